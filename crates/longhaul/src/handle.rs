@@ -1,0 +1,278 @@
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use serde::Serialize;
+
+use crate::backoff::Backoff;
+use crate::clock::Stopwatch;
+use crate::job::Job;
+use crate::model::{
+    Action, EnqueueStatus, Enqueued, Event, JobFilter, JobId, JobRecord, Lookup, NewJob, Start, Unique,
+};
+use crate::store::{Error, Result, Store};
+use crate::worker::WorkerBuilder;
+
+/// The application's handle on its jobs: enqueue, look up, act, and start workers. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Longhaul {
+    store: Arc<dyn Store>,
+    kinds: Arc<RwLock<HashMap<&'static str, KindInfo>>>,
+}
+
+/// How long a running job that is cancelled may take to stop, unless the caller says otherwise.
+pub const CANCEL_GRACE: Duration = Duration::from_secs(10);
+
+impl Longhaul {
+    /// Wraps a store.
+    #[must_use]
+    pub fn new(store: impl Store) -> Self {
+        Self::over(Arc::new(store))
+    }
+
+    /// Wraps a store that others hold too.
+    #[must_use]
+    pub fn over(store: Arc<dyn Store>) -> Self {
+        Self { store, kinds: Arc::default() }
+    }
+
+    /// The store, for what has no form here.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// Enqueues a job with its type's defaults. It is durable when this returns.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the job breaks a bound; a store's fault otherwise.
+    pub async fn enqueue<J: Job>(&self, job: J) -> Result<Enqueued> {
+        self.enqueue_one(NewJob::of(&job)?).await
+    }
+
+    /// Enqueues a job with some of its type's defaults changed.
+    ///
+    /// # Errors
+    /// As for [`enqueue`](Self::enqueue).
+    pub async fn enqueue_with<J: Job>(&self, job: J, options: EnqueueOptions) -> Result<Enqueued> {
+        self.enqueue_one(options.apply(NewJob::of(&job)?)).await
+    }
+
+    /// Enqueues one job that was made by hand.
+    ///
+    /// # Errors
+    /// As for [`enqueue`](Self::enqueue).
+    pub async fn enqueue_one(&self, job: NewJob) -> Result<Enqueued> {
+        let mut answers = self.enqueue_many(vec![job]).await?;
+        answers.pop().ok_or_else(|| Error::Store {
+            store: "any",
+            operation: "enqueue",
+            source: "the store answered nothing".into(),
+        })
+    }
+
+    /// Enqueues all of `jobs`, or none where one is invalid or refused.
+    ///
+    /// # Errors
+    /// As for [`enqueue`](Self::enqueue).
+    pub async fn enqueue_many(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
+        for job in &jobs {
+            job.validate()?;
+        }
+        self.store.enqueue(jobs).await
+    }
+
+    /// Looks one job up.
+    ///
+    /// # Errors
+    /// A store's fault.
+    pub async fn get(&self, id: &JobId) -> Result<Lookup> {
+        Ok(self.store.get(std::slice::from_ref(id)).await?.pop().unwrap_or(Lookup::Unknown))
+    }
+
+    /// Waits until the job has ended, at most for `timeout`, and returns it as it then is. Waiting costs no
+    /// polling where the store tells of changes.
+    ///
+    /// # Errors
+    /// A store's fault.
+    pub async fn wait(&self, id: &JobId, timeout: Duration) -> Result<Lookup> {
+        let waiting = Stopwatch::start();
+        loop {
+            let lookup = self.get(id).await?;
+            let Lookup::Found(record) = &lookup else { return Ok(lookup) };
+            let left = timeout.saturating_sub(waiting.elapsed());
+            if record.state.is_finished() || left.is_zero() {
+                return Ok(lookup);
+            }
+            self.store.events(id, record.last_event, 1, left).await?;
+        }
+    }
+
+    /// Reads a job's log after event `after`: see [`Store::events`].
+    ///
+    /// # Errors
+    /// A store's fault.
+    pub async fn events(
+        &self,
+        id: &JobId,
+        after: u64,
+        limit: usize,
+        wait: Duration,
+    ) -> Result<Option<Vec<Event>>> {
+        self.store.events(id, after, limit, wait).await
+    }
+
+    /// Cancels a job: a waiting one at once, a running one within its next heartbeat and 10 s. Answers whether
+    /// there was anything to cancel.
+    ///
+    /// # Errors
+    /// A store's fault.
+    pub async fn cancel(&self, id: &JobId) -> Result<Done> {
+        self.act_on(id, Action::Cancel { grace: CANCEL_GRACE }).await
+    }
+
+    /// Runs a finished job again, with all its attempts.
+    ///
+    /// # Errors
+    /// A store's fault.
+    pub async fn retry(&self, id: &JobId) -> Result<Done> {
+        self.act_on(id, Action::Retry).await
+    }
+
+    /// Removes a finished job.
+    ///
+    /// # Errors
+    /// A store's fault.
+    pub async fn delete(&self, id: &JobId) -> Result<Done> {
+        self.act_on(id, Action::Delete).await
+    }
+
+    async fn act_on(&self, id: &JobId, action: Action) -> Result<Done> {
+        let count = self.store.act(&JobFilter::id(id.clone()), action, 1).await?;
+        Ok(if count > 0 { Done::Yes } else { Done::NotApplicable })
+    }
+
+    /// Looks at all jobs of a list of ids at once, leaving out those that are not there.
+    ///
+    /// # Errors
+    /// A store's fault.
+    pub async fn get_all(&self, ids: &[JobId]) -> Result<Vec<JobRecord>> {
+        Ok(self.store.get(ids).await?.into_iter().filter_map(Lookup::found).collect())
+    }
+
+    /// Begins to describe a worker: register kinds, name queues, start.
+    #[must_use]
+    pub fn worker(&self) -> WorkerBuilder {
+        WorkerBuilder::new(self.clone())
+    }
+
+    /// Makes a kind known to this handle, so that the HTTP side accepts it. Registering a kind with a worker
+    /// does so too; only a process that enqueues and runs nothing needs to call it.
+    pub fn declare<J: Job>(&self) {
+        self.kinds.write().insert(J::KIND, KindInfo::of::<J>());
+    }
+
+    /// What is known of a kind, where it was declared or registered here.
+    #[must_use]
+    pub fn kind(&self, kind: &str) -> Option<KindInfo> {
+        self.kinds.read().get(kind).cloned()
+    }
+
+    /// Every kind declared or registered here, by name.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<KindInfo> {
+        let mut kinds: Vec<KindInfo> = self.kinds.read().values().cloned().collect();
+        kinds.sort_by_key(|info| info.kind);
+        kinds
+    }
+}
+
+/// Whether an action applied to the job it named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// It did.
+    Yes,
+    /// The job is not there, or not in a state that the action is for.
+    NotApplicable,
+}
+
+/// The defaults of a kind, as its [`Job`] implementation gives them.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct KindInfo {
+    /// Its name.
+    pub kind: &'static str,
+    /// The newest version of its args.
+    pub version: u32,
+    /// Its queue.
+    pub queue: &'static str,
+    /// Attempts in all.
+    pub max_attempts: u32,
+    /// How long one attempt may take.
+    pub timeout: Option<Duration>,
+}
+
+impl KindInfo {
+    fn of<J: Job>() -> Self {
+        Self {
+            kind: J::KIND,
+            version: J::VERSION,
+            queue: J::QUEUE,
+            max_attempts: J::MAX_ATTEMPTS,
+            timeout: J::TIMEOUT,
+        }
+    }
+}
+
+/// What may differ from a job type's defaults, call by call. `None` and empty leave the default.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EnqueueOptions {
+    /// The job's id, which also keeps a second one from being created.
+    pub id: Option<JobId>,
+    /// Another queue.
+    pub queue: Option<String>,
+    /// When it may first run.
+    pub start: Start,
+    /// −100 to 100, higher first.
+    pub priority: i32,
+    /// Attempts in all.
+    pub max_attempts: Option<u32>,
+    /// How long one attempt may take.
+    pub timeout: Option<Duration>,
+    /// Another backoff.
+    pub backoff: Option<Backoff>,
+    /// One job at a time per key.
+    pub unique: Option<Unique>,
+    /// The job that this one belongs to.
+    pub parent: Option<JobId>,
+    /// What to find it by.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl EnqueueOptions {
+    /// The job with these options in place of its defaults.
+    #[must_use]
+    pub fn apply(self, job: NewJob) -> NewJob {
+        NewJob {
+            id: self.id,
+            queue: self.queue.map_or(job.queue, Into::into),
+            start: self.start,
+            priority: self.priority,
+            max_attempts: self.max_attempts.unwrap_or(job.max_attempts),
+            timeout: self.timeout.or(job.timeout),
+            backoff: self.backoff,
+            unique: self.unique,
+            parent: self.parent,
+            labels: self.labels,
+            ..job
+        }
+    }
+}
+
+impl Enqueued {
+    /// Whether this call created the job.
+    #[must_use]
+    pub fn is_created(&self) -> bool {
+        self.status == EnqueueStatus::Created
+    }
+}

@@ -1,0 +1,141 @@
+//! What an application writes: a job type, and the errors that it returns.
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::backoff::Backoff;
+use crate::worker::Context;
+
+/// A kind of job: its fields are the args that are stored, [`run`](Job::run) is the work.
+///
+/// ```
+/// use longhaul::{Context, Job, JobError, JobResult};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Welcome { email: String }
+///
+/// impl Job for Welcome {
+///     const KIND: &'static str = "welcome";
+///     type State = ();
+///     type Output = String;
+///
+///     async fn run(self, _cx: Context<()>) -> JobResult<String> {
+///         if self.email.is_empty() { return Err(JobError::fatal("no address")); }
+///         Ok(format!("welcome, {}", self.email))
+///     }
+/// }
+/// ```
+pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The name under which jobs of this type are stored: 1–128 of `A–Z a–z 0–9 . _ : -`. Never change it
+    /// while jobs of it wait.
+    const KIND: &'static str;
+    /// The version of the fields, from 1. Raise it when an old worker could not read what a new one writes.
+    const VERSION: u32 = 1;
+    /// The queue that it waits in, unless the caller names another.
+    const QUEUE: &'static str = "default";
+    /// Attempts in all.
+    const MAX_ATTEMPTS: u32 = 3;
+    /// How long one attempt may take; `None` is no limit.
+    const TIMEOUT: Option<Duration> = None;
+
+    /// What the application gives to every job of this type: a pool, a client, a configuration.
+    type State: Clone + Send + Sync + 'static;
+    /// What a job returns; stored as its `output`.
+    type Output: Serialize + Send + 'static;
+
+    /// How long to wait after a failed attempt.
+    #[must_use]
+    fn backoff() -> Backoff {
+        Backoff::default()
+    }
+
+    /// Does the work. It may be run more than once (a crash after the work and before its end is stored), so
+    /// put what must not be repeated into [steps](Context::step).
+    fn run(self, cx: Context<Self::State>) -> impl Future<Output = JobResult<Self::Output>> + Send;
+}
+
+/// What a job returns.
+pub type JobResult<T> = Result<T, JobError>;
+
+/// Why a job did not complete. Any [`std::error::Error`] becomes one that is retried with the kind's backoff.
+#[derive(Debug)]
+pub struct JobError {
+    /// What happens now.
+    pub verdict: Verdict,
+    /// What to tell people, with its causes.
+    pub message: String,
+}
+
+/// What happens to a job that did not complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Try again after the kind's backoff, or after this delay; fail when no attempt is left.
+    Retry(Option<Duration>),
+    /// Fail at once.
+    Fatal,
+    /// End as cancelled.
+    Cancel,
+    /// Run again after this delay; costs no attempt.
+    Snooze(Duration),
+}
+
+impl JobError {
+    /// Tries again after the kind's backoff; fails when no attempt is left.
+    #[must_use]
+    pub fn retry(message: impl fmt::Display) -> Self {
+        Self { verdict: Verdict::Retry(None), message: message.to_string() }
+    }
+
+    /// Tries again after `delay`; fails when no attempt is left.
+    #[must_use]
+    pub fn retry_after(delay: Duration, message: impl fmt::Display) -> Self {
+        Self { verdict: Verdict::Retry(Some(delay)), message: message.to_string() }
+    }
+
+    /// Fails at once: no retry could mend it.
+    #[must_use]
+    pub fn fatal(message: impl fmt::Display) -> Self {
+        Self { verdict: Verdict::Fatal, message: message.to_string() }
+    }
+
+    /// Ends as cancelled.
+    #[must_use]
+    pub fn cancel(message: impl fmt::Display) -> Self {
+        Self { verdict: Verdict::Cancel, message: message.to_string() }
+    }
+
+    /// Runs again after `delay`, at no cost of an attempt.
+    #[must_use]
+    pub fn snooze(delay: Duration, message: impl fmt::Display) -> Self {
+        Self { verdict: Verdict::Snooze(delay), message: message.to_string() }
+    }
+}
+
+impl fmt::Display for JobError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+// `JobError` itself is no `std::error::Error`, or this conversion could not exist.
+impl<E: std::error::Error + Send + Sync + 'static> From<E> for JobError {
+    fn from(error: E) -> Self {
+        let mut message = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            let text = error.to_string();
+            // Many errors already print their cause; saying it twice helps nobody.
+            if !message.contains(&text) {
+                message.push_str(": ");
+                message.push_str(&text);
+            }
+            cause = error.source();
+        }
+        Self::retry(message)
+    }
+}

@@ -1,0 +1,116 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{JobId, Json};
+use crate::backoff::Backoff;
+use crate::clock::Timestamp;
+
+/// A worker's request for jobs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Claim {
+    /// Who will run them.
+    pub worker: WorkerInfo,
+    /// How many jobs to take of which queue, at most.
+    pub queues: Vec<QueueSlots>,
+    /// What the worker can run; anything else is left alone.
+    pub kinds: Vec<SupportedKind>,
+    /// How long the worker may go without a heartbeat.
+    pub lease_for: Duration,
+    /// How long to hold the answer open while there is nothing to take. Zero answers at once.
+    pub wait: Duration,
+}
+
+/// Free slots of a queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueSlots {
+    /// The queue.
+    pub queue: String,
+    /// The most jobs to take of it.
+    pub slots: usize,
+}
+
+/// A kind that a worker runs, and the newest version of its args that it reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SupportedKind {
+    /// The kind.
+    pub kind: String,
+    /// Versions 1 to this one are taken.
+    pub version: u32,
+}
+
+/// A job in a worker's hands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Claimed {
+    /// What proves that it is this worker's.
+    pub lease: Lease,
+    /// Which job type runs it.
+    pub kind: String,
+    /// The version of `args`.
+    pub version: u32,
+    /// The queue that it was taken from.
+    pub queue: String,
+    /// What the job type is read from.
+    pub args: Json,
+    /// The number of this attempt, from 1.
+    pub attempt: u32,
+    /// Attempts in all.
+    pub max_attempts: u32,
+    /// How long this attempt may take.
+    pub timeout: Option<Duration>,
+    /// Overrides the kind's backoff.
+    pub backoff: Option<Backoff>,
+    /// When it was enqueued.
+    pub created_at: Timestamp,
+    /// What to find it by.
+    pub labels: BTreeMap<String, String>,
+    /// The outputs of the steps that earlier attempts have done, by name.
+    pub steps: BTreeMap<String, Json>,
+}
+
+/// The right to run a job until it is finished, given back or expired: each claim raises the token, and a
+/// store refuses whatever comes with an older one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Lease {
+    /// The job.
+    pub id: JobId,
+    /// Which claim of it.
+    pub token: u64,
+}
+
+/// A store's answer about a lease. None of them is an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeaseStatus {
+    /// It was the current one, and what was asked was done.
+    Held,
+    /// The same, and somebody has asked for the job to be cancelled.
+    CancelRequested,
+    /// It is not the current one (any more); nothing was changed.
+    Lost,
+}
+
+/// The answer to [`Store::turn`](crate::Store::turn).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Turn {
+    /// One for each finish, in their order.
+    pub finished: Vec<LeaseStatus>,
+    /// What was claimed.
+    pub claimed: Vec<Claimed>,
+}
+
+/// A worker, as it presents itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerInfo {
+    /// The worker's id, never used twice.
+    pub id: String,
+    /// The process that it runs in: see [`process_id`](super::process_id).
+    pub process: String,
+    /// The machine's name.
+    pub host: String,
+    /// The queues that it serves, with its slots of each.
+    pub queues: Vec<QueueSlots>,
+    /// When it was last heard of; set by the store.
+    pub seen_at: Timestamp,
+}

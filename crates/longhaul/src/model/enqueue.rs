@@ -1,0 +1,204 @@
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::id::check_name;
+use super::{JobId, Json};
+use crate::backoff::Backoff;
+use crate::clock::Timestamp;
+use crate::job::Job;
+use crate::store::{Error, Result};
+
+/// The most bytes that a job's `args` may have.
+pub const MAX_ARGS_BYTES: usize = 256 * 1024;
+/// The most bytes that a job's `labels` may have together.
+const MAX_LABELS_BYTES: usize = 8 * 1024;
+
+/// A job to be enqueued. [`NewJob::of`] fills it from the job's type; every field may be changed before it is
+/// handed over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NewJob {
+    /// The job's id; a random one if `None`. An id that exists creates nothing and is answered as a duplicate.
+    pub id: Option<JobId>,
+    /// Which job type runs it.
+    pub kind: Cow<'static, str>,
+    /// The version of `args`, from 1; a worker takes no version above the one that it knows.
+    pub version: u32,
+    /// The queue that it waits in.
+    pub queue: Cow<'static, str>,
+    /// What the job type is read from, at most 256 KiB.
+    pub args: Json,
+    /// −100 to 100, higher first. One step of priority is worth a head start of one minute, so that
+    /// a job of low priority is overtaken for a bounded time only and nothing starves.
+    pub priority: i32,
+    /// When it may first run.
+    pub start: Start,
+    /// Attempts in all, from 1.
+    pub max_attempts: u32,
+    /// How many of its workers may die under it before it fails as poison.
+    pub max_crashes: u32,
+    /// How long one attempt may take.
+    pub timeout: Option<Duration>,
+    /// Overrides the kind's backoff.
+    pub backoff: Option<Backoff>,
+    /// Keeps a second job of the same key from being created.
+    pub unique: Option<Unique>,
+    /// Makes a repeated request answer with the first one's job.
+    pub idempotency: Option<Idempotency>,
+    /// The job that this one belongs to.
+    pub parent: Option<JobId>,
+    /// What to find it by; at most 8 KiB in all.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl NewJob {
+    /// The job with the defaults of its type.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the job has no JSON form.
+    pub fn of<J: Job>(job: &J) -> Result<Self> {
+        Ok(Self {
+            id: None,
+            kind: Cow::Borrowed(J::KIND),
+            version: J::VERSION,
+            queue: Cow::Borrowed(J::QUEUE),
+            args: Json::new(job)?,
+            priority: 0,
+            start: Start::Now,
+            max_attempts: J::MAX_ATTEMPTS,
+            max_crashes: default_max_crashes(),
+            timeout: J::TIMEOUT,
+            backoff: None,
+            unique: None,
+            idempotency: None,
+            parent: None,
+            labels: BTreeMap::new(),
+        })
+    }
+
+    /// Checks names, sizes and bounds; [`Longhaul`](crate::Longhaul) does so before any store sees the job.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], naming the field and what it must be.
+    pub fn validate(&self) -> Result<()> {
+        let invalid = |field: &str, reason: String| Err(Error::Invalid { field: field.into(), reason });
+        check_name("kind", &self.kind)?;
+        check_name("queue", &self.queue)?;
+        if let Some(id) = &self.id {
+            check_name("id", id.as_str())?;
+        }
+        if self.args.as_str().len() > MAX_ARGS_BYTES {
+            return invalid("args", format!("must be at most {MAX_ARGS_BYTES} bytes of JSON"));
+        }
+        if self.version == 0 {
+            return invalid("version", "must be at least 1".into());
+        }
+        if !(-100..=100).contains(&self.priority) {
+            return invalid("priority", "must be from -100 to 100".into());
+        }
+        if !(1..=1000).contains(&self.max_attempts) {
+            return invalid("max_attempts", "must be from 1 to 1000".into());
+        }
+        if self.timeout.is_some_and(|timeout| timeout.is_zero()) {
+            return invalid("timeout", "must be more than zero".into());
+        }
+        if let Some(unique) = &self.unique
+            && !(1..=512).contains(&unique.key.len())
+        {
+            return invalid("unique.key", "must be 1 to 512 bytes".into());
+        }
+        if self.labels.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>() > MAX_LABELS_BYTES {
+            return invalid("labels", format!("must be at most {MAX_LABELS_BYTES} bytes in all"));
+        }
+        for label in self.labels.keys() {
+            check_name("labels", label)?;
+        }
+        Ok(())
+    }
+}
+
+/// The crashes that a job survives unless it says otherwise: `LONGHAUL_MAX_CRASHES`, or 5.
+#[must_use]
+pub fn default_max_crashes() -> u32 {
+    static VALUE: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
+    *VALUE
+        .get_or_init(|| std::env::var("LONGHAUL_MAX_CRASHES").ok().and_then(|v| v.parse().ok()).unwrap_or(5))
+}
+
+/// When a job may first run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// At once.
+    #[default]
+    Now,
+    /// This long after it is enqueued, on the store's clock.
+    After(Duration),
+    /// At a moment of the store's clock; one in the past means at once.
+    At(Timestamp),
+}
+
+/// One job at a time, or one in a period, per key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unique {
+    /// The key, 1–512 bytes, shared by all kinds and queues; begin it with the kind where it is the kind's own.
+    pub key: String,
+    /// Holds the key for this long after the job has *completed* too, which makes it a cache of results.
+    /// A job that fails or is cancelled gives its key up at once.
+    pub period: Option<Duration>,
+    /// What happens to the second job.
+    pub on_clash: OnClash,
+}
+
+/// What happens to a job whose unique key is held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnClash {
+    /// It is not created; its caller is given the job that holds the key, and shares that one's run and result.
+    #[default]
+    Join,
+}
+
+/// A caller's promise that two requests with this key are one (the `Idempotency-Key` header).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Idempotency {
+    /// The caller's key.
+    pub key: String,
+    /// A digest of the request, so that a key used for another request is noticed.
+    pub fingerprint: String,
+    /// How long the key is remembered, whatever becomes of the job.
+    pub keep_for: Duration,
+}
+
+/// What became of one job of an enqueue call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enqueued {
+    /// The job's id; for a duplicate, that of the job which was there before.
+    pub id: JobId,
+    /// Whether it was created.
+    pub status: EnqueueStatus,
+}
+
+impl Enqueued {
+    /// Whether an earlier job stands for this one.
+    #[must_use]
+    pub fn is_duplicate(&self) -> bool {
+        self.status == EnqueueStatus::Duplicate
+    }
+}
+
+/// What an enqueue did with a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EnqueueStatus {
+    /// It is durable and will run.
+    Created,
+    /// Its id exists, its unique key is held, or its idempotency key was used for the same request.
+    Duplicate,
+    /// Its idempotency key was used for another request; nothing of the call was created.
+    KeyReused,
+    /// Another job of the call was refused, so this one was not created either.
+    NotCreated,
+}

@@ -1,0 +1,117 @@
+use serde::{Deserialize, Serialize};
+
+use super::{AttemptError, Json, Lease, State};
+use crate::clock::Timestamp;
+
+/// Something that a running job adds to its log or its steps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Entry {
+    /// How far it is.
+    Progress(Progress),
+    /// A line for people.
+    Log {
+        /// How grave.
+        level: LogLevel,
+        /// The line.
+        message: String,
+    },
+    /// A piece of the output, as it comes.
+    Chunk {
+        /// The piece.
+        data: Json,
+    },
+    /// A step is done. Kept with the job, not in its log; the first output of a name stays.
+    Step {
+        /// The step.
+        name: String,
+        /// What it returned.
+        output: Json,
+    },
+}
+
+/// Entries of one run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Which run.
+    pub lease: Lease,
+    /// What it adds, in order.
+    pub entries: Vec<Entry>,
+}
+
+/// How far a job is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// 0 to 100.
+    pub percent: f64,
+    /// For people.
+    pub message: String,
+    /// For programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Json>,
+}
+
+/// How grave a log line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogLevel {
+    /// For whoever looks for a fault.
+    Debug,
+    /// What happens.
+    Info,
+    /// What may go wrong.
+    Warn,
+    /// What went wrong.
+    Error,
+}
+
+/// One entry of a job's event log.
+///
+/// Numbers rise and are never used twice within a job, but have gaps: a change of state takes a number
+/// without writing a row, and only the latest one is shown. A reader that has seen number `n` has missed
+/// nothing up to `n` but states that have since been left.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its number within the job, from 1.
+    pub seq: u64,
+    /// When it was written.
+    pub at: Timestamp,
+    /// The attempt that wrote it.
+    pub attempt: u32,
+    /// What it says.
+    pub body: EventBody,
+}
+
+/// What an event says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum EventBody {
+    /// The job's present state. Made from the job's row when it is read; never stored.
+    State {
+        /// The state.
+        state: State,
+        /// The last attempt's error, where it failed.
+        error: Option<AttemptError>,
+    },
+    /// How far it is.
+    Progress(Progress),
+    /// A line for people.
+    Log {
+        /// How grave.
+        level: LogLevel,
+        /// The line.
+        message: String,
+    },
+    /// A piece of the output.
+    Chunk {
+        /// The piece.
+        data: Json,
+    },
+    /// A new attempt begins after one that had written to the log: drop that one's chunks.
+    Reset,
+    /// What the job returned; comes just before the state `completed`. Made from the row, never stored.
+    Output {
+        /// The output.
+        output: Json,
+    },
+}

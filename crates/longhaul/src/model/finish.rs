@@ -1,0 +1,95 @@
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Entry, Json, Lease, NewJob};
+use crate::clock::Timestamp;
+
+/// The end of one run of a job, and all that follows from it. A store applies it as one transaction.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finish {
+    /// Which run.
+    pub lease: Lease,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What it had recorded and not yet sent; appended to the log before the outcome.
+    pub entries: Vec<Entry>,
+    /// Jobs to be enqueued with a completion; ignored with any other outcome.
+    pub follow_ups: Vec<NewJob>,
+}
+
+/// How a run ended. Policy (how long to back off, whether to retry at all) was applied by whoever made this.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// It did its work.
+    Completed {
+        /// What it returned.
+        output: Json,
+    },
+    /// It failed and may try again after a delay. The attempt counts.
+    Retry {
+        /// What went wrong.
+        error: AttemptError,
+        /// How long to wait.
+        delay: Duration,
+    },
+    /// It failed for good.
+    Failed {
+        /// What went wrong.
+        error: AttemptError,
+    },
+    /// It stopped because it was asked to, or chose to.
+    Cancelled {
+        /// Why.
+        reason: String,
+    },
+    /// It wants to be run again later. Costs no attempt.
+    Snoozed {
+        /// How long to wait.
+        delay: Duration,
+    },
+    /// Its worker is shutting down and hands it back. Costs no attempt; counts as an interruption.
+    Released,
+}
+
+/// One failed attempt, as the job's history keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptError {
+    /// Which attempt; set by the store.
+    #[serde(default)]
+    pub attempt: u32,
+    /// When; set by the store.
+    #[serde(default)]
+    pub at: Timestamp,
+    /// What the job said.
+    pub message: String,
+    /// What sort of failure it was.
+    pub kind: ErrorKind,
+}
+
+impl AttemptError {
+    /// An error whose attempt and time the store will fill in.
+    #[must_use]
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { attempt: 0, at: Timestamp::default(), message: message.into(), kind }
+    }
+}
+
+/// What sort of failure an attempt ended in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorKind {
+    /// The job returned an error.
+    Error,
+    /// The job returned an error that no retry can mend.
+    Fatal,
+    /// The attempt took longer than its timeout.
+    Timeout,
+    /// The job's code panicked.
+    Panic,
+    /// The worker died, or was cut off, while it ran the job.
+    Crash,
+    /// The job was cancelled.
+    Cancelled,
+}

@@ -1,0 +1,25 @@
+//! Plain data: what a job is, what is said to a store and what a store answers.
+
+mod claim;
+mod enqueue;
+mod event;
+mod filter;
+mod finish;
+mod id;
+mod json;
+mod queue;
+mod record;
+mod state;
+
+pub use claim::{Claim, Claimed, Lease, LeaseStatus, QueueSlots, SupportedKind, Turn, WorkerInfo};
+pub use enqueue::{
+    EnqueueStatus, Enqueued, Idempotency, MAX_ARGS_BYTES, NewJob, OnClash, Start, Unique, default_max_crashes,
+};
+pub use event::{Entry, Event, EventBody, LogLevel, Progress, Record};
+pub use filter::{Action, JobFilter, JobPage, Page};
+pub use finish::{AttemptError, ErrorKind, Finish, Outcome};
+pub use id::{JobId, process_id};
+pub use json::Json;
+pub use queue::{Keep, QueueConfig, QueueInfo, Retention, Swept};
+pub use record::{JobRecord, Lookup};
+pub use state::State;

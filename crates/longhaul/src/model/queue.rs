@@ -1,0 +1,77 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::State;
+
+/// A queue and how many of its jobs are in which state.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct QueueInfo {
+    /// The queue.
+    pub name: String,
+    /// What was set for it.
+    pub config: QueueConfig,
+    /// Jobs per state; a state with none is left out.
+    pub counts: BTreeMap<State, u64>,
+}
+
+/// What can be set for a queue.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QueueConfig {
+    /// How long its history is kept.
+    pub retention: Retention,
+}
+
+/// How much of a queue's history is kept, per outcome.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// Of completed jobs: by default a day.
+    pub completed: Keep,
+    /// Of failed jobs: by default 14 days.
+    pub failed: Keep,
+    /// Of cancelled jobs: by default a day.
+    pub cancelled: Keep,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        let days = |n: u64| Keep { age: Some(Duration::from_secs(n * 86_400)), count: None };
+        Self { completed: days(1), failed: days(14), cancelled: days(1) }
+    }
+}
+
+/// Both bounds hold; `None` is no bound.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Keep {
+    /// The oldest that a finished job may become.
+    pub age: Option<Duration>,
+    /// The most finished jobs, newest first.
+    pub count: Option<u64>,
+}
+
+/// What a sweep did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Swept {
+    /// Scheduled jobs that became available.
+    pub promoted: u64,
+    /// Jobs taken from workers that were not heard of, and made available.
+    pub rescued: u64,
+    /// Such jobs that had crashed too often and failed.
+    pub poisoned: u64,
+    /// Running jobs that did not stop within their grace and were fenced off.
+    pub fenced: u64,
+    /// Finished jobs that were removed.
+    pub pruned: u64,
+}
+
+impl Swept {
+    /// Whether anything was done, so that another sweep might find more.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}

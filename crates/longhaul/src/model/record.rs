@@ -1,0 +1,88 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{AttemptError, JobId, Json, Progress, State};
+use crate::clock::Timestamp;
+
+/// All that a store knows of a job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobRecord {
+    /// The job's id.
+    pub id: JobId,
+    /// Which job type runs it.
+    pub kind: String,
+    /// The version of `args`.
+    pub version: u32,
+    /// The queue that it waits in.
+    pub queue: String,
+    /// What the job type is read from.
+    pub args: Json,
+    /// Where it stands.
+    pub state: State,
+    /// −100 to 100, higher first.
+    pub priority: i32,
+    /// Attempts begun that count; while running, the number of the present one.
+    pub attempt: u32,
+    /// Attempts in all.
+    pub max_attempts: u32,
+    /// How often its worker died under it.
+    pub crashes: u32,
+    /// How many crashes it survives.
+    pub max_crashes: u32,
+    /// How often a worker that was shutting down gave it back.
+    pub interruptions: u32,
+    /// How long one attempt may take.
+    pub timeout: Option<Duration>,
+    /// How far it is.
+    pub progress: Option<Progress>,
+    /// What it returned.
+    pub output: Option<Json>,
+    /// The failed attempts, oldest first; the last 20 are kept.
+    pub errors: Vec<AttemptError>,
+    /// Whether somebody has asked a running job to stop.
+    pub cancel_requested: bool,
+    /// The worker that runs it, or ran it last.
+    pub worker: Option<String>,
+    /// Its place among the available jobs of its queue, from 1; at most 1,000 is counted. Only
+    /// [`Store::get`](crate::Store::get) fills it.
+    pub position: Option<u64>,
+    /// When it was enqueued.
+    pub created_at: Timestamp,
+    /// When it may, or might, next run.
+    pub run_at: Timestamp,
+    /// When its present or last attempt began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// The number of its newest event: it rises with every change that a reader could see.
+    pub last_event: u64,
+    /// The job that this one belongs to.
+    pub parent: Option<JobId>,
+    /// What to find it by.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// The answer to a look-up of one id.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lookup {
+    /// The job.
+    Found(Box<JobRecord>),
+    /// It was pruned or deleted less than 24 hours ago.
+    Gone,
+    /// Nothing is known of it.
+    Unknown,
+}
+
+impl Lookup {
+    /// The job, where there is one.
+    #[must_use]
+    pub fn found(self) -> Option<JobRecord> {
+        match self {
+            Lookup::Found(record) => Some(*record),
+            Lookup::Gone | Lookup::Unknown => None,
+        }
+    }
+}

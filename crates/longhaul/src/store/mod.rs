@@ -1,0 +1,222 @@
+//! The [`Store`] trait: what the engine asks of a database.
+//!
+//! A store applies, it does not decide: backoff, retry or fail arrive inside an [`Outcome`](crate::Outcome).
+//! It owns the clock. Whatever answers `Ok` is durable to the degree that the store's own page names.
+//!
+//! The sentences in the methods' lists are the contract. Each is the name of a test in
+//! `longhaul-conformance`, which holds that the two agree.
+
+mod error;
+mod signals;
+
+pub use error::{Error, Result};
+pub use signals::Signals;
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::model::{
+    Action, Claim, Claimed, Enqueued, Event, Finish, JobFilter, JobId, JobPage, Lease, LeaseStatus, Lookup,
+    NewJob, Page, QueueConfig, QueueInfo, Record, Swept, Turn, WorkerInfo,
+};
+
+/// Where jobs live. Small, dyn-safe and batch-first: single-item forms are on [`Longhaul`](crate::Longhaul).
+#[async_trait]
+pub trait Store: Debug + Send + Sync + 'static {
+    /// Creates or updates what the store needs to work.
+    ///
+    /// - Migrating twice changes nothing.
+    async fn migrate(&self) -> Result<()>;
+
+    /// Creates jobs: all of the call or none. Answers one [`Enqueued`] for each, in order.
+    ///
+    /// - A new job is available at once.
+    /// - A new job has the fields it was given.
+    /// - A delayed job is scheduled until its time.
+    /// - A start in the past means at once.
+    /// - An id that exists creates nothing.
+    /// - The same id twice in one call is one job.
+    /// - A held unique key joins the job that holds it.
+    /// - The same unique key twice in one call is one job.
+    /// - A unique key is free once its job has failed.
+    /// - A unique key is free once its job was cancelled.
+    /// - A unique key is free once its job completed without a period.
+    /// - A unique key with a period outlives completion by the period.
+    /// - A repeated idempotency key answers the first job.
+    /// - An idempotency key used for another request creates nothing.
+    /// - An idempotency key is forgotten after its time.
+    /// - An idempotency key outlives its job.
+    /// - An empty enqueue does nothing.
+    async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>>;
+
+    /// Gives jobs to a worker under a lease. Due scheduled jobs are promoted first.
+    ///
+    /// - A claimed job is running and belongs to the worker.
+    /// - A claim takes no more than the slots of each queue.
+    /// - A claim takes only the queues it names.
+    /// - A claim takes only the kinds it names.
+    /// - A claim takes no version above the one it knows.
+    /// - Jobs of one priority are claimed in the order they were enqueued.
+    /// - Higher priority goes first.
+    /// - A low priority is overtaken for a bounded time only.
+    /// - A due scheduled job is claimed without a sweep.
+    /// - A job that is not due is not claimed.
+    /// - Two claims never take the same job.
+    /// - Each claim raises the token.
+    /// - A claim brings the outputs of the steps that are done.
+    /// - A second attempt resets a log that has entries.
+    /// - A waiting claim answers when a job arrives.
+    /// - A waiting claim answers when a scheduled job falls due.
+    /// - A waiting claim answers with nothing after its wait.
+    /// - A dropped claim takes nothing.
+    async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>>;
+
+    /// Tells the store that a worker lives, and extends its leases.
+    ///
+    /// - A heartbeat extends the lease.
+    /// - A heartbeat with an old token is lost.
+    /// - A heartbeat tells of a requested cancel.
+    /// - A heartbeat makes the worker known.
+    async fn heartbeat(
+        &self,
+        worker: &WorkerInfo,
+        leases: &[Lease],
+        lease_for: Duration,
+    ) -> Result<Vec<LeaseStatus>>;
+
+    /// Adds entries to running jobs, each run's only if its lease is current.
+    ///
+    /// - Recorded entries are read back in order.
+    /// - The last progress is the job's progress.
+    /// - A record with an old token changes nothing.
+    /// - The first output of a step stays.
+    /// - A step writes no event.
+    /// - A record tells of a requested cancel.
+    async fn record(&self, records: Vec<Record>) -> Result<Vec<LeaseStatus>>;
+
+    /// Ends runs: outcome, log, follow-up jobs and keys in one transaction, each run's only if its lease is
+    /// current.
+    ///
+    /// - A completed job keeps its output.
+    /// - A retry waits for its delay and keeps its error.
+    /// - A failed job keeps its error.
+    /// - A cancelled outcome ends the job.
+    /// - A snooze costs no attempt.
+    /// - A release costs no attempt and counts as an interruption.
+    /// - A released job is available at once.
+    /// - A finish with an old token changes nothing.
+    /// - A finish is accepted once.
+    /// - Follow ups are created with the completion.
+    /// - Follow ups of a lost finish are not created.
+    /// - Follow ups of a retry are not created.
+    /// - A follow up whose id exists leaves the completion standing.
+    /// - The entries of a finish come before its outcome.
+    /// - A retry of a job asked to cancel ends it as cancelled.
+    /// - A completion of a job asked to cancel stands.
+    /// - Each finish of a batch stands alone.
+    /// - The last twenty errors are kept.
+    async fn finish(&self, finishes: Vec<Finish>) -> Result<Vec<LeaseStatus>>;
+
+    /// A finish and a claim in one round trip, which is the hot path of a busy worker. The claim sees what
+    /// the finishes set free.
+    ///
+    /// - A turn finishes and then claims.
+    async fn turn(&self, finishes: Vec<Finish>, claim: Claim) -> Result<Turn> {
+        let finished = self.finish(finishes).await?;
+        let claimed = self.claim(claim).await?;
+        Ok(Turn { finished, claimed })
+    }
+
+    /// Upkeep, safe on every node at once and bounded: at most about `limit` jobs of each sort.
+    ///
+    /// - A sweep promotes what is due.
+    /// - A sweep rescues jobs whose lease has expired.
+    /// - A rescue costs no attempt and counts as a crash.
+    /// - A job that crashed too often fails as poison.
+    /// - A rescued job asked to cancel is cancelled.
+    /// - A sweep fences off a cancelled job after its grace.
+    /// - A sweep prunes by age.
+    /// - A sweep prunes by count.
+    /// - A sweep keeps a job whose unique key is held.
+    /// - A sweep does no more than its limit.
+    /// - A sweep with nothing to do says so.
+    async fn sweep(&self, limit: usize) -> Result<Swept>;
+
+    /// Looks jobs up. Answers one for each id, in order.
+    ///
+    /// - An unknown id is unknown.
+    /// - A pruned job is gone for a day and then unknown.
+    /// - A position counts the available jobs ahead.
+    async fn get(&self, ids: &[JobId]) -> Result<Vec<Lookup>>;
+
+    /// Lists jobs, newest first, by keyset: pages neither overlap nor skip while jobs come and go.
+    ///
+    /// - A list is newest first.
+    /// - Pages follow each other without gap or overlap.
+    /// - A filter leaves only what fits.
+    async fn list(&self, filter: &JobFilter, page: Page) -> Result<JobPage>;
+
+    /// Reads a job's log after event number `after`, at most `limit` entries, with its present state among
+    /// them; `None` where there is no such job. While there is nothing new and the job has not ended, holds
+    /// the answer open for `wait`.
+    ///
+    /// - A job that emits nothing has only its state to tell.
+    /// - Events after a number leave out what was seen.
+    /// - Events are read in pieces without loss.
+    /// - A completed job ends its log with output and state.
+    /// - A waiting reader hears of a new event.
+    /// - A waiting reader hears of a change of state.
+    /// - A reader of a finished job does not wait.
+    /// - Events of an unknown job are none.
+    async fn events(
+        &self,
+        id: &JobId,
+        after: u64,
+        limit: usize,
+        wait: Duration,
+    ) -> Result<Option<Vec<Event>>>;
+
+    /// Does something to at most `limit` jobs that fit `filter`, and says how many it did it to. Jobs that
+    /// the action does not apply to (a retry of an unfinished one) are left alone and not counted.
+    ///
+    /// - Cancelling a waiting job ends it at once.
+    /// - Cancelling a running job asks it to stop.
+    /// - Cancelling a finished job does nothing.
+    /// - Retrying a finished job makes it available with all its attempts.
+    /// - Retrying keeps the steps of a failed job.
+    /// - Retrying a completed job forgets its steps.
+    /// - Retrying an unfinished job does nothing.
+    /// - Retrying a job whose unique key another holds does nothing.
+    /// - Deleting removes a finished job and frees its key.
+    /// - Deleting an unfinished job does nothing.
+    /// - An action stops at its limit.
+    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<u64>;
+
+    /// The queues, with counts that are kept and not counted.
+    ///
+    /// - Counts follow every transition.
+    async fn queues(&self) -> Result<Vec<QueueInfo>>;
+
+    /// Sets a queue's configuration, which is all of it.
+    ///
+    /// - A queue keeps its configuration.
+    async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()>;
+
+    /// The workers heard of within the last minute.
+    ///
+    /// - A silent worker is forgotten after a minute.
+    async fn workers(&self) -> Result<Vec<WorkerInfo>>;
+}
+
+/// How many errors of a job are kept.
+pub const KEPT_ERRORS: usize = 20;
+/// How long a pruned or deleted job is remembered as gone.
+pub const GONE_FOR: Duration = Duration::from_secs(24 * 3600);
+/// How long a worker that is not heard of is listed.
+pub const WORKER_SEEN_FOR: Duration = Duration::from_secs(60);
+/// The head start that one step of priority is worth.
+pub const PRIORITY_STEP: Duration = Duration::from_secs(60);
+/// The furthest that a job's position is counted.
+pub const MAX_POSITION: u64 = 1_000;

@@ -1,0 +1,108 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
+
+/// Wakes those who wait for a queue or a job within this process.
+///
+/// A signal is a hint: losing one costs latency, never a job. To lose none, listen first, then look, then wait:
+/// a [`Listener`] hears every signal from the moment it was made.
+#[derive(Debug, Default)]
+pub struct Signals {
+    topics: Mutex<HashMap<String, Topic>>,
+    /// How many listeners there are, so that a hot path with none pays for one load.
+    listeners: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Topic {
+    notify: Arc<Notify>,
+    listeners: usize,
+}
+
+impl Signals {
+    /// Begins to listen for `topic`: a queue's name or a job's id.
+    pub fn listen(self: &Arc<Self>, topic: &str) -> Listener {
+        let mut topics = self.topics.lock();
+        let entry = topics.entry(topic.to_owned()).or_default();
+        entry.listeners += 1;
+        let mut notified = Box::pin(Arc::clone(&entry.notify).notified_owned());
+        notified.as_mut().enable();
+        self.listeners.fetch_add(1, Ordering::SeqCst);
+        Listener { signals: Arc::clone(self), topic: topic.to_owned(), notified }
+    }
+
+    /// Wakes everyone who listens for `topic`.
+    pub fn send(&self, topic: &str) {
+        if self.listeners.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        if let Some(entry) = self.topics.lock().get(topic) {
+            entry.notify.notify_waiters();
+        }
+    }
+
+    /// Wakes everyone, for when it is not known what has changed.
+    pub fn send_all(&self) {
+        if self.listeners.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        for entry in self.topics.lock().values() {
+            entry.notify.notify_waiters();
+        }
+    }
+
+    /// Whether nobody listens.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.listeners.load(Ordering::SeqCst) == 0
+    }
+}
+
+/// Hears the first signal of its topic that is sent after it was made.
+#[derive(Debug)]
+pub struct Listener {
+    signals: Arc<Signals>,
+    topic: String,
+    notified: std::pin::Pin<Box<OwnedNotified>>,
+}
+
+impl Listener {
+    /// Waits for the signal.
+    pub async fn heard(&mut self) {
+        self.notified.as_mut().await;
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let mut topics = self.signals.topics.lock();
+        self.signals.listeners.fetch_sub(1, Ordering::SeqCst);
+        if let Some(entry) = topics.get_mut(&self.topic) {
+            entry.listeners -= 1;
+            if entry.listeners == 0 {
+                topics.remove(&self.topic);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_signal_between_listening_and_waiting_is_heard() {
+        let signals = Arc::new(Signals::default());
+        let mut listener = signals.listen("emails");
+        signals.send("other");
+        signals.send("emails");
+        listener.heard().await;
+        drop(listener);
+        assert!(signals.is_idle());
+        assert!(signals.topics.lock().is_empty());
+    }
+}

@@ -1,0 +1,1 @@
+//! For an application's tests.

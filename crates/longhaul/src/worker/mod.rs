@@ -1,0 +1,14 @@
+//! The runtime: claims jobs, runs them, keeps their leases alive and tells the store how they ended.
+
+mod context;
+mod dispatch;
+mod execution;
+mod heartbeat;
+mod recorder;
+mod registry;
+mod running;
+mod start;
+
+pub use context::Context;
+pub use registry::Registry;
+pub use start::{DEFAULT_LEASE, Shutdown, Worker, WorkerBuilder};
