@@ -1,0 +1,44 @@
+# `make` alone says what there is. ARGS is handed on, as in: make run ARGS="--listen 127.0.0.1:9000"
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+CARGO ?= cargo
+ARGS ?=
+
+.PHONY: help run test lint fmt bench chaos-kill docs install clean
+
+help: ## Print this list.
+	@echo "usage: make <target> [ARGS=\"...\"]"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Install what is missing, build a release and serve on http://127.0.0.1:8000.
+	@scripts/install-tools run
+	@exec $(CARGO) run --release --locked --quiet --package longhaul-server -- serve $(ARGS)
+
+test: ## Install what is missing, then run every check and test there is.
+	@scripts/install-tools test
+	@scripts/check
+
+lint: ## Only the checks that run nothing: format, clippy, licences.
+	@scripts/check format clippy licences
+
+fmt: ## Format the code.
+	@$(CARGO) fmt --all
+
+bench: ## Measure, beside a bare log on the same disk. ARGS: workloads and flags of `longhaul bench`.
+	@scripts/install-tools build
+	@exec $(CARGO) run --release --locked --quiet --package longhaul-server -- bench --limit $(ARGS)
+
+chaos-kill: ## Kill a server with SIGKILL until convinced. KILLS=n (default 200), SEED=n to repeat a run.
+	@scripts/install-tools run
+	@LONGHAUL_TEST_KILLS=$(or $(KILLS),200) LONGHAUL_TEST_SEED=$(SEED) \
+		$(CARGO) test --locked --package longhaul-server --test it -- --nocapture kill
+
+docs: ## Build the API documentation and say where it is.
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
+	@echo "open target/doc/longhaul/index.html"
+
+install: ## Install what is missing on this machine: a C compiler, poppler, tesseract.
+	@scripts/install-tools run
+
+clean: ## Remove what was built. The data folder stays.
+	@$(CARGO) clean
