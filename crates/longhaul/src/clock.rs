@@ -75,10 +75,18 @@ impl Clock {
 
     /// Sleeps for `duration` on this clock: on a manual one, until it has been advanced that far.
     pub async fn sleep(&self, duration: Duration) {
-        let Some(manual) = &self.0 else { return tokio::time::sleep(duration).await };
+        match &self.0 {
+            Some(_) => self.sleep_until(self.now().plus(duration)).await,
+            None => tokio::time::sleep(duration).await,
+        }
+    }
+
+    /// Sleeps until this clock shows `until`: for whoever has looked at the time already, since a manual clock
+    /// may be advanced between that look and the sleep.
+    pub async fn sleep_until(&self, until: Timestamp) {
+        let Some(manual) = &self.0 else { return tokio::time::sleep(until.since(self.now())).await };
         // Subscribed before the first look at the time, so that no advance in between is missed.
         let mut changed = manual.changed.subscribe();
-        let until = self.now().plus(duration);
         while self.now() < until {
             if changed.changed().await.is_err() {
                 return;

@@ -15,7 +15,7 @@ pub use backoff::Backoff;
 pub use clock::{Clock, Timestamp};
 pub use handle::{CANCEL_GRACE, Done, EnqueueOptions, KindInfo, Longhaul};
 pub use job::{Job, JobError, JobResult, Verdict};
-// MEM
+pub use memory::MemoryStore;
 pub use model::{
     Action, AttemptError, Claim, Claimed, EnqueueStatus, Enqueued, Entry, ErrorKind, Event, EventBody,
     Finish, Idempotency, JobFilter, JobId, JobPage, JobRecord, Json, Keep, Lease, LeaseStatus, LogLevel,
@@ -24,7 +24,8 @@ pub use model::{
     process_id,
 };
 pub use store::{
-    Error, GONE_FOR, KEPT_ERRORS, MAX_POSITION, PRIORITY_STEP, Result, Signals, Store, WORKER_SEEN_FOR,
+    Error, GONE_FOR, KEPT_ERRORS, Listener, MAX_POSITION, PRIORITY_STEP, Result, Signals, Store,
+    WORKER_SEEN_FOR,
 };
 pub use upkeep::Upkeep;
 pub use worker::{Context, DEFAULT_LEASE, Registry, Shutdown, Worker, WorkerBuilder};

@@ -1,1 +1,193 @@
-//! The store that keeps everything in memory: for tests, and the model that other stores are compared with.
+//! [`MemoryStore`]: the whole contract over plain maps. Other stores are compared with it, so it is written to
+//! be read: every operation is a function on the [`Table`](table::Table), which one lock guards.
+//!
+//! | file | what |
+//! |---|---|
+//! | `table` | the jobs, and the one way in which a job changes |
+//! | `row` | a job with what its record does not show |
+//! | `index` | which jobs are where: available, scheduled, running, finished |
+//! | `keys` | unique keys, idempotency keys, and the ids of jobs that are gone |
+//! | `enqueue`, `claim`, `finish`, `sweep`, `act`, `read` | the operations |
+
+mod act;
+mod claim;
+mod enqueue;
+mod finish;
+mod index;
+mod keys;
+mod read;
+mod row;
+mod sweep;
+mod table;
+
+use std::future::pending;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::select_all;
+use parking_lot::Mutex;
+
+use self::table::Table;
+use crate::clock::{Clock, Timestamp};
+use crate::model::{
+    Action, Claim, Claimed, Enqueued, Event, Finish, JobFilter, JobId, JobPage, Lease, LeaseStatus, Lookup,
+    NewJob, Page, QueueConfig, QueueInfo, Record, Swept, WorkerInfo,
+};
+use crate::store::{Listener, Result, Signals, Store};
+
+/// A store that forgets everything when it is dropped: for tests, examples, and work that need not survive
+/// the process. Its "durable" is: in this process's memory.
+///
+/// Enqueueing, claiming and finishing a job take time that grows with the logarithm of the number of jobs.
+#[derive(Debug)]
+pub struct MemoryStore {
+    clock: Clock,
+    signals: Arc<Signals>,
+    table: Mutex<Table>,
+}
+
+impl MemoryStore {
+    /// An empty store on the system's clock.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_clock(Clock::system())
+    }
+
+    /// An empty store on `clock`, which a test may move by hand.
+    #[must_use]
+    pub fn with_clock(clock: Clock) -> Self {
+        let signals = Arc::new(Signals::default());
+        Self { clock, table: Mutex::new(Table::new(Arc::clone(&signals))), signals }
+    }
+
+    /// Sleeps until `due`, or for ever where there is nothing due.
+    async fn sleep_until(&self, due: Option<Timestamp>) {
+        match due {
+            Some(due) => self.clock.sleep_until(due).await,
+            None => pending().await,
+        }
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Completes at the first signal.
+async fn any_heard(listeners: &mut [Listener]) {
+    if listeners.is_empty() {
+        return pending().await;
+    }
+    select_all(listeners.iter_mut().map(|listener| Box::pin(listener.heard()))).await;
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn migrate(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
+        Ok(self.table.lock().enqueue(jobs, self.clock.now()))
+    }
+
+    // No await stands between taking jobs and returning them, so that a dropped claim has taken nothing.
+    async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
+        let mut over = pin!(self.clock.sleep_until(self.clock.now().plus(claim.wait)));
+        let mut is_over = claim.wait.is_zero();
+        loop {
+            // Made before the look, so that whatever arrives after the look is heard.
+            let mut arrivals = Vec::new();
+            if !is_over {
+                arrivals.extend(claim.queues.iter().map(|q| self.signals.listen(&q.queue)));
+            }
+            let (claimed, next_due) = {
+                let mut table = self.table.lock();
+                (table.claim(&claim, self.clock.now()), table.next_due())
+            };
+            if is_over || !claimed.is_empty() {
+                return Ok(claimed);
+            }
+            tokio::select! {
+                () = any_heard(&mut arrivals) => {}
+                () = self.sleep_until(next_due) => {}
+                () = &mut over => is_over = true,
+            }
+        }
+    }
+
+    async fn heartbeat(
+        &self,
+        worker: &WorkerInfo,
+        leases: &[Lease],
+        lease_for: Duration,
+    ) -> Result<Vec<LeaseStatus>> {
+        Ok(self.table.lock().heartbeat(worker, leases, lease_for, self.clock.now()))
+    }
+
+    async fn record(&self, records: Vec<Record>) -> Result<Vec<LeaseStatus>> {
+        Ok(self.table.lock().record(records, self.clock.now()))
+    }
+
+    async fn finish(&self, finishes: Vec<Finish>) -> Result<Vec<LeaseStatus>> {
+        Ok(self.table.lock().finish(finishes, self.clock.now()))
+    }
+
+    async fn sweep(&self, limit: usize) -> Result<Swept> {
+        Ok(self.table.lock().sweep(limit, self.clock.now()))
+    }
+
+    async fn get(&self, ids: &[JobId]) -> Result<Vec<Lookup>> {
+        Ok(self.table.lock().get(ids, self.clock.now()))
+    }
+
+    async fn list(&self, filter: &JobFilter, page: Page) -> Result<JobPage> {
+        self.table.lock().list(filter, &page)
+    }
+
+    async fn events(
+        &self,
+        id: &JobId,
+        after: u64,
+        limit: usize,
+        wait: Duration,
+    ) -> Result<Option<Vec<Event>>> {
+        let mut over = pin!(self.clock.sleep_until(self.clock.now().plus(wait)));
+        let mut is_over = wait.is_zero();
+        loop {
+            let mut changes = Vec::new();
+            if !is_over {
+                changes.push(self.signals.listen(id.as_str()));
+            }
+            let Some(news) = self.table.lock().events(id, after, limit) else { return Ok(None) };
+            if is_over || news.is_finished || !news.events.is_empty() {
+                return Ok(Some(news.events));
+            }
+            tokio::select! {
+                () = any_heard(&mut changes) => {}
+                () = &mut over => is_over = true,
+            }
+        }
+    }
+
+    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<u64> {
+        Ok(self.table.lock().act(filter, action, limit, self.clock.now()))
+    }
+
+    async fn queues(&self) -> Result<Vec<QueueInfo>> {
+        Ok(self.table.lock().queues())
+    }
+
+    async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()> {
+        self.table.lock().set_queue(queue, config);
+        Ok(())
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerInfo>> {
+        Ok(self.table.lock().workers(self.clock.now()))
+    }
+}

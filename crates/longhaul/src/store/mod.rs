@@ -10,7 +10,7 @@ mod error;
 mod signals;
 
 pub use error::{Error, Result};
-pub use signals::Signals;
+pub use signals::{Listener, Signals};
 
 use std::fmt::Debug;
 use std::time::Duration;

@@ -1,0 +1,67 @@
+use super::row::Row;
+use super::table::Table;
+use crate::clock::Timestamp;
+use crate::model::{Action, JobFilter, State};
+
+impl Table {
+    pub(super) fn act(&mut self, filter: &JobFilter, action: Action, limit: usize, now: Timestamp) -> u64 {
+        let meant: Vec<u64> = self.matching(filter).map(|row| row.seq).collect();
+        let mut done = 0;
+        for seq in meant {
+            if done == limit as u64 {
+                break;
+            }
+            // One after the other: of two failed jobs with one unique key, the first retry takes the key.
+            done += u64::from(self.act_on(seq, action, now));
+        }
+        done
+    }
+
+    /// Does it to one job, and says whether it applied.
+    fn act_on(&mut self, seq: u64, action: Action, now: Timestamp) -> bool {
+        let Some(row) = self.rows.get(&seq) else { return false };
+        let state = row.record.state;
+        match action {
+            Action::Cancel { .. } if state.is_finished() => return false,
+            Action::Cancel { grace } if state == State::Running => {
+                self.change(seq, now, |row| {
+                    row.record.cancel_requested = true;
+                    // A second request may shorten the grace and cannot lengthen it.
+                    let by = now.plus(grace);
+                    row.cancel_by = Some(row.cancel_by.map_or(by, |earlier| earlier.min(by)));
+                });
+            }
+            Action::Cancel { .. } => {
+                self.change(seq, now, |row| row.enter(State::Cancelled, now));
+            }
+            Action::Retry | Action::Delete if !state.is_finished() => return false,
+            Action::Retry => return self.retry(seq, now),
+            Action::Delete => self.remove(seq, now),
+        }
+        true
+    }
+
+    fn retry(&mut self, seq: u64, now: Timestamp) -> bool {
+        if let Some(unique) = self.rows.get(&seq).and_then(|row| row.unique.as_ref()) {
+            if self.keys.holder(&unique.key, now).is_some_and(|holder| holder != seq) {
+                return false;
+            }
+            self.keys.hold(&unique.key, seq);
+        }
+        self.change(seq, now, |row| row.begin_anew(now));
+        true
+    }
+}
+
+impl Row {
+    /// Makes a finished job available with all its attempts. Its errors stay as history, and so do the steps
+    /// of one that did not complete.
+    fn begin_anew(&mut self, now: Timestamp) {
+        self.record.attempt = 0;
+        self.record.crashes = 0;
+        self.record.output = None;
+        self.record.progress = None;
+        self.record.finished_at = None;
+        self.wait_until(now, now);
+    }
+}

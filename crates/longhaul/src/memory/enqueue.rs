@@ -1,0 +1,128 @@
+use std::collections::{BTreeMap, HashMap};
+
+use super::row::Row;
+use super::table::Table;
+use crate::clock::Timestamp;
+use crate::model::{EnqueueStatus, Enqueued, JobId, JobRecord, NewJob, OnClash, Start, State};
+
+impl Table {
+    pub(super) fn enqueue(&mut self, jobs: Vec<NewJob>, now: Timestamp) -> Vec<Enqueued> {
+        // The one reason to refuse a call is looked for before anything is created.
+        let refused = self.reused_keys(&jobs, now);
+        if refused.contains(&true) {
+            return jobs.into_iter().zip(refused).map(|(job, is_reused)| refusal(job, is_reused)).collect();
+        }
+        jobs.into_iter().map(|job| self.enqueue_one(job, now)).collect()
+    }
+
+    /// Enqueues what belongs to a completion: what exists already, or may not be, leaves that standing.
+    pub(super) fn follow_up(&mut self, jobs: Vec<NewJob>, now: Timestamp) {
+        for job in jobs {
+            if !self.reused_keys(std::slice::from_ref(&job), now).contains(&true) {
+                self.enqueue_one(job, now);
+            }
+        }
+    }
+
+    /// For each job, whether its idempotency key stands for another request: one before this call or one in it.
+    fn reused_keys(&self, jobs: &[NewJob], now: Timestamp) -> Vec<bool> {
+        let mut first = HashMap::new();
+        let mut is_reused = |job: &NewJob| {
+            let Some(idempotency) = &job.idempotency else { return false };
+            let earlier =
+                self.keys.promised(&idempotency.key, now).map(|(fingerprint, _)| fingerprint.to_owned());
+            let expected = first
+                .entry(idempotency.key.clone())
+                .or_insert_with(|| earlier.unwrap_or_else(|| idempotency.fingerprint.clone()));
+            *expected != idempotency.fingerprint
+        };
+        jobs.iter().map(&mut is_reused).collect()
+    }
+
+    fn enqueue_one(&mut self, mut job: NewJob, now: Timestamp) -> Enqueued {
+        let idempotency = job.idempotency.take();
+        if let Some(idempotency) = &idempotency
+            && let Some((_, id)) = self.keys.promised(&idempotency.key, now)
+        {
+            return Enqueued { id: id.clone(), status: EnqueueStatus::Duplicate };
+        }
+        let enqueued = self.create(job, now);
+        if let Some(idempotency) = idempotency {
+            self.keys.promise(idempotency, enqueued.id.clone(), now);
+        }
+        enqueued
+    }
+
+    fn create(&mut self, mut job: NewJob, now: Timestamp) -> Enqueued {
+        let id = job.id.take().unwrap_or_else(JobId::random);
+        if self.ids.contains_key(&id) {
+            return Enqueued { id, status: EnqueueStatus::Duplicate };
+        }
+        if let Some(unique) = &job.unique
+            && let Some(holder) = self.keys.holder(&unique.key, now).and_then(|seq| self.rows.get(&seq))
+        {
+            match unique.on_clash {
+                OnClash::Join => {
+                    return Enqueued { id: holder.record.id.clone(), status: EnqueueStatus::Duplicate };
+                }
+            }
+        }
+        let enqueued = Enqueued { id: id.clone(), status: EnqueueStatus::Created };
+        self.insert(|seq| new_row(seq, id, job, now));
+        enqueued
+    }
+}
+
+fn refusal(job: NewJob, is_reused: bool) -> Enqueued {
+    let status = if is_reused { EnqueueStatus::KeyReused } else { EnqueueStatus::NotCreated };
+    Enqueued { id: job.id.unwrap_or_else(JobId::random), status }
+}
+
+fn new_row(seq: u64, id: JobId, job: NewJob, now: Timestamp) -> Row {
+    let run_at = match job.start {
+        Start::Now => now,
+        Start::After(delay) => now.plus(delay),
+        Start::At(at) => at.max(now),
+    };
+    let record = JobRecord {
+        id,
+        kind: job.kind.into_owned(),
+        version: job.version,
+        queue: job.queue.into_owned(),
+        args: job.args,
+        state: if run_at > now { State::Scheduled } else { State::Available },
+        priority: job.priority,
+        attempt: 0,
+        max_attempts: job.max_attempts,
+        crashes: 0,
+        max_crashes: job.max_crashes,
+        interruptions: 0,
+        timeout: job.timeout,
+        progress: None,
+        output: None,
+        errors: Vec::new(),
+        cancel_requested: false,
+        worker: None,
+        position: None,
+        created_at: now,
+        run_at,
+        started_at: None,
+        finished_at: None,
+        last_event: 1,
+        parent: job.parent,
+        labels: job.labels,
+    };
+    Row {
+        seq,
+        record,
+        token: 0,
+        backoff: job.backoff,
+        unique: job.unique,
+        lease_until: Timestamp::default(),
+        cancel_by: None,
+        state_event: 1,
+        state_at: now,
+        log: Vec::new(),
+        steps: BTreeMap::new(),
+    }
+}

@@ -1,0 +1,131 @@
+use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
+
+use super::row::Row;
+use crate::clock::Timestamp;
+use crate::model::{Idempotency, JobId, State};
+use crate::store::GONE_FOR;
+
+/// What is remembered apart from the jobs. An expired memory counts as forgotten; the sweep throws it away.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    unique: HashMap<String, Hold>,
+    idempotency: HashMap<String, Promise>,
+    /// Until when a removed job is remembered.
+    gone: HashMap<JobId, Timestamp>,
+    /// What might be thrown away when. A memory that has changed since leaves its old entry behind.
+    expiries: BTreeSet<(Timestamp, Memory)>,
+}
+
+#[derive(Debug)]
+struct Hold {
+    seq: u64,
+    /// `None` while the job is unfinished.
+    expires_at: Option<Timestamp>,
+}
+
+#[derive(Debug)]
+struct Promise {
+    fingerprint: String,
+    id: JobId,
+    expires_at: Timestamp,
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Memory {
+    Unique(String),
+    Idempotency(String),
+    Gone(JobId),
+}
+
+impl Keys {
+    /// The job that holds a unique key.
+    pub(super) fn holder(&self, key: &str, now: Timestamp) -> Option<u64> {
+        let hold = self.unique.get(key)?;
+        hold.expires_at.is_none_or(|expires_at| expires_at > now).then_some(hold.seq)
+    }
+
+    /// Whether the job still holds its unique key.
+    pub(super) fn is_held_by(&self, row: &Row, now: Timestamp) -> bool {
+        row.unique.as_ref().is_some_and(|unique| self.holder(&unique.key, now) == Some(row.seq))
+    }
+
+    /// Gives a unique key to a job until it ends.
+    pub(super) fn hold(&mut self, key: &str, seq: u64) {
+        self.unique.insert(key.to_owned(), Hold { seq, expires_at: None });
+    }
+
+    /// The job has ended: its unique key outlives only a completion, and that only for its period.
+    pub(super) fn let_go(&mut self, row: &Row, now: Timestamp) {
+        let Some(unique) = &row.unique else { return };
+        match unique.period {
+            Some(period) if row.record.state == State::Completed => {
+                let expires_at = now.plus(period);
+                let hold = Hold { seq: row.seq, expires_at: Some(expires_at) };
+                self.unique.insert(unique.key.clone(), hold);
+                self.expiries.insert((expires_at, Memory::Unique(unique.key.clone())));
+            }
+            _ => self.free(row),
+        }
+    }
+
+    /// Frees the job's unique key, where it is the job's.
+    pub(super) fn free(&mut self, row: &Row) {
+        let Some(unique) = &row.unique else { return };
+        if self.unique.get(&unique.key).is_some_and(|hold| hold.seq == row.seq) {
+            self.unique.remove(&unique.key);
+        }
+    }
+
+    /// The fingerprint and the job of the first request with this idempotency key.
+    pub(super) fn promised(&self, key: &str, now: Timestamp) -> Option<(&str, &JobId)> {
+        let promise = self.idempotency.get(key)?;
+        (promise.expires_at > now).then_some((promise.fingerprint.as_str(), &promise.id))
+    }
+
+    /// Remembers how a request with an idempotency key was answered.
+    pub(super) fn promise(&mut self, idempotency: Idempotency, id: JobId, now: Timestamp) {
+        let Idempotency { key, fingerprint, keep_for } = idempotency;
+        let expires_at = now.plus(keep_for);
+        self.expiries.insert((expires_at, Memory::Idempotency(key.clone())));
+        self.idempotency.insert(key, Promise { fingerprint, id, expires_at });
+    }
+
+    pub(super) fn is_gone(&self, id: &JobId, now: Timestamp) -> bool {
+        self.gone.get(id).is_some_and(|until| *until > now)
+    }
+
+    pub(super) fn remember_gone(&mut self, id: JobId, now: Timestamp) {
+        let until = now.plus(GONE_FOR);
+        self.expiries.insert((until, Memory::Gone(id.clone())));
+        self.gone.insert(id, until);
+    }
+
+    pub(super) fn forget_gone(&mut self, id: &JobId) {
+        self.gone.remove(id);
+    }
+
+    /// Throws away at most `limit` expired memories.
+    pub(super) fn throw_away(&mut self, limit: usize, now: Timestamp) {
+        for _ in 0..limit {
+            if self.expiries.first().is_none_or(|(at, _)| *at > now) {
+                return;
+            }
+            let Some((at, memory)) = self.expiries.pop_first() else { return };
+            // Only what expires at this very entry goes: a key that was taken again has a newer one.
+            match memory {
+                Memory::Unique(key) => remove_if(&mut self.unique, &key, |hold| hold.expires_at == Some(at)),
+                Memory::Idempotency(key) => {
+                    remove_if(&mut self.idempotency, &key, |promise| promise.expires_at == at);
+                }
+                Memory::Gone(id) => remove_if(&mut self.gone, &id, |until| *until == at),
+            }
+        }
+    }
+}
+
+fn remove_if<K: Hash + Eq, V>(map: &mut HashMap<K, V>, key: &K, is_meant: impl FnOnce(&V) -> bool) {
+    if map.get(key).is_some_and(is_meant) {
+        map.remove(key);
+    }
+}

@@ -1,0 +1,143 @@
+use std::collections::BTreeSet;
+
+use super::row::Row;
+use super::table::Table;
+use crate::clock::Timestamp;
+use crate::model::{
+    Event, EventBody, JobFilter, JobId, JobPage, JobRecord, Lookup, Page, QueueConfig, QueueInfo, State,
+    WorkerInfo,
+};
+use crate::store::{Error, Result, WORKER_SEEN_FOR};
+
+/// What a reader of a log has not yet seen.
+pub(super) struct News {
+    pub(super) events: Vec<Event>,
+    /// Whether nothing will follow.
+    pub(super) is_finished: bool,
+}
+
+/// How many jobs one page looks at, whether they fit the filter or not.
+const SCANNED_PER_PAGE: usize = 10_000;
+
+impl Table {
+    pub(super) fn get(&self, ids: &[JobId], now: Timestamp) -> Vec<Lookup> {
+        let look_up = |id: &JobId| match self.find(id) {
+            Some(row) => {
+                Lookup::Found(Box::new(JobRecord { position: self.position(row), ..row.record.clone() }))
+            }
+            None if self.keys.is_gone(id, now) => Lookup::Gone,
+            None => Lookup::Unknown,
+        };
+        ids.iter().map(look_up).collect()
+    }
+
+    fn position(&self, row: &Row) -> Option<u64> {
+        (row.record.state == State::Available).then(|| self.index.position(row))
+    }
+
+    pub(super) fn list(&self, filter: &JobFilter, page: &Page) -> Result<JobPage> {
+        let before = match &page.cursor {
+            None => u64::MAX,
+            Some(cursor) => cursor.parse().map_err(|_| Error::Invalid {
+                field: "cursor".into(),
+                reason: "must be one that an earlier page gave".into(),
+            })?,
+        };
+        let limit = page.limit.clamp(1, 1_000);
+        let mut listed = JobPage::default();
+        let mut last_seen = None;
+        for row in self.candidates(filter, before).take(SCANNED_PER_PAGE) {
+            if fits(filter, &row.record) {
+                listed.jobs.push(row.record.clone());
+            }
+            last_seen = Some(row.seq);
+            if listed.jobs.len() == limit {
+                break;
+            }
+        }
+        // A row that was looked at and did not fit need not be looked at again.
+        let has_more = last_seen.filter(|seq| self.candidates(filter, *seq).next().is_some());
+        listed.next = has_more.map(|seq| seq.to_string());
+        Ok(listed)
+    }
+
+    /// The jobs that fit, newest first.
+    pub(super) fn matching(&self, filter: &JobFilter) -> impl Iterator<Item = &Row> {
+        self.candidates(filter, u64::MAX).filter(|row| fits(filter, &row.record))
+    }
+
+    /// The jobs that might fit, newest first, older than the one with number `before`.
+    fn candidates(&self, filter: &JobFilter, before: u64) -> Box<dyn Iterator<Item = &Row> + '_> {
+        if filter.ids.is_empty() {
+            return Box::new(self.rows.range(..before).rev().map(|(_, row)| row));
+        }
+        let named: BTreeSet<u64> = filter.ids.iter().filter_map(|id| self.ids.get(id)).copied().collect();
+        let older = named.into_iter().rev().skip_while(move |seq| *seq >= before);
+        Box::new(older.filter_map(|seq| self.rows.get(&seq)))
+    }
+
+    /// The part of a job's log after number `after`, with the present state in its place; `None` where there
+    /// is no such job.
+    pub(super) fn events(&self, id: &JobId, after: u64, limit: usize) -> Option<News> {
+        let row = self.find(id)?;
+        let from = row.log.partition_point(|event| event.seq <= after);
+        let mut events = row.log[from..].iter().take(limit).cloned().collect::<Vec<_>>();
+        events.extend(row.made_events().into_iter().filter(|event| event.seq > after));
+        events.sort_by_key(|event| event.seq);
+        events.truncate(limit);
+        Some(News { events, is_finished: row.record.state.is_finished() })
+    }
+
+    pub(super) fn queues(&self) -> Vec<QueueInfo> {
+        let names: BTreeSet<&String> = self.index.counts.keys().chain(self.configs.keys()).collect();
+        let info = |name: &String| QueueInfo {
+            name: name.clone(),
+            config: self.configs.get(name).cloned().unwrap_or_default(),
+            counts: self.index.counts.get(name).cloned().unwrap_or_default(),
+        };
+        names.into_iter().map(info).collect()
+    }
+
+    pub(super) fn set_queue(&mut self, queue: &str, config: &QueueConfig) {
+        self.configs.insert(queue.to_owned(), config.clone());
+    }
+
+    pub(super) fn workers(&self, now: Timestamp) -> Vec<WorkerInfo> {
+        let known = self.workers.values();
+        known.filter(|worker| worker.seen_at.plus(WORKER_SEEN_FOR) > now).cloned().collect()
+    }
+}
+
+impl Row {
+    /// The events that are not written but follow from the row: its state and, before that, its output.
+    fn made_events(&self) -> Vec<Event> {
+        let record = &self.record;
+        let event = |seq, body| Event { seq, at: self.state_at, attempt: record.attempt, body };
+        let mut events = Vec::new();
+        if let Some(output) = &record.output {
+            events.push(event(self.state_event - 1, EventBody::Output { output: output.clone() }));
+        }
+        // While it runs, and once it has completed, its last attempt has not failed.
+        let has_failed = !matches!(record.state, State::Running | State::Completed);
+        let error = record.errors.last().filter(|_| has_failed).cloned();
+        events.push(event(self.state_event, EventBody::State { state: record.state, error }));
+        events
+    }
+}
+
+/// Whether a job that the filter's ids do not leave out fits all else.
+fn fits(filter: &JobFilter, record: &JobRecord) -> bool {
+    let is_any = |wanted: &[String], word: &str| wanted.is_empty() || wanted.iter().any(|w| w == word);
+    (filter.states.is_empty() || filter.states.contains(&record.state))
+        && is_any(&filter.kinds, &record.kind)
+        && is_any(&filter.queues, &record.queue)
+        && filter.labels.iter().all(|(label, value)| record.labels.get(label) == Some(value))
+        && filter.text.as_ref().is_none_or(|text| has_text(record, text))
+}
+
+fn has_text(record: &JobRecord, text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    let last_error = record.errors.last().map_or("", |error| error.message.as_str());
+    let places = [record.id.as_str(), &record.kind, record.args.as_str(), last_error];
+    places.iter().any(|place| place.to_ascii_lowercase().contains(&text))
+}

@@ -1,0 +1,105 @@
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::index::Index;
+use super::keys::Keys;
+use super::row::Row;
+use crate::clock::Timestamp;
+use crate::model::{JobId, Lease, QueueConfig, State, WorkerInfo};
+use crate::store::Signals;
+
+/// All that the store knows. Its methods are synchronous and atomic: whoever holds the lock sees each of them
+/// whole or not at all.
+#[derive(Debug)]
+pub(super) struct Table {
+    /// The jobs, by the order in which they were enqueued.
+    pub(super) rows: BTreeMap<u64, Row>,
+    pub(super) ids: HashMap<JobId, u64>,
+    pub(super) index: Index,
+    pub(super) keys: Keys,
+    pub(super) configs: BTreeMap<String, QueueConfig>,
+    pub(super) workers: BTreeMap<String, WorkerInfo>,
+    last_seq: u64,
+    signals: Arc<Signals>,
+}
+
+impl Table {
+    pub(super) fn new(signals: Arc<Signals>) -> Self {
+        Self {
+            rows: BTreeMap::new(),
+            ids: HashMap::new(),
+            index: Index::default(),
+            keys: Keys::default(),
+            configs: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            last_seq: 0,
+            signals,
+        }
+    }
+
+    /// Changes a job: the one way to do so, which keeps the indexes, the unique key and those who wait in
+    /// step with it. `None` where there is no such job.
+    pub(super) fn change<T>(
+        &mut self,
+        seq: u64,
+        now: Timestamp,
+        change: impl FnOnce(&mut Row) -> T,
+    ) -> Option<T> {
+        let row = self.rows.get_mut(&seq)?;
+        let (state, last_event) = (row.record.state, row.record.last_event);
+        self.index.remove(row);
+        let answer = change(row);
+        self.index.insert(row);
+        if row.record.state.is_finished() && !state.is_finished() {
+            self.keys.let_go(row, now);
+        }
+        if row.record.last_event != last_event {
+            announce(&self.signals, row);
+        }
+        Some(answer)
+    }
+
+    /// Adds a job whose id and unique key are free.
+    pub(super) fn insert(&mut self, make: impl FnOnce(u64) -> Row) {
+        self.last_seq += 1;
+        let row = make(self.last_seq);
+        if let Some(unique) = &row.unique {
+            self.keys.hold(&unique.key, row.seq);
+        }
+        self.keys.forget_gone(&row.record.id);
+        self.index.insert(&row);
+        announce(&self.signals, &row);
+        self.ids.insert(row.record.id.clone(), row.seq);
+        self.rows.insert(row.seq, row);
+    }
+
+    /// Removes a job with its log, its steps and its unique key, and remembers for a while that it was there.
+    pub(super) fn remove(&mut self, seq: u64, now: Timestamp) {
+        let Some(row) = self.rows.remove(&seq) else { return };
+        self.index.remove(&row);
+        self.ids.remove(&row.record.id);
+        self.keys.free(&row);
+        // Whoever waits for the job must hear that it is no more.
+        self.signals.send(row.record.id.as_str());
+        self.keys.remember_gone(row.record.id, now);
+    }
+
+    pub(super) fn find(&self, id: &JobId) -> Option<&Row> {
+        self.rows.get(self.ids.get(id)?)
+    }
+
+    /// The job that runs under this lease, where the lease is the current one.
+    pub(super) fn leased(&self, lease: &Lease) -> Option<u64> {
+        let row = self.find(&lease.id)?;
+        (row.record.state == State::Running && row.token == lease.token).then_some(row.seq)
+    }
+}
+
+/// Wakes the job's readers, and the claims that wait for its queue: one that waits for the next due job must
+/// hear of a job that is due sooner, too.
+fn announce(signals: &Signals, row: &Row) {
+    signals.send(row.record.id.as_str());
+    if matches!(row.record.state, State::Available | State::Scheduled) {
+        signals.send(&row.record.queue);
+    }
+}
