@@ -1,0 +1,84 @@
+use std::path::Path;
+use std::time::Duration;
+
+use longhaul::{Error, Result};
+use rusqlite::{Connection, OpenFlags};
+
+use crate::error::{STORE, fault};
+
+/// Forward only: a file's number is the schema's version once it has run.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_jobs.sql")];
+
+/// Opens the connection that writes. `synchronous=FULL` is what makes an answer durable.
+pub(crate) fn writing(path: &Path) -> Result<Connection> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|e| open_fault(path, &e))?;
+    }
+    let connection = Connection::open(path).map_err(|e| open_fault(path, &e))?;
+    // `auto_vacuum` counts only before the first table is made.
+    connection
+        .execute_batch(
+            "PRAGMA auto_vacuum = INCREMENTAL;
+             PRAGMA journal_mode = WAL;
+             PRAGMA synchronous = FULL;
+             PRAGMA temp_store = MEMORY;
+             PRAGMA cache_size = -65536;
+             PRAGMA wal_autocheckpoint = 1000;
+             PRAGMA journal_size_limit = 67108864;
+             PRAGMA foreign_keys = ON;",
+        )
+        .map_err(|e| open_fault(path, &e))?;
+    prepare(&connection).map_err(|e| open_fault(path, &e))?;
+    Ok(connection)
+}
+
+/// Opens a connection that can only read.
+pub(crate) fn reading(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|e| open_fault(path, &e))?;
+    prepare(&connection).map_err(|e| open_fault(path, &e))?;
+    Ok(connection)
+}
+
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(128);
+    connection.busy_timeout(Duration::from_secs(5))
+}
+
+/// Brings the schema up to this binary's version, under the write lock, so that two processes that start
+/// together do it once.
+pub(crate) fn migrate(connection: &Connection) -> Result<()> {
+    connection.execute_batch("BEGIN IMMEDIATE").map_err(fault("begin a migration"))?;
+    let done = migrate_locked(connection);
+    let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
+    connection.execute_batch(end).map_err(fault("end a migration"))?;
+    done
+}
+
+fn migrate_locked(connection: &Connection) -> Result<()> {
+    let newest = MIGRATIONS.len();
+    let present: u32 = connection
+        .query_row("SELECT user_version FROM pragma_user_version", [], |row| row.get(0))
+        .map_err(fault("read the schema's version"))?;
+    let present = present as usize;
+    if present > newest {
+        let source = format!(
+            "the file's schema is version {present} and this binary knows {newest}: use the newer longhaul that wrote it"
+        );
+        return Err(Error::Store { store: STORE, operation: "migrate", source: source.into() });
+    }
+    for migration in &MIGRATIONS[present..] {
+        connection.execute_batch(migration).map_err(fault("migrate"))?;
+    }
+    if present < newest {
+        connection
+            .execute_batch(&format!("PRAGMA user_version = {newest}"))
+            .map_err(fault("note the schema's version"))?;
+    }
+    Ok(())
+}
+
+pub(crate) fn open_fault(path: &Path, error: &dyn std::error::Error) -> Error {
+    let source = format!("{}: {error}", path.display());
+    Error::Store { store: STORE, operation: "open a file", source: source.into() }
+}

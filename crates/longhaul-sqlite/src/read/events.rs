@@ -1,0 +1,59 @@
+use longhaul::{Event, EventBody, JobId, JobRecord, Result, State, Timestamp};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::error::fault;
+use crate::row::{JOB_COLUMNS, RowFacts, job_record, signed, unsigned};
+
+/// A piece of a job's log.
+pub(crate) struct Log {
+    pub(crate) events: Vec<Event>,
+    /// Whether the job has ended, so that nothing more will come.
+    pub(crate) is_finished: bool,
+}
+
+/// A job's log after event `after`, with its present state among it; `None` where there is no such job.
+pub(crate) fn events(connection: &Connection, id: &JobId, after: u64, limit: usize) -> Result<Option<Log>> {
+    // One transaction, so that the log and the state are of the same moment.
+    let transaction = connection.unchecked_transaction().map_err(fault("read events"))?;
+    let log = read(&transaction, id, after, limit.max(1)).map_err(fault("read events"))?;
+    transaction.finish().map_err(fault("read events"))?;
+    Ok(log)
+}
+
+fn read(connection: &Connection, id: &JobId, after: u64, limit: usize) -> rusqlite::Result<Option<Log>> {
+    let found = connection
+        .prepare_cached(&format!("SELECT {JOB_COLUMNS} FROM jobs WHERE id = ?1"))?
+        .query_row([id.as_str()], job_record)
+        .optional()?;
+    let Some((record, facts)) = found else { return Ok(None) };
+    let is_finished = record.state.is_finished();
+    let mut events = Vec::new();
+    if record.last_event > after {
+        let mut rows = connection.prepare_cached(include_str!("../sql/events_after.sql"))?;
+        let mut rows = rows.query(params![facts.seq, signed(after), signed(limit as u64)])?;
+        while let Some(row) = rows.next()? {
+            events.push(Event {
+                seq: unsigned(row.get(0)?),
+                at: Timestamp(row.get(1)?),
+                attempt: row.get(2)?,
+                body: crate::row::parsed(row, 3)?.unwrap_or(EventBody::Reset),
+            });
+        }
+        events.extend(present(record, &facts).into_iter().filter(|event| event.seq > after));
+        events.sort_by_key(|event| event.seq);
+        events.truncate(limit);
+    }
+    Ok(Some(Log { events, is_finished }))
+}
+
+/// The events that are not rows: the output of a completed job, and the state.
+fn present(record: JobRecord, facts: &RowFacts) -> Vec<Event> {
+    let event = |seq, body| Event { seq, at: facts.state_at, attempt: record.attempt, body };
+    let failed = matches!(record.state, State::Failed | State::Cancelled | State::Scheduled);
+    let error = record.errors.last().filter(|_| failed).cloned();
+    let mut events = vec![event(facts.state_event, EventBody::State { state: record.state, error })];
+    if let Some(output) = record.output {
+        events.insert(0, event(facts.state_event - 1, EventBody::Output { output }));
+    }
+    events
+}

@@ -1,0 +1,56 @@
+use longhaul::{JobId, JobRecord, Lookup, MAX_POSITION, Result, State, Timestamp};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::error::fault;
+use crate::row::{JOB_COLUMNS, RowFacts, job_record, unsigned};
+
+/// Looks jobs up by id.
+pub(crate) fn get(connection: &Connection, ids: &[JobId], now: Timestamp) -> Result<Vec<Lookup>> {
+    ids.iter()
+        .map(|id| get_one(connection, id, now))
+        .collect::<rusqlite::Result<_>>()
+        .map_err(fault("look a job up"))
+}
+
+fn get_one(connection: &Connection, id: &JobId, now: Timestamp) -> rusqlite::Result<Lookup> {
+    let found = connection
+        .prepare_cached(&format!("SELECT {JOB_COLUMNS} FROM jobs WHERE id = ?1"))?
+        .query_row([id.as_str()], job_record)
+        .optional()?;
+    if let Some((mut record, facts)) = found {
+        if record.state == State::Available {
+            record.position = Some(position(connection, &record, &facts)?);
+        }
+        return Ok(Lookup::Found(Box::new(record)));
+    }
+    let gone = connection
+        .prepare_cached("SELECT 1 FROM tombstones WHERE id = ?1 AND expires_at > ?2")?
+        .exists(params![id.as_str(), now.0])?;
+    Ok(if gone { Lookup::Gone } else { Lookup::Unknown })
+}
+
+/// How many available jobs of the queue would be claimed before this one, and one; at most [`MAX_POSITION`].
+fn position(connection: &Connection, record: &JobRecord, facts: &RowFacts) -> rusqlite::Result<u64> {
+    // The index orders a queue's jobs within each kind and version. `next` steps from one of these to the
+    // following one without reading the jobs between, so the cost is bounded however long the queue is.
+    let mut next = connection.prepare_cached(include_str!("../sql/next_lane.sql"))?;
+    let mut ahead = connection.prepare_cached(include_str!("../sql/jobs_ahead.sql"))?;
+    let (mut kind, mut version) = (String::new(), 0_u32);
+    let mut position = 1;
+    while let Some(lane) = next
+        .query_row(params![record.queue, kind, version], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?
+    {
+        (kind, version) = lane;
+        let left = MAX_POSITION - position;
+        if left == 0 {
+            break;
+        }
+        let count: i64 = ahead.query_row(
+            params![record.queue, kind, version, facts.rank, facts.seq, crate::row::signed(left)],
+            |row| row.get(0),
+        )?;
+        position += unsigned(count);
+    }
+    Ok(position)
+}

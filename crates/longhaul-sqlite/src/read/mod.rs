@@ -1,0 +1,13 @@
+//! What is read on connections that can only read: no reader ever waits for the writer.
+
+mod events;
+mod get;
+mod list;
+mod pool;
+mod queues;
+
+pub(crate) use events::events;
+pub(crate) use get::get;
+pub(crate) use list::{list, narrow};
+pub(crate) use pool::Readers;
+pub(crate) use queues::{queues, workers};

@@ -1,0 +1,165 @@
+use std::collections::HashSet;
+
+use longhaul::{Clock, JobId, Result, State, Timestamp};
+use rusqlite::{Connection, Statement, params};
+
+use crate::error::fault;
+use crate::sequence::Sequence;
+
+/// One transaction in the making: what the operations of `enqueue.rs`, `claim.rs`, … work on.
+pub(crate) struct Batch<'c> {
+    pub(super) connection: &'c Connection,
+    pub(super) hot: Hot<'c>,
+    pub(super) sequence: Sequence,
+    pub(super) clock: Clock,
+    /// The time of this transaction.
+    pub(super) now: Timestamp,
+    /// How the counts change.
+    counts: Vec<Count>,
+    /// Jobs that changed, for whoever waits for them.
+    pub(super) changed: Vec<JobId>,
+    /// Whether a job became available, so that a parked claim may have something to take.
+    pub(super) made_available: bool,
+    /// Workers that `workers` has a row of.
+    pub(super) known_workers: HashSet<String>,
+    /// Whether this store holds the lock file.
+    pub(super) owner: bool,
+}
+
+#[derive(Clone)]
+struct Count {
+    queue: String,
+    state: State,
+    change: i64,
+}
+
+/// The statements that every job passes through, prepared once.
+pub(crate) struct Hot<'c> {
+    pub(super) insert: Statement<'c>,
+    pub(super) candidates: Statement<'c>,
+    pub(super) claim: Statement<'c>,
+    pub(super) complete: Statement<'c>,
+    pub(super) due: Statement<'c>,
+    begin: Statement<'c>,
+    commit: Statement<'c>,
+    rollback: Statement<'c>,
+    newest: Statement<'c>,
+}
+
+impl<'c> Hot<'c> {
+    fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            insert: connection.prepare(include_str!("../sql/insert_job.sql"))?,
+            candidates: connection.prepare(include_str!("../sql/claim_candidates.sql"))?,
+            claim: connection.prepare(include_str!("../sql/claim_job.sql"))?,
+            complete: connection.prepare(include_str!("../sql/complete_job.sql"))?,
+            due: connection.prepare(include_str!("../sql/due_jobs.sql"))?,
+            begin: connection.prepare("BEGIN IMMEDIATE")?,
+            commit: connection.prepare("COMMIT")?,
+            rollback: connection.prepare("ROLLBACK")?,
+            newest: connection.prepare("SELECT coalesce(max(seq), 0) FROM jobs")?,
+        })
+    }
+}
+
+impl<'c> Batch<'c> {
+    pub(crate) fn new(connection: &'c Connection, clock: Clock, owner: bool) -> Result<Self> {
+        Ok(Self {
+            connection,
+            hot: Hot::prepare(connection).map_err(fault("prepare"))?,
+            sequence: Sequence::default(),
+            now: clock.now(),
+            clock,
+            counts: Vec::new(),
+            changed: Vec::new(),
+            made_available: false,
+            known_workers: HashSet::new(),
+            owner,
+        })
+    }
+
+    pub(crate) fn connection(&self) -> &'c Connection {
+        self.connection
+    }
+
+    pub(super) fn begin(&mut self) -> Result<()> {
+        self.now = self.clock.now();
+        self.counts.clear();
+        self.changed.clear();
+        self.made_available = false;
+        self.hot.begin.raw_execute().map_err(fault("begin a transaction"))?;
+        // Another process may have drawn numbers since.
+        let newest = self.hot.newest.query_row([], |row| row.get(0)).map_err(fault("read the newest job"))?;
+        self.sequence.observe(newest);
+        Ok(())
+    }
+
+    pub(super) fn commit(&mut self) -> Result<()> {
+        self.write_counts().map_err(fault("count"))?;
+        self.hot.commit.raw_execute().map_err(fault("commit"))?;
+        Ok(())
+    }
+
+    pub(super) fn roll_back(&mut self) {
+        // Their rows may be gone with the transaction.
+        self.known_workers.clear();
+        if let Err(error) = self.hot.rollback.raw_execute() {
+            // SQLite has already rolled back by itself after some faults (a full disk), and says so here.
+            tracing::debug!("failed to roll back: {error}");
+        }
+    }
+
+    /// Runs a caller's own work, and undoes it alone where it fails.
+    pub(crate) fn savepoint<T, E>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<Result<T, E>> {
+        let fault = fault("run a transaction");
+        let execute = |sql| self.connection.execute_batch(sql).map_err(&fault);
+        execute("SAVEPOINT caller")?;
+        // What the work does to the counts and the signals must be undone with it.
+        let (counts, changed) = (self.counts.clone(), self.changed.len());
+        let done = work(self);
+        let execute = |sql| self.connection.execute_batch(sql).map_err(&fault);
+        if done.is_err() {
+            execute("ROLLBACK TO caller")?;
+            self.counts = counts;
+            self.changed.truncate(changed);
+        }
+        execute("RELEASE caller")?;
+        Ok(done)
+    }
+
+    /// Draws the next number for a job or a lease.
+    pub(super) fn draw(&mut self) -> i64 {
+        self.sequence.next(self.now)
+    }
+
+    /// Notes that a job of `queue` went from one state to another; `None` is not being there.
+    pub(super) fn moved(&mut self, queue: &str, from: Option<State>, to: Option<State>) {
+        for (state, change) in [(from, -1), (to, 1)] {
+            let Some(state) = state else { continue };
+            match self.counts.iter_mut().find(|c| c.state == state && c.queue == queue) {
+                Some(count) => count.change += change,
+                None => self.counts.push(Count { queue: queue.to_owned(), state, change }),
+            }
+        }
+        self.made_available |= to == Some(State::Available);
+    }
+
+    fn write_counts(&mut self) -> rusqlite::Result<()> {
+        if self.counts.iter().all(|count| count.change == 0) {
+            return Ok(());
+        }
+        let mut write = self.connection.prepare_cached(include_str!("../sql/add_count.sql"))?;
+        for count in self.counts.iter().filter(|count| count.change != 0) {
+            write.execute(params![count.queue, count.state.as_str(), count.change])?;
+        }
+        Ok(())
+    }
+}
+
+/// The order of claims: a job's time, less the head start that its priority gives.
+pub(super) fn rank(run_at: Timestamp, priority: i32) -> i64 {
+    run_at.0 - i64::from(priority) * longhaul::clock::millis(longhaul::PRIORITY_STEP)
+}

@@ -1,0 +1,159 @@
+use std::time::Duration;
+
+use longhaul::{
+    Claim, Claimed, EventBody, JobId, Json, Lease, QueueSlots, Result, State, SupportedKind, Timestamp,
+    WorkerInfo, process_id,
+};
+use rusqlite::{Row, params};
+
+use super::Batch;
+use crate::error::fault;
+use crate::row::{json, millis_column, parsed, unsigned};
+
+impl Batch<'_> {
+    /// Gives jobs to a worker: whatever is there, which may be nothing.
+    pub(super) fn claim(&mut self, claim: &Claim) -> Result<Vec<Claimed>> {
+        let mut claimed = Vec::new();
+        for queue in &claim.queues {
+            let next = self.candidates(queue, &claim.kinds).map_err(fault("look for available jobs"))?;
+            for seq in next {
+                claimed.push(self.claim_one(seq, claim).map_err(fault("claim"))?);
+            }
+        }
+        if !claimed.is_empty() {
+            // A successor that takes over must find the worker of every running job.
+            self.make_known(&claim.worker)?;
+        }
+        Ok(claimed)
+    }
+
+    /// The next jobs of a queue. Each kind and version is looked up by itself, because kinds that this worker
+    /// does not know may stand before those that it does, in any number.
+    fn candidates(&mut self, queue: &QueueSlots, kinds: &[SupportedKind]) -> rusqlite::Result<Vec<i64>> {
+        let slots = i64::try_from(queue.slots).unwrap_or(i64::MAX);
+        let mut found: Vec<(i64, i64)> = Vec::new();
+        let mut sources = 0;
+        for supported in kinds {
+            for version in 1..=supported.version {
+                let before = found.len();
+                let mut rows =
+                    self.hot.candidates.query(params![queue.queue, supported.kind, version, slots])?;
+                while let Some(row) = rows.next()? {
+                    found.push((row.get(0)?, row.get(1)?));
+                }
+                sources += i32::from(found.len() > before);
+            }
+        }
+        if sources > 1 {
+            found.sort_unstable();
+            found.truncate(queue.slots);
+        }
+        Ok(found.into_iter().map(|(_, seq)| seq).collect())
+    }
+
+    fn claim_one(&mut self, seq: i64, claim: &Claim) -> rusqlite::Result<Claimed> {
+        let token = self.draw();
+        let now = self.now;
+        let (mut claimed, steps, log_event, last_event) =
+            self.hot.claim.query_row(
+                params![seq, token, claim.worker.id, now.0, now.plus(claim.lease_for).0],
+                |row| read_claimed(row, token),
+            )?;
+        if log_event > 0 {
+            self.insert_event(seq, last_event - 1, claimed.attempt, &EventBody::Reset)?;
+            self.connection.prepare_cached("UPDATE jobs SET log_event = 0 WHERE seq = ?1")?.execute([seq])?;
+        }
+        if steps > 0 {
+            let mut read = self.connection.prepare_cached("SELECT name, output FROM steps WHERE job = ?1")?;
+            let mut rows = read.query([seq])?;
+            while let Some(row) = rows.next()? {
+                claimed.steps.insert(row.get(0)?, json(row, 1)?);
+            }
+        }
+        self.moved(&claimed.queue, Some(State::Available), Some(State::Running));
+        self.changed.push(claimed.lease.id.clone());
+        Ok(claimed)
+    }
+
+    /// Takes back a claim whose caller went away before it was answered: as if it had never been.
+    pub(super) fn unclaim(&mut self, lease: &Lease) -> Result<()> {
+        let Some(run) = self.find_lease(lease)? else { return Ok(()) };
+        self.connection
+            .prepare_cached(include_str!("../sql/unclaim_job.sql"))
+            .and_then(|mut update| update.execute(params![run.seq, self.now.0]))
+            .map_err(fault("take a claim back"))?;
+        self.moved(&run.queue, Some(State::Running), Some(State::Available));
+        self.changed.push(lease.id.clone());
+        Ok(())
+    }
+
+    /// Makes due jobs available, at most `limit`.
+    pub(super) fn promote_due(&mut self, limit: usize) -> Result<u64> {
+        let fault = fault("promote due jobs");
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let due: Vec<(i64, String)> = self
+            .hot
+            .due
+            .query_map(params![self.now.0, limit], |row| Ok((row.get(0)?, row.get(1)?)))
+            .and_then(Iterator::collect)
+            .map_err(&fault)?;
+        for (seq, queue) in &due {
+            let id: String = self
+                .connection
+                .prepare_cached(include_str!("../sql/promote_job.sql"))
+                .and_then(|mut update| update.query_row(params![seq, self.now.0], |row| row.get(0)))
+                .map_err(&fault)?;
+            self.moved(queue, Some(State::Scheduled), Some(State::Available));
+            self.changed.push(JobId::from_store(id));
+        }
+        Ok(due.len() as u64)
+    }
+
+    /// When the next scheduled job falls due.
+    pub(super) fn next_due(&self) -> Result<Option<Timestamp>> {
+        self.connection
+            .prepare_cached("SELECT min(run_at) FROM jobs WHERE state = 'scheduled'")
+            .and_then(|mut read| read.query_row([], |row| row.get(0)))
+            .map(|due: Option<i64>| due.map(Timestamp))
+            .map_err(fault("look for the next scheduled job"))
+    }
+
+    fn make_known(&mut self, worker: &WorkerInfo) -> Result<()> {
+        if self.known_workers.contains(&worker.id) {
+            return Ok(());
+        }
+        self.note_worker(worker)
+    }
+
+    /// Notes that a worker lives.
+    pub(super) fn note_worker(&mut self, worker: &WorkerInfo) -> Result<()> {
+        // A worker of another process may live on when this one dies, so a successor must not take over from it.
+        let owned = self.owner && worker.process == process_id();
+        let info = Json::new(worker)?;
+        self.connection
+            .prepare_cached(include_str!("../sql/upsert_worker.sql"))
+            .and_then(|mut write| write.execute(params![worker.id, info.as_str(), self.now.0, owned]))
+            .map_err(fault("note a worker"))?;
+        self.known_workers.insert(worker.id.clone());
+        Ok(())
+    }
+}
+
+/// A claimed job with its number of steps, the end of its log and its newest event.
+fn read_claimed(row: &Row<'_>, token: i64) -> rusqlite::Result<(Claimed, i64, i64, i64)> {
+    let claimed = Claimed {
+        lease: Lease { id: JobId::from_store(row.get(0)?), token: unsigned(token) },
+        kind: row.get(1)?,
+        version: row.get(2)?,
+        queue: row.get(3)?,
+        args: json(row, 4)?,
+        attempt: row.get(5)?,
+        max_attempts: row.get(6)?,
+        timeout: millis_column(row, 7)?.map(Duration::from_millis),
+        backoff: parsed(row, 8)?,
+        created_at: Timestamp(row.get(9)?),
+        labels: parsed(row, 10)?.unwrap_or_default(),
+        steps: Default::default(),
+    };
+    Ok((claimed, row.get(11)?, row.get(12)?, row.get(13)?))
+}

@@ -1,0 +1,145 @@
+use longhaul::clock::millis;
+use longhaul::{EnqueueStatus, Enqueued, Idempotency, JobId, Json, NewJob, Result, Start, State, Unique};
+use rusqlite::{OptionalExtension, params};
+
+use super::Batch;
+use super::batch::rank;
+use crate::error::fault;
+
+impl Batch<'_> {
+    /// Creates jobs, all or none.
+    pub(crate) fn enqueue(&mut self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
+        if let Some(refused) = self.refused(&jobs).map_err(fault("look up an idempotency key"))? {
+            return Ok(refused);
+        }
+        jobs.into_iter().map(|job| self.enqueue_one(job).map_err(fault("enqueue"))).collect()
+    }
+
+    /// The answer where an idempotency key was used for another request. Looked at before anything is written,
+    /// so that there is nothing to undo.
+    fn refused(&mut self, jobs: &[NewJob]) -> rusqlite::Result<Option<Vec<Enqueued>>> {
+        let mut holders = Vec::new();
+        for job in jobs {
+            let Some(key) = &job.idempotency else { continue };
+            if let Some((id, fingerprint)) = self.idempotency_holder(key)?
+                && fingerprint != key.fingerprint
+            {
+                holders.push((key.key.as_str(), id));
+            }
+        }
+        if holders.is_empty() {
+            return Ok(None);
+        }
+        let answer = |job: &NewJob| {
+            let key = job.idempotency.as_ref().map(|idempotency| idempotency.key.as_str());
+            match holders.iter().find(|(held, _)| Some(*held) == key) {
+                Some((_, id)) => Enqueued { id: id.clone(), status: EnqueueStatus::KeyReused },
+                None => Enqueued {
+                    id: job.id.clone().unwrap_or_else(JobId::random),
+                    status: EnqueueStatus::NotCreated,
+                },
+            }
+        };
+        Ok(Some(jobs.iter().map(answer).collect()))
+    }
+
+    fn enqueue_one(&mut self, job: NewJob) -> rusqlite::Result<Enqueued> {
+        if let Some(key) = &job.idempotency
+            && let Some((id, _)) = self.idempotency_holder(key)?
+        {
+            return Ok(duplicate(id));
+        }
+        if let Some(unique) = &job.unique
+            && let Some(id) = self.unique_holder(unique)?
+        {
+            return Ok(duplicate(id));
+        }
+        let given = job.id.is_some();
+        let id = job.id.clone().unwrap_or_else(JobId::random);
+        let Some(seq) = self.insert(&id, &job)? else { return Ok(duplicate(id)) };
+        if given {
+            let mut clear = self.connection.prepare_cached("DELETE FROM tombstones WHERE id = ?1")?;
+            clear.execute([id.as_str()])?;
+        }
+        if let Some(unique) = &job.unique {
+            self.hold_unique_key(&unique.key, seq)?;
+        }
+        if let Some(key) = &job.idempotency {
+            self.connection
+                .prepare_cached(include_str!("../sql/hold_idempotency_key.sql"))?
+                .execute(params![key.key, id.as_str(), key.fingerprint, self.now.plus(key.keep_for).0])?;
+        }
+        Ok(Enqueued { id, status: EnqueueStatus::Created })
+    }
+
+    /// Writes the row; `None` where the id exists.
+    fn insert(&mut self, id: &JobId, job: &NewJob) -> rusqlite::Result<Option<i64>> {
+        let now = self.now;
+        let run_at = match job.start {
+            Start::Now => now,
+            Start::After(delay) => now.plus(delay),
+            Start::At(at) => at.max(now),
+        };
+        let state = if run_at > now { State::Scheduled } else { State::Available };
+        let seq = self.draw();
+        let labels = (!job.labels.is_empty()).then(|| Json::new(&job.labels)).transpose().map_err(no_json)?;
+        let backoff = job.backoff.map(|backoff| Json::new(&backoff)).transpose().map_err(no_json)?;
+        let inserted = self.hot.insert.execute(params![
+            seq,
+            id.as_str(),
+            job.kind,
+            job.version,
+            job.queue,
+            state.as_str(),
+            job.priority,
+            rank(run_at, job.priority),
+            run_at.0,
+            job.max_attempts,
+            job.max_crashes,
+            now.0,
+            job.timeout.map(millis),
+            job.unique.as_ref().map(|unique| unique.key.as_str()),
+            job.unique.as_ref().and_then(|unique| unique.period).map(millis),
+            job.parent.as_ref().map(JobId::as_str),
+            backoff.as_ref().map(Json::as_str),
+            labels.as_ref().map(Json::as_str),
+            job.args.as_str(),
+        ])?;
+        if inserted == 0 {
+            return Ok(None);
+        }
+        self.moved(&job.queue, None, Some(state));
+        Ok(Some(seq))
+    }
+
+    fn idempotency_holder(&self, key: &Idempotency) -> rusqlite::Result<Option<(JobId, String)>> {
+        self.connection
+            .prepare_cached(include_str!("../sql/idempotency_holder.sql"))?
+            .query_row(params![key.key, self.now.0], |row| Ok((JobId::from_store(row.get(0)?), row.get(1)?)))
+            .optional()
+    }
+
+    fn unique_holder(&self, unique: &Unique) -> rusqlite::Result<Option<JobId>> {
+        self.connection
+            .prepare_cached(include_str!("../sql/unique_holder.sql"))?
+            .query_row(params![unique.key, self.now.0], |row| row.get(0).map(JobId::from_store))
+            .optional()
+    }
+
+    /// Gives the key to a job, in place of one whose time with it is over.
+    pub(super) fn hold_unique_key(&self, key: &str, seq: i64) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached("INSERT OR REPLACE INTO unique_keys (key, job) VALUES (?1, ?2)")?
+            .execute(params![key, seq])?;
+        Ok(())
+    }
+}
+
+fn duplicate(id: JobId) -> Enqueued {
+    Enqueued { id, status: EnqueueStatus::Duplicate }
+}
+
+/// Labels and a backoff always have a JSON form; this only fits the error into SQLite's.
+fn no_json(error: longhaul::Error) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(Box::new(error))
+}

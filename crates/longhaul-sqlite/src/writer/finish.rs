@@ -1,0 +1,178 @@
+use longhaul::{
+    AttemptError, ErrorKind, Finish, Json, KEPT_ERRORS, Lease, LeaseStatus, NewJob, Outcome, Result, State,
+    Timestamp,
+};
+use rusqlite::{OptionalExtension, params};
+
+use super::Batch;
+use super::batch::rank;
+use super::record::Run;
+use crate::error::fault;
+use crate::row::signed;
+
+/// How a run ends other than by completion.
+pub(super) struct End {
+    pub(super) state: State,
+    pub(super) run_at: Timestamp,
+    pub(super) attempt: u32,
+    pub(super) interruptions: u32,
+    pub(super) crashes: u32,
+    pub(super) error: Option<AttemptError>,
+}
+
+impl Batch<'_> {
+    /// Ends runs; each stands alone but for faults.
+    pub(crate) fn finish(&mut self, finishes: Vec<Finish>) -> Result<Vec<LeaseStatus>> {
+        finishes.into_iter().map(|finish| self.finish_one(finish)).collect()
+    }
+
+    fn finish_one(&mut self, finish: Finish) -> Result<LeaseStatus> {
+        let Finish { lease, outcome, entries, follow_ups } = finish;
+        if let Outcome::Completed { output } = outcome {
+            if !entries.is_empty() {
+                let Some(mut run) = self.find_lease(&lease)? else { return Ok(LeaseStatus::Lost) };
+                self.append(&mut run, &entries).map_err(fault("record"))?;
+            }
+            return self.complete(lease, &output, follow_ups);
+        }
+        let Some(mut run) = self.find_lease(&lease)? else { return Ok(LeaseStatus::Lost) };
+        if !entries.is_empty() {
+            self.append(&mut run, &entries).map_err(fault("record"))?;
+        }
+        let end = end(&run, outcome, self.now);
+        self.end_run(&lease, run, end)?;
+        Ok(LeaseStatus::Held)
+    }
+
+    fn complete(&mut self, lease: Lease, output: &Json, follow_ups: Vec<NewJob>) -> Result<LeaseStatus> {
+        let completed = self
+            .hot
+            .complete
+            .query_row(params![lease.id.as_str(), signed(lease.token), self.now.0, output.as_str()], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })
+            .optional()
+            .map_err(fault("complete"))?;
+        let Some((seq, queue, key, period)): Option<(i64, String, Option<String>, Option<i64>)> = completed
+        else {
+            return Ok(LeaseStatus::Lost);
+        };
+        match (key, period) {
+            (Some(key), Some(period)) => self.expire_unique_key(&key, seq, period)?,
+            (Some(key), None) => self.free_unique_key(&key, seq)?,
+            (None, _) => {}
+        }
+        self.moved(&queue, Some(State::Running), Some(State::Completed));
+        self.changed.push(lease.id);
+        if !follow_ups.is_empty() {
+            self.enqueue(follow_ups)?;
+        }
+        Ok(LeaseStatus::Held)
+    }
+
+    /// Ends a run other than by completion: by its worker's word, a rescue, or the end of a cancel's grace.
+    pub(super) fn end_run(&mut self, lease: &Lease, run: Run, end: End) -> Result<()> {
+        let fault = fault("end a run");
+        let finished = end.state.is_finished();
+        if finished && let Some(key) = &run.unique_key {
+            self.free_unique_key(key, run.seq)?;
+        }
+        let errors = match end.error {
+            Some(error) => Some(with_error(run.errors.as_deref(), error)?),
+            None => run.errors,
+        };
+        self.connection
+            .prepare_cached(include_str!("../sql/end_run.sql"))
+            .and_then(|mut update| {
+                update.execute(params![
+                    run.seq,
+                    end.state.as_str(),
+                    self.now.0,
+                    rank(end.run_at, run.priority),
+                    end.run_at.0,
+                    end.attempt,
+                    end.interruptions,
+                    end.crashes,
+                    errors,
+                    finished.then_some(self.now.0),
+                    run.last_event + 1,
+                ])
+            })
+            .map_err(fault)?;
+        self.moved(&run.queue, Some(State::Running), Some(end.state));
+        self.changed.push(lease.id.clone());
+        Ok(())
+    }
+
+    pub(super) fn free_unique_key(&self, key: &str, seq: i64) -> Result<()> {
+        self.connection
+            .prepare_cached("DELETE FROM unique_keys WHERE key = ?1 AND job = ?2")
+            .and_then(|mut delete| delete.execute(params![key, seq]))
+            .map_err(fault("free a unique key"))?;
+        Ok(())
+    }
+
+    fn expire_unique_key(&self, key: &str, seq: i64, period: i64) -> Result<()> {
+        self.connection
+            .prepare_cached("UPDATE unique_keys SET expires_at = ?3 WHERE key = ?1 AND job = ?2")
+            .and_then(|mut update| update.execute(params![key, seq, self.now.0.saturating_add(period)]))
+            .map_err(fault("set a unique key's end"))?;
+        Ok(())
+    }
+}
+
+/// What an outcome means for a run. A job that was asked to stop does not run again.
+fn end(run: &Run, outcome: Outcome, now: Timestamp) -> End {
+    let stamped = |error: AttemptError| Some(AttemptError { attempt: run.attempt, at: now, ..error });
+    let mut end = End {
+        state: State::Scheduled,
+        run_at: Timestamp(run.run_at),
+        attempt: run.attempt,
+        interruptions: run.interruptions,
+        crashes: run.crashes,
+        error: None,
+    };
+    match outcome {
+        // Completion has its own way, which also knows of follow-ups.
+        Outcome::Completed { .. } => end.state = State::Completed,
+        Outcome::Failed { error } => {
+            end.state = State::Failed;
+            end.error = stamped(error);
+        }
+        Outcome::Cancelled { reason } => {
+            end.state = State::Cancelled;
+            end.error = stamped(AttemptError::new(ErrorKind::Cancelled, reason));
+        }
+        Outcome::Retry { error, delay } => {
+            end.error = stamped(error);
+            end.run_at = now.plus(delay);
+        }
+        Outcome::Snoozed { delay } => {
+            end.attempt = run.attempt.saturating_sub(1);
+            end.run_at = now.plus(delay);
+        }
+        Outcome::Released => {
+            end.state = State::Available;
+            end.attempt = run.attempt.saturating_sub(1);
+            end.interruptions += 1;
+        }
+    }
+    if !end.state.is_finished() && run.cancel_requested {
+        end.state = State::Cancelled;
+        end.run_at = Timestamp(run.run_at);
+    } else if end.state == State::Scheduled && end.run_at <= now {
+        end.state = State::Available;
+    }
+    end
+}
+
+/// A job's errors and one more, as JSON; the oldest beyond the last twenty are dropped.
+fn with_error(errors: Option<&str>, error: AttemptError) -> Result<String> {
+    // A column that cannot be read was written by no version of this: better to lose it than the new error.
+    let mut errors: Vec<AttemptError> =
+        errors.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    errors.push(error);
+    let surplus = errors.len().saturating_sub(KEPT_ERRORS);
+    errors.drain(..surplus);
+    Ok(Json::new(&errors)?.as_str().to_owned())
+}
