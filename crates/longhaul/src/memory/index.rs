@@ -9,8 +9,8 @@ use crate::store::MAX_POSITION;
 #[derive(Debug, Default)]
 pub(super) struct Index {
     /// By queue, kind and version, so that a claim passes over what its worker cannot run without looking at
-    /// it; within these by rank.
-    available: HashMap<String, BTreeMap<String, BTreeMap<u32, BTreeSet<(i64, u64)>>>>,
+    /// it.
+    available: HashMap<String, BTreeMap<String, Versions>>,
     /// By the time they fall due.
     pub(super) scheduled: BTreeSet<(Timestamp, u64)>,
     /// By the end of their leases.
@@ -22,6 +22,9 @@ pub(super) struct Index {
     /// How many jobs of each queue are in which state; no entry is zero.
     pub(super) counts: BTreeMap<String, BTreeMap<State, u64>>,
 }
+
+/// The available jobs of one queue and kind, by version; within a version by rank.
+type Versions = BTreeMap<u32, BTreeSet<(i64, u64)>>;
 
 impl Index {
     /// Adds a job. Everything that a place is made of must stay as it is until the job is removed again.
