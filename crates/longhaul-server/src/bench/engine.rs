@@ -1,0 +1,231 @@
+use std::ops::Range;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use longhaul::{Longhaul, MemoryStore, NewJob, State, Store, Worker};
+use longhaul_sqlite::SqliteStore;
+use tempfile::TempDir;
+
+use super::probe::{Email, Probe, QUEUE};
+use super::report::Run;
+use super::sizes::{Bound, Sizes};
+use super::{Workload, http, load};
+use crate::Result;
+
+/// Runs one workload on a new store, through the engine's public API.
+pub(super) async fn measure(workload: Workload, store: &StoreUrl, sizes: &Sizes) -> Result<Run> {
+    let fresh = Fresh::open(store).await?;
+    let longhaul = &fresh.longhaul;
+    match workload {
+        Workload::Enqueue1 => enqueue(longhaul, 1, sizes.enqueue1()).await,
+        Workload::Enqueue64 => enqueue(longhaul, 64, sizes.enqueue64()).await,
+        Workload::Bulk => {
+            let run = enqueue_many(longhaul, sizes.bulk()).await?;
+            check_stored(longhaul, &run).await?;
+            Ok(run)
+        }
+        Workload::Http => {
+            let run = http::measure_router(longhaul, sizes.http()).await?;
+            check_stored(longhaul, &run).await?;
+            Ok(run)
+        }
+        Workload::Drain => drain(longhaul, sizes).await,
+        Workload::Pickup => pickup(longhaul, sizes).await,
+        Workload::ClaimHistory | Workload::Idle => {
+            Err(format!("failed to measure {}: it has no run of its own", workload.name()).into())
+        }
+    }
+}
+
+/// Where each run gets a new store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StoreUrl {
+    /// A database in a new folder inside this one.
+    Sqlite(PathBuf),
+    Memory,
+}
+
+impl FromStr for StoreUrl {
+    type Err = String;
+
+    fn from_str(url: &str) -> std::result::Result<Self, String> {
+        match url.split_once(':') {
+            Some(("sqlite", "")) => Ok(Self::Sqlite(std::env::temp_dir())),
+            Some(("sqlite", folder)) if std::path::Path::new(folder).is_dir() => {
+                Ok(Self::Sqlite(PathBuf::from(folder)))
+            }
+            Some(("sqlite", folder)) => Err(format!("'{folder}' is not a folder")),
+            Some(("memory", "")) => Ok(Self::Memory),
+            _ => Err("must be sqlite:, sqlite:FOLDER or memory:".into()),
+        }
+    }
+}
+
+impl StoreUrl {
+    /// The folder whose disk is measured along.
+    pub(super) fn folder(&self) -> PathBuf {
+        match self {
+            Self::Sqlite(folder) => folder.clone(),
+            Self::Memory => std::env::temp_dir(),
+        }
+    }
+
+    pub(super) fn description(&self) -> String {
+        match self {
+            Self::Sqlite(_) => format!("sqlite {}", longhaul_sqlite::rusqlite::version()),
+            Self::Memory => "memory".into(),
+        }
+    }
+
+    pub(super) fn durability(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "WAL synchronous=FULL",
+            Self::Memory => "none",
+        }
+    }
+}
+
+/// A new, empty store. Its folder goes when this does.
+pub(super) struct Fresh {
+    pub(super) longhaul: Longhaul,
+    _folder: Option<TempDir>,
+}
+
+impl Fresh {
+    pub(super) async fn open(url: &StoreUrl) -> Result<Self> {
+        let (store, folder): (Arc<dyn Store>, _) = match url {
+            StoreUrl::Memory => (Arc::new(MemoryStore::default()), None),
+            StoreUrl::Sqlite(parent) => {
+                let folder = tempfile::Builder::new().prefix("longhaul-bench.").tempdir_in(parent)?;
+                (Arc::new(SqliteStore::open(folder.path().join("longhaul.db")).await?), Some(folder))
+            }
+        };
+        store.migrate().await?;
+        Ok(Self { longhaul: Longhaul::over(store), _folder: folder })
+    }
+}
+
+async fn enqueue(longhaul: &Longhaul, lanes: usize, bound: Bound) -> Result<Run> {
+    let sender = longhaul.clone();
+    let run = load::in_flight(lanes, bound, move |id| {
+        let sender = sender.clone();
+        async move {
+            sender.enqueue(Email::new(id)).await?;
+            Ok(())
+        }
+    });
+    let run = run.await?;
+    check_stored(longhaul, &run).await?;
+    Ok(run)
+}
+
+async fn enqueue_many(longhaul: &Longhaul, bound: Bound) -> Result<Run> {
+    load::in_bulk(bound, |ids| enqueue_range(longhaul, ids)).await
+}
+
+pub(super) async fn enqueue_range(longhaul: &Longhaul, ids: Range<u64>) -> Result<()> {
+    let jobs: Vec<NewJob> = ids.map(|id| NewJob::of(&Email::new(id))).collect::<longhaul::Result<_>>()?;
+    longhaul.enqueue_many(jobs).await?;
+    Ok(())
+}
+
+/// Fills the queue, starts a worker, and takes the time from its first handler call to its last.
+pub(super) async fn drain(longhaul: &Longhaul, sizes: &Sizes) -> Result<Run> {
+    let bound = sizes.drain();
+    let fill = Bound { jobs: bound.jobs, time: Duration::MAX };
+    enqueue_many(longhaul, fill).await?;
+    let probe = Probe::new(bound.jobs);
+    let worker = start_worker(longhaul, &probe, sizes.slots());
+    probe.all_called(bound.time).await;
+    let (jobs, time) = probe.span();
+    worker.shutdown(Duration::from_secs(5)).await;
+    Ok(Run { jobs, time, latency: None, note: note_of(&probe) })
+}
+
+async fn pickup(longhaul: &Longhaul, sizes: &Sizes) -> Result<Run> {
+    let probe = load::pickup_probe(sizes.pickup_jobs());
+    let worker = start_worker(longhaul, &probe, sizes.slots());
+    let run = load::pickup(&probe, sizes.pickup_jobs(), |id| async move {
+        longhaul.enqueue(Email::new(id)).await?;
+        Ok(())
+    });
+    let mut run = run.await?;
+    worker.shutdown(Duration::from_secs(5)).await;
+    if run.note.is_empty() {
+        run.note = note_of(&probe);
+    }
+    Ok(run)
+}
+
+pub(super) fn start_worker(longhaul: &Longhaul, probe: &Arc<Probe>, slots: usize) -> Worker {
+    longhaul.worker().register::<Email>(Arc::clone(probe)).queue(QUEUE, slots).start()
+}
+
+fn note_of(probe: &Probe) -> String {
+    match probe.repeated() {
+        0 => String::new(),
+        repeated => format!("{repeated} calls were of jobs that had been called before"),
+    }
+}
+
+/// A rate of acknowledgements counts only if each of them is a job in the store.
+async fn check_stored(longhaul: &Longhaul, run: &Run) -> Result<()> {
+    let queues = longhaul.store().queues().await?;
+    let queue = queues.iter().find(|queue| queue.name == QUEUE);
+    let stored = queue.and_then(|queue| queue.counts.get(&State::Available)).copied().unwrap_or(0);
+    if stored == run.jobs {
+        return Ok(());
+    }
+    Err(format!("failed to find all jobs: {} were acknowledged, {stored} are stored", run.jobs).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::sizes::tests::sizes;
+
+    async fn run(workload: Workload) -> Run {
+        let folder = tempfile::tempdir().unwrap();
+        let url = StoreUrl::Sqlite(folder.path().to_owned());
+        let sizes = sizes(&["--jobs=300", "--enqueue1-jobs=20", "--pickup-jobs=3"]);
+        measure(workload, &url, &sizes).await.unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn every_way_to_enqueue_counts_what_is_in_the_store_afterwards() {
+        for (workload, jobs) in [
+            (Workload::Enqueue1, 20),
+            (Workload::Enqueue64, 300),
+            (Workload::Bulk, 300),
+            (Workload::Http, 300),
+        ] {
+            let run = run(workload).await;
+            assert_eq!((run.jobs, run.note.as_str()), (jobs, ""), "{}", workload.name());
+            assert!(run.per_second() > 0.0);
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_drain_calls_the_handler_of_every_job_once() {
+        let run = run(Workload::Drain).await;
+        assert_eq!((run.jobs, run.note.as_str()), (300, ""));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_pickup_tells_how_long_jobs_waited() {
+        let run = run(Workload::Pickup).await;
+        assert_eq!((run.jobs, run.note.as_str()), (3, ""));
+        let latency = run.latency.unwrap();
+        assert!(0.0 < latency.p50_ms && latency.p50_ms <= latency.p99_ms);
+    }
+
+    #[test]
+    fn a_store_url_names_a_folder_that_is_there() {
+        assert_eq!("memory:".parse(), Ok(StoreUrl::Memory));
+        assert_eq!("sqlite:".parse(), Ok(StoreUrl::Sqlite(std::env::temp_dir())));
+        assert!("sqlite:/no/such/folder".parse::<StoreUrl>().unwrap_err().contains("not a folder"));
+        assert!("postgres://localhost".parse::<StoreUrl>().unwrap_err().starts_with("must be"));
+    }
+}

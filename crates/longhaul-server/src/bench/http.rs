@@ -1,0 +1,214 @@
+//! POST /api/jobs over loopback, with a client that leaves the cores to the server.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::post;
+use axum::serve::ListenerExt;
+use longhaul::{Job, Longhaul};
+use longhaul_http::HttpConfig;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Mutex, oneshot};
+use tokio::task::JoinHandle;
+
+use super::limit::Log;
+use super::load;
+use super::probe::Email;
+use super::report::Run;
+use super::sizes::Bound;
+use crate::Result;
+
+/// Requests in flight, each on a connection of its own.
+const CONNECTIONS: usize = 64;
+
+/// Measures the routes that `longhaul serve` mounts.
+pub(super) async fn measure_router(longhaul: &Longhaul, bound: Bound) -> Result<Run> {
+    longhaul.declare::<Email>();
+    let api = longhaul_http::router(longhaul.clone(), HttpConfig::default());
+    measure(Router::new().nest("/api", api), bound).await
+}
+
+/// Measures a handler that appends the request's body to the bare log and does nothing else.
+pub(super) async fn measure_log(log: &Log, bound: Bound) -> Result<Run> {
+    async fn append(State(log): State<Log>, body: Bytes) -> impl IntoResponse {
+        match log.append(vec![body.to_vec()]).await {
+            Ok(()) => (StatusCode::ACCEPTED, [(header::LOCATION, "/api/jobs/1")], body),
+            Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, [(header::LOCATION, "")], Bytes::new()),
+        }
+    }
+    measure(Router::new().route("/api/jobs", post(append)).with_state(log.clone()), bound).await
+}
+
+async fn measure(routes: Router, bound: Bound) -> Result<Run> {
+    let server = Server::start(routes).await?;
+    let (answer, answered) = oneshot::channel();
+    let address = server.address;
+    // One thread of its own for the client: the server has this runtime for itself, as it would in life.
+    thread::Builder::new().name("bench-client".into()).spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let run = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(post_jobs(address, bound)));
+        // Whoever asked is gone only if the whole bench is.
+        let _ = answer.send(run);
+    })?;
+    answered.await.map_err(|_| "failed to measure http: the client's thread panicked")?
+}
+
+/// Routes that are served until this is dropped.
+struct Server {
+    address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    async fn start(routes: Router) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let listener = listener.tap_io(|connection| {
+            if let Err(error) = connection.set_nodelay(true) {
+                tracing::warn!("failed to set TCP_NODELAY: {error}");
+            }
+        });
+        let task = tokio::spawn(async move {
+            if let Err(error) = axum::serve(listener, routes).await {
+                tracing::error!("failed to serve: {error}");
+            }
+        });
+        Ok(Self { address, task })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn post_jobs(address: SocketAddr, bound: Bound) -> Result<Run> {
+    let mut idle = Vec::new();
+    for _ in 0..CONNECTIONS {
+        idle.push(Connection::open(address).await?);
+    }
+    // Connections are opened before the clock runs; each lane then takes one and gives it back.
+    let idle = Arc::new(Mutex::new(idle));
+    load::in_flight(CONNECTIONS, bound, move |id| {
+        let idle = Arc::clone(&idle);
+        async move {
+            let mut connection = idle.lock().await.pop().ok_or("failed to find an idle connection")?;
+            let status = connection.post("/api/jobs", &body(id)?).await?;
+            idle.lock().await.push(connection);
+            if status == 202 { Ok(()) } else { Err(format!("failed to post a job: status {status}").into()) }
+        }
+    })
+    .await
+}
+
+fn body(id: u64) -> Result<String> {
+    Ok(format!(r#"{{"kind":"{}","args":{}}}"#, Email::KIND, serde_json::to_string(&Email::new(id))?))
+}
+
+/// A keep-alive connection that knows just enough HTTP/1.1 to post and to find the end of the answer.
+#[derive(Debug)]
+struct Connection {
+    stream: TcpStream,
+    host: SocketAddr,
+    request: Vec<u8>,
+    answer: Vec<u8>,
+}
+
+impl Connection {
+    async fn open(address: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, host: address, request: Vec::new(), answer: Vec::with_capacity(4096) })
+    }
+
+    /// Sends one request and reads all of its answer; returns the status.
+    async fn post(&mut self, path: &str, body: &str) -> Result<u16> {
+        use std::io::Write;
+        self.request.clear();
+        write!(
+            self.request,
+            "POST {path} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            self.host,
+            body.len()
+        )?;
+        self.stream.write_all(&self.request).await?;
+        self.answer.clear();
+        loop {
+            if self.stream.read_buf(&mut self.answer).await? == 0 {
+                return Err("failed to read an answer: the server closed the connection".into());
+            }
+            if let Some(answer) = Answer::parse(&self.answer)?
+                && self.answer.len() >= answer.length
+            {
+                return Ok(answer.status);
+            }
+        }
+    }
+}
+
+/// The head of an answer.
+#[derive(Debug, PartialEq, Eq)]
+struct Answer {
+    status: u16,
+    /// Of head and body together.
+    length: usize,
+}
+
+impl Answer {
+    /// `None` while the head is not complete.
+    fn parse(bytes: &[u8]) -> Result<Option<Self>> {
+        let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
+        let head = std::str::from_utf8(&bytes[..end])?;
+        let mut lines = head.split("\r\n");
+        let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok());
+        let status = status.ok_or("failed to read an answer: no status line")?;
+        let mut headers = lines.filter_map(|line| line.split_once(':'));
+        let length = headers.find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+        let length = length.and_then(|(_, value)| value.trim().parse::<usize>().ok());
+        let length = length.ok_or("failed to read an answer: it does not say how long it is")?;
+        Ok(Some(Self { status, length: end + 4 + length }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_ends_where_its_head_says() {
+        let head = "HTTP/1.1 202 Accepted\r\nlocation: /x\r\nContent-Length: 5\r\n\r\n";
+        assert_eq!(Answer::parse(b"HTTP/1.1 202 Acc").unwrap(), None);
+        let expected = Answer { status: 202, length: head.len() + 5 };
+        assert_eq!(Answer::parse(format!("{head}ab").as_bytes()).unwrap(), Some(expected));
+        let endless = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        assert!(Answer::parse(endless).unwrap_err().to_string().contains("how long"));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_answer_that_is_not_an_acknowledgement_fails_the_run() {
+        let routes = Router::new().route("/api/jobs", post(|| async { StatusCode::SERVICE_UNAVAILABLE }));
+        let bound = Bound { jobs: 10, time: std::time::Duration::from_secs(60) };
+        let error = measure(routes, bound).await.unwrap_err();
+        assert_eq!(error.to_string(), "failed to post a job: status 503");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_the_bare_log_acknowledges_is_in_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = Log::create(&folder.path().join("log")).unwrap();
+        let bound = Bound { jobs: 200, time: std::time::Duration::from_secs(60) };
+        let run = measure_log(&log, bound).await.unwrap();
+        assert_eq!(run.jobs, 200);
+        let written = std::fs::read(folder.path().join("log")).unwrap();
+        let kind = Email::KIND.as_bytes();
+        assert_eq!(written.windows(kind.len()).filter(|bytes| *bytes == kind).count(), 200);
+    }
+}

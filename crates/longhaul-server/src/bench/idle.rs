@@ -1,0 +1,126 @@
+//! What a server costs that has nothing to do.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Stdio;
+use std::time::Duration;
+
+use longhaul::clock::Stopwatch;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+use super::engine::StoreUrl;
+use super::report::{Contender, Line, round};
+use crate::Result;
+
+/// How long the server may take to answer, and how long it is left alone before it is watched.
+const READY_WITHIN: Duration = Duration::from_secs(20);
+const SETTLE: Duration = Duration::from_secs(3);
+/// How long it is watched.
+const WATCH_FOR: Duration = Duration::from_secs(10);
+/// The kernel counts CPU time in these, whatever its own tick is.
+const TICKS_PER_S: f64 = 100.0;
+
+/// Starts this binary as a server with everything on, and watches what it uses for 10 s.
+pub(super) async fn measure() -> Result<Line> {
+    let folder = tempfile::Builder::new().prefix("longhaul-bench.").tempdir()?;
+    let address = free_address().await?;
+    let mut server = Command::new(std::env::current_exe()?)
+        .args(["serve", "--listen", &address.to_string(), "--data"])
+        .arg(folder.path().join("data"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|e| format!("failed to start a server: {e}"))?;
+    wait_until_ready(&mut server, address).await?;
+    tokio::time::sleep(SETTLE).await;
+    let pid = server.id().ok_or("failed to watch the server: it has ended")?;
+    let (watching, before) = (Stopwatch::start(), Usage::of(pid)?);
+    tokio::time::sleep(WATCH_FOR).await;
+    let (time, after) = (watching.elapsed(), Usage::of(pid)?);
+    server.kill().await?;
+
+    let mut line = Contender::longhaul(&StoreUrl::Sqlite(folder.path().to_owned())).line("idle");
+    let cpu_s = after.cpu_ticks.saturating_sub(before.cpu_ticks) as f64 / TICKS_PER_S;
+    line.seconds = Some(round(time.as_secs_f64(), 3));
+    line.note = "a server with every service, started on an empty folder".into();
+    line.figures.insert("rss_mb".into(), round(after.rss_kib as f64 / 1024.0, 1).into());
+    line.figures.insert("cpu_percent".into(), round(100.0 * cpu_s / time.as_secs_f64(), 2).into());
+    Ok(line)
+}
+
+/// A port that was free a moment ago.
+async fn free_address() -> io::Result<SocketAddr> {
+    tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?.local_addr()
+}
+
+async fn wait_until_ready(server: &mut Child, address: SocketAddr) -> Result<()> {
+    let waiting = Stopwatch::start();
+    while waiting.elapsed() < READY_WITHIN {
+        if let Some(status) = server.try_wait()? {
+            return Err(format!("failed to start a server: it ended with {status}").into());
+        }
+        if answers(address).await.unwrap_or(false) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Err(format!("failed to start a server: no answer within {READY_WITHIN:?}").into())
+}
+
+async fn answers(address: SocketAddr) -> io::Result<bool> {
+    let mut stream = TcpStream::connect(address).await?;
+    let request = format!("GET /ready HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    Ok(answer.starts_with(b"HTTP/1.1 200"))
+}
+
+/// What a process uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Usage {
+    rss_kib: u64,
+    cpu_ticks: u64,
+}
+
+impl Usage {
+    fn of(pid: u32) -> Result<Self> {
+        let read = |file: &str| {
+            let path = format!("/proc/{pid}/{file}");
+            std::fs::read_to_string(&path).map_err(|e| format!("failed to read {path}: {e}"))
+        };
+        let (status, stat) = (read("status")?, read("stat")?);
+        Ok(Self::parse(&status, &stat).ok_or("failed to understand what /proc says of a process")?)
+    }
+
+    fn parse(status: &str, stat: &str) -> Option<Self> {
+        let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        // The command's name may hold anything, even spaces and brackets; what follows it is in order.
+        let after_name = &stat[stat.rfind(')')? + 1..];
+        let mut times = after_name.split_whitespace().skip(11).map(str::parse::<u64>);
+        let (user, system) = (times.next()?.ok()?, times.next()?.ok()?);
+        Some(Self { rss_kib: rss.trim().trim_end_matches(" kB").parse().ok()?, cpu_ticks: user + system })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usage_is_read_whatever_the_process_is_called() {
+        let status = "Name:\tx\nVmPeak:\t  900 kB\nVmRSS:\t   20480 kB\n";
+        let stat = "42 (a) b) S 1 42 42 0 -1 4194560 100 0 0 0 7 5 0 0 20 0 9 0 100 200 300";
+        assert_eq!(Usage::parse(status, stat), Some(Usage { rss_kib: 20_480, cpu_ticks: 12 }));
+        assert_eq!(Usage::parse(status, "42"), None);
+    }
+
+    #[test]
+    fn this_process_uses_memory() {
+        assert!(Usage::of(std::process::id()).unwrap().rss_kib > 500);
+    }
+}
