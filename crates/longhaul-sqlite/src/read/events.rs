@@ -49,8 +49,9 @@ fn read(connection: &Connection, id: &JobId, after: u64, limit: usize) -> rusqli
 /// The events that are not rows: the output of a completed job, and the state.
 fn present(record: JobRecord, facts: &RowFacts) -> Vec<Event> {
     let event = |seq, body| Event { seq, at: facts.state_at, attempt: record.attempt, body };
-    let failed = matches!(record.state, State::Failed | State::Cancelled | State::Scheduled);
-    let error = record.errors.last().filter(|_| failed).cloned();
+    // While it runs, and once it has completed, its last attempt has not failed.
+    let has_failed = !matches!(record.state, State::Running | State::Completed);
+    let error = record.errors.last().filter(|_| has_failed).cloned();
     let mut events = vec![event(facts.state_event, EventBody::State { state: record.state, error })];
     if let Some(output) = record.output {
         events.insert(0, event(facts.state_event - 1, EventBody::Output { output }));

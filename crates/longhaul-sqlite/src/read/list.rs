@@ -24,18 +24,25 @@ fn read(connection: &Connection, filter: &JobFilter, before: i64, limit: usize) 
     let mut values = vec![Value::Integer(before)];
     let source = source(filter, &mut values);
     let conditions = conditions(filter, &mut values);
-    let sql =
-        format!("SELECT {JOB_COLUMNS} FROM ({source}) WHERE {conditions} ORDER BY seq DESC LIMIT {limit}");
+    let sql = format!(
+        "SELECT {JOB_COLUMNS} FROM ({source}) WHERE {conditions} ORDER BY seq DESC LIMIT {}",
+        limit + 1
+    );
     let mut jobs = Vec::new();
-    let mut last = None;
+    let (mut last, mut is_full) = (None, false);
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params_from_iter(&values))?;
     while let Some(row) = rows.next()? {
+        // One job more than was asked for tells that there is a next page.
+        is_full = jobs.len() == limit;
+        if is_full {
+            break;
+        }
         let (record, facts) = job_record(row)?;
         last = Some(facts.seq);
         jobs.push(record);
     }
-    let next = if jobs.len() == limit { last } else { unread(connection, &source, &values)? };
+    let next = if is_full { last } else { unread(connection, &source, &values)? };
     Ok(JobPage { jobs, next: next.map(|seq| seq.to_string()) })
 }
 

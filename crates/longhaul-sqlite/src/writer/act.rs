@@ -53,13 +53,12 @@ impl Batch<'_> {
             .optional()
     }
 
-    /// The first request counts: a second one gives no new grace.
+    /// A second request may shorten the grace and cannot lengthen it.
     fn ask_to_stop(&self, target: &Target, by: Timestamp) -> rusqlite::Result<bool> {
-        let asked = self
-            .connection
-            .prepare_cached("UPDATE jobs SET cancel_by = ?2 WHERE seq = ?1 AND cancel_by IS NULL")?
+        self.connection
+            .prepare_cached("UPDATE jobs SET cancel_by = min(coalesce(cancel_by, ?2), ?2) WHERE seq = ?1")?
             .execute(params![target.seq, by.0])?;
-        Ok(asked > 0)
+        Ok(true)
     }
 
     fn cancel_waiting(&mut self, target: &Target) -> rusqlite::Result<bool> {

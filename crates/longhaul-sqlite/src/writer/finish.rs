@@ -124,14 +124,7 @@ impl Batch<'_> {
 /// What an outcome means for a run. A job that was asked to stop does not run again.
 fn end(run: &Run, outcome: Outcome, now: Timestamp) -> End {
     let stamped = |error: AttemptError| Some(AttemptError { attempt: run.attempt, at: now, ..error });
-    let mut end = End {
-        state: State::Scheduled,
-        run_at: Timestamp(run.run_at),
-        attempt: run.attempt,
-        interruptions: run.interruptions,
-        crashes: run.crashes,
-        error: None,
-    };
+    let mut end = unchanged(run);
     match outcome {
         // Completion has its own way, which also knows of follow-ups.
         Outcome::Completed { .. } => end.state = State::Completed,
@@ -158,12 +151,25 @@ fn end(run: &Run, outcome: Outcome, now: Timestamp) -> End {
         }
     }
     if !end.state.is_finished() && run.cancel_requested {
-        end.state = State::Cancelled;
-        end.run_at = Timestamp(run.run_at);
-    } else if end.state == State::Scheduled && end.run_at <= now {
+        let error = end.error.or_else(|| stamped(AttemptError::cancelled()));
+        return End { state: State::Cancelled, error, ..unchanged(run) };
+    }
+    if end.state == State::Scheduled && end.run_at <= now {
         end.state = State::Available;
     }
     end
+}
+
+/// The end of a run that changes nothing but that it waits again.
+pub(super) fn unchanged(run: &Run) -> End {
+    End {
+        state: State::Scheduled,
+        run_at: Timestamp(run.run_at),
+        attempt: run.attempt,
+        interruptions: run.interruptions,
+        crashes: run.crashes,
+        error: None,
+    }
 }
 
 /// A job's errors and one more, as JSON; the oldest beyond the last twenty are dropped.

@@ -1,10 +1,8 @@
-use longhaul::{
-    AttemptError, ErrorKind, GONE_FOR, JobId, Keep, Lease, QueueConfig, Result, State, Swept, Timestamp,
-};
+use longhaul::{AttemptError, GONE_FOR, JobId, Keep, Lease, QueueConfig, Result, State, Swept};
 use rusqlite::{Row, params};
 
 use super::Batch;
-use super::finish::End;
+use super::finish::{End, unchanged};
 use crate::error::fault;
 use crate::row::unsigned;
 
@@ -17,16 +15,16 @@ impl Batch<'_> {
         let rows = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut swept = Swept { promoted: self.promote_due(limit)?, ..Swept::default() };
         let expired = self.leases(include_str!("../sql/expired_leases.sql"), &[&self.now.0, &rows])?;
-        for (lease, worker) in expired {
-            let message = format!("the worker {} was not heard of in time", worker.unwrap_or_default());
-            match self.crash(&lease, message)? {
+        for lease in expired {
+            match self.crash(&lease)? {
+                Some(State::Available) => swept.rescued += 1,
                 Some(State::Failed) => swept.poisoned += 1,
-                Some(_) => swept.rescued += 1,
+                Some(_) => swept.fenced += 1,
                 None => {}
             }
         }
         let overdue = self.leases(include_str!("../sql/overdue_cancels.sql"), &[&self.now.0, &rows])?;
-        for (lease, _) in overdue {
+        for lease in overdue {
             swept.fenced += u64::from(self.fence(&lease)?);
         }
         swept.pruned = self.prune(rows)?;
@@ -35,28 +33,20 @@ impl Batch<'_> {
     }
 
     /// Takes a job from a worker that is dead or cut off. Answers the job's new state.
-    fn crash(&mut self, lease: &Lease, message: String) -> Result<Option<State>> {
+    fn crash(&mut self, lease: &Lease) -> Result<Option<State>> {
         let Some(run) = self.find_lease(lease)? else { return Ok(None) };
         let crashes = run.crashes + 1;
-        let poison = crashes > run.max_crashes;
-        let state = match (run.cancel_requested, poison) {
-            (true, _) => State::Cancelled,
-            (false, true) => State::Failed,
-            (false, false) => State::Available,
+        let state = if run.cancel_requested {
+            State::Cancelled
+        } else if crashes > run.max_crashes {
+            State::Failed
+        } else {
+            State::Available
         };
-        let message = match poison {
-            true => format!("poison: {message}; it is the {crashes}th worker that this job has cost"),
-            false => message,
-        };
-        let error = AttemptError { attempt: run.attempt, at: self.now, message, kind: ErrorKind::Crash };
-        let end = End {
-            state,
-            run_at: Timestamp(run.run_at),
-            attempt: run.attempt.saturating_sub(1),
-            interruptions: run.interruptions,
-            crashes,
-            error: Some(error),
-        };
+        let error = AttemptError::crash(crashes, run.max_crashes);
+        let error = Some(AttemptError { attempt: run.attempt, at: self.now, ..error });
+        // The job keeps its `run_at`, and with it its place: what was begun goes before what was not.
+        let end = End { state, attempt: run.attempt.saturating_sub(1), crashes, error, ..unchanged(&run) };
         self.end_run(lease, run, end)?;
         Ok(Some(state))
     }
@@ -64,20 +54,8 @@ impl Batch<'_> {
     /// Ends a job that did not stop within the grace that its cancel gave it.
     fn fence(&mut self, lease: &Lease) -> Result<bool> {
         let Some(run) = self.find_lease(lease)? else { return Ok(false) };
-        let error = AttemptError {
-            attempt: run.attempt,
-            at: self.now,
-            message: "it was asked to stop and did not in time".into(),
-            kind: ErrorKind::Cancelled,
-        };
-        let end = End {
-            state: State::Cancelled,
-            run_at: Timestamp(run.run_at),
-            attempt: run.attempt,
-            interruptions: run.interruptions,
-            crashes: run.crashes,
-            error: Some(error),
-        };
+        let error = Some(AttemptError { attempt: run.attempt, at: self.now, ..AttemptError::fenced() });
+        let end = End { state: State::Cancelled, error, ..unchanged(&run) };
         self.end_run(lease, run, end)?;
         Ok(true)
     }
@@ -86,9 +64,8 @@ impl Batch<'_> {
     pub(super) fn take_over(&mut self) -> Result<u64> {
         let leases = self.leases(include_str!("../sql/owned_leases.sql"), &[])?;
         let mut taken = 0;
-        for (lease, _) in leases {
-            let state = self.crash(&lease, "the server that ran it ended without finishing it".into())?;
-            taken += u64::from(state.is_some());
+        for lease in leases {
+            taken += u64::from(self.crash(&lease)?.is_some());
         }
         self.connection
             .execute("UPDATE workers SET owned = 0 WHERE owned = 1", [])
@@ -96,11 +73,9 @@ impl Batch<'_> {
         Ok(taken)
     }
 
-    fn leases(&self, sql: &str, parameters: &[&dyn rusqlite::ToSql]) -> Result<Vec<(Lease, Option<String>)>> {
-        let read = |row: &Row<'_>| {
-            let token = unsigned(row.get(1)?);
-            Ok((Lease { id: JobId::from_store(row.get(0)?), token }, row.get(2)?))
-        };
+    fn leases(&self, sql: &str, parameters: &[&dyn rusqlite::ToSql]) -> Result<Vec<Lease>> {
+        let read =
+            |row: &Row<'_>| Ok(Lease { id: JobId::from_store(row.get(0)?), token: unsigned(row.get(1)?) });
         self.connection
             .prepare_cached(sql)
             .and_then(|mut find| find.query_map(parameters, read)?.collect())

@@ -74,6 +74,29 @@ impl AttemptError {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { attempt: 0, at: Timestamp::default(), message: message.into(), kind }
     }
+
+    /// What a store notes when it takes a job from a worker that was not heard of in time; `crashes` counts
+    /// this one, and `max_crashes` is what the job survives.
+    #[must_use]
+    pub fn crash(crashes: u32, max_crashes: u32) -> Self {
+        let mut message = "the worker was not heard of in time".to_owned();
+        if crashes > max_crashes {
+            message = format!("{message}; failed as poison after {crashes} crashes");
+        }
+        Self::new(ErrorKind::Crash, message)
+    }
+
+    /// What a store notes when a job that was asked to stop would have run again.
+    #[must_use]
+    pub fn cancelled() -> Self {
+        Self::new(ErrorKind::Cancelled, "cancelled on request")
+    }
+
+    /// What a store notes when a job that was asked to stop did not do so within its grace.
+    #[must_use]
+    pub fn fenced() -> Self {
+        Self::new(ErrorKind::Cancelled, "did not stop within its grace after it was asked to")
+    }
 }
 
 /// What sort of failure an attempt ended in.
