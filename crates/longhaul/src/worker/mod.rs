@@ -10,5 +10,7 @@ mod running;
 mod start;
 
 pub use context::Context;
+pub(crate) use execution::execute;
 pub use registry::Registry;
+pub(crate) use running::RunningJob;
 pub use start::{DEFAULT_LEASE, Shutdown, Worker, WorkerBuilder};
