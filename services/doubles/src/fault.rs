@@ -1,0 +1,106 @@
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use http_body_util::BodyExt;
+use serde_json::json;
+
+use crate::{Desk, Seen};
+
+/// A way to fail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Answers with this status and an error body in OpenAI's form.
+    Status(u16),
+    /// Answers 429 with this `Retry-After`.
+    RateLimit(String),
+    /// Sends the first half of the real answer and breaks the connection.
+    Cut,
+    /// Sends a body that has no end.
+    Endless,
+    /// Takes the request and says nothing.
+    Hang,
+    /// Answers 200 with half a JSON document.
+    Malformed,
+    /// Answers 200 with this body.
+    Body(String),
+}
+
+/// Remembers the request, and fails it if it is to fail.
+pub(crate) async fn intercept(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = body.collect().await.map(|body| body.to_bytes()) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let path = parts.uri.path().to_owned();
+    let fault = take(&desk, &path);
+    desk.seen.lock().push(Seen {
+        path,
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        headers: parts.headers.clone(),
+        body: body.clone(),
+    });
+    desk.arrived.notify_waiters();
+    let request = Request::from_parts(parts, Body::from(body));
+    match fault {
+        None => next.run(request).await,
+        Some(Fault::Status(status)) => refusal(status),
+        Some(Fault::RateLimit(wait)) => {
+            let mut response = refusal(429);
+            if let Ok(wait) = HeaderValue::from_str(&wait) {
+                response.headers_mut().insert(RETRY_AFTER, wait);
+            }
+            response
+        }
+        Some(Fault::Cut) => cut(next.run(request).await).await,
+        Some(Fault::Endless) => endless(),
+        Some(Fault::Hang) => std::future::pending().await,
+        Some(Fault::Malformed) => json_text("{\"choices\": [".to_owned()),
+        Some(Fault::Body(text)) => json_text(text),
+    }
+}
+
+fn take(desk: &Desk, path: &str) -> Option<Fault> {
+    let mut faults = desk.faults.lock();
+    let position = faults.iter().position(|(of, _)| of == path)?;
+    faults.remove(position).map(|(_, fault)| fault)
+}
+
+fn refusal(status: u16) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let error =
+        json!({ "error": { "message": format!("the double refuses with {status}"), "type": "refused" } });
+    (status, axum::Json(error)).into_response()
+}
+
+async fn cut(whole: Response) -> Response {
+    let (mut parts, body) = whole.into_parts();
+    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    // The length that is promised and not kept; an event stream promises none.
+    if parts.headers.get(CONTENT_TYPE).is_none_or(|kind| kind != "text/event-stream") {
+        parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    }
+    let half = body.slice(..body.len() / 2);
+    let broken = stream::once(async { Ok(half) }).chain(stream::once(async {
+        // The server sends what it has only once there is nothing more to be had at once.
+        tokio::task::yield_now().await;
+        Err(std::io::Error::other("cut on purpose"))
+    }));
+    Response::from_parts(parts, Body::from_stream(broken))
+}
+
+fn endless() -> Response {
+    let piece = Bytes::from(vec![b' '; 64 * 1024]);
+    let pieces = stream::repeat(piece).map(Ok::<_, std::convert::Infallible>);
+    Response::new(Body::from_stream(pieces))
+}
+
+fn json_text(text: String) -> Response {
+    ([(CONTENT_TYPE, "application/json")], text).into_response()
+}

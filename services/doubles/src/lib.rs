@@ -1,0 +1,148 @@
+//! Stand-ins for the outside systems: they speak the same protocols over a real socket, remember what they were
+//! asked, and fail in a chosen way on demand. For tests and for trying things out by hand (`cargo run -p doubles`);
+//! no production crate may depend on this one.
+
+mod ai_brain;
+mod fault;
+mod llm;
+mod vectors;
+
+pub use fault::Fault;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::HeaderMap;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+/// A running server that is all outside systems at once, on a free port of the loopback address. It stops when this
+/// is dropped.
+#[derive(Debug)]
+pub struct Double {
+    address: SocketAddr,
+    desk: Arc<Desk>,
+    server: JoinHandle<()>,
+}
+
+/// A request that came in.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The path, without the query.
+    pub path: String,
+    /// The query, encoded as it came.
+    pub query: String,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// What the double knows and was told to do.
+#[derive(Debug, Default)]
+pub(crate) struct Desk {
+    seen: Mutex<Vec<Seen>>,
+    arrived: Notify,
+    /// Faults to come, each for requests to one path.
+    faults: Mutex<VecDeque<(String, Fault)>>,
+    /// What the model says next; without it, it says something about the question.
+    pub(crate) chat: Mutex<VecDeque<String>>,
+    /// What is read from pictures; without it, something about the picture.
+    pub(crate) texts: Mutex<VecDeque<String>>,
+}
+
+impl Double {
+    /// Starts on a free port.
+    ///
+    /// # Panics
+    /// Where no port of the loopback address can be had.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("failed to find a free port");
+        Self::start_on(listener)
+    }
+
+    /// Starts on a port of the caller's.
+    ///
+    /// # Panics
+    /// Where the listener has no address.
+    #[must_use]
+    pub fn start_on(listener: TcpListener) -> Self {
+        let address = listener.local_addr().expect("a bound listener has an address");
+        let desk = Arc::new(Desk::default());
+        let routes = Router::new()
+            .merge(ai_brain::routes())
+            .merge(llm::routes())
+            .layer(axum::middleware::from_fn_with_state(Arc::clone(&desk), fault::intercept))
+            .layer(axum::extract::DefaultBodyLimit::disable())
+            .with_state(Arc::clone(&desk));
+        let server = tokio::spawn(async move {
+            // It serves until it is aborted; there is nobody to tell of an error.
+            let _ = axum::serve(listener, routes).await;
+        });
+        Self { address, desk, server }
+    }
+
+    /// `http://127.0.0.1:PORT`: what `AI_BRAIN_ENDPOINT` is set to.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The same with `/v1`: what `LLM_BASE_URL` and `EMBEDDING_BASE_URL` are set to.
+    #[must_use]
+    pub fn v1(&self) -> String {
+        format!("{}/v1", self.url())
+    }
+
+    /// Lets the next request to `path` fail. Several faults of one path happen one after the other.
+    pub fn fail(&self, path: &str, fault: Fault) {
+        self.desk.faults.lock().push_back((path.to_owned(), fault));
+    }
+
+    /// What the model says to its next request.
+    pub fn say(&self, text: &str) {
+        self.desk.chat.lock().push_back(text.to_owned());
+    }
+
+    /// What is read from the next picture.
+    pub fn show(&self, text: &str) {
+        self.desk.texts.lock().push_back(text.to_owned());
+    }
+
+    /// The requests to `path` so far.
+    #[must_use]
+    pub fn seen(&self, path: &str) -> Vec<Seen> {
+        self.desk.seen.lock().iter().filter(|seen| seen.path == path).cloned().collect()
+    }
+
+    /// Waits until `count` requests to `path` have come in.
+    pub async fn wait_for(&self, path: &str, count: usize) {
+        loop {
+            let arrived = self.desk.arrived.notified();
+            let mut arrived = std::pin::pin!(arrived);
+            // Listening before looking: a request in between is not missed.
+            arrived.as_mut().enable();
+            if self.seen(path).len() >= count {
+                return;
+            }
+            arrived.await;
+        }
+    }
+
+    /// The whole server, until it is stopped from outside.
+    pub async fn run(mut self) {
+        // An error means that the task was aborted, which ends it just as well.
+        let _ = (&mut self.server).await;
+    }
+}
+
+impl Drop for Double {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}

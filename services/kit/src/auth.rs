@@ -1,0 +1,207 @@
+use std::fmt;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use longhaul::{Clock, Timestamp};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::config::{AuthConfig, ConfigError};
+
+/// Checks and signs bearer tokens (JWT, HS256). Cheap to clone.
+#[derive(Clone)]
+pub struct Auth(Arc<Keys>);
+
+struct Keys {
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+    validation: Validation,
+    audience: Option<String>,
+    clock: Clock,
+}
+
+/// Who is calling.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The user's id: the token's `sub`, never empty.
+    pub sub: String,
+    /// The address, where the token has one.
+    pub email: Option<String>,
+    /// What the user may do beside using the services.
+    pub role: Role,
+}
+
+/// What a token allows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Uses the services.
+    #[default]
+    User,
+    /// May use the admin API too.
+    Admin,
+}
+
+/// What a token says. Tokens of other issuers have more; the rest is ignored.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Claims {
+    /// The user's id.
+    pub sub: String,
+    /// The user's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// When the token ends, in seconds since 1970.
+    pub exp: i64,
+    /// When it begins to count, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nbf: Option<i64>,
+    /// Whom it is for. Checked as it arrives, so only the form that is written matters here.
+    #[serde(default, skip_serializing_if = "Option::is_none", skip_deserializing)]
+    pub aud: Option<String>,
+    /// Under a name of our own: other issuers use `role` for their own ends.
+    #[serde(default, rename = "longhaul_role")]
+    pub role: Role,
+}
+
+/// Why a caller is not known. Each service renders it in its own form, always as a 401.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum AuthError {
+    /// No bearer token came with the request.
+    #[error("Missing authentication token")]
+    Missing,
+    /// It is not signed by us, of another algorithm, for somebody else, or out of date.
+    #[error("Invalid or expired authentication token")]
+    Invalid,
+}
+
+/// How far the issuer's clock may be ahead of ours, or behind it.
+const LEEWAY_SECONDS: i64 = 60;
+
+impl Auth {
+    /// Takes the secret from the configuration or from its file, which is made, readable by its owner alone, where
+    /// it does not exist.
+    ///
+    /// # Errors
+    /// Where the file can be neither read nor made.
+    pub fn open(config: &AuthConfig, clock: Clock) -> Result<Self, ConfigError> {
+        let secret = match &config.secret {
+            Some(secret) => secret.clone().into_bytes(),
+            None => kept_secret(&config.secret_file).map_err(|e| ConfigError {
+                variable: "JWT_SECRET",
+                reason: format!(
+                    "is not set, and failed to keep one in {}: {e}",
+                    config.secret_file.display()
+                ),
+            })?,
+        };
+        let mut validation = Validation::new(Algorithm::HS256);
+        // Times are checked below, on a clock that a test can move.
+        validation.validate_exp = false;
+        validation.set_required_spec_claims(&["exp", "sub"]);
+        match &config.audience {
+            Some(audience) => {
+                validation.set_audience(&[audience]);
+                validation.set_required_spec_claims(&["exp", "sub", "aud"]);
+            }
+            None => validation.validate_aud = false,
+        }
+        Ok(Self(Arc::new(Keys {
+            encoding: EncodingKey::from_secret(&secret),
+            decoding: DecodingKey::from_secret(&secret),
+            validation,
+            audience: config.audience.clone(),
+            clock,
+        })))
+    }
+
+    /// Who sent a request with these headers.
+    ///
+    /// # Errors
+    /// [`AuthError::Missing`] without a bearer token, [`AuthError::Invalid`] with one that does not hold.
+    pub fn authenticate(&self, headers: &HeaderMap) -> Result<User, AuthError> {
+        let value = headers.get(AUTHORIZATION).ok_or(AuthError::Missing)?;
+        let value = value.to_str().map_err(|_| AuthError::Invalid)?;
+        let (scheme, token) = value.trim().split_once(' ').ok_or(AuthError::Missing)?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(AuthError::Missing);
+        }
+        self.verify(token.trim())
+    }
+
+    /// Whose token this is.
+    ///
+    /// # Errors
+    /// [`AuthError::Invalid`] where it does not hold.
+    pub fn verify(&self, token: &str) -> Result<User, AuthError> {
+        let keys = &self.0;
+        let decoded = jsonwebtoken::decode::<Claims>(token, &keys.decoding, &keys.validation);
+        let claims = decoded.map_err(|_| AuthError::Invalid)?.claims;
+        let now = seconds(keys.clock.now());
+        let begun = claims.nbf.is_none_or(|nbf| nbf <= now.saturating_add(LEEWAY_SECONDS));
+        let ended = claims.exp.saturating_add(LEEWAY_SECONDS) <= now;
+        if ended || !begun || claims.sub.is_empty() {
+            return Err(AuthError::Invalid);
+        }
+        Ok(User { sub: claims.sub, email: claims.email, role: claims.role })
+    }
+
+    /// A token for `user` that holds for `valid_for`.
+    ///
+    /// # Errors
+    /// Where the claims have no JSON form, which text always has.
+    pub fn sign(&self, user: &User, valid_for: Duration) -> Result<String, jsonwebtoken::errors::Error> {
+        let claims = Claims {
+            sub: user.sub.clone(),
+            email: user.email.clone(),
+            exp: seconds(self.0.clock.now().plus(valid_for)),
+            nbf: None,
+            aud: self.0.audience.clone(),
+            role: user.role,
+        };
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.0.encoding)
+    }
+}
+
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Auth")
+    }
+}
+
+fn seconds(at: Timestamp) -> i64 {
+    at.0.div_euclid(1_000)
+}
+
+/// Reads the secret, or makes it. Several processes may start at once on one folder: the secret is written aside
+/// and linked into place, which only one of them can do, and never shows half a secret.
+fn kept_secret(path: &Path) -> io::Result<Vec<u8>> {
+    match fs::read(path) {
+        Ok(secret) if secret.len() >= 32 => return Ok(secret),
+        Ok(_) => return Err(io::Error::other("it is shorter than 32 bytes")),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => return Err(e),
+    }
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let secret: String = rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
+    let aside = path.with_extension(format!("{}.tmp", uuid::Uuid::new_v4()));
+    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&aside)?;
+    let linked = file
+        .write_all(secret.as_bytes())
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::hard_link(&aside, path));
+    fs::remove_file(&aside)?;
+    match linked {
+        Ok(()) => Ok(secret.into_bytes()),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => fs::read(path),
+        Err(e) => Err(e),
+    }
+}

@@ -1,0 +1,148 @@
+use kit::{Commit, Db, DbError, Migration, Row, Value, Write};
+use longhaul::{Context, Job, JobId, JobResult, Longhaul, Lookup, NewJob};
+use longhaul_sqlite::SqliteStore;
+use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
+
+const MIGRATIONS: &[Migration] = &[Migration {
+    name: "notes",
+    sql: "CREATE TABLE notes (id TEXT PRIMARY KEY, status TEXT NOT NULL, size BIGINT, weight DOUBLE PRECISION, raw BYTEA);
+          CREATE INDEX notes_by_status ON notes (status)",
+}];
+
+#[derive(Serialize, Deserialize)]
+struct Read {
+    note: String,
+}
+
+impl Job for Read {
+    const KIND: &'static str = "notes.read";
+    type State = ();
+    type Output = ();
+
+    async fn run(self, _cx: Context<()>) -> JobResult<()> {
+        Ok(())
+    }
+}
+
+struct Fixture {
+    folder: TempDir,
+    longhaul: Longhaul,
+    db: Db,
+}
+
+async fn fixture() -> Fixture {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path().join("test.db")).await.unwrap();
+    let db = Db::sqlite(store.clone());
+    db.migrate("notes", MIGRATIONS).await.unwrap();
+    Fixture { folder, longhaul: Longhaul::new(store), db }
+}
+
+impl Fixture {
+    async fn notes(&self) -> Vec<Row> {
+        self.db.read("SELECT * FROM notes ORDER BY id", vec![]).await.unwrap()
+    }
+}
+
+fn insert(id: &str) -> Write {
+    Write::new("INSERT INTO notes (id, status) VALUES ($1, $2)", vec![id.into(), "new".into()])
+}
+
+fn job(id: &str) -> NewJob {
+    NewJob { id: Some(JobId::new(id).unwrap()), ..NewJob::of(&Read { note: id.into() }).unwrap() }
+}
+
+#[tokio::test]
+async fn values_come_back_as_they_went_in() {
+    let f = fixture().await;
+    let sql = "INSERT INTO notes (size, id, status, weight, raw) VALUES ($3, $1, $2, $4, $5)";
+    let params = vec!["a".into(), "new".into(), 7_u64.into(), 0.5.into(), vec![0_u8, 255].into()];
+    f.db.commit(vec![Write::new(sql, params)], vec![]).await.unwrap();
+    let sql = "INSERT INTO notes (id, status, size, weight, raw) VALUES ($1, $2, $3, $4, $5)";
+    let params = vec!["b".into(), "new".into(), None::<i64>.into(), Value::Null, Value::Null];
+    f.db.commit(vec![Write::new(sql, params)], vec![]).await.unwrap();
+
+    let rows = f.notes().await;
+    let full = &rows[0];
+    assert_eq!(full.get::<String>("id").unwrap(), "a");
+    assert_eq!(full.get::<u64>("size").unwrap(), 7);
+    assert_eq!(full.get::<f64>("weight").unwrap(), 0.5);
+    assert_eq!(full.get::<Vec<u8>>("raw").unwrap(), [0, 255]);
+    assert_eq!(rows[1].get::<Option<i64>>("size").unwrap(), None);
+    assert!(matches!(rows[1].get::<i64>("size"), Err(DbError::Column { .. })));
+    assert!(matches!(full.get::<i64>("id"), Err(DbError::Column { .. })));
+    assert!(matches!(full.get::<i64>("length"), Err(DbError::Column { .. })));
+}
+
+#[tokio::test]
+async fn a_row_and_its_job_are_one_commit() {
+    let f = fixture().await;
+    let done = f.db.commit(vec![insert("a")], vec![job("a")]).await.unwrap();
+    let Commit::Done(done) = done else { panic!("refused") };
+    assert_eq!(done.changed, [1]);
+    assert!(done.enqueued[0].is_created());
+    assert!(matches!(f.longhaul.get(&JobId::new("a").unwrap()).await.unwrap(), Lookup::Found(_)));
+}
+
+#[tokio::test]
+async fn what_fails_leaves_neither_row_nor_job() {
+    let f = fixture().await;
+    f.db.commit(vec![insert("a")], vec![]).await.unwrap();
+    let clash = f.db.commit(vec![insert("b"), insert("a")], vec![job("b")]).await;
+    assert!(matches!(clash, Err(DbError::Statement { .. })), "{clash:?}");
+    let invalid = NewJob { max_attempts: 0, ..job("b") };
+    let refused = f.db.commit(vec![insert("b")], vec![invalid]).await;
+    assert!(matches!(refused, Err(DbError::Store(longhaul::Error::Invalid { .. }))), "{refused:?}");
+    assert_eq!(f.notes().await.len(), 1);
+    assert_eq!(f.longhaul.get(&JobId::new("b").unwrap()).await.unwrap(), Lookup::Unknown);
+}
+
+#[tokio::test]
+async fn a_guarded_write_that_changes_nothing_refuses_the_commit() {
+    let f = fixture().await;
+    f.db.commit(vec![insert("a")], vec![]).await.unwrap();
+    let sql = "UPDATE notes SET status = $2 WHERE id = $1 AND status = $3";
+    let take = || Write::guarded(sql, vec!["a".into(), "taken".into(), "new".into()]);
+    assert!(f.db.commit(vec![take()], vec![job("first")]).await.unwrap().is_done());
+    let second = f.db.commit(vec![insert("b"), take()], vec![job("second")]).await.unwrap();
+    assert_eq!(second, Commit::Refused { write: 1 });
+    assert_eq!(f.notes().await.len(), 1, "the write before the guard is undone");
+    assert_eq!(f.longhaul.get(&JobId::new("second").unwrap()).await.unwrap(), Lookup::Unknown);
+}
+
+#[tokio::test]
+async fn a_wrong_number_of_parameters_is_refused() {
+    let f = fixture().await;
+    let read = f.db.read("SELECT * FROM notes WHERE id = $1", vec![]).await;
+    assert!(matches!(read, Err(DbError::Statement { .. })), "{read:?}");
+    let named = f.db.read("SELECT * FROM notes WHERE id = $id", vec!["a".into()]).await;
+    assert!(matches!(named, Err(DbError::Statement { .. })), "{named:?}");
+}
+
+#[tokio::test]
+async fn migrations_run_once_and_forward_only() {
+    let f = fixture().await;
+    f.db.commit(vec![insert("a")], vec![]).await.unwrap();
+    f.db.migrate("notes", MIGRATIONS).await.unwrap();
+    assert_eq!(f.notes().await.len(), 1);
+
+    const CHANGED: &[Migration] = &[Migration { name: "notes", sql: "CREATE TABLE notes (id TEXT)" }];
+    assert!(matches!(f.db.migrate("notes", CHANGED).await, Err(DbError::Migration { .. })));
+    assert!(matches!(f.db.migrate("notes", &[]).await, Err(DbError::Migration { .. })), "an older binary");
+
+    const BROKEN: &[Migration] = &[
+        MIGRATIONS[0],
+        Migration { name: "two", sql: "CREATE TABLE other (id TEXT); CREATE TABLE notes (id TEXT)" },
+    ];
+    assert!(matches!(f.db.migrate("notes", BROKEN).await, Err(DbError::Migration { .. })));
+    let other = f.db.read("SELECT * FROM other", vec![]).await;
+    assert!(other.is_err(), "half a migration is undone");
+
+    // Another service's tables are counted apart, and another process sees what was done.
+    const OTHER: &[Migration] = &[Migration { name: "other", sql: "CREATE TABLE other (id TEXT)" }];
+    f.db.migrate("other", OTHER).await.unwrap();
+    let again = Db::sqlite(SqliteStore::open(f.folder.path().join("test.db")).await.unwrap());
+    again.migrate("notes", MIGRATIONS).await.unwrap();
+    again.migrate("other", OTHER).await.unwrap();
+}

@@ -1,0 +1,126 @@
+use std::time::Duration;
+
+use doubles::{Double, Fault};
+use futures::StreamExt;
+use kit::{
+    Cause, ChatClient, ChatRequest, Composer, JsonMode, JsonSchema, LlmConfig, Message, MessageRole,
+    Question, Source,
+};
+use longhaul::Clock;
+use serde_json::{Value, json};
+
+const PATH: &str = "/v1/chat/completions";
+
+fn client(double: &Double, json_mode: JsonMode) -> ChatClient {
+    let config = LlmConfig {
+        base_url: double.v1(),
+        model: "double-1".into(),
+        api_key: Some("key".into()),
+        timeout: Duration::from_secs(10),
+        json_mode,
+    };
+    ChatClient::new(&config, Duration::from_secs(900), Clock::system()).unwrap()
+}
+
+fn question() -> Question {
+    let said = |role, content: &str| Message { role, content: content.into() };
+    Question {
+        text: "What do leaves absorb?".into(),
+        history: vec![said(MessageRole::User, "Hello"), said(MessageRole::Assistant, "Hi")],
+        sources: vec![Source { name: "plants.pdf".into(), text: "Leaves absorb light.".into() }],
+    }
+}
+
+fn sent(double: &Double) -> Value {
+    serde_json::from_slice(&double.seen(PATH).last().unwrap().body).unwrap()
+}
+
+#[tokio::test]
+async fn a_question_goes_out_with_its_sources_and_history() {
+    let double = Double::start().await;
+    double.say("They absorb light [1].");
+    let client = client(&double, JsonMode::JsonSchema);
+    assert_eq!(client.generator(), "double-1");
+    assert_eq!(client.answer_whole(&question()).await.unwrap(), "They absorb light [1].");
+    let sent = sent(&double);
+    assert_eq!(sent["model"], "double-1");
+    let roles: Vec<&str> =
+        sent["messages"].as_array().unwrap().iter().map(|m| m["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["system", "user", "assistant", "user"]);
+    let rules = sent["messages"][0]["content"].as_str().unwrap();
+    assert!(rules.contains("[1] plants.pdf\nLeaves absorb light."), "{rules}");
+    assert_eq!(double.seen(PATH)[0].headers["authorization"], "Bearer key");
+}
+
+#[tokio::test]
+async fn an_answer_comes_as_it_is_written() {
+    let double = Double::start().await;
+    double.say("They absorb light.");
+    let pieces = client(&double, JsonMode::None).answer(&question()).await.unwrap();
+    let pieces: Vec<String> = pieces.map(|piece| piece.unwrap()).collect().await;
+    assert_eq!(pieces, ["They ", "absorb ", "light."]);
+    assert_eq!(sent(&double)["stream"], true);
+}
+
+#[tokio::test]
+async fn a_cut_stream_is_never_a_whole_answer() {
+    let double = Double::start().await;
+    double.say("They absorb light and use it to make sugar of water and air.");
+    double.fail(PATH, Fault::Cut);
+    let pieces = client(&double, JsonMode::None).answer(&question()).await.unwrap();
+    let pieces: Vec<_> = pieces.collect().await;
+    assert!(pieces.len() > 1);
+    assert_eq!(pieces.last().unwrap().as_ref().unwrap_err().cause, Cause::Connection);
+
+    // An orderly end of the connection in the middle of a reply is a cut all the same.
+    let half = "data: {\"choices\":[{\"delta\":{\"content\":\"They\"}}]}\n\n";
+    double.fail(PATH, Fault::Body(half.into()));
+    let pieces: Vec<_> = client(&double, JsonMode::None).answer(&question()).await.unwrap().collect().await;
+    assert_eq!(pieces[0].as_ref().unwrap(), "They");
+    assert_eq!(pieces[1].as_ref().unwrap_err().cause, Cause::Connection);
+}
+
+#[tokio::test]
+async fn an_error_within_a_stream_is_told() {
+    let double = Double::start().await;
+    double.fail(PATH, Fault::Body("data: {\"error\":{\"message\":\"out of memory\"}}\n\n".into()));
+    let pieces: Vec<_> = client(&double, JsonMode::None).answer(&question()).await.unwrap().collect().await;
+    assert!(pieces[0].as_ref().unwrap_err().to_string().contains("out of memory"));
+}
+
+#[tokio::test]
+async fn a_reply_that_makes_no_sense_may_be_asked_for_again() {
+    let double = Double::start().await;
+    for fault in [Fault::Malformed, Fault::Body("{\"choices\":[]}".into())] {
+        double.fail(PATH, fault);
+        let error = client(&double, JsonMode::None).answer_whole(&question()).await.unwrap_err();
+        assert_eq!(error.cause, Cause::BadReply);
+        assert!(error.is_retryable());
+    }
+}
+
+#[tokio::test]
+async fn json_is_asked_for_in_the_servers_own_way() {
+    let schema = json!({ "type": "object", "properties": { "title": { "type": "string" } } });
+    let request = || ChatRequest {
+        messages: vec![Message { role: MessageRole::User, content: "A title, please".into() }],
+        schema: Some(JsonSchema { name: "lesson", schema: schema.clone() }),
+    };
+    for (mode, format) in [
+        (JsonMode::JsonSchema, json!("json_schema")),
+        (JsonMode::JsonObject, json!("json_object")),
+        (JsonMode::None, Value::Null),
+    ] {
+        let double = Double::start().await;
+        double.say("Here it is: ```json\n{\"title\": \"Leaves\"}\n```");
+        let value: Value = client(&double, mode).complete_json(&request()).await.unwrap();
+        assert_eq!(value, json!({ "title": "Leaves" }));
+        let sent = sent(&double);
+        assert_eq!(sent["response_format"]["type"], format);
+        let told_in_words = sent["messages"][0]["content"].as_str().unwrap().contains("JSON Schema");
+        assert_eq!(told_in_words, mode != JsonMode::JsonSchema);
+        double.say("I would rather not.");
+        let refused = client(&double, mode).complete_json::<Value>(&request()).await;
+        assert_eq!(refused.unwrap_err().cause, Cause::BadReply);
+    }
+}
