@@ -1,1 +1,32 @@
+//! The suite that every Longhaul store passes: one public async fn per sentence of the
+//! [`Store`](longhaul::Store) contract, races, and a model test that compares a store with
+//! [`MemoryStore`](longhaul::MemoryStore). [`conformance!`] makes a store's tests of all of them.
+//!
+//! No test sleeps: each has a store with a manual clock, and moves it.
 
+mod fixture;
+pub mod jobs;
+mod suite;
+
+pub mod act;
+pub mod claim;
+pub mod claim_order;
+pub mod claim_wait;
+pub mod enqueue;
+pub mod events;
+pub mod finish;
+pub mod follow_ups;
+pub mod heartbeat;
+pub mod idempotency;
+pub mod migrate;
+pub mod model;
+pub mod prune;
+pub mod queues;
+pub mod races;
+pub mod read;
+pub mod record;
+pub mod sweep;
+pub mod unique;
+
+pub use fixture::{Fixture, KeptAlive, within};
+pub use suite::{SENTENCES, on_many_threads, on_one_thread};

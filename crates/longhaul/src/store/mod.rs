@@ -59,6 +59,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A claim takes only the kinds it names.
     /// - A claim takes no version above the one it knows.
     /// - Jobs of one priority are claimed in the order they were enqueued.
+    /// - A scheduled job takes its turn from when it falls due.
     /// - Higher priority goes first.
     /// - A low priority is overtaken for a bounded time only.
     /// - A due scheduled job is claimed without a sweep.
@@ -113,7 +114,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - Follow ups of a retry are not created.
     /// - A follow up whose id exists leaves the completion standing.
     /// - The entries of a finish come before its outcome.
-    /// - A retry of a job asked to cancel ends it as cancelled.
+    /// - A retry, snooze or release of a job asked to cancel ends it as cancelled.
     /// - A completion of a job asked to cancel stands.
     /// - Each finish of a batch stands alone.
     /// - The last twenty errors are kept.

@@ -1,0 +1,243 @@
+//! The contract of [`Store::act`](longhaul::Store::act).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use longhaul::{Action, Finish, JobFilter, JobRecord, LeaseStatus, Lookup, NewJob, Outcome, State, Swept};
+
+use crate::Fixture;
+use crate::jobs::{
+    HOUR, QUEUE, cancelled, chunk, completed, delayed, failed, finish, id, job, json, named, progress, retry,
+    secs, step, unique,
+};
+
+const CANCEL: Action = Action::Cancel { grace: secs(10) };
+
+/// "Cancelling a waiting job ends it at once."
+pub async fn cancelling_a_waiting_job_ends_it_at_once(fx: &Fixture) {
+    let retried = fx.running().await;
+    fx.end(&retried.lease, retry(secs(10))).await;
+    let available = fx.enqueue(job()).await;
+    let scheduled = fx.enqueue(delayed(secs(10))).await;
+    fx.clock.advance(secs(1));
+    for id in [&available, &scheduled, &retried.lease.id] {
+        let before = fx.job(id).await;
+        assert_eq!(fx.act(id, CANCEL).await, 1);
+        let after = fx.job(id).await;
+        assert_eq!((after.state, after.finished_at), (State::Cancelled, Some(fx.now())));
+        assert_eq!((after.attempt, after.cancel_requested, after.position), (before.attempt, false, None));
+        assert_eq!(after.last_event, before.last_event + 1);
+        assert_eq!(fx.act(id, CANCEL).await, 0, "once");
+    }
+    fx.clock.advance(HOUR);
+    assert_eq!(fx.sweep().await, Swept::default());
+    assert!(fx.claim_ids().await.is_empty(), "none of them is run");
+}
+
+/// "Cancelling a running job asks it to stop."
+pub async fn cancelling_a_running_job_asks_it_to_stop(fx: &Fixture) {
+    let (asked, other) = (fx.running().await, fx.running().await);
+    let before = fx.job(&asked.lease.id).await;
+    assert_eq!(fx.act(&asked.lease.id, CANCEL).await, 1);
+    let after = fx.job(&asked.lease.id).await;
+    let expected = JobRecord { cancel_requested: true, last_event: after.last_event, ..before };
+    assert_eq!(after, expected, "it runs on, and all else is as it was");
+    assert!(!fx.job(&other.lease.id).await.cancel_requested);
+    assert_eq!(fx.record(&asked.lease, vec![chunk("1")]).await, LeaseStatus::CancelRequested);
+    assert_eq!(fx.heartbeat(&other.lease).await, LeaseStatus::Held);
+
+    // Asking again cannot buy it time.
+    fx.clock.advance(secs(9));
+    fx.act(&asked.lease.id, Action::Cancel { grace: HOUR }).await;
+    fx.clock.advance(secs(2));
+    fx.heartbeat(&asked.lease).await;
+    assert_eq!(fx.sweep().await, Swept { fenced: 1, ..Swept::default() });
+
+    fx.act(&other.lease.id, Action::Cancel { grace: HOUR }).await;
+    fx.end_asked(&other.lease, cancelled()).await;
+    assert_eq!(fx.state(&other.lease.id).await, State::Cancelled, "and it may stop by itself");
+}
+
+/// "Cancelling a finished job does nothing."
+pub async fn cancelling_a_finished_job_does_nothing(fx: &Fixture) {
+    for outcome in [completed(), failed(), cancelled()] {
+        let lease = fx.running().await.lease;
+        fx.end(&lease, outcome).await;
+        let before = fx.seen(&lease.id).await;
+        fx.clock.advance(secs(1));
+        assert_eq!(fx.act(&lease.id, CANCEL).await, 0);
+        assert_eq!(fx.seen(&lease.id).await, before);
+    }
+    assert_eq!(fx.act(&id("unknown"), CANCEL).await, 0);
+    assert_eq!(fx.act_on(&JobFilter::default(), CANCEL, 100).await, 0);
+}
+
+/// "Retrying a finished job makes it available with all its attempts."
+pub async fn retrying_a_finished_job_makes_it_available_with_all_its_attempts(fx: &Fixture) {
+    for outcome in [completed(), failed(), cancelled()] {
+        let new = NewJob { max_attempts: 2, max_crashes: 1, ..job() };
+        let claimed = fx.running_from(new.clone()).await;
+        fx.crash_workers().await;
+        fx.end(&fx.claim_one().await.lease, retry(Duration::ZERO)).await;
+        let last = fx.claim_one().await;
+        fx.record(&last.lease, vec![longhaul::Entry::Progress(progress(50.0))]).await;
+        fx.end(&last.lease, outcome).await;
+        fx.clock.advance(secs(1));
+        let ended = fx.job(&claimed.lease.id).await;
+        assert_eq!((ended.attempt, ended.crashes), (2, 1));
+
+        assert_eq!(fx.act(&claimed.lease.id, Action::Retry).await, 1);
+        let again = fx.job(&claimed.lease.id).await;
+        assert_eq!((again.state, again.run_at, again.position), (State::Available, fx.now(), Some(1)));
+        assert_eq!((again.attempt, again.crashes), (0, 0), "all its attempts, and crashes");
+        assert_eq!((again.output, again.progress, again.finished_at), (None, None, None));
+        assert_eq!(again.errors, ended.errors, "its history is kept");
+        assert!(again.last_event > ended.last_event);
+        assert_eq!((again.args, again.created_at), (ended.args, ended.created_at));
+        assert_eq!(fx.act(&claimed.lease.id, Action::Retry).await, 0, "once");
+
+        for attempt in 1..=2 {
+            let claimed = fx.claim_one().await;
+            assert_eq!(claimed.attempt, attempt);
+            let end = if attempt == 1 { retry(Duration::ZERO) } else { completed() };
+            fx.end(&claimed.lease, end).await;
+        }
+        assert_eq!(fx.finish(&last.lease, failed()).await, LeaseStatus::Lost, "the old lease is void");
+        assert_eq!(fx.state(&claimed.lease.id).await, State::Completed);
+    }
+}
+
+/// "Retrying keeps the steps of a failed job."
+pub async fn retrying_keeps_the_steps_of_a_failed_job(fx: &Fixture) {
+    for outcome in [failed(), cancelled()] {
+        let claimed = fx.running().await;
+        fx.record(&claimed.lease, vec![step("ocr", "1")]).await;
+        let end = Finish { entries: vec![step("index", "2")], ..finish(&claimed.lease, outcome) };
+        fx.finish_all(vec![end]).await;
+        fx.act(&claimed.lease.id, Action::Retry).await;
+        let again = fx.claim_one().await;
+        let done = BTreeMap::from([("ocr".to_owned(), json("1")), ("index".to_owned(), json("2"))]);
+        assert_eq!(again.steps, done, "paid work is not paid twice");
+        fx.end(&again.lease, completed()).await;
+    }
+}
+
+/// "Retrying a completed job forgets its steps."
+pub async fn retrying_a_completed_job_forgets_its_steps(fx: &Fixture) {
+    let claimed = fx.running().await;
+    fx.record(&claimed.lease, vec![step("ocr", "1")]).await;
+    let end = Finish { entries: vec![step("index", "2")], ..finish(&claimed.lease, completed()) };
+    fx.finish_all(vec![end]).await;
+    fx.act(&claimed.lease.id, Action::Retry).await;
+    let again = fx.claim_one().await;
+    assert_eq!(again.steps, BTreeMap::new(), "it begins from nothing");
+    fx.record(&again.lease, vec![step("ocr", "9")]).await;
+    fx.end(&again.lease, retry(Duration::ZERO)).await;
+    let steps = BTreeMap::from([("ocr".to_owned(), json("9"))]);
+    assert_eq!(fx.claim_one().await.steps, steps, "and its new steps are kept");
+}
+
+/// "Retrying an unfinished job does nothing."
+pub async fn retrying_an_unfinished_job_does_nothing(fx: &Fixture) {
+    let running = fx.running().await.lease;
+    let retried = fx.running().await.lease;
+    fx.end(&retried, retry(secs(10))).await;
+    let (available, scheduled) = (fx.enqueue(job()).await, fx.enqueue(delayed(secs(10))).await);
+    for id in [&running.id, &retried.id, &available, &scheduled] {
+        let before = fx.seen(id).await;
+        assert_eq!(fx.act(id, Action::Retry).await, 0);
+        assert_eq!(fx.seen(id).await, before);
+    }
+    assert_eq!(fx.heartbeat(&running).await, LeaseStatus::Held);
+    assert_eq!(fx.act(&id("unknown"), Action::Retry).await, 0);
+    assert_eq!(fx.act_on(&JobFilter::default(), Action::Retry, 100).await, 0);
+}
+
+/// "Retrying a job whose unique key another holds does nothing."
+pub async fn retrying_a_job_whose_unique_key_another_holds_does_nothing(fx: &Fixture) {
+    let keyed = |name: &str, period| NewJob { id: Some(id(name)), ..unique("k", period) };
+    let old = fx.running_from(keyed("old", None)).await.lease;
+    fx.end(&old, failed()).await;
+    let holder = fx.running_from(keyed("holder", Some(secs(60)))).await.lease;
+    let before = fx.seen(&id("old")).await;
+    assert_eq!(fx.act(&id("old"), Action::Retry).await, 0, "while the other runs");
+    fx.end(&holder, completed()).await;
+    assert_eq!(fx.act(&id("old"), Action::Retry).await, 0, "and within its period");
+    assert_eq!(fx.seen(&id("old")).await, before);
+
+    // The one that holds the key may run again itself, and holds it as long as it takes.
+    assert_eq!(fx.act(&id("holder"), Action::Retry).await, 1);
+    fx.clock.advance(secs(61));
+    assert_eq!(fx.offer(keyed("x", None)).await.id, id("holder"));
+    fx.end(&fx.claim_one().await.lease, completed()).await;
+    fx.clock.advance(secs(59));
+    assert_eq!(fx.offer(keyed("x", None)).await.id, id("holder"), "its period begins anew");
+
+    fx.clock.advance(secs(2));
+    assert_eq!(fx.act(&id("old"), Action::Retry).await, 1, "once the key is free");
+    assert_eq!(fx.offer(keyed("x", None)).await.id, id("old"), "it holds the key again");
+    assert_eq!(fx.act(&id("holder"), Action::Retry).await, 0);
+    assert_eq!(fx.claim_ids().await, [id("old")]);
+}
+
+/// "Deleting removes a finished job and frees its key."
+pub async fn deleting_removes_a_finished_job_and_frees_its_key(fx: &Fixture) {
+    for (name, outcome) in [("a", completed()), ("b", failed()), ("c", cancelled())] {
+        let keyed = NewJob { id: Some(id(name)), ..unique("k", Some(HOUR)) };
+        let claimed = fx.running_from(keyed).await;
+        fx.record(&claimed.lease, vec![chunk("1"), step("ocr", "1")]).await;
+        fx.end(&claimed.lease, outcome).await;
+        assert_eq!(fx.act(&id(name), Action::Delete).await, 1);
+        assert_eq!(fx.lookup(&id(name)).await, Lookup::Gone);
+        assert_eq!(fx.act(&id(name), Action::Delete).await, 0, "once");
+        assert_eq!(fx.act(&id(name), Action::Retry).await, 0, "there is nothing left to retry");
+        assert!(fx.list(&JobFilter::default()).await.is_empty());
+        assert!(fx.counts(QUEUE).await.is_empty());
+        assert_eq!(fx.finish(&claimed.lease, completed()).await, LeaseStatus::Lost);
+    }
+    let again = fx.running_from(NewJob { id: Some(id("a")), ..unique("k", Some(HOUR)) }).await;
+    assert_eq!(again.steps, BTreeMap::new(), "of a deleted job of the same id nothing comes back");
+    fx.end(&again.lease, failed()).await;
+
+    // Only its own key: by now the key may be another job's.
+    let holder = fx.enqueue(NewJob { id: Some(id("holder")), ..unique("k", None) }).await;
+    assert_eq!(fx.act(&id("a"), Action::Delete).await, 1);
+    assert_eq!(fx.offer(unique("k", None)).await.id, holder);
+}
+
+/// "Deleting an unfinished job does nothing."
+pub async fn deleting_an_unfinished_job_does_nothing(fx: &Fixture) {
+    let running = fx.running_from(unique("k", None)).await.lease;
+    let (available, scheduled) = (fx.enqueue(job()).await, fx.enqueue(delayed(secs(10))).await);
+    for id in [&running.id, &available, &scheduled] {
+        let before = fx.seen(id).await;
+        assert_eq!(fx.act(id, Action::Delete).await, 0);
+        assert_eq!(fx.seen(id).await, before);
+    }
+    assert_eq!(fx.act(&running.id, CANCEL).await, 1);
+    assert_eq!(fx.act(&running.id, Action::Delete).await, 0, "a request to stop is not yet the end");
+    assert_eq!(fx.heartbeat(&running).await, LeaseStatus::CancelRequested);
+    assert_eq!(fx.offer(unique("k", None)).await.id, running.id, "the key is still held");
+    assert_eq!(fx.act(&id("unknown"), Action::Delete).await, 0);
+}
+
+/// "An action stops at its limit."
+pub async fn an_action_stops_at_its_limit(fx: &Fixture) {
+    let elsewhere = NewJob { queue: "elsewhere".into(), ..named("elsewhere") };
+    fx.enqueue_all((0..5).map(|_| job()).chain([elsewhere]).collect()).await;
+    let ended = fx.claim_one().await.lease;
+    fx.end(&ended, Outcome::Cancelled { reason: "enough".into() }).await;
+    let filter = JobFilter { queues: vec![QUEUE.into()], ..JobFilter::default() };
+    let cancelled = async || fx.counts(QUEUE).await.get(&State::Cancelled).copied().unwrap_or_default();
+    assert_eq!(fx.act_on(&filter, CANCEL, 0).await, 0);
+    assert_eq!(fx.act_on(&filter, CANCEL, 3).await, 3);
+    assert_eq!(cancelled().await, 4);
+    assert_eq!(fx.act_on(&filter, CANCEL, 3).await, 1, "what it does not apply to is not counted");
+    assert_eq!(fx.act_on(&filter, CANCEL, 3).await, 0);
+    assert_eq!(fx.act_on(&filter, Action::Retry, 2).await, 2);
+    assert_eq!(fx.claim_ids().await.len(), 2);
+    assert_eq!(fx.act_on(&filter, Action::Delete, 2).await, 2);
+    assert_eq!(fx.act_on(&filter, Action::Delete, 2).await, 1);
+    assert_eq!(fx.counts(QUEUE).await, BTreeMap::from([(State::Running, 2)]));
+    assert_eq!(fx.state(&id("elsewhere")).await, State::Available, "what does not fit is left alone");
+}

@@ -1,0 +1,215 @@
+//! The words in which the tests are written: jobs, claims, outcomes and entries with the values that a test
+//! does not care about.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use longhaul::{
+    AttemptError, Claim, Entry, ErrorKind, Finish, Idempotency, JobId, JobRecord, Json, Lease, LogLevel,
+    NewJob, OnClash, Outcome, Progress, QueueSlots, Start, State, SupportedKind, Timestamp, Unique,
+    WorkerInfo,
+};
+
+/// The queue of a job that is not said to be in another.
+pub const QUEUE: &str = "images";
+/// The kind of a job that is not said to be of another.
+pub const KIND: &str = "resize";
+/// The length of a lease.
+pub const LEASE: Duration = Duration::from_secs(30);
+/// Longer than any wait that a test lets pass.
+pub const HOUR: Duration = Duration::from_secs(3600);
+
+/// So many seconds.
+#[must_use]
+pub const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A plain job: available at once, five attempts, five crashes.
+#[must_use]
+pub fn job() -> NewJob {
+    NewJob {
+        id: None,
+        kind: KIND.into(),
+        version: 1,
+        queue: QUEUE.into(),
+        args: json(r#"{"width":640}"#),
+        priority: 0,
+        start: Start::Now,
+        max_attempts: 5,
+        max_crashes: 5,
+        timeout: None,
+        backoff: None,
+        unique: None,
+        idempotency: None,
+        parent: None,
+        labels: BTreeMap::new(),
+    }
+}
+
+/// A plain job with an id.
+#[must_use]
+pub fn named(name: &str) -> NewJob {
+    NewJob { id: Some(id(name)), ..job() }
+}
+
+/// A plain job that waits.
+#[must_use]
+pub fn delayed(delay: Duration) -> NewJob {
+    NewJob { start: Start::After(delay), ..job() }
+}
+
+/// A plain job with a unique key, held for `period` after its completion.
+#[must_use]
+pub fn unique(key: &str, period: Option<Duration>) -> NewJob {
+    NewJob { unique: Some(Unique { key: key.into(), period, on_clash: OnClash::Join }), ..job() }
+}
+
+/// A plain job with an idempotency key, remembered for an hour.
+#[must_use]
+pub fn idempotent(key: &str, fingerprint: &str) -> NewJob {
+    let idempotency = Idempotency { key: key.into(), fingerprint: fingerprint.into(), keep_for: HOUR };
+    NewJob { idempotency: Some(idempotency), ..job() }
+}
+
+/// An id.
+#[must_use]
+pub fn id(name: &str) -> JobId {
+    JobId::from_store(name.into())
+}
+
+/// JSON text, which must be valid.
+#[must_use]
+pub fn json(text: &str) -> Json {
+    Json::parse(text.into()).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+/// A worker.
+#[must_use]
+pub fn worker(id: &str) -> WorkerInfo {
+    WorkerInfo {
+        id: id.into(),
+        process: "p1".into(),
+        host: "h1".into(),
+        queues: vec![slots(QUEUE, 100)],
+        seen_at: Timestamp::default(),
+    }
+}
+
+/// Free slots of a queue.
+#[must_use]
+pub fn slots(queue: &str, slots: usize) -> QueueSlots {
+    QueueSlots { queue: queue.into(), slots }
+}
+
+/// A kind and the newest version of it that a worker reads.
+#[must_use]
+pub fn kind(kind: &str, version: u32) -> SupportedKind {
+    SupportedKind { kind: kind.into(), version }
+}
+
+/// A claim by worker `w1` of all that is available, up to a hundred jobs of the usual queue and kind.
+#[must_use]
+pub fn claim() -> Claim {
+    Claim {
+        worker: worker("w1"),
+        queues: vec![slots(QUEUE, 100)],
+        kinds: vec![kind(KIND, 1)],
+        lease_for: LEASE,
+        wait: Duration::ZERO,
+    }
+}
+
+/// A good end.
+#[must_use]
+pub fn completed() -> Outcome {
+    Outcome::Completed { output: json(r#"{"bytes": 1.50}"#) }
+}
+
+/// An end to be followed by another attempt.
+#[must_use]
+pub fn retry(delay: Duration) -> Outcome {
+    Outcome::Retry { error: AttemptError::new(ErrorKind::Error, "the disk is full"), delay }
+}
+
+/// A bad end.
+#[must_use]
+pub fn failed() -> Outcome {
+    Outcome::Failed { error: AttemptError::new(ErrorKind::Fatal, "no such image") }
+}
+
+/// An end by request.
+#[must_use]
+pub fn cancelled() -> Outcome {
+    Outcome::Cancelled { reason: "not needed any more".into() }
+}
+
+/// The end of a run that has nothing else to say.
+#[must_use]
+pub fn finish(lease: &Lease, outcome: Outcome) -> Finish {
+    Finish { lease: lease.clone(), outcome, entries: Vec::new(), follow_ups: Vec::new() }
+}
+
+/// A piece of output.
+#[must_use]
+pub fn chunk(data: &str) -> Entry {
+    Entry::Chunk { data: json(data) }
+}
+
+/// A line for people.
+#[must_use]
+pub fn log(message: &str) -> Entry {
+    Entry::Log { level: LogLevel::Warn, message: message.into() }
+}
+
+/// How far a job is.
+#[must_use]
+pub fn progress(percent: f64) -> Progress {
+    Progress { percent, message: format!("{percent} % done"), data: Some(json(r#"{"page": 3}"#)) }
+}
+
+/// A step that is done.
+#[must_use]
+pub fn step(name: &str, output: &str) -> Entry {
+    Entry::Step { name: name.into(), output: json(output) }
+}
+
+/// A job as it must be read back when nothing but its creation, at `now`, has happened to it.
+#[must_use]
+pub fn untouched(id: &JobId, job: &NewJob, now: Timestamp) -> JobRecord {
+    let (state, run_at) = match job.start {
+        Start::Now => (State::Available, now),
+        Start::After(delay) if delay.is_zero() => (State::Available, now),
+        Start::After(delay) => (State::Scheduled, now.plus(delay)),
+        Start::At(time) if time <= now => (State::Available, now),
+        Start::At(time) => (State::Scheduled, time),
+    };
+    JobRecord {
+        id: id.clone(),
+        kind: job.kind.to_string(),
+        version: job.version,
+        queue: job.queue.to_string(),
+        args: job.args.clone(),
+        state,
+        priority: job.priority,
+        attempt: 0,
+        max_attempts: job.max_attempts,
+        crashes: 0,
+        max_crashes: job.max_crashes,
+        interruptions: 0,
+        timeout: job.timeout,
+        progress: None,
+        output: None,
+        errors: Vec::new(),
+        cancel_requested: false,
+        worker: None,
+        position: (state == State::Available).then_some(1),
+        created_at: now,
+        run_at,
+        started_at: None,
+        finished_at: None,
+        last_event: 1,
+        parent: job.parent.clone(),
+        labels: job.labels.clone(),
+    }
+}

@@ -1,0 +1,187 @@
+//! The model test: any sequence of operations has the same answers, and leaves the same to be seen, on the
+//! store under test as on [`MemoryStore`].
+//!
+//! | file | what |
+//! |---|---|
+//! | `operation` | what can be done, and how sequences of it are drawn |
+//! | `observation` | what can be seen afterwards, and what must hold of it on any store |
+
+mod observation;
+mod operation;
+
+use std::future::Future;
+
+use longhaul::{
+    Claim, Claimed, Clock, EnqueueStatus, Enqueued, Finish, Lease, LeaseStatus, MemoryStore, Record, Swept,
+};
+use proptest::collection::vec;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+
+use self::observation::Observation;
+use self::operation::{End, Operation, Run};
+use crate::Fixture;
+use crate::jobs::{id, worker};
+
+/// How many sequences are tried where `PROPTEST_CASES` does not say otherwise.
+pub const CASES: u32 = 64;
+/// The longest sequence.
+const OPERATIONS: usize = 40;
+
+/// Tries `cases` sequences, each on a new store and a new model, and shrinks the first on which they differ.
+///
+/// # Panics
+/// Where they differ, with the shortest sequence found that shows it.
+pub fn model_agrees<F, Fut>(make_store: F, cases: u32)
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Fixture>,
+{
+    let mut config = Config { failure_persistence: None, max_shrink_iters: 4_000, ..Config::default() };
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = cases;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.unwrap_or_else(|error| panic!("failed to start a runtime: {error}"));
+    let result = TestRunner::new(config).run(&vec(operation::any(), 1..OPERATIONS), |operations| {
+        runtime.block_on(async {
+            let clock = Clock::manual();
+            let model = Fixture::new(MemoryStore::with_clock(clock.clone()), clock);
+            agree(&model, &make_store().await, &operations).await
+        })
+    });
+    if let Err(difference) = result {
+        panic!("{difference}");
+    }
+}
+
+/// Applies the operations to both and compares after each.
+async fn agree(model: &Fixture, store: &Fixture, operations: &[Operation]) -> Result<(), TestCaseError> {
+    let mut leases = Vec::new();
+    let mut before = Observation::of(model).await;
+    for (number, operation) in operations.iter().enumerate() {
+        let expected = apply(model, operation, &leases).await;
+        let answer = apply(store, operation, &leases).await;
+        compare(number, operation, "answers", &expected, &answer)?;
+        let (modelled, seen) = (Observation::of(model).await, Observation::of(store).await);
+        compare(number, operation, "leaves to be seen", &modelled, &seen)?;
+        if let Err(broken) = seen.check_against(&before) {
+            return Err(TestCaseError::fail(format!("after operation {number}, {operation:#?}: {broken}")));
+        }
+        before = seen;
+        leases.extend(expected.claimed.into_iter().map(|claimed| claimed.lease));
+    }
+    Ok(())
+}
+
+fn compare<T: PartialEq + std::fmt::Debug>(
+    number: usize,
+    operation: &Operation,
+    what: &str,
+    expected: &T,
+    found: &T,
+) -> Result<(), TestCaseError> {
+    if expected == found {
+        return Ok(());
+    }
+    let (expected, found) = (format!("{expected:#?}"), format!("{found:#?}"));
+    let difference = lines_that_differ(&expected, &found);
+    let message =
+        format!("operation {number}, {operation:#?}, {what} (- the model, + the store):\n{difference}");
+    Err(TestCaseError::fail(message))
+}
+
+/// Two texts are mostly alike, so only the lines between their common beginning and end are shown, with the
+/// few before that say whose they are.
+fn lines_that_differ(expected: &str, found: &str) -> String {
+    let (expected, found): (Vec<&str>, Vec<&str>) = (expected.lines().collect(), found.lines().collect());
+    let begin = expected.iter().zip(&found).take_while(|(a, b)| a == b).count();
+    let longest_end = expected.len().min(found.len()) - begin;
+    let backwards = expected.iter().rev().zip(found.iter().rev()).take(longest_end);
+    let end = backwards.take_while(|(a, b)| a == b).count();
+    let context = expected[begin.saturating_sub(40)..begin].iter().map(|line| format!("  {line}"));
+    let removed = expected[begin..expected.len() - end].iter().map(|line| format!("- {line}"));
+    let added = found[begin..found.len() - end].iter().map(|line| format!("+ {line}"));
+    context.chain(removed).chain(added).collect::<Vec<_>>().join("\n")
+}
+
+/// All that an operation may answer; what it does not is empty.
+#[derive(Debug, Default, PartialEq)]
+struct Answer {
+    enqueued: Vec<Enqueued>,
+    claimed: Vec<Claimed>,
+    statuses: Vec<LeaseStatus>,
+    swept: Swept,
+    acted: u64,
+}
+
+async fn apply(fx: &Fixture, operation: &Operation, leases: &[Lease]) -> Answer {
+    let answer = Answer::default();
+    match operation {
+        Operation::Enqueue(jobs) => {
+            let enqueued = fx.enqueue_all(jobs.clone()).await.into_iter().map(without_chance).collect();
+            Answer { enqueued, ..answer }
+        }
+        Operation::Claim(claim) => {
+            Answer { claimed: by_queue(fx.claim(claim.clone()).await, claim), ..answer }
+        }
+        Operation::Heartbeat { runs, lease_for } => {
+            let leases: Vec<Lease> = runs.iter().map(|run| lease_of(*run, leases)).collect();
+            Answer { statuses: fx.heartbeat_all(&worker("w1"), &leases, *lease_for).await, ..answer }
+        }
+        Operation::Record(records) => {
+            let record = |(run, entries): &(Run, Vec<longhaul::Entry>)| Record {
+                lease: lease_of(*run, leases),
+                entries: entries.clone(),
+            };
+            Answer { statuses: fx.record_all(records.iter().map(record).collect()).await, ..answer }
+        }
+        Operation::Finish(ends) => {
+            let finishes = ends.iter().map(|end| finish_of(end, leases)).collect();
+            Answer { statuses: fx.finish_all(finishes).await, ..answer }
+        }
+        Operation::Turn(ends, claim) => {
+            let finishes = ends.iter().map(|end| finish_of(end, leases)).collect();
+            let turn = fx.turn(finishes, claim.clone()).await;
+            Answer { statuses: turn.finished, claimed: by_queue(turn.claimed, claim), ..answer }
+        }
+        Operation::Sweep => Answer { swept: fx.sweep().await, ..answer },
+        Operation::Advance(by) => {
+            fx.clock.advance(*by);
+            answer
+        }
+        Operation::Act(filter, action) => Answer { acted: fx.act_on(filter, *action, 100).await, ..answer },
+        Operation::SetQueue(queue, config) => {
+            fx.set_queue(queue, config).await;
+            answer
+        }
+    }
+}
+
+/// The id of a job that was refused for its own or another's sake means nothing.
+fn without_chance(enqueued: Enqueued) -> Enqueued {
+    match enqueued.status {
+        EnqueueStatus::Created | EnqueueStatus::Duplicate => enqueued,
+        EnqueueStatus::KeyReused | EnqueueStatus::NotCreated => Enqueued { id: id("-"), ..enqueued },
+    }
+}
+
+/// The order of the jobs of one queue matters, that of the queues does not.
+fn by_queue(mut claimed: Vec<Claimed>, claim: &Claim) -> Vec<Claimed> {
+    claimed.sort_by_key(|claimed| claim.queues.iter().position(|slots| slots.queue == claimed.queue));
+    claimed
+}
+
+/// The lease of a run, counted from the latest; one that never was, where there were not so many.
+fn lease_of(run: Run, leases: &[Lease]) -> Lease {
+    let never = || Lease { id: id("never"), token: 1 };
+    leases.iter().rev().nth(run.0).cloned().unwrap_or_else(never)
+}
+
+fn finish_of(end: &End, leases: &[Lease]) -> Finish {
+    Finish {
+        lease: lease_of(end.run, leases),
+        outcome: end.outcome.clone(),
+        entries: end.entries.clone(),
+        follow_ups: end.follow_ups.clone(),
+    }
+}

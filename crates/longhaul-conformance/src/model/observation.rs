@@ -1,0 +1,184 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use longhaul::{
+    AttemptError, ErrorKind, Event, EventBody, JobFilter, JobId, JobRecord, Lookup, Page, QueueInfo, State,
+    WorkerInfo,
+};
+
+use super::operation::IDS;
+use crate::Fixture;
+use crate::fixture::ok;
+use crate::jobs::id;
+
+/// All that can be seen of a store from outside.
+#[derive(Debug, PartialEq)]
+pub(super) struct Observation {
+    /// Of each id there may be.
+    jobs: Vec<(JobId, Lookup, Option<Vec<Event>>)>,
+    listed: Vec<JobRecord>,
+    queues: Vec<QueueInfo>,
+    workers: Vec<WorkerInfo>,
+}
+
+impl Observation {
+    pub(super) async fn of(fx: &Fixture) -> Self {
+        let ids = IDS.map(id);
+        let mut jobs = Vec::new();
+        for (id, lookup) in ids.iter().zip(fx.lookup_all(&ids).await) {
+            let events = ok("read events", fx.store.events(id, 0, 1_000, Duration::ZERO).await);
+            let events = events.map(|events| events.into_iter().map(shown_event).collect());
+            let lookup = match lookup {
+                Lookup::Found(record) => Lookup::Found(Box::new(shown(*record))),
+                none => none,
+            };
+            jobs.push((id.clone(), lookup, events));
+        }
+        let page = Page { cursor: None, limit: 1_000 };
+        let listed = ok("list", fx.store.list(&JobFilter::default(), page).await);
+        let mut workers = fx.workers().await;
+        workers.sort_by(|a, b| a.id.cmp(&b.id));
+        Self {
+            jobs,
+            listed: listed.jobs.into_iter().map(shown).collect(),
+            queues: ok("list queues", fx.store.queues().await),
+            workers,
+        }
+    }
+
+    /// What holds on any store, whatever was done to it.
+    pub(super) fn check_against(&self, before: &Self) -> Result<(), String> {
+        self.check_list()?;
+        self.check_counts()?;
+        self.check_positions()?;
+        for ((id, now, events), (_, then, _)) in self.jobs.iter().zip(&before.jobs) {
+            match (now, then) {
+                (Lookup::Found(now), Lookup::Found(then)) => check_progress(then, now)?,
+                // Deleted and enqueued again within one operation it cannot be.
+                (Lookup::Unknown, Lookup::Found(_)) => return Err(format!("{id} was forgotten at once")),
+                _ => {}
+            }
+            match (now, events) {
+                (Lookup::Found(job), Some(events)) => check_job(job, events)?,
+                (Lookup::Gone | Lookup::Unknown, None) => {}
+                _ => return Err(format!("{id} has a log without a job or a job without a log")),
+            }
+        }
+        Ok(())
+    }
+
+    fn found(&self) -> impl Iterator<Item = &JobRecord> {
+        self.jobs.iter().filter_map(|(_, lookup, _)| match lookup {
+            Lookup::Found(record) => Some(&**record),
+            Lookup::Gone | Lookup::Unknown => None,
+        })
+    }
+
+    fn check_list(&self) -> Result<(), String> {
+        for job in self.found() {
+            let unplaced = JobRecord { position: None, ..job.clone() };
+            if self.listed.iter().filter(|listed| **listed == unplaced).count() != 1 {
+                return Err(format!("{} is not listed once as it is", job.id));
+            }
+        }
+        if self.listed.len() != self.found().count() {
+            return Err("more jobs are listed than there are".into());
+        }
+        Ok(())
+    }
+
+    fn check_counts(&self) -> Result<(), String> {
+        let mut counted: BTreeMap<&str, BTreeMap<State, u64>> = BTreeMap::new();
+        for job in self.found() {
+            *counted.entry(&job.queue).or_default().entry(job.state).or_default() += 1;
+        }
+        for queue in &self.queues {
+            let there = counted.remove(queue.name.as_str()).unwrap_or_default();
+            if queue.counts != there {
+                return Err(format!("queue {} says {:?} of {there:?}", queue.name, queue.counts));
+            }
+        }
+        if counted.is_empty() { Ok(()) } else { Err(format!("queues with jobs are not listed: {counted:?}")) }
+    }
+
+    fn check_positions(&self) -> Result<(), String> {
+        let mut positions: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+        for job in self.found() {
+            if (job.state == State::Available) != job.position.is_some() {
+                return Err(format!("{} is {} and has position {:?}", job.id, job.state, job.position));
+            }
+            positions.entry(&job.queue).or_default().extend(job.position);
+        }
+        for (queue, mut places) in positions {
+            places.sort_unstable();
+            if !places.iter().copied().eq(1..=places.len() as u64) {
+                return Err(format!("the positions in queue {queue} are {places:?}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What holds of a job between two looks at it.
+fn check_progress(then: &JobRecord, now: &JobRecord) -> Result<(), String> {
+    if then.created_at != now.created_at {
+        return Ok(());
+    }
+    let changed = JobRecord { position: None, ..now.clone() } != JobRecord { position: None, ..then.clone() };
+    let asked_to_stop = then.cancel_requested != now.cancel_requested;
+    if now.last_event < then.last_event || (changed && !asked_to_stop && now.last_event == then.last_event) {
+        return Err(format!("{then:?} became {now:?} without a new number"));
+    }
+    Ok(())
+}
+
+/// What holds of a job at any time.
+fn check_job(job: &JobRecord, events: &[Event]) -> Result<(), String> {
+    let wrong = |what: &str| Err(format!("{what}: {job:?} with {events:?}"));
+    if job.state.is_finished() != job.finished_at.is_some() {
+        return wrong("a job has an end once it has ended");
+    }
+    if job.output.is_some() != (job.state == State::Completed) {
+        return wrong("an output is a completed job's");
+    }
+    if job.cancel_requested && job.state != State::Running {
+        return wrong("only a running job is asked to stop");
+    }
+    if job.crashes > job.max_crashes && !job.state.is_finished() {
+        return wrong("a job lives on after too many crashes");
+    }
+    let is_state = |event: &&Event| matches!(event.body, EventBody::State { .. });
+    let states: Vec<&Event> = events.iter().filter(is_state).collect();
+    match states[..] {
+        [Event { body: EventBody::State { state, .. }, .. }] if *state == job.state => {}
+        _ => return wrong("the log tells the present state once"),
+    }
+    if !events.is_sorted_by(|a, b| a.seq < b.seq) {
+        return wrong("numbers rise");
+    }
+    if events.last().is_some_and(|last| last.seq > job.last_event) {
+        return wrong("no event is newer than the newest");
+    }
+    Ok(())
+}
+
+/// Leaves out the words that a store finds for what it did itself.
+fn shown(record: JobRecord) -> JobRecord {
+    JobRecord { errors: record.errors.into_iter().map(shown_error).collect(), ..record }
+}
+
+fn shown_error(error: AttemptError) -> AttemptError {
+    match error.kind {
+        ErrorKind::Crash | ErrorKind::Cancelled => AttemptError { message: String::new(), ..error },
+        _ => error,
+    }
+}
+
+fn shown_event(event: Event) -> Event {
+    match event.body {
+        EventBody::State { state, error } => {
+            Event { body: EventBody::State { state, error: error.map(shown_error) }, ..event }
+        }
+        _ => event,
+    }
+}

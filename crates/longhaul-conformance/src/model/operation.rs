@@ -1,0 +1,193 @@
+use std::time::Duration;
+
+use longhaul::{
+    Action, Claim, Entry, Idempotency, JobFilter, Keep, NewJob, OnClash, Outcome, QueueConfig, Retention,
+    Start, State, Unique,
+};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::jobs::{
+    HOUR, QUEUE, cancelled, chunk, claim, completed, failed, id, job, json, kind, log, progress, retry, secs,
+    slots, step, worker,
+};
+
+/// The ids that jobs may have: few, so that they meet.
+pub(super) const IDS: [&str; 10] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+/// The queues that jobs may be in.
+pub(super) const QUEUES: [&str; 2] = [QUEUE, "mail"];
+const KINDS: [&str; 2] = ["resize", "send"];
+
+/// Something that is done to a store.
+#[derive(Clone, Debug)]
+pub(super) enum Operation {
+    Enqueue(Vec<NewJob>),
+    Claim(Claim),
+    Heartbeat { runs: Vec<Run>, lease_for: Duration },
+    Record(Vec<(Run, Vec<Entry>)>),
+    Finish(Vec<End>),
+    Turn(Vec<End>, Claim),
+    Sweep,
+    Advance(Duration),
+    Act(JobFilter, Action),
+    SetQueue(&'static str, QueueConfig),
+}
+
+/// One of the runs so far, counted from the latest.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run(pub(super) usize);
+
+/// The end of a run.
+#[derive(Clone, Debug)]
+pub(super) struct End {
+    pub(super) run: Run,
+    pub(super) outcome: Outcome,
+    pub(super) entries: Vec<Entry>,
+    pub(super) follow_ups: Vec<NewJob>,
+}
+
+/// Any operation; those that a job's life is made of more often than the others.
+pub(super) fn any() -> impl Strategy<Value = Operation> {
+    let ends = || vec(any_end(), 1..3);
+    prop_oneof![
+        8 => vec(any_job(), 1..4).prop_map(Operation::Enqueue),
+        8 => any_claim().prop_map(Operation::Claim),
+        3 => (vec(any_run(), 1..3), select(vec![secs(30), secs(60), HOUR]))
+            .prop_map(|(runs, lease_for)| Operation::Heartbeat { runs, lease_for }),
+        4 => vec((any_run(), vec(any_entry(), 0..4)), 1..3).prop_map(Operation::Record),
+        8 => ends().prop_map(Operation::Finish),
+        3 => (ends(), any_claim()).prop_map(|(ends, claim)| Operation::Turn(ends, claim)),
+        4 => Just(Operation::Sweep),
+        6 => any_time().prop_map(Operation::Advance),
+        6 => (any_filter(), any_action()).prop_map(|(filter, action)| Operation::Act(filter, action)),
+        1 => (select(&QUEUES[..]), any_keep(), any_keep())
+            .prop_map(|(queue, completed, failed)| {
+                let retention = Retention { completed, failed, ..Retention::default() };
+                Operation::SetQueue(queue, QueueConfig { retention })
+            }),
+    ]
+}
+
+fn any_run() -> impl Strategy<Value = Run> {
+    prop_oneof![4 => 0..3_usize, 1 => 3..9_usize].prop_map(Run)
+}
+
+/// Times that fall on, before and after the ends of leases, delays, periods and retentions.
+fn any_time() -> impl Strategy<Value = Duration> {
+    let times = vec![
+        Duration::from_millis(1),
+        Duration::from_millis(999),
+        secs(5),
+        secs(10),
+        secs(30),
+        secs(31),
+        secs(60),
+        HOUR,
+        24 * HOUR,
+    ];
+    select(times)
+}
+
+fn any_job() -> impl Strategy<Value = NewJob> {
+    let start = prop_oneof![
+        4 => Just(Start::Now),
+        1 => select(vec![secs(0), secs(5), secs(10), secs(11)]).prop_map(Start::After),
+        // Two seconds before and an hour after the time at which every manual clock begins.
+        1 => select(vec![1_767_225_598_000, 1_767_229_200_000])
+            .prop_map(|at| Start::At(longhaul::Timestamp(at))),
+    ];
+    let unique = (select(vec!["u", "v"]), option::of(select(vec![secs(5), secs(60)])))
+        .prop_map(|(key, period)| Unique { key: key.into(), period, on_clash: OnClash::Join });
+    let idempotency =
+        (select(vec!["k", "l"]), select(vec!["f", "f", "f", "g"]), select(vec![secs(30), HOUR])).prop_map(
+            |(key, fingerprint, keep_for)| Idempotency {
+                key: key.into(),
+                fingerprint: fingerprint.into(),
+                keep_for,
+            },
+        );
+    let place = (select(&IDS[..]), select(&KINDS[..]), select(&QUEUES[..]), 1..3_u32);
+    let bounds = (select(vec![0, 0, 0, 1, -1, 100]), 1..4_u32, 0..3_u32);
+    let keys = (option::weighted(0.3, unique), option::weighted(0.2, idempotency));
+    (place, start, bounds, keys, 0..100_u32).prop_map(|(place, start, bounds, keys, number)| NewJob {
+        id: Some(id(place.0)),
+        kind: place.1.into(),
+        queue: place.2.into(),
+        version: place.3,
+        args: json(&number.to_string()),
+        priority: bounds.0,
+        start,
+        max_attempts: bounds.1,
+        max_crashes: bounds.2,
+        unique: keys.0,
+        idempotency: keys.1,
+        ..job()
+    })
+}
+
+fn any_claim() -> impl Strategy<Value = Claim> {
+    let all = vec![slots(QUEUES[0], 9), slots(QUEUES[1], 9)];
+    let queues = select(vec![all, vec![slots(QUEUES[0], 1)], vec![slots(QUEUES[1], 2)]]);
+    let kinds = vec![
+        vec![kind(KINDS[0], 2), kind(KINDS[1], 2)],
+        vec![kind(KINDS[0], 1), kind(KINDS[1], 2)],
+        vec![kind(KINDS[0], 2)],
+    ];
+    let lease_for = select(vec![secs(30), secs(30), HOUR]);
+    (queues, select(kinds), select(vec!["w1", "w2"]), lease_for).prop_map(
+        |(queues, kinds, name, lease_for)| Claim {
+            worker: worker(name),
+            queues,
+            kinds,
+            lease_for,
+            ..claim()
+        },
+    )
+}
+
+fn any_entry() -> impl Strategy<Value = Entry> {
+    prop_oneof![
+        (0..100_u32).prop_map(|percent| Entry::Progress(progress(f64::from(percent)))),
+        Just(log("hm")),
+        (0..100_u32).prop_map(|data| chunk(&data.to_string())),
+        (select(vec!["ocr", "index"]), 0..100_u32).prop_map(|(name, output)| step(name, &output.to_string())),
+    ]
+}
+
+fn any_end() -> impl Strategy<Value = End> {
+    let delays = || select(vec![secs(0), secs(5), secs(10)]);
+    let outcome = prop_oneof![
+        4 => Just(completed()),
+        3 => delays().prop_map(retry),
+        1 => Just(failed()),
+        1 => Just(cancelled()),
+        1 => delays().prop_map(|delay| Outcome::Snoozed { delay }),
+        1 => Just(Outcome::Released),
+    ];
+    (any_run(), outcome, vec(any_entry(), 0..3), vec(any_job(), 0..2))
+        .prop_map(|(run, outcome, entries, follow_ups)| End { run, outcome, entries, follow_ups })
+}
+
+fn any_filter() -> impl Strategy<Value = JobFilter> {
+    let all = JobFilter::default;
+    prop_oneof![
+        4 => select(&IDS[..]).prop_map(|name| JobFilter::id(id(name))),
+        1 => select(&State::ALL[1..]).prop_map(move |state| JobFilter { states: vec![state], ..all() }),
+        1 => select(&QUEUES[..]).prop_map(move |queue| JobFilter { queues: vec![queue.into()], ..all() }),
+    ]
+}
+
+fn any_action() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        2 => select(vec![secs(0), secs(10), HOUR]).prop_map(|grace| Action::Cancel { grace }),
+        2 => Just(Action::Retry),
+        1 => Just(Action::Delete),
+    ]
+}
+
+fn any_keep() -> impl Strategy<Value = Keep> {
+    let age = option::of(select(vec![secs(5), secs(60)]));
+    (age, option::of(0..3_u64)).prop_map(|(age, count)| Keep { age, count })
+}

@@ -1,0 +1,301 @@
+//! The one list of the suite's tests, and the macro that makes a store's tests of it.
+
+use std::future::Future;
+
+use tokio::runtime::Builder;
+
+/// Makes one `#[test]` of every sentence of the contract, of every race and of the model test, for the
+/// store that `$fixture` makes: an `async fn() -> Fixture`, or a closure that is the same.
+///
+/// ```
+/// use longhaul::{Clock, MemoryStore};
+/// use longhaul_conformance::{Fixture, conformance};
+///
+/// async fn fixture() -> Fixture {
+///     let clock = Clock::manual();
+///     Fixture::new(MemoryStore::with_clock(clock.clone()), clock)
+/// }
+///
+/// conformance!(fixture);
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! conformance {
+    ($fixture:expr) => {
+        $crate::sentences! { __tests $fixture }
+
+        mod races {
+            use super::*;
+
+            $crate::races! { __race_tests $fixture }
+        }
+
+        #[test]
+        fn the_store_agrees_with_the_model() {
+            $crate::model::model_agrees($fixture, $crate::model::CASES);
+        }
+    };
+}
+
+/// Hands the contract's sentences to another macro of this crate.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! sentences {
+    ($callback:ident $($context:tt)*) => {
+        $crate::$callback! {
+            [$($context)*]
+            migrate {
+                migrating_twice_changes_nothing
+            }
+            enqueue {
+                a_new_job_is_available_at_once
+                a_new_job_has_the_fields_it_was_given
+                a_delayed_job_is_scheduled_until_its_time
+                a_start_in_the_past_means_at_once
+                an_id_that_exists_creates_nothing
+                the_same_id_twice_in_one_call_is_one_job
+                an_empty_enqueue_does_nothing
+            }
+            unique {
+                a_held_unique_key_joins_the_job_that_holds_it
+                the_same_unique_key_twice_in_one_call_is_one_job
+                a_unique_key_is_free_once_its_job_has_failed
+                a_unique_key_is_free_once_its_job_was_cancelled
+                a_unique_key_is_free_once_its_job_completed_without_a_period
+                a_unique_key_with_a_period_outlives_completion_by_the_period
+            }
+            idempotency {
+                a_repeated_idempotency_key_answers_the_first_job
+                an_idempotency_key_used_for_another_request_creates_nothing
+                an_idempotency_key_is_forgotten_after_its_time
+                an_idempotency_key_outlives_its_job
+            }
+            claim {
+                a_claimed_job_is_running_and_belongs_to_the_worker
+                a_claim_takes_no_more_than_the_slots_of_each_queue
+                a_claim_takes_only_the_queues_it_names
+                a_claim_takes_only_the_kinds_it_names
+                a_claim_takes_no_version_above_the_one_it_knows
+                a_due_scheduled_job_is_claimed_without_a_sweep
+                a_job_that_is_not_due_is_not_claimed
+                two_claims_never_take_the_same_job
+                each_claim_raises_the_token
+                a_claim_brings_the_outputs_of_the_steps_that_are_done
+                a_second_attempt_resets_a_log_that_has_entries
+            }
+            claim_order {
+                jobs_of_one_priority_are_claimed_in_the_order_they_were_enqueued
+                a_scheduled_job_takes_its_turn_from_when_it_falls_due
+                higher_priority_goes_first
+                a_low_priority_is_overtaken_for_a_bounded_time_only
+            }
+            claim_wait {
+                a_waiting_claim_answers_when_a_job_arrives
+                a_waiting_claim_answers_when_a_scheduled_job_falls_due
+                a_waiting_claim_answers_with_nothing_after_its_wait
+                a_dropped_claim_takes_nothing
+            }
+            heartbeat {
+                a_heartbeat_extends_the_lease
+                a_heartbeat_with_an_old_token_is_lost
+                a_heartbeat_tells_of_a_requested_cancel
+                a_heartbeat_makes_the_worker_known
+                a_silent_worker_is_forgotten_after_a_minute
+            }
+            record {
+                recorded_entries_are_read_back_in_order
+                the_last_progress_is_the_job_s_progress
+                a_record_with_an_old_token_changes_nothing
+                the_first_output_of_a_step_stays
+                a_step_writes_no_event
+                a_record_tells_of_a_requested_cancel
+            }
+            finish {
+                a_completed_job_keeps_its_output
+                a_retry_waits_for_its_delay_and_keeps_its_error
+                a_failed_job_keeps_its_error
+                a_cancelled_outcome_ends_the_job
+                a_snooze_costs_no_attempt
+                a_release_costs_no_attempt_and_counts_as_an_interruption
+                a_released_job_is_available_at_once
+                a_finish_with_an_old_token_changes_nothing
+                a_finish_is_accepted_once
+                the_entries_of_a_finish_come_before_its_outcome
+                a_retry_snooze_or_release_of_a_job_asked_to_cancel_ends_it_as_cancelled
+                a_completion_of_a_job_asked_to_cancel_stands
+                each_finish_of_a_batch_stands_alone
+                the_last_twenty_errors_are_kept
+                a_turn_finishes_and_then_claims
+            }
+            follow_ups {
+                follow_ups_are_created_with_the_completion
+                follow_ups_of_a_lost_finish_are_not_created
+                follow_ups_of_a_retry_are_not_created
+                a_follow_up_whose_id_exists_leaves_the_completion_standing
+            }
+            sweep {
+                a_sweep_promotes_what_is_due
+                a_sweep_rescues_jobs_whose_lease_has_expired
+                a_rescue_costs_no_attempt_and_counts_as_a_crash
+                a_job_that_crashed_too_often_fails_as_poison
+                a_rescued_job_asked_to_cancel_is_cancelled
+                a_sweep_fences_off_a_cancelled_job_after_its_grace
+                a_sweep_does_no_more_than_its_limit
+                a_sweep_with_nothing_to_do_says_so
+            }
+            prune {
+                a_sweep_prunes_by_age
+                a_sweep_prunes_by_count
+                a_sweep_keeps_a_job_whose_unique_key_is_held
+                a_pruned_job_is_gone_for_a_day_and_then_unknown
+            }
+            read {
+                an_unknown_id_is_unknown
+                a_position_counts_the_available_jobs_ahead
+                a_list_is_newest_first
+                pages_follow_each_other_without_gap_or_overlap
+                a_filter_leaves_only_what_fits
+            }
+            events {
+                a_job_that_emits_nothing_has_only_its_state_to_tell
+                events_after_a_number_leave_out_what_was_seen
+                events_are_read_in_pieces_without_loss
+                a_completed_job_ends_its_log_with_output_and_state
+                a_waiting_reader_hears_of_a_new_event
+                a_waiting_reader_hears_of_a_change_of_state
+                a_reader_of_a_finished_job_does_not_wait
+                events_of_an_unknown_job_are_none
+            }
+            act {
+                cancelling_a_waiting_job_ends_it_at_once
+                cancelling_a_running_job_asks_it_to_stop
+                cancelling_a_finished_job_does_nothing
+                retrying_a_finished_job_makes_it_available_with_all_its_attempts
+                retrying_keeps_the_steps_of_a_failed_job
+                retrying_a_completed_job_forgets_its_steps
+                retrying_an_unfinished_job_does_nothing
+                retrying_a_job_whose_unique_key_another_holds_does_nothing
+                deleting_removes_a_finished_job_and_frees_its_key
+                deleting_an_unfinished_job_does_nothing
+                an_action_stops_at_its_limit
+            }
+            queues {
+                counts_follow_every_transition
+                a_queue_keeps_its_configuration
+            }
+        }
+    };
+}
+
+/// Hands the races to another macro of this crate.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! races {
+    ($callback:ident $($context:tt)*) => {
+        $crate::$callback! {
+            [$($context)*]
+            each_job_is_claimed_by_one_of_many_claimers
+            a_waiting_claimer_never_takes_what_another_took
+            one_of_many_enqueuers_of_a_unique_key_creates_the_job
+            one_of_many_enqueuers_of_an_id_creates_the_job
+            one_of_many_enqueuers_of_an_idempotency_key_creates_the_job
+            one_of_two_finishes_is_accepted
+            a_lease_that_expires_while_finishing_has_one_winner
+            a_cancel_while_finishing_is_not_lost
+            a_fence_while_finishing_has_one_winner
+            two_sweepers_do_everything_once
+            a_rescued_worker_never_overwrites_its_successor
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __tests {
+    ([$fixture:expr] $($module:ident { $($name:ident)* })*) => {
+        $(mod $module {
+            use super::*;
+
+            $(
+                #[test]
+                fn $name() {
+                    let make = $fixture;
+                    $crate::on_one_thread(async { $crate::$module::$name(&make().await).await });
+                }
+            )*
+        })*
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __race_tests {
+    ([$fixture:expr] $($name:ident)*) => {
+        $(
+            #[test]
+            fn $name() {
+                let make = $fixture;
+                $crate::on_many_threads(async { $crate::races::$name(&make().await).await });
+            }
+        )*
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __names {
+    ([] $($module:ident { $($name:ident)* })*) => {
+        &[$($(stringify!($name),)*)*]
+    };
+}
+
+/// The names of all tests that have a sentence in the contract.
+pub const SENTENCES: &[&str] = crate::sentences!(__names);
+
+/// Runs a test as `#[tokio::test]` would, without asking the caller's crate for tokio.
+#[doc(hidden)]
+pub fn on_one_thread(test: impl Future<Output = ()>) {
+    run(&mut Builder::new_current_thread(), test);
+}
+
+/// The same, with threads enough that what is spawned runs at once.
+#[doc(hidden)]
+pub fn on_many_threads(test: impl Future<Output = ()>) {
+    run(Builder::new_multi_thread().worker_threads(4), test);
+}
+
+fn run(runtime: &mut Builder, test: impl Future<Output = ()>) {
+    let runtime = runtime.enable_all().build();
+    runtime.unwrap_or_else(|error| panic!("failed to start a runtime: {error}")).block_on(test);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::SENTENCES;
+
+    const CONTRACT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../longhaul/src/store/mod.rs");
+
+    /// "A claim takes nothing." is tested by `a_claim_takes_nothing`.
+    fn test_name(sentence: &str) -> String {
+        let words = sentence.to_lowercase();
+        let words = words.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+        words.collect::<Vec<_>>().join("_")
+    }
+
+    #[test]
+    fn every_sentence_has_its_test_and_every_test_its_sentence() {
+        let contract = std::fs::read_to_string(CONTRACT).expect("the contract is read");
+        let lines = contract.lines().filter_map(|line| line.trim_start().strip_prefix("/// - "));
+        let sentences: Vec<String> = lines.map(test_name).collect();
+        assert!(sentences.len() > 50, "the contract's sentences were found");
+        let said: BTreeSet<&str> = sentences.iter().map(String::as_str).collect();
+        let tested: BTreeSet<&str> = SENTENCES.iter().copied().collect();
+        assert_eq!(said.len(), sentences.len(), "no sentence stands twice in the contract");
+        assert_eq!(tested.len(), SENTENCES.len(), "no test stands twice in the list");
+        let untested: Vec<_> = said.difference(&tested).collect();
+        let unsaid: Vec<_> = tested.difference(&said).collect();
+        assert!(untested.is_empty() && unsaid.is_empty(), "untested: {untested:#?}, unsaid: {unsaid:#?}");
+    }
+}
