@@ -1,1 +1,38 @@
+#![doc = include_str!("../README.md")]
 
+mod access;
+mod api;
+mod canonical;
+mod config;
+mod estimate;
+mod extract;
+mod frame;
+mod health;
+mod idempotency;
+mod jobs;
+mod openapi;
+mod prefer;
+mod problem;
+mod query;
+mod time;
+mod token;
+
+pub use access::{Access, Verifier};
+pub use config::{HttpConfig, Secret, UnknownKinds};
+pub use health::health_router;
+pub use jobs::{ErrorBody, JobBody, ProgressBody};
+pub use time::Rfc3339;
+
+use axum::Router;
+use longhaul::Longhaul;
+
+use crate::api::Api;
+
+/// The contract's routes (`/jobs`, `/jobs/{id}`, …, `/openapi.json`), to be nested where the application wants
+/// them; links in answers follow.
+///
+/// Paths and methods that are not there are answered with problems too, under the nest's prefix only.
+pub fn router(longhaul: Longhaul, config: HttpConfig) -> Router {
+    let (routes, document) = openapi::routes().split_for_parts();
+    frame::around(routes.with_state(Api::new(longhaul, config, document)))
+}

@@ -1,0 +1,196 @@
+//! Extractors whose every refusal is a problem.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Path, Request};
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::request::Parts;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use longhaul::JobId;
+use serde::de::DeserializeOwned;
+
+use crate::api::Api;
+use crate::problem::{Code, FieldError, Problem};
+
+/// The most bytes that a request's body may have.
+pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// The most levels of arrays and objects in a request's body.
+const MAX_DEPTH: usize = 64;
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A JSON body, with the bytes that it was read from.
+#[derive(Debug)]
+pub(crate) struct JsonBody<T> {
+    pub(crate) value: T,
+    pub(crate) bytes: Bytes,
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            let detail = "the body must be JSON, with the header 'content-type: application/json'";
+            return Err(Problem::new(Code::UnsupportedMediaType, detail));
+        }
+        let bytes = read(request).await?;
+        Ok(Self { value: parse(&bytes)?, bytes })
+    }
+}
+
+/// A JSON body, or no body at all for the defaults.
+#[derive(Debug)]
+pub(crate) struct OptionalJson<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if !request.headers().contains_key(CONTENT_TYPE) {
+            return match read(request).await?.is_empty() {
+                true => Ok(Self(T::default())),
+                false => {
+                    let detail = "a body must come with the header 'content-type: application/json'";
+                    Err(Problem::new(Code::UnsupportedMediaType, detail))
+                }
+            };
+        }
+        JsonBody::from_request(request, state).await.map(|body| Self(body.value))
+    }
+}
+
+/// The id of the job that the path names.
+#[derive(Clone, Debug)]
+pub(crate) struct JobPath(pub(crate) JobId);
+
+impl FromRequestParts<Arc<Api>> for JobPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Self, Problem> {
+        let Path(id) = Path::<String>::from_request_parts(parts, &())
+            .await
+            .map_err(|rejection| Problem::new(Code::InvalidPath, rejection.body_text().to_lowercase()))?;
+        // An id that breaks the pattern was never given to any job, so there is nothing to explain about it.
+        JobId::new(id).map(Self).map_err(|_| no_such_job())
+    }
+}
+
+/// Where this router is mounted (`/api`, say), for the links in its answers.
+#[derive(Clone, Debug)]
+pub(crate) struct Mount(MatchedPath);
+
+impl Mount {
+    /// The path in front of `/jobs` and the other routes; empty at the root.
+    pub(crate) fn base(&self) -> &str {
+        let path = self.0.as_str();
+        let own = path.rfind("/jobs").or_else(|| path.rfind("/openapi.json"));
+        own.map_or("", |at| &path[..at])
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Mount {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let matched = MatchedPath::from_request_parts(parts, state).await;
+        matched.map(Self).map_err(|rejection| Problem::internal(rejection.body_text()))
+    }
+}
+
+pub(crate) fn no_such_job() -> Problem {
+    Problem::new(Code::NoSuchJob, "no job of this id is known")
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(Ok(value)) = headers.get(CONTENT_TYPE).map(|value| value.to_str()) else { return false };
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    let Some((kind, subkind)) = essence.split_once('/') else { return false };
+    kind.eq_ignore_ascii_case("application")
+        && (subkind.eq_ignore_ascii_case("json") || subkind.to_ascii_lowercase().ends_with("+json"))
+}
+
+async fn read(request: Request) -> Result<Bytes, Problem> {
+    let too_large =
+        || Problem::new(Code::BodyTooLarge, format!("the body must be at most {MAX_BODY_BYTES} bytes"));
+    let told =
+        request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if told.is_some_and(|length| length > MAX_BODY_BYTES as u64) {
+        return Err(too_large());
+    }
+    let body = Limited::new(request.into_body(), MAX_BODY_BYTES).collect();
+    match tokio::time::timeout(BODY_TIMEOUT, body).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::new(Code::IncompleteBody, "the body ended before it was whole")),
+        Err(_) => {
+            let detail = format!("the body must arrive within {} s", BODY_TIMEOUT.as_secs());
+            Err(Problem::new(Code::BodyTimeout, detail))
+        }
+    }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    if is_deeper_than(bytes, MAX_DEPTH) {
+        let detail = format!("the body must have at most {MAX_DEPTH} levels of arrays and objects");
+        return Err(Problem::new(Code::TooDeep, detail));
+    }
+    serde_json::from_slice(bytes).map_err(|error| match error.classify() {
+        serde_json::error::Category::Data => field_problem::<T>(bytes),
+        _ => Problem::new(Code::MalformedJson, format!("the body is not JSON: {error}")),
+    })
+}
+
+/// Reads the body a second time to say which field is wrong: tracking the path costs time that a good body
+/// need not pay.
+fn field_problem<T: DeserializeOwned>(bytes: &[u8]) -> Problem {
+    let read = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_slice(bytes));
+    let Err(error) = read else {
+        return Problem::new(Code::MalformedJson, "the body must be one JSON value and nothing else");
+    };
+    let text = error.inner().to_string();
+    let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message).to_owned();
+    let field = match error.path().to_string() {
+        path if path == "." => "body".to_owned(),
+        path => path,
+    };
+    Problem::fields(Code::Invalid, vec![FieldError { field, message }])
+}
+
+/// Whether arrays and objects are nested deeper than `limit`. Looks at brackets outside of strings only, so
+/// that it is right for JSON and harmless for anything else.
+fn is_deeper_than(bytes: &[u8], limit: usize) -> bool {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'[' | b'{' => {
+                depth += 1;
+                if depth > limit {
+                    return true;
+                }
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depth_counts_brackets_outside_of_strings() {
+        assert!(!is_deeper_than(br#"{"a":["[[[[\"[["]}"#, 2));
+        assert!(is_deeper_than(b"[[[]]]", 2));
+        assert!(!is_deeper_than(b"[[],[],[]]", 2));
+    }
+}

@@ -1,0 +1,66 @@
+//! What surrounds every answer: the request's id, problems written out, panics caught.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use futures::FutureExt;
+use uuid::Uuid;
+
+use crate::problem::{Code, Problem};
+
+/// Puts the frame around a router, and makes its missing routes and methods problems too.
+pub(crate) fn around(router: Router) -> Router {
+    router
+        .fallback(async || Problem::new(Code::NoSuchRoute, "nothing is served under this path"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(Code::MethodNotAllowed, "the path does not take this method; see the Allow header")
+        })
+        .layer(middleware::from_fn(frame))
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The longest id of a caller's that is taken over.
+const LONGEST_REQUEST_ID: usize = 64;
+
+async fn frame(request: Request, next: Next) -> Response {
+    let request_id = request_id(request.headers());
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let mut response =
+        answer.unwrap_or_else(|panic| Problem::internal(panic_message(&*panic)).into_response());
+    if let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() {
+        let id = request_id.to_str().unwrap_or_default();
+        if let Some(cause) = &problem.cause {
+            // The path alone: a query may hold a read token.
+            tracing::error!(request_id = id, %method, path = uri.path(), "failed to answer: {cause}");
+        }
+        problem.render(id, &mut response);
+    }
+    response.headers_mut().insert(REQUEST_ID, request_id);
+    response
+}
+
+/// The caller's own id where it is harmless to print, else a new one.
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let given = headers.get(REQUEST_ID).filter(|id| {
+        (1..=LONGEST_REQUEST_ID).contains(&id.len())
+            && id.as_bytes().iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+    });
+    given.cloned().unwrap_or_else(|| {
+        let mut text = [0; uuid::fmt::Simple::LENGTH];
+        let text = Uuid::now_v7().simple().encode_lower(&mut text);
+        HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("unknown"))
+    })
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    format!("a handler panicked: {}", text.unwrap_or_else(|| "no message".into()))
+}

@@ -1,0 +1,203 @@
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// An answer that is not what was asked for, in the form of RFC 9457.
+///
+/// It travels through the response's extensions and is written by the [`frame`](crate::frame), which knows
+/// the request's id.
+#[derive(Clone, Debug)]
+pub(crate) struct Problem {
+    pub(crate) code: Code,
+    pub(crate) detail: String,
+    pub(crate) errors: Vec<FieldError>,
+    /// What the log says and the answer does not.
+    pub(crate) cause: Option<String>,
+}
+
+/// The stable name of a problem. Clients branch on it, so a name that has been released does not change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    MalformedJson,
+    IncompleteBody,
+    InvalidPath,
+    InvalidHeader,
+    Unauthorized,
+    InvalidToken,
+    Forbidden,
+    NoSuchRoute,
+    NoSuchJob,
+    ReadTokensOff,
+    MethodNotAllowed,
+    BodyTimeout,
+    NotFinished,
+    UniqueKeyHeld,
+    IdempotencyKeyInUse,
+    JobGone,
+    BodyTooLarge,
+    UnsupportedMediaType,
+    TooDeep,
+    Invalid,
+    UnknownKind,
+    NotSupported,
+    IdempotencyKeyReused,
+    Internal,
+    Unavailable,
+}
+
+impl Code {
+    /// The name and the status that it comes with.
+    pub(crate) const fn parts(self) -> (&'static str, StatusCode) {
+        match self {
+            Code::MalformedJson => ("malformed_json", StatusCode::BAD_REQUEST),
+            Code::IncompleteBody => ("incomplete_body", StatusCode::BAD_REQUEST),
+            Code::InvalidPath => ("invalid_path", StatusCode::BAD_REQUEST),
+            Code::InvalidHeader => ("invalid_header", StatusCode::BAD_REQUEST),
+            Code::Unauthorized => ("unauthorized", StatusCode::UNAUTHORIZED),
+            Code::InvalidToken => ("invalid_token", StatusCode::UNAUTHORIZED),
+            Code::Forbidden => ("forbidden", StatusCode::FORBIDDEN),
+            Code::NoSuchRoute => ("no_such_route", StatusCode::NOT_FOUND),
+            Code::NoSuchJob => ("no_such_job", StatusCode::NOT_FOUND),
+            Code::ReadTokensOff => ("read_tokens_off", StatusCode::NOT_FOUND),
+            Code::MethodNotAllowed => ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED),
+            Code::BodyTimeout => ("body_timeout", StatusCode::REQUEST_TIMEOUT),
+            Code::NotFinished => ("not_finished", StatusCode::CONFLICT),
+            Code::UniqueKeyHeld => ("unique_key_held", StatusCode::CONFLICT),
+            Code::IdempotencyKeyInUse => ("idempotency_key_in_use", StatusCode::CONFLICT),
+            Code::JobGone => ("job_gone", StatusCode::GONE),
+            Code::BodyTooLarge => ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE),
+            Code::UnsupportedMediaType => ("unsupported_media_type", StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            Code::TooDeep => ("too_deep", StatusCode::UNPROCESSABLE_ENTITY),
+            Code::Invalid => ("invalid", StatusCode::UNPROCESSABLE_ENTITY),
+            Code::UnknownKind => ("unknown_kind", StatusCode::UNPROCESSABLE_ENTITY),
+            Code::NotSupported => ("not_supported", StatusCode::UNPROCESSABLE_ENTITY),
+            Code::IdempotencyKeyReused => ("idempotency_key_reused", StatusCode::UNPROCESSABLE_ENTITY),
+            Code::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR),
+            Code::Unavailable => ("unavailable", StatusCode::SERVICE_UNAVAILABLE),
+        }
+    }
+}
+
+/// One field of a request that is not as it must be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct FieldError {
+    /// The field, with dots between levels and brackets around indices: `[3].unique.key`.
+    #[schema(example = "max_attempts")]
+    pub(crate) field: String,
+    /// What it must be.
+    #[schema(example = "must be from 1 to 1000")]
+    pub(crate) message: String,
+}
+
+/// The body of every answer that is not what was asked for (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct ProblemBody<'a> {
+    /// Always `about:blank`: the status says what sort of problem it is, `code` which.
+    #[schema(example = "about:blank")]
+    r#type: &'a str,
+    /// The status in words.
+    #[schema(example = "Unprocessable Entity")]
+    title: &'a str,
+    /// The status.
+    #[schema(example = 422)]
+    status: u16,
+    /// What is wrong with this request, for people. For a 5xx it says nothing of the cause.
+    detail: &'a str,
+    /// A stable name, for programs.
+    #[schema(example = "invalid")]
+    code: &'a str,
+    /// The fields that are not as they must be.
+    #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
+    errors: &'a [FieldError],
+    /// Finds the request in the server's log; also in the header `x-request-id`.
+    request_id: &'a str,
+}
+
+/// How long a caller should wait before it asks an unavailable store again, in seconds.
+const UNAVAILABLE_RETRY_AFTER: &str = "2";
+/// How long until the first request with an idempotency key has been answered, more or less, in seconds.
+const IN_USE_RETRY_AFTER: &str = "1";
+
+impl Problem {
+    pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), errors: Vec::new(), cause: None }
+    }
+
+    /// A request with fields that are not as they must be.
+    pub(crate) fn fields(code: Code, errors: Vec<FieldError>) -> Self {
+        let detail = match errors.as_slice() {
+            [error] => format!("{}: {}", error.field, error.message),
+            errors => format!("{} fields are not as they must be", errors.len()),
+        };
+        Self { errors, ..Self::new(code, detail) }
+    }
+
+    /// A fault of the server, whose cause only the log tells.
+    pub(crate) fn internal(cause: impl Into<String>) -> Self {
+        let detail = "the server failed to answer; its log has the cause under this request_id";
+        Self { cause: Some(cause.into()), ..Self::new(Code::Internal, detail) }
+    }
+
+    /// Writes the answer. Headers that the response already has are kept (`Allow`, say).
+    pub(crate) fn render(&self, request_id: &str, response: &mut Response) {
+        let (code, status) = self.code.parts();
+        let body = ProblemBody {
+            r#type: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail: &self.detail,
+            code,
+            errors: &self.errors,
+            request_id,
+        };
+        // Strings and numbers always have a JSON form; an empty body is the worst that could come of it.
+        let body = serde_json::to_vec(&body).unwrap_or_default();
+        response.headers_mut().remove(CONTENT_LENGTH);
+        *response.body_mut() = Body::from(body);
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.code.parts().1.into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        match self.code {
+            Code::Unauthorized => headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+            Code::InvalidToken => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""))
+            }
+            Code::Unavailable => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static(UNAVAILABLE_RETRY_AFTER))
+            }
+            Code::IdempotencyKeyInUse => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static(IN_USE_RETRY_AFTER))
+            }
+            _ => None,
+        };
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}
+
+impl From<longhaul::Error> for Problem {
+    fn from(error: longhaul::Error) -> Self {
+        match error {
+            longhaul::Error::Invalid { field, reason } => {
+                Problem::fields(Code::Invalid, vec![FieldError { field, message: reason }])
+            }
+            error @ longhaul::Error::Unavailable { .. } => {
+                let detail = "the job store cannot be reached at the moment; whether the request had any \
+                              effect is not known";
+                Self { cause: Some(error.to_string()), ..Self::new(Code::Unavailable, detail) }
+            }
+            error => Problem::internal(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Times and durations as the HTTP contract writes them: RFC 3339 with milliseconds, and seconds.
+
+use std::time::Duration;
+
+use longhaul::Timestamp;
+use serde::{Serialize, Serializer};
+
+/// A moment, written in RFC 3339 with milliseconds, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rfc3339(pub Timestamp);
+
+impl Serialize for Rfc3339 {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // A moment past the year 9999 has no form in RFC 3339; it is shown as the last one that has.
+        let moment = jiff::Timestamp::from_millisecond(self.0.0).unwrap_or(jiff::Timestamp::MAX);
+        serializer.collect_str(&format_args!("{moment:.3}"))
+    }
+}
+
+/// Reads a moment in RFC 3339, with any offset; parts of a millisecond are cut off.
+pub(crate) fn parse(text: &str) -> Option<Timestamp> {
+    text.parse::<jiff::Timestamp>().ok().map(|moment| Timestamp(moment.as_millisecond()))
+}
+
+/// The longest duration that a request may ask for: ten years, in seconds.
+pub(crate) const LONGEST: f64 = 315_360_000.0;
+
+/// A duration of zero to ten years, from seconds; nothing where it is outside of these bounds.
+pub(crate) fn seconds(seconds: f64) -> Option<Duration> {
+    (0.0..=LONGEST).contains(&seconds).then(|| Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_written_with_milliseconds_and_read_back() {
+        let moment = Timestamp(1_767_225_600_070);
+        let text = serde_json::to_string(&Rfc3339(moment)).unwrap();
+        assert_eq!(text, "\"2026-01-01T00:00:00.070Z\"");
+        assert_eq!(parse("2026-01-01T01:00:00.0709+01:00"), Some(moment));
+        assert_eq!(parse("tomorrow"), None);
+        assert!(serde_json::to_string(&Rfc3339(Timestamp(i64::MAX))).unwrap().starts_with("\"9999-12-3"));
+    }
+
+    #[test]
+    fn durations_are_bounded() {
+        assert_eq!(seconds(0.25), Some(Duration::from_millis(250)));
+        assert_eq!(seconds(-0.1), None);
+        assert_eq!(seconds(1e300), None);
+    }
+}
