@@ -52,7 +52,11 @@ pub async fn a_retry_waits_for_its_delay_and_keeps_its_error(fx: &Fixture) {
     let record = fx.job(&claimed.lease.id).await;
     assert_eq!((record.state, record.attempt), (State::Scheduled, 1));
     assert_eq!(record.run_at, fx.now().plus(secs(10)));
-    assert_eq!(record.errors, [first.clone()], "with the attempt and the time, which the store sets");
+    assert_eq!(
+        record.errors,
+        std::slice::from_ref(&first),
+        "with the attempt and the time, which the store sets"
+    );
     assert_eq!((record.finished_at, record.output, record.crashes), (None, None, 0));
     let body = EventBody::State { state: State::Scheduled, error: Some(first.clone()) };
     assert_eq!(last_event(fx, &claimed.lease).await.body, body);
@@ -104,7 +108,7 @@ pub async fn a_cancelled_outcome_ends_the_job(fx: &Fixture) {
     assert_eq!((record.state, record.finished_at), (State::Cancelled, Some(fx.now())));
     let error = AttemptError::new(ErrorKind::Cancelled, "not needed any more");
     let error = AttemptError { attempt: 1, at: fx.now(), ..error };
-    assert_eq!(record.errors, [error.clone()], "the reason is kept");
+    assert_eq!(record.errors, std::slice::from_ref(&error), "the reason is kept");
     let body = EventBody::State { state: State::Cancelled, error: Some(error) };
     assert_eq!(last_event(fx, &claimed.lease).await.body, body);
     fx.clock.advance(HOUR);

@@ -27,7 +27,10 @@ pub async fn a_heartbeat_extends_the_lease(fx: &Fixture) {
     fx.clock.advance(secs(20) - secs(1));
     assert_eq!(fx.sweep().await, Swept::default());
     let long = secs(300);
-    assert_eq!(fx.heartbeat_all(&worker("w1"), &[kept.lease.clone()], long).await, [LeaseStatus::Held]);
+    assert_eq!(
+        fx.heartbeat_all(&worker("w1"), std::slice::from_ref(&kept.lease), long).await,
+        [LeaseStatus::Held]
+    );
     fx.clock.advance(long - MILLISECOND);
     assert_eq!(fx.sweep().await, Swept::default());
     fx.clock.advance(2 * MILLISECOND);

@@ -23,7 +23,7 @@ use crate::Fixture;
 use crate::jobs::{id, worker};
 
 /// How many sequences are tried where `PROPTEST_CASES` does not say otherwise.
-pub const CASES: u32 = 64;
+pub const CASES: u32 = 200;
 /// The longest sequence.
 const OPERATIONS: usize = 40;
 
