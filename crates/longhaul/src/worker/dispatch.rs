@@ -57,14 +57,19 @@ struct Unsent {
     failures: u32,
 }
 
-type Poll = BoxFuture<'static, (Stopwatch, Result<Vec<Claimed>>)>;
+/// An open claim, which waits for jobs.
+struct Poll {
+    /// For each queue, whether jobs of it are asked for.
+    queues: Vec<bool>,
+    answer: BoxFuture<'static, (Stopwatch, Result<Vec<Claimed>>)>,
+}
 
 /// How long a claim with nothing to take stays open; with no hint lost, it could be for ever.
 const LONGEST_POLL: Duration = Duration::from_secs(5);
 /// How long a job that ignores its abort is waited for before it is handed back over its head.
 const ABORT_GRACE: Duration = Duration::from_secs(1);
 /// The wait after a failed call to the store. The jitter keeps workers from coming back all at once.
-const STORE_BACKOFF: Backoff =
+pub(crate) const STORE_BACKOFF: Backoff =
     Backoff { base: Duration::from_millis(100), factor: 2.0, max: Duration::from_secs(5), jitter: 0.5 };
 
 impl Dispatch {
@@ -74,6 +79,10 @@ impl Dispatch {
         while !self.stopping.is_cancelled() {
             while let Ok(end) = ends.try_recv() {
                 self.note_end(end, &mut unsent);
+            }
+            if poll.as_ref().is_some_and(|poll| self.has_free_slot_beside(poll)) {
+                // Jobs may wait for that slot, and the open claim does not ask for them.
+                poll = None;
             }
             if !unsent.finishes.is_empty() {
                 // While a poll is open its slots are spoken for, so there is nothing to claim beside it.
@@ -85,12 +94,14 @@ impl Dispatch {
                 poll = Some(self.open_poll());
             }
             tokio::select! {
+                // In this order, so that nothing is claimed once the worker was told to stop.
+                biased;
+                () = self.stopping.cancelled() => {}
                 Some(end) = ends.recv() => self.note_end(end, &mut unsent),
-                Some((claiming, claimed)) = async { Some(poll.as_mut()?.await) }, if poll.is_some() => {
+                Some((claiming, claimed)) = async { Some((&mut poll.as_mut()?.answer).await) }, if poll.is_some() => {
                     poll = None;
                     self.start_claimed(claiming, claimed, &mut unsent).await;
                 }
-                () = self.stopping.cancelled() => {}
             }
         }
         // Dropping an open claim gives back what it might have taken.
@@ -142,7 +153,10 @@ impl Dispatch {
     fn open_poll(&self) -> Poll {
         let store = Arc::clone(self.longhaul.store());
         let claim = self.claim(LONGEST_POLL.min(self.lease_for / 6));
-        async move { (Stopwatch::start(), store.claim(claim).await) }.boxed()
+        Poll {
+            queues: self.free.iter().map(|free| *free > 0).collect(),
+            answer: async move { (Stopwatch::start(), store.claim(claim).await) }.boxed(),
+        }
     }
 
     async fn start_claimed(
@@ -216,10 +230,9 @@ impl Dispatch {
             tokio::select! {
                 Some(end) = ends.recv() => self.note_end(end, unsent),
                 () = tokio::time::sleep(Duration::from_millis(50)) => {
-                    let aborted = self.active.lock().values().any(|job| job.is_aborted());
-                    if aborted && given_up.is_none() {
-                        given_up = Some(Stopwatch::start());
-                    }
+                    // One that has lost its lease and does not hear it takes nothing from the others' grace.
+                    let all_aborted = self.active.lock().values().all(|job| job.is_aborted());
+                    given_up = if all_aborted { given_up.or_else(|| Some(Stopwatch::start())) } else { None };
                 }
             }
         }
@@ -243,6 +256,11 @@ impl Dispatch {
         if let Err(error) = self.longhaul.store().finish(releases).await {
             tracing::warn!("failed to hand back jobs at shutdown; their leases will expire: {error}");
         }
+    }
+
+    /// Whether a queue has a free slot that had none when `poll` was opened.
+    fn has_free_slot_beside(&self, poll: &Poll) -> bool {
+        self.free.iter().zip(&poll.queues).any(|(free, is_asked_for)| *free > 0 && !is_asked_for)
     }
 
     fn has_free_slot(&self) -> bool {

@@ -28,12 +28,14 @@ pub(crate) async fn execute(
     let outcome = tokio::select! {
         // The job first: most end at their first poll, and never need to listen for the abort.
         biased;
-        Some(ended) = limited => outcome(job, runner, ended),
+        ended = limited => match ended {
+            Some(ended) => outcome(job, runner, ended),
+            None => failed_attempt(job, runner, ErrorKind::Timeout, timeout_message(job), None),
+        },
         reason = job.aborted() => match reason {
             AbortReason::LeaseLost => return None,
             AbortReason::Shutdown => Outcome::Released,
         },
-        else => failed_attempt(job, runner, ErrorKind::Timeout, timeout_message(job), None),
     };
     Some(finish(job, outcome).await)
 }

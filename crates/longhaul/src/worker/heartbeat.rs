@@ -45,8 +45,8 @@ impl Heartbeat {
                 idle_since = Some(Stopwatch::start());
             }
             // A heartbeat takes at most one interval and the pause another: a lease with less than that left
-            // might end before it is looked at again.
-            for job in jobs.iter().filter(|job| job.lease_left() <= 2 * interval) {
+            // might end before it is looked at again. The third interval is for threads that come late.
+            for job in jobs.iter().filter(|job| job.lease_left() <= 3 * interval) {
                 tracing::warn!(job = %job.id(), "stopped a job whose lease could not be extended");
                 job.abort(AbortReason::LeaseLost);
             }

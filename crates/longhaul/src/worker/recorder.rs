@@ -4,6 +4,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use tokio::sync::mpsc;
 
+use super::dispatch::STORE_BACKOFF;
 use super::running::RunningJob;
 use crate::store::Store;
 
@@ -31,19 +32,23 @@ impl Recorder {
 
 async fn record(store: Arc<dyn Store>, mut jobs: mpsc::UnboundedReceiver<Arc<RunningJob>>) {
     let mut batch = Vec::new();
-    while jobs.recv_many(&mut batch, 1_024).await > 0 {
-        tokio::time::sleep(GATHER_FOR).await;
+    let mut failures = 0;
+    // Jobs whose entries the store did not take stay in the batch: nobody would wake the recorder for them.
+    while !batch.is_empty() || jobs.recv_many(&mut batch, 1_024).await > 0 {
+        let pause = if failures == 0 { GATHER_FOR } else { STORE_BACKOFF.delay(failures) };
+        tokio::time::sleep(pause).await;
         while let Ok(job) = jobs.try_recv() {
             batch.push(job);
         }
-        let sends = batch.drain(..).map(|job| {
-            let store = Arc::clone(&store);
-            async move {
-                if let Err(error) = job.send(store.as_ref(), None).await {
-                    tracing::warn!(job = %job.id(), "failed to record what a job reported: {error}");
-                }
-            }
-        });
-        join_all(sends).await;
+        let sends = batch.drain(..).map(|job| send(store.as_ref(), job));
+        batch = join_all(sends).await.into_iter().flatten().collect();
+        failures = if batch.is_empty() { 0 } else { failures + 1 };
     }
+}
+
+/// Sends what a job has to say, and returns the job where that must be tried again.
+async fn send(store: &dyn Store, job: Arc<RunningJob>) -> Option<Arc<RunningJob>> {
+    let error = job.send(store, None).await.err()?;
+    tracing::warn!(job = %job.id(), "failed to record what a job reported: {error}");
+    (!job.is_aborted()).then_some(job)
 }

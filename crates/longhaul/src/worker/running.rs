@@ -127,7 +127,8 @@ impl RunningJob {
         self.pending.lock().len()
     }
 
-    /// Sends what waits, and `entry` after it.
+    /// Sends what waits, and `entry` after it. What the store did not take waits on, in its place: should it
+    /// have been taken and only the answer lost, it is better said twice than not at all.
     pub(crate) async fn send(&self, store: &dyn Store, entry: Option<Entry>) -> Result<Sent> {
         if entry.is_some() {
             self.has_entries.store(true, Ordering::Release);
@@ -138,8 +139,15 @@ impl RunningJob {
         if entries.is_empty() {
             return Ok(Sent::Yes);
         }
-        let record = Record { lease: self.claimed.lease.clone(), entries };
-        match store.record(vec![record]).await?.first() {
+        let record = Record { lease: self.claimed.lease.clone(), entries: entries.clone() };
+        let statuses = match store.record(vec![record]).await {
+            Ok(statuses) => statuses,
+            Err(error) => {
+                self.pending.lock().splice(..0, entries);
+                return Err(error);
+            }
+        };
+        match statuses.first() {
             Some(LeaseStatus::Held) => Ok(Sent::Yes),
             Some(LeaseStatus::CancelRequested) => {
                 self.cancelled.cancel();

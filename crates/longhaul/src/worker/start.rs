@@ -48,10 +48,12 @@ impl WorkerBuilder {
         self
     }
 
-    /// Takes at most `slots` jobs of `queue` at a time.
+    /// Takes at most `slots` jobs of `queue` at a time. Of a queue named twice, the last slots count.
     #[must_use]
     pub fn queue(mut self, queue: impl Into<String>, slots: usize) -> Self {
-        self.queues.push(QueueSlots { queue: queue.into(), slots });
+        let queue = queue.into();
+        self.queues.retain(|known| known.queue != queue);
+        self.queues.push(QueueSlots { queue, slots });
         self
     }
 
@@ -102,8 +104,10 @@ impl WorkerBuilder {
             ended,
         };
         let task = tokio::spawn(async move {
+            // A guard, because the runtime may be dropped with this task and all jobs in it: a heartbeat that
+            // went on would keep their leases alive for ever.
+            let _heartbeat = stopped.drop_guard();
             dispatch.run(ends).await;
-            stopped.cancel();
         });
         Worker { stopping, active, task: Some(task) }
     }
