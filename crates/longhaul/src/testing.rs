@@ -20,23 +20,23 @@
 //!     }
 //! }
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() {
-//! let mut harness = Harness::new();
-//! harness.register::<Greet>(());
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() {
+//!     let mut harness = Harness::new();
+//!     harness.register::<Greet>(());
 //!
-//! // The code under test is given `harness.longhaul()`; here we enqueue ourselves.
-//! let id = harness.enqueue(Greet { name: "Ada".into() });
-//! harness.assert_enqueued::<Greet>(|job| job.name == "Ada");
+//!     // The code under test is given `harness.longhaul()`; here we enqueue ourselves.
+//!     let id = harness.enqueue(Greet { name: "Ada".into() });
+//!     harness.assert_enqueued::<Greet>(|job| job.name == "Ada");
 //!
-//! let ran = harness.drain().await;
-//! assert!(matches!(ran[0].outcome, Outcome::Retry { .. }));
-//! assert_eq!(harness.job(&id).state, State::Scheduled);
+//!     let ran = harness.drain().await;
+//!     assert!(matches!(ran[0].outcome, Outcome::Retry { .. }));
+//!     assert_eq!(harness.job(&id).state, State::Scheduled);
 //!
-//! harness.advance(Duration::from_secs(2));
-//! harness.drain().await;
-//! assert_eq!(harness.job(&id).output.unwrap().to_value(), "hello, Ada");
-//! # }
+//!     harness.advance(Duration::from_secs(2));
+//!     harness.drain().await;
+//!     assert_eq!(harness.job(&id).output.unwrap().to_value(), "hello, Ada");
+//! }
 //! ```
 
 use std::fmt::Write;

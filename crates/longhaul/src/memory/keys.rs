@@ -105,6 +105,12 @@ impl Keys {
         self.gone.remove(id);
     }
 
+    /// How much is remembered, expired or not.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.unique.len() + self.idempotency.len() + self.gone.len()
+    }
+
     /// Throws away at most `limit` expired memories.
     pub(super) fn throw_away(&mut self, limit: usize, now: Timestamp) {
         for _ in 0..limit {

@@ -191,3 +191,94 @@ impl Store for MemoryStore {
         Ok(self.table.lock().workers(self.clock.now()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Idempotency, Json, LeaseStatus, OnClash, Outcome, QueueSlots, SupportedKind, Unique};
+    use crate::store::GONE_FOR;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// A job whose key is its own for an hour after it has completed, and whose request is remembered as long.
+    fn job() -> NewJob {
+        let job = serde_json::json!({
+            "id": "a", "kind": "k", "version": 1, "queue": "q", "args": null, "priority": 0, "start": "now",
+            "max_attempts": 1, "max_crashes": 1, "timeout": null, "backoff": null, "unique": null,
+            "idempotency": null, "parent": null, "labels": {},
+        });
+        NewJob {
+            unique: Some(Unique { key: "once".into(), period: Some(HOUR), on_clash: OnClash::Join }),
+            idempotency: Some(Idempotency { key: "i".into(), fingerprint: "f".into(), keep_for: HOUR }),
+            ..serde_json::from_value(job).unwrap()
+        }
+    }
+
+    async fn claim_and_complete(store: &MemoryStore) {
+        let worker = WorkerInfo {
+            id: "w".into(),
+            process: "p".into(),
+            host: "h".into(),
+            queues: Vec::new(),
+            seen_at: Timestamp::default(),
+        };
+        let claim = Claim {
+            worker,
+            queues: vec![QueueSlots { queue: "q".into(), slots: 1 }],
+            kinds: vec![SupportedKind { kind: "k".into(), version: 1 }],
+            lease_for: HOUR,
+            wait: Duration::ZERO,
+        };
+        let lease = store.claim(claim).await.unwrap().pop().unwrap().lease;
+        let finish = Finish {
+            lease,
+            outcome: Outcome::Completed { output: Json::null() },
+            entries: Vec::new(),
+            follow_ups: Vec::new(),
+        };
+        assert_eq!(store.finish(vec![finish]).await.unwrap(), [LeaseStatus::Held]);
+    }
+
+    #[tokio::test]
+    async fn a_sweep_throws_away_what_need_not_be_remembered_any_more() {
+        let clock = Clock::manual();
+        let store = MemoryStore::with_clock(clock.clone());
+        store.enqueue(vec![job()]).await.unwrap();
+        claim_and_complete(&store).await;
+        store.sweep(10).await.unwrap();
+        assert_eq!(store.table.lock().keys.remembered(), 2, "the unique key and the idempotency key");
+        clock.advance(HOUR);
+        store.sweep(10).await.unwrap();
+        assert_eq!(store.table.lock().keys.remembered(), 0);
+
+        store.act(&JobFilter::default(), Action::Delete, 1).await.unwrap();
+        assert_eq!(store.table.lock().keys.remembered(), 1, "the id that is gone");
+        clock.advance(GONE_FOR);
+        store.sweep(10).await.unwrap();
+        assert_eq!(store.table.lock().keys.remembered(), 0);
+        assert!(store.table.lock().index.counts.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_key_that_was_taken_again_is_not_thrown_away_when_its_first_hold_would_have_ended() {
+        let clock = Clock::manual();
+        let store = MemoryStore::with_clock(clock.clone());
+        store.enqueue(vec![job()]).await.unwrap();
+        claim_and_complete(&store).await;
+        clock.advance(HOUR / 2);
+        assert_eq!(store.act(&JobFilter::default(), Action::Retry, 1).await.unwrap(), 1);
+        clock.advance(HOUR / 2);
+        store.sweep(10).await.unwrap();
+        let second = NewJob { id: None, idempotency: None, ..job() };
+        let joined = store.enqueue(vec![second.clone()]).await.unwrap();
+        assert!(joined[0].is_duplicate(), "the retried job holds its key while it waits");
+
+        claim_and_complete(&store).await;
+        clock.advance(HOUR / 2);
+        store.sweep(10).await.unwrap();
+        assert!(
+            store.enqueue(vec![second]).await.unwrap()[0].is_duplicate(),
+            "and for its period after that"
+        );
+    }
+}
