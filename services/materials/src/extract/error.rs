@@ -1,0 +1,143 @@
+use std::io;
+use std::time::Duration;
+
+use super::FileKind;
+
+/// Why a document could not be read. What it prints is what its owner is told.
+#[derive(Debug, thiserror::Error)]
+pub enum ExtractError {
+    /// It needs a password.
+    #[error("{} is encrypted", .0.noun())]
+    Encrypted(FileKind),
+    /// It is broken, cut short, or not what it says it is.
+    #[error("{} cannot be read", .kind.noun())]
+    Unreadable {
+        /// What it was taken for.
+        kind: FileKind,
+        /// What is wrong with it, for the log: a document's owner can do nothing with a parser's words.
+        reason: String,
+    },
+    /// It has no bytes at all.
+    #[error("File is empty")]
+    Empty,
+    /// It has more than [`Limits::pages`](super::Limits::pages).
+    #[error("Document exceeds {limit} pages")]
+    TooManyPages {
+        /// How many it may have.
+        limit: u32,
+    },
+    /// It unpacks to more than [`Limits::expanded_bytes`](super::Limits::expanded_bytes), or to more files than
+    /// [`Limits::entries`](super::Limits::entries).
+    #[error("Document expands beyond {} MB", .limit >> 20)]
+    TooLarge {
+        /// How many bytes it may unpack to.
+        limit: u64,
+    },
+    /// It holds more than [`Limits::text_bytes`](super::Limits::text_bytes) of text.
+    #[error("Document has more than {} MB of text", .limit >> 20)]
+    TooMuchText {
+        /// How many bytes of text it may have.
+        limit: u64,
+    },
+    /// A picture has more than [`Limits::image_pixels`](super::Limits::image_pixels).
+    #[error("Image exceeds {} megapixels", .limit / 1_000_000)]
+    ImageTooLarge {
+        /// How many pixels it may have.
+        limit: u64,
+    },
+    /// One page, or the text of one PDF, took longer than [`Limits::page_time`](super::Limits::page_time).
+    #[error("OCR processing timeout after {:.1}s", .after.as_secs_f64())]
+    PageTimeout {
+        /// How long it was given.
+        after: Duration,
+    },
+    /// All pages together took longer than [`Limits::total_time`](super::Limits::total_time).
+    #[error("Document processing timeout after {:.1}s", .after.as_secs_f64())]
+    DocumentTimeout {
+        /// How long they were given.
+        after: Duration,
+    },
+    /// The plan has no such page: the caller's fault, not the document's.
+    #[error("failed to read page {number}: the document has {total}")]
+    NoSuchPage {
+        /// The page asked for.
+        number: u32,
+        /// Pages in all.
+        total: u32,
+    },
+    /// A program that reads documents is not installed, or cannot start.
+    #[error("failed to start {tool}: {reason}")]
+    ToolUnavailable {
+        /// The program.
+        tool: &'static str,
+        /// What it lacks.
+        reason: String,
+    },
+    /// A program was ended by somebody else: an operator, or a system that ran out of memory.
+    #[error("failed to finish {tool}: it was ended by signal {signal}")]
+    ToolKilled {
+        /// The program.
+        tool: &'static str,
+        /// Which signal ended it.
+        signal: i32,
+    },
+    /// A file or a pipe failed.
+    #[error("failed to {operation}: {source}")]
+    Io {
+        /// What was being done.
+        operation: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+impl ExtractError {
+    /// Whether another attempt would end the same way: the document itself is at fault.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Encrypted(_)
+            | Self::Unreadable { .. }
+            | Self::Empty
+            | Self::TooManyPages { .. }
+            | Self::TooLarge { .. }
+            | Self::TooMuchText { .. }
+            | Self::ImageTooLarge { .. }
+            | Self::DocumentTimeout { .. }
+            | Self::NoSuchPage { .. } => true,
+            // A page may be slow because the machine is busy.
+            Self::PageTimeout { .. }
+            | Self::ToolUnavailable { .. }
+            | Self::ToolKilled { .. }
+            | Self::Io { .. } => false,
+        }
+    }
+
+    pub(super) fn unreadable(kind: FileKind, reason: impl ToString) -> Self {
+        Self::Unreadable { kind, reason: reason.to_string() }
+    }
+
+    pub(super) fn io(operation: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { operation, source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_are_told_in_plain_words() {
+        let after = Duration::from_secs(300);
+        for (error, told) in [
+            (ExtractError::Encrypted(FileKind::Pdf), "PDF is encrypted"),
+            (ExtractError::unreadable(FileKind::Pdf, "xref"), "PDF cannot be read"),
+            (ExtractError::unreadable(FileKind::Docx, "xml"), "Document cannot be read"),
+            (ExtractError::TooManyPages { limit: 500 }, "Document exceeds 500 pages"),
+            (ExtractError::TooLarge { limit: 200 << 20 }, "Document expands beyond 200 MB"),
+            (ExtractError::PageTimeout { after }, "OCR processing timeout after 300.0s"),
+        ] {
+            assert_eq!(error.to_string(), told);
+        }
+    }
+}

@@ -1,0 +1,196 @@
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek};
+use std::path::Path;
+
+use zip::ZipArchive;
+use zip::result::ZipError;
+
+use super::xml::{Budget, Node, walk};
+use super::{ExtractError, FileKind, Limits};
+
+/// An Office document: a zip of XML parts that refer to each other.
+pub(super) struct Package {
+    archive: ZipArchive<BufReader<File>>,
+    kind: FileKind,
+    budget: Budget,
+    limits: Limits,
+}
+
+/// A reference from one part to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Relation {
+    pub(super) id: String,
+    /// The last word of its type: `slide`, `footnotes`, `officeDocument`.
+    pub(super) kind: String,
+    /// The name of the part that it leads to.
+    pub(super) part: String,
+}
+
+/// Which Office format a zip is by its table of contents; `None` where it is neither, or no zip that opens.
+pub(super) fn kind_of(path: &Path) -> io::Result<Option<FileKind>> {
+    let archive = match open(path, Limits::default().entries) {
+        Ok(Opened::Archive(archive)) => archive,
+        Ok(Opened::TooManyEntries) | Err(ZipError::InvalidArchive(_) | ZipError::UnsupportedArchive(_)) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let has = |folder: &str| archive.file_names().any(|name| name.starts_with(folder));
+    Ok(match has("[Content_Types].xml") {
+        true if has("word/") => Some(FileKind::Docx),
+        true if has("ppt/") => Some(FileKind::Pptx),
+        _ => None,
+    })
+}
+
+impl Package {
+    pub(super) fn open(path: &Path, kind: FileKind, limits: &Limits) -> Result<Self, ExtractError> {
+        let archive = match open(path, limits.entries) {
+            Ok(Opened::Archive(archive)) => archive,
+            Ok(Opened::TooManyEntries) => return Err(limits.too_large()),
+            Err(ZipError::Io(source)) if source.kind() != io::ErrorKind::UnexpectedEof => {
+                return Err(ExtractError::io("open the document")(source));
+            }
+            Err(error) => return Err(ExtractError::unreadable(kind, error)),
+        };
+        let budget = Budget { left: limits.expanded_bytes, is_exceeded: false };
+        Ok(Self { archive, kind, budget, limits: limits.clone() })
+    }
+
+    pub(super) fn has(&self, part: &str) -> bool {
+        self.archive.index_for_name(part).is_some()
+    }
+
+    /// Reads a part; one that is missing makes the document unreadable.
+    pub(super) fn walk(
+        &mut self,
+        part: &str,
+        visit: &mut dyn FnMut(Node<'_>) -> Result<(), ExtractError>,
+    ) -> Result<(), ExtractError> {
+        let kind = self.kind;
+        let file = self.archive.by_name(part).map_err(|error| match error {
+            ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED) => ExtractError::Encrypted(kind),
+            error => ExtractError::unreadable(kind, format!("{part}: {error}")),
+        })?;
+        let mut visit = |node: Node<'_>| visit(node).map_err(Fault::Refused);
+        walk(file, &mut self.budget, &mut visit).map_err(|fault| match fault {
+            Fault::Refused(error) => error,
+            Fault::Xml(_) if self.budget.is_exceeded => self.limits.too_large(),
+            Fault::Xml(reason) => ExtractError::unreadable(kind, format!("{part}: {reason}")),
+        })
+    }
+
+    /// The references that a part makes, in their order; none where it makes none. Those that lead out of the
+    /// package (a link, a picture on the web) are left out.
+    pub(super) fn relations(&mut self, part: &str) -> Result<Vec<Relation>, ExtractError> {
+        let (folder, file) = part.rsplit_once('/').unwrap_or(("", part));
+        let listing = format!("{folder}/_rels/{file}.rels");
+        let listing = listing.trim_start_matches('/');
+        let mut relations = Vec::new();
+        if !self.has(listing) {
+            return Ok(relations);
+        }
+        self.walk(listing, &mut |node| {
+            if let Node::Open("Relationship", attributes) = node
+                && attributes.get("TargetMode") != Some("External")
+            {
+                let get = |name| attributes.get(name).unwrap_or_default();
+                let kind = get("Type").rsplit('/').next().unwrap_or_default();
+                let part = resolve(folder, get("Target"));
+                relations.push(Relation { id: get("Id").to_owned(), kind: kind.to_owned(), part });
+            }
+            Ok(())
+        })?;
+        Ok(relations)
+    }
+}
+
+enum Fault {
+    Refused(ExtractError),
+    Xml(String),
+}
+
+impl From<String> for Fault {
+    fn from(reason: String) -> Self {
+        Self::Xml(reason)
+    }
+}
+
+enum Opened {
+    Archive(ZipArchive<BufReader<File>>),
+    TooManyEntries,
+}
+
+/// Opening a zip loads its table of contents, which may list a million files in 50 MB. So their headers are
+/// counted first, wherever they lie: what the table says of its own length is its author's word.
+fn open(path: &Path, entries: usize) -> Result<Opened, ZipError> {
+    let mut file = BufReader::with_capacity(64 * 1024, File::open(path)?);
+    if count(&mut file, b"PK\x01\x02")? > entries {
+        return Ok(Opened::TooManyEntries);
+    }
+    file.rewind()?;
+    ZipArchive::new(file).map(Opened::Archive)
+}
+
+/// How often a signature of four bytes that does not overlap itself occurs.
+fn count(source: &mut impl Read, signature: &[u8; 4]) -> io::Result<usize> {
+    let mut found = 0;
+    let mut buffer = vec![0; 64 * 1024];
+    let mut kept = 0;
+    loop {
+        let length = source.read(&mut buffer[kept..])?;
+        if length == 0 {
+            return Ok(found);
+        }
+        let filled = kept + length;
+        found += buffer[..filled].windows(4).filter(|window| *window == signature).count();
+        // A signature may lie across two reads.
+        kept = filled.min(3);
+        buffer.copy_within(filled - kept..filled, 0);
+    }
+}
+
+/// The name of the part that `target` means in a part of `folder`. It only ever names a part of the package.
+fn resolve(folder: &str, target: &str) -> String {
+    let absolute = target.starts_with('/');
+    let mut names: Vec<&str> = if absolute { Vec::new() } else { folder.split('/').collect() };
+    for name in target.split('/') {
+        match name {
+            ".." => drop(names.pop()),
+            "." | "" => {}
+            name => names.push(name),
+        }
+    }
+    names.retain(|name| !name.is_empty());
+    names.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_resolved_within_the_package() {
+        assert_eq!(resolve("ppt", "slides/slide1.xml"), "ppt/slides/slide1.xml");
+        assert_eq!(resolve("ppt/slides", "../notesSlides/n.xml"), "ppt/notesSlides/n.xml");
+        assert_eq!(resolve("ppt", "/word/document.xml"), "word/document.xml");
+        assert_eq!(resolve("", "./word/document.xml"), "word/document.xml");
+        assert_eq!(resolve("word", "../../../etc/passwd"), "etc/passwd");
+    }
+
+    #[test]
+    fn signatures_are_counted_across_reads() {
+        struct Drops<'a>(&'a [u8]);
+        impl Read for Drops<'_> {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                let length = buffer.len().min(self.0.len()).min(3);
+                buffer[..length].copy_from_slice(&self.0[..length]);
+                self.0 = &self.0[length..];
+                Ok(length)
+            }
+        }
+        let bytes = b"PK\x01\x02..PK\x01\x02PK\x01\x03PPK\x01\x02PK";
+        assert_eq!(count(&mut Drops(bytes), b"PK\x01\x02").unwrap(), 3);
+        assert_eq!(count(&mut &bytes[..], b"PK\x01\x02").unwrap(), 3);
+    }
+}

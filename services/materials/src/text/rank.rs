@@ -1,0 +1,100 @@
+/// How often a term of a query occurs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TermCount {
+    /// In the chunk that is scored.
+    pub in_chunk: u32,
+    /// How many chunks of the collection it occurs in at all.
+    pub chunks: u64,
+}
+
+/// What a chunk is compared with: all chunks that are searched.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Collection {
+    /// How many there are.
+    pub chunks: u64,
+    /// How many terms one has on average.
+    pub average_terms: f64,
+}
+
+/// How soon more of the same term stops to count for more.
+const K1: f64 = 1.2;
+/// How much a long chunk's greater chance to hold a term is held against it.
+const B: f64 = 0.75;
+
+/// What one term of a query adds to the score of a chunk of `length` terms: Okapi BM25 with k1 = 1.2 and
+/// b = 0.75. Never negative, and less than `rarity × 2.2`.
+#[must_use]
+pub fn bm25(term: TermCount, length: u32, collection: Collection) -> f64 {
+    let frequency = f64::from(term.in_chunk);
+    let average = collection.average_terms.max(1.0);
+    let fair = frequency + K1 * (1.0 - B + B * f64::from(length) / average);
+    rarity(term.chunks, collection.chunks) * frequency * (K1 + 1.0) / fair
+}
+
+/// How well a chunk answers a query, from 0 (no term of it occurs) to 1 (which no chunk reaches): the sum of
+/// [`bm25`] over the query's distinct terms, divided by the most that the same terms could add up to. A term that
+/// occurs in no chunk weighs most of all, so a query of which half is nowhere scores half at best.
+#[must_use]
+pub fn relevance(terms: &[TermCount], length: u32, collection: Collection) -> f64 {
+    let score: f64 = terms.iter().map(|term| bm25(*term, length, collection)).sum();
+    let best: f64 = terms.iter().map(|term| rarity(term.chunks, collection.chunks) * (K1 + 1.0)).sum();
+    if best > 0.0 { (score / best).clamp(0.0, 1.0) } else { 0.0 }
+}
+
+/// The inverse document frequency, in the form that stays positive for a term that is nearly everywhere.
+fn rarity(with: u64, all: u64) -> f64 {
+    // Counts of chunks are far below what a float holds exactly.
+    let (with, all) = (with as f64, all.max(with) as f64);
+    (1.0 + (all - with + 0.5) / (with + 0.5)).ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const COLLECTION: Collection = Collection { chunks: 1000, average_terms: 200.0 };
+
+    fn term(in_chunk: u32, chunks: u64) -> TermCount {
+        TermCount { in_chunk, chunks }
+    }
+
+    #[test]
+    fn a_score_is_what_the_formula_gives_by_hand() {
+        // idf = ln(1 + 990.5/10.5), tf = 3·2.2 / (3 + 1.2·(0.25 + 0.75·100/200))
+        let by_hand = (1.0_f64 + 990.5 / 10.5).ln() * (3.0 * 2.2) / (3.0 + 1.2 * (0.25 + 0.75 * 0.5));
+        assert!((bm25(term(3, 10), 100, COLLECTION) - by_hand).abs() < 1e-12);
+    }
+
+    #[test]
+    fn rare_terms_repeats_and_short_chunks_count_for_more() {
+        assert!(bm25(term(1, 5), 200, COLLECTION) > bm25(term(1, 500), 200, COLLECTION));
+        assert!(bm25(term(2, 5), 200, COLLECTION) > bm25(term(1, 5), 200, COLLECTION));
+        assert!(bm25(term(1, 5), 100, COLLECTION) > bm25(term(1, 5), 400, COLLECTION));
+        assert!(bm25(term(1, 1000), 200, COLLECTION) > 0.0);
+    }
+
+    #[test]
+    fn a_query_that_is_half_nowhere_scores_half_at_best() {
+        let whole = relevance(&[term(5, 10)], 200, COLLECTION);
+        let half = relevance(&[term(5, 10), term(0, 0)], 200, COLLECTION);
+        assert!(whole > 0.7 && half > 0.2 && half < 0.5, "{whole} {half}");
+        assert_eq!(relevance(&[], 200, COLLECTION), 0.0);
+        assert_eq!(relevance(&[term(0, 0)], 0, Collection { chunks: 0, average_terms: 0.0 }), 0.0);
+    }
+
+    proptest! {
+        #[test]
+        fn relevance_is_between_zero_and_one(
+            counts in prop::collection::vec((0_u32..1000, 0_u64..10_000), 0..8),
+            length in 0_u32..10_000,
+            chunks in 0_u64..10_000,
+            average in 0.0_f64..1000.0,
+        ) {
+            let terms: Vec<_> = counts.into_iter().map(|(n, with)| term(n, with)).collect();
+            let score = relevance(&terms, length, Collection { chunks, average_terms: average });
+            prop_assert!((0.0..=1.0).contains(&score), "{}", score);
+        }
+    }
+}
