@@ -1,0 +1,29 @@
+//! `longhaul migrate`
+
+use clap::Args as ClapArgs;
+
+use crate::Result;
+use crate::place::Place;
+use crate::services::{self, Selection};
+
+/// Create or update the tables, and exit. `serve` and `worker` do this themselves when they start; the command is
+/// for those who want to do it apart. Doing it twice does nothing.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    selection: Selection,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  longhaul migrate --data /var/lib/longhaul && systemctl restart longhaul";
+
+pub(crate) async fn run(args: Args) -> Result<()> {
+    let store = args.place.open().await?;
+    services::open(&args.selection, &args.place, &store).await?;
+    println!("{} is up to date", args.place.store_path().display());
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! All routes under one roof.
+
+use axum::Router;
+use kit::{Auth, Role};
+use longhaul_http::{Access, HttpConfig, Secret, UnknownKinds, Verifier};
+use tokio_util::sync::CancellationToken;
+
+use super::access::Admin;
+use crate::Result;
+use crate::services::Services;
+
+/// The jobs' API under `/api`, health at the root, and the services' routes.
+pub(super) fn app(
+    services: &Services,
+    admin: Admin,
+    unknown_kinds: UnknownKinds,
+    stopping: CancellationToken,
+) -> Result<Router> {
+    let config = HttpConfig {
+        access: match admin {
+            Admin::Open => Access::Open,
+            Admin::Token(token) => Access::Bearer {
+                token: Secret(token.into_bytes()),
+                verifier: Some(admins_of(services.auth.clone())),
+            },
+        },
+        unknown_kinds,
+        read_token_secret: Some(Secret(services.secret()?)),
+        health: services.details.clone(),
+        stopping,
+        ..HttpConfig::default()
+    };
+    let longhaul = services.longhaul.clone();
+    Ok(Router::new()
+        .nest("/api", longhaul_http::router(longhaul.clone(), config.clone()))
+        .merge(longhaul_http::health_router(longhaul, config))
+        .merge(services.routes()))
+}
+
+/// Lets in whoever has a user's token that says admin: `longhaul token --admin`.
+fn admins_of(auth: Auth) -> Verifier {
+    Verifier::new(move |token| {
+        let user = auth.verify(token).ok()?;
+        (user.role == Role::Admin).then_some(user.sub)
+    })
+}

@@ -1,0 +1,121 @@
+//! `longhaul serve`
+
+mod access;
+mod app;
+mod listen;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+use longhaul::clock::Stopwatch;
+use longhaul::{Upkeep, Worker};
+use longhaul_http::UnknownKinds;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::place::Place;
+use crate::services::{self, Selection};
+use crate::work::{self, Work};
+use crate::{Result, logging, signals};
+
+/// Serve the API and the services, and run their jobs.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The address to listen on; port 0 takes a free one
+    #[arg(long, env = "LONGHAUL_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8000")]
+    listen: SocketAddr,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    selection: Selection,
+    #[command(flatten)]
+    work: Work,
+    /// Only serve; the jobs wait for a `longhaul worker`
+    #[arg(long, env = "LONGHAUL_NO_WORKER")]
+    no_worker: bool,
+    /// Accept jobs of kinds that nothing here runs; they wait for a worker that does
+    #[arg(long, env = "LONGHAUL_ACCEPT_UNKNOWN_KINDS")]
+    accept_unknown_kinds: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  longhaul serve                                    on http://127.0.0.1:8000, data in ./data
+  longhaul serve --listen 127.0.0.1:0 --data /tmp/try
+  LONGHAUL_ADMIN_TOKEN=$(openssl rand -hex 32) longhaul serve --listen 0.0.0.0:8000
+  LLM_BASE_URL=http://127.0.0.1:11434/v1 longhaul serve      chat with a local model
+
+On a loopback address the admin API (/api/jobs and its like) is open unless LONGHAUL_ADMIN_TOKEN is set; on any
+other address the server does not start without it. Users of the services need a token: longhaul token --help.
+
+SIGTERM drains: nothing new is accepted, requests and jobs finish within the grace, unfinished jobs are handed
+back. A second signal ends at once. A server that was killed loses nothing: the next one takes its jobs over.
+
+Environment: LONGHAUL_LOG (info), LONGHAUL_LOG_FORMAT (text on a terminal, else json), LONGHAUL_MAX_CRASHES (5),
+LLM_BASE_URL, EMBEDDING_BASE_URL, AI_BRAIN_ENDPOINT, STORAGE_URL, JWT_SECRET: see docs/configuration.md.";
+
+/// How long requests have at least to end after the last job has: for answers that are on their way.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
+
+pub(crate) async fn run(args: Args) -> Result<()> {
+    logging::start()?;
+    let stop = signals::listen()?;
+    // Before anything is opened or made: a server that must not run leaves nothing behind.
+    let admin = access::admin(args.listen)?;
+    let listener = listen::bind(args.listen).await?;
+    let store = args.place.open().await?;
+    let services = services::open(&args.selection, &args.place, &store).await?;
+    services.announce();
+    admin.announce();
+
+    let stopping = CancellationToken::new();
+    let app = app::app(&services, admin, args.unknown_kinds(), stopping.clone())?;
+    let hands = if args.no_worker {
+        Hands::Upkeep { _upkeep: Upkeep::start(services.longhaul.store().clone()) }
+    } else {
+        Hands::Worker(args.work.start(&services))
+    };
+    tracing::info!("listening on http://{}", listener.address());
+    // For whoever started us with port 0, and for scripts: the one line on standard output. That nobody reads it is
+    // no reason not to serve.
+    let _ = writeln!(std::io::stdout(), "http://{}", listener.address());
+
+    let server = tokio::spawn(listener.serve(app, stop.clone()));
+    stop.cancelled().await;
+    drain(hands, server, &args.work, &stopping).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Who looks after the jobs in this process.
+enum Hands {
+    Worker(Worker),
+    /// Nobody runs them here; delayed ones still fall due and old ones are still pruned.
+    Upkeep {
+        _upkeep: Upkeep,
+    },
+}
+
+/// Requests and jobs finish side by side. Answers that are held open end after the jobs, so that whoever waits for
+/// one of those still hears how it ended.
+async fn drain(hands: Hands, mut server: JoinHandle<()>, work: &Work, stopping: &CancellationToken) {
+    let draining = Stopwatch::start();
+    if let Hands::Worker(worker) = hands {
+        work::stop(worker, work.grace()).await;
+    }
+    stopping.cancel();
+    let left = work.grace().saturating_sub(draining.elapsed()).max(LAST_ANSWERS);
+    if tokio::time::timeout(left, &mut server).await.is_err() {
+        tracing::warn!("cutting off requests that did not end in time");
+        server.abort();
+    }
+}
+
+impl Args {
+    fn unknown_kinds(&self) -> UnknownKinds {
+        if self.accept_unknown_kinds { UnknownKinds::Accept } else { UnknownKinds::Refuse }
+    }
+}

@@ -1,0 +1,109 @@
+//! Help, flags and the commands that end by themselves.
+
+use crate::server::{Place, stderr, stdout};
+
+#[tokio::test]
+async fn every_command_has_help_with_examples() {
+    let place = Place::new();
+    for command in [
+        &["--help"][..],
+        &["serve", "--help"],
+        &["worker", "--help"],
+        &["token", "--help"],
+        &["jobs", "--help"],
+        &["jobs", "list", "--help"],
+        &["jobs", "retry", "--help"],
+        &["migrate", "--help"],
+        &["bench", "--help"],
+    ] {
+        let help = place.printed(command).await;
+        assert!(help.contains("Examples:\n  "), "{command:?} has no examples:\n{help}");
+        for line in help.lines() {
+            assert!(line.chars().count() <= 120, "{command:?} has a long line: {line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_flag_has_a_variable() {
+    let place = Place::new();
+    for command in ["serve", "worker", "migrate"] {
+        let help = place.printed(&[command, "--help"]).await;
+        let flags: Vec<&str> = help.split_whitespace().filter(|word| word.starts_with("--")).collect();
+        assert!(flags.contains(&"--data"), "{help}");
+        for line in help.lines().map(str::trim).filter(|line| line.starts_with("--")) {
+            let flag = line.trim_start_matches("--").split([' ', '=']).next().expect("a name");
+            let variable = format!("[env: LONGHAUL_{}=", flag.replace('-', "_").to_uppercase());
+            assert!(help.contains(&variable), "{command} --{flag} has no {variable}…]:\n{help}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_is_refused_with_a_way_out() {
+    let place = Place::new();
+    for (args, expected) in [
+        (&["serve", "--services", "lesons"][..], "[possible values: materials]"),
+        (
+            &["serve", "--store", "postgres://db/jobs"],
+            "the postgres store is not built in yet; use sqlite:PATH",
+        ),
+        (&["serve", "--store", "redis://db"], "the redis store is not built in yet; use sqlite:PATH"),
+        (&["serve", "--store", "jobs.db"], "use sqlite:PATH"),
+        (&["serve", "--database", "sqlite:other.db"], "leave --database out"),
+        (&["serve", "--listen", "8000"], "invalid socket address"),
+        (&["serve", "--slots", "0"], "0 is not in 1..=4096"),
+        (&["serve", "--listen", "0.0.0.0:0"], "Set LONGHAUL_ADMIN_TOKEN"),
+        (&["jobs", "list"], "there is no store at"),
+        (&["token"], "--sub <USER>"),
+        (&["sing"], "unrecognized subcommand"),
+    ] {
+        let output = place.run(args).await;
+        assert!(!output.status.success(), "{args:?} is refused");
+        assert!(stderr(&output).contains(expected), "{args:?} says {expected:?}, not:\n{}", stderr(&output));
+        assert_eq!(stdout(&output), "", "{args:?} prints nothing");
+        assert!(!place.data().exists(), "{args:?} leaves nothing behind");
+    }
+}
+
+#[tokio::test]
+async fn flags_can_be_set_in_the_environment() {
+    let place = Place::new();
+    let mut serve = place.command(&["serve"]);
+    let output = crate::server::output(serve.env("LONGHAUL_SERVICES", "nonsense")).await;
+    assert!(
+        stderr(&output).contains("invalid value 'nonsense' for '--services <LIST>'"),
+        "{}",
+        stderr(&output)
+    );
+    let mut serve = place.command(&["serve"]);
+    let output = crate::server::output(serve.env("LONGHAUL_LISTEN", "192.0.2.1:1")).await;
+    assert!(stderr(&output).contains("192.0.2.1:1 can be reached"), "{}", stderr(&output));
+}
+
+#[tokio::test]
+async fn migrating_twice_does_nothing() {
+    let place = Place::new();
+    let first = place.printed(&["migrate"]).await;
+    assert!(first.contains("longhaul.db is up to date"), "{first}");
+    assert_eq!(place.printed(&["migrate"]).await, first);
+}
+
+#[tokio::test]
+async fn jobs_of_an_empty_store_are_none() {
+    let place = Place::new();
+    place.printed(&["migrate"]).await;
+    let list = place.printed(&["jobs", "list"]).await;
+    assert_eq!(list.lines().count(), 1, "only the headings: {list}");
+    assert_eq!(place.printed(&["jobs", "list", "--json"]).await, "");
+    for act in ["retry", "cancel"] {
+        assert_eq!(place.printed(&["jobs", act, "--state", "failed"]).await.split(' ').next(), Some("0"));
+        let all = place.run(&["jobs", act]).await;
+        assert!(stderr(&all).contains("name jobs by id, or say which ones"), "{}", stderr(&all));
+        let unknown = place.run(&["jobs", act, "nobody"]).await;
+        assert!(!unknown.status.success());
+        assert!(stderr(&unknown).contains("there is no job nobody"), "{}", stderr(&unknown));
+    }
+    let unknown = place.run(&["jobs", "show", "nobody"]).await;
+    assert_eq!(stderr(&unknown).trim(), "longhaul: there is no job nobody");
+}

@@ -1,0 +1,90 @@
+//! Who may depend on whom. The direction is what keeps the engine usable without a database or a web framework,
+//! and a service removable.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+/// For each package what it may use of this workspace; services are judged by [`SERVICE`].
+const MAY_USE: [(&str, &[&str]); 7] = [
+    ("longhaul", &[]),
+    ("longhaul-conformance", &["longhaul"]),
+    ("longhaul-sqlite", &["longhaul"]),
+    ("longhaul-http", &["longhaul"]),
+    ("kit", &["longhaul", "longhaul-sqlite"]),
+    ("doubles", &[]),
+    (SERVER, &["longhaul", "longhaul-http", "longhaul-sqlite", "kit", "materials"]),
+];
+const SERVICE: &[&str] = &["longhaul", "longhaul-http", "kit"];
+const SERVER: &str = "longhaul-server";
+
+/// Databases and web frameworks, none of which the engine may bring with it.
+const FOREIGN_TO_THE_ENGINE: [&str; 8] =
+    ["axum", "hyper", "tower", "reqwest", "rusqlite", "libsqlite3-sys", "tokio-postgres", "redis"];
+
+#[test]
+fn packages_depend_only_on_what_they_may() {
+    let packages = workspace();
+    let names: Vec<&str> = packages.iter().map(|package| text(&package["name"])).collect();
+    assert!(names.contains(&SERVER), "cargo metadata lists this package among {names:?}");
+    for package in &packages {
+        let name = text(&package["name"]);
+        let allowed =
+            MAY_USE.iter().find(|(known, _)| *known == name).map_or(SERVICE, |(_, allowed)| allowed);
+        for dependency in package["dependencies"].as_array().expect("a list") {
+            let on = text(&dependency["name"]);
+            // A test may use anything but the server: its own store, the suite, the doubles.
+            let for_tests = dependency["kind"] == "dev";
+            if !names.contains(&on) || (for_tests && on != SERVER) {
+                continue;
+            }
+            assert!(allowed.contains(&on), "{name} must not depend on {on}");
+        }
+    }
+}
+
+#[test]
+fn the_engine_brings_no_database_and_no_web_framework() {
+    let brought = tree(&["--package", "longhaul"]);
+    assert!(brought.contains(&"tokio".to_owned()), "cargo tree lists what the engine needs: {brought:?}");
+    for foreign in FOREIGN_TO_THE_ENGINE {
+        assert!(!brought.contains(&foreign.to_owned()), "longhaul must not bring {foreign}");
+    }
+}
+
+#[test]
+fn ring_is_the_only_tls_backend() {
+    let brought = tree(&["--workspace"]);
+    assert!(brought.contains(&"ring".to_owned()), "cargo tree lists the whole workspace");
+    for other in ["aws-lc-rs", "aws-lc-sys", "openssl-sys", "native-tls"] {
+        let why =
+            format!("{other} costs build time and a C toolchain; find who brings it: cargo tree -i {other}");
+        assert!(!brought.contains(&other.to_owned()), "{why}");
+    }
+}
+
+/// The workspace's packages with their direct dependencies.
+fn workspace() -> Vec<Value> {
+    let json = cargo(&["metadata", "--format-version=1", "--no-deps", "--offline"]);
+    let metadata: Value = serde_json::from_str(&json).expect("cargo prints JSON");
+    metadata["packages"].as_array().expect("a list of packages").clone()
+}
+
+/// The names of all packages that get into a build, tests aside.
+fn tree(of: &[&str]) -> Vec<String> {
+    let base = ["tree", "--edges=normal,build", "--prefix=none", "--format={p}", "--offline"];
+    let lines = cargo(&[&base[..], of].concat());
+    lines.lines().filter_map(|line| line.split(' ').next()).map(String::from).collect()
+}
+
+fn cargo(args: &[&str]) -> String {
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let output = Command::new(env!("CARGO")).args(args).args(["--manifest-path", manifest]).output();
+    let output = output.expect("cargo runs, for it runs this test");
+    assert!(output.status.success(), "cargo {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("cargo prints UTF-8")
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().expect("a string")
+}
