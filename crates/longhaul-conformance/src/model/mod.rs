@@ -27,11 +27,26 @@ pub const CASES: u32 = 200;
 /// The longest sequence.
 const OPERATIONS: usize = 40;
 
-/// Tries `cases` sequences, each on a new store and a new model, and shrinks the first on which they differ.
+/// Tries sequences of operations, each on a new store and a new model: `cases` of them, or as many as
+/// `PROPTEST_CASES` says.
 ///
 /// # Panics
-/// Where they differ, with the shortest sequence found that shows it.
+/// Where the two differ, with the shortest sequence found that shows it.
 pub fn model_agrees<F, Fut>(make_store: F, cases: u32)
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Fixture>,
+{
+    if let Some(difference) = find_difference(make_store, cases) {
+        panic!("{difference}");
+    }
+}
+
+/// The same, but answers with the difference, where there is one.
+///
+/// # Panics
+/// Where no runtime can be started.
+pub fn find_difference<F, Fut>(make_store: F, cases: u32) -> Option<String>
 where
     F: Fn() -> Fut,
     Fut: Future<Output = Fixture>,
@@ -49,9 +64,7 @@ where
             agree(&model, &make_store().await, &operations).await
         })
     });
-    if let Err(difference) = result {
-        panic!("{difference}");
-    }
+    result.err().map(|difference| difference.to_string())
 }
 
 /// Applies the operations to both and compares after each.

@@ -1,0 +1,192 @@
+//! Stores with one fault each: the model test must find it, or its silence about another store means nothing.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use longhaul::{
+    Action, Claim, Claimed, Clock, Enqueued, Entry, Event, EventBody, Finish, JobFilter, JobId, JobPage,
+    Lease, LeaseStatus, Lookup, MemoryStore, NewJob, Outcome, Page, QueueConfig, QueueInfo, Record, Result,
+    Start, Store, Swept, WorkerInfo,
+};
+use longhaul_conformance::Fixture;
+use longhaul_conformance::model::{CASES, find_difference};
+
+/// What is wrong with a store.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fault {
+    DelaysNothing,
+    DropsChunks,
+    DropsFollowUps,
+    DropsResets,
+    DropsSecondErrors,
+    IgnoresPriority,
+    IgnoresTheGrace,
+    IgnoresUniqueKeys,
+    LosesSteps,
+    ReportsNoRescue,
+    SaysHeldWhenLost,
+    TakesEveryVersion,
+}
+
+const FAULTS: [Fault; 12] = [
+    Fault::DelaysNothing,
+    Fault::DropsChunks,
+    Fault::DropsFollowUps,
+    Fault::DropsResets,
+    Fault::DropsSecondErrors,
+    Fault::IgnoresPriority,
+    Fault::IgnoresTheGrace,
+    Fault::IgnoresUniqueKeys,
+    Fault::LosesSteps,
+    Fault::ReportsNoRescue,
+    Fault::SaysHeldWhenLost,
+    Fault::TakesEveryVersion,
+];
+
+#[test]
+fn the_model_test_finds_each_fault() {
+    for fault in FAULTS {
+        let difference = find_difference(
+            || async move {
+                let clock = Clock::manual();
+                let inner = MemoryStore::with_clock(clock.clone());
+                Fixture::new(Faulty { inner, fault }, clock)
+            },
+            CASES,
+        );
+        assert!(difference.is_some(), "a store that {fault:?} passes for a good one");
+    }
+}
+
+/// A memory store whose calls are bent on their way in or out.
+#[derive(Debug)]
+struct Faulty {
+    inner: MemoryStore,
+    fault: Fault,
+}
+
+impl Faulty {
+    fn has(&self, fault: Fault) -> bool {
+        self.fault == fault
+    }
+
+    fn bend(&self, mut job: NewJob) -> NewJob {
+        match self.fault {
+            Fault::DelaysNothing => job.start = Start::Now,
+            Fault::IgnoresPriority => job.priority = 0,
+            Fault::IgnoresUniqueKeys => job.unique = None,
+            Fault::TakesEveryVersion => job.version = 1,
+            _ => {}
+        }
+        job
+    }
+}
+
+#[async_trait]
+impl Store for Faulty {
+    async fn migrate(&self) -> Result<()> {
+        self.inner.migrate().await
+    }
+
+    async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
+        self.inner.enqueue(jobs.into_iter().map(|job| self.bend(job)).collect()).await
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
+        let mut claimed = self.inner.claim(claim).await?;
+        if self.has(Fault::LosesSteps) {
+            claimed.iter_mut().for_each(|claimed| claimed.steps.clear());
+        }
+        Ok(claimed)
+    }
+
+    async fn heartbeat(
+        &self,
+        worker: &WorkerInfo,
+        leases: &[Lease],
+        lease_for: Duration,
+    ) -> Result<Vec<LeaseStatus>> {
+        self.inner.heartbeat(worker, leases, lease_for).await
+    }
+
+    async fn record(&self, mut records: Vec<Record>) -> Result<Vec<LeaseStatus>> {
+        if self.has(Fault::DropsChunks) {
+            for record in &mut records {
+                record.entries.retain(|entry| !matches!(entry, Entry::Chunk { .. }));
+            }
+        }
+        self.inner.record(records).await
+    }
+
+    async fn finish(&self, mut finishes: Vec<Finish>) -> Result<Vec<LeaseStatus>> {
+        for finish in &mut finishes {
+            if self.has(Fault::DropsFollowUps) {
+                finish.follow_ups.clear();
+            }
+            if self.has(Fault::DelaysNothing)
+                && let Outcome::Retry { delay, .. } = &mut finish.outcome
+            {
+                *delay = Duration::ZERO;
+            }
+        }
+        let mut statuses = self.inner.finish(finishes).await?;
+        if self.has(Fault::SaysHeldWhenLost) {
+            statuses.fill(LeaseStatus::Held);
+        }
+        Ok(statuses)
+    }
+
+    async fn sweep(&self, limit: usize) -> Result<Swept> {
+        let swept = self.inner.sweep(limit).await?;
+        Ok(if self.has(Fault::ReportsNoRescue) { Swept { rescued: 0, ..swept } } else { swept })
+    }
+
+    async fn get(&self, ids: &[JobId]) -> Result<Vec<Lookup>> {
+        let mut lookups = self.inner.get(ids).await?;
+        for lookup in &mut lookups {
+            if let (Fault::DropsSecondErrors, Lookup::Found(job)) = (self.fault, lookup) {
+                job.errors.truncate(1);
+            }
+        }
+        Ok(lookups)
+    }
+
+    async fn list(&self, filter: &JobFilter, page: Page) -> Result<JobPage> {
+        self.inner.list(filter, page).await
+    }
+
+    async fn events(
+        &self,
+        id: &JobId,
+        after: u64,
+        limit: usize,
+        wait: Duration,
+    ) -> Result<Option<Vec<Event>>> {
+        let mut events = self.inner.events(id, after, limit, wait).await?;
+        if let (Fault::DropsResets, Some(events)) = (self.fault, &mut events) {
+            events.retain(|event| event.body != EventBody::Reset);
+        }
+        Ok(events)
+    }
+
+    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<u64> {
+        match action {
+            Action::Cancel { .. } if self.has(Fault::IgnoresTheGrace) => {
+                self.inner.act(filter, Action::Cancel { grace: Duration::ZERO }, limit).await
+            }
+            _ => self.inner.act(filter, action, limit).await,
+        }
+    }
+
+    async fn queues(&self) -> Result<Vec<QueueInfo>> {
+        self.inner.queues().await
+    }
+
+    async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()> {
+        self.inner.set_queue(queue, config).await
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerInfo>> {
+        self.inner.workers().await
+    }
+}

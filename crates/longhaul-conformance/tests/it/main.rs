@@ -1,0 +1,4 @@
+//! The suite on the store that needs nothing, and a trial of the suite itself.
+
+mod faulty;
+mod memory;
