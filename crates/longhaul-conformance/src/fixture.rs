@@ -229,10 +229,22 @@ impl Fixture {
         events.unwrap_or_else(|| panic!("{id} was to have a log"))
     }
 
-    /// The ids of a list's first page.
+    /// The ids of a list.
     pub async fn list(&self, filter: &JobFilter) -> Vec<JobId> {
-        let page = ok("list", self.store.list(filter, Page { cursor: None, limit: 1_000 }).await);
-        page.jobs.into_iter().map(|job| job.id).collect()
+        self.list_records(filter).await.into_iter().map(|job| job.id).collect()
+    }
+
+    /// A whole list. A page may be short and yet not the last one, so only a page without a next is the end.
+    pub async fn list_records(&self, filter: &JobFilter) -> Vec<JobRecord> {
+        let mut jobs = Vec::new();
+        let mut cursor = None;
+        for _ in 0..1_000 {
+            let page = ok("list", self.store.list(filter, Page { cursor, limit: 1_000 }).await);
+            jobs.extend(page.jobs);
+            let Some(next) = page.next else { return jobs };
+            cursor = Some(next);
+        }
+        panic!("a list of {} jobs has an end", jobs.len())
     }
 
     /// Acts on one job.

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use longhaul::{
-    AttemptError, ErrorKind, Event, EventBody, JobFilter, JobId, JobRecord, Lookup, Page, QueueInfo, State,
+    AttemptError, ErrorKind, Event, EventBody, JobFilter, JobId, JobRecord, Lookup, QueueInfo, State,
     WorkerInfo,
 };
 
@@ -34,13 +34,12 @@ impl Observation {
             };
             jobs.push((id.clone(), lookup, events));
         }
-        let page = Page { cursor: None, limit: 1_000 };
-        let listed = ok("list", fx.store.list(&JobFilter::default(), page).await);
+        let listed = fx.list_records(&JobFilter::default()).await;
         let mut workers = fx.workers().await;
         workers.sort_by(|a, b| a.id.cmp(&b.id));
         Self {
             jobs,
-            listed: listed.jobs.into_iter().map(shown).collect(),
+            listed: listed.into_iter().map(shown).collect(),
             queues: ok("list queues", fx.store.queues().await),
             workers,
         }
