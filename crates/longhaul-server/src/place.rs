@@ -57,6 +57,18 @@ impl Place {
         Ok(store)
     }
 
+    /// Says at start-up where the jobs are, and whether another process has them too.
+    pub(crate) fn announce(&self, store: &SqliteStore) {
+        let path = store.path().display();
+        if store.is_owner() {
+            tracing::info!("store: {path}");
+        } else {
+            tracing::warn!(
+                "store: {path}, shared with another process; when that dies, its jobs wait for their leases"
+            );
+        }
+    }
+
     /// Opens a store that must be there already: a mistyped path is an error, not a new and empty store.
     pub(crate) async fn open_existing(&self) -> Result<SqliteStore> {
         let path = self.store_path();

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use axum::Router;
 use clap::{Args, ValueEnum};
-use kit::{Auth, Config, Outside};
+use kit::{Auth, Config, Db, Outside};
 use longhaul::{Clock, Longhaul, QueueSlots, Registry};
 use longhaul_sqlite::SqliteStore;
+use materials::extract::{self, Limits};
+use materials::{Materials, Parts};
 
 use crate::Result;
 use crate::place::Place;
@@ -30,20 +32,36 @@ pub(crate) enum Service {
 pub(crate) struct Services {
     pub(crate) longhaul: Longhaul,
     pub(crate) auth: Auth,
-    /// What there is to say about them in the log and in `/health`.
-    pub(crate) details: BTreeMap<String, String>,
     config: Config,
-    chosen: Vec<Service>,
+    outside: Outside,
+    materials: Option<Materials>,
 }
 
-/// Opens the chosen services on a store: makes or updates their tables, looks at what they need.
+/// Opens the chosen services on a store: makes or updates their tables, and makes their kinds known.
 pub(crate) async fn open(selection: &Selection, place: &Place, store: &SqliteStore) -> Result<Services> {
-    let config = Config::from_env(&place.data)?;
-    let auth = Auth::open(&config.auth, Clock::system())?;
-    let outside = Outside::connect(&config, &Clock::system()).map_err(|e| e.to_string())?;
-    let _ = outside;
+    let (config, clock) = (Config::from_env(&place.data)?, Clock::system());
+    let auth = Auth::open(&config.auth, clock.clone())?;
+    let outside = Outside::connect(&config, &clock).map_err(|e| e.to_string())?;
     let longhaul = Longhaul::new(store.clone());
-    Ok(Services { longhaul, auth, details: BTreeMap::new(), config, chosen: selection.chosen() })
+    let mut services =
+        Services { longhaul: longhaul.clone(), auth: auth.clone(), outside, config, materials: None };
+    for service in selection.chosen() {
+        match service {
+            Service::Materials => {
+                let parts = Parts {
+                    db: Db::sqlite(store.clone()),
+                    longhaul: longhaul.clone(),
+                    auth: auth.clone(),
+                    outside: services.outside.clone(),
+                    storage: services.config.storage.clone(),
+                    limits: Limits::default(),
+                    clock: clock.clone(),
+                };
+                services.materials = Some(Materials::open(parts).await?);
+            }
+        }
+    }
+    Ok(services)
 }
 
 impl Selection {
@@ -53,24 +71,84 @@ impl Selection {
 }
 
 impl Services {
-    /// Says at start-up what is on and what is missing.
-    pub(crate) fn announce(&self) {
-        tracing::info!("services: {:?}", self.chosen);
-    }
-
     /// Their routes, from the root.
     pub(crate) fn routes(&self) -> Router {
-        Router::new()
+        self.materials.as_ref().map_or_else(Router::new, Materials::router)
     }
 
     /// Their kinds of jobs.
     pub(crate) fn registry(&self) -> Registry {
-        Registry::default()
+        let mut registry = Registry::default();
+        if let Some(materials) = &self.materials {
+            materials.register(&mut registry);
+        }
+        registry
     }
 
     /// The queues that a worker serves for them, with `heavy` slots where a job keeps a core busy.
     pub(crate) fn queues(&self, heavy: usize) -> Vec<QueueSlots> {
-        vec![QueueSlots { queue: "default".into(), slots: 4 * heavy }]
+        let queue = |queue: &str, slots| QueueSlots { queue: queue.to_owned(), slots };
+        self.materials.iter().map(|_| queue(materials::QUEUE, heavy)).collect()
+    }
+
+    /// Does what there is to do once after a start, in the background: nobody waits for it, and what fails now is
+    /// tried again at the next start.
+    pub(crate) fn start(&self) {
+        let Some(materials) = self.materials.clone() else { return };
+        tokio::spawn(async move {
+            if let Err(error) = materials.start().await {
+                tracing::error!("failed to look after materials at start-up: {error}");
+            }
+        });
+    }
+
+    /// Says at start-up what is on and what is missing.
+    pub(crate) fn announce(&self) {
+        for (what, how) in self.details() {
+            tracing::info!("{what}: {how}");
+        }
+        let missing = self.missing_tools();
+        if !missing.is_empty() {
+            tracing::warn!(
+                "some documents cannot be read, for these programs are missing: {}; scripts/install-tools \
+                 installs them",
+                missing.join(", ")
+            );
+        }
+    }
+
+    /// What does the work that something outside may do, for the log and for `/health`.
+    pub(crate) fn details(&self) -> BTreeMap<String, String> {
+        let mut details = BTreeMap::new();
+        let mut say = |what: &str, how: String| details.insert(what.to_owned(), how);
+        say("services", if self.materials.is_some() { "materials".into() } else { "none".into() });
+        say(
+            "composer",
+            match &self.config.llm {
+                Some(llm) => llm.model.clone(),
+                None => format!("{}, for no LLM_BASE_URL is set", self.outside.composer.generator()),
+            },
+        );
+        say(
+            "search",
+            match &self.outside.embedder {
+                Some(embedder) => format!("hybrid, with vectors of {}", embedder.model()),
+                None => "lexical, for no EMBEDDING_BASE_URL is set".into(),
+            },
+        );
+        say(
+            "extraction",
+            match &self.config.ai_brain {
+                Some(_) => "AI Brain".into(),
+                None if self.missing_tools().is_empty() => "on this machine".into(),
+                None => format!("on this machine, without {}", self.missing_tools().join(", ")),
+            },
+        );
+        details
+    }
+
+    fn missing_tools(&self) -> Vec<&'static str> {
+        if self.materials.is_some() { extract::missing_tools() } else { Vec::new() }
     }
 
     /// The secret that the users' tokens are signed with.

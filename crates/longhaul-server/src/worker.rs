@@ -31,6 +31,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let stop = signals::listen()?;
     let store = args.place.open().await?;
     let services = services::open(&args.selection, &args.place, &store).await?;
+    args.place.announce(&store);
     services.announce();
     let worker = args.work.start(&services);
     stop.cancelled().await;

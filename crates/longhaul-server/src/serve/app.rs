@@ -26,7 +26,7 @@ pub(super) fn app(
         },
         unknown_kinds,
         read_token_secret: Some(Secret(services.secret()?)),
-        health: services.details.clone(),
+        health: services.details(),
         stopping,
         ..HttpConfig::default()
     };

@@ -68,6 +68,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let listener = listen::bind(args.listen).await?;
     let store = args.place.open().await?;
     let services = services::open(&args.selection, &args.place, &store).await?;
+    args.place.announce(&store);
     services.announce();
     admin.announce();
 
@@ -84,6 +85,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let _ = writeln!(std::io::stdout(), "http://{}", listener.address());
 
     let server = tokio::spawn(listener.serve(app, stop.clone()));
+    services.start();
     stop.cancelled().await;
     drain(hands, server, &args.work, &stopping).await;
     tracing::info!("stopped");

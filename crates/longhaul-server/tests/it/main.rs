@@ -1,8 +1,12 @@
 //! The real binary, started as its users start it: on a free port, in a folder of its own.
 
 mod cli;
+mod courses;
 mod dependencies;
+mod events;
+mod kill;
 mod lifecycle;
 mod readme;
 mod server;
 mod states;
+mod uploads;
