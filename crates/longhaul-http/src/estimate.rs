@@ -9,9 +9,9 @@
 //! | scheduled | the time until `run_at`, and then `run` |
 //! | running | `elapsed × (100 − percent) / percent` where its first attempt has reported progress of 5 % or more; else `run − elapsed`, at least a tenth of `run` |
 //!
-//! Nothing is said where no job of the kind has completed, no worker is known, or the job is blocked. What is
-//! said is rounded up, ever more coarsely the further off it is, because an estimate of 312 s pretends to know
-//! more than it does, and because an answer that changes every second cannot be cached.
+//! Nothing is said where no job of the kind has completed, no worker is known, or the job is blocked.
+//! `Retry-After` is rounded up to the second; `eta_seconds` ever more coarsely the further off it is, because a
+//! body that changed every second could never be answered with 304.
 //!
 //! The figures are read in the background and kept for a while: no request waits for them.
 
@@ -82,7 +82,10 @@ impl Estimate {
 
     /// When to ask again, in seconds: 1 to 3600.
     pub(crate) fn retry_after(self) -> u64 {
-        self.eta_seconds().unwrap_or(UNKNOWN_RETRY_AFTER).clamp(1, LONGEST_RETRY_AFTER)
+        let seconds = self.0.map(|left| left.as_millis().div_ceil(1_000));
+        let seconds =
+            seconds.map_or(UNKNOWN_RETRY_AFTER, |seconds| u64::try_from(seconds).unwrap_or(u64::MAX));
+        seconds.clamp(1, LONGEST_RETRY_AFTER)
     }
 }
 

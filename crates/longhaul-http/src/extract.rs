@@ -10,7 +10,7 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use longhaul::JobId;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::api::Api;
 use crate::problem::{Code, FieldError, Problem};
@@ -34,8 +34,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
-            let detail = "the body must be JSON, with the header 'content-type: application/json'";
-            return Err(Problem::new(Code::UnsupportedMediaType, detail));
+            return Err(not_json());
         }
         let bytes = read(request).await?;
         Ok(Self { value: parse(&bytes)?, bytes })
@@ -49,17 +48,17 @@ pub(crate) struct OptionalJson<T>(pub(crate) T);
 impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJson<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if !request.headers().contains_key(CONTENT_TYPE) {
-            return match read(request).await?.is_empty() {
-                true => Ok(Self(T::default())),
-                false => {
-                    let detail = "a body must come with the header 'content-type: application/json'";
-                    Err(Problem::new(Code::UnsupportedMediaType, detail))
-                }
-            };
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let is_json = is_json(request.headers());
+        let bytes = read(request).await?;
+        // Many clients name a type even where they send nothing.
+        if bytes.is_empty() {
+            return Ok(Self(T::default()));
         }
-        JsonBody::from_request(request, state).await.map(|body| Self(body.value))
+        if !is_json {
+            return Err(not_json());
+        }
+        parse::<Option<T>>(&bytes).map(|value| Self(value.unwrap_or_default()))
     }
 }
 
@@ -105,6 +104,11 @@ pub(crate) fn no_such_job() -> Problem {
     Problem::new(Code::NoSuchJob, "no job of this id is known")
 }
 
+fn not_json() -> Problem {
+    let detail = "the body must be JSON, with the header 'content-type: application/json'";
+    Problem::new(Code::UnsupportedMediaType, detail)
+}
+
 fn is_json(headers: &HeaderMap) -> bool {
     let Some(Ok(value)) = headers.get(CONTENT_TYPE).map(|value| value.to_str()) else { return false };
     let essence = value.split(';').next().unwrap_or_default().trim();
@@ -138,9 +142,9 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         let detail = format!("the body must have at most {MAX_DEPTH} levels of arrays and objects");
         return Err(Problem::new(Code::TooDeep, detail));
     }
-    serde_json::from_slice(bytes).map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => field_problem::<T>(bytes),
-        _ => Problem::new(Code::MalformedJson, format!("the body is not JSON: {error}")),
+    serde_json::from_slice(bytes).map_err(|_| match serde_json::from_slice::<IgnoredAny>(bytes) {
+        Ok(_) => field_problem::<T>(bytes),
+        Err(error) => Problem::new(Code::MalformedJson, format!("the body is not JSON: {error}")),
     })
 }
 
@@ -148,15 +152,12 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 /// need not pay.
 fn field_problem<T: DeserializeOwned>(bytes: &[u8]) -> Problem {
     let read = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_slice(bytes));
-    let Err(error) = read else {
-        return Problem::new(Code::MalformedJson, "the body must be one JSON value and nothing else");
+    let (field, text) = match read {
+        Err(error) => (error.path().to_string(), error.inner().to_string()),
+        Ok(_) => (".".into(), "is not what it must be".into()),
     };
-    let text = error.inner().to_string();
+    let field = if field == "." { "body".into() } else { field };
     let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message).to_owned();
-    let field = match error.path().to_string() {
-        path if path == "." => "body".to_owned(),
-        path => path,
-    };
     Problem::fields(Code::Invalid, vec![FieldError { field, message }])
 }
 

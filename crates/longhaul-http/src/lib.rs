@@ -29,7 +29,7 @@ use longhaul::Longhaul;
 use crate::api::Api;
 
 /// The contract's routes (`/jobs`, `/jobs/{id}`, …, `/openapi.json`), to be nested where the application wants
-/// them; links in answers follow.
+/// them under a path without parameters; links in answers follow.
 ///
 /// Paths and methods that are not there are answered with problems too, under the nest's prefix only.
 pub fn router(longhaul: Longhaul, config: HttpConfig) -> Router {

@@ -30,7 +30,7 @@ pub struct JobBody<'a> {
     #[schema(schema_with = state_schema)]
     pub state: State,
     /// How far it is.
-    #[schema(inline = false)]
+    #[schema(required)]
     pub progress: Option<ProgressBody<'a>>,
     /// Attempts begun that count; while running, the number of the present one.
     pub attempt: u32,
@@ -43,11 +43,14 @@ pub struct JobBody<'a> {
     /// −100 to 100, higher first.
     pub priority: i32,
     /// How long one attempt may take, in seconds.
+    #[schema(required)]
     pub timeout: Option<f64>,
     /// Its place among the available jobs of its queue, from 1; at most 1,000 is counted. Null while it is not
     /// available, in lists, and in the answer that accepts it.
+    #[schema(required)]
     pub position: Option<u64>,
     /// About how many seconds it still takes, where that can be told from jobs of its kind that have completed.
+    #[schema(required)]
     pub eta_seconds: Option<u64>,
     /// When it was enqueued. In the answer that accepts a job this and `run_at` are this server's time; what the
     /// store keeps may be later by as long as the job took to become durable.
@@ -57,21 +60,23 @@ pub struct JobBody<'a> {
     #[schema(value_type = String, format = DateTime)]
     pub run_at: Rfc3339,
     /// When its present or last attempt began.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, format = DateTime, required)]
     pub started_at: Option<Rfc3339>,
     /// When it ended.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, format = DateTime, required)]
     pub finished_at: Option<Rfc3339>,
     /// What it returned.
-    #[schema(value_type = serde_json::Value)]
+    #[schema(value_type = serde_json::Value, required)]
     pub output: Option<&'a Json>,
     /// The failed attempts, oldest first; the last 20 are kept.
     pub errors: Vec<ErrorBody<'a>>,
     /// Whether somebody has asked it to stop while it was running.
     pub cancel_requested: bool,
     /// The worker that runs it, or ran it last.
+    #[schema(required)]
     pub worker: Option<&'a str>,
     /// The job that it belongs to.
+    #[schema(required)]
     pub parent: Option<&'a str>,
     /// What to find it by.
     pub labels: &'a BTreeMap<String, String>,

@@ -190,6 +190,7 @@ enum Said<'a> {
     State {
         #[schema(schema_with = state_schema)]
         state: JobState,
+        #[schema(required)]
         error: Option<ErrorBody<'a>>,
     },
     /// `progress`

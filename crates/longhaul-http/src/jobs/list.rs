@@ -28,6 +28,7 @@ pub(crate) struct PageBody<'a> {
     /// The jobs, newest first. A page may be short, even empty, and yet not be the last.
     jobs: Vec<JobBody<'a>>,
     /// The cursor of the next page; null after the last.
+    #[schema(required)]
     next: Option<&'a str>,
 }
 

@@ -1,0 +1,176 @@
+use axum::body::Body;
+use axum::http::{Method, StatusCode};
+use insta::assert_snapshot;
+use longhaul_http::HttpConfig;
+
+use crate::app::{App, request};
+use crate::fault::{Fault, SECRET, longhaul};
+
+const GOOD: &str = r#"{"kind":"greet","args":{"name":"x"}}"#;
+
+#[tokio::test]
+async fn a_body_that_is_not_json_is_refused() {
+    let app = App::new();
+    for body in ["", "{", "{\"kind\":}", "\u{1}", "{} {}", "{\"kind\":\"greet\",\"args\":1}x"] {
+        let answer = app.post("/api/jobs", body).await;
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (StatusCode::BAD_REQUEST, "malformed_json"),
+            "{body}"
+        );
+    }
+    assert_snapshot!(app.post("/api/jobs", r#"{"kind": "greet", }"#).await.text());
+}
+
+#[tokio::test]
+async fn a_body_of_another_shape_is_refused_with_the_field() {
+    let app = App::new();
+    for (body, field) in [
+        ("[]", "body"),
+        ("null", "body"),
+        (r#"{"args":{}}"#, "body"),
+        (r#"{"kind":"greet"}"#, "body"),
+        (r#"{"kind":7,"args":{}}"#, "kind"),
+        (r#"{"kind":"greet","args":{},"priority":"high"}"#, "priority"),
+        (r#"{"kind":"greet","args":{},"priority":1.5}"#, "priority"),
+        (r#"{"kind":"greet","args":{},"max_attempts":-1}"#, "max_attempts"),
+        (r#"{"kind":"greet","args":{},"labels":{"a":1}}"#, "labels.a"),
+        (r#"{"kind":"greet","args":{},"unique":{"on_clash":"explode"}}"#, "unique.on_clash"),
+        (r#"{"kind":"greet","args":{},"unique":{"keys":"k"}}"#, "unique.keys"),
+    ] {
+        let answer = app.post("/api/jobs", body).await;
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+            "{body}"
+        );
+        assert_eq!(answer.json()["errors"][0]["field"], field, "{body}");
+    }
+    assert_snapshot!(app.post("/api/jobs", r#"{"kind":"greet","args":{},"prioritty":1}"#).await.text());
+    let batch = app.post("/api/jobs/batch", &format!("[{GOOD},{{\"kind\":1}}]")).await;
+    assert_eq!(batch.json()["errors"][0]["field"], "[1].kind");
+}
+
+#[tokio::test]
+async fn a_body_of_another_type_is_refused() {
+    let app = App::new();
+    for content_type in ["text/plain", "application/x-www-form-urlencoded", "json", "application/jsonp"] {
+        let request = request(Method::POST, "/api/jobs").header("content-type", content_type);
+        let answer = app.send(request.body(Body::from(GOOD)).unwrap()).await;
+        assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{content_type}");
+        assert_eq!(answer.code(), "unsupported_media_type");
+    }
+    let none = app.send(request(Method::POST, "/api/jobs").body(Body::from(GOOD)).unwrap()).await;
+    assert_snapshot!(none.text());
+    for content_type in ["Application/JSON; charset=utf-8", "application/vnd.api+json"] {
+        let request = request(Method::POST, "/api/jobs").header("content-type", content_type);
+        let answer = app.send(request.body(Body::from(GOOD)).unwrap()).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED, "{content_type}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_whether_or_not_it_says_so() {
+    let app = App::new();
+    let args = |bytes: usize| format!(r#"{{"kind":"greet","args":{{"name":"{}"}}}}"#, "x".repeat(bytes));
+    let large = args(1024 * 1024);
+    assert_snapshot!(app.post("/api/jobs", &large).await.text());
+    let pieces = large.into_bytes().chunks(4096).map(<[u8]>::to_vec).collect::<Vec<_>>();
+    let unsized_body =
+        Body::from_stream(futures::stream::iter(pieces.into_iter().map(Ok::<_, std::io::Error>)));
+    let request = request(Method::POST, "/api/jobs").header("content-type", "application/json");
+    assert_eq!(app.send(request.body(unsized_body).unwrap()).await.code(), "body_too_large");
+
+    let answer = app.post("/api/jobs", &args(256 * 1024)).await;
+    assert_eq!(
+        (answer.status, &answer.json()["errors"][0]["field"]),
+        (StatusCode::UNPROCESSABLE_ENTITY, &"args".into())
+    );
+    assert_eq!(app.post("/api/jobs", &args(256 * 1024 - 11)).await.status, StatusCode::ACCEPTED);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_arrive_is_not_waited_for_for_ever() {
+    let app = App::new();
+    let request = || request(Method::POST, "/api/jobs").header("content-type", "application/json");
+    let stalled = Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+    let answer = app.send(request().body(stalled).unwrap()).await;
+    assert_eq!((answer.status, answer.code().as_str()), (StatusCode::REQUEST_TIMEOUT, "body_timeout"));
+    let cut = futures::stream::iter([Ok(b"{\"kind\"".to_vec()), Err(std::io::Error::other("reset"))]);
+    let answer = app.send(request().body(Body::from_stream(cut)).unwrap()).await;
+    assert_eq!((answer.status, answer.code().as_str()), (StatusCode::BAD_REQUEST, "incomplete_body"));
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_deep_is_refused() {
+    let app = App::new();
+    let nested = |levels: usize| {
+        // The body is one level itself, and its args another.
+        let (open, close) = ("[".repeat(levels - 2), "]".repeat(levels - 2));
+        format!(r#"{{"kind":"greet","args":{{"name":"x","deep":{open}{close}}}}}"#)
+    };
+    assert_eq!(app.post("/api/jobs", &nested(64)).await.status, StatusCode::ACCEPTED);
+    let answer = app.post("/api/jobs", &nested(65)).await;
+    assert_eq!((answer.status, answer.code().as_str()), (StatusCode::UNPROCESSABLE_ENTITY, "too_deep"));
+    assert_eq!(app.post("/api/jobs", &"[".repeat(1_000_000)).await.code(), "too_deep");
+}
+
+#[tokio::test]
+async fn a_path_that_is_not_there_and_a_method_that_is_not_taken_are_problems() {
+    let app = App::new();
+    assert_snapshot!(app.get("/api/nowhere").await.text());
+    assert_eq!(app.get("/api").await.code(), "no_such_route");
+    assert_eq!(app.get("/api/jobs/a/b/c").await.code(), "no_such_route");
+    assert_snapshot!(app.send(request(Method::PUT, "/api/jobs/x").body(Body::empty()).unwrap()).await.text());
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_reached_is_503_and_worth_another_try() {
+    let app = App::over(longhaul(Fault::Unavailable), HttpConfig::default());
+    assert_snapshot!(app.post("/api/jobs", GOOD).await.text());
+}
+
+#[tokio::test]
+async fn a_fault_says_nothing_of_its_cause() {
+    for fault in [Fault::Broken, Fault::Unavailable, Fault::Panics] {
+        let app = App::over(longhaul(fault), HttpConfig::default());
+        for answer in [
+            app.post("/api/jobs", GOOD).await,
+            app.post("/api/jobs/batch", &format!("[{GOOD}]")).await,
+            app.post("/api/jobs/x/cancel", "").await,
+            app.post("/api/jobs/actions", r#"{"action":"retry","filter":{}}"#).await,
+            app.delete("/api/jobs/x").await,
+            app.get("/api/jobs/x").await,
+            app.get("/api/jobs").await,
+            app.get("/api/jobs/x/events").await,
+            app.get("/ready").await,
+        ] {
+            assert!(answer.status.is_server_error(), "{answer:?}");
+            assert!(["internal", "unavailable"].contains(&answer.code().as_str()), "{answer:?}");
+            for word in SECRET.split(' ').chain(["panic", "faulty"]) {
+                assert!(word == "of" || !answer.text().contains(word), "{answer:?} says '{word}'");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_a_problem_and_the_server_goes_on() {
+    let app = App::over(longhaul(Fault::Panics), HttpConfig::default());
+    assert_snapshot!(app.get("/api/jobs/x").await.text());
+    assert_eq!(app.get("/health").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_request_id_is_taken_over_where_it_is_harmless() {
+    let app = App::new();
+    let given = app.get_with("/api/jobs/x", &[]).await;
+    assert_eq!(given.header("x-request-id"), "test");
+    for id in ["", "a b", "<script>", &"x".repeat(65)] {
+        let request = axum::http::Request::get("/api/jobs/x").header("x-request-id", id);
+        let answer = app.send(request.body(Body::empty()).unwrap()).await;
+        let own = answer.header("x-request-id");
+        assert!(own.len() == 32 && own != id, "{own}");
+        assert_eq!(answer.code(), "no_such_job");
+    }
+}

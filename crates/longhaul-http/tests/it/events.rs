@@ -1,0 +1,241 @@
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
+use axum::http::{Method, StatusCode};
+use futures::StreamExt;
+use insta::assert_snapshot;
+use longhaul::{Longhaul, MemoryStore};
+use longhaul_http::HttpConfig;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use crate::app::{App, request};
+use crate::kinds;
+
+/// A reader of a stream of server-sent events.
+struct Stream {
+    body: BodyDataStream,
+    text: String,
+}
+
+/// One event as a client sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    id: u64,
+    event: String,
+    data: serde_json::Value,
+}
+
+impl Stream {
+    async fn open(app: &App, path: &str, last_event_id: Option<u64>) -> Self {
+        let mut request = request(Method::GET, path);
+        if let Some(id) = last_event_id {
+            request = request.header("last-event-id", id);
+        }
+        let answer = app.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert_eq!(answer.headers()["content-type"], "text/event-stream");
+        Self { body: answer.into_body().into_data_stream(), text: String::new() }
+    }
+
+    /// The next block of lines; none at the stream's end.
+    async fn block(&mut self) -> Option<String> {
+        loop {
+            if let Some((block, rest)) = self.text.split_once("\n\n") {
+                let block = block.to_owned();
+                self.text = rest.to_owned();
+                return Some(block);
+            }
+            let piece = tokio::time::timeout(Duration::from_secs(60), self.body.next());
+            match piece.await.expect("the stream goes on or ends") {
+                Some(piece) => self.text.push_str(std::str::from_utf8(&piece.unwrap()).unwrap()),
+                None => {
+                    assert_eq!(self.text, "", "a stream ends after an event");
+                    return None;
+                }
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Option<Seen> {
+        let block = self.block().await?;
+        let mut seen = Seen { id: 0, event: String::new(), data: serde_json::Value::Null };
+        for line in block.lines() {
+            match line.split_once(": ").expect("a line has a field") {
+                ("id", id) => seen.id = id.parse().unwrap(),
+                ("event", event) => event.clone_into(&mut seen.event),
+                ("data", data) => seen.data = serde_json::from_str(data).unwrap(),
+                (field, _) => panic!("{field} in {block}"),
+            }
+        }
+        Some(seen)
+    }
+
+    async fn rest(mut self) -> Vec<Seen> {
+        let mut all = Vec::new();
+        while let Some(seen) = self.next().await {
+            all.push(seen);
+        }
+        all
+    }
+}
+
+async fn tell(app: &App, lines: u32) {
+    let body = format!(r#"{{"kind":"tell","args":{{"lines":{lines}}},"id":"t"}}"#);
+    assert_eq!(app.post("/api/jobs", &body).await.status, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+async fn a_finished_job_replays_its_log_and_ends() {
+    let app = App::new();
+    let worker = app.work();
+    app.run("s", "stumble", "{}").await;
+    assert_snapshot!(app.get("/api/jobs/s/events").await.text());
+    drop(worker);
+}
+
+#[tokio::test]
+async fn a_reader_hears_of_each_event_as_it_comes() {
+    let app = App::new();
+    tell(&app, 2).await;
+    let mut stream = Stream::open(&app, "/api/jobs/t/events", None).await;
+    let state = async |stream: &mut Stream, expected: &str| {
+        let seen = stream.next().await.unwrap();
+        assert_eq!((seen.event.as_str(), &seen.data["state"]), ("state", &expected.into()));
+    };
+    state(&mut stream, "available").await;
+    let worker = app.work();
+    state(&mut stream, "running").await;
+    for line in ["line 1", "line 2"] {
+        app.gate.add_permits(1);
+        let seen = stream.next().await.unwrap();
+        assert_eq!((seen.event.as_str(), &seen.data["data"]), ("chunk", &line.into()));
+        assert_eq!(seen.data["attempt"], 1);
+    }
+    let output = stream.next().await.unwrap();
+    assert_eq!((output.event.as_str(), &output.data["output"]), ("output", &2.into()));
+    state(&mut stream, "completed").await;
+    assert_eq!(stream.next().await, None);
+    drop(worker);
+}
+
+#[tokio::test]
+async fn a_reader_that_reconnects_after_every_event_loses_and_doubles_nothing() {
+    let app = App::new();
+    let worker = app.work();
+    tell(&app, 250).await;
+    let (mut last, mut chunks, mut connections) = (0, Vec::new(), 0);
+    loop {
+        // The job goes on while the reader is away.
+        app.gate.add_permits(7);
+        let mut stream = match connections % 2 {
+            0 => Stream::open(&app, "/api/jobs/t/events", Some(last)).await,
+            _ => Stream::open(&app, &format!("/api/jobs/t/events?after={last}"), None).await,
+        };
+        connections += 1;
+        let Some(seen) = stream.next().await else { panic!("the stream ended without saying so") };
+        assert!(seen.id > last, "{seen:?} after {last}");
+        last = seen.id;
+        match seen.event.as_str() {
+            "chunk" => chunks.push(seen.data["data"].as_str().unwrap().to_owned()),
+            "state" if seen.data["state"] == "completed" => break,
+            _ => {}
+        }
+    }
+    let expected: Vec<String> = (1..=250).map(|line| format!("line {line}")).collect();
+    assert_eq!(chunks, expected);
+    assert!(connections > 250);
+    drop(worker);
+}
+
+#[tokio::test]
+async fn a_log_longer_than_a_page_is_told_whole() {
+    let app = App::new();
+    let worker = app.work();
+    tell(&app, 350).await;
+    app.gate.add_permits(350);
+    app.get_with("/api/jobs/t", &[("prefer", "wait=60")]).await;
+    let all = Stream::open(&app, "/api/jobs/t/events", None).await.rest().await;
+    let chunks: Vec<_> =
+        all.iter().filter(|seen| seen.event == "chunk").map(|seen| &seen.data["data"]).collect();
+    assert_eq!(chunks.len(), 350);
+    assert_eq!((chunks[0], chunks[349]), (&"line 1".into(), &"line 350".into()));
+    let middle = all[170].id;
+    assert_eq!(Stream::open(&app, "/api/jobs/t/events", Some(middle)).await.rest().await, all[171..]);
+    drop(worker);
+}
+
+#[tokio::test]
+async fn a_reader_that_has_seen_the_end_is_told_to_stop() {
+    let app = App::new();
+    let worker = app.work();
+    app.run("g", "greet", r#"{"name":"x"}"#).await;
+    let last = Stream::open(&app, "/api/jobs/g/events", None).await.rest().await.pop().unwrap();
+    let answer = app.get(&format!("/api/jobs/g/events?after={}", last.id)).await;
+    assert_eq!((answer.status, answer.body.len()), (StatusCode::NO_CONTENT, 0));
+    drop(worker);
+}
+
+#[tokio::test]
+async fn the_header_goes_before_the_query_and_must_be_a_number() {
+    let app = App::new();
+    let worker = app.work();
+    app.run("g", "greet", r#"{"name":"x"}"#).await;
+    let all = Stream::open(&app, "/api/jobs/g/events", None).await.rest().await;
+    let again = Stream::open(&app, "/api/jobs/g/events?after=1000", Some(all[0].id)).await;
+    assert_eq!(again.rest().await, all[1..]);
+    let answer = app.get_with("/api/jobs/g/events", &[("last-event-id", "x")]).await;
+    assert_eq!(answer.code(), "invalid_header");
+    assert_eq!(app.get("/api/jobs/g/events?after=-1").await.code(), "invalid");
+    drop(worker);
+}
+
+#[tokio::test]
+async fn there_are_no_events_of_what_is_not_there() {
+    let app = App::new();
+    let worker = app.work();
+    assert_eq!(app.get("/api/jobs/x/events").await.code(), "no_such_job");
+    app.run("g", "greet", r#"{"name":"x"}"#).await;
+    app.delete("/api/jobs/g").await;
+    assert_eq!(app.get("/api/jobs/g/events").await.code(), "job_gone");
+    drop(worker);
+}
+
+#[tokio::test]
+async fn a_job_that_is_deleted_ends_its_streams() {
+    let app = App::new();
+    tell(&app, 1).await;
+    let mut stream = Stream::open(&app, "/api/jobs/t/events", None).await;
+    stream.next().await.unwrap();
+    app.post("/api/jobs/t/cancel", "").await;
+    app.delete("/api/jobs/t").await;
+    assert_eq!(stream.rest().await, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_stream_says_that_it_is_still_there() {
+    // On the machine's clock, which this test's runtime moves on by itself whenever everybody waits.
+    let longhaul = Longhaul::new(MemoryStore::new());
+    kinds::declare(&longhaul);
+    let app = App::over(longhaul, HttpConfig::default());
+    tell(&app, 1).await;
+    let mut stream = Stream::open(&app, "/api/jobs/t/events", None).await;
+    stream.next().await.unwrap();
+    let opened = tokio::time::timeout(Duration::from_millis(14_900), stream.block()).await;
+    assert!(opened.is_err(), "{opened:?}");
+    for _ in 0..4 {
+        let heartbeat = tokio::time::timeout(Duration::from_millis(15_100), stream.block()).await;
+        assert_eq!(heartbeat.unwrap().as_deref(), Some(": heartbeat"));
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_stops_ends_its_streams() {
+    let stopping = CancellationToken::new();
+    let app = App::with(HttpConfig { stopping: stopping.clone(), ..HttpConfig::default() });
+    tell(&app, 1).await;
+    let mut stream = Stream::open(&app, "/api/jobs/t/events", None).await;
+    stream.next().await.unwrap();
+    stopping.cancel();
+    assert_eq!(stream.rest().await, []);
+}

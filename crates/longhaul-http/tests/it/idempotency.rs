@@ -1,0 +1,129 @@
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use longhaul_http::{Access, HttpConfig, Secret, Verifier};
+
+use crate::app::{Answer, App};
+
+const HELLO: &str = r#"{"kind":"greet","args":{"name":"Ada"}}"#;
+
+async fn post(app: &App, key: &str, body: &str) -> Answer {
+    app.post_with("/api/jobs", body, &[("idempotency-key", key)]).await
+}
+
+#[tokio::test]
+async fn the_same_request_gets_the_first_answers_job() {
+    let app = App::new();
+    let first = post(&app, "k", HELLO).await;
+    // The members in another order, and the key quoted as the draft standard has it.
+    let again = post(&app, "\"k\"", r#"{ "args": {"name": "\u0041da"}, "kind": "greet" }"#).await;
+    assert_eq!(first.header("idempotency-replayed"), "");
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    assert_eq!(
+        (again.status, again.json()),
+        (StatusCode::ACCEPTED, app.get(first.header("location")).await.json())
+    );
+    assert_eq!(again.header("location"), first.header("location"));
+    assert_eq!(app.get("/api/jobs").await.json()["jobs"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn another_request_with_the_key_is_refused() {
+    let app = App::new();
+    post(&app, "k", HELLO).await;
+    let other = post(&app, "k", r#"{"kind":"greet","args":{"name":"Bob"}}"#).await;
+    assert_eq!(
+        (other.status, other.code().as_str()),
+        (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused")
+    );
+    let elsewhere =
+        app.post_with("/api/jobs/batch", &format!("[{HELLO}]"), &[("idempotency-key", "k")]).await;
+    assert_eq!(elsewhere.status, StatusCode::ACCEPTED, "a batch has keys of its own");
+}
+
+#[tokio::test]
+async fn a_key_is_kept_for_a_day_whatever_becomes_of_its_job() {
+    let app = App::new();
+    let worker = app.work();
+    let headers = [("idempotency-key", "k"), ("prefer", "wait=60")];
+    let first = app.post_with("/api/jobs", HELLO, &headers).await;
+    assert_eq!(first.status, StatusCode::OK);
+    let id = first.json()["id"].clone();
+    let path = format!("/api/jobs/{}", id.as_str().unwrap());
+    assert_eq!(app.delete(&path).await.status, StatusCode::NO_CONTENT);
+
+    app.clock.advance(Duration::from_secs(24 * 3600 - 60));
+    let again = post(&app, "k", HELLO).await;
+    assert_eq!((again.status, &again.json()["id"]), (StatusCode::ACCEPTED, &id));
+    app.clock.advance(Duration::from_secs(61));
+    let fresh = post(&app, "k", HELLO).await;
+    assert_eq!(fresh.status, StatusCode::ACCEPTED);
+    assert_ne!(fresh.json()["id"], id);
+    drop(worker);
+}
+
+#[tokio::test]
+async fn a_request_whose_first_is_still_being_answered_is_told_to_wait() {
+    let app = App::new();
+    let headers = [("idempotency-key", "k"), ("prefer", "wait=60")];
+    let held = tokio::spawn({
+        let (router, longhaul) = (app.router.clone(), app.longhaul.clone());
+        let app = App { router, longhaul, clock: app.clock.clone(), gate: app.gate.clone() };
+        async move { app.post_with("/api/jobs", HELLO, &headers).await }
+    });
+    while app.get("/api/jobs").await.json()["jobs"] == serde_json::json!([]) {
+        tokio::task::yield_now().await;
+    }
+    let meanwhile = post(&app, "k", HELLO).await;
+    assert_eq!(
+        (meanwhile.status, meanwhile.code().as_str()),
+        (StatusCode::CONFLICT, "idempotency_key_in_use")
+    );
+    assert_eq!(meanwhile.header("retry-after"), "1");
+    assert_eq!(post(&app, "other", HELLO).await.status, StatusCode::ACCEPTED);
+
+    held.abort();
+    assert!(held.await.unwrap_err().is_cancelled());
+    let after = post(&app, "k", HELLO).await;
+    assert_eq!((after.status, after.header("idempotency-replayed")), (StatusCode::ACCEPTED, "true"));
+}
+
+#[tokio::test]
+async fn a_batch_is_repeated_whole() {
+    let app = App::new();
+    let body = format!("[{HELLO},{HELLO}]");
+    let headers = [("idempotency-key", "k")];
+    let first = app.post_with("/api/jobs/batch", &body, &headers).await;
+    let again = app.post_with("/api/jobs/batch", &body, &headers).await;
+    assert_eq!((again.status, again.json()), (first.status, first.json()));
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    let other = app.post_with("/api/jobs/batch", &format!("[{HELLO}]"), &headers).await;
+    assert_eq!(other.code(), "idempotency_key_reused");
+    assert_eq!(app.get("/api/jobs").await.json()["jobs"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn two_callers_keys_are_two_keys() {
+    let verifier = Verifier::new(|token| token.strip_prefix("jwt-of-").map(str::to_owned));
+    let access = Access::Bearer { token: Secret(b"admin".to_vec()), verifier: Some(verifier) };
+    let app = App::with(HttpConfig { access, ..HttpConfig::default() });
+    let mut ids = std::collections::BTreeSet::new();
+    for token in ["admin", "jwt-of-ada", "jwt-of-bob", "jwt-of-token"] {
+        let authorization = format!("Bearer {token}");
+        let headers = [("authorization", authorization.as_str()), ("idempotency-key", "k")];
+        let answer = app.post_with("/api/jobs", HELLO, &headers).await;
+        assert_eq!(answer.header("idempotency-replayed"), "");
+        ids.insert(answer.json()["id"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(ids.len(), 4);
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_kept_is_refused() {
+    let app = App::new();
+    for key in ["", "\"\"", &"k".repeat(256), "a\tb"] {
+        let answer = post(&app, key, HELLO).await;
+        assert_eq!((answer.status, answer.code().as_str()), (StatusCode::BAD_REQUEST, "invalid_header"));
+    }
+    assert_eq!(post(&app, &"k".repeat(255), HELLO).await.status, StatusCode::ACCEPTED);
+}

@@ -1,0 +1,19 @@
+//! The HTTP contract, held request by request against a store in memory and a real worker.
+
+mod access;
+mod actions;
+mod app;
+mod batch;
+mod create;
+mod disconnect;
+mod errors;
+mod estimates;
+mod events;
+mod fault;
+mod health;
+mod idempotency;
+mod kinds;
+mod list;
+mod openapi;
+mod read;
+mod wait;
