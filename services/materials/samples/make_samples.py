@@ -132,7 +132,7 @@ def text_pdf(texts):
     return document(pages)
 
 
-# Office documents: the fewest parts that Word and PowerPoint open.
+# Office documents: the fewest parts that hold text, in the places where Office puts it.
 
 TYPES = "http://schemas.openxmlformats.org/package/2006/content-types"
 RELS = "http://schemas.openxmlformats.org/package/2006/relationships"

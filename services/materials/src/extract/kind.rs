@@ -42,8 +42,8 @@ pub fn sniff(first_bytes: &[u8], file_name: &str) -> Option<FileKind> {
     by_magic(head).or_else(|| text(head, file_name))
 }
 
-/// What the file at `path` is: [`sniff`], and of a zip its table of contents. It reads the disk, so call it where
-/// blocking is allowed.
+/// What the file at `path` is: [`sniff`], the table of contents of a zip, and the rest of a text. It reads the disk,
+/// so call it where blocking is allowed.
 ///
 /// # Errors
 /// Where the file cannot be read.
@@ -51,10 +51,11 @@ pub fn sniff_file(path: &Path, file_name: &str) -> io::Result<Option<FileKind>> 
     let mut head = Vec::with_capacity(SNIFF_BYTES);
     File::open(path)?.take(SNIFF_BYTES as u64).read_to_end(&mut head)?;
     let kind = sniff(&head, file_name);
-    if matches!(kind, Some(FileKind::Docx | FileKind::Pptx)) {
-        return package::kind_of(path);
+    match kind {
+        Some(FileKind::Docx | FileKind::Pptx) => package::kind_of(path),
+        Some(FileKind::Text | FileKind::Markdown) if !plain::is_text(path)? => Ok(None),
+        kind => Ok(kind),
     }
-    Ok(kind)
 }
 
 impl FileKind {

@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(dpi(0.1, 0.1), 300);
         for (width, height) in [(2384.0, 3370.0), (14_400.0, 14_400.0), (10.0, 1e9)] {
             let dpi = f64::from(dpi(width, height));
-            assert!(dpi >= 1.0 && dpi < 300.0);
+            assert!((1.0..300.0).contains(&dpi));
             assert!(dpi == 1.0 || width / 72.0 * dpi * height / 72.0 * dpi <= MAX_PAGE_PIXELS);
         }
     }

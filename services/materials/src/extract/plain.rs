@@ -1,3 +1,5 @@
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use super::ExtractError;
@@ -23,9 +25,42 @@ pub(super) fn looks_like_text(head: &[u8]) -> bool {
         };
         String::from_utf8_lossy(whole).into_owned()
     };
-    let may_be_in_text = |c: char| !c.is_control() || matches!(c, '\t' | '\n' | '\r' | '\x0C');
+    let may_be_in_text = |c: char| !c.is_control() || SPACES.iter().any(|space| char::from(*space) == c);
     !text.is_empty() && text.chars().all(|c| may_be_in_text(c) && c != char::REPLACEMENT_CHARACTER)
 }
+
+/// Whether a file that begins like text goes on like it: a program may hide behind a page of text. Of UTF-16 only
+/// the beginning counts.
+pub(super) fn is_text(path: &Path) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    let mut buffer = vec![0; 64 * 1024];
+    let (mut kept, mut is_first) = (0, true);
+    loop {
+        let length = file.read(&mut buffer[kept..])?;
+        if length == 0 {
+            return Ok(kept == 0);
+        }
+        let filled = kept + length;
+        if is_first && is_utf16(&buffer[..filled]) {
+            return Ok(true);
+        }
+        is_first = false;
+        let valid = match std::str::from_utf8(&buffer[..filled]) {
+            Ok(_) => filled,
+            Err(error) if error.error_len().is_none() => error.valid_up_to(),
+            Err(_) => return Ok(false),
+        };
+        if !buffer[..valid].iter().all(|byte| !byte.is_ascii_control() || SPACES.contains(byte)) {
+            return Ok(false);
+        }
+        // A character may lie across two reads.
+        kept = filled - valid;
+        buffer.copy_within(valid..filled, 0);
+    }
+}
+
+/// The control characters that texts are laid out with.
+const SPACES: [u8; 4] = *b"\t\n\r\x0C";
 
 /// Makes text of one form, whatever wrote it: lines end in `\n`, at most one of them is empty in a row, none ends
 /// in spaces, and nothing is left that cannot be seen (control characters, soft hyphens, zero-width spaces).
@@ -118,6 +153,22 @@ mod tests {
         );
         assert_eq!(tidy("  indented\u{A0}code\n"), "  indented code");
         assert_eq!(tidy(" \n\t\n"), "");
+    }
+
+    #[test]
+    fn text_must_go_on_as_text_to_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let check = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            is_text(&path).unwrap()
+        };
+        let long = "x".to_owned() + &"é\n".repeat(100_000);
+        assert!(check(long.as_bytes()));
+        assert!(!check(&[long.as_bytes(), b"\0"].concat()));
+        assert!(!check(&[long.as_bytes(), b"\xE9 Latin-1"].concat()));
+        assert!(!check(&long.as_bytes()[..long.len() - 2]));
+        assert!(check(b"\xFF\xFEh\x00i\x00"));
     }
 
     #[test]

@@ -218,6 +218,8 @@ fn is_executable(file: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+
     use super::*;
 
     async fn run(tool: &'static str, args: &[&str], limits: &Limits) -> Result<Ending, ExtractError> {
@@ -247,6 +249,24 @@ mod tests {
         let error = run("sleep", &["600"], &limits).await.unwrap_err();
         assert_eq!(error.to_string(), "OCR processing timeout after 0.1s");
         assert!(!error.is_final());
+    }
+
+    #[tokio::test]
+    async fn a_run_that_nobody_waits_for_any_more_leaves_no_program_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("alive");
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        // The program keeps its end of the pipe open for as long as it lives.
+        let script = format!("exec 3>'{}'; echo started >&3; exec sleep 600", fifo.display());
+        let running =
+            tokio::spawn(async move { run("sh", &["-c", &script], &Limits::default()).await.is_ok() });
+        let mut pipe = BufReader::new(tokio::fs::File::open(&fifo).await.unwrap());
+        let mut line = String::new();
+        pipe.read_line(&mut line).await.unwrap();
+        assert_eq!(line, "started\n");
+        running.abort();
+        assert!(running.await.unwrap_err().is_cancelled());
+        assert_eq!(pipe.read_line(&mut line).await.unwrap(), 0);
     }
 
     #[tokio::test]

@@ -1,4 +1,5 @@
 //! Real documents through the real programs.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
