@@ -33,19 +33,19 @@ const PAGE: usize = 500;
 pub(super) async fn run(longhaul: &Longhaul, args: Args) -> Result<()> {
     let filter = args.filter.job_filter();
     let mut out = BufWriter::new(io::stdout().lock());
-    if !args.json {
-        writeln!(out, "{}", row(&HEADINGS.map(String::from)))?;
-    }
+    let mut table = Table { widths: HEADINGS.map(str::len) };
     let (mut left, mut cursor) = (args.limit, None);
+    let mut headings = (!args.json).then(|| HEADINGS.map(String::from));
     while left > 0 {
         let page = longhaul.store().list(&filter, Page { cursor, limit: left.min(PAGE) }).await?;
-        for job in &page.jobs {
-            if args.json {
+        if args.json {
+            for job in &page.jobs {
                 serde_json::to_writer(&mut out, job)?;
                 writeln!(out)?;
-            } else {
-                writeln!(out, "{}", row(&cells(job)))?;
             }
+        } else {
+            let rows: Vec<_> = headings.take().into_iter().chain(page.jobs.iter().map(cells)).collect();
+            table.write(&mut out, &rows)?;
         }
         left -= page.jobs.len().min(left);
         cursor = page.next;
@@ -86,7 +86,23 @@ fn what(job: &JobRecord) -> String {
     text.chars().take(80).collect::<String>().trim_end().to_owned()
 }
 
-fn row([id, kind, state, attempt, enqueued, what]: &[String; 6]) -> String {
-    let row = format!("{id:<36}  {kind:<20}  {state:<9}  {attempt:<7}  {enqueued:<20}  {what}");
-    row.trim_end().to_owned()
+/// Columns as wide as they have had to be so far.
+struct Table {
+    widths: [usize; 6],
+}
+
+impl Table {
+    fn write(&mut self, out: &mut impl Write, rows: &[[String; 6]]) -> io::Result<()> {
+        for row in rows {
+            for (width, cell) in self.widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        for row in rows {
+            let cells: Vec<String> =
+                row.iter().zip(self.widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+            writeln!(out, "{}", cells.join("  ").trim_end())?;
+        }
+        Ok(())
+    }
 }

@@ -11,7 +11,7 @@ use crate::server::{LONGHAUL, Place, output, stderr, stdout};
 const README: &str = include_str!("../../../../README.md");
 const CRATE_README: &str = include_str!("../../../longhaul/README.md");
 
-/// Stands for any number of lines that are not worth printing.
+/// Stands for whatever is not worth printing.
 const ELLIPSIS: &str = "…";
 
 #[tokio::test]
@@ -128,18 +128,18 @@ fn placeholder(word: &str) -> String {
     if is_time { "TIME".into() } else { word.into() }
 }
 
-/// Whether `answer` is what `expected` says, line by line, where an ellipsis stands for any number of lines.
+/// Whether `answer` is what `expected` says, where an ellipsis stands for anything and the ends of lines for spaces.
 fn matches(expected: &str, answer: &str) -> bool {
-    let (expected, answer): (Vec<&str>, Vec<&str>) = (expected.lines().collect(), answer.lines().collect());
-    fits(&expected, &answer)
-}
-
-fn fits(expected: &[&str], answer: &[&str]) -> bool {
-    match expected.split_first() {
-        None => answer.is_empty(),
-        Some((&ELLIPSIS, expected)) => (0..=answer.len()).any(|skipped| fits(expected, &answer[skipped..])),
-        Some((line, expected)) => answer.first() == Some(line) && fits(expected, &answer[1..]),
+    let spaced = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (expected, answer) = (spaced(expected), spaced(answer));
+    let parts: Vec<&str> = expected.split(ELLIPSIS).map(str::trim).collect();
+    let [first, middle @ .., last] = &parts[..] else { return expected == answer };
+    let Some(mut rest) = answer.strip_prefix(first) else { return false };
+    for part in middle {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
     }
+    rest.ends_with(last)
 }
 
 fn block<'a>(text: &'a str, language: &'a str) -> &'a str {
@@ -157,6 +157,9 @@ fn redaction_and_ellipses_hide_no_more_than_they_should() {
     let a =
         r#"{"id":"materials-0199c1f2-7a31-7c10-b7a5-0b8a3c1d9e55","at":"2026-01-02T03:04:05.678Z","n":3}"#;
     assert_eq!(redacted(a), r#"{"id":"materials-ID","at":"TIME","n":3}"#);
-    assert!(matches("a\n…\nd", "a\nb\nc\nd") && matches("a\n…", "a"));
-    assert!(!matches("a\n…\nd", "a\nb\nc") && !matches("a", "a\nb") && !matches("a\nb", "a"));
+    assert!(matches("a\n…\nd", "a\nb\nc\nd") && matches("a…", "a") && matches("a…c…e", "abcde"));
+    assert!(
+        !matches("a…d", "abc") && !matches("a", "ab") && !matches("ab", "a") && !matches("a…c…e", "abde")
+    );
+    assert!(!matches("a…b…b", "ab"), "no text stands for two parts");
 }
