@@ -69,7 +69,7 @@ pub(crate) async fn intercept(State(desk): State<Arc<Desk>>, request: Request, n
 fn take(desk: &Desk, path: &str) -> Option<Fault> {
     let mut faults = desk.faults.lock();
     let position = faults.iter().position(|(of, _)| of == path)?;
-    faults.remove(position).map(|(_, fault)| fault)
+    faults.remove(position)?.1
 }
 
 fn refusal(status: u16) -> Response {

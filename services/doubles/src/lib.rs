@@ -48,8 +48,8 @@ pub struct Seen {
 pub(crate) struct Desk {
     seen: Mutex<Vec<Seen>>,
     arrived: Notify,
-    /// Faults to come, each for requests to one path.
-    faults: Mutex<VecDeque<(String, Fault)>>,
+    /// Faults to come, each for requests to one path; `None` lets one pass.
+    faults: Mutex<VecDeque<(String, Option<Fault>)>>,
     /// What the model says next; without it, it says something about the question.
     pub(crate) chat: Mutex<VecDeque<String>>,
     /// What is read from pictures; without it, something about the picture.
@@ -101,7 +101,14 @@ impl Double {
 
     /// Lets the next request to `path` fail. Several faults of one path happen one after the other.
     pub fn fail(&self, path: &str, fault: Fault) {
-        self.desk.faults.lock().push_back((path.to_owned(), fault));
+        self.fail_after(path, 0, fault);
+    }
+
+    /// Lets a request to `path` fail after `good` more of them have gone well.
+    pub fn fail_after(&self, path: &str, good: usize, fault: Fault) {
+        let mut faults = self.desk.faults.lock();
+        faults.extend((0..good).map(|_| (path.to_owned(), None)));
+        faults.push_back((path.to_owned(), Some(fault)));
     }
 
     /// What the model says to its next request.

@@ -1,1 +1,19 @@
+//! Course materials: a file is uploaded and answered in milliseconds, its text is read in the background, and the
+//! course can then be searched and asked.
+//!
+//! The routes validate and enqueue, [`jobs`] does the work, and [`model`] renders the engine's job record in the
+//! service's own words: no row says that something is being processed.
 
+mod app;
+mod error;
+pub mod extract;
+mod jobs;
+mod model;
+mod routes;
+mod search;
+mod storage;
+pub mod text;
+
+pub use app::{Materials, OpenError, Parts, Started};
+pub use jobs::{Embed, Process, Purge, QUEUE};
+pub use model::{MaterialResponse, Status};

@@ -1,0 +1,191 @@
+use std::collections::HashSet;
+use std::time::Duration;
+
+use kit::{Commit, DbError, Write};
+use longhaul::{Context, Job, JobError, JobResult, NewJob, OnClash, Unique};
+use serde::{Deserialize, Serialize};
+
+use super::QUEUE;
+use super::index::INDEX_PERCENT;
+use super::superseded;
+use crate::app::{App, Materials};
+use crate::search::scaled;
+
+/// Embeds a material that is processed already, for a model that was configured later.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Embed {
+    /// Which material.
+    pub material_id: String,
+    /// The processing whose text is embedded.
+    pub run: u32,
+    /// The model that was configured when this was enqueued.
+    pub model: String,
+}
+
+/// What embedding came to. The vectors lie in `material_vectors`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Embedded {
+    /// The model; `None` where there is no provider or no text.
+    pub model: Option<String>,
+    /// How many numbers a vector has.
+    pub dimension: Option<u32>,
+}
+
+/// Chunks that go to the provider at a time, and into one commit.
+const BATCH: u32 = 32;
+/// Materials whose embedding is enqueued at a time.
+const PAGE: usize = 500;
+
+impl Job for Embed {
+    const KIND: &'static str = "materials.embed";
+    const QUEUE: &'static str = QUEUE;
+    const TIMEOUT: Option<Duration> = Some(Duration::from_secs(3 * 3600));
+
+    type State = Materials;
+    type Output = Embedded;
+
+    async fn run(self, cx: Context<Materials>) -> JobResult<Embedded> {
+        let app = cx.state().app();
+        if app.embedding_model() != Some(self.model.as_str()) {
+            return Err(JobError::cancel("another model is configured now"));
+        }
+        let sql = "SELECT chunks FROM materials WHERE id = $1 AND run = $2 AND indexed_run = $2";
+        let rows = app.db.read(sql, vec![self.material_id.as_str().into(), self.run.into()]).await?;
+        let chunks = rows.first().ok_or_else(superseded)?.get("chunks")?;
+        let embedded = app.embed_run(&cx, &self.material_id, self.run, chunks).await?;
+        let save = Write::new(
+            "UPDATE materials SET embedding_model = $2, updated_at = $3 WHERE id = $1",
+            vec![self.material_id.as_str().into(), embedded.model.clone().into(), app.clock.now().into()],
+        );
+        app.commit_run(&self.material_id, self.run, vec![save]).await?;
+        app.forget_other_models(&self.material_id, self.run, &self.model, chunks).await?;
+        Ok(embedded)
+    }
+}
+
+/// Enqueues the embedding of every material whose text the configured model has not embedded. A job that is waiting
+/// for the same already is joined, so that several servers may do this at once. Answers how many were enqueued.
+pub(crate) async fn enqueue_embeds(app: &App) -> Result<usize, DbError> {
+    let Some(model) = app.embedding_model() else { return Ok(0) };
+    let mut after = String::new();
+    let mut created = 0;
+    loop {
+        let sql = "SELECT id, run FROM materials WHERE id > $1 AND chunks > 0 AND indexed_run = run \
+                   AND (embedding_model IS NULL OR embedding_model <> $2) ORDER BY id LIMIT $3";
+        let rows = app.db.read(sql, vec![after.as_str().into(), model.into(), PAGE.into()]).await?;
+        let Some(last) = rows.last() else { return Ok(created) };
+        after = last.get("id")?;
+        let mut jobs = Vec::with_capacity(rows.len());
+        for row in &rows {
+            jobs.push(embed_job(row.get("id")?, row.get("run")?, model)?);
+        }
+        if let Commit::Done(done) = app.db.commit(vec![], jobs).await? {
+            created += done.enqueued.iter().filter(|job| job.is_created()).count();
+        }
+    }
+}
+
+fn embed_job(material_id: String, run: u32, model: &str) -> Result<NewJob, longhaul::Error> {
+    let mut key = format!("materials.embed:{material_id}:{run}:{model}");
+    // Keys are bounded; a model's name is not. Two that differ only so far out share a job, which then looks again.
+    key.truncate(key.floor_char_boundary(512));
+    let unique = Unique { key, period: None, on_clash: OnClash::Join };
+    let job = Embed { material_id, run, model: model.to_owned() };
+    // New uploads go first.
+    Ok(NewJob { unique: Some(unique), priority: -10, ..NewJob::of(&job)? })
+}
+
+impl App {
+    pub(crate) fn embedding_model(&self) -> Option<&str> {
+        self.outside.embedder.as_ref().map(|embedder| embedder.model())
+    }
+
+    /// Embeds the chunks of a run that the configured model has not embedded yet.
+    pub(crate) async fn embed_run(
+        &self,
+        cx: &Context<Materials>,
+        material_id: &str,
+        run: u32,
+        chunks: u32,
+    ) -> JobResult<Embedded> {
+        let Some(embedder) = self.outside.embedder.as_ref().filter(|_| chunks > 0) else {
+            return Ok(Embedded { model: None, dimension: None });
+        };
+        let model = embedder.model();
+        let mut dimension = None;
+        for first in (0..chunks).step_by(BATCH as usize) {
+            let percent = INDEX_PERCENT + (99.0 - INDEX_PERCENT) * f64::from(first) / f64::from(chunks);
+            cx.progress(percent, format!("embedding from piece {} of {chunks}", first + 1));
+            let (known, done) = self.embedded_chunks(material_id, run, model, first).await?;
+            dimension = dimension.or(known);
+            let mut todo = self.chunk_texts(material_id, run, first, BATCH).await?;
+            todo.retain(|(number, _)| !done.contains(number));
+            if todo.is_empty() {
+                continue;
+            }
+            let (numbers, texts): (Vec<u32>, Vec<String>) = todo.into_iter().unzip();
+            let vectors = embedder.embed(&texts).await?;
+            let length = vectors.first().and_then(|vector| u32::try_from(vector.len()).ok());
+            if dimension.is_some() && dimension != length {
+                // A server that changed its model under the same name; a retry would mix the two.
+                return Err(JobError::fatal("the embedding model has changed while it was at work"));
+            }
+            dimension = length;
+            let writes = numbers.iter().zip(&vectors).map(|(number, vector)| {
+                Write::new(
+                    "INSERT INTO material_vectors (material_id, run, model, number, dimension, vector) \
+                     VALUES ($1, $2, $3, $4, $5, $6) \
+                     ON CONFLICT (material_id, run, model, number) DO UPDATE SET \
+                     dimension = excluded.dimension, vector = excluded.vector",
+                    vec![
+                        material_id.into(),
+                        run.into(),
+                        model.into(),
+                        (*number).into(),
+                        vector.len().into(),
+                        scaled(vector).into(),
+                    ],
+                )
+            });
+            self.commit_run(material_id, run, writes.collect()).await?;
+        }
+        Ok(Embedded { model: Some(model.to_owned()), dimension })
+    }
+
+    /// Which of a batch's chunks have a vector already, and of what dimension.
+    async fn embedded_chunks(
+        &self,
+        material_id: &str,
+        run: u32,
+        model: &str,
+        first: u32,
+    ) -> Result<(Option<u32>, HashSet<u32>), DbError> {
+        let sql = "SELECT number, dimension FROM material_vectors WHERE material_id = $1 AND run = $2 \
+                   AND model = $3 AND number >= $4 AND number < $5";
+        let end = first.saturating_add(BATCH);
+        let params = vec![material_id.into(), run.into(), model.into(), first.into(), end.into()];
+        let rows = self.db.read(sql, params).await?;
+        let dimension = rows.first().map(|row| row.get("dimension")).transpose()?;
+        let numbers = rows.iter().map(|row| row.get("number")).collect::<Result<_, _>>()?;
+        Ok((dimension, numbers))
+    }
+
+    /// Removes the vectors of models that are no longer used, some at a time.
+    async fn forget_other_models(
+        &self,
+        material_id: &str,
+        run: u32,
+        model: &str,
+        chunks: u32,
+    ) -> Result<(), DbError> {
+        for first in (0..chunks).step_by(200) {
+            let forget = Write::new(
+                "DELETE FROM material_vectors WHERE material_id = $1 AND run = $2 AND model <> $3 \
+                 AND number >= $4 AND number < $5",
+                vec![material_id.into(), run.into(), model.into(), first.into(), (first + 200).into()],
+            );
+            self.db.commit(vec![forget], vec![]).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,63 @@
+//! The work behind the routes: reading and indexing a material, embedding it again for another model, and removing
+//! what is no longer wanted.
+//!
+//! Every write of a job is idempotent and guarded: it goes in with a look at the material's row in the same commit,
+//! so a job whose material was deleted, or is being processed anew, writes nothing.
+
+mod embed;
+mod index;
+mod process;
+mod purge;
+mod read;
+
+pub use embed::Embed;
+pub use process::Process;
+pub use purge::Purge;
+
+pub(crate) use embed::enqueue_embeds;
+
+use std::collections::BTreeMap;
+
+use kit::{Commit, DbError, Write};
+use longhaul::{JobError, NewJob};
+
+use crate::app::App;
+use crate::model::Material;
+
+/// The queue that all jobs of this service wait in.
+pub const QUEUE: &str = "materials";
+
+/// The most rows that one commit of a job writes: every other write waits for it.
+const ROWS_PER_COMMIT: usize = 200;
+
+/// The job that does a material's newest processing.
+pub(crate) fn process_job(material: &Material) -> Result<NewJob, longhaul::Error> {
+    let job = Process { material_id: material.id.clone(), run: material.run };
+    let labels = BTreeMap::from([
+        ("material".to_owned(), material.id.clone()),
+        ("course".to_owned(), material.course_id.clone()),
+    ]);
+    Ok(NewJob { id: Some(material.job_id()), labels, ..NewJob::of(&job)? })
+}
+
+impl App {
+    pub(crate) async fn material(&self, id: &str) -> Result<Option<Material>, DbError> {
+        let sql = format!("SELECT {} FROM materials m WHERE m.id = $1", Material::COLUMNS);
+        self.db.read(sql, vec![id.into()]).await?.first().map(Material::from_row).transpose()
+    }
+
+    /// Commits writes of processing `run`, unless the material is gone or has begun another one.
+    async fn commit_run(&self, material_id: &str, run: u32, writes: Vec<Write>) -> Result<(), JobError> {
+        let current = "UPDATE materials SET run = run WHERE id = $1 AND run = $2";
+        let mut all = vec![Write::guarded(current, vec![material_id.into(), run.into()])];
+        all.extend(writes);
+        match self.db.commit(all, vec![]).await? {
+            Commit::Done(_) => Ok(()),
+            Commit::Refused { .. } => Err(superseded()),
+        }
+    }
+}
+
+fn superseded() -> JobError {
+    JobError::cancel("the material was deleted or is being processed anew")
+}

@@ -1,0 +1,89 @@
+use kit::{Commit, DbError, Value, Write};
+use longhaul::{Context, Job, JobResult};
+use serde::{Deserialize, Serialize};
+
+use super::QUEUE;
+use crate::app::{App, Materials};
+
+/// Removes what belongs to a deleted material, or to processings that search no longer reads. In the background and
+/// some rows at a time: a long document has many, and every other write waits for each commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Purge {
+    /// Which material.
+    pub material_id: String,
+    /// Keeps what belongs to this processing and later ones; `None` keeps nothing.
+    pub keep_from_run: Option<u32>,
+    /// The id of the file to remove too.
+    pub file: Option<String>,
+}
+
+/// Terms whose postings are removed in one commit.
+const TERMS_PER_COMMIT: usize = 200;
+
+impl Job for Purge {
+    const KIND: &'static str = "materials.purge";
+    const QUEUE: &'static str = QUEUE;
+    /// Nobody else would remove it.
+    const MAX_ATTEMPTS: u32 = 20;
+
+    type State = Materials;
+    type Output = ();
+
+    async fn run(self, cx: Context<Materials>) -> JobResult<()> {
+        let app = cx.state().app();
+        if let Some(file) = &self.file {
+            app.storage.remove(file).await?;
+        }
+        let below = self.keep_from_run.unwrap_or(u32::MAX);
+        for table in ["material_pages", "material_chunks", "material_vectors"] {
+            app.purge_numbered(table, &self.material_id, below).await?;
+        }
+        app.purge_postings(&self.material_id, below).await?;
+        Ok(())
+    }
+}
+
+impl App {
+    async fn purge_numbered(&self, table: &str, material_id: &str, below: u32) -> Result<(), DbError> {
+        loop {
+            let sql = format!(
+                "SELECT run, number FROM {table} WHERE material_id = $1 AND run < $2 \
+                 ORDER BY run, number LIMIT 1"
+            );
+            let rows = self.db.read(sql, vec![material_id.into(), below.into()]).await?;
+            let Some(first) = rows.first() else { return Ok(()) };
+            let (run, number): (u32, u32) = (first.get("run")?, first.get("number")?);
+            let sql = format!("DELETE FROM {table} WHERE material_id = $1 AND run = $2 AND number < $3");
+            let end = number.saturating_add(200);
+            self.remove(sql, vec![material_id.into(), run.into(), end.into()]).await?;
+        }
+    }
+
+    async fn purge_postings(&self, material_id: &str, below: u32) -> Result<(), DbError> {
+        loop {
+            let sql = "SELECT run, part, term FROM material_postings WHERE material_id = $1 AND run < $2 \
+                       ORDER BY run, part, term LIMIT $3";
+            let params = vec![material_id.into(), below.into(), TERMS_PER_COMMIT.into()];
+            let rows = self.db.read(sql, params).await?;
+            let Some(first) = rows.first() else { return Ok(()) };
+            let (run, part): (u32, u32) = (first.get("run")?, first.get("part")?);
+            // Only what the index gives in one run of it: the last row of the same part.
+            let same = rows.iter().take_while(|row| {
+                row.get::<u32>("run").is_ok_and(|r| r == run)
+                    && row.get::<u32>("part").is_ok_and(|p| p == part)
+            });
+            let last: String = same.last().unwrap_or(first).get("term")?;
+            let sql = "DELETE FROM material_postings \
+                       WHERE material_id = $1 AND run = $2 AND part = $3 AND term <= $4";
+            self.remove(sql, vec![material_id.into(), run.into(), part.into(), last.into()]).await?;
+        }
+    }
+
+    async fn remove(
+        &self,
+        sql: impl Into<std::borrow::Cow<'static, str>>,
+        params: Vec<Value>,
+    ) -> Result<Commit, DbError> {
+        self.db.commit(vec![Write::new(sql, params)], vec![]).await
+    }
+}

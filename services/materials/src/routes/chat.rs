@@ -1,0 +1,299 @@
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, State};
+use axum::http::header::ACCEPT;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures::{Stream, StreamExt, stream};
+use kit::{Message, MessageRole, Question, Row, Source, TextStream, Write, iso8601};
+use serde::{Deserialize, Serialize};
+
+use super::{Caller, json};
+use crate::app::App;
+use crate::error::Error;
+use crate::search::{Passage, Wanted};
+
+/// A question about a course.
+#[derive(Clone, Debug, Deserialize)]
+struct ChatRequest {
+    message: String,
+    /// What was said before, oldest first.
+    #[serde(default)]
+    history: Vec<Turn>,
+    /// What to answer from, beside or instead of what is found in the course.
+    #[serde(default)]
+    attachments: Vec<Attachment>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Turn {
+    role: MessageRole,
+    content: String,
+}
+
+/// A material of the course, or a text that comes with the question.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum Attachment {
+    Material { material_id: String },
+    Text { name: String, content: String },
+}
+
+/// A passage that an answer was made from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct ChatSource {
+    /// `None` for a text that came with the question.
+    material_id: Option<String>,
+    name: String,
+    excerpt: String,
+    similarity_score: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct ChatResponse {
+    response: String,
+    timestamp: String,
+    sources: Vec<ChatSource>,
+}
+
+/// An exchange as it is kept.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Exchange {
+    id: String,
+    message: String,
+    response: String,
+    sources: Vec<ChatSource>,
+    generator: String,
+    timestamp: String,
+}
+
+const MAX_MESSAGE_CHARS: usize = 2_000;
+const MAX_HISTORY: usize = 10;
+const MAX_ATTACHMENTS: usize = 5;
+/// The longest turn of a history or text of an attachment, in characters.
+const MAX_TEXT_CHARS: usize = 20_000;
+/// Passages that an answer is made from.
+const PASSAGES: usize = 5;
+
+/// `POST /courses/{course}/chat`
+pub(crate) async fn ask(
+    State(app): State<Arc<App>>,
+    Caller(user): Caller,
+    Path(course_id): Path<String>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Error> {
+    app.check_course(&user, &course_id).await?;
+    let request = checked(json(body)?)?;
+    let asked = app.find_sources(course_id, request).await?;
+    if !wants_stream(&headers) {
+        let response = app.outside.composer.answer_whole(&asked.question).await?;
+        let answer = app.keep_answer(asked, response).await?;
+        return Ok((StatusCode::CREATED, Json(answer)).into_response());
+    }
+    // A refusal is still an answer with a status; once the stream has begun, it is an event.
+    let pieces = app.outside.composer.answer(&asked.question).await?;
+    let events = events(app, asked, pieces);
+    Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
+}
+
+/// `GET /courses/{course}/chat`, oldest first; the last hundred.
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    Caller(user): Caller,
+    Path(course_id): Path<String>,
+) -> Result<Json<Vec<Exchange>>, Error> {
+    app.check_course(&user, &course_id).await?;
+    let sql = "SELECT id, message, response, sources, generator, created_at FROM course_chats \
+               WHERE course_id = $1 ORDER BY created_at DESC, id DESC LIMIT 100";
+    let rows = app.db.read(sql, vec![course_id.into()]).await?;
+    rows.iter().rev().map(exchange).collect::<Result<_, Error>>().map(Json)
+}
+
+fn exchange(row: &Row) -> Result<Exchange, Error> {
+    let sources: String = row.get("sources")?;
+    Ok(Exchange {
+        id: row.get("id")?,
+        message: row.get("message")?,
+        response: row.get("response")?,
+        sources: serde_json::from_str(&sources).map_err(|e| Error::fault(&e))?,
+        generator: row.get("generator")?,
+        timestamp: iso8601(row.get("created_at")?),
+    })
+}
+
+fn checked(request: ChatRequest) -> Result<ChatRequest, Error> {
+    let fits = |text: &str| text.chars().count() <= MAX_TEXT_CHARS;
+    let length = request.message.trim().chars().count();
+    if !(1..=MAX_MESSAGE_CHARS).contains(&length) {
+        return Err(Error::bad_request("Message must be between 1 and 2000 characters"));
+    }
+    if request.history.len() > MAX_HISTORY {
+        return Err(Error::bad_request("History cannot exceed 10 messages"));
+    }
+    // The rules are ours to set.
+    if request.history.iter().any(|turn| turn.role == MessageRole::System || !fits(&turn.content)) {
+        return Err(Error::bad_request(
+            "History must be of role user or assistant and at most 20000 characters each",
+        ));
+    }
+    if request.attachments.len() > MAX_ATTACHMENTS {
+        return Err(Error::bad_request("Attachments cannot exceed 5"));
+    }
+    let text_fits = |attachment: &Attachment| match attachment {
+        Attachment::Text { name, content } => fits(content) && name.len() <= 255,
+        Attachment::Material { .. } => true,
+    };
+    if !request.attachments.iter().all(text_fits) {
+        return Err(Error::bad_request("Attachments must be at most 20000 characters each"));
+    }
+    Ok(request)
+}
+
+fn wants_stream(headers: &HeaderMap) -> bool {
+    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    accept.split(',').any(|kind| kind.split(';').next().unwrap_or_default().trim() == "text/event-stream")
+}
+
+/// A question, ready to be answered.
+#[derive(Clone, Debug)]
+struct Asked {
+    course_id: String,
+    question: Question,
+    sources: Vec<ChatSource>,
+}
+
+impl App {
+    /// The passages that fit the question best: of the attached materials where there are any, else of the course.
+    async fn find_sources(&self, course_id: String, request: ChatRequest) -> Result<Asked, Error> {
+        let mut among = Vec::new();
+        let (mut sources, mut shown) = (Vec::new(), Vec::new());
+        for attachment in request.attachments {
+            match attachment {
+                Attachment::Material { material_id } => among.push(material_id),
+                Attachment::Text { name, content } => {
+                    shown.push(ChatSource {
+                        material_id: None,
+                        excerpt: content.chars().take(500).collect(),
+                        name: name.clone(),
+                        similarity_score: 1.0,
+                    });
+                    sources.push(Source { name, text: content });
+                }
+            }
+        }
+        self.check_attached(&course_id, &among).await?;
+        let message = request.message.trim().to_owned();
+        let found = self.search(&course_id, &among, &message, Wanted::Passages(PASSAGES)).await?;
+        for passage in found.passages {
+            sources.push(Source { name: passage.name.clone(), text: passage.text.clone() });
+            shown.push(passage.into());
+        }
+        let history = request.history.into_iter();
+        let history = history.map(|turn| Message { role: turn.role, content: turn.content }).collect();
+        Ok(Asked { course_id, question: Question { text: message, history, sources }, sources: shown })
+    }
+
+    async fn check_attached(&self, course_id: &str, materials: &[String]) -> Result<(), Error> {
+        for id in materials {
+            let sql = "SELECT id FROM materials WHERE id = $1 AND course_id = $2";
+            let rows = self.db.read(sql, vec![id.as_str().into(), course_id.into()]).await?;
+            if rows.is_empty() {
+                return Err(Error::no_material());
+            }
+        }
+        Ok(())
+    }
+
+    async fn keep_answer(&self, asked: Asked, response: String) -> Result<ChatResponse, Error> {
+        let now = self.clock.now();
+        let sources = serde_json::to_string(&asked.sources).map_err(|e| Error::fault(&e))?;
+        let insert = Write::new(
+            "INSERT INTO course_chats (id, course_id, message, response, sources, generator, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            vec![
+                uuid::Uuid::now_v7().to_string().into(),
+                asked.course_id.into(),
+                asked.question.text.into(),
+                response.as_str().into(),
+                sources.into(),
+                self.outside.composer.generator().into(),
+                now.into(),
+            ],
+        );
+        self.db.commit(vec![insert], vec![]).await?;
+        Ok(ChatResponse { response, timestamp: iso8601(now), sources: asked.sources })
+    }
+}
+
+impl From<Passage> for ChatSource {
+    fn from(passage: Passage) -> Self {
+        Self {
+            material_id: Some(passage.material_id),
+            name: passage.name,
+            excerpt: passage.excerpt,
+            similarity_score: passage.score,
+        }
+    }
+}
+
+/// Where a stream is.
+enum Writing {
+    Begin(Answering),
+    Pieces(Answering),
+    Over,
+}
+
+struct Answering {
+    app: Arc<App>,
+    asked: Asked,
+    pieces: TextStream,
+    text: String,
+}
+
+fn events(
+    app: Arc<App>,
+    asked: Asked,
+    pieces: TextStream,
+) -> impl Stream<Item = Result<Event, Infallible>> + Send {
+    let begin = Writing::Begin(Answering { app, asked, pieces, text: String::new() });
+    stream::unfold(begin, |writing| async move {
+        match writing {
+            Writing::Begin(state) => {
+                let event = event("sources", &state.asked.sources);
+                Some((Ok(event), Writing::Pieces(state)))
+            }
+            Writing::Pieces(state) => Some(next_event(state).await),
+            Writing::Over => None,
+        }
+    })
+}
+
+async fn next_event(mut state: Answering) -> (Result<Event, Infallible>, Writing) {
+    match state.pieces.next().await {
+        Some(Ok(piece)) => {
+            state.text.push_str(&piece);
+            (Ok(event("chunk", &serde_json::json!({ "text": piece }))), Writing::Pieces(state))
+        }
+        Some(Err(error)) => (Ok(failed(error.into())), Writing::Over),
+        None => match state.app.keep_answer(state.asked, state.text).await {
+            Ok(answer) => (Ok(event("done", &answer)), Writing::Over),
+            Err(error) => (Ok(failed(error)), Writing::Over),
+        },
+    }
+}
+
+fn failed(error: Error) -> Event {
+    event("error", &serde_json::json!({ "detail": error.detail }))
+}
+
+fn event(name: &str, data: &impl Serialize) -> Event {
+    let event = Event::default().event(name);
+    // Text, numbers and lists of them always have a JSON form.
+    event.json_data(data).unwrap_or_default()
+}

@@ -1,0 +1,166 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use kit::{Commit, DbError, User, Write};
+use longhaul::{JobId, NewJob};
+use tokio_util::io::ReaderStream;
+
+use super::Caller;
+use crate::app::App;
+use crate::error::Error;
+use crate::jobs::{Purge, process_job};
+use crate::model::{Material, MaterialResponse, Status};
+
+/// `GET /courses/{course}/materials`, newest first.
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    Caller(user): Caller,
+    Path(course_id): Path<String>,
+) -> Result<Json<Vec<MaterialResponse>>, Error> {
+    app.check_course(&user, &course_id).await?;
+    let sql = format!(
+        "SELECT {} FROM materials m WHERE m.course_id = $1 ORDER BY m.created_at DESC, m.id DESC",
+        Material::COLUMNS
+    );
+    let rows = app.db.read(sql, vec![course_id.into()]).await?;
+    let materials = rows.iter().map(Material::from_row).collect::<Result<Vec<_>, DbError>>()?;
+    let ids: Vec<JobId> = materials.iter().map(Material::job_id).collect();
+    let jobs = app.longhaul.get_all(&ids).await?;
+    let jobs: HashMap<&JobId, _> = jobs.iter().map(|job| (&job.id, job)).collect();
+    let views = ids.iter().zip(materials).map(|(id, material)| material.view(jobs.get(id).copied()));
+    Ok(Json(views.collect()))
+}
+
+/// `GET /materials/{material}`
+pub(crate) async fn get(
+    State(app): State<Arc<App>>,
+    Caller(user): Caller,
+    Path(id): Path<String>,
+) -> Result<Json<MaterialResponse>, Error> {
+    let material = app.owned(&user, &id).await?;
+    Ok(Json(app.shown(material).await?))
+}
+
+/// `DELETE /materials/{material}`: it is gone at once; its file and its texts follow in the background.
+pub(crate) async fn delete(
+    State(app): State<Arc<App>>,
+    Caller(user): Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Error> {
+    let material = app.owned(&user, &id).await?;
+    let purge = Purge { material_id: id.clone(), keep_from_run: None, file: Some(id.clone()) };
+    // Ahead of the documents that wait to be read: the user was told that it is gone.
+    let purge = NewJob { priority: 10, ..NewJob::of(&purge)? };
+    let delete = Write::guarded("DELETE FROM materials WHERE id = $1", vec![id.as_str().into()]);
+    match app.db.commit(vec![delete], vec![purge]).await? {
+        Commit::Done(_) => {}
+        Commit::Refused { .. } => return Err(Error::no_material()),
+    }
+    // A job that is not stopped here finds no row and stops by itself.
+    if let Err(error) = app.longhaul.cancel(&material.job_id()).await {
+        tracing::warn!(material = id, "failed to cancel the processing of a deleted material: {error}");
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /materials/{material}/reprocess`: reads it anew. Until that is done, search goes on with what it has.
+pub(crate) async fn reprocess(
+    State(app): State<Arc<App>>,
+    Caller(user): Caller,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<MaterialResponse>), Error> {
+    let material = app.owned(&user, &id).await?;
+    let shown = app.shown(material.clone()).await?;
+    let busy = || Err(Error::new(StatusCode::CONFLICT, "Material is already being processed"));
+    if matches!(shown.processing_status, Status::Pending | Status::Processing) {
+        return busy();
+    }
+    let now = app.clock.now();
+    let material = Material { run: material.run + 1, updated_at: now, error_message: None, ..material };
+    let begin = Write::guarded(
+        "UPDATE materials SET run = $2, updated_at = $3, error_message = NULL WHERE id = $1 AND run = $2 - 1",
+        vec![id.into(), material.run.into(), now.into()],
+    );
+    let job = process_job(&material)?;
+    match app.db.commit(vec![begin], vec![job]).await? {
+        Commit::Done(_) => Ok((StatusCode::ACCEPTED, Json(material.view_pending()))),
+        // Another request was first.
+        Commit::Refused { .. } => busy(),
+    }
+}
+
+/// `GET /materials/{material}/download`
+pub(crate) async fn download(
+    State(app): State<Arc<App>>,
+    Caller(user): Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Error> {
+    let material = app.owned(&user, &id).await?;
+    let file = tokio::fs::File::open(app.storage.path(&id)).await.map_err(|e| Error::fault(&e))?;
+    let mut response = Response::new(Body::from_stream(ReaderStream::with_capacity(file, 64 * 1024)));
+    let headers = response.headers_mut();
+    let kind = HeaderValue::from_str(&material.file_type);
+    headers.insert(CONTENT_TYPE, kind.unwrap_or(HeaderValue::from_static("application/octet-stream")));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(material.file_size));
+    headers.insert(CONTENT_DISPOSITION, attachment(&material.name));
+    // What strangers uploaded is never to be taken for a page of this site.
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    Ok(response)
+}
+
+impl App {
+    async fn owned(&self, user: &User, id: &str) -> Result<Material, Error> {
+        let sql = format!(
+            "SELECT {} FROM materials m JOIN courses c ON c.id = m.course_id WHERE m.id = $1 AND c.owner = $2",
+            Material::COLUMNS
+        );
+        let rows = self.db.read(sql, vec![id.into(), user.sub.as_str().into()]).await?;
+        let row = rows.first().ok_or_else(Error::no_material)?;
+        Ok(Material::from_row(row)?)
+    }
+
+    async fn shown(&self, material: Material) -> Result<MaterialResponse, Error> {
+        let job = self.longhaul.get(&material.job_id()).await?.found();
+        Ok(material.view(job.as_ref()))
+    }
+}
+
+/// A `Content-Disposition` that keeps any name whole (RFC 6266), with a plain one for old clients.
+fn attachment(name: &str) -> HeaderValue {
+    let plain: String =
+        name.chars()
+            .map(|c| {
+                if c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '/' | '%') || c == ' ' { c } else { '_' }
+            })
+            .collect();
+    let mut encoded = String::new();
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-') {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    let text = format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}");
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("attachment"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_name_makes_a_header() {
+        assert_eq!(
+            attachment("a \"b\"/../ü\n.pdf"),
+            "attachment; filename=\"a _b__.._".to_owned()
+                + "__.pdf\"; filename*=UTF-8''a%20%22b%22%2F..%2F%C3%BC%0A.pdf"
+        );
+    }
+}

@@ -1,0 +1,76 @@
+//! The HTTP side: validates, enqueues, and shows.
+
+mod chat;
+mod courses;
+mod materials;
+mod search;
+mod upload;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, FromRequestParts};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::routing::{get, post};
+use kit::User;
+use serde::de::DeserializeOwned;
+
+use crate::app::App;
+use crate::error::Error;
+
+/// Whoever is signed in.
+pub(crate) struct Caller(pub(crate) User);
+
+/// The most bytes of a JSON body; uploads have their own bound.
+const MAX_JSON_BYTES: usize = 256 * 1024;
+
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let routes = Router::new()
+        .route("/courses", post(courses::create).get(courses::list))
+        .route("/courses/{course}/materials/search", get(search::search))
+        .route("/courses/{course}/chat", post(chat::ask).get(chat::list))
+        .route("/materials/{material}", get(materials::get).delete(materials::delete))
+        .route("/materials/{material}/download", get(materials::download))
+        .route("/materials/{material}/reprocess", post(materials::reprocess))
+        .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
+        .route(
+            "/courses/{course}/materials",
+            // The upload bounds itself while it streams.
+            post(upload::upload).get(materials::list).layer(DefaultBodyLimit::disable()),
+        );
+    Router::new().merge(routes.clone()).nest("/api", routes).with_state(app)
+}
+
+impl FromRequestParts<Arc<App>> for Caller {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
+        Ok(Self(app.auth.authenticate(&parts.headers)?))
+    }
+}
+
+/// Reads a JSON body; what is wrong with it is said in the service's own form.
+pub(crate) fn json<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, Error> {
+    let body = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Error::new(StatusCode::PAYLOAD_TOO_LARGE, "Request body exceeds 256 KB")
+        }
+        status => Error::new(status, "Request body cannot be read"),
+    })?;
+    serde_json::from_slice(&body).map_err(|e| match e.classify() {
+        serde_json::error::Category::Data => Error::bad_request(format!("Request body is not valid: {e}")),
+        _ => Error::bad_request("Request body must be JSON"),
+    })
+}
+
+impl App {
+    /// Refuses a course that is not the caller's as one that is not there.
+    pub(crate) async fn check_course(&self, user: &User, course_id: &str) -> Result<(), Error> {
+        let sql = "SELECT id FROM courses WHERE id = $1 AND owner = $2";
+        let rows = self.db.read(sql, vec![course_id.into(), user.sub.as_str().into()]).await?;
+        if rows.is_empty() { Err(Error::no_course()) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,244 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::multipart::{Field, MultipartError};
+use axum::extract::{FromRequest, Multipart, Path, Request, State};
+use axum::http::header::{CONTENT_LENGTH, EXPECT};
+use axum::http::{HeaderMap, StatusCode};
+use futures::StreamExt;
+use kit::{Commit, Write};
+
+use super::Caller;
+use crate::app::App;
+use crate::error::Error;
+use crate::extract::{FileKind, SNIFF_BYTES, sniff, sniff_file};
+use crate::jobs::process_job;
+use crate::model::{Material, MaterialResponse};
+use crate::storage::{Incoming, Received, Storage, blocking};
+
+/// The largest file that is taken.
+const MAX_FILE_BYTES: u64 = 50 * 1024 * 1024;
+/// What a form may have around its file.
+const MAX_FORM_BYTES: u64 = 1024 * 1024;
+const MAX_NAME_BYTES: usize = 255;
+/// How long, and how much, a client that was refused may go on sending.
+const LINGER: Duration = Duration::from_secs(10);
+const LINGER_BYTES: usize = 2 * MAX_FILE_BYTES as usize;
+
+/// `POST /courses/{course}/materials`: the file goes to the disk as it comes; its row and its job are one commit, and
+/// the answer follows that.
+pub(crate) async fn upload(
+    State(app): State<Arc<App>>,
+    Caller(user): Caller,
+    Path(course_id): Path<String>,
+    request: Request,
+) -> Result<(StatusCode, Json<MaterialResponse>), Error> {
+    let checked = match app.check_course(&user, &course_id).await {
+        Ok(()) if declares_too_much(request.headers()) => Err(too_large()),
+        checked => checked,
+    };
+    if let Err(error) = checked {
+        linger(request);
+        return Err(error);
+    }
+    let form = Multipart::from_request(request, &()).await;
+    let mut form = form.map_err(|_| Error::bad_request("Request must be multipart/form-data with a file"))?;
+    match receive(&app, &mut form).await {
+        Ok(upload) => {
+            // From here on the upload is completed whether its client waits or not: to stop between the file and its
+            // row would leave a file that nobody knows.
+            let kept = tokio::spawn(async move { app.keep(upload, course_id).await }).await;
+            let material = kept.unwrap_or_else(|panic| Err(Error::fault(&panic)))?;
+            Ok((StatusCode::CREATED, Json(material.view_pending())))
+        }
+        Err(error) => {
+            linger_form(form);
+            Err(error)
+        }
+    }
+}
+
+/// A file that has come whole and is of a kind that is taken.
+struct Upload {
+    name: String,
+    kind: FileKind,
+    size: u64,
+    received: Received,
+}
+
+async fn receive(app: &App, form: &mut Multipart) -> Result<Upload, Error> {
+    while let Some(field) = form.next_field().await.map_err(broken)? {
+        if field.name() == Some("file") {
+            return receive_file(app, field).await;
+        }
+    }
+    Err(Error::bad_request("Field 'file' is required"))
+}
+
+async fn receive_file(app: &App, mut field: Field<'_>) -> Result<Upload, Error> {
+    let name = field.file_name().unwrap_or_default().to_owned();
+    if name.is_empty() {
+        return Err(Error::bad_request("File name is required"));
+    }
+    if name.len() > MAX_NAME_BYTES {
+        return Err(Error::bad_request("File name too long"));
+    }
+    let claimed = field.content_type().map(str::to_owned);
+    let mut head = Vec::new();
+    while head.len() < SNIFF_BYTES
+        && let Some(bytes) = field.chunk().await.map_err(broken)?
+    {
+        head.extend_from_slice(&bytes);
+    }
+    if head.is_empty() {
+        return Err(Error::bad_request("File is empty"));
+    }
+    let refused = || not_allowed(&name, claimed.as_deref());
+    sniff(&head, &name).ok_or_else(refused)?;
+    let mut incoming = app.storage.receive().await.map_err(|e| Error::fault(&e))?;
+    write(&mut incoming, &head).await?;
+    drop(head);
+    while let Some(bytes) = field.chunk().await.map_err(broken)? {
+        write(&mut incoming, &bytes).await?;
+    }
+    let size = incoming.size;
+    let received = incoming.finish().await.map_err(|e| Error::fault(&e))?;
+    let (received, kind) = {
+        let name = name.clone();
+        blocking(move || {
+            // Only now is the table of contents there that tells what a zip is.
+            let kind = sniff_file(received.path(), &name)?;
+            Ok((received, kind))
+        })
+        .await
+        .map_err(|e| Error::fault(&e))?
+    };
+    let kind = kind.ok_or_else(refused)?;
+    Ok(Upload { name, kind, size, received })
+}
+
+async fn write(incoming: &mut Incoming, bytes: &[u8]) -> Result<(), Error> {
+    if incoming.size + bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(too_large());
+    }
+    incoming.write(bytes).await.map_err(|e| Error::fault(&e))
+}
+
+impl App {
+    async fn keep(&self, upload: Upload, course_id: String) -> Result<Material, Error> {
+        let id = uuid::Uuid::now_v7().to_string();
+        let now = self.clock.now();
+        let material = Material {
+            file_path: Storage::file_path(&id),
+            file_type: upload.kind.mime().to_owned(),
+            file_size: upload.size,
+            name: upload.name,
+            run: 1,
+            indexed_run: None,
+            embedding_model: None,
+            processed_at: None,
+            error_message: None,
+            created_at: now,
+            updated_at: now,
+            course_id,
+            id,
+        };
+        let (storage, received, id) = (self.storage.clone(), upload.received, material.id.clone());
+        blocking(move || storage.keep_blocking(received, &id)).await.map_err(|e| Error::fault(&e))?;
+        let job = process_job(&material)?;
+        match self.db.commit(vec![insert(&material)], vec![job]).await {
+            Ok(Commit::Done(_)) => Ok(material),
+            Ok(Commit::Refused { .. }) => {
+                self.forget(&material.id).await;
+                Err(Error::no_course())
+            }
+            Err(error) => {
+                // Where it is not known whether the row was written, the file is left for the sweep, which looks.
+                if !matches!(error, kit::DbError::Store(longhaul::Error::Unavailable { .. })) {
+                    self.forget(&material.id).await;
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn forget(&self, id: &str) {
+        if let Err(error) = self.storage.remove(id).await {
+            tracing::warn!(material = id, "failed to remove the file of a refused upload: {error}");
+        }
+    }
+}
+
+/// Changes nothing where the course was deleted since it was looked at.
+fn insert(material: &Material) -> Write {
+    Write::guarded(
+        "INSERT INTO materials (id, course_id, name, file_path, file_type, file_size, run, chunks, terms, \
+         created_at, updated_at) SELECT $1, $2, $3, $4, $5, $6, $7, 0, 0, $8, $8 \
+         FROM courses WHERE id = $2",
+        vec![
+            material.id.as_str().into(),
+            material.course_id.as_str().into(),
+            material.name.as_str().into(),
+            material.file_path.as_str().into(),
+            material.file_type.as_str().into(),
+            material.file_size.into(),
+            material.run.into(),
+            material.created_at.into(),
+        ],
+    )
+}
+
+/// A form that says beforehand that its file is too large is refused before any of it has come.
+fn declares_too_much(headers: &HeaderMap) -> bool {
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    length.is_some_and(|length| length > MAX_FILE_BYTES + MAX_FORM_BYTES)
+}
+
+fn too_large() -> Error {
+    let detail = format!("File size exceeds {:.1}MB limit", MAX_FILE_BYTES as f64 / (1024.0 * 1024.0));
+    Error::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+}
+
+/// Names what the client says that the file is, as far as that is fit to be repeated.
+fn not_allowed(name: &str, claimed: Option<&str>) -> Error {
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+    let told = claimed.map(str::to_owned).or(extension).unwrap_or_else(|| "unknown".into());
+    let told: String = told.chars().filter(|c| !c.is_control()).take(100).collect();
+    Error::bad_request(format!("File type {told} not allowed"))
+}
+
+fn broken(error: MultipartError) -> Error {
+    tracing::debug!("an upload broke off: {error}");
+    Error::bad_request("Upload was cut off or is not valid multipart/form-data")
+}
+
+/// Reads on what a refused client still sends: one whose connection is closed while it sends may never see why. One
+/// that waits to be told to go on has not begun, and sees at once.
+fn linger(request: Request) {
+    if request.headers().contains_key(EXPECT) {
+        return;
+    }
+    let mut body = request.into_body().into_data_stream();
+    tokio::spawn(tokio::time::timeout(LINGER, async move {
+        let mut read = 0;
+        while let Some(Ok(bytes)) = body.next().await
+            && read < LINGER_BYTES
+        {
+            read += bytes.len();
+        }
+    }));
+}
+
+fn linger_form(mut form: Multipart) {
+    tokio::spawn(tokio::time::timeout(LINGER, async move {
+        let mut read = 0;
+        while let Ok(Some(mut field)) = form.next_field().await {
+            while let Ok(Some(bytes)) = field.chunk().await
+                && read < LINGER_BYTES
+            {
+                read += bytes.len();
+            }
+        }
+    }));
+}

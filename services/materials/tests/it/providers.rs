@@ -1,0 +1,224 @@
+use std::time::Duration;
+
+use doubles::{Double, Fault};
+use longhaul::State;
+use serde_json::{Value, json};
+
+use crate::fixture::{Fixture, process_job, sample};
+
+const EMBEDDINGS: &[&str] = &["EMBEDDING_BASE_URL"];
+const BRAIN: &[&str] = &["AI_BRAIN_ENDPOINT"];
+
+async fn search(f: &Fixture, course: &str, query: &str) -> (String, Vec<Value>) {
+    let reply = f.get(&format!("/courses/{course}/materials/search?query={query}")).await;
+    let mode = reply.headers["search-mode"].to_str().unwrap().to_owned();
+    (mode, reply.json().as_array().unwrap().clone())
+}
+
+#[tokio::test]
+async fn with_embeddings_a_search_finds_meaning_too() {
+    let double = Double::start().await;
+    let f = Fixture::with(&double, EMBEDDINGS).await;
+    let course = f.course().await;
+    let cars = f.uploaded(&course, "cars.txt", b"The vehicle needs fuel.").await;
+    let sea = f.uploaded(&course, "sea.txt", b"Rivers carry water towards oceans.").await;
+    let _worker = f.work();
+    for id in [&cars, &sea] {
+        let material = f.ended(id).await;
+        assert_eq!(material["has_embedding"], true, "{material}");
+    }
+    // The word itself stands nowhere; only its meaning does.
+    let (mode, found) = search(&f, &course, "automobile").await;
+    assert_eq!(mode, "hybrid");
+    assert_eq!(found[0]["material_id"], cars);
+    assert!(
+        found[0]["similarity_score"].as_f64()
+            > found.get(1).map_or(Some(0.0), |next| next["similarity_score"].as_f64())
+    );
+    // Words and meaning together beat meaning alone.
+    let (_, by_word) = search(&f, &course, "vehicle%20fuel").await;
+    assert!(by_word[0]["similarity_score"].as_f64() > found[0]["similarity_score"].as_f64());
+
+    double.fail("/v1/embeddings", Fault::Status(500));
+    let (mode, found) = search(&f, &course, "vehicle").await;
+    assert_eq!((mode.as_str(), found.len()), ("lexical", 1), "a provider that is down leaves the words");
+}
+
+#[tokio::test]
+async fn a_limit_of_the_provider_costs_no_attempt() {
+    let double = Double::start().await;
+    double.fail("/v1/embeddings", Fault::RateLimit("120".into()));
+    let f = Fixture::with(&double, EMBEDDINGS).await;
+    let course = f.course().await;
+    let id = f.uploaded(&course, "a.txt", b"Leaves are green.").await;
+    let _worker = f.work();
+    let job = f.reaches(&process_job(&id), State::Scheduled).await;
+    assert_eq!(job.attempt, 0);
+    assert_eq!(job.run_at, f.clock.now().plus(Duration::from_secs(120)));
+    assert_eq!(f.get(&format!("/materials/{id}")).await.json()["processing_status"], "processing");
+    f.clock.advance(Duration::from_secs(120));
+    assert_eq!(f.ended(&id).await["has_embedding"], true);
+    let job = f.longhaul.get(&process_job(&id)).await.unwrap().found().unwrap();
+    assert_eq!((job.attempt, job.errors.len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_limit_that_is_too_long_fails_with_the_providers_reason() {
+    let double = Double::start().await;
+    double.fail("/v1/embeddings", Fault::RateLimit("901".into()));
+    let f = Fixture::with(&double, EMBEDDINGS).await;
+    let course = f.course().await;
+    let id = f.uploaded(&course, "a.txt", b"Leaves are green.").await;
+    let _worker = f.work();
+    let material = f.ended(&id).await;
+    assert_eq!(material["processing_status"], "failed");
+    assert!(
+        material["error_message"].as_str().unwrap().contains("the double refuses with 429"),
+        "{material}"
+    );
+}
+
+#[tokio::test]
+async fn a_provider_that_recovers_is_asked_for_nothing_twice() {
+    let double = Double::start().await;
+    let f = Fixture::with(&double, EMBEDDINGS).await;
+    let course = f.course().await;
+    // Three batches of chunks; the second fails once, the third twice.
+    let text: String = (0..2_000)
+        .map(|n| format!("Sentence number{n} of ten words says something about leaves. "))
+        .collect();
+    let id = f.uploaded(&course, "book.txt", text.as_bytes()).await;
+    let _worker = f.work();
+    f.reaches(&process_job(&id), State::Completed).await;
+    let requests = double.seen("/v1/embeddings").len();
+    assert!(requests >= 2, "{requests}");
+
+    let second = f.uploaded(&course, "again.txt", text.as_bytes()).await;
+    double.fail("/v1/embeddings", Fault::Status(503));
+    f.reaches(&process_job(&second), State::Scheduled).await;
+    f.clock.advance(Duration::from_secs(60));
+    assert_eq!(f.ended(&second).await["has_embedding"], true);
+    assert_eq!(
+        double.seen("/v1/embeddings").len(),
+        2 * requests + 1,
+        "one request failed, none was repeated"
+    );
+    assert_eq!(f.rows("material_vectors", &second).await, f.rows("material_chunks", &second).await);
+}
+
+#[tokio::test]
+async fn another_model_embeds_everything_again_and_never_meets_the_first_ones_vectors() {
+    let double = Double::start().await;
+    let f = Fixture::alone().await;
+    let course = f.course().await;
+    let id = f.uploaded(&course, "cars.txt", b"The vehicle needs fuel.").await;
+    let worker = f.work();
+    assert_eq!(f.ended(&id).await["has_embedding"], false);
+    drop(worker);
+
+    let mut vars = Fixture::variables(&double, EMBEDDINGS);
+    let mut f = f;
+    for model in ["small", "large"] {
+        vars.retain(|(name, _)| *name != "EMBEDDING_MODEL");
+        vars.push(("EMBEDDING_MODEL", model.to_owned()));
+        f = f.reopen(&vars).await;
+        assert_eq!(f.materials.start().await.unwrap().embeds, 1);
+        assert_eq!(f.materials.start().await.unwrap().embeds, 0, "one that waits is joined");
+        let (mode, found) = search(&f, &course, "automobile").await;
+        assert_eq!((mode.as_str(), found.len()), ("hybrid", 0), "vectors of another model do not count");
+        let _worker = f.work();
+        f.all_ended("materials.embed").await;
+        let (_, found) = search(&f, &course, "automobile").await;
+        assert_eq!(found[0]["material_id"], id, "{model}");
+        assert_eq!(f.get(&format!("/materials/{id}")).await.json()["has_embedding"], true);
+        assert_eq!(f.rows("material_vectors", &id).await, 1, "the vectors of the model before are gone");
+        assert_eq!(f.materials.start().await.unwrap().embeds, 0);
+    }
+}
+
+#[tokio::test]
+async fn ai_brain_reads_what_has_no_text_and_embeds() {
+    let double = Double::start().await;
+    double.show("Chlorophyll absorbs light.");
+    let f = Fixture::with(&double, BRAIN).await;
+    f.materials.start().await.unwrap();
+    assert_eq!(double.seen("/health").len(), 1);
+    let course = f.course().await;
+    let picture = f.uploaded(&course, "page.png", &sample("scanned-page.png")).await;
+    let _worker = f.work();
+    let material = f.ended(&picture).await;
+    assert_eq!(material["processing_status"], "completed", "{material}");
+    assert_eq!(material["has_embedding"], true);
+    let (mode, found) = search(&f, &course, "chlorophyll").await;
+    assert_eq!(mode, "hybrid");
+    assert_eq!(found[0]["excerpt"], "Chlorophyll absorbs light.");
+    let sent = double.seen("/router");
+    assert!(sent[0].body.len() > sample("scanned-page.png").len(), "the picture went up whole");
+
+    // What has a text of its own needs no reading.
+    let lecture = f.uploaded(&course, "lecture.pdf", &sample("lecture.pdf")).await;
+    assert_eq!(f.ended(&lecture).await["processing_status"], "completed");
+    assert_eq!(double.seen("/router").len(), 1);
+}
+
+#[tokio::test]
+async fn a_scan_cut_off_at_its_second_page_goes_on_there() {
+    let double = Double::start().await;
+    for page in ["The first page.", "unused", "The second page.", "The third page."] {
+        double.show(page);
+    }
+    let f = Fixture::with(&double, BRAIN).await;
+    let course = f.course().await;
+    let id = f.uploaded(&course, "scanned.pdf", &sample("scanned.pdf")).await;
+    double.fail_after("/router", 1, Fault::Cut);
+    let worker = f.work();
+    f.reaches(&process_job(&id), State::Scheduled).await;
+    drop(worker);
+    assert_eq!(double.seen("/router").len(), 2);
+    let _worker = f.work();
+    f.clock.advance(Duration::from_secs(60));
+    assert_eq!(f.ended(&id).await["processing_status"], "completed");
+    assert_eq!(double.seen("/router").len(), 4, "three pages and the one that was cut off");
+}
+
+#[tokio::test]
+async fn what_ai_brain_could_not_read_is_said_after_three_attempts() {
+    let double = Double::start().await;
+    for _ in 0..3 {
+        double.show("Error processing file: no such model");
+    }
+    let f = Fixture::with(&double, BRAIN).await;
+    let course = f.course().await;
+    let id = f.uploaded(&course, "page.png", &sample("scanned-page.png")).await;
+    let _worker = f.work();
+    for _ in 0..2 {
+        f.reaches(&process_job(&id), State::Scheduled).await;
+        f.clock.advance(Duration::from_secs(60));
+    }
+    let material = f.ended(&id).await;
+    assert_eq!(material["processing_status"], "failed");
+    assert_eq!(material["error_message"], "AI Brain failed: Error processing file: no such model");
+}
+
+#[tokio::test]
+async fn a_reading_that_takes_too_long_says_how_long() {
+    let double = Double::start().await;
+    let mut vars = Fixture::variables(&double, BRAIN);
+    vars.push(("AI_BRAIN_TIMEOUT", "0.3".into()));
+    for _ in 0..3 {
+        double.fail("/router", Fault::Hang);
+    }
+    let f = Fixture::open(tempfile::tempdir().unwrap(), longhaul::Clock::manual(), &vars).await;
+    let course = f.course().await;
+    let id = f.uploaded(&course, "page.png", &sample("scanned-page.png")).await;
+    let _worker = f.work();
+    for _ in 0..2 {
+        f.reaches(&process_job(&id), State::Scheduled).await;
+        f.clock.advance(Duration::from_secs(60));
+    }
+    let material = f.ended(&id).await;
+    assert_eq!(
+        (&material["processing_status"], &material["error_message"]),
+        (&json!("failed"), &json!("OCR processing timeout after 0.3s"))
+    );
+}
