@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use longhaul::{
-    Action, AttemptError, ErrorKind, Event, EventBody, Finish, JobRecord, KEPT_ERRORS, Lease, LeaseStatus,
-    NewJob, Outcome, State, Turn,
+    Action, AttemptError, ErrorKind, Event, EventBody, Finish, JobFilter, JobRecord, KEPT_ERRORS, Lease,
+    LeaseStatus, NewJob, Outcome, State, Turn,
 };
 
 use crate::Fixture;
@@ -152,8 +152,31 @@ pub async fn a_released_job_is_available_at_once(fx: &Fixture) {
     fx.clock.advance(secs(4));
     fx.end(&claimed.lease, Outcome::Released).await;
     let record = fx.job(&claimed.lease.id).await;
-    assert_eq!((record.state, record.run_at, record.position), (State::Available, fx.now(), Some(1)));
+    assert_eq!((record.state, record.position), (State::Available, Some(1)));
     assert_eq!(fx.claim_ids().await, [claimed.lease.id]);
+}
+
+/// "A released job keeps its place."
+pub async fn a_released_job_keeps_its_place(fx: &Fixture) {
+    let first = fx.running().await;
+    fx.clock.advance(secs(4));
+    let second = fx.enqueue(job()).await;
+    fx.clock.advance(secs(4));
+    fx.end(&first.lease, Outcome::Released).await;
+    assert_eq!(fx.claim_ids().await, [first.lease.id, second], "what was begun goes before what was not");
+}
+
+/// "A job made anew under an old id does not know the old leases."
+pub async fn a_job_made_anew_under_an_old_id_does_not_know_the_old_leases(fx: &Fixture) {
+    let old = fx.running_from(named("a")).await.lease;
+    fx.end(&old, completed()).await;
+    assert_eq!(fx.act_on(&JobFilter::id(id("a")), Action::Delete, 1).await, 1);
+    let new = fx.running_from(named("a")).await.lease;
+    assert_ne!(old, new);
+    assert_eq!(fx.heartbeat(&old).await, LeaseStatus::Lost);
+    assert_eq!(fx.finish(&old, completed()).await, LeaseStatus::Lost);
+    assert_eq!(fx.state(&id("a")).await, State::Running);
+    assert_eq!(fx.finish(&new, completed()).await, LeaseStatus::Held);
 }
 
 /// "A finish with an old token changes nothing."
@@ -320,6 +343,15 @@ pub async fn the_last_twenty_errors_are_kept(fx: &Fixture) {
     fx.end(&fx.claim_one().await.lease, failed()).await;
     let errors = attempts().await;
     assert_eq!((errors.len(), errors[0].0, errors[19].0), (20, 6, 25), "the last one's among them");
+}
+
+/// "A turn does not wait."
+pub async fn a_turn_does_not_wait(fx: &Fixture) {
+    let lease = fx.running().await.lease;
+    let waiting = longhaul::Claim { wait: secs(3600), ..claim() };
+    let turn = fx.turn(vec![finish(&lease, completed())], waiting.clone()).await;
+    assert_eq!((turn.finished, turn.claimed), (vec![LeaseStatus::Held], Vec::new()));
+    assert_eq!(fx.turn(Vec::new(), waiting).await, longhaul::Turn::default());
 }
 
 /// "A turn finishes and then claims."

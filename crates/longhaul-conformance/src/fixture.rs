@@ -21,13 +21,8 @@ pub struct Fixture {
     /// The store's clock, which only the test moves.
     pub clock: Clock,
     /// Whatever must live as long as the store: a temporary folder, say.
-    pub keep: Arc<dyn KeptAlive>,
+    pub keep: Arc<dyn Any + Send + Sync>,
 }
-
-/// Anything that a fixture keeps until its test is over.
-pub trait KeptAlive: Any + std::fmt::Debug + Send + Sync {}
-
-impl<T: Any + std::fmt::Debug + Send + Sync> KeptAlive for T {}
 
 /// A test that waits longer than this has lost a wake-up. It guards against hanging, and measures nothing.
 const PATIENCE: Duration = Duration::from_secs(30);

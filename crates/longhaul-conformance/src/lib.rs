@@ -28,5 +28,5 @@ pub mod record;
 pub mod sweep;
 pub mod unique;
 
-pub use fixture::{Fixture, KeptAlive, within};
+pub use fixture::{Fixture, within};
 pub use suite::{SENTENCES, on_many_threads, on_one_thread};

@@ -118,14 +118,17 @@ macro_rules! sentences {
                 a_snooze_costs_no_attempt
                 a_release_costs_no_attempt_and_counts_as_an_interruption
                 a_released_job_is_available_at_once
+                a_released_job_keeps_its_place
                 a_finish_with_an_old_token_changes_nothing
                 a_finish_is_accepted_once
+                a_job_made_anew_under_an_old_id_does_not_know_the_old_leases
                 the_entries_of_a_finish_come_before_its_outcome
                 a_retry_snooze_or_release_of_a_job_asked_to_cancel_ends_it_as_cancelled
                 a_completion_of_a_job_asked_to_cancel_stands
                 each_finish_of_a_batch_stands_alone
                 the_last_twenty_errors_are_kept
                 a_turn_finishes_and_then_claims
+                a_turn_does_not_wait
             }
             follow_ups {
                 follow_ups_are_created_with_the_completion
@@ -137,6 +140,7 @@ macro_rules! sentences {
                 a_sweep_promotes_what_is_due
                 a_sweep_rescues_jobs_whose_lease_has_expired
                 a_rescue_costs_no_attempt_and_counts_as_a_crash
+                a_rescued_job_keeps_its_place
                 a_job_that_crashed_too_often_fails_as_poison
                 a_rescued_job_asked_to_cancel_is_cancelled
                 a_sweep_fences_off_a_cancelled_job_after_its_grace

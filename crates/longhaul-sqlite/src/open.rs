@@ -2,6 +2,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use longhaul::{Error, Result};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{STORE, fault};
@@ -42,6 +43,8 @@ pub(crate) fn reading(path: &Path) -> Result<Connection> {
 
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(128);
+    // Without this, SQLite plans a statement anew whenever a bound that its plan looked at is bound again.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.busy_timeout(Duration::from_secs(5))
 }
 

@@ -158,14 +158,41 @@ impl SqliteStore {
     async fn claim_after(&self, finishes: Vec<Finish>, claim: Claim) -> Result<Turn> {
         let (reply, answer) = oneshot::channel();
         let op = ClaimOp { finishes, finished: Vec::new(), claim, reply };
-        self.inner.inbox.push(Op::Claim(op)).await.map_err(|_| closed())?;
-        answer.await.map_err(|_| closed())?
+        self.inner.inbox.push(Op::Claim(Box::new(op))).await.map_err(|_| closed())?;
+        ClaimAnswer { inbox: &self.inner.inbox, answer }.heard().await
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
         self.inbox.close();
+    }
+}
+
+/// The answer to a claim on its way. Where its caller goes away after the writer has sent it and before it was
+/// read, the jobs in it are given back.
+struct ClaimAnswer<'a> {
+    inbox: &'a Inbox,
+    answer: oneshot::Receiver<Result<Turn>>,
+}
+
+impl ClaimAnswer<'_> {
+    async fn heard(mut self) -> Result<Turn> {
+        (&mut self.answer).await.map_err(|_| closed())?
+    }
+}
+
+impl Drop for ClaimAnswer<'_> {
+    fn drop(&mut self) {
+        // From here on the writer notices by itself that nobody listens.
+        self.answer.close();
+        let Ok(Ok(turn)) = self.answer.try_recv() else { return };
+        if !turn.claimed.is_empty() {
+            let leases: Vec<Lease> = turn.claimed.into_iter().map(|job| job.lease).collect();
+            let unclaim =
+                move |batch: &mut Batch<'_>| leases.iter().try_for_each(|lease| batch.unclaim(lease));
+            self.inbox.push_now(Op::Work(Box::new(Task::new(unclaim).0)));
+        }
     }
 }
 

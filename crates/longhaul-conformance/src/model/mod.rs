@@ -69,11 +69,14 @@ where
 
 /// Applies the operations to both and compares after each.
 async fn agree(model: &Fixture, store: &Fixture, operations: &[Operation]) -> Result<(), TestCaseError> {
-    let mut leases = Vec::new();
+    // A token means something to the store that drew it, and nothing to the other.
+    let (mut modelled_leases, mut leases) = (Vec::new(), Vec::new());
     let mut before = Observation::of(model).await;
     for (number, operation) in operations.iter().enumerate() {
-        let expected = apply(model, operation, &leases).await;
-        let answer = apply(store, operation, &leases).await;
+        let mut expected = apply(model, operation, &modelled_leases).await;
+        let mut answer = apply(store, operation, &leases).await;
+        modelled_leases.extend(expected.take_tokens());
+        leases.extend(answer.take_tokens());
         compare(number, operation, "answers", &expected, &answer)?;
         let (modelled, seen) = (Observation::of(model).await, Observation::of(store).await);
         compare(number, operation, "leaves to be seen", &modelled, &seen)?;
@@ -81,7 +84,6 @@ async fn agree(model: &Fixture, store: &Fixture, operations: &[Operation]) -> Re
             return Err(TestCaseError::fail(format!("after operation {number}, {operation:#?}: {broken}")));
         }
         before = seen;
-        leases.extend(expected.claimed.into_iter().map(|claimed| claimed.lease));
     }
     Ok(())
 }
@@ -125,6 +127,17 @@ struct Answer {
     statuses: Vec<LeaseStatus>,
     swept: Swept,
     acted: u64,
+}
+
+impl Answer {
+    /// The leases that it gave, which are left without their tokens.
+    fn take_tokens(&mut self) -> Vec<Lease> {
+        let take = |claimed: &mut Claimed| {
+            let token = std::mem::take(&mut claimed.lease.token);
+            Lease { id: claimed.lease.id.clone(), token }
+        };
+        self.claimed.iter_mut().map(take).collect()
+    }
 }
 
 async fn apply(fx: &Fixture, operation: &Operation, leases: &[Lease]) -> Answer {

@@ -37,7 +37,9 @@ struct Count {
 pub(crate) struct Hot<'c> {
     pub(super) insert: Statement<'c>,
     pub(super) candidates: Statement<'c>,
+    pub(super) claimed: Statement<'c>,
     pub(super) claim: Statement<'c>,
+    pub(super) completable: Statement<'c>,
     pub(super) complete: Statement<'c>,
     pub(super) due: Statement<'c>,
     begin: Statement<'c>,
@@ -51,7 +53,9 @@ impl<'c> Hot<'c> {
         Ok(Self {
             insert: connection.prepare(include_str!("../sql/insert_job.sql"))?,
             candidates: connection.prepare(include_str!("../sql/claim_candidates.sql"))?,
+            claimed: connection.prepare(include_str!("../sql/claimed_job.sql"))?,
             claim: connection.prepare(include_str!("../sql/claim_job.sql"))?,
+            completable: connection.prepare(include_str!("../sql/completable_job.sql"))?,
             complete: connection.prepare(include_str!("../sql/complete_job.sql"))?,
             due: connection.prepare(include_str!("../sql/due_jobs.sql"))?,
             begin: connection.prepare("BEGIN IMMEDIATE")?,

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use longhaul::{
     Claim, Claimed, EventBody, JobId, Json, Lease, QueueSlots, Result, State, SupportedKind, Timestamp,
-    WorkerInfo, process_id,
+    WORKER_SEEN_FOR, WorkerInfo, process_id,
 };
 use rusqlite::{Row, params};
 
@@ -55,13 +55,11 @@ impl Batch<'_> {
         let token = self.draw();
         let now = self.now;
         let (mut claimed, steps, log_event, last_event) =
-            self.hot.claim.query_row(
-                params![seq, token, claim.worker.id, now.0, now.plus(claim.lease_for).0],
-                |row| read_claimed(row, token),
-            )?;
+            self.hot.claimed.query_row([seq], |row| read_claimed(row, token))?;
+        let lease_until = now.plus(claim.lease_for).0;
+        self.hot.claim.execute(params![seq, token, claim.worker.id, now.0, lease_until])?;
         if log_event > 0 {
-            self.insert_event(seq, last_event - 1, claimed.attempt, &EventBody::Reset)?;
-            self.connection.prepare_cached("UPDATE jobs SET log_event = 0 WHERE seq = ?1")?.execute([seq])?;
+            self.insert_event(seq, last_event + 1, claimed.attempt, &EventBody::Reset)?;
         }
         if steps > 0 {
             let mut read = self.connection.prepare_cached("SELECT name, output FROM steps WHERE job = ?1")?;
@@ -76,7 +74,7 @@ impl Batch<'_> {
     }
 
     /// Takes back a claim whose caller went away before it was answered: as if it had never been.
-    pub(super) fn unclaim(&mut self, lease: &Lease) -> Result<()> {
+    pub(crate) fn unclaim(&mut self, lease: &Lease) -> Result<()> {
         let Some(run) = self.find_lease(lease)? else { return Ok(()) };
         self.connection
             .prepare_cached(include_str!("../sql/unclaim_job.sql"))
@@ -118,23 +116,30 @@ impl Batch<'_> {
             .map_err(fault("look for the next scheduled job"))
     }
 
+    /// Notes the worker of a first claim, so that a successor finds it. It is listed once it sends a heartbeat.
     fn make_known(&mut self, worker: &WorkerInfo) -> Result<()> {
         if self.known_workers.contains(&worker.id) {
             return Ok(());
         }
-        self.note_worker(worker)
+        let not_listed = self.now.minus(WORKER_SEEN_FOR);
+        self.write_worker(include_str!("../sql/own_worker.sql"), worker, not_listed)?;
+        self.known_workers.insert(worker.id.clone());
+        Ok(())
     }
 
     /// Notes that a worker lives.
     pub(super) fn note_worker(&mut self, worker: &WorkerInfo) -> Result<()> {
+        self.write_worker(include_str!("../sql/upsert_worker.sql"), worker, self.now)
+    }
+
+    fn write_worker(&self, sql: &str, worker: &WorkerInfo, seen_at: Timestamp) -> Result<()> {
         // A worker of another process may live on when this one dies, so a successor must not take over from it.
         let owned = self.owner && worker.process == process_id();
         let info = Json::new(worker)?;
         self.connection
-            .prepare_cached(include_str!("../sql/upsert_worker.sql"))
-            .and_then(|mut write| write.execute(params![worker.id, info.as_str(), self.now.0, owned]))
+            .prepare_cached(sql)
+            .and_then(|mut write| write.execute(params![worker.id, info.as_str(), seen_at.0, owned]))
             .map_err(fault("note a worker"))?;
-        self.known_workers.insert(worker.id.clone());
         Ok(())
     }
 }
@@ -147,7 +152,8 @@ fn read_claimed(row: &Row<'_>, token: i64) -> rusqlite::Result<(Claimed, i64, i6
         version: row.get(2)?,
         queue: row.get(3)?,
         args: json(row, 4)?,
-        attempt: row.get(5)?,
+        // The row is read before the claim raises it.
+        attempt: row.get::<_, u32>(5)? + 1,
         max_attempts: row.get(6)?,
         timeout: millis_column(row, 7)?.map(Duration::from_millis),
         backoff: parsed(row, 8)?,

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use longhaul::clock::millis;
 use longhaul::{EnqueueStatus, Enqueued, Idempotency, JobId, Json, NewJob, Result, Start, State, Unique};
 use rusqlite::{OptionalExtension, params};
@@ -9,7 +11,9 @@ use crate::error::fault;
 impl Batch<'_> {
     /// Creates jobs, all or none.
     pub(crate) fn enqueue(&mut self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
-        if let Some(refused) = self.refused(&jobs).map_err(fault("look up an idempotency key"))? {
+        if jobs.iter().any(|job| job.idempotency.is_some())
+            && let Some(refused) = self.refused(&jobs).map_err(fault("look up an idempotency key"))?
+        {
             return Ok(refused);
         }
         jobs.into_iter().map(|job| self.enqueue_one(job).map_err(fault("enqueue"))).collect()
@@ -18,45 +22,69 @@ impl Batch<'_> {
     /// The answer where an idempotency key was used for another request. Looked at before anything is written,
     /// so that there is nothing to undo.
     fn refused(&mut self, jobs: &[NewJob]) -> rusqlite::Result<Option<Vec<Enqueued>>> {
-        let mut holders = Vec::new();
+        // The keys of this very call count as used by the jobs before.
+        let mut used: HashMap<&str, (JobId, &str)> = HashMap::new();
+        let mut refused: Vec<Option<JobId>> = Vec::with_capacity(jobs.len());
         for job in jobs {
-            let Some(key) = &job.idempotency else { continue };
-            if let Some((id, fingerprint)) = self.idempotency_holder(key)?
-                && fingerprint != key.fingerprint
-            {
-                holders.push((key.key.as_str(), id));
-            }
+            let Some(key) = &job.idempotency else {
+                refused.push(None);
+                continue;
+            };
+            let holder = match used.get(key.key.as_str()) {
+                Some((id, fingerprint)) => Some((id.clone(), (*fingerprint).to_owned())),
+                None => self.idempotency_holder(key)?,
+            };
+            refused.push(match holder {
+                Some((id, fingerprint)) => (fingerprint != key.fingerprint).then_some(id),
+                None => {
+                    let id = job.id.clone().unwrap_or_else(JobId::random);
+                    used.insert(&key.key, (id, &key.fingerprint));
+                    None
+                }
+            });
         }
-        if holders.is_empty() {
+        if refused.iter().all(Option::is_none) {
             return Ok(None);
         }
-        let answer = |job: &NewJob| {
-            let key = job.idempotency.as_ref().map(|idempotency| idempotency.key.as_str());
-            match holders.iter().find(|(held, _)| Some(*held) == key) {
-                Some((_, id)) => Enqueued { id: id.clone(), status: EnqueueStatus::KeyReused },
-                None => Enqueued {
-                    id: job.id.clone().unwrap_or_else(JobId::random),
-                    status: EnqueueStatus::NotCreated,
-                },
+        let answer = |(job, holder): (&NewJob, Option<JobId>)| match holder {
+            Some(id) => Enqueued { id, status: EnqueueStatus::KeyReused },
+            None => {
+                let id = job.id.clone().unwrap_or_else(JobId::random);
+                Enqueued { id, status: EnqueueStatus::NotCreated }
             }
         };
-        Ok(Some(jobs.iter().map(answer).collect()))
+        Ok(Some(jobs.iter().zip(refused).map(answer).collect()))
     }
 
     fn enqueue_one(&mut self, job: NewJob) -> rusqlite::Result<Enqueued> {
-        if let Some(key) = &job.idempotency
-            && let Some((id, _)) = self.idempotency_holder(key)?
-        {
+        let Some(key) = &job.idempotency else { return self.create(&job) };
+        if let Some((id, _)) = self.idempotency_holder(key)? {
             return Ok(duplicate(id));
         }
-        if let Some(unique) = &job.unique
-            && let Some(id) = self.unique_holder(unique)?
-        {
-            return Ok(duplicate(id));
-        }
+        // Whatever the first request is answered with, a repetition is too: a job that was there before as well.
+        let enqueued = self.create(&job)?;
+        self.connection.prepare_cached(include_str!("../sql/hold_idempotency_key.sql"))?.execute(params![
+            key.key,
+            enqueued.id.as_str(),
+            key.fingerprint,
+            self.now.plus(key.keep_for).0
+        ])?;
+        Ok(enqueued)
+    }
+
+    fn create(&mut self, job: &NewJob) -> rusqlite::Result<Enqueued> {
         let given = job.id.is_some();
         let id = job.id.clone().unwrap_or_else(JobId::random);
-        let Some(seq) = self.insert(&id, &job)? else { return Ok(duplicate(id)) };
+        if let Some(unique) = &job.unique {
+            // The id goes before the key: a job of that very id is a duplicate, whoever holds the key.
+            if given && self.exists(&id)? {
+                return Ok(duplicate(id));
+            }
+            if let Some(holder) = self.unique_holder(unique)? {
+                return Ok(duplicate(holder));
+            }
+        }
+        let Some(seq) = self.insert(&id, job)? else { return Ok(duplicate(id)) };
         if given {
             let mut clear = self.connection.prepare_cached("DELETE FROM tombstones WHERE id = ?1")?;
             clear.execute([id.as_str()])?;
@@ -64,12 +92,11 @@ impl Batch<'_> {
         if let Some(unique) = &job.unique {
             self.hold_unique_key(&unique.key, seq)?;
         }
-        if let Some(key) = &job.idempotency {
-            self.connection
-                .prepare_cached(include_str!("../sql/hold_idempotency_key.sql"))?
-                .execute(params![key.key, id.as_str(), key.fingerprint, self.now.plus(key.keep_for).0])?;
-        }
         Ok(Enqueued { id, status: EnqueueStatus::Created })
+    }
+
+    fn exists(&self, id: &JobId) -> rusqlite::Result<bool> {
+        self.connection.prepare_cached("SELECT 1 FROM jobs WHERE id = ?1")?.exists([id.as_str()])
     }
 
     /// Writes the row; `None` where the id exists.

@@ -39,24 +39,26 @@ impl Batch<'_> {
         if !entries.is_empty() {
             self.append(&mut run, &entries).map_err(fault("record"))?;
         }
+        let status = held(run.cancel_by);
         let end = end(&run, outcome, self.now);
         self.end_run(&lease, run, end)?;
-        Ok(LeaseStatus::Held)
+        Ok(status)
     }
 
     fn complete(&mut self, lease: Lease, output: &Json, follow_ups: Vec<NewJob>) -> Result<LeaseStatus> {
-        let completed = self
+        let fault = fault("complete");
+        type Job = (i64, String, Option<String>, Option<i64>, Option<i64>);
+        let job: Option<Job> = self
             .hot
-            .complete
-            .query_row(params![lease.id.as_str(), signed(lease.token), self.now.0, output.as_str()], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            .completable
+            .query_row(params![lease.id.as_str(), signed(lease.token)], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
             })
             .optional()
-            .map_err(fault("complete"))?;
-        let Some((seq, queue, key, period)): Option<(i64, String, Option<String>, Option<i64>)> = completed
-        else {
-            return Ok(LeaseStatus::Lost);
-        };
+            .map_err(&fault)?;
+        let Some((seq, queue, key, period, cancel_by)) = job else { return Ok(LeaseStatus::Lost) };
+        let kept_from = self.now.0.saturating_add(period.unwrap_or(0));
+        self.hot.complete.execute(params![seq, self.now.0, output.as_str(), kept_from]).map_err(&fault)?;
         match (key, period) {
             (Some(key), Some(period)) => self.expire_unique_key(&key, seq, period)?,
             (Some(key), None) => self.free_unique_key(&key, seq)?,
@@ -64,10 +66,11 @@ impl Batch<'_> {
         }
         self.moved(&queue, Some(State::Running), Some(State::Completed));
         self.changed.push(lease.id);
-        if !follow_ups.is_empty() {
-            self.enqueue(follow_ups)?;
+        for job in follow_ups {
+            // One by one: a follow-up that is there already, or whose key is another's, keeps no other back.
+            self.enqueue(vec![job])?;
         }
-        Ok(LeaseStatus::Held)
+        Ok(held(cancel_by))
     }
 
     /// Ends a run other than by completion: by its worker's word, a rescue, or the end of a cancel's grace.
@@ -121,6 +124,11 @@ impl Batch<'_> {
     }
 }
 
+/// The status of a lease that was the current one.
+pub(super) fn held(cancel_by: Option<i64>) -> LeaseStatus {
+    if cancel_by.is_some() { LeaseStatus::CancelRequested } else { LeaseStatus::Held }
+}
+
 /// What an outcome means for a run. A job that was asked to stop does not run again.
 fn end(run: &Run, outcome: Outcome, now: Timestamp) -> End {
     let stamped = |error: AttemptError| Some(AttemptError { attempt: run.attempt, at: now, ..error });
@@ -150,7 +158,7 @@ fn end(run: &Run, outcome: Outcome, now: Timestamp) -> End {
             end.interruptions += 1;
         }
     }
-    if !end.state.is_finished() && run.cancel_requested {
+    if !end.state.is_finished() && run.cancel_by.is_some() {
         let error = end.error.or_else(|| stamped(AttemptError::cancelled()));
         return End { state: State::Cancelled, error, ..unchanged(run) };
     }

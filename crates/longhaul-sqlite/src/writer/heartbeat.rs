@@ -4,6 +4,7 @@ use longhaul::{Lease, LeaseStatus, Result, WorkerInfo};
 use rusqlite::{OptionalExtension, params};
 
 use super::Batch;
+use super::finish::held;
 use crate::error::fault;
 use crate::row::signed;
 
@@ -23,11 +24,7 @@ impl Batch<'_> {
                 .prepare_cached(include_str!("../sql/heartbeat.sql"))?
                 .query_row(params![lease.id.as_str(), signed(lease.token), until], |row| row.get(0))
                 .optional()?;
-            Ok(match cancel_by {
-                None => LeaseStatus::Lost,
-                Some(None) => LeaseStatus::Held,
-                Some(Some(_)) => LeaseStatus::CancelRequested,
-            })
+            Ok(cancel_by.map_or(LeaseStatus::Lost, held))
         };
         leases.iter().map(extend).collect::<rusqlite::Result<_>>().map_err(fault("extend a lease"))
     }

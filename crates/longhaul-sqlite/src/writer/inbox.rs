@@ -40,6 +40,13 @@ impl Inbox {
         Self { state: Mutex::default(), arrived: Condvar::new(), room: Semaphore::new(CAPACITY) }
     }
 
+    /// Hands an operation to the writer without waiting for room, for code that cannot wait: a `Drop`.
+    pub(crate) fn push_now(&self, op: Op) {
+        let mut state = self.state.lock();
+        state.ops.push(op);
+        self.arrived.notify_one();
+    }
+
     /// Hands an operation to the writer; answers it back where the writer has stopped.
     pub(crate) async fn push(&self, op: Op) -> Result<(), Op> {
         match self.room.acquire().await {
@@ -89,7 +96,7 @@ impl Inbox {
         if ops.is_empty() && state.closed {
             return Taken::Closed;
         }
-        self.room.add_permits(ops.len());
+        self.room.add_permits(ops.len().min(CAPACITY.saturating_sub(self.room.available_permits())));
         Taken::Awake
     }
 }

@@ -11,7 +11,7 @@ pub(crate) enum Op {
     /// Anything that is done when its transaction commits.
     Work(Box<dyn Work>),
     /// Finishes, and a claim that may be parked until there is something to take.
-    Claim(ClaimOp),
+    Claim(Box<ClaimOp>),
 }
 
 /// A piece of work that shares a transaction with others.

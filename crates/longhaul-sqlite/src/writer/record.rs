@@ -2,6 +2,7 @@ use longhaul::{Entry, EventBody, Json, Lease, LeaseStatus, Record, Result};
 use rusqlite::{OptionalExtension, params};
 
 use super::Batch;
+use super::finish::held;
 use crate::error::fault;
 use crate::row::signed;
 
@@ -13,7 +14,7 @@ pub(super) struct Run {
     pub(super) crashes: u32,
     pub(super) max_crashes: u32,
     pub(super) interruptions: u32,
-    pub(super) cancel_requested: bool,
+    pub(super) cancel_by: Option<i64>,
     pub(super) last_event: i64,
     log_event: i64,
     pub(super) priority: i32,
@@ -32,11 +33,7 @@ impl Batch<'_> {
                 continue;
             };
             self.append(&mut run, &record.entries).map_err(fault("record"))?;
-            statuses.push(if run.cancel_requested {
-                LeaseStatus::CancelRequested
-            } else {
-                LeaseStatus::Held
-            });
+            statuses.push(held(run.cancel_by));
             self.changed.push(record.lease.id);
         }
         Ok(statuses)
@@ -55,7 +52,7 @@ impl Batch<'_> {
                         crashes: row.get(3)?,
                         max_crashes: row.get(4)?,
                         interruptions: row.get(5)?,
-                        cancel_requested: row.get::<_, Option<i64>>(6)?.is_some(),
+                        cancel_by: row.get(6)?,
                         last_event: row.get(7)?,
                         log_event: row.get(8)?,
                         priority: row.get(9)?,

@@ -70,7 +70,7 @@ impl Writer {
         for op in ops.drain(..) {
             match op {
                 Op::Work(work) => works.push(work),
-                Op::Claim(claim) => claims.push(claim),
+                Op::Claim(claim) => claims.push(*claim),
             }
         }
         let done = batch.begin().and_then(|()| {

@@ -1,10 +1,10 @@
 use longhaul::{AttemptError, GONE_FOR, JobId, Keep, Lease, QueueConfig, Result, State, Swept};
-use rusqlite::{Row, params};
+use rusqlite::{OptionalExtension, Row, params};
 
 use super::Batch;
 use super::finish::{End, unchanged};
 use crate::error::fault;
-use crate::row::unsigned;
+use crate::row::{signed, unsigned};
 
 /// How long a silent worker's row is kept: well beyond any lease, so that a take-over still finds it.
 const WORKER_ROW_FOR: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
@@ -36,7 +36,7 @@ impl Batch<'_> {
     fn crash(&mut self, lease: &Lease) -> Result<Option<State>> {
         let Some(run) = self.find_lease(lease)? else { return Ok(None) };
         let crashes = run.crashes + 1;
-        let state = if run.cancel_requested {
+        let state = if run.cancel_by.is_some() {
             State::Cancelled
         } else if crashes > run.max_crashes {
             State::Failed
@@ -116,17 +116,16 @@ impl Batch<'_> {
         limit: i64,
     ) -> rusqlite::Result<i64> {
         // `kept_from` lies in the future while a unique key is held, so neither bound ever reaches such a job.
-        let by_age = keep.age.map(|age| self.now.minus(age).0);
-        let surplus = keep.count.map(|most| count - i64::try_from(most).unwrap_or(i64::MAX)).unwrap_or(0);
+        let by_age = keep.age.map(|age| (self.now.minus(age).0, i64::MAX));
+        let by_count = keep.count.filter(|most| count > signed(*most));
+        let by_count = by_count.map(|most| self.end_of_newest(queue, state, most)).transpose()?.flatten();
         let mut pruned = 0;
-        for (until, most) in [(by_age, limit), (Some(self.now.0), surplus.min(limit))] {
-            // What age has removed counts towards the surplus.
-            let most = if until == by_age && pruned == 0 { most } else { most - pruned };
-            let Some(until) = until.filter(|_| most > 0) else { continue };
+        // Both are ends of the same order, so the later one covers the other.
+        if let Some((kept_from, last)) = by_age.into_iter().chain(by_count).max() {
             let seqs: Vec<i64> = self
                 .connection
                 .prepare_cached(include_str!("../sql/prunable.sql"))?
-                .query_map(params![queue, state.as_str(), until, most], |row| row.get(0))?
+                .query_map(params![queue, state.as_str(), kept_from, last, limit], |row| row.get(0))?
                 .collect::<rusqlite::Result<_>>()?;
             for seq in seqs {
                 self.remove(seq, queue, state)?;
@@ -134,6 +133,16 @@ impl Batch<'_> {
             }
         }
         Ok(pruned)
+    }
+
+    /// The newest job beyond the `most` newest whose keys are free; `None` where there are not so many.
+    fn end_of_newest(&self, queue: &str, state: State, most: u64) -> rusqlite::Result<Option<(i64, i64)>> {
+        self.connection
+            .prepare_cached(include_str!("../sql/end_of_newest.sql"))?
+            .query_row(params![queue, state.as_str(), self.now.0, signed(most)], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()
     }
 
     /// Removes a finished job and leaves word that it was there.

@@ -14,7 +14,8 @@ impl Table {
         for wanted in &claim.queues {
             for _ in 0..wanted.slots {
                 let Some(seq) = self.index.first_available(&wanted.queue, &claim.kinds) else { break };
-                claimed.extend(self.change(seq, now, |row| take(row, claim, now)));
+                let token = self.draw_token();
+                claimed.extend(self.change(seq, now, |row| take(row, token, claim, now)));
             }
         }
         claimed
@@ -55,8 +56,8 @@ impl Table {
     }
 }
 
-fn take(row: &mut Row, claim: &Claim, now: Timestamp) -> Claimed {
-    row.token += 1;
+fn take(row: &mut Row, token: u64, claim: &Claim, now: Timestamp) -> Claimed {
+    row.token = token;
     row.record.attempt += 1;
     row.record.worker = Some(claim.worker.id.clone());
     row.record.started_at = Some(now);

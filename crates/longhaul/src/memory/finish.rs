@@ -1,7 +1,7 @@
 use super::row::Row;
 use super::table::Table;
 use crate::clock::Timestamp;
-use crate::model::{Entry, Finish, Lease, LeaseStatus, Outcome, Record, State};
+use crate::model::{AttemptError, Entry, ErrorKind, Finish, Lease, LeaseStatus, Outcome, Record, State};
 
 impl Table {
     pub(super) fn finish(&mut self, finishes: Vec<Finish>, now: Timestamp) -> Vec<LeaseStatus> {
@@ -50,7 +50,9 @@ impl Row {
                 self.keep_error(error, now);
                 self.enter(State::Failed, now);
             }
-            Outcome::Cancelled { reason } => self.cancel(reason, now),
+            Outcome::Cancelled { reason } => {
+                self.cancel(AttemptError::new(ErrorKind::Cancelled, reason), now)
+            }
             Outcome::Retry { error, delay } => {
                 self.keep_error(error, now);
                 if is_to_stop {
@@ -60,7 +62,7 @@ impl Row {
                 }
             }
             Outcome::Snoozed { .. } | Outcome::Released if is_to_stop => {
-                self.cancel("cancelled on request", now);
+                self.cancel(AttemptError::cancelled(), now);
             }
             Outcome::Snoozed { delay } => {
                 self.give_attempt_back();
@@ -69,7 +71,8 @@ impl Row {
             Outcome::Released => {
                 self.give_attempt_back();
                 self.record.interruptions += 1;
-                self.wait_until(now, now);
+                // It keeps its `run_at`, and with it its place: what was begun goes before what was not.
+                self.enter(State::Available, now);
             }
         }
     }

@@ -17,7 +17,7 @@ pub(super) struct Index {
     pub(super) running: BTreeSet<(Timestamp, u64)>,
     /// Running jobs that were asked to stop, by the end of their grace.
     pub(super) stopping: BTreeSet<(Timestamp, u64)>,
-    /// By queue and outcome, then by the time of their end.
+    /// By queue and outcome, then by the time from which their retention counts.
     pub(super) finished: BTreeMap<(String, State), BTreeSet<(Timestamp, u64)>>,
     /// How many jobs of each queue are in which state; no entry is zero.
     pub(super) counts: BTreeMap<String, BTreeMap<State, u64>>,
@@ -47,7 +47,7 @@ impl Index {
             }
             State::Completed | State::Failed | State::Cancelled => {
                 let place = (record.queue.clone(), record.state);
-                self.finished.entry(place).or_default().insert((ended_at(row), row.seq));
+                self.finished.entry(place).or_default().insert((row.kept_from(), row.seq));
             }
             State::Blocked => {}
         }
@@ -76,7 +76,7 @@ impl Index {
             }
             State::Completed | State::Failed | State::Cancelled => {
                 if let Some(jobs) = self.finished.get_mut(&(record.queue.clone(), record.state)) {
-                    jobs.remove(&(ended_at(row), row.seq));
+                    jobs.remove(&(row.kept_from(), row.seq));
                 }
             }
             State::Blocked => {}
@@ -116,8 +116,4 @@ impl Index {
     pub(super) fn due(jobs: &BTreeSet<(Timestamp, u64)>, now: Timestamp, limit: usize) -> Vec<u64> {
         jobs.range(..=(now, u64::MAX)).take(limit).map(|(_, seq)| *seq).collect()
     }
-}
-
-fn ended_at(row: &Row) -> Timestamp {
-    row.record.finished_at.unwrap_or_default()
 }

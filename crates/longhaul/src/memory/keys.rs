@@ -45,11 +45,6 @@ impl Keys {
         hold.expires_at.is_none_or(|expires_at| expires_at > now).then_some(hold.seq)
     }
 
-    /// Whether the job still holds its unique key.
-    pub(super) fn is_held_by(&self, row: &Row, now: Timestamp) -> bool {
-        row.unique.as_ref().is_some_and(|unique| self.holder(&unique.key, now) == Some(row.seq))
-    }
-
     /// Gives a unique key to a job until it ends.
     pub(super) fn hold(&mut self, key: &str, seq: u64) {
         self.unique.insert(key.to_owned(), Hold { seq, expires_at: None });

@@ -2,9 +2,7 @@ use std::collections::BTreeMap;
 
 use crate::backoff::Backoff;
 use crate::clock::{Timestamp, millis};
-use crate::model::{
-    AttemptError, Entry, ErrorKind, Event, EventBody, JobRecord, Json, LeaseStatus, State, Unique,
-};
+use crate::model::{AttemptError, Entry, Event, EventBody, JobRecord, Json, LeaseStatus, State, Unique};
 use crate::store::{KEPT_ERRORS, PRIORITY_STEP};
 
 /// A job: its record, and what the record does not show.
@@ -35,6 +33,13 @@ impl Row {
     pub(super) fn rank(&self) -> (i64, u64) {
         let head_start = i64::from(self.record.priority) * millis(PRIORITY_STEP);
         (self.record.run_at.0 - head_start, self.seq)
+    }
+
+    /// From when on its retention counts: its end, or that of the period for which its key outlives it.
+    pub(super) fn kept_from(&self) -> Timestamp {
+        let period = self.unique.as_ref().and_then(|unique| unique.period);
+        let period = period.filter(|_| self.record.state == State::Completed).unwrap_or_default();
+        self.record.finished_at.unwrap_or_default().plus(period)
     }
 
     /// Moves it to another state. Whatever belongs to a run that this ends is void from here on.
@@ -75,8 +80,8 @@ impl Row {
     }
 
     /// Ends it because somebody asked.
-    pub(super) fn cancel(&mut self, reason: impl Into<String>, now: Timestamp) {
-        self.keep_error(AttemptError::new(ErrorKind::Cancelled, reason), now);
+    pub(super) fn cancel(&mut self, reason: AttemptError, now: Timestamp) {
+        self.keep_error(reason, now);
         self.enter(State::Cancelled, now);
     }
 

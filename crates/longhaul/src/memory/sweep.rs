@@ -2,7 +2,7 @@ use super::index::Index;
 use super::row::Row;
 use super::table::Table;
 use crate::clock::Timestamp;
-use crate::model::{AttemptError, ErrorKind, Keep, Retention, State, Swept};
+use crate::model::{AttemptError, Keep, Retention, State, Swept};
 use crate::store::WORKER_SEEN_FOR;
 
 impl Table {
@@ -16,10 +16,7 @@ impl Table {
             }
         }
         for seq in Index::due(&self.index.stopping, now, limit) {
-            self.change(seq, now, |row| {
-                row.token += 1;
-                row.cancel("did not stop within its grace after it was asked to", now);
-            });
+            self.change(seq, now, |row| row.cancel(AttemptError::fenced(), now));
             swept.fenced += 1;
         }
         swept.pruned = self.prune(limit, now);
@@ -33,12 +30,13 @@ impl Table {
         for ((queue, state), jobs) in &self.index.finished {
             let keep = self.keep(queue, *state);
             let newest = keep.count.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
-            let excess = jobs.len().saturating_sub(newest);
+            // A job whose key is held is the answer that others will be given: it stays, and does not count.
+            let free = jobs.range(..=(now, u64::MAX));
+            let excess = free.clone().count().saturating_sub(newest);
             let too_old = keep.age.map_or(Timestamp(i64::MIN), |age| now.minus(age));
-            let too_many = jobs.iter().enumerate();
-            let too_many = too_many.take_while(|(n, (ended_at, _))| *n < excess || *ended_at <= too_old);
-            // A job whose key is held is the answer that others will be given, so it stays.
-            let free = too_many.map(|(_, (_, seq))| *seq).filter(|seq| !self.holds_key(*seq, now));
+            let too_many = free.enumerate();
+            let too_many = too_many.take_while(|(n, (kept_from, _))| *n < excess || *kept_from <= too_old);
+            let free = too_many.map(|(_, (_, seq))| *seq);
             doomed.extend(free.take(limit - doomed.len()));
         }
         for seq in &doomed {
@@ -55,32 +53,23 @@ impl Table {
             _ => retention.cancelled,
         }
     }
-
-    fn holds_key(&self, seq: u64, now: Timestamp) -> bool {
-        self.rows.get(&seq).is_some_and(|row| self.keys.is_held_by(row, now))
-    }
 }
 
 /// Takes a job from a worker that was not heard of in time, and says what became of it.
 fn rescue(row: &mut Row, now: Timestamp) -> State {
-    let silence = now.since(row.lease_until);
     let record = &mut row.record;
     record.crashes += 1;
     let is_poison = record.crashes > record.max_crashes;
-    let mut message =
-        format!("the worker was not heard of; its lease ended {:.1} s ago", silence.as_secs_f64());
-    if is_poison {
-        message = format!("{message}; failed as poison after {} crashes", record.crashes);
-    }
+    let error = AttemptError::crash(record.crashes, record.max_crashes);
     let is_to_stop = record.cancel_requested;
-    row.keep_error(AttemptError::new(ErrorKind::Crash, message), now);
+    row.keep_error(error, now);
     row.give_attempt_back();
     if is_to_stop {
         row.enter(State::Cancelled, now);
     } else if is_poison {
         row.enter(State::Failed, now);
     } else {
-        row.wait_until(now, now);
+        row.enter(State::Available, now);
     }
     row.record.state
 }

@@ -20,6 +20,7 @@ pub(super) struct Table {
     pub(super) configs: BTreeMap<String, QueueConfig>,
     pub(super) workers: BTreeMap<String, WorkerInfo>,
     last_seq: u64,
+    last_token: u64,
     signals: Arc<Signals>,
 }
 
@@ -33,6 +34,7 @@ impl Table {
             configs: BTreeMap::new(),
             workers: BTreeMap::new(),
             last_seq: 0,
+            last_token: 0,
             signals,
         }
     }
@@ -82,6 +84,13 @@ impl Table {
         // Whoever waits for the job must hear that it is no more.
         self.signals.send(row.record.id.as_str());
         self.keys.remember_gone(row.record.id, now);
+    }
+
+    /// Draws a token for a claim. No two claims of anything share one, so that a job which is made anew under an
+    /// old id does not know the old one's leases.
+    pub(super) fn draw_token(&mut self) -> u64 {
+        self.last_token += 1;
+        self.last_token
     }
 
     pub(super) fn find(&self, id: &JobId) -> Option<&Row> {

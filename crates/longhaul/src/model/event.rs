@@ -5,7 +5,7 @@ use crate::clock::Timestamp;
 
 /// Something that a running job adds to its log or its steps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Entry {
     /// How far it is.
     Progress(Progress),
@@ -84,7 +84,7 @@ pub struct Event {
 
 /// What an event says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum EventBody {
     /// The job's present state. Made from the job's row when it is read; never stored.
     State {

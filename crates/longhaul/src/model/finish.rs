@@ -20,7 +20,7 @@ pub struct Finish {
 
 /// How a run ended. Policy (how long to back off, whether to retry at all) was applied by whoever made this.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It did its work.
     Completed {

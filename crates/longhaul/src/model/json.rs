@@ -7,6 +7,9 @@ use serde_json::value::RawValue;
 use crate::store::{Error, Result};
 
 /// JSON text that is carried and stored as it is, and parsed only by the job that wants it.
+///
+/// An enum that holds one must be tagged from outside (serde's default): the other forms read their content into
+/// a buffer first, which has no text to keep.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Json(Box<RawValue>);

@@ -25,6 +25,9 @@ pub struct QueueConfig {
 }
 
 /// How much of a queue's history is kept, per outcome.
+///
+/// A job whose unique key outlives it is kept for the key's period besides: its age counts from the period's end,
+/// and until then it is not counted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retention {

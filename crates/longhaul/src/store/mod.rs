@@ -107,8 +107,10 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A snooze costs no attempt.
     /// - A release costs no attempt and counts as an interruption.
     /// - A released job is available at once.
+    /// - A released job keeps its place.
     /// - A finish with an old token changes nothing.
     /// - A finish is accepted once.
+    /// - A job made anew under an old id does not know the old leases.
     /// - Follow ups are created with the completion.
     /// - Follow ups of a lost finish are not created.
     /// - Follow ups of a retry are not created.
@@ -124,7 +126,10 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// the finishes set free.
     ///
     /// - A turn finishes and then claims.
-    async fn turn(&self, finishes: Vec<Finish>, claim: Claim) -> Result<Turn> {
+    /// - A turn does not wait.
+    async fn turn(&self, finishes: Vec<Finish>, mut claim: Claim) -> Result<Turn> {
+        // The finishes want their answer now.
+        claim.wait = Duration::ZERO;
         let finished = self.finish(finishes).await?;
         let claimed = self.claim(claim).await?;
         Ok(Turn { finished, claimed })
@@ -135,6 +140,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A sweep promotes what is due.
     /// - A sweep rescues jobs whose lease has expired.
     /// - A rescue costs no attempt and counts as a crash.
+    /// - A rescued job keeps its place.
     /// - A job that crashed too often fails as poison.
     /// - A rescued job asked to cancel is cancelled.
     /// - A sweep fences off a cancelled job after its grace.

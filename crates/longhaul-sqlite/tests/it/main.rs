@@ -1,0 +1,8 @@
+//! The embedded store against the conformance suite, and what only it promises.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+mod conformance;
+mod crossing;
+mod owner;
+mod transact;

@@ -1,0 +1,74 @@
+use longhaul::{JobFilter, JobId, Json, Lookup, NewJob, Page, Store};
+use longhaul_sqlite::{SqliteStore, rusqlite};
+
+use crate::owner::job;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+#[tokio::test]
+async fn rows_and_jobs_are_committed_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path().join("app.db")).await.unwrap();
+    create_table(&store).await;
+    store
+        .transact(|tx| -> Result<(), Failure> {
+            tx.connection().execute("INSERT INTO orders VALUES (7)", [])?;
+            tx.enqueue(vec![job("ship-7")])?;
+            Ok(())
+        })
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(orders(&store).await, 1);
+    let id = JobId::new("ship-7").unwrap();
+    assert!(matches!(store.get(&[id]).await.unwrap()[0], Lookup::Found(_)));
+}
+
+#[tokio::test]
+async fn an_error_undoes_the_callers_rows_jobs_and_counts_and_nobody_elses() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path().join("app.db")).await.unwrap();
+    create_table(&store).await;
+    let failing = store.transact(|tx| -> Result<(), Failure> {
+        tx.connection().execute("INSERT INTO orders VALUES (7)", [])?;
+        tx.enqueue(vec![job("ship-7")])?;
+        Err("the customer changed their mind".into())
+    });
+    // Both wait in the inbox together, so that they share a transaction or follow each other closely.
+    let (failed, other) = tokio::join!(failing, store.enqueue(vec![job("ship-8")]));
+    assert_eq!(failed.unwrap().unwrap_err().to_string(), "the customer changed their mind");
+    assert!(other.unwrap()[0].is_created());
+    assert_eq!(orders(&store).await, 0);
+    let page = store.list(&JobFilter::default(), Page { cursor: None, limit: 10 }).await.unwrap();
+    let ids: Vec<&str> = page.jobs.iter().map(|job| job.id.as_str()).collect();
+    assert_eq!(ids, ["ship-8"]);
+    let queues = store.queues().await.unwrap();
+    assert_eq!(queues[0].counts.values().sum::<u64>(), 1);
+}
+
+#[tokio::test]
+async fn an_invalid_job_is_refused_inside_a_transaction_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path().join("app.db")).await.unwrap();
+    let enqueued = store
+        .transact(|tx| {
+            let args = Json::new(&"x".repeat(longhaul::MAX_ARGS_BYTES)).unwrap();
+            tx.enqueue(vec![NewJob { args, ..job("big") }])
+        })
+        .await
+        .unwrap();
+    assert!(enqueued.unwrap_err().to_string().contains("args: must be at most 262144 bytes"));
+}
+
+async fn create_table(store: &SqliteStore) {
+    store
+        .transact(|tx| tx.connection().execute_batch("CREATE TABLE orders (id INTEGER PRIMARY KEY)"))
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+async fn orders(store: &SqliteStore) -> i64 {
+    let count = |c: &rusqlite::Connection| c.query_row("SELECT count(*) FROM orders", [], |row| row.get(0));
+    store.read(count).await.unwrap()
+}
