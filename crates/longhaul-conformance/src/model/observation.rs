@@ -1,10 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use longhaul::{
-    AttemptError, ErrorKind, Event, EventBody, JobFilter, JobId, JobRecord, Lookup, QueueInfo, State,
-    WorkerInfo,
-};
+use longhaul::{Event, EventBody, JobFilter, JobId, JobRecord, Lookup, QueueInfo, State, WorkerInfo};
 
 use super::operation::IDS;
 use crate::Fixture;
@@ -27,19 +24,13 @@ impl Observation {
         let mut jobs = Vec::new();
         for (id, lookup) in ids.iter().zip(fx.lookup_all(&ids).await) {
             let events = ok("read events", fx.store.events(id, 0, 1_000, Duration::ZERO).await);
-            let events = events.map(|events| events.into_iter().map(shown_event).collect());
-            let lookup = match lookup {
-                Lookup::Found(record) => Lookup::Found(Box::new(shown(*record))),
-                none => none,
-            };
             jobs.push((id.clone(), lookup, events));
         }
-        let listed = fx.list_records(&JobFilter::default()).await;
         let mut workers = fx.workers().await;
         workers.sort_by(|a, b| a.id.cmp(&b.id));
         Self {
             jobs,
-            listed: listed.into_iter().map(shown).collect(),
+            listed: fx.list_records(&JobFilter::default()).await,
             queues: ok("list queues", fx.store.queues().await),
             workers,
         }
@@ -159,25 +150,4 @@ fn check_job(job: &JobRecord, events: &[Event]) -> Result<(), String> {
         return wrong("no event is newer than the newest");
     }
     Ok(())
-}
-
-/// Leaves out the words that a store finds for what it did itself.
-fn shown(record: JobRecord) -> JobRecord {
-    JobRecord { errors: record.errors.into_iter().map(shown_error).collect(), ..record }
-}
-
-fn shown_error(error: AttemptError) -> AttemptError {
-    match error.kind {
-        ErrorKind::Crash | ErrorKind::Cancelled => AttemptError { message: String::new(), ..error },
-        _ => error,
-    }
-}
-
-fn shown_event(event: Event) -> Event {
-    match event.body {
-        EventBody::State { state, error } => {
-            Event { body: EventBody::State { state, error: error.map(shown_error) }, ..event }
-        }
-        _ => event,
-    }
 }
