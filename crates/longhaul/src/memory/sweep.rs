@@ -29,10 +29,13 @@ impl Table {
         let mut doomed = Vec::new();
         for ((queue, state), jobs) in &self.index.finished {
             let keep = self.keep(queue, *state);
-            let newest = keep.count.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
             // A job whose key is held is the answer that others will be given: it stays, and does not count.
             let free = jobs.range(..=(now, u64::MAX));
-            let excess = free.clone().count().saturating_sub(newest);
+            let excess = keep.count.map_or(0, |newest| {
+                // The held ones are counted, because they are few and the history is long.
+                let held = jobs.range((now, u64::MAX)..).count();
+                (jobs.len() - held).saturating_sub(usize::try_from(newest).unwrap_or(usize::MAX))
+            });
             let too_old = keep.age.map_or(Timestamp(i64::MIN), |age| now.minus(age));
             let too_many = free.enumerate();
             let too_many = too_many.take_while(|(n, (kept_from, _))| *n < excess || *kept_from <= too_old);
