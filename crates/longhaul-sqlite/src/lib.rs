@@ -4,6 +4,8 @@
 //!   syncs once, and answers everybody: 64 callers share one sync.
 //! - **Durability.** `journal_mode=WAL` and `synchronous=FULL`: what was answered survives a power cut, as far as
 //!   the disk keeps its word about `fsync`.
+//!   SQLite is compiled in; build it with `LIBSQLITE3_FLAGS=-DHAVE_FDATASYNC=1` (this repository's `.cargo/config.toml`
+//!   does), or every commit syncs the file's times as well, at about half the speed.
 //! - **One file, several processes.** The first process to open a file holds `<file>.lock` and owns what its workers
 //!   run: when it dies, the next one takes that over at once. Others may share the file (a command line beside a
 //!   server); their writes are noticed within 100 ms.
