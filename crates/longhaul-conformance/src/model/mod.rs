@@ -23,9 +23,9 @@ use crate::Fixture;
 use crate::jobs::{id, worker};
 
 /// How many sequences are tried where `PROPTEST_CASES` does not say otherwise.
-pub const CASES: u32 = 200;
+pub const CASES: u32 = 64;
 /// The longest sequence.
-const OPERATIONS: usize = 40;
+const OPERATIONS: usize = 60;
 
 /// Tries sequences of operations, each on a new store and a new model: `cases` of them, or as many as
 /// `PROPTEST_CASES` says.
@@ -37,12 +37,13 @@ where
     F: Fn() -> Fut,
     Fut: Future<Output = Fixture>,
 {
-    if let Some(difference) = find_difference(make_store, cases) {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    if let Some(difference) = find_difference(make_store, asked.unwrap_or(cases)) {
         panic!("{difference}");
     }
 }
 
-/// The same, but answers with the difference, where there is one.
+/// Tries `cases` sequences and answers with the shortest difference found, where there is one.
 ///
 /// # Panics
 /// Where no runtime can be started.
@@ -51,10 +52,7 @@ where
     F: Fn() -> Fut,
     Fut: Future<Output = Fixture>,
 {
-    let mut config = Config { failure_persistence: None, max_shrink_iters: 4_000, ..Config::default() };
-    if std::env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = cases;
-    }
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 4_000, ..Config::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.unwrap_or_else(|error| panic!("failed to start a runtime: {error}"));
     let result = TestRunner::new(config).run(&vec(operation::any(), 1..OPERATIONS), |operations| {
@@ -73,8 +71,8 @@ async fn agree(model: &Fixture, store: &Fixture, operations: &[Operation]) -> Re
     let (mut modelled_leases, mut leases) = (Vec::new(), Vec::new());
     let mut before = Observation::of(model).await;
     for (number, operation) in operations.iter().enumerate() {
-        let mut expected = apply(model, operation, &modelled_leases).await;
-        let mut answer = apply(store, operation, &leases).await;
+        let mut expected = apply(model, operation, &before.runs(&modelled_leases)).await;
+        let mut answer = apply(store, operation, &before.runs(&leases)).await;
         modelled_leases.extend(expected.take_tokens());
         leases.extend(answer.take_tokens());
         compare(number, operation, "answers", &expected, &answer)?;
@@ -140,7 +138,7 @@ impl Answer {
     }
 }
 
-async fn apply(fx: &Fixture, operation: &Operation, leases: &[Lease]) -> Answer {
+async fn apply(fx: &Fixture, operation: &Operation, runs: &Runs<'_>) -> Answer {
     let answer = Answer::default();
     match operation {
         Operation::Enqueue(jobs) => {
@@ -150,23 +148,23 @@ async fn apply(fx: &Fixture, operation: &Operation, leases: &[Lease]) -> Answer 
         Operation::Claim(claim) => {
             Answer { claimed: by_queue(fx.claim(claim.clone()).await, claim), ..answer }
         }
-        Operation::Heartbeat { runs, lease_for } => {
-            let leases: Vec<Lease> = runs.iter().map(|run| lease_of(*run, leases)).collect();
+        Operation::Heartbeat { beats, lease_for } => {
+            let leases: Vec<Lease> = beats.iter().map(|run| runs.lease(*run)).collect();
             Answer { statuses: fx.heartbeat_all(&worker("w1"), &leases, *lease_for).await, ..answer }
         }
         Operation::Record(records) => {
             let record = |(run, entries): &(Run, Vec<longhaul::Entry>)| Record {
-                lease: lease_of(*run, leases),
+                lease: runs.lease(*run),
                 entries: entries.clone(),
             };
             Answer { statuses: fx.record_all(records.iter().map(record).collect()).await, ..answer }
         }
         Operation::Finish(ends) => {
-            let finishes = ends.iter().map(|end| finish_of(end, leases)).collect();
+            let finishes = ends.iter().map(|end| finish_of(end, runs)).collect();
             Answer { statuses: fx.finish_all(finishes).await, ..answer }
         }
         Operation::Turn(ends, claim) => {
-            let finishes = ends.iter().map(|end| finish_of(end, leases)).collect();
+            let finishes = ends.iter().map(|end| finish_of(end, runs)).collect();
             let turn = fx.turn(finishes, claim.clone()).await;
             Answer { statuses: turn.finished, claimed: by_queue(turn.claimed, claim), ..answer }
         }
@@ -197,15 +195,27 @@ fn by_queue(mut claimed: Vec<Claimed>, claim: &Claim) -> Vec<Claimed> {
     claimed
 }
 
-/// The lease of a run, counted from the latest; one that never was, where there were not so many.
-fn lease_of(run: Run, leases: &[Lease]) -> Lease {
-    let never = || Lease { id: id("never"), token: 1 };
-    leases.iter().rev().nth(run.0).cloned().unwrap_or_else(never)
+/// The leases that a store has given, the latest last.
+struct Runs<'a> {
+    all: &'a [Lease],
+    /// Those of jobs that are running.
+    open: Vec<&'a Lease>,
 }
 
-fn finish_of(end: &End, leases: &[Lease]) -> Finish {
+impl Runs<'_> {
+    /// The lease of a run; one that never was, where there were not so many.
+    fn lease(&self, run: Run) -> Lease {
+        let lease = match run {
+            Run::Open(number) => self.open.iter().rev().nth(number).copied(),
+            Run::Any(number) => self.all.iter().rev().nth(number),
+        };
+        lease.cloned().unwrap_or_else(|| Lease { id: id("never"), token: 1 })
+    }
+}
+
+fn finish_of(end: &End, runs: &Runs<'_>) -> Finish {
     Finish {
-        lease: lease_of(end.run, leases),
+        lease: runs.lease(end.run),
         outcome: end.outcome.clone(),
         entries: end.entries.clone(),
         follow_ups: end.follow_ups.clone(),
