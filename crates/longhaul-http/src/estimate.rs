@@ -103,10 +103,10 @@ impl Estimator {
             Start::After(delay) => delay,
             Start::At(moment) => moment.since(now),
         };
-        Estimate(match until_due.is_zero() {
-            true => self.load(queue).and_then(|load| queued(run?, load.waiting, load.slots)),
-            false => Some(until_due + run.unwrap_or_default()),
-        })
+        if !until_due.is_zero() {
+            return Estimate(Some(until_due + run.unwrap_or_default()));
+        }
+        Estimate(self.load(queue).and_then(|load| queued(run?, load.waiting, load.slots)))
     }
 
     /// For a job as the store has it.
@@ -198,7 +198,10 @@ impl Estimator {
 }
 
 fn queued(run: Duration, ahead: u64, slots: u64) -> Option<Duration> {
-    let turns = 1.0 + ahead as f64 / if slots > 0 { slots as f64 } else { return None };
+    if slots == 0 {
+        return None;
+    }
+    let turns = 1.0 + ahead as f64 / slots as f64;
     Duration::try_from_secs_f64(run.as_secs_f64() * turns).ok()
 }
 

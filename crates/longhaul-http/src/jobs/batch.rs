@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use longhaul::EnqueueStatus;
+use longhaul::{EnqueueStatus, Enqueued};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -79,7 +79,8 @@ pub(crate) async fn create_batch(
     if enqueued.iter().any(|enqueued| enqueued.status == EnqueueStatus::NotCreated) {
         return Err(Problem::internal("the store refused a job of a batch and named no reason"));
     }
-    let replayed = repeatable.is_some() && !enqueued.is_empty() && enqueued.iter().all(|e| e.is_duplicate());
+    let replayed =
+        repeatable.is_some() && !enqueued.is_empty() && enqueued.iter().all(Enqueued::is_duplicate);
     let batched = enqueued.into_iter().zip(duplicates).map(|(enqueued, duplicates)| BatchedJob {
         // A repeated answer is the first one again, in which these were not duplicates.
         duplicate: enqueued.is_duplicate() && duplicates == Duplicates::Ambiguous,

@@ -72,10 +72,7 @@ pub(crate) async fn create(
     } else if on_disconnect == OnDisconnect::CancelJob {
         abandoned.job = Some(enqueued.id.clone());
     }
-    let standing = match enqueued.is_duplicate() {
-        true => Standing::Existing(duplicates),
-        false => Standing::Created,
-    };
+    let standing = if enqueued.is_duplicate() { Standing::Existing(duplicates) } else { Standing::Created };
     let answer = answer(&api, &job, &enqueued.id, standing, wait, mount.base()).await;
     abandoned.job = None;
     answer

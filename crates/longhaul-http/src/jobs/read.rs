@@ -65,9 +65,10 @@ fn answer(api: &Api, record: &JobRecord, headers: &HeaderMap) -> Response {
         .get_all(IF_NONE_MATCH)
         .iter()
         .any(|known| known.to_str().is_ok_and(|known| names_tag(known, &tag)));
-    let mut response = match unchanged {
-        true => StatusCode::NOT_MODIFIED.into_response(),
-        false => ([(CONTENT_TYPE, "application/json")], body).into_response(),
+    let mut response = if unchanged {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        ([(CONTENT_TYPE, "application/json")], body).into_response()
     };
     let out = response.headers_mut();
     if let Ok(tag) = HeaderValue::from_str(&tag) {
