@@ -90,7 +90,6 @@ impl Materials {
     }
 
     /// The routes, at the root and the same under `/api`.
-    #[must_use]
     pub fn router(&self) -> Router {
         routes::router(Arc::clone(&self.0))
     }

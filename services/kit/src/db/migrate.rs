@@ -24,7 +24,7 @@ pub(crate) async fn migrate(
     service: &'static str,
     migrations: &'static [Migration],
 ) -> Result<(), DbError> {
-    store.transact(move |tx| prepare(tx)).await?.map_err(|reason| DbError::Migration { service, reason })?;
+    store.transact(prepare).await?.map_err(|reason| DbError::Migration { service, reason })?;
     for (version, migration) in (1_i64..).zip(migrations) {
         store
             .transact(move |tx| apply(tx, service, version, migration))

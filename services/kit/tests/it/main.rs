@@ -1,5 +1,7 @@
 //! The kit against a real store and, over sockets, the doubles of the outside systems.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod ai_brain;
 mod auth;
 mod db;

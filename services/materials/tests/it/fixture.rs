@@ -19,49 +19,49 @@ use tower::ServiceExt;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The service in a folder of its own. Nothing runs until [`work`](Self::work) is called.
-pub struct Fixture {
-    pub folder: TempDir,
-    pub clock: Clock,
-    pub longhaul: Longhaul,
-    pub db: Db,
-    pub auth: Auth,
-    pub materials: Materials,
-    pub router: Router,
+pub(crate) struct Fixture {
+    pub(crate) folder: TempDir,
+    pub(crate) clock: Clock,
+    pub(crate) longhaul: Longhaul,
+    pub(crate) db: Db,
+    pub(crate) auth: Auth,
+    pub(crate) materials: Materials,
+    pub(crate) router: Router,
 }
 
 /// An answer.
 #[derive(Debug)]
-pub struct Reply {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: Vec<u8>,
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Reply {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&self.body)))
     }
 
     /// The status and the error's detail.
-    pub fn error(&self) -> (u16, String) {
+    pub(crate) fn error(&self) -> (u16, String) {
         (self.status.as_u16(), self.json()["detail"].as_str().unwrap_or_default().to_owned())
     }
 }
 
 impl Fixture {
     /// With no outside systems.
-    pub async fn alone() -> Self {
+    pub(crate) async fn alone() -> Self {
         Self::open(tempfile::tempdir().unwrap(), Clock::system(), &[]).await
     }
 
     /// With some of the double's systems, named by the variables that configure them.
-    pub async fn with(double: &Double, variables: &[&'static str]) -> Self {
+    pub(crate) async fn with(double: &Double, variables: &[&'static str]) -> Self {
         let vars = Self::variables(double, variables);
         Self::open(tempfile::tempdir().unwrap(), Clock::manual(), &vars).await
     }
 
-    pub fn variables(double: &Double, variables: &[&'static str]) -> Vec<(&'static str, String)> {
+    pub(crate) fn variables(double: &Double, variables: &[&'static str]) -> Vec<(&'static str, String)> {
         let value = |name: &str| match name {
             "AI_BRAIN_ENDPOINT" => double.url(),
             _ => double.v1(),
@@ -71,7 +71,7 @@ impl Fixture {
         vars
     }
 
-    pub async fn open(folder: TempDir, clock: Clock, vars: &[(&'static str, String)]) -> Self {
+    pub(crate) async fn open(folder: TempDir, clock: Clock, vars: &[(&'static str, String)]) -> Self {
         let find = |name: &'static str| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| v.clone());
         let config = Config::from_vars(folder.path(), &find).unwrap();
         let store = SqliteStore::open_with_clock(folder.path().join("test.db"), clock.clone()).await.unwrap();
@@ -93,24 +93,24 @@ impl Fixture {
     }
 
     /// The same folder opened by a new server, with other variables.
-    pub async fn reopen(self, vars: &[(&'static str, String)]) -> Self {
+    pub(crate) async fn reopen(self, vars: &[(&'static str, String)]) -> Self {
         let Self { folder, clock, .. } = self;
         Self::open(folder, clock, vars).await
     }
 
-    pub fn work(&self) -> Worker {
+    pub(crate) fn work(&self) -> Worker {
         let mut registry = Registry::default();
         self.materials.register(&mut registry);
         self.longhaul.worker().registry(registry).queue(QUEUE, 2).start()
     }
 
-    pub fn token(&self, user: &str) -> String {
+    pub(crate) fn token(&self, user: &str) -> String {
         let user = User { sub: user.into(), email: None, role: Role::User };
         self.auth.sign(&user, Duration::from_secs(30 * 86_400)).unwrap()
     }
 
     /// A request of Ada's.
-    pub async fn call(&self, method: &str, path: &str, body: impl Into<Body>) -> Reply {
+    pub(crate) async fn call(&self, method: &str, path: &str, body: impl Into<Body>) -> Reply {
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -119,28 +119,28 @@ impl Fixture {
         self.send(request.unwrap()).await
     }
 
-    pub async fn get(&self, path: &str) -> Reply {
+    pub(crate) async fn get(&self, path: &str) -> Reply {
         self.call("GET", path, Body::empty()).await
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> Reply {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {
         self.call("POST", path, body.to_string()).await
     }
 
-    pub async fn send(&self, request: Request<Body>) -> Reply {
+    pub(crate) async fn send(&self, request: Request<Body>) -> Reply {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();
         Reply { status: parts.status, headers: parts.headers, body }
     }
 
-    pub async fn course(&self) -> String {
+    pub(crate) async fn course(&self) -> String {
         let reply = self.post("/courses", &json!({ "name": "Biology" })).await;
         assert_eq!(reply.status, 201);
         reply.json()["id"].as_str().unwrap().to_owned()
     }
 
-    pub async fn upload(&self, course: &str, name: &str, bytes: &[u8]) -> Reply {
+    pub(crate) async fn upload(&self, course: &str, name: &str, bytes: &[u8]) -> Reply {
         let request = Request::builder()
             .method("POST")
             .uri(format!("/courses/{course}/materials"))
@@ -151,36 +151,45 @@ impl Fixture {
     }
 
     /// Uploads what is to be accepted, and answers its id.
-    pub async fn uploaded(&self, course: &str, name: &str, bytes: &[u8]) -> String {
+    pub(crate) async fn uploaded(&self, course: &str, name: &str, bytes: &[u8]) -> String {
         let reply = self.upload(course, name, bytes).await;
         assert_eq!(reply.status, 201, "{reply:?}");
         reply.json()["id"].as_str().unwrap().to_owned()
     }
 
     /// Waits until the newest processing of a material has ended, and shows the material.
-    pub async fn ended(&self, id: &str) -> Value {
+    pub(crate) async fn ended(&self, id: &str) -> Value {
         let job = self.longhaul.wait(&process_job(id), PATIENCE).await.unwrap().found();
         assert!(job.is_none_or(|job| job.state.is_finished()), "it has not ended in time");
         self.get(&format!("/materials/{id}")).await.json()
     }
 
     /// Waits until a job is in `state`.
-    pub async fn reaches(&self, id: &JobId, state: State) -> JobRecord {
+    pub(crate) async fn reaches(&self, id: &JobId, state: State) -> JobRecord {
+        self.becomes(id, |job| job.state == state).await
+    }
+
+    /// Waits until attempt `attempt` of a job has failed and the next one waits for its time.
+    pub(crate) async fn fails_once_more(&self, id: &JobId, attempt: u32) -> JobRecord {
+        self.becomes(id, |job| job.state == State::Scheduled && job.attempt == attempt).await
+    }
+
+    async fn becomes(&self, id: &JobId, is_so: impl Fn(&JobRecord) -> bool) -> JobRecord {
         tokio::time::timeout(PATIENCE, async {
             loop {
                 let job = self.longhaul.get(id).await.unwrap().found().unwrap();
-                if job.state == state {
+                if is_so(&job) {
                     return job;
                 }
                 self.longhaul.events(id, job.last_event, 1, Duration::from_secs(5)).await.unwrap();
             }
         })
         .await
-        .unwrap_or_else(|_| panic!("{id} did not become {state} in time"))
+        .unwrap_or_else(|_| panic!("{id} did not get there in time"))
     }
 
     /// Waits until every job of a kind has ended.
-    pub async fn all_ended(&self, kind: &str) -> Vec<JobRecord> {
+    pub(crate) async fn all_ended(&self, kind: &str) -> Vec<JobRecord> {
         let filter = longhaul::JobFilter { kinds: vec![kind.into()], ..Default::default() };
         let page = longhaul::Page { cursor: None, limit: 100 };
         let jobs = self.longhaul.store().list(&filter, page).await.unwrap().jobs;
@@ -192,13 +201,13 @@ impl Fixture {
     }
 
     /// How many rows of a table belong to a material.
-    pub async fn rows(&self, table: &str, material: &str) -> i64 {
+    pub(crate) async fn rows(&self, table: &str, material: &str) -> i64 {
         let sql = format!("SELECT count(*) AS n FROM {table} WHERE material_id = $1");
         self.db.read(sql, vec![material.into()]).await.unwrap()[0].get("n").unwrap()
     }
 
     /// The names of all files that the service keeps, half-made ones included.
-    pub fn files(&self) -> Vec<PathBuf> {
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
         let mut files = Vec::new();
         for folder in ["materials", "materials-incoming"] {
             let folder = self.folder.path().join("files").join(folder);
@@ -209,21 +218,21 @@ impl Fixture {
 }
 
 /// The id of a material's first processing.
-pub fn process_job(material: &str) -> JobId {
+pub(crate) fn process_job(material: &str) -> JobId {
     JobId::new(format!("materials-{material}")).unwrap()
 }
 
-pub const FORM: &str = "multipart/form-data; boundary=XyZ";
+pub(crate) const FORM: &str = "multipart/form-data; boundary=XyZ";
 
 /// A form with one file.
-pub fn form(field: &str, name: &str, bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn form(field: &str, name: &str, bytes: &[u8]) -> Vec<u8> {
     let mut form = form_head(field, name);
     form.extend_from_slice(bytes);
     form.extend_from_slice(b"\r\n--XyZ--\r\n");
     form
 }
 
-pub fn form_head(field: &str, name: &str) -> Vec<u8> {
+pub(crate) fn form_head(field: &str, name: &str) -> Vec<u8> {
     format!(
         "--XyZ\r\nContent-Disposition: form-data; name=\"{field}\"; filename=\"{name}\"\r\n\
          Content-Type: application/pdf\r\n\r\n"
@@ -231,7 +240,7 @@ pub fn form_head(field: &str, name: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-pub fn sample(name: &str) -> Vec<u8> {
+pub(crate) fn sample(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(name);
     std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }

@@ -1,5 +1,7 @@
 //! The service on a real store, with a real worker and real tools, over HTTP; outside systems are the doubles.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod chat;
 mod courses;
 mod extract;

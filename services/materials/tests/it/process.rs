@@ -15,7 +15,10 @@ async fn a_scan_is_read_watched_and_found() {
     assert_eq!(material["processing_status"], "completed", "{material}");
     assert_eq!(material["error_message"], Value::Null);
     assert_eq!(material["has_embedding"], false);
-    assert!(material["processed_at"].is_string() && material["updated_at"].as_str() >= material["processed_at"].as_str());
+    assert!(
+        material["processed_at"].is_string()
+            && material["updated_at"].as_str() >= material["processed_at"].as_str()
+    );
 
     let reply = f.get(&format!("/courses/{course}/materials/search?query=rubisco+enzyme")).await;
     assert_eq!(reply.headers["search-mode"], "lexical");
@@ -123,9 +126,8 @@ async fn a_file_that_is_missing_is_tried_again_and_then_failed() {
     let id = f.uploaded(&course, "a.txt", b"Leaves are green.").await;
     std::fs::remove_file(&f.files()[0]).unwrap();
     let _worker = f.work();
-    for _ in 0..2 {
-        let waiting = f.reaches(&process_job(&id), State::Scheduled).await;
-        assert!(waiting.attempt > 0);
+    for attempt in 1..=2 {
+        f.fails_once_more(&process_job(&id), attempt).await;
         let material = f.get(&format!("/materials/{id}")).await.json();
         assert_eq!(material["processing_status"], "processing", "a retry is not a new beginning");
         assert_eq!(material["error_message"], Value::Null);

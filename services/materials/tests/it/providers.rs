@@ -191,8 +191,8 @@ async fn what_ai_brain_could_not_read_is_said_after_three_attempts() {
     let course = f.course().await;
     let id = f.uploaded(&course, "page.png", &sample("scanned-page.png")).await;
     let _worker = f.work();
-    for _ in 0..2 {
-        f.reaches(&process_job(&id), State::Scheduled).await;
+    for attempt in 1..=2 {
+        f.fails_once_more(&process_job(&id), attempt).await;
         f.clock.advance(Duration::from_secs(60));
     }
     let material = f.ended(&id).await;
@@ -212,8 +212,8 @@ async fn a_reading_that_takes_too_long_says_how_long() {
     let course = f.course().await;
     let id = f.uploaded(&course, "page.png", &sample("scanned-page.png")).await;
     let _worker = f.work();
-    for _ in 0..2 {
-        f.reaches(&process_job(&id), State::Scheduled).await;
+    for attempt in 1..=2 {
+        f.fails_once_more(&process_job(&id), attempt).await;
         f.clock.advance(Duration::from_secs(60));
     }
     let material = f.ended(&id).await;
