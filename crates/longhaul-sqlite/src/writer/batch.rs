@@ -151,14 +151,15 @@ impl<'c> Batch<'c> {
         self.made_available |= to == Some(State::Available);
     }
 
-    fn write_counts(&mut self) -> rusqlite::Result<()> {
-        if self.counts.iter().all(|count| count.change == 0) {
-            return Ok(());
+    /// Writes what [`moved`](Self::moved) has noted so far.
+    pub(super) fn write_counts(&mut self) -> rusqlite::Result<()> {
+        if self.counts.iter().any(|count| count.change != 0) {
+            let mut write = self.connection.prepare_cached(include_str!("../sql/add_count.sql"))?;
+            for count in self.counts.iter().filter(|count| count.change != 0) {
+                write.execute(params![count.queue, count.state.as_str(), count.change])?;
+            }
         }
-        let mut write = self.connection.prepare_cached(include_str!("../sql/add_count.sql"))?;
-        for count in self.counts.iter().filter(|count| count.change != 0) {
-            write.execute(params![count.queue, count.state.as_str(), count.change])?;
-        }
+        self.counts.clear();
         Ok(())
     }
 }

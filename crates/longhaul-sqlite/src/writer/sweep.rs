@@ -85,6 +85,8 @@ impl Batch<'_> {
     /// Removes history that its queue's retention no longer covers.
     fn prune(&mut self, limit: i64) -> Result<u64> {
         let fault = fault("prune");
+        // The counts are read below, and jobs may have ended in this very transaction.
+        self.write_counts().map_err(&fault)?;
         let mut left = limit;
         for (queue, config, counts) in self.queues_with_history().map_err(&fault)? {
             let retention = config.retention;
