@@ -169,6 +169,8 @@ pub async fn retrying_a_job_whose_unique_key_another_holds_does_nothing(fx: &Fix
     assert_eq!(fx.act(&id("holder"), Action::Retry).await, 1);
     fx.clock.advance(secs(61));
     assert_eq!(fx.offer(keyed("x", None)).await.id, id("holder"));
+    assert_eq!(fx.sweep().await, Swept::default());
+    assert_eq!(fx.offer(keyed("x", None)).await.id, id("holder"), "the period that was to end is forgotten");
     fx.end(&fx.claim_one().await.lease, completed()).await;
     fx.clock.advance(secs(59));
     assert_eq!(fx.offer(keyed("x", None)).await.id, id("holder"), "its period begins anew");

@@ -80,6 +80,12 @@ pub async fn an_idempotency_key_is_forgotten_after_its_time(fx: &Fixture) {
     let second = fx.offer(request("b", HOUR)).await;
     assert_eq!(second, Enqueued { id: id("b"), status: EnqueueStatus::Created }, "without a sweep");
     assert_eq!(fx.offer(request("c", HOUR)).await, first("b"), "the key is the second one's now");
+    fx.sweep().await;
+    assert_eq!(
+        fx.offer(request("c", HOUR)).await,
+        first("b"),
+        "and is not forgotten with the first one's time"
+    );
     fx.clock.advance(HOUR + secs(1));
     fx.sweep().await;
     assert!(fx.offer(request("c", HOUR)).await.is_created(), "with a sweep");
