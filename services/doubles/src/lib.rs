@@ -13,8 +13,10 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
+use axum::extract::State;
 use axum::http::HeaderMap;
+use axum::routing::get;
+use axum::{Json, Router};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
@@ -52,6 +54,8 @@ pub(crate) struct Desk {
     faults: Mutex<VecDeque<(String, Option<Fault>)>>,
     /// What the model says next; without it, it says something about the question.
     pub(crate) chat: Mutex<VecDeque<String>>,
+    /// The key set of the issuer of tokens.
+    keys: Mutex<serde_json::Value>,
     /// What is read from pictures; without it, something about the picture.
     pub(crate) texts: Mutex<VecDeque<String>>,
 }
@@ -77,6 +81,10 @@ impl Double {
         let routes = Router::new()
             .merge(ai_brain::routes())
             .merge(llm::routes())
+            .route(
+                "/jwks.json",
+                get(|State(desk): State<Arc<Desk>>| async move { Json(desk.keys.lock().clone()) }),
+            )
             .layer(axum::middleware::from_fn_with_state(Arc::clone(&desk), fault::intercept))
             .layer(axum::extract::DefaultBodyLimit::disable())
             .with_state(Arc::clone(&desk));
@@ -119,6 +127,17 @@ impl Double {
     /// What is read from the next picture.
     pub fn show(&self, text: &str) {
         self.desk.texts.lock().push_back(text.to_owned());
+    }
+
+    /// What `JWT_JWKS_URL` is set to.
+    #[must_use]
+    pub fn keys_url(&self) -> String {
+        format!("{}/jwks.json", self.url())
+    }
+
+    /// The public keys that the issuer shows from now on.
+    pub fn publish_keys(&self, keys: &serde_json::Value) {
+        *self.desk.keys.lock() = keys.clone();
     }
 
     /// The requests to `path` so far.

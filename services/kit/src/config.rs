@@ -76,6 +76,8 @@ pub struct AuthConfig {
     pub secret: Option<String>,
     /// Where that secret is kept.
     pub secret_file: PathBuf,
+    /// `JWT_JWKS_URL`: where the public keys of another issuer are. Its tokens are accepted beside our own.
+    pub jwks_url: Option<String>,
     /// `JWT_AUDIENCE`: the audience that a token must name, where set.
     pub audience: Option<String>,
 }
@@ -108,9 +110,6 @@ impl Config {
         vars: &dyn Fn(&'static str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
         let vars = Vars(vars);
-        if vars.get("JWT_JWKS_URL").is_some() {
-            return Err(vars.refuse("JWT_JWKS_URL", "key sets are not built in yet: use JWT_SECRET"));
-        }
         let llm = vars.llm()?;
         Ok(Self {
             embedding: vars.embedding(llm.as_ref())?,
@@ -119,6 +118,7 @@ impl Config {
             auth: AuthConfig {
                 secret: vars.get("JWT_SECRET"),
                 secret_file: data_dir.join("jwt-secret"),
+                jwks_url: vars.url("JWT_JWKS_URL")?,
                 audience: vars.get("JWT_AUDIENCE"),
             },
             storage: vars.storage(data_dir)?,
@@ -235,6 +235,7 @@ impl fmt::Debug for AuthConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthConfig")
             .field("secret_file", &self.secret_file)
+            .field("jwks_url", &self.jwks_url)
             .field("audience", &self.audience)
             .finish_non_exhaustive()
     }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderValue};
+use doubles::{Double, Fault};
+use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use kit::{Auth, AuthConfig, AuthError, Role, User};
 use longhaul::Clock;
@@ -15,6 +17,7 @@ fn config(secret: Option<&str>, audience: Option<&str>) -> AuthConfig {
     AuthConfig {
         secret: secret.map(str::to_owned),
         secret_file: "/nowhere".into(),
+        jwks_url: None,
         audience: audience.map(str::to_owned),
     }
 }
@@ -48,15 +51,15 @@ fn a_signed_token_names_its_user_until_it_ends() {
     assert_eq!(auth.verify(&token), Err(AuthError::Invalid));
 }
 
-#[test]
-fn a_request_without_a_bearer_token_is_missing_one() {
+#[tokio::test]
+async fn a_request_without_a_bearer_token_is_missing_one() {
     let auth = auth(&Clock::manual());
-    assert_eq!(auth.authenticate(&HeaderMap::new()), Err(AuthError::Missing));
-    assert_eq!(auth.authenticate(&headers("Basic YTpi")), Err(AuthError::Missing));
-    assert_eq!(auth.authenticate(&headers("Bearer")), Err(AuthError::Missing));
-    assert_eq!(auth.authenticate(&headers("Bearer x.y.z")), Err(AuthError::Invalid));
+    assert_eq!(auth.authenticate(&HeaderMap::new()).await, Err(AuthError::Missing));
+    assert_eq!(auth.authenticate(&headers("Basic YTpi")).await, Err(AuthError::Missing));
+    assert_eq!(auth.authenticate(&headers("Bearer")).await, Err(AuthError::Missing));
+    assert_eq!(auth.authenticate(&headers("Bearer x.y.z")).await, Err(AuthError::Invalid));
     let token = auth.sign(&ada(), HOUR).unwrap();
-    assert_eq!(auth.authenticate(&headers(&format!("bearer {token}"))), Ok(ada()));
+    assert_eq!(auth.authenticate(&headers(&format!("bearer {token}"))).await, Ok(ada()));
 }
 
 #[test]
@@ -104,12 +107,106 @@ fn the_audience_counts_where_it_is_configured() {
     }
 }
 
+/// An issuer: its private key as PKCS#8 in hexadecimal, made for this test and used nowhere else.
+const EC_KEY: &str = "308187020100301306072a8648ce3d020106082a8648ce3d030107046d306b020101042087338f85a5ef730dd54a\
+    805afcfa52d2f05702d0e975db36f35bd375c8ef27aba14403420004af4142ed5ec40f1b9537cfb6a30ce0bed3a9\
+    8ce97d34bfacfdf7978f09c6872af7cf624789ba6c4fa76dd045deccf717edaa2599143998ac410f41792b44b79d";
+/// The same for Ed25519, whose keys are any 32 bytes behind a fixed head.
+const ED_KEY: &str =
+    "302e020100300506032b6570042204200707070707070707070707070707070707070707070707070707070707070707";
+
+fn der(hex: &str) -> Vec<u8> {
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+}
+
+fn issuers() -> [(&'static str, Algorithm, EncodingKey); 2] {
+    [
+        ("ec", Algorithm::ES256, EncodingKey::from_ec_der(&der(EC_KEY))),
+        ("ed", Algorithm::EdDSA, EncodingKey::from_ed_der(&der(ED_KEY))),
+    ]
+}
+
+fn public(kid: &str, algorithm: Algorithm, key: &EncodingKey) -> Value {
+    let mut jwk = Jwk::from_encoding_key(key, algorithm).unwrap();
+    jwk.common.key_id = Some(kid.to_owned());
+    serde_json::to_value(jwk).unwrap()
+}
+
+fn issued(kid: &str, algorithm: Algorithm, key: &EncodingKey, claims: &Value) -> String {
+    let header = Header { kid: Some(kid.to_owned()), ..Header::new(algorithm) };
+    format!("Bearer {}", jsonwebtoken::encode(&header, claims, key).unwrap())
+}
+
+#[tokio::test]
+async fn an_issuers_tokens_are_checked_by_its_public_keys() {
+    let double = Double::start().await;
+    let clock = Clock::manual();
+    let [(ec, es256, ec_key), (ed, eddsa, ed_key)] = issuers();
+    double.publish_keys(&json!({ "keys": [public(ec, es256, &ec_key)] }));
+    let config = AuthConfig { jwks_url: Some(double.keys_url()), ..config(Some("secret"), None) };
+    let auth = Auth::open(&config, clock.clone()).unwrap();
+    let exp = clock.now().plus(HOUR).0 / 1_000;
+    let claims = json!({ "sub": "ada", "email": "ada@example.com", "exp": exp, "longhaul_role": "admin" });
+
+    let token = issued(ec, es256, &ec_key, &claims);
+    assert_eq!(
+        auth.authenticate(&headers(&token)).await,
+        Ok(ada()),
+        "and nobody is an admin by another's word"
+    );
+    assert_eq!(auth.authenticate(&headers(&token)).await, Ok(ada()));
+    assert_eq!(double.seen("/jwks.json").len(), 1, "the keys are kept");
+    let own = format!("Bearer {}", auth.sign(&ada(), HOUR).unwrap());
+    assert_eq!(auth.authenticate(&headers(&own)).await, Ok(ada()), "our own tokens still hold");
+
+    // A key that is not known yet is asked for, but not as often as somebody likes to invent one.
+    let new = headers(&issued(ed, eddsa, &ed_key, &claims));
+    assert_eq!(auth.authenticate(&new).await, Err(AuthError::Invalid));
+    assert_eq!(double.seen("/jwks.json").len(), 1);
+    double.publish_keys(&json!({ "keys": [public(ed, eddsa, &ed_key)] }));
+    clock.advance(Duration::from_secs(10));
+    assert_eq!(auth.authenticate(&new).await, Ok(ada()));
+    assert_eq!(auth.authenticate(&headers(&token)).await, Err(AuthError::Invalid), "a withdrawn key is void");
+
+    // An issuer that is down locks nobody out whose key is known.
+    double.fail("/jwks.json", Fault::Status(500));
+    clock.advance(Duration::from_secs(600));
+    assert_eq!(auth.authenticate(&new).await, Ok(ada()));
+}
+
+#[tokio::test]
+async fn a_key_set_cannot_be_used_to_forge() {
+    let double = Double::start().await;
+    let clock = Clock::manual();
+    let [(ec, es256, ec_key), (_, eddsa, ed_key)] = issuers();
+    let secret = json!({ "kty": "oct", "kid": "shared", "alg": "HS256", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQ" });
+    double.publish_keys(&json!({ "keys": [public(ec, es256, &ec_key), secret] }));
+    let config = AuthConfig { jwks_url: Some(double.keys_url()), ..config(Some("ours"), Some("us")) };
+    let auth = Auth::open(&config, clock.clone()).unwrap();
+    let exp = clock.now().plus(HOUR).0 / 1_000;
+    let good = json!({ "sub": "ada", "exp": exp, "aud": "us" });
+    assert!(auth.authenticate(&headers(&issued(ec, es256, &ec_key, &good))).await.is_ok());
+
+    let shared = EncodingKey::from_secret(b"secret-secret-secret");
+    let late = json!({ "sub": "ada", "exp": exp - 7_200, "aud": "us" });
+    let them = json!({ "sub": "ada", "exp": exp, "aud": "them" });
+    for (why, token) in [
+        ("a published secret", issued("shared", Algorithm::HS256, &shared, &good)),
+        ("another secret of the same kind", issued("shared", Algorithm::HS512, &shared, &good)),
+        ("another key under its name", issued(ec, eddsa, &ed_key, &good)),
+        ("out of date", issued(ec, es256, &ec_key, &late)),
+        ("for somebody else", issued(ec, es256, &ec_key, &them)),
+    ] {
+        assert_eq!(auth.authenticate(&headers(&token)).await, Err(AuthError::Invalid), "{why}");
+    }
+}
+
 #[test]
 fn a_secret_is_made_once_and_kept_for_its_owner_alone() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("data/jwt-secret");
     let open = |file: &Path| {
-        let config = AuthConfig { secret: None, secret_file: file.to_owned(), audience: None };
+        let config = AuthConfig { secret_file: file.to_owned(), ..config(None, None) };
         Auth::open(&config, Clock::manual())
     };
     let token = open(&file).unwrap().sign(&ada(), HOUR).unwrap();

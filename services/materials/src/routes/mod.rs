@@ -48,7 +48,7 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
-        Ok(Self(app.auth.authenticate(&parts.headers)?))
+        Ok(Self(app.auth.authenticate(&parts.headers).await?))
     }
 }
 

@@ -1,8 +1,9 @@
+//! Who is calling: bearer tokens, checked and signed.
+
+mod key_set;
+mod secret;
+
 use std::fmt;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,15 +15,20 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::config::{AuthConfig, ConfigError};
+use key_set::KeySet;
+use secret::kept_secret;
 
-/// Checks and signs bearer tokens (JWT, HS256). Cheap to clone.
+/// Checks bearer tokens (JWT): those signed with our own secret (HS256) and, where a key set is configured, those of
+/// its issuer. Signs tokens of our own. Cheap to clone.
 #[derive(Clone)]
 pub struct Auth(Arc<Keys>);
 
 struct Keys {
     encoding: EncodingKey,
     decoding: DecodingKey,
+    /// What every token must have, whoever signed it.
     validation: Validation,
+    issuer: Option<KeySet>,
     audience: Option<String>,
     clock: Clock,
 }
@@ -89,7 +95,7 @@ impl Auth {
     /// it does not exist.
     ///
     /// # Errors
-    /// Where the file can be neither read nor made.
+    /// Where the file can be neither read nor made, or the key set's URL cannot be used.
     pub fn open(config: &AuthConfig, clock: Clock) -> Result<Self, ConfigError> {
         let secret = match &config.secret {
             Some(secret) => secret.clone().into_bytes(),
@@ -112,7 +118,13 @@ impl Auth {
             }
             None => validation.validate_aud = false,
         }
+        let issuer = config.jwks_url.as_ref().map(|url| KeySet::new(url, clock.clone()));
+        let issuer = issuer.transpose().map_err(|e| ConfigError {
+            variable: "JWT_JWKS_URL",
+            reason: format!("failed to prepare: {e}"),
+        })?;
         Ok(Self(Arc::new(Keys {
+            issuer,
             encoding: EncodingKey::from_secret(&secret),
             decoding: DecodingKey::from_secret(&secret),
             validation,
@@ -121,29 +133,45 @@ impl Auth {
         })))
     }
 
-    /// Who sent a request with these headers.
+    /// Who sent a request with these headers. Waits for the issuer only when its keys are not known yet, or may have
+    /// changed.
     ///
     /// # Errors
     /// [`AuthError::Missing`] without a bearer token, [`AuthError::Invalid`] with one that does not hold.
-    pub fn authenticate(&self, headers: &HeaderMap) -> Result<User, AuthError> {
+    pub async fn authenticate(&self, headers: &HeaderMap) -> Result<User, AuthError> {
         let value = headers.get(AUTHORIZATION).ok_or(AuthError::Missing)?;
         let value = value.to_str().map_err(|_| AuthError::Invalid)?;
         let (scheme, token) = value.trim().split_once(' ').ok_or(AuthError::Missing)?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(AuthError::Missing);
         }
-        self.verify(token.trim())
+        let token = token.trim();
+        let header = jsonwebtoken::decode_header(token).map_err(|_| AuthError::Invalid)?;
+        match &self.0.issuer {
+            Some(issuer) if header.alg != Algorithm::HS256 => {
+                let key = issuer.key(&header).await.ok_or(AuthError::Invalid)?;
+                let mut validation = self.0.validation.clone();
+                validation.algorithms = vec![header.alg];
+                let user = self.check(token, &key, &validation)?;
+                // Only we make admins: what an issuer lets its users write into their tokens is not known.
+                Ok(User { role: Role::User, ..user })
+            }
+            _ => self.verify(token),
+        }
     }
 
-    /// Whose token this is.
+    /// Whose token this is, by our own secret alone.
     ///
     /// # Errors
     /// [`AuthError::Invalid`] where it does not hold.
     pub fn verify(&self, token: &str) -> Result<User, AuthError> {
-        let keys = &self.0;
-        let decoded = jsonwebtoken::decode::<Claims>(token, &keys.decoding, &keys.validation);
+        self.check(token, &self.0.decoding, &self.0.validation)
+    }
+
+    fn check(&self, token: &str, key: &DecodingKey, validation: &Validation) -> Result<User, AuthError> {
+        let decoded = jsonwebtoken::decode::<Claims>(token, key, validation);
         let claims = decoded.map_err(|_| AuthError::Invalid)?.claims;
-        let now = seconds(keys.clock.now());
+        let now = seconds(self.0.clock.now());
         let begun = claims.nbf.is_none_or(|nbf| nbf <= now.saturating_add(LEEWAY_SECONDS));
         let ended = claims.exp.saturating_add(LEEWAY_SECONDS) <= now;
         if ended || !begun || claims.sub.is_empty() {
@@ -177,31 +205,4 @@ impl fmt::Debug for Auth {
 
 fn seconds(at: Timestamp) -> i64 {
     at.0.div_euclid(1_000)
-}
-
-/// Reads the secret, or makes it. Several processes may start at once on one folder: the secret is written aside
-/// and linked into place, which only one of them can do, and never shows half a secret.
-fn kept_secret(path: &Path) -> io::Result<Vec<u8>> {
-    match fs::read(path) {
-        Ok(secret) if secret.len() >= 32 => return Ok(secret),
-        Ok(_) => return Err(io::Error::other("it is shorter than 32 bytes")),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-        Err(e) => return Err(e),
-    }
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let secret: String = rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
-    let aside = path.with_extension(format!("{}.tmp", uuid::Uuid::new_v4()));
-    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&aside)?;
-    let linked = file
-        .write_all(secret.as_bytes())
-        .and_then(|()| file.sync_all())
-        .and_then(|()| fs::hard_link(&aside, path));
-    fs::remove_file(&aside)?;
-    match linked {
-        Ok(()) => Ok(secret.into_bytes()),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => fs::read(path),
-        Err(e) => Err(e),
-    }
 }
