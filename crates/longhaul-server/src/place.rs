@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::Args;
+use longhaul::clock::Stopwatch;
 use longhaul_sqlite::SqliteStore;
 
 use crate::Result;
@@ -55,6 +57,21 @@ impl Place {
         let store = SqliteStore::open(&path).await?;
         longhaul::Store::migrate(&store).await?;
         Ok(store)
+    }
+
+    /// The same for a server, which is to own the file: only then does the next server know at once that this one
+    /// is dead. A command line that looks at jobs may hold the file for a moment, so this waits for a second
+    /// before it makes do with sharing.
+    pub(crate) async fn open_as_owner(&self) -> Result<SqliteStore> {
+        let waiting = Stopwatch::start();
+        loop {
+            let store = self.open().await?;
+            if store.is_owner() || waiting.elapsed() > Duration::from_secs(1) {
+                return Ok(store);
+            }
+            drop(store);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// Says at start-up where the jobs are, and whether another process has them too.

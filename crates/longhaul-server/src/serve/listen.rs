@@ -23,13 +23,13 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A bound address.
-pub(super) struct Listener {
+pub(crate) struct Listener {
     tcp: TcpListener,
     address: SocketAddr,
 }
 
 /// Binds `address`.
-pub(super) async fn bind(address: SocketAddr) -> Result<Listener> {
+pub(crate) async fn bind(address: SocketAddr) -> Result<Listener> {
     let failed = |e: io::Error| match e.kind() {
         io::ErrorKind::AddrInUse => {
             format!("failed to listen on {address}: something else does; choose another with --listen")
@@ -43,12 +43,12 @@ pub(super) async fn bind(address: SocketAddr) -> Result<Listener> {
 
 impl Listener {
     /// What it is bound to, with the port that the system chose.
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Serves until `stop`, and then until the last request in flight has its answer.
-    pub(super) async fn serve(self, app: Router, stop: CancellationToken) {
+    pub(crate) async fn serve(self, app: Router, stop: CancellationToken) {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
         let connections = TaskTracker::new();

@@ -2,7 +2,7 @@
 
 mod access;
 mod app;
-mod listen;
+pub(crate) mod listen;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -66,7 +66,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     // Before anything is opened or made: a server that must not run leaves nothing behind.
     let admin = access::admin(args.listen)?;
     let listener = listen::bind(args.listen).await?;
-    let store = args.place.open().await?;
+    let store = args.place.open_as_owner().await?;
     let services = services::open(&args.selection, &args.place, &store).await?;
     args.place.announce(&store);
     services.announce();

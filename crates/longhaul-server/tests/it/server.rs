@@ -131,7 +131,7 @@ impl Server {
 /// which it asks for even where none is used.
 pub(crate) fn client() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().expect("a client")
+    reqwest::Client::builder().no_proxy().timeout(2 * PATIENCE).build().expect("a client")
 }
 
 /// Waits until nobody listens at `address`. A closed listener tells nobody, so this asks again and again.
