@@ -1,6 +1,6 @@
 //! POST /api/jobs over loopback, with a client that leaves the cores to the server.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread;
 
@@ -10,13 +10,12 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::post;
-use axum::serve::ListenerExt;
 use longhaul::{Job, Longhaul};
 use longhaul_http::HttpConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{Mutex, oneshot};
-use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::limit::Log;
 use super::load;
@@ -24,6 +23,7 @@ use super::probe::Email;
 use super::report::Run;
 use super::sizes::Bound;
 use crate::Result;
+use crate::serve::listen;
 
 /// Requests in flight, each on a connection of its own.
 const CONNECTIONS: usize = 64;
@@ -60,33 +60,18 @@ async fn measure(routes: Router, bound: Bound) -> Result<Run> {
     answered.await.map_err(|_| "failed to measure http: the client's thread panicked")?
 }
 
-/// Routes that are served until this is dropped.
+/// Routes that are served, by the listener of `longhaul serve`, until this is dropped.
 struct Server {
     address: SocketAddr,
-    task: JoinHandle<()>,
+    _stop: DropGuard,
 }
 
 impl Server {
     async fn start(routes: Router) -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
-        let listener = listener.tap_io(|connection| {
-            if let Err(error) = connection.set_nodelay(true) {
-                tracing::warn!("failed to set TCP_NODELAY: {error}");
-            }
-        });
-        let task = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, routes).await {
-                tracing::error!("failed to serve: {error}");
-            }
-        });
-        Ok(Self { address, task })
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.task.abort();
+        let listener = listen::bind((Ipv4Addr::LOCALHOST, 0).into()).await?;
+        let (address, stop) = (listener.address(), CancellationToken::new());
+        tokio::spawn(listener.serve(routes, stop.clone()));
+        Ok(Self { address, _stop: stop.drop_guard() })
     }
 }
 
