@@ -1,11 +1,11 @@
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, IoSlice, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bytes::Bytes;
 use longhaul::Clock;
 use tempfile::TempPath;
-use tokio::io::{AsyncWriteExt, BufWriter};
 
 /// The files, each under its material's id. A name that a user gave is never part of a path.
 #[derive(Clone, Debug)]
@@ -16,21 +16,24 @@ pub(crate) struct Storage {
 /// A file that is being uploaded. Dropping it removes it: a client that goes away leaves nothing.
 #[derive(Debug)]
 pub(crate) struct Incoming {
-    file: BufWriter<tokio::fs::File>,
-    path: TempPath,
+    folder: PathBuf,
+    /// Made with the first write.
+    file: Option<PartialFile>,
+    /// What has come and is not written yet, as it came: it is never copied.
+    pending: Vec<Bytes>,
+    pending_bytes: usize,
     /// Bytes so far.
     pub(crate) size: u64,
 }
 
-/// A whole upload, not yet under its id.
 #[derive(Debug)]
-pub(crate) struct Received {
-    path: TempPath,
+struct PartialFile {
     file: File,
+    path: TempPath,
 }
 
 /// How much is gathered before the disk is bothered: each write is a hop to another thread.
-const WRITE_BYTES: usize = 256 * 1024;
+const WRITE_BYTES: usize = 512 * 1024;
 /// Older files without a row belong to no upload that is still under way.
 const ORPHAN_AGE: Duration = Duration::from_secs(3_600);
 
@@ -64,25 +67,28 @@ impl Storage {
     }
 
     /// Begins an upload.
-    pub(crate) async fn receive(&self) -> io::Result<Incoming> {
+    pub(crate) fn receive(&self) -> Incoming {
         let folder = self.incoming_folder();
-        let (file, path) = blocking(move || {
-            let (file, path) = tempfile::Builder::new().prefix("upload-").tempfile_in(folder)?.into_parts();
-            // Held as long as the file is open; it tells other processes that somebody still writes here.
-            file.lock()?;
-            Ok((file, path))
-        })
-        .await?;
-        let file = BufWriter::with_capacity(WRITE_BYTES, tokio::fs::File::from_std(file));
-        Ok(Incoming { file, path, size: 0 })
+        Incoming { folder, file: None, pending: Vec::new(), pending_bytes: 0, size: 0 }
     }
 
-    /// Puts an upload under its id, durably: when this returns, a power cut no longer takes it.
-    pub(crate) fn keep_blocking(&self, received: Received, id: &str) -> io::Result<()> {
-        received.file.sync_data()?;
-        received.path.persist(self.path(id)).map_err(|e| e.error)?;
-        // The new name is the folder's data, not the file's.
-        File::open(self.files_folder())?.sync_all()
+    /// Puts a whole upload under its id, durably: when this returns, a power cut no longer takes it. `check` sees it
+    /// before; where it says no, nothing is kept. Blocks.
+    pub(crate) fn keep_blocking<T>(
+        &self,
+        incoming: Incoming,
+        id: &str,
+        check: impl FnOnce(&Path) -> io::Result<Option<T>>,
+    ) -> io::Result<Option<T>> {
+        let PartialFile { file, path } = write_pending(incoming.file, &incoming.folder, &incoming.pending)?;
+        let Some(checked) = check(&path)? else { return Ok(None) };
+        // The name first and the content after it, so that one sync of the disk serves both. A crash in between
+        // leaves a file without a row, which the next start clears away.
+        path.persist(self.path(id)).map_err(|e| e.error)?;
+        file.sync_all()?;
+        // The name is the folder's data, not the file's.
+        File::open(self.files_folder())?.sync_all()?;
+        Ok(Some(checked))
     }
 
     /// Removes a file; one that is not there is as good as removed.
@@ -125,22 +131,48 @@ impl Storage {
 }
 
 impl Incoming {
-    pub(crate) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) async fn write(&mut self, bytes: Bytes) -> io::Result<()> {
         self.size += bytes.len() as u64;
-        self.file.write_all(bytes).await
-    }
-
-    /// The whole upload, its bytes with the system though not yet on the disk.
-    pub(crate) async fn finish(mut self) -> io::Result<Received> {
-        self.file.flush().await?;
-        Ok(Received { path: self.path, file: self.file.into_inner().into_std().await })
+        self.pending_bytes += bytes.len();
+        self.pending.push(bytes);
+        if self.pending_bytes < WRITE_BYTES {
+            return Ok(());
+        }
+        self.pending_bytes = 0;
+        let (file, folder, pending) =
+            (self.file.take(), self.folder.clone(), std::mem::take(&mut self.pending));
+        // Should this be dropped while it waits, the file is dropped, and so removed, where it is written.
+        self.file = Some(blocking(move || write_pending(file, &folder, &pending)).await?);
+        Ok(())
     }
 }
 
-impl Received {
-    /// Where it is for now.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+fn write_pending(file: Option<PartialFile>, folder: &Path, pending: &[Bytes]) -> io::Result<PartialFile> {
+    let mut partial = match file {
+        Some(partial) => partial,
+        None => PartialFile::create(folder)?,
+    };
+    let mut slices: Vec<IoSlice<'_>> = pending.iter().map(|bytes| IoSlice::new(bytes)).collect();
+    let mut left = &mut slices[..];
+    // Nothing left of empty pieces would be written for ever.
+    IoSlice::advance_slices(&mut left, 0);
+    while !left.is_empty() {
+        match partial.file.write_vectored(left) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut left, written),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(partial)
+}
+
+impl PartialFile {
+    fn create(folder: &Path) -> io::Result<Self> {
+        let (file, path) = tempfile::Builder::new().prefix("upload-").tempfile_in(folder)?.into_parts();
+        // Held as long as the file is open; it tells other processes that somebody still writes here.
+        file.lock()?;
+        Ok(Self { file, path })
     }
 }
 
@@ -172,19 +204,28 @@ mod tests {
         fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
     }
 
+    async fn begun(storage: &Storage) -> Incoming {
+        let mut incoming = storage.receive();
+        incoming.write(vec![b'x'; WRITE_BYTES].into()).await.unwrap();
+        incoming
+    }
+
     #[tokio::test]
     async fn an_upload_is_under_its_id_or_gone() {
         let folder = tempfile::tempdir().unwrap();
         let storage = Storage::open(folder.path().join("files")).await.unwrap();
-        let mut kept = storage.receive().await.unwrap();
-        let dropped = storage.receive().await.unwrap();
-        assert_eq!(names(&storage.incoming_folder()).len(), 2);
+        let (mut kept, dropped, refused) =
+            (begun(&storage).await, begun(&storage).await, begun(&storage).await);
+        assert_eq!(names(&storage.incoming_folder()).len(), 3);
         drop(dropped);
-        kept.write(b"one ").await.unwrap();
-        kept.write(b"two").await.unwrap();
-        assert_eq!(kept.size, 7);
-        storage.keep_blocking(kept.finish().await.unwrap(), "a").unwrap();
-        assert_eq!(fs::read(storage.path("a")).unwrap(), b"one two");
+        assert_eq!(storage.keep_blocking(refused, "b", |_| Ok(None::<()>)).unwrap(), None);
+        for piece in ["", "one ", "", "two"] {
+            kept.write(piece.into()).await.unwrap();
+        }
+        assert_eq!(kept.size, WRITE_BYTES as u64 + 7);
+        let length = storage.keep_blocking(kept, "a", |path| Ok(Some(fs::metadata(path)?.len()))).unwrap();
+        assert_eq!(length, Some(WRITE_BYTES as u64 + 7));
+        assert!(fs::read(storage.path("a")).unwrap().ends_with(b"xone two"));
         assert!(names(&storage.incoming_folder()).is_empty());
         storage.remove("a").await.unwrap();
         storage.remove("a").await.unwrap();
@@ -195,7 +236,7 @@ mod tests {
     async fn only_what_nobody_writes_is_cleared_away() {
         let folder = tempfile::tempdir().unwrap();
         let storage = Storage::open(folder.path().to_owned()).await.unwrap();
-        let _open = storage.receive().await.unwrap();
+        let _open = begun(&storage).await;
         fs::write(storage.incoming_folder().join("upload-abandoned"), "half").unwrap();
         Storage::open(folder.path().to_owned()).await.unwrap();
         let left = names(&storage.incoming_folder());

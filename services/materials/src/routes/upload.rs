@@ -1,7 +1,10 @@
+use std::io;
+use std::path::Path as FilePath;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{FromRequest, Multipart, Path, Request, State};
 use axum::http::header::{CONTENT_LENGTH, EXPECT};
@@ -15,7 +18,7 @@ use crate::error::Error;
 use crate::extract::{FileKind, SNIFF_BYTES, sniff, sniff_file};
 use crate::jobs::process_job;
 use crate::model::{Material, MaterialResponse};
-use crate::storage::{Incoming, Received, Storage, blocking};
+use crate::storage::{Incoming, Storage, blocking};
 
 /// The largest file that is taken.
 const MAX_FILE_BYTES: u64 = 50 * 1024 * 1024;
@@ -59,12 +62,14 @@ pub(crate) async fn upload(
     }
 }
 
-/// A file that has come whole and is of a kind that is taken.
+/// A file that has come whole and looks like one that is taken.
 struct Upload {
     name: String,
+    /// What the client says that it is.
+    claimed: Option<String>,
+    /// What its first bytes say.
     kind: FileKind,
-    size: u64,
-    received: Received,
+    incoming: Incoming,
 }
 
 async fn receive(app: &App, form: &mut Multipart) -> Result<Upload, Error> {
@@ -85,40 +90,25 @@ async fn receive_file(app: &App, mut field: Field<'_>) -> Result<Upload, Error> 
         return Err(Error::bad_request("File name too long"));
     }
     let claimed = field.content_type().map(str::to_owned);
-    let mut head = Vec::new();
+    let mut head = Bytes::new();
     while head.len() < SNIFF_BYTES
         && let Some(bytes) = field.chunk().await.map_err(broken)?
     {
-        head.extend_from_slice(&bytes);
+        head = if head.is_empty() { bytes } else { [head, bytes].concat().into() };
     }
     if head.is_empty() {
         return Err(Error::bad_request("File is empty"));
     }
-    let refused = || not_allowed(&name, claimed.as_deref());
-    sniff(&head, &name).ok_or_else(refused)?;
-    let mut incoming = app.storage.receive().await.map_err(|e| Error::fault(&e))?;
-    write(&mut incoming, &head).await?;
-    drop(head);
+    let kind = sniff(&head, &name).ok_or_else(|| not_allowed(&name, claimed.as_deref()))?;
+    let mut incoming = app.storage.receive();
+    write(&mut incoming, head).await?;
     while let Some(bytes) = field.chunk().await.map_err(broken)? {
-        write(&mut incoming, &bytes).await?;
+        write(&mut incoming, bytes).await?;
     }
-    let size = incoming.size;
-    let received = incoming.finish().await.map_err(|e| Error::fault(&e))?;
-    let (received, kind) = {
-        let name = name.clone();
-        blocking(move || {
-            // Only now is the table of contents there that tells what a zip is.
-            let kind = sniff_file(received.path(), &name)?;
-            Ok((received, kind))
-        })
-        .await
-        .map_err(|e| Error::fault(&e))?
-    };
-    let kind = kind.ok_or_else(refused)?;
-    Ok(Upload { name, kind, size, received })
+    Ok(Upload { name, claimed, kind, incoming })
 }
 
-async fn write(incoming: &mut Incoming, bytes: &[u8]) -> Result<(), Error> {
+async fn write(incoming: &mut Incoming, bytes: Bytes) -> Result<(), Error> {
     if incoming.size + bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(too_large());
     }
@@ -127,13 +117,25 @@ async fn write(incoming: &mut Incoming, bytes: &[u8]) -> Result<(), Error> {
 
 impl App {
     async fn keep(&self, upload: Upload, course_id: String) -> Result<Material, Error> {
-        let id = uuid::Uuid::now_v7().to_string();
+        let Upload { name, claimed, kind, incoming } = upload;
+        let (id, size) = (uuid::Uuid::now_v7().to_string(), incoming.size);
+        let kind = {
+            let (storage, id, name) = (self.storage.clone(), id.clone(), name.clone());
+            blocking(move || storage.keep_blocking(incoming, &id, |path| whole_kind(path, kind, &name)))
+        };
+        let kind = match kind.await {
+            Ok(kind) => kind,
+            Err(error) => {
+                self.forget(&id).await;
+                return Err(Error::fault(&error));
+            }
+        };
+        let kind = kind.ok_or_else(|| not_allowed(&name, claimed.as_deref()))?;
         let now = self.clock.now();
         let material = Material {
             file_path: Storage::file_path(&id),
-            file_type: upload.kind.mime().to_owned(),
-            file_size: upload.size,
-            name: upload.name,
+            file_type: kind.mime().to_owned(),
+            file_size: size,
             run: 1,
             indexed_run: None,
             embedding_model: None,
@@ -141,11 +143,10 @@ impl App {
             error_message: None,
             created_at: now,
             updated_at: now,
+            name,
             course_id,
             id,
         };
-        let (storage, received, id) = (self.storage.clone(), upload.received, material.id.clone());
-        blocking(move || storage.keep_blocking(received, &id)).await.map_err(|e| Error::fault(&e))?;
         let job = process_job(&material)?;
         match self.db.commit(vec![insert(&material)], vec![job]).await {
             Ok(Commit::Done(_)) => Ok(material),
@@ -167,6 +168,14 @@ impl App {
         if let Err(error) = self.storage.remove(id).await {
             tracing::warn!(material = id, "failed to remove the file of a refused upload: {error}");
         }
+    }
+}
+
+/// What a whole file is. Only of a zip do the first bytes not tell enough: its table of contents is at its end.
+fn whole_kind(path: &FilePath, kind: FileKind, name: &str) -> io::Result<Option<FileKind>> {
+    match kind {
+        FileKind::Docx | FileKind::Pptx => sniff_file(path, name),
+        kind => Ok(Some(kind)),
     }
 }
 
