@@ -205,6 +205,14 @@ pub async fn deleting_removes_a_finished_job_and_frees_its_key(fx: &Fixture) {
     let holder = fx.enqueue(NewJob { id: Some(id("holder")), ..unique("k", None) }).await;
     assert_eq!(fx.act(&id("a"), Action::Delete).await, 1);
     assert_eq!(fx.offer(unique("k", None)).await.id, holder);
+
+    // A period ends with its job, so that an older job of the key may run again.
+    fx.end(&fx.claim_one().await.lease, failed()).await;
+    let cached = fx.running_from(unique("k", Some(HOUR))).await.lease;
+    fx.end(&cached, completed()).await;
+    assert_eq!(fx.act(&holder, Action::Retry).await, 0);
+    assert_eq!(fx.act(&cached.id, Action::Delete).await, 1);
+    assert_eq!(fx.act(&holder, Action::Retry).await, 1);
 }
 
 /// "Deleting an unfinished job does nothing."

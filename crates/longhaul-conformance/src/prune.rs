@@ -135,7 +135,15 @@ pub async fn a_sweep_keeps_a_job_whose_unique_key_is_held(fx: &Fixture) {
     fx.clock.advance(secs(62));
     assert_eq!(fx.sweep().await.pruned, 2, "its age counts from the end of the key's period");
     assert_eq!(fx.lookup(&id("cached")).await, Lookup::Gone);
-    fx.enqueue(unique("k", None)).await;
+    fx.enqueue(NewJob { priority: -100, ..unique("k", None) }).await;
+
+    // Only a completion holds its key for the period.
+    let claimed = fx.running_from(unique("k3", Some(HOUR))).await;
+    fx.end(&claimed.lease, cancelled()).await;
+    set_retention(fx, QUEUE, Retention { cancelled: age(60), ..Retention::default() }).await;
+    fx.clock.advance(secs(61));
+    assert_eq!(fx.sweep().await.pruned, 1);
+    assert_eq!(fx.lookup(&claimed.lease.id).await, Lookup::Gone);
 }
 
 /// "A pruned job is gone for a day and then unknown."
