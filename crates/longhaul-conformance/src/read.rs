@@ -94,6 +94,11 @@ pub async fn pages_follow_each_other_without_gap_or_overlap(fx: &Fixture) {
     let images = JobFilter { queues: vec!["images".into()], ..JobFilter::default() };
     let expected = ["j8", "j7", "j5", "j4", "j2", "j1"].map(id);
     assert_eq!(walk(fx, &images, 2, async |_| {}).await, expected, "with a filter");
+    let some = JobFilter { ids: ["j2", "j9", "j0", "j4", "none"].map(id).to_vec(), ..JobFilter::default() };
+    let expected = ["j9", "j4", "j2", "j0"].map(id);
+    for limit in 1..=5 {
+        assert_eq!(walk(fx, &some, limit, async |_| {}).await, expected, "of given ids, by {limit}");
+    }
 
     // Jobs come and go and change between one page and the next.
     let seen = walk(fx, &JobFilter::default(), 3, async |page| {
