@@ -1,7 +1,7 @@
 //! Course materials: a file is uploaded and answered in milliseconds, its text is read in the background, and the
 //! course can then be searched and asked.
 //!
-//! The routes validate and enqueue, [`jobs`] does the work, and [`model`] renders the engine's job record in the
+//! The routes validate and enqueue, `jobs` does the work, and `model` renders the engine's job record in the
 //! service's own words: no row says that something is being processed.
 
 mod app;
