@@ -2,6 +2,7 @@ use std::io::{self, BufWriter, Write};
 
 use clap::Args as ClapArgs;
 use longhaul::{JobRecord, Longhaul, Page, State};
+use longhaul_http::JobBody;
 
 use super::filter::Filter;
 use super::time;
@@ -16,7 +17,7 @@ pub(super) struct Args {
     /// The most jobs to list
     #[arg(long, default_value_t = 50)]
     limit: usize,
-    /// One JSON object a line, with every field
+    /// One JSON object a line, as the HTTP API has it
     #[arg(long)]
     json: bool,
 }
@@ -40,7 +41,7 @@ pub(super) async fn run(longhaul: &Longhaul, args: Args) -> Result<()> {
         let page = longhaul.store().list(&filter, Page { cursor, limit: left.min(PAGE) }).await?;
         if args.json {
             for job in &page.jobs {
-                serde_json::to_writer(&mut out, job)?;
+                serde_json::to_writer(&mut out, &JobBody::from(job))?;
                 writeln!(out)?;
             }
         } else {

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use longhaul::{Event, EventBody, JobId, JobRecord, Longhaul, Lookup};
+use longhaul_http::JobBody;
 
 use super::time;
 use crate::Result;
@@ -12,7 +13,7 @@ use crate::Result;
 pub(super) struct Args {
     /// The job's id
     id: String,
-    /// The job as one JSON object, without its log
+    /// The job as the HTTP API has it, without its log
     #[arg(long)]
     json: bool,
 }
@@ -29,7 +30,7 @@ pub(super) async fn run(longhaul: &Longhaul, args: Args) -> Result<()> {
     };
     let mut out = io::stdout().lock();
     if args.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&job)?)?;
+        writeln!(out, "{}", serde_json::to_string_pretty(&JobBody::from(&*job))?)?;
         return Ok(());
     }
     write_job(&mut out, &job)?;

@@ -6,6 +6,7 @@ use longhaul_http::{Access, HttpConfig, Secret, UnknownKinds, Verifier};
 use tokio_util::sync::CancellationToken;
 
 use super::access::Admin;
+use super::local::local_only;
 use crate::Result;
 use crate::services::Services;
 
@@ -16,6 +17,7 @@ pub(super) fn app(
     unknown_kinds: UnknownKinds,
     stopping: CancellationToken,
 ) -> Result<Router> {
+    let is_open = admin == Admin::Open;
     let config = HttpConfig {
         access: match admin {
             Admin::Open => Access::Open,
@@ -31,8 +33,9 @@ pub(super) fn app(
         ..HttpConfig::default()
     };
     let longhaul = services.longhaul.clone();
+    let jobs = longhaul_http::router(longhaul.clone(), config.clone());
     Ok(Router::new()
-        .nest("/api", longhaul_http::router(longhaul.clone(), config.clone()))
+        .nest("/api", if is_open { local_only(jobs) } else { jobs })
         .merge(longhaul_http::health_router(longhaul, config))
         .merge(services.routes()))
 }

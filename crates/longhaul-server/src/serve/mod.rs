@@ -3,6 +3,7 @@
 mod access;
 mod app;
 pub(crate) mod listen;
+mod local;
 
 use std::io::Write;
 use std::net::SocketAddr;

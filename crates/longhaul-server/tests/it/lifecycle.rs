@@ -107,6 +107,16 @@ async fn the_admin_api_is_closed_by_a_token() {
 }
 
 #[tokio::test]
+async fn an_open_admin_api_answers_to_names_of_this_machine_only() {
+    let place = Place::new();
+    let server = place.serve(&[]).await;
+    for (host, status) in [("localhost", 200), ("rebound.example.com", 421)] {
+        let request = client().get(server.at("/api/jobs")).header("host", host);
+        assert_eq!(request.send().await.expect("an answer").status(), status, "{host}");
+    }
+}
+
+#[tokio::test]
 async fn a_token_is_good_for_the_server_of_its_folder_only() {
     let (place, other) = (Place::new(), Place::new());
     let server = place.serve(&[]).await;
@@ -139,6 +149,7 @@ async fn jobs_are_looked_after_from_the_command_line_beside_a_server() {
     let list = place.printed(&["jobs", "list", "--label", "room=7", "--json"]).await;
     let listed: Value = serde_json::from_str(list.trim()).expect("one JSON object");
     assert_eq!(listed["id"], id);
+    assert_eq!(listed["created_at"], get(&server, &format!("/api/jobs/{id}")).await["created_at"]);
     assert_eq!(place.printed(&["jobs", "list", "--label", "room=8", "--json"]).await, "");
     assert!(place.printed(&["jobs", "show", id]).await.contains("state      available"));
     let retry = place.run(&["jobs", "retry", id]).await;
