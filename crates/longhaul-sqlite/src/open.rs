@@ -16,14 +16,15 @@ pub(crate) fn writing(path: &Path) -> Result<Connection> {
         std::fs::create_dir_all(folder).map_err(|e| open_fault(path, &e))?;
     }
     let connection = Connection::open(path).map_err(|e| open_fault(path, &e))?;
-    // `auto_vacuum` counts only before the first table is made.
+    // `auto_vacuum` counts only before the first table is made. The cache is small on purpose: balancing an index
+    // makes SQLite look through all of it at the next commit, and what it does not hold is in the system's.
     connection
         .execute_batch(
             "PRAGMA auto_vacuum = INCREMENTAL;
              PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
              PRAGMA temp_store = MEMORY;
-             PRAGMA cache_size = -65536;
+             PRAGMA cache_size = -8192;
              PRAGMA wal_autocheckpoint = 1000;
              PRAGMA journal_size_limit = 67108864;
              PRAGMA foreign_keys = ON;",

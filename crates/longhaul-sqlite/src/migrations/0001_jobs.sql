@@ -44,7 +44,10 @@ CREATE TABLE jobs (
   errors TEXT,
   progress TEXT,
   output TEXT,
-  args TEXT NOT NULL
+  args TEXT NOT NULL,
+  -- Empty bytes that give way to what a claim and a completion write. Jobs are inserted one after the other into
+  -- full pages: without room, every claim would make its page overflow and be split.
+  room BLOB
 );
 
 CREATE UNIQUE INDEX jobs_by_id ON jobs (id);

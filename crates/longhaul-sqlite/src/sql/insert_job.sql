@@ -3,6 +3,6 @@
 --     unique_key, unique_period, parent, backoff, labels, args
 -- index: jobs_by_id
 INSERT INTO jobs (seq, id, kind, version, queue, state, priority, rank, run_at, max_attempts, max_crashes,
-                  created_at, state_at, timeout, unique_key, unique_period, parent, backoff, labels, args)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
+                  created_at, state_at, timeout, unique_key, unique_period, parent, backoff, labels, args, room)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, zeroblob(48))
 ON CONFLICT (id) DO NOTHING

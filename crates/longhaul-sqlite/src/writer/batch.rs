@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use longhaul::{Clock, JobId, Result, State, Timestamp};
 use rusqlite::{Connection, Statement, params};
@@ -22,9 +22,21 @@ pub(crate) struct Batch<'c> {
     pub(super) made_available: bool,
     /// Workers that `workers` has a row of.
     pub(super) known_workers: HashSet<String>,
+    /// Where the rows of running jobs are, by their tokens. It only spares looking: what is done with a row
+    /// checks the lease again, and a token that is not in here is looked up.
+    leased: HashMap<i64, Leased>,
     /// Whether this store holds the lock file.
     pub(super) owner: bool,
 }
+
+/// A running job without a unique key.
+pub(super) struct Leased {
+    pub(super) seq: i64,
+    pub(super) queue: String,
+}
+
+/// Leases that end otherwise than by a completion here stay remembered; beyond this many, all are forgotten.
+const REMEMBERED_LEASES: usize = 16_384;
 
 #[derive(Clone)]
 struct Count {
@@ -37,10 +49,10 @@ struct Count {
 pub(crate) struct Hot<'c> {
     pub(super) insert: Statement<'c>,
     pub(super) candidates: Statement<'c>,
-    pub(super) claimed: Statement<'c>,
     pub(super) claim: Statement<'c>,
     pub(super) completable: Statement<'c>,
     pub(super) complete: Statement<'c>,
+    pub(super) complete_leased: Statement<'c>,
     pub(super) due: Statement<'c>,
     begin: Statement<'c>,
     commit: Statement<'c>,
@@ -53,10 +65,10 @@ impl<'c> Hot<'c> {
         Ok(Self {
             insert: connection.prepare(include_str!("../sql/insert_job.sql"))?,
             candidates: connection.prepare(include_str!("../sql/claim_candidates.sql"))?,
-            claimed: connection.prepare(include_str!("../sql/claimed_job.sql"))?,
             claim: connection.prepare(include_str!("../sql/claim_job.sql"))?,
             completable: connection.prepare(include_str!("../sql/completable_job.sql"))?,
             complete: connection.prepare(include_str!("../sql/complete_job.sql"))?,
+            complete_leased: connection.prepare(include_str!("../sql/complete_leased_job.sql"))?,
             due: connection.prepare(include_str!("../sql/due_jobs.sql"))?,
             begin: connection.prepare("BEGIN IMMEDIATE")?,
             commit: connection.prepare("COMMIT")?,
@@ -78,6 +90,7 @@ impl<'c> Batch<'c> {
             changed: Vec::new(),
             made_available: false,
             known_workers: HashSet::new(),
+            leased: HashMap::new(),
             owner,
         })
     }
@@ -137,6 +150,18 @@ impl<'c> Batch<'c> {
     /// Draws the next number for a job or a lease.
     pub(super) fn draw(&mut self) -> i64 {
         self.sequence.next(self.now)
+    }
+
+    /// Notes where a claimed job's row is.
+    pub(super) fn remember(&mut self, token: i64, seq: i64, queue: &str) {
+        if self.leased.len() >= REMEMBERED_LEASES {
+            self.leased.clear();
+        }
+        self.leased.insert(token, Leased { seq, queue: queue.to_owned() });
+    }
+
+    pub(super) fn recall(&mut self, token: i64) -> Option<Leased> {
+        self.leased.remove(&token)
     }
 
     /// Notes that a job of `queue` went from one state to another; `None` is not being there.

@@ -4,6 +4,7 @@ use longhaul::{
     Claim, Claimed, EventBody, JobId, Json, Lease, QueueSlots, Result, State, SupportedKind, Timestamp,
     WORKER_SEEN_FOR, WorkerInfo, process_id,
 };
+use rusqlite::types::ValueRef;
 use rusqlite::{Row, params};
 
 use super::Batch;
@@ -16,8 +17,9 @@ impl Batch<'_> {
         let mut claimed = Vec::new();
         for queue in &claim.queues {
             let next = self.candidates(queue, &claim.kinds).map_err(fault("look for available jobs"))?;
-            for seq in next {
-                claimed.push(self.claim_one(seq, claim).map_err(fault("claim"))?);
+            claimed.reserve(next.len());
+            for candidate in next {
+                claimed.push(self.claim_one(candidate, claim).map_err(fault("claim"))?);
             }
         }
         if !claimed.is_empty() {
@@ -29,9 +31,13 @@ impl Batch<'_> {
 
     /// The next jobs of a queue. Each kind and version is looked up by itself, because kinds that this worker
     /// does not know may stand before those that it does, in any number.
-    fn candidates(&mut self, queue: &QueueSlots, kinds: &[SupportedKind]) -> rusqlite::Result<Vec<i64>> {
+    fn candidates(
+        &mut self,
+        queue: &QueueSlots,
+        kinds: &[SupportedKind],
+    ) -> rusqlite::Result<Vec<Candidate>> {
         let slots = i64::try_from(queue.slots).unwrap_or(i64::MAX);
-        let mut found: Vec<(i64, i64)> = Vec::new();
+        let mut found: Vec<Candidate> = Vec::new();
         let mut sources = 0;
         for supported in kinds {
             for version in 1..=supported.version {
@@ -39,23 +45,23 @@ impl Batch<'_> {
                 let mut rows =
                     self.hot.candidates.query(params![queue.queue, supported.kind, version, slots])?;
                 while let Some(row) = rows.next()? {
-                    found.push((row.get(0)?, row.get(1)?));
+                    found.push(read_candidate(row)?);
                 }
                 sources += i32::from(found.len() > before);
             }
         }
         if sources > 1 {
-            found.sort_unstable();
+            found.sort_unstable_by_key(|candidate| (candidate.rank, candidate.seq));
             found.truncate(queue.slots);
         }
-        Ok(found.into_iter().map(|(_, seq)| seq).collect())
+        Ok(found)
     }
 
-    fn claim_one(&mut self, seq: i64, claim: &Claim) -> rusqlite::Result<Claimed> {
+    fn claim_one(&mut self, candidate: Candidate, claim: &Claim) -> rusqlite::Result<Claimed> {
+        let Candidate { mut claimed, seq, steps, log_event, last_event, has_unique_key, .. } = candidate;
         let token = self.draw();
+        claimed.lease.token = unsigned(token);
         let now = self.now;
-        let (mut claimed, steps, log_event, last_event) =
-            self.hot.claimed.query_row([seq], |row| read_claimed(row, token))?;
         let lease_until = now.plus(claim.lease_for).0;
         self.hot.claim.execute(params![seq, token, claim.worker.id, now.0, lease_until])?;
         if log_event > 0 {
@@ -67,6 +73,9 @@ impl Batch<'_> {
             while let Some(row) = rows.next()? {
                 claimed.steps.insert(row.get(0)?, json(row, 1)?);
             }
+        }
+        if !has_unique_key {
+            self.remember(token, seq, &claimed.queue);
         }
         self.moved(&claimed.queue, Some(State::Available), Some(State::Running));
         self.changed.push(claimed.lease.id.clone());
@@ -144,10 +153,20 @@ impl Batch<'_> {
     }
 }
 
-/// A claimed job with its number of steps, the end of its log and its newest event.
-fn read_claimed(row: &Row<'_>, token: i64) -> rusqlite::Result<(Claimed, i64, i64, i64)> {
+/// An available job, as it will be claimed.
+struct Candidate {
+    claimed: Claimed,
+    rank: i64,
+    seq: i64,
+    steps: i64,
+    log_event: i64,
+    last_event: i64,
+    has_unique_key: bool,
+}
+
+fn read_candidate(row: &Row<'_>) -> rusqlite::Result<Candidate> {
     let claimed = Claimed {
-        lease: Lease { id: JobId::from_store(row.get(0)?), token: unsigned(token) },
+        lease: Lease { id: JobId::from_store(row.get(0)?), token: 0 },
         kind: row.get(1)?,
         version: row.get(2)?,
         queue: row.get(3)?,
@@ -161,5 +180,13 @@ fn read_claimed(row: &Row<'_>, token: i64) -> rusqlite::Result<(Claimed, i64, i6
         labels: parsed(row, 10)?.unwrap_or_default(),
         steps: Default::default(),
     };
-    Ok((claimed, row.get(11)?, row.get(12)?, row.get(13)?))
+    Ok(Candidate {
+        claimed,
+        steps: row.get(11)?,
+        log_event: row.get(12)?,
+        last_event: row.get(13)?,
+        rank: row.get(14)?,
+        seq: row.get(15)?,
+        has_unique_key: row.get_ref(16)? != ValueRef::Null,
+    })
 }

@@ -47,6 +47,16 @@ impl Batch<'_> {
 
     fn complete(&mut self, lease: Lease, output: &Json, follow_ups: Vec<NewJob>) -> Result<LeaseStatus> {
         let fault = fault("complete");
+        if let Some(leased) = self.recall(signed(lease.token)) {
+            let done = self
+                .hot
+                .complete_leased
+                .execute(params![leased.seq, signed(lease.token), self.now.0, output.as_str()])
+                .map_err(&fault)?;
+            if done > 0 {
+                return self.completed(lease, &leased.queue, follow_ups, LeaseStatus::Held);
+            }
+        }
         type Job = (i64, String, Option<String>, Option<i64>, Option<i64>);
         let job: Option<Job> = self
             .hot
@@ -64,13 +74,23 @@ impl Batch<'_> {
             (Some(key), None) => self.free_unique_key(&key, seq)?,
             (None, _) => {}
         }
-        self.moved(&queue, Some(State::Running), Some(State::Completed));
+        self.completed(lease, &queue, follow_ups, held(cancel_by))
+    }
+
+    fn completed(
+        &mut self,
+        lease: Lease,
+        queue: &str,
+        follow_ups: Vec<NewJob>,
+        status: LeaseStatus,
+    ) -> Result<LeaseStatus> {
+        self.moved(queue, Some(State::Running), Some(State::Completed));
         self.changed.push(lease.id);
         for job in follow_ups {
             // One by one: a follow-up that is there already, or whose key is another's, keeps no other back.
             self.enqueue(vec![job])?;
         }
-        Ok(held(cancel_by))
+        Ok(status)
     }
 
     /// Ends a run other than by completion: by its worker's word, a rescue, or the end of a cancel's grace.

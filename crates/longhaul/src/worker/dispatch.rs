@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::execution::execute;
 use super::heartbeat::Active;
+use super::lane::{LONGEST_WAIT, Lane, Waiting};
 use super::recorder::Recorder;
 use super::registry::Registry;
 use super::running::{AbortReason, RunningJob};
@@ -35,22 +36,24 @@ pub(crate) struct Dispatch {
     pub(crate) _upkeep: Upkeep,
     /// Fired when no more jobs are to be claimed.
     pub(crate) stopping: CancellationToken,
-    /// Free slots of each queue, in the order of `worker.queues`.
-    pub(crate) free: Vec<usize>,
+    /// One for each of `worker.queues`, in their order.
+    pub(crate) lanes: Vec<Lane>,
     pub(crate) next_run: u64,
     pub(crate) ended: mpsc::UnboundedSender<RunEnded>,
+    /// What ended and is not yet with the store.
+    pub(crate) unsent: Unsent,
 }
 
 /// A run is over; `finish` is what the store must hear of it.
 pub(crate) struct RunEnded {
     run: u64,
-    queue: usize,
+    lane: usize,
+    took: Duration,
     finish: Option<Finish>,
 }
 
-/// What ended and is not yet with the store.
 #[derive(Default)]
-struct Unsent {
+pub(crate) struct Unsent {
     runs: Vec<u64>,
     finishes: Vec<Finish>,
     /// Calls in a row that failed.
@@ -59,9 +62,17 @@ struct Unsent {
 
 /// An open claim, which waits for jobs.
 struct Poll {
-    /// For each queue, whether jobs of it are asked for.
-    queues: Vec<bool>,
+    /// For each lane, whether jobs of it are asked for.
+    asks: Vec<bool>,
     answer: BoxFuture<'static, (Stopwatch, Result<Vec<Claimed>>)>,
+}
+
+/// Finishes on their way, with a claim beside them.
+struct Sending {
+    runs: Vec<u64>,
+    finishes: Vec<Finish>,
+    claiming: Stopwatch,
+    answer: BoxFuture<'static, Result<Turn>>,
 }
 
 /// How long a claim with nothing to take stays open; with no hint lost, it could be for ever.
@@ -74,161 +85,203 @@ pub(crate) const STORE_BACKOFF: Backoff =
 
 impl Dispatch {
     pub(crate) async fn run(mut self, mut ends: mpsc::UnboundedReceiver<RunEnded>) {
-        let mut unsent = Unsent::default();
         let mut poll: Option<Poll> = None;
+        let mut sending: Option<Sending> = None;
+        let mut gathered = false;
         while !self.stopping.is_cancelled() {
             while let Ok(end) = ends.try_recv() {
-                self.note_end(end, &mut unsent);
+                self.note_end(end);
             }
+            self.give_back(LONGEST_WAIT);
             if poll.as_ref().is_some_and(|poll| self.has_free_slot_beside(poll)) {
                 // Jobs may wait for that slot, and the open claim does not ask for them.
                 poll = None;
             }
-            if !unsent.finishes.is_empty() {
+            if sending.is_none() && !self.unsent.finishes.is_empty() {
+                if !gathered {
+                    // Jobs that are about to end share this turn: it costs the store little more for many than for one.
+                    gathered = true;
+                    tokio::task::yield_now().await;
+                    continue;
+                }
                 // While a poll is open its slots are spoken for, so there is nothing to claim beside it.
-                let may_claim = poll.is_none() && self.has_free_slot();
-                self.send(&mut unsent, may_claim).await;
-                continue;
+                sending = Some(self.send(poll.is_none()));
             }
-            if poll.is_none() && self.has_free_slot() {
+            gathered = false;
+            if poll.is_none() && sending.is_none() && self.has_free_slot() {
                 poll = Some(self.open_poll());
             }
             tokio::select! {
                 // In this order, so that nothing is claimed once the worker was told to stop.
                 biased;
                 () = self.stopping.cancelled() => {}
-                Some(end) = ends.recv() => self.note_end(end, &mut unsent),
+                Some(end) = ends.recv() => self.note_end(end),
+                Some(turn) = async { Some((&mut sending.as_mut()?.answer).await) }, if sending.is_some() => {
+                    if let Some(sent) = sending.take() {
+                        self.note_turn(sent, turn).await;
+                    }
+                }
                 Some((claiming, claimed)) = async { Some((&mut poll.as_mut()?.answer).await) }, if poll.is_some() => {
                     poll = None;
-                    self.start_claimed(claiming, claimed, &mut unsent).await;
+                    self.note_claim(claiming, claimed).await;
                 }
+                () = tokio::time::sleep(LONGEST_WAIT), if self.lanes.iter().any(Lane::has_waiting) => {}
             }
         }
         // Dropping an open claim gives back what it might have taken.
         drop(poll);
-        self.drain(&mut ends, &mut unsent).await;
+        if let Some(mut sent) = sending {
+            let turn = (&mut sent.answer).await;
+            self.note_turn(sent, turn).await;
+        }
+        self.drain(&mut ends).await;
     }
 
     /// Sends what has ended, and claims into the slots that this frees.
-    async fn send(&mut self, unsent: &mut Unsent, may_claim: bool) {
+    fn send(&mut self, may_claim: bool) -> Sending {
         let store = Arc::clone(self.longhaul.store());
-        let finishes = unsent.finishes.clone();
-        let claiming = Stopwatch::start();
-        let answer = if may_claim {
-            store.turn(finishes, self.claim(Duration::ZERO)).await
-        } else {
-            store.finish(finishes).await.map(|finished| Turn { finished, claimed: Vec::new() })
+        let finishes = std::mem::take(&mut self.unsent.finishes);
+        let runs = std::mem::take(&mut self.unsent.runs);
+        let wanted: Vec<usize> = self.lanes.iter_mut().map(Lane::wanted).collect();
+        let claim =
+            (may_claim && wanted.iter().any(|slots| *slots > 0)).then(|| self.claim(&wanted, Duration::ZERO));
+        let sent = finishes.clone();
+        let answer = async move {
+            match claim {
+                Some(claim) => store.turn(sent, claim).await,
+                None => Ok(Turn { finished: store.finish(sent).await?, claimed: Vec::new() }),
+            }
         };
-        match answer {
+        Sending { runs, finishes, claiming: Stopwatch::start(), answer: answer.boxed() }
+    }
+
+    async fn note_turn(&mut self, sent: Sending, turn: Result<Turn>) {
+        match turn {
             Ok(turn) => {
-                self.forget_sent(unsent, &turn.finished);
-                for claimed in turn.claimed {
-                    self.start(claiming, claimed);
+                self.unsent.failures = 0;
+                for (finish, status) in sent.finishes.iter().zip(turn.finished) {
+                    if status == LeaseStatus::Lost {
+                        tracing::warn!(job = %finish.lease.id, "a job's end came after its lease was lost; it runs elsewhere");
+                    }
                 }
+                {
+                    let mut active = self.active.lock();
+                    for run in &sent.runs {
+                        active.remove(run);
+                    }
+                }
+                self.take(sent.claiming, turn.claimed);
             }
-            Err(error) => self.back_off(unsent, &error).await,
+            Err(error) => {
+                self.unsent.runs.splice(..0, sent.runs);
+                self.unsent.finishes.splice(..0, sent.finishes);
+                self.back_off(&error).await;
+            }
         }
     }
 
-    fn forget_sent(&self, unsent: &mut Unsent, statuses: &[LeaseStatus]) {
-        for (finish, status) in unsent.finishes.drain(..).zip(statuses) {
-            if *status == LeaseStatus::Lost {
-                tracing::warn!(job = %finish.lease.id, "a job's end came after its lease was lost; it runs elsewhere");
-            }
-        }
-        let mut active = self.active.lock();
-        for run in unsent.runs.drain(..) {
-            active.remove(&run);
-        }
-        unsent.failures = 0;
-    }
-
-    async fn back_off(&self, unsent: &mut Unsent, error: &crate::Error) {
-        unsent.failures += 1;
-        let delay = STORE_BACKOFF.delay(unsent.failures);
+    async fn back_off(&mut self, error: &crate::Error) {
+        self.unsent.failures += 1;
+        let delay = STORE_BACKOFF.delay(self.unsent.failures);
         tracing::warn!("{error}; trying again in {delay:?}");
         tokio::time::sleep(delay).await;
     }
 
     fn open_poll(&self) -> Poll {
         let store = Arc::clone(self.longhaul.store());
-        let claim = self.claim(LONGEST_POLL.min(self.lease_for / 6));
+        let wanted: Vec<usize> = self.lanes.iter().map(|lane| lane.free).collect();
+        let claim = self.claim(&wanted, LONGEST_POLL.min(self.lease_for / 6));
         Poll {
-            queues: self.free.iter().map(|free| *free > 0).collect(),
+            asks: wanted.iter().map(|slots| *slots > 0).collect(),
             answer: async move { (Stopwatch::start(), store.claim(claim).await) }.boxed(),
         }
     }
 
-    async fn start_claimed(
-        &mut self,
-        claiming: Stopwatch,
-        claimed: Result<Vec<Claimed>>,
-        unsent: &mut Unsent,
-    ) {
+    async fn note_claim(&mut self, claiming: Stopwatch, claimed: Result<Vec<Claimed>>) {
         match claimed {
             Ok(jobs) => {
-                unsent.failures = 0;
-                for job in jobs {
-                    self.start(claiming, job);
-                }
+                self.unsent.failures = 0;
+                self.take(claiming, jobs);
             }
-            Err(error) => self.back_off(unsent, &error).await,
+            Err(error) => self.back_off(&error).await,
         }
     }
 
-    fn start(&mut self, claiming: Stopwatch, claimed: Claimed) {
-        let Some(queue) = self.worker.queues.iter().position(|q| q.queue == claimed.queue) else {
-            tracing::error!(job = %claimed.lease.id, queue = claimed.queue, "was given a job of a queue that it does not serve");
-            return;
-        };
-        self.free[queue] = self.free[queue].saturating_sub(1);
-        let run = self.next_run;
-        self.next_run += 1;
-        let job = RunningJob::new(claimed, claiming, self.lease_for, Some(self.recorder.clone()));
-        self.active.lock().insert(run, Arc::clone(&job));
-        let (registry, longhaul, ended) =
-            (Arc::clone(&self.registry), self.longhaul.clone(), self.ended.clone());
-        tokio::spawn(async move {
-            let finish = execute(&job, &registry, &longhaul).await;
-            // The receiver outlives every run but those that ignored their abort, which were handed back.
-            let _ = ended.send(RunEnded { run, queue, finish });
-        });
+    /// Starts claimed jobs, as far as there are slots for them.
+    fn take(&mut self, claiming: Stopwatch, claimed: Vec<Claimed>) {
+        for claimed in claimed {
+            let Some(lane) = self.lanes.iter().position(|lane| lane.queue == claimed.queue) else {
+                tracing::error!(job = %claimed.lease.id, queue = claimed.queue, "was given a job of a queue that it does not serve");
+                continue;
+            };
+            let run = self.next_run;
+            self.next_run += 1;
+            let job = RunningJob::new(claimed, claiming, self.lease_for, Some(self.recorder.clone()));
+            self.active.lock().insert(run, Arc::clone(&job));
+            self.lanes[lane].wait(run, job);
+            self.start_waiting(lane);
+        }
     }
 
-    fn note_end(&mut self, end: RunEnded, unsent: &mut Unsent) {
-        self.free[end.queue] += 1;
+    fn start_waiting(&mut self, lane: usize) {
+        while let Some(Waiting { run, job, .. }) = self.lanes[lane].next() {
+            let (registry, longhaul, ended) =
+                (Arc::clone(&self.registry), self.longhaul.clone(), self.ended.clone());
+            tokio::spawn(async move {
+                let running = Stopwatch::start();
+                let finish = execute(&job, &registry, &longhaul).await;
+                // The receiver outlives every run but those that ignored their abort, which were handed back.
+                let _ = ended.send(RunEnded { run, lane, took: running.elapsed(), finish });
+            });
+        }
+    }
+
+    fn note_end(&mut self, end: RunEnded) {
+        self.lanes[end.lane].note_end(end.took);
         match end.finish {
             Some(finish) => {
-                unsent.runs.push(end.run);
-                unsent.finishes.push(finish);
+                self.unsent.runs.push(end.run);
+                self.unsent.finishes.push(finish);
             }
             None => {
                 self.active.lock().remove(&end.run);
             }
         }
+        self.start_waiting(end.lane);
+    }
+
+    /// Gives back claimed jobs that have waited too long for a slot.
+    fn give_back(&mut self, patience: Duration) {
+        for lane in &mut self.lanes {
+            for Waiting { run, job, .. } in lane.give_up(patience) {
+                self.unsent.runs.push(run);
+                self.unsent.finishes.push(release(&job));
+            }
+        }
     }
 
     /// Waits for what still runs; what is told to stop ends as released.
-    async fn drain(&mut self, ends: &mut mpsc::UnboundedReceiver<RunEnded>, unsent: &mut Unsent) {
-        let mut failures = 0;
+    async fn drain(&mut self, ends: &mut mpsc::UnboundedReceiver<RunEnded>) {
         let mut given_up: Option<Stopwatch> = None;
         loop {
+            self.give_back(Duration::ZERO);
             while let Ok(end) = ends.try_recv() {
-                self.note_end(end, unsent);
+                self.note_end(end);
             }
-            if !unsent.finishes.is_empty() {
-                self.send(unsent, false).await;
-                failures = unsent.failures;
-                if failures > 3 {
-                    break;
+            if !self.unsent.finishes.is_empty() {
+                let mut sent = self.send(false);
+                let turn = (&mut sent.answer).await;
+                self.note_turn(sent, turn).await;
+                if self.unsent.failures > 3 {
+                    return;
                 }
                 continue;
             }
             if self.active.lock().is_empty() || given_up.is_some_and(|since| since.elapsed() >= ABORT_GRACE) {
-                break;
+                return self.hand_back_the_deaf().await;
             }
             tokio::select! {
-                Some(end) = ends.recv() => self.note_end(end, unsent),
+                Some(end) = ends.recv() => self.note_end(end),
                 () = tokio::time::sleep(Duration::from_millis(50)) => {
                     // One that has lost its lease and does not hear it takes nothing from the others' grace.
                     let all_aborted = self.active.lock().values().all(|job| job.is_aborted());
@@ -236,19 +289,10 @@ impl Dispatch {
                 }
             }
         }
-        if failures == 0 {
-            self.hand_back_the_deaf().await;
-        }
     }
 
     /// Gives back jobs whose code blocks its thread and so cannot be aborted; their leases are void from here on.
     async fn hand_back_the_deaf(&self) {
-        let release = |job: &Arc<RunningJob>| Finish {
-            lease: job.claimed.lease.clone(),
-            outcome: Outcome::Released,
-            entries: Vec::new(),
-            follow_ups: Vec::new(),
-        };
         let releases: Vec<Finish> = self.active.lock().drain().map(|(_, job)| release(&job)).collect();
         if releases.is_empty() {
             return;
@@ -258,25 +302,35 @@ impl Dispatch {
         }
     }
 
-    /// Whether a queue has a free slot that had none when `poll` was opened.
+    /// Whether a lane has a free slot that had none when `poll` was opened.
     fn has_free_slot_beside(&self, poll: &Poll) -> bool {
-        self.free.iter().zip(&poll.queues).any(|(free, is_asked_for)| *free > 0 && !is_asked_for)
+        self.lanes.iter().zip(&poll.asks).any(|(lane, is_asked_for)| lane.free > 0 && !is_asked_for)
     }
 
     fn has_free_slot(&self) -> bool {
-        self.free.iter().any(|free| *free > 0)
+        self.lanes.iter().any(|lane| lane.free > 0)
     }
 
-    fn claim(&self, wait: Duration) -> Claim {
-        let queues = self.worker.queues.iter().zip(&self.free);
-        let queues = queues.filter(|(_, free)| **free > 0);
+    fn claim(&self, wanted: &[usize], wait: Duration) -> Claim {
+        let queues = self.lanes.iter().zip(wanted).filter(|(_, slots)| **slots > 0);
         Claim {
             worker: self.worker.clone(),
-            queues: queues.map(|(q, free)| QueueSlots { queue: q.queue.clone(), slots: *free }).collect(),
+            queues: queues
+                .map(|(lane, slots)| QueueSlots { queue: lane.queue.clone(), slots: *slots })
+                .collect(),
             kinds: self.kinds.clone(),
             lease_for: self.lease_for,
             wait,
         }
+    }
+}
+
+fn release(job: &RunningJob) -> Finish {
+    Finish {
+        lease: job.claimed.lease.clone(),
+        outcome: Outcome::Released,
+        entries: Vec::new(),
+        follow_ups: Vec::new(),
     }
 }
 

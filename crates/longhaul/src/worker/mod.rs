@@ -4,6 +4,7 @@ mod context;
 mod dispatch;
 mod execution;
 mod heartbeat;
+mod lane;
 mod recorder;
 mod registry;
 mod running;

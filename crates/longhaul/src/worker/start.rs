@@ -4,10 +4,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
-use super::dispatch::{Dispatch, abort_all};
+use super::dispatch::{Dispatch, Unsent, abort_all};
 use super::heartbeat::{Active, Heartbeat};
+use super::lane::Lane;
 use super::recorder::Recorder;
 use super::registry::Registry;
 use crate::clock::Timestamp;
@@ -72,7 +72,8 @@ impl WorkerBuilder {
     #[must_use]
     pub fn start(self) -> Worker {
         let worker = WorkerInfo {
-            id: Uuid::now_v7().to_string(),
+            // Short, because every job that it claims keeps it.
+            id: format!("{:016x}", rand::random::<u64>()),
             process: process_id().to_owned(),
             host: host_name(),
             queues: self.queues,
@@ -90,7 +91,8 @@ impl WorkerBuilder {
         heartbeat.start().expect("failed to start the heartbeat's thread");
         let (ended, ends) = mpsc::unbounded_channel();
         let dispatch = Dispatch {
-            free: worker.queues.iter().map(|queue| queue.slots).collect(),
+            lanes: worker.queues.iter().map(|queue| Lane::new(queue.queue.clone(), queue.slots)).collect(),
+            unsent: Unsent::default(),
             kinds: self.registry.supported(),
             registry: Arc::new(self.registry),
             recorder: Recorder::start(Arc::clone(self.longhaul.store())),

@@ -1,0 +1,140 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::running::RunningJob;
+use crate::clock::Stopwatch;
+
+/// A worker's side of one queue: its free slots, and claimed jobs that wait for one.
+///
+/// Where jobs are so brief that claiming them takes longer than running them, as many as ended during the last turn
+/// are claimed beyond the free slots, so that a slot need not wait for the store. No more than the slots ever run.
+pub(crate) struct Lane {
+    pub(crate) queue: String,
+    pub(crate) slots: usize,
+    pub(crate) free: usize,
+    /// In the order in which they were claimed.
+    waiting: VecDeque<Waiting>,
+    ended: usize,
+    ended_briefly: usize,
+}
+
+/// A claimed job without a slot, with the number of its run.
+pub(crate) struct Waiting {
+    pub(crate) run: u64,
+    pub(crate) job: Arc<RunningJob>,
+    since: Stopwatch,
+}
+
+/// A job that takes longer is not brief.
+const BRIEF: Duration = Duration::from_millis(1);
+/// A job that has waited longer for a slot is given back: another worker may have one.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_millis(20);
+
+impl Lane {
+    pub(crate) fn new(queue: String, slots: usize) -> Self {
+        Self { queue, slots, free: slots, waiting: VecDeque::new(), ended: 0, ended_briefly: 0 }
+    }
+
+    /// How many jobs to claim with the turn that is about to be sent, which begins a new count of what ended.
+    pub(crate) fn wanted(&mut self) -> usize {
+        let all_brief = self.ended == self.ended_briefly;
+        let ahead = if all_brief { self.ended.min(self.slots) } else { 0 };
+        (self.ended, self.ended_briefly) = (0, 0);
+        self.free + ahead.saturating_sub(self.waiting.len())
+    }
+
+    /// Notes that a run has ended and its slot is free.
+    pub(crate) fn note_end(&mut self, took: Duration) {
+        self.free += 1;
+        self.ended += 1;
+        self.ended_briefly += usize::from(took < BRIEF);
+    }
+
+    pub(crate) fn wait(&mut self, run: u64, job: Arc<RunningJob>) {
+        self.waiting.push_back(Waiting { run, job, since: Stopwatch::start() });
+    }
+
+    /// The next waiting job, where there is a slot for it, which is taken.
+    pub(crate) fn next(&mut self) -> Option<Waiting> {
+        if self.free == 0 {
+            return None;
+        }
+        let next = self.waiting.pop_front()?;
+        self.free -= 1;
+        Some(next)
+    }
+
+    /// The jobs that have waited for `patience` and longer, which wait no more.
+    pub(crate) fn give_up(&mut self, patience: Duration) -> Vec<Waiting> {
+        let overdue = self.waiting.iter().take_while(|waiting| waiting.since.elapsed() >= patience).count();
+        self.waiting.drain(..overdue).collect()
+    }
+
+    pub(crate) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::model::{Claimed, JobId, Json, Lease};
+
+    fn job() -> Arc<RunningJob> {
+        let claimed = Claimed {
+            lease: Lease { id: JobId::random(), token: 1 },
+            kind: "email".into(),
+            version: 1,
+            queue: "default".into(),
+            args: Json::null(),
+            attempt: 1,
+            max_attempts: 3,
+            timeout: None,
+            backoff: None,
+            created_at: Timestamp::default(),
+            labels: Default::default(),
+            steps: Default::default(),
+        };
+        RunningJob::new(claimed, Stopwatch::start(), Duration::from_secs(30), None)
+    }
+
+    #[test]
+    fn as_many_are_claimed_ahead_as_ended_briefly() {
+        let mut lane = Lane::new("default".into(), 3);
+        assert_eq!(lane.wanted(), 3, "a slot each");
+        for run in 0..3 {
+            lane.wait(run, job());
+            assert!(lane.next().is_some());
+        }
+        assert_eq!(lane.wanted(), 0, "all slots are taken, and nothing has ended");
+        lane.note_end(Duration::from_micros(5));
+        lane.note_end(Duration::from_micros(5));
+        assert_eq!(lane.wanted(), 4, "two for the free slots and two ahead");
+        assert_eq!(lane.wanted(), 2, "what ended counts for one turn");
+    }
+
+    #[test]
+    fn nothing_is_claimed_ahead_where_one_job_was_not_brief() {
+        let mut lane = Lane::new("default".into(), 3);
+        lane.free = 0;
+        lane.note_end(Duration::from_micros(5));
+        lane.note_end(Duration::from_secs(5));
+        assert_eq!(lane.wanted(), 2);
+    }
+
+    #[test]
+    fn no_more_than_the_slots_run_and_the_rest_can_be_given_back() {
+        let mut lane = Lane::new("default".into(), 1);
+        lane.wait(1, job());
+        lane.wait(2, job());
+        assert_eq!(lane.next().map(|waiting| waiting.run), Some(1));
+        assert!(lane.next().is_none(), "there is one slot");
+        assert!(lane.give_up(Duration::from_secs(60)).is_empty(), "it has only begun to wait");
+        let given_up: Vec<u64> =
+            lane.give_up(Duration::ZERO).into_iter().map(|waiting| waiting.run).collect();
+        assert_eq!(given_up, [2]);
+        assert!(!lane.has_waiting());
+    }
+}
