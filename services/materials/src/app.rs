@@ -1,7 +1,8 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::Router;
-use kit::{Auth, Db, DbError, Migration, Outside};
+use kit::{Auth, Db, DbError, Migration, Outside, placeholders};
 use longhaul::{Clock, Longhaul, Registry};
 use thiserror::Error;
 
@@ -131,21 +132,35 @@ pub struct Started {
     pub embeds: usize,
 }
 
+/// Files that are compared with the rows at a time.
+const FILES: usize = 500;
+
 impl App {
-    /// Removes files that no row knows: a crash between an upload's file and its row leaves one. A young file may
-    /// belong to an upload that another process is about to commit, so only old ones go.
+    /// Removes files that no row knows: a crash between an upload's file and its row leaves one.
     async fn clear_orphans(&self) -> Result<usize, OpenError> {
-        let storage =
+        let fault =
             |source| OpenError::Storage { folder: self.storage.folder().display().to_string(), source };
         let mut removed = 0;
-        for id in self.storage.old_files().await.map_err(storage)? {
-            let sql = "SELECT id FROM materials WHERE id = $1";
-            if self.db.read(sql, vec![id.as_str().into()]).await?.is_empty() {
-                tracing::warn!(material = id, "removing a file that no material owns");
-                self.storage.remove(&id).await.map_err(storage)?;
-                removed += 1;
+        for ids in self.storage.ids().await.map_err(fault)?.chunks(FILES) {
+            let known = self.known(ids).await?;
+            for id in ids.iter().filter(|id| !known.contains(*id)) {
+                // Whoever uploads holds the file until its row is there. So only a look at the row that is taken while
+                // nobody holds the file tells that it will never have one.
+                let Some(_held) = self.storage.hold(id).await.map_err(fault)? else { continue };
+                if self.known(std::slice::from_ref(id)).await?.is_empty() {
+                    tracing::warn!(material = id, "removing a file that no material owns");
+                    self.storage.remove(id).await.map_err(fault)?;
+                    removed += 1;
+                }
             }
         }
         Ok(removed)
+    }
+
+    /// Those of `ids` that have a row.
+    async fn known(&self, ids: &[String]) -> Result<HashSet<String>, DbError> {
+        let sql = format!("SELECT id FROM materials WHERE id IN ({})", placeholders(1, ids.len()));
+        let rows = self.db.read(sql, ids.iter().map(|id| id.as_str().into()).collect()).await?;
+        rows.iter().map(|row| row.get("id")).collect()
     }
 }

@@ -1,10 +1,8 @@
 use std::fs::{self, File};
 use std::io::{self, IoSlice, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use bytes::Bytes;
-use longhaul::Clock;
 use tempfile::TempPath;
 
 /// The files, each under its material's id. A name that a user gave is never part of a path.
@@ -34,8 +32,13 @@ struct PartialFile {
 
 /// How much is gathered before the disk is bothered: each write is a hop to another thread.
 const WRITE_BYTES: usize = 512 * 1024;
-/// Older files without a row belong to no upload that is still under way.
-const ORPHAN_AGE: Duration = Duration::from_secs(3_600);
+
+/// A file under its id. Held until its row is written: a sweep takes a file that nobody holds and no row knows for
+/// one that a crash left.
+#[derive(Debug)]
+pub(crate) struct Held {
+    _locked: File,
+}
 
 impl Storage {
     /// Makes the folders and clears away uploads that dead processes left.
@@ -79,7 +82,7 @@ impl Storage {
         incoming: Incoming,
         id: &str,
         check: impl FnOnce(&Path) -> io::Result<Option<T>>,
-    ) -> io::Result<Option<T>> {
+    ) -> io::Result<Option<(T, Held)>> {
         let PartialFile { file, path } = write_pending(incoming.file, &incoming.folder, &incoming.pending)?;
         let Some(checked) = check(&path)? else { return Ok(None) };
         // The name first and the content after it, so that one sync of the disk serves both. A crash in between
@@ -88,7 +91,7 @@ impl Storage {
         file.sync_all()?;
         // The name is the folder's data, not the file's.
         File::open(self.files_folder())?.sync_all()?;
-        Ok(Some(checked))
+        Ok(Some((checked, Held { _locked: file })))
     }
 
     /// Removes a file; one that is not there is as good as removed.
@@ -99,23 +102,25 @@ impl Storage {
         }
     }
 
-    /// The ids of the files that have lain here for long enough to be compared with the rows.
-    pub(crate) async fn old_files(&self) -> io::Result<Vec<String>> {
+    /// The ids of all files.
+    pub(crate) async fn ids(&self) -> io::Result<Vec<String>> {
         let folder = self.files_folder();
-        let now = Clock::system().now();
         blocking(move || {
-            let mut ids = Vec::new();
-            for entry in fs::read_dir(folder)? {
-                let entry = entry?;
-                let written = entry.metadata()?.modified()?.duration_since(std::time::UNIX_EPOCH);
-                let written = longhaul::Timestamp(longhaul::clock::millis(written.unwrap_or_default()));
-                if now.since(written) > ORPHAN_AGE
-                    && let Ok(id) = entry.file_name().into_string()
-                {
-                    ids.push(id);
-                }
-            }
-            Ok(ids)
+            let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().into_string().ok()));
+            names.filter_map(io::Result::transpose).collect()
+        })
+        .await
+    }
+
+    /// Takes hold of a file, unless it is gone or somebody else holds it.
+    pub(crate) async fn hold(&self, id: &str) -> io::Result<Option<Held>> {
+        let path = self.path(id);
+        blocking(move || {
+            let file = match File::open(path) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+                file => file?,
+            };
+            Ok(file.try_lock().is_ok().then_some(Held { _locked: file }))
         })
         .await
     }
@@ -218,13 +223,19 @@ mod tests {
             (begun(&storage).await, begun(&storage).await, begun(&storage).await);
         assert_eq!(names(&storage.incoming_folder()).len(), 3);
         drop(dropped);
-        assert_eq!(storage.keep_blocking(refused, "b", |_| Ok(None::<()>)).unwrap(), None);
+        assert!(storage.keep_blocking(refused, "b", |_| Ok(None::<()>)).unwrap().is_none());
         for piece in ["", "one ", "", "two"] {
             kept.write(piece.into()).await.unwrap();
         }
         assert_eq!(kept.size, WRITE_BYTES as u64 + 7);
-        let length = storage.keep_blocking(kept, "a", |path| Ok(Some(fs::metadata(path)?.len()))).unwrap();
-        assert_eq!(length, Some(WRITE_BYTES as u64 + 7));
+        let kept = storage.keep_blocking(kept, "a", |path| Ok(Some(fs::metadata(path)?.len())));
+        let (length, held) = kept.unwrap().unwrap();
+        assert_eq!(length, WRITE_BYTES as u64 + 7);
+        assert_eq!(storage.ids().await.unwrap(), ["a"]);
+        assert!(storage.hold("a").await.unwrap().is_none(), "its row is not written yet");
+        drop(held);
+        assert!(storage.hold("a").await.unwrap().is_some());
+        assert!(storage.hold("b").await.unwrap().is_none());
         assert!(fs::read(storage.path("a")).unwrap().ends_with(b"xone two"));
         assert!(names(&storage.incoming_folder()).is_empty());
         storage.remove("a").await.unwrap();
@@ -242,16 +253,5 @@ mod tests {
         let left = names(&storage.incoming_folder());
         assert_eq!(left.len(), 1);
         assert_ne!(left[0], "upload-abandoned");
-    }
-
-    #[tokio::test]
-    async fn only_old_files_are_looked_at() {
-        let folder = tempfile::tempdir().unwrap();
-        let storage = Storage::open(folder.path().to_owned()).await.unwrap();
-        fs::write(storage.path("new"), "x").unwrap();
-        fs::write(storage.path("old"), "x").unwrap();
-        let old = File::options().write(true).open(storage.path("old")).unwrap();
-        old.set_modified(std::time::UNIX_EPOCH).unwrap();
-        assert_eq!(storage.old_files().await.unwrap(), ["old"]);
     }
 }

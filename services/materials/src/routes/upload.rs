@@ -130,7 +130,7 @@ impl App {
                 return Err(Error::fault(&error));
             }
         };
-        let kind = kind.ok_or_else(|| not_allowed(&name, claimed.as_deref()))?;
+        let (kind, _held) = kind.ok_or_else(|| not_allowed(&name, claimed.as_deref()))?;
         let now = self.clock.now();
         let material = Material {
             file_path: Storage::file_path(&id),
