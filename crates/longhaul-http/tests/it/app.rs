@@ -148,7 +148,7 @@ impl Answer {
             writeln!(text, "{name}: {value}").unwrap();
         }
         let body = std::str::from_utf8(&self.body).unwrap();
-        without_uuids(&format!(
+        without_ids(&format!(
             "{text}\n{}",
             if self.header("content-type").contains("json") { spread(body) } else { body.to_owned() }
         ))
@@ -184,7 +184,12 @@ fn spread(json: &str) -> String {
     text
 }
 
-fn without_uuids(text: &str) -> String {
+/// Puts placeholders for jobs' ids, which are UUIDs, and workers', which are 16 digits.
+fn without_ids(text: &str) -> String {
+    let is_worker = |part: &str| {
+        let digits = part.strip_prefix('"').and_then(|part| part.strip_suffix('"'));
+        digits.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    };
     let is_uuid = |part: &str| {
         part.len() == 36
             && part.bytes().enumerate().all(|(at, byte)| match at {
@@ -195,10 +200,14 @@ fn without_uuids(text: &str) -> String {
     let mut left = text;
     let mut clean = String::new();
     while let Some(first) = left.chars().next() {
-        let step = match left.get(..36) {
-            Some(part) if is_uuid(part) => {
+        let step = match (left.get(..36), left.get(..18)) {
+            (Some(part), _) if is_uuid(part) => {
                 clean.push_str("[uuid]");
                 36
+            }
+            (_, Some(part)) if is_worker(part) => {
+                clean.push_str("\"[worker]\"");
+                18
             }
             _ => {
                 clean.push(first);
