@@ -33,7 +33,7 @@ pub(super) async fn measure(workload: Workload, store: &StoreUrl, sizes: &Sizes)
         }
         Workload::Drain => drain(longhaul, sizes).await,
         Workload::Pickup => pickup(longhaul, sizes).await,
-        Workload::ClaimHistory | Workload::Idle => {
+        Workload::Upload | Workload::UploadFlood | Workload::ClaimHistory | Workload::Idle => {
             Err(format!("failed to measure {}: it has no run of its own", workload.name()).into())
         }
     }

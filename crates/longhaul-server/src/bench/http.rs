@@ -12,11 +12,10 @@ use axum::response::IntoResponse;
 use axum::routing::post;
 use longhaul::{Job, Longhaul};
 use longhaul_http::HttpConfig;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::{Mutex, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::client::{Connection, Content};
 use super::limit::Log;
 use super::load;
 use super::probe::Email;
@@ -86,7 +85,7 @@ async fn post_jobs(address: SocketAddr, bound: Bound) -> Result<Run> {
         let idle = Arc::clone(&idle);
         async move {
             let mut connection = idle.lock().await.pop().ok_or("failed to find an idle connection")?;
-            let status = connection.post("/api/jobs", &body(id)?).await?;
+            let status = connection.post("/api/jobs", None, Content::json(&body(id)?)).await?;
             idle.lock().await.push(connection);
             if status == 202 { Ok(()) } else { Err(format!("failed to post a job: status {status}").into()) }
         }
@@ -98,84 +97,9 @@ fn body(id: u64) -> Result<String> {
     Ok(format!(r#"{{"kind":"{}","args":{}}}"#, Email::KIND, serde_json::to_string(&Email::new(id))?))
 }
 
-/// A keep-alive connection that knows just enough HTTP/1.1 to post and to find the end of the answer.
-#[derive(Debug)]
-struct Connection {
-    stream: TcpStream,
-    host: SocketAddr,
-    request: Vec<u8>,
-    answer: Vec<u8>,
-}
-
-impl Connection {
-    async fn open(address: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        Ok(Self { stream, host: address, request: Vec::new(), answer: Vec::with_capacity(4096) })
-    }
-
-    /// Sends one request and reads all of its answer; returns the status.
-    async fn post(&mut self, path: &str, body: &str) -> Result<u16> {
-        use std::io::Write;
-        self.request.clear();
-        write!(
-            self.request,
-            "POST {path} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            self.host,
-            body.len()
-        )?;
-        self.stream.write_all(&self.request).await?;
-        self.answer.clear();
-        loop {
-            if self.stream.read_buf(&mut self.answer).await? == 0 {
-                return Err("failed to read an answer: the server closed the connection".into());
-            }
-            if let Some(answer) = Answer::parse(&self.answer)?
-                && self.answer.len() >= answer.length
-            {
-                return Ok(answer.status);
-            }
-        }
-    }
-}
-
-/// The head of an answer.
-#[derive(Debug, PartialEq, Eq)]
-struct Answer {
-    status: u16,
-    /// Of head and body together.
-    length: usize,
-}
-
-impl Answer {
-    /// `None` while the head is not complete.
-    fn parse(bytes: &[u8]) -> Result<Option<Self>> {
-        let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
-        let head = std::str::from_utf8(&bytes[..end])?;
-        let mut lines = head.split("\r\n");
-        let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok());
-        let status = status.ok_or("failed to read an answer: no status line")?;
-        let mut headers = lines.filter_map(|line| line.split_once(':'));
-        let length = headers.find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-        let length = length.and_then(|(_, value)| value.trim().parse::<usize>().ok());
-        let length = length.ok_or("failed to read an answer: it does not say how long it is")?;
-        Ok(Some(Self { status, length: end + 4 + length }))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_answer_ends_where_its_head_says() {
-        let head = "HTTP/1.1 202 Accepted\r\nlocation: /x\r\nContent-Length: 5\r\n\r\n";
-        assert_eq!(Answer::parse(b"HTTP/1.1 202 Acc").unwrap(), None);
-        let expected = Answer { status: 202, length: head.len() + 5 };
-        assert_eq!(Answer::parse(format!("{head}ab").as_bytes()).unwrap(), Some(expected));
-        let endless = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
-        assert!(Answer::parse(endless).unwrap_err().to_string().contains("how long"));
-    }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn an_answer_that_is_not_an_acknowledgement_fails_the_run() {

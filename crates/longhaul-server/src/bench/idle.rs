@@ -1,21 +1,15 @@
 //! What a server costs that has nothing to do.
 
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::process::Stdio;
 use std::time::Duration;
 
 use longhaul::clock::Stopwatch;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
 
+use super::child::ServerProcess;
 use super::engine::StoreUrl;
 use super::report::{Contender, Line, round};
 use crate::Result;
 
-/// How long the server may take to answer, and how long it is left alone before it is watched.
-const READY_WITHIN: Duration = Duration::from_secs(20);
+/// How long the server is left alone before it is watched.
 const SETTLE: Duration = Duration::from_secs(3);
 /// How long it is watched.
 const WATCH_FOR: Duration = Duration::from_secs(10);
@@ -24,60 +18,20 @@ const TICKS_PER_S: f64 = 100.0;
 
 /// Starts this binary as a server with everything on, and watches what it uses for 10 s.
 pub(super) async fn measure() -> Result<Line> {
-    let folder = tempfile::Builder::new().prefix("longhaul-bench.").tempdir()?;
-    let address = free_address().await?;
-    let mut server = Command::new(std::env::current_exe()?)
-        .args(["serve", "--listen", &address.to_string(), "--data"])
-        .arg(folder.path().join("data"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|e| format!("failed to start a server: {e}"))?;
-    wait_until_ready(&mut server, address).await?;
+    let server = ServerProcess::start().await?;
     tokio::time::sleep(SETTLE).await;
-    let pid = server.id().ok_or("failed to watch the server: it has ended")?;
+    let pid = server.pid()?;
     let (watching, before) = (Stopwatch::start(), Usage::of(pid)?);
     tokio::time::sleep(WATCH_FOR).await;
     let (time, after) = (watching.elapsed(), Usage::of(pid)?);
+    let mut line = Contender::longhaul(&StoreUrl::Sqlite(server.folder().to_owned())).line("idle");
     server.kill().await?;
-
-    let mut line = Contender::longhaul(&StoreUrl::Sqlite(folder.path().to_owned())).line("idle");
     let cpu_s = after.cpu_ticks.saturating_sub(before.cpu_ticks) as f64 / TICKS_PER_S;
     line.seconds = Some(round(time.as_secs_f64(), 3));
     line.note = "a server with every service, started on an empty folder".into();
     line.figures.insert("rss_mb".into(), round(after.rss_kib as f64 / 1024.0, 1).into());
     line.figures.insert("cpu_percent".into(), round(100.0 * cpu_s / time.as_secs_f64(), 2).into());
     Ok(line)
-}
-
-/// A port that was free a moment ago.
-async fn free_address() -> io::Result<SocketAddr> {
-    tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?.local_addr()
-}
-
-async fn wait_until_ready(server: &mut Child, address: SocketAddr) -> Result<()> {
-    let waiting = Stopwatch::start();
-    while waiting.elapsed() < READY_WITHIN {
-        if let Some(status) = server.try_wait()? {
-            return Err(format!("failed to start a server: it ended with {status}").into());
-        }
-        if answers(address).await.unwrap_or(false) {
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    Err(format!("failed to start a server: no answer within {READY_WITHIN:?}").into())
-}
-
-async fn answers(address: SocketAddr) -> io::Result<bool> {
-    let mut stream = TcpStream::connect(address).await?;
-    let request = format!("GET /ready HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await?;
-    Ok(answer.starts_with(b"HTTP/1.1 200"))
 }
 
 /// What a process uses.

@@ -32,7 +32,7 @@ pub(super) async fn measure(workload: Workload, store: &StoreUrl, sizes: &Sizes)
         Workload::Http => http::measure_log(&log, sizes.http()).await,
         Workload::Drain => drain(&log, sizes).await,
         Workload::Pickup => pickup(&log, sizes).await,
-        Workload::ClaimHistory | Workload::Idle => {
+        Workload::Upload | Workload::UploadFlood | Workload::ClaimHistory | Workload::Idle => {
             Err(format!("failed to measure {}: the log has no such thing", workload.name()).into())
         }
     }

@@ -3,6 +3,8 @@
 //! The workloads, their counts and the form of the lines are those of a harness that measures other job systems, so
 //! that one table can hold them all. `docs/benchmarks.md` says what each figure means.
 
+mod child;
+mod client;
 mod engine;
 mod history;
 mod http;
@@ -13,6 +15,7 @@ mod machine;
 mod probe;
 mod report;
 mod sizes;
+mod upload;
 
 use std::io::Write;
 
@@ -20,6 +23,7 @@ use self::engine::StoreUrl;
 use self::machine::Quiet;
 use self::report::{Contender, Line, Run, Sample};
 use self::sizes::Sizes;
+use self::upload::Pace;
 use crate::Result;
 
 /// Measure how fast the engine is on this machine
@@ -50,6 +54,7 @@ Examples:
   longhaul bench --jobs 200000 drain        a longer run, for a fast disk
   longhaul bench --store sqlite:. enqueue64 on the disk that this folder is on
   longhaul bench claim-history idle         what history costs, and what doing nothing costs
+  longhaul bench upload                     what an upload costs while OCR takes every core
 
 One line of JSON per workload goes to standard output, progress to standard error.
 An idle machine gives the truest figures: disk_syncs_per_s tells how the disk was
@@ -70,6 +75,10 @@ pub(crate) enum Workload {
     Pickup,
     /// POST /api/jobs over loopback, 64 in flight
     Http,
+    /// 16 callers, 160 uploads of 1 MB a second, to a server that is busy with OCR: how long each takes
+    Upload,
+    /// The same as fast as they are answered
+    UploadFlood,
     /// Drain and claims with a million finished jobs in the table, beside none
     ClaimHistory,
     /// Memory and CPU time of a server that has nothing to do
@@ -88,6 +97,8 @@ impl Workload {
             Self::Drain => "drain",
             Self::Pickup => "pickup",
             Self::Http => "http",
+            Self::Upload => "upload",
+            Self::UploadFlood => "upload-flood",
             Self::ClaimHistory => "claim-history",
             Self::Idle => "idle",
         }
@@ -138,6 +149,14 @@ impl Bench {
 
     async fn measure(&self, contender: &Contender, workload: Workload) -> Result<Run> {
         let (store, sizes) = (&self.args.store, &self.args.sizes);
+        match (workload, contender.peer) {
+            (Workload::Upload | Workload::UploadFlood, report::LIMIT) => {
+                return upload::measure_limit().await;
+            }
+            (Workload::Upload, _) => return upload::measure(Pace::Steady).await,
+            (Workload::UploadFlood, _) => return upload::measure(Pace::Flood).await,
+            _ => {}
+        }
         if contender.peer == report::LIMIT {
             return limit::measure(workload, store, sizes).await;
         }
