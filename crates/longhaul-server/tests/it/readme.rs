@@ -1,8 +1,10 @@
 //! The README, done as it is printed: its session in a shell against a real server, and its Rust example beside
 //! the one that the crate's documentation compiles.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Mutex;
 
 use tokio::process::Command;
 
@@ -10,6 +12,8 @@ use crate::server::{LONGHAUL, Place, output, stderr, stdout};
 
 const README: &str = include_str!("../../../../README.md");
 const CRATE_README: &str = include_str!("../../../longhaul/README.md");
+
+const CONFIGURATION: &str = include_str!("../../../../docs/configuration.md");
 
 /// Stands for whatever is not worth printing.
 const ELLIPSIS: &str = "…";
@@ -69,6 +73,26 @@ fn every_file_that_the_documents_link_to_exists() {
             let is_file = !link.is_empty() && !link.contains("://");
             assert!(!is_file || folder.join(link).exists(), "{document} links to {link}, which is not there");
         }
+    }
+}
+
+#[tokio::test]
+async fn every_variable_is_in_the_page_on_configuration() {
+    let help = Place::new().printed(&["serve", "--help"]).await;
+    let flags = help.split("[env: ").skip(1).filter_map(|rest| rest.split('=').next());
+    let mut variables: BTreeSet<String> = flags.map(String::from).collect();
+    assert!(variables.contains("LONGHAUL_LISTEN"), "{help}");
+    let asked = Mutex::new(BTreeSet::new());
+    let config = kit::Config::from_vars(Path::new("data"), &|name| {
+        asked.lock().expect("no other thread").insert(name.to_owned());
+        // With every outside system there, its other variables are asked for too.
+        let is_address = name != "STORAGE_URL" && (name.ends_with("_URL") || name.ends_with("_ENDPOINT"));
+        (is_address || name.ends_with("_MODEL")).then(|| "http://127.0.0.1/v1".into())
+    });
+    config.expect("a configuration");
+    variables.append(&mut asked.into_inner().expect("no other thread"));
+    for variable in variables {
+        assert!(CONFIGURATION.contains(&format!("`{variable}`")), "{variable} is not explained");
     }
 }
 
