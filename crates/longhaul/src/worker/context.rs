@@ -97,6 +97,8 @@ impl<S> Context<S> {
     fn report(&self, percent: f64, message: String, data: Option<Json>) {
         // A NaN has no JSON form; it can only come of 0/0, which is nothing done of nothing.
         let percent = if percent.is_nan() { 0.0 } else { percent.clamp(0.0, 100.0) };
+        // A third is 33.33 %: nobody looks at more, and every report is stored.
+        let percent = (percent * 100.0).round() / 100.0;
         self.push(Entry::Progress(Progress { percent, message, data }));
     }
 

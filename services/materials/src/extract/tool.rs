@@ -114,7 +114,8 @@ impl Run<'_> {
         let seconds = self.limits.page_time.as_secs() + 1;
         let mut command = Command::new(find("nice")?);
         command
-            .args(["-n", "19"])
+            // Added to the server's own niceness, of -20 and more, and cut at 19: the lowest priority in any case.
+            .args(["-n", "39"])
             .arg(find("prlimit")?)
             .arg(format!("--as={}", self.limits.memory_bytes))
             .arg(format!("--cpu={seconds}:{}", seconds + 5))

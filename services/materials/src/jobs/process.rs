@@ -69,6 +69,7 @@ impl Process {
             embedding_model: embedded.model,
         };
         self.save(app, &processed).await?;
+        cx.progress(100, "ready to be searched");
         if self.run > 1 {
             let purge =
                 Purge { material_id: self.material_id.clone(), keep_from_run: Some(self.run), file: None };
