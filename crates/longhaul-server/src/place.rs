@@ -14,13 +14,13 @@ use crate::Result;
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Place {
     /// The folder for the database, uploaded files and secrets; made if missing
-    #[arg(long, env = "LONGHAUL_DATA", value_name = "FOLDER", default_value = "./data")]
+    #[arg(long, global = true, env = "LONGHAUL_DATA", value_name = "FOLDER", default_value = "./data")]
     pub(crate) data: PathBuf,
     /// Where jobs are kept: sqlite:PATH [default: sqlite:{data}/longhaul.db]
-    #[arg(long, env = "LONGHAUL_STORE", value_name = "URL")]
+    #[arg(long, global = true, env = "LONGHAUL_STORE", value_name = "URL")]
     pub(crate) store: Option<StoreUrl>,
     /// Where the services keep their tables [default: with the jobs]
-    #[arg(long, env = "LONGHAUL_DATABASE", value_name = "URL")]
+    #[arg(long, global = true, env = "LONGHAUL_DATABASE", value_name = "URL")]
     pub(crate) database: Option<StoreUrl>,
 }
 

@@ -39,7 +39,7 @@ Examples:
   longhaul jobs list --label course=17 --json | head -1
   longhaul jobs show materials-0199c1f2
   longhaul jobs retry --state failed --kind materials.process
-  longhaul jobs --data /var/lib/longhaul cancel materials-0199c1f2";
+  longhaul jobs cancel materials-0199c1f2 --data /var/lib/longhaul";
 
 pub(crate) async fn run(args: Args) -> Result<()> {
     let longhaul = Longhaul::new(args.place.open_existing().await?);

@@ -96,6 +96,9 @@ async fn jobs_of_an_empty_store_are_none() {
     let list = place.printed(&["jobs", "list"]).await;
     assert_eq!(list.lines().count(), 1, "only the headings: {list}");
     assert_eq!(place.printed(&["jobs", "list", "--json"]).await, "");
+    let elsewhere = place.run(&["jobs", "list", "--data", "/nonexistent"]).await;
+    assert!(!elsewhere.status.success(), "the place can be named after the command, too");
+    assert!(stderr(&elsewhere).contains("/nonexistent"), "{}", stderr(&elsewhere));
     for act in ["retry", "cancel"] {
         assert_eq!(place.printed(&["jobs", act, "--state", "failed"]).await.split(' ').next(), Some("0"));
         let all = place.run(&["jobs", act]).await;
