@@ -66,9 +66,7 @@ impl Batch<'_> {
             .prepare_cached(include_str!("../sql/cancel_job.sql"))?
             .execute(params![target.seq, self.now.0])?;
         if let Some(key) = &target.unique_key {
-            self.connection
-                .prepare_cached("DELETE FROM unique_keys WHERE key = ?1 AND job = ?2")?
-                .execute(params![key, target.seq])?;
+            self.free_unique_key(key, target.seq)?;
         }
         self.moved(&target.queue, Some(target.state), Some(State::Cancelled));
         Ok(true)
@@ -76,14 +74,7 @@ impl Batch<'_> {
 
     fn retry(&mut self, target: &Target) -> rusqlite::Result<bool> {
         if let Some(key) = &target.unique_key {
-            let holder: Option<i64> = self
-                .connection
-                .prepare_cached(
-                    "SELECT job FROM unique_keys WHERE key = ?1 AND (expires_at IS NULL OR expires_at > ?2)",
-                )?
-                .query_row(params![key, self.now.0], |row| row.get(0))
-                .optional()?;
-            if holder.is_some_and(|holder| holder != target.seq) {
+            if self.unique_holder(key)?.is_some_and(|(_, holder)| holder != target.seq) {
                 return Ok(false);
             }
             self.hold_unique_key(key, target.seq)?;

@@ -193,3 +193,8 @@ impl<'c> Batch<'c> {
 pub(super) fn rank(run_at: Timestamp, priority: i32) -> i64 {
     run_at.0 - i64::from(priority) * longhaul::clock::millis(longhaul::PRIORITY_STEP)
 }
+
+/// What is written here always has a JSON form; this only fits the error into SQLite's.
+pub(super) fn no_json(error: longhaul::Error) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(Box::new(error))
+}

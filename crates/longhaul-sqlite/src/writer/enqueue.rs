@@ -1,11 +1,11 @@
 use std::collections::HashMap;
 
 use longhaul::clock::millis;
-use longhaul::{EnqueueStatus, Enqueued, Idempotency, JobId, Json, NewJob, Result, Start, State, Unique};
-use rusqlite::{OptionalExtension, params};
+use longhaul::{EnqueueStatus, Enqueued, JobId, Json, NewJob, Result, Start, State};
+use rusqlite::params;
 
 use super::Batch;
-use super::batch::rank;
+use super::batch::{no_json, rank};
 use crate::error::fault;
 
 impl Batch<'_> {
@@ -63,12 +63,7 @@ impl Batch<'_> {
         }
         // Whatever the first request is answered with, a repetition is too: a job that was there before as well.
         let enqueued = self.create(&job)?;
-        self.connection.prepare_cached(include_str!("../sql/hold_idempotency_key.sql"))?.execute(params![
-            key.key,
-            enqueued.id.as_str(),
-            key.fingerprint,
-            self.now.plus(key.keep_for).0
-        ])?;
+        self.hold_idempotency_key(key, &enqueued.id)?;
         Ok(enqueued)
     }
 
@@ -80,7 +75,7 @@ impl Batch<'_> {
             if given && self.exists(&id)? {
                 return Ok(duplicate(id));
             }
-            if let Some(holder) = self.unique_holder(unique)? {
+            if let Some((holder, _)) = self.unique_holder(&unique.key)? {
                 return Ok(duplicate(holder));
             }
         }
@@ -138,35 +133,8 @@ impl Batch<'_> {
         self.moved(&job.queue, None, Some(state));
         Ok(Some(seq))
     }
-
-    fn idempotency_holder(&self, key: &Idempotency) -> rusqlite::Result<Option<(JobId, String)>> {
-        self.connection
-            .prepare_cached(include_str!("../sql/idempotency_holder.sql"))?
-            .query_row(params![key.key, self.now.0], |row| Ok((JobId::from_store(row.get(0)?), row.get(1)?)))
-            .optional()
-    }
-
-    fn unique_holder(&self, unique: &Unique) -> rusqlite::Result<Option<JobId>> {
-        self.connection
-            .prepare_cached(include_str!("../sql/unique_holder.sql"))?
-            .query_row(params![unique.key, self.now.0], |row| row.get(0).map(JobId::from_store))
-            .optional()
-    }
-
-    /// Gives the key to a job, in place of one whose time with it is over.
-    pub(super) fn hold_unique_key(&self, key: &str, seq: i64) -> rusqlite::Result<()> {
-        self.connection
-            .prepare_cached("INSERT OR REPLACE INTO unique_keys (key, job) VALUES (?1, ?2)")?
-            .execute(params![key, seq])?;
-        Ok(())
-    }
 }
 
 fn duplicate(id: JobId) -> Enqueued {
     Enqueued { id, status: EnqueueStatus::Duplicate }
-}
-
-/// Labels and a backoff always have a JSON form; this only fits the error into SQLite's.
-fn no_json(error: longhaul::Error) -> rusqlite::Error {
-    rusqlite::Error::ToSqlConversionFailure(Box::new(error))
 }

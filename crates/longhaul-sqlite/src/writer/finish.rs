@@ -70,8 +70,8 @@ impl Batch<'_> {
         let kept_from = self.now.0.saturating_add(period.unwrap_or(0));
         self.hot.complete.execute(params![seq, self.now.0, output.as_str(), kept_from]).map_err(&fault)?;
         match (key, period) {
-            (Some(key), Some(period)) => self.expire_unique_key(&key, seq, period)?,
-            (Some(key), None) => self.free_unique_key(&key, seq)?,
+            (Some(key), Some(period)) => self.expire_unique_key(&key, seq, period).map_err(&fault)?,
+            (Some(key), None) => self.free_unique_key(&key, seq).map_err(&fault)?,
             (None, _) => {}
         }
         self.completed(lease, &queue, follow_ups, held(cancel_by))
@@ -98,7 +98,7 @@ impl Batch<'_> {
         let fault = fault("end a run");
         let finished = end.state.is_finished();
         if finished && let Some(key) = &run.unique_key {
-            self.free_unique_key(key, run.seq)?;
+            self.free_unique_key(key, run.seq).map_err(&fault)?;
         }
         let errors = match end.error {
             Some(error) => Some(with_error(run.errors.as_deref(), error)?),
@@ -124,22 +124,6 @@ impl Batch<'_> {
             .map_err(fault)?;
         self.moved(&run.queue, Some(State::Running), Some(end.state));
         self.changed.push(lease.id.clone());
-        Ok(())
-    }
-
-    pub(super) fn free_unique_key(&self, key: &str, seq: i64) -> Result<()> {
-        self.connection
-            .prepare_cached("DELETE FROM unique_keys WHERE key = ?1 AND job = ?2")
-            .and_then(|mut delete| delete.execute(params![key, seq]))
-            .map_err(fault("free a unique key"))?;
-        Ok(())
-    }
-
-    fn expire_unique_key(&self, key: &str, seq: i64, period: i64) -> Result<()> {
-        self.connection
-            .prepare_cached("UPDATE unique_keys SET expires_at = ?3 WHERE key = ?1 AND job = ?2")
-            .and_then(|mut update| update.execute(params![key, seq, self.now.0.saturating_add(period)]))
-            .map_err(fault("set a unique key's end"))?;
         Ok(())
     }
 }

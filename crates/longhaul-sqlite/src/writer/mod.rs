@@ -7,6 +7,7 @@ mod enqueue;
 mod finish;
 mod heartbeat;
 mod inbox;
+mod keys;
 mod ops;
 mod record;
 mod run;

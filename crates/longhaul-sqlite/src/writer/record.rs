@@ -2,6 +2,7 @@ use longhaul::{Entry, EventBody, Json, Lease, LeaseStatus, Record, Result};
 use rusqlite::{OptionalExtension, params};
 
 use super::Batch;
+use super::batch::no_json;
 use super::finish::held;
 use crate::error::fault;
 use crate::row::signed;
@@ -119,9 +120,4 @@ impl Batch<'_> {
         ])?;
         Ok(())
     }
-}
-
-/// Events always have a JSON form; this only fits the error into SQLite's.
-fn no_json(error: longhaul::Error) -> rusqlite::Error {
-    rusqlite::Error::ToSqlConversionFailure(Box::new(error))
 }

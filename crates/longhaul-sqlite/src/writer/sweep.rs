@@ -156,9 +156,7 @@ impl Batch<'_> {
             .prepare_cached("DELETE FROM jobs WHERE seq = ?1 RETURNING id, unique_key")?
             .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?)))?;
         if let Some(key) = key {
-            self.connection
-                .prepare_cached("DELETE FROM unique_keys WHERE key = ?1 AND job = ?2")?
-                .execute(params![key, seq])?;
+            self.free_unique_key(&key, seq)?;
         }
         self.connection
             .prepare_cached("INSERT OR REPLACE INTO tombstones (id, expires_at) VALUES (?1, ?2)")?
