@@ -54,9 +54,8 @@ impl Place {
             .into());
         }
         make_private_folder(&self.data)?;
-        let store = SqliteStore::open(&path).await?;
-        longhaul::Store::migrate(&store).await?;
-        Ok(store)
+        // Opening brings the tables up to date.
+        Ok(SqliteStore::open(&path).await?)
     }
 
     /// The same for a server, which is to own the file: only then does the next server know at once that this one
