@@ -15,7 +15,7 @@ pub async fn a_new_job_is_available_at_once(fx: &Fixture) {
     let record = fx.job(&answer.id).await;
     assert_eq!(record.state, State::Available);
     assert_eq!(record.run_at, fx.now());
-    let state = EventBody::State { state: State::Available, error: None };
+    let state = EventBody::State { state: State::Available, error: None, children: None };
     assert_eq!(fx.events(&answer.id).await, [Event { seq: 1, at: fx.now(), attempt: 0, body: state }]);
     assert_eq!(fx.claim_ids().await, [id("a")], "and it can be claimed");
 }
@@ -42,6 +42,7 @@ pub async fn a_new_job_has_the_fields_it_was_given(fx: &Fixture) {
         max_crashes: 0,
         timeout: Some(Duration::from_millis(1_500)),
         backoff: Some(Backoff { base: secs(3), factor: 1.1, max: secs(86_400), jitter: 0.3 }),
+        limit_key: None,
         unique: None,
         idempotency: None,
         parent: Some(parent),

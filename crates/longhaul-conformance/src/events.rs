@@ -17,7 +17,7 @@ fn bodies(events: &[Event]) -> Vec<EventBody> {
 }
 
 fn state(state: State) -> EventBody {
-    EventBody::State { state, error: None }
+    EventBody::State { state, error: None, children: None }
 }
 
 /// "A job that emits nothing has only its state to tell."
@@ -183,7 +183,7 @@ pub async fn a_waiting_reader_hears_of_a_change_of_state(fx: &Fixture) {
         fx.clock.advance(LEASE + secs(1));
         fx.sweep().await;
     });
-    assert!(matches!(poisoned.await[..], [EventBody::State { state: State::Failed, error: Some(_) }]));
+    assert!(matches!(poisoned.await[..], [EventBody::State { state: State::Failed, error: Some(_), .. }]));
 
     let ends: [(Outcome, State); 4] = [
         (retry(HOUR), State::Scheduled),

@@ -40,6 +40,7 @@ pub fn job() -> NewJob {
         max_crashes: 5,
         timeout: None,
         backoff: None,
+        limit_key: None,
         unique: None,
         idempotency: None,
         parent: None,
@@ -179,6 +180,7 @@ pub fn step(name: &str, output: &str) -> Entry {
 pub fn untouched(id: &JobId, job: &NewJob, now: Timestamp) -> JobRecord {
     let (state, run_at) = match job.start {
         Start::Now => (State::Available, now),
+        Start::AfterChildren => (State::Blocked, now),
         Start::After(delay) if delay.is_zero() => (State::Available, now),
         Start::After(delay) => (State::Scheduled, now.plus(delay)),
         Start::At(time) if time <= now => (State::Available, now),
@@ -209,7 +211,9 @@ pub fn untouched(id: &JobId, job: &NewJob, now: Timestamp) -> JobRecord {
         started_at: None,
         finished_at: None,
         last_event: 1,
+        limit_key: job.limit_key.clone(),
         parent: job.parent.clone(),
+        children: None,
         labels: job.labels.clone(),
     }
 }

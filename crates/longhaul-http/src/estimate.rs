@@ -99,7 +99,7 @@ impl Estimator {
         let now = self.clock.now();
         let run = self.run_time(kind);
         let until_due = match start {
-            Start::Now => Duration::ZERO,
+            Start::Now | Start::AfterChildren => Duration::ZERO,
             Start::After(delay) => delay,
             Start::At(moment) => moment.since(now),
         };

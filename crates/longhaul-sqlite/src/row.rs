@@ -47,7 +47,9 @@ pub(crate) fn job_record(row: &Row<'_>) -> rusqlite::Result<(JobRecord, RowFacts
         started_at: row.get::<_, Option<i64>>(20)?.map(Timestamp),
         finished_at: row.get::<_, Option<i64>>(21)?.map(Timestamp),
         last_event: unsigned(row.get(22)?),
+        limit_key: None,
         parent: row.get::<_, Option<String>>(23)?.map(JobId::from_store),
+        children: None,
         labels: parsed(row, 24)?.unwrap_or_default(),
     };
     let facts = RowFacts {

@@ -83,6 +83,22 @@ impl Longhaul {
         self.store.enqueue(jobs).await
     }
 
+    /// Enqueues a batch: `children`, and the job that closes it, which starts once, when all of them have ended,
+    /// and finds them by `JobFilter { parents, .. }`. All or nothing. A child without an id is given that of its
+    /// batch and its number, so that a batch which is enqueued again is the same batch.
+    ///
+    /// # Errors
+    /// As for [`enqueue`](Self::enqueue).
+    pub async fn enqueue_batch(&self, closing: NewJob, children: Vec<NewJob>) -> Result<Enqueued> {
+        let mut answers = self.enqueue_many(NewJob::batch(closing, children)).await?;
+        answers.truncate(1);
+        answers.pop().ok_or_else(|| Error::Store {
+            store: "any",
+            operation: "enqueue",
+            source: "the store answered nothing".into(),
+        })
+    }
+
     /// Looks one job up.
     ///
     /// # Errors
@@ -241,6 +257,8 @@ pub struct EnqueueOptions {
     pub timeout: Option<Duration>,
     /// Another backoff.
     pub backoff: Option<Backoff>,
+    /// Another limit key.
+    pub limit_key: Option<String>,
     /// One job at a time per key.
     pub unique: Option<Unique>,
     /// The job that this one belongs to.
@@ -261,6 +279,7 @@ impl EnqueueOptions {
             max_attempts: self.max_attempts.unwrap_or(job.max_attempts),
             timeout: self.timeout.or(job.timeout),
             backoff: self.backoff,
+            limit_key: self.limit_key.or(job.limit_key),
             unique: self.unique,
             parent: self.parent,
             labels: self.labels,

@@ -54,6 +54,13 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
         Backoff::default()
     }
 
+    /// What the job shares with others that are to be paused together when one of them is
+    /// [rate limited](JobError::rate_limited): the name of a provider, say, 1–128 of `A–Z a–z 0–9 . _ : -`.
+    #[must_use]
+    fn limit_key(&self) -> Option<String> {
+        None
+    }
+
     /// Does the work. It may be run more than once (a crash after the work and before its end is stored), so
     /// put what must not be repeated into [steps](Context::step).
     fn run(self, cx: Context<Self::State>) -> impl Future<Output = JobResult<Self::Output>> + Send;
@@ -82,6 +89,8 @@ pub enum Verdict {
     Cancel,
     /// Run again after this delay; costs no attempt.
     Snooze(Duration),
+    /// Run again after this delay, and let no job of the same limit key run until then; costs no attempt.
+    RateLimited(Duration),
 }
 
 impl JobError {
@@ -113,6 +122,13 @@ impl JobError {
     #[must_use]
     pub fn snooze(delay: Duration, message: impl fmt::Display) -> Self {
         Self { verdict: Verdict::Snooze(delay), message: message.to_string() }
+    }
+
+    /// Runs again after `delay`, at no cost of an attempt; until then no worker claims a job of the same
+    /// [limit key](Job::limit_key).
+    #[must_use]
+    pub fn rate_limited(delay: Duration, message: impl fmt::Display) -> Self {
+        Self { verdict: Verdict::RateLimited(delay), message: message.to_string() }
     }
 }
 

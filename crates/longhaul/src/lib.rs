@@ -17,11 +17,11 @@ pub use handle::{CANCEL_GRACE, Done, EnqueueOptions, KindInfo, Longhaul};
 pub use job::{Job, JobError, JobResult, Verdict};
 pub use memory::MemoryStore;
 pub use model::{
-    Action, AttemptError, Claim, Claimed, EnqueueStatus, Enqueued, Entry, ErrorKind, Event, EventBody,
-    Finish, Idempotency, JobFilter, JobId, JobPage, JobRecord, Json, Keep, Lease, LeaseStatus, LogLevel,
-    Lookup, MAX_ARGS_BYTES, NewJob, OnClash, Outcome, Page, Progress, QueueConfig, QueueInfo, QueueSlots,
-    Record, Retention, Start, State, SupportedKind, Swept, Turn, Unique, WorkerInfo, default_max_crashes,
-    process_id,
+    Action, AttemptError, Children, Claim, Claimed, EnqueueStatus, Enqueued, Entry, ErrorKind, Event,
+    EventBody, Finish, Idempotency, JobFilter, JobId, JobPage, JobRecord, Json, Keep, Lease, LeaseStatus,
+    LogLevel, Lookup, MAX_ARGS_BYTES, NewJob, OnClash, Outcome, Page, Progress, QueueConfig, QueueInfo,
+    QueueSlots, Record, Retention, Start, State, SupportedKind, Swept, Turn, Unique, WorkerInfo,
+    default_max_crashes, process_id,
 };
 pub use store::{
     Error, GONE_FOR, KEPT_ERRORS, Listener, MAX_POSITION, PRIORITY_STEP, Result, Signals, Store,

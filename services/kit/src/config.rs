@@ -14,6 +14,14 @@ pub struct Config {
     pub embedding: Option<EmbeddingConfig>,
     /// `AI_BRAIN_*`: does OCR and embedding when set.
     pub ai_brain: Option<AiBrainConfig>,
+    /// `PYTHON_API_*`: whom sessions are dispatched to.
+    pub python_api: PythonApiConfig,
+    /// `GITHUB_*`.
+    pub github: GithubConfig,
+    /// `WIKIPEDIA_API_URL`, `https://en.wikipedia.org` by default; without a trailing slash.
+    pub wikipedia_url: String,
+    /// `LESSON_TASK_TTL`: for how long a task can be asked about after it has ended, 3600 s by default.
+    pub lesson_task_ttl: Duration,
     /// `JWT_*`.
     pub auth: AuthConfig,
     /// `STORAGE_URL`: the folder that uploaded files are kept in; `files` under the data folder by default.
@@ -69,6 +77,30 @@ pub struct AiBrainConfig {
     pub timeout: Duration,
 }
 
+/// The service that sessions are dispatched to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PythonApiConfig {
+    /// `PYTHON_API_URL`, without a trailing slash; `None` is this server's own `/api/v1`.
+    pub url: Option<String>,
+    /// `PYTHON_API_TIMEOUT` in seconds, 30 by default.
+    pub timeout: Duration,
+}
+
+/// GitHub's REST API, and how much of it is used.
+#[derive(Clone)]
+pub struct GithubConfig {
+    /// `GITHUB_API_URL`, `https://api.github.com` by default; without a trailing slash.
+    pub api_url: String,
+    /// `GITHUB_TOKEN`: without it GitHub allows 60 requests an hour.
+    pub token: Option<String>,
+    /// `GITHUB_RATE_LIMIT`: the most requests an hour; where unset, what GitHub's headers say.
+    pub rate_limit: Option<u32>,
+    /// `GITHUB_CACHE_TTL` in seconds, 3600 by default: for how long a result is fresh.
+    pub cache_ttl: Duration,
+    /// `GITHUB_TASKS_PER_USER`: the most tasks in flight per caller, 20 by default.
+    pub tasks_per_user: u32,
+}
+
 /// How bearer tokens are checked.
 #[derive(Clone)]
 pub struct AuthConfig {
@@ -115,6 +147,15 @@ impl Config {
             embedding: vars.embedding(llm.as_ref())?,
             llm,
             ai_brain: vars.ai_brain()?,
+            python_api: PythonApiConfig {
+                url: vars.url("PYTHON_API_URL")?,
+                timeout: vars.seconds("PYTHON_API_TIMEOUT", 30.0)?,
+            },
+            github: vars.github()?,
+            wikipedia_url: vars
+                .url("WIKIPEDIA_API_URL")?
+                .unwrap_or_else(|| "https://en.wikipedia.org".into()),
+            lesson_task_ttl: vars.seconds("LESSON_TASK_TTL", 3600.0)?,
             auth: AuthConfig {
                 secret: vars.get("JWT_SECRET"),
                 secret_file: data_dir.join("jwt-secret"),
@@ -164,6 +205,23 @@ impl Vars<'_> {
     fn ai_brain(&self) -> Result<Option<AiBrainConfig>, ConfigError> {
         let Some(endpoint) = self.url("AI_BRAIN_ENDPOINT")? else { return Ok(None) };
         Ok(Some(AiBrainConfig { endpoint, timeout: self.seconds("AI_BRAIN_TIMEOUT", 300.0)? }))
+    }
+
+    fn github(&self) -> Result<GithubConfig, ConfigError> {
+        let number = |variable| match self.get(variable) {
+            None => Ok(None),
+            Some(text) => match text.trim().parse::<u32>() {
+                Ok(number) if number > 0 => Ok(Some(number)),
+                _ => Err(self.refuse(variable, format!("must be a whole number above 0, and is '{text}'"))),
+            },
+        };
+        Ok(GithubConfig {
+            api_url: self.url("GITHUB_API_URL")?.unwrap_or_else(|| "https://api.github.com".into()),
+            token: self.get("GITHUB_TOKEN"),
+            rate_limit: number("GITHUB_RATE_LIMIT")?,
+            cache_ttl: self.seconds("GITHUB_CACHE_TTL", 3600.0)?,
+            tasks_per_user: number("GITHUB_TASKS_PER_USER")?.unwrap_or(20),
+        })
     }
 
     fn storage(&self, data_dir: &Path) -> Result<PathBuf, ConfigError> {
@@ -226,6 +284,18 @@ impl fmt::Debug for EmbeddingConfig {
         f.debug_struct("EmbeddingConfig")
             .field("base_url", &self.base_url)
             .field("model", &self.model)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Prints all but the token.
+impl fmt::Debug for GithubConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GithubConfig")
+            .field("api_url", &self.api_url)
+            .field("rate_limit", &self.rate_limit)
+            .field("cache_ttl", &self.cache_ttl)
+            .field("tasks_per_user", &self.tasks_per_user)
             .finish_non_exhaustive()
     }
 }

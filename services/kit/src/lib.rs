@@ -16,12 +16,15 @@ mod provider;
 
 pub use ai_brain::{AiBrain, Picture};
 pub use auth::{Auth, AuthError, Claims, Role, User};
-pub use config::{AiBrainConfig, AuthConfig, Config, ConfigError, EmbeddingConfig, JsonMode, LlmConfig};
+pub use config::{
+    AiBrainConfig, AuthConfig, Config, ConfigError, EmbeddingConfig, GithubConfig, JsonMode, LlmConfig,
+    PythonApiConfig,
+};
 pub use db::{Commit, Committed, Db, DbError, FromValue, Migration, Row, Value, Write, placeholders};
 pub use embedding::{Embedder, OpenAiEmbedder};
 pub use iso8601::iso8601;
 pub use llm::{
-    ChatClient, ChatRequest, Composer, JsonSchema, Message, MessageRole, Outline, Question, Source,
+    ChatClient, ChatRequest, Composer, Draft, JsonSchema, Message, MessageRole, Outline, Question, Source,
     TextStream,
 };
 pub use outside::Outside;

@@ -165,7 +165,7 @@ impl<'a> JobBody<'a> {
     /// A job that was accepted at `now`, without asking the store for what is known anyway.
     pub(crate) fn accepted(id: &'a JobId, job: &'a NewJob, now: Timestamp) -> Self {
         let run_at = match job.start {
-            Start::Now => now,
+            Start::Now | Start::AfterChildren => now,
             Start::After(delay) => now.plus(delay),
             Start::At(moment) => moment.max(now),
         };

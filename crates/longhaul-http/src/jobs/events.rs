@@ -222,7 +222,7 @@ enum Said<'a> {
 
 fn write(event: &Event) -> sse::Event {
     let (name, said) = match &event.body {
-        EventBody::State { state, error } => {
+        EventBody::State { state, error, .. } => {
             ("state", Said::State { state: *state, error: error.as_ref().map(ErrorBody::from) })
         }
         EventBody::Progress(progress) => (

@@ -29,6 +29,10 @@ pub(crate) struct FilterRequest {
     #[serde(deserialize_with = "one_or_many")]
     #[schema(schema_with = words_schema)]
     queue: Vec<String>,
+    /// That belong to any of these jobs; one may stand without brackets.
+    #[serde(deserialize_with = "one_or_many")]
+    #[schema(schema_with = words_schema)]
+    parent: Vec<String>,
     /// With all of these labels.
     labels: BTreeMap<String, String>,
     /// With this text in the id, the kind, the args or the last error.
@@ -43,6 +47,7 @@ impl FilterRequest {
             states: self.state.iter().filter_map(|word| state("filter.state", word, faults)).collect(),
             kinds: self.kind,
             queues: self.queue,
+            parents: self.parent.into_iter().filter_map(|id| faults.check(JobId::new(id))).collect(),
             labels: self.labels.into_iter().collect(),
             text: self.q,
         }

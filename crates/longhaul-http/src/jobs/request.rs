@@ -107,6 +107,7 @@ impl JobRequest {
             max_crashes: default_max_crashes(),
             timeout: timeout.or(info.and_then(|info| info.timeout)),
             backoff: None,
+            limit_key: None,
             unique,
             idempotency: None,
             parent: None,

@@ -25,6 +25,7 @@ impl Filter {
     pub(super) fn job_filter(self) -> JobFilter {
         JobFilter {
             ids: Vec::new(),
+            parents: Vec::new(),
             states: self.states,
             kinds: self.kinds,
             queues: self.queues,

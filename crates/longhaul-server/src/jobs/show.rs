@@ -78,8 +78,8 @@ fn write_job(out: &mut impl Write, job: &JobRecord) -> io::Result<()> {
 
 fn write_event(out: &mut impl Write, event: &Event) -> io::Result<()> {
     let text = match &event.body {
-        EventBody::State { state, error: None } => format!("is {state}"),
-        EventBody::State { state, error: Some(error) } => format!("is {state}: {}", error.message),
+        EventBody::State { state, error: None, .. } => format!("is {state}"),
+        EventBody::State { state, error: Some(error), .. } => format!("is {state}: {}", error.message),
         EventBody::Progress(progress) => format!("{:.0} % {}", progress.percent, progress.message),
         EventBody::Log { message, .. } => message.clone(),
         EventBody::Chunk { data } => format!("chunk {}", data.as_str()),

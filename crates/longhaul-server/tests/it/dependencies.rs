@@ -6,17 +6,32 @@ use std::process::Command;
 use serde_json::Value;
 
 /// For each package what it may use of this workspace; services are judged by [`SERVICE`].
-const MAY_USE: [(&str, &[&str]); 7] = [
+const MAY_USE: [(&str, &[&str]); 9] = [
     ("longhaul", &[]),
     ("longhaul-conformance", &["longhaul"]),
     ("longhaul-sqlite", &["longhaul"]),
+    ("longhaul-postgres", &["longhaul"]),
+    ("longhaul-redis", &["longhaul"]),
     ("longhaul-http", &["longhaul"]),
-    ("kit", &["longhaul", "longhaul-sqlite"]),
+    ("kit", &["longhaul", "longhaul-postgres", "longhaul-sqlite"]),
     ("doubles", &[]),
-    (SERVER, &["longhaul", "longhaul-http", "longhaul-sqlite", "kit", "materials"]),
+    (SERVER, SERVER_USES),
 ];
 const SERVICE: &[&str] = &["longhaul", "longhaul-http", "kit"];
 const SERVER: &str = "longhaul-server";
+const SERVER_USES: &[&str] = &[
+    "longhaul",
+    "longhaul-http",
+    "longhaul-sqlite",
+    "longhaul-postgres",
+    "longhaul-redis",
+    "kit",
+    "sessions",
+    "github",
+    "lessons",
+    "curriculum",
+    "materials",
+];
 
 /// Databases and web frameworks, none of which the engine may bring with it.
 const FOREIGN_TO_THE_ENGINE: [&str; 8] =

@@ -52,7 +52,10 @@ fn present(record: JobRecord, facts: &RowFacts) -> Vec<Event> {
     // While it runs, and once it has completed, its last attempt has not failed.
     let has_failed = !matches!(record.state, State::Running | State::Completed);
     let error = record.errors.last().filter(|_| has_failed).cloned();
-    let mut events = vec![event(facts.state_event, EventBody::State { state: record.state, error })];
+    let mut events = vec![event(
+        facts.state_event,
+        EventBody::State { state: record.state, error, children: record.children },
+    )];
     if let Some(output) = record.output {
         events.insert(0, event(facts.state_event - 1, EventBody::Output { output }));
     }

@@ -98,7 +98,7 @@ impl Batch<'_> {
     fn insert(&mut self, id: &JobId, job: &NewJob) -> rusqlite::Result<Option<i64>> {
         let now = self.now;
         let run_at = match job.start {
-            Start::Now => now,
+            Start::Now | Start::AfterChildren => now,
             Start::After(delay) => now.plus(delay),
             Start::At(at) => at.max(now),
         };

@@ -152,7 +152,7 @@ fn end(run: &Run, outcome: Outcome, now: Timestamp) -> End {
             end.error = stamped(error);
             end.run_at = now.plus(delay);
         }
-        Outcome::Snoozed { delay } => {
+        Outcome::Snoozed { delay } | Outcome::RateLimited { delay } => {
             end.attempt = run.attempt.saturating_sub(1);
             end.run_at = now.plus(delay);
         }

@@ -20,6 +20,7 @@ pub(crate) fn job(id: &str) -> NewJob {
         max_crashes: 5,
         timeout: None,
         backoff: None,
+        limit_key: None,
         unique: None,
         idempotency: None,
         parent: None,

@@ -62,7 +62,7 @@ impl Table {
             && let Some(holder) = self.keys.holder(&unique.key, now).and_then(|seq| self.rows.get(&seq))
         {
             match unique.on_clash {
-                OnClash::Join => {
+                OnClash::Join | OnClash::Refresh => {
                     return Enqueued { id: holder.record.id.clone(), status: EnqueueStatus::Duplicate };
                 }
             }
@@ -80,7 +80,7 @@ fn refusal(job: NewJob, is_reused: bool) -> Enqueued {
 
 fn new_row(seq: u64, id: JobId, job: NewJob, now: Timestamp) -> Row {
     let run_at = match job.start {
-        Start::Now => now,
+        Start::Now | Start::AfterChildren => now,
         Start::After(delay) => now.plus(delay),
         Start::At(at) => at.max(now),
     };
@@ -109,7 +109,9 @@ fn new_row(seq: u64, id: JobId, job: NewJob, now: Timestamp) -> Row {
         started_at: None,
         finished_at: None,
         last_event: 1,
+        limit_key: job.limit_key,
         parent: job.parent,
+        children: None,
         labels: job.labels,
     };
     Row {

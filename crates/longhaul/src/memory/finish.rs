@@ -61,10 +61,10 @@ impl Row {
                     self.wait_until(now.plus(delay), now);
                 }
             }
-            Outcome::Snoozed { .. } | Outcome::Released if is_to_stop => {
+            Outcome::Snoozed { .. } | Outcome::RateLimited { .. } | Outcome::Released if is_to_stop => {
                 self.cancel(AttemptError::cancelled(), now);
             }
-            Outcome::Snoozed { delay } => {
+            Outcome::Snoozed { delay } | Outcome::RateLimited { delay } => {
                 self.give_attempt_back();
                 self.wait_until(now.plus(delay), now);
             }

@@ -120,7 +120,10 @@ impl Row {
         // While it runs, and once it has completed, its last attempt has not failed.
         let has_failed = !matches!(record.state, State::Running | State::Completed);
         let error = record.errors.last().filter(|_| has_failed).cloned();
-        events.push(event(self.state_event, EventBody::State { state: record.state, error }));
+        events.push(event(
+            self.state_event,
+            EventBody::State { state: record.state, error, children: record.children },
+        ));
         events
     }
 }

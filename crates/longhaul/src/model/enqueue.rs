@@ -43,11 +43,16 @@ pub struct NewJob {
     pub timeout: Option<Duration>,
     /// Overrides the kind's backoff.
     pub backoff: Option<Backoff>,
+    /// What it shares with other jobs that are paused together: a provider, say, with a limit of its own. See
+    /// [`Outcome::RateLimited`](super::Outcome::RateLimited).
+    #[serde(default)]
+    pub limit_key: Option<String>,
     /// Keeps a second job of the same key from being created.
     pub unique: Option<Unique>,
     /// Makes a repeated request answer with the first one's job.
     pub idempotency: Option<Idempotency>,
-    /// The job that this one belongs to.
+    /// The job that this one belongs to. Where that one [waits for its children](Start::AfterChildren), this one is
+    /// counted among them.
     pub parent: Option<JobId>,
     /// What to find it by; at most 8 KiB in all.
     pub labels: BTreeMap<String, String>,
@@ -71,11 +76,30 @@ impl NewJob {
             max_crashes: default_max_crashes(),
             timeout: J::TIMEOUT,
             backoff: None,
+            limit_key: job.limit_key(),
             unique: None,
             idempotency: None,
             parent: None,
             labels: BTreeMap::new(),
         })
+    }
+
+    /// The jobs of a batch: the closing one, and then its children. See
+    /// [`enqueue_batch`](crate::Longhaul::enqueue_batch); this form is for [`Context::follow_up`] and for enqueueing
+    /// in a transaction.
+    ///
+    /// [`Context::follow_up`]: crate::Context::follow_up
+    #[must_use]
+    pub fn batch(closing: NewJob, children: Vec<NewJob>) -> Vec<NewJob> {
+        let id = closing.id.unwrap_or_else(JobId::random);
+        let child = |(number, child): (usize, NewJob)| NewJob {
+            id: Some(child.id.unwrap_or_else(|| JobId::from_store(format!("{id}.{number}")))),
+            parent: Some(id.clone()),
+            ..child
+        };
+        let children: Vec<NewJob> = (1..).zip(children).map(child).collect();
+        let closing = NewJob { id: Some(id), start: Start::AfterChildren, ..closing };
+        std::iter::once(closing).chain(children).collect()
     }
 
     /// Checks names, sizes and bounds; [`Longhaul`](crate::Longhaul) does so before any store sees the job.
@@ -103,6 +127,9 @@ impl NewJob {
         }
         if self.timeout.is_some_and(|timeout| timeout.is_zero()) {
             return invalid("timeout", "must be more than zero".into());
+        }
+        if let Some(key) = &self.limit_key {
+            check_name("limit_key", key)?;
         }
         if let Some(unique) = &self.unique
             && !(1..=512).contains(&unique.key.len())
@@ -138,6 +165,9 @@ pub enum Start {
     After(Duration),
     /// At a moment of the store's clock; one in the past means at once.
     At(Timestamp),
+    /// When every job that names it as `parent` has ended, however it ended: it is `blocked` until then, and closes
+    /// the batch that they are. Enqueue the children in the same call; where there are none, it starts at once.
+    AfterChildren,
 }
 
 /// One job at a time, or one in a period, per key.
@@ -159,6 +189,9 @@ pub enum OnClash {
     /// It is not created; its caller is given the job that holds the key, and shares that one's run and result.
     #[default]
     Join,
+    /// The same while the job that holds the key has not ended; one that has ended, and holds the key for its period,
+    /// gives the key up to the new job.
+    Refresh,
 }
 
 /// A caller's promise that two requests with this key are one (the `Idempotency-Key` header).

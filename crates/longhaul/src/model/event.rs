@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{AttemptError, Json, Lease, State};
+use super::{AttemptError, Children, Json, Lease, State};
 use crate::clock::Timestamp;
 
 /// Something that a running job adds to its log or its steps.
@@ -92,6 +92,9 @@ pub enum EventBody {
         state: State,
         /// The last attempt's error, where it failed.
         error: Option<AttemptError>,
+        /// How its children stand, where it waits, or waited, for children. The state is told anew whenever one ends.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        children: Option<Children>,
     },
     /// How far it is.
     Progress(Progress),

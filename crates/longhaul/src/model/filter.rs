@@ -15,6 +15,9 @@ pub struct JobFilter {
     pub kinds: Vec<String>,
     /// In any of these queues.
     pub queues: Vec<String>,
+    /// That belong to any of these jobs.
+    #[serde(default)]
+    pub parents: Vec<JobId>,
     /// With all of these labels.
     pub labels: Vec<(String, String)>,
     /// With this text (its case aside, for ASCII) in the id, the kind, the args or the last error.

@@ -49,6 +49,12 @@ pub enum Outcome {
         /// How long to wait.
         delay: Duration,
     },
+    /// A limit that it shares with others was reached. Costs no attempt, and pauses its limit key: until the delay is
+    /// over no job of that key is claimed by any worker. Without a limit key it is a snooze.
+    RateLimited {
+        /// How long to wait.
+        delay: Duration,
+    },
     /// Its worker is shutting down and hands it back. Costs no attempt; counts as an interruption.
     Released,
 }

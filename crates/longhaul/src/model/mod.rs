@@ -21,5 +21,5 @@ pub use finish::{AttemptError, ErrorKind, Finish, Outcome};
 pub use id::{JobId, process_id};
 pub use json::Json;
 pub use queue::{Keep, QueueConfig, QueueInfo, Retention, Swept};
-pub use record::{JobRecord, Lookup};
+pub use record::{Children, JobRecord, Lookup};
 pub use state::State;

@@ -58,10 +58,35 @@ pub struct JobRecord {
     pub finished_at: Option<Timestamp>,
     /// The number of its newest event: it rises with every change that a reader could see.
     pub last_event: u64,
+    /// What it shares with the jobs that are paused together with it.
+    pub limit_key: Option<String>,
     /// The job that this one belongs to.
     pub parent: Option<JobId>,
+    /// How its children stand, where it waits, or waited, for children.
+    pub children: Option<Children>,
     /// What to find it by.
     pub labels: BTreeMap<String, String>,
+}
+
+/// How the jobs of a batch stand, as its closing job is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Children {
+    /// All of them.
+    pub total: u64,
+    /// Those that have completed.
+    pub completed: u64,
+    /// Those that have failed.
+    pub failed: u64,
+    /// Those that were cancelled.
+    pub cancelled: u64,
+}
+
+impl Children {
+    /// How many have not ended.
+    #[must_use]
+    pub fn unfinished(&self) -> u64 {
+        self.total.saturating_sub(self.completed + self.failed + self.cancelled)
+    }
 }
 
 /// The answer to a look-up of one id.

@@ -67,6 +67,11 @@ fn outcome(job: &Arc<RunningJob>, runner: &Runner, ended: Ended) -> Outcome {
                 job.push(Entry::Log { level: LogLevel::Info, message });
                 Outcome::Snoozed { delay }
             }
+            Verdict::RateLimited(delay) => {
+                let message = format!("rate limited for {:.1} s: {message}", delay.as_secs_f64());
+                job.push(Entry::Log { level: LogLevel::Info, message });
+                Outcome::RateLimited { delay }
+            }
         },
     }
 }

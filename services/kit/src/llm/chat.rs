@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::sse::Events;
-use super::{Composer, Message, MessageRole, Question, TextStream};
+use super::{Composer, Draft, Message, MessageRole, Question, TextStream};
 use crate::config::{JsonMode, LlmConfig};
 use crate::provider::{Provider, ProviderError};
 
@@ -165,6 +165,15 @@ impl Composer for ChatClient {
 
     async fn answer(&self, question: &Question) -> Result<TextStream, ProviderError> {
         self.stream(&conversation(question)).await
+    }
+
+    async fn write(&self, draft: &dyn Draft) -> Result<TextStream, ProviderError> {
+        self.stream(&draft.request()).await
+    }
+
+    fn read_json(&self, text: &str) -> Result<Value, ProviderError> {
+        let json = json_within(text).ok_or_else(|| self.provider.bad_reply("the reply holds no JSON"))?;
+        serde_json::from_str(json).map_err(|e| self.provider.bad_reply(format!("the reply is not JSON: {e}")))
     }
 
     async fn answer_whole(&self, question: &Question) -> Result<String, ProviderError> {

@@ -29,7 +29,21 @@ pub trait Composer: Debug + Send + Sync + 'static {
     /// A failed model is a failure, now or within the stream; the outline never stands in for it.
     async fn answer(&self, question: &Question) -> Result<TextStream, ProviderError>;
 
-    /// The same, whole.
+    /// Writes a draft out, piece by piece as it is written; where the draft's request has a schema, the whole is JSON
+    /// for [`read_json`].
+    ///
+    /// # Errors
+    /// As for [`answer`](Self::answer).
+    async fn write(&self, draft: &dyn Draft) -> Result<TextStream, ProviderError>;
+
+    /// Reads the JSON of a text that was [written](Self::write) for a schema: within a fence or a sentence too, where
+    /// the model was not held to more.
+    ///
+    /// # Errors
+    /// Where there is no JSON of that form in it: a failure like any other of the model.
+    fn read_json(&self, text: &str) -> Result<serde_json::Value, ProviderError>;
+
+    /// The same as [`answer`](Self::answer), whole.
     ///
     /// # Errors
     /// As for [`answer`](Self::answer).
@@ -41,6 +55,17 @@ pub trait Composer: Debug + Send + Sync + 'static {
         }
         Ok(text)
     }
+}
+
+/// A text that a service wants written: what a model is asked for, and what stands in for it where there is none.
+/// A service has one for each sort of text that it needs.
+pub trait Draft: Send + Sync {
+    /// What a model is asked.
+    fn request(&self) -> ChatRequest;
+
+    /// What can be said without a model, from the request and its sources alone: worth reading, always the same for
+    /// the same request, and in the form of the request's schema where that has one.
+    fn outline(&self) -> String;
 }
 
 /// Pieces of a text, in order.

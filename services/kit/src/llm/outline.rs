@@ -3,8 +3,8 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 
-use super::{Composer, Question, Source, TextStream};
-use crate::provider::ProviderError;
+use super::{Composer, Draft, Question, Source, TextStream};
+use crate::provider::{Cause, ProviderError};
 
 /// Composes texts without a model: it quotes, it does not write. The same request gives the same text.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,16 @@ impl Composer for Outline {
         let text = answer(question);
         let lines: Vec<_> = text.split_inclusive('\n').map(|line| Ok(line.to_owned())).collect();
         Ok(stream::iter(lines).boxed())
+    }
+
+    async fn write(&self, draft: &dyn Draft) -> Result<TextStream, ProviderError> {
+        let text = draft.outline();
+        let words: Vec<_> = text.split_inclusive(' ').map(|word| Ok(word.to_owned())).collect();
+        Ok(stream::iter(words).boxed())
+    }
+
+    fn read_json(&self, text: &str) -> Result<serde_json::Value, ProviderError> {
+        serde_json::from_str(text).map_err(|e| ProviderError::new("outline", Cause::BadReply, e.to_string()))
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 use longhaul::JobError;
 
 /// An outside system did not do what it was asked. Whether asking again makes sense is decided here and nowhere
-/// else: a job that returns this with `?` snoozes, retries or fails as it should. (It is no `std::error::Error`,
+/// else: a job that returns this with `?` pauses its limit key, retries or fails as it should. (It is no `std::error::Error`,
 /// because the engine retries every one of those.)
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderError {
@@ -68,7 +68,7 @@ impl From<ProviderError> for JobError {
     fn from(error: ProviderError) -> Self {
         match (error.cause, error.waiting) {
             (_, Waiting::TooLong(_)) => JobError::fatal(error),
-            (Cause::Status(429), Waiting::For(wait)) => JobError::snooze(wait, error),
+            (Cause::Status(429), Waiting::For(wait)) => JobError::rate_limited(wait, error),
             (_, Waiting::For(wait)) if error.is_retryable() => JobError::retry_after(wait, error),
             _ if error.is_retryable() => JobError::retry(error),
             _ => JobError::fatal(error),
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn the_failure_decides_what_becomes_of_the_job() {
         let minute = Duration::from_secs(60);
-        assert_eq!(verdict(Cause::Status(429), Waiting::For(minute)), Verdict::Snooze(minute));
+        assert_eq!(verdict(Cause::Status(429), Waiting::For(minute)), Verdict::RateLimited(minute));
         assert_eq!(verdict(Cause::Status(429), Waiting::TooLong(minute)), Verdict::Fatal);
         assert_eq!(verdict(Cause::Status(429), Waiting::NotTold), Verdict::Retry(None));
         assert_eq!(verdict(Cause::Status(503), Waiting::For(minute)), Verdict::Retry(Some(minute)));

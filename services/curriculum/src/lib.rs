@@ -1,0 +1,1 @@
+//! Lesson plans for a curriculum, module after module.

@@ -1,0 +1,1 @@
+//! GitHub profile analysis behind a task.

@@ -1,0 +1,1 @@
+//! Lesson generation with Wikipedia and a language model.

@@ -1,0 +1,1 @@
+//! Learning sessions: skills, sessions, and their dispatch to a language model.
