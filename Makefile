@@ -18,8 +18,8 @@ test: ## Install what is missing, then run every check and test there is.
 	@scripts/install-tools test
 	@scripts/check
 
-lint: ## Only the checks that run nothing: format, clippy, licences.
-	@scripts/check format clippy licences
+lint: ## Only the checks that run nothing: format, clippy, licences, deployment files.
+	@scripts/check format clippy licences deploy
 
 fmt: ## Format the code.
 	@$(CARGO) fmt --all
