@@ -4,6 +4,8 @@
 //! | file | what |
 //! |---|---|
 //! | `run` | one run: the cast, the load, the faults, the end, the report |
+//! | `servers` | the stores' own servers, in temporary folders |
+//! | `proxy` | a way to them that can be cut |
 //! | `stage` | the store's server and the way to it, both of which can fail |
 //! | `cast` | processes that can be killed, stopped and continued |
 //! | `load` | clients that insist until their job is acknowledged |
@@ -15,7 +17,9 @@ mod check;
 mod history;
 mod load;
 mod observed;
+mod proxy;
 mod run;
+mod servers;
 mod stage;
 mod worker;
 
