@@ -10,6 +10,7 @@ mod frame;
 mod health;
 mod idempotency;
 mod jobs;
+mod metrics;
 mod openapi;
 mod prefer;
 mod problem;
@@ -21,6 +22,7 @@ pub use access::{Access, Verifier};
 pub use config::{HttpConfig, Secret, UnknownKinds};
 pub use health::health_router;
 pub use jobs::{ErrorBody, JobBody, ProgressBody};
+pub use metrics::metrics_router;
 pub use time::Rfc3339;
 
 use axum::Router;

@@ -85,8 +85,10 @@ impl Services {
         registry
     }
 
-    /// The queues that a worker serves for them, with `heavy` slots where a job keeps a core busy.
-    pub(crate) fn queues(&self, heavy: usize) -> Vec<QueueSlots> {
+    /// The queues that a worker serves for them, with `heavy` slots where a job keeps a core busy and `waiting` slots
+    /// where it waits for others.
+    pub(crate) fn queues(&self, heavy: usize, waiting: usize) -> Vec<QueueSlots> {
+        let _ = waiting;
         let queue = |queue: &str, slots| QueueSlots { queue: queue.to_owned(), slots };
         self.materials.iter().map(|_| queue(materials::QUEUE, heavy)).collect()
     }

@@ -78,7 +78,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let hands = if args.no_worker {
         Hands::Upkeep { _upkeep: Upkeep::start(services.longhaul.store().clone()) }
     } else {
-        Hands::Worker(args.work.start(&services))
+        Hands::Worker(args.work.start(&services)?)
     };
     tracing::info!("listening on http://{}", listener.address());
     // For whoever started us with port 0, and for scripts: the one line on standard output. That nobody reads it is
