@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use kit::{Db, DbError, Migration, Outside};
-use longhaul::{Clock, Keep, Longhaul, QueueConfig, Registry, Retention};
+use longhaul::{Clock, Keep, Longhaul, Registry, Retention};
 use thiserror::Error;
 
 use crate::jobs::{GenerateModule, QUEUE};
@@ -87,15 +87,15 @@ impl Curriculum {
 async fn keep_history(longhaul: &Longhaul) -> Result<(), longhaul::Error> {
     let queues = longhaul.store().queues().await?;
     let present = queues.into_iter().find(|queue| queue.name == QUEUE);
-    let config = present.map(|queue| queue.config).unwrap_or_default();
+    let mut config = present.map(|queue| queue.config).unwrap_or_default();
     if config.retention != Retention::default() {
         return Ok(());
     }
     let newest = |count| Keep { age: None, count: Some(count) };
-    let retention = Retention {
+    config.retention = Retention {
         completed: newest(KEPT_COMPLETED),
         failed: newest(KEPT_FAILED),
         cancelled: newest(KEPT_FAILED),
     };
-    longhaul.store().set_queue(QUEUE, &QueueConfig { retention, ..config }).await
+    longhaul.store().set_queue(QUEUE, &config).await
 }

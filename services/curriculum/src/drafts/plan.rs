@@ -33,13 +33,24 @@ pub(crate) struct PlannedLesson {
 }
 
 impl Plan {
+    /// Without what models add and nobody needs.
+    pub(crate) fn tidied(mut self) -> Self {
+        for lesson in &mut self.lessons {
+            lesson.title = lesson.title.trim().to_owned();
+            lesson.focus = lesson.focus.trim().to_owned();
+            lesson.outcomes.sort_unstable();
+            lesson.outcomes.dedup();
+        }
+        self
+    }
+
     /// Why it cannot be the plan of a module of so many lessons and outcomes.
     pub(crate) fn fault(&self, lessons: usize, outcomes: usize) -> Option<String> {
         if self.lessons.len() != lessons {
             return Some(format!("it has {} lessons and not {lessons}", self.lessons.len()));
         }
         for (number, lesson) in (1..).zip(&self.lessons) {
-            if lesson.title.trim().is_empty() || lesson.focus.trim().is_empty() {
+            if lesson.title.is_empty() || lesson.focus.is_empty() {
                 return Some(format!("lesson {number} has no title or no focus"));
             }
             if let Some(unknown) = lesson.outcomes.iter().find(|n| !(1..=outcomes).contains(&(**n as usize)))
@@ -53,7 +64,11 @@ impl Plan {
 
 impl Draft for PlanDraft<'_> {
     fn request(&self) -> ChatRequest {
-        let count = self.minutes.len();
+        let (count, outcomes) = (self.minutes.len(), self.module.outcomes.len());
+        let numbers = json!({
+            "type": "array", "items": { "type": "integer", "minimum": 1, "maximum": outcomes.max(1) },
+            "maxItems": outcomes,
+        });
         let schema = json!({
             "type": "object",
             "additionalProperties": false,
@@ -71,7 +86,7 @@ impl Draft for PlanDraft<'_> {
                             "title": { "type": "string" },
                             "focus": { "type": "string" },
                             "bloomLevel": { "type": "string", "enum": Bloom::ALL.map(Bloom::as_str) },
-                            "outcomes": { "type": "array", "items": { "type": "integer" } },
+                            "outcomes": numbers,
                         },
                     },
                 },

@@ -177,6 +177,7 @@ async fn plan(
     minutes: &[u32],
 ) -> JobResult<Plan> {
     let plan: Plan = drafts::write(cx, 0, &PlanDraft { workflow_title, module, minutes }).await?;
+    let plan = plan.tidied();
     match plan.fault(minutes.len(), module.outcomes.len()) {
         None => Ok(plan),
         Some(fault) => Err(drafts::unusable(cx.state().app().outside.composer.as_ref(), 0, fault)),

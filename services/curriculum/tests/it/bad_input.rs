@@ -121,5 +121,5 @@ async fn the_list_is_newest_first_and_in_pages() {
     };
     assert_eq!(page("limit=2").await, ids[..2]);
     assert_eq!(page("limit=2&page=3").await, ids[4..]);
-    assert_eq!(page("page=4294967295&limit=100").await, [String::new(); 0]);
+    assert!(page("page=4294967295&limit=100").await.is_empty());
 }

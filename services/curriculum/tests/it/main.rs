@@ -3,5 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod bad_input;
+mod chain;
 mod contract;
+mod crash;
+mod fairness;
 mod fixture;
+mod frontend;
+mod history;
+mod model;
+mod repeat;
