@@ -11,4 +11,5 @@ mod fixture;
 mod frontend;
 mod history;
 mod model;
+mod page;
 mod repeat;
