@@ -53,3 +53,17 @@ async fn the_next_module_is_not_queued_before_the_one_before_it_has_ended() {
     assert_eq!((&status["modulesGenerated"], &status["totalLessons"]), (&0.into(), &0.into()));
     assert_eq!(f.step10("GET", &id, "").await.error(), (404, "Step 10 has not been generated yet"));
 }
+
+#[tokio::test]
+async fn the_chain_holds_with_the_jobs_in_another_store() {
+    let f = Fixture::apart().await;
+    let id = f.workflow(&modules(5, 3.0)).await;
+    let answers = futures::future::join_all((0..50).map(|_| f.start(&id))).await;
+    assert_eq!(answers.iter().filter(|answer| answer["data"]["jobsQueued"] == 1).count(), 1);
+    assert_eq!(f.jobs().await.len(), 1);
+    let _worker = f.work();
+    f.completes(&id, 5).await;
+    assert_eq!(f.jobs().await.len(), 5);
+    let status = f.status(&id).await;
+    assert_eq!((&status["status"], &status["totalLessons"]), (&"complete".into(), &10.into()));
+}

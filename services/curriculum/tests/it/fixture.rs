@@ -3,7 +3,7 @@ use std::time::Duration;
 use curriculum::{Curriculum, Parts, QUEUE};
 use doubles::Double;
 use kit::{Config, Db, Outside};
-use longhaul::{Clock, JobFilter, JobId, JobRecord, Longhaul, Page, Registry, State, Worker};
+use longhaul::{Clock, JobFilter, JobId, JobRecord, Longhaul, MemoryStore, Page, Registry, State, Worker};
 use longhaul_sqlite::SqliteStore;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -55,7 +55,23 @@ impl Fixture {
         Self::open(tempfile::tempdir().unwrap(), Clock::manual(), Some(double)).await
     }
 
+    /// With the jobs in another store than the rows.
+    pub(crate) async fn apart() -> Self {
+        let clock = Clock::manual();
+        let jobs = Longhaul::new(MemoryStore::with_clock(clock.clone()));
+        Self::assemble(tempfile::tempdir().unwrap(), clock, None, Some(jobs)).await
+    }
+
     pub(crate) async fn open(folder: TempDir, clock: Clock, double: Option<&Double>) -> Self {
+        Self::assemble(folder, clock, double, None).await
+    }
+
+    async fn assemble(
+        folder: TempDir,
+        clock: Clock,
+        double: Option<&Double>,
+        jobs_elsewhere: Option<Longhaul>,
+    ) -> Self {
         // Once in a process: the client of the tests needs it too.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let vars = |name: &'static str| match name {
@@ -65,8 +81,10 @@ impl Fixture {
         };
         let config = Config::from_vars(folder.path(), &vars).unwrap();
         let store = SqliteStore::open_with_clock(folder.path().join("test.db"), clock.clone()).await.unwrap();
-        let db = Db::sqlite(store.clone());
-        let longhaul = Longhaul::new(store);
+        let (db, longhaul) = match jobs_elsewhere {
+            None => (Db::sqlite(store.clone()), Longhaul::new(store)),
+            Some(jobs) => (Db::sqlite(store).with_jobs_in(jobs.clone()), jobs),
+        };
         let parts = Parts {
             db: db.clone(),
             longhaul: longhaul.clone(),
