@@ -1,6 +1,7 @@
 //! The texts that a composer is asked for: which lessons a module has, and each lesson's plan.
 
 mod bloom;
+mod guide;
 mod lesson;
 mod outline;
 mod plan;

@@ -28,7 +28,7 @@ const OUTCOME_OPENINGS: [&str; 10] = [
     "to ",
 ];
 /// What stands before the topic in a phrase of a description and says nothing.
-const PHRASE_OPENINGS: [&str; 20] = [
+const PHRASE_OPENINGS: [&str; 22] = [
     "this module ",
     "the module ",
     "students ",
@@ -43,6 +43,8 @@ const PHRASE_OPENINGS: [&str; 20] = [
     "explores ",
     "examines ",
     "learn about ",
+    "learn ",
+    "about ",
     "such as ",
     "with ",
     "and ",
@@ -80,6 +82,8 @@ fn of_outcome(number: u32, statement: &str) -> Topic {
         match level_of(word) {
             Some(found) => level = level.max(Some(found)),
             None if joins => {}
+            // Critically evaluate.
+            None if word.ends_with("ly") && after.split(' ').next().and_then(level_of).is_some() => {}
             None => break,
         }
         if after.is_empty() {
@@ -136,6 +140,8 @@ mod tests {
             topic("Students will be able to describe, and apply Ohm's law"),
             (Bloom::Apply, "Ohm's law".into())
         );
+        assert_eq!(topic("Critically evaluate sources"), (Bloom::Evaluate, "sources".into()));
+        assert_eq!(topic("Family law"), (Bloom::Understand, "Family law".into()));
         assert_eq!(topic("Teamwork"), (Bloom::Understand, "Teamwork".into()));
         assert_eq!(topic("Analyse"), (Bloom::Analyze, "Analyse".into()));
         assert_eq!(topic("to"), (Bloom::Understand, "to".into()));

@@ -53,6 +53,35 @@ async fn a_crash_in_lesson_7_resumes_at_lesson_7() {
 }
 
 #[tokio::test]
+async fn a_crash_at_any_request_costs_that_request_and_no_other() {
+    // Two modules: of each the list of lessons and two lessons.
+    for good in 0..6 {
+        let double = Double::start().await;
+        let f = Fixture::with(&double).await;
+        let id = f.workflow(&modules(2, 3.0)).await;
+        f.start(&id).await;
+        double.fail_after(CHAT, good, Fault::Hang);
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let worker = {
+            let _within = runtime.enter();
+            f.work()
+        };
+        double.wait_for(CHAT, good + 1).await;
+        runtime.shutdown_background();
+        drop(worker);
+
+        let f = f.reopen(Some(&double)).await;
+        f.clock.advance(Duration::from_secs(60));
+        let _worker = f.work();
+        f.completes(&id, 2).await;
+        assert_eq!(double.seen(CHAT).len(), 6 + 1, "after {good}");
+        let status = f.status(&id).await;
+        assert_eq!((&status["status"], &status["totalLessons"]), (&json!("complete"), &json!(4)));
+        assert_eq!(f.jobs().await.len(), 2);
+    }
+}
+
+#[tokio::test]
 async fn a_module_that_was_saved_and_not_ended_only_has_to_end() {
     let double = Double::start().await;
     let f = Fixture::with(&double).await;
