@@ -22,7 +22,6 @@ pub use access::{Access, Verifier};
 pub use config::{HttpConfig, Secret, UnknownKinds};
 pub use health::health_router;
 pub use jobs::{ErrorBody, JobBody, ProgressBody};
-pub use metrics::metrics_router;
 pub use time::Rfc3339;
 
 use axum::Router;

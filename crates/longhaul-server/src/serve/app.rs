@@ -36,8 +36,7 @@ pub(super) fn app(
     let jobs = longhaul_http::router(longhaul.clone(), config.clone());
     Ok(Router::new()
         .nest("/api", if is_open { local_only(jobs) } else { jobs })
-        .merge(longhaul_http::health_router(longhaul.clone(), config))
-        .merge(longhaul_http::metrics_router(longhaul))
+        .merge(longhaul_http::health_router(longhaul, config))
         .merge(services.routes()))
 }
 
