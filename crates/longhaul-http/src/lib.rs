@@ -21,7 +21,7 @@ mod token;
 pub use access::{Access, Verifier};
 pub use config::{HttpConfig, Secret, UnknownKinds};
 pub use health::health_router;
-pub use jobs::{ErrorBody, JobBody, ProgressBody};
+pub use jobs::{ChildrenBody, ErrorBody, JobBody, ProgressBody};
 pub use time::Rfc3339;
 
 use axum::Router;
