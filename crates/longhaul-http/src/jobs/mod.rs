@@ -13,6 +13,8 @@ mod token;
 mod unique;
 
 pub use body::{ChildrenBody, ErrorBody, JobBody, ProgressBody};
+pub(crate) use faults::{Faults, Place};
+pub(crate) use request::duration;
 
 use std::sync::Arc;
 

@@ -90,6 +90,8 @@ impl JobRequest {
         self.refuse_what_comes_later(faults);
         let start = self.start(faults);
         let timeout = self.timeout.and_then(|timeout| duration("timeout", timeout, faults));
+        let version =
+            info.as_ref().map(|info| info.version).or_else(|| self.remote_version(api)).unwrap_or(1);
         let id = self.id.and_then(|id| faults.check(JobId::new(id)));
         let parent = self.parent.and_then(|id| faults.check(JobId::new(id)));
         let kind: Cow<'static, str> = match &info {
@@ -102,7 +104,7 @@ impl JobRequest {
         let job = NewJob {
             id,
             kind,
-            version: info.as_ref().map_or(1, |info| info.version),
+            version,
             queue: self.queue.map_or(default_queue.into(), Cow::Owned),
             args: self.args,
             priority: self.priority.unwrap_or(0),
@@ -127,8 +129,12 @@ impl JobRequest {
 
     fn known_kind(&self, api: &Api, faults: &mut Faults) -> Option<KindInfo> {
         let info = api.longhaul.kind(&self.kind);
-        if info.is_none() && api.config.unknown_kinds == UnknownKinds::Refuse {
-            let known: Vec<&str> = api.longhaul.kinds().iter().map(|info| info.kind).collect();
+        let is_remote = || self.remote_version(api).is_some();
+        if info.is_none() && api.config.unknown_kinds == UnknownKinds::Refuse && !is_remote() {
+            let mut known: Vec<String> = api.longhaul.kinds().iter().map(|info| info.kind.into()).collect();
+            known.extend(api.remote_kinds.names(api.config.clock.now()));
+            known.sort_unstable();
+            known.dedup();
             let message = match known.as_slice() {
                 [] => "is not known here; no kind is".to_owned(),
                 known => format!("is not known here; the kinds are {}", known.join(", ")),
@@ -136,6 +142,11 @@ impl JobRequest {
             faults.add(Code::UnknownKind, "kind", message);
         }
         info
+    }
+
+    /// The version of args that remote workers of the kind read, where there are any.
+    fn remote_version(&self, api: &Api) -> Option<u32> {
+        api.remote_kinds.version(&self.kind, api.config.clock.now())
     }
 
     fn refuse_what_comes_later(&self, faults: &mut Faults) {
