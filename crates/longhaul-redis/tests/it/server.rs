@@ -83,6 +83,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         drop(self.shell.stdin.take());
         let _ = self.shell.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -106,11 +107,11 @@ fn spawn(folder: &Path, port: u16, settings: &[&str]) -> Option<Child> {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(shell.stdout.take()?).lines();
+    let mut lines = BufReader::new(shell.stdout.take().unwrap()).lines();
     let is_ready =
         lines.by_ref().map_while(Result::ok).any(|line| line.contains("eady to accept connections"));
     if !is_ready {
-        shell.stdin.take()?.write_all(b"keep the folder\n").ok()?;
+        drop(shell.stdin.take());
         let _ = shell.wait();
         return None;
     }
