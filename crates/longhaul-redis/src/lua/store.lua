@@ -12,7 +12,7 @@
 -- <root>e:ID        a list of its errors
 -- <root>t:ID        a hash of its steps
 -- <root>l:ID        a stream, its log; an event's number is the entry's
--- <root>all         ids by seq
+-- <root>all         ids by seq; <root>state|S: those in a state that few are in, for lists of these
 -- <root>lane|Q|K|V  the available jobs of a queue, kind and version, by rank; members are a seq, an id and a queue
 -- <root>lanes|Q     the lanes of a queue that are not empty
 -- <root>scheduled   members by run_at
@@ -42,6 +42,12 @@ local OUTPUT, UNIQUE, PERIOD, LIMIT_KEY, PARENT = 26, 27, 28, 29, 30
 
 local BLOCKED, SCHEDULED, AVAILABLE, RUNNING, COMPLETED, FAILED, CANCELLED = 0, 1, 2, 3, 4, 5, 6
 local HELD, CANCEL_REQUESTED, LOST = 0, 1, 2
+
+-- The states whose jobs are in a set of their own by seq.
+local LISTED = {}
+for _, state in ipairs({ BLOCKED, SCHEDULED, FAILED, CANCELLED }) do
+  LISTED[state] = root .. 'state|' .. state
+end
 
 local KEPT_ERRORS = 20
 local GONE_FOR = 24 * 3600 * 1000
@@ -194,6 +200,7 @@ local function leave(id, job)
   local key = place_of(job)
   local member = member_of(id, job)
   if key then place(key, member, false) end
+  if LISTED[job[STATE]] then place(LISTED[job[STATE]], id, false) end
   if job[STATE] == RUNNING and job[CANCEL_BY] then place(root .. 'stopping', member, false) end
   count(job[QUEUE], job[STATE], -1)
 end
@@ -204,6 +211,7 @@ local function settle(id, job)
   local member = member_of(id, job)
   if key then place(key, member, score) end
   local state = job[STATE]
+  if LISTED[state] then place(LISTED[state], id, job[SEQ]) end
   if state == RUNNING and job[CANCEL_BY] then place(root .. 'stopping', member, job[CANCEL_BY]) end
   -- Who waits for the next due job must hear of one that is due sooner, too.
   if state == AVAILABLE or state == SCHEDULED then topics['q' .. job[QUEUE]] = true end
@@ -299,6 +307,9 @@ local function drop(id)
   changed[id] = nil
   values[root .. 'd:' .. id] = nil
   place(root .. 'all', id, false)
+  for _, key in pairs(LISTED) do
+    place(key, id, false)
+  end
   for _, kind in ipairs({ 'm:', 'd:', 'x:', 'e:', 't:', 'l:' }) do
     doomed[#doomed + 1] = root .. kind .. id
   end

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use longhaul::{Claim, Enqueued, Error, LeaseStatus, NewJob, Result, State, Store};
 use longhaul_conformance::jobs::{claim, completed, finish, id, named, slots};
-use longhaul_redis::RedisStore;
+use longhaul_redis::{RedisOptions, RedisStore};
 
 use crate::server::Server;
 
@@ -104,4 +104,17 @@ async fn many_callers_of_a_dead_server_are_all_answered() {
     for answer in answers {
         assert!(matches!(answer, Err(Error::Unavailable { .. })), "{answer:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_says_nothing_is_given_up_in_time() {
+    let server = Server::start(&[]);
+    let options = RedisOptions { response_timeout: Duration::from_millis(300), ..server.options() };
+    let store = RedisStore::open(options).await.unwrap();
+    store.enqueue(vec![named("before")]).await.unwrap();
+    server.signal("STOP");
+    let refused = store.enqueue(vec![named("meanwhile")]).await;
+    assert!(matches!(refused, Err(Error::Unavailable { .. })), "{refused:?}");
+    server.signal("CONT");
+    assert!(!persist(&store, named("after")).await[0].is_duplicate());
 }

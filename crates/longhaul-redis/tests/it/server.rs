@@ -16,6 +16,8 @@ pub(crate) struct Server {
     port: u16,
     folder: PathBuf,
     shell: Child,
+    /// Its process id, once it was asked for.
+    process: OnceLock<String>,
 }
 
 /// Starts the server and waits: for a word, or for the end of its standard input, which comes when whoever started it is
@@ -37,7 +39,7 @@ impl Server {
         for _ in 0..10 {
             let port = free_port();
             if let Some(shell) = spawn(&folder, port, settings) {
-                return Self { port, folder, shell };
+                return Self { port, folder, shell, process: OnceLock::new() };
             }
         }
         panic!("no redis-server could be started: is it installed?")
@@ -45,6 +47,7 @@ impl Server {
 
     /// Starts another server in the folder and on the port of one that was killed.
     pub(crate) fn restart(&mut self, settings: &[&str]) {
+        self.process = OnceLock::new();
         self.shell = spawn(&self.folder, self.port, settings).expect("the port is still free");
     }
 
@@ -52,6 +55,15 @@ impl Server {
     pub(crate) fn kill(&mut self) {
         self.shell.stdin.take().unwrap().write_all(b"keep the folder\n").unwrap();
         self.shell.wait().unwrap();
+    }
+
+    /// Sends the server's process a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let process = self.process.get_or_init(|| {
+            let info: String = self.tell(redis::cmd("INFO").arg("server")).unwrap();
+            info.lines().find_map(|line| line.strip_prefix("process_id:")).unwrap().trim().to_owned()
+        });
+        assert!(Command::new("kill").args(["-s", name, process]).status().unwrap().success());
     }
 
     pub(crate) fn url(&self) -> String {
