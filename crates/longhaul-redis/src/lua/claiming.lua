@@ -40,9 +40,9 @@ local function whole(found)
   for i, data in ipairs(read_all('d:', ids)) do
     local id, job = ids[i], jobs[ids[i]]
     if job and data and job[STATE] == AVAILABLE then
-      there[#there + 1] = { id, data }
+      there[#there + 1] = { id, data, found[i][3] }
     elseif job and data then
-      place(found[i][3], found[i][1], false)
+      take_out(found[i][3], found[i][1])
     else
       bury(found[i][3], found[i][1], AVAILABLE)
     end
@@ -50,8 +50,8 @@ local function whole(found)
   return there
 end
 
-local function take(id, job, worker, lease_for)
-  leave(id, job)
+local function take(id, job, lane, worker, lease_for)
+  leave(id, job, lane)
   job[TOKEN] = draw()
   job[ATTEMPT] = job[ATTEMPT] + 1
   job[WORKER] = worker
@@ -78,7 +78,7 @@ local function claim(wanted)
       local found = first_of(name, slots, kinds)
       local there = whole(found)
       for _, candidate in ipairs(there) do
-        take(candidate[1], jobs[candidate[1]], worker, lease_for)
+        take(candidate[1], jobs[candidate[1]], candidate[3], worker, lease_for)
         taken[#taken + 1] = candidate
       end
       slots = slots - #there
@@ -92,7 +92,7 @@ local function claim(wanted)
     for _, queue in ipairs(queues) do
       call('SADD', root .. 'watched', 'q' .. queue[1])
     end
-    local first = call('ZRANGE', root .. 'scheduled', 0, 0, 'WITHSCORES')
+    local first = call('ZRANGE', scheduled_key, 0, 0, 'WITHSCORES')
     next_due = first[2] and tonumber(first[2]) or -1
   end
   done()
