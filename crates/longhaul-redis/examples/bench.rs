@@ -1,6 +1,6 @@
 //! How fast the store is: `cargo run --release --example bench -- redis://127.0.0.1:6379 [WORKLOAD...]`.
 //!
-//! The workloads are those of `longhaul bench`. Each has a prefix of its own, whose keys are left: use a server that
+//! The workloads are those of `longhaul bench`; `drain=2000` is one with another number of jobs. Each has a prefix of its own, whose keys are left: use a server that
 //! has nothing else on it.
 
 use std::collections::HashMap;
@@ -141,13 +141,21 @@ async fn main() -> Result<()> {
         let prefix = format!("bench-{}", longhaul::JobId::random());
         let store = RedisStore::open(RedisOptions::new(&url)?.prefix(prefix)).await?;
         let longhaul = Longhaul::new(store);
-        match workload.as_str() {
-            "enqueue1" => println!("enqueue1   {:9.0}/s", enqueue(&longhaul, 1, 5_000).await?),
-            "enqueue64" => println!("enqueue64  {:9.0}/s", enqueue(&longhaul, 64, 50_000).await?),
-            "bulk" => println!("bulk       {:9.0}/s", bulk(&longhaul, 50_000).await?),
-            "drain" => println!("drain      {:9.0}/s", drain(&longhaul, 20_000).await?),
+        let (workload, jobs) = match workload.split_once('=') {
+            Some((workload, jobs)) => (workload, Some(jobs.parse()?)),
+            None => (workload.as_str(), None),
+        };
+        match workload {
+            "enqueue1" => {
+                println!("enqueue1   {:9.0}/s", enqueue(&longhaul, 1, jobs.unwrap_or(5_000)).await?)
+            }
+            "enqueue64" => {
+                println!("enqueue64  {:9.0}/s", enqueue(&longhaul, 64, jobs.unwrap_or(50_000)).await?)
+            }
+            "bulk" => println!("bulk       {:9.0}/s", bulk(&longhaul, jobs.unwrap_or(50_000)).await?),
+            "drain" => println!("drain      {:9.0}/s", drain(&longhaul, jobs.unwrap_or(20_000)).await?),
             "pickup" => {
-                let (p50, p99) = pickup(&longhaul, 200).await?;
+                let (p50, p99) = pickup(&longhaul, jobs.unwrap_or(200)).await?;
                 println!("pickup     p50 {p50:.2} ms, p99 {p99:.2} ms");
             }
             other => return Err(format!("no workload is called '{other}'").into()),

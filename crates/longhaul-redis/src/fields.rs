@@ -51,7 +51,7 @@ pub(crate) fn pack_new(id: &JobId, may_exist: MayExist, job: &NewJob) -> [Vec<u8
         id.as_str().as_bytes().to_vec(),
         lane.into_bytes(),
         pack_start(may_exist, job),
-        pack_fields(job),
+        pack_fixed(job),
         Data::pack(job),
     ]
 }
@@ -87,34 +87,24 @@ fn pack_start(may_exist: MayExist, job: &NewJob) -> Vec<u8> {
     start
 }
 
-/// The fields of a new job after those that the server makes.
-fn pack_fields(job: &NewJob) -> Vec<u8> {
+/// What does not change of a job, between its seq and its time of creation.
+fn pack_fixed(job: &NewJob) -> Vec<u8> {
     let unique = job.unique.as_ref();
-    let mut fields = Vec::with_capacity(192);
-    let mut put = |bytes: &[u8]| fields.extend_from_slice(bytes);
+    let mut fixed = Vec::with_capacity(96);
+    let mut put = |bytes: &[u8]| fixed.extend_from_slice(bytes);
     put(&job.version.to_be_bytes());
     put(&job.priority.to_be_bytes());
     put(&job.max_crashes.to_be_bytes());
-    // attempt, crashes, interruptions; token, started_at, finished_at, lease_until, cancel_by
-    put(&[0; 3 * 4 + 5 * 8]);
-    // last_event, state_event
-    put(&1_i64.to_be_bytes());
-    put(&1_i64.to_be_bytes());
-    // log, steps, errors, progress, output_at
-    put(&[0; 1 + 4 + 1 + 1 + 1]);
     put(&unique.and_then(|unique| unique.period).map_or(-1, bounded).to_be_bytes());
-    put(&(-1_i32).to_be_bytes());
-    // children by outcome
-    put(&[0; 3 * 4]);
+    put(&[0]);
     let parent = job.parent.as_ref().map_or("", JobId::as_str);
     let key = unique.map_or("", |unique| unique.key.as_str());
-    for word in [&job.queue, &job.kind, key, job.limit_key.as_deref().unwrap_or(""), parent, ""] {
-        put(&u16::try_from(word.len()).unwrap_or(u16::MAX).to_be_bytes());
-        put(&word.as_bytes()[..word.len().min(usize::from(u16::MAX))]);
+    for word in [&job.queue, &job.kind, key, job.limit_key.as_deref().unwrap_or(""), parent] {
+        let length = u16::try_from(word.len()).unwrap_or(u16::MAX);
+        put(&length.to_be_bytes());
+        put(&word.as_bytes()[..usize::from(length)]);
     }
-    // output
-    put(&[0; 4]);
-    fields
+    fixed
 }
 
 impl<'a> Fields<'a> {
@@ -122,26 +112,26 @@ impl<'a> Fields<'a> {
     pub(crate) fn unpack(bytes: &'a [u8]) -> Option<Self> {
         let mut rest = Rest(bytes);
         let some_time = |number: i64| Some(Timestamp(number)).filter(|_| number != 0);
-        let _seq = rest.long()?;
         let state = *State::ALL.get(usize::from(rest.byte()?))?;
-        let (created_at, run_at, state_at) =
-            (Timestamp(rest.long()?), Timestamp(rest.long()?), Timestamp(rest.long()?));
-        let (version, priority, max_crashes) = (rest.int()?, rest.int()? as i32, rest.int()?);
+        let run_at = Timestamp(rest.long()?);
         let (attempt, crashes, interruptions) = (rest.int()?, rest.int()?, rest.int()?);
         let token = u64::try_from(rest.long()?).ok()?;
         let (started_at, finished_at) = (some_time(rest.long()?), some_time(rest.long()?));
         let _lease_until = rest.long()?;
         let is_to_stop = rest.long()? != 0;
-        let (last_event, state_event) =
-            (u64::try_from(rest.long()?).ok()?, u64::try_from(rest.long()?).ok()?);
+        let (last_event, state_event) = (rest.int()?.into(), rest.int()?.into());
+        let state_at = Timestamp(rest.long()?);
         let (_log, _steps, _errors, _progress) = (rest.byte()?, rest.int()?, rest.byte()?, rest.byte()?);
         let has_short_output = rest.byte()? == 1;
-        let _period = rest.long()?;
-        let _children = (rest.int()?, rest.int()?, rest.int()?, rest.int()?);
-        let (queue, kind, _unique) = (rest.word()?, rest.word()?, rest.word()?);
-        let (limit_key, parent, worker) = (rest.word()?, rest.word()?, rest.word()?);
+        let worker = rest.word()?;
         let length = usize::try_from(rest.int()?).ok()?;
         let output = std::str::from_utf8(rest.take(length)?).ok()?;
+        let _seq = rest.long()?;
+        let (version, priority, max_crashes) = (rest.int()?, rest.int()? as i32, rest.int()?);
+        let (_period, _waits) = (rest.long()?, rest.byte()?);
+        let (queue, kind, _unique) = (rest.word()?, rest.word()?, rest.word()?);
+        let (limit_key, parent) = (rest.word()?, rest.word()?);
+        let created_at = Timestamp(rest.long()?);
         let some = |word: &'a str| Some(word).filter(|word| !word.is_empty());
         Some(Self {
             state,

@@ -26,7 +26,7 @@ local actions = {
   -- did not complete.
   retry = function(id, job)
     if job[STATE] < COMPLETED then return false end
-    if job[UNIQUE] ~= '' then
+    if know(job)[UNIQUE] ~= '' then
       local holder = holder_of(job[UNIQUE])
       if holder and holder ~= id then return false end
       hold(job[UNIQUE], id, 0)

@@ -5,7 +5,7 @@
 --   its lane: 'queue|kind|version',
 --   its start, packed: how long it waits, a time of day before which it must not run, its priority, whether its id may
 --   exist already (1) or was drawn just now (0), and after these its packed keys, if any,
---   its fields after the first five, as they are stored,
+--   what does not change of it between its seq and its time of creation, as it is stored,
 --   its data.
 local START = '>i8i8i4B'
 local START_BYTES = 21
@@ -13,6 +13,12 @@ local START_BYTES = 21
 -- What a caller says of a job's keys: its idempotency key, false for none, and the request's digest; how long the two are
 -- remembered; its unique key, false for none.
 local IDEMPOTENCY, FINGERPRINT, KEEP_FOR, UNIQUE_KEY = 1, 2, 3, 4
+
+-- The rest of a new job's fields: no attempts, no times, and two events' numbers of 1; no log, steps, errors, progress,
+-- output, nor worker.
+local NOTHING_YET = string.rep('\0', 3 * 4 + 5 * 8) .. struct.pack('>I4I4', 1, 1)
+local NOTHING_KEPT = string.rep('\0', 1 + 4 + 1 + 1 + 1 + 2 + 4)
+local created_at = struct.pack('>i8', now)
 
 -- The lanes that this call knows: name -> {key, queue}.
 local lanes_named = {}
@@ -69,7 +75,7 @@ local function stands_for(id, keys)
 end
 
 -- Adds a job. Nothing is read of it: what is stored is made of what came.
-local function insert(id, lane_name, start, fields, data)
+local function insert(id, lane_name, start, fixed, data)
   local delay, at, priority, may_exist = struct.unpack(START, start)
   local lane = lane_named(lane_name)
   local key, queue = lane[1], lane[2]
@@ -86,19 +92,21 @@ local function insert(id, lane_name, start, fields, data)
   if may_exist == 1 then take_out(root .. 'gone', id) end
   count(queue, state, 1)
   local n = #values
-  values[n + 1], values[n + 2] = root .. 'm:' .. id, struct.pack(FIRST, seq, state, now, run_at, now) .. fields
+  values[n + 1] = root .. 'm:' .. id
+  values[n + 2] = struct.pack('>Bi8', state, run_at) .. NOTHING_YET .. created_at .. NOTHING_KEPT
+    .. struct.pack('>i8', seq) .. fixed .. created_at
   values[n + 3], values[n + 4] = root .. 'd:' .. id, data
   created[id], jobs[id] = true, nil
   if is_watched then topics['q' .. queue] = true end
 end
 
 -- Enqueues one job: false where it was created, or else the id of the job that stands for it.
-local function create(id, lane, start, fields, data)
+local function create(id, lane, start, fixed, data)
   local keys = keys_of(start)
   local earlier = keys and keys[IDEMPOTENCY] and promised(keys[IDEMPOTENCY])
   if earlier then return earlier[3] end
   local other = stands_for(id, keys)
-  if not other then insert(id, lane, start, fields, data) end
+  if not other then insert(id, lane, start, fixed, data) end
   if keys and keys[IDEMPOTENCY] then promise(keys, other or id) end
   return other
 end

@@ -24,6 +24,7 @@ local wanted = cmsgpack.unpack(ARGV[5])
 local states, kinds, queues, parents = set_of(wanted[1]), set_of(wanted[2]), set_of(wanted[3]), set_of(wanted[4])
 
 local function fits(job)
+  know(job)
   return (not states or states[job[STATE]])
     and (not kinds or kinds[job[KIND]])
     and (not queues or queues[job[QUEUE]])
@@ -68,7 +69,7 @@ if #ARGV > 5 then
   end
   read_jobs(named)
   for _, id in ipairs(named) do
-    if jobs[id] and jobs[id][SEQ] < before and not seen[id] then
+    if jobs[id] and know(jobs[id])[SEQ] < before and not seen[id] then
       seen[id] = true
       add(id, jobs[id][SEQ])
     end

@@ -6,7 +6,7 @@
 -- A script works on jobs in memory and writes at its end: all checks come before the first write, because nothing
 -- undoes what a script has written.
 --
--- <root>m:ID        a job's fields: numbers and then words, in the order below, packed as `pack` says
+-- <root>m:ID        a job's fields: those that change and then those that do not, packed as `pack` says
 -- <root>d:ID        what never changes of it and no script reads: args, labels, ...
 -- <root>x:ID        a hash: its progress, and an output too long for the fields
 -- <root>e:ID        a list of its errors
@@ -33,23 +33,21 @@
 local call, format, find, sub = redis.call, string.format, string.find, string.sub
 local root = KEYS[1]
 
--- A job's numbers. Those up to STATE_AT are made by the server when it is created, all others come with it.
-local SEQ, STATE, CREATED_AT, RUN_AT, STATE_AT = 1, 2, 3, 4, 5
-local VERSION, PRIORITY, MAX_CRASHES, ATTEMPT, CRASHES, INTERRUPTIONS, TOKEN = 6, 7, 8, 9, 10, 11, 12
--- Of the times, 0 is none.
-local STARTED_AT, FINISHED_AT, LEASE_UNTIL, CANCEL_BY, LAST_EVENT, STATE_EVENT = 13, 14, 15, 16, 17, 18
+-- What changes of a job. Of the times, 0 is none.
+local STATE, RUN_AT, ATTEMPT, CRASHES, INTERRUPTIONS, TOKEN, STARTED_AT, FINISHED_AT = 1, 2, 3, 4, 5, 6, 7, 8
+local LEASE_UNTIL, CANCEL_BY, LAST_EVENT, STATE_EVENT, STATE_AT = 9, 10, 11, 12, 13
 -- LOG is 0 for an empty log, 1 for one that ends in a reset, 2 for any other. OUTPUT_AT is 0 where there is no output, 1
--- where it is among the words, 2 where it is in the hash beside. PERIOD is -1 for none, and so is CHILDREN for a job that
--- waits for none.
-local LOG, STEPS, ERRORS, PROGRESS, OUTPUT_AT, PERIOD = 19, 20, 21, 22, 23, 24
-local CHILDREN, CHILDREN_COMPLETED, CHILDREN_FAILED, CHILDREN_CANCELLED = 25, 26, 27, 28
--- Its words. An empty one is none.
-local QUEUE, KIND, UNIQUE, LIMIT_KEY, PARENT, WORKER, OUTPUT = 29, 30, 31, 32, 33, 34, 35
+-- where it is in OUTPUT, 2 where it is in the hash beside. An empty word is none.
+local LOG, STEPS, ERRORS, PROGRESS, OUTPUT_AT, WORKER, OUTPUT = 14, 15, 16, 17, 18, 19, 20
+local CHANGING_NUMBERS = '>Bi8I4I4I4i8i8i8i8i8I4I4i8BI4BBB'
+local CHANGING = CHANGING_NUMBERS .. 'I2c0I4c0'
 
-local FIRST = '>i8Bi8i8i8'
-local NUMBERS = FIRST .. 'I4i4I4I4I4I4i8i8i8i8i8i8i8BI4BBBi8i4I4I4I4'
-local WORDS = 'I2c0I2c0I2c0I2c0I2c0I2c0I4c0'
-local FIELDS = NUMBERS .. WORDS
+-- What does not change, still packed, and what `know` makes of it. PERIOD is -1 for none. WAITS is 1 for a job that waits
+-- for its children. After these comes the time of creation, which no script reads.
+local FIXED = 21
+local SEQ, VERSION, PRIORITY, MAX_CRASHES, PERIOD, WAITS = 22, 23, 24, 25, 26, 27
+local QUEUE, KIND, UNIQUE, LIMIT_KEY, PARENT = 28, 29, 30, 31, 32
+local FIXED_FORMAT = '>i8I4i4I4i8BI2c0I2c0I2c0I2c0I2c0'
 
 local BLOCKED, SCHEDULED, AVAILABLE, RUNNING, COMPLETED, FAILED, CANCELLED = 0, 1, 2, 3, 4, 5, 6
 local HELD, CANCEL_REQUESTED, LOST = 0, 1, 2
@@ -98,11 +96,25 @@ local function digits(number)
 end
 
 local function pack(job)
-  local queue, kind, unique, limit_key = job[QUEUE], job[KIND], job[UNIQUE], job[LIMIT_KEY]
-  local parent, worker, output = job[PARENT], job[WORKER], job[OUTPUT]
-  local words = struct.pack('>' .. WORDS, #queue, queue, #kind, kind, #unique, unique, #limit_key, limit_key,
-    #parent, parent, #worker, worker, #output, output)
-  return struct.pack(NUMBERS, unpack(job, 1, CHILDREN_CANCELLED)) .. words
+  local worker, output = job[WORKER], job[OUTPUT]
+  local numbers = struct.pack(CHANGING_NUMBERS, unpack(job, STATE, OUTPUT_AT))
+  return numbers .. struct.pack('>I2c0I4c0', #worker, worker, #output, output) .. job[FIXED]
+end
+
+local function unpack_job(fields)
+  local job = { struct.unpack(CHANGING, fields) }
+  -- What follows the last value is where the rest begins.
+  job[FIXED] = sub(fields, job[FIXED])
+  return job
+end
+
+-- Reads what does not change of a job, for whoever needs it: a claim does not.
+local function know(job)
+  if not job[SEQ] then
+    job[SEQ], job[VERSION], job[PRIORITY], job[MAX_CRASHES], job[PERIOD], job[WAITS], job[QUEUE], job[KIND],
+      job[UNIQUE], job[LIMIT_KEY], job[PARENT] = struct.unpack(FIXED_FORMAT, job[FIXED])
+  end
+  return job
 end
 
 -- Calls with any number of arguments, after a key where there is one.
@@ -146,7 +158,7 @@ local function read_jobs(ids)
   for i, fields in ipairs(read_all('m:', missing)) do
     if fields then
       packed[missing[i]] = fields
-      jobs[missing[i]] = { struct.unpack(FIELDS, fields) }
+      jobs[missing[i]] = unpack_job(fields)
     end
   end
 end
@@ -172,10 +184,15 @@ end
 local function member_of(id, job)
   local member = members[id]
   if not member then
+    know(job)
     member = new_member(job[SEQ], id, job[QUEUE])
     members[id] = member
   end
   return member
+end
+
+local function queue_of(member)
+  return sub(member, find(member, '|', 17, true) + 1)
 end
 
 local function id_of(member)
@@ -236,7 +253,7 @@ local running_key, scheduled_key, stopping_key = root .. 'running', root .. 'sch
 
 -- The ordered set that a job's state puts it into, and its score there.
 local function place_of(job)
-  local state = job[STATE]
+  local state = know(job)[STATE]
   if state == AVAILABLE then
     return lane_of(job[QUEUE], job[KIND], job[VERSION]), job[RUN_AT] - job[PRIORITY] * PRIORITY_STEP
   elseif state == RUNNING then
@@ -256,10 +273,9 @@ local function touch(id)
   if is_watched then topics['j' .. id] = true end
 end
 
--- Takes a job out of its place, which a caller may know. All that the place is made of must still be as it was.
-local function leave(id, job, place)
-  local state, member = job[STATE], member_of(id, job)
-  place = place or place_of(job)
+-- Takes a job out of its place. All that the place is made of must still be as it was.
+local function leave(id, job)
+  local state, member, place = job[STATE], member_of(id, job), place_of(job)
   if place then take_out(place, member) end
   if LISTED[state] then take_out(LISTED[state], id) end
   if state == RUNNING and job[CANCEL_BY] ~= 0 then take_out(stopping_key, member) end
@@ -313,7 +329,7 @@ end
 
 -- Frees a job's unique key, where it is the job's.
 local function free_key(id, job)
-  if job[UNIQUE] == '' then return end
+  if know(job)[UNIQUE] == '' then return end
   local held = call('HGET', root .. 'unique', job[UNIQUE])
   if held and sub(held, find(held, '|', 1, true) + 1) == id then
     call('HDEL', root .. 'unique', job[UNIQUE])
@@ -322,7 +338,7 @@ end
 
 -- A job has ended: its unique key outlives only a completion, and that only for its period.
 local function let_go(id, job)
-  if job[UNIQUE] == '' then return end
+  if know(job)[UNIQUE] == '' then return end
   if job[STATE] == COMPLETED and job[PERIOD] >= 0 then
     hold(job[UNIQUE], id, now + job[PERIOD])
   else
@@ -386,7 +402,7 @@ end
 -- goes too, and counts no more where the set says its state.
 local function bury(key, member, state)
   take_out(key, member)
-  if state then count(sub(member, find(member, '|', 17, true) + 1), state, -1) end
+  if state then count(queue_of(member), state, -1) end
   drop(id_of(member))
 end
 
