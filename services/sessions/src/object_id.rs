@@ -19,8 +19,8 @@ impl Default for ObjectIds {
 
 impl ObjectIds {
     pub(crate) fn next(&self, now: Timestamp) -> String {
-        // The standard's four bytes last until 2106.
-        let seconds = u32::try_from(now.0 / 1_000).unwrap_or(u32::MAX).to_be_bytes();
+        // The standard's four bytes last from 1970 until 2106.
+        let seconds = u32::try_from(now.0.max(0) / 1_000).unwrap_or(u32::MAX).to_be_bytes();
         let count = self.count.fetch_add(1, Ordering::Relaxed).to_be_bytes();
         let bytes = seconds.iter().chain(&self.process).chain(&count[1..]);
         bytes.map(|byte| format!("{byte:02x}")).collect()
@@ -41,7 +41,7 @@ mod tests {
         let ids = ObjectIds { process: [1, 2, 3, 0xab, 0xff], count: AtomicU32::new(u32::MAX) };
         assert_eq!(ids.next(Timestamp(0x60d5_ec49 * 1_000 + 999)), "60d5ec49010203abffffffff");
         assert_eq!(ids.next(Timestamp(0x60d5_ec49 * 1_000)), "60d5ec49010203abff000000");
-        assert_eq!(ids.next(Timestamp(-1)), "ffffffff010203abff000001");
+        assert_eq!(ids.next(Timestamp(-5_000)), "00000000010203abff000001");
         assert!(is_object_id(&ObjectIds::default().next(Timestamp(0))));
         assert!(!is_object_id("60d5ec49010203abffffffg0") && !is_object_id("60d5"));
     }

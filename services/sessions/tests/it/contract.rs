@@ -60,7 +60,7 @@ async fn a_session_is_created_dispatched_and_filled() {
 
     let path = format!("/sessions/{id}/background");
     let waiting = call("GET", &path, None).await;
-    assert_json_snapshot!("background, before", waiting.body, {
+    assert_json_snapshot!("background_before", waiting.body, {
         ".id" => "[job id]", ".args.session_id" => "[id]", ".labels.session" => "[id]",
     });
 
@@ -73,9 +73,9 @@ async fn a_session_is_created_dispatched_and_filled() {
     assert_eq!(sent, serde_json::from_str::<Value>(&query.request.body).unwrap());
 
     let filled = call("GET", &format!("/sessions/{id}"), None).await;
-    assert_json_snapshot!("session, filled", filled.body, { "._id" => "[id]", ".teachSkillId" => "[skill id]" });
+    assert_json_snapshot!("session_filled", filled.body, { "._id" => "[id]", ".teachSkillId" => "[skill id]" });
     let done = call("GET", &path, None).await;
-    assert_json_snapshot!("background, after", done.body, {
+    assert_json_snapshot!("background_after", done.body, {
         ".id" => "[job id]", ".args.session_id" => "[id]", ".labels.session" => "[id]", ".worker" => "[worker]",
     });
     worker.shutdown(crate::fixture::PATIENCE).await;
@@ -162,7 +162,7 @@ async fn a_session_and_a_skill_are_changed_and_removed_by_their_owner() {
     let path = format!("/skills/{skill}");
     let goals = json!({ "proficiency": 90.5, "goals": ["ship"], "agenda": "hooks" });
     let changed = f.call_as("ada", "PUT", &path, Some(&goals)).await;
-    assert_json_snapshot!("skill, changed", changed.body, { "._id" => "[id]" });
+    assert_json_snapshot!("skill_changed", changed.body, { "._id" => "[id]" });
     assert_eq!(f.get("/skills").await.body, json!([changed.body]));
     assert_eq!(f.get(&path).await.body, changed.body);
 
@@ -170,7 +170,7 @@ async fn a_session_and_a_skill_are_changed_and_removed_by_their_owner() {
         f.session(json!({ "isPublic": "left out", "focusKeywords": "left out", "description": null })).await;
     let path = format!("/sessions/{id}");
     let before = f.get(&path).await.body;
-    assert_json_snapshot!("session, least", before, { "._id" => "[id]" });
+    assert_json_snapshot!("session_least", before, { "._id" => "[id]" });
     f.clock.advance(std::time::Duration::from_secs(5));
     let change =
         json!({ "title": "React Effects", "status": "ongoing", "maxParticipants": 3, "hostId": "bob" });

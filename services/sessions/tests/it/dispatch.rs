@@ -104,9 +104,17 @@ async fn a_limit_of_the_service_costs_no_attempt() {
     let job = f.becomes(&id, |job| job.state == State::Scheduled).await;
     assert_eq!((job.attempt, job.limit_key.as_deref()), (0, Some("llm-query")));
     assert_eq!(job.run_at, f.clock.now().plus(Duration::from_secs(120)));
+    // The service is not asked for another session before its time, though nobody has refused that one.
+    let other = f.dispatched().await;
+    let paused = f.becomes(&other, |job| job.state == State::Scheduled).await;
+    assert_eq!((paused.attempt, paused.run_at), (0, job.run_at));
+    assert_eq!(double.seen(PATH).len(), 1);
     f.clock.advance(Duration::from_secs(120));
-    let job = f.ended(&id).await;
-    assert_eq!((job.state, job.attempt, job.errors.len()), (State::Completed, 1, 0));
+    for id in [&id, &other] {
+        let job = f.ended(id).await;
+        assert_eq!((job.state, job.attempt, job.errors.len()), (State::Completed, 1, 0));
+    }
+    assert_eq!(double.seen(PATH).len(), 3);
 }
 
 #[tokio::test]

@@ -61,6 +61,7 @@ impl Fixture {
     }
 
     pub(crate) async fn open(folder: TempDir, clock: Clock, vars: Vars) -> Self {
+        crate::log::install();
         let _ = rustls::crypto::ring::default_provider().install_default();
         let find = |name: &'static str| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| v.clone());
         let config = Config::from_vars(folder.path(), &find).unwrap();
