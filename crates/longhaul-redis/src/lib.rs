@@ -1,1 +1,60 @@
-//! The Redis and Valkey store of Longhaul.
+//! The store for many machines at the highest shared throughput: Redis 7 or Valkey, one server or a cluster.
+//!
+//! ```no_run
+//! # async fn connect() -> longhaul::Result<()> {
+//! let store = longhaul_redis::RedisStore::connect("redis://localhost:6379?prefix=shop").await?;
+//! # Ok(()) }
+//! ```
+//!
+//! - **Every operation is one script**, which the server runs whole and by itself: a finish, its follow-ups and its
+//!   unique key are one step that nobody sees half of. Each script has a file in `src/lua/`.
+//! - **Group commit.** Calls that wait while another is on its way are sent together, at most about a hundred jobs in a
+//!   script, so that 64 callers share one round trip and one `fsync`, and the server stays responsive. A single call is
+//!   never cut, because it is all or nothing: enqueue ten thousand jobs at once and the server is busy for some 50 ms.
+//! - **Durability is the server's setting**, and what is answered is as durable as that:
+//!
+//!   | setting | what a crash of the server loses |
+//!   |---|---|
+//!   | `appendonly yes`, `appendfsync always` | nothing that was answered, as far as the disk keeps its word |
+//!   | `appendonly yes`, `appendfsync everysec` (usual) | the last second (up to two), acknowledged or not |
+//!   | `appendonly no` | all since the last snapshot |
+//!
+//!   Replicas are written to later: a failover can lose what was answered just before it. No lease's token is given
+//!   twice even then, because tokens are made of the server's time.
+//! - **An evicting server is refused.** With `maxmemory` set, `maxmemory-policy` must be `noeviction`; then a full server
+//!   refuses new jobs and entries as [unavailable](longhaul::Error::Unavailable), and goes on with what it has. Where
+//!   data vanishes all the same (a hand, another program), what is left of the job is cleared away when it is met.
+//! - **The clock is the server's** (`TIME`). No machine that runs an application is asked for the time.
+//! - **Wake-ups** cross machines by publish and subscribe, and only where somebody waits. They are hints: whoever waits
+//!   looks by itself every few seconds, and at once when a lost connection is back.
+//! - **A thread of its own** holds the connections, so that jobs which block their runtime cannot starve heartbeats.
+//!
+//! # On a cluster
+//! All keys of a prefix share one hash tag, and are on one node. That is what the promises need: unique keys are
+//! shared by all queues, a finish and its follow-ups in other queues are one transaction, and an enqueue is all or
+//! nothing, and a script sees one slot only. A tag per queue would spread the load and break all three. To use several
+//! nodes, give each application or tenant a prefix of its own.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on should stop"))]
+
+mod act;
+mod answer;
+mod claim;
+mod connection;
+mod driver;
+mod enqueue;
+mod error;
+mod fields;
+mod finish;
+mod news;
+mod options;
+mod pack;
+mod queues;
+mod read;
+mod scripts;
+mod store;
+mod sweep;
+
+pub use options::{RedisOptions, Topology};
+pub use redis;
+pub use store::RedisStore;

@@ -1,0 +1,49 @@
+//! How the server's answers are read: every function answers `None` where there is something that no script says.
+
+use longhaul::{Json, LeaseStatus};
+use redis::Value;
+use serde::de::DeserializeOwned;
+
+pub(crate) fn list(value: Value) -> Option<Vec<Value>> {
+    match value {
+        Value::Array(values) => Some(values),
+        _ => None,
+    }
+}
+
+pub(crate) fn int(value: &Value) -> Option<i64> {
+    match value {
+        Value::Int(number) => Some(*number),
+        _ => None,
+    }
+}
+
+pub(crate) fn bytes(value: &Value) -> Option<&[u8]> {
+    match value {
+        Value::BulkString(bytes) => Some(bytes),
+        _ => None,
+    }
+}
+
+pub(crate) fn text(value: &Value) -> Option<&str> {
+    std::str::from_utf8(bytes(value)?).ok()
+}
+
+/// JSON text, carried on as it is.
+pub(crate) fn json(value: &Value) -> Option<Json> {
+    Json::parse(text(value)?.to_owned()).ok()
+}
+
+pub(crate) fn parsed<T: DeserializeOwned>(value: &Value) -> Option<T> {
+    serde_json::from_str(text(value)?).ok()
+}
+
+pub(crate) fn statuses(values: &[Value]) -> Option<Vec<LeaseStatus>> {
+    let status = |value: &Value| match value {
+        Value::Int(0) => Some(LeaseStatus::Held),
+        Value::Int(1) => Some(LeaseStatus::CancelRequested),
+        Value::Int(2) => Some(LeaseStatus::Lost),
+        _ => None,
+    };
+    values.iter().map(status).collect()
+}

@@ -1,0 +1,143 @@
+use std::time::Duration;
+
+use longhaul::{Result, Timestamp};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::cluster_async::ClusterConnection;
+use redis::{Client, Cmd, ErrorKind, RedisResult, ServerErrorKind, Value};
+
+use crate::error::{failed, fault};
+use crate::options::{RedisOptions, Topology};
+use crate::scripts::Script;
+
+/// The connection that carries all commands, many at once. It is made anew by itself when it breaks; calls that were on
+/// their way then fail, and calls made while the server is away fail after a few attempts to reach it.
+#[derive(Clone)]
+pub(crate) enum Connection {
+    Server(ConnectionManager),
+    Cluster(Box<ClusterConnection>),
+}
+
+/// How soon after a failed attempt to connect the next one comes, at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How often a call tries to reach a server that is away before it fails.
+const ATTEMPTS: usize = 3;
+/// The oldest server whose scripts have flags.
+const OLDEST: u32 = 7;
+
+impl Connection {
+    pub(crate) async fn open(options: &RedisOptions) -> Result<Self> {
+        let connection = match options.topology {
+            Topology::Server => Self::open_server(options).await,
+            Topology::Cluster => Self::open_cluster(options).await,
+        };
+        let connection = connection.map_err(|error| fault("open", error))?;
+        connection.clone().check_servers().await?;
+        Ok(connection)
+    }
+
+    async fn open_server(options: &RedisOptions) -> RedisResult<Self> {
+        let config = ConnectionManagerConfig::new()
+            .set_response_timeout(Some(options.response_timeout))
+            .set_connection_timeout(Some(options.connect_timeout))
+            .set_number_of_retries(ATTEMPTS)
+            .set_max_delay(LONGEST_PAUSE);
+        let client = Client::open(options.nodes[0].as_str())?;
+        Ok(Self::Server(ConnectionManager::new_with_config(client, config).await?))
+    }
+
+    async fn open_cluster(options: &RedisOptions) -> RedisResult<Self> {
+        let nodes = options.nodes.iter().map(String::as_str);
+        let client = redis::cluster::ClusterClient::builder(nodes)
+            .response_timeout(options.response_timeout)
+            .connection_timeout(options.connect_timeout)
+            .retries(ATTEMPTS as u32)
+            .max_retry_wait(u64::try_from(LONGEST_PAUSE.as_millis()).unwrap_or(u64::MAX))
+            .build()?;
+        Ok(Self::Cluster(Box::new(client.get_async_connection().await?)))
+    }
+
+    pub(crate) async fn send(&mut self, command: &Cmd) -> RedisResult<Value> {
+        match self {
+            Self::Server(connection) => command.query_async(connection).await,
+            Self::Cluster(connection) => command.query_async(connection.as_mut()).await,
+        }
+    }
+
+    /// Runs a script, and teaches it to a server that does not know it: a new one, or one that was told to forget.
+    pub(crate) async fn run(
+        &mut self,
+        script: &Script,
+        root: &str,
+        now: Option<Timestamp>,
+        arguments: &[Vec<u8>],
+    ) -> RedisResult<Value> {
+        let command = |name: &str, script: &str| {
+            let mut command = redis::cmd(name);
+            command.arg(script).arg(1).arg(root);
+            match now {
+                Some(now) => command.arg(now.0),
+                None => command.arg(""),
+            };
+            for argument in arguments {
+                command.arg(argument.as_slice());
+            }
+            command
+        };
+        match self.send(&command("EVALSHA", &script.hash)).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                self.send(&command("EVAL", &script.source)).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// Refuses a server that drops data when its memory is full, or that is too old.
+    async fn check_servers(mut self) -> Result<()> {
+        for info in self.info("server").await? {
+            let version = field(&info, "redis_version").unwrap_or_default();
+            let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+            if major.is_some_and(|major| major < OLDEST) {
+                return Err(failed(
+                    "open",
+                    format!("the server is of version {version}; at least {OLDEST} is needed"),
+                ));
+            }
+        }
+        for info in self.info("memory").await? {
+            let limit = field(&info, "maxmemory").and_then(|bytes| bytes.parse::<u64>().ok()).unwrap_or(0);
+            let policy = field(&info, "maxmemory_policy").unwrap_or("noeviction");
+            if limit > 0 && policy != "noeviction" {
+                return Err(failed(
+                    "open",
+                    format!(
+                        "the server evicts data when its memory is full (maxmemory-policy is {policy}), which loses \
+                         jobs: set maxmemory-policy to noeviction"
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// A section of what each server says of itself; nothing of those that do not let us ask.
+    async fn info(&mut self, section: &str) -> Result<Vec<String>> {
+        let answer = match self.send(redis::cmd("INFO").arg(section)).await {
+            Ok(answer) => answer,
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) => {
+                tracing::warn!("may not ask the server for its settings; it must not evict data: {error}");
+                return Ok(Vec::new());
+            }
+            Err(error) => return Err(fault("open", error)),
+        };
+        let text = |value: Value| redis::from_redis_value::<String>(value).unwrap_or_default();
+        Ok(match answer {
+            Value::Map(nodes) => nodes.into_iter().map(|(_, info)| text(info)).collect(),
+            info => vec![text(info)],
+        })
+    }
+}
+
+fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    let value = |line: &'a str| line.strip_prefix(name)?.strip_prefix(':').map(str::trim);
+    info.lines().find_map(value)
+}

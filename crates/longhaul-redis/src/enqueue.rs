@@ -1,0 +1,47 @@
+use longhaul::{EnqueueStatus, Enqueued, JobId, NewJob, Result};
+use redis::Value;
+
+use crate::answer::text;
+use crate::driver::Driver;
+use crate::error::unreadable;
+use crate::fields::{Data, pack_keys, pack_new};
+use crate::scripts;
+
+/// Creates jobs, all or none: whatever its size, a call is one script.
+pub(crate) async fn enqueue(driver: &Driver, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
+    if jobs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut arguments = Vec::with_capacity(1 + 4 * jobs.len());
+    arguments.push(jobs.len().to_string().into_bytes());
+    let mut ids = Vec::with_capacity(jobs.len());
+    for mut job in jobs {
+        let given = job.id.take();
+        let is_ours = given.is_none();
+        let id = given.unwrap_or_else(JobId::random);
+        arguments.push(id.as_str().as_bytes().to_vec());
+        arguments.push(pack_new(&job));
+        arguments.push(Data::pack(&job));
+        arguments.push(pack_keys(job.idempotency.as_ref()).map(|keys| keys.done()).unwrap_or_default());
+        ids.push((id, is_ours));
+    }
+    let answers = driver.share(&scripts::ENQUEUE, arguments, ids.len()).await?;
+    let enqueued = ids.into_iter().zip(&answers).map(|((id, is_ours), answer)| enqueued(id, is_ours, answer));
+    enqueued.collect::<Option<_>>().ok_or_else(|| unreadable(scripts::ENQUEUE.operation))
+}
+
+fn enqueued(id: JobId, is_ours: bool, answer: &Value) -> Option<Enqueued> {
+    let status = match answer {
+        Value::Int(0) => EnqueueStatus::Created,
+        Value::Int(1) => EnqueueStatus::KeyReused,
+        Value::Int(2) => EnqueueStatus::NotCreated,
+        // A random id exists only where this very call was sent twice, which a cluster's client does when a connection
+        // breaks under it.
+        answer if is_ours && text(answer)? == id.as_str() => EnqueueStatus::Created,
+        answer => {
+            let id = JobId::from_store(text(answer)?.to_owned());
+            return Some(Enqueued { id, status: EnqueueStatus::Duplicate });
+        }
+    };
+    Some(Enqueued { id, status })
+}

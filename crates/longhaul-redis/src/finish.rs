@@ -1,0 +1,144 @@
+use std::time::Duration;
+
+use longhaul::{
+    AttemptError, Entry, ErrorKind, EventBody, Finish, JobId, Lease, LeaseStatus, NewJob, Outcome, Record,
+    Result, WorkerInfo,
+};
+use serde::Serialize;
+
+use crate::answer::{list, statuses};
+use crate::driver::{Driver, JOBS_PER_CALL};
+use crate::error::unreadable;
+use crate::fields::{Data, bounded, json_of, pack_keys, pack_new};
+use crate::pack::Packer;
+use crate::scripts::{self, Script};
+
+/// Ends runs, in calls of a hundred: each run stands alone.
+pub(crate) async fn finish(driver: &Driver, finishes: Vec<Finish>) -> Result<Vec<LeaseStatus>> {
+    share(driver, &scripts::FINISH, finishes.iter().map(pack_finish).collect()).await
+}
+
+/// Adds entries to runs.
+pub(crate) async fn record(driver: &Driver, records: Vec<Record>) -> Result<Vec<LeaseStatus>> {
+    let pack = |record: Record| {
+        let mut packed = pack_lease(3, &record.lease);
+        pack_entries(&mut packed, &record.entries);
+        packed.done()
+    };
+    share(driver, &scripts::RECORD, records.into_iter().map(pack).collect()).await
+}
+
+async fn share(
+    driver: &Driver,
+    script: &'static Script,
+    mut packed: Vec<Vec<u8>>,
+) -> Result<Vec<LeaseStatus>> {
+    let mut found = Vec::with_capacity(packed.len());
+    while !packed.is_empty() {
+        let rest = packed.split_off(packed.len().min(JOBS_PER_CALL));
+        let jobs = packed.len();
+        let answers = driver.share(script, packed, jobs).await?;
+        found.extend(statuses(&answers).ok_or_else(|| unreadable(script.operation))?);
+        packed = rest;
+    }
+    Ok(found)
+}
+
+/// Tells of a worker, and extends its leases.
+pub(crate) async fn heartbeat(
+    driver: &Driver,
+    worker: &WorkerInfo,
+    leases: &[Lease],
+    lease_for: Duration,
+) -> Result<Vec<LeaseStatus>> {
+    let mut found = Vec::with_capacity(leases.len());
+    // An idle worker has no leases, and is to be known all the same.
+    let mut calls: Vec<&[Lease]> = leases.chunks(JOBS_PER_CALL).collect();
+    if calls.is_empty() {
+        calls.push(&[]);
+    }
+    for leases in calls {
+        let mut arguments = vec![
+            worker.id.clone().into_bytes(),
+            json_of(worker).into_bytes(),
+            bounded(lease_for).to_string().into_bytes(),
+        ];
+        for lease in leases {
+            arguments.extend([lease.id.as_str().as_bytes().to_vec(), lease.token.to_string().into_bytes()]);
+        }
+        let answer = driver.call(&scripts::HEARTBEAT, arguments).await?;
+        let answered = list(answer).and_then(|answers| statuses(&answers));
+        found.extend(answered.ok_or_else(|| unreadable(scripts::HEARTBEAT.operation))?);
+    }
+    Ok(found)
+}
+
+/// Packs the end of a run as `finish` in `finishing.lua` reads it.
+pub(crate) fn pack_finish(finish: &Finish) -> Vec<u8> {
+    let stopped = || error_tail(&AttemptError::cancelled());
+    let (outcome, said, delay) = match &finish.outcome {
+        Outcome::Completed { output } => ("completed", output.as_str().to_owned(), Duration::ZERO),
+        Outcome::Retry { error, delay } => ("retry", error_tail(error), *delay),
+        Outcome::Failed { error } => ("failed", error_tail(error), Duration::ZERO),
+        Outcome::Cancelled { reason } => {
+            let error = AttemptError::new(ErrorKind::Cancelled, reason.as_str());
+            ("cancelled", error_tail(&error), Duration::ZERO)
+        }
+        Outcome::Snoozed { delay } | Outcome::RateLimited { delay } => ("snoozed", stopped(), *delay),
+        Outcome::Released => ("released", stopped(), Duration::ZERO),
+    };
+    let mut packed = pack_lease(7, &finish.lease);
+    packed.text(outcome).text(&said).int(bounded(delay));
+    pack_entries(&mut packed, &finish.entries);
+    packed.list(finish.follow_ups.len());
+    for next in &finish.follow_ups {
+        pack_follow_up(&mut packed, next);
+    }
+    packed.done()
+}
+
+fn pack_lease(len: usize, lease: &Lease) -> Packer {
+    let mut packed = Packer::new();
+    packed.list(len).text(lease.id.as_str()).int(i64::try_from(lease.token).unwrap_or(i64::MAX));
+    packed
+}
+
+fn pack_follow_up(packed: &mut Packer, next: &NewJob) {
+    let id = next.id.clone().unwrap_or_else(JobId::random);
+    packed.list(4).text(id.as_str()).bytes(&pack_new(next)).bytes(&Data::pack(next));
+    match pack_keys(next.idempotency.as_ref()) {
+        Some(keys) => packed.raw(&keys.done()),
+        None => packed.none(),
+    };
+}
+
+fn pack_entries(packed: &mut Packer, entries: &[Entry]) {
+    packed.list(entries.len());
+    for entry in entries {
+        match entry {
+            Entry::Step { name, output } => packed.list(3).text("s").text(name).text(output.as_str()),
+            Entry::Progress(progress) => {
+                let body = json_of(&EventBody::Progress(progress.clone()));
+                packed.list(3).text("p").text(&body).text(&json_of(progress))
+            }
+            Entry::Log { level, message } => {
+                let body = EventBody::Log { level: *level, message: message.clone() };
+                packed.list(2).text("e").text(&json_of(&body))
+            }
+            Entry::Chunk { data } => {
+                packed.list(2).text("e").text(&json_of(&EventBody::Chunk { data: data.clone() }))
+            }
+        };
+    }
+}
+
+/// The part of an error's JSON that the store does not set: all after the attempt and the time.
+pub(crate) fn error_tail(error: &AttemptError) -> String {
+    #[derive(Serialize)]
+    struct Tail<'a> {
+        message: &'a str,
+        kind: ErrorKind,
+    }
+    let tail = json_of(&Tail { message: &error.message, kind: error.kind });
+    tail.trim_start_matches('{').to_owned()
+}

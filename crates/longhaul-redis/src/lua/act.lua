@@ -1,0 +1,57 @@
+-- Does something to jobs from outside, to those that it applies to.
+--
+-- ARGV[2]   'cancel', 'retry' or 'delete'
+-- ARGV[3]   for a cancel, how long a running job may take to stop
+-- ARGV[4..] ids
+-- Returns   to how many it was done
+
+local grace = tonumber(ARGV[3])
+
+local actions = {
+  cancel = function(id, job)
+    if job[STATE] >= COMPLETED then return false end
+    leave(id, job)
+    if job[STATE] == RUNNING then
+      -- A second request may shorten the grace and cannot lengthen it.
+      job[CANCEL_BY] = math.min(job[CANCEL_BY] or now + grace, now + grace)
+    else
+      enter(job, CANCELLED)
+      let_go(id, job)
+    end
+    settle(id, job)
+    return true
+  end,
+  -- Makes a finished job available with all its attempts. Its errors stay as history, and so do the steps of one that
+  -- did not complete.
+  retry = function(id, job)
+    if job[STATE] < COMPLETED then return false end
+    if job[UNIQUE] then
+      local holder = holder_of(job[UNIQUE])
+      if holder and holder ~= id then return false end
+      hold(job[UNIQUE], id, 0)
+    end
+    leave(id, job)
+    if job[OUTPUT] == true or job[PROGRESS] then doomed[#doomed + 1] = root .. 'x:' .. id end
+    job[ATTEMPT], job[CRASHES] = 0, 0
+    job[OUTPUT], job[PROGRESS], job[FINISHED_AT] = false, false, false
+    wait_until(job, now)
+    settle(id, job)
+    return true
+  end,
+  delete = function(id, job)
+    if job[STATE] < COMPLETED then return false end
+    remove(id, job)
+    return true
+  end,
+}
+
+local ids, acted = {}, 0
+for i = 4, #ARGV do
+  ids[#ids + 1] = ARGV[i]
+end
+read_jobs(ids)
+for _, id in ipairs(ids) do
+  if jobs[id] and actions[ARGV[2]](id, jobs[id]) then acted = acted + 1 end
+end
+done()
+return acted

@@ -1,0 +1,108 @@
+-- How runs are recorded and ended: shared by all scripts that do so.
+
+-- Adds what a run has to say. An entry is {'p', event, progress}, {'s', name, output} or {'e', event}.
+local function add_entries(id, job, entries)
+  for _, entry in ipairs(entries) do
+    if entry[1] == 's' then
+      -- The first output stays: a second run of the step was of an attempt that had not seen it.
+      job[STEPS] = job[STEPS] + call('HSETNX', root .. 't:' .. id, entry[2], entry[3])
+    else
+      if entry[1] == 'p' then
+        call('HSET', root .. 'x:' .. id, 'progress', entry[3])
+        job[PROGRESS] = true
+      end
+      log(id, job, entry[2])
+      job[LOG] = 2
+    end
+  end
+end
+
+local function keep_output(id, job, output)
+  if #output <= SHORT_OUTPUT then
+    job[OUTPUT] = output
+  else
+    call('HSET', root .. 'x:' .. id, 'output', output)
+    job[OUTPUT] = true
+  end
+end
+
+-- What becomes of a run that would be followed by another: nothing, where somebody has asked it to stop.
+local function cancel_instead(id, job, error)
+  if error then keep_error(id, job, error) end
+  enter(job, CANCELLED)
+end
+
+-- An outcome is its letter, and what it says: an output, the rest of an error in JSON, a delay.
+local outcomes = {
+  completed = function(id, job, output)
+    keep_output(id, job, output)
+    -- A completed job that is retried by hand begins from nothing.
+    if job[STEPS] > 0 then
+      doomed[#doomed + 1] = root .. 't:' .. id
+      job[STEPS] = 0
+    end
+    enter(job, COMPLETED)
+  end,
+  failed = function(id, job, error)
+    keep_error(id, job, error)
+    enter(job, FAILED)
+  end,
+  cancelled = function(id, job, error)
+    keep_error(id, job, error)
+    enter(job, CANCELLED)
+  end,
+  retry = function(id, job, error, delay)
+    if job[CANCEL_BY] then return cancel_instead(id, job, error) end
+    keep_error(id, job, error)
+    wait_until(job, now + delay)
+  end,
+  -- `stopped` is the error of a job that was asked to stop.
+  snoozed = function(id, job, stopped, delay)
+    if job[CANCEL_BY] then return cancel_instead(id, job, stopped) end
+    give_attempt_back(job)
+    wait_until(job, now + delay)
+  end,
+  released = function(id, job, stopped)
+    if job[CANCEL_BY] then return cancel_instead(id, job, stopped) end
+    give_attempt_back(job)
+    job[INTERRUPTIONS] = job[INTERRUPTIONS] + 1
+    -- It keeps its `run_at`, and with it its place: what was begun goes before what was not.
+    enter(job, AVAILABLE)
+  end,
+}
+
+-- Ends one run: {id, token, outcome, what it says, delay, entries, {{id, fields, data, keys}}}.
+local function finish(end_of_run)
+  local id, token, outcome, said, delay, entries, follow_ups = unpack(end_of_run)
+  local job = leased(id, token)
+  if not job then return LOST end
+  local status = lease_status(job)
+  leave(id, job)
+  add_entries(id, job, entries)
+  outcomes[outcome](id, job, said, delay)
+  if job[STATE] >= COMPLETED then let_go(id, job) end
+  settle(id, job)
+  -- The unique key is settled by now, so that a job may be followed by one of its own key.
+  if job[STATE] == COMPLETED then
+    for _, next in ipairs(follow_ups) do
+      local keys = next[4]
+      if not is_reused(keys, {}) then create(next[1], cmsgpack.unpack(next[2]), next[3], keys) end
+    end
+  end
+  return status
+end
+
+-- Ends the runs that are packed in ARGV from `first` to `to`, and answers a status for each.
+local function finish_all(first, to)
+  local runs, ids, statuses = {}, {}, {}
+  for i = first, to do
+    local run = cmsgpack.unpack(ARGV[i])
+    runs[#runs + 1] = run
+    ids[#ids + 1] = run[1]
+  end
+  read_jobs(ids)
+  for i, run in ipairs(runs) do
+    statuses[i] = finish(run)
+  end
+  return statuses
+end

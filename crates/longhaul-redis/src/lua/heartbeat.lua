@@ -1,0 +1,27 @@
+-- Notes that a worker lives, and extends its leases.
+--
+-- ARGV[2], ARGV[3], ARGV[4]  the worker's id, what it says of itself in JSON, and how long the leases are
+-- ARGV[5..]                  ids and tokens
+-- Returns                    a status for each lease: 0 held, 1 the same and asked to stop, 2 lost
+
+local lease_until = now + tonumber(ARGV[4])
+place(root .. 'workers', ARGV[2], now)
+call('HSET', root .. 'worker', ARGV[2], ARGV[3])
+
+local ids, statuses = {}, {}
+for i = 5, #ARGV, 2 do
+  ids[#ids + 1] = ARGV[i]
+end
+read_jobs(ids)
+for i, id in ipairs(ids) do
+  local job = leased(id, tonumber(ARGV[2 * i + 4]))
+  if job then
+    job[LEASE_UNTIL] = lease_until
+    place(root .. 'running', member_of(id, job), lease_until)
+    -- Nothing that a reader could see has changed.
+    changed[id] = true
+  end
+  statuses[i] = job and lease_status(job) or LOST
+end
+done()
+return statuses

@@ -1,0 +1,39 @@
+-- Removes finished jobs that their queues' retention no longer covers.
+--
+-- ARGV[2]   how many to remove at most
+-- ARGV[3..] places: a queue, a state, how many are kept or -1 for any number, and how old they may become in
+--           milliseconds or -1 for any age
+-- Returns   how many were removed, and how many of the places were done with
+
+local limit = tonumber(ARGV[2])
+
+-- Prunes one place of at most `most`, and says how many were looked at and how many removed.
+local function prune(queue, state, kept, age, most)
+  local key = root .. 'ended|' .. queue .. '|' .. state
+  -- A job whose key is held is the answer that others will be given: it stays, and does not count.
+  local excess = kept < 0 and 0 or call('ZCOUNT', key, '-inf', now) - kept
+  local too_old = age < 0 and -1 or now - age
+  local found = call('ZRANGEBYSCORE', key, '-inf', now, 'WITHSCORES', 'LIMIT', 0, most)
+  local old = {}
+  for i = 1, #found, 2 do
+    if (i + 1) / 2 > excess and tonumber(found[i + 1]) > too_old then break end
+    old[#old + 1] = found[i]
+  end
+  local there = jobs_at(key, old, state, state)
+  for _, id in ipairs(there) do
+    remove(id, jobs[id])
+  end
+  return #old, #there
+end
+
+local looked_at, removed, finished = 0, 0, 0
+for i = 3, #ARGV, 4 do
+  local most = limit - looked_at
+  if most == 0 then break end
+  local old, gone = prune(ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), most)
+  looked_at = looked_at + old
+  removed = removed + gone
+  if old < most then finished = finished + 1 end
+end
+done()
+return { removed, finished }

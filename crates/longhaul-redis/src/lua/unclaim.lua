@@ -1,0 +1,21 @@
+-- Takes claims back whose caller went away before they were answered: as if they had never been.
+--
+-- ARGV[2..]  ids and tokens
+-- Returns    how many there were
+
+local undone = 0
+for i = 2, #ARGV, 2 do
+  local id = ARGV[i]
+  local job = leased(id, tonumber(ARGV[i + 1]))
+  if job then
+    leave(id, job)
+    give_attempt_back(job)
+    job[WORKER], job[STARTED_AT] = false, false
+    enter(job, job[CANCEL_BY] and CANCELLED or AVAILABLE)
+    if job[STATE] == CANCELLED then let_go(id, job) end
+    settle(id, job)
+    undone = undone + 1
+  end
+end
+done()
+return undone

@@ -1,0 +1,150 @@
+use std::time::Duration;
+
+use longhaul::{Error, Result};
+
+/// How a store reaches its server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisOptions {
+    /// Where the server is: one URL, or for a cluster those of some of its nodes, from which the others are found.
+    pub nodes: Vec<String>,
+    /// Whether the nodes are one server or a cluster.
+    pub topology: Topology,
+    /// What the keys begin with; stores with different ones know nothing of each other. 1 to 64 characters of
+    /// `A–Z a–z 0–9 . _ : -`, by default `longhaul`. All keys of a prefix are on one node of a cluster.
+    pub prefix: String,
+    /// How long a connection may take to be made: 5 s by default.
+    pub connect_timeout: Duration,
+    /// How long a call waits for the server's answer before it fails as unavailable: 10 s by default.
+    pub response_timeout: Duration,
+}
+
+/// What there is at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topology {
+    /// One server, with or without replicas.
+    Server,
+    /// A Redis or Valkey Cluster.
+    Cluster,
+}
+
+impl RedisOptions {
+    /// Reads a URL:
+    ///
+    /// - `redis://[[user]:password@]host[:port][/database]`, `unix:///path/to/socket`;
+    /// - `rediss://…`: the same over TLS;
+    /// - `redis+cluster://[[user]:password@]host[:port],host[:port],…` and `rediss+cluster://…`: a cluster, by some of its nodes.
+    ///
+    /// `?prefix=NAME` sets the prefix.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where it is none of these.
+    pub fn new(url: &str) -> Result<Self> {
+        let (address, prefix) = split_prefix(url);
+        let (scheme, rest) = address.split_once("://").ok_or_else(|| invalid("must begin with redis://"))?;
+        let (nodes, topology) = match scheme {
+            "redis" | "rediss" | "unix" | "redis+unix" | "valkey" | "valkeys" => {
+                (vec![address.clone()], Topology::Server)
+            }
+            "redis+cluster" => (cluster_nodes("redis", rest), Topology::Cluster),
+            "rediss+cluster" => (cluster_nodes("rediss", rest), Topology::Cluster),
+            _ => {
+                return Err(invalid(
+                    "must begin with redis://, rediss://, redis+cluster:// or rediss+cluster://",
+                ));
+            }
+        };
+        let options = Self {
+            nodes,
+            topology,
+            prefix: prefix.unwrap_or_else(|| "longhaul".into()),
+            connect_timeout: Duration::from_secs(5),
+            response_timeout: Duration::from_secs(10),
+        };
+        options.check()?;
+        Ok(options)
+    }
+
+    /// The same with another prefix.
+    #[must_use]
+    pub fn prefix(self, prefix: impl Into<String>) -> Self {
+        Self { prefix: prefix.into(), ..self }
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-');
+        if !(1..=64).contains(&self.prefix.len()) || !self.prefix.bytes().all(is_plain) {
+            let reason = "must be 1 to 64 characters of A-Z a-z 0-9 . _ : -".into();
+            return Err(Error::Invalid { field: "prefix".into(), reason });
+        }
+        if self.nodes.is_empty() {
+            return Err(invalid("must name at least one node"));
+        }
+        for node in &self.nodes {
+            redis::Client::open(node.as_str()).map_err(|error| invalid(&error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// What all keys begin with; the braces put them into one slot of a cluster.
+    pub(crate) fn root(&self) -> String {
+        format!("{{{}}}:", self.prefix)
+    }
+}
+
+fn invalid(reason: &str) -> Error {
+    Error::Invalid { field: "url".into(), reason: reason.into() }
+}
+
+/// The nodes of a cluster share its user and password.
+fn cluster_nodes(scheme: &str, rest: &str) -> Vec<String> {
+    let (user, hosts) = match rest.rsplit_once('@') {
+        Some((user, hosts)) => (format!("{user}@"), hosts),
+        None => (String::new(), rest),
+    };
+    let hosts = hosts.split(',').map(|host| host.trim_end_matches('/'));
+    hosts.filter(|host| !host.is_empty()).map(|host| format!("{scheme}://{user}{host}")).collect()
+}
+
+/// Takes `prefix` out of a URL's query and leaves the rest to the client.
+fn split_prefix(url: &str) -> (String, Option<String>) {
+    let Some((address, query)) = url.split_once('?') else { return (url.to_owned(), None) };
+    let (mut prefix, mut rest) = (None, Vec::new());
+    for pair in query.split('&') {
+        match pair.strip_prefix("prefix=") {
+            Some(value) => prefix = Some(value.to_owned()),
+            None => rest.push(pair),
+        }
+    }
+    let address = if rest.is_empty() { address.to_owned() } else { format!("{address}?{}", rest.join("&")) };
+    (address, prefix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_a_server_or_a_cluster() {
+        let one = RedisOptions::new("redis://:secret@localhost:6380/2?prefix=shop").unwrap();
+        assert_eq!(one.nodes, ["redis://:secret@localhost:6380/2"]);
+        assert_eq!((one.topology, one.prefix.as_str()), (Topology::Server, "shop"));
+        assert_eq!(one.root(), "{shop}:");
+
+        let many = RedisOptions::new("rediss+cluster://ada:secret@a:7000,b:7001,c").unwrap();
+        let nodes = ["rediss://ada:secret@a:7000", "rediss://ada:secret@b:7001", "rediss://ada:secret@c"];
+        assert_eq!((many.nodes.as_slice(), many.topology), (&nodes.map(String::from)[..], Topology::Cluster));
+    }
+
+    #[test]
+    fn what_is_no_url_or_no_prefix_is_refused() {
+        for url in [
+            "localhost",
+            "http://localhost",
+            "redis+cluster://",
+            "redis://h?prefix=a{b}",
+            "redis://h?prefix=",
+        ] {
+            assert!(matches!(RedisOptions::new(url), Err(Error::Invalid { .. })), "{url}");
+        }
+    }
+}

@@ -1,0 +1,207 @@
+use longhaul::{AttemptError, Timestamp};
+use longhaul::{
+    Error, Event, EventBody, JobFilter, JobId, JobPage, JobRecord, Lookup, MAX_POSITION, Page, Result,
+};
+use redis::Value;
+
+use crate::answer::{bytes, int, json, list, parsed, text};
+use crate::claim::Patience;
+use crate::driver::{Driver, JOBS_PER_CALL};
+use crate::error::unreadable;
+use crate::fields::{Beside, Data, Fields, record};
+use crate::pack::Packer;
+use crate::scripts;
+
+/// The most jobs that one page looks at, so that a filter which fits few costs a page no more than any other.
+const SCANNED_PER_PAGE: usize = 10_000;
+/// And one call.
+const SCANNED_PER_CALL: usize = 500;
+
+/// Looks jobs up by id.
+pub(crate) async fn get(driver: &Driver, ids: &[JobId]) -> Result<Vec<Lookup>> {
+    let mut found = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(JOBS_PER_CALL) {
+        let mut arguments = vec![MAX_POSITION.to_string().into_bytes()];
+        arguments.extend(ids.iter().map(|id| id.as_str().as_bytes().to_vec()));
+        let answers = list(driver.call(&scripts::GET, arguments).await?).unwrap_or_default();
+        let read = ids.iter().zip(answers).map(|(id, answer)| lookup(id, answer));
+        found.extend(read.collect::<Option<Vec<_>>>().ok_or_else(|| unreadable(scripts::GET.operation))?);
+    }
+    if found.len() == ids.len() { Ok(found) } else { Err(unreadable(scripts::GET.operation)) }
+}
+
+fn lookup(id: &JobId, answer: Value) -> Option<Lookup> {
+    match answer {
+        Value::Int(0) => Some(Lookup::Unknown),
+        Value::Int(1) => Some(Lookup::Gone),
+        Value::Array(row) => {
+            let position = int(row.get(5)?)?;
+            let record = shown(id.clone(), &row)?;
+            let position = u64::try_from(position).ok();
+            Some(Lookup::Found(Box::new(JobRecord { position, ..record })))
+        }
+        _ => None,
+    }
+}
+
+/// The record of what `shown` in `reading.lua` says.
+fn shown(id: JobId, row: &[Value]) -> Option<JobRecord> {
+    let fields = Fields::unpack(bytes(row.first()?)?)?;
+    let data = Data::unpack(bytes(row.get(1)?)?)?;
+    let errors = match row.get(4)? {
+        Value::Array(errors) => errors.iter().filter_map(parsed).collect(),
+        _ => Vec::new(),
+    };
+    let beside = Beside { progress: parsed(row.get(2)?), output: json(row.get(3)?), errors };
+    Some(record(id, &fields, data, beside))
+}
+
+/// A page of jobs, newest first.
+pub(crate) async fn list_jobs(driver: &Driver, filter: &JobFilter, page: &Page) -> Result<JobPage> {
+    let mut before: Option<u64> = match &page.cursor {
+        None => None,
+        Some(cursor) => Some(cursor.parse().map_err(|_| Error::Invalid {
+            field: "cursor".into(),
+            reason: "must be the `next` of an earlier page".into(),
+        })?),
+    };
+    let limit = page.limit.clamp(1, 1_000);
+    let wanted = pack_filter(filter);
+    let mut listed = JobPage::default();
+    let mut scanned = 0;
+    loop {
+        let mut arguments = vec![
+            before.map(|seq| seq.to_string()).unwrap_or_default().into_bytes(),
+            SCANNED_PER_CALL.to_string().into_bytes(),
+            (limit - listed.jobs.len()).to_string().into_bytes(),
+            wanted.clone(),
+        ];
+        arguments.extend(filter.ids.iter().map(|id| id.as_str().as_bytes().to_vec()));
+        let answer = driver.call(&scripts::LIST, arguments).await?;
+        let part = read_part(answer).ok_or_else(|| unreadable(scripts::LIST.operation))?;
+        listed.jobs.extend(part.jobs.into_iter().filter(|job| fits(filter, job)));
+        scanned += SCANNED_PER_CALL;
+        before = part.last_seen.or(before);
+        listed.next = before.filter(|_| part.has_more).map(|seq| seq.to_string());
+        if !part.has_more || listed.jobs.len() == limit || scanned >= SCANNED_PER_PAGE {
+            return Ok(listed);
+        }
+    }
+}
+
+/// What one call looked at.
+struct Part {
+    jobs: Vec<JobRecord>,
+    last_seen: Option<u64>,
+    has_more: bool,
+}
+
+fn read_part(answer: Value) -> Option<Part> {
+    let [last_seen, more, rows] = <[Value; 3]>::try_from(list(answer)?).ok()?;
+    let job = |row: Value| {
+        let [id, _seq, shown_as] = <[Value; 3]>::try_from(list(row)?).ok()?;
+        shown(JobId::from_store(text(&id)?.to_owned()), &list(shown_as)?)
+    };
+    Some(Part {
+        jobs: list(rows)?.into_iter().map(job).collect::<Option<_>>()?,
+        last_seen: u64::try_from(int(&last_seen)?).ok(),
+        has_more: int(&more)? == 1,
+    })
+}
+
+fn pack_filter(filter: &JobFilter) -> Vec<u8> {
+    let mut wanted = Packer::new();
+    wanted.list(4).list(filter.states.len());
+    for state in &filter.states {
+        wanted.int(*state as i64);
+    }
+    for words in [&filter.kinds, &filter.queues] {
+        wanted.list(words.len());
+        for word in words {
+            wanted.text(word);
+        }
+    }
+    wanted.list(filter.parents.len());
+    for parent in &filter.parents {
+        wanted.text(parent.as_str());
+    }
+    wanted.done()
+}
+
+/// Whether a job fits what the script does not look at.
+fn fits(filter: &JobFilter, job: &JobRecord) -> bool {
+    filter.labels.iter().all(|(label, value)| job.labels.get(label) == Some(value))
+        && filter.text.as_ref().is_none_or(|text| has_text(job, text))
+}
+
+fn has_text(job: &JobRecord, text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    let last_error = job.errors.last().map_or("", |error| error.message.as_str());
+    let places = [job.id.as_str(), &job.kind, job.args.as_str(), last_error];
+    places.iter().any(|place| place.to_ascii_lowercase().contains(&text))
+}
+
+/// A piece of a job's log.
+pub(crate) struct Log {
+    pub(crate) events: Vec<Event>,
+    /// Whether the job has ended, so that nothing more will come.
+    pub(crate) is_finished: bool,
+}
+
+/// A job's log after event `after`, with its present state among it; `None` where there is no such job.
+pub(crate) async fn events(
+    driver: &Driver,
+    id: &JobId,
+    after: u64,
+    limit: usize,
+    patience: Patience,
+) -> Result<Option<Log>> {
+    let waits = if patience == Patience::Waits { "1" } else { "0" };
+    let arguments = [id.as_str(), &after.to_string(), &limit.max(1).to_string(), waits];
+    let arguments = arguments.iter().map(|text| text.as_bytes().to_vec()).collect();
+    let answer = driver.call(&scripts::EVENTS, arguments).await?;
+    if answer == Value::Nil {
+        return Ok(None);
+    }
+    let log = read_log(answer, after, limit.max(1));
+    log.map(Some).ok_or_else(|| unreadable(scripts::EVENTS.operation))
+}
+
+fn read_log(answer: Value, after: u64, limit: usize) -> Option<Log> {
+    let [fields, output, error, entries] = <[Value; 4]>::try_from(list(answer)?).ok()?;
+    let fields = Fields::unpack(bytes(&fields)?)?;
+    let mut events: Vec<Event> = list(entries)?.into_iter().map(entry).collect::<Option<_>>()?;
+    if fields.last_event > after {
+        events.extend(present(&fields, &output, &error).into_iter().filter(|event| event.seq > after));
+        events.sort_by_key(|event| event.seq);
+        events.truncate(limit);
+    }
+    Some(Log { events, is_finished: fields.state.is_finished() })
+}
+
+/// An entry of the stream: its id, and names and values.
+fn entry(value: Value) -> Option<Event> {
+    let [id, values] = <[Value; 2]>::try_from(list(value)?).ok()?;
+    let values = list(values)?;
+    Some(Event {
+        seq: text(&id)?.split('-').next()?.parse().ok()?,
+        at: Timestamp(text(values.get(1)?)?.parse().ok()?),
+        attempt: text(values.get(3)?)?.parse().ok()?,
+        body: parsed(values.get(5)?)?,
+    })
+}
+
+/// The events that are not written: the output of a completed job, and the state.
+fn present(fields: &Fields<'_>, long_output: &Value, error: &Value) -> Vec<Event> {
+    let event = |seq, body| Event { seq, at: fields.state_at, attempt: fields.attempt, body };
+    let output = match fields.output {
+        Some(short) => longhaul::Json::parse(short.to_owned()).ok(),
+        None => json(long_output),
+    };
+    // While it runs, and once it has completed, its last attempt has not failed.
+    let has_failed = !matches!(fields.state, longhaul::State::Running | longhaul::State::Completed);
+    let error = parsed::<AttemptError>(error).filter(|_| has_failed);
+    let state = EventBody::State { state: fields.state, error, children: None };
+    let output = output.map(|output| event(fields.state_event - 1, EventBody::Output { output }));
+    output.into_iter().chain([event(fields.state_event, state)]).collect()
+}

@@ -1,0 +1,218 @@
+use std::future::pending;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::select_all;
+use longhaul::{
+    Action, Claim, Claimed, Clock, Enqueued, Event, Finish, JobFilter, JobId, JobPage, Lease, LeaseStatus,
+    Listener, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Result, Signals, Store, Swept, Turn,
+    WorkerInfo,
+};
+
+use crate::answer::int;
+use crate::claim::{Patience, Taken};
+use crate::driver::{Driver, longest_sleep};
+use crate::error::{failed, unreadable};
+use crate::options::RedisOptions;
+use crate::{act, claim, enqueue, finish, queues, read, scripts, sweep};
+
+/// Jobs in Redis or Valkey. Cheap to clone; the connections are closed when the last clone is dropped.
+#[derive(Clone, Debug)]
+pub struct RedisStore {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    clock: Clock,
+    signals: Arc<Signals>,
+    driver: Driver,
+}
+
+/// The version of what the scripts keep. A store of a newer version is refused, because this binary would not know
+/// what it may change.
+const SCHEMA: i64 = 1;
+
+impl RedisStore {
+    /// Connects to the server or cluster of a URL: see [`RedisOptions::new`].
+    ///
+    /// # Errors
+    /// Where the URL is no such, the server cannot be reached, is older than 7.0, evicts data, or holds a store of a
+    /// newer version.
+    pub async fn connect(url: &str) -> Result<Self> {
+        Self::open(RedisOptions::new(url)?).await
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As for [`connect`](Self::connect).
+    pub async fn open(options: RedisOptions) -> Result<Self> {
+        Self::open_with_clock(options, Clock::system()).await
+    }
+
+    /// The same on a clock of the caller's, for tests. On the system's clock all times are the server's.
+    ///
+    /// # Errors
+    /// As for [`connect`](Self::connect).
+    pub async fn open_with_clock(options: RedisOptions, clock: Clock) -> Result<Self> {
+        options.check()?;
+        if options.nodes.iter().any(|node| node.starts_with("rediss") || node.starts_with("valkeys")) {
+            // An application that has chosen another provider keeps it.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        }
+        let signals = Arc::new(Signals::default());
+        let driver = Driver::start(options, clock.clone(), Arc::clone(&signals)).await?;
+        let store = Self { inner: Arc::new(Inner { clock, signals, driver }) };
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    /// Sleeps until a time of the store's clock, which showed `now` a moment ago; for ever where there is none.
+    async fn sleep_until(&self, due: Option<longhaul::Timestamp>, now: longhaul::Timestamp) {
+        match due {
+            None => pending().await,
+            Some(due) if self.inner.clock.is_manual() => self.inner.clock.sleep_until(due).await,
+            // A millisecond at least: the clock has no finer steps, and a busy loop would wait for the next one.
+            Some(due) => tokio::time::sleep(due.since(now).max(Duration::from_millis(1))).await,
+        }
+    }
+
+    /// Sleeps until it is time to look without having heard anything.
+    async fn sleep_long(&self) {
+        tokio::time::sleep(longest_sleep(self.inner.driver.hears_news())).await;
+    }
+}
+
+/// Completes at the first signal.
+async fn any_heard(listeners: &mut [Listener]) {
+    if listeners.is_empty() {
+        return pending().await;
+    }
+    select_all(listeners.iter_mut().map(|listener| Box::pin(listener.heard()))).await;
+}
+
+#[async_trait]
+impl Store for RedisStore {
+    async fn migrate(&self) -> Result<()> {
+        let arguments = vec![SCHEMA.to_string().into_bytes()];
+        let answer = self.inner.driver.call(&scripts::MIGRATE, arguments).await?;
+        let found = int(&answer).ok_or_else(|| unreadable(scripts::MIGRATE.operation))?;
+        if found > SCHEMA {
+            let reason =
+                format!("it is of version {found}, and this program knows versions to {SCHEMA} only");
+            return Err(failed(scripts::MIGRATE.operation, reason));
+        }
+        Ok(())
+    }
+
+    async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
+        enqueue::enqueue(&self.inner.driver, jobs).await
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
+        let clock = &self.inner.clock;
+        let mut over = pin!(clock.sleep_until(clock.now().plus(claim.wait)));
+        let mut is_over = claim.wait.is_zero();
+        loop {
+            // Made before the look, so that whatever arrives after the look is heard.
+            let mut arrivals = Vec::new();
+            if !is_over {
+                let topic = |queue: &longhaul::QueueSlots| format!("q{}", queue.queue);
+                arrivals.extend(claim.queues.iter().map(|queue| self.inner.signals.listen(&topic(queue))));
+            }
+            let patience = if is_over { Patience::Leaves } else { Patience::Waits };
+            let Taken { claimed, now, next_due } = claim::claim(&self.inner.driver, &claim, patience).await?;
+            if is_over || !claimed.is_empty() {
+                return Ok(claimed);
+            }
+            tokio::select! {
+                () = any_heard(&mut arrivals) => {}
+                () = self.sleep_until(next_due, now) => {}
+                () = self.sleep_long() => {}
+                () = &mut over => is_over = true,
+            }
+        }
+    }
+
+    async fn heartbeat(
+        &self,
+        worker: &WorkerInfo,
+        leases: &[Lease],
+        lease_for: Duration,
+    ) -> Result<Vec<LeaseStatus>> {
+        finish::heartbeat(&self.inner.driver, worker, leases, lease_for).await
+    }
+
+    async fn record(&self, records: Vec<Record>) -> Result<Vec<LeaseStatus>> {
+        finish::record(&self.inner.driver, records).await
+    }
+
+    async fn finish(&self, finishes: Vec<Finish>) -> Result<Vec<LeaseStatus>> {
+        finish::finish(&self.inner.driver, finishes).await
+    }
+
+    async fn turn(&self, finishes: Vec<Finish>, claim: Claim) -> Result<Turn> {
+        let (finished, claimed) = claim::turn(&self.inner.driver, finishes, &claim).await?;
+        Ok(Turn { finished, claimed })
+    }
+
+    async fn sweep(&self, limit: usize) -> Result<Swept> {
+        sweep::sweep(&self.inner.driver, limit).await
+    }
+
+    async fn get(&self, ids: &[JobId]) -> Result<Vec<Lookup>> {
+        read::get(&self.inner.driver, ids).await
+    }
+
+    async fn list(&self, filter: &JobFilter, page: Page) -> Result<JobPage> {
+        read::list_jobs(&self.inner.driver, filter, &page).await
+    }
+
+    async fn events(
+        &self,
+        id: &JobId,
+        after: u64,
+        limit: usize,
+        wait: Duration,
+    ) -> Result<Option<Vec<Event>>> {
+        let clock = &self.inner.clock;
+        let mut over = pin!(clock.sleep_until(clock.now().plus(wait)));
+        let mut is_over = wait.is_zero();
+        loop {
+            let mut changes = Vec::new();
+            if !is_over {
+                changes.push(self.inner.signals.listen(&format!("j{id}")));
+            }
+            let patience = if is_over { Patience::Leaves } else { Patience::Waits };
+            let log = read::events(&self.inner.driver, id, after, limit, patience).await?;
+            let Some(log) = log else { return Ok(None) };
+            if is_over || log.is_finished || !log.events.is_empty() {
+                return Ok(Some(log.events));
+            }
+            tokio::select! {
+                () = any_heard(&mut changes) => {}
+                () = self.sleep_long() => {}
+                () = &mut over => is_over = true,
+            }
+        }
+    }
+
+    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<u64> {
+        act::act(&self.inner.driver, filter, action, limit).await
+    }
+
+    async fn queues(&self) -> Result<Vec<QueueInfo>> {
+        queues::queues(&self.inner.driver).await
+    }
+
+    async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()> {
+        queues::set_queue(&self.inner.driver, queue, config).await
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerInfo>> {
+        queues::workers(&self.inner.driver).await
+    }
+}
