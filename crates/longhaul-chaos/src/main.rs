@@ -6,6 +6,7 @@
 //! | `run` | one run: the cast, the load, the faults, the end, the report |
 //! | `servers` | the stores' own servers, in temporary folders |
 //! | `proxy` | a way to them that can be cut |
+//! | `partition` | a network that breaks between a worker and its store |
 //! | `stage` | the store's server and the way to it, both of which can fail |
 //! | `cast` | processes that can be killed, stopped and continued |
 //! | `load` | clients that insist until their job is acknowledged |
@@ -17,6 +18,7 @@ mod check;
 mod history;
 mod load;
 mod observed;
+mod partition;
 mod proxy;
 mod run;
 mod servers;
@@ -39,6 +41,8 @@ struct Cli {
 enum Command {
     /// One run on each of the stores
     Run(run::RunArgs),
+    /// A network that breaks between a worker and its store; needs root, for network namespaces
+    Partition(partition::PartitionArgs),
     /// A worker of a run; started by it
     #[command(hide = true)]
     Worker(worker::WorkerArgs),
@@ -48,12 +52,13 @@ fn main() -> Result<()> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
-        .with_max_level(tracing_subscriber::filter::LevelFilter::ERROR)
+        .with_max_level(tracing_subscriber::filter::LevelFilter::OFF)
         .init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match Cli::parse().command {
             Command::Run(args) => run::run(args).await,
+            Command::Partition(args) => partition::run(args).await,
             Command::Worker(args) => {
                 let store = stage::open(&args.store).await?;
                 worker::work(args, store).await

@@ -25,7 +25,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 impl StoreServer {
     /// Redis with a log that it syncs before it answers.
     pub(crate) async fn redis(folder: &Path) -> Result<Self> {
-        let mut server = Self { folder: folder.to_owned(), address: free_address()?, actor: None };
+        Self::redis_at(folder, "127.0.0.1").await
+    }
+
+    /// The same on an address of a namespace of our own.
+    pub(crate) async fn redis_at(folder: &Path, host: &str) -> Result<Self> {
+        let mut server = Self { folder: folder.to_owned(), address: free_address(host)?, actor: None };
         server.start().await?;
         Ok(server)
     }
@@ -37,14 +42,25 @@ impl StoreServer {
 
     /// The store's URL by way of `port`.
     pub(crate) fn url(&self, port: u16) -> String {
-        format!("redis://127.0.0.1:{port}/0")
+        format!("redis://{}:{port}/0", self.address.ip())
     }
 
     /// Starts it, and waits until it takes connections.
     pub(crate) async fn start(&mut self) -> Result<()> {
         let mut command = Command::new("redis-server");
         command.current_dir(&self.folder).args(["--port", &self.address.port().to_string()]);
-        command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
+        command.args([
+            "--bind",
+            &self.address.ip().to_string(),
+            "--protected-mode",
+            "no",
+            "--save",
+            "",
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            "always",
+        ]);
         self.actor = Some(Actor::start(&mut command)?);
         let waiting = Stopwatch::start();
         // A closed port tells nobody when it opens, so this asks again and again.
@@ -68,6 +84,6 @@ impl StoreServer {
 
 /// A port that nobody had a moment ago. A restarted server must have its old one, so the system cannot choose it each
 /// time.
-fn free_address() -> Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+fn free_address(host: &str) -> Result<SocketAddr> {
+    Ok(TcpListener::bind((host, 0))?.local_addr()?)
 }
