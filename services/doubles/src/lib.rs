@@ -4,6 +4,7 @@
 
 mod ai_brain;
 mod fault;
+mod github;
 mod llm;
 mod vectors;
 
@@ -58,6 +59,7 @@ pub(crate) struct Desk {
     keys: Mutex<serde_json::Value>,
     /// What is read from pictures; without it, something about the picture.
     pub(crate) texts: Mutex<VecDeque<String>>,
+    pub(crate) github: github::GithubState,
 }
 
 impl Double {
@@ -80,6 +82,7 @@ impl Double {
         let desk = Arc::new(Desk::default());
         let routes = Router::new()
             .merge(ai_brain::routes())
+            .merge(github::routes(&desk))
             .merge(llm::routes())
             .route(
                 "/jwks.json",
