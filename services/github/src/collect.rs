@@ -82,14 +82,14 @@ impl Collector<'_> {
     }
 
     async fn profile(&self, username: &Username) -> JobResult<User> {
-        let page = self.call::<User>(&format!("/users/{username}")).await?;
+        let page = self.call::<User>(&format!("/users/{}", username.login())).await?;
         page.map(|page| page.body)
             .ok_or_else(|| JobError::fatal(format!("GitHub user '{username}' not found")))
     }
 
     async fn repositories(&self, username: &Username) -> JobResult<Vec<Repo>> {
         let mut repositories = Vec::new();
-        let mut path = format!("/users/{username}/repos?type=owner&sort=pushed&per_page={PAGE}");
+        let mut path = format!("/users/{}/repos?type=owner&sort=pushed&per_page={PAGE}", username.login());
         for number in 1..=self.depth.repository_pages {
             let read = || async {
                 let page = self.call::<Vec<Repo>>(&path).await?;
@@ -110,8 +110,9 @@ impl Collector<'_> {
         &self,
         username: &Username,
     ) -> JobResult<(Vec<Starred>, Vec<Organization>)> {
-        let starred = format!("/users/{username}/starred?per_page={PAGE}");
-        let organizations = format!("/users/{username}/orgs?per_page={PAGE}");
+        let login = username.login();
+        let starred = format!("/users/{login}/starred?per_page={PAGE}");
+        let organizations = format!("/users/{login}/orgs?per_page={PAGE}");
         // Both are waited for, whatever becomes of one: the other's answer is kept as its step.
         let (starred, organizations) = tokio::join!(
             self.list_step("starred", &starred),
@@ -151,13 +152,14 @@ impl Collector<'_> {
     }
 
     async fn commits(&self, username: &Username, examined: &mut [Examined]) -> JobResult<()> {
+        let login = username.login();
         let each = (MAX_COMMITS / examined.len().max(1)).min(PAGE);
         let count = Count::of(examined.len());
         let calls = examined.iter().map(|examined| {
-            let name = &examined.repo.full_name;
+            let (name, login) = (&examined.repo.full_name, &login);
             let count = &count;
             async move {
-                let path = format!("/repos/{name}/commits?author={username}&per_page={each}");
+                let path = format!("/repos/{name}/commits?author={login}&per_page={each}");
                 let read = || async {
                     let page = self.call::<Vec<CommitItem>>(&path).await?;
                     let items = page.map(|page| page.body).unwrap_or_default();
@@ -393,10 +395,10 @@ mod tests {
         let calls = (0..10).map(|n| {
             let ended = &ended;
             async move {
+                tokio::task::yield_now().await;
                 if n == 1 {
                     return Err(JobError::retry("no"));
                 }
-                tokio::task::yield_now().await;
                 ended.fetch_add(1, Ordering::Relaxed);
                 Ok(n)
             }

@@ -220,7 +220,7 @@ mod tests {
                 "[",
                 "[dependencies",
                 "<artifactId>",
-                "gem '",
+                "'",
                 "require (",
                 "implementation(",
             ] {

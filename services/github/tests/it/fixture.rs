@@ -96,7 +96,6 @@ impl Fixture {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let service = github.router().into_make_service_with_connect_info::<SocketAddr>();
         let server = tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
-        // One connection a request at most is kept waiting: the service is asked as strangers ask it.
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { folder, clock, double, longhaul, auth, github, url, client, server }
     }
@@ -140,10 +139,6 @@ impl Fixture {
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Reply { status, headers, text: response.text().await.unwrap() }
-    }
-
-    pub(crate) fn client(&self) -> &reqwest::Client {
-        &self.client
     }
 
     pub(crate) async fn analyze(&self, username: &str) -> Reply {

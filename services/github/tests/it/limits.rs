@@ -85,9 +85,10 @@ async fn the_budget_of_an_hour_holds_across_restarts() {
     let vars = [("GITHUB_TOKEN", "t"), ("GITHUB_RATE_LIMIT", "5"), ("PROVIDER_MAX_WAIT", "3600")];
     let f = Fixture::with(&vars).await;
     let worker = f.work();
+    f.clock.advance(Duration::from_secs(600));
     let task = f.started("octocat").await;
     let job = f.in_state(&task, State::Scheduled).await;
-    assert_eq!(job.run_at, f.clock.now().plus(Duration::from_secs(3_600)));
+    assert_eq!(job.run_at, f.clock.now().plus(Duration::from_secs(3_000)), "until the next full hour");
     assert_eq!(f.double.github_calls().values().sum::<usize>(), 5);
     drop(worker);
     let f = f.reopen(&vars).await;
@@ -155,7 +156,8 @@ async fn an_analysis_without_a_token_keeps_to_what_github_gives_strangers() {
     let calls = f.double.github_calls();
     let count: usize = calls.values().sum();
     assert!(count <= 42, "{count}: {calls:?}");
-    assert_eq!(ended["result"]["commit_analysis"]["total_commits_analyzed"], 150);
+    let commits = ended["result"]["commit_analysis"]["total_commits_analyzed"].as_u64().unwrap();
+    assert!((100..=150).contains(&commits), "{commits}");
 
     let f = Fixture::with(TOKEN).await;
     let _worker = f.work();

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,18 +44,13 @@ async fn two_hundred_analyses_of_one_user_are_one() {
     }
     assert_eq!(f.jobs("github.analyze").await.len(), 1);
     let calls = f.double.github_calls();
+    let mut repeated = calls.iter().filter(|(_, count)| **count > 1);
     assert_eq!(
-        calls["/users/octocat"]
-            + calls.get("/users/OCTOCAT").unwrap_or(&0)
-            + calls.get("/users/Octocat").unwrap_or(&0),
-        2,
-        "one was refused: {calls:?}"
+        repeated.next().map(|(path, count)| (path.as_str(), *count)),
+        Some(("/users/octocat", 2)),
+        "one was refused"
     );
-    let others: BTreeMap<_, _> = calls
-        .iter()
-        .filter(|(path, count)| !path.eq_ignore_ascii_case("/users/octocat") && **count > 1)
-        .collect();
-    assert!(others.is_empty(), "{others:?}");
+    assert_eq!(repeated.next(), None);
 }
 
 #[tokio::test]
