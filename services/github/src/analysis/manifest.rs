@@ -210,23 +210,15 @@ mod tests {
 
     #[test]
     fn what_is_no_manifest_names_nothing() {
-        for file in
-            ["package.json", "Cargo.toml", "requirements.txt", "go.mod", "Gemfile", "pom.xml", "build.gradle"]
-        {
-            for text in [
-                "",
-                "\u{0}\u{1}",
-                "{",
-                "[",
-                "[dependencies",
-                "<artifactId>",
-                "'",
-                "require (",
-                "implementation(",
-            ] {
+        let files = ["package.json", "Cargo.toml", "go.mod", "Gemfile", "pom.xml", "build.gradle"];
+        for file in files {
+            for text in
+                ["", "\u{0}\u{1}", "{", "[", "[dependencies", "<artifactId>", "gem '", "require (", "api("]
+            {
                 assert_eq!(names(file, text), Vec::<String>::new(), "{file} {text:?}");
             }
         }
+        assert_eq!(names("requirements.txt", "\u{0}\n# x\n-e .\n"), Vec::<String>::new());
         assert_eq!(is_manifest("README.md"), None);
         let many: String = (0..500).map(|n| format!("package{n}\n")).collect();
         assert_eq!(names("requirements.txt", &many).len(), MAX_DEPENDENCIES);

@@ -78,8 +78,8 @@ async fn a_failed_task_tells_its_true_cause() {
         f.double.fail("/github/users/octocat", Fault::Status(502));
     }
     let broken = f.started("octocat").await;
-    for _ in 0..2 {
-        f.reaches(&broken, |job| job.state == longhaul::State::Scheduled || job.state.is_finished()).await;
+    for attempt in 1..=2 {
+        f.reaches(&broken, |job| job.state == longhaul::State::Scheduled && job.attempt == attempt).await;
         f.clock.advance(Duration::from_secs(60));
     }
     let failed = f.ended(&broken).await;
