@@ -174,7 +174,8 @@ impl App {
         about: Option<&Username>,
         caller: Option<&str>,
     ) -> Result<bool, DbError> {
-        let sql = "INSERT INTO github_tasks (task_id, login, caller, created_at) SELECT $1, $2, $3, $4 \
+        let sql = "INSERT INTO github_tasks (task_id, login, caller, created_at) \
+                   SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS BIGINT) \
                    WHERE $3 IS NULL OR (SELECT count(*) FROM github_tasks WHERE caller = $3) < $5 \
                    ON CONFLICT (task_id) DO UPDATE SET created_at = github_tasks.created_at";
         let write = Write::guarded(

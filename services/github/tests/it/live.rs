@@ -119,7 +119,7 @@ async fn a_stream_begins_an_analysis_and_tells_of_it() {
 
     // A fresh result is the only event.
     let again = f.post("/api/v1/github/analyze/stream", &json!({ "username": "octocat" })).await;
-    assert_eq!(self::events(&again.text), [last.clone()]);
+    assert_eq!(self::events(&again.text), std::slice::from_ref(last));
     let missing = f.post("/api/v1/github/analyze/stream", &json!({ "username": "ghost" })).await;
     assert_eq!(self::events(&missing.text).last().unwrap().0, "failed");
 }

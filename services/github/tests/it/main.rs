@@ -9,6 +9,7 @@ mod input;
 mod limits;
 mod live;
 mod outage;
+mod page;
 mod restart;
 mod single_flight;
 mod snippet;

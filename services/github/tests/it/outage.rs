@@ -54,9 +54,7 @@ async fn without_its_store_an_analysis_runs_in_the_request() {
     let task = f.started("octocat").await;
     let _worker = f.work();
     let mut result = f.ended(&task).await["result"].clone();
-    for moving in ["analyzed_at"] {
-        result[moving] = degraded[moving].clone();
-    }
+    result["analyzed_at"] = degraded["analyzed_at"].clone();
     let mut expected: Value = degraded.clone();
     expected.as_object_mut().unwrap().remove("degraded");
     expected["user_data"].as_object_mut().unwrap().remove("task_id");
