@@ -93,6 +93,9 @@ fn refusal(path: &str, status: u16) -> Response {
     let message = format!("the double refuses with {status}");
     let error = match path {
         "/api/v1/llm/query" => json!({ "error": message }),
+        _ if path.starts_with("/github/") => json!({
+            "message": message, "documentation_url": "https://docs.github.com/rest", "status": status.as_str(),
+        }),
         _ => json!({ "error": { "message": message, "type": "refused" } }),
     };
     (status, axum::Json(error)).into_response()

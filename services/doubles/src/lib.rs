@@ -5,6 +5,7 @@
 mod ai_brain;
 mod fault;
 mod flow;
+mod github;
 mod llm;
 pub mod pages;
 mod query;
@@ -65,6 +66,7 @@ pub(crate) struct Desk {
     keys: Mutex<serde_json::Value>,
     /// What is read from pictures; without it, something about the picture.
     pub(crate) texts: Mutex<VecDeque<String>>,
+    pub(crate) github: github::GithubState,
 }
 
 impl Double {
@@ -87,6 +89,7 @@ impl Double {
         let desk = Arc::new(Desk::default());
         let routes = Router::new()
             .merge(ai_brain::routes())
+            .merge(github::routes(&desk))
             .merge(llm::routes())
             .merge(query::routes())
             .route(
@@ -136,6 +139,7 @@ impl Double {
             ("EMBEDDING_BASE_URL", self.v1()),
             ("EMBEDDING_MODEL", "double".into()),
             ("AI_BRAIN_ENDPOINT", self.url()),
+            ("GITHUB_API_URL", self.github_url()),
         ]
     }
 
