@@ -76,23 +76,34 @@ local function whole(found)
   return there
 end
 
-local function take(id, job, queue, worker, lease_for)
-  job[TOKEN] = draw()
-  job[ATTEMPT] = job[ATTEMPT] + 1
-  job[WORKER] = worker
-  job[STARTED_AT] = now
-  job[LEASE_UNTIL] = now + lease_for
-  -- Tells readers to drop what earlier attempts wrote, where they wrote anything since they were last told.
-  if job[LOG] == 2 then
-    log(id, job, '"reset"')
-    job[LOG] = 1
+-- Makes jobs of one queue run, which have left their lane already. What does not change of them is not even read, and
+-- what is common to all is done once.
+local function take(there, queue, worker, lease_until)
+  local running, prefix = list_of(added, running_key), root .. 'm:'
+  local n, v, until_text = #running, #values, digits(lease_until)
+  for _, candidate in ipairs(there) do
+    local id = candidate[1]
+    local job = jobs[id]
+    job[TOKEN] = draw()
+    job[ATTEMPT] = job[ATTEMPT] + 1
+    job[WORKER] = worker
+    job[STARTED_AT] = now
+    job[LEASE_UNTIL] = lease_until
+    -- Tells readers to drop what earlier attempts wrote, where they wrote anything since they were last told.
+    if job[LOG] == 2 then
+      log(id, job, '"reset"')
+      job[LOG] = 1
+    end
+    enter(job, RUNNING)
+    running[n + 1], running[n + 2] = until_text, members[id]
+    local fields = pack(job)
+    packed[id] = fields
+    values[v + 1], values[v + 2] = prefix .. id, fields
+    n, v = n + 2, v + 2
+    if is_watched then topics['j' .. id] = true end
   end
-  enter(job, RUNNING)
-  -- It has left its lane already, and its queue is known: there is no need to read what does not change of it.
-  put(running_key, job[LEASE_UNTIL], members[id])
-  count(queue, AVAILABLE, -1)
-  count(queue, RUNNING, 1)
-  touch(id)
+  count(queue, AVAILABLE, -#there)
+  count(queue, RUNNING, #there)
 end
 
 -- Gives jobs to a worker. `wanted` is packed: worker, lease_for, {{queue, slots}}, {{kind, version}}, whether it waits.
@@ -107,9 +118,8 @@ local function claim(wanted)
       local asked = math.min(slots, CLAIMED_AT_ONCE)
       local found = take_first(name, asked, kinds)
       local there = whole(found)
+      take(there, name, worker, now + lease_for)
       for _, candidate in ipairs(there) do
-        local id = candidate[1]
-        take(id, jobs[id], name, worker, lease_for)
         claimed[#claimed + 1] = candidate
       end
       slots = slots - #there
@@ -126,13 +136,12 @@ local function claim(wanted)
     next_due = first[2] and tonumber(first[2]) or -1
   end
   done()
-  local answer = { now, next_due }
+  local answer, n = { now, next_due }, 2
   for _, candidate in ipairs(claimed) do
     local id = candidate[1]
-    answer[#answer + 1] = id
-    answer[#answer + 1] = packed[id]
-    answer[#answer + 1] = candidate[2]
-    answer[#answer + 1] = jobs[id][STEPS] > 0 and call('HGETALL', root .. 't:' .. id) or false
+    answer[n + 1], answer[n + 2], answer[n + 3] = id, packed[id], candidate[2]
+    answer[n + 4] = jobs[id][STEPS] > 0 and call('HGETALL', root .. 't:' .. id) or false
+    n = n + 4
   end
   return answer
 end

@@ -48,7 +48,7 @@ end
 
 -- There are never more of these than all workers have slots.
 local function add_running()
-  for _, member in ipairs(call('ZRANGE', running_key, 0, -1)) do
+  for _, member in ipairs(call('ZRANGEBYSCORE', running_key, '-inf', '(+inf')) do
     local seq = tonumber(string.sub(member, 1, 16))
     if seq < before then add(id_of(member), seq) end
   end

@@ -30,6 +30,8 @@
 -- <root>last        the last number drawn
 -- <root>schema      the version of all this
 
+-- Names in capitals that stand for whole numbers are replaced by these when a script is loaded: see `scripts.rs`.
+
 local call, format, find, sub = redis.call, string.format, string.find, string.sub
 local root = KEYS[1]
 
@@ -61,7 +63,7 @@ local LISTED = {
 }
 
 local KEPT_ERRORS = 20
-local GONE_FOR = 24 * 3600 * 1000
+local GONE_FOR = 86400000
 local PRIORITY_STEP = 60000
 -- The longest output that is kept among the fields.
 local SHORT_OUTPUT = 512
@@ -199,25 +201,35 @@ local function id_of(member)
   return sub(member, 17, find(member, '|', 17, true) - 1)
 end
 
--- Notes that a member is to be put into an ordered set, or to get another score there.
-local function put(key, score, member)
-  local list = added[key]
+-- The list of a key among lists.
+local function list_of(lists, key)
+  local list = lists[key]
   if not list then
     list = {}
-    added[key] = list
+    lists[key] = list
   end
+  return list
+end
+
+-- Scores as text: the server would write each number anew, and with more care than whole ones need.
+local scores = {}
+
+-- Notes that a member is to be put into an ordered set, or to get another score there.
+local function put(key, score, member)
+  local text = scores[score]
+  if not text then
+    text = digits(score)
+    scores[score] = text
+  end
+  local list = list_of(added, key)
   local n = #list
-  list[n + 1], list[n + 2] = score, member
+  list[n + 1], list[n + 2] = text, member
 end
 
 -- Notes that a member is to be taken out of an ordered set. What is put in and taken out before it is all written is in
 -- afterwards, whatever came first: no job is put anywhere and taken out again.
 local function take_out(key, member)
-  local list = taken[key]
-  if not list then
-    list = {}
-    taken[key] = list
-  end
+  local list = list_of(taken, key)
   list[#list + 1] = member
 end
 
