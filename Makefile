@@ -4,7 +4,7 @@ SHELL := /bin/sh
 CARGO ?= cargo
 ARGS ?=
 
-.PHONY: help run test lint fmt bench chaos-kill docs install clean
+.PHONY: help run test lint fmt bench chaos-kill chaos docs install clean
 
 help: ## Print this list.
 	@echo "usage: make <target> [ARGS=\"...\"]"
@@ -18,8 +18,8 @@ test: ## Install what is missing, then run every check and test there is.
 	@scripts/install-tools test
 	@scripts/check
 
-lint: ## Only the checks that run nothing: format, clippy, licences.
-	@scripts/check format clippy licences
+lint: ## Only the checks that run nothing: format, clippy, licences, deployment files.
+	@scripts/check format clippy licences deploy
 
 fmt: ## Format the code.
 	@$(CARGO) fmt --all
@@ -32,6 +32,12 @@ chaos-kill: ## Kill a server with SIGKILL until convinced. KILLS=n (default 200)
 	@scripts/install-tools run
 	@LONGHAUL_TEST_KILLS=$(or $(KILLS),200) LONGHAUL_TEST_SEED=$(SEED) \
 		$(CARGO) test --locked --package longhaul-server --test it -- --nocapture kill
+
+chaos: ## Kill and stop workers and servers under load and check what is left. SECONDS=n (default 120), STORE=list, SEED=n.
+	@scripts/install-tools test
+	@$(CARGO) build --locked --quiet --package longhaul-server --package longhaul-chaos
+	@target/debug/longhaul-chaos run --longhaul target/debug/longhaul --seconds $(or $(SECONDS),120) \
+		$(if $(STORE),--store $(STORE)) $(if $(SEED),--seed $(SEED))
 
 docs: ## Build the API documentation and say where it is.
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps

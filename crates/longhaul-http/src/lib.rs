@@ -10,6 +10,7 @@ mod frame;
 mod health;
 mod idempotency;
 mod jobs;
+mod metrics;
 mod openapi;
 mod prefer;
 mod problem;

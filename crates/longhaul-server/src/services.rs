@@ -1,17 +1,17 @@
 //! The services that this server can run, and the one place that knows them all.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::Router;
 use clap::{Args, ValueEnum};
 use kit::{Auth, Config, Db, Outside};
 use longhaul::{Clock, Longhaul, QueueSlots, Registry};
-use longhaul_sqlite::SqliteStore;
 use materials::extract::{self, Limits};
 use materials::{Materials, Parts};
 
 use crate::Result;
-use crate::place::Place;
+use crate::place::{Kept, Place};
 
 /// Which services run.
 #[derive(Args, Clone, Debug)]
@@ -34,22 +34,29 @@ pub(crate) struct Services {
     pub(crate) auth: Auth,
     config: Config,
     outside: Outside,
+    db: Db,
     materials: Option<Materials>,
 }
 
 /// Opens the chosen services on a store: makes or updates their tables, and makes their kinds known.
-pub(crate) async fn open(selection: &Selection, place: &Place, store: &SqliteStore) -> Result<Services> {
+pub(crate) async fn open(selection: &Selection, place: &Place, kept: &Kept) -> Result<Services> {
     let (config, clock) = (Config::from_env(&place.data)?, Clock::system());
     let auth = Auth::open(&config.auth, clock.clone())?;
     let outside = Outside::connect(&config, &clock).map_err(|e| e.to_string())?;
-    let longhaul = Longhaul::new(store.clone());
-    let mut services =
-        Services { longhaul: longhaul.clone(), auth: auth.clone(), outside, config, materials: None };
+    let longhaul = kept.longhaul.clone();
+    let mut services = Services {
+        longhaul: longhaul.clone(),
+        auth: auth.clone(),
+        outside,
+        config,
+        db: kept.db.clone(),
+        materials: None,
+    };
     for service in selection.chosen() {
         match service {
             Service::Materials => {
                 let parts = Parts {
-                    db: Db::sqlite(store.clone()),
+                    db: kept.db.clone(),
                     longhaul: longhaul.clone(),
                     auth: auth.clone(),
                     outside: services.outside.clone(),
@@ -85,8 +92,10 @@ impl Services {
         registry
     }
 
-    /// The queues that a worker serves for them, with `heavy` slots where a job keeps a core busy.
-    pub(crate) fn queues(&self, heavy: usize) -> Vec<QueueSlots> {
+    /// The queues that a worker serves for them, with `heavy` slots where a job keeps a core busy and `waiting` slots
+    /// where it waits for others.
+    pub(crate) fn queues(&self, heavy: usize, waiting: usize) -> Vec<QueueSlots> {
+        let _ = waiting;
         let queue = |queue: &str, slots| QueueSlots { queue: queue.to_owned(), slots };
         self.materials.iter().map(|_| queue(materials::QUEUE, heavy)).collect()
     }
@@ -94,6 +103,7 @@ impl Services {
     /// Does what there is to do once after a start, in the background: nobody waits for it, and what fails now is
     /// tried again at the next start.
     pub(crate) fn start(&self) {
+        tokio::spawn(deliver(self.db.clone()));
         let Some(materials) = self.materials.clone() else { return };
         tokio::spawn(async move {
             if let Err(error) = materials.start().await {
@@ -160,5 +170,21 @@ impl Services {
                 std::fs::read(file).map_err(|e| format!("failed to read {}: {e}", file.display()).into())
             }
         }
+    }
+}
+
+/// How often the outbox is looked at: it holds what could not be enqueued right after its commit.
+const DELIVERY_PAUSE: Duration = Duration::from_secs(60);
+
+/// Enqueues jobs that were committed while their store was away, or whose process died before it could.
+async fn deliver(db: Db) {
+    loop {
+        match db.deliver().await {
+            Ok(0) => {}
+            Ok(delivered) => tracing::info!("enqueued {delivered} jobs that had waited in the outbox"),
+            Err(error) => tracing::warn!("failed to enqueue jobs that wait in the outbox: {error}"),
+        }
+        // The jitter keeps many nodes from delivering the same at once.
+        tokio::time::sleep(DELIVERY_PAUSE.mul_f64(rand::random_range(0.8..1.2))).await;
     }
 }

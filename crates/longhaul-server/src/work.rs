@@ -1,10 +1,12 @@
 //! What `serve` and `worker` share: the flags of a worker, its start and its end.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
 use longhaul::{QueueSlots, Worker};
 
+use crate::Result;
 use crate::services::Services;
 
 /// How jobs are run.
@@ -13,10 +15,43 @@ pub(crate) struct Work {
     /// How many heavy jobs (reading a document) run at once [default: the number of cores]
     #[arg(long, env = "LONGHAUL_SLOTS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     slots: Option<u16>,
+    /// How many jobs of each other queue run at once: they wait for systems outside, and cost memory only
+    #[arg(long, env = "LONGHAUL_WAITING_SLOTS", value_name = "N", default_value_t = 64,
+          value_parser = clap::value_parser!(u16).range(1..=4096))]
+    waiting_slots: u16,
+    /// The queues to take jobs of, separated by commas, each with slots of its own where it is to have others:
+    /// lessons,materials=1 [default: those of all services]
+    #[arg(long, env = "LONGHAUL_QUEUES", value_name = "LIST", value_delimiter = ',')]
+    queues: Vec<Lane>,
     /// Seconds that running jobs and requests get to finish after SIGTERM; the rest is handed back, at no cost
     /// of an attempt
     #[arg(long, env = "LONGHAUL_GRACE", value_name = "SECONDS", default_value_t = 25)]
     grace: u32,
+}
+
+/// A queue that a worker is to serve: `materials`, or `materials=4`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Lane {
+    queue: String,
+    slots: Option<usize>,
+}
+
+impl FromStr for Lane {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let (queue, slots) = match text.split_once('=') {
+            None => (text, None),
+            Some((queue, slots)) => {
+                let slots = slots.parse().ok().filter(|slots| (1..=4096).contains(slots));
+                (queue, Some(slots.ok_or_else(|| format!("{text}: the slots must be 1 to 4096"))?))
+            }
+        };
+        if queue.is_empty() {
+            return Err("the name of a queue is missing".into());
+        }
+        Ok(Self { queue: queue.to_owned(), slots })
+    }
 }
 
 impl Work {
@@ -26,15 +61,32 @@ impl Work {
     }
 
     /// Starts to run the services' jobs.
-    pub(crate) fn start(&self, services: &Services) -> Worker {
-        let queues = services.queues(self.slots());
+    ///
+    /// # Errors
+    /// Where a queue is named that no service has: a mistyped name would be served by nobody.
+    pub(crate) fn start(&self, services: &Services) -> Result<Worker> {
+        let queues = self.chosen(services.queues(self.slots(), self.waiting_slots.into()))?;
         let described: Vec<String> = queues.iter().map(|q| format!("{}={}", q.queue, q.slots)).collect();
         tracing::info!(slots = described.join(" "), "running jobs");
         let worker = services.longhaul.worker().registry(services.registry());
-        queues
-            .into_iter()
-            .fold(worker, |worker, QueueSlots { queue, slots }| worker.queue(queue, slots))
-            .start()
+        let worker =
+            queues.into_iter().fold(worker, |worker, QueueSlots { queue, slots }| worker.queue(queue, slots));
+        Ok(worker.start())
+    }
+
+    fn chosen(&self, all: Vec<QueueSlots>) -> Result<Vec<QueueSlots>> {
+        if self.queues.is_empty() {
+            return Ok(all);
+        }
+        let choose = |lane: &Lane| {
+            let Some(known) = all.iter().find(|known| known.queue == lane.queue) else {
+                let names: Vec<&str> = all.iter().map(|known| known.queue.as_str()).collect();
+                let names = names.join(", ");
+                return Err(format!("no service has a queue '{}': use {names}", lane.queue).into());
+            };
+            Ok(QueueSlots { queue: known.queue.clone(), slots: lane.slots.unwrap_or(known.slots) })
+        };
+        self.queues.iter().map(choose).collect()
     }
 
     fn slots(&self) -> usize {
@@ -52,5 +104,27 @@ pub(crate) async fn stop(worker: Worker, grace: Duration) {
     let shutdown = worker.shutdown(grace).await;
     if shutdown.handed_back > 0 {
         tracing::info!("handed {} unfinished jobs back", shutdown.handed_back);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(queues: &str) -> std::result::Result<Vec<(String, usize)>, String> {
+        let lanes: std::result::Result<Vec<Lane>, String> = queues.split(',').map(str::parse).collect();
+        let work = Work { slots: None, waiting_slots: 64, queues: lanes?, grace: 25 };
+        let all = [("lessons", 64), ("materials", 2)];
+        let all = all.map(|(queue, slots)| QueueSlots { queue: queue.into(), slots });
+        let chosen = work.chosen(all.to_vec()).map_err(|error| error.to_string())?;
+        Ok(chosen.into_iter().map(|lane| (lane.queue, lane.slots)).collect())
+    }
+
+    #[test]
+    fn queues_are_chosen_by_name_and_may_have_slots_of_their_own() {
+        assert_eq!(chosen("materials=1,lessons"), Ok(vec![("materials".into(), 1), ("lessons".into(), 64)]));
+        assert_eq!(chosen("lesson").unwrap_err(), "no service has a queue 'lesson': use lessons, materials");
+        assert_eq!(chosen("lessons=0").unwrap_err(), "lessons=0: the slots must be 1 to 4096");
+        assert_eq!(chosen("=1").unwrap_err(), "the name of a queue is missing");
     }
 }

@@ -16,6 +16,7 @@ mod health;
 mod idempotency;
 mod kinds;
 mod list;
+mod metrics;
 mod openapi;
 mod read;
 mod wait;

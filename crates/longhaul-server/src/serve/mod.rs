@@ -67,9 +67,9 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     // Before anything is opened or made: a server that must not run leaves nothing behind.
     let admin = access::admin(args.listen)?;
     let listener = listen::bind(args.listen).await?;
-    let store = args.place.open_as_owner().await?;
-    let services = services::open(&args.selection, &args.place, &store).await?;
-    args.place.announce(&store);
+    let kept = args.place.open_as_owner().await?;
+    let services = services::open(&args.selection, &args.place, &kept).await?;
+    kept.announce();
     services.announce();
     admin.announce();
 
@@ -78,7 +78,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let hands = if args.no_worker {
         Hands::Upkeep { _upkeep: Upkeep::start(services.longhaul.store().clone()) }
     } else {
-        Hands::Worker(args.work.start(&services))
+        Hands::Worker(args.work.start(&services)?)
     };
     tracing::info!("listening on http://{}", listener.address());
     // For whoever started us with port 0, and for scripts: the one line on standard output. That nobody reads it is

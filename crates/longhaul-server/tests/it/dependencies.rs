@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// For each package what it may use of this workspace; services are judged by [`SERVICE`].
-const MAY_USE: [(&str, &[&str]); 9] = [
+const MAY_USE: [(&str, &[&str]); 10] = [
     ("longhaul", &[]),
     ("longhaul-conformance", &["longhaul"]),
     ("longhaul-sqlite", &["longhaul"]),
@@ -15,6 +15,7 @@ const MAY_USE: [(&str, &[&str]); 9] = [
     ("longhaul-http", &["longhaul"]),
     ("kit", &["longhaul", "longhaul-postgres", "longhaul-sqlite"]),
     ("doubles", &[]),
+    ("longhaul-chaos", &["longhaul", "longhaul-postgres", "longhaul-redis", "longhaul-sqlite"]),
     (SERVER, SERVER_USES),
 ];
 const SERVICE: &[&str] = &["longhaul", "longhaul-http", "kit"];

@@ -1,30 +1,43 @@
-//! A service's own tables, in the database that holds the jobs.
+//! A service's own tables, in the database that holds the jobs or in another one.
 
 mod migrate;
+mod outbox;
+mod sqlite;
 mod value;
 
 pub use migrate::Migration;
 pub use value::{FromValue, Row, Value};
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
-use longhaul::{Enqueued, NewJob};
-use longhaul_sqlite::{SqliteStore, Transaction};
-use rusqlite::{Connection, Statement};
+use longhaul::{Enqueued, Longhaul, NewJob};
+use longhaul_sqlite::SqliteStore;
 use thiserror::Error;
 
 /// One SQL text for a service's rows, with `$1`-style parameters, and the one call that matters: [`commit`] writes
 /// rows and enqueues jobs in a single transaction. Cheap to clone.
 ///
 /// The text keeps to what SQLite and Postgres share: JSON as text, times as integers (milliseconds since 1970),
-/// `BYTEA` for bytes, `ON CONFLICT`. Today the rows live beside the jobs in SQLite; another database becomes
-/// another form of this struct, and no caller changes.
+/// `BIGINT` for whole numbers, `BYTEA` for bytes, `ON CONFLICT`.
 ///
 /// [`commit`]: Db::commit
 #[derive(Clone, Debug)]
 pub struct Db {
-    store: SqliteStore,
+    rows: Rows,
+    jobs: Jobs,
+}
+
+/// Where the rows are.
+#[derive(Clone, Debug)]
+enum Rows {
+    Sqlite(SqliteStore),
+}
+
+/// Where the jobs are.
+#[derive(Clone, Debug)]
+enum Jobs {
+    Beside,
+    Elsewhere(Longhaul),
 }
 
 /// One statement that changes rows.
@@ -77,7 +90,7 @@ pub enum DbError {
         /// The statement's first words.
         sql: String,
         /// Why.
-        source: rusqlite::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A row does not have the column, or not in the form that was asked for.
     #[error("failed to read column '{column}': {reason}")]
@@ -98,10 +111,16 @@ pub enum DbError {
 }
 
 impl Db {
-    /// Rows beside the jobs of `store`.
+    /// Rows beside the jobs of `store`: a row and its job are one transaction.
     #[must_use]
     pub fn sqlite(store: SqliteStore) -> Self {
-        Self { store }
+        Self { rows: Rows::Sqlite(store), jobs: Jobs::Beside }
+    }
+
+    /// The same rows, with the jobs in another store than the rows.
+    #[must_use]
+    pub fn with_jobs_in(self, longhaul: Longhaul) -> Self {
+        Self { jobs: Jobs::Elsewhere(longhaul), ..self }
     }
 
     /// Reads rows, all at once: put a `LIMIT` on what can grow.
@@ -113,25 +132,44 @@ impl Db {
         sql: impl Into<Cow<'static, str>>,
         params: Vec<Value>,
     ) -> Result<Vec<Row>, DbError> {
-        let sql = sql.into();
-        self.store
-            .read(move |connection| {
-                Ok(select(connection, &sql, &params)
-                    .map_err(|source| DbError::Statement { sql: first_words(&sql), source }))
-            })
-            .await?
+        match &self.rows {
+            Rows::Sqlite(store) => sqlite::read(store, sql.into(), params).await,
+        }
     }
 
     /// Writes rows and enqueues jobs: all of it or nothing, durable when this returns.
     ///
+    /// Where the jobs live in another store they go by way of the outbox: the commit writes them beside the rows, they
+    /// are enqueued right after it, and should that fail or the process die, by whoever next
+    /// [delivers](Self::deliver). A job without an id is given one, so that delivering it twice is harmless; until it
+    /// is delivered, its store does not know it.
+    ///
     /// # Errors
     /// A wrong statement, a broken constraint, an invalid job, or a fault of the database. Nothing was written.
     pub async fn commit(&self, writes: Vec<Write>, jobs: Vec<NewJob>) -> Result<Commit, DbError> {
-        let done = self.store.transact(move |tx| apply(tx, &writes, jobs)).await?;
-        match done {
-            Ok(committed) => Ok(Commit::Done(committed)),
-            Err(Undone::Refused { write }) => Ok(Commit::Refused { write }),
-            Err(Undone::Fault(error)) => Err(error),
+        match &self.jobs {
+            Jobs::Elsewhere(longhaul) if !jobs.is_empty() => {
+                outbox::commit(self, longhaul, writes, jobs).await
+            }
+            _ => self.commit_here(writes, jobs).await,
+        }
+    }
+
+    /// Enqueues what waits in the outbox, and says how many jobs that were. For a start and every minute after it; safe
+    /// on every node at once. Nothing ever waits where the jobs live beside the rows.
+    ///
+    /// # Errors
+    /// A fault of the database or of the jobs' store; what was not delivered waits on.
+    pub async fn deliver(&self) -> Result<u64, DbError> {
+        match &self.jobs {
+            Jobs::Beside => Ok(0),
+            Jobs::Elsewhere(longhaul) => outbox::deliver(self, longhaul).await,
+        }
+    }
+
+    async fn commit_here(&self, writes: Vec<Write>, jobs: Vec<NewJob>) -> Result<Commit, DbError> {
+        match &self.rows {
+            Rows::Sqlite(store) => sqlite::commit(store, writes, jobs).await,
         }
     }
 
@@ -144,7 +182,7 @@ impl Db {
         service: &'static str,
         migrations: &'static [Migration],
     ) -> Result<(), DbError> {
-        migrate::migrate(&self.store, service, migrations).await
+        migrate::migrate(self, service, migrations).await
     }
 }
 
@@ -176,63 +214,6 @@ impl Commit {
 pub fn placeholders(first: usize, count: usize) -> String {
     let names: Vec<String> = (first..first + count).map(|number| format!("${number}")).collect();
     names.join(", ")
-}
-
-/// Why a transaction was rolled back.
-enum Undone {
-    Refused { write: usize },
-    Fault(DbError),
-}
-
-fn apply(tx: &mut Transaction<'_, '_>, writes: &[Write], jobs: Vec<NewJob>) -> Result<Committed, Undone> {
-    let mut changed = Vec::with_capacity(writes.len());
-    for (number, write) in writes.iter().enumerate() {
-        let count = execute(tx.connection(), write)
-            .map_err(|source| Undone::Fault(DbError::Statement { sql: first_words(&write.sql), source }))?;
-        if count == 0 && write.guard == Guard::MustChange {
-            return Err(Undone::Refused { write: number });
-        }
-        changed.push(count);
-    }
-    let enqueued = if jobs.is_empty() {
-        Vec::new()
-    } else {
-        tx.enqueue(jobs).map_err(|error| Undone::Fault(error.into()))?
-    };
-    Ok(Committed { changed, enqueued })
-}
-
-fn execute(connection: &Connection, write: &Write) -> rusqlite::Result<u64> {
-    let mut statement = connection.prepare_cached(&write.sql)?;
-    bind(&mut statement, &write.params)?;
-    Ok(statement.raw_execute()? as u64)
-}
-
-fn select(connection: &Connection, sql: &str, params: &[Value]) -> rusqlite::Result<Vec<Row>> {
-    let mut statement = connection.prepare_cached(sql)?;
-    bind(&mut statement, params)?;
-    let columns: Arc<[String]> = statement.column_names().map(str::to_owned).collect();
-    let mut rows = Vec::new();
-    let mut found = statement.raw_query();
-    while let Some(row) = found.next()? {
-        let values = (0..columns.len()).map(|i| row.get(i)).collect::<rusqlite::Result<_>>()?;
-        rows.push(Row::new(Arc::clone(&columns), values));
-    }
-    Ok(rows)
-}
-
-/// Binds by name, because SQLite numbers `$n` by where it first stands in the text.
-fn bind(statement: &mut Statement<'_>, params: &[Value]) -> rusqlite::Result<()> {
-    if statement.parameter_count() != params.len() {
-        return Err(rusqlite::Error::InvalidParameterCount(params.len(), statement.parameter_count()));
-    }
-    for (number, value) in params.iter().enumerate() {
-        let name = format!("${}", number + 1);
-        let index = statement.parameter_index(&name)?;
-        let index = index.ok_or(rusqlite::Error::InvalidParameterName(name))?;
-        statement.raw_bind_parameter(index, value)?;
-    }
-    Ok(())
 }
 
 fn first_words(sql: &str) -> String {

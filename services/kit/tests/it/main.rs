@@ -7,4 +7,5 @@ mod auth;
 mod db;
 mod embedding;
 mod llm;
+mod outbox;
 mod provider;

@@ -1,0 +1,166 @@
+//! What happened, as every process of a run saw it: lines of JSON that all of them append to one file.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use longhaul::{Clock, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// A line of the history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Line {
+    /// When it was seen, by this machine's clock: all processes of a run are on one machine.
+    pub(crate) at: Timestamp,
+    /// What was seen.
+    #[serde(flatten)]
+    pub(crate) what: What,
+}
+
+/// What a process saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub(crate) enum What {
+    /// An API server answered that it has the job.
+    Acknowledged {
+        /// Which job.
+        job: String,
+    },
+    /// A worker was given a job.
+    Claimed {
+        /// Which job.
+        job: String,
+        /// Under which token.
+        token: u64,
+        /// The worker's process.
+        pid: u32,
+        /// When it had asked.
+        asked: Timestamp,
+    },
+    /// A worker ended a run, and the store answered.
+    Finished {
+        /// Which job.
+        job: String,
+        /// Under which token.
+        token: u64,
+        /// The worker's process.
+        pid: u32,
+        /// How the run ended.
+        outcome: End,
+        /// What the store said of it.
+        accepted: Accepted,
+        /// When it had asked.
+        asked: Timestamp,
+    },
+    /// A job that is watched gave a sign that it runs.
+    Ticked {
+        /// Which job.
+        job: String,
+        /// The worker's process.
+        pid: u32,
+    },
+    /// A fault was made.
+    Fault {
+        /// Which.
+        fault: Fault,
+        /// The process that it struck; 0 where it struck a connection.
+        pid: u32,
+    },
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum End {
+    /// It did its work.
+    Completed,
+    /// It came to its provider's limit, and asked for its key to be paused for this many milliseconds.
+    RateLimited(u64),
+    /// Anything else.
+    Other,
+}
+
+/// Whether a store accepted a finish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Accepted {
+    /// It did.
+    Yes,
+    /// The lease was lost.
+    No,
+}
+
+/// A fault that a run makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Fault {
+    /// SIGKILL for a worker.
+    WorkerKilled,
+    /// SIGSTOP for a worker, for longer than its lease.
+    WorkerStopped,
+    /// SIGCONT for it: it comes back as a zombie.
+    WorkerContinued,
+    /// SIGKILL for an API server.
+    ServerKilled,
+    /// SIGSTOP for an API server.
+    ServerStopped,
+    /// SIGCONT for it.
+    ServerContinued,
+    /// SIGKILL for the store's own server.
+    StoreKilled,
+    /// It takes connections again.
+    StoreBack,
+    /// Every connection to the store was cut.
+    ConnectionsCut,
+}
+
+/// Where a process notes what it sees. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct History {
+    file: Arc<File>,
+    clock: Clock,
+}
+
+impl History {
+    /// Opens the file that all processes of a run append to.
+    ///
+    /// # Errors
+    /// Where it cannot be opened.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        Ok(Self { file: Arc::new(file), clock: Clock::system() })
+    }
+
+    /// The time that lines are stamped with.
+    #[must_use]
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Notes what was just seen. One write for all of it, which an appending file does not tear apart.
+    ///
+    /// # Panics
+    /// Where the file cannot be written: a history with a gap proves nothing.
+    pub(crate) fn note(&self, seen: Vec<What>) {
+        let at = self.now();
+        let mut text = String::new();
+        for what in seen {
+            text.push_str(&serde_json::to_string(&Line { at, what }).expect("a line has a JSON form"));
+            text.push('\n');
+        }
+        (&*self.file).write_all(text.as_bytes()).expect("failed to write the history");
+    }
+}
+
+/// Reads a history, in the order of its lines' times. A process that was killed while it wrote leaves half a line,
+/// which says nothing.
+///
+/// # Errors
+/// Where the file cannot be read.
+pub(crate) fn read(path: &Path) -> io::Result<Vec<Line>> {
+    let text = std::fs::read_to_string(path)?;
+    let mut lines: Vec<Line> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    lines.sort_by_key(|line| line.at);
+    Ok(lines)
+}

@@ -1,0 +1,91 @@
+//! The stores that a run can be on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use longhaul::Store;
+use longhaul_redis::RedisStore;
+use longhaul_sqlite::SqliteStore;
+use tempfile::TempDir;
+
+use crate::Result;
+use crate::check::Keeper;
+use crate::proxy::Proxy;
+use crate::servers::StoreServer;
+
+/// A store that a run can be on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StoreKind {
+    /// One file, which all processes share
+    Sqlite,
+    /// A Redis server that syncs every write
+    Redis,
+}
+
+impl StoreKind {
+    /// All of them.
+    pub(crate) fn all() -> Vec<Self> {
+        Self::value_variants().to_vec()
+    }
+}
+
+/// A store under test: its own server, where it has one, and the way to that.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    /// What `--store` of the processes under test is.
+    pub(crate) url: String,
+    /// What the checker uses: around the proxy.
+    pub(crate) direct: String,
+    server: Option<(StoreServer, Proxy)>,
+    _folder: TempDir,
+}
+
+impl Stage {
+    /// Makes an empty store.
+    pub(crate) async fn build(kind: StoreKind) -> Result<Self> {
+        let folder = TempDir::new()?;
+        let server = match kind {
+            StoreKind::Sqlite => {
+                let url = format!("sqlite:{}", folder.path().join("chaos.db").display());
+                return Ok(Self { direct: url.clone(), url, server: None, _folder: folder });
+            }
+            StoreKind::Redis => StoreServer::redis(folder.path()).await?,
+        };
+        let proxy = Proxy::start(server.address()).await?;
+        let (direct, url) = (server.url(server.address().port()), server.url(proxy.port()));
+        Ok(Self { url, direct, server: Some((server, proxy)), _folder: folder })
+    }
+
+    /// Who keeps it.
+    pub(crate) fn keeper(&self) -> Keeper {
+        if self.has_server() { Keeper::Server } else { Keeper::Everybody }
+    }
+
+    /// Whether there is a server to kill.
+    pub(crate) fn has_server(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// Kills the store's server, and starts it again after `away`.
+    pub(crate) async fn restart(&mut self, away: Duration) -> Result<()> {
+        let Some((server, _)) = &mut self.server else { return Ok(()) };
+        server.kill().await?;
+        tokio::time::sleep(away).await;
+        server.start().await
+    }
+
+    /// Cuts every connection to the store's server, and answers whether there is one.
+    pub(crate) fn cut(&self) -> bool {
+        self.server.as_ref().inspect(|(_, proxy)| proxy.cut()).is_some()
+    }
+}
+
+/// Opens a store by its URL.
+pub(crate) async fn open(url: &str) -> Result<Arc<dyn Store>> {
+    match url.split_once(':') {
+        Some(("sqlite", path)) => Ok(Arc::new(SqliteStore::open(path).await?)),
+        Some(("redis", _)) => Ok(Arc::new(RedisStore::connect(url).await?)),
+        _ => Err(format!("failed to open {url}: no store is called like this").into()),
+    }
+}

@@ -1,0 +1,144 @@
+//! Rows in the SQLite file of a [`SqliteStore`].
+
+use std::sync::Arc;
+
+use longhaul::NewJob;
+use longhaul_sqlite::{SqliteStore, Transaction};
+use rusqlite::{Connection, OptionalExtension, Statement};
+
+use super::migrate::{HISTORY, Migration, OUTBOX, changed_text};
+use super::{Commit, Committed, DbError, Guard, Row, Value, Write, first_words};
+
+pub(super) async fn read(
+    store: &SqliteStore,
+    sql: std::borrow::Cow<'static, str>,
+    params: Vec<Value>,
+) -> Result<Vec<Row>, DbError> {
+    store
+        .read(move |connection| Ok(select(connection, &sql, &params).map_err(|error| statement(&sql, error))))
+        .await?
+}
+
+pub(super) async fn commit(
+    store: &SqliteStore,
+    writes: Vec<Write>,
+    jobs: Vec<NewJob>,
+) -> Result<Commit, DbError> {
+    match store.transact(move |tx| apply(tx, &writes, jobs)).await? {
+        Ok(committed) => Ok(Commit::Done(committed)),
+        Err(Undone::Refused { write }) => Ok(Commit::Refused { write }),
+        Err(Undone::Fault(error)) => Err(error),
+    }
+}
+
+pub(super) async fn prepare(store: &SqliteStore) -> Result<(), DbError> {
+    store
+        .transact(|tx| {
+            tx.connection()
+                .execute_batch(&format!("{HISTORY}; {OUTBOX}"))
+                .map_err(|error| statement(HISTORY, error))
+        })
+        .await?
+}
+
+/// Runs one migration, unless it has run, in the transaction that notes it.
+pub(super) async fn migrate_one(
+    store: &SqliteStore,
+    service: &'static str,
+    version: i64,
+    migration: &'static Migration,
+) -> Result<(), DbError> {
+    store
+        .transact(move |tx| migrate(tx.connection(), service, version, migration))
+        .await?
+        .map_err(|reason| DbError::Migration { service, reason })
+}
+
+fn migrate(
+    connection: &Connection,
+    service: &'static str,
+    version: i64,
+    migration: &Migration,
+) -> Result<(), String> {
+    let fault = |e: rusqlite::Error| format!("version {version} ({}): {e}", migration.name);
+    let done: Option<String> = connection
+        .query_row(
+            "SELECT sql FROM service_migrations WHERE service = $1 AND version = $2",
+            (service, version),
+            |row| row.get(0),
+        )
+        .optional()
+        .map_err(fault)?;
+    if let Some(sql) = done {
+        return changed_text(&sql, version, migration);
+    }
+    connection.execute_batch(migration.sql).map_err(fault)?;
+    connection
+        .execute(
+            "INSERT INTO service_migrations (service, version, name, sql) VALUES ($1, $2, $3, $4)",
+            (service, version, migration.name, migration.sql),
+        )
+        .map_err(fault)?;
+    Ok(())
+}
+
+fn statement(sql: &str, error: rusqlite::Error) -> DbError {
+    DbError::Statement { sql: first_words(sql), source: error.into() }
+}
+
+/// Why a transaction was rolled back.
+pub(super) enum Undone {
+    Refused { write: usize },
+    Fault(DbError),
+}
+
+fn apply(tx: &mut Transaction<'_, '_>, writes: &[Write], jobs: Vec<NewJob>) -> Result<Committed, Undone> {
+    let mut changed = Vec::with_capacity(writes.len());
+    for (number, write) in writes.iter().enumerate() {
+        let count =
+            execute(tx.connection(), write).map_err(|error| Undone::Fault(statement(&write.sql, error)))?;
+        if count == 0 && write.guard == Guard::MustChange {
+            return Err(Undone::Refused { write: number });
+        }
+        changed.push(count);
+    }
+    let enqueued = if jobs.is_empty() {
+        Vec::new()
+    } else {
+        tx.enqueue(jobs).map_err(|error| Undone::Fault(error.into()))?
+    };
+    Ok(Committed { changed, enqueued })
+}
+
+fn execute(connection: &Connection, write: &Write) -> rusqlite::Result<u64> {
+    let mut statement = connection.prepare_cached(&write.sql)?;
+    bind(&mut statement, &write.params)?;
+    Ok(statement.raw_execute()? as u64)
+}
+
+fn select(connection: &Connection, sql: &str, params: &[Value]) -> rusqlite::Result<Vec<Row>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    bind(&mut statement, params)?;
+    let columns: Arc<[String]> = statement.column_names().map(str::to_owned).collect();
+    let mut rows = Vec::new();
+    let mut found = statement.raw_query();
+    while let Some(row) = found.next()? {
+        let values = (0..columns.len()).map(|i| row.get(i)).collect::<rusqlite::Result<_>>()?;
+        rows.push(Row::new(Arc::clone(&columns), values));
+    }
+    Ok(rows)
+}
+
+/// Binds by name, because SQLite numbers `$n` by where it first stands in the text.
+fn bind(statement: &mut Statement<'_>, params: &[Value]) -> rusqlite::Result<()> {
+    if statement.parameter_count() != params.len() {
+        return Err(rusqlite::Error::InvalidParameterCount(params.len(), statement.parameter_count()));
+    }
+    for (number, value) in params.iter().enumerate() {
+        let name = format!("${}", number + 1);
+        let index = statement.parameter_index(&name)?;
+        let index = index.ok_or(rusqlite::Error::InvalidParameterName(name))?;
+        statement.raw_bind_parameter(index, value)?;
+    }
+    Ok(())
+}
