@@ -84,7 +84,8 @@ pub(crate) fn pack_finish(finish: &Finish) -> Vec<u8> {
             let error = AttemptError::new(ErrorKind::Cancelled, reason.as_str());
             ("cancelled", error_tail(&error), Duration::ZERO)
         }
-        Outcome::Snoozed { delay } | Outcome::RateLimited { delay } => ("snoozed", stopped(), *delay),
+        Outcome::Snoozed { delay } => ("snoozed", stopped(), *delay),
+        Outcome::RateLimited { delay } => ("limited", stopped(), *delay),
         Outcome::Released => ("released", stopped(), Duration::ZERO),
     };
     let mut packed = pack_lease(7, &finish.lease);

@@ -74,6 +74,10 @@ if #ARGV > 5 then
       add(id, jobs[id][SEQ])
     end
   end
+elseif parents then
+  for parent in pairs(parents) do
+    add_newest(root .. 'of|' .. parent)
+  end
 elseif is_of_few() then
   for state in pairs(states) do
     if state == RUNNING then
