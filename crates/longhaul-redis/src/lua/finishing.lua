@@ -82,19 +82,19 @@ local outcomes = {
   end,
 }
 
--- Ends one run: {id, token, outcome, what it says, delay, entries, {new job}}.
+-- Ends one run: {id, token, outcome, what it says, delay, entries, {new job}}, the last two of which may be false.
 local function finish(end_of_run)
   local id, token, outcome, said, delay, entries, follow_ups = unpack(end_of_run)
   local job = leased(id, token)
   if not job then return LOST end
   local status = lease_status(job)
   leave(id, job)
-  add_entries(id, job, entries)
+  if entries then add_entries(id, job, entries) end
   outcomes[outcome](id, job, said, delay)
   if job[STATE] >= COMPLETED then ends(id, job) end
   settle(id, job)
   -- The unique key is settled by now, so that a job may be followed by one of its own key.
-  if job[STATE] == COMPLETED then
+  if follow_ups and job[STATE] == COMPLETED then
     for _, next in ipairs(follow_ups) do
       if not is_reused(keys_of(next[3]), {}) then create(unpack(next)) end
     end
