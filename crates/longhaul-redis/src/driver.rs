@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use crate::connection::Connection;
 use crate::error::{closed, fault, unreadable};
 use crate::news::News;
-use crate::options::RedisOptions;
+use crate::options::{RedisOptions, Topology};
 use crate::scripts::Script;
 
 /// Hands calls to the thread that talks to the server. It has a thread of its own, so that jobs which block their
@@ -24,6 +24,7 @@ pub(crate) struct Driver {
     /// Bounds what may be on its way; a caller beyond it waits its turn instead of filling the memory.
     room: Semaphore,
     hears_news: Arc<AtomicBool>,
+    topology: Topology,
 }
 
 /// A call of a script.
@@ -71,7 +72,7 @@ impl Driver {
         let (requests, inbox) = mpsc::unbounded_channel();
         let (opened, opening) = oneshot::channel();
         let hears_news = Arc::new(AtomicBool::new(false));
-        let is_live = Arc::clone(&hears_news);
+        let (is_live, topology) = (Arc::clone(&hears_news), options.topology);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -90,12 +91,17 @@ impl Driver {
             .spawn(move || runtime.block_on(run))
             .map_err(|e| fault("open", redis::RedisError::from(e)))?;
         opening.await.map_err(|_| closed())??;
-        Ok(Self { requests, room: Semaphore::new(CAPACITY), hears_news })
+        Ok(Self { requests, room: Semaphore::new(CAPACITY), hears_news, topology })
     }
 
     /// Whether changes are heard of as they happen. If not, whoever waits must look by itself more often.
     pub(crate) fn hears_news(&self) -> bool {
         self.hears_news.load(Ordering::SeqCst)
+    }
+
+    /// Whether a call may be made twice on its way: a cluster's client does so when a connection breaks under it.
+    pub(crate) fn may_send_twice(&self) -> bool {
+        self.topology == Topology::Cluster
     }
 
     /// Runs a script.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::answer::{list, statuses};
 use crate::driver::{Driver, JOBS_PER_CALL};
 use crate::error::unreadable;
-use crate::fields::{Data, bounded, json_of, pack_keys, pack_new};
+use crate::fields::{MayExist, bounded, json_of, pack_new};
 use crate::pack::Packer;
 use crate::scripts::{self, Script};
 
@@ -105,11 +105,11 @@ fn pack_lease(len: usize, lease: &Lease) -> Packer {
 
 fn pack_follow_up(packed: &mut Packer, next: &NewJob) {
     let id = next.id.clone().unwrap_or_else(JobId::random);
-    packed.list(4).text(id.as_str()).bytes(&pack_new(next)).bytes(&Data::pack(next));
-    match pack_keys(next.idempotency.as_ref()) {
-        Some(keys) => packed.raw(&keys.done()),
-        None => packed.none(),
-    };
+    let new = pack_new(&id, MayExist::Yes, next);
+    packed.list(new.len());
+    for part in &new {
+        packed.bytes(part);
+    }
 }
 
 fn pack_entries(packed: &mut Packer, entries: &[Entry]) {

@@ -41,12 +41,6 @@ impl Packer {
         self
     }
 
-    /// Values that are packed already.
-    pub(crate) fn raw(&mut self, packed: &[u8]) -> &mut Self {
-        self.0.extend_from_slice(packed);
-        self
-    }
-
     pub(crate) fn text(&mut self, text: &str) -> &mut Self {
         self.bytes(text.as_bytes())
     }

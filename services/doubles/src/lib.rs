@@ -156,8 +156,8 @@ impl Double {
         self.desk.chat.lock().push_back(text.to_owned());
     }
 
-    /// From now on no word of a streamed reply goes out until it is [released](Self::release): a test lets them
-    /// through one by one and looks at what became of each.
+    /// From now on no word of a streamed reply, and no answer of the Python API, goes out until it is
+    /// [released](Self::release): a test lets them through one by one and looks at what became of each.
     pub fn hold(&self) {
         self.desk.flow.hold();
     }

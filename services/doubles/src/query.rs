@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::Extension;
+use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -19,7 +19,12 @@ pub(crate) fn routes() -> Router<Arc<Desk>> {
 /// How many keywords it answers.
 const KEYWORDS: usize = 10;
 
-async fn query(incomplete: Option<Extension<Incomplete>>, body: Bytes) -> Response {
+async fn query(
+    State(desk): State<Arc<Desk>>,
+    incomplete: Option<Extension<Incomplete>>,
+    body: Bytes,
+) -> Response {
+    desk.flow.pass().await;
     let Ok(request) = serde_json::from_slice::<Value>(&body) else {
         return refuse("Request must be JSON");
     };

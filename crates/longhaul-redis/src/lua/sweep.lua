@@ -15,7 +15,7 @@ local function rescue(id, job)
   leave(id, job)
   job[CRASHES] = job[CRASHES] + 1
   local is_poison = job[CRASHES] > job[MAX_CRASHES]
-  local is_to_stop = job[CANCEL_BY]
+  local is_to_stop = job[CANCEL_BY] ~= 0
   keep_error(id, job, is_poison and ARGV[4] .. job[CRASHES] .. ARGV[5] or ARGV[3])
   give_attempt_back(job)
   -- It keeps its `run_at`, and with it its place: what was begun goes before what was not.
@@ -26,17 +26,17 @@ local function rescue(id, job)
 end
 
 local rescued = { [AVAILABLE] = 0, [FAILED] = 0, [CANCELLED] = 0 }
-local running = root .. 'running'
-local expired = jobs_at(running, call('ZRANGEBYSCORE', running, '-inf', now, 'LIMIT', 0, limit), RUNNING, RUNNING)
+local expired = call('ZRANGEBYSCORE', running_key, '-inf', now, 'LIMIT', 0, limit)
+expired = jobs_at(running_key, expired, RUNNING, RUNNING)
 for _, id in ipairs(expired) do
   local state = rescue(id, jobs[id])
   rescued[state] = rescued[state] + 1
 end
 flush()
 
-local stopping = root .. 'stopping'
 -- A job that is lost is counted where it runs.
-local overdue = jobs_at(stopping, call('ZRANGEBYSCORE', stopping, '-inf', now, 'LIMIT', 0, limit), RUNNING, nil)
+local overdue = call('ZRANGEBYSCORE', stopping_key, '-inf', now, 'LIMIT', 0, limit)
+overdue = jobs_at(stopping_key, overdue, RUNNING, nil)
 for _, id in ipairs(overdue) do
   local job = jobs[id]
   leave(id, job)
@@ -62,15 +62,15 @@ end
 local forgotten = call('ZRANGEBYSCORE', root .. 'forget', '-inf', now, 'LIMIT', 0, limit)
 for _, memory in ipairs(forgotten) do
   forget(memory)
-  place(root .. 'forget', memory, false)
+  take_out(root .. 'forget', memory)
 end
 local gone = call('ZRANGEBYSCORE', root .. 'gone', '-inf', now, 'LIMIT', 0, limit)
 for _, id in ipairs(gone) do
-  place(root .. 'gone', id, false)
+  take_out(root .. 'gone', id)
 end
 local silent = call('ZRANGEBYSCORE', root .. 'workers', '-inf', now - tonumber(ARGV[7]), 'LIMIT', 0, limit)
 for _, worker in ipairs(silent) do
-  place(root .. 'workers', worker, false)
+  take_out(root .. 'workers', worker)
   call('HDEL', root .. 'worker', worker)
 end
 done()

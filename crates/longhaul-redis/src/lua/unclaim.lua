@@ -10,8 +10,8 @@ for i = 2, #ARGV, 2 do
   if job then
     leave(id, job)
     give_attempt_back(job)
-    job[WORKER], job[STARTED_AT] = false, false
-    enter(job, job[CANCEL_BY] and CANCELLED or AVAILABLE)
+    job[WORKER], job[STARTED_AT] = '', 0
+    enter(job, job[CANCEL_BY] ~= 0 and CANCELLED or AVAILABLE)
     if job[STATE] == CANCELLED then let_go(id, job) end
     settle(id, job)
     undone = undone + 1
