@@ -13,7 +13,7 @@ use longhaul::JobId;
 use sha2::{Digest, Sha256};
 
 use crate::api::Api;
-use crate::config::Secret;
+use crate::config::{HttpConfig, Secret};
 use crate::extract::JobPath;
 use crate::problem::{Code, Problem};
 use crate::query;
@@ -61,7 +61,28 @@ impl FromRequestParts<Arc<Api>> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
-        admit(&api.access, bearer(&parts.headers))
+        let token = bearer(&parts.headers);
+        let admitted = admit(&api.access, token);
+        if admitted.is_err() && api.access.is_worker(token) {
+            return Err(Problem::new(Code::Forbidden, "the token is a worker's, which opens /worker only"));
+        }
+        admitted
+    }
+}
+
+/// A remote worker that was let in, or anybody who may do more. The name keeps the keys of their requests apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WorkerCaller(pub(crate) Cow<'static, str>);
+
+impl FromRequestParts<Arc<Api>> for WorkerCaller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        let token = bearer(&parts.headers);
+        if api.access.is_worker(token) {
+            return Ok(Self("worker".into()));
+        }
+        admit(&api.access, token).map(|Caller(name)| Self(name))
     }
 }
 
@@ -91,22 +112,31 @@ impl FromRequestParts<Arc<Api>> for Reader {
 #[derive(Debug)]
 pub(crate) enum Gate {
     Open,
-    Bearer { digest: [u8; 32], verifier: Option<Verifier> },
+    Bearer { digest: [u8; 32], worker: Option<[u8; 32]>, verifier: Option<Verifier> },
 }
 
-impl From<&Access> for Gate {
-    fn from(access: &Access) -> Self {
-        match access {
+impl From<&HttpConfig> for Gate {
+    fn from(config: &HttpConfig) -> Self {
+        match &config.access {
             Access::Open => Gate::Open,
-            Access::Bearer { token, verifier } => {
-                Gate::Bearer { digest: Sha256::digest(&token.0).into(), verifier: verifier.clone() }
-            }
+            Access::Bearer { token, verifier } => Gate::Bearer {
+                digest: Sha256::digest(&token.0).into(),
+                worker: config.worker_token.as_ref().map(|token| Sha256::digest(&token.0).into()),
+                verifier: verifier.clone(),
+            },
         }
     }
 }
 
+impl Gate {
+    fn is_worker(&self, token: Option<&str>) -> bool {
+        let Gate::Bearer { worker: Some(worker), .. } = self else { return false };
+        token.is_some_and(|token| <[u8; 32]>::from(Sha256::digest(token)) == *worker)
+    }
+}
+
 fn admit(gate: &Gate, token: Option<&str>) -> Result<Caller, Problem> {
-    let Gate::Bearer { digest, verifier } = gate else { return Ok(Caller("open".into())) };
+    let Gate::Bearer { digest, verifier, .. } = gate else { return Ok(Caller("open".into())) };
     let Some(token) = token else {
         return Err(Problem::new(Code::Unauthorized, "a bearer token is needed"));
     };

@@ -9,6 +9,7 @@ use crate::config::HttpConfig;
 use crate::estimate::Estimator;
 use crate::idempotency::InFlight;
 use crate::token::ReadTokens;
+use crate::worker::{Exchanges, RemoteKinds};
 
 /// What every handler shares.
 #[derive(Debug)]
@@ -19,6 +20,9 @@ pub(crate) struct Api {
     pub(crate) read_tokens: Option<ReadTokens>,
     pub(crate) estimator: Arc<Estimator>,
     pub(crate) in_flight: Arc<InFlight>,
+    /// What is remembered of remote workers' requests.
+    pub(crate) exchanges: Exchanges,
+    pub(crate) remote_kinds: RemoteKinds,
     pub(crate) document: Document,
 }
 
@@ -34,10 +38,12 @@ impl std::fmt::Debug for Document {
 impl Api {
     pub(crate) fn new(longhaul: Longhaul, config: HttpConfig, document: OpenApi) -> Arc<Self> {
         Arc::new(Self {
-            access: Gate::from(&config.access),
+            access: Gate::from(&config),
             read_tokens: config.read_token_secret.as_ref().map(ReadTokens::new),
             estimator: Arc::new(Estimator::new(longhaul.clone(), config.clock.clone())),
             in_flight: Arc::default(),
+            exchanges: Exchanges::default(),
+            remote_kinds: RemoteKinds::default(),
             document: Document(document),
             longhaul,
             config,

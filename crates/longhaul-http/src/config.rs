@@ -11,6 +11,9 @@ use crate::access::Access;
 pub struct HttpConfig {
     /// Who is let in.
     pub access: Access,
+    /// What remote workers bring as their bearer token, where access is not open: it opens `/worker/*` and nothing else.
+    /// Whoever has it can do with jobs all that a store can. The administrator's token opens `/worker/*` too.
+    pub worker_token: Option<Secret>,
     /// What becomes of a job whose kind this process does not know.
     pub unknown_kinds: UnknownKinds,
     /// Signs the tokens that let a browser follow one job; without it none are given out or accepted. The key
@@ -25,7 +28,8 @@ pub struct HttpConfig {
     pub clock: Clock,
 }
 
-/// What becomes of a job whose kind was never declared in this process.
+/// What becomes of a job whose kind was neither declared in this process nor claimed by a remote worker within the last
+/// day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnknownKinds {
     /// It is refused with 422: a typing error must not become a job that nobody ever runs.

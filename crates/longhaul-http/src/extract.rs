@@ -14,11 +14,14 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::api::Api;
 use crate::problem::{Code, FieldError, Problem};
+use crate::wire::MAX_WORKER_BODY_BYTES;
 
 /// The most bytes that a request's body may have.
 pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// The most levels of arrays and objects in a request's body.
 const MAX_DEPTH: usize = 64;
+/// The same for remote workers. What a job returns is read as text, so that no depth of it costs any stack.
+const MAX_WORKER_DEPTH: usize = 1_024;
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -36,8 +39,23 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
         if !is_json(request.headers()) {
             return Err(not_json());
         }
-        let bytes = read(request).await?;
-        Ok(Self { value: parse(&bytes)?, bytes })
+        let bytes = read(request, MAX_BODY_BYTES).await?;
+        Ok(Self { value: parse(&bytes, MAX_DEPTH)?, bytes })
+    }
+}
+
+/// The body of a remote worker's request, which may be larger and deeper than others: it carries what jobs return.
+#[derive(Debug)]
+pub(crate) struct WorkerJson<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for WorkerJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            return Err(not_json());
+        }
+        parse(&read(request, MAX_WORKER_BODY_BYTES).await?, MAX_WORKER_DEPTH).map(Self)
     }
 }
 
@@ -50,7 +68,7 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJ
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let is_json = is_json(request.headers());
-        let bytes = read(request).await?;
+        let bytes = read(request, MAX_BODY_BYTES).await?;
         // Many clients name a type even where they send nothing.
         if bytes.is_empty() {
             return Ok(Self(T::default()));
@@ -58,7 +76,7 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJ
         if !is_json {
             return Err(not_json());
         }
-        parse::<Option<T>>(&bytes).map(|value| Self(value.unwrap_or_default()))
+        parse::<Option<T>>(&bytes, MAX_DEPTH).map(|value| Self(value.unwrap_or_default()))
     }
 }
 
@@ -75,6 +93,20 @@ impl FromRequestParts<Arc<Api>> for JobPath {
             .map_err(|rejection| Problem::new(Code::InvalidPath, rejection.body_text().to_lowercase()))?;
         // An id that breaks the pattern was never given to any job, so there is nothing to explain about it.
         JobId::new(id).map(Self).map_err(|_| no_such_job())
+    }
+}
+
+/// The name of the queue that the path names.
+#[derive(Clone, Debug)]
+pub(crate) struct QueuePath(pub(crate) String);
+
+impl FromRequestParts<Arc<Api>> for QueuePath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Self, Problem> {
+        let name = Path::<String>::from_request_parts(parts, &()).await;
+        name.map(|Path(name)| Self(name))
+            .map_err(|rejection| Problem::new(Code::InvalidPath, rejection.body_text().to_lowercase()))
     }
 }
 
@@ -117,15 +149,14 @@ fn is_json(headers: &HeaderMap) -> bool {
         && (subkind.eq_ignore_ascii_case("json") || subkind.to_ascii_lowercase().ends_with("+json"))
 }
 
-async fn read(request: Request) -> Result<Bytes, Problem> {
-    let too_large =
-        || Problem::new(Code::BodyTooLarge, format!("the body must be at most {MAX_BODY_BYTES} bytes"));
+async fn read(request: Request, limit: usize) -> Result<Bytes, Problem> {
+    let too_large = || Problem::new(Code::BodyTooLarge, format!("the body must be at most {limit} bytes"));
     let told =
         request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if told.is_some_and(|length| length > MAX_BODY_BYTES as u64) {
+    if told.is_some_and(|length| length > limit as u64) {
         return Err(too_large());
     }
-    let body = Limited::new(request.into_body(), MAX_BODY_BYTES).collect();
+    let body = Limited::new(request.into_body(), limit).collect();
     match tokio::time::timeout(BODY_TIMEOUT, body).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
@@ -137,9 +168,9 @@ async fn read(request: Request) -> Result<Bytes, Problem> {
     }
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    if is_deeper_than(bytes, MAX_DEPTH) {
-        let detail = format!("the body must have at most {MAX_DEPTH} levels of arrays and objects");
+fn parse<T: DeserializeOwned>(bytes: &[u8], depth: usize) -> Result<T, Problem> {
+    if is_deeper_than(bytes, depth) {
+        let detail = format!("the body must have at most {depth} levels of arrays and objects");
         return Err(Problem::new(Code::TooDeep, detail));
     }
     serde_json::from_slice(bytes).map_err(|_| match serde_json::from_slice::<IgnoredAny>(bytes) {

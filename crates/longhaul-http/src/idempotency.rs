@@ -47,13 +47,7 @@ impl Repeatable {
         body: &[u8],
         in_flight: &Arc<InFlight>,
     ) -> Result<Option<Self>, Problem> {
-        let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
-        // The draft standard writes the key as a quoted string; most clients do not. Both mean the same key.
-        let key = value.to_str().unwrap_or_default().trim().trim_matches('"');
-        if !(1..=LONGEST_KEY).contains(&key.len()) || !key.bytes().all(|b| (b' '..=b'~').contains(&b)) {
-            let detail = format!("the idempotency-key must be 1 to {LONGEST_KEY} printable ASCII characters");
-            return Err(Problem::new(Code::InvalidHeader, detail));
-        }
+        let Some(key) = key(headers)? else { return Ok(None) };
         // No caller's name or key has a line break in it, so no two pairs of them make the same text.
         let key = format!("{}\n{key}", caller.0);
         let fingerprint = fingerprint(path, body)?;
@@ -73,6 +67,21 @@ impl Repeatable {
     pub(crate) fn nth(&self, index: usize) -> Idempotency {
         Idempotency { key: format!("{}\n{index}", self.key), ..self.one() }
     }
+}
+
+/// The key of a request, if it has one.
+///
+/// # Errors
+/// 400 where it is not 1–255 printable characters.
+pub(crate) fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    // The draft standard writes the key as a quoted string; most clients do not. Both mean the same key.
+    let key = value.to_str().unwrap_or_default().trim().trim_matches('"');
+    if !(1..=LONGEST_KEY).contains(&key.len()) || !key.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+        let detail = format!("the idempotency-key must be 1 to {LONGEST_KEY} printable ASCII characters");
+        return Err(Problem::new(Code::InvalidHeader, detail));
+    }
+    Ok(Some(key))
 }
 
 impl Drop for Repeatable {

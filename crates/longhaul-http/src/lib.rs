@@ -15,13 +15,20 @@ mod openapi;
 mod prefer;
 mod problem;
 mod query;
+mod queues;
+#[cfg(feature = "remote")]
+mod remote;
 mod time;
 mod token;
+mod wire;
+mod worker;
 
 pub use access::{Access, Verifier};
 pub use config::{HttpConfig, Secret, UnknownKinds};
 pub use health::health_router;
-pub use jobs::{ErrorBody, JobBody, ProgressBody};
+pub use jobs::{ChildrenBody, ErrorBody, JobBody, ProgressBody};
+#[cfg(feature = "remote")]
+pub use remote::RemoteStore;
 pub use time::Rfc3339;
 
 use axum::Router;

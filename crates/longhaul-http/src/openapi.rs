@@ -19,10 +19,16 @@ use crate::api::Api;
 use crate::extract::Mount;
 use crate::jobs;
 use crate::problem::{FieldError, ProblemBody};
+use crate::queues;
+use crate::worker;
 
 /// Every route with its documentation.
 pub(crate) fn routes() -> OpenApiRouter<Arc<Api>> {
-    let mut router = OpenApiRouter::with_openapi(empty()).routes(routes!(document)).merge(jobs::routes());
+    let mut router = OpenApiRouter::with_openapi(empty())
+        .routes(routes!(document))
+        .merge(jobs::routes())
+        .merge(queues::routes())
+        .merge(worker::routes());
     complete(router.get_openapi_mut());
     router
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use longhaul::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A moment, written in RFC 3339 with milliseconds, in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,6 +14,14 @@ impl Serialize for Rfc3339 {
         // A moment past the year 9999 has no form in RFC 3339; it is shown as the last one that has.
         let moment = jiff::Timestamp::from_millisecond(self.0.0).unwrap_or(jiff::Timestamp::MAX);
         serializer.collect_str(&format_args!("{moment:.3}"))
+    }
+}
+
+impl<'de> Deserialize<'de> for Rfc3339 {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let moment = parse(&text).map(Self);
+        moment.ok_or_else(|| serde::de::Error::custom("must be a time in RFC 3339: 2026-01-01T00:00:00Z"))
     }
 }
 

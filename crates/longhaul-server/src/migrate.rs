@@ -23,7 +23,7 @@ Examples:
 
 pub(crate) async fn run(args: Args) -> Result<()> {
     let kept = args.place.open().await?;
-    services::open(&args.selection, &args.place, &kept).await?;
+    services::open(&args.selection, &args.place, &kept, None).await?;
     println!("{} is up to date", kept.described());
     Ok(())
 }

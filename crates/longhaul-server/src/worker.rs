@@ -30,7 +30,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     logging::start()?;
     let stop = signals::listen()?;
     let kept = args.place.open().await?;
-    let services = services::open(&args.selection, &args.place, &kept).await?;
+    let services = services::open(&args.selection, &args.place, &kept, None).await?;
     kept.announce();
     services.announce();
     let worker = args.work.start(&services)?;

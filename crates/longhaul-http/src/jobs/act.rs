@@ -119,6 +119,9 @@ enum ActionWord {
 #[schema(as = ActionCount)]
 pub(crate) struct ActionCount {
     count: u64,
+    /// Whether the limit was reached, so that more jobs may fit: send the same again until this is false. Then none
+    /// was left that fits and that the action is for.
+    more: bool,
 }
 
 const DEFAULT_ACTIONS: usize = 1_000;
@@ -126,7 +129,11 @@ const MAX_ACTIONS: usize = 10_000;
 
 /// Cancels, retries or deletes many jobs
 ///
-/// Jobs that the action is not for (a retry of an unfinished one) are left alone and not counted.
+/// Jobs that the action is not for (a retry of an unfinished one, or of one whose unique key another job holds) are
+/// left alone and not counted. To retry all failed jobs of a queue, or to clean them away:
+/// `{"action": "retry", "filter": {"queue": "mail", "state": "failed"}}`, and the same with `"delete"`.
+/// The store works in small batches, so that nobody else waits for a large action; one that is cut off half-way has
+/// been done to some of the jobs, and may be sent again.
 #[utoipa::path(
     post,
     path = "/jobs/actions",
@@ -153,5 +160,5 @@ pub(crate) async fn act_on_many(
         ActionWord::Delete => Action::Delete,
     };
     let count = api.longhaul.store().act(&filter, action, limit).await?;
-    Ok(Json(ActionCount { count }))
+    Ok(Json(ActionCount { count, more: count >= limit as u64 }))
 }

@@ -5,7 +5,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::HeaderValue;
 use axum::http::header::LINK;
 use axum::response::{IntoResponse, Response};
-use longhaul::{JobFilter, Page};
+use longhaul::{JobFilter, JobId, Page};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -44,6 +44,7 @@ pub(crate) struct PageBody<'a> {
         ("state" = Option<Vec<String>>, Query, description = "In any of these states"),
         ("kind" = Option<Vec<String>>, Query, description = "Of any of these kinds"),
         ("queue" = Option<Vec<String>>, Query, description = "In any of these queues"),
+        ("parent" = Option<Vec<String>>, Query, description = "That belong to any of these jobs"),
         ("label" = Option<Vec<String>>, Query, description = "With all of these labels, each as `name:value`"),
         ("q" = Option<String>, Query, description = "With this text in the id, the kind, the args or the last \
             error"),
@@ -86,6 +87,7 @@ fn read_query(query: Option<&str>) -> Result<(JobFilter, Page), Problem> {
             "state" => filter.states.extend(state("state", &value, &mut faults)),
             "kind" => filter.kinds.push(value.into_owned()),
             "queue" => filter.queues.push(value.into_owned()),
+            "parent" => filter.parents.extend(faults.check(JobId::new(value))),
             "label" => match value.split_once(':') {
                 Some((label, value)) => filter.labels.push((label.to_owned(), value.to_owned())),
                 None => faults.add(Code::Invalid, "label", "must have the form 'name:value'"),
@@ -99,7 +101,7 @@ fn read_query(query: Option<&str>) -> Result<(JobFilter, Page), Problem> {
             other => faults.add(
                 Code::Invalid,
                 other,
-                "is not a parameter; use state, kind, queue, label, q, cursor or limit",
+                "is not a parameter; use state, kind, queue, parent, label, q, cursor or limit",
             ),
         }
     }

@@ -108,12 +108,15 @@ async fn many_jobs_are_acted_on_by_filter_and_limit() {
     }
     let act = async |body: &str| app.post("/api/jobs/actions", body).await.json();
     let red = r#""filter":{"labels":{"team":"red"},"state":"available"}"#;
-    assert_eq!(act(&format!(r#"{{"action":"cancel",{red},"limit":3}}"#)).await, json!({"count": 3}));
-    assert_eq!(act(&format!(r#"{{"action":"cancel",{red}}}"#)).await, json!({"count": 1}));
+    assert_eq!(
+        act(&format!(r#"{{"action":"cancel",{red},"limit":3}}"#)).await,
+        json!({"count": 3, "more": true})
+    );
+    assert_eq!(act(&format!(r#"{{"action":"cancel",{red}}}"#)).await, json!({"count": 1, "more": false}));
     let ids = r#""filter":{"ids":["j1","j2","nobody"]}"#;
-    assert_eq!(act(&format!(r#"{{"action":"retry",{ids}}}"#)).await, json!({"count": 2}));
+    assert_eq!(act(&format!(r#"{{"action":"retry",{ids}}}"#)).await, json!({"count": 2, "more": false}));
     let ended = r#""filter":{"state":["cancelled","failed"],"kind":["greet"],"queue":"default","q":"j"}"#;
-    assert_eq!(act(&format!(r#"{{"action":"delete",{ended}}}"#)).await, json!({"count": 2}));
+    assert_eq!(act(&format!(r#"{{"action":"delete",{ended}}}"#)).await, json!({"count": 2, "more": false}));
     assert_eq!(app.get("/api/jobs").await.json()["jobs"].as_array().unwrap().len(), 3);
 }
 
@@ -132,4 +135,28 @@ async fn an_action_that_is_not_understood_does_nothing() {
         assert_eq!(app.post("/api/jobs/actions", body).await.code(), "invalid", "{body}");
     }
     assert_eq!(app.get("/api/jobs/t").await.json()["state"], "available");
+}
+
+#[tokio::test]
+async fn all_failed_jobs_of_a_queue_are_retried_or_cleaned_away_in_one_call() {
+    let app = App::new();
+    let worker = app.work();
+    for n in 0..5 {
+        app.run(&format!("f{n}"), "greet", r#"{"name":""}"#).await;
+    }
+    app.run("good", "greet", r#"{"name":"x"}"#).await;
+    worker.shutdown(std::time::Duration::from_secs(5)).await;
+    app.post("/api/jobs", r#"{"kind":"greet","args":{"name":""},"id":"other","queue":"beds"}"#).await;
+    app.post("/api/jobs/other/cancel", "").await;
+    let states = async || app.get("/api/queues/default").await.json()["states"].clone();
+
+    let retry = r#"{"action":"retry","filter":{"queue":"default","state":"failed"},"limit":2}"#;
+    assert_snapshot!(app.post("/api/jobs/actions", retry).await.text());
+    assert_eq!((&states().await["failed"], &states().await["available"]), (&json!(3), &json!(2)));
+    let clean = r#"{"action":"delete","filter":{"queue":"default","state":"failed"}}"#;
+    assert_eq!(app.post("/api/jobs/actions", clean).await.json(), json!({"count": 3, "more": false}));
+    assert_eq!(app.post("/api/jobs/actions", clean).await.json(), json!({"count": 0, "more": false}));
+    let left = states().await;
+    assert_eq!((&left["failed"], &left["available"], &left["completed"]), (&json!(0), &json!(2), &json!(1)));
+    assert_eq!(app.get("/api/jobs/other").await.json()["state"], "cancelled", "another queue's is let alone");
 }

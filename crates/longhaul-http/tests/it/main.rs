@@ -18,5 +18,7 @@ mod kinds;
 mod list;
 mod metrics;
 mod openapi;
+mod queues;
 mod read;
+mod remote;
 mod wait;

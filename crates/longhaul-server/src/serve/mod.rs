@@ -68,7 +68,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let admin = access::admin(args.listen)?;
     let listener = listen::bind(args.listen).await?;
     let kept = args.place.open_as_owner().await?;
-    let services = services::open(&args.selection, &args.place, &kept).await?;
+    let services = services::open(&args.selection, &args.place, &kept, Some(listener.address())).await?;
     kept.announce();
     services.announce();
     admin.announce();

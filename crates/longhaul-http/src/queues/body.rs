@@ -1,0 +1,134 @@
+use longhaul::{Keep, QueueConfig, QueueInfo, Retention, State};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A queue: how many jobs are in it, and what was set for it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Queue)]
+pub(crate) struct QueueBody {
+    /// Its name.
+    #[schema(example = "default")]
+    name: String,
+    /// Its jobs per state. Counts are kept with each change, so they are exact and cost nothing to read.
+    states: StateCounts,
+    /// The same jobs in the words of Bull and BullMQ, for dashboards that know those. Jobs that wait for other jobs
+    /// (`blocked`) and cancelled ones have no word there and are not counted.
+    counts: BullCounts,
+    /// What was set for it.
+    config: ConfigBody,
+}
+
+/// All queues.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = QueueList)]
+pub(crate) struct QueuesBody {
+    /// By name.
+    pub(crate) queues: Vec<QueueBody>,
+}
+
+/// Jobs per state, zero too.
+#[derive(Debug, Serialize, ToSchema)]
+struct StateCounts {
+    /// Wait for other jobs.
+    blocked: u64,
+    /// Wait for their time: delayed, snoozed, or between two attempts.
+    scheduled: u64,
+    /// Wait for a worker.
+    available: u64,
+    /// Are being run.
+    running: u64,
+    /// Ended well.
+    completed: u64,
+    /// Ended badly.
+    failed: u64,
+    /// Ended because somebody asked.
+    cancelled: u64,
+}
+
+/// Jobs per state in Bull's words.
+#[derive(Debug, Serialize, ToSchema)]
+struct BullCounts {
+    /// `available`
+    waiting: u64,
+    /// `running`
+    active: u64,
+    /// `completed`
+    completed: u64,
+    /// `failed`
+    failed: u64,
+    /// `scheduled`
+    delayed: u64,
+    /// Always 0: queues cannot be paused yet.
+    paused: u64,
+}
+
+/// What can be set for a queue.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = QueueConfig)]
+pub(crate) struct ConfigBody {
+    /// How long its history is kept.
+    retention: RetentionBody,
+}
+
+/// How much history is kept, per outcome.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Retention)]
+struct RetentionBody {
+    /// Of completed jobs.
+    completed: KeepBody,
+    /// Of failed jobs.
+    failed: KeepBody,
+    /// Of cancelled jobs.
+    cancelled: KeepBody,
+}
+
+/// Both bounds hold; null is no bound.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Keep)]
+struct KeepBody {
+    /// The oldest that a finished job may become, in seconds.
+    #[schema(required)]
+    age: Option<f64>,
+    /// The most finished jobs; the newest are kept.
+    #[schema(required)]
+    count: Option<u64>,
+}
+
+impl From<QueueInfo> for QueueBody {
+    fn from(queue: QueueInfo) -> Self {
+        let count = |state: State| queue.counts.get(&state).copied().unwrap_or_default();
+        let states = StateCounts {
+            blocked: count(State::Blocked),
+            scheduled: count(State::Scheduled),
+            available: count(State::Available),
+            running: count(State::Running),
+            completed: count(State::Completed),
+            failed: count(State::Failed),
+            cancelled: count(State::Cancelled),
+        };
+        let counts = BullCounts {
+            waiting: states.available,
+            active: states.running,
+            completed: states.completed,
+            failed: states.failed,
+            delayed: states.scheduled,
+            paused: 0,
+        };
+        Self { states, counts, config: ConfigBody::from(&queue.config), name: queue.name }
+    }
+}
+
+impl From<&QueueConfig> for ConfigBody {
+    fn from(config: &QueueConfig) -> Self {
+        let Retention { completed, failed, cancelled } = &config.retention;
+        let retention =
+            RetentionBody { completed: completed.into(), failed: failed.into(), cancelled: cancelled.into() };
+        Self { retention }
+    }
+}
+
+impl From<&Keep> for KeepBody {
+    fn from(keep: &Keep) -> Self {
+        Self { age: keep.age.map(|age| age.as_secs_f64()), count: keep.count }
+    }
+}

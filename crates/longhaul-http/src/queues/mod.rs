@@ -1,0 +1,15 @@
+mod body;
+mod read;
+mod set;
+
+use std::sync::Arc;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::Api;
+
+/// Every route of queues, each with its own documentation.
+pub(crate) fn routes() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::default().routes(routes!(read::list)).routes(routes!(read::read, set::set))
+}

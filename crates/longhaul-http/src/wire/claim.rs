@@ -1,0 +1,283 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use longhaul::{
+    Claim, Claimed, DEFAULT_LEASE, Json, Lease, LeaseStatus, QueueSlots, SupportedKind, Timestamp, WorkerInfo,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::finish::{FinishBody, LeaseSchema, StatusSchema};
+use super::job::BackoffBody;
+use super::seconds::Seconds;
+use crate::time::Rfc3339;
+
+/// A worker's request for jobs.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = WorkerClaim)]
+pub(crate) struct ClaimBody {
+    /// Who will run them.
+    pub(crate) worker: WorkerBody,
+    /// How many jobs to take of which queue, at most.
+    pub(crate) queues: Vec<SlotsBody>,
+    /// What the worker can run; anything else is left alone.
+    pub(crate) kinds: Vec<KindBody>,
+    /// How long the worker may go without a heartbeat; 30 unless given.
+    #[serde(default = "default_lease")]
+    #[schema(value_type = Option<Seconds>)]
+    pub(crate) lease_for: Seconds,
+    /// How long to hold the answer open while there is nothing to take; 0 unless given. An answer is held for 25
+    /// seconds at most and says how much of the wait is left.
+    #[serde(default)]
+    #[schema(value_type = Option<Seconds>)]
+    pub(crate) wait: Seconds,
+}
+
+/// A worker, as it presents itself.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = WorkerName)]
+pub(crate) struct WorkerBody {
+    /// Its id, made anew each time that it starts: 1–128 characters of `A–Z a–z 0–9 . _ : -`.
+    #[schema(example = "painter-7f3a")]
+    pub(crate) id: String,
+    /// Names its process among all that ever ran.
+    #[serde(default)]
+    pub(crate) process: String,
+    /// The machine's name.
+    #[serde(default)]
+    pub(crate) host: String,
+    /// The queues that it serves, with its slots of each.
+    #[serde(default)]
+    pub(crate) queues: Vec<SlotsBody>,
+}
+
+/// Slots of a queue.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = QueueSlots)]
+pub(crate) struct SlotsBody {
+    /// The queue.
+    pub(crate) queue: String,
+    /// Jobs that can be run at once.
+    pub(crate) slots: usize,
+}
+
+/// A kind that a worker runs.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SupportedKind)]
+pub(crate) struct KindBody {
+    /// The kind.
+    #[schema(example = "paint")]
+    pub(crate) kind: String,
+    /// The newest version of its args that the worker reads; 1 unless given.
+    #[serde(default = "first_version")]
+    pub(crate) version: u32,
+}
+
+/// What was claimed.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = WorkerClaimed)]
+pub(crate) struct ClaimAnswer {
+    /// The jobs; none where there was nothing to take.
+    pub(crate) claimed: Vec<ClaimedBody>,
+    /// Where nothing was taken: how much of the wait is left. More than 0 means only that the answer could not be held
+    /// any longer; ask again.
+    #[schema(value_type = Seconds)]
+    pub(crate) wait_left: Seconds,
+}
+
+/// A job in a worker's hands.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = ClaimedJob)]
+pub(crate) struct ClaimedBody {
+    /// What proves that it is this worker's; to be sent with all that is said about this run.
+    #[schema(value_type = LeaseSchema)]
+    pub(crate) lease: Lease,
+    /// Which job type runs it.
+    pub(crate) kind: String,
+    /// The version of `args`.
+    pub(crate) version: u32,
+    /// The queue that it was taken from.
+    pub(crate) queue: String,
+    /// What it is to do.
+    #[schema(value_type = serde_json::Value)]
+    pub(crate) args: Json,
+    /// The number of this attempt, from 1.
+    pub(crate) attempt: u32,
+    /// Attempts in all.
+    pub(crate) max_attempts: u32,
+    /// How long this attempt may take. The worker is to see to it.
+    #[schema(value_type = Option<Seconds>, required)]
+    pub(crate) timeout: Option<Seconds>,
+    /// Should this attempt fail: the `delay` to send with `retry`. Null where it is the last one, so that `failed` is
+    /// what to send.
+    #[schema(value_type = Option<Seconds>, required)]
+    pub(crate) retry_in: Option<Seconds>,
+    /// The job's own backoff, where it has one; `retry_in` is made of it.
+    #[schema(required)]
+    pub(crate) backoff: Option<BackoffBody>,
+    /// When it was enqueued.
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) created_at: Rfc3339,
+    /// What to find it by.
+    pub(crate) labels: BTreeMap<String, String>,
+    /// The outputs of the steps that earlier attempts have done, by name.
+    #[schema(value_type = BTreeMap<String, serde_json::Value>)]
+    pub(crate) steps: BTreeMap<String, Json>,
+}
+
+/// Finishes and a claim in one request. The claim sees what the finishes set free, and does not wait.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = WorkerTurn)]
+pub(crate) struct TurnBody {
+    /// The ends of runs.
+    pub(crate) finishes: Vec<FinishBody>,
+    /// The jobs that are wanted.
+    pub(crate) claim: ClaimBody,
+}
+
+/// What became of a turn.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = WorkerTurned)]
+pub(crate) struct TurnAnswer {
+    /// One for each finish, in their order.
+    #[schema(value_type = Vec<StatusSchema>)]
+    pub(crate) statuses: Vec<LeaseStatus>,
+    /// What was claimed.
+    pub(crate) claimed: Vec<ClaimedBody>,
+}
+
+/// A sign of life, which extends leases.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = WorkerHeartbeat)]
+pub(crate) struct HeartbeatBody {
+    /// Who lives.
+    pub(crate) worker: WorkerBody,
+    /// The leases to extend; none only makes the worker known.
+    #[schema(value_type = Vec<LeaseSchema>)]
+    pub(crate) leases: Vec<Lease>,
+    /// By how much from now; 30 unless given.
+    #[serde(default = "default_lease")]
+    #[schema(value_type = Option<Seconds>)]
+    pub(crate) lease_for: Seconds,
+}
+
+fn default_lease() -> Seconds {
+    Seconds(DEFAULT_LEASE)
+}
+
+fn first_version() -> u32 {
+    1
+}
+
+impl From<&Claim> for ClaimBody {
+    fn from(claim: &Claim) -> Self {
+        let kind = |kind: &SupportedKind| KindBody { kind: kind.kind.clone(), version: kind.version };
+        Self {
+            worker: WorkerBody::from(&claim.worker),
+            queues: claim.queues.iter().map(SlotsBody::from).collect(),
+            kinds: claim.kinds.iter().map(kind).collect(),
+            lease_for: Seconds(claim.lease_for),
+            wait: Seconds(claim.wait),
+        }
+    }
+}
+
+impl From<ClaimBody> for Claim {
+    fn from(body: ClaimBody) -> Self {
+        let kind = |kind: KindBody| SupportedKind { kind: kind.kind, version: kind.version };
+        Self {
+            worker: body.worker.into(),
+            queues: body.queues.into_iter().map(QueueSlots::from).collect(),
+            kinds: body.kinds.into_iter().map(kind).collect(),
+            lease_for: body.lease_for.0,
+            wait: body.wait.0,
+        }
+    }
+}
+
+impl From<&WorkerInfo> for WorkerBody {
+    fn from(worker: &WorkerInfo) -> Self {
+        Self {
+            id: worker.id.clone(),
+            process: worker.process.clone(),
+            host: worker.host.clone(),
+            queues: worker.queues.iter().map(SlotsBody::from).collect(),
+        }
+    }
+}
+
+impl From<WorkerBody> for WorkerInfo {
+    fn from(body: WorkerBody) -> Self {
+        Self {
+            id: body.id,
+            process: body.process,
+            host: body.host,
+            queues: body.queues.into_iter().map(QueueSlots::from).collect(),
+            // The store's to set.
+            seen_at: Timestamp::default(),
+        }
+    }
+}
+
+impl From<&QueueSlots> for SlotsBody {
+    fn from(slots: &QueueSlots) -> Self {
+        Self { queue: slots.queue.clone(), slots: slots.slots }
+    }
+}
+
+impl From<SlotsBody> for QueueSlots {
+    fn from(body: SlotsBody) -> Self {
+        Self { queue: body.queue, slots: body.slots }
+    }
+}
+
+impl From<Claimed> for ClaimedBody {
+    fn from(claimed: Claimed) -> Self {
+        let may_retry = claimed.attempt < claimed.max_attempts;
+        let retry_in = || claimed.backoff.unwrap_or_default().delay(claimed.attempt);
+        Self {
+            retry_in: may_retry.then(|| to_the_millisecond(retry_in())),
+            lease: claimed.lease,
+            kind: claimed.kind,
+            version: claimed.version,
+            queue: claimed.queue,
+            args: claimed.args,
+            attempt: claimed.attempt,
+            max_attempts: claimed.max_attempts,
+            timeout: claimed.timeout.map(Seconds),
+            backoff: claimed.backoff.map(BackoffBody::from),
+            created_at: Rfc3339(claimed.created_at),
+            labels: claimed.labels,
+            steps: claimed.steps,
+        }
+    }
+}
+
+impl From<ClaimedBody> for Claimed {
+    fn from(body: ClaimedBody) -> Self {
+        Self {
+            lease: body.lease,
+            kind: body.kind,
+            version: body.version,
+            queue: body.queue,
+            args: body.args,
+            attempt: body.attempt,
+            max_attempts: body.max_attempts,
+            timeout: body.timeout.map(|timeout| timeout.0),
+            backoff: body.backoff.map(BackoffBody::into),
+            created_at: body.created_at.0,
+            labels: body.labels,
+            steps: body.steps,
+        }
+    }
+}
+
+fn to_the_millisecond(delay: Duration) -> Seconds {
+    Seconds(Duration::from_millis(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)))
+}

@@ -1,0 +1,255 @@
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use longhaul::{
+    Backoff, Enqueued, Idempotency, JobId, Json, NewJob, OnClash, Start, Unique, default_max_crashes,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::seconds::Seconds;
+use crate::time::Rfc3339;
+
+/// Jobs to be enqueued, all of them or none.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = WorkerEnqueue)]
+pub(crate) struct EnqueueBody {
+    /// At most 10,000.
+    pub(crate) jobs: Vec<NewJobBody>,
+}
+
+/// What became of each job.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = WorkerEnqueued)]
+pub(crate) struct EnqueueAnswer {
+    /// In the order of the request: `{"id": "…", "status": "created"}`, or `duplicate`, `key_reused`, `not_created`.
+    #[schema(value_type = Vec<serde_json::Value>)]
+    pub(crate) enqueued: Vec<Enqueued>,
+}
+
+/// A job to be enqueued, with every field that the engine has. What is left out is as an unknown kind has it.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = FollowUp)]
+pub(crate) struct NewJobBody {
+    /// Which job type runs it.
+    kind: String,
+    /// What it is to do; at most 256 KiB.
+    #[schema(value_type = serde_json::Value, required = true)]
+    args: Json,
+    /// The version of `args`; 1 unless given.
+    #[serde(default = "first_version")]
+    #[schema(required = false)]
+    version: u32,
+    /// The queue that it waits in; `default` unless given.
+    #[serde(default = "default_queue")]
+    #[schema(required = false)]
+    queue: String,
+    /// Its id. An id that exists creates nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    /// −100 to 100, higher first.
+    #[serde(default)]
+    priority: i32,
+    /// How long it waits before it may first run. At most one of this, `run_at` and `after_children`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Seconds>)]
+    delay: Option<Seconds>,
+    /// When it may first run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    run_at: Option<Rfc3339>,
+    /// Whether it waits until every job that names it as `parent` has ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    after_children: bool,
+    /// Attempts in all; 3 unless given.
+    #[serde(default = "default_attempts")]
+    #[schema(required = false)]
+    max_attempts: u32,
+    /// How many of its workers may die under it.
+    #[serde(default = "default_max_crashes")]
+    #[schema(required = false)]
+    max_crashes: u32,
+    /// How long one attempt may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Seconds>)]
+    timeout: Option<Seconds>,
+    /// Overrides the kind's backoff.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    backoff: Option<BackoffBody>,
+    /// What it shares with other jobs that are paused together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    limit_key: Option<String>,
+    /// Keeps a second job of the same key from being created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unique: Option<UniqueBody>,
+    /// Makes a repeated request answer with the first one's job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    idempotency: Option<IdempotencyBody>,
+    /// The job that this one belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    parent: Option<String>,
+    /// What to find it by; at most 8 KiB in all.
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+/// How a job's waits between attempts grow: attempt *n* waits `base × factorⁿ⁻¹`, at most `max`, less a random part.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Backoff)]
+pub(crate) struct BackoffBody {
+    /// The wait after the first failed attempt.
+    #[schema(value_type = Seconds)]
+    base: Seconds,
+    /// What each further wait is multiplied by, from 1.
+    factor: f64,
+    /// The longest wait.
+    #[schema(value_type = Seconds)]
+    max: Seconds,
+    /// The part of the wait that is random, 0 to 1.
+    jitter: f64,
+}
+
+/// One job at a time, or one in a period, per key.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = UniqueKey)]
+struct UniqueBody {
+    /// The key, shared by all kinds and queues.
+    key: String,
+    /// Holds the key for this long after the job has completed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Seconds>)]
+    period: Option<Seconds>,
+    /// What happens to the second job: `join` unless given.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    on_clash: OnClash,
+}
+
+/// A caller's promise that two requests with this key are one.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Idempotency)]
+struct IdempotencyBody {
+    /// The caller's key.
+    key: String,
+    /// A digest of the request.
+    fingerprint: String,
+    /// How long the key is remembered.
+    #[schema(value_type = Seconds)]
+    keep_for: Seconds,
+}
+
+fn first_version() -> u32 {
+    1
+}
+
+fn default_queue() -> String {
+    "default".into()
+}
+
+fn default_attempts() -> u32 {
+    3
+}
+
+impl From<&NewJob> for NewJobBody {
+    fn from(job: &NewJob) -> Self {
+        let (delay, run_at) = match job.start {
+            Start::Now | Start::AfterChildren => (None, None),
+            Start::After(delay) => (Some(Seconds(delay)), None),
+            Start::At(moment) => (None, Some(Rfc3339(moment))),
+        };
+        Self {
+            kind: job.kind.clone().into_owned(),
+            args: job.args.clone(),
+            version: job.version,
+            queue: job.queue.clone().into_owned(),
+            id: job.id.as_ref().map(|id| id.as_str().to_owned()),
+            priority: job.priority,
+            delay,
+            run_at,
+            after_children: job.start == Start::AfterChildren,
+            max_attempts: job.max_attempts,
+            max_crashes: job.max_crashes,
+            timeout: job.timeout.map(Seconds),
+            backoff: job.backoff.map(BackoffBody::from),
+            limit_key: job.limit_key.clone(),
+            unique: job.unique.as_ref().map(|unique| UniqueBody {
+                key: unique.key.clone(),
+                period: unique.period.map(Seconds),
+                on_clash: unique.on_clash,
+            }),
+            idempotency: job.idempotency.as_ref().map(|idempotency| IdempotencyBody {
+                key: idempotency.key.clone(),
+                fingerprint: idempotency.fingerprint.clone(),
+                keep_for: Seconds(idempotency.keep_for),
+            }),
+            parent: job.parent.as_ref().map(|id| id.as_str().to_owned()),
+            labels: job.labels.clone(),
+        }
+    }
+}
+
+impl NewJobBody {
+    /// The job.
+    ///
+    /// # Errors
+    /// [`longhaul::Error::Invalid`] where it breaks a bound.
+    pub(crate) fn into_job(self) -> longhaul::Result<NewJob> {
+        let start = match (self.delay, self.run_at, self.after_children) {
+            (None, None, false) => Start::Now,
+            (Some(delay), None, false) => Start::After(delay.0),
+            (None, Some(moment), false) => Start::At(moment.0),
+            (None, None, true) => Start::AfterChildren,
+            _ => {
+                let reason = "must not be given together with another of delay, run_at and after_children";
+                return Err(longhaul::Error::Invalid { field: "delay".into(), reason: reason.into() });
+            }
+        };
+        let job = NewJob {
+            id: self.id.map(JobId::new).transpose()?,
+            kind: Cow::Owned(self.kind),
+            version: self.version,
+            queue: Cow::Owned(self.queue),
+            args: self.args,
+            priority: self.priority,
+            start,
+            max_attempts: self.max_attempts,
+            max_crashes: self.max_crashes,
+            timeout: self.timeout.map(|timeout| timeout.0),
+            backoff: self.backoff.map(BackoffBody::into),
+            limit_key: self.limit_key,
+            unique: self.unique.map(|unique| Unique {
+                key: unique.key,
+                period: unique.period.map(|period| period.0),
+                on_clash: unique.on_clash,
+            }),
+            idempotency: self.idempotency.map(|idempotency| Idempotency {
+                key: idempotency.key,
+                fingerprint: idempotency.fingerprint,
+                keep_for: idempotency.keep_for.0,
+            }),
+            parent: self.parent.map(JobId::new).transpose()?,
+            labels: self.labels,
+        };
+        job.validate()?;
+        Ok(job)
+    }
+}
+
+impl From<Backoff> for BackoffBody {
+    fn from(backoff: Backoff) -> Self {
+        let Backoff { base, factor, max, jitter } = backoff;
+        Self { base: Seconds(base), factor, max: Seconds(max), jitter }
+    }
+}
+
+impl From<BackoffBody> for Backoff {
+    fn from(body: BackoffBody) -> Self {
+        Self { base: body.base.0, factor: body.factor, max: body.max.0, jitter: body.jitter }
+    }
+}

@@ -1,0 +1,32 @@
+//! The store's batch operations as JSON: what a remote worker sends and is answered. Durations are in seconds and
+//! times in RFC 3339, as everywhere in the contract; what the engine itself says without either goes as the engine
+//! writes it. The server and [`RemoteStore`](crate::RemoteStore) read and write the same types.
+
+mod claim;
+mod finish;
+mod job;
+mod seconds;
+mod store;
+
+#[cfg(feature = "remote")]
+pub(crate) use claim::WorkerBody;
+pub(crate) use claim::{ClaimAnswer, ClaimBody, ClaimedBody, HeartbeatBody, TurnAnswer, TurnBody};
+#[cfg(feature = "remote")]
+pub(crate) use finish::OutcomeBody;
+pub(crate) use finish::{FinishBody, FinishesBody, RecordsBody, StatusesAnswer};
+#[cfg(feature = "remote")]
+pub(crate) use job::NewJobBody;
+pub(crate) use job::{EnqueueAnswer, EnqueueBody};
+pub(crate) use seconds::Seconds;
+pub(crate) use store::{
+    AbandonAnswer, AbandonBody, ActBody, CountAnswer, EventsAnswer, EventsBody, GetAnswer, GetBody, ListBody,
+    NothingBody, QueuesAnswer, SetQueueBody, SweepBody, WorkersAnswer,
+};
+
+/// The most bytes of a body under `/worker`. More than elsewhere, because finishes carry outputs.
+pub(crate) const MAX_WORKER_BODY_BYTES: usize = 16 * 1024 * 1024;
+/// The longest that an answer is held open, in real time: proxies give up at 60 s. Whoever wants to wait longer asks
+/// again, for what the answer says is left of the wait.
+pub(crate) const LONGEST_HOLD: std::time::Duration = std::time::Duration::from_secs(25);
+/// The most items of one request or answer under `/worker`.
+pub(crate) const MAX_ITEMS: usize = 10_000;

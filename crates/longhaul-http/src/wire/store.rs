@@ -1,0 +1,123 @@
+//! The operations that only a whole store needs, with the engine's own types inside.
+
+use longhaul::{Action, Event, JobFilter, JobId, Lookup, Page, QueueConfig, QueueInfo, WorkerInfo};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::seconds::Seconds;
+
+/// Which claim has nobody to hear its answer.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = WorkerAbandon)]
+pub(crate) struct AbandonBody {
+    /// The `Idempotency-Key` of the claim or turn.
+    pub(crate) key: String,
+}
+
+/// What became of an abandoned claim.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = WorkerAbandoned)]
+pub(crate) struct AbandonAnswer {
+    /// How many jobs it had taken, which others may take now.
+    pub(crate) given_back: usize,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = StoreGet)]
+pub(crate) struct GetBody {
+    #[schema(value_type = Vec<String>)]
+    pub(crate) ids: Vec<JobId>,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = StoreGot)]
+pub(crate) struct GetAnswer {
+    #[schema(value_type = Vec<serde_json::Value>)]
+    pub(crate) jobs: Vec<Lookup>,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = StoreList)]
+pub(crate) struct ListBody {
+    #[schema(value_type = serde_json::Value)]
+    pub(crate) filter: JobFilter,
+    #[schema(value_type = serde_json::Value)]
+    pub(crate) page: Page,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = StoreEvents)]
+pub(crate) struct EventsBody {
+    #[schema(value_type = String)]
+    pub(crate) id: JobId,
+    pub(crate) after: u64,
+    pub(crate) limit: usize,
+    #[schema(value_type = Seconds)]
+    pub(crate) wait: Seconds,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = StoreEventsRead)]
+pub(crate) struct EventsAnswer {
+    /// Null where there is no such job.
+    #[schema(value_type = Option<Vec<serde_json::Value>>, required)]
+    pub(crate) events: Option<Vec<Event>>,
+    #[schema(value_type = Seconds)]
+    pub(crate) wait_left: Seconds,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = StoreAct)]
+pub(crate) struct ActBody {
+    #[schema(value_type = serde_json::Value)]
+    pub(crate) filter: JobFilter,
+    #[schema(value_type = serde_json::Value)]
+    pub(crate) action: Action,
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = StoreActed)]
+pub(crate) struct CountAnswer {
+    pub(crate) count: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = StoreSweep)]
+pub(crate) struct SweepBody {
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Nothing)]
+pub(crate) struct NothingBody {}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = StoreQueues)]
+pub(crate) struct QueuesAnswer {
+    #[schema(value_type = Vec<serde_json::Value>)]
+    pub(crate) queues: Vec<QueueInfo>,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = StoreSetQueue)]
+pub(crate) struct SetQueueBody {
+    pub(crate) queue: String,
+    #[schema(value_type = serde_json::Value)]
+    pub(crate) config: QueueConfig,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = StoreWorkers)]
+pub(crate) struct WorkersAnswer {
+    #[schema(value_type = Vec<serde_json::Value>)]
+    pub(crate) workers: Vec<WorkerInfo>,
+}

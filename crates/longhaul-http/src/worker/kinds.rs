@@ -1,0 +1,98 @@
+use std::collections::HashMap;
+use std::time::Duration;
+
+use longhaul::{SupportedKind, Timestamp};
+use parking_lot::RwLock;
+
+/// The kinds that remote workers have claimed lately, so that callers may enqueue them though this process runs none.
+/// Known to this process only, and again as soon as a worker claims.
+#[derive(Debug, Default)]
+pub(crate) struct RemoteKinds(RwLock<HashMap<String, Known>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    version: u32,
+    seen_at: Timestamp,
+}
+
+/// How long a kind is known that no worker claims any more. Long, because jobs of a kind are worth keeping while its
+/// workers are being replaced.
+const KNOWN_FOR: Duration = Duration::from_secs(24 * 3600);
+/// How often a kind's time is written; what lies between costs claims a look and no lock for writing.
+const NOTED_EVERY: Duration = Duration::from_secs(60);
+/// How many kinds are known at most.
+const MOST_KINDS: usize = 1_000;
+
+impl RemoteKinds {
+    /// Takes note of what a worker runs.
+    pub(crate) fn note(&self, kinds: &[SupportedKind], now: Timestamp) {
+        let is_news = {
+            let known = self.0.read();
+            kinds.iter().any(|kind| {
+                known.get(&kind.kind).is_none_or(|known| {
+                    known.version < kind.version || now.since(known.seen_at) >= NOTED_EVERY
+                })
+            })
+        };
+        if !is_news {
+            return;
+        }
+        let mut known = self.0.write();
+        known.retain(|_, known| now.since(known.seen_at) < KNOWN_FOR);
+        for kind in kinds {
+            if known.len() >= MOST_KINDS && !known.contains_key(&kind.kind) {
+                continue;
+            }
+            let entry = known.entry(kind.kind.clone()).or_insert(Known { version: 0, seen_at: now });
+            entry.version = entry.version.max(kind.version);
+            entry.seen_at = now;
+        }
+    }
+
+    /// The newest version of a kind's args that a remote worker reads, where one runs the kind.
+    pub(crate) fn version(&self, kind: &str, now: Timestamp) -> Option<u32> {
+        let known = self.0.read();
+        known.get(kind).filter(|known| now.since(known.seen_at) < KNOWN_FOR).map(|known| known.version)
+    }
+
+    /// All of them, by name.
+    pub(crate) fn names(&self, now: Timestamp) -> Vec<String> {
+        let known = self.0.read();
+        let mut names: Vec<String> = known
+            .iter()
+            .filter(|(_, known)| now.since(known.seen_at) < KNOWN_FOR)
+            .map(|(name, _)| name.clone())
+            .collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(name: &str, version: u32) -> Vec<SupportedKind> {
+        vec![SupportedKind { kind: name.into(), version }]
+    }
+
+    #[test]
+    fn a_kind_is_known_in_its_newest_version_until_a_day_after_its_last_claim() {
+        let (kinds, start) = (RemoteKinds::default(), Timestamp(0));
+        kinds.note(&kind("paint", 2), start);
+        kinds.note(&kind("paint", 1), start.plus(Duration::from_secs(3600)));
+        assert_eq!(kinds.version("paint", start.plus(KNOWN_FOR)), Some(2), "an older worker renews it");
+        assert_eq!(kinds.version("dig", start), None);
+        assert_eq!(kinds.version("paint", start.plus(2 * KNOWN_FOR)), None);
+        assert!(kinds.names(start.plus(2 * KNOWN_FOR)).is_empty());
+    }
+
+    #[test]
+    fn no_caller_can_make_it_grow_without_end() {
+        let kinds = RemoteKinds::default();
+        for n in 0..2 * MOST_KINDS {
+            kinds.note(&kind(&format!("k{n}"), 1), Timestamp(0));
+        }
+        assert_eq!(kinds.names(Timestamp(0)).len(), MOST_KINDS);
+    }
+}

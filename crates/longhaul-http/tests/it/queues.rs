@@ -1,0 +1,102 @@
+use axum::http::{Method, StatusCode};
+use insta::assert_snapshot;
+use serde_json::json;
+
+use crate::app::{Answer, App, json as request};
+
+/// Two queues: in `default` one job of every state that a job can be in here, in `beds` one that waits.
+async fn app() -> App {
+    let app = App::new();
+    let worker = app.work();
+    app.run("done", "greet", r#"{"name":"Ada"}"#).await;
+    app.run("broken", "greet", r#"{"name":""}"#).await;
+    worker.shutdown(std::time::Duration::from_secs(5)).await;
+    for body in [
+        r#"{"kind":"greet","args":{"name":"x"},"id":"waits"}"#,
+        r#"{"kind":"greet","args":{"name":"x"},"id":"later","delay":60}"#,
+        r#"{"kind":"greet","args":{"name":"x"},"id":"stopped"}"#,
+        r#"{"kind":"nap","args":{"seconds":1},"queue":"beds"}"#,
+    ] {
+        assert_eq!(app.post("/api/jobs", body).await.status, StatusCode::ACCEPTED);
+    }
+    app.post("/api/jobs/stopped/cancel", "").await;
+    app
+}
+
+async fn patch(app: &App, path: &str, body: &str) -> Answer {
+    app.send(request(Method::PATCH, path, body, &[])).await
+}
+
+#[tokio::test]
+async fn queues_are_listed_by_name_with_both_sorts_of_counts() {
+    assert_snapshot!(app().await.get("/api/queues").await.text());
+    assert_eq!(App::new().get("/api/queues").await.json(), json!({"queues": []}));
+}
+
+#[tokio::test]
+async fn a_queue_is_looked_up_by_name() {
+    let app = app().await;
+    assert_snapshot!(app.get("/api/queues/default").await.text());
+    let counts = app.get("/api/queues/default").await.json()["states"].clone();
+    let listed = app.get("/api/jobs?queue=default").await.json()["jobs"].as_array().unwrap().len();
+    let total: u64 = counts.as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
+    assert_eq!(total, listed as u64, "every job is counted once");
+}
+
+#[tokio::test]
+async fn a_queue_that_is_not_there_is_unknown() {
+    let app = app().await;
+    assert_snapshot!(app.get("/api/queues/nobody").await.text());
+    let answer = patch(&app, "/api/queues/nobody", r#"{"retention":{"failed":{"count":1}}}"#).await;
+    assert_eq!(answer.code(), "no_such_queue");
+    assert_eq!(app.get("/api/queues").await.json()["queues"].as_array().unwrap().len(), 2, "nor made");
+    assert_eq!(app.get("/api/queues/%ff").await.code(), "invalid_path");
+}
+
+#[tokio::test]
+async fn what_a_patch_leaves_out_stays_as_it_is() {
+    let app = app().await;
+    let body = r#"{"retention":{"completed":{"age":3600,"count":10},"failed":{"age":null}}}"#;
+    assert_snapshot!(patch(&app, "/api/queues/default", body).await.text());
+    let second = patch(&app, "/api/queues/default", r#"{"retention":{"completed":{"count":null}}}"#).await;
+    let expected = json!({
+        "completed": {"age": 3600.0, "count": null},
+        "failed": {"age": null, "count": null},
+        "cancelled": {"age": 86_400.0, "count": null},
+    });
+    assert_eq!(second.json()["config"]["retention"], expected);
+    assert_eq!(patch(&app, "/api/queues/default", "{}").await.json()["config"]["retention"], expected);
+    assert_eq!(app.get("/api/queues/default").await.json()["config"]["retention"], expected);
+    let other = app.get("/api/queues/beds").await.json()["config"]["retention"].clone();
+    assert_eq!(other["completed"]["age"], json!(86_400.0), "the other queue is as it was");
+}
+
+#[tokio::test]
+async fn a_retention_that_is_set_is_kept_to() {
+    let app = app().await;
+    patch(&app, "/api/queues/default", r#"{"retention":{"completed":{"age":5}}}"#).await;
+    app.clock.advance(std::time::Duration::from_secs(6));
+    app.longhaul.store().sweep(100).await.unwrap();
+    let states = app.get("/api/queues/default").await.json()["states"].clone();
+    assert_eq!((&states["completed"], &states["failed"]), (&json!(0), &json!(1)));
+}
+
+#[tokio::test]
+async fn a_patch_that_is_not_understood_changes_nothing() {
+    let app = app().await;
+    let before = app.get("/api/queues/default").await.json();
+    for (body, field) in [
+        (r#"{"paused":true}"#, "paused"),
+        (r#"{"retention":{"available":{"age":1}}}"#, "retention.available"),
+        (r#"{"retention":{"failed":{"age":-1}}}"#, "retention.failed.age"),
+        (r#"{"retention":{"failed":{"age":"a day"}}}"#, "retention.failed.age"),
+        (r#"{"retention":{"failed":{"count":-1}}}"#, "retention.failed.count"),
+        (r#"{"retention":{"failed":{"count":1.5}}}"#, "retention.failed.count"),
+        (r#"{"retention":null}"#, "retention"),
+    ] {
+        let answer = patch(&app, "/api/queues/default", body).await;
+        assert_eq!(answer.code(), "invalid", "{body}");
+        assert_eq!(answer.json()["errors"][0]["field"], field, "{body}: {}", answer.text());
+    }
+    assert_eq!(app.get("/api/queues/default").await.json(), before);
+}

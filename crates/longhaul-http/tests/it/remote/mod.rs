@@ -1,0 +1,7 @@
+//! A store over HTTP, with a real server behind it.
+
+mod lost;
+mod memory;
+mod server;
+mod sqlite;
+mod worker;
