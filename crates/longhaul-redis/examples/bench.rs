@@ -138,7 +138,9 @@ async fn main() -> Result<()> {
         workloads = ["enqueue1", "enqueue64", "bulk", "drain", "pickup"].map(String::from).to_vec();
     }
     for workload in workloads {
-        let prefix = format!("bench-{}", longhaul::JobId::random());
+        // The end of a random id: long prefixes make long keys.
+        let id = longhaul::JobId::random();
+        let prefix = format!("bench-{}", &id.as_str()[id.as_str().len() - 6..]);
         let store = RedisStore::open(RedisOptions::new(&url)?.prefix(prefix)).await?;
         let longhaul = Longhaul::new(store);
         let (workload, jobs) = match workload.split_once('=') {

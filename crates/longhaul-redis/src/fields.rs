@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use longhaul::clock::millis;
-use longhaul::{Backoff, JobId, JobRecord, Json, NewJob, Start, State, Timestamp};
+use longhaul::{Backoff, Children, JobId, JobRecord, Json, NewJob, OnClash, Start, State, Timestamp};
 use serde::Serialize;
 
 use crate::pack::{Packer, Unpacker};
@@ -40,6 +40,7 @@ pub(crate) struct Fields<'a> {
     pub(crate) state_event: u64,
     pub(crate) state_at: Timestamp,
     pub(crate) output: Option<&'a str>,
+    pub(crate) children: Option<Children>,
     pub(crate) limit_key: Option<&'a str>,
     pub(crate) parent: Option<&'a str>,
 }
@@ -73,21 +74,24 @@ fn pack_start(may_exist: MayExist, job: &NewJob) -> Vec<u8> {
     start.extend_from_slice(&delay.to_be_bytes());
     start.extend_from_slice(&at.to_be_bytes());
     start.extend_from_slice(&job.priority.to_be_bytes());
-    start.push(u8::from(may_exist == MayExist::Yes));
+    let may_exist = u8::from(may_exist == MayExist::Yes);
+    start.push(may_exist + 2 * u8::from(job.start == Start::AfterChildren));
     let (unique, idempotency) = (job.unique.as_ref(), job.idempotency.as_ref());
-    if unique.is_some() || idempotency.is_some() {
+    if unique.is_some() || idempotency.is_some() || job.parent.is_some() {
         let mut keys = Packer::new();
-        keys.list(4);
+        keys.list(6);
         keys.text_or_none(idempotency.map(|promise| promise.key.as_str()));
         keys.text_or_none(idempotency.map(|promise| promise.fingerprint.as_str()));
         keys.int_or_none(idempotency.map(|promise| bounded(promise.keep_for)));
         keys.text_or_none(unique.map(|unique| unique.key.as_str()));
+        keys.flag(unique.is_some_and(|unique| unique.on_clash == OnClash::Refresh));
+        keys.text_or_none(job.parent.as_ref().map(JobId::as_str));
         start.extend_from_slice(&keys.done());
     }
     start
 }
 
-/// What does not change of a job, between its seq and its time of creation.
+/// What does not change of a job, between its batch and its time of creation.
 fn pack_fixed(job: &NewJob) -> Vec<u8> {
     let unique = job.unique.as_ref();
     let mut fixed = Vec::with_capacity(96);
@@ -96,7 +100,6 @@ fn pack_fixed(job: &NewJob) -> Vec<u8> {
     put(&job.priority.to_be_bytes());
     put(&job.max_crashes.to_be_bytes());
     put(&unique.and_then(|unique| unique.period).map_or(-1, bounded).to_be_bytes());
-    put(&[0]);
     let parent = job.parent.as_ref().map_or("", JobId::as_str);
     let key = unique.map_or("", |unique| unique.key.as_str());
     for word in [&job.queue, &job.kind, key, job.limit_key.as_deref().unwrap_or(""), parent] {
@@ -126,9 +129,18 @@ impl<'a> Fields<'a> {
         let worker = rest.word()?;
         let length = usize::try_from(rest.int()?).ok()?;
         let output = std::str::from_utf8(rest.take(length)?).ok()?;
-        let _seq = rest.long()?;
+        let children = match rest.short()? {
+            0 => None,
+            _ => Some(Children {
+                total: rest.int()?.into(),
+                completed: rest.int()?.into(),
+                failed: rest.int()?.into(),
+                cancelled: rest.int()?.into(),
+            }),
+        };
+        let (_seq, _batch) = (rest.long()?, rest.long()?);
         let (version, priority, max_crashes) = (rest.int()?, rest.int()? as i32, rest.int()?);
-        let (_period, _waits) = (rest.long()?, rest.byte()?);
+        let _period = rest.long()?;
         let (queue, kind, _unique) = (rest.word()?, rest.word()?, rest.word()?);
         let (limit_key, parent) = (rest.word()?, rest.word()?);
         let created_at = Timestamp(rest.long()?);
@@ -154,6 +166,7 @@ impl<'a> Fields<'a> {
             state_event,
             state_at,
             output: Some(output).filter(|_| has_short_output),
+            children,
             limit_key: some(limit_key),
             parent: some(parent),
         })
@@ -172,12 +185,16 @@ impl<'a> Rest<'a> {
         Some(u32::from_be_bytes(self.take(4)?.try_into().ok()?))
     }
 
+    fn short(&mut self) -> Option<u16> {
+        Some(u16::from_be_bytes(self.take(2)?.try_into().ok()?))
+    }
+
     fn byte(&mut self) -> Option<u8> {
         Some(self.take(1)?[0])
     }
 
     fn word(&mut self) -> Option<&'a str> {
-        let length = u16::from_be_bytes(self.take(2)?.try_into().ok()?);
+        let length = self.short()?;
         std::str::from_utf8(self.take(usize::from(length))?).ok()
     }
 
@@ -264,7 +281,7 @@ pub(crate) fn record(id: JobId, fields: &Fields<'_>, data: Data, beside: Beside)
         last_event: fields.last_event,
         limit_key: fields.limit_key.map(str::to_owned),
         parent: fields.parent.map(|parent| JobId::from_store(parent.to_owned())),
-        children: None,
+        children: fields.children,
         labels: data.labels,
     }
 }

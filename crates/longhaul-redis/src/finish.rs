@@ -84,15 +84,23 @@ pub(crate) fn pack_finish(finish: &Finish) -> Vec<u8> {
             let error = AttemptError::new(ErrorKind::Cancelled, reason.as_str());
             ("cancelled", error_tail(&error), Duration::ZERO)
         }
-        Outcome::Snoozed { delay } | Outcome::RateLimited { delay } => ("snoozed", stopped(), *delay),
+        Outcome::Snoozed { delay } => ("snoozed", stopped(), *delay),
+        Outcome::RateLimited { delay } => ("limited", stopped(), *delay),
         Outcome::Released => ("released", stopped(), Duration::ZERO),
     };
     let mut packed = pack_lease(7, &finish.lease);
     packed.text(outcome).text(&said).int(bounded(delay));
-    pack_entries(&mut packed, &finish.entries);
-    packed.list(finish.follow_ups.len());
-    for next in &finish.follow_ups {
-        pack_follow_up(&mut packed, next);
+    // Most runs have neither, and an empty list is one more thing for Lua to make and look through.
+    if finish.entries.is_empty() {
+        packed.none();
+    } else {
+        pack_entries(&mut packed, &finish.entries);
+    }
+    if finish.follow_ups.is_empty() {
+        packed.none();
+    } else {
+        packed.list(finish.follow_ups.len());
+        finish.follow_ups.iter().for_each(|next| pack_follow_up(&mut packed, next));
     }
     packed.done()
 }

@@ -124,7 +124,8 @@ impl Store for RedisStore {
                 arrivals.extend(claim.queues.iter().map(|queue| self.inner.signals.listen(&topic(queue))));
             }
             let patience = if is_over { Patience::Leaves } else { Patience::Waits };
-            let Taken { claimed, now, next_due } = claim::claim(&self.inner.driver, &claim, patience).await?;
+            let Taken { claimed, now, next_due, .. } =
+                claim::claim(&self.inner.driver, &claim, patience).await?;
             if is_over || !claimed.is_empty() {
                 return Ok(claimed);
             }

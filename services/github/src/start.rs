@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kit::{Commit, DbError, Write};
-use longhaul::{JobId, JobRecord, Lookup, NewJob, OnClash, State, Unique};
+use longhaul::{Enqueued, JobId, JobRecord, Lookup, NewJob, OnClash, State, Unique};
 
 use crate::app::App;
 use crate::jobs::Analyze;
@@ -40,9 +40,12 @@ pub(crate) enum StartError {
 
 /// How long a start may wait for the store before it counts as away. What it was asked for may still come to pass, which
 /// costs an analysis that nobody waits for and hurts nobody.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// A place that was taken and whose task is not there may be about to be used; after this long it is not.
-const TAKING: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(1);
+/// A place that was taken and whose task is not there may be about to be used; after this long, which is longer than any
+/// start is waited for, it is not.
+const TAKING: Duration = Duration::from_secs(5);
+/// Analyses of batches let those that somebody waits for go first, for ten minutes.
+const BATCH_PRIORITY: i32 = -10;
 /// Names of one second are tried so often, before a random one is taken.
 const NUMBERED: u32 = 8;
 
@@ -85,8 +88,10 @@ impl App {
         loop {
             number += 1;
             let id = self.task_id(username, number)?;
-            self.take_place(&id, Some(username), caller).await?;
-            let enqueued = self.longhaul.enqueue_one(self.analyze_job(&id, username, wish)?).await?;
+            let priority = if caller.is_some() { 0 } else { BATCH_PRIORITY };
+            let job = NewJob { priority, ..self.analyze_job(&id, username, wish)? };
+            let enqueued = self.enqueue_in_place(&id, Some(username), caller, vec![job]).await?;
+            let Some(enqueued) = enqueued.into_iter().next() else { return Err(StartError::Away) };
             if enqueued.is_created() {
                 return Ok(Begun::Running(enqueued.id));
             }
@@ -147,39 +152,56 @@ impl App {
         Ok(NewJob { id: Some(id.clone()), unique: Some(unique), labels, ..NewJob::of(&job)? })
     }
 
-    /// Notes a task, and counts it against its caller's limit unless that is reached.
-    pub(crate) async fn take_place(
+    /// Notes a task, counts it against its caller's limit, and enqueues its jobs; none of it where the limit is reached.
+    pub(crate) async fn enqueue_in_place(
         &self,
         task: &JobId,
         about: Option<&Username>,
         caller: Option<&str>,
-    ) -> Result<(), StartError> {
-        if self.try_place(task, about, caller).await? {
-            return Ok(());
+        jobs: Vec<NewJob>,
+    ) -> Result<Vec<Enqueued>, StartError> {
+        let place = self.place(task, about, caller);
+        if let Some(enqueued) = self.try_enqueue(place.clone(), jobs.clone()).await? {
+            return Ok(enqueued);
         }
         // Tasks that ended without giving their place back (a crash, a cancel) may stand in the way.
         if let Some(caller) = caller
             && self.reap_places(caller).await? > 0
-            && self.try_place(task, about, Some(caller)).await?
+            && let Some(enqueued) = self.try_enqueue(place, jobs).await?
         {
-            return Ok(());
+            return Ok(enqueued);
         }
         Err(StartError::TooMany)
     }
 
-    /// Uses `github_tasks_by_caller`. The count and the note are one statement, so that no two calls take the last place.
-    async fn try_place(
+    /// `None` where the limit is reached.
+    async fn try_enqueue(
         &self,
-        task: &JobId,
-        about: Option<&Username>,
-        caller: Option<&str>,
-    ) -> Result<bool, DbError> {
-        let sql = "INSERT INTO github_tasks (task_id, login, caller, created_at) \
-                   SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS BIGINT) \
-                   WHERE $3 IS NULL OR (SELECT count(*) FROM github_tasks WHERE caller = $3) < $5 \
-                   ON CONFLICT (task_id) DO UPDATE SET created_at = github_tasks.created_at";
-        let write = Write::guarded(
-            sql,
+        place: Write,
+        jobs: Vec<NewJob>,
+    ) -> Result<Option<Vec<Enqueued>>, StartError> {
+        if self.db.holds_jobs() {
+            return Ok(match self.db.commit(vec![place], jobs).await? {
+                Commit::Done(committed) => Some(committed.enqueued),
+                Commit::Refused { .. } => None,
+            });
+        }
+        // By way of the outbox a jobs' store that is away would go unnoticed; here there is something to do instead.
+        match self.db.commit(vec![place], vec![]).await? {
+            Commit::Done(_) => Ok(Some(self.longhaul.enqueue_many(jobs).await?)),
+            Commit::Refused { .. } => Ok(None),
+        }
+    }
+
+    /// The write that takes a place, and is refused where there is none. The count and the note are one statement, so that
+    /// no two calls take the last one. Uses `github_tasks_by_caller`.
+    fn place(&self, task: &JobId, about: Option<&Username>, caller: Option<&str>) -> Write {
+        Write::guarded(
+            "INSERT INTO github_tasks (task_id, login, caller, created_at) \
+             SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS BIGINT) \
+             WHERE $3 IS NULL OR (SELECT count(*) FROM \
+             (SELECT 1 FROM github_tasks WHERE caller = $3 LIMIT $5) AS taken) < $5 \
+             ON CONFLICT (task_id) DO UPDATE SET created_at = github_tasks.created_at",
             vec![
                 task.as_str().into(),
                 about.map(Username::login).into(),
@@ -187,8 +209,7 @@ impl App {
                 self.clock.now().into(),
                 self.config.tasks_per_user.into(),
             ],
-        );
-        Ok(matches!(self.db.commit(vec![write], vec![]).await?, Commit::Done(_)))
+        )
     }
 
     /// Gives back the places of a caller's tasks that have ended, and says how many those were.
@@ -229,7 +250,7 @@ impl App {
     }
 
     /// Forgets a note whose task was never made.
-    pub(crate) async fn give_place_back(&self, task: &JobId) {
+    async fn give_place_back(&self, task: &JobId) {
         let forget = Write::new("DELETE FROM github_tasks WHERE task_id = $1", vec![task.as_str().into()]);
         if let Err(error) = self.db.commit(vec![forget], vec![]).await {
             tracing::warn!(task = task.as_str(), "failed to forget a task that was not made: {error}");
@@ -250,7 +271,12 @@ impl From<longhaul::Error> for StartError {
 /// A statement that fails does so because of the disk: which one it is does not depend on the caller.
 impl From<DbError> for StartError {
     fn from(error: DbError) -> Self {
-        tracing::error!("failed to begin an analysis: {error}");
-        StartError::Away
+        match error {
+            DbError::Store(error) => error.into(),
+            error => {
+                tracing::error!("failed to begin an analysis: {error}");
+                StartError::Away
+            }
+        }
     }
 }

@@ -113,7 +113,8 @@ impl App {
             _ => {
                 let reported = record.progress.as_ref().map(|progress| progress.message.clone());
                 let mut message = reported.unwrap_or_else(|| "Analyzing GitHub profile...".into());
-                if record.state == State::Scheduled && record.started_at.is_some() {
+                // Nothing is enqueued for later, so what is scheduled waits for a limit or for its next attempt.
+                if record.state == State::Scheduled {
                     message = format!("{message} (waiting for GitHub until {})", seed_time(record.run_at));
                 }
                 self.processing(record, message, username, None).await?

@@ -17,9 +17,10 @@ local actions = {
       job[CANCEL_BY] = by == 0 and now + grace or math.min(by, now + grace)
     else
       enter(job, CANCELLED)
-      let_go(id, job)
+      ends(id, job)
     end
     settle(id, job)
+    count_ended()
     return true
   end,
   -- Makes a finished job available with all its attempts. Its errors stay as history, and so do the steps of one that
@@ -30,6 +31,11 @@ local actions = {
       local holder = holder_of(job[UNIQUE])
       if holder and holder ~= id then return false end
       hold(job[UNIQUE], id, 0)
+    end
+    local parent = parent_of(job)
+    if parent then
+      count_children(parent, count_of(job[STATE]), -1)
+      tell(job[PARENT], parent)
     end
     leave(id, job)
     if job[OUTPUT_AT] == 2 or job[PROGRESS] == 1 then doomed[#doomed + 1] = root .. 'x:' .. id end

@@ -4,6 +4,8 @@
 local PROMOTED_AT_ONCE = 500
 -- Jobs that are read in one go.
 local CLAIMED_AT_ONCE = 500
+-- How often a claim looks for more where it does not get all it wants.
+local LOOKS = 100
 
 -- The first members of several lanes together, and how many of each lane are among them.
 local function merge(sources, slots)
@@ -76,48 +78,90 @@ local function whole(found)
   return there
 end
 
-local function take(id, job, queue, worker, lease_for)
-  job[TOKEN] = draw()
-  job[ATTEMPT] = job[ATTEMPT] + 1
-  job[WORKER] = worker
-  job[STARTED_AT] = now
-  job[LEASE_UNTIL] = now + lease_for
-  -- Tells readers to drop what earlier attempts wrote, where they wrote anything since they were last told.
-  if job[LOG] == 2 then
-    log(id, job, '"reset"')
-    job[LOG] = 1
+-- Whether any limit key is paused: only then does a claim look at what does not change of a job.
+local has_pauses = call('EXISTS', root .. 'paused') == 1
+
+local function pause_of(job)
+  if know(job)[LIMIT_KEY] == '' then return false end
+  local ends_at = tonumber(call('ZSCORE', root .. 'paused', job[LIMIT_KEY]) or 0)
+  return ends_at > now and ends_at
+end
+
+-- Those of the jobs, which have left their lane already, whose limit keys are not paused. The others are met once, and not
+-- again before their pause is over.
+local function without_paused(there, queue)
+  local free = {}
+  for _, candidate in ipairs(there) do
+    local id = candidate[1]
+    local job = jobs[id]
+    local ends_at = pause_of(job)
+    if ends_at then
+      count(queue, AVAILABLE, -1)
+      wait_until(job, ends_at)
+      settle(id, job)
+    else
+      free[#free + 1] = candidate
+    end
   end
-  enter(job, RUNNING)
-  -- It has left its lane already, and its queue is known: there is no need to read what does not change of it.
-  put(running_key, job[LEASE_UNTIL], members[id])
-  count(queue, AVAILABLE, -1)
-  count(queue, RUNNING, 1)
-  touch(id)
+  return free
+end
+
+-- Makes jobs of one queue run, which have left their lane already. What does not change of them is not even read, and
+-- what is common to all is done once.
+local function take(there, queue, worker, lease_until)
+  local running, prefix = list_of(added, running_key), root .. 'm:'
+  local n, v, until_text = #running, #values, digits(lease_until)
+  for _, candidate in ipairs(there) do
+    local id = candidate[1]
+    local job = jobs[id]
+    job[TOKEN] = draw()
+    job[ATTEMPT] = job[ATTEMPT] + 1
+    job[WORKER] = worker
+    job[STARTED_AT] = now
+    job[LEASE_UNTIL] = lease_until
+    -- Tells readers to drop what earlier attempts wrote, where they wrote anything since they were last told.
+    if job[LOG] == 2 then
+      log(id, job, '"reset"')
+      job[LOG] = 1
+    end
+    enter(job, RUNNING)
+    running[n + 1], running[n + 2] = until_text, members[id]
+    local fields = pack(job)
+    packed[id] = fields
+    values[v + 1], values[v + 2] = prefix .. id, fields
+    n, v = n + 2, v + 2
+    if is_watched then topics['j' .. id] = true end
+  end
+  count(queue, AVAILABLE, -#there)
+  count(queue, RUNNING, #there)
 end
 
 -- Gives jobs to a worker. `wanted` is packed: worker, lease_for, {{queue, slots}}, {{kind, version}}, whether it waits.
--- Answers the time, when the next job falls due or -1, and for each job its id, fields, data and steps.
+-- Answers the time; when the next job falls due or -1; 1 where nothing was found so far and there is more to look at; and
+-- for each job its id, fields, data and steps.
 local function claim(wanted)
   local worker, lease_for, queues, kinds, waits = unpack(cmsgpack.unpack(wanted))
   if promote(PROMOTED_AT_ONCE) > 0 then flush() end
-  local claimed = {}
+  local claimed, looks = {}, 0
   for _, queue in ipairs(queues) do
     local name, slots = queue[1], queue[2]
-    while slots > 0 do
+    while slots > 0 and looks < LOOKS do
       local asked = math.min(slots, CLAIMED_AT_ONCE)
       local found = take_first(name, asked, kinds)
       local there = whole(found)
+      if has_pauses then there = without_paused(there, name) end
+      take(there, name, worker, now + lease_for)
       for _, candidate in ipairs(there) do
-        local id = candidate[1]
-        take(id, jobs[id], name, worker, lease_for)
         claimed[#claimed + 1] = candidate
       end
       slots = slots - #there
-      -- Otherwise there may be more: jobs whose data is gone stood in the way of others only once.
       if #found < asked then break end
+      -- There may be more: of what was found, some is paused, or is without its data.
+      looks = looks + 1
     end
   end
-  local next_due = -1
+  local next_due, more = -1, #claimed == 0 and looks == LOOKS and 1 or 0
+  done()
   if #claimed == 0 and waits then
     for _, queue in ipairs(queues) do
       call('SADD', root .. 'watched', 'q' .. queue[1])
@@ -125,14 +169,12 @@ local function claim(wanted)
     local first = call('ZRANGE', scheduled_key, 0, 0, 'WITHSCORES')
     next_due = first[2] and tonumber(first[2]) or -1
   end
-  done()
-  local answer = { now, next_due }
+  local answer, n = { now, next_due, more }, 3
   for _, candidate in ipairs(claimed) do
     local id = candidate[1]
-    answer[#answer + 1] = id
-    answer[#answer + 1] = packed[id]
-    answer[#answer + 1] = candidate[2]
-    answer[#answer + 1] = jobs[id][STEPS] > 0 and call('HGETALL', root .. 't:' .. id) or false
+    answer[n + 1], answer[n + 2], answer[n + 3] = id, packed[id], candidate[2]
+    answer[n + 4] = jobs[id][STEPS] > 0 and call('HGETALL', root .. 't:' .. id) or false
+    n = n + 4
   end
   return answer
 end

@@ -3,21 +3,25 @@
 -- A new job is
 --   its id,
 --   its lane: 'queue|kind|version',
---   its start, packed: how long it waits, a time of day before which it must not run, its priority, whether its id may
---   exist already (1) or was drawn just now (0), and after these its packed keys, if any,
---   what does not change of it between its seq and its time of creation, as it is stored,
+--   its start, packed: how long it waits, a time of day before which it must not run, its priority, its flags, and after
+--   these its packed keys, if any,
+--   what does not change of it between its batch and its time of creation, as it is stored,
 --   its data.
 local START = '>i8i8i4B'
 local START_BYTES = 21
 
--- What a caller says of a job's keys: its idempotency key, false for none, and the request's digest; how long the two are
--- remembered; its unique key, false for none.
-local IDEMPOTENCY, FINGERPRINT, KEEP_FOR, UNIQUE_KEY = 1, 2, 3, 4
+-- The flags, which are added: its id may exist already, or else was drawn just now; it waits for its children.
+local MAY_EXIST, WAITS = 1, 2
+
+-- What a caller says of a job's keys, each of which may be false: its idempotency key and the request's digest, and how
+-- long the two are remembered; its unique key, and whether it takes that from a job that has ended; its parent.
+local IDEMPOTENCY, FINGERPRINT, KEEP_FOR, UNIQUE_KEY, REFRESHES, PARENT_ID = 1, 2, 3, 4, 5, 6
 
 -- The rest of a new job's fields: no attempts, no times, and two events' numbers of 1; no log, steps, errors, progress,
--- output, nor worker.
+-- worker nor output; and no children, or none yet.
 local NOTHING_YET = string.rep('\0', 3 * 4 + 5 * 8) .. struct.pack('>I4I4', 1, 1)
 local NOTHING_KEPT = string.rep('\0', 1 + 4 + 1 + 1 + 1 + 2 + 4)
+local NO_CHILDREN, NONE_YET = struct.pack('>I2', 0), struct.pack('>I2', 16) .. string.rep('\0', 16)
 local created_at = struct.pack('>i8', now)
 
 -- The lanes that this call knows: name -> {key, queue}.
@@ -70,17 +74,43 @@ local function stands_for(id, keys)
   local unique = keys and keys[UNIQUE_KEY]
   if not unique then return false end
   local holder = holder_of(unique)
+  if holder and keys[REFRESHES] and not created[holder] and job_of(holder)[STATE] >= COMPLETED then holder = false end
   if not holder then hold(unique, id, 0) end
   return holder
 end
 
+-- Jobs of this call that wait for children, and are placed when it is known whether they have any.
+local waiting = {}
+
+-- Counts a new job among the children of its parent, where that one still waits for them. Answers the parent's seq, or 0.
+local function join(id, seq, parent)
+  put(root .. 'of|' .. parent, seq, id)
+  local batch = open_batch(parent)
+  if not batch then return 0 end
+  count_children(batch, 1, 1)
+  tell(parent, batch)
+  return know(batch)[SEQ]
+end
+
 -- Adds a job. Nothing is read of it: what is stored is made of what came.
-local function insert(id, lane_name, start, fixed, data)
-  local delay, at, priority, may_exist = struct.unpack(START, start)
+local function insert(id, lane_name, start, fixed, data, parent)
+  local delay, at, priority, flags = struct.unpack(START, start)
   local lane = lane_named(lane_name)
   local key, queue = lane[1], lane[2]
-  local run_at, seq = math.max(now + delay, at), draw()
-  local state = run_at > now and SCHEDULED or AVAILABLE
+  local run_at, seq, waits = math.max(now + delay, at), draw(), flags >= WAITS
+  local state = waits and BLOCKED or run_at > now and SCHEDULED or AVAILABLE
+  local batch = parent and join(id, seq, parent) or 0
+  local fields = struct.pack('>Bi8', state, run_at) .. NOTHING_YET .. created_at .. NOTHING_KEPT
+    .. (waits and NONE_YET or NO_CHILDREN) .. struct.pack('>i8i8', seq, batch) .. fixed .. created_at
+  local n = #values
+  values[n + 1], values[n + 2] = root .. 'd:' .. id, data
+  put(root .. 'all', seq, id)
+  if flags % 2 == MAY_EXIST then take_out(root .. 'gone', id) end
+  if waits then
+    jobs[id] = unpack_job(fields)
+    waiting[#waiting + 1] = id
+    return
+  end
   local member = new_member(seq, id, queue)
   if state == AVAILABLE then
     put(key, run_at - priority * PRIORITY_STEP, member)
@@ -88,16 +118,21 @@ local function insert(id, lane_name, start, fixed, data)
     put(scheduled_key, run_at, member)
     put(LISTED[state], seq, id)
   end
-  put(root .. 'all', seq, id)
-  if may_exist == 1 then take_out(root .. 'gone', id) end
   count(queue, state, 1)
-  local n = #values
-  values[n + 1] = root .. 'm:' .. id
-  values[n + 2] = struct.pack('>Bi8', state, run_at) .. NOTHING_YET .. created_at .. NOTHING_KEPT
-    .. struct.pack('>i8', seq) .. fixed .. created_at
-  values[n + 3], values[n + 4] = root .. 'd:' .. id, data
+  values[n + 3], values[n + 4] = root .. 'm:' .. id, fields
   created[id], jobs[id] = true, nil
   if is_watched then topics['q' .. queue] = true end
+end
+
+-- Places the jobs of a call that wait for children. Those that were given none need not wait.
+local function place_waiting()
+  if #waiting == 0 then return end
+  for _, id in ipairs(waiting) do
+    local job = jobs[id]
+    if count_children(job, 1, 0) == 0 then wait_until(job, now) end
+    settle(id, job)
+  end
+  waiting = {}
 end
 
 -- Enqueues one job: false where it was created, or else the id of the job that stands for it.
@@ -106,7 +141,7 @@ local function create(id, lane, start, fixed, data)
   local earlier = keys and keys[IDEMPOTENCY] and promised(keys[IDEMPOTENCY])
   if earlier then return earlier[3] end
   local other = stands_for(id, keys)
-  if not other then insert(id, lane, start, fixed, data) end
+  if not other then insert(id, lane, start, fixed, data, keys and keys[PARENT_ID]) end
   if keys and keys[IDEMPOTENCY] then promise(keys, other or id) end
   return other
 end

@@ -21,7 +21,7 @@ end
 local ids = {}
 for_each_caller(function(from, many)
   for i = from, from + NEW_JOB * (many - 1), NEW_JOB do
-    if string.byte(ARGV[i + 2], START_BYTES) == 1 then
+    if string.byte(ARGV[i + 2], START_BYTES) % 2 == MAY_EXIST then
       ids[#ids + 1] = ARGV[i]
     else
       jobs[ARGV[i]] = false
@@ -49,6 +49,7 @@ for_each_caller(function(from, many)
   for i = from, from + NEW_JOB * (many - 1), NEW_JOB do
     answers[#answers + 1] = create(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]) or 0
   end
+  place_waiting()
 end)
 done()
 return answers

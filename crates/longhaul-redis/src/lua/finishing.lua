@@ -62,6 +62,17 @@ local outcomes = {
     give_attempt_back(job)
     wait_until(job, now + delay)
   end,
+  -- A snooze, and one for all jobs of its limit key, to which an earlier run may have told a later end.
+  limited = function(id, job, stopped, delay)
+    local key, run_at = know(job)[LIMIT_KEY], now + delay
+    if key ~= '' then
+      run_at = math.max(run_at, tonumber(call('ZSCORE', root .. 'paused', key) or 0))
+      call('ZADD', root .. 'paused', digits(run_at), key)
+    end
+    if job[CANCEL_BY] ~= 0 then return cancel_instead(id, job, stopped) end
+    give_attempt_back(job)
+    wait_until(job, run_at)
+  end,
   released = function(id, job, stopped)
     if job[CANCEL_BY] ~= 0 then return cancel_instead(id, job, stopped) end
     give_attempt_back(job)
@@ -71,23 +82,25 @@ local outcomes = {
   end,
 }
 
--- Ends one run: {id, token, outcome, what it says, delay, entries, {new job}}.
+-- Ends one run: {id, token, outcome, what it says, delay, entries, {new job}}, the last two of which may be false.
 local function finish(end_of_run)
   local id, token, outcome, said, delay, entries, follow_ups = unpack(end_of_run)
   local job = leased(id, token)
   if not job then return LOST end
   local status = lease_status(job)
   leave(id, job)
-  add_entries(id, job, entries)
+  if entries then add_entries(id, job, entries) end
   outcomes[outcome](id, job, said, delay)
-  if job[STATE] >= COMPLETED then let_go(id, job) end
+  if job[STATE] >= COMPLETED then ends(id, job) end
   settle(id, job)
   -- The unique key is settled by now, so that a job may be followed by one of its own key.
-  if job[STATE] == COMPLETED then
+  if follow_ups and job[STATE] == COMPLETED then
     for _, next in ipairs(follow_ups) do
       if not is_reused(keys_of(next[3]), {}) then create(unpack(next)) end
     end
+    place_waiting()
   end
+  count_ended()
   return status
 end
 

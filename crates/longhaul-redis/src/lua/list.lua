@@ -48,7 +48,7 @@ end
 
 -- There are never more of these than all workers have slots.
 local function add_running()
-  for _, member in ipairs(call('ZRANGE', running_key, 0, -1)) do
+  for _, member in ipairs(call('ZRANGEBYSCORE', running_key, '-inf', '(+inf')) do
     local seq = tonumber(string.sub(member, 1, 16))
     if seq < before then add(id_of(member), seq) end
   end
@@ -73,6 +73,10 @@ if #ARGV > 5 then
       seen[id] = true
       add(id, jobs[id][SEQ])
     end
+  end
+elseif parents then
+  for parent in pairs(parents) do
+    add_newest(root .. 'of|' .. parent)
   end
 elseif is_of_few() then
   for state in pairs(states) do

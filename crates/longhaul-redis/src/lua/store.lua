@@ -23,12 +23,16 @@
 -- <root>queues      a hash: queue -> its configuration
 -- <root>unique      a hash: unique key -> 'expiry|id', the expiry 0 while the job has not ended
 -- <root>promises    a hash: idempotency key -> packed {expiry, fingerprint, id}
+-- <root>paused      limit keys by when their pauses end
+-- <root>of|ID       the ids of the jobs that name a job as their parent, by seq
 -- <root>forget      what may be dropped when: 'u' and a unique key, 'i' and an idempotency key
 -- <root>gone        ids of removed jobs, by when they are forgotten
 -- <root>workers     worker ids by when they were heard of; <root>worker: a hash of what they say of themselves
 -- <root>watched     a set of what somebody waits to hear of: 'q' and a queue, 'j' and a job's id
 -- <root>last        the last number drawn
 -- <root>schema      the version of all this
+
+-- Names in capitals that stand for whole numbers are replaced by these when a script is loaded: see `scripts.rs`.
 
 local call, format, find, sub = redis.call, string.format, string.find, string.sub
 local root = KEYS[1]
@@ -37,17 +41,18 @@ local root = KEYS[1]
 local STATE, RUN_AT, ATTEMPT, CRASHES, INTERRUPTIONS, TOKEN, STARTED_AT, FINISHED_AT = 1, 2, 3, 4, 5, 6, 7, 8
 local LEASE_UNTIL, CANCEL_BY, LAST_EVENT, STATE_EVENT, STATE_AT = 9, 10, 11, 12, 13
 -- LOG is 0 for an empty log, 1 for one that ends in a reset, 2 for any other. OUTPUT_AT is 0 where there is no output, 1
--- where it is in OUTPUT, 2 where it is in the hash beside. An empty word is none.
-local LOG, STEPS, ERRORS, PROGRESS, OUTPUT_AT, WORKER, OUTPUT = 14, 15, 16, 17, 18, 19, 20
+-- where it is in OUTPUT, 2 where it is in the hash beside. CHILDREN are four counts, in a job that waits or waited for
+-- them: all, completed, failed and cancelled ones. An empty word is none.
+local LOG, STEPS, ERRORS, PROGRESS, OUTPUT_AT, WORKER, OUTPUT, CHILDREN = 14, 15, 16, 17, 18, 19, 20, 21
 local CHANGING_NUMBERS = '>Bi8I4I4I4i8i8i8i8i8I4I4i8BI4BBB'
-local CHANGING = CHANGING_NUMBERS .. 'I2c0I4c0'
+local CHANGING = CHANGING_NUMBERS .. 'I2c0I4c0I2c0'
+local COUNTS = '>I4I4I4I4'
 
--- What does not change, still packed, and what `know` makes of it. PERIOD is -1 for none. WAITS is 1 for a job that waits
--- for its children. After these comes the time of creation, which no script reads.
-local FIXED = 21
-local SEQ, VERSION, PRIORITY, MAX_CRASHES, PERIOD, WAITS = 22, 23, 24, 25, 26, 27
-local QUEUE, KIND, UNIQUE, LIMIT_KEY, PARENT = 28, 29, 30, 31, 32
-local FIXED_FORMAT = '>i8I4i4I4i8BI2c0I2c0I2c0I2c0I2c0'
+-- What does not change, still packed, and what `know` makes of it. BATCH is the seq of the parent that counts the job, or
+-- 0; PERIOD is -1 for none. After these comes the time of creation, which no script reads.
+local FIXED, SEQ, BATCH, VERSION, PRIORITY, MAX_CRASHES, PERIOD = 22, 23, 24, 25, 26, 27, 28
+local QUEUE, KIND, UNIQUE, LIMIT_KEY, PARENT = 29, 30, 31, 32, 33
+local FIXED_FORMAT = '>i8i8I4i4I4i8I2c0I2c0I2c0I2c0I2c0'
 
 local BLOCKED, SCHEDULED, AVAILABLE, RUNNING, COMPLETED, FAILED, CANCELLED = 0, 1, 2, 3, 4, 5, 6
 local HELD, CANCEL_REQUESTED, LOST = 0, 1, 2
@@ -61,7 +66,7 @@ local LISTED = {
 }
 
 local KEPT_ERRORS = 20
-local GONE_FOR = 24 * 3600 * 1000
+local GONE_FOR = 86400000
 local PRIORITY_STEP = 60000
 -- The longest output that is kept among the fields.
 local SHORT_OUTPUT = 512
@@ -96,9 +101,10 @@ local function digits(number)
 end
 
 local function pack(job)
-  local worker, output = job[WORKER], job[OUTPUT]
+  local worker, output, children = job[WORKER], job[OUTPUT], job[CHILDREN]
   local numbers = struct.pack(CHANGING_NUMBERS, unpack(job, STATE, OUTPUT_AT))
-  return numbers .. struct.pack('>I2c0I4c0', #worker, worker, #output, output) .. job[FIXED]
+  local words = struct.pack('>I2c0I4c0I2c0', #worker, worker, #output, output, #children, children)
+  return numbers .. words .. job[FIXED]
 end
 
 local function unpack_job(fields)
@@ -111,8 +117,11 @@ end
 -- Reads what does not change of a job, for whoever needs it: a claim does not.
 local function know(job)
   if not job[SEQ] then
-    job[SEQ], job[VERSION], job[PRIORITY], job[MAX_CRASHES], job[PERIOD], job[WAITS], job[QUEUE], job[KIND],
-      job[UNIQUE], job[LIMIT_KEY], job[PARENT] = struct.unpack(FIXED_FORMAT, job[FIXED])
+    local parent
+    job[SEQ], job[BATCH], job[VERSION], job[PRIORITY], job[MAX_CRASHES], job[PERIOD], job[QUEUE], job[KIND],
+      job[UNIQUE], job[LIMIT_KEY], parent = struct.unpack(FIXED_FORMAT, job[FIXED])
+    -- Most have none, and a field more would make the table grow.
+    if parent ~= '' then job[PARENT] = parent end
   end
   return job
 end
@@ -199,25 +208,35 @@ local function id_of(member)
   return sub(member, 17, find(member, '|', 17, true) - 1)
 end
 
--- Notes that a member is to be put into an ordered set, or to get another score there.
-local function put(key, score, member)
-  local list = added[key]
+-- The list of a key among lists.
+local function list_of(lists, key)
+  local list = lists[key]
   if not list then
     list = {}
-    added[key] = list
+    lists[key] = list
   end
+  return list
+end
+
+-- Scores as text: the server would write each number anew, and with more care than whole ones need.
+local scores = {}
+
+-- Notes that a member is to be put into an ordered set, or to get another score there.
+local function put(key, score, member)
+  local text = scores[score]
+  if not text then
+    text = digits(score)
+    scores[score] = text
+  end
+  local list = list_of(added, key)
   local n = #list
-  list[n + 1], list[n + 2] = score, member
+  list[n + 1], list[n + 2] = text, member
 end
 
 -- Notes that a member is to be taken out of an ordered set. What is put in and taken out before it is all written is in
 -- afterwards, whatever came first: no job is put anywhere and taken out again.
 local function take_out(key, member)
-  local list = taken[key]
-  if not list then
-    list = {}
-    taken[key] = list
-  end
+  local list = list_of(taken, key)
   list[#list + 1] = member
 end
 
@@ -346,6 +365,70 @@ local function let_go(id, job)
   end
 end
 
+-- Tells a job's state anew, because something that belongs to it has changed.
+local function tell(id, job)
+  job[LAST_EVENT] = job[LAST_EVENT] + 1
+  job[STATE_EVENT] = job[LAST_EVENT]
+  job[STATE_AT] = now
+  touch(id)
+end
+
+-- The job that counts others as its children, where it has not closed yet.
+local function open_batch(id)
+  local job = job_of(id)
+  return job and job[STATE] == BLOCKED and job[CHILDREN] ~= '' and job
+end
+
+-- Adds to one of a closing job's counts: 1 is all its children, 2 to 4 those that have completed, failed, or were
+-- cancelled. Answers how many have not ended.
+local function count_children(job, which, difference)
+  local children = { struct.unpack(COUNTS, job[CHILDREN]) }
+  children[which] = children[which] + difference
+  job[CHILDREN] = struct.pack(COUNTS, unpack(children, 1, 4))
+  return children[1] - children[2] - children[3] - children[4]
+end
+
+-- Which of the counts a state belongs to.
+local function count_of(state)
+  return state - COMPLETED + 2
+end
+
+-- The parent that still waits for a child, where the child is counted by one and that is still the same.
+local function parent_of(job)
+  if know(job)[BATCH] == 0 then return false end
+  local parent = open_batch(job[PARENT])
+  return parent and know(parent)[SEQ] == job[BATCH] and parent
+end
+
+-- Children that have ended and are not yet counted by their parents.
+local ended_children = {}
+
+-- A job has ended: it gives up its key, and is to be counted by its parent.
+local function ends(id, job)
+  let_go(id, job)
+  if know(job)[BATCH] ~= 0 then ended_children[#ended_children + 1] = job end
+end
+
+-- Lets parents count the children that have ended since, which may free them. It is the end of every operation, after a
+-- finish's follow-ups: a child may be followed by another of its batch.
+local function count_ended()
+  if #ended_children == 0 then return end
+  for _, child in ipairs(ended_children) do
+    local parent = parent_of(child)
+    if parent then
+      local id = child[PARENT]
+      if count_children(parent, count_of(child[STATE]), 1) == 0 then
+        leave(id, parent)
+        wait_until(parent, now)
+        settle(id, parent)
+      else
+        tell(id, parent)
+      end
+    end
+  end
+  ended_children = {}
+end
+
 -- Adds to the history of failures, as of the present attempt. `error` is the rest of an object in JSON.
 local function keep_error(id, job, error)
   local key = root .. 'e:' .. id
@@ -394,6 +477,7 @@ end
 local function remove(id, job)
   leave(id, job)
   free_key(id, job)
+  if job[PARENT] then take_out(root .. 'of|' .. job[PARENT], id) end
   drop(id)
   put(root .. 'gone', now + GONE_FOR, id)
 end

@@ -20,7 +20,7 @@ local function rescue(id, job)
   give_attempt_back(job)
   -- It keeps its `run_at`, and with it its place: what was begun goes before what was not.
   enter(job, is_to_stop and CANCELLED or is_poison and FAILED or AVAILABLE)
-  if job[STATE] >= COMPLETED then let_go(id, job) end
+  if job[STATE] >= COMPLETED then ends(id, job) end
   settle(id, job)
   return job[STATE]
 end
@@ -42,9 +42,10 @@ for _, id in ipairs(overdue) do
   leave(id, job)
   keep_error(id, job, ARGV[6])
   enter(job, CANCELLED)
-  let_go(id, job)
+  ends(id, job)
   settle(id, job)
 end
+count_ended()
 
 -- Only what expires now goes: a key that was taken again has a later time.
 local function forget(memory)
@@ -59,6 +60,7 @@ local function forget(memory)
   end
 end
 
+call('ZREMRANGEBYSCORE', root .. 'paused', '-inf', now)
 local forgotten = call('ZRANGEBYSCORE', root .. 'forget', '-inf', now, 'LIMIT', 0, limit)
 for _, memory in ipairs(forgotten) do
   forget(memory)

@@ -1,6 +1,6 @@
 //! What a server must be, and what it may forget.
 
-use longhaul::{Clock, Error, State, Store};
+use longhaul::{Clock, Error, NewJob, Outcome, Start, State, Store};
 use longhaul_conformance::Fixture;
 use longhaul_conformance::jobs::{HOUR, chunk, claim, completed, id, job, named, step, unique, worker};
 use longhaul_redis::RedisStore;
@@ -89,7 +89,7 @@ async fn nothing_is_left_of_what_is_gone() {
         let lease = fx.running_from(unique("k", Some(HOUR))).await.lease;
         fx.record(&lease, vec![step("ocr", "1"), chunk("2")]).await;
         let long = longhaul::Json::new(&"x".repeat(2_000)).unwrap();
-        fx.end(&lease, longhaul::Outcome::Completed { output: long }).await;
+        fx.end(&lease, Outcome::Completed { output: long }).await;
         fx.clock.advance(2 * HOUR);
     }
     let broken = fx.running_from(named("broken")).await.lease;
@@ -97,9 +97,16 @@ async fn nothing_is_left_of_what_is_gone() {
     fx.end(&broken, longhaul_conformance::jobs::failed()).await;
     fx.act(&id("broken"), longhaul::Action::Delete).await;
     fx.heartbeat_all(&worker("w1"), &[], HOUR).await;
-    fx.offer(job()).await;
-    let last = fx.claim_one().await.lease;
-    fx.end(&last, completed()).await;
+    let closing = NewJob { start: Start::AfterChildren, ..named("closing") };
+    let child = NewJob { parent: Some(id("closing")), limit_key: Some("provider".into()), ..job() };
+    fx.enqueue_all(vec![closing, child]).await;
+    let limited = fx.claim_one().await.lease;
+    fx.end(&limited, Outcome::RateLimited { delay: HOUR }).await;
+    fx.clock.advance(HOUR);
+    for _ in 0..2 {
+        let last = fx.claim_one().await.lease;
+        fx.end(&last, completed()).await;
+    }
     for _ in 0..3 {
         fx.clock.advance(25 * HOUR);
         fx.sweep().await;
@@ -107,7 +114,7 @@ async fn nothing_is_left_of_what_is_gone() {
     let mut left: Vec<String> = shared().tell(longhaul_redis::redis::cmd("KEYS").arg(&pattern)).unwrap();
     left.sort();
     let root = pattern.trim_end_matches('*');
-    assert_eq!(left, ["last", "schema"].map(|name| format!("{root}{name}")));
+    assert_eq!(left, ["last", "running", "schema"].map(|name| format!("{root}{name}")));
 }
 
 #[tokio::test]

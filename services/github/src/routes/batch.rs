@@ -60,11 +60,7 @@ impl App {
     async fn start_batch(&self, batch: &Batch, caller: &str) -> Result<JobId, StartError> {
         let seconds = self.clock.now().0.div_euclid(1_000);
         let id = JobId::new(format!("github_batch_{seconds}_{:08x}", rand::random::<u32>()))?;
-        self.take_place(&id, None, Some(caller)).await?;
-        if let Err(error) = self.longhaul.enqueue_many(batch.jobs(&id)?).await {
-            self.give_place_back(&id).await;
-            return Err(error.into());
-        }
+        self.enqueue_in_place(&id, None, Some(caller), batch.jobs(&id)?).await?;
         Ok(id)
     }
 }

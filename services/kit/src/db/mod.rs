@@ -155,6 +155,12 @@ impl Db {
         }
     }
 
+    /// Whether the jobs live beside the rows, so that a commit of both is one transaction.
+    #[must_use]
+    pub fn holds_jobs(&self) -> bool {
+        matches!(self.jobs, Jobs::Beside)
+    }
+
     /// Enqueues what waits in the outbox, and says how many jobs that were. For a start and every minute after it; safe
     /// on every node at once. Nothing ever waits where the jobs live beside the rows.
     ///
