@@ -12,11 +12,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use doubles::Double;
+use longhaul::clock::Stopwatch;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
-use tokio::time::Instant;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -118,7 +118,7 @@ impl Bench {
                     let Some(ack) = acks.lock().pop() else {
                         break Ok::<_, Box<dyn std::error::Error + Send + Sync>>(took);
                     };
-                    let began = Instant::now();
+                    let began = Stopwatch::start();
                     bench.call(&ack).await?;
                     took.push(began.elapsed().as_secs_f64() * 1_000.0);
                 }
