@@ -10,6 +10,7 @@ pub mod pages;
 mod query;
 mod schema;
 mod vectors;
+mod wikipedia;
 
 pub use fault::Fault;
 
@@ -89,6 +90,7 @@ impl Double {
             .merge(ai_brain::routes())
             .merge(llm::routes())
             .merge(query::routes())
+            .merge(wikipedia::routes())
             .route(
                 "/jwks.json",
                 get(|State(desk): State<Arc<Desk>>| async move { Json(desk.keys.lock().clone()) }),
@@ -136,6 +138,7 @@ impl Double {
             ("EMBEDDING_BASE_URL", self.v1()),
             ("EMBEDDING_MODEL", "double".into()),
             ("AI_BRAIN_ENDPOINT", self.url()),
+            ("WIKIPEDIA_API_URL", self.url()),
         ]
     }
 

@@ -1,0 +1,79 @@
+//! How long a lesson takes, as far as the past tells: from its request to its being there, waiting in the queue included.
+
+use std::time::Duration;
+
+use kit::DbError;
+use longhaul::Timestamp;
+use parking_lot::Mutex;
+
+use crate::app::App;
+
+/// What is said until enough lessons were measured: the seed's words.
+const UNMEASURED: &str = "30-60 seconds";
+/// Lessons that tell enough.
+const ENOUGH: usize = 10;
+/// The newest lessons that are looked at.
+const SAMPLE: usize = 50;
+/// How long a measurement is used.
+const KEPT: Duration = Duration::from_secs(10);
+
+/// Remembers the last measurement.
+#[derive(Debug, Default)]
+pub(crate) struct Estimator(Mutex<Option<Measured>>);
+
+#[derive(Clone, Debug)]
+struct Measured {
+    at: Timestamp,
+    text: String,
+}
+
+impl App {
+    /// How long a lesson that is asked for now is likely to take: the middle and the ninth tenth of what the newest
+    /// lessons of the present generator took, in whole seconds.
+    pub(crate) async fn estimated_completion_time(&self) -> Result<String, DbError> {
+        let now = self.clock.now();
+        let last = self.estimator.0.lock().clone();
+        if let Some(last) = last.filter(|last| now.since(last.at) < KEPT) {
+            return Ok(last.text);
+        }
+        // By the index of generators and times.
+        let sql = format!(
+            "SELECT created_at - requested_at AS took FROM lessons WHERE generator = $1 \
+             ORDER BY created_at DESC LIMIT {SAMPLE}"
+        );
+        let rows = self.db.read(sql, vec![self.outside.composer.generator().into()]).await?;
+        let took: Result<Vec<i64>, DbError> = rows.iter().map(|row| row.get("took")).collect();
+        let text = in_words(took?);
+        *self.estimator.0.lock() = Some(Measured { at: now, text: text.clone() });
+        Ok(text)
+    }
+}
+
+/// `took` in milliseconds.
+fn in_words(mut took: Vec<i64>) -> String {
+    if took.len() < ENOUGH {
+        return UNMEASURED.into();
+    }
+    took.sort_unstable();
+    let seconds = |part: usize| {
+        // The nearest rank: the smallest that this part of all does not exceed.
+        let rank = (took.len() * part).div_ceil(100).max(1) - 1;
+        u64::try_from(took[rank]).unwrap_or(0).div_ceil(1_000).max(1)
+    };
+    let (half, most) = (seconds(50), seconds(90));
+    format!("{half}-{} seconds", most.max(half + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_and_the_ninth_tenth_are_told() {
+        assert_eq!(in_words(vec![1; 9]), UNMEASURED);
+        assert_eq!(in_words((1..=10).rev().map(|n| n * 1_000).collect()), "5-9 seconds");
+        assert_eq!(in_words((1..=100).map(|n| n * 900).collect()), "45-81 seconds");
+        assert_eq!(in_words(vec![20; 50]), "1-2 seconds");
+        assert_eq!(in_words(vec![-5; 50]), "1-2 seconds", "a clock that was set back");
+    }
+}
