@@ -168,7 +168,9 @@ fn chosen(count: usize, names: &[&str]) -> usize {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
     }
-    // The upper half, because the lower bits of this hash follow those of the last letters.
+    // Names that differ in their last letter differ in few of its bits; these spread them over all.
+    hash = (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash = (hash ^ (hash >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     usize::try_from(hash >> 33).unwrap_or(0) % count
 }
 

@@ -107,7 +107,7 @@ struct Candidate<'a> {
     first: usize,
 }
 
-/// The terms of some sentences: words that come often, or else early, and are neither common nor part of `names`.
+/// The terms of some sentences: words that come often or are long, and are neither common nor part of `names`.
 pub(super) fn of(sentences: &[&str], names: &[&str]) -> Vec<String> {
     let names: Vec<String> = names.iter().flat_map(|name| words(name)).map(stem).collect();
     let mut candidates: Vec<Candidate<'_>> = Vec::new();
@@ -121,7 +121,9 @@ pub(super) fn of(sentences: &[&str], names: &[&str]) -> Vec<String> {
             None => {}
         }
     }
-    candidates.sort_by_key(|candidate| (std::cmp::Reverse(candidate.count), candidate.first));
+    // A long word is likely to be the article's own, and a word that comes back to be what it is about.
+    let weight = |candidate: &Candidate<'_>| candidate.count * candidate.word.chars().count();
+    candidates.sort_by_key(|candidate| (std::cmp::Reverse(weight(candidate)), candidate.first));
     candidates.truncate(MAX_TERMS);
     // In the order in which a reader meets them.
     candidates.sort_by_key(|candidate| candidate.first);
@@ -188,7 +190,7 @@ mod tests {
             "Plants use chlorophyll for photosynthesis.",
         ];
         let terms = of(&sentences, &["biology", "photosynthesis", "Plant"]);
-        assert_eq!(terms, ["turns", "light", "energy", "chlorophyll", "absorbs"]);
+        assert_eq!(terms, ["light", "energy", "chlorophyll", "absorbs", "splits"]);
     }
 
     #[test]

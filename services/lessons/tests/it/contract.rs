@@ -33,11 +33,11 @@ async fn a_lesson_is_asked_for_made_shown_and_forgotten() {
     let f = Fixture::with(both(&double)).await;
 
     let nothing = f.get("/lessons/tasks").await;
-    assert_json_snapshot!("no tasks", nothing.body);
+    assert_json_snapshot!("no_tasks", nothing.body);
     assert_same_keys(&nothing.body, list);
     let none = f.get("/lessons/english/verbs").await;
     assert_eq!(none.status, 404);
-    assert_json_snapshot!("no lesson", none.body);
+    assert_json_snapshot!("no_lesson", none.body);
 
     let reply = f.post(request).await;
     assert_eq!(reply.status, 200);
@@ -62,7 +62,7 @@ async fn a_lesson_is_asked_for_made_shown_and_forgotten() {
     let running = f.status(&task).await;
     assert_same_keys(&running, in_progress);
     assert!(text(&running["progress_message"]).starts_with(&text(&in_progress["progress_message"])));
-    assert_json_snapshot!("in progress", running, { ".task_id" => "[task]" });
+    assert_json_snapshot!("in_progress", running, { ".task_id" => "[task]" });
 
     f.clock.advance(Duration::from_secs(55));
     double.release_all();
