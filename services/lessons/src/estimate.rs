@@ -29,23 +29,33 @@ struct Measured {
 
 impl App {
     /// How long a lesson that is asked for now is likely to take: the middle and the ninth tenth of what the newest
-    /// lessons of the present generator took, in whole seconds.
-    pub(crate) async fn estimated_completion_time(&self) -> Result<String, DbError> {
+    /// lessons of the present generator took, in whole seconds. Where that cannot be measured, it is said as before:
+    /// nobody is refused a lesson because of it.
+    pub(crate) async fn estimated_completion_time(&self) -> String {
         let now = self.clock.now();
         let last = self.estimator.0.lock().clone();
-        if let Some(last) = last.filter(|last| now.since(last.at) < KEPT) {
-            return Ok(last.text);
+        if let Some(last) = last.as_ref().filter(|last| now.since(last.at) < KEPT) {
+            return last.text.clone();
         }
-        // By the index of generators and times.
+        let text = match self.measure().await {
+            Ok(took) => in_words(took),
+            Err(error) => {
+                tracing::warn!("failed to measure how long lessons take: {error}");
+                last.map_or_else(|| UNMEASURED.to_owned(), |last| last.text)
+            }
+        };
+        *self.estimator.0.lock() = Some(Measured { at: now, text: text.clone() });
+        text
+    }
+
+    /// In milliseconds, by the index of generators and times.
+    async fn measure(&self) -> Result<Vec<i64>, DbError> {
         let sql = format!(
             "SELECT created_at - requested_at AS took FROM lessons WHERE generator = $1 \
              ORDER BY created_at DESC LIMIT {SAMPLE}"
         );
         let rows = self.db.read(sql, vec![self.outside.composer.generator().into()]).await?;
-        let took: Result<Vec<i64>, DbError> = rows.iter().map(|row| row.get("took")).collect();
-        let text = in_words(took?);
-        *self.estimator.0.lock() = Some(Measured { at: now, text: text.clone() });
-        Ok(text)
+        rows.iter().map(|row| row.get("took")).collect()
     }
 }
 

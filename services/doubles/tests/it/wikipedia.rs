@@ -22,9 +22,11 @@ async fn anything_is_found_and_has_a_summary() {
     assert_eq!((status, found["query"]["searchinfo"]["totalhits"].as_u64()), (200, Some(10)));
     let hits = found["query"]["search"].as_array().unwrap();
     let titles: Vec<&str> = hits.iter().map(|hit| hit["title"].as_str().unwrap()).collect();
-    assert_eq!(titles, ["English verbs", "History of english verbs", "Theory of english verbs"]);
+    assert_eq!(titles, ["English verbs", "History of English verbs", "Theory of English verbs"]);
     assert!(hits[1]["snippet"].as_str().unwrap().contains("<span class=\"searchmatch\">verbs</span>"));
     assert_eq!(found["continue"]["sroffset"], 3);
+    let (_, other) = json(&double, &format!("{SEARCH}history%20mughal%20empire&srlimit=1")).await;
+    assert_eq!(other["query"]["search"][0]["title"], "Mughal empire");
     let (_, rest) = json(&double, &format!("{SEARCH}english%20verbs&sroffset=3&srlimit=50")).await;
     assert_eq!(rest["query"]["search"].as_array().unwrap().len(), 7);
     assert!(rest["continue"].is_null());

@@ -1,5 +1,5 @@
+use super::Parts;
 use super::field::Field;
-use super::{Parts, capitalized};
 use crate::draft::LessonDraft;
 
 /// A lesson for whom no article is at hand: how to find out, and nothing that might be wrong.
@@ -15,13 +15,12 @@ pub(super) fn to_finding_out(draft: &LessonDraft) -> Parts {
     let explanation = format!(
         "This is an outline, made without a language model, and no article was at hand for it ({reason}). So it does not \
          tell you what to believe about {topic}: it shows you how to find out, which lasts longer.\n\n\
-         Begin with what you know. Write one sentence that begins “{} is …” without looking anything up. It will be \
+         Begin with what you know. Write one sentence that tells a stranger what {topic} means, without looking anything up. It will be \
          incomplete, and that is its use: everything you read from here on either confirms a word of it or corrects one.\n\n\
          Then let these questions lead you. In {subject} they open most doors:\n{}\n\n\
          Answer each from two sources that do not copy from each other: your textbook and a person, an encyclopedia and \
          an observation of your own. Where the two differ you have found the interesting part of {topic}.\n\n\
          At the end write your first sentence anew. The distance between the two is what you have learned.",
-        capitalized(topic),
         questions.join("\n"),
     );
     Parts { explanation, activity: activity(field, topic), question: question(field, topic) }

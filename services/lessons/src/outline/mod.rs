@@ -73,7 +73,7 @@ fn from_article(draft: &LessonDraft, article: Article<'_>) -> Parts {
     let mut paragraphs = vec![opening.join(" ")];
     if !rest.is_empty() {
         let points: Vec<String> = rest.iter().map(|sentence| format!("- {sentence}")).collect();
-        paragraphs.push(format!("Step by step:\n{}", points.join("\n")));
+        paragraphs.push(format!("In more detail:\n{}", points.join("\n")));
     }
     if !terms.is_empty() {
         let words = terms.join(", ");

@@ -48,7 +48,7 @@ pub(super) async fn create(
     let request = LessonRequest::read(&object(body)?).map_err(Error::bad_request)?;
     let id = JobId::random();
     let message = format!("Lesson generation started for {}/{}", request.subject, request.topic);
-    let estimated_completion_time = app.estimated_completion_time().await?;
+    let estimated_completion_time = app.estimated_completion_time().await;
     app.longhaul.enqueue_one(generate_job(&id, request)?).await?;
     Ok(Json(Started {
         poll_url: format!("/lessons/status/{id}"),

@@ -24,8 +24,8 @@ async fn wikipedia_and_the_model_make_a_lesson() {
     assert_eq!(info["note"], Value::Null);
     let related = info["related_articles"].as_array().unwrap();
     assert_eq!(related.len(), 4);
-    assert_eq!(related[0]["title"], "History of english verbs");
-    assert_eq!(related[0]["url"], format!("{}/wiki/History_of_english_verbs", double.url()));
+    assert_eq!(related[0]["title"], "History of English verbs");
+    assert_eq!(related[0]["url"], format!("{}/wiki/History_of_English_verbs", double.url()));
     assert!(!text(&related[0]["excerpt"]).contains('<'));
 
     let searched = &double.seen(SEARCH)[0];
@@ -102,10 +102,10 @@ async fn a_list_of_meanings_is_no_article_and_nothing_found_is_said() {
     // The subject's word finds nothing, so the topic is searched alone, and what comes first only lists meanings.
     let done = f.ended(&f.start("zzzubject", "mercury").await).await;
     let info = &done["lesson_data"]["wikipedia_info"];
-    assert_eq!(info["title"], "History of mercury");
+    assert_eq!(info["title"], "History of Mercury");
     let related: Vec<String> =
         info["related_articles"].as_array().unwrap().iter().map(|article| text(&article["title"])).collect();
-    assert_eq!(related, ["Mercury", "Theory of mercury", "List of mercury", "Glossary of mercury"]);
+    assert_eq!(related, ["Mercury", "Theory of Mercury", "List of Mercury", "Glossary of Mercury"]);
     assert_eq!(double.seen(SEARCH).len(), 2);
 
     let done = f.ended(&f.start("zzzubject", "zzzopic").await).await;
@@ -183,6 +183,18 @@ async fn what_the_model_gets_wrong_is_a_failed_attempt_with_its_reason() {
     assert_eq!(job.errors[0].message, incomplete("'translation' is missing"));
     // Five tasks asked Wikipedia once each, although each was tried twice; the sixth has asked too.
     assert_eq!(double.seen(SEARCH).len(), 6);
+}
+
+#[tokio::test]
+async fn a_model_that_nothing_holds_to_the_schema_makes_a_lesson_too() {
+    let double = Double::start().await;
+    for mode in ["json_object", "none"] {
+        let f = Fixture::with([both(&double), vec![("LLM_JSON_MODE", mode.into())]].concat()).await;
+        let _worker = f.work();
+        let done = f.ended(&f.start("english", "verbs").await).await;
+        assert_eq!(done["status"], "completed", "{mode}: {done}");
+        assert!(text(&done["lesson_data"]["question"]).starts_with("question of: Write a lesson."), "{done}");
+    }
 }
 
 #[tokio::test]
