@@ -1,10 +1,11 @@
+use std::fmt;
 use std::time::Duration;
 
 use longhaul::{Error, Result};
 use redis::{Client, RedisResult, TlsCertificates};
 
 /// How a store reaches its server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct RedisOptions {
     /// Where the server is: one URL, or for a cluster those of some of its nodes, from which the others are found.
     pub nodes: Vec<String>,
@@ -113,6 +114,27 @@ impl RedisOptions {
     }
 }
 
+/// Passwords are left out.
+impl fmt::Debug for RedisOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nodes: Vec<String> = self.nodes.iter().map(|node| without_password(node)).collect();
+        f.debug_struct("RedisOptions")
+            .field("nodes", &nodes)
+            .field("topology", &self.topology)
+            .field("prefix", &self.prefix)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("response_timeout", &self.response_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+fn without_password(node: &str) -> String {
+    match (node.split_once("://"), node.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, address))) => format!("{scheme}://{address}"),
+        _ => node.to_owned(),
+    }
+}
+
 fn invalid(reason: &str) -> Error {
     Error::Invalid { field: "url".into(), reason: reason.into() }
 }
@@ -175,6 +197,13 @@ mod tests {
         let many = RedisOptions::new("rediss+cluster://ada:secret@a:7000,b:7001,c").unwrap();
         let nodes = ["rediss://ada:secret@a:7000", "rediss://ada:secret@b:7001", "rediss://ada:secret@c"];
         assert_eq!((many.nodes.as_slice(), many.topology), (&nodes.map(String::from)[..], Topology::Cluster));
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let options = RedisOptions::new("redis+cluster://ada:s3cret@a:7000,b:7001").unwrap();
+        let shown = format!("{options:?}");
+        assert!(shown.contains("redis://a:7000") && !shown.contains("s3cret"), "{shown}");
     }
 
     #[test]
