@@ -113,7 +113,10 @@ fn pack_claim(claim: &Claim, patience: Patience) -> Vec<u8> {
     for kind in &claim.kinds {
         wanted.list(2).text(&kind.kind).int(kind.version.into());
     }
-    wanted.flag(patience == Patience::Waits);
+    match patience {
+        Patience::Waits => wanted.yes(),
+        Patience::Leaves => wanted.none(),
+    };
     wanted.done()
 }
 

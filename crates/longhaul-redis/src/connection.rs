@@ -56,7 +56,7 @@ impl Connection {
             .set_connection_timeout(Some(options.connect_timeout))
             .set_number_of_retries(ATTEMPTS)
             .set_max_delay(LONGEST_PAUSE);
-        let client = Client::open(options.nodes[0].as_str())?;
+        let client = options.clients()?.swap_remove(0);
         let manager = ConnectionManager::new_with_config(client.clone(), config.clone()).await?;
         let current = Mutex::new(Current { manager, since: Stopwatch::start() });
         Ok(Self::Server(Arc::new(Server { client, config, current })))
@@ -64,7 +64,11 @@ impl Connection {
 
     async fn open_cluster(options: &RedisOptions) -> RedisResult<Self> {
         let nodes = options.nodes.iter().map(String::as_str);
-        let client = redis::cluster::ClusterClient::builder(nodes)
+        let mut builder = redis::cluster::ClusterClient::builder(nodes);
+        if let Some(certificates) = options.certificates() {
+            builder = builder.certs(certificates);
+        }
+        let client = builder
             .response_timeout(options.response_timeout)
             .connection_timeout(options.connect_timeout)
             .retries(ATTEMPTS as u32)

@@ -65,6 +65,8 @@ pub(crate) const JOBS_PER_CALL: usize = 100;
 const BYTES_PER_CALL: usize = 1 << 20;
 /// Shared calls of one script on their way: while the server works on one, the next is gathered and sent.
 const FLIGHTS: usize = 2;
+/// How long nothing is asked of the server before the connection is tried.
+const PING_AFTER: Duration = Duration::from_secs(15);
 
 impl Driver {
     /// Connects, on a new thread, and answers once the server was found to be one that can be used.
@@ -193,6 +195,8 @@ impl Thread {
                         flights.push(self.alone(next));
                     }
                 }
+                // A connection that something on the way has forgotten must not be found out by somebody's job.
+                () = tokio::time::sleep(PING_AFTER), if flights.is_empty() => flights.push(self.ping()),
             }
             for request in arrived.drain(..) {
                 match request {
@@ -232,6 +236,17 @@ impl Thread {
             let answer = connection.run(call.script, &root, now, &call.arguments).await;
             let unheard = call.reply.send(answer).err().and_then(Result::ok);
             (None, unheard.zip(call.undo).and_then(|(answer, undo)| undo(&answer)))
+        })
+    }
+
+    /// Lets the connection notice by itself that it is broken.
+    fn ping(&self) -> Flight {
+        let mut connection = self.connection.clone();
+        Box::pin(async move {
+            if let Err(error) = connection.send(&redis::cmd("PING")).await {
+                tracing::debug!("the connection was broken: {error}");
+            }
+            (None, None)
         })
     }
 

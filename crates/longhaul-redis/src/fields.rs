@@ -84,7 +84,10 @@ fn pack_start(may_exist: MayExist, job: &NewJob) -> Vec<u8> {
         keys.text_or_none(idempotency.map(|promise| promise.fingerprint.as_str()));
         keys.int_or_none(idempotency.map(|promise| bounded(promise.keep_for)));
         keys.text_or_none(unique.map(|unique| unique.key.as_str()));
-        keys.flag(unique.is_some_and(|unique| unique.on_clash == OnClash::Refresh));
+        match unique.map(|unique| unique.on_clash) {
+            Some(OnClash::Refresh) => keys.yes(),
+            Some(OnClash::Join) | None => keys.none(),
+        };
         keys.text_or_none(job.parent.as_ref().map(JobId::as_str));
         start.extend_from_slice(&keys.done());
     }

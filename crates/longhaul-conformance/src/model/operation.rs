@@ -95,9 +95,11 @@ fn any_job() -> impl Strategy<Value = NewJob> {
         // Two seconds before and an hour after the time at which every manual clock begins.
         1 => select(vec![1_767_225_598_000, 1_767_229_200_000])
             .prop_map(|at| Start::At(longhaul::Timestamp(at))),
+        2 => Just(Start::AfterChildren),
     ];
-    let unique = (select(vec!["u", "v"]), option::of(select(vec![secs(5), secs(60)])))
-        .prop_map(|(key, period)| Unique { key: key.into(), period, on_clash: OnClash::Join });
+    let on_clash = select(vec![OnClash::Join, OnClash::Join, OnClash::Refresh]);
+    let unique = (select(vec!["u", "v"]), option::of(select(vec![secs(5), secs(60)])), on_clash)
+        .prop_map(|(key, period, on_clash)| Unique { key: key.into(), period, on_clash });
     let idempotency =
         (select(vec!["k", "l"]), select(vec!["f", "f", "f", "g"]), select(vec![secs(30), HOUR])).prop_map(
             |(key, fingerprint, keep_for)| Idempotency {
@@ -108,7 +110,9 @@ fn any_job() -> impl Strategy<Value = NewJob> {
         );
     let place = (select(&IDS[..]), select(&KINDS[..]), select(&QUEUES[..]), 1..3_u32);
     let bounds = (select(vec![0, 0, 0, 1, -1, 100]), 1..4_u32, 0..3_u32);
-    let keys = (option::weighted(0.3, unique), option::weighted(0.2, idempotency));
+    let parent = option::weighted(0.4, select(&IDS[..4]));
+    let limit_key = option::weighted(0.3, select(vec!["x", "y"]));
+    let keys = (option::weighted(0.3, unique), option::weighted(0.2, idempotency), parent, limit_key);
     (place, start, bounds, keys, 0..100_u32).prop_map(|(place, start, bounds, keys, number)| NewJob {
         id: Some(id(place.0)),
         kind: place.1.into(),
@@ -121,6 +125,8 @@ fn any_job() -> impl Strategy<Value = NewJob> {
         max_crashes: bounds.2,
         unique: keys.0,
         idempotency: keys.1,
+        parent: keys.2.map(id),
+        limit_key: keys.3.map(String::from),
         ..job()
     })
 }
@@ -160,6 +166,7 @@ fn any_end() -> impl Strategy<Value = End> {
         1 => Just(failed()),
         1 => Just(cancelled()),
         1 => delays().prop_map(|delay| Outcome::Snoozed { delay }),
+        1 => delays().prop_map(|delay| Outcome::RateLimited { delay }),
         1 => Just(Outcome::Released),
     ];
     (any_run(), outcome, vec(any_entry(), 0..3), vec(any_job(), 0..2))
@@ -173,6 +180,7 @@ fn any_filter() -> impl Strategy<Value = JobFilter> {
         2 => Just(JobFilter { states: vec![State::Running], ..all() }),
         1 => select(&State::ALL[1..]).prop_map(move |state| JobFilter { states: vec![state], ..all() }),
         1 => select(&QUEUES[..]).prop_map(move |queue| JobFilter { queues: vec![queue.into()], ..all() }),
+        1 => select(&IDS[..4]).prop_map(move |parent| JobFilter { parents: vec![id(parent)], ..all() }),
     ]
 }
 

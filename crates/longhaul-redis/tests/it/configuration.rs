@@ -1,8 +1,10 @@
 //! What a server must be, and what it may forget.
 
-use longhaul::{Clock, Error, NewJob, Outcome, Start, State, Store};
+use longhaul::{Claim, Clock, Error, LeaseStatus, NewJob, Outcome, Start, State, Store};
 use longhaul_conformance::Fixture;
-use longhaul_conformance::jobs::{HOUR, chunk, claim, completed, id, job, named, step, unique, worker};
+use longhaul_conformance::jobs::{
+    HOUR, chunk, claim, completed, finish, id, job, named, slots, step, unique, worker,
+};
 use longhaul_redis::RedisStore;
 
 use crate::server::{Server, shared};
@@ -115,6 +117,28 @@ async fn nothing_is_left_of_what_is_gone() {
     left.sort();
     let root = pattern.trim_end_matches('*');
     assert_eq!(left, ["last", "running", "schema"].map(|name| format!("{root}{name}")));
+}
+
+#[tokio::test]
+async fn a_call_of_very_many_jobs_is_one() {
+    const MANY: usize = 12_000;
+    let clock = Clock::manual();
+    let store = RedisStore::open_with_clock(shared().options(), clock.clone()).await.unwrap();
+    let fx = Fixture::new(store, clock);
+    fx.enqueue_all((0..MANY).map(|_| job()).collect()).await;
+    assert_eq!(fx.counts("images").await, [(State::Available, MANY as u64)].into());
+    let all = Claim { queues: vec![slots("images", MANY)], ..claim() };
+    let mut ended = 0;
+    while ended < MANY {
+        let claimed = fx.claim(all.clone()).await;
+        assert!(!claimed.is_empty());
+        ended += claimed.len();
+        let ends = claimed.iter().map(|claimed| finish(&claimed.lease, completed())).collect();
+        assert!(fx.finish_all(ends).await.iter().all(|status| *status == LeaseStatus::Held));
+    }
+    assert_eq!(fx.counts("images").await, [(State::Completed, MANY as u64)].into());
+    fx.clock.advance(25 * HOUR);
+    assert_eq!(fx.sweep_some(MANY).await.pruned, MANY as u64);
 }
 
 #[tokio::test]

@@ -8,3 +8,4 @@ mod crossing;
 mod lost_data;
 mod outage;
 mod server;
+mod tls;

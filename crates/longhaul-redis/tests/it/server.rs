@@ -104,7 +104,7 @@ fn new_prefix() -> String {
     format!("test-{}", NEXT.fetch_add(1, Ordering::SeqCst))
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port()
 }
 
