@@ -6,3 +6,4 @@ mod conformance;
 mod crossing;
 mod owner;
 mod transact;
+mod upgrade;

@@ -1,0 +1,136 @@
+//! A file that an older binary has written, with jobs in every state, is brought up to date and goes on.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use longhaul::{
+    Action, Children, Clock, EnqueueStatus, Finish, JobFilter, JobId, Lease, LeaseStatus, NewJob, OnClash,
+    Outcome, Start, State, Unique,
+};
+use longhaul_conformance::Fixture;
+use longhaul_conformance::jobs::{HOUR, completed, finish, id, idempotent, named, secs};
+use longhaul_sqlite::SqliteStore;
+use longhaul_sqlite::rusqlite::Connection;
+
+const VERSION_1: &str = include_str!("version_1.sql");
+
+/// The file, opened by this binary a moment after the older one has left it.
+async fn upgraded() -> Fixture {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.db");
+    Connection::open(&path).unwrap().execute_batch(VERSION_1).unwrap();
+    assert_eq!(version(&path), 1);
+    let clock = Clock::manual();
+    clock.advance(secs(60));
+    let store = SqliteStore::open_with_clock(&path, clock.clone()).await.unwrap();
+    assert_eq!(version(&path), 2);
+    Fixture { keep: Arc::new(folder), ..Fixture::new(store, clock) }
+}
+
+fn version(path: &Path) -> u32 {
+    let connection = Connection::open(path).unwrap();
+    connection.query_row("SELECT user_version FROM pragma_user_version", [], |row| row.get(0)).unwrap()
+}
+
+/// The lease under which the older binary's worker, which lives on in another process, runs a job.
+fn lease(name: &str, token: u64) -> Lease {
+    Lease { id: id(name), token }
+}
+
+#[tokio::test]
+async fn every_job_of_a_version_1_file_is_as_it_was() {
+    let fx = upgraded().await;
+    let found = fx.list_records(&JobFilter::default()).await;
+    let states: Vec<(&str, State)> = found.iter().map(|job| (job.id.as_str(), job.state)).collect();
+    let expected = [
+        ("asked", State::Available),
+        ("urgent", State::Available),
+        ("waits", State::Available),
+        ("scheduled", State::Scheduled),
+        ("retrying", State::Scheduled),
+        ("running-keyed", State::Running),
+        ("running", State::Running),
+        ("cancelled", State::Cancelled),
+        ("failed", State::Failed),
+        ("cached", State::Completed),
+    ];
+    assert_eq!(states, expected);
+    assert!(found.iter().all(|job| (job.limit_key.as_ref(), job.children) == (None, None)));
+    let running = fx.job(&id("running")).await;
+    assert_eq!(running.progress.unwrap().message, "page 2 of 5");
+    assert_eq!(fx.job(&id("cached")).await.output.unwrap().as_str(), r#"{"bytes":512}"#);
+    assert_eq!(fx.job(&id("failed")).await.errors[0].message, "no such image");
+    let children = JobFilter { parents: vec![id("cached")], ..JobFilter::default() };
+    assert_eq!(fx.list(&children).await, [id("waits")], "what named a parent is found by it");
+    assert_eq!(fx.job(&id("waits")).await.labels["user"], "ada");
+}
+
+#[tokio::test]
+async fn the_jobs_of_a_version_1_file_go_on() {
+    let fx = upgraded().await;
+    assert_eq!(fx.claim_ids().await, [id("urgent"), id("waits"), id("asked")]);
+    fx.clock.advance(secs(90));
+    let claimed = fx.claim(longhaul_conformance::jobs::claim()).await;
+    let attempts: Vec<(&str, u32)> = claimed.iter().map(|c| (c.lease.id.as_str(), c.attempt)).collect();
+    assert_eq!(attempts, [("retrying", 2), ("scheduled", 1)]);
+
+    // Runs that began under the older binary end under this one.
+    let follow_up = Finish {
+        follow_ups: vec![named("next")],
+        ..finish(&lease("running", 1809639075840001), completed())
+    };
+    let keyed = finish(&lease("running-keyed", 1809639075840003), Outcome::RateLimited { delay: secs(5) });
+    let lost = finish(&lease("failed", 1809639014400003), completed());
+    let statuses = fx.finish_all(vec![follow_up, keyed, lost]).await;
+    assert_eq!(statuses, [LeaseStatus::Held, LeaseStatus::Held, LeaseStatus::Lost]);
+    assert_eq!(fx.claim_ids().await, [id("next")], "a job without a limit key pauses nobody");
+    fx.clock.advance(secs(5));
+    assert_eq!(fx.claim_ids().await, [id("running-keyed")]);
+
+    assert_eq!(fx.act(&id("failed"), Action::Retry).await, 1);
+    let retried = fx.claim_one().await;
+    assert_eq!(retried.steps["read"].as_str(), "[1,2]", "its steps are there still");
+    assert_eq!(fx.act(&id("cancelled"), Action::Delete).await, 1);
+    // Whatever crashed under the older binary's worker is found when its lease is over.
+    fx.clock.advance(HOUR);
+    assert!(fx.sweep().await.rescued > 0);
+    assert_eq!(fx.job(&id("running-keyed")).await.state, State::Available);
+}
+
+#[tokio::test]
+async fn the_keys_of_a_version_1_file_are_held_still() {
+    let fx = upgraded().await;
+    let unique = |key: &str, on_clash| Unique { key: key.into(), period: Some(HOUR), on_clash };
+    let join = |key| NewJob { unique: Some(unique(key, OnClash::Join)), ..named("another") };
+    assert_eq!(fx.offer(join("report:7")).await.id, id("running-keyed"));
+    assert_eq!(fx.offer(join("thumbnail:1")).await.id, id("cached"));
+    let asked = fx.offer(NewJob { id: Some(id("asked-again")), ..idempotent("request-1", "digest-1") }).await;
+    assert_eq!((asked.id.as_str(), asked.status), ("asked", EnqueueStatus::Duplicate));
+    let refresh = NewJob { unique: Some(unique("thumbnail:1", OnClash::Refresh)), ..named("fresh") };
+    assert_eq!(fx.enqueue(refresh).await, id("fresh"));
+    assert_eq!(fx.offer(join("thumbnail:1")).await.id, id("fresh"));
+}
+
+#[tokio::test]
+async fn a_version_1_file_takes_batches_and_limit_keys() {
+    let fx = upgraded().await;
+    assert_eq!(fx.claim_ids().await.len(), 3, "what was there is out of the way");
+    let closing = NewJob { start: Start::AfterChildren, ..named("closing") };
+    let child = |name: &str| NewJob {
+        parent: Some(JobId::new("closing").unwrap()),
+        limit_key: Some("provider".into()),
+        ..named(name)
+    };
+    fx.enqueue_all(vec![closing, child("a"), child("b")]).await;
+    let first = fx.claim_one().await;
+    fx.end(&first.lease, Outcome::RateLimited { delay: secs(10) }).await;
+    assert!(fx.claim_ids().await.is_empty());
+    fx.clock.advance(secs(10));
+    for _ in 0..2 {
+        let claimed = fx.claim_one().await;
+        fx.end(&claimed.lease, completed()).await;
+    }
+    let counted = Children { total: 2, completed: 2, failed: 0, cancelled: 0 };
+    assert_eq!(fx.job(&id("closing")).await.children, Some(counted));
+    assert_eq!(fx.claim_ids().await, [id("closing")]);
+}
