@@ -3,7 +3,7 @@
 use std::pin::pin;
 
 use longhaul::{
-    Action, Children, Claimed, Event, EventBody, Finish, JobFilter, NewJob, Outcome, Start, State,
+    Action, Children, Claim, Claimed, Event, EventBody, Finish, JobFilter, NewJob, Outcome, Start, State,
 };
 
 use crate::Fixture;
@@ -72,6 +72,9 @@ pub async fn a_child_that_joins_later_is_waited_for_too(fx: &Fixture) {
     let first = batch(fx, &["a"]).await.remove(0);
     fx.enqueue(child("late")).await;
     assert_eq!(children(fx).await, counted(2, 0, 0, 0));
+    let again = fx.enqueue_all(vec![closing(), child("late"), child("a")]).await;
+    assert!(again.iter().all(|enqueued| enqueued.is_duplicate()), "the same batch once more");
+    assert_eq!(children(fx).await, counted(2, 0, 0, 0), "nobody is counted twice");
     fx.end(&first.lease, completed()).await;
     assert_eq!(fx.state(&id(ALL)).await, State::Blocked);
     fx.end(&fx.claim_one().await.lease, completed()).await;
@@ -96,6 +99,24 @@ pub async fn the_last_child_to_end_frees_its_parent(fx: &Fixture) {
     assert_eq!((record.state, record.run_at), (State::Available, fx.now()));
     assert_eq!(record.children, Some(counted(3, 3, 0, 0)));
     assert_eq!(fx.claim_ids().await, [id(ALL)]);
+
+    // A batch may be a child of another, and whoever waits for work hears of a closing job that is freed.
+    let [outer, inner, leaf] = ["outer", "inner", "leaf"].map(id);
+    let outermost = NewJob { start: Start::AfterChildren, ..named("outer") };
+    let within_it = NewJob { start: Start::AfterChildren, parent: Some(outer.clone()), ..named("inner") };
+    let innermost = NewJob { parent: Some(inner.clone()), ..named("leaf") };
+    fx.enqueue_all(vec![outermost, within_it, innermost]).await;
+    for (ends, frees) in [(&leaf, &inner), (&inner, &outer)] {
+        let claimed = fx.claim_one().await;
+        assert_eq!(claimed.lease.id, *ends);
+        let mut waiting = pin!(fx.store.claim(Claim { wait: HOUR, ..crate::jobs::claim() }));
+        park(fx, waiting.as_mut()).await;
+        fx.end(&claimed.lease, completed()).await;
+        let freed = ok("claim", within("a closing job that is freed", waiting).await);
+        assert_eq!(freed.len(), 1);
+        assert_eq!(freed[0].lease.id, *frees);
+        fx.end(&freed[0].lease, Outcome::Released).await;
+    }
 }
 
 /// "A failed child frees its parent all the same."
@@ -127,6 +148,9 @@ pub async fn a_parent_is_freed_once(fx: &Fixture) {
     fx.end(&fx.claim_one().await.lease, completed()).await;
     assert_eq!(fx.state(&id(ALL)).await, State::Completed);
     assert_eq!(children(fx).await, counted(2, 2, 0, 0));
+    // Nor does it wait for anybody when it is run again itself.
+    assert_eq!(fx.act(&id(ALL), Action::Retry).await, 1);
+    assert_eq!(fx.claim_ids().await, [id(ALL)]);
 }
 
 /// "A follow up of a child joins the batch before the child is counted."

@@ -256,11 +256,17 @@ pub async fn the_entries_of_a_finish_come_before_its_outcome(fx: &Fixture) {
     }
 }
 
-/// "A retry, snooze or release of a job asked to cancel ends it as cancelled."
-pub async fn a_retry_snooze_or_release_of_a_job_asked_to_cancel_ends_it_as_cancelled(fx: &Fixture) {
-    for again in
-        [retry(Duration::ZERO), retry(secs(5)), Outcome::Snoozed { delay: secs(5) }, Outcome::Released]
-    {
+/// "A retry, snooze, rate limit or release of a job asked to cancel ends it as cancelled."
+pub async fn a_retry_snooze_rate_limit_or_release_of_a_job_asked_to_cancel_ends_it_as_cancelled(
+    fx: &Fixture,
+) {
+    for again in [
+        retry(Duration::ZERO),
+        retry(secs(5)),
+        Outcome::Snoozed { delay: secs(5) },
+        Outcome::RateLimited { delay: secs(5) },
+        Outcome::Released,
+    ] {
         let claimed = fx.running().await;
         fx.act(&claimed.lease.id, Action::Cancel { grace: HOUR }).await;
         fx.clock.advance(secs(4));

@@ -151,7 +151,7 @@ macro_rules! sentences {
                 a_finish_is_accepted_once
                 a_job_made_anew_under_an_old_id_does_not_know_the_old_leases
                 the_entries_of_a_finish_come_before_its_outcome
-                a_retry_snooze_or_release_of_a_job_asked_to_cancel_ends_it_as_cancelled
+                a_retry_snooze_rate_limit_or_release_of_a_job_asked_to_cancel_ends_it_as_cancelled
                 a_completion_of_a_job_asked_to_cancel_stands
                 each_finish_of_a_batch_stands_alone
                 the_last_twenty_errors_are_kept

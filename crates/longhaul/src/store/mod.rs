@@ -135,7 +135,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A parent is freed once.
     /// - A follow up of a child joins the batch before the child is counted.
     /// - The entries of a finish come before its outcome.
-    /// - A retry, snooze or release of a job asked to cancel ends it as cancelled.
+    /// - A retry, snooze, rate limit or release of a job asked to cancel ends it as cancelled.
     /// - A completion of a job asked to cancel stands.
     /// - Each finish of a batch stands alone.
     /// - The last twenty errors are kept.
