@@ -172,10 +172,8 @@ impl Writer {
             let undone = claimed.iter().try_for_each(|job| batch.unclaim(&job.lease));
             undone.and_then(|()| batch.commit()).inspect_err(|_| batch.roll_back())
         });
-        match undone {
-            // Readers of these jobs have been told that they run.
-            Ok(()) => batch.changed.iter().for_each(|id| self.signals.send(id.as_str())),
-            Err(error) => tracing::warn!("failed to take a claim back; its lease will expire: {error}"),
+        if let Err(error) = undone {
+            tracing::warn!("failed to take a claim back; its lease will expire: {error}");
         }
     }
 
