@@ -2,8 +2,8 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use longhaul::{
-    Claim, Claimed, Finish, JobId, Json, LeaseStatus, NewJob, Outcome, QueueSlots, Start, State, Store,
-    SupportedKind, Timestamp, WorkerInfo, process_id,
+    Children, Claim, Claimed, Finish, JobId, Json, LeaseStatus, NewJob, Outcome, QueueSlots, Start, State,
+    Store, SupportedKind, Timestamp, WorkerInfo, process_id,
 };
 use longhaul_sqlite::SqliteStore;
 
@@ -72,6 +72,24 @@ async fn a_successor_takes_over_at_once_what_a_dead_owner_was_running() {
     assert_eq!((record.crashes, record.state), (1, State::Running));
     let late = second.finish(vec![completed(&taken[0])]).await.unwrap();
     assert_eq!(late, [LeaseStatus::Lost]);
+}
+
+#[tokio::test]
+async fn a_child_that_a_take_over_ends_is_counted_by_its_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.db");
+    let first = SqliteStore::open(&path).await.unwrap();
+    let all = JobId::new("all").unwrap();
+    let closing = NewJob { start: Start::AfterChildren, ..job("all") };
+    let child = NewJob { parent: Some(all.clone()), max_crashes: 0, ..job("child") };
+    first.enqueue(vec![closing, child]).await.unwrap();
+    assert_eq!(first.claim(claim("w1", process_id(), Duration::ZERO)).await.unwrap().len(), 1);
+    close(first).await;
+
+    let second = SqliteStore::open(&path).await.unwrap();
+    let all = second.get(&[all]).await.unwrap().remove(0).found().unwrap();
+    assert_eq!(all.state, State::Available);
+    assert_eq!(all.children, Some(Children { total: 1, completed: 0, failed: 1, cancelled: 0 }));
 }
 
 #[tokio::test]

@@ -47,6 +47,8 @@ async fn a_file_of_the_first_schema_is_migrated_with_its_jobs_and_goes_on() {
     let ran = record(&store, "ran").await;
     assert_eq!((ran.state, ran.attempt, ran.crashes), (State::Available, 0, 1), "its server has ended");
     assert_eq!((ran.children, ran.limit_key), (None, None));
+    let log = store.events(&id("ran"), 0, 10, Duration::ZERO).await.unwrap().unwrap();
+    assert_eq!(log.len(), 3, "what it had written, and its state: {log:?}");
     let retries = record(&store, "retries").await;
     assert_eq!((retries.state, retries.errors[0].message.as_str()), (State::Scheduled, "no stamps"));
     let done = record(&store, "done").await;
@@ -235,6 +237,22 @@ async fn an_older_binary_goes_on_with_a_newer_file_that_allows_it() {
     assert_eq!(record(&store, "a").await.state, State::Completed);
     store.migrate().await.unwrap();
     assert_eq!(version(&file(&folder)), newest + 1, "it is left as it is");
+}
+
+#[tokio::test]
+async fn a_store_goes_on_while_a_newer_release_migrates_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(file(&folder)).await.unwrap();
+    store.enqueue(vec![job("a")]).await.unwrap();
+    let claimed = store.claim(claim("w", process_id(), Duration::ZERO)).await.unwrap();
+    let newer = Connection::open(file(&folder)).unwrap();
+    newer.busy_timeout(Duration::from_secs(30)).unwrap();
+    newer.execute_batch("ALTER TABLE jobs ADD COLUMN what_comes_later TEXT DEFAULT 'new'").unwrap();
+    store.finish(claimed.iter().map(completed).collect()).await.unwrap();
+    store.enqueue(vec![job("b")]).await.unwrap();
+    let claimed = store.claim(claim("w", process_id(), Duration::ZERO)).await.unwrap();
+    assert_eq!(claimed[0].lease.id, id("b"));
+    assert_eq!(record(&store, "a").await.state, State::Completed);
 }
 
 #[tokio::test]
