@@ -9,6 +9,7 @@
 //! | `partition` | a network that breaks between a worker and its store |
 //! | `stage` | the store's server and the way to it, both of which can fail |
 //! | `cast` | processes that can be killed, stopped and continued |
+//! | `scale` | what more worker processes bring |
 //! | `load` | clients that insist until their job is acknowledged |
 //! | `worker`, `observed` | a worker that notes what it is given and what it ends |
 //! | `history`, `check` | what was seen, and what that proves |
@@ -21,6 +22,7 @@ mod observed;
 mod partition;
 mod proxy;
 mod run;
+mod scale;
 mod servers;
 mod stage;
 mod worker;
@@ -43,6 +45,8 @@ enum Command {
     Run(run::RunArgs),
     /// A network that breaks between a worker and its store; needs root, for network namespaces
     Partition(partition::PartitionArgs),
+    /// What more worker processes bring: one full queue, drained by 1, 2, 4 and 8
+    Scale(scale::ScaleArgs),
     /// A worker of a run; started by it
     #[command(hide = true)]
     Worker(worker::WorkerArgs),
@@ -59,6 +63,7 @@ fn main() -> Result<()> {
         match Cli::parse().command {
             Command::Run(args) => run::run(args).await,
             Command::Partition(args) => partition::run(args).await,
+            Command::Scale(args) => scale::run(args).await,
             Command::Worker(args) => {
                 let store = stage::open(&args.store).await?;
                 worker::work(args, store).await

@@ -73,6 +73,12 @@ impl StoreServer {
         Ok(())
     }
 
+    /// Seconds of CPU time that it and its children have used.
+    pub(crate) fn cpu(&self) -> Option<f64> {
+        let pid = self.actor.as_ref()?.pid();
+        cpu_of(pid)
+    }
+
     /// SIGKILL.
     pub(crate) async fn kill(&mut self) -> Result<()> {
         match &mut self.actor {
@@ -86,4 +92,13 @@ impl StoreServer {
 /// time.
 fn free_address(host: &str) -> Result<SocketAddr> {
     Ok(TcpListener::bind((host, 0))?.local_addr()?)
+}
+
+/// What Linux has counted of a process: its user and system time, in ticks of a hundredth of a second.
+fn cpu_of(pid: u32) -> Option<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name may hold spaces, and ends at the last parenthesis.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |field: usize| fields.get(field)?.parse::<f64>().ok();
+    Some((ticks(11)? + ticks(12)?) / 100.0)
 }

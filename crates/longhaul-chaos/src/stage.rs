@@ -67,6 +67,11 @@ impl Stage {
         self.server.is_some()
     }
 
+    /// Seconds of CPU time that the store's server has used, where there is one.
+    pub(crate) fn server_cpu(&self) -> Option<f64> {
+        self.server.as_ref().and_then(|(server, _)| server.cpu())
+    }
+
     /// Kills the store's server, and starts it again after `away`.
     pub(crate) async fn restart(&mut self, away: Duration) -> Result<()> {
         let Some((server, _)) = &mut self.server else { return Ok(()) };

@@ -28,6 +28,9 @@ pub(crate) struct WorkerArgs {
     /// Jobs at once
     #[arg(long)]
     pub(crate) slots: usize,
+    /// Notes nothing: to be measured
+    #[arg(long)]
+    pub(crate) plain: bool,
     /// The length of its lease, in milliseconds
     #[arg(long)]
     pub(crate) lease: u64,
@@ -80,6 +83,22 @@ impl Job for Watch {
             }
             tokio::time::sleep(TICK).await;
         }
+    }
+}
+
+/// A job that does nothing at all.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Nothing {}
+
+impl Job for Nothing {
+    const KIND: &'static str = "chaos.nothing";
+    const QUEUE: &'static str = QUEUE;
+
+    type State = ();
+    type Output = ();
+
+    async fn run(self, _cx: Context<()>) -> JobResult<()> {
+        Ok(())
     }
 }
 
@@ -137,10 +156,15 @@ impl Job for Probe {
 /// Where the store or the history cannot be opened.
 pub(crate) async fn work(args: WorkerArgs, store: Arc<dyn Store>) -> Result<()> {
     let history = History::open(&args.history)?;
-    let longhaul = Longhaul::new(Observed { store, history: history.clone() });
+    let longhaul = if args.plain {
+        Longhaul::over(store)
+    } else {
+        Longhaul::new(Observed { store, history: history.clone() })
+    };
     let _worker = longhaul
         .worker()
         .register::<Probe>(())
+        .register::<Nothing>(())
         .register::<Watch>(history)
         .queue(QUEUE, args.slots)
         .lease(Duration::from_millis(args.lease))

@@ -237,6 +237,9 @@ macro_rules! races {
             a_fence_while_finishing_has_one_winner
             two_sweepers_do_everything_once
             a_rescued_worker_never_overwrites_its_successor
+            the_last_children_free_their_parent_once
+            a_child_that_joins_while_the_last_one_ends_is_waited_for_or_too_late
+            no_claim_that_begins_after_a_pause_takes_a_job_of_its_key
         }
     };
 }

@@ -8,11 +8,16 @@ use clap::Args;
 use kit::Db;
 use longhaul::clock::Stopwatch;
 use longhaul::{Longhaul, Store};
+use longhaul_http::RemoteStore;
 use longhaul_redis::RedisStore;
 use longhaul_sqlite::SqliteStore;
 
 use crate::Result;
 use crate::store_url::StoreUrl;
+
+/// The variable with the token that opens a server to remote workers. It is no flag, because flags can be read by
+/// everyone on the machine.
+pub(crate) const WORKER_TOKEN: &str = "LONGHAUL_WORKER_TOKEN";
 
 /// The flags of every command that touches data.
 #[derive(Args, Clone, Debug)]
@@ -20,8 +25,9 @@ pub(crate) struct Place {
     /// The folder for the database, uploaded files and secrets; made if missing
     #[arg(long, global = true, env = "LONGHAUL_DATA", value_name = "FOLDER", default_value = "./data")]
     pub(crate) data: PathBuf,
-    /// Where jobs are kept: sqlite:PATH, postgres://…, redis://…, rediss://… [default: REDIS_URL or DATABASE_URL
-    /// where set, else sqlite:{data}/longhaul.db]
+    /// Where jobs are kept: sqlite:PATH, postgres://…, redis://…, rediss://…, or another server that keeps them,
+    /// https://… (with LONGHAUL_WORKER_TOKEN) [default: REDIS_URL or DATABASE_URL where set, else
+    /// sqlite:{data}/longhaul.db]
     #[arg(long, global = true, env = "LONGHAUL_STORE", value_name = "URL")]
     pub(crate) store: Option<StoreUrl>,
     /// Where the services keep their tables: sqlite:PATH or postgres://… [default: DATABASE_URL where set, else with
@@ -54,6 +60,7 @@ enum Shared {
 enum Database {
     Sqlite(SqliteStore),
     Redis(RedisStore),
+    Remote(RemoteStore),
 }
 
 impl Place {
@@ -161,6 +168,10 @@ impl Database {
             // Opening brings the tables up to date.
             StoreUrl::Sqlite(path) => Database::Sqlite(SqliteStore::open(path).await?),
             StoreUrl::Redis(url) => Database::Redis(RedisStore::connect(url).await?),
+            StoreUrl::Remote(url) => {
+                let token = std::env::var(WORKER_TOKEN).ok();
+                Database::Remote(RemoteStore::connect(url, token.as_deref()).await?)
+            }
         })
     }
 
@@ -168,13 +179,14 @@ impl Database {
         match self {
             Database::Sqlite(store) => Arc::new(store.clone()),
             Database::Redis(store) => Arc::new(store.clone()),
+            Database::Remote(store) => Arc::new(store.clone()),
         }
     }
 
     fn tables(&self) -> Result<Db> {
         match self {
             Database::Sqlite(store) => Ok(Db::sqlite(store.clone())),
-            Database::Redis(_) => Err("tables cannot be kept in Redis".into()),
+            Database::Redis(_) | Database::Remote(_) => Err("tables cannot be kept there".into()),
         }
     }
 

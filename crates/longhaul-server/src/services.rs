@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use curriculum::Curriculum;
 use github::Github;
 use kit::{Auth, Config, Db, Outside};
+use lessons::Lessons;
 use longhaul::{Clock, Longhaul, QueueSlots, Registry};
 use materials::Materials;
 use materials::extract::{self, Limits};
@@ -32,6 +33,8 @@ pub(crate) enum Service {
     Sessions,
     /// GitHub profile analysis
     Github,
+    /// Lesson generation
+    Lessons,
     /// Curriculum generation: lesson plans, module after module
     Curriculum,
     /// Course materials: upload, text extraction with OCR, search, chat
@@ -47,6 +50,7 @@ pub(crate) struct Services {
     db: Db,
     sessions: Option<Sessions>,
     github: Option<Github>,
+    lessons: Option<Lessons>,
     curriculum: Option<Curriculum>,
     materials: Option<Materials>,
 }
@@ -70,6 +74,7 @@ pub(crate) async fn open(
         db: kept.db.clone(),
         sessions: None,
         github: None,
+        lessons: None,
         curriculum: None,
         materials: None,
     };
@@ -107,6 +112,12 @@ impl Services {
                 let parts = github::Parts { db, longhaul, auth, config, max_wait, clock };
                 self.github = Some(Github::open(parts).await?);
             }
+            Service::Lessons => {
+                let (wikipedia_url, task_ttl) = (config.wikipedia_url.clone(), config.lesson_task_ttl);
+                let parts =
+                    lessons::Parts { db, longhaul, outside, wikipedia_url, task_ttl, max_wait, clock };
+                self.lessons = Some(Lessons::open(parts).await?);
+            }
             Service::Curriculum => {
                 let parts = curriculum::Parts { db, longhaul, outside, clock };
                 self.curriculum = Some(Curriculum::open(parts).await?);
@@ -125,6 +136,7 @@ impl Services {
         let routes = [
             self.sessions.as_ref().map(Sessions::router),
             self.github.as_ref().map(Github::router),
+            self.lessons.as_ref().map(Lessons::router),
             self.curriculum.as_ref().map(Curriculum::router),
             self.materials.as_ref().map(Materials::router),
         ];
@@ -136,6 +148,7 @@ impl Services {
         let mut registry = Registry::default();
         self.sessions.iter().for_each(|service| service.register(&mut registry));
         self.github.iter().for_each(|service| service.register(&mut registry));
+        self.lessons.iter().for_each(|service| service.register(&mut registry));
         self.curriculum.iter().for_each(|service| service.register(&mut registry));
         self.materials.iter().for_each(|service| service.register(&mut registry));
         registry
@@ -150,6 +163,7 @@ impl Services {
         for name in [github::QUEUE, github::BATCH_QUEUE] {
             queues.extend(self.github.iter().map(|_| queue(name, waiting)));
         }
+        queues.extend(self.lessons.iter().map(|_| queue(lessons::QUEUE, waiting)));
         queues.extend(self.curriculum.iter().map(|_| queue(curriculum::QUEUE, waiting)));
         queues.extend(self.materials.iter().map(|_| queue(materials::QUEUE, heavy)));
         queues
@@ -160,6 +174,7 @@ impl Services {
         let all = [
             ("sessions", self.sessions.is_some()),
             ("github", self.github.is_some()),
+            ("lessons", self.lessons.is_some()),
             ("curriculum", self.curriculum.is_some()),
             ("materials", self.materials.is_some()),
         ];

@@ -11,6 +11,8 @@ pub(crate) enum StoreUrl {
     Sqlite(PathBuf),
     /// A Redis or Valkey server, or a cluster of them.
     Redis(String),
+    /// A Longhaul server, for commands and workers that are to reach no database.
+    Remote(String),
 }
 
 impl StoreUrl {
@@ -18,7 +20,7 @@ impl StoreUrl {
     pub(crate) fn holds_tables(&self) -> bool {
         match self {
             StoreUrl::Sqlite(_) => true,
-            StoreUrl::Redis(_) => false,
+            StoreUrl::Redis(_) | StoreUrl::Remote(_) => false,
         }
     }
 }
@@ -42,7 +44,11 @@ impl FromStr for StoreUrl {
                 longhaul_redis::RedisOptions::new(url).map_err(|e| e.to_string())?;
                 Ok(StoreUrl::Redis(url.to_owned()))
             }
-            _ => Err("use sqlite:PATH, redis://HOST:PORT/DATABASE or rediss://…".into()),
+            "http" | "https" => {
+                longhaul_http::RemoteStore::new(url, None).map_err(|e| e.to_string())?;
+                Ok(StoreUrl::Remote(url.to_owned()))
+            }
+            _ => Err("use sqlite:PATH, redis://HOST:PORT/DATABASE, rediss://… or https://SERVER".into()),
         }
     }
 }
@@ -52,7 +58,7 @@ impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StoreUrl::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
-            StoreUrl::Redis(url) => f.write_str(&without_password(url)),
+            StoreUrl::Redis(url) | StoreUrl::Remote(url) => f.write_str(&without_password(url)),
         }
     }
 }

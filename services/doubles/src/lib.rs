@@ -11,6 +11,7 @@ pub mod pages;
 mod query;
 mod schema;
 mod vectors;
+mod wikipedia;
 
 pub use fault::Fault;
 
@@ -92,6 +93,7 @@ impl Double {
             .merge(github::routes(&desk))
             .merge(llm::routes())
             .merge(query::routes())
+            .merge(wikipedia::routes())
             .route(
                 "/jwks.json",
                 get(|State(desk): State<Arc<Desk>>| async move { Json(desk.keys.lock().clone()) }),
@@ -140,6 +142,7 @@ impl Double {
             ("EMBEDDING_MODEL", "double".into()),
             ("AI_BRAIN_ENDPOINT", self.url()),
             ("GITHUB_API_URL", self.github_url()),
+            ("WIKIPEDIA_API_URL", self.url()),
         ]
     }
 

@@ -5,7 +5,7 @@ use kit::{Auth, Role};
 use longhaul_http::{Access, HttpConfig, Secret, UnknownKinds, Verifier};
 use tokio_util::sync::CancellationToken;
 
-use super::access::Admin;
+use super::access::{self, Admin};
 use super::local::local_only;
 use crate::Result;
 use crate::services::Services;
@@ -27,6 +27,7 @@ pub(super) fn app(
             },
         },
         unknown_kinds,
+        worker_token: access::worker_token()?.map(|token| Secret(token.into_bytes())),
         read_token_secret: Some(Secret(services.secret()?)),
         health: services.details(),
         stopping,

@@ -43,7 +43,10 @@ async fn every_flag_has_a_variable() {
 async fn what_cannot_be_is_refused_with_a_way_out() {
     let place = Place::new();
     for (args, expected) in [
-        (&["serve", "--services", "lesons"][..], "[possible values: materials]"),
+        (
+            &["serve", "--services", "lesons"][..],
+            "[possible values: sessions, github, lessons, curriculum, materials]",
+        ),
         (&["serve", "--store", "mysql://db/jobs"], "use sqlite:PATH"),
         (&["serve", "--database", "redis://db"], "tables are kept in sqlite:PATH or postgres://"),
         (&["serve", "--store", "jobs.db"], "use sqlite:PATH"),

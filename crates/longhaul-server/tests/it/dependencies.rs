@@ -14,7 +14,7 @@ const MAY_USE: [(&str, &[&str]); 10] = [
     ("longhaul-redis", &["longhaul"]),
     ("longhaul-http", &["longhaul"]),
     ("kit", &["longhaul", "longhaul-postgres", "longhaul-sqlite"]),
-    ("doubles", &[]),
+    ("doubles", &["longhaul"]),
     ("longhaul-chaos", &["longhaul", "longhaul-postgres", "longhaul-redis", "longhaul-sqlite"]),
     (SERVER, SERVER_USES),
 ];

@@ -41,6 +41,39 @@ async fn kills_in_mid_analysis_lose_no_task_and_repeat_no_call_that_was_answered
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_in_mid_lesson_skip_no_version_and_double_none() {
+    let scene = Scene::new("lessons").await;
+    let tasks = scene
+        .strike(Duration::from_millis(400), |caller, _| async move {
+            let body = json!({ "subject": "english", "topic": "verbs", "user_id": "user123" });
+            let answer = caller.ask(Method::POST, "/lessons", &body).await?;
+            Some(answer["task_id"].as_str().expect("a task").to_owned())
+        })
+        .await;
+    let life = scene.serve().await;
+    let caller = &life.caller;
+    for task in &tasks {
+        let job = caller.ended(task).await;
+        assert_eq!(job["state"], "completed", "{job}\n{}", life.server.log());
+    }
+    // A task whose answer was lost in a crash may be there too.
+    let jobs = caller.ask(Method::GET, "/api/jobs?kind=lessons.generate&limit=100", &Value::Null).await;
+    let jobs = jobs.expect("a list")["jobs"].as_array().expect("a list").clone();
+    for job in &jobs {
+        caller.ended(job["id"].as_str().expect("an id")).await;
+    }
+    let versions = caller.ask(Method::GET, "/lessons/english/verbs/versions", &Value::Null).await;
+    let versions = versions.expect("they are there");
+    let versions = versions["versions"].as_array().expect("a list").iter();
+    let found: BTreeSet<u32> = versions
+        .clone()
+        .filter_map(|version| version["version"].as_str()?.strip_prefix("1.")?.parse().ok())
+        .collect();
+    assert_eq!(found.len(), versions.len(), "none is there twice");
+    assert_eq!(found, (0..jobs.len() as u32).collect(), "and none is skipped");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_in_mid_module_lose_double_or_halve_no_module() {
     let scene = Scene::new("curriculum").await;
     let workflows = scene

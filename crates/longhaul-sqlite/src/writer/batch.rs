@@ -118,8 +118,12 @@ impl<'c> Batch<'c> {
         self.stopped_early = false;
         self.hot.begin.raw_execute().map_err(fault("begin a transaction"))?;
         // Another process may have drawn numbers since.
-        let newest = self.hot.newest.query_row([], |row| row.get(0)).map_err(fault("read the newest job"))?;
-        self.sequence.observe(newest);
+        let newest = self.hot.newest.query_row([], |row| row.get(0));
+        if newest.is_err() {
+            // A transaction that was left open would keep every later one from beginning.
+            self.roll_back();
+        }
+        self.sequence.observe(newest.map_err(fault("read the newest job"))?);
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use doubles::{Double, Fault};
 use longhaul::{Clock, ErrorKind, State};
 use serde_json::json;
 
-use crate::fixture::{Fixture, PATIENCE};
+use crate::fixture::{Fixture, Jobs, PATIENCE};
 use crate::log::Log;
 
 const PATH: &str = "/api/v1/llm/query";
@@ -249,4 +249,15 @@ async fn the_answer_comes_before_the_dispatch_and_whatever_becomes_of_it() {
     assert_eq!(f.call_as("bob", "POST", &format!("/sessions/{id}/join"), None).await.status, 200);
     let shown = f.get(&format!("/sessions/{id}/background")).await.body;
     assert_eq!((&shown["state"], &shown["kind"]), (&json!("running"), &json!("sessions.dispatch")));
+}
+
+#[tokio::test]
+async fn jobs_may_be_kept_elsewhere_than_sessions() {
+    let double = Double::start().await;
+    let vars = vec![("PYTHON_API_URL", double.python_api())];
+    let f = Fixture::open_with(tempfile::tempdir().unwrap(), Clock::manual(), vars, Jobs::Elsewhere).await;
+    let id = f.dispatched().await;
+    let _worker = f.work();
+    assert_eq!(f.ended(&id).await.state, State::Completed);
+    assert_eq!(metadata(&f, &id).await, 10);
 }

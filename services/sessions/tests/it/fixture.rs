@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use doubles::Double;
 use kit::{Auth, Config, Db, Outside, Role, User};
-use longhaul::{Clock, JobId, JobRecord, Longhaul, Registry, State, Worker};
+use longhaul::{Clock, JobId, JobRecord, Longhaul, MemoryStore, Registry, State, Worker};
 use longhaul_sqlite::SqliteStore;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
@@ -45,6 +45,14 @@ impl Reply {
     }
 }
 
+/// Where the jobs are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Jobs {
+    BesideRows,
+    /// In a store of their own, so that a session and its job are two commits.
+    Elsewhere,
+}
+
 /// The variables that configure a test, by name.
 pub(crate) type Vars = Vec<(&'static str, String)>;
 
@@ -61,17 +69,28 @@ impl Fixture {
     }
 
     pub(crate) async fn open(folder: TempDir, clock: Clock, vars: Vars) -> Self {
+        Self::open_with(folder, clock, vars, Jobs::BesideRows).await
+    }
+
+    pub(crate) async fn open_with(folder: TempDir, clock: Clock, vars: Vars, jobs: Jobs) -> Self {
         crate::log::install();
         let _ = rustls::crypto::ring::default_provider().install_default();
         let find = |name: &'static str| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| v.clone());
         let config = Config::from_vars(folder.path(), &find).unwrap();
         let store = SqliteStore::open_with_clock(folder.path().join("test.db"), clock.clone()).await.unwrap();
-        let longhaul = Longhaul::new(store.clone());
+        let db = Db::sqlite(store.clone());
+        let (longhaul, db) = match jobs {
+            Jobs::BesideRows => (Longhaul::new(store), db),
+            Jobs::Elsewhere => {
+                let longhaul = Longhaul::new(MemoryStore::with_clock(clock.clone()));
+                (longhaul.clone(), db.with_jobs_in(longhaul))
+            }
+        };
         let auth = Auth::open(&config.auth, clock.clone()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let sessions = Sessions::open(Parts {
-            db: Db::sqlite(store),
+            db,
             longhaul: longhaul.clone(),
             auth: auth.clone(),
             outside: Outside::connect(&config, &clock).unwrap(),

@@ -48,7 +48,7 @@ async fn ten_keywords_of_the_model() {
     assert_eq!(reply.body, json!({ "response": trimmed }));
     let sent: Value = serde_json::from_slice(&double.seen(CHAT)[0].body).unwrap();
     let asked = sent["messages"][1]["content"].as_str().unwrap();
-    assert!(asked.contains("React Development") && asked.contains("useEffect"), "{sent}");
+    assert_eq!(asked, "Topic: React Development\nSub-topics: useState; useEffect");
 
     // What the double makes up fits the schema that was sent.
     let reply = ask(&f, react()).await;
