@@ -35,6 +35,7 @@
 -- Names in capitals that stand for whole numbers are replaced by these when a script is loaded: see `scripts.rs`.
 
 local call, format, find, sub = redis.call, string.format, string.find, string.sub
+local struct_pack, struct_unpack, max = struct.pack, struct.unpack, math.max
 local root = KEYS[1]
 
 -- What changes of a job. Of the times, 0 is none.
@@ -44,8 +45,7 @@ local LEASE_UNTIL, CANCEL_BY, LAST_EVENT, STATE_EVENT, STATE_AT = 9, 10, 11, 12,
 -- where it is in OUTPUT, 2 where it is in the hash beside. CHILDREN are four counts, in a job that waits or waited for
 -- them: all, completed, failed and cancelled ones. An empty word is none.
 local LOG, STEPS, ERRORS, PROGRESS, OUTPUT_AT, WORKER, OUTPUT, CHILDREN = 14, 15, 16, 17, 18, 19, 20, 21
-local CHANGING_NUMBERS = '>Bi8I4I4I4i8i8i8i8i8I4I4i8BI4BBB'
-local CHANGING = CHANGING_NUMBERS .. 'I2c0I4c0I2c0'
+local CHANGING = '>Bi8I4I4I4i8i8i8i8i8I4I4i8BI4BBBI2c0I4c0I2c0'
 local COUNTS = '>I4I4I4I4'
 
 -- What does not change, still packed, and what `know` makes of it. BATCH is the seq of the parent that counts the job, or
@@ -102,13 +102,14 @@ end
 
 local function pack(job)
   local worker, output, children = job[WORKER], job[OUTPUT], job[CHILDREN]
-  local numbers = struct.pack(CHANGING_NUMBERS, unpack(job, STATE, OUTPUT_AT))
-  local words = struct.pack('>I2c0I4c0I2c0', #worker, worker, #output, output, #children, children)
-  return numbers .. words .. job[FIXED]
+  return struct_pack(CHANGING, job[STATE], job[RUN_AT], job[ATTEMPT], job[CRASHES], job[INTERRUPTIONS], job[TOKEN],
+    job[STARTED_AT], job[FINISHED_AT], job[LEASE_UNTIL], job[CANCEL_BY], job[LAST_EVENT], job[STATE_EVENT], job[STATE_AT],
+    job[LOG], job[STEPS], job[ERRORS], job[PROGRESS], job[OUTPUT_AT],
+    #worker, worker, #output, output, #children, children) .. job[FIXED]
 end
 
 local function unpack_job(fields)
-  local job = { struct.unpack(CHANGING, fields) }
+  local job = { struct_unpack(CHANGING, fields) }
   -- What follows the last value is where the rest begins.
   job[FIXED] = sub(fields, job[FIXED])
   return job
@@ -119,7 +120,7 @@ local function know(job)
   if not job[SEQ] then
     local parent
     job[SEQ], job[BATCH], job[VERSION], job[PRIORITY], job[MAX_CRASHES], job[PERIOD], job[QUEUE], job[KIND],
-      job[UNIQUE], job[LIMIT_KEY], parent = struct.unpack(FIXED_FORMAT, job[FIXED])
+      job[UNIQUE], job[LIMIT_KEY], parent = struct_unpack(FIXED_FORMAT, job[FIXED])
     -- Most have none, and a field more would make the table grow.
     if parent ~= '' then job[PARENT] = parent end
   end
@@ -181,7 +182,7 @@ end
 -- is more: it never comes again, even where a server has lost its newest writes.
 local function draw()
   last = last or tonumber(call('GET', root .. 'last') or 0)
-  last = math.max(last + 1, now * 1024)
+  last = max(last + 1, now * 1024)
   return last
 end
 
@@ -327,7 +328,7 @@ end
 
 -- Makes a job wait for a time, which may be now or past.
 local function wait_until(job, run_at)
-  job[RUN_AT] = math.max(run_at, now)
+  job[RUN_AT] = max(run_at, now)
   enter(job, run_at > now and SCHEDULED or AVAILABLE)
 end
 
