@@ -4,7 +4,7 @@ SHELL := /bin/sh
 CARGO ?= cargo
 ARGS ?=
 
-.PHONY: help run test lint fmt bench chaos-kill chaos docs install clean
+.PHONY: help run demo test lint fmt bench bench-acks chaos-kill chaos docs install clean
 
 help: ## Print this list.
 	@echo "usage: make <target> [ARGS=\"...\"]"
@@ -24,9 +24,18 @@ lint: ## Only the checks that run nothing: format, clippy, licences, deployment 
 fmt: ## Format the code.
 	@$(CARGO) fmt --all
 
+demo: ## Walk through all five services in this terminal, offline, with a "GitHub" and an "LLM" of our own.
+	@scripts/install-tools run
+	@$(CARGO) build --release --locked --quiet --package longhaul-server --package doubles
+	@scripts/demo $(ARGS)
+
 bench: ## Measure, beside a bare log on the same disk. ARGS: workloads and flags of `longhaul bench`.
 	@scripts/install-tools build
 	@exec $(CARGO) run --release --locked --quiet --package longhaul-server -- bench --limit $(ARGS)
+
+bench-acks: ## Measure how long the services take to say "I have it" while 100 jobs run.
+	@$(CARGO) build --release --locked --quiet --package longhaul-server --package doubles
+	@target/release/acks target/release/longhaul
 
 chaos-kill: ## Kill a server with SIGKILL until convinced. KILLS=n (default 200), SEED=n to repeat a run.
 	@scripts/install-tools run

@@ -53,6 +53,13 @@ pub(crate) enum What {
         /// When it had asked.
         asked: Timestamp,
     },
+    /// A job that is watched gave a sign that it runs.
+    Ticked {
+        /// Which job.
+        job: String,
+        /// The worker's process.
+        pid: u32,
+    },
     /// A fault was made.
     Fault {
         /// Which.

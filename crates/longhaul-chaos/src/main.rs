@@ -4,8 +4,12 @@
 //! | file | what |
 //! |---|---|
 //! | `run` | one run: the cast, the load, the faults, the end, the report |
+//! | `servers` | the stores' own servers, in temporary folders |
+//! | `proxy` | a way to them that can be cut |
+//! | `partition` | a network that breaks between a worker and its store |
 //! | `stage` | the store's server and the way to it, both of which can fail |
 //! | `cast` | processes that can be killed, stopped and continued |
+//! | `scale` | what more worker processes bring |
 //! | `load` | clients that insist until their job is acknowledged |
 //! | `worker`, `observed` | a worker that notes what it is given and what it ends |
 //! | `history`, `check` | what was seen, and what that proves |
@@ -15,7 +19,11 @@ mod check;
 mod history;
 mod load;
 mod observed;
+mod partition;
+mod proxy;
 mod run;
+mod scale;
+mod servers;
 mod stage;
 mod worker;
 
@@ -35,6 +43,10 @@ struct Cli {
 enum Command {
     /// One run on each of the stores
     Run(run::RunArgs),
+    /// A network that breaks between a worker and its store; needs root, for network namespaces
+    Partition(partition::PartitionArgs),
+    /// What more worker processes bring: one full queue, drained by 1, 2, 4 and 8
+    Scale(scale::ScaleArgs),
     /// A worker of a run; started by it
     #[command(hide = true)]
     Worker(worker::WorkerArgs),
@@ -44,12 +56,14 @@ fn main() -> Result<()> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
-        .with_max_level(tracing_subscriber::filter::LevelFilter::ERROR)
+        .with_max_level(tracing_subscriber::filter::LevelFilter::OFF)
         .init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match Cli::parse().command {
             Command::Run(args) => run::run(args).await,
+            Command::Partition(args) => partition::run(args).await,
+            Command::Scale(args) => scale::run(args).await,
             Command::Worker(args) => {
                 let store = stage::open(&args.store).await?;
                 worker::work(args, store).await

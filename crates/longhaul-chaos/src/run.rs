@@ -242,7 +242,7 @@ impl<'a> Run<'a> {
         command.arg("serve").args(["--no-worker", "--accept-unknown-kinds"]);
         command.args(["--listen", "127.0.0.1:0", "--store", &self.stage.url]);
         command.arg("--data").arg(self.folder.path().join(format!("server-{number}")));
-        command.env("LONGHAUL_LOG", "error");
+        command.env("LONGHAUL_LOG", "off");
         Actor::start_talking(&mut command).await
     }
 

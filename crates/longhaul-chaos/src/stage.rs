@@ -1,27 +1,30 @@
 //! The stores that a run can be on.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use longhaul::Store;
+use longhaul_redis::RedisStore;
 use longhaul_sqlite::SqliteStore;
 use tempfile::TempDir;
 
 use crate::Result;
 use crate::check::Keeper;
+use crate::proxy::Proxy;
+use crate::servers::StoreServer;
 
 /// A store that a run can be on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum StoreKind {
     /// One file, which all processes share
     Sqlite,
+    /// A Redis server that syncs every write
+    Redis,
 }
 
 impl StoreKind {
     /// All of them.
-    #[must_use]
     pub(crate) fn all() -> Vec<Self> {
         Self::value_variants().to_vec()
     }
@@ -34,23 +37,24 @@ pub(crate) struct Stage {
     pub(crate) url: String,
     /// What the checker uses: around the proxy.
     pub(crate) direct: String,
+    server: Option<(StoreServer, Proxy)>,
     _folder: TempDir,
 }
 
 impl Stage {
     /// Makes an empty store.
-    ///
-    /// # Errors
-    /// Where its server cannot be started.
     pub(crate) async fn build(kind: StoreKind) -> Result<Self> {
         let folder = TempDir::new()?;
-        match kind {
+        let server = match kind {
             StoreKind::Sqlite => {
-                let path: PathBuf = folder.path().join("chaos.db");
-                let url = format!("sqlite:{}", path.display());
-                Ok(Self { direct: url.clone(), url, _folder: folder })
+                let url = format!("sqlite:{}", folder.path().join("chaos.db").display());
+                return Ok(Self { direct: url.clone(), url, server: None, _folder: folder });
             }
-        }
+            StoreKind::Redis => StoreServer::redis(folder.path()).await?,
+        };
+        let proxy = Proxy::start(server.address()).await?;
+        let (direct, url) = (server.url(server.address().port()), server.url(proxy.port()));
+        Ok(Self { url, direct, server: Some((server, proxy)), _folder: folder })
     }
 
     /// Who keeps it.
@@ -59,33 +63,34 @@ impl Stage {
     }
 
     /// Whether there is a server to kill.
-    #[must_use]
     pub(crate) fn has_server(&self) -> bool {
-        false
+        self.server.is_some()
+    }
+
+    /// Seconds of CPU time that the store's server has used, where there is one.
+    pub(crate) fn server_cpu(&self) -> Option<f64> {
+        self.server.as_ref().and_then(|(server, _)| server.cpu())
     }
 
     /// Kills the store's server, and starts it again after `away`.
-    ///
-    /// # Errors
-    /// Where it does not come up again.
     pub(crate) async fn restart(&mut self, away: Duration) -> Result<()> {
-        let _ = away;
-        Ok(())
+        let Some((server, _)) = &mut self.server else { return Ok(()) };
+        server.kill().await?;
+        tokio::time::sleep(away).await;
+        server.start().await
     }
 
-    /// Cuts every connection to the store's server, where there is one.
+    /// Cuts every connection to the store's server, and answers whether there is one.
     pub(crate) fn cut(&self) -> bool {
-        false
+        self.server.as_ref().inspect(|(_, proxy)| proxy.cut()).is_some()
     }
 }
 
 /// Opens a store by its URL.
-///
-/// # Errors
-/// Where there is none.
 pub(crate) async fn open(url: &str) -> Result<Arc<dyn Store>> {
     match url.split_once(':') {
         Some(("sqlite", path)) => Ok(Arc::new(SqliteStore::open(path).await?)),
+        Some(("redis", _)) => Ok(Arc::new(RedisStore::connect(url).await?)),
         _ => Err(format!("failed to open {url}: no store is called like this").into()),
     }
 }

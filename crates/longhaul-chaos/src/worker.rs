@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use longhaul::clock::Stopwatch;
 use longhaul::{Backoff, Context, Job, JobError, JobResult, Longhaul, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::history::History;
+use crate::history::{History, What};
 use crate::observed::Observed;
 
 /// The queue of the jobs of a run.
@@ -27,6 +28,9 @@ pub(crate) struct WorkerArgs {
     /// Jobs at once
     #[arg(long)]
     pub(crate) slots: usize,
+    /// Notes nothing: to be measured
+    #[arg(long)]
+    pub(crate) plain: bool,
     /// The length of its lease, in milliseconds
     #[arg(long)]
     pub(crate) lease: u64,
@@ -51,6 +55,51 @@ pub(crate) enum Behaviour {
     Fails,
     /// It comes to its provider's limit the first time, and pauses its key.
     Limited,
+}
+
+/// A job that does nothing but give signs that it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Watch {
+    /// For how long.
+    pub(crate) millis: u64,
+}
+
+/// How often it gives one.
+const TICK: Duration = Duration::from_millis(10);
+
+impl Job for Watch {
+    const KIND: &'static str = "chaos.watch";
+    const QUEUE: &'static str = QUEUE;
+
+    type State = History;
+    type Output = ();
+
+    async fn run(self, cx: Context<History>) -> JobResult<()> {
+        let running = Stopwatch::start();
+        loop {
+            cx.state().note(vec![What::Ticked { job: cx.id().to_string(), pid: std::process::id() }]);
+            if running.elapsed() >= Duration::from_millis(self.millis) {
+                return Ok(());
+            }
+            tokio::time::sleep(TICK).await;
+        }
+    }
+}
+
+/// A job that does nothing at all.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Nothing {}
+
+impl Job for Nothing {
+    const KIND: &'static str = "chaos.nothing";
+    const QUEUE: &'static str = QUEUE;
+
+    type State = ();
+    type Output = ();
+
+    async fn run(self, _cx: Context<()>) -> JobResult<()> {
+        Ok(())
+    }
 }
 
 /// The key that limited jobs share.
@@ -107,10 +156,16 @@ impl Job for Probe {
 /// Where the store or the history cannot be opened.
 pub(crate) async fn work(args: WorkerArgs, store: Arc<dyn Store>) -> Result<()> {
     let history = History::open(&args.history)?;
-    let longhaul = Longhaul::new(Observed { store, history });
+    let longhaul = if args.plain {
+        Longhaul::over(store)
+    } else {
+        Longhaul::new(Observed { store, history: history.clone() })
+    };
     let _worker = longhaul
         .worker()
         .register::<Probe>(())
+        .register::<Nothing>(())
+        .register::<Watch>(history)
         .queue(QUEUE, args.slots)
         .lease(Duration::from_millis(args.lease))
         .start();

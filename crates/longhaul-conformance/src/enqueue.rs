@@ -42,7 +42,7 @@ pub async fn a_new_job_has_the_fields_it_was_given(fx: &Fixture) {
         max_crashes: 0,
         timeout: Some(Duration::from_millis(1_500)),
         backoff: Some(Backoff { base: secs(3), factor: 1.1, max: secs(86_400), jitter: 0.3 }),
-        limit_key: None,
+        limit_key: Some("provider.eu:chat-1".into()),
         unique: None,
         idempotency: None,
         parent: Some(parent),

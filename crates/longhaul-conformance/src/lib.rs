@@ -9,6 +9,7 @@ pub mod jobs;
 mod suite;
 
 pub mod act;
+pub mod batches;
 pub mod claim;
 pub mod claim_order;
 pub mod claim_wait;
@@ -18,6 +19,7 @@ pub mod finish;
 pub mod follow_ups;
 pub mod heartbeat;
 pub mod idempotency;
+pub mod limits;
 pub mod migrate;
 pub mod model;
 pub mod prune;

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use longhaul::{
-    Action, Claim, EnqueueStatus, Enqueued, Finish, JobId, LeaseStatus, Lookup, NewJob, Outcome, State, Swept,
+    Action, Children, Claim, EnqueueStatus, Enqueued, Finish, JobId, LeaseStatus, Lookup, NewJob, Outcome,
+    Start, State, Swept,
 };
 use tokio::sync::Barrier;
 
@@ -345,5 +346,95 @@ pub async fn a_rescued_worker_never_overwrites_its_successor(fx: &Fixture) {
         assert_eq!(successor, (LeaseStatus::Held, LeaseStatus::Held));
         let record = fx.job(&zombie.id).await;
         assert_eq!((record.state, record.output), (State::Failed, None));
+    }
+}
+
+/// The last children of a batch end at the same moment.
+pub async fn the_last_children_free_their_parent_once(fx: &Fixture) {
+    for round in 0..ROUNDS / 2 {
+        let all = id(&format!("all-{round}"));
+        let closing = NewJob { start: Start::AfterChildren, ..named(all.as_str()) };
+        let child = |_| NewJob { parent: Some(all.clone()), ..job() };
+        fx.enqueue_all(std::iter::once(closing).chain((0..CROWD).map(child)).collect()).await;
+        let leases: Arc<Vec<_>> = Arc::new(fx.claim(claim()).await.into_iter().map(|c| c.lease).collect());
+        assert_eq!(leases.len(), CROWD, "the children, and nothing else");
+        meet(fx, CROWD, |fx, number| {
+            let lease = leases[number].clone();
+            let outcome = if number % 2 == 0 { completed() } else { crate::jobs::failed() };
+            Box::pin(async move { fx.end(&lease, outcome).await })
+        })
+        .await;
+        let half = CROWD as u64 / 2;
+        let counted = Children { total: 2 * half, completed: half, failed: half, cancelled: 0 };
+        let record = fx.job(&all).await;
+        assert_eq!((record.state, record.children), (State::Available, Some(counted)));
+        // One change for each child that joins, one for each that ends, and the first.
+        assert_eq!(record.last_event, 1 + 4 * half, "the last of them freed it, and none after it");
+        fx.end(&fx.claim_one().await.lease, completed()).await;
+        assert_eq!(fx.state(&all).await, State::Completed);
+    }
+}
+
+/// Children join a batch while its last child ends.
+pub async fn a_child_that_joins_while_the_last_one_ends_is_waited_for_or_too_late(fx: &Fixture) {
+    for round in 0..ROUNDS {
+        let all = id(&format!("all-{round}"));
+        let closing = NewJob { start: Start::AfterChildren, ..named(all.as_str()) };
+        let child = NewJob { parent: Some(all.clone()), ..job() };
+        fx.enqueue_all(vec![closing, child.clone()]).await;
+        let lease = fx.claim_one().await.lease;
+        let (one, other) = (fx.clone(), fx.clone());
+        both(async move { one.end(&lease, completed()).await }, async move { other.enqueue(child).await })
+            .await;
+        let record = fx.job(&all).await;
+        let left = match record.children {
+            Some(Children { total: 1, completed: 1, failed: 0, cancelled: 0 }) => {
+                assert_eq!(record.state, State::Available, "it was freed, and counts no more");
+                2
+            }
+            Some(Children { total: 2, completed: 1, failed: 0, cancelled: 0 }) => {
+                assert_eq!(record.state, State::Blocked, "it waits for the second");
+                1
+            }
+            children => panic!("{children:?}"),
+        };
+        let claimed = fx.claim(claim()).await;
+        assert_eq!(claimed.len(), left);
+        fx.finish_all(claimed.iter().map(|claimed| finish(&claimed.lease, completed())).collect()).await;
+        if left == 1 {
+            fx.end(&fx.claim_one().await.lease, completed()).await;
+        }
+        assert_eq!(fx.state(&all).await, State::Completed);
+    }
+}
+
+/// A limit key is paused while many claim jobs of it.
+pub async fn no_claim_that_begins_after_a_pause_takes_a_job_of_its_key(fx: &Fixture) {
+    let limited = || NewJob { limit_key: Some("provider".into()), ..job() };
+    for _ in 0..ROUNDS / 6 {
+        let lease = fx.running_from(limited()).await.lease;
+        fx.enqueue_all((0..4 * CROWD).map(|_| limited()).collect()).await;
+        let taken = meet(fx, CROWD, |fx, number| {
+            let lease = lease.clone();
+            Box::pin(async move {
+                let one = Claim { queues: vec![slots(QUEUE, 1)], ..claim() };
+                let mut taken = fx.claim(one.clone()).await;
+                if number == 0 {
+                    fx.end(&lease, Outcome::RateLimited { delay: secs(10) }).await;
+                    assert!(fx.claim(one).await.is_empty(), "the pause has begun");
+                } else {
+                    taken.extend(fx.claim(one).await);
+                }
+                taken
+            })
+        })
+        .await;
+        assert!(fx.claim_ids().await.is_empty(), "for everybody");
+        let taken: Vec<_> = taken.into_iter().flatten().map(|claimed| claimed.lease).collect();
+        fx.finish_all(taken.iter().map(|lease| finish(lease, completed())).collect()).await;
+        fx.clock.advance(secs(10));
+        let left = fx.claim(claim()).await;
+        assert_eq!(left.len() + taken.len(), 4 * CROWD + 1, "each was taken once, before the pause or after");
+        fx.finish_all(left.iter().map(|claimed| finish(&claimed.lease, completed())).collect()).await;
     }
 }

@@ -56,7 +56,35 @@ macro_rules! sentences {
                 the_same_id_twice_in_one_call_is_one_job
                 an_empty_enqueue_does_nothing
             }
+            limits {
+                a_job_of_a_paused_limit_key_is_not_claimed
+                jobs_of_other_keys_are_claimed_past_those_of_a_paused_one
+                jobs_of_a_paused_key_keep_their_order
+                very_many_jobs_of_a_paused_key_keep_no_other_back
+                a_waiting_claim_answers_when_a_pause_ends
+                a_rate_limited_run_costs_no_attempt
+                a_rate_limited_run_pauses_its_limit_key
+                a_longer_pause_is_not_shortened_by_a_shorter_one
+                a_rate_limited_run_without_a_key_waits_alone
+                a_rate_limited_run_of_a_lost_lease_pauses_nothing
+            }
+            batches {
+                a_job_that_waits_for_its_children_is_blocked
+                a_job_that_waits_for_children_and_has_none_is_available_at_once
+                a_child_that_joins_later_is_waited_for_too
+                the_last_child_to_end_frees_its_parent
+                a_failed_child_frees_its_parent_all_the_same
+                a_parent_is_freed_once
+                a_follow_up_of_a_child_joins_the_batch_before_the_child_is_counted
+                a_poisoned_child_is_counted
+                a_cancelled_child_is_counted
+                a_child_retried_by_hand_is_waited_for_again
+                deleting_a_child_does_not_change_the_count
+                a_child_that_ends_tells_the_readers_of_its_parent
+            }
             unique {
+                a_refresh_joins_an_unfinished_holder
+                a_refresh_takes_the_key_from_a_finished_holder
                 a_held_unique_key_joins_the_job_that_holds_it
                 the_same_unique_key_twice_in_one_call_is_one_job
                 a_unique_key_is_free_once_its_job_has_failed
@@ -209,6 +237,9 @@ macro_rules! races {
             a_fence_while_finishing_has_one_winner
             two_sweepers_do_everything_once
             a_rescued_worker_never_overwrites_its_successor
+            the_last_children_free_their_parent_once
+            a_child_that_joins_while_the_last_one_ends_is_waited_for_or_too_late
+            no_claim_that_begins_after_a_pause_takes_a_job_of_its_key
         }
     };
 }

@@ -141,3 +141,35 @@ pub async fn a_unique_key_with_a_period_outlives_completion_by_the_period(fx: &F
     fx.clock.advance(HOUR - secs(1));
     assert_joins(fx, NewJob { id: Some(id("m")), ..unique("long", None) }, &id("l"), "most of an hour").await;
 }
+
+/// "A refresh joins an unfinished holder."
+pub async fn a_refresh_joins_an_unfinished_holder(fx: &Fixture) {
+    let held = fx.enqueue(NewJob { id: Some(id("first")), ..unique("k", Some(HOUR)) }).await;
+    let joined = fx.offer(refresh("second")).await;
+    assert!(joined.is_duplicate());
+    assert_eq!(joined.id, held);
+    fx.claim_one().await;
+    assert_eq!(fx.offer(refresh("second")).await.id, held, "a running one too");
+}
+
+/// "A refresh takes the key from a finished holder."
+pub async fn a_refresh_takes_the_key_from_a_finished_holder(fx: &Fixture) {
+    let first = fx.running_from(NewJob { id: Some(id("first")), ..unique("k", Some(HOUR)) }).await;
+    fx.end(&first.lease, completed()).await;
+    let cached = fx.offer(NewJob { id: Some(id("reader")), ..unique("k", Some(HOUR)) }).await;
+    assert_eq!((cached.id.as_str(), cached.is_duplicate()), ("first", true));
+    assert_eq!(fx.enqueue(refresh("second")).await, id("second"));
+    let reader = || NewJob { id: Some(id("reader")), ..unique("k", Some(HOUR)) };
+    assert_eq!(fx.offer(reader()).await.id, id("second"), "who joins now joins the new one");
+    fx.end(&fx.claim_one().await.lease, completed()).await;
+    fx.clock.advance(secs(1));
+    assert_eq!(fx.offer(reader()).await.id, id("second"), "and is given its result");
+    // The old holder's end, whenever it comes, takes nothing from the new one.
+    assert_eq!(fx.act(&id("first"), Action::Delete).await, 1);
+    assert_eq!(fx.offer(reader()).await.id, id("second"));
+}
+
+fn refresh(name: &str) -> NewJob {
+    let unique = Unique { key: "k".into(), period: Some(HOUR), on_clash: OnClash::Refresh };
+    NewJob { unique: Some(unique), ..crate::jobs::named(name) }
+}

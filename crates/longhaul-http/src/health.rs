@@ -10,14 +10,16 @@ use longhaul::{JobId, Longhaul};
 use serde::Serialize;
 
 use crate::config::HttpConfig;
-use crate::frame;
 use crate::problem::{Code, Problem};
+use crate::{frame, metrics};
 
-/// `/health` (the process answers) and `/ready` (and its store does too), for whoever watches over the server.
+/// `/health` (the process answers), `/ready` (and its store does too) and `/metrics` (how deep its queues are, for
+/// Prometheus), for whoever watches over the server.
 /// They are open to everyone and say nothing that is not in [`HttpConfig::health`].
 pub fn health_router(longhaul: Longhaul, config: HttpConfig) -> Router {
-    let probes = Arc::new(Probes { longhaul, details: config.health });
-    frame::around(Router::new().route("/health", get(health)).route("/ready", get(ready)).with_state(probes))
+    let probes = Arc::new(Probes { longhaul: longhaul.clone(), details: config.health });
+    let probes = Router::new().route("/health", get(health)).route("/ready", get(ready)).with_state(probes);
+    frame::around(probes.merge(metrics::routes(longhaul)))
 }
 
 /// How long the store may take to answer.

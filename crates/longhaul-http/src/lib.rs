@@ -26,8 +26,7 @@ mod worker;
 pub use access::{Access, Verifier};
 pub use config::{HttpConfig, Secret, UnknownKinds};
 pub use health::health_router;
-pub use jobs::{ErrorBody, JobBody, ProgressBody};
-pub use metrics::metrics_router;
+pub use jobs::{ChildrenBody, ErrorBody, JobBody, ProgressBody};
 #[cfg(feature = "remote")]
 pub use remote::RemoteStore;
 pub use time::Rfc3339;

@@ -13,7 +13,6 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use crate::frame;
 use crate::problem::Problem;
 
 /// `/metrics`, in the text form of OpenMetrics, for Prometheus and what reads like it. Open to everyone, as scrapers
@@ -25,8 +24,8 @@ use crate::problem::Problem;
 /// | `longhaul_workers` | | workers heard of within the last minute |
 /// | `longhaul_worker_slots` | `queue` | the slots that they have together |
 /// | `longhaul_build_info` | `version` | always 1 |
-pub fn metrics_router(longhaul: Longhaul) -> Router {
-    frame::around(Router::new().route("/metrics", get(metrics)).with_state(longhaul))
+pub(crate) fn routes(longhaul: Longhaul) -> Router {
+    Router::new().route("/metrics", get(metrics)).with_state(longhaul)
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

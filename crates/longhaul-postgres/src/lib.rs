@@ -1,1 +1,34 @@
-//! The Postgres store of Longhaul.
+//! The Postgres store: any number of processes share one database, and an enqueue can be part of your own transaction.
+//!
+//! - **Group commit.** All writes of a process go through one connection. It takes whatever waits, runs it in one
+//!   transaction, and answers everybody: 64 callers share one commit, and most of them one statement.
+//! - **Durability.** Transactions commit with `synchronous_commit=on`: what was answered survives a crash of the server,
+//!   as far as its own `fsync` is on.
+//! - **Your data beside the jobs.** [`PostgresStore::enqueue_in`] creates jobs in your own transaction.
+//! - **Wake-ups.** Processes tell each other of changes by `NOTIFY`; one that is lost costs a quarter of a second.
+//! - **The clock** is the server's.
+
+mod act;
+mod batch;
+mod batches;
+mod claim;
+mod connection;
+mod driver;
+mod enqueue;
+mod error;
+mod finish;
+mod keys;
+mod migrate;
+mod news;
+mod ops;
+mod options;
+mod read;
+mod record;
+mod row;
+mod store;
+mod sweep;
+
+pub use deadpool_postgres;
+pub use options::PostgresOptions;
+pub use store::PostgresStore;
+pub use tokio_postgres;

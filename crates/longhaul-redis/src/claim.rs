@@ -20,7 +20,12 @@ pub(crate) struct Taken {
     pub(crate) now: Timestamp,
     /// Where nothing was found, and the claim waits: when the next scheduled job falls due.
     pub(crate) next_due: Option<Timestamp>,
+    /// Whether nothing was found so far, and not all was looked at: very many jobs are paused.
+    has_more: bool,
 }
+
+/// The values of an answer that stand before the jobs.
+const BEFORE_JOBS: usize = 3;
 
 /// Whether whoever asks will wait where there is nothing, and must hear of what arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +36,16 @@ pub(crate) enum Patience {
 
 /// Takes what is there.
 pub(crate) async fn claim(driver: &Driver, claim: &Claim, patience: Patience) -> Result<Taken> {
-    let arguments = vec![pack_claim(claim, patience)];
-    let answer = driver.call_undoable(&scripts::CLAIM, arguments, undo_claim)?;
-    let answer = ClaimAnswer { driver, answer, undo: undo_claim }.heard().await?;
-    let answer = answer.map_err(|error| fault(scripts::CLAIM.operation, error))?;
-    taken(answer).ok_or_else(|| unreadable(scripts::CLAIM.operation))
+    let packed = pack_claim(claim, patience);
+    loop {
+        let answer = driver.call_undoable(&scripts::CLAIM, vec![packed.clone()], undo_claim)?;
+        let answer = ClaimAnswer { driver, answer, undo: undo_claim }.heard().await?;
+        let answer = answer.map_err(|error| fault(scripts::CLAIM.operation, error))?;
+        let taken = taken(answer).ok_or_else(|| unreadable(scripts::CLAIM.operation))?;
+        if !taken.has_more {
+            return Ok(taken);
+        }
+    }
 }
 
 /// Ends runs, and then takes what is there. All but the last hundred of the ends go ahead by themselves.
@@ -54,11 +64,15 @@ pub(crate) async fn turn(
     let read = || {
         let mut parts = list(answer)?.into_iter();
         let ended = statuses(&list(parts.next()?)?)?;
-        Some((ended, taken(parts.next()?)?.claimed))
+        Some((ended, taken(parts.next()?)?))
     };
-    let (ended, claimed) = read().ok_or_else(|| unreadable(scripts::TURN.operation))?;
+    let (ended, mut taken) = read().ok_or_else(|| unreadable(scripts::TURN.operation))?;
     finished.extend(ended);
-    Ok((finished, claimed))
+    if taken.has_more {
+        // The ends have happened, and their answers must be heard whatever becomes of this.
+        taken = self::claim(driver, claim, Patience::Leaves).await.unwrap_or(taken);
+    }
+    Ok((finished, taken.claimed))
 }
 
 /// The answer to a claim on its way. Where its caller goes away after it has come and before it was read, the jobs in
@@ -99,14 +113,17 @@ fn pack_claim(claim: &Claim, patience: Patience) -> Vec<u8> {
     for kind in &claim.kinds {
         wanted.list(2).text(&kind.kind).int(kind.version.into());
     }
-    wanted.flag(patience == Patience::Waits);
+    match patience {
+        Patience::Waits => wanted.yes(),
+        Patience::Leaves => wanted.none(),
+    };
     wanted.done()
 }
 
 fn undo_claim(answer: &Value) -> Option<Alone> {
     let Value::Array(answer) = answer else { return None };
     let mut arguments = Vec::new();
-    for job in answer.get(2..)?.chunks_exact(4) {
+    for job in answer.get(BEFORE_JOBS..)?.chunks_exact(4) {
         let token = Fields::unpack(bytes(&job[1])?)?.token;
         arguments.extend([bytes(&job[0])?.to_vec(), token.to_string().into_bytes()]);
     }
@@ -127,8 +144,9 @@ fn taken(answer: Value) -> Option<Taken> {
     let answer = list(answer)?;
     let now = Timestamp(int(answer.first()?)?);
     let next_due = Some(int(answer.get(1)?)?).filter(|due| *due >= 0).map(Timestamp);
-    let claimed = answer[2..].chunks_exact(4).map(claimed).collect::<Option<_>>()?;
-    Some(Taken { claimed, now, next_due })
+    let has_more = int(answer.get(2)?)? == 1;
+    let claimed = answer[BEFORE_JOBS..].chunks_exact(4).map(claimed).collect::<Option<_>>()?;
+    Some(Taken { claimed, now, next_due, has_more })
 }
 
 fn claimed(job: &[Value]) -> Option<Claimed> {

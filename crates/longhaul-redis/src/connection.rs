@@ -1,9 +1,12 @@
+use std::sync::Arc;
 use std::time::Duration;
 
+use longhaul::clock::Stopwatch;
 use longhaul::{Result, Timestamp};
+use parking_lot::Mutex;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::cluster_async::ClusterConnection;
-use redis::{Client, Cmd, ErrorKind, RedisResult, ServerErrorKind, Value};
+use redis::{Client, Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 
 use crate::error::{failed, fault};
 use crate::options::{RedisOptions, Topology};
@@ -13,8 +16,20 @@ use crate::scripts::Script;
 /// their way then fail, and calls made while the server is away fail after a few attempts to reach it.
 #[derive(Clone)]
 pub(crate) enum Connection {
-    Server(ConnectionManager),
+    Server(Arc<Server>),
     Cluster(Box<ClusterConnection>),
+}
+
+/// The connection to one server.
+pub(crate) struct Server {
+    client: Client,
+    config: ConnectionManagerConfig,
+    current: Mutex<Current>,
+}
+
+struct Current {
+    manager: ConnectionManager,
+    since: Stopwatch,
 }
 
 /// How soon after a failed attempt to connect the next one comes, at most.
@@ -41,13 +56,19 @@ impl Connection {
             .set_connection_timeout(Some(options.connect_timeout))
             .set_number_of_retries(ATTEMPTS)
             .set_max_delay(LONGEST_PAUSE);
-        let client = Client::open(options.nodes[0].as_str())?;
-        Ok(Self::Server(ConnectionManager::new_with_config(client, config).await?))
+        let client = options.clients()?.swap_remove(0);
+        let manager = ConnectionManager::new_with_config(client.clone(), config.clone()).await?;
+        let current = Mutex::new(Current { manager, since: Stopwatch::start() });
+        Ok(Self::Server(Arc::new(Server { client, config, current })))
     }
 
     async fn open_cluster(options: &RedisOptions) -> RedisResult<Self> {
         let nodes = options.nodes.iter().map(String::as_str);
-        let client = redis::cluster::ClusterClient::builder(nodes)
+        let mut builder = redis::cluster::ClusterClient::builder(nodes);
+        if let Some(certificates) = options.certificates() {
+            builder = builder.certs(certificates);
+        }
+        let client = builder
             .response_timeout(options.response_timeout)
             .connection_timeout(options.connect_timeout)
             .retries(ATTEMPTS as u32)
@@ -58,7 +79,7 @@ impl Connection {
 
     pub(crate) async fn send(&mut self, command: &Cmd) -> RedisResult<Value> {
         match self {
-            Self::Server(connection) => command.query_async(connection).await,
+            Self::Server(server) => server.send(command).await,
             Self::Cluster(connection) => command.query_async(connection.as_mut()).await,
         }
     }
@@ -135,6 +156,35 @@ impl Connection {
             info => vec![text(info)],
         })
     }
+}
+
+impl Server {
+    async fn send(&self, command: &Cmd) -> RedisResult<Value> {
+        let mut manager = self.current.lock().manager.clone();
+        let answer = command.query_async(&mut manager).await;
+        if answer.as_ref().is_err_and(is_of_no_use) {
+            self.replace();
+        }
+        answer
+    }
+
+    /// Gives up a connection that is not broken and yet of no use, at most once a second.
+    fn replace(&self) {
+        let mut current = self.current.lock();
+        if current.since.elapsed() < LONGEST_PAUSE {
+            return;
+        }
+        if let Ok(manager) = ConnectionManager::new_lazy_with_config(self.client.clone(), self.config.clone())
+        {
+            *current = Current { manager, since: Stopwatch::start() };
+        }
+    }
+}
+
+/// Whether another connection may do better: nobody has answered in time (a machine that is gone does not say so), or
+/// who answers is a replica since a failover.
+fn is_of_no_use(error: &RedisError) -> bool {
+    error.is_timeout() || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
 }
 
 fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {

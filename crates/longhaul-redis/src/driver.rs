@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use crate::connection::Connection;
 use crate::error::{closed, fault, unreadable};
 use crate::news::News;
-use crate::options::RedisOptions;
+use crate::options::{RedisOptions, Topology};
 use crate::scripts::Script;
 
 /// Hands calls to the thread that talks to the server. It has a thread of its own, so that jobs which block their
@@ -24,6 +24,7 @@ pub(crate) struct Driver {
     /// Bounds what may be on its way; a caller beyond it waits its turn instead of filling the memory.
     room: Semaphore,
     hears_news: Arc<AtomicBool>,
+    topology: Topology,
 }
 
 /// A call of a script.
@@ -64,6 +65,8 @@ pub(crate) const JOBS_PER_CALL: usize = 100;
 const BYTES_PER_CALL: usize = 1 << 20;
 /// Shared calls of one script on their way: while the server works on one, the next is gathered and sent.
 const FLIGHTS: usize = 2;
+/// How long nothing is asked of the server before the connection is tried.
+const PING_AFTER: Duration = Duration::from_secs(15);
 
 impl Driver {
     /// Connects, on a new thread, and answers once the server was found to be one that can be used.
@@ -71,7 +74,7 @@ impl Driver {
         let (requests, inbox) = mpsc::unbounded_channel();
         let (opened, opening) = oneshot::channel();
         let hears_news = Arc::new(AtomicBool::new(false));
-        let is_live = Arc::clone(&hears_news);
+        let (is_live, topology) = (Arc::clone(&hears_news), options.topology);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -90,12 +93,17 @@ impl Driver {
             .spawn(move || runtime.block_on(run))
             .map_err(|e| fault("open", redis::RedisError::from(e)))?;
         opening.await.map_err(|_| closed())??;
-        Ok(Self { requests, room: Semaphore::new(CAPACITY), hears_news })
+        Ok(Self { requests, room: Semaphore::new(CAPACITY), hears_news, topology })
     }
 
     /// Whether changes are heard of as they happen. If not, whoever waits must look by itself more often.
     pub(crate) fn hears_news(&self) -> bool {
         self.hears_news.load(Ordering::SeqCst)
+    }
+
+    /// Whether a call may be made twice on its way: a cluster's client does so when a connection breaks under it.
+    pub(crate) fn may_send_twice(&self) -> bool {
+        self.topology == Topology::Cluster
     }
 
     /// Runs a script.
@@ -187,6 +195,8 @@ impl Thread {
                         flights.push(self.alone(next));
                     }
                 }
+                // A connection that something on the way has forgotten must not be found out by somebody's job.
+                () = tokio::time::sleep(PING_AFTER), if flights.is_empty() => flights.push(self.ping()),
             }
             for request in arrived.drain(..) {
                 match request {
@@ -226,6 +236,17 @@ impl Thread {
             let answer = connection.run(call.script, &root, now, &call.arguments).await;
             let unheard = call.reply.send(answer).err().and_then(Result::ok);
             (None, unheard.zip(call.undo).and_then(|(answer, undo)| undo(&answer)))
+        })
+    }
+
+    /// Lets the connection notice by itself that it is broken.
+    fn ping(&self) -> Flight {
+        let mut connection = self.connection.clone();
+        Box::pin(async move {
+            if let Err(error) = connection.send(&redis::cmd("PING")).await {
+                tracing::debug!("the connection was broken: {error}");
+            }
+            (None, None)
         })
     }
 

@@ -4,7 +4,7 @@ use redis::Value;
 use crate::answer::text;
 use crate::driver::Driver;
 use crate::error::unreadable;
-use crate::fields::{Data, pack_keys, pack_new};
+use crate::fields::{MayExist, pack_new};
 use crate::scripts;
 
 /// Creates jobs, all or none: whatever its size, a call is one script.
@@ -12,17 +12,16 @@ pub(crate) async fn enqueue(driver: &Driver, jobs: Vec<NewJob>) -> Result<Vec<En
     if jobs.is_empty() {
         return Ok(Vec::new());
     }
-    let mut arguments = Vec::with_capacity(1 + 4 * jobs.len());
+    let mut arguments = Vec::with_capacity(1 + 5 * jobs.len());
     arguments.push(jobs.len().to_string().into_bytes());
     let mut ids = Vec::with_capacity(jobs.len());
     for mut job in jobs {
         let given = job.id.take();
         let is_ours = given.is_none();
         let id = given.unwrap_or_else(JobId::random);
-        arguments.push(id.as_str().as_bytes().to_vec());
-        arguments.push(pack_new(&job));
-        arguments.push(Data::pack(&job));
-        arguments.push(pack_keys(job.idempotency.as_ref()).map(|keys| keys.done()).unwrap_or_default());
+        let is_fresh = is_ours && !driver.may_send_twice();
+        let may_exist = if is_fresh { MayExist::No } else { MayExist::Yes };
+        arguments.extend(pack_new(&id, may_exist, &job));
         ids.push((id, is_ours));
     }
     let answers = driver.share(&scripts::ENQUEUE, arguments, ids.len()).await?;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use longhaul::clock::millis;
-use longhaul::{Backoff, Idempotency, JobId, JobRecord, Json, NewJob, Start, State, Timestamp};
+use longhaul::{Backoff, Children, JobId, JobRecord, Json, NewJob, OnClash, Start, State, Timestamp};
 use serde::Serialize;
 
-use crate::pack::{Item, Packer, Unpacker};
+use crate::pack::{Packer, Unpacker};
 
 /// Lua counts in 53 bits: no time of ours lies beyond this one, some 140,000 years ahead.
 const END_OF_TIME: i64 = 1 << 52;
@@ -40,67 +40,114 @@ pub(crate) struct Fields<'a> {
     pub(crate) state_event: u64,
     pub(crate) state_at: Timestamp,
     pub(crate) output: Option<&'a str>,
+    pub(crate) children: Option<Children>,
     pub(crate) limit_key: Option<&'a str>,
     pub(crate) parent: Option<&'a str>,
 }
 
-const FIELDS: usize = 30;
+/// What a script is told of a job that is to be created, in the order of `creating.lua`.
+pub(crate) fn pack_new(id: &JobId, may_exist: MayExist, job: &NewJob) -> [Vec<u8>; 5] {
+    let lane = format!("{}|{}|{}", job.queue, job.kind, job.version);
+    [
+        id.as_str().as_bytes().to_vec(),
+        lane.into_bytes(),
+        pack_start(may_exist, job),
+        pack_fixed(job),
+        Data::pack(job),
+    ]
+}
 
-/// Packs the fields of a job that is to be created. The script makes its `run_at` of a delay, which is in that field's
-/// place, and a time of day, in the place of `state_at`.
-pub(crate) fn pack_new(job: &NewJob) -> Vec<u8> {
+/// Whether a job of that id may be there already, or its id was drawn just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MayExist {
+    Yes,
+    No,
+}
+
+fn pack_start(may_exist: MayExist, job: &NewJob) -> Vec<u8> {
     let (delay, at) = match job.start {
         Start::Now | Start::AfterChildren => (0, 0),
         Start::After(delay) => (bounded(delay), 0),
         Start::At(at) => (0, at.0.clamp(0, END_OF_TIME)),
     };
-    let mut fields = Packer::new();
-    fields.list(FIELDS).int(0).int(State::Available as i64).text(&job.queue).text(&job.kind);
-    fields.int(job.version.into()).int(job.priority.into()).int(job.max_crashes.into());
-    fields.int(0).int(delay).int(0).int(0).int(0);
-    // token, worker, started_at, finished_at, lease_until, cancel_by
-    fields.int(0).none().none().none().int(0).none();
-    // last_event, state_event, state_at, log, steps, errors, progress, output
-    fields.int(1).int(1).int(at).int(0).int(0).int(0).none().none();
+    let mut start = Vec::with_capacity(64);
+    start.extend_from_slice(&delay.to_be_bytes());
+    start.extend_from_slice(&at.to_be_bytes());
+    start.extend_from_slice(&job.priority.to_be_bytes());
+    let may_exist = u8::from(may_exist == MayExist::Yes);
+    start.push(may_exist + 2 * u8::from(job.start == Start::AfterChildren));
+    let (unique, idempotency) = (job.unique.as_ref(), job.idempotency.as_ref());
+    if unique.is_some() || idempotency.is_some() || job.parent.is_some() {
+        let mut keys = Packer::new();
+        keys.list(6);
+        keys.text_or_none(idempotency.map(|promise| promise.key.as_str()));
+        keys.text_or_none(idempotency.map(|promise| promise.fingerprint.as_str()));
+        keys.int_or_none(idempotency.map(|promise| bounded(promise.keep_for)));
+        keys.text_or_none(unique.map(|unique| unique.key.as_str()));
+        match unique.map(|unique| unique.on_clash) {
+            Some(OnClash::Refresh) => keys.yes(),
+            Some(OnClash::Join) | None => keys.none(),
+        };
+        keys.text_or_none(job.parent.as_ref().map(JobId::as_str));
+        start.extend_from_slice(&keys.done());
+    }
+    start
+}
+
+/// What does not change of a job, between its batch and its time of creation.
+fn pack_fixed(job: &NewJob) -> Vec<u8> {
     let unique = job.unique.as_ref();
-    fields.text_or_none(unique.map(|unique| unique.key.as_str()));
-    fields.int_or_none(unique.and_then(|unique| unique.period).map(bounded));
-    fields.text_or_none(job.limit_key.as_deref());
-    fields.text_or_none(job.parent.as_ref().map(JobId::as_str));
-    fields.done()
+    let mut fixed = Vec::with_capacity(96);
+    let mut put = |bytes: &[u8]| fixed.extend_from_slice(bytes);
+    put(&job.version.to_be_bytes());
+    put(&job.priority.to_be_bytes());
+    put(&job.max_crashes.to_be_bytes());
+    put(&unique.and_then(|unique| unique.period).map_or(-1, bounded).to_be_bytes());
+    let parent = job.parent.as_ref().map_or("", JobId::as_str);
+    let key = unique.map_or("", |unique| unique.key.as_str());
+    for word in [&job.queue, &job.kind, key, job.limit_key.as_deref().unwrap_or(""), parent] {
+        let length = u16::try_from(word.len()).unwrap_or(u16::MAX);
+        put(&length.to_be_bytes());
+        put(&word.as_bytes()[..usize::from(length)]);
+    }
+    fixed
 }
 
 impl<'a> Fields<'a> {
     /// `None` where there is something that no script writes.
     pub(crate) fn unpack(bytes: &'a [u8]) -> Option<Self> {
-        let mut rest = Unpacker(bytes);
-        if rest.list()? < FIELDS {
-            return None;
-        }
-        let time = |number: i64| Timestamp(number);
-        let _seq = rest.int()?;
-        let state = State::ALL.get(usize::try_from(rest.int()?).ok()?).copied()?;
-        let (queue, kind) = (rest.text()?, rest.text()?);
-        let version = count(rest.int()?);
-        let priority = i32::try_from(rest.int()?).ok()?;
-        let max_crashes = count(rest.int()?);
-        let (created_at, run_at) = (time(rest.int()?), time(rest.int()?));
-        let (attempt, crashes, interruptions) = (count(rest.int()?), count(rest.int()?), count(rest.int()?));
-        let token = u64::try_from(rest.int()?).ok()?;
-        let worker = rest.text_or_none()?;
-        let (started_at, finished_at) = (rest.int_or_none()?.map(time), rest.int_or_none()?.map(time));
-        let _lease_until = rest.int()?;
-        let is_to_stop = rest.int_or_none()?.is_some();
-        let last_event = u64::try_from(rest.int()?).ok()?;
-        let state_event = u64::try_from(rest.int()?).ok()?;
-        let state_at = time(rest.int()?);
-        let (_log, _steps, _errors, _progress) = (rest.int()?, rest.int()?, rest.int()?, rest.next()?);
-        let output = match rest.next()? {
-            Item::Bytes(bytes) => Some(std::str::from_utf8(bytes).ok()?),
-            _ => None,
+        let mut rest = Rest(bytes);
+        let some_time = |number: i64| Some(Timestamp(number)).filter(|_| number != 0);
+        let state = *State::ALL.get(usize::from(rest.byte()?))?;
+        let run_at = Timestamp(rest.long()?);
+        let (attempt, crashes, interruptions) = (rest.int()?, rest.int()?, rest.int()?);
+        let token = u64::try_from(rest.long()?).ok()?;
+        let (started_at, finished_at) = (some_time(rest.long()?), some_time(rest.long()?));
+        let _lease_until = rest.long()?;
+        let is_to_stop = rest.long()? != 0;
+        let (last_event, state_event) = (rest.int()?.into(), rest.int()?.into());
+        let state_at = Timestamp(rest.long()?);
+        let (_log, _steps, _errors, _progress) = (rest.byte()?, rest.int()?, rest.byte()?, rest.byte()?);
+        let has_short_output = rest.byte()? == 1;
+        let worker = rest.word()?;
+        let length = usize::try_from(rest.int()?).ok()?;
+        let output = std::str::from_utf8(rest.take(length)?).ok()?;
+        let children = match rest.short()? {
+            0 => None,
+            _ => Some(Children {
+                total: rest.int()?.into(),
+                completed: rest.int()?.into(),
+                failed: rest.int()?.into(),
+                cancelled: rest.int()?.into(),
+            }),
         };
-        let (_unique, _period) = (rest.text_or_none()?, rest.int_or_none()?);
-        let (limit_key, parent) = (rest.text_or_none()?, rest.text_or_none()?);
+        let (_seq, _batch) = (rest.long()?, rest.long()?);
+        let (version, priority, max_crashes) = (rest.int()?, rest.int()? as i32, rest.int()?);
+        let _period = rest.long()?;
+        let (queue, kind, _unique) = (rest.word()?, rest.word()?, rest.word()?);
+        let (limit_key, parent) = (rest.word()?, rest.word()?);
+        let created_at = Timestamp(rest.long()?);
+        let some = |word: &'a str| Some(word).filter(|word| !word.is_empty());
         Some(Self {
             state,
             queue,
@@ -114,17 +161,50 @@ impl<'a> Fields<'a> {
             crashes,
             interruptions,
             token,
-            worker,
+            worker: some(worker),
             started_at,
             finished_at,
             is_to_stop,
             last_event,
             state_event,
             state_at,
-            output,
-            limit_key,
-            parent,
+            output: Some(output).filter(|_| has_short_output),
+            children,
+            limit_key: some(limit_key),
+            parent: some(parent),
         })
+    }
+}
+
+/// What is left to be read of packed fields.
+struct Rest<'a>(&'a [u8]);
+
+impl<'a> Rest<'a> {
+    fn long(&mut self) -> Option<i64> {
+        Some(i64::from_be_bytes(self.take(8)?.try_into().ok()?))
+    }
+
+    fn int(&mut self) -> Option<u32> {
+        Some(u32::from_be_bytes(self.take(4)?.try_into().ok()?))
+    }
+
+    fn short(&mut self) -> Option<u16> {
+        Some(u16::from_be_bytes(self.take(2)?.try_into().ok()?))
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        Some(self.take(1)?[0])
+    }
+
+    fn word(&mut self) -> Option<&'a str> {
+        let length = self.short()?;
+        std::str::from_utf8(self.take(usize::from(length))?).ok()
+    }
+
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
     }
 }
 
@@ -163,14 +243,6 @@ impl Data {
             rest.text_or_none()?.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         Some(Self { args, max_attempts, timeout, backoff, labels })
     }
-}
-
-/// Packs what the caller promises of a request; `None` where it promises nothing.
-pub(crate) fn pack_keys(idempotency: Option<&Idempotency>) -> Option<Packer> {
-    let key = idempotency?;
-    let mut keys = Packer::new();
-    keys.list(3).text(&key.key).text(&key.fingerprint).int(bounded(key.keep_for));
-    Some(keys)
 }
 
 /// The JSON of something that has one.
@@ -212,7 +284,7 @@ pub(crate) fn record(id: JobId, fields: &Fields<'_>, data: Data, beside: Beside)
         last_event: fields.last_event,
         limit_key: fields.limit_key.map(str::to_owned),
         parent: fields.parent.map(|parent| JobId::from_store(parent.to_owned())),
-        children: None,
+        children: fields.children,
         labels: data.labels,
     }
 }

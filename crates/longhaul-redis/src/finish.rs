@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::answer::{list, statuses};
 use crate::driver::{Driver, JOBS_PER_CALL};
 use crate::error::unreadable;
-use crate::fields::{Data, bounded, json_of, pack_keys, pack_new};
+use crate::fields::{MayExist, bounded, json_of, pack_new};
 use crate::pack::Packer;
 use crate::scripts::{self, Script};
 
@@ -84,15 +84,23 @@ pub(crate) fn pack_finish(finish: &Finish) -> Vec<u8> {
             let error = AttemptError::new(ErrorKind::Cancelled, reason.as_str());
             ("cancelled", error_tail(&error), Duration::ZERO)
         }
-        Outcome::Snoozed { delay } | Outcome::RateLimited { delay } => ("snoozed", stopped(), *delay),
+        Outcome::Snoozed { delay } => ("snoozed", stopped(), *delay),
+        Outcome::RateLimited { delay } => ("limited", stopped(), *delay),
         Outcome::Released => ("released", stopped(), Duration::ZERO),
     };
     let mut packed = pack_lease(7, &finish.lease);
     packed.text(outcome).text(&said).int(bounded(delay));
-    pack_entries(&mut packed, &finish.entries);
-    packed.list(finish.follow_ups.len());
-    for next in &finish.follow_ups {
-        pack_follow_up(&mut packed, next);
+    // Most runs have neither, and an empty list is one more thing for Lua to make and look through.
+    if finish.entries.is_empty() {
+        packed.none();
+    } else {
+        pack_entries(&mut packed, &finish.entries);
+    }
+    if finish.follow_ups.is_empty() {
+        packed.none();
+    } else {
+        packed.list(finish.follow_ups.len());
+        finish.follow_ups.iter().for_each(|next| pack_follow_up(&mut packed, next));
     }
     packed.done()
 }
@@ -105,11 +113,11 @@ fn pack_lease(len: usize, lease: &Lease) -> Packer {
 
 fn pack_follow_up(packed: &mut Packer, next: &NewJob) {
     let id = next.id.clone().unwrap_or_else(JobId::random);
-    packed.list(4).text(id.as_str()).bytes(&pack_new(next)).bytes(&Data::pack(next));
-    match pack_keys(next.idempotency.as_ref()) {
-        Some(keys) => packed.raw(&keys.done()),
-        None => packed.none(),
-    };
+    let new = pack_new(&id, MayExist::Yes, next);
+    packed.list(new.len());
+    for part in &new {
+        packed.bytes(part);
+    }
 }
 
 fn pack_entries(packed: &mut Packer, entries: &[Entry]) {

@@ -10,7 +10,7 @@
 //!   unique key are one step that nobody sees half of. Each script has a file in `src/lua/`.
 //! - **Group commit.** Calls that wait while another is on its way are sent together, at most about a hundred jobs in a
 //!   script, so that 64 callers share one round trip and one `fsync`, and the server stays responsive. A single call is
-//!   never cut, because it is all or nothing: enqueue ten thousand jobs at once and the server is busy for some 50 ms.
+//!   never cut, because it is all or nothing: enqueue ten thousand jobs at once and the server is busy for some 100 ms.
 //! - **Durability is the server's setting**, and what is answered is as durable as that:
 //!
 //!   | setting | what a crash of the server loses |
@@ -28,6 +28,11 @@
 //! - **Wake-ups** cross machines by publish and subscribe, and only where somebody waits. They are hints: whoever waits
 //!   looks by itself every few seconds, and at once when a lost connection is back.
 //! - **A thread of its own** holds the connections, so that jobs which block their runtime cannot starve heartbeats.
+//!
+//! # What it needs
+//! Redis from 7.0, or Valkey. A user of the server's (ACL) needs the keys `{PREFIX}:*`, the channel `{PREFIX}:news`, and the
+//! commands `EVALSHA`, `EVAL`, `INFO`, `PING`, `SUBSCRIBE`, `PUBLISH` and what the scripts call: strings, hashes, lists,
+//! sets, sorted sets, streams, `TIME` and `UNLINK`. Nothing else should write to these keys.
 //!
 //! # On a cluster
 //! All keys of a prefix share one hash tag, and are on one node. That is what the promises need: unique keys are

@@ -27,9 +27,8 @@ impl News {
         signals: Arc<Signals>,
         is_live: Arc<AtomicBool>,
     ) -> Result<Self, RedisError> {
-        let clients = options.nodes.iter().map(|node| Client::open(node.as_str()));
         Ok(Self {
-            clients: clients.collect::<Result<_, _>>()?,
+            clients: options.clients()?,
             channel: format!("{}news", options.root()),
             connect_timeout: options.connect_timeout,
             signals,

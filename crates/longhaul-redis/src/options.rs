@@ -1,9 +1,11 @@
+use std::fmt;
 use std::time::Duration;
 
 use longhaul::{Error, Result};
+use redis::{Client, RedisResult, TlsCertificates};
 
 /// How a store reaches its server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct RedisOptions {
     /// Where the server is: one URL, or for a cluster those of some of its nodes, from which the others are found.
     pub nodes: Vec<String>,
@@ -12,6 +14,9 @@ pub struct RedisOptions {
     /// What the keys begin with; stores with different ones know nothing of each other. 1 to 64 characters of
     /// `A–Z a–z 0–9 . _ : -`, by default `longhaul`. All keys of a prefix are on one node of a cluster.
     pub prefix: String,
+    /// Whom to believe that a server is who it says, as certificates in PEM: for `rediss://`, in place of the usual
+    /// public authorities.
+    pub root_certificates: Option<Vec<u8>>,
     /// How long a connection may take to be made: 5 s by default.
     pub connect_timeout: Duration,
     /// How long a call waits for the server's answer before it fails as unavailable: 10 s by default.
@@ -34,12 +39,12 @@ impl RedisOptions {
     /// - `rediss://…`: the same over TLS;
     /// - `redis+cluster://[[user]:password@]host[:port],host[:port],…` and `rediss+cluster://…`: a cluster, by some of its nodes.
     ///
-    /// `?prefix=NAME` sets the prefix.
+    /// `?prefix=NAME` sets the prefix, and `?ssl_ca_certs=FILE` reads `root_certificates` from a file.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where it is none of these.
+    /// [`Error::Invalid`] where it is none of these, or the file cannot be read.
     pub fn new(url: &str) -> Result<Self> {
-        let (address, prefix) = split_prefix(url);
+        let (address, ours) = split_query(url);
         let (scheme, rest) = address.split_once("://").ok_or_else(|| invalid("must begin with redis://"))?;
         let (nodes, topology) = match scheme {
             "redis" | "rediss" | "unix" | "redis+unix" | "valkey" | "valkeys" => {
@@ -56,7 +61,8 @@ impl RedisOptions {
         let options = Self {
             nodes,
             topology,
-            prefix: prefix.unwrap_or_else(|| "longhaul".into()),
+            prefix: ours.prefix.unwrap_or_else(|| "longhaul".into()),
+            root_certificates: ours.certificates.map(read_certificates).transpose()?,
             connect_timeout: Duration::from_secs(5),
             response_timeout: Duration::from_secs(10),
         };
@@ -79,15 +85,53 @@ impl RedisOptions {
         if self.nodes.is_empty() {
             return Err(invalid("must name at least one node"));
         }
-        for node in &self.nodes {
-            redis::Client::open(node.as_str()).map_err(|error| invalid(&error.to_string()))?;
-        }
+        self.clients().map_err(|error| invalid(&error.to_string()))?;
         Ok(())
+    }
+
+    /// A client for each node.
+    pub(crate) fn clients(&self) -> RedisResult<Vec<Client>> {
+        let open = |node: &String| match self.certificates() {
+            Some(certificates) if is_secure(node) => Client::build_with_tls(node.as_str(), certificates),
+            _ => Client::open(node.as_str()),
+        };
+        self.nodes.iter().map(open).collect()
+    }
+
+    pub(crate) fn certificates(&self) -> Option<TlsCertificates> {
+        let root_cert = self.root_certificates.clone()?;
+        Some(TlsCertificates { client_tls: None, root_cert: Some(root_cert) })
+    }
+
+    /// Whether any node is spoken to over TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.nodes.iter().any(|node| is_secure(node))
     }
 
     /// What all keys begin with; the braces put them into one slot of a cluster.
     pub(crate) fn root(&self) -> String {
         format!("{{{}}}:", self.prefix)
+    }
+}
+
+/// Passwords are left out.
+impl fmt::Debug for RedisOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nodes: Vec<String> = self.nodes.iter().map(|node| without_password(node)).collect();
+        f.debug_struct("RedisOptions")
+            .field("nodes", &nodes)
+            .field("topology", &self.topology)
+            .field("prefix", &self.prefix)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("response_timeout", &self.response_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+fn without_password(node: &str) -> String {
+    match (node.split_once("://"), node.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, address))) => format!("{scheme}://{address}"),
+        _ => node.to_owned(),
     }
 }
 
@@ -105,18 +149,38 @@ fn cluster_nodes(scheme: &str, rest: &str) -> Vec<String> {
     hosts.filter(|host| !host.is_empty()).map(|host| format!("{scheme}://{user}{host}")).collect()
 }
 
-/// Takes `prefix` out of a URL's query and leaves the rest to the client.
-fn split_prefix(url: &str) -> (String, Option<String>) {
-    let Some((address, query)) = url.split_once('?') else { return (url.to_owned(), None) };
-    let (mut prefix, mut rest) = (None, Vec::new());
+fn is_secure(node: &str) -> bool {
+    node.starts_with("rediss") || node.starts_with("valkeys")
+}
+
+fn read_certificates(file: String) -> Result<Vec<u8>> {
+    std::fs::read(&file).map_err(|error| Error::Invalid {
+        field: "ssl_ca_certs".into(),
+        reason: format!("must be a file that can be read, and {file} is not: {error}"),
+    })
+}
+
+/// What of a URL's query is ours.
+#[derive(Default)]
+struct Ours {
+    prefix: Option<String>,
+    certificates: Option<String>,
+}
+
+/// Takes what is ours out of a URL's query and leaves the rest to the client.
+fn split_query(url: &str) -> (String, Ours) {
+    let mut ours = Ours::default();
+    let Some((address, query)) = url.split_once('?') else { return (url.to_owned(), ours) };
+    let mut rest = Vec::new();
     for pair in query.split('&') {
-        match pair.strip_prefix("prefix=") {
-            Some(value) => prefix = Some(value.to_owned()),
-            None => rest.push(pair),
+        match pair.split_once('=') {
+            Some(("prefix", value)) => ours.prefix = Some(value.to_owned()),
+            Some(("ssl_ca_certs", value)) => ours.certificates = Some(value.to_owned()),
+            _ => rest.push(pair),
         }
     }
     let address = if rest.is_empty() { address.to_owned() } else { format!("{address}?{}", rest.join("&")) };
-    (address, prefix)
+    (address, ours)
 }
 
 #[cfg(test)]
@@ -133,6 +197,13 @@ mod tests {
         let many = RedisOptions::new("rediss+cluster://ada:secret@a:7000,b:7001,c").unwrap();
         let nodes = ["rediss://ada:secret@a:7000", "rediss://ada:secret@b:7001", "rediss://ada:secret@c"];
         assert_eq!((many.nodes.as_slice(), many.topology), (&nodes.map(String::from)[..], Topology::Cluster));
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let options = RedisOptions::new("redis+cluster://ada:s3cret@a:7000,b:7001").unwrap();
+        let shown = format!("{options:?}");
+        assert!(shown.contains("redis://a:7000") && !shown.contains("s3cret"), "{shown}");
     }
 
     #[test]

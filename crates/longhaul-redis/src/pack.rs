@@ -41,12 +41,6 @@ impl Packer {
         self
     }
 
-    /// Values that are packed already.
-    pub(crate) fn raw(&mut self, packed: &[u8]) -> &mut Self {
-        self.0.extend_from_slice(packed);
-        self
-    }
-
     pub(crate) fn text(&mut self, text: &str) -> &mut Self {
         self.bytes(text.as_bytes())
     }
@@ -68,8 +62,8 @@ impl Packer {
         self
     }
 
-    pub(crate) fn flag(&mut self, is_set: bool) -> &mut Self {
-        self.0.push(if is_set { 0xc3 } else { 0xc2 });
+    pub(crate) fn yes(&mut self) -> &mut Self {
+        self.0.push(0xc3);
         self
     }
 
@@ -195,7 +189,7 @@ mod tests {
     fn what_is_written_is_read() {
         let long = "x".repeat(70_000);
         let mut packer = Packer::new();
-        packer.list(9).int(0).int(-60_000).int(1 << 52).none().flag(true).text("a");
+        packer.list(9).int(0).int(-60_000).int(1 << 52).none().yes().text("a");
         packer.text(&long[..31]).text(&long[..300]).text(&long).list(40);
         let bytes = packer.done();
         let mut unpacker = Unpacker(&bytes);

@@ -201,7 +201,7 @@ fn present(fields: &Fields<'_>, long_output: &Value, error: &Value) -> Vec<Event
     // While it runs, and once it has completed, its last attempt has not failed.
     let has_failed = !matches!(fields.state, longhaul::State::Running | longhaul::State::Completed);
     let error = parsed::<AttemptError>(error).filter(|_| has_failed);
-    let state = EventBody::State { state: fields.state, error, children: None };
+    let state = EventBody::State { state: fields.state, error, children: fields.children };
     let output = output.map(|output| event(fields.state_event - 1, EventBody::Output { output }));
     output.into_iter().chain([event(fields.state_event, state)]).collect()
 }

@@ -1,5 +1,6 @@
 //! The scripts: one file an operation, each after the files whose functions it uses.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 /// A script as the server runs it.
@@ -35,6 +36,7 @@ impl Script {
             source.push_str(part);
             source.push('\n');
         }
+        let source = with_constants(&source);
         let hash = redis::Script::new(&source).get_hash().to_owned();
         Self { operation, source, hash }
     }
@@ -87,3 +89,75 @@ pub(crate) static WORKERS: Lazy =
     LazyLock::new(|| Script::new("read workers", Flags::Reads, &[include_str!("lua/workers.lua")]));
 pub(crate) static MIGRATE: Lazy =
     LazyLock::new(|| Script::new("migrate", Flags::GoesOn, &[include_str!("lua/migrate.lua")]));
+
+/// Puts numbers in the place of their names. Lua 5.1 has no constants, only variables that each function which uses them
+/// must first be given and then look up; our jobs are lists of numbered fields, so that is a good part of all it does.
+///
+/// A constant is defined by a line like `local STATE, RUN_AT = 1, 2` of names in capitals and whole numbers.
+fn with_constants(source: &str) -> String {
+    let mut values: HashMap<&str, &str> = HashMap::new();
+    let mut lines = Vec::new();
+    for line in source.lines() {
+        match definitions(line) {
+            Some(defined) => {
+                values.extend(defined);
+                lines.push(String::new());
+            }
+            None => lines.push(replaced(line, &values)),
+        }
+    }
+    lines.join("\n")
+}
+
+fn definitions(line: &str) -> Option<Vec<(&str, &str)>> {
+    let (names, numbers) = line.strip_prefix("local ")?.split_once(" = ")?;
+    let (names, numbers) = (names.split(", "), numbers.split(", "));
+    let is_name = |name: &str| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+    let pairs: Vec<_> = names.zip(numbers).collect();
+    pairs.iter().all(|(name, number)| is_name(name) && number.parse::<i64>().is_ok()).then_some(pairs)
+}
+
+/// A line with its constants as numbers; what stands in a comment or between quotes stays.
+fn replaced(line: &str, values: &HashMap<&str, &str>) -> String {
+    let mut done = String::with_capacity(line.len());
+    let (mut quote, mut rest) = (None, line);
+    while let Some(first) = rest.chars().next() {
+        if quote.is_none() && rest.starts_with("--") {
+            break;
+        }
+        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let length = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
+        if length > 0 {
+            let word = &rest[..length];
+            done.push_str(values.get(word).filter(|_| quote.is_none()).unwrap_or(&word));
+            rest = &rest[length..];
+            continue;
+        }
+        if matches!(first, '\'' | '"') && quote.is_none_or(|open| open == first) {
+            quote = if quote.is_none() { Some(first) } else { None };
+        }
+        done.push(first);
+        rest = &rest[first.len_utf8()..];
+    }
+    done.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn constants_are_put_in_place_of_their_names() {
+        let source =
+            "local STATE, RUN_AT = 1, 2\nlocal name = 'STATE' .. job[STATE] -- a STATE\nRUN_ATE(RUN_AT)";
+        assert_eq!(with_constants(source), "\nlocal name = 'STATE' .. job[1]\nRUN_ATE(2)");
+    }
+
+    #[test]
+    fn no_script_has_a_constant_that_is_left() {
+        for script in [&ENQUEUE, &CLAIM, &UNCLAIM, &FINISH, &TURN, &RECORD, &HEARTBEAT, &SWEEP, &PRUNE] {
+            assert!(!script.source.contains("STATE_EVENT"), "{}", script.operation);
+            assert!(script.source.starts_with("#!lua flags="), "{}", script.operation);
+        }
+    }
+}

@@ -58,11 +58,11 @@ impl RedisStore {
     /// # Errors
     /// As for [`connect`](Self::connect).
     pub async fn open_with_clock(options: RedisOptions, clock: Clock) -> Result<Self> {
-        options.check()?;
-        if options.nodes.iter().any(|node| node.starts_with("rediss") || node.starts_with("valkeys")) {
+        if options.is_secure() {
             // An application that has chosen another provider keeps it.
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
+        options.check()?;
         let signals = Arc::new(Signals::default());
         let driver = Driver::start(options, clock.clone(), Arc::clone(&signals)).await?;
         let store = Self { inner: Arc::new(Inner { clock, signals, driver }) };
@@ -124,7 +124,8 @@ impl Store for RedisStore {
                 arrivals.extend(claim.queues.iter().map(|queue| self.inner.signals.listen(&topic(queue))));
             }
             let patience = if is_over { Patience::Leaves } else { Patience::Waits };
-            let Taken { claimed, now, next_due } = claim::claim(&self.inner.driver, &claim, patience).await?;
+            let Taken { claimed, now, next_due, .. } =
+                claim::claim(&self.inner.driver, &claim, patience).await?;
             if is_over || !claimed.is_empty() {
                 return Ok(claimed);
             }

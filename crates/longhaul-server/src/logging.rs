@@ -17,7 +17,7 @@ pub(crate) fn start() -> Result<()> {
         .map_err(|e| format!("LONGHAUL_LOG={filter} is no filter ({e}); try info, or info,longhaul=debug"))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match format()? {
-        Format::Text => log.with_target(false).with_ansi(io::stderr().is_terminal()).init(),
+        Format::Text => log.with_ansi(io::stderr().is_terminal()).init(),
         Format::Json => log.json().flatten_event(true).init(),
     }
     Ok(())

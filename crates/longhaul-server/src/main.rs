@@ -9,6 +9,7 @@ mod place;
 mod serve;
 mod services;
 mod signals;
+mod store_url;
 mod token;
 mod work;
 mod worker;

@@ -22,8 +22,8 @@ Examples:
   longhaul migrate --data /var/lib/longhaul && systemctl restart longhaul";
 
 pub(crate) async fn run(args: Args) -> Result<()> {
-    let store = args.place.open().await?;
-    services::open(&args.selection, &args.place, &store).await?;
-    println!("{} is up to date", args.place.store_path().display());
+    let kept = args.place.open().await?;
+    services::open(&args.selection, &args.place, &kept, None).await?;
+    println!("{} is up to date", kept.described());
     Ok(())
 }

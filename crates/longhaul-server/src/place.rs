@@ -1,14 +1,23 @@
 //! Where things are kept: the data folder, the store of jobs, the services' tables.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use kit::Db;
 use longhaul::clock::Stopwatch;
+use longhaul::{Longhaul, Store};
+use longhaul_http::RemoteStore;
+use longhaul_redis::RedisStore;
 use longhaul_sqlite::SqliteStore;
 
 use crate::Result;
+use crate::store_url::StoreUrl;
+
+/// The variable with the token that opens a server to remote workers. It is no flag, because flags can be read by
+/// everyone on the machine.
+pub(crate) const WORKER_TOKEN: &str = "LONGHAUL_WORKER_TOKEN";
 
 /// The flags of every command that touches data.
 #[derive(Args, Clone, Debug)]
@@ -16,86 +25,185 @@ pub(crate) struct Place {
     /// The folder for the database, uploaded files and secrets; made if missing
     #[arg(long, global = true, env = "LONGHAUL_DATA", value_name = "FOLDER", default_value = "./data")]
     pub(crate) data: PathBuf,
-    /// Where jobs are kept: sqlite:PATH [default: sqlite:{data}/longhaul.db]
+    /// Where jobs are kept: sqlite:PATH, postgres://…, redis://…, rediss://…, or another server that keeps them,
+    /// https://… (with LONGHAUL_WORKER_TOKEN) [default: REDIS_URL or DATABASE_URL where set, else
+    /// sqlite:{data}/longhaul.db]
     #[arg(long, global = true, env = "LONGHAUL_STORE", value_name = "URL")]
     pub(crate) store: Option<StoreUrl>,
-    /// Where the services keep their tables [default: with the jobs]
+    /// Where the services keep their tables: sqlite:PATH or postgres://… [default: DATABASE_URL where set, else with
+    /// the jobs, else sqlite:{data}/longhaul.db]
     #[arg(long, global = true, env = "LONGHAUL_DATABASE", value_name = "URL")]
     pub(crate) database: Option<StoreUrl>,
 }
 
-/// What `--store` and `--database` accept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum StoreUrl {
-    Sqlite(PathBuf),
+/// What is kept where, open.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    /// The jobs.
+    pub(crate) longhaul: Longhaul,
+    /// The services' tables.
+    pub(crate) db: Db,
+    /// Where both are, for people; without passwords.
+    described: String,
+    /// Whether another process has the embedded file too.
+    shared: Shared,
+}
+
+/// Whether an embedded file is this process's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shared {
+    No,
+    Yes,
+}
+
+/// An open database of jobs, of tables, or of both.
+enum Database {
+    Sqlite(SqliteStore),
+    Redis(RedisStore),
+    Remote(RemoteStore),
 }
 
 impl Place {
-    /// The file that the store is in.
-    pub(crate) fn store_path(&self) -> PathBuf {
-        match &self.store {
-            Some(StoreUrl::Sqlite(path)) => path.clone(),
-            None => self.data.join("longhaul.db"),
-        }
-    }
-
-    /// Opens the store, making its folder and file where they are missing, and brings its tables up to date.
-    pub(crate) async fn open(&self) -> Result<SqliteStore> {
-        let path = self.store_path();
-        if let Some(StoreUrl::Sqlite(database)) = &self.database
-            && *database != path
-        {
-            return Err(format!(
-                "--database sqlite:{} is another file than the store's (sqlite:{}), and this build keeps the \
-                 services' tables with the jobs, so that a row and its job are one transaction; leave --database out",
-                database.display(),
-                path.display(),
-            )
-            .into());
-        }
+    /// Opens the store and the services' database, making folders and files where they are missing, and brings the
+    /// store's own tables up to date.
+    pub(crate) async fn open(&self) -> Result<Kept> {
+        let (store, database) = self.urls()?;
         make_private_folder(&self.data)?;
-        // Opening brings the tables up to date.
-        Ok(SqliteStore::open(&path).await?)
+        let jobs = Database::open(&store).await?;
+        if store == database {
+            return jobs.with_tables(&store);
+        }
+        let (longhaul, shared) = (Longhaul::over(jobs.store()), jobs.shared());
+        let db = Database::open(&database).await?.tables()?.with_jobs_in(longhaul.clone());
+        Ok(Kept { longhaul, db, described: format!("{store}, tables in {database}"), shared })
     }
 
-    /// The same for a server, which is to own the file: only then does the next server know at once that this one
-    /// is dead. A command line that looks at jobs may hold the file for a moment, so this waits for a second
+    /// The same for a server, which is to own an embedded file: only then does the next server know at once that this
+    /// one is dead. A command line that looks at jobs may hold the file for a moment, so this waits for a second
     /// before it makes do with sharing.
-    pub(crate) async fn open_as_owner(&self) -> Result<SqliteStore> {
+    pub(crate) async fn open_as_owner(&self) -> Result<Kept> {
         let waiting = Stopwatch::start();
         loop {
-            let store = self.open().await?;
-            if store.is_owner() || waiting.elapsed() > Duration::from_secs(1) {
-                return Ok(store);
+            let kept = self.open().await?;
+            if kept.shared == Shared::No || waiting.elapsed() > Duration::from_secs(1) {
+                return Ok(kept);
             }
-            drop(store);
+            drop(kept);
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 
-    /// Says at start-up where the jobs are, and whether another process has them too.
-    pub(crate) fn announce(&self, store: &SqliteStore) {
-        let path = store.path().display();
-        if store.is_owner() {
-            tracing::info!("store: {path}");
-        } else {
-            tracing::warn!(
-                "store: {path}, shared with another process; when that dies, its jobs wait for their leases"
-            );
-        }
-    }
-
-    /// Opens a store that must be there already: a mistyped path is an error, not a new and empty store.
-    pub(crate) async fn open_existing(&self) -> Result<SqliteStore> {
-        let path = self.store_path();
-        if !path.exists() {
+    /// Opens a store of jobs that must be there already: a mistyped path is an error, not a new and empty store.
+    pub(crate) async fn open_existing(&self) -> Result<Longhaul> {
+        let (store, _) = self.urls()?;
+        if let StoreUrl::Sqlite(path) = &store
+            && !path.exists()
+        {
             return Err(format!(
                 "there is no store at {}; name the server's data folder with --data, or its store with --store",
                 path.display(),
             )
             .into());
         }
-        self.open().await
+        Ok(Longhaul::over(Database::open(&store).await?.store()))
+    }
+
+    /// Where the jobs and the tables are. `DATABASE_URL` and `REDIS_URL` are what hosts and other tools set.
+    fn urls(&self) -> Result<(StoreUrl, StoreUrl)> {
+        self.urls_with(&|name| std::env::var(name).ok())
+    }
+
+    fn urls_with(&self, vars: &dyn Fn(&str) -> Option<String>) -> Result<(StoreUrl, StoreUrl)> {
+        let var = |name: &str| match vars(name).filter(|value| !value.trim().is_empty()) {
+            None => Ok(None),
+            Some(url) => url.parse::<StoreUrl>().map(Some).map_err(|e| format!("{name}: {e}")),
+        };
+        let embedded = || StoreUrl::Sqlite(self.data.join("longhaul.db"));
+        let database = match &self.database {
+            Some(url) => Some(url.clone()),
+            None => var("DATABASE_URL")?,
+        };
+        let store = match &self.store {
+            Some(url) => url.clone(),
+            None => match var("REDIS_URL")? {
+                Some(url) => url,
+                None => database.clone().unwrap_or_else(embedded),
+            },
+        };
+        let database = match database {
+            Some(url) => url,
+            None if store.holds_tables() => store.clone(),
+            None => embedded(),
+        };
+        if !database.holds_tables() {
+            return Err(
+                format!("--database {database}: tables are kept in sqlite:PATH or postgres://…").into()
+            );
+        }
+        Ok((store, database))
+    }
+}
+
+impl Kept {
+    /// Where it all is, for people.
+    pub(crate) fn described(&self) -> &str {
+        &self.described
+    }
+
+    /// Says at start-up where the jobs are, and whether another process has them too.
+    pub(crate) fn announce(&self) {
+        match self.shared {
+            Shared::No => tracing::info!("store: {}", self.described),
+            Shared::Yes => tracing::warn!(
+                "store: {}, shared with another process; when that dies, its jobs wait for their leases",
+                self.described
+            ),
+        }
+    }
+}
+
+impl Database {
+    async fn open(url: &StoreUrl) -> Result<Self> {
+        Ok(match url {
+            // Opening brings the tables up to date.
+            StoreUrl::Sqlite(path) => Database::Sqlite(SqliteStore::open(path).await?),
+            StoreUrl::Redis(url) => Database::Redis(RedisStore::connect(url).await?),
+            StoreUrl::Remote(url) => {
+                let token = std::env::var(WORKER_TOKEN).ok();
+                Database::Remote(RemoteStore::connect(url, token.as_deref()).await?)
+            }
+        })
+    }
+
+    fn store(&self) -> Arc<dyn Store> {
+        match self {
+            Database::Sqlite(store) => Arc::new(store.clone()),
+            Database::Redis(store) => Arc::new(store.clone()),
+            Database::Remote(store) => Arc::new(store.clone()),
+        }
+    }
+
+    fn tables(&self) -> Result<Db> {
+        match self {
+            Database::Sqlite(store) => Ok(Db::sqlite(store.clone())),
+            Database::Redis(_) | Database::Remote(_) => Err("tables cannot be kept there".into()),
+        }
+    }
+
+    fn with_tables(self, url: &StoreUrl) -> Result<Kept> {
+        Ok(Kept {
+            longhaul: Longhaul::over(self.store()),
+            db: self.tables()?,
+            described: url.to_string(),
+            shared: self.shared(),
+        })
+    }
+
+    fn shared(&self) -> Shared {
+        match self {
+            Database::Sqlite(store) if !store.is_owner() => Shared::Yes,
+            _ => Shared::No,
+        }
     }
 }
 
@@ -110,53 +218,45 @@ pub(crate) fn make_private_folder(folder: &Path) -> Result<()> {
         .map_err(|e| format!("failed to make the data folder {}: {e}", folder.display()).into())
 }
 
-impl FromStr for StoreUrl {
-    type Err = String;
-
-    fn from_str(url: &str) -> Result<Self, String> {
-        let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
-        match scheme {
-            "sqlite" => {
-                let path = url.trim_start_matches("sqlite:");
-                // `sqlite:///var/lib/x.db` is how other tools write an absolute path.
-                let path = path.strip_prefix("//").unwrap_or(path);
-                if path.is_empty() {
-                    return Err("the path is missing: sqlite:PATH".into());
-                }
-                Ok(StoreUrl::Sqlite(PathBuf::from(path)))
-            }
-            "postgres" | "postgresql" | "redis" | "rediss" | "valkey" => {
-                Err(format!("the {scheme} store is not built in yet; use sqlite:PATH"))
-            }
-            _ => Err("use sqlite:PATH".into()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn sqlite_urls_name_relative_and_absolute_paths() {
-        let path = |url: &str| match url.parse::<StoreUrl>() {
-            Ok(StoreUrl::Sqlite(path)) => path.display().to_string(),
-            Err(error) => error,
-        };
-        assert_eq!(path("sqlite:jobs.db"), "jobs.db");
-        assert_eq!(path("sqlite:/var/lib/jobs.db"), "/var/lib/jobs.db");
-        assert_eq!(path("sqlite:///var/lib/jobs.db"), "/var/lib/jobs.db");
-        assert_eq!(path("sqlite:"), "the path is missing: sqlite:PATH");
+    fn urls(flags: [Option<&str>; 2], vars: &[(&str, &str)]) -> std::result::Result<[String; 2], String> {
+        let [store, database] = flags.map(|url| url.map(|url| url.parse().expect("a URL")));
+        let place = Place { data: "data".into(), store, database };
+        let find = |name: &str| vars.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
+        let (store, database) = place.urls_with(&find).map_err(|error| error.to_string())?;
+        Ok([store.to_string(), database.to_string()])
+    }
+
+    fn both(url: &str) -> std::result::Result<[String; 2], String> {
+        Ok([url.to_owned(), url.to_owned()])
     }
 
     #[test]
-    fn other_stores_are_refused_by_name() {
-        let refusal = |url: &str| url.parse::<StoreUrl>().expect_err("refused");
-        assert_eq!(
-            refusal("postgres://127.0.0.1/jobs"),
-            "the postgres store is not built in yet; use sqlite:PATH"
-        );
-        assert_eq!(refusal("redis://127.0.0.1"), "the redis store is not built in yet; use sqlite:PATH");
-        assert_eq!(refusal("jobs.db"), "use sqlite:PATH");
+    fn without_a_word_everything_is_in_one_file() {
+        assert_eq!(urls([None, None], &[]), both("sqlite:data/longhaul.db"));
+        assert_eq!(urls([None, None], &[("DATABASE_URL", " ")]), both("sqlite:data/longhaul.db"));
+        assert_eq!(urls([Some("sqlite:x.db"), None], &[]), both("sqlite:x.db"));
+    }
+
+    #[test]
+    fn jobs_in_redis_leave_the_tables_where_tables_can_be() {
+        let redis = "redis://127.0.0.1/1";
+        let apart = |database: &str| Ok([redis.to_owned(), database.to_owned()]);
+        assert_eq!(urls([Some(redis), None], &[]), apart("sqlite:data/longhaul.db"));
+        assert_eq!(urls([None, None], &[("REDIS_URL", redis)]), apart("sqlite:data/longhaul.db"));
+        assert_eq!(urls([Some(redis), Some("sqlite:rows.db")], &[]), apart("sqlite:rows.db"));
+        let refused = urls([None, Some(redis)], &[]).unwrap_err();
+        assert!(refused.contains("tables are kept in"), "{refused}");
+    }
+
+    #[test]
+    fn a_flag_wins_over_a_variable_and_a_bad_variable_is_named() {
+        let vars = [("REDIS_URL", "redis://127.0.0.1/1")];
+        assert_eq!(urls([Some("sqlite:x.db"), None], &vars), both("sqlite:x.db"));
+        let refused = urls([None, None], &[("DATABASE_URL", "mysql://h/d")]).unwrap_err();
+        assert!(refused.starts_with("DATABASE_URL: "), "{refused}");
     }
 }

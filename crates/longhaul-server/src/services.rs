@@ -1,17 +1,22 @@
 //! The services that this server can run, and the one place that knows them all.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::Router;
 use clap::{Args, ValueEnum};
+use curriculum::Curriculum;
+use github::Github;
 use kit::{Auth, Config, Db, Outside};
+use lessons::Lessons;
 use longhaul::{Clock, Longhaul, QueueSlots, Registry};
-use longhaul_sqlite::SqliteStore;
+use materials::Materials;
 use materials::extract::{self, Limits};
-use materials::{Materials, Parts};
+use sessions::Sessions;
 
 use crate::Result;
-use crate::place::Place;
+use crate::place::{Kept, Place};
 
 /// Which services run.
 #[derive(Args, Clone, Debug)]
@@ -24,6 +29,14 @@ pub(crate) struct Selection {
 /// A service that this server can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Service {
+    /// Learning sessions and skills, and their dispatch to a language model
+    Sessions,
+    /// GitHub profile analysis
+    Github,
+    /// Lesson generation
+    Lessons,
+    /// Curriculum generation: lesson plans, module after module
+    Curriculum,
     /// Course materials: upload, text extraction with OCR, search, chat
     Materials,
 }
@@ -34,32 +47,39 @@ pub(crate) struct Services {
     pub(crate) auth: Auth,
     config: Config,
     outside: Outside,
+    db: Db,
+    sessions: Option<Sessions>,
+    github: Option<Github>,
+    lessons: Option<Lessons>,
+    curriculum: Option<Curriculum>,
     materials: Option<Materials>,
 }
 
-/// Opens the chosen services on a store: makes or updates their tables, and makes their kinds known.
-pub(crate) async fn open(selection: &Selection, place: &Place, store: &SqliteStore) -> Result<Services> {
+/// Opens the chosen services on a store: makes or updates their tables, and makes their kinds known. `listener` is
+/// where this process serves them, if it does.
+pub(crate) async fn open(
+    selection: &Selection,
+    place: &Place,
+    kept: &Kept,
+    listener: Option<SocketAddr>,
+) -> Result<Services> {
     let (config, clock) = (Config::from_env(&place.data)?, Clock::system());
     let auth = Auth::open(&config.auth, clock.clone())?;
     let outside = Outside::connect(&config, &clock).map_err(|e| e.to_string())?;
-    let longhaul = Longhaul::new(store.clone());
-    let mut services =
-        Services { longhaul: longhaul.clone(), auth: auth.clone(), outside, config, materials: None };
+    let mut services = Services {
+        longhaul: kept.longhaul.clone(),
+        auth,
+        config,
+        outside,
+        db: kept.db.clone(),
+        sessions: None,
+        github: None,
+        lessons: None,
+        curriculum: None,
+        materials: None,
+    };
     for service in selection.chosen() {
-        match service {
-            Service::Materials => {
-                let parts = Parts {
-                    db: Db::sqlite(store.clone()),
-                    longhaul: longhaul.clone(),
-                    auth: auth.clone(),
-                    outside: services.outside.clone(),
-                    storage: services.config.storage.clone(),
-                    limits: Limits::default(),
-                    clock: clock.clone(),
-                };
-                services.materials = Some(Materials::open(parts).await?);
-            }
-        }
+        services.open_one(service, listener, &clock).await?;
     }
     Ok(services)
 }
@@ -71,31 +91,100 @@ impl Selection {
 }
 
 impl Services {
+    async fn open_one(
+        &mut self,
+        service: Service,
+        listener: Option<SocketAddr>,
+        clock: &Clock,
+    ) -> Result<()> {
+        let (db, longhaul, auth) = (self.db.clone(), self.longhaul.clone(), self.auth.clone());
+        let (outside, config, clock) = (self.outside.clone(), &self.config, clock.clone());
+        let max_wait = config.provider_max_wait;
+        match service {
+            Service::Sessions => {
+                let python_api = config.python_api.clone();
+                let parts =
+                    sessions::Parts { db, longhaul, auth, outside, python_api, listener, max_wait, clock };
+                self.sessions = Some(Sessions::open(parts).await?);
+            }
+            Service::Github => {
+                let config = config.github.clone();
+                let parts = github::Parts { db, longhaul, auth, config, max_wait, clock };
+                self.github = Some(Github::open(parts).await?);
+            }
+            Service::Lessons => {
+                let (wikipedia_url, task_ttl) = (config.wikipedia_url.clone(), config.lesson_task_ttl);
+                let parts =
+                    lessons::Parts { db, longhaul, outside, wikipedia_url, task_ttl, max_wait, clock };
+                self.lessons = Some(Lessons::open(parts).await?);
+            }
+            Service::Curriculum => {
+                let parts = curriculum::Parts { db, longhaul, outside, clock };
+                self.curriculum = Some(Curriculum::open(parts).await?);
+            }
+            Service::Materials => {
+                let (storage, limits) = (config.storage.clone(), Limits::default());
+                let parts = materials::Parts { db, longhaul, auth, outside, storage, limits, clock };
+                self.materials = Some(Materials::open(parts).await?);
+            }
+        }
+        Ok(())
+    }
+
     /// Their routes, from the root.
     pub(crate) fn routes(&self) -> Router {
-        self.materials.as_ref().map_or_else(Router::new, Materials::router)
+        let routes = [
+            self.sessions.as_ref().map(Sessions::router),
+            self.github.as_ref().map(Github::router),
+            self.lessons.as_ref().map(Lessons::router),
+            self.curriculum.as_ref().map(Curriculum::router),
+            self.materials.as_ref().map(Materials::router),
+        ];
+        routes.into_iter().flatten().fold(Router::new(), Router::merge)
     }
 
     /// Their kinds of jobs.
     pub(crate) fn registry(&self) -> Registry {
         let mut registry = Registry::default();
-        if let Some(materials) = &self.materials {
-            materials.register(&mut registry);
-        }
+        self.sessions.iter().for_each(|service| service.register(&mut registry));
+        self.github.iter().for_each(|service| service.register(&mut registry));
+        self.lessons.iter().for_each(|service| service.register(&mut registry));
+        self.curriculum.iter().for_each(|service| service.register(&mut registry));
+        self.materials.iter().for_each(|service| service.register(&mut registry));
         registry
     }
 
     /// The queues that a worker serves for them, with `heavy` slots where a job keeps a core busy and `waiting` slots
     /// where it waits for others.
     pub(crate) fn queues(&self, heavy: usize, waiting: usize) -> Vec<QueueSlots> {
-        let _ = waiting;
         let queue = |queue: &str, slots| QueueSlots { queue: queue.to_owned(), slots };
-        self.materials.iter().map(|_| queue(materials::QUEUE, heavy)).collect()
+        let mut queues = Vec::new();
+        queues.extend(self.sessions.iter().map(|_| queue(sessions::QUEUE, waiting)));
+        for name in [github::QUEUE, github::BATCH_QUEUE] {
+            queues.extend(self.github.iter().map(|_| queue(name, waiting)));
+        }
+        queues.extend(self.lessons.iter().map(|_| queue(lessons::QUEUE, waiting)));
+        queues.extend(self.curriculum.iter().map(|_| queue(curriculum::QUEUE, waiting)));
+        queues.extend(self.materials.iter().map(|_| queue(materials::QUEUE, heavy)));
+        queues
+    }
+
+    /// The names of those that run.
+    fn names(&self) -> Vec<&'static str> {
+        let all = [
+            ("sessions", self.sessions.is_some()),
+            ("github", self.github.is_some()),
+            ("lessons", self.lessons.is_some()),
+            ("curriculum", self.curriculum.is_some()),
+            ("materials", self.materials.is_some()),
+        ];
+        all.into_iter().filter(|(_, runs)| *runs).map(|(name, _)| name).collect()
     }
 
     /// Does what there is to do once after a start, in the background: nobody waits for it, and what fails now is
     /// tried again at the next start.
     pub(crate) fn start(&self) {
+        tokio::spawn(deliver(self.db.clone()));
         let Some(materials) = self.materials.clone() else { return };
         tokio::spawn(async move {
             if let Err(error) = materials.start().await {
@@ -123,7 +212,7 @@ impl Services {
     pub(crate) fn details(&self) -> BTreeMap<String, String> {
         let mut details = BTreeMap::new();
         let mut say = |what: &str, how: String| details.insert(what.to_owned(), how);
-        say("services", if self.materials.is_some() { "materials".into() } else { "none".into() });
+        say("services", self.names().join(", "));
         say(
             "composer",
             match &self.config.llm {
@@ -162,5 +251,21 @@ impl Services {
                 std::fs::read(file).map_err(|e| format!("failed to read {}: {e}", file.display()).into())
             }
         }
+    }
+}
+
+/// How often the outbox is looked at: it holds what could not be enqueued right after its commit.
+const DELIVERY_PAUSE: Duration = Duration::from_secs(60);
+
+/// Enqueues jobs that were committed while their store was away, or whose process died before it could.
+async fn deliver(db: Db) {
+    loop {
+        match db.deliver().await {
+            Ok(0) => {}
+            Ok(delivered) => tracing::info!("enqueued {delivered} jobs that had waited in the outbox"),
+            Err(error) => tracing::warn!("failed to enqueue jobs that wait in the outbox: {error}"),
+        }
+        // The jitter keeps many nodes from delivering the same at once.
+        tokio::time::sleep(DELIVERY_PAUSE.mul_f64(rand::random_range(0.8..1.2))).await;
     }
 }

@@ -29,9 +29,9 @@ Examples:
 pub(crate) async fn run(args: Args) -> Result<()> {
     logging::start()?;
     let stop = signals::listen()?;
-    let store = args.place.open().await?;
-    let services = services::open(&args.selection, &args.place, &store).await?;
-    args.place.announce(&store);
+    let kept = args.place.open().await?;
+    let services = services::open(&args.selection, &args.place, &kept, None).await?;
+    kept.announce();
     services.announce();
     let worker = args.work.start(&services)?;
     stop.cancelled().await;

@@ -8,7 +8,8 @@ use rusqlite::{Connection, OpenFlags};
 use crate::error::{STORE, fault};
 
 /// Forward only: a file's number is the schema's version once it has run.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_jobs.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("migrations/0001_jobs.sql"), include_str!("migrations/0002_limits_and_batches.sql")];
 
 /// Opens the connection that writes. `synchronous=FULL` is what makes an answer durable.
 pub(crate) fn writing(path: &Path) -> Result<Connection> {

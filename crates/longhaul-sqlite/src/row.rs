@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use longhaul::{JobId, JobRecord, Json, State, Timestamp};
+use longhaul::{Children, JobId, JobRecord, Json, State, Timestamp};
 use rusqlite::Row;
 use rusqlite::types::Type;
 use serde::de::DeserializeOwned;
@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 /// The columns that [`job_record`] reads, in its order.
 pub(crate) const JOB_COLUMNS: &str = "id, kind, version, queue, args, state, priority, attempt, max_attempts, \
     crashes, max_crashes, interruptions, timeout, progress, output, errors, cancel_by, worker, created_at, run_at, \
-    started_at, finished_at, last_event, parent, labels, seq, state_event, state_at, rank";
+    started_at, finished_at, last_event, parent, labels, seq, state_event, state_at, rank, limit_key, children_total, \
+    children_completed, children_failed, children_cancelled";
 
 /// What a job's row says that its record does not.
 pub(crate) struct RowFacts {
@@ -47,9 +48,9 @@ pub(crate) fn job_record(row: &Row<'_>) -> rusqlite::Result<(JobRecord, RowFacts
         started_at: row.get::<_, Option<i64>>(20)?.map(Timestamp),
         finished_at: row.get::<_, Option<i64>>(21)?.map(Timestamp),
         last_event: unsigned(row.get(22)?),
-        limit_key: None,
+        limit_key: row.get(29)?,
         parent: row.get::<_, Option<String>>(23)?.map(JobId::from_store),
-        children: None,
+        children: children(row)?,
         labels: parsed(row, 24)?.unwrap_or_default(),
     };
     let facts = RowFacts {
@@ -59,6 +60,17 @@ pub(crate) fn job_record(row: &Row<'_>) -> rusqlite::Result<(JobRecord, RowFacts
         rank: row.get(28)?,
     };
     Ok((record, facts))
+}
+
+/// A closing job's children; null in all other jobs.
+fn children(row: &Row<'_>) -> rusqlite::Result<Option<Children>> {
+    let Some(total) = row.get::<_, Option<i64>>(30)? else { return Ok(None) };
+    Ok(Some(Children {
+        total: unsigned(total),
+        completed: unsigned(row.get(31)?),
+        failed: unsigned(row.get(32)?),
+        cancelled: unsigned(row.get(33)?),
+    }))
 }
 
 /// A column of JSON text that is handed on as it is.

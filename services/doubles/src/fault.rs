@@ -22,15 +22,24 @@ pub enum Fault {
     RateLimit(String),
     /// Sends the first half of the real answer and breaks the connection.
     Cut,
+    /// Sends this many pieces of the real answer and breaks the connection. A streamed reply of the model has one
+    /// that opens it, one for each word, and two that close it.
+    CutAfter(usize),
     /// Sends a body that has no end.
     Endless,
     /// Takes the request and says nothing.
     Hang,
     /// Answers 200 with half a JSON document.
     Malformed,
+    /// Answers as always, but in the JSON that it makes up the last field of every object is missing.
+    MissingFields,
     /// Answers 200 with this body.
     Body(String),
 }
+
+/// Tells a route that the JSON it makes up must lack fields.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Incomplete;
 
 /// Remembers the request, and fails it if it is to fail.
 pub(crate) async fn intercept(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response {
@@ -47,18 +56,24 @@ pub(crate) async fn intercept(State(desk): State<Arc<Desk>>, request: Request, n
         body: body.clone(),
     });
     desk.arrived.notify_waiters();
-    let request = Request::from_parts(parts, Body::from(body));
+    let path = parts.uri.path().to_owned();
+    let mut request = Request::from_parts(parts, Body::from(body));
     match fault {
         None => next.run(request).await,
-        Some(Fault::Status(status)) => refusal(status),
+        Some(Fault::Status(status)) => refusal(&path, status),
         Some(Fault::RateLimit(wait)) => {
-            let mut response = refusal(429);
+            let mut response = refusal(&path, 429);
             if let Ok(wait) = HeaderValue::from_str(&wait) {
                 response.headers_mut().insert(RETRY_AFTER, wait);
             }
             response
         }
         Some(Fault::Cut) => cut(next.run(request).await).await,
+        Some(Fault::CutAfter(pieces)) => cut_after(next.run(request).await, pieces),
+        Some(Fault::MissingFields) => {
+            request.extensions_mut().insert(Incomplete);
+            next.run(request).await
+        }
         Some(Fault::Endless) => endless(),
         Some(Fault::Hang) => std::future::pending().await,
         Some(Fault::Malformed) => json_text("{\"choices\": [".to_owned()),
@@ -72,10 +87,17 @@ fn take(desk: &Desk, path: &str) -> Option<Fault> {
     faults.remove(position)?.1
 }
 
-fn refusal(status: u16) -> Response {
+/// An error in the form of whoever serves the path.
+fn refusal(path: &str, status: u16) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let error =
-        json!({ "error": { "message": format!("the double refuses with {status}"), "type": "refused" } });
+    let message = format!("the double refuses with {status}");
+    let error = match path {
+        "/api/v1/llm/query" => json!({ "error": message }),
+        _ if path.starts_with("/github/") => json!({
+            "message": message, "documentation_url": "https://docs.github.com/rest", "status": status.as_str(),
+        }),
+        _ => json!({ "error": { "message": message, "type": "refused" } }),
+    };
     (status, axum::Json(error)).into_response()
 }
 
@@ -87,12 +109,21 @@ async fn cut(whole: Response) -> Response {
         parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     }
     let half = body.slice(..body.len() / 2);
-    let broken = stream::once(async { Ok(half) }).chain(stream::once(async {
-        // The server sends what it has only once there is nothing more to be had at once.
-        tokio::task::yield_now().await;
-        Err(std::io::Error::other("cut on purpose"))
-    }));
+    let broken = stream::once(async { Ok(half) }).chain(stream::once(broken()));
     Response::from_parts(parts, Body::from_stream(broken))
+}
+
+fn cut_after(whole: Response, pieces: usize) -> Response {
+    let (mut parts, body) = whole.into_parts();
+    parts.headers.remove(CONTENT_LENGTH);
+    let sent = body.into_data_stream().map(|piece| piece.map_err(std::io::Error::other)).take(pieces);
+    Response::from_parts(parts, Body::from_stream(sent.chain(stream::once(broken()))))
+}
+
+async fn broken() -> Result<Bytes, std::io::Error> {
+    // The server sends what it has only once there is nothing more to be had at once.
+    tokio::task::yield_now().await;
+    Err(std::io::Error::other("cut on purpose"))
 }
 
 fn endless() -> Response {

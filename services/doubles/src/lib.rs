@@ -4,14 +4,21 @@
 
 mod ai_brain;
 mod fault;
+mod flow;
+mod github;
 mod llm;
+pub mod pages;
+mod query;
+mod schema;
 mod vectors;
+mod wikipedia;
 
 pub use fault::Fault;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -54,10 +61,13 @@ pub(crate) struct Desk {
     faults: Mutex<VecDeque<(String, Option<Fault>)>>,
     /// What the model says next; without it, it says something about the question.
     pub(crate) chat: Mutex<VecDeque<String>>,
+    /// How fast the model's words go out.
+    pub(crate) flow: flow::Flow,
     /// The key set of the issuer of tokens.
     keys: Mutex<serde_json::Value>,
     /// What is read from pictures; without it, something about the picture.
     pub(crate) texts: Mutex<VecDeque<String>>,
+    pub(crate) github: github::GithubState,
 }
 
 impl Double {
@@ -80,7 +90,10 @@ impl Double {
         let desk = Arc::new(Desk::default());
         let routes = Router::new()
             .merge(ai_brain::routes())
+            .merge(github::routes(&desk))
             .merge(llm::routes())
+            .merge(query::routes())
+            .merge(wikipedia::routes())
             .route(
                 "/jwks.json",
                 get(|State(desk): State<Arc<Desk>>| async move { Json(desk.keys.lock().clone()) }),
@@ -119,9 +132,52 @@ impl Double {
         faults.push_back((path.to_owned(), Some(fault)));
     }
 
-    /// What the model says to its next request.
+    /// Variables that point a server at this double, with their values: all that it stands in for.
+    #[must_use]
+    pub fn exports(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("LLM_BASE_URL", self.v1()),
+            ("LLM_MODEL", "double".into()),
+            ("EMBEDDING_BASE_URL", self.v1()),
+            ("EMBEDDING_MODEL", "double".into()),
+            ("AI_BRAIN_ENDPOINT", self.url()),
+            ("GITHUB_API_URL", self.github_url()),
+            ("WIKIPEDIA_API_URL", self.url()),
+        ]
+    }
+
+    /// What `PYTHON_API_URL` is set to, where sessions are not to be dispatched to the server itself.
+    #[must_use]
+    pub fn python_api(&self) -> String {
+        format!("{}/api/v1", self.url())
+    }
+
+    /// What the model says to its next request, whatever form was asked for. Without it, it says something about the
+    /// question, and makes up JSON where it is asked for some: JSON that fits the schema of the request, or the one
+    /// that stands in words in its first message.
     pub fn say(&self, text: &str) {
         self.desk.chat.lock().push_back(text.to_owned());
+    }
+
+    /// From now on no word of a streamed reply, and no answer of the Python API, goes out until it is
+    /// [released](Self::release): a test lets them through one by one and looks at what became of each.
+    pub fn hold(&self) {
+        self.desk.flow.hold();
+    }
+
+    /// Lets `pieces` more words go out, of whichever streams come first.
+    pub fn release(&self, pieces: usize) {
+        self.desk.flow.release(pieces);
+    }
+
+    /// Lets all words go out again, as before [`hold`](Self::hold).
+    pub fn release_all(&self) {
+        self.desk.flow.release_all();
+    }
+
+    /// Lets `pause` pass before each word, so that a person sees the text being written. Not for tests.
+    pub fn set_pause(&self, pause: Duration) {
+        self.desk.flow.set_pause(pause);
     }
 
     /// What is read from the next picture.

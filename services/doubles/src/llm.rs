@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::extract::State;
+use axum::body::{Body, Bytes};
+use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -12,6 +12,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::Desk;
+use crate::fault::Incomplete;
+use crate::schema::{fitting, not_strict, told_in_words, without_last_fields};
 use crate::vectors::vector;
 
 /// OpenAI's chat completions and embeddings.
@@ -28,6 +30,8 @@ struct ChatRequest {
     messages: Vec<Message>,
     #[serde(default)]
     stream: bool,
+    #[serde(default)]
+    response_format: Value,
 }
 
 #[derive(Deserialize)]
@@ -36,14 +40,27 @@ struct Message {
     content: String,
 }
 
-async fn chat(State(desk): State<Arc<Desk>>, Json(request): Json<ChatRequest>) -> Response {
+async fn chat(
+    State(desk): State<Arc<Desk>>,
+    incomplete: Option<Extension<Incomplete>>,
+    body: Bytes,
+) -> Response {
+    let request: ChatRequest = match serde_json::from_slice(&body) {
+        Ok(request) => request,
+        Err(error) => return refuse(&format!("the body cannot be read: {error}")),
+    };
     let last = request.messages.last();
     let Some(question) = last.filter(|last| last.role == "user").map(|last| &last.content) else {
         return refuse("the last message must be the user's");
     };
-    let text = desk.chat.lock().pop_front().unwrap_or_else(|| format!("The model was asked: {question}"));
+    let format = match format(&request) {
+        Ok(format) => format,
+        Err(reason) => return refuse(&reason),
+    };
+    let said = desk.chat.lock().pop_front();
+    let text = said.unwrap_or_else(|| written(&format, question, incomplete.is_some()));
     if request.stream {
-        return streamed(&request.model, &text);
+        return streamed(desk, &request.model, &text);
     }
     Json(json!({
         "id": "chatcmpl-1", "object": "chat.completion", "created": 0, "model": request.model,
@@ -55,7 +72,71 @@ async fn chat(State(desk): State<Arc<Desk>>, Json(request): Json<ChatRequest>) -
     .into_response()
 }
 
-fn streamed(model: &str, text: &str) -> Response {
+/// What the model's text must be.
+enum Format {
+    Text,
+    /// JSON that the server holds it to.
+    Held(Value),
+    /// JSON that it was asked for and is held to by nobody.
+    Asked(Value),
+    /// Some JSON object.
+    Object,
+}
+
+fn format(request: &ChatRequest) -> Result<Format, String> {
+    let rules = request.messages.first().filter(|first| first.role == "system");
+    let told = rules.and_then(|rules| told_in_words(&rules.content)).map(Value::Object);
+    match request.response_format["type"].as_str() {
+        Some("json_schema") => {
+            let asked = &request.response_format["json_schema"];
+            let Some(name) = asked["name"].as_str().filter(|name| is_name(name)) else {
+                return Err("'response_format.json_schema.name' must be letters, digits, _ and -".into());
+            };
+            let schema = &asked["schema"];
+            if asked["strict"] == true
+                && let Some(reason) = not_strict(schema, "")
+            {
+                return Err(format!("Invalid schema for response_format '{name}': {reason}"));
+            }
+            Ok(Format::Held(schema.clone()))
+        }
+        Some("json_object") => {
+            let speaks_of_json = |message: &Message| message.content.to_lowercase().contains("json");
+            if !request.messages.iter().any(speaks_of_json) {
+                return Err("'messages' must contain the word 'json' in some form, to use \
+                            'response_format' of type 'json_object'."
+                    .into());
+            }
+            Ok(told.map_or(Format::Object, Format::Held))
+        }
+        Some("text") | None => Ok(told.map_or(Format::Text, Format::Asked)),
+        Some(other) => Err(format!("'response_format.type' is '{other}'")),
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+}
+
+fn written(format: &Format, question: &str, incomplete: bool) -> String {
+    let json = |schema: &Value| {
+        let mut value = fitting(schema, question);
+        if incomplete {
+            without_last_fields(&mut value);
+        }
+        value
+    };
+    match format {
+        Format::Text => format!("The model was asked: {question}"),
+        Format::Held(schema) => json(schema).to_string(),
+        // As models do that nobody holds to it.
+        Format::Asked(schema) => format!("Here it is:\n```json\n{:#}\n```", json(schema)),
+        Format::Object => json!({ "asked": question }).to_string(),
+    }
+}
+
+fn streamed(desk: Arc<Desk>, model: &str, text: &str) -> Response {
     let chunk = |delta: Value, finish: Value| {
         let chunk = json!({
             "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 0, "model": model,
@@ -63,12 +144,19 @@ fn streamed(model: &str, text: &str) -> Response {
         });
         format!("data: {chunk}\n\n")
     };
-    let mut events = vec![chunk(json!({ "role": "assistant", "content": "" }), Value::Null)];
-    let words = text.split_inclusive(' ');
-    events.extend(words.map(|word| chunk(json!({ "content": word }), Value::Null)));
-    events.push(chunk(json!({}), json!("stop")));
-    events.push("data: [DONE]\n\n".to_owned());
-    let events = stream::iter(events).map(Ok::<_, std::convert::Infallible>);
+    let begin = chunk(json!({ "role": "assistant", "content": "" }), Value::Null);
+    let words = text.split_inclusive(' ').map(|word| chunk(json!({ "content": word }), Value::Null));
+    let words: Vec<String> = words.collect();
+    let end = [chunk(json!({}), json!("stop")), "data: [DONE]\n\n".to_owned()];
+    let words = stream::iter(words).then(move |word| {
+        let desk = Arc::clone(&desk);
+        async move {
+            desk.flow.pass().await;
+            word
+        }
+    });
+    let events = stream::iter([begin]).chain(words).chain(stream::iter(end));
+    let events = events.map(Ok::<_, std::convert::Infallible>);
     ([(CONTENT_TYPE, "text/event-stream")], Body::from_stream(events)).into_response()
 }
 

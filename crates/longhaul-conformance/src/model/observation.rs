@@ -4,7 +4,7 @@ use std::time::Duration;
 use longhaul::{Event, EventBody, JobFilter, JobId, JobRecord, Lease, Lookup, QueueInfo, State, WorkerInfo};
 
 use super::Runs;
-use super::operation::IDS;
+use super::operation::{IDS, PARENTS};
 use crate::Fixture;
 use crate::fixture::ok;
 use crate::jobs::id;
@@ -15,6 +15,8 @@ pub(super) struct Observation {
     /// Of each id there may be.
     jobs: Vec<(JobId, Lookup, Option<Vec<Event>>)>,
     listed: Vec<JobRecord>,
+    /// Of those that are listed, the ones that name one of two parents.
+    children: Vec<JobId>,
     queues: Vec<QueueInfo>,
     workers: Vec<WorkerInfo>,
 }
@@ -36,6 +38,7 @@ impl Observation {
         Self {
             jobs,
             listed: fx.list_records(&JobFilter::default()).await,
+            children: fx.list(&two_parents()).await,
             queues: ok("list queues", fx.store.queues().await),
             workers,
         }
@@ -90,6 +93,11 @@ impl Observation {
         if self.listed.len() != self.found().count() {
             return Err("more jobs are listed than there are".into());
         }
+        let parents = two_parents().parents;
+        let is_child = |job: &&JobRecord| job.parent.as_ref().is_some_and(|parent| parents.contains(parent));
+        if !self.listed.iter().filter(is_child).map(|job| &job.id).eq(&self.children) {
+            return Err(format!("the children of {parents:?} are listed as {:?}", self.children));
+        }
         Ok(())
     }
 
@@ -125,6 +133,10 @@ impl Observation {
     }
 }
 
+fn two_parents() -> JobFilter {
+    JobFilter { parents: PARENTS[..2].iter().map(|name| id(name)).collect(), ..JobFilter::default() }
+}
+
 /// What holds of a job between two looks at it.
 fn check_progress(then: &JobRecord, now: &JobRecord) -> Result<(), String> {
     if then.created_at != now.created_at {
@@ -153,10 +165,15 @@ fn check_job(job: &JobRecord, events: &[Event]) -> Result<(), String> {
     if job.crashes > job.max_crashes && !job.state.is_finished() {
         return wrong("a job lives on after too many crashes");
     }
+    let waits_for_children = job.children.is_some_and(|children| children.unfinished() > 0);
+    if job.state == State::Blocked && !waits_for_children {
+        return wrong("a blocked job waits for a child");
+    }
     let is_state = |event: &&Event| matches!(event.body, EventBody::State { .. });
     let states: Vec<&Event> = events.iter().filter(is_state).collect();
     match states[..] {
-        [Event { body: EventBody::State { state, .. }, .. }] if *state == job.state => {}
+        [Event { body: EventBody::State { state, children, .. }, .. }]
+            if *state == job.state && *children == job.children => {}
         _ => return wrong("the log tells the present state once"),
     }
     if !events.is_sorted_by(|a, b| a.seq < b.seq) {

@@ -18,6 +18,8 @@ use crate::jobs::{
 pub(super) const IDS: [&str; 10] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
 /// The queues that jobs may be in.
 pub(super) const QUEUES: [&str; 2] = [QUEUE, "mail"];
+/// The ids that jobs name as their parents: few, so that batches come about.
+pub(super) const PARENTS: [&str; 3] = ["a", "b", "c"];
 const KINDS: [&str; 2] = ["resize", "send"];
 
 /// Something that is done to a store.
@@ -58,6 +60,7 @@ pub(super) fn any() -> impl Strategy<Value = Operation> {
     let ends = || vec(any_end(), 1..3);
     prop_oneof![
         6 => vec(any_job(), 1..4).prop_map(Operation::Enqueue),
+        3 => any_batch().prop_map(Operation::Enqueue),
         10 => any_claim().prop_map(Operation::Claim),
         3 => (vec(any_run(), 1..3), select(vec![secs(30), secs(60), HOUR]))
             .prop_map(|(beats, lease_for)| Operation::Heartbeat { beats, lease_for }),
@@ -95,9 +98,11 @@ fn any_job() -> impl Strategy<Value = NewJob> {
         // Two seconds before and an hour after the time at which every manual clock begins.
         1 => select(vec![1_767_225_598_000, 1_767_229_200_000])
             .prop_map(|at| Start::At(longhaul::Timestamp(at))),
+        1 => Just(Start::AfterChildren),
     ];
-    let unique = (select(vec!["u", "v"]), option::of(select(vec![secs(5), secs(60)])))
-        .prop_map(|(key, period)| Unique { key: key.into(), period, on_clash: OnClash::Join });
+    let on_clash = select(vec![OnClash::Join, OnClash::Refresh]);
+    let unique = (select(vec!["u", "v"]), option::of(select(vec![secs(5), secs(60)])), on_clash)
+        .prop_map(|(key, period, on_clash)| Unique { key: key.into(), period, on_clash });
     let idempotency =
         (select(vec!["k", "l"]), select(vec!["f", "f", "f", "g"]), select(vec![secs(30), HOUR])).prop_map(
             |(key, fingerprint, keep_for)| Idempotency {
@@ -108,7 +113,14 @@ fn any_job() -> impl Strategy<Value = NewJob> {
         );
     let place = (select(&IDS[..]), select(&KINDS[..]), select(&QUEUES[..]), 1..3_u32);
     let bounds = (select(vec![0, 0, 0, 1, -1, 100]), 1..4_u32, 0..3_u32);
-    let keys = (option::weighted(0.3, unique), option::weighted(0.2, idempotency));
+    let limit_key = select(vec!["p", "q"]).prop_map(String::from);
+    let parent = select(&PARENTS[..]).prop_map(id);
+    let keys = (
+        option::weighted(0.3, unique),
+        option::weighted(0.2, idempotency),
+        option::weighted(0.3, limit_key),
+        option::weighted(0.4, parent),
+    );
     (place, start, bounds, keys, 0..100_u32).prop_map(|(place, start, bounds, keys, number)| NewJob {
         id: Some(id(place.0)),
         kind: place.1.into(),
@@ -121,8 +133,23 @@ fn any_job() -> impl Strategy<Value = NewJob> {
         max_crashes: bounds.2,
         unique: keys.0,
         idempotency: keys.1,
+        limit_key: keys.2,
+        parent: keys.3,
         ..job()
     })
+}
+
+/// A closing job with children, which stand before it or after it, and may be batches themselves.
+fn any_batch() -> impl Strategy<Value = Vec<NewJob>> {
+    (any_job(), vec(any_job(), 0..4), select(&PARENTS[..]), select(vec![0_usize, 0, 0, 1])).prop_map(
+        |(closing, children, name, place)| {
+            let closing = NewJob { id: Some(id(name)), start: Start::AfterChildren, ..closing };
+            let child = |child| NewJob { parent: Some(id(name)), ..child };
+            let mut jobs: Vec<NewJob> = children.into_iter().map(child).collect();
+            jobs.insert(place.min(jobs.len()), closing);
+            jobs
+        },
+    )
 }
 
 fn any_claim() -> impl Strategy<Value = Claim> {
@@ -160,6 +187,7 @@ fn any_end() -> impl Strategy<Value = End> {
         1 => Just(failed()),
         1 => Just(cancelled()),
         1 => delays().prop_map(|delay| Outcome::Snoozed { delay }),
+        2 => delays().prop_map(|delay| Outcome::RateLimited { delay }),
         1 => Just(Outcome::Released),
     ];
     (any_run(), outcome, vec(any_entry(), 0..3), vec(any_job(), 0..2))
@@ -171,7 +199,8 @@ fn any_filter() -> impl Strategy<Value = JobFilter> {
     prop_oneof![
         4 => select(&IDS[..]).prop_map(|name| JobFilter::id(id(name))),
         2 => Just(JobFilter { states: vec![State::Running], ..all() }),
-        1 => select(&State::ALL[1..]).prop_map(move |state| JobFilter { states: vec![state], ..all() }),
+        1 => select(&PARENTS[..]).prop_map(move |name| JobFilter { parents: vec![id(name)], ..all() }),
+        1 => select(&State::ALL[..]).prop_map(move |state| JobFilter { states: vec![state], ..all() }),
         1 => select(&QUEUES[..]).prop_map(move |queue| JobFilter { queues: vec![queue.into()], ..all() }),
     ]
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use longhaul::{
     Action, Claim, Claimed, Clock, Enqueued, Entry, Event, EventBody, Finish, JobFilter, JobId, JobPage,
-    Lease, LeaseStatus, Lookup, MemoryStore, NewJob, Outcome, Page, QueueConfig, QueueInfo, Record, Result,
-    Start, Store, Swept, WorkerInfo,
+    JobRecord, Lease, LeaseStatus, Lookup, MemoryStore, NewJob, OnClash, Outcome, Page, QueueConfig,
+    QueueInfo, Record, Result, Start, State, Store, Swept, Unique, WorkerInfo,
 };
 use longhaul_conformance::Fixture;
 use longhaul_conformance::model::{CASES, find_difference};
@@ -19,27 +19,39 @@ enum Fault {
     DropsFollowUps,
     DropsResets,
     DropsSecondErrors,
+    FreesNoParent,
+    FreesParentsTwice,
+    FreesParentsWithTheFirstChild,
     IgnoresPriority,
     IgnoresTheGrace,
     IgnoresUniqueKeys,
     LosesSteps,
+    PausesOneJobOnly,
+    RefreshesNothing,
     ReportsNoRescue,
     SaysHeldWhenLost,
+    ShortensPauses,
     TakesEveryVersion,
 }
 
-const FAULTS: [Fault; 12] = [
+const FAULTS: [Fault; 18] = [
     Fault::DelaysNothing,
     Fault::DropsChunks,
     Fault::DropsFollowUps,
     Fault::DropsResets,
     Fault::DropsSecondErrors,
+    Fault::FreesNoParent,
+    Fault::FreesParentsTwice,
+    Fault::FreesParentsWithTheFirstChild,
     Fault::IgnoresPriority,
     Fault::IgnoresTheGrace,
     Fault::IgnoresUniqueKeys,
     Fault::LosesSteps,
+    Fault::PausesOneJobOnly,
+    Fault::RefreshesNothing,
     Fault::ReportsNoRescue,
     Fault::SaysHeldWhenLost,
+    Fault::ShortensPauses,
     Fault::TakesEveryVersion,
 ];
 
@@ -79,9 +91,39 @@ impl Faulty {
             Fault::IgnoresPriority => job.priority = 0,
             Fault::IgnoresUniqueKeys => job.unique = None,
             Fault::TakesEveryVersion => job.version = 1,
+            Fault::RefreshesNothing => {
+                job.unique = job.unique.map(|unique| Unique { on_clash: OnClash::Join, ..unique });
+            }
             _ => {}
         }
         job
+    }
+
+    /// Has the closing jobs whose children these runs were free once more, where they have run.
+    async fn free_again(&self, leases: &[Lease]) -> Result<()> {
+        let ids: Vec<JobId> = leases.iter().map(|lease| lease.id.clone()).collect();
+        for child in self.inner.get(&ids).await?.into_iter().filter_map(Lookup::found) {
+            let Some(parent) = child.parent.filter(|_| child.state.is_finished()) else { continue };
+            let parent = self.inner.get(&[parent]).await?.remove(0).found();
+            if let Some(parent) = parent.filter(|parent| parent.children.is_some()) {
+                self.inner.act(&JobFilter::id(parent.id), Action::Retry, 1).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn bend_record(&self, job: &mut JobRecord) {
+        let ended = job.children.map_or(0, |children| children.total - children.unfinished());
+        match self.fault {
+            Fault::DropsSecondErrors => job.errors.truncate(1),
+            Fault::FreesNoParent if job.state == State::Available && job.attempt == 0 && ended > 0 => {
+                (job.state, job.position) = (State::Blocked, None);
+            }
+            Fault::FreesParentsWithTheFirstChild if job.state == State::Blocked && ended > 0 => {
+                job.state = State::Available;
+            }
+            _ => {}
+        }
     }
 }
 
@@ -126,13 +168,24 @@ impl Store for Faulty {
             if self.has(Fault::DropsFollowUps) {
                 finish.follow_ups.clear();
             }
+            if let Outcome::RateLimited { delay } = finish.outcome {
+                match self.fault {
+                    Fault::PausesOneJobOnly => finish.outcome = Outcome::Snoozed { delay },
+                    Fault::ShortensPauses => finish.outcome = Outcome::RateLimited { delay: delay / 2 },
+                    _ => {}
+                }
+            }
             if self.has(Fault::DelaysNothing)
                 && let Outcome::Retry { delay, .. } = &mut finish.outcome
             {
                 *delay = Duration::ZERO;
             }
         }
+        let leases: Vec<Lease> = finishes.iter().map(|finish| finish.lease.clone()).collect();
         let mut statuses = self.inner.finish(finishes).await?;
+        if self.has(Fault::FreesParentsTwice) {
+            self.free_again(&leases).await?;
+        }
         if self.has(Fault::SaysHeldWhenLost) {
             statuses.fill(LeaseStatus::Held);
         }
@@ -147,8 +200,8 @@ impl Store for Faulty {
     async fn get(&self, ids: &[JobId]) -> Result<Vec<Lookup>> {
         let mut lookups = self.inner.get(ids).await?;
         for lookup in &mut lookups {
-            if let (Fault::DropsSecondErrors, Lookup::Found(job)) = (self.fault, lookup) {
-                job.errors.truncate(1);
+            if let Lookup::Found(job) = lookup {
+                self.bend_record(job);
             }
         }
         Ok(lookups)

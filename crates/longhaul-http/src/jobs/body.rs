@@ -3,7 +3,9 @@ use std::collections::BTreeMap;
 use axum::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use longhaul::{AttemptError, ErrorKind, JobId, JobRecord, Json, NewJob, Progress, Start, State, Timestamp};
+use longhaul::{
+    AttemptError, Children, ErrorKind, JobId, JobRecord, Json, NewJob, Progress, Start, State, Timestamp,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
@@ -78,12 +80,39 @@ pub struct JobBody<'a> {
     /// The job that it belongs to.
     #[schema(required)]
     pub parent: Option<&'a str>,
+    /// How its children stand, where it waits, or waited, for children: it closes a batch.
+    #[schema(required)]
+    pub children: Option<ChildrenBody>,
+    /// What it shares with the jobs that are paused together with it.
+    #[schema(required)]
+    pub key: Option<&'a str>,
     /// What to find it by.
     pub labels: &'a BTreeMap<String, String>,
     /// True in an answer to a request that created nothing, because this job stands for it. Absent otherwise.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     pub duplicate: bool,
+}
+
+/// How the jobs of a batch stand.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[schema(as = Children)]
+pub struct ChildrenBody {
+    /// All of them.
+    pub total: u64,
+    /// Those that have completed.
+    pub completed: u64,
+    /// Those that have failed.
+    pub failed: u64,
+    /// Those that were cancelled.
+    pub cancelled: u64,
+}
+
+impl From<Children> for ChildrenBody {
+    fn from(children: Children) -> Self {
+        let Children { total, completed, failed, cancelled } = children;
+        Self { total, completed, failed, cancelled }
+    }
 }
 
 /// How far a job is.
@@ -155,6 +184,8 @@ impl<'a> From<&'a JobRecord> for JobBody<'a> {
             cancel_requested: job.cancel_requested,
             worker: job.worker.as_deref(),
             parent: job.parent.as_ref().map(JobId::as_str),
+            children: job.children.map(ChildrenBody::from),
+            key: job.limit_key.as_deref(),
             labels: &job.labels,
             duplicate: false,
         }
@@ -194,6 +225,8 @@ impl<'a> JobBody<'a> {
             cancel_requested: false,
             worker: None,
             parent: job.parent.as_ref().map(JobId::as_str),
+            children: None,
+            key: job.limit_key.as_deref(),
             labels: &job.labels,
             duplicate: false,
         }

@@ -13,7 +13,7 @@ use longhaul::{Event, EventBody, JobId, Json, LogLevel, Lookup, State as JobStat
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::body::{ErrorBody, state_schema};
+use super::body::{ChildrenBody, ErrorBody, state_schema};
 use super::read::found;
 use crate::access::Reader;
 use crate::api::Api;
@@ -218,6 +218,9 @@ enum Said<'a> {
         state: JobState,
         #[schema(required)]
         error: Option<ErrorBody<'a>>,
+        /// How its children stand, where it closes a batch; the state is told anew whenever one ends.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        children: Option<ChildrenBody>,
     },
     /// `progress`
     Progress {
@@ -248,8 +251,9 @@ enum Said<'a> {
 
 fn write(event: &Event) -> sse::Event {
     let (name, said) = match &event.body {
-        EventBody::State { state, error, .. } => {
-            ("state", Said::State { state: *state, error: error.as_ref().map(ErrorBody::from) })
+        EventBody::State { state, error, children } => {
+            let (error, children) = (error.as_ref().map(ErrorBody::from), children.map(ChildrenBody::from));
+            ("state", Said::State { state: *state, error, children })
         }
         EventBody::Progress(progress) => (
             "progress",

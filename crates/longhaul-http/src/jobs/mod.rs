@@ -12,7 +12,7 @@ mod request;
 mod token;
 mod unique;
 
-pub use body::{ErrorBody, JobBody, ProgressBody};
+pub use body::{ChildrenBody, ErrorBody, JobBody, ProgressBody};
 pub(crate) use faults::{Faults, Place};
 pub(crate) use request::duration;
 

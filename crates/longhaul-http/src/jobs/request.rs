@@ -46,14 +46,17 @@ pub(crate) struct JobRequest {
     /// How long one attempt may take, in seconds: more than 0, at most ten years.
     #[schema(exclusive_minimum = 0.0, maximum = 315_360_000.0)]
     timeout: Option<f64>,
+    /// What it shares with jobs that are to be paused together, where one of them comes to a limit: a provider's
+    /// name, say. 1–128 characters of `A–Z a–z 0–9 . _ : -`.
+    key: Option<String>,
+    /// The job that it belongs to; where that one waits for its children, this one is waited for too.
+    parent: Option<String>,
     /// What to find it by; at most 8 KiB in all.
     labels: Option<BTreeMap<String, String>>,
     /// Cancels the job when the caller goes away while `Prefer: wait` holds its answer. Only with that header,
     /// and only for a job that this request created.
     cancel_on_disconnect: Option<bool>,
     // These are known so that they can be refused by name, until the engine has what they ask for.
-    #[schema(ignore)]
-    key: Option<IgnoredAny>,
     #[schema(ignore)]
     depends_on: Option<IgnoredAny>,
     #[schema(ignore)]
@@ -90,6 +93,7 @@ impl JobRequest {
         let version =
             info.as_ref().map(|info| info.version).or_else(|| self.remote_version(api)).unwrap_or(1);
         let id = self.id.and_then(|id| faults.check(JobId::new(id)));
+        let parent = self.parent.and_then(|id| faults.check(JobId::new(id)));
         let kind: Cow<'static, str> = match &info {
             Some(info) => info.kind.into(),
             None => self.kind.into(),
@@ -109,10 +113,10 @@ impl JobRequest {
             max_crashes: default_max_crashes(),
             timeout: timeout.or(info.and_then(|info| info.timeout)),
             backoff: None,
-            limit_key: None,
+            limit_key: self.key,
             unique,
             idempotency: None,
-            parent: None,
+            parent,
             labels: self.labels.unwrap_or_default(),
         };
         faults.check(job.validate());
@@ -146,7 +150,7 @@ impl JobRequest {
     }
 
     fn refuse_what_comes_later(&self, faults: &mut Faults) {
-        let fields = [("key", &self.key), ("depends_on", &self.depends_on), ("webhook", &self.webhook)];
+        let fields = [("depends_on", &self.depends_on), ("webhook", &self.webhook)];
         for (field, _) in fields.into_iter().filter(|(_, value)| value.is_some()) {
             faults.add(Code::NotSupported, field, "is not supported yet");
         }

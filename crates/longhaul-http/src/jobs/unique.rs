@@ -35,6 +35,9 @@ enum Clash {
     /// It is not created; the job that holds the key is answered instead.
     #[default]
     Join,
+    /// The same while the job that holds the key has not ended; one that has ended, and holds the key for its
+    /// period, gives it up to this one.
+    Refresh,
     /// Not supported yet.
     Reject,
     /// Not supported yet.
@@ -49,9 +52,18 @@ impl UniqueRequest {
     /// The key that is asked for; nothing where something is wrong with it, which is then among the faults.
     pub(crate) fn prepare(self, kind: &str, args: &Json, faults: &mut Faults) -> Option<Unique> {
         let before = faults.count();
-        if self.on_clash != Clash::Join {
-            faults.add(Code::NotSupported, "unique.on_clash", "is not supported yet; only 'join' is");
-        }
+        let on_clash = match self.on_clash {
+            Clash::Join => OnClash::Join,
+            Clash::Refresh => OnClash::Refresh,
+            Clash::Reject | Clash::Replace | Clash::Debounce | Clash::Throttle => {
+                faults.add(
+                    Code::NotSupported,
+                    "unique.on_clash",
+                    "is not supported yet; only 'join' and 'refresh' are",
+                );
+                OnClash::Join
+            }
+        };
         let period = self.period.and_then(|period| duration("unique.period", period, faults));
         // A key begins with its kind, so that two kinds never share one by accident.
         let key = match (self.key, self.fields) {
@@ -65,7 +77,7 @@ impl UniqueRequest {
                 None
             }
         };
-        let unique = Unique { key: key?, period, on_clash: OnClash::Join };
+        let unique = Unique { key: key?, period, on_clash };
         (faults.count() == before).then_some(unique)
     }
 }

@@ -1,6 +1,6 @@
 use axum::http::StatusCode;
 use longhaul::{Longhaul, MemoryStore};
-use longhaul_http::metrics_router;
+use longhaul_http::{HttpConfig, health_router};
 
 use crate::kinds;
 
@@ -17,7 +17,7 @@ async fn a_scraper_is_told_the_depth_of_every_queue() {
     for _ in 0..3 {
         longhaul.enqueue_one(serde_json::from_value(body.clone()).unwrap()).await.unwrap();
     }
-    let app = metrics_router(longhaul);
+    let app = health_router(longhaul, HttpConfig::default());
     let request = axum::http::Request::get("/metrics").body(axum::body::Body::empty()).unwrap();
     let answer = tower::ServiceExt::oneshot(app, request).await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);

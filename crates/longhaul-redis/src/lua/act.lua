@@ -13,27 +13,34 @@ local actions = {
     leave(id, job)
     if job[STATE] == RUNNING then
       -- A second request may shorten the grace and cannot lengthen it.
-      job[CANCEL_BY] = math.min(job[CANCEL_BY] or now + grace, now + grace)
+      local by = job[CANCEL_BY]
+      job[CANCEL_BY] = by == 0 and now + grace or math.min(by, now + grace)
     else
       enter(job, CANCELLED)
-      let_go(id, job)
+      ends(id, job)
     end
     settle(id, job)
+    count_ended()
     return true
   end,
   -- Makes a finished job available with all its attempts. Its errors stay as history, and so do the steps of one that
   -- did not complete.
   retry = function(id, job)
     if job[STATE] < COMPLETED then return false end
-    if job[UNIQUE] then
+    if know(job)[UNIQUE] ~= '' then
       local holder = holder_of(job[UNIQUE])
       if holder and holder ~= id then return false end
       hold(job[UNIQUE], id, 0)
     end
+    local parent = parent_of(job)
+    if parent then
+      count_children(parent, count_of(job[STATE]), -1)
+      tell(job[PARENT], parent)
+    end
     leave(id, job)
-    if job[OUTPUT] == true or job[PROGRESS] then doomed[#doomed + 1] = root .. 'x:' .. id end
+    if job[OUTPUT_AT] == 2 or job[PROGRESS] == 1 then doomed[#doomed + 1] = root .. 'x:' .. id end
     job[ATTEMPT], job[CRASHES] = 0, 0
-    job[OUTPUT], job[PROGRESS], job[FINISHED_AT] = false, false, false
+    job[OUTPUT_AT], job[OUTPUT], job[PROGRESS], job[FINISHED_AT] = 0, '', 0, 0
     wait_until(job, now)
     settle(id, job)
     return true

@@ -2,107 +2,179 @@
 
 -- Due jobs that one claim promotes. There may be more; then the claim says that the next is due at once.
 local PROMOTED_AT_ONCE = 500
+-- Jobs that are read in one go.
+local CLAIMED_AT_ONCE = 500
+-- How often a claim looks for more where it does not get all it wants.
+local LOOKS = 100
 
--- The first jobs of a queue, at most `slots`, in the order in which they are claimed. Each kind and version is looked up by
--- itself, because kinds that the worker does not know may stand before those that it does, in any number.
-local function first_of(queue, slots, kinds)
-  local found, sources = {}, 0
+-- The first members of several lanes together, and how many of each lane are among them.
+local function merge(sources, slots)
+  local all, first, many = {}, {}, {}
+  for _, key in ipairs(sources) do
+    local found = call('ZRANGE', key, 0, slots - 1, 'WITHSCORES')
+    for i = 1, #found, 2 do
+      all[#all + 1] = { found[i], tonumber(found[i + 1]), key }
+    end
+  end
+  table.sort(all, function(a, b)
+    if a[2] ~= b[2] then return a[2] < b[2] end
+    return a[1] < b[1]
+  end)
+  for i = 1, math.min(slots, #all) do
+    local key = all[i][3]
+    first[i], many[key] = all[i][1], (many[key] or 0) + 1
+  end
+  return first, many
+end
+
+-- Takes the first jobs of a queue out of their lanes, at most `slots`, and answers their members in the order in which they
+-- are claimed. Each kind and version is looked up by itself, because kinds that the worker does not know may stand before
+-- those that it does, in any number.
+local function take_first(queue, slots, kinds)
+  local sources, first = {}, nil
   for _, kind in ipairs(kinds) do
     for version = 1, kind[2] do
       local key = lane_of(queue, kind[1], version)
-      local lane = call('ZRANGE', key, 0, slots - 1, 'WITHSCORES')
-      if #lane > 0 then sources = sources + 1 end
-      for i = 1, #lane, 2 do
-        found[#found + 1] = { lane[i], tonumber(lane[i + 1]), key }
+      local found = call('ZRANGE', key, 0, slots - 1)
+      if #found > 0 then
+        sources[#sources + 1] = key
+        first = first or found
       end
     end
   end
-  if sources > 1 then
-    table.sort(found, function(a, b)
-      if a[2] ~= b[2] then return a[2] < b[2] end
-      return a[1] < b[1]
-    end)
+  if #sources == 0 then return {} end
+  local many = { [sources[1]] = #first }
+  if #sources > 1 then first, many = merge(sources, slots) end
+  for key, count_of in pairs(many) do
+    call('ZREMRANGEBYRANK', key, 0, count_of - 1)
+    -- Whether the lane is empty now is looked at when all is written.
+    taken[key] = taken[key] or {}
   end
-  for i = #found, slots + 1, -1 do
-    found[i] = nil
-  end
-  return found
+  return first
 end
 
--- Those of the found that are whole; what is left of the others is cleared away.
+-- Those of the members whose jobs are whole, as ids and data; what is left of the others is cleared away.
 local function whole(found)
-  local ids, there = {}, {}
-  for i, candidate in ipairs(found) do
-    ids[i] = id_of(candidate[1])
-    members[ids[i]] = candidate[1]
+  local ids, keys, there = {}, {}, {}
+  for i, member in ipairs(found) do
+    local id = id_of(member)
+    ids[i], members[id] = id, member
+    keys[i], keys[#found + i] = root .. 'm:' .. id, root .. 'd:' .. id
   end
-  read_jobs(ids)
-  for i, data in ipairs(read_all('d:', ids)) do
-    local id, job = ids[i], jobs[ids[i]]
-    if job and data and job[STATE] == AVAILABLE then
-      there[#there + 1] = { id, data }
-    elseif job and data then
-      place(found[i][3], found[i][1], false)
+  local read = #keys > 0 and call('MGET', unpack(keys)) or {}
+  for i, id in ipairs(ids) do
+    local fields, data = read[i], read[#found + i]
+    if fields and data then
+      local job = jobs[id] or unpack_job(fields)
+      if job[STATE] == AVAILABLE then
+        jobs[id] = job
+        there[#there + 1] = { id, data }
+      end
     else
-      bury(found[i][3], found[i][1], AVAILABLE)
+      count(queue_of(found[i]), AVAILABLE, -1)
+      drop(id)
     end
   end
   return there
 end
 
-local function take(id, job, worker, lease_for)
-  leave(id, job)
-  job[TOKEN] = draw()
-  job[ATTEMPT] = job[ATTEMPT] + 1
-  job[WORKER] = worker
-  job[STARTED_AT] = now
-  job[LEASE_UNTIL] = now + lease_for
-  -- Tells readers to drop what earlier attempts wrote, where they wrote anything since they were last told.
-  if job[LOG] == 2 then
-    log(id, job, '"reset"')
-    job[LOG] = 1
+-- Whether any limit key is paused: only then does a claim look at what does not change of a job.
+local has_pauses = call('EXISTS', root .. 'paused') == 1
+
+local function pause_of(job)
+  if know(job)[LIMIT_KEY] == '' then return false end
+  local ends_at = tonumber(call('ZSCORE', root .. 'paused', job[LIMIT_KEY]) or 0)
+  return ends_at > now and ends_at
+end
+
+-- Those of the jobs, which have left their lane already, whose limit keys are not paused. The others are met once, and not
+-- again before their pause is over.
+local function without_paused(there, queue)
+  local free = {}
+  for _, candidate in ipairs(there) do
+    local id = candidate[1]
+    local job = jobs[id]
+    local ends_at = pause_of(job)
+    if ends_at then
+      count(queue, AVAILABLE, -1)
+      wait_until(job, ends_at)
+      settle(id, job)
+    else
+      free[#free + 1] = candidate
+    end
   end
-  enter(job, RUNNING)
-  settle(id, job)
+  return free
+end
+
+-- Makes jobs of one queue run, which have left their lane already. What does not change of them is not even read, and
+-- what is common to all is done once.
+local function take(there, queue, worker, lease_until)
+  local running, prefix = list_of(added, running_key), root .. 'm:'
+  local n, v, until_text = #running, #values, digits(lease_until)
+  for _, candidate in ipairs(there) do
+    local id = candidate[1]
+    local job = jobs[id]
+    job[TOKEN] = draw()
+    job[ATTEMPT] = job[ATTEMPT] + 1
+    job[WORKER] = worker
+    job[STARTED_AT] = now
+    job[LEASE_UNTIL] = lease_until
+    -- Tells readers to drop what earlier attempts wrote, where they wrote anything since they were last told.
+    if job[LOG] == 2 then
+      log(id, job, '"reset"')
+      job[LOG] = 1
+    end
+    enter(job, RUNNING)
+    running[n + 1], running[n + 2] = until_text, members[id]
+    local fields = pack(job)
+    packed[id] = fields
+    values[v + 1], values[v + 2] = prefix .. id, fields
+    n, v = n + 2, v + 2
+    if is_watched then topics['j' .. id] = true end
+  end
+  count(queue, AVAILABLE, -#there)
+  count(queue, RUNNING, #there)
 end
 
 -- Gives jobs to a worker. `wanted` is packed: worker, lease_for, {{queue, slots}}, {{kind, version}}, whether it waits.
--- Answers the time, when the next job falls due or -1, and for each job its id, fields, data and steps.
+-- Answers the time; when the next job falls due or -1; 1 where nothing was found so far and there is more to look at; and
+-- for each job its id, fields, data and steps.
 local function claim(wanted)
   local worker, lease_for, queues, kinds, waits = unpack(cmsgpack.unpack(wanted))
   if promote(PROMOTED_AT_ONCE) > 0 then flush() end
-  local taken = {}
+  local claimed, looks = {}, 0
   for _, queue in ipairs(queues) do
     local name, slots = queue[1], queue[2]
-    while slots > 0 do
-      local found = first_of(name, slots, kinds)
+    while slots > 0 and looks < LOOKS do
+      local asked = math.min(slots, CLAIMED_AT_ONCE)
+      local found = take_first(name, asked, kinds)
       local there = whole(found)
+      if has_pauses then there = without_paused(there, name) end
+      take(there, name, worker, now + lease_for)
       for _, candidate in ipairs(there) do
-        take(candidate[1], jobs[candidate[1]], worker, lease_for)
-        taken[#taken + 1] = candidate
+        claimed[#claimed + 1] = candidate
       end
       slots = slots - #there
-      -- Jobs whose data is gone stood in the way of others only once.
-      if #there == #found then break end
-      flush()
+      if #found < asked then break end
+      -- There may be more: of what was found, some is paused, or is without its data.
+      looks = looks + 1
     end
   end
-  local next_due = -1
-  if #taken == 0 and waits then
+  local next_due, more = -1, #claimed == 0 and looks == LOOKS and 1 or 0
+  done()
+  if #claimed == 0 and waits then
     for _, queue in ipairs(queues) do
       call('SADD', root .. 'watched', 'q' .. queue[1])
     end
-    local first = call('ZRANGE', root .. 'scheduled', 0, 0, 'WITHSCORES')
+    local first = call('ZRANGE', scheduled_key, 0, 0, 'WITHSCORES')
     next_due = first[2] and tonumber(first[2]) or -1
   end
-  done()
-  local answer = { now, next_due }
-  for _, candidate in ipairs(taken) do
+  local answer, n = { now, next_due, more }, 3
+  for _, candidate in ipairs(claimed) do
     local id = candidate[1]
-    answer[#answer + 1] = id
-    answer[#answer + 1] = packed[id]
-    answer[#answer + 1] = candidate[2]
-    answer[#answer + 1] = jobs[id][STEPS] > 0 and call('HGETALL', root .. 't:' .. id) or false
+    answer[n + 1], answer[n + 2], answer[n + 3] = id, packed[id], candidate[2]
+    answer[n + 4] = jobs[id][STEPS] > 0 and call('HGETALL', root .. 't:' .. id) or false
+    n = n + 4
   end
   return answer
 end

@@ -1,8 +1,47 @@
 -- How jobs are created: shared by all scripts that do so.
+--
+-- A new job is
+--   its id,
+--   its lane: 'queue|kind|version',
+--   its start, packed: how long it waits, a time of day before which it must not run, its priority, its flags, and after
+--   these its packed keys, if any,
+--   what does not change of it between its batch and its time of creation, as it is stored,
+--   its data.
+local START = '>i8i8i4B'
+local START_BYTES = 21
 
--- What a caller says of a job besides its fields: its idempotency key and the request's digest, how long the two are
--- remembered, and what is to happen where its unique key is held.
-local IDEMPOTENCY, FINGERPRINT, KEEP_FOR = 1, 2, 3
+-- The flags, which are added: its id may exist already, or else was drawn just now; it waits for its children.
+local MAY_EXIST, WAITS = 1, 2
+
+-- What a caller says of a job's keys, each of which may be false: its idempotency key and the request's digest, and how
+-- long the two are remembered; its unique key, and whether it takes that from a job that has ended; its parent.
+local IDEMPOTENCY, FINGERPRINT, KEEP_FOR, UNIQUE_KEY, REFRESHES, PARENT_ID = 1, 2, 3, 4, 5, 6
+
+-- The rest of a new job's fields: no attempts, no times, and two events' numbers of 1; no log, steps, errors, progress,
+-- worker nor output; and no children, or none yet.
+local NOTHING_YET = string.rep('\0', 3 * 4 + 5 * 8) .. struct.pack('>I4I4', 1, 1)
+local NOTHING_KEPT = string.rep('\0', 1 + 4 + 1 + 1 + 1 + 2 + 4)
+local NO_CHILDREN, NONE_YET = struct.pack('>I2', 0), struct.pack('>I2', 16) .. string.rep('\0', 16)
+local created_at = struct.pack('>i8', now)
+
+-- The lanes that this call knows: name -> {key, queue}.
+local lanes_named = {}
+
+local function keys_of(start)
+  return #start > START_BYTES and cmsgpack.unpack(sub(start, START_BYTES + 1))
+end
+
+local function lane_named(name)
+  local lane = lanes_named[name]
+  if not lane then
+    local bar = find(name, '|', 1, true)
+    local key, queue = root .. 'lane|' .. name, sub(name, 1, bar - 1)
+    lanes[key] = { queue, sub(name, bar + 1) }
+    lane = { key, queue }
+    lanes_named[name] = lane
+  end
+  return lane
+end
 
 -- How the first request with an idempotency key was answered, where that is still remembered.
 local function promised(key)
@@ -29,32 +68,80 @@ local function is_reused(keys, first)
   return first[key] ~= keys[FINGERPRINT]
 end
 
--- Adds a job whose id and unique key may be taken: answers the id of the job that stands for it.
-local function insert(id, job, data)
-  if job_of(id) then return id end
-  if job[UNIQUE] then
-    local holder = holder_of(job[UNIQUE])
-    if holder then return holder end
-    hold(job[UNIQUE], id, 0)
+-- Who stands for a job that is not to be created: itself, if it exists, or who holds its unique key.
+local function stands_for(id, keys)
+  if created[id] or job_of(id) then return id end
+  local unique = keys and keys[UNIQUE_KEY]
+  if not unique then return false end
+  local holder = holder_of(unique)
+  if holder and keys[REFRESHES] and not created[holder] and job_of(holder)[STATE] >= COMPLETED then holder = false end
+  if not holder then hold(unique, id, 0) end
+  return holder
+end
+
+-- Jobs of this call that wait for children, and are placed when it is known whether they have any.
+local waiting = {}
+
+-- Counts a new job among the children of its parent, where that one still waits for them. Answers the parent's seq, or 0.
+local function join(id, seq, parent)
+  put(root .. 'of|' .. parent, seq, id)
+  local batch = open_batch(parent)
+  if not batch then return 0 end
+  count_children(batch, 1, 1)
+  tell(parent, batch)
+  return know(batch)[SEQ]
+end
+
+-- Adds a job. Nothing is read of it: what is stored is made of what came.
+local function insert(id, lane_name, start, fixed, data, parent)
+  local delay, at, priority, flags = struct.unpack(START, start)
+  local lane = lane_named(lane_name)
+  local key, queue = lane[1], lane[2]
+  local run_at, seq, waits = math.max(now + delay, at), draw(), flags >= WAITS
+  local state = waits and BLOCKED or run_at > now and SCHEDULED or AVAILABLE
+  local batch = parent and join(id, seq, parent) or 0
+  local fields = struct.pack('>Bi8', state, run_at) .. NOTHING_YET .. created_at .. NOTHING_KEPT
+    .. (waits and NONE_YET or NO_CHILDREN) .. struct.pack('>i8i8', seq, batch) .. fixed .. created_at
+  local n = #values
+  values[n + 1], values[n + 2] = root .. 'd:' .. id, data
+  put(root .. 'all', seq, id)
+  if flags % 2 == MAY_EXIST then take_out(root .. 'gone', id) end
+  if waits then
+    jobs[id] = unpack_job(fields)
+    waiting[#waiting + 1] = id
+    return
   end
-  -- What came in is a delay in one field and a time of day in the other.
-  local run_at = math.max(now + job[RUN_AT], job[STATE_AT])
-  job[SEQ] = draw()
-  job[CREATED_AT], job[RUN_AT], job[STATE_AT] = now, run_at, now
-  job[STATE] = run_at > now and SCHEDULED or AVAILABLE
-  jobs[id] = job
-  values[root .. 'd:' .. id] = data
-  place(root .. 'all', id, job[SEQ])
-  place(root .. 'gone', id, false)
-  settle(id, job)
-  return false
+  local member = new_member(seq, id, queue)
+  if state == AVAILABLE then
+    put(key, run_at - priority * PRIORITY_STEP, member)
+  else
+    put(scheduled_key, run_at, member)
+    put(LISTED[state], seq, id)
+  end
+  count(queue, state, 1)
+  values[n + 3], values[n + 4] = root .. 'm:' .. id, fields
+  created[id], jobs[id] = true, nil
+  if is_watched then topics['q' .. queue] = true end
+end
+
+-- Places the jobs of a call that wait for children. Those that were given none need not wait.
+local function place_waiting()
+  if #waiting == 0 then return end
+  for _, id in ipairs(waiting) do
+    local job = jobs[id]
+    if count_children(job, 1, 0) == 0 then wait_until(job, now) end
+    settle(id, job)
+  end
+  waiting = {}
 end
 
 -- Enqueues one job: false where it was created, or else the id of the job that stands for it.
-local function create(id, job, data, keys)
+local function create(id, lane, start, fixed, data)
+  local keys = keys_of(start)
   local earlier = keys and keys[IDEMPOTENCY] and promised(keys[IDEMPOTENCY])
   if earlier then return earlier[3] end
-  local other = insert(id, job, data)
+  local other = stands_for(id, keys)
+  if not other then insert(id, lane, start, fixed, data, keys and keys[PARENT_ID]) end
   if keys and keys[IDEMPOTENCY] then promise(keys, other or id) end
   return other
 end

@@ -13,7 +13,7 @@ if tonumber(ARGV[3]) >= job[LAST_EVENT] then
   if ARGV[5] == '1' and job[STATE] < COMPLETED then call('SADD', root .. 'watched', 'j' .. id) end
   return { packed[id], false, false, {} }
 end
-local output = job[OUTPUT] == true and call('HGET', root .. 'x:' .. id, 'output')
+local output = job[OUTPUT_AT] == 2 and call('HGET', root .. 'x:' .. id, 'output')
 local error = job[ERRORS] > 0 and call('LINDEX', root .. 'e:' .. id, -1)
 local entries = job[LOG] > 0 and call('XRANGE', root .. 'l:' .. id, '(' .. ARGV[3], '+', 'COUNT', ARGV[4]) or {}
 return { packed[id], output, error, entries }

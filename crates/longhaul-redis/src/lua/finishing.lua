@@ -9,7 +9,7 @@ local function add_entries(id, job, entries)
     else
       if entry[1] == 'p' then
         call('HSET', root .. 'x:' .. id, 'progress', entry[3])
-        job[PROGRESS] = true
+        job[PROGRESS] = 1
       end
       log(id, job, entry[2])
       job[LOG] = 2
@@ -19,10 +19,10 @@ end
 
 local function keep_output(id, job, output)
   if #output <= SHORT_OUTPUT then
-    job[OUTPUT] = output
+    job[OUTPUT_AT], job[OUTPUT] = 1, output
   else
     call('HSET', root .. 'x:' .. id, 'output', output)
-    job[OUTPUT] = true
+    job[OUTPUT_AT] = 2
   end
 end
 
@@ -52,18 +52,29 @@ local outcomes = {
     enter(job, CANCELLED)
   end,
   retry = function(id, job, error, delay)
-    if job[CANCEL_BY] then return cancel_instead(id, job, error) end
+    if job[CANCEL_BY] ~= 0 then return cancel_instead(id, job, error) end
     keep_error(id, job, error)
     wait_until(job, now + delay)
   end,
   -- `stopped` is the error of a job that was asked to stop.
   snoozed = function(id, job, stopped, delay)
-    if job[CANCEL_BY] then return cancel_instead(id, job, stopped) end
+    if job[CANCEL_BY] ~= 0 then return cancel_instead(id, job, stopped) end
     give_attempt_back(job)
     wait_until(job, now + delay)
   end,
+  -- A snooze, and one for all jobs of its limit key, to which an earlier run may have told a later end.
+  limited = function(id, job, stopped, delay)
+    local key, run_at = know(job)[LIMIT_KEY], now + delay
+    if key ~= '' then
+      run_at = math.max(run_at, tonumber(call('ZSCORE', root .. 'paused', key) or 0))
+      call('ZADD', root .. 'paused', digits(run_at), key)
+    end
+    if job[CANCEL_BY] ~= 0 then return cancel_instead(id, job, stopped) end
+    give_attempt_back(job)
+    wait_until(job, run_at)
+  end,
   released = function(id, job, stopped)
-    if job[CANCEL_BY] then return cancel_instead(id, job, stopped) end
+    if job[CANCEL_BY] ~= 0 then return cancel_instead(id, job, stopped) end
     give_attempt_back(job)
     job[INTERRUPTIONS] = job[INTERRUPTIONS] + 1
     -- It keeps its `run_at`, and with it its place: what was begun goes before what was not.
@@ -71,24 +82,25 @@ local outcomes = {
   end,
 }
 
--- Ends one run: {id, token, outcome, what it says, delay, entries, {{id, fields, data, keys}}}.
+-- Ends one run: {id, token, outcome, what it says, delay, entries, {new job}}, the last two of which may be false.
 local function finish(end_of_run)
   local id, token, outcome, said, delay, entries, follow_ups = unpack(end_of_run)
   local job = leased(id, token)
   if not job then return LOST end
   local status = lease_status(job)
   leave(id, job)
-  add_entries(id, job, entries)
+  if entries then add_entries(id, job, entries) end
   outcomes[outcome](id, job, said, delay)
-  if job[STATE] >= COMPLETED then let_go(id, job) end
+  if job[STATE] >= COMPLETED then ends(id, job) end
   settle(id, job)
   -- The unique key is settled by now, so that a job may be followed by one of its own key.
-  if job[STATE] == COMPLETED then
+  if follow_ups and job[STATE] == COMPLETED then
     for _, next in ipairs(follow_ups) do
-      local keys = next[4]
-      if not is_reused(keys, {}) then create(next[1], cmsgpack.unpack(next[2]), next[3], keys) end
+      if not is_reused(keys_of(next[3]), {}) then create(unpack(next)) end
     end
+    place_waiting()
   end
+  count_ended()
   return status
 end
 

@@ -5,7 +5,7 @@
 -- Returns                    a status for each lease: 0 held, 1 the same and asked to stop, 2 lost
 
 local lease_until = now + tonumber(ARGV[4])
-place(root .. 'workers', ARGV[2], now)
+put(root .. 'workers', now, ARGV[2])
 call('HSET', root .. 'worker', ARGV[2], ARGV[3])
 
 local ids, statuses = {}, {}
@@ -17,7 +17,7 @@ for i, id in ipairs(ids) do
   local job = leased(id, tonumber(ARGV[2 * i + 4]))
   if job then
     job[LEASE_UNTIL] = lease_until
-    place(root .. 'running', member_of(id, job), lease_until)
+    put(running_key, lease_until, member_of(id, job))
     -- Nothing that a reader could see has changed.
     changed[id] = true
   end

@@ -24,56 +24,93 @@ local wanted = cmsgpack.unpack(ARGV[5])
 local states, kinds, queues, parents = set_of(wanted[1]), set_of(wanted[2]), set_of(wanted[3]), set_of(wanted[4])
 
 local function fits(job)
+  know(job)
   return (not states or states[job[STATE]])
     and (not kinds or kinds[job[KIND]])
     and (not queues or queues[job[QUEUE]])
     and (not parents or parents[job[PARENT]])
 end
 
--- The ids to look at, newest first, and whether there are more.
-local function candidates()
-  if #ARGV < 6 then
-    local newest = ARGV[2] == '' and '+inf' or '(' .. ARGV[2]
-    local ids = call('ZREVRANGEBYSCORE', root .. 'all', newest, '-inf', 'LIMIT', 0, scanned + 1)
-    local more = #ids > scanned
-    if more then ids[#ids] = nil end
-    read_jobs(ids)
-    return ids, more
+local newest = ARGV[2] == '' and '+inf' or '(' .. ARGV[2]
+local candidates, more = {}, false
+
+local function add(id, seq)
+  candidates[#candidates + 1] = { id, seq }
+end
+
+-- Adds the newest of a set of ids by seq.
+local function add_newest(key)
+  local found = call('ZREVRANGEBYSCORE', key, newest, '-inf', 'WITHSCORES', 'LIMIT', 0, scanned + 1)
+  for i = 1, #found, 2 do
+    add(found[i], tonumber(found[i + 1]))
   end
-  local named, ids, seen = {}, {}, {}
+end
+
+-- There are never more of these than all workers have slots.
+local function add_running()
+  for _, member in ipairs(call('ZRANGEBYSCORE', running_key, '-inf', '(+inf')) do
+    local seq = tonumber(string.sub(member, 1, 16))
+    if seq < before then add(id_of(member), seq) end
+  end
+end
+
+-- Whether all wanted states have sets of their own, which hold far fewer jobs than there are.
+local function is_of_few()
+  for state in pairs(states or {}) do
+    if not LISTED[state] and state ~= RUNNING then return false end
+  end
+  return states
+end
+
+if #ARGV > 5 then
+  local named, seen = {}, {}
   for i = 6, #ARGV do
     named[#named + 1] = ARGV[i]
   end
   read_jobs(named)
   for _, id in ipairs(named) do
-    if jobs[id] and jobs[id][SEQ] < before and not seen[id] then
+    if jobs[id] and know(jobs[id])[SEQ] < before and not seen[id] then
       seen[id] = true
-      ids[#ids + 1] = id
+      add(id, jobs[id][SEQ])
     end
   end
-  table.sort(ids, function(a, b) return jobs[a][SEQ] > jobs[b][SEQ] end)
-  return ids, false
+elseif parents then
+  for parent in pairs(parents) do
+    add_newest(root .. 'of|' .. parent)
+  end
+elseif is_of_few() then
+  for state in pairs(states) do
+    if state == RUNNING then
+      add_running()
+    else
+      add_newest(LISTED[state])
+    end
+  end
+else
+  add_newest(root .. 'all')
 end
 
-local ids, more = candidates()
+table.sort(candidates, function(a, b) return a[2] > b[2] end)
+local ids = {}
+for i, candidate in ipairs(candidates) do
+  if i > scanned and #ARGV < 6 then
+    more = true
+    break
+  end
+  ids[i] = candidate[1]
+end
+read_jobs(ids)
+
 local last_seen, answer = -1, {}
 for i, id in ipairs(ids) do
   local job = jobs[id]
-  if job then
-    if fits(job) then
-      local row = shown(id)
-      if row then
-        answer[#answer + 1] = { id, job[SEQ], row }
-      end
-    end
-    last_seen = job[SEQ]
-    if #answer == limit then
-      more = more or i < #ids
-      break
-    end
-  else
-    -- Somebody has taken its data from under us.
-    last_seen = tonumber(call('ZSCORE', root .. 'all', id)) or last_seen
+  last_seen = candidates[i][2]
+  -- There may be none: somebody has taken its data from under us.
+  local row = job and fits(job) and shown(id)
+  if row then answer[#answer + 1] = { id, last_seen, row } end
+  if #answer == limit then
+    more = more or i < #ids
+    break
   end
 end
 return { last_seen, more and 1 or 0, answer }

@@ -9,7 +9,7 @@ local limit = tonumber(ARGV[2])
 
 -- Prunes one place of at most `most`, and says how many were looked at and how many removed.
 local function prune(queue, state, kept, age, most)
-  local key = root .. 'ended|' .. queue .. '|' .. state
+  local key = ended_of(queue, state)
   -- A job whose key is held is the answer that others will be given: it stays, and does not count.
   local excess = kept < 0 and 0 or call('ZCOUNT', key, '-inf', now) - kept
   local too_old = age < 0 and -1 or now - age

@@ -1,7 +1,7 @@
 -- How jobs are shown: shared by all scripts that read them.
 
 local function progress_and_output(id, job)
-  if not job[PROGRESS] and job[OUTPUT] ~= true then return false, false end
+  if job[PROGRESS] == 0 and job[OUTPUT_AT] ~= 2 then return false, false end
   local beside = call('HMGET', root .. 'x:' .. id, 'progress', 'output')
   return beside[1], beside[2]
 end

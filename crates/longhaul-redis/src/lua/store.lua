@@ -6,13 +6,13 @@
 -- A script works on jobs in memory and writes at its end: all checks come before the first write, because nothing
 -- undoes what a script has written.
 --
--- <root>m:ID        a job's fields, a packed array in the order below
+-- <root>m:ID        a job's fields: those that change and then those that do not, packed as `pack` says
 -- <root>d:ID        what never changes of it and no script reads: args, labels, ...
 -- <root>x:ID        a hash: its progress, and an output too long for the fields
 -- <root>e:ID        a list of its errors
 -- <root>t:ID        a hash of its steps
 -- <root>l:ID        a stream, its log; an event's number is the entry's
--- <root>all         ids by seq
+-- <root>all         ids by seq; <root>state|S: those in a state that few are in, for lists of these
 -- <root>lane|Q|K|V  the available jobs of a queue, kind and version, by rank; members are a seq, an id and a queue
 -- <root>lanes|Q     the lanes of a queue that are not empty
 -- <root>scheduled   members by run_at
@@ -23,6 +23,8 @@
 -- <root>queues      a hash: queue -> its configuration
 -- <root>unique      a hash: unique key -> 'expiry|id', the expiry 0 while the job has not ended
 -- <root>promises    a hash: idempotency key -> packed {expiry, fingerprint, id}
+-- <root>paused      limit keys by when their pauses end
+-- <root>of|ID       the ids of the jobs that name a job as their parent, by seq
 -- <root>forget      what may be dropped when: 'u' and a unique key, 'i' and an idempotency key
 -- <root>gone        ids of removed jobs, by when they are forgotten
 -- <root>workers     worker ids by when they were heard of; <root>worker: a hash of what they say of themselves
@@ -30,21 +32,41 @@
 -- <root>last        the last number drawn
 -- <root>schema      the version of all this
 
-local call = redis.call
+-- Names in capitals that stand for whole numbers are replaced by these when a script is loaded: see `scripts.rs`.
+
+local call, format, find, sub = redis.call, string.format, string.find, string.sub
 local root = KEYS[1]
 
-local SEQ, STATE, QUEUE, KIND, VERSION, PRIORITY, MAX_CRASHES, CREATED_AT, RUN_AT, ATTEMPT = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
-local CRASHES, INTERRUPTIONS, TOKEN, WORKER, STARTED_AT, FINISHED_AT, LEASE_UNTIL, CANCEL_BY = 11, 12, 13, 14, 15, 16, 17, 18
--- LOG is 0 for an empty log, 1 for one that ends in a reset, 2 for any other.
-local LAST_EVENT, STATE_EVENT, STATE_AT, LOG, STEPS, ERRORS, PROGRESS = 19, 20, 21, 22, 23, 24, 25
--- OUTPUT is false, the output, or true where it is in the hash beside.
-local OUTPUT, UNIQUE, PERIOD, LIMIT_KEY, PARENT = 26, 27, 28, 29, 30
+-- What changes of a job. Of the times, 0 is none.
+local STATE, RUN_AT, ATTEMPT, CRASHES, INTERRUPTIONS, TOKEN, STARTED_AT, FINISHED_AT = 1, 2, 3, 4, 5, 6, 7, 8
+local LEASE_UNTIL, CANCEL_BY, LAST_EVENT, STATE_EVENT, STATE_AT = 9, 10, 11, 12, 13
+-- LOG is 0 for an empty log, 1 for one that ends in a reset, 2 for any other. OUTPUT_AT is 0 where there is no output, 1
+-- where it is in OUTPUT, 2 where it is in the hash beside. CHILDREN are four counts, in a job that waits or waited for
+-- them: all, completed, failed and cancelled ones. An empty word is none.
+local LOG, STEPS, ERRORS, PROGRESS, OUTPUT_AT, WORKER, OUTPUT, CHILDREN = 14, 15, 16, 17, 18, 19, 20, 21
+local CHANGING_NUMBERS = '>Bi8I4I4I4i8i8i8i8i8I4I4i8BI4BBB'
+local CHANGING = CHANGING_NUMBERS .. 'I2c0I4c0I2c0'
+local COUNTS = '>I4I4I4I4'
+
+-- What does not change, still packed, and what `know` makes of it. BATCH is the seq of the parent that counts the job, or
+-- 0; PERIOD is -1 for none. After these comes the time of creation, which no script reads.
+local FIXED, SEQ, BATCH, VERSION, PRIORITY, MAX_CRASHES, PERIOD = 22, 23, 24, 25, 26, 27, 28
+local QUEUE, KIND, UNIQUE, LIMIT_KEY, PARENT = 29, 30, 31, 32, 33
+local FIXED_FORMAT = '>i8i8I4i4I4i8I2c0I2c0I2c0I2c0I2c0'
 
 local BLOCKED, SCHEDULED, AVAILABLE, RUNNING, COMPLETED, FAILED, CANCELLED = 0, 1, 2, 3, 4, 5, 6
 local HELD, CANCEL_REQUESTED, LOST = 0, 1, 2
 
+-- The states whose jobs are in a set of their own by seq.
+local LISTED = {
+  [BLOCKED] = root .. 'state|0',
+  [SCHEDULED] = root .. 'state|1',
+  [FAILED] = root .. 'state|5',
+  [CANCELLED] = root .. 'state|6',
+}
+
 local KEPT_ERRORS = 20
-local GONE_FOR = 24 * 3600 * 1000
+local GONE_FOR = 86400000
 local PRIORITY_STEP = 60000
 -- The longest output that is kept among the fields.
 local SHORT_OUTPUT = 512
@@ -58,22 +80,51 @@ local function clock()
 end
 local now = clock()
 
--- A number in digits: Lua's own way loses those beyond the fourteenth.
-local function digits(number)
-  return string.format('%.0f', number)
-end
-
--- Jobs read so far: id -> fields, or false where there is no job.
-local jobs = {}
+-- Jobs read so far: id -> fields, or false where there is no job; and as they were last read or written.
+local jobs, packed = {}, {}
 -- Where a job is in an ordered set: id -> member.
 local members = {}
--- What is to be written: ids of changed jobs, values of keys, key -> member -> score or false, field -> difference.
-local changed, values, places, counts = {}, {}, {}, {}
--- Keys to be deleted; lanes that are among the places: key -> {queue, lane}; whom to tell: topic -> true.
-local doomed, lanes, topics = {}, {}, {}
--- The fields as they were last written.
-local packed = {}
+-- What is to be written: ids of changed jobs, keys and values in turn, key -> scores and members in turn, key -> members,
+-- queue -> state -> difference, keys to be deleted.
+local changed, values, added, taken, counts, doomed = {}, {}, {}, {}, {}, {}
+-- Jobs that this very script has created, of which nothing is read before they are written.
+local created = {}
+-- The lanes among them: key -> {queue, lane}.
+local lanes = {}
+-- Whom to tell: topic -> true. Most of the time nobody waits to hear anything.
+local topics, is_watched = {}, call('EXISTS', root .. 'watched') == 1
 local last
+
+-- A number in digits: Lua's own way loses those beyond the fourteenth.
+local function digits(number)
+  return format('%d', number)
+end
+
+local function pack(job)
+  local worker, output, children = job[WORKER], job[OUTPUT], job[CHILDREN]
+  local numbers = struct.pack(CHANGING_NUMBERS, unpack(job, STATE, OUTPUT_AT))
+  local words = struct.pack('>I2c0I4c0I2c0', #worker, worker, #output, output, #children, children)
+  return numbers .. words .. job[FIXED]
+end
+
+local function unpack_job(fields)
+  local job = { struct.unpack(CHANGING, fields) }
+  -- What follows the last value is where the rest begins.
+  job[FIXED] = sub(fields, job[FIXED])
+  return job
+end
+
+-- Reads what does not change of a job, for whoever needs it: a claim does not.
+local function know(job)
+  if not job[SEQ] then
+    local parent
+    job[SEQ], job[BATCH], job[VERSION], job[PRIORITY], job[MAX_CRASHES], job[PERIOD], job[QUEUE], job[KIND],
+      job[UNIQUE], job[LIMIT_KEY], parent = struct.unpack(FIXED_FORMAT, job[FIXED])
+    -- Most have none, and a field more would make the table grow.
+    if parent ~= '' then job[PARENT] = parent end
+  end
+  return job
+end
 
 -- Calls with any number of arguments, after a key where there is one.
 local function call_with(command, key, arguments)
@@ -89,13 +140,15 @@ end
 
 -- Reads values of keys, in order; false where there is none.
 local function read_all(kind, ids)
-  local found = {}
+  local found, prefix = {}, root .. kind
   for from = 1, #ids, ARGUMENTS do
     local keys = {}
     for i = from, math.min(from + ARGUMENTS - 1, #ids) do
-      keys[#keys + 1] = root .. kind .. ids[i]
+      keys[#keys + 1] = prefix .. ids[i]
     end
-    for i, value in ipairs(call('MGET', unpack(keys))) do
+    local values = call('MGET', unpack(keys))
+    if #ids <= ARGUMENTS then return values end
+    for i, value in ipairs(values) do
       found[from + i - 1] = value
     end
   end
@@ -114,7 +167,7 @@ local function read_jobs(ids)
   for i, fields in ipairs(read_all('m:', missing)) do
     if fields then
       packed[missing[i]] = fields
-      jobs[missing[i]] = cmsgpack.unpack(fields)
+      jobs[missing[i]] = unpack_job(fields)
     end
   end
 end
@@ -133,80 +186,130 @@ local function draw()
 end
 
 -- A job in an ordered set. The seq decides between equal scores; the queue is there for a job whose data is lost.
+local function new_member(seq, id, queue)
+  return format('%016d', seq) .. id .. '|' .. queue
+end
+
 local function member_of(id, job)
   local member = members[id]
   if not member then
-    member = string.format('%016.0f', job[SEQ]) .. id .. '|' .. job[QUEUE]
+    know(job)
+    member = new_member(job[SEQ], id, job[QUEUE])
     members[id] = member
   end
   return member
 end
 
-local function id_of(member)
-  return string.sub(member, 17, string.find(member, '|', 17, true) - 1)
+local function queue_of(member)
+  return sub(member, find(member, '|', 17, true) + 1)
 end
 
--- Notes a member's new score, or false to take it out.
-local function place(key, member, score)
-  local set = places[key]
-  if not set then
-    set = {}
-    places[key] = set
+local function id_of(member)
+  return sub(member, 17, find(member, '|', 17, true) - 1)
+end
+
+-- The list of a key among lists.
+local function list_of(lists, key)
+  local list = lists[key]
+  if not list then
+    list = {}
+    lists[key] = list
   end
-  set[member] = score
+  return list
+end
+
+-- Scores as text: the server would write each number anew, and with more care than whole ones need.
+local scores = {}
+
+-- Notes that a member is to be put into an ordered set, or to get another score there.
+local function put(key, score, member)
+  local text = scores[score]
+  if not text then
+    text = digits(score)
+    scores[score] = text
+  end
+  local list = list_of(added, key)
+  local n = #list
+  list[n + 1], list[n + 2] = text, member
+end
+
+-- Notes that a member is to be taken out of an ordered set. What is put in and taken out before it is all written is in
+-- afterwards, whatever came first: no job is put anywhere and taken out again.
+local function take_out(key, member)
+  local list = list_of(taken, key)
+  list[#list + 1] = member
 end
 
 local function count(queue, state, difference)
-  local field = queue .. '|' .. state
-  counts[field] = (counts[field] or 0) + difference
+  local states = counts[queue]
+  if not states then
+    states = {}
+    counts[queue] = states
+  end
+  states[state] = (states[state] or 0) + difference
 end
 
 local function lane_of(queue, kind, version)
-  return root .. 'lane|' .. queue .. '|' .. kind .. '|' .. version
+  local lane = kind .. '|' .. version
+  local key = root .. 'lane|' .. queue .. '|' .. lane
+  lanes[key] = lanes[key] or { queue, lane }
+  return key
 end
+
+local ended = {}
+
+local function ended_of(queue, state)
+  local states = ended[queue]
+  if not states then
+    states = {}
+    ended[queue] = states
+  end
+  states[state] = states[state] or root .. 'ended|' .. queue .. '|' .. state
+  return states[state]
+end
+
+local running_key, scheduled_key, stopping_key = root .. 'running', root .. 'scheduled', root .. 'stopping'
 
 -- The ordered set that a job's state puts it into, and its score there.
 local function place_of(job)
-  local state = job[STATE]
+  local state = know(job)[STATE]
   if state == AVAILABLE then
-    local key = lane_of(job[QUEUE], job[KIND], job[VERSION])
-    lanes[key] = lanes[key] or { job[QUEUE], job[KIND] .. '|' .. job[VERSION] }
-    return key, job[RUN_AT] - job[PRIORITY] * PRIORITY_STEP
+    return lane_of(job[QUEUE], job[KIND], job[VERSION]), job[RUN_AT] - job[PRIORITY] * PRIORITY_STEP
   elseif state == RUNNING then
-    return root .. 'running', job[LEASE_UNTIL]
+    return running_key, job[LEASE_UNTIL]
   elseif state == SCHEDULED then
-    return root .. 'scheduled', job[RUN_AT]
+    return scheduled_key, job[RUN_AT]
   elseif state >= COMPLETED then
     local kept_from = job[FINISHED_AT]
-    if state == COMPLETED and job[PERIOD] then kept_from = kept_from + job[PERIOD] end
-    return root .. 'ended|' .. job[QUEUE] .. '|' .. state, kept_from
+    if state == COMPLETED and job[PERIOD] >= 0 then kept_from = kept_from + job[PERIOD] end
+    return ended_of(job[QUEUE], state), kept_from
   end
 end
 
 -- Notes that a job's fields have changed and that its readers must hear of it.
 local function touch(id)
   changed[id] = true
-  topics['j' .. id] = true
+  if is_watched then topics['j' .. id] = true end
 end
 
 -- Takes a job out of its place. All that the place is made of must still be as it was.
 local function leave(id, job)
-  local key = place_of(job)
-  local member = member_of(id, job)
-  if key then place(key, member, false) end
-  if job[STATE] == RUNNING and job[CANCEL_BY] then place(root .. 'stopping', member, false) end
-  count(job[QUEUE], job[STATE], -1)
+  local state, member, place = job[STATE], member_of(id, job), place_of(job)
+  if place then take_out(place, member) end
+  if LISTED[state] then take_out(LISTED[state], id) end
+  if state == RUNNING and job[CANCEL_BY] ~= 0 then take_out(stopping_key, member) end
+  count(job[QUEUE], state, -1)
 end
 
 -- Puts a job into the place that its fields say.
 local function settle(id, job)
-  local key, score = place_of(job)
-  local member = member_of(id, job)
-  if key then place(key, member, score) end
-  local state = job[STATE]
-  if state == RUNNING and job[CANCEL_BY] then place(root .. 'stopping', member, job[CANCEL_BY]) end
+  local place, score = place_of(job)
+  local state, member = job[STATE], member_of(id, job)
+  if place then put(place, score, member) end
+  if LISTED[state] then put(LISTED[state], job[SEQ], id) end
+  if state == RUNNING and job[CANCEL_BY] ~= 0 then put(stopping_key, job[CANCEL_BY], member) end
   -- Who waits for the next due job must hear of one that is due sooner, too.
-  if state == AVAILABLE or state == SCHEDULED then topics['q' .. job[QUEUE]] = true end
+  if is_watched and (state == AVAILABLE or state == SCHEDULED) then topics['q' .. job[QUEUE]] = true end
   count(job[QUEUE], state, 1)
   touch(id)
 end
@@ -218,7 +321,7 @@ local function enter(job, state)
   job[STATE_EVENT] = job[LAST_EVENT]
   job[STATE_AT] = now
   job[STATE] = state
-  job[CANCEL_BY] = false
+  job[CANCEL_BY] = 0
   if state >= COMPLETED then job[FINISHED_AT] = now end
 end
 
@@ -228,15 +331,14 @@ local function wait_until(job, run_at)
   enter(job, run_at > now and SCHEDULED or AVAILABLE)
 end
 
--- The job that holds a unique key, and until when it does, 0 for as long as it has not ended. One whose data has been
--- taken from under us holds nothing.
+-- The job that holds a unique key. One whose data has been taken from under us holds nothing.
 local function holder_of(key)
   local hold = call('HGET', root .. 'unique', key)
   if not hold then return false end
-  local bar = string.find(hold, '|', 1, true)
-  local expires_at, id = tonumber(string.sub(hold, 1, bar - 1)), string.sub(hold, bar + 1)
+  local bar = find(hold, '|', 1, true)
+  local expires_at, id = tonumber(sub(hold, 1, bar - 1)), sub(hold, bar + 1)
   if expires_at ~= 0 and expires_at <= now then return false end
-  return job_of(id) and id
+  return (created[id] or job_of(id)) and id
 end
 
 local function hold(key, id, expires_at)
@@ -246,21 +348,85 @@ end
 
 -- Frees a job's unique key, where it is the job's.
 local function free_key(id, job)
-  if not job[UNIQUE] then return end
+  if know(job)[UNIQUE] == '' then return end
   local held = call('HGET', root .. 'unique', job[UNIQUE])
-  if held and string.sub(held, string.find(held, '|', 1, true) + 1) == id then
+  if held and sub(held, find(held, '|', 1, true) + 1) == id then
     call('HDEL', root .. 'unique', job[UNIQUE])
   end
 end
 
 -- A job has ended: its unique key outlives only a completion, and that only for its period.
 local function let_go(id, job)
-  if not job[UNIQUE] then return end
-  if job[STATE] == COMPLETED and job[PERIOD] then
+  if know(job)[UNIQUE] == '' then return end
+  if job[STATE] == COMPLETED and job[PERIOD] >= 0 then
     hold(job[UNIQUE], id, now + job[PERIOD])
   else
     free_key(id, job)
   end
+end
+
+-- Tells a job's state anew, because something that belongs to it has changed.
+local function tell(id, job)
+  job[LAST_EVENT] = job[LAST_EVENT] + 1
+  job[STATE_EVENT] = job[LAST_EVENT]
+  job[STATE_AT] = now
+  touch(id)
+end
+
+-- The job that counts others as its children, where it has not closed yet.
+local function open_batch(id)
+  local job = job_of(id)
+  return job and job[STATE] == BLOCKED and job[CHILDREN] ~= '' and job
+end
+
+-- Adds to one of a closing job's counts: 1 is all its children, 2 to 4 those that have completed, failed, or were
+-- cancelled. Answers how many have not ended.
+local function count_children(job, which, difference)
+  local children = { struct.unpack(COUNTS, job[CHILDREN]) }
+  children[which] = children[which] + difference
+  job[CHILDREN] = struct.pack(COUNTS, unpack(children, 1, 4))
+  return children[1] - children[2] - children[3] - children[4]
+end
+
+-- Which of the counts a state belongs to.
+local function count_of(state)
+  return state - COMPLETED + 2
+end
+
+-- The parent that still waits for a child, where the child is counted by one and that is still the same.
+local function parent_of(job)
+  if know(job)[BATCH] == 0 then return false end
+  local parent = open_batch(job[PARENT])
+  return parent and know(parent)[SEQ] == job[BATCH] and parent
+end
+
+-- Children that have ended and are not yet counted by their parents.
+local ended_children = {}
+
+-- A job has ended: it gives up its key, and is to be counted by its parent.
+local function ends(id, job)
+  let_go(id, job)
+  if know(job)[BATCH] ~= 0 then ended_children[#ended_children + 1] = job end
+end
+
+-- Lets parents count the children that have ended since, which may free them. It is the end of every operation, after a
+-- finish's follow-ups: a child may be followed by another of its batch.
+local function count_ended()
+  if #ended_children == 0 then return end
+  for _, child in ipairs(ended_children) do
+    local parent = parent_of(child)
+    if parent then
+      local id = child[PARENT]
+      if count_children(parent, count_of(child[STATE]), 1) == 0 then
+        leave(id, parent)
+        wait_until(parent, now)
+        settle(id, parent)
+      else
+        tell(id, parent)
+      end
+    end
+  end
+  ended_children = {}
 end
 
 -- Adds to the history of failures, as of the present attempt. `error` is the rest of an object in JSON.
@@ -290,34 +456,37 @@ local function leased(id, token)
 end
 
 local function lease_status(job)
-  return job[CANCEL_BY] and CANCEL_REQUESTED or HELD
+  return job[CANCEL_BY] ~= 0 and CANCEL_REQUESTED or HELD
 end
 
 -- Forgets what is left of a job.
 local function drop(id)
   jobs[id] = false
   changed[id] = nil
-  values[root .. 'd:' .. id] = nil
-  place(root .. 'all', id, false)
+  take_out(root .. 'all', id)
+  for _, key in pairs(LISTED) do
+    take_out(key, id)
+  end
   for _, kind in ipairs({ 'm:', 'd:', 'x:', 'e:', 't:', 'l:' }) do
     doomed[#doomed + 1] = root .. kind .. id
   end
-  topics['j' .. id] = true
+  if is_watched then topics['j' .. id] = true end
 end
 
 -- Removes a job with all that is its own, and remembers for a while that it was there.
 local function remove(id, job)
   leave(id, job)
   free_key(id, job)
+  if job[PARENT] then take_out(root .. 'of|' .. job[PARENT], id) end
   drop(id)
-  place(root .. 'gone', id, now + GONE_FOR)
+  put(root .. 'gone', now + GONE_FOR, id)
 end
 
 -- A member of an ordered set whose job's data somebody has taken from under us (an eviction, a hand): the rest of it
 -- goes too, and counts no more where the set says its state.
 local function bury(key, member, state)
-  place(key, member, false)
-  if state then count(string.sub(member, string.find(member, '|', 17, true) + 1), state, -1) end
+  take_out(key, member)
+  if state then count(queue_of(member), state, -1) end
   drop(id_of(member))
 end
 
@@ -337,7 +506,7 @@ local function jobs_at(key, found, state, counted)
     elseif job[STATE] == state then
       there[#there + 1] = id
     else
-      place(key, found[i], false)
+      take_out(key, found[i])
     end
   end
   return there
@@ -345,8 +514,9 @@ end
 
 -- Makes at most `limit` scheduled jobs available whose time has come, and says how many there were.
 local function promote(limit)
-  local key = root .. 'scheduled'
-  local due = jobs_at(key, call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, limit), SCHEDULED, SCHEDULED)
+  local found = call('ZRANGEBYSCORE', scheduled_key, '-inf', now, 'LIMIT', 0, limit)
+  if #found == 0 then return 0 end
+  local due = jobs_at(scheduled_key, found, SCHEDULED, SCHEDULED)
   for _, id in ipairs(due) do
     local job = jobs[id]
     leave(id, job)
@@ -358,72 +528,70 @@ local function promote(limit)
 end
 
 local function write_places()
-  for key, set in pairs(places) do
-    local added, taken = {}, {}
-    for member, score in pairs(set) do
-      if score then
-        added[#added + 1] = score
-        added[#added + 1] = member
-      else
-        taken[#taken + 1] = member
-      end
-    end
-    call_with('ZREM', key, taken)
-    call_with('ZADD', key, added)
+  for key, list in pairs(taken) do
+    call_with('ZREM', key, list)
     local lane = lanes[key]
-    if lane then
-      if #added > 0 then
-        call('SADD', root .. 'lanes|' .. lane[1], lane[2])
-      elseif call('EXISTS', key) == 0 then
-        call('SREM', root .. 'lanes|' .. lane[1], lane[2])
+    if lane and not added[key] and call('EXISTS', key) == 0 then
+      call('SREM', root .. 'lanes|' .. lane[1], lane[2])
+    end
+  end
+  for key, list in pairs(added) do
+    call_with('ZADD', key, list)
+    local lane = lanes[key]
+    if lane then call('SADD', root .. 'lanes|' .. lane[1], lane[2]) end
+  end
+  taken, added = {}, {}
+end
+
+local function write_counts()
+  for queue, states in pairs(counts) do
+    for state, difference in pairs(states) do
+      local field = queue .. '|' .. state
+      if difference ~= 0 and call('HINCRBY', root .. 'counts', field, difference) <= 0 then
+        call('HDEL', root .. 'counts', field)
       end
     end
   end
-  places, lanes = {}, {}
+  counts = {}
 end
 
 -- Writes all that is noted, so that the database is as the jobs are in memory.
 local function flush()
-  local written = {}
+  local prefix, n = root .. 'm:', #values
   for id in pairs(changed) do
-    local fields = cmsgpack.pack(jobs[id])
+    local fields = pack(jobs[id])
     packed[id] = fields
-    written[#written + 1] = root .. 'm:' .. id
-    written[#written + 1] = fields
+    values[n + 1], values[n + 2] = prefix .. id, fields
+    n = n + 2
   end
-  for key, value in pairs(values) do
-    written[#written + 1] = key
-    written[#written + 1] = value
-  end
-  call_with('MSET', nil, written)
+  call_with('MSET', nil, values)
+  changed, values = {}, {}
   write_places()
-  for field, difference in pairs(counts) do
-    if difference ~= 0 and call('HINCRBY', root .. 'counts', field, difference) <= 0 then
-      call('HDEL', root .. 'counts', field)
-    end
-  end
+  write_counts()
   call_with('UNLINK', nil, doomed)
+  doomed = {}
   if last then call('SET', root .. 'last', digits(last)) end
-  changed, values, counts, doomed = {}, {}, {}, {}
 end
 
--- Writes, and tells those who wait. Who was told must ask again, so that nothing is sent to nobody.
-local function done()
-  flush()
-  local said = {}
+-- Tells those who wait. Who was told must ask again, so that nothing is sent to nobody.
+local function publish()
+  local said, heard = {}, {}
   for topic in pairs(topics) do
     said[#said + 1] = topic
   end
-  if #said == 0 or call('EXISTS', root .. 'watched') == 0 then return end
-  local heard = {}
   for from = 1, #said, ARGUMENTS do
     local to = math.min(from + ARGUMENTS - 1, #said)
-    for i, is_watched in ipairs(call('SMISMEMBER', root .. 'watched', unpack(said, from, to))) do
-      if is_watched == 1 then heard[#heard + 1] = said[from + i - 1] end
+    for i, waits in ipairs(call('SMISMEMBER', root .. 'watched', unpack(said, from, to))) do
+      if waits == 1 then heard[#heard + 1] = said[from + i - 1] end
     end
   end
   if #heard > 0 then
     call_with('SREM', root .. 'watched', heard)
     call('PUBLISH', root .. 'news', table.concat(heard, '\n'))
   end
+end
+
+local function done()
+  flush()
+  if is_watched then publish() end
 end

@@ -15,36 +15,37 @@ local function rescue(id, job)
   leave(id, job)
   job[CRASHES] = job[CRASHES] + 1
   local is_poison = job[CRASHES] > job[MAX_CRASHES]
-  local is_to_stop = job[CANCEL_BY]
+  local is_to_stop = job[CANCEL_BY] ~= 0
   keep_error(id, job, is_poison and ARGV[4] .. job[CRASHES] .. ARGV[5] or ARGV[3])
   give_attempt_back(job)
   -- It keeps its `run_at`, and with it its place: what was begun goes before what was not.
   enter(job, is_to_stop and CANCELLED or is_poison and FAILED or AVAILABLE)
-  if job[STATE] >= COMPLETED then let_go(id, job) end
+  if job[STATE] >= COMPLETED then ends(id, job) end
   settle(id, job)
   return job[STATE]
 end
 
 local rescued = { [AVAILABLE] = 0, [FAILED] = 0, [CANCELLED] = 0 }
-local running = root .. 'running'
-local expired = jobs_at(running, call('ZRANGEBYSCORE', running, '-inf', now, 'LIMIT', 0, limit), RUNNING, RUNNING)
+local expired = call('ZRANGEBYSCORE', running_key, '-inf', now, 'LIMIT', 0, limit)
+expired = jobs_at(running_key, expired, RUNNING, RUNNING)
 for _, id in ipairs(expired) do
   local state = rescue(id, jobs[id])
   rescued[state] = rescued[state] + 1
 end
 flush()
 
-local stopping = root .. 'stopping'
 -- A job that is lost is counted where it runs.
-local overdue = jobs_at(stopping, call('ZRANGEBYSCORE', stopping, '-inf', now, 'LIMIT', 0, limit), RUNNING, nil)
+local overdue = call('ZRANGEBYSCORE', stopping_key, '-inf', now, 'LIMIT', 0, limit)
+overdue = jobs_at(stopping_key, overdue, RUNNING, nil)
 for _, id in ipairs(overdue) do
   local job = jobs[id]
   leave(id, job)
   keep_error(id, job, ARGV[6])
   enter(job, CANCELLED)
-  let_go(id, job)
+  ends(id, job)
   settle(id, job)
 end
+count_ended()
 
 -- Only what expires now goes: a key that was taken again has a later time.
 local function forget(memory)
@@ -59,18 +60,19 @@ local function forget(memory)
   end
 end
 
+call('ZREMRANGEBYSCORE', root .. 'paused', '-inf', now)
 local forgotten = call('ZRANGEBYSCORE', root .. 'forget', '-inf', now, 'LIMIT', 0, limit)
 for _, memory in ipairs(forgotten) do
   forget(memory)
-  place(root .. 'forget', memory, false)
+  take_out(root .. 'forget', memory)
 end
 local gone = call('ZRANGEBYSCORE', root .. 'gone', '-inf', now, 'LIMIT', 0, limit)
 for _, id in ipairs(gone) do
-  place(root .. 'gone', id, false)
+  take_out(root .. 'gone', id)
 end
 local silent = call('ZRANGEBYSCORE', root .. 'workers', '-inf', now - tonumber(ARGV[7]), 'LIMIT', 0, limit)
 for _, worker in ipairs(silent) do
-  place(root .. 'workers', worker, false)
+  take_out(root .. 'workers', worker)
   call('HDEL', root .. 'worker', worker)
 end
 done()

@@ -10,10 +10,11 @@ for i = 2, #ARGV, 2 do
   if job then
     leave(id, job)
     give_attempt_back(job)
-    job[WORKER], job[STARTED_AT] = false, false
-    enter(job, job[CANCEL_BY] and CANCELLED or AVAILABLE)
-    if job[STATE] == CANCELLED then let_go(id, job) end
+    job[WORKER], job[STARTED_AT] = '', 0
+    enter(job, job[CANCEL_BY] ~= 0 and CANCELLED or AVAILABLE)
+    if job[STATE] == CANCELLED then ends(id, job) end
     settle(id, job)
+    count_ended()
     undone = undone + 1
   end
 end

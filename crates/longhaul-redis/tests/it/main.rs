@@ -2,5 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod configuration;
 mod conformance;
+mod crossing;
+mod lost_data;
+mod outage;
 mod server;
+mod tls;

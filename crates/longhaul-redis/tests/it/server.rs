@@ -1,7 +1,8 @@
 //! Redis servers for tests: on free ports, in folders of their own, and gone when the test process is, however it ends.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,43 +10,60 @@ use std::time::Duration;
 
 use longhaul_redis::redis::{self, Client, Cmd, FromRedisValue, RedisResult};
 use longhaul_redis::{RedisOptions, Topology};
-use tempfile::TempDir;
 
 /// A running server. It is killed, as by a power cut, when this is dropped.
 pub(crate) struct Server {
     port: u16,
-    folder: TempDir,
+    folder: PathBuf,
     shell: Child,
+    /// Its process id, once it was asked for.
+    process: OnceLock<String>,
 }
 
-/// Starts the server and waits: for the end of its standard input, which comes when whoever started it closes the pipe
-/// or is no more. Then it ends the server by its process id.
-const GUARD: &str = r#"redis-server "$@" & read -r _; kill -9 $!; wait $! 2>/dev/null"#;
+/// Starts the server and waits: for a word, or for the end of its standard input, which comes when whoever started it is
+/// no more. Then it ends the server by its process id, and without a word removes its folder.
+const GUARD: &str = r#"
+    folder=$1; shift
+    redis-server --dir "$folder" "$@" & server=$!
+    read -r word; heard=$?
+    kill -9 $server; wait $server 2>/dev/null
+    [ $heard = 0 ] || rm -rf "$folder"
+"#;
 
 impl Server {
     /// Starts a server that keeps nothing on disk.
     pub(crate) fn start(settings: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        // The shell that guards the server removes it, for a test process that is killed cannot.
+        let folder = tempfile::Builder::new().prefix("longhaul-redis-").tempdir().unwrap().keep();
         // Another process may take the port between this look and the server's.
         for _ in 0..10 {
             let port = free_port();
             if let Some(shell) = spawn(&folder, port, settings) {
-                return Self { port, folder, shell };
+                return Self { port, folder, shell, process: OnceLock::new() };
             }
         }
         panic!("no redis-server could be started: is it installed?")
     }
 
-    /// Kills the server and starts another one in its folder and on its port.
+    /// Starts another server in the folder and on the port of one that was killed.
     pub(crate) fn restart(&mut self, settings: &[&str]) {
-        self.kill();
+        self.process = OnceLock::new();
         self.shell = spawn(&self.folder, self.port, settings).expect("the port is still free");
     }
 
     /// Kills the server, as a power cut would.
     pub(crate) fn kill(&mut self) {
-        drop(self.shell.stdin.take());
-        let _ = self.shell.wait();
+        self.shell.stdin.take().unwrap().write_all(b"keep the folder\n").unwrap();
+        self.shell.wait().unwrap();
+    }
+
+    /// Sends the server's process a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let process = self.process.get_or_init(|| {
+            let info: String = self.tell(redis::cmd("INFO").arg("server")).unwrap();
+            info.lines().find_map(|line| line.strip_prefix("process_id:")).unwrap().trim().to_owned()
+        });
+        assert!(Command::new("kill").args(["-s", name, process]).status().unwrap().success());
     }
 
     pub(crate) fn url(&self) -> String {
@@ -61,11 +79,23 @@ impl Server {
     pub(crate) fn tell<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {
         command.query(&mut Client::open(self.url())?.get_connection()?)
     }
+
+    /// Says something to the server in words.
+    pub(crate) fn say(&self, words: &str) {
+        let mut words = words.split(' ');
+        let mut command = redis::cmd(words.next().unwrap());
+        for word in words {
+            command.arg(word);
+        }
+        self.tell::<redis::Value>(&command).unwrap();
+    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.kill();
+        drop(self.shell.stdin.take());
+        let _ = self.shell.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -74,22 +104,22 @@ fn new_prefix() -> String {
     format!("test-{}", NEXT.fetch_add(1, Ordering::SeqCst))
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port()
 }
 
 /// `None` where the server ended at once.
-fn spawn(folder: &TempDir, port: u16, settings: &[&str]) -> Option<Child> {
+fn spawn(folder: &Path, port: u16, settings: &[&str]) -> Option<Child> {
     let mut shell = Command::new("sh")
-        .args(["-c", GUARD, "sh", "--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
-        .arg("--dir")
-        .arg(folder.path())
+        .args(["-c", GUARD, "sh"])
+        .arg(folder)
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
         .args(settings)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(shell.stdout.take()?).lines();
+    let mut lines = BufReader::new(shell.stdout.take().unwrap()).lines();
     let is_ready =
         lines.by_ref().map_while(Result::ok).any(|line| line.contains("eady to accept connections"));
     if !is_ready {

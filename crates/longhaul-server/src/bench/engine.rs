@@ -1,16 +1,13 @@
 use std::ops::Range;
-use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longhaul::{Longhaul, MemoryStore, NewJob, State, Store, Worker};
-use longhaul_sqlite::SqliteStore;
-use tempfile::TempDir;
+use longhaul::{Longhaul, NewJob, State, Worker};
 
 use super::probe::{Email, Probe, QUEUE};
 use super::report::Run;
 use super::sizes::{Bound, Sizes};
+use super::target::{Fresh, StoreUrl};
 use super::{Workload, http, load};
 use crate::Result;
 
@@ -36,74 +33,6 @@ pub(super) async fn measure(workload: Workload, store: &StoreUrl, sizes: &Sizes)
         Workload::Upload | Workload::UploadFlood | Workload::ClaimHistory | Workload::Idle => {
             Err(format!("failed to measure {}: it has no run of its own", workload.name()).into())
         }
-    }
-}
-
-/// Where each run gets a new store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum StoreUrl {
-    /// A database in a new folder inside this one.
-    Sqlite(PathBuf),
-    Memory,
-}
-
-impl FromStr for StoreUrl {
-    type Err = String;
-
-    fn from_str(url: &str) -> std::result::Result<Self, String> {
-        match url.split_once(':') {
-            Some(("sqlite", "")) => Ok(Self::Sqlite(std::env::temp_dir())),
-            Some(("sqlite", folder)) if std::path::Path::new(folder).is_dir() => {
-                Ok(Self::Sqlite(PathBuf::from(folder)))
-            }
-            Some(("sqlite", folder)) => Err(format!("'{folder}' is not a folder")),
-            Some(("memory", "")) => Ok(Self::Memory),
-            _ => Err("must be sqlite:, sqlite:FOLDER or memory:".into()),
-        }
-    }
-}
-
-impl StoreUrl {
-    /// The folder whose disk is measured along.
-    pub(super) fn folder(&self) -> PathBuf {
-        match self {
-            Self::Sqlite(folder) => folder.clone(),
-            Self::Memory => std::env::temp_dir(),
-        }
-    }
-
-    pub(super) fn description(&self) -> String {
-        match self {
-            Self::Sqlite(_) => format!("sqlite {}", longhaul_sqlite::rusqlite::version()),
-            Self::Memory => "memory".into(),
-        }
-    }
-
-    pub(super) fn durability(&self) -> &'static str {
-        match self {
-            Self::Sqlite(_) => "WAL synchronous=FULL",
-            Self::Memory => "none",
-        }
-    }
-}
-
-/// A new, empty store. Its folder goes when this does.
-pub(super) struct Fresh {
-    pub(super) longhaul: Longhaul,
-    _folder: Option<TempDir>,
-}
-
-impl Fresh {
-    pub(super) async fn open(url: &StoreUrl) -> Result<Self> {
-        let (store, folder): (Arc<dyn Store>, _) = match url {
-            StoreUrl::Memory => (Arc::new(MemoryStore::default()), None),
-            StoreUrl::Sqlite(parent) => {
-                let folder = tempfile::Builder::new().prefix("longhaul-bench.").tempdir_in(parent)?;
-                (Arc::new(SqliteStore::open(folder.path().join("longhaul.db")).await?), Some(folder))
-            }
-        };
-        store.migrate().await?;
-        Ok(Self { longhaul: Longhaul::over(store), _folder: folder })
     }
 }
 

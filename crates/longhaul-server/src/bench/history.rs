@@ -8,11 +8,12 @@ use longhaul::{
     Claim, Claimed, Finish, Job, Json, Longhaul, Outcome, QueueSlots, SupportedKind, WorkerInfo, process_id,
 };
 
-use super::engine::{self, Fresh, StoreUrl};
+use super::engine;
 use super::load;
 use super::probe::{Email, Probe, QUEUE};
 use super::report::{Line, Run, middle_of, round};
 use super::sizes::{Bound, Sizes};
+use super::target::{Fresh, StoreUrl};
 use crate::Result;
 
 /// A store with a history, and what was found on it so far.

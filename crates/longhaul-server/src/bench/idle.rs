@@ -5,8 +5,8 @@ use std::time::Duration;
 use longhaul::clock::Stopwatch;
 
 use super::child::ServerProcess;
-use super::engine::StoreUrl;
 use super::report::{Contender, Line, round};
+use super::target::StoreUrl;
 use crate::Result;
 
 /// How long the server is left alone before it is watched.

@@ -14,10 +14,10 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::engine::StoreUrl;
 use super::probe::{Email, Probe};
 use super::report::Run;
 use super::sizes::{Bound, Sizes};
+use super::target::StoreUrl;
 use super::{Workload, http, load};
 use crate::Result;
 

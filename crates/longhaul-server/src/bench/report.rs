@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::engine::StoreUrl;
+use super::target::StoreUrl;
 
 /// One workload of one contender, as it is printed: the fields of the harness that measures other systems.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -6,7 +6,6 @@ mod list;
 mod show;
 
 use clap::{Args as ClapArgs, Subcommand};
-use longhaul::Longhaul;
 
 use crate::Result;
 use crate::place::Place;
@@ -42,7 +41,7 @@ Examples:
   longhaul jobs cancel materials-0199c1f2 --data /var/lib/longhaul";
 
 pub(crate) async fn run(args: Args) -> Result<()> {
-    let longhaul = Longhaul::new(args.place.open_existing().await?);
+    let longhaul = args.place.open_existing().await?;
     match args.what {
         What::List(args) => list::run(&longhaul, args).await,
         What::Show(args) => show::run(&longhaul, args).await,

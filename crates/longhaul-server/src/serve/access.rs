@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::Result;
+use crate::place::WORKER_TOKEN;
 
 /// The variable that holds the admin token. It is no flag, because flags can be read by everyone on the machine.
 const TOKEN: &str = "LONGHAUL_ADMIN_TOKEN";
@@ -40,6 +41,20 @@ fn decide(listen: SocketAddr, token: Option<String>) -> Result<Admin> {
              open to all of them. Set {TOKEN} (make one with: openssl rand -hex 32), or listen on 127.0.0.1"
         )
         .into()),
+    }
+}
+
+/// The token of remote workers, where one is set.
+///
+/// # Errors
+/// Where it could be guessed.
+pub(super) fn worker_token() -> Result<Option<String>> {
+    match std::env::var(WORKER_TOKEN).ok().map(|token| token.trim().to_owned()) {
+        Some(token) if token.len() < SHORTEST_TOKEN => Err(format!(
+            "{WORKER_TOKEN} is shorter than {SHORTEST_TOKEN} characters; make one with: openssl rand -hex 32"
+        )
+        .into()),
+        token => Ok(token),
     }
 }
 

@@ -5,7 +5,7 @@ use kit::{Auth, Role};
 use longhaul_http::{Access, HttpConfig, Secret, UnknownKinds, Verifier};
 use tokio_util::sync::CancellationToken;
 
-use super::access::Admin;
+use super::access::{self, Admin};
 use super::local::local_only;
 use crate::Result;
 use crate::services::Services;
@@ -27,6 +27,7 @@ pub(super) fn app(
             },
         },
         unknown_kinds,
+        worker_token: access::worker_token()?.map(|token| Secret(token.into_bytes())),
         read_token_secret: Some(Secret(services.secret()?)),
         health: services.details(),
         stopping,
@@ -36,8 +37,7 @@ pub(super) fn app(
     let jobs = longhaul_http::router(longhaul.clone(), config.clone());
     Ok(Router::new()
         .nest("/api", if is_open { local_only(jobs) } else { jobs })
-        .merge(longhaul_http::health_router(longhaul.clone(), config))
-        .merge(longhaul_http::metrics_router(longhaul))
+        .merge(longhaul_http::health_router(longhaul, config))
         .merge(services.routes()))
 }
 

@@ -6,12 +6,16 @@ use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
 
 use crate::Result;
 
@@ -78,6 +82,14 @@ fn connection(
     app: Router,
     stop: CancellationToken,
 ) -> impl Future<Output = ()> + use<> {
+    // Services limit callers who do not say who they are by where they call from.
+    let peer = stream.peer_addr().ok().map(ConnectInfo);
+    let app = app.map_request(move |mut request: Request<Incoming>| {
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
+        request
+    });
     let connection =
         http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app)).with_upgrades();
     async move {

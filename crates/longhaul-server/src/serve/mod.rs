@@ -67,9 +67,9 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     // Before anything is opened or made: a server that must not run leaves nothing behind.
     let admin = access::admin(args.listen)?;
     let listener = listen::bind(args.listen).await?;
-    let store = args.place.open_as_owner().await?;
-    let services = services::open(&args.selection, &args.place, &store).await?;
-    args.place.announce(&store);
+    let kept = args.place.open_as_owner().await?;
+    let services = services::open(&args.selection, &args.place, &kept, Some(listener.address())).await?;
+    kept.announce();
     services.announce();
     admin.announce();
 

@@ -43,14 +43,14 @@ async fn every_flag_has_a_variable() {
 async fn what_cannot_be_is_refused_with_a_way_out() {
     let place = Place::new();
     for (args, expected) in [
-        (&["serve", "--services", "lesons"][..], "[possible values: materials]"),
         (
-            &["serve", "--store", "postgres://db/jobs"],
-            "the postgres store is not built in yet; use sqlite:PATH",
+            &["serve", "--services", "lesons"][..],
+            "[possible values: sessions, github, lessons, curriculum, materials]",
         ),
-        (&["serve", "--store", "redis://db"], "the redis store is not built in yet; use sqlite:PATH"),
+        (&["serve", "--store", "mysql://db/jobs"], "use sqlite:PATH"),
+        (&["serve", "--database", "redis://db"], "tables are kept in sqlite:PATH or postgres://"),
         (&["serve", "--store", "jobs.db"], "use sqlite:PATH"),
-        (&["serve", "--database", "sqlite:other.db"], "leave --database out"),
+        (&["worker", "--queues", "mail=0"], "the slots must be 1 to 4096"),
         (&["serve", "--listen", "8000"], "invalid socket address"),
         (&["serve", "--slots", "0"], "0 is not in 1..=4096"),
         (&["serve", "--listen", "0.0.0.0:0"], "Set LONGHAUL_ADMIN_TOKEN"),

@@ -6,15 +6,16 @@ use std::process::Command;
 use serde_json::Value;
 
 /// For each package what it may use of this workspace; services are judged by [`SERVICE`].
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 11] = [
     ("longhaul", &[]),
     ("longhaul-conformance", &["longhaul"]),
     ("longhaul-sqlite", &["longhaul"]),
     ("longhaul-postgres", &["longhaul"]),
     ("longhaul-redis", &["longhaul"]),
+    ("longhaul-testservers", &[]),
     ("longhaul-http", &["longhaul"]),
     ("kit", &["longhaul", "longhaul-postgres", "longhaul-sqlite"]),
-    ("doubles", &[]),
+    ("doubles", &["longhaul"]),
     ("longhaul-chaos", &["longhaul", "longhaul-postgres", "longhaul-redis", "longhaul-sqlite"]),
     (SERVER, SERVER_USES),
 ];

@@ -5,6 +5,7 @@ mod courses;
 mod dependencies;
 mod events;
 mod kill;
+mod kill_services;
 mod lifecycle;
 mod readme;
 mod server;

@@ -4,18 +4,20 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longhaul::{Action, Clock, JobId, Lease, Lookup, MemoryStore, NewJob, Outcome, Start};
+use longhaul::{Action, Claim, Clock, JobId, Lease, Lookup, MemoryStore, NewJob, Outcome, Start};
 use longhaul_conformance::Fixture;
-use longhaul_conformance::jobs::{HOUR, LEASE, cancelled, completed, failed, job, retry};
+use longhaul_conformance::jobs::{HOUR, LEASE, cancelled, completed, failed, job, retry, slots};
 use longhaul_sqlite::SqliteStore;
 use tempfile::TempDir;
 
 const TABLE: &str = include_str!("../../../../docs/states.md");
 
 /// What is tried in every state. Where the table has no row for it, the state must stay as it is.
-const DEEDS: [&str; 13] = [
+const DEEDS: [&str; 16] = [
     "enqueue",
     "enqueue with a delay",
+    "enqueue to start after its children",
+    "the last child ends",
     "claim",
     "cancel",
     "retry",
@@ -26,11 +28,13 @@ const DEEDS: [&str; 13] = [
     "finish: failed",
     "finish: cancelled",
     "finish: snoozed",
+    "finish: rate limited",
     "finish: released",
 ];
 
-/// Every state that something can put a job into, and that of no job.
-const STATES: [&str; 7] = ["none", "scheduled", "available", "running", "completed", "failed", "cancelled"];
+/// Every state, and that of no job.
+const STATES: [&str; 8] =
+    ["none", "blocked", "scheduled", "available", "running", "completed", "failed", "cancelled"];
 
 const MINUTE: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(10);
@@ -106,6 +110,7 @@ impl Walker<'_> {
                 self.store.enqueue(NewJob { start: Start::After(MINUTE), ..new }).await;
                 return;
             }
+            "blocked" => return self.enqueue_with_a_child().await,
             _ => self.store.enqueue(new).await,
         };
         match row.from {
@@ -124,7 +129,17 @@ impl Walker<'_> {
         match by {
             "enqueue" => self.enqueue(Start::Now).await,
             "enqueue with a delay" => self.enqueue(Start::After(MINUTE)).await,
+            "enqueue to start after its children" => self.enqueue_with_a_child().await,
+            "enqueue to start after no children" => self.enqueue(Start::AfterChildren).await,
+            "the last child ends" => {
+                // It is not there where the deed is tried on a job without children.
+                self.store.act(&self.child(), Action::Cancel { grace: GRACE }).await;
+            }
             "claim" => self.claim().await,
+            "claim while its limit key is paused" => {
+                self.pause().await;
+                self.claim().await;
+            }
             "claim when due" => {
                 self.store.clock.advance(MINUTE);
                 self.claim().await;
@@ -151,6 +166,10 @@ impl Walker<'_> {
             "finish: failed" => self.finish(failed()).await,
             "finish: cancelled" => self.finish(cancelled()).await,
             "finish: snoozed" => self.finish(Outcome::Snoozed { delay: MINUTE }).await,
+            "finish: rate limited" => self.finish(Outcome::RateLimited { delay: MINUTE }).await,
+            "finish: rate limited after cancel" => {
+                self.finish_after_cancel(Outcome::RateLimited { delay: MINUTE }).await;
+            }
             "finish: released" => self.finish(Outcome::Released).await,
             "finish: retry after cancel" => self.finish_after_cancel(retry(MINUTE)).await,
             "finish: snoozed after cancel" => {
@@ -164,6 +183,33 @@ impl Walker<'_> {
 
     async fn enqueue(&self, start: Start) {
         self.store.offer(NewJob { start, ..self.job() }).await;
+    }
+
+    /// The child is of a queue from which nobody claims.
+    async fn enqueue_with_a_child(&self) {
+        let closing = NewJob { start: Start::AfterChildren, ..self.job() };
+        let child = NewJob {
+            id: Some(self.child()),
+            parent: Some(self.id.clone()),
+            queue: "children".into(),
+            ..job()
+        };
+        self.store.enqueue_all(vec![closing, child]).await;
+    }
+
+    fn child(&self) -> JobId {
+        JobId::new(format!("{}.child", self.id)).expect("an id")
+    }
+
+    /// Has another job of the same limit key come to the limit.
+    async fn pause(&self) {
+        let queue = "elsewhere";
+        let other = NewJob { queue: queue.into(), limit_key: self.job().limit_key, ..job() };
+        self.store.enqueue(other).await;
+        let claim = Claim { queues: vec![slots(queue, 1)], ..longhaul_conformance::jobs::claim() };
+        let claimed = self.store.claim(claim).await.remove(0);
+        self.store.end(&claimed.lease, Outcome::RateLimited { delay: MINUTE }).await;
+        self.store.act(&claimed.lease.id, Action::Cancel { grace: GRACE }).await;
     }
 
     async fn claim(&mut self) {
@@ -196,6 +242,7 @@ impl Walker<'_> {
     /// Takes the job out of the next one's way.
     async fn leave(&self) {
         self.outside(Action::Cancel { grace: Duration::ZERO }).await;
+        self.store.act(&self.child(), Action::Cancel { grace: Duration::ZERO }).await;
         self.sweep_after(GRACE).await;
         self.outside(Action::Delete).await;
     }
@@ -208,6 +255,7 @@ impl Walker<'_> {
     }
 
     fn job(&self) -> NewJob {
-        NewJob { id: Some(self.id.clone()), ..job() }
+        // Each has a limit key of its own, so that no walker meets the pause of an earlier one.
+        NewJob { id: Some(self.id.clone()), limit_key: Some(self.id.to_string()), ..job() }
     }
 }

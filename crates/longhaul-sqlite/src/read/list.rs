@@ -52,6 +52,9 @@ fn source(filter: &JobFilter, values: &mut Vec<Value>) -> String {
     if !filter.ids.is_empty() {
         let ids = filter.ids.iter().map(|id| id.as_str().to_owned());
         narrow = format!(" AND id IN ({})", placeholders(values, ids));
+    } else if !filter.parents.is_empty() {
+        let parents = filter.parents.iter().map(|id| id.as_str().to_owned());
+        narrow = format!(" AND parent IN ({})", placeholders(values, parents));
     } else if let [state @ (State::Failed | State::Cancelled | State::Running)] = filter.states[..] {
         narrow = format!(" AND state = '{state}'");
     }
@@ -77,6 +80,7 @@ fn conditions(filter: &JobFilter, values: &mut Vec<Value>) -> String {
         }
     };
     one_of("state", filter.states.iter().map(State::to_string).collect());
+    one_of("parent", filter.parents.iter().map(|id| id.as_str().to_owned()).collect());
     one_of("kind", filter.kinds.clone());
     one_of("queue", filter.queues.clone());
     for (label, value) in &filter.labels {

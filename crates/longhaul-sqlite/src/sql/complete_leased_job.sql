@@ -1,4 +1,4 @@
--- Completes a run of which the writer remembers the row: no unique key, nothing else to say. Changes nothing where
+-- Completes a run of which the writer remembers the row: no unique key, no batch, nothing else to say. Changes nothing where
 -- the lease is lost or somebody has asked the job to stop.
 -- in: seq, token, now, output    index: the primary key
 UPDATE jobs SET

@@ -13,6 +13,7 @@ struct Target {
     state: State,
     priority: i32,
     unique_key: Option<String>,
+    batch: Option<i64>,
 }
 
 impl Batch<'_> {
@@ -33,6 +34,7 @@ impl Batch<'_> {
             if applied.map_err(fault("act on a job"))? {
                 done += 1;
                 self.changed.push(id.clone());
+                self.settle()?;
             }
         }
         Ok(done)
@@ -48,6 +50,7 @@ impl Batch<'_> {
                     state: state(row, 2)?,
                     priority: row.get(3)?,
                     unique_key: row.get(4)?,
+                    batch: row.get(5)?,
                 })
             })
             .optional()
@@ -69,12 +72,13 @@ impl Batch<'_> {
             self.free_unique_key(key, target.seq)?;
         }
         self.moved(&target.queue, Some(target.state), Some(State::Cancelled));
+        self.child_ended(target.batch, State::Cancelled);
         Ok(true)
     }
 
     fn retry(&mut self, target: &Target) -> rusqlite::Result<bool> {
         if let Some(key) = &target.unique_key {
-            if self.unique_holder(key)?.is_some_and(|(_, holder)| holder != target.seq) {
+            if self.unique_holder(key)?.is_some_and(|holder| holder.seq != target.seq) {
                 return Ok(false);
             }
             self.hold_unique_key(key, target.seq)?;
@@ -91,6 +95,7 @@ impl Batch<'_> {
             rank(self.now, target.priority)
         ])?;
         self.moved(&target.queue, Some(target.state), Some(State::Available));
+        self.uncount_end(target.batch, target.state)?;
         Ok(true)
     }
 }

@@ -20,6 +20,12 @@ pub(crate) struct Batch<'c> {
     pub(super) changed: Vec<JobId>,
     /// Whether a job became available, so that a parked claim may have something to take.
     pub(super) made_available: bool,
+    /// Children that have ended and are not yet counted: their batch, and how they ended.
+    pub(super) ended_children: Vec<(i64, State)>,
+    /// Closing jobs that were created and may turn out to have no children.
+    pub(super) new_batches: Vec<i64>,
+    /// Whether a claim stopped at its bound, so that there may be more to take at once.
+    pub(super) stopped_early: bool,
     /// Workers that `workers` has a row of.
     pub(super) known_workers: HashSet<String>,
     /// Where the rows of running jobs are, by their tokens. It only spares looking: what is done with a row
@@ -29,7 +35,7 @@ pub(crate) struct Batch<'c> {
     pub(super) owner: bool,
 }
 
-/// A running job without a unique key.
+/// A running job without a unique key and without a batch.
 pub(super) struct Leased {
     pub(super) seq: i64,
     pub(super) queue: String,
@@ -89,6 +95,9 @@ impl<'c> Batch<'c> {
             counts: Vec::new(),
             changed: Vec::new(),
             made_available: false,
+            ended_children: Vec::new(),
+            new_batches: Vec::new(),
+            stopped_early: false,
             known_workers: HashSet::new(),
             leased: HashMap::new(),
             owner,
@@ -104,10 +113,17 @@ impl<'c> Batch<'c> {
         self.counts.clear();
         self.changed.clear();
         self.made_available = false;
+        self.ended_children.clear();
+        self.new_batches.clear();
+        self.stopped_early = false;
         self.hot.begin.raw_execute().map_err(fault("begin a transaction"))?;
         // Another process may have drawn numbers since.
-        let newest = self.hot.newest.query_row([], |row| row.get(0)).map_err(fault("read the newest job"))?;
-        self.sequence.observe(newest);
+        let newest = self.hot.newest.query_row([], |row| row.get(0));
+        if newest.is_err() {
+            // A transaction that was left open would keep every later one from beginning.
+            self.roll_back();
+        }
+        self.sequence.observe(newest.map_err(fault("read the newest job"))?);
         Ok(())
     }
 
@@ -142,6 +158,8 @@ impl<'c> Batch<'c> {
             execute("ROLLBACK TO caller")?;
             self.counts = counts;
             self.changed.truncate(changed);
+            self.ended_children.clear();
+            self.new_batches.clear();
         }
         execute("RELEASE caller")?;
         Ok(done)

@@ -16,11 +16,7 @@ impl Batch<'_> {
     pub(super) fn claim(&mut self, claim: &Claim) -> Result<Vec<Claimed>> {
         let mut claimed = Vec::new();
         for queue in &claim.queues {
-            let next = self.candidates(queue, &claim.kinds).map_err(fault("look for available jobs"))?;
-            claimed.reserve(next.len());
-            for candidate in next {
-                claimed.push(self.claim_one(candidate, claim).map_err(fault("claim"))?);
-            }
+            self.claim_from(queue, claim, &mut claimed)?;
         }
         if !claimed.is_empty() {
             // A successor that takes over must find the worker of every running job.
@@ -29,21 +25,59 @@ impl Batch<'_> {
         Ok(claimed)
     }
 
+    /// Takes jobs of one queue. Those whose limit key is paused are moved out of the way, each once per pause; a claim
+    /// that meets very many of them stops, and the writer looks again in its next transaction.
+    fn claim_from(&mut self, queue: &QueueSlots, claim: &Claim, claimed: &mut Vec<Claimed>) -> Result<()> {
+        let (mut free, mut postponed) = (queue.slots, 0);
+        loop {
+            let next = self
+                .candidates(&queue.queue, free, &claim.kinds)
+                .map_err(fault("look for available jobs"))?;
+            claimed.reserve(next.len());
+            let before = postponed;
+            for candidate in next {
+                match self.pause_of(&candidate).map_err(fault("look for a pause"))? {
+                    None => {
+                        claimed.push(self.claim_one(candidate, claim).map_err(fault("claim"))?);
+                        free -= 1;
+                    }
+                    Some(until) => {
+                        let Candidate { claimed: job, seq, priority, .. } = candidate;
+                        self.postpone(seq, job.lease.id, &job.queue, priority, until)
+                            .map_err(fault("postpone a job"))?;
+                        postponed += 1;
+                    }
+                }
+            }
+            if postponed == before || free == 0 {
+                return Ok(());
+            }
+            if postponed >= POSTPONED_AT_ONCE {
+                self.stopped_early = true;
+                return Ok(());
+            }
+        }
+    }
+
+    fn pause_of(&self, candidate: &Candidate) -> rusqlite::Result<Option<Timestamp>> {
+        candidate.limit_key.as_ref().map_or(Ok(None), |key| self.paused_until(key))
+    }
+
     /// The next jobs of a queue. Each kind and version is looked up by itself, because kinds that this worker
     /// does not know may stand before those that it does, in any number.
     fn candidates(
         &mut self,
-        queue: &QueueSlots,
+        queue: &str,
+        free: usize,
         kinds: &[SupportedKind],
     ) -> rusqlite::Result<Vec<Candidate>> {
-        let slots = i64::try_from(queue.slots).unwrap_or(i64::MAX);
+        let slots = i64::try_from(free).unwrap_or(i64::MAX);
         let mut found: Vec<Candidate> = Vec::new();
         let mut sources = 0;
         for supported in kinds {
             for version in 1..=supported.version {
                 let before = found.len();
-                let mut rows =
-                    self.hot.candidates.query(params![queue.queue, supported.kind, version, slots])?;
+                let mut rows = self.hot.candidates.query(params![queue, supported.kind, version, slots])?;
                 while let Some(row) = rows.next()? {
                     found.push(read_candidate(row)?);
                 }
@@ -52,13 +86,13 @@ impl Batch<'_> {
         }
         if sources > 1 {
             found.sort_unstable_by_key(|candidate| (candidate.rank, candidate.seq));
-            found.truncate(queue.slots);
+            found.truncate(free);
         }
         Ok(found)
     }
 
     fn claim_one(&mut self, candidate: Candidate, claim: &Claim) -> rusqlite::Result<Claimed> {
-        let Candidate { mut claimed, seq, steps, log_event, last_event, has_unique_key, .. } = candidate;
+        let Candidate { mut claimed, seq, steps, log_event, last_event, is_plain, .. } = candidate;
         let token = self.draw();
         claimed.lease.token = unsigned(token);
         let now = self.now;
@@ -74,7 +108,7 @@ impl Batch<'_> {
                 claimed.steps.insert(row.get(0)?, json(row, 1)?);
             }
         }
-        if !has_unique_key {
+        if is_plain {
             self.remember(token, seq, &claimed.queue);
         }
         self.moved(&claimed.queue, Some(State::Available), Some(State::Running));
@@ -161,8 +195,14 @@ struct Candidate {
     steps: i64,
     log_event: i64,
     last_event: i64,
-    has_unique_key: bool,
+    /// Neither a unique key nor a batch must hear of its end.
+    is_plain: bool,
+    limit_key: Option<String>,
+    priority: i32,
 }
+
+/// How many jobs of paused limit keys one claim moves out of its way.
+const POSTPONED_AT_ONCE: usize = 1_000;
 
 fn read_candidate(row: &Row<'_>) -> rusqlite::Result<Candidate> {
     let claimed = Claimed {
@@ -187,6 +227,8 @@ fn read_candidate(row: &Row<'_>) -> rusqlite::Result<Candidate> {
         last_event: row.get(13)?,
         rank: row.get(14)?,
         seq: row.get(15)?,
-        has_unique_key: row.get_ref(16)? != ValueRef::Null,
+        is_plain: row.get_ref(16)? == ValueRef::Null && row.get_ref(18)? == ValueRef::Null,
+        limit_key: row.get(17)?,
+        priority: row.get(19)?,
     })
 }

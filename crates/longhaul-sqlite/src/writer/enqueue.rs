@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use longhaul::clock::millis;
-use longhaul::{EnqueueStatus, Enqueued, JobId, Json, NewJob, Result, Start, State};
+use longhaul::{EnqueueStatus, Enqueued, JobId, Json, NewJob, OnClash, Result, Start, State};
 use rusqlite::params;
 
 use super::Batch;
@@ -11,6 +11,13 @@ use crate::error::fault;
 impl Batch<'_> {
     /// Creates jobs, all or none.
     pub(crate) fn enqueue(&mut self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
+        let enqueued = self.enqueue_without_freeing(jobs)?;
+        self.free_childless()?;
+        Ok(enqueued)
+    }
+
+    /// The same, while more children may come before a closing job without any is let go.
+    pub(super) fn enqueue_without_freeing(&mut self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
         if jobs.iter().any(|job| job.idempotency.is_some())
             && let Some(refused) = self.refused(&jobs).map_err(fault("look up an idempotency key"))?
         {
@@ -75,11 +82,22 @@ impl Batch<'_> {
             if given && self.exists(&id)? {
                 return Ok(duplicate(id));
             }
-            if let Some((holder, _)) = self.unique_holder(&unique.key)? {
-                return Ok(duplicate(holder));
+            if let Some(holder) = self.unique_holder(&unique.key)? {
+                match unique.on_clash {
+                    // The key is given to the new job below.
+                    OnClash::Refresh if holder.state.is_finished() => {}
+                    OnClash::Join | OnClash::Refresh => return Ok(duplicate(holder.id)),
+                }
             }
         }
-        let Some(seq) = self.insert(&id, job)? else { return Ok(duplicate(id)) };
+        let batch = self.open_batch(job.parent.as_ref())?;
+        let Some(seq) = self.insert(&id, job, batch)? else { return Ok(duplicate(id)) };
+        if let Some(batch) = batch {
+            self.count_child(batch)?;
+        }
+        if job.start == Start::AfterChildren {
+            self.new_batches.push(seq);
+        }
         if given {
             let mut clear = self.connection.prepare_cached("DELETE FROM tombstones WHERE id = ?1")?;
             clear.execute([id.as_str()])?;
@@ -95,14 +113,18 @@ impl Batch<'_> {
     }
 
     /// Writes the row; `None` where the id exists.
-    fn insert(&mut self, id: &JobId, job: &NewJob) -> rusqlite::Result<Option<i64>> {
+    fn insert(&mut self, id: &JobId, job: &NewJob, batch: Option<i64>) -> rusqlite::Result<Option<i64>> {
         let now = self.now;
         let run_at = match job.start {
             Start::Now | Start::AfterChildren => now,
             Start::After(delay) => now.plus(delay),
             Start::At(at) => at.max(now),
         };
-        let state = if run_at > now { State::Scheduled } else { State::Available };
+        let state = match job.start {
+            Start::AfterChildren => State::Blocked,
+            _ if run_at > now => State::Scheduled,
+            _ => State::Available,
+        };
         let seq = self.draw();
         let labels = (!job.labels.is_empty()).then(|| Json::new(&job.labels)).transpose().map_err(no_json)?;
         let backoff = job.backoff.map(|backoff| Json::new(&backoff)).transpose().map_err(no_json)?;
@@ -126,6 +148,9 @@ impl Batch<'_> {
             backoff.as_ref().map(Json::as_str),
             labels.as_ref().map(Json::as_str),
             job.args.as_str(),
+            job.limit_key,
+            batch,
+            (job.start == Start::AfterChildren).then_some(0),
         ])?;
         if inserted == 0 {
             return Ok(None);

@@ -23,7 +23,12 @@ pub(super) struct End {
 impl Batch<'_> {
     /// Ends runs; each stands alone but for faults.
     pub(crate) fn finish(&mut self, finishes: Vec<Finish>) -> Result<Vec<LeaseStatus>> {
-        finishes.into_iter().map(|finish| self.finish_one(finish)).collect()
+        let mut statuses = Vec::with_capacity(finishes.len());
+        for finish in finishes {
+            statuses.push(self.finish_one(finish)?);
+            self.settle()?;
+        }
+        Ok(statuses)
     }
 
     fn finish_one(&mut self, finish: Finish) -> Result<LeaseStatus> {
@@ -40,9 +45,21 @@ impl Batch<'_> {
             self.append(&mut run, &entries).map_err(fault("record"))?;
         }
         let status = held(run.cancel_by);
+        let outcome = self.pause_key(&run, outcome)?;
         let end = end(&run, outcome, self.now);
         self.end_run(&lease, run, end)?;
         Ok(status)
+    }
+
+    /// Pauses the limit key of a run that came to its limit; for the run itself this is a snooze until the pause ends.
+    fn pause_key(&self, run: &Run, outcome: Outcome) -> Result<Outcome> {
+        match (outcome, &run.limit_key) {
+            (Outcome::RateLimited { delay }, Some(key)) => {
+                let until = self.pause(key, self.now.plus(delay)).map_err(fault("pause a limit key"))?;
+                Ok(Outcome::Snoozed { delay: until.since(self.now) })
+            }
+            (outcome, _) => Ok(outcome),
+        }
     }
 
     fn complete(&mut self, lease: Lease, output: &Json, follow_ups: Vec<NewJob>) -> Result<LeaseStatus> {
@@ -54,19 +71,19 @@ impl Batch<'_> {
                 .execute(params![leased.seq, signed(lease.token), self.now.0, output.as_str()])
                 .map_err(&fault)?;
             if done > 0 {
-                return self.completed(lease, &leased.queue, follow_ups, LeaseStatus::Held);
+                return self.completed(lease, &leased.queue, None, follow_ups, LeaseStatus::Held);
             }
         }
-        type Job = (i64, String, Option<String>, Option<i64>, Option<i64>);
+        type Job = (i64, String, Option<String>, Option<i64>, Option<i64>, Option<i64>);
         let job: Option<Job> = self
             .hot
             .completable
             .query_row(params![lease.id.as_str(), signed(lease.token)], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
             })
             .optional()
             .map_err(&fault)?;
-        let Some((seq, queue, key, period, cancel_by)) = job else { return Ok(LeaseStatus::Lost) };
+        let Some((seq, queue, key, period, cancel_by, batch)) = job else { return Ok(LeaseStatus::Lost) };
         let kept_from = self.now.0.saturating_add(period.unwrap_or(0));
         self.hot.complete.execute(params![seq, self.now.0, output.as_str(), kept_from]).map_err(&fault)?;
         match (key, period) {
@@ -74,13 +91,14 @@ impl Batch<'_> {
             (Some(key), None) => self.free_unique_key(&key, seq).map_err(&fault)?,
             (None, _) => {}
         }
-        self.completed(lease, &queue, follow_ups, held(cancel_by))
+        self.completed(lease, &queue, batch, follow_ups, held(cancel_by))
     }
 
     fn completed(
         &mut self,
         lease: Lease,
         queue: &str,
+        batch: Option<i64>,
         follow_ups: Vec<NewJob>,
         status: LeaseStatus,
     ) -> Result<LeaseStatus> {
@@ -88,8 +106,10 @@ impl Batch<'_> {
         self.changed.push(lease.id);
         for job in follow_ups {
             // One by one: a follow-up that is there already, or whose key is another's, keeps no other back.
-            self.enqueue(vec![job])?;
+            self.enqueue_without_freeing(vec![job])?;
         }
+        self.free_childless()?;
+        self.child_ended(batch, State::Completed);
         Ok(status)
     }
 
@@ -123,6 +143,9 @@ impl Batch<'_> {
             })
             .map_err(fault)?;
         self.moved(&run.queue, Some(State::Running), Some(end.state));
+        if finished {
+            self.child_ended(run.batch, end.state);
+        }
         self.changed.push(lease.id.clone());
         Ok(())
     }

@@ -1,15 +1,25 @@
-use longhaul::{Idempotency, JobId};
+use longhaul::{Idempotency, JobId, State};
 use rusqlite::{OptionalExtension, params};
 
 use super::Batch;
+use crate::row::state;
+
+/// The job that holds a unique key.
+pub(super) struct Holder {
+    pub(super) id: JobId,
+    pub(super) seq: i64,
+    pub(super) state: State,
+}
 
 /// Who holds which key. Jobs take and leave them in the transaction that creates or ends them.
 impl Batch<'_> {
-    /// The job that holds a unique key now, with its `seq`.
-    pub(super) fn unique_holder(&self, key: &str) -> rusqlite::Result<Option<(JobId, i64)>> {
+    /// The job that holds a unique key now.
+    pub(super) fn unique_holder(&self, key: &str) -> rusqlite::Result<Option<Holder>> {
         self.connection
             .prepare_cached(include_str!("../sql/unique_holder.sql"))?
-            .query_row(params![key, self.now.0], |row| Ok((JobId::from_store(row.get(0)?), row.get(1)?)))
+            .query_row(params![key, self.now.0], |row| {
+                Ok(Holder { id: JobId::from_store(row.get(0)?), seq: row.get(1)?, state: state(row, 2)? })
+            })
             .optional()
     }
 

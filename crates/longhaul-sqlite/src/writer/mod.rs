@@ -2,6 +2,7 @@
 
 mod act;
 mod batch;
+mod batches;
 mod claim;
 mod enqueue;
 mod finish;
@@ -9,6 +10,7 @@ mod heartbeat;
 mod inbox;
 mod keys;
 mod ops;
+mod pauses;
 mod record;
 mod run;
 mod sweep;

@@ -22,6 +22,8 @@ pub(super) struct Run {
     pub(super) run_at: i64,
     pub(super) unique_key: Option<String>,
     pub(super) errors: Option<String>,
+    pub(super) limit_key: Option<String>,
+    pub(super) batch: Option<i64>,
 }
 
 impl Batch<'_> {
@@ -60,6 +62,8 @@ impl Batch<'_> {
                         run_at: row.get(10)?,
                         unique_key: row.get(11)?,
                         errors: row.get(12)?,
+                        limit_key: row.get(13)?,
+                        batch: row.get(14)?,
                     })
                 })
                 .optional()

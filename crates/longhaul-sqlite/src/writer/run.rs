@@ -80,6 +80,7 @@ impl Writer {
         });
         match done {
             Ok(served) => {
+                parked.look_again |= batch.stopped_early;
                 for id in &batch.changed {
                     self.signals.send(id.as_str());
                 }

@@ -27,6 +27,7 @@ impl Batch<'_> {
         for lease in overdue {
             swept.fenced += u64::from(self.fence(&lease)?);
         }
+        self.settle()?;
         swept.pruned = self.prune(rows)?;
         self.forget(rows).map_err(fault("forget what has expired"))?;
         Ok(swept)
@@ -67,6 +68,7 @@ impl Batch<'_> {
         for lease in leases {
             taken += u64::from(self.crash(&lease)?.is_some());
         }
+        self.settle()?;
         self.connection
             .execute("UPDATE workers SET owned = 0 WHERE owned = 1", [])
             .map_err(fault("disown workers"))?;
@@ -186,6 +188,8 @@ impl Batch<'_> {
         ] {
             self.connection.prepare_cached(sql)?.execute(params![self.now.0, limit])?;
         }
+        // There are few: one for each limit key that was ever reached.
+        self.connection.prepare_cached("DELETE FROM pauses WHERE until <= ?1")?.execute([self.now.0])?;
         self.connection
             .prepare_cached("DELETE FROM workers WHERE seen_at <= ?1")?
             .execute([self.now.minus(WORKER_ROW_FOR).0])?;

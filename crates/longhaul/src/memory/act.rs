@@ -33,6 +33,7 @@ impl Table {
             }
             Action::Cancel { .. } => {
                 self.change(seq, now, |row| row.enter(State::Cancelled, now));
+                self.settle(now);
             }
             Action::Retry | Action::Delete if !state.is_finished() => return false,
             Action::Retry => return self.retry(seq, now),
@@ -48,7 +49,11 @@ impl Table {
             }
             self.keys.hold(&unique.key, seq);
         }
+        let was = self.rows.get(&seq).map(|row| (row.batch, row.record.state));
         self.change(seq, now, |row| row.begin_anew(now));
+        if let Some((Some(batch), outcome)) = was {
+            self.change(batch, now, |row| row.uncount_end(outcome, now));
+        }
         true
     }
 }

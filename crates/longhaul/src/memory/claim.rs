@@ -12,13 +12,26 @@ impl Table {
         self.promote(usize::MAX, now);
         let mut claimed = Vec::new();
         for wanted in &claim.queues {
-            for _ in 0..wanted.slots {
+            let mut free = wanted.slots;
+            while free > 0 {
                 let Some(seq) = self.index.first_available(&wanted.queue, &claim.kinds) else { break };
+                if let Some(until) = self.paused_until(seq, now) {
+                    // It is met once, and not again before the pause is over.
+                    self.change(seq, now, |row| row.wait_until(until, now));
+                    continue;
+                }
                 let token = self.draw_token();
                 claimed.extend(self.change(seq, now, |row| take(row, token, claim, now)));
+                free -= 1;
             }
         }
         claimed
+    }
+
+    /// When the pause of a job's limit key ends, where it has one that goes on.
+    fn paused_until(&self, seq: u64, now: Timestamp) -> Option<Timestamp> {
+        let key = self.rows.get(&seq)?.record.limit_key.as_ref()?;
+        self.pauses.get(key).copied().filter(|until| *until > now)
     }
 
     /// Makes at most `limit` scheduled jobs available whose time has come, and says how many there were.

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::row::Row;
 use super::table::Table;
 use crate::clock::Timestamp;
-use crate::model::{EnqueueStatus, Enqueued, JobId, JobRecord, NewJob, OnClash, Start, State};
+use crate::model::{Children, EnqueueStatus, Enqueued, JobId, JobRecord, NewJob, OnClash, Start, State};
 
 impl Table {
     pub(super) fn enqueue(&mut self, jobs: Vec<NewJob>, now: Timestamp) -> Vec<Enqueued> {
@@ -12,15 +12,32 @@ impl Table {
         if refused.contains(&true) {
             return jobs.into_iter().zip(refused).map(|(job, is_reused)| refusal(job, is_reused)).collect();
         }
-        jobs.into_iter().map(|job| self.enqueue_one(job, now)).collect()
+        let enqueued: Vec<Enqueued> = jobs.into_iter().map(|job| self.enqueue_one(job, now)).collect();
+        self.free_childless(&enqueued, now);
+        enqueued
     }
 
     /// Enqueues what belongs to a completion: what exists already, or may not be, leaves that standing.
     pub(super) fn follow_up(&mut self, jobs: Vec<NewJob>, now: Timestamp) {
+        let mut enqueued = Vec::new();
         for job in jobs {
             if !self.reused_keys(std::slice::from_ref(&job), now).contains(&true) {
-                self.enqueue_one(job, now);
+                enqueued.push(self.enqueue_one(job, now));
             }
+        }
+        self.free_childless(&enqueued, now);
+    }
+
+    /// New jobs that wait for children, and were given none, need not wait.
+    fn free_childless(&mut self, enqueued: &[Enqueued], now: Timestamp) {
+        let new = enqueued.iter().filter(|enqueued| enqueued.is_created());
+        let seqs: Vec<u64> = new.filter_map(|enqueued| self.batch_of(Some(&enqueued.id))).collect();
+        for seq in seqs {
+            self.change(seq, now, |row| {
+                if row.record.children.is_some_and(|children| children.unfinished() == 0) {
+                    row.wait_until(now, now);
+                }
+            });
         }
     }
 
@@ -61,14 +78,21 @@ impl Table {
         if let Some(unique) = &job.unique
             && let Some(holder) = self.keys.holder(&unique.key, now).and_then(|seq| self.rows.get(&seq))
         {
+            let is_cached = holder.record.state.is_finished();
             match unique.on_clash {
+                // The key is given to the new job when that is inserted.
+                OnClash::Refresh if is_cached => {}
                 OnClash::Join | OnClash::Refresh => {
                     return Enqueued { id: holder.record.id.clone(), status: EnqueueStatus::Duplicate };
                 }
             }
         }
         let enqueued = Enqueued { id: id.clone(), status: EnqueueStatus::Created };
-        self.insert(|seq| new_row(seq, id, job, now));
+        let batch = self.batch_of(job.parent.as_ref());
+        self.insert(|seq| Row { batch, ..new_row(seq, id, job, now) });
+        if let Some(batch) = batch {
+            self.change(batch, now, |row| row.count_child(now));
+        }
         enqueued
     }
 }
@@ -90,7 +114,11 @@ fn new_row(seq: u64, id: JobId, job: NewJob, now: Timestamp) -> Row {
         version: job.version,
         queue: job.queue.into_owned(),
         args: job.args,
-        state: if run_at > now { State::Scheduled } else { State::Available },
+        state: match job.start {
+            Start::AfterChildren => State::Blocked,
+            _ if run_at > now => State::Scheduled,
+            _ => State::Available,
+        },
         priority: job.priority,
         attempt: 0,
         max_attempts: job.max_attempts,
@@ -111,7 +139,7 @@ fn new_row(seq: u64, id: JobId, job: NewJob, now: Timestamp) -> Row {
         last_event: 1,
         limit_key: job.limit_key,
         parent: job.parent,
-        children: None,
+        children: (job.start == Start::AfterChildren).then(Children::default),
         labels: job.labels,
     };
     Row {
@@ -120,6 +148,7 @@ fn new_row(seq: u64, id: JobId, job: NewJob, now: Timestamp) -> Row {
         token: 0,
         backoff: job.backoff,
         unique: job.unique,
+        batch: None,
         lease_until: Timestamp::default(),
         cancel_by: None,
         state_event: 1,

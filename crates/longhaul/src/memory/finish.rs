@@ -10,17 +10,30 @@ impl Table {
 
     fn finish_one(&mut self, finish: Finish, now: Timestamp) -> Option<LeaseStatus> {
         let seq = self.leased(&finish.lease)?;
+        let outcome = self.pause(seq, finish.outcome, now);
         let status = self.change(seq, now, |row| {
             let status = row.lease_status();
             row.add_entries(finish.entries, now);
-            row.end_run(finish.outcome, now);
+            row.end_run(outcome, now);
             status
         });
         // The unique key is settled by now, so that a job may be followed by one of its own key.
         if self.rows.get(&seq).is_some_and(|row| row.record.state == State::Completed) {
             self.follow_up(finish.follow_ups, now);
         }
+        self.settle(now);
         status
+    }
+
+    /// Pauses the limit key of a run that came to its limit; for the run itself this is a snooze until the pause ends,
+    /// which another run may have set further off.
+    fn pause(&mut self, seq: u64, outcome: Outcome, now: Timestamp) -> Outcome {
+        let Outcome::RateLimited { delay } = outcome else { return outcome };
+        let key = self.rows.get(&seq).and_then(|row| row.record.limit_key.clone());
+        let Some(key) = key else { return Outcome::Snoozed { delay } };
+        let until = self.pauses.entry(key).or_default();
+        *until = now.plus(delay).max(*until);
+        Outcome::Snoozed { delay: until.since(now) }
     }
 
     pub(super) fn record(&mut self, records: Vec<Record>, now: Timestamp) -> Vec<LeaseStatus> {

@@ -134,6 +134,7 @@ fn fits(filter: &JobFilter, record: &JobRecord) -> bool {
     (filter.states.is_empty() || filter.states.contains(&record.state))
         && is_any(&filter.kinds, &record.kind)
         && is_any(&filter.queues, &record.queue)
+        && (filter.parents.is_empty() || record.parent.as_ref().is_some_and(|p| filter.parents.contains(p)))
         && filter.labels.iter().all(|(label, value)| record.labels.get(label) == Some(value))
         && filter.text.as_ref().is_none_or(|text| has_text(record, text))
 }

@@ -2,7 +2,9 @@ use std::collections::BTreeMap;
 
 use crate::backoff::Backoff;
 use crate::clock::{Timestamp, millis};
-use crate::model::{AttemptError, Entry, Event, EventBody, JobRecord, Json, LeaseStatus, State, Unique};
+use crate::model::{
+    AttemptError, Children, Entry, Event, EventBody, JobRecord, Json, LeaseStatus, State, Unique,
+};
 use crate::store::{KEPT_ERRORS, PRIORITY_STEP};
 
 /// A job: its record, and what the record does not show.
@@ -16,6 +18,8 @@ pub(super) struct Row {
     pub(super) token: u64,
     pub(super) backoff: Option<Backoff>,
     pub(super) unique: Option<Unique>,
+    /// The closing job that counts it, by its number.
+    pub(super) batch: Option<u64>,
     /// When its lease ends; means something while it is running.
     pub(super) lease_until: Timestamp,
     /// When it is fenced off, where somebody has asked it to stop; only while it is running.
@@ -63,6 +67,44 @@ impl Row {
     pub(super) fn wait_until(&mut self, run_at: Timestamp, now: Timestamp) {
         self.record.run_at = run_at.max(now);
         self.enter(if run_at > now { State::Scheduled } else { State::Available }, now);
+    }
+
+    /// Tells its present state anew, because something that belongs to it has changed.
+    pub(super) fn tell(&mut self, now: Timestamp) {
+        self.record.last_event += 1;
+        self.state_event = self.record.last_event;
+        self.state_at = now;
+    }
+
+    /// Counts a child that joins.
+    pub(super) fn count_child(&mut self, now: Timestamp) {
+        if let Some(children) = &mut self.record.children {
+            children.total += 1;
+        }
+        self.tell(now);
+    }
+
+    /// Counts a child that has ended. The last one frees the job; once it is free, its counts stand still.
+    pub(super) fn count_end(&mut self, outcome: State, now: Timestamp) {
+        let Some(children) = self.record.children.as_mut() else { return };
+        if self.record.state != State::Blocked {
+            return;
+        }
+        *counter(children, outcome) += 1;
+        if children.unfinished() == 0 {
+            self.wait_until(now, now);
+        } else {
+            self.tell(now);
+        }
+    }
+
+    /// Waits again for a child that had ended with `outcome` and is to run anew.
+    pub(super) fn uncount_end(&mut self, outcome: State, now: Timestamp) {
+        let Some(children) = self.record.children.as_mut() else { return };
+        if self.record.state == State::Blocked {
+            *counter(children, outcome) -= 1;
+            self.tell(now);
+        }
     }
 
     /// Makes an attempt that has begun not count.
@@ -118,5 +160,13 @@ impl Row {
     /// What to answer about its current lease.
     pub(super) fn lease_status(&self) -> LeaseStatus {
         if self.record.cancel_requested { LeaseStatus::CancelRequested } else { LeaseStatus::Held }
+    }
+}
+
+fn counter(children: &mut Children, outcome: State) -> &mut u64 {
+    match outcome {
+        State::Completed => &mut children.completed,
+        State::Failed => &mut children.failed,
+        _ => &mut children.cancelled,
     }
 }

@@ -19,6 +19,8 @@ impl Table {
             self.change(seq, now, |row| row.cancel(AttemptError::fenced(), now));
             swept.fenced += 1;
         }
+        self.settle(now);
+        self.pauses.retain(|_, until| *until > now);
         swept.pruned = self.prune(limit, now);
         self.keys.throw_away(limit, now);
         self.workers.retain(|_, worker| worker.seen_at.plus(WORKER_SEEN_FOR) > now);

@@ -19,6 +19,10 @@ pub(super) struct Table {
     pub(super) keys: Keys,
     pub(super) configs: BTreeMap<String, QueueConfig>,
     pub(super) workers: BTreeMap<String, WorkerInfo>,
+    /// Until when no job of a limit key is claimed.
+    pub(super) pauses: HashMap<String, Timestamp>,
+    /// Children that have ended and are not yet counted by their batch.
+    ended: Vec<(u64, State)>,
     last_seq: u64,
     last_token: u64,
     signals: Arc<Signals>,
@@ -33,6 +37,8 @@ impl Table {
             keys: Keys::default(),
             configs: BTreeMap::new(),
             workers: BTreeMap::new(),
+            pauses: HashMap::new(),
+            ended: Vec::new(),
             last_seq: 0,
             last_token: 0,
             signals,
@@ -54,11 +60,26 @@ impl Table {
         self.index.insert(row);
         if row.record.state.is_finished() && !state.is_finished() {
             self.keys.let_go(row, now);
+            self.ended.extend(row.batch.map(|batch| (batch, row.record.state)));
         }
         if row.record.last_event != last_event {
             announce(&self.signals, row);
         }
         Some(answer)
+    }
+
+    /// Lets batches count the children that have ended since, which may free their closing jobs. Called at the end of
+    /// every operation, after a finish's follow-ups: a child may be followed by another of its batch.
+    pub(super) fn settle(&mut self, now: Timestamp) {
+        for (batch, outcome) in std::mem::take(&mut self.ended) {
+            self.change(batch, now, |row| row.count_end(outcome, now));
+        }
+    }
+
+    /// The closing job of the batch that a new job joins, where its parent is one that has not closed yet.
+    pub(super) fn batch_of(&self, parent: Option<&JobId>) -> Option<u64> {
+        let row = self.find(parent?)?;
+        (row.record.state == State::Blocked && row.record.children.is_some()).then_some(row.seq)
     }
 
     /// Adds a job whose id and unique key are free.

@@ -44,6 +44,11 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A unique key is free once its job was cancelled.
     /// - A unique key is free once its job completed without a period.
     /// - A unique key with a period outlives completion by the period.
+    /// - A refresh joins an unfinished holder.
+    /// - A refresh takes the key from a finished holder.
+    /// - A job that waits for its children is blocked.
+    /// - A job that waits for children and has none is available at once.
+    /// - A child that joins later is waited for too.
     /// - A repeated idempotency key answers the first job.
     /// - An idempotency key used for another request creates nothing.
     /// - An idempotency key is forgotten after its time.
@@ -68,6 +73,11 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - Each claim raises the token.
     /// - A claim brings the outputs of the steps that are done.
     /// - A second attempt resets a log that has entries.
+    /// - A job of a paused limit key is not claimed.
+    /// - Jobs of other keys are claimed past those of a paused one.
+    /// - Jobs of a paused key keep their order.
+    /// - Very many jobs of a paused key keep no other back.
+    /// - A waiting claim answers when a pause ends.
     /// - A waiting claim answers when a job arrives.
     /// - A waiting claim answers when a scheduled job falls due.
     /// - A waiting claim answers with nothing after its wait.
@@ -105,6 +115,11 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A failed job keeps its error.
     /// - A cancelled outcome ends the job.
     /// - A snooze costs no attempt.
+    /// - A rate limited run costs no attempt.
+    /// - A rate limited run pauses its limit key.
+    /// - A longer pause is not shortened by a shorter one.
+    /// - A rate limited run without a key waits alone.
+    /// - A rate limited run of a lost lease pauses nothing.
     /// - A release costs no attempt and counts as an interruption.
     /// - A released job is available at once.
     /// - A released job keeps its place.
@@ -115,6 +130,10 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - Follow ups of a lost finish are not created.
     /// - Follow ups of a retry are not created.
     /// - A follow up whose id exists leaves the completion standing.
+    /// - The last child to end frees its parent.
+    /// - A failed child frees its parent all the same.
+    /// - A parent is freed once.
+    /// - A follow up of a child joins the batch before the child is counted.
     /// - The entries of a finish come before its outcome.
     /// - A retry, snooze or release of a job asked to cancel ends it as cancelled.
     /// - A completion of a job asked to cancel stands.
@@ -144,6 +163,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A job that crashed too often fails as poison.
     /// - A rescued job asked to cancel is cancelled.
     /// - A sweep fences off a cancelled job after its grace.
+    /// - A poisoned child is counted.
     /// - A sweep prunes by age.
     /// - A sweep prunes by count.
     /// - A sweep keeps a job whose unique key is held.
@@ -175,6 +195,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A completed job ends its log with output and state.
     /// - A waiting reader hears of a new event.
     /// - A waiting reader hears of a change of state.
+    /// - A child that ends tells the readers of its parent.
     /// - A reader of a finished job does not wait.
     /// - Events of an unknown job are none.
     async fn events(
@@ -198,6 +219,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - Retrying a job whose unique key another holds does nothing.
     /// - Deleting removes a finished job and frees its key.
     /// - Deleting an unfinished job does nothing.
+    /// - A cancelled child is counted.
+    /// - A child retried by hand is waited for again.
+    /// - Deleting a child does not change the count.
     /// - An action stops at its limit.
     async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<u64>;
 

@@ -1,4 +1,4 @@
-use super::{Db, DbError, Rows, sqlite};
+use super::{Db, DbError, Rows, postgres, sqlite};
 
 /// One step of a service's schema, forward only. Once released, its text never changes.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +30,12 @@ pub(super) async fn migrate(
             sqlite::prepare(store).await?;
             for (version, migration) in (1..).zip(migrations) {
                 sqlite::migrate_one(store, service, version, migration).await?;
+            }
+        }
+        Rows::Postgres(store) => {
+            postgres::prepare(store).await?;
+            for (version, migration) in (1..).zip(migrations) {
+                postgres::migrate_one(store, service, version, migration).await?;
             }
         }
     }

@@ -2,6 +2,7 @@
 
 mod migrate;
 mod outbox;
+mod postgres;
 mod sqlite;
 mod value;
 
@@ -11,6 +12,7 @@ pub use value::{FromValue, Row, Value};
 use std::borrow::Cow;
 
 use longhaul::{Enqueued, Longhaul, NewJob};
+use longhaul_postgres::PostgresStore;
 use longhaul_sqlite::SqliteStore;
 use thiserror::Error;
 
@@ -31,6 +33,7 @@ pub struct Db {
 #[derive(Clone, Debug)]
 enum Rows {
     Sqlite(SqliteStore),
+    Postgres(PostgresStore),
 }
 
 /// Where the jobs are.
@@ -117,6 +120,12 @@ impl Db {
         Self { rows: Rows::Sqlite(store), jobs: Jobs::Beside }
     }
 
+    /// Rows beside the jobs of `store`, in its schema: a row and its job are one transaction.
+    #[must_use]
+    pub fn postgres(store: PostgresStore) -> Self {
+        Self { rows: Rows::Postgres(store), jobs: Jobs::Beside }
+    }
+
     /// The same rows, with the jobs in another store than the rows.
     #[must_use]
     pub fn with_jobs_in(self, longhaul: Longhaul) -> Self {
@@ -134,6 +143,7 @@ impl Db {
     ) -> Result<Vec<Row>, DbError> {
         match &self.rows {
             Rows::Sqlite(store) => sqlite::read(store, sql.into(), params).await,
+            Rows::Postgres(store) => postgres::read(store, sql.into(), params).await,
         }
     }
 
@@ -155,6 +165,12 @@ impl Db {
         }
     }
 
+    /// Whether the jobs live beside the rows, so that a commit of both is one transaction.
+    #[must_use]
+    pub fn holds_jobs(&self) -> bool {
+        matches!(self.jobs, Jobs::Beside)
+    }
+
     /// Enqueues what waits in the outbox, and says how many jobs that were. For a start and every minute after it; safe
     /// on every node at once. Nothing ever waits where the jobs live beside the rows.
     ///
@@ -170,6 +186,7 @@ impl Db {
     async fn commit_here(&self, writes: Vec<Write>, jobs: Vec<NewJob>) -> Result<Commit, DbError> {
         match &self.rows {
             Rows::Sqlite(store) => sqlite::commit(store, writes, jobs).await,
+            Rows::Postgres(store) => postgres::commit(store, writes, jobs).await,
         }
     }
 

@@ -24,10 +24,10 @@ pub struct Provider {
     clock: Clock,
 }
 
-/// A whole reply whose status says success.
+/// A whole reply.
 #[derive(Clone, Debug)]
 pub struct Reply {
-    /// 200–299.
+    /// 200–299, unless it came by [`Provider::ask`].
     pub status: StatusCode,
     /// Its headers.
     pub headers: HeaderMap,
@@ -81,6 +81,33 @@ impl Provider {
     /// Anything but a 2xx with a body within bounds.
     pub async fn send(&self, request: RequestBuilder) -> Result<Reply, ProviderError> {
         let response = self.open(request).await?;
+        self.read_whole(response).await
+    }
+
+    /// Sends a request and reads the whole reply, whatever its status: for protocols that say in a refusal's headers
+    /// what they want. What is a failure in the end is made one by [`refused`](Self::refused).
+    ///
+    /// # Errors
+    /// Where there is no reply, or its body passes the bound.
+    pub async fn ask(&self, request: RequestBuilder) -> Result<Reply, ProviderError> {
+        let response = request.send().await.map_err(|e| self.transport(&e))?;
+        self.read_whole(response).await
+    }
+
+    /// The error that [`send`](Self::send) would have made of a reply.
+    #[must_use]
+    pub fn refused(&self, reply: &Reply) -> ProviderError {
+        let body = &reply.body[..reply.body.len().min(MAX_REASON_BYTES)];
+        self.refusal_of(reply.status, &reply.headers, &reason(body))
+    }
+
+    /// The longest wait that the system may ask a job to make.
+    #[must_use]
+    pub fn max_wait(&self) -> Duration {
+        self.max_wait
+    }
+
+    async fn read_whole(&self, response: Response) -> Result<Reply, ProviderError> {
         let (status, headers) = (response.status(), response.headers().clone());
         if response.content_length().is_some_and(|length| length > self.max_bytes as u64) {
             return Err(self.too_large());
@@ -138,10 +165,13 @@ impl Provider {
     }
 
     async fn refusal(&self, response: Response) -> ProviderError {
-        let status = response.status();
-        let told = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let (status, headers) = (response.status(), response.headers().clone());
+        self.refusal_of(status, &headers, &read_reason(response).await)
+    }
+
+    fn refusal_of(&self, status: StatusCode, headers: &HeaderMap, reason: &str) -> ProviderError {
+        let told = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let wait = told.and_then(|text| retry_after::parse(text, self.clock.now()));
-        let reason = read_reason(response).await;
         let message = if reason.is_empty() { status.to_string() } else { format!("{status}: {reason}") };
         let waiting = match wait {
             Some(wait) if wait > self.max_wait => Waiting::TooLong(wait),
@@ -152,7 +182,6 @@ impl Provider {
     }
 }
 
-/// What a refusal says of itself: the message in OpenAI's, FastAPI's or GitHub's form, or the body's beginning.
 async fn read_reason(response: Response) -> String {
     let mut body = Vec::new();
     let mut pieces = response.bytes_stream();
@@ -163,7 +192,12 @@ async fn read_reason(response: Response) -> String {
             break;
         }
     }
-    let text = String::from_utf8_lossy(&body);
+    reason(&body)
+}
+
+/// What a refusal says of itself: the message in OpenAI's, FastAPI's or GitHub's form, or the body's beginning.
+fn reason(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
     let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
     let told = ["/error/message", "/error", "/detail", "/message"];
     let told = told.iter().find_map(|pointer| json.pointer(pointer)?.as_str());

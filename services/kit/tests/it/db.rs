@@ -1,5 +1,6 @@
 use kit::{Commit, Db, DbError, Migration, Row, Value, Write};
 use longhaul::{Context, Job, JobId, JobResult, Longhaul, Lookup, NewJob};
+use longhaul_postgres::PostgresStore;
 use longhaul_sqlite::SqliteStore;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
@@ -25,18 +26,64 @@ impl Job for Read {
     }
 }
 
+/// Rows and jobs on one store.
 struct Fixture {
-    folder: TempDir,
     longhaul: Longhaul,
     db: Db,
+    /// Where both are, to be opened once more.
+    place: Place,
 }
 
-async fn fixture() -> Fixture {
-    let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(folder.path().join("test.db")).await.unwrap();
-    let db = Db::sqlite(store.clone());
-    db.migrate("notes", MIGRATIONS).await.unwrap();
-    Fixture { folder, longhaul: Longhaul::new(store), db }
+enum Place {
+    Sqlite(TempDir),
+    Postgres(String),
+}
+
+impl Place {
+    async fn open(self) -> Fixture {
+        let (db, longhaul) = match &self {
+            Place::Sqlite(folder) => {
+                let store = SqliteStore::open(folder.path().join("test.db")).await.unwrap();
+                (Db::sqlite(store.clone()), Longhaul::new(store))
+            }
+            Place::Postgres(url) => {
+                let store = PostgresStore::connect(url).await.unwrap();
+                (Db::postgres(store.clone()), Longhaul::new(store))
+            }
+        };
+        db.migrate("notes", MIGRATIONS).await.unwrap();
+        Fixture { longhaul, db, place: self }
+    }
+}
+
+/// Makes a test of each for each database: what runs on one must run on the other.
+macro_rules! on_both {
+    ($($name:ident)*) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::Place::Sqlite(tempfile::tempdir().unwrap()).open().await).await;
+            })*
+        }
+
+        mod postgres {
+            $(#[tokio::test]
+            async fn $name() {
+                let url = longhaul_testservers::postgres().url_of_new_schema();
+                super::$name(super::Place::Postgres(url).open().await).await;
+            })*
+        }
+    };
+}
+
+on_both! {
+    values_come_back_as_they_went_in
+    a_row_and_its_job_are_one_commit
+    what_fails_leaves_neither_row_nor_job
+    a_guarded_write_that_changes_nothing_refuses_the_commit
+    a_wrong_number_of_parameters_is_refused
+    migrations_run_once_and_forward_only
+    commits_that_choose_the_next_number_choose_different_ones
 }
 
 impl Fixture {
@@ -53,9 +100,7 @@ fn job(id: &str) -> NewJob {
     NewJob { id: Some(JobId::new(id).unwrap()), ..NewJob::of(&Read { note: id.into() }).unwrap() }
 }
 
-#[tokio::test]
-async fn values_come_back_as_they_went_in() {
-    let f = fixture().await;
+async fn values_come_back_as_they_went_in(f: Fixture) {
     let sql = "INSERT INTO notes (size, id, status, weight, raw) VALUES ($3, $1, $2, $4, $5)";
     let params = vec!["a".into(), "new".into(), 7_u64.into(), 0.5.into(), vec![0_u8, 255].into()];
     f.db.commit(vec![Write::new(sql, params)], vec![]).await.unwrap();
@@ -75,9 +120,7 @@ async fn values_come_back_as_they_went_in() {
     assert!(matches!(full.get::<i64>("length"), Err(DbError::Column { .. })));
 }
 
-#[tokio::test]
-async fn a_row_and_its_job_are_one_commit() {
-    let f = fixture().await;
+async fn a_row_and_its_job_are_one_commit(f: Fixture) {
     let done = f.db.commit(vec![insert("a")], vec![job("a")]).await.unwrap();
     let Commit::Done(done) = done else { panic!("refused") };
     assert_eq!(done.changed, [1]);
@@ -85,9 +128,7 @@ async fn a_row_and_its_job_are_one_commit() {
     assert!(matches!(f.longhaul.get(&JobId::new("a").unwrap()).await.unwrap(), Lookup::Found(_)));
 }
 
-#[tokio::test]
-async fn what_fails_leaves_neither_row_nor_job() {
-    let f = fixture().await;
+async fn what_fails_leaves_neither_row_nor_job(f: Fixture) {
     f.db.commit(vec![insert("a")], vec![]).await.unwrap();
     let clash = f.db.commit(vec![insert("b"), insert("a")], vec![job("b")]).await;
     assert!(matches!(clash, Err(DbError::Statement { .. })), "{clash:?}");
@@ -98,9 +139,7 @@ async fn what_fails_leaves_neither_row_nor_job() {
     assert_eq!(f.longhaul.get(&JobId::new("b").unwrap()).await.unwrap(), Lookup::Unknown);
 }
 
-#[tokio::test]
-async fn a_guarded_write_that_changes_nothing_refuses_the_commit() {
-    let f = fixture().await;
+async fn a_guarded_write_that_changes_nothing_refuses_the_commit(f: Fixture) {
     f.db.commit(vec![insert("a")], vec![]).await.unwrap();
     let sql = "UPDATE notes SET status = $2 WHERE id = $1 AND status = $3";
     let take = || Write::guarded(sql, vec!["a".into(), "taken".into(), "new".into()]);
@@ -111,18 +150,14 @@ async fn a_guarded_write_that_changes_nothing_refuses_the_commit() {
     assert_eq!(f.longhaul.get(&JobId::new("second").unwrap()).await.unwrap(), Lookup::Unknown);
 }
 
-#[tokio::test]
-async fn a_wrong_number_of_parameters_is_refused() {
-    let f = fixture().await;
+async fn a_wrong_number_of_parameters_is_refused(f: Fixture) {
     let read = f.db.read("SELECT * FROM notes WHERE id = $1", vec![]).await;
     assert!(matches!(read, Err(DbError::Statement { .. })), "{read:?}");
     let named = f.db.read("SELECT * FROM notes WHERE id = $id", vec!["a".into()]).await;
     assert!(matches!(named, Err(DbError::Statement { .. })), "{named:?}");
 }
 
-#[tokio::test]
-async fn migrations_run_once_and_forward_only() {
-    let f = fixture().await;
+async fn migrations_run_once_and_forward_only(f: Fixture) {
     f.db.commit(vec![insert("a")], vec![]).await.unwrap();
     f.db.migrate("notes", MIGRATIONS).await.unwrap();
     assert_eq!(f.notes().await.len(), 1);
@@ -142,7 +177,20 @@ async fn migrations_run_once_and_forward_only() {
     // Another service's tables are counted apart, and another process sees what was done.
     const OTHER: &[Migration] = &[Migration { name: "other", sql: "CREATE TABLE other (id TEXT)" }];
     f.db.migrate("other", OTHER).await.unwrap();
-    let again = Db::sqlite(SqliteStore::open(f.folder.path().join("test.db")).await.unwrap());
-    again.migrate("notes", MIGRATIONS).await.unwrap();
+    let again = f.place.open().await.db;
     again.migrate("other", OTHER).await.unwrap();
+}
+
+/// What is written against a database that commits one thing after the other must hold on one that does not.
+async fn commits_that_choose_the_next_number_choose_different_ones(f: Fixture) {
+    let next = "INSERT INTO notes (id, status, size) \
+                SELECT $1, 'new', coalesce(max(size), 0) + 1 FROM notes";
+    let commits = (0..20).map(|number| {
+        let (db, id) = (f.db.clone(), format!("note-{number}"));
+        async move { db.commit(vec![Write::new(next, vec![id.into()])], vec![]).await.unwrap() }
+    });
+    futures::future::join_all(commits).await;
+    let mut numbers: Vec<i64> = f.notes().await.iter().map(|note| note.get("size").unwrap()).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=20).collect::<Vec<i64>>());
 }

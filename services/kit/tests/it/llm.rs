@@ -101,7 +101,11 @@ async fn a_reply_that_makes_no_sense_may_be_asked_for_again() {
 
 #[tokio::test]
 async fn json_is_asked_for_in_the_servers_own_way() {
-    let schema = json!({ "type": "object", "properties": { "title": { "type": "string" } } });
+    // What servers ask of a schema in their strict mode.
+    let schema = json!({
+        "type": "object", "properties": { "title": { "type": "string" } },
+        "required": ["title"], "additionalProperties": false,
+    });
     let request = || ChatRequest {
         messages: vec![Message { role: MessageRole::User, content: "A title, please".into() }],
         schema: Some(JsonSchema { name: "lesson", schema: schema.clone() }),

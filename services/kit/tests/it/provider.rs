@@ -35,6 +35,24 @@ async fn a_refusal_brings_its_status_and_reason() {
 }
 
 #[tokio::test]
+async fn who_asks_sees_a_refusal_whole_and_can_make_it_an_error() {
+    let double = Double::start().await;
+    double.fail(PATH, Fault::RateLimit("30".into()));
+    let provider =
+        Provider::new("double", Duration::from_secs(10), 1_000, Duration::from_secs(900), Clock::manual())
+            .unwrap();
+    let ask = || provider.ask(provider.client().get(format!("{}{PATH}", double.url())));
+    let reply = ask().await.unwrap();
+    assert_eq!((reply.status.as_u16(), &reply.headers["retry-after"]), (429, &"30".parse().unwrap()));
+    double.fail(PATH, Fault::RateLimit("30".into()));
+    let request = provider.client().get(format!("{}{PATH}", double.url()));
+    assert_eq!(provider.refused(&reply), provider.send(request).await.unwrap_err());
+    assert_eq!(ask().await.unwrap().body, b"{\"status\":\"healthy\"}".as_slice());
+    double.fail(PATH, Fault::Endless);
+    assert_eq!(ask().await.unwrap_err().cause, Cause::TooLarge);
+}
+
+#[tokio::test]
 async fn a_limit_brings_its_wait() {
     let waiting = |wait: &str| failed(Fault::RateLimit(wait.into()));
     assert_eq!(waiting("30").await.waiting, Waiting::For(Duration::from_secs(30)));

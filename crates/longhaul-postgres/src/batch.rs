@@ -1,0 +1,87 @@
+use std::collections::BTreeMap;
+
+use longhaul::{JobId, Result, State, Timestamp};
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use crate::connection::Link;
+use crate::error::fault;
+
+/// One transaction in the making: what the operations of `enqueue.rs`, `claim.rs`, … work on.
+pub(crate) struct Batch<'a> {
+    link: Link<'a>,
+    /// The time of this transaction.
+    pub(crate) now: Timestamp,
+    pub(crate) effects: Effects,
+    /// Children that have ended and are not yet counted: their batch, and how they ended.
+    pub(crate) ended_children: Vec<(i64, State)>,
+    /// Closing jobs that were created and may turn out to have no children.
+    pub(crate) new_batches: Vec<i64>,
+    counts: BTreeMap<(String, State), i64>,
+}
+
+/// What others must hear of once the transaction is committed.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    /// Jobs that changed, for whoever waits for them.
+    pub(crate) changed: Vec<JobId>,
+    /// Whether a job became available, so that a parked claim may have something to take.
+    pub(crate) made_available: bool,
+    /// Whether a claim stopped at its bound, so that there may be more to take at once.
+    pub(crate) stopped_early: bool,
+}
+
+impl<'a> Batch<'a> {
+    pub(crate) fn new(link: Link<'a>, now: Timestamp) -> Self {
+        Self {
+            link,
+            now,
+            effects: Effects::default(),
+            ended_children: Vec::new(),
+            new_batches: Vec::new(),
+            counts: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) async fn rows(
+        &self,
+        operation: &'static str,
+        sql: &'static str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>> {
+        self.link.rows(sql, values).await.map_err(fault(operation))
+    }
+
+    /// Notes that a job of `queue` went from one state to another; `None` is not being there.
+    pub(crate) fn moved(&mut self, queue: &str, from: Option<State>, to: Option<State>) {
+        self.moved_many(queue, from, to, 1);
+    }
+
+    pub(crate) fn moved_many(&mut self, queue: &str, from: Option<State>, to: Option<State>, jobs: i64) {
+        for (state, change) in [(from, -jobs), (to, jobs)] {
+            let Some(state) = state else { continue };
+            *self.counts.entry((queue.to_owned(), state)).or_default() += change;
+        }
+        self.effects.made_available |= to == Some(State::Available);
+    }
+
+    /// Writes what [`moved`](Self::moved) has noted so far.
+    pub(crate) async fn write_counts(&mut self) -> Result<()> {
+        let counts = std::mem::take(&mut self.counts);
+        let (mut queues, mut states, mut changes) = (Vec::new(), Vec::new(), Vec::new());
+        for ((queue, state), change) in counts.into_iter().filter(|(_, change)| *change != 0) {
+            queues.push(queue);
+            states.push(state.as_str());
+            changes.push(change);
+        }
+        if !queues.is_empty() {
+            self.rows("count", include_str!("sql/add_counts.sql"), &[&queues, &states, &changes]).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The order of claims: a job's time, less the head start that its priority gives.
+pub(crate) fn rank(run_at: Timestamp, priority: i32) -> i64 {
+    run_at.0.saturating_sub(i64::from(priority) * longhaul::clock::millis(longhaul::PRIORITY_STEP))
+}

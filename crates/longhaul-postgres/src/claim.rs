@@ -1,0 +1,197 @@
+use std::collections::HashMap;
+
+use longhaul::{
+    Claim, Claimed, EventBody, JobId, Json, Lease, QueueSlots, Result, State, Timestamp, WorkerInfo,
+};
+use tokio_postgres::Row;
+
+use crate::batch::{Batch, rank};
+use crate::row::{duration, json, parsed, priority, rows_at_most, small, unsigned};
+
+/// How many jobs of paused limit keys one claim moves out of its way.
+const POSTPONED_AT_ONCE: usize = 1_000;
+
+/// An available job, as it will be claimed.
+struct Candidate {
+    claimed: Claimed,
+    seq: i64,
+    steps: i64,
+    log_event: i64,
+    last_event: i64,
+    priority: i32,
+    paused_until: Option<Timestamp>,
+}
+
+impl Batch<'_> {
+    /// Gives jobs to a worker: whatever is there, which may be nothing.
+    pub(crate) async fn claim(&mut self, claim: &Claim) -> Result<Vec<Claimed>> {
+        let mut claimed = Vec::new();
+        for queue in &claim.queues {
+            self.claim_from(queue, claim, &mut claimed).await?;
+        }
+        Ok(claimed)
+    }
+
+    /// Takes jobs of one queue. Those whose limit key is paused are moved out of the way, each once per pause; a claim
+    /// that meets very many of them stops, and the driver looks again in its next transaction.
+    async fn claim_from(
+        &mut self,
+        queue: &QueueSlots,
+        claim: &Claim,
+        claimed: &mut Vec<Claimed>,
+    ) -> Result<()> {
+        let (mut free, mut postponed) = (queue.slots, 0);
+        while free > 0 {
+            let next = self.candidates(&queue.queue, free, claim).await?;
+            let (paused, ready): (Vec<_>, Vec<_>) =
+                next.into_iter().partition(|candidate| candidate.paused_until.is_some());
+            free -= ready.len();
+            self.take(ready, claim, claimed).await?;
+            if paused.is_empty() {
+                return Ok(());
+            }
+            postponed += paused.len();
+            self.postpone(&queue.queue, paused).await?;
+            if postponed >= POSTPONED_AT_ONCE {
+                self.effects.stopped_early = true;
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// The next jobs of a queue. Each kind and version is looked up by itself, because kinds that this worker
+    /// does not know may stand before those that it does, in any number.
+    async fn candidates(&self, queue: &str, free: usize, claim: &Claim) -> Result<Vec<Candidate>> {
+        let lanes =
+            claim.kinds.iter().flat_map(|known| (1..=known.version).map(|v| (&*known.kind, i64::from(v))));
+        let (kinds, versions): (Vec<&str>, Vec<i64>) = lanes.unzip();
+        let sql = include_str!("sql/claim_candidates.sql");
+        let limit = rows_at_most(free);
+        let rows = self.rows("claim", sql, &[&queue, &kinds, &versions, &limit, &self.now.0]).await?;
+        rows.iter().map(candidate).collect()
+    }
+
+    async fn take(
+        &mut self,
+        mut jobs: Vec<Candidate>,
+        claim: &Claim,
+        claimed: &mut Vec<Claimed>,
+    ) -> Result<()> {
+        let Some(first) = jobs.first() else { return Ok(()) };
+        let (now, until) = (self.now.0, self.now.plus(claim.lease_for).0);
+        let queue = first.claimed.queue.clone();
+        let seqs: Vec<i64> = jobs.iter().map(|job| job.seq).collect();
+        let sql = include_str!("sql/claim_jobs.sql");
+        let rows = self.rows("claim", sql, &[&seqs, &claim.worker.id, &now, &until]).await?;
+        let tokens: HashMap<i64, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        for job in &mut jobs {
+            job.claimed.lease.token = unsigned(tokens.get(&job.seq).copied().unwrap_or(0));
+            if job.log_event > 0 {
+                let reset = vec![(job.last_event + 1, Json::new(&EventBody::Reset)?)];
+                self.insert_events(job.seq, job.claimed.attempt, reset).await?;
+            }
+        }
+        self.add_steps(&mut jobs).await?;
+        self.moved_many(&queue, Some(State::Available), Some(State::Running), rows_at_most(jobs.len()));
+        for job in jobs {
+            self.effects.changed.push(job.claimed.lease.id.clone());
+            claimed.push(job.claimed);
+        }
+        Ok(())
+    }
+
+    async fn add_steps(&self, jobs: &mut [Candidate]) -> Result<()> {
+        let with_steps: Vec<i64> = jobs.iter().filter(|job| job.steps > 0).map(|job| job.seq).collect();
+        if with_steps.is_empty() {
+            return Ok(());
+        }
+        for row in self.rows("read steps", include_str!("sql/steps.sql"), &[&with_steps]).await? {
+            let seq: i64 = row.get(0);
+            if let Some(job) = jobs.iter_mut().find(|job| job.seq == seq) {
+                job.claimed.steps.insert(row.get(1), json(&row, 2)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets jobs wait for the ends of their keys' pauses: a claim meets each once, and not again before that.
+    async fn postpone(&mut self, queue: &str, jobs: Vec<Candidate>) -> Result<()> {
+        let (mut seqs, mut run_ats, mut ranks) = (Vec::new(), Vec::new(), Vec::new());
+        for job in &jobs {
+            let until = job.paused_until.unwrap_or(self.now);
+            seqs.push(job.seq);
+            run_ats.push(until.0);
+            ranks.push(rank(until, job.priority));
+        }
+        let sql = include_str!("sql/postpone_jobs.sql");
+        self.rows("postpone jobs", sql, &[&seqs, &self.now.0, &run_ats, &ranks]).await?;
+        self.moved_many(queue, Some(State::Available), Some(State::Scheduled), rows_at_most(jobs.len()));
+        self.effects.changed.extend(jobs.into_iter().map(|job| job.claimed.lease.id));
+        Ok(())
+    }
+
+    /// Takes back claims whose caller went away before they were answered: as if they had never been.
+    pub(crate) async fn unclaim(&mut self, leases: &[Lease]) -> Result<()> {
+        for lease in leases {
+            let Some(run) = self.find_lease(lease).await? else { continue };
+            let sql = include_str!("sql/unclaim_job.sql");
+            self.rows("take a claim back", sql, &[&run.seq, &self.now.0]).await?;
+            self.moved(&run.queue, Some(State::Running), Some(State::Available));
+            self.effects.changed.push(lease.id.clone());
+        }
+        Ok(())
+    }
+
+    /// Makes due jobs available, at most `limit`.
+    pub(crate) async fn promote_due(&mut self, limit: usize) -> Result<u64> {
+        let sql = include_str!("sql/promote_due.sql");
+        let due = self.rows("promote due jobs", sql, &[&self.now.0, &rows_at_most(limit)]).await?;
+        for row in &due {
+            self.moved(row.get(1), Some(State::Scheduled), Some(State::Available));
+            self.effects.changed.push(JobId::from_store(row.get(0)));
+        }
+        Ok(due.len() as u64)
+    }
+
+    /// When the next scheduled job falls due.
+    pub(crate) async fn next_due(&self) -> Result<Option<Timestamp>> {
+        let rows =
+            self.rows("look for the next scheduled job", include_str!("sql/next_due.sql"), &[]).await?;
+        Ok(rows.first().and_then(|row| row.get::<_, Option<i64>>(0)).map(Timestamp))
+    }
+
+    /// Notes that a worker lives.
+    pub(crate) async fn note_worker(&self, worker: &WorkerInfo) -> Result<()> {
+        let info = Json::new(worker)?;
+        let sql = include_str!("sql/upsert_worker.sql");
+        self.rows("note a worker", sql, &[&worker.id, &info.as_str(), &self.now.0]).await.map(drop)
+    }
+}
+
+fn candidate(row: &Row) -> Result<Candidate> {
+    let claimed = Claimed {
+        lease: Lease { id: JobId::from_store(row.get(0)), token: 0 },
+        kind: row.get(1),
+        version: small(row.get(2)),
+        queue: row.get(3),
+        args: json(row, 4)?,
+        // The row is read before the claim raises it.
+        attempt: small(row.get(5)) + 1,
+        max_attempts: small(row.get(6)),
+        timeout: duration(row, 7),
+        backoff: parsed(row, 8)?,
+        created_at: Timestamp(row.get(9)),
+        labels: parsed(row, 10)?.unwrap_or_default(),
+        steps: Default::default(),
+    };
+    Ok(Candidate {
+        claimed,
+        steps: row.get(11),
+        log_event: row.get(12),
+        last_event: row.get(13),
+        seq: row.get(14),
+        priority: priority(row, 15),
+        paused_until: row.get::<_, Option<i64>>(16).map(Timestamp),
+    })
+}

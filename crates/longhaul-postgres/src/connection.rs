@@ -1,0 +1,98 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use longhaul::{Error, Result};
+use parking_lot::Mutex;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{AsyncMessage, Client, Row, Statement, Transaction};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::error::{fault, unavailable};
+use crate::options::{PostgresOptions, Purpose};
+
+/// A connection with the statements that it has prepared.
+pub(crate) struct Connection {
+    pub(crate) client: Client,
+    prepared: Mutex<HashMap<&'static str, Statement>>,
+}
+
+impl Connection {
+    /// Connects. What the server says of its own accord goes to `hear`; the task that reads ends with the connection.
+    pub(crate) async fn open(
+        options: &PostgresOptions,
+        purpose: Purpose,
+        hear: impl Fn(AsyncMessage) + Send + 'static,
+    ) -> Result<Self> {
+        let config = options.connecting(purpose);
+        let connecting = tokio::time::timeout(options.connect_timeout, config.connect(tls()?));
+        let connected = connecting.await.map_err(|_| unavailable("no connection in time"))?;
+        let (client, mut connection) = connected.map_err(refused)?;
+        tokio::spawn(async move {
+            // An error here is told to the calls that it fails, too.
+            while let Some(Ok(message)) = std::future::poll_fn(|cx| connection.poll_message(cx)).await {
+                hear(message);
+            }
+        });
+        Ok(Self { client, prepared: Mutex::default() })
+    }
+
+    pub(crate) async fn rows(
+        &self,
+        sql: &'static str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let known = self.prepared.lock().get(sql).cloned();
+        let statement = match known {
+            Some(statement) => statement,
+            None => {
+                let statement = self.client.prepare(sql).await?;
+                self.prepared.lock().insert(sql, statement.clone());
+                statement
+            }
+        };
+        self.client.query(&statement, values).await
+    }
+}
+
+/// A server that cannot be reached may be there in a while; one that refuses the login will not change its mind.
+fn refused(error: tokio_postgres::Error) -> Error {
+    match error.code() {
+        Some(_) => fault("connect")(error),
+        None => {
+            let source = std::error::Error::source(&error).map(|e| format!(": {e}")).unwrap_or_default();
+            unavailable(format!("{error}{source}"))
+        }
+    }
+}
+
+/// Used only where the options ask for it.
+pub(crate) fn tls() -> Result<MakeRustlsConnect> {
+    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| crate::error::failed("connect", error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(MakeRustlsConnect::new(config))
+}
+
+/// Where a batch's statements are run: on our own connection, or within a caller's transaction.
+#[derive(Clone, Copy)]
+pub(crate) enum Link<'a> {
+    Own(&'a Connection),
+    Theirs(&'a Transaction<'a>),
+}
+
+impl Link<'_> {
+    pub(crate) async fn rows(
+        &self,
+        sql: &'static str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        match self {
+            Link::Own(connection) => connection.rows(sql, values).await,
+            Link::Theirs(transaction) => transaction.query(sql, values).await,
+        }
+    }
+}

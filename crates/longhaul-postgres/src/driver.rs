@@ -1,0 +1,475 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+use longhaul::clock::Stopwatch;
+use longhaul::{Backoff, Claimed, Clock, Error, Lease, Result, Signals, Timestamp, Turn};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::batch::{Batch, Effects};
+use crate::connection::{Connection, Link};
+use crate::error::{closed, copy, failed, fault, has_met_another, unavailable};
+use crate::news::News;
+use crate::ops::{Answer, Call, Op, claim_of, enqueue_of, finishes_of};
+use crate::options::{PostgresOptions, Purpose};
+
+/// Hands calls to the thread that writes. It has a thread of its own, so that jobs which block their runtime can keep
+/// neither heartbeats nor anybody else's calls from the server.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    inbox: mpsc::Sender<Call>,
+    pub(crate) wake: Arc<Wake>,
+}
+
+/// What wakes the thread beside calls, and what it tells of itself.
+#[derive(Debug, Default)]
+pub(crate) struct Wake {
+    nudge: Notify,
+    look_again: AtomicBool,
+    /// Whether other processes' changes are heard of as they happen.
+    pub(crate) hears_news: AtomicBool,
+    /// How far the server's clock is ahead of this machine's, in milliseconds.
+    ahead: AtomicI64,
+}
+
+impl Wake {
+    /// The clock has moved.
+    pub(crate) fn nudge(&self) {
+        self.nudge.notify_one();
+    }
+
+    /// There may be something for those who wait for jobs.
+    pub(crate) fn look_again(&self) {
+        self.look_again.store(true, Ordering::SeqCst);
+        self.nudge.notify_one();
+    }
+
+    /// The time of the store's clock, as nearly as it is known without asking the server.
+    pub(crate) fn now(&self, clock: &Clock) -> Timestamp {
+        Timestamp(clock.now().0 + self.ahead.load(Ordering::SeqCst))
+    }
+}
+
+/// Calls that may wait for the thread; beyond it, callers wait to hand theirs over.
+const CAPACITY: usize = 16_384;
+/// The most calls of one transaction.
+const CALLS_AT_ONCE: usize = 1_024;
+/// Scheduled jobs that one transaction promotes.
+const PROMOTED_AT_ONCE: usize = 1_000;
+/// How often those who wait are looked after when nothing was heard.
+const POLL: Backoff =
+    Backoff { base: Duration::from_millis(250), factor: 1.0, max: Duration::from_millis(250), jitter: 0.4 };
+/// How often a transaction is run again when it meets others.
+const MEETINGS: u32 = 10;
+
+impl Driver {
+    /// Connects, on a new thread, and answers once that has succeeded.
+    pub(crate) async fn start(
+        options: Arc<PostgresOptions>,
+        clock: Clock,
+        signals: Arc<Signals>,
+    ) -> Result<Self> {
+        let (inbox, calls) = mpsc::channel(CAPACITY);
+        let (opened, opening) = oneshot::channel();
+        let wake = Arc::new(Wake::default());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| failed("open", error.to_string()))?;
+        let thread_wake = Arc::clone(&wake);
+        let run = async move {
+            let news = News::new(Arc::clone(&options), Arc::clone(&signals), Arc::clone(&thread_wake));
+            let started = async {
+                let connection = Connection::open(&options, Purpose::Write, |_| {}).await?;
+                Ok((connection, news.start().await?))
+            };
+            let (connection, ()) = match started.await {
+                Ok(started) => started,
+                Err(error) => return drop(opened.send(Err(error))),
+            };
+            let mut thread = Thread {
+                options,
+                clock,
+                signals,
+                wake: thread_wake,
+                news,
+                connection: Some(connection),
+                failures: 0,
+                parked: Vec::new(),
+                next_due: None,
+                look_again: false,
+            };
+            if let Err(error) = thread.transact(Vec::new()).await {
+                return drop(opened.send(Err(error)));
+            }
+            if opened.send(Ok(())).is_ok() {
+                thread.run(calls).await;
+            }
+        };
+        std::thread::Builder::new()
+            .name("longhaul-postgres".into())
+            .spawn(move || runtime.block_on(run))
+            .map_err(|error| failed("open", error.to_string()))?;
+        opening.await.map_err(|_| closed())??;
+        Ok(Self { inbox, wake })
+    }
+
+    /// Hands a call over, and answers with where its answer will come.
+    pub(crate) async fn send(&self, op: Op) -> Result<oneshot::Receiver<Result<Answer>>> {
+        let (reply, answer) = oneshot::channel();
+        self.inbox.send(Call { op, reply }).await.map_err(|_| closed())?;
+        Ok(answer)
+    }
+
+    pub(crate) async fn call(&self, op: Op) -> Result<Answer> {
+        self.send(op).await?.await.map_err(|_| closed())?
+    }
+
+    /// Gives back claims that nobody heard of. Where the thread cannot take the call, their leases will expire.
+    pub(crate) fn give_back(&self, leases: Vec<Lease>) {
+        let (reply, _) = oneshot::channel();
+        let _ = self.inbox.try_send(Call { op: Op::Unclaim(leases), reply });
+    }
+}
+
+/// The thread's own state.
+struct Thread {
+    options: Arc<PostgresOptions>,
+    clock: Clock,
+    signals: Arc<Signals>,
+    wake: Arc<Wake>,
+    news: News,
+    connection: Option<Connection>,
+    /// How often connecting has failed on end.
+    failures: u32,
+    /// Claims that found nothing, with when to answer them all the same, on this machine's clock.
+    parked: Vec<(Call, Timestamp)>,
+    /// When the next scheduled job falls due, on this machine's clock.
+    next_due: Option<Timestamp>,
+    look_again: bool,
+}
+
+/// What a transaction has done.
+struct Done {
+    answers: Vec<Answer>,
+    /// One for each parked claim, or none at all.
+    served: Vec<Vec<Claimed>>,
+    next_due: Option<Timestamp>,
+    effects: Effects,
+}
+
+impl Thread {
+    /// Runs until the store is dropped.
+    async fn run(mut self, mut inbox: mpsc::Receiver<Call>) {
+        let mut calls = Vec::new();
+        let wake = Arc::clone(&self.wake);
+        loop {
+            let mut is_open = true;
+            let patience = self.patience();
+            tokio::select! {
+                biased;
+                count = inbox.recv_many(&mut calls, CALLS_AT_ONCE) => is_open = count > 0,
+                () = wake.nudge.notified() => {}
+                () = sleep(patience), if patience.is_some() => self.look_again |= !self.parked.is_empty(),
+            }
+            if !is_open {
+                return;
+            }
+            let now = self.clock.now();
+            self.look_again |= wake.look_again.swap(false, Ordering::SeqCst);
+            self.look_again |= self.next_due.is_some_and(|due| due <= now);
+            self.look_again &= !self.parked.is_empty();
+            if !calls.is_empty() || self.look_again {
+                self.serve(std::mem::take(&mut calls)).await;
+            }
+            self.answer_expired();
+        }
+    }
+
+    /// How long to sleep at most: for ever while nobody waits for anything.
+    fn patience(&self) -> Option<Duration> {
+        if self.parked.is_empty() {
+            return None;
+        }
+        if self.look_again {
+            return Some(Duration::ZERO);
+        }
+        let poll = POLL.delay(1);
+        if self.clock.is_manual() {
+            // Its moves nudge us.
+            return Some(poll);
+        }
+        let now = self.clock.now();
+        let deadlines = self.parked.iter().map(|(_, deadline)| *deadline);
+        let next = deadlines.chain(self.next_due).min().map_or(poll, |next| next.since(now));
+        // A millisecond at least: the clock has no finer steps, and a busy loop would wait for the next one.
+        Some(next.clamp(Duration::from_millis(1), poll))
+    }
+
+    /// Does what was asked for. Where one call is at fault, it alone is told so.
+    async fn serve(&mut self, calls: Vec<Call>) {
+        match self.transact(calls).await {
+            Ok(()) => {}
+            Err(error) => tracing::debug!("failed to look for jobs: {error}"),
+        }
+    }
+
+    /// One transaction for all of `calls` and, where there may be something for them, the parked claims. Answers a fault
+    /// only where there was no call to tell it to.
+    async fn transact(&mut self, calls: Vec<Call>) -> Result<()> {
+        let look_again = std::mem::take(&mut self.look_again);
+        match self.attempt(&calls, look_again).await {
+            Ok(done) => {
+                self.deliver(calls, done).await;
+                Ok(())
+            }
+            Err(error) if calls.is_empty() => Err(error),
+            Err(error) if calls.len() == 1 || matches!(error, Error::Unavailable { .. }) => {
+                for call in calls {
+                    let _ = call.reply.send(Err(copy(&error)));
+                }
+                Ok(())
+            }
+            Err(_) => {
+                for call in calls {
+                    match self.attempt(std::slice::from_ref(&call), false).await {
+                        Ok(done) => self.deliver(vec![call], done).await,
+                        Err(error) => drop(call.reply.send(Err(error))),
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Runs a transaction, again where it meets those of other processes.
+    async fn attempt(&mut self, calls: &[Call], look_again: bool) -> Result<Done> {
+        let mut meetings = 0;
+        loop {
+            let connection = self.connected().await?;
+            let patience = self.options.response_timeout;
+            let run = self.run_batch(&connection, calls, look_again);
+            let done = match tokio::time::timeout(patience, run).await {
+                Ok(done) => done,
+                // The connection is given up, and the transaction with it.
+                Err(_) => return Err(unavailable("no answer in time")),
+            };
+            let Err(error) = done else {
+                self.connection = Some(connection);
+                return done;
+            };
+            if connection.client.batch_execute("ROLLBACK").await.is_ok() {
+                self.connection = Some(connection);
+            }
+            meetings += 1;
+            if !has_met_another(&error) || meetings > MEETINGS {
+                return Err(error);
+            }
+            let base = Duration::from_millis(5);
+            let backoff = Backoff { base, factor: 1.5, max: Duration::from_millis(100), jitter: 0.9 };
+            tokio::time::sleep(backoff.delay(meetings)).await;
+        }
+    }
+
+    /// The connection, made anew where it was lost; after a failure only when a while has passed.
+    async fn connected(&mut self) -> Result<Connection> {
+        if let Some(connection) = self.connection.take()
+            && !connection.client.is_closed()
+        {
+            return Ok(connection);
+        }
+        if self.failures > 0 {
+            let (base, max) = (Duration::from_millis(100), Duration::from_secs(2));
+            tokio::time::sleep(Backoff { base, max, ..Backoff::default() }.delay(self.failures)).await;
+        }
+        let opened = Connection::open(&self.options, Purpose::Write, |_| {}).await;
+        self.failures = if opened.is_ok() { 0 } else { self.failures + 1 };
+        opened
+    }
+
+    async fn run_batch(&self, connection: &Connection, calls: &[Call], look_again: bool) -> Result<Done> {
+        let fault = fault("begin a transaction");
+        let begin = connection.client.batch_execute("BEGIN");
+        let now = connection.rows(include_str!("sql/now.sql"), &[]);
+        // Sent together: one round trip for both.
+        let (begun, read) = futures::join!(begin, now);
+        begun.map_err(fault)?;
+        let now = match self.clock.is_manual() {
+            true => self.clock.now(),
+            false => {
+                let now = read.map_err(fault)?.first().map_or(0, |row| row.get(0));
+                self.wake.ahead.store(now - self.clock.now().0, Ordering::SeqCst);
+                Timestamp(now)
+            }
+        };
+        let mut batch = Batch::new(Link::Own(connection), now);
+        let mut answers: Vec<Option<Answer>> = calls.iter().map(|_| None).collect();
+        apply_all(&mut batch, calls, &mut answers).await?;
+        let claims = calls.iter().any(|call| claim_of(call).is_some());
+        let (mut served, mut next_due) = (Vec::new(), None);
+        if claims || look_again || (batch.effects.made_available && !self.parked.is_empty()) {
+            batch.promote_due(PROMOTED_AT_ONCE).await?;
+            if look_again || batch.effects.made_available {
+                for (call, _) in &self.parked {
+                    let claim = claim_of(call).filter(|_| !call.reply.is_closed());
+                    served.push(match claim {
+                        Some(claim) => batch.claim(claim).await?,
+                        None => Vec::new(),
+                    });
+                }
+            }
+            for (call, answer) in calls.iter().zip(&mut answers) {
+                let Some(claim) = claim_of(call).filter(|_| !call.reply.is_closed()) else { continue };
+                let claimed = batch.claim(claim).await?;
+                if let Some(Answer::Turn(turn)) = answer {
+                    turn.claimed = claimed;
+                }
+            }
+            next_due = batch.next_due().await?;
+        } else if !self.parked.is_empty() {
+            next_due = batch.next_due().await?;
+        }
+        batch.write_counts().await?;
+        connection.client.batch_execute("COMMIT").await.map_err(crate::error::fault("commit"))?;
+        let next_due = next_due.map(|due| self.clock.now().plus(due.since(now)));
+        let answers = answers.into_iter().map(|answer| answer.unwrap_or(Answer::Done)).collect();
+        Ok(Done { answers, served, next_due, effects: batch.effects })
+    }
+
+    /// Answers everybody, and parks the claims that found nothing and may wait.
+    async fn deliver(&mut self, calls: Vec<Call>, done: Done) {
+        let Done { answers, served, next_due, effects } = done;
+        self.next_due = next_due;
+        self.look_again |= effects.stopped_early;
+        for id in &effects.changed {
+            self.signals.send(id.as_str());
+        }
+        self.news.tell(&effects);
+        let now = self.clock.now();
+        let mut unheard = Vec::new();
+        if !served.is_empty() {
+            for ((call, deadline), claimed) in std::mem::take(&mut self.parked).into_iter().zip(served) {
+                if claimed.is_empty() {
+                    self.parked.push((call, deadline));
+                } else {
+                    unheard.extend(send_turn(call, Turn { finished: Vec::new(), claimed }));
+                }
+            }
+        }
+        for (call, answer) in calls.into_iter().zip(answers) {
+            match answer {
+                Answer::Turn(turn) => {
+                    let wait = claim_of(&call).map_or(Duration::ZERO, |claim| claim.wait);
+                    // A finish wants its answer now; only a claim by itself may wait.
+                    let waits = turn.claimed.is_empty() && turn.finished.is_empty() && !wait.is_zero();
+                    match waits {
+                        true => self.parked.push((call, now.plus(wait))),
+                        false => unheard.extend(send_turn(call, turn)),
+                    }
+                }
+                // A caller who has gone away does not want to know.
+                answer => drop(call.reply.send(Ok(answer))),
+            }
+        }
+        self.parked.retain(|(call, _)| !call.reply.is_closed());
+        if !unheard.is_empty() {
+            self.take_back(unheard).await;
+        }
+    }
+
+    /// A caller went away while its claim was being committed: nobody runs these jobs, so they are made available
+    /// again at once instead of after their lease.
+    async fn take_back(&mut self, leases: Vec<Lease>) {
+        let (reply, _) = oneshot::channel();
+        let call = [Call { op: Op::Unclaim(leases), reply }];
+        match self.attempt(&call, false).await {
+            Ok(done) => {
+                self.news.tell(&done.effects);
+                self.look_again = true;
+            }
+            Err(error) => tracing::warn!("failed to take a claim back; its lease will expire: {error}"),
+        }
+    }
+
+    fn answer_expired(&mut self) {
+        let now = self.clock.now();
+        for (call, deadline) in std::mem::take(&mut self.parked) {
+            if deadline <= now {
+                let _ = call.reply.send(Ok(Answer::Turn(Turn::default())));
+            } else if !call.reply.is_closed() {
+                self.parked.push((call, deadline));
+            }
+        }
+    }
+}
+
+/// Everything but the claims, which come last so that they see all the rest.
+async fn apply_all(batch: &mut Batch<'_>, calls: &[Call], answers: &mut [Option<Answer>]) -> Result<()> {
+    let mut locks = Vec::new();
+    let (mut enqueues, mut enqueuers) = (Vec::new(), Vec::new());
+    let (mut finishes, mut finishers) = (Vec::new(), Vec::new());
+    for (number, call) in calls.iter().enumerate() {
+        if let Some(jobs) = enqueue_of(call) {
+            locks.extend(crate::keys::locks(jobs.iter()));
+            enqueues.push(jobs);
+            enqueuers.push(number);
+        }
+        if let Some(ended) = finishes_of(call) {
+            locks.extend(crate::keys::locks(crate::keys::follow_ups(ended.iter())));
+            finishes.push(ended);
+            finishers.push(number);
+        }
+    }
+    batch.lock_keys(&locks).await?;
+    if !enqueues.is_empty() {
+        for (number, answer) in enqueuers.into_iter().zip(batch.enqueue_all(&enqueues).await?) {
+            answers[number] = Some(Answer::Enqueued(answer));
+        }
+    }
+    if !finishes.is_empty() {
+        for (number, statuses) in finishers.into_iter().zip(batch.finish_all(&finishes).await?) {
+            answers[number] = Some(match &calls[number].op {
+                Op::Claim { .. } => Answer::Turn(Turn { finished: statuses, claimed: Vec::new() }),
+                _ => Answer::Statuses(statuses),
+            });
+        }
+    }
+    for (call, answer) in calls.iter().zip(answers) {
+        if answer.is_none() {
+            *answer = Some(crate::ops::apply(batch, &call.op).await?);
+        }
+    }
+    Ok(())
+}
+
+/// Answers the leases of a claim that nobody heard of.
+fn send_turn(call: Call, turn: Turn) -> Vec<Lease> {
+    match call.reply.send(Ok(Answer::Turn(turn))) {
+        Err(Ok(Answer::Turn(turn))) => turn.claimed.into_iter().map(|job| job.lease).collect(),
+        _ => Vec::new(),
+    }
+}
+
+async fn sleep(patience: Option<Duration>) {
+    tokio::time::sleep(patience.unwrap_or_default()).await;
+}
+
+/// Measures how often something may be done.
+pub(crate) struct Pace {
+    every: Duration,
+    last: Option<Stopwatch>,
+}
+
+impl Pace {
+    pub(crate) fn new(every: Duration) -> Self {
+        Self { every, last: None }
+    }
+
+    /// Sleeps until it may be done again, and counts from then.
+    pub(crate) async fn keep(&mut self) {
+        if let Some(last) = self.last {
+            tokio::time::sleep(self.every.saturating_sub(last.elapsed())).await;
+        }
+        self.last = Some(Stopwatch::start());
+    }
+}

@@ -1,0 +1,246 @@
+use std::collections::{HashMap, HashSet};
+
+use longhaul::{
+    AttemptError, ErrorKind, Finish, JobId, Json, KEPT_ERRORS, Lease, LeaseStatus, NewJob, Outcome, Result,
+    State, Timestamp,
+};
+
+use crate::batch::{Batch, rank};
+use crate::record::Run;
+use crate::row::signed;
+
+/// How a run ends other than by completion.
+pub(crate) struct End {
+    pub(crate) state: State,
+    pub(crate) run_at: Timestamp,
+    pub(crate) attempt: u32,
+    pub(crate) interruptions: u32,
+    pub(crate) crashes: u32,
+    pub(crate) error: Option<AttemptError>,
+}
+
+impl Batch<'_> {
+    /// Ends the runs of several calls; each run stands alone but for faults.
+    pub(crate) async fn finish_all(&mut self, calls: &[&[Finish]]) -> Result<Vec<Vec<LeaseStatus>>> {
+        let completed = self.complete_plain(calls).await?;
+        let mut answers = Vec::with_capacity(calls.len());
+        for (call, finishes) in calls.iter().enumerate() {
+            let mut statuses = Vec::with_capacity(finishes.len());
+            for (number, finish) in finishes.iter().enumerate() {
+                if completed.get(&lease_key(&finish.lease)) == Some(&(call, number)) {
+                    statuses.push(LeaseStatus::Held);
+                } else {
+                    statuses.push(self.finish_one(finish).await?);
+                    self.settle().await?;
+                }
+            }
+            answers.push(statuses);
+        }
+        Ok(answers)
+    }
+
+    /// Completes, all at once, the runs of which nothing else is to be said. Answers which were, by
+    /// their leases. What is left is looked at one by one.
+    async fn complete_plain<'f>(
+        &mut self,
+        calls: &[&'f [Finish]],
+    ) -> Result<HashMap<(&'f str, i64), (usize, usize)>> {
+        let all = calls.iter().flat_map(|finishes| finishes.iter());
+        let mut ends: HashMap<(&str, i64), usize> = HashMap::new();
+        all.for_each(|finish| *ends.entry(lease_key(&finish.lease)).or_default() += 1);
+        let mut plain: HashMap<(&str, i64), (usize, usize)> = HashMap::new();
+        let mut leases: Vec<((&str, i64), &str)> = Vec::new();
+        for (call, finishes) in calls.iter().enumerate() {
+            for (number, finish) in finishes.iter().enumerate() {
+                let Outcome::Completed { output } = &finish.outcome else { continue };
+                let key = lease_key(&finish.lease);
+                // Of two ends of one run the first counts, so those are looked at in order.
+                if finish.entries.is_empty() && finish.follow_ups.is_empty() && ends.get(&key) == Some(&1) {
+                    plain.insert(key, (call, number));
+                    leases.push((key, output.as_str()));
+                }
+            }
+        }
+        if leases.is_empty() {
+            return Ok(plain);
+        }
+        // Rows are always taken in one order, so that no two transactions wait for each other.
+        leases.sort_unstable();
+        let ids: Vec<&str> = leases.iter().map(|((id, _), _)| *id).collect();
+        let tokens: Vec<i64> = leases.iter().map(|((_, token), _)| *token).collect();
+        let outputs: Vec<&str> = leases.iter().map(|(_, output)| *output).collect();
+        let sql = include_str!("sql/complete_plain_jobs.sql");
+        let rows = self.rows("complete", sql, &[&ids, &tokens, &outputs, &self.now.0]).await?;
+        let ended: HashSet<(&str, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        plain.retain(|(id, token), _| ended.contains(&(*id, *token)));
+        for row in &rows {
+            self.effects.changed.push(JobId::from_store(row.get(0)));
+            self.moved(row.get(2), Some(State::Running), Some(State::Completed));
+        }
+        Ok(plain)
+    }
+
+    async fn finish_one(&mut self, finish: &Finish) -> Result<LeaseStatus> {
+        let Finish { lease, outcome, entries, follow_ups } = finish;
+        let Some(mut run) = self.find_lease(lease).await? else { return Ok(LeaseStatus::Lost) };
+        if !entries.is_empty() {
+            self.append(&mut run, entries).await?;
+        }
+        let status = held(run.cancel_by);
+        if let Outcome::Completed { output } = outcome {
+            self.complete(lease, run, output, follow_ups).await?;
+            return Ok(status);
+        }
+        let outcome = self.pause_key(&run, outcome.clone()).await?;
+        let end = end(&run, outcome, self.now);
+        self.end_run(lease, run, end).await?;
+        Ok(status)
+    }
+
+    /// Pauses the limit key of a run that came to its limit; for the run itself this is a snooze until the pause ends.
+    async fn pause_key(&self, run: &Run, outcome: Outcome) -> Result<Outcome> {
+        match (outcome, &run.limit_key) {
+            (Outcome::RateLimited { delay }, Some(key)) => {
+                let until = self.pause(key, self.now.plus(delay)).await?;
+                Ok(Outcome::Snoozed { delay: until.since(self.now) })
+            }
+            (outcome, _) => Ok(outcome),
+        }
+    }
+
+    async fn complete(
+        &mut self,
+        lease: &Lease,
+        run: Run,
+        output: &Json,
+        follow_ups: &[NewJob],
+    ) -> Result<()> {
+        let kept_from = self.now.0.saturating_add(run.unique_period.unwrap_or(0));
+        let sql = include_str!("sql/complete_job.sql");
+        self.rows("complete", sql, &[&run.seq, &self.now.0, &output.as_str(), &kept_from]).await?;
+        match (&run.unique_key, run.unique_period) {
+            (Some(key), Some(_)) => self.expire_unique_key(key, run.seq, kept_from).await?,
+            (Some(key), None) => self.free_unique_key(key, run.seq).await?,
+            (None, _) => {}
+        }
+        self.moved(&run.queue, Some(State::Running), Some(State::Completed));
+        self.effects.changed.push(lease.id.clone());
+        for job in follow_ups {
+            // One by one: a follow-up that is there already, or whose key is another's, keeps no other back.
+            self.enqueue_without_freeing(std::slice::from_ref(job)).await?;
+        }
+        self.free_childless().await?;
+        self.child_ended(run.batch, State::Completed);
+        Ok(())
+    }
+
+    /// Ends a run other than by completion: by its worker's word, a rescue, or the end of a cancel's grace.
+    pub(crate) async fn end_run(&mut self, lease: &Lease, run: Run, end: End) -> Result<()> {
+        let finished = end.state.is_finished();
+        if finished && let Some(key) = &run.unique_key {
+            self.free_unique_key(key, run.seq).await?;
+        }
+        // A NUL has no place in the server's text; in JSON it is written otherwise.
+        let last_error = end.error.as_ref().map(|error| error.message.replace('\0', ""));
+        let errors = match end.error {
+            Some(error) => Some(with_error(run.errors.as_deref(), error)?),
+            None => run.errors,
+        };
+        self.rows(
+            "end a run",
+            include_str!("sql/end_run.sql"),
+            &[
+                &run.seq,
+                &end.state.as_str(),
+                &self.now.0,
+                &rank(end.run_at, run.priority),
+                &end.run_at.0,
+                &i64::from(end.attempt),
+                &i64::from(end.interruptions),
+                &i64::from(end.crashes),
+                &errors,
+                &last_error,
+                &finished.then_some(self.now.0),
+                &(run.last_event + 1),
+            ],
+        )
+        .await?;
+        self.moved(&run.queue, Some(State::Running), Some(end.state));
+        if finished {
+            self.child_ended(run.batch, end.state);
+        }
+        self.effects.changed.push(lease.id.clone());
+        Ok(())
+    }
+}
+
+fn lease_key(lease: &Lease) -> (&str, i64) {
+    (lease.id.as_str(), signed(lease.token))
+}
+
+/// The status of a lease that was the current one.
+pub(crate) fn held(cancel_by: Option<i64>) -> LeaseStatus {
+    if cancel_by.is_some() { LeaseStatus::CancelRequested } else { LeaseStatus::Held }
+}
+
+/// What an outcome means for a run. A job that was asked to stop does not run again.
+fn end(run: &Run, outcome: Outcome, now: Timestamp) -> End {
+    let stamped = |error: AttemptError| Some(AttemptError { attempt: run.attempt, at: now, ..error });
+    let mut end = unchanged(run);
+    match outcome {
+        // Completion has its own way, which also knows of follow-ups.
+        Outcome::Completed { .. } => end.state = State::Completed,
+        Outcome::Failed { error } => {
+            end.state = State::Failed;
+            end.error = stamped(error);
+        }
+        Outcome::Cancelled { reason } => {
+            end.state = State::Cancelled;
+            end.error = stamped(AttemptError::new(ErrorKind::Cancelled, reason));
+        }
+        Outcome::Retry { error, delay } => {
+            end.error = stamped(error);
+            end.run_at = now.plus(delay);
+        }
+        Outcome::Snoozed { delay } | Outcome::RateLimited { delay } => {
+            end.attempt = run.attempt.saturating_sub(1);
+            end.run_at = now.plus(delay);
+        }
+        Outcome::Released => {
+            end.state = State::Available;
+            end.attempt = run.attempt.saturating_sub(1);
+            end.interruptions += 1;
+        }
+    }
+    if !end.state.is_finished() && run.cancel_by.is_some() {
+        let error = end.error.or_else(|| stamped(AttemptError::cancelled()));
+        return End { state: State::Cancelled, error, ..unchanged(run) };
+    }
+    if end.state == State::Scheduled && end.run_at <= now {
+        end.state = State::Available;
+    }
+    end
+}
+
+/// The end of a run that changes nothing but that it waits again.
+pub(crate) fn unchanged(run: &Run) -> End {
+    End {
+        state: State::Scheduled,
+        run_at: Timestamp(run.run_at),
+        attempt: run.attempt,
+        interruptions: run.interruptions,
+        crashes: run.crashes,
+        error: None,
+    }
+}
+
+/// A job's errors and one more, as JSON; the oldest beyond the last twenty are dropped.
+fn with_error(errors: Option<&str>, error: AttemptError) -> Result<String> {
+    // A column that cannot be read was written by no version of this: better to lose it than the new error.
+    let mut errors: Vec<AttemptError> =
+        errors.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    errors.push(error);
+    let surplus = errors.len().saturating_sub(KEPT_ERRORS);
+    errors.drain(..surplus);
+    Ok(Json::new(&errors)?.as_str().to_owned())
+}

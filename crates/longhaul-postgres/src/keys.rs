@@ -1,0 +1,84 @@
+use longhaul::{Finish, Idempotency, JobId, NewJob, Result, State, Timestamp};
+
+use crate::batch::Batch;
+use crate::row::state;
+
+/// The job that holds a unique key.
+pub(crate) struct Holder {
+    pub(crate) id: JobId,
+    pub(crate) seq: i64,
+    pub(crate) state: State,
+}
+
+/// The words under which the keys of new jobs are locked.
+pub(crate) fn locks<'j>(jobs: impl Iterator<Item = &'j NewJob>) -> Vec<String> {
+    let mut words = Vec::new();
+    for job in jobs {
+        words.extend(job.unique.as_ref().map(|unique| format!("u{}", unique.key)));
+        words.extend(job.idempotency.as_ref().map(|key| format!("i{}", key.key)));
+    }
+    words
+}
+
+/// The new jobs that come with finishes.
+pub(crate) fn follow_ups<'f>(finishes: impl Iterator<Item = &'f Finish>) -> impl Iterator<Item = &'f NewJob> {
+    finishes.flat_map(|finish| &finish.follow_ups)
+}
+
+/// Who holds which key. Jobs take and leave them in the transaction that creates or ends them; keys are taken under a
+/// lock, so that of two processes the second finds what the first has done.
+impl Batch<'_> {
+    pub(crate) async fn lock_keys(&self, words: &[String]) -> Result<()> {
+        if !words.is_empty() {
+            self.rows("lock a key", include_str!("sql/lock_keys.sql"), &[&words]).await?;
+        }
+        Ok(())
+    }
+
+    /// The job that holds a unique key now.
+    pub(crate) async fn unique_holder(&self, key: &str) -> Result<Option<Holder>> {
+        let sql = include_str!("sql/unique_holder.sql");
+        let rows = self.rows("look up a unique key", sql, &[&key, &self.now.0]).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        Ok(Some(Holder { id: JobId::from_store(row.get(0)), seq: row.get(1), state: state(row, 2)? }))
+    }
+
+    /// Gives the key to a job, in place of one whose time with it is over.
+    pub(crate) async fn hold_unique_key(&self, key: &str, seq: i64) -> Result<()> {
+        self.rows("hold a unique key", include_str!("sql/hold_unique_key.sql"), &[&key, &seq]).await.map(drop)
+    }
+
+    /// Lets a completed job hold its key for its period more.
+    pub(crate) async fn expire_unique_key(&self, key: &str, seq: i64, expires_at: i64) -> Result<()> {
+        let sql = include_str!("sql/expire_unique_key.sql");
+        self.rows("expire a unique key", sql, &[&key, &seq, &expires_at]).await.map(drop)
+    }
+
+    /// Takes the key from a job, where it is the job's.
+    pub(crate) async fn free_unique_key(&self, key: &str, seq: i64) -> Result<()> {
+        self.rows("free a unique key", include_str!("sql/free_unique_key.sql"), &[&key, &seq]).await.map(drop)
+    }
+
+    /// The job that an idempotency key stands for, and the digest of the request.
+    pub(crate) async fn idempotency_holder(&self, key: &Idempotency) -> Result<Option<(JobId, String)>> {
+        let sql = include_str!("sql/idempotency_holder.sql");
+        let rows = self.rows("look up an idempotency key", sql, &[&key.key, &self.now.0]).await?;
+        Ok(rows.first().map(|row| (JobId::from_store(row.get(0)), row.get(1))))
+    }
+
+    /// Remembers how a request was answered.
+    pub(crate) async fn hold_idempotency_key(&self, key: &Idempotency, id: &JobId) -> Result<()> {
+        let sql = include_str!("sql/hold_idempotency_key.sql");
+        let expires_at = self.now.plus(key.keep_for).0;
+        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
+            [&key.key, &id.as_str(), &key.fingerprint, &expires_at];
+        self.rows("hold an idempotency key", sql, &values).await.map(drop)
+    }
+
+    /// Pauses a limit key, and answers when the pause ends, which another run may have set further off.
+    pub(crate) async fn pause(&self, key: &str, until: Timestamp) -> Result<Timestamp> {
+        let sql = include_str!("sql/pause_limit_key.sql");
+        let rows = self.rows("pause a limit key", sql, &[&key, &until.0]).await?;
+        Ok(rows.first().map_or(until, |row| Timestamp(row.get(0))))
+    }
+}

@@ -1,0 +1,151 @@
+use std::time::Duration;
+
+use longhaul::{Error, Result};
+use tokio_postgres::Config;
+use tokio_postgres::config::SslMode;
+
+/// How a store reaches its server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PostgresOptions {
+    /// The server, the database and how to log in. With [`SslMode::Require`] connections are made over TLS, and the
+    /// server's certificate must be of a public authority; with any other mode they are not.
+    pub config: Config,
+    /// The schema of all tables, made where it is missing; stores with different ones know nothing of each other. 1 to
+    /// 48 characters of `a–z 0–9 _`, by default `longhaul`.
+    pub schema: String,
+    /// How long a connection may take to be made: 5 s by default.
+    pub connect_timeout: Duration,
+    /// How long a transaction may take before its connection is given up: 30 s by default.
+    pub response_timeout: Duration,
+    /// The most connections of the pool that reads, and that services share: 4 by default. Two more write and listen.
+    pub pool_size: usize,
+}
+
+impl PostgresOptions {
+    /// Reads a URL: `postgres://[user[:password]@]host[:port][/database][?parameters]`, or the same with `postgresql://`.
+    /// `schema=NAME` among the parameters sets the schema; the others are those of libpq: `sslmode=require` asks for TLS.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where it is none of these.
+    pub fn new(url: &str) -> Result<Self> {
+        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            return Err(invalid("url", "must begin with postgres:// or postgresql://"));
+        }
+        let (address, schema) = split_schema(url);
+        let config: Config = address.parse().map_err(|error: tokio_postgres::Error| {
+            let source = std::error::Error::source(&error).map(|e| format!(": {e}")).unwrap_or_default();
+            invalid("url", format!("{error}{source}"))
+        })?;
+        let options = Self {
+            config,
+            schema: schema.unwrap_or_else(|| "longhaul".into()),
+            connect_timeout: Duration::from_secs(5),
+            response_timeout: Duration::from_secs(30),
+            pool_size: 4,
+        };
+        options.check()?;
+        Ok(options)
+    }
+
+    /// The same with another schema.
+    #[must_use]
+    pub fn schema(self, schema: impl Into<String>) -> Self {
+        Self { schema: schema.into(), ..self }
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+        if !(1..=48).contains(&self.schema.len()) || !self.schema.bytes().all(is_plain) {
+            return Err(invalid("schema", "must be 1 to 48 characters of a-z 0-9 _"));
+        }
+        if self.pool_size == 0 {
+            return Err(invalid("pool_size", "must be at least 1"));
+        }
+        Ok(())
+    }
+
+    /// What a connection is made with: every statement finds the store's tables by their names alone.
+    pub(crate) fn connecting(&self, purpose: Purpose) -> Config {
+        let mut config = self.config.clone();
+        let given = config.get_options().map(|given| format!("{given} ")).unwrap_or_default();
+        let more = match purpose {
+            Purpose::Read | Purpose::Listen => "",
+            // Statements are planned once and for tables of any size: always by their indexes.
+            Purpose::Write => {
+                " -c synchronous_commit=on -c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off \
+                 -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan -c jit=off"
+            }
+        };
+        config.options(format!("{given}-c search_path=\"{}\"{more}", self.schema));
+        config.connect_timeout(self.connect_timeout);
+        if config.get_application_name().is_none() {
+            config.application_name("longhaul");
+        }
+        if config.get_ssl_mode() != SslMode::Require {
+            config.ssl_mode(SslMode::Disable);
+        }
+        config
+    }
+
+    /// What changes are told on.
+    pub(crate) fn channel(&self) -> String {
+        format!("{}_news", self.schema)
+    }
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Read,
+    Write,
+    Listen,
+}
+
+fn invalid(field: &str, reason: impl Into<String>) -> Error {
+    Error::Invalid { field: field.into(), reason: reason.into() }
+}
+
+/// Takes `schema` out of a URL's query and leaves the rest to the client.
+fn split_schema(url: &str) -> (String, Option<String>) {
+    let Some((address, query)) = url.split_once('?') else { return (url.to_owned(), None) };
+    let (mut schema, mut rest) = (None, Vec::new());
+    for pair in query.split('&') {
+        match pair.strip_prefix("schema=") {
+            Some(value) => schema = Some(value.to_owned()),
+            None => rest.push(pair),
+        }
+    }
+    let address = if rest.is_empty() { address.to_owned() } else { format!("{address}?{}", rest.join("&")) };
+    (address, schema)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_a_server_and_a_schema() {
+        let options =
+            PostgresOptions::new("postgresql://ada@db:5433/shop?schema=jobs&sslmode=require").unwrap();
+        assert_eq!(options.schema, "jobs");
+        assert_eq!(options.config.get_dbname(), Some("shop"));
+        assert_eq!(options.config.get_ports(), [5433]);
+        assert_eq!(options.connecting(Purpose::Read).get_ssl_mode(), SslMode::Require);
+        let plain = PostgresOptions::new("postgres://db").unwrap();
+        assert_eq!(plain.schema, "longhaul");
+        assert_eq!(plain.connecting(Purpose::Write).get_ssl_mode(), SslMode::Disable);
+    }
+
+    #[test]
+    fn what_is_no_url_or_no_schema_is_refused() {
+        for url in [
+            "db",
+            "http://db",
+            "postgres://db?schema=",
+            "postgres://db?schema=Ab",
+            "postgres://db?schema=a\"b",
+        ] {
+            assert!(matches!(PostgresOptions::new(url), Err(Error::Invalid { .. })), "{url}");
+        }
+    }
+}

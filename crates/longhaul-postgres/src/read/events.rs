@@ -1,0 +1,55 @@
+use deadpool_postgres::Pool;
+use longhaul::{Event, EventBody, JobId, JobRecord, Result, State, Timestamp};
+
+use super::Reader;
+use crate::row::{JOB_COLUMNS, RowFacts, job_record, parsed, rows_at_most, signed, small, unsigned};
+
+/// A piece of a job's log.
+pub(crate) struct Log {
+    pub(crate) events: Vec<Event>,
+    /// Whether the job has ended, so that nothing more will come.
+    pub(crate) is_finished: bool,
+}
+
+/// A job's log after event `after`, with its present state among it; `None` where there is no such job.
+pub(crate) async fn events(pool: &Pool, id: &JobId, after: u64, limit: usize) -> Result<Option<Log>> {
+    let reader = Reader::of(pool, "read events").await?;
+    let limit = limit.max(1);
+    let sql = format!("SELECT {JOB_COLUMNS} FROM jobs WHERE id = $1");
+    let rows = reader.rows(&sql, &[&id.as_str()]).await?;
+    let Some((record, facts)) = rows.first().map(job_record).transpose()? else { return Ok(None) };
+    let is_finished = record.state.is_finished();
+    let mut events = Vec::new();
+    if record.last_event > after {
+        let sql = include_str!("../sql/events_after.sql");
+        let (last, most) = (signed(record.last_event), rows_at_most(limit));
+        for row in reader.rows(sql, &[&facts.seq, &signed(after), &most, &last]).await? {
+            events.push(Event {
+                seq: unsigned(row.get(0)),
+                at: Timestamp(row.get(1)),
+                attempt: small(row.get(2)),
+                body: parsed(&row, 3)?.unwrap_or(EventBody::Reset),
+            });
+        }
+        events.extend(present(record, &facts).into_iter().filter(|event| event.seq > after));
+        events.sort_by_key(|event| event.seq);
+        events.truncate(limit);
+    }
+    Ok(Some(Log { events, is_finished }))
+}
+
+/// The events that are not rows: the output of a completed job, and the state.
+fn present(record: JobRecord, facts: &RowFacts) -> Vec<Event> {
+    let event = |seq, body| Event { seq, at: facts.state_at, attempt: record.attempt, body };
+    // While it runs, and once it has completed, its last attempt has not failed.
+    let has_failed = !matches!(record.state, State::Running | State::Completed);
+    let error = record.errors.last().filter(|_| has_failed).cloned();
+    let mut events = vec![event(
+        facts.state_event,
+        EventBody::State { state: record.state, error, children: record.children },
+    )];
+    if let Some(output) = record.output {
+        events.insert(0, event(facts.state_event - 1, EventBody::Output { output }));
+    }
+    events
+}

@@ -1,0 +1,33 @@
+use std::collections::BTreeMap;
+
+use deadpool_postgres::Pool;
+use longhaul::{QueueInfo, Result, Timestamp, WorkerInfo};
+
+use super::Reader;
+use crate::row::{parsed, state, unsigned};
+
+/// Every queue that has jobs or a configuration.
+pub(crate) async fn queues(pool: &Pool) -> Result<Vec<QueueInfo>> {
+    let reader = Reader::of(pool, "read queues").await?;
+    let mut queues: BTreeMap<String, QueueInfo> = BTreeMap::new();
+    for row in reader.rows(include_str!("../sql/counts.sql"), &[]).await? {
+        let info = queues.entry(row.get(0)).or_default();
+        info.counts.insert(state(&row, 1)?, unsigned(row.get(2)));
+    }
+    for row in reader.rows("SELECT name, config FROM queues", &[]).await? {
+        let info = queues.entry(row.get(0)).or_default();
+        info.config = parsed(&row, 1)?.unwrap_or_default();
+    }
+    Ok(queues.into_iter().map(|(name, info)| QueueInfo { name, ..info }).collect())
+}
+
+/// The workers heard of since `since`.
+pub(crate) async fn workers(pool: &Pool, since: Timestamp) -> Result<Vec<WorkerInfo>> {
+    let reader = Reader::of(pool, "read workers").await?;
+    let mut workers = Vec::new();
+    for row in reader.rows(include_str!("../sql/workers.sql"), &[&since.0]).await? {
+        let info: Option<WorkerInfo> = parsed(&row, 0)?;
+        workers.extend(info.map(|info| WorkerInfo { seen_at: Timestamp(row.get(1)), ..info }));
+    }
+    Ok(workers)
+}

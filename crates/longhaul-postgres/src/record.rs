@@ -1,0 +1,142 @@
+use std::collections::HashMap;
+use std::time::Duration;
+
+use longhaul::{Entry, EventBody, Json, Lease, LeaseStatus, Record, Result, WorkerInfo};
+
+use crate::batch::Batch;
+use crate::finish::held;
+use crate::row::{priority, signed, small};
+
+/// What is known of a running job whose lease was found to be current.
+pub(crate) struct Run {
+    pub(crate) seq: i64,
+    pub(crate) queue: String,
+    pub(crate) attempt: u32,
+    pub(crate) crashes: u32,
+    pub(crate) max_crashes: u32,
+    pub(crate) interruptions: u32,
+    pub(crate) cancel_by: Option<i64>,
+    pub(crate) last_event: i64,
+    log_event: i64,
+    pub(crate) priority: i32,
+    pub(crate) run_at: i64,
+    pub(crate) unique_key: Option<String>,
+    pub(crate) unique_period: Option<i64>,
+    pub(crate) errors: Option<String>,
+    pub(crate) limit_key: Option<String>,
+    pub(crate) batch: Option<i64>,
+}
+
+impl Batch<'_> {
+    /// Adds entries to running jobs.
+    pub(crate) async fn record(&mut self, records: &[Record]) -> Result<Vec<LeaseStatus>> {
+        let mut statuses = Vec::with_capacity(records.len());
+        for record in records {
+            let Some(mut run) = self.find_lease(&record.lease).await? else {
+                statuses.push(LeaseStatus::Lost);
+                continue;
+            };
+            self.append(&mut run, &record.entries).await?;
+            statuses.push(held(run.cancel_by));
+            self.effects.changed.push(record.lease.id.clone());
+        }
+        Ok(statuses)
+    }
+
+    /// Extends leases, and notes that their worker lives.
+    pub(crate) async fn heartbeat(
+        &mut self,
+        worker: &WorkerInfo,
+        leases: &[Lease],
+        lease_for: Duration,
+    ) -> Result<Vec<LeaseStatus>> {
+        self.note_worker(worker).await?;
+        if leases.is_empty() {
+            return Ok(Vec::new());
+        }
+        // Rows are always taken in one order, so that no two transactions wait for each other.
+        let mut ordered: Vec<&Lease> = leases.iter().collect();
+        ordered.sort_unstable_by_key(|lease| lease.id.as_str());
+        let (ids, tokens): (Vec<&str>, Vec<i64>) =
+            ordered.iter().map(|lease| (lease.id.as_str(), signed(lease.token))).unzip();
+        let until = self.now.plus(lease_for).0;
+        let sql = include_str!("sql/heartbeat.sql");
+        let rows = self.rows("extend a lease", sql, &[&ids, &tokens, &until]).await?;
+        let found: HashMap<(&str, i64), Option<i64>> =
+            rows.iter().map(|row| ((row.get(0), row.get(1)), row.get(2))).collect();
+        let status = |lease: &Lease| {
+            found.get(&(lease.id.as_str(), signed(lease.token))).map_or(LeaseStatus::Lost, |by| held(*by))
+        };
+        Ok(leases.iter().map(status).collect())
+    }
+
+    /// The run of a lease, locked; `None` where the lease is lost.
+    pub(crate) async fn find_lease(&self, lease: &Lease) -> Result<Option<Run>> {
+        let sql = include_str!("sql/find_lease.sql");
+        let values = (lease.id.as_str(), signed(lease.token));
+        let rows = self.rows("look a lease up", sql, &[&values.0, &values.1]).await?;
+        Ok(rows.first().map(|row| Run {
+            seq: row.get(0),
+            queue: row.get(1),
+            attempt: small(row.get(2)),
+            crashes: small(row.get(3)),
+            max_crashes: small(row.get(4)),
+            interruptions: small(row.get(5)),
+            cancel_by: row.get(6),
+            last_event: row.get(7),
+            log_event: row.get(8),
+            priority: priority(row, 9),
+            run_at: row.get(10),
+            unique_key: row.get(11),
+            errors: row.get(12),
+            limit_key: row.get(13),
+            batch: row.get(14),
+            unique_period: row.get(15),
+        }))
+    }
+
+    /// Appends entries to a run's log and steps, and notes in `run` where the log now ends.
+    pub(crate) async fn append(&mut self, run: &mut Run, entries: &[Entry]) -> Result<()> {
+        let (mut progress, mut steps, mut events) = (None, 0_i64, Vec::new());
+        for entry in entries {
+            let body = match entry {
+                Entry::Step { name, output } => {
+                    steps += self.insert_step(run.seq, name, output).await?;
+                    continue;
+                }
+                Entry::Progress(report) => {
+                    progress = Some(Json::new(report)?.as_str().to_owned());
+                    EventBody::Progress(report.clone())
+                }
+                Entry::Log { level, message } => EventBody::Log { level: *level, message: message.clone() },
+                Entry::Chunk { data } => EventBody::Chunk { data: data.clone() },
+            };
+            run.last_event += 1;
+            run.log_event = run.last_event;
+            events.push((run.last_event, Json::new(&body)?));
+        }
+        self.insert_events(run.seq, run.attempt, events).await?;
+        let sql = include_str!("sql/record_progress.sql");
+        self.rows("record", sql, &[&run.seq, &progress, &run.last_event, &run.log_event, &steps])
+            .await
+            .map(drop)
+    }
+
+    /// Answers how many steps are new.
+    async fn insert_step(&self, job: i64, name: &str, output: &Json) -> Result<i64> {
+        let sql = include_str!("sql/insert_step.sql");
+        let rows = self.rows("record a step", sql, &[&job, &name, &output.as_str()]).await?;
+        Ok(crate::row::rows_at_most(rows.len()))
+    }
+
+    pub(crate) async fn insert_events(&self, job: i64, attempt: u32, events: Vec<(i64, Json)>) -> Result<()> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let (seqs, bodies): (Vec<i64>, Vec<&str>) =
+            events.iter().map(|(seq, body)| (*seq, body.as_str())).unzip();
+        let (at, attempt) = (self.now.0, i64::from(attempt));
+        let sql = include_str!("sql/insert_events.sql");
+        self.rows("record", sql, &[&job, &seqs, &at, &attempt, &bodies]).await.map(drop)
+    }
+}

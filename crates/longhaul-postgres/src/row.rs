@@ -1,0 +1,116 @@
+//! How rows become the engine's values.
+
+use std::time::Duration;
+
+use longhaul::{Children, JobId, JobRecord, Json, Result, State, Timestamp};
+use serde::de::DeserializeOwned;
+use tokio_postgres::Row;
+
+use crate::error::failed;
+
+/// The columns that [`job_record`] reads, in its order.
+pub(crate) const JOB_COLUMNS: &str = "id, kind, version, queue, args, state, priority, attempt, max_attempts, \
+    crashes, max_crashes, interruptions, timeout, progress, output, errors, cancel_by, worker, created_at, run_at, \
+    started_at, finished_at, last_event, parent, labels, seq, state_event, state_at, rank, limit_key, children_total, \
+    children_completed, children_failed, children_cancelled";
+
+/// What a job's row says that its record does not.
+pub(crate) struct RowFacts {
+    pub(crate) seq: i64,
+    pub(crate) state_event: u64,
+    pub(crate) state_at: Timestamp,
+    pub(crate) rank: i64,
+}
+
+/// Reads [`JOB_COLUMNS`].
+pub(crate) fn job_record(row: &Row) -> Result<(JobRecord, RowFacts)> {
+    let record = JobRecord {
+        id: JobId::from_store(row.get(0)),
+        kind: row.get(1),
+        version: small(row.get(2)),
+        queue: row.get(3),
+        args: json(row, 4)?,
+        state: state(row, 5)?,
+        priority: priority(row, 6),
+        attempt: small(row.get(7)),
+        max_attempts: small(row.get(8)),
+        crashes: small(row.get(9)),
+        max_crashes: small(row.get(10)),
+        interruptions: small(row.get(11)),
+        timeout: duration(row, 12),
+        progress: parsed(row, 13)?,
+        output: parsed(row, 14)?,
+        errors: parsed(row, 15)?.unwrap_or_default(),
+        cancel_requested: row.get::<_, Option<i64>>(16).is_some(),
+        worker: row.get(17),
+        position: None,
+        created_at: Timestamp(row.get(18)),
+        run_at: Timestamp(row.get(19)),
+        started_at: row.get::<_, Option<i64>>(20).map(Timestamp),
+        finished_at: row.get::<_, Option<i64>>(21).map(Timestamp),
+        last_event: unsigned(row.get(22)),
+        limit_key: row.get(29),
+        parent: row.get::<_, Option<String>>(23).map(JobId::from_store),
+        children: row.get::<_, Option<i64>>(30).map(|total| children(row, 31, total)),
+        labels: parsed(row, 24)?.unwrap_or_default(),
+    };
+    let facts = RowFacts {
+        seq: row.get(25),
+        state_event: unsigned(row.get(26)),
+        state_at: Timestamp(row.get(27)),
+        rank: row.get(28),
+    };
+    Ok((record, facts))
+}
+
+/// How children stand; the first of the three counts is at `column`.
+pub(crate) fn children(row: &Row, column: usize, total: i64) -> Children {
+    Children {
+        total: unsigned(total),
+        completed: unsigned(row.get(column)),
+        failed: unsigned(row.get(column + 1)),
+        cancelled: unsigned(row.get(column + 2)),
+    }
+}
+
+/// A column of JSON text that is handed on as it is.
+pub(crate) fn json(row: &Row, column: usize) -> Result<Json> {
+    Json::parse(row.get(column)).map_err(|error| failed("read a row", error.to_string()))
+}
+
+/// A column of JSON text, or null.
+pub(crate) fn parsed<T: DeserializeOwned>(row: &Row, column: usize) -> Result<Option<T>> {
+    let text: Option<&str> = row.get(column);
+    text.map(serde_json::from_str).transpose().map_err(|error| failed("read a row", error.to_string()))
+}
+
+pub(crate) fn state(row: &Row, column: usize) -> Result<State> {
+    row.get::<_, &str>(column).parse().map_err(|error: String| failed("read a row", error))
+}
+
+pub(crate) fn duration(row: &Row, column: usize) -> Option<Duration> {
+    row.get::<_, Option<i64>>(column).map(|millis| Duration::from_millis(unsigned(millis)))
+}
+
+pub(crate) fn priority(row: &Row, column: usize) -> i32 {
+    i32::try_from(row.get::<_, i64>(column)).unwrap_or(0)
+}
+
+/// Our own numbers are never negative; one that is comes of a hand in the tables, and counts as none.
+pub(crate) fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+pub(crate) fn small(number: i64) -> u32 {
+    u32::try_from(number).unwrap_or(0)
+}
+
+/// The engine's numbers fit the tables', but for ones that a caller made up (an event number of 2⁶⁴): those are
+/// beyond all others.
+pub(crate) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+pub(crate) fn rows_at_most(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}

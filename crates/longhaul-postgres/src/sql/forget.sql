@@ -1,0 +1,18 @@
+-- Drops keys, tombstones, pauses and workers whose time is over.
+-- in: now, limit, the time since which a worker must have been heard of
+-- index: each table's own on its time, where it may be long
+WITH free AS (
+  DELETE FROM unique_keys WHERE key = ANY (ARRAY(
+    SELECT key FROM unique_keys WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED))
+), old AS (
+  DELETE FROM idempotency_keys WHERE key = ANY (ARRAY(
+    SELECT key FROM idempotency_keys WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED))
+), dust AS (
+  DELETE FROM tombstones WHERE id = ANY (ARRAY(
+    SELECT id FROM tombstones WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED))
+), over AS (
+  DELETE FROM pauses WHERE limit_key = ANY (ARRAY(
+    SELECT limit_key FROM pauses WHERE until <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED))
+)
+DELETE FROM workers WHERE id = ANY (ARRAY(
+  SELECT id FROM workers WHERE seen_at <= $3 LIMIT $2 FOR UPDATE SKIP LOCKED))

@@ -1,0 +1,108 @@
+//! Data that somebody takes from under the store: an eviction, a hand, a program that thinks the keys are its own.
+//! What is left of such a job is cleared away when it is met; nothing fails, and nothing is met for ever.
+
+use std::collections::BTreeMap;
+
+use longhaul::{Clock, JobFilter, Keep, LeaseStatus, Lookup, NewJob, QueueConfig, Retention, State};
+use longhaul_conformance::Fixture;
+use longhaul_conformance::jobs::{HOUR, LEASE, claim, completed, delayed, id, named, secs, unique};
+use longhaul_redis::RedisStore;
+
+use crate::server::shared;
+
+struct Robbed {
+    fx: Fixture,
+    prefix: String,
+}
+
+impl Robbed {
+    async fn new() -> Self {
+        let (options, clock) = (shared().options(), Clock::manual());
+        let prefix = options.prefix.clone();
+        let store = RedisStore::open_with_clock(options, clock.clone()).await.unwrap();
+        Self { fx: Fixture::new(store, clock), prefix }
+    }
+
+    /// Takes a part of a job: `m` is its fields, `d` its data.
+    fn take(&self, part: &str, job: &str) {
+        shared().say(&format!("DEL {{{}}}:{part}:{job}", self.prefix));
+    }
+
+    async fn assert_counts(&self, expected: &[(State, u64)]) {
+        let expected: BTreeMap<State, u64> = expected.iter().copied().collect();
+        assert_eq!(self.fx.counts("images").await, expected);
+    }
+}
+
+#[tokio::test]
+async fn an_available_job_without_data_does_not_keep_others_from_being_claimed() {
+    let robbed = Robbed::new().await;
+    let fx = &robbed.fx;
+    fx.enqueue_all(["a", "b", "c", "d"].map(named).to_vec()).await;
+    robbed.take("m", "a");
+    robbed.take("d", "b");
+    assert_eq!(fx.list(&JobFilter::default()).await, [id("d"), id("c")]);
+    assert_eq!(fx.lookup_all(&[id("a"), id("b")]).await, [Lookup::Unknown, Lookup::Unknown]);
+    let one_slot =
+        longhaul::Claim { queues: vec![longhaul_conformance::jobs::slots("images", 1)], ..claim() };
+    let claimed = fx.claim(one_slot).await;
+    assert_eq!(claimed[0].lease.id, id("c"), "what is whole is claimed in the same call");
+    robbed.assert_counts(&[(State::Available, 1), (State::Running, 1)]).await;
+    fx.enqueue(named("a")).await;
+    assert_eq!(fx.claim_ids().await, [id("d"), id("a")], "the id may be used again");
+}
+
+#[tokio::test]
+async fn a_running_job_without_data_is_lost_and_then_forgotten() {
+    let robbed = Robbed::new().await;
+    let fx = &robbed.fx;
+    let lease = fx.running_from(named("a")).await.lease;
+    fx.act(&id("a"), longhaul::Action::Cancel { grace: secs(1) }).await;
+    robbed.take("m", "a");
+    assert_eq!(fx.heartbeat(&lease).await, LeaseStatus::Lost);
+    assert_eq!(fx.finish(&lease, completed()).await, LeaseStatus::Lost);
+    fx.clock.advance(LEASE + secs(1));
+    assert!(fx.sweep().await.is_empty());
+    robbed.assert_counts(&[]).await;
+    assert!(fx.sweep().await.is_empty());
+    robbed.assert_counts(&[]).await;
+}
+
+#[tokio::test]
+async fn a_scheduled_job_without_data_is_not_promoted() {
+    let robbed = Robbed::new().await;
+    let fx = &robbed.fx;
+    fx.enqueue_all(["a", "b"].map(|name| NewJob { id: Some(id(name)), ..delayed(secs(5)) }).to_vec()).await;
+    robbed.take("m", "a");
+    fx.clock.advance(secs(6));
+    assert_eq!(fx.claim_ids().await, [id("b")]);
+    robbed.assert_counts(&[(State::Running, 1)]).await;
+}
+
+#[tokio::test]
+async fn a_finished_job_without_data_is_pruned_away() {
+    let robbed = Robbed::new().await;
+    let fx = &robbed.fx;
+    for name in ["a", "b"] {
+        let lease = fx.running_from(named(name)).await.lease;
+        fx.end(&lease, completed()).await;
+    }
+    robbed.take("m", "a");
+    let completed = Keep { age: Some(HOUR), count: None };
+    let retention = Retention { completed, ..Retention::default() };
+    fx.set_queue("images", &QueueConfig { retention }).await;
+    fx.clock.advance(2 * HOUR);
+    assert_eq!(fx.sweep().await.pruned, 1, "only what was there is said to be pruned");
+    robbed.assert_counts(&[]).await;
+}
+
+#[tokio::test]
+async fn a_job_without_data_holds_no_unique_key() {
+    let robbed = Robbed::new().await;
+    let fx = &robbed.fx;
+    let first = fx.enqueue(unique("k", None)).await;
+    assert!(fx.offer(unique("k", None)).await.is_duplicate());
+    robbed.take("m", first.as_str());
+    let second = fx.enqueue(unique("k", None)).await;
+    assert_eq!(fx.claim_ids().await, [second]);
+}

@@ -1,0 +1,90 @@
+//! The stores that can be measured.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use longhaul::{Longhaul, MemoryStore, Store};
+use longhaul_redis::{RedisOptions, RedisStore};
+use longhaul_sqlite::SqliteStore;
+use tempfile::TempDir;
+
+use crate::Result;
+
+/// Where each run gets a new store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StoreUrl {
+    /// A database in a new folder inside this one.
+    Sqlite(PathBuf),
+    /// A server; each run has a prefix of its own there, which stays.
+    Redis(String),
+    Memory,
+}
+
+impl FromStr for StoreUrl {
+    type Err = String;
+
+    fn from_str(url: &str) -> std::result::Result<Self, String> {
+        match url.split_once(':') {
+            Some(("sqlite", "")) => Ok(Self::Sqlite(std::env::temp_dir())),
+            Some(("sqlite", folder)) if std::path::Path::new(folder).is_dir() => {
+                Ok(Self::Sqlite(PathBuf::from(folder)))
+            }
+            Some(("sqlite", folder)) => Err(format!("'{folder}' is not a folder")),
+            Some(("redis", _)) => Ok(Self::Redis(url.to_owned())),
+            Some(("memory", "")) => Ok(Self::Memory),
+            _ => Err("must be sqlite:, sqlite:FOLDER, redis://… or memory:".into()),
+        }
+    }
+}
+
+impl StoreUrl {
+    /// The folder whose disk is measured along.
+    pub(super) fn folder(&self) -> PathBuf {
+        match self {
+            Self::Sqlite(folder) => folder.clone(),
+            Self::Redis(_) | Self::Memory => std::env::temp_dir(),
+        }
+    }
+
+    pub(super) fn description(&self) -> String {
+        match self {
+            Self::Sqlite(_) => format!("sqlite {}", longhaul_sqlite::rusqlite::version()),
+            Self::Redis(_) => "redis".into(),
+            Self::Memory => "memory".into(),
+        }
+    }
+
+    pub(super) fn durability(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "WAL synchronous=FULL",
+            Self::Redis(_) => "the server's settings",
+            Self::Memory => "none",
+        }
+    }
+}
+
+/// A new, empty store. Its folder goes when this does.
+pub(super) struct Fresh {
+    pub(super) longhaul: Longhaul,
+    _folder: Option<TempDir>,
+}
+
+impl Fresh {
+    pub(super) async fn open(url: &StoreUrl) -> Result<Self> {
+        let (store, folder): (Arc<dyn Store>, _) = match url {
+            StoreUrl::Memory => (Arc::new(MemoryStore::default()), None),
+            StoreUrl::Redis(url) => {
+                let prefix = format!("bench-{:08x}", rand::random::<u32>());
+                let options = RedisOptions::new(url)?.prefix(prefix);
+                (Arc::new(RedisStore::open(options).await?), None)
+            }
+            StoreUrl::Sqlite(parent) => {
+                let folder = tempfile::Builder::new().prefix("longhaul-bench.").tempdir_in(parent)?;
+                (Arc::new(SqliteStore::open(folder.path().join("longhaul.db")).await?), Some(folder))
+            }
+        };
+        store.migrate().await?;
+        Ok(Self { longhaul: Longhaul::over(store), _folder: folder })
+    }
+}

@@ -1,0 +1,140 @@
+use longhaul::{Children, JobId, Result, State, Timestamp};
+use rusqlite::{OptionalExtension, params};
+
+use super::Batch;
+use super::batch::rank;
+use crate::error::fault;
+use crate::row::{signed, unsigned};
+
+/// A closing job that waits for its children.
+struct Closing {
+    seq: i64,
+    id: JobId,
+    queue: String,
+    priority: i32,
+    run_at: Timestamp,
+    children: Children,
+}
+
+/// Closing jobs and their children. The counts are kept on the closing job's row, and stand still once it is free.
+impl Batch<'_> {
+    /// The batch that a new job joins, where its parent is a closing job that still waits.
+    pub(super) fn open_batch(&self, parent: Option<&JobId>) -> rusqlite::Result<Option<i64>> {
+        let Some(parent) = parent else { return Ok(None) };
+        self.connection
+            .prepare_cached(include_str!("../sql/open_batch_by_id.sql"))?
+            .query_row([parent.as_str()], |row| row.get(0))
+            .optional()
+    }
+
+    /// Counts a child that joins.
+    pub(super) fn count_child(&mut self, batch: i64) -> rusqlite::Result<()> {
+        self.recount(batch, |children| children.total += 1, Then::Wait)
+    }
+
+    /// Notes that a child has ended, to be counted by [`settle`](Self::settle).
+    pub(super) fn child_ended(&mut self, batch: Option<i64>, outcome: State) {
+        self.ended_children.extend(batch.map(|batch| (batch, outcome)));
+    }
+
+    /// Lets batches count the children that have ended since, which may free their closing jobs. Called at the end of
+    /// every operation, after a finish's follow-ups: a child may be followed by another of its batch.
+    pub(super) fn settle(&mut self) -> Result<()> {
+        for (batch, outcome) in std::mem::take(&mut self.ended_children) {
+            self.recount(batch, |children| *counter(children, outcome) += 1, Then::FreeIfDone)
+                .map_err(fault("count a child"))?;
+        }
+        Ok(())
+    }
+
+    /// Waits again for a child that had ended with `outcome` and is to run anew.
+    pub(super) fn uncount_end(&mut self, batch: Option<i64>, outcome: State) -> rusqlite::Result<()> {
+        match batch {
+            None => Ok(()),
+            Some(batch) => self.recount(batch, |children| *counter(children, outcome) -= 1, Then::Wait),
+        }
+    }
+
+    /// New jobs that wait for children, and were given none, need not wait.
+    pub(super) fn free_childless(&mut self) -> Result<()> {
+        for batch in std::mem::take(&mut self.new_batches) {
+            let closing = self.closing(batch).map_err(fault("look a batch up"))?;
+            if let Some(closing) = closing.filter(|closing| closing.children.unfinished() == 0) {
+                self.write_closing(&closing, Then::FreeIfDone).map_err(fault("free a closing job"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn recount(
+        &mut self,
+        batch: i64,
+        change: impl FnOnce(&mut Children),
+        then: Then,
+    ) -> rusqlite::Result<()> {
+        let Some(mut closing) = self.closing(batch)? else { return Ok(()) };
+        change(&mut closing.children);
+        self.write_closing(&closing, then)
+    }
+
+    /// `None` where the job is not there any more or waits no more.
+    fn closing(&self, seq: i64) -> rusqlite::Result<Option<Closing>> {
+        self.connection
+            .prepare_cached(include_str!("../sql/open_batch.sql"))?
+            .query_row([seq], |row| {
+                Ok(Closing {
+                    seq,
+                    id: JobId::from_store(row.get(0)?),
+                    queue: row.get(1)?,
+                    priority: row.get(2)?,
+                    run_at: Timestamp(row.get(3)?),
+                    children: Children {
+                        total: unsigned(row.get(4)?),
+                        completed: unsigned(row.get(5)?),
+                        failed: unsigned(row.get(6)?),
+                        cancelled: unsigned(row.get(7)?),
+                    },
+                })
+            })
+            .optional()
+    }
+
+    fn write_closing(&mut self, closing: &Closing, then: Then) -> rusqlite::Result<()> {
+        let is_free = then == Then::FreeIfDone && closing.children.unfinished() == 0;
+        let (state, run_at) =
+            if is_free { (State::Available, self.now) } else { (State::Blocked, closing.run_at) };
+        self.connection.prepare_cached(include_str!("../sql/count_children.sql"))?.execute(params![
+            closing.seq,
+            self.now.0,
+            state.as_str(),
+            run_at.0,
+            rank(run_at, closing.priority),
+            signed(closing.children.total),
+            signed(closing.children.completed),
+            signed(closing.children.failed),
+            signed(closing.children.cancelled),
+        ])?;
+        if is_free {
+            self.moved(&closing.queue, Some(State::Blocked), Some(State::Available));
+        }
+        self.changed.push(closing.id.clone());
+        Ok(())
+    }
+}
+
+/// What a change of its counts may mean for a closing job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    /// Nothing: it waits on.
+    Wait,
+    /// It is free where no child is unfinished.
+    FreeIfDone,
+}
+
+fn counter(children: &mut Children, outcome: State) -> &mut u64 {
+    match outcome {
+        State::Completed => &mut children.completed,
+        State::Failed => &mut children.failed,
+        _ => &mut children.cancelled,
+    }
+}

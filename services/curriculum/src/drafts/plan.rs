@@ -1,0 +1,142 @@
+use kit::{ChatRequest, Draft, JsonSchema, Message, MessageRole};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::outline;
+use crate::model::{Bloom, Module};
+
+/// Which lessons a module has: asked for before the lessons themselves, so that they build on each other.
+#[derive(Debug)]
+pub(crate) struct PlanDraft<'a> {
+    pub(crate) workflow_title: &'a str,
+    pub(crate) module: &'a Module,
+    /// The minutes of each lesson.
+    pub(crate) minutes: &'a [u32],
+}
+
+/// A module's lessons, before they are written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Plan {
+    pub(crate) lessons: Vec<PlannedLesson>,
+}
+
+/// What a lesson will be about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PlannedLesson {
+    pub(crate) title: String,
+    /// What it is about, as it can stand in a sentence.
+    pub(crate) focus: String,
+    pub(crate) bloom_level: Bloom,
+    /// The numbers of the module's outcomes that it works on, from 1.
+    pub(crate) outcomes: Vec<u32>,
+}
+
+impl Plan {
+    /// Without what models add and nobody needs.
+    pub(crate) fn tidied(mut self) -> Self {
+        for lesson in &mut self.lessons {
+            lesson.title = lesson.title.trim().to_owned();
+            lesson.focus = lesson.focus.trim().to_owned();
+            lesson.outcomes.sort_unstable();
+            lesson.outcomes.dedup();
+        }
+        self
+    }
+
+    /// Why it cannot be the plan of a module of so many lessons and outcomes.
+    pub(crate) fn fault(&self, lessons: usize, outcomes: usize) -> Option<String> {
+        if self.lessons.len() != lessons {
+            return Some(format!("it has {} lessons and not {lessons}", self.lessons.len()));
+        }
+        for (number, lesson) in (1..).zip(&self.lessons) {
+            if lesson.title.is_empty() || lesson.focus.is_empty() {
+                return Some(format!("lesson {number} has no title or no focus"));
+            }
+            if let Some(unknown) = lesson.outcomes.iter().find(|n| !(1..=outcomes).contains(&(**n as usize)))
+            {
+                return Some(format!("lesson {number} works on outcome {unknown} of {outcomes}"));
+            }
+        }
+        None
+    }
+}
+
+impl Draft for PlanDraft<'_> {
+    fn request(&self) -> ChatRequest {
+        let (count, outcomes) = (self.minutes.len(), self.module.outcomes.len());
+        let numbers = json!({
+            "type": "array", "items": { "type": "integer", "minimum": 1, "maximum": outcomes.max(1) },
+            "maxItems": outcomes,
+        });
+        let schema = json!({
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["lessons"],
+            "properties": {
+                "lessons": {
+                    "type": "array",
+                    "minItems": count,
+                    "maxItems": count,
+                    "items": {
+                        "type": "object",
+                        "additionalProperties": false,
+                        "required": ["title", "focus", "bloomLevel", "outcomes"],
+                        "properties": {
+                            "title": { "type": "string" },
+                            "focus": { "type": "string" },
+                            "bloomLevel": { "type": "string", "enum": Bloom::ALL.map(Bloom::as_str) },
+                            "outcomes": numbers,
+                        },
+                    },
+                },
+            },
+        });
+        let task = format!(
+            "{}\n\nDivide this module into exactly {count} lessons that build on each other. For each give a title, its \
+             focus (the topic as a short noun phrase), the level of Bloom's taxonomy that it reaches, and the numbers of \
+             the learning outcomes that it works on. Every outcome must be worked on in at least one lesson.",
+            describe(self.workflow_title, self.module)
+        );
+        ChatRequest {
+            messages: vec![
+                Message { role: MessageRole::System, content: ROLE.into() },
+                Message { role: MessageRole::User, content: task },
+            ],
+            schema: Some(JsonSchema { name: "module_plan", schema }),
+        }
+    }
+
+    fn outline(&self) -> String {
+        to_json(&outline::plan(self.module, self.minutes))
+    }
+}
+
+/// Who the model is to be.
+pub(super) const ROLE: &str = "You are an experienced curriculum designer. You write lesson plans that a teacher \
+    can use tomorrow: concrete, realistic in time, and true to the module's learning outcomes.";
+
+/// The module, in words for a model.
+pub(super) fn describe(workflow_title: &str, module: &Module) -> String {
+    let mut text = format!(
+        "Curriculum: {workflow_title}\nModule {}: {} ({} contact hours)",
+        module.code, module.title, module.contact_hours
+    );
+    if !module.description.is_empty() {
+        text.push_str(&format!("\nDescription: {}", module.description));
+    }
+    if module.outcomes.is_empty() {
+        text.push_str("\nThe module states no learning outcomes; leave the lists of outcomes empty.");
+    } else {
+        text.push_str("\nLearning outcomes:");
+        for (number, outcome) in (1..).zip(&module.outcomes) {
+            text.push_str(&format!("\n{number}. {}", outcome.statement));
+        }
+    }
+    text
+}
+
+/// Texts and numbers always have a JSON form.
+pub(super) fn to_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}

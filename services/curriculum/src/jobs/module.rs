@@ -1,0 +1,195 @@
+use std::time::Duration;
+
+use kit::{Commit, Write};
+use longhaul::clock::{Stopwatch, millis};
+use longhaul::{Backoff, Context, Job, JobError, JobResult};
+use serde::{Deserialize, Serialize};
+
+use super::{QUEUE, module_job};
+use crate::app::{App, Curriculum};
+use crate::drafts::{self, LessonDraft, Plan, PlanDraft, PlannedLesson};
+use crate::model::{Hours, Lesson, Module, ModulePlan, Workflow};
+
+/// Writes the lesson plans of one module, lesson by lesson, saves them together, and queues the next module with its
+/// own completion.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GenerateModule {
+    /// Of which workflow.
+    pub workflow_id: String,
+    /// Which module, from 0.
+    pub module_index: u32,
+}
+
+/// What a module's job came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Generated {
+    /// Modules of the workflow that have their plans.
+    pub modules_generated: u32,
+    /// Modules of the workflow.
+    pub total_modules: u32,
+    /// Lessons of this module; `None` where an earlier run had saved them.
+    pub lessons: Option<u32>,
+}
+
+/// A lesson, as its step keeps it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Written {
+    lesson: Lesson,
+    /// How long it took to write.
+    worked_ms: i64,
+}
+
+impl Job for GenerateModule {
+    const KIND: &'static str = "curriculum.module";
+    const QUEUE: &'static str = QUEUE;
+    const MAX_ATTEMPTS: u32 = 3;
+    /// A backstop for a module of hundreds of lessons: each reply of a model has its own, shorter limit.
+    const TIMEOUT: Option<Duration> = Some(Duration::from_secs(24 * 3600));
+
+    type State = Curriculum;
+    type Output = Generated;
+
+    /// A minute, then two, to the second: that is what was promised to those who wait.
+    fn backoff() -> Backoff {
+        Backoff { base: Duration::from_secs(60), jitter: 0.0, ..Backoff::default() }
+    }
+
+    /// All that is written by a model pauses together when the model's server asks for it.
+    fn limit_key(&self) -> Option<String> {
+        Some("llm".into())
+    }
+
+    async fn run(self, cx: Context<Curriculum>) -> JobResult<Generated> {
+        let app = cx.state().app();
+        let Some(workflow) = app.workflow(&self.workflow_id).await? else {
+            return Err(JobError::fatal("Workflow not found"));
+        };
+        let modules = workflow.modules()?;
+        let Some(module) = modules.get(self.module_index as usize) else {
+            return Err(JobError::fatal(format!("the workflow has no module {}", self.module_index)));
+        };
+        if workflow.generated < self.module_index {
+            return Err(JobError::fatal(format!("module {} comes first", workflow.generated)));
+        }
+        // A run that saved the plans and died before its end was stored left nothing to do but this end.
+        let already_saved = workflow.generated > self.module_index;
+        let lessons = if already_saved { None } else { Some(self.generate(&cx, &workflow, module).await?) };
+
+        let (next, total) = (workflow.generated.max(self.module_index + 1), modules.len() as u32);
+        if next < total {
+            // At the end of the queue, so that workflows take turns.
+            cx.follow_up(module_job(&self.workflow_id, next)?)?;
+        }
+        tracing::info!("Step 10: workflow {}: {next} of {total} modules generated", self.workflow_id);
+        Ok(Generated { modules_generated: next, total_modules: total, lessons })
+    }
+}
+
+impl GenerateModule {
+    async fn generate(
+        &self,
+        cx: &Context<Curriculum>,
+        workflow: &Workflow,
+        module: &Module,
+    ) -> JobResult<u32> {
+        let minutes = module.lesson_minutes();
+        let plan = cx.step("plan", || plan(cx, workflow.title(), module, &minutes)).await?;
+        let mut written: Vec<Written> = Vec::with_capacity(minutes.len());
+        for (number, minutes) in (1_u32..).zip(&minutes) {
+            let draft = LessonDraft {
+                workflow_title: workflow.title(),
+                module,
+                lessons: &plan.lessons,
+                number,
+                minutes: *minutes,
+            };
+            report(cx, written.len(), &plan.lessons);
+            written.push(cx.step(&format!("lesson-{number}"), || lesson(cx, &draft)).await?);
+        }
+        self.save(cx.state().app(), module, &written).await?;
+        cx.progress(100, format!("{} is planned", module.title));
+        Ok(written.len() as u32)
+    }
+
+    /// All lessons or none, and only as the next module of the workflow: whoever was first has saved it, and a second
+    /// run changes nothing.
+    async fn save(&self, app: &App, module: &Module, written: &[Written]) -> JobResult<()> {
+        let plan = ModulePlan {
+            module_id: module.id.clone(),
+            module_code: module.code.clone(),
+            module_title: module.title.clone(),
+            total_contact_hours: Hours(module.contact_hours),
+            total_lessons: written.len() as u32,
+            lessons: written.iter().map(|written| written.lesson.clone()).collect(),
+        };
+        let now = app.clock.now();
+        let advance = Write::guarded(
+            "UPDATE curriculum_workflows SET generated = generated + 1, updated_at = $3 \
+             WHERE id = $1 AND generated = $2",
+            vec![self.workflow_id.as_str().into(), self.module_index.into(), now.into()],
+        );
+        let insert = Write::new(
+            "INSERT INTO curriculum_modules (workflow_id, module_index, plan, lessons, minutes, generator, worked_ms, \
+             generated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            vec![
+                self.workflow_id.as_str().into(),
+                self.module_index.into(),
+                longhaul::Json::new(&plan)?.as_str().into(),
+                written.len().into(),
+                module.minutes().into(),
+                app.outside.composer.generator().into(),
+                written.iter().map(|written| written.worked_ms).sum::<i64>().into(),
+                now.into(),
+            ],
+        );
+        match app.db.commit(vec![advance, insert], vec![]).await? {
+            Commit::Done(_) => {
+                tracing::info!(
+                    "Step 10: workflow {}: module {} ({}) has its {} lessons",
+                    self.workflow_id,
+                    self.module_index,
+                    module.code,
+                    written.len()
+                );
+            }
+            Commit::Refused { .. } => {
+                tracing::info!(
+                    "Step 10: workflow {}: module {} was saved before",
+                    self.workflow_id,
+                    self.module_index
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How many lessons are done, and which one is next.
+fn report(cx: &Context<Curriculum>, done: usize, lessons: &[PlannedLesson]) {
+    cx.progress(done as f64 * 100.0 / lessons.len() as f64, lessons[done].title.clone());
+}
+
+async fn plan(
+    cx: &Context<Curriculum>,
+    workflow_title: &str,
+    module: &Module,
+    minutes: &[u32],
+) -> JobResult<Plan> {
+    let plan: Plan = drafts::write(cx, 0, &PlanDraft { workflow_title, module, minutes }).await?;
+    let plan = plan.tidied();
+    match plan.fault(minutes.len(), module.outcomes.len()) {
+        None => Ok(plan),
+        Some(fault) => Err(drafts::unusable(cx.state().app().outside.composer.as_ref(), 0, fault)),
+    }
+}
+
+async fn lesson(cx: &Context<Curriculum>, draft: &LessonDraft<'_>) -> JobResult<Written> {
+    let writing = Stopwatch::start();
+    let composer = cx.state().app().outside.composer.as_ref();
+    let written = drafts::write(cx, draft.number, draft).await?;
+    let lesson = draft
+        .finish(written, composer.generator())
+        .map_err(|fault| drafts::unusable(composer, draft.number, fault))?;
+    Ok(Written { lesson, worked_ms: millis(writing.elapsed()) })
+}

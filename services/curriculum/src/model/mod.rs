@@ -1,0 +1,17 @@
+//! What the service speaks of, and how it looks to whoever asks.
+
+mod lesson;
+mod object_id;
+mod pace;
+mod status;
+mod step10;
+mod workflow;
+
+pub(crate) use lesson::{
+    Activity, Bloom, CASE_STUDY, FormativeCheck, IndependentStudy, Lesson, ModulePlan, lesson_id,
+};
+pub(crate) use object_id::{ObjectIds, is_object_id};
+pub(crate) use pace::{apportion, lesson_minutes};
+pub(crate) use status::{Jobs, Status, overall};
+pub(crate) use step10::Step10;
+pub(crate) use workflow::{Hours, Module, Workflow};

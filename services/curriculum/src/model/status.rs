@@ -1,0 +1,130 @@
+use longhaul::{JobRecord, State};
+use serde::Serialize;
+
+/// Where step 10 of a workflow stands, as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Status {
+    /// No job is there that would do anything.
+    Pending,
+    /// A job waits, waits for its next attempt, or runs.
+    InProgress,
+    /// Every module has its lesson plans.
+    Complete,
+    /// A job has used up its attempts.
+    Failed,
+}
+
+/// The jobs of a workflow that are kept, in Bull's words.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Jobs {
+    pub(crate) total: usize,
+    pub(crate) active: usize,
+    pub(crate) completed: usize,
+    pub(crate) failed: usize,
+    pub(crate) details: Vec<Detail>,
+}
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Detail {
+    pub(crate) job_id: String,
+    pub(crate) module_index: usize,
+    pub(crate) state: BullState,
+    /// In percent.
+    pub(crate) progress: u8,
+    /// The attempts that have failed.
+    pub(crate) attempts_made: u32,
+    /// When its present or last attempt began, in milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) processed_on: Option<i64>,
+    /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) finished_on: Option<i64>,
+    /// Why its last attempt failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) failed_reason: Option<String>,
+}
+
+/// The states of a job in Bull.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum BullState {
+    Waiting,
+    Delayed,
+    Active,
+    Completed,
+    Failed,
+}
+
+impl Jobs {
+    /// Of the modules' jobs, each with the index of its module.
+    pub(crate) fn of(jobs: &[(usize, JobRecord)]) -> Self {
+        let details: Vec<Detail> = jobs.iter().map(|(index, job)| detail(*index, job)).collect();
+        let count = |state| details.iter().filter(|detail| detail.state == state).count();
+        Self {
+            total: details.len(),
+            active: count(BullState::Active),
+            completed: count(BullState::Completed),
+            failed: count(BullState::Failed),
+            details,
+        }
+    }
+
+    fn any(&self, states: &[BullState]) -> bool {
+        self.details.iter().any(|detail| states.contains(&detail.state))
+    }
+}
+
+/// Where it all stands, from the jobs and from whether every module has its plans.
+pub(crate) fn overall(all_complete: bool, jobs: &Jobs) -> Status {
+    if all_complete {
+        Status::Complete
+    } else if jobs.any(&[BullState::Waiting, BullState::Delayed, BullState::Active]) {
+        Status::InProgress
+    } else if jobs.any(&[BullState::Failed]) {
+        Status::Failed
+    } else {
+        Status::Pending
+    }
+}
+
+fn detail(module_index: usize, job: &JobRecord) -> Detail {
+    let state = bull_state(job.state);
+    let percent = job.progress.as_ref().map_or(0.0, |progress| progress.percent);
+    // Of an attempt that runs or went well nothing has failed.
+    let attempts_made = match state {
+        BullState::Active | BullState::Completed => job.attempt.saturating_sub(1),
+        BullState::Waiting | BullState::Delayed | BullState::Failed => job.attempt,
+    };
+    // A completed job has overcome its errors, and one that was begun anew by hand has put them behind it.
+    let failed_reason = match job.state {
+        State::Completed => None,
+        State::Cancelled => job.errors.last().map(|e| e.message.clone()).or(Some("cancelled".into())),
+        _ if attempts_made == 0 && state != BullState::Failed => None,
+        _ => job.errors.last().map(|error| error.message.clone()),
+    };
+    Detail {
+        job_id: job.id.to_string(),
+        module_index,
+        state,
+        // Kept within 0 and 100 by the engine.
+        progress: percent.round() as u8,
+        attempts_made,
+        processed_on: job.started_at.map(|at| at.0),
+        finished_on: job.finished_at.map(|at| at.0),
+        failed_reason,
+    }
+}
+
+fn bull_state(state: State) -> BullState {
+    match state {
+        State::Blocked | State::Available => BullState::Waiting,
+        State::Scheduled => BullState::Delayed,
+        State::Running => BullState::Active,
+        State::Completed => BullState::Completed,
+        // Bull knows no cancelling: to it, a job either completes or fails.
+        State::Failed | State::Cancelled => BullState::Failed,
+    }
+}

@@ -1,0 +1,256 @@
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use kit::{Commit, DbError, Write};
+use longhaul::{Action, JobFilter, JobId, JobRecord, Timestamp};
+use serde_json::{Value, json};
+
+use super::workflow_id;
+use crate::app::App;
+use crate::error::Error;
+use crate::jobs::{module_job, module_job_id};
+use crate::model::{Hours, Jobs, ModulePlan, Status, Step10, overall};
+
+/// What has been generated of a workflow.
+#[derive(Clone, Debug)]
+struct Standing {
+    id: String,
+    step9_complete: bool,
+    modules: u32,
+    generated: u32,
+    /// Lessons of all modules.
+    lessons: u64,
+    /// Of the modules that have their plans.
+    lessons_generated: u64,
+    minutes_generated: u64,
+}
+
+/// What became of a wish to begin the next module.
+enum Begun {
+    Queued,
+    /// It, or the one before it, is on its way already.
+    Running,
+    /// A module was saved in between.
+    Outdated,
+}
+
+/// Looks that are taken before a workflow that moves on each time is taken for one that runs.
+const LOOKS: usize = 3;
+/// Minutes that a module takes, until it has been measured.
+const USUAL_MINUTES: u64 = 15;
+
+/// `POST /api/v3/workflow/{workflow}/step10`: queues the next module, whose job queues the one after it.
+pub(crate) async fn start(
+    State(app): State<Arc<App>>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Json<Value>, Error> {
+    let id = workflow_id(path)?;
+    for _ in 0..LOOKS {
+        let standing = app.standing(&id).await?;
+        if !standing.step9_complete || standing.modules == 0 {
+            return Err(Error::bad_request("Step 9 must be completed before generating lesson plans"));
+        }
+        if standing.is_complete() {
+            return app.started(&standing, 0, "All modules already have their lesson plans.", None).await;
+        }
+        match app.begin(&standing).await? {
+            Begun::Queued => {
+                let message = "Step 10 generation started. 1 module(s) will be generated in the background.";
+                return app.started(&standing, 1, message, None).await;
+            }
+            Begun::Running => return app.running(&standing).await,
+            Begun::Outdated => {}
+        }
+    }
+    let standing = app.standing(&id).await?;
+    app.running(&standing).await
+}
+
+/// `GET /api/v3/workflow/{workflow}/step10/status`
+pub(crate) async fn status(
+    State(app): State<Arc<App>>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Json<Value>, Error> {
+    let (standing, jobs) = app.look(&workflow_id(path)?).await?;
+    let status = overall(standing.is_complete(), &jobs);
+    Ok(Json(json!({
+        "success": true,
+        "data": {
+            "workflowId": standing.id,
+            "modulesGenerated": standing.generated,
+            "totalModules": standing.modules,
+            "allComplete": standing.is_complete(),
+            "totalLessons": standing.lessons_generated,
+            "totalContactHours": Hours::of_minutes(standing.minutes_generated),
+            "jobs": jobs,
+            "status": status,
+        },
+    })))
+}
+
+/// `GET /api/v3/workflow/{workflow}/step10`: the plans of the modules that have them.
+pub(crate) async fn get(
+    State(app): State<Arc<App>>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Json<Value>, Error> {
+    let id = workflow_id(path)?;
+    // The status first: where the last module is saved in between, the plans say more than the status, never less.
+    let (standing, jobs) = app.look(&id).await?;
+    let status: Status = overall(standing.is_complete(), &jobs);
+    let modules = app.workflow(&id).await?.ok_or_else(Error::no_workflow)?.modules()?;
+    let sql =
+        "SELECT plan, generated_at FROM curriculum_modules WHERE workflow_id = $1 ORDER BY module_index";
+    let rows = app.db.read(sql, vec![id.into()]).await?;
+    let Some(newest) = rows.last() else {
+        return Err(Error::new(StatusCode::NOT_FOUND, "Step 10 has not been generated yet"));
+    };
+    let generated_at: Timestamp = newest.get("generated_at")?;
+    let plan = |row: &kit::Row| -> Result<ModulePlan, DbError> {
+        serde_json::from_str(&row.get::<String>("plan")?)
+            .map_err(|e| DbError::Column { column: "plan".into(), reason: e.to_string() })
+    };
+    let plans = rows.iter().map(plan).collect::<Result<Vec<_>, DbError>>()?;
+    let step10 = Step10::new(plans, &modules, generated_at);
+    Ok(Json(json!({ "success": true, "data": { "step10": step10, "currentStep": 10, "status": status } })))
+}
+
+impl Standing {
+    fn is_complete(&self) -> bool {
+        self.modules > 0 && self.generated >= self.modules
+    }
+}
+
+impl App {
+    async fn standing(&self, id: &str) -> Result<Standing, Error> {
+        let sql = "SELECT w.step9_complete, w.modules, w.generated, w.lessons, \
+             (SELECT CAST(coalesce(sum(m.lessons), 0) AS BIGINT) FROM curriculum_modules m \
+             WHERE m.workflow_id = w.id) AS made, \
+             (SELECT CAST(coalesce(sum(m.minutes), 0) AS BIGINT) FROM curriculum_modules m \
+             WHERE m.workflow_id = w.id) AS minutes \
+             FROM curriculum_workflows w WHERE w.id = $1";
+        let rows = self.db.read(sql, vec![id.into()]).await?;
+        let row = rows.first().ok_or_else(Error::no_workflow)?;
+        Ok(Standing {
+            id: id.to_owned(),
+            step9_complete: row.get::<i64>("step9_complete")? != 0,
+            modules: row.get("modules")?,
+            generated: row.get("generated")?,
+            lessons: row.get("lessons")?,
+            lessons_generated: row.get("made")?,
+            minutes_generated: row.get("minutes")?,
+        })
+    }
+
+    /// The kept jobs of all modules, and then the rows: a job that ends in between has saved its module and queued the
+    /// next one, so that a chain which goes on is never shown as one that has stopped.
+    async fn look(&self, id: &str) -> Result<(Standing, Jobs), Error> {
+        let modules = self.standing(id).await?.modules as usize;
+        let ids: Vec<JobId> = (0..modules).map(|index| module_job_id(id, index)).collect();
+        let jobs: Vec<(usize, JobRecord)> = self
+            .longhaul
+            .store()
+            .get(&ids)
+            .await?
+            .into_iter()
+            .enumerate()
+            .filter_map(|(index, lookup)| lookup.found().map(|job| (index, job)))
+            .collect();
+        Ok((self.standing(id).await?, Jobs::of(&jobs)))
+    }
+
+    /// Queues the next module, where none is on its way.
+    async fn begin(&self, standing: &Standing) -> Result<Begun, Error> {
+        let next = standing.generated;
+        // The job before may have saved its module and not have ended: its end will queue the next one.
+        let previous = next.checked_sub(1).map(|index| module_job_id(&standing.id, index as usize));
+        let job_id = module_job_id(&standing.id, next as usize);
+        let ids: Vec<JobId> = previous.into_iter().chain([job_id.clone()]).collect();
+        let jobs = self.longhaul.get_all(&ids).await?;
+        if jobs.iter().any(|job| !job.state.is_finished()) {
+            return Ok(Begun::Running);
+        }
+        match jobs.into_iter().find(|job| job.id == job_id) {
+            None => self.enqueue(standing).await,
+            Some(ended) => self.retry(standing, &ended).await,
+        }
+    }
+
+    async fn enqueue(&self, standing: &Standing) -> Result<Begun, Error> {
+        let next = standing.generated;
+        // Only while that is the next module: the look at the rows is an earlier moment's.
+        let still = Write::guarded(
+            "UPDATE curriculum_workflows SET updated_at = $3 WHERE id = $1 AND generated = $2",
+            vec![standing.id.as_str().into(), next.into(), self.clock.now().into()],
+        );
+        match self.db.commit(vec![still], vec![module_job(&standing.id, next)?]).await? {
+            Commit::Refused { .. } => Ok(Begun::Outdated),
+            // Of several callers at once, one creates the job.
+            Commit::Done(done) if done.enqueued.iter().any(|job| job.is_created()) => {
+                tracing::info!("Step 10: workflow {}: module {next} is queued", standing.id);
+                Ok(Begun::Queued)
+            }
+            Commit::Done(_) => Ok(Begun::Running),
+        }
+    }
+
+    /// Runs the job of a module that has failed again, with all its attempts; what its steps have done is kept.
+    async fn retry(&self, standing: &Standing, ended: &JobRecord) -> Result<Begun, Error> {
+        if self.standing(&standing.id).await?.generated != standing.generated {
+            return Ok(Begun::Outdated);
+        }
+        // Only in the state that was seen: another caller may have retried it, and it may have gone well since.
+        let filter = JobFilter { states: vec![ended.state], ..JobFilter::id(ended.id.clone()) };
+        if self.longhaul.store().act(&filter, Action::Retry, 1).await? == 0 {
+            return Ok(Begun::Running);
+        }
+        tracing::info!("Step 10: workflow {}: module {} is tried again", standing.id, standing.generated);
+        Ok(Begun::Queued)
+    }
+
+    async fn running(&self, standing: &Standing) -> Result<Json<Value>, Error> {
+        let message = "Step 10 generation is already in progress. Check status for updates.";
+        self.started(standing, 0, message, Some("Generation already in progress")).await
+    }
+
+    async fn started(
+        &self,
+        standing: &Standing,
+        jobs_queued: u32,
+        message: &str,
+        detail: Option<&str>,
+    ) -> Result<Json<Value>, Error> {
+        let mut data = json!({
+            "jobsQueued": jobs_queued,
+            "modulesGenerated": standing.generated,
+            "totalModules": standing.modules,
+            "estimatedTimeMinutes": self.minutes_left(standing).await?,
+        });
+        if let Some(detail) = detail {
+            data["message"] = detail.into();
+        }
+        Ok(Json(json!({ "success": true, "data": data, "message": message })))
+    }
+
+    /// From the last modules that the same composer has written: the time per lesson, for the lessons that remain.
+    async fn minutes_left(&self, standing: &Standing) -> Result<u64, Error> {
+        if standing.is_complete() {
+            return Ok(0);
+        }
+        let sql = "SELECT CAST(coalesce(sum(worked_ms), 0) AS BIGINT) AS worked, \
+             CAST(coalesce(sum(lessons), 0) AS BIGINT) AS lessons FROM (SELECT worked_ms, lessons FROM curriculum_modules WHERE generator = $1 \
+             ORDER BY generated_at DESC LIMIT 50) AS newest";
+        let rows = self.db.read(sql, vec![self.outside.composer.generator().into()]).await?;
+        let measured = rows
+            .first()
+            .map(|row| -> Result<(u64, u64), DbError> { Ok((row.get("worked")?, row.get("lessons")?)) });
+        let (worked, lessons) = measured.transpose()?.unwrap_or_default();
+        if lessons == 0 {
+            return Ok(USUAL_MINUTES * u64::from(standing.modules - standing.generated));
+        }
+        let remaining = standing.lessons.saturating_sub(standing.lessons_generated);
+        Ok((worked * remaining).div_ceil(lessons * 60_000).max(1))
+    }
+}

@@ -1,0 +1,7 @@
+//! The doubles, asked over the socket as a service asks them.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod llm;
+mod pages;
+mod wikipedia;

@@ -1,0 +1,81 @@
+use longhaul::{Context, Job, JobId, JobResult, NewJob, State};
+use serde::{Deserialize, Serialize};
+
+use super::{BATCH_QUEUE, Member, MemberOutcome};
+use crate::app::Github;
+use crate::name::Username;
+use crate::task::failure;
+
+/// Closes a batch: starts once, when each of its [members](Member) has ended, and says how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batch {
+    /// Whose profiles, each once.
+    pub usernames: Vec<Username>,
+    /// Whether fresh results will not do.
+    pub force_refresh: bool,
+}
+
+/// What a batch came to. The results themselves lie in the service's own table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchOutcome {
+    /// One for each name, in their order.
+    pub members: Vec<MemberResult>,
+}
+
+/// What one name of a batch came to: a task with a result, or an error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberResult {
+    /// The name as it was given.
+    pub username: String,
+    /// The task that made the result.
+    pub task_id: Option<String>,
+    /// Why there is none.
+    pub error: Option<String>,
+}
+
+impl Job for Batch {
+    const KIND: &'static str = "github.batch";
+    const QUEUE: &'static str = BATCH_QUEUE;
+
+    type State = Github;
+    type Output = BatchOutcome;
+
+    async fn run(self, cx: Context<Github>) -> JobResult<BatchOutcome> {
+        let ids: Vec<JobId> = (1..=self.usernames.len()).map(|number| member_id(cx.id(), number)).collect();
+        let members = cx.longhaul().store().get(&ids).await?;
+        let members = self.usernames.iter().zip(members).map(|(username, member)| {
+            let member = member.found();
+            let outcome = member.as_ref().filter(|member| member.state == State::Completed);
+            let outcome = outcome.and_then(|member| member.output.as_ref()?.to::<MemberOutcome>().ok());
+            let error = match (&outcome, &member) {
+                (Some(_), _) => None,
+                (None, Some(member)) => Some(failure(member)),
+                (None, None) => Some("the analysis was deleted".to_owned()),
+            };
+            MemberResult { username: username.to_string(), task_id: outcome.map(|o| o.task_id), error }
+        });
+        let outcome = BatchOutcome { members: members.collect() };
+        cx.state().app().release_place(cx.id()).await;
+        Ok(outcome)
+    }
+}
+
+impl Batch {
+    /// The batch under `id`, and all of its members.
+    pub(crate) fn jobs(&self, id: &JobId) -> Result<Vec<NewJob>, longhaul::Error> {
+        let closing = NewJob { id: Some(id.clone()), ..NewJob::of(self)? };
+        let member = |(number, username): (usize, &Username)| {
+            let member = Member { username: username.clone(), force_refresh: self.force_refresh };
+            let labels = [("username".to_owned(), username.login())].into();
+            Ok(NewJob { id: Some(member_id(id, number)), labels, ..NewJob::of(&member)? })
+        };
+        let members = (1..).zip(&self.usernames).map(member).collect::<Result<Vec<_>, longhaul::Error>>()?;
+        Ok(NewJob::batch(closing, members))
+    }
+}
+
+/// The id of a batch's member, counted from 1.
+fn member_id(batch: &JobId, number: usize) -> JobId {
+    // The batch's id is ours and short.
+    JobId::from_store(format!("{batch}.{number}"))
+}

@@ -1,0 +1,70 @@
+use std::time::Duration;
+
+use longhaul::{Context, Job, JobError, JobId, JobResult, State};
+use serde::{Deserialize, Serialize};
+
+use super::BATCH_QUEUE;
+use crate::app::{App, Github};
+use crate::name::Username;
+use crate::start::{StartError, Wish};
+use crate::task::failure;
+
+/// One name of a batch: begins its analysis, or joins the one that runs or is fresh, and ends as that ends. It is a job
+/// of its own so that a batch counts each of its names, whoever's analysis that is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Whose profile.
+    pub username: Username,
+    /// Whether a fresh result will not do.
+    pub force_refresh: bool,
+}
+
+/// What a name of a batch came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberOutcome {
+    /// The task whose result it is.
+    pub task_id: String,
+}
+
+/// How long a member waits before it makes room for others.
+const WAIT: Duration = Duration::from_secs(30);
+/// And how long it then stays away.
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Job for Member {
+    const KIND: &'static str = "github.member";
+    const QUEUE: &'static str = BATCH_QUEUE;
+
+    type State = Github;
+    type Output = MemberOutcome;
+
+    async fn run(self, cx: Context<Github>) -> JobResult<MemberOutcome> {
+        let app = cx.state().app();
+        let wish = if self.force_refresh { Wish::Refreshed } else { Wish::Fresh };
+        let outcome = cx.step("task", || begin(app, &self.username, wish)).await?;
+        tokio::select! {
+            ended = wait(&cx, &outcome.task_id) => ended.map(|()| outcome),
+            () = cx.cancelled() => Err(JobError::cancel("the batch was cancelled")),
+        }
+    }
+}
+
+async fn begin(app: &App, username: &Username, wish: Wish) -> JobResult<MemberOutcome> {
+    let begun = app.begin(username, wish, None).await.map_err(|error| match error {
+        StartError::TooMany | StartError::Away => JobError::retry("the store does not answer"),
+        StartError::Fault(error) => error.into(),
+    })?;
+    Ok(MemberOutcome { task_id: begun.task().to_string() })
+}
+
+async fn wait(cx: &Context<Github>, task_id: &str) -> JobResult<()> {
+    let id = JobId::from_store(task_id.to_owned());
+    let Some(record) = cx.longhaul().wait(&id, WAIT).await?.found() else {
+        return Err(JobError::fatal("the analysis was deleted"));
+    };
+    match record.state {
+        State::Completed => Ok(()),
+        State::Failed | State::Cancelled => Err(JobError::fatal(failure(&record))),
+        _ => Err(JobError::snooze(PAUSE, "the analysis goes on")),
+    }
+}

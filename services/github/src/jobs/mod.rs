@@ -1,0 +1,16 @@
+//! The work behind the routes: an analysis, a name of a batch, and the end of a batch.
+
+mod analyze;
+mod batch;
+mod member;
+
+pub use analyze::Analyze;
+pub use batch::{Batch, BatchOutcome, MemberResult};
+pub use member::{Member, MemberOutcome};
+
+/// The queue that analyses wait in.
+pub const QUEUE: &str = "github";
+/// The queue of batches: jobs that only wait for analyses, apart from these so that they never take their slots.
+pub const BATCH_QUEUE: &str = "github-batch";
+/// What all that call GitHub share: they are paused together.
+pub const LIMIT_KEY: &str = "github";

@@ -1,0 +1,142 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::StatusCode;
+use longhaul::{JobId, JobRecord, State as JobState};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Caller, named, read};
+use crate::app::App;
+use crate::error::Error;
+use crate::name::Username;
+use crate::outage::Answered;
+use crate::start::{Begun, StartError, Wish};
+use crate::time::seed_time;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AnalyzeRequest {
+    username: String,
+    #[serde(default)]
+    force_refresh: bool,
+}
+
+impl AnalyzeRequest {
+    pub(super) fn checked(self) -> Result<(Username, Wish), Error> {
+        Ok((named(self.username)?, wish(self.force_refresh)))
+    }
+}
+
+pub(super) fn wish(force_refresh: bool) -> Wish {
+    if force_refresh { Wish::Refreshed } else { Wish::Fresh }
+}
+
+/// How long a caller who waits for a result is let to wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(120);
+
+/// `POST /analyze`: the task at once, or a result that is fresh.
+pub(super) async fn start(
+    State(app): State<Arc<App>>,
+    Caller(caller): Caller,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Value>, Error> {
+    let (username, wish) = read::<AnalyzeRequest>(body)?.checked()?;
+    match app.begin(&username, wish, Some(&caller)).await {
+        Ok(Begun::Running(id)) => Ok(Json(started(&app, &username, &id))),
+        Ok(Begun::Done(record)) => Ok(Json(with_task(result(&record)?, &record.id))),
+        Err(StartError::Away) => {
+            let answered = app.analyze_here(&username, wish).await?;
+            Ok(Json(with_task(degraded(&answered)?, &answered.task_id)))
+        }
+        Err(error) => Err(error.answer(app.config.tasks_per_user)),
+    }
+}
+
+/// `POST /analyze/sync`: the result, when it is there.
+pub(super) async fn wait(
+    State(app): State<Arc<App>>,
+    Caller(caller): Caller,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Value>, Error> {
+    let (username, wish) = read::<AnalyzeRequest>(body)?.checked()?;
+    app.wait_for_result(&username, wish, &caller).await.map(Json)
+}
+
+impl App {
+    pub(super) async fn wait_for_result(
+        &self,
+        username: &Username,
+        wish: Wish,
+        caller: &str,
+    ) -> Result<Value, Error> {
+        let id = match self.begin(username, wish, Some(caller)).await {
+            Ok(Begun::Done(record)) => return result(&record),
+            Ok(Begun::Running(id)) => id,
+            Err(StartError::Away) => return degraded(&self.analyze_here(username, wish).await?),
+            Err(error) => return Err(error.answer(self.config.tasks_per_user)),
+        };
+        match self.longhaul.wait(&id, LONGEST_WAIT).await?.found() {
+            Some(record) if record.state == JobState::Completed => result(&record),
+            Some(record) if !record.state.is_finished() => {
+                let detail = format!("GitHub user '{username}' is still being analyzed, by task {id}");
+                Err(Error::new(StatusCode::GATEWAY_TIMEOUT, detail))
+            }
+            _ => {
+                let detail = format!("GitHub user '{username}' not found or could not be analyzed");
+                Err(Error::new(StatusCode::NOT_FOUND, detail))
+            }
+        }
+    }
+}
+
+/// The seed's answer while the analysis runs.
+fn started(app: &App, username: &Username, id: &JobId) -> Value {
+    json!({
+        "user_data": {
+            "login": username.as_str(),
+            "processing": true,
+            "task_id": id,
+            "message": "Analysis started in background",
+        },
+        "repositories": [],
+        "languages": [],
+        "skills": { "status": "processing", "task_id": id, "message": "Analysis in progress" },
+        "commit_analysis": {
+            "task_id": id,
+            "status": "processing",
+            "message": "GitHub profile analysis started",
+        },
+        "analyzed_at": seed_time(app.clock.now()),
+        "analysis_context_type": "profile",
+    })
+}
+
+fn result(record: &JobRecord) -> Result<Value, Error> {
+    let output = record.output.as_ref().ok_or_else(|| Error::fault(&"a completed task has no result"))?;
+    Ok(output.to_value())
+}
+
+pub(super) fn degraded(answered: &Answered) -> Result<Value, Error> {
+    let mut value = value(&*answered.profile)?;
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("degraded".into(), true.into());
+    }
+    Ok(value)
+}
+
+fn value(of: &impl Serialize) -> Result<Value, Error> {
+    serde_json::to_value(of).map_err(|e| Error::fault(&e))
+}
+
+/// A whole result with its task: a client that polls for whatever it is answered finds it there.
+fn with_task(mut result: Value, id: &JobId) -> Value {
+    if let Some(user) = result.get_mut("user_data").and_then(Value::as_object_mut) {
+        user.insert("task_id".into(), id.as_str().into());
+    }
+    result
+}

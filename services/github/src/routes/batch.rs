@@ -1,0 +1,66 @@
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use longhaul::JobId;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Caller, named, read};
+use crate::app::App;
+use crate::error::Error;
+use crate::jobs::Batch;
+use crate::start::StartError;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BatchRequest {
+    usernames: Vec<String>,
+    #[serde(default)]
+    force_refresh: bool,
+}
+
+/// Names of one batch.
+const MAX_NAMES: usize = 100;
+
+/// `POST /analyze/batch`: one task for many names. A name that is given twice counts once.
+pub(super) async fn start(
+    State(app): State<Arc<App>>,
+    Caller(caller): Caller,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Value>, Error> {
+    let request: BatchRequest = read(body)?;
+    if !(1..=MAX_NAMES).contains(&request.usernames.len()) {
+        return Err(Error::bad_request("usernames must be between 1 and 100"));
+    }
+    let mut known = HashSet::new();
+    let mut usernames = Vec::with_capacity(request.usernames.len());
+    for (number, name) in request.usernames.into_iter().enumerate() {
+        let name = named(name)
+            .map_err(|error| Error { detail: format!("usernames[{number}]: {}", error.detail), ..error })?;
+        if known.insert(name.login()) {
+            usernames.push(name);
+        }
+    }
+    let batch = Batch { usernames, force_refresh: request.force_refresh };
+    let id = app.start_batch(&batch, &caller).await.map_err(|e| e.answer(app.config.tasks_per_user))?;
+    Ok(Json(json!({
+        "task_id": id,
+        "status": "processing",
+        "total": batch.usernames.len(),
+        "poll_url": format!("/api/v1/github/task/{id}"),
+    })))
+}
+
+impl App {
+    /// Enqueues a batch, which counts as one task of its caller's.
+    async fn start_batch(&self, batch: &Batch, caller: &str) -> Result<JobId, StartError> {
+        let seconds = self.clock.now().0.div_euclid(1_000);
+        let id = JobId::new(format!("github_batch_{seconds}_{:08x}", rand::random::<u32>()))?;
+        self.enqueue_in_place(&id, None, Some(caller), batch.jobs(&id)?).await?;
+        Ok(id)
+    }
+}

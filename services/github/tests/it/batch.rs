@@ -1,0 +1,85 @@
+use doubles::Fault;
+use longhaul::{JobId, State};
+use serde_json::{Value, json};
+
+use crate::fixture::Fixture;
+
+async fn start(f: &Fixture, names: &[String]) -> Value {
+    let reply = f.post("/api/v1/github/analyze/batch", &json!({ "usernames": names })).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    reply.json()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_names_are_one_task() {
+    let f = Fixture::new().await;
+    // One is known already, and one runs when the batch begins: neither is analyzed again.
+    let worker = f.work();
+    let known = f.started("user-1").await;
+    f.ended(&known).await;
+    drop(worker);
+    let running = f.started("user-2").await;
+
+    let mut names: Vec<String> = (1..=95).map(|n| format!("user-{n}")).collect();
+    names.extend((1..=5).map(|n| format!("ghost-{n}")));
+    let batch = start(&f, &names).await;
+    assert_eq!((&batch["status"], &batch["total"]), (&json!("processing"), &json!(100)));
+    let task = batch["task_id"].as_str().unwrap().to_owned();
+    assert_eq!(batch["poll_url"], format!("/api/v1/github/task/{task}"));
+    assert!(task.starts_with("github_batch_1767225600_"), "{task}");
+
+    let mut shown = f.task(&task).await.json();
+    assert_eq!(shown["progress"], json!({ "total": 100, "completed": 0, "failed": 0 }));
+    shown["task_id"] = "[task]".into();
+    insta::assert_json_snapshot!("batch_processing", shown);
+
+    // Two of them hang, and the rest goes on around them.
+    for name in ["user-7", "user-8"] {
+        f.double.fail(&format!("/github/users/{name}"), Fault::RateLimit("901".into()));
+    }
+    let _worker = f.work();
+    f.reaches(&task, |job| job.children.is_some_and(|children| children.completed >= 10)).await;
+    let shown = f.task(&task).await.json();
+    let done = shown["progress"]["completed"].as_u64().unwrap();
+    assert!(shown["status"] == "completed" || (10..100).contains(&done), "{}", shown["progress"]);
+
+    let ended = f.ended(&task).await;
+    assert_eq!(ended["status"], "completed", "{ended}");
+    assert_eq!(ended["progress"], json!({ "total": 100, "completed": 93, "failed": 7 }));
+    let result = ended["result"].as_object().unwrap();
+    assert_eq!(result.len(), 100);
+    assert_eq!(result["ghost-3"], json!({ "error": "GitHub user 'ghost-3' not found" }));
+    assert_eq!(result["user-7"], json!({ "error": "GitHub API rate limit exceeded" }));
+    assert_eq!(result["user-1"], f.task(&known).await.json()["result"]);
+    assert_eq!(result["user-2"], f.task(&running).await.json()["result"]);
+    assert_eq!(result["user-95"]["user_data"]["login"], "user-95");
+    assert_eq!(f.double.github_calls()["/users/user-1"], 1);
+    assert_eq!(f.double.github_calls()["/users/user-2"], 1);
+    assert_eq!(f.jobs("github.batch").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_name_given_twice_counts_once_and_a_batch_can_be_refreshed() {
+    let f = Fixture::new().await;
+    let _worker = f.work();
+    let names: Vec<String> = ["octocat", "Octocat", "torvalds"].map(String::from).to_vec();
+    let batch = start(&f, &names).await;
+    assert_eq!(batch["total"], 2);
+    let first = f.ended(batch["task_id"].as_str().unwrap()).await;
+    assert_eq!(first["result"].as_object().unwrap().keys().collect::<Vec<_>>(), ["octocat", "torvalds"]);
+    let body = json!({ "usernames": names, "force_refresh": true });
+    let again = f.post("/api/v1/github/analyze/batch", &body).await.json();
+    f.ended(again["task_id"].as_str().unwrap()).await;
+    assert_eq!(f.double.github_calls()["/users/octocat"], 2);
+}
+
+#[tokio::test]
+async fn a_cancelled_batch_says_so() {
+    let f = Fixture::new().await;
+    let batch = start(&f, &["octocat".to_owned()]).await;
+    let task = batch["task_id"].as_str().unwrap();
+    f.longhaul.cancel(&JobId::new(task).unwrap()).await.unwrap();
+    f.in_state(task, State::Cancelled).await;
+    let shown = f.task(task).await.json();
+    assert_eq!((&shown["status"], &shown["message"]), (&json!("failed"), &json!("Analysis was cancelled")));
+}

@@ -1,0 +1,204 @@
+//! Rows in the Postgres database of a [`PostgresStore`], in its schema.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use deadpool_postgres::Object;
+use longhaul::NewJob;
+use longhaul_postgres::PostgresStore;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::{IsolationLevel, Transaction};
+
+use super::migrate::{HISTORY, Migration, OUTBOX, changed_text};
+use super::{Commit, Committed, DbError, Guard, Row, Value, Write, first_words};
+
+/// How often a commit is tried that others got in the way of.
+const TRIES: u32 = 10;
+
+pub(super) async fn read(
+    store: &PostgresStore,
+    sql: Cow<'static, str>,
+    params: Vec<Value>,
+) -> Result<Vec<Row>, DbError> {
+    let client = connect(store).await?;
+    let fault = |error| statement(&sql, error);
+    let prepared = client.prepare_cached(&sql).await.map_err(fault)?;
+    let rows = client.query(&prepared, &borrowed(&params)).await.map_err(fault)?;
+    let columns: Arc<[String]> = prepared.columns().iter().map(|column| column.name().to_owned()).collect();
+    let values = |row: &tokio_postgres::Row| {
+        (0..columns.len()).map(|i| column(row, i)).collect::<Result<Vec<Value>, _>>()
+    };
+    rows.iter().map(|row| Ok(Row::new(Arc::clone(&columns), values(row).map_err(fault)?))).collect()
+}
+
+/// Commits one after the other is what SQLite does and what callers are written for, so these are serializable, and are
+/// tried again where Postgres finds that they would not have been.
+pub(super) async fn commit(
+    store: &PostgresStore,
+    writes: Vec<Write>,
+    jobs: Vec<NewJob>,
+) -> Result<Commit, DbError> {
+    let mut client = connect(store).await?;
+    let mut tries = 1;
+    loop {
+        match try_commit(store, &mut client, &writes, jobs.clone()).await {
+            Err(error) if tries < TRIES && is_conflict(&error) => tries += 1,
+            ended => return ended,
+        }
+    }
+}
+
+async fn try_commit(
+    store: &PostgresStore,
+    client: &mut Object,
+    writes: &[Write],
+    jobs: Vec<NewJob>,
+) -> Result<Commit, DbError> {
+    let begin = |error| statement("BEGIN", error);
+    let tx = client.build_transaction().isolation_level(IsolationLevel::Serializable).start().await;
+    let tx = tx.map_err(begin)?;
+    let mut changed = Vec::with_capacity(writes.len());
+    for (number, write) in writes.iter().enumerate() {
+        let fault = |error| statement(&write.sql, error);
+        let prepared = tx.prepare_cached(&write.sql).await.map_err(fault)?;
+        let count = tx.execute(&prepared, &borrowed(&write.params)).await.map_err(fault)?;
+        if count == 0 && write.guard == Guard::MustChange {
+            // Dropping the transaction rolls it back.
+            return Ok(Commit::Refused { write: number });
+        }
+        changed.push(count);
+    }
+    let enqueued = if jobs.is_empty() { Vec::new() } else { store.enqueue_in(&tx, jobs).await? };
+    tx.commit().await.map_err(|error| statement("COMMIT", error))?;
+    Ok(Commit::Done(Committed { changed, enqueued }))
+}
+
+/// Whether the same commit may succeed when it is tried again. A broken unique constraint is one of these once in a
+/// while: of two that chose the same next number, the slower one is told so instead of being told to try again.
+fn is_conflict(error: &DbError) -> bool {
+    let DbError::Statement { source, .. } = error else { return false };
+    let code = source.downcast_ref::<tokio_postgres::Error>().and_then(tokio_postgres::Error::code);
+    code.is_some_and(|code| {
+        [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::UNIQUE_VIOLATION]
+            .contains(code)
+    })
+}
+
+pub(super) async fn prepare(store: &PostgresStore) -> Result<(), DbError> {
+    let client = connect(store).await?;
+    // `IF NOT EXISTS` alone does not keep two from making the same table at once.
+    let sql = format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK}); {HISTORY}; {OUTBOX}; COMMIT");
+    client.batch_execute(&sql).await.map_err(|error| statement(HISTORY, error))
+}
+
+/// What processes that migrate services' tables lock: an arbitrary number of ours.
+const LOCK: i64 = 0x6c6f_6e67_6b69_7401;
+
+/// Runs one migration, unless it has run, in the transaction that notes it.
+pub(super) async fn migrate_one(
+    store: &PostgresStore,
+    service: &'static str,
+    version: i64,
+    migration: &'static Migration,
+) -> Result<(), DbError> {
+    let mut client = connect(store).await?;
+    let fault = |e: tokio_postgres::Error| DbError::Migration {
+        service,
+        reason: format!("version {version} ({}): {}", migration.name, detail(&e)),
+    };
+    let tx = client.transaction().await.map_err(fault)?;
+    migrate(&tx, service, version, migration)
+        .await
+        .map_err(fault)?
+        .map_err(|reason| DbError::Migration { service, reason })?;
+    tx.commit().await.map_err(fault)
+}
+
+async fn migrate(
+    tx: &Transaction<'_>,
+    service: &str,
+    version: i64,
+    migration: &Migration,
+) -> Result<Result<(), String>, tokio_postgres::Error> {
+    tx.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
+    let sql = "SELECT sql FROM service_migrations WHERE service = $1 AND version = $2";
+    if let Some(row) = tx.query_opt(sql, &[&service, &version]).await? {
+        return Ok(changed_text(row.get(0), version, migration));
+    }
+    tx.batch_execute(migration.sql).await?;
+    let sql = "INSERT INTO service_migrations (service, version, name, sql) VALUES ($1, $2, $3, $4)";
+    tx.execute(sql, &[&service, &version, &migration.name, &migration.sql]).await?;
+    Ok(Ok(()))
+}
+
+async fn connect(store: &PostgresStore) -> Result<Object, DbError> {
+    store.pool().get().await.map_err(|error| {
+        DbError::Store(longhaul::Error::Store {
+            store: "postgres",
+            operation: "connect",
+            source: error.into(),
+        })
+    })
+}
+
+fn statement(sql: &str, error: tokio_postgres::Error) -> DbError {
+    DbError::Statement { sql: first_words(sql), source: error.into() }
+}
+
+/// Postgres's own words; the driver's say only that there was an error.
+fn detail(error: &tokio_postgres::Error) -> String {
+    error.as_db_error().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+fn borrowed(params: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
+    params.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
+}
+
+fn column(row: &tokio_postgres::Row, i: usize) -> Result<Value, tokio_postgres::Error> {
+    let kind = row.columns()[i].type_();
+    Ok(match *kind {
+        Type::INT8 => row.try_get::<_, Option<i64>>(i)?.into(),
+        Type::INT4 => row.try_get::<_, Option<i32>>(i)?.map(i64::from).into(),
+        Type::INT2 => row.try_get::<_, Option<i16>>(i)?.map(i64::from).into(),
+        Type::BOOL => row.try_get::<_, Option<bool>>(i)?.map(i64::from).into(),
+        Type::FLOAT8 => row.try_get::<_, Option<f64>>(i)?.into(),
+        Type::FLOAT4 => row.try_get::<_, Option<f32>>(i)?.map(f64::from).into(),
+        Type::BYTEA => row.try_get::<_, Option<Vec<u8>>>(i)?.into(),
+        // Sums of BIGINT are NUMERIC here: whoever sums says CAST(.. AS BIGINT), which both databases know.
+        _ => row.try_get::<_, Option<String>>(i)?.into(),
+    })
+}
+
+/// A value fits the parameter that it is for: the same text runs where every whole number has one type.
+impl ToSql for Value {
+    fn to_sql(
+        &self,
+        kind: &Type,
+        out: &mut bytes::BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match self {
+            Value::Null => Ok(IsNull::Yes),
+            Value::Int(number) => match *kind {
+                Type::INT4 => i32::try_from(*number)?.to_sql(kind, out),
+                Type::INT2 => i16::try_from(*number)?.to_sql(kind, out),
+                Type::FLOAT8 => (*number as f64).to_sql(kind, out),
+                Type::BOOL => (*number != 0).to_sql(kind, out),
+                Type::TEXT | Type::VARCHAR => number.to_string().to_sql(kind, out),
+                _ => number.to_sql(kind, out),
+            },
+            Value::Real(number) => match *kind {
+                Type::FLOAT4 => (*number as f32).to_sql(kind, out),
+                _ => number.to_sql(kind, out),
+            },
+            Value::Text(text) => text.to_sql(kind, out),
+            Value::Blob(bytes) => bytes.to_sql(kind, out),
+        }
+    }
+
+    fn accepts(_kind: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}

@@ -1,0 +1,166 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::StreamExt;
+use longhaul::{Backoff, Context, Job, JobError, JobId, JobResult, LogLevel, NewJob};
+use serde::{Deserialize, Serialize};
+
+use super::QUEUE;
+use crate::app::{App, Lessons};
+use crate::draft::LessonDraft;
+use crate::knowledge::NewLesson;
+use crate::model::{Content, LessonRequest};
+use crate::wikipedia::WikipediaInfo;
+
+/// Makes a lesson: asks Wikipedia, lets the lesson be written, and saves it as a new version.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Generate {
+    /// What is taught.
+    pub subject: String,
+    /// Which part of it.
+    pub topic: String,
+    /// Who asked.
+    pub user_id: String,
+    /// Whether Wikipedia is asked.
+    pub include_wikipedia: bool,
+}
+
+/// What a generation came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Generated {
+    /// Its subject.
+    pub subject: String,
+    /// Its topic.
+    pub topic: String,
+    /// The version that it was saved as.
+    pub version: String,
+    /// Its title.
+    pub title: String,
+    /// What wrote it: a model's name, or `outline`.
+    pub generator: String,
+}
+
+/// What was written, and by whom.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Written {
+    /// As it came, piece after piece.
+    text: String,
+    content: Content,
+    generator: String,
+}
+
+/// The job of a new task.
+pub(crate) fn generate_job(id: &JobId, request: LessonRequest) -> longhaul::Result<NewJob> {
+    let LessonRequest { subject, topic, user_id, include_wikipedia } = request;
+    let labels = [("subject", &subject), ("topic", &topic), ("user", &user_id)];
+    let labels: BTreeMap<String, String> =
+        labels.into_iter().map(|(name, value)| (name.to_owned(), value.clone())).collect();
+    let job = Generate { subject, topic, user_id, include_wikipedia };
+    Ok(NewJob { id: Some(id.clone()), labels, ..NewJob::of(&job)? })
+}
+
+impl Job for Generate {
+    const KIND: &'static str = "lessons.generate";
+    const QUEUE: &'static str = QUEUE;
+    const MAX_ATTEMPTS: u32 = 3;
+
+    type State = Lessons;
+    type Output = Generated;
+
+    fn backoff() -> Backoff {
+        Backoff { base: Duration::from_secs(2), factor: 2.0, ..Backoff::default() }
+    }
+
+    /// A model that is over its limit makes whoever needs it wait.
+    fn limit_key(&self) -> Option<String> {
+        Some("llm".to_owned())
+    }
+
+    async fn run(self, cx: Context<Lessons>) -> JobResult<Generated> {
+        if self.subject.trim().is_empty() || self.topic.trim().is_empty() {
+            return Err(JobError::fatal("subject and topic are required"));
+        }
+        let app = cx.state().app();
+        let wikipedia = if self.include_wikipedia {
+            cx.progress(5, "asking Wikipedia");
+            Some(cx.step("wikipedia", || self.ask_wikipedia(&cx)).await?)
+        } else {
+            None
+        };
+        cx.progress(20, "writing the lesson");
+        let draft = LessonDraft { subject: self.subject.clone(), topic: self.topic.clone(), wikipedia };
+        let mut is_new = false;
+        let noted = &mut is_new;
+        let written = cx
+            .step("text", || {
+                *noted = true;
+                app.write(&cx, &draft)
+            })
+            .await?;
+        if !is_new {
+            // It was written by an earlier run, whose pieces readers were told to drop when this one began.
+            cx.emit(&written.text).await?;
+        }
+        cx.progress(95, "saving the lesson");
+        let version = self.save(&cx, &draft, &written).await?;
+        cx.progress(100, format!("saved as version {version}"));
+        let Written { content, generator, .. } = written;
+        Ok(Generated { subject: self.subject, topic: self.topic, version, title: content.title, generator })
+    }
+}
+
+impl Generate {
+    /// What went wrong is a note on the lesson; the whole of it is in the job's log.
+    async fn ask_wikipedia(&self, cx: &Context<Lessons>) -> JobResult<WikipediaInfo> {
+        let (info, error) = cx.state().app().wikipedia.look_up(&self.subject, &self.topic).await;
+        if let Some(error) = error {
+            tracing::warn!(task = %cx.id(), "a lesson does without Wikipedia: {error}");
+            cx.log(LogLevel::Warn, error.to_string());
+        }
+        Ok(info)
+    }
+
+    async fn save(&self, cx: &Context<Lessons>, draft: &LessonDraft, written: &Written) -> JobResult<String> {
+        let app = cx.state().app();
+        let task = app.longhaul.get(cx.id()).await?.found();
+        let lesson = NewLesson {
+            task_id: cx.id().as_str(),
+            subject: self.subject.trim(),
+            topic: self.topic.trim(),
+            user_id: &self.user_id,
+            content: &written.content,
+            wikipedia_info: serde_json::to_string(&draft.wikipedia)?,
+            generator: &written.generator,
+            // Who deletes a running job finds its lesson all the same; only how long it took is not known then.
+            requested_at: task.map_or_else(|| app.clock.now(), |task| task.created_at),
+        };
+        Ok(app.save(&lesson).await?.to_string())
+    }
+}
+
+impl App {
+    /// Lets the lesson be written, and passes every piece on to whoever follows the job.
+    async fn write(&self, cx: &Context<Lessons>, draft: &LessonDraft) -> JobResult<Written> {
+        let composer = &self.outside.composer;
+        let mut pieces = composer.write(draft).await?;
+        let mut text = String::new();
+        loop {
+            let piece = tokio::select! {
+                biased;
+                () = cx.cancelled() => return Err(JobError::cancel("the task was cancelled")),
+                piece = pieces.next() => piece,
+            };
+            let Some(piece) = piece else { break };
+            let piece = piece?;
+            cx.emit(&piece).await?;
+            text.push_str(&piece);
+        }
+        let content = Content::read(&composer.read_json(&text)?).map_err(|faults| {
+            JobError::retry(format!(
+                "the lesson that {} wrote is not complete: {faults}",
+                composer.generator()
+            ))
+        })?;
+        Ok(Written { text, content, generator: composer.generator().to_owned() })
+    }
+}

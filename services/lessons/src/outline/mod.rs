@@ -1,0 +1,232 @@
+//! A lesson without a model: Wikipedia's own sentences, put in order for a learner, with a traditional verse, something to
+//! do and something to ask that are made of their terms. Without Wikipedia it is a guide to finding out. It is the same
+//! for the same request and the same article, it quotes and does not write, and it says so.
+
+mod field;
+mod guide;
+mod sentences;
+mod terms;
+mod verses;
+
+pub(crate) use verses::{Verse, verse};
+
+use crate::draft::LessonDraft;
+use crate::model::Content;
+use crate::wikipedia::WikipediaInfo;
+use field::Field;
+
+/// An article's summary.
+#[derive(Clone, Copy, Debug)]
+struct Article<'a> {
+    title: &'a str,
+    summary: &'a str,
+    url: &'a str,
+}
+
+/// Sentences that are quoted at most.
+const MAX_SENTENCES: usize = 8;
+/// Those of them that open the explanation.
+const OPENING: usize = 2;
+
+/// The lesson of a draft.
+pub(crate) fn compose(draft: &LessonDraft) -> Content {
+    let LessonDraft { subject, topic, wikipedia } = draft;
+    let Verse { text, translation, source, .. } = verse(subject, topic);
+    let title = format!("{} in {}", capitalized(topic), capitalized(subject));
+    let parts = match wikipedia.as_ref().and_then(Article::of) {
+        Some(article) => from_article(draft, article),
+        None => guide::to_finding_out(draft),
+    };
+    Content {
+        title,
+        shloka: (*text).to_owned(),
+        translation: format!("{translation} ({source})"),
+        explanation: parts.explanation,
+        activity: parts.activity,
+        question: parts.question,
+    }
+}
+
+/// What differs with and without an article.
+struct Parts {
+    explanation: String,
+    activity: String,
+    question: String,
+}
+
+impl<'a> Article<'a> {
+    fn of(info: &'a WikipediaInfo) -> Option<Self> {
+        Some(Self {
+            title: info.title.as_deref()?,
+            summary: info.summary.as_deref()?,
+            url: info.url.as_deref().unwrap_or_default(),
+        })
+    }
+}
+
+fn from_article(draft: &LessonDraft, article: Article<'_>) -> Parts {
+    let LessonDraft { subject, topic, wikipedia } = draft;
+    let quoted: Vec<&str> = sentences::of(article.summary).into_iter().take(MAX_SENTENCES).collect();
+    let terms = terms::of(&quoted, &[subject, topic, article.title]);
+    let (opening, rest) = quoted.split_at(quoted.len().min(OPENING));
+
+    let mut paragraphs = vec![opening.join(" ")];
+    if !rest.is_empty() {
+        let points: Vec<String> = rest.iter().map(|sentence| format!("- {sentence}")).collect();
+        paragraphs.push(format!("In more detail:\n{}", points.join("\n")));
+    }
+    if !terms.is_empty() {
+        let words = terms.join(", ");
+        paragraphs.push(format!(
+            "Words to hold on to: {words}. If you can say what each of them has to do with {topic}, you have the \
+             substance of this lesson."
+        ));
+    }
+    let related: Vec<&str> = wikipedia
+        .iter()
+        .flat_map(|info| &info.related_articles)
+        .map(|article| article.title.as_str())
+        .collect();
+    if !related.is_empty() {
+        paragraphs.push(format!("To read on: {}.", related.join("; ")));
+    }
+    let address = if article.url.is_empty() { String::new() } else { format!(", {}", article.url) };
+    paragraphs.push(format!(
+        "The sentences on {topic} are quoted from Wikipedia, “{}” (CC BY-SA 4.0{address}). They were chosen and put in \
+         order without a language model.",
+        article.title
+    ));
+    Parts {
+        explanation: paragraphs.join("\n\n"),
+        activity: activity(subject, topic, &terms),
+        question: question(topic, &quoted, &terms),
+    }
+}
+
+fn activity(subject: &str, topic: &str, terms: &[String]) -> String {
+    let [first, .., last] = terms else { return guide::activity(Field::of(subject, topic), topic) };
+    let words = terms.join(", ");
+    match chosen(3, &[subject, topic]) {
+        0 => format!(
+            "1. Read the explanation once, then cover it.\n\
+             2. Write each of these words on a slip of paper of its own: {words}.\n\
+             3. Lay the slips out so that they tell the story of {topic} from beginning to end, and tell it aloud.\n\
+             4. Uncover the explanation. Which slip did you pass over, and which link did you make up? Mend the story."
+        ),
+        1 => format!(
+            "1. Draw {topic} in the middle of a page, as a picture and not as a word.\n\
+             2. Around it place {words}, each with a line to what it belongs to.\n\
+             3. On every line write the verb that joins its two ends: causes, needs, is made of, is a kind of.\n\
+             4. Find one line that you could not name, and look it up before you go on."
+        ),
+        _ => format!(
+            "1. Explain {topic} in five sentences to somebody younger, using {words}.\n\
+             2. Let them stop you at the first word that they do not understand, and find an example for it from home or \
+             from the street.\n\
+             3. Ask them to explain to you how {first} and {last} belong together. What they leave out is what you have \
+             to explain better."
+        ),
+    }
+}
+
+fn question(topic: &str, quoted: &[&str], terms: &[String]) -> String {
+    // A gap in the first sentence would only ask for the definition.
+    let with_gap = terms.iter().find_map(|term| {
+        let sentence = quoted.iter().skip(1).find(|sentence| terms::stands_in(term, sentence))?;
+        Some((term, terms::with_gap(term, sentence)))
+    });
+    match (with_gap, terms) {
+        (Some((missing, sentence)), [first, .., last]) => {
+            let other = if missing == first { last } else { first };
+            format!(
+                "Which word is missing, and what would no longer be true of {topic} without it? “{sentence}” Then say in \
+                 your own words how it is connected with {other}."
+            )
+        }
+        (_, [first, .., last]) => format!(
+            "How are {first} and {last} connected in {topic}, and what would change if one of the two were not there?"
+        ),
+        _ => format!(
+            "What could you now explain about {topic} to somebody who has never heard of it, and what would you still \
+             have to look up?"
+        ),
+    }
+}
+
+/// With its first letter in upper case.
+fn capitalized(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
+}
+
+/// One of `count`, always the same for the same names, whatever their case.
+fn chosen(count: usize, names: &[&str]) -> usize {
+    // FNV-1a, because it is the same on every machine and in every version.
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for name in names {
+        for byte in name.to_lowercase().bytes().chain([0]) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    // Names that differ in their last letter differ in few of its bits; these spread them over all.
+    hash = (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash = (hash ^ (hash >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    usize::try_from(hash >> 33).unwrap_or(0) % count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wikipedia::RelatedArticle;
+
+    fn draft(article: Option<&str>) -> LessonDraft {
+        let related =
+            RelatedArticle { title: "Chloroplast".into(), url: String::new(), excerpt: String::new() };
+        let info = article.map(|summary| WikipediaInfo {
+            title: Some("Photosynthesis".into()),
+            summary: Some(summary.into()),
+            url: Some("https://en.wikipedia.org/wiki/Photosynthesis".into()),
+            related_articles: vec![related],
+            ..WikipediaInfo::default()
+        });
+        LessonDraft { subject: "biology".into(), topic: "photosynthesis".into(), wikipedia: info }
+    }
+
+    const SUMMARY: &str = "Photosynthesis turns light into chemical energy. Plants, algae and some bacteria do it. \
+        The pigment chlorophyll absorbs the light. Water is split, which sets oxygen free. With the energy gained, \
+        carbon dioxide is built into sugars such as glucose.";
+
+    #[test]
+    fn a_lesson_quotes_the_article_and_says_so() {
+        let content = compose(&draft(Some(SUMMARY)));
+        assert_eq!(content.title, "Photosynthesis in Biology");
+        for sentence in sentences::of(SUMMARY) {
+            assert!(content.explanation.contains(sentence), "{sentence}");
+        }
+        assert!(content.explanation.contains("To read on: Chloroplast."));
+        assert!(content.explanation.contains("CC BY-SA 4.0, https://en.wikipedia.org/wiki/Photosynthesis"));
+        assert!(content.explanation.contains("without a language model"));
+        assert!(content.activity.contains("chlorophyll"), "{}", content.activity);
+        assert!(content.question.contains("_____"), "{}", content.question);
+        assert_eq!(content, compose(&draft(Some(SUMMARY))), "the same request is the same lesson");
+    }
+
+    #[test]
+    fn a_lesson_without_an_article_claims_no_facts() {
+        let content = compose(&draft(None));
+        assert!(content.explanation.contains("no article"), "{}", content.explanation);
+        for text in [&content.shloka, &content.activity, &content.question] {
+            assert!(!text.trim().is_empty());
+        }
+        let short = compose(&draft(Some("It is.")));
+        assert!(short.explanation.starts_with("It is.") && !short.activity.is_empty());
+    }
+
+    #[test]
+    fn a_choice_is_spread_and_does_not_change() {
+        let picks: Vec<usize> = (0..60).map(|n| chosen(3, &["math", &format!("topic {n}")])).collect();
+        assert!((0..3).all(|pick| picks.iter().filter(|p| **p == pick).count() > 10), "{picks:?}");
+        assert_eq!(chosen(1_000, &["English", "Verbs"]), chosen(1_000, &["english", "verbs"]));
+        assert_ne!(chosen(1_000, &["ab", "c"]), chosen(1_000, &["a", "bc"]));
+    }
+}

@@ -1,0 +1,55 @@
+//! The HTTP side: validates, enqueues, and shows.
+
+mod lessons;
+mod search;
+mod tasks;
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::DefaultBodyLimit;
+use axum::extract::rejection::BytesRejection;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::{Map, Value, json};
+
+use crate::app::App;
+use crate::error::Error;
+
+/// The most bytes of a body: a request for a lesson is a few lines.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+
+pub(crate) fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/lessons", post(tasks::create))
+        .route("/lessons/status/{task}", get(tasks::status))
+        .route("/lessons/tasks", get(tasks::list))
+        .route("/lessons/{subject}/{topic}", get(lessons::get))
+        .route("/lessons/{subject}/{topic}/versions", get(lessons::versions))
+        .route("/search_lessons", get(search::search))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .method_not_allowed_fallback(no_method)
+        .with_state(app)
+}
+
+/// As the seed's framework says it.
+async fn no_method() -> Response {
+    (StatusCode::METHOD_NOT_ALLOWED, Json(json!({ "detail": "Method Not Allowed" }))).into_response()
+}
+
+/// Reads a body that must be a JSON object, whatever type it claims to be of.
+fn object(body: Result<Bytes, BytesRejection>) -> Result<Map<String, Value>, Error> {
+    let body = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Error::new(StatusCode::PAYLOAD_TOO_LARGE, "Request body exceeds 64 KB")
+        }
+        status => Error::new(status, "Request body cannot be read"),
+    })?;
+    match serde_json::from_slice(&body) {
+        Ok(Value::Object(body)) => Ok(body),
+        Ok(_) => Err(Error::bad_request("Request body must be a JSON object")),
+        Err(_) => Err(Error::bad_request("Request body must be JSON")),
+    }
+}

@@ -1,0 +1,13 @@
+//! The service on a real store, with a real worker, on a real listener; outside systems are the doubles.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod clients;
+mod contract;
+mod crash;
+mod errors;
+mod fixture;
+mod generation;
+mod page;
+mod stream;
+mod versions;

@@ -1,0 +1,125 @@
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use kit::{Provider, ProviderError, PythonApiConfig};
+use longhaul::Clock;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::model::for_log;
+
+/// The client of the service that sessions are dispatched to.
+#[derive(Debug)]
+pub(crate) struct ExternalHttp {
+    provider: Provider,
+    url: String,
+}
+
+/// What a session is sent as.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Query {
+    pub(crate) topic: String,
+    pub(crate) sub_topics: Vec<String>,
+}
+
+/// What it is answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Answered {
+    /// The list, as it came.
+    pub(crate) response: Vec<Value>,
+    /// What made it: `outline`, a model's name, or `None` where the service does not say.
+    pub(crate) generator: Option<String>,
+}
+
+/// Says what made an answer of `/llm/query`; the body has the seed's one field and no other.
+pub(crate) const GENERATOR: &str = "generator";
+
+/// A list of keywords is short; what is longer is no answer.
+const MAX_REPLY_BYTES: usize = 256 * 1024;
+
+#[derive(Deserialize)]
+struct Reply {
+    response: Vec<Value>,
+}
+
+impl ExternalHttp {
+    pub(crate) fn new(
+        config: &PythonApiConfig,
+        listener: Option<SocketAddr>,
+        max_wait: Duration,
+        clock: Clock,
+    ) -> Result<Self, ProviderError> {
+        let provider = Provider::new("Python API", config.timeout, MAX_REPLY_BYTES, max_wait, clock)?;
+        let base = config.url.clone().unwrap_or_else(|| own_api(listener));
+        Ok(Self { provider, url: format!("{base}/llm/query") })
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Sends a session's topic and gets its keywords.
+    pub(crate) async fn send_session(&self, query: &Query) -> Result<Answered, ProviderError> {
+        tracing::info!(
+            target: "ExternalHttpService",
+            "Starting background process to send session data to Python API"
+        );
+        tracing::info!(target: "ExternalHttpService", "Sending request to Python API: {}", self.url);
+        tracing::debug!(target: "ExternalHttpService", "Request payload: {}", for_log(query));
+        let answered = self.ask(query).await;
+        match &answered {
+            Ok(answered) => {
+                tracing::info!(target: "ExternalHttpService", "Response received successfully");
+                tracing::debug!(
+                    target: "ExternalHttpService",
+                    "Response data: {}",
+                    for_log(&answered.response)
+                );
+            }
+            Err(error) => tracing::error!(
+                target: "ExternalHttpService",
+                cause = ?error.cause,
+                "Error sending request to Python API: {}",
+                for_log(&error.message)
+            ),
+        }
+        answered
+    }
+
+    async fn ask(&self, query: &Query) -> Result<Answered, ProviderError> {
+        let request = self.provider.client().post(&self.url).json(query);
+        let reply = self.provider.send(request).await?;
+        let generator = reply.headers.get(GENERATOR).and_then(|value| value.to_str().ok());
+        let generator = generator.map(|name| name.chars().take(100).collect());
+        let reply: Reply = serde_json::from_slice(&reply.body)
+            .map_err(|e| self.provider.bad_reply(format!("the reply holds no list 'response': {e}")))?;
+        Ok(Answered { response: reply.response, generator })
+    }
+}
+
+/// This server's own `/api/v1`. The seed's default was port 5000, where its second process listened; here that process
+/// is this server, so a worker that serves nothing asks where a server listens by default.
+fn own_api(listener: Option<SocketAddr>) -> String {
+    let mut address = listener.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)));
+    // Whoever listens on every address listens on this machine's own.
+    if address.ip().is_unspecified() {
+        let v6 = IpAddr::V6(Ipv6Addr::LOCALHOST);
+        let own = if address.is_ipv4() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { v6 };
+        address.set_ip(own);
+    }
+    format!("http://{address}/api/v1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_finds_itself() {
+        let own = |address: &str| own_api(Some(address.parse().unwrap()));
+        assert_eq!(own("127.0.0.1:4321"), "http://127.0.0.1:4321/api/v1");
+        assert_eq!(own("0.0.0.0:80"), "http://127.0.0.1:80/api/v1");
+        assert_eq!(own("[::]:80"), "http://[::1]:80/api/v1");
+        assert_eq!(own_api(None), "http://127.0.0.1:8000/api/v1");
+    }
+}

@@ -1,0 +1,95 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use kit::{Cause, Waiting};
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::external_http::GENERATOR;
+use crate::keywords::{Keywords, KeywordsError};
+
+/// `POST /api/v1/llm/query`: ten keywords for a topic. It asks for no token, because the service that it stands for
+/// asks for none: whoever dispatches to it sends a topic and nothing else.
+pub(crate) async fn query(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let keywords = match read(&headers, body) {
+        Ok(keywords) => keywords,
+        Err((status, reason)) => return refuse(status, reason),
+    };
+    let composer = &app.outside.composer;
+    match keywords.compose(composer.as_ref()).await {
+        Ok(keywords) => {
+            let mut response = Json(json!({ "response": keywords })).into_response();
+            if let Ok(name) = HeaderValue::from_str(composer.generator()) {
+                response.headers_mut().insert(GENERATOR, name);
+            }
+            response
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+/// A limit of the model's is passed on, so that whoever asked waits as long; the log has the rest.
+fn failed(error: &KeywordsError) -> Response {
+    tracing::warn!("failed to answer a query: {error}");
+    let KeywordsError::Provider(provider) = error else {
+        return refuse(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string());
+    };
+    if provider.cause != Cause::Status(429) {
+        return refuse(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string());
+    }
+    let mut response = refuse(StatusCode::TOO_MANY_REQUESTS, &error.to_string());
+    if let Waiting::For(wait) | Waiting::TooLong(wait) = provider.waiting {
+        response.headers_mut().insert(RETRY_AFTER, seconds(wait));
+    }
+    response
+}
+
+fn seconds(wait: Duration) -> HeaderValue {
+    HeaderValue::from(wait.as_secs().max(1))
+}
+
+fn read(
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Keywords, (StatusCode, &'static str)> {
+    let bad = |reason| (StatusCode::BAD_REQUEST, reason);
+    let body = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => (StatusCode::PAYLOAD_TOO_LARGE, "Request body is too large"),
+        status => (status, "Request body cannot be read"),
+    })?;
+    let body: Option<Value> = serde_json::from_slice(&body).ok();
+    let body = body.filter(|_| is_json(headers)).ok_or_else(|| bad("Request must be JSON"))?;
+    if !body.is_object() {
+        return Err(bad("Request body must be a JSON object"));
+    }
+    let topic = body["topic"].as_str().filter(|topic| !topic.trim().is_empty());
+    let sub_topics = body["sub_topics"].as_array();
+    // A list of anything but texts is no list of sub-topics.
+    let sub_topics = sub_topics
+        .and_then(|list| list.iter().map(|sub| sub.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>());
+    match (topic, sub_topics) {
+        (Some(topic), Some(sub_topics)) => Ok(Keywords { topic: topic.to_owned(), sub_topics }),
+        _ => Err(bad("Request body must contain 'topic' (string) and 'sub_topics' (list)")),
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+}
+
+fn refuse(status: StatusCode, reason: &str) -> Response {
+    (status, Json(json!({ "error": reason }))).into_response()
+}

@@ -1,0 +1,117 @@
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, PathRejection};
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use kit::{Commit, DbError, User, Write, placeholders};
+use serde::Serialize;
+
+use super::{Caller, json, named};
+use crate::app::App;
+use crate::error::Error;
+use crate::model::{Skill, SkillFields};
+use crate::validate::Need;
+
+/// The most skills that a list shows.
+const MAX_LISTED: usize = 1_000;
+
+/// `POST /skills`
+pub(crate) async fn create(
+    State(app): State<Arc<App>>,
+    Caller(user): Caller,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<(StatusCode, Json<Skill>), Error> {
+    let fields = SkillFields::read(&json(body)?, Need::Whole).map_err(Error::invalid)?;
+    let now = app.clock.now();
+    let id = app.ids.next(now);
+    let mut columns = fields.columns();
+    columns.extend([
+        ("id", id.as_str().into()),
+        ("user_id", user.sub.as_str().into()),
+        ("created_at", now.into()),
+        ("updated_at", now.into()),
+    ]);
+    let (names, values): (Vec<&str>, Vec<_>) = columns.into_iter().unzip();
+    let sql = format!("INSERT INTO skills ({}) VALUES ({})", names.join(", "), placeholders(1, names.len()));
+    app.db.commit(vec![Write::new(sql, values)], vec![]).await?;
+    Ok((StatusCode::CREATED, Json(app.own_skill(&user, Some(id)).await?)))
+}
+
+/// `GET /skills`: the caller's, newest first.
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    Caller(user): Caller,
+) -> Result<Json<Vec<Skill>>, Error> {
+    // A range of the index by user.
+    let sql = format!(
+        "SELECT {} FROM skills WHERE user_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2",
+        Skill::COLUMNS
+    );
+    let rows = app.db.read(sql, vec![user.sub.into(), MAX_LISTED.into()]).await?;
+    Ok(Json(rows.iter().map(Skill::from_row).collect::<Result<_, DbError>>()?))
+}
+
+/// `GET /skills/{id}`
+pub(crate) async fn get(
+    State(app): State<Arc<App>>,
+    Caller(user): Caller,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Json<Skill>, Error> {
+    Ok(Json(app.own_skill(&user, named(path)).await?))
+}
+
+/// `PUT /skills/{id}`: what is not said stays as it is.
+pub(crate) async fn update(
+    State(app): State<Arc<App>>,
+    Caller(user): Caller,
+    path: Result<Path<String>, PathRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Skill>, Error> {
+    let id = named(path).ok_or_else(Error::no_skill)?;
+    let fields = SkillFields::read(&json(body)?, Need::Part).map_err(Error::invalid)?;
+    let mut columns = fields.columns();
+    columns.push(("updated_at", app.clock.now().into()));
+    let (names, values): (Vec<&str>, Vec<_>) = columns.into_iter().unzip();
+    let set: Vec<String> = (3..).zip(names).map(|(number, name)| format!("{name} = ${number}")).collect();
+    // By the primary key.
+    let sql = format!("UPDATE skills SET {} WHERE id = $1 AND user_id = $2", set.join(", "));
+    let mut params = vec![id.as_str().into(), user.sub.as_str().into()];
+    params.extend(values);
+    match app.db.commit(vec![Write::guarded(sql, params)], vec![]).await? {
+        Commit::Done(_) => Ok(Json(app.own_skill(&user, Some(id)).await?)),
+        Commit::Refused { .. } => Err(Error::no_skill()),
+    }
+}
+
+/// What a deletion is answered.
+#[derive(Serialize)]
+pub(crate) struct Deleted {
+    message: &'static str,
+}
+
+/// `DELETE /skills/{id}`
+pub(crate) async fn delete(
+    State(app): State<Arc<App>>,
+    Caller(user): Caller,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Json<Deleted>, Error> {
+    let id = named(path).ok_or_else(Error::no_skill)?;
+    let delete =
+        Write::guarded("DELETE FROM skills WHERE id = $1 AND user_id = $2", vec![id.into(), user.sub.into()]);
+    match app.db.commit(vec![delete], vec![]).await? {
+        Commit::Done(_) => Ok(Json(Deleted { message: "Skill deleted successfully" })),
+        Commit::Refused { .. } => Err(Error::no_skill()),
+    }
+}
+
+impl App {
+    /// A skill of the caller's; another's is one that is not there.
+    async fn own_skill(&self, user: &User, id: Option<String>) -> Result<Skill, Error> {
+        let id = id.ok_or_else(Error::no_skill)?;
+        let sql = format!("SELECT {} FROM skills WHERE id = $1 AND user_id = $2", Skill::COLUMNS);
+        let rows = self.db.read(sql, vec![id.into(), user.sub.as_str().into()]).await?;
+        Ok(Skill::from_row(rows.first().ok_or_else(Error::no_skill)?)?)
+    }
+}

@@ -1,0 +1,12 @@
+//! The service on a real store, with a real worker, on a real listener; outside systems are the doubles.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod contract;
+mod dispatch;
+mod errors;
+mod fixture;
+mod lists;
+mod log;
+mod page;
+mod query;
