@@ -3,12 +3,13 @@
 use std::pin::pin;
 
 use longhaul::{
-    Action, Children, Claimed, Event, EventBody, Finish, JobFilter, NewJob, Outcome, Start, State,
+    Action, Children, Claimed, EnqueueStatus, Event, EventBody, Finish, JobFilter, NewJob, Outcome, Start,
+    State,
 };
 
 use crate::Fixture;
 use crate::fixture::{ok, park, within};
-use crate::jobs::{HOUR, LEASE, completed, delayed, failed, finish, id, named, retry, secs};
+use crate::jobs::{HOUR, LEASE, completed, delayed, failed, finish, id, idempotent, named, retry, secs};
 
 /// The closing job that most tests use.
 const ALL: &str = "all";
@@ -65,12 +66,26 @@ pub async fn a_job_that_waits_for_children_and_has_none_is_available_at_once(fx:
     let there = NewJob { parent: Some(id("second")), ..named("there") };
     fx.enqueue_all(vec![second, there]).await;
     assert_eq!(fx.claim_ids().await, [id("there"), id("second")]);
+
+    // Nor does a job wait for one that came before it, or for itself.
+    let third = NewJob { start: Start::AfterChildren, ..named("third") };
+    let early = NewJob { parent: Some(id("third")), ..named("early") };
+    let own = NewJob { parent: Some(id("own")), start: Start::AfterChildren, ..named("own") };
+    fx.enqueue_all(vec![early, third, own]).await;
+    assert_eq!(fx.claim_ids().await, [id("early"), id("third"), id("own")]);
+    assert_eq!(fx.job(&id("own")).await.children, Some(counted(0, 0, 0, 0)));
 }
 
 /// "A child that joins later is waited for too."
 pub async fn a_child_that_joins_later_is_waited_for_too(fx: &Fixture) {
     let first = batch(fx, &["a"]).await.remove(0);
     fx.enqueue(child("late")).await;
+    // One that is there already does not join, nor does one that is refused with its call.
+    fx.enqueue_all(vec![child("a"), child("late")]).await;
+    let promise = |fingerprint| NewJob { queue: "elsewhere".into(), ..idempotent("k", fingerprint) };
+    fx.enqueue(promise("f")).await;
+    let answers = fx.enqueue_all(vec![child("refused"), promise("g")]).await;
+    assert_eq!(answers[0].status, EnqueueStatus::NotCreated);
     assert_eq!(children(fx).await, counted(2, 0, 0, 0));
     fx.end(&first.lease, completed()).await;
     assert_eq!(fx.state(&id(ALL)).await, State::Blocked);

@@ -7,9 +7,23 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{STORE, fault};
 
-/// Forward only: a file's number is the schema's version once it has run.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001_jobs.sql"), include_str!("migrations/0002_limits_and_batches.sql")];
+/// Forward only: a migration's place, from 1, is the schema's version once it has run.
+///
+/// So that a release can follow another without a stop, a migration leaves the statements of the release before it
+/// working: it adds tables, columns that may be null or have a default, and indexes; what it no longer needs, the next
+/// one removes. `tests/it/previous_release` holds those statements, to be renewed with each release.
+const MIGRATIONS: &[Migration] = &[
+    Migration { sql: include_str!("migrations/0001_jobs.sql"), oldest: 1 },
+    // A binary that knows no batches would end their children without counting them.
+    Migration { sql: include_str!("migrations/0002_limits_and_batches.sql"), oldest: 2 },
+    Migration { sql: include_str!("migrations/0003_compatibility.sql"), oldest: 2 },
+];
+
+struct Migration {
+    sql: &'static str,
+    /// The oldest schema version with whose binaries the file may be shared once this has run.
+    oldest: u32,
+}
 
 /// Opens the connection that writes. `synchronous=FULL` is what makes an answer durable.
 pub(crate) fn writing(path: &Path) -> Result<Connection> {
@@ -67,15 +81,15 @@ fn migrate_locked(connection: &Connection) -> Result<()> {
         .map_err(fault("read the schema's version"))?;
     let present = present as usize;
     if present > newest {
-        let source = format!(
-            "the file's schema is version {present} and this binary knows {newest}: use the newer longhaul that wrote it"
-        );
-        return Err(Error::Store { store: STORE, operation: "migrate", source: source.into() });
+        return check_compatibility(connection, present, newest);
     }
     for migration in &MIGRATIONS[present..] {
-        connection.execute_batch(migration).map_err(fault("migrate"))?;
+        connection.execute_batch(migration.sql).map_err(fault("migrate"))?;
     }
-    if present < newest {
+    if let Some(last) = MIGRATIONS[present..].last() {
+        connection
+            .execute("INSERT OR REPLACE INTO compatibility (one, oldest) VALUES (1, ?1)", [last.oldest])
+            .map_err(fault("note which releases may share the file"))?;
         connection
             .execute_batch(&format!("PRAGMA user_version = {newest}"))
             .map_err(fault("note the schema's version"))?;
@@ -83,7 +97,39 @@ fn migrate_locked(connection: &Connection) -> Result<()> {
     Ok(())
 }
 
+/// A newer release has migrated the file, and has noted in it how old a binary may still work on it.
+fn check_compatibility(connection: &Connection, present: usize, newest: usize) -> Result<()> {
+    let oldest: u32 = connection
+        .query_row("SELECT oldest FROM compatibility", [], |row| row.get(0))
+        .map_err(fault("read which releases may share the file"))?;
+    if oldest as usize <= newest {
+        tracing::info!(
+            present,
+            newest,
+            "the file's schema is newer than this binary, which may go on with it"
+        );
+        return Ok(());
+    }
+    let source = format!(
+        "the file's schema is version {present}, for which a binary must know version {oldest}, and this one knows \
+         {newest}: use the newer longhaul that wrote it"
+    );
+    Err(Error::Store { store: STORE, operation: "migrate", source: source.into() })
+}
+
 pub(crate) fn open_fault(path: &Path, error: &dyn std::error::Error) -> Error {
     let source = format!("{}: {error}", path.display());
     Error::Store { store: STORE, operation: "open a file", source: source.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MIGRATIONS;
+
+    #[test]
+    fn what_a_migration_asks_of_older_binaries_never_falls() {
+        assert!(MIGRATIONS.is_sorted_by_key(|migration| migration.oldest));
+        let known = (1..).zip(MIGRATIONS);
+        assert!(known.into_iter().all(|(version, migration)| migration.oldest <= version));
+    }
 }

@@ -83,22 +83,6 @@ impl Longhaul {
         self.store.enqueue(jobs).await
     }
 
-    /// Enqueues a batch: `children`, and the job that closes it, which starts once, when all of them have ended,
-    /// and finds them by `JobFilter { parents, .. }`. All or nothing. A child without an id is given that of its
-    /// batch and its number, so that a batch which is enqueued again is the same batch.
-    ///
-    /// # Errors
-    /// As for [`enqueue`](Self::enqueue).
-    pub async fn enqueue_batch(&self, closing: NewJob, children: Vec<NewJob>) -> Result<Enqueued> {
-        let mut answers = self.enqueue_many(NewJob::batch(closing, children)).await?;
-        answers.truncate(1);
-        answers.pop().ok_or_else(|| Error::Store {
-            store: "any",
-            operation: "enqueue",
-            source: "the store answered nothing".into(),
-        })
-    }
-
     /// Looks one job up.
     ///
     /// # Errors
@@ -142,10 +126,18 @@ impl Longhaul {
     /// Cancels a job: a waiting one at once, a running one within its next heartbeat and 10 s. Answers whether
     /// there was anything to cancel.
     ///
+    /// The closing job of a batch takes its unfinished children with it, and theirs. It goes first, so that their
+    /// ends do not set it free; where this is interrupted after that, cancelling it again cancels the rest.
+    ///
     /// # Errors
     /// A store's fault.
     pub async fn cancel(&self, id: &JobId) -> Result<Done> {
-        self.act_on(id, Action::Cancel { grace: CANCEL_GRACE }).await
+        let done = self.act_on(id, Action::Cancel { grace: CANCEL_GRACE }).await?;
+        let record = self.get(id).await?.found();
+        if record.is_some_and(|record| record.children.is_some()) && self.cancel_children(id).await? > 0 {
+            return Ok(Done::Yes);
+        }
+        Ok(done)
     }
 
     /// Runs a finished job again, with all its attempts.

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod backoff;
+mod batch;
 pub mod clock;
 mod handle;
 mod job;

@@ -128,7 +128,8 @@ impl Harness {
     }
 
     /// Runs every registered job that is available, and those that they make available, until none is left.
-    /// Returns the runs in their order. What is scheduled for later waits for [`advance`](Self::advance).
+    /// Returns the runs in their order. What is scheduled for later waits for [`advance`](Self::advance), and so do the
+    /// jobs of a limit key that one of them has found at its limit.
     ///
     /// # Panics
     /// After 10,000 runs, which only jobs that follow each other without end come to.

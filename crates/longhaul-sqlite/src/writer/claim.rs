@@ -1,13 +1,14 @@
 use std::time::Duration;
 
 use longhaul::{
-    Claim, Claimed, EventBody, JobId, Json, Lease, QueueSlots, Result, State, SupportedKind, Timestamp,
-    WORKER_SEEN_FOR, WorkerInfo, process_id,
+    AttemptError, Claim, Claimed, EventBody, JobId, Json, Lease, QueueSlots, Result, State, SupportedKind,
+    Timestamp, WORKER_SEEN_FOR, WorkerInfo, process_id,
 };
 use rusqlite::types::ValueRef;
 use rusqlite::{Row, params};
 
 use super::Batch;
+use super::finish::{End, unchanged};
 use crate::error::fault;
 use crate::row::{json, millis_column, parsed, unsigned};
 
@@ -116,9 +117,17 @@ impl Batch<'_> {
         Ok(claimed)
     }
 
-    /// Takes back a claim whose caller went away before it was answered: as if it had never been.
+    /// Takes back a claim whose caller went away before it was answered: as if it had never been. Where somebody has
+    /// asked the job to stop since, it has.
     pub(crate) fn unclaim(&mut self, lease: &Lease) -> Result<()> {
         let Some(run) = self.find_lease(lease)? else { return Ok(()) };
+        if run.cancel_by.is_some() {
+            let attempt = run.attempt.saturating_sub(1);
+            let error = Some(AttemptError { attempt, at: self.now, ..AttemptError::cancelled() });
+            let end = End { state: State::Cancelled, attempt, error, ..unchanged(&run) };
+            self.end_run(lease, run, end)?;
+            return self.settle();
+        }
         self.connection
             .prepare_cached(include_str!("../sql/unclaim_job.sql"))
             .and_then(|mut update| update.execute(params![run.seq, self.now.0]))
@@ -231,4 +240,58 @@ fn read_candidate(row: &Row<'_>) -> rusqlite::Result<Candidate> {
         limit_key: row.get(17)?,
         priority: row.get(19)?,
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+mod tests {
+    use longhaul::{Action, Children, Clock, JobId, JobRecord, NewJob, Start, Timestamp};
+    use longhaul_conformance::jobs::{HOUR, claim, id, named};
+
+    use super::*;
+
+    /// A connection to a new file in a folder.
+    fn connection(folder: &tempfile::TempDir) -> rusqlite::Connection {
+        let connection = crate::open::writing(&folder.path().join("jobs.db")).unwrap();
+        crate::open::migrate(&connection).unwrap();
+        connection
+    }
+
+    fn record(batch: &Batch<'_>, id: &JobId, now: Timestamp) -> JobRecord {
+        let mut found = crate::read::get(batch.connection(), std::slice::from_ref(id), now).unwrap();
+        found.remove(0).found().unwrap()
+    }
+
+    /// A batch of one child, which is claimed and asked to stop where `asked` says so, and then taken back.
+    fn taken_back(action: Option<Action>) -> (JobRecord, JobRecord) {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = connection(&folder);
+        let clock = Clock::manual();
+        let mut batch = Batch::new(&connection, clock.clone(), true).unwrap();
+        batch.begin().unwrap();
+        let closing = NewJob { start: Start::AfterChildren, ..named("all") };
+        batch.enqueue(vec![closing, NewJob { parent: Some(id("all")), ..named("child") }]).unwrap();
+        let lease = batch.claim(&claim()).unwrap().remove(0).lease;
+        if let Some(action) = action {
+            assert_eq!(batch.act(&[id("child")], action).unwrap(), 1);
+        }
+        batch.unclaim(&lease).unwrap();
+        batch.commit().unwrap();
+        (record(&batch, &id("child"), clock.now()), record(&batch, &id("all"), clock.now()))
+    }
+
+    #[test]
+    fn a_claim_that_is_taken_back_has_never_been() {
+        let (child, all) = taken_back(None);
+        assert_eq!((child.state, child.attempt, child.worker), (State::Available, 0, None));
+        assert_eq!((all.state, all.children.unwrap().unfinished()), (State::Blocked, 1));
+    }
+
+    #[test]
+    fn a_claim_that_is_taken_back_after_its_job_was_cancelled_ends_it() {
+        let (child, all) = taken_back(Some(Action::Cancel { grace: HOUR }));
+        assert_eq!((child.state, child.attempt, child.cancel_requested), (State::Cancelled, 0, false));
+        assert_eq!(all.state, State::Available);
+        assert_eq!(all.children, Some(Children { total: 1, completed: 0, failed: 0, cancelled: 1 }));
+    }
 }

@@ -81,9 +81,7 @@ impl Writer {
         match done {
             Ok(served) => {
                 parked.look_again |= batch.stopped_early;
-                for id in &batch.changed {
-                    self.signals.send(id.as_str());
-                }
+                self.announce(batch);
                 works.into_iter().for_each(|work| work.answer(Ok(())));
                 self.answer_claims(batch, claims, served, parked);
             }
@@ -172,8 +170,16 @@ impl Writer {
             let undone = claimed.iter().try_for_each(|job| batch.unclaim(&job.lease));
             undone.and_then(|()| batch.commit()).inspect_err(|_| batch.roll_back())
         });
-        if let Err(error) = undone {
-            tracing::warn!("failed to take a claim back; its lease will expire: {error}");
+        match undone {
+            Ok(()) => self.announce(batch),
+            Err(error) => tracing::warn!("failed to take a claim back; its lease will expire: {error}"),
+        }
+    }
+
+    /// Wakes the readers of the jobs that a transaction has changed.
+    fn announce(&self, batch: &Batch<'_>) {
+        for id in &batch.changed {
+            self.signals.send(id.as_str());
         }
     }
 

@@ -5,4 +5,5 @@
 mod conformance;
 mod crossing;
 mod owner;
+mod releases;
 mod transact;

@@ -1,7 +1,9 @@
-use longhaul::{JobFilter, JobId, Json, Lookup, NewJob, Page, Store};
+use std::time::Duration;
+
+use longhaul::{JobFilter, JobId, Json, Lookup, NewJob, Page, Start, State, Store, process_id};
 use longhaul_sqlite::{SqliteStore, rusqlite};
 
-use crate::owner::job;
+use crate::owner::{claim, completed, job};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -44,6 +46,34 @@ async fn an_error_undoes_the_callers_rows_jobs_and_counts_and_nobody_elses() {
     assert_eq!(ids, ["ship-8"]);
     let queues = store.queues().await.unwrap();
     assert_eq!(queues[0].counts.values().sum::<u64>(), 1);
+}
+
+#[tokio::test]
+async fn an_error_undoes_what_it_did_to_batches() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path().join("app.db")).await.unwrap();
+    let closing = |id| NewJob { start: Start::AfterChildren, ..job(id) };
+    let child = |id, of| NewJob { parent: Some(JobId::new(of).unwrap()), ..job(id) };
+    store.enqueue(vec![closing("all"), child("child", "all")]).await.unwrap();
+    let failing = store.transact(move |tx| -> Result<(), Failure> {
+        tx.enqueue(vec![
+            child("late", "all"),
+            closing("other"),
+            child("others", "other"),
+            closing("childless"),
+        ])?;
+        Err("the customer changed their mind".into())
+    });
+    // The one that follows it has new numbers to give, which may be those of the jobs that are gone.
+    let (failed, next) = tokio::join!(failing, store.enqueue(vec![closing("next"), child("nexts", "next")]));
+    assert!(failed.unwrap().is_err() && next.unwrap()[0].is_created());
+    let claimed = store.claim(claim("w", process_id(), Duration::ZERO)).await.unwrap();
+    assert_eq!(claimed.iter().map(|job| job.lease.id.as_str()).collect::<Vec<_>>(), ["child", "nexts"]);
+    store.finish(vec![completed(&claimed[0])]).await.unwrap();
+    let ids = ["all", "next"].map(|id| JobId::new(id).unwrap());
+    let found = store.get(&ids).await.unwrap().into_iter().filter_map(Lookup::found);
+    let found: Vec<_> = found.map(|job| (job.state, job.children.unwrap().total)).collect();
+    assert_eq!(found, [(State::Available, 1), (State::Blocked, 1)]);
 }
 
 #[tokio::test]

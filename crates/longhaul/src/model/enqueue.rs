@@ -86,7 +86,8 @@ impl NewJob {
 
     /// The jobs of a batch: the closing one, and then its children. See
     /// [`enqueue_batch`](crate::Longhaul::enqueue_batch); this form is for [`Context::follow_up`] and for enqueueing
-    /// in a transaction.
+    /// in a transaction. Give the closing job an id and no unique or idempotency key: where another job stands for it,
+    /// nobody waits for the children.
     ///
     /// [`Context::follow_up`]: crate::Context::follow_up
     #[must_use]

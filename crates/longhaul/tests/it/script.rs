@@ -33,6 +33,11 @@ impl Script {
     {
         Self(Arc::new(move |number, cx| play(number, cx).boxed()))
     }
+
+    /// What the job of this number does, for a script that is made of another.
+    pub(crate) async fn play(&self, number: u32, cx: Context<Script>) -> JobResult<Value> {
+        (self.0)(number, cx).await
+    }
 }
 
 impl fmt::Debug for Script {
@@ -47,8 +52,8 @@ impl Job for Scripted {
     type Output = Value;
 
     async fn run(self, cx: Context<Script>) -> JobResult<Value> {
-        let play = Arc::clone(&cx.state().0);
-        play(self.number, cx).await
+        let script = cx.state().clone();
+        script.play(self.number, cx).await
     }
 }
 

@@ -1,0 +1,7 @@
+-- The running job of a lease.
+-- in: id, token    out: seq, queue, attempt, crashes, max_crashes, interruptions, cancel_by, last_event, log_event,
+--                       priority, run_at, unique_key, errors, limit_key, batch
+-- index: jobs_by_id
+SELECT seq, queue, attempt, crashes, max_crashes, interruptions, cancel_by, last_event, log_event, priority, run_at,
+       unique_key, errors, limit_key, batch
+FROM jobs WHERE id = ?1 AND token = ?2 AND state = 'running'
