@@ -52,6 +52,17 @@ impl Actor {
         Ok(self.child.kill().await?)
     }
 
+    /// Whether it has not ended.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Waits until it has ended.
+    pub(crate) async fn ended(&mut self) -> Result<()> {
+        self.child.wait().await?;
+        Ok(())
+    }
+
     /// SIGSTOP: it is there and does nothing.
     ///
     /// # Errors

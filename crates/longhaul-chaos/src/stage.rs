@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use longhaul::Store;
+use longhaul::clock::Stopwatch;
+use longhaul_postgres::PostgresStore;
 use longhaul_redis::RedisStore;
 use longhaul_sqlite::SqliteStore;
 use tempfile::TempDir;
@@ -19,6 +21,8 @@ use crate::servers::StoreServer;
 pub(crate) enum StoreKind {
     /// One file, which all processes share
     Sqlite,
+    /// A Postgres server with its default settings
+    Postgres,
     /// A Redis server that syncs every write
     Redis,
 }
@@ -50,11 +54,14 @@ impl Stage {
                 let url = format!("sqlite:{}", folder.path().join("chaos.db").display());
                 return Ok(Self { direct: url.clone(), url, server: None, _folder: folder });
             }
+            StoreKind::Postgres => StoreServer::postgres(folder.path()).await?,
             StoreKind::Redis => StoreServer::redis(folder.path()).await?,
         };
         let proxy = Proxy::start(server.address()).await?;
         let (direct, url) = (server.url(server.address().port()), server.url(proxy.port()));
-        Ok(Self { url, direct, server: Some((server, proxy)), _folder: folder })
+        let stage = Self { url, direct, server: Some((server, proxy)), _folder: folder };
+        stage.ready().await?;
+        Ok(stage)
     }
 
     /// Who keeps it.
@@ -77,7 +84,20 @@ impl Stage {
         let Some((server, _)) = &mut self.server else { return Ok(()) };
         server.kill().await?;
         tokio::time::sleep(away).await;
-        server.start().await
+        server.start().await?;
+        self.ready().await
+    }
+
+    /// Waits until the store answers: a server takes connections before it has read its log.
+    async fn ready(&self) -> Result<()> {
+        let waiting = Stopwatch::start();
+        loop {
+            match open(&self.direct).await {
+                Err(error) if waiting.elapsed() > PATIENCE => return Err(error),
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                Ok(_) => return Ok(()),
+            }
+        }
     }
 
     /// Cuts every connection to the store's server, and answers whether there is one.
@@ -86,10 +106,14 @@ impl Stage {
     }
 }
 
+/// How long a store may take to be there again.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Opens a store by its URL.
 pub(crate) async fn open(url: &str) -> Result<Arc<dyn Store>> {
     match url.split_once(':') {
         Some(("sqlite", path)) => Ok(Arc::new(SqliteStore::open(path).await?)),
+        Some(("postgres", _)) => Ok(Arc::new(PostgresStore::connect(url).await?)),
         Some(("redis", _)) => Ok(Arc::new(RedisStore::connect(url).await?)),
         _ => Err(format!("failed to open {url}: no store is called like this").into()),
     }

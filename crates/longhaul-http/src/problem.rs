@@ -1,3 +1,4 @@
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -121,8 +122,9 @@ pub(crate) struct ProblemBody<'a> {
     request_id: &'a str,
 }
 
-/// How long a caller should wait before it asks an unavailable store again, in seconds.
-const UNAVAILABLE_RETRY_AFTER: &str = "2";
+/// How long a caller should wait before it asks an unavailable store again, in seconds. Each is told another time, so
+/// that a store which is just back does not have them all at once.
+const UNAVAILABLE_RETRY_AFTER: RangeInclusive<u64> = 2..=6;
 /// How long until the first request with an idempotency key has been answered, more or less, in seconds.
 const IN_USE_RETRY_AFTER: &str = "1";
 
@@ -176,7 +178,7 @@ impl IntoResponse for Problem {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""))
             }
             Code::Unavailable => {
-                headers.insert(RETRY_AFTER, HeaderValue::from_static(UNAVAILABLE_RETRY_AFTER))
+                headers.insert(RETRY_AFTER, rand::random_range(UNAVAILABLE_RETRY_AFTER).into())
             }
             Code::IdempotencyKeyInUse => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static(IN_USE_RETRY_AFTER))

@@ -1,4 +1,5 @@
-//! The scripts: one file an operation, each after the files whose functions it uses.
+//! The scripts: one file an operation, each after the files whose functions it uses. What a script does not use is not
+//! put before it, because the server makes all functions anew for each call.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -44,37 +45,56 @@ impl Script {
 
 type Lazy = LazyLock<Script>;
 
+const KEYS: &str = include_str!("lua/keys.lua");
+const BATCHES: &str = include_str!("lua/batches.lua");
+const RUNS: &str = include_str!("lua/runs.lua");
+const REMOVING: &str = include_str!("lua/removing.lua");
+const DELETING: &str = include_str!("lua/deleting.lua");
 const CREATING: &str = include_str!("lua/creating.lua");
 const CLAIMING: &str = include_str!("lua/claiming.lua");
 const FINISHING: &str = include_str!("lua/finishing.lua");
 const READING: &str = include_str!("lua/reading.lua");
 
-pub(crate) static ENQUEUE: Lazy =
-    LazyLock::new(|| Script::new("enqueue", Flags::Adds, &[CREATING, include_str!("lua/enqueue.lua")]));
-pub(crate) static CLAIM: Lazy =
-    LazyLock::new(|| Script::new("claim", Flags::GoesOn, &[CLAIMING, include_str!("lua/claim.lua")]));
-pub(crate) static UNCLAIM: Lazy =
-    LazyLock::new(|| Script::new("take a claim back", Flags::GoesOn, &[include_str!("lua/unclaim.lua")]));
+pub(crate) static ENQUEUE: Lazy = LazyLock::new(|| {
+    Script::new("enqueue", Flags::Adds, &[KEYS, BATCHES, CREATING, include_str!("lua/enqueue.lua")])
+});
+pub(crate) static CLAIM: Lazy = LazyLock::new(|| {
+    Script::new("claim", Flags::GoesOn, &[RUNS, REMOVING, CLAIMING, include_str!("lua/claim.lua")])
+});
+pub(crate) static UNCLAIM: Lazy = LazyLock::new(|| {
+    Script::new("take a claim back", Flags::GoesOn, &[KEYS, BATCHES, RUNS, include_str!("lua/unclaim.lua")])
+});
 pub(crate) static FINISH: Lazy = LazyLock::new(|| {
-    Script::new("finish", Flags::GoesOn, &[CREATING, FINISHING, include_str!("lua/finish.lua")])
+    Script::new(
+        "finish",
+        Flags::GoesOn,
+        &[KEYS, BATCHES, RUNS, CREATING, FINISHING, include_str!("lua/finish.lua")],
+    )
 });
 pub(crate) static TURN: Lazy = LazyLock::new(|| {
     Script::new(
         "finish and claim",
         Flags::GoesOn,
-        &[CREATING, FINISHING, CLAIMING, include_str!("lua/turn.lua")],
+        &[KEYS, BATCHES, RUNS, REMOVING, CREATING, FINISHING, CLAIMING, include_str!("lua/turn.lua")],
     )
 });
 pub(crate) static RECORD: Lazy =
-    LazyLock::new(|| Script::new("record", Flags::Adds, &[FINISHING, include_str!("lua/record.lua")]));
+    LazyLock::new(|| Script::new("record", Flags::Adds, &[RUNS, include_str!("lua/record.lua")]));
 pub(crate) static HEARTBEAT: Lazy =
-    LazyLock::new(|| Script::new("heartbeat", Flags::GoesOn, &[include_str!("lua/heartbeat.lua")]));
-pub(crate) static SWEEP: Lazy =
-    LazyLock::new(|| Script::new("sweep", Flags::GoesOn, &[include_str!("lua/sweep.lua")]));
-pub(crate) static PRUNE: Lazy =
-    LazyLock::new(|| Script::new("prune", Flags::GoesOn, &[include_str!("lua/prune.lua")]));
-pub(crate) static ACT: Lazy =
-    LazyLock::new(|| Script::new("act on jobs", Flags::GoesOn, &[include_str!("lua/act.lua")]));
+    LazyLock::new(|| Script::new("heartbeat", Flags::GoesOn, &[RUNS, include_str!("lua/heartbeat.lua")]));
+pub(crate) static SWEEP: Lazy = LazyLock::new(|| {
+    Script::new("sweep", Flags::GoesOn, &[KEYS, BATCHES, RUNS, REMOVING, include_str!("lua/sweep.lua")])
+});
+pub(crate) static PRUNE: Lazy = LazyLock::new(|| {
+    Script::new("prune", Flags::GoesOn, &[KEYS, REMOVING, DELETING, include_str!("lua/prune.lua")])
+});
+pub(crate) static ACT: Lazy = LazyLock::new(|| {
+    Script::new(
+        "act on jobs",
+        Flags::GoesOn,
+        &[KEYS, BATCHES, REMOVING, DELETING, include_str!("lua/act.lua")],
+    )
+});
 pub(crate) static GET: Lazy =
     LazyLock::new(|| Script::new("look jobs up", Flags::Reads, &[READING, include_str!("lua/get.lua")]));
 pub(crate) static LIST: Lazy =

@@ -9,6 +9,7 @@ use kit::Db;
 use longhaul::clock::Stopwatch;
 use longhaul::{Longhaul, Store};
 use longhaul_http::RemoteStore;
+use longhaul_postgres::PostgresStore;
 use longhaul_redis::RedisStore;
 use longhaul_sqlite::SqliteStore;
 
@@ -59,6 +60,7 @@ enum Shared {
 /// An open database of jobs, of tables, or of both.
 enum Database {
     Sqlite(SqliteStore),
+    Postgres(PostgresStore),
     Redis(RedisStore),
     Remote(RemoteStore),
 }
@@ -167,6 +169,7 @@ impl Database {
         Ok(match url {
             // Opening brings the tables up to date.
             StoreUrl::Sqlite(path) => Database::Sqlite(SqliteStore::open(path).await?),
+            StoreUrl::Postgres(url) => Database::Postgres(PostgresStore::connect(url).await?),
             StoreUrl::Redis(url) => Database::Redis(RedisStore::connect(url).await?),
             StoreUrl::Remote(url) => {
                 let token = std::env::var(WORKER_TOKEN).ok();
@@ -178,6 +181,7 @@ impl Database {
     fn store(&self) -> Arc<dyn Store> {
         match self {
             Database::Sqlite(store) => Arc::new(store.clone()),
+            Database::Postgres(store) => Arc::new(store.clone()),
             Database::Redis(store) => Arc::new(store.clone()),
             Database::Remote(store) => Arc::new(store.clone()),
         }
@@ -186,6 +190,7 @@ impl Database {
     fn tables(&self) -> Result<Db> {
         match self {
             Database::Sqlite(store) => Ok(Db::sqlite(store.clone())),
+            Database::Postgres(store) => Ok(Db::postgres(store.clone())),
             Database::Redis(_) | Database::Remote(_) => Err("tables cannot be kept there".into()),
         }
     }
@@ -250,6 +255,15 @@ mod tests {
         assert_eq!(urls([Some(redis), Some("sqlite:rows.db")], &[]), apart("sqlite:rows.db"));
         let refused = urls([None, Some(redis)], &[]).unwrap_err();
         assert!(refused.contains("tables are kept in"), "{refused}");
+    }
+
+    #[test]
+    fn postgres_has_both_and_redis_beside_it_has_the_jobs() {
+        let (postgres, redis) = ("postgres://127.0.0.1/app", "redis://127.0.0.1/1");
+        assert_eq!(urls([None, None], &[("DATABASE_URL", postgres)]), both(postgres));
+        let vars = [("DATABASE_URL", postgres), ("REDIS_URL", redis)];
+        assert_eq!(urls([None, None], &vars), Ok([redis.to_owned(), postgres.to_owned()]));
+        assert_eq!(urls([Some(postgres), None], &[]), both(postgres));
     }
 
     #[test]

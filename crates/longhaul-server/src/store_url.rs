@@ -9,6 +9,8 @@ use std::str::FromStr;
 pub(crate) enum StoreUrl {
     /// A file.
     Sqlite(PathBuf),
+    /// A Postgres database.
+    Postgres(String),
     /// A Redis or Valkey server, or a cluster of them.
     Redis(String),
     /// A Longhaul server, for commands and workers that are to reach no database.
@@ -19,7 +21,7 @@ impl StoreUrl {
     /// Whether services can keep their tables there.
     pub(crate) fn holds_tables(&self) -> bool {
         match self {
-            StoreUrl::Sqlite(_) => true,
+            StoreUrl::Sqlite(_) | StoreUrl::Postgres(_) => true,
             StoreUrl::Redis(_) | StoreUrl::Remote(_) => false,
         }
     }
@@ -40,6 +42,10 @@ impl FromStr for StoreUrl {
                 }
                 Ok(StoreUrl::Sqlite(PathBuf::from(path)))
             }
+            "postgres" | "postgresql" => {
+                longhaul_postgres::PostgresOptions::new(url).map_err(|e| e.to_string())?;
+                Ok(StoreUrl::Postgres(url.to_owned()))
+            }
             "redis" | "rediss" | "redis+cluster" | "rediss+cluster" | "valkey" | "valkeys" | "unix" => {
                 longhaul_redis::RedisOptions::new(url).map_err(|e| e.to_string())?;
                 Ok(StoreUrl::Redis(url.to_owned()))
@@ -48,7 +54,7 @@ impl FromStr for StoreUrl {
                 longhaul_http::RemoteStore::new(url, None).map_err(|e| e.to_string())?;
                 Ok(StoreUrl::Remote(url.to_owned()))
             }
-            _ => Err("use sqlite:PATH, redis://HOST:PORT/DATABASE, rediss://… or https://SERVER".into()),
+            _ => Err("use sqlite:PATH, postgres://HOST/DATABASE, redis://HOST:PORT/DATABASE, rediss://… or https://SERVER".into()),
         }
     }
 }
@@ -58,7 +64,9 @@ impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StoreUrl::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
-            StoreUrl::Redis(url) | StoreUrl::Remote(url) => f.write_str(&without_password(url)),
+            StoreUrl::Postgres(url) | StoreUrl::Redis(url) | StoreUrl::Remote(url) => {
+                f.write_str(&without_password(url))
+            }
         }
     }
 }
@@ -90,6 +98,7 @@ mod tests {
     fn passwords_are_not_shown() {
         assert_eq!(shown("redis://ada:secret@127.0.0.1:6379/1"), "redis://ada:…@127.0.0.1:6379/1");
         assert_eq!(shown("redis://127.0.0.1:6379/1"), "redis://127.0.0.1:6379/1");
+        assert_eq!(shown("postgres://ada:secret@db/jobs"), "postgres://ada:…@db/jobs");
     }
 
     #[test]

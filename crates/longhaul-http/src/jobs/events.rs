@@ -1,4 +1,5 @@
 use std::convert::Infallible;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,9 @@ const PAGE: usize = 100;
 const LONG_POLL: Duration = Duration::from_secs(30);
 /// How long a stream is silent before it says that it is still there, which keeps proxies from closing it.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// When a reader whose stream was cut short is to come back, in milliseconds.
+const COME_BACK_AFTER: RangeInclusive<u64> = 1_000..=5_000;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -72,8 +76,11 @@ pub(crate) async fn events(
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let events = stream::unfold(follower, async |mut follower| {
-        let event = follower.next().await?;
-        Some((Ok::<_, Infallible>(write(&event)), follower))
+        let event = match follower.next().await {
+            Some(event) => write(&event),
+            None => follower.farewell()?,
+        };
+        Some((Ok::<_, Infallible>(event), follower))
     });
     let keep_alive = KeepAlive::new().interval(HEARTBEAT).text("heartbeat");
     let mut response = Sse::new(events).keep_alive(keep_alive).into_response();
@@ -118,6 +125,10 @@ enum Phase {
     Following,
     /// The event that ends the log was handed out.
     Ended,
+    /// The stream ends before the log does, because the store fails or the server stops.
+    CutShort,
+    /// The same, and the reader was told when to come back.
+    Told,
 }
 
 impl Follower {
@@ -125,7 +136,7 @@ impl Follower {
     /// stops. A reader that comes back with the last number it saw goes on where it was.
     async fn next(&mut self) -> Option<Event> {
         loop {
-            if self.phase == Phase::Ended {
+            if self.phase != Phase::Following {
                 return None;
             }
             if let Some(event) = self.page.next() {
@@ -137,7 +148,10 @@ impl Follower {
             }
             let more = tokio::select! {
                 biased;
-                () = self.api.config.stopping.cancelled() => return None,
+                () = self.api.config.stopping.cancelled() => {
+                    self.phase = Phase::CutShort;
+                    return None;
+                }
                 more = self.more() => more,
             };
             match more {
@@ -145,10 +159,22 @@ impl Follower {
                 Ok(None) => return None,
                 Err(error) => {
                     tracing::warn!(job = %self.id, "failed to follow a job's events; its reader must come back: {error}");
+                    self.phase = Phase::CutShort;
                     return None;
                 }
             }
         }
+    }
+
+    /// What a reader is told whose stream is cut short: when to come back. Each is told another time, so that they do
+    /// not all come at once to a server or a store that has just begun.
+    fn farewell(&mut self) -> Option<sse::Event> {
+        if self.phase != Phase::CutShort {
+            return None;
+        }
+        self.phase = Phase::Told;
+        let after = Duration::from_millis(rand::random_range(COME_BACK_AFTER));
+        Some(sse::Event::default().retry(after).comment("cut short, come back"))
     }
 
     async fn more(&self) -> longhaul::Result<Option<Vec<Event>>> {

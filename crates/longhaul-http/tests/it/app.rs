@@ -144,7 +144,12 @@ impl Answer {
         names.sort_unstable();
         names.dedup();
         for name in names {
-            let value = if name == "etag" { "[etag]" } else { self.header(name) };
+            let value = match name {
+                "etag" => "[etag]",
+                // Each caller is told another time.
+                "retry-after" if self.status == StatusCode::SERVICE_UNAVAILABLE => "[2–6]",
+                name => self.header(name),
+            };
             writeln!(text, "{name}: {value}").unwrap();
         }
         let body = std::str::from_utf8(&self.body).unwrap();

@@ -237,5 +237,28 @@ async fn a_server_that_stops_ends_its_streams() {
     let mut stream = Stream::open(&app, "/api/jobs/t/events", None).await;
     stream.next().await.unwrap();
     stopping.cancel();
-    assert_eq!(stream.rest().await, []);
+    assert_told_when_to_come_back(&mut stream).await;
+}
+
+#[tokio::test]
+async fn a_store_that_goes_away_ends_its_streams() {
+    let (longhaul, switch) = crate::fault::switched(longhaul::Clock::manual());
+    let app = App::over(longhaul, HttpConfig::default());
+    app.post("/api/jobs", r#"{"kind":"greet","args":{"name":"x"},"id":"g"}"#).await;
+    let mut stream = Stream::open(&app, "/api/jobs/g/events", None).await;
+    assert_eq!(stream.next().await.unwrap().event, "state");
+    switch.set(Some(crate::fault::Fault::Unavailable));
+    // Wakes whoever waits for the job, as the answer that it waits for would.
+    switch.wake(&longhaul::JobId::new("g").unwrap()).await;
+    assert_told_when_to_come_back(&mut stream).await;
+}
+
+/// The stream ends with no event but a time, in milliseconds, at which the reader is to be back.
+async fn assert_told_when_to_come_back(stream: &mut Stream) {
+    let farewell = stream.block().await.expect("a farewell");
+    let lines: Vec<&str> = farewell.lines().collect();
+    let after: u64 = lines.iter().find_map(|line| line.strip_prefix("retry: ")).unwrap().parse().unwrap();
+    assert!((1_000..=5_000).contains(&after), "{farewell}");
+    assert!(lines.iter().all(|line| line.starts_with("retry: ") || line.starts_with(':')), "{farewell}");
+    assert_eq!(stream.block().await, None);
 }

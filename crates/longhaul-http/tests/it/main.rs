@@ -5,9 +5,11 @@
 mod access;
 mod actions;
 mod app;
+mod away;
 mod batch;
 mod create;
 mod disconnect;
+mod docs;
 mod errors;
 mod estimates;
 mod events;
@@ -22,3 +24,4 @@ mod queues;
 mod read;
 mod remote;
 mod wait;
+mod worker;

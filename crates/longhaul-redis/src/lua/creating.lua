@@ -94,14 +94,14 @@ end
 
 -- Adds a job. Nothing is read of it: what is stored is made of what came.
 local function insert(id, lane_name, start, fixed, data, parent)
-  local delay, at, priority, flags = struct.unpack(START, start)
+  local delay, at, priority, flags = struct_unpack(START, start)
   local lane = lane_named(lane_name)
   local key, queue = lane[1], lane[2]
-  local run_at, seq, waits = math.max(now + delay, at), draw(), flags >= WAITS
+  local run_at, seq, waits = max(now + delay, at), draw(), flags >= WAITS
   local state = waits and BLOCKED or run_at > now and SCHEDULED or AVAILABLE
   local batch = parent and join(id, seq, parent) or 0
-  local fields = struct.pack('>Bi8', state, run_at) .. NOTHING_YET .. created_at .. NOTHING_KEPT
-    .. (waits and NONE_YET or NO_CHILDREN) .. struct.pack('>i8i8', seq, batch) .. fixed .. created_at
+  local fields = struct_pack('>Bi8', state, run_at) .. NOTHING_YET .. created_at .. NOTHING_KEPT
+    .. (waits and NONE_YET or NO_CHILDREN) .. struct_pack('>i8i8', seq, batch) .. fixed .. created_at
   local n = #values
   values[n + 1], values[n + 2] = root .. 'd:' .. id, data
   put(root .. 'all', seq, id)

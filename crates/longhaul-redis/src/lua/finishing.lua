@@ -1,21 +1,4 @@
--- How runs are recorded and ended: shared by all scripts that do so.
-
--- Adds what a run has to say. An entry is {'p', event, progress}, {'s', name, output} or {'e', event}.
-local function add_entries(id, job, entries)
-  for _, entry in ipairs(entries) do
-    if entry[1] == 's' then
-      -- The first output stays: a second run of the step was of an attempt that had not seen it.
-      job[STEPS] = job[STEPS] + call('HSETNX', root .. 't:' .. id, entry[2], entry[3])
-    else
-      if entry[1] == 'p' then
-        call('HSET', root .. 'x:' .. id, 'progress', entry[3])
-        job[PROGRESS] = 1
-      end
-      log(id, job, entry[2])
-      job[LOG] = 2
-    end
-  end
-end
+-- How runs are ended: shared by all scripts that do so.
 
 local function keep_output(id, job, output)
   if #output <= SHORT_OUTPUT then

@@ -35,6 +35,7 @@
 -- Names in capitals that stand for whole numbers are replaced by these when a script is loaded: see `scripts.rs`.
 
 local call, format, find, sub = redis.call, string.format, string.find, string.sub
+local struct_pack, struct_unpack, max = struct.pack, struct.unpack, math.max
 local root = KEYS[1]
 
 -- What changes of a job. Of the times, 0 is none.
@@ -44,8 +45,7 @@ local LEASE_UNTIL, CANCEL_BY, LAST_EVENT, STATE_EVENT, STATE_AT = 9, 10, 11, 12,
 -- where it is in OUTPUT, 2 where it is in the hash beside. CHILDREN are four counts, in a job that waits or waited for
 -- them: all, completed, failed and cancelled ones. An empty word is none.
 local LOG, STEPS, ERRORS, PROGRESS, OUTPUT_AT, WORKER, OUTPUT, CHILDREN = 14, 15, 16, 17, 18, 19, 20, 21
-local CHANGING_NUMBERS = '>Bi8I4I4I4i8i8i8i8i8I4I4i8BI4BBB'
-local CHANGING = CHANGING_NUMBERS .. 'I2c0I4c0I2c0'
+local CHANGING = '>Bi8I4I4I4i8i8i8i8i8I4I4i8BI4BBBI2c0I4c0I2c0'
 local COUNTS = '>I4I4I4I4'
 
 -- What does not change, still packed, and what `know` makes of it. BATCH is the seq of the parent that counts the job, or
@@ -102,13 +102,14 @@ end
 
 local function pack(job)
   local worker, output, children = job[WORKER], job[OUTPUT], job[CHILDREN]
-  local numbers = struct.pack(CHANGING_NUMBERS, unpack(job, STATE, OUTPUT_AT))
-  local words = struct.pack('>I2c0I4c0I2c0', #worker, worker, #output, output, #children, children)
-  return numbers .. words .. job[FIXED]
+  return struct_pack(CHANGING, job[STATE], job[RUN_AT], job[ATTEMPT], job[CRASHES], job[INTERRUPTIONS], job[TOKEN],
+    job[STARTED_AT], job[FINISHED_AT], job[LEASE_UNTIL], job[CANCEL_BY], job[LAST_EVENT], job[STATE_EVENT], job[STATE_AT],
+    job[LOG], job[STEPS], job[ERRORS], job[PROGRESS], job[OUTPUT_AT],
+    #worker, worker, #output, output, #children, children) .. job[FIXED]
 end
 
 local function unpack_job(fields)
-  local job = { struct.unpack(CHANGING, fields) }
+  local job = { struct_unpack(CHANGING, fields) }
   -- What follows the last value is where the rest begins.
   job[FIXED] = sub(fields, job[FIXED])
   return job
@@ -119,7 +120,7 @@ local function know(job)
   if not job[SEQ] then
     local parent
     job[SEQ], job[BATCH], job[VERSION], job[PRIORITY], job[MAX_CRASHES], job[PERIOD], job[QUEUE], job[KIND],
-      job[UNIQUE], job[LIMIT_KEY], parent = struct.unpack(FIXED_FORMAT, job[FIXED])
+      job[UNIQUE], job[LIMIT_KEY], parent = struct_unpack(FIXED_FORMAT, job[FIXED])
     -- Most have none, and a field more would make the table grow.
     if parent ~= '' then job[PARENT] = parent end
   end
@@ -181,7 +182,7 @@ end
 -- is more: it never comes again, even where a server has lost its newest writes.
 local function draw()
   last = last or tonumber(call('GET', root .. 'last') or 0)
-  last = math.max(last + 1, now * 1024)
+  last = max(last + 1, now * 1024)
   return last
 end
 
@@ -327,204 +328,8 @@ end
 
 -- Makes a job wait for a time, which may be now or past.
 local function wait_until(job, run_at)
-  job[RUN_AT] = math.max(run_at, now)
+  job[RUN_AT] = max(run_at, now)
   enter(job, run_at > now and SCHEDULED or AVAILABLE)
-end
-
--- The job that holds a unique key. One whose data has been taken from under us holds nothing.
-local function holder_of(key)
-  local hold = call('HGET', root .. 'unique', key)
-  if not hold then return false end
-  local bar = find(hold, '|', 1, true)
-  local expires_at, id = tonumber(sub(hold, 1, bar - 1)), sub(hold, bar + 1)
-  if expires_at ~= 0 and expires_at <= now then return false end
-  return (created[id] or job_of(id)) and id
-end
-
-local function hold(key, id, expires_at)
-  call('HSET', root .. 'unique', key, digits(expires_at) .. '|' .. id)
-  if expires_at > 0 then call('ZADD', root .. 'forget', expires_at, 'u' .. key) end
-end
-
--- Frees a job's unique key, where it is the job's.
-local function free_key(id, job)
-  if know(job)[UNIQUE] == '' then return end
-  local held = call('HGET', root .. 'unique', job[UNIQUE])
-  if held and sub(held, find(held, '|', 1, true) + 1) == id then
-    call('HDEL', root .. 'unique', job[UNIQUE])
-  end
-end
-
--- A job has ended: its unique key outlives only a completion, and that only for its period.
-local function let_go(id, job)
-  if know(job)[UNIQUE] == '' then return end
-  if job[STATE] == COMPLETED and job[PERIOD] >= 0 then
-    hold(job[UNIQUE], id, now + job[PERIOD])
-  else
-    free_key(id, job)
-  end
-end
-
--- Tells a job's state anew, because something that belongs to it has changed.
-local function tell(id, job)
-  job[LAST_EVENT] = job[LAST_EVENT] + 1
-  job[STATE_EVENT] = job[LAST_EVENT]
-  job[STATE_AT] = now
-  touch(id)
-end
-
--- The job that counts others as its children, where it has not closed yet.
-local function open_batch(id)
-  local job = job_of(id)
-  return job and job[STATE] == BLOCKED and job[CHILDREN] ~= '' and job
-end
-
--- Adds to one of a closing job's counts: 1 is all its children, 2 to 4 those that have completed, failed, or were
--- cancelled. Answers how many have not ended.
-local function count_children(job, which, difference)
-  local children = { struct.unpack(COUNTS, job[CHILDREN]) }
-  children[which] = children[which] + difference
-  job[CHILDREN] = struct.pack(COUNTS, unpack(children, 1, 4))
-  return children[1] - children[2] - children[3] - children[4]
-end
-
--- Which of the counts a state belongs to.
-local function count_of(state)
-  return state - COMPLETED + 2
-end
-
--- The parent that still waits for a child, where the child is counted by one and that is still the same.
-local function parent_of(job)
-  if know(job)[BATCH] == 0 then return false end
-  local parent = open_batch(job[PARENT])
-  return parent and know(parent)[SEQ] == job[BATCH] and parent
-end
-
--- Children that have ended and are not yet counted by their parents.
-local ended_children = {}
-
--- A job has ended: it gives up its key, and is to be counted by its parent.
-local function ends(id, job)
-  let_go(id, job)
-  if know(job)[BATCH] ~= 0 then ended_children[#ended_children + 1] = job end
-end
-
--- Lets parents count the children that have ended since, which may free them. It is the end of every operation, after a
--- finish's follow-ups: a child may be followed by another of its batch.
-local function count_ended()
-  if #ended_children == 0 then return end
-  for _, child in ipairs(ended_children) do
-    local parent = parent_of(child)
-    if parent then
-      local id = child[PARENT]
-      if count_children(parent, count_of(child[STATE]), 1) == 0 then
-        leave(id, parent)
-        wait_until(parent, now)
-        settle(id, parent)
-      else
-        tell(id, parent)
-      end
-    end
-  end
-  ended_children = {}
-end
-
--- Adds to the history of failures, as of the present attempt. `error` is the rest of an object in JSON.
-local function keep_error(id, job, error)
-  local key = root .. 'e:' .. id
-  call('RPUSH', key, '{"attempt":' .. job[ATTEMPT] .. ',"at":' .. digits(now) .. ',' .. error)
-  if job[ERRORS] >= KEPT_ERRORS then
-    call('LTRIM', key, -KEPT_ERRORS, -1)
-  else
-    job[ERRORS] = job[ERRORS] + 1
-  end
-end
-
-local function give_attempt_back(job)
-  job[ATTEMPT] = math.max(job[ATTEMPT] - 1, 0)
-end
-
-local function log(id, job, body)
-  job[LAST_EVENT] = job[LAST_EVENT] + 1
-  call('XADD', root .. 'l:' .. id, digits(job[LAST_EVENT]) .. '-0', 't', digits(now), 'n', job[ATTEMPT], 'b', body)
-end
-
--- The job that runs under a lease, where the lease is the current one.
-local function leased(id, token)
-  local job = job_of(id)
-  return job and job[STATE] == RUNNING and job[TOKEN] == token and job
-end
-
-local function lease_status(job)
-  return job[CANCEL_BY] ~= 0 and CANCEL_REQUESTED or HELD
-end
-
--- Forgets what is left of a job.
-local function drop(id)
-  jobs[id] = false
-  changed[id] = nil
-  take_out(root .. 'all', id)
-  for _, key in pairs(LISTED) do
-    take_out(key, id)
-  end
-  for _, kind in ipairs({ 'm:', 'd:', 'x:', 'e:', 't:', 'l:' }) do
-    doomed[#doomed + 1] = root .. kind .. id
-  end
-  if is_watched then topics['j' .. id] = true end
-end
-
--- Removes a job with all that is its own, and remembers for a while that it was there.
-local function remove(id, job)
-  leave(id, job)
-  free_key(id, job)
-  if job[PARENT] then take_out(root .. 'of|' .. job[PARENT], id) end
-  drop(id)
-  put(root .. 'gone', now + GONE_FOR, id)
-end
-
--- A member of an ordered set whose job's data somebody has taken from under us (an eviction, a hand): the rest of it
--- goes too, and counts no more where the set says its state.
-local function bury(key, member, state)
-  take_out(key, member)
-  if state then count(queue_of(member), state, -1) end
-  drop(id_of(member))
-end
-
--- The jobs of members of an ordered set that are in the state which the set is for. What is not is cleared away.
--- `counted` is the state in which a job that is only in this set was counted.
-local function jobs_at(key, found, state, counted)
-  local ids, there = {}, {}
-  for i, member in ipairs(found) do
-    ids[i] = id_of(member)
-    members[ids[i]] = member
-  end
-  read_jobs(ids)
-  for i, id in ipairs(ids) do
-    local job = jobs[id]
-    if not job then
-      bury(key, found[i], counted)
-    elseif job[STATE] == state then
-      there[#there + 1] = id
-    else
-      take_out(key, found[i])
-    end
-  end
-  return there
-end
-
--- Makes at most `limit` scheduled jobs available whose time has come, and says how many there were.
-local function promote(limit)
-  local found = call('ZRANGEBYSCORE', scheduled_key, '-inf', now, 'LIMIT', 0, limit)
-  if #found == 0 then return 0 end
-  local due = jobs_at(scheduled_key, found, SCHEDULED, SCHEDULED)
-  for _, id in ipairs(due) do
-    local job = jobs[id]
-    leave(id, job)
-    -- `run_at` stays: its rank counts from when it fell due, whoever noticed that and when.
-    enter(job, AVAILABLE)
-    settle(id, job)
-  end
-  return #due
 end
 
 local function write_places()

@@ -35,7 +35,7 @@ pub(crate) struct Args {
     #[arg(value_enum, value_name = "WORKLOAD")]
     workloads: Vec<Workload>,
     /// `sqlite:FOLDER` makes each run a new database in a new folder inside FOLDER (the system's temporary
-    /// folder if left out); `redis://HOST:PORT/DATABASE` gives each run a prefix of its own; `memory:` shows what the engine costs without a database
+    /// folder if left out); `postgres://…` and `redis://…` give each run a schema or a prefix of its own; `memory:` shows what the engine costs without a database
     #[arg(long, env = "LONGHAUL_BENCH_STORE", value_name = "URL", default_value = "sqlite:")]
     store: StoreUrl,
     /// Also measures a bare append-only log with the same group commit, on the same disk, run by run in turn

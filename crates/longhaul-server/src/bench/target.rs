@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use longhaul::{Longhaul, MemoryStore, Store};
+use longhaul_postgres::{PostgresOptions, PostgresStore};
 use longhaul_redis::{RedisOptions, RedisStore};
 use longhaul_sqlite::SqliteStore;
 use tempfile::TempDir;
@@ -16,6 +17,8 @@ use crate::Result;
 pub(crate) enum StoreUrl {
     /// A database in a new folder inside this one.
     Sqlite(PathBuf),
+    /// A server; each run has a schema of its own there, which stays.
+    Postgres(String),
     /// A server; each run has a prefix of its own there, which stays.
     Redis(String),
     Memory,
@@ -31,9 +34,10 @@ impl FromStr for StoreUrl {
                 Ok(Self::Sqlite(PathBuf::from(folder)))
             }
             Some(("sqlite", folder)) => Err(format!("'{folder}' is not a folder")),
+            Some(("postgres" | "postgresql", _)) => Ok(Self::Postgres(url.to_owned())),
             Some(("redis", _)) => Ok(Self::Redis(url.to_owned())),
             Some(("memory", "")) => Ok(Self::Memory),
-            _ => Err("must be sqlite:, sqlite:FOLDER, redis://… or memory:".into()),
+            _ => Err("must be sqlite:, sqlite:FOLDER, postgres://…, redis://… or memory:".into()),
         }
     }
 }
@@ -43,13 +47,14 @@ impl StoreUrl {
     pub(super) fn folder(&self) -> PathBuf {
         match self {
             Self::Sqlite(folder) => folder.clone(),
-            Self::Redis(_) | Self::Memory => std::env::temp_dir(),
+            Self::Postgres(_) | Self::Redis(_) | Self::Memory => std::env::temp_dir(),
         }
     }
 
     pub(super) fn description(&self) -> String {
         match self {
             Self::Sqlite(_) => format!("sqlite {}", longhaul_sqlite::rusqlite::version()),
+            Self::Postgres(_) => "postgres".into(),
             Self::Redis(_) => "redis".into(),
             Self::Memory => "memory".into(),
         }
@@ -58,7 +63,7 @@ impl StoreUrl {
     pub(super) fn durability(&self) -> &'static str {
         match self {
             Self::Sqlite(_) => "WAL synchronous=FULL",
-            Self::Redis(_) => "the server's settings",
+            Self::Postgres(_) | Self::Redis(_) => "the server's settings",
             Self::Memory => "none",
         }
     }
@@ -74,6 +79,11 @@ impl Fresh {
     pub(super) async fn open(url: &StoreUrl) -> Result<Self> {
         let (store, folder): (Arc<dyn Store>, _) = match url {
             StoreUrl::Memory => (Arc::new(MemoryStore::default()), None),
+            StoreUrl::Postgres(url) => {
+                let schema = format!("bench_{:08x}", rand::random::<u32>());
+                let options = PostgresOptions::new(url)?.schema(schema);
+                (Arc::new(PostgresStore::open(options).await?), None)
+            }
             StoreUrl::Redis(url) => {
                 let prefix = format!("bench-{:08x}", rand::random::<u32>());
                 let options = RedisOptions::new(url)?.prefix(prefix);

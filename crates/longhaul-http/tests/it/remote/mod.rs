@@ -2,6 +2,7 @@
 
 mod lost;
 mod memory;
+mod proxy;
 mod server;
 mod sqlite;
 mod worker;

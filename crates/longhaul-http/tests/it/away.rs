@@ -1,0 +1,163 @@
+//! A store that goes away, and comes back.
+
+use std::collections::BTreeSet;
+
+use axum::body::Body;
+use axum::http::{Method, StatusCode};
+use longhaul::Clock;
+use longhaul_http::HttpConfig;
+use serde_json::Value;
+
+use crate::app::{Answer, App, request};
+use crate::fault::{Fault, SECRET, Switch, switched};
+
+/// Every documented operation, with a request that is good in every way.
+const REQUESTS: [(&str, &str); 27] = [
+    ("createJob", r#"{"kind":"greet","args":{"name":"x"}}"#),
+    ("createJobs", r#"[{"kind":"greet","args":{"name":"x"}}]"#),
+    ("listJobs", ""),
+    ("actOnJobs", r#"{"action":"retry","filter":{}}"#),
+    ("getJob", ""),
+    ("deleteJob", ""),
+    ("cancelJob", ""),
+    ("retryJob", ""),
+    ("followJob", ""),
+    ("createReadToken", ""),
+    ("listQueues", ""),
+    ("getQueue", ""),
+    ("setQueue", r#"{"retention":{"failed":{"count":5}}}"#),
+    ("claimJobs", r#"{"worker":{"id":"w"},"queues":[{"queue":"x","slots":1}],"kinds":[{"kind":"k"}]}"#),
+    ("takeTurn", r#"{"finishes":[],"claim":{"worker":{"id":"w"},"queues":[],"kinds":[]}}"#),
+    ("abandonClaim", r#"{"key":"nothing was claimed, so the store need not be asked"}"#),
+    ("sendHeartbeat", r#"{"worker":{"id":"w"},"leases":[]}"#),
+    ("recordEntries", r#"{"records":[]}"#),
+    ("finishRuns", r#"{"finishes":[]}"#),
+    ("storeEnqueue", r#"{"jobs":[]}"#),
+    ("storeGet", r#"{"ids":[]}"#),
+    (
+        "storeList",
+        r#"{"filter":{"ids":[],"states":[],"kinds":[],"queues":[],"labels":[],"text":null},"page":{"cursor":null,"limit":1}}"#,
+    ),
+    ("storeEvents", r#"{"id":"x","after":0,"limit":1,"wait":0}"#),
+    (
+        "storeAct",
+        r#"{"filter":{"ids":[],"states":[],"kinds":[],"queues":[],"labels":[],"text":null},"action":{"action":"retry"},"limit":1}"#,
+    ),
+    ("storeSweep", r#"{"limit":1}"#),
+    ("storeQueues", "{}"),
+    ("storeSetQueue", r#"{"queue":"x","config":{}}"#),
+];
+
+fn app() -> (App, Switch) {
+    let (longhaul, switch) = switched(Clock::manual());
+    let config = HttpConfig {
+        read_token_secret: Some(longhaul_http::Secret(b"a secret that signs".to_vec())),
+        ..HttpConfig::default()
+    };
+    (App::over(longhaul, config), switch)
+}
+
+/// Sends a good request for each documented operation, with and without a key.
+async fn everything(app: &App) -> Vec<(String, Answer)> {
+    let document = app.get("/api/openapi.json").await.json();
+    let mut answers = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let name = operation["operationId"].as_str().unwrap();
+            if name == "getOpenApi" {
+                continue;
+            }
+            let body = match name {
+                "storeWorkers" => "{}",
+                _ => REQUESTS.iter().find(|(known, _)| *known == name).expect(name).1,
+            };
+            let method: Method = method.to_uppercase().parse().unwrap();
+            let path = format!("/api{}", path.replace("{id}", "x").replace("{queue}", "default"));
+            for key in [None, Some(format!("key of {name}"))] {
+                let mut request = request(method.clone(), &path).header("content-type", "application/json");
+                if let Some(key) = &key {
+                    request = request.header("idempotency-key", key);
+                }
+                let answer = app.send(request.body(Body::from(body.to_owned())).unwrap()).await;
+                answers.push((format!("{name} {key:?}"), answer));
+            }
+        }
+    }
+    answers
+}
+
+#[tokio::test]
+async fn every_operation_answers_503_while_the_store_is_away_and_works_when_it_is_back() {
+    let (app, switch) = app();
+    switch.set(Some(Fault::Unavailable));
+    let mut times = BTreeSet::new();
+    for (name, answer) in everything(&app).await {
+        if name.starts_with("abandonClaim") {
+            continue;
+        }
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            "{name}"
+        );
+        let after: u64 = answer.header("retry-after").parse().expect(&name);
+        assert!((2..=6).contains(&after), "{name}: {after}");
+        times.insert(after);
+        assert!(
+            !SECRET.split(' ').any(|word| word != "of" && answer.text().contains(word)),
+            "{name}: {answer:?}"
+        );
+    }
+    assert!(times.len() > 1, "callers are told to come back at different times: {times:?}");
+    assert_eq!(app.get("/ready").await.code(), "unavailable");
+    assert_eq!(app.get("/health").await.status, StatusCode::OK);
+
+    switch.set(None);
+    assert_eq!(app.get("/ready").await.status, StatusCode::OK);
+    assert_eq!(app.post("/api/jobs", r#"{"kind":"greet","args":{"name":"x"},"id":"x"}"#).await.status, 202);
+    for (name, answer) in everything(&app).await {
+        assert!(!answer.status.is_server_error(), "{name}: {answer:?}");
+        // The request for `x` is of a job that waits, or was cancelled by one of the others.
+        let code = if answer.status.is_success() { String::new() } else { answer.code() };
+        assert!(
+            ["", "not_finished", "job_gone", "no_such_job", "idempotency_key_reused"]
+                .contains(&code.as_str()),
+            "{name}: {answer:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_fault_of_the_store_that_no_retry_mends_is_500_and_says_nothing_of_it() {
+    let (app, switch) = app();
+    switch.set(Some(Fault::Broken));
+    for (name, answer) in everything(&app).await {
+        if name.starts_with("abandonClaim") {
+            continue;
+        }
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+            "{name}"
+        );
+        assert!(
+            !SECRET.split(' ').any(|word| word != "of" && answer.text().contains(word)),
+            "{name}: {answer:?}"
+        );
+        assert_eq!(answer.header("retry-after"), "", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_held_while_the_store_goes_away_is_503() {
+    let (app, switch) = app();
+    app.post("/api/jobs", r#"{"kind":"greet","args":{"name":"x"},"id":"g"}"#).await;
+    let (held, ()) = tokio::join!(app.get_with("/api/jobs/g", &[("prefer", "wait=60")]), async {
+        tokio::task::yield_now().await;
+        switch.set(Some(Fault::Unavailable));
+        switch.wake(&longhaul::JobId::new("g").unwrap()).await;
+    });
+    assert_eq!(held.code(), "unavailable");
+    let body: Value = held.json();
+    assert_eq!(body["status"], 503);
+}

@@ -1,0 +1,450 @@
+//! What remote workers call, request by request.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use insta::assert_snapshot;
+use longhaul::{Action, JobFilter, JobId};
+use longhaul_http::{Access, HttpConfig, Secret};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+use crate::app::{Answer, App};
+
+const CLAIM: &str =
+    r#"{"worker":{"id":"w1"},"queues":[{"queue":"default","slots":5}],"kinds":[{"kind":"greet"}]}"#;
+
+async fn enqueue(app: &App, id: &str) {
+    let body = format!(r#"{{"kind":"greet","args":{{"name":"x"}},"id":"{id}","labels":{{"team":"red"}}}}"#);
+    assert_eq!(app.post("/api/jobs", &body).await.status, StatusCode::ACCEPTED);
+}
+
+async fn call(app: &App, route: &str, body: &Value) -> Answer {
+    app.post(&format!("/api/worker/{route}"), &body.to_string()).await
+}
+
+async fn keyed(app: &App, route: &str, key: &str, body: &Value) -> Answer {
+    let path = format!("/api/worker/{route}");
+    app.post_with(&path, &body.to_string(), &[("idempotency-key", key)]).await
+}
+
+/// Claims one job and answers its lease.
+async fn lease(app: &App, id: &str) -> Value {
+    enqueue(app, id).await;
+    let answer = app.post("/api/worker/claim", CLAIM).await.json();
+    assert_eq!(answer["claimed"][0]["lease"]["id"], id);
+    answer["claimed"][0]["lease"].clone()
+}
+
+async fn job(app: &App, id: &str) -> Value {
+    app.get(&format!("/api/jobs/{id}")).await.json()
+}
+
+fn completed(lease: &Value, output: &Value) -> Value {
+    json!({"lease": lease, "outcome": {"completed": {"output": output}}})
+}
+
+#[tokio::test]
+async fn a_claim_answers_with_all_that_a_worker_needs() {
+    let app = App::new();
+    enqueue(&app, "a").await;
+    let answer = app.post("/api/worker/claim", CLAIM).await;
+    let retry_in = answer.json()["claimed"][0]["retry_in"].as_f64().unwrap();
+    assert!((1.6..=2.0).contains(&retry_in), "the engine's own policy: {retry_in}");
+    let text = answer.text().replace(&retry_in.to_string(), "[retry_in]");
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("content-length")).collect();
+    assert_snapshot!(lines.join("\n"));
+    assert_snapshot!(app.post("/api/worker/claim", CLAIM).await.text());
+    assert_eq!(
+        (&job(&app, "a").await["state"], &job(&app, "a").await["worker"]),
+        (&json!("running"), &json!("w1"))
+    );
+}
+
+#[tokio::test]
+async fn a_heartbeat_extends_leases_and_tells_of_those_that_are_lost_or_to_be_cancelled() {
+    let app = App::new();
+    let (a, b) = (lease(&app, "a").await, lease(&app, "b").await);
+    app.post("/api/jobs/b/cancel", "").await;
+    let lost = json!({"id": "a", "token": 999});
+    let beat = json!({"worker": {"id": "w1", "host": "here"}, "leases": [a, b, lost], "lease_for": 100});
+    assert_snapshot!(call(&app, "heartbeat", &beat).await.text());
+    app.clock.advance(Duration::from_secs(60));
+    app.longhaul.store().sweep(10).await.unwrap();
+    assert_eq!(job(&app, "a").await["state"], "running", "the lease was extended beyond its 30 s");
+    assert_eq!(job(&app, "b").await["state"], "cancelled", "and the cancelled job was fenced off");
+}
+
+#[tokio::test]
+async fn what_is_recorded_is_in_the_jobs_log() {
+    let app = App::new();
+    let lease = lease(&app, "a").await;
+    let entries = json!([
+        {"progress": {"percent": 40.0, "message": "page 4 of 10", "data": {"page": 4}}},
+        {"log": {"level": "info", "message": "hello"}},
+        {"chunk": {"data": "Once upon"}},
+        {"step": {"name": "ocr", "output": [1, 2]}},
+    ]);
+    assert_snapshot!(
+        call(&app, "record", &json!({"records": [{"lease": lease, "entries": entries}]})).await.text()
+    );
+    assert_eq!(
+        job(&app, "a").await["progress"],
+        json!({"percent": 40.0, "message": "page 4 of 10", "data": {"page": 4}})
+    );
+    let error = json!({"message": "the paper jammed"});
+    let retry = json!({"lease": lease, "outcome": {"retry": {"error": error, "delay": 0}}});
+    assert_eq!(call(&app, "finish", &json!({"finishes": [retry]})).await.json()["statuses"], json!(["held"]));
+    let again = app.post("/api/worker/claim", CLAIM).await.json();
+    assert_eq!(again["claimed"][0]["steps"], json!({"ocr": [1, 2]}));
+    assert_eq!(
+        (&again["claimed"][0]["attempt"], &again["claimed"][0]["retry_in"].is_null()),
+        (&json!(2), &false)
+    );
+    let retry = json!({"lease": again["claimed"][0]["lease"], "outcome": {"retry": {"error": {"message": "again"}, "delay": 0}}});
+    call(&app, "finish", &json!({"finishes": [retry]})).await;
+    let last = app.post("/api/worker/claim", CLAIM).await.json();
+    assert_eq!(last["claimed"][0]["retry_in"], Value::Null, "the last attempt: {last}");
+    let log = app.longhaul.events(&JobId::new("a").unwrap(), 0, 100, Duration::ZERO).await.unwrap().unwrap();
+    let told = serde_json::to_string(&log).unwrap();
+    assert!(told.contains("Once upon") && told.contains("hello"), "{told}");
+}
+
+#[tokio::test]
+async fn every_outcome_ends_a_run_as_it_says() {
+    let app = App::new();
+    for (outcome, state, attempt) in [
+        (json!({"completed": {"output": {"words": 7}}}), "completed", 1),
+        (json!({"completed": {}}), "completed", 1),
+        (json!({"retry": {"error": {"message": "jam"}, "delay": 1.5}}), "scheduled", 1),
+        (json!({"failed": {"error": {"message": "no paper", "kind": "fatal"}}}), "failed", 1),
+        (json!({"cancelled": {"reason": "asked to"}}), "cancelled", 1),
+        (json!({"snoozed": {"delay": 60}}), "scheduled", 0),
+        (json!({"rate_limited": {"delay": 60}}), "scheduled", 0),
+        (json!({"released": {}}), "available", 0),
+    ] {
+        let lease = lease(&app, "a").await;
+        let finish = json!({"finishes": [{"lease": lease, "outcome": outcome}]});
+        assert_eq!(call(&app, "finish", &finish).await.json(), json!({"statuses": ["held"]}), "{outcome}");
+        let ended = job(&app, "a").await;
+        assert_eq!((&ended["state"], &ended["attempt"]), (&json!(state), &json!(attempt)), "{outcome}");
+        assert_eq!(
+            call(&app, "finish", &finish).await.json(),
+            json!({"statuses": ["lost"]}),
+            "once: {outcome}"
+        );
+        let id = JobFilter::id(JobId::new("a").unwrap());
+        app.longhaul.store().act(&id, Action::Cancel { grace: Duration::ZERO }, 1).await.unwrap();
+        app.longhaul.store().act(&id, Action::Delete, 1).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_turn_ends_runs_brings_their_follow_ups_and_claims() {
+    let app = App::new();
+    let lease = lease(&app, "a").await;
+    let mut finish = completed(&lease, &json!("done"));
+    finish["follow_ups"] = json!([
+        {"kind": "greet", "args": {"name": "next"}, "id": "b", "parent": "a", "max_attempts": 1, "timeout": 90,
+            "unique": {"key": "greet:next", "period": 60}, "backoff": {"base": 1, "factor": 2, "max": 60, "jitter": 0}},
+        {"kind": "greet", "args": {"name": "later"}, "id": "c", "delay": 60, "priority": 7},
+        {"kind": "greet", "args": {"name": "then"}, "id": "d", "run_at": "2026-01-01T01:00:00Z"},
+    ]);
+    let turn = json!({"finishes": [finish], "claim": serde_json::from_str::<Value>(CLAIM).unwrap()});
+    assert_snapshot!(call(&app, "turn", &turn).await.text());
+    assert_eq!(
+        (&job(&app, "b").await["timeout"], &job(&app, "b").await["parent"]),
+        (&json!(90.0), &json!("a"))
+    );
+    assert_eq!(
+        (&job(&app, "c").await["state"], &job(&app, "c").await["priority"]),
+        (&json!("scheduled"), &json!(7))
+    );
+    assert_eq!(job(&app, "d").await["run_at"], "2026-01-01T01:00:00.000Z");
+}
+
+#[tokio::test]
+async fn a_request_that_is_sent_again_is_answered_as_it_was() {
+    let app = App::new();
+    let lease = lease(&app, "a").await;
+    let record = json!({"records": [{"lease": lease, "entries": [{"chunk": {"data": "once"}}]}]});
+    for _ in 0..3 {
+        assert_eq!(keyed(&app, "record", "r1", &record).await.json(), json!({"statuses": ["held"]}));
+    }
+    let chunks = async || {
+        let log =
+            app.longhaul.events(&JobId::new("a").unwrap(), 0, 100, Duration::ZERO).await.unwrap().unwrap();
+        serde_json::to_string(&log).unwrap().matches("once").count()
+    };
+    assert_eq!(chunks().await, 1);
+    keyed(&app, "record", "r2", &record).await;
+    assert_eq!(chunks().await, 2, "another key is another record");
+
+    let finish = json!({"finishes": [completed(&lease, &json!(1))]});
+    for _ in 0..3 {
+        assert_eq!(keyed(&app, "finish", "r1", &finish).await.json(), json!({"statuses": ["held"]}));
+    }
+    assert_eq!(call(&app, "finish", &finish).await.json(), json!({"statuses": ["lost"]}), "without the key");
+    let answer = keyed(&app, "finish", "", &finish).await;
+    assert_eq!(answer.code(), "invalid_header");
+}
+
+#[tokio::test]
+async fn a_claim_that_is_sent_again_has_what_nobody_heard_of() {
+    let app = App::new();
+    enqueue(&app, "a").await;
+    let claim: Value = serde_json::from_str(CLAIM).unwrap();
+    let first = keyed(&app, "claim", "c", &claim).await.json();
+    let again = keyed(&app, "claim", "c", &claim).await.json();
+    assert_eq!(
+        (&again["claimed"][0]["lease"]["id"], &again["claimed"][0]["attempt"]),
+        (&json!("a"), &json!(1))
+    );
+    assert_ne!(first["claimed"][0]["lease"]["token"], again["claimed"][0]["lease"]["token"]);
+    let stale = json!({"finishes": [completed(&first["claimed"][0]["lease"], &json!(1))]});
+    assert_eq!(call(&app, "finish", &stale).await.json(), json!({"statuses": ["lost"]}));
+    let ended = job(&app, "a").await;
+    assert_eq!((&ended["crashes"], &ended["interruptions"]), (&json!(0), &json!(0)));
+
+    assert_snapshot!(call(&app, "abandon", &json!({"key": "c"})).await.text());
+    assert_eq!(job(&app, "a").await["state"], "available");
+    let late = keyed(&app, "claim", "c", &claim).await.json();
+    assert_eq!(late["claimed"], json!([]), "what arrives after it was abandoned takes nothing");
+    assert_eq!(keyed(&app, "claim", "d", &claim).await.json()["claimed"][0]["attempt"], 1);
+}
+
+#[tokio::test]
+async fn a_turn_that_is_sent_again_ends_once_and_claims_anew() {
+    let app = App::new();
+    let lease = lease(&app, "a").await;
+    enqueue(&app, "b").await;
+    let turn = json!({"finishes": [completed(&lease, &json!(1))], "claim": serde_json::from_str::<Value>(CLAIM).unwrap()});
+    for _ in 0..3 {
+        let answer = keyed(&app, "turn", "t", &turn).await.json();
+        assert_eq!(answer["statuses"], json!(["held"]));
+        assert_eq!(
+            (&answer["claimed"][0]["lease"]["id"], &answer["claimed"][0]["attempt"]),
+            (&json!("b"), &json!(1))
+        );
+    }
+    assert_eq!(call(&app, "abandon", &json!({"key": "t"})).await.json(), json!({"given_back": 1}));
+    assert_eq!(job(&app, "b").await["state"], "available");
+}
+
+#[tokio::test]
+async fn a_kind_that_a_remote_worker_runs_may_be_enqueued() {
+    let app = App::new();
+    let paint = r#"{"kind":"paint","args":{},"queue":"studio","id":"p"}"#;
+    assert_eq!(app.post("/api/jobs", paint).await.code(), "unknown_kind");
+    let claim = json!({"worker": {"id": "w1"}, "queues": [{"queue": "studio", "slots": 1}], "kinds": [{"kind": "paint", "version": 3}]});
+    assert_eq!(call(&app, "claim", &claim).await.json(), json!({"claimed": [], "wait_left": 0.0}));
+    let answer = app.post("/api/jobs", paint).await;
+    assert_eq!((answer.status, &answer.json()["version"]), (StatusCode::ACCEPTED, &json!(3)));
+    assert_eq!(call(&app, "claim", &claim).await.json()["claimed"][0]["lease"]["id"], "p");
+    let known = app.post("/api/jobs", r#"{"kind":"dig","args":{}}"#).await.text();
+    assert!(known.contains("paint"), "{known}");
+    app.clock.advance(Duration::from_secs(24 * 3600));
+    assert_eq!(app.post("/api/jobs", r#"{"kind":"paint","args":{}}"#).await.code(), "unknown_kind");
+}
+
+#[tokio::test]
+async fn what_is_not_understood_is_refused_with_the_field() {
+    let app = App::new();
+    let lease = json!({"id": "a", "token": 1});
+    for (route, body, field) in [
+        ("claim", json!({"worker": {"id": "a b"}, "queues": [], "kinds": []}), "worker.id"),
+        ("claim", json!({"worker": {"id": "w"}, "queues": [], "kinds": [], "lease_for": 0}), "lease_for"),
+        ("claim", json!({"worker": {"id": "w"}, "queues": [], "kinds": [], "wait": -1}), "wait"),
+        (
+            "claim",
+            json!({"worker": {"id": "w"}, "queues": [{"queue": "q", "slots": 10_001}], "kinds": []}),
+            "queues",
+        ),
+        ("claim", json!({"worker": {"id": "w"}, "queues": [], "kinds": [], "lease": 30}), "lease"),
+        (
+            "turn",
+            json!({"finishes": [], "claim": {"worker": {"id": ""}, "queues": [], "kinds": []}}),
+            "claim.worker.id",
+        ),
+        ("finish", json!({"finishes": [{"lease": lease, "outcome": {"done": {}}}]}), "finishes[0].outcome"),
+        (
+            "finish",
+            json!({"finishes": [{"lease": lease, "outcome": {"completed": {}}, "follow_ups": [{"kind": "a b", "args": 1}]}]}),
+            "finishes[0].follow_ups.kind",
+        ),
+        (
+            "finish",
+            json!({"finishes": [{"lease": lease, "outcome": {"completed": {}}, "follow_ups": [{"kind": "k", "args": 1, "delay": 1, "run_at": "2026-01-01T00:00:00Z"}]}]}),
+            "finishes[0].follow_ups.delay",
+        ),
+        (
+            "record",
+            json!({"records": [{"lease": lease, "entries": [{"shout": {}}]}]}),
+            "records[0].entries[0]",
+        ),
+        (
+            "enqueue",
+            json!({"jobs": [{"kind": "k", "args": 1}, {"kind": "k", "args": 1, "max_attempts": 0}]}),
+            "[1].max_attempts",
+        ),
+    ] {
+        let answer = call(&app, route, &body).await;
+        assert_eq!(answer.code(), "invalid", "{route} {body}");
+        assert_eq!(answer.json()["errors"][0]["field"], field, "{route} {body}: {}", answer.text());
+    }
+    assert!(app.longhaul.store().queues().await.unwrap().is_empty(), "nothing was done");
+}
+
+#[tokio::test]
+async fn a_workers_body_may_be_larger_than_others_and_has_a_bound() {
+    let app = App::new();
+    let lease = lease(&app, "a").await;
+    let output = "x".repeat(8 * 1024 * 1024);
+    let finish = json!({"finishes": [completed(&lease, &json!(output))]});
+    assert_eq!(call(&app, "finish", &finish).await.json(), json!({"statuses": ["held"]}));
+    let body = format!(r#"{{"finishes":[],"x":"{}"}}"#, "x".repeat(16 * 1024 * 1024));
+    assert_snapshot!(app.post("/api/worker/finish", &body).await.text());
+    let deep = format!(
+        r#"{{"finishes":[{{"lease":{{"id":"a","token":1}},"outcome":{{"completed":{{"output":{}{}}}}}}}]}}"#,
+        "[".repeat(500),
+        "]".repeat(500)
+    );
+    assert_eq!(app.post("/api/worker/finish", &deep).await.json(), json!({"statuses": ["lost"]}));
+    assert_eq!(app.post("/api/worker/finish", &"[".repeat(100_000)).await.code(), "too_deep");
+}
+
+#[tokio::test]
+async fn a_workers_token_opens_the_workers_routes_and_no_others() {
+    let app = App::with(HttpConfig {
+        access: Access::Bearer { token: Secret(b"s3cret".to_vec()), verifier: None },
+        worker_token: Some(Secret(b"w0rker".to_vec())),
+        ..HttpConfig::default()
+    });
+    let as_ = async |token: &str, path: &str, body: &str| {
+        app.post_with(path, body, &[("authorization", &format!("Bearer {token}"))]).await
+    };
+    for token in ["w0rker", "s3cret"] {
+        assert_eq!(as_(token, "/api/worker/claim", CLAIM).await.status, StatusCode::OK, "{token}");
+        assert_eq!(as_(token, "/api/worker/get", r#"{"ids":[]}"#).await.status, StatusCode::OK, "{token}");
+    }
+    assert_eq!(as_("guess", "/api/worker/claim", CLAIM).await.code(), "invalid_token");
+    assert_eq!(app.post("/api/worker/claim", CLAIM).await.code(), "unauthorized");
+    let job = r#"{"kind":"greet","args":{"name":"x"}}"#;
+    assert_snapshot!(as_("w0rker", "/api/jobs", job).await.text());
+    assert_eq!(
+        as_("w0rker", "/api/jobs/actions", r#"{"action":"delete","filter":{}}"#).await.code(),
+        "forbidden"
+    );
+    let queues = app.get_with("/api/queues", &[("authorization", "Bearer w0rker")]).await;
+    assert_eq!(queues.code(), "forbidden");
+
+    let without = App::with(HttpConfig {
+        access: Access::Bearer { token: Secret(b"s3cret".to_vec()), verifier: None },
+        ..HttpConfig::default()
+    });
+    let empty = without.post_with("/api/worker/claim", CLAIM, &[("authorization", "Bearer ")]).await;
+    assert_eq!(empty.status, StatusCode::UNAUTHORIZED, "no token is not an empty one");
+    assert!(
+        !format!(
+            "{:?}",
+            HttpConfig { worker_token: Some(Secret(b"w0rker".to_vec())), ..HttpConfig::default() }
+        )
+        .contains("w0rker")
+    );
+}
+
+#[tokio::test]
+async fn a_waiting_claim_answers_when_a_job_arrives() {
+    let app = App::new();
+    let mut claim: Value = serde_json::from_str(CLAIM).unwrap();
+    claim["wait"] = json!(3600);
+    let (answer, ()) = tokio::join!(call(&app, "claim", &claim), async {
+        tokio::task::yield_now().await;
+        enqueue(&app, "a").await;
+    });
+    assert_eq!(answer.json()["claimed"][0]["lease"]["id"], "a");
+    assert_eq!(answer.json()["wait_left"], 0.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_is_not_held_longer_than_proxies_allow() {
+    let app = App::new();
+    let mut claim: Value = serde_json::from_str(CLAIM).unwrap();
+    claim["wait"] = json!(3600);
+    let early = tokio::time::timeout(Duration::from_secs(24), call(&app, "claim", &claim)).await;
+    assert!(early.is_err());
+    let answer = tokio::time::timeout(Duration::from_secs(26), call(&app, "claim", &claim)).await.unwrap();
+    assert_eq!(answer.json(), json!({"claimed": [], "wait_left": 3600.0}), "the store's clock stands still");
+}
+
+/// Sends a message when the requests that it surrounds are over, whether they were answered or dropped.
+struct Over(mpsc::UnboundedSender<&'static str>, &'static str);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        let _ = self.0.send(self.1);
+    }
+}
+
+#[tokio::test]
+async fn a_claim_whose_caller_goes_away_takes_nothing() {
+    let app = App::new();
+    let (over, mut heard) = mpsc::unbounded_channel();
+    let router: Router =
+        app.router.clone().layer(middleware::from_fn(move |request: Request, next: Next| {
+            let over = over.clone();
+            async move {
+                let _ = over.send("begun");
+                let mut end = Over(over, "dropped");
+                let answer = next.run(request).await;
+                end.1 = "answered";
+                answer
+            }
+        }));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+
+    let body = CLAIM.replacen('{', r#"{"wait":3600,"#, 1);
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /api/worker/claim HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    connection.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    let patience = Duration::from_secs(30);
+    assert_eq!(tokio::time::timeout(patience, heard.recv()).await.unwrap(), Some("begun"));
+    drop(connection);
+    assert_eq!(tokio::time::timeout(patience, heard.recv()).await.unwrap(), Some("dropped"));
+
+    enqueue(&app, "a").await;
+    let untouched = job(&app, "a").await;
+    assert_eq!((&untouched["state"], &untouched["attempt"]), (&json!("available"), &json!(0)));
+
+    // A caller that stays has its answer, over the same sort of connection.
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    connection.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    let mut answer = vec![0; 64];
+    let read = tokio::time::timeout(patience, connection.read(&mut answer)).await.unwrap().unwrap();
+    assert!(answer[..read].starts_with(b"HTTP/1.1 200"), "{:?}", String::from_utf8_lossy(&answer));
+    let taken = job(&app, "a").await;
+    assert_eq!(
+        (&taken["state"], &taken["attempt"], &taken["interruptions"]),
+        (&json!("running"), &json!(1), &json!(0))
+    );
+}
+
+#[tokio::test]
+async fn a_job_that_was_claimed_and_whose_answer_nobody_heard_is_rescued_when_its_lease_ends() {
+    let app = App::new();
+    let _unheard = lease(&app, "a").await;
+    app.clock.advance(Duration::from_secs(31));
+    app.longhaul.store().sweep(10).await.unwrap();
+    let rescued = job(&app, "a").await;
+    assert_eq!((&rescued["state"], &rescued["crashes"]), (&json!("available"), &json!(1)));
+}
