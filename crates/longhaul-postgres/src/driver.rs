@@ -1,15 +1,19 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::future::maybe_done;
 use longhaul::clock::Stopwatch;
 use longhaul::{Backoff, Claimed, Clock, Error, Lease, Result, Signals, Timestamp, Turn};
+use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 use crate::batch::{ADD_COUNTS, Batch, Counts, Effects};
 use crate::claim::PROMOTE_DUE;
 use crate::connection::{Connection, Link};
-use crate::error::{closed, copy, failed, fault, has_met_another, unavailable};
+use crate::error::{closed, copy, failed, fault, has_met_another, has_waited_in_vain, unavailable};
 use crate::news::News;
 use crate::ops::{Answer, Call, Op, claim_of, enqueue_of, finishes_of};
 use crate::options::{PostgresOptions, Purpose};
@@ -29,8 +33,8 @@ pub(crate) struct Wake {
     look_again: AtomicBool,
     /// Whether other processes' changes are heard of as they happen.
     pub(crate) hears_news: AtomicBool,
-    /// How far the server's clock is ahead of this machine's, in milliseconds.
-    ahead: AtomicI64,
+    /// What the server's clock showed when it was read last, and when that was.
+    read: Mutex<Option<(Timestamp, Stopwatch)>>,
 }
 
 impl Wake {
@@ -45,12 +49,22 @@ impl Wake {
         self.nudge.notify_one();
     }
 
-    /// The time of the store's clock, as nearly as it is known without asking the server.
+    /// The time of the store's clock. The server's is read with every transaction, and goes on from there by this
+    /// machine's monotonic clock, so that no statement has to wait for a reading of its own.
     pub(crate) fn now(&self, clock: &Clock) -> Timestamp {
-        Timestamp(clock.now().0 + self.ahead.load(Ordering::SeqCst))
+        match *self.read.lock() {
+            Some((time, since)) if !clock.is_manual() => time.plus(since.elapsed()),
+            _ => clock.now(),
+        }
+    }
+
+    fn has_read_lately(&self) -> bool {
+        self.read.lock().is_some_and(|(_, since)| since.elapsed() < READING_HOLDS)
     }
 }
 
+/// How long one reading of the server's clock is relied on. Two machines' clocks part by less than a millisecond in it.
+const READING_HOLDS: Duration = Duration::from_secs(10);
 /// Calls that may wait for the thread; beyond it, callers wait to hand theirs over.
 const CAPACITY: usize = 16_384;
 /// The most calls of one transaction.
@@ -63,8 +77,7 @@ const NEXT_DUE: &str = include_str!("sql/next_due.sql");
 /// Statements that are sent together with others.
 const TOGETHER: [&str; 4] = [NOW, NEXT_DUE, PROMOTE_DUE, ADD_COUNTS];
 /// How often those who wait are looked after when nothing was heard.
-const POLL: Backoff =
-    Backoff { base: Duration::from_millis(250), factor: 1.0, max: Duration::from_millis(250), jitter: 0.4 };
+const POLL: Duration = Duration::from_millis(200);
 /// How often a transaction is run again when it meets others.
 const MEETINGS: u32 = 10;
 
@@ -104,6 +117,7 @@ impl Driver {
                 parked: Vec::new(),
                 next_due: None,
                 look_again: false,
+                looked: Stopwatch::start(),
             };
             if let Err(error) = thread.transact(Vec::new()).await {
                 return drop(opened.send(Err(error)));
@@ -153,6 +167,8 @@ struct Thread {
     /// When the next scheduled job falls due, on this machine's clock.
     next_due: Option<Timestamp>,
     look_again: bool,
+    /// When they were last looked after.
+    looked: Stopwatch,
 }
 
 /// What a transaction has done.
@@ -176,7 +192,7 @@ impl Thread {
                 biased;
                 count = inbox.recv_many(&mut calls, CALLS_AT_ONCE) => is_open = count > 0,
                 () = wake.nudge.notified() => {}
-                () = sleep(patience), if patience.is_some() => self.look_again |= !self.parked.is_empty(),
+                () = sleep(patience), if patience.is_some() => {}
             }
             if !is_open {
                 return;
@@ -184,7 +200,11 @@ impl Thread {
             let now = self.clock.now();
             self.look_again |= wake.look_again.swap(false, Ordering::SeqCst);
             self.look_again |= self.next_due.is_some_and(|due| due <= now);
+            self.look_again |= self.looked.elapsed() >= POLL;
             self.look_again &= !self.parked.is_empty();
+            if self.look_again {
+                self.looked = Stopwatch::start();
+            }
             if !calls.is_empty() || self.look_again {
                 self.serve(std::mem::take(&mut calls)).await;
             }
@@ -200,7 +220,8 @@ impl Thread {
         if self.look_again {
             return Some(Duration::ZERO);
         }
-        let poll = POLL.delay(1);
+        // Not all processes at once.
+        let poll = Backoff { base: POLL, factor: 1.0, max: POLL, jitter: 0.2 }.delay(1) + POLL / 4;
         if self.clock.is_manual() {
             // Its moves nudge us.
             return Some(poll);
@@ -230,7 +251,10 @@ impl Thread {
                 Ok(())
             }
             Err(error) if calls.is_empty() => Err(error),
-            Err(error) if calls.len() == 1 || matches!(error, Error::Unavailable { .. }) => {
+            Err(error)
+                if calls.len() == 1
+                    || (matches!(error, Error::Unavailable { .. }) && !has_waited_in_vain(&error)) =>
+            {
                 for call in calls {
                     let _ = call.reply.send(Err(copy(&error)));
                 }
@@ -294,10 +318,21 @@ impl Thread {
     }
 
     async fn run_batch(&self, connection: &Connection, calls: &[Call], look_again: bool) -> Result<Done> {
-        let claims = calls.iter().any(|call| claim_of(call).is_some());
-        let mut batch = self.begin(connection, claims || !self.parked.is_empty()).await?;
+        let wants_jobs = !self.parked.is_empty() || calls.iter().any(|call| claim_of(call).is_some());
+        let mut begun = std::pin::pin!(maybe_done(self.begin(connection, wants_jobs)));
+        if self.clock.is_manual() || self.wake.has_read_lately() {
+            // Sent now, and answered together with what comes next.
+            let _ = futures::poll!(begun.as_mut());
+        } else {
+            begun.as_mut().await;
+        }
+        let mut batch = Batch::new(Link::Own(connection), self.wake.now(&self.clock));
         let mut answers: Vec<Option<Answer>> = calls.iter().map(|_| None).collect();
-        apply_all(&mut batch, calls, &mut answers).await?;
+        let applied = apply_all(&mut batch, calls, &mut answers).await;
+        begun.as_mut().await;
+        let due = begun.take_output().unwrap_or_else(|| Ok(Vec::new()))?;
+        applied?;
+        batch.promoted(&due);
         let mut served = Vec::new();
         if look_again || batch.effects.made_available {
             for (call, _) in &self.parked {
@@ -315,34 +350,26 @@ impl Thread {
                 turn.claimed = claimed;
             }
         }
-        let next_due = self.commit(connection, &mut batch, claims || !self.parked.is_empty()).await?;
+        let next_due = self.commit(connection, &mut batch, wants_jobs).await?;
         let answers = answers.into_iter().map(|answer| answer.unwrap_or(Answer::Done)).collect();
         Ok(Done { answers, served, next_due, effects: batch.effects })
     }
 
-    /// Begins a transaction, reads the time and makes due jobs available where somebody wants jobs: all sent together,
-    /// in one round trip.
-    async fn begin<'c>(&self, connection: &'c Connection, wants_jobs: bool) -> Result<Batch<'c>> {
+    /// Begins a transaction, reads the time and makes due jobs available where somebody wants jobs: all sent together.
+    /// Answers the jobs that were due.
+    async fn begin(&self, connection: &Connection, wants_jobs: bool) -> Result<Vec<Row>> {
         let fault = fault("begin a transaction");
-        // What is due is judged by the time that was read last, which is as good to a millisecond.
-        let about = self.wake.now(&self.clock);
-        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&about.0, &PROMOTED_AT_ONCE];
+        let now = self.wake.now(&self.clock);
+        let values: [&(dyn ToSql + Sync); 2] = [&now.0, &PROMOTED_AT_ONCE];
         let promote =
             async { if wants_jobs { connection.rows(PROMOTE_DUE, &values).await } else { Ok(Vec::new()) } };
         let (begun, read, due) =
             futures::join!(connection.client.batch_execute("BEGIN"), connection.rows(NOW, &[]), promote);
         begun.map_err(fault)?;
-        let now = match self.clock.is_manual() {
-            true => about,
-            false => {
-                let now = read.map_err(fault)?.first().map_or(0, |row| row.get(0));
-                self.wake.ahead.store(now - self.clock.now().0, Ordering::SeqCst);
-                Timestamp(now)
-            }
-        };
-        let mut batch = Batch::new(Link::Own(connection), now);
-        batch.promoted(&due.map_err(fault)?);
-        Ok(batch)
+        if let Some(row) = read.map_err(fault)?.first() {
+            *self.wake.read.lock() = Some((Timestamp(row.get(0)), Stopwatch::start()));
+        }
+        due.map_err(fault)
     }
 
     /// Writes the counts, looks when the next scheduled job falls due, where that is wanted, and commits: all sent
