@@ -22,11 +22,13 @@ mod time;
 mod token;
 mod wire;
 mod worker;
+mod workers;
 
 pub use access::{Access, Verifier};
 pub use config::{HttpConfig, Secret, UnknownKinds};
 pub use health::health_router;
 pub use jobs::{ChildrenBody, ErrorBody, JobBody, ProgressBody};
+pub use queues::QueueBody;
 #[cfg(feature = "remote")]
 pub use remote::RemoteStore;
 pub use time::Rfc3339;

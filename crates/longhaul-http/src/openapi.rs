@@ -20,7 +20,7 @@ use crate::extract::Mount;
 use crate::jobs;
 use crate::problem::{FieldError, ProblemBody};
 use crate::queues;
-use crate::worker;
+use crate::{worker, workers};
 
 /// Every route with its documentation.
 pub(crate) fn routes() -> OpenApiRouter<Arc<Api>> {
@@ -28,6 +28,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(document))
         .merge(jobs::routes())
         .merge(queues::routes())
+        .merge(workers::routes())
         .merge(worker::routes());
     complete(router.get_openapi_mut());
     router

@@ -1,6 +1,6 @@
 use clap::{Parser, Subcommand};
 
-use crate::{bench, jobs, migrate, serve, token, worker};
+use crate::{bench, jobs, migrate, queues, serve, token, worker};
 
 /// Slow work behind fast APIs: a request enqueues a job and is answered in milliseconds; the job survives
 /// crashes, retries, reports progress and can be followed live.
@@ -19,6 +19,8 @@ pub(crate) enum Command {
     Worker(worker::Args),
     /// Look at jobs, retry and cancel them
     Jobs(jobs::Args),
+    /// Look at queues, and deal with what has failed in them
+    Queues(queues::Args),
     /// Print a bearer token for a user
     Token(token::Args),
     /// Create or update the tables, and exit
@@ -33,6 +35,7 @@ Examples:
   longhaul token --sub ada                        a token for a user of the services
   longhaul jobs list --state failed               what went wrong
   longhaul jobs retry --state failed --kind materials.process
+  longhaul queues list                            what waits, runs and has failed in each queue
 
   curl -s http://127.0.0.1:8000/health
   curl -s http://127.0.0.1:8000/api/openapi.json

@@ -6,6 +6,7 @@ mod jobs;
 mod logging;
 mod migrate;
 mod place;
+mod queues;
 mod serve;
 mod services;
 mod signals;
@@ -51,6 +52,7 @@ fn run(command: Command) -> Result<()> {
             Command::Serve(args) => serve::run(args).await,
             Command::Worker(args) => worker::run(args).await,
             Command::Jobs(args) => jobs::run(args).await,
+            Command::Queues(args) => queues::run(args).await,
             Command::Token(args) => token::run(&args),
             Command::Migrate(args) => migrate::run(args).await,
             Command::Bench(args) => bench::run(args).await,

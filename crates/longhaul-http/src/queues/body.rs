@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 /// A queue: how many jobs are in it, and what was set for it.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Queue)]
-pub(crate) struct QueueBody {
+pub struct QueueBody {
     /// Its name.
     #[schema(example = "default")]
     name: String,

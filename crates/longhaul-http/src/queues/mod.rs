@@ -2,6 +2,8 @@ mod body;
 mod read;
 mod set;
 
+pub use body::QueueBody;
+
 use std::sync::Arc;
 
 use utoipa_axum::router::OpenApiRouter;

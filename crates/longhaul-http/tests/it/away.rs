@@ -12,7 +12,7 @@ use crate::app::{Answer, App, request};
 use crate::fault::{Fault, SECRET, Switch, switched};
 
 /// Every documented operation, with a request that is good in every way.
-const REQUESTS: [(&str, &str); 27] = [
+const REQUESTS: [(&str, &str); 28] = [
     ("createJob", r#"{"kind":"greet","args":{"name":"x"}}"#),
     ("createJobs", r#"[{"kind":"greet","args":{"name":"x"}}]"#),
     ("listJobs", ""),
@@ -26,6 +26,7 @@ const REQUESTS: [(&str, &str); 27] = [
     ("listQueues", ""),
     ("getQueue", ""),
     ("setQueue", r#"{"retention":{"failed":{"count":5}}}"#),
+    ("listWorkers", ""),
     ("claimJobs", r#"{"worker":{"id":"w"},"queues":[{"queue":"x","slots":1}],"kinds":[{"kind":"k"}]}"#),
     ("takeTurn", r#"{"finishes":[],"claim":{"worker":{"id":"w"},"queues":[],"kinds":[]}}"#),
     ("abandonClaim", r#"{"key":"nothing was claimed, so the store need not be asked"}"#),

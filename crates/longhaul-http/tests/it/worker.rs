@@ -81,6 +81,19 @@ async fn a_heartbeat_extends_leases_and_tells_of_those_that_are_lost_or_to_be_ca
 }
 
 #[tokio::test]
+async fn workers_are_listed_by_name_for_a_minute_after_they_were_heard_of() {
+    let app = App::new();
+    for (id, host) in [("w2", "there"), ("w1", "here")] {
+        let worker =
+            json!({"id": id, "process": "p", "host": host, "queues": [{"queue": "default", "slots": 4}]});
+        call(&app, "heartbeat", &json!({"worker": worker, "leases": []})).await;
+    }
+    assert_snapshot!(app.get("/api/workers").await.text());
+    app.clock.advance(Duration::from_secs(61));
+    assert_eq!(app.get("/api/workers").await.json(), json!({"workers": []}));
+}
+
+#[tokio::test]
 async fn what_is_recorded_is_in_the_jobs_log() {
     let app = App::new();
     let lease = lease(&app, "a").await;

@@ -45,7 +45,8 @@ async fn act(longhaul: &Longhaul, args: Args, deed: &Deed) -> Result<()> {
     let filter = args.filter.job_filter();
     if args.ids.is_empty() && filter == JobFilter::default() {
         return Err(
-            "name jobs by id, or say which ones with --state, --kind, --queue, --label or --text".into()
+            "name jobs by id, or say which ones with --state, --kind, --queue, --parent, --label or --text"
+                .into(),
         );
     }
     if args.ids.is_empty() {

@@ -1,5 +1,5 @@
 use clap::Args;
-use longhaul::{JobFilter, State};
+use longhaul::{JobFilter, JobId, State};
 
 /// Which jobs are meant: those that fit everything that is given.
 #[derive(Args, Clone, Debug, Default)]
@@ -13,6 +13,9 @@ pub(super) struct Filter {
     /// In one of these queues
     #[arg(long = "queue", value_name = "QUEUE", value_delimiter = ',')]
     queues: Vec<String>,
+    /// That belong to one of these jobs: the children of a batch
+    #[arg(long = "parent", value_name = "ID", value_delimiter = ',', value_parser = id)]
+    parents: Vec<JobId>,
     /// With this label, and every other one given
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     labels: Vec<(String, String)>,
@@ -25,7 +28,7 @@ impl Filter {
     pub(super) fn job_filter(self) -> JobFilter {
         JobFilter {
             ids: Vec::new(),
-            parents: Vec::new(),
+            parents: self.parents,
             states: self.states,
             kinds: self.kinds,
             queues: self.queues,
@@ -33,6 +36,10 @@ impl Filter {
             text: self.text,
         }
     }
+}
+
+fn id(text: &str) -> Result<JobId, String> {
+    JobId::new(text).map_err(|error| error.to_string())
 }
 
 fn label(text: &str) -> Result<(String, String), String> {

@@ -36,6 +36,7 @@ const EXAMPLES: &str = "\
 Examples:
   longhaul jobs list --state failed
   longhaul jobs list --label course=17 --json | head -1
+  longhaul jobs list --parent github-batch-0199c1f2
   longhaul jobs show materials-0199c1f2
   longhaul jobs retry --state failed --kind materials.process
   longhaul jobs cancel materials-0199c1f2 --data /var/lib/longhaul";

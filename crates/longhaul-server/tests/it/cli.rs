@@ -55,6 +55,9 @@ async fn what_cannot_be_is_refused_with_a_way_out() {
         (&["serve", "--slots", "0"], "0 is not in 1..=4096"),
         (&["serve", "--listen", "0.0.0.0:0"], "Set LONGHAUL_ADMIN_TOKEN"),
         (&["jobs", "list"], "there is no store at"),
+        (&["jobs", "list", "--parent", "a b"], "must be 1 to 128 characters"),
+        (&["queues", "list"], "there is no store at"),
+        (&["queues", "show"], "<QUEUE>"),
         (&["token"], "--sub <USER>"),
         (&["sing"], "unrecognized subcommand"),
     ] {
@@ -109,4 +112,55 @@ async fn jobs_of_an_empty_store_are_none() {
     }
     let unknown = place.run(&["jobs", "show", "nobody"]).await;
     assert_eq!(stderr(&unknown).trim(), "longhaul: there is no job nobody");
+}
+
+#[tokio::test]
+async fn queues_are_looked_at_and_what_has_failed_is_retried_or_cleaned_away() {
+    let place = Place::new();
+    place.printed(&["migrate"]).await;
+    assert_eq!(place.printed(&["queues", "list"]).await.lines().count(), 1, "only the headings");
+    let missing = stderr(&place.run(&["queues", "show", "mail"]).await);
+    assert!(missing.contains("there is no queue mail: nothing was ever enqueued here"), "{missing}");
+    fail_jobs(&place.data().join("longhaul.db"), 3).await;
+
+    let list = place.printed(&["queues", "list"]).await;
+    let row: Vec<&str> = list.lines().nth(1).expect("a row").split_whitespace().collect();
+    assert_eq!(row, ["mail", "0", "0", "0", "0", "0", "3", "0"], "{list}");
+    let shown = place.printed(&["queues", "show", "mail"]).await;
+    for line in ["failed     3", "keeps      failed for 14 days"] {
+        assert!(shown.contains(line), "{line} in\n{shown}");
+    }
+    let json = place.printed(&["queues", "show", "mail", "--json"]).await;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((&json["states"]["failed"], &json["counts"]["failed"]), (&3.into(), &3.into()));
+    let lines = place.printed(&["queues", "list", "--json"]).await;
+    assert_eq!(serde_json::from_str::<serde_json::Value>(lines.trim()).expect("JSON"), json);
+
+    let retried = place.printed(&["queues", "retry-failed", "mail", "--limit", "1"]).await;
+    assert_eq!(retried, "1 of 3 failed jobs of mail will run again\n");
+    let cleaned = place.printed(&["queues", "clean-failed", "mail"]).await;
+    assert_eq!(cleaned, "2 of 2 failed jobs of mail removed\n");
+    assert_eq!(
+        place.printed(&["queues", "clean-failed", "mail"]).await,
+        "0 of 0 failed jobs of mail removed\n"
+    );
+    let list = place.printed(&["queues", "list"]).await;
+    let row: Vec<&str> = list.lines().nth(1).expect("a row").split_whitespace().collect();
+    assert_eq!(row, ["mail", "0", "0", "1", "0", "0", "0", "0"], "{list}");
+    let missing = stderr(&place.run(&["queues", "retry-failed", "post"]).await);
+    assert!(missing.contains("there is no queue post; there are mail"), "{missing}");
+}
+
+/// Makes jobs of the queue `mail` that have failed.
+async fn fail_jobs(path: &std::path::Path, count: usize) {
+    use longhaul::Store;
+    use longhaul_conformance::jobs::{failed, finish, job, slots};
+
+    let store = longhaul_sqlite::SqliteStore::open(path).await.expect("the store opens");
+    let jobs = (0..count).map(|_| longhaul::NewJob { queue: "mail".into(), ..job() });
+    store.enqueue(jobs.collect()).await.expect("they are enqueued");
+    let claim = longhaul::Claim { queues: vec![slots("mail", count)], ..longhaul_conformance::jobs::claim() };
+    let claimed = store.claim(claim).await.expect("they are claimed");
+    let ends = claimed.iter().map(|claimed| finish(&claimed.lease, failed()));
+    store.finish(ends.collect()).await.expect("they fail");
 }
