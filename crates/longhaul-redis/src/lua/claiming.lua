@@ -78,8 +78,11 @@ local function whole(found)
   return there
 end
 
--- Whether any limit key is paused: only then does a claim look at what does not change of a job.
-local has_pauses = call('EXISTS', root .. 'paused') == 1
+-- Whether any limit key is paused: only then does a claim look at what does not change of a job. Asked when a claim
+-- begins, for the finishes of the same turn may have paused one.
+local function has_pauses()
+  return call('EXISTS', root .. 'paused') == 1
+end
 
 local function pause_of(job)
   if know(job)[LIMIT_KEY] == '' then return false end
@@ -149,7 +152,7 @@ local function claim(wanted)
       local asked = math.min(slots, CLAIMED_AT_ONCE)
       local found = take_first(name, asked, kinds)
       local there = whole(found)
-      if has_pauses then there = without_paused(there, name) end
+      if has_pauses() then there = without_paused(there, name) end
       take(there, name, worker, now + lease_for)
       for _, candidate in ipairs(there) do
         claimed[#claimed + 1] = candidate

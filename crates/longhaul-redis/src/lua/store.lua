@@ -234,9 +234,19 @@ local function put(key, score, member)
   list[n + 1], list[n + 2] = text, member
 end
 
--- Notes that a member is to be taken out of an ordered set. What is put in and taken out before it is all written is in
--- afterwards, whatever came first: no job is put anywhere and taken out again.
+-- Notes that a member is to be taken out of an ordered set. All that is taken out is written before all that is put in.
 local function take_out(key, member)
+  -- So what this very call has put there is forgotten: a closing job may be freed and cancelled by one and the same.
+  local put_before = added[key]
+  if put_before then
+    for n = #put_before, 2, -2 do
+      if put_before[n] == member then
+        table.remove(put_before, n)
+        table.remove(put_before, n - 1)
+      end
+    end
+    if #put_before == 0 then added[key] = nil end
+  end
   local list = list_of(taken, key)
   list[#list + 1] = member
 end
