@@ -1,3 +1,4 @@
+use futures::future::join_all;
 use longhaul::{
     Claim, Claimed, EventBody, JobId, Json, Lease, QueueSlots, Result, State, Timestamp, WorkerInfo,
 };
@@ -27,24 +28,29 @@ struct Next {
 impl Batch<'_> {
     /// Gives jobs to a worker: whatever is there, which may be nothing.
     pub(crate) async fn claim(&mut self, claim: &Claim) -> Result<Vec<Claimed>> {
+        let queues: Vec<&QueueSlots> = claim.queues.iter().filter(|queue| queue.slots > 0).collect();
+        // Sent together: one round trip for all queues.
+        let next =
+            join_all(queues.iter().map(|queue| self.next_jobs(&queue.queue, queue.slots, claim))).await;
         let mut claimed = Vec::new();
-        for queue in &claim.queues {
-            self.claim_from(queue, claim, &mut claimed).await?;
+        for (queue, next) in queues.into_iter().zip(next) {
+            self.claim_from(queue, next?, claim, &mut claimed).await?;
         }
         Ok(claimed)
     }
 
-    /// Takes jobs of one queue. Those whose limit key is paused are moved out of the way, each once per pause; a claim
-    /// that meets very many of them stops, and the driver looks again in its next transaction.
+    /// Hands over what was taken of one queue. Jobs whose limit key is paused are moved out of the way, each once per
+    /// pause, and others taken in their stead; a claim that meets very many of them stops, and the driver looks again in
+    /// its next transaction.
     async fn claim_from(
         &mut self,
         queue: &QueueSlots,
+        mut next: Vec<Next>,
         claim: &Claim,
         claimed: &mut Vec<Claimed>,
     ) -> Result<()> {
         let (mut free, mut postponed) = (queue.slots, 0);
-        while free > 0 {
-            let next = self.next_jobs(&queue.queue, free, claim).await?;
+        loop {
             let (paused, taken): (Vec<_>, Vec<_>) =
                 next.into_iter().partition(|job| job.paused_until.is_some());
             free = free.saturating_sub(taken.len());
@@ -58,8 +64,8 @@ impl Batch<'_> {
                 self.effects.stopped_early = true;
                 return Ok(());
             }
+            next = self.next_jobs(&queue.queue, free, claim).await?;
         }
-        Ok(())
     }
 
     /// Takes the next jobs of a queue. Each kind and version is looked up by itself, because kinds that this worker
