@@ -7,6 +7,7 @@ mod events;
 mod kill;
 mod kill_services;
 mod lifecycle;
+mod many_machines;
 mod readme;
 mod server;
 mod states;

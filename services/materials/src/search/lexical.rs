@@ -37,8 +37,8 @@ impl App {
     }
 
     async fn collection(&self, course_id: &str) -> Result<Collection, DbError> {
-        let sql = "SELECT coalesce(sum(chunks), 0) AS chunks, coalesce(sum(terms), 0) AS terms \
-                   FROM materials WHERE course_id = $1 AND indexed_run IS NOT NULL";
+        let sql = "SELECT CAST(coalesce(sum(chunks), 0) AS BIGINT) AS chunks, \
+                   CAST(coalesce(sum(terms), 0) AS BIGINT) AS terms FROM materials WHERE course_id = $1 AND indexed_run IS NOT NULL";
         let rows = self.db.read(sql, vec![course_id.into()]).await?;
         let Some(row) = rows.first() else { return Ok(Collection { chunks: 0, average_terms: 0.0 }) };
         let (chunks, terms): (u64, u64) = (row.get("chunks")?, row.get("terms")?);
