@@ -67,19 +67,33 @@ impl<'a> Batch<'a> {
 
     /// Writes what [`moved`](Self::moved) has noted so far.
     pub(crate) async fn write_counts(&mut self) -> Result<()> {
-        let counts = std::mem::take(&mut self.counts);
-        let (mut queues, mut states, mut changes) = (Vec::new(), Vec::new(), Vec::new());
-        for ((queue, state), change) in counts.into_iter().filter(|(_, change)| *change != 0) {
-            queues.push(queue);
-            states.push(state.as_str());
-            changes.push(change);
+        let Some(Counts { queues, states, changes }) = self.take_counts() else { return Ok(()) };
+        self.rows("count", ADD_COUNTS, &[&queues, &states, &changes]).await.map(drop)
+    }
+
+    /// What [`moved`](Self::moved) has noted so far, for [`ADD_COUNTS`].
+    pub(crate) fn take_counts(&mut self) -> Option<Counts> {
+        let mut counts = Counts::default();
+        for ((queue, state), change) in std::mem::take(&mut self.counts) {
+            if change != 0 {
+                counts.queues.push(queue);
+                counts.states.push(state.as_str());
+                counts.changes.push(change);
+            }
         }
-        if !queues.is_empty() {
-            self.rows("count", include_str!("sql/add_counts.sql"), &[&queues, &states, &changes]).await?;
-        }
-        Ok(())
+        (!counts.queues.is_empty()).then_some(counts)
     }
 }
+
+/// How counts change, column by column.
+#[derive(Default)]
+pub(crate) struct Counts {
+    pub(crate) queues: Vec<String>,
+    pub(crate) states: Vec<&'static str>,
+    pub(crate) changes: Vec<i64>,
+}
+
+pub(crate) const ADD_COUNTS: &str = include_str!("sql/add_counts.sql");
 
 /// The order of claims: a job's time, less the head start that its priority gives.
 pub(crate) fn rank(run_at: Timestamp, priority: i32) -> i64 {

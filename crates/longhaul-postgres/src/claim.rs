@@ -1,9 +1,8 @@
-use std::collections::HashMap;
-
 use longhaul::{
     Claim, Claimed, EventBody, JobId, Json, Lease, QueueSlots, Result, State, Timestamp, WorkerInfo,
 };
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 use crate::batch::{Batch, rank};
 use crate::row::{duration, json, parsed, priority, rows_at_most, small, unsigned};
@@ -11,14 +10,17 @@ use crate::row::{duration, json, parsed, priority, rows_at_most, small, unsigned
 /// How many jobs of paused limit keys one claim moves out of its way.
 const POSTPONED_AT_ONCE: usize = 1_000;
 
-/// An available job, as it will be claimed.
-struct Candidate {
+pub(crate) const PROMOTE_DUE: &str = include_str!("sql/promote_due.sql");
+
+/// A job whose turn it is: taken, or kept back by the pause of its limit key.
+struct Next {
     claimed: Claimed,
     seq: i64,
     steps: i64,
     log_event: i64,
     last_event: i64,
     priority: i32,
+    rank: i64,
     paused_until: Option<Timestamp>,
 }
 
@@ -42,11 +44,11 @@ impl Batch<'_> {
     ) -> Result<()> {
         let (mut free, mut postponed) = (queue.slots, 0);
         while free > 0 {
-            let next = self.candidates(&queue.queue, free, claim).await?;
-            let (paused, ready): (Vec<_>, Vec<_>) =
-                next.into_iter().partition(|candidate| candidate.paused_until.is_some());
-            free -= ready.len();
-            self.take(ready, claim, claimed).await?;
+            let next = self.next_jobs(&queue.queue, free, claim).await?;
+            let (paused, taken): (Vec<_>, Vec<_>) =
+                next.into_iter().partition(|job| job.paused_until.is_some());
+            free = free.saturating_sub(taken.len());
+            self.hand_over(&queue.queue, taken, claimed).await?;
             if paused.is_empty() {
                 return Ok(());
             }
@@ -60,40 +62,33 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// The next jobs of a queue. Each kind and version is looked up by itself, because kinds that this worker
+    /// Takes the next jobs of a queue. Each kind and version is looked up by itself, because kinds that this worker
     /// does not know may stand before those that it does, in any number.
-    async fn candidates(&self, queue: &str, free: usize, claim: &Claim) -> Result<Vec<Candidate>> {
+    async fn next_jobs(&self, queue: &str, free: usize, claim: &Claim) -> Result<Vec<Next>> {
         let lanes =
             claim.kinds.iter().flat_map(|known| (1..=known.version).map(|v| (&*known.kind, i64::from(v))));
         let (kinds, versions): (Vec<&str>, Vec<i64>) = lanes.unzip();
-        let sql = include_str!("sql/claim_candidates.sql");
-        let limit = rows_at_most(free);
-        let rows = self.rows("claim", sql, &[&queue, &kinds, &versions, &limit, &self.now.0]).await?;
-        rows.iter().map(candidate).collect()
+        let (limit, until) = (rows_at_most(free), self.now.plus(claim.lease_for).0);
+        let values: [&(dyn ToSql + Sync); 7] =
+            [&queue, &kinds, &versions, &limit, &self.now.0, &claim.worker.id, &until];
+        let rows = self.rows("claim", include_str!("sql/claim_jobs.sql"), &values).await?;
+        let mut next: Vec<Next> = rows.iter().map(read_next).collect::<Result<_>>()?;
+        next.sort_unstable_by_key(|job| (job.rank, job.seq));
+        Ok(next)
     }
 
-    async fn take(
+    async fn hand_over(
         &mut self,
-        mut jobs: Vec<Candidate>,
-        claim: &Claim,
+        queue: &str,
+        mut jobs: Vec<Next>,
         claimed: &mut Vec<Claimed>,
     ) -> Result<()> {
-        let Some(first) = jobs.first() else { return Ok(()) };
-        let (now, until) = (self.now.0, self.now.plus(claim.lease_for).0);
-        let queue = first.claimed.queue.clone();
-        let seqs: Vec<i64> = jobs.iter().map(|job| job.seq).collect();
-        let sql = include_str!("sql/claim_jobs.sql");
-        let rows = self.rows("claim", sql, &[&seqs, &claim.worker.id, &now, &until]).await?;
-        let tokens: HashMap<i64, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-        for job in &mut jobs {
-            job.claimed.lease.token = unsigned(tokens.get(&job.seq).copied().unwrap_or(0));
-            if job.log_event > 0 {
-                let reset = vec![(job.last_event + 1, Json::new(&EventBody::Reset)?)];
-                self.insert_events(job.seq, job.claimed.attempt, reset).await?;
-            }
+        for job in jobs.iter().filter(|job| job.log_event > 0) {
+            let reset = vec![(job.last_event + 1, Json::new(&EventBody::Reset)?)];
+            self.insert_events(job.seq, job.claimed.attempt, reset).await?;
         }
         self.add_steps(&mut jobs).await?;
-        self.moved_many(&queue, Some(State::Available), Some(State::Running), rows_at_most(jobs.len()));
+        self.moved_many(queue, Some(State::Available), Some(State::Running), rows_at_most(jobs.len()));
         for job in jobs {
             self.effects.changed.push(job.claimed.lease.id.clone());
             claimed.push(job.claimed);
@@ -101,7 +96,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    async fn add_steps(&self, jobs: &mut [Candidate]) -> Result<()> {
+    async fn add_steps(&self, jobs: &mut [Next]) -> Result<()> {
         let with_steps: Vec<i64> = jobs.iter().filter(|job| job.steps > 0).map(|job| job.seq).collect();
         if with_steps.is_empty() {
             return Ok(());
@@ -116,7 +111,7 @@ impl Batch<'_> {
     }
 
     /// Lets jobs wait for the ends of their keys' pauses: a claim meets each once, and not again before that.
-    async fn postpone(&mut self, queue: &str, jobs: Vec<Candidate>) -> Result<()> {
+    async fn postpone(&mut self, queue: &str, jobs: Vec<Next>) -> Result<()> {
         let (mut seqs, mut run_ats, mut ranks) = (Vec::new(), Vec::new(), Vec::new());
         for job in &jobs {
             let until = job.paused_until.unwrap_or(self.now);
@@ -145,20 +140,17 @@ impl Batch<'_> {
 
     /// Makes due jobs available, at most `limit`.
     pub(crate) async fn promote_due(&mut self, limit: usize) -> Result<u64> {
-        let sql = include_str!("sql/promote_due.sql");
-        let due = self.rows("promote due jobs", sql, &[&self.now.0, &rows_at_most(limit)]).await?;
-        for row in &due {
-            self.moved(row.get(1), Some(State::Scheduled), Some(State::Available));
-            self.effects.changed.push(JobId::from_store(row.get(0)));
-        }
+        let due = self.rows("promote due jobs", PROMOTE_DUE, &[&self.now.0, &rows_at_most(limit)]).await?;
+        self.promoted(&due);
         Ok(due.len() as u64)
     }
 
-    /// When the next scheduled job falls due.
-    pub(crate) async fn next_due(&self) -> Result<Option<Timestamp>> {
-        let rows =
-            self.rows("look for the next scheduled job", include_str!("sql/next_due.sql"), &[]).await?;
-        Ok(rows.first().and_then(|row| row.get::<_, Option<i64>>(0)).map(Timestamp))
+    /// Notes the jobs that [`PROMOTE_DUE`] has made available.
+    pub(crate) fn promoted(&mut self, due: &[Row]) {
+        for row in due {
+            self.moved(row.get(1), Some(State::Scheduled), Some(State::Available));
+            self.effects.changed.push(JobId::from_store(row.get(0)));
+        }
     }
 
     /// Notes that a worker lives.
@@ -169,9 +161,10 @@ impl Batch<'_> {
     }
 }
 
-fn candidate(row: &Row) -> Result<Candidate> {
+fn read_next(row: &Row) -> Result<Next> {
+    let token = row.get::<_, Option<i64>>(18).map_or(0, unsigned);
     let claimed = Claimed {
-        lease: Lease { id: JobId::from_store(row.get(0)), token: 0 },
+        lease: Lease { id: JobId::from_store(row.get(0)), token },
         kind: row.get(1),
         version: small(row.get(2)),
         queue: row.get(3),
@@ -185,7 +178,7 @@ fn candidate(row: &Row) -> Result<Candidate> {
         labels: parsed(row, 10)?.unwrap_or_default(),
         steps: Default::default(),
     };
-    Ok(Candidate {
+    Ok(Next {
         claimed,
         steps: row.get(11),
         log_event: row.get(12),
@@ -193,5 +186,6 @@ fn candidate(row: &Row) -> Result<Candidate> {
         seq: row.get(14),
         priority: priority(row, 15),
         paused_until: row.get::<_, Option<i64>>(16).map(Timestamp),
+        rank: row.get(17),
     })
 }

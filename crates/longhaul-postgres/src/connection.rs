@@ -36,20 +36,29 @@ impl Connection {
         Ok(Self { client, prepared: Mutex::default() })
     }
 
+    /// Prepares statements that are to be sent together with others: one that is not prepared would come after them.
+    pub(crate) async fn prepare(&self, statements: &[&'static str]) -> Result<()> {
+        for sql in statements {
+            self.prepared(sql).await.map_err(fault("prepare"))?;
+        }
+        Ok(())
+    }
+
+    async fn prepared(&self, sql: &'static str) -> Result<Statement, tokio_postgres::Error> {
+        if let Some(statement) = self.prepared.lock().get(sql) {
+            return Ok(statement.clone());
+        }
+        let statement = self.client.prepare(sql).await?;
+        self.prepared.lock().insert(sql, statement.clone());
+        Ok(statement)
+    }
+
     pub(crate) async fn rows(
         &self,
         sql: &'static str,
         values: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, tokio_postgres::Error> {
-        let known = self.prepared.lock().get(sql).cloned();
-        let statement = match known {
-            Some(statement) => statement,
-            None => {
-                let statement = self.client.prepare(sql).await?;
-                self.prepared.lock().insert(sql, statement.clone());
-                statement
-            }
-        };
+        let statement = self.prepared(sql).await?;
         self.client.query(&statement, values).await
     }
 }

@@ -6,7 +6,8 @@ use longhaul::clock::Stopwatch;
 use longhaul::{Backoff, Claimed, Clock, Error, Lease, Result, Signals, Timestamp, Turn};
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::batch::{Batch, Effects};
+use crate::batch::{ADD_COUNTS, Batch, Counts, Effects};
+use crate::claim::PROMOTE_DUE;
 use crate::connection::{Connection, Link};
 use crate::error::{closed, copy, failed, fault, has_met_another, unavailable};
 use crate::news::News;
@@ -55,7 +56,12 @@ const CAPACITY: usize = 16_384;
 /// The most calls of one transaction.
 const CALLS_AT_ONCE: usize = 1_024;
 /// Scheduled jobs that one transaction promotes.
-const PROMOTED_AT_ONCE: usize = 1_000;
+const PROMOTED_AT_ONCE: i64 = 1_000;
+
+const NOW: &str = include_str!("sql/now.sql");
+const NEXT_DUE: &str = include_str!("sql/next_due.sql");
+/// Statements that are sent together with others.
+const TOGETHER: [&str; 4] = [NOW, NEXT_DUE, PROMOTE_DUE, ADD_COUNTS];
 /// How often those who wait are looked after when nothing was heard.
 const POLL: Backoff =
     Backoff { base: Duration::from_millis(250), factor: 1.0, max: Duration::from_millis(250), jitter: 0.4 };
@@ -80,7 +86,7 @@ impl Driver {
         let run = async move {
             let news = News::new(Arc::clone(&options), Arc::clone(&signals), Arc::clone(&thread_wake));
             let started = async {
-                let connection = Connection::open(&options, Purpose::Write, |_| {}).await?;
+                let connection = open(&options).await?;
                 Ok((connection, news.start().await?))
             };
             let (connection, ()) = match started.await {
@@ -282,20 +288,52 @@ impl Thread {
             let (base, max) = (Duration::from_millis(100), Duration::from_secs(2));
             tokio::time::sleep(Backoff { base, max, ..Backoff::default() }.delay(self.failures)).await;
         }
-        let opened = Connection::open(&self.options, Purpose::Write, |_| {}).await;
+        let opened = open(&self.options).await;
         self.failures = if opened.is_ok() { 0 } else { self.failures + 1 };
         opened
     }
 
     async fn run_batch(&self, connection: &Connection, calls: &[Call], look_again: bool) -> Result<Done> {
+        let claims = calls.iter().any(|call| claim_of(call).is_some());
+        let mut batch = self.begin(connection, claims || !self.parked.is_empty()).await?;
+        let mut answers: Vec<Option<Answer>> = calls.iter().map(|_| None).collect();
+        apply_all(&mut batch, calls, &mut answers).await?;
+        let mut served = Vec::new();
+        if look_again || batch.effects.made_available {
+            for (call, _) in &self.parked {
+                let claim = claim_of(call).filter(|_| !call.reply.is_closed());
+                served.push(match claim {
+                    Some(claim) => batch.claim(claim).await?,
+                    None => Vec::new(),
+                });
+            }
+        }
+        for (call, answer) in calls.iter().zip(&mut answers) {
+            let Some(claim) = claim_of(call).filter(|_| !call.reply.is_closed()) else { continue };
+            let claimed = batch.claim(claim).await?;
+            if let Some(Answer::Turn(turn)) = answer {
+                turn.claimed = claimed;
+            }
+        }
+        let next_due = self.commit(connection, &mut batch, claims || !self.parked.is_empty()).await?;
+        let answers = answers.into_iter().map(|answer| answer.unwrap_or(Answer::Done)).collect();
+        Ok(Done { answers, served, next_due, effects: batch.effects })
+    }
+
+    /// Begins a transaction, reads the time and makes due jobs available where somebody wants jobs: all sent together,
+    /// in one round trip.
+    async fn begin<'c>(&self, connection: &'c Connection, wants_jobs: bool) -> Result<Batch<'c>> {
         let fault = fault("begin a transaction");
-        let begin = connection.client.batch_execute("BEGIN");
-        let now = connection.rows(include_str!("sql/now.sql"), &[]);
-        // Sent together: one round trip for both.
-        let (begun, read) = futures::join!(begin, now);
+        // What is due is judged by the time that was read last, which is as good to a millisecond.
+        let about = self.wake.now(&self.clock);
+        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&about.0, &PROMOTED_AT_ONCE];
+        let promote =
+            async { if wants_jobs { connection.rows(PROMOTE_DUE, &values).await } else { Ok(Vec::new()) } };
+        let (begun, read, due) =
+            futures::join!(connection.client.batch_execute("BEGIN"), connection.rows(NOW, &[]), promote);
         begun.map_err(fault)?;
         let now = match self.clock.is_manual() {
-            true => self.clock.now(),
+            true => about,
             false => {
                 let now = read.map_err(fault)?.first().map_or(0, |row| row.get(0));
                 self.wake.ahead.store(now - self.clock.now().0, Ordering::SeqCst);
@@ -303,37 +341,31 @@ impl Thread {
             }
         };
         let mut batch = Batch::new(Link::Own(connection), now);
-        let mut answers: Vec<Option<Answer>> = calls.iter().map(|_| None).collect();
-        apply_all(&mut batch, calls, &mut answers).await?;
-        let claims = calls.iter().any(|call| claim_of(call).is_some());
-        let (mut served, mut next_due) = (Vec::new(), None);
-        if claims || look_again || (batch.effects.made_available && !self.parked.is_empty()) {
-            batch.promote_due(PROMOTED_AT_ONCE).await?;
-            if look_again || batch.effects.made_available {
-                for (call, _) in &self.parked {
-                    let claim = claim_of(call).filter(|_| !call.reply.is_closed());
-                    served.push(match claim {
-                        Some(claim) => batch.claim(claim).await?,
-                        None => Vec::new(),
-                    });
-                }
-            }
-            for (call, answer) in calls.iter().zip(&mut answers) {
-                let Some(claim) = claim_of(call).filter(|_| !call.reply.is_closed()) else { continue };
-                let claimed = batch.claim(claim).await?;
-                if let Some(Answer::Turn(turn)) = answer {
-                    turn.claimed = claimed;
-                }
-            }
-            next_due = batch.next_due().await?;
-        } else if !self.parked.is_empty() {
-            next_due = batch.next_due().await?;
-        }
-        batch.write_counts().await?;
-        connection.client.batch_execute("COMMIT").await.map_err(crate::error::fault("commit"))?;
-        let next_due = next_due.map(|due| self.clock.now().plus(due.since(now)));
-        let answers = answers.into_iter().map(|answer| answer.unwrap_or(Answer::Done)).collect();
-        Ok(Done { answers, served, next_due, effects: batch.effects })
+        batch.promoted(&due.map_err(fault)?);
+        Ok(batch)
+    }
+
+    /// Writes the counts, looks when the next scheduled job falls due, where that is wanted, and commits: all sent
+    /// together. A fault of the first makes the commit a rollback.
+    async fn commit(
+        &self,
+        connection: &Connection,
+        batch: &mut Batch<'_>,
+        wants_due: bool,
+    ) -> Result<Option<Timestamp>> {
+        let fault = fault("commit");
+        let counts = batch.take_counts();
+        let write = async {
+            let Some(Counts { queues, states, changes }) = &counts else { return Ok(Vec::new()) };
+            connection.rows(ADD_COUNTS, &[queues, states, changes]).await
+        };
+        let look = async { if wants_due { connection.rows(NEXT_DUE, &[]).await } else { Ok(Vec::new()) } };
+        let (written, due, committed) =
+            futures::join!(write, look, connection.client.batch_execute("COMMIT"));
+        written.map_err(fault)?;
+        let due = due.map_err(fault)?.first().and_then(|row| row.get::<_, Option<i64>>(0));
+        committed.map_err(fault)?;
+        Ok(due.map(|due| self.clock.now().plus(Timestamp(due).since(batch.now))))
     }
 
     /// Answers everybody, and parks the claims that found nothing and may wait.
@@ -401,6 +433,12 @@ impl Thread {
             }
         }
     }
+}
+
+async fn open(options: &PostgresOptions) -> Result<Connection> {
+    let connection = Connection::open(options, Purpose::Write, |_| {}).await?;
+    connection.prepare(&TOGETHER).await?;
+    Ok(connection)
 }
 
 /// Everything but the claims, which come last so that they see all the rest.

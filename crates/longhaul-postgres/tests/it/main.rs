@@ -3,4 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod conformance;
+mod crossing;
+mod migration;
+mod outage;
 mod server;
+mod transactional;

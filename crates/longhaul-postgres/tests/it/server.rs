@@ -55,6 +55,17 @@ impl Server {
         panic!("no postgres could be started")
     }
 
+    /// Ends the server as a crash would, and keeps its folder.
+    pub(crate) fn kill(&mut self) {
+        self.shell.stdin.take().unwrap().write_all(b"keep the folder\n").unwrap();
+        self.shell.wait().unwrap();
+    }
+
+    /// Starts another server in the folder and on the port of one that was killed.
+    pub(crate) fn restart(&mut self, settings: &[&str]) {
+        self.shell = spawn(&self.folder, self.port, settings).expect("the port is still free");
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("postgres://longhaul@127.0.0.1:{}/postgres", self.port)
     }

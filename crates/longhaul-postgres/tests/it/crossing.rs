@@ -1,0 +1,119 @@
+//! Two stores on one schema, as two processes have them.
+
+use std::time::Duration;
+
+use longhaul::clock::Stopwatch;
+use longhaul::{Claim, Clock, EventBody, JobFilter, LeaseStatus, NewJob, Page, QueueConfig, State, Store};
+use longhaul_conformance::jobs::{claim, completed, delayed, finish, id, named, slots, unique};
+use longhaul_postgres::PostgresStore;
+
+use crate::server::shared;
+
+const LONG: Duration = Duration::from_secs(300);
+/// Far beyond the time that a notification takes, and below that at which one looks by oneself.
+const SOON: Duration = Duration::from_millis(100);
+
+async fn two() -> [PostgresStore; 2] {
+    let options = shared().options();
+    [PostgresStore::open(options.clone()).await.unwrap(), PostgresStore::open(options).await.unwrap()]
+}
+
+/// On the same connection, and so after whatever was asked before.
+async fn settle(store: &PostgresStore) {
+    store.set_queue("images", &QueueConfig::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_waiting_claim_hears_at_once_of_a_job_that_another_process_enqueued() {
+    let [one, other] = two().await;
+    let mut fastest = LONG;
+    for name in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        let one_slot = Claim { wait: LONG, queues: vec![slots("images", 1)], ..claim() };
+        let mut waiting = Box::pin(one.claim(one_slot));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        settle(&one).await;
+        let since = Stopwatch::start();
+        other.enqueue(vec![named(name)]).await.unwrap();
+        assert_eq!(waiting.await.unwrap()[0].lease.id, id(name));
+        fastest = fastest.min(since.elapsed());
+    }
+    // A busy machine may be late now and then.
+    assert!(fastest < SOON, "{fastest:?}");
+}
+
+#[tokio::test]
+async fn a_waiting_claim_answers_when_a_job_of_another_process_falls_due_by_the_servers_clock() {
+    let [one, other] = two().await;
+    let waiting = one.claim(Claim { wait: LONG, ..claim() });
+    other.enqueue(vec![delayed(Duration::from_millis(30))]).await.unwrap();
+    assert_eq!(tokio::time::timeout(LONG / 10, waiting).await.unwrap().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_waiting_reader_hears_of_a_change_that_another_process_made() {
+    let [one, other] = two().await;
+    one.enqueue(vec![named("a")]).await.unwrap();
+    let reader = one.clone();
+    let mut waiting = Box::pin(async move { reader.events(&id("a"), 1, 10, LONG).await });
+    assert!(futures::poll!(&mut waiting).is_pending());
+    other.claim(claim()).await.unwrap();
+    let events = tokio::time::timeout(LONG / 10, waiting).await.unwrap().unwrap().unwrap();
+    let running = |body: &EventBody| matches!(body, EventBody::State { state: State::Running, .. });
+    assert!(events.iter().any(|event| running(&event.body)), "{events:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_processes_run_each_job_once_and_count_it_once() {
+    let stores: Vec<PostgresStore> = two().await.into();
+    const JOBS: usize = 600;
+    let enqueuers = (0..JOBS).map(|n| {
+        let store = stores[n % 2].clone();
+        // Every tenth is enqueued by both, by its id or by its key.
+        let job = if n % 5 == 0 {
+            unique(&format!("key-{}", n / 10), None)
+        } else {
+            named(&format!("job-{}", n / 2))
+        };
+        async move { store.enqueue(vec![job]).await.unwrap() }
+    });
+    let enqueued = futures::future::join_all(enqueuers).await;
+    let created = enqueued.iter().flatten().filter(|enqueued| !enqueued.is_duplicate()).count();
+    let workers = stores.iter().cycle().take(4).cloned().map(|store| {
+        tokio::spawn(async move {
+            let (mut done, mut finishes) = (0, Vec::new());
+            loop {
+                let some = Claim { queues: vec![slots("images", 7)], ..claim() };
+                let turn = store.turn(finishes, some).await.unwrap();
+                done += turn.finished.iter().filter(|status| **status == LeaseStatus::Held).count();
+                if turn.claimed.is_empty() {
+                    return done;
+                }
+                finishes = turn.claimed.iter().map(|job| finish(&job.lease, completed())).collect();
+            }
+        })
+    });
+    let done: usize = futures::future::join_all(workers).await.into_iter().map(Result::unwrap).sum();
+    assert_eq!(done, created, "each job that was created has run once");
+    for store in &stores {
+        store.sweep(10).await.unwrap();
+        let counts = store.queues().await.unwrap().remove(0).counts;
+        assert_eq!(counts.into_iter().collect::<Vec<_>>(), [(State::Completed, created as u64)]);
+    }
+    let page = Page { cursor: None, limit: 1_000 };
+    assert_eq!(stores[0].list(&JobFilter::default(), page).await.unwrap().jobs.len(), created);
+}
+
+#[tokio::test]
+async fn a_lease_of_one_process_is_rescued_by_another() {
+    let (options, clock) = (shared().options(), Clock::manual());
+    let one = PostgresStore::open_with_clock(options.clone(), clock.clone()).await.unwrap();
+    let other = PostgresStore::open_with_clock(options, clock.clone()).await.unwrap();
+    one.enqueue(vec![NewJob { max_crashes: 3, ..named("a") }]).await.unwrap();
+    let lease = one.claim(claim()).await.unwrap().remove(0).lease;
+    drop(one);
+    clock.advance(LONG);
+    assert_eq!(other.sweep(10).await.unwrap().rescued, 1);
+    let again = other.claim(claim()).await.unwrap().remove(0).lease;
+    assert!(again.token > lease.token);
+    assert_eq!(other.finish(vec![finish(&lease, completed())]).await.unwrap(), [LeaseStatus::Lost]);
+}

@@ -1,0 +1,128 @@
+//! A server that dies under a live store, and comes back.
+
+use std::time::Duration;
+
+use longhaul::{Claim, Enqueued, Error, LeaseStatus, NewJob, Result, State, Store};
+use longhaul_conformance::jobs::{claim, completed, finish, id, named, slots};
+use longhaul_postgres::PostgresStore;
+
+use crate::server::Server;
+
+const LONG: Duration = Duration::from_secs(300);
+const DURABLE: [&str; 1] = ["shared_buffers=16MB"];
+
+/// Enqueues until the server is there to do so: each attempt waits for the connection by itself.
+async fn persist(store: &PostgresStore, job: NewJob) -> Vec<Enqueued> {
+    for _ in 0..100 {
+        match store.enqueue(vec![job.clone()]).await {
+            Ok(enqueued) => return enqueued,
+            Err(error) => assert!(matches!(error, Error::Unavailable { .. }), "{error}"),
+        }
+    }
+    panic!("the store never came back")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_goes_on_when_its_server_is_back() {
+    let mut server = Server::start(&DURABLE);
+    let store = PostgresStore::open(server.options()).await.unwrap();
+    let names: Vec<String> = (0..10).map(|n| format!("job-{n}")).collect();
+    store.enqueue(names.iter().map(|name| named(name)).collect()).await.unwrap();
+    let one = Claim { queues: vec![slots("images", 1)], ..claim() };
+    let lease = store.claim(one.clone()).await.unwrap().remove(0).lease;
+    let elsewhere = Claim { wait: LONG, queues: vec![slots("elsewhere", 1)], ..claim() };
+    let waiting = tokio::spawn({
+        let store = store.clone();
+        async move { store.claim(elsewhere).await }
+    });
+    // On the same connection, and so after the claim has begun to wait.
+    store.sweep(1).await.unwrap();
+
+    server.kill();
+    let refused: Result<_> = store.enqueue(vec![named("while-away")]).await;
+    assert!(matches!(refused, Err(Error::Unavailable { .. })), "{refused:?}");
+    let unread = store.queues().await;
+    assert!(matches!(unread, Err(Error::Unavailable { .. })), "{unread:?}");
+    server.restart(&DURABLE);
+
+    assert!(!persist(&store, named("after")).await[0].is_duplicate());
+    for name in &names {
+        let found = store.get(&[id(name)]).await.unwrap().remove(0).found().unwrap();
+        assert!(matches!(found.state, State::Available | State::Running), "{name} is as it was");
+    }
+    let statuses = store.finish(vec![finish(&lease, completed())]).await.unwrap();
+    assert_eq!(statuses, [LeaseStatus::Held], "a lease outlives its server");
+    let next = store.claim(one).await.unwrap().remove(0).lease;
+    assert!(next.token > lease.token, "no token comes again");
+
+    // Whoever waited goes on waiting.
+    persist(&store, NewJob { queue: "elsewhere".into(), ..named("elsewhere") }).await;
+    let claimed = tokio::time::timeout(LONG / 10, waiting).await.unwrap().unwrap().unwrap();
+    assert_eq!(claimed[0].lease.id, id("elsewhere"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_answered_survives_a_crash_in_the_middle_of_work() {
+    let mut server = Server::start(&DURABLE);
+    let store = PostgresStore::open(server.options()).await.unwrap();
+    let busy = tokio::spawn({
+        let store = store.clone();
+        async move {
+            let mut kept = Vec::new();
+            for n in 0_u32.. {
+                let name = format!("job-{n}");
+                match store.enqueue(vec![named(&name)]).await {
+                    Ok(_) => kept.push(name),
+                    Err(_) => break,
+                }
+            }
+            kept
+        }
+    });
+    let counted =
+        || async { store.queues().await.unwrap().first().is_some_and(|q| q.counts[&State::Available] > 50) };
+    while !counted().await {
+        tokio::task::yield_now().await;
+    }
+    server.kill();
+    let kept = busy.await.unwrap();
+    assert!(kept.len() >= 50);
+    server.restart(&DURABLE);
+    persist(&store, named("after")).await;
+    for name in kept {
+        assert!(store.get(&[id(&name)]).await.unwrap().remove(0).found().is_some(), "{name} is there");
+    }
+}
+
+#[tokio::test]
+async fn many_callers_of_a_dead_server_are_all_answered() {
+    let mut server = Server::start(&DURABLE);
+    let store = PostgresStore::open(server.options()).await.unwrap();
+    server.kill();
+    let calls = (0..200).map(|n| {
+        let store = store.clone();
+        async move { store.enqueue(vec![named(&format!("job-{n}"))]).await }
+    });
+    let answers = tokio::time::timeout(LONG / 10, futures::future::join_all(calls)).await.unwrap();
+    for answer in answers {
+        assert!(matches!(answer, Err(Error::Unavailable { .. })), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_at_fault_fails_alone() {
+    let server = Server::start(&DURABLE);
+    let store = PostgresStore::open(server.options()).await.unwrap();
+    // A key that the server's text cannot hold.
+    let bad = NewJob { unique: longhaul_conformance::jobs::unique("a\0b", None).unique, ..named("bad") };
+    let calls = (0..50).map(|n| {
+        let (store, bad) = (store.clone(), bad.clone());
+        async move {
+            let job = if n == 25 { bad } else { named(&format!("job-{n}")) };
+            (n, store.enqueue(vec![job]).await)
+        }
+    });
+    for (n, answer) in futures::future::join_all(calls).await {
+        assert_eq!(answer.is_ok(), n != 25, "{n}: {answer:?}");
+    }
+}
