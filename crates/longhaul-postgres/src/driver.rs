@@ -9,7 +9,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use crate::batch::{ADD_COUNTS, Batch, Counts, Effects};
 use crate::claim::PROMOTE_DUE;
 use crate::connection::{Connection, Link};
-use crate::error::{closed, copy, failed, fault, has_met_another, unavailable};
+use crate::error::{closed, copy, failed, fault, has_met_another, has_waited_in_vain, unavailable};
 use crate::news::News;
 use crate::ops::{Answer, Call, Op, claim_of, enqueue_of, finishes_of};
 use crate::options::{PostgresOptions, Purpose};
@@ -63,8 +63,7 @@ const NEXT_DUE: &str = include_str!("sql/next_due.sql");
 /// Statements that are sent together with others.
 const TOGETHER: [&str; 4] = [NOW, NEXT_DUE, PROMOTE_DUE, ADD_COUNTS];
 /// How often those who wait are looked after when nothing was heard.
-const POLL: Backoff =
-    Backoff { base: Duration::from_millis(250), factor: 1.0, max: Duration::from_millis(250), jitter: 0.4 };
+const POLL: Duration = Duration::from_millis(200);
 /// How often a transaction is run again when it meets others.
 const MEETINGS: u32 = 10;
 
@@ -104,6 +103,7 @@ impl Driver {
                 parked: Vec::new(),
                 next_due: None,
                 look_again: false,
+                looked: Stopwatch::start(),
             };
             if let Err(error) = thread.transact(Vec::new()).await {
                 return drop(opened.send(Err(error)));
@@ -153,6 +153,8 @@ struct Thread {
     /// When the next scheduled job falls due, on this machine's clock.
     next_due: Option<Timestamp>,
     look_again: bool,
+    /// When they were last looked after.
+    looked: Stopwatch,
 }
 
 /// What a transaction has done.
@@ -176,7 +178,7 @@ impl Thread {
                 biased;
                 count = inbox.recv_many(&mut calls, CALLS_AT_ONCE) => is_open = count > 0,
                 () = wake.nudge.notified() => {}
-                () = sleep(patience), if patience.is_some() => self.look_again |= !self.parked.is_empty(),
+                () = sleep(patience), if patience.is_some() => {}
             }
             if !is_open {
                 return;
@@ -184,7 +186,11 @@ impl Thread {
             let now = self.clock.now();
             self.look_again |= wake.look_again.swap(false, Ordering::SeqCst);
             self.look_again |= self.next_due.is_some_and(|due| due <= now);
+            self.look_again |= self.looked.elapsed() >= POLL;
             self.look_again &= !self.parked.is_empty();
+            if self.look_again {
+                self.looked = Stopwatch::start();
+            }
             if !calls.is_empty() || self.look_again {
                 self.serve(std::mem::take(&mut calls)).await;
             }
@@ -200,7 +206,8 @@ impl Thread {
         if self.look_again {
             return Some(Duration::ZERO);
         }
-        let poll = POLL.delay(1);
+        // Not all processes at once.
+        let poll = Backoff { base: POLL, factor: 1.0, max: POLL, jitter: 0.2 }.delay(1) + POLL / 4;
         if self.clock.is_manual() {
             // Its moves nudge us.
             return Some(poll);
@@ -230,7 +237,10 @@ impl Thread {
                 Ok(())
             }
             Err(error) if calls.is_empty() => Err(error),
-            Err(error) if calls.len() == 1 || matches!(error, Error::Unavailable { .. }) => {
+            Err(error)
+                if calls.len() == 1
+                    || (matches!(error, Error::Unavailable { .. }) && !has_waited_in_vain(&error)) =>
+            {
                 for call in calls {
                     let _ = call.reply.send(Err(copy(&error)));
                 }

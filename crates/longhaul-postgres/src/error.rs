@@ -26,7 +26,9 @@ fn may_pass(error: &tokio_postgres::Error) -> bool {
         return error.is_closed()
             || std::error::Error::source(error).is_some_and(|e| e.is::<std::io::Error>());
     };
-    is_conflict(code) || ["08", "53", "57"].iter().any(|class| code.code().starts_with(class))
+    is_conflict(code)
+        || *code == SqlState::LOCK_NOT_AVAILABLE
+        || ["08", "53", "57"].iter().any(|class| code.code().starts_with(class))
 }
 
 fn is_conflict(code: &SqlState) -> bool {
@@ -35,8 +37,17 @@ fn is_conflict(code: &SqlState) -> bool {
 
 /// Whether the transaction met another one, and will go through when it is run again.
 pub(crate) fn has_met_another(error: &Error) -> bool {
-    let Error::Unavailable { source, .. } = error else { return false };
-    source.downcast_ref::<tokio_postgres::Error>().and_then(|e| e.code()).is_some_and(is_conflict)
+    code(error).is_some_and(is_conflict)
+}
+
+/// Whether another transaction held something for too long. Only the call that needs it must be told.
+pub(crate) fn has_waited_in_vain(error: &Error) -> bool {
+    code(error) == Some(&SqlState::LOCK_NOT_AVAILABLE)
+}
+
+fn code(error: &Error) -> Option<&SqlState> {
+    let Error::Unavailable { source, .. } = error else { return None };
+    source.downcast_ref::<tokio_postgres::Error>().and_then(|e| e.code())
 }
 
 /// The same failure, told to each of the callers that shared a transaction.

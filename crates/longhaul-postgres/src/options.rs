@@ -70,9 +70,10 @@ impl PostgresOptions {
         let given = config.get_options().map(|given| format!("{given} ")).unwrap_or_default();
         let more = match purpose {
             Purpose::Read | Purpose::Listen => "",
-            // Statements are planned once and for tables of any size: always by their indexes.
+            // Statements are planned once and for tables of any size: always by their indexes. A caller's own transaction
+            // that holds a key for long must not keep everybody's heartbeats waiting.
             Purpose::Write => {
-                " -c synchronous_commit=on -c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off \
+                " -c lock_timeout=2s -c synchronous_commit=on -c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off \
                  -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan -c jit=off"
             }
         };

@@ -72,6 +72,21 @@ async fn a_key_that_a_transaction_holds_is_waited_for() {
 }
 
 #[tokio::test]
+async fn a_transaction_that_holds_a_key_for_long_keeps_nobody_else_waiting() {
+    let (store, mut client) = store_and_client().await;
+    let transaction = client.transaction().await.unwrap();
+    store.enqueue_in(&transaction, vec![unique("key", None)]).await.unwrap();
+    let (kept, other) = futures::join!(
+        store.enqueue(vec![unique("key", None)]),
+        store.enqueue(vec![named("a"), unique("another", None)])
+    );
+    assert!(matches!(kept, Err(Error::Unavailable { .. })), "{kept:?}");
+    assert_eq!(other.unwrap().len(), 2);
+    transaction.rollback().await.unwrap();
+    assert!(!store.enqueue(vec![unique("key", None)]).await.unwrap()[0].is_duplicate());
+}
+
+#[tokio::test]
 async fn a_batch_can_be_enqueued_in_a_transaction() {
     let (store, mut client) = store_and_client().await;
     let transaction = client.transaction().await.unwrap();
