@@ -1,3 +1,4 @@
+use std::iter::Peekable;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
@@ -55,6 +56,8 @@ impl Wake {
 const CAPACITY: usize = 16_384;
 /// The most calls of one transaction.
 const CALLS_AT_ONCE: usize = 1_024;
+/// The most jobs that its enqueues create together, but for a single call that has more: nobody waits for others' many.
+const JOBS_AT_ONCE: usize = 10_000;
 /// Scheduled jobs that one transaction promotes.
 const PROMOTED_AT_ONCE: i64 = 1_000;
 
@@ -221,9 +224,15 @@ impl Thread {
 
     /// Does what was asked for. Where one call is at fault, it alone is told so.
     async fn serve(&mut self, calls: Vec<Call>) {
-        match self.transact(calls).await {
-            Ok(()) => {}
-            Err(error) => tracing::debug!("failed to look for jobs: {error}"),
+        let mut calls = calls.into_iter().peekable();
+        loop {
+            let some = take_some(&mut calls);
+            if let Err(error) = self.transact(some).await {
+                tracing::debug!("failed to look for jobs: {error}");
+            }
+            if calls.peek().is_none() {
+                return;
+            }
         }
     }
 
@@ -274,7 +283,9 @@ impl Thread {
                 self.connection = Some(connection);
                 return done;
             };
-            if connection.client.batch_execute("ROLLBACK").await.is_ok() {
+            let rolled_back =
+                tokio::time::timeout(patience, connection.client.batch_execute("ROLLBACK")).await;
+            if let Ok(Ok(())) = rolled_back {
                 self.connection = Some(connection);
             }
             meetings += 1;
@@ -383,10 +394,7 @@ impl Thread {
         let Done { answers, served, next_due, effects } = done;
         self.next_due = next_due;
         self.look_again |= effects.stopped_early;
-        for id in &effects.changed {
-            self.signals.send(id.as_str());
-        }
-        self.news.tell(&effects);
+        self.tell(&effects);
         let now = self.clock.now();
         let mut unheard = Vec::new();
         if !served.is_empty() {
@@ -424,13 +432,26 @@ impl Thread {
     async fn take_back(&mut self, leases: Vec<Lease>) {
         let (reply, _) = oneshot::channel();
         let call = [Call { op: Op::Unclaim(leases), reply }];
-        match self.attempt(&call, false).await {
+        // Put aside, so that this transaction gives them nothing: whoever of them has gone away meanwhile would have to
+        // be taken back from in turn. They are looked after in the next one.
+        let parked = std::mem::take(&mut self.parked);
+        let undone = self.attempt(&call, false).await;
+        self.parked = parked;
+        match undone {
             Ok(done) => {
-                self.news.tell(&done.effects);
+                self.tell(&done.effects);
                 self.look_again = true;
             }
             Err(error) => tracing::warn!("failed to take a claim back; its lease will expire: {error}"),
         }
+    }
+
+    /// Tells those who wait, here and elsewhere, what a transaction has changed.
+    fn tell(&self, effects: &Effects) {
+        for id in &effects.changed {
+            self.signals.send(id.as_str());
+        }
+        self.news.tell(effects);
     }
 
     fn answer_expired(&mut self) {
@@ -449,6 +470,18 @@ async fn open(options: &PostgresOptions) -> Result<Connection> {
     let connection = Connection::open(options, Purpose::Write, |_| {}).await?;
     connection.prepare(&TOGETHER).await?;
     Ok(connection)
+}
+
+/// Takes as many calls as one transaction should have: one at least, where there is one.
+fn take_some(calls: &mut Peekable<impl Iterator<Item = Call>>) -> Vec<Call> {
+    let (mut some, mut jobs) = (Vec::new(), 0);
+    while let Some(call) = calls.next_if(|call| {
+        jobs += enqueue_of(call).map_or(1, <[_]>::len);
+        jobs <= JOBS_AT_ONCE || some.is_empty()
+    }) {
+        some.push(call);
+    }
+    some
 }
 
 /// Everything but the claims, which come last so that they see all the rest.
@@ -519,5 +552,32 @@ impl Pace {
             tokio::time::sleep(self.every.saturating_sub(last.elapsed())).await;
         }
         self.last = Some(Stopwatch::start());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use longhaul::NewJob;
+
+    use super::*;
+
+    #[test]
+    fn a_transaction_takes_many_small_calls_and_few_large_ones() {
+        let job = || -> NewJob {
+            serde_json::from_value(serde_json::json!({
+                "id": null, "kind": "k", "version": 1, "queue": "q", "args": null, "priority": 0, "start": "now",
+                "max_attempts": 1, "max_crashes": 1, "timeout": null, "backoff": null, "unique": null,
+                "idempotency": null, "parent": null, "labels": {},
+            }))
+            .unwrap()
+        };
+        let call = |jobs: usize| {
+            let (reply, _) = oneshot::channel();
+            Call { op: Op::Enqueue((0..jobs).map(|_| job()).collect()), reply }
+        };
+        let sizes = [1, 4_000, 5_000, 4_000, JOBS_AT_ONCE + 1, 1, 1];
+        let mut calls = sizes.map(call).into_iter().peekable();
+        let taken: Vec<usize> = (0..5).map(|_| take_some(&mut calls).len()).collect();
+        assert_eq!(taken, [3, 1, 1, 2, 0]);
     }
 }
