@@ -345,17 +345,18 @@ impl Thread {
     /// in one round trip.
     async fn begin<'c>(&self, connection: &'c Connection, wants_jobs: bool) -> Result<Batch<'c>> {
         let fault = fault("begin a transaction");
-        // What is due is judged by the time that was read last, which is as good to a millisecond.
-        let about = self.wake.now(&self.clock);
-        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&about.0, &PROMOTED_AT_ONCE];
+        // The server judges by its own clock what is due, which is why the time need not be read first.
+        let manual = self.clock.is_manual().then(|| self.clock.now());
+        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 2] =
+            [&manual.map(|now| now.0), &PROMOTED_AT_ONCE];
         let promote =
             async { if wants_jobs { connection.rows(PROMOTE_DUE, &values).await } else { Ok(Vec::new()) } };
         let (begun, read, due) =
             futures::join!(connection.client.batch_execute("BEGIN"), connection.rows(NOW, &[]), promote);
         begun.map_err(fault)?;
-        let now = match self.clock.is_manual() {
-            true => about,
-            false => {
+        let now = match manual {
+            Some(now) => now,
+            None => {
                 let now = read.map_err(fault)?.first().map_or(0, |row| row.get(0));
                 self.wake.ahead.store(now - self.clock.now().0, Ordering::SeqCst);
                 Timestamp(now)
