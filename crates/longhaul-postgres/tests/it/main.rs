@@ -7,4 +7,5 @@ mod crossing;
 mod migration;
 mod outage;
 mod server;
+mod tls;
 mod transactional;
