@@ -140,8 +140,7 @@ impl Batch<'_> {
 
     /// Makes due jobs available, at most `limit`.
     pub(crate) async fn promote_due(&mut self, limit: usize) -> Result<u64> {
-        let due =
-            self.rows("promote due jobs", PROMOTE_DUE, &[&Some(self.now.0), &rows_at_most(limit)]).await?;
+        let due = self.rows("promote due jobs", PROMOTE_DUE, &[&self.now.0, &rows_at_most(limit)]).await?;
         self.promoted(&due);
         Ok(due.len() as u64)
     }

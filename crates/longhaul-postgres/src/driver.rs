@@ -1,11 +1,15 @@
 use std::iter::Peekable;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::future::maybe_done;
 use longhaul::clock::Stopwatch;
 use longhaul::{Backoff, Claimed, Clock, Error, Lease, Result, Signals, Timestamp, Turn};
+use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 use crate::batch::{ADD_COUNTS, Batch, Counts, Effects};
 use crate::claim::PROMOTE_DUE;
@@ -30,8 +34,8 @@ pub(crate) struct Wake {
     look_again: AtomicBool,
     /// Whether other processes' changes are heard of as they happen.
     pub(crate) hears_news: AtomicBool,
-    /// How far the server's clock is ahead of this machine's, in milliseconds.
-    ahead: AtomicI64,
+    /// What the server's clock showed when it was read last, and when that was.
+    read: Mutex<Option<(Timestamp, Stopwatch)>>,
 }
 
 impl Wake {
@@ -46,12 +50,22 @@ impl Wake {
         self.nudge.notify_one();
     }
 
-    /// The time of the store's clock, as nearly as it is known without asking the server.
+    /// The time of the store's clock. The server's is read with every transaction, and goes on from there by this
+    /// machine's monotonic clock, so that no statement has to wait for a reading of its own.
     pub(crate) fn now(&self, clock: &Clock) -> Timestamp {
-        Timestamp(clock.now().0 + self.ahead.load(Ordering::SeqCst))
+        match *self.read.lock() {
+            Some((time, since)) if !clock.is_manual() => time.plus(since.elapsed()),
+            _ => clock.now(),
+        }
+    }
+
+    fn has_read_lately(&self) -> bool {
+        self.read.lock().is_some_and(|(_, since)| since.elapsed() < READING_HOLDS)
     }
 }
 
+/// How long one reading of the server's clock is relied on. Two machines' clocks part by less than a millisecond in it.
+const READING_HOLDS: Duration = Duration::from_secs(10);
 /// Calls that may wait for the thread; beyond it, callers wait to hand theirs over.
 const CAPACITY: usize = 16_384;
 /// The most calls of one transaction.
@@ -102,6 +116,7 @@ impl Driver {
                 wake: thread_wake,
                 news,
                 connection: Some(connection),
+                knows_clock: false,
                 failures: 0,
                 parked: Vec::new(),
                 next_due: None,
@@ -149,6 +164,8 @@ struct Thread {
     wake: Arc<Wake>,
     news: News,
     connection: Option<Connection>,
+    /// Whether the clock was read on this very connection.
+    knows_clock: bool,
     /// How often connecting has failed on end.
     failures: u32,
     /// Claims that found nothing, with when to answer them all the same, on this machine's clock.
@@ -280,6 +297,7 @@ impl Thread {
                 Err(_) => return Err(unavailable("no answer in time")),
             };
             let Err(error) = done else {
+                self.knows_clock = true;
                 self.connection = Some(connection);
                 return done;
             };
@@ -309,16 +327,29 @@ impl Thread {
             let (base, max) = (Duration::from_millis(100), Duration::from_secs(2));
             tokio::time::sleep(Backoff { base, max, ..Backoff::default() }.delay(self.failures)).await;
         }
+        // It may be to another server, with another clock.
+        self.knows_clock = false;
         let opened = open(&self.options).await;
         self.failures = if opened.is_ok() { 0 } else { self.failures + 1 };
         opened
     }
 
     async fn run_batch(&self, connection: &Connection, calls: &[Call], look_again: bool) -> Result<Done> {
-        let claims = calls.iter().any(|call| claim_of(call).is_some());
-        let mut batch = self.begin(connection, claims || !self.parked.is_empty()).await?;
+        let wants_jobs = !self.parked.is_empty() || calls.iter().any(|call| claim_of(call).is_some());
+        let mut begun = std::pin::pin!(maybe_done(self.begin(connection, wants_jobs)));
+        if self.clock.is_manual() || (self.knows_clock && self.wake.has_read_lately()) {
+            // Sent now, and answered together with what comes next.
+            let _ = futures::poll!(begun.as_mut());
+        } else {
+            begun.as_mut().await;
+        }
+        let mut batch = Batch::new(Link::Own(connection), self.wake.now(&self.clock));
         let mut answers: Vec<Option<Answer>> = calls.iter().map(|_| None).collect();
-        apply_all(&mut batch, calls, &mut answers).await?;
+        // Polled together, so that the server's time is noted when it comes and not when the rest is done.
+        let ((), applied) = futures::join!(begun.as_mut(), apply_all(&mut batch, calls, &mut answers));
+        let due = begun.take_output().unwrap_or_else(|| Ok(Vec::new()))?;
+        applied?;
+        batch.promoted(&due);
         let mut served = Vec::new();
         if look_again || batch.effects.made_available {
             for (call, _) in &self.parked {
@@ -336,35 +367,26 @@ impl Thread {
                 turn.claimed = claimed;
             }
         }
-        let next_due = self.commit(connection, &mut batch, claims || !self.parked.is_empty()).await?;
+        let next_due = self.commit(connection, &mut batch, wants_jobs).await?;
         let answers = answers.into_iter().map(|answer| answer.unwrap_or(Answer::Done)).collect();
         Ok(Done { answers, served, next_due, effects: batch.effects })
     }
 
-    /// Begins a transaction, reads the time and makes due jobs available where somebody wants jobs: all sent together,
-    /// in one round trip.
-    async fn begin<'c>(&self, connection: &'c Connection, wants_jobs: bool) -> Result<Batch<'c>> {
+    /// Begins a transaction, reads the time and makes due jobs available where somebody wants jobs: all sent together.
+    /// Answers the jobs that were due.
+    async fn begin(&self, connection: &Connection, wants_jobs: bool) -> Result<Vec<Row>> {
         let fault = fault("begin a transaction");
-        // The server judges by its own clock what is due, which is why the time need not be read first.
-        let manual = self.clock.is_manual().then(|| self.clock.now());
-        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 2] =
-            [&manual.map(|now| now.0), &PROMOTED_AT_ONCE];
+        let now = self.wake.now(&self.clock);
+        let values: [&(dyn ToSql + Sync); 2] = [&now.0, &PROMOTED_AT_ONCE];
         let promote =
             async { if wants_jobs { connection.rows(PROMOTE_DUE, &values).await } else { Ok(Vec::new()) } };
         let (begun, read, due) =
             futures::join!(connection.client.batch_execute("BEGIN"), connection.rows(NOW, &[]), promote);
         begun.map_err(fault)?;
-        let now = match manual {
-            Some(now) => now,
-            None => {
-                let now = read.map_err(fault)?.first().map_or(0, |row| row.get(0));
-                self.wake.ahead.store(now - self.clock.now().0, Ordering::SeqCst);
-                Timestamp(now)
-            }
-        };
-        let mut batch = Batch::new(Link::Own(connection), now);
-        batch.promoted(&due.map_err(fault)?);
-        Ok(batch)
+        if let Some(row) = read.map_err(fault)?.first() {
+            *self.wake.read.lock() = Some((Timestamp(row.get(0)), Stopwatch::start()));
+        }
+        due.map_err(fault)
     }
 
     /// Writes the counts, looks when the next scheduled job falls due, where that is wanted, and commits: all sent
