@@ -6,6 +6,8 @@
 //!   as far as its own `fsync` is on.
 //! - **Your data beside the jobs.** [`PostgresStore::enqueue_in`] creates jobs in your own transaction.
 //! - **Wake-ups.** Processes tell each other of changes by `NOTIFY`; one that is lost costs a quarter of a second.
+//! - **Connections.** One writes, one listens, and a small pool reads. They keep prepared statements and `LISTEN`, so a
+//!   pooler between them and the server must be one of sessions, not of transactions.
 //! - **The clock** is the server's.
 
 mod act;

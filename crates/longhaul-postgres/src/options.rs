@@ -86,6 +86,8 @@ impl PostgresOptions {
         };
         config.options(format!("{given}-c search_path=\"{}\"{more}", self.schema));
         config.connect_timeout(self.connect_timeout);
+        // A machine that has gone without a word is noticed, by those who only listen too.
+        config.tcp_user_timeout(self.response_timeout).keepalives_idle(KEEPALIVE_AFTER);
         if config.get_application_name().is_none() {
             config.application_name("longhaul");
         }
@@ -100,6 +102,9 @@ impl PostgresOptions {
         format!("{}_news", self.schema)
     }
 }
+
+/// After how long a silent connection is tried.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

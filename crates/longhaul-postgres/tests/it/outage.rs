@@ -31,10 +31,8 @@ async fn a_store_goes_on_when_its_server_is_back() {
     let one = Claim { queues: vec![slots("images", 1)], ..claim() };
     let lease = store.claim(one.clone()).await.unwrap().remove(0).lease;
     let elsewhere = Claim { wait: LONG, queues: vec![slots("elsewhere", 1)], ..claim() };
-    let waiting = tokio::spawn({
-        let store = store.clone();
-        async move { store.claim(elsewhere).await }
-    });
+    let mut waiting = Box::pin(store.claim(elsewhere));
+    assert!(futures::poll!(&mut waiting).is_pending());
     // On the same connection, and so after the claim has begun to wait.
     store.sweep(1).await.unwrap();
 
@@ -57,7 +55,7 @@ async fn a_store_goes_on_when_its_server_is_back() {
 
     // Whoever waited goes on waiting.
     persist(&store, NewJob { queue: "elsewhere".into(), ..named("elsewhere") }).await;
-    let claimed = tokio::time::timeout(LONG / 10, waiting).await.unwrap().unwrap().unwrap();
+    let claimed = tokio::time::timeout(LONG / 10, waiting).await.unwrap().unwrap();
     assert_eq!(claimed[0].lease.id, id("elsewhere"));
 }
 
@@ -147,4 +145,20 @@ async fn a_server_that_says_nothing_is_given_up_in_time() {
         store.get(&[id("after")]).await.unwrap().remove(0).found().is_some(),
         "nothing hangs in the pool"
     );
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_given_up_in_time() {
+    let options = crate::server::shared().options();
+    let options = longhaul_postgres::PostgresOptions { response_timeout: Duration::from_secs(1), ..options };
+    let store = PostgresStore::open(options).await.unwrap();
+    store.enqueue(vec![named("before")]).await.unwrap();
+    let mut client = store.pool().get().await.unwrap();
+    let holder = client.transaction().await.unwrap();
+    holder.batch_execute("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let refused = store.enqueue(vec![named("meanwhile")]).await;
+    assert!(matches!(refused, Err(Error::Unavailable { .. })), "{refused:?}");
+    holder.rollback().await.unwrap();
+    assert!(!persist(&store, named("after")).await[0].is_duplicate());
+    assert!(!persist(&store, named("meanwhile")).await[0].is_duplicate(), "what was given up was not done");
 }
