@@ -76,12 +76,10 @@ impl PostgresOptions {
         let mut config = self.config.clone();
         let given = config.get_options().map(|given| format!("{given} ")).unwrap_or_default();
         let more = match purpose {
-            Purpose::Read | Purpose::Listen => "",
-            // Statements are planned once and for tables of any size: always by their indexes. A caller's own transaction
-            // that holds a key for long must not keep everybody's heartbeats waiting.
+            Purpose::Read | Purpose::Listen => String::new(),
             Purpose::Write => {
-                " -c lock_timeout=2s -c synchronous_commit=on -c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off \
-                 -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan -c jit=off"
+                let silence = self.response_timeout.min(LONGEST_SILENCE).as_millis();
+                format!("{WRITING} -c idle_in_transaction_session_timeout={silence}")
             }
         };
         config.options(format!("{given}-c search_path=\"{}\"{more}", self.schema));
@@ -103,6 +101,13 @@ impl PostgresOptions {
     }
 }
 
+/// Statements are planned once and for tables of any size: always by their indexes. A caller's own transaction that holds
+/// a key for long must not keep everybody's heartbeats waiting.
+const WRITING: &str = " -c lock_timeout=2s -c synchronous_commit=on -c enable_seqscan=off -c enable_bitmapscan=off \
+    -c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan -c jit=off";
+/// How long a process may be silent in the middle of a transaction: one that was stopped or cut off there would otherwise
+/// keep its rows and keys from the others until the server notices that it is gone, which may take hours.
+const LONGEST_SILENCE: Duration = Duration::from_secs(10);
 /// After how long a silent connection is tried.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
 
