@@ -1,13 +1,18 @@
 use std::collections::HashMap;
+use std::error::Error as StdError;
+use std::path::Path;
 use std::sync::Arc;
 
 use longhaul::{Error, Result};
 use parking_lot::Mutex;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, Client, Row, Statement, Transaction};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::error::{fault, unavailable};
+use crate::error::{failed, fault, unavailable};
 use crate::options::{PostgresOptions, Purpose};
 
 /// A connection with the statements that it has prepared.
@@ -24,7 +29,7 @@ impl Connection {
         hear: impl Fn(AsyncMessage) + Send + 'static,
     ) -> Result<Self> {
         let config = options.connecting(purpose);
-        let connecting = tokio::time::timeout(options.connect_timeout, config.connect(tls()?));
+        let connecting = tokio::time::timeout(options.connect_timeout, config.connect(tls(options)?));
         let connected = connecting.await.map_err(|_| unavailable("no connection in time"))?;
         let (client, mut connection) = connected.map_err(refused)?;
         tokio::spawn(async move {
@@ -68,22 +73,38 @@ fn refused(error: tokio_postgres::Error) -> Error {
     match error.code() {
         Some(_) => fault("connect")(error),
         None => {
-            let source = std::error::Error::source(&error).map(|e| format!(": {e}")).unwrap_or_default();
+            let source = StdError::source(&error).map(|e| format!(": {e}")).unwrap_or_default();
             unavailable(format!("{error}{source}"))
         }
     }
 }
 
 /// Used only where the options ask for it.
-pub(crate) fn tls() -> Result<MakeRustlsConnect> {
-    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+pub(crate) fn tls(options: &PostgresOptions) -> Result<MakeRustlsConnect> {
+    let roots = match &options.ca_file {
+        Some(file) => authorities(file).map_err(|error| {
+            failed("connect", format!("no authorities could be read from {}: {error}", file.display()))
+        })?,
+        None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
+    };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| crate::error::failed("connect", error.to_string()))?
+        .map_err(|error| failed("connect", error.to_string()))?
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(MakeRustlsConnect::new(config))
+}
+
+fn authorities(file: &Path) -> Result<RootCertStore, Box<dyn StdError>> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(file)? {
+        roots.add(certificate?)?;
+    }
+    if roots.is_empty() {
+        return Err("it has no certificate".into());
+    }
+    Ok(roots)
 }
 
 /// Where a batch's statements are run: on our own connection, or within a caller's transaction.

@@ -1,3 +1,4 @@
+use std::iter::Peekable;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -69,6 +70,8 @@ const READING_HOLDS: Duration = Duration::from_secs(10);
 const CAPACITY: usize = 16_384;
 /// The most calls of one transaction.
 const CALLS_AT_ONCE: usize = 1_024;
+/// The most jobs that its enqueues create together, but for a single call that has more: nobody waits for others' many.
+const JOBS_AT_ONCE: usize = 10_000;
 /// Scheduled jobs that one transaction promotes.
 const PROMOTED_AT_ONCE: i64 = 1_000;
 
@@ -113,6 +116,7 @@ impl Driver {
                 wake: thread_wake,
                 news,
                 connection: Some(connection),
+                knows_clock: false,
                 failures: 0,
                 parked: Vec::new(),
                 next_due: None,
@@ -160,6 +164,8 @@ struct Thread {
     wake: Arc<Wake>,
     news: News,
     connection: Option<Connection>,
+    /// Whether the clock was read on this very connection.
+    knows_clock: bool,
     /// How often connecting has failed on end.
     failures: u32,
     /// Claims that found nothing, with when to answer them all the same, on this machine's clock.
@@ -235,9 +241,15 @@ impl Thread {
 
     /// Does what was asked for. Where one call is at fault, it alone is told so.
     async fn serve(&mut self, calls: Vec<Call>) {
-        match self.transact(calls).await {
-            Ok(()) => {}
-            Err(error) => tracing::debug!("failed to look for jobs: {error}"),
+        let mut calls = calls.into_iter().peekable();
+        loop {
+            let some = take_some(&mut calls);
+            if let Err(error) = self.transact(some).await {
+                tracing::debug!("failed to look for jobs: {error}");
+            }
+            if calls.peek().is_none() {
+                return;
+            }
         }
     }
 
@@ -285,10 +297,13 @@ impl Thread {
                 Err(_) => return Err(unavailable("no answer in time")),
             };
             let Err(error) = done else {
+                self.knows_clock = true;
                 self.connection = Some(connection);
                 return done;
             };
-            if connection.client.batch_execute("ROLLBACK").await.is_ok() {
+            let rolled_back =
+                tokio::time::timeout(patience, connection.client.batch_execute("ROLLBACK")).await;
+            if let Ok(Ok(())) = rolled_back {
                 self.connection = Some(connection);
             }
             meetings += 1;
@@ -312,6 +327,8 @@ impl Thread {
             let (base, max) = (Duration::from_millis(100), Duration::from_secs(2));
             tokio::time::sleep(Backoff { base, max, ..Backoff::default() }.delay(self.failures)).await;
         }
+        // It may be to another server, with another clock.
+        self.knows_clock = false;
         let opened = open(&self.options).await;
         self.failures = if opened.is_ok() { 0 } else { self.failures + 1 };
         opened
@@ -320,7 +337,7 @@ impl Thread {
     async fn run_batch(&self, connection: &Connection, calls: &[Call], look_again: bool) -> Result<Done> {
         let wants_jobs = !self.parked.is_empty() || calls.iter().any(|call| claim_of(call).is_some());
         let mut begun = std::pin::pin!(maybe_done(self.begin(connection, wants_jobs)));
-        if self.clock.is_manual() || self.wake.has_read_lately() {
+        if self.clock.is_manual() || (self.knows_clock && self.wake.has_read_lately()) {
             // Sent now, and answered together with what comes next.
             let _ = futures::poll!(begun.as_mut());
         } else {
@@ -328,8 +345,8 @@ impl Thread {
         }
         let mut batch = Batch::new(Link::Own(connection), self.wake.now(&self.clock));
         let mut answers: Vec<Option<Answer>> = calls.iter().map(|_| None).collect();
-        let applied = apply_all(&mut batch, calls, &mut answers).await;
-        begun.as_mut().await;
+        // Polled together, so that the server's time is noted when it comes and not when the rest is done.
+        let ((), applied) = futures::join!(begun.as_mut(), apply_all(&mut batch, calls, &mut answers));
         let due = begun.take_output().unwrap_or_else(|| Ok(Vec::new()))?;
         applied?;
         batch.promoted(&due);
@@ -400,10 +417,7 @@ impl Thread {
         let Done { answers, served, next_due, effects } = done;
         self.next_due = next_due;
         self.look_again |= effects.stopped_early;
-        for id in &effects.changed {
-            self.signals.send(id.as_str());
-        }
-        self.news.tell(&effects);
+        self.tell(&effects);
         let now = self.clock.now();
         let mut unheard = Vec::new();
         if !served.is_empty() {
@@ -441,13 +455,26 @@ impl Thread {
     async fn take_back(&mut self, leases: Vec<Lease>) {
         let (reply, _) = oneshot::channel();
         let call = [Call { op: Op::Unclaim(leases), reply }];
-        match self.attempt(&call, false).await {
+        // Put aside, so that this transaction gives them nothing: whoever of them has gone away meanwhile would have to
+        // be taken back from in turn. They are looked after in the next one.
+        let parked = std::mem::take(&mut self.parked);
+        let undone = self.attempt(&call, false).await;
+        self.parked = parked;
+        match undone {
             Ok(done) => {
-                self.news.tell(&done.effects);
+                self.tell(&done.effects);
                 self.look_again = true;
             }
             Err(error) => tracing::warn!("failed to take a claim back; its lease will expire: {error}"),
         }
+    }
+
+    /// Tells those who wait, here and elsewhere, what a transaction has changed.
+    fn tell(&self, effects: &Effects) {
+        for id in &effects.changed {
+            self.signals.send(id.as_str());
+        }
+        self.news.tell(effects);
     }
 
     fn answer_expired(&mut self) {
@@ -466,6 +493,18 @@ async fn open(options: &PostgresOptions) -> Result<Connection> {
     let connection = Connection::open(options, Purpose::Write, |_| {}).await?;
     connection.prepare(&TOGETHER).await?;
     Ok(connection)
+}
+
+/// Takes as many calls as one transaction should have: one at least, where there is one.
+fn take_some(calls: &mut Peekable<impl Iterator<Item = Call>>) -> Vec<Call> {
+    let (mut some, mut jobs) = (Vec::new(), 0);
+    while let Some(call) = calls.next_if(|call| {
+        jobs += enqueue_of(call).map_or(1, <[_]>::len);
+        jobs <= JOBS_AT_ONCE || some.is_empty()
+    }) {
+        some.push(call);
+    }
+    some
 }
 
 /// Everything but the claims, which come last so that they see all the rest.
@@ -536,5 +575,32 @@ impl Pace {
             tokio::time::sleep(self.every.saturating_sub(last.elapsed())).await;
         }
         self.last = Some(Stopwatch::start());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use longhaul::NewJob;
+
+    use super::*;
+
+    #[test]
+    fn a_transaction_takes_many_small_calls_and_few_large_ones() {
+        let job = || -> NewJob {
+            serde_json::from_value(serde_json::json!({
+                "id": null, "kind": "k", "version": 1, "queue": "q", "args": null, "priority": 0, "start": "now",
+                "max_attempts": 1, "max_crashes": 1, "timeout": null, "backoff": null, "unique": null,
+                "idempotency": null, "parent": null, "labels": {},
+            }))
+            .unwrap()
+        };
+        let call = |jobs: usize| {
+            let (reply, _) = oneshot::channel();
+            Call { op: Op::Enqueue((0..jobs).map(|_| job()).collect()), reply }
+        };
+        let sizes = [1, 4_000, 5_000, 4_000, JOBS_AT_ONCE + 1, 1, 1];
+        let mut calls = sizes.map(call).into_iter().peekable();
+        let taken: Vec<usize> = (0..5).map(|_| take_some(&mut calls).len()).collect();
+        assert_eq!(taken, [3, 1, 1, 2, 0]);
     }
 }

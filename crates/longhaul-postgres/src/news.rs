@@ -123,7 +123,9 @@ impl News {
         };
         let connection = Connection::open(&self.options, Purpose::Listen, hear).await?;
         let listen = format!("LISTEN \"{}\"", self.options.channel());
-        connection.client.batch_execute(&listen).await.map_err(fault("listen"))?;
+        let listening =
+            tokio::time::timeout(self.options.response_timeout, connection.client.batch_execute(&listen));
+        listening.await.map_err(|_| unavailable("no answer in time"))?.map_err(fault("listen"))?;
         self.wake.hears_news.store(true, Ordering::SeqCst);
         Ok((connection, end))
     }

@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::time::Duration;
 
 use longhaul::{Error, Result};
@@ -8,8 +9,10 @@ use tokio_postgres::config::SslMode;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostgresOptions {
     /// The server, the database and how to log in. With [`SslMode::Require`] connections are made over TLS, and the
-    /// server's certificate must be of a public authority; with any other mode they are not.
+    /// server's certificate must be for its name; with any other mode they are not.
     pub config: Config,
+    /// A PEM file of the authorities that may have signed the server's certificate; the public ones if `None`.
+    pub ca_file: Option<PathBuf>,
     /// The schema of all tables, made where it is missing; stores with different ones know nothing of each other. 1 to
     /// 48 characters of `a–z 0–9 _`, by default `longhaul`.
     pub schema: String,
@@ -23,7 +26,9 @@ pub struct PostgresOptions {
 
 impl PostgresOptions {
     /// Reads a URL: `postgres://[user[:password]@]host[:port][/database][?parameters]`, or the same with `postgresql://`.
-    /// `schema=NAME` among the parameters sets the schema; the others are those of libpq: `sslmode=require` asks for TLS.
+    /// `schema=NAME` among the parameters sets the schema; the others are those of libpq. `sslmode=require`, `verify-ca`
+    /// and `verify-full` all ask for TLS with a certificate that is verified in full, `sslrootcert=FILE` names who may
+    /// have signed it.
     ///
     /// # Errors
     /// [`Error::Invalid`] where it is none of these.
@@ -31,14 +36,16 @@ impl PostgresOptions {
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
             return Err(invalid("url", "must begin with postgres:// or postgresql://"));
         }
-        let (address, schema) = split_schema(url);
+        let (address, ours) = split_parameters(url);
         let config: Config = address.parse().map_err(|error: tokio_postgres::Error| {
             let source = std::error::Error::source(&error).map(|e| format!(": {e}")).unwrap_or_default();
             invalid("url", format!("{error}{source}"))
         })?;
         let options = Self {
             config,
-            schema: schema.unwrap_or_else(|| "longhaul".into()),
+            // libpq's word for the authorities that are public anyway.
+            ca_file: ours.ca_file.filter(|file| file != "system").map(PathBuf::from),
+            schema: ours.schema.unwrap_or_else(|| "longhaul".into()),
             connect_timeout: Duration::from_secs(5),
             response_timeout: Duration::from_secs(30),
             pool_size: 4,
@@ -69,12 +76,10 @@ impl PostgresOptions {
         let mut config = self.config.clone();
         let given = config.get_options().map(|given| format!("{given} ")).unwrap_or_default();
         let more = match purpose {
-            Purpose::Read | Purpose::Listen => "",
-            // Statements are planned once and for tables of any size: always by their indexes. A caller's own transaction
-            // that holds a key for long must not keep everybody's heartbeats waiting.
+            Purpose::Read | Purpose::Listen => String::new(),
             Purpose::Write => {
-                " -c lock_timeout=2s -c synchronous_commit=on -c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off \
-                 -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan -c jit=off"
+                let silence = self.response_timeout.min(LONGEST_SILENCE).as_millis();
+                format!("{WRITING} -c idle_in_transaction_session_timeout={silence}")
             }
         };
         config.options(format!("{given}-c search_path=\"{}\"{more}", self.schema));
@@ -96,6 +101,13 @@ impl PostgresOptions {
     }
 }
 
+/// Statements are planned once and for tables of any size: always by their indexes. A caller's own transaction that holds
+/// a key for long must not keep everybody's heartbeats waiting.
+const WRITING: &str = " -c lock_timeout=2s -c synchronous_commit=on -c enable_seqscan=off -c enable_bitmapscan=off \
+    -c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan -c jit=off";
+/// How long a process may be silent in the middle of a transaction: one that was stopped or cut off there would otherwise
+/// keep its rows and keys from the others until the server notices that it is gone, which may take hours.
+const LONGEST_SILENCE: Duration = Duration::from_secs(10);
 /// After how long a silent connection is tried.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
 
@@ -111,18 +123,35 @@ fn invalid(field: &str, reason: impl Into<String>) -> Error {
     Error::Invalid { field: field.into(), reason: reason.into() }
 }
 
-/// Takes `schema` out of a URL's query and leaves the rest to the client.
-fn split_schema(url: &str) -> (String, Option<String>) {
-    let Some((address, query)) = url.split_once('?') else { return (url.to_owned(), None) };
-    let (mut schema, mut rest) = (None, Vec::new());
-    for pair in query.split('&') {
-        match pair.strip_prefix("schema=") {
-            Some(value) => schema = Some(value.to_owned()),
-            None => rest.push(pair),
+/// The parameters of a URL that the client does not know.
+#[derive(Default)]
+struct OurParameters {
+    schema: Option<String>,
+    ca_file: Option<String>,
+}
+
+/// Takes our parameters out of a URL's query, and leaves the rest, in words that the client knows, to it.
+fn split_parameters(url: &str) -> (String, OurParameters) {
+    let mut ours = OurParameters::default();
+    let Some((address, query)) = url.split_once('?') else { return (url.to_owned(), ours) };
+    let mut rest = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match (&*name, &*value) {
+            ("schema", _) => ours.schema = Some(value.into_owned()),
+            ("sslrootcert", _) => ours.ca_file = Some(value.into_owned()),
+            // The client has one mode with TLS, in which we always verify in full.
+            ("sslmode", "verify-ca" | "verify-full") => {
+                rest.append_pair("sslmode", "require");
+            }
+            _ => {
+                rest.append_pair(&name, &value);
+            }
         }
     }
-    let address = if rest.is_empty() { address.to_owned() } else { format!("{address}?{}", rest.join("&")) };
-    (address, schema)
+    // The client takes a plus sign for itself.
+    let rest = rest.finish().replace('+', "%20");
+    let address = if rest.is_empty() { address.to_owned() } else { format!("{address}?{rest}") };
+    (address, ours)
 }
 
 #[cfg(test)]
@@ -140,6 +169,19 @@ mod tests {
         let plain = PostgresOptions::new("postgres://db").unwrap();
         assert_eq!(plain.schema, "longhaul");
         assert_eq!(plain.connecting(Purpose::Write).get_ssl_mode(), SslMode::Disable);
+    }
+
+    #[test]
+    fn every_mode_that_verifies_asks_for_tls() {
+        for mode in ["require", "verify-ca", "verify-full"] {
+            let url =
+                format!("postgres://db/?sslmode={mode}&sslrootcert=%2Fetc%2Fours.pem&application_name=a%20b");
+            let options = PostgresOptions::new(&url).unwrap();
+            assert_eq!(options.config.get_ssl_mode(), SslMode::Require);
+            assert_eq!(options.config.get_application_name(), Some("a b"));
+            assert_eq!(options.ca_file.unwrap().to_str(), Some("/etc/ours.pem"));
+        }
+        assert_eq!(PostgresOptions::new("postgres://db/?sslrootcert=system").unwrap().ca_file, None);
     }
 
     #[test]

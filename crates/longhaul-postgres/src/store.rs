@@ -140,7 +140,7 @@ impl fmt::Debug for PostgresStore {
 
 fn pool(options: &PostgresOptions) -> Result<Pool> {
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = Manager::from_config(options.connecting(Purpose::Read), tls()?, recycling);
+    let manager = Manager::from_config(options.connecting(Purpose::Read), tls(options)?, recycling);
     Pool::builder(manager)
         .max_size(options.pool_size)
         .runtime(Runtime::Tokio1)

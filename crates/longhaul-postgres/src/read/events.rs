@@ -13,7 +13,7 @@ pub(crate) struct Log {
 
 /// A job's log after event `after`, with its present state among it; `None` where there is no such job.
 pub(crate) async fn events(pool: &Pool, id: &JobId, after: u64, limit: usize) -> Result<Option<Log>> {
-    let reader = Reader::of(pool, "read events").await?;
+    let mut reader = Reader::of(pool, "read events").await?;
     let limit = limit.max(1);
     let sql = format!("SELECT {JOB_COLUMNS} FROM jobs WHERE id = $1");
     let rows = reader.rows(&sql, &[&id.as_str()]).await?;

@@ -8,14 +8,14 @@ use crate::row::{JOB_COLUMNS, RowFacts, job_record, signed, unsigned};
 
 /// Looks jobs up by id.
 pub(crate) async fn get(pool: &Pool, ids: &[JobId], now: Timestamp) -> Result<Vec<Lookup>> {
-    let reader = Reader::of(pool, "look a job up").await?;
+    let mut reader = Reader::of(pool, "look a job up").await?;
     let words: Vec<&str> = ids.iter().map(JobId::as_str).collect();
     let sql = format!("SELECT {JOB_COLUMNS} FROM jobs WHERE id = ANY ($1::text[])");
     let mut found: HashMap<JobId, JobRecord> = HashMap::new();
     for row in reader.rows(&sql, &[&words]).await? {
         let (mut record, facts) = job_record(&row)?;
         if record.state == State::Available {
-            record.position = Some(position(&reader, &record, &facts).await?);
+            record.position = Some(position(&mut reader, &record, &facts).await?);
         }
         found.insert(record.id.clone(), record);
     }
@@ -33,7 +33,7 @@ pub(crate) async fn get(pool: &Pool, ids: &[JobId], now: Timestamp) -> Result<Ve
 }
 
 /// How many available jobs of the queue would be claimed before this one, and one; at most [`MAX_POSITION`].
-async fn position(reader: &Reader, record: &JobRecord, facts: &RowFacts) -> Result<u64> {
+async fn position(reader: &mut Reader, record: &JobRecord, facts: &RowFacts) -> Result<u64> {
     // The index orders a queue's jobs within each kind and version. `next` steps from one of these to the following one
     // without reading the jobs between, so the cost is bounded however long the queue is.
     let (next, ahead) = (include_str!("../sql/next_lane.sql"), include_str!("../sql/jobs_ahead.sql"));

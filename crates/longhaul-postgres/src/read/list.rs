@@ -20,7 +20,7 @@ pub(crate) async fn list(pool: &Pool, filter: &JobFilter, page: &Page) -> Result
         })?,
     };
     let limit = page.limit.clamp(1, 1_000);
-    let reader = Reader::of(pool, "list jobs").await?;
+    let mut reader = Reader::of(pool, "list jobs").await?;
     let mut values: Values = vec![Box::new(before)];
     let source = source(filter, &mut values);
     let used = values.len();
@@ -41,7 +41,7 @@ pub(crate) async fn list(pool: &Pool, filter: &JobFilter, page: &Page) -> Result
         last = Some(facts.seq);
         jobs.push(record);
     }
-    let next = if is_full { last } else { unread(&reader, &source, &values[..used]).await? };
+    let next = if is_full { last } else { unread(&mut reader, &source, &values[..used]).await? };
     Ok(JobPage { jobs, next: next.map(|seq| seq.to_string()) })
 }
 
@@ -59,7 +59,7 @@ fn source(filter: &JobFilter, values: &mut Values) -> String {
 }
 
 /// Where the rows end that a page has looked at without filling up; `None` where there are no more.
-async fn unread(reader: &Reader, source: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Option<i64>> {
+async fn unread(reader: &mut Reader, source: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Option<i64>> {
     let sql = format!("SELECT min(seq), count(*) FROM ({source}) AS read");
     let rows = reader.rows(&sql, values).await?;
     let last = rows.first().filter(|row| row.get::<_, i64>(1) == ROWS_READ);

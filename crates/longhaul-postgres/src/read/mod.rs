@@ -5,7 +5,9 @@ mod get;
 mod list;
 mod queues;
 
-use deadpool_postgres::{Pool, PoolError};
+use std::time::Duration;
+
+use deadpool_postgres::{Object, Pool, PoolError};
 use longhaul::Result;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -19,7 +21,9 @@ pub(crate) use queues::{queues, workers};
 
 /// A connection of the pool, for some statements.
 struct Reader {
-    client: deadpool_postgres::Object,
+    /// `None` once it has not answered in time.
+    client: Option<Object>,
+    patience: Duration,
     operation: &'static str,
 }
 
@@ -29,11 +33,23 @@ impl Reader {
             PoolError::Backend(error) => fault(operation)(error),
             other => unavailable(other.to_string()),
         })?;
-        Ok(Self { client, operation })
+        let patience = pool.timeouts().wait.unwrap_or(Duration::MAX);
+        Ok(Self { client: Some(client), patience, operation })
     }
 
-    async fn rows(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
-        let statement = self.client.prepare_cached(sql).await.map_err(fault(self.operation))?;
-        self.client.query(&statement, values).await.map_err(fault(self.operation))
+    async fn rows(&mut self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
+        let Some(client) = &self.client else { return Err(unavailable("no answer in time")) };
+        let read = async {
+            let statement = client.prepare_cached(sql).await?;
+            client.query(&statement, values).await
+        };
+        match tokio::time::timeout(self.patience, read).await {
+            Ok(rows) => rows.map_err(fault(self.operation)),
+            Err(_) => {
+                // Whoever was given this connection next would wait behind what it still has to answer.
+                self.client.take().map(Object::take);
+                Err(unavailable("no answer in time"))
+            }
+        }
     }
 }

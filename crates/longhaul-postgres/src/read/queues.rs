@@ -8,7 +8,7 @@ use crate::row::{parsed, state, unsigned};
 
 /// Every queue that has jobs or a configuration.
 pub(crate) async fn queues(pool: &Pool) -> Result<Vec<QueueInfo>> {
-    let reader = Reader::of(pool, "read queues").await?;
+    let mut reader = Reader::of(pool, "read queues").await?;
     let mut queues: BTreeMap<String, QueueInfo> = BTreeMap::new();
     for row in reader.rows(include_str!("../sql/counts.sql"), &[]).await? {
         let info = queues.entry(row.get(0)).or_default();
@@ -23,7 +23,7 @@ pub(crate) async fn queues(pool: &Pool) -> Result<Vec<QueueInfo>> {
 
 /// The workers heard of since `since`.
 pub(crate) async fn workers(pool: &Pool, since: Timestamp) -> Result<Vec<WorkerInfo>> {
-    let reader = Reader::of(pool, "read workers").await?;
+    let mut reader = Reader::of(pool, "read workers").await?;
     let mut workers = Vec::new();
     for row in reader.rows(include_str!("../sql/workers.sql"), &[&since.0]).await? {
         let info: Option<WorkerInfo> = parsed(&row, 0)?;

@@ -117,3 +117,32 @@ async fn a_lease_of_one_process_is_rescued_by_another() {
     assert!(again.token > lease.token);
     assert_eq!(other.finish(vec![finish(&lease, completed())]).await.unwrap(), [LeaseStatus::Lost]);
 }
+
+/// What a claim was given whose caller had gone away is not lost on the next one in line.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_is_taken_back_goes_to_the_next_who_waits() {
+    let clock = Clock::manual();
+    let store = PostgresStore::open_with_clock(shared().options(), clock).await.unwrap();
+    let one_slot = || Claim { wait: LONG, queues: vec![slots("images", 1)], ..claim() };
+    for round in 0..100 {
+        let mut given_up = Box::pin(store.claim(one_slot()));
+        let mut next = Box::pin(store.claim(one_slot()));
+        assert!(futures::poll!(&mut given_up).is_pending() && futures::poll!(&mut next).is_pending());
+        settle(&store).await;
+        let name = format!("job-{round}");
+        let enqueue = tokio::spawn({
+            let (store, job) = (store.clone(), named(&name));
+            async move { store.enqueue(vec![job]).await }
+        });
+        // At whatever point of its way the answer then is.
+        let since = Stopwatch::start();
+        while since.elapsed() < Duration::from_micros(40 * round) {
+            tokio::task::yield_now().await;
+        }
+        drop(given_up);
+        let claimed = tokio::time::timeout(LONG / 10, next).await.unwrap().unwrap();
+        assert_eq!((&claimed[0].lease.id, claimed[0].attempt), (&id(&name), 1));
+        store.finish(vec![finish(&claimed[0].lease, completed())]).await.unwrap();
+        assert!(enqueue.await.unwrap().is_ok());
+    }
+}

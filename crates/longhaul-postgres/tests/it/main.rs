@@ -7,4 +7,6 @@ mod crossing;
 mod migration;
 mod outage;
 mod server;
+mod silence;
+mod tls;
 mod transactional;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use longhaul::{Claim, Enqueued, Error, LeaseStatus, NewJob, Result, State, Store};
 use longhaul_conformance::jobs::{claim, completed, finish, id, named, slots};
-use longhaul_postgres::PostgresStore;
+use longhaul_postgres::{PostgresOptions, PostgresStore};
 
 use crate::server::Server;
 
@@ -123,6 +123,28 @@ async fn a_call_at_fault_fails_alone() {
     for (n, answer) in futures::future::join_all(calls).await {
         assert_eq!(answer.is_ok(), n != 25, "{n}: {answer:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_says_nothing_is_given_up_in_time() {
+    let server = Server::start(&DURABLE);
+    let options = PostgresOptions { response_timeout: Duration::from_millis(500), ..server.options() };
+    let store = PostgresStore::open(PostgresOptions { pool_size: 1, ..options }).await.unwrap();
+    store.enqueue(vec![named("before")]).await.unwrap();
+    assert!(store.get(&[id("before")]).await.unwrap().remove(0).found().is_some());
+
+    server.signal("STOP");
+    let before = [id("before")];
+    let (read, written) = tokio::join!(store.get(&before), store.enqueue(vec![named("meanwhile")]));
+    assert!(matches!(read, Err(Error::Unavailable { .. })), "{read:?}");
+    assert!(matches!(written, Err(Error::Unavailable { .. })), "{written:?}");
+    server.signal("CONT");
+
+    persist(&store, named("after")).await;
+    assert!(
+        store.get(&[id("after")]).await.unwrap().remove(0).found().is_some(),
+        "nothing hangs in the pool"
+    );
 }
 
 #[tokio::test]

@@ -33,6 +33,8 @@ const GUARD: &str = r#"
     cd "$folder"
     $as "$bin/postgres" -D "$folder/data" -k "$folder" "$@" 2>&1 & server=$!
     read -r word; heard=$?
+    # One that was stopped must go on to hear of its end.
+    kill -CONT $server $(cat /proc/$server/task/$server/children) 2>/dev/null
     kill -QUIT $server; wait $server 2>/dev/null
     [ $heard = 0 ] || rm -rf "$folder"
 "#;
@@ -64,6 +66,17 @@ impl Server {
     /// Starts another server in the folder and on the port of one that was killed.
     pub(crate) fn restart(&mut self, settings: &[&str]) {
         self.shell = spawn(&self.folder, self.port, settings).expect("the port is still free");
+    }
+
+    /// Sends a signal to the server and all its connections: after `STOP` it says nothing until `CONT`.
+    pub(crate) fn signal(&self, name: &str) {
+        let lines = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
+        let server = lines.lines().next().unwrap();
+        let children = std::fs::read_to_string(format!("/proc/{server}/task/{server}/children")).unwrap();
+        // Not judged by its end: a connection may have ended since we looked.
+        let mut kill = Command::new("kill");
+        kill.args(["-s", name, server]).args(children.split_whitespace()).stderr(Stdio::null());
+        kill.status().unwrap();
     }
 
     pub(crate) fn url(&self) -> String {

@@ -1,0 +1,75 @@
+//! A process that falls silent in the middle of a transaction: stopped, or cut off.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use longhaul::{Claim, Error, Store};
+use longhaul_conformance::jobs::{claim, id, named, unique};
+use longhaul_postgres::{PostgresOptions, PostgresStore};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::server::shared;
+
+const LONG: Duration = Duration::from_secs(300);
+
+/// Hands on what is said in both directions; once it is to, it swallows the next commit and all that comes after it.
+async fn proxy(server: SocketAddr, swallow: Arc<AtomicBool>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let (mut from_client, mut to_client) = client.into_split();
+            let (mut from_server, mut to_server) = TcpStream::connect(server).await.unwrap().into_split();
+            tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+            let swallow = Arc::clone(&swallow);
+            tokio::spawn(async move {
+                let (mut said, mut silent) = (vec![0; 65_536], false);
+                while let Ok(count @ 1..) = from_client.read(&mut said).await {
+                    let said = &said[..count];
+                    silent |= swallow.load(Ordering::SeqCst) && said.windows(6).any(|w| w == b"COMMIT");
+                    if !silent && to_server.write_all(said).await.is_err() {
+                        return;
+                    }
+                }
+                // The server is told nothing of its end either, as when a cable is cut.
+                std::future::pending::<()>().await;
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_silent_process_holds_is_free_again_in_time() {
+    let options = shared().options();
+    let server = options.config.get_ports()[0];
+    let swallow = Arc::new(AtomicBool::new(false));
+    let address = proxy(([127, 0, 0, 1], server).into(), Arc::clone(&swallow)).await;
+    let url = format!("postgres://longhaul@{address}/postgres?schema={}", options.schema);
+    let behind =
+        PostgresOptions { response_timeout: Duration::from_secs(1), ..PostgresOptions::new(&url).unwrap() };
+    let store = PostgresStore::open(options).await.unwrap();
+    let cut_off = PostgresStore::open(behind).await.unwrap();
+    store.enqueue(vec![named("a")]).await.unwrap();
+
+    swallow.store(true, Ordering::SeqCst);
+    let claimed = cut_off.claim(claim()).await;
+    assert!(matches!(claimed, Err(Error::Unavailable { .. })), "{claimed:?}");
+    let enqueued = cut_off.enqueue(vec![unique("key", None)]).await;
+    assert!(matches!(enqueued, Err(Error::Unavailable { .. })), "{enqueued:?}");
+
+    let waiting = store.claim(Claim { wait: LONG, ..claim() });
+    let claimed = tokio::time::timeout(LONG / 10, waiting).await.unwrap().unwrap();
+    assert_eq!((&claimed[0].lease.id, claimed[0].attempt), (&id("a"), 1), "nobody has ever had it");
+    // Whoever comes too early is told so.
+    let enqueued = loop {
+        match store.enqueue(vec![unique("key", None)]).await {
+            Ok(enqueued) => break enqueued,
+            Err(error) => assert!(matches!(error, Error::Unavailable { .. }), "{error}"),
+        }
+    };
+    assert!(!enqueued[0].is_duplicate());
+}
