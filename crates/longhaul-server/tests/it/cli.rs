@@ -117,11 +117,12 @@ async fn jobs_of_an_empty_store_are_none() {
 #[tokio::test]
 async fn queues_are_looked_at_and_what_has_failed_is_retried_or_cleaned_away() {
     let place = Place::new();
-    place.printed(&["migrate"]).await;
+    let path = place.data().join("longhaul.db");
+    fail_jobs(&path, 0).await;
     assert_eq!(place.printed(&["queues", "list"]).await.lines().count(), 1, "only the headings");
     let missing = stderr(&place.run(&["queues", "show", "mail"]).await);
     assert!(missing.contains("there is no queue mail: nothing was ever enqueued here"), "{missing}");
-    fail_jobs(&place.data().join("longhaul.db"), 3).await;
+    fail_jobs(&path, 3).await;
 
     let list = place.printed(&["queues", "list"]).await;
     let row: Vec<&str> = list.lines().nth(1).expect("a row").split_whitespace().collect();
