@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use longhaul::clock::Stopwatch;
 use longhaul::{Claim, Clock, EventBody, JobFilter, LeaseStatus, NewJob, Page, QueueConfig, State, Store};
-use longhaul_conformance::jobs::{claim, completed, delayed, finish, id, named, slots, unique};
+use longhaul_conformance::jobs::{claim, completed, delayed, finish, id, kind, named, slots, unique};
 use longhaul_postgres::PostgresStore;
 
 use crate::server::shared;
@@ -144,5 +144,65 @@ async fn a_job_that_is_taken_back_goes_to_the_next_who_waits() {
         assert_eq!((&claimed[0].lease.id, claimed[0].attempt), (&id(&name), 1));
         store.finish(vec![finish(&claimed[0].lease, completed())]).await.unwrap();
         assert!(enqueue.await.unwrap().is_ok());
+    }
+}
+
+/// Children of the same batches end in both processes at once, and in no common order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn batches_that_many_processes_work_on_close_once_each() {
+    const BATCHES: usize = 12;
+    const CHILDREN: usize = 15;
+    let stores = two().await;
+    for batch in 0..BATCHES {
+        let children = (0..CHILDREN).map(|child| named(&format!("child-{batch}-{child}"))).collect();
+        let closing = NewJob { kind: "close".into(), ..named(&format!("closing-{batch}")) };
+        stores[batch % 2].enqueue(NewJob::batch(closing, children)).await.unwrap();
+    }
+    let workers = stores.iter().cycle().take(6).cloned().enumerate().map(|(worker, store)| {
+        tokio::spawn(async move {
+            let (mut closed, mut finishes) = (Vec::new(), Vec::new());
+            let kinds = vec![kind("resize", 1), kind("close", 1)];
+            let some = Claim { queues: vec![slots("images", 5 + worker)], kinds, ..claim() };
+            // Whoever finds nothing waits for what the others may set free, but not for what nobody will.
+            while store.queues().await.unwrap()[0].counts.keys().any(|state| !state.is_finished()) {
+                let turn = store.turn(std::mem::take(&mut finishes), some.clone()).await.unwrap();
+                closed.extend(
+                    turn.claimed.iter().filter(|job| job.kind == "close").map(|job| job.lease.id.clone()),
+                );
+                finishes = turn.claimed.iter().map(|job| finish(&job.lease, completed())).collect();
+                // In another order than that in which they were claimed.
+                finishes.rotate_left(worker.min(finishes.len()));
+            }
+            closed
+        })
+    });
+    let ended = tokio::time::timeout(LONG / 5, futures::future::join_all(workers)).await.unwrap();
+    let mut closed: Vec<_> = ended.into_iter().flat_map(Result::unwrap).collect();
+    closed.sort();
+    closed.dedup();
+    assert_eq!(closed.len(), BATCHES);
+    for id in closed {
+        let closing = stores[0].get(&[id]).await.unwrap().remove(0).found().unwrap();
+        assert_eq!((closing.state, closing.attempt), (State::Completed, 1));
+        let children = closing.children.unwrap();
+        assert_eq!((children.total, children.completed), (CHILDREN as u64, CHILDREN as u64));
+    }
+}
+
+/// The same ids and keys in opposite orders, where each process holds what the other wants.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn calls_that_cross_are_all_answered() {
+    let stores = two().await;
+    for round in 0..20 {
+        let mut jobs: Vec<NewJob> = (0..40).map(|n| named(&format!("job-{round}-{n}"))).collect();
+        jobs.extend((0..10).map(|n| unique(&format!("key-{round}-{n}"), None)));
+        let forth = jobs.clone();
+        let back: Vec<NewJob> = jobs.into_iter().rev().collect();
+        let (one, other) = tokio::join!(stores[0].enqueue(forth), stores[1].enqueue(back));
+        let (one, other) = (one.unwrap(), other.unwrap());
+        for (one, other) in one.iter().zip(other.iter().rev()) {
+            assert_eq!(one.id, other.id);
+            assert!(one.is_duplicate() != other.is_duplicate(), "one of them has created {}", one.id);
+        }
     }
 }
