@@ -5,12 +5,15 @@ const path = require('node:path');
 const vm = require('node:vm');
 
 const [base, username] = process.argv.slice(2);
-const { fetch, setTimeout } = globalThis;
-globalThis.fetch = (url, options) => fetch(base + url, options);
-globalThis.setTimeout = (run, wait) => setTimeout(run, wait / 100);
-globalThis.displayResults = (result) => console.log(JSON.stringify({ result }));
-globalThis.displayError = (message) => console.log(JSON.stringify({ error: message ?? null }));
+// What the snippet sees under these names. They are not put into the global scope, because `fetch` itself times its
+// connections there.
+const seen = {
+  fetch: (url, options) => fetch(base + url, options),
+  setTimeout: (run, wait) => setTimeout(run, wait / 100),
+  displayResults: (result) => console.log(JSON.stringify({ result })),
+  displayError: (message) => console.log(JSON.stringify({ error: message ?? null })),
+};
 
 const snippet = fs.readFileSync(path.join(__dirname, 'analyze_profile.js'), 'utf8');
-vm.runInThisContext(`${snippet}\nglobalThis.analyzeProfile = analyzeProfile;`);
-globalThis.analyzeProfile(username);
+const make = vm.compileFunction(`${snippet}\nreturn analyzeProfile;`, Object.keys(seen));
+make(...Object.values(seen))(username);
