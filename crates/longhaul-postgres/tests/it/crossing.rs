@@ -171,7 +171,8 @@ async fn batches_that_many_processes_work_on_close_once_each() {
                 );
                 finishes = turn.claimed.iter().map(|job| finish(&job.lease, completed())).collect();
                 // In another order than that in which they were claimed.
-                finishes.rotate_left(worker.min(finishes.len()));
+                let first = worker.min(finishes.len());
+                finishes.rotate_left(first);
             }
             closed
         })
