@@ -98,3 +98,18 @@ impl Fresh {
         Ok(Self { longhaul: Longhaul::over(store), _folder: folder })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_url_names_a_folder_that_is_there_or_a_server() {
+        assert_eq!("memory:".parse(), Ok(StoreUrl::Memory));
+        assert_eq!("sqlite:".parse(), Ok(StoreUrl::Sqlite(std::env::temp_dir())));
+        assert!("sqlite:/no/such/folder".parse::<StoreUrl>().unwrap_err().contains("not a folder"));
+        let postgres = "postgres://localhost/jobs";
+        assert_eq!(postgres.parse(), Ok(StoreUrl::Postgres(postgres.to_owned())));
+        assert!("mysql://localhost".parse::<StoreUrl>().unwrap_err().starts_with("must be"));
+    }
+}
