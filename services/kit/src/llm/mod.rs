@@ -30,7 +30,7 @@ pub trait Composer: Debug + Send + Sync + 'static {
     async fn answer(&self, question: &Question) -> Result<TextStream, ProviderError>;
 
     /// Writes a draft out, piece by piece as it is written; where the draft's request has a schema, the whole is JSON
-    /// for [`read_json`].
+    /// for [`read_json`](Self::read_json).
     ///
     /// # Errors
     /// As for [`answer`](Self::answer).
