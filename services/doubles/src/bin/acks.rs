@@ -25,6 +25,8 @@ const CALLERS: usize = 32;
 /// Requests of each round, and rounds.
 const REQUESTS: usize = 1_600;
 const ROUNDS: usize = 5;
+/// Analyses that a caller starts.
+const ANALYSES_EACH: usize = 19;
 /// Jobs that run meanwhile.
 const RUNNING: usize = 100;
 
@@ -39,12 +41,17 @@ async fn main() -> Result<()> {
     double.github_remaining(0, 600);
     let folder = tempfile::tempdir()?;
     let (mut child, url) = serve(&binary, folder.path(), &double).await?;
-    let token = token(&binary, folder.path()).await?;
+    // A caller may have twenty analyses in flight, so there are as many callers as that takes.
+    let mut tokens = Vec::new();
+    for caller in 0..(REQUESTS * ROUNDS).div_ceil(ANALYSES_EACH) + 1 {
+        tokens.push(token(&binary, folder.path(), &format!("caller-{caller}")).await?);
+    }
     let bench = Arc::new(Bench {
         client: Client::builder().no_proxy().pool_max_idle_per_host(CALLERS).build()?,
         url,
-        token,
+        tokens,
         number: AtomicUsize::new(0),
+        analyses: AtomicUsize::new(0),
     });
     let workflows = bench.workflows(RUNNING).await?;
     for workflow in &workflows {
@@ -102,8 +109,9 @@ struct Round {
 struct Bench {
     client: Client,
     url: String,
-    token: String,
+    tokens: Vec<String>,
     number: AtomicUsize,
+    analyses: AtomicUsize,
 }
 
 impl Bench {
@@ -151,7 +159,8 @@ impl Bench {
             }
             Ack::Analysis => {
                 let body = json!({ "username": format!("user-{number}") });
-                self.ask(Method::POST, "/api/v1/github/analyze", &body).await
+                let caller = self.analyses.fetch_add(1, Ordering::Relaxed) / ANALYSES_EACH;
+                self.ask_as(caller, Method::POST, "/api/v1/github/analyze", &body).await
             }
             Ack::Step10(workflow) => {
                 self.ask(Method::POST, &format!("/api/v3/workflow/{workflow}/step10"), &json!({})).await
@@ -160,8 +169,12 @@ impl Bench {
     }
 
     async fn ask(&self, method: Method, path: &str, body: &Value) -> Result<Value> {
+        self.ask_as(0, method, path, body).await
+    }
+
+    async fn ask_as(&self, caller: usize, method: Method, path: &str, body: &Value) -> Result<Value> {
         let request = self.client.request(method, format!("{}{path}", self.url)).json(body);
-        let answer = request.bearer_auth(&self.token).send().await?;
+        let answer = request.bearer_auth(&self.tokens[caller]).send().await?;
         let status = answer.status();
         let text = answer.text().await?;
         if !status.is_success() {
@@ -210,7 +223,7 @@ async fn serve(binary: &str, data: &std::path::Path, double: &Double) -> Result<
     command.arg("--data").arg(data).kill_on_drop(true);
     command.envs(double.exports()).env("PYTHON_API_URL", double.python_api()).env("LLM_TIMEOUT", "3600");
     command.env("PYTHON_API_TIMEOUT", "3600");
-    command.env("GITHUB_TASKS_PER_USER", "1000000").env("LONGHAUL_LOG", "error");
+    command.env("LONGHAUL_LOG", "error");
     let mut child = command.stdout(Stdio::piped()).spawn()?;
     let out = child.stdout.take().ok_or("no standard output")?;
     let url =
@@ -218,8 +231,7 @@ async fn serve(binary: &str, data: &std::path::Path, double: &Double) -> Result<
     Ok((child, url))
 }
 
-async fn token(binary: &str, data: &std::path::Path) -> Result<String> {
-    let output =
-        Command::new(binary).args(["token", "--sub", "ada"]).arg("--data").arg(data).output().await?;
+async fn token(binary: &str, data: &std::path::Path, sub: &str) -> Result<String> {
+    let output = Command::new(binary).args(["token", "--sub", sub]).arg("--data").arg(data).output().await?;
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
