@@ -42,6 +42,9 @@ pub(crate) struct RunArgs {
     /// The length of a worker's lease, in seconds
     #[arg(long, default_value_t = 3)]
     lease: u64,
+    /// Seconds beyond the lease within which a dead worker's jobs must be with another
+    #[arg(long, default_value_t = 1)]
+    tolerance: u64,
     /// Jobs per second
     #[arg(long, default_value_t = 100.0)]
     rate: f64,
@@ -67,7 +70,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<()> {
     println!("seed {seed}: --seed {seed} makes the same faults again");
     let stores = if args.store.is_empty() { StoreKind::all() } else { args.store.clone() };
     let each = Duration::from_secs(args.seconds) / stores.len() as u32;
-    let longest_rescue = Duration::from_secs(args.lease + 1);
+    let longest_rescue = Duration::from_secs(args.lease + args.tolerance);
     let mut broken = Vec::new();
     for store in stores {
         println!("\n{store:?}: {} workers, {} servers, {} s", args.workers, args.servers, each.as_secs());
