@@ -32,6 +32,7 @@ pub(crate) struct App {
     pub(crate) longhaul: Longhaul,
     pub(crate) outside: Outside,
     pub(crate) clock: Clock,
+    pub(crate) ids: kit::ObjectIds,
 }
 
 /// Why the service cannot start.
@@ -64,7 +65,7 @@ impl Curriculum {
         keep_history(&parts.longhaul).await?;
         parts.longhaul.declare::<GenerateModule>();
         let Parts { db, longhaul, outside, clock } = parts;
-        Ok(Self(Arc::new(App { db, longhaul, outside, clock })))
+        Ok(Self(Arc::new(App { db, longhaul, outside, clock, ids: kit::ObjectIds::default() })))
     }
 
     /// The routes, under `/api/v3/workflow`.

@@ -11,6 +11,7 @@ mod db;
 mod embedding;
 mod iso8601;
 mod llm;
+mod object_id;
 mod outside;
 mod provider;
 
@@ -27,5 +28,6 @@ pub use llm::{
     ChatClient, ChatRequest, Composer, Draft, JsonSchema, Message, MessageRole, Outline, Question, Source,
     TextStream,
 };
+pub use object_id::ObjectIds;
 pub use outside::Outside;
 pub use provider::{Cause, Provider, ProviderError, Reply, Waiting};

@@ -9,7 +9,6 @@ use thiserror::Error;
 
 use crate::external_http::ExternalHttp;
 use crate::jobs::Dispatch;
-use crate::object_id::ObjectIds;
 use crate::routes;
 
 /// The service: its routes and its jobs. Cheap to clone.
@@ -46,7 +45,7 @@ pub(crate) struct App {
     pub(crate) auth: Auth,
     pub(crate) outside: Outside,
     pub(crate) external_http: ExternalHttp,
-    pub(crate) ids: ObjectIds,
+    pub(crate) ids: kit::ObjectIds,
     pub(crate) clock: Clock,
 }
 
@@ -81,7 +80,7 @@ impl Sessions {
             auth: parts.auth,
             outside: parts.outside,
             external_http,
-            ids: ObjectIds::default(),
+            ids: kit::ObjectIds::default(),
             clock: parts.clock,
         })))
     }

@@ -1,33 +1,4 @@
-use std::sync::atomic::{AtomicU32, Ordering};
-
-use longhaul::Timestamp;
-
-/// Makes MongoDB ObjectIds: 24 lowercase hex digits that stand for four bytes of time in seconds, five that this
-/// process drew when it started, and a count of three. Ids of one process that are made later sort later.
-#[derive(Debug)]
-pub(crate) struct ObjectIds {
-    process: [u8; 5],
-    count: AtomicU32,
-}
-
-impl Default for ObjectIds {
-    /// The count begins anywhere: two processes that drew the same five bytes would still hardly clash.
-    fn default() -> Self {
-        Self { process: rand::random(), count: AtomicU32::new(rand::random()) }
-    }
-}
-
-impl ObjectIds {
-    pub(crate) fn next(&self, now: Timestamp) -> String {
-        // The standard's four bytes last from 1970 until 2106.
-        let seconds = u32::try_from(now.0.max(0) / 1_000).unwrap_or(u32::MAX).to_be_bytes();
-        let count = self.count.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-        let bytes = seconds.iter().chain(&self.process).chain(&count[1..]);
-        bytes.map(|byte| format!("{byte:02x}")).collect()
-    }
-}
-
-/// Whether a text is an ObjectId; its digits may come in capitals too.
+/// Whether a text is a MongoDB ObjectId; its digits may come in capitals too.
 pub(crate) fn is_object_id(text: &str) -> bool {
     text.len() == 24 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
@@ -37,12 +8,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_begins_with_its_time_and_is_made_once() {
-        let ids = ObjectIds { process: [1, 2, 3, 0xab, 0xff], count: AtomicU32::new(u32::MAX) };
-        assert_eq!(ids.next(Timestamp(0x60d5_ec49 * 1_000 + 999)), "60d5ec49010203abffffffff");
-        assert_eq!(ids.next(Timestamp(0x60d5_ec49 * 1_000)), "60d5ec49010203abff000000");
-        assert_eq!(ids.next(Timestamp(-5_000)), "00000000010203abff000001");
-        assert!(is_object_id(&ObjectIds::default().next(Timestamp(0))));
+    fn an_object_id_is_24_digits() {
+        assert!(is_object_id(&kit::ObjectIds::default().next(longhaul::Timestamp(0))));
         assert!(!is_object_id("60d5ec49010203abffffffg0") && !is_object_id("60d5"));
     }
 }

@@ -10,7 +10,7 @@ mod workflow;
 pub(crate) use lesson::{
     Activity, Bloom, CASE_STUDY, FormativeCheck, IndependentStudy, Lesson, ModulePlan, lesson_id,
 };
-pub(crate) use object_id::{ObjectIds, is_object_id};
+pub(crate) use object_id::is_object_id;
 pub(crate) use pace::{apportion, lesson_minutes};
 pub(crate) use status::{Jobs, Status, overall};
 pub(crate) use step10::Step10;

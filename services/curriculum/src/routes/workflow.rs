@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{json_object, workflow_id};
 use crate::app::App;
 use crate::error::Error;
-use crate::model::{Module, ObjectIds, Workflow};
+use crate::model::{Module, Workflow};
 
 /// Which part of the list is wanted.
 #[derive(Debug, Deserialize)]
@@ -35,7 +35,7 @@ pub(crate) async fn create(
     let (step9_complete, modules) = Workflow::check(&body).map_err(Error::bad_request)?;
     let now = app.clock.now();
     let workflow = Workflow {
-        id: ObjectIds::next(now),
+        id: app.ids.next(now),
         body,
         step9_complete,
         generated: 0,
