@@ -1,8 +1,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -22,8 +23,8 @@ use crate::model::{
 use crate::store::Result;
 use crate::upkeep::Upkeep;
 
-/// Claims jobs into free slots, runs each in a task, and sends their ends to the store in batches: what ended
-/// while one batch was on its way makes up the next.
+/// Claims jobs into free slots, runs each in a task, and sends their ends to the store in turns: what ended while
+/// others were on their way makes up the next.
 pub(crate) struct Dispatch {
     pub(crate) longhaul: Longhaul,
     pub(crate) registry: Arc<Registry>,
@@ -71,8 +72,34 @@ struct Poll {
 struct Sending {
     runs: Vec<u64>,
     finishes: Vec<Finish>,
+    /// For each lane, how many jobs are asked for.
+    wanted: Vec<usize>,
     claiming: Stopwatch,
-    answer: BoxFuture<'static, Result<Turn>>,
+}
+
+/// The turns on their way.
+#[derive(Default)]
+struct Turns {
+    answers: FuturesUnordered<BoxFuture<'static, (Sending, Result<Turn>)>>,
+    /// How many ends the last one carries.
+    ends: usize,
+}
+
+impl Turns {
+    /// Whether a turn with so many ends may be sent. A second one goes beside the first, so that the store works on one
+    /// while the jobs of the other run here; but not with less than the first: the store works best in large pieces.
+    fn may_send(&self, ends: usize) -> bool {
+        match self.answers.len() {
+            0 => ends > 0,
+            1 => ends >= self.ends,
+            _ => false,
+        }
+    }
+
+    fn push(&mut self, turn: BoxFuture<'static, (Sending, Result<Turn>)>, ends: usize) {
+        self.ends = ends;
+        self.answers.push(turn);
+    }
 }
 
 /// How long a claim with nothing to take stays open; with no hint lost, it could be for ever.
@@ -86,7 +113,7 @@ pub(crate) const STORE_BACKOFF: Backoff =
 impl Dispatch {
     pub(crate) async fn run(mut self, mut ends: mpsc::UnboundedReceiver<RunEnded>) {
         let mut poll: Option<Poll> = None;
-        let mut sending: Option<Sending> = None;
+        let mut turns = Turns::default();
         let mut gathered = false;
         while !self.stopping.is_cancelled() {
             while let Ok(end) = ends.try_recv() {
@@ -97,7 +124,7 @@ impl Dispatch {
                 // Jobs may wait for that slot, and the open claim does not ask for them.
                 poll = None;
             }
-            if sending.is_none() && !self.unsent.finishes.is_empty() {
+            if turns.may_send(self.unsent.finishes.len()) {
                 if !gathered {
                     // Jobs that are about to end share this turn: it costs the store little more for many than for one.
                     gathered = true;
@@ -105,10 +132,11 @@ impl Dispatch {
                     continue;
                 }
                 // While a poll is open its slots are spoken for, so there is nothing to claim beside it.
-                sending = Some(self.send(poll.is_none()));
+                let ends = self.unsent.finishes.len();
+                turns.push(self.send(poll.is_none()), ends);
             }
             gathered = false;
-            if poll.is_none() && sending.is_none() && self.has_free_slot() {
+            if poll.is_none() && turns.answers.is_empty() && self.has_free_slot() {
                 poll = Some(self.open_poll());
             }
             tokio::select! {
@@ -116,11 +144,7 @@ impl Dispatch {
                 biased;
                 () = self.stopping.cancelled() => {}
                 Some(end) = ends.recv() => self.note_end(end),
-                Some(turn) = async { Some((&mut sending.as_mut()?.answer).await) }, if sending.is_some() => {
-                    if let Some(sent) = sending.take() {
-                        self.note_turn(sent, turn).await;
-                    }
-                }
+                Some((sent, turn)) = turns.answers.next() => self.note_turn(sent, turn).await,
                 Some((claiming, claimed)) = async { Some((&mut poll.as_mut()?.answer).await) }, if poll.is_some() => {
                     poll = None;
                     self.note_claim(claiming, claimed).await;
@@ -130,32 +154,38 @@ impl Dispatch {
         }
         // Dropping an open claim gives back what it might have taken.
         drop(poll);
-        if let Some(mut sent) = sending {
-            let turn = (&mut sent.answer).await;
+        while let Some((sent, turn)) = turns.answers.next().await {
             self.note_turn(sent, turn).await;
         }
         self.drain(&mut ends).await;
     }
 
     /// Sends what has ended, and claims into the slots that this frees.
-    fn send(&mut self, may_claim: bool) -> Sending {
+    fn send(&mut self, may_claim: bool) -> BoxFuture<'static, (Sending, Result<Turn>)> {
         let store = Arc::clone(self.longhaul.store());
         let finishes = std::mem::take(&mut self.unsent.finishes);
         let runs = std::mem::take(&mut self.unsent.runs);
-        let wanted: Vec<usize> = self.lanes.iter_mut().map(Lane::wanted).collect();
-        let claim =
-            (may_claim && wanted.iter().any(|slots| *slots > 0)).then(|| self.claim(&wanted, Duration::ZERO));
-        let sent = finishes.clone();
-        let answer = async move {
-            match claim {
-                Some(claim) => store.turn(sent, claim).await,
-                None => Ok(Turn { finished: store.finish(sent).await?, claimed: Vec::new() }),
-            }
+        let wanted: Vec<usize> = match may_claim {
+            true => self.lanes.iter_mut().map(Lane::ask).collect(),
+            false => vec![0; self.lanes.len()],
         };
-        Sending { runs, finishes, claiming: Stopwatch::start(), answer: answer.boxed() }
+        let claim = wanted.iter().any(|slots| *slots > 0).then(|| self.claim(&wanted, Duration::ZERO));
+        let ends = finishes.clone();
+        let sent = Sending { runs, finishes, wanted, claiming: Stopwatch::start() };
+        let turn = async move {
+            let turn = match claim {
+                Some(claim) => store.turn(ends, claim).await,
+                None => store.finish(ends).await.map(|finished| Turn { finished, claimed: Vec::new() }),
+            };
+            (sent, turn)
+        };
+        turn.boxed()
     }
 
     async fn note_turn(&mut self, sent: Sending, turn: Result<Turn>) {
+        for (lane, asked) in self.lanes.iter_mut().zip(&sent.wanted) {
+            lane.answered(*asked);
+        }
         match turn {
             Ok(turn) => {
                 self.unsent.failures = 0;
@@ -237,7 +267,7 @@ impl Dispatch {
     }
 
     fn note_end(&mut self, end: RunEnded) {
-        self.lanes[end.lane].note_end(end.took);
+        self.lanes[end.lane].note_end(end.took, end.finish.as_ref().map(|finish| &finish.outcome));
         match end.finish {
             Some(finish) => {
                 self.unsent.runs.push(end.run);
@@ -269,8 +299,7 @@ impl Dispatch {
                 self.note_end(end);
             }
             if !self.unsent.finishes.is_empty() {
-                let mut sent = self.send(false);
-                let turn = (&mut sent.answer).await;
+                let (sent, turn) = self.send(false).await;
                 self.note_turn(sent, turn).await;
                 if self.unsent.failures > 3 {
                     return;

@@ -4,17 +4,21 @@ use std::time::Duration;
 
 use super::running::RunningJob;
 use crate::clock::Stopwatch;
+use crate::model::Outcome;
 
 /// A worker's side of one queue: its free slots, and claimed jobs that wait for one.
 ///
-/// Where jobs are so brief that claiming them takes longer than running them, as many as ended during the last turn
-/// are claimed beyond the free slots, so that a slot need not wait for the store. No more than the slots ever run.
+/// Where jobs are so brief that claiming them takes longer than running them, twice as many as ended since the last turn
+/// are claimed beyond the free slots, so that a slot need not wait for the store and the turns become large. No more than
+/// the slots ever run.
 pub(crate) struct Lane {
     pub(crate) queue: String,
     pub(crate) slots: usize,
     pub(crate) free: usize,
     /// In the order in which they were claimed.
     waiting: VecDeque<Waiting>,
+    /// How many jobs the turns on their way ask for.
+    asked: usize,
     ended: usize,
     ended_briefly: usize,
 }
@@ -26,6 +30,8 @@ pub(crate) struct Waiting {
     since: Stopwatch,
 }
 
+/// The most jobs that are claimed ahead for each slot.
+const AHEAD: usize = 4;
 /// A job that takes longer is not brief.
 const BRIEF: Duration = Duration::from_millis(1);
 /// A job that has waited longer for a slot is given back: another worker may have one.
@@ -33,22 +39,32 @@ pub(crate) const LONGEST_WAIT: Duration = Duration::from_millis(20);
 
 impl Lane {
     pub(crate) fn new(queue: String, slots: usize) -> Self {
-        Self { queue, slots, free: slots, waiting: VecDeque::new(), ended: 0, ended_briefly: 0 }
+        Self { queue, slots, free: slots, waiting: VecDeque::new(), asked: 0, ended: 0, ended_briefly: 0 }
     }
 
-    /// How many jobs to claim with the turn that is about to be sent, which begins a new count of what ended.
-    pub(crate) fn wanted(&mut self) -> usize {
+    /// How many jobs to claim with the turn that is about to be sent, beside those that other turns on their way have asked
+    /// for. Begins a new count of what ended.
+    pub(crate) fn ask(&mut self) -> usize {
         let all_brief = self.ended == self.ended_briefly;
-        let ahead = if all_brief { self.ended.min(self.slots) } else { 0 };
+        let ahead = if all_brief { (2 * self.ended).min(AHEAD * self.slots) } else { 0 };
         (self.ended, self.ended_briefly) = (0, 0);
-        self.free + ahead.saturating_sub(self.waiting.len())
+        let wanted = (self.free + ahead).saturating_sub(self.waiting.len() + self.asked);
+        self.asked += wanted;
+        wanted
     }
 
-    /// Notes that a run has ended and its slot is free.
-    pub(crate) fn note_end(&mut self, took: Duration) {
+    /// Notes that a turn which asked for so many jobs has been answered.
+    pub(crate) fn answered(&mut self, asked: usize) {
+        self.asked -= asked;
+    }
+
+    /// Notes that a run has ended and its slot is free. One that did not do what it should counts as long: the next may be
+    /// told to wait, too.
+    pub(crate) fn note_end(&mut self, took: Duration, end: Option<&Outcome>) {
         self.free += 1;
         self.ended += 1;
-        self.ended_briefly += usize::from(took < BRIEF);
+        let is_brief = took < BRIEF && matches!(end, Some(Outcome::Completed { .. }));
+        self.ended_briefly += usize::from(is_brief);
     }
 
     pub(crate) fn wait(&mut self, run: u64, job: Arc<RunningJob>) {
@@ -100,28 +116,52 @@ mod tests {
         RunningJob::new(claimed, Stopwatch::start(), Duration::from_secs(30), None)
     }
 
+    fn ended(lane: &mut Lane, took: Duration) {
+        lane.note_end(took, Some(&Outcome::Completed { output: Json::null() }));
+    }
+
     #[test]
-    fn as_many_are_claimed_ahead_as_ended_briefly() {
+    fn twice_as_many_are_claimed_ahead_as_ended_briefly() {
         let mut lane = Lane::new("default".into(), 3);
-        assert_eq!(lane.wanted(), 3, "a slot each");
+        assert_eq!(lane.ask(), 3, "a slot each");
+        assert_eq!(lane.ask(), 0, "they are asked for");
+        lane.answered(3);
         for run in 0..3 {
             lane.wait(run, job());
             assert!(lane.next().is_some());
         }
-        assert_eq!(lane.wanted(), 0, "all slots are taken, and nothing has ended");
-        lane.note_end(Duration::from_micros(5));
-        lane.note_end(Duration::from_micros(5));
-        assert_eq!(lane.wanted(), 4, "two for the free slots and two ahead");
-        assert_eq!(lane.wanted(), 2, "what ended counts for one turn");
+        assert_eq!(lane.ask(), 0, "all slots are taken, and nothing has ended");
+        ended(&mut lane, Duration::from_micros(5));
+        ended(&mut lane, Duration::from_micros(5));
+        assert_eq!(lane.ask(), 6, "two for the free slots and four ahead");
+        ended(&mut lane, Duration::from_micros(5));
+        assert_eq!(lane.ask(), 0, "what ended counts for one turn, and six are asked for");
+        lane.answered(6);
+        assert_eq!(lane.ask(), 3, "the free slots");
+        lane.answered(3);
+        for _ in 0..12 {
+            lane.free -= 1;
+            ended(&mut lane, Duration::from_micros(5));
+        }
+        assert_eq!(lane.ask(), 3 + 3 * AHEAD, "so many for a slot, however many have ended");
     }
 
     #[test]
     fn nothing_is_claimed_ahead_where_one_job_was_not_brief() {
         let mut lane = Lane::new("default".into(), 3);
         lane.free = 0;
-        lane.note_end(Duration::from_micros(5));
-        lane.note_end(Duration::from_secs(5));
-        assert_eq!(lane.wanted(), 2);
+        ended(&mut lane, Duration::from_micros(5));
+        ended(&mut lane, Duration::from_secs(5));
+        assert_eq!(lane.ask(), 2);
+    }
+
+    #[test]
+    fn nothing_is_claimed_ahead_where_one_job_came_to_a_limit() {
+        let mut lane = Lane::new("default".into(), 3);
+        lane.free = 0;
+        ended(&mut lane, Duration::from_micros(5));
+        lane.note_end(Duration::ZERO, Some(&Outcome::RateLimited { delay: Duration::from_secs(5) }));
+        assert_eq!(lane.ask(), 2);
     }
 
     #[test]
