@@ -1,23 +1,16 @@
-use std::iter::Peekable;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures::future::maybe_done;
 use longhaul::clock::Stopwatch;
-use longhaul::{Backoff, Claimed, Clock, Error, Lease, Result, Signals, Timestamp, Turn};
+use longhaul::{Clock, Lease, Result, Signals, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 
-use crate::batch::{ADD_COUNTS, Batch, Counts, Effects};
-use crate::claim::PROMOTE_DUE;
-use crate::connection::{Connection, Link};
-use crate::error::{closed, copy, failed, fault, has_met_another, has_waited_in_vain, unavailable};
-use crate::news::News;
-use crate::ops::{Answer, Call, Op, claim_of, enqueue_of, finishes_of};
-use crate::options::{PostgresOptions, Purpose};
+use crate::error::{closed, failed};
+use crate::ops::{Answer, Call, Op};
+use crate::options::PostgresOptions;
+use crate::writer::Writer;
 
 /// Hands calls to the thread that writes. It has a thread of its own, so that jobs which block their runtime can keep
 /// neither heartbeats nor anybody else's calls from the server.
@@ -30,12 +23,12 @@ pub(crate) struct Driver {
 /// What wakes the thread beside calls, and what it tells of itself.
 #[derive(Debug, Default)]
 pub(crate) struct Wake {
-    nudge: Notify,
-    look_again: AtomicBool,
+    pub(crate) nudge: Notify,
+    pub(crate) look_again: AtomicBool,
     /// Whether other processes' changes are heard of as they happen.
     pub(crate) hears_news: AtomicBool,
     /// What the server's clock showed when it was read last, and when that was.
-    read: Mutex<Option<(Timestamp, Stopwatch)>>,
+    pub(crate) read: Mutex<Option<(Timestamp, Stopwatch)>>,
 }
 
 impl Wake {
@@ -59,7 +52,7 @@ impl Wake {
         }
     }
 
-    fn has_read_lately(&self) -> bool {
+    pub(crate) fn has_read_lately(&self) -> bool {
         self.read.lock().is_some_and(|(_, since)| since.elapsed() < READING_HOLDS)
     }
 }
@@ -68,21 +61,6 @@ impl Wake {
 const READING_HOLDS: Duration = Duration::from_secs(10);
 /// Calls that may wait for the thread; beyond it, callers wait to hand theirs over.
 const CAPACITY: usize = 16_384;
-/// The most calls of one transaction.
-const CALLS_AT_ONCE: usize = 1_024;
-/// The most jobs that its enqueues create together, but for a single call that has more: nobody waits for others' many.
-const JOBS_AT_ONCE: usize = 10_000;
-/// Scheduled jobs that one transaction promotes.
-const PROMOTED_AT_ONCE: i64 = 1_000;
-
-const NOW: &str = include_str!("sql/now.sql");
-const NEXT_DUE: &str = include_str!("sql/next_due.sql");
-/// Statements that are sent together with others.
-const TOGETHER: [&str; 4] = [NOW, NEXT_DUE, PROMOTE_DUE, ADD_COUNTS];
-/// How often those who wait are looked after when nothing was heard.
-const POLL: Duration = Duration::from_millis(200);
-/// How often a transaction is run again when it meets others.
-const MEETINGS: u32 = 10;
 
 impl Driver {
     /// Connects, on a new thread, and answers once that has succeeded.
@@ -100,34 +78,12 @@ impl Driver {
             .map_err(|error| failed("open", error.to_string()))?;
         let thread_wake = Arc::clone(&wake);
         let run = async move {
-            let news = News::new(Arc::clone(&options), Arc::clone(&signals), Arc::clone(&thread_wake));
-            let started = async {
-                let connection = open(&options).await?;
-                Ok((connection, news.start().await?))
-            };
-            let (connection, ()) = match started.await {
-                Ok(started) => started,
+            let writer = match Writer::open(options, clock, signals, thread_wake).await {
+                Ok(writer) => writer,
                 Err(error) => return drop(opened.send(Err(error))),
             };
-            let mut thread = Thread {
-                options,
-                clock,
-                signals,
-                wake: thread_wake,
-                news,
-                connection: Some(connection),
-                knows_clock: false,
-                failures: 0,
-                parked: Vec::new(),
-                next_due: None,
-                look_again: false,
-                looked: Stopwatch::start(),
-            };
-            if let Err(error) = thread.transact(Vec::new()).await {
-                return drop(opened.send(Err(error)));
-            }
             if opened.send(Ok(())).is_ok() {
-                thread.run(calls).await;
+                writer.run(calls).await;
             }
         };
         std::thread::Builder::new()
@@ -156,408 +112,6 @@ impl Driver {
     }
 }
 
-/// The thread's own state.
-struct Thread {
-    options: Arc<PostgresOptions>,
-    clock: Clock,
-    signals: Arc<Signals>,
-    wake: Arc<Wake>,
-    news: News,
-    connection: Option<Connection>,
-    /// Whether the clock was read on this very connection.
-    knows_clock: bool,
-    /// How often connecting has failed on end.
-    failures: u32,
-    /// Claims that found nothing, with when to answer them all the same, on this machine's clock.
-    parked: Vec<(Call, Timestamp)>,
-    /// When the next scheduled job falls due, on this machine's clock.
-    next_due: Option<Timestamp>,
-    look_again: bool,
-    /// When they were last looked after.
-    looked: Stopwatch,
-}
-
-/// What a transaction has done.
-struct Done {
-    answers: Vec<Answer>,
-    /// One for each parked claim, or none at all.
-    served: Vec<Vec<Claimed>>,
-    next_due: Option<Timestamp>,
-    effects: Effects,
-}
-
-impl Thread {
-    /// Runs until the store is dropped.
-    async fn run(mut self, mut inbox: mpsc::Receiver<Call>) {
-        let mut calls = Vec::new();
-        let wake = Arc::clone(&self.wake);
-        loop {
-            let mut is_open = true;
-            let patience = self.patience();
-            tokio::select! {
-                biased;
-                count = inbox.recv_many(&mut calls, CALLS_AT_ONCE) => is_open = count > 0,
-                () = wake.nudge.notified() => {}
-                () = sleep(patience), if patience.is_some() => {}
-            }
-            if !is_open {
-                return;
-            }
-            let now = self.clock.now();
-            self.look_again |= wake.look_again.swap(false, Ordering::SeqCst);
-            self.look_again |= self.next_due.is_some_and(|due| due <= now);
-            self.look_again |= self.looked.elapsed() >= POLL;
-            self.look_again &= !self.parked.is_empty();
-            if self.look_again {
-                self.looked = Stopwatch::start();
-            }
-            if !calls.is_empty() || self.look_again {
-                self.serve(std::mem::take(&mut calls)).await;
-            }
-            self.answer_expired();
-        }
-    }
-
-    /// How long to sleep at most: for ever while nobody waits for anything.
-    fn patience(&self) -> Option<Duration> {
-        if self.parked.is_empty() {
-            return None;
-        }
-        if self.look_again {
-            return Some(Duration::ZERO);
-        }
-        // Not all processes at once.
-        let poll = Backoff { base: POLL, factor: 1.0, max: POLL, jitter: 0.2 }.delay(1) + POLL / 4;
-        if self.clock.is_manual() {
-            // Its moves nudge us.
-            return Some(poll);
-        }
-        let now = self.clock.now();
-        let deadlines = self.parked.iter().map(|(_, deadline)| *deadline);
-        let next = deadlines.chain(self.next_due).min().map_or(poll, |next| next.since(now));
-        // A millisecond at least: the clock has no finer steps, and a busy loop would wait for the next one.
-        Some(next.clamp(Duration::from_millis(1), poll))
-    }
-
-    /// Does what was asked for. Where one call is at fault, it alone is told so.
-    async fn serve(&mut self, calls: Vec<Call>) {
-        let mut calls = calls.into_iter().peekable();
-        loop {
-            let some = take_some(&mut calls);
-            if let Err(error) = self.transact(some).await {
-                tracing::debug!("failed to look for jobs: {error}");
-            }
-            if calls.peek().is_none() {
-                return;
-            }
-        }
-    }
-
-    /// One transaction for all of `calls` and, where there may be something for them, the parked claims. Answers a fault
-    /// only where there was no call to tell it to.
-    async fn transact(&mut self, calls: Vec<Call>) -> Result<()> {
-        let look_again = std::mem::take(&mut self.look_again);
-        match self.attempt(&calls, look_again).await {
-            Ok(done) => {
-                self.deliver(calls, done).await;
-                Ok(())
-            }
-            Err(error) if calls.is_empty() => Err(error),
-            Err(error)
-                if calls.len() == 1
-                    || (matches!(error, Error::Unavailable { .. }) && !has_waited_in_vain(&error)) =>
-            {
-                for call in calls {
-                    let _ = call.reply.send(Err(copy(&error)));
-                }
-                Ok(())
-            }
-            Err(_) => {
-                for call in calls {
-                    match self.attempt(std::slice::from_ref(&call), false).await {
-                        Ok(done) => self.deliver(vec![call], done).await,
-                        Err(error) => drop(call.reply.send(Err(error))),
-                    }
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// Runs a transaction, again where it meets those of other processes.
-    async fn attempt(&mut self, calls: &[Call], look_again: bool) -> Result<Done> {
-        let mut meetings = 0;
-        loop {
-            let connection = self.connected().await?;
-            let patience = self.options.response_timeout;
-            let run = self.run_batch(&connection, calls, look_again);
-            let done = match tokio::time::timeout(patience, run).await {
-                Ok(done) => done,
-                // The connection is given up, and the transaction with it.
-                Err(_) => return Err(unavailable("no answer in time")),
-            };
-            let Err(error) = done else {
-                self.knows_clock = true;
-                self.connection = Some(connection);
-                return done;
-            };
-            let rolled_back =
-                tokio::time::timeout(patience, connection.client.batch_execute("ROLLBACK")).await;
-            if let Ok(Ok(())) = rolled_back {
-                self.connection = Some(connection);
-            }
-            meetings += 1;
-            if !has_met_another(&error) || meetings > MEETINGS {
-                return Err(error);
-            }
-            let base = Duration::from_millis(5);
-            let backoff = Backoff { base, factor: 1.5, max: Duration::from_millis(100), jitter: 0.9 };
-            tokio::time::sleep(backoff.delay(meetings)).await;
-        }
-    }
-
-    /// The connection, made anew where it was lost; after a failure only when a while has passed.
-    async fn connected(&mut self) -> Result<Connection> {
-        if let Some(connection) = self.connection.take()
-            && !connection.client.is_closed()
-        {
-            return Ok(connection);
-        }
-        if self.failures > 0 {
-            let (base, max) = (Duration::from_millis(100), Duration::from_secs(2));
-            tokio::time::sleep(Backoff { base, max, ..Backoff::default() }.delay(self.failures)).await;
-        }
-        // It may be to another server, with another clock.
-        self.knows_clock = false;
-        let opened = open(&self.options).await;
-        self.failures = if opened.is_ok() { 0 } else { self.failures + 1 };
-        opened
-    }
-
-    async fn run_batch(&self, connection: &Connection, calls: &[Call], look_again: bool) -> Result<Done> {
-        let wants_jobs = !self.parked.is_empty() || calls.iter().any(|call| claim_of(call).is_some());
-        let mut begun = std::pin::pin!(maybe_done(self.begin(connection, wants_jobs)));
-        if self.clock.is_manual() || (self.knows_clock && self.wake.has_read_lately()) {
-            // Sent now, and answered together with what comes next.
-            let _ = futures::poll!(begun.as_mut());
-        } else {
-            begun.as_mut().await;
-        }
-        let mut batch = Batch::new(Link::Own(connection), self.wake.now(&self.clock));
-        let mut answers: Vec<Option<Answer>> = calls.iter().map(|_| None).collect();
-        // Polled together, so that the server's time is noted when it comes and not when the rest is done.
-        let ((), applied) = futures::join!(begun.as_mut(), apply_all(&mut batch, calls, &mut answers));
-        let due = begun.take_output().unwrap_or_else(|| Ok(Vec::new()))?;
-        applied?;
-        batch.promoted(&due);
-        let mut served = Vec::new();
-        if look_again || batch.effects.made_available {
-            for (call, _) in &self.parked {
-                let claim = claim_of(call).filter(|_| !call.reply.is_closed());
-                served.push(match claim {
-                    Some(claim) => batch.claim(claim).await?,
-                    None => Vec::new(),
-                });
-            }
-        }
-        for (call, answer) in calls.iter().zip(&mut answers) {
-            let Some(claim) = claim_of(call).filter(|_| !call.reply.is_closed()) else { continue };
-            let claimed = batch.claim(claim).await?;
-            if let Some(Answer::Turn(turn)) = answer {
-                turn.claimed = claimed;
-            }
-        }
-        let next_due = self.commit(connection, &mut batch, wants_jobs).await?;
-        let answers = answers.into_iter().map(|answer| answer.unwrap_or(Answer::Done)).collect();
-        Ok(Done { answers, served, next_due, effects: batch.effects })
-    }
-
-    /// Begins a transaction, reads the time and makes due jobs available where somebody wants jobs: all sent together.
-    /// Answers the jobs that were due.
-    async fn begin(&self, connection: &Connection, wants_jobs: bool) -> Result<Vec<Row>> {
-        let fault = fault("begin a transaction");
-        let now = self.wake.now(&self.clock);
-        let values: [&(dyn ToSql + Sync); 2] = [&now.0, &PROMOTED_AT_ONCE];
-        let promote =
-            async { if wants_jobs { connection.rows(PROMOTE_DUE, &values).await } else { Ok(Vec::new()) } };
-        let (begun, read, due) =
-            futures::join!(connection.client.batch_execute("BEGIN"), connection.rows(NOW, &[]), promote);
-        begun.map_err(fault)?;
-        if let Some(row) = read.map_err(fault)?.first() {
-            *self.wake.read.lock() = Some((Timestamp(row.get(0)), Stopwatch::start()));
-        }
-        due.map_err(fault)
-    }
-
-    /// Writes the counts, looks when the next scheduled job falls due, where that is wanted, and commits: all sent
-    /// together. A fault of the first makes the commit a rollback.
-    async fn commit(
-        &self,
-        connection: &Connection,
-        batch: &mut Batch<'_>,
-        wants_due: bool,
-    ) -> Result<Option<Timestamp>> {
-        let fault = fault("commit");
-        let counts = batch.take_counts();
-        let write = async {
-            let Some(Counts { queues, states, changes }) = &counts else { return Ok(Vec::new()) };
-            connection.rows(ADD_COUNTS, &[queues, states, changes]).await
-        };
-        let look = async { if wants_due { connection.rows(NEXT_DUE, &[]).await } else { Ok(Vec::new()) } };
-        let (written, due, committed) =
-            futures::join!(write, look, connection.client.batch_execute("COMMIT"));
-        written.map_err(fault)?;
-        let due = due.map_err(fault)?.first().and_then(|row| row.get::<_, Option<i64>>(0));
-        committed.map_err(fault)?;
-        Ok(due.map(|due| self.clock.now().plus(Timestamp(due).since(batch.now))))
-    }
-
-    /// Answers everybody, and parks the claims that found nothing and may wait.
-    async fn deliver(&mut self, calls: Vec<Call>, done: Done) {
-        let Done { answers, served, next_due, effects } = done;
-        self.next_due = next_due;
-        self.look_again |= effects.stopped_early;
-        self.tell(&effects);
-        let now = self.clock.now();
-        let mut unheard = Vec::new();
-        if !served.is_empty() {
-            for ((call, deadline), claimed) in std::mem::take(&mut self.parked).into_iter().zip(served) {
-                if claimed.is_empty() {
-                    self.parked.push((call, deadline));
-                } else {
-                    unheard.extend(send_turn(call, Turn { finished: Vec::new(), claimed }));
-                }
-            }
-        }
-        for (call, answer) in calls.into_iter().zip(answers) {
-            match answer {
-                Answer::Turn(turn) => {
-                    let wait = claim_of(&call).map_or(Duration::ZERO, |claim| claim.wait);
-                    // A finish wants its answer now; only a claim by itself may wait.
-                    let waits = turn.claimed.is_empty() && turn.finished.is_empty() && !wait.is_zero();
-                    match waits {
-                        true => self.parked.push((call, now.plus(wait))),
-                        false => unheard.extend(send_turn(call, turn)),
-                    }
-                }
-                // A caller who has gone away does not want to know.
-                answer => drop(call.reply.send(Ok(answer))),
-            }
-        }
-        self.parked.retain(|(call, _)| !call.reply.is_closed());
-        if !unheard.is_empty() {
-            self.take_back(unheard).await;
-        }
-    }
-
-    /// A caller went away while its claim was being committed: nobody runs these jobs, so they are made available
-    /// again at once instead of after their lease.
-    async fn take_back(&mut self, leases: Vec<Lease>) {
-        let (reply, _) = oneshot::channel();
-        let call = [Call { op: Op::Unclaim(leases), reply }];
-        // Put aside, so that this transaction gives them nothing: whoever of them has gone away meanwhile would have to
-        // be taken back from in turn. They are looked after in the next one.
-        let parked = std::mem::take(&mut self.parked);
-        let undone = self.attempt(&call, false).await;
-        self.parked = parked;
-        match undone {
-            Ok(done) => {
-                self.tell(&done.effects);
-                self.look_again = true;
-            }
-            Err(error) => tracing::warn!("failed to take a claim back; its lease will expire: {error}"),
-        }
-    }
-
-    /// Tells those who wait, here and elsewhere, what a transaction has changed.
-    fn tell(&self, effects: &Effects) {
-        for id in &effects.changed {
-            self.signals.send(id.as_str());
-        }
-        self.news.tell(effects);
-    }
-
-    fn answer_expired(&mut self) {
-        let now = self.clock.now();
-        for (call, deadline) in std::mem::take(&mut self.parked) {
-            if deadline <= now {
-                let _ = call.reply.send(Ok(Answer::Turn(Turn::default())));
-            } else if !call.reply.is_closed() {
-                self.parked.push((call, deadline));
-            }
-        }
-    }
-}
-
-async fn open(options: &PostgresOptions) -> Result<Connection> {
-    let connection = Connection::open(options, Purpose::Write, |_| {}).await?;
-    connection.prepare(&TOGETHER).await?;
-    Ok(connection)
-}
-
-/// Takes as many calls as one transaction should have: one at least, where there is one.
-fn take_some(calls: &mut Peekable<impl Iterator<Item = Call>>) -> Vec<Call> {
-    let (mut some, mut jobs) = (Vec::new(), 0);
-    while let Some(call) = calls.next_if(|call| {
-        jobs += enqueue_of(call).map_or(1, <[_]>::len);
-        jobs <= JOBS_AT_ONCE || some.is_empty()
-    }) {
-        some.push(call);
-    }
-    some
-}
-
-/// Everything but the claims, which come last so that they see all the rest.
-async fn apply_all(batch: &mut Batch<'_>, calls: &[Call], answers: &mut [Option<Answer>]) -> Result<()> {
-    let mut locks = Vec::new();
-    let (mut enqueues, mut enqueuers) = (Vec::new(), Vec::new());
-    let (mut finishes, mut finishers) = (Vec::new(), Vec::new());
-    for (number, call) in calls.iter().enumerate() {
-        if let Some(jobs) = enqueue_of(call) {
-            locks.extend(crate::keys::locks(jobs.iter()));
-            enqueues.push(jobs);
-            enqueuers.push(number);
-        }
-        if let Some(ended) = finishes_of(call) {
-            locks.extend(crate::keys::locks(crate::keys::follow_ups(ended.iter())));
-            finishes.push(ended);
-            finishers.push(number);
-        }
-    }
-    batch.lock_keys(&locks).await?;
-    if !enqueues.is_empty() {
-        for (number, answer) in enqueuers.into_iter().zip(batch.enqueue_all(&enqueues).await?) {
-            answers[number] = Some(Answer::Enqueued(answer));
-        }
-    }
-    if !finishes.is_empty() {
-        for (number, statuses) in finishers.into_iter().zip(batch.finish_all(&finishes).await?) {
-            answers[number] = Some(match &calls[number].op {
-                Op::Claim { .. } => Answer::Turn(Turn { finished: statuses, claimed: Vec::new() }),
-                _ => Answer::Statuses(statuses),
-            });
-        }
-    }
-    for (call, answer) in calls.iter().zip(answers) {
-        if answer.is_none() {
-            *answer = Some(crate::ops::apply(batch, &call.op).await?);
-        }
-    }
-    Ok(())
-}
-
-/// Answers the leases of a claim that nobody heard of.
-fn send_turn(call: Call, turn: Turn) -> Vec<Lease> {
-    match call.reply.send(Ok(Answer::Turn(turn))) {
-        Err(Ok(Answer::Turn(turn))) => turn.claimed.into_iter().map(|job| job.lease).collect(),
-        _ => Vec::new(),
-    }
-}
-
-async fn sleep(patience: Option<Duration>) {
-    tokio::time::sleep(patience.unwrap_or_default()).await;
-}
-
 /// Measures how often something may be done.
 pub(crate) struct Pace {
     every: Duration,
@@ -575,32 +129,5 @@ impl Pace {
             tokio::time::sleep(self.every.saturating_sub(last.elapsed())).await;
         }
         self.last = Some(Stopwatch::start());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use longhaul::NewJob;
-
-    use super::*;
-
-    #[test]
-    fn a_transaction_takes_many_small_calls_and_few_large_ones() {
-        let job = || -> NewJob {
-            serde_json::from_value(serde_json::json!({
-                "id": null, "kind": "k", "version": 1, "queue": "q", "args": null, "priority": 0, "start": "now",
-                "max_attempts": 1, "max_crashes": 1, "timeout": null, "backoff": null, "unique": null,
-                "idempotency": null, "parent": null, "labels": {},
-            }))
-            .unwrap()
-        };
-        let call = |jobs: usize| {
-            let (reply, _) = oneshot::channel();
-            Call { op: Op::Enqueue((0..jobs).map(|_| job()).collect()), reply }
-        };
-        let sizes = [1, 4_000, 5_000, 4_000, JOBS_AT_ONCE + 1, 1, 1];
-        let mut calls = sizes.map(call).into_iter().peekable();
-        let taken: Vec<usize> = (0..5).map(|_| take_some(&mut calls).len()).collect();
-        assert_eq!(taken, [3, 1, 1, 2, 0]);
     }
 }

@@ -8,6 +8,7 @@ use longhaul::{
 use crate::batch::{Batch, rank};
 use crate::record::Run;
 use crate::row::signed;
+use crate::turn::Ended;
 
 /// How a run ends other than by completion.
 pub(crate) struct End {
@@ -20,9 +21,17 @@ pub(crate) struct End {
 }
 
 impl Batch<'_> {
-    /// Ends the runs of several calls; each run stands alone but for faults.
-    pub(crate) async fn finish_all(&mut self, calls: &[&[Finish]]) -> Result<Vec<Vec<LeaseStatus>>> {
-        let completed = self.complete_plain(calls).await?;
+    /// Ends the runs of several calls; each run stands alone but for faults. Those in `ended` are ended already, and the
+    /// others beside them are none that could be completed all at once.
+    pub(crate) async fn finish_all(
+        &mut self,
+        calls: &[&[Finish]],
+        ended: Option<&Ended>,
+    ) -> Result<Vec<Vec<LeaseStatus>>> {
+        let completed = match ended {
+            None => self.complete_plain(calls).await?,
+            Some(ended) => self.note_ended(calls, ended),
+        };
         let mut answers = Vec::with_capacity(calls.len());
         for (call, finishes) in calls.iter().enumerate() {
             let mut statuses = Vec::with_capacity(finishes.len());
@@ -37,6 +46,22 @@ impl Batch<'_> {
             answers.push(statuses);
         }
         Ok(answers)
+    }
+
+    /// Runs that a turn's one statement has ended, and counted; answers as [`complete_plain`](Self::complete_plain).
+    fn note_ended<'f>(
+        &mut self,
+        calls: &[&'f [Finish]],
+        ended: &Ended,
+    ) -> HashMap<(&'f str, i64), (usize, usize)> {
+        let mut noted = HashMap::new();
+        for (call, finishes) in calls.iter().enumerate() {
+            for (number, finish) in finishes.iter().enumerate().filter(|(_, f)| ended.contains(&f.lease)) {
+                self.effects.changed.push(finish.lease.id.clone());
+                noted.insert(lease_key(&finish.lease), (call, number));
+            }
+        }
+        noted
     }
 
     /// Completes, all at once, the runs of which nothing else is to be said. Answers which were, by

@@ -29,6 +29,8 @@ mod record;
 mod row;
 mod store;
 mod sweep;
+mod turn;
+mod writer;
 
 pub use deadpool_postgres;
 pub use options::PostgresOptions;

@@ -4,8 +4,21 @@ use crate::connection::Connection;
 use crate::error::{failed, fault};
 use crate::options::{PostgresOptions, Purpose};
 
-/// Forward only: a file's number is the schema's version once it has run.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_jobs.sql")];
+/// Forward only: a migration's place, from 1, is the schema's version once it has run.
+///
+/// So that a release can follow another without a stop, a migration leaves the statements of the release before it
+/// working: it adds tables, columns that may be null or have a default, and indexes; what it no longer needs, the next
+/// one removes. `tests/it/previous_release` holds those statements, to be renewed with each release.
+const MIGRATIONS: &[Migration] = &[
+    Migration { sql: include_str!("migrations/0001_jobs.sql"), oldest: 1 },
+    Migration { sql: include_str!("migrations/0002_room_for_versions.sql"), oldest: 1 },
+];
+
+struct Migration {
+    sql: &'static str,
+    /// The oldest schema version with whose binaries the tables may be shared once this has run.
+    oldest: i32,
+}
 
 /// Brings the schema up to this program's version, under a lock, so that processes which start together do it once.
 pub(crate) async fn migrate(options: &PostgresOptions) -> Result<()> {
@@ -24,16 +37,27 @@ pub(crate) async fn migrate(options: &PostgresOptions) -> Result<()> {
         client.query_one("SELECT coalesce(max(version), 0) FROM schema_version", &[]).await.map_err(fault)?;
     let (present, newest) = (usize::try_from(row.get::<_, i32>(0)).unwrap_or(0), MIGRATIONS.len());
     if present > newest {
-        let reason = format!(
-            "schema {schema} is of version {present} and this program knows {newest}: use the newer longhaul that wrote it"
+        // A newer release has noted how old a binary may still work on its tables.
+        let row = client.query_one("SELECT oldest FROM schema_version", &[]).await.map_err(fault)?;
+        let oldest: i32 = row.get(0);
+        if usize::try_from(oldest).unwrap_or(usize::MAX) > newest {
+            let reason = format!(
+                "schema {schema} is of version {present}, for which a binary must know version {oldest}, and this one \
+                 knows {newest}: use the newer longhaul that wrote it"
+            );
+            return Err(failed("migrate", reason));
+        }
+        tracing::info!(present, newest, "the schema is newer than this binary, which may go on with it");
+    }
+    let missing = &MIGRATIONS[present.min(newest)..];
+    for migration in missing {
+        client.batch_execute(migration.sql).await.map_err(fault)?;
+    }
+    if let Some(last) = missing.last() {
+        let note = format!(
+            "DELETE FROM schema_version; INSERT INTO schema_version (version, oldest) VALUES ({newest}, {})",
+            last.oldest
         );
-        return Err(failed("migrate", reason));
-    }
-    for migration in &MIGRATIONS[present..] {
-        client.batch_execute(migration).await.map_err(fault)?;
-    }
-    if present < newest {
-        let note = format!("DELETE FROM schema_version; INSERT INTO schema_version VALUES ({newest})");
         client.batch_execute(&note).await.map_err(fault)?;
     }
     client.batch_execute("COMMIT").await.map_err(fault)

@@ -1,0 +1,144 @@
+use std::collections::HashSet;
+
+use longhaul::{Claim, Claimed, EventBody, Finish, JobId, Json, Lease, Outcome, Result, Timestamp};
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use crate::connection::Connection;
+use crate::error::fault;
+use crate::ops::{Call, Op};
+use crate::row::{duration, json, parsed, rows_at_most, signed, small, unsigned};
+
+pub(crate) const TURN: &str = include_str!("sql/turn.sql");
+
+/// A turn that one statement may do: nobody but the worker must hear of its ends.
+pub(crate) struct Brief<'c> {
+    finishes: &'c [Finish],
+    claim: Option<&'c Claim>,
+}
+
+/// What that statement has done, and committed.
+pub(crate) struct Done {
+    pub(crate) ended: Ended,
+    pub(crate) claimed: Vec<Claimed>,
+    /// Whether it was all there is to do. If not, nothing was claimed.
+    pub(crate) is_all: bool,
+}
+
+/// Runs that have ended.
+pub(crate) type Ended = HashSet<Lease>;
+
+impl<'c> Brief<'c> {
+    /// What is asked for, where it is a turn by itself whose runs have nothing to say but their outputs.
+    pub(crate) fn of(calls: &'c [Call]) -> Option<Self> {
+        let [call] = calls else { return None };
+        let (finishes, claim) = match &call.op {
+            Op::Finish(finishes) => (finishes, None),
+            Op::Claim { finishes, claim } => (finishes, Some(claim).filter(|_| !call.reply.is_closed())),
+            _ => return None,
+        };
+        let has_only_output = |finish: &Finish| {
+            matches!(finish.outcome, Outcome::Completed { .. })
+                && finish.entries.is_empty()
+                && finish.follow_ups.is_empty()
+        };
+        // Of two ends of one run the first counts, so those are looked at in order.
+        let runs: HashSet<&Lease> = finishes.iter().map(|finish| &finish.lease).collect();
+        let are_brief = runs.len() == finishes.len() && finishes.iter().all(has_only_output);
+        (are_brief && !finishes.is_empty()).then_some(Self { finishes, claim })
+    }
+
+    pub(crate) async fn run(&self, connection: &Connection, now: Timestamp) -> Result<Done> {
+        let mut runs: Vec<(&Lease, &Json)> = self.finishes.iter().filter_map(output_of).collect();
+        // Rows are always taken in one order, so that no two transactions wait for each other.
+        runs.sort_unstable_by_key(|(lease, _)| (lease.id.as_str(), lease.token));
+        let ids: Vec<&str> = runs.iter().map(|(lease, _)| lease.id.as_str()).collect();
+        let tokens: Vec<i64> = runs.iter().map(|(lease, _)| signed(lease.token)).collect();
+        let outputs: Vec<&str> = runs.iter().map(|(_, output)| output.as_str()).collect();
+        let Lanes { queues, kinds, versions, slots } = self.claim.map(lanes).unwrap_or_default();
+        let worker = self.claim.map_or("", |claim| &claim.worker.id);
+        let until = self.claim.map_or(now, |claim| now.plus(claim.lease_for));
+        let reset = Json::new(&EventBody::Reset)?;
+        let values: [&(dyn ToSql + Sync); 11] = [
+            &ids,
+            &tokens,
+            &outputs,
+            &queues,
+            &kinds,
+            &versions,
+            &slots,
+            &now.0,
+            &worker,
+            &until.0,
+            &reset.as_str(),
+        ];
+        let rows = connection.rows(TURN, &values).await.map_err(fault("take a turn"))?;
+        let mut done = Done { ended: HashSet::with_capacity(runs.len()), claimed: Vec::new(), is_all: true };
+        let mut claimed: Vec<((i64, i64), Claimed)> = Vec::new();
+        for row in &rows {
+            let Some(id) = row.get::<_, Option<&str>>(0) else {
+                done.is_all = false;
+                continue;
+            };
+            let lease = Lease { id: JobId::from_store(id.to_owned()), token: unsigned(row.get(1)) };
+            match row.get::<_, Option<String>>(2) {
+                None => drop(done.ended.insert(lease)),
+                Some(kind) => claimed.push(((row.get(14), row.get(15)), read_claimed(row, lease, kind)?)),
+            }
+        }
+        claimed.sort_unstable_by_key(|(place, _)| *place);
+        done.claimed = claimed.into_iter().map(|(_, claimed)| claimed).collect();
+        Ok(done)
+    }
+}
+
+fn output_of(finish: &Finish) -> Option<(&Lease, &Json)> {
+    match &finish.outcome {
+        Outcome::Completed { output } => Some((&finish.lease, output)),
+        _ => None,
+    }
+}
+
+/// Where a claim looks, column by column: each kind and version of each queue by itself.
+#[derive(Default)]
+struct Lanes<'c> {
+    queues: Vec<&'c str>,
+    kinds: Vec<&'c str>,
+    versions: Vec<i64>,
+    slots: Vec<i64>,
+}
+
+fn lanes(claim: &Claim) -> Lanes<'_> {
+    let mut lanes = Lanes::default();
+    for queue in claim.queues.iter().filter(|queue| queue.slots > 0) {
+        for known in &claim.kinds {
+            for version in 1..=known.version {
+                lanes.queues.push(&queue.queue);
+                lanes.kinds.push(&known.kind);
+                lanes.versions.push(i64::from(version));
+                lanes.slots.push(rows_at_most(queue.slots));
+            }
+        }
+    }
+    lanes
+}
+
+fn read_claimed(row: &Row, lease: Lease, kind: String) -> Result<Claimed> {
+    let names: Vec<String> = row.get::<_, Option<_>>(12).unwrap_or_default();
+    let outputs: Vec<String> = row.get::<_, Option<_>>(13).unwrap_or_default();
+    let steps = names.into_iter().zip(outputs).map(|(name, output)| Ok((name, Json::parse(output)?)));
+    Ok(Claimed {
+        lease,
+        kind,
+        version: small(row.get(3)),
+        queue: row.get(4),
+        args: json(row, 5)?,
+        attempt: small(row.get(6)),
+        max_attempts: small(row.get(7)),
+        timeout: duration(row, 8),
+        backoff: parsed(row, 9)?,
+        created_at: Timestamp(row.get(10)),
+        labels: parsed(row, 11)?.unwrap_or_default(),
+        steps: steps.collect::<Result<_>>()?,
+    })
+}

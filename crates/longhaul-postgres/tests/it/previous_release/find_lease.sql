@@ -1,0 +1,8 @@
+-- The running job of a lease, held for this transaction.
+-- in: id, token    out: seq, queue, attempt, crashes, max_crashes, interruptions, cancel_by, last_event, log_event,
+--                       priority, run_at, unique_key, errors, limit_key, batch, unique_period
+-- index: jobs_by_id
+SELECT seq, queue, attempt, crashes, max_crashes, interruptions, cancel_by, last_event, log_event, priority, run_at,
+       unique_key, errors, limit_key, batch, unique_period
+FROM jobs WHERE id = $1 AND token = $2 AND state = 'running'
+FOR UPDATE

@@ -1,0 +1,210 @@
+//! Tables that another release has made, or works on at the same time.
+
+use longhaul::{JobRecord, State, Store};
+use longhaul_conformance::jobs::{KIND, QUEUE, claim, completed, finish, id, named};
+use longhaul_postgres::tokio_postgres::types::ToSql;
+use longhaul_postgres::tokio_postgres::{Client, NoTls, Row};
+use longhaul_postgres::{PostgresOptions, PostgresStore};
+
+use crate::server::shared;
+
+async fn record(store: &PostgresStore, name: &str) -> JobRecord {
+    store.get(&[id(name)]).await.unwrap().remove(0).found().unwrap()
+}
+
+/// Runs the one job that is available to its end.
+async fn run_one(store: &PostgresStore, name: &str) {
+    let claimed = store.claim(claim()).await.unwrap();
+    assert_eq!(claimed.iter().map(|job| job.lease.id.as_str()).collect::<Vec<_>>(), [name]);
+    store.finish(vec![finish(&claimed[0].lease, completed())]).await.unwrap();
+    assert_eq!(record(store, name).await.state, State::Completed);
+}
+
+/// A newer release migrates the tables before the last process of the one before it has ended.
+#[tokio::test]
+async fn the_statements_of_the_previous_release_work_on_the_newest_schema() {
+    let options = shared().options();
+    let store = PostgresStore::open(options.clone()).await.unwrap();
+    store.enqueue(vec![named("theirs"), named("fails")]).await.unwrap();
+    let previous = Previous(client(&options).await);
+    previous.insert("mine").await;
+
+    let claimed = previous.claim(3).await;
+    assert_eq!(claimed.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["fails", "mine", "theirs"]);
+    assert_eq!(record(&store, "mine").await.worker.as_deref(), Some("previous"));
+    previous.heartbeat(&claimed[1]).await;
+    previous.complete(&claimed[1..]).await;
+    previous.fail(&claimed[0]).await;
+
+    for (name, state) in [("mine", State::Completed), ("theirs", State::Completed), ("fails", State::Failed)]
+    {
+        let job = record(&store, name).await;
+        assert_eq!((job.state, job.attempt, job.children), (state, 1, None), "{name}");
+        assert_eq!(job.output.map(|output| output.to_value()), (name != "fails").then(|| "sent".into()));
+        assert!(store.events(&id(name), 0, 10, std::time::Duration::ZERO).await.unwrap().is_some());
+    }
+    let counts = store.queues().await.unwrap().remove(0).counts;
+    let counts: Vec<_> = counts.into_iter().filter(|(_, jobs)| *jobs > 0).collect();
+    assert_eq!(counts, [(State::Completed, 2), (State::Failed, 1)]);
+}
+
+/// A process of the previous release, as far as its statements go.
+struct Previous(Client);
+
+pub(crate) async fn client(options: &PostgresOptions) -> Client {
+    let (client, connection) = options.config.connect(NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client.batch_execute(&format!("SET search_path = \"{}\"", options.schema)).await.unwrap();
+    client
+}
+
+const NOW: i64 = 1_000;
+
+impl Previous {
+    async fn rows(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Vec<Row> {
+        self.0.query(sql, values).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    async fn count(&self, state: &str, change: i64) {
+        let sql = include_str!("previous_release/add_counts.sql");
+        self.rows(sql, &[&vec![QUEUE], &vec![state], &vec![change]]).await;
+    }
+
+    async fn insert(&self, name: &str) {
+        let (null, none) = (vec![None::<String>], vec![None::<i64>]);
+        let sql = include_str!("previous_release/insert_jobs.sql");
+        let created = self
+            .rows(
+                sql,
+                &[
+                    &vec![name],
+                    &vec![KIND],
+                    &vec![1_i64],
+                    &vec![QUEUE],
+                    &vec!["available"],
+                    &vec![0_i64],
+                    &vec![NOW],
+                    &vec![NOW],
+                    &vec![3_i64],
+                    &vec![5_i64],
+                    &none,
+                    &null,
+                    &none,
+                    &null,
+                    &null,
+                    &null,
+                    &vec!["{}"],
+                    &null,
+                    &none,
+                    &NOW,
+                    &none,
+                ],
+            )
+            .await;
+        assert_eq!(created.len(), 1);
+        self.count("available", 1).await;
+    }
+
+    /// The leases of the jobs that it has claimed, by their ids.
+    async fn claim(&self, slots: i64) -> Vec<(String, i64)> {
+        let sql = include_str!("previous_release/claim_jobs.sql");
+        let values: [&(dyn ToSql + Sync); 7] =
+            [&QUEUE, &vec![KIND], &vec![1_i64], &slots, &NOW, &"previous", &i64::MAX];
+        let mut leases: Vec<(String, i64)> =
+            self.rows(sql, &values).await.iter().map(|row| (row.get("id"), row.get("token"))).collect();
+        leases.sort_unstable();
+        let many = i64::try_from(leases.len()).unwrap();
+        self.count("available", -many).await;
+        self.count("running", many).await;
+        leases
+    }
+
+    async fn heartbeat(&self, (id, token): &(String, i64)) {
+        let sql = include_str!("previous_release/heartbeat.sql");
+        assert_eq!(self.rows(sql, &[&vec![id], &vec![token], &i64::MAX]).await.len(), 1);
+    }
+
+    async fn complete(&self, leases: &[(String, i64)]) {
+        let (ids, tokens): (Vec<&String>, Vec<i64>) = leases.iter().map(|(id, token)| (id, *token)).unzip();
+        let outputs = vec!["\"sent\""; leases.len()];
+        let sql = include_str!("previous_release/complete_plain_jobs.sql");
+        assert_eq!(self.rows(sql, &[&ids, &tokens, &outputs, &NOW]).await.len(), leases.len());
+        self.ended("completed", i64::try_from(leases.len()).unwrap()).await;
+    }
+
+    async fn fail(&self, (id, token): &(String, i64)) {
+        let found = self.rows(include_str!("previous_release/find_lease.sql"), &[id, token]).await;
+        let (seq, last_event): (i64, i64) = (found[0].get("seq"), found[0].get("last_event"));
+        let (errors, ended_at) = (None::<String>, Some(NOW));
+        let sql = include_str!("previous_release/end_run.sql");
+        let values: [&(dyn ToSql + Sync); 12] = [
+            &seq,
+            &"failed",
+            &NOW,
+            &NOW,
+            &NOW,
+            &1_i64,
+            &0_i64,
+            &0_i64,
+            &errors,
+            &errors,
+            &ended_at,
+            &(last_event + 1),
+        ];
+        self.rows(sql, &values).await;
+        self.ended("failed", 1).await;
+    }
+
+    async fn ended(&self, state: &str, many: i64) {
+        self.count("running", -many).await;
+        self.count(state, many).await;
+    }
+}
+
+/// Makes the tables of this release look like those of a later one, which asks for a binary of schema `oldest`.
+async fn write_later_version(options: &PostgresOptions, later: i32, oldest: i32) -> PostgresStore {
+    let store = PostgresStore::open(options.clone()).await.unwrap();
+    let later = format!(
+        "ALTER TABLE jobs ADD COLUMN what_comes_later TEXT DEFAULT 'new';
+         UPDATE schema_version SET version = {later}, oldest = {oldest};"
+    );
+    client(options).await.batch_execute(&later).await.unwrap();
+    store
+}
+
+#[tokio::test]
+async fn an_older_binary_goes_on_with_a_newer_schema_that_allows_it() {
+    let options = shared().options();
+    let store = write_later_version(&options, 900, 1).await;
+    store.enqueue(vec![named("a")]).await.unwrap();
+    run_one(&store, "a").await;
+    let restarted = PostgresStore::open(options.clone()).await.unwrap();
+    restarted.enqueue(vec![named("b")]).await.unwrap();
+    run_one(&restarted, "b").await;
+    let version = client(&options).await.query_one("SELECT version FROM schema_version", &[]).await.unwrap();
+    assert_eq!(version.get::<_, i32>(0), 900, "it is left as it is");
+}
+
+#[tokio::test]
+async fn a_store_goes_on_while_a_newer_release_migrates_its_tables() {
+    let options = shared().options();
+    let store = PostgresStore::open(options.clone()).await.unwrap();
+    store.enqueue(vec![named("a")]).await.unwrap();
+    // Every statement is prepared by now, or else was never used.
+    run_one(&store, "a").await;
+    store.enqueue(vec![named("b")]).await.unwrap();
+    let claimed = store.claim(claim()).await.unwrap();
+    write_later_version(&options, 900, 1).await;
+    store.finish(vec![finish(&claimed[0].lease, completed())]).await.unwrap();
+    store.enqueue(vec![named("c")]).await.unwrap();
+    run_one(&store, "c").await;
+}
+
+#[tokio::test]
+async fn an_older_binary_refuses_a_newer_schema_that_does_not_allow_it() {
+    let options = shared().options();
+    write_later_version(&options, 999, 998).await;
+    let refused = PostgresStore::open(options).await.unwrap_err().to_string();
+    assert!(refused.contains("is of version 999, for which a binary must know version 998"), "{refused}");
+    assert!(refused.contains("use the newer longhaul that wrote it"), "{refused}");
+}
