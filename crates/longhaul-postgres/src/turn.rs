@@ -1,23 +1,29 @@
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
 
+use futures::future::BoxFuture;
 use longhaul::{Claim, Claimed, EventBody, Finish, JobId, Json, Lease, Outcome, Result, Timestamp};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::connection::Connection;
-use crate::error::fault;
-use crate::ops::{Call, Op};
+use crate::error::{fault, unavailable};
+use crate::ops::{Call, Op, claim_of, finishes_of};
 use crate::row::{duration, json, parsed, rows_at_most, signed, small, unsigned};
 
 pub(crate) const TURN: &str = include_str!("sql/turn.sql");
 
-/// A turn that one statement may do: nobody but the worker must hear of its ends.
-pub(crate) struct Brief<'c> {
-    finishes: &'c [Finish],
-    claim: Option<&'c Claim>,
+/// A turn on its way to the server, or back.
+pub(crate) type Flying = BoxFuture<'static, Flight>;
+
+/// A turn that has come back, with the call that asked for it.
+pub(crate) struct Flight {
+    pub(crate) calls: Vec<Call>,
+    pub(crate) turn: Result<Done>,
 }
 
-/// What that statement has done, and committed.
+/// What the one statement has done, and committed.
 pub(crate) struct Done {
     pub(crate) ended: Ended,
     pub(crate) claimed: Vec<Claimed>,
@@ -28,68 +34,82 @@ pub(crate) struct Done {
 /// Runs that have ended.
 pub(crate) type Ended = HashSet<Lease>;
 
-impl<'c> Brief<'c> {
-    /// What is asked for, where it is a turn by itself whose runs have nothing to say but their outputs.
-    pub(crate) fn of(calls: &'c [Call]) -> Option<Self> {
-        let [call] = calls else { return None };
-        let (finishes, claim) = match &call.op {
-            Op::Finish(finishes) => (finishes, None),
-            Op::Claim { finishes, claim } => (finishes, Some(claim).filter(|_| !call.reply.is_closed())),
-            _ => return None,
-        };
-        let has_only_output = |finish: &Finish| {
-            matches!(finish.outcome, Outcome::Completed { .. })
-                && finish.entries.is_empty()
-                && finish.follow_ups.is_empty()
-        };
-        // Of two ends of one run the first counts, so those are looked at in order.
-        let runs: HashSet<&Lease> = finishes.iter().map(|finish| &finish.lease).collect();
-        let are_brief = runs.len() == finishes.len() && finishes.iter().all(has_only_output);
-        (are_brief && !finishes.is_empty()).then_some(Self { finishes, claim })
-    }
+/// Whether this is a turn by itself whose runs have nothing to say but their outputs.
+pub(crate) fn is_brief(calls: &[Call]) -> bool {
+    let [Call { op: Op::Finish(finishes) | Op::Claim { finishes, .. }, .. }] = calls else { return false };
+    let has_only_output = |finish: &Finish| {
+        matches!(finish.outcome, Outcome::Completed { .. })
+            && finish.entries.is_empty()
+            && finish.follow_ups.is_empty()
+    };
+    // Of two ends of one run the first counts, so those are looked at in order.
+    let runs: HashSet<&Lease> = finishes.iter().map(|finish| &finish.lease).collect();
+    !finishes.is_empty() && runs.len() == finishes.len() && finishes.iter().all(has_only_output)
+}
 
-    pub(crate) async fn run(&self, connection: &Connection, now: Timestamp) -> Result<Done> {
-        let mut runs: Vec<(&Lease, &Json)> = self.finishes.iter().filter_map(output_of).collect();
-        // Rows are always taken in one order, so that no two transactions wait for each other.
-        runs.sort_unstable_by_key(|(lease, _)| (lease.id.as_str(), lease.token));
-        let ids: Vec<&str> = runs.iter().map(|(lease, _)| lease.id.as_str()).collect();
-        let tokens: Vec<i64> = runs.iter().map(|(lease, _)| signed(lease.token)).collect();
-        let outputs: Vec<&str> = runs.iter().map(|(_, output)| output.as_str()).collect();
-        let Lanes { queues, kinds, versions, slots } = self.claim.map(lanes).unwrap_or_default();
-        let worker = self.claim.map_or("", |claim| &claim.worker.id);
-        let until = self.claim.map_or(now, |claim| now.plus(claim.lease_for));
-        let reset = Json::new(&EventBody::Reset)?;
-        let values: [&(dyn ToSql + Sync); 11] = [
-            &ids,
-            &tokens,
-            &outputs,
-            &queues,
-            &kinds,
-            &versions,
-            &slots,
-            &now.0,
-            &worker,
-            &until.0,
-            &reset.as_str(),
-        ];
-        let rows = connection.rows(TURN, &values).await.map_err(fault("take a turn"))?;
-        let mut done = Done { ended: HashSet::with_capacity(runs.len()), claimed: Vec::new(), is_all: true };
-        let mut claimed: Vec<((i64, i64), Claimed)> = Vec::new();
-        for row in &rows {
-            let Some(id) = row.get::<_, Option<&str>>(0) else {
-                done.is_all = false;
-                continue;
-            };
-            let lease = Lease { id: JobId::from_store(id.to_owned()), token: unsigned(row.get(1)) };
-            match row.get::<_, Option<String>>(2) {
-                None => drop(done.ended.insert(lease)),
-                Some(kind) => claimed.push(((row.get(14), row.get(15)), read_claimed(row, lease, kind)?)),
-            }
+/// Takes a brief turn. Its one statement is sent when this is polled first.
+pub(crate) fn fly(
+    connection: Arc<Connection>,
+    calls: Vec<Call>,
+    now: Timestamp,
+    patience: Duration,
+) -> Flying {
+    Box::pin(async move {
+        let finishes = calls.iter().filter_map(finishes_of).flatten();
+        // Whose caller is gone takes nothing.
+        let claim = calls.iter().filter(|call| !call.reply.is_closed()).find_map(claim_of);
+        let turn = tokio::time::timeout(patience, take(&connection, finishes, claim, now)).await;
+        let turn = turn.unwrap_or_else(|_| Err(unavailable("no answer in time")));
+        Flight { calls, turn }
+    })
+}
+
+async fn take<'c>(
+    connection: &Connection,
+    finishes: impl Iterator<Item = &'c Finish>,
+    claim: Option<&Claim>,
+    now: Timestamp,
+) -> Result<Done> {
+    let mut runs: Vec<(&Lease, &Json)> = finishes.filter_map(output_of).collect();
+    // Rows are always taken in one order, so that no two transactions wait for each other.
+    runs.sort_unstable_by_key(|(lease, _)| (lease.id.as_str(), lease.token));
+    let ids: Vec<&str> = runs.iter().map(|(lease, _)| lease.id.as_str()).collect();
+    let tokens: Vec<i64> = runs.iter().map(|(lease, _)| signed(lease.token)).collect();
+    let outputs: Vec<&str> = runs.iter().map(|(_, output)| output.as_str()).collect();
+    let Lanes { queues, kinds, versions, slots } = claim.map(lanes).unwrap_or_default();
+    let worker = claim.map_or("", |claim| &claim.worker.id);
+    let until = claim.map_or(now, |claim| now.plus(claim.lease_for));
+    let reset = Json::new(&EventBody::Reset)?;
+    let values: [&(dyn ToSql + Sync); 11] = [
+        &ids,
+        &tokens,
+        &outputs,
+        &queues,
+        &kinds,
+        &versions,
+        &slots,
+        &now.0,
+        &worker,
+        &until.0,
+        &reset.as_str(),
+    ];
+    let rows = connection.rows(TURN, &values).await.map_err(fault("take a turn"))?;
+    let mut done = Done { ended: HashSet::with_capacity(runs.len()), claimed: Vec::new(), is_all: true };
+    let mut claimed: Vec<((i64, i64), Claimed)> = Vec::new();
+    for row in &rows {
+        let Some(id) = row.get::<_, Option<&str>>(0) else {
+            done.is_all = false;
+            continue;
+        };
+        let lease = Lease { id: JobId::from_store(id.to_owned()), token: unsigned(row.get(1)) };
+        match row.get::<_, Option<String>>(2) {
+            None => drop(done.ended.insert(lease)),
+            Some(kind) => claimed.push(((row.get(14), row.get(15)), read_claimed(row, lease, kind)?)),
         }
-        claimed.sort_unstable_by_key(|(place, _)| *place);
-        done.claimed = claimed.into_iter().map(|(_, claimed)| claimed).collect();
-        Ok(done)
     }
+    claimed.sort_unstable_by_key(|(place, _)| *place);
+    done.claimed = claimed.into_iter().map(|(_, claimed)| claimed).collect();
+    Ok(done)
 }
 
 fn output_of(finish: &Finish) -> Option<(&Lease, &Json)> {

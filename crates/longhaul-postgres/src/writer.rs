@@ -1,14 +1,18 @@
 use std::iter::Peekable;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
+use futures::StreamExt;
 use futures::future::maybe_done;
+use futures::stream::FuturesUnordered;
 use longhaul::clock::Stopwatch;
 use longhaul::{
     Backoff, Claimed, Clock, Error, Finish, Lease, LeaseStatus, Result, Signals, Timestamp, Turn,
 };
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -20,7 +24,7 @@ use crate::error::{copy, fault, has_met_another, has_waited_in_vain, unavailable
 use crate::news::News;
 use crate::ops::{Answer, Call, Op, claim_of, enqueue_of, finishes_of};
 use crate::options::{PostgresOptions, Purpose};
-use crate::turn::{Brief, Ended, TURN};
+use crate::turn::{Ended, Flight, Flying, TURN, fly, is_brief};
 
 /// The most calls of one transaction.
 pub(crate) const CALLS_AT_ONCE: usize = 1_024;
@@ -32,6 +36,8 @@ const PROMOTED_AT_ONCE: i64 = 1_000;
 const POLL: Duration = Duration::from_millis(200);
 /// How often a transaction is run again when it meets others.
 const MEETINGS: u32 = 10;
+/// Turns on their way at once: while the server works on one, the answer of another is read and the next is written.
+const FLIGHTS: usize = 2;
 /// How many turns are not even tried in one statement after one that was not brief: the next will be like it.
 const PATIENCE_WITH_TURNS: u32 = 16;
 
@@ -47,7 +53,9 @@ pub(crate) struct Writer {
     signals: Arc<Signals>,
     wake: Arc<Wake>,
     news: News,
-    connection: Option<Connection>,
+    connection: Option<Arc<Connection>>,
+    /// Turns on their way.
+    flights: FuturesUnordered<JoinHandle<Flight>>,
     /// Whether the clock was read on this very connection.
     knows_clock: bool,
     /// How often connecting has failed on end.
@@ -80,7 +88,7 @@ impl Writer {
         wake: Arc<Wake>,
     ) -> Result<Self> {
         let news = News::new(Arc::clone(&options), Arc::clone(&signals), Arc::clone(&wake));
-        let connection = Some(open(&options).await?);
+        let connection = Some(Arc::new(open(&options).await?));
         news.start().await?;
         let mut writer = Self {
             options,
@@ -91,13 +99,14 @@ impl Writer {
             connection,
             knows_clock: false,
             failures: 0,
+            flights: FuturesUnordered::new(),
             turns_to_pass: 0,
             parked: Vec::new(),
             next_due: None,
             look_again: false,
             looked: Stopwatch::start(),
         };
-        writer.transact(Vec::new()).await?;
+        writer.transact(Vec::new(), None).await?;
         Ok(writer)
     }
 
@@ -110,6 +119,8 @@ impl Writer {
             let patience = self.patience();
             tokio::select! {
                 biased;
+                // One that has panicked leaves its caller without an answer, which says enough.
+                Some(flight) = self.flights.next() => if let Ok(flight) = flight { self.land(flight).await },
                 count = inbox.recv_many(&mut calls, CALLS_AT_ONCE) => is_open = count > 0,
                 () = wake.nudge.notified() => {}
                 () = sleep(patience), if patience.is_some() => {}
@@ -158,8 +169,9 @@ impl Writer {
         let mut calls = calls.into_iter().peekable();
         loop {
             let some = take_some(&mut calls);
-            if let Err(error) = self.transact(some).await {
-                tracing::debug!("failed to look for jobs: {error}");
+            match self.take_off(some) {
+                Ok(flight) => self.send(flight).await,
+                Err(some) => self.transact_or_say(some, None).await,
             }
             if calls.peek().is_none() {
                 return;
@@ -167,11 +179,64 @@ impl Writer {
         }
     }
 
-    /// One transaction for all of `calls` and, where there may be something for them, the parked claims. Answers a fault
-    /// only where there was no call to tell it to.
-    async fn transact(&mut self, calls: Vec<Call>) -> Result<()> {
+    /// A turn by itself in one statement, where that will do; or else gives the calls back.
+    fn take_off(&mut self, calls: Vec<Call>) -> std::result::Result<Flying, Vec<Call>> {
+        if self.look_again || !self.is_timely() || self.flights.len() >= FLIGHTS || !is_brief(&calls) {
+            return Err(calls);
+        }
+        if self.turns_to_pass > 0 {
+            self.turns_to_pass -= 1;
+            return Err(calls);
+        }
+        let Some(connection) = self.connection.as_ref().filter(|open| !open.client.is_closed()) else {
+            return Err(calls);
+        };
+        Ok(fly(Arc::clone(connection), calls, self.wake.now(&self.clock), self.options.response_timeout))
+    }
+
+    /// Sends a turn now, so that what is sent later comes after it at the server, too. A task of its own takes the answer:
+    /// the connection reads nothing that comes behind an answer which nobody takes.
+    async fn send(&mut self, mut flight: Flying) {
+        match futures::poll!(&mut flight) {
+            Poll::Ready(flight) => self.land(flight).await,
+            Poll::Pending => self.flights.push(tokio::spawn(flight)),
+        }
+    }
+
+    /// Answers a turn, or does by a transaction what its one statement could not.
+    async fn land(&mut self, flight: Flight) {
+        let Flight { calls, turn } = flight;
+        match turn {
+            Ok(turn) if turn.is_all => {
+                let done = self.done_briefly(&calls, turn);
+                self.deliver(calls, done).await;
+            }
+            Ok(turn) => {
+                self.turns_to_pass = PATIENCE_WITH_TURNS;
+                self.transact_or_say(calls, Some(turn.ended)).await;
+            }
+            Err(error) if has_met_another(&error) => self.transact_or_say(calls, None).await,
+            Err(error) => {
+                if !has_waited_in_vain(&error) && matches!(error, Error::Unavailable { .. }) {
+                    // Whatever else is on its way on this connection fails by itself.
+                    self.connection = None;
+                }
+                calls.into_iter().for_each(|call| drop(call.reply.send(Err(copy(&error)))));
+            }
+        }
+    }
+
+    async fn transact_or_say(&mut self, calls: Vec<Call>, ended: Option<Ended>) {
+        if let Err(error) = self.transact(calls, ended).await {
+            tracing::debug!("failed to look for jobs: {error}");
+        }
+    }
+
+    /// One transaction for all of `calls` and, where there may be something for them, the parked claims. Runs in `ended`
+    /// are ended already. Answers a fault only where there was no call to tell it to.
+    async fn transact(&mut self, calls: Vec<Call>, ended: Option<Ended>) -> Result<()> {
         let look_again = std::mem::take(&mut self.look_again);
-        match self.attempt(&calls, look_again).await {
+        match self.attempt(&calls, look_again, ended.as_ref()).await {
             Ok(done) => {
                 self.deliver(calls, done).await;
                 Ok(())
@@ -188,7 +253,7 @@ impl Writer {
             }
             Err(_) => {
                 for call in calls {
-                    match self.attempt(std::slice::from_ref(&call), false).await {
+                    match self.attempt(std::slice::from_ref(&call), false, None).await {
                         Ok(done) => self.deliver(vec![call], done).await,
                         Err(error) => drop(call.reply.send(Err(error))),
                     }
@@ -199,14 +264,12 @@ impl Writer {
     }
 
     /// Runs a transaction, again where it meets those of other processes.
-    async fn attempt(&mut self, calls: &[Call], look_again: bool) -> Result<Done> {
+    async fn attempt(&mut self, calls: &[Call], look_again: bool, ended: Option<&Ended>) -> Result<Done> {
         let mut meetings = 0;
-        // Runs that are ended already, which no later try must end again.
-        let mut ended = None;
         loop {
             let connection = self.connected().await?;
             let patience = self.options.response_timeout;
-            let run = self.run_batch(&connection, calls, look_again, &mut ended);
+            let run = self.run_batch(&connection, calls, look_again, ended);
             let done = match tokio::time::timeout(patience, run).await {
                 Ok(done) => done,
                 // The connection is given up, and the transaction with it.
@@ -233,7 +296,7 @@ impl Writer {
     }
 
     /// The connection, made anew where it was lost; after a failure only when a while has passed.
-    async fn connected(&mut self) -> Result<Connection> {
+    async fn connected(&mut self) -> Result<Arc<Connection>> {
         if let Some(connection) = self.connection.take()
             && !connection.client.is_closed()
         {
@@ -245,32 +308,9 @@ impl Writer {
         }
         // It may be to another server, with another clock.
         self.knows_clock = false;
-        let opened = open(&self.options).await;
+        let opened = open(&self.options).await.map(Arc::new);
         self.failures = if opened.is_ok() { 0 } else { self.failures + 1 };
         opened
-    }
-
-    /// A turn by itself in one statement, where that will do; all else, and what that has left, in a transaction.
-    async fn run_batch(
-        &mut self,
-        connection: &Connection,
-        calls: &[Call],
-        look_again: bool,
-        ended: &mut Option<Ended>,
-    ) -> Result<Done> {
-        if let Some(brief) = Brief::of(calls).filter(|_| ended.is_none() && !look_again && self.is_timely()) {
-            if self.turns_to_pass == 0 {
-                let turn = brief.run(connection, self.wake.now(&self.clock)).await?;
-                if turn.is_all {
-                    return Ok(self.done_briefly(calls, turn));
-                }
-                *ended = Some(turn.ended);
-                self.turns_to_pass = PATIENCE_WITH_TURNS;
-            } else {
-                self.turns_to_pass -= 1;
-            }
-        }
-        self.run_transaction(connection, calls, look_again, ended.as_ref()).await
     }
 
     /// Whether the time is known well enough to be used without a new reading.
@@ -291,7 +331,7 @@ impl Writer {
         Done { answers: vec![answer], served: Vec::new(), next_due: self.next_due, effects }
     }
 
-    async fn run_transaction(
+    async fn run_batch(
         &self,
         connection: &Connection,
         calls: &[Call],
@@ -421,7 +461,7 @@ impl Writer {
         // Put aside, so that this transaction gives them nothing: whoever of them has gone away meanwhile would have to
         // be taken back from in turn. They are looked after in the next one.
         let parked = std::mem::take(&mut self.parked);
-        let undone = self.attempt(&call, false).await;
+        let undone = self.attempt(&call, false, None).await;
         self.parked = parked;
         match undone {
             Ok(done) => {
