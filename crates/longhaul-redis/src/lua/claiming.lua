@@ -53,31 +53,6 @@ local function take_first(queue, slots, kinds)
   return first
 end
 
--- Those of the members whose jobs are whole, as ids and data; what is left of the others is cleared away.
-local function whole(found)
-  local ids, keys, there = {}, {}, {}
-  for i, member in ipairs(found) do
-    local id = id_of(member)
-    ids[i], members[id] = id, member
-    keys[i], keys[#found + i] = root .. 'm:' .. id, root .. 'd:' .. id
-  end
-  local read = #keys > 0 and call('MGET', unpack(keys)) or {}
-  for i, id in ipairs(ids) do
-    local fields, data = read[i], read[#found + i]
-    if fields and data then
-      local job = jobs[id] or unpack_job(fields)
-      if job[STATE] == AVAILABLE then
-        jobs[id] = job
-        there[#there + 1] = { id, data }
-      end
-    else
-      count(queue_of(found[i]), AVAILABLE, -1)
-      drop(id)
-    end
-  end
-  return there
-end
-
 -- Whether any limit key is paused: only then does a claim look at what does not change of a job. Asked when a claim
 -- begins, for the finishes of the same turn may have paused one.
 local function has_pauses()
@@ -90,53 +65,70 @@ local function pause_of(job)
   return ends_at > now and ends_at
 end
 
--- Those of the jobs, which have left their lane already, whose limit keys are not paused. The others are met once, and not
--- again before their pause is over.
-local function without_paused(there, queue)
-  local free = {}
-  for _, candidate in ipairs(there) do
-    local id = candidate[1]
+-- Those of the members, which have left their lane already, whose limit keys are not paused. The others are met once, and
+-- not again before their pause is over.
+local function without_paused(found, queue)
+  local ids, free = {}, {}
+  for i, member in ipairs(found) do
+    ids[i] = id_of(member)
+    members[ids[i]] = member
+  end
+  read_jobs(ids)
+  for i, id in ipairs(ids) do
     local job = jobs[id]
-    local ends_at = pause_of(job)
+    local ends_at = job and job[STATE] == AVAILABLE and pause_of(job)
     if ends_at then
       count(queue, AVAILABLE, -1)
       wait_until(job, ends_at)
       settle(id, job)
     else
-      free[#free + 1] = candidate
+      free[#free + 1] = found[i]
     end
   end
   return free
 end
 
--- Makes jobs of one queue run, which have left their lane already. What does not change of them is not even read, and
--- what is common to all is done once.
-local function take(there, queue, worker, lease_until)
-  local running, prefix = list_of(added, running_key), root .. 'm:'
+-- Makes jobs of one queue run, which have left their lane already, and answers for each its id, fields, data and steps. What
+-- does not change of them is not even read, and no table is made of what does: this is done for every job there is.
+local function take(found, queue, worker, lease_until)
+  local many, ids, keys = #found, {}, {}
+  for i, member in ipairs(found) do
+    local id = id_of(member)
+    ids[i], keys[i], keys[many + i] = id, root .. 'm:' .. id, root .. 'd:' .. id
+  end
+  local read = many > 0 and call('MGET', unpack(keys)) or {}
+  local running, there = list_of(added, running_key), {}
   local n, v, until_text = #running, #values, digits(lease_until)
-  for _, candidate in ipairs(there) do
-    local id = candidate[1]
-    local job = jobs[id]
-    job[TOKEN] = draw()
-    job[ATTEMPT] = job[ATTEMPT] + 1
-    job[WORKER] = worker
-    job[STARTED_AT] = now
-    job[LEASE_UNTIL] = lease_until
-    -- Tells readers to drop what earlier attempts wrote, where they wrote anything since they were last told.
-    if job[LOG] == 2 then
-      log(id, job, '"reset"')
-      job[LOG] = 1
+  for i, id in ipairs(ids) do
+    local fields, data = read[i], read[many + i]
+    if fields and data then
+      local state, run_at, attempt, crashes, interruptions, _, _, finished_at, _, _, last_event, _, _, log, steps, errors,
+        progress, output_at, _, output, children, at = struct_unpack(CHANGING, fields)
+      if state == AVAILABLE then
+        attempt, last_event = attempt + 1, last_event + 1
+        -- Tells readers to drop what earlier attempts wrote, where they wrote anything since they were last told.
+        if log == 2 then
+          write_event(id, last_event, attempt, '"reset"')
+          log, last_event = 1, last_event + 1
+        end
+        fields = struct_pack(CHANGING_AND_REST, RUNNING, run_at, attempt, crashes, interruptions, draw(), now, finished_at,
+          lease_until, 0, last_event, last_event, now, log, steps, errors, progress, output_at, #worker, worker, #output,
+          output, #children, children, sub(fields, at))
+        running[n + 1], running[n + 2] = until_text, found[i]
+        values[v + 1], values[v + 2] = keys[i], fields
+        n, v = n + 2, v + 2
+        if is_watched then topics['j' .. id] = true end
+        there[#there + 1] = { id, fields, data, steps }
+      end
+    else
+      -- Its data has been taken from under us; what is left of it goes, too.
+      count(queue, AVAILABLE, -1)
+      drop(id)
     end
-    enter(job, RUNNING)
-    running[n + 1], running[n + 2] = until_text, members[id]
-    local fields = pack(job)
-    packed[id] = fields
-    values[v + 1], values[v + 2] = prefix .. id, fields
-    n, v = n + 2, v + 2
-    if is_watched then topics['j' .. id] = true end
   end
   count(queue, AVAILABLE, -#there)
   count(queue, RUNNING, #there)
+  return there
 end
 
 -- Gives jobs to a worker. `wanted` is packed: worker, lease_for, {{queue, slots}}, {{kind, version}}, whether it waits.
@@ -151,11 +143,10 @@ local function claim(wanted)
     while slots > 0 and looks < LOOKS do
       local asked = math.min(slots, CLAIMED_AT_ONCE)
       local found = take_first(name, asked, kinds)
-      local there = whole(found)
-      if has_pauses() then there = without_paused(there, name) end
-      take(there, name, worker, now + lease_for)
-      for _, candidate in ipairs(there) do
-        claimed[#claimed + 1] = candidate
+      local free = has_pauses() and without_paused(found, name) or found
+      local there = take(free, name, worker, now + lease_for)
+      for _, job in ipairs(there) do
+        claimed[#claimed + 1] = job
       end
       slots = slots - #there
       if #found < asked then break end
@@ -173,10 +164,10 @@ local function claim(wanted)
     next_due = first[2] and tonumber(first[2]) or -1
   end
   local answer, n = { now, next_due, more }, 3
-  for _, candidate in ipairs(claimed) do
-    local id = candidate[1]
-    answer[n + 1], answer[n + 2], answer[n + 3] = id, packed[id], candidate[2]
-    answer[n + 4] = jobs[id][STEPS] > 0 and call('HGETALL', root .. 't:' .. id) or false
+  for _, job in ipairs(claimed) do
+    local id = job[1]
+    answer[n + 1], answer[n + 2], answer[n + 3] = id, job[2], job[3]
+    answer[n + 4] = job[4] > 0 and call('HGETALL', root .. 't:' .. id) or false
     n = n + 4
   end
   return answer

@@ -1,5 +1,8 @@
 -- How runs are ended: shared by all scripts that do so.
 
+-- How many runs of a queue were completed briefly.
+local completed = {}
+
 local function keep_output(id, job, output)
   if #output <= SHORT_OUTPUT then
     job[OUTPUT_AT], job[OUTPUT] = 1, output
@@ -87,17 +90,63 @@ local function finish(end_of_run)
   return status
 end
 
+-- Completes a run of which nobody else must hear, and answers so: it has but a short output to say, no steps, no unique key
+-- and no batch, and nobody has asked it to stop. Most runs are such, so no table is made of their fields.
+local function complete_briefly(id, token, output, fields)
+  local state, run_at, attempt, crashes, interruptions, leased_token, started_at, _, lease_until, cancel_by, last_event, _, _,
+    log, steps, errors, progress, _, worker, _, children, at = struct_unpack(CHANGING, fields)
+  if state ~= RUNNING or leased_token ~= token or cancel_by ~= 0 or steps ~= 0 then return false end
+  local seq, batch, _, _, _, _, queue, _, unique = struct_unpack(TO_UNIQUE, fields, at)
+  if batch ~= 0 or unique ~= '' then return false end
+  last_event = last_event + 2
+  local n = #values
+  values[n + 1] = root .. 'm:' .. id
+  values[n + 2] = struct_pack(CHANGING_AND_REST, COMPLETED, run_at, attempt, crashes, interruptions, token, started_at, now,
+    lease_until, 0, last_event, last_event, now, log, steps, errors, progress, 1, #worker, worker, #output, output,
+    #children, children, sub(fields, at))
+  local member, running = new_member(seq, id, queue), list_of(taken, running_key)
+  running[#running + 1] = member
+  put(ended_of(queue, COMPLETED), now, member)
+  if is_watched then topics['j' .. id] = true end
+  completed[queue] = (completed[queue] or 0) + 1
+  return true
+end
+
 -- Ends the runs that are packed in ARGV from `first` to `to`, and answers a status for each.
 local function finish_all(first, to)
-  local runs, ids, statuses = {}, {}, {}
+  local runs, ids, statuses, rest = {}, {}, {}, {}
   for i = first, to do
     local run = cmsgpack.unpack(ARGV[i])
     runs[#runs + 1] = run
     ids[#ids + 1] = run[1]
   end
-  read_jobs(ids)
+  local found, seen = read_all('m:', ids), {}
   for i, run in ipairs(runs) do
-    statuses[i] = finish(run)
+    local id, token, outcome, said, _, entries, follow_ups = unpack(run)
+    -- Of two ends of one run the first counts: the second finds it written.
+    local is_brief = outcome == 'completed' and not entries and not follow_ups and #said <= SHORT_OUTPUT and found[i]
+      and not seen[id]
+    seen[id] = true
+    if is_brief and complete_briefly(id, token, said, found[i]) then
+      statuses[i] = HELD
+    else
+      rest[#rest + 1] = i
+    end
   end
+  for queue, many in pairs(completed) do
+    count(queue, RUNNING, -many)
+    count(queue, COMPLETED, many)
+  end
+  if #rest == 0 then return statuses end
+  flush()
+  local left = {}
+  for n, i in ipairs(rest) do
+    left[n] = ids[i]
+  end
+  read_jobs(left)
+  for _, i in ipairs(rest) do
+    statuses[i] = finish(runs[i])
+  end
+  flush()
   return statuses
 end

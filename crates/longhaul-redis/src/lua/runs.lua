@@ -15,9 +15,13 @@ local function give_attempt_back(job)
   job[ATTEMPT] = math.max(job[ATTEMPT] - 1, 0)
 end
 
+local function write_event(id, number, attempt, body)
+  call('XADD', root .. 'l:' .. id, digits(number) .. '-0', 't', digits(now), 'n', attempt, 'b', body)
+end
+
 local function log(id, job, body)
   job[LAST_EVENT] = job[LAST_EVENT] + 1
-  call('XADD', root .. 'l:' .. id, digits(job[LAST_EVENT]) .. '-0', 't', digits(now), 'n', job[ATTEMPT], 'b', body)
+  write_event(id, job[LAST_EVENT], job[ATTEMPT], body)
 end
 
 -- The job that runs under a lease, where the lease is the current one.

@@ -46,13 +46,16 @@ local LEASE_UNTIL, CANCEL_BY, LAST_EVENT, STATE_EVENT, STATE_AT = 9, 10, 11, 12,
 -- them: all, completed, failed and cancelled ones. An empty word is none.
 local LOG, STEPS, ERRORS, PROGRESS, OUTPUT_AT, WORKER, OUTPUT, CHILDREN = 14, 15, 16, 17, 18, 19, 20, 21
 local CHANGING = '>Bi8I4I4I4i8i8i8i8i8I4I4i8BI4BBBI2c0I4c0I2c0'
+-- The same before the rest, which does not change and is handed on as it is.
+local CHANGING_AND_REST = CHANGING .. 'c0'
 local COUNTS = '>I4I4I4I4'
 
 -- What does not change, still packed, and what `know` makes of it. BATCH is the seq of the parent that counts the job, or
 -- 0; PERIOD is -1 for none. After these comes the time of creation, which no script reads.
 local FIXED, SEQ, BATCH, VERSION, PRIORITY, MAX_CRASHES, PERIOD = 22, 23, 24, 25, 26, 27, 28
 local QUEUE, KIND, UNIQUE, LIMIT_KEY, PARENT = 29, 30, 31, 32, 33
-local FIXED_FORMAT = '>i8i8I4i4I4i8I2c0I2c0I2c0I2c0I2c0'
+local TO_UNIQUE = '>i8i8I4i4I4i8I2c0I2c0I2c0'
+local FIXED_FORMAT = TO_UNIQUE .. 'I2c0I2c0'
 
 local BLOCKED, SCHEDULED, AVAILABLE, RUNNING, COMPLETED, FAILED, CANCELLED = 0, 1, 2, 3, 4, 5, 6
 local HELD, CANCEL_REQUESTED, LOST = 0, 1, 2
@@ -102,10 +105,10 @@ end
 
 local function pack(job)
   local worker, output, children = job[WORKER], job[OUTPUT], job[CHILDREN]
-  return struct_pack(CHANGING, job[STATE], job[RUN_AT], job[ATTEMPT], job[CRASHES], job[INTERRUPTIONS], job[TOKEN],
+  return struct_pack(CHANGING_AND_REST, job[STATE], job[RUN_AT], job[ATTEMPT], job[CRASHES], job[INTERRUPTIONS], job[TOKEN],
     job[STARTED_AT], job[FINISHED_AT], job[LEASE_UNTIL], job[CANCEL_BY], job[LAST_EVENT], job[STATE_EVENT], job[STATE_AT],
     job[LOG], job[STEPS], job[ERRORS], job[PROGRESS], job[OUTPUT_AT],
-    #worker, worker, #output, output, #children, children) .. job[FIXED]
+    #worker, worker, #output, output, #children, children, job[FIXED])
 end
 
 local function unpack_job(fields)

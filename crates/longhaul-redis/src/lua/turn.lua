@@ -5,5 +5,4 @@
 -- Returns    the statuses of the ends, and what the claim answers
 
 local statuses = finish_all(3, #ARGV)
-flush()
 return { statuses, claim(ARGV[2]) }
