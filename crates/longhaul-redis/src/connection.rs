@@ -93,8 +93,9 @@ impl Connection {
         arguments: &[Vec<u8>],
     ) -> RedisResult<Value> {
         let command = |name: &str, script: &str| {
-            let mut command = redis::cmd(name);
-            command.arg(script).arg(1).arg(root);
+            let size = arguments.iter().map(Vec::len).sum::<usize>() + script.len() + root.len() + 64;
+            let mut command = Cmd::with_capacity(arguments.len() + 5, size);
+            command.arg(name).arg(script).arg(1).arg(root);
             match now {
                 Some(now) => command.arg(now.0),
                 None => command.arg(""),

@@ -1,4 +1,4 @@
-use longhaul::{EnqueueStatus, Enqueued, JobId, NewJob, Result};
+use longhaul::{EnqueueStatus, Enqueued, JobId, NewJob, Result, Start};
 use redis::Value;
 
 use crate::answer::text;
@@ -12,8 +12,11 @@ pub(crate) async fn enqueue(driver: &Driver, jobs: Vec<NewJob>) -> Result<Vec<En
     if jobs.is_empty() {
         return Ok(Vec::new());
     }
+    let is_plain = !driver.may_send_twice() && jobs.iter().all(is_plain);
     let mut arguments = Vec::with_capacity(1 + 5 * jobs.len());
-    arguments.push(jobs.len().to_string().into_bytes());
+    if !is_plain {
+        arguments.push(jobs.len().to_string().into_bytes());
+    }
     let mut ids = Vec::with_capacity(jobs.len());
     for mut job in jobs {
         let given = job.id.take();
@@ -24,9 +27,19 @@ pub(crate) async fn enqueue(driver: &Driver, jobs: Vec<NewJob>) -> Result<Vec<En
         arguments.extend(pack_new(&id, may_exist, &job));
         ids.push((id, is_ours));
     }
-    let answers = driver.share(&scripts::ENQUEUE, arguments, ids.len()).await?;
+    let script = if is_plain { &scripts::ENQUEUE_PLAIN } else { &scripts::ENQUEUE };
+    let answers = driver.share(script, arguments, ids.len()).await?;
     let enqueued = ids.into_iter().zip(&answers).map(|((id, is_ours), answer)| enqueued(id, is_ours, answer));
-    enqueued.collect::<Option<_>>().ok_or_else(|| unreadable(scripts::ENQUEUE.operation))
+    enqueued.collect::<Option<_>>().ok_or_else(|| unreadable(script.operation))
+}
+
+/// Whether nothing needs to be looked up for a job: see `plain.lua`.
+fn is_plain(job: &NewJob) -> bool {
+    job.id.is_none()
+        && job.unique.is_none()
+        && job.idempotency.is_none()
+        && job.parent.is_none()
+        && job.start != Start::AfterChildren
 }
 
 fn enqueued(id: JobId, is_ours: bool, answer: &Value) -> Option<Enqueued> {

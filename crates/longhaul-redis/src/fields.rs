@@ -17,7 +17,7 @@ pub(crate) fn bounded(duration: Duration) -> i64 {
     millis(duration).min(END_OF_TIME)
 }
 
-/// What a script says of a job, in the order of `store.lua`.
+/// What a script says of a job, in the order of `layout.lua`.
 #[derive(Clone, Debug)]
 pub(crate) struct Fields<'a> {
     pub(crate) state: State,
@@ -45,7 +45,7 @@ pub(crate) struct Fields<'a> {
     pub(crate) parent: Option<&'a str>,
 }
 
-/// What a script is told of a job that is to be created, in the order of `creating.lua`.
+/// What a script is told of a job that is to be created, in the order of `new.lua`.
 pub(crate) fn pack_new(id: &JobId, may_exist: MayExist, job: &NewJob) -> [Vec<u8>; 5] {
     let lane = format!("{}|{}|{}", job.queue, job.kind, job.version);
     [

@@ -33,7 +33,7 @@ impl Script {
             Flags::Reads => "no-writes",
         };
         let mut source = format!("#!lua flags={flags}\n");
-        for part in [include_str!("lua/store.lua")].iter().chain(parts) {
+        for part in [include_str!("lua/layout.lua")].iter().chain(parts) {
             source.push_str(part);
             source.push('\n');
         }
@@ -45,6 +45,8 @@ impl Script {
 
 type Lazy = LazyLock<Script>;
 
+const STORE: &str = include_str!("lua/store.lua");
+const NEW: &str = include_str!("lua/new.lua");
 const KEYS: &str = include_str!("lua/keys.lua");
 const BATCHES: &str = include_str!("lua/batches.lua");
 const RUNS: &str = include_str!("lua/runs.lua");
@@ -56,59 +58,87 @@ const FINISHING: &str = include_str!("lua/finishing.lua");
 const READING: &str = include_str!("lua/reading.lua");
 
 pub(crate) static ENQUEUE: Lazy = LazyLock::new(|| {
-    Script::new("enqueue", Flags::Adds, &[KEYS, BATCHES, CREATING, include_str!("lua/enqueue.lua")])
+    Script::new(
+        "enqueue",
+        Flags::Adds,
+        &[STORE, KEYS, BATCHES, NEW, CREATING, include_str!("lua/enqueue.lua")],
+    )
 });
+pub(crate) static ENQUEUE_PLAIN: Lazy =
+    LazyLock::new(|| Script::new("enqueue", Flags::Adds, &[NEW, include_str!("lua/plain.lua")]));
 pub(crate) static CLAIM: Lazy = LazyLock::new(|| {
-    Script::new("claim", Flags::GoesOn, &[RUNS, REMOVING, CLAIMING, include_str!("lua/claim.lua")])
+    Script::new("claim", Flags::GoesOn, &[STORE, RUNS, REMOVING, CLAIMING, include_str!("lua/claim.lua")])
 });
 pub(crate) static UNCLAIM: Lazy = LazyLock::new(|| {
-    Script::new("take a claim back", Flags::GoesOn, &[KEYS, BATCHES, RUNS, include_str!("lua/unclaim.lua")])
+    Script::new(
+        "take a claim back",
+        Flags::GoesOn,
+        &[STORE, KEYS, BATCHES, RUNS, include_str!("lua/unclaim.lua")],
+    )
 });
 pub(crate) static FINISH: Lazy = LazyLock::new(|| {
     Script::new(
         "finish",
         Flags::GoesOn,
-        &[KEYS, BATCHES, RUNS, CREATING, FINISHING, include_str!("lua/finish.lua")],
+        &[STORE, KEYS, BATCHES, RUNS, NEW, CREATING, FINISHING, include_str!("lua/finish.lua")],
     )
 });
 pub(crate) static TURN: Lazy = LazyLock::new(|| {
     Script::new(
         "finish and claim",
         Flags::GoesOn,
-        &[KEYS, BATCHES, RUNS, REMOVING, CREATING, FINISHING, CLAIMING, include_str!("lua/turn.lua")],
+        &[
+            STORE,
+            KEYS,
+            BATCHES,
+            RUNS,
+            REMOVING,
+            NEW,
+            CREATING,
+            FINISHING,
+            CLAIMING,
+            include_str!("lua/turn.lua"),
+        ],
     )
 });
 pub(crate) static RECORD: Lazy =
-    LazyLock::new(|| Script::new("record", Flags::Adds, &[RUNS, include_str!("lua/record.lua")]));
-pub(crate) static HEARTBEAT: Lazy =
-    LazyLock::new(|| Script::new("heartbeat", Flags::GoesOn, &[RUNS, include_str!("lua/heartbeat.lua")]));
+    LazyLock::new(|| Script::new("record", Flags::Adds, &[STORE, RUNS, include_str!("lua/record.lua")]));
+pub(crate) static HEARTBEAT: Lazy = LazyLock::new(|| {
+    Script::new("heartbeat", Flags::GoesOn, &[STORE, RUNS, include_str!("lua/heartbeat.lua")])
+});
 pub(crate) static SWEEP: Lazy = LazyLock::new(|| {
-    Script::new("sweep", Flags::GoesOn, &[KEYS, BATCHES, RUNS, REMOVING, include_str!("lua/sweep.lua")])
+    Script::new(
+        "sweep",
+        Flags::GoesOn,
+        &[STORE, KEYS, BATCHES, RUNS, REMOVING, include_str!("lua/sweep.lua")],
+    )
 });
 pub(crate) static PRUNE: Lazy = LazyLock::new(|| {
-    Script::new("prune", Flags::GoesOn, &[KEYS, REMOVING, DELETING, include_str!("lua/prune.lua")])
+    Script::new("prune", Flags::GoesOn, &[STORE, KEYS, REMOVING, DELETING, include_str!("lua/prune.lua")])
 });
 pub(crate) static ACT: Lazy = LazyLock::new(|| {
     Script::new(
         "act on jobs",
         Flags::GoesOn,
-        &[KEYS, BATCHES, REMOVING, DELETING, include_str!("lua/act.lua")],
+        &[STORE, KEYS, BATCHES, REMOVING, DELETING, include_str!("lua/act.lua")],
     )
 });
-pub(crate) static GET: Lazy =
-    LazyLock::new(|| Script::new("look jobs up", Flags::Reads, &[READING, include_str!("lua/get.lua")]));
+pub(crate) static GET: Lazy = LazyLock::new(|| {
+    Script::new("look jobs up", Flags::Reads, &[STORE, READING, include_str!("lua/get.lua")])
+});
 pub(crate) static LIST: Lazy =
-    LazyLock::new(|| Script::new("list jobs", Flags::Reads, &[READING, include_str!("lua/list.lua")]));
+    LazyLock::new(|| Script::new("list jobs", Flags::Reads, &[STORE, READING, include_str!("lua/list.lua")]));
 pub(crate) static EVENTS: Lazy =
-    LazyLock::new(|| Script::new("read events", Flags::GoesOn, &[include_str!("lua/events.lua")]));
+    LazyLock::new(|| Script::new("read events", Flags::GoesOn, &[STORE, include_str!("lua/events.lua")]));
 pub(crate) static QUEUES: Lazy =
-    LazyLock::new(|| Script::new("read queues", Flags::Reads, &[include_str!("lua/queues.lua")]));
-pub(crate) static SET_QUEUE: Lazy =
-    LazyLock::new(|| Script::new("configure a queue", Flags::GoesOn, &[include_str!("lua/set_queue.lua")]));
+    LazyLock::new(|| Script::new("read queues", Flags::Reads, &[STORE, include_str!("lua/queues.lua")]));
+pub(crate) static SET_QUEUE: Lazy = LazyLock::new(|| {
+    Script::new("configure a queue", Flags::GoesOn, &[STORE, include_str!("lua/set_queue.lua")])
+});
 pub(crate) static WORKERS: Lazy =
-    LazyLock::new(|| Script::new("read workers", Flags::Reads, &[include_str!("lua/workers.lua")]));
+    LazyLock::new(|| Script::new("read workers", Flags::Reads, &[STORE, include_str!("lua/workers.lua")]));
 pub(crate) static MIGRATE: Lazy =
-    LazyLock::new(|| Script::new("migrate", Flags::GoesOn, &[include_str!("lua/migrate.lua")]));
+    LazyLock::new(|| Script::new("migrate", Flags::GoesOn, &[STORE, include_str!("lua/migrate.lua")]));
 
 /// Puts numbers in the place of their names. Lua 5.1 has no constants, only variables that each function which uses them
 /// must first be given and then look up; our jobs are lists of numbered fields, so that is a good part of all it does.
@@ -175,7 +205,9 @@ mod tests {
 
     #[test]
     fn no_script_has_a_constant_that_is_left() {
-        for script in [&ENQUEUE, &CLAIM, &UNCLAIM, &FINISH, &TURN, &RECORD, &HEARTBEAT, &SWEEP, &PRUNE] {
+        for script in
+            [&ENQUEUE, &ENQUEUE_PLAIN, &CLAIM, &UNCLAIM, &FINISH, &TURN, &RECORD, &HEARTBEAT, &SWEEP, &PRUNE]
+        {
             assert!(!script.source.contains("STATE_EVENT"), "{}", script.operation);
             assert!(script.source.starts_with("#!lua flags="), "{}", script.operation);
         }

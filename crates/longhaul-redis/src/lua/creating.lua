@@ -1,28 +1,8 @@
--- How jobs are created: shared by all scripts that do so.
---
--- A new job is
---   its id,
---   its lane: 'queue|kind|version',
---   its start, packed: how long it waits, a time of day before which it must not run, its priority, its flags, and after
---   these its packed keys, if any,
---   what does not change of it between its batch and its time of creation, as it is stored,
---   its data.
-local START = '>i8i8i4B'
-local START_BYTES = 21
-
--- The flags, which are added: its id may exist already, or else was drawn just now; it waits for its children.
-local MAY_EXIST, WAITS = 1, 2
+-- How jobs are created: shared by all scripts that do so. `new.lua` says what a new job is.
 
 -- What a caller says of a job's keys, each of which may be false: its idempotency key and the request's digest, and how
 -- long the two are remembered; its unique key, and whether it takes that from a job that has ended; its parent.
 local IDEMPOTENCY, FINGERPRINT, KEEP_FOR, UNIQUE_KEY, REFRESHES, PARENT_ID = 1, 2, 3, 4, 5, 6
-
--- The rest of a new job's fields: no attempts, no times, and two events' numbers of 1; no log, steps, errors, progress,
--- worker nor output; and no children, or none yet.
-local NOTHING_YET = string.rep('\0', 3 * 4 + 5 * 8) .. struct.pack('>I4I4', 1, 1)
-local NOTHING_KEPT = string.rep('\0', 1 + 4 + 1 + 1 + 1 + 2 + 4)
-local NO_CHILDREN, NONE_YET = struct.pack('>I2', 0), struct.pack('>I2', 16) .. string.rep('\0', 16)
-local created_at = struct.pack('>i8', now)
 
 -- The lanes that this call knows: name -> {key, queue}.
 local lanes_named = {}
@@ -100,8 +80,7 @@ local function insert(id, lane_name, start, fixed, data, parent)
   local run_at, seq, waits = max(now + delay, at), draw(), flags >= WAITS
   local state = waits and BLOCKED or run_at > now and SCHEDULED or AVAILABLE
   local batch = parent and join(id, seq, parent) or 0
-  local fields = struct_pack('>Bi8', state, run_at) .. NOTHING_YET .. created_at .. NOTHING_KEPT
-    .. (waits and NONE_YET or NO_CHILDREN) .. struct_pack('>i8i8', seq, batch) .. fixed .. created_at
+  local fields = new_fields(state, run_at, waits and NONE_YET or NO_CHILDREN, seq, batch, fixed)
   local n = #values
   values[n + 1], values[n + 2] = root .. 'd:' .. id, data
   put(root .. 'all', seq, id)

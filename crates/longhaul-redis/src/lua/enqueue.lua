@@ -1,6 +1,6 @@
 -- Creates jobs: of each caller's all or none.
 --
--- ARGV[2..]  for each caller: how many jobs, and then these: see `creating.lua`
+-- ARGV[2..]  for each caller: how many jobs, and then these: see `new.lua`
 -- Returns    for each job 0 where it was created, 1 where its idempotency key was used for another request, 2 where
 --            another job of its call was refused, or the id of the job that stands for it
 

@@ -1,64 +1,7 @@
--- What every script shares: where things are kept, and how a job is read, changed and written back.
---
--- KEYS[1]  the root of all keys, with its hash tag, so that they are in one slot: '{prefix}:'
--- ARGV[1]  the time in milliseconds, or '' for the server's own clock
+-- How a job is read, changed and written back.
 --
 -- A script works on jobs in memory and writes at its end: all checks come before the first write, because nothing
 -- undoes what a script has written.
---
--- <root>m:ID        a job's fields: those that change and then those that do not, packed as `pack` says
--- <root>d:ID        what never changes of it and no script reads: args, labels, ...
--- <root>x:ID        a hash: its progress, and an output too long for the fields
--- <root>e:ID        a list of its errors
--- <root>t:ID        a hash of its steps
--- <root>l:ID        a stream, its log; an event's number is the entry's
--- <root>all         ids by seq; <root>state|S: those in a state that few are in, for lists of these
--- <root>lane|Q|K|V  the available jobs of a queue, kind and version, by rank; members are a seq, an id and a queue
--- <root>lanes|Q     the lanes of a queue that are not empty
--- <root>scheduled   members by run_at
--- <root>running     members by the end of their leases
--- <root>stopping    those that were asked to stop, by the end of their grace
--- <root>ended|Q|S   members by when their retention begins
--- <root>counts      a hash: 'Q|S' -> how many
--- <root>queues      a hash: queue -> its configuration
--- <root>unique      a hash: unique key -> 'expiry|id', the expiry 0 while the job has not ended
--- <root>promises    a hash: idempotency key -> packed {expiry, fingerprint, id}
--- <root>paused      limit keys by when their pauses end
--- <root>of|ID       the ids of the jobs that name a job as their parent, by seq
--- <root>forget      what may be dropped when: 'u' and a unique key, 'i' and an idempotency key
--- <root>gone        ids of removed jobs, by when they are forgotten
--- <root>workers     worker ids by when they were heard of; <root>worker: a hash of what they say of themselves
--- <root>watched     a set of what somebody waits to hear of: 'q' and a queue, 'j' and a job's id
--- <root>last        the last number drawn
--- <root>schema      the version of all this
-
--- Names in capitals that stand for whole numbers are replaced by these when a script is loaded: see `scripts.rs`.
-
-local call, format, find, sub = redis.call, string.format, string.find, string.sub
-local struct_pack, struct_unpack, max = struct.pack, struct.unpack, math.max
-local root = KEYS[1]
-
--- What changes of a job. Of the times, 0 is none.
-local STATE, RUN_AT, ATTEMPT, CRASHES, INTERRUPTIONS, TOKEN, STARTED_AT, FINISHED_AT = 1, 2, 3, 4, 5, 6, 7, 8
-local LEASE_UNTIL, CANCEL_BY, LAST_EVENT, STATE_EVENT, STATE_AT = 9, 10, 11, 12, 13
--- LOG is 0 for an empty log, 1 for one that ends in a reset, 2 for any other. OUTPUT_AT is 0 where there is no output, 1
--- where it is in OUTPUT, 2 where it is in the hash beside. CHILDREN are four counts, in a job that waits or waited for
--- them: all, completed, failed and cancelled ones. An empty word is none.
-local LOG, STEPS, ERRORS, PROGRESS, OUTPUT_AT, WORKER, OUTPUT, CHILDREN = 14, 15, 16, 17, 18, 19, 20, 21
-local CHANGING = '>Bi8I4I4I4i8i8i8i8i8I4I4i8BI4BBBI2c0I4c0I2c0'
--- The same before the rest, which does not change and is handed on as it is.
-local CHANGING_AND_REST = CHANGING .. 'c0'
-local COUNTS = '>I4I4I4I4'
-
--- What does not change, still packed, and what `know` makes of it. BATCH is the seq of the parent that counts the job, or
--- 0; PERIOD is -1 for none. After these comes the time of creation, which no script reads.
-local FIXED, SEQ, BATCH, VERSION, PRIORITY, MAX_CRASHES, PERIOD = 22, 23, 24, 25, 26, 27, 28
-local QUEUE, KIND, UNIQUE, LIMIT_KEY, PARENT = 29, 30, 31, 32, 33
-local TO_UNIQUE = '>i8i8I4i4I4i8I2c0I2c0I2c0'
-local FIXED_FORMAT = TO_UNIQUE .. 'I2c0I2c0'
-
-local BLOCKED, SCHEDULED, AVAILABLE, RUNNING, COMPLETED, FAILED, CANCELLED = 0, 1, 2, 3, 4, 5, 6
-local HELD, CANCEL_REQUESTED, LOST = 0, 1, 2
 
 -- The states whose jobs are in a set of their own by seq.
 local LISTED = {
@@ -68,22 +11,7 @@ local LISTED = {
   [CANCELLED] = root .. 'state|6',
 }
 
-local KEPT_ERRORS = 20
-local GONE_FOR = 86400000
-local PRIORITY_STEP = 60000
--- The longest output that is kept among the fields.
-local SHORT_OUTPUT = 512
--- Lua takes no more than some 8,000 arguments.
-local ARGUMENTS = 4000
-
-local function clock()
-  if ARGV[1] ~= '' then return tonumber(ARGV[1]) end
-  local time = call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
-local now = clock()
-
--- Jobs read so far: id -> fields, or false where there is no job; and as they were last read or written.
+-- Jobs read so far: id -> fields, or false where there is no job; and as they were read.
 local jobs, packed = {}, {}
 -- Where a job is in an ordered set: id -> member.
 local members = {}
@@ -377,9 +305,7 @@ end
 local function flush()
   local prefix, n = root .. 'm:', #values
   for id in pairs(changed) do
-    local fields = pack(jobs[id])
-    packed[id] = fields
-    values[n + 1], values[n + 2] = prefix .. id, fields
+    values[n + 1], values[n + 2] = prefix .. id, pack(jobs[id])
     n = n + 2
   end
   call_with('MSET', nil, values)

@@ -1,0 +1,26 @@
+-- What is told of a new job, and how its fields begin.
+--
+-- A new job is
+--   its id,
+--   its lane: 'queue|kind|version',
+--   its start, packed: how long it waits, a time of day before which it must not run, its priority, its flags, and after
+--   these its packed keys, if any,
+--   what does not change of it between its batch and its time of creation, as it is stored,
+--   its data.
+local START = '>i8i8i4B'
+local START_BYTES = 21
+
+-- The flags, which are added: its id may exist already, or else was drawn just now; it waits for its children.
+local MAY_EXIST, WAITS = 1, 2
+
+-- The fields of a new job beside those that are told: no attempts, no times, and two events' numbers of 1; no log, steps,
+-- errors, progress, worker nor output; and no children, or none yet.
+local NEW_FIELDS = '>Bi8c0c0i8i8c0i8'
+local created_at = struct_pack('>i8', now)
+local NOTHING = string.rep('\0', 3 * 4 + 5 * 8) .. struct_pack('>I4I4', 1, 1) .. created_at
+  .. string.rep('\0', 1 + 4 + 1 + 1 + 1 + 2 + 4)
+local NO_CHILDREN, NONE_YET = struct_pack('>I2', 0), struct_pack('>I2', 16) .. string.rep('\0', 16)
+
+local function new_fields(state, run_at, children, seq, batch, fixed)
+  return struct_pack(NEW_FIELDS, state, run_at, NOTHING, children, seq, batch, fixed, now)
+end

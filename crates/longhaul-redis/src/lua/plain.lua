@@ -1,0 +1,91 @@
+-- Creates plain jobs: their ids were drawn just now, and they have no keys, no parent and no children to wait for, so that
+-- nothing needs to be looked up. Most jobs are such. It stands by itself, and writes what `insert` in `creating.lua` writes:
+-- to make the functions that all other scripts share takes the server longer than to create a job.
+--
+-- ARGV[2..]  new jobs: see `new.lua`
+-- Returns    0 for each
+
+local NEW_JOB = 5
+
+-- Calls with any number of arguments after a key, or with keys and values alone.
+local function call_in_pieces(command, key, list)
+  for from = 1, #list, ARGUMENTS do
+    local to = math.min(from + ARGUMENTS - 1, #list)
+    if key then
+      call(command, key, unpack(list, from, to))
+    else
+      call(command, unpack(list, from, to))
+    end
+  end
+end
+
+local last = math.max(tonumber(call('GET', root .. 'last') or 0), now * 1024 - 1)
+-- Keys and values in turn; scores and members in turn. Their lengths are counted along, for `#` has to search for them.
+local values, all, scheduled, listed, answers = {}, {}, {}, {}, {}
+local created, waiting = 0, 0
+-- Lane name -> {queue, the rest of the name, its available jobs by rank, how many these are}; queue -> how many wait.
+local lanes, later = {}, {}
+local data_of, fields_of = root .. 'd:', root .. 'm:'
+local score, score_text
+
+for i = 2, #ARGV, NEW_JOB do
+  local id, name, fixed = ARGV[i], ARGV[i + 1], ARGV[i + 3]
+  local delay, at, priority = struct_unpack(START, ARGV[i + 2])
+  local run_at = max(now + delay, at)
+  local state = run_at > now and SCHEDULED or AVAILABLE
+  local lane = lanes[name]
+  if not lane then
+    local bar = find(name, '|', 1, true)
+    lane = { sub(name, 1, bar - 1), sub(name, bar + 1), {}, 0 }
+    lanes[name] = lane
+  end
+  local queue = lane[1]
+  last = last + 1
+  local seq = format('%016d', last)
+  local member = seq .. id .. '|' .. queue
+  local v, a = 4 * created, 2 * created
+  values[v + 1], values[v + 2] = data_of .. id, ARGV[i + 4]
+  values[v + 3], values[v + 4] = fields_of .. id, new_fields(state, run_at, NO_CHILDREN, last, 0, fixed)
+  all[a + 1], all[a + 2] = seq, id
+  created = created + 1
+  answers[created] = 0
+  if state == AVAILABLE then
+    local rank, members, m = run_at - priority * PRIORITY_STEP, lane[3], 2 * lane[4]
+    if rank ~= score then score, score_text = rank, format('%d', rank) end
+    members[m + 1], members[m + 2] = score_text, member
+    lane[4] = lane[4] + 1
+  else
+    local w = 2 * waiting
+    scheduled[w + 1], scheduled[w + 2] = format('%d', run_at), member
+    listed[w + 1], listed[w + 2] = seq, id
+    waiting = waiting + 1
+    later[queue] = (later[queue] or 0) + 1
+  end
+end
+
+call_in_pieces('MSET', nil, values)
+call_in_pieces('ZADD', root .. 'all', all)
+call_in_pieces('ZADD', root .. 'scheduled', scheduled)
+call_in_pieces('ZADD', root .. 'state|' .. SCHEDULED, listed)
+for name, lane in pairs(lanes) do
+  if lane[4] > 0 then
+    call_in_pieces('ZADD', root .. 'lane|' .. name, lane[3])
+    call('SADD', root .. 'lanes|' .. lane[1], lane[2])
+    call('HINCRBY', root .. 'counts', lane[1] .. '|' .. AVAILABLE, lane[4])
+  end
+end
+for queue, many in pairs(later) do
+  call('HINCRBY', root .. 'counts', queue .. '|' .. SCHEDULED, many)
+end
+call('SET', root .. 'last', format('%d', last))
+
+-- Tells those who wait for jobs of a queue, or for the next one that is due. Who was told must ask again.
+if call('EXISTS', root .. 'watched') == 1 then
+  local heard = {}
+  for _, lane in pairs(lanes) do
+    local topic = 'q' .. lane[1]
+    if call('SREM', root .. 'watched', topic) == 1 then heard[#heard + 1] = topic end
+  end
+  if #heard > 0 then call('PUBLISH', root .. 'news', table.concat(heard, '\n')) end
+end
+return answers
