@@ -3,7 +3,13 @@ use std::collections::HashMap;
 use longhaul::clock::millis;
 use longhaul::{EnqueueStatus, Enqueued, JobId, Json, NewJob, OnClash, Result, Start, State, Timestamp};
 
+use tokio_postgres::types::ToSql;
+
 use crate::batch::{Batch, rank};
+use crate::connection::Connection;
+use crate::error::fault;
+
+pub(crate) const INSERT_PLAIN: &str = include_str!("sql/insert_plain_jobs.sql");
 
 /// The most jobs of one statement.
 const JOBS_PER_STATEMENT: usize = 5_000;
@@ -190,6 +196,50 @@ impl Batch<'_> {
         }
         Ok(created)
     }
+}
+
+/// Creates, in one statement and a commit of its own, the jobs of several calls whose ids nobody has given: see [`is_drawn`]. Says whether any of
+/// them is available.
+pub(crate) async fn enqueue_drawn(
+    connection: &Connection,
+    calls: &[&[NewJob]],
+    now: Timestamp,
+) -> Result<(Vec<Vec<Enqueued>>, bool)> {
+    let ids: Vec<Vec<JobId>> = calls.iter().map(|jobs| jobs.iter().map(id_of).collect()).collect();
+    let mut rows = NewRows::default();
+    for (jobs, ids) in calls.iter().zip(&ids) {
+        for (job, id) in jobs.iter().zip(ids) {
+            rows.push(id, job, None, now)?;
+        }
+    }
+    let values: [&(dyn ToSql + Sync); 16] = [
+        &rows.ids,
+        &rows.kinds,
+        &rows.versions,
+        &rows.queues,
+        &rows.states,
+        &rows.priorities,
+        &rows.ranks,
+        &rows.run_ats,
+        &rows.max_attempts,
+        &rows.max_crashes,
+        &rows.timeouts,
+        &rows.backoffs,
+        &rows.labels,
+        &now.0,
+        &rows.args,
+        &rows.limit_keys,
+    ];
+    connection.rows(INSERT_PLAIN, &values).await.map_err(fault("enqueue"))?;
+    let are_available = rows.state_values.contains(&State::Available);
+    drop(rows);
+    let created = |id| Enqueued { id, status: EnqueueStatus::Created };
+    Ok((ids.into_iter().map(|ids| ids.into_iter().map(created).collect()).collect(), are_available))
+}
+
+/// Whether nothing has to be looked up, not even the ids.
+pub(crate) fn is_drawn(jobs: &[NewJob]) -> bool {
+    is_plain(jobs) && jobs.len() <= JOBS_PER_STATEMENT && jobs.iter().all(|job| job.id.is_none())
 }
 
 /// Whether nothing has to be looked up but the ids.

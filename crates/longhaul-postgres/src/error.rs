@@ -40,6 +40,11 @@ pub(crate) fn has_met_another(error: &Error) -> bool {
     code(error).is_some_and(is_conflict)
 }
 
+/// Whether other transactions are to blame, and not the connection.
+pub(crate) fn is_about_another(error: &Error) -> bool {
+    has_met_another(error) || has_waited_in_vain(error)
+}
+
 /// Whether another transaction held something for too long. Only the call that needs it must be told.
 pub(crate) fn has_waited_in_vain(error: &Error) -> bool {
     code(error) == Some(&SqlState::LOCK_NOT_AVAILABLE)

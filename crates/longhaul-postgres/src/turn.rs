@@ -1,27 +1,14 @@
 use std::collections::HashSet;
-use std::sync::Arc;
-use std::time::Duration;
 
-use futures::future::BoxFuture;
 use longhaul::{Claim, Claimed, EventBody, Finish, JobId, Json, Lease, Outcome, Result, Timestamp};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::connection::Connection;
-use crate::error::{fault, unavailable};
-use crate::ops::{Call, Op, claim_of, finishes_of};
+use crate::error::fault;
 use crate::row::{duration, json, parsed, rows_at_most, signed, small, unsigned};
 
 pub(crate) const TURN: &str = include_str!("sql/turn.sql");
-
-/// A turn on its way to the server, or back.
-pub(crate) type Flying = BoxFuture<'static, Flight>;
-
-/// A turn that has come back, with the call that asked for it.
-pub(crate) struct Flight {
-    pub(crate) calls: Vec<Call>,
-    pub(crate) turn: Result<Done>,
-}
 
 /// What the one statement has done, and committed.
 pub(crate) struct Done {
@@ -34,9 +21,8 @@ pub(crate) struct Done {
 /// Runs that have ended.
 pub(crate) type Ended = HashSet<Lease>;
 
-/// Whether this is a turn by itself whose runs have nothing to say but their outputs.
-pub(crate) fn is_brief(calls: &[Call]) -> bool {
-    let [Call { op: Op::Finish(finishes) | Op::Claim { finishes, .. }, .. }] = calls else { return false };
+/// Whether the runs of a turn have nothing to say but their outputs.
+pub(crate) fn is_brief(finishes: &[Finish]) -> bool {
     let has_only_output = |finish: &Finish| {
         matches!(finish.outcome, Outcome::Completed { .. })
             && finish.entries.is_empty()
@@ -47,30 +33,14 @@ pub(crate) fn is_brief(calls: &[Call]) -> bool {
     !finishes.is_empty() && runs.len() == finishes.len() && finishes.iter().all(has_only_output)
 }
 
-/// Takes a brief turn. Its one statement is sent when this is polled first.
-pub(crate) fn fly(
-    connection: Arc<Connection>,
-    calls: Vec<Call>,
-    now: Timestamp,
-    patience: Duration,
-) -> Flying {
-    Box::pin(async move {
-        let finishes = calls.iter().filter_map(finishes_of).flatten();
-        // Whose caller is gone takes nothing.
-        let claim = calls.iter().filter(|call| !call.reply.is_closed()).find_map(claim_of);
-        let turn = tokio::time::timeout(patience, take(&connection, finishes, claim, now)).await;
-        let turn = turn.unwrap_or_else(|_| Err(unavailable("no answer in time")));
-        Flight { calls, turn }
-    })
-}
-
-async fn take<'c>(
+/// Takes a brief turn.
+pub(crate) async fn take(
     connection: &Connection,
-    finishes: impl Iterator<Item = &'c Finish>,
+    finishes: &[Finish],
     claim: Option<&Claim>,
     now: Timestamp,
 ) -> Result<Done> {
-    let mut runs: Vec<(&Lease, &Json)> = finishes.filter_map(output_of).collect();
+    let mut runs: Vec<(&Lease, &Json)> = finishes.iter().filter_map(output_of).collect();
     // Rows are always taken in one order, so that no two transactions wait for each other.
     runs.sort_unstable_by_key(|(lease, _)| (lease.id.as_str(), lease.token));
     let ids: Vec<&str> = runs.iter().map(|(lease, _)| lease.id.as_str()).collect();

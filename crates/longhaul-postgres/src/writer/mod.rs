@@ -1,33 +1,35 @@
+mod answer;
+mod flight;
+
 use std::iter::Peekable;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::maybe_done;
 use futures::stream::FuturesUnordered;
 use longhaul::clock::Stopwatch;
-use longhaul::{
-    Backoff, Claimed, Clock, Error, Finish, Lease, LeaseStatus, Result, Signals, Timestamp, Turn,
-};
-use tokio::sync::{mpsc, oneshot};
+use longhaul::{Backoff, Claimed, Clock, Error, Result, Signals, Timestamp, Turn};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use self::flight::{Flight, is_light};
 use crate::batch::{ADD_COUNTS, Batch, Counts, Effects};
 use crate::claim::PROMOTE_DUE;
 use crate::connection::{Connection, Link};
 use crate::driver::Wake;
+use crate::enqueue::INSERT_PLAIN;
 use crate::error::{copy, fault, has_met_another, has_waited_in_vain, unavailable};
 use crate::news::News;
 use crate::ops::{Answer, Call, Op, claim_of, enqueue_of, finishes_of};
 use crate::options::{PostgresOptions, Purpose};
-use crate::turn::{Ended, Flight, Flying, TURN, fly, is_brief};
+use crate::turn::{Ended, TURN};
 
 /// The most calls of one transaction.
-pub(crate) const CALLS_AT_ONCE: usize = 1_024;
+const CALLS_AT_ONCE: usize = 1_024;
 /// The most jobs that its enqueues create together, but for a single call that has more: nobody waits for others' many.
 const JOBS_AT_ONCE: usize = 10_000;
 /// Scheduled jobs that one transaction promotes.
@@ -36,15 +38,11 @@ const PROMOTED_AT_ONCE: i64 = 1_000;
 const POLL: Duration = Duration::from_millis(200);
 /// How often a transaction is run again when it meets others.
 const MEETINGS: u32 = 10;
-/// Turns on their way at once: while the server works on one, the answer of another is read and the next is written.
-const FLIGHTS: usize = 2;
-/// How many turns are not even tried in one statement after one that was not brief: the next will be like it.
-const PATIENCE_WITH_TURNS: u32 = 16;
 
-const NOW: &str = include_str!("sql/now.sql");
-const NEXT_DUE: &str = include_str!("sql/next_due.sql");
+const NOW: &str = include_str!("../sql/now.sql");
+const NEXT_DUE: &str = include_str!("../sql/next_due.sql");
 /// Statements that are sent together with others.
-const TOGETHER: [&str; 5] = [NOW, NEXT_DUE, PROMOTE_DUE, ADD_COUNTS, TURN];
+const TOGETHER: [&str; 6] = [NOW, NEXT_DUE, PROMOTE_DUE, ADD_COUNTS, TURN, INSERT_PLAIN];
 
 /// Does what callers ask for, over one connection: what waits is done in one transaction.
 pub(crate) struct Writer {
@@ -54,7 +52,7 @@ pub(crate) struct Writer {
     wake: Arc<Wake>,
     news: News,
     connection: Option<Arc<Connection>>,
-    /// Turns on their way.
+    /// Calls on their way.
     flights: FuturesUnordered<JoinHandle<Flight>>,
     /// Whether the clock was read on this very connection.
     knows_clock: bool,
@@ -168,61 +166,31 @@ impl Writer {
     async fn serve(&mut self, calls: Vec<Call>) {
         let mut calls = calls.into_iter().peekable();
         loop {
-            let some = take_some(&mut calls);
-            match self.take_off(some) {
-                Ok(flight) => self.send(flight).await,
-                Err(some) => self.transact_or_say(some, None).await,
-            }
+            let (light, heavy) = take_some(&mut calls).into_iter().partition(is_light);
+            self.serve_together(light, heavy).await;
             if calls.peek().is_none() {
                 return;
             }
         }
     }
 
-    /// A turn by itself in one statement, where that will do; or else gives the calls back.
-    fn take_off(&mut self, calls: Vec<Call>) -> std::result::Result<Flying, Vec<Call>> {
-        if self.look_again || !self.is_timely() || self.flights.len() >= FLIGHTS || !is_brief(&calls) {
-            return Err(calls);
-        }
-        if self.turns_to_pass > 0 {
-            self.turns_to_pass -= 1;
-            return Err(calls);
-        }
-        let Some(connection) = self.connection.as_ref().filter(|open| !open.client.is_closed()) else {
-            return Err(calls);
-        };
-        Ok(fly(Arc::clone(connection), calls, self.wake.now(&self.clock), self.options.response_timeout))
-    }
-
-    /// Sends a turn now, so that what is sent later comes after it at the server, too. A task of its own takes the answer:
-    /// the connection reads nothing that comes behind an answer which nobody takes.
-    async fn send(&mut self, mut flight: Flying) {
-        match futures::poll!(&mut flight) {
-            Poll::Ready(flight) => self.land(flight).await,
-            Poll::Pending => self.flights.push(tokio::spawn(flight)),
-        }
-    }
-
-    /// Answers a turn, or does by a transaction what its one statement could not.
-    async fn land(&mut self, flight: Flight) {
-        let Flight { calls, turn } = flight;
-        match turn {
-            Ok(turn) if turn.is_all => {
-                let done = self.done_briefly(&calls, turn);
-                self.deliver(calls, done).await;
+    /// Enqueues that can fly do so, if possible, and the rest goes in a transaction; where they cannot, they share it.
+    async fn serve_together(&mut self, light: Vec<Call>, mut heavy: Vec<Call>) {
+        if self.parked.is_empty() {
+            match self.take_off(light) {
+                Ok(flight) => self.send(flight).await,
+                Err(light) => heavy.extend(light),
             }
-            Ok(turn) => {
-                self.turns_to_pass = PATIENCE_WITH_TURNS;
-                self.transact_or_say(calls, Some(turn.ended)).await;
-            }
-            Err(error) if has_met_another(&error) => self.transact_or_say(calls, None).await,
-            Err(error) => {
-                if !has_waited_in_vain(&error) && matches!(error, Error::Unavailable { .. }) {
-                    // Whatever else is on its way on this connection fails by itself.
-                    self.connection = None;
-                }
-                calls.into_iter().for_each(|call| drop(call.reply.send(Err(copy(&error)))));
-            }
+        } else {
+            // Those who wait are served in the transaction that creates what they wait for.
+            heavy.extend(light);
+        }
+        if heavy.is_empty() && !self.look_again {
+            return;
+        }
+        match self.take_off(heavy) {
+            Ok(flight) => self.send(flight).await,
+            Err(heavy) => self.transact_or_say(heavy, None).await,
         }
     }
 
@@ -318,19 +286,6 @@ impl Writer {
         self.clock.is_manual() || (self.knows_clock && self.wake.has_read_lately())
     }
 
-    fn done_briefly(&self, calls: &[Call], turn: crate::turn::Done) -> Done {
-        let leases = turn.ended.into_iter().chain(turn.claimed.iter().map(|job| job.lease.clone()));
-        let effects = Effects { changed: leases.map(|lease| lease.id).collect(), ..Effects::default() };
-        let statuses = |finishes: &[Finish]| vec![LeaseStatus::Held; finishes.len()];
-        let answer = match calls {
-            [Call { op: Op::Claim { finishes, .. }, .. }] => {
-                Answer::Turn(Turn { finished: statuses(finishes), claimed: turn.claimed })
-            }
-            _ => Answer::Statuses(calls.iter().filter_map(finishes_of).flat_map(statuses).collect()),
-        };
-        Done { answers: vec![answer], served: Vec::new(), next_due: self.next_due, effects }
-    }
-
     async fn run_batch(
         &self,
         connection: &Connection,
@@ -414,82 +369,6 @@ impl Writer {
         committed.map_err(fault)?;
         Ok(due.map(|due| self.clock.now().plus(Timestamp(due).since(batch.now))))
     }
-
-    /// Answers everybody, and parks the claims that found nothing and may wait.
-    async fn deliver(&mut self, calls: Vec<Call>, done: Done) {
-        let Done { answers, served, next_due, effects } = done;
-        self.next_due = next_due;
-        self.look_again |= effects.stopped_early;
-        self.tell(&effects);
-        let now = self.clock.now();
-        let mut unheard = Vec::new();
-        if !served.is_empty() {
-            for ((call, deadline), claimed) in std::mem::take(&mut self.parked).into_iter().zip(served) {
-                if claimed.is_empty() {
-                    self.parked.push((call, deadline));
-                } else {
-                    unheard.extend(send_turn(call, Turn { finished: Vec::new(), claimed }));
-                }
-            }
-        }
-        for (call, answer) in calls.into_iter().zip(answers) {
-            match answer {
-                Answer::Turn(turn) => {
-                    let wait = claim_of(&call).map_or(Duration::ZERO, |claim| claim.wait);
-                    // A finish wants its answer now; only a claim by itself may wait.
-                    let waits = turn.claimed.is_empty() && turn.finished.is_empty() && !wait.is_zero();
-                    match waits {
-                        true => self.parked.push((call, now.plus(wait))),
-                        false => unheard.extend(send_turn(call, turn)),
-                    }
-                }
-                // A caller who has gone away does not want to know.
-                answer => drop(call.reply.send(Ok(answer))),
-            }
-        }
-        self.parked.retain(|(call, _)| !call.reply.is_closed());
-        if !unheard.is_empty() {
-            self.take_back(unheard).await;
-        }
-    }
-
-    /// A caller went away while its claim was being committed: nobody runs these jobs, so they are made available
-    /// again at once instead of after their lease.
-    async fn take_back(&mut self, leases: Vec<Lease>) {
-        let (reply, _) = oneshot::channel();
-        let call = [Call { op: Op::Unclaim(leases), reply }];
-        // Put aside, so that this transaction gives them nothing: whoever of them has gone away meanwhile would have to
-        // be taken back from in turn. They are looked after in the next one.
-        let parked = std::mem::take(&mut self.parked);
-        let undone = self.attempt(&call, false, None).await;
-        self.parked = parked;
-        match undone {
-            Ok(done) => {
-                self.tell(&done.effects);
-                self.look_again = true;
-            }
-            Err(error) => tracing::warn!("failed to take a claim back; its lease will expire: {error}"),
-        }
-    }
-
-    /// Tells those who wait, here and elsewhere, what a transaction has changed.
-    fn tell(&self, effects: &Effects) {
-        for id in &effects.changed {
-            self.signals.send(id.as_str());
-        }
-        self.news.tell(effects);
-    }
-
-    fn answer_expired(&mut self) {
-        let now = self.clock.now();
-        for (call, deadline) in std::mem::take(&mut self.parked) {
-            if deadline <= now {
-                let _ = call.reply.send(Ok(Answer::Turn(Turn::default())));
-            } else if !call.reply.is_closed() {
-                self.parked.push((call, deadline));
-            }
-        }
-    }
 }
 
 async fn open(options: &PostgresOptions) -> Result<Connection> {
@@ -554,14 +433,6 @@ async fn apply_all(
     Ok(())
 }
 
-/// Answers the leases of a claim that nobody heard of.
-fn send_turn(call: Call, turn: Turn) -> Vec<Lease> {
-    match call.reply.send(Ok(Answer::Turn(turn))) {
-        Err(Ok(Answer::Turn(turn))) => turn.claimed.into_iter().map(|job| job.lease).collect(),
-        _ => Vec::new(),
-    }
-}
-
 async fn sleep(patience: Option<Duration>) {
     tokio::time::sleep(patience.unwrap_or_default()).await;
 }
@@ -569,6 +440,7 @@ async fn sleep(patience: Option<Duration>) {
 #[cfg(test)]
 mod tests {
     use longhaul::NewJob;
+    use tokio::sync::oneshot;
 
     use super::*;
 

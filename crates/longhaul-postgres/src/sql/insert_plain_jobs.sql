@@ -1,0 +1,16 @@
+-- Creates jobs whose ids were drawn just now and of which nothing has to be looked up, and counts them: one statement, and
+-- so one message to the server and one commit.
+-- in: a list for each column of `new` below, but that the time now is the fourteenth    index: jobs_by_id
+WITH created AS (
+  INSERT INTO jobs (seq, id, kind, version, queue, state, priority, rank, run_at, max_attempts, max_crashes, timeout,
+                    backoff, labels, args, limit_key, created_at, state_at)
+  SELECT nextval('numbers'), id, kind, version, queue, state, priority, rank, run_at, max_attempts, max_crashes, timeout,
+         backoff, labels, args, limit_key, $14, $14
+  FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[],
+              $9::bigint[], $10::bigint[], $11::bigint[], $12::text[], $13::text[], $15::text[], $16::text[])
+    AS new (id, kind, version, queue, state, priority, rank, run_at, max_attempts, max_crashes, timeout, backoff, labels,
+            args, limit_key)
+  RETURNING queue, state
+)
+INSERT INTO count_deltas (queue, state, n)
+SELECT queue, state, count(*) FROM created GROUP BY queue, state
