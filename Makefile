@@ -4,7 +4,7 @@ SHELL := /bin/sh
 CARGO ?= cargo
 ARGS ?=
 
-.PHONY: help run demo test lint fmt bench bench-acks chaos-kill chaos docs install clean
+.PHONY: help run demo test lint fmt bench bench-stores bench-acks chaos-kill chaos docs install clean
 
 help: ## Print this list.
 	@echo "usage: make <target> [ARGS=\"...\"]"
@@ -32,6 +32,11 @@ demo: ## Walk through all five services in this terminal, offline, with a "GitHu
 bench: ## Measure, beside a bare log on the same disk. ARGS: workloads and flags of `longhaul bench`.
 	@scripts/install-tools build
 	@exec $(CARGO) run --release --locked --quiet --package longhaul-server -- bench --limit $(ARGS)
+
+bench-stores: ## Measure the Postgres and Redis stores, on servers of their own. ARGS: stores and workloads.
+	@scripts/install-tools test
+	@$(CARGO) build --release --locked --quiet --package longhaul-server
+	@scripts/bench-stores $(ARGS)
 
 bench-acks: ## Measure how long the services take to say "I have it" while 100 jobs run.
 	@$(CARGO) build --release --locked --quiet --package longhaul-server --package doubles

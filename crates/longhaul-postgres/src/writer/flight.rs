@@ -84,7 +84,12 @@ impl Writer {
         if self.look_again || !self.is_timely() || self.flights.len() >= FLIGHTS || !can_fly(&calls) {
             return Err(calls);
         }
-        if self.turns_to_pass > 0 && !is_light(&calls[0]) {
+        if is_light(&calls[0]) {
+            // Those who wait are served in the transaction that creates what they wait for.
+            if !self.parked.is_empty() {
+                return Err(calls);
+            }
+        } else if self.turns_to_pass > 0 {
             self.turns_to_pass -= 1;
             return Err(calls);
         }

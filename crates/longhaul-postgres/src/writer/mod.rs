@@ -174,16 +174,11 @@ impl Writer {
         }
     }
 
-    /// Enqueues that can fly do so, if possible, and the rest goes in a transaction; where they cannot, they share it.
+    /// Enqueues that can fly do so, and the rest goes in a transaction; where they cannot, they share it.
     async fn serve_together(&mut self, light: Vec<Call>, mut heavy: Vec<Call>) {
-        if self.parked.is_empty() {
-            match self.take_off(light) {
-                Ok(flight) => self.send(flight).await,
-                Err(light) => heavy.extend(light),
-            }
-        } else {
-            // Those who wait are served in the transaction that creates what they wait for.
-            heavy.extend(light);
+        match self.take_off(light) {
+            Ok(flight) => self.send(flight).await,
+            Err(light) => heavy.extend(light),
         }
         if heavy.is_empty() && !self.look_again {
             return;

@@ -1,9 +1,11 @@
-//! Turns, which are one statement where that will do.
+//! Turns and enqueues, which are one statement where that will do.
 
 use std::time::Duration;
 
 use longhaul::{LeaseStatus, Start, State, Store};
-use longhaul_conformance::jobs::{claim, completed, delayed, finish, id, named, retry, unique};
+use longhaul_conformance::jobs::{
+    HOUR, LEASE, claim, completed, delayed, finish, id, job, named, retry, unique,
+};
 use longhaul_postgres::PostgresStore;
 
 use crate::server::shared;
@@ -74,4 +76,18 @@ async fn a_turn_in_one_statement_brings_steps_and_resets_the_log() {
     let events = store.events(&id("first"), 0, 20, Duration::ZERO).await.unwrap().unwrap();
     let resets = events.iter().filter(|event| matches!(event.body, longhaul::EventBody::Reset)).count();
     assert_eq!(resets, 1, "{events:?}");
+}
+
+#[tokio::test]
+async fn a_waiting_claim_is_answered_by_the_very_transaction_that_enqueues() {
+    let store = PostgresStore::open(shared().options()).await.unwrap();
+    store.enqueue(vec![job()]).await.unwrap();
+    assert_eq!(store.claim(claim()).await.unwrap().len(), 1, "nobody waits, so it is one statement");
+    let mut waiting = Box::pin(store.claim(longhaul::Claim { wait: HOUR, ..claim() }));
+    assert!(futures::poll!(&mut waiting).is_pending());
+    // Whatever is asked for after the claim is answered after it has been looked at.
+    store.heartbeat(&claim().worker, &[], LEASE).await.unwrap();
+    store.enqueue(vec![job()]).await.unwrap();
+    let std::task::Poll::Ready(claimed) = futures::poll!(&mut waiting) else { panic!("it still waits") };
+    assert_eq!(claimed.unwrap().len(), 1);
 }
