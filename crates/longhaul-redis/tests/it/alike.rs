@@ -1,0 +1,62 @@
+//! What two scripts do alike: plain jobs are created by one of their own, which must write what the other one writes.
+
+use std::collections::BTreeMap;
+
+use longhaul::{Clock, NewJob, Store};
+use longhaul_conformance::jobs::{HOUR, delayed, job};
+use longhaul_redis::redis::cmd;
+use longhaul_redis::{RedisOptions, RedisStore};
+
+use crate::server::shared;
+
+type Bytes = Vec<u8>;
+
+/// All that is kept under a prefix, by the rest of each key's name.
+fn kept(options: &RedisOptions) -> BTreeMap<String, Vec<Bytes>> {
+    let root = format!("{{{}}}:", options.prefix);
+    let keys: Vec<String> = shared().tell(cmd("KEYS").arg(format!("{root}*"))).unwrap();
+    let read = |key: &String| -> Vec<Bytes> {
+        let kind: String = shared().tell(cmd("TYPE").arg(key)).unwrap();
+        let tell = |command: &mut longhaul_redis::redis::Cmd| shared().tell::<Vec<Bytes>>(command).unwrap();
+        match kind.as_str() {
+            "string" => vec![shared().tell(cmd("GET").arg(key)).unwrap()],
+            "zset" => tell(cmd("ZRANGE").arg(key).arg(0).arg(-1).arg("WITHSCORES")),
+            "hash" => {
+                let pairs: BTreeMap<Bytes, Bytes> = shared().tell(cmd("HGETALL").arg(key)).unwrap();
+                pairs.into_iter().flat_map(|(field, value)| [field, value]).collect()
+            }
+            "set" => {
+                let mut members = tell(cmd("SMEMBERS").arg(key));
+                members.sort_unstable();
+                members
+            }
+            other => panic!("{key} is a {other}"),
+        }
+    };
+    keys.iter().map(|key| (key[root.len()..].to_owned(), read(key))).collect()
+}
+
+#[tokio::test]
+async fn plain_jobs_are_kept_as_those_that_had_to_be_looked_up() {
+    let clock = Clock::manual();
+    let (plain, looked_up) = (shared().options(), shared().options());
+    let first = RedisStore::open_with_clock(plain.clone(), clock.clone()).await.unwrap();
+    let second = RedisStore::open_with_clock(looked_up.clone(), clock.clone()).await.unwrap();
+    let labels = [("tenant".to_owned(), "ada".to_owned())].into_iter().collect();
+    let jobs = vec![
+        job(),
+        NewJob { priority: 3, limit_key: Some("post".into()), labels, ..job() },
+        NewJob { kind: "crop".into(), version: 2, queue: "others".into(), ..job() },
+        NewJob { timeout: Some(HOUR), max_attempts: 1, ..delayed(HOUR) },
+        job(),
+    ];
+    // Two calls, so that the second goes on from the first one's numbers.
+    for jobs in [jobs.clone(), jobs] {
+        let drawn = first.enqueue(jobs.clone()).await.unwrap();
+        let named = jobs.into_iter().zip(drawn).map(|(job, drawn)| NewJob { id: Some(drawn.id), ..job });
+        second.enqueue(named.collect()).await.unwrap();
+    }
+    let (plain, looked_up) = (kept(&plain), kept(&looked_up));
+    assert!(plain.contains_key("lane|images|resize|1") && plain.contains_key("scheduled"), "{plain:?}");
+    assert_eq!(plain, looked_up);
+}
