@@ -2,7 +2,6 @@ use std::collections::HashMap;
 
 use longhaul::clock::millis;
 use longhaul::{EnqueueStatus, Enqueued, JobId, Json, NewJob, OnClash, Result, Start, State, Timestamp};
-
 use tokio_postgres::types::ToSql;
 
 use crate::batch::{Batch, rank};
@@ -198,8 +197,8 @@ impl Batch<'_> {
     }
 }
 
-/// Creates, in one statement and a commit of its own, the jobs of several calls whose ids nobody has given: see [`is_drawn`]. Says whether any of
-/// them is available.
+/// Creates, in one statement and a commit of its own, the jobs of several calls that are [drawn](is_drawn). Says whether
+/// any of them is available.
 pub(crate) async fn enqueue_drawn(
     connection: &Connection,
     calls: &[&[NewJob]],

@@ -77,10 +77,10 @@ impl Batch<'_> {
         let mut leases: Vec<((&str, i64), &str)> = Vec::new();
         for (call, finishes) in calls.iter().enumerate() {
             for (number, finish) in finishes.iter().enumerate() {
-                let Outcome::Completed { output } = &finish.outcome else { continue };
+                let Some(output) = plain_output(finish) else { continue };
                 let key = lease_key(&finish.lease);
                 // Of two ends of one run the first counts, so those are looked at in order.
-                if finish.entries.is_empty() && finish.follow_ups.is_empty() && ends.get(&key) == Some(&1) {
+                if ends.get(&key) == Some(&1) {
                     plain.insert(key, (call, number));
                     leases.push((key, output.as_str()));
                 }
@@ -245,6 +245,16 @@ fn end(run: &Run, outcome: Outcome, now: Timestamp) -> End {
         end.state = State::Available;
     }
     end
+}
+
+/// The output of a run that has completed and has nothing else to say.
+pub(crate) fn plain_output(finish: &Finish) -> Option<&Json> {
+    match &finish.outcome {
+        Outcome::Completed { output } if finish.entries.is_empty() && finish.follow_ups.is_empty() => {
+            Some(output)
+        }
+        _ => None,
+    }
 }
 
 /// The end of a run that changes nothing but that it waits again.

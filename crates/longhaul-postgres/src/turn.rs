@@ -1,11 +1,12 @@
 use std::collections::HashSet;
 
-use longhaul::{Claim, Claimed, EventBody, Finish, JobId, Json, Lease, Outcome, Result, Timestamp};
+use longhaul::{Claim, Claimed, EventBody, Finish, JobId, Json, Lease, Result, Timestamp};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::connection::Connection;
 use crate::error::fault;
+use crate::finish::plain_output;
 use crate::row::{duration, json, parsed, rows_at_most, signed, small, unsigned};
 
 pub(crate) const TURN: &str = include_str!("sql/turn.sql");
@@ -23,14 +24,11 @@ pub(crate) type Ended = HashSet<Lease>;
 
 /// Whether the runs of a turn have nothing to say but their outputs.
 pub(crate) fn is_brief(finishes: &[Finish]) -> bool {
-    let has_only_output = |finish: &Finish| {
-        matches!(finish.outcome, Outcome::Completed { .. })
-            && finish.entries.is_empty()
-            && finish.follow_ups.is_empty()
-    };
     // Of two ends of one run the first counts, so those are looked at in order.
     let runs: HashSet<&Lease> = finishes.iter().map(|finish| &finish.lease).collect();
-    !finishes.is_empty() && runs.len() == finishes.len() && finishes.iter().all(has_only_output)
+    !finishes.is_empty()
+        && runs.len() == finishes.len()
+        && finishes.iter().all(|finish| plain_output(finish).is_some())
 }
 
 /// Takes a brief turn.
@@ -40,7 +38,8 @@ pub(crate) async fn take(
     claim: Option<&Claim>,
     now: Timestamp,
 ) -> Result<Done> {
-    let mut runs: Vec<(&Lease, &Json)> = finishes.iter().filter_map(output_of).collect();
+    let mut runs: Vec<(&Lease, &Json)> =
+        finishes.iter().filter_map(|finish| Some((&finish.lease, plain_output(finish)?))).collect();
     // Rows are always taken in one order, so that no two transactions wait for each other.
     runs.sort_unstable_by_key(|(lease, _)| (lease.id.as_str(), lease.token));
     let ids: Vec<&str> = runs.iter().map(|(lease, _)| lease.id.as_str()).collect();
@@ -80,13 +79,6 @@ pub(crate) async fn take(
     claimed.sort_unstable_by_key(|(place, _)| *place);
     done.claimed = claimed.into_iter().map(|(_, claimed)| claimed).collect();
     Ok(done)
-}
-
-fn output_of(finish: &Finish) -> Option<(&Lease, &Json)> {
-    match &finish.outcome {
-        Outcome::Completed { output } => Some((&finish.lease, output)),
-        _ => None,
-    }
 }
 
 /// Where a claim looks, column by column: each kind and version of each queue by itself.

@@ -68,12 +68,7 @@ end
 -- Those of the members, which have left their lane already, whose limit keys are not paused. The others are met once, and
 -- not again before their pause is over.
 local function without_paused(found, queue)
-  local ids, free = {}, {}
-  for i, member in ipairs(found) do
-    ids[i] = id_of(member)
-    members[ids[i]] = member
-  end
-  read_jobs(ids)
+  local ids, free = read_members(found), {}
   for i, id in ipairs(ids) do
     local job = jobs[id]
     local ends_at = job and job[STATE] == AVAILABLE and pause_of(job)

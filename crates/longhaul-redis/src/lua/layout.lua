@@ -70,3 +70,15 @@ if not now then
   local time = call('TIME')
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
+
+-- Calls with any number of arguments, after a key where there is one.
+local function call_with(command, key, arguments)
+  for from = 1, #arguments, ARGUMENTS do
+    local to = math.min(from + ARGUMENTS - 1, #arguments)
+    if key then
+      call(command, key, unpack(arguments, from, to))
+    else
+      call(command, unpack(arguments, from, to))
+    end
+  end
+end

@@ -7,18 +7,6 @@
 
 local NEW_JOB = 5
 
--- Calls with any number of arguments after a key, or with keys and values alone.
-local function call_in_pieces(command, key, list)
-  for from = 1, #list, ARGUMENTS do
-    local to = math.min(from + ARGUMENTS - 1, #list)
-    if key then
-      call(command, key, unpack(list, from, to))
-    else
-      call(command, unpack(list, from, to))
-    end
-  end
-end
-
 -- Numbers are drawn as `draw` in `store.lua` does, all at once: in most calls the time is beyond the last one drawn.
 local many = (#ARGV - 1) / NEW_JOB
 local last = now * 1024 - 1
@@ -70,13 +58,13 @@ for i = 2, #ARGV, NEW_JOB do
   end
 end
 
-call_in_pieces('MSET', nil, values)
-call_in_pieces('ZADD', root .. 'all', all)
-call_in_pieces('ZADD', root .. 'scheduled', scheduled)
-call_in_pieces('ZADD', root .. 'state|' .. SCHEDULED, listed)
+call_with('MSET', nil, values)
+call_with('ZADD', root .. 'all', all)
+call_with('ZADD', root .. 'scheduled', scheduled)
+call_with('ZADD', root .. 'state|' .. SCHEDULED, listed)
 for name, lane in pairs(lanes) do
   if lane[4] > 0 then
-    call_in_pieces('ZADD', root .. 'lane|' .. name, lane[3])
+    call_with('ZADD', root .. 'lane|' .. name, lane[3])
     call('SADD', root .. 'lanes|' .. lane[1], lane[2])
     call('HINCRBY', root .. 'counts', lane[1] .. '|' .. AVAILABLE, lane[4])
   end

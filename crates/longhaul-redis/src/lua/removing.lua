@@ -22,15 +22,21 @@ local function bury(key, member, state)
   drop(id_of(member))
 end
 
--- The jobs of members of an ordered set that are in the state which the set is for. What is not is cleared away.
--- `counted` is the state in which a job that is only in this set was counted.
-local function jobs_at(key, found, state, counted)
-  local ids, there = {}, {}
+-- Reads the jobs of members of an ordered set in one go, and answers their ids.
+local function read_members(found)
+  local ids = {}
   for i, member in ipairs(found) do
     ids[i] = id_of(member)
     members[ids[i]] = member
   end
   read_jobs(ids)
+  return ids
+end
+
+-- The jobs of members of an ordered set that are in the state which the set is for. What is not is cleared away.
+-- `counted` is the state in which a job that is only in this set was counted.
+local function jobs_at(key, found, state, counted)
+  local ids, there = read_members(found), {}
   for i, id in ipairs(ids) do
     local job = jobs[id]
     if not job then

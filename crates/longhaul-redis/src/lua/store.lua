@@ -58,18 +58,6 @@ local function know(job)
   return job
 end
 
--- Calls with any number of arguments, after a key where there is one.
-local function call_with(command, key, arguments)
-  for from = 1, #arguments, ARGUMENTS do
-    local to = math.min(from + ARGUMENTS - 1, #arguments)
-    if key then
-      call(command, key, unpack(arguments, from, to))
-    else
-      call(command, unpack(arguments, from, to))
-    end
-  end
-end
-
 -- Reads values of keys, in order; false where there is none.
 local function read_all(kind, ids)
   local found, prefix = {}, root .. kind
