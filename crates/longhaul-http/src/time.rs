@@ -38,6 +38,13 @@ pub(crate) fn seconds(seconds: f64) -> Option<Duration> {
     (0.0..=LONGEST).contains(&seconds).then(|| Duration::from_secs_f64(seconds))
 }
 
+/// A duration in seconds, to the microsecond.
+///
+/// `Duration::as_secs_f64` adds a whole and a fraction and rounds twice: it makes 1.945 s 1.9449999999999998.
+pub(crate) fn in_seconds(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1e6
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,5 +64,14 @@ mod tests {
         assert_eq!(seconds(0.25), Some(Duration::from_millis(250)));
         assert_eq!(seconds(-0.1), None);
         assert_eq!(seconds(1e300), None);
+    }
+
+    #[test]
+    fn every_millisecond_is_written_as_people_write_it() {
+        for millis in 0..10_000 {
+            let text = in_seconds(Duration::from_millis(millis)).to_string();
+            let people = format!("{}.{:03}", millis / 1_000, millis % 1_000);
+            assert_eq!(text, people.trim_end_matches('0').trim_end_matches('.'));
+        }
     }
 }

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
 use crate::estimate::Estimate;
-use crate::time::Rfc3339;
+use crate::time::{Rfc3339, in_seconds};
 
 /// A job as the contract shows it, whatever its kind. Fields that have no value yet are null.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -172,7 +172,7 @@ impl<'a> From<&'a JobRecord> for JobBody<'a> {
             crashes: job.crashes,
             interruptions: job.interruptions,
             priority: job.priority,
-            timeout: job.timeout.map(|timeout| timeout.as_secs_f64()),
+            timeout: job.timeout.map(in_seconds),
             position: job.position,
             eta_seconds: None,
             created_at: Rfc3339(job.created_at),
@@ -213,7 +213,7 @@ impl<'a> JobBody<'a> {
             crashes: 0,
             interruptions: 0,
             priority: job.priority,
-            timeout: job.timeout.map(|timeout| timeout.as_secs_f64()),
+            timeout: job.timeout.map(in_seconds),
             position: None,
             eta_seconds: None,
             created_at: Rfc3339(now),

@@ -2,6 +2,8 @@ use longhaul::{Keep, QueueConfig, QueueInfo, Retention, State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::time::in_seconds;
+
 /// A queue: how many jobs are in it, and what was set for it.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Queue)]
@@ -129,6 +131,6 @@ impl From<&QueueConfig> for ConfigBody {
 
 impl From<&Keep> for KeepBody {
     fn from(keep: &Keep) -> Self {
-        Self { age: keep.age.map(|age| age.as_secs_f64()), count: keep.count }
+        Self { age: keep.age.map(in_seconds), count: keep.count }
     }
 }

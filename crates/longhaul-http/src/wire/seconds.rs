@@ -6,7 +6,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::{KnownFormat, RefOr, SchemaFormat};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::time::LONGEST;
+use crate::time::{LONGEST, in_seconds};
 
 /// A duration in seconds, exact to the microsecond: 0 to ten years. What is longer is sent as ten years.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub(crate) struct Seconds(pub(crate) Duration);
 
 impl Serialize for Seconds {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(self.0.as_secs_f64().min(LONGEST))
+        serializer.serialize_f64(in_seconds(self.0).min(LONGEST))
     }
 }
 
