@@ -7,7 +7,7 @@ use longhaul::{Clock, Lease, Result, Signals, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::error::{closed, failed};
+use crate::error::{SILENCE, closed, failed, unavailable};
 use crate::ops::{Answer, Call, Op};
 use crate::options::PostgresOptions;
 use crate::writer::Writer;
@@ -18,6 +18,8 @@ use crate::writer::Writer;
 pub(crate) struct Driver {
     inbox: mpsc::Sender<Call>,
     pub(crate) wake: Arc<Wake>,
+    /// How long a call may take, with its wait for those before it.
+    patience: Duration,
 }
 
 /// What wakes the thread beside calls, and what it tells of itself.
@@ -25,6 +27,8 @@ pub(crate) struct Driver {
 pub(crate) struct Wake {
     pub(crate) nudge: Notify,
     pub(crate) look_again: AtomicBool,
+    /// Whether the server could not be reached when that was tried last. It is tried again and again by itself.
+    pub(crate) is_away: AtomicBool,
     /// Whether other processes' changes are heard of as they happen.
     pub(crate) hears_news: AtomicBool,
     /// What the server's clock showed when it was read last, and when that was.
@@ -41,6 +45,11 @@ impl Wake {
     pub(crate) fn look_again(&self) {
         self.look_again.store(true, Ordering::SeqCst);
         self.nudge.notify_one();
+    }
+
+    /// Fails at once while the server is away: everybody would wait as long as those before.
+    pub(crate) fn reach(&self) -> Result<()> {
+        if self.is_away.load(Ordering::SeqCst) { Err(unavailable("the server is away")) } else { Ok(()) }
     }
 
     /// The time of the store's clock. The server's is read with every transaction, and goes on from there by this
@@ -72,6 +81,7 @@ impl Driver {
         let (inbox, calls) = mpsc::channel(CAPACITY);
         let (opened, opening) = oneshot::channel();
         let wake = Arc::new(Wake::default());
+        let patience = options.response_timeout;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -91,18 +101,22 @@ impl Driver {
             .spawn(move || runtime.block_on(run))
             .map_err(|error| failed("open", error.to_string()))?;
         opening.await.map_err(|_| closed())??;
-        Ok(Self { inbox, wake })
+        Ok(Self { inbox, wake, patience })
     }
 
     /// Hands a call over, and answers with where its answer will come.
     pub(crate) async fn send(&self, op: Op) -> Result<oneshot::Receiver<Result<Answer>>> {
+        self.wake.reach()?;
         let (reply, answer) = oneshot::channel();
         self.inbox.send(Call { op, reply }).await.map_err(|_| closed())?;
         Ok(answer)
     }
 
+    /// Asks, and waits for the answer: not for longer than one transaction may take, because behind a server that says
+    /// nothing those before this call fail one after another.
     pub(crate) async fn call(&self, op: Op) -> Result<Answer> {
-        self.send(op).await?.await.map_err(|_| closed())?
+        let answer = async { self.send(op).await?.await.map_err(|_| closed())? };
+        tokio::time::timeout(self.patience, answer).await.unwrap_or_else(|_| Err(unavailable(SILENCE)))
     }
 
     /// Gives back claims that nobody heard of. Where the thread cannot take the call, their leases will expire.

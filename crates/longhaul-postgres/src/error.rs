@@ -2,6 +2,8 @@ use longhaul::Error;
 use tokio_postgres::error::SqlState;
 
 pub(crate) const STORE: &str = "postgres";
+/// What is said of a server that was waited for long enough.
+pub(crate) const SILENCE: &str = "no answer in time";
 
 /// Says what was being done when the server failed, and whether asking again may help.
 pub(crate) fn fault(operation: &'static str) -> impl Fn(tokio_postgres::Error) -> Error + Copy {
@@ -48,6 +50,11 @@ pub(crate) fn is_about_another(error: &Error) -> bool {
 /// Whether another transaction held something for too long. Only the call that needs it must be told.
 pub(crate) fn has_waited_in_vain(error: &Error) -> bool {
     code(error) == Some(&SqlState::LOCK_NOT_AVAILABLE)
+}
+
+/// Whether nothing was heard of the server at all.
+pub(crate) fn is_unheard(error: &Error) -> bool {
+    matches!(error, Error::Unavailable { .. }) && code(error).is_none()
 }
 
 fn code(error: &Error) -> Option<&SqlState> {

@@ -18,7 +18,8 @@ pub struct PostgresOptions {
     pub schema: String,
     /// How long a connection may take to be made: 5 s by default.
     pub connect_timeout: Duration,
-    /// How long a transaction may take before its connection is given up: 30 s by default.
+    /// How long a call may take before it fails as unavailable, and a transaction before its connection is given up:
+    /// 10 s by default.
     pub response_timeout: Duration,
     /// The most connections of the pool that reads, and that services share: 4 by default. Two more write and listen.
     pub pool_size: usize,
@@ -47,7 +48,7 @@ impl PostgresOptions {
             ca_file: ours.ca_file.filter(|file| file != "system").map(PathBuf::from),
             schema: ours.schema.unwrap_or_else(|| "longhaul".into()),
             connect_timeout: Duration::from_secs(5),
-            response_timeout: Duration::from_secs(30),
+            response_timeout: Duration::from_secs(10),
             pool_size: 4,
         };
         options.check()?;

@@ -127,6 +127,11 @@ impl PostgresStore {
         }
     }
 
+    fn pool_in_reach(&self) -> Result<&Pool> {
+        self.inner.driver.wake.reach()?;
+        Ok(&self.inner.pool)
+    }
+
     fn now(&self) -> Timestamp {
         self.inner.driver.wake.now(&self.inner.clock)
     }
@@ -235,11 +240,11 @@ impl Store for PostgresStore {
     }
 
     async fn get(&self, ids: &[JobId]) -> Result<Vec<Lookup>> {
-        read::get(&self.inner.pool, ids, self.now()).await
+        read::get(self.pool_in_reach()?, ids, self.now()).await
     }
 
     async fn list(&self, filter: &JobFilter, page: Page) -> Result<JobPage> {
-        read::list(&self.inner.pool, filter, &page).await
+        read::list(self.pool_in_reach()?, filter, &page).await
     }
 
     async fn events(
@@ -254,7 +259,7 @@ impl Store for PostgresStore {
         loop {
             // Listening before looking: a change in between is heard.
             let mut listener = self.inner.signals.listen(id.as_str());
-            let log = read::events(&self.inner.pool, id, after, limit).await?;
+            let log = read::events(self.pool_in_reach()?, id, after, limit).await?;
             let Some(log) = log else { return Ok(None) };
             let left = deadline.since(clock.now());
             if !log.events.is_empty() || log.is_finished || left.is_zero() {
@@ -296,7 +301,7 @@ impl Store for PostgresStore {
     }
 
     async fn queues(&self) -> Result<Vec<QueueInfo>> {
-        read::queues(&self.inner.pool).await
+        read::queues(self.pool_in_reach()?).await
     }
 
     async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()> {
@@ -305,6 +310,6 @@ impl Store for PostgresStore {
     }
 
     async fn workers(&self) -> Result<Vec<WorkerInfo>> {
-        read::workers(&self.inner.pool, self.now().minus(longhaul::WORKER_SEEN_FOR)).await
+        read::workers(self.pool_in_reach()?, self.now().minus(longhaul::WORKER_SEEN_FOR)).await
     }
 }

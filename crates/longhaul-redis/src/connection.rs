@@ -1,12 +1,14 @@
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use longhaul::clock::Stopwatch;
-use longhaul::{Result, Timestamp};
+use longhaul::{Backoff, Result, Timestamp};
 use parking_lot::Mutex;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::cluster_async::ClusterConnection;
-use redis::{Client, Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
+use redis::{Client, Cmd, ErrorKind, RedisResult, ServerErrorKind, Value};
 
 use crate::error::{failed, fault};
 use crate::options::{RedisOptions, Topology};
@@ -25,6 +27,8 @@ pub(crate) struct Server {
     client: Client,
     config: ConnectionManagerConfig,
     current: Mutex<Current>,
+    /// Whether the last call was not answered in time, and nothing was heard since.
+    is_silent: AtomicBool,
 }
 
 struct Current {
@@ -59,7 +63,8 @@ impl Connection {
         let client = options.clients()?.swap_remove(0);
         let manager = ConnectionManager::new_with_config(client.clone(), config.clone()).await?;
         let current = Mutex::new(Current { manager, since: Stopwatch::start() });
-        Ok(Self::Server(Arc::new(Server { client, config, current })))
+        let is_silent = AtomicBool::new(false);
+        Ok(Self::Server(Arc::new(Server { client, config, current, is_silent })))
     }
 
     async fn open_cluster(options: &RedisOptions) -> RedisResult<Self> {
@@ -160,19 +165,50 @@ impl Connection {
 }
 
 impl Server {
-    async fn send(&self, command: &Cmd) -> RedisResult<Value> {
-        let mut manager = self.current.lock().manager.clone();
-        let answer = command.query_async(&mut manager).await;
-        if answer.as_ref().is_err_and(is_of_no_use) {
-            self.replace();
+    /// While the server is silent, a call fails at once: everybody would wait as long as the first one did.
+    async fn send(self: &Arc<Self>, command: &Cmd) -> RedisResult<Value> {
+        if self.is_silent.load(Ordering::SeqCst) {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the server has not answered in time").into());
+        }
+        let answer = self.ask(command).await;
+        match &answer {
+            Err(error) if error.is_timeout() => self.listen(),
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly) => self.replace(),
+            _ => {}
         }
         answer
     }
 
-    /// Gives up a connection that is not broken and yet of no use, at most once a second.
+    async fn ask(&self, command: &Cmd) -> RedisResult<Value> {
+        let mut manager = self.current.lock().manager.clone();
+        command.query_async(&mut manager).await
+    }
+
+    /// Tries new connections until the server answers on one: a machine that is gone does not say so.
+    fn listen(self: &Arc<Self>) {
+        if self.is_silent.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let server = Arc::downgrade(self);
+        tokio::spawn(async move {
+            let pause = Backoff { base: LONGEST_PAUSE, factor: 1.0, max: LONGEST_PAUSE, jitter: 0.4 };
+            while let Some(server) = server.upgrade() {
+                server.replace();
+                if server.ask(&redis::cmd("PING")).await.is_ok() {
+                    server.is_silent.store(false, Ordering::SeqCst);
+                    return;
+                }
+                drop(server);
+                tokio::time::sleep(pause.delay(1)).await;
+            }
+        });
+    }
+
+    /// Gives up a connection that is not broken and yet of no use, at most twice a second: nobody answers on it, or who
+    /// answers is a replica since a failover.
     fn replace(&self) {
         let mut current = self.current.lock();
-        if current.since.elapsed() < LONGEST_PAUSE {
+        if current.since.elapsed() < LONGEST_PAUSE / 2 {
             return;
         }
         if let Ok(manager) = ConnectionManager::new_lazy_with_config(self.client.clone(), self.config.clone())
@@ -180,12 +216,6 @@ impl Server {
             *current = Current { manager, since: Stopwatch::start() };
         }
     }
-}
-
-/// Whether another connection may do better: nobody has answered in time (a machine that is gone does not say so), or
-/// who answers is a replica since a failover.
-fn is_of_no_use(error: &RedisError) -> bool {
-    error.is_timeout() || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
 }
 
 fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {

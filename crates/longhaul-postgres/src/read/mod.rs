@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use deadpool_postgres::{Object, Pool, PoolError};
 use longhaul::Result;
+use longhaul::clock::Stopwatch;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::error::{fault, unavailable};
+use crate::error::{SILENCE, fault, unavailable};
 
 pub(crate) use events::events;
 pub(crate) use get::get;
@@ -23,32 +24,36 @@ pub(crate) use queues::{queues, workers};
 struct Reader {
     /// `None` once it has not answered in time.
     client: Option<Object>,
+    /// How long all of the statements may take together, and since when they do.
     patience: Duration,
+    since: Stopwatch,
     operation: &'static str,
 }
 
 impl Reader {
     async fn of(pool: &Pool, operation: &'static str) -> Result<Self> {
-        let client = pool.get().await.map_err(|error| match error {
+        let since = Stopwatch::start();
+        let patience = pool.timeouts().wait.unwrap_or(Duration::MAX);
+        let client = tokio::time::timeout(patience, pool.get()).await;
+        let client = client.map_err(|_| unavailable(SILENCE))?.map_err(|error| match error {
             PoolError::Backend(error) => fault(operation)(error),
             other => unavailable(other.to_string()),
         })?;
-        let patience = pool.timeouts().wait.unwrap_or(Duration::MAX);
-        Ok(Self { client: Some(client), patience, operation })
+        Ok(Self { client: Some(client), patience, since, operation })
     }
 
     async fn rows(&mut self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
-        let Some(client) = &self.client else { return Err(unavailable("no answer in time")) };
+        let Some(client) = &self.client else { return Err(unavailable(SILENCE)) };
         let read = async {
             let statement = client.prepare_cached(sql).await?;
             client.query(&statement, values).await
         };
-        match tokio::time::timeout(self.patience, read).await {
+        match tokio::time::timeout(self.patience.saturating_sub(self.since.elapsed()), read).await {
             Ok(rows) => rows.map_err(fault(self.operation)),
             Err(_) => {
                 // Whoever was given this connection next would wait behind what it still has to answer.
                 self.client.take().map(Object::take);
-                Err(unavailable("no answer in time"))
+                Err(unavailable(SILENCE))
             }
         }
     }

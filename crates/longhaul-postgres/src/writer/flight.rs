@@ -10,7 +10,7 @@ use longhaul::{Enqueued, Error, Finish, LeaseStatus, NewJob, Result, Timestamp, 
 use crate::batch::Effects;
 use crate::connection::Connection;
 use crate::enqueue::{enqueue_drawn, is_drawn};
-use crate::error::{copy, is_about_another, unavailable};
+use crate::error::{SILENCE, copy, is_about_another, unavailable};
 use crate::ops::{Answer, Call, Op, claim_of, enqueue_of, finishes_of};
 use crate::turn;
 use crate::writer::{Done, Writer};
@@ -73,7 +73,7 @@ pub(crate) fn fly(
             }
         };
         let done = tokio::time::timeout(patience, done).await;
-        let done = done.unwrap_or_else(|_| Err(unavailable("no answer in time")));
+        let done = done.unwrap_or_else(|_| Err(unavailable(SILENCE)));
         Flight { calls, connection, done }
     })
 }

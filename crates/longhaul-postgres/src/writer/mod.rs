@@ -22,7 +22,7 @@ use crate::claim::PROMOTE_DUE;
 use crate::connection::{Connection, Link};
 use crate::driver::Wake;
 use crate::enqueue::INSERT_PLAIN;
-use crate::error::{copy, fault, has_met_another, has_waited_in_vain, unavailable};
+use crate::error::{SILENCE, copy, fault, has_met_another, has_waited_in_vain, is_unheard, unavailable};
 use crate::news::News;
 use crate::ops::{Answer, Call, Op, claim_of, enqueue_of, finishes_of};
 use crate::options::{PostgresOptions, Purpose};
@@ -134,8 +134,13 @@ impl Writer {
             if self.look_again {
                 self.looked = Stopwatch::start();
             }
+            // Whoever has given up waiting for it has been promised nothing, and may have asked anew.
+            calls.retain(|call| !call.reply.is_closed() || enqueue_of(call).is_none());
             if !calls.is_empty() || self.look_again {
                 self.serve(std::mem::take(&mut calls)).await;
+            } else if self.is_away() {
+                // Nobody's call gets as far as to try it.
+                self.connection = self.connected().await.ok();
             }
             self.answer_expired();
         }
@@ -143,11 +148,11 @@ impl Writer {
 
     /// How long to sleep at most: for ever while nobody waits for anything.
     fn patience(&self) -> Option<Duration> {
+        if self.look_again || self.is_away() {
+            return Some(Duration::ZERO);
+        }
         if self.parked.is_empty() {
             return None;
-        }
-        if self.look_again {
-            return Some(Duration::ZERO);
         }
         // Not all processes at once.
         let poll = Backoff { base: POLL, factor: 1.0, max: POLL, jitter: 0.2 }.delay(1) + POLL / 4;
@@ -236,7 +241,7 @@ impl Writer {
             let done = match tokio::time::timeout(patience, run).await {
                 Ok(done) => done,
                 // The connection is given up, and the transaction with it.
-                Err(_) => return Err(unavailable("no answer in time")),
+                Err(_) => return Err(unavailable(SILENCE)),
             };
             let Err(error) = done else {
                 self.knows_clock = true;
@@ -273,7 +278,13 @@ impl Writer {
         self.knows_clock = false;
         let opened = open(&self.options).await.map(Arc::new);
         self.failures = if opened.is_ok() { 0 } else { self.failures + 1 };
+        let is_away = opened.as_ref().is_err_and(is_unheard);
+        self.wake.is_away.store(is_away, Ordering::SeqCst);
         opened
+    }
+
+    fn is_away(&self) -> bool {
+        self.wake.is_away.load(Ordering::SeqCst)
     }
 
     /// Whether the time is known well enough to be used without a new reading.
@@ -367,9 +378,14 @@ impl Writer {
 }
 
 async fn open(options: &PostgresOptions) -> Result<Connection> {
-    let connection = Connection::open(options, Purpose::Write, |_| {}).await?;
-    connection.prepare(&TOGETHER).await?;
-    Ok(connection)
+    let opening = async {
+        let connection = Connection::open(options, Purpose::Write, |_| {}).await?;
+        connection.prepare(&TOGETHER).await?;
+        Ok(connection)
+    };
+    tokio::time::timeout(options.response_timeout, opening)
+        .await
+        .unwrap_or_else(|_| Err(unavailable(SILENCE)))
 }
 
 /// Takes as many calls as one transaction should have: one at least, where there is one.

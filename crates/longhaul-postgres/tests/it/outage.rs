@@ -11,15 +11,19 @@ use crate::server::Server;
 const LONG: Duration = Duration::from_secs(300);
 const DURABLE: [&str; 1] = ["shared_buffers=16MB"];
 
-/// Enqueues until the server is there to do so: each attempt waits for the connection by itself.
+/// Enqueues until the server is there to do so.
 async fn persist(store: &PostgresStore, job: NewJob) -> Vec<Enqueued> {
-    for _ in 0..100 {
-        match store.enqueue(vec![job.clone()]).await {
-            Ok(enqueued) => return enqueued,
-            Err(error) => assert!(matches!(error, Error::Unavailable { .. }), "{error}"),
+    let persisting = async {
+        loop {
+            match store.enqueue(vec![job.clone()]).await {
+                Ok(enqueued) => return enqueued,
+                Err(error) => assert!(matches!(error, Error::Unavailable { .. }), "{error}"),
+            }
+            // While the server is away a call fails at once.
+            tokio::task::yield_now().await;
         }
-    }
-    panic!("the store never came back")
+    };
+    tokio::time::timeout(LONG / 5, persisting).await.expect("the store never came back")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -161,4 +165,37 @@ async fn a_server_that_does_not_answer_is_given_up_in_time() {
     holder.rollback().await.unwrap();
     assert!(!persist(&store, named("after")).await[0].is_duplicate());
     assert!(!persist(&store, named("meanwhile")).await[0].is_duplicate(), "what was given up was not done");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_a_server_is_silent_calls_fail_at_once_until_it_answers_again() {
+    let server = Server::start(&DURABLE);
+    let short = Duration::from_millis(300);
+    let options = PostgresOptions { response_timeout: short, connect_timeout: short, ..server.options() };
+    let store = PostgresStore::open(options).await.unwrap();
+    store.enqueue(vec![named("before")]).await.unwrap();
+    server.signal("STOP");
+    let waited = async {
+        while !format!("{:?}", store.enqueue(vec![named("meanwhile")]).await).contains("the server is away") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONG / 5, waited).await.expect("every call waits in vain");
+    let unread = store.get(&[id("before")]).await;
+    assert!(format!("{unread:?}").contains("the server is away"), "{unread:?}");
+    server.signal("CONT");
+
+    // No call gets as far as to find out by itself that the server is back.
+    let read = async {
+        loop {
+            match store.get(&[id("before")]).await {
+                Ok(found) => return found,
+                Err(error) => assert!(matches!(error, Error::Unavailable { .. }), "{error}"),
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let mut found = tokio::time::timeout(LONG / 5, read).await.expect("the store never came back");
+    assert!(found.remove(0).found().is_some());
+    assert!(!persist(&store, named("after")).await[0].is_duplicate());
 }
