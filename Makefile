@@ -4,7 +4,7 @@ SHELL := /bin/sh
 CARGO ?= cargo
 ARGS ?=
 
-.PHONY: help run demo test lint fmt bench bench-stores bench-acks chaos-kill chaos docs install clean
+.PHONY: help run demo test lint fmt bench bench-stores bench-acks chaos-kill chaos outage docs install clean
 
 help: ## Print this list.
 	@echo "usage: make <target> [ARGS=\"...\"]"
@@ -52,6 +52,11 @@ chaos: ## Kill and stop workers and servers under load and check what is left. S
 	@$(CARGO) build --locked --quiet --package longhaul-server --package longhaul-chaos
 	@target/debug/longhaul-chaos run --longhaul target/debug/longhaul --seconds $(or $(SECONDS),120) \
 		$(if $(STORE),--store $(STORE)) $(if $(SEED),--seed $(SEED))
+
+outage: ## Take each store's server away for a minute, killed and silent, and check what clients see. SECONDS=n (default 60).
+	@scripts/install-tools test
+	@$(CARGO) build --locked --quiet --package longhaul-server --package longhaul-chaos
+	@target/debug/longhaul-chaos outage --longhaul target/debug/longhaul --seconds $(or $(SECONDS),60)
 
 docs: ## Build the API documentation and say where it is.
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps

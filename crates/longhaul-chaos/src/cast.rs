@@ -44,6 +44,11 @@ impl Actor {
         self.child.id().unwrap_or(0)
     }
 
+    /// Seconds of CPU time that it has used.
+    pub(crate) fn cpu(&self) -> Option<f64> {
+        cpu_of(self.pid()).map(|(_, _, cpu)| cpu)
+    }
+
     /// SIGKILL.
     ///
     /// # Errors
@@ -90,4 +95,14 @@ pub(crate) async fn signal(name: &str, pid: u32) -> Result<()> {
     }
     let status = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status().await?;
     if status.success() { Ok(()) } else { Err(format!("failed to send SIG{name} to {pid}").into()) }
+}
+
+/// What Linux has counted of a process: its id, its parent's, and its user and system time in seconds, which it counts
+/// in hundredths.
+pub(crate) fn cpu_of(pid: u32) -> Option<(u32, u32, f64)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name may hold spaces, and ends at the last parenthesis.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |field: usize| fields.get(field)?.parse::<f64>().ok();
+    Some((pid, fields.get(1)?.parse().ok()?, (ticks(11)? + ticks(12)?) / 100.0))
 }

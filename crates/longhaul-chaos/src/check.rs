@@ -33,13 +33,36 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
+    /// The promises of which any breach is one too many, and that were broken.
+    #[must_use]
+    pub(crate) fn broken(&self) -> Vec<String> {
+        let found = [
+            (&self.lost, "an acknowledged job is never lost"),
+            (&self.finished_twice, "a job is finished once"),
+            (&self.limits_exceeded, "a paused key's jobs wait"),
+        ];
+        found.iter().filter(|(jobs, _)| !jobs.is_empty()).map(|(_, promise)| (*promise).to_owned()).collect()
+    }
+
     /// Whether every promise was kept; `longest_rescue` bounds the 99th percentile of rescues.
     #[must_use]
     pub(crate) fn is_good(&self, longest_rescue: Duration) -> bool {
-        self.lost.is_empty()
-            && self.finished_twice.is_empty()
-            && self.limits_exceeded.is_empty()
-            && self.rescue(0.99).is_none_or(|slowest| slowest <= longest_rescue)
+        self.broken().is_empty() && self.rescue(0.99).is_none_or(|slowest| slowest <= longest_rescue)
+    }
+
+    /// Prints what became of the jobs.
+    pub(crate) fn report(&self) {
+        let none = |jobs: &[String]| match jobs {
+            [] => "0".to_owned(),
+            jobs => format!("{} (must be 0): {}", jobs.len(), jobs[..jobs.len().min(5)].join(", ")),
+        };
+        println!("  acknowledged         {}", self.acknowledged);
+        println!("  completed            {}", self.completed);
+        println!("  lost                 {}", none(&self.lost));
+        println!("  finished twice       {}", none(&self.finished_twice));
+        println!("  limits exceeded      {}", none(&self.limits_exceeded));
+        println!("  executed twice       {} (allowed)", self.executed_twice);
+        println!("  late finishes        {} refused", self.refused);
     }
 
     /// A percentile of the rescues.

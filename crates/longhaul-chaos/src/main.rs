@@ -3,9 +3,11 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `run` | one run: the cast, the load, the faults, the end, the report |
+//! | `run` | one run: the company, the load, the faults, the end, the report |
+//! | `company` | the processes of a run and what they have seen |
 //! | `servers` | the stores' own servers, in temporary folders |
-//! | `proxy` | a way to them that can be cut |
+//! | `proxy` | a way to them that can be cut, and that can fall silent |
+//! | `outage` | a store that is away for a minute |
 //! | `partition` | a network that breaks between a worker and its store |
 //! | `stage` | the store's server and the way to it, both of which can fail |
 //! | `cast` | processes that can be killed, stopped and continued |
@@ -16,9 +18,11 @@
 
 mod cast;
 mod check;
+mod company;
 mod history;
 mod load;
 mod observed;
+mod outage;
 mod partition;
 mod proxy;
 mod run;
@@ -45,6 +49,8 @@ enum Command {
     Run(run::RunArgs),
     /// A network that breaks between a worker and its store; needs root, for network namespaces
     Partition(partition::PartitionArgs),
+    /// A store that is away for a minute
+    Outage(outage::OutageArgs),
     /// What more worker processes bring: one full queue, drained by 1, 2, 4 and 8
     Scale(scale::ScaleArgs),
     /// A worker of a run; started by it
@@ -63,6 +69,7 @@ fn main() -> Result<()> {
         match Cli::parse().command {
             Command::Run(args) => run::run(args).await,
             Command::Partition(args) => partition::run(args).await,
+            Command::Outage(args) => outage::run(args).await,
             Command::Scale(args) => scale::run(args).await,
             Command::Worker(args) => {
                 let store = stage::open(&args.store).await?;

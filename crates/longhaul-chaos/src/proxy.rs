@@ -1,7 +1,9 @@
-//! A way to the store's server that can be cut.
+//! A way to the store's server that can be cut, and that can fall silent.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -10,7 +12,21 @@ use tokio::sync::watch;
 #[derive(Clone, Debug)]
 pub(crate) struct Proxy {
     address: SocketAddr,
-    cuts: Arc<watch::Sender<u64>>,
+    way: Arc<Way>,
+}
+
+/// What its connections share.
+#[derive(Debug)]
+struct Way {
+    cuts: watch::Sender<u64>,
+    state: watch::Sender<WayState>,
+    connections: AtomicU64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WayState {
+    Open,
+    Held,
 }
 
 impl Proxy {
@@ -21,22 +37,26 @@ impl Proxy {
     pub(crate) async fn start(to: SocketAddr) -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let cuts = Arc::new(watch::Sender::new(0));
-        let cut = Arc::clone(&cuts);
+        let way = Arc::new(Way {
+            cuts: watch::Sender::new(0),
+            state: watch::Sender::new(WayState::Open),
+            connections: AtomicU64::new(0),
+        });
+        let ours = Arc::clone(&way);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let mut cut = cut.subscribe();
+                way.connections.fetch_add(1, Ordering::Relaxed);
+                let (mut cut, state) = (way.cuts.subscribe(), way.state.subscribe());
                 tokio::spawn(async move {
-                    let passed = pass(client, to);
                     // Dropping both ends in mid-reply is what a broken network looks like.
                     tokio::select! {
-                        _ = passed => {}
+                        () = pass_while_open(client, to, state) => {}
                         _ = cut.changed() => {}
                     }
                 });
             }
         });
-        Ok(Self { address, cuts })
+        Ok(Self { address, way: ours })
     }
 
     /// Where it listens.
@@ -47,7 +67,36 @@ impl Proxy {
 
     /// Breaks every connection that is open; new ones are passed on.
     pub(crate) fn cut(&self) {
-        self.cuts.send_modify(|cuts| *cuts += 1);
+        self.way.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Passes nothing on any more. Connections stay open, new ones too, and nobody answers on them.
+    pub(crate) fn hold(&self) {
+        self.way.state.send_replace(WayState::Held);
+    }
+
+    /// Passes on again, also what was sent meanwhile on connections that are open still.
+    pub(crate) fn let_go(&self) {
+        self.way.state.send_replace(WayState::Open);
+    }
+
+    /// Connections that it was asked for so far.
+    pub(crate) fn connections(&self) -> u64 {
+        self.way.connections.load(Ordering::Relaxed)
+    }
+}
+
+/// What is not polled moves no byte, so the bytes of a held way wait with the system.
+async fn pass_while_open(client: TcpStream, to: SocketAddr, mut state: watch::Receiver<WayState>) {
+    let mut passed = pin!(pass(client, to));
+    loop {
+        if state.wait_for(|state| *state == WayState::Open).await.is_err() {
+            return;
+        }
+        tokio::select! {
+            _ = &mut passed => return,
+            held = state.wait_for(|state| *state == WayState::Held) => if held.is_err() { return },
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::Result;
-use crate::cast::{Actor, signal};
+use crate::cast::{Actor, cpu_of, signal};
 
 /// A store's server, which can be killed and started again on what it had written.
 #[derive(Debug)]
@@ -163,14 +163,4 @@ fn postgres_programs() -> Result<PathBuf> {
 /// time.
 fn free_address(host: &str) -> Result<SocketAddr> {
     Ok(TcpListener::bind((host, 0))?.local_addr()?)
-}
-
-/// What Linux has counted of a process: its id, its parent's, and its user and system time in seconds, which it counts
-/// in hundredths.
-fn cpu_of(pid: u32) -> Option<(u32, u32, f64)> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name may hold spaces, and ends at the last parenthesis.
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks = |field: usize| fields.get(field)?.parse::<f64>().ok();
-    Some((pid, fields.get(1)?.parse().ok()?, (ticks(11)? + ticks(12)?) / 100.0))
 }

@@ -34,6 +34,15 @@ impl StoreKind {
     }
 }
 
+/// How a store's server is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Absence {
+    /// Its process was killed: connections end, and new ones come to nothing at once
+    Killed,
+    /// The network swallows everything: connections stay open, and nobody answers
+    Silent,
+}
+
 /// A store under test: its own server, where it has one, and the way to that.
 #[derive(Debug)]
 pub(crate) struct Stage {
@@ -81,11 +90,41 @@ impl Stage {
 
     /// Kills the store's server, and starts it again after `away`.
     pub(crate) async fn restart(&mut self, away: Duration) -> Result<()> {
-        let Some((server, _)) = &mut self.server else { return Ok(()) };
-        server.kill().await?;
+        self.take_away(Absence::Killed).await?;
         tokio::time::sleep(away).await;
-        server.start().await?;
-        self.ready().await
+        self.bring_back(Absence::Killed).await
+    }
+
+    /// Makes a store that has a server unreachable.
+    pub(crate) async fn take_away(&mut self, absence: Absence) -> Result<()> {
+        match (&mut self.server, absence) {
+            (Some((server, _)), Absence::Killed) => server.kill().await,
+            (Some((_, proxy)), Absence::Silent) => {
+                proxy.hold();
+                Ok(())
+            }
+            (None, _) => Ok(()),
+        }
+    }
+
+    /// Ends such an absence; the store answers when this does.
+    pub(crate) async fn bring_back(&mut self, absence: Absence) -> Result<()> {
+        match (&mut self.server, absence) {
+            (Some((server, _)), Absence::Killed) => {
+                server.start().await?;
+                self.ready().await
+            }
+            (Some((_, proxy)), Absence::Silent) => {
+                proxy.let_go();
+                Ok(())
+            }
+            (None, _) => Ok(()),
+        }
+    }
+
+    /// Connections that were asked for so far by way of the proxy.
+    pub(crate) fn connections(&self) -> u64 {
+        self.server.as_ref().map_or(0, |(_, proxy)| proxy.connections())
     }
 
     /// Waits until the store answers: a server takes connections before it has read its log.
