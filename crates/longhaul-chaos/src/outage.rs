@@ -86,9 +86,11 @@ struct Seen {
     last_sign: Option<Duration>,
     /// Connections asked for while the store was away, and in the first second after.
     connections: (u64, u64),
-    /// How long after the store came back a job was acknowledged, and one claimed.
+    /// How long after the store came back a job was acknowledged, one claimed, and the one given to a worker again that
+    /// ran when the store went away.
     acknowledged: Duration,
     claimed: Duration,
+    rescued: Duration,
     findings: Findings,
 }
 
@@ -114,7 +116,8 @@ impl Seen {
             "a worker stops its jobs before its lease ends",
         );
         promise(self.connections.1 <= processes * LARGEST_RUSH, "nobody rushes to a store that is back");
-        promise(self.acknowledged.max(self.claimed) <= SLOWEST_RETURN, "everything goes on by itself");
+        let last = self.acknowledged.max(self.claimed).max(self.rescued);
+        promise(last <= SLOWEST_RETURN, "everything goes on by itself");
         broken
     }
 
@@ -151,6 +154,7 @@ impl Seen {
         );
         println!("  a job acknowledged   {} after it was back", seconds(Some(self.acknowledged)));
         println!("  a job claimed        {} after it was back", seconds(Some(self.claimed)));
+        println!("  a job rescued        {} after it was back", seconds(Some(self.rescued)));
         self.findings.report();
     }
 }
@@ -202,6 +206,10 @@ async fn play(args: &OutageArgs, kind: StoreKind, absence: Absence) -> Result<Se
     let acknowledged =
         wait_for(&company, |line| after(line) && matches!(line.what, What::Acknowledged { .. })).await?;
     let claimed = wait_for(&company, |line| after(line) && matches!(line.what, What::Claimed { .. })).await?;
+    let is_rescue = |line: &Line| {
+        after(line) && matches!(&line.what, What::Claimed { job, .. } if *job == known.as_str())
+    };
+    let rescued = wait_for(&company, is_rescue).await?;
     phase.send_replace(Phase::Drain);
     let sent = load.await??;
     let findings = company.finale(&sent).await?;
@@ -214,6 +222,7 @@ async fn play(args: &OutageArgs, kind: StoreKind, absence: Absence) -> Result<Se
         connections: (connections_while_away, rush),
         acknowledged: acknowledged.since(back),
         claimed: claimed.since(back),
+        rescued: rescued.since(back),
         findings,
     })
 }

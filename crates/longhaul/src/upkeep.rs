@@ -34,9 +34,10 @@ impl Upkeep {
 }
 
 async fn sweep(store: Arc<dyn Store>) {
-    // The jitter keeps many nodes from sweeping in step.
+    // The jitter keeps many nodes from sweeping in step. Jobs that a store's absence has cut short wait for the first sweep
+    // after it, so none is far off.
     let pause =
-        Backoff { base: Duration::from_secs(1), factor: 2.0, max: Duration::from_secs(30), jitter: 0.2 };
+        Backoff { base: Duration::from_secs(1), factor: 2.0, max: Duration::from_secs(5), jitter: 0.2 };
     let mut failures = 0;
     loop {
         match store.sweep(SWEEP_LIMIT).await {
