@@ -14,12 +14,11 @@ local START_BYTES = 21
 local MAY_EXIST, WAITS = 1, 2
 
 -- The fields of a new job beside those that are told: no attempts, no times, and two events' numbers of 1; no log, steps,
--- errors, progress, worker nor output; and no children, or none yet.
+-- errors, progress, worker nor output; and no children, or none yet. Written out, because a call that makes them costs more.
 local NEW_FIELDS = '>Bi8c0c0i8i8c0i8'
-local created_at = struct_pack('>i8', now)
-local NOTHING = string.rep('\0', 3 * 4 + 5 * 8) .. struct_pack('>I4I4', 1, 1) .. created_at
-  .. string.rep('\0', 1 + 4 + 1 + 1 + 1 + 2 + 4)
-local NO_CHILDREN, NONE_YET = struct_pack('>I2', 0), struct_pack('>I2', 16) .. string.rep('\0', 16)
+local NOTHING = '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
+  .. struct_pack('>I4I4i8', 1, 1, now) .. '\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
+local NO_CHILDREN, NONE_YET = '\0\0', '\0\16\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
 
 local function new_fields(state, run_at, children, seq, batch, fixed)
   return struct_pack(NEW_FIELDS, state, run_at, NOTHING, children, seq, batch, fixed, now)
