@@ -193,7 +193,8 @@ async fn play(args: &OutageArgs, kind: StoreKind, absence: Absence) -> Result<Se
     let gone = company.history.now();
     let (cpu, connections) = (cpu(&company), company.stage.connections());
     let addresses = company.addresses.borrow().clone();
-    let answers = ask(&addresses, &known, away).await?;
+    let rows = if kind == StoreKind::Postgres { ROUTES_WITH_ROWS } else { &[] };
+    let answers = ask(&addresses, &known, rows, away).await?;
     let cores = cores(&cpu, &self::cpu(&company), away);
     let connections_while_away = company.stage.connections() - connections;
 
@@ -227,22 +228,23 @@ async fn play(args: &OutageArgs, kind: StoreKind, absence: Absence) -> Result<Se
     })
 }
 
+/// Routes of services that read rows, which are beside the jobs where these are in Postgres.
+const ROUTES_WITH_ROWS: &[&str] = &["/search_lessons?query=verbs", "/api/v3/workflow"];
+
 /// Asks every server for what needs the store, again and again for so long. Answers that come after that are of a
 /// store that is back, and left out, unless they took too long.
-async fn ask(servers: &[String], known: &JobId, length: Duration) -> Result<Vec<Answer>> {
+async fn ask(servers: &[String], known: &JobId, rows: &[&str], length: Duration) -> Result<Vec<Answer>> {
     let client = Client::builder().no_proxy().build()?;
     let probe = json!({ "kind": "chaos.nothing", "args": {}, "queue": "nobody-works-on-this" });
     let asking = Stopwatch::start();
     let mut answers = Vec::new();
     while asking.elapsed() < length {
         for server in servers {
-            let job = format!("{server}/api/jobs/{known}");
-            for request in [
-                client.get(&job),
-                client.get(format!("{server}/api/jobs")),
-                client.post(format!("{server}/api/jobs")).json(&probe),
-                client.get(format!("{server}/api/queues")),
-            ] {
+            let jobs = ["/api/jobs", "/api/queues"].iter().chain(rows);
+            let mut requests: Vec<_> = jobs.map(|route| client.get(format!("{server}{route}"))).collect();
+            requests.push(client.get(format!("{server}/api/jobs/{known}")));
+            requests.push(client.post(format!("{server}/api/jobs")).json(&probe));
+            for request in requests {
                 let request = request.timeout(SLOWEST_ANSWER * 2);
                 answers.push(tokio::spawn(async move {
                     let answering = Stopwatch::start();

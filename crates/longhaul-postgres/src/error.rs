@@ -8,7 +8,7 @@ pub(crate) const SILENCE: &str = "no answer in time";
 /// Says what was being done when the server failed, and whether asking again may help.
 pub(crate) fn fault(operation: &'static str) -> impl Fn(tokio_postgres::Error) -> Error + Copy {
     move |error| {
-        if may_pass(&error) {
+        if is_unavailable(&error) {
             Error::Unavailable { store: STORE, source: Box::new(error) }
         } else {
             Error::Store { store: STORE, operation, source: Box::new(Told(error)) }
@@ -21,8 +21,11 @@ pub(crate) fn fault(operation: &'static str) -> impl Fn(tokio_postgres::Error) -
 #[error("{}", .0.as_db_error().map_or_else(|| .0.to_string(), ToString::to_string))]
 struct Told(tokio_postgres::Error);
 
-/// Whether the same call may do better in a while: the server is away, ending, full or busy.
-fn may_pass(error: &tokio_postgres::Error) -> bool {
+/// Whether what an application's own statement failed with is what the store itself calls
+/// [`Unavailable`](longhaul::Error::Unavailable): the same may go better in a while, because the server is away, ending,
+/// full or busy, or another transaction was in the way.
+#[must_use]
+pub fn is_unavailable(error: &tokio_postgres::Error) -> bool {
     let Some(code) = error.code() else {
         // What the server has not said is the connection's fault, but for values that cannot be written or read.
         return error.is_closed()

@@ -33,6 +33,7 @@ mod turn;
 mod writer;
 
 pub use deadpool_postgres;
+pub use error::is_unavailable;
 pub use options::PostgresOptions;
 pub use store::PostgresStore;
 pub use tokio_postgres;

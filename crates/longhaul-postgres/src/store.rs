@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use longhaul::{
     Action, Backoff, Claim, Claimed, Clock, Enqueued, Event, Finish, JobFilter, JobId, JobPage, Lease,
     LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Result, Signals, Store, Swept,
@@ -78,6 +78,22 @@ impl PostgresStore {
     #[must_use]
     pub fn pool(&self) -> &Pool {
         &self.inner.pool
+    }
+
+    /// One of the [pool](Self::pool)'s connections, as the store's own reads take it.
+    ///
+    /// # Errors
+    /// [`Unavailable`](longhaul::Error::Unavailable) at once where the server is known to be away, and where none is
+    /// free or can be made within the response timeout; [`Store`](longhaul::Error::Store) where the login is refused.
+    pub async fn connection(&self) -> Result<Object> {
+        self.inner.driver.wake.reach()?;
+        read::connection(&self.inner.pool, "connect").await
+    }
+
+    /// How the server is reached.
+    #[must_use]
+    pub fn options(&self) -> &PostgresOptions {
+        &self.inner.options
     }
 
     /// Creates jobs within the caller's own transaction, on any connection to the same database: they are there with

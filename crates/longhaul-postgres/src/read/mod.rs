@@ -33,13 +33,8 @@ struct Reader {
 impl Reader {
     async fn of(pool: &Pool, operation: &'static str) -> Result<Self> {
         let since = Stopwatch::start();
-        let patience = pool.timeouts().wait.unwrap_or(Duration::MAX);
-        let client = tokio::time::timeout(patience, pool.get()).await;
-        let client = client.map_err(|_| unavailable(SILENCE))?.map_err(|error| match error {
-            PoolError::Backend(error) => fault(operation)(error),
-            other => unavailable(other.to_string()),
-        })?;
-        Ok(Self { client: Some(client), patience, since, operation })
+        let client = Some(connection(pool, operation).await?);
+        Ok(Self { client, patience: patience(pool), since, operation })
     }
 
     async fn rows(&mut self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
@@ -57,4 +52,17 @@ impl Reader {
             }
         }
     }
+}
+
+/// A connection of the pool, in time or not at all.
+pub(crate) async fn connection(pool: &Pool, operation: &'static str) -> Result<Object> {
+    let client = tokio::time::timeout(patience(pool), pool.get()).await;
+    client.map_err(|_| unavailable(SILENCE))?.map_err(|error| match error {
+        PoolError::Backend(error) => fault(operation)(error),
+        other => unavailable(other.to_string()),
+    })
+}
+
+fn patience(pool: &Pool) -> Duration {
+    pool.timeouts().wait.unwrap_or(Duration::MAX)
 }

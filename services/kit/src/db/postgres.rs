@@ -21,15 +21,18 @@ pub(super) async fn read(
     sql: Cow<'static, str>,
     params: Vec<Value>,
 ) -> Result<Vec<Row>, DbError> {
-    let client = connect(store).await?;
-    let fault = |error| statement(&sql, error);
-    let prepared = client.prepare_cached(&sql).await.map_err(fault)?;
-    let rows = client.query(&prepared, &borrowed(&params)).await.map_err(fault)?;
-    let columns: Arc<[String]> = prepared.columns().iter().map(|column| column.name().to_owned()).collect();
-    let values = |row: &tokio_postgres::Row| {
-        (0..columns.len()).map(|i| column(row, i)).collect::<Result<Vec<Value>, _>>()
-    };
-    rows.iter().map(|row| Ok(Row::new(Arc::clone(&columns), values(row).map_err(fault)?))).collect()
+    within(store, async |client| {
+        let fault = |error| statement(&sql, error);
+        let prepared = client.prepare_cached(&sql).await.map_err(fault)?;
+        let rows = client.query(&prepared, &borrowed(&params)).await.map_err(fault)?;
+        let columns: Arc<[String]> =
+            prepared.columns().iter().map(|column| column.name().to_owned()).collect();
+        let values = |row: &tokio_postgres::Row| {
+            (0..columns.len()).map(|i| column(row, i)).collect::<Result<Vec<Value>, _>>()
+        };
+        rows.iter().map(|row| Ok(Row::new(Arc::clone(&columns), values(row).map_err(fault)?))).collect()
+    })
+    .await
 }
 
 /// Commits one after the other is what SQLite does and what callers are written for, so these are serializable, and are
@@ -39,12 +42,30 @@ pub(super) async fn commit(
     writes: Vec<Write>,
     jobs: Vec<NewJob>,
 ) -> Result<Commit, DbError> {
-    let mut client = connect(store).await?;
-    let mut tries = 1;
-    loop {
-        match try_commit(store, &mut client, &writes, jobs.clone()).await {
-            Err(error) if tries < TRIES && is_conflict(&error) => tries += 1,
-            ended => return ended,
+    within(store, async |client| {
+        let mut tries = 1;
+        loop {
+            match try_commit(store, client, &writes, jobs.clone()).await {
+                Err(error) if tries < TRIES && is_conflict(&error) => tries += 1,
+                ended => return ended,
+            }
+        }
+    })
+    .await
+}
+
+/// Does something on a connection, for as long as the store would wait for its own statements. Whoever was given a
+/// connection that has not answered by then would wait behind what it still has to answer, so it is closed.
+async fn within<T>(
+    store: &PostgresStore,
+    work: impl AsyncFnOnce(&mut Object) -> Result<T, DbError>,
+) -> Result<T, DbError> {
+    let mut client = store.connection().await?;
+    match tokio::time::timeout(store.options().response_timeout, work(&mut client)).await {
+        Ok(done) => done,
+        Err(_) => {
+            drop(Object::take(client));
+            Err(unavailable("no answer in time"))
         }
     }
 }
@@ -77,7 +98,11 @@ async fn try_commit(
 /// Whether the same commit may succeed when it is tried again. A broken unique constraint is one of these once in a
 /// while: of two that chose the same next number, the slower one is told so instead of being told to try again.
 fn is_conflict(error: &DbError) -> bool {
-    let DbError::Statement { source, .. } = error else { return false };
+    let (DbError::Statement { source, .. } | DbError::Store(longhaul::Error::Unavailable { source, .. })) =
+        error
+    else {
+        return false;
+    };
     let code = source.downcast_ref::<tokio_postgres::Error>().and_then(tokio_postgres::Error::code);
     code.is_some_and(|code| {
         [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::UNIQUE_VIOLATION]
@@ -86,7 +111,7 @@ fn is_conflict(error: &DbError) -> bool {
 }
 
 pub(super) async fn prepare(store: &PostgresStore) -> Result<(), DbError> {
-    let client = connect(store).await?;
+    let client = store.connection().await?;
     // `IF NOT EXISTS` alone does not keep two from making the same table at once.
     let sql = format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK}); {HISTORY}; {OUTBOX}; COMMIT");
     client.batch_execute(&sql).await.map_err(|error| statement(HISTORY, error))
@@ -102,7 +127,7 @@ pub(super) async fn migrate_one(
     version: i64,
     migration: &'static Migration,
 ) -> Result<(), DbError> {
-    let mut client = connect(store).await?;
+    let mut client = store.connection().await?;
     let fault = |e: tokio_postgres::Error| DbError::Migration {
         service,
         reason: format!("version {version} ({}): {}", migration.name, detail(&e)),
@@ -132,18 +157,16 @@ async fn migrate(
     Ok(Ok(()))
 }
 
-async fn connect(store: &PostgresStore) -> Result<Object, DbError> {
-    store.pool().get().await.map_err(|error| {
-        DbError::Store(longhaul::Error::Store {
-            store: "postgres",
-            operation: "connect",
-            source: error.into(),
-        })
-    })
+fn statement(sql: &str, error: tokio_postgres::Error) -> DbError {
+    if longhaul_postgres::is_unavailable(&error) {
+        unavailable(error)
+    } else {
+        DbError::Statement { sql: first_words(sql), source: error.into() }
+    }
 }
 
-fn statement(sql: &str, error: tokio_postgres::Error) -> DbError {
-    DbError::Statement { sql: first_words(sql), source: error.into() }
+fn unavailable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> DbError {
+    DbError::Store(longhaul::Error::Unavailable { store: "postgres", source: source.into() })
 }
 
 /// Postgres's own words; the driver's say only that there was an error.

@@ -4,6 +4,7 @@
 
 mod ai_brain;
 mod auth;
+mod away;
 mod db;
 mod embedding;
 mod llm;
