@@ -6,7 +6,7 @@ use longhaul::{Claim, Enqueued, Error, LeaseStatus, NewJob, Result, State, Store
 use longhaul_conformance::jobs::{claim, completed, finish, id, named, slots};
 use longhaul_redis::{RedisOptions, RedisStore};
 
-use crate::server::Server;
+use crate::server::{Cluster, Server};
 
 const DURABLE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
 const LONG: Duration = Duration::from_secs(300);
@@ -155,5 +155,18 @@ async fn while_a_server_is_silent_calls_fail_at_once_until_it_answers_again() {
     };
     let mut found = tokio::time::timeout(LONG / 5, read).await.expect("the store never came back");
     assert!(found.remove(0).found().is_some());
+    assert!(!persist(&store, named("after")).await[0].is_duplicate());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_that_says_nothing_is_given_up_in_time_and_goes_on_later() {
+    let cluster = Cluster::start();
+    let options = RedisOptions { response_timeout: Duration::from_secs(1), ..cluster.options() };
+    let store = RedisStore::open(options).await.unwrap();
+    store.enqueue(vec![named("before")]).await.unwrap();
+    cluster.signal("STOP");
+    let refused = store.enqueue(vec![named("meanwhile")]).await;
+    assert!(matches!(refused, Err(Error::Unavailable { .. })), "{refused:?}");
+    cluster.signal("CONT");
     assert!(!persist(&store, named("after")).await[0].is_duplicate());
 }

@@ -150,7 +150,7 @@ impl Cluster {
         CLUSTER.get_or_init(Self::start)
     }
 
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let nodes: Vec<(Server, u16)> = (0..3).map(|_| Self::start_node()).collect();
         let slots = [(0, 5460), (5461, 10922), (10923, 16383)];
         for ((node, _), (first, last)) in nodes.iter().zip(slots) {
@@ -176,6 +176,11 @@ impl Cluster {
         let settings =
             ["--cluster-enabled", "yes", "--cluster-port", &bus_port, "--cluster-node-timeout", timeout];
         (Server::start(&settings), bus)
+    }
+
+    /// Sends every node's process a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        self.nodes.iter().for_each(|node| node.signal(name));
     }
 
     /// Options of a store with a prefix of its own, which is on any of the nodes.
