@@ -27,7 +27,8 @@ pub struct PostgresOptions {
 
 impl PostgresOptions {
     /// Reads a URL: `postgres://[user[:password]@]host[:port][/database][?parameters]`, or the same with `postgresql://`.
-    /// `schema=NAME` among the parameters sets the schema; the others are those of libpq. `sslmode=require`, `verify-ca`
+    /// `schema=NAME` among the parameters sets the schema, `response_timeout=SECONDS` and `pool_size=N` the fields of
+    /// these names; the others are those of libpq, `connect_timeout=SECONDS` among them. `sslmode=require`, `verify-ca`
     /// and `verify-full` all ask for TLS with a certificate that is verified in full, `sslrootcert=FILE` names who may
     /// have signed it.
     ///
@@ -42,14 +43,17 @@ impl PostgresOptions {
             let source = std::error::Error::source(&error).map(|e| format!(": {e}")).unwrap_or_default();
             invalid("url", format!("{error}{source}"))
         })?;
+        let connect_timeout = config.get_connect_timeout().copied().unwrap_or(Duration::from_secs(5));
         let options = Self {
             config,
             // libpq's word for the authorities that are public anyway.
             ca_file: ours.ca_file.filter(|file| file != "system").map(PathBuf::from),
             schema: ours.schema.unwrap_or_else(|| "longhaul".into()),
-            connect_timeout: Duration::from_secs(5),
-            response_timeout: Duration::from_secs(10),
-            pool_size: 4,
+            connect_timeout,
+            response_timeout: Duration::from_secs(
+                number("response_timeout", ours.response_timeout)?.unwrap_or(10),
+            ),
+            pool_size: number("pool_size", ours.pool_size)?.unwrap_or(4) as usize,
         };
         options.check()?;
         Ok(options)
@@ -129,6 +133,17 @@ fn invalid(field: &str, reason: impl Into<String>) -> Error {
 struct OurParameters {
     schema: Option<String>,
     ca_file: Option<String>,
+    response_timeout: Option<String>,
+    pool_size: Option<String>,
+}
+
+/// The longest response timeout in seconds, and the largest pool.
+const LARGEST: u64 = 3_600;
+
+fn number(field: &str, value: Option<String>) -> Result<Option<u64>> {
+    let Some(value) = value else { return Ok(None) };
+    let number = value.parse().ok().filter(|number| (1..=LARGEST).contains(number));
+    number.map(Some).ok_or_else(|| invalid(field, format!("must be a whole number from 1 to {LARGEST}")))
 }
 
 /// Takes our parameters out of a URL's query, and leaves the rest, in words that the client knows, to it.
@@ -139,6 +154,8 @@ fn split_parameters(url: &str) -> (String, OurParameters) {
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         match (&*name, &*value) {
             ("schema", _) => ours.schema = Some(value.into_owned()),
+            ("response_timeout", _) => ours.response_timeout = Some(value.into_owned()),
+            ("pool_size", _) => ours.pool_size = Some(value.into_owned()),
             ("sslrootcert", _) => ours.ca_file = Some(value.into_owned()),
             // The client has one mode with TLS, in which we always verify in full.
             ("sslmode", "verify-ca" | "verify-full") => {
@@ -173,6 +190,16 @@ mod tests {
     }
 
     #[test]
+    fn a_url_sets_how_long_to_wait_and_how_many_connections_there_may_be() {
+        let usual = PostgresOptions::new("postgres://db").unwrap();
+        assert_eq!((usual.connect_timeout.as_secs(), usual.response_timeout.as_secs()), (5, 10));
+        let url = "postgres://db/?connect_timeout=2&response_timeout=30&pool_size=16";
+        let options = PostgresOptions::new(url).unwrap();
+        assert_eq!((options.connect_timeout.as_secs(), options.response_timeout.as_secs()), (2, 30));
+        assert_eq!(options.pool_size, 16);
+    }
+
+    #[test]
     fn every_mode_that_verifies_asks_for_tls() {
         for mode in ["require", "verify-ca", "verify-full"] {
             let url =
@@ -193,6 +220,8 @@ mod tests {
             "postgres://db?schema=",
             "postgres://db?schema=Ab",
             "postgres://db?schema=a\"b",
+            "postgres://db?response_timeout=0",
+            "postgres://db?pool_size=many",
         ] {
             assert!(matches!(PostgresOptions::new(url), Err(Error::Invalid { .. })), "{url}");
         }

@@ -39,7 +39,8 @@ impl RedisOptions {
     /// - `rediss://…`: the same over TLS;
     /// - `redis+cluster://[[user]:password@]host[:port],host[:port],…` and `rediss+cluster://…`: a cluster, by some of its nodes.
     ///
-    /// `?prefix=NAME` sets the prefix, and `?ssl_ca_certs=FILE` reads `root_certificates` from a file.
+    /// `?prefix=NAME` sets the prefix, `?connect_timeout=SECONDS` and `?response_timeout=SECONDS` the fields of these names,
+    /// and `?ssl_ca_certs=FILE` reads `root_certificates` from a file.
     ///
     /// # Errors
     /// [`Error::Invalid`] where it is none of these, or the file cannot be read.
@@ -63,8 +64,8 @@ impl RedisOptions {
             topology,
             prefix: ours.prefix.unwrap_or_else(|| "longhaul".into()),
             root_certificates: ours.certificates.map(read_certificates).transpose()?,
-            connect_timeout: Duration::from_secs(5),
-            response_timeout: Duration::from_secs(10),
+            connect_timeout: seconds("connect_timeout", ours.connect_timeout, 5)?,
+            response_timeout: seconds("response_timeout", ours.response_timeout, 10)?,
         };
         options.check()?;
         Ok(options)
@@ -165,6 +166,18 @@ fn read_certificates(file: String) -> Result<Vec<u8>> {
 struct Ours {
     prefix: Option<String>,
     certificates: Option<String>,
+    connect_timeout: Option<String>,
+    response_timeout: Option<String>,
+}
+
+/// The longest timeout, in seconds.
+const LONGEST: u64 = 3_600;
+
+fn seconds(field: &str, value: Option<String>, usual: u64) -> Result<Duration> {
+    let Some(value) = value else { return Ok(Duration::from_secs(usual)) };
+    let seconds = value.parse().ok().filter(|seconds| (1..=LONGEST).contains(seconds));
+    let reason = || format!("must be a whole number of seconds from 1 to {LONGEST}");
+    seconds.map(Duration::from_secs).ok_or_else(|| Error::Invalid { field: field.into(), reason: reason() })
 }
 
 /// Takes what is ours out of a URL's query and leaves the rest to the client.
@@ -175,6 +188,8 @@ fn split_query(url: &str) -> (String, Ours) {
     for pair in query.split('&') {
         match pair.split_once('=') {
             Some(("prefix", value)) => ours.prefix = Some(value.to_owned()),
+            Some(("connect_timeout", value)) => ours.connect_timeout = Some(value.to_owned()),
+            Some(("response_timeout", value)) => ours.response_timeout = Some(value.to_owned()),
             Some(("ssl_ca_certs", value)) => ours.certificates = Some(value.to_owned()),
             _ => rest.push(pair),
         }
@@ -193,6 +208,8 @@ mod tests {
         assert_eq!(one.nodes, ["redis://:secret@localhost:6380/2"]);
         assert_eq!((one.topology, one.prefix.as_str()), (Topology::Server, "shop"));
         assert_eq!(one.root(), "{shop}:");
+        let patient = RedisOptions::new("redis://h?connect_timeout=2&response_timeout=30").unwrap();
+        assert_eq!((patient.connect_timeout.as_secs(), patient.response_timeout.as_secs()), (2, 30));
 
         let many = RedisOptions::new("rediss+cluster://ada:secret@a:7000,b:7001,c").unwrap();
         let nodes = ["rediss://ada:secret@a:7000", "rediss://ada:secret@b:7001", "rediss://ada:secret@c"];
@@ -214,6 +231,7 @@ mod tests {
             "redis+cluster://",
             "redis://h?prefix=a{b}",
             "redis://h?prefix=",
+            "redis://h?response_timeout=soon",
         ] {
             assert!(matches!(RedisOptions::new(url), Err(Error::Invalid { .. })), "{url}");
         }
