@@ -21,7 +21,7 @@ impl Batch<'_> {
             let Some(target) = self.target(id).await? else { continue };
             let applied = match (action, target.state) {
                 (Action::Cancel { grace }, State::Running) => {
-                    self.ask_to_stop(&target, self.now.plus(grace)).await?
+                    self.ask_to_stop(&target, self.time.plus(grace)).await?
                 }
                 (Action::Cancel { .. }, state) if !state.is_finished() => {
                     self.cancel_waiting(&target).await?

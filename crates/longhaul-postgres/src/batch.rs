@@ -6,12 +6,15 @@ use tokio_postgres::types::ToSql;
 
 use crate::connection::Link;
 use crate::error::fault;
+use crate::server_clock::Now;
 
 /// One transaction in the making: what the operations of `enqueue.rs`, `claim.rs`, … work on.
 pub(crate) struct Batch<'a> {
     link: Link<'a>,
-    /// The time of this transaction.
+    /// The time of this transaction, at the earliest: what has come is judged by it.
     pub(crate) now: Timestamp,
+    /// The same with what it may be at the latest: what is to come is counted from it.
+    pub(crate) time: Now,
     pub(crate) effects: Effects,
     /// Children that have ended and are not yet counted: their batch, and how they ended.
     pub(crate) ended_children: Vec<(i64, State)>,
@@ -32,10 +35,11 @@ pub(crate) struct Effects {
 }
 
 impl<'a> Batch<'a> {
-    pub(crate) fn new(link: Link<'a>, now: Timestamp) -> Self {
+    pub(crate) fn new(link: Link<'a>, time: Now) -> Self {
         Self {
             link,
-            now,
+            now: time.earliest,
+            time,
             effects: Effects::default(),
             ended_children: Vec::new(),
             new_batches: Vec::new(),

@@ -74,7 +74,7 @@ impl Batch<'_> {
         let lanes =
             claim.kinds.iter().flat_map(|known| (1..=known.version).map(|v| (&*known.kind, i64::from(v))));
         let (kinds, versions): (Vec<&str>, Vec<i64>) = lanes.unzip();
-        let (limit, until) = (rows_at_most(free), self.now.plus(claim.lease_for).0);
+        let (limit, until) = (rows_at_most(free), self.time.plus(claim.lease_for).0);
         let values: [&(dyn ToSql + Sync); 7] =
             [&queue, &kinds, &versions, &limit, &self.now.0, &claim.worker.id, &until];
         let rows = self.rows("claim", include_str!("sql/claim_jobs.sql"), &values).await?;

@@ -3,13 +3,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use longhaul::clock::Stopwatch;
-use longhaul::{Clock, Lease, Result, Signals, Timestamp};
+use longhaul::{Clock, Lease, Result, Signals};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::error::{SILENCE, closed, failed, unavailable};
 use crate::ops::{Answer, Call, Op};
 use crate::options::PostgresOptions;
+use crate::server_clock::{Now, ServerClock};
 use crate::writer::Writer;
 
 /// Hands calls to the thread that writes. It has a thread of its own, so that jobs which block their runtime can keep
@@ -31,8 +32,8 @@ pub(crate) struct Wake {
     pub(crate) is_away: AtomicBool,
     /// Whether other processes' changes are heard of as they happen.
     pub(crate) hears_news: AtomicBool,
-    /// What the server's clock showed when it was read last, and when that was.
-    pub(crate) read: Mutex<Option<(Timestamp, Stopwatch)>>,
+    /// What is known of the server's clock.
+    server_clock: Mutex<Option<ServerClock>>,
 }
 
 impl Wake {
@@ -52,22 +53,26 @@ impl Wake {
         if self.is_away.load(Ordering::SeqCst) { Err(unavailable("the server is away")) } else { Ok(()) }
     }
 
-    /// The time of the store's clock. The server's is read with every transaction, and goes on from there by this
-    /// machine's monotonic clock, so that no statement has to wait for a reading of its own.
-    pub(crate) fn now(&self, clock: &Clock) -> Timestamp {
-        match *self.read.lock() {
-            Some((time, since)) if !clock.is_manual() => time.plus(since.elapsed()),
-            _ => clock.now(),
+    /// The time of the store's clock. The server's is read with every transaction, and goes on from there, so that no
+    /// statement has to wait for a reading of its own.
+    pub(crate) fn now(&self, clock: &Clock) -> Now {
+        match &*self.server_clock.lock() {
+            Some(server) if !clock.is_manual() => server.now(),
+            _ => Now::exactly(clock.now()),
         }
     }
 
+    /// Notes a reading of the server's clock, in microseconds, that was asked for at `asked`.
+    pub(crate) fn read_clock(&self, micros: i64, asked: Stopwatch) {
+        let mut server = self.server_clock.lock();
+        *server = Some(ServerClock::read(*server, micros, asked));
+    }
+
     pub(crate) fn has_read_lately(&self) -> bool {
-        self.read.lock().is_some_and(|(_, since)| since.elapsed() < READING_HOLDS)
+        self.server_clock.lock().is_some_and(|server| server.was_read_lately())
     }
 }
 
-/// How long one reading of the server's clock is relied on. Two machines' clocks part by less than a millisecond in it.
-const READING_HOLDS: Duration = Duration::from_secs(10);
 /// Calls that may wait for the thread; beyond it, callers wait to hand theirs over.
 const CAPACITY: usize = 16_384;
 

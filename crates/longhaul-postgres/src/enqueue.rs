@@ -1,12 +1,13 @@
 use std::collections::HashMap;
 
 use longhaul::clock::millis;
-use longhaul::{EnqueueStatus, Enqueued, JobId, Json, NewJob, OnClash, Result, Start, State, Timestamp};
+use longhaul::{EnqueueStatus, Enqueued, JobId, Json, NewJob, OnClash, Result, Start, State};
 use tokio_postgres::types::ToSql;
 
 use crate::batch::{Batch, rank};
 use crate::connection::Connection;
 use crate::error::fault;
+use crate::server_clock::Now;
 
 pub(crate) const INSERT_PLAIN: &str = include_str!("sql/insert_plain_jobs.sql");
 
@@ -114,7 +115,7 @@ impl Batch<'_> {
         }
         let batch = self.open_batch(job.parent.as_ref()).await?;
         let mut rows = NewRows::default();
-        rows.push(&id, job, batch, self.now)?;
+        rows.push(&id, job, batch, self.time)?;
         let Some(seq) = self.insert(rows).await?.remove(id.as_str()) else { return Ok(duplicate(id)) };
         if let Some(batch) = batch {
             self.count_child(batch).await?;
@@ -138,7 +139,7 @@ impl Batch<'_> {
         let ids: Vec<JobId> = jobs.iter().map(|job| id_of(job)).collect();
         let mut rows = NewRows::default();
         for (id, job) in ids.iter().zip(jobs) {
-            rows.push(id, job, None, self.now)?;
+            rows.push(id, job, None, self.time)?;
         }
         let mut created = self.insert(rows).await?;
         // The second of two jobs of one id finds it taken.
@@ -202,7 +203,7 @@ impl Batch<'_> {
 pub(crate) async fn enqueue_drawn(
     connection: &Connection,
     calls: &[&[NewJob]],
-    now: Timestamp,
+    now: Now,
 ) -> Result<(Vec<Vec<Enqueued>>, bool)> {
     let ids: Vec<Vec<JobId>> = calls.iter().map(|jobs| jobs.iter().map(id_of).collect()).collect();
     let mut rows = NewRows::default();
@@ -225,7 +226,7 @@ pub(crate) async fn enqueue_drawn(
         &rows.timeouts,
         &rows.backoffs,
         &rows.labels,
-        &now.0,
+        &now.earliest.0,
         &rows.args,
         &rows.limit_keys,
     ];
@@ -288,15 +289,15 @@ struct NewRows<'j> {
 }
 
 impl<'j> NewRows<'j> {
-    fn push(&mut self, id: &'j JobId, job: &'j NewJob, batch: Option<i64>, now: Timestamp) -> Result<()> {
+    fn push(&mut self, id: &'j JobId, job: &'j NewJob, batch: Option<i64>, now: Now) -> Result<()> {
         let run_at = match job.start {
-            Start::Now | Start::AfterChildren => now,
+            Start::Now | Start::AfterChildren => now.earliest,
             Start::After(delay) => now.plus(delay),
-            Start::At(at) => at.max(now),
+            Start::At(at) => at.max(now.earliest),
         };
         let state = match job.start {
             Start::AfterChildren => State::Blocked,
-            _ if run_at > now => State::Scheduled,
+            _ if run_at > now.earliest => State::Scheduled,
             _ => State::Available,
         };
         let labels = (!job.labels.is_empty()).then(|| Json::new(&job.labels)).transpose()?;

@@ -8,6 +8,7 @@ use longhaul::{
 use crate::batch::{Batch, rank};
 use crate::record::Run;
 use crate::row::signed;
+use crate::server_clock::Now;
 use crate::turn::Ended;
 
 /// How a run ends other than by completion.
@@ -117,7 +118,7 @@ impl Batch<'_> {
             return Ok(status);
         }
         let outcome = self.pause_key(&run, outcome.clone()).await?;
-        let end = end(&run, outcome, self.now);
+        let end = end(&run, outcome, self.time);
         self.end_run(lease, run, end).await?;
         Ok(status)
     }
@@ -126,8 +127,8 @@ impl Batch<'_> {
     async fn pause_key(&self, run: &Run, outcome: Outcome) -> Result<Outcome> {
         match (outcome, &run.limit_key) {
             (Outcome::RateLimited { delay }, Some(key)) => {
-                let until = self.pause(key, self.now.plus(delay)).await?;
-                Ok(Outcome::Snoozed { delay: until.since(self.now) })
+                let until = self.pause(key, self.time.plus(delay)).await?;
+                Ok(Outcome::Snoozed { delay: until.since(self.time.latest) })
             }
             (outcome, _) => Ok(outcome),
         }
@@ -209,8 +210,9 @@ pub(crate) fn held(cancel_by: Option<i64>) -> LeaseStatus {
 }
 
 /// What an outcome means for a run. A job that was asked to stop does not run again.
-fn end(run: &Run, outcome: Outcome, now: Timestamp) -> End {
-    let stamped = |error: AttemptError| Some(AttemptError { attempt: run.attempt, at: now, ..error });
+fn end(run: &Run, outcome: Outcome, now: Now) -> End {
+    let stamped =
+        |error: AttemptError| Some(AttemptError { attempt: run.attempt, at: now.earliest, ..error });
     let mut end = unchanged(run);
     match outcome {
         // Completion has its own way, which also knows of follow-ups.
@@ -241,7 +243,7 @@ fn end(run: &Run, outcome: Outcome, now: Timestamp) -> End {
         let error = end.error.or_else(|| stamped(AttemptError::cancelled()));
         return End { state: State::Cancelled, error, ..unchanged(run) };
     }
-    if end.state == State::Scheduled && end.run_at <= now {
+    if end.state == State::Scheduled && end.run_at <= now.earliest {
         end.state = State::Available;
     }
     end

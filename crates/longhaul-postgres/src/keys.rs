@@ -69,7 +69,7 @@ impl Batch<'_> {
     /// Remembers how a request was answered.
     pub(crate) async fn hold_idempotency_key(&self, key: &Idempotency, id: &JobId) -> Result<()> {
         let sql = include_str!("sql/hold_idempotency_key.sql");
-        let expires_at = self.now.plus(key.keep_for).0;
+        let expires_at = self.time.plus(key.keep_for).0;
         let values: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
             [&key.key, &id.as_str(), &key.fingerprint, &expires_at];
         self.rows("hold an idempotency key", sql, &values).await.map(drop)

@@ -27,6 +27,7 @@ mod options;
 mod read;
 mod record;
 mod row;
+mod server_clock;
 mod store;
 mod sweep;
 mod turn;

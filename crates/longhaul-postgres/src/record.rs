@@ -59,7 +59,7 @@ impl Batch<'_> {
         ordered.sort_unstable_by_key(|lease| lease.id.as_str());
         let (ids, tokens): (Vec<&str>, Vec<i64>) =
             ordered.iter().map(|lease| (lease.id.as_str(), signed(lease.token))).unzip();
-        let until = self.now.plus(lease_for).0;
+        let until = self.time.plus(lease_for).0;
         let sql = include_str!("sql/heartbeat.sql");
         let rows = self.rows("extend a lease", sql, &[&ids, &tokens, &until]).await?;
         let found: HashMap<(&str, i64), Option<i64>> =

@@ -21,6 +21,7 @@ use crate::news::{AVAILABLE, NOTIFY};
 use crate::ops::{Answer, Op};
 use crate::options::{PostgresOptions, Purpose};
 use crate::read;
+use crate::server_clock::Now;
 
 /// Jobs in Postgres. Cheap to clone; the connections are closed when the last clone is dropped.
 #[derive(Clone)]
@@ -115,10 +116,10 @@ impl PostgresStore {
         let ours = format!("\"{}\"", self.inner.options.schema);
         transaction.execute(set, &[&ours]).await.map_err(fault)?;
         let now = match self.inner.clock.is_manual() {
-            true => self.inner.clock.now(),
+            true => Now::exactly(self.inner.clock.now()),
             false => {
                 let row = transaction.query_one(include_str!("sql/now.sql"), &[]).await.map_err(fault)?;
-                Timestamp(row.get(0))
+                Now::told(row.get(0))
             }
         };
         let mut batch = Batch::new(Link::Theirs(transaction), now);
@@ -149,7 +150,7 @@ impl PostgresStore {
     }
 
     fn now(&self) -> Timestamp {
-        self.inner.driver.wake.now(&self.inner.clock)
+        self.inner.driver.wake.now(&self.inner.clock).earliest
     }
 }
 

@@ -8,6 +8,7 @@ use crate::connection::Connection;
 use crate::error::fault;
 use crate::finish::plain_output;
 use crate::row::{duration, json, parsed, rows_at_most, signed, small, unsigned};
+use crate::server_clock::Now;
 
 pub(crate) const TURN: &str = include_str!("sql/turn.sql");
 
@@ -36,7 +37,7 @@ pub(crate) async fn take(
     connection: &Connection,
     finishes: &[Finish],
     claim: Option<&Claim>,
-    now: Timestamp,
+    now: Now,
 ) -> Result<Done> {
     let mut runs: Vec<(&Lease, &Json)> =
         finishes.iter().filter_map(|finish| Some((&finish.lease, plain_output(finish)?))).collect();
@@ -47,7 +48,7 @@ pub(crate) async fn take(
     let outputs: Vec<&str> = runs.iter().map(|(_, output)| output.as_str()).collect();
     let Lanes { queues, kinds, versions, slots } = claim.map(lanes).unwrap_or_default();
     let worker = claim.map_or("", |claim| &claim.worker.id);
-    let until = claim.map_or(now, |claim| now.plus(claim.lease_for));
+    let until = claim.map_or(now.earliest, |claim| now.plus(claim.lease_for));
     let reset = Json::new(&EventBody::Reset)?;
     let values: [&(dyn ToSql + Sync); 11] = [
         &ids,
@@ -57,7 +58,7 @@ pub(crate) async fn take(
         &kinds,
         &versions,
         &slots,
-        &now.0,
+        &now.earliest.0,
         &worker,
         &until.0,
         &reset.as_str(),

@@ -1,3 +1,3 @@
 -- The server's time.
--- out: milliseconds since 1970
-SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint
+-- out: microseconds since 1970
+SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint

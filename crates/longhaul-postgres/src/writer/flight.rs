@@ -5,13 +5,14 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use longhaul::{Enqueued, Error, Finish, LeaseStatus, NewJob, Result, Timestamp, Turn};
+use longhaul::{Enqueued, Error, Finish, LeaseStatus, NewJob, Result, Turn};
 
 use crate::batch::Effects;
 use crate::connection::Connection;
 use crate::enqueue::{enqueue_drawn, is_drawn};
 use crate::error::{SILENCE, copy, is_about_another, unavailable};
 use crate::ops::{Answer, Call, Op, claim_of, enqueue_of, finishes_of};
+use crate::server_clock::Now;
 use crate::turn;
 use crate::writer::{Done, Writer};
 
@@ -51,12 +52,7 @@ pub(crate) fn is_light(call: &Call) -> bool {
 }
 
 /// Sends calls that [can fly](can_fly), once this is polled first.
-pub(crate) fn fly(
-    connection: Arc<Connection>,
-    calls: Vec<Call>,
-    now: Timestamp,
-    patience: Duration,
-) -> Flying {
+pub(crate) fn fly(connection: Arc<Connection>, calls: Vec<Call>, now: Now, patience: Duration) -> Flying {
     Box::pin(async move {
         let done = async {
             match calls.as_slice() {

@@ -340,7 +340,7 @@ impl Writer {
     /// Answers the jobs that were due.
     async fn begin(&self, connection: &Connection, wants_jobs: bool) -> Result<Vec<Row>> {
         let fault = fault("begin a transaction");
-        let now = self.wake.now(&self.clock);
+        let (now, asked) = (self.wake.now(&self.clock).earliest, Stopwatch::start());
         let values: [&(dyn ToSql + Sync); 2] = [&now.0, &PROMOTED_AT_ONCE];
         let promote =
             async { if wants_jobs { connection.rows(PROMOTE_DUE, &values).await } else { Ok(Vec::new()) } };
@@ -348,7 +348,7 @@ impl Writer {
             futures::join!(connection.client.batch_execute("BEGIN"), connection.rows(NOW, &[]), promote);
         begun.map_err(fault)?;
         if let Some(row) = read.map_err(fault)?.first() {
-            *self.wake.read.lock() = Some((Timestamp(row.get(0)), Stopwatch::start()));
+            self.wake.read_clock(row.get(0), asked);
         }
         due.map_err(fault)
     }

@@ -1,15 +1,16 @@
-//! A process that falls silent in the middle of a transaction: stopped, or cut off.
+//! A process that falls silent in the middle of a transaction: stopped, or cut off; and one that hears things late.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use longhaul::{Claim, Error, Store};
-use longhaul_conformance::jobs::{claim, id, named, unique};
+use longhaul::{Claim, Error, LeaseStatus, NewJob, Outcome, Store};
+use longhaul_conformance::jobs::{claim, finish, id, named, slots, unique};
 use longhaul_postgres::{PostgresOptions, PostgresStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use crate::server::shared;
 
@@ -72,4 +73,59 @@ async fn what_a_silent_process_holds_is_free_again_in_time() {
         }
     };
     assert!(!enqueued[0].is_duplicate());
+}
+
+/// Hands on what is said in both directions; while it is held, what the server says waits.
+async fn late_proxy(server: SocketAddr, held: watch::Receiver<bool>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let (mut from_client, mut to_client) = client.into_split();
+            let (mut from_server, mut to_server) = TcpStream::connect(server).await.unwrap().into_split();
+            tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
+            let mut held = held.clone();
+            tokio::spawn(async move {
+                let mut said = vec![0; 65_536];
+                while let Ok(count @ 1..) = from_server.read(&mut said).await {
+                    let is_held = held.wait_for(|held| !held).await.is_err();
+                    if is_held || to_client.write_all(&said[..count]).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pause_is_not_over_early_where_the_clock_was_heard_of_late() {
+    let options = shared().options();
+    let server = options.config.get_ports()[0];
+    let (hold, held) = watch::channel(false);
+    let address = late_proxy(([127, 0, 0, 1], server).into(), held).await;
+    let url = format!("postgres://longhaul@{address}/postgres?schema={}", options.schema);
+    let store = PostgresStore::open(options).await.unwrap();
+    let late = PostgresStore::connect(&url).await.unwrap();
+    let limited = |name| NewJob { limit_key: Some("provider".into()), ..named(name) };
+    store.enqueue(vec![limited("a"), limited("b")]).await.unwrap();
+    let one = Claim { queues: vec![slots("images", 1)], ..claim() };
+    let lease = late.claim(one.clone()).await.unwrap().remove(0).lease;
+
+    // The server reads its clock, and one of its clients hears what it showed three seconds afterwards.
+    hold.send_replace(true);
+    let beating = tokio::spawn({
+        let (late, worker, leases) = (late.clone(), claim().worker, vec![lease.clone()]);
+        async move { late.heartbeat(&worker, &leases, LONG).await }
+    });
+    let (length, nowhere) = (Duration::from_secs(3), vec![slots("nowhere", 1)]);
+    assert!(store.claim(Claim { wait: length, queues: nowhere, ..claim() }).await.unwrap().is_empty());
+    hold.send_replace(false);
+    assert_eq!(beating.await.unwrap().unwrap(), [LeaseStatus::Held]);
+
+    let limit = Outcome::RateLimited { delay: length - Duration::from_millis(500) };
+    assert_eq!(late.finish(vec![finish(&lease, limit)]).await.unwrap(), [LeaseStatus::Held]);
+    let claimed = store.claim(one).await.unwrap();
+    assert!(claimed.is_empty(), "the key is paused for seconds: {claimed:?}");
 }
