@@ -21,7 +21,7 @@ pub struct PostgresOptions {
     /// How long a call may take before it fails as unavailable, and a transaction before its connection is given up:
     /// 10 s by default.
     pub response_timeout: Duration,
-    /// The most connections of the pool that reads, and that services share: 4 by default. Two more write and listen.
+    /// The most connections of the pool that reads, and that services share: 6 by default. Two more write and listen.
     pub pool_size: usize,
 }
 
@@ -53,7 +53,7 @@ impl PostgresOptions {
             response_timeout: Duration::from_secs(
                 number("response_timeout", ours.response_timeout)?.unwrap_or(10),
             ),
-            pool_size: number("pool_size", ours.pool_size)?.unwrap_or(4) as usize,
+            pool_size: number("pool_size", ours.pool_size)?.unwrap_or(6) as usize,
         };
         options.check()?;
         Ok(options)

@@ -9,7 +9,7 @@ use kit::Db;
 use longhaul::clock::Stopwatch;
 use longhaul::{Longhaul, Store};
 use longhaul_http::RemoteStore;
-use longhaul_postgres::{PostgresOptions, PostgresStore};
+use longhaul_postgres::PostgresStore;
 use longhaul_redis::RedisStore;
 use longhaul_sqlite::SqliteStore;
 
@@ -169,11 +169,7 @@ impl Database {
         Ok(match url {
             // Opening brings the tables up to date.
             StoreUrl::Sqlite(path) => Database::Sqlite(SqliteStore::open(path).await?),
-            // With the two that write and listen, eight connections a process.
-            StoreUrl::Postgres(url) => {
-                let options = PostgresOptions { pool_size: 6, ..PostgresOptions::new(url)? };
-                Database::Postgres(PostgresStore::open(options).await?)
-            }
+            StoreUrl::Postgres(url) => Database::Postgres(PostgresStore::connect(url).await?),
             StoreUrl::Redis(url) => Database::Redis(RedisStore::connect(url).await?),
             StoreUrl::Remote(url) => {
                 let token = std::env::var(WORKER_TOKEN).ok();
