@@ -11,8 +11,8 @@ use crate::server::shared;
 
 type Bytes = Vec<u8>;
 
-/// All that is kept under a prefix, by the rest of each key's name.
-fn kept(options: &RedisOptions) -> BTreeMap<String, Vec<Bytes>> {
+/// All that is kept under a prefix, by the rest of each key's name, with what is no text escaped.
+pub(crate) fn kept(options: &RedisOptions) -> BTreeMap<String, Vec<String>> {
     let root = format!("{{{}}}:", options.prefix);
     let keys: Vec<String> = shared().tell(cmd("KEYS").arg(format!("{root}*"))).unwrap();
     let read = |key: &String| -> Vec<Bytes> {
@@ -25,6 +25,7 @@ fn kept(options: &RedisOptions) -> BTreeMap<String, Vec<Bytes>> {
                 let pairs: BTreeMap<Bytes, Bytes> = shared().tell(cmd("HGETALL").arg(key)).unwrap();
                 pairs.into_iter().flat_map(|(field, value)| [field, value]).collect()
             }
+            "list" => tell(cmd("LRANGE").arg(key).arg(0).arg(-1)),
             "set" => {
                 let mut members = tell(cmd("SMEMBERS").arg(key));
                 members.sort_unstable();
@@ -33,7 +34,8 @@ fn kept(options: &RedisOptions) -> BTreeMap<String, Vec<Bytes>> {
             other => panic!("{key} is a {other}"),
         }
     };
-    keys.iter().map(|key| (key[root.len()..].to_owned(), read(key))).collect()
+    let shown = |values: Vec<Bytes>| values.iter().map(|value| value.escape_ascii().to_string()).collect();
+    keys.iter().map(|key| (key[root.len()..].to_owned(), shown(read(key)))).collect()
 }
 
 #[tokio::test]

@@ -8,5 +8,6 @@ mod conformance;
 mod crossing;
 mod lost_data;
 mod outage;
+mod releases;
 mod server;
 mod tls;

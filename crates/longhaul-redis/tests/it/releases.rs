@@ -1,0 +1,172 @@
+//! Jobs that the scripts of the previous release and those of this one work on at the same time, as they do while one is
+//! rolled out after the other: what is kept, and in which form, is the same for both, or the layout's version is another.
+
+use longhaul::{Claim, Clock, JobRecord, Lease, NewJob, Outcome, State, Store};
+use longhaul_conformance::jobs::{KIND, QUEUE, claim, completed, failed, finish, id, named, slots, worker};
+use longhaul_redis::redis::{Value, cmd};
+use longhaul_redis::{RedisOptions, RedisStore};
+use serde_json::json;
+
+use crate::alike::kept;
+use crate::server::shared;
+
+async fn record(store: &RedisStore, name: &str) -> JobRecord {
+    store.get(&[id(name)]).await.unwrap().remove(0).found().unwrap()
+}
+
+const LEASE_FOR: i64 = 30_000;
+
+/// A process of the previous release, as far as its scripts go.
+struct Previous {
+    root: String,
+    clock: Clock,
+}
+
+impl Previous {
+    fn of(options: &RedisOptions, clock: &Clock) -> Self {
+        Self { root: format!("{{{}}}:", options.prefix), clock: clock.clone() }
+    }
+
+    fn run(&self, script: &str, arguments: &[Vec<u8>]) -> Vec<Value> {
+        let mut eval = cmd("EVAL");
+        eval.arg(script).arg(1).arg(&self.root).arg(self.clock.now().0).arg(arguments);
+        shared().tell(&eval).unwrap()
+    }
+
+    /// Creates a job as `named` makes it, with data that a job of this release has.
+    fn enqueue(&self, name: &str, data: &[u8]) {
+        let lane = format!("{QUEUE}|{KIND}|1");
+        // No delay, no time, no priority; its id may exist.
+        let start = [&[0; 20][..], &[1]].concat();
+        let word = |word: &str| [&(word.len() as u16).to_be_bytes(), word.as_bytes()].concat();
+        let fixed = [
+            [1_u32, 0, 5].map(u32::to_be_bytes).concat(),
+            (-1_i64).to_be_bytes().to_vec(),
+            [QUEUE, KIND, "", "", ""].map(word).concat(),
+        ];
+        let job = [name.into(), lane.into_bytes(), start, fixed.concat(), data.to_vec()];
+        let arguments = [vec![b"1".to_vec()], job.to_vec()].concat();
+        assert_eq!(self.run(include_str!("previous_release/enqueue.lua"), &arguments), [Value::Int(0)]);
+    }
+
+    fn claim(&self, slots: i64) -> Vec<Lease> {
+        let lists = [pack::list(1), pack::list(2), pack::text(QUEUE), pack::int(slots)].concat();
+        let kinds = [pack::list(1), pack::list(2), pack::text(KIND), pack::int(1)].concat();
+        let head = [pack::list(5), pack::text(&claim().worker.id), pack::int(LEASE_FOR)].concat();
+        let wanted = [head, lists, kinds, pack::NIL.to_vec()].concat();
+        let answer = self.run(include_str!("previous_release/claim.lua"), &[wanted]);
+        let jobs = answer[3..].chunks_exact(4);
+        jobs.map(|job| Lease { id: id(std::str::from_utf8(bytes(&job[0])).unwrap()), token: token(&job[1]) })
+            .collect()
+    }
+
+    fn heartbeat(&self, lease: &Lease) {
+        let worker = worker(&claim().worker.id);
+        let arguments = [
+            worker.id.clone().into_bytes(),
+            serde_json::to_vec(&worker).unwrap(),
+            LEASE_FOR.to_string().into_bytes(),
+            lease.id.as_str().into(),
+            lease.token.to_string().into_bytes(),
+        ];
+        assert_eq!(self.run(include_str!("previous_release/heartbeat.lua"), &arguments), [Value::Int(0)]);
+    }
+
+    fn finish(&self, lease: &Lease, outcome: &str, said: &str) {
+        let lease = [pack::text(lease.id.as_str()), pack::int(i64::try_from(lease.token).unwrap())].concat();
+        let end = [pack::text(outcome), pack::text(said), pack::int(0), pack::NIL.to_vec()].concat();
+        let packed = [pack::list(7), lease, end, pack::NIL.to_vec()].concat();
+        assert_eq!(self.run(include_str!("previous_release/finish.lua"), &[packed]), [Value::Int(0)]);
+    }
+}
+
+/// What a script says of the token, among a job's packed fields.
+fn token(fields: &Value) -> u64 {
+    u64::from_be_bytes(bytes(fields)[21..29].try_into().unwrap())
+}
+
+fn bytes(value: &Value) -> &[u8] {
+    match value {
+        Value::BulkString(bytes) => bytes,
+        other => panic!("{other:?} is no string"),
+    }
+}
+
+/// MessagePack, as the scripts are told things in.
+mod pack {
+    pub(super) const NIL: [u8; 1] = [0xc0];
+
+    pub(super) fn list(length: u8) -> Vec<u8> {
+        vec![0x90 | length]
+    }
+
+    pub(super) fn int(number: i64) -> Vec<u8> {
+        [&[0xd3][..], &number.to_be_bytes()].concat()
+    }
+
+    pub(super) fn text(text: &str) -> Vec<u8> {
+        [&[0xd9, u8::try_from(text.len()).unwrap()], text.as_bytes()].concat()
+    }
+}
+
+/// The data of the job of that name, which no script looks at.
+fn data_of(options: &RedisOptions, name: &str) -> Vec<u8> {
+    shared().tell(cmd("GET").arg(format!("{{{}}}:d:{name}", options.prefix))).unwrap()
+}
+
+#[tokio::test]
+async fn two_releases_work_on_the_same_jobs() {
+    let (options, clock) = (shared().options(), Clock::manual());
+    let store = RedisStore::open_with_clock(options.clone(), clock.clone()).await.unwrap();
+    let previous = Previous::of(&options, &clock);
+    store.enqueue(vec![named("theirs")]).await.unwrap();
+    previous.enqueue("mine", &data_of(&options, "theirs"));
+
+    // Each ends what the other has claimed, and a plain job goes through both.
+    let leases = previous.claim(1);
+    previous.heartbeat(&leases[0]);
+    store.finish(vec![finish(&leases[0], completed())]).await.unwrap();
+    let claimed = store.claim(claim()).await.unwrap();
+    assert_eq!(claimed.iter().map(|job| job.lease.id.as_str()).collect::<Vec<_>>(), ["mine"]);
+    previous.finish(&claimed[0].lease, "completed", "\"sent\"");
+    let plain = NewJob { id: None, ..named("plain") };
+    let drawn = store.enqueue(vec![plain]).await.unwrap().remove(0).id;
+    let lease = previous.claim(5).remove(0);
+    assert_eq!(lease.id, drawn);
+    previous.finish(&lease, "completed", "\"sent\"");
+
+    for name in ["theirs", "mine", drawn.as_str()] {
+        let job = record(&store, name).await;
+        assert_eq!((job.state, job.attempt), (State::Completed, 1), "{name}");
+    }
+    assert_eq!(record(&store, "mine").await.output.unwrap().to_value(), "sent");
+    let counts = store.queues().await.unwrap().remove(0).counts;
+    assert_eq!(counts.into_iter().filter(|(_, n)| *n > 0).collect::<Vec<_>>(), [(State::Completed, 3)]);
+}
+
+#[tokio::test]
+async fn two_releases_keep_jobs_alike() {
+    let clock = Clock::manual();
+    let (ours, theirs) = (shared().options(), shared().options());
+    let store = RedisStore::open_with_clock(ours.clone(), clock.clone()).await.unwrap();
+    // Opening makes what both need.
+    drop(RedisStore::open_with_clock(theirs.clone(), clock.clone()).await.unwrap());
+    let previous = Previous::of(&theirs, &clock);
+    for name in ["completes", "fails", "runs", "waits"] {
+        store.enqueue(vec![named(name)]).await.unwrap();
+        previous.enqueue(name, &data_of(&ours, name));
+    }
+    let claimed = store.claim(Claim { queues: vec![slots(QUEUE, 3)], ..claim() }).await.unwrap();
+    let leases = previous.claim(3);
+    assert_eq!(claimed.iter().map(|job| job.lease.clone()).collect::<Vec<_>>(), leases);
+    store.heartbeat(&worker(&claim().worker.id), &leases[2..], claim().lease_for).await.unwrap();
+    previous.heartbeat(&leases[2]);
+    let ends = vec![finish(&leases[0], completed()), finish(&leases[1], failed())];
+    store.finish(ends).await.unwrap();
+    let Outcome::Completed { output } = completed() else { unreachable!() };
+    previous.finish(&leases[0], "completed", output.as_str());
+    let Outcome::Failed { error } = failed() else { unreachable!() };
+    let [message, kind] = [json!(error.message), json!(error.kind)];
+    previous.finish(&leases[1], "failed", &format!("\"message\":{message},\"kind\":{kind}}}"));
+    assert_eq!(kept(&ours), kept(&theirs));
+}
