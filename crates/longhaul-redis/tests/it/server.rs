@@ -1,73 +1,21 @@
-//! Redis servers for tests: on free ports, in folders of their own, and gone when the test process is, however it ends.
+//! Redis servers and clusters, with options for stores on them, and a way to speak to them directly.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::ops::{Deref, DerefMut};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use longhaul_redis::redis::{self, Client, Cmd, FromRedisValue, RedisResult};
 use longhaul_redis::{RedisOptions, Topology};
+use longhaul_testservers::{Redis, free_port};
 
 /// A running server. It is killed, as by a power cut, when this is dropped.
-pub(crate) struct Server {
-    port: u16,
-    folder: PathBuf,
-    shell: Child,
-    /// Its process id, once it was asked for.
-    process: OnceLock<String>,
-}
-
-/// Starts the server and waits: for a word, or for the end of its standard input, which comes when whoever started it is
-/// no more. Then it ends the server by its process id, and without a word removes its folder.
-const GUARD: &str = r#"
-    folder=$1; shift
-    redis-server --dir "$folder" "$@" & server=$!
-    read -r word; heard=$?
-    kill -9 $server; wait $server 2>/dev/null
-    [ $heard = 0 ] || rm -rf "$folder"
-"#;
+pub(crate) struct Server(Redis);
 
 impl Server {
     /// Starts a server that keeps nothing on disk.
     pub(crate) fn start(settings: &[&str]) -> Self {
-        // The shell that guards the server removes it, for a test process that is killed cannot.
-        let folder = tempfile::Builder::new().prefix("longhaul-redis-").tempdir().unwrap().keep();
-        // Another process may take the port between this look and the server's.
-        for _ in 0..10 {
-            let port = free_port();
-            if let Some(shell) = spawn(&folder, port, settings) {
-                return Self { port, folder, shell, process: OnceLock::new() };
-            }
-        }
-        panic!("no redis-server could be started: is it installed?")
-    }
-
-    /// Starts another server in the folder and on the port of one that was killed.
-    pub(crate) fn restart(&mut self, settings: &[&str]) {
-        self.process = OnceLock::new();
-        self.shell = spawn(&self.folder, self.port, settings).expect("the port is still free");
-    }
-
-    /// Kills the server, as a power cut would.
-    pub(crate) fn kill(&mut self) {
-        self.shell.stdin.take().unwrap().write_all(b"keep the folder\n").unwrap();
-        self.shell.wait().unwrap();
-    }
-
-    /// Sends the server's process a signal.
-    pub(crate) fn signal(&self, name: &str) {
-        let process = self.process.get_or_init(|| {
-            let info: String = self.tell(redis::cmd("INFO").arg("server")).unwrap();
-            info.lines().find_map(|line| line.strip_prefix("process_id:")).unwrap().trim().to_owned()
-        });
-        assert!(Command::new("kill").args(["-s", name, process]).status().unwrap().success());
-    }
-
-    pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        Self(Redis::start(settings))
     }
 
     /// Options of a store with a prefix of its own.
@@ -91,45 +39,23 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.shell.stdin.take());
-        let _ = self.shell.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
+impl Deref for Server {
+    type Target = Redis;
+
+    fn deref(&self) -> &Redis {
+        &self.0
+    }
+}
+
+impl DerefMut for Server {
+    fn deref_mut(&mut self) -> &mut Redis {
+        &mut self.0
     }
 }
 
 fn new_prefix() -> String {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     format!("test-{}", NEXT.fetch_add(1, Ordering::SeqCst))
-}
-
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port()
-}
-
-/// `None` where the server ended at once.
-fn spawn(folder: &Path, port: u16, settings: &[&str]) -> Option<Child> {
-    let mut shell = Command::new("sh")
-        .args(["-c", GUARD, "sh"])
-        .arg(folder)
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
-        .args(settings)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(shell.stdout.take().unwrap()).lines();
-    let is_ready =
-        lines.by_ref().map_while(Result::ok).any(|line| line.contains("eady to accept connections"));
-    if !is_ready {
-        drop(shell.stdin.take());
-        let _ = shell.wait();
-        return None;
-    }
-    // A server whose words nobody reads would stop when the pipe is full.
-    std::thread::spawn(move || lines.for_each(drop));
-    Some(shell)
 }
 
 /// The server that most tests share.
@@ -157,7 +83,7 @@ impl Cluster {
             node.tell::<()>(redis::cmd("CLUSTER").arg("ADDSLOTSRANGE").arg(first).arg(last)).unwrap();
         }
         for (node, bus) in &nodes[1..] {
-            let meet = ["MEET".into(), "127.0.0.1".into(), node.port.to_string(), bus.to_string()];
+            let meet = ["MEET".into(), "127.0.0.1".into(), node.port().to_string(), bus.to_string()];
             nodes[0].0.tell::<()>(redis::cmd("CLUSTER").arg(&meet)).unwrap();
         }
         let nodes: Vec<Server> = nodes.into_iter().map(|(node, _)| node).collect();
@@ -186,7 +112,7 @@ impl Cluster {
     /// Options of a store with a prefix of its own, which is on any of the nodes.
     pub(crate) fn options(&self) -> RedisOptions {
         let options = self.nodes[0].options();
-        let nodes = self.nodes.iter().map(Server::url).collect();
+        let nodes = self.nodes.iter().map(|node| node.url()).collect();
         RedisOptions { nodes, topology: Topology::Cluster, ..options }
     }
 }

@@ -7,7 +7,9 @@ use longhaul::{Error, Store};
 use longhaul_conformance::jobs::{claim, named};
 use longhaul_redis::{RedisOptions, RedisStore};
 
-use crate::server::{Server, free_port};
+use longhaul_testservers::free_port;
+
+use crate::server::Server;
 
 /// Makes an authority (`ca.pem`) and a certificate of its for localhost (`server.pem`), with their keys.
 fn certify(folder: &Path) {

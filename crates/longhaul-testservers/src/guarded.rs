@@ -1,0 +1,116 @@
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// A server under the eyes of a shell, which ends it when the test process is no more.
+#[derive(Debug)]
+pub(crate) struct Guarded {
+    program: Program,
+    folder: PathBuf,
+    port: u16,
+    shell: Child,
+}
+
+/// How a server is started.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Program {
+    /// The signal at which it ends as a crash would end it.
+    pub(crate) crash: &'static str,
+    /// The command for a folder, a port and settings.
+    pub(crate) command: fn(&Path, u16, &[&str]) -> Vec<String>,
+}
+
+/// Starts the server and waits: for a word, or for the end of its standard input, which comes when whoever started it is
+/// no more. Then it ends the server by its process id, and without a word removes its folder.
+const GUARD: &str = r#"
+    crash=$1; folder=$2; shift 2
+    cd "$folder"
+    "$@" 2>&1 & server=$!
+    read -r word; heard=$?
+    # One that was stopped must go on to hear of its end.
+    kill -CONT $server $(cat /proc/$server/task/$server/children) 2>/dev/null
+    kill -$crash $server; wait $server 2>/dev/null
+    [ $heard = 0 ] || rm -rf "$folder"
+"#;
+
+impl Guarded {
+    /// Starts a server in a new folder, which `prepare` may fill.
+    pub(crate) fn start(name: &str, program: Program, settings: &[&str], prepare: impl Fn(&Path)) -> Self {
+        // The shell that guards the server removes it, for a test process that is killed cannot.
+        let folder = tempfile::Builder::new().prefix(&format!("longhaul-{name}-")).tempdir();
+        let folder = folder.expect("a folder").keep();
+        prepare(&folder);
+        // Another process may take the port between this look and the server's.
+        for _ in 0..10 {
+            let port = free_port();
+            if let Some(shell) = spawn(program, &folder, port, settings) {
+                return Self { program, folder, port, shell };
+            }
+        }
+        panic!("no {name} could be started: is it installed? (scripts/install-tools)")
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.shell.stdin.take().expect("it runs").write_all(b"keep the folder\n").expect("the shell reads");
+        self.shell.wait().expect("it is ours");
+    }
+
+    pub(crate) fn restart(&mut self, settings: &[&str]) {
+        self.shell = spawn(self.program, &self.folder, self.port, settings).expect("the port is still free");
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let servers = children(self.shell.id());
+        let theirs = servers.iter().flat_map(|server| children(*server));
+        let all = servers.iter().copied().chain(theirs).map(|process| process.to_string());
+        // Not judged by its end: one of them may have ended since we looked.
+        let mut kill = Command::new("kill");
+        kill.args(["-s", name]).args(all).stderr(Stdio::null()).status().expect("kill runs");
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        drop(self.shell.stdin.take());
+        let _ = self.shell.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A port that nobody had a moment ago.
+///
+/// # Panics
+/// Where there is none.
+#[must_use]
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
+
+fn children(process: u32) -> Vec<u32> {
+    let children = std::fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
+    children.unwrap_or_default().split_whitespace().filter_map(|child| child.parse().ok()).collect()
+}
+
+/// `None` where the server ended at once.
+fn spawn(program: Program, folder: &Path, port: u16, settings: &[&str]) -> Option<Child> {
+    let mut command = Command::new("sh");
+    command.args(["-c", GUARD, "sh", program.crash]).arg(folder);
+    command.args((program.command)(folder, port, settings));
+    let mut shell = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("sh runs");
+    let mut lines = BufReader::new(shell.stdout.take().expect("it is piped")).lines();
+    let is_ready =
+        lines.by_ref().map_while(Result::ok).any(|line| line.contains("eady to accept connections"));
+    if !is_ready {
+        let _ = shell.stdin.take().expect("it is piped").write_all(b"keep the folder\n");
+        let _ = shell.wait();
+        return None;
+    }
+    // A server whose words nobody reads would stop when the pipe is full.
+    std::thread::spawn(move || lines.for_each(drop));
+    Some(shell)
+}

@@ -1,0 +1,64 @@
+use std::path::Path;
+
+use crate::guarded::{Guarded, Program};
+
+/// A running Redis. It is killed, as by a power cut, when this is dropped.
+#[derive(Debug)]
+pub struct Redis {
+    server: Guarded,
+}
+
+const REDIS: Program = Program { crash: "KILL", command };
+
+impl Redis {
+    /// Starts a server with these settings, as its command line has them. Without any it keeps nothing on disk.
+    ///
+    /// # Panics
+    /// Where Redis is not installed or does not start.
+    #[must_use]
+    pub fn start(settings: &[&str]) -> Self {
+        Self { server: Guarded::start("redis", REDIS, settings, |_| {}) }
+    }
+
+    /// Kills the server, as a power cut would, and keeps its folder.
+    ///
+    /// # Panics
+    /// Where it was killed already.
+    pub fn kill(&mut self) {
+        self.server.kill();
+    }
+
+    /// Starts another server in the folder and on the port of one that was killed.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub fn restart(&mut self, settings: &[&str]) {
+        self.server.restart(settings);
+    }
+
+    /// Sends the server a signal: after `STOP` it says nothing until `CONT`.
+    ///
+    /// # Panics
+    /// Where nothing can be sent.
+    pub fn signal(&self, name: &str) {
+        self.server.signal(name);
+    }
+
+    /// Its port on 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.server.port()
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port())
+    }
+}
+
+fn command(folder: &Path, port: u16, settings: &[&str]) -> Vec<String> {
+    let (folder, port) = (folder.display().to_string(), port.to_string());
+    let usual = ["redis-server", "--dir", &folder, "--port", &port, "--bind", "127.0.0.1", "--save", ""];
+    usual.iter().chain(settings).map(|word| (*word).to_owned()).collect()
+}
