@@ -26,7 +26,7 @@ fmt: ## Format the code.
 
 demo: ## Walk through all five services in this terminal, offline, with a "GitHub" and an "LLM" of our own.
 	@scripts/install-tools run
-	@$(CARGO) build --release --locked --quiet --package longhaul-server --package doubles
+	@$(CARGO) build --release --locked --quiet --package longhaul-server --package fakes
 	@scripts/demo $(ARGS)
 
 bench: ## Measure, beside a bare log on the same disk. ARGS: workloads and flags of `longhaul bench`.
@@ -39,7 +39,7 @@ bench-stores: ## Measure the Postgres and Redis stores, on servers of their own.
 	@scripts/bench-stores $(ARGS)
 
 bench-acks: ## Measure how long the services take to say "I have it" while 100 jobs run.
-	@$(CARGO) build --release --locked --quiet --package longhaul-server --package doubles
+	@$(CARGO) build --release --locked --quiet --package longhaul-server --package fakes
 	@target/release/acks target/release/longhaul
 
 chaos-kill: ## Kill a server with SIGKILL until convinced. KILLS=n (default 200), SEED=n to repeat a run.

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use longhaul::{
-    Action, Claim, Claimed, Enqueued, Event, Finish, JobFilter, JobId, JobPage, Lease, LeaseStatus, Lookup,
-    NewJob, Outcome, Page, QueueConfig, QueueInfo, Record, Result, Store, Swept, Timestamp, Turn, WorkerInfo,
+    Action, Claim, Claimed, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId, JobPage, Lease,
+    LeaseStatus, Lookup, NewJob, Outcome, Page, QueueConfig, QueueInfo, Record, Result, Store, Swept,
+    Timestamp, WorkerInfo,
 };
 
 use crate::history::{Accepted, End, History, What};
@@ -98,9 +99,9 @@ impl Store for Observed {
         Ok(statuses)
     }
 
-    async fn turn(&self, finishes: Vec<Finish>, claim: Claim) -> Result<Turn> {
+    async fn finish_and_claim(&self, finishes: Vec<Finish>, claim: Claim) -> Result<FinishAndClaim> {
         let (asked, ends) = (self.history.now(), ends(&finishes));
-        let turn = self.store.turn(finishes, claim).await?;
+        let turn = self.store.finish_and_claim(finishes, claim).await?;
         self.finished(ends, &turn.finished, asked);
         self.claimed(&turn.claimed, asked);
         Ok(turn)

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use longhaul::{
-    Action, AttemptError, ErrorKind, Event, EventBody, Finish, JobFilter, JobRecord, KEPT_ERRORS, Lease,
-    LeaseStatus, NewJob, Outcome, State, Turn,
+    Action, AttemptError, ErrorKind, Event, EventBody, Finish, FinishAndClaim, JobFilter, JobRecord,
+    KEPT_ERRORS, Lease, LeaseStatus, NewJob, Outcome, State,
 };
 
 use crate::Fixture;
@@ -355,9 +355,9 @@ pub async fn the_last_twenty_errors_are_kept(fx: &Fixture) {
 pub async fn a_turn_does_not_wait(fx: &Fixture) {
     let lease = fx.running().await.lease;
     let waiting = longhaul::Claim { wait: secs(3600), ..claim() };
-    let turn = fx.turn(vec![finish(&lease, completed())], waiting.clone()).await;
+    let turn = fx.finish_and_claim(vec![finish(&lease, completed())], waiting.clone()).await;
     assert_eq!((turn.finished, turn.claimed), (vec![LeaseStatus::Held], Vec::new()));
-    assert_eq!(fx.turn(Vec::new(), waiting).await, longhaul::Turn::default());
+    assert_eq!(fx.finish_and_claim(Vec::new(), waiting).await, longhaul::FinishAndClaim::default());
 }
 
 /// "A turn finishes and then claims."
@@ -369,7 +369,7 @@ pub async fn a_turn_finishes_and_then_claims(fx: &Fixture) {
         Finish { follow_ups: vec![named("next")], ..finish(&done, completed()) },
         finish(&back, Outcome::Released),
     ];
-    let turn = fx.turn(finishes, claim()).await;
+    let turn = fx.finish_and_claim(finishes, claim()).await;
     assert_eq!(turn.finished, [LeaseStatus::Lost, LeaseStatus::Held, LeaseStatus::Held]);
     let mut ids: Vec<_> = turn.claimed.iter().map(|claimed| claimed.lease.id.clone()).collect();
     ids.sort();
@@ -380,9 +380,10 @@ pub async fn a_turn_finishes_and_then_claims(fx: &Fixture) {
 
     fx.enqueue_all(vec![job(), job()]).await;
     let finishes = turn.claimed.iter().map(|claimed| finish(&claimed.lease, completed())).collect();
-    let second = fx.turn(finishes, longhaul::Claim { queues: vec![slots(QUEUE, 1)], ..claim() }).await;
+    let second =
+        fx.finish_and_claim(finishes, longhaul::Claim { queues: vec![slots(QUEUE, 1)], ..claim() }).await;
     assert_eq!(second.finished, [LeaseStatus::Held; 2]);
     assert_eq!(second.claimed.len(), 1, "as many as there are slots");
-    let none = fx.turn(Vec::new(), longhaul::Claim { queues: Vec::new(), ..claim() }).await;
-    assert_eq!(none, Turn::default());
+    let none = fx.finish_and_claim(Vec::new(), longhaul::Claim { queues: Vec::new(), ..claim() }).await;
+    assert_eq!(none, FinishAndClaim::default());
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longhaul::{
-    Action, Claim, Claimed, Clock, EnqueueStatus, Enqueued, Entry, Event, Finish, JobFilter, JobId,
-    JobRecord, Lease, LeaseStatus, Lookup, NewJob, Outcome, Page, QueueConfig, QueueInfo, Record, Result,
-    State, Store, Swept, Timestamp, Turn, WorkerInfo,
+    Action, Claim, Claimed, Clock, EnqueueStatus, Enqueued, Entry, Event, Finish, FinishAndClaim, JobFilter,
+    JobId, JobRecord, Lease, LeaseStatus, Lookup, NewJob, Outcome, Page, QueueConfig, QueueInfo, Record,
+    Result, State, Store, Swept, Timestamp, WorkerInfo,
 };
 
 use crate::jobs::{LEASE, QUEUE, claim, finish, job, slots, worker};
@@ -133,8 +133,8 @@ impl Fixture {
     }
 
     /// Ends runs and claims.
-    pub async fn turn(&self, finishes: Vec<Finish>, claim: Claim) -> Turn {
-        ok("turn", self.store.turn(finishes, claim).await)
+    pub async fn finish_and_claim(&self, finishes: Vec<Finish>, claim: Claim) -> FinishAndClaim {
+        ok("turn", self.store.finish_and_claim(finishes, claim).await)
     }
 
     /// Adds entries to one run.

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use longhaul::{
-    Action, Claim, Enqueued, Finish, JobId, Lease, LeaseStatus, NewJob, Record, Result, Swept, Turn,
-    WorkerInfo,
+    Action, Claim, Enqueued, Finish, FinishAndClaim, JobId, Lease, LeaseStatus, NewJob, Record, Result,
+    Swept, WorkerInfo,
 };
 use tokio::sync::oneshot;
 
@@ -49,7 +49,7 @@ pub(crate) enum Op {
 pub(crate) enum Answer {
     Enqueued(Vec<Enqueued>),
     Statuses(Vec<LeaseStatus>),
-    Turn(Turn),
+    FinishAndClaim(FinishAndClaim),
     Swept(Swept),
     Count(u64),
     Done,
@@ -60,7 +60,7 @@ pub(crate) async fn apply(batch: &mut Batch<'_>, op: &Op) -> Result<Answer> {
     Ok(match op {
         Op::Enqueue(jobs) => Answer::Enqueued(batch.enqueue(jobs).await?),
         Op::Finish(_) => Answer::Statuses(Vec::new()),
-        Op::Claim { .. } => Answer::Turn(Turn::default()),
+        Op::Claim { .. } => Answer::FinishAndClaim(FinishAndClaim::default()),
         Op::Record(records) => Answer::Statuses(batch.record(records).await?),
         Op::Heartbeat { worker, leases, lease_for } => {
             Answer::Statuses(batch.heartbeat(worker, leases, *lease_for).await?)

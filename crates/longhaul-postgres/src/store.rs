@@ -6,9 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use longhaul::{
-    Action, Backoff, Claim, Claimed, Clock, Enqueued, Event, Finish, JobFilter, JobId, JobPage, Lease,
-    LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Result, Signals, Store, Swept,
-    Timestamp, Turn, WorkerInfo,
+    Action, Backoff, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId,
+    JobPage, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Result, Signals,
+    Store, Swept, Timestamp, WorkerInfo,
 };
 use tokio::sync::oneshot;
 
@@ -132,7 +132,7 @@ impl PostgresStore {
         Ok(enqueued)
     }
 
-    async fn claim_after(&self, finishes: Vec<Finish>, claim: Claim) -> Result<Turn> {
+    async fn claim_after(&self, finishes: Vec<Finish>, claim: Claim) -> Result<FinishAndClaim> {
         let answer = self.inner.driver.send(Op::Claim { finishes, claim }).await?;
         ClaimAnswer { driver: &self.inner.driver, answer }.heard().await
     }
@@ -184,9 +184,9 @@ struct ClaimAnswer<'a> {
 }
 
 impl ClaimAnswer<'_> {
-    async fn heard(mut self) -> Result<Turn> {
+    async fn heard(mut self) -> Result<FinishAndClaim> {
         match (&mut self.answer).await.map_err(|_| closed())?? {
-            Answer::Turn(turn) => Ok(turn),
+            Answer::FinishAndClaim(turn) => Ok(turn),
             other => Err(unexpected(&other)),
         }
     }
@@ -196,7 +196,7 @@ impl Drop for ClaimAnswer<'_> {
     fn drop(&mut self) {
         // From here on the thread notices by itself that nobody listens.
         self.answer.close();
-        let Ok(Ok(Answer::Turn(turn))) = self.answer.try_recv() else { return };
+        let Ok(Ok(Answer::FinishAndClaim(turn))) = self.answer.try_recv() else { return };
         if !turn.claimed.is_empty() {
             self.driver.give_back(turn.claimed.into_iter().map(|job| job.lease).collect());
         }
@@ -244,7 +244,7 @@ impl Store for PostgresStore {
         self.statuses(Op::Finish(finishes)).await
     }
 
-    async fn turn(&self, finishes: Vec<Finish>, mut claim: Claim) -> Result<Turn> {
+    async fn finish_and_claim(&self, finishes: Vec<Finish>, mut claim: Claim) -> Result<FinishAndClaim> {
         claim.wait = Duration::ZERO;
         self.claim_after(finishes, claim).await
     }

@@ -10,7 +10,7 @@ use crate::row::{parsed, rows_at_most, signed, unsigned};
 const WORKER_ROW_FOR: Duration = Duration::from_secs(24 * 3600);
 
 impl Batch<'_> {
-    /// Upkeep, at most about `limit` jobs of each sort. What another process is at is left to it.
+    /// Maintenance, at most about `limit` jobs of each sort. What another process is at is left to it.
     pub(crate) async fn sweep(&mut self, limit: usize) -> Result<Swept> {
         let rows = rows_at_most(limit);
         let mut swept = Swept { promoted: self.promote_due(limit).await?, ..Swept::default() };

@@ -6,9 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::select_all;
 use longhaul::{
-    Action, Claim, Claimed, Clock, Enqueued, Event, Finish, JobFilter, JobId, JobPage, Lease, LeaseStatus,
-    Listener, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Result, Signals, Store, Swept, Turn,
-    WorkerInfo,
+    Action, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId, JobPage, Lease,
+    LeaseStatus, Listener, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Result, Signals, Store,
+    Swept, WorkerInfo,
 };
 
 use crate::answer::int;
@@ -155,9 +155,9 @@ impl Store for RedisStore {
         finish::finish(&self.inner.driver, finishes).await
     }
 
-    async fn turn(&self, finishes: Vec<Finish>, claim: Claim) -> Result<Turn> {
+    async fn finish_and_claim(&self, finishes: Vec<Finish>, claim: Claim) -> Result<FinishAndClaim> {
         let (finished, claimed) = claim::turn(&self.inner.driver, finishes, &claim).await?;
-        Ok(Turn { finished, claimed })
+        Ok(FinishAndClaim { finished, claimed })
     }
 
     async fn sweep(&self, limit: usize) -> Result<Swept> {

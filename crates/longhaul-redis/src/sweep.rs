@@ -7,7 +7,7 @@ use crate::fields::bounded;
 use crate::finish::error_tail;
 use crate::scripts;
 
-/// Upkeep, at most about `limit` jobs of each sort, in calls of a hundred.
+/// Maintenance, at most about `limit` jobs of each sort, in calls of a hundred.
 pub(crate) async fn sweep(driver: &Driver, limit: usize) -> Result<Swept> {
     let mut swept = Swept::default();
     let mut left = limit;

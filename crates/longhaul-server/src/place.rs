@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use kit::Db;
 use longhaul::clock::Stopwatch;
 use longhaul::{Longhaul, Store};
 use longhaul_http::RemoteStore;
 use longhaul_postgres::PostgresStore;
 use longhaul_redis::RedisStore;
 use longhaul_sqlite::SqliteStore;
+use service_support::Db;
 
 use crate::Result;
 use crate::store_url::StoreUrl;

@@ -8,11 +8,11 @@ use axum::Router;
 use clap::{Args, ValueEnum};
 use curriculum::Curriculum;
 use github::Github;
-use kit::{Auth, Config, Db, Outside};
 use lessons::Lessons;
 use longhaul::{Clock, Longhaul, QueueSlots, Registry};
 use materials::Materials;
 use materials::extract::{self, Limits};
+use service_support::{Auth, Config, Db, Outside};
 use sessions::Sessions;
 
 use crate::Result;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
-use kit::{Auth, Config, Role, User};
 use longhaul::Clock;
+use service_support::{Auth, Config, Role, User};
 
 use crate::Result;
 use crate::place::{self, Place};

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use longhaul::{
-    Action, Claim, Claimed, Clock, Enqueued, Event, Finish, JobFilter, JobId, JobPage, Lease, LeaseStatus,
-    Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Result, Signals, Store, Swept, Turn, WorkerInfo,
+    Action, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId, JobPage, Lease,
+    LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Result, Signals, Store, Swept,
+    WorkerInfo,
 };
 use rusqlite::{Connection, params};
 use tokio::sync::oneshot;
@@ -155,7 +156,7 @@ impl SqliteStore {
         answer.await.map_err(|_| closed())?
     }
 
-    async fn claim_after(&self, finishes: Vec<Finish>, claim: Claim) -> Result<Turn> {
+    async fn claim_after(&self, finishes: Vec<Finish>, claim: Claim) -> Result<FinishAndClaim> {
         let (reply, answer) = oneshot::channel();
         let op = ClaimOp { finishes, finished: Vec::new(), claim, reply };
         self.inner.inbox.push(Op::Claim(Box::new(op))).await.map_err(|_| closed())?;
@@ -173,11 +174,11 @@ impl Drop for Inner {
 /// read, the jobs in it are given back.
 struct ClaimAnswer<'a> {
     inbox: &'a Inbox,
-    answer: oneshot::Receiver<Result<Turn>>,
+    answer: oneshot::Receiver<Result<FinishAndClaim>>,
 }
 
 impl ClaimAnswer<'_> {
-    async fn heard(mut self) -> Result<Turn> {
+    async fn heard(mut self) -> Result<FinishAndClaim> {
         (&mut self.answer).await.map_err(|_| closed())?
     }
 }
@@ -233,7 +234,7 @@ impl Store for SqliteStore {
         self.write(move |batch| batch.finish(finishes)).await
     }
 
-    async fn turn(&self, finishes: Vec<Finish>, mut claim: Claim) -> Result<Turn> {
+    async fn finish_and_claim(&self, finishes: Vec<Finish>, mut claim: Claim) -> Result<FinishAndClaim> {
         claim.wait = Duration::ZERO;
         self.claim_after(finishes, claim).await
     }

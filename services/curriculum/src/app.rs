@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use axum::Router;
-use kit::{Db, DbError, Migration, Outside};
 use longhaul::{Clock, Keep, Longhaul, Registry, Retention};
+use service_support::{Db, DbError, Migration, Outside};
 use thiserror::Error;
 
 use crate::jobs::{GenerateModule, QUEUE};
@@ -32,7 +32,7 @@ pub(crate) struct App {
     pub(crate) longhaul: Longhaul,
     pub(crate) outside: Outside,
     pub(crate) clock: Clock,
-    pub(crate) ids: kit::ObjectIds,
+    pub(crate) ids: service_support::ObjectIds,
 }
 
 /// Why the service cannot start.
@@ -65,7 +65,7 @@ impl Curriculum {
         keep_history(&parts.longhaul).await?;
         parts.longhaul.declare::<GenerateModule>();
         let Parts { db, longhaul, outside, clock } = parts;
-        Ok(Self(Arc::new(App { db, longhaul, outside, clock, ids: kit::ObjectIds::default() })))
+        Ok(Self(Arc::new(App { db, longhaul, outside, clock, ids: service_support::ObjectIds::default() })))
     }
 
     /// The routes, under `/api/v3/workflow`.

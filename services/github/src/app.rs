@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use kit::{Auth, Db, DbError, GithubConfig, Migration, ProviderError};
 use longhaul::{Clock, Longhaul, Registry};
+use service_support::{Auth, Db, DbError, GithubConfig, Migration, ProviderError};
 use thiserror::Error;
 
 use crate::client::Client;
@@ -26,7 +26,7 @@ pub struct Parts {
     pub auth: Auth,
     /// Where GitHub is, and how much of it is used.
     pub config: GithubConfig,
-    /// The longest wait for one of GitHub's limits: [`kit::Config::provider_max_wait`].
+    /// The longest wait for one of GitHub's limits: [`service_support::Config::provider_max_wait`].
     pub max_wait: Duration,
     /// The time of rows, task ids and caches.
     pub clock: Clock,

@@ -4,8 +4,8 @@ use axum::Json;
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use kit::DbError;
 use serde_json::json;
+use service_support::DbError;
 
 use crate::start::StartError;
 

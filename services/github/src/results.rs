@@ -1,7 +1,7 @@
 //! Results in the database, which outlive the tasks that made them.
 
-use kit::{DbError, Write, placeholders};
 use longhaul::{JobId, Json, Timestamp};
+use service_support::{DbError, Write, placeholders};
 
 use crate::analysis::Profile;
 use crate::app::App;
@@ -80,7 +80,7 @@ impl App {
     }
 }
 
-fn kept(row: &kit::Row) -> Result<Kept, DbError> {
+fn kept(row: &service_support::Row) -> Result<Kept, DbError> {
     Ok(Kept {
         task_id: row.get("task_id")?,
         result: Json::parse(row.get("result")?)?,

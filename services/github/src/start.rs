@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use kit::{Commit, DbError, Write};
 use longhaul::{Enqueued, JobId, JobRecord, Lookup, NewJob, OnClash, State, Unique};
+use service_support::{Commit, DbError, Write};
 
 use crate::app::App;
 use crate::jobs::Analyze;

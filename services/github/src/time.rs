@@ -3,7 +3,7 @@ use longhaul::Timestamp;
 /// A moment in the seed's form: `2024-01-01T00:00:00`, in UTC, to the second.
 pub(crate) fn seed_time(at: Timestamp) -> String {
     // `2024-01-01T00:00:00.000Z`, less its fraction and its zone.
-    let mut text = kit::iso8601(at);
+    let mut text = service_support::iso8601(at);
     text.truncate(text.len().saturating_sub(".000Z".len()));
     text
 }

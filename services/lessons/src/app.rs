@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use kit::{Db, DbError, Migration, Outside};
 use longhaul::{Clock, Longhaul, Registry};
+use service_support::{Db, DbError, Migration, Outside};
 use thiserror::Error;
 
 use crate::estimate::Estimator;
@@ -24,11 +24,11 @@ pub struct Parts {
     pub longhaul: Longhaul,
     /// Its outside systems: the composer writes the lessons.
     pub outside: Outside,
-    /// Where Wikipedia is: [`kit::Config::wikipedia_url`].
+    /// Where Wikipedia is: [`service_support::Config::wikipedia_url`].
     pub wikipedia_url: String,
-    /// For how long a task can be asked about after it has ended: [`kit::Config::lesson_task_ttl`].
+    /// For how long a task can be asked about after it has ended: [`service_support::Config::lesson_task_ttl`].
     pub task_ttl: Duration,
-    /// The longest wait that a provider may ask for: [`kit::Config::provider_max_wait`].
+    /// The longest wait that a provider may ask for: [`service_support::Config::provider_max_wait`].
     pub max_wait: Duration,
     /// The time of rows and of the tasks' end.
     pub clock: Clock,

@@ -1,5 +1,5 @@
-use kit::{ChatRequest, Draft, JsonSchema, Message, MessageRole};
 use serde_json::{Value, json};
+use service_support::{ChatRequest, Draft, JsonSchema, Message, MessageRole};
 
 use crate::model::Content;
 use crate::outline::{self, Verse};

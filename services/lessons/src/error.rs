@@ -4,8 +4,8 @@ use axum::Json;
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use kit::DbError;
 use serde::Serialize;
+use service_support::DbError;
 
 /// What a request is answered that cannot be served: `{"detail": {"message": …, "suggestion": …}}`.
 #[derive(Clone, Debug, PartialEq, Eq)]

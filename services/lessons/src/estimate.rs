@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use kit::DbError;
 use longhaul::Timestamp;
 use parking_lot::Mutex;
+use service_support::DbError;
 
 use crate::app::App;
 

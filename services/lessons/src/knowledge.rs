@@ -1,7 +1,7 @@
 //! The knowledge store: every lesson that was made, a version each.
 
-use kit::{Commit, DbError, Write};
 use longhaul::Timestamp;
+use service_support::{Commit, DbError, Write};
 
 use crate::app::App;
 use crate::model::{Content, Lesson, Version};

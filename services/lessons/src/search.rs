@@ -1,4 +1,4 @@
-use kit::{DbError, Value};
+use service_support::{DbError, Value};
 
 use crate::app::App;
 use crate::model::Lesson;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use kit::{Cause, Provider, ProviderError};
 use longhaul::Clock;
 use reqwest::Url;
 use reqwest::header::USER_AGENT;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use service_support::{Cause, Provider, ProviderError};
 
 /// A client of a wiki's two APIs.
 #[derive(Clone, Debug)]

@@ -2,8 +2,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::Router;
-use kit::{Auth, Db, DbError, Migration, Outside, placeholders};
 use longhaul::{Clock, Longhaul, Registry};
+use service_support::{Auth, Db, DbError, Migration, Outside, placeholders};
 use thiserror::Error;
 
 use crate::extract::Limits;
@@ -26,7 +26,7 @@ pub struct Parts {
     pub auth: Auth,
     /// Its outside systems.
     pub outside: Outside,
-    /// The folder that files are kept in: [`kit::Config::storage`].
+    /// The folder that files are kept in: [`service_support::Config::storage`].
     pub storage: std::path::PathBuf,
     /// What reading one document may cost.
     pub limits: Limits,

@@ -4,8 +4,8 @@ use axum::Json;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use kit::{AuthError, Cause, DbError, ProviderError, Waiting};
 use serde_json::json;
+use service_support::{AuthError, Cause, DbError, ProviderError, Waiting};
 
 /// What a request is answered that cannot be served: `{"detail": …}`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
-use kit::{DbError, Row, iso8601};
 use longhaul::{JobId, JobRecord, State, Timestamp};
 use serde::Serialize;
+use service_support::{DbError, Row, iso8601};
 
 /// A course, as its owner sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

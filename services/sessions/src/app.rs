@@ -3,8 +3,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use kit::{Auth, Db, DbError, Migration, Outside, PythonApiConfig};
 use longhaul::{Clock, Longhaul, Registry};
+use service_support::{Auth, Db, DbError, Migration, Outside, PythonApiConfig};
 use thiserror::Error;
 
 use crate::external_http::ExternalHttp;
@@ -31,7 +31,7 @@ pub struct Parts {
     /// What this process listens on: where its own `/api/v1` is. `None` in a process that serves nothing; there the
     /// documented address of a server on the same machine is taken, `http://127.0.0.1:8000`.
     pub listener: Option<SocketAddr>,
-    /// The longest wait that the dispatch's target may ask for: [`kit::Config::provider_max_wait`].
+    /// The longest wait that the dispatch's target may ask for: [`service_support::Config::provider_max_wait`].
     pub max_wait: Duration,
     /// The time of rows.
     pub clock: Clock,
@@ -45,7 +45,7 @@ pub(crate) struct App {
     pub(crate) auth: Auth,
     pub(crate) outside: Outside,
     pub(crate) external_http: ExternalHttp,
-    pub(crate) ids: kit::ObjectIds,
+    pub(crate) ids: service_support::ObjectIds,
     pub(crate) clock: Clock,
 }
 
@@ -80,7 +80,7 @@ impl Sessions {
             auth: parts.auth,
             outside: parts.outside,
             external_http,
-            ids: kit::ObjectIds::default(),
+            ids: service_support::ObjectIds::default(),
             clock: parts.clock,
         })))
     }

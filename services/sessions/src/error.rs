@@ -4,8 +4,8 @@ use axum::Json;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use kit::{AuthError, DbError};
 use serde::Serialize;
+use service_support::{AuthError, DbError};
 
 /// What a request is answered that cannot be served, in NestJS's form: `{message, error, statusCode}`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,10 +1,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use kit::{Provider, ProviderError, PythonApiConfig};
 use longhaul::Clock;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use service_support::{Provider, ProviderError, PythonApiConfig};
 
 use crate::model::for_log;
 

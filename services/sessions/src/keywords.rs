@@ -1,8 +1,8 @@
 use std::collections::HashSet;
 
 use futures::StreamExt;
-use kit::{ChatRequest, Composer, Draft, JsonSchema, Message, MessageRole, ProviderError};
 use serde_json::{Value, json};
+use service_support::{ChatRequest, Composer, Draft, JsonSchema, Message, MessageRole, ProviderError};
 
 /// How many keywords a query is answered.
 pub(crate) const KEYWORDS: usize = 10;
@@ -135,7 +135,7 @@ fn distinct(keywords: impl Iterator<Item = String>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use kit::Outline;
+    use service_support::Outline;
 
     use super::*;
 

@@ -163,9 +163,9 @@ async fn apply(fx: &Fixture, operation: &Operation, runs: &Runs<'_>) -> Answer {
             let finishes = ends.iter().map(|end| finish_of(end, runs)).collect();
             Answer { statuses: fx.finish_all(finishes).await, ..answer }
         }
-        Operation::Turn(ends, claim) => {
+        Operation::FinishAndClaim(ends, claim) => {
             let finishes = ends.iter().map(|end| finish_of(end, runs)).collect();
-            let turn = fx.turn(finishes, claim.clone()).await;
+            let turn = fx.finish_and_claim(finishes, claim.clone()).await;
             Answer { statuses: turn.finished, claimed: by_queue(turn.claimed, claim), ..answer }
         }
         Operation::Sweep => Answer { swept: fx.sweep().await, ..answer },

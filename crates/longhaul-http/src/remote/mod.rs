@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use longhaul::{
-    Action, Claim, Claimed, EnqueueStatus, Enqueued, Error, Event, Finish, JobFilter, JobId, JobPage,
-    JobRecord, Json, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Result, State,
-    Store, Swept, Turn, WorkerInfo,
+    Action, Claim, Claimed, EnqueueStatus, Enqueued, Error, Event, Finish, FinishAndClaim, JobFilter, JobId,
+    JobPage, JobRecord, Json, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record,
+    Result, State, Store, Swept, WorkerInfo,
 };
 
 use self::call::{Caller, Failed, Reached, Wire};
@@ -214,7 +214,7 @@ impl Store for RemoteStore {
         Ok(statuses)
     }
 
-    async fn turn(&self, finishes: Vec<Finish>, claim: Claim) -> Result<Turn> {
+    async fn finish_and_claim(&self, finishes: Vec<Finish>, claim: Claim) -> Result<FinishAndClaim> {
         let mut pieces = finish_pieces(&finishes)?;
         let last = pieces.pop().unwrap_or_default();
         let mut finished = Vec::with_capacity(finishes.len());
@@ -230,7 +230,7 @@ impl Store for RemoteStore {
             TurnBody { finishes: last, claim: ClaimBody::from(&Claim { wait: Duration::ZERO, ..claim }) };
         let answer: TurnAnswer = open.heard(self.caller.call(&wire, &body).await)?;
         finished.extend(checked(answer.statuses, count, "take a turn")?);
-        Ok(Turn { finished, claimed: answer.claimed.into_iter().map(ClaimedBody::into).collect() })
+        Ok(FinishAndClaim { finished, claimed: answer.claimed.into_iter().map(ClaimedBody::into).collect() })
     }
 
     async fn sweep(&self, limit: usize) -> Result<Swept> {

@@ -106,7 +106,7 @@ pub(crate) async fn turn(
     let finishes = finishes(body.finishes)?;
     let claim = Claim { wait: Duration::ZERO, ..prepare(&api, body.claim, "claim.")? };
     let turned = match api.exchanges.of(&headers, &caller, "turn")? {
-        None => api.longhaul.store().turn(finishes, claim).await?,
+        None => api.longhaul.store().finish_and_claim(finishes, claim).await?,
         Some(exchange) => turn_once(&api, exchange, finishes, claim).await?,
     };
     Ok(Json(TurnAnswer { statuses: turned.finished, claimed: bodies(turned.claimed) }))
@@ -118,7 +118,7 @@ async fn turn_once(
     exchange: Arc<Exchange>,
     finishes: Vec<Finish>,
     claim: Claim,
-) -> Result<longhaul::Turn, Problem> {
+) -> Result<longhaul::FinishAndClaim, Problem> {
     let (answer, heard) = oneshot::channel();
     let api = Arc::clone(api);
     tokio::spawn(async move {
@@ -127,18 +127,20 @@ async fn turn_once(
         let taken = async {
             progress.give_back(&**store).await?;
             let turned = match (known(&progress.answer), progress.abandoned) {
-                (Some(finished), true) => longhaul::Turn { finished, claimed: Vec::new() },
-                (Some(finished), false) => longhaul::Turn { finished, claimed: store.claim(claim).await? },
-                (None, true) => {
-                    longhaul::Turn { finished: store.finish(finishes).await?, claimed: Vec::new() }
+                (Some(finished), true) => longhaul::FinishAndClaim { finished, claimed: Vec::new() },
+                (Some(finished), false) => {
+                    longhaul::FinishAndClaim { finished, claimed: store.claim(claim).await? }
                 }
-                (None, false) => store.turn(finishes, claim).await?,
+                (None, true) => {
+                    longhaul::FinishAndClaim { finished: store.finish(finishes).await?, claimed: Vec::new() }
+                }
+                (None, false) => store.finish_and_claim(finishes, claim).await?,
             };
             progress.answer = Some(Answer::Statuses(turned.finished.clone()));
             progress.note_taken(&turned.claimed);
             Ok(turned)
         };
-        let taken: longhaul::Result<longhaul::Turn> = taken.await;
+        let taken: longhaul::Result<longhaul::FinishAndClaim> = taken.await;
         if let Err(Ok(unheard)) = answer.send(taken)
             && !unheard.claimed.is_empty()
             && let Err(error) = progress.give_back(&**store).await

@@ -65,7 +65,7 @@ pub(crate) enum Answer {
 
 /// A request that is being answered. No other one with its key is while this lives.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct ExchangeGuard {
     pub(crate) progress: OwnedMutexGuard<Progress>,
     /// Fired when the request has come again.
     pub(crate) superseded: CancellationToken,
@@ -115,10 +115,10 @@ impl Remembered {
 
 impl Exchange {
     /// Begins to answer: waits until an earlier request with the same key, which is told to make room, has done so.
-    pub(crate) async fn begin(&self) -> Turn {
+    pub(crate) async fn begin(&self) -> ExchangeGuard {
         let superseded = CancellationToken::new();
         std::mem::replace(&mut *self.superseded.lock(), superseded.clone()).cancel();
-        Turn { progress: Arc::clone(&self.progress).lock_owned().await, superseded }
+        ExchangeGuard { progress: Arc::clone(&self.progress).lock_owned().await, superseded }
     }
 }
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use longhaul::{Lease, Turn};
+use longhaul::{FinishAndClaim, Lease};
 use tokio::sync::oneshot;
 
 use super::{Done, Writer};
@@ -21,13 +21,13 @@ impl Writer {
                 if claimed.is_empty() {
                     self.parked.push((call, deadline));
                 } else {
-                    unheard.extend(send_turn(call, Turn { finished: Vec::new(), claimed }));
+                    unheard.extend(send_turn(call, FinishAndClaim { finished: Vec::new(), claimed }));
                 }
             }
         }
         for (call, answer) in calls.into_iter().zip(answers) {
             match answer {
-                Answer::Turn(turn) => {
+                Answer::FinishAndClaim(turn) => {
                     let wait = claim_of(&call).map_or(Duration::ZERO, |claim| claim.wait);
                     // A finish wants its answer now; only a claim by itself may wait.
                     let waits = turn.claimed.is_empty() && turn.finished.is_empty() && !wait.is_zero();
@@ -77,7 +77,7 @@ impl Writer {
         let now = self.clock.now();
         for (call, deadline) in std::mem::take(&mut self.parked) {
             if deadline <= now {
-                let _ = call.reply.send(Ok(Answer::Turn(Turn::default())));
+                let _ = call.reply.send(Ok(Answer::FinishAndClaim(FinishAndClaim::default())));
             } else if !call.reply.is_closed() {
                 self.parked.push((call, deadline));
             }
@@ -86,9 +86,9 @@ impl Writer {
 }
 
 /// Answers the leases of a claim that nobody heard of.
-fn send_turn(call: Call, turn: Turn) -> Vec<Lease> {
-    match call.reply.send(Ok(Answer::Turn(turn))) {
-        Err(Ok(Answer::Turn(turn))) => turn.claimed.into_iter().map(|job| job.lease).collect(),
+fn send_turn(call: Call, turn: FinishAndClaim) -> Vec<Lease> {
+    match call.reply.send(Ok(Answer::FinishAndClaim(turn))) {
+        Err(Ok(Answer::FinishAndClaim(turn))) => turn.claimed.into_iter().map(|job| job.lease).collect(),
         _ => Vec::new(),
     }
 }

@@ -5,7 +5,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use longhaul::{Enqueued, Error, Finish, LeaseStatus, NewJob, Result, Turn};
+use longhaul::{Enqueued, Error, Finish, FinishAndClaim, LeaseStatus, NewJob, Result};
 
 use crate::batch::Effects;
 use crate::connection::Connection;
@@ -33,7 +33,7 @@ pub(crate) struct Flight {
 
 /// What the one statement has done, and committed.
 pub(crate) enum Landed {
-    Turn(turn::Done),
+    FinishAndClaim(turn::Done),
     /// The answer of each call, and whether any of the jobs is available.
     Enqueued(Vec<Vec<Enqueued>>, bool),
 }
@@ -59,7 +59,7 @@ pub(crate) fn fly(connection: Arc<Connection>, calls: Vec<Call>, now: Now, patie
                 [call @ Call { op: Op::Finish(finishes) | Op::Claim { finishes, .. }, .. }] => {
                     // Whose caller is gone takes nothing.
                     let claim = claim_of(call).filter(|_| !call.reply.is_closed());
-                    turn::take(&connection, finishes, claim, now).await.map(Landed::Turn)
+                    turn::take(&connection, finishes, claim, now).await.map(Landed::FinishAndClaim)
                 }
                 calls => {
                     let jobs: Vec<&[NewJob]> = calls.iter().filter_map(enqueue_of).collect();
@@ -115,11 +115,11 @@ impl Writer {
                 self.deliver(calls, Done { answers, served: Vec::new(), next_due: self.next_due, effects })
                     .await;
             }
-            Ok(Landed::Turn(turn)) if turn.is_all => {
+            Ok(Landed::FinishAndClaim(turn)) if turn.is_all => {
                 let done = self.done_briefly(&calls, turn);
                 self.deliver(calls, done).await;
             }
-            Ok(Landed::Turn(turn)) => {
+            Ok(Landed::FinishAndClaim(turn)) => {
                 self.turns_to_pass = TURNS_TO_PASS;
                 self.transact_or_say(calls, Some(turn.ended)).await;
             }
@@ -139,7 +139,7 @@ impl Writer {
         let statuses = |finishes: &[Finish]| vec![LeaseStatus::Held; finishes.len()];
         let answer = match calls {
             [Call { op: Op::Claim { finishes, .. }, .. }] => {
-                Answer::Turn(Turn { finished: statuses(finishes), claimed: turn.claimed })
+                Answer::FinishAndClaim(FinishAndClaim { finished: statuses(finishes), claimed: turn.claimed })
             }
             _ => Answer::Statuses(calls.iter().filter_map(finishes_of).flat_map(statuses).collect()),
         };

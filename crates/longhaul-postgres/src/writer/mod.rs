@@ -10,7 +10,7 @@ use futures::StreamExt;
 use futures::future::maybe_done;
 use futures::stream::FuturesUnordered;
 use longhaul::clock::Stopwatch;
-use longhaul::{Backoff, Claimed, Clock, Error, Result, Signals, Timestamp, Turn};
+use longhaul::{Backoff, Claimed, Clock, Error, FinishAndClaim, Result, Signals, Timestamp};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_postgres::Row;
@@ -327,7 +327,7 @@ impl Writer {
         for (call, answer) in calls.iter().zip(&mut answers) {
             let Some(claim) = claim_of(call).filter(|_| !call.reply.is_closed()) else { continue };
             let claimed = batch.claim(claim).await?;
-            if let Some(Answer::Turn(turn)) = answer {
+            if let Some(Answer::FinishAndClaim(turn)) = answer {
                 turn.claimed = claimed;
             }
         }
@@ -431,7 +431,9 @@ async fn apply_all(
     if !finishes.is_empty() {
         for (number, statuses) in finishers.into_iter().zip(batch.finish_all(&finishes, ended).await?) {
             answers[number] = Some(match &calls[number].op {
-                Op::Claim { .. } => Answer::Turn(Turn { finished: statuses, claimed: Vec::new() }),
+                Op::Claim { .. } => {
+                    Answer::FinishAndClaim(FinishAndClaim { finished: statuses, claimed: Vec::new() })
+                }
                 _ => Answer::Statuses(statuses),
             });
         }

@@ -83,7 +83,7 @@ async fn many_processes_run_each_job_once_and_count_it_once() {
             let (mut done, mut finishes) = (0, Vec::new());
             loop {
                 let some = Claim { queues: vec![slots("images", 7)], ..claim() };
-                let turn = store.turn(finishes, some).await.unwrap();
+                let turn = store.finish_and_claim(finishes, some).await.unwrap();
                 done += turn.finished.iter().filter(|status| **status == LeaseStatus::Held).count();
                 if turn.claimed.is_empty() {
                     return done;
@@ -165,7 +165,7 @@ async fn batches_that_many_processes_work_on_close_once_each() {
             let some = Claim { queues: vec![slots("images", 5 + worker)], kinds, ..claim() };
             // Whoever finds nothing waits for what the others may set free, but not for what nobody will.
             while store.queues().await.unwrap()[0].counts.keys().any(|state| !state.is_finished()) {
-                let turn = store.turn(std::mem::take(&mut finishes), some.clone()).await.unwrap();
+                let turn = store.finish_and_claim(std::mem::take(&mut finishes), some.clone()).await.unwrap();
                 closed.extend(
                     turn.claimed.iter().filter(|job| job.kind == "close").map(|job| job.lease.id.clone()),
                 );

@@ -18,7 +18,7 @@ async fn a_turn_completes_what_one_statement_can_and_the_rest_after_it() {
     let claimed = store.claim(claim()).await.unwrap();
     store.enqueue(vec![named("next")]).await.unwrap();
     let finishes = claimed.iter().map(|job| finish(&job.lease, completed())).collect();
-    let turn = store.turn(finishes, claim()).await.unwrap();
+    let turn = store.finish_and_claim(finishes, claim()).await.unwrap();
     assert_eq!(turn.finished, [LeaseStatus::Held, LeaseStatus::Held]);
     assert_eq!(turn.claimed.iter().map(|job| job.lease.id.as_str()).collect::<Vec<_>>(), ["next"]);
     let again = store.enqueue(vec![unique("key", None)]).await.unwrap();
@@ -35,7 +35,7 @@ async fn a_turn_whose_leases_are_partly_lost_completes_the_others() {
     let claimed = store.claim(claim()).await.unwrap();
     store.finish(vec![finish(&claimed[0].lease, completed())]).await.unwrap();
     let finishes = claimed.iter().map(|job| finish(&job.lease, completed())).collect();
-    let turn = store.turn(finishes, claim()).await.unwrap();
+    let turn = store.finish_and_claim(finishes, claim()).await.unwrap();
     assert_eq!(turn.finished, [LeaseStatus::Lost, LeaseStatus::Held]);
 }
 
@@ -50,7 +50,7 @@ async fn a_turn_takes_a_job_that_has_fallen_due_by_the_servers_clock() {
     let mut due = Vec::new();
     let mut finishes = vec![finish(&claimed[0].lease, completed())];
     while due.is_empty() {
-        due = store.turn(std::mem::take(&mut finishes), claim()).await.unwrap().claimed;
+        due = store.finish_and_claim(std::mem::take(&mut finishes), claim()).await.unwrap().claimed;
     }
     assert_eq!(due[0].lease.id, id("due"));
 }
@@ -68,7 +68,7 @@ async fn a_turn_in_one_statement_brings_steps_and_resets_the_log() {
     let second = store.claim(claim()).await.unwrap().remove(0);
     store.finish(vec![end]).await.unwrap();
 
-    let turn = store.turn(vec![finish(&second.lease, completed())], claim()).await.unwrap();
+    let turn = store.finish_and_claim(vec![finish(&second.lease, completed())], claim()).await.unwrap();
     assert_eq!((turn.claimed[0].lease.id.as_str(), turn.claimed[0].attempt), ("first", 2));
     let steps: Vec<_> =
         turn.claimed[0].steps.iter().map(|(name, out)| (name.as_str(), out.as_str())).collect();

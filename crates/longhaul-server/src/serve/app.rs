@@ -1,8 +1,8 @@
 //! All routes under one roof.
 
 use axum::Router;
-use kit::{Auth, Role};
 use longhaul_http::{Access, HttpConfig, Secret, UnknownKinds, Verifier};
+use service_support::{Auth, Role};
 use tokio_util::sync::CancellationToken;
 
 use super::access::{self, Admin};

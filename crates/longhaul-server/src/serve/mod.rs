@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use longhaul::clock::Stopwatch;
-use longhaul::{Upkeep, Worker};
+use longhaul::{Maintenance, Worker};
 use longhaul_http::UnknownKinds;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -76,7 +76,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let stopping = CancellationToken::new();
     let app = app::app(&services, admin, args.unknown_kinds(), stopping.clone())?;
     let hands = if args.no_worker {
-        Hands::Upkeep { _upkeep: Upkeep::start(services.longhaul.store().clone()) }
+        Hands::Maintenance { _maintenance: Maintenance::start(services.longhaul.store().clone()) }
     } else {
         Hands::Worker(args.work.start(&services)?)
     };
@@ -97,8 +97,8 @@ pub(crate) async fn run(args: Args) -> Result<()> {
 enum Hands {
     Worker(Worker),
     /// Nobody runs them here; delayed ones still fall due and old ones are still pruned.
-    Upkeep {
-        _upkeep: Upkeep,
+    Maintenance {
+        _maintenance: Maintenance,
     },
 }
 

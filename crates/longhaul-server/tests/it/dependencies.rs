@@ -14,12 +14,12 @@ const MAY_USE: [(&str, &[&str]); 11] = [
     ("longhaul-redis", &["longhaul"]),
     ("longhaul-testservers", &[]),
     ("longhaul-http", &["longhaul"]),
-    ("kit", &["longhaul", "longhaul-postgres", "longhaul-sqlite"]),
-    ("doubles", &["longhaul"]),
+    ("service-support", &["longhaul", "longhaul-postgres", "longhaul-sqlite"]),
+    ("fakes", &["longhaul"]),
     ("longhaul-chaos", &["longhaul", "longhaul-postgres", "longhaul-redis", "longhaul-sqlite"]),
     (SERVER, SERVER_USES),
 ];
-const SERVICE: &[&str] = &["longhaul", "longhaul-http", "kit"];
+const SERVICE: &[&str] = &["longhaul", "longhaul-http", "service-support"];
 const SERVER: &str = "longhaul-server";
 const SERVER_USES: &[&str] = &[
     "longhaul",
@@ -27,7 +27,7 @@ const SERVER_USES: &[&str] = &[
     "longhaul-sqlite",
     "longhaul-postgres",
     "longhaul-redis",
-    "kit",
+    "service-support",
     "sessions",
     "github",
     "lessons",

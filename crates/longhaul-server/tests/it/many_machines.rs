@@ -4,7 +4,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use doubles::Double;
+use fakes::Double;
 use longhaul_testservers::postgres;
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -83,7 +83,7 @@ async fn every_variable_is_in_the_page_on_configuration() {
     let mut variables: BTreeSet<String> = flags.map(String::from).collect();
     assert!(variables.contains("LONGHAUL_LISTEN"), "{help}");
     let asked = Mutex::new(BTreeSet::new());
-    let config = kit::Config::from_vars(Path::new("data"), &|name| {
+    let config = service_support::Config::from_vars(Path::new("data"), &|name| {
         asked.lock().expect("no other thread").insert(name.to_owned());
         // With every outside system there, its other variables are asked for too.
         let is_address = name != "STORAGE_URL" && (name.ends_with("_URL") || name.ends_with("_ENDPOINT"));

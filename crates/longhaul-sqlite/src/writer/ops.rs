@@ -1,6 +1,6 @@
 use std::fmt;
 
-use longhaul::{Claim, Error, Finish, LeaseStatus, Result, Turn};
+use longhaul::{Claim, Error, Finish, FinishAndClaim, LeaseStatus, Result};
 use tokio::sync::oneshot;
 
 use super::Batch;
@@ -68,7 +68,7 @@ pub(crate) struct ClaimOp {
     pub(crate) finishes: Vec<Finish>,
     pub(crate) finished: Vec<LeaseStatus>,
     pub(crate) claim: Claim,
-    pub(crate) reply: oneshot::Sender<Result<Turn>>,
+    pub(crate) reply: oneshot::Sender<Result<FinishAndClaim>>,
 }
 
 impl fmt::Debug for Op {

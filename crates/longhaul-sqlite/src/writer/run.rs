@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longhaul::{Claimed, Clock, Result, Signals, Timestamp, Turn};
+use longhaul::{Claimed, Clock, FinishAndClaim, Result, Signals, Timestamp};
 use rusqlite::Connection;
 
 use super::inbox::{Inbox, Taken};
@@ -153,7 +153,9 @@ impl Writer {
                 unheard.extend(claimed);
             } else if claimed.is_empty() && now < deadline {
                 parked.claims.push((claim, deadline));
-            } else if let Err(Ok(turn)) = claim.reply.send(Ok(Turn { finished: claim.finished, claimed })) {
+            } else if let Err(Ok(turn)) =
+                claim.reply.send(Ok(FinishAndClaim { finished: claim.finished, claimed }))
+            {
                 unheard.extend(turn.claimed);
             }
         }

@@ -10,7 +10,7 @@ use crate::row::{signed, unsigned};
 const WORKER_ROW_FOR: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
 impl Batch<'_> {
-    /// Upkeep, at most about `limit` jobs of each sort.
+    /// Maintenance, at most about `limit` jobs of each sort.
     pub(crate) fn sweep(&mut self, limit: usize) -> Result<Swept> {
         let rows = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut swept = Swept { promoted: self.promote_due(limit)?, ..Swept::default() };

@@ -93,7 +93,7 @@ pub enum LeaseStatus {
 
 /// The answer to [`Store::turn`](crate::Store::turn).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Turn {
+pub struct FinishAndClaim {
     /// One for each finish, in their order.
     pub finished: Vec<LeaseStatus>,
     /// What was claimed.

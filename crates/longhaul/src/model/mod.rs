@@ -11,7 +11,7 @@ mod queue;
 mod record;
 mod state;
 
-pub use claim::{Claim, Claimed, Lease, LeaseStatus, QueueSlots, SupportedKind, Turn, WorkerInfo};
+pub use claim::{Claim, Claimed, FinishAndClaim, Lease, LeaseStatus, QueueSlots, SupportedKind, WorkerInfo};
 pub use enqueue::{
     EnqueueStatus, Enqueued, Idempotency, MAX_ARGS_BYTES, NewJob, OnClash, Start, Unique, default_max_crashes,
 };

@@ -18,8 +18,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::model::{
-    Action, Claim, Claimed, Enqueued, Event, Finish, JobFilter, JobId, JobPage, Lease, LeaseStatus, Lookup,
-    NewJob, Page, QueueConfig, QueueInfo, Record, Swept, Turn, WorkerInfo,
+    Action, Claim, Claimed, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId, JobPage, Lease,
+    LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Swept, WorkerInfo,
 };
 
 /// Where jobs live. Small, dyn-safe and batch-first: single-item forms are on [`Longhaul`](crate::Longhaul).
@@ -146,15 +146,15 @@ pub trait Store: Debug + Send + Sync + 'static {
     ///
     /// - A turn finishes and then claims.
     /// - A turn does not wait.
-    async fn turn(&self, finishes: Vec<Finish>, mut claim: Claim) -> Result<Turn> {
+    async fn finish_and_claim(&self, finishes: Vec<Finish>, mut claim: Claim) -> Result<FinishAndClaim> {
         // The finishes want their answer now.
         claim.wait = Duration::ZERO;
         let finished = self.finish(finishes).await?;
         let claimed = self.claim(claim).await?;
-        Ok(Turn { finished, claimed })
+        Ok(FinishAndClaim { finished, claimed })
     }
 
-    /// Upkeep, safe on every node at once and bounded: at most about `limit` jobs of each sort.
+    /// Maintenance, safe on every node at once and bounded: at most about `limit` jobs of each sort.
     ///
     /// - A sweep promotes what is due.
     /// - A sweep rescues jobs whose lease has expired.

@@ -17,11 +17,11 @@ use super::start::Shutdown;
 use crate::backoff::Backoff;
 use crate::clock::Stopwatch;
 use crate::handle::Longhaul;
+use crate::maintenance::Maintenance;
 use crate::model::{
-    Claim, Claimed, Finish, LeaseStatus, Outcome, QueueSlots, SupportedKind, Turn, WorkerInfo,
+    Claim, Claimed, Finish, FinishAndClaim, LeaseStatus, Outcome, QueueSlots, SupportedKind, WorkerInfo,
 };
 use crate::store::Result;
-use crate::upkeep::Upkeep;
 
 /// Claims jobs into free slots, runs each in a task, and sends their ends to the store in turns: what ended while
 /// others were on their way makes up the next.
@@ -34,7 +34,7 @@ pub(crate) struct Dispatch {
     pub(crate) active: Active,
     pub(crate) recorder: Recorder,
     /// Runs as long as this does.
-    pub(crate) _upkeep: Upkeep,
+    pub(crate) _maintenance: Maintenance,
     /// Fired when no more jobs are to be claimed.
     pub(crate) stopping: CancellationToken,
     /// One for each of `worker.queues`, in their order.
@@ -80,7 +80,7 @@ struct Sending {
 /// The turns on their way.
 #[derive(Default)]
 struct Turns {
-    answers: FuturesUnordered<BoxFuture<'static, (Sending, Result<Turn>)>>,
+    answers: FuturesUnordered<BoxFuture<'static, (Sending, Result<FinishAndClaim>)>>,
     /// How many ends the last one carries.
     ends: usize,
 }
@@ -96,7 +96,7 @@ impl Turns {
         }
     }
 
-    fn push(&mut self, turn: BoxFuture<'static, (Sending, Result<Turn>)>, ends: usize) {
+    fn push(&mut self, turn: BoxFuture<'static, (Sending, Result<FinishAndClaim>)>, ends: usize) {
         self.ends = ends;
         self.answers.push(turn);
     }
@@ -161,7 +161,7 @@ impl Dispatch {
     }
 
     /// Sends what has ended, and claims into the slots that this frees.
-    fn send(&mut self, may_claim: bool) -> BoxFuture<'static, (Sending, Result<Turn>)> {
+    fn send(&mut self, may_claim: bool) -> BoxFuture<'static, (Sending, Result<FinishAndClaim>)> {
         let store = Arc::clone(self.longhaul.store());
         let finishes = std::mem::take(&mut self.unsent.finishes);
         let runs = std::mem::take(&mut self.unsent.runs);
@@ -174,15 +174,17 @@ impl Dispatch {
         let sent = Sending { runs, finishes, wanted, claiming: Stopwatch::start() };
         let turn = async move {
             let turn = match claim {
-                Some(claim) => store.turn(ends, claim).await,
-                None => store.finish(ends).await.map(|finished| Turn { finished, claimed: Vec::new() }),
+                Some(claim) => store.finish_and_claim(ends, claim).await,
+                None => {
+                    store.finish(ends).await.map(|finished| FinishAndClaim { finished, claimed: Vec::new() })
+                }
             };
             (sent, turn)
         };
         turn.boxed()
     }
 
-    async fn note_turn(&mut self, sent: Sending, turn: Result<Turn>) {
+    async fn note_turn(&mut self, sent: Sending, turn: Result<FinishAndClaim>) {
         for (lane, asked) in self.lanes.iter_mut().zip(&sent.wanted) {
             lane.answered(*asked);
         }

@@ -13,8 +13,8 @@ use super::registry::Registry;
 use crate::clock::Timestamp;
 use crate::handle::Longhaul;
 use crate::job::Job;
+use crate::maintenance::Maintenance;
 use crate::model::{QueueSlots, WorkerInfo, process_id};
-use crate::upkeep::Upkeep;
 
 /// How long a worker may go without a heartbeat before its jobs are given to others.
 pub const DEFAULT_LEASE: Duration = Duration::from_secs(30);
@@ -98,7 +98,7 @@ impl WorkerBuilder {
             recorder: Recorder::start(Arc::clone(self.longhaul.store())),
             active: Arc::clone(&active),
             stopping: stopping.clone(),
-            _upkeep: Upkeep::start(Arc::clone(self.longhaul.store())),
+            _maintenance: Maintenance::start(Arc::clone(self.longhaul.store())),
             longhaul: self.longhaul,
             worker,
             lease_for: self.lease_for,

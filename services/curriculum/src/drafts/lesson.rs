@@ -1,6 +1,6 @@
-use kit::{ChatRequest, Draft, JsonSchema, Message, MessageRole};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use service_support::{ChatRequest, Draft, JsonSchema, Message, MessageRole};
 
 use super::plan::{ROLE, describe, to_json};
 use super::{PlannedLesson, outline};

@@ -13,11 +13,11 @@ pub(crate) use plan::{Plan, PlanDraft, PlannedLesson};
 use std::time::Duration;
 
 use futures::StreamExt;
-use kit::{Composer, Draft};
 use longhaul::clock::Stopwatch;
 use longhaul::{Context, JobError, JobResult};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use service_support::{Composer, Draft};
 
 use crate::app::Curriculum;
 

@@ -297,7 +297,7 @@ mod tests {
                 let text = serde_json::to_string(&finished).unwrap();
                 assert!(text.contains(&lessons[number as usize - 1].focus) && !text.contains("{}"), "{text}");
                 assert_eq!(
-                    serde_json::from_str::<WrittenLesson>(&kit::Draft::outline(&draft)).unwrap(),
+                    serde_json::from_str::<WrittenLesson>(&service_support::Draft::outline(&draft)).unwrap(),
                     written
                 );
             }

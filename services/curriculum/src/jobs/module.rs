@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use kit::{Commit, Write};
 use longhaul::clock::{Stopwatch, millis};
 use longhaul::{Backoff, Context, Job, JobError, JobResult};
 use serde::{Deserialize, Serialize};
+use service_support::{Commit, Write};
 
 use super::{QUEUE, module_job};
 use crate::app::{App, Curriculum};

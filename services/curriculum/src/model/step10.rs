@@ -61,7 +61,7 @@ impl Step10 {
             validation: Validation::of(&plans, modules),
             summary: Summary::of(&plans),
             module_lesson_plans: plans,
-            generated_at: kit::iso8601(at),
+            generated_at: service_support::iso8601(at),
         }
     }
 }

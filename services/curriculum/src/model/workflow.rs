@@ -1,7 +1,7 @@
-use kit::{DbError, Row, iso8601};
 use longhaul::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value, json};
+use service_support::{DbError, Row, iso8601};
 
 use super::lesson_minutes;
 

@@ -4,9 +4,9 @@ use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use kit::{Commit, DbError, Write};
 use longhaul::{Action, JobFilter, JobId, JobRecord, Timestamp};
 use serde_json::{Value, json};
+use service_support::{Commit, DbError, Write};
 
 use super::workflow_id;
 use crate::app::App;
@@ -108,7 +108,7 @@ pub(crate) async fn get(
         return Err(Error::new(StatusCode::NOT_FOUND, "Step 10 has not been generated yet"));
     };
     let generated_at: Timestamp = newest.get("generated_at")?;
-    let plan = |row: &kit::Row| -> Result<ModulePlan, DbError> {
+    let plan = |row: &service_support::Row| -> Result<ModulePlan, DbError> {
         serde_json::from_str(&row.get::<String>("plan")?)
             .map_err(|e| DbError::Column { column: "plan".into(), reason: e.to_string() })
     };

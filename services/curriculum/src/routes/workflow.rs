@@ -5,9 +5,9 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use kit::{DbError, Write};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use service_support::{DbError, Write};
 
 use super::{json_object, workflow_id};
 use crate::app::App;

@@ -40,12 +40,12 @@ async fn thirty_modules_need_one_call_and_run_one_at_a_time() {
 
 #[tokio::test]
 async fn the_next_module_is_not_queued_before_the_one_before_it_has_ended() {
-    let double = doubles::Double::start().await;
+    let double = fakes::Double::start().await;
     let f = Fixture::with(&double).await;
     let id = f.workflow(&modules(2, 3.0)).await;
     f.start(&id).await;
     // The list of lessons, and two lessons: the second one never ends.
-    double.fail_after(crate::fixture::CHAT, 2, doubles::Fault::Hang);
+    double.fail_after(crate::fixture::CHAT, 2, fakes::Fault::Hang);
     let _worker = f.work();
     double.wait_for(crate::fixture::CHAT, 3).await;
     assert_eq!(f.jobs().await.len(), 1);

@@ -79,8 +79,8 @@ async fn the_seed_in_order() {
 
 #[tokio::test]
 async fn a_running_module_is_shown_in_bulls_words() {
-    let double = doubles::Double::start().await;
-    double.fail(crate::fixture::CHAT, doubles::Fault::Hang);
+    let double = fakes::Double::start().await;
+    double.fail(crate::fixture::CHAT, fakes::Fault::Hang);
     let f = Fixture::with(&double).await;
     let id = f.workflow(&crate::fixture::modules(2, 3.0)).await;
     f.start(&id).await;
@@ -103,12 +103,12 @@ async fn a_running_module_is_shown_in_bulls_words() {
 
 #[tokio::test]
 async fn a_module_that_fails_is_delayed_and_then_failed() {
-    let double = doubles::Double::start().await;
+    let double = fakes::Double::start().await;
     let f = Fixture::with(&double).await;
     let id = f.workflow(&crate::fixture::modules(1, 3.0)).await;
     f.start(&id).await;
     for _ in 0..3 {
-        double.fail(crate::fixture::CHAT, doubles::Fault::Status(500));
+        double.fail(crate::fixture::CHAT, fakes::Fault::Status(500));
     }
     let _worker = f.work();
     for attempt in 1..=3 {

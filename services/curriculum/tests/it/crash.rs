@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use doubles::{Double, Fault};
+use fakes::{Double, Fault};
 use longhaul::{Clock, State};
 use serde_json::json;
 

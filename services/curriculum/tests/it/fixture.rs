@@ -1,11 +1,11 @@
 use std::time::Duration;
 
 use curriculum::{Curriculum, Parts, QUEUE};
-use doubles::Double;
-use kit::{Config, Db, Outside};
+use fakes::Double;
 use longhaul::{Clock, JobFilter, JobId, JobRecord, Longhaul, MemoryStore, Page, Registry, State, Worker};
 use longhaul_sqlite::SqliteStore;
 use serde_json::{Value, json};
+use service_support::{Config, Db, Outside};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;

@@ -34,13 +34,13 @@ async fn manual_polling_sees_the_end() {
 
 #[tokio::test]
 async fn the_component_has_what_it_shows() {
-    let double = doubles::Double::start().await;
+    let double = fakes::Double::start().await;
     let f = Fixture::with(&double).await;
     let id = f.workflow(&modules(4, 3.0)).await;
     let script = format!("{AROUND}\n{VIEW}");
     f.start(&id).await;
     // The first module is written; the second one's lessons are not.
-    double.fail_after(crate::fixture::CHAT, 3, doubles::Fault::Hang);
+    double.fail_after(crate::fixture::CHAT, 3, fakes::Fault::Hang);
     let _worker = f.work();
     double.wait_for(crate::fixture::CHAT, 4).await;
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use doubles::{Double, Fault};
+use fakes::{Double, Fault};
 use longhaul::{EventBody, State};
 use serde_json::{Value, json};
 
@@ -203,7 +203,9 @@ async fn the_estimate_is_measured_once_there_is_something_to_measure() {
     f.completes(&second, 4).await;
     let slower = "UPDATE curriculum_modules SET worked_ms = 300000 WHERE workflow_id = $1";
     for id in [&first, &second] {
-        f.db.commit(vec![kit::Write::new(slower, vec![id.as_str().into()])], vec![]).await.unwrap();
+        f.db.commit(vec![service_support::Write::new(slower, vec![id.as_str().into()])], vec![])
+            .await
+            .unwrap();
     }
     // Eight modules of two lessons took five minutes each: two and a half for each lesson.
     let third = f.workflow(&modules(3, 3.0)).await;

@@ -1,6 +1,6 @@
 //! The service's page, done as it is printed.
 
-use doubles::pages::{Checker, Page};
+use fakes::pages::{Checker, Page};
 
 use crate::fixture::Fixture;
 

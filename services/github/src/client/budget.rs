@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use kit::{Commit, Db, DbError, Write};
 use longhaul::Timestamp;
+use service_support::{Commit, Db, DbError, Write};
 
 /// What a budget is counted over.
 const WINDOW: Duration = Duration::from_secs(3_600);

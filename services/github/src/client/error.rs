@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use kit::{DbError, ProviderError};
 use longhaul::JobError;
+use service_support::{DbError, ProviderError};
 
 /// A call to GitHub did not come to anything.
 #[derive(Debug)]

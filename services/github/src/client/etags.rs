@@ -1,7 +1,7 @@
-use kit::{Db, DbError, Write};
 use longhaul::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use service_support::{Db, DbError, Write};
 
 /// A reply that was kept with its ETag: GitHub answers 304 while it still holds, and a 304 costs no quota.
 #[derive(Clone, Debug, PartialEq)]

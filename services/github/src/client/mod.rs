@@ -12,11 +12,11 @@ pub(crate) use limit::Quota;
 
 use std::time::Duration;
 
-use kit::{Db, GithubConfig, Provider, ProviderError, Reply};
 use longhaul::{Clock, Timestamp};
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use service_support::{Db, GithubConfig, Provider, ProviderError, Reply};
 
 use budget::Charge;
 use etags::Kept;

@@ -1,4 +1,4 @@
-use doubles::Fault;
+use fakes::Fault;
 use longhaul::{JobId, State};
 use serde_json::{Value, json};
 

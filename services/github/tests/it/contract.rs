@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use doubles::Fault;
+use fakes::Fault;
 use serde_json::json;
 
 use crate::fixture::Fixture;

@@ -2,12 +2,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doubles::Double;
+use fakes::Double;
 use github::{BATCH_QUEUE, Github, Parts, QUEUE};
-use kit::{Auth, Config, Db, Role, User};
 use longhaul::{Clock, JobId, JobRecord, Longhaul, Registry, State, Store, Worker};
 use longhaul_sqlite::SqliteStore;
 use serde_json::{Value, json};
+use service_support::{Auth, Config, Db, Role, User};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use doubles::Fault;
+use fakes::Fault;
 use longhaul::State;
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-use doubles::Fault;
+use fakes::Fault;
 use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::{self, Message};

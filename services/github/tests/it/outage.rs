@@ -1,6 +1,6 @@
 //! The store taken away: another process holds SQLite's write lock, so nothing can be written.
 
-use doubles::Fault;
+use fakes::Fault;
 use futures::future::join_all;
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! The page about the service, checked against it.
 
-use doubles::pages::{Checker, Page};
+use fakes::pages::{Checker, Page};
 use serde_json::json;
 
 use crate::fixture::Fixture;

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use doubles::Fault;
+use fakes::Fault;
 use longhaul::State;
 
 use crate::fixture::{Fixture, TOKEN};

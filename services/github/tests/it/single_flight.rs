@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use doubles::Fault;
+use fakes::Fault;
 use futures::future::join_all;
 use serde_json::{Value, json};
 

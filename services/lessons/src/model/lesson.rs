@@ -1,7 +1,7 @@
-use kit::{DbError, Row};
 use longhaul::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use service_support::{DbError, Row};
 
 use super::Version;
 

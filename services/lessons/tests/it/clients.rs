@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Output;
 
-use doubles::{Double, Fault};
+use fakes::{Double, Fault};
 use serde_json::Value;
 
 use crate::fixture::{CHAT, Fixture, both, wikipedia};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use doubles::Double;
+use fakes::Double;
 use insta::assert_json_snapshot;
 use longhaul::Lookup;
 use serde_json::{Value, json};
@@ -122,7 +122,7 @@ async fn a_lesson_that_fails_is_told_in_the_seeds_words() {
     let task = f.start("english", "verbs").await;
     let _worker = f.work();
     for attempt in 1..=3 {
-        double.fail(CHAT, doubles::Fault::Status(503));
+        double.fail(CHAT, fakes::Fault::Status(503));
         if attempt > 1 {
             f.clock.advance(Duration::from_secs(2 * attempt));
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Child, Command, Stdio};
 
-use doubles::Double;
+use fakes::Double;
 use longhaul::{Clock, State};
 
 use crate::fixture::{CHAT, Fixture, SEARCH, both, text};

@@ -1,6 +1,6 @@
 //! What is sent wrongly is told so, in the seed's form, and never a fault of ours.
 
-use doubles::Double;
+use fakes::Double;
 use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, text, wikipedia};

@@ -1,14 +1,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use doubles::Double;
-use kit::{Config, Db, Outside};
+use fakes::Double;
 use lessons::{Lessons, Parts, QUEUE};
 use longhaul::{Clock, JobId, JobRecord, Longhaul, Registry, State, Worker};
 use longhaul_http::HttpConfig;
 use longhaul_sqlite::SqliteStore;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
+use service_support::{Config, Db, Outside};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;

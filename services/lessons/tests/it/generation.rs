@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use doubles::{Double, Fault};
+use fakes::{Double, Fault};
 use longhaul::{State, Worker};
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The service on a real store, with a real worker, on a real listener; outside systems are the doubles.
+//! The service on a real store, with a real worker, on a real listener; outside systems are the fakes.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use doubles::Double;
-use doubles::pages::{Checker, Page};
+use fakes::Double;
+use fakes::pages::{Checker, Page};
 
 use crate::fixture::{Fixture, wikipedia};
 

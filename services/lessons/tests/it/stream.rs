@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use doubles::{Double, Fault};
-use kit::Write;
+use fakes::{Double, Fault};
 use reqwest::Response;
 use serde_json::{Value, json};
+use service_support::Write;
 
 use crate::fixture::{CHAT, Fixture, both, text, wikipedia};
 

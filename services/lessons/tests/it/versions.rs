@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use doubles::Double;
+use fakes::Double;
 use serde_json::json;
 
 use crate::fixture::{CHAT, Fixture, both, job_id, text, wikipedia};

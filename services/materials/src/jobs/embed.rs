@@ -1,9 +1,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use kit::{Commit, DbError, Write};
 use longhaul::{Context, Job, JobError, JobResult, NewJob, OnClash, Unique};
 use serde::{Deserialize, Serialize};
+use service_support::{Commit, DbError, Write};
 
 use super::QUEUE;
 use super::index::INDEX_PERCENT;

@@ -1,8 +1,8 @@
 use std::collections::{BTreeMap, HashMap};
 
-use kit::{DbError, Write};
 use longhaul::{Context, JobResult};
 use serde::{Deserialize, Serialize};
+use service_support::{DbError, Write};
 
 use super::ROWS_PER_COMMIT;
 use super::read::READ_PERCENT;

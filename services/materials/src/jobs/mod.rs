@@ -18,8 +18,8 @@ pub(crate) use embed::enqueue_embeds;
 
 use std::collections::BTreeMap;
 
-use kit::{Commit, DbError, Write};
 use longhaul::{JobError, NewJob};
+use service_support::{Commit, DbError, Write};
 
 use crate::app::App;
 use crate::model::Material;

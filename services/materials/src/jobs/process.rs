@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use kit::Write;
 use longhaul::{Context, Job, JobError, JobResult, LogLevel, NewJob, Verdict};
 use serde::{Deserialize, Serialize};
+use service_support::Write;
 
 use super::{Purge, QUEUE, superseded};
 use crate::app::{App, Materials};

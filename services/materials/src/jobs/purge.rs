@@ -1,6 +1,6 @@
-use kit::{Commit, DbError, Value, Write};
 use longhaul::{Context, Job, JobResult};
 use serde::{Deserialize, Serialize};
+use service_support::{Commit, DbError, Value, Write};
 
 use super::QUEUE;
 use crate::app::{App, Materials};

@@ -1,10 +1,10 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use kit::{AiBrain, Cause, Picture, ProviderError, Write};
 use longhaul::clock::Stopwatch;
 use longhaul::{Context, JobError, JobResult};
 use serde::{Deserialize, Serialize};
+use service_support::{AiBrain, Cause, Picture, ProviderError, Write};
 
 use super::ROWS_PER_COMMIT;
 use super::process::log_detail;
@@ -98,7 +98,7 @@ impl App {
         let sql = "SELECT number, text FROM material_pages WHERE material_id = $1 AND run = $2";
         let rows = self.db.read(sql, vec![material.id.as_str().into(), material.run.into()]).await?;
         let pages = rows.iter().map(|row| Ok((row.get("number")?, row.get("text")?)));
-        Ok(pages.collect::<Result<_, kit::DbError>>()?)
+        Ok(pages.collect::<Result<_, service_support::DbError>>()?)
     }
 
     async fn store_page(&self, material: &Material, number: u32, text: &str) -> JobResult<()> {

@@ -10,8 +10,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::{Stream, StreamExt, stream};
-use kit::{Message, MessageRole, Question, Row, Source, TextStream, Write, iso8601};
 use serde::{Deserialize, Serialize};
+use service_support::{Message, MessageRole, Question, Row, Source, TextStream, Write, iso8601};
 
 use super::{Caller, json};
 use crate::app::App;

@@ -5,8 +5,8 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
-use kit::{Row, Write, iso8601};
 use serde::Deserialize;
+use service_support::{Row, Write, iso8601};
 
 use super::{Caller, json};
 use crate::app::App;
@@ -59,5 +59,5 @@ pub(crate) async fn list(
             created_at: iso8601(row.get("created_at")?),
         })
     };
-    Ok(Json(rows.iter().map(course).collect::<Result<_, kit::DbError>>()?))
+    Ok(Json(rows.iter().map(course).collect::<Result<_, service_support::DbError>>()?))
 }

@@ -7,8 +7,8 @@ use axum::extract::{Path, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
-use kit::{Commit, DbError, User, Write};
 use longhaul::{JobId, NewJob};
+use service_support::{Commit, DbError, User, Write};
 use tokio_util::io::ReaderStream;
 
 use super::Caller;

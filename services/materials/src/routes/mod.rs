@@ -15,8 +15,8 @@ use axum::extract::{DefaultBodyLimit, FromRequestParts};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::routing::{get, post};
-use kit::User;
 use serde::de::DeserializeOwned;
+use service_support::User;
 
 use crate::app::App;
 use crate::error::Error;

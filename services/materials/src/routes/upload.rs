@@ -10,7 +10,7 @@ use axum::extract::{FromRequest, Multipart, Path, Request, State};
 use axum::http::header::{CONTENT_LENGTH, EXPECT};
 use axum::http::{HeaderMap, StatusCode};
 use futures::StreamExt;
-use kit::{Commit, Write};
+use service_support::{Commit, Write};
 
 use super::Caller;
 use crate::app::App;
@@ -156,7 +156,7 @@ impl App {
             }
             Err(error) => {
                 // Where it is not known whether the row was written, the file is left for the sweep, which looks.
-                if !matches!(error, kit::DbError::Store(longhaul::Error::Unavailable { .. })) {
+                if !matches!(error, service_support::DbError::Store(longhaul::Error::Unavailable { .. })) {
                     self.forget(&material.id).await;
                 }
                 Err(error.into())

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use kit::{DbError, Row, placeholders};
+use service_support::{DbError, Row, placeholders};
 
 use super::{ChunkKey, Hit};
 use crate::app::App;

@@ -7,7 +7,7 @@ pub(crate) use vectors::scaled;
 
 use std::collections::HashMap;
 
-use kit::{DbError, placeholders};
+use service_support::{DbError, placeholders};
 
 use crate::app::App;
 use crate::text;

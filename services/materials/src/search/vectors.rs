@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use kit::{DbError, Row};
+use service_support::{DbError, Row};
 
 use super::{ChunkKey, Hit};
 use crate::app::App;

@@ -1,6 +1,6 @@
 use axum::body::Body;
 use axum::http::Request;
-use doubles::{Double, Fault};
+use fakes::{Double, Fault};
 use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, Reply};

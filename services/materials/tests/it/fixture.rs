@@ -4,14 +4,14 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
-use doubles::Double;
+use fakes::Double;
 use http_body_util::BodyExt;
-use kit::{Auth, Config, Db, Outside, Role, User};
 use longhaul::{Clock, JobId, JobRecord, Longhaul, Registry, State, Worker};
 use longhaul_sqlite::SqliteStore;
 use materials::extract::Limits;
 use materials::{Materials, Parts, QUEUE};
 use serde_json::{Value, json};
+use service_support::{Auth, Config, Db, Outside, Role, User};
 use tempfile::TempDir;
 use tower::ServiceExt;
 

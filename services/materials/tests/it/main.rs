@@ -1,4 +1,4 @@
-//! The service on a real store, with a real worker and real tools, over HTTP; outside systems are the doubles.
+//! The service on a real store, with a real worker and real tools, over HTTP; outside systems are the fakes.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

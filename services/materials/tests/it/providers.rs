@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use doubles::{Double, Fault};
+use fakes::{Double, Fault};
 use longhaul::State;
 use serde_json::{Value, json};
 

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
-use kit::{Commit, Write};
 use longhaul::{Context, Job, JobError, JobResult, NewJob};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use service_support::{Commit, Write};
 
 use super::QUEUE;
 use crate::app::{App, Sessions};
@@ -105,13 +105,13 @@ impl App {
     }
 
     /// A skill, whoever's it is, by its primary key.
-    async fn skill(&self, id: &str) -> Result<Option<Skill>, kit::DbError> {
+    async fn skill(&self, id: &str) -> Result<Option<Skill>, service_support::DbError> {
         let sql = format!("SELECT {} FROM skills WHERE id = $1", Skill::COLUMNS);
         self.db.read(sql, vec![id.into()]).await?.first().map(Skill::from_row).transpose()
     }
 
     /// A session's row, by its primary key.
-    pub(crate) async fn session_row(&self, id: &str) -> Result<Option<Session>, kit::DbError> {
+    pub(crate) async fn session_row(&self, id: &str) -> Result<Option<Session>, service_support::DbError> {
         let sql = format!("SELECT {} FROM sessions s WHERE s.id = $1", Session::COLUMNS);
         self.db.read(sql, vec![id.into()]).await?.first().map(Session::from_row).transpose()
     }

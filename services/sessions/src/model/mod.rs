@@ -6,9 +6,9 @@ mod skill;
 pub(crate) use session::{STATUSES, Session, SessionFields, job_id};
 pub(crate) use skill::{Skill, SkillFields};
 
-use kit::{DbError, Row};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use service_support::{DbError, Row};
 
 /// The most bytes of a body that the log repeats.
 const LOGGED_BYTES: usize = 1024;

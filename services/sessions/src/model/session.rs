@@ -1,7 +1,7 @@
-use kit::{DbError, Row, Value as Column, iso8601};
 use longhaul::{JobId, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
+use service_support::{DbError, Row, Value as Column, iso8601};
 
 use super::json_column;
 use crate::validate::{Fields, LINE, Need, TEXT};

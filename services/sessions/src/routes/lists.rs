@@ -4,8 +4,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use kit::{DbError, Row, Value};
 use serde::Serialize;
+use service_support::{DbError, Row, Value};
 
 use super::Caller;
 use crate::app::App;

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use kit::{Commit, Write};
 use longhaul::Timestamp;
+use service_support::{Commit, Write};
 
 use super::{Caller, named};
 use crate::app::App;

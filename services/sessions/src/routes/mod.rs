@@ -16,8 +16,8 @@ use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::routing::{get, post};
-use kit::User;
 use serde_json::Value;
+use service_support::User;
 
 use crate::app::App;
 use crate::error::Error;

@@ -8,8 +8,8 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use kit::{Cause, Waiting};
 use serde_json::{Value, json};
+use service_support::{Cause, Waiting};
 
 use crate::app::App;
 use crate::external_http::GENERATOR;

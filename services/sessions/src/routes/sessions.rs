@@ -5,10 +5,10 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use kit::{Commit, DbError, Write, iso8601, placeholders};
 use longhaul::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
+use service_support::{Commit, DbError, Write, iso8601, placeholders};
 
 use super::{Caller, json, named};
 use crate::app::App;
@@ -76,8 +76,8 @@ fn new_session(fields: SessionFields, id: String, host_id: String, now: Timestam
 
 /// The rows of a new session: its own, and its host's among the members.
 fn insert(session: &Session, now: Timestamp) -> Vec<Write> {
-    let json = |list: Value| kit::Value::from(list.to_string());
-    let columns: Vec<(&str, kit::Value)> = vec![
+    let json = |list: Value| service_support::Value::from(list.to_string());
+    let columns: Vec<(&str, service_support::Value)> = vec![
         ("id", session.id.as_str().into()),
         ("host_id", session.host_id.as_str().into()),
         ("title", session.title.as_str().into()),

@@ -5,8 +5,8 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use kit::{Commit, DbError, User, Write, placeholders};
 use serde::Serialize;
+use service_support::{Commit, DbError, User, Write, placeholders};
 
 use super::{Caller, json, named};
 use crate::app::App;

@@ -1,7 +1,7 @@
 //! The seed from its beginning to its end, over HTTP.
 
-use doubles::Double;
-use doubles::pages::{Checker, Page};
+use fakes::Double;
+use fakes::pages::{Checker, Page};
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 

@@ -1,11 +1,11 @@
 use std::time::Duration;
 
-use doubles::Double;
-use kit::{Auth, Config, Db, Outside, Role, User};
+use fakes::Double;
 use longhaul::{Clock, JobId, JobRecord, Longhaul, MemoryStore, Registry, State, Worker};
 use longhaul_sqlite::SqliteStore;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
+use service_support::{Auth, Config, Db, Outside, Role, User};
 use sessions::{Parts, QUEUE, Sessions};
 use tempfile::TempDir;
 use tokio::net::TcpListener;

@@ -1,6 +1,6 @@
 //! The page on the service, held against what a server answers.
 
-use doubles::pages::{Checker, Page};
+use fakes::pages::{Checker, Page};
 
 use crate::fixture::Fixture;
 

@@ -1,4 +1,4 @@
-use doubles::{Double, Fault};
+use fakes::{Double, Fault};
 use longhaul::Clock;
 use serde_json::{Value, json};
 

@@ -94,7 +94,7 @@ async fn a_turn_whose_answer_was_lost_ends_once_and_claims_anew() {
     let first = remote.running().await.lease;
     let second = remote.enqueue(job()).await;
     proxy.lose(2);
-    let turn = remote.turn(vec![finish(&first, completed())], claim()).await;
+    let turn = remote.finish_and_claim(vec![finish(&first, completed())], claim()).await;
     assert!(proxy.lost_all());
     assert_eq!(turn.finished, [LeaseStatus::Held]);
     assert_eq!((turn.claimed.len(), &turn.claimed[0].lease.id), (1, &second));

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use kit::{Commit, Db, DbError, Row, Write};
 use longhaul::Error;
 use longhaul_postgres::PostgresStore;
 use longhaul_testservers::Postgres;
+use service_support::{Commit, Db, DbError, Row, Write};
 
 const SETTINGS: [&str; 2] = ["fsync=off", "shared_buffers=16MB"];
 const LONG: Duration = Duration::from_secs(60);

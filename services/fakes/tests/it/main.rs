@@ -1,4 +1,4 @@
-//! The doubles, asked over the socket as a service asks them.
+//! The fakes, asked over the socket as a service asks them.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

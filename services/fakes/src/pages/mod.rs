@@ -39,7 +39,7 @@
 //!
 //! ```no_run
 //! # async fn example() {
-//! use doubles::pages::{Checker, Page};
+//! use fakes::pages::{Checker, Page};
 //!
 //! let page = Page::read(include_str!("mod.rs"));
 //! let mut checker = Checker::new("http://127.0.0.1:8000");

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use doubles::{Double, Fault};
-use kit::{Cause, Provider, ProviderError, Waiting};
+use fakes::{Double, Fault};
 use longhaul::Clock;
+use service_support::{Cause, Provider, ProviderError, Waiting};
 
 const PATH: &str = "/health";
 

@@ -1,4 +1,4 @@
-use doubles::{Double, Fault};
+use fakes::{Double, Fault};
 use serde_json::Value;
 
 async fn get(double: &Double, path: &str) -> reqwest::Response {

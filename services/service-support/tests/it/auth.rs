@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderValue};
-use doubles::{Double, Fault};
+use fakes::{Double, Fault};
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use kit::{Auth, AuthConfig, AuthError, Role, User};
 use longhaul::Clock;
 use serde_json::{Value, json};
+use service_support::{Auth, AuthConfig, AuthError, Role, User};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 

@@ -1,13 +1,13 @@
 use std::time::Duration;
 
-use doubles::{Double, Fault};
+use fakes::{Double, Fault};
 use futures::StreamExt;
-use kit::{
+use longhaul::Clock;
+use serde_json::{Value, json};
+use service_support::{
     Cause, ChatClient, ChatRequest, Composer, JsonMode, JsonSchema, LlmConfig, Message, MessageRole,
     Question, Source,
 };
-use longhaul::Clock;
-use serde_json::{Value, json};
 
 const PATH: &str = "/v1/chat/completions";
 

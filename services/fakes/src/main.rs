@@ -1,16 +1,16 @@
-//! Runs the doubles by hand, and says how to point a server at them.
+//! Runs the fakes by hand, and says how to point a server at them.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use doubles::Double;
+use fakes::Double;
 use tokio::net::TcpListener;
 
 const HELP: &str = "\
 Stand-ins for the outside systems of the services, for trying things out without a network.
 
-Usage: doubles [--listen ADDRESS:PORT] [--pace MS]
+Usage: fakes [--listen ADDRESS:PORT] [--pace MS]
 
   --listen ADDRESS:PORT   where to listen, a loopback address [default: 127.0.0.1:0, a free port]
   --pace MS               milliseconds before each word of the model, so that it can be seen to write [default: 0]
@@ -18,7 +18,7 @@ Usage: doubles [--listen ADDRESS:PORT] [--pace MS]
 
 Prints the variables that point a server at them, to be used like this:
 
-  cargo run -p doubles -- --listen 127.0.0.1:9000 --pace 50 &
+  cargo run -p fakes -- --listen 127.0.0.1:9000 --pace 50 &
   LLM_BASE_URL=http://127.0.0.1:9000/v1 cargo run -p longhaul-server -- serve";
 
 struct Options {
@@ -54,9 +54,7 @@ async fn main() -> ExitCode {
     }
     println!("# Sessions are dispatched to the server itself; to the double instead with:");
     println!("# export PYTHON_API_URL={}", double.python_api());
-    eprintln!(
-        "The doubles answer until you press Ctrl-C. Paste the lines above where the server is started."
-    );
+    eprintln!("The fakes answer until you press Ctrl-C. Paste the lines above where the server is started.");
     double.run().await;
     ExitCode::SUCCESS
 }
@@ -76,7 +74,7 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
                 options.listen =
                     value.parse().map_err(|_| format!("--listen must be ADDRESS:PORT, and is '{value}'"))?;
                 if !options.listen.ip().is_loopback() {
-                    return Err("--listen must be a loopback address: the doubles trust everybody".into());
+                    return Err("--listen must be a loopback address: the fakes trust everybody".into());
                 }
             }
             "--pace" => {

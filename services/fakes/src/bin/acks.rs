@@ -1,9 +1,9 @@
 //! Measures how long the services take to answer "I have it" while jobs run and their outside systems keep them
 //! waiting:
 //!
-//!     cargo run --release -p doubles --bin acks -- target/release/longhaul
+//!     cargo run --release -p fakes --bin acks -- target/release/longhaul
 //!
-//! It starts the doubles and a server, lets 100 jobs run against doubles that do not answer, and then posts with 32
+//! It starts the fakes and a server, lets 100 jobs run against fakes that do not answer, and then posts with 32
 //! callers at a time to each of the four routes.
 
 use std::process::Stdio;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use doubles::Double;
+use fakes::Double;
 use longhaul::clock::Stopwatch;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
@@ -201,7 +201,7 @@ impl Bench {
         Ok(ids)
     }
 
-    /// Waits until so many jobs run, which the doubles then keep waiting.
+    /// Waits until so many jobs run, which the fakes then keep waiting.
     async fn running(&self, wanted: usize) -> Result<u64> {
         for _ in 0..600 {
             let queues: Value =

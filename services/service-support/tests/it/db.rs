@@ -1,8 +1,8 @@
-use kit::{Commit, Db, DbError, Migration, Row, Value, Write};
 use longhaul::{Context, Job, JobId, JobResult, Longhaul, Lookup, NewJob};
 use longhaul_postgres::PostgresStore;
 use longhaul_sqlite::SqliteStore;
 use serde::{Deserialize, Serialize};
+use service_support::{Commit, Db, DbError, Migration, Row, Value, Write};
 use tempfile::TempDir;
 
 const MIGRATIONS: &[Migration] = &[Migration {

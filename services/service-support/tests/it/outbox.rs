@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kit::{Db, Migration, Value, Write};
 use longhaul::{
     Action, Claim, Claimed, Enqueued, Error, Event, Finish, JobFilter, JobId, JobPage, Json, Lease,
     LeaseStatus, Longhaul, Lookup, MemoryStore, NewJob, Page, QueueConfig, QueueInfo, Record, Result, State,
     Store, Swept, WorkerInfo,
 };
 use longhaul_sqlite::SqliteStore;
+use service_support::{Db, Migration, Value, Write};
 use tempfile::TempDir;
 
 const MIGRATIONS: &[Migration] =

@@ -1,4 +1,4 @@
-use doubles::{Double, Fault};
+use fakes::{Double, Fault};
 use serde_json::{Value, json};
 
 const PATH: &str = "/v1/chat/completions";

@@ -1,4 +1,4 @@
-//! The kit against a real store and, over sockets, the doubles of the outside systems.
+//! service-support against a real store and, over sockets, the fakes of the outside systems.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use doubles::{Double, Fault};
-use kit::{Cause, Embedder, EmbeddingConfig, OpenAiEmbedder};
+use fakes::{Double, Fault};
 use longhaul::Clock;
+use service_support::{Cause, Embedder, EmbeddingConfig, OpenAiEmbedder};
 
 const PATH: &str = "/v1/embeddings";
 

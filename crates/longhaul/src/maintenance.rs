@@ -10,14 +10,14 @@ use crate::store::Store;
 /// Every worker brings its own; a process that runs none starts one, so that delayed jobs and old history do
 /// not depend on a worker being there.
 #[derive(Debug)]
-pub struct Upkeep {
+pub struct Maintenance {
     _stop: DropGuard,
 }
 
 /// Jobs of each sort that one sweep takes on.
 const SWEEP_LIMIT: usize = 1_000;
 
-impl Upkeep {
+impl Maintenance {
     /// Starts to sweep.
     ///
     /// # Panics

@@ -1,5 +1,5 @@
-use doubles::Double;
-use doubles::pages::{Checker, Page};
+use fakes::Double;
+use fakes::pages::{Checker, Page};
 
 const PAGE: &str = r#"
 ```http

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use doubles::{Double, Fault};
-use kit::{AiBrain, AiBrainConfig, Cause, Embedder, Picture};
+use fakes::{Double, Fault};
 use longhaul::Clock;
+use service_support::{AiBrain, AiBrainConfig, Cause, Embedder, Picture};
 
 fn client(double: &Double) -> AiBrain {
     let config = AiBrainConfig { endpoint: double.url(), timeout: Duration::from_secs(10) };

@@ -1,5 +1,5 @@
 //! Stand-ins for the outside systems: they speak the same protocols over a real socket, remember what they were
-//! asked, and fail in a chosen way on demand. For tests and for trying things out by hand (`cargo run -p doubles`);
+//! asked, and fail in a chosen way on demand. For tests and for trying things out by hand (`cargo run -p fakes`);
 //! no production crate may depend on this one.
 
 mod ai_brain;
