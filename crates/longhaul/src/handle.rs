@@ -77,9 +77,6 @@ impl Longhaul {
     /// # Errors
     /// As for [`enqueue`](Self::enqueue).
     pub async fn enqueue_many(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
-        for job in &jobs {
-            job.validate()?;
-        }
         self.store.enqueue(jobs).await
     }
 
