@@ -77,7 +77,7 @@ pub(crate) async fn retry(
 pub(crate) async fn finished_only(api: &Api, id: &JobId, action: Action) -> Result<(), Problem> {
     // Twice, because a job may end between an action that came too early and the look at its state.
     for _ in 0..2 {
-        if api.longhaul.store().act(&JobFilter::id(id.clone()), action, 1).await? > 0 {
+        if api.longhaul.store().act(&JobFilter::id(id.clone()), action, 1).await?.done > 0 {
             return Ok(());
         }
         let record = found(api.longhaul.get(id).await?)?;
@@ -159,6 +159,6 @@ pub(crate) async fn act_on_many(
         ActionWord::Retry => Action::Retry,
         ActionWord::Delete => Action::Delete,
     };
-    let count = api.longhaul.store().act(&filter, action, limit).await?;
-    Ok(Json(ActionCount { count, more: count >= limit as u64 }))
+    let acted = api.longhaul.store().act(&filter, action, limit).await?;
+    Ok(Json(ActionCount { count: acted.done, more: !acted.complete }))
 }

@@ -81,7 +81,7 @@ pub(crate) async fn list(
 fn read_query(query: Option<&str>) -> Result<(JobFilter, Page), Problem> {
     let mut faults = Faults::default();
     let mut filter = JobFilter::default();
-    let mut page = Page { cursor: None, limit: DEFAULT_LIMIT };
+    let mut page = Page { cursor: None, limit: DEFAULT_LIMIT, ..Page::default() };
     for (name, value) in query::pairs(query) {
         match &*name {
             "state" => filter.states.extend(state("state", &value, &mut faults)),

@@ -17,7 +17,7 @@ pub use enqueue::{
     OnClash, Start, Unique, default_max_crashes,
 };
 pub use event::{Entry, Event, EventBody, LogLevel, Progress, Record};
-pub use filter::{Action, JobFilter, JobPage, Page};
+pub use filter::{Acted, Action, JobFilter, JobPage, Page, Payloads, SHORT_PAYLOAD_BYTES};
 pub use finish::{AttemptError, ErrorKind, Finish, Outcome};
 pub(crate) use id::check_name;
 pub use id::{JobId, process_id};
