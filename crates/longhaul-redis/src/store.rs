@@ -13,7 +13,7 @@ use longhaul::{
 
 use crate::answer::int;
 use crate::claim::{Patience, Taken};
-use crate::driver::{Driver, longest_sleep};
+use crate::driver::{Driver, LOOK_IN_SILENCE, about};
 use crate::error::{failed, unreadable};
 use crate::options::RedisOptions;
 use crate::{act, claim, enqueue, finish, queues, read, scripts, sweep};
@@ -29,6 +29,7 @@ struct Inner {
     clock: Clock,
     signals: Arc<Signals>,
     driver: Driver,
+    look_every: Duration,
 }
 
 /// The version of what the scripts keep. A store of a newer version is refused, because this binary would not know
@@ -64,8 +65,9 @@ impl RedisStore {
         }
         options.check()?;
         let signals = Arc::new(Signals::default());
+        let look_every = options.look_every;
         let driver = Driver::start(options, clock.clone(), Arc::clone(&signals)).await?;
-        let store = Self { inner: Arc::new(Inner { clock, signals, driver }) };
+        let store = Self { inner: Arc::new(Inner { clock, signals, driver, look_every }) };
         store.migrate().await?;
         Ok(store)
     }
@@ -82,7 +84,9 @@ impl RedisStore {
 
     /// Sleeps until it is time to look without having heard anything.
     async fn sleep_long(&self) {
-        tokio::time::sleep(longest_sleep(self.inner.driver.hears_news())).await;
+        let Inner { driver, look_every, .. } = &*self.inner;
+        let base = if driver.hears_news() { *look_every } else { LOOK_IN_SILENCE.min(*look_every) };
+        tokio::time::sleep(about(base)).await;
     }
 }
 

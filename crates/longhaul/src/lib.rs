@@ -14,7 +14,7 @@ pub mod testing;
 mod worker;
 
 pub use backoff::Backoff;
-pub use clock::{Clock, Timestamp};
+pub use clock::{Clock, TimedOut, Timestamp};
 pub use handle::{CANCEL_GRACE, Done, EnqueueOptions, KindInfo, Longhaul};
 pub use job::{Job, JobError, JobResult, Verdict};
 pub use maintenance::Maintenance;

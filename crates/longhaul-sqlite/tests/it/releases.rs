@@ -123,7 +123,7 @@ const NOW: i64 = 1_000;
 impl Previous {
     fn open(path: &Path) -> Self {
         let connection = Connection::open(path).unwrap();
-        connection.busy_timeout(Duration::from_secs(30)).unwrap();
+        connection.busy_timeout(Duration::from_secs(60)).unwrap();
         Self(connection)
     }
 
@@ -249,7 +249,7 @@ async fn a_store_goes_on_while_a_newer_release_migrates_its_file() {
     store.enqueue(vec![job("a")]).await.unwrap();
     let claimed = store.claim(claim("w", process_id(), Duration::ZERO)).await.unwrap();
     let newer = Connection::open(file(&folder)).unwrap();
-    newer.busy_timeout(Duration::from_secs(30)).unwrap();
+    newer.busy_timeout(Duration::from_secs(60)).unwrap();
     newer.execute_batch("ALTER TABLE jobs ADD COLUMN what_comes_later TEXT DEFAULT 'new'").unwrap();
     store.finish(claimed.iter().map(completed).collect()).await.unwrap();
     store.enqueue(vec![job("b")]).await.unwrap();
