@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 const TABLE: &str = include_str!("../../../../docs/states.md");
 
-/// What is tried in every state. Where the table has no row for it, the state must stay as it is.
+/// The deeds that are tried in every state. Without a row of the table, the state must stay as it is.
 const DEEDS: [&str; 16] = [
     "enqueue",
     "enqueue with a delay",
