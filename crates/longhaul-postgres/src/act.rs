@@ -1,6 +1,6 @@
 use longhaul::{Action, GONE_FOR, JobId, Result, State, Timestamp};
 
-use crate::batch::{Batch, rank};
+use crate::write_tx::{WriteTx, rank};
 use crate::row::{priority, state};
 
 /// What an action must know of a job.
@@ -13,7 +13,7 @@ struct Target {
     batch: Option<i64>,
 }
 
-impl Batch<'_> {
+impl WriteTx<'_> {
     /// Does something to the jobs among `ids` that it applies to, and says to how many.
     pub(crate) async fn act(&mut self, ids: &[JobId], action: Action) -> Result<u64> {
         let mut done = 0;

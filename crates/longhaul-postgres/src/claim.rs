@@ -5,7 +5,7 @@ use longhaul::{
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::batch::{Batch, rank};
+use crate::write_tx::{WriteTx, rank};
 use crate::row::{duration, json, parsed, priority, rows_at_most, small, unsigned};
 
 /// How many jobs of paused limit keys one claim moves out of its way.
@@ -25,7 +25,7 @@ struct Next {
     paused_until: Option<Timestamp>,
 }
 
-impl Batch<'_> {
+impl WriteTx<'_> {
     /// Gives jobs to a worker: whatever is there, which may be nothing.
     pub(crate) async fn claim(&mut self, claim: &Claim) -> Result<Vec<Claimed>> {
         let queues: Vec<&QueueSlots> = claim.queues.iter().filter(|queue| queue.slots > 0).collect();

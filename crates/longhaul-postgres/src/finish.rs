@@ -5,11 +5,11 @@ use longhaul::{
     State, Timestamp,
 };
 
-use crate::batch::{Batch, rank};
+use crate::write_tx::{WriteTx, rank};
 use crate::record::Run;
 use crate::row::signed;
 use crate::server_clock::Now;
-use crate::turn::Ended;
+use crate::finish_and_claim::Ended;
 
 /// How a run ends other than by completion.
 pub(crate) struct End {
@@ -21,7 +21,7 @@ pub(crate) struct End {
     pub(crate) error: Option<AttemptError>,
 }
 
-impl Batch<'_> {
+impl WriteTx<'_> {
     /// Ends the runs of several calls; each run stands alone but for faults. Those in `ended` are ended already, and the
     /// others beside them are none that could be completed all at once.
     pub(crate) async fn finish_all(
@@ -30,7 +30,7 @@ impl Batch<'_> {
         ended: Option<&Ended>,
     ) -> Result<Vec<Vec<LeaseStatus>>> {
         let completed = match ended {
-            None => self.complete_plain(calls).await?,
+            None => self.complete_simple(calls).await?,
             Some(ended) => self.note_ended(calls, ended),
         };
         let mut answers = Vec::with_capacity(calls.len());
@@ -49,7 +49,7 @@ impl Batch<'_> {
         Ok(answers)
     }
 
-    /// Runs that a turn's one statement has ended, and counted; answers as [`complete_plain`](Self::complete_plain).
+    /// Runs that a turn's one statement has ended, and counted; answers as [`complete_simple`](Self::complete_simple).
     fn note_ended<'f>(
         &mut self,
         calls: &[&'f [Finish]],
@@ -67,43 +67,43 @@ impl Batch<'_> {
 
     /// Completes, all at once, the runs of which nothing else is to be said. Answers which were, by
     /// their leases. What is left is looked at one by one.
-    async fn complete_plain<'f>(
+    async fn complete_simple<'f>(
         &mut self,
         calls: &[&'f [Finish]],
     ) -> Result<HashMap<(&'f str, i64), (usize, usize)>> {
         let all = calls.iter().flat_map(|finishes| finishes.iter());
         let mut ends: HashMap<(&str, i64), usize> = HashMap::new();
         all.for_each(|finish| *ends.entry(lease_key(&finish.lease)).or_default() += 1);
-        let mut plain: HashMap<(&str, i64), (usize, usize)> = HashMap::new();
+        let mut simple: HashMap<(&str, i64), (usize, usize)> = HashMap::new();
         let mut leases: Vec<((&str, i64), &str)> = Vec::new();
         for (call, finishes) in calls.iter().enumerate() {
             for (number, finish) in finishes.iter().enumerate() {
-                let Some(output) = plain_output(finish) else { continue };
+                let Some(output) = simple_output(finish) else { continue };
                 let key = lease_key(&finish.lease);
                 // Of two ends of one run the first counts, so those are looked at in order.
                 if ends.get(&key) == Some(&1) {
-                    plain.insert(key, (call, number));
+                    simple.insert(key, (call, number));
                     leases.push((key, output.as_str()));
                 }
             }
         }
         if leases.is_empty() {
-            return Ok(plain);
+            return Ok(simple);
         }
         // Rows are always taken in one order, so that no two transactions wait for each other.
         leases.sort_unstable();
         let ids: Vec<&str> = leases.iter().map(|((id, _), _)| *id).collect();
         let tokens: Vec<i64> = leases.iter().map(|((_, token), _)| *token).collect();
         let outputs: Vec<&str> = leases.iter().map(|(_, output)| *output).collect();
-        let sql = include_str!("sql/complete_plain_jobs.sql");
+        let sql = include_str!("sql/complete_simple_jobs.sql");
         let rows = self.rows("complete", sql, &[&ids, &tokens, &outputs, &self.now.0]).await?;
         let ended: HashSet<(&str, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-        plain.retain(|(id, token), _| ended.contains(&(*id, *token)));
+        simple.retain(|(id, token), _| ended.contains(&(*id, *token)));
         for row in &rows {
             self.effects.changed.push(JobId::from_store(row.get(0)));
             self.moved(row.get(2), Some(State::Running), Some(State::Completed));
         }
-        Ok(plain)
+        Ok(simple)
     }
 
     async fn finish_one(&mut self, finish: &Finish) -> Result<LeaseStatus> {
@@ -250,7 +250,7 @@ fn end(run: &Run, outcome: Outcome, now: Now) -> End {
 }
 
 /// The output of a run that has completed and has nothing else to say.
-pub(crate) fn plain_output(finish: &Finish) -> Option<&Json> {
+pub(crate) fn simple_output(finish: &Finish) -> Option<&Json> {
     match &finish.outcome {
         Outcome::Completed { output } if finish.entries.is_empty() && finish.follow_ups.is_empty() => {
             Some(output)

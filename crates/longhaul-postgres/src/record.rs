@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use longhaul::{Entry, EventBody, Json, Lease, LeaseStatus, Record, Result, WorkerInfo};
 
-use crate::batch::Batch;
+use crate::write_tx::WriteTx;
 use crate::finish::held;
 use crate::row::{priority, signed, small};
 
@@ -27,7 +27,7 @@ pub(crate) struct Run {
     pub(crate) batch: Option<i64>,
 }
 
-impl Batch<'_> {
+impl WriteTx<'_> {
     /// Adds entries to running jobs.
     pub(crate) async fn record(&mut self, records: &[Record]) -> Result<Vec<LeaseStatus>> {
         let mut statuses = Vec::with_capacity(records.len());

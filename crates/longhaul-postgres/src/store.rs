@@ -12,13 +12,13 @@ use longhaul::{
 };
 use tokio::sync::oneshot;
 
-use crate::batch::Batch;
+use crate::write_tx::WriteTx;
 use crate::connection::{Link, tls};
 use crate::driver::Driver;
 use crate::error::{closed, failed, fault};
 use crate::migrate::migrate;
 use crate::news::{AVAILABLE, NOTIFY};
-use crate::ops::{Answer, Op};
+use crate::call::{Answer, Op};
 use crate::options::{PostgresOptions, Purpose};
 use crate::read;
 use crate::server_clock::Now;
@@ -122,7 +122,7 @@ impl PostgresStore {
                 Now::told(row.get(0))
             }
         };
-        let mut batch = Batch::new(Link::Theirs(transaction), now);
+        let mut batch = WriteTx::new(Link::Theirs(transaction), now);
         batch.lock_keys(&crate::keys::locks(jobs.iter())).await?;
         let enqueued = batch.enqueue_all(&[&jobs]).await?.pop().unwrap_or_default();
         batch.write_counts().await?;

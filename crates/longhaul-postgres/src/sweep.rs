@@ -2,14 +2,14 @@ use std::time::Duration;
 
 use longhaul::{AttemptError, GONE_FOR, JobId, Keep, Lease, QueueConfig, Result, State, Swept};
 
-use crate::batch::Batch;
+use crate::write_tx::WriteTx;
 use crate::finish::{End, unchanged};
 use crate::row::{parsed, rows_at_most, signed, unsigned};
 
 /// How long a silent worker's row is kept.
 const WORKER_ROW_FOR: Duration = Duration::from_secs(24 * 3600);
 
-impl Batch<'_> {
+impl WriteTx<'_> {
     /// Maintenance, at most about `limit` jobs of each sort. What another process is at is left to it.
     pub(crate) async fn sweep(&mut self, limit: usize) -> Result<Swept> {
         let rows = rows_at_most(limit);

@@ -6,11 +6,11 @@ use tokio_postgres::types::ToSql;
 
 use crate::connection::Connection;
 use crate::error::fault;
-use crate::finish::plain_output;
+use crate::finish::simple_output;
 use crate::row::{duration, json, parsed, rows_at_most, signed, small, unsigned};
 use crate::server_clock::Now;
 
-pub(crate) const TURN: &str = include_str!("sql/turn.sql");
+pub(crate) const FINISH_AND_CLAIM: &str = include_str!("sql/finish_and_claim.sql");
 
 /// What the one statement has done, and committed.
 pub(crate) struct Done {
@@ -24,23 +24,23 @@ pub(crate) struct Done {
 pub(crate) type Ended = HashSet<Lease>;
 
 /// Whether the runs of a turn have nothing to say but their outputs.
-pub(crate) fn is_brief(finishes: &[Finish]) -> bool {
+pub(crate) fn is_simple(finishes: &[Finish]) -> bool {
     // Of two ends of one run the first counts, so those are looked at in order.
     let runs: HashSet<&Lease> = finishes.iter().map(|finish| &finish.lease).collect();
     !finishes.is_empty()
         && runs.len() == finishes.len()
-        && finishes.iter().all(|finish| plain_output(finish).is_some())
+        && finishes.iter().all(|finish| simple_output(finish).is_some())
 }
 
-/// Takes a brief turn.
-pub(crate) async fn take(
+/// Ends simple runs and claims, in one statement.
+pub(crate) async fn run(
     connection: &Connection,
     finishes: &[Finish],
     claim: Option<&Claim>,
     now: Now,
 ) -> Result<Done> {
     let mut runs: Vec<(&Lease, &Json)> =
-        finishes.iter().filter_map(|finish| Some((&finish.lease, plain_output(finish)?))).collect();
+        finishes.iter().filter_map(|finish| Some((&finish.lease, simple_output(finish)?))).collect();
     // Rows are always taken in one order, so that no two transactions wait for each other.
     runs.sort_unstable_by_key(|(lease, _)| (lease.id.as_str(), lease.token));
     let ids: Vec<&str> = runs.iter().map(|(lease, _)| lease.id.as_str()).collect();
@@ -63,7 +63,7 @@ pub(crate) async fn take(
         &until.0,
         &reset.as_str(),
     ];
-    let rows = connection.rows(TURN, &values).await.map_err(fault("take a turn"))?;
+    let rows = connection.rows(FINISH_AND_CLAIM, &values).await.map_err(fault("finish and claim"))?;
     let mut done = Done { ended: HashSet::with_capacity(runs.len()), claimed: Vec::new(), is_all: true };
     let mut claimed: Vec<((i64, i64), Claimed)> = Vec::new();
     for row in &rows {
