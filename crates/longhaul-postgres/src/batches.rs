@@ -1,7 +1,7 @@
 use longhaul::{Children, JobId, Result, State, Timestamp};
 
-use crate::write_tx::{WriteTx, rank};
 use crate::row::{children, priority, signed};
+use crate::write_tx::{WriteTx, rank};
 
 /// A closing job that waits for its children.
 struct Closing {

@@ -4,10 +4,10 @@ use longhaul::clock::millis;
 use longhaul::{EnqueueStatus, Enqueued, JobId, Json, NewJob, OnClash, Result, Start, State};
 use tokio_postgres::types::ToSql;
 
-use crate::write_tx::{WriteTx, rank};
 use crate::connection::Connection;
 use crate::error::fault;
 use crate::server_clock::Now;
+use crate::write_tx::{WriteTx, rank};
 
 pub(crate) const INSERT_SIMPLE: &str = include_str!("sql/insert_simple_jobs.sql");
 

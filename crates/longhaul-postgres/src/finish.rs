@@ -5,15 +5,17 @@ use longhaul::{
     State, Timestamp,
 };
 
-use crate::write_tx::{WriteTx, rank};
+use crate::finish_and_claim::Ended;
 use crate::record::Run;
 use crate::row::signed;
 use crate::server_clock::Now;
-use crate::finish_and_claim::Ended;
+use crate::write_tx::{WriteTx, rank};
 
-/// How a run ends other than by completion.
+/// The end of a run other than by completion.
 pub(crate) struct End {
     pub(crate) state: State,
+    /// The lease's token where its finish has ended the job, so that the finish can be repeated; otherwise 0.
+    pub(crate) token: u64,
     pub(crate) run_at: Timestamp,
     pub(crate) attempt: u32,
     pub(crate) interruptions: u32,
@@ -49,7 +51,7 @@ impl WriteTx<'_> {
         Ok(answers)
     }
 
-    /// Runs that a turn's one statement has ended, and counted; answers as [`complete_simple`](Self::complete_simple).
+    /// Notes runs that one statement has ended, and counted; answers as [`complete_simple`](Self::complete_simple).
     fn note_ended<'f>(
         &mut self,
         calls: &[&'f [Finish]],
@@ -65,8 +67,8 @@ impl WriteTx<'_> {
         noted
     }
 
-    /// Completes, all at once, the runs of which nothing else is to be said. Answers which were, by
-    /// their leases. What is left is looked at one by one.
+    /// Completes, all at once, the runs of which nothing else is to be said. Answers those, by
+    /// their leases. The others are looked at one by one.
     async fn complete_simple<'f>(
         &mut self,
         calls: &[&'f [Finish]],
@@ -118,7 +120,10 @@ impl WriteTx<'_> {
             return Ok(status);
         }
         let outcome = self.pause_key(&run, outcome.clone()).await?;
-        let end = end(&run, outcome, self.time);
+        let mut end = end(&run, outcome, self.time);
+        if end.state.is_finished() {
+            end.token = lease.token;
+        }
         self.end_run(lease, run, end).await?;
         Ok(status)
     }
@@ -188,6 +193,7 @@ impl WriteTx<'_> {
                 &last_error,
                 &finished.then_some(self.now.0),
                 &(run.last_event + 1),
+                &signed(end.token),
             ],
         )
         .await?;
@@ -209,7 +215,7 @@ pub(crate) fn held(cancel_by: Option<i64>) -> LeaseStatus {
     if cancel_by.is_some() { LeaseStatus::CancelRequested } else { LeaseStatus::Held }
 }
 
-/// What an outcome means for a run. A job that was asked to stop does not run again.
+/// The end that an outcome means for a run. A job that was asked to stop does not run again.
 fn end(run: &Run, outcome: Outcome, now: Now) -> End {
     let stamped =
         |error: AttemptError| Some(AttemptError { attempt: run.attempt, at: now.earliest, ..error });
@@ -263,6 +269,7 @@ pub(crate) fn simple_output(finish: &Finish) -> Option<&Json> {
 pub(crate) fn unchanged(run: &Run) -> End {
     End {
         state: State::Scheduled,
+        token: 0,
         run_at: Timestamp(run.run_at),
         attempt: run.attempt,
         interruptions: run.interruptions,

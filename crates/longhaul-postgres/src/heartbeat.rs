@@ -156,9 +156,10 @@ impl Heartbeats {
             return Err(unavailable(SILENCE));
         };
         self.connection = Some(connection);
-        let extended = rows.map_err(fault("extend a lease"))?.into_iter().map(|row| {
-            ((row.get(0), row.get(1)), (held(row.get(2)), row.get(3)))
-        });
+        let extended = rows
+            .map_err(fault("extend a lease"))?
+            .into_iter()
+            .map(|row| ((row.get(0), row.get(1)), (held(row.get(2)), row.get(3))));
         Ok(extended.collect())
     }
 }

@@ -3,8 +3,8 @@ use std::collections::HashSet;
 use longhaul::{Idempotency, JobId, NewJob, Result, State, Timestamp};
 
 use crate::call::Call;
-use crate::write_tx::WriteTx;
 use crate::row::state;
+use crate::write_tx::WriteTx;
 
 /// The job that holds a unique key.
 pub(crate) struct Holder {
@@ -54,7 +54,7 @@ impl WriteTx<'_> {
         let sql = include_str!("sql/unique_holder.sql");
         let rows = self.rows("look up a unique key", sql, &[&key, &self.now.0]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
-        Ok(Some(Holder { id: JobId::from_store(row.get(0)), seq: row.get(1), state: state(row, 2)? }))
+        Ok(Some(Holder { id: JobId::from_store(row.get(0)), seq: row.get(1), state: state(row, 2) }))
     }
 
     /// Gives the key to a job, in place of one whose time with it is over.

@@ -8,11 +8,11 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 use tokio_postgres::AsyncMessage;
 
-use crate::write_tx::Effects;
 use crate::connection::Connection;
 use crate::driver::{DriverState, Look, Throttle};
 use crate::error::{SILENCE, fault, unavailable};
 use crate::options::{PostgresOptions, Purpose};
+use crate::write_tx::Effects;
 
 /// Notifies other processes of this one's changes, and receives theirs, on a connection of its own. A change is told
 /// after its commit, so no commit waits for it; a notification that is lost costs latency, never a job.
@@ -149,7 +149,9 @@ impl Notifier {
             if let Some((connection, end)) = open.take() {
                 let error = self.send_pending(&connection, end).await;
                 self.state.is_listening.store(false, Ordering::SeqCst);
-                tracing::warn!("lost the connection for notifications; claims look for jobs by themselves: {error}");
+                tracing::warn!(
+                    "lost the connection for notifications; claims look for jobs by themselves: {error}"
+                );
             }
             failures += 1;
             tokio::time::sleep(backoff.delay(failures)).await;

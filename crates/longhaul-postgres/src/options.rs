@@ -88,7 +88,9 @@ impl PostgresOptions {
             Purpose::Write => {
                 let silence = self.response_timeout.min(LONGEST_SILENCE).as_millis();
                 let statement = self.response_timeout.as_millis();
-                format!("{WRITING} -c idle_in_transaction_session_timeout={silence} -c statement_timeout={statement}")
+                format!(
+                    "{WRITING} -c idle_in_transaction_session_timeout={silence} -c statement_timeout={statement}"
+                )
             }
         };
         config.options(format!("{given}-c search_path=\"{}\"{more}", self.schema));

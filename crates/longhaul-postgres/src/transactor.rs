@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -335,12 +335,7 @@ impl Transactor {
         self.clock.is_manual() || (self.knows_clock && self.state.has_read_lately())
     }
 
-    async fn run(
-        &self,
-        connection: &Connection,
-        work: &Work<'_>,
-        number: i64,
-    ) -> Result<(Done, Effects)> {
+    async fn run(&self, connection: &Connection, work: &Work<'_>, number: i64) -> Result<(Done, Effects)> {
         let Work { calls, waiting, ended, locks } = *work;
         let wants_jobs = waiting.is_some_and(|(waiting, _)| !waiting.is_empty())
             || calls.iter().any(|call| call.claim().is_some());
@@ -447,7 +442,8 @@ async fn serve(
     }
     let mut exhausted = HashSet::new();
     let mut tried = 0;
-    for (number, call) in waiting.of_queues(look.queues.union(&tx.effects.available)) {
+    let queues: BTreeSet<String> = look.queues.union(&tx.effects.available).cloned().collect();
+    for (number, call) in waiting.of_queues(queues.iter()) {
         let Some(claim) = call.claim().filter(|_| !call.reply.is_closed()) else { continue };
         let wanted = Waiting::wanted(claim);
         if exhausted.contains(&wanted) {
@@ -499,9 +495,7 @@ async fn apply_all(
         let runs: Vec<_> = finishes.iter().map(|(_, runs)| *runs).collect();
         for ((number, _), finished) in finishes.iter().zip(tx.finish_all(&runs, ended).await?) {
             let answer = match &calls[*number].op {
-                Op::Claim { .. } => {
-                    Answer::FinishAndClaim(FinishAndClaim { finished, claimed: Vec::new() })
-                }
+                Op::Claim { .. } => Answer::FinishAndClaim(FinishAndClaim { finished, claimed: Vec::new() }),
                 _ => Answer::Statuses(finished),
             };
             verdicts[*number] = Some(Verdict::Answered(answer));

@@ -11,6 +11,9 @@ use crate::transactor::{Locks, Transactor, Work};
 use crate::writer::send_claimed;
 
 const SWEEP_PROBE: &str = include_str!("sql/sweep_probe.sql");
+const FORGET_WORKERS: &str = include_str!("sql/forget_workers.sql");
+/// How often the rows of silent workers are looked for.
+const FORGET_WORKERS_EVERY: Duration = Duration::from_secs(600);
 /// Between two attempts of a call that waits for another transaction's lock: at first and at most.
 const FIRST_RETRY: Duration = Duration::from_millis(5);
 const LAST_RETRY: Duration = Duration::from_millis(100);
@@ -23,6 +26,8 @@ pub(crate) struct Upkeep {
     transactor: Transactor,
     deferred: VecDeque<Deferred>,
     lost: Vec<Lost>,
+    /// Since the rows of silent workers were looked for.
+    workers_forgotten: Option<Stopwatch>,
 }
 
 /// A call that waits for another transaction's lock.
@@ -41,7 +46,7 @@ struct Lost {
 
 impl Upkeep {
     pub(crate) fn new(transactor: Transactor) -> Self {
-        Self { transactor, deferred: VecDeque::new(), lost: Vec::new() }
+        Self { transactor, deferred: VecDeque::new(), lost: Vec::new(), workers_forgotten: None }
     }
 
     /// Runs until the store is dropped.
@@ -63,7 +68,8 @@ impl Upkeep {
     }
 
     fn pause(&self) -> Option<Duration> {
-        let deferred = self.deferred.iter().map(|waiting| waiting.pause.saturating_sub(waiting.tried.elapsed()));
+        let deferred =
+            self.deferred.iter().map(|waiting| waiting.pause.saturating_sub(waiting.tried.elapsed()));
         deferred.chain((!self.lost.is_empty()).then_some(LOST_EVERY)).min()
     }
 
@@ -86,12 +92,22 @@ impl Upkeep {
         let now = clock.is_manual().then(|| clock.now().0);
         let connection = self.transactor.connected().await?;
         let patience = self.transactor.options.response_timeout;
-        let rows = tokio::time::timeout(patience, connection.rows(SWEEP_PROBE, &[&now])).await;
+        let forgets = self.workers_forgotten.is_none_or(|since| since.elapsed() >= FORGET_WORKERS_EVERY);
+        let probe = async {
+            if forgets {
+                connection.rows(FORGET_WORKERS, &[&now]).await?;
+            }
+            connection.rows(SWEEP_PROBE, &[&now]).await
+        };
+        let rows = tokio::time::timeout(patience, probe).await;
         let Ok(rows) = rows else {
             connection.cancel();
             return Ok(false);
         };
         self.transactor.connection = Some(connection);
+        if forgets {
+            self.workers_forgotten = Some(Stopwatch::start());
+        }
         Ok(rows.map_err(fault("sweep"))?.first().is_some_and(|row| !row.get::<_, bool>(0)))
     }
 

@@ -13,7 +13,7 @@ pub(crate) async fn get(pool: &Pool, ids: &[JobId], now: Timestamp) -> Result<Ve
     let sql = format!("SELECT {JOB_COLUMNS} FROM jobs WHERE id = ANY ($1::text[])");
     let mut found: HashMap<JobId, JobRecord> = HashMap::new();
     for row in reader.rows(&sql, &[&words]).await? {
-        let (mut record, facts) = job_record(&row)?;
+        let (mut record, facts) = job_record(&row);
         if record.state == State::Available {
             record.position = Some(position(&mut reader, &record, &facts).await?);
         }

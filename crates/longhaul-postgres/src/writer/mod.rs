@@ -10,11 +10,12 @@ use longhaul::clock::Stopwatch;
 use longhaul::{Backoff, FinishAndClaim, Lease, Result, Timestamp};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio_postgres::types::ToSql;
 
 use self::pipelined::{Pipelined, is_simple};
 use crate::call::{Answer, Call, Op, Verdict};
 use crate::driver::{DriverState, Look};
-use crate::error::{copy, fault, is_outage};
+use crate::error::{SILENCE, copy, fault, is_outage, unavailable};
 use crate::finish_and_claim::Ended;
 use crate::transactor::{Done, Locks, Transactor, Work};
 use crate::waiting::Waiting;
@@ -122,11 +123,12 @@ impl Writer {
             versions.push(*version);
         }
         let connection = self.transactor.connected().await?;
-        let rows = connection.rows(WAITING_SOURCES, &[&queues, &kinds, &versions]);
+        let values: [&(dyn ToSql + Sync); 3] = [&queues, &kinds, &versions];
+        let rows = connection.rows(WAITING_SOURCES, &values);
         let rows = tokio::time::timeout(self.transactor.options.response_timeout, rows).await;
         let Ok(rows) = rows else {
             connection.cancel();
-            return Err(crate::error::unavailable(crate::error::SILENCE));
+            return Err(unavailable(SILENCE));
         };
         self.transactor.connection = Some(connection);
         let now = self.transactor.state.now(&self.transactor.clock).earliest;
@@ -145,7 +147,8 @@ impl Writer {
     /// True where a transaction is due even without a call.
     fn wants_look(&self) -> bool {
         let now = self.transactor.clock.now();
-        !self.waiting.is_empty() && (!self.look.queues.is_empty() || self.next_due.is_some_and(|due| due <= now))
+        !self.waiting.is_empty()
+            && (!self.look.queues.is_empty() || self.next_due.is_some_and(|due| due <= now))
     }
 
     fn is_away(&self) -> bool {

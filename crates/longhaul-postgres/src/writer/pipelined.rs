@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use futures::future::BoxFuture;
-use longhaul::{AttemptError, Enqueued, ErrorKind, Finish, FinishAndClaim, LeaseStatus, NewJob, Outcome, Result};
+use longhaul::{
+    AttemptError, Enqueued, ErrorKind, Finish, FinishAndClaim, LeaseStatus, NewJob, Outcome, Result,
+};
 
 use crate::call::{Answer, Call, Op, Verdict};
 use crate::connection::Connection;
@@ -149,7 +151,8 @@ impl Writer {
 
     async fn complete_turn(&mut self, calls: Vec<Call>, statement: finish_and_claim::Done) {
         let leases = statement.ended.into_iter().chain(statement.claimed.iter().map(|job| job.lease.clone()));
-        self.transactor.tell(&Effects { changed: leases.map(|lease| lease.id).collect(), ..Effects::default() });
+        self.transactor
+            .tell(&Effects { changed: leases.map(|lease| lease.id).collect(), ..Effects::default() });
         let statuses = |finishes: &[Finish]| vec![LeaseStatus::Held; finishes.len()];
         let claimed = statement.claimed;
         let answer = match calls.as_slice() {

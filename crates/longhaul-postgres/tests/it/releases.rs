@@ -127,7 +127,7 @@ impl Previous {
     async fn complete(&self, leases: &[(String, i64)]) {
         let (ids, tokens): (Vec<&String>, Vec<i64>) = leases.iter().map(|(id, token)| (id, *token)).unzip();
         let outputs = vec!["\"sent\""; leases.len()];
-        let sql = include_str!("previous_release/complete_simple_jobs.sql");
+        let sql = include_str!("previous_release/complete_plain_jobs.sql");
         assert_eq!(self.rows(sql, &[&ids, &tokens, &outputs, &NOW]).await.len(), leases.len());
         self.ended("completed", i64::try_from(leases.len()).unwrap()).await;
     }
