@@ -290,9 +290,11 @@ impl Thread {
     }
 }
 
-/// How long whoever waits sleeps at most before it looks by itself, because a notification may be lost.
-pub(crate) fn longest_sleep(hears_news: bool) -> Duration {
-    let base = Duration::from_millis(if hears_news { 5_000 } else { 500 });
+/// How long whoever waits sleeps before it looks by itself where no notification comes.
+pub(crate) const LOOK_IN_SILENCE: Duration = Duration::from_millis(500);
+
+/// A sleep of about `base`, so that not all processes look at once.
+pub(crate) fn about(base: Duration) -> Duration {
     let backoff = longhaul::Backoff { base, factor: 1.0, max: base, jitter: 0.4 };
     backoff.delay(1)
 }
