@@ -286,12 +286,11 @@ impl Dispatch {
     fn start_waiting(&mut self, queue: usize) {
         while let Some(Waiting { run, job, .. }) = self.queues[queue].next() {
             let (registry, longhaul) = (Arc::clone(&self.registry), self.longhaul.clone());
-            let mut guard = RunGuard { ended: self.ended.clone(), run, queue, job, end: None };
+            let guard = RunGuard { ended: self.ended.clone(), run, queue, job, end: None };
             self.runtime.spawn(async move {
-                let clock = &guard.job.runtime.clock;
-                let begun = clock.monotonic();
+                let begun = guard.job.runtime.clock.monotonic();
                 let finish = execute(&guard.job, &registry, &longhaul).await;
-                guard.end = Some((clock.since(begun), finish));
+                guard.end(begun, finish);
             });
         }
     }
@@ -407,6 +406,12 @@ struct RunGuard {
     job: Arc<RunningJob>,
     /// How long it took and what the store must hear of it; `None` until the run has come to its end.
     end: Option<(Duration, Option<Finish>)>,
+}
+
+impl RunGuard {
+    fn end(mut self, begun: Duration, finish: Option<Finish>) {
+        self.end = Some((self.job.runtime.clock.since(begun), finish));
+    }
 }
 
 impl Drop for RunGuard {
