@@ -29,8 +29,10 @@ use crate::store::{Result, Store};
 /// ```
 pub struct Intercept {
     store: Arc<dyn Store>,
-    around: Box<dyn Fn(Arc<dyn Store>, Call) -> BoxFuture<'static, Result<Answer>> + Send + Sync>,
+    around: Box<Around>,
 }
+
+type Around = dyn Fn(Arc<dyn Store>, Call) -> BoxFuture<'static, Result<Answer>> + Send + Sync;
 
 /// A call of a store's method with its arguments.
 #[allow(missing_docs, reason = "each is a method of `Store`, which describes it")]
@@ -127,9 +129,7 @@ impl Call {
             }
             Call::Act(filter, action, limit) => Answer::Acted(store.act(&filter, action, limit).await?),
             Call::Queues => Answer::Queues(store.queues().await?),
-            Call::SetQueue(queue, config) => {
-                store.set_queue(&queue, &config).await.map(|()| Answer::Done)?
-            }
+            Call::SetQueue(queue, config) => store.set_queue(&queue, &config).await.map(|()| Answer::Done)?,
             Call::Workers => Answer::Workers(store.workers().await?),
         })
     }

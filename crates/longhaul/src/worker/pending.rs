@@ -56,8 +56,7 @@ impl Pending {
     pub(crate) fn to_entries(&self) -> Vec<Entry> {
         let mut entries = self.entries.clone();
         if self.left_out > 0 {
-            let message =
-                format!("… {} lines left out while the store was away", with_commas(self.left_out));
+            let message = format!("… {} lines left out while the store was away", with_commas(self.left_out));
             entries.push(Entry::Log { level: LogLevel::Warn, message });
         }
         entries

@@ -40,7 +40,16 @@ pub(crate) const LONGEST_WAIT: Duration = Duration::from_millis(20);
 
 impl WorkerQueue {
     pub(crate) fn new(name: String, slots: usize, clock: Clock) -> Self {
-        Self { name, slots, free: slots, waiting: VecDeque::new(), asked: 0, ended: 0, ended_briefly: 0, clock }
+        Self {
+            name,
+            slots,
+            free: slots,
+            waiting: VecDeque::new(),
+            asked: 0,
+            ended: 0,
+            ended_briefly: 0,
+            clock,
+        }
     }
 
     /// How many jobs to claim with the turn that is about to be sent, beside those that other turns on their way have asked
@@ -84,7 +93,8 @@ impl WorkerQueue {
 
     /// The jobs that have waited for `patience` and longer, which wait no more.
     pub(crate) fn give_up(&mut self, patience: Duration) -> Vec<Waiting> {
-        let overdue = self.waiting.iter().take_while(|waiting| self.clock.since(waiting.since) >= patience).count();
+        let overdue =
+            self.waiting.iter().take_while(|waiting| self.clock.since(waiting.since) >= patience).count();
         self.waiting.drain(..overdue).collect()
     }
 
@@ -98,6 +108,7 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::model::{Claimed, JobId, Json, Lease};
+    use crate::runtime::Runtime;
 
     fn job() -> Arc<RunningJob> {
         let claimed = Claimed {
@@ -114,7 +125,7 @@ mod tests {
             labels: Default::default(),
             steps: Default::default(),
         };
-        RunningJob::new(claimed, Clock::manual(), Duration::ZERO, Duration::from_secs(30), None)
+        RunningJob::new(claimed, Runtime::default(), Duration::ZERO, Duration::from_secs(30), None)
     }
 
     fn ended(queue: &mut WorkerQueue, took: Duration) {

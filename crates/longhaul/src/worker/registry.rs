@@ -25,8 +25,10 @@ pub struct Registry {
 pub(crate) struct Runner {
     pub(crate) version: u32,
     backoff: fn() -> Backoff,
-    run: Arc<dyn Fn(Arc<RunningJob>, Longhaul) -> BoxFuture<'static, Result<Json, JobError>> + Send + Sync>,
+    run: Arc<Run>,
 }
+
+type Run = dyn Fn(Arc<RunningJob>, Longhaul) -> BoxFuture<'static, Result<Json, JobError>> + Send + Sync;
 
 /// The end of a job's own code.
 pub(crate) enum Ended {
@@ -75,7 +77,8 @@ async fn run<J: Job>(
     match output.as_str().len() {
         0..=MAX_OUTPUT_BYTES => Ok(output),
         bytes => {
-            let reason = format!("failed to keep the output: it is {bytes} bytes and may be {MAX_OUTPUT_BYTES}");
+            let reason =
+                format!("failed to keep the output: it is {bytes} bytes and may be {MAX_OUTPUT_BYTES}");
             Err(JobError::fatal(reason))
         }
     }

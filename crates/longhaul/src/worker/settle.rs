@@ -5,9 +5,7 @@ use futures::stream::FuturesUnordered;
 
 use super::running::TRIES;
 use crate::backoff::Backoff;
-use crate::model::{
-    AttemptError, Claim, Claimed, ErrorKind, Finish, FinishAndClaim, LeaseStatus, Outcome,
-};
+use crate::model::{AttemptError, Claim, Claimed, ErrorKind, Finish, FinishAndClaim, LeaseStatus, Outcome};
 use crate::runtime::Runtime;
 use crate::store::{Error, Result, Store};
 

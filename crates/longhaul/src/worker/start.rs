@@ -114,9 +114,8 @@ impl WorkerBuilder {
         let (recorder, reports) = mpsc::unbounded_channel();
         runtime.spawn(record(Arc::clone(longhaul.store()), runtime.clone(), reports));
         let (ended, ends) = mpsc::unbounded_channel();
-        let slots = |queue: &QueueSlots| {
-            WorkerQueue::new(queue.queue.clone(), queue.slots, runtime.clock.clone())
-        };
+        let slots =
+            |queue: &QueueSlots| WorkerQueue::new(queue.queue.clone(), queue.slots, runtime.clock.clone());
         let dispatch = Dispatch {
             queues: worker.queues.iter().map(slots).collect(),
             unsent: Vec::new(),
