@@ -176,7 +176,12 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// What is left to be read of packed fields.
+/// The token among packed fields, which can be read where the rest cannot.
+pub(crate) fn token_of(fields: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(fields.get(21..29)?.try_into().ok()?))
+}
+
+/// The part of packed fields that is still to be read.
 struct Rest<'a>(&'a [u8]);
 
 impl<'a> Rest<'a> {
