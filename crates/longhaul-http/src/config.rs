@@ -1,25 +1,24 @@
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use longhaul::Clock;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::Access;
-
-/// How the HTTP side behaves. Every field has a default, so that a caller names only what differs.
+/// The configuration of the HTTP side. Every field has a default, so that a caller names only what differs.
 #[derive(Clone, Debug, Default)]
 pub struct HttpConfig {
-    /// Who is let in.
+    /// The callers that are let in.
     pub access: Access,
-    /// What remote workers bring as their bearer token, where access is not open: it opens `/worker/*` and nothing else.
-    /// Whoever has it can do with jobs all that a store can. The administrator's token opens `/worker/*` too.
+    /// The bearer token of remote workers, where access is not open: it opens `/worker/*` and nothing else.
+    /// Its bearer can do with jobs all that a store can. The administrator's token opens `/worker/*` too.
     pub worker_token: Option<Secret>,
-    /// What becomes of a job whose kind this process does not know.
+    /// Decides on jobs whose kind this process does not know.
     pub unknown_kinds: UnknownKinds,
     /// Signs the tokens that let a browser follow one job; without it none are given out or accepted. The key
     /// in use is derived from it, so a secret that signs other tokens too may be given.
     pub read_token_secret: Option<Secret>,
-    /// What `/health` says beside `"status": "ok"`: which composer is in use, say.
+    /// Members of the answer of `/health` beside `"status": "ok"`: which composer is in use, say.
     pub health: BTreeMap<String, String>,
     /// Fired when the server begins to stop: answers that are held open end at once, so that none of them
     /// outlasts the grace of a shutdown.
@@ -28,7 +27,46 @@ pub struct HttpConfig {
     pub clock: Clock,
 }
 
-/// What becomes of a job whose kind was neither declared in this process nor claimed by a remote worker within the last
+/// The callers that are let in.
+#[derive(Clone, Debug, Default)]
+pub enum Access {
+    /// Anyone who reaches the listener: for loopback listeners only.
+    #[default]
+    Open,
+    /// The bearers of a token.
+    Bearer {
+        /// The administrator's token.
+        token: Secret,
+        /// Decides on every other token.
+        verifier: Option<Verifier>,
+    },
+}
+
+/// Decides on bearer tokens that are not the administrator's own: an admin's JWT, say.
+#[derive(Clone)]
+pub struct Verifier(Arc<Verify>);
+
+type Verify = dyn Fn(&str) -> Option<String> + Send + Sync;
+
+impl Verifier {
+    /// Takes a function that answers with the caller's name where the token is good, which keeps the callers'
+    /// idempotency keys apart. It runs on the request's thread, so it must not block.
+    pub fn new(verify: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(verify))
+    }
+
+    pub(crate) fn verify(&self, token: &str) -> Option<String> {
+        (self.0)(token)
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Verifier(..)")
+    }
+}
+
+/// The treatment of a job whose kind was neither declared in this process nor claimed by a remote worker within the last
 /// day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnknownKinds {

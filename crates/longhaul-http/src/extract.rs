@@ -1,18 +1,14 @@
 //! Extractors whose every refusal is a problem.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Path, Request};
+use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use longhaul::JobId;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use crate::api::Api;
 use crate::problem::{Code, FieldError, Problem};
 use crate::wire::MAX_WORKER_BODY_BYTES;
 
@@ -78,62 +74,6 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJ
         }
         parse::<Option<T>>(&bytes, MAX_DEPTH).map(|value| Self(value.unwrap_or_default()))
     }
-}
-
-/// The id of the job that the path names.
-#[derive(Clone, Debug)]
-pub(crate) struct JobPath(pub(crate) JobId);
-
-impl FromRequestParts<Arc<Api>> for JobPath {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Self, Problem> {
-        let Path(id) = Path::<String>::from_request_parts(parts, &())
-            .await
-            .map_err(|rejection| Problem::new(Code::InvalidPath, rejection.body_text().to_lowercase()))?;
-        // An id that breaks the pattern was never given to any job, so there is nothing to explain about it.
-        JobId::new(id).map(Self).map_err(|_| no_such_job())
-    }
-}
-
-/// The name of the queue that the path names.
-#[derive(Clone, Debug)]
-pub(crate) struct QueuePath(pub(crate) String);
-
-impl FromRequestParts<Arc<Api>> for QueuePath {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Self, Problem> {
-        let name = Path::<String>::from_request_parts(parts, &()).await;
-        name.map(|Path(name)| Self(name))
-            .map_err(|rejection| Problem::new(Code::InvalidPath, rejection.body_text().to_lowercase()))
-    }
-}
-
-/// Where this router is mounted (`/api`, say), for the links in its answers.
-#[derive(Clone, Debug)]
-pub(crate) struct Mount(MatchedPath);
-
-impl Mount {
-    /// The path in front of `/jobs` and the other routes; empty at the root.
-    pub(crate) fn base(&self) -> &str {
-        let path = self.0.as_str();
-        let own = path.rfind("/jobs").or_else(|| path.rfind("/openapi.json"));
-        own.map_or("", |at| &path[..at])
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Mount {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let matched = MatchedPath::from_request_parts(parts, state).await;
-        matched.map(Self).map_err(|rejection| Problem::internal(rejection.body_text()))
-    }
-}
-
-pub(crate) fn no_such_job() -> Problem {
-    Problem::new(Code::NoSuchJob, "no job of this id is known")
 }
 
 fn not_json() -> Problem {

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 /// An answer that is not what was asked for, in the form of RFC 9457.
 ///
-/// It travels through the response's extensions and is written by the [`frame`](crate::frame), which knows
+/// It travels through the response's extensions and is written by the frame around the router, which knows
 /// the request's id.
 #[derive(Clone, Debug)]
 pub(crate) struct Problem {

@@ -57,7 +57,7 @@ impl Wake {
     /// statement has to wait for a reading of its own.
     pub(crate) fn now(&self, clock: &Clock) -> Now {
         match &*self.server_clock.lock() {
-            Some(server) if !clock.is_manual() => server.now(),
+            Some(server) if !clock.is_manual() => server.now(Stopwatch::start().started()),
             _ => Now::exactly(clock.now()),
         }
     }
@@ -65,11 +65,11 @@ impl Wake {
     /// Notes a reading of the server's clock, in microseconds, that was asked for at `asked`.
     pub(crate) fn read_clock(&self, micros: i64, asked: Stopwatch) {
         let mut server = self.server_clock.lock();
-        *server = Some(ServerClock::read(*server, micros, asked));
+        *server = Some(ServerClock::read(*server, micros, asked.started(), Stopwatch::start().started()));
     }
 
     pub(crate) fn has_read_lately(&self) -> bool {
-        self.server_clock.lock().is_some_and(|server| server.was_read_lately())
+        self.server_clock.lock().is_some_and(|server| server.was_read_lately(Stopwatch::start().started()))
     }
 }
 

@@ -23,6 +23,8 @@ pub struct PostgresOptions {
     pub response_timeout: Duration,
     /// The most connections of the pool that reads, and that services share: 6 by default. Two more write and listen.
     pub pool_size: usize,
+    /// How often waiting claims look for jobs by themselves, because a notification may be lost: every 200 ms by default.
+    pub look_every: Duration,
 }
 
 impl PostgresOptions {
@@ -54,6 +56,7 @@ impl PostgresOptions {
                 number("response_timeout", ours.response_timeout)?.unwrap_or(10),
             ),
             pool_size: number("pool_size", ours.pool_size)?.unwrap_or(6) as usize,
+            look_every: Duration::from_millis(200),
         };
         options.check()?;
         Ok(options)

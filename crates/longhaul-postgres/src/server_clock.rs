@@ -2,10 +2,9 @@
 //! beginning or at the end of that. A process that was stopped meanwhile would be wrong by seconds if it took either for
 //! the truth, so that the pauses and leases which it sets would be over before their time.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use longhaul::Timestamp;
-use longhaul::clock::Stopwatch;
 
 /// The server's time, which is between these two. What has come is judged by the earliest, what is to come is counted from
 /// the latest: so nothing is due too early, and no lease, pause or delay is shorter than was asked for.
@@ -35,44 +34,56 @@ impl Now {
     }
 }
 
-/// Readings of the server's clock, which go on by this machine's monotonic one.
+/// Readings of the server's clock, which go on by this machine's monotonic one. Its moments are handed in, so that
+/// tests of slow readings need not wait.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ServerClock {
     earliest: Bound,
     latest: Bound,
     /// When it was read last.
-    read: Stopwatch,
+    read: Instant,
 }
 
 /// How long one reading is relied on. Two machines' clocks part by less than a millisecond in it.
 const READING_HOLDS: Duration = Duration::from_secs(10);
 
 impl ServerClock {
-    /// A reading in microseconds that was asked for at `asked` and heard now, with what is known of earlier ones.
-    pub(crate) fn read(earlier: Option<Self>, micros: i64, asked: Stopwatch) -> Self {
-        let read = Stopwatch::start();
-        let new =
-            Self { earliest: Bound { micros, since: read }, latest: Bound { micros, since: asked }, read };
+    /// A reading in microseconds that was asked for at `asked` and heard at `heard`, with what is known of earlier ones.
+    pub(crate) fn read(earlier: Option<Self>, micros: i64, asked: Instant, heard: Instant) -> Self {
+        let new = Self {
+            earliest: Bound { micros, since: heard },
+            latest: Bound { micros, since: asked },
+            read: heard,
+        };
         let Some(old) = earlier else { return new };
         let both = Self {
-            earliest: if old.earliest.holds() { old.earliest.later(new.earliest) } else { new.earliest },
-            latest: if old.latest.holds() { old.latest.earlier(new.latest) } else { new.latest },
-            read,
+            earliest: if old.earliest.holds_at(heard) {
+                old.earliest.later(new.earliest, heard)
+            } else {
+                new.earliest
+            },
+            latest: if old.latest.holds_at(heard) {
+                old.latest.earlier(new.latest, heard)
+            } else {
+                new.latest
+            },
+            read: heard,
         };
         // They contradict each other where somebody has set the server's clock, or it is another server's.
-        if both.earliest.micros() <= both.latest.micros() { both } else { new }
+        if both.earliest.at(heard) <= both.latest.at(heard) { both } else { new }
     }
 
-    pub(crate) fn now(&self) -> Now {
+    /// The server's time at this machine's moment `at`.
+    pub(crate) fn now(&self, at: Instant) -> Now {
         Now {
-            earliest: Now::told(self.earliest.micros()).earliest,
-            latest: Now::told(self.latest.micros()).latest,
+            earliest: Now::told(self.earliest.at(at)).earliest,
+            latest: Now::told(self.latest.at(at)).latest,
         }
     }
 
-    /// Whether it was read a short while ago.
-    pub(crate) fn was_read_lately(&self) -> bool {
-        self.read.elapsed() < READING_HOLDS
+    /// True where a reading was heard less than [`READING_HOLDS`] before `at`.
+    pub(crate) fn was_read_lately(&self, at: Instant) -> bool {
+        at.saturating_duration_since(self.read) < READING_HOLDS
     }
 }
 
@@ -80,52 +91,50 @@ impl ServerClock {
 #[derive(Clone, Copy, Debug)]
 struct Bound {
     micros: i64,
-    since: Stopwatch,
+    since: Instant,
 }
 
 impl Bound {
-    fn micros(&self) -> i64 {
-        let elapsed = i64::try_from(self.since.elapsed().as_micros()).unwrap_or(i64::MAX);
-        self.micros.saturating_add(elapsed)
+    fn at(&self, moment: Instant) -> i64 {
+        let passed = moment.saturating_duration_since(self.since).as_micros();
+        self.micros.saturating_add(i64::try_from(passed).unwrap_or(i64::MAX))
     }
 
-    fn holds(&self) -> bool {
-        self.since.elapsed() < READING_HOLDS
+    fn holds_at(&self, moment: Instant) -> bool {
+        moment.saturating_duration_since(self.since) < READING_HOLDS
     }
 
-    fn later(self, other: Self) -> Self {
-        if self.micros() >= other.micros() { self } else { other }
+    fn later(self, other: Self, moment: Instant) -> Self {
+        if self.at(moment) >= other.at(moment) { self } else { other }
     }
 
-    fn earlier(self, other: Self) -> Self {
-        if self.micros() <= other.micros() { self } else { other }
+    fn earlier(self, other: Self, moment: Instant) -> Self {
+        if self.at(moment) <= other.at(moment) { self } else { other }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use longhaul::clock::Stopwatch;
+
     use super::*;
 
     const SLOW: Duration = Duration::from_millis(30);
 
-    /// A reading that shows `micros` and was long on its way.
-    fn slow(earlier: Option<ServerClock>, micros: i64) -> ServerClock {
-        let asked = Stopwatch::start();
-        while asked.elapsed() < SLOW {
-            std::hint::spin_loop();
-        }
-        ServerClock::read(earlier, micros, asked)
-    }
-
-    fn quick(earlier: Option<ServerClock>, micros: i64) -> ServerClock {
-        ServerClock::read(earlier, micros, Stopwatch::start())
+    /// Some moment, from which a test counts by itself.
+    fn start() -> Instant {
+        Stopwatch::start().started()
     }
 
     #[test]
     fn the_server_may_have_read_its_clock_at_the_beginning_or_at_the_end() {
-        let now = slow(None, 5_000_500).now();
-        assert!(now.earliest >= Timestamp(5_000), "it was read just now, at the latest");
-        assert!(now.latest >= Timestamp(5_001).plus(SLOW), "or when it was asked for");
+        let asked = start();
+        let clock = ServerClock::read(None, 5_000_500, asked, asked + SLOW);
+        let now = clock.now(asked + SLOW);
+        assert_eq!(now.earliest, Timestamp(5_000), "it was read just now, at the latest");
+        assert_eq!(now.latest, Timestamp(5_001).plus(SLOW), "or when it was asked for");
+        let later = clock.now(asked + 2 * SLOW);
+        assert_eq!((later.earliest, later.latest), (now.earliest.plus(SLOW), now.latest.plus(SLOW)));
     }
 
     #[test]
@@ -138,19 +147,45 @@ mod tests {
 
     #[test]
     fn a_slow_reading_does_not_unlearn_what_a_quick_one_told() {
-        let known = quick(None, 5_000_000);
-        // The same moment, heard of much later: the time is at least what it was, and what has passed since.
-        let both = slow(Some(known), 5_000_000).now();
-        assert!(both.earliest >= Timestamp(5_000).plus(SLOW), "{both:?}");
-        assert_eq!(both.latest, known.now().latest.min(both.latest));
+        let known_at = start();
+        let known = ServerClock::read(None, 5_000_000, known_at, known_at);
+        // The server's time of that moment is asked for then, and heard of much later.
+        let heard = known_at + SLOW;
+        let both = ServerClock::read(Some(known), 5_000_000, known_at, heard);
+        assert_eq!(both.now(heard), Now::exactly(Timestamp(5_000).plus(SLOW)));
+    }
+
+    #[test]
+    fn a_quick_reading_narrows_what_a_slow_one_left_open() {
+        let asked = start();
+        let vague = ServerClock::read(None, 5_000_000, asked, asked + SLOW);
+        // The slow reading was of its beginning, as the quick one tells.
+        let exact = ServerClock::read(Some(vague), 5_030_000, asked + SLOW, asked + SLOW);
+        assert_eq!(exact.now(asked + SLOW), Now::exactly(Timestamp(5_030)));
+    }
+
+    #[test]
+    fn an_old_reading_is_not_relied_on() {
+        let first = start();
+        let known = ServerClock::read(None, 5_000_000, first, first);
+        let late = first + READING_HOLDS;
+        assert!(known.was_read_lately(late - SLOW) && !known.was_read_lately(late));
+        let again = ServerClock::read(Some(known), 15_000_000, late, late + SLOW);
+        let (earliest, latest) = (Timestamp(15_000), Timestamp(15_000).plus(SLOW));
+        assert_eq!(
+            again.now(late + SLOW),
+            Now { earliest, latest },
+            "the quick one of ten seconds ago is no help"
+        );
     }
 
     #[test]
     fn a_clock_that_was_set_is_believed() {
-        let known = quick(None, 5_000_000_000);
+        let at = start();
+        let known = ServerClock::read(None, 5_000_000_000, at, at);
         for set in [1_000_000_000, 9_000_000_000] {
-            let now = quick(Some(known), set).now();
-            assert!(now.earliest.0 >= set / 1_000 && now.latest.0 < set / 1_000 + 1_000, "{now:?}");
+            let now = ServerClock::read(Some(known), set, at, at).now(at);
+            assert_eq!(now, Now::exactly(Timestamp(set / 1_000)));
         }
     }
 }

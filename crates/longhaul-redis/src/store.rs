@@ -6,9 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::select_all;
 use longhaul::{
-    Action, Backoff, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId,
+    Acted, Action, Backoff, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId,
     JobPage, Lease, LeaseStatus, Listener, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Result,
-    Signals, Store, Swept, WorkerInfo,
+    Signals, Store, Swept, WorkerInfo, admit,
 };
 
 use crate::answer::int;
@@ -31,6 +31,7 @@ struct Inner {
     signals: Arc<Signals>,
     driver: Arc<Driver>,
     due: DueTimer,
+    look_every: Duration,
 }
 
 /// The version of what the scripts keep. A store of a newer version is refused, because this binary would not know
@@ -66,9 +67,10 @@ impl RedisStore {
         }
         options.check()?;
         let signals = Arc::new(Signals::default());
+        let look_every = options.look_every;
         let driver = Arc::new(Driver::start(options, clock.clone(), Arc::clone(&signals)).await?);
         let due = DueTimer::start(Arc::clone(&driver), clock.clone());
-        let store = Self { inner: Arc::new(Inner { clock, signals, driver, due }) };
+        let store = Self { inner: Arc::new(Inner { clock, signals, driver, due, look_every }) };
         store.migrate().await?;
         Ok(store)
     }
@@ -76,16 +78,14 @@ impl RedisStore {
     /// Sleeps until it is time to look without a notification, which may be lost: with jitter, so that those who wait do not
     /// look in step.
     async fn sleep_long(&self) {
-        let base = if self.inner.driver.is_notified() { LOOK_EVERY } else { POLL_EVERY };
+        let Inner { driver, look_every, .. } = &*self.inner;
+        let base = if driver.is_notified() { *look_every } else { POLL_EVERY.min(*look_every) };
         let backoff = Backoff { base, factor: 1.0, max: base, jitter: 0.4 };
         tokio::time::sleep(backoff.delay(1)).await;
     }
 }
 
-/// How often those who wait look by themselves, although they are notified: rarely, because thousands may wait. A connection
-/// for notifications that breaks is noticed within seconds, and then all of them look.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
-/// And how often without notifications.
+/// How often those who wait look by themselves without notifications.
 const POLL_EVERY: Duration = Duration::from_millis(500);
 
 /// Completes at the first signal.
@@ -111,10 +111,12 @@ impl Store for RedisStore {
     }
 
     async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
+        admit::jobs(&jobs)?;
         enqueue::enqueue(&self.inner.driver, jobs).await
     }
 
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
+        let claim = admit::claim(claim);
         let clock = &self.inner.clock;
         let mut over = pin!(clock.sleep_until(clock.now().plus(claim.wait)));
         let mut is_over = claim.wait.is_zero();
@@ -147,15 +149,16 @@ impl Store for RedisStore {
         leases: &[Lease],
         lease_for: Duration,
     ) -> Result<Vec<LeaseStatus>> {
-        finish::heartbeat(&self.inner.driver, worker, leases, lease_for).await
+        let worker = admit::worker(worker.clone());
+        finish::heartbeat(&self.inner.driver, &worker, leases, lease_for).await
     }
 
     async fn record(&self, records: Vec<Record>) -> Result<Vec<LeaseStatus>> {
-        finish::record(&self.inner.driver, records).await
+        admit::record_with(self, records, |records| finish::record(&self.inner.driver, records)).await
     }
 
     async fn finish(&self, finishes: Vec<Finish>) -> Result<Vec<LeaseStatus>> {
-        finish::finish(&self.inner.driver, finishes).await
+        finish::finish(&self.inner.driver, admit::finishes(finishes)).await
     }
 
     async fn finish_and_claim(&self, finishes: Vec<Finish>, claim: Claim) -> Result<FinishAndClaim> {
@@ -172,6 +175,7 @@ impl Store for RedisStore {
     }
 
     async fn list(&self, filter: &JobFilter, page: Page) -> Result<JobPage> {
+        admit::filter(filter)?;
         read::list_jobs(&self.inner.driver, filter, &page).await
     }
 
@@ -204,7 +208,7 @@ impl Store for RedisStore {
         }
     }
 
-    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<u64> {
+    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted> {
         act::act(&self.inner.driver, filter, action, limit).await
     }
 
@@ -213,6 +217,7 @@ impl Store for RedisStore {
     }
 
     async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()> {
+        admit::queue(queue)?;
         queues::set_queue(&self.inner.driver, queue, config).await
     }
 

@@ -3,24 +3,41 @@
 //! A store owns its clock (requests carry durations, never times of day), so that nothing depends on two
 //! machines' clocks agreeing. Tests give a store [`Clock::manual`] and move it by hand instead of sleeping.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-/// A source of time: the system's, or one that a test moves.
+/// A source of time: the system's, or one that a test moves. It has two hands, as a machine has: the wall clock
+/// ([`now`](Self::now)), which people and time servers set, and the monotonic clock ([`monotonic`](Self::monotonic)), which
+/// only ever counts what has passed.
 #[derive(Clone, Default)]
 pub struct Clock(Option<Arc<Manual>>);
 
 struct Manual {
-    now: AtomicI64,
+    hands: Mutex<Hands>,
     changed: watch::Sender<()>,
     listeners: Mutex<Vec<Box<dyn Fn() + Send + Sync>>>,
 }
+
+struct Hands {
+    wall: Timestamp,
+    monotonic: Duration,
+    /// When those who sleep want to be woken, each with a number of its own.
+    sleepers: BTreeSet<(Duration, u64)>,
+    next_sleeper: u64,
+}
+
+/// A wait was longer than it might be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimedOut;
 
 impl Clock {
     /// The machine's own clock.
@@ -33,18 +50,23 @@ impl Clock {
     #[must_use]
     pub fn manual() -> Self {
         Self(Some(Arc::new(Manual {
-            now: AtomicI64::new(1_767_225_600_000),
+            hands: Mutex::new(Hands {
+                wall: Timestamp(1_767_225_600_000),
+                monotonic: Duration::ZERO,
+                sleepers: BTreeSet::new(),
+                next_sleeper: 0,
+            }),
             changed: watch::Sender::new(()),
             listeners: Mutex::default(),
         })))
     }
 
-    /// The time now, to the millisecond.
+    /// The time of day, to the millisecond. It may jump; what has passed is measured by [`monotonic`](Self::monotonic).
     #[must_use]
     #[allow(clippy::disallowed_methods, reason = "this is the one place that may")]
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            Some(manual) => Timestamp(manual.now.load(Ordering::SeqCst)),
+            Some(manual) => manual.hands.lock().wall,
             None => {
                 let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
@@ -52,20 +74,54 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock forward and wakes whoever sleeps on it.
+    /// The time since some moment in the past that is the same for every clock of the process; it never goes back and no
+    /// setting of the wall clock moves it.
+    #[must_use]
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that may")]
+    pub fn monotonic(&self) -> Duration {
+        static ORIGIN: OnceLock<Instant> = OnceLock::new();
+        match &self.0 {
+            Some(manual) => manual.hands.lock().monotonic,
+            None => ORIGIN.get_or_init(Instant::now).elapsed(),
+        }
+    }
+
+    /// The time since an earlier reading of [`monotonic`](Self::monotonic).
+    #[must_use]
+    pub fn since(&self, earlier: Duration) -> Duration {
+        self.monotonic().saturating_sub(earlier)
+    }
+
+    /// Lets time pass on a manual clock: moves both hands forward and wakes whoever sleeps on it.
     ///
     /// # Panics
     /// On the system's clock, which nobody can move.
     pub fn advance(&self, by: Duration) {
-        let manual = self.0.as_ref().expect("only a manual clock can be advanced");
-        manual.now.fetch_add(millis(by), Ordering::SeqCst);
+        self.turn(by, by);
+    }
+
+    /// Sets the wall clock of a manual clock forward, as people and time servers do, while no time passes.
+    ///
+    /// # Panics
+    /// On the system's clock, which nobody can move.
+    pub fn set_wall_forward(&self, by: Duration) {
+        self.turn(by, Duration::ZERO);
+    }
+
+    fn turn(&self, wall: Duration, monotonic: Duration) {
+        let manual = self.0.as_ref().expect("only a manual clock can be moved");
+        {
+            let mut hands = manual.hands.lock();
+            hands.wall = hands.wall.plus(wall);
+            hands.monotonic = hands.monotonic.saturating_add(monotonic);
+        }
         manual.changed.send_replace(());
         for listener in manual.listeners.lock().iter() {
             listener();
         }
     }
 
-    /// Calls `listener` after every [`advance`](Self::advance), for code that waits outside of async.
+    /// Calls `listener` after every move of a manual clock, for code that waits outside of async.
     /// Does nothing on the system's clock.
     pub fn on_advance(&self, listener: impl Fn() + Send + Sync + 'static) {
         if let Some(manual) = &self.0 {
@@ -73,20 +129,25 @@ impl Clock {
         }
     }
 
-    /// Sleeps for `duration` on this clock: on a manual one, until it has been advanced that far.
+    /// Sleeps until `duration` has passed: on a manual clock, until it has been advanced that far.
     pub async fn sleep(&self, duration: Duration) {
-        match &self.0 {
-            Some(_) => self.sleep_until(self.now().plus(duration)).await,
-            None => tokio::time::sleep(duration).await,
+        let Some(manual) = &self.0 else { return tokio::time::sleep(duration).await };
+        // Subscribed before the first look at the time, so that no advance in between is missed.
+        let mut changed = manual.changed.subscribe();
+        let sleeper = Sleeper::new(manual, duration);
+        while manual.hands.lock().monotonic < sleeper.until.0 {
+            if changed.changed().await.is_err() {
+                return;
+            }
         }
     }
 
-    /// Sleeps until this clock shows `until`: for whoever has looked at the time already, since a manual clock
+    /// Sleeps until the wall clock shows `until`: for whoever has looked at the time already, since a manual clock
     /// may be advanced between that look and the sleep.
     pub async fn sleep_until(&self, until: Timestamp) {
         let Some(manual) = &self.0 else { return tokio::time::sleep(until.since(self.now())).await };
-        // Subscribed before the first look at the time, so that no advance in between is missed.
         let mut changed = manual.changed.subscribe();
+        let _sleeper = Sleeper::new(manual, until.since(self.now()));
         while self.now() < until {
             if changed.changed().await.is_err() {
                 return;
@@ -94,10 +155,60 @@ impl Clock {
         }
     }
 
-    /// Whether a test moves this clock.
+    /// The answer of `future`, where it comes before `patience` has passed.
+    ///
+    /// # Errors
+    /// [`TimedOut`] where it does not; `future` is dropped then.
+    pub async fn timeout<T>(
+        &self,
+        patience: Duration,
+        future: impl Future<Output = T>,
+    ) -> Result<T, TimedOut> {
+        if self.0.is_none() {
+            return tokio::time::timeout(patience, future).await.map_err(|_| TimedOut);
+        }
+        let (future, over) = (pin!(future), pin!(self.sleep(patience)));
+        tokio::select! {
+            biased;
+            answer = future => Ok(answer),
+            () = over => Err(TimedOut),
+        }
+    }
+
+    /// How long a manual clock must be advanced until the next of those who sleep on it wakes; `None` where nobody
+    /// sleeps. A simulation whose tasks all wait advances by that much.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Duration> {
+        let hands = self.0.as_ref()?.hands.lock();
+        hands.sleepers.first().map(|(until, _)| until.saturating_sub(hands.monotonic))
+    }
+
+    /// True where a test moves this clock.
     #[must_use]
     pub fn is_manual(&self) -> bool {
         self.0.is_some()
+    }
+}
+
+/// An entry of [`Hands::sleepers`], which goes when the sleep ends or is dropped.
+struct Sleeper<'a> {
+    manual: &'a Manual,
+    until: (Duration, u64),
+}
+
+impl<'a> Sleeper<'a> {
+    fn new(manual: &'a Manual, duration: Duration) -> Self {
+        let mut hands = manual.hands.lock();
+        let until = (hands.monotonic.saturating_add(duration), hands.next_sleeper);
+        hands.next_sleeper += 1;
+        hands.sleepers.insert(until);
+        Self { manual, until }
+    }
+}
+
+impl Drop for Sleeper<'_> {
+    fn drop(&mut self) {
+        self.manual.hands.lock().sleepers.remove(&self.until);
     }
 }
 
@@ -184,5 +295,36 @@ mod tests {
         assert!(!sleeper.is_finished());
         clock.advance(Duration::from_secs(7));
         assert_eq!(sleeper.await.unwrap(), start.plus(Duration::from_secs(11)));
+    }
+
+    #[tokio::test]
+    async fn a_wall_clock_that_is_set_forward_lets_no_time_pass() {
+        let clock = Clock::manual();
+        let (wall, passed) = (clock.now(), clock.monotonic());
+        let hour = Duration::from_secs(3600);
+        let mut sleep = Box::pin(clock.sleep(hour));
+        assert!(futures::poll!(&mut sleep).is_pending());
+        clock.set_wall_forward(hour);
+        assert_eq!((clock.now(), clock.since(passed)), (wall.plus(hour), Duration::ZERO));
+        assert!(futures::poll!(&mut sleep).is_pending());
+        clock.advance(hour);
+        assert_eq!((clock.now(), clock.since(passed)), (wall.plus(2 * hour), hour));
+        assert!(futures::poll!(&mut sleep).is_ready());
+    }
+
+    #[tokio::test]
+    async fn a_timeout_on_a_manual_clock_ends_when_the_clock_is_advanced_that_far() {
+        let clock = Clock::manual();
+        let second = Duration::from_secs(1);
+        assert_eq!(clock.timeout(second, async { 1 }).await, Ok(1));
+        assert_eq!(clock.next_wake(), None);
+        let mut waiting = Box::pin(clock.timeout(second, std::future::pending::<()>()));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        assert_eq!(clock.next_wake(), Some(second));
+        clock.advance(second / 4);
+        assert_eq!(clock.next_wake(), Some(second * 3 / 4));
+        clock.advance(second);
+        assert_eq!(futures::poll!(&mut waiting), std::task::Poll::Ready(Err(TimedOut)));
+        assert_eq!(clock.next_wake(), None);
     }
 }

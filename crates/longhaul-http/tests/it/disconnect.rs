@@ -40,7 +40,7 @@ async fn post_and_leave(app: &App, id: &str, body: &str) {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), is_running).await.expect("the job runs");
+    tokio::time::timeout(Duration::from_secs(60), is_running).await.expect("the job runs");
     drop(connection);
 }
 

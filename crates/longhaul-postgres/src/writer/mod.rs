@@ -34,8 +34,6 @@ const CALLS_AT_ONCE: usize = 1_024;
 const JOBS_AT_ONCE: usize = 10_000;
 /// Scheduled jobs that one transaction promotes.
 const PROMOTED_AT_ONCE: i64 = 1_000;
-/// How often those who wait are looked after when nothing was heard.
-const POLL: Duration = Duration::from_millis(200);
 /// How often a transaction is run again when it meets others.
 const MEETINGS: u32 = 10;
 
@@ -129,7 +127,7 @@ impl Writer {
             let now = self.clock.now();
             self.look_again |= wake.look_again.swap(false, Ordering::SeqCst);
             self.look_again |= self.next_due.is_some_and(|due| due <= now);
-            self.look_again |= self.looked.elapsed() >= POLL;
+            self.look_again |= self.looked.elapsed() >= self.options.look_every;
             self.look_again &= !self.parked.is_empty();
             if self.look_again {
                 self.looked = Stopwatch::start();
@@ -155,7 +153,8 @@ impl Writer {
             return None;
         }
         // Not all processes at once.
-        let poll = Backoff { base: POLL, factor: 1.0, max: POLL, jitter: 0.2 }.delay(1) + POLL / 4;
+        let every = self.options.look_every;
+        let poll = Backoff { base: every, factor: 1.0, max: every, jitter: 0.2 }.delay(1) + every / 4;
         if self.clock.is_manual() {
             // Its moves nudge us.
             return Some(poll);

@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use longhaul::clock::Stopwatch;
 use longhaul::{Claim, Clock, EventBody, JobFilter, LeaseStatus, NewJob, Page, QueueConfig, State, Store};
 use longhaul_conformance::jobs::{claim, completed, delayed, finish, id, kind, named, slots, unique};
-use longhaul_postgres::PostgresStore;
+use longhaul_postgres::{PostgresOptions, PostgresStore};
 
 use crate::server::shared;
 
 const LONG: Duration = Duration::from_secs(300);
-/// Far beyond the time that a notification takes, and below that at which one looks by oneself.
-const SOON: Duration = Duration::from_millis(100);
 
 async fn two() -> [PostgresStore; 2] {
-    let options = shared().options();
+    two_with(shared().options()).await
+}
+
+async fn two_with(options: PostgresOptions) -> [PostgresStore; 2] {
     [PostgresStore::open(options.clone()).await.unwrap(), PostgresStore::open(options).await.unwrap()]
 }
 
@@ -24,21 +24,18 @@ async fn settle(store: &PostgresStore) {
 }
 
 #[tokio::test]
-async fn a_waiting_claim_hears_at_once_of_a_job_that_another_process_enqueued() {
-    let [one, other] = two().await;
-    let mut fastest = LONG;
+async fn a_waiting_claim_hears_of_a_job_that_another_process_enqueued() {
+    // It does not look by itself within this test.
+    let [one, other] = two_with(PostgresOptions { look_every: 10 * LONG, ..shared().options() }).await;
     for name in ["a", "b", "c", "d", "e", "f", "g", "h"] {
         let one_slot = Claim { wait: LONG, queues: vec![slots("images", 1)], ..claim() };
         let mut waiting = Box::pin(one.claim(one_slot));
         assert!(futures::poll!(&mut waiting).is_pending());
         settle(&one).await;
-        let since = Stopwatch::start();
         other.enqueue(vec![named(name)]).await.unwrap();
-        assert_eq!(waiting.await.unwrap()[0].lease.id, id(name));
-        fastest = fastest.min(since.elapsed());
+        let claimed = tokio::time::timeout(LONG / 5, waiting).await.expect("nobody told it").unwrap();
+        assert_eq!(claimed[0].lease.id, id(name));
     }
-    // A busy machine may be late now and then.
-    assert!(fastest < SOON, "{fastest:?}");
 }
 
 #[tokio::test]
@@ -46,7 +43,7 @@ async fn a_waiting_claim_answers_when_a_job_of_another_process_falls_due_by_the_
     let [one, other] = two().await;
     let waiting = one.claim(Claim { wait: LONG, ..claim() });
     other.enqueue(vec![delayed(Duration::from_millis(30))]).await.unwrap();
-    assert_eq!(tokio::time::timeout(LONG / 10, waiting).await.unwrap().unwrap().len(), 1);
+    assert_eq!(tokio::time::timeout(LONG / 5, waiting).await.unwrap().unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -57,7 +54,7 @@ async fn a_waiting_reader_hears_of_a_change_that_another_process_made() {
     let mut waiting = Box::pin(async move { reader.events(&id("a"), 1, 10, LONG).await });
     assert!(futures::poll!(&mut waiting).is_pending());
     other.claim(claim()).await.unwrap();
-    let events = tokio::time::timeout(LONG / 10, waiting).await.unwrap().unwrap().unwrap();
+    let events = tokio::time::timeout(LONG / 5, waiting).await.unwrap().unwrap().unwrap();
     let running = |body: &EventBody| matches!(body, EventBody::State { state: State::Running, .. });
     assert!(events.iter().any(|event| running(&event.body)), "{events:?}");
 }
@@ -99,7 +96,7 @@ async fn many_processes_run_each_job_once_and_count_it_once() {
         let counts = store.queues().await.unwrap().remove(0).counts;
         assert_eq!(counts.into_iter().collect::<Vec<_>>(), [(State::Completed, created as u64)]);
     }
-    let page = Page { cursor: None, limit: 1_000 };
+    let page = Page { cursor: None, limit: 1_000, ..Page::default() };
     assert_eq!(stores[0].list(&JobFilter::default(), page).await.unwrap().jobs.len(), created);
 }
 
@@ -134,13 +131,12 @@ async fn a_job_that_is_taken_back_goes_to_the_next_who_waits() {
             let (store, job) = (store.clone(), named(&name));
             async move { store.enqueue(vec![job]).await }
         });
-        // At whatever point of its way the answer then is.
-        let since = Stopwatch::start();
-        while since.elapsed() < Duration::from_micros(40 * round) {
+        // At whatever point of its way the answer then is: each round gives it a few more turns.
+        for _ in 0..20 * round {
             tokio::task::yield_now().await;
         }
         drop(given_up);
-        let claimed = tokio::time::timeout(LONG / 10, next).await.unwrap().unwrap();
+        let claimed = tokio::time::timeout(LONG / 5, next).await.unwrap().unwrap();
         assert_eq!((&claimed[0].lease.id, claimed[0].attempt), (&id(&name), 1));
         store.finish(vec![finish(&claimed[0].lease, completed())]).await.unwrap();
         assert!(enqueue.await.unwrap().is_ok());

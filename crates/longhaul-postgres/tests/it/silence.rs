@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use longhaul::{Claim, Error, LeaseStatus, NewJob, Outcome, Store};
+use longhaul::{Claim, Error, LeaseStatus, NewJob, Outcome, Store, Timestamp};
 use longhaul_conformance::jobs::{claim, finish, id, named, slots, unique};
 use longhaul_postgres::{PostgresOptions, PostgresStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -63,7 +63,7 @@ async fn what_a_silent_process_holds_is_free_again_in_time() {
     assert!(matches!(enqueued, Err(Error::Unavailable { .. })), "{enqueued:?}");
 
     let waiting = store.claim(Claim { wait: LONG, ..claim() });
-    let claimed = tokio::time::timeout(LONG / 10, waiting).await.unwrap().unwrap();
+    let claimed = tokio::time::timeout(LONG / 5, waiting).await.unwrap().unwrap();
     assert_eq!((&claimed[0].lease.id, claimed[0].attempt), (&id("a"), 1), "nobody has ever had it");
     // Whoever comes too early is told so.
     let enqueued = loop {
@@ -99,6 +99,12 @@ async fn late_proxy(server: SocketAddr, held: watch::Receiver<bool>) -> SocketAd
     address
 }
 
+async fn server_time(store: &PostgresStore) -> Timestamp {
+    let client = store.pool().get().await.unwrap();
+    let now = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+    Timestamp(client.query_one(now, &[]).await.unwrap().get(0))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pause_is_not_over_early_where_the_clock_was_heard_of_late() {
     let options = shared().options();
@@ -113,19 +119,23 @@ async fn a_pause_is_not_over_early_where_the_clock_was_heard_of_late() {
     let one = Claim { queues: vec![slots("images", 1)], ..claim() };
     let lease = late.claim(one.clone()).await.unwrap().remove(0).lease;
 
-    // The server reads its clock, and one of its clients hears what it showed three seconds afterwards.
+    // The server reads its clock, and one of its clients hears what it showed a good while afterwards.
     hold.send_replace(true);
     let beating = tokio::spawn({
         let (late, worker, leases) = (late.clone(), claim().worker, vec![lease.clone()]);
         async move { late.heartbeat(&worker, &leases, LONG).await }
     });
-    let (length, nowhere) = (Duration::from_secs(3), vec![slots("nowhere", 1)]);
-    assert!(store.claim(Claim { wait: length, queues: nowhere, ..claim() }).await.unwrap().is_empty());
+    let (while_held, nowhere) = (Duration::from_millis(500), vec![slots("nowhere", 1)]);
+    assert!(store.claim(Claim { wait: while_held, queues: nowhere, ..claim() }).await.unwrap().is_empty());
     hold.send_replace(false);
     assert_eq!(beating.await.unwrap().unwrap(), [LeaseStatus::Held]);
 
-    let limit = Outcome::RateLimited { delay: length - Duration::from_millis(500) };
+    let delay = Duration::from_secs(60);
+    let asked = server_time(&store).await;
+    let limit = Outcome::RateLimited { delay };
     assert_eq!(late.finish(vec![finish(&lease, limit)]).await.unwrap(), [LeaseStatus::Held]);
+    let pause = store.get(&[id("a")]).await.unwrap().remove(0).found().unwrap();
+    assert!(pause.run_at >= asked.plus(delay), "the key is paused for as long as was asked for: {pause:?}");
     let claimed = store.claim(one).await.unwrap();
-    assert!(claimed.is_empty(), "the key is paused for seconds: {claimed:?}");
+    assert!(claimed.is_empty(), "the key is paused: {claimed:?}");
 }

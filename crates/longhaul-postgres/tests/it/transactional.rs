@@ -38,7 +38,7 @@ async fn a_job_and_a_row_are_committed_together_and_a_waiting_claim_hears_of_it(
     assert!(futures::poll!(&mut waiting).is_pending());
     transaction.commit().await.unwrap();
 
-    let claimed = tokio::time::timeout(LONG / 10, waiting).await.unwrap().unwrap();
+    let claimed = tokio::time::timeout(LONG / 5, waiting).await.unwrap().unwrap();
     assert_eq!(claimed[0].lease.id, id("a"));
     assert_eq!(orders(&client).await, 1);
 }

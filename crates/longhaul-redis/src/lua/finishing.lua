@@ -132,17 +132,18 @@ local function finish_all(first, to)
     runs[#runs + 1] = run
     ids[#ids + 1] = run[1]
   end
-  local found, completed_by = read_all('m:', ids), {}
+  -- Of two ends of one run the first counts.
+  local found, completed_by, is_left = read_all('m:', ids), {}, {}
   for i, run in ipairs(runs) do
     local id, token, outcome, output, _, entries, follow_ups = unpack(run)
     local is_simple = outcome == 'completed' and not entries and not follow_ups and #output <= SHORT_OUTPUT and found[i]
+      and not is_left[id]
     if completed_by[id] then
-      -- Of two ends of one run the first counts.
       statuses[i] = LOST
     elseif is_simple and complete_simple(id, token, output, found[i]) then
       statuses[i], completed_by[id] = HELD, token
     else
-      rest[#rest + 1] = i
+      rest[#rest + 1], is_left[id] = i, true
     end
   end
   for queue, many in pairs(completed) do

@@ -1,8 +1,6 @@
 //! Faults that concern one job, key or call: the others go on, and the one ends in a way that a person can see.
 
-use longhaul::{
-    Claim, Clock, ErrorKind, JobId, LeaseStatus, NewJob, Outcome, Record, State, Store, SupportedKind,
-};
+use longhaul::{Claim, Clock, ErrorKind, JobId, LeaseStatus, NewJob, Outcome, Record, State, SupportedKind};
 use longhaul_conformance::Fixture;
 use longhaul_conformance::jobs::{
     HOUR, KIND, LEASE, claim, completed, delayed, finish, id, idempotent, named, secs, slots, step, unique,

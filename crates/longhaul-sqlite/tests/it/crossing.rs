@@ -8,7 +8,7 @@ use longhaul_sqlite::SqliteStore;
 use crate::owner::{claim, job};
 
 /// Far beyond the 100 ms within which a change is noticed: only a lost wake-up takes this long.
-const GUARD: Duration = Duration::from_secs(30);
+const GUARD: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn a_waiting_claim_hears_of_a_job_that_another_process_enqueued() {

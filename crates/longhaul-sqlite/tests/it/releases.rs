@@ -55,7 +55,10 @@ async fn a_file_of_the_first_schema_is_migrated_with_its_jobs_and_goes_on() {
     assert_eq!(done.output.unwrap().to_value(), "sent");
     assert_eq!(done.labels["tenant"], "ada");
     let children = JobFilter { parents: vec![id("ran")], ..JobFilter::default() };
-    let page = store.list(&children, longhaul::Page { cursor: None, limit: 10 }).await.unwrap();
+    let page = store
+        .list(&children, longhaul::Page { cursor: None, limit: 10, ..longhaul::Page::default() })
+        .await
+        .unwrap();
     assert_eq!(page.jobs.iter().map(|job| job.id.as_str()).collect::<Vec<_>>(), ["retries"]);
 
     let unique = Unique { key: "order-4".into(), period: None, on_clash: OnClash::Join };
@@ -120,7 +123,7 @@ const NOW: i64 = 1_000;
 impl Previous {
     fn open(path: &Path) -> Self {
         let connection = Connection::open(path).unwrap();
-        connection.busy_timeout(Duration::from_secs(30)).unwrap();
+        connection.busy_timeout(Duration::from_secs(60)).unwrap();
         Self(connection)
     }
 
@@ -246,7 +249,7 @@ async fn a_store_goes_on_while_a_newer_release_migrates_its_file() {
     store.enqueue(vec![job("a")]).await.unwrap();
     let claimed = store.claim(claim("w", process_id(), Duration::ZERO)).await.unwrap();
     let newer = Connection::open(file(&folder)).unwrap();
-    newer.busy_timeout(Duration::from_secs(30)).unwrap();
+    newer.busy_timeout(Duration::from_secs(60)).unwrap();
     newer.execute_batch("ALTER TABLE jobs ADD COLUMN what_comes_later TEXT DEFAULT 'new'").unwrap();
     store.finish(claimed.iter().map(completed).collect()).await.unwrap();
     store.enqueue(vec![job("b")]).await.unwrap();

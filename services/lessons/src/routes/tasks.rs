@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::lessons::generator;
 use super::object;
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::jobs::{Generate, generate_job};
 use crate::model::{LessonRequest, Status, StatusCounts, TaskEntry, TaskStatus, has_expired};
 
@@ -63,8 +63,8 @@ pub(super) async fn status(
     State(app): State<Arc<App>>,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<(HeaderMap, Json<TaskStatus>), Error> {
-    let Ok(Path(id)) = path else { return Err(Error::no_task("of that name")) };
-    let job = app.task(&id).await?.ok_or_else(|| Error::no_task(&id))?;
+    let Ok(Path(id)) = path else { return Err(error::no_task("of that name")) };
+    let job = app.task(&id).await?.ok_or_else(|| error::no_task(&id))?;
     let lesson = match Status::of(&job) {
         Status::Completed => app.lesson_of_task(&id).await?,
         _ => None,
@@ -98,7 +98,8 @@ impl App {
         let mut tasks = Vec::new();
         let mut cursor = None;
         for _ in 0..MAX_PAGES {
-            let page = self.longhaul.store().list(&filter, Page { cursor, limit: PAGE }).await?;
+            let page =
+                self.longhaul.store().list(&filter, Page { cursor, limit: PAGE, ..Page::default() }).await?;
             let is_long_ago = page.jobs.last().is_some_and(|job| job.created_at < oldest);
             tasks.extend(page.jobs.iter().filter(|job| !self.is_over(job)).map(TaskEntry::of));
             cursor = page.next;

@@ -132,7 +132,7 @@ async fn a_claim_that_nobody_can_answer_gives_back_what_it_took() {
     let failed = remote.store.claim(Claim { queues: vec![slots("images", 1)], ..claim() }).await;
     assert!(matches!(failed, Err(Error::Unavailable { .. })), "{failed:?}");
     let waiting = Claim { wait: Duration::from_secs(3600), ..claim() };
-    let claimed = tokio::time::timeout(Duration::from_secs(30), local.store.claim(waiting)).await.unwrap();
+    let claimed = tokio::time::timeout(Duration::from_secs(60), local.store.claim(waiting)).await.unwrap();
     let claimed = claimed.unwrap();
     assert_eq!((&claimed[0].lease.id, claimed[0].attempt), (&taken, 1));
     assert_eq!(local.job(&taken).await.crashes, 0);

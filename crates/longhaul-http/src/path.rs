@@ -1,0 +1,63 @@
+//! Extractors of what a request's path says; they need no state.
+
+use axum::extract::{FromRequestParts, MatchedPath, Path};
+use axum::http::request::Parts;
+use longhaul::JobId;
+
+use crate::problem::{Code, Problem};
+
+/// The id of the job that the path names.
+#[derive(Clone, Debug)]
+pub(crate) struct JobPath(pub(crate) JobId);
+
+impl<S: Send + Sync> FromRequestParts<S> for JobPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Path(id) = Path::<String>::from_request_parts(parts, &())
+            .await
+            .map_err(|rejection| Problem::new(Code::InvalidPath, rejection.body_text().to_lowercase()))?;
+        // An id that breaks the pattern was never given to any job, so there is nothing to explain about it.
+        JobId::new(id).map(Self).map_err(|_| no_such_job())
+    }
+}
+
+/// The name of the queue that the path names.
+#[derive(Clone, Debug)]
+pub(crate) struct QueuePath(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for QueuePath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let name = Path::<String>::from_request_parts(parts, &()).await;
+        name.map(|Path(name)| Self(name))
+            .map_err(|rejection| Problem::new(Code::InvalidPath, rejection.body_text().to_lowercase()))
+    }
+}
+
+/// The path under which this router is mounted (`/api`, say), for the links in its answers.
+#[derive(Clone, Debug)]
+pub(crate) struct Mount(MatchedPath);
+
+impl Mount {
+    /// The path in front of `/jobs` and the other routes; empty at the root.
+    pub(crate) fn base(&self) -> &str {
+        let path = self.0.as_str();
+        let own = path.rfind("/jobs").or_else(|| path.rfind("/openapi.json"));
+        own.map_or("", |at| &path[..at])
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Mount {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let matched = MatchedPath::from_request_parts(parts, state).await;
+        matched.map(Self).map_err(|rejection| Problem::internal(rejection.body_text()))
+    }
+}
+
+pub(crate) fn no_such_job() -> Problem {
+    Problem::new(Code::NoSuchJob, "no job of this id is known")
+}

@@ -1,0 +1,345 @@
+//! A store over HTTP, for workers that have no database credentials.
+//!
+//! | file | what |
+//! |---|---|
+//! | `mod` | the store's operations |
+//! | `call` | one request, sent again where its answer was lost |
+//! | `pieces` | batches that are too large for one request |
+
+mod call;
+mod pieces;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use longhaul::{
+    Acted, Action, Claim, Claimed, EnqueueStatus, Enqueued, Error, Event, Finish, FinishAndClaim, JobFilter,
+    JobId, JobPage, JobRecord, Json, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo,
+    Record, Result, State, Store, Swept, WorkerInfo,
+};
+
+use self::call::{Caller, Failed, Reached, Wire};
+use self::pieces::{finish_pieces, record_pieces};
+use crate::wire::{
+    AbandonAnswer, AbandonBody, ActBody, ClaimAnswer, ClaimBody, ClaimedBody, CountAnswer, EnqueueAnswer,
+    EnqueueBody, EventsAnswer, EventsBody, FinishesBody, GetAnswer, GetBody, HeartbeatBody, ListBody,
+    MAX_ITEMS, NewJobBody, NothingBody, QueuesAnswer, RecordsBody, Seconds, SetQueueBody, StatusesAnswer,
+    SweepBody, TurnAnswer, TurnBody, WorkerBody, WorkersAnswer,
+};
+
+/// The jobs of a Longhaul server, over HTTP. Cheap to clone.
+///
+/// Needs the server's address and a token (the worker's or the administrator's), and no database. A request whose
+/// answer was lost is sent again a few times within about a second, under a key that keeps it from being done twice;
+/// then the call fails as unavailable, and whoever made it waits and asks again, as with any store that is away.
+///
+/// What one server process remembers of keys goes with it. Where a server dies between doing something and answering,
+/// the next one finds a finish done and says `Lost`, though it was accepted (once, as ever); entries that were recorded
+/// are written a second time; and jobs that were claimed wait for their leases to end.
+///
+/// A run that returns more than 16 MiB fails for good, and says so: no request could carry it.
+#[derive(Clone)]
+pub struct RemoteStore {
+    caller: Arc<Caller>,
+}
+
+impl RemoteStore {
+    /// A store at the address of a server: `https://jobs.example.com`, or with the path under which its API is mounted
+    /// where that is not `/api`. Connects to nothing yet, so a worker may start before its server.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where `url` is none of `http` or `https`, [`Error::Store`] where the machine's TLS set-up
+    /// cannot be used.
+    pub fn new(url: &str, token: Option<&str>) -> Result<Self> {
+        Ok(Self { caller: Arc::new(Caller::new(url, token)?) })
+    }
+
+    /// The same, and makes sure that a server answers there and takes the token.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new); a store's fault where nobody answers, or refuses to.
+    pub async fn connect(url: &str, token: Option<&str>) -> Result<Self> {
+        let store = Self::new(url, token)?;
+        store.get(&[]).await?;
+        Ok(store)
+    }
+
+    /// Where the server's API is.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        self.caller.base()
+    }
+}
+
+impl fmt::Debug for RemoteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteStore").field("url", &self.url()).finish_non_exhaustive()
+    }
+}
+
+/// A claim on its way. Where whoever made it goes away before it has its answer, or the answer does not come, the server
+/// is told to give back what it may have taken.
+struct Open {
+    caller: Arc<Caller>,
+    key: String,
+    is_answered: Answered,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answered {
+    No,
+    Yes,
+}
+
+impl Open {
+    fn new(caller: &Arc<Caller>) -> Self {
+        Self { caller: Arc::clone(caller), key: JobId::random().to_string(), is_answered: Answered::No }
+    }
+
+    /// The answer to it. Only one that did not come leaves something to be given back.
+    fn heard<T>(mut self, answer: std::result::Result<T, Failed>) -> Result<T> {
+        if answer.as_ref().map_or_else(|failed| failed.reached == Reached::No, |_| true) {
+            self.is_answered = Answered::Yes;
+        }
+        Ok(answer?)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        // Without a runtime nothing can be sent; the leases will end.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if self.is_answered == Answered::Yes {
+            return;
+        }
+        let (caller, key) = (Arc::clone(&self.caller), std::mem::take(&mut self.key));
+        runtime.spawn(async move {
+            let wire = Wire { route: "abandon", operation: "give back a claim", ..Wire::default() };
+            let told: Result<AbandonAnswer, Failed> = caller.call(&wire, &AbandonBody { key }).await;
+            if let Err(Failed { error, .. }) = told {
+                tracing::debug!("{error}; should the claim have taken jobs, their leases will end");
+            }
+        });
+    }
+}
+
+#[async_trait]
+impl Store for RemoteStore {
+    /// The server's own store is migrated by the server; this makes sure that it answers.
+    async fn migrate(&self) -> Result<()> {
+        self.get(&[]).await.map(drop)
+    }
+
+    async fn enqueue(&self, mut jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
+        if jobs.is_empty() {
+            return Ok(Vec::new());
+        }
+        // Ids that nobody else has: where a job of such an id is a duplicate, this request has created it, and it was
+        // the answer that was lost.
+        let own: Vec<Option<JobId>> = jobs
+            .iter_mut()
+            .map(|job| {
+                let own = job.id.is_none().then(JobId::random);
+                job.id = job.id.take().or_else(|| own.clone());
+                own
+            })
+            .collect();
+        let body = EnqueueBody { jobs: jobs.iter().map(NewJobBody::from).collect() };
+        let wire = Wire { route: "enqueue", operation: "enqueue", ..Wire::default() };
+        let EnqueueAnswer { mut enqueued } = self.caller.call(&wire, &body).await?;
+        for (enqueued, own) in enqueued.iter_mut().zip(own) {
+            if enqueued.status == EnqueueStatus::Duplicate && own.is_some_and(|own| own == enqueued.id) {
+                enqueued.status = EnqueueStatus::Created;
+            }
+        }
+        Ok(enqueued)
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
+        let mut body = ClaimBody::from(&claim);
+        loop {
+            let open = Open::new(&self.caller);
+            let wire =
+                Wire { route: "claim", operation: "claim", key: Some(open.key.clone()), wait: body.wait.0 };
+            let answer: ClaimAnswer = open.heard(self.caller.call(&wire, &body).await)?;
+            if !answer.claimed.is_empty() || answer.wait_left.0.is_zero() {
+                return Ok(answer.claimed.into_iter().map(ClaimedBody::into).collect());
+            }
+            body.wait = answer.wait_left;
+        }
+    }
+
+    async fn heartbeat(
+        &self,
+        worker: &WorkerInfo,
+        leases: &[Lease],
+        lease_for: Duration,
+    ) -> Result<Vec<LeaseStatus>> {
+        let body = HeartbeatBody {
+            worker: WorkerBody::from(worker),
+            leases: leases.to_vec(),
+            lease_for: Seconds(lease_for),
+        };
+        let wire = Wire { route: "heartbeat", operation: "send a heartbeat", ..Wire::default() };
+        let answer: StatusesAnswer = self.caller.call(&wire, &body).await?;
+        checked(answer.statuses, leases.len(), "send a heartbeat")
+    }
+
+    async fn record(&self, records: Vec<Record>) -> Result<Vec<LeaseStatus>> {
+        let mut statuses = vec![LeaseStatus::Held; records.len()];
+        for piece in record_pieces(records)? {
+            let key = Some(JobId::random().to_string());
+            let wire = Wire { route: "record", operation: "record", key, ..Wire::default() };
+            let (places, records): (Vec<usize>, Vec<Record>) = piece.into_iter().unzip();
+            let answer: StatusesAnswer = self.caller.call(&wire, &RecordsBody { records }).await?;
+            for (place, status) in places.iter().zip(checked(answer.statuses, places.len(), "record")?) {
+                // The last piece of a record knows best.
+                statuses[*place] = status;
+            }
+        }
+        Ok(statuses)
+    }
+
+    async fn finish(&self, finishes: Vec<Finish>) -> Result<Vec<LeaseStatus>> {
+        let mut statuses = Vec::with_capacity(finishes.len());
+        for finishes in finish_pieces(&finishes)? {
+            let key = Some(JobId::random().to_string());
+            let wire = Wire { route: "finish", operation: "finish", key, ..Wire::default() };
+            let count = finishes.len();
+            let answer: StatusesAnswer = self.caller.call(&wire, &FinishesBody { finishes }).await?;
+            statuses.extend(checked(answer.statuses, count, "finish")?);
+        }
+        Ok(statuses)
+    }
+
+    async fn finish_and_claim(&self, finishes: Vec<Finish>, claim: Claim) -> Result<FinishAndClaim> {
+        let mut pieces = finish_pieces(&finishes)?;
+        let last = pieces.pop().unwrap_or_default();
+        let mut finished = Vec::with_capacity(finishes.len());
+        if !pieces.is_empty() {
+            let before = finishes.len() - last.len();
+            finished = self.finish(finishes[..before].to_vec()).await?;
+        }
+        let open = Open::new(&self.caller);
+        let wire =
+            Wire { route: "turn", operation: "take a turn", key: Some(open.key.clone()), ..Wire::default() };
+        let count = last.len();
+        let body =
+            TurnBody { finishes: last, claim: ClaimBody::from(&Claim { wait: Duration::ZERO, ..claim }) };
+        let answer: TurnAnswer = open.heard(self.caller.call(&wire, &body).await)?;
+        finished.extend(checked(answer.statuses, count, "take a turn")?);
+        Ok(FinishAndClaim { finished, claimed: answer.claimed.into_iter().map(ClaimedBody::into).collect() })
+    }
+
+    async fn sweep(&self, limit: usize) -> Result<Swept> {
+        let wire = Wire { route: "sweep", operation: "sweep", ..Wire::default() };
+        Ok(self.caller.call(&wire, &SweepBody { limit }).await?)
+    }
+
+    async fn get(&self, ids: &[JobId]) -> Result<Vec<Lookup>> {
+        let mut jobs = Vec::with_capacity(ids.len());
+        let wire = Wire { route: "get", operation: "look jobs up", ..Wire::default() };
+        // An empty request is sent too: it tells whether the server answers.
+        let mut left = ids;
+        loop {
+            let (some, rest) = left.split_at(left.len().min(MAX_ITEMS));
+            let answer: GetAnswer = self.caller.call(&wire, &GetBody { ids: some.to_vec() }).await?;
+            jobs.extend(checked(answer.jobs, some.len(), wire.operation)?.into_iter().map(looked_up));
+            left = rest;
+            if left.is_empty() {
+                return Ok(jobs);
+            }
+        }
+    }
+
+    async fn list(&self, filter: &JobFilter, page: Page) -> Result<JobPage> {
+        let wire = Wire { route: "list", operation: "list jobs", ..Wire::default() };
+        let page: JobPage = self.caller.call(&wire, &ListBody { filter: filter.clone(), page }).await?;
+        Ok(JobPage { jobs: page.jobs.into_iter().map(with_output).collect(), next: page.next })
+    }
+
+    async fn events(
+        &self,
+        id: &JobId,
+        after: u64,
+        limit: usize,
+        wait: Duration,
+    ) -> Result<Option<Vec<Event>>> {
+        let mut body = EventsBody { id: id.clone(), after, limit, wait: Seconds(wait) };
+        loop {
+            let wire =
+                Wire { route: "events", operation: "read events", wait: body.wait.0, ..Wire::default() };
+            let answer: EventsAnswer = self.caller.call(&wire, &body).await?;
+            let is_cut_off =
+                answer.events.as_ref().is_some_and(Vec::is_empty) && !answer.wait_left.0.is_zero();
+            if !is_cut_off {
+                return Ok(answer.events);
+            }
+            body.wait = answer.wait_left;
+        }
+    }
+
+    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted> {
+        let mut acted = Acted::default();
+        let mut left = limit;
+        loop {
+            let some = left.min(MAX_ITEMS);
+            let key = Some(JobId::random().to_string());
+            let wire = Wire { route: "act", operation: "act on jobs", key, ..Wire::default() };
+            let body = ActBody { filter: filter.clone(), action, limit: some };
+            let CountAnswer { count } = self.caller.call(&wire, &body).await?;
+            acted.done += count;
+            acted.matched += count;
+            left -= some;
+            acted.complete = count < some as u64;
+            if left == 0 || acted.complete {
+                return Ok(acted);
+            }
+        }
+    }
+
+    async fn queues(&self) -> Result<Vec<QueueInfo>> {
+        let wire = Wire { route: "queues", operation: "list queues", ..Wire::default() };
+        let answer: QueuesAnswer = self.caller.call(&wire, &NothingBody {}).await?;
+        Ok(answer.queues)
+    }
+
+    async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()> {
+        let wire = Wire { route: "set-queue", operation: "configure a queue", ..Wire::default() };
+        let body = SetQueueBody { queue: queue.to_owned(), config: config.clone() };
+        let NothingBody {} = self.caller.call(&wire, &body).await?;
+        Ok(())
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerInfo>> {
+        let wire = Wire { route: "workers", operation: "list workers", ..Wire::default() };
+        let answer: WorkersAnswer = self.caller.call(&wire, &NothingBody {}).await?;
+        Ok(answer.workers)
+    }
+}
+
+fn looked_up(lookup: Lookup) -> Lookup {
+    match lookup {
+        Lookup::Found(job) => Lookup::Found(Box::new(with_output(*job))),
+        Lookup::Gone | Lookup::Unknown => lookup,
+    }
+}
+
+/// Every completed job has returned something. Where that is `null`, JSON cannot tell it from nothing.
+fn with_output(mut job: JobRecord) -> JobRecord {
+    if job.state == State::Completed && job.output.is_none() {
+        job.output = Some(Json::null());
+    }
+    job
+}
+
+/// The answer, where it says something of each item that was asked about.
+fn checked<T>(answer: Vec<T>, asked: usize, operation: &'static str) -> Result<Vec<T>> {
+    if answer.len() == asked {
+        return Ok(answer);
+    }
+    let source = format!("the server answered {} times for {asked} items", answer.len()).into();
+    Err(Error::Store { store: call::STORE, operation, source })
+}

@@ -1,0 +1,94 @@
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use longhaul::{EnqueueStatus, Enqueued};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::request::{JobRequest, OnDisconnect};
+use crate::auth::Caller;
+use crate::extract::JsonBody;
+use crate::faults::{Faults, FieldPath};
+use crate::idempotency::{self, Duplicates};
+use crate::problem::{Code, FieldError, Problem};
+use crate::state::Api;
+use crate::state::inflight::Repeatable;
+
+/// The most jobs of one batch.
+const MAX_JOBS: usize = 10_000;
+
+/// What became of one job of a batch.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BatchedJob)]
+pub(crate) struct BatchedJob {
+    /// The job's id; for a duplicate, that of the job which stands for it.
+    id: String,
+    /// Whether a job of another request with the same id or unique key stands for it.
+    duplicate: bool,
+}
+
+/// Enqueues many jobs
+///
+/// At most 10,000, all of them or none.
+#[utoipa::path(
+    post,
+    path = "/jobs/batch",
+    operation_id = "createJobs",
+    tag = "jobs",
+    params(("Idempotency-Key" = Option<String>, Header, description = "As for one job")),
+    request_body(content = Vec<JobRequest>),
+    responses(
+        (status = 202, description = "All jobs were accepted; one answer for each, in their order",
+            body = Vec<BatchedJob>, headers(("Idempotency-Replayed" = Option<String>, description = "`true` where \
+                an earlier request with the same key created all jobs"))),
+        (status = 409, description = "A request with the same idempotency key is still being answered"),
+    ),
+)]
+pub(crate) async fn create_batch(
+    State(api): State<Api>,
+    caller: Caller,
+    headers: HeaderMap,
+    JsonBody { value, bytes }: JsonBody<Vec<JobRequest>>,
+) -> Result<Response, Problem> {
+    if value.len() > MAX_JOBS {
+        let message = format!("must have at most {MAX_JOBS} jobs");
+        return Err(Problem::fields(Code::Invalid, vec![FieldError { field: "body".into(), message }]));
+    }
+    let mut faults = Faults::default();
+    let mut jobs = Vec::with_capacity(value.len());
+    for (index, request) in value.into_iter().enumerate() {
+        faults.path = FieldPath::Index(index);
+        let Some(prepared) = request.prepare(&api, &mut faults) else { continue };
+        if prepared.on_disconnect == OnDisconnect::CancelJob {
+            faults.add(Code::Invalid, "cancel_on_disconnect", "is for one job whose answer is held");
+        }
+        jobs.push(prepared.job);
+    }
+    faults.into_result()?;
+    let repeatable = Repeatable::begin(&headers, &caller, "/jobs/batch", &bytes, &api.in_flight)?;
+    for (index, job) in jobs.iter_mut().enumerate() {
+        job.idempotency = repeatable.as_ref().map(|repeatable| repeatable.nth(index));
+    }
+    let duplicates: Vec<Duplicates> = jobs.iter().map(Duplicates::of).collect();
+    let enqueued = api.longhaul.store().enqueue(jobs).await?;
+    if enqueued.iter().any(|enqueued| enqueued.status == EnqueueStatus::KeyReused) {
+        return Err(idempotency::key_reused());
+    }
+    if enqueued.iter().any(|enqueued| enqueued.status == EnqueueStatus::NotCreated) {
+        return Err(Problem::internal("the store refused a job of a batch and named no reason"));
+    }
+    let replayed =
+        repeatable.is_some() && !enqueued.is_empty() && enqueued.iter().all(Enqueued::is_duplicate);
+    let batched = enqueued.into_iter().zip(duplicates).map(|(enqueued, duplicates)| BatchedJob {
+        // A repeated answer is the first one again, in which these were not duplicates.
+        duplicate: enqueued.is_duplicate() && duplicates == Duplicates::Ambiguous,
+        id: enqueued.id.as_str().to_owned(),
+    });
+    let batched: Vec<BatchedJob> = batched.collect();
+    let mut response = (StatusCode::ACCEPTED, Json(batched)).into_response();
+    if replayed {
+        idempotency::mark_replayed(response.headers_mut());
+    }
+    Ok(response)
+}

@@ -1,0 +1,271 @@
+use std::collections::BTreeMap;
+
+use axum::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use longhaul::{
+    AttemptError, Children, ErrorKind, JobId, JobRecord, Json, NewJob, Progress, Start, State, Timestamp,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+
+use crate::state::estimates::Estimate;
+use crate::time::{Rfc3339, in_seconds};
+
+/// A job as the contract shows it, whatever its kind. Fields that have no value yet are null.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Job)]
+pub struct JobBody<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// Which job type runs it.
+    pub kind: &'a str,
+    /// The version of `args`, from 1.
+    pub version: u32,
+    /// The queue that it waits in.
+    pub queue: &'a str,
+    /// What it was asked to do.
+    #[schema(value_type = serde_json::Value)]
+    pub args: &'a Json,
+    /// Where it stands.
+    #[schema(schema_with = state_schema)]
+    pub state: State,
+    /// How far it is.
+    #[schema(required)]
+    pub progress: Option<ProgressBody<'a>>,
+    /// Attempts begun that count; while running, the number of the present one.
+    pub attempt: u32,
+    /// Attempts in all.
+    pub max_attempts: u32,
+    /// How often its worker died under it.
+    pub crashes: u32,
+    /// How often a worker that was shutting down gave it back.
+    pub interruptions: u32,
+    /// −100 to 100, higher first.
+    pub priority: i32,
+    /// How long one attempt may take, in seconds.
+    #[schema(required)]
+    pub timeout: Option<f64>,
+    /// Its place among the available jobs of its queue, from 1; at most 1,000 is counted. Null while it is not
+    /// available, in lists, and in the answer that accepts it.
+    #[schema(required)]
+    pub position: Option<u64>,
+    /// About how many seconds it still takes, where that can be told from jobs of its kind that have completed.
+    #[schema(required)]
+    pub eta_seconds: Option<u64>,
+    /// When it was enqueued. In the answer that accepts a job this and `run_at` are this server's time; what the
+    /// store keeps may be later by as long as the job took to become durable.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Rfc3339,
+    /// When it may, or might, next run.
+    #[schema(value_type = String, format = DateTime)]
+    pub run_at: Rfc3339,
+    /// When its present or last attempt began.
+    #[schema(value_type = Option<String>, format = DateTime, required)]
+    pub started_at: Option<Rfc3339>,
+    /// When it ended.
+    #[schema(value_type = Option<String>, format = DateTime, required)]
+    pub finished_at: Option<Rfc3339>,
+    /// What it returned.
+    #[schema(value_type = serde_json::Value, required)]
+    pub output: Option<&'a Json>,
+    /// The failed attempts, oldest first; the last 20 are kept.
+    pub errors: Vec<ErrorBody<'a>>,
+    /// Whether somebody has asked it to stop while it was running.
+    pub cancel_requested: bool,
+    /// The worker that runs it, or ran it last.
+    #[schema(required)]
+    pub worker: Option<&'a str>,
+    /// The job that it belongs to.
+    #[schema(required)]
+    pub parent: Option<&'a str>,
+    /// How its children stand, where it waits, or waited, for children: it closes a batch.
+    #[schema(required)]
+    pub children: Option<ChildrenBody>,
+    /// What it shares with the jobs that are paused together with it.
+    #[schema(required)]
+    pub key: Option<&'a str>,
+    /// What to find it by.
+    pub labels: &'a BTreeMap<String, String>,
+    /// True in an answer to a request that created nothing, because this job stands for it. Absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    pub duplicate: bool,
+}
+
+/// How the jobs of a batch stand.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[schema(as = Children)]
+pub struct ChildrenBody {
+    /// All of them.
+    pub total: u64,
+    /// Those that have completed.
+    pub completed: u64,
+    /// Those that have failed.
+    pub failed: u64,
+    /// Those that were cancelled.
+    pub cancelled: u64,
+}
+
+impl From<Children> for ChildrenBody {
+    fn from(children: Children) -> Self {
+        let Children { total, completed, failed, cancelled } = children;
+        Self { total, completed, failed, cancelled }
+    }
+}
+
+/// How far a job is.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Progress)]
+pub struct ProgressBody<'a> {
+    /// 0 to 100.
+    pub percent: f64,
+    /// For people.
+    pub message: &'a str,
+    /// For programs.
+    #[schema(value_type = serde_json::Value)]
+    pub data: Option<&'a Json>,
+}
+
+impl<'a> From<&'a Progress> for ProgressBody<'a> {
+    fn from(progress: &'a Progress) -> Self {
+        Self { percent: progress.percent, message: &progress.message, data: progress.data.as_ref() }
+    }
+}
+
+/// One failed attempt.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = AttemptError)]
+pub struct ErrorBody<'a> {
+    /// Which attempt.
+    pub attempt: u32,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Rfc3339,
+    /// What the job said.
+    pub message: &'a str,
+    /// What sort of failure it was.
+    #[schema(schema_with = error_kind_schema)]
+    pub kind: ErrorKind,
+}
+
+impl<'a> From<&'a AttemptError> for ErrorBody<'a> {
+    fn from(error: &'a AttemptError) -> Self {
+        Self { attempt: error.attempt, at: Rfc3339(error.at), message: &error.message, kind: error.kind }
+    }
+}
+
+impl<'a> From<&'a JobRecord> for JobBody<'a> {
+    /// The job as the store has it; `eta_seconds` is not the store's to tell.
+    fn from(job: &'a JobRecord) -> Self {
+        Self {
+            id: job.id.as_str(),
+            kind: &job.kind,
+            version: job.version,
+            queue: &job.queue,
+            args: &job.args,
+            state: job.state,
+            progress: job.progress.as_ref().map(ProgressBody::from),
+            attempt: job.attempt,
+            max_attempts: job.max_attempts,
+            crashes: job.crashes,
+            interruptions: job.interruptions,
+            priority: job.priority,
+            timeout: job.timeout.map(in_seconds),
+            position: job.position,
+            eta_seconds: None,
+            created_at: Rfc3339(job.created_at),
+            run_at: Rfc3339(job.run_at),
+            started_at: job.started_at.map(Rfc3339),
+            finished_at: job.finished_at.map(Rfc3339),
+            output: job.output.as_ref(),
+            errors: job.errors.iter().map(ErrorBody::from).collect(),
+            cancel_requested: job.cancel_requested,
+            worker: job.worker.as_deref(),
+            parent: job.parent.as_ref().map(JobId::as_str),
+            children: job.children.map(ChildrenBody::from),
+            key: job.limit_key.as_deref(),
+            labels: &job.labels,
+            duplicate: false,
+        }
+    }
+}
+
+impl<'a> JobBody<'a> {
+    /// A job that was accepted at `now`, without asking the store for what is known anyway.
+    pub(crate) fn accepted(id: &'a JobId, job: &'a NewJob, now: Timestamp) -> Self {
+        let run_at = match job.start {
+            Start::Now | Start::AfterChildren => now,
+            Start::After(delay) => now.plus(delay),
+            Start::At(moment) => moment.max(now),
+        };
+        Self {
+            id: id.as_str(),
+            kind: &job.kind,
+            version: job.version,
+            queue: &job.queue,
+            args: &job.args,
+            state: if run_at > now { State::Scheduled } else { State::Available },
+            progress: None,
+            attempt: 0,
+            max_attempts: job.max_attempts,
+            crashes: 0,
+            interruptions: 0,
+            priority: job.priority,
+            timeout: job.timeout.map(in_seconds),
+            position: None,
+            eta_seconds: None,
+            created_at: Rfc3339(now),
+            run_at: Rfc3339(run_at),
+            started_at: None,
+            finished_at: None,
+            output: None,
+            errors: Vec::new(),
+            cancel_requested: false,
+            worker: None,
+            parent: job.parent.as_ref().map(JobId::as_str),
+            children: None,
+            key: job.limit_key.as_deref(),
+            labels: &job.labels,
+            duplicate: false,
+        }
+    }
+
+    /// The answer with this body: `Retry-After` while the job is unfinished, and its `Location` on a 202.
+    pub(crate) fn answer(mut self, status: StatusCode, base: &str, estimate: Estimate) -> Response {
+        self.eta_seconds = estimate.eta_seconds();
+        let mut response = (status, self.to_vec()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if !self.state.is_finished() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(estimate.retry_after()));
+        }
+        if status == StatusCode::ACCEPTED
+            && let Ok(location) = HeaderValue::from_str(&format!("{base}/jobs/{}", self.id))
+        {
+            headers.insert(LOCATION, location);
+        }
+        response
+    }
+
+    pub(crate) fn to_vec(&self) -> Vec<u8> {
+        // Everything in a job is text, a number or JSON already, so that it always has a JSON form.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+pub(crate) fn state_schema() -> Schema {
+    words(&State::ALL)
+}
+
+fn error_kind_schema() -> Schema {
+    use ErrorKind::{Cancelled, Crash, Error, Fatal, Panic, Timeout};
+    words(&[Error, Fatal, Timeout, Panic, Crash, Cancelled])
+}
+
+/// A string that is one of the words that these values are written as.
+fn words(values: &[impl Serialize]) -> Schema {
+    let words = values.iter().filter_map(|value| serde_json::to_value(value).ok());
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).build().into()
+}

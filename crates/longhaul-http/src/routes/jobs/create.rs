@@ -1,0 +1,168 @@
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use longhaul::{EnqueueStatus, Enqueued, JobId, Longhaul, Lookup, NewJob};
+
+use super::body::JobBody;
+use super::request::{JobRequest, OnDisconnect, Prepared};
+use crate::auth::Caller;
+use crate::extract::JsonBody;
+use crate::faults::Faults;
+use crate::idempotency::{self, Duplicates};
+use crate::path::Mount;
+use crate::prefer;
+use crate::problem::{Code, Problem};
+use crate::state::Api;
+use crate::state::inflight::Repeatable;
+
+/// Enqueues a job
+///
+/// The job is durable when the answer comes. Nothing was created where the answer is 200 with
+/// `"duplicate": true`: then a job with the same id or unique key stands for it. (So it does, too, where a request
+/// with an idempotency key *and* an id or unique key is repeated.)
+#[utoipa::path(
+    post,
+    path = "/jobs",
+    operation_id = "createJob",
+    tag = "jobs",
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes it safe to send the request again \
+            within 24 hours: the same key and body get the first answer's job"),
+        ("Prefer" = Option<String>, Header, description = "`wait=N` holds the answer up to N seconds (at most \
+            60) until the job has ended", example = "wait=30"),
+    ),
+    request_body(content = JobRequest),
+    responses(
+        (status = 202, description = "The job was accepted", body = JobBody, headers(
+            ("Location" = String, description = "Where the job is found"),
+            ("Retry-After" = u64, description = "When to ask again, in seconds"),
+            ("Preference-Applied" = Option<String>, description = "The wait that was applied"),
+            ("Idempotency-Replayed" = Option<String>, description = "`true` where an earlier request with the \
+                same key created the job"),
+        )),
+        (status = 200, description = "The job has ended while the answer was held, or an existing one stands \
+            for it", body = JobBody),
+        (status = 409, description = "A request with the same idempotency key is still being answered"),
+    ),
+)]
+pub(crate) async fn create(
+    State(api): State<Api>,
+    caller: Caller,
+    mount: Mount,
+    headers: HeaderMap,
+    JsonBody { value, bytes }: JsonBody<JobRequest>,
+) -> Result<Response, Problem> {
+    let wait = prefer::wait(&headers);
+    let Prepared { mut job, on_disconnect } = prepare(value, &api, wait)?;
+    let repeatable = Repeatable::begin(&headers, &caller, "/jobs", &bytes, &api.in_flight)?;
+    job.idempotency = repeatable.as_ref().map(Repeatable::one);
+    let duplicates = Duplicates::of(&job);
+    let mut abandoned = CancelOnDrop { longhaul: api.longhaul.clone(), job: None };
+    if on_disconnect == OnDisconnect::CancelJob && job.id.is_none() {
+        // An id of our own, so that the job can be cancelled even if the caller goes away before it is known
+        // to be durable. An id of the caller's may be that of a job which this request did not create.
+        let id = JobId::random();
+        job.id = Some(id.clone());
+        abandoned.job = Some(id);
+    }
+    let enqueued = enqueue_one(&api, job.clone()).await?;
+    if enqueued.is_duplicate() {
+        abandoned.job = None;
+    } else if on_disconnect == OnDisconnect::CancelJob {
+        abandoned.job = Some(enqueued.id.clone());
+    }
+    let standing = if enqueued.is_duplicate() { Standing::Existing(duplicates) } else { Standing::Created };
+    let answer = answer(&api, &job, &enqueued.id, standing, wait, mount.base()).await;
+    abandoned.job = None;
+    answer
+}
+
+fn prepare(request: JobRequest, api: &Api, wait: Option<Duration>) -> Result<Prepared, Problem> {
+    let mut faults = Faults::default();
+    let prepared = request.prepare(api, &mut faults);
+    if wait.is_none() && prepared.as_ref().is_some_and(|p| p.on_disconnect == OnDisconnect::CancelJob) {
+        let message = "needs the header 'prefer: wait=N': without it there is no connection to lose";
+        faults.add(Code::Invalid, "cancel_on_disconnect", message);
+    }
+    faults.into_result()?;
+    prepared.ok_or_else(|| Problem::internal("a request without faults made no job"))
+}
+
+async fn enqueue_one(api: &Api, job: NewJob) -> Result<Enqueued, Problem> {
+    // Past the handle, which would only check once more what `prepare` has checked.
+    let enqueued = api.longhaul.store().enqueue(vec![job]).await?.pop();
+    let enqueued = enqueued.ok_or_else(|| Problem::internal("the store answered nothing to an enqueue"))?;
+    match enqueued.status {
+        EnqueueStatus::Created | EnqueueStatus::Duplicate => Ok(enqueued),
+        EnqueueStatus::KeyReused => Err(idempotency::key_reused()),
+        EnqueueStatus::NotCreated => Err(Problem::internal("the store refused a job that was alone")),
+    }
+}
+
+async fn answer(
+    api: &Api,
+    job: &NewJob,
+    id: &JobId,
+    standing: Standing,
+    wait: Option<Duration>,
+    base: &str,
+) -> Result<Response, Problem> {
+    let record = match (standing, wait) {
+        // The hot path: all that the answer says is known without another look at the store.
+        (Standing::Created, None) => None,
+        _ => match api.hold(id, wait).await? {
+            Lookup::Found(record) => Some(record),
+            Lookup::Gone | Lookup::Unknown => None,
+        },
+    };
+    let mut body = match &record {
+        Some(record) => JobBody::from(&**record),
+        // Either just accepted, or it is gone already and this is what is known of it.
+        None => JobBody::accepted(id, job, api.config.clock.now()),
+    };
+    let ended_while_held = wait.is_some() && body.state.is_finished();
+    body.duplicate = standing == Standing::Existing(Duplicates::Ambiguous);
+    let status = if ended_while_held || body.duplicate { StatusCode::OK } else { StatusCode::ACCEPTED };
+    let estimate = match &record {
+        Some(record) => api.estimator.of(record),
+        None => api.estimator.of_new(&job.kind, &job.queue, job.start),
+    };
+    let mut response = body.answer(status, base, estimate);
+    prefer::applied(wait, response.headers_mut());
+    if standing == Standing::Existing(Duplicates::Replay) {
+        idempotency::mark_replayed(response.headers_mut());
+    }
+    Ok(response)
+}
+
+/// How the job that is answered came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// By this request.
+    Created,
+    /// By an earlier one.
+    Existing(Duplicates),
+}
+
+/// Cancels a job when the request that waits for it is dropped, which is how a lost connection shows.
+#[derive(Debug)]
+struct CancelOnDrop {
+    longhaul: Longhaul,
+    job: Option<JobId>,
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        let Some(job) = self.job.take() else { return };
+        let longhaul = self.longhaul.clone();
+        // A server that is being torn down has no runtime any more, and nobody left to cancel for.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            if let Err(error) = longhaul.cancel(&job).await {
+                tracing::warn!(%job, "failed to cancel the job of a caller that went away: {error}");
+            }
+        });
+    }
+}

@@ -1,0 +1,108 @@
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use axum::http::HeaderValue;
+use axum::http::header::LINK;
+use axum::response::{IntoResponse, Response};
+use longhaul::{JobFilter, JobId, Page};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::body::JobBody;
+use super::filter::state;
+use crate::auth::Caller;
+use crate::faults::Faults;
+use crate::path::Mount;
+use crate::problem::{Code, Problem};
+use crate::query;
+use crate::state::Api;
+
+const DEFAULT_LIMIT: usize = 50;
+const MAX_LIMIT: usize = 100;
+
+/// Part of a list of jobs.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = JobPage)]
+pub(crate) struct PageBody<'a> {
+    /// The jobs, newest first. A page may be short, even empty, and yet not be the last.
+    jobs: Vec<JobBody<'a>>,
+    /// The cursor of the next page; null after the last.
+    #[schema(required)]
+    next: Option<&'a str>,
+}
+
+/// Lists jobs
+///
+/// Newest first, by keyset: pages neither overlap nor skip while jobs come and go.
+#[utoipa::path(
+    get,
+    path = "/jobs",
+    operation_id = "listJobs",
+    tag = "jobs",
+    params(
+        ("state" = Option<Vec<String>>, Query, description = "In any of these states"),
+        ("kind" = Option<Vec<String>>, Query, description = "Of any of these kinds"),
+        ("queue" = Option<Vec<String>>, Query, description = "In any of these queues"),
+        ("parent" = Option<Vec<String>>, Query, description = "That belong to any of these jobs"),
+        ("label" = Option<Vec<String>>, Query, description = "With all of these labels, each as `name:value`"),
+        ("q" = Option<String>, Query, description = "With this text in the id, the kind, the args or the last \
+            error"),
+        ("cursor" = Option<String>, Query, description = "Where the last page ended"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "The most jobs of a page, 50 \
+            unless given"),
+    ),
+    responses(
+        (status = 200, description = "A page of jobs", body = PageBody, headers(
+            ("Link" = Option<String>, description = "The next page, as `rel=\"next\"`"),
+        )),
+    ),
+)]
+pub(crate) async fn list(
+    State(api): State<Api>,
+    _: Caller,
+    mount: Mount,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let (filter, page) = read_query(query.as_deref())?;
+    let page = api.longhaul.store().list(&filter, page).await?;
+    let body = PageBody { jobs: page.jobs.iter().map(JobBody::from).collect(), next: page.next.as_deref() };
+    let mut response = Json(body).into_response();
+    if let Some(next) = &page.next {
+        let query = query::with(query.as_deref(), "cursor", next);
+        let link = format!("<{}/jobs?{query}>; rel=\"next\"", mount.base());
+        if let Ok(link) = HeaderValue::from_str(&link) {
+            response.headers_mut().insert(LINK, link);
+        }
+    }
+    Ok(response)
+}
+
+fn read_query(query: Option<&str>) -> Result<(JobFilter, Page), Problem> {
+    let mut faults = Faults::default();
+    let mut filter = JobFilter::default();
+    let mut page = Page { cursor: None, limit: DEFAULT_LIMIT, ..Page::default() };
+    for (name, value) in query::pairs(query) {
+        match &*name {
+            "state" => filter.states.extend(state("state", &value, &mut faults)),
+            "kind" => filter.kinds.push(value.into_owned()),
+            "queue" => filter.queues.push(value.into_owned()),
+            "parent" => filter.parents.extend(faults.check(JobId::new(value))),
+            "label" => match value.split_once(':') {
+                Some((label, value)) => filter.labels.push((label.to_owned(), value.to_owned())),
+                None => faults.add(Code::Invalid, "label", "must have the form 'name:value'"),
+            },
+            "q" => filter.text = Some(value.into_owned()).filter(|text| !text.is_empty()),
+            "cursor" => page.cursor = Some(value.into_owned()),
+            "limit" => match query::number(&value, 1..=MAX_LIMIT) {
+                Ok(limit) => page.limit = limit,
+                Err(message) => faults.add(Code::Invalid, "limit", message),
+            },
+            other => faults.add(
+                Code::Invalid,
+                other,
+                "is not a parameter; use state, kind, queue, parent, label, q, cursor or limit",
+            ),
+        }
+    }
+    faults.into_result()?;
+    Ok((filter, page))
+}

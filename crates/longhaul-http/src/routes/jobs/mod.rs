@@ -1,0 +1,32 @@
+mod act;
+mod batch;
+mod body;
+mod create;
+mod delete;
+mod events;
+mod filter;
+mod list;
+mod read;
+mod request;
+mod token;
+mod unique;
+
+pub use body::{ChildrenBody, ErrorBody, JobBody, ProgressBody};
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::state::Api;
+
+/// Every route of jobs, each with its own documentation.
+pub(crate) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::default()
+        .routes(routes!(create::create, list::list))
+        .routes(routes!(batch::create_batch))
+        .routes(routes!(act::act_on_many))
+        .routes(routes!(read::read, delete::delete))
+        .routes(routes!(act::cancel))
+        .routes(routes!(act::retry))
+        .routes(routes!(events::events))
+        .routes(routes!(token::sign))
+}

@@ -1,0 +1,175 @@
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use longhaul::{JobId, Json, KindInfo, NewJob, Start, default_max_crashes};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use utoipa::ToSchema;
+
+use super::unique::UniqueRequest;
+use crate::config::UnknownKinds;
+use crate::faults::{Faults, duration};
+use crate::problem::Code;
+use crate::state::Api;
+use crate::time::parse;
+
+/// A job to be enqueued. What is left out is as the kind has it.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewJob)]
+pub(crate) struct JobRequest {
+    /// Which job type runs it.
+    #[schema(example = "welcome")]
+    kind: String,
+    /// What it is to do; at most 256 KiB.
+    #[schema(value_type = serde_json::Value, required = true)]
+    args: Json,
+    /// The queue that it waits in.
+    queue: Option<String>,
+    /// Its id: 1–128 characters of `A–Z a–z 0–9 . _ : -`. An id that exists creates nothing.
+    id: Option<String>,
+    /// Keeps a second job of the same key from being created.
+    unique: Option<UniqueRequest>,
+    /// When it may first run, in RFC 3339. Not together with `delay`.
+    #[schema(format = DateTime)]
+    run_at: Option<String>,
+    /// How long it waits before it may first run, in seconds: 0 to ten years.
+    #[schema(minimum = 0.0, maximum = 315_360_000.0)]
+    delay: Option<f64>,
+    /// −100 to 100, higher first.
+    #[schema(minimum = -100, maximum = 100)]
+    priority: Option<i32>,
+    /// Attempts in all, 1 to 1000.
+    #[schema(minimum = 1, maximum = 1000)]
+    max_attempts: Option<u32>,
+    /// How long one attempt may take, in seconds: more than 0, at most ten years.
+    #[schema(exclusive_minimum = 0.0, maximum = 315_360_000.0)]
+    timeout: Option<f64>,
+    /// What it shares with jobs that are to be paused together, where one of them comes to a limit: a provider's
+    /// name, say. 1–128 characters of `A–Z a–z 0–9 . _ : -`.
+    key: Option<String>,
+    /// The job that it belongs to; where that one waits for its children, this one is waited for too.
+    parent: Option<String>,
+    /// What to find it by; at most 8 KiB in all.
+    labels: Option<BTreeMap<String, String>>,
+    /// Cancels the job when the caller goes away while `Prefer: wait` holds its answer. Only with that header,
+    /// and only for a job that this request created.
+    cancel_on_disconnect: Option<bool>,
+    // These are known so that they can be refused by name, until the engine has what they ask for.
+    #[schema(ignore)]
+    depends_on: Option<IgnoredAny>,
+    #[schema(ignore)]
+    webhook: Option<IgnoredAny>,
+}
+
+/// A request that was found good.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) job: NewJob,
+    pub(crate) on_disconnect: OnDisconnect,
+}
+
+/// What happens to a job when its waiting caller goes away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnDisconnect {
+    KeepJob,
+    CancelJob,
+}
+
+/// The queue and the attempts of a job whose kind is not known here.
+const UNKNOWN_KIND_QUEUE: &str = "default";
+const UNKNOWN_KIND_ATTEMPTS: u32 = 3;
+
+impl JobRequest {
+    /// The job that is asked for, with its kind's defaults; nothing where something is wrong with it, which is
+    /// then among the faults.
+    pub(crate) fn prepare(self, api: &Api, faults: &mut Faults) -> Option<Prepared> {
+        let before = faults.count();
+        let info = self.known_kind(api, faults);
+        self.refuse_what_comes_later(faults);
+        let start = self.start(faults);
+        let timeout = self.timeout.and_then(|timeout| duration("timeout", timeout, faults));
+        let version =
+            info.as_ref().map(|info| info.version).or_else(|| self.remote_version(api)).unwrap_or(1);
+        let id = self.id.and_then(|id| faults.check(JobId::new(id)));
+        let parent = self.parent.and_then(|id| faults.check(JobId::new(id)));
+        let kind: Cow<'static, str> = match &info {
+            Some(info) => info.kind.into(),
+            None => self.kind.into(),
+        };
+        let unique = self.unique.and_then(|unique| unique.prepare(&kind, &self.args, faults));
+        let default_queue = info.as_ref().map_or(UNKNOWN_KIND_QUEUE, |info| info.queue);
+        let default_attempts = info.as_ref().map_or(UNKNOWN_KIND_ATTEMPTS, |info| info.max_attempts);
+        let job = NewJob {
+            id,
+            kind,
+            version,
+            queue: self.queue.map_or(default_queue.into(), Cow::Owned),
+            args: self.args,
+            priority: self.priority.unwrap_or(0),
+            start,
+            max_attempts: self.max_attempts.unwrap_or(default_attempts),
+            max_crashes: default_max_crashes(),
+            timeout: timeout.or(info.and_then(|info| info.timeout)),
+            backoff: None,
+            limit_key: self.key,
+            unique,
+            idempotency: None,
+            parent,
+            labels: self.labels.unwrap_or_default(),
+        };
+        faults.check(job.validate());
+        let on_disconnect = match self.cancel_on_disconnect {
+            Some(true) => OnDisconnect::CancelJob,
+            Some(false) | None => OnDisconnect::KeepJob,
+        };
+        (faults.count() == before).then_some(Prepared { job, on_disconnect })
+    }
+
+    fn known_kind(&self, api: &Api, faults: &mut Faults) -> Option<KindInfo> {
+        let info = api.longhaul.kind(&self.kind);
+        let is_remote = || self.remote_version(api).is_some();
+        if info.is_none() && api.config.unknown_kinds == UnknownKinds::Refuse && !is_remote() {
+            let mut known: Vec<String> = api.longhaul.kinds().iter().map(|info| info.kind.into()).collect();
+            known.extend(api.remote_kinds.names(api.config.clock.now()));
+            known.sort_unstable();
+            known.dedup();
+            let message = match known.as_slice() {
+                [] => "is not known here; no kind is".to_owned(),
+                known => format!("is not known here; the kinds are {}", known.join(", ")),
+            };
+            faults.add(Code::UnknownKind, "kind", message);
+        }
+        info
+    }
+
+    /// The version of args that remote workers of the kind read, where there are any.
+    fn remote_version(&self, api: &Api) -> Option<u32> {
+        api.remote_kinds.version(&self.kind, api.config.clock.now())
+    }
+
+    fn refuse_what_comes_later(&self, faults: &mut Faults) {
+        let fields = [("depends_on", &self.depends_on), ("webhook", &self.webhook)];
+        for (field, _) in fields.into_iter().filter(|(_, value)| value.is_some()) {
+            faults.add(Code::NotSupported, field, "is not supported yet");
+        }
+    }
+
+    fn start(&self, faults: &mut Faults) -> Start {
+        match (&self.run_at, self.delay) {
+            (None, None) => Start::Now,
+            (None, Some(delay)) => duration("delay", delay, faults).map_or(Start::Now, Start::After),
+            (Some(moment), None) => match parse(moment) {
+                Some(moment) => Start::At(moment),
+                None => {
+                    faults.add(Code::Invalid, "run_at", "must be a time in RFC 3339: 2026-01-01T00:00:00Z");
+                    Start::Now
+                }
+            },
+            (Some(_), Some(_)) => {
+                faults.add(Code::Invalid, "delay", "must not be given together with run_at");
+                Start::Now
+            }
+        }
+    }
+}

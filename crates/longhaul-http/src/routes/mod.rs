@@ -1,0 +1,29 @@
+//! The routes. Each is mounted and documented by the same call, so that neither exists without the other.
+
+mod health;
+mod jobs;
+mod metrics;
+mod openapi;
+mod queues;
+mod remote;
+mod workers;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use self::health::health_router;
+pub use self::jobs::{ChildrenBody, ErrorBody, JobBody, ProgressBody};
+pub use self::queues::QueueBody;
+use crate::state::Api;
+
+/// Every route with its documentation.
+pub(crate) fn all() -> OpenApiRouter<Api> {
+    let mut router = OpenApiRouter::with_openapi(openapi::empty())
+        .routes(routes!(openapi::document))
+        .merge(jobs::routes())
+        .merge(queues::routes())
+        .merge(workers::routes())
+        .merge(remote::routes());
+    openapi::complete(router.get_openapi_mut());
+    router
+}

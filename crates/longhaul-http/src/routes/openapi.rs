@@ -1,0 +1,84 @@
+//! The OpenAPI document, made of the handlers' own annotations.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::server::Server;
+use utoipa::openapi::{
+    Components, Content, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, ResponseBuilder,
+};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::path::Mount;
+use crate::problem::{FieldError, ProblemBody};
+use crate::state::Document;
+
+/// This document
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    operation_id = "getOpenApi",
+    tag = "about",
+    security(()),
+    responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value)),
+)]
+pub(super) async fn document(State(document): State<Arc<Document>>, mount: Mount) -> Json<OpenApi> {
+    let mut document = document.0.clone();
+    let base = if mount.base().is_empty() { "/" } else { mount.base() };
+    document.servers = Some(vec![Server::new(base)]);
+    Json(document)
+}
+
+const DESCRIPTION: &str = "Durable background jobs. Every answer that is not what was asked for is \
+    `application/problem+json` (RFC 9457) with a stable `code`. Bodies are at most 1 MiB and 64 levels deep; \
+    durations are in seconds, times in RFC 3339.";
+
+pub(super) fn empty() -> OpenApi {
+    let license = LicenseBuilder::new().name("MIT").identifier(Some("MIT")).build();
+    let info = InfoBuilder::new()
+        .title("Longhaul")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(DESCRIPTION))
+        .license(Some(license));
+    OpenApiBuilder::new().info(info).build()
+}
+
+/// Adds what is the same for every operation: the problem, and the bearer token.
+pub(super) fn complete(document: &mut OpenApi) {
+    let components = document.components.get_or_insert_with(Components::new);
+    for (name, schema) in
+        [(ProblemBody::name(), ProblemBody::schema()), (FieldError::name(), FieldError::schema())]
+    {
+        components.schemas.insert(name.into_owned(), schema);
+    }
+    components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    // Either of the two: on an open server no token is needed.
+    document.security = Some(vec![
+        SecurityRequirement::new::<_, [&str; 0], &str>("bearer", []),
+        SecurityRequirement::default(),
+    ]);
+    for operation in operations(document) {
+        let any = ResponseBuilder::new().description("Any other problem").build();
+        operation.responses.responses.insert("default".into(), RefOr::T(any));
+        for (status, response) in &mut operation.responses.responses {
+            let is_problem = status.starts_with(['4', '5']) || status == "default";
+            if let RefOr::T(response) = response
+                && is_problem
+            {
+                let problem = Content::new(Some(Ref::from_schema_name(ProblemBody::name())));
+                response.content.insert("application/problem+json".into(), RefOr::T(problem));
+            }
+        }
+    }
+}
+
+fn operations(document: &mut OpenApi) -> impl Iterator<Item = &mut Operation> {
+    document.paths.paths.values_mut().flat_map(|item| {
+        [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete]
+            .into_iter()
+            .filter_map(Option::as_mut)
+    })
+}

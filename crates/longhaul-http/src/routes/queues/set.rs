@@ -1,0 +1,104 @@
+use axum::Json;
+use axum::extract::State;
+use longhaul::Keep;
+use serde::{Deserialize, Deserializer};
+use utoipa::ToSchema;
+
+use super::body::QueueBody;
+use super::read::find;
+use crate::auth::Caller;
+use crate::extract::JsonBody;
+use crate::faults::{Faults, duration};
+use crate::path::QueuePath;
+use crate::problem::Problem;
+use crate::state::Api;
+
+/// What to change of a queue. What is left out stays as it is.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = QueuePatch)]
+pub(crate) struct ConfigPatch {
+    /// How long its history is kept.
+    #[serde(default)]
+    retention: RetentionPatch,
+}
+
+/// What to change of a queue's retention, per outcome.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct RetentionPatch {
+    /// Of completed jobs.
+    #[serde(default)]
+    completed: KeepPatch,
+    /// Of failed jobs.
+    #[serde(default)]
+    failed: KeepPatch,
+    /// Of cancelled jobs.
+    #[serde(default)]
+    cancelled: KeepPatch,
+}
+
+/// Null is no bound; what is left out stays as it is.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct KeepPatch {
+    /// The oldest that a finished job may become, in seconds: 0 to ten years.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<f64>, minimum = 0.0, maximum = 315_360_000.0)]
+    age: Option<Option<f64>>,
+    /// The most finished jobs; the newest are kept.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u64>)]
+    count: Option<Option<u64>>,
+}
+
+/// Tells a null from what is not there.
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// Configures a queue
+///
+/// As a JSON merge patch (RFC 7396): what is left out stays as it is. Jobs that are past a new bound go with the
+/// next sweeps. Of two changes at the same moment the later one may undo the earlier.
+#[utoipa::path(
+    patch,
+    path = "/queues/{queue}",
+    operation_id = "setQueue",
+    tag = "queues",
+    params(("queue" = String, Path, description = "The queue's name")),
+    request_body(content = ConfigPatch),
+    responses(
+        (status = 200, description = "The queue as it is now", body = QueueBody),
+        (status = 404, description = "No job was ever enqueued in a queue of this name"),
+    ),
+)]
+pub(crate) async fn set(
+    State(api): State<Api>,
+    _: Caller,
+    QueuePath(name): QueuePath,
+    JsonBody { value, .. }: JsonBody<ConfigPatch>,
+) -> Result<Json<QueueBody>, Problem> {
+    let mut queue = find(&api, &name).await?;
+    let mut faults = Faults::default();
+    let retention = &mut queue.config.retention;
+    value.retention.completed.apply("retention.completed.age", &mut retention.completed, &mut faults);
+    value.retention.failed.apply("retention.failed.age", &mut retention.failed, &mut faults);
+    value.retention.cancelled.apply("retention.cancelled.age", &mut retention.cancelled, &mut faults);
+    faults.into_result()?;
+    api.longhaul.store().set_queue(&name, &queue.config).await?;
+    Ok(Json(find(&api, &name).await?.into()))
+}
+
+impl KeepPatch {
+    fn apply(self, field: &str, keep: &mut Keep, faults: &mut Faults) {
+        if let Some(age) = self.age {
+            keep.age = age.and_then(|age| duration(field, age, faults));
+        }
+        if let Some(count) = self.count {
+            keep.count = count;
+        }
+    }
+}

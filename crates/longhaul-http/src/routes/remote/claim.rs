@@ -1,0 +1,229 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use longhaul::{Claim, Claimed, Finish, LeaseStatus};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::WorkerCaller;
+use crate::extract::WorkerJson;
+use crate::faults::Faults;
+use crate::problem::{Code, Problem};
+use crate::state::Api;
+use crate::state::exchanges::{Answer, Exchange};
+use crate::wire::{
+    AbandonAnswer, AbandonBody, ClaimAnswer, ClaimBody, ClaimedBody, FinishBody, LONGEST_HOLD, MAX_ITEMS,
+    Seconds, TurnAnswer, TurnBody,
+};
+
+/// Claims jobs for a worker
+///
+/// Each job comes under a lease: it is this worker's until it is finished, or until the lease ends, which heartbeats
+/// put off. With a `wait` the answer is held open while there is nothing to take. A claim whose caller goes away while
+/// it is held takes nothing. Where a connection breaks while the answer is on its way, a claim that had an
+/// `Idempotency-Key` is sent again to the same server within a minute: what it had taken is given back before it is
+/// made anew. Without a key such jobs wait until their leases end, which counts as a crash.
+#[utoipa::path(
+    post,
+    path = "/worker/claim",
+    operation_id = "claimJobs",
+    tag = "workers",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Names this claim, should it have to be sent \
+        again")),
+    request_body(content = ClaimBody),
+    responses((status = 200, description = "The jobs", body = ClaimAnswer)),
+)]
+pub(crate) async fn claim(
+    State(api): State<Api>,
+    caller: WorkerCaller,
+    headers: HeaderMap,
+    WorkerJson(body): WorkerJson<ClaimBody>,
+) -> Result<Json<ClaimAnswer>, Problem> {
+    let claim = prepare(&api, body, "")?;
+    let wait = claim.wait;
+    let began = api.config.clock.now();
+    let claimed = match api.exchanges.of(&headers, &caller, "claim")? {
+        None => hold(&api, claim, &CancellationToken::new()).await?,
+        Some(exchange) => {
+            let mut turn = exchange.begin().await;
+            turn.progress.give_back(&**api.longhaul.store()).await?;
+            let claimed = if turn.progress.abandoned {
+                Vec::new()
+            } else {
+                hold(&api, claim, &turn.superseded).await?
+            };
+            // No await stands between the claim and this, so that there is no moment at which jobs are taken and
+            // forgotten.
+            turn.progress.note_taken(&claimed);
+            claimed
+        }
+    };
+    let wait_left = if claimed.is_empty() {
+        wait.saturating_sub(api.config.clock.now().since(began))
+    } else {
+        Duration::ZERO
+    };
+    Ok(Json(ClaimAnswer { claimed: bodies(claimed), wait_left: Seconds(wait_left) }))
+}
+
+/// Claims, and waits as long as an answer can be held. Dropping the store's claim takes nothing.
+async fn hold(api: &Api, claim: Claim, superseded: &CancellationToken) -> Result<Vec<Claimed>, Problem> {
+    if claim.wait.is_zero() {
+        return Ok(api.longhaul.store().claim(claim).await?);
+    }
+    tokio::select! {
+        biased;
+        claimed = api.longhaul.store().claim(claim) => Ok(claimed?),
+        () = superseded.cancelled() => Ok(Vec::new()),
+        () = api.config.stopping.cancelled() => Ok(Vec::new()),
+        () = tokio::time::sleep(LONGEST_HOLD) => Ok(Vec::new()),
+    }
+}
+
+/// Finishes runs and claims jobs in one round trip
+///
+/// The claim sees what the finishes set free and does not wait. Sent again with its `Idempotency-Key`, what was
+/// finished is answered as it was, and what had been claimed is given back before the claim is made anew.
+#[utoipa::path(
+    post,
+    path = "/worker/turn",
+    operation_id = "takeTurn",
+    tag = "workers",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Names this turn, should it have to be sent \
+        again")),
+    request_body(content = TurnBody),
+    responses((status = 200, description = "What became of the leases, and the jobs", body = TurnAnswer)),
+)]
+pub(crate) async fn turn(
+    State(api): State<Api>,
+    caller: WorkerCaller,
+    headers: HeaderMap,
+    WorkerJson(body): WorkerJson<TurnBody>,
+) -> Result<Json<TurnAnswer>, Problem> {
+    let finishes = finishes(body.finishes)?;
+    let claim = Claim { wait: Duration::ZERO, ..prepare(&api, body.claim, "claim.")? };
+    let turned = match api.exchanges.of(&headers, &caller, "turn")? {
+        None => api.longhaul.store().finish_and_claim(finishes, claim).await?,
+        Some(exchange) => turn_once(&api, exchange, finishes, claim).await?,
+    };
+    Ok(Json(TurnAnswer { statuses: turned.finished, claimed: bodies(turned.claimed) }))
+}
+
+/// Takes a turn in a task of its own, so that it is taken whole whatever becomes of the connection.
+async fn turn_once(
+    api: &Api,
+    exchange: Arc<Exchange>,
+    finishes: Vec<Finish>,
+    claim: Claim,
+) -> Result<longhaul::FinishAndClaim, Problem> {
+    let (answer, heard) = oneshot::channel();
+    let api = api.clone();
+    tokio::spawn(async move {
+        let store = api.longhaul.store();
+        let mut progress = exchange.begin().await.progress;
+        let taken = async {
+            progress.give_back(&**store).await?;
+            let turned = match (known(&progress.answer), progress.abandoned) {
+                (Some(finished), true) => longhaul::FinishAndClaim { finished, claimed: Vec::new() },
+                (Some(finished), false) => {
+                    longhaul::FinishAndClaim { finished, claimed: store.claim(claim).await? }
+                }
+                (None, true) => {
+                    longhaul::FinishAndClaim { finished: store.finish(finishes).await?, claimed: Vec::new() }
+                }
+                (None, false) => store.finish_and_claim(finishes, claim).await?,
+            };
+            progress.answer = Some(Answer::Statuses(turned.finished.clone()));
+            progress.note_taken(&turned.claimed);
+            Ok(turned)
+        };
+        let taken: longhaul::Result<longhaul::FinishAndClaim> = taken.await;
+        if let Err(Ok(unheard)) = answer.send(taken)
+            && !unheard.claimed.is_empty()
+            && let Err(error) = progress.give_back(&**store).await
+        {
+            tracing::warn!("failed to give back jobs whose worker went away; their leases will end: {error}");
+        }
+    });
+    let turned = heard.await.map_err(|_| Problem::internal("a turn ended without an answer"))?;
+    Ok(turned?)
+}
+
+fn known(answer: &Option<Answer>) -> Option<Vec<LeaseStatus>> {
+    match answer {
+        Some(Answer::Statuses(statuses)) => Some(statuses.clone()),
+        Some(Answer::Count(_)) | None => None,
+    }
+}
+
+/// Gives back what a claim has taken that nobody hears the answer of
+///
+/// For a worker that has stopped waiting for a claim or a turn: whatever it has taken, or would still take, others may
+/// have, as if it had never been claimed.
+#[utoipa::path(
+    post,
+    path = "/worker/abandon",
+    operation_id = "abandonClaim",
+    tag = "workers",
+    request_body(content = AbandonBody),
+    responses((status = 200, description = "It takes nothing any more", body = AbandonAnswer)),
+)]
+pub(crate) async fn abandon(
+    State(api): State<Api>,
+    caller: WorkerCaller,
+    WorkerJson(AbandonBody { key }): WorkerJson<AbandonBody>,
+) -> Result<Json<AbandonAnswer>, Problem> {
+    let mut given_back = 0;
+    for route in ["claim", "turn"] {
+        let mut turn = api.exchanges.named(&caller, route, &key).begin().await;
+        // For a request that is still on its way, and arrives after this one.
+        turn.progress.abandoned = true;
+        given_back += turn.progress.give_back(&**api.longhaul.store()).await?;
+    }
+    Ok(Json(AbandonAnswer { given_back }))
+}
+
+/// The claim that is asked for. Its kinds are those that callers may enqueue from now on.
+fn prepare(api: &Api, body: ClaimBody, place: &str) -> Result<Claim, Problem> {
+    let mut faults = Faults::default();
+    if longhaul::JobId::new(body.worker.id.clone()).is_err() {
+        let message = "must be 1 to 128 characters of A-Z a-z 0-9 . _ : -";
+        faults.add(Code::Invalid, &format!("{place}worker.id"), message);
+    }
+    if body.lease_for.0.is_zero() {
+        faults.add(Code::Invalid, &format!("{place}lease_for"), "must be more than 0");
+    }
+    if body.queues.iter().map(|queue| queue.slots).fold(0, usize::saturating_add) > MAX_ITEMS {
+        let message = format!("must have at most {MAX_ITEMS} slots in all");
+        faults.add(Code::Invalid, &format!("{place}queues"), message);
+    }
+    faults.into_result()?;
+    let claim = Claim::from(body);
+    api.remote_kinds.note(&claim.kinds, api.config.clock.now());
+    Ok(claim)
+}
+
+/// The ends of runs that are told of.
+pub(super) fn finishes(bodies: Vec<FinishBody>) -> Result<Vec<Finish>, Problem> {
+    let mut faults = Faults::default();
+    if bodies.len() > MAX_ITEMS {
+        faults.add(Code::Invalid, "finishes", format!("must be at most {MAX_ITEMS}"));
+    }
+    let finish = |(index, body): (usize, FinishBody)| match body.into_finish() {
+        Err(longhaul::Error::Invalid { field, reason }) => {
+            faults.add(Code::Invalid, &format!("finishes[{index}].follow_ups.{field}"), reason);
+            None
+        }
+        finish => faults.check(finish),
+    };
+    let finishes = bodies.into_iter().enumerate().filter_map(finish).collect();
+    faults.into_result()?;
+    Ok(finishes)
+}
+
+fn bodies(claimed: Vec<Claimed>) -> Vec<ClaimedBody> {
+    claimed.into_iter().map(ClaimedBody::from).collect()
+}

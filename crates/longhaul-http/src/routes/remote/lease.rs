@@ -1,0 +1,118 @@
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use longhaul::LeaseStatus;
+
+use super::claim::finishes;
+use crate::auth::WorkerCaller;
+use crate::extract::WorkerJson;
+use crate::problem::Problem;
+use crate::state::Api;
+use crate::state::exchanges::{Answer, Exchange};
+use crate::wire::{FinishesBody, HeartbeatBody, RecordsBody, StatusesAnswer};
+
+/// Tells that a worker lives, and extends its leases
+///
+/// To be sent about every tenth of the lease. `cancel_requested` means that the job is to stop; `lost`, that it is
+/// another worker's now. A worker that cannot reach the server stops its jobs before their leases end.
+#[utoipa::path(
+    post,
+    path = "/worker/heartbeat",
+    operation_id = "sendHeartbeat",
+    tag = "workers",
+    request_body(content = HeartbeatBody),
+    responses((status = 200, description = "What became of the leases", body = StatusesAnswer)),
+)]
+pub(crate) async fn heartbeat(
+    State(api): State<Api>,
+    _: WorkerCaller,
+    WorkerJson(body): WorkerJson<HeartbeatBody>,
+) -> Result<Json<StatusesAnswer>, Problem> {
+    let worker = body.worker.into();
+    let statuses = api.longhaul.store().heartbeat(&worker, &body.leases, body.lease_for.0).await?;
+    Ok(Json(StatusesAnswer { statuses }))
+}
+
+/// Adds progress, log lines, chunks and steps to running jobs
+///
+/// Sent again with its `Idempotency-Key` to the same server within a minute, it adds nothing a second time.
+#[utoipa::path(
+    post,
+    path = "/worker/record",
+    operation_id = "recordEntries",
+    tag = "workers",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Names this request, should it have to be sent \
+        again")),
+    request_body(content = RecordsBody),
+    responses((status = 200, description = "What became of the leases", body = StatusesAnswer)),
+)]
+pub(crate) async fn record(
+    State(api): State<Api>,
+    caller: WorkerCaller,
+    headers: HeaderMap,
+    WorkerJson(body): WorkerJson<RecordsBody>,
+) -> Result<Json<StatusesAnswer>, Problem> {
+    let exchange = api.exchanges.of(&headers, &caller, "record")?;
+    let store = Arc::clone(api.longhaul.store());
+    statuses(exchange, async move { store.record(body.records).await }).await
+}
+
+/// Ends runs
+///
+/// Each with its outcome, what it had yet to say and the jobs that follow, in one transaction; each stands alone. Sent
+/// again with its `Idempotency-Key` to the same server within a minute, it is answered as it was; elsewhere or later,
+/// `lost` may also mean that it was accepted the first time. It is never accepted twice.
+#[utoipa::path(
+    post,
+    path = "/worker/finish",
+    operation_id = "finishRuns",
+    tag = "workers",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Names this request, should it have to be sent \
+        again")),
+    request_body(content = FinishesBody),
+    responses((status = 200, description = "What became of the leases", body = StatusesAnswer)),
+)]
+pub(crate) async fn finish(
+    State(api): State<Api>,
+    caller: WorkerCaller,
+    headers: HeaderMap,
+    WorkerJson(body): WorkerJson<FinishesBody>,
+) -> Result<Json<StatusesAnswer>, Problem> {
+    let exchange = api.exchanges.of(&headers, &caller, "finish")?;
+    let finishes = finishes(body.finishes)?;
+    let store = Arc::clone(api.longhaul.store());
+    statuses(exchange, async move { store.finish(finishes).await }).await
+}
+
+async fn statuses(
+    exchange: Option<Arc<Exchange>>,
+    work: impl Future<Output = longhaul::Result<Vec<LeaseStatus>>> + Send + 'static,
+) -> Result<Json<StatusesAnswer>, Problem> {
+    match once(exchange, async move { Ok(Answer::Statuses(work.await?)) }).await? {
+        Answer::Statuses(statuses) => Ok(Json(StatusesAnswer { statuses })),
+        Answer::Count(_) => Err(Problem::internal("a request's key was remembered with another answer")),
+    }
+}
+
+/// Does something once for each key. With a key it is done in a task of its own, so that it is done whole, and its
+/// answer remembered, whatever becomes of the connection. What failed is not remembered.
+pub(super) async fn once(
+    exchange: Option<Arc<Exchange>>,
+    work: impl Future<Output = longhaul::Result<Answer>> + Send + 'static,
+) -> Result<Answer, Problem> {
+    let Some(exchange) = exchange else { return Ok(work.await?) };
+    let task = tokio::spawn(async move {
+        let mut progress = exchange.begin().await.progress;
+        if let Some(answer) = &progress.answer {
+            return Ok(answer.clone());
+        }
+        let answer = work.await?;
+        progress.answer = Some(answer.clone());
+        Ok::<_, longhaul::Error>(answer)
+    });
+    let done =
+        task.await.map_err(|error| Problem::internal(format!("a worker's request failed: {error}")))?;
+    Ok(done?)
+}

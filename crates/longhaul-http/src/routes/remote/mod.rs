@@ -1,0 +1,36 @@
+//! The routes of remote workers: the store's batch operations as JSON, fenced by the lease token.
+//!
+//! | file | what |
+//! |---|---|
+//! | `claim` | claims, turns, and claims that nobody hears the answer of |
+//! | `lease` | heartbeats, records, finishes |
+//! | `store` | what only a whole store needs: [`RemoteStore`](crate::RemoteStore) |
+
+mod claim;
+mod lease;
+mod store;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::state::Api;
+
+/// Every route of workers, each with its own documentation.
+pub(crate) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::default()
+        .routes(routes!(claim::claim))
+        .routes(routes!(claim::turn))
+        .routes(routes!(claim::abandon))
+        .routes(routes!(lease::heartbeat))
+        .routes(routes!(lease::record))
+        .routes(routes!(lease::finish))
+        .routes(routes!(store::enqueue))
+        .routes(routes!(store::get))
+        .routes(routes!(store::list))
+        .routes(routes!(store::events))
+        .routes(routes!(store::act))
+        .routes(routes!(store::sweep))
+        .routes(routes!(store::queues))
+        .routes(routes!(store::set_queue))
+        .routes(routes!(store::workers))
+}

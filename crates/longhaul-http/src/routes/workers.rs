@@ -1,0 +1,81 @@
+use axum::Json;
+use axum::extract::State;
+use longhaul::WorkerInfo;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::auth::Caller;
+use crate::problem::Problem;
+use crate::state::Api;
+use crate::time::Rfc3339;
+
+/// The route of workers.
+pub(crate) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::default().routes(routes!(list))
+}
+
+/// The workers that are there.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WorkerList)]
+struct WorkersBody {
+    /// By id, so that those of one process stand together.
+    workers: Vec<WorkerBody>,
+}
+
+/// A worker, as it last presented itself.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Worker)]
+struct WorkerBody {
+    /// Its id.
+    id: String,
+    /// Names the process that it runs in.
+    process: String,
+    /// The machine's name.
+    host: String,
+    /// The queues that it serves.
+    queues: Vec<SlotsBody>,
+    /// When it was last heard of.
+    #[schema(value_type = String, format = DateTime)]
+    seen_at: Rfc3339,
+}
+
+/// A worker's slots of a queue.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WorkerSlots)]
+struct SlotsBody {
+    /// The queue.
+    queue: String,
+    /// Jobs of it that the worker runs at once.
+    slots: usize,
+}
+
+/// Lists workers
+///
+/// Those heard of within the last minute, wherever they run.
+#[utoipa::path(
+    get,
+    path = "/workers",
+    operation_id = "listWorkers",
+    tag = "workers",
+    responses((status = 200, description = "The workers", body = WorkersBody)),
+)]
+async fn list(State(api): State<Api>, _: Caller) -> Result<Json<WorkersBody>, Problem> {
+    let mut workers = api.longhaul.store().workers().await?;
+    workers.sort_by(|one, other| one.id.cmp(&other.id));
+    Ok(Json(WorkersBody { workers: workers.into_iter().map(WorkerBody::from).collect() }))
+}
+
+impl From<WorkerInfo> for WorkerBody {
+    fn from(worker: WorkerInfo) -> Self {
+        let queues = worker.queues.into_iter();
+        Self {
+            id: worker.id,
+            process: worker.process,
+            host: worker.host,
+            queues: queues.map(|queue| SlotsBody { queue: queue.queue, slots: queue.slots }).collect(),
+            seen_at: Rfc3339(worker.seen_at),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What handlers share. Extractors and handlers take the part that they need by `FromRef`.
+
+pub(crate) mod estimates;
+pub(crate) mod exchanges;
+pub(crate) mod inflight;
+pub(crate) mod kinds;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::FromRef;
+use longhaul::{JobId, Longhaul, Lookup};
+use utoipa::openapi::OpenApi;
+
+use self::estimates::Estimator;
+use self::exchanges::Exchanges;
+use self::inflight::InFlight;
+use self::kinds::RemoteKinds;
+use crate::auth::Auth;
+use crate::config::HttpConfig;
+
+/// The state of the router. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Api {
+    pub(crate) longhaul: Longhaul,
+    pub(crate) config: Arc<HttpConfig>,
+    pub(crate) auth: Arc<Auth>,
+    pub(crate) estimator: Arc<Estimator>,
+    pub(crate) in_flight: Arc<InFlight>,
+    /// Requests of remote workers that may be sent again.
+    pub(crate) exchanges: Arc<Exchanges>,
+    pub(crate) remote_kinds: Arc<RemoteKinds>,
+    pub(crate) document: Arc<Document>,
+}
+
+/// The OpenAPI document, which is too long to be printed.
+pub(crate) struct Document(pub(crate) OpenApi);
+
+impl std::fmt::Debug for Document {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Document(..)")
+    }
+}
+
+impl Api {
+    pub(crate) fn new(longhaul: Longhaul, config: HttpConfig, document: OpenApi) -> Self {
+        Self {
+            auth: Arc::new(Auth::from(&config)),
+            estimator: Arc::new(Estimator::new(longhaul.clone(), config.clock.clone())),
+            in_flight: Arc::default(),
+            exchanges: Arc::default(),
+            remote_kinds: Arc::default(),
+            document: Arc::new(Document(document)),
+            config: Arc::new(config),
+            longhaul,
+        }
+    }
+
+    /// The job as it is when it has ended, when `wait` is over or when the server begins to stop.
+    pub(crate) async fn hold(&self, id: &JobId, wait: Option<Duration>) -> longhaul::Result<Lookup> {
+        let Some(wait) = wait else { return self.longhaul.get(id).await };
+        tokio::select! {
+            biased;
+            lookup = self.longhaul.wait(id, wait) => lookup,
+            () = self.config.stopping.cancelled() => self.longhaul.get(id).await,
+        }
+    }
+}
+
+impl FromRef<Api> for Longhaul {
+    fn from_ref(api: &Api) -> Self {
+        api.longhaul.clone()
+    }
+}
+
+impl FromRef<Api> for Arc<Auth> {
+    fn from_ref(api: &Api) -> Self {
+        Arc::clone(&api.auth)
+    }
+}
+
+impl FromRef<Api> for Arc<Document> {
+    fn from_ref(api: &Api) -> Self {
+        Arc::clone(&api.document)
+    }
+}

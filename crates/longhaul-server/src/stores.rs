@@ -1,0 +1,276 @@
+//! The flags that name the data folder, the store of jobs and the database of the services' tables, and what they open.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use longhaul::clock::Stopwatch;
+use longhaul::{Longhaul, Store};
+use longhaul_http::RemoteStore;
+use longhaul_postgres::PostgresStore;
+use longhaul_redis::RedisStore;
+use longhaul_sqlite::SqliteStore;
+use service_support::Db;
+
+use crate::Result;
+use crate::store_url::StoreUrl;
+
+/// The variable with the token that opens a server to remote workers. It is no flag, because flags can be read by
+/// everyone on the machine.
+pub(crate) const WORKER_TOKEN: &str = "LONGHAUL_WORKER_TOKEN";
+
+/// The flags of every command that touches data.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct StoreArgs {
+    /// The folder for the database, uploaded files and secrets; made if missing
+    #[arg(long, global = true, env = "LONGHAUL_DATA", value_name = "FOLDER", default_value = "./data")]
+    pub(crate) data: PathBuf,
+    /// Where jobs are kept: sqlite:PATH, postgres://…, redis://…, rediss://…, or another server that keeps them,
+    /// https://… (with LONGHAUL_WORKER_TOKEN) [default: REDIS_URL or DATABASE_URL where set, else
+    /// sqlite:{data}/longhaul.db]
+    #[arg(long, global = true, env = "LONGHAUL_STORE", value_name = "URL")]
+    pub(crate) store: Option<StoreUrl>,
+    /// Where the services keep their tables: sqlite:PATH or postgres://… [default: DATABASE_URL where set, else with
+    /// the jobs, else sqlite:{data}/longhaul.db]
+    #[arg(long, global = true, env = "LONGHAUL_DATABASE", value_name = "URL")]
+    pub(crate) database: Option<StoreUrl>,
+}
+
+/// The open store of jobs and database of tables.
+#[derive(Clone, Debug)]
+pub(crate) struct OpenStores {
+    /// The jobs.
+    pub(crate) longhaul: Longhaul,
+    /// The services' tables.
+    pub(crate) db: Db,
+    /// The addresses of both, for people; without passwords.
+    described: String,
+    /// `Yes` if another process has the embedded file too.
+    shared: Shared,
+}
+
+/// The owner of an embedded file: this process alone, or another one too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shared {
+    No,
+    Yes,
+}
+
+/// An open database of jobs, of tables, or of both.
+enum Database {
+    Sqlite(SqliteStore),
+    Postgres(PostgresStore),
+    Redis(RedisStore),
+    Remote(RemoteStore),
+}
+
+impl StoreArgs {
+    /// Opens the store and the services' database, making folders and files where they are missing, and brings the
+    /// store's own tables up to date.
+    pub(crate) async fn open(&self) -> Result<OpenStores> {
+        let (store, database) = self.urls()?;
+        make_private_folder(&self.data)?;
+        let jobs = Database::open(&store).await?;
+        if store == database {
+            return jobs.with_tables(&store);
+        }
+        let (longhaul, shared) = (Longhaul::over(jobs.store()), jobs.shared());
+        let db = Database::open(&database).await?.tables()?.with_jobs_in(longhaul.clone());
+        Ok(OpenStores { longhaul, db, described: format!("{store}, tables in {database}"), shared })
+    }
+
+    /// The same for a server, which is to own an embedded file: only then does the next server know at once that this
+    /// one is dead. A command line that looks at jobs may hold the file for a moment, so this waits for a second
+    /// before it makes do with sharing.
+    pub(crate) async fn open_as_owner(&self) -> Result<OpenStores> {
+        let waiting = Stopwatch::start();
+        loop {
+            let stores = self.open().await?;
+            if stores.shared == Shared::No || waiting.elapsed() > Duration::from_secs(1) {
+                return Ok(stores);
+            }
+            drop(stores);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Opens a store of jobs that must be there already: a mistyped path is an error, not a new and empty store.
+    pub(crate) async fn open_existing(&self) -> Result<Longhaul> {
+        let (store, _) = self.urls()?;
+        if let StoreUrl::Sqlite(path) = &store
+            && !path.exists()
+        {
+            return Err(format!(
+                "there is no store at {}; name the server's data folder with --data, or its store with --store",
+                path.display(),
+            )
+            .into());
+        }
+        Ok(Longhaul::over(Database::open(&store).await?.store()))
+    }
+
+    /// The addresses of the jobs and the tables. `DATABASE_URL` and `REDIS_URL` are what hosts and other tools set.
+    fn urls(&self) -> Result<(StoreUrl, StoreUrl)> {
+        self.urls_with(&|name| std::env::var(name).ok())
+    }
+
+    fn urls_with(&self, vars: &dyn Fn(&str) -> Option<String>) -> Result<(StoreUrl, StoreUrl)> {
+        let var = |name: &str| match vars(name).filter(|value| !value.trim().is_empty()) {
+            None => Ok(None),
+            Some(url) => url.parse::<StoreUrl>().map(Some).map_err(|e| format!("{name}: {e}")),
+        };
+        let embedded = || StoreUrl::Sqlite(self.data.join("longhaul.db"));
+        let database = match &self.database {
+            Some(url) => Some(url.clone()),
+            None => var("DATABASE_URL")?,
+        };
+        let store = match &self.store {
+            Some(url) => url.clone(),
+            None => match var("REDIS_URL")? {
+                Some(url) => url,
+                None => database.clone().unwrap_or_else(embedded),
+            },
+        };
+        let database = match database {
+            Some(url) => url,
+            None if store.holds_tables() => store.clone(),
+            None => embedded(),
+        };
+        if !database.holds_tables() {
+            return Err(
+                format!("--database {database}: tables are kept in sqlite:PATH or postgres://…").into()
+            );
+        }
+        Ok((store, database))
+    }
+}
+
+impl OpenStores {
+    /// The addresses, for people.
+    pub(crate) fn described(&self) -> &str {
+        &self.described
+    }
+
+    /// Logs at start-up the address of the jobs, with a warning if another process has them too.
+    pub(crate) fn announce(&self) {
+        match self.shared {
+            Shared::No => tracing::info!("store: {}", self.described),
+            Shared::Yes => tracing::warn!(
+                "store: {}, shared with another process; when that dies, its jobs wait for their leases",
+                self.described
+            ),
+        }
+    }
+}
+
+impl Database {
+    async fn open(url: &StoreUrl) -> Result<Self> {
+        Ok(match url {
+            // Opening brings the tables up to date.
+            StoreUrl::Sqlite(path) => Database::Sqlite(SqliteStore::open(path).await?),
+            StoreUrl::Postgres(url) => Database::Postgres(PostgresStore::connect(url).await?),
+            StoreUrl::Redis(url) => Database::Redis(RedisStore::connect(url).await?),
+            StoreUrl::Remote(url) => {
+                let token = std::env::var(WORKER_TOKEN).ok();
+                Database::Remote(RemoteStore::connect(url, token.as_deref()).await?)
+            }
+        })
+    }
+
+    fn store(&self) -> Arc<dyn Store> {
+        match self {
+            Database::Sqlite(store) => Arc::new(store.clone()),
+            Database::Postgres(store) => Arc::new(store.clone()),
+            Database::Redis(store) => Arc::new(store.clone()),
+            Database::Remote(store) => Arc::new(store.clone()),
+        }
+    }
+
+    fn tables(&self) -> Result<Db> {
+        match self {
+            Database::Sqlite(store) => Ok(Db::sqlite(store.clone())),
+            Database::Postgres(store) => Ok(Db::postgres(store.clone())),
+            Database::Redis(_) | Database::Remote(_) => Err("tables cannot be kept there".into()),
+        }
+    }
+
+    fn with_tables(self, url: &StoreUrl) -> Result<OpenStores> {
+        Ok(OpenStores {
+            longhaul: Longhaul::over(self.store()),
+            db: self.tables()?,
+            described: url.to_string(),
+            shared: self.shared(),
+        })
+    }
+
+    fn shared(&self) -> Shared {
+        match self {
+            Database::Sqlite(store) if !store.is_owner() => Shared::Yes,
+            _ => Shared::No,
+        }
+    }
+}
+
+/// The folder holds secrets and other people's documents: nobody else on the machine is to read them.
+pub(crate) fn make_private_folder(folder: &Path) -> Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+        .create(folder)
+        .map_err(|e| format!("failed to make the data folder {}: {e}", folder.display()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn urls(flags: [Option<&str>; 2], vars: &[(&str, &str)]) -> std::result::Result<[String; 2], String> {
+        let [store, database] = flags.map(|url| url.map(|url| url.parse().expect("a URL")));
+        let args = StoreArgs { data: "data".into(), store, database };
+        let find = |name: &str| vars.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
+        let (store, database) = args.urls_with(&find).map_err(|error| error.to_string())?;
+        Ok([store.to_string(), database.to_string()])
+    }
+
+    fn both(url: &str) -> std::result::Result<[String; 2], String> {
+        Ok([url.to_owned(), url.to_owned()])
+    }
+
+    #[test]
+    fn without_a_word_everything_is_in_one_file() {
+        assert_eq!(urls([None, None], &[]), both("sqlite:data/longhaul.db"));
+        assert_eq!(urls([None, None], &[("DATABASE_URL", " ")]), both("sqlite:data/longhaul.db"));
+        assert_eq!(urls([Some("sqlite:x.db"), None], &[]), both("sqlite:x.db"));
+    }
+
+    #[test]
+    fn jobs_in_redis_leave_the_tables_where_tables_can_be() {
+        let redis = "redis://127.0.0.1/1";
+        let apart = |database: &str| Ok([redis.to_owned(), database.to_owned()]);
+        assert_eq!(urls([Some(redis), None], &[]), apart("sqlite:data/longhaul.db"));
+        assert_eq!(urls([None, None], &[("REDIS_URL", redis)]), apart("sqlite:data/longhaul.db"));
+        assert_eq!(urls([Some(redis), Some("sqlite:rows.db")], &[]), apart("sqlite:rows.db"));
+        let refused = urls([None, Some(redis)], &[]).unwrap_err();
+        assert!(refused.contains("tables are kept in"), "{refused}");
+    }
+
+    #[test]
+    fn postgres_has_both_and_redis_beside_it_has_the_jobs() {
+        let (postgres, redis) = ("postgres://127.0.0.1/app", "redis://127.0.0.1/1");
+        assert_eq!(urls([None, None], &[("DATABASE_URL", postgres)]), both(postgres));
+        let vars = [("DATABASE_URL", postgres), ("REDIS_URL", redis)];
+        assert_eq!(urls([None, None], &vars), Ok([redis.to_owned(), postgres.to_owned()]));
+        assert_eq!(urls([Some(postgres), None], &[]), both(postgres));
+    }
+
+    #[test]
+    fn a_flag_wins_over_a_variable_and_a_bad_variable_is_named() {
+        let vars = [("REDIS_URL", "redis://127.0.0.1/1")];
+        assert_eq!(urls([Some("sqlite:x.db"), None], &vars), both("sqlite:x.db"));
+        let refused = urls([None, None], &[("DATABASE_URL", "mysql://h/d")]).unwrap_err();
+        assert!(refused.starts_with("DATABASE_URL: "), "{refused}");
+    }
+}

@@ -1,0 +1,47 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use longhaul::Clock;
+
+use crate::ai_brain::AiBrain;
+use crate::config::Config;
+use crate::embedding::{Embedder, OpenAiEmbedder};
+use crate::llm::{ChatClient, Composer, Outline};
+use crate::provider::ProviderError;
+
+/// The clients of a configuration's outside systems. Nothing is contacted until it is used.
+#[derive(Clone, Debug)]
+pub struct Providers {
+    /// Writes texts: the configured model, or the outlines of the services.
+    pub composer: Arc<dyn Composer>,
+    /// Makes vectors; `None` leaves search lexical.
+    pub embedder: Option<Arc<dyn Embedder>>,
+    /// Reads scans and pictures; `None` leaves that to local tools.
+    pub ai_brain: Option<Arc<AiBrain>>,
+    /// The longest wait that a provider may ask for: [`Config::provider_max_wait`].
+    pub max_wait: Duration,
+}
+
+impl Providers {
+    /// Prepares the clients. AI Brain embeds where it is set, as it is asked to do both; an embedding server named
+    /// beside it is used instead.
+    ///
+    /// # Errors
+    /// Where the machine's TLS set-up cannot be used.
+    pub fn connect(config: &Config, clock: &Clock) -> Result<Self, ProviderError> {
+        let max_wait = config.provider_max_wait;
+        let composer: Arc<dyn Composer> = match &config.llm {
+            Some(llm) => Arc::new(ChatClient::new(llm, max_wait, clock.clone())?),
+            None => Arc::new(Outline),
+        };
+        let ai_brain = match &config.ai_brain {
+            Some(brain) => Some(Arc::new(AiBrain::new(brain, max_wait, clock.clone())?)),
+            None => None,
+        };
+        let embedder: Option<Arc<dyn Embedder>> = match &config.embedding {
+            Some(server) => Some(Arc::new(OpenAiEmbedder::new(server, max_wait, clock.clone())?)),
+            None => ai_brain.clone().map(|brain| brain as Arc<dyn Embedder>),
+        };
+        Ok(Self { composer, embedder, ai_brain, max_wait })
+    }
+}
