@@ -10,6 +10,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::problem::{Code, FieldError, Problem};
+use crate::strict::Strict;
 use crate::wire::MAX_WORKER_BODY_BYTES;
 
 /// The most bytes that a request's body may have.
@@ -77,16 +78,23 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJ
 }
 
 fn not_json() -> Problem {
-    let detail = "the body must be JSON, with the header 'content-type: application/json'";
+    let detail = "the body must be JSON in UTF-8, with the header 'content-type: application/json'";
     Problem::new(Code::UnsupportedMediaType, detail)
 }
 
+/// True for `application/json` and `application/*+json` without a charset other than UTF-8, which JSON always is
+/// (RFC 8259, 8.1).
 fn is_json(headers: &HeaderMap) -> bool {
     let Some(Ok(value)) = headers.get(CONTENT_TYPE).map(|value| value.to_str()) else { return false };
-    let essence = value.split(';').next().unwrap_or_default().trim();
-    let Some((kind, subkind)) = essence.split_once('/') else { return false };
+    let (essence, parameters) = value.split_once(';').unwrap_or((value, ""));
+    let Some((kind, subkind)) = essence.trim().split_once('/') else { return false };
+    let charset =
+        parameters.split(';').filter_map(|parameter| parameter.split_once('=')).find_map(|(name, value)| {
+            name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
+        });
     kind.eq_ignore_ascii_case("application")
         && (subkind.eq_ignore_ascii_case("json") || subkind.to_ascii_lowercase().ends_with("+json"))
+        && charset.is_none_or(|charset| charset.eq_ignore_ascii_case("utf-8"))
 }
 
 async fn read(request: Request, limit: usize) -> Result<Bytes, Problem> {
@@ -98,7 +106,7 @@ async fn read(request: Request, limit: usize) -> Result<Bytes, Problem> {
     }
     let body = Limited::new(request.into_body(), limit).collect();
     match tokio::time::timeout(BODY_TIMEOUT, body).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Ok(body)) => Ok(without_mark(body.to_bytes())),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(Problem::new(Code::IncompleteBody, "the body ended before it was whole")),
         Err(_) => {
@@ -108,12 +116,19 @@ async fn read(request: Request, limit: usize) -> Result<Bytes, Problem> {
     }
 }
 
+/// Leaves out the byte order mark that some Windows tools write before UTF-8 (RFC 8259, 8.1 allows to ignore it).
+fn without_mark(bytes: Bytes) -> Bytes {
+    if bytes.starts_with(b"\xef\xbb\xbf") { bytes.slice(3..) } else { bytes }
+}
+
 fn parse<T: DeserializeOwned>(bytes: &[u8], depth: usize) -> Result<T, Problem> {
     if is_deeper_than(bytes, depth) {
         let detail = format!("the body must have at most {depth} levels of arrays and objects");
         return Err(Problem::new(Code::TooDeep, detail));
     }
-    serde_json::from_slice(bytes).map_err(|_| match serde_json::from_slice::<IgnoredAny>(bytes) {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = T::deserialize(Strict(&mut json)).and_then(|value| json.end().map(|()| value));
+    value.map_err(|_| match serde_json::from_slice::<IgnoredAny>(bytes) {
         Ok(_) => field_problem::<T>(bytes),
         Err(error) => Problem::new(Code::MalformedJson, format!("the body is not JSON: {error}")),
     })
@@ -122,8 +137,8 @@ fn parse<T: DeserializeOwned>(bytes: &[u8], depth: usize) -> Result<T, Problem> 
 /// Reads the body a second time to say which field is wrong: tracking the path costs time that a good body
 /// need not pay.
 fn field_problem<T: DeserializeOwned>(bytes: &[u8]) -> Problem {
-    let read = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_slice(bytes));
-    let (field, text) = match read {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let (field, text) = match serde_path_to_error::deserialize::<_, T>(Strict(&mut json)) {
         Err(error) => (error.path().to_string(), error.inner().to_string()),
         Ok(_) => (".".into(), "is not what it must be".into()),
     };

@@ -158,6 +158,7 @@ pub(crate) async fn act_on_many(
         ActionWord::Retry => Action::Retry,
         ActionWord::Delete => Action::Delete,
     };
+    let Some(filter) = filter else { return Ok(Json(ActionCount { count: 0, more: false })) };
     let count = api.longhaul.store().act(&filter, action, limit).await?;
     Ok(Json(ActionCount { count, more: count >= limit as u64 }))
 }

@@ -3,18 +3,17 @@ use axum::extract::{RawQuery, State};
 use axum::http::HeaderValue;
 use axum::http::header::LINK;
 use axum::response::{IntoResponse, Response};
-use longhaul::{JobFilter, JobId, Page};
+use longhaul::{JobFilter, JobPage, Longhaul, Page};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::body::JobBody;
-use super::filter::state;
+use super::filter::{id, state};
 use crate::auth::Caller;
 use crate::faults::Faults;
 use crate::path::Mount;
 use crate::problem::{Code, Problem};
 use crate::query;
-use crate::state::Api;
 
 const DEFAULT_LIMIT: usize = 50;
 const MAX_LIMIT: usize = 100;
@@ -57,13 +56,16 @@ pub(crate) struct PageBody<'a> {
     ),
 )]
 pub(crate) async fn list(
-    State(api): State<Api>,
+    State(longhaul): State<Longhaul>,
     _: Caller,
     mount: Mount,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let (filter, page) = read_query(query.as_deref())?;
-    let page = api.longhaul.store().list(&filter, page).await?;
+    let page = match filter {
+        Some(filter) => longhaul.store().list(&filter, page).await?,
+        None => JobPage::default(),
+    };
     let body = PageBody { jobs: page.jobs.iter().map(JobBody::from).collect(), next: page.next.as_deref() };
     let mut response = Json(body).into_response();
     if let Some(next) = &page.next {
@@ -76,16 +78,19 @@ pub(crate) async fn list(
     Ok(response)
 }
 
-fn read_query(query: Option<&str>) -> Result<(JobFilter, Page), Problem> {
+/// The filter and the page of a query. No filter where no job can fit, because a parameter has no value.
+fn read_query(query: Option<&str>) -> Result<(Option<JobFilter>, Page), Problem> {
     let mut faults = Faults::default();
     let mut filter = JobFilter::default();
     let mut page = Page { cursor: None, limit: DEFAULT_LIMIT };
+    let mut without_value = Vec::new();
     for (name, value) in query::pairs(query) {
         match &*name {
+            "state" | "kind" | "queue" | "parent" if value.is_empty() => without_value.push(name),
             "state" => filter.states.extend(state("state", &value, &mut faults)),
             "kind" => filter.kinds.push(value.into_owned()),
             "queue" => filter.queues.push(value.into_owned()),
-            "parent" => filter.parents.extend(faults.check(JobId::new(value))),
+            "parent" => filter.parents.extend(id("parent", value.into_owned(), &mut faults)),
             "label" => match value.split_once(':') {
                 Some((label, value)) => filter.labels.push((label.to_owned(), value.to_owned())),
                 None => faults.add(Code::Invalid, "label", "must have the form 'name:value'"),
@@ -104,5 +109,11 @@ fn read_query(query: Option<&str>) -> Result<(JobFilter, Page), Problem> {
         }
     }
     faults.into_result()?;
-    Ok((filter, page))
+    let fits_nothing = without_value.iter().any(|name| match &**name {
+        "state" => filter.states.is_empty(),
+        "kind" => filter.kinds.is_empty(),
+        "queue" => filter.queues.is_empty(),
+        _ => filter.parents.is_empty(),
+    });
+    Ok(((!fits_nothing).then_some(filter), page))
 }
