@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use longhaul::{
-    Action, Claim, Claimed, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId, JobPage, Lease,
+    Acted, Action, Claim, Claimed, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId, JobPage, Lease,
     LeaseStatus, Lookup, NewJob, Outcome, Page, QueueConfig, QueueInfo, Record, Result, Store, Swept,
     Timestamp, WorkerInfo,
 };
@@ -129,7 +129,7 @@ impl Store for Observed {
         self.store.events(id, after, limit, wait).await
     }
 
-    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<u64> {
+    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted> {
         self.store.act(filter, action, limit).await
     }
 

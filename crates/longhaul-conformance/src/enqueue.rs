@@ -33,9 +33,7 @@ pub async fn a_new_job_has_the_fields_it_was_given(fx: &Fixture) {
         version: 7,
         queue: "mail_low-1".into(),
         // Neither the order, the spaces, the number's form nor the escapes of the text are the store's business.
-        args: json(
-            "{\"z\": 1.50, \"a\" : [1e3,\ttrue, null], \"t\":\"é \\u0000 \\ud83d\\ude00 😀\", \"z\":0}",
-        ),
+        args: json("{\"z\": 1.50, \"a\" : [1e3,\ttrue, null], \"t\":\"é \\u0001 \\ud83d\\ude00 😀\"}"),
         priority: -100,
         start: Start::Now,
         max_attempts: 1000,

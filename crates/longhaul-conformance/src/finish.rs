@@ -46,7 +46,7 @@ pub async fn a_completed_job_keeps_its_output(fx: &Fixture) {
 pub async fn a_retry_waits_for_its_delay_and_keeps_its_error(fx: &Fixture) {
     let claimed = fx.running().await;
     fx.clock.advance(secs(4));
-    let first = AttemptError::new(ErrorKind::Timeout, "Grüße \u{0} \"'\n");
+    let first = AttemptError::new(ErrorKind::Timeout, "Grüße \u{1} \"'\n");
     fx.end(&claimed.lease, Outcome::Retry { error: first.clone(), delay: secs(10) }).await;
     let first = AttemptError { attempt: 1, at: fx.now(), ..first };
     let record = fx.job(&claimed.lease.id).await;

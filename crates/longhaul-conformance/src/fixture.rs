@@ -234,7 +234,8 @@ impl Fixture {
         let mut jobs = Vec::new();
         let mut cursor = None;
         for _ in 0..1_000 {
-            let page = ok("list", self.store.list(filter, Page { cursor, limit: 1_000 }).await);
+            let page =
+                ok("list", self.store.list(filter, Page { cursor, limit: 1_000, ..Page::default() }).await);
             jobs.extend(page.jobs);
             let Some(next) = page.next else { return jobs };
             cursor = Some(next);
@@ -249,7 +250,7 @@ impl Fixture {
 
     /// Acts on all that fits.
     pub async fn act_on(&self, filter: &JobFilter, action: Action, limit: usize) -> u64 {
-        ok("act", self.store.act(filter, action, limit).await)
+        ok("act", self.store.act(filter, action, limit).await).done
     }
 
     /// What is known of a queue; nothing, where the store does not list it.

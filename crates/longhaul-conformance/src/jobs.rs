@@ -215,5 +215,7 @@ pub fn untouched(id: &JobId, job: &NewJob, now: Timestamp) -> JobRecord {
         parent: job.parent.clone(),
         children: None,
         labels: job.labels.clone(),
+        args_bytes: None,
+        output_bytes: None,
     }
 }

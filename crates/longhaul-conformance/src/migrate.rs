@@ -1,4 +1,4 @@
-//! The contract of [`Store::migrate`](longhaul::Store::migrate).
+//! The contracts of [`Store::migrate`](longhaul::Store::migrate) and [`Store::ready`](longhaul::Store::ready).
 
 use longhaul::{LeaseStatus, QueueConfig, State};
 
@@ -25,4 +25,11 @@ pub async fn migrating_twice_changes_nothing(fx: &Fixture) {
     assert_eq!(fx.finish(&running.lease, completed()).await, LeaseStatus::Held, "a lease still holds");
     let new = fx.enqueue(job()).await;
     assert_eq!(fx.state(&new).await, State::Available, "and the store still works");
+}
+
+/// "A store that takes writes is ready."
+pub async fn a_store_that_takes_writes_is_ready(fx: &Fixture) {
+    ok("ready", fx.store.ready().await);
+    fx.enqueue(job()).await;
+    ok("ready", fx.store.ready().await);
 }

@@ -123,7 +123,7 @@ async fn walk(fx: &Fixture, filter: &JobFilter, limit: usize, between: impl Asyn
     let mut ids = Vec::new();
     let mut cursor = None;
     for number in 0..100 {
-        let page = ok("list", fx.store.list(filter, Page { cursor, limit }).await);
+        let page = ok("list", fx.store.list(filter, Page { cursor, limit, ..Page::default() }).await);
         assert!(page.jobs.len() <= limit, "a page of at most {limit} has {}", page.jobs.len());
         ids.extend(page.jobs.into_iter().map(|job| job.id));
         let Some(next) = page.next else { return ids };

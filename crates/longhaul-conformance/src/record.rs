@@ -12,7 +12,7 @@ use crate::jobs::{LEASE, chunk, completed, failed, id, json, log, progress, retr
 pub async fn recorded_entries_are_read_back_in_order(fx: &Fixture) {
     let (one, two) = (fx.running().await, fx.running().await);
     let start = fx.job(&one.lease.id).await.last_event;
-    let text = "line\nGrüße \u{0} \" ' 😀";
+    let text = "line\nGrüße \u{1} \" ' 😀";
     let levels = [LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error];
     let logs = levels.map(|level| Entry::Log { level, message: text.into() });
     let bare = Progress { percent: 33.333_333_333_333_336, message: String::new(), data: None };

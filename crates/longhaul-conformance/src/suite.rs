@@ -46,6 +46,7 @@ macro_rules! sentences {
             [$($context)*]
             migrate {
                 migrating_twice_changes_nothing
+                a_store_that_takes_writes_is_ready
             }
             enqueue {
                 a_new_job_is_available_at_once

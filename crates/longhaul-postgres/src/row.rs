@@ -53,6 +53,8 @@ pub(crate) fn job_record(row: &Row) -> Result<(JobRecord, RowFacts)> {
         parent: row.get::<_, Option<String>>(23).map(JobId::from_store),
         children: row.get::<_, Option<i64>>(30).map(|total| children(row, 31, total)),
         labels: parsed(row, 24)?.unwrap_or_default(),
+        args_bytes: None,
+        output_bytes: None,
     };
     let facts = RowFacts {
         seq: row.get(25),

@@ -6,9 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use longhaul::{
-    Action, Backoff, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId,
-    JobPage, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Result, Signals,
-    Store, Swept, Timestamp, WorkerInfo,
+    Acted, Action, Backoff, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId,
+    JobPage, Lease, LeaseStatus, Lookup, NewJob, Page, Payloads, QueueConfig, QueueInfo, Record, Result,
+    Signals, Store, Swept, Timestamp, WorkerInfo, admit,
 };
 use tokio::sync::oneshot;
 
@@ -210,6 +210,7 @@ impl Store for PostgresStore {
     }
 
     async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
+        admit::jobs(&jobs)?;
         if jobs.is_empty() {
             return Ok(Vec::new());
         }
@@ -229,19 +230,19 @@ impl Store for PostgresStore {
         leases: &[Lease],
         lease_for: Duration,
     ) -> Result<Vec<LeaseStatus>> {
-        let (worker, leases) = (worker.clone(), leases.to_vec());
+        let (worker, leases) = (admit::worker(worker.clone()), leases.to_vec());
         self.statuses(Op::Heartbeat { worker, leases, lease_for }).await
     }
 
     async fn record(&self, records: Vec<Record>) -> Result<Vec<LeaseStatus>> {
-        self.statuses(Op::Record(records)).await
+        admit::record_with(self, records, |records| self.statuses(Op::Record(records))).await
     }
 
     async fn finish(&self, finishes: Vec<Finish>) -> Result<Vec<LeaseStatus>> {
         if finishes.is_empty() {
             return Ok(Vec::new());
         }
-        self.statuses(Op::Finish(finishes)).await
+        self.statuses(Op::Finish(admit::finishes(finishes))).await
     }
 
     async fn finish_and_claim(&self, finishes: Vec<Finish>, mut claim: Claim) -> Result<FinishAndClaim> {
@@ -261,6 +262,7 @@ impl Store for PostgresStore {
     }
 
     async fn list(&self, filter: &JobFilter, page: Page) -> Result<JobPage> {
+        admit::filter(filter)?;
         read::list(self.pool_in_reach()?, filter, &page).await
     }
 
@@ -293,26 +295,28 @@ impl Store for PostgresStore {
         }
     }
 
-    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<u64> {
+    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted> {
         // Candidates are looked for on a reading connection, a bounded page at a time, so that a filter which fits few
         // of many jobs does not hold the writer up; the writer then checks each again.
         let mut filter = filter.clone();
         read::narrow(&mut filter, action);
-        let mut page = Page { cursor: None, limit: 500 };
-        let mut done = 0;
+        let mut page = Page { limit: 500, payloads: Payloads::Short, ..Page::default() };
+        let mut acted = Acted::default();
         loop {
             let found = self.list(&filter, page.clone()).await?;
-            let left = limit.saturating_sub(usize::try_from(done).unwrap_or(limit));
+            let left = limit.saturating_sub(usize::try_from(acted.done).unwrap_or(limit));
+            let has_more = found.jobs.len() > left || found.next.is_some();
             let ids: Vec<JobId> = found.jobs.into_iter().map(|job| job.id).take(left).collect();
+            acted.matched += ids.len() as u64;
             if !ids.is_empty() {
                 match self.inner.driver.call(Op::Act { ids, action }).await? {
-                    Answer::Count(count) => done += count,
+                    Answer::Count(count) => acted.done += count,
                     other => return Err(unexpected(&other)),
                 }
             }
             page.cursor = found.next;
-            if page.cursor.is_none() || done >= limit as u64 {
-                return Ok(done);
+            if !has_more || acted.done >= limit as u64 {
+                return Ok(Acted { complete: !has_more, ..acted });
             }
         }
     }
@@ -322,6 +326,7 @@ impl Store for PostgresStore {
     }
 
     async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()> {
+        admit::queue(queue)?;
         let config = longhaul::Json::new(config)?.as_str().to_owned();
         self.inner.driver.call(Op::SetQueue { queue: queue.to_owned(), config }).await.map(drop)
     }

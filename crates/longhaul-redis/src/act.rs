@@ -1,4 +1,4 @@
-use longhaul::{Action, JobFilter, JobId, Page, Result, State};
+use longhaul::{Acted, Action, JobFilter, JobId, Page, Payloads, Result, State};
 
 use crate::answer::int;
 use crate::driver::{Driver, JOBS_PER_CALL};
@@ -9,20 +9,22 @@ use crate::scripts;
 
 /// Does something to at most `limit` jobs that fit. Candidates are looked for a bounded page at a time; the script then
 /// checks each again.
-pub(crate) async fn act(driver: &Driver, filter: &JobFilter, action: Action, limit: usize) -> Result<u64> {
-    let Some(filter) = narrowed(filter, action) else { return Ok(0) };
-    let mut page = Page { cursor: None, limit: JOBS_PER_CALL };
-    let mut done = 0;
+pub(crate) async fn act(driver: &Driver, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted> {
+    let mut acted = Acted { complete: true, ..Acted::default() };
+    let Some(filter) = narrowed(filter, action) else { return Ok(acted) };
+    let mut page = Page { limit: JOBS_PER_CALL, payloads: Payloads::Short, ..Page::default() };
     loop {
         let found = list_jobs(driver, &filter, &page).await?;
-        let left = limit - usize::try_from(done).unwrap_or(limit);
+        let left = limit.saturating_sub(usize::try_from(acted.done).unwrap_or(limit));
+        let has_more = found.jobs.len() > left || found.next.is_some();
         let ids: Vec<JobId> = found.jobs.into_iter().map(|job| job.id).take(left).collect();
+        acted.matched += ids.len() as u64;
         if !ids.is_empty() {
-            done += act_on(driver, &ids, action).await?;
+            acted.done += act_on(driver, &ids, action).await?;
         }
         page.cursor = found.next;
-        if page.cursor.is_none() || done >= limit as u64 {
-            return Ok(done);
+        if !has_more || acted.done >= limit as u64 {
+            return Ok(Acted { complete: !has_more, ..acted });
         }
     }
 }

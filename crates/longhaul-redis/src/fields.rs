@@ -286,6 +286,8 @@ pub(crate) fn record(id: JobId, fields: &Fields<'_>, data: Data, beside: Beside)
         parent: fields.parent.map(|parent| JobId::from_store(parent.to_owned())),
         children: fields.children,
         labels: data.labels,
+        args_bytes: None,
+        output_bytes: None,
     }
 }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::select_all;
 use longhaul::{
-    Action, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId, JobPage, Lease,
-    LeaseStatus, Listener, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Result, Signals, Store,
-    Swept, WorkerInfo,
+    Acted, Action, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId, JobPage,
+    Lease, LeaseStatus, Listener, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Result, Signals,
+    Store, Swept, WorkerInfo, admit,
 };
 
 use crate::answer::int;
@@ -113,10 +113,12 @@ impl Store for RedisStore {
     }
 
     async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
+        admit::jobs(&jobs)?;
         enqueue::enqueue(&self.inner.driver, jobs).await
     }
 
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
+        let claim = admit::claim(claim);
         let clock = &self.inner.clock;
         let mut over = pin!(clock.sleep_until(clock.now().plus(claim.wait)));
         let mut is_over = claim.wait.is_zero();
@@ -148,18 +150,20 @@ impl Store for RedisStore {
         leases: &[Lease],
         lease_for: Duration,
     ) -> Result<Vec<LeaseStatus>> {
-        finish::heartbeat(&self.inner.driver, worker, leases, lease_for).await
+        let worker = admit::worker(worker.clone());
+        finish::heartbeat(&self.inner.driver, &worker, leases, lease_for).await
     }
 
     async fn record(&self, records: Vec<Record>) -> Result<Vec<LeaseStatus>> {
-        finish::record(&self.inner.driver, records).await
+        admit::record_with(self, records, |records| finish::record(&self.inner.driver, records)).await
     }
 
     async fn finish(&self, finishes: Vec<Finish>) -> Result<Vec<LeaseStatus>> {
-        finish::finish(&self.inner.driver, finishes).await
+        finish::finish(&self.inner.driver, admit::finishes(finishes)).await
     }
 
     async fn finish_and_claim(&self, finishes: Vec<Finish>, claim: Claim) -> Result<FinishAndClaim> {
+        let (finishes, claim) = (admit::finishes(finishes), admit::claim(claim));
         let (finished, claimed) = claim::turn(&self.inner.driver, finishes, &claim).await?;
         Ok(FinishAndClaim { finished, claimed })
     }
@@ -173,6 +177,7 @@ impl Store for RedisStore {
     }
 
     async fn list(&self, filter: &JobFilter, page: Page) -> Result<JobPage> {
+        admit::filter(filter)?;
         read::list_jobs(&self.inner.driver, filter, &page).await
     }
 
@@ -205,7 +210,7 @@ impl Store for RedisStore {
         }
     }
 
-    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<u64> {
+    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted> {
         act::act(&self.inner.driver, filter, action, limit).await
     }
 
@@ -214,6 +219,7 @@ impl Store for RedisStore {
     }
 
     async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()> {
+        admit::queue(queue)?;
         queues::set_queue(&self.inner.driver, queue, config).await
     }
 

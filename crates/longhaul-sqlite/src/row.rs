@@ -52,6 +52,8 @@ pub(crate) fn job_record(row: &Row<'_>) -> rusqlite::Result<(JobRecord, RowFacts
         parent: row.get::<_, Option<String>>(23)?.map(JobId::from_store),
         children: children(row)?,
         labels: parsed(row, 24)?.unwrap_or_default(),
+        args_bytes: None,
+        output_bytes: None,
     };
     let facts = RowFacts {
         seq: row.get(25)?,

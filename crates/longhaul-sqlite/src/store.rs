@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use longhaul::{
-    Action, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId, JobPage, Lease,
-    LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Result, Signals, Store, Swept,
-    WorkerInfo,
+    Acted, Action, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId, JobPage,
+    Lease, LeaseStatus, Lookup, NewJob, Page, Payloads, QueueConfig, QueueInfo, Record, Result, Signals,
+    Store, Swept, WorkerInfo, admit,
 };
 use rusqlite::{Connection, params};
 use tokio::sync::oneshot;
@@ -158,6 +158,7 @@ impl SqliteStore {
 
     async fn claim_after(&self, finishes: Vec<Finish>, claim: Claim) -> Result<FinishAndClaim> {
         let (reply, answer) = oneshot::channel();
+        let (finishes, claim) = (admit::finishes(finishes), admit::claim(claim));
         let op = ClaimOp { finishes, finished: Vec::new(), claim, reply };
         self.inner.inbox.push(Op::Claim(Box::new(op))).await.map_err(|_| closed())?;
         ClaimAnswer { inbox: &self.inner.inbox, answer }.heard().await
@@ -206,6 +207,7 @@ impl Store for SqliteStore {
     }
 
     async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
+        admit::jobs(&jobs)?;
         if jobs.is_empty() {
             return Ok(Vec::new());
         }
@@ -222,15 +224,17 @@ impl Store for SqliteStore {
         leases: &[Lease],
         lease_for: Duration,
     ) -> Result<Vec<LeaseStatus>> {
-        let (worker, leases) = (worker.clone(), leases.to_vec());
+        let (worker, leases) = (admit::worker(worker.clone()), leases.to_vec());
         self.write(move |batch| batch.heartbeat(&worker, &leases, lease_for)).await
     }
 
     async fn record(&self, records: Vec<Record>) -> Result<Vec<LeaseStatus>> {
-        self.write(move |batch| batch.record(records)).await
+        let keep = |records| self.write(move |batch| batch.record(records));
+        admit::record_with(self, records, keep).await
     }
 
     async fn finish(&self, finishes: Vec<Finish>) -> Result<Vec<LeaseStatus>> {
+        let finishes = admit::finishes(finishes);
         self.write(move |batch| batch.finish(finishes)).await
     }
 
@@ -249,6 +253,7 @@ impl Store for SqliteStore {
     }
 
     async fn list(&self, filter: &JobFilter, page: Page) -> Result<JobPage> {
+        admit::filter(filter)?;
         let filter = filter.clone();
         self.inner.readers.read(move |connection| read::list(connection, &filter, &page)).await
     }
@@ -280,23 +285,25 @@ impl Store for SqliteStore {
         }
     }
 
-    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<u64> {
+    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted> {
         // Candidates are looked for on a reading connection, a bounded page at a time, so that a filter which
         // fits few of many jobs does not hold the writer up; the writer then checks each again.
         let mut filter = filter.clone();
         read::narrow(&mut filter, action);
-        let mut page = Page { cursor: None, limit: 500 };
-        let mut done = 0;
+        let mut page = Page { limit: 500, payloads: Payloads::Short, ..Page::default() };
+        let mut acted = Acted::default();
         loop {
             let found = self.list(&filter, page.clone()).await?;
-            let left = limit - usize::try_from(done).unwrap_or(limit);
+            let left = limit.saturating_sub(usize::try_from(acted.done).unwrap_or(limit));
+            let has_more = found.jobs.len() > left || found.next.is_some();
             let ids: Vec<JobId> = found.jobs.into_iter().map(|job| job.id).take(left).collect();
+            acted.matched += ids.len() as u64;
             if !ids.is_empty() {
-                done += self.write(move |batch| batch.act(&ids, action)).await?;
+                acted.done += self.write(move |batch| batch.act(&ids, action)).await?;
             }
             page.cursor = found.next;
-            if page.cursor.is_none() || done >= limit as u64 {
-                return Ok(done);
+            if !has_more || acted.done >= limit as u64 {
+                return Ok(Acted { complete: !has_more, ..acted });
             }
         }
     }
@@ -306,6 +313,7 @@ impl Store for SqliteStore {
     }
 
     async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()> {
+        admit::queue(queue)?;
         let (queue, config) = (queue.to_owned(), longhaul::Json::new(config)?);
         self.write(move |batch| {
             batch

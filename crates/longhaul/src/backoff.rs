@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::store::{Error, Result};
+
 /// Exponential backoff with jitter: attempt *n* waits `base × factorⁿ⁻¹`, at most `max`, less a random part.
 ///
 /// The jitter keeps jobs that failed together from coming back together. With `jitter` 0.2, a wait is
 /// between 80 % and 100 % of its nominal length, so that `max` and the documented waits are never exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Backoff {
     /// The wait after the first failed attempt.
     pub base: Duration,
@@ -33,6 +34,24 @@ impl Backoff {
     #[must_use]
     pub fn delay(&self, attempt: u32) -> Duration {
         self.delay_at(attempt, rand::random::<f64>())
+    }
+
+    /// Checks the bounds of each field: a factor or jitter that is no finite number has no JSON form, so a row that holds
+    /// one could not be read back.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid), naming the field and what it must be.
+    pub fn validate(&self) -> Result<()> {
+        let invalid = |field: &str, reason: &str| {
+            Err(Error::Invalid { field: format!("backoff.{field}"), reason: reason.to_owned() })
+        };
+        if !(1.0..=1_000_000.0).contains(&self.factor) {
+            return invalid("factor", "must be from 1 to 1000000");
+        }
+        if !(0.0..=1.0).contains(&self.jitter) {
+            return invalid("jitter", "must be from 0 to 1");
+        }
+        Ok(())
     }
 
     /// The same with a given draw of 0 to 1 in place of a random one.

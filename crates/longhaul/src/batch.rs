@@ -45,7 +45,10 @@ impl Longhaul {
         let mut children = Vec::new();
         let mut cursor = None;
         loop {
-            let page = self.store().list(&filter, Page { cursor, limit: CHILDREN_AT_ONCE }).await?;
+            let page = self
+                .store()
+                .list(&filter, Page { cursor, limit: CHILDREN_AT_ONCE, ..Page::default() })
+                .await?;
             children.extend(page.jobs);
             cursor = page.next;
             if cursor.is_none() {
@@ -76,7 +79,10 @@ impl Longhaul {
             };
             let mut cursor = None;
             loop {
-                let page = self.store().list(&filter, Page { cursor, limit: CHILDREN_AT_ONCE }).await?;
+                let page = self
+                    .store()
+                    .list(&filter, Page { cursor, limit: CHILDREN_AT_ONCE, ..Page::default() })
+                    .await?;
                 let inner = page.jobs.iter().filter(|job| job.children.is_some());
                 batches.extend(inner.map(|job| job.id.clone()).filter(|inner| seen.insert(inner.clone())));
                 let unfinished = page.jobs.into_iter().filter(|job| !job.state.is_finished());
@@ -84,7 +90,8 @@ impl Longhaul {
                 if !ids.is_empty() {
                     let most = ids.len();
                     let these = JobFilter { ids, ..JobFilter::default() };
-                    done += self.store().act(&these, Action::Cancel { grace: CANCEL_GRACE }, most).await?;
+                    done +=
+                        self.store().act(&these, Action::Cancel { grace: CANCEL_GRACE }, most).await?.done;
                 }
                 cursor = page.next;
                 if cursor.is_none() {

@@ -77,9 +77,6 @@ impl Longhaul {
     /// # Errors
     /// As for [`enqueue`](Self::enqueue).
     pub async fn enqueue_many(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
-        for job in &jobs {
-            job.validate()?;
-        }
         self.store.enqueue(jobs).await
     }
 
@@ -157,8 +154,8 @@ impl Longhaul {
     }
 
     async fn act_on(&self, id: &JobId, action: Action) -> Result<Done> {
-        let count = self.store.act(&JobFilter::id(id.clone()), action, 1).await?;
-        Ok(if count > 0 { Done::Yes } else { Done::NotApplicable })
+        let acted = self.store.act(&JobFilter::id(id.clone()), action, 1).await?;
+        Ok(if acted.done > 0 { Done::Yes } else { Done::NotApplicable })
     }
 
     /// Looks at all jobs of a list of ids at once, leaving out those that are not there.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::backoff::Backoff;
+use crate::model::{DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE};
 use crate::worker::Context;
 
 /// A kind of job: its fields are the args that are stored, [`run`](Job::run) is the work.
@@ -37,9 +38,9 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The version of the fields, from 1. Raise it when an old worker could not read what a new one writes.
     const VERSION: u32 = 1;
     /// The queue that it waits in, unless the caller names another.
-    const QUEUE: &'static str = "default";
+    const QUEUE: &'static str = DEFAULT_QUEUE;
     /// Attempts in all.
-    const MAX_ATTEMPTS: u32 = 3;
+    const MAX_ATTEMPTS: u32 = DEFAULT_MAX_ATTEMPTS;
     /// How long one attempt may take; `None` is no limit.
     const TIMEOUT: Option<Duration> = None;
 

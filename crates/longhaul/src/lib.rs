@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod admit;
 pub mod backoff;
 mod batch;
 pub mod clock;
@@ -19,14 +20,15 @@ pub use job::{Job, JobError, JobResult, Verdict};
 pub use maintenance::Maintenance;
 pub use memory::MemoryStore;
 pub use model::{
-    Action, AttemptError, Children, Claim, Claimed, EnqueueStatus, Enqueued, Entry, ErrorKind, Event,
-    EventBody, Finish, FinishAndClaim, Idempotency, JobFilter, JobId, JobPage, JobRecord, Json, Keep, Lease,
-    LeaseStatus, LogLevel, Lookup, MAX_ARGS_BYTES, NewJob, OnClash, Outcome, Page, Progress, QueueConfig,
-    QueueInfo, QueueSlots, Record, Retention, Start, State, SupportedKind, Swept, Unique, WorkerInfo,
+    Acted, Action, AttemptError, Children, Claim, Claimed, DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE,
+    EnqueueStatus, Enqueued, Entry, ErrorKind, Event, EventBody, Finish, FinishAndClaim, Idempotency,
+    JobFilter, JobId, JobPage, JobRecord, Json, Keep, Lease, LeaseStatus, LogLevel, Lookup, MAX_ARGS_BYTES,
+    MAX_JSON_DEPTH, NewJob, OnClash, Outcome, Page, Payloads, Progress, QueueConfig, QueueInfo, QueueSlots,
+    Record, Retention, SHORT_PAYLOAD_BYTES, Start, State, SupportedKind, Swept, Unique, WorkerInfo,
     default_max_crashes, process_id,
 };
 pub use store::{
-    Error, GONE_FOR, KEPT_ERRORS, Listener, MAX_POSITION, PRIORITY_STEP, Result, Signals, Store,
-    WORKER_SEEN_FOR,
+    Error, GONE_FOR, KEPT_ERRORS, KEPT_EVENT_BYTES, KEPT_EVENTS, Listener, MAX_POSITION, PRIORITY_STEP,
+    Result, Signals, Store, WORKER_SEEN_FOR,
 };
 pub use worker::{Context, DEFAULT_LEASE, Registry, Shutdown, Worker, WorkerBuilder};

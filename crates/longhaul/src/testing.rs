@@ -240,7 +240,10 @@ impl Harness {
         let mut jobs = Vec::new();
         let mut cursor = None;
         loop {
-            let page = at_once("list", self.longhaul.store().list(filter, Page { cursor, limit: 1_000 }));
+            let page = at_once(
+                "list",
+                self.longhaul.store().list(filter, Page { cursor, limit: 1_000, ..Page::default() }),
+            );
             jobs.extend(page.jobs);
             cursor = page.next;
             if cursor.is_none() {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use longhaul::{
-    Action, Claim, Claimed, Clock, Enqueued, Entry, Event, EventBody, Finish, JobFilter, JobId, JobPage,
-    JobRecord, Lease, LeaseStatus, Lookup, MemoryStore, NewJob, OnClash, Outcome, Page, QueueConfig,
+    Acted, Action, Claim, Claimed, Clock, Enqueued, Entry, Event, EventBody, Finish, JobFilter, JobId,
+    JobPage, JobRecord, Lease, LeaseStatus, Lookup, MemoryStore, NewJob, OnClash, Outcome, Page, QueueConfig,
     QueueInfo, Record, Result, Start, State, Store, Swept, Unique, WorkerInfo,
 };
 use longhaul_conformance::Fixture;
@@ -225,7 +225,7 @@ impl Store for Faulty {
         Ok(events)
     }
 
-    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<u64> {
+    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted> {
         match action {
             Action::Cancel { .. } if self.has(Fault::IgnoresTheGrace) => {
                 self.inner.act(filter, Action::Cancel { grace: Duration::ZERO }, limit).await

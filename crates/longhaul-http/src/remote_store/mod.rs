@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use longhaul::{
-    Action, Claim, Claimed, EnqueueStatus, Enqueued, Error, Event, Finish, FinishAndClaim, JobFilter, JobId,
-    JobPage, JobRecord, Json, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record,
-    Result, State, Store, Swept, WorkerInfo,
+    Acted, Action, Claim, Claimed, EnqueueStatus, Enqueued, Error, Event, Finish, FinishAndClaim, JobFilter,
+    JobId, JobPage, JobRecord, Json, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo,
+    Record, Result, State, Store, Swept, WorkerInfo,
 };
 
 use self::call::{Caller, Failed, Reached, Wire};
@@ -281,8 +281,8 @@ impl Store for RemoteStore {
         }
     }
 
-    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<u64> {
-        let mut done = 0;
+    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted> {
+        let mut acted = Acted::default();
         let mut left = limit;
         loop {
             let some = left.min(MAX_ITEMS);
@@ -290,10 +290,12 @@ impl Store for RemoteStore {
             let wire = Wire { route: "act", operation: "act on jobs", key, ..Wire::default() };
             let body = ActBody { filter: filter.clone(), action, limit: some };
             let CountAnswer { count } = self.caller.call(&wire, &body).await?;
-            done += count;
+            acted.done += count;
+            acted.matched += count;
             left -= some;
-            if left == 0 || count < some as u64 {
-                return Ok(done);
+            acted.complete = count < some as u64;
+            if left == 0 || acted.complete {
+                return Ok(acted);
             }
         }
     }

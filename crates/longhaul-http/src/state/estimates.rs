@@ -166,7 +166,11 @@ impl Estimator {
     async fn measure_run_time(self: Arc<Self>, kind: String) {
         let filter =
             JobFilter { kinds: vec![kind.clone()], states: vec![State::Completed], ..JobFilter::default() };
-        let page = self.longhaul.store().list(&filter, Page { cursor: None, limit: SAMPLE }).await;
+        let page = self
+            .longhaul
+            .store()
+            .list(&filter, Page { cursor: None, limit: SAMPLE, ..Page::default() })
+            .await;
         match page {
             Ok(page) => {
                 let value =

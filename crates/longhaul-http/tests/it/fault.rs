@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use longhaul::{
-    Action, Claim, Claimed, Clock, Enqueued, Error, Event, Finish, JobFilter, JobId, JobPage, Lease,
+    Acted, Action, Claim, Claimed, Clock, Enqueued, Error, Event, Finish, JobFilter, JobId, JobPage, Lease,
     LeaseStatus, Longhaul, Lookup, MemoryStore, NewJob, Page, QueueConfig, QueueInfo, Record, Result, Store,
     Swept, WorkerInfo,
 };
@@ -153,7 +153,7 @@ impl Store for Faulty {
         self.check().await?;
         events
     }
-    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<u64> {
+    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted> {
         self.check().await?;
         self.0.store.act(filter, action, limit).await
     }

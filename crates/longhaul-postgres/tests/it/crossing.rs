@@ -96,7 +96,7 @@ async fn many_processes_run_each_job_once_and_count_it_once() {
         let counts = store.queues().await.unwrap().remove(0).counts;
         assert_eq!(counts.into_iter().collect::<Vec<_>>(), [(State::Completed, created as u64)]);
     }
-    let page = Page { cursor: None, limit: 1_000 };
+    let page = Page { cursor: None, limit: 1_000, ..Page::default() };
     assert_eq!(stores[0].list(&JobFilter::default(), page).await.unwrap().jobs.len(), created);
 }
 

@@ -38,7 +38,8 @@ pub(super) async fn run(longhaul: &Longhaul, args: Args) -> Result<()> {
     let (mut left, mut cursor) = (args.limit, None);
     let mut headings = (!args.json).then(|| HEADINGS.map(String::from));
     while left > 0 {
-        let page = longhaul.store().list(&filter, Page { cursor, limit: left.min(PAGE) }).await?;
+        let page =
+            longhaul.store().list(&filter, Page { cursor, limit: left.min(PAGE), ..Page::default() }).await?;
         if args.json {
             for job in &page.jobs {
                 serde_json::to_writer(&mut out, &JobBody::from(job))?;

@@ -83,6 +83,7 @@ fn write_event(out: &mut impl Write, event: &Event) -> io::Result<()> {
         EventBody::Progress(progress) => format!("{:.0} % {}", progress.percent, progress.message),
         EventBody::Log { message, .. } => message.clone(),
         EventBody::Chunk { data } => format!("chunk {}", data.as_str()),
+        EventBody::Gap => "entries before this one are no longer kept".into(),
         EventBody::Reset => "starts over: what the attempt before had streamed is void".into(),
         EventBody::Output { output } => format!("output {}", output.as_str()),
     };

@@ -55,7 +55,10 @@ async fn a_file_of_the_first_schema_is_migrated_with_its_jobs_and_goes_on() {
     assert_eq!(done.output.unwrap().to_value(), "sent");
     assert_eq!(done.labels["tenant"], "ada");
     let children = JobFilter { parents: vec![id("ran")], ..JobFilter::default() };
-    let page = store.list(&children, longhaul::Page { cursor: None, limit: 10 }).await.unwrap();
+    let page = store
+        .list(&children, longhaul::Page { cursor: None, limit: 10, ..longhaul::Page::default() })
+        .await
+        .unwrap();
     assert_eq!(page.jobs.iter().map(|job| job.id.as_str()).collect::<Vec<_>>(), ["retries"]);
 
     let unique = Unique { key: "order-4".into(), period: None, on_clash: OnClash::Join };

@@ -41,7 +41,8 @@ async fn an_error_undoes_the_callers_rows_jobs_and_counts_and_nobody_elses() {
     assert_eq!(failed.unwrap().unwrap_err().to_string(), "the customer changed their mind");
     assert!(other.unwrap()[0].is_created());
     assert_eq!(orders(&store).await, 0);
-    let page = store.list(&JobFilter::default(), Page { cursor: None, limit: 10 }).await.unwrap();
+    let page =
+        store.list(&JobFilter::default(), Page { cursor: None, limit: 10, ..Page::default() }).await.unwrap();
     let ids: Vec<&str> = page.jobs.iter().map(|job| job.id.as_str()).collect();
     assert_eq!(ids, ["ship-8"]);
     let queues = store.queues().await.unwrap();

@@ -1,20 +1,21 @@
 use super::row::Row;
 use super::table::Table;
 use crate::clock::Timestamp;
-use crate::model::{Action, JobFilter, State};
+use crate::model::{Acted, Action, JobFilter, State};
 
 impl Table {
-    pub(super) fn act(&mut self, filter: &JobFilter, action: Action, limit: usize, now: Timestamp) -> u64 {
+    pub(super) fn act(&mut self, filter: &JobFilter, action: Action, limit: usize, now: Timestamp) -> Acted {
         let meant: Vec<u64> = self.matching(filter).map(|row| row.seq).collect();
-        let mut done = 0;
-        for seq in meant {
-            if done == limit as u64 {
+        let mut acted = Acted::default();
+        for seq in &meant {
+            if acted.done == limit as u64 {
                 break;
             }
+            acted.matched += 1;
             // One after the other: of two failed jobs with one unique key, the first retry takes the key.
-            done += u64::from(self.act_on(seq, action, now));
+            acted.done += u64::from(self.act_on(*seq, action, now));
         }
-        done
+        Acted { complete: acted.matched == meant.len() as u64, ..acted }
     }
 
     /// Does it to one job, and says whether it applied.

@@ -141,6 +141,8 @@ fn new_row(seq: u64, id: JobId, job: NewJob, now: Timestamp) -> Row {
         parent: job.parent,
         children: (job.start == Start::AfterChildren).then(Children::default),
         labels: job.labels,
+        args_bytes: None,
+        output_bytes: None,
     };
     Row {
         seq,

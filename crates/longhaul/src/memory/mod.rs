@@ -30,10 +30,11 @@ use futures::future::select_all;
 use parking_lot::Mutex;
 
 use self::table::Table;
+use crate::admit;
 use crate::clock::{Clock, Timestamp};
 use crate::model::{
-    Action, Claim, Claimed, Enqueued, Event, Finish, JobFilter, JobId, JobPage, Lease, LeaseStatus, Lookup,
-    NewJob, Page, QueueConfig, QueueInfo, Record, Swept, WorkerInfo,
+    Acted, Action, Claim, Claimed, Enqueued, Event, Finish, JobFilter, JobId, JobPage, Lease, LeaseStatus,
+    Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Swept, WorkerInfo,
 };
 use crate::store::{Listener, Result, Signals, Store};
 
@@ -92,11 +93,13 @@ impl Store for MemoryStore {
     }
 
     async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
+        admit::jobs(&jobs)?;
         Ok(self.table.lock().enqueue(jobs, self.clock.now()))
     }
 
     // No await stands between taking jobs and returning them, so that a dropped claim has taken nothing.
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
+        let claim = admit::claim(claim);
         let mut over = pin!(self.clock.sleep_until(self.clock.now().plus(claim.wait)));
         let mut is_over = claim.wait.is_zero();
         loop {
@@ -126,15 +129,17 @@ impl Store for MemoryStore {
         leases: &[Lease],
         lease_for: Duration,
     ) -> Result<Vec<LeaseStatus>> {
-        Ok(self.table.lock().heartbeat(worker, leases, lease_for, self.clock.now()))
+        let worker = admit::worker(worker.clone());
+        Ok(self.table.lock().heartbeat(&worker, leases, lease_for, self.clock.now()))
     }
 
     async fn record(&self, records: Vec<Record>) -> Result<Vec<LeaseStatus>> {
-        Ok(self.table.lock().record(records, self.clock.now()))
+        let keep = async |records| Ok(self.table.lock().record(records, self.clock.now()));
+        admit::record_with(self, records, keep).await
     }
 
     async fn finish(&self, finishes: Vec<Finish>) -> Result<Vec<LeaseStatus>> {
-        Ok(self.table.lock().finish(finishes, self.clock.now()))
+        Ok(self.table.lock().finish(admit::finishes(finishes), self.clock.now()))
     }
 
     async fn sweep(&self, limit: usize) -> Result<Swept> {
@@ -146,6 +151,7 @@ impl Store for MemoryStore {
     }
 
     async fn list(&self, filter: &JobFilter, page: Page) -> Result<JobPage> {
+        admit::filter(filter)?;
         self.table.lock().list(filter, &page)
     }
 
@@ -174,7 +180,7 @@ impl Store for MemoryStore {
         }
     }
 
-    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<u64> {
+    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted> {
         Ok(self.table.lock().act(filter, action, limit, self.clock.now()))
     }
 
@@ -183,6 +189,7 @@ impl Store for MemoryStore {
     }
 
     async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()> {
+        admit::queue(queue)?;
         self.table.lock().set_queue(queue, config);
         Ok(())
     }
@@ -266,7 +273,7 @@ mod tests {
         store.enqueue(vec![job()]).await.unwrap();
         claim_and_complete(&store).await;
         clock.advance(HOUR / 2);
-        assert_eq!(store.act(&JobFilter::default(), Action::Retry, 1).await.unwrap(), 1);
+        assert_eq!(store.act(&JobFilter::default(), Action::Retry, 1).await.unwrap().done, 1);
         clock.advance(HOUR / 2);
         store.sweep(10).await.unwrap();
         let second = NewJob { id: None, idempotency: None, ..job() };

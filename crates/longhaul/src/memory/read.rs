@@ -4,8 +4,8 @@ use super::row::Row;
 use super::table::Table;
 use crate::clock::Timestamp;
 use crate::model::{
-    Event, EventBody, JobFilter, JobId, JobPage, JobRecord, Lookup, Page, QueueConfig, QueueInfo, State,
-    WorkerInfo,
+    Event, EventBody, JobFilter, JobId, JobPage, JobRecord, Lookup, Page, Payloads, QueueConfig, QueueInfo,
+    State, WorkerInfo,
 };
 use crate::store::{Error, Result, WORKER_SEEN_FOR};
 
@@ -48,7 +48,11 @@ impl Table {
         let mut last_seen = None;
         for row in self.candidates(filter, before).take(SCANNED_PER_PAGE) {
             if fits(filter, &row.record) {
-                listed.jobs.push(row.record.clone());
+                let mut job = row.record.clone();
+                if page.payloads == Payloads::Short {
+                    job.shorten();
+                }
+                listed.jobs.push(job);
             }
             last_seen = Some(row.seq);
             if listed.jobs.len() == limit {

@@ -15,6 +15,12 @@ use crate::store::{Error, Result};
 pub const MAX_ARGS_BYTES: usize = 256 * 1024;
 /// The most bytes that a job's `labels` may have together.
 const MAX_LABELS_BYTES: usize = 8 * 1024;
+/// The most bytes that a unique key, an idempotency key or its fingerprint may have.
+const MAX_KEY_BYTES: usize = 512;
+/// The queue of a job that names none.
+pub const DEFAULT_QUEUE: &str = "default";
+/// The attempts of a job that names no number of them.
+pub const DEFAULT_MAX_ATTEMPTS: u32 = 3;
 
 /// A job to be enqueued. [`NewJob::of`] fills it from the job's type; every field may be changed before it is
 /// handed over.
@@ -65,23 +71,36 @@ impl NewJob {
     /// [`Error::Invalid`] where the job has no JSON form.
     pub fn of<J: Job>(job: &J) -> Result<Self> {
         Ok(Self {
-            id: None,
-            kind: Cow::Borrowed(J::KIND),
             version: J::VERSION,
             queue: Cow::Borrowed(J::QUEUE),
-            args: Json::new(job)?,
+            max_attempts: J::MAX_ATTEMPTS,
+            timeout: J::TIMEOUT,
+            limit_key: job.limit_key(),
+            ..Self::new(J::KIND, Json::new(job)?)
+        })
+    }
+
+    /// A job of a kind that is known by its name alone, in queue `default`, with 3 attempts and all other defaults.
+    #[must_use]
+    pub fn new(kind: impl Into<Cow<'static, str>>, args: Json) -> Self {
+        Self {
+            id: None,
+            kind: kind.into(),
+            version: 1,
+            queue: Cow::Borrowed(DEFAULT_QUEUE),
+            args,
             priority: 0,
             start: Start::Now,
-            max_attempts: J::MAX_ATTEMPTS,
+            max_attempts: DEFAULT_MAX_ATTEMPTS,
             max_crashes: default_max_crashes(),
-            timeout: J::TIMEOUT,
+            timeout: None,
             backoff: None,
-            limit_key: job.limit_key(),
+            limit_key: None,
             unique: None,
             idempotency: None,
             parent: None,
             labels: BTreeMap::new(),
-        })
+        }
     }
 
     /// The jobs of a batch: the closing one, and then its children. See
@@ -103,48 +122,81 @@ impl NewJob {
         std::iter::once(closing).chain(children).collect()
     }
 
-    /// Checks names, sizes and bounds; [`Longhaul`](crate::Longhaul) does so before any store sees the job.
+    /// Checks names, sizes and bounds. Every store does so before it keeps anything: see [`admit`](crate::admit).
     ///
     /// # Errors
     /// [`Error::Invalid`], naming the field and what it must be.
     pub fn validate(&self) -> Result<()> {
-        let invalid = |field: &str, reason: String| Err(Error::Invalid { field: field.into(), reason });
         check_name("kind", &self.kind)?;
         check_name("queue", &self.queue)?;
         if let Some(id) = &self.id {
             check_name("id", id.as_str())?;
         }
-        if self.args.as_str().len() > MAX_ARGS_BYTES {
-            return invalid("args", format!("must be at most {MAX_ARGS_BYTES} bytes of JSON"));
-        }
-        if self.version == 0 {
-            return invalid("version", "must be at least 1".into());
+        self.args.check("args", MAX_ARGS_BYTES)?;
+        if self.version == 0 || i32::try_from(self.version).is_err() {
+            return invalid("version", format!("must be from 1 to {}", i32::MAX));
         }
         if !(-100..=100).contains(&self.priority) {
-            return invalid("priority", "must be from -100 to 100".into());
+            return invalid("priority", "must be from -100 to 100");
         }
         if !(1..=1000).contains(&self.max_attempts) {
-            return invalid("max_attempts", "must be from 1 to 1000".into());
+            return invalid("max_attempts", "must be from 1 to 1000");
+        }
+        if self.max_crashes > MAX_CRASHES {
+            return invalid("max_crashes", format!("must be from 0 to {MAX_CRASHES}"));
         }
         if self.timeout.is_some_and(|timeout| timeout.is_zero()) {
-            return invalid("timeout", "must be more than zero".into());
+            return invalid("timeout", "must be more than zero");
+        }
+        if let Some(backoff) = &self.backoff {
+            backoff.validate()?;
         }
         if let Some(key) = &self.limit_key {
             check_name("limit_key", key)?;
         }
-        if let Some(unique) = &self.unique
-            && !(1..=512).contains(&unique.key.len())
-        {
-            return invalid("unique.key", "must be 1 to 512 bytes".into());
+        if let Some(parent) = &self.parent {
+            check_name("parent", parent.as_str())?;
         }
+        if let Some(unique) = &self.unique {
+            check_key("unique.key", &unique.key)?;
+        }
+        if let Some(idempotency) = &self.idempotency {
+            check_key("idempotency.key", &idempotency.key)?;
+            check_key("idempotency.fingerprint", &idempotency.fingerprint)?;
+        }
+        self.validate_labels()
+    }
+
+    fn validate_labels(&self) -> Result<()> {
         if self.labels.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>() > MAX_LABELS_BYTES {
             return invalid("labels", format!("must be at most {MAX_LABELS_BYTES} bytes in all"));
         }
-        for label in self.labels.keys() {
+        for (label, value) in &self.labels {
             check_name("labels", label)?;
+            if value.contains('\0') {
+                return invalid(format!("labels.{label}"), "must not hold a NUL character");
+            }
         }
         Ok(())
     }
+}
+
+/// The most crashes that a job may be made to survive.
+const MAX_CRASHES: u32 = 1_000_000;
+
+fn invalid<T>(field: impl Into<String>, reason: impl Into<String>) -> Result<T> {
+    Err(Error::Invalid { field: field.into(), reason: reason.into() })
+}
+
+/// Keys are any text, because applications make them of what users give them; NUL cannot be stored by Postgres.
+fn check_key(field: &str, key: &str) -> Result<()> {
+    if !(1..=MAX_KEY_BYTES).contains(&key.len()) {
+        return invalid(field, format!("must be 1 to {MAX_KEY_BYTES} bytes"));
+    }
+    if key.contains('\0') {
+        return invalid(field, "must not hold a NUL character");
+    }
+    Ok(())
 }
 
 /// The crashes that a job survives unless it says otherwise: `LONGHAUL_MAX_CRASHES`, or 5.

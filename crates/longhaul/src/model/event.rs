@@ -110,6 +110,9 @@ pub enum EventBody {
         /// The piece.
         data: Json,
     },
+    /// Entries before this one have left the log, which is bounded. Told first to a reader who has not seen them; never
+    /// stored.
+    Gap,
     /// A new attempt begins after one that had written to the log: drop that one's chunks.
     Reset,
     /// What the job returned; comes just before the state `completed`. Made from the row, never stored.

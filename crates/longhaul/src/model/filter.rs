@@ -39,7 +39,32 @@ pub struct Page {
     pub cursor: Option<String>,
     /// The most jobs to return, 1 to 1,000.
     pub limit: usize,
+    /// How much of each job's args and output is returned.
+    #[serde(default)]
+    pub payloads: Payloads,
 }
+
+impl Default for Page {
+    /// The first 100 jobs, whole.
+    fn default() -> Self {
+        Self { cursor: None, limit: 100, payloads: Payloads::Whole }
+    }
+}
+
+/// How much of the args and outputs of jobs a list carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Payloads {
+    /// All.
+    #[default]
+    Whole,
+    /// Those of at most [`SHORT_PAYLOAD_BYTES`]; of a larger one only its size, in
+    /// [`args_bytes`](JobRecord::args_bytes) and [`output_bytes`](JobRecord::output_bytes).
+    Short,
+}
+
+/// The most bytes of args or of an output that a list with [`Payloads::Short`] carries.
+pub const SHORT_PAYLOAD_BYTES: usize = 1024;
 
 /// Part of a list, newest job first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -64,4 +89,16 @@ pub enum Action {
     Retry,
     /// Removes finished jobs.
     Delete,
+}
+
+/// What an action on many jobs did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acted {
+    /// Jobs that fitted the filter, of those that were looked at. At least `done`: a job that the action does not apply
+    /// to (a retry of an unfinished one) fits and is left alone.
+    pub matched: u64,
+    /// Jobs that were changed.
+    pub done: u64,
+    /// True where no job that fits was left unlooked at; false where the limit ended the call before.
+    pub complete: bool,
 }

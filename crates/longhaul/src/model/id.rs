@@ -8,7 +8,7 @@ use crate::store::{Error, Result};
 
 /// A job's name: given by the caller, or a UUIDv7 (so that ids made later sort later).
 ///
-/// A given id is 1–128 characters of `A–Z a–z 0–9 . _ : -`. Enqueueing an id that exists creates nothing.
+/// A given id is 1–128 characters of `A–Z a–z 0–9 . _ : -`, and neither `.` nor `..`. Enqueueing an id that exists creates nothing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobId(Box<str>);
@@ -57,14 +57,16 @@ pub fn process_id() -> &'static str {
 }
 
 /// Ids, kinds, queues and keys share one pattern, so that each can stand in a URL, a log line and a Redis key.
-pub(crate) fn check_name(field: &'static str, name: &str) -> Result<()> {
+pub(crate) fn check_name(field: &str, name: &str) -> Result<()> {
+    // A path of `.` or `..` is resolved away by clients before it is sent (RFC 3986, 5.2.4), so nobody could ask for it.
     let fits = (1..=128).contains(&name.len())
+        && !matches!(name, "." | "..")
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-'));
     if fits {
         return Ok(());
     }
     Err(Error::Invalid {
         field: field.into(),
-        reason: "must be 1 to 128 characters of A-Z a-z 0-9 . _ : -".into(),
+        reason: "must be 1 to 128 characters of A-Z a-z 0-9 . _ : -, and not . or ..".into(),
     })
 }

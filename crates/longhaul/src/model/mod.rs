@@ -13,13 +13,15 @@ mod state;
 
 pub use claim::{Claim, Claimed, FinishAndClaim, Lease, LeaseStatus, QueueSlots, SupportedKind, WorkerInfo};
 pub use enqueue::{
-    EnqueueStatus, Enqueued, Idempotency, MAX_ARGS_BYTES, NewJob, OnClash, Start, Unique, default_max_crashes,
+    DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, EnqueueStatus, Enqueued, Idempotency, MAX_ARGS_BYTES, NewJob,
+    OnClash, Start, Unique, default_max_crashes,
 };
 pub use event::{Entry, Event, EventBody, LogLevel, Progress, Record};
-pub use filter::{Action, JobFilter, JobPage, Page};
+pub use filter::{Acted, Action, JobFilter, JobPage, Page, Payloads, SHORT_PAYLOAD_BYTES};
 pub use finish::{AttemptError, ErrorKind, Finish, Outcome};
+pub(crate) use id::check_name;
 pub use id::{JobId, process_id};
-pub use json::Json;
+pub use json::{Json, MAX_JSON_DEPTH};
 pub use queue::{Keep, QueueConfig, QueueInfo, Retention, Swept};
 pub use record::{Children, JobRecord, Lookup};
 pub use state::State;

@@ -18,7 +18,7 @@ pub struct QueueInfo {
 
 /// What can be set for a queue.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct QueueConfig {
     /// How long its history is kept.
     pub retention: Retention,
@@ -29,7 +29,7 @@ pub struct QueueConfig {
 /// A job whose unique key outlives it is kept for the key's period besides: its age counts from the period's end,
 /// and until then it is not counted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Retention {
     /// Of completed jobs: by default a day.
     pub completed: Keep,
@@ -48,7 +48,7 @@ impl Default for Retention {
 
 /// Both bounds hold; `None` is no bound.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Keep {
     /// The oldest that a finished job may become.
     pub age: Option<Duration>,

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AttemptError, JobId, Json, Progress, State};
+use super::{AttemptError, JobId, Json, Progress, SHORT_PAYLOAD_BYTES, State};
 use crate::clock::Timestamp;
 
 /// All that a store knows of a job.
@@ -66,6 +66,27 @@ pub struct JobRecord {
     pub children: Option<Children>,
     /// What to find it by.
     pub labels: BTreeMap<String, String>,
+    /// The bytes of `args`, where a list with [short payloads](super::Payloads::Short) left them out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub args_bytes: Option<u64>,
+    /// The bytes of `output`, where a list with short payloads left it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_bytes: Option<u64>,
+}
+
+impl JobRecord {
+    /// Leaves out args and an output that are too large for a list with short payloads, and keeps their sizes.
+    pub fn shorten(&mut self) {
+        let too_large = |json: &Json| Some(json.as_str().len()).filter(|bytes| *bytes > SHORT_PAYLOAD_BYTES);
+        if let Some(bytes) = too_large(&self.args) {
+            self.args = Json::null();
+            self.args_bytes = Some(bytes as u64);
+        }
+        if let Some(bytes) = self.output.as_ref().and_then(too_large) {
+            self.output = None;
+            self.output_bytes = Some(bytes as u64);
+        }
+    }
 }
 
 /// How the jobs of a batch stand, as its closing job is told.

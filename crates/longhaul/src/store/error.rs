@@ -25,6 +25,23 @@ pub enum Error {
         /// Why.
         source: Box<dyn StdError + Send + Sync>,
     },
+    /// The store has no room left and keeps nothing new until there is some. Nothing of what was asked was done.
+    #[error("failed to write to the {store} store, which has no room left: {source}")]
+    Full {
+        /// Which store.
+        store: &'static str,
+        /// Why.
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// The store can be reached and cannot write: its disk is read-only, its folder was deleted, its writer has died.
+    /// Nothing of what was asked was done; somebody must look at it.
+    #[error("failed to write to the {store} store, which is broken: {source}")]
+    Broken {
+        /// Which store.
+        store: &'static str,
+        /// Why.
+        source: Box<dyn StdError + Send + Sync>,
+    },
     /// The store refused or failed. Asking again will hardly help.
     #[error("failed to {operation} in the {store} store: {source}")]
     Store {
@@ -35,4 +52,21 @@ pub enum Error {
         /// Why.
         source: Box<dyn StdError + Send + Sync>,
     },
+}
+
+impl Error {
+    /// True where the fault is the store's as a whole, and not of what was asked: the call is repeated unchanged once the
+    /// store is back. Every other error concerns the call alone.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Error::Unavailable { .. } | Error::Full { .. } | Error::Broken { .. })
+    }
+
+    /// Finds an outage among the causes of an error, however deep an application has wrapped it.
+    #[must_use]
+    pub fn outage_in<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e Error> {
+        std::iter::successors(Some(error), |error| (*error).source())
+            .filter_map(|error| error.downcast_ref::<Error>())
+            .find(|error| error.is_outage())
+    }
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::model::{
-    Action, Claim, Claimed, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId, JobPage, Lease,
+    Acted, Action, Claim, Claimed, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId, JobPage, Lease,
     LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Swept, WorkerInfo,
 };
 
@@ -29,6 +29,14 @@ pub trait Store: Debug + Send + Sync + 'static {
     ///
     /// - Migrating twice changes nothing.
     async fn migrate(&self) -> Result<()>;
+
+    /// Answers at once whether the store takes writes now: an outage where it is away or full, or where whatever writes in
+    /// this process has died.
+    ///
+    /// - A store that takes writes is ready.
+    async fn ready(&self) -> Result<()> {
+        self.get(&[]).await.map(drop)
+    }
 
     /// Creates jobs: all of the call or none. Answers one [`Enqueued`] for each, in order.
     ///
@@ -223,7 +231,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A child retried by hand is waited for again.
     /// - Deleting a child does not change the count.
     /// - An action stops at its limit.
-    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<u64>;
+    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted>;
 
     /// The queues, with counts that are kept and not counted.
     ///
@@ -241,6 +249,11 @@ pub trait Store: Debug + Send + Sync + 'static {
     async fn workers(&self) -> Result<Vec<WorkerInfo>>;
 }
 
+/// The most entries that a job's log keeps. Stores may drop up to a tenth more at once, so that dropping is not paid for
+/// with every entry.
+pub const KEPT_EVENTS: usize = 10_000;
+/// The most bytes of entries, as JSON, that a job's log keeps.
+pub const KEPT_EVENT_BYTES: usize = 16 * 1024 * 1024;
 /// How many errors of a job are kept.
 pub const KEPT_ERRORS: usize = 20;
 /// How long a pruned or deleted job is remembered as gone.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use longhaul::clock::Stopwatch;
 use longhaul::{
-    Action, Claim, Claimed, Clock, Enqueued, Error, Event, Finish, JobFilter, JobId, JobPage, Lease,
+    Acted, Action, Claim, Claimed, Clock, Enqueued, Error, Event, Finish, JobFilter, JobId, JobPage, Lease,
     LeaseStatus, Longhaul, Lookup, MemoryStore, NewJob, Page, QueueConfig, QueueInfo, Record, Result, Store,
     Swept, WorkerInfo,
 };
@@ -183,7 +183,7 @@ impl Store for FaultyStore {
         self.inner.events(id, after, limit, wait).await
     }
 
-    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<u64> {
+    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted> {
         self.inner.act(filter, action, limit).await
     }
 

@@ -18,6 +18,7 @@ fn word(body: &EventBody) -> String {
         EventBody::Progress(progress) => format!("{}% {}", progress.percent, progress.message),
         EventBody::Log { message, .. } => format!("log {message}"),
         EventBody::Chunk { data } => format!("chunk {}", data.as_str()),
+        EventBody::Gap => "gap".into(),
         EventBody::Reset => "reset".into(),
         EventBody::Output { output } => format!("output {}", output.as_str()),
     }

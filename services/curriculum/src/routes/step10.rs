@@ -203,7 +203,7 @@ impl App {
         }
         // Only in the state that was seen: another caller may have retried it, and it may have gone well since.
         let filter = JobFilter { states: vec![ended.state], ..JobFilter::id(ended.id.clone()) };
-        if self.longhaul.store().act(&filter, Action::Retry, 1).await? == 0 {
+        if self.longhaul.store().act(&filter, Action::Retry, 1).await?.done == 0 {
             return Ok(Begun::Running);
         }
         tracing::info!("Step 10: workflow {}: module {} is tried again", standing.id, standing.generated);

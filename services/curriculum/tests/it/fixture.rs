@@ -222,7 +222,7 @@ impl Fixture {
     pub(crate) async fn jobs(&self) -> Vec<JobRecord> {
         let (mut jobs, mut cursor) = (Vec::new(), None);
         loop {
-            let page = Page { cursor, limit: 1_000 };
+            let page = Page { cursor, limit: 1_000, ..Page::default() };
             let page = self.longhaul.store().list(&JobFilter::default(), page).await.unwrap();
             jobs.extend(page.jobs);
             cursor = page.next;

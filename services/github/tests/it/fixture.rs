@@ -189,7 +189,7 @@ impl Fixture {
     /// All jobs of a kind.
     pub(crate) async fn jobs(&self, kind: &str) -> Vec<JobRecord> {
         let filter = longhaul::JobFilter { kinds: vec![kind.into()], ..Default::default() };
-        let page = longhaul::Page { cursor: None, limit: 1_000 };
+        let page = longhaul::Page { cursor: None, limit: 1_000, ..longhaul::Page::default() };
         self.longhaul.store().list(&filter, page).await.unwrap().jobs
     }
 

@@ -98,7 +98,8 @@ impl App {
         let mut tasks = Vec::new();
         let mut cursor = None;
         for _ in 0..MAX_PAGES {
-            let page = self.longhaul.store().list(&filter, Page { cursor, limit: PAGE }).await?;
+            let page =
+                self.longhaul.store().list(&filter, Page { cursor, limit: PAGE, ..Page::default() }).await?;
             let is_long_ago = page.jobs.last().is_some_and(|job| job.created_at < oldest);
             tasks.extend(page.jobs.iter().filter(|job| !self.is_over(job)).map(TaskEntry::of));
             cursor = page.next;

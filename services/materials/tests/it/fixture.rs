@@ -191,7 +191,7 @@ impl Fixture {
     /// Waits until every job of a kind has ended.
     pub(crate) async fn all_ended(&self, kind: &str) -> Vec<JobRecord> {
         let filter = longhaul::JobFilter { kinds: vec![kind.into()], ..Default::default() };
-        let page = longhaul::Page { cursor: None, limit: 100 };
+        let page = longhaul::Page { cursor: None, limit: 100, ..longhaul::Page::default() };
         let jobs = self.longhaul.store().list(&filter, page).await.unwrap().jobs;
         let mut ended = Vec::new();
         for job in jobs {

@@ -118,7 +118,7 @@ async fn what_is_refused_leaves_nothing() {
 
     assert!(f.files().is_empty());
     assert_eq!(f.get(&format!("/courses/{course}/materials")).await.json(), Value::Array(vec![]));
-    let page = longhaul::Page { cursor: None, limit: 10 };
+    let page = longhaul::Page { cursor: None, limit: 10, ..longhaul::Page::default() };
     assert!(f.longhaul.store().list(&JobFilter::default(), page).await.unwrap().jobs.is_empty());
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use longhaul::{
-    Action, Claim, Claimed, Enqueued, Error, Event, Finish, JobFilter, JobId, JobPage, Json, Lease,
+    Acted, Action, Claim, Claimed, Enqueued, Error, Event, Finish, JobFilter, JobId, JobPage, Json, Lease,
     LeaseStatus, Longhaul, Lookup, MemoryStore, NewJob, Page, QueueConfig, QueueInfo, Record, Result, State,
     Store, Swept, WorkerInfo,
 };
@@ -71,7 +71,7 @@ impl Store for MayBeAway {
     ) -> Result<Option<Vec<Event>>> {
         self.store.events(id, after, limit, wait).await
     }
-    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<u64> {
+    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted> {
         self.store.act(filter, action, limit).await
     }
     async fn queues(&self) -> Result<Vec<QueueInfo>> {

@@ -264,6 +264,7 @@ fn write(event: &Event) -> sse::Event {
         ),
         EventBody::Log { level, message } => ("log", Said::Log { level: *level, message }),
         EventBody::Chunk { data } => ("chunk", Said::Chunk { data }),
+        EventBody::Gap => ("gap", Said::Reset {}),
         EventBody::Reset => ("reset", Said::Reset {}),
         EventBody::Output { output } => ("output", Said::Output { output }),
     };

@@ -3,7 +3,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::HeaderValue;
 use axum::http::header::LINK;
 use axum::response::{IntoResponse, Response};
-use longhaul::{JobFilter, JobPage, Longhaul, Page};
+use longhaul::{JobFilter, JobPage, Longhaul, Page, Payloads};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -31,7 +31,8 @@ pub(crate) struct PageBody<'a> {
 
 /// Lists jobs
 ///
-/// Newest first, by keyset: pages neither overlap nor skip while jobs come and go.
+/// Newest first, by keyset: pages neither overlap nor skip while jobs come and go. Args and outputs of more than 1 KiB
+/// are left out: they are null, and `args_cut` or `output_cut` is true. A parameter without a value fits no job.
 #[utoipa::path(
     get,
     path = "/jobs",
@@ -44,10 +45,12 @@ pub(crate) struct PageBody<'a> {
         ("parent" = Option<Vec<String>>, Query, description = "That belong to any of these jobs"),
         ("label" = Option<Vec<String>>, Query, description = "With all of these labels, each as `name:value`"),
         ("q" = Option<String>, Query, description = "With this text in the id, the kind, the args or the last \
-            error"),
+            error; the case of ASCII letters does not count. The same on every store"),
         ("cursor" = Option<String>, Query, description = "Where the last page ended"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "The most jobs of a page, 50 \
             unless given"),
+        ("full" = Option<bool>, Query, description = "`true` carries args and outputs of any size; without it those \
+            of more than 1 KiB are null"),
     ),
     responses(
         (status = 200, description = "A page of jobs", body = PageBody, headers(
@@ -82,7 +85,7 @@ pub(crate) async fn list(
 fn read_query(query: Option<&str>) -> Result<(Option<JobFilter>, Page), Problem> {
     let mut faults = Faults::default();
     let mut filter = JobFilter::default();
-    let mut page = Page { cursor: None, limit: DEFAULT_LIMIT };
+    let mut page = Page { limit: DEFAULT_LIMIT, payloads: Payloads::Short, ..Page::default() };
     let mut without_value = Vec::new();
     for (name, value) in query::pairs(query) {
         match &*name {
@@ -101,10 +104,15 @@ fn read_query(query: Option<&str>) -> Result<(Option<JobFilter>, Page), Problem>
                 Ok(limit) => page.limit = limit,
                 Err(message) => faults.add(Code::Invalid, "limit", message),
             },
+            "full" => match &*value {
+                "true" => page.payloads = Payloads::Whole,
+                "false" => page.payloads = Payloads::Short,
+                _ => faults.add(Code::Invalid, "full", "must be true or false"),
+            },
             other => faults.add(
                 Code::Invalid,
                 other,
-                "is not a parameter; use state, kind, queue, parent, label, q, cursor or limit",
+                "is not a parameter; use state, kind, queue, parent, label, q, cursor, limit or full",
             ),
         }
     }

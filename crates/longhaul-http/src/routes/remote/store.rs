@@ -145,7 +145,7 @@ pub(crate) async fn act(
 ) -> Result<Json<CountAnswer>, Problem> {
     let exchange = api.exchanges.of(&headers, &caller, "act")?;
     let store = Arc::clone(api.longhaul.store());
-    let act = async move { Ok(Answer::Count(store.act(&filter, action, limit.min(MAX_ITEMS)).await?)) };
+    let act = async move { Ok(Answer::Count(store.act(&filter, action, limit.min(MAX_ITEMS)).await?.done)) };
     match once(exchange, act).await? {
         Answer::Count(count) => Ok(Json(CountAnswer { count })),
         Answer::Statuses(_) => Err(Problem::internal("a request's key was remembered with another answer")),

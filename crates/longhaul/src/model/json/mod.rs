@@ -1,3 +1,7 @@
+mod check;
+
+pub use check::MAX_JSON_DEPTH;
+
 use std::fmt;
 
 use serde::de::DeserializeOwned;
@@ -7,6 +11,9 @@ use serde_json::value::RawValue;
 use crate::store::{Error, Result};
 
 /// JSON text that is carried and stored as it is, and parsed only by the job that wants it.
+///
+/// Making one checks the grammar alone, so that whatever a store holds can be read. The rules that go further are
+/// [`check`](Self::check)ed at the [door](crate::admit), before a store is given anything.
 ///
 /// An enum that holds one must be tagged from outside (serde's default): the other forms read their content into
 /// a buffer first, which has no text to keep.
@@ -33,6 +40,21 @@ impl Json {
         RawValue::from_string(text)
             .map(Self)
             .map_err(|e| Error::Invalid { field: "json".into(), reason: e.to_string() })
+    }
+
+    /// Checks what a store is not to be given: NUL, half of a surrogate pair, a key twice in one object, nesting beyond
+    /// [`MAX_JSON_DEPTH`]. `max_bytes` bounds the text.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for `field`, with the rule and the place within the value.
+    pub fn check(&self, field: &str, max_bytes: usize) -> Result<()> {
+        let reason = match self.as_str().len() {
+            bytes if bytes > max_bytes => {
+                Err(format!("must be at most {max_bytes} bytes of JSON, and has {bytes}"))
+            }
+            _ => check::check(self.as_str()),
+        };
+        reason.map_err(|reason| Error::Invalid { field: field.into(), reason })
     }
 
     /// Reads the value.

@@ -1,0 +1,405 @@
+//! The one door to every store: a store calls these functions before it keeps anything, so that all stores refuse the
+//! same input with the same words, and none is given what it could not read back.
+//!
+//! What the caller can mend is refused ([`jobs`], [`queue`], [`filter`]). The end of a run cannot be refused, or the job
+//! would run for ever: text for people is cut and cleaned, and a run whose output, entries or follow-ups cannot be kept
+//! ends as `failed` with the reason ([`finishes`], [`records`]).
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use crate::model::{
+    AttemptError, Claim, Entry, ErrorKind, Finish, JobFilter, LeaseStatus, NewJob, Outcome, Progress, Record,
+    WorkerInfo, check_name,
+};
+use crate::store::{Error, Result, Store};
+
+/// The most bytes of JSON that a job may return.
+pub const MAX_OUTPUT_BYTES: usize = 1024 * 1024;
+/// The most bytes of JSON that a step may return.
+pub const MAX_STEP_BYTES: usize = 1024 * 1024;
+/// The most bytes of JSON of one chunk, and of a progress report's `data`.
+pub const MAX_CHUNK_BYTES: usize = 64 * 1024;
+/// The most follow-up jobs of one finish.
+pub const MAX_FOLLOW_UPS: usize = 1_000;
+/// The most bytes of a log line or of a progress report's message; longer ones are cut.
+pub const MAX_LINE_BYTES: usize = 8 * 1024;
+/// The most bytes of an error's message; a longer one is cut.
+pub const MAX_ERROR_BYTES: usize = 16 * 1024;
+/// The most bytes of a step's name.
+pub const MAX_STEP_NAME_BYTES: usize = 512;
+
+/// Checks jobs that are to be enqueued.
+///
+/// # Errors
+/// [`Error::Invalid`] with the first field that breaks its bound; of several jobs, the field says which.
+pub fn jobs(jobs: &[NewJob]) -> Result<()> {
+    for (n, job) in jobs.iter().enumerate() {
+        match job.validate() {
+            Err(Error::Invalid { field, reason }) if jobs.len() > 1 => {
+                return Err(Error::Invalid { field: format!("[{n}].{field}"), reason });
+            }
+            checked => checked?,
+        }
+    }
+    Ok(())
+}
+
+/// Merges kinds and queues that a claim names twice: the highest version and the last slots count. Kinds and queues of
+/// names that no job can have are left out.
+#[must_use]
+pub fn claim(mut claim: Claim) -> Claim {
+    claim.worker = worker(claim.worker);
+    if has_twice(claim.queues.iter().map(|queue| queue.queue.as_str())) {
+        let mut slots = BTreeMap::new();
+        for queue in &claim.queues {
+            slots.insert(queue.queue.clone(), queue.slots);
+        }
+        // In the order in which they were named first: a claim prefers the earlier ones.
+        claim.queues.retain_mut(|queue| match slots.remove(&queue.queue) {
+            Some(last) => {
+                queue.slots = last;
+                true
+            }
+            None => false,
+        });
+    }
+    if has_twice(claim.kinds.iter().map(|kind| kind.kind.as_str())) {
+        let mut versions = BTreeMap::new();
+        for kind in &claim.kinds {
+            let version = versions.entry(kind.kind.clone()).or_insert(0);
+            *version = kind.version.max(*version);
+        }
+        claim.kinds.retain_mut(|kind| match versions.remove(&kind.kind) {
+            Some(highest) => {
+                kind.version = highest;
+                true
+            }
+            None => false,
+        });
+    }
+    claim.queues.retain(|queue| check_name("queue", &queue.queue).is_ok());
+    claim.kinds.retain(|kind| check_name("kind", &kind.kind).is_ok());
+    claim
+}
+
+/// True where a name stands twice in a list, which is short.
+fn has_twice<'n>(names: impl Iterator<Item = &'n str> + Clone) -> bool {
+    let mut rest = names.clone();
+    names.into_iter().any(|name| {
+        rest.next();
+        rest.clone().any(|other| other == name)
+    })
+}
+
+/// Cleans what a worker says of itself, which is text for people.
+#[must_use]
+pub fn worker(mut worker: WorkerInfo) -> WorkerInfo {
+    for text in [&mut worker.id, &mut worker.process, &mut worker.host] {
+        clean(text, MAX_STEP_NAME_BYTES);
+    }
+    worker
+}
+
+/// Cuts and cleans what the ends of runs say to people. A run whose output, entries or follow-ups cannot be kept is
+/// replaced by one that failed for that reason; its paid work is not repeated.
+#[must_use]
+pub fn finishes(mut finishes: Vec<Finish>) -> Vec<Finish> {
+    for finish in &mut finishes {
+        let mut refusal = entries(&mut finish.entries).err();
+        if refusal.is_none() {
+            refusal = outcome(&mut finish.outcome, &mut finish.follow_ups).err();
+        }
+        if let Some(error) = refusal {
+            finish.outcome = refused(&error);
+            finish.follow_ups = Vec::new();
+        }
+    }
+    finishes
+}
+
+/// How a run ends whose output, entries or follow-ups cannot be kept.
+#[must_use]
+pub fn refused(error: &Error) -> Outcome {
+    let mut message = format!("failed to keep what the job returned: {error}");
+    clean(&mut message, MAX_ERROR_BYTES);
+    Outcome::Failed { error: AttemptError::new(ErrorKind::Fatal, message) }
+}
+
+fn outcome(outcome: &mut Outcome, follow_ups: &mut [NewJob]) -> Result<()> {
+    match outcome {
+        Outcome::Completed { output } => {
+            output.check("output", MAX_OUTPUT_BYTES)?;
+            if follow_ups.len() > MAX_FOLLOW_UPS {
+                let reason = format!("must be at most {MAX_FOLLOW_UPS} jobs, and are {}", follow_ups.len());
+                return Err(Error::Invalid { field: "follow_ups".into(), reason });
+            }
+            for (n, job) in follow_ups.iter().enumerate() {
+                job.validate().map_err(|error| within(&format!("follow_ups[{n}]"), error))?;
+            }
+        }
+        Outcome::Retry { error, .. } | Outcome::Failed { error } => {
+            clean(&mut error.message, MAX_ERROR_BYTES)
+        }
+        Outcome::Cancelled { reason } => clean(reason, MAX_ERROR_BYTES),
+        Outcome::Snoozed { .. } | Outcome::RateLimited { .. } | Outcome::Released => {}
+    }
+    Ok(())
+}
+
+fn within(place: &str, error: Error) -> Error {
+    match error {
+        Error::Invalid { field, reason } => Error::Invalid { field: format!("{place}.{field}"), reason },
+        other => other,
+    }
+}
+
+/// Cuts and cleans entries, and removes those that cannot be kept.
+///
+/// # Errors
+/// [`Error::Invalid`] for the first entry that was removed.
+fn entries(entries: &mut Vec<Entry>) -> Result<()> {
+    let mut refusal = Ok(());
+    entries.retain_mut(|entry| {
+        let kept = self::entry(entry);
+        let is_kept = kept.is_ok();
+        if refusal.is_ok() {
+            refusal = kept;
+        }
+        is_kept
+    });
+    refusal
+}
+
+/// Cuts and cleans one entry of a run.
+///
+/// # Errors
+/// [`Error::Invalid`] where it cannot be kept.
+pub fn entry(entry: &mut Entry) -> Result<()> {
+    match entry {
+        Entry::Progress(report) => progress(report),
+        Entry::Log { message, .. } => {
+            clean(message, MAX_LINE_BYTES);
+            Ok(())
+        }
+        Entry::Chunk { data } => data.check("chunk", MAX_CHUNK_BYTES),
+        Entry::Step { name, output } => {
+            step_name(name)?;
+            output.check("step", MAX_STEP_BYTES).map_err(|error| match error {
+                Error::Invalid { reason, .. } => Error::Invalid { field: format!("step '{name}'"), reason },
+                other => other,
+            })
+        }
+    }
+}
+
+/// Checks the name of a step: 1 to [`MAX_STEP_NAME_BYTES`] bytes without NUL.
+///
+/// # Errors
+/// [`Error::Invalid`] where it breaks the rule.
+pub fn step_name(name: &str) -> Result<()> {
+    let reason = match name {
+        name if name.contains('\0') => "must not hold a NUL character".to_owned(),
+        name if (1..=MAX_STEP_NAME_BYTES).contains(&name.len()) => return Ok(()),
+        _ => format!("must be 1 to {MAX_STEP_NAME_BYTES} bytes"),
+    };
+    Err(Error::Invalid { field: "step name".into(), reason })
+}
+
+fn progress(report: &mut Progress) -> Result<()> {
+    clean(&mut report.message, MAX_LINE_BYTES);
+    // A percentage that is no number has no JSON form; it can only come of 0/0, which is nothing done of nothing.
+    report.percent = if report.percent.is_nan() { 0.0 } else { report.percent.clamp(0.0, 100.0) };
+    report.data.as_ref().map_or(Ok(()), |data| data.check("progress.data", MAX_CHUNK_BYTES))
+}
+
+/// Records that may be kept, and the ends of those runs whose entries may not.
+#[derive(Debug, Default)]
+pub struct Admitted {
+    /// What may be kept.
+    pub records: Vec<Record>,
+    /// The places of `records` among those that were given.
+    places: Vec<usize>,
+    /// Runs that end as `failed`, with their places.
+    refused: Vec<(usize, Finish)>,
+}
+
+/// Cuts and cleans entries of running jobs. A run with an entry that cannot be kept ends as `failed` for that reason,
+/// after its other entries: nobody else could end it, since its worker has done its part.
+#[must_use]
+pub fn records(records: Vec<Record>) -> Admitted {
+    let mut admitted = Admitted::default();
+    for (place, mut record) in records.into_iter().enumerate() {
+        match entries(&mut record.entries) {
+            Ok(()) => {
+                admitted.records.push(record);
+                admitted.places.push(place);
+            }
+            Err(error) => {
+                let (lease, entries) = (record.lease, record.entries);
+                let end = Finish { lease, outcome: refused(&error), entries, follow_ups: Vec::new() };
+                admitted.refused.push((place, end));
+            }
+        }
+    }
+    admitted
+}
+
+/// A store's [`record`](Store::record) with this door before it: `keep` is given the records that may be kept. The lease
+/// of a run that ends here is answered as `Lost`, so that its worker stops it.
+///
+/// # Errors
+/// The store's.
+pub async fn record_with<F>(
+    store: &dyn Store,
+    records: Vec<Record>,
+    keep: impl FnOnce(Vec<Record>) -> F,
+) -> Result<Vec<LeaseStatus>>
+where
+    F: Future<Output = Result<Vec<LeaseStatus>>>,
+{
+    let Admitted { records, places, refused } = self::records(records);
+    if refused.is_empty() {
+        return keep(records).await;
+    }
+    let mut statuses = vec![LeaseStatus::Lost; places.len() + refused.len()];
+    if !records.is_empty() {
+        for (place, status) in places.into_iter().zip(keep(records).await?) {
+            statuses[place] = status;
+        }
+    }
+    store.finish(refused.into_iter().map(|(_, finish)| finish).collect()).await?;
+    Ok(statuses)
+}
+
+/// Checks the name of a queue that is configured.
+///
+/// # Errors
+/// [`Error::Invalid`] where no queue can have it.
+pub fn queue(name: &str) -> Result<()> {
+    check_name("queue", name)
+}
+
+/// Checks the words of a filter.
+///
+/// # Errors
+/// [`Error::Invalid`] for a word that no store can be asked for.
+pub fn filter(filter: &JobFilter) -> Result<()> {
+    let ids = filter.ids.iter().chain(&filter.parents).map(|id| ("filter.ids", id.as_str()));
+    let names = filter.kinds.iter().chain(&filter.queues).map(|name| ("filter.kinds", name.as_str()));
+    let labels = filter.labels.iter().flat_map(|(label, value)| [label.as_str(), value.as_str()]);
+    let labels = labels.map(|word| ("filter.labels", word));
+    let text = filter.text.iter().map(|text| ("filter.text", text.as_str()));
+    for (field, word) in ids.chain(names).chain(labels).chain(text) {
+        if word.contains('\0') {
+            let reason = "must not hold a NUL character".to_owned();
+            return Err(Error::Invalid { field: field.into(), reason });
+        }
+    }
+    Ok(())
+}
+
+/// Cuts text for people to `max` bytes, marked with `…`, and replaces NUL, which Postgres cannot store.
+pub fn clean(text: &mut String, max: usize) {
+    if text.contains('\0') {
+        *text = text.replace('\0', "\u{fffd}");
+    }
+    if text.len() > max {
+        text.truncate(text.floor_char_boundary(max - '…'.len_utf8()));
+        text.push('…');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{JobId, Json, Lease, LogLevel, QueueSlots, SupportedKind};
+    use std::time::Duration;
+
+    fn lease() -> Lease {
+        Lease { id: JobId::from_store("a".into()), token: 1 }
+    }
+
+    fn text(text: &str) -> Json {
+        Json::new(&text).unwrap()
+    }
+
+    #[test]
+    fn text_for_people_is_cut_at_a_character_and_marked() {
+        let mut line = "é".repeat(10);
+        clean(&mut line, 12);
+        assert_eq!(line, "éééé…");
+        let mut line = "a\0b".to_owned();
+        clean(&mut line, 12);
+        assert_eq!(line, "a\u{fffd}b");
+    }
+
+    #[test]
+    fn a_claim_names_each_kind_and_queue_once() {
+        let kind = |kind: &str, version| SupportedKind { kind: kind.into(), version };
+        let queue = |queue: &str, slots| QueueSlots { queue: queue.into(), slots };
+        let worker = WorkerInfo {
+            id: "w\0".into(),
+            process: "p".into(),
+            host: "h".into(),
+            queues: Vec::new(),
+            seen_at: crate::Timestamp::default(),
+        };
+        let claim = self::claim(Claim {
+            worker,
+            queues: vec![queue("b", 1), queue("a", 2), queue("b", 3), queue("x\0", 1)],
+            kinds: vec![kind("k", 2), kind("k", 5), kind("j", 1), kind("k", 3)],
+            lease_for: Duration::from_secs(1),
+            wait: Duration::ZERO,
+        });
+        assert_eq!(claim.queues, [queue("b", 3), queue("a", 2)]);
+        assert_eq!(claim.kinds, [kind("k", 5), kind("j", 1)]);
+        assert_eq!(claim.worker.id, "w\u{fffd}");
+    }
+
+    #[test]
+    fn a_run_whose_output_cannot_be_kept_ends_as_failed_with_the_reason() {
+        let end = |outcome, entries, follow_ups| Finish { lease: lease(), outcome, entries, follow_ups };
+        let completed = |output| Outcome::Completed { output };
+        let step = Entry::Step { name: "a\0b".into(), output: Json::null() };
+        let chunk = Entry::Chunk { data: text(&"x".repeat(MAX_CHUNK_BYTES)) };
+        let follow_up = NewJob { queue: "a b".into(), ..NewJob::new("k", Json::null()) };
+        let many = vec![NewJob::new("k", Json::null()); MAX_FOLLOW_UPS + 1];
+        let cases = [
+            (end(completed(text("a\0b")), vec![], vec![]), "output: must not hold a NUL character"),
+            (
+                end(completed(text(&"x".repeat(MAX_OUTPUT_BYTES))), vec![], vec![]),
+                "output: must be at most 1048576",
+            ),
+            (end(completed(Json::null()), vec![step], vec![]), "step name: must not hold a NUL"),
+            (end(completed(Json::null()), vec![chunk], vec![]), "chunk: must be at most 65536"),
+            (end(completed(Json::null()), vec![], vec![follow_up]), "follow_ups[0].queue: must be"),
+            (
+                end(completed(Json::null()), vec![], many),
+                "follow_ups: must be at most 1000 jobs, and are 1001",
+            ),
+        ];
+        for (finish, reason) in cases {
+            let admitted = finishes(vec![finish]).remove(0);
+            let Outcome::Failed { error } = admitted.outcome else { panic!("{reason}") };
+            assert!(error.message.contains(reason), "{}", error.message);
+            assert!(admitted.follow_ups.is_empty() && admitted.entries.is_empty());
+        }
+    }
+
+    #[test]
+    fn an_entry_that_cannot_be_kept_leaves_the_others() {
+        let log = Entry::Log { level: LogLevel::Info, message: "x".repeat(MAX_LINE_BYTES + 1) };
+        let bad = Entry::Chunk { data: text("\0") };
+        let admitted = records(vec![
+            Record { lease: lease(), entries: vec![log.clone()] },
+            Record { lease: lease(), entries: vec![bad, log] },
+        ]);
+        assert_eq!(admitted.places, [0]);
+        let Entry::Log { message, .. } = &admitted.records[0].entries[0] else { panic!() };
+        assert!(message.len() <= MAX_LINE_BYTES && message.ends_with('…'));
+        let (place, end) = &admitted.refused[0];
+        assert_eq!((*place, end.entries.len()), (1, 1));
+        assert!(matches!(end.outcome, Outcome::Failed { .. }));
+    }
+}

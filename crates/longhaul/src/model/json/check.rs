@@ -1,0 +1,194 @@
+//! The rules that JSON must keep beyond its grammar, so that every store, language and client reads it back alike.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt::Write as _;
+
+/// The deepest that arrays and objects may be nested.
+pub const MAX_JSON_DEPTH: usize = 64;
+
+/// Checks JSON text whose grammar was checked before. Answers the first breach in words, with its place.
+///
+/// - A NUL character (`\u0000`) cannot be stored as text by Postgres.
+/// - Half of a surrogate pair (`\ud800`) is no character: most languages refuse the whole value later (RFC 8259, 8.2).
+/// - A key twice in one object is read differently by different parsers (RFC 8259, 4).
+/// - Nesting beyond [`MAX_JSON_DEPTH`] overflows the stacks of recursive parsers.
+pub(super) fn check(text: &str) -> Result<(), String> {
+    let mut scan = Scan { bytes: text.as_bytes(), text, at: 0, open: Vec::new() };
+    while let Some(byte) = scan.bytes.get(scan.at) {
+        scan.at += 1;
+        match byte {
+            b'"' => scan.string()?,
+            b'{' => scan.open(Open::Object { keys: Keys::default(), is_key: true })?,
+            b'[' => scan.open(Open::Array { index: 0 })?,
+            b'}' | b']' => {
+                scan.open.pop();
+            }
+            b',' => match scan.open.last_mut() {
+                Some(Open::Object { is_key, .. }) => *is_key = true,
+                Some(Open::Array { index }) => *index += 1,
+                None => {}
+            },
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+struct Scan<'t> {
+    text: &'t str,
+    bytes: &'t [u8],
+    at: usize,
+    open: Vec<Open<'t>>,
+}
+
+/// An array or object that has begun and not ended.
+enum Open<'t> {
+    Object {
+        keys: Keys<'t>,
+        /// The next string is a key and not a value.
+        is_key: bool,
+    },
+    Array {
+        index: usize,
+    },
+}
+
+/// The keys of an object so far.
+#[derive(Default)]
+struct Keys<'t> {
+    last: Cow<'t, str>,
+    few: Vec<Cow<'t, str>>,
+    /// All of them, once they are many: comparing each with each would take a minute for a megabyte of short keys.
+    many: HashSet<Cow<'t, str>>,
+}
+
+impl<'t> Keys<'t> {
+    /// Adds a key. Answers false where it was there before.
+    fn add(&mut self, key: Cow<'t, str>) -> bool {
+        self.last = key.clone();
+        if !self.many.is_empty() {
+            return self.many.insert(key);
+        }
+        if self.few.contains(&key) {
+            return false;
+        }
+        self.few.push(key);
+        if self.few.len() == 32 {
+            self.many = self.few.drain(..).collect();
+        }
+        true
+    }
+}
+
+impl<'t> Scan<'t> {
+    fn open(&mut self, open: Open<'t>) -> Result<(), String> {
+        if self.open.len() == MAX_JSON_DEPTH {
+            return Err(format!("must not be nested deeper than {MAX_JSON_DEPTH} levels"));
+        }
+        self.open.push(open);
+        Ok(())
+    }
+
+    /// Reads a string whose opening quote was read.
+    fn string(&mut self) -> Result<(), String> {
+        let start = self.at;
+        let mut has_escape = false;
+        loop {
+            match self.bytes.get(self.at) {
+                Some(b'"') | None => break,
+                Some(b'\\') => {
+                    has_escape = true;
+                    self.at += 2;
+                }
+                Some(_) => self.at += 1,
+            }
+        }
+        let raw = &self.text[start..self.at.min(self.text.len())];
+        self.at += 1;
+        let mut text = Cow::Borrowed(raw);
+        if has_escape {
+            // serde_json unescapes as it will for whoever reads the value, and refuses half of a surrogate pair.
+            let quoted = &self.text[start - 1..self.at];
+            let Ok(unescaped) = serde_json::from_str::<String>(quoted) else {
+                return Err(self.breach("must not hold half of a surrogate pair"));
+            };
+            if unescaped.contains('\0') {
+                return Err(self.breach("must not hold a NUL character"));
+            }
+            text = Cow::Owned(unescaped);
+        }
+        let Some(Open::Object { keys, is_key: is_key @ true }) = self.open.last_mut() else { return Ok(()) };
+        *is_key = false;
+        if !keys.add(text) {
+            return Err(self.breach("must not name a key twice"));
+        }
+        Ok(())
+    }
+
+    fn breach(&self, rule: &str) -> String {
+        let mut place = String::new();
+        for open in &self.open {
+            match open {
+                Open::Object { keys, .. } => {
+                    let _ = write!(place, ".{}", keys.last.chars().take(40).collect::<String>());
+                }
+                Open::Array { index } => {
+                    let _ = write!(place, "[{index}]");
+                }
+            }
+        }
+        if place.is_empty() { rule.to_owned() } else { format!("{rule} (at {place})") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_every_reader_understands_is_taken() {
+        for text in [
+            "null",
+            r#"{"a":[1,2,{"b":"c"}],"d":"\ud83d\ude00","e\n":"\\u0000"}"#,
+            r#"[{"a":1},{"a":2}]"#,
+            r#"{"a":{"a":{"a":1}}}"#,
+            r#""\"{\"a\":1,\"a\":2}""#,
+        ] {
+            assert_eq!(check(text), Ok(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_breach_is_named_with_its_place() {
+        let breaches = [
+            (r#""a\u0000b""#, "must not hold a NUL character"),
+            (r#"{"a":[0,"\u0000"]}"#, "must not hold a NUL character (at .a[1])"),
+            (r#"{"\u0000":1}"#, "must not hold a NUL character (at .)"),
+            (r#"{"s":"\ud800"}"#, "must not hold half of a surrogate pair (at .s)"),
+            (r#"{"s":"\udc00\ud800"}"#, "must not hold half of a surrogate pair (at .s)"),
+            (r#"{"a":1,"b":2,"a":3}"#, "must not name a key twice (at .a)"),
+            (r#"{"a":1,"\u0061":3}"#, "must not name a key twice (at .a)"),
+            (r#"[{"x":{"b":1,"b":1}}]"#, "must not name a key twice (at [0].x.b)"),
+        ];
+        for (text, breach) in breaches {
+            assert_eq!(check(text), Err(breach.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn one_key_of_very_many_that_stands_twice_is_found() {
+        let keys: Vec<String> = (0..10_000).map(|n| format!("\"k{n}\":1")).collect();
+        let once = format!("{{{}}}", keys.join(","));
+        assert_eq!(check(&once), Ok(()));
+        let twice = format!("{{{},\"k77\":1}}", keys.join(","));
+        assert_eq!(check(&twice), Err("must not name a key twice (at .k77)".to_owned()));
+    }
+
+    #[test]
+    fn nesting_has_a_bound() {
+        let nested = |depth| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(check(&nested(MAX_JSON_DEPTH)), Ok(()));
+        assert!(check(&nested(MAX_JSON_DEPTH + 1)).is_err());
+    }
+}
