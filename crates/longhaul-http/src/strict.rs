@@ -5,7 +5,9 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor,
+};
 use serde::forward_to_deserialize_any;
 
 /// Wraps a deserializer, and all that is nested in what it reads.
@@ -210,10 +212,32 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Access<A> {
     }
 }
 
+/// Reads JSON text.
+///
+/// # Errors
+/// The fault, and the path of the field that has it; the path of the whole is `.`.
+pub(crate) fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, (String, serde_json::Error)> {
+    let mut reader = serde_json::Deserializer::from_slice(json);
+    let value = T::deserialize(Strict(&mut reader)).and_then(|value| reader.end().map(|()| value));
+    value.map_err(|error| {
+        // A second time with the path, which costs time that good JSON need not pay.
+        let mut reader = serde_json::Deserializer::from_slice(json);
+        match serde_path_to_error::deserialize::<_, T>(Strict(&mut reader)) {
+            Err(error) => (error.path().to_string(), error.into_inner()),
+            Ok(_) => (".".into(), error),
+        }
+    })
+}
+
+/// The words of an error, without the place in the text.
+pub(crate) fn words(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or(text.as_str(), |(words, _)| words).to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
-    use serde::de::DeserializeOwned;
 
     use super::*;
 
@@ -243,8 +267,7 @@ mod tests {
     }
 
     fn read<T: DeserializeOwned>(json: &str) -> Result<T, String> {
-        T::deserialize(Strict(&mut serde_json::Deserializer::from_str(json)))
-            .map_err(|error| error.to_string())
+        super::read(json.as_bytes()).map_err(|(_, error)| error.to_string())
     }
 
     #[test]

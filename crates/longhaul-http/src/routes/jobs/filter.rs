@@ -15,7 +15,9 @@ use crate::problem::Code;
 #[serde(deny_unknown_fields, default)]
 #[schema(as = JobFilter)]
 pub(crate) struct FilterRequest {
-    /// Any of these ids.
+    /// Any of these ids; one may stand without brackets.
+    #[serde(deserialize_with = "one_or_many")]
+    #[schema(schema_with = words_schema)]
     ids: Option<Vec<String>>,
     /// In any of these states; one may stand without brackets.
     #[serde(deserialize_with = "one_or_many")]
