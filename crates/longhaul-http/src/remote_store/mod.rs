@@ -39,7 +39,7 @@ use crate::wire::{
 /// the next one finds a finish done and says `Lost`, though it was accepted (once, as ever); entries that were recorded
 /// are written a second time; and jobs that were claimed wait for their leases to end.
 ///
-/// A run that returns more than 16 MiB fails for good, and says so: no request could carry it.
+/// A run that ends with more than 16 MiB to be told fails for good, and says so: no request could carry it.
 #[derive(Clone)]
 pub struct RemoteStore {
     caller: Arc<Caller>,
