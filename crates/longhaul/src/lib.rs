@@ -9,6 +9,8 @@ mod job;
 mod maintenance;
 mod memory;
 mod model;
+mod panics;
+mod runtime;
 mod store;
 pub mod testing;
 mod worker;
@@ -27,6 +29,7 @@ pub use model::{
     QueueInfo, QueueSlots, Record, Retention, SHORT_PAYLOAD_BYTES, Start, State, SupportedKind, Swept,
     Unique, WorkerInfo, check_json, default_max_crashes, process_id,
 };
+pub use runtime::{Runtime, Spawn};
 pub use store::{
     Error, GONE_FOR, KEPT_ERRORS, KEPT_EVENT_BYTES, KEPT_EVENTS, Listener, MAX_POSITION, PRIORITY_STEP,
     Result, Signals, Store, WORKER_SEEN_FOR,
