@@ -3,8 +3,8 @@
 use clap::Args as ClapArgs;
 
 use crate::Result;
-use crate::place::Place;
 use crate::services::{self, Selection};
+use crate::stores::StoreArgs;
 
 /// Create or update the tables, and exit. `serve` and `worker` do this themselves when they start; the command is
 /// for those who want to do it apart. Doing it twice does nothing.
@@ -12,7 +12,7 @@ use crate::services::{self, Selection};
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
-    place: Place,
+    stores: StoreArgs,
     #[command(flatten)]
     selection: Selection,
 }
@@ -22,8 +22,8 @@ Examples:
   longhaul migrate --data /var/lib/longhaul && systemctl restart longhaul";
 
 pub(crate) async fn run(args: Args) -> Result<()> {
-    let kept = args.place.open().await?;
-    services::open(&args.selection, &args.place, &kept, None).await?;
-    println!("{} is up to date", kept.described());
+    let stores = args.stores.open().await?;
+    services::open(&args.selection, &args.stores, &stores, None).await?;
+    println!("{} is up to date", stores.described());
     Ok(())
 }

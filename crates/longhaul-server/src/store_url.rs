@@ -1,10 +1,10 @@
-//! What `--store` and `--database` accept.
+//! The URLs that `--store` and `--database` accept.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Where jobs or tables are.
+/// The address of jobs or tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum StoreUrl {
     /// A file.
@@ -18,7 +18,7 @@ pub(crate) enum StoreUrl {
 }
 
 impl StoreUrl {
-    /// Whether services can keep their tables there.
+    /// True if services can keep their tables there.
     pub(crate) fn holds_tables(&self) -> bool {
         match self {
             StoreUrl::Sqlite(_) | StoreUrl::Postgres(_) => true,

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use longhaul::Clock;
-use service_support::{Auth, Config, Role, User};
+use service_support::{Auth, Config, Env, Role, User};
 
 use crate::Result;
-use crate::place::{self, Place};
+use crate::stores::{self, StoreArgs};
 
 /// Print a bearer token for a user of the services, signed with the secret that the server checks with:
 /// JWT_SECRET where it is set, else the one in the data folder (which is made on first use).
@@ -15,7 +15,7 @@ use crate::place::{self, Place};
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
-    place: Place,
+    stores: StoreArgs,
     /// The user's id
     #[arg(long, value_name = "USER")]
     sub: String,
@@ -40,8 +40,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.sub.trim().is_empty() {
         return Err("--sub is empty: it is the user's id".into());
     }
-    place::make_private_folder(&args.place.data)?;
-    let config = Config::from_env(&args.place.data)?;
+    stores::make_private_folder(&args.stores.data)?;
+    let config = Config::from_env(&Env::of_process(&args.stores.data))?;
     let auth = Auth::open(&config.auth, Clock::system())?;
     let user = User {
         sub: args.sub.clone(),

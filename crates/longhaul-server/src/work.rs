@@ -1,4 +1,4 @@
-//! What `serve` and `worker` share: the flags of a worker, its start and its end.
+//! The flags, the start and the end of a worker, for `serve` and `worker`.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use longhaul::{QueueSlots, Worker};
 use crate::Result;
 use crate::services::Services;
 
-/// How jobs are run.
+/// The flags of a worker.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Work {
     /// How many heavy jobs (reading a document) run at once [default: the number of cores]
@@ -22,7 +22,7 @@ pub(crate) struct Work {
     /// The queues to take jobs of, separated by commas, each with slots of its own where it is to have others:
     /// lessons,materials=1 [default: those of all services]
     #[arg(long, env = "LONGHAUL_QUEUES", value_name = "LIST", value_delimiter = ',')]
-    queues: Vec<Lane>,
+    queues: Vec<QueueChoice>,
     /// Seconds that running jobs and requests get to finish after SIGTERM; the rest is handed back, at no cost
     /// of an attempt
     #[arg(long, env = "LONGHAUL_GRACE", value_name = "SECONDS", default_value_t = 25)]
@@ -31,12 +31,12 @@ pub(crate) struct Work {
 
 /// A queue that a worker is to serve: `materials`, or `materials=4`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Lane {
+struct QueueChoice {
     queue: String,
     slots: Option<usize>,
 }
 
-impl FromStr for Lane {
+impl FromStr for QueueChoice {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
@@ -55,7 +55,7 @@ impl FromStr for Lane {
 }
 
 impl Work {
-    /// How long running jobs get to finish after SIGTERM.
+    /// The time that running jobs get to finish after SIGTERM.
     pub(crate) fn grace(&self) -> Duration {
         Duration::from_secs(self.grace.into())
     }
@@ -68,7 +68,7 @@ impl Work {
         let queues = self.chosen(services.queues(self.slots(), self.waiting_slots.into()))?;
         let described: Vec<String> = queues.iter().map(|q| format!("{}={}", q.queue, q.slots)).collect();
         tracing::info!(slots = described.join(" "), "running jobs");
-        let worker = services.longhaul.worker().registry(services.registry());
+        let worker = services.deps.longhaul.worker().registry(services.registry());
         let worker =
             queues.into_iter().fold(worker, |worker, QueueSlots { queue, slots }| worker.queue(queue, slots));
         Ok(worker.start())
@@ -78,13 +78,13 @@ impl Work {
         if self.queues.is_empty() {
             return Ok(all);
         }
-        let choose = |lane: &Lane| {
-            let Some(known) = all.iter().find(|known| known.queue == lane.queue) else {
+        let choose = |choice: &QueueChoice| {
+            let Some(known) = all.iter().find(|known| known.queue == choice.queue) else {
                 let names: Vec<&str> = all.iter().map(|known| known.queue.as_str()).collect();
                 let names = names.join(", ");
-                return Err(format!("no service has a queue '{}': use {names}", lane.queue).into());
+                return Err(format!("no service has a queue '{}': use {names}", choice.queue).into());
             };
-            Ok(QueueSlots { queue: known.queue.clone(), slots: lane.slots.unwrap_or(known.slots) })
+            Ok(QueueSlots { queue: known.queue.clone(), slots: choice.slots.unwrap_or(known.slots) })
         };
         self.queues.iter().map(choose).collect()
     }
@@ -95,7 +95,7 @@ impl Work {
     }
 }
 
-/// Stops a worker and says what that came to.
+/// Stops a worker and logs how many jobs it has handed back.
 pub(crate) async fn stop(worker: Worker, grace: Duration) {
     let running = worker.running();
     if running > 0 {
@@ -112,12 +112,13 @@ mod tests {
     use super::*;
 
     fn chosen(queues: &str) -> std::result::Result<Vec<(String, usize)>, String> {
-        let lanes: std::result::Result<Vec<Lane>, String> = queues.split(',').map(str::parse).collect();
-        let work = Work { slots: None, waiting_slots: 64, queues: lanes?, grace: 25 };
+        let choices: std::result::Result<Vec<QueueChoice>, String> =
+            queues.split(',').map(str::parse).collect();
+        let work = Work { slots: None, waiting_slots: 64, queues: choices?, grace: 25 };
         let all = [("lessons", 64), ("materials", 2)];
         let all = all.map(|(queue, slots)| QueueSlots { queue: queue.into(), slots });
         let chosen = work.chosen(all.to_vec()).map_err(|error| error.to_string())?;
-        Ok(chosen.into_iter().map(|lane| (lane.queue, lane.slots)).collect())
+        Ok(chosen.into_iter().map(|choice| (choice.queue, choice.slots)).collect())
     }
 
     #[test]

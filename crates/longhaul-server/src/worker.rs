@@ -2,8 +2,8 @@
 
 use clap::Args as ClapArgs;
 
-use crate::place::Place;
 use crate::services::{self, Selection};
+use crate::stores::StoreArgs;
 use crate::work::{self, Work};
 use crate::{Result, logging, signals};
 
@@ -14,7 +14,7 @@ use crate::{Result, logging, signals};
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
-    place: Place,
+    stores: StoreArgs,
     #[command(flatten)]
     selection: Selection,
     #[command(flatten)]
@@ -29,9 +29,9 @@ Examples:
 pub(crate) async fn run(args: Args) -> Result<()> {
     logging::start()?;
     let stop = signals::listen()?;
-    let kept = args.place.open().await?;
-    let services = services::open(&args.selection, &args.place, &kept, None).await?;
-    kept.announce();
+    let stores = args.stores.open().await?;
+    let services = services::open(&args.selection, &args.stores, &stores, None).await?;
+    stores.announce();
     services.announce();
     let worker = args.work.start(&services)?;
     stop.cancelled().await;

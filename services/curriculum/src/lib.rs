@@ -12,5 +12,5 @@ mod jobs;
 mod model;
 mod routes;
 
-pub use app::{Curriculum, OpenError, Parts};
+pub use app::Curriculum;
 pub use jobs::{GenerateModule, Generated, QUEUE};

@@ -8,6 +8,7 @@ pub mod analysis;
 mod app;
 mod client;
 mod collect;
+mod config;
 mod error;
 mod jobs;
 mod name;
@@ -19,7 +20,7 @@ mod start;
 mod task;
 mod time;
 
-pub use app::{Github, OpenError, Parts};
+pub use app::Github;
 pub use jobs::{
     Analyze, BATCH_QUEUE, Batch, BatchOutcome, LIMIT_KEY, Member, MemberOutcome, MemberResult, QUEUE,
 };

@@ -119,7 +119,7 @@ impl App {
 fn refusal(error: JobError) -> Error {
     match error.verdict {
         Verdict::RateLimited(wait) => {
-            Error { retry_after: Some(wait), ..Error::new(StatusCode::SERVICE_UNAVAILABLE, error.message) }
+            Error::new(StatusCode::SERVICE_UNAVAILABLE, error.message).retry_after(wait)
         }
         _ if error.message.ends_with("not found") => Error::new(StatusCode::NOT_FOUND, error.message),
         _ => Error::new(StatusCode::BAD_GATEWAY, error.message),

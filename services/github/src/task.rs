@@ -7,7 +7,7 @@ use longhaul::{Children, Job, JobId, JobRecord, Json, State};
 use serde::Serialize;
 
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::jobs::{Analyze, Batch, BatchOutcome};
 use crate::outage::Answered;
 use crate::time::seed_time;
@@ -87,9 +87,9 @@ impl App {
         if let Some(answered) = self.outage.find_task(task_id, self.clock.now()) {
             return Ok(Seen { task: of_answered(&answered)?, last_event: 0 });
         }
-        let Ok(id) = JobId::new(task_id) else { return Err(Error::no_task(task_id)) };
+        let Ok(id) = JobId::new(task_id) else { return Err(error::no_task(task_id)) };
         let record = self.longhaul.get(&id).await?.found();
-        let record = record.filter(|record| self.is_shown(record)).ok_or_else(|| Error::no_task(task_id))?;
+        let record = record.filter(|record| self.is_shown(record)).ok_or_else(|| error::no_task(task_id))?;
         let task = if record.kind == Batch::KIND {
             self.batch(&record).await?
         } else {

@@ -54,7 +54,7 @@ impl App {
             "SELECT created_at - requested_at AS took FROM lessons WHERE generator = $1 \
              ORDER BY created_at DESC LIMIT {SAMPLE}"
         );
-        let rows = self.db.read(sql, vec![self.outside.composer.generator().into()]).await?;
+        let rows = self.db.read(sql, vec![self.providers.composer.generator().into()]).await?;
         rows.iter().map(|row| row.get("took")).collect()
     }
 }

@@ -16,5 +16,5 @@ mod routes;
 mod search;
 mod wikipedia;
 
-pub use app::{Lessons, OpenError, Parts};
+pub use app::Lessons;
 pub use jobs::{Generate, Generated, QUEUE};

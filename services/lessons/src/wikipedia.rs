@@ -7,7 +7,7 @@ use reqwest::Url;
 use reqwest::header::USER_AGENT;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use service_support::{Cause, Provider, ProviderError};
+use service_support::{Cause, Env, OpenError, Provider, ProviderError, refused};
 
 /// A client of a wiki's two APIs.
 #[derive(Clone, Debug)]
@@ -50,17 +50,13 @@ const AGENT: &str =
     concat!("longhaul-lessons/", env!("CARGO_PKG_VERSION"), " (", env!("CARGO_PKG_REPOSITORY"), ")");
 
 impl Wikipedia {
-    /// Prepares a client of the wiki at `base`; nothing is contacted yet.
-    ///
-    /// # Errors
-    /// Why it cannot be made, for people.
-    pub(crate) fn new(base: &str, max_wait: Duration, clock: Clock) -> Result<Self, String> {
-        let base = Url::parse(base).map_err(|e| format!("'{base}' is no address: {e}"))?;
-        if base.cannot_be_a_base() {
-            return Err(format!("'{base}' is no address of a server"));
-        }
-        let provider = Provider::new("Wikipedia", TIMEOUT, MAX_REPLY_BYTES, max_wait, clock)
-            .map_err(|e| e.to_string())?;
+    /// Prepares a client of the wiki at `WIKIPEDIA_API_URL`, `https://en.wikipedia.org` by default; nothing is contacted
+    /// yet.
+    pub(crate) fn from_env(env: &Env, max_wait: Duration, clock: Clock) -> Result<Self, OpenError> {
+        let base = env.url("WIKIPEDIA_API_URL")?;
+        let base = Url::parse(base.as_deref().unwrap_or("https://en.wikipedia.org"))
+            .map_err(|e| refused("WIKIPEDIA_API_URL", e.to_string()))?;
+        let provider = Provider::new("Wikipedia", TIMEOUT, MAX_REPLY_BYTES, max_wait, clock)?;
         Ok(Self { provider, base })
     }
 
@@ -274,7 +270,8 @@ mod tests {
 
     #[test]
     fn a_title_is_one_part_of_an_address() {
-        let wiki = Wikipedia::new("https://en.wikipedia.org", Duration::ZERO, Clock::system()).unwrap();
+        let env = Env::new(std::path::Path::new("data"), |_| None);
+        let wiki = Wikipedia::from_env(&env, Duration::ZERO, Clock::system()).unwrap();
         assert_eq!(wiki.article_url("AC/DC & x?"), "https://en.wikipedia.org/wiki/AC%2FDC_&_x%3F");
         assert_eq!(
             wiki.summary_url("English verbs").as_str(),

@@ -1,13 +1,15 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use axum::Router;
 use longhaul::{Clock, Longhaul, Registry};
-use service_support::{Auth, Db, DbError, Migration, Outside, placeholders};
-use thiserror::Error;
+use service_support::{
+    Auth, Db, DbError, Deps, Load, Migration, OpenError, Providers, Queue, Service, placeholders,
+};
 
-use crate::extract::Limits;
-use crate::jobs::{self, Embed, Process, Purge};
+use crate::extract::{self, Limits};
+use crate::jobs::{self, Embed, Process, Purge, QUEUE};
 use crate::routes;
 use crate::storage::Storage;
 
@@ -15,101 +17,86 @@ use crate::storage::Storage;
 #[derive(Clone, Debug)]
 pub struct Materials(Arc<App>);
 
-/// What the service is built from.
-#[derive(Clone, Debug)]
-pub struct Parts {
-    /// Where its rows live: beside the jobs of `longhaul`, so that a row and its job are one commit.
-    pub db: Db,
-    /// Where its jobs live.
-    pub longhaul: Longhaul,
-    /// Who its users are.
-    pub auth: Auth,
-    /// Its outside systems.
-    pub outside: Outside,
-    /// The folder that files are kept in: [`service_support::Config::storage`].
-    pub storage: std::path::PathBuf,
-    /// What reading one document may cost.
-    pub limits: Limits,
-    /// The time of rows.
-    pub clock: Clock,
-}
-
-/// What routes and jobs share.
+/// The state that routes and jobs share.
 #[derive(Debug)]
 pub(crate) struct App {
     pub(crate) db: Db,
     pub(crate) longhaul: Longhaul,
     pub(crate) auth: Auth,
-    pub(crate) outside: Outside,
+    pub(crate) providers: Providers,
     pub(crate) storage: Storage,
     pub(crate) limits: Limits,
     pub(crate) clock: Clock,
 }
 
-/// Why the service cannot start.
-#[derive(Debug, Error)]
-pub enum OpenError {
-    /// Its tables cannot be used.
-    #[error(transparent)]
-    Db(#[from] DbError),
-    /// Its folder cannot be used.
-    #[error("failed to prepare {folder}: {source}")]
-    Storage {
-        /// The folder.
-        folder: String,
-        /// Why.
-        source: std::io::Error,
-    },
-}
-
 const MIGRATIONS: &[Migration] =
     &[Migration { name: "courses", sql: include_str!("migrations/0001_courses.sql") }];
 
-impl Materials {
-    /// Brings the tables up to date, prepares the folder, clears away what uploads of dead processes left in it,
-    /// and makes the service's kinds of job known to `longhaul`.
-    ///
-    /// # Errors
-    /// Where the database or the folder cannot be used.
-    pub async fn open(parts: Parts) -> Result<Self, OpenError> {
-        parts.db.migrate("materials", MIGRATIONS).await?;
-        let folder = parts.storage.display().to_string();
-        let storage =
-            Storage::open(parts.storage).await.map_err(|source| OpenError::Storage { folder, source })?;
-        parts.longhaul.declare::<Process>();
-        parts.longhaul.declare::<Embed>();
-        parts.longhaul.declare::<Purge>();
-        Ok(Self(Arc::new(App {
-            db: parts.db,
-            longhaul: parts.longhaul,
-            auth: parts.auth,
-            outside: parts.outside,
-            storage,
-            limits: parts.limits,
-            clock: parts.clock,
-        })))
+#[async_trait]
+impl Service for Materials {
+    fn name() -> &'static str {
+        "materials"
     }
 
-    /// The routes, at the root and the same under `/api`.
-    pub fn router(&self) -> Router {
+    fn about() -> &'static str {
+        "Course materials: upload, text extraction with OCR, search, chat"
+    }
+
+    /// Beside that it clears away what uploads of dead processes left in the folder of files.
+    async fn open(deps: Deps) -> Result<Self, OpenError> {
+        let Deps { env, db, longhaul, auth, providers, clock, .. } = deps;
+        let storage = Storage::from_env(&env).await?;
+        db.migrate("materials", MIGRATIONS).await?;
+        longhaul.declare::<Process>();
+        longhaul.declare::<Embed>();
+        longhaul.declare::<Purge>();
+        let limits = Limits::default();
+        Ok(Self(Arc::new(App { db, longhaul, auth, providers, storage, limits, clock })))
+    }
+
+    /// `/courses/…` and `/materials/…`, at the root and the same under `/api`.
+    fn router(&self) -> Router {
         routes::router(Arc::clone(&self.0))
     }
 
-    /// Lets a worker run the service's jobs; they wait in [`QUEUE`](crate::QUEUE), where one slot per core is
-    /// right, because reading a scan keeps a core busy.
-    pub fn register(&self, registry: &mut Registry) {
+    fn register(&self, registry: &mut Registry) {
         registry.register::<Process>(self.clone());
         registry.register::<Embed>(self.clone());
         registry.register::<Purge>(self.clone());
     }
 
-    /// What a starting server does beside serving, once: looks whether AI Brain answers (a warning if not), clears
-    /// away files that no row knows, and enqueues the embedding of whatever another model, or none, has embedded.
+    /// Reading a scan keeps a core busy.
+    fn queues(&self) -> Vec<Queue> {
+        vec![Queue { name: QUEUE, load: Load::Core }]
+    }
+
+    async fn start(&self) -> Result<(), OpenError> {
+        self.reconcile().await.map(|_| ())
+    }
+
+    fn health(&self) -> Vec<(&'static str, String)> {
+        let search = match &self.0.providers.embedder {
+            Some(embedder) => format!("hybrid, with vectors of {}", embedder.model()),
+            None => "lexical, for no EMBEDDING_BASE_URL is set".into(),
+        };
+        let missing = extract::missing_tools().join(", ");
+        let extraction = match &self.0.providers.ai_brain {
+            Some(_) => "AI Brain".into(),
+            None if missing.is_empty() => "on this machine".into(),
+            None => format!("on this machine, without {missing} (scripts/install-tools installs them)"),
+        };
+        vec![("search", search), ("extraction", extraction)]
+    }
+}
+
+impl Materials {
+    /// Brings files, rows and vectors together after a start: warns if AI Brain does not answer, clears away files that
+    /// no row knows, and enqueues the embedding of whatever another model, or none, has embedded.
     ///
     /// # Errors
     /// Where the database or the folder cannot be used.
-    pub async fn start(&self) -> Result<Started, OpenError> {
-        if let Some(brain) = &self.0.outside.ai_brain
+    pub async fn reconcile(&self) -> Result<Started, OpenError> {
+        if let Some(brain) = &self.0.providers.ai_brain
             && let Err(error) = brain.check_health().await
         {
             tracing::warn!("AI Brain does not answer; documents that need it will wait: {error}");
@@ -123,7 +110,7 @@ impl Materials {
     }
 }
 
-/// What [`Materials::start`] did.
+/// What [`Materials::reconcile`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Started {
     /// Files without a row that were removed.
@@ -139,7 +126,7 @@ impl App {
     /// Removes files that no row knows: a crash between an upload's file and its row leaves one.
     async fn clear_orphans(&self) -> Result<usize, OpenError> {
         let fault =
-            |source| OpenError::Storage { folder: self.storage.folder().display().to_string(), source };
+            |source| OpenError::Folder { folder: self.storage.folder().display().to_string(), source };
         let mut removed = 0;
         for ids in self.storage.ids().await.map_err(fault)?.chunks(FILES) {
             let known = self.known(ids).await?;

@@ -9,11 +9,12 @@ mod error;
 pub mod extract;
 mod jobs;
 mod model;
+mod question;
 mod routes;
 mod search;
 mod storage;
 pub mod text;
 
-pub use app::{Materials, OpenError, Parts, Started};
+pub use app::{Materials, Started};
 pub use jobs::{Embed, Process, Purge, QUEUE};
 pub use model::{MaterialResponse, Status};

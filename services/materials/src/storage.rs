@@ -3,6 +3,7 @@ use std::io::{self, IoSlice, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use service_support::{ConfigError, Env, OpenError, refused};
 use tempfile::TempPath;
 
 /// The files, each under its material's id. A name that a user gave is never part of a path.
@@ -41,8 +42,15 @@ pub(crate) struct Held {
 }
 
 impl Storage {
+    /// Opens the folder that `STORAGE_URL` names; `files` under the data folder by default.
+    pub(crate) async fn from_env(env: &Env) -> Result<Self, OpenError> {
+        let folder = folder(env)?;
+        let name = folder.display().to_string();
+        Self::open(folder).await.map_err(|source| OpenError::Folder { folder: name, source })
+    }
+
     /// Makes the folders and clears away uploads that dead processes left.
-    pub(crate) async fn open(folder: PathBuf) -> io::Result<Self> {
+    async fn open(folder: PathBuf) -> io::Result<Self> {
         let storage = Self { folder };
         let incoming = storage.incoming_folder();
         let files = storage.files_folder();
@@ -201,9 +209,33 @@ pub(crate) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| Err(io::Error::other(panic)))
 }
 
+fn folder(env: &Env) -> Result<PathBuf, ConfigError> {
+    let Some(url) = env.text("STORAGE_URL") else { return Ok(env.in_data("files")) };
+    match url.strip_prefix("file://") {
+        Some(path) if path.starts_with('/') => Ok(PathBuf::from(path)),
+        _ if url.starts_with("s3://") => {
+            Err(refused("STORAGE_URL", "s3 storage is not built in yet: use file:///folder"))
+        }
+        _ => Err(refused("STORAGE_URL", format!("must be file:///folder, and is '{url}'"))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_go_to_the_named_folder_or_into_the_data_folder() {
+        let folder_for = |url: Option<&'static str>| {
+            let env = Env::new(Path::new("/data"), move |_| url.map(String::from));
+            folder(&env).map_err(|error| error.variable)
+        };
+        assert_eq!(folder_for(None), Ok("/data/files".into()));
+        assert_eq!(folder_for(Some("file:///srv/files")), Ok("/srv/files".into()));
+        for refused in ["s3://bucket/prefix", "file://relative", "/srv/files"] {
+            assert_eq!(folder_for(Some(refused)), Err("STORAGE_URL"), "{refused}");
+        }
+    }
 
     fn names(folder: &Path) -> Vec<String> {
         fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect()

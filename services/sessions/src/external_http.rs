@@ -4,7 +4,7 @@ use std::time::Duration;
 use longhaul::Clock;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use service_support::{Provider, ProviderError, PythonApiConfig};
+use service_support::{Env, OpenError, Provider, ProviderError};
 
 use crate::model::for_log;
 
@@ -43,14 +43,16 @@ struct Reply {
 }
 
 impl ExternalHttp {
-    pub(crate) fn new(
-        config: &PythonApiConfig,
+    /// Reads `PYTHON_API_URL` (this server's own `/api/v1` where unset) and `PYTHON_API_TIMEOUT` (30 s).
+    pub(crate) fn from_env(
+        env: &Env,
         listener: Option<SocketAddr>,
         max_wait: Duration,
         clock: Clock,
-    ) -> Result<Self, ProviderError> {
-        let provider = Provider::new("Python API", config.timeout, MAX_REPLY_BYTES, max_wait, clock)?;
-        let base = config.url.clone().unwrap_or_else(|| own_api(listener));
+    ) -> Result<Self, OpenError> {
+        let base = env.url("PYTHON_API_URL")?.unwrap_or_else(|| own_api(listener));
+        let timeout = env.seconds("PYTHON_API_TIMEOUT", 30.0)?;
+        let provider = Provider::new("Python API", timeout, MAX_REPLY_BYTES, max_wait, clock)?;
         Ok(Self { provider, url: format!("{base}/llm/query") })
     }
 

@@ -13,5 +13,5 @@ mod object_id;
 mod routes;
 mod validate;
 
-pub use app::{OpenError, Parts, Sessions};
+pub use app::Sessions;
 pub use jobs::{Dispatch, Dispatched, QUEUE};

@@ -8,14 +8,14 @@ mod show;
 use clap::{Args as ClapArgs, Subcommand};
 
 use crate::Result;
-use crate::place::Place;
+use crate::stores::StoreArgs;
 
 /// Look at jobs, retry and cancel them. Works beside a running server and without one.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
-    place: Place,
+    stores: StoreArgs,
     #[command(subcommand)]
     what: What,
 }
@@ -42,7 +42,7 @@ Examples:
   longhaul jobs cancel materials-0199c1f2 --data /var/lib/longhaul";
 
 pub(crate) async fn run(args: Args) -> Result<()> {
-    let longhaul = args.place.open_existing().await?;
+    let longhaul = args.stores.open_existing().await?;
     match args.what {
         What::List(args) => list::run(&longhaul, args).await,
         What::Show(args) => show::run(&longhaul, args).await,

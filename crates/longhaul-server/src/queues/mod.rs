@@ -8,14 +8,14 @@ use clap::{Args as ClapArgs, Subcommand};
 use longhaul::{Longhaul, QueueInfo};
 
 use crate::Result;
-use crate::place::Place;
+use crate::stores::StoreArgs;
 
 /// Look at queues, and deal with what has failed in them. Works beside a running server and without one.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
-    place: Place,
+    stores: StoreArgs,
     #[command(subcommand)]
     what: What,
 }
@@ -41,7 +41,7 @@ Examples:
   longhaul queues clean-failed materials          or to be rid of them: there is no way back";
 
 pub(crate) async fn run(args: Args) -> Result<()> {
-    let longhaul = args.place.open_existing().await?;
+    let longhaul = args.stores.open_existing().await?;
     match args.what {
         What::List(args) => list::run(&longhaul, args).await,
         What::Show(args) => show::run(&longhaul, args).await,

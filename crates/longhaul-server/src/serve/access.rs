@@ -1,20 +1,20 @@
-//! Who may use the admin API.
+//! The guard of the admin API.
 
 use std::net::SocketAddr;
 
 use crate::Result;
-use crate::place::WORKER_TOKEN;
+use crate::stores::WORKER_TOKEN;
 
-/// The variable that holds the admin token. It is no flag, because flags can be read by everyone on the machine.
+/// The variable that holds the admin token. It is no flag: everyone on the machine can read flags.
 const TOKEN: &str = "LONGHAUL_ADMIN_TOKEN";
 
 /// A token that could be guessed is worse than none, because it looks like one.
 const SHORTEST_TOKEN: usize = 16;
 
-/// What opens the admin API.
+/// The key of the admin API.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Admin {
-    /// Nothing needs to: only this machine can connect.
+    /// None: only this machine can connect.
     Open,
     /// This token, or a user's token with the admin claim.
     Token(String),
@@ -47,7 +47,7 @@ fn decide(listen: SocketAddr, token: Option<String>) -> Result<Admin> {
 /// The token of remote workers, where one is set.
 ///
 /// # Errors
-/// Where it could be guessed.
+/// Where it is short enough to be guessed.
 pub(super) fn worker_token() -> Result<Option<String>> {
     match std::env::var(WORKER_TOKEN).ok().map(|token| token.trim().to_owned()) {
         Some(token) if token.len() < SHORTEST_TOKEN => Err(format!(
@@ -59,7 +59,7 @@ pub(super) fn worker_token() -> Result<Option<String>> {
 }
 
 impl Admin {
-    /// Says at start-up what is open to whom.
+    /// Logs at start-up what is open to whom.
     pub(super) fn announce(&self) {
         match self {
             Admin::Open => tracing::warn!(

@@ -23,7 +23,7 @@ pub(super) fn app(
             Admin::Open => Access::Open,
             Admin::Token(token) => Access::Bearer {
                 token: Secret(token.into_bytes()),
-                verifier: Some(admins_of(services.auth.clone())),
+                verifier: Some(admins_of(services.deps.auth.clone())),
             },
         },
         unknown_kinds,
@@ -33,7 +33,7 @@ pub(super) fn app(
         stopping,
         ..HttpConfig::default()
     };
-    let longhaul = services.longhaul.clone();
+    let longhaul = services.deps.longhaul.clone();
     let jobs = longhaul_http::router(longhaul.clone(), config.clone());
     Ok(Router::new()
         .nest("/api", if is_open { local_only(jobs) } else { jobs })

@@ -16,8 +16,8 @@ use longhaul_http::UnknownKinds;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::place::Place;
 use crate::services::{self, Selection};
+use crate::stores::StoreArgs;
 use crate::work::{self, Work};
 use crate::{Result, logging, signals};
 
@@ -29,7 +29,7 @@ pub(crate) struct Args {
     #[arg(long, env = "LONGHAUL_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8000")]
     listen: SocketAddr,
     #[command(flatten)]
-    place: Place,
+    stores: StoreArgs,
     #[command(flatten)]
     selection: Selection,
     #[command(flatten)]
@@ -67,18 +67,18 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     // Before anything is opened or made: a server that must not run leaves nothing behind.
     let admin = access::admin(args.listen)?;
     let listener = listen::bind(args.listen).await?;
-    let kept = args.place.open_as_owner().await?;
-    let services = services::open(&args.selection, &args.place, &kept, Some(listener.address())).await?;
-    kept.announce();
+    let stores = args.stores.open_as_owner().await?;
+    let services = services::open(&args.selection, &args.stores, &stores, Some(listener.address())).await?;
+    stores.announce();
     services.announce();
     admin.announce();
 
     let stopping = CancellationToken::new();
     let app = app::app(&services, admin, args.unknown_kinds(), stopping.clone())?;
-    let hands = if args.no_worker {
-        Hands::Maintenance { _maintenance: Maintenance::start(services.longhaul.store().clone()) }
+    let role = if args.no_worker {
+        Role::Maintenance { _maintenance: Maintenance::start(services.deps.longhaul.store().clone()) }
     } else {
-        Hands::Worker(args.work.start(&services)?)
+        Role::Worker(args.work.start(&services)?)
     };
     tracing::info!("listening on http://{}", listener.address());
     // For whoever started us with port 0, and for scripts: the one line on standard output. That nobody reads it is
@@ -88,13 +88,13 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let server = tokio::spawn(listener.serve(app, stop.clone()));
     services.start();
     stop.cancelled().await;
-    drain(hands, server, &args.work, &stopping).await;
+    drain(role, server, &args.work, &stopping).await;
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Who looks after the jobs in this process.
-enum Hands {
+/// What this process does with jobs.
+enum Role {
     Worker(Worker),
     /// Nobody runs them here; delayed ones still fall due and old ones are still pruned.
     Maintenance {
@@ -104,9 +104,9 @@ enum Hands {
 
 /// Requests and jobs finish side by side. Answers that are held open end after the jobs, so that whoever waits for
 /// one of those still hears how it ended.
-async fn drain(hands: Hands, mut server: JoinHandle<()>, work: &Work, stopping: &CancellationToken) {
+async fn drain(role: Role, mut server: JoinHandle<()>, work: &Work, stopping: &CancellationToken) {
     let draining = Stopwatch::start();
-    if let Hands::Worker(worker) = hands {
+    if let Role::Worker(worker) = role {
         work::stop(worker, work.grace()).await;
     }
     stopping.cancel();

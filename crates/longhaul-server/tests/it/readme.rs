@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::Mutex;
 
 use tokio::process::Command;
 
@@ -77,20 +76,11 @@ fn every_file_that_the_documents_link_to_exists() {
 }
 
 #[tokio::test]
-async fn every_variable_is_in_the_page_on_configuration() {
+async fn every_flag_is_in_the_page_on_configuration() {
     let help = Place::new().printed(&["serve", "--help"]).await;
     let flags = help.split("[env: ").skip(1).filter_map(|rest| rest.split('=').next());
-    let mut variables: BTreeSet<String> = flags.map(String::from).collect();
+    let variables: BTreeSet<&str> = flags.collect();
     assert!(variables.contains("LONGHAUL_LISTEN"), "{help}");
-    let asked = Mutex::new(BTreeSet::new());
-    let config = service_support::Config::from_vars(Path::new("data"), &|name| {
-        asked.lock().expect("no other thread").insert(name.to_owned());
-        // With every outside system there, its other variables are asked for too.
-        let is_address = name != "STORAGE_URL" && (name.ends_with("_URL") || name.ends_with("_ENDPOINT"));
-        (is_address || name.ends_with("_MODEL")).then(|| "http://127.0.0.1/v1".into())
-    });
-    config.expect("a configuration");
-    variables.append(&mut asked.into_inner().expect("no other thread"));
     for variable in variables {
         assert!(CONFIGURATION.contains(&format!("`{variable}`")), "{variable} is not explained");
     }

@@ -40,7 +40,7 @@ pub(crate) async fn write<T: DeserializeOwned>(
     lesson: u32,
     draft: &dyn Draft,
 ) -> JobResult<T> {
-    let composer = &cx.state().app().outside.composer;
+    let composer = &cx.state().app().providers.composer;
     let text = stream(cx, composer.as_ref(), lesson, draft).await?;
     let value = composer.read_json(&text)?;
     serde_json::from_value(value).map_err(|e| unusable(composer.as_ref(), lesson, e))

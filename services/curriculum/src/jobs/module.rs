@@ -138,7 +138,7 @@ impl GenerateModule {
                 longhaul::Json::new(&plan)?.as_str().into(),
                 written.len().into(),
                 module.minutes().into(),
-                app.outside.composer.generator().into(),
+                app.providers.composer.generator().into(),
                 written.iter().map(|written| written.worked_ms).sum::<i64>().into(),
                 now.into(),
             ],
@@ -180,13 +180,13 @@ async fn plan(
     let plan = plan.tidied();
     match plan.fault(minutes.len(), module.outcomes.len()) {
         None => Ok(plan),
-        Some(fault) => Err(drafts::unusable(cx.state().app().outside.composer.as_ref(), 0, fault)),
+        Some(fault) => Err(drafts::unusable(cx.state().app().providers.composer.as_ref(), 0, fault)),
     }
 }
 
 async fn lesson(cx: &Context<Curriculum>, draft: &LessonDraft<'_>) -> JobResult<Written> {
     let writing = Stopwatch::start();
-    let composer = cx.state().app().outside.composer.as_ref();
+    let composer = cx.state().app().providers.composer.as_ref();
     let written = drafts::write(cx, draft.number, draft).await?;
     let lesson = draft
         .finish(written, composer.generator())

@@ -14,7 +14,7 @@ use axum::routing::{get, post};
 use serde_json::{Map, Value};
 
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::model::is_object_id;
 
 /// The most bytes of a JSON body.
@@ -37,7 +37,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 fn workflow_id(path: Result<Path<String>, PathRejection>) -> Result<String, Error> {
     match path {
         Ok(Path(id)) if is_object_id(&id) => Ok(id),
-        _ => Err(Error::no_workflow()),
+        _ => Err(error::no_workflow()),
     }
 }
 

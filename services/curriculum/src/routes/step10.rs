@@ -10,7 +10,7 @@ use service_support::{Commit, DbError, Write};
 
 use super::workflow_id;
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::jobs::{module_job, module_job_id};
 use crate::model::{Hours, Jobs, ModulePlan, Status, Step10, overall};
 
@@ -100,7 +100,7 @@ pub(crate) async fn get(
     // The status first: where the last module is saved in between, the plans say more than the status, never less.
     let (standing, jobs) = app.look(&id).await?;
     let status: Status = overall(standing.is_complete(), &jobs);
-    let modules = app.workflow(&id).await?.ok_or_else(Error::no_workflow)?.modules()?;
+    let modules = app.workflow(&id).await?.ok_or_else(error::no_workflow)?.modules()?;
     let sql =
         "SELECT plan, generated_at FROM curriculum_modules WHERE workflow_id = $1 ORDER BY module_index";
     let rows = app.db.read(sql, vec![id.into()]).await?;
@@ -132,7 +132,7 @@ impl App {
              WHERE m.workflow_id = w.id) AS minutes \
              FROM curriculum_workflows w WHERE w.id = $1";
         let rows = self.db.read(sql, vec![id.into()]).await?;
-        let row = rows.first().ok_or_else(Error::no_workflow)?;
+        let row = rows.first().ok_or_else(error::no_workflow)?;
         Ok(Standing {
             id: id.to_owned(),
             step9_complete: row.get::<i64>("step9_complete")? != 0,
@@ -242,7 +242,7 @@ impl App {
         let sql = "SELECT CAST(coalesce(sum(worked_ms), 0) AS BIGINT) AS worked, \
              CAST(coalesce(sum(lessons), 0) AS BIGINT) AS lessons FROM (SELECT worked_ms, lessons FROM curriculum_modules WHERE generator = $1 \
              ORDER BY generated_at DESC LIMIT 50) AS newest";
-        let rows = self.db.read(sql, vec![self.outside.composer.generator().into()]).await?;
+        let rows = self.db.read(sql, vec![self.providers.composer.generator().into()]).await?;
         let measured = rows
             .first()
             .map(|row| -> Result<(u64, u64), DbError> { Ok((row.get("worked")?, row.get("lessons")?)) });

@@ -11,7 +11,7 @@ use service_support::{DbError, Write};
 
 use super::{json_object, workflow_id};
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::model::{Module, Workflow};
 
 /// Which part of the list is wanted.
@@ -89,7 +89,7 @@ pub(crate) async fn get(
     State(app): State<Arc<App>>,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, Error> {
-    let workflow = app.workflow(&workflow_id(path)?).await?.ok_or_else(Error::no_workflow)?;
+    let workflow = app.workflow(&workflow_id(path)?).await?.ok_or_else(error::no_workflow)?;
     Ok(Json(json!({ "success": true, "data": workflow.view() })))
 }
 

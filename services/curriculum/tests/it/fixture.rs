@@ -1,11 +1,11 @@
 use std::time::Duration;
 
-use curriculum::{Curriculum, Parts, QUEUE};
+use curriculum::{Curriculum, QUEUE};
 use fakes::Double;
 use longhaul::{Clock, JobFilter, JobId, JobRecord, Longhaul, MemoryStore, Page, Registry, State, Worker};
 use longhaul_sqlite::SqliteStore;
 use serde_json::{Value, json};
-use service_support::{Config, Db, Outside};
+use service_support::{Db, Deps, Env, Service};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -74,24 +74,19 @@ impl Fixture {
     ) -> Self {
         // Once in a process: the client of the tests needs it too.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let vars = |name: &'static str| match name {
-            "LLM_BASE_URL" => double.map(Double::v1),
+        let llm = double.map(Double::v1);
+        let env = Env::new(folder.path(), move |name| match name {
+            "LLM_BASE_URL" => llm.clone(),
             "LLM_MODEL" => Some("double-1".to_owned()),
             _ => None,
-        };
-        let config = Config::from_vars(folder.path(), &vars).unwrap();
+        });
         let store = SqliteStore::open_with_clock(folder.path().join("test.db"), clock.clone()).await.unwrap();
         let (db, longhaul) = match jobs_elsewhere {
             None => (Db::sqlite(store.clone()), Longhaul::new(store)),
             Some(jobs) => (Db::sqlite(store).with_jobs_in(jobs.clone()), jobs),
         };
-        let parts = Parts {
-            db: db.clone(),
-            longhaul: longhaul.clone(),
-            outside: Outside::connect(&config, &clock).unwrap(),
-            clock: clock.clone(),
-        };
-        let curriculum = Curriculum::open(parts).await.unwrap();
+        let deps = Deps::new(env, db.clone(), longhaul.clone(), clock.clone()).unwrap();
+        let curriculum = Curriculum::open(deps).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let router = curriculum.router();

@@ -16,7 +16,9 @@ use longhaul::{Clock, Timestamp};
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use service_support::{Db, GithubConfig, Provider, ProviderError, Reply};
+use service_support::{Db, Provider, ProviderError, Reply};
+
+use crate::config::GithubConfig;
 
 use budget::Charge;
 use etags::Kept;

@@ -40,7 +40,7 @@ pub(super) async fn start(
     let mut usernames = Vec::with_capacity(request.usernames.len());
     for (number, name) in request.usernames.into_iter().enumerate() {
         let name = named(name)
-            .map_err(|error| Error { detail: format!("usernames[{number}]: {}", error.detail), ..error })?;
+            .map_err(|error| Error::new(error.status, format!("usernames[{number}]: {}", error.message)))?;
         if known.insert(name.login()) {
             usernames.push(name);
         }

@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::analyze::{AnalyzeRequest, degraded};
 use super::{Caller, TaskId, read, task};
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::start::StartError;
 use crate::task::{Seen, Task};
 
@@ -69,7 +69,7 @@ async fn serve(mut socket: WebSocket, changes: impl Stream<Item = Result<Task, E
         let message = tokio::select! {
             change = changes.next() => match change {
                 Some(Ok(task)) => Message::text(text(&task)),
-                Some(Err(error)) => break CloseFrame { code: close_code::ERROR, reason: error.detail.into() },
+                Some(Err(error)) => break CloseFrame { code: close_code::ERROR, reason: error.message.into() },
                 None => break CloseFrame { code: close_code::NORMAL, reason: "".into() },
             },
             _ = heartbeat.tick() => Message::Ping(Bytes::new()),
@@ -112,7 +112,7 @@ pub(super) async fn stream(
     let changes = changes(app, id, None).map(|change| {
         Ok::<_, Infallible>(match change {
             Ok(task) => event(task.status(), &task),
-            Err(error) => event("error", &serde_json::json!({ "detail": error.detail })),
+            Err(error) => event("error", &serde_json::json!({ "detail": error.message })),
         })
     });
     Ok(events(changes))
@@ -173,7 +173,7 @@ fn changes(
 
 /// The task when it is other than what was told.
 async fn next(app: &App, id: &str, told: &str, mut last_event: u64) -> Result<Seen, Error> {
-    let Ok(job) = longhaul::JobId::new(id) else { return Err(Error::no_task(id)) };
+    let Ok(job) = longhaul::JobId::new(id) else { return Err(error::no_task(id)) };
     loop {
         app.longhaul.events(&job, last_event, 1, LONG_POLL).await?;
         let seen = app.task(id).await?;

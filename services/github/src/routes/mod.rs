@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::name::Username;
 
 pub(crate) use caller::Caller;
@@ -92,7 +92,7 @@ impl FromRequestParts<Arc<App>> for TaskId {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
         let path: Result<Path<String>, PathRejection> = Path::from_request_parts(parts, app).await;
-        path.map(|Path(id)| Self(id)).map_err(|_| Error::no_task("?"))
+        path.map(|Path(id)| Self(id)).map_err(|_| error::no_task("?"))
     }
 }
 

@@ -3,11 +3,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fakes::Double;
-use github::{BATCH_QUEUE, Github, Parts, QUEUE};
+use github::{BATCH_QUEUE, Github, QUEUE};
 use longhaul::{Clock, JobId, JobRecord, Longhaul, Registry, State, Store, Worker};
 use longhaul_sqlite::SqliteStore;
 use serde_json::{Value, json};
-use service_support::{Auth, Config, Db, Role, User};
+use service_support::{Auth, Db, Deps, Env, Role, Service, User};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -77,21 +77,14 @@ impl Fixture {
         longhaul: Longhaul,
     ) -> Self {
         let api_url = double.github_url();
-        let find = |name: &'static str| match name {
+        let vars: Vec<_> = vars.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        let env = Env::new(folder.path(), move |name| match name {
             "GITHUB_API_URL" => Some(api_url.clone()),
-            _ => vars.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned()),
-        };
-        let config = Config::from_vars(folder.path(), &find).unwrap();
-        let auth = Auth::open(&config.auth, clock.clone()).unwrap();
-        let parts = Parts {
-            db,
-            longhaul: longhaul.clone(),
-            auth: auth.clone(),
-            config: config.github,
-            max_wait: config.provider_max_wait,
-            clock: clock.clone(),
-        };
-        let github = Github::open(parts).await.unwrap();
+            _ => vars.iter().find(|(n, _)| *n == name).map(|(_, value)| value.clone()),
+        });
+        let deps = Deps::new(env, db, longhaul.clone(), clock.clone()).unwrap();
+        let auth = deps.auth.clone();
+        let github = Github::open(deps).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let service = github.router().into_make_service_with_connect_info::<SocketAddr>();

@@ -141,7 +141,7 @@ impl Generate {
 impl App {
     /// Lets the lesson be written, and passes every piece on to whoever follows the job.
     async fn write(&self, cx: &Context<Lessons>, draft: &LessonDraft) -> JobResult<Written> {
-        let composer = &self.outside.composer;
+        let composer = &self.providers.composer;
         let mut pieces = composer.write(draft).await?;
         let mut text = String::new();
         loop {

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::model::{Lesson, LessonData, Version, isoformat};
 
 /// Says what wrote a lesson: the lesson's own fields are the seed's.
@@ -56,7 +56,7 @@ pub(super) async fn get(
     let lesson = app.lesson(&subject, &topic, version).await?.ok_or_else(|| match version {
         None => no_lesson(&subject, &topic),
         Some(version) => {
-            Error::no_lesson(format!("No lesson found for {subject}/{topic} in version {version}"))
+            error::no_lesson(format!("No lesson found for {subject}/{topic} in version {version}"))
         }
     })?;
     let headers = generator(&lesson);
@@ -84,11 +84,11 @@ fn topic(path: TopicPath) -> Result<(String, String), Error> {
     // Bytes that are no text name no lesson, and neither does a NUL, which some databases take in no text.
     let named = path.ok().map(|Path(names)| names);
     let named = named.filter(|(subject, topic)| !subject.contains('\0') && !topic.contains('\0'));
-    named.ok_or_else(|| Error::no_lesson("No lesson found of that name"))
+    named.ok_or_else(|| error::no_lesson("No lesson found of that name"))
 }
 
 fn no_lesson(subject: &str, topic: &str) -> Error {
-    Error::no_lesson(format!("No lesson found for {subject}/{topic}"))
+    error::no_lesson(format!("No lesson found for {subject}/{topic}"))
 }
 
 fn bad_version() -> Error {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::lessons::generator;
 use super::object;
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::jobs::{Generate, generate_job};
 use crate::model::{LessonRequest, Status, StatusCounts, TaskEntry, TaskStatus, has_expired};
 
@@ -63,8 +63,8 @@ pub(super) async fn status(
     State(app): State<Arc<App>>,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<(HeaderMap, Json<TaskStatus>), Error> {
-    let Ok(Path(id)) = path else { return Err(Error::no_task("of that name")) };
-    let job = app.task(&id).await?.ok_or_else(|| Error::no_task(&id))?;
+    let Ok(Path(id)) = path else { return Err(error::no_task("of that name")) };
+    let job = app.task(&id).await?.ok_or_else(|| error::no_task(&id))?;
     let lesson = match Status::of(&job) {
         Status::Completed => app.lesson_of_task(&id).await?,
         _ => None,

@@ -2,13 +2,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fakes::Double;
-use lessons::{Lessons, Parts, QUEUE};
+use lessons::{Lessons, QUEUE};
 use longhaul::{Clock, JobId, JobRecord, Longhaul, Registry, State, Worker};
 use longhaul_http::HttpConfig;
 use longhaul_sqlite::SqliteStore;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
-use service_support::{Config, Db, Outside};
+use service_support::{Db, Deps, Env, Service};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -85,21 +85,13 @@ impl Fixture {
     /// In a folder of the caller's.
     pub(crate) async fn open(folder: &Path, clock: Clock, vars: Vars) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let find = |name: &'static str| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| v.clone());
-        let config = Config::from_vars(folder, &find).unwrap();
+        let find = move |name| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| v.clone());
+        let env = Env::new(folder, find);
         let store = SqliteStore::open_with_clock(folder.join("test.db"), clock.clone()).await.unwrap();
         let longhaul = Longhaul::new(store.clone());
         let db = Db::sqlite(store);
-        let lessons = Lessons::open(Parts {
-            db: db.clone(),
-            longhaul: longhaul.clone(),
-            outside: Outside::connect(&config, &clock).unwrap(),
-            wikipedia_url: config.wikipedia_url,
-            task_ttl: config.lesson_task_ttl,
-            max_wait: config.provider_max_wait,
-            clock: clock.clone(),
-        });
-        let lessons = lessons.await.unwrap();
+        let deps = Deps::new(env, db.clone(), longhaul.clone(), clock.clone()).unwrap();
+        let lessons = Lessons::open(deps).await.unwrap();
         let http = HttpConfig { clock: clock.clone(), ..HttpConfig::default() };
         let router = lessons.router().nest("/api", longhaul_http::router(longhaul.clone(), http));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

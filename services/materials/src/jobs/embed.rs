@@ -97,7 +97,7 @@ fn embed_job(material_id: String, run: u32, model: &str) -> Result<NewJob, longh
 
 impl App {
     pub(crate) fn embedding_model(&self) -> Option<&str> {
-        self.outside.embedder.as_ref().map(|embedder| embedder.model())
+        self.providers.embedder.as_ref().map(|embedder| embedder.model())
     }
 
     /// Embeds the chunks of a run that the configured model has not embedded yet.
@@ -108,7 +108,7 @@ impl App {
         run: u32,
         chunks: u32,
     ) -> JobResult<Embedded> {
-        let Some(embedder) = self.outside.embedder.as_ref().filter(|_| chunks > 0) else {
+        let Some(embedder) = self.providers.embedder.as_ref().filter(|_| chunks > 0) else {
             return Ok(Embedded { model: None, dimension: None });
         };
         let model = embedder.model();

@@ -77,7 +77,7 @@ impl App {
         number: u32,
         layer: &str,
     ) -> JobResult<String> {
-        let Some(brain) = &self.outside.ai_brain else {
+        let Some(brain) = &self.providers.ai_brain else {
             return extract::page(path, plan, number, &self.limits).await.map_err(|e| refuse(cx, e));
         };
         if plan.kind.is_image() {

@@ -11,11 +11,12 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
-use service_support::{Message, MessageRole, Question, Row, Source, TextStream, Write, iso8601};
+use service_support::{Message, MessageRole, Row, TextStream, Write, iso8601};
 
 use super::{Caller, json};
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{self, Error};
+use crate::question::{Question, Source};
 use crate::search::{Passage, Wanted};
 
 /// A question about a course.
@@ -92,12 +93,13 @@ pub(crate) async fn ask(
     let request = checked(json(body)?)?;
     let asked = app.find_sources(course_id, request).await?;
     if !wants_stream(&headers) {
-        let response = app.outside.composer.answer_whole(&asked.question).await?;
+        let response =
+            app.providers.composer.write_whole(&asked.question).await.map_err(error::model_failed)?;
         let answer = app.keep_answer(asked, response).await?;
         return Ok((StatusCode::CREATED, Json(answer)).into_response());
     }
     // A refusal is still an answer with a status; once the stream has begun, it is an event.
-    let pieces = app.outside.composer.answer(&asked.question).await?;
+    let pieces = app.providers.composer.write(&asked.question).await.map_err(error::model_failed)?;
     let events = events(app, asked, pieces);
     Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
 }
@@ -204,7 +206,7 @@ impl App {
             let sql = "SELECT id FROM materials WHERE id = $1 AND course_id = $2";
             let rows = self.db.read(sql, vec![id.as_str().into(), course_id.into()]).await?;
             if rows.is_empty() {
-                return Err(Error::no_material());
+                return Err(error::no_material());
             }
         }
         Ok(())
@@ -222,7 +224,7 @@ impl App {
                 asked.question.text.into(),
                 response.as_str().into(),
                 sources.into(),
-                self.outside.composer.generator().into(),
+                self.providers.composer.generator().into(),
                 now.into(),
             ],
         );
@@ -280,7 +282,7 @@ async fn next_event(mut state: Answering) -> (Result<Event, Infallible>, Writing
             state.text.push_str(&piece);
             (Ok(event("chunk", &serde_json::json!({ "text": piece }))), Writing::Pieces(state))
         }
-        Some(Err(error)) => (Ok(failed(error.into())), Writing::Over),
+        Some(Err(error)) => (Ok(failed(error::model_failed(error))), Writing::Over),
         None => match state.app.keep_answer(state.asked, state.text).await {
             Ok(answer) => (Ok(event("done", &answer)), Writing::Over),
             Err(error) => (Ok(failed(error)), Writing::Over),
@@ -289,7 +291,7 @@ async fn next_event(mut state: Answering) -> (Result<Event, Infallible>, Writing
 }
 
 fn failed(error: Error) -> Event {
-    event("error", &serde_json::json!({ "detail": error.detail }))
+    event("error", &serde_json::json!({ "detail": error.message }))
 }
 
 fn event(name: &str, data: &impl Serialize) -> Event {

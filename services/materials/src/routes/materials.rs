@@ -13,7 +13,7 @@ use tokio_util::io::ReaderStream;
 
 use super::Caller;
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::jobs::{Purge, process_job};
 use crate::model::{Material, MaterialResponse, Status};
 
@@ -60,7 +60,7 @@ pub(crate) async fn delete(
     let delete = Write::guarded("DELETE FROM materials WHERE id = $1", vec![id.as_str().into()]);
     match app.db.commit(vec![delete], vec![purge]).await? {
         Commit::Done(_) => {}
-        Commit::Refused { .. } => return Err(Error::no_material()),
+        Commit::Refused { .. } => return Err(error::no_material()),
     }
     // A job that is not stopped here finds no row and stops by itself.
     if let Err(error) = app.longhaul.cancel(&material.job_id()).await {
@@ -121,7 +121,7 @@ impl App {
             Material::COLUMNS
         );
         let rows = self.db.read(sql, vec![id.into(), user.sub.as_str().into()]).await?;
-        let row = rows.first().ok_or_else(Error::no_material)?;
+        let row = rows.first().ok_or_else(error::no_material)?;
         Ok(Material::from_row(row)?)
     }
 

@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use service_support::User;
 
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{self, Error};
 
 /// Whoever is signed in.
 pub(crate) struct Caller(pub(crate) User);
@@ -71,6 +71,6 @@ impl App {
     pub(crate) async fn check_course(&self, user: &User, course_id: &str) -> Result<(), Error> {
         let sql = "SELECT id FROM courses WHERE id = $1 AND owner = $2";
         let rows = self.db.read(sql, vec![course_id.into(), user.sub.as_str().into()]).await?;
-        if rows.is_empty() { Err(Error::no_course()) } else { Ok(()) }
+        if rows.is_empty() { Err(error::no_course()) } else { Ok(()) }
     }
 }

@@ -14,7 +14,7 @@ use service_support::{Commit, Write};
 
 use super::Caller;
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::extract::{FileKind, SNIFF_BYTES, sniff, sniff_file};
 use crate::jobs::process_job;
 use crate::model::{Material, MaterialResponse};
@@ -152,7 +152,7 @@ impl App {
             Ok(Commit::Done(_)) => Ok(material),
             Ok(Commit::Refused { .. }) => {
                 self.forget(&material.id).await;
-                Err(Error::no_course())
+                Err(error::no_course())
             }
             Err(error) => {
                 // Where it is not known whether the row was written, the file is left for the sweep, which looks.

@@ -16,7 +16,7 @@ impl App {
         course_id: &str,
         query: &str,
     ) -> Result<Option<Vec<Hit>>, DbError> {
-        let Some(embedder) = &self.outside.embedder else { return Ok(None) };
+        let Some(embedder) = &self.providers.embedder else { return Ok(None) };
         let asked = [query.to_owned()];
         let vector = match tokio::time::timeout(PATIENCE, embedder.embed(&asked)).await {
             Ok(Ok(vectors)) => vectors.into_iter().next(),

@@ -8,10 +8,9 @@ use fakes::Double;
 use http_body_util::BodyExt;
 use longhaul::{Clock, JobId, JobRecord, Longhaul, Registry, State, Worker};
 use longhaul_sqlite::SqliteStore;
-use materials::extract::Limits;
-use materials::{Materials, Parts, QUEUE};
+use materials::{Materials, QUEUE};
 use serde_json::{Value, json};
-use service_support::{Auth, Config, Db, Outside, Role, User};
+use service_support::{Auth, Db, Deps, Env, Role, Service, User};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
@@ -72,22 +71,15 @@ impl Fixture {
     }
 
     pub(crate) async fn open(folder: TempDir, clock: Clock, vars: &[(&'static str, String)]) -> Self {
-        let find = |name: &'static str| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| v.clone());
-        let config = Config::from_vars(folder.path(), &find).unwrap();
+        let vars = vars.to_vec();
+        let find = move |name| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| v.clone());
+        let env = Env::new(folder.path(), find);
         let store = SqliteStore::open_with_clock(folder.path().join("test.db"), clock.clone()).await.unwrap();
         let db = Db::sqlite(store.clone());
         let longhaul = Longhaul::new(store);
-        let auth = Auth::open(&config.auth, clock.clone()).unwrap();
-        let parts = Parts {
-            db: db.clone(),
-            longhaul: longhaul.clone(),
-            auth: auth.clone(),
-            outside: Outside::connect(&config, &clock).unwrap(),
-            storage: config.storage,
-            limits: Limits::default(),
-            clock: clock.clone(),
-        };
-        let materials = Materials::open(parts).await.unwrap();
+        let deps = Deps::new(env, db.clone(), longhaul.clone(), clock.clone()).unwrap();
+        let auth = deps.auth.clone();
+        let materials = Materials::open(deps).await.unwrap();
         let router = materials.router();
         Self { folder, clock, longhaul, db, auth, materials, router }
     }

@@ -140,10 +140,10 @@ async fn files_that_nobody_owns_are_cleared_away_at_start() {
     // Another server may be about to write this one's row.
     let held = std::fs::File::open(folder.join("held")).unwrap();
     held.lock().unwrap();
-    assert_eq!(f.materials.start().await.unwrap().orphans, 1);
+    assert_eq!(f.materials.reconcile().await.unwrap().orphans, 1);
     assert!(!folder.join("orphan").exists());
     assert!(folder.join("held").exists() && folder.join(&id).exists());
     drop(held);
-    assert_eq!(f.materials.start().await.unwrap().orphans, 1);
+    assert_eq!(f.materials.reconcile().await.unwrap().orphans, 1);
     assert_eq!(f.files(), [folder.join(&id)]);
 }

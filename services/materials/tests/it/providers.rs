@@ -122,8 +122,8 @@ async fn another_model_embeds_everything_again_and_never_meets_the_first_ones_ve
         vars.retain(|(name, _)| *name != "EMBEDDING_MODEL");
         vars.push(("EMBEDDING_MODEL", model.to_owned()));
         f = f.reopen(&vars).await;
-        assert_eq!(f.materials.start().await.unwrap().embeds, 1);
-        assert_eq!(f.materials.start().await.unwrap().embeds, 0, "one that waits is joined");
+        assert_eq!(f.materials.reconcile().await.unwrap().embeds, 1);
+        assert_eq!(f.materials.reconcile().await.unwrap().embeds, 0, "one that waits is joined");
         let (mode, found) = search(&f, &course, "automobile").await;
         assert_eq!((mode.as_str(), found.len()), ("hybrid", 0), "vectors of another model do not count");
         let _worker = f.work();
@@ -132,7 +132,7 @@ async fn another_model_embeds_everything_again_and_never_meets_the_first_ones_ve
         assert_eq!(found[0]["material_id"], id, "{model}");
         assert_eq!(f.get(&format!("/materials/{id}")).await.json()["has_embedding"], true);
         assert_eq!(f.rows("material_vectors", &id).await, 1, "the vectors of the model before are gone");
-        assert_eq!(f.materials.start().await.unwrap().embeds, 0);
+        assert_eq!(f.materials.reconcile().await.unwrap().embeds, 0);
     }
 }
 
@@ -141,7 +141,7 @@ async fn ai_brain_reads_what_has_no_text_and_embeds() {
     let double = Double::start().await;
     double.show("Chlorophyll absorbs light.");
     let f = Fixture::with(&double, BRAIN).await;
-    f.materials.start().await.unwrap();
+    f.materials.reconcile().await.unwrap();
     assert_eq!(double.seen("/health").len(), 1);
     let course = f.course().await;
     let picture = f.uploaded(&course, "page.png", &sample("scanned-page.png")).await;

@@ -14,7 +14,8 @@ use longhaul::{Clock, Timestamp};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::config::{AuthConfig, ConfigError};
+use crate::config::AuthConfig;
+use crate::env::ConfigError;
 use key_set::KeySet;
 use secret::kept_secret;
 

@@ -5,8 +5,7 @@ use futures::StreamExt;
 use longhaul::Clock;
 use serde_json::{Value, json};
 use service_support::{
-    Cause, ChatClient, ChatRequest, Composer, JsonMode, JsonSchema, LlmConfig, Message, MessageRole,
-    Question, Source,
+    Cause, ChatClient, ChatRequest, Composer, Draft, JsonMode, JsonSchema, LlmConfig, Message, MessageRole,
 };
 
 const PATH: &str = "/v1/chat/completions";
@@ -22,12 +21,18 @@ fn client(double: &Double, json_mode: JsonMode) -> ChatClient {
     ChatClient::new(&config, Duration::from_secs(900), Clock::system()).unwrap()
 }
 
-fn question() -> Question {
-    let said = |role, content: &str| Message { role, content: content.into() };
-    Question {
-        text: "What do leaves absorb?".into(),
-        history: vec![said(MessageRole::User, "Hello"), said(MessageRole::Assistant, "Hi")],
-        sources: vec![Source { name: "plants.pdf".into(), text: "Leaves absorb light.".into() }],
+/// A question without an outline.
+struct Question;
+
+impl Draft for Question {
+    fn request(&self) -> ChatRequest {
+        let say = |role, content: &str| Message { role, content: content.into() };
+        let asked = say(MessageRole::User, "What do leaves absorb?");
+        ChatRequest { messages: vec![say(MessageRole::System, "Be brief."), asked], schema: None }
+    }
+
+    fn outline(&self) -> String {
+        unreachable!("a model is configured")
     }
 }
 
@@ -36,19 +41,16 @@ fn sent(double: &Double) -> Value {
 }
 
 #[tokio::test]
-async fn a_question_goes_out_with_its_sources_and_history() {
+async fn a_draft_goes_out_as_its_request_and_comes_back_whole() {
     let double = Double::start().await;
-    double.say("They absorb light [1].");
+    double.say("They absorb light.");
     let client = client(&double, JsonMode::JsonSchema);
     assert_eq!(client.generator(), "double-1");
-    assert_eq!(client.answer_whole(&question()).await.unwrap(), "They absorb light [1].");
+    assert_eq!(client.write_whole(&Question).await.unwrap(), "They absorb light.");
     let sent = sent(&double);
     assert_eq!(sent["model"], "double-1");
-    let roles: Vec<&str> =
-        sent["messages"].as_array().unwrap().iter().map(|m| m["role"].as_str().unwrap()).collect();
-    assert_eq!(roles, ["system", "user", "assistant", "user"]);
-    let rules = sent["messages"][0]["content"].as_str().unwrap();
-    assert!(rules.contains("[1] plants.pdf\nLeaves absorb light."), "{rules}");
+    let said = |number: usize| sent["messages"][number]["content"].as_str().unwrap();
+    assert_eq!([said(0), said(1)], ["Be brief.", "What do leaves absorb?"]);
     assert_eq!(double.seen(PATH)[0].headers["authorization"], "Bearer key");
 }
 
@@ -56,7 +58,7 @@ async fn a_question_goes_out_with_its_sources_and_history() {
 async fn an_answer_comes_as_it_is_written() {
     let double = Double::start().await;
     double.say("They absorb light.");
-    let pieces = client(&double, JsonMode::None).answer(&question()).await.unwrap();
+    let pieces = client(&double, JsonMode::None).write(&Question).await.unwrap();
     let pieces: Vec<String> = pieces.map(|piece| piece.unwrap()).collect().await;
     assert_eq!(pieces, ["They ", "absorb ", "light."]);
     assert_eq!(sent(&double)["stream"], true);
@@ -67,7 +69,7 @@ async fn a_cut_stream_is_never_a_whole_answer() {
     let double = Double::start().await;
     double.say("They absorb light and use it to make sugar of water and air.");
     double.fail(PATH, Fault::Cut);
-    let pieces = client(&double, JsonMode::None).answer(&question()).await.unwrap();
+    let pieces = client(&double, JsonMode::None).write(&Question).await.unwrap();
     let pieces: Vec<_> = pieces.collect().await;
     assert!(pieces.len() > 1);
     assert_eq!(pieces.last().unwrap().as_ref().unwrap_err().cause, Cause::Connection);
@@ -75,7 +77,7 @@ async fn a_cut_stream_is_never_a_whole_answer() {
     // An orderly end of the connection in the middle of a reply is a cut all the same.
     let half = "data: {\"choices\":[{\"delta\":{\"content\":\"They\"}}]}\n\n";
     double.fail(PATH, Fault::Body(half.into()));
-    let pieces: Vec<_> = client(&double, JsonMode::None).answer(&question()).await.unwrap().collect().await;
+    let pieces: Vec<_> = client(&double, JsonMode::None).write(&Question).await.unwrap().collect().await;
     assert_eq!(pieces[0].as_ref().unwrap(), "They");
     assert_eq!(pieces[1].as_ref().unwrap_err().cause, Cause::Connection);
 }
@@ -84,7 +86,7 @@ async fn a_cut_stream_is_never_a_whole_answer() {
 async fn an_error_within_a_stream_is_told() {
     let double = Double::start().await;
     double.fail(PATH, Fault::Body("data: {\"error\":{\"message\":\"out of memory\"}}\n\n".into()));
-    let pieces: Vec<_> = client(&double, JsonMode::None).answer(&question()).await.unwrap().collect().await;
+    let pieces: Vec<_> = client(&double, JsonMode::None).write(&Question).await.unwrap().collect().await;
     assert!(pieces[0].as_ref().unwrap_err().to_string().contains("out of memory"));
 }
 
@@ -93,7 +95,7 @@ async fn a_reply_that_makes_no_sense_may_be_asked_for_again() {
     let double = Double::start().await;
     for fault in [Fault::Malformed, Fault::Body("{\"choices\":[]}".into())] {
         double.fail(PATH, fault);
-        let error = client(&double, JsonMode::None).answer_whole(&question()).await.unwrap_err();
+        let error = client(&double, JsonMode::None).write_whole(&Question).await.unwrap_err();
         assert_eq!(error.cause, Cause::BadReply);
         assert!(error.is_retryable());
     }

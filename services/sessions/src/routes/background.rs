@@ -10,7 +10,7 @@ use longhaul_http::JobBody;
 
 use super::{Caller, named};
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::model::job_id;
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
@@ -28,7 +28,7 @@ pub(crate) async fn get(
 ) -> Result<Response, Error> {
     let session = app.session(named(path)).await?;
     if session.host_id != user.sub {
-        return Err(Error::forbidden("You can only view the background process of your own sessions"));
+        return Err(error::forbidden("You can only view the background process of your own sessions"));
     }
     let wait = wanted_wait(&headers);
     let job = app.longhaul.wait(&job_id(&session.id), Duration::from_secs(wait.unwrap_or(0))).await?;

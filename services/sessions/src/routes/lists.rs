@@ -9,7 +9,7 @@ use service_support::{DbError, Row, Value};
 
 use super::Caller;
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::model::{STATUSES, Session};
 
 /// One page of a list.
@@ -82,7 +82,7 @@ pub(crate) async fn search(
     if let Some(status) = params.get("status").filter(|status| !status.is_empty()) {
         if !STATUSES.contains(&status.as_str()) {
             let told = format!("status must be one of the following values: {}", STATUSES.join(", "));
-            return Err(Error::invalid(vec![told]));
+            return Err(error::invalid(vec![told]));
         }
         values.push(status.as_str().into());
         from.push_str(&format!(" AND s.status = ${}", values.len()));
@@ -122,7 +122,7 @@ impl Wanted {
         };
         let wanted =
             Self { page: number("page", 1, MAX_PAGE), limit: number("limit", DEFAULT_LIMIT, MAX_LIMIT) };
-        if faults.is_empty() { Ok(wanted) } else { Err(Error::invalid(faults)) }
+        if faults.is_empty() { Ok(wanted) } else { Err(error::invalid(faults)) }
     }
 }
 

@@ -8,7 +8,7 @@ use service_support::{Commit, Write};
 
 use super::{Caller, named};
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::model::Session;
 
 /// Adds a participant, unless the user is a member already or all places are taken.
@@ -45,7 +45,7 @@ pub(crate) async fn join(
     let join = Write::guarded(JOIN, vec![id.into(), user.sub.as_str().into(), now.into()]);
     match app.db.commit(vec![touch(id, now), join], vec![]).await? {
         Commit::Done(_) => Ok(Json(app.session(Some(session.id)).await?)),
-        Commit::Refused { write: 0 } => Err(Error::no_session()),
+        Commit::Refused { write: 0 } => Err(error::no_session()),
         Commit::Refused { .. } => {
             let session = app.session(Some(session.id)).await?;
             let is_in = session.participants.contains(&user.sub);
@@ -67,7 +67,7 @@ pub(crate) async fn leave(
     let leave = Write::guarded(LEAVE, vec![id.into(), user.sub.into()]);
     match app.db.commit(vec![touch(id, app.clock.now()), leave], vec![]).await? {
         Commit::Done(_) => Ok(Json(app.session(Some(session.id)).await?)),
-        Commit::Refused { write: 0 } => Err(Error::no_session()),
+        Commit::Refused { write: 0 } => Err(error::no_session()),
         Commit::Refused { .. } => Err(Error::bad_request("You are not a participant in this session")),
     }
 }

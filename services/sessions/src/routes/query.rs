@@ -26,7 +26,7 @@ pub(crate) async fn query(
         Ok(keywords) => keywords,
         Err((status, reason)) => return refuse(status, reason),
     };
-    let composer = &app.outside.composer;
+    let composer = &app.providers.composer;
     match keywords.compose(composer.as_ref()).await {
         Ok(keywords) => {
             let mut response = Json(json!({ "response": keywords })).into_response();

@@ -12,7 +12,7 @@ use service_support::{Commit, DbError, Write, iso8601, placeholders};
 
 use super::{Caller, json, named};
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::jobs::dispatch_job;
 use crate::model::{STATUSES, Session, SessionFields, for_log, job_id, name_for_log};
 use crate::validate::Need;
@@ -23,7 +23,7 @@ pub(crate) async fn create(
     Caller(user): Caller,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<Session>), Error> {
-    let fields = SessionFields::read(&json(body)?, Need::Whole).map_err(Error::invalid)?;
+    let fields = SessionFields::read(&json(body)?, Need::Whole).map_err(error::invalid)?;
     let host = name_for_log(&user.sub);
     tracing::info!(target: "SessionsController", "Received session creation request from user: {host}");
     tracing::info!(target: "SessionsController", "Request body: {}", for_log(&fields));
@@ -126,9 +126,9 @@ pub(crate) async fn update(
 ) -> Result<Json<Session>, Error> {
     let before = app.session(named(path)).await?;
     if before.host_id != user.sub {
-        return Err(Error::forbidden("You can only update your own sessions"));
+        return Err(error::forbidden("You can only update your own sessions"));
     }
-    let fields = SessionFields::read(&json(body)?, Need::Part).map_err(Error::invalid)?;
+    let fields = SessionFields::read(&json(body)?, Need::Part).map_err(error::invalid)?;
     let searched = Session {
         title: fields.title.clone().unwrap_or_else(|| before.title.clone()),
         description: fields.description.clone().or_else(|| before.description.clone()),
@@ -148,7 +148,7 @@ pub(crate) async fn update(
     match app.db.commit(vec![Write::guarded(sql, params)], vec![]).await? {
         Commit::Done(_) => Ok(Json(app.session(Some(searched.id)).await?)),
         // Deleted since it was looked at.
-        Commit::Refused { .. } => Err(Error::no_session()),
+        Commit::Refused { .. } => Err(error::no_session()),
     }
 }
 
@@ -166,13 +166,13 @@ pub(crate) async fn delete(
 ) -> Result<Json<Deleted>, Error> {
     let session = app.session(named(path)).await?;
     if session.host_id != user.sub {
-        return Err(Error::forbidden("You can only delete your own sessions"));
+        return Err(error::forbidden("You can only delete your own sessions"));
     }
     let id = session.id;
     let delete = Write::guarded("DELETE FROM sessions WHERE id = $1", vec![id.as_str().into()]);
     let members = Write::new("DELETE FROM session_members WHERE session_id = $1", vec![id.as_str().into()]);
     if !app.db.commit(vec![delete, members], vec![]).await?.is_done() {
-        return Err(Error::no_session());
+        return Err(error::no_session());
     }
     // A job that is not stopped here finds no session and stops by itself.
     if let Err(error) = app.longhaul.cancel(&job_id(&id)).await {
@@ -184,10 +184,10 @@ pub(crate) async fn delete(
 impl App {
     /// A session with its participants.
     pub(crate) async fn session(&self, id: Option<String>) -> Result<Session, Error> {
-        let id = id.ok_or_else(Error::no_session)?;
-        let session = self.session_row(&id).await?.ok_or_else(Error::no_session)?;
+        let id = id.ok_or_else(error::no_session)?;
+        let session = self.session_row(&id).await?.ok_or_else(error::no_session)?;
         let mut sessions = self.with_participants(vec![session]).await?;
-        sessions.pop().ok_or_else(Error::no_session)
+        sessions.pop().ok_or_else(error::no_session)
     }
 
     /// Adds the participants to sessions, of which there are a page at most. Ranges of the members' primary key.

@@ -10,7 +10,7 @@ use service_support::{Commit, DbError, User, Write, placeholders};
 
 use super::{Caller, json, named};
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::model::{Skill, SkillFields};
 use crate::validate::Need;
 
@@ -23,7 +23,7 @@ pub(crate) async fn create(
     Caller(user): Caller,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<Skill>), Error> {
-    let fields = SkillFields::read(&json(body)?, Need::Whole).map_err(Error::invalid)?;
+    let fields = SkillFields::read(&json(body)?, Need::Whole).map_err(error::invalid)?;
     let now = app.clock.now();
     let id = app.ids.next(now);
     let mut columns = fields.columns();
@@ -69,8 +69,8 @@ pub(crate) async fn update(
     path: Result<Path<String>, PathRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Skill>, Error> {
-    let id = named(path).ok_or_else(Error::no_skill)?;
-    let fields = SkillFields::read(&json(body)?, Need::Part).map_err(Error::invalid)?;
+    let id = named(path).ok_or_else(error::no_skill)?;
+    let fields = SkillFields::read(&json(body)?, Need::Part).map_err(error::invalid)?;
     let mut columns = fields.columns();
     columns.push(("updated_at", app.clock.now().into()));
     let (names, values): (Vec<&str>, Vec<_>) = columns.into_iter().unzip();
@@ -81,7 +81,7 @@ pub(crate) async fn update(
     params.extend(values);
     match app.db.commit(vec![Write::guarded(sql, params)], vec![]).await? {
         Commit::Done(_) => Ok(Json(app.own_skill(&user, Some(id)).await?)),
-        Commit::Refused { .. } => Err(Error::no_skill()),
+        Commit::Refused { .. } => Err(error::no_skill()),
     }
 }
 
@@ -97,21 +97,21 @@ pub(crate) async fn delete(
     Caller(user): Caller,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Deleted>, Error> {
-    let id = named(path).ok_or_else(Error::no_skill)?;
+    let id = named(path).ok_or_else(error::no_skill)?;
     let delete =
         Write::guarded("DELETE FROM skills WHERE id = $1 AND user_id = $2", vec![id.into(), user.sub.into()]);
     match app.db.commit(vec![delete], vec![]).await? {
         Commit::Done(_) => Ok(Json(Deleted { message: "Skill deleted successfully" })),
-        Commit::Refused { .. } => Err(Error::no_skill()),
+        Commit::Refused { .. } => Err(error::no_skill()),
     }
 }
 
 impl App {
     /// A skill of the caller's; another's is one that is not there.
     async fn own_skill(&self, user: &User, id: Option<String>) -> Result<Skill, Error> {
-        let id = id.ok_or_else(Error::no_skill)?;
+        let id = id.ok_or_else(error::no_skill)?;
         let sql = format!("SELECT {} FROM skills WHERE id = $1 AND user_id = $2", Skill::COLUMNS);
         let rows = self.db.read(sql, vec![id.into(), user.sub.as_str().into()]).await?;
-        Ok(Skill::from_row(rows.first().ok_or_else(Error::no_skill)?)?)
+        Ok(Skill::from_row(rows.first().ok_or_else(error::no_skill)?)?)
     }
 }

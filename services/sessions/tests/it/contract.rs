@@ -4,6 +4,7 @@ use fakes::Double;
 use fakes::pages::{Checker, Page};
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
+use service_support::Service;
 
 use crate::fixture::{Fixture, text};
 use crate::log::Log;
@@ -124,7 +125,7 @@ async fn a_session_is_created_dispatched_and_filled() {
 #[tokio::test]
 async fn with_nothing_configured_the_server_answers_itself() {
     let f = Fixture::alone().await;
-    assert_eq!(f.sessions.dispatches_to(), format!("{}/api/v1/llm/query", f.url));
+    assert_eq!(f.sessions.health(), [("dispatch", format!("{}/api/v1/llm/query", f.url))]);
     let id = f.dispatched().await;
     let _worker = f.work();
     let job = f.ended(&id).await;

@@ -5,8 +5,8 @@ use longhaul::{Clock, JobId, JobRecord, Longhaul, MemoryStore, Registry, State, 
 use longhaul_sqlite::SqliteStore;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
-use service_support::{Auth, Config, Db, Outside, Role, User};
-use sessions::{Parts, QUEUE, Sessions};
+use service_support::{Auth, Db, Deps, Env, Role, Service, User};
+use sessions::{QUEUE, Sessions};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -75,8 +75,8 @@ impl Fixture {
     pub(crate) async fn open_with(folder: TempDir, clock: Clock, vars: Vars, jobs: Jobs) -> Self {
         crate::log::install();
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let find = |name: &'static str| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| v.clone());
-        let config = Config::from_vars(folder.path(), &find).unwrap();
+        let find = move |name| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| v.clone());
+        let env = Env::new(folder.path(), find);
         let store = SqliteStore::open_with_clock(folder.path().join("test.db"), clock.clone()).await.unwrap();
         let db = Db::sqlite(store.clone());
         let (longhaul, db) = match jobs {
@@ -86,20 +86,11 @@ impl Fixture {
                 (longhaul.clone(), db.with_jobs_in(longhaul))
             }
         };
-        let auth = Auth::open(&config.auth, clock.clone()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let sessions = Sessions::open(Parts {
-            db,
-            longhaul: longhaul.clone(),
-            auth: auth.clone(),
-            outside: Outside::connect(&config, &clock).unwrap(),
-            python_api: config.python_api,
-            listener: Some(address),
-            max_wait: config.provider_max_wait,
-            clock: clock.clone(),
-        });
-        let sessions = sessions.await.unwrap();
+        let deps = Deps::new(env, db, longhaul.clone(), clock.clone()).unwrap();
+        let auth = deps.auth.clone();
+        let sessions = Sessions::open(Deps { listener: Some(address), ..deps }).await.unwrap();
         let router = sessions.router();
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         let client = Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use longhaul::Clock;
 
@@ -8,18 +9,20 @@ use crate::embedding::{Embedder, OpenAiEmbedder};
 use crate::llm::{ChatClient, Composer, Outline};
 use crate::provider::ProviderError;
 
-/// The outside systems of a configuration, ready to be called. Nothing is contacted until it is used.
+/// The clients of a configuration's outside systems. Nothing is contacted until it is used.
 #[derive(Clone, Debug)]
-pub struct Outside {
-    /// Writes texts: the configured model, or the outline.
+pub struct Providers {
+    /// Writes texts: the configured model, or the outlines of the services.
     pub composer: Arc<dyn Composer>,
     /// Makes vectors; `None` leaves search lexical.
     pub embedder: Option<Arc<dyn Embedder>>,
     /// Reads scans and pictures; `None` leaves that to local tools.
     pub ai_brain: Option<Arc<AiBrain>>,
+    /// The longest wait that a provider may ask for: [`Config::provider_max_wait`].
+    pub max_wait: Duration,
 }
 
-impl Outside {
+impl Providers {
     /// Prepares the clients. AI Brain embeds where it is set, as it is asked to do both; an embedding server named
     /// beside it is used instead.
     ///
@@ -39,6 +42,6 @@ impl Outside {
             Some(server) => Some(Arc::new(OpenAiEmbedder::new(server, max_wait, clock.clone())?)),
             None => ai_brain.clone().map(|brain| brain as Arc<dyn Embedder>),
         };
-        Ok(Self { composer, embedder, ai_brain })
+        Ok(Self { composer, embedder, ai_brain, max_wait })
     }
 }

@@ -1,4 +1,4 @@
-//! Where things are kept: the data folder, the store of jobs, the services' tables.
+//! The flags that name the data folder, the store of jobs and the database of the services' tables, and what they open.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub(crate) const WORKER_TOKEN: &str = "LONGHAUL_WORKER_TOKEN";
 
 /// The flags of every command that touches data.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct StoreArgs {
     /// The folder for the database, uploaded files and secrets; made if missing
     #[arg(long, global = true, env = "LONGHAUL_DATA", value_name = "FOLDER", default_value = "./data")]
     pub(crate) data: PathBuf,
@@ -37,20 +37,20 @@ pub(crate) struct Place {
     pub(crate) database: Option<StoreUrl>,
 }
 
-/// What is kept where, open.
+/// The open store of jobs and database of tables.
 #[derive(Clone, Debug)]
-pub(crate) struct Kept {
+pub(crate) struct OpenStores {
     /// The jobs.
     pub(crate) longhaul: Longhaul,
     /// The services' tables.
     pub(crate) db: Db,
-    /// Where both are, for people; without passwords.
+    /// The addresses of both, for people; without passwords.
     described: String,
-    /// Whether another process has the embedded file too.
+    /// `Yes` if another process has the embedded file too.
     shared: Shared,
 }
 
-/// Whether an embedded file is this process's own.
+/// The owner of an embedded file: this process alone, or another one too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shared {
     No,
@@ -65,10 +65,10 @@ enum Database {
     Remote(RemoteStore),
 }
 
-impl Place {
+impl StoreArgs {
     /// Opens the store and the services' database, making folders and files where they are missing, and brings the
     /// store's own tables up to date.
-    pub(crate) async fn open(&self) -> Result<Kept> {
+    pub(crate) async fn open(&self) -> Result<OpenStores> {
         let (store, database) = self.urls()?;
         make_private_folder(&self.data)?;
         let jobs = Database::open(&store).await?;
@@ -77,20 +77,20 @@ impl Place {
         }
         let (longhaul, shared) = (Longhaul::over(jobs.store()), jobs.shared());
         let db = Database::open(&database).await?.tables()?.with_jobs_in(longhaul.clone());
-        Ok(Kept { longhaul, db, described: format!("{store}, tables in {database}"), shared })
+        Ok(OpenStores { longhaul, db, described: format!("{store}, tables in {database}"), shared })
     }
 
     /// The same for a server, which is to own an embedded file: only then does the next server know at once that this
     /// one is dead. A command line that looks at jobs may hold the file for a moment, so this waits for a second
     /// before it makes do with sharing.
-    pub(crate) async fn open_as_owner(&self) -> Result<Kept> {
+    pub(crate) async fn open_as_owner(&self) -> Result<OpenStores> {
         let waiting = Stopwatch::start();
         loop {
-            let kept = self.open().await?;
-            if kept.shared == Shared::No || waiting.elapsed() > Duration::from_secs(1) {
-                return Ok(kept);
+            let stores = self.open().await?;
+            if stores.shared == Shared::No || waiting.elapsed() > Duration::from_secs(1) {
+                return Ok(stores);
             }
-            drop(kept);
+            drop(stores);
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -110,7 +110,7 @@ impl Place {
         Ok(Longhaul::over(Database::open(&store).await?.store()))
     }
 
-    /// Where the jobs and the tables are. `DATABASE_URL` and `REDIS_URL` are what hosts and other tools set.
+    /// The addresses of the jobs and the tables. `DATABASE_URL` and `REDIS_URL` are what hosts and other tools set.
     fn urls(&self) -> Result<(StoreUrl, StoreUrl)> {
         self.urls_with(&|name| std::env::var(name).ok())
     }
@@ -146,13 +146,13 @@ impl Place {
     }
 }
 
-impl Kept {
-    /// Where it all is, for people.
+impl OpenStores {
+    /// The addresses, for people.
     pub(crate) fn described(&self) -> &str {
         &self.described
     }
 
-    /// Says at start-up where the jobs are, and whether another process has them too.
+    /// Logs at start-up the address of the jobs, with a warning if another process has them too.
     pub(crate) fn announce(&self) {
         match self.shared {
             Shared::No => tracing::info!("store: {}", self.described),
@@ -195,8 +195,8 @@ impl Database {
         }
     }
 
-    fn with_tables(self, url: &StoreUrl) -> Result<Kept> {
-        Ok(Kept {
+    fn with_tables(self, url: &StoreUrl) -> Result<OpenStores> {
+        Ok(OpenStores {
             longhaul: Longhaul::over(self.store()),
             db: self.tables()?,
             described: url.to_string(),
@@ -229,9 +229,9 @@ mod tests {
 
     fn urls(flags: [Option<&str>; 2], vars: &[(&str, &str)]) -> std::result::Result<[String; 2], String> {
         let [store, database] = flags.map(|url| url.map(|url| url.parse().expect("a URL")));
-        let place = Place { data: "data".into(), store, database };
+        let args = StoreArgs { data: "data".into(), store, database };
         let find = |name: &str| vars.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
-        let (store, database) = place.urls_with(&find).map_err(|error| error.to_string())?;
+        let (store, database) = args.urls_with(&find).map_err(|error| error.to_string())?;
         Ok([store.to_string(), database.to_string()])
     }
 

@@ -1,0 +1,139 @@
+use std::fmt::{self, Debug, Display};
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::auth::AuthError;
+use crate::db::DbError;
+
+/// The answer to a request that cannot be served, with a body of the service's shape `S`.
+pub struct ServiceError<S> {
+    /// The status.
+    pub status: StatusCode,
+    /// The reason, for the caller.
+    pub message: String,
+    /// The faults of single fields, for shapes that list them.
+    pub faults: Vec<String>,
+    /// What the caller can do instead, for shapes that say so.
+    pub suggestion: Option<&'static str>,
+    /// The `Retry-After` header; at least a second is told.
+    pub retry_after: Option<Duration>,
+    shape: PhantomData<fn() -> S>,
+}
+
+/// The form of a service's error bodies, as the original document of the service (docs/services/…) has it.
+pub trait ErrorShape: Sized + 'static {
+    /// The body.
+    fn body(error: &ServiceError<Self>) -> impl Serialize + '_;
+}
+
+impl<S> ServiceError<S> {
+    /// An answer with a status and a reason.
+    pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            message: message.into(),
+            faults: Vec::new(),
+            suggestion: None,
+            retry_after: None,
+            shape: PhantomData,
+        }
+    }
+
+    /// 400: the request is not as it must be.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// 404: nothing is kept under that name.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, message)
+    }
+
+    /// 503: the same request may succeed after a while.
+    #[must_use]
+    pub fn unavailable(retry_after: Duration) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "Service temporarily unavailable").retry_after(retry_after)
+    }
+
+    /// 500: the caller learns that there was a fault, the log learns which.
+    pub fn fault(error: &dyn Display) -> Self {
+        tracing::error!("failed to answer a request: {error}");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error")
+    }
+
+    /// The same with a `Retry-After` header.
+    #[must_use]
+    pub fn retry_after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
+    }
+
+    /// The same with a suggestion.
+    #[must_use]
+    pub fn suggesting(self, suggestion: &'static str) -> Self {
+        Self { suggestion: Some(suggestion), ..self }
+    }
+}
+
+impl<S: ErrorShape> IntoResponse for ServiceError<S> {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(S::body(&self))).into_response();
+        let headers = response.headers_mut();
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(wait) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        }
+        response
+    }
+}
+
+impl<S> From<AuthError> for ServiceError<S> {
+    fn from(error: AuthError) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, error.to_string())
+    }
+}
+
+impl<S> From<DbError> for ServiceError<S> {
+    fn from(error: DbError) -> Self {
+        match error {
+            DbError::Store(error) => error.into(),
+            error => Self::fault(&error),
+        }
+    }
+}
+
+impl<S> From<longhaul::Error> for ServiceError<S> {
+    fn from(error: longhaul::Error) -> Self {
+        if let longhaul::Error::Unavailable { .. } = error {
+            tracing::error!("failed to answer a request: {error}");
+            return Self::unavailable(Duration::from_secs(1));
+        }
+        Self::fault(&error)
+    }
+}
+
+impl<S> Clone for ServiceError<S> {
+    fn clone(&self) -> Self {
+        Self {
+            status: self.status,
+            message: self.message.clone(),
+            faults: self.faults.clone(),
+            suggestion: self.suggestion,
+            retry_after: self.retry_after,
+            shape: PhantomData,
+        }
+    }
+}
+
+impl<S> Debug for ServiceError<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?} {:?}", self.status, self.message, self.faults)
+    }
+}
