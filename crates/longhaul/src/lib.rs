@@ -10,6 +10,8 @@ pub mod lifecycle;
 mod maintenance;
 mod memory;
 mod model;
+mod panics;
+mod runtime;
 mod store;
 pub mod testing;
 mod worker;
@@ -28,6 +30,7 @@ pub use model::{
     Record, Retention, SHORT_PAYLOAD_BYTES, Start, State, SupportedKind, Swept, Unique, WorkerInfo,
     default_max_crashes, process_id,
 };
+pub use runtime::{Runtime, Spawn};
 pub use store::{
     Error, GONE_FOR, KEPT_ERRORS, KEPT_EVENT_BYTES, KEPT_EVENTS, Listener, MAX_POSITION, PRIORITY_STEP,
     Result, Signals, Store, WORKER_SEEN_FOR,

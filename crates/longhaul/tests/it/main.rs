@@ -11,6 +11,7 @@ mod harness;
 mod leases;
 mod log;
 mod outcomes;
+mod panics;
 mod script;
 mod shutdown;
 mod slots;

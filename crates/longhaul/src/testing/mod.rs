@@ -39,19 +39,26 @@
 //! }
 //! ```
 
+mod intercept;
+mod simulation;
+
+pub use intercept::{Answer, Call, Intercept};
+pub use simulation::Simulation;
+
 use std::fmt::Write;
 use std::future::Future;
 use std::time::Duration;
 
 use futures::FutureExt;
 
-use crate::clock::{Clock, Stopwatch, Timestamp};
+use crate::clock::{Clock, Timestamp};
 use crate::handle::{EnqueueOptions, Longhaul};
 use crate::job::Job;
 use crate::memory::MemoryStore;
 use crate::model::{
     Claim, Claimed, JobFilter, JobId, JobRecord, Outcome, Page, QueueSlots, State, WorkerInfo, process_id,
 };
+use crate::runtime::Runtime;
 use crate::store::Result;
 use crate::worker::{Registry, RunningJob, execute};
 
@@ -144,7 +151,7 @@ impl Harness {
 
     async fn run(&self, claimed: Claimed) -> Option<Ran> {
         let (kind, attempt) = (claimed.kind.clone(), claimed.attempt);
-        let job = RunningJob::new(claimed, Stopwatch::start(), LEASE, None);
+        let job = RunningJob::new(claimed, Runtime::default(), Duration::ZERO, LEASE, None);
         let finish = execute(&job, &self.registry, &self.longhaul).await?;
         let ran = Ran { id: finish.lease.id.clone(), kind, attempt, outcome: finish.outcome.clone() };
         at_once("finish a job", self.longhaul.store().finish(vec![finish]));

@@ -3,16 +3,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::running::RunningJob;
-use crate::clock::Stopwatch;
+use crate::clock::Clock;
 use crate::model::Outcome;
 
-/// A worker's side of one queue: its free slots, and claimed jobs that wait for one.
+/// The slots that a worker has for one queue, and claimed jobs that wait for a free one.
 ///
 /// Where jobs are so brief that claiming them takes longer than running them, twice as many as ended since the last turn
 /// are claimed beyond the free slots, so that a slot need not wait for the store and the turns become large. No more than
 /// the slots ever run.
-pub(crate) struct Lane {
-    pub(crate) queue: String,
+pub(crate) struct WorkerQueue {
+    pub(crate) name: String,
     pub(crate) slots: usize,
     pub(crate) free: usize,
     /// In the order in which they were claimed.
@@ -21,13 +21,14 @@ pub(crate) struct Lane {
     asked: usize,
     ended: usize,
     ended_briefly: usize,
+    clock: Clock,
 }
 
 /// A claimed job without a slot, with the number of its run.
 pub(crate) struct Waiting {
     pub(crate) run: u64,
     pub(crate) job: Arc<RunningJob>,
-    since: Stopwatch,
+    since: Duration,
 }
 
 /// The most jobs that are claimed ahead for each slot.
@@ -37,9 +38,18 @@ const BRIEF: Duration = Duration::from_millis(1);
 /// A job that has waited longer for a slot is given back: another worker may have one.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_millis(20);
 
-impl Lane {
-    pub(crate) fn new(queue: String, slots: usize) -> Self {
-        Self { queue, slots, free: slots, waiting: VecDeque::new(), asked: 0, ended: 0, ended_briefly: 0 }
+impl WorkerQueue {
+    pub(crate) fn new(name: String, slots: usize, clock: Clock) -> Self {
+        Self {
+            name,
+            slots,
+            free: slots,
+            waiting: VecDeque::new(),
+            asked: 0,
+            ended: 0,
+            ended_briefly: 0,
+            clock,
+        }
     }
 
     /// How many jobs to claim with the turn that is about to be sent, beside those that other turns on their way have asked
@@ -68,7 +78,7 @@ impl Lane {
     }
 
     pub(crate) fn wait(&mut self, run: u64, job: Arc<RunningJob>) {
-        self.waiting.push_back(Waiting { run, job, since: Stopwatch::start() });
+        self.waiting.push_back(Waiting { run, job, since: self.clock.monotonic() });
     }
 
     /// The next waiting job, where there is a slot for it, which is taken.
@@ -83,7 +93,8 @@ impl Lane {
 
     /// The jobs that have waited for `patience` and longer, which wait no more.
     pub(crate) fn give_up(&mut self, patience: Duration) -> Vec<Waiting> {
-        let overdue = self.waiting.iter().take_while(|waiting| waiting.since.elapsed() >= patience).count();
+        let overdue =
+            self.waiting.iter().take_while(|waiting| self.clock.since(waiting.since) >= patience).count();
         self.waiting.drain(..overdue).collect()
     }
 
@@ -97,6 +108,7 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::model::{Claimed, JobId, Json, Lease};
+    use crate::runtime::Runtime;
 
     fn job() -> Arc<RunningJob> {
         let claimed = Claimed {
@@ -113,68 +125,68 @@ mod tests {
             labels: Default::default(),
             steps: Default::default(),
         };
-        RunningJob::new(claimed, Stopwatch::start(), Duration::from_secs(30), None)
+        RunningJob::new(claimed, Runtime::default(), Duration::ZERO, Duration::from_secs(30), None)
     }
 
-    fn ended(lane: &mut Lane, took: Duration) {
-        lane.note_end(took, Some(&Outcome::Completed { output: Json::null() }));
+    fn ended(queue: &mut WorkerQueue, took: Duration) {
+        queue.note_end(took, Some(&Outcome::Completed { output: Json::null() }));
     }
 
     #[test]
     fn twice_as_many_are_claimed_ahead_as_ended_briefly() {
-        let mut lane = Lane::new("default".into(), 3);
-        assert_eq!(lane.ask(), 3, "a slot each");
-        assert_eq!(lane.ask(), 0, "they are asked for");
-        lane.answered(3);
+        let mut queue = WorkerQueue::new("default".into(), 3, Clock::manual());
+        assert_eq!(queue.ask(), 3, "a slot each");
+        assert_eq!(queue.ask(), 0, "they are asked for");
+        queue.answered(3);
         for run in 0..3 {
-            lane.wait(run, job());
-            assert!(lane.next().is_some());
+            queue.wait(run, job());
+            assert!(queue.next().is_some());
         }
-        assert_eq!(lane.ask(), 0, "all slots are taken, and nothing has ended");
-        ended(&mut lane, Duration::from_micros(5));
-        ended(&mut lane, Duration::from_micros(5));
-        assert_eq!(lane.ask(), 6, "two for the free slots and four ahead");
-        ended(&mut lane, Duration::from_micros(5));
-        assert_eq!(lane.ask(), 0, "what ended counts for one turn, and six are asked for");
-        lane.answered(6);
-        assert_eq!(lane.ask(), 3, "the free slots");
-        lane.answered(3);
+        assert_eq!(queue.ask(), 0, "all slots are taken, and nothing has ended");
+        ended(&mut queue, Duration::from_micros(5));
+        ended(&mut queue, Duration::from_micros(5));
+        assert_eq!(queue.ask(), 6, "two for the free slots and four ahead");
+        ended(&mut queue, Duration::from_micros(5));
+        assert_eq!(queue.ask(), 0, "what ended counts for one turn, and six are asked for");
+        queue.answered(6);
+        assert_eq!(queue.ask(), 3, "the free slots");
+        queue.answered(3);
         for _ in 0..12 {
-            lane.free -= 1;
-            ended(&mut lane, Duration::from_micros(5));
+            queue.free -= 1;
+            ended(&mut queue, Duration::from_micros(5));
         }
-        assert_eq!(lane.ask(), 3 + 3 * AHEAD, "so many for a slot, however many have ended");
+        assert_eq!(queue.ask(), 3 + 3 * AHEAD, "so many for a slot, however many have ended");
     }
 
     #[test]
     fn nothing_is_claimed_ahead_where_one_job_was_not_brief() {
-        let mut lane = Lane::new("default".into(), 3);
-        lane.free = 0;
-        ended(&mut lane, Duration::from_micros(5));
-        ended(&mut lane, Duration::from_secs(5));
-        assert_eq!(lane.ask(), 2);
+        let mut queue = WorkerQueue::new("default".into(), 3, Clock::manual());
+        queue.free = 0;
+        ended(&mut queue, Duration::from_micros(5));
+        ended(&mut queue, Duration::from_secs(5));
+        assert_eq!(queue.ask(), 2);
     }
 
     #[test]
     fn nothing_is_claimed_ahead_where_one_job_came_to_a_limit() {
-        let mut lane = Lane::new("default".into(), 3);
-        lane.free = 0;
-        ended(&mut lane, Duration::from_micros(5));
-        lane.note_end(Duration::ZERO, Some(&Outcome::RateLimited { delay: Duration::from_secs(5) }));
-        assert_eq!(lane.ask(), 2);
+        let mut queue = WorkerQueue::new("default".into(), 3, Clock::manual());
+        queue.free = 0;
+        ended(&mut queue, Duration::from_micros(5));
+        queue.note_end(Duration::ZERO, Some(&Outcome::RateLimited { delay: Duration::from_secs(5) }));
+        assert_eq!(queue.ask(), 2);
     }
 
     #[test]
     fn no_more_than_the_slots_run_and_the_rest_can_be_given_back() {
-        let mut lane = Lane::new("default".into(), 1);
-        lane.wait(1, job());
-        lane.wait(2, job());
-        assert_eq!(lane.next().map(|waiting| waiting.run), Some(1));
-        assert!(lane.next().is_none(), "there is one slot");
-        assert!(lane.give_up(Duration::from_secs(60)).is_empty(), "it has only begun to wait");
+        let mut queue = WorkerQueue::new("default".into(), 1, Clock::manual());
+        queue.wait(1, job());
+        queue.wait(2, job());
+        assert_eq!(queue.next().map(|waiting| waiting.run), Some(1));
+        assert!(queue.next().is_none(), "there is one slot");
+        assert!(queue.give_up(Duration::from_secs(60)).is_empty(), "it has only begun to wait");
         let given_up: Vec<u64> =
-            lane.give_up(Duration::ZERO).into_iter().map(|waiting| waiting.run).collect();
+            queue.give_up(Duration::ZERO).into_iter().map(|waiting| waiting.run).collect();
         assert_eq!(given_up, [2]);
-        assert!(!lane.has_waiting());
+        assert!(!queue.has_waiting());
     }
 }
