@@ -1,5 +1,5 @@
 //! The contracts of [`Store::finish`](longhaul::Store::finish), but for its follow-ups, and of
-//! [`Store::turn`](longhaul::Store::turn).
+//! [`Store::finish_and_claim`](longhaul::Store::finish_and_claim).
 
 use std::time::Duration;
 

@@ -5,15 +5,16 @@ pub(crate) const STORE: &str = "redis";
 
 /// Says what was being done when the server failed, and whether asking again may help.
 pub(crate) fn fault(operation: &'static str, error: RedisError) -> Error {
-    if may_pass(&error) {
+    if is_outage(&error) {
         Error::Unavailable { store: STORE, source: Box::new(error) }
     } else {
         Error::Store { store: STORE, operation, source: Box::new(error) }
     }
 }
 
-/// Whether the same call may do better in a while: the server is away, full, busy, or not the one that it was.
-fn may_pass(error: &RedisError) -> bool {
+/// True where the server cannot be used for now: it is away, full, busy, or not the one that it was. Any other error is about
+/// the call, and the script has changed nothing.
+pub(crate) fn is_outage(error: &RedisError) -> bool {
     match error.kind() {
         ErrorKind::Io | ErrorKind::ClusterConnectionNotFound => true,
         ErrorKind::Server(kind) => matches!(

@@ -31,7 +31,6 @@ pub(crate) struct Fields<'a> {
     pub(crate) attempt: u32,
     pub(crate) crashes: u32,
     pub(crate) interruptions: u32,
-    pub(crate) token: u64,
     pub(crate) worker: Option<&'a str>,
     pub(crate) started_at: Option<Timestamp>,
     pub(crate) finished_at: Option<Timestamp>,
@@ -121,7 +120,7 @@ impl<'a> Fields<'a> {
         let state = *State::ALL.get(usize::from(rest.byte()?))?;
         let run_at = Timestamp(rest.long()?);
         let (attempt, crashes, interruptions) = (rest.int()?, rest.int()?, rest.int()?);
-        let token = u64::try_from(rest.long()?).ok()?;
+        let _token = rest.long()?;
         let (started_at, finished_at) = (some_time(rest.long()?), some_time(rest.long()?));
         let _lease_until = rest.long()?;
         let is_to_stop = rest.long()? != 0;
@@ -160,7 +159,6 @@ impl<'a> Fields<'a> {
             attempt,
             crashes,
             interruptions,
-            token,
             worker: some(worker),
             started_at,
             finished_at,
@@ -176,7 +174,12 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// What is left to be read of packed fields.
+/// The token among packed fields, which can be read where the rest cannot.
+pub(crate) fn token_of(fields: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(fields.get(21..29)?.try_into().ok()?))
+}
+
+/// The part of packed fields that is still to be read.
 struct Rest<'a>(&'a [u8]);
 
 impl<'a> Rest<'a> {
@@ -212,7 +215,8 @@ fn count(number: i64) -> u32 {
     u32::try_from(number).unwrap_or(0)
 }
 
-/// What never changes of a job and no script looks at.
+/// The fields of a job that never change and that no script looks at. A new field that no query filters by belongs here: it is
+/// one more value at the end of the list, and none in rows that are older.
 #[derive(Clone, Debug)]
 pub(crate) struct Data {
     pub(crate) args: Json,
@@ -242,6 +246,11 @@ impl Data {
         let labels =
             rest.text_or_none()?.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         Some(Self { args, max_attempts, timeout, backoff, labels })
+    }
+
+    /// Stands for data that cannot be read, where the rest of a job is shown.
+    pub(crate) fn unreadable() -> Self {
+        Self { args: Json::null(), max_attempts: 0, timeout: None, backoff: None, labels: BTreeMap::new() }
     }
 }
 

@@ -35,10 +35,10 @@ fn lookup(id: &JobId, answer: Value) -> Option<Lookup> {
         Value::Int(0) => Some(Lookup::Unknown),
         Value::Int(1) => Some(Lookup::Gone),
         Value::Array(row) => {
-            let position = int(row.get(5)?)?;
-            let record = shown(id.clone(), &row)?;
-            let position = u64::try_from(position).ok();
-            Some(Lookup::Found(Box::new(JobRecord { position, ..record })))
+            let position = u64::try_from(int(row.get(5)?)?).ok();
+            // A record that cannot be read is unknown until a claim or a sweep meets it, and ends it as failed.
+            let record = shown(id.clone(), &row).map(|record| Box::new(JobRecord { position, ..record }));
+            Some(record.map_or(Lookup::Unknown, Lookup::Found))
         }
         _ => None,
     }
@@ -47,7 +47,7 @@ fn lookup(id: &JobId, answer: Value) -> Option<Lookup> {
 /// The record of what `shown` in `reading.lua` says.
 fn shown(id: JobId, row: &[Value]) -> Option<JobRecord> {
     let fields = Fields::unpack(bytes(row.first()?)?)?;
-    let data = Data::unpack(bytes(row.get(1)?)?)?;
+    let data = Data::unpack(bytes(row.get(1)?)?).unwrap_or_else(Data::unreadable);
     let errors = match row.get(4)? {
         Value::Array(errors) => errors.iter().filter_map(parsed).collect(),
         _ => Vec::new(),
@@ -103,7 +103,7 @@ fn read_part(answer: Value) -> Option<Part> {
         shown(JobId::from_store(text(&id)?.to_owned()), &list(shown_as)?)
     };
     Some(Part {
-        jobs: list(rows)?.into_iter().map(job).collect::<Option<_>>()?,
+        jobs: list(rows)?.into_iter().filter_map(job).collect(),
         last_seen: u64::try_from(int(&last_seen)?).ok(),
         has_more: int(&more)? == 1,
     })

@@ -10,16 +10,16 @@ local grace = tonumber(ARGV[3])
 local actions = {
   cancel = function(id, job)
     if job[STATE] >= COMPLETED then return false end
-    leave(id, job)
+    unindex(id, job)
     if job[STATE] == RUNNING then
       -- A second request may shorten the grace and cannot lengthen it.
       local by = job[CANCEL_BY]
-      job[CANCEL_BY] = by == 0 and now + grace or math.min(by, now + grace)
+      job[CANCEL_BY] = by == 0 and now + grace or min(by, now + grace)
     else
-      enter(job, CANCELLED)
-      ends(id, job)
+      set_state(job, CANCELLED)
+      end_job(id, job)
     end
-    settle(id, job)
+    index(id, job)
     count_ended()
     return true
   end,
@@ -27,7 +27,7 @@ local actions = {
   -- did not complete.
   retry = function(id, job)
     if job[STATE] < COMPLETED then return false end
-    if know(job)[UNIQUE] ~= '' then
+    if job[UNIQUE] ~= '' then
       local holder = holder_of(job[UNIQUE])
       if holder and holder ~= id then return false end
       hold(job[UNIQUE], id, 0)
@@ -35,14 +35,14 @@ local actions = {
     local parent = parent_of(job)
     if parent then
       count_children(parent, count_of(job[STATE]), -1)
-      tell(job[PARENT], parent)
+      repeat_state(job[PARENT], parent)
     end
-    leave(id, job)
-    if job[OUTPUT_AT] == 2 or job[PROGRESS] == 1 then doomed[#doomed + 1] = root .. 'x:' .. id end
+    unindex(id, job)
+    if job[OUTPUT_AT] == 2 or job[PROGRESS] == 1 then write('HDEL', root .. 'x:' .. id, 'progress', 'output') end
     job[ATTEMPT], job[CRASHES] = 0, 0
     job[OUTPUT_AT], job[OUTPUT], job[PROGRESS], job[FINISHED_AT] = 0, '', 0, 0
     wait_until(job, now)
-    settle(id, job)
+    index(id, job)
     return true
   end,
   delete = function(id, job)

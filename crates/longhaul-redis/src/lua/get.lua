@@ -6,7 +6,7 @@
 
 local furthest = tonumber(ARGV[2])
 
--- How many of a lane go before a job: those of a lower rank, and of those of the same rank the older ones.
+-- How many of a claim source go before a job: those of a lower rank, and of those of the same rank the older ones.
 local function ahead(key, rank, member, own)
   if key == own then return call('ZRANK', key, member) or 0 end
   local lower = call('ZCOUNT', key, '-inf', '(' .. digits(rank))
@@ -21,8 +21,8 @@ local function position(id, job)
   if job[STATE] ~= AVAILABLE then return -1 end
   local own, rank = place_of(job)
   local place = 1
-  for _, lane in ipairs(call('SMEMBERS', root .. 'lanes|' .. job[QUEUE])) do
-    place = place + ahead(root .. 'lane|' .. job[QUEUE] .. '|' .. lane, rank, member_of(id, job), own)
+  for _, source in ipairs(call('SMEMBERS', root .. 'lanes|' .. job[QUEUE])) do
+    place = place + ahead(root .. 'lane|' .. job[QUEUE] .. '|' .. source, rank, member_of(id, job), own)
     if place >= furthest then return furthest end
   end
   return place

@@ -24,7 +24,6 @@ local wanted = cmsgpack.unpack(ARGV[5])
 local states, kinds, queues, parents = set_of(wanted[1]), set_of(wanted[2]), set_of(wanted[3]), set_of(wanted[4])
 
 local function fits(job)
-  know(job)
   return (not states or states[job[STATE]])
     and (not kinds or kinds[job[KIND]])
     and (not queues or queues[job[QUEUE]])
@@ -54,7 +53,7 @@ local function add_running()
   end
 end
 
--- Whether all wanted states have sets of their own, which hold far fewer jobs than there are.
+-- True where all wanted states have sets of their own, which hold far fewer jobs than there are.
 local function is_of_few()
   for state in pairs(states or {}) do
     if not LISTED[state] and state ~= RUNNING then return false end
@@ -69,7 +68,7 @@ if #ARGV > 5 then
   end
   read_jobs(named)
   for _, id in ipairs(named) do
-    if jobs[id] and know(jobs[id])[SEQ] < before and not seen[id] then
+    if jobs[id] and jobs[id][SEQ] < before and not seen[id] then
       seen[id] = true
       add(id, jobs[id][SEQ])
     end

@@ -8,12 +8,12 @@ for i = 2, #ARGV, 2 do
   local id = ARGV[i]
   local job = leased(id, tonumber(ARGV[i + 1]))
   if job then
-    leave(id, job)
+    unindex(id, job)
     give_attempt_back(job)
     job[WORKER], job[STARTED_AT] = '', 0
-    enter(job, job[CANCEL_BY] ~= 0 and CANCELLED or AVAILABLE)
-    if job[STATE] == CANCELLED then ends(id, job) end
-    settle(id, job)
+    set_state(job, job[CANCEL_BY] ~= 0 and CANCELLED or AVAILABLE)
+    if job[STATE] == CANCELLED then end_job(id, job) end
+    index(id, job)
     count_ended()
     undone = undone + 1
   end

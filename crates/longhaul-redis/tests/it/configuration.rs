@@ -116,7 +116,7 @@ async fn nothing_is_left_of_what_is_gone() {
     let mut left: Vec<String> = shared().tell(longhaul_redis::redis::cmd("KEYS").arg(&pattern)).unwrap();
     left.sort();
     let root = pattern.trim_end_matches('*');
-    assert_eq!(left, ["last", "running", "schema"].map(|name| format!("{root}{name}")));
+    assert_eq!(left, ["last", "prune", "running", "schema"].map(|name| format!("{root}{name}")));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
--- Creates plain jobs: their ids were drawn just now, and they have no keys, no parent and no children to wait for, so that
--- nothing needs to be looked up. Most jobs are such. It stands by itself, and writes what `insert` in `creating.lua` writes:
--- to make the functions that all other scripts share takes the server longer than to create a job.
+-- Creates simple jobs: their ids were drawn just now, and they have no keys, no parent and no children to wait for, so that
+-- nothing needs to be looked up. Most jobs are such. It stands by itself, and writes what `insert` in `creating.lua` writes,
+-- because making the functions that all other scripts share takes the server longer than creating a job.
 --
 -- ARGV[2..]  new jobs: see `new.lua`
 -- Returns    0 for each
@@ -10,16 +10,16 @@ local NEW_JOB = 5
 -- Numbers are drawn as `draw` in `store.lua` does, all at once: in most calls the time is beyond the last one drawn.
 local many = (#ARGV - 1) / NEW_JOB
 local last = now * 1024 - 1
-local drawn = tonumber(call('SET', root .. 'last', format('%d', last + many), 'GET') or 0)
+local drawn = tonumber(call('SET', root .. 'last', format('%d', last + many), 'GET') or 0) or 0
 if drawn > last then
   last = drawn
-  call('SET', root .. 'last', format('%d', last + many))
+  write_now('SET', root .. 'last', format('%d', last + many))
 end
 -- Keys and values in turn; scores and members in turn. Their lengths are counted along, for `#` has to search for them.
 local values, all, scheduled, listed, answers = {}, {}, {}, {}, {}
 local created, waiting = 0, 0
--- Lane name -> {queue, the rest of the name, its available jobs by rank, how many these are}; queue -> how many wait.
-local lanes, later = {}, {}
+-- Name of a claim source -> {queue, the rest of the name, its available jobs by rank, how many these are}; queue -> how many wait.
+local sources, later = {}, {}
 local data_of, fields_of = root .. 'd:', root .. 'm:'
 local score, score_text
 
@@ -28,13 +28,13 @@ for i = 2, #ARGV, NEW_JOB do
   local delay, at, priority = struct_unpack(START, ARGV[i + 2])
   local run_at = max(now + delay, at)
   local state = run_at > now and SCHEDULED or AVAILABLE
-  local lane = lanes[name]
-  if not lane then
+  local source = sources[name]
+  if not source then
     local bar = find(name, '|', 1, true)
-    lane = { sub(name, 1, bar - 1), sub(name, bar + 1), {}, 0 }
-    lanes[name] = lane
+    source = { sub(name, 1, bar - 1), sub(name, bar + 1), {}, 0 }
+    sources[name] = source
   end
-  local queue = lane[1]
+  local queue = source[1]
   last = last + 1
   local seq = format('%016d', last)
   local member = seq .. id .. '|' .. queue
@@ -45,10 +45,10 @@ for i = 2, #ARGV, NEW_JOB do
   created = created + 1
   answers[created] = 0
   if state == AVAILABLE then
-    local rank, members, m = run_at - priority * PRIORITY_STEP, lane[3], 2 * lane[4]
+    local rank, members, m = run_at - priority * PRIORITY_STEP, source[3], 2 * source[4]
     if rank ~= score then score, score_text = rank, format('%d', rank) end
     members[m + 1], members[m + 2] = score_text, member
-    lane[4] = lane[4] + 1
+    source[4] = source[4] + 1
   else
     local w = 2 * waiting
     scheduled[w + 1], scheduled[w + 2] = format('%d', run_at), member
@@ -58,28 +58,28 @@ for i = 2, #ARGV, NEW_JOB do
   end
 end
 
-call_with('MSET', nil, values)
-call_with('ZADD', root .. 'all', all)
-call_with('ZADD', root .. 'scheduled', scheduled)
-call_with('ZADD', root .. 'state|' .. SCHEDULED, listed)
-for name, lane in pairs(lanes) do
-  if lane[4] > 0 then
-    call_with('ZADD', root .. 'lane|' .. name, lane[3])
-    call('SADD', root .. 'lanes|' .. lane[1], lane[2])
-    call('HINCRBY', root .. 'counts', lane[1] .. '|' .. AVAILABLE, lane[4])
+write_all('MSET', nil, values)
+write_all('ZADD', root .. 'all', all)
+write_all('ZADD', root .. 'scheduled', scheduled)
+write_all('ZADD', root .. 'state|' .. SCHEDULED, listed)
+for name, source in pairs(sources) do
+  if source[4] > 0 then
+    write_all('ZADD', root .. 'lane|' .. name, source[3])
+    write_now('SADD', root .. 'lanes|' .. source[1], source[2])
+    write_now('HINCRBY', root .. 'counts', source[1] .. '|' .. AVAILABLE, source[4])
   end
 end
 for queue, many in pairs(later) do
-  call('HINCRBY', root .. 'counts', queue .. '|' .. SCHEDULED, many)
+  write_now('HINCRBY', root .. 'counts', queue .. '|' .. SCHEDULED, many)
 end
 
 -- Tells those who wait for jobs of a queue, or for the next one that is due. Who was told must ask again.
 if call('EXISTS', root .. 'watched') == 1 then
   local heard = {}
-  for _, lane in pairs(lanes) do
-    local topic = 'q' .. lane[1]
+  for _, source in pairs(sources) do
+    local topic = 'q' .. source[1]
     if call('SREM', root .. 'watched', topic) == 1 then heard[#heard + 1] = topic end
   end
-  if #heard > 0 then call('PUBLISH', root .. 'news', table.concat(heard, '\n')) end
+  if #heard > 0 then write_now('PUBLISH', root .. 'news', table.concat(heard, '\n')) end
 end
 return answers

@@ -9,8 +9,8 @@ use redis::{Client, RedisError};
 
 use crate::options::RedisOptions;
 
-/// Hears, on a connection of its own, what other processes and this one have changed, and wakes those who wait.
-pub(crate) struct News {
+/// Subscribes, on a connection of its own, to the changes that all processes publish, and wakes those who wait for them here.
+pub(crate) struct Notifier {
     clients: Vec<Client>,
     channel: String,
     connect_timeout: Duration,
@@ -18,10 +18,12 @@ pub(crate) struct News {
     is_live: Arc<AtomicBool>,
 }
 
-/// How often a silent connection is tried, so that one that is dead without a word is noticed.
-const PING_EVERY: Duration = Duration::from_secs(10);
+/// How often a silent connection is tried, so that one that is dead without a word is noticed within seconds.
+const PING_EVERY: Duration = Duration::from_secs(3);
+/// How long such a trial waits for its answer, at most.
+const PING_TIMEOUT: Duration = Duration::from_secs(3);
 
-impl News {
+impl Notifier {
     pub(crate) fn new(
         options: &RedisOptions,
         signals: Arc<Signals>,
@@ -37,7 +39,7 @@ impl News {
     }
 
     /// Listens for ever, to the first node that can be reached: in a cluster each hears what is published on any.
-    pub(crate) async fn hear(self, mut first: Option<PubSub>) {
+    pub(crate) async fn run(self, mut first: Option<PubSub>) {
         let backoff =
             Backoff { base: Duration::from_millis(100), max: Duration::from_secs(2), ..Backoff::default() };
         let mut failures = 0;
@@ -48,15 +50,18 @@ impl News {
             };
             match connection {
                 Ok(connection) => {
+                    if failures > 0 {
+                        tracing::info!("notifications are back");
+                    }
                     failures = 0;
                     self.is_live.store(true, Ordering::SeqCst);
                     // Nothing was heard while there was no connection.
                     self.signals.send_all();
-                    self.listen(connection).await;
+                    self.wake_waiters(connection).await;
                     self.is_live.store(false, Ordering::SeqCst);
-                    tracing::debug!("lost the connection that hears of changes");
+                    tracing::warn!("lost the connection for notifications: claims poll until it is back");
                 }
-                Err(error) => tracing::debug!("failed to listen for changes: {error}"),
+                Err(error) => tracing::debug!("failed to subscribe to notifications: {error}"),
             }
             failures += 1;
             tokio::time::sleep(backoff.delay(failures)).await;
@@ -80,9 +85,10 @@ impl News {
         Err(last)
     }
 
-    /// Passes on what is said until the connection breaks.
-    async fn listen(&self, connection: PubSub) {
+    /// Passes topics on until the connection breaks.
+    async fn wake_waiters(&self, connection: PubSub) {
         let (mut sink, mut stream) = connection.split();
+        let timeout = self.connect_timeout.min(PING_TIMEOUT);
         loop {
             tokio::select! {
                 message = stream.next() => {
@@ -91,7 +97,7 @@ impl News {
                     text.split('\n').for_each(|topic| self.signals.send(topic));
                 }
                 () = tokio::time::sleep(PING_EVERY) => {
-                    let ping = tokio::time::timeout(self.connect_timeout, sink.ping::<redis::Value>());
+                    let ping = tokio::time::timeout(timeout, sink.ping::<redis::Value>());
                     if !matches!(ping.await, Ok(Ok(_))) {
                         return;
                     }
