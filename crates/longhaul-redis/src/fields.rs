@@ -239,7 +239,10 @@ impl Data {
     pub(crate) fn unpack(bytes: &[u8]) -> Option<Self> {
         let mut rest = Unpacker(bytes);
         rest.list()?;
-        let args = Json::parse(rest.text()?.to_owned()).ok()?;
+        // A list may leave them out.
+        let args = rest
+            .text_or_none()?
+            .map_or_else(|| Some(Json::null()), |text| Json::parse(text.to_owned()).ok())?;
         let max_attempts = count(rest.int()?);
         let timeout = rest.int_or_none()?.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis);
         let backoff = rest.text_or_none()?.and_then(|text| serde_json::from_str(text).ok());
