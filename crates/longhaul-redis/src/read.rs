@@ -1,4 +1,4 @@
-use longhaul::{AttemptError, Timestamp};
+use longhaul::{AttemptError, Timestamp, lifecycle};
 use longhaul::{
     Error, Event, EventBody, JobFilter, JobId, JobPage, JobRecord, Lookup, MAX_POSITION, Page, Payloads,
     Result,
@@ -235,11 +235,12 @@ pub(crate) async fn events(
 }
 
 fn read_log(answer: Value, after: u64, limit: usize) -> Option<Log> {
-    let [fields, output, error, entries] = <[Value; 4]>::try_from(list(answer)?).ok()?;
+    let [fields, output, error, cut, entries] = <[Value; 5]>::try_from(list(answer)?).ok()?;
+    let cut = text(&cut).and_then(|cut| cut.parse().ok()).unwrap_or(0);
     let fields = Fields::unpack(bytes(&fields)?)?;
-    let mut events: Vec<Event> = list(entries)?.into_iter().map(entry).collect::<Option<_>>()?;
+    let mut events: Vec<Event> = list(entries)?.into_iter().filter_map(entry).collect();
     if fields.last_event > after {
-        events.extend(present(&fields, &output, &error).into_iter().filter(|event| event.seq > after));
+        events.extend(present(&fields, &output, &error, cut).into_iter().filter(|event| event.seq > after));
         events.sort_by_key(|event| event.seq);
         events.truncate(limit);
     }
@@ -258,8 +259,9 @@ fn entry(value: Value) -> Option<Event> {
     })
 }
 
-/// The events that are not written: the output of a completed job, and the state.
-fn present(fields: &Fields<'_>, long_output: &Value, error: &Value) -> Vec<Event> {
+/// The events that are not written: the gap of a log that has lost those to number `cut`, the output of a completed job, and
+/// the state.
+fn present(fields: &Fields<'_>, long_output: &Value, error: &Value, cut: u64) -> Vec<Event> {
     let event = |seq, body| Event { seq, at: fields.state_at, attempt: fields.attempt, body };
     let output = match fields.output {
         Some(short) => longhaul::Json::parse(short.to_owned()).ok(),
@@ -270,5 +272,7 @@ fn present(fields: &Fields<'_>, long_output: &Value, error: &Value) -> Vec<Event
     let error = parsed::<AttemptError>(error).filter(|_| has_failed);
     let state = EventBody::State { state: fields.state, error, children: fields.children };
     let output = output.map(|output| event(fields.state_event - 1, EventBody::Output { output }));
-    output.into_iter().chain([event(fields.state_event, state)]).collect()
+    let gap = lifecycle::gap_event(cut).map(|seq| event(seq, EventBody::Gap));
+    let state = event(lifecycle::state_event(fields.state_event, cut), state);
+    gap.into_iter().chain(output).chain([state]).collect()
 }

@@ -17,7 +17,7 @@ local actions = {
     if job[STATE] == RUNNING then
       -- A second request may shorten the grace and cannot lengthen it.
       local by = job[CANCEL_BY]
-      job[CANCEL_BY] = by == 0 and now + grace or min(by, now + grace)
+      job[CANCEL_BY] = min(by == 0 and END_OF_TIME or by, now + grace)
     else
       set_state(job, CANCELLED)
       end_job(id, job)
