@@ -224,6 +224,9 @@ impl fmt::Debug for Clock {
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
+    /// The last moment at which anything can be due: the end of the year 9999, which all stores and RFC 3339 can tell.
+    pub const MAX: Timestamp = Timestamp(253_402_300_799_999);
+
     /// This moment and `duration` more, saturating.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {

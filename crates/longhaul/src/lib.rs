@@ -6,6 +6,7 @@ mod batch;
 pub mod clock;
 mod handle;
 mod job;
+pub mod lifecycle;
 mod maintenance;
 mod memory;
 mod model;

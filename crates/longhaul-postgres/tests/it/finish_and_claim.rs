@@ -1,11 +1,9 @@
-//! Turns and enqueues, which are one statement where that will do.
+//! Finishes with claims, and enqueues, which are one statement where that will do.
 
 use std::time::Duration;
 
 use longhaul::{LeaseStatus, Start, State, Store};
-use longhaul_conformance::jobs::{
-    HOUR, LEASE, claim, completed, delayed, finish, id, job, named, retry, unique,
-};
+use longhaul_conformance::jobs::{HOUR, claim, completed, delayed, finish, id, job, named, retry, unique};
 use longhaul_postgres::PostgresStore;
 
 use crate::server::shared;
@@ -86,7 +84,7 @@ async fn a_waiting_claim_is_answered_by_the_very_transaction_that_enqueues() {
     let mut waiting = Box::pin(store.claim(longhaul::Claim { wait: HOUR, ..claim() }));
     assert!(futures::poll!(&mut waiting).is_pending());
     // Whatever is asked for after the claim is answered after it has been looked at.
-    store.heartbeat(&claim().worker, &[], LEASE).await.unwrap();
+    store.set_queue("images", &longhaul::QueueConfig::default()).await.unwrap();
     store.enqueue(vec![job()]).await.unwrap();
     let std::task::Poll::Ready(claimed) = futures::poll!(&mut waiting) else { panic!("it still waits") };
     assert_eq!(claimed.unwrap().len(), 1);

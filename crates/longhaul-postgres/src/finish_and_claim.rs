@@ -6,51 +6,54 @@ use tokio_postgres::types::ToSql;
 
 use crate::connection::Connection;
 use crate::error::fault;
-use crate::finish::plain_output;
-use crate::row::{duration, json, parsed, rows_at_most, signed, small, unsigned};
+use crate::finish::simple_output;
+use crate::row::{Unreadable, duration, json, json_text, parsed, rows_at_most, signed, small, unsigned};
 use crate::server_clock::Now;
 
-pub(crate) const TURN: &str = include_str!("sql/turn.sql");
+pub(crate) const FINISH_AND_CLAIM: &str = include_str!("sql/finish_and_claim.sql");
 
-/// What the one statement has done, and committed.
+/// The result of the statement, which is committed.
 pub(crate) struct Done {
     pub(crate) ended: Ended,
     pub(crate) claimed: Vec<Claimed>,
-    /// Whether it was all there is to do. If not, nothing was claimed.
+    /// Claimed jobs that cannot be read, with the reason.
+    pub(crate) unreadable: Vec<(Lease, String)>,
+    /// True where it was all there is to do. If not, nothing was claimed.
     pub(crate) is_all: bool,
 }
 
 /// Runs that have ended.
 pub(crate) type Ended = HashSet<Lease>;
 
-/// Whether the runs of a turn have nothing to say but their outputs.
-pub(crate) fn is_brief(finishes: &[Finish]) -> bool {
+/// True where all runs have completed and have nothing but their outputs.
+pub(crate) fn is_simple(finishes: &[Finish]) -> bool {
     // Of two ends of one run the first counts, so those are looked at in order.
     let runs: HashSet<&Lease> = finishes.iter().map(|finish| &finish.lease).collect();
     !finishes.is_empty()
         && runs.len() == finishes.len()
-        && finishes.iter().all(|finish| plain_output(finish).is_some())
+        && finishes.iter().all(|finish| simple_output(finish).is_some())
 }
 
-/// Takes a brief turn.
-pub(crate) async fn take(
+/// Ends simple runs and claims, in one statement.
+pub(crate) async fn run(
     connection: &Connection,
     finishes: &[Finish],
     claim: Option<&Claim>,
     now: Now,
+    claim_number: i64,
 ) -> Result<Done> {
     let mut runs: Vec<(&Lease, &Json)> =
-        finishes.iter().filter_map(|finish| Some((&finish.lease, plain_output(finish)?))).collect();
+        finishes.iter().filter_map(|finish| Some((&finish.lease, simple_output(finish)?))).collect();
     // Rows are always taken in one order, so that no two transactions wait for each other.
     runs.sort_unstable_by_key(|(lease, _)| (lease.id.as_str(), lease.token));
     let ids: Vec<&str> = runs.iter().map(|(lease, _)| lease.id.as_str()).collect();
     let tokens: Vec<i64> = runs.iter().map(|(lease, _)| signed(lease.token)).collect();
     let outputs: Vec<&str> = runs.iter().map(|(_, output)| output.as_str()).collect();
-    let Lanes { queues, kinds, versions, slots } = claim.map(lanes).unwrap_or_default();
+    let Sources { queues, kinds, versions, slots } = claim.map(sources).unwrap_or_default();
     let worker = claim.map_or("", |claim| &claim.worker.id);
     let until = claim.map_or(now.earliest, |claim| now.plus(claim.lease_for));
     let reset = Json::new(&EventBody::Reset)?;
-    let values: [&(dyn ToSql + Sync); 11] = [
+    let values: [&(dyn ToSql + Sync); 12] = [
         &ids,
         &tokens,
         &outputs,
@@ -62,9 +65,15 @@ pub(crate) async fn take(
         &worker,
         &until.0,
         &reset.as_str(),
+        &claim_number,
     ];
-    let rows = connection.rows(TURN, &values).await.map_err(fault("take a turn"))?;
-    let mut done = Done { ended: HashSet::with_capacity(runs.len()), claimed: Vec::new(), is_all: true };
+    let rows = connection.rows(FINISH_AND_CLAIM, &values).await.map_err(fault("finish and claim"))?;
+    let mut done = Done {
+        ended: HashSet::with_capacity(runs.len()),
+        claimed: Vec::new(),
+        unreadable: Vec::new(),
+        is_all: true,
+    };
     let mut claimed: Vec<((i64, i64), Claimed)> = Vec::new();
     for row in &rows {
         let Some(id) = row.get::<_, Option<&str>>(0) else {
@@ -74,7 +83,10 @@ pub(crate) async fn take(
         let lease = Lease { id: JobId::from_store(id.to_owned()), token: unsigned(row.get(1)) };
         match row.get::<_, Option<String>>(2) {
             None => drop(done.ended.insert(lease)),
-            Some(kind) => claimed.push(((row.get(14), row.get(15)), read_claimed(row, lease, kind)?)),
+            Some(kind) => match read_claimed(row, lease.clone(), kind) {
+                Ok(job) => claimed.push(((row.get(14), row.get(15)), job)),
+                Err(unreadable) => done.unreadable.push((lease, unreadable.to_string())),
+            },
         }
     }
     claimed.sort_unstable_by_key(|(place, _)| *place);
@@ -82,46 +94,44 @@ pub(crate) async fn take(
     Ok(done)
 }
 
-/// Where a claim looks, column by column: each kind and version of each queue by itself.
+/// The sources of a claim, column by column: each kind of each queue, with its newest version.
 #[derive(Default)]
-struct Lanes<'c> {
+struct Sources<'c> {
     queues: Vec<&'c str>,
     kinds: Vec<&'c str>,
     versions: Vec<i64>,
     slots: Vec<i64>,
 }
 
-fn lanes(claim: &Claim) -> Lanes<'_> {
-    let mut lanes = Lanes::default();
+fn sources(claim: &Claim) -> Sources<'_> {
+    let mut sources = Sources::default();
     for queue in claim.queues.iter().filter(|queue| queue.slots > 0) {
         for known in &claim.kinds {
-            for version in 1..=known.version {
-                lanes.queues.push(&queue.queue);
-                lanes.kinds.push(&known.kind);
-                lanes.versions.push(i64::from(version));
-                lanes.slots.push(rows_at_most(queue.slots));
-            }
+            sources.queues.push(&queue.queue);
+            sources.kinds.push(&known.kind);
+            sources.versions.push(i64::from(known.version));
+            sources.slots.push(rows_at_most(queue.slots));
         }
     }
-    lanes
+    sources
 }
 
-fn read_claimed(row: &Row, lease: Lease, kind: String) -> Result<Claimed> {
+fn read_claimed(row: &Row, lease: Lease, kind: String) -> Result<Claimed, Unreadable> {
     let names: Vec<String> = row.get::<_, Option<_>>(12).unwrap_or_default();
     let outputs: Vec<String> = row.get::<_, Option<_>>(13).unwrap_or_default();
-    let steps = names.into_iter().zip(outputs).map(|(name, output)| Ok((name, Json::parse(output)?)));
+    let steps = names.into_iter().zip(outputs).map(|(name, output)| Ok((name, json_text(output, "steps")?)));
     Ok(Claimed {
         lease,
         kind,
         version: small(row.get(3)),
         queue: row.get(4),
-        args: json(row, 5)?,
+        args: json(row, 5, "args")?,
         attempt: small(row.get(6)),
         max_attempts: small(row.get(7)),
         timeout: duration(row, 8),
-        backoff: parsed(row, 9)?,
+        backoff: parsed(row, 9, "backoff")?,
         created_at: Timestamp(row.get(10)),
-        labels: parsed(row, 11)?.unwrap_or_default(),
-        steps: steps.collect::<Result<_>>()?,
+        labels: parsed(row, 11, "labels")?.unwrap_or_default(),
+        steps: steps.collect::<Result<_, Unreadable>>()?,
     })
 }

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use longhaul::{JobId, Result, State, Timestamp};
 use tokio_postgres::Row;
@@ -8,14 +8,16 @@ use crate::connection::Link;
 use crate::error::fault;
 use crate::server_clock::Now;
 
-/// One transaction in the making: what the operations of `enqueue.rs`, `claim.rs`, … work on.
-pub(crate) struct Batch<'a> {
+/// A transaction that writes: the operations of `enqueue.rs`, `claim.rs`, … are methods of it.
+pub(crate) struct WriteTx<'a> {
     link: Link<'a>,
     /// The time of this transaction, at the earliest: what has come is judged by it.
     pub(crate) now: Timestamp,
     /// The same with what it may be at the latest: what is to come is counted from it.
     pub(crate) time: Now,
     pub(crate) effects: Effects,
+    /// Kept with the jobs that it claims, so that a claim whose answer is lost can be taken back.
+    pub(crate) claim_number: i64,
     /// Children that have ended and are not yet counted: their batch, and how they ended.
     pub(crate) ended_children: Vec<(i64, State)>,
     /// Closing jobs that were created and may turn out to have no children.
@@ -23,24 +25,25 @@ pub(crate) struct Batch<'a> {
     counts: BTreeMap<(String, State), i64>,
 }
 
-/// What others must hear of once the transaction is committed.
+/// The changes that others are told of once the transaction is committed.
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
     /// Jobs that changed, for whoever waits for them.
     pub(crate) changed: Vec<JobId>,
-    /// Whether a job became available, so that a parked claim may have something to take.
-    pub(crate) made_available: bool,
-    /// Whether a claim stopped at its bound, so that there may be more to take at once.
-    pub(crate) stopped_early: bool,
+    /// Queues in which jobs became available: claims that wait for these may find something.
+    pub(crate) available: BTreeSet<String>,
+    /// Queues in which a claim stopped at its bound: there may be more to take at once.
+    pub(crate) stopped_early: BTreeSet<String>,
 }
 
-impl<'a> Batch<'a> {
+impl<'a> WriteTx<'a> {
     pub(crate) fn new(link: Link<'a>, time: Now) -> Self {
         Self {
             link,
             now: time.earliest,
             time,
             effects: Effects::default(),
+            claim_number: 0,
             ended_children: Vec::new(),
             new_batches: Vec::new(),
             counts: BTreeMap::new(),
@@ -66,16 +69,18 @@ impl<'a> Batch<'a> {
             let Some(state) = state else { continue };
             *self.counts.entry((queue.to_owned(), state)).or_default() += change;
         }
-        self.effects.made_available |= to == Some(State::Available);
+        if to == Some(State::Available) && jobs > 0 && !self.effects.available.contains(queue) {
+            self.effects.available.insert(queue.to_owned());
+        }
     }
 
-    /// Writes what [`moved`](Self::moved) has noted so far.
+    /// Writes the changes that [`moved`](Self::moved) has noted so far.
     pub(crate) async fn write_counts(&mut self) -> Result<()> {
         let Some(Counts { queues, states, changes }) = self.take_counts() else { return Ok(()) };
         self.rows("count", ADD_COUNTS, &[&queues, &states, &changes]).await.map(drop)
     }
 
-    /// What [`moved`](Self::moved) has noted so far, for [`ADD_COUNTS`].
+    /// The changes that [`moved`](Self::moved) has noted so far, for [`ADD_COUNTS`].
     pub(crate) fn take_counts(&mut self) -> Option<Counts> {
         let mut counts = Counts::default();
         for ((queue, state), change) in std::mem::take(&mut self.counts) {
@@ -89,7 +94,7 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// How counts change, column by column.
+/// Changes of counts, column by column.
 #[derive(Default)]
 pub(crate) struct Counts {
     pub(crate) queues: Vec<String>,

@@ -1,4 +1,4 @@
-//! The processes of a run, on one stage: API servers, workers, and the history that all of them write.
+//! The cluster under test: API servers and workers that share one store, and the history that all of them write.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -12,16 +12,16 @@ use tokio::process::Command;
 use tokio::sync::watch;
 
 use crate::Result;
-use crate::cast::Actor;
 use crate::check::{Findings, check};
 use crate::history::{self, Fault, History, Line, What};
 use crate::load::Sent;
-use crate::stage::{self, Stage, StoreKind};
+use crate::process::Process;
+use crate::target::{self, StoreKind, Target};
 use crate::worker::Behaviour;
 
-/// Who is in it.
+/// The processes of the cluster under test.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct CompanyArgs {
+pub(crate) struct ClusterArgs {
     /// Workers
     #[arg(long, default_value_t = 4)]
     pub(crate) workers: usize,
@@ -39,32 +39,33 @@ pub(crate) struct CompanyArgs {
     longhaul: PathBuf,
 }
 
-/// How long jobs may take to be done once no fault strikes any more.
-const DRAIN: Duration = Duration::from_secs(120);
+/// The bound on the time that all jobs need once no more faults are made. A cluster that works is far below it on a busy
+/// machine, too.
+const DRAIN: Duration = Duration::from_secs(300);
 
 /// Processes that share a store and nothing else.
-pub(crate) struct Company<'a> {
-    args: &'a CompanyArgs,
-    pub(crate) stage: Stage,
+pub(crate) struct Cluster<'a> {
+    args: &'a ClusterArgs,
+    pub(crate) target: Target,
     folder: TempDir,
     pub(crate) history: History,
-    pub(crate) workers: Vec<Actor>,
-    pub(crate) servers: Vec<Actor>,
-    /// Where the servers listen, as they are now.
+    pub(crate) workers: Vec<Process>,
+    pub(crate) servers: Vec<Process>,
+    /// The servers' addresses, which change with each restart.
     pub(crate) addresses: watch::Sender<Vec<String>>,
 }
 
-impl<'a> Company<'a> {
-    /// Starts all of them on an empty store.
-    pub(crate) async fn begin(args: &'a CompanyArgs, kind: StoreKind) -> Result<Self> {
+impl<'a> Cluster<'a> {
+    /// Starts all processes on an empty store.
+    pub(crate) async fn start(args: &'a ClusterArgs, kind: StoreKind) -> Result<Self> {
         let folder = TempDir::new()?;
         let history = History::open(&folder.path().join(HISTORY))?;
-        let stage = Stage::build(kind).await?;
-        // Whoever is first makes the tables; here nobody has to race for that.
-        stage::open(&stage.direct).await?;
-        let mut company = Self {
+        let target = Target::start(kind).await?;
+        // Makes the tables, so that the processes need not race for that.
+        target::open(&target.direct).await?;
+        let mut cluster = Self {
             args,
-            stage,
+            target,
             folder,
             history,
             workers: Vec::new(),
@@ -72,37 +73,37 @@ impl<'a> Company<'a> {
             addresses: watch::Sender::new(Vec::new()),
         };
         for number in 0..args.servers {
-            let (server, address) = company.serve(number).await?;
-            company.servers.push(server);
-            company.addresses.send_modify(|addresses| addresses.push(address));
+            let (server, address) = cluster.start_server(number).await?;
+            cluster.servers.push(server);
+            cluster.addresses.send_modify(|addresses| addresses.push(address));
         }
         for _ in 0..args.workers {
-            let worker = company.work()?;
-            company.workers.push(worker);
+            let worker = cluster.start_worker()?;
+            cluster.workers.push(worker);
         }
-        Ok(company)
+        Ok(cluster)
     }
 
-    /// Starts an API server, and answers where it listens.
-    pub(crate) async fn serve(&self, number: usize) -> Result<(Actor, String)> {
+    /// Starts an API server and answers its address.
+    pub(crate) async fn start_server(&self, number: usize) -> Result<(Process, String)> {
         let mut command = Command::new(&self.args.longhaul);
-        // A folder for each: nothing but the store is shared.
+        // Each has a folder of its own: nothing but the store is shared.
         command.arg("serve").args(["--no-worker", "--accept-unknown-kinds"]);
-        command.args(["--listen", "127.0.0.1:0", "--store", &self.stage.url]);
+        command.args(["--listen", "127.0.0.1:0", "--store", &self.target.url]);
         command.arg("--data").arg(self.folder.path().join(format!("server-{number}")));
         command.env("LONGHAUL_LOG", "off");
-        Actor::start_talking(&mut command).await
+        Process::start_and_read_line(&mut command).await
     }
 
     /// Starts a worker.
-    pub(crate) fn work(&self) -> Result<Actor> {
+    pub(crate) fn start_worker(&self) -> Result<Process> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["worker", "--store", &self.stage.url, "--slots", &self.args.slots.to_string()]);
+        command.args(["worker", "--store", &self.target.url, "--slots", &self.args.slots.to_string()]);
         command.args(["--lease", &(self.args.lease * 1_000).to_string()]);
         command.arg("--history").arg(self.folder.path().join(HISTORY));
-        // Some job is bound to be under a dying worker more often than five times.
+        // In a long run some job is under a killed worker more often than the default of five times.
         command.env("LONGHAUL_MAX_CRASHES", "1000");
-        Actor::start(&mut command)
+        Process::start(&mut command)
     }
 
     /// Notes a fault that was made.
@@ -110,22 +111,30 @@ impl<'a> Company<'a> {
         self.history.note(vec![What::Fault { fault, pid }]);
     }
 
-    /// All that the processes have seen so far.
-    pub(crate) fn seen(&self) -> Result<Vec<Line>> {
+    /// Reads the history that the processes have written so far.
+    pub(crate) fn read_history(&self) -> Result<Vec<Line>> {
         Ok(history::read(&self.folder.path().join(HISTORY))?)
     }
 
-    /// Waits until every job that was sent has ended, and checks what became of them.
-    pub(crate) async fn finale(&self, sent: &[Sent]) -> Result<Findings> {
+    /// Waits until every job that was sent has ended, then checks the history.
+    pub(crate) async fn verify(&self, sent: &[Sent]) -> Result<Findings> {
         let completed = self.drain(sent).await?;
         let limited = sent.iter().filter(|job| job.behaviour == Behaviour::Limited);
         let limited = limited.map(|job| job.id.to_string()).collect();
-        Ok(check(&self.seen()?, &completed, &limited, self.stage.keeper()))
+        let history = self.read_history()?;
+        let findings = check(&history, &completed, &limited, self.target.owner());
+        for job in findings.broken_jobs().take(3) {
+            println!("  the history of {job}:");
+            for line in history.iter().filter(|line| line.what.job() == Some(job)) {
+                println!("    {line:?}");
+            }
+        }
+        Ok(findings)
     }
 
     /// The jobs that completed.
     async fn drain(&self, sent: &[Sent]) -> Result<BTreeSet<String>> {
-        let longhaul = Longhaul::over(stage::open(&self.stage.direct).await?);
+        let longhaul = Longhaul::over(target::open(&self.target.direct).await?);
         let draining = Stopwatch::start();
         let mut completed = BTreeSet::new();
         for job in sent {
@@ -139,5 +148,5 @@ impl<'a> Company<'a> {
     }
 }
 
-/// The file of the history, in the company's folder.
+/// The history's file in the cluster's folder.
 const HISTORY: &str = "history";
