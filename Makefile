@@ -4,7 +4,7 @@ SHELL := /bin/sh
 CARGO ?= cargo
 ARGS ?=
 
-.PHONY: help run demo test lint fmt bench bench-stores bench-acks chaos-kill chaos outage docs install clean
+.PHONY: help run demo test test-quick measure lint fmt bench bench-stores bench-acks chaos-kill chaos outage docs install clean
 
 help: ## Print this list.
 	@echo "usage: make <target> [ARGS=\"...\"]"
@@ -17,6 +17,14 @@ run: ## Install what is missing, build a release and serve on http://127.0.0.1:8
 test: ## Install what is missing, then run every check and test there is.
 	@scripts/install-tools test
 	@scripts/check
+
+test-quick: ## Test the crates that differ from main, and unit tests of those built on them. ARGS: crates.
+	@scripts/test-quick $(ARGS)
+
+measure: ## Measure the bars in time, on a quiet machine: idle cost, sweeps, waiting claims. ARGS: bars and flags.
+	@scripts/install-tools test
+	@$(CARGO) build --release --locked --quiet --package longhaul-chaos
+	@target/release/longhaul-chaos measure $(ARGS)
 
 lint: ## Only the checks that run nothing: format, clippy, licences, deployment files.
 	@scripts/check format clippy licences deploy
@@ -47,13 +55,13 @@ chaos-kill: ## Kill a server with SIGKILL until convinced. KILLS=n (default 200)
 	@LONGHAUL_TEST_KILLS=$(or $(KILLS),200) LONGHAUL_TEST_SEED=$(SEED) \
 		$(CARGO) test --locked --package longhaul-server --test it -- --nocapture kill
 
-chaos: ## Kill and stop workers and servers under load and check what is left. SECONDS=n (default 120), STORE=list, SEED=n.
+chaos: ## Kill and stop workers and servers under load, judge outcomes and times. SECONDS=n (default 120), STORE=list, SEED=n.
 	@scripts/install-tools test
 	@$(CARGO) build --locked --quiet --package longhaul-server --package longhaul-chaos
 	@target/debug/longhaul-chaos run --longhaul target/debug/longhaul --seconds $(or $(SECONDS),120) \
 		$(if $(STORE),--store $(STORE)) $(if $(SEED),--seed $(SEED))
 
-outage: ## Take each store's server away for a minute, killed and silent, and check what clients see. SECONDS=n (default 60).
+outage: ## Take each store's server away for a minute, killed and silent, judge outcomes and times. SECONDS=n (default 60).
 	@scripts/install-tools test
 	@$(CARGO) build --locked --quiet --package longhaul-server --package longhaul-chaos
 	@target/debug/longhaul-chaos outage --longhaul target/debug/longhaul --seconds $(or $(SECONDS),60)

@@ -1,4 +1,4 @@
-//! What a history proves, and what it refutes.
+//! The check of a history against the promises.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use longhaul::Timestamp;
 
 use crate::history::{Accepted, End, Fault, Line, What};
 
-/// What became of a run's jobs.
+/// The result of a check.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Findings {
     /// Jobs that an API server had acknowledged.
@@ -33,7 +33,7 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
-    /// The promises of which any breach is one too many, and that were broken.
+    /// The promises that were broken, of those that allow no exception.
     #[must_use]
     pub(crate) fn broken(&self) -> Vec<String> {
         let found = [
@@ -44,13 +44,12 @@ impl Findings {
         found.iter().filter(|(jobs, _)| !jobs.is_empty()).map(|(_, promise)| (*promise).to_owned()).collect()
     }
 
-    /// Whether every promise was kept; `longest_rescue` bounds the 99th percentile of rescues.
-    #[must_use]
-    pub(crate) fn is_good(&self, longest_rescue: Duration) -> bool {
-        self.broken().is_empty() && self.rescue(0.99).is_none_or(|slowest| slowest <= longest_rescue)
+    /// The jobs that these promises were broken for.
+    pub(crate) fn broken_jobs(&self) -> impl Iterator<Item = &str> {
+        [&self.lost, &self.finished_twice, &self.limits_exceeded].into_iter().flatten().map(String::as_str)
     }
 
-    /// Prints what became of the jobs.
+    /// Prints the counts.
     pub(crate) fn report(&self) {
         let none = |jobs: &[String]| match jobs {
             [] => "0".to_owned(),
@@ -80,7 +79,7 @@ pub(crate) fn check(
     history: &[Line],
     completed: &BTreeSet<String>,
     limited: &BTreeSet<String>,
-    keeper: Keeper,
+    owner: StoreOwner,
 ) -> Findings {
     let mut findings = Findings::default();
     let acknowledged: BTreeSet<&str> = history
@@ -105,18 +104,18 @@ pub(crate) fn check(
     }
     check_runs(history, &mut findings);
     check_pauses(history, limited, &mut findings);
-    check_rescues(history, keeper, &mut findings);
+    check_rescues(history, owner, &mut findings);
     findings
 }
 
-/// Who keeps a store.
+/// The owner of a store's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Keeper {
+pub(crate) enum StoreOwner {
     /// A server of its own.
     Server,
     /// The processes that use it, together: one that is stopped in the middle of a transaction holds the file's lock,
-    /// and nobody can write until it goes on.
-    Everybody,
+    /// and no other can write until it is resumed.
+    Processes,
 }
 
 /// A job's claims, and the tokens under which its completions were accepted.
@@ -177,8 +176,8 @@ fn check_pauses(history: &[Line], limited: &BTreeSet<String>, findings: &mut Fin
 /// How long the store's absence may go on to be felt: its clients come back with a backoff.
 const AFTER_AN_OUTAGE: Duration = Duration::from_secs(5);
 
-fn check_rescues(history: &[Line], keeper: Keeper, findings: &mut Findings) {
-    let outages = outages(history, keeper);
+fn check_rescues(history: &[Line], owner: StoreOwner, findings: &mut Findings) {
+    let outages = outages(history, owner);
     for (position, line) in history.iter().enumerate() {
         let What::Fault { fault: Fault::WorkerKilled, pid: dead } = line.what else { continue };
         for job in running_under(&history[..position], dead) {
@@ -212,16 +211,16 @@ fn running_under(history: &[Line], worker: u32) -> BTreeSet<&str> {
 }
 
 /// When the store was away; one that is away at the end stays so.
-fn outages(history: &[Line], keeper: Keeper) -> Vec<(Timestamp, Timestamp)> {
+fn outages(history: &[Line], owner: StoreOwner) -> Vec<(Timestamp, Timestamp)> {
     let mut outages = Vec::new();
     let mut since = None;
     for line in history {
         let What::Fault { fault, .. } = line.what else { continue };
         match fault {
-            Fault::WorkerStopped | Fault::ServerStopped if keeper == Keeper::Everybody => {
+            Fault::WorkerStopped | Fault::ServerStopped if owner == StoreOwner::Processes => {
                 since = Some(line.at)
             }
-            Fault::WorkerContinued | Fault::ServerContinued if keeper == Keeper::Everybody => {
+            Fault::WorkerContinued | Fault::ServerContinued if owner == StoreOwner::Processes => {
                 outages.extend(since.take().map(|from| (from, line.at)));
             }
             Fault::StoreKilled => since = Some(line.at),
@@ -269,16 +268,15 @@ mod tests {
             finished(3_100, "a", 1, End::Completed, Accepted::No),
             finished(3_200, "a", 2, End::Completed, Accepted::Yes),
         ];
-        let findings = check(&history, &set(&["a"]), &set(&[]), Keeper::Server);
+        let findings = check(&history, &set(&["a"]), &set(&[]), StoreOwner::Server);
         assert_eq!((findings.acknowledged, findings.completed, findings.executed_twice), (1, 1, 1));
         assert_eq!((findings.refused, findings.rescues.clone()), (1, vec![Duration::from_secs(3)]));
-        assert!(findings.is_good(Duration::from_secs(4)));
-        assert!(!findings.is_good(Duration::from_secs(2)), "a rescue may take too long");
+        assert_eq!((findings.broken(), findings.rescue(0.99)), (vec![], Some(Duration::from_secs(3))));
     }
 
     #[test]
     fn a_lost_job_is_found() {
-        assert_eq!(check(&[acknowledged("a")], &set(&[]), &set(&[]), Keeper::Server).lost, ["a"]);
+        assert_eq!(check(&[acknowledged("a")], &set(&[]), &set(&[]), StoreOwner::Server).lost, ["a"]);
     }
 
     #[test]
@@ -287,9 +285,9 @@ mod tests {
             finished(1, "a", 1, End::Completed, Accepted::Yes),
             finished(2, "a", 2, End::Completed, Accepted::Yes),
         ];
-        assert_eq!(check(&twice, &set(&["a"]), &set(&[]), Keeper::Server).finished_twice, ["a"]);
+        assert_eq!(check(&twice, &set(&["a"]), &set(&[]), StoreOwner::Server).finished_twice, ["a"]);
         let again = [claimed(3, "a", 2, 1), finished(2, "a", 1, End::Completed, Accepted::Yes)];
-        assert_eq!(check(&again, &set(&["a"]), &set(&[]), Keeper::Server).finished_twice, ["a"]);
+        assert_eq!(check(&again, &set(&["a"]), &set(&[]), StoreOwner::Server).finished_twice, ["a"]);
     }
 
     #[test]
@@ -300,7 +298,7 @@ mod tests {
             claimed(50, "free", 3, 1),
             claimed(120, "c", 4, 1),
         ];
-        let findings = check(&history, &set(&[]), &set(&["a", "b", "c"]), Keeper::Server);
+        let findings = check(&history, &set(&[]), &set(&["a", "b", "c"]), StoreOwner::Server);
         assert_eq!(findings.limits_exceeded, ["b"], "neither one of no key nor one after the pause");
     }
 
@@ -313,7 +311,7 @@ mod tests {
             line(40, What::Fault { fault: Fault::StoreBack, pid: 9 }),
             claimed(9_000, "a", 2, 2),
         ];
-        let findings = check(&history, &set(&[]), &set(&[]), Keeper::Server);
+        let findings = check(&history, &set(&[]), &set(&[]), StoreOwner::Server);
         assert_eq!((findings.rescues.len(), findings.rescues_left_out), (0, 1));
     }
 }

@@ -69,6 +69,19 @@ pub(crate) enum What {
     },
 }
 
+impl What {
+    /// The job that it is about.
+    pub(crate) fn job(&self) -> Option<&str> {
+        match self {
+            Self::Acknowledged { job }
+            | Self::Claimed { job, .. }
+            | Self::Finished { job, .. }
+            | Self::Ticked { job, .. } => Some(job),
+            Self::Fault { .. } => None,
+        }
+    }
+}
+
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,39 +1,39 @@
-//! `longhaul-chaos`: workers and API servers under load, while they and their store are killed, stopped and cut off;
-//! and a checker that reads what they saw.
+//! `longhaul-chaos`: workers and API servers under load, while they and their store are killed, stopped and cut off, and
+//! a checker of the history that they write.
 //!
 //! | file | what |
 //! |---|---|
-//! | `run` | one run: the company, the load, the faults, the end, the report |
-//! | `company` | the processes of a run and what they have seen |
-//! | `servers` | the stores' own servers, in temporary folders |
-//! | `proxy` | a way to them that can be cut, and that can fall silent |
-//! | `outage` | a store that is away for a minute |
+//! | `run` | random faults under load, then the check |
+//! | `outage` | a store that is unreachable for a minute |
 //! | `partition` | a network that breaks between a worker and its store |
-//! | `stage` | the store's server and the way to it, both of which can fail |
-//! | `cast` | processes that can be killed, stopped and continued |
-//! | `scale` | what more worker processes bring |
-//! | `load` | clients that insist until their job is acknowledged |
-//! | `worker`, `observed` | a worker that notes what it is given and what it ends |
-//! | `history`, `check` | what was seen, and what that proves |
+//! | `scale` | throughput by worker processes |
+//! | `measure` | bars in time, for `make measure` |
+//! | `cluster` | the processes of a run and the history that they write |
+//! | `process` | a process that can be killed, stopped and continued |
+//! | `target` | the store's server and the network path to it, both of which can fail |
+//! | `proxy` | a network path that can be cut, and that can fall silent |
+//! | `load` | clients that repeat a request until their job is acknowledged |
+//! | `worker`, `observed` | a worker that notes what it claims and what it finishes |
+//! | `history`, `check` | the history, and its check against the promises |
 
-mod cast;
 mod check;
-mod company;
+mod cluster;
 mod history;
 mod load;
+mod measure;
 mod observed;
 mod outage;
 mod partition;
+mod process;
 mod proxy;
 mod run;
 mod scale;
-mod servers;
-mod stage;
+mod target;
 mod worker;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
-/// What can go wrong here goes to the person who started it.
+/// Every fault ends the program with its message.
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Kills, stops and cuts off workers, servers and stores under load, and checks what became of the jobs.
@@ -43,16 +43,27 @@ struct Cli {
     command: Command,
 }
 
+/// The promises that a run is judged by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Judge {
+    /// Counts and outcomes, which hold on a busy machine too
+    Outcomes,
+    /// Also bars in seconds, for a machine that does nothing else
+    Times,
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// One run on each of the stores
     Run(run::RunArgs),
     /// A network that breaks between a worker and its store; needs root, for network namespaces
     Partition(partition::PartitionArgs),
-    /// A store that is away for a minute
+    /// A store that is unreachable for a minute
     Outage(outage::OutageArgs),
-    /// What more worker processes bring: one full queue, drained by 1, 2, 4 and 8
+    /// Throughput by worker processes: one full queue, drained by 1, 2, 4 and 8
     Scale(scale::ScaleArgs),
+    /// Bars in time: idle cost, sweeps, enqueues beside waiting claims
+    Measure(measure::MeasureArgs),
     /// A worker of a run; started by it
     #[command(hide = true)]
     Worker(worker::WorkerArgs),
@@ -71,8 +82,9 @@ fn main() -> Result<()> {
             Command::Partition(args) => partition::run(args).await,
             Command::Outage(args) => outage::run(args).await,
             Command::Scale(args) => scale::run(args).await,
+            Command::Measure(args) => measure::run(args).await,
             Command::Worker(args) => {
-                let store = stage::open(&args.store).await?;
+                let store = target::open(&args.store).await?;
                 worker::work(args, store).await
             }
         }

@@ -10,14 +10,14 @@ use std::time::Duration;
 use clap::Args;
 use longhaul::clock::Stopwatch;
 use longhaul::{JobId, Longhaul, NewJob};
+use longhaul_testservers::Redis;
 use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::Result;
-use crate::cast::Actor;
 use crate::history::{self, History, Line, What};
-use crate::servers::StoreServer;
-use crate::stage;
+use crate::process::Process;
+use crate::target;
 use crate::worker::Watch;
 
 /// The flags of a partition.
@@ -34,13 +34,13 @@ pub(crate) struct PartitionArgs {
 /// The two ends of the link: a network of the namespaces' own, which nothing else can reach.
 const NEAR: &str = "10.203.0.1";
 const FAR: &str = "10.203.0.2";
-/// How long the parts may take to do what they must.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The bound on what must come: workers that work are far below it on a busy machine, too.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Makes the namespaces, and goes on inside of the first.
 pub(crate) async fn run(args: PartitionArgs) -> Result<()> {
     if let Some(names) = &args.inside {
-        return play(names, &args).await;
+        return run_inside(names, &args).await;
     }
     let names = format!("longhaul-{}", std::process::id());
     let namespaces = Namespaces { names: names.clone() };
@@ -89,19 +89,19 @@ impl Drop for Namespaces {
     }
 }
 
-async fn play(names: &str, args: &PartitionArgs) -> Result<()> {
+async fn run_inside(names: &str, args: &PartitionArgs) -> Result<()> {
     let folder = TempDir::new()?;
     let file = folder.path().join("history");
     let history = History::open(&file)?;
-    let server = StoreServer::redis_at(folder.path(), NEAR).await?;
-    let url = server.url(server.address().port());
-    let longhaul = Longhaul::over(stage::open(&url).await?);
-    let cast = Cast { names, url: &url, file: &file, lease: args.lease };
+    let server = Redis::start(&["--bind", NEAR, "--protected-mode", "no"]);
+    let url = format!("redis://{NEAR}:{}/0", server.port());
+    let longhaul = Longhaul::over(target::open(&url).await?);
+    let workers = Workers { names, url: &url, file: &file, lease: args.lease };
 
-    let first = cast.far_worker()?;
+    let first = workers.far_worker()?;
     let job = longhaul.enqueue(Watch { millis: 600_000 }).await?.id;
     wait_for(&file, "the first worker to be given the job", |line| ticks(line, &job, first.pid())).await?;
-    let second = cast.near_worker()?;
+    let second = workers.near_worker()?;
     shell("ip link set near down").await?;
     let cut = history.now();
     let is_second = |line: &Line| matches!(&line.what, What::Claimed { pid, .. } if *pid == second.pid());
@@ -136,24 +136,24 @@ async fn play(names: &str, args: &PartitionArgs) -> Result<()> {
 }
 
 /// The workers on both sides.
-struct Cast<'a> {
+struct Workers<'a> {
     names: &'a str,
     url: &'a str,
     file: &'a Path,
     lease: u64,
 }
 
-impl Cast<'_> {
-    fn near_worker(&self) -> Result<Actor> {
+impl Workers<'_> {
+    fn near_worker(&self) -> Result<Process> {
         let mut command = Command::new(std::env::current_exe()?);
-        Actor::start(self.flags(&mut command))
+        Process::start(self.flags(&mut command))
     }
 
     /// `ip netns exec` becomes the worker, so the process id is the worker's.
-    fn far_worker(&self) -> Result<Actor> {
+    fn far_worker(&self) -> Result<Process> {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &format!("{}-b", self.names)]).arg(std::env::current_exe()?);
-        Actor::start(self.flags(&mut command))
+        Process::start(self.flags(&mut command))
     }
 
     fn flags<'c>(&self, command: &'c mut Command) -> &'c mut Command {
@@ -163,7 +163,7 @@ impl Cast<'_> {
     }
 }
 
-/// Whether a line is a sign that `worker` is running `job`.
+/// True where a line is a sign that `worker` is running `job`.
 fn ticks(line: &Line, job: &JobId, worker: u32) -> bool {
     matches!(&line.what, What::Ticked { job: ticked, pid } if ticked == job.as_str() && *pid == worker)
 }

@@ -1,4 +1,4 @@
-//! What more worker processes bring: the same full queue, drained by one and by several, on one store.
+//! Throughput by worker processes: the same full queue, drained by one and by several, on one store.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use longhaul::{Longhaul, NewJob, State};
 use tokio::process::Command;
 
 use crate::Result;
-use crate::cast::Actor;
-use crate::stage::{self, Stage, StoreKind};
+use crate::process::Process;
+use crate::target::{self, StoreKind, Target};
 use crate::worker::{Nothing, QUEUE};
 
 /// The flags of a measurement.
@@ -37,7 +37,7 @@ const WARM_UP: f64 = 0.1;
 /// Jobs that are enqueued with one call.
 const AT_ONCE: usize = 1_000;
 
-/// What one run came to.
+/// The result of one run.
 #[derive(Clone, Copy, Debug)]
 struct Drained {
     jobs_per_s: f64,
@@ -48,7 +48,7 @@ struct Drained {
 /// Measures, and prints a table.
 pub(crate) async fn run(args: ScaleArgs) -> Result<()> {
     println!("| store | workers | jobs/s | store's cores |\n|---|--:|--:|--:|");
-    let stores = if args.store.is_empty() { StoreKind::all() } else { args.store.clone() };
+    let stores = StoreKind::chosen(&args.store);
     for store in stores {
         for workers in &args.workers {
             let mut runs = Vec::new();
@@ -65,26 +65,26 @@ pub(crate) async fn run(args: ScaleArgs) -> Result<()> {
 }
 
 async fn drain(args: &ScaleArgs, store: StoreKind, workers: usize) -> Result<Drained> {
-    let stage = Stage::build(store).await?;
-    let longhaul = Longhaul::over(stage::open(&stage.direct).await?);
+    let target = Target::start(store).await?;
+    let longhaul = Longhaul::over(target::open(&target.direct).await?);
     for first in (0..args.jobs).step_by(AT_ONCE) {
         let jobs = (first..args.jobs.min(first + AT_ONCE)).map(|_| NewJob::of(&Nothing {}));
         longhaul.enqueue_many(jobs.collect::<longhaul::Result<_>>()?).await?;
     }
-    let mut actors = Vec::new();
+    let mut processes = Vec::new();
     for _ in 0..workers {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["worker", "--plain", "--store", &stage.direct, "--slots", &args.slots.to_string()]);
+        command.args(["worker", "--plain", "--store", &target.direct, "--slots", &args.slots.to_string()]);
         command.args(["--lease", "30000", "--history", "/dev/null"]);
-        actors.push(Actor::start(&mut command)?);
+        processes.push(Process::start(&mut command)?);
     }
     let warm = wait_for(&longhaul, (args.jobs as f64 * WARM_UP) as u64).await?;
-    let (since, cpu) = (Stopwatch::start(), stage.server_cpu());
+    let (since, cpu) = (Stopwatch::start(), target.server_cpu());
     let done = wait_for(&longhaul, args.jobs as u64).await?;
     let took = since.elapsed().as_secs_f64();
-    let store_cores = cpu.zip(stage.server_cpu()).map(|(from, to)| (to - from) / took);
-    for actor in &mut actors {
-        actor.kill().await?;
+    let store_cores = cpu.zip(target.server_cpu()).map(|(from, to)| (to - from) / took);
+    for process in &mut processes {
+        process.kill().await?;
     }
     Ok(Drained { jobs_per_s: (done - warm) as f64 / took, store_cores })
 }

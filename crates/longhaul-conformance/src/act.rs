@@ -6,6 +6,7 @@ use std::time::Duration;
 use longhaul::{Action, Finish, JobFilter, JobRecord, LeaseStatus, Lookup, NewJob, Outcome, State, Swept};
 
 use crate::Fixture;
+use crate::fixture::ok;
 use crate::jobs::{
     HOUR, QUEUE, cancelled, chunk, completed, delayed, failed, finish, id, job, json, named, progress, retry,
     secs, step, unique,
@@ -250,4 +251,50 @@ pub async fn an_action_stops_at_its_limit(fx: &Fixture) {
     assert_eq!(fx.act_on(&filter, Action::Delete, 2).await, 1);
     assert_eq!(fx.counts(QUEUE).await, BTreeMap::from([(State::Running, 2)]));
     assert_eq!(fx.state(&id("elsewhere")).await, State::Available, "what does not fit is left alone");
+}
+
+/// "An action tells how many jobs fit and how many it changed."
+pub async fn an_action_tells_how_many_jobs_fit_and_how_many_it_changed(fx: &Fixture) {
+    let running = fx.claim_many(2).await;
+    fx.end(&running[0], failed()).await;
+    fx.enqueue_all(vec![job(), job()]).await;
+    let act = async |filter: JobFilter, action, limit| ok("act", fx.store.act(&filter, action, limit).await);
+    let waiting = JobFilter { states: vec![State::Available], ..JobFilter::default() };
+    let some = act(waiting.clone(), CANCEL, 1).await;
+    assert_eq!((some.matched, some.done, some.complete), (1, 1, false), "one is left");
+    let rest = act(waiting.clone(), CANCEL, 10).await;
+    assert_eq!((rest.matched, rest.done, rest.complete), (1, 1, true));
+    let none = act(waiting, CANCEL, 10).await;
+    assert_eq!((none.matched, none.done, none.complete), (0, 0, true));
+
+    // Of two failed jobs with one unique key, one takes it; the other fits and is left alone.
+    for name in ["a", "b"] {
+        let end = fx.running_from(NewJob { id: Some(id(name)), ..unique("k", None) }).await;
+        fx.end(&end.lease, failed()).await;
+    }
+    let keyed = JobFilter { ids: vec![id("a"), id("b")], ..JobFilter::default() };
+    let retried = act(keyed, Action::Retry, 10).await;
+    assert_eq!((retried.matched, retried.done, retried.complete), (2, 1, true));
+}
+
+/// "An action checks its filter where it writes."
+pub async fn an_action_checks_its_filter_where_it_writes(fx: &Fixture) {
+    let failed_ones = JobFilter { states: vec![State::Failed], ..JobFilter::default() };
+    for round in 0..20 {
+        let lease = fx.running_from(NewJob { id: Some(id(&format!("{round}"))), ..job() }).await.lease;
+        fx.end(&lease, failed()).await;
+        // The first action is on its way: it may have looked and not yet written.
+        let mut slow = Box::pin(fx.store.act(&failed_ones, Action::Retry, 100));
+        let early = futures::poll!(slow.as_mut());
+        if early.is_pending() {
+            ok("act", fx.store.act(&failed_ones, Action::Retry, 100).await);
+        }
+        let again = fx.claim_one().await.lease;
+        fx.end(&again, completed()).await;
+        let done = fx.seen(&again.id).await;
+        if early.is_pending() {
+            ok("act", slow.await);
+        }
+        assert_eq!(fx.seen(&again.id).await, done, "a job that has completed is no failed one");
+    }
 }

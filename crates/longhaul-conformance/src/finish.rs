@@ -1,5 +1,5 @@
 //! The contracts of [`Store::finish`](longhaul::Store::finish), but for its follow-ups, and of
-//! [`Store::turn`](longhaul::Store::turn).
+//! [`Store::finish_and_claim`](longhaul::Store::finish_and_claim).
 
 use std::time::Duration;
 
@@ -212,21 +212,22 @@ pub async fn a_finish_with_an_old_token_changes_nothing(fx: &Fixture) {
     fx.end(&new, completed()).await;
 }
 
-/// "A finish is accepted once."
-pub async fn a_finish_is_accepted_once(fx: &Fixture) {
+/// "A finish has its effect once."
+pub async fn a_finish_has_its_effect_once(fx: &Fixture) {
     for first in [completed(), retry(secs(5)), failed(), cancelled(), Outcome::Released] {
         let lease = fx.running().await.lease;
         fx.end(&lease, first.clone()).await;
         let ended = fx.seen(&lease.id).await;
         for second in [first, completed(), failed()] {
-            assert_eq!(fx.finish(&lease, second).await, LeaseStatus::Lost);
+            let entries = vec![chunk("1")];
+            fx.finish_all(vec![Finish { entries, ..finish(&lease, second) }]).await;
         }
         assert_eq!(fx.seen(&lease.id).await, ended, "the first one stands");
         fx.act(&lease.id, Action::Cancel { grace: secs(1) }).await;
     }
     let lease = fx.running().await.lease;
     let twice = vec![finish(&lease, failed()), finish(&lease, completed())];
-    assert_eq!(fx.finish_all(twice).await, [LeaseStatus::Held, LeaseStatus::Lost], "in one call, too");
+    assert_eq!(fx.finish_all(twice).await, [LeaseStatus::Held; 2], "in one call, too");
     assert_eq!(fx.state(&lease.id).await, State::Failed);
 }
 

@@ -9,6 +9,7 @@ pub mod jobs;
 mod suite;
 
 pub mod act;
+pub mod admission;
 pub mod batches;
 pub mod claim;
 pub mod claim_order;
@@ -16,7 +17,9 @@ pub mod claim_wait;
 pub mod enqueue;
 pub mod events;
 pub mod finish;
+pub mod finish_again;
 pub mod follow_ups;
+pub mod gap;
 pub mod heartbeat;
 pub mod idempotency;
 pub mod limits;
@@ -29,6 +32,7 @@ pub mod read;
 pub mod record;
 pub mod sweep;
 pub mod unique;
+pub mod walk;
 
 pub use fixture::{Fixture, within};
 pub use suite::{SENTENCES, on_many_threads, on_one_thread};

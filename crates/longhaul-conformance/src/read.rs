@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use longhaul::{
     Action, AttemptError, ErrorKind, JobFilter, JobId, JobRecord, Lookup, MAX_POSITION, NewJob, Outcome,
-    Page, State,
+    Page, Payloads, SHORT_PAYLOAD_BYTES, State,
 };
 
 use crate::Fixture;
@@ -198,4 +198,24 @@ pub async fn a_filter_leaves_only_what_fits(fx: &Fixture) {
     let by_id = NewJob { args: json("1"), ..named("Tenant-9:upload") };
     fx.enqueue(by_id).await;
     assert_eq!(fx.list(&text("tenant-9")).await, [id("Tenant-9:upload")], "in the id");
+}
+
+/// "A short list leaves large payloads out and tells their sizes."
+pub async fn a_short_list_leaves_large_payloads_out_and_tells_their_sizes(fx: &Fixture) {
+    let large = json(&format!("\"{}\"", "x".repeat(SHORT_PAYLOAD_BYTES)));
+    let small = json(&format!("\"{}\"", "x".repeat(SHORT_PAYLOAD_BYTES - 2)));
+    let one = fx.running_from(NewJob { args: large.clone(), ..job() }).await.lease;
+    fx.end(&one, Outcome::Completed { output: large.clone() }).await;
+    let two = fx.running_from(NewJob { args: small.clone(), ..job() }).await.lease;
+    fx.end(&two, Outcome::Completed { output: small.clone() }).await;
+    let page = Page { payloads: Payloads::Short, ..Page::default() };
+    let jobs = ok("list", fx.store.list(&JobFilter::default(), page).await).jobs;
+    assert_eq!((&jobs[0].args, jobs[0].output.as_ref()), (&small, Some(&small)), "what is small is there");
+    assert_eq!((jobs[0].args_bytes, jobs[0].output_bytes), (None, None));
+    assert_eq!((jobs[1].args.as_str(), jobs[1].output.as_ref()), ("null", None));
+    let bytes = Some(large.as_str().len() as u64);
+    assert_eq!((jobs[1].args_bytes, jobs[1].output_bytes), (bytes, bytes));
+    let whole = ok("list", fx.store.list(&JobFilter::default(), Page::default()).await).jobs;
+    assert_eq!((&whole[1].args, whole[1].output.as_ref()), (&large, Some(&large)));
+    assert_eq!(fx.job(&one.id).await.args, large, "a look-up leaves nothing out");
 }

@@ -31,6 +31,14 @@ macro_rules! conformance {
         }
 
         #[test]
+        fn every_event_in_every_state_does_what_the_lifecycle_says() {
+            let make = $fixture;
+            $crate::on_one_thread(async {
+                $crate::walk::every_event_in_every_state_does_what_the_lifecycle_says(&make().await).await
+            });
+        }
+
+        #[test]
         fn the_store_agrees_with_the_model() {
             $crate::model::model_agrees($fixture, $crate::model::CASES);
         }
@@ -56,6 +64,26 @@ macro_rules! sentences {
                 an_id_that_exists_creates_nothing
                 the_same_id_twice_in_one_call_is_one_job
                 an_empty_enqueue_does_nothing
+            }
+            admission {
+                a_job_that_cannot_be_kept_is_refused_with_its_field
+                a_kind_or_queue_that_a_claim_names_twice_counts_once
+                a_version_far_above_all_that_exist_takes_them_all
+                an_entry_that_cannot_be_kept_ends_its_own_run_as_failed
+                a_long_log_line_is_cut_and_marked
+                a_queue_that_no_job_can_be_in_is_not_configured
+                an_output_that_cannot_be_kept_fails_its_own_job
+                a_follow_up_that_cannot_be_kept_fails_its_own_job
+                a_long_error_is_cut_and_marked
+            }
+            finish_again {
+                a_finish_repeated_with_the_token_that_ended_the_job_is_held
+                a_finish_repeated_after_a_run_that_did_not_end_the_job_is_lost
+                a_repeated_finish_is_lost_once_the_job_was_retried_or_deleted
+            }
+            gap {
+                a_log_beyond_its_bound_loses_its_oldest_entries_and_tells_of_the_gap
+                a_log_of_large_entries_is_bounded_by_their_bytes
             }
             limits {
                 a_job_of_a_paused_limit_key_is_not_claimed
@@ -149,7 +177,7 @@ macro_rules! sentences {
                 a_released_job_is_available_at_once
                 a_released_job_keeps_its_place
                 a_finish_with_an_old_token_changes_nothing
-                a_finish_is_accepted_once
+                a_finish_has_its_effect_once
                 a_job_made_anew_under_an_old_id_does_not_know_the_old_leases
                 the_entries_of_a_finish_come_before_its_outcome
                 a_retry_snooze_rate_limit_or_release_of_a_job_asked_to_cancel_ends_it_as_cancelled
@@ -188,6 +216,7 @@ macro_rules! sentences {
                 a_list_is_newest_first
                 pages_follow_each_other_without_gap_or_overlap
                 a_filter_leaves_only_what_fits
+                a_short_list_leaves_large_payloads_out_and_tells_their_sizes
             }
             events {
                 a_job_that_emits_nothing_has_only_its_state_to_tell
@@ -211,6 +240,8 @@ macro_rules! sentences {
                 deleting_removes_a_finished_job_and_frees_its_key
                 deleting_an_unfinished_job_does_nothing
                 an_action_stops_at_its_limit
+                an_action_tells_how_many_jobs_fit_and_how_many_it_changed
+                an_action_checks_its_filter_where_it_writes
             }
             queues {
                 counts_follow_every_transition
@@ -232,7 +263,7 @@ macro_rules! races {
             one_of_many_enqueuers_of_a_unique_key_creates_the_job
             one_of_many_enqueuers_of_an_id_creates_the_job
             one_of_many_enqueuers_of_an_idempotency_key_creates_the_job
-            one_of_two_finishes_is_accepted
+            one_of_two_finishes_has_an_effect
             a_lease_that_expires_while_finishing_has_one_winner
             a_cancel_while_finishing_is_not_lost
             a_fence_while_finishing_has_one_winner

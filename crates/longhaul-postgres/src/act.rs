@@ -1,9 +1,10 @@
 use longhaul::{Action, GONE_FOR, JobId, Result, State, Timestamp};
 
-use crate::batch::{Batch, rank};
+use crate::error::key_locked;
 use crate::row::{priority, state};
+use crate::write_tx::{WriteTx, rank};
 
-/// What an action must know of a job.
+/// A job that an action may apply to, locked.
 struct Target {
     seq: i64,
     queue: String,
@@ -13,7 +14,7 @@ struct Target {
     batch: Option<i64>,
 }
 
-impl Batch<'_> {
+impl WriteTx<'_> {
     /// Does something to the jobs among `ids` that it applies to, and says to how many.
     pub(crate) async fn act(&mut self, ids: &[JobId], action: Action) -> Result<u64> {
         let mut done = 0;
@@ -46,7 +47,7 @@ impl Batch<'_> {
         Ok(Some(Target {
             seq: row.get(0),
             queue: row.get(1),
-            state: state(row, 2)?,
+            state: state(row, 2),
             priority: priority(row, 3),
             unique_key: row.get(4),
             batch: row.get(5),
@@ -70,7 +71,9 @@ impl Batch<'_> {
 
     async fn retry(&mut self, target: &Target) -> Result<bool> {
         if let Some(key) = &target.unique_key {
-            self.lock_keys(&[format!("u{key}")]).await?;
+            if !self.try_lock_keys(&[format!("u{key}")]).await?.is_empty() {
+                return Err(key_locked());
+            }
             if self.unique_holder(key).await?.is_some_and(|holder| holder.seq != target.seq) {
                 return Ok(false);
             }

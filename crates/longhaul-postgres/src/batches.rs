@@ -1,7 +1,7 @@
 use longhaul::{Children, JobId, Result, State, Timestamp};
 
-use crate::batch::{Batch, rank};
 use crate::row::{children, priority, signed};
+use crate::write_tx::{WriteTx, rank};
 
 /// A closing job that waits for its children.
 struct Closing {
@@ -15,7 +15,7 @@ struct Closing {
 
 /// Closing jobs and their children. The counts are kept on the closing job's row, which is locked while they are
 /// changed, and stand still once it is free.
-impl Batch<'_> {
+impl WriteTx<'_> {
     /// The batch that a new job joins, where its parent is a closing job that still waits.
     pub(crate) async fn open_batch(&self, parent: Option<&JobId>) -> Result<Option<i64>> {
         let Some(parent) = parent else { return Ok(None) };

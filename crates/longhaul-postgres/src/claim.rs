@@ -1,21 +1,26 @@
 use futures::future::join_all;
 use longhaul::{
-    Claim, Claimed, EventBody, JobId, Json, Lease, QueueSlots, Result, State, Timestamp, WorkerInfo,
+    AttemptError, Claim, Claimed, ErrorKind, EventBody, JobId, Json, Lease, QueueSlots, Result, State,
+    Timestamp,
 };
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::batch::{Batch, rank};
-use crate::row::{duration, json, parsed, priority, rows_at_most, small, unsigned};
+use crate::finish::{End, unchanged};
+use crate::row::{Unreadable, duration, json, parsed, priority, rows_at_most, small, unsigned};
+use crate::write_tx::{WriteTx, rank};
 
 /// How many jobs of paused limit keys one claim moves out of its way.
 const POSTPONED_AT_ONCE: usize = 1_000;
 
 pub(crate) const PROMOTE_DUE: &str = include_str!("sql/promote_due.sql");
 
-/// A job whose turn it is: taken, or kept back by the pause of its limit key.
+/// The next job of a queue: taken, or kept back by the pause of its limit key.
 struct Next {
-    claimed: Claimed,
+    id: JobId,
+    claimed: Result<Claimed, Unreadable>,
+    token: u64,
+    attempt: u32,
     seq: i64,
     steps: i64,
     log_event: i64,
@@ -25,7 +30,7 @@ struct Next {
     paused_until: Option<Timestamp>,
 }
 
-impl Batch<'_> {
+impl WriteTx<'_> {
     /// Gives jobs to a worker: whatever is there, which may be nothing.
     pub(crate) async fn claim(&mut self, claim: &Claim) -> Result<Vec<Claimed>> {
         let queues: Vec<&QueueSlots> = claim.queues.iter().filter(|queue| queue.slots > 0).collect();
@@ -40,7 +45,7 @@ impl Batch<'_> {
     }
 
     /// Hands over what was taken of one queue. Jobs whose limit key is paused are moved out of the way, each once per
-    /// pause, and others taken in their stead; a claim that meets very many of them stops, and the driver looks again in
+    /// pause, and others taken in their stead; a claim that meets very many of them stops, and the writer looks again in
     /// its next transaction.
     async fn claim_from(
         &mut self,
@@ -61,7 +66,7 @@ impl Batch<'_> {
             postponed += paused.len();
             self.postpone(&queue.queue, paused).await?;
             if postponed >= POSTPONED_AT_ONCE {
-                self.effects.stopped_early = true;
+                self.effects.stopped_early.insert(queue.queue.clone());
                 return Ok(());
             }
             next = self.next_jobs(&queue.queue, free, claim).await?;
@@ -71,18 +76,18 @@ impl Batch<'_> {
     /// Takes the next jobs of a queue. Each kind and version is looked up by itself, because kinds that this worker
     /// does not know may stand before those that it does, in any number.
     async fn next_jobs(&self, queue: &str, free: usize, claim: &Claim) -> Result<Vec<Next>> {
-        let lanes =
-            claim.kinds.iter().flat_map(|known| (1..=known.version).map(|v| (&*known.kind, i64::from(v))));
-        let (kinds, versions): (Vec<&str>, Vec<i64>) = lanes.unzip();
+        let known = claim.kinds.iter().map(|known| (known.kind.as_str(), i64::from(known.version)));
+        let (kinds, versions): (Vec<&str>, Vec<i64>) = known.unzip();
         let (limit, until) = (rows_at_most(free), self.time.plus(claim.lease_for).0);
-        let values: [&(dyn ToSql + Sync); 7] =
-            [&queue, &kinds, &versions, &limit, &self.now.0, &claim.worker.id, &until];
+        let values: [&(dyn ToSql + Sync); 8] =
+            [&queue, &kinds, &versions, &limit, &self.now.0, &claim.worker.id, &until, &self.claim_number];
         let rows = self.rows("claim", include_str!("sql/claim_jobs.sql"), &values).await?;
-        let mut next: Vec<Next> = rows.iter().map(read_next).collect::<Result<_>>()?;
+        let mut next: Vec<Next> = rows.iter().map(read_next).collect();
         next.sort_unstable_by_key(|job| (job.rank, job.seq));
         Ok(next)
     }
 
+    /// Hands over jobs that were taken. One that cannot be read is no worker's to run: it fails for that reason.
     async fn hand_over(
         &mut self,
         queue: &str,
@@ -91,15 +96,31 @@ impl Batch<'_> {
     ) -> Result<()> {
         for job in jobs.iter().filter(|job| job.log_event > 0) {
             let reset = vec![(job.last_event + 1, Json::new(&EventBody::Reset)?)];
-            self.insert_events(job.seq, job.claimed.attempt, reset).await?;
+            self.insert_events(job.seq, job.attempt, reset).await?;
         }
         self.add_steps(&mut jobs).await?;
         self.moved_many(queue, Some(State::Available), Some(State::Running), rows_at_most(jobs.len()));
         for job in jobs {
-            self.effects.changed.push(job.claimed.lease.id.clone());
-            claimed.push(job.claimed);
+            match job.claimed {
+                Ok(job) => {
+                    self.effects.changed.push(job.lease.id.clone());
+                    claimed.push(job);
+                }
+                Err(unreadable) => {
+                    self.fail_unreadable(&Lease { id: job.id, token: job.token }, &unreadable).await?;
+                }
+            }
         }
-        Ok(())
+        self.settle().await
+    }
+
+    async fn fail_unreadable(&mut self, lease: &Lease, unreadable: &Unreadable) -> Result<()> {
+        tracing::warn!(job = %lease.id, "failed a job whose row cannot be read: {unreadable}");
+        let Some(run) = self.find_lease(lease).await? else { return Ok(()) };
+        let error = AttemptError::new(ErrorKind::Fatal, unreadable.to_string());
+        let error = Some(AttemptError { attempt: run.attempt, at: self.now, ..error });
+        let end = End { state: State::Failed, error, ..unchanged(&run) };
+        self.end_run(lease, run, end).await
     }
 
     async fn add_steps(&self, jobs: &mut [Next]) -> Result<()> {
@@ -109,9 +130,13 @@ impl Batch<'_> {
         }
         for row in self.rows("read steps", include_str!("sql/steps.sql"), &[&with_steps]).await? {
             let seq: i64 = row.get(0);
-            if let Some(job) = jobs.iter_mut().find(|job| job.seq == seq) {
-                job.claimed.steps.insert(row.get(1), json(&row, 2)?);
-            }
+            let Some(job) = jobs.iter_mut().find(|job| job.seq == seq) else { continue };
+            let step = json(&row, 2, "steps");
+            job.claimed =
+                std::mem::replace(&mut job.claimed, Err(Unreadable::default())).and_then(|mut claimed| {
+                    claimed.steps.insert(row.get(1), step?);
+                    Ok(claimed)
+                });
         }
         Ok(())
     }
@@ -128,20 +153,37 @@ impl Batch<'_> {
         let sql = include_str!("sql/postpone_jobs.sql");
         self.rows("postpone jobs", sql, &[&seqs, &self.now.0, &run_ats, &ranks]).await?;
         self.moved_many(queue, Some(State::Available), Some(State::Scheduled), rows_at_most(jobs.len()));
-        self.effects.changed.extend(jobs.into_iter().map(|job| job.claimed.lease.id));
+        self.effects.changed.extend(jobs.into_iter().map(|job| job.id));
         Ok(())
     }
 
     /// Takes back claims whose caller went away before they were answered: as if they had never been.
-    pub(crate) async fn unclaim(&mut self, leases: &[Lease]) -> Result<()> {
+    pub(crate) async fn take_back(&mut self, leases: &[Lease]) -> Result<()> {
         for lease in leases {
             let Some(run) = self.find_lease(lease).await? else { continue };
-            let sql = include_str!("sql/unclaim_job.sql");
+            if run.cancel_by.is_some() {
+                // Somebody has asked for its end meanwhile, which is told to no worker any more.
+                let error = AttemptError { attempt: run.attempt, at: self.now, ..AttemptError::cancelled() };
+                let end = End { state: State::Cancelled, error: Some(error), ..unchanged(&run) };
+                self.end_run(lease, run, end).await?;
+                self.settle().await?;
+                continue;
+            }
+            let sql = include_str!("sql/take_back_job.sql");
             self.rows("take a claim back", sql, &[&run.seq, &self.now.0]).await?;
             self.moved(&run.queue, Some(State::Running), Some(State::Available));
             self.effects.changed.push(lease.id.clone());
         }
         Ok(())
+    }
+
+    /// Takes back claims whose answers were lost, and answers how many jobs they had.
+    pub(crate) async fn take_back_lost(&mut self, claims: &[i64]) -> Result<u64> {
+        let rows = self.rows("look for lost claims", include_str!("sql/lost_claims.sql"), &[&claims]).await?;
+        let lease = |row: &Row| Lease { id: JobId::from_store(row.get(0)), token: unsigned(row.get(1)) };
+        let leases: Vec<Lease> = rows.iter().map(lease).collect();
+        self.take_back(&leases).await?;
+        Ok(leases.len() as u64)
     }
 
     /// Makes due jobs available, at most `limit`.
@@ -158,34 +200,34 @@ impl Batch<'_> {
             self.effects.changed.push(JobId::from_store(row.get(0)));
         }
     }
-
-    /// Notes that a worker lives.
-    pub(crate) async fn note_worker(&self, worker: &WorkerInfo) -> Result<()> {
-        let info = Json::new(worker)?;
-        let sql = include_str!("sql/upsert_worker.sql");
-        self.rows("note a worker", sql, &[&worker.id, &info.as_str(), &self.now.0]).await.map(drop)
-    }
 }
 
-fn read_next(row: &Row) -> Result<Next> {
+fn read_next(row: &Row) -> Next {
+    let id = JobId::from_store(row.get(0));
     let token = row.get::<_, Option<i64>>(18).map_or(0, unsigned);
-    let claimed = Claimed {
-        lease: Lease { id: JobId::from_store(row.get(0)), token },
-        kind: row.get(1),
-        version: small(row.get(2)),
-        queue: row.get(3),
-        args: json(row, 4)?,
-        // The row is read before the claim raises it.
-        attempt: small(row.get(5)) + 1,
-        max_attempts: small(row.get(6)),
-        timeout: duration(row, 7),
-        backoff: parsed(row, 8)?,
-        created_at: Timestamp(row.get(9)),
-        labels: parsed(row, 10)?.unwrap_or_default(),
-        steps: Default::default(),
+    // The row is read before the claim raises it.
+    let attempt = small(row.get(5)) + 1;
+    let claimed = || {
+        Ok(Claimed {
+            lease: Lease { id: id.clone(), token },
+            kind: row.get(1),
+            version: small(row.get(2)),
+            queue: row.get(3),
+            args: json(row, 4, "args")?,
+            attempt,
+            max_attempts: small(row.get(6)),
+            timeout: duration(row, 7),
+            backoff: parsed(row, 8, "backoff")?,
+            created_at: Timestamp(row.get(9)),
+            labels: parsed(row, 10, "labels")?.unwrap_or_default(),
+            steps: Default::default(),
+        })
     };
-    Ok(Next {
-        claimed,
+    Next {
+        claimed: claimed(),
+        id,
+        token,
+        attempt,
         steps: row.get(11),
         log_event: row.get(12),
         last_event: row.get(13),
@@ -193,5 +235,5 @@ fn read_next(row: &Row) -> Result<Next> {
         priority: priority(row, 15),
         paused_until: row.get::<_, Option<i64>>(16).map(Timestamp),
         rank: row.get(17),
-    })
+    }
 }

@@ -19,26 +19,33 @@ use crate::options::{PostgresOptions, Purpose};
 pub(crate) struct Connection {
     pub(crate) client: Client,
     prepared: Mutex<HashMap<&'static str, Statement>>,
+    tls: MakeRustlsConnect,
 }
 
 impl Connection {
-    /// Connects. What the server says of its own accord goes to `hear`; the task that reads ends with the connection.
+    /// Connects. Notifications and notices go to `on_message`; the task that reads ends with the connection.
     pub(crate) async fn open(
         options: &PostgresOptions,
         purpose: Purpose,
-        hear: impl Fn(AsyncMessage) + Send + 'static,
+        on_message: impl Fn(AsyncMessage) + Send + 'static,
     ) -> Result<Self> {
         let config = options.connecting(purpose);
-        let connecting = tokio::time::timeout(options.connect_timeout, config.connect(tls(options)?));
+        let tls = tls(options)?;
+        let connecting = tokio::time::timeout(options.connect_timeout, config.connect(tls.clone()));
         let connected = connecting.await.map_err(|_| unavailable("no connection in time"))?;
         let (client, mut connection) = connected.map_err(refused)?;
         tokio::spawn(async move {
             // An error here is told to the calls that it fails, too.
             while let Some(Ok(message)) = std::future::poll_fn(|cx| connection.poll_message(cx)).await {
-                hear(message);
+                on_message(message);
             }
         });
-        Ok(Self { client, prepared: Mutex::default() })
+        Ok(Self { client, prepared: Mutex::default(), tls })
+    }
+
+    /// Cancels the statement that the server is at, because nobody waits for its answer any more.
+    pub(crate) fn cancel(&self) {
+        cancel(&self.client, self.tls.clone());
     }
 
     /// Prepares statements that are to be sent together with others: one that is not prepared would come after them.
@@ -67,6 +74,21 @@ impl Connection {
         self.client.query(&statement, values).await
     }
 }
+
+/// Cancels a connection's statement, on another connection and in a task of its own.
+pub(crate) fn cancel(client: &Client, tls: MakeRustlsConnect) {
+    let token = client.cancel_token();
+    tokio::spawn(async move {
+        match tokio::time::timeout(CANCEL_WITHIN, token.cancel_query(tls)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!("failed to cancel a statement: {error}"),
+            Err(_) => tracing::debug!("failed to cancel a statement: no connection in time"),
+        }
+    });
+}
+
+/// How long the connection that cancels a statement may take.
+const CANCEL_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// A server that cannot be reached may be there in a while; one that refuses the login will not change its mind.
 fn refused(error: tokio_postgres::Error) -> Error {
@@ -107,7 +129,7 @@ fn authorities(file: &Path) -> Result<RootCertStore, Box<dyn StdError>> {
     Ok(roots)
 }
 
-/// Where a batch's statements are run: on our own connection, or within a caller's transaction.
+/// Runs a transaction's statements: on the store's own connection, or within a caller's transaction.
 #[derive(Clone, Copy)]
 pub(crate) enum Link<'a> {
     Own(&'a Connection),

@@ -1,60 +1,95 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use longhaul::clock::Stopwatch;
-use longhaul::{Clock, Lease, Result, Signals};
+use longhaul::{Clock, Lease, LeaseStatus, Result, Signals, WorkerInfo};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use crate::call::{Answer, Call, Op};
 use crate::error::{SILENCE, closed, failed, unavailable};
-use crate::ops::{Answer, Call, Op};
+use crate::heartbeat::{Beat, Heartbeats};
+use crate::notifier::Notifier;
 use crate::options::PostgresOptions;
 use crate::server_clock::{Now, ServerClock};
+use crate::transactor::{Role, Transactor};
+use crate::upkeep::Upkeep;
 use crate::writer::Writer;
 
-/// Hands calls to the thread that writes. It has a thread of its own, so that jobs which block their runtime can keep
-/// neither heartbeats nor anybody else's calls from the server.
+/// Hands calls to the thread that writes. Its own thread keeps jobs that block their runtime from delaying heartbeats
+/// and calls. Three connections write: one for work, one for upkeep and calls that wait for locks, one for heartbeats.
 #[derive(Debug)]
 pub(crate) struct Driver {
-    inbox: mpsc::Sender<Call>,
-    pub(crate) wake: Arc<Wake>,
-    /// How long a call may take, with its wait for those before it.
+    work: mpsc::Sender<Call>,
+    upkeep: mpsc::Sender<Call>,
+    beats: mpsc::Sender<Beat>,
+    pub(crate) state: Arc<DriverState>,
+    /// The longest that a call may take, with its wait for those before it.
     patience: Duration,
 }
 
-/// What wakes the thread beside calls, and what it tells of itself.
+/// Shared by the connections and by callers.
 #[derive(Debug, Default)]
-pub(crate) struct Wake {
+pub(crate) struct DriverState {
+    /// Wakes the writer without a call: the clock has moved, or jobs have become available elsewhere.
     pub(crate) nudge: Notify,
-    pub(crate) look_again: AtomicBool,
-    /// Whether the server could not be reached when that was tried last. It is tried again and again by itself.
+    /// Where waiting claims may find something.
+    news: Mutex<Look>,
+    /// Set while the server cannot be reached. The writer tries again by itself.
     pub(crate) is_away: AtomicBool,
-    /// Whether other processes' changes are heard of as they happen.
-    pub(crate) hears_news: AtomicBool,
-    /// What is known of the server's clock.
+    /// Set while other processes' notifications are received.
+    pub(crate) is_listening: AtomicBool,
     server_clock: Mutex<Option<ServerClock>>,
 }
 
-impl Wake {
-    /// The clock has moved.
+/// Queues in which jobs may have become available.
+#[derive(Debug, Default)]
+pub(crate) struct Look {
+    pub(crate) queues: BTreeSet<String>,
+    /// Set where it is not known which.
+    pub(crate) everywhere: bool,
+}
+
+impl Look {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queues.is_empty() && !self.everywhere
+    }
+
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.queues.extend(other.queues);
+        self.everywhere |= other.everywhere;
+    }
+}
+
+impl DriverState {
+    /// Wakes the writer because the clock has moved.
     pub(crate) fn nudge(&self) {
         self.nudge.notify_one();
     }
 
-    /// There may be something for those who wait for jobs.
-    pub(crate) fn look_again(&self) {
-        self.look_again.store(true, Ordering::SeqCst);
-        self.nudge.notify_one();
+    /// Tells the writer where waiting claims may find something.
+    pub(crate) fn look(&self, look: Look) {
+        if !look.is_empty() {
+            self.news.lock().merge(look);
+            self.nudge.notify_one();
+        }
     }
 
-    /// Fails at once while the server is away: everybody would wait as long as those before.
+    pub(crate) fn take_news(&self) -> Look {
+        std::mem::take(&mut *self.news.lock())
+    }
+
+    /// Fails at once while the server is away: callers that each waited for it would pile up.
     pub(crate) fn reach(&self) -> Result<()> {
         if self.is_away.load(Ordering::SeqCst) { Err(unavailable("the server is away")) } else { Ok(()) }
     }
 
-    /// The time of the store's clock. The server's is read with every transaction, and goes on from there, so that no
-    /// statement has to wait for a reading of its own.
+    /// The time of the store's clock. The server's is read with every transaction and goes on by this machine's, so that
+    /// no statement waits for a reading of its own.
     pub(crate) fn now(&self, clock: &Clock) -> Now {
         match &*self.server_clock.lock() {
             Some(server) if !clock.is_manual() => server.now(Stopwatch::start().started()),
@@ -83,22 +118,42 @@ impl Driver {
         clock: Clock,
         signals: Arc<Signals>,
     ) -> Result<Self> {
-        let (inbox, calls) = mpsc::channel(CAPACITY);
+        let (work, work_inbox) = mpsc::channel(CAPACITY);
+        let (upkeep, upkeep_inbox) = mpsc::channel(CAPACITY);
+        let (beats, beats_inbox) = mpsc::channel(CAPACITY);
         let (opened, opening) = oneshot::channel();
-        let wake = Arc::new(Wake::default());
+        let state = Arc::new(DriverState::default());
         let patience = options.response_timeout;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| failed("open", error.to_string()))?;
-        let thread_wake = Arc::clone(&wake);
+        // The upkeep connection ends with the store, and not only when nothing may be deferred to it any more.
+        let deferred = upkeep.downgrade();
+        let shared = Arc::clone(&state);
         let run = async move {
-            let writer = match Writer::open(options, clock, signals, thread_wake).await {
+            let notifier = Notifier::new(Arc::clone(&options), Arc::clone(&signals), Arc::clone(&shared));
+            let transactor = |role| {
+                let (options, clock) = (Arc::clone(&options), clock.clone());
+                let (state, signals) = (Arc::clone(&shared), Arc::clone(&signals));
+                Transactor::new(role, options, clock, state, signals, notifier.clone())
+            };
+            let writer = match Writer::open(transactor(Role::Work), deferred).await {
                 Ok(writer) => writer,
                 Err(error) => return drop(opened.send(Err(error))),
             };
+            let upkeep = Upkeep::new(transactor(Role::Upkeep));
+            let heartbeats = Heartbeats::new(options, clock);
+            let tasks: FuturesUnordered<_> = [
+                tokio::spawn(writer.run(work_inbox)),
+                tokio::spawn(upkeep.run(upkeep_inbox)),
+                tokio::spawn(heartbeats.run(beats_inbox)),
+            ]
+            .into_iter()
+            .collect();
             if opened.send(Ok(())).is_ok() {
-                writer.run(calls).await;
+                // One that has panicked takes the others with it, so that every caller is told at once.
+                let _ = tasks.take_while(|ended| std::future::ready(ended.is_ok())).count().await;
             }
         };
         std::thread::Builder::new()
@@ -106,14 +161,18 @@ impl Driver {
             .spawn(move || runtime.block_on(run))
             .map_err(|error| failed("open", error.to_string()))?;
         opening.await.map_err(|_| closed())??;
-        Ok(Self { inbox, wake, patience })
+        Ok(Self { work, upkeep, beats, state, patience })
     }
 
     /// Hands a call over, and answers with where its answer will come.
     pub(crate) async fn send(&self, op: Op) -> Result<oneshot::Receiver<Result<Answer>>> {
-        self.wake.reach()?;
-        let (reply, answer) = oneshot::channel();
-        self.inbox.send(Call { op, reply }).await.map_err(|_| closed())?;
+        self.state.reach()?;
+        let (call, answer) = Call::new(op);
+        let inbox = match call.op {
+            Op::Sweep(_) | Op::Act { .. } | Op::TakeBack(_) | Op::TakeBackLost(_) => &self.upkeep,
+            _ => &self.work,
+        };
+        inbox.send(call).await.map_err(|_| closed())?;
         Ok(answer)
     }
 
@@ -121,29 +180,49 @@ impl Driver {
     /// nothing those before this call fail one after another.
     pub(crate) async fn call(&self, op: Op) -> Result<Answer> {
         let answer = async { self.send(op).await?.await.map_err(|_| closed())? };
+        self.in_time(answer).await
+    }
+
+    /// Sends a heartbeat, on its own connection.
+    pub(crate) async fn beat(
+        &self,
+        worker: WorkerInfo,
+        leases: Vec<Lease>,
+        lease_for: Duration,
+    ) -> Result<Vec<LeaseStatus>> {
+        self.state.reach()?;
+        let (reply, answer) = oneshot::channel();
+        let answer = async {
+            self.beats.send(Beat { worker, leases, lease_for, reply }).await.map_err(|_| closed())?;
+            answer.await.map_err(|_| closed())?
+        };
+        self.in_time(answer).await
+    }
+
+    async fn in_time<T>(&self, answer: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::time::timeout(self.patience, answer).await.unwrap_or_else(|_| Err(unavailable(SILENCE)))
     }
 
-    /// Gives back claims that nobody heard of. Where the thread cannot take the call, their leases will expire.
-    pub(crate) fn give_back(&self, leases: Vec<Lease>) {
-        let (reply, _) = oneshot::channel();
-        let _ = self.inbox.try_send(Call { op: Op::Unclaim(leases), reply });
+    /// Takes back claims that nobody heard of. Where the thread cannot take the call, their leases will expire.
+    pub(crate) fn take_back(&self, leases: Vec<Lease>) {
+        let (call, _) = Call::new(Op::TakeBack(leases));
+        let _ = self.upkeep.try_send(call);
     }
 }
 
 /// Measures how often something may be done.
-pub(crate) struct Pace {
+pub(crate) struct Throttle {
     every: Duration,
     last: Option<Stopwatch>,
 }
 
-impl Pace {
+impl Throttle {
     pub(crate) fn new(every: Duration) -> Self {
         Self { every, last: None }
     }
 
     /// Sleeps until it may be done again, and counts from then.
-    pub(crate) async fn keep(&mut self) {
+    pub(crate) async fn wait(&mut self) {
         if let Some(last) = self.last {
             tokio::time::sleep(self.every.saturating_sub(last.elapsed())).await;
         }

@@ -1,31 +1,31 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use longhaul::clock::millis;
 use longhaul::{EnqueueStatus, Enqueued, JobId, Json, NewJob, OnClash, Result, Start, State};
 use tokio_postgres::types::ToSql;
 
-use crate::batch::{Batch, rank};
 use crate::connection::Connection;
 use crate::error::fault;
 use crate::server_clock::Now;
+use crate::write_tx::{WriteTx, rank};
 
-pub(crate) const INSERT_PLAIN: &str = include_str!("sql/insert_plain_jobs.sql");
+pub(crate) const INSERT_SIMPLE: &str = include_str!("sql/insert_simple_jobs.sql");
 
 /// The most jobs of one statement.
 const JOBS_PER_STATEMENT: usize = 5_000;
 
-impl Batch<'_> {
+impl WriteTx<'_> {
     /// Creates the jobs of several calls, each all or none. Their keys are locked already.
     pub(crate) async fn enqueue_all(&mut self, calls: &[&[NewJob]]) -> Result<Vec<Vec<Enqueued>>> {
-        let plain: Vec<&NewJob> = calls.iter().copied().filter(|jobs| is_plain(jobs)).flatten().collect();
-        let mut created = Vec::with_capacity(plain.len());
-        for jobs in plain.chunks(JOBS_PER_STATEMENT) {
-            created.extend(self.create_plain(jobs).await?);
+        let simple: Vec<&NewJob> = calls.iter().copied().filter(|jobs| is_simple(jobs)).flatten().collect();
+        let mut created = Vec::with_capacity(simple.len());
+        for jobs in simple.chunks(JOBS_PER_STATEMENT) {
+            created.extend(self.create_simple(jobs).await?);
         }
         let mut created = created.into_iter();
         let mut answers = Vec::with_capacity(calls.len());
         for jobs in calls {
-            answers.push(match is_plain(jobs) {
+            answers.push(match is_simple(jobs) {
                 true => created.by_ref().take(jobs.len()).collect(),
                 false => self.enqueue(jobs).await?,
             });
@@ -135,7 +135,7 @@ impl Batch<'_> {
     }
 
     /// Creates jobs of which nothing but their ids may be known already.
-    async fn create_plain(&mut self, jobs: &[&NewJob]) -> Result<Vec<Enqueued>> {
+    async fn create_simple(&mut self, jobs: &[&NewJob]) -> Result<Vec<Enqueued>> {
         let ids: Vec<JobId> = jobs.iter().map(|job| id_of(job)).collect();
         let mut rows = NewRows::default();
         for (id, job) in ids.iter().zip(jobs) {
@@ -198,13 +198,13 @@ impl Batch<'_> {
     }
 }
 
-/// Creates, in one statement and a commit of its own, the jobs of several calls that are [drawn](is_drawn). Says whether
-/// any of them is available.
-pub(crate) async fn enqueue_drawn(
+/// Creates, in one statement and a commit of its own, the jobs of several calls that are [simple](is_simple_enqueue).
+/// Answers the queues in which jobs are available, too.
+pub(crate) async fn enqueue_simple(
     connection: &Connection,
     calls: &[&[NewJob]],
     now: Now,
-) -> Result<(Vec<Vec<Enqueued>>, bool)> {
+) -> Result<(Vec<Vec<Enqueued>>, BTreeSet<String>)> {
     let ids: Vec<Vec<JobId>> = calls.iter().map(|jobs| jobs.iter().map(id_of).collect()).collect();
     let mut rows = NewRows::default();
     for (jobs, ids) in calls.iter().zip(&ids) {
@@ -230,20 +230,25 @@ pub(crate) async fn enqueue_drawn(
         &rows.args,
         &rows.limit_keys,
     ];
-    connection.rows(INSERT_PLAIN, &values).await.map_err(fault("enqueue"))?;
-    let are_available = rows.state_values.contains(&State::Available);
+    connection.rows(INSERT_SIMPLE, &values).await.map_err(fault("enqueue"))?;
+    let mut available = BTreeSet::new();
+    for (queue, state) in rows.queues.iter().zip(&rows.state_values) {
+        if *state == State::Available && !available.contains(*queue) {
+            available.insert((*queue).to_owned());
+        }
+    }
     drop(rows);
     let created = |id| Enqueued { id, status: EnqueueStatus::Created };
-    Ok((ids.into_iter().map(|ids| ids.into_iter().map(created).collect()).collect(), are_available))
+    Ok((ids.into_iter().map(|ids| ids.into_iter().map(created).collect()).collect(), available))
 }
 
-/// Whether nothing has to be looked up, not even the ids.
-pub(crate) fn is_drawn(jobs: &[NewJob]) -> bool {
-    is_plain(jobs) && jobs.len() <= JOBS_PER_STATEMENT && jobs.iter().all(|job| job.id.is_none())
+/// True where nothing has to be looked up, not even the ids.
+pub(crate) fn is_simple_enqueue(jobs: &[NewJob]) -> bool {
+    is_simple(jobs) && jobs.len() <= JOBS_PER_STATEMENT && jobs.iter().all(|job| job.id.is_none())
 }
 
-/// Whether nothing has to be looked up but the ids.
-fn is_plain(jobs: &[NewJob]) -> bool {
+/// True where nothing has to be looked up but the ids.
+fn is_simple(jobs: &[NewJob]) -> bool {
     jobs.iter().all(|job| {
         job.unique.is_none()
             && job.idempotency.is_none()

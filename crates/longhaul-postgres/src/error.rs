@@ -2,32 +2,37 @@ use longhaul::Error;
 use tokio_postgres::error::SqlState;
 
 pub(crate) const STORE: &str = "postgres";
-/// What is said of a server that was waited for long enough.
+/// Told of a server that did not answer within the response timeout.
 pub(crate) const SILENCE: &str = "no answer in time";
 
-/// Says what was being done when the server failed, and whether asking again may help.
+/// Makes an error of a failed statement: an outage, or a fault of the operation itself.
 pub(crate) fn fault(operation: &'static str) -> impl Fn(tokio_postgres::Error) -> Error + Copy {
     move |error| {
         if is_unavailable(&error) {
             Error::Unavailable { store: STORE, source: Box::new(error) }
         } else {
-            Error::Store { store: STORE, operation, source: Box::new(Told(error)) }
+            Error::Store { store: STORE, operation, source: Box::new(DbError(error)) }
         }
     }
 }
 
-/// The client's own words for a fault of the server are "db error".
+/// Prints the server's message, which the client's own text ("db error") leaves out.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.as_db_error().map_or_else(|| .0.to_string(), ToString::to_string))]
-struct Told(tokio_postgres::Error);
+struct DbError(tokio_postgres::Error);
 
-/// Whether what an application's own statement failed with is what the store itself calls
+/// A unique or idempotency key that another transaction has locked.
+#[derive(Debug, thiserror::Error)]
+#[error("another transaction holds a key that was asked for")]
+struct KeyLocked;
+
+/// True where a failed statement of an application is what the store itself calls
 /// [`Unavailable`](longhaul::Error::Unavailable): the same may go better in a while, because the server is away, ending,
 /// full or busy, or another transaction was in the way.
 #[must_use]
 pub fn is_unavailable(error: &tokio_postgres::Error) -> bool {
     let Some(code) = error.code() else {
-        // What the server has not said is the connection's fault, but for values that cannot be written or read.
+        // Without a code the connection has failed, unless a value could not be written or read.
         return error.is_closed()
             || std::error::Error::source(error).is_some_and(|e| e.is::<std::io::Error>());
     };
@@ -40,24 +45,29 @@ fn is_conflict(code: &SqlState) -> bool {
     *code == SqlState::T_R_SERIALIZATION_FAILURE || *code == SqlState::T_R_DEADLOCK_DETECTED
 }
 
-/// Whether the transaction met another one, and will go through when it is run again.
-pub(crate) fn has_met_another(error: &Error) -> bool {
+/// True for serialization failures and deadlocks (SQLSTATE 40001, 40P01): the transaction is run again.
+pub(crate) fn is_serialization_failure(error: &Error) -> bool {
     code(error).is_some_and(is_conflict)
 }
 
-/// Whether other transactions are to blame, and not the connection.
-pub(crate) fn is_about_another(error: &Error) -> bool {
-    has_met_another(error) || has_waited_in_vain(error)
-}
-
-/// Whether another transaction held something for too long. Only the call that needs it must be told.
-pub(crate) fn has_waited_in_vain(error: &Error) -> bool {
+/// True where another transaction held a row or a key for too long (SQLSTATE 55P03): only the call that needs it waits.
+pub(crate) fn is_lock_timeout(error: &Error) -> bool {
     code(error) == Some(&SqlState::LOCK_NOT_AVAILABLE)
+        || matches!(error, Error::Unavailable { source, .. } if source.is::<KeyLocked>())
 }
 
-/// Whether nothing was heard of the server at all.
-pub(crate) fn is_unheard(error: &Error) -> bool {
-    matches!(error, Error::Unavailable { .. }) && code(error).is_none()
+/// True where all calls fail alike, and are asked again as a whole. Any other failure is about one of them.
+pub(crate) fn is_outage(error: &Error) -> bool {
+    let is_cancelled = code(error) == Some(&SqlState::QUERY_CANCELED);
+    matches!(error, Error::Unavailable { .. })
+        && !is_cancelled
+        && !is_lock_timeout(error)
+        && !is_serialization_failure(error)
+}
+
+/// True where the server itself has not answered.
+pub(crate) fn is_unreachable(error: &Error) -> bool {
+    is_outage(error) && code(error).is_none()
 }
 
 fn code(error: &Error) -> Option<&SqlState> {
@@ -79,7 +89,7 @@ pub(crate) fn copy(error: &Error) -> Error {
     }
 }
 
-/// A fault in our own words.
+/// A fault that the server has not reported.
 pub(crate) fn failed(operation: &'static str, reason: impl Into<String>) -> Error {
     Error::Store { store: STORE, operation, source: reason.into().into() }
 }
@@ -88,7 +98,11 @@ pub(crate) fn unavailable(reason: impl Into<String>) -> Error {
     Error::Unavailable { store: STORE, source: reason.into().into() }
 }
 
-/// The store has been closed, or its thread has died; nothing is known of what was asked.
+pub(crate) fn key_locked() -> Error {
+    Error::Unavailable { store: STORE, source: Box::new(KeyLocked) }
+}
+
+/// The store's thread has ended, or died; nothing is known of what was asked.
 pub(crate) fn closed() -> Error {
     unavailable("the connection's thread has stopped")
 }

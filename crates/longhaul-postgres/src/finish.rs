@@ -5,15 +5,17 @@ use longhaul::{
     State, Timestamp,
 };
 
-use crate::batch::{Batch, rank};
+use crate::finish_and_claim::Ended;
 use crate::record::Run;
 use crate::row::signed;
 use crate::server_clock::Now;
-use crate::turn::Ended;
+use crate::write_tx::{WriteTx, rank};
 
-/// How a run ends other than by completion.
+/// The end of a run other than by completion.
 pub(crate) struct End {
     pub(crate) state: State,
+    /// The lease's token where its finish has ended the job, so that the finish can be repeated; otherwise 0.
+    pub(crate) token: u64,
     pub(crate) run_at: Timestamp,
     pub(crate) attempt: u32,
     pub(crate) interruptions: u32,
@@ -21,7 +23,7 @@ pub(crate) struct End {
     pub(crate) error: Option<AttemptError>,
 }
 
-impl Batch<'_> {
+impl WriteTx<'_> {
     /// Ends the runs of several calls; each run stands alone but for faults. Those in `ended` are ended already, and the
     /// others beside them are none that could be completed all at once.
     pub(crate) async fn finish_all(
@@ -30,7 +32,7 @@ impl Batch<'_> {
         ended: Option<&Ended>,
     ) -> Result<Vec<Vec<LeaseStatus>>> {
         let completed = match ended {
-            None => self.complete_plain(calls).await?,
+            None => self.complete_simple(calls).await?,
             Some(ended) => self.note_ended(calls, ended),
         };
         let mut answers = Vec::with_capacity(calls.len());
@@ -49,7 +51,7 @@ impl Batch<'_> {
         Ok(answers)
     }
 
-    /// Runs that a turn's one statement has ended, and counted; answers as [`complete_plain`](Self::complete_plain).
+    /// Notes runs that one statement has ended, and counted; answers as [`complete_simple`](Self::complete_simple).
     fn note_ended<'f>(
         &mut self,
         calls: &[&'f [Finish]],
@@ -65,45 +67,45 @@ impl Batch<'_> {
         noted
     }
 
-    /// Completes, all at once, the runs of which nothing else is to be said. Answers which were, by
-    /// their leases. What is left is looked at one by one.
-    async fn complete_plain<'f>(
+    /// Completes, all at once, the runs of which nothing else is to be said. Answers those, by
+    /// their leases. The others are looked at one by one.
+    async fn complete_simple<'f>(
         &mut self,
         calls: &[&'f [Finish]],
     ) -> Result<HashMap<(&'f str, i64), (usize, usize)>> {
         let all = calls.iter().flat_map(|finishes| finishes.iter());
         let mut ends: HashMap<(&str, i64), usize> = HashMap::new();
         all.for_each(|finish| *ends.entry(lease_key(&finish.lease)).or_default() += 1);
-        let mut plain: HashMap<(&str, i64), (usize, usize)> = HashMap::new();
+        let mut simple: HashMap<(&str, i64), (usize, usize)> = HashMap::new();
         let mut leases: Vec<((&str, i64), &str)> = Vec::new();
         for (call, finishes) in calls.iter().enumerate() {
             for (number, finish) in finishes.iter().enumerate() {
-                let Some(output) = plain_output(finish) else { continue };
+                let Some(output) = simple_output(finish) else { continue };
                 let key = lease_key(&finish.lease);
                 // Of two ends of one run the first counts, so those are looked at in order.
                 if ends.get(&key) == Some(&1) {
-                    plain.insert(key, (call, number));
+                    simple.insert(key, (call, number));
                     leases.push((key, output.as_str()));
                 }
             }
         }
         if leases.is_empty() {
-            return Ok(plain);
+            return Ok(simple);
         }
         // Rows are always taken in one order, so that no two transactions wait for each other.
         leases.sort_unstable();
         let ids: Vec<&str> = leases.iter().map(|((id, _), _)| *id).collect();
         let tokens: Vec<i64> = leases.iter().map(|((_, token), _)| *token).collect();
         let outputs: Vec<&str> = leases.iter().map(|(_, output)| *output).collect();
-        let sql = include_str!("sql/complete_plain_jobs.sql");
+        let sql = include_str!("sql/complete_simple_jobs.sql");
         let rows = self.rows("complete", sql, &[&ids, &tokens, &outputs, &self.now.0]).await?;
         let ended: HashSet<(&str, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-        plain.retain(|(id, token), _| ended.contains(&(*id, *token)));
+        simple.retain(|(id, token), _| ended.contains(&(*id, *token)));
         for row in &rows {
             self.effects.changed.push(JobId::from_store(row.get(0)));
             self.moved(row.get(2), Some(State::Running), Some(State::Completed));
         }
-        Ok(plain)
+        Ok(simple)
     }
 
     async fn finish_one(&mut self, finish: &Finish) -> Result<LeaseStatus> {
@@ -118,7 +120,10 @@ impl Batch<'_> {
             return Ok(status);
         }
         let outcome = self.pause_key(&run, outcome.clone()).await?;
-        let end = end(&run, outcome, self.time);
+        let mut end = end(&run, outcome, self.time);
+        if end.state.is_finished() {
+            end.token = lease.token;
+        }
         self.end_run(lease, run, end).await?;
         Ok(status)
     }
@@ -188,6 +193,7 @@ impl Batch<'_> {
                 &last_error,
                 &finished.then_some(self.now.0),
                 &(run.last_event + 1),
+                &signed(end.token),
             ],
         )
         .await?;
@@ -209,7 +215,7 @@ pub(crate) fn held(cancel_by: Option<i64>) -> LeaseStatus {
     if cancel_by.is_some() { LeaseStatus::CancelRequested } else { LeaseStatus::Held }
 }
 
-/// What an outcome means for a run. A job that was asked to stop does not run again.
+/// The end that an outcome means for a run. A job that was asked to stop does not run again.
 fn end(run: &Run, outcome: Outcome, now: Now) -> End {
     let stamped =
         |error: AttemptError| Some(AttemptError { attempt: run.attempt, at: now.earliest, ..error });
@@ -250,7 +256,7 @@ fn end(run: &Run, outcome: Outcome, now: Now) -> End {
 }
 
 /// The output of a run that has completed and has nothing else to say.
-pub(crate) fn plain_output(finish: &Finish) -> Option<&Json> {
+pub(crate) fn simple_output(finish: &Finish) -> Option<&Json> {
     match &finish.outcome {
         Outcome::Completed { output } if finish.entries.is_empty() && finish.follow_ups.is_empty() => {
             Some(output)
@@ -263,6 +269,7 @@ pub(crate) fn plain_output(finish: &Finish) -> Option<&Json> {
 pub(crate) fn unchanged(run: &Run) -> End {
     End {
         state: State::Scheduled,
+        token: 0,
         run_at: Timestamp(run.run_at),
         attempt: run.attempt,
         interruptions: run.interruptions,

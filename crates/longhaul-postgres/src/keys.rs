@@ -1,7 +1,10 @@
-use longhaul::{Finish, Idempotency, JobId, NewJob, Result, State, Timestamp};
+use std::collections::HashSet;
 
-use crate::batch::Batch;
+use longhaul::{Idempotency, JobId, NewJob, Result, State, Timestamp};
+
+use crate::call::Call;
 use crate::row::state;
+use crate::write_tx::WriteTx;
 
 /// The job that holds a unique key.
 pub(crate) struct Holder {
@@ -20,14 +23,16 @@ pub(crate) fn locks<'j>(jobs: impl Iterator<Item = &'j NewJob>) -> Vec<String> {
     words
 }
 
-/// The new jobs that come with finishes.
-pub(crate) fn follow_ups<'f>(finishes: impl Iterator<Item = &'f Finish>) -> impl Iterator<Item = &'f NewJob> {
-    finishes.flat_map(|finish| &finish.follow_ups)
+/// The words under which the keys of a call's new jobs are locked.
+pub(crate) fn locks_of(call: &Call) -> Vec<String> {
+    let follow_ups = call.finishes().into_iter().flatten().flat_map(|finish| &finish.follow_ups);
+    locks(call.jobs().into_iter().flatten().chain(follow_ups))
 }
 
-/// Who holds which key. Jobs take and leave them in the transaction that creates or ends them; keys are taken under a
+/// Unique and idempotency keys. Jobs take and leave them in the transaction that creates or ends them; keys are taken under a
 /// lock, so that of two processes the second finds what the first has done.
-impl Batch<'_> {
+impl WriteTx<'_> {
+    /// Locks keys, and waits for whoever holds them: in a caller's own transaction only.
     pub(crate) async fn lock_keys(&self, words: &[String]) -> Result<()> {
         if !words.is_empty() {
             self.rows("lock a key", include_str!("sql/lock_keys.sql"), &[&words]).await?;
@@ -35,12 +40,21 @@ impl Batch<'_> {
         Ok(())
     }
 
+    /// Locks those of the keys that no other transaction holds, without a wait, and answers the others.
+    pub(crate) async fn try_lock_keys(&self, words: &[String]) -> Result<HashSet<String>> {
+        if words.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let rows = self.rows("lock a key", include_str!("sql/try_lock_keys.sql"), &[&words]).await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
     /// The job that holds a unique key now.
     pub(crate) async fn unique_holder(&self, key: &str) -> Result<Option<Holder>> {
         let sql = include_str!("sql/unique_holder.sql");
         let rows = self.rows("look up a unique key", sql, &[&key, &self.now.0]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
-        Ok(Some(Holder { id: JobId::from_store(row.get(0)), seq: row.get(1), state: state(row, 2)? }))
+        Ok(Some(Holder { id: JobId::from_store(row.get(0)), seq: row.get(1), state: state(row, 2) }))
     }
 
     /// Gives the key to a job, in place of one whose time with it is over.

@@ -1,28 +1,32 @@
 //! The Postgres store: any number of processes share one database, and an enqueue can be part of your own transaction.
 //!
-//! - **Group commit.** All writes of a process go through one connection. It takes whatever waits, runs it in one
-//!   transaction, and answers everybody: 64 callers share one commit, and most of them one statement.
+//! - **Group commit.** The work of a process goes through one connection. It takes whatever waits, runs it in one
+//!   transaction, and answers everybody: 64 callers share one commit, and most of them one statement. A call that is at
+//!   fault fails alone.
+//! - **Liveness.** Heartbeats have a connection of their own and wait for no lock. Sweeps, bulk actions and calls that
+//!   wait for another transaction's lock share a third one.
 //! - **Durability.** Transactions commit with `synchronous_commit=on`: what was answered survives a crash of the server,
 //!   as far as its own `fsync` is on.
 //! - **Your data beside the jobs.** [`PostgresStore::enqueue_in`] creates jobs in your own transaction.
 //! - **Wake-ups.** Processes tell each other of changes by `NOTIFY`; one that is lost costs a quarter of a second.
-//! - **Connections.** One writes, one listens, and a small pool reads. They keep prepared statements and `LISTEN`, so a
+//! - **Connections.** Three write, one listens, and a small pool reads. They keep prepared statements and `LISTEN`, so a
 //!   pooler between them and the server must be one of sessions, not of transactions.
 //! - **The clock** is the server's.
 
 mod act;
-mod batch;
 mod batches;
+mod call;
 mod claim;
 mod connection;
 mod driver;
 mod enqueue;
 mod error;
 mod finish;
+mod finish_and_claim;
+mod heartbeat;
 mod keys;
 mod migrate;
-mod news;
-mod ops;
+mod notifier;
 mod options;
 mod read;
 mod record;
@@ -30,7 +34,10 @@ mod row;
 mod server_clock;
 mod store;
 mod sweep;
-mod turn;
+mod transactor;
+mod upkeep;
+mod waiting;
+mod write_tx;
 mod writer;
 
 pub use deadpool_postgres;

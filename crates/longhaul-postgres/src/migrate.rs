@@ -12,6 +12,7 @@ use crate::options::{PostgresOptions, Purpose};
 const MIGRATIONS: &[Migration] = &[
     Migration { sql: include_str!("migrations/0001_jobs.sql"), oldest: 1 },
     Migration { sql: include_str!("migrations/0002_room_for_versions.sql"), oldest: 1 },
+    Migration { sql: include_str!("migrations/0003_containment.sql"), oldest: 1 },
 ];
 
 struct Migration {

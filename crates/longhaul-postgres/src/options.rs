@@ -21,7 +21,7 @@ pub struct PostgresOptions {
     /// How long a call may take before it fails as unavailable, and a transaction before its connection is given up:
     /// 10 s by default.
     pub response_timeout: Duration,
-    /// The most connections of the pool that reads, and that services share: 6 by default. Two more write and listen.
+    /// The most connections of the pool that reads, and that services share: 6 by default. Three more write, and one listens.
     pub pool_size: usize,
     /// How often waiting claims look for jobs by themselves, because a notification may be lost: every 200 ms by default.
     pub look_every: Duration,
@@ -87,7 +87,10 @@ impl PostgresOptions {
             Purpose::Read | Purpose::Listen => String::new(),
             Purpose::Write => {
                 let silence = self.response_timeout.min(LONGEST_SILENCE).as_millis();
-                format!("{WRITING} -c idle_in_transaction_session_timeout={silence}")
+                let statement = self.response_timeout.as_millis();
+                format!(
+                    "{WRITING} -c idle_in_transaction_session_timeout={silence} -c statement_timeout={statement}"
+                )
             }
         };
         config.options(format!("{given}-c search_path=\"{}\"{more}", self.schema));
@@ -103,15 +106,15 @@ impl PostgresOptions {
         config
     }
 
-    /// What changes are told on.
+    /// The channel of the store's notifications.
     pub(crate) fn channel(&self) -> String {
         format!("{}_news", self.schema)
     }
 }
 
-/// Statements are planned once and for tables of any size: always by their indexes. A caller's own transaction that holds
-/// a key for long must not keep everybody's heartbeats waiting.
-const WRITING: &str = " -c lock_timeout=2s -c synchronous_commit=on -c enable_seqscan=off -c enable_bitmapscan=off \
+/// Statements are planned once and for tables of any size: always by their indexes. A call that has waited for another
+/// transaction's lock for longer than this waits by itself.
+const WRITING: &str = " -c lock_timeout=250ms -c synchronous_commit=on -c enable_seqscan=off -c enable_bitmapscan=off \
     -c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan -c jit=off";
 /// How long a process may be silent in the middle of a transaction: one that was stopped or cut off there would otherwise
 /// keep its rows and keys from the others until the server notices that it is gone, which may take hours.
@@ -119,7 +122,7 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(10);
 /// After how long a silent connection is tried.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
 
-/// What a connection is for.
+/// The use of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Read,

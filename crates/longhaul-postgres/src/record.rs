@@ -1,13 +1,10 @@
-use std::collections::HashMap;
-use std::time::Duration;
+use longhaul::{Entry, EventBody, Json, KEPT_EVENT_BYTES, KEPT_EVENTS, Lease, LeaseStatus, Record, Result};
 
-use longhaul::{Entry, EventBody, Json, Lease, LeaseStatus, Record, Result, WorkerInfo};
-
-use crate::batch::Batch;
 use crate::finish::held;
-use crate::row::{priority, signed, small};
+use crate::row::{priority, rows_at_most, signed, small};
+use crate::write_tx::WriteTx;
 
-/// What is known of a running job whose lease was found to be current.
+/// A running job whose lease was found to be current.
 pub(crate) struct Run {
     pub(crate) seq: i64,
     pub(crate) queue: String,
@@ -27,7 +24,7 @@ pub(crate) struct Run {
     pub(crate) batch: Option<i64>,
 }
 
-impl Batch<'_> {
+impl WriteTx<'_> {
     /// Adds entries to running jobs.
     pub(crate) async fn record(&mut self, records: &[Record]) -> Result<Vec<LeaseStatus>> {
         let mut statuses = Vec::with_capacity(records.len());
@@ -41,33 +38,6 @@ impl Batch<'_> {
             self.effects.changed.push(record.lease.id.clone());
         }
         Ok(statuses)
-    }
-
-    /// Extends leases, and notes that their worker lives.
-    pub(crate) async fn heartbeat(
-        &mut self,
-        worker: &WorkerInfo,
-        leases: &[Lease],
-        lease_for: Duration,
-    ) -> Result<Vec<LeaseStatus>> {
-        self.note_worker(worker).await?;
-        if leases.is_empty() {
-            return Ok(Vec::new());
-        }
-        // Rows are always taken in one order, so that no two transactions wait for each other.
-        let mut ordered: Vec<&Lease> = leases.iter().collect();
-        ordered.sort_unstable_by_key(|lease| lease.id.as_str());
-        let (ids, tokens): (Vec<&str>, Vec<i64>) =
-            ordered.iter().map(|lease| (lease.id.as_str(), signed(lease.token))).unzip();
-        let until = self.time.plus(lease_for).0;
-        let sql = include_str!("sql/heartbeat.sql");
-        let rows = self.rows("extend a lease", sql, &[&ids, &tokens, &until]).await?;
-        let found: HashMap<(&str, i64), Option<i64>> =
-            rows.iter().map(|row| ((row.get(0), row.get(1)), row.get(2))).collect();
-        let status = |lease: &Lease| {
-            found.get(&(lease.id.as_str(), signed(lease.token))).map_or(LeaseStatus::Lost, |by| held(*by))
-        };
-        Ok(leases.iter().map(status).collect())
     }
 
     /// The run of a lease, locked; `None` where the lease is lost.
@@ -115,18 +85,36 @@ impl Batch<'_> {
             run.log_event = run.last_event;
             events.push((run.last_event, Json::new(&body)?));
         }
+        let rows = rows_at_most(events.len());
+        let bytes = rows_at_most(events.iter().map(|(_, body)| body.as_str().len()).sum());
         self.insert_events(run.seq, run.attempt, events).await?;
         let sql = include_str!("sql/record_progress.sql");
-        self.rows("record", sql, &[&run.seq, &progress, &run.last_event, &run.log_event, &steps])
-            .await
-            .map(drop)
+        let noted = self
+            .rows(
+                "record",
+                sql,
+                &[&run.seq, &progress, &run.last_event, &run.log_event, &steps, &rows, &bytes],
+            )
+            .await?;
+        let is_over = |row: &tokio_postgres::Row| row.get(0);
+        if rows > 0 && noted.first().is_some_and(is_over) {
+            self.drop_oldest_events(run.seq).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps a log within its bounds. A tenth is dropped at once, so that this is not paid for with every entry.
+    async fn drop_oldest_events(&self, job: i64) -> Result<()> {
+        let (rows, bytes) = (rows_at_most(KEPT_EVENTS * 9 / 10), rows_at_most(KEPT_EVENT_BYTES * 9 / 10));
+        let sql = include_str!("sql/drop_oldest_events.sql");
+        self.rows("record", sql, &[&job, &rows, &bytes]).await.map(drop)
     }
 
     /// Answers how many steps are new.
     async fn insert_step(&self, job: i64, name: &str, output: &Json) -> Result<i64> {
         let sql = include_str!("sql/insert_step.sql");
         let rows = self.rows("record a step", sql, &[&job, &name, &output.as_str()]).await?;
-        Ok(crate::row::rows_at_most(rows.len()))
+        Ok(rows_at_most(rows.len()))
     }
 
     pub(crate) async fn insert_events(&self, job: i64, attempt: u32, events: Vec<(i64, Json)>) -> Result<()> {

@@ -1,12 +1,11 @@
-//! How rows become the engine's values.
+//! Rows read as the engine's values. A value that cannot be read concerns its own job: it may be of a newer release, or
+//! damaged.
 
 use std::time::Duration;
 
-use longhaul::{Children, JobId, JobRecord, Json, Result, State, Timestamp};
+use longhaul::{Children, JobId, JobRecord, Json, QueueConfig, State, Timestamp};
 use serde::de::DeserializeOwned;
 use tokio_postgres::Row;
-
-use crate::error::failed;
 
 /// The columns that [`job_record`] reads, in its order.
 pub(crate) const JOB_COLUMNS: &str = "id, kind, version, queue, args, state, priority, attempt, max_attempts, \
@@ -14,7 +13,7 @@ pub(crate) const JOB_COLUMNS: &str = "id, kind, version, queue, args, state, pri
     started_at, finished_at, last_event, parent, labels, seq, state_event, state_at, rank, limit_key, children_total, \
     children_completed, children_failed, children_cancelled";
 
-/// What a job's row says that its record does not.
+/// The facts of a job's row that its record leaves out.
 pub(crate) struct RowFacts {
     pub(crate) seq: i64,
     pub(crate) state_event: u64,
@@ -23,14 +22,14 @@ pub(crate) struct RowFacts {
 }
 
 /// Reads [`JOB_COLUMNS`].
-pub(crate) fn job_record(row: &Row) -> Result<(JobRecord, RowFacts)> {
+pub(crate) fn job_record(row: &Row) -> (JobRecord, RowFacts) {
     let record = JobRecord {
         id: JobId::from_store(row.get(0)),
         kind: row.get(1),
         version: small(row.get(2)),
         queue: row.get(3),
-        args: json(row, 4)?,
-        state: state(row, 5)?,
+        args: shown(row, 4).unwrap_or_default(),
+        state: state(row, 5),
         priority: priority(row, 6),
         attempt: small(row.get(7)),
         max_attempts: small(row.get(8)),
@@ -38,9 +37,9 @@ pub(crate) fn job_record(row: &Row) -> Result<(JobRecord, RowFacts)> {
         max_crashes: small(row.get(10)),
         interruptions: small(row.get(11)),
         timeout: duration(row, 12),
-        progress: parsed(row, 13)?,
-        output: parsed(row, 14)?,
-        errors: parsed(row, 15)?.unwrap_or_default(),
+        progress: shown(row, 13),
+        output: shown(row, 14),
+        errors: shown(row, 15).unwrap_or_default(),
         cancel_requested: row.get::<_, Option<i64>>(16).is_some(),
         worker: row.get(17),
         position: None,
@@ -52,7 +51,7 @@ pub(crate) fn job_record(row: &Row) -> Result<(JobRecord, RowFacts)> {
         limit_key: row.get(29),
         parent: row.get::<_, Option<String>>(23).map(JobId::from_store),
         children: row.get::<_, Option<i64>>(30).map(|total| children(row, 31, total)),
-        labels: parsed(row, 24)?.unwrap_or_default(),
+        labels: shown(row, 24).unwrap_or_default(),
         args_bytes: None,
         output_bytes: None,
     };
@@ -62,10 +61,10 @@ pub(crate) fn job_record(row: &Row) -> Result<(JobRecord, RowFacts)> {
         state_at: Timestamp(row.get(27)),
         rank: row.get(28),
     };
-    Ok((record, facts))
+    (record, facts)
 }
 
-/// How children stand; the first of the three counts is at `column`.
+/// The counts of children; the first of the three counts is at `column`.
 pub(crate) fn children(row: &Row, column: usize, total: i64) -> Children {
     Children {
         total: unsigned(total),
@@ -75,19 +74,48 @@ pub(crate) fn children(row: &Row, column: usize, total: i64) -> Children {
     }
 }
 
+/// A value of a job's row that cannot be read.
+#[derive(Debug, Default, thiserror::Error)]
+#[error("the job's {field} cannot be read: {reason}")]
+pub(crate) struct Unreadable {
+    field: &'static str,
+    reason: String,
+}
+
 /// A column of JSON text that is handed on as it is.
-pub(crate) fn json(row: &Row, column: usize) -> Result<Json> {
-    Json::parse(row.get(column)).map_err(|error| failed("read a row", error.to_string()))
+pub(crate) fn json(row: &Row, column: usize, field: &'static str) -> Result<Json, Unreadable> {
+    json_text(row.get(column), field)
+}
+
+pub(crate) fn json_text(text: String, field: &'static str) -> Result<Json, Unreadable> {
+    Json::parse(text).map_err(|error| Unreadable { field, reason: error.to_string() })
 }
 
 /// A column of JSON text, or null.
-pub(crate) fn parsed<T: DeserializeOwned>(row: &Row, column: usize) -> Result<Option<T>> {
+pub(crate) fn parsed<T: DeserializeOwned>(
+    row: &Row,
+    column: usize,
+    field: &'static str,
+) -> Result<Option<T>, Unreadable> {
     let text: Option<&str> = row.get(column);
-    text.map(serde_json::from_str).transpose().map_err(|error| failed("read a row", error.to_string()))
+    text.map(serde_json::from_str)
+        .transpose()
+        .map_err(|error| Unreadable { field, reason: error.to_string() })
 }
 
-pub(crate) fn state(row: &Row, column: usize) -> Result<State> {
-    row.get::<_, &str>(column).parse().map_err(|error: String| failed("read a row", error))
+/// The same for a record, which is shown without what cannot be read.
+fn shown<T: DeserializeOwned>(row: &Row, column: usize) -> Option<T> {
+    row.get::<_, Option<&str>>(column).and_then(|text| serde_json::from_str(text).ok())
+}
+
+/// A state that only a newer release knows is one that waits for something.
+pub(crate) fn state(row: &Row, column: usize) -> State {
+    row.get::<_, &str>(column).parse().unwrap_or(State::Blocked)
+}
+
+/// A queue's configuration. One that cannot be read is the default, so that it concerns its own queue alone.
+pub(crate) fn queue_config(row: &Row, column: usize) -> QueueConfig {
+    shown(row, column).unwrap_or_default()
 }
 
 pub(crate) fn duration(row: &Row, column: usize) -> Option<Duration> {

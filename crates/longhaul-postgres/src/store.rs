@@ -12,16 +12,16 @@ use longhaul::{
 };
 use tokio::sync::oneshot;
 
-use crate::batch::Batch;
+use crate::call::{Answer, Op};
 use crate::connection::{Link, tls};
 use crate::driver::Driver;
 use crate::error::{closed, failed, fault};
 use crate::migrate::migrate;
-use crate::news::{AVAILABLE, NOTIFY};
-use crate::ops::{Answer, Op};
+use crate::notifier::{NOTIFY, available};
 use crate::options::{PostgresOptions, Purpose};
 use crate::read;
 use crate::server_clock::Now;
+use crate::write_tx::WriteTx;
 
 /// Jobs in Postgres. Cheap to clone; the connections are closed when the last clone is dropped.
 #[derive(Clone)]
@@ -65,10 +65,10 @@ impl PostgresStore {
         let signals = Arc::new(Signals::default());
         let pool = pool(&options)?;
         let driver = Driver::start(Arc::clone(&options), clock.clone(), Arc::clone(&signals)).await?;
-        let nudged = Arc::downgrade(&driver.wake);
+        let nudged = Arc::downgrade(&driver.state);
         clock.on_advance(move || {
-            if let Some(wake) = nudged.upgrade() {
-                wake.nudge();
+            if let Some(state) = nudged.upgrade() {
+                state.nudge();
             }
         });
         Ok(Self { inner: Arc::new(Inner { options, clock, signals, driver, pool }) })
@@ -87,7 +87,7 @@ impl PostgresStore {
     /// [`Unavailable`](longhaul::Error::Unavailable) at once where the server is known to be away, and where none is
     /// free or can be made within the response timeout; [`Store`](longhaul::Error::Store) where the login is refused.
     pub async fn connection(&self) -> Result<Object> {
-        self.inner.driver.wake.reach()?;
+        self.inner.driver.state.reach()?;
         read::connection(&self.inner.pool, "connect").await
     }
 
@@ -122,12 +122,13 @@ impl PostgresStore {
                 Now::told(row.get(0))
             }
         };
-        let mut batch = Batch::new(Link::Theirs(transaction), now);
-        batch.lock_keys(&crate::keys::locks(jobs.iter())).await?;
-        let enqueued = batch.enqueue_all(&[&jobs]).await?.pop().unwrap_or_default();
-        batch.write_counts().await?;
+        let mut tx = WriteTx::new(Link::Theirs(transaction), now);
+        tx.lock_keys(&crate::keys::locks(jobs.iter())).await?;
+        let enqueued = tx.enqueue_all(&[&jobs]).await?.pop().unwrap_or_default();
+        tx.write_counts().await?;
         let channel = self.inner.options.channel();
-        transaction.execute(NOTIFY, &[&channel, &AVAILABLE]).await.map_err(fault)?;
+        let payload = available(std::mem::take(&mut tx.effects.available));
+        transaction.execute(NOTIFY, &[&channel, &payload]).await.map_err(fault)?;
         transaction.execute(set, &[&theirs]).await.map_err(fault)?;
         Ok(enqueued)
     }
@@ -145,12 +146,12 @@ impl PostgresStore {
     }
 
     fn pool_in_reach(&self) -> Result<&Pool> {
-        self.inner.driver.wake.reach()?;
+        self.inner.driver.state.reach()?;
         Ok(&self.inner.pool)
     }
 
     fn now(&self) -> Timestamp {
-        self.inner.driver.wake.now(&self.inner.clock).earliest
+        self.inner.driver.state.now(&self.inner.clock).earliest
     }
 }
 
@@ -198,7 +199,7 @@ impl Drop for ClaimAnswer<'_> {
         self.answer.close();
         let Ok(Ok(Answer::FinishAndClaim(turn))) = self.answer.try_recv() else { return };
         if !turn.claimed.is_empty() {
-            self.driver.give_back(turn.claimed.into_iter().map(|job| job.lease).collect());
+            self.driver.take_back(turn.claimed.into_iter().map(|job| job.lease).collect());
         }
     }
 }
@@ -231,7 +232,7 @@ impl Store for PostgresStore {
         lease_for: Duration,
     ) -> Result<Vec<LeaseStatus>> {
         let (worker, leases) = (admit::worker(worker.clone()), leases.to_vec());
-        self.statuses(Op::Heartbeat { worker, leases, lease_for }).await
+        self.inner.driver.beat(worker, leases, lease_for).await
     }
 
     async fn record(&self, records: Vec<Record>) -> Result<Vec<LeaseStatus>> {
@@ -284,8 +285,8 @@ impl Store for PostgresStore {
             if !log.events.is_empty() || log.is_finished || left.is_zero() {
                 return Ok(Some(log.events));
             }
-            let hears = self.inner.driver.wake.hears_news.load(Ordering::SeqCst);
-            let base = Duration::from_millis(if hears { 5_000 } else { 250 });
+            let is_listening = self.inner.driver.state.is_listening.load(Ordering::SeqCst);
+            let base = Duration::from_millis(if is_listening { 5_000 } else { 250 });
             let look = Backoff { base, factor: 1.0, max: base, jitter: 0.4 };
             tokio::select! {
                 () = listener.heard() => {}

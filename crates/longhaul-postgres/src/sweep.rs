@@ -1,15 +1,28 @@
 use std::time::Duration;
 
-use longhaul::{AttemptError, GONE_FOR, JobId, Keep, Lease, QueueConfig, Result, State, Swept};
+use longhaul::{AttemptError, GONE_FOR, JobId, Keep, Lease, QueueConfig, Result, State, Swept, Timestamp};
+use tokio_postgres::Row;
 
-use crate::batch::Batch;
 use crate::finish::{End, unchanged};
-use crate::row::{parsed, rows_at_most, signed, unsigned};
+use crate::row::{queue_config, rows_at_most, signed, state, unsigned};
+use crate::write_tx::WriteTx;
 
-/// How long a silent worker's row is kept.
-const WORKER_ROW_FOR: Duration = Duration::from_secs(24 * 3600);
+/// Queues and states whose history one sweep looks at.
+const LOOKS_AT_ONCE: i64 = 200;
+/// How often a history is looked at that has more jobs than it is to keep, all of which hold their unique keys.
+const HELD_KEYS_EVERY: Duration = Duration::from_secs(10);
+/// Nothing is due until a job ends.
+const NEVER: i64 = i64::MAX;
 
-impl Batch<'_> {
+/// The finished jobs of a queue that are in one state.
+struct History {
+    queue: String,
+    state: State,
+    count: i64,
+    keep: Keep,
+}
+
+impl WriteTx<'_> {
     /// Maintenance, at most about `limit` jobs of each sort. What another process is at is left to it.
     pub(crate) async fn sweep(&mut self, limit: usize) -> Result<Swept> {
         let rows = rows_at_most(limit);
@@ -26,10 +39,11 @@ impl Batch<'_> {
             swept.fenced += u64::from(self.fence(&lease).await?);
         }
         self.settle().await?;
-        swept.pruned = self.prune(rows).await?;
-        let silent = self.now.minus(WORKER_ROW_FOR).0;
-        self.rows("forget", include_str!("sql/forget.sql"), &[&self.now.0, &rows, &silent]).await?;
+        // Jobs may have ended in this very transaction, and pruning goes by the counts.
+        self.write_counts().await?;
         self.rows("count", include_str!("sql/fold_counts.sql"), &[]).await?;
+        swept.pruned = self.prune(rows).await?;
+        self.rows("forget", include_str!("sql/forget.sql"), &[&self.now.0, &rows]).await?;
         Ok(swept)
     }
 
@@ -63,34 +77,55 @@ impl Batch<'_> {
 
     async fn leases(&self, sql: &'static str, limit: i64) -> Result<Vec<Lease>> {
         let rows = self.rows("look for leases", sql, &[&self.now.0, &limit]).await?;
-        let lease = |row: &tokio_postgres::Row| Lease {
-            id: JobId::from_store(row.get(0)),
-            token: unsigned(row.get(1)),
-        };
+        let lease = |row: &Row| Lease { id: JobId::from_store(row.get(0)), token: unsigned(row.get(1)) };
         Ok(rows.iter().map(lease).collect())
     }
 
-    /// Removes history that its queue's retention no longer covers.
+    /// Removes history that its queue's retention no longer covers. Only queues and states are looked at of which
+    /// something may be due: see `prune_at` in `migrations/0003_containment.sql`.
     async fn prune(&mut self, limit: i64) -> Result<u64> {
-        // The counts are read below, and jobs may have ended in this very transaction.
-        self.write_counts().await?;
-        let mut left = limit;
-        for row in self.rows("prune", include_str!("sql/queues_with_history.sql"), &[]).await? {
-            let queue: &str = row.get(0);
-            let config: QueueConfig = parsed(&row, 1)?.unwrap_or_default();
-            let outcomes = [
-                (State::Completed, config.retention.completed),
-                (State::Failed, config.retention.failed),
-                (State::Cancelled, config.retention.cancelled),
-            ];
-            for (column, (state, keep)) in (2..).zip(outcomes) {
-                let count: i64 = row.get(column);
-                if count > 0 && left > 0 {
-                    left -= self.prune_outcome(queue, state, &keep, count, left).await?;
-                }
+        let sql = include_str!("sql/prunable.sql");
+        let rows = self.rows("prune", sql, &[&self.now.0, &LOOKS_AT_ONCE]).await?;
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        let histories: Vec<History> = rows.iter().map(history).collect();
+        let queues: Vec<&str> = histories.iter().map(|history| history.queue.as_str()).collect();
+        let states: Vec<&str> = histories.iter().map(|history| history.state.as_str()).collect();
+        let oldest = self.rows("prune", include_str!("sql/oldest_finished.sql"), &[&queues, &states]).await?;
+        let (mut left, mut next_looks) = (limit, vec![0; histories.len()]);
+        for row in oldest {
+            let number = usize::try_from(row.get::<_, i64>(0) - 1).unwrap_or(usize::MAX);
+            let Some(history) = histories.get(number) else { continue };
+            next_looks[number] = self.prune_history(history, row.get(1), &mut left).await?;
+        }
+        let sql = include_str!("sql/set_prune_at.sql");
+        self.rows("prune", sql, &[&queues, &states, &next_looks]).await?;
+        Ok(unsigned(limit - left))
+    }
+
+    /// Prunes where something is due, and answers when to look again.
+    async fn prune_history(&mut self, history: &History, oldest: Option<i64>, left: &mut i64) -> Result<i64> {
+        let Some(oldest) = oldest else { return Ok(NEVER) };
+        let History { queue, state, count, keep } = history;
+        let by_age = keep.age.map(|age| self.now.minus(age).0);
+        let is_over_count = keep.count.is_some_and(|most| *count > signed(most));
+        if is_over_count || by_age.is_some_and(|bound| oldest <= bound) {
+            if *left <= 0 {
+                return Ok(self.now.0);
+            }
+            let pruned = self.prune_outcome(queue, *state, keep, *count, *left).await?;
+            *left -= pruned;
+            if pruned > 0 {
+                return Ok(self.now.0);
+            }
+            if is_over_count {
+                // Those beyond the count hold their unique keys, and are looked at again and again until they do not.
+                return Ok(self.now.plus(HELD_KEYS_EVERY).0);
             }
         }
-        Ok(unsigned(limit - left))
+        // Whatever ends later is due later than this.
+        Ok(keep.age.map_or(NEVER, |age| Timestamp(oldest.min(self.now.0)).plus(age).0.max(self.now.0 + 1)))
     }
 
     async fn prune_outcome(
@@ -126,4 +161,15 @@ impl Batch<'_> {
         let rows = self.rows("prune", sql, &[&queue, &state.as_str(), &self.now.0, &signed(most)]).await?;
         Ok(rows.first().map(|row| (row.get(0), row.get(1))))
     }
+}
+
+fn history(row: &Row) -> History {
+    let state = state(row, 1);
+    let QueueConfig { retention } = queue_config(row, 3);
+    let keep = match state {
+        State::Completed => retention.completed,
+        State::Failed => retention.failed,
+        _ => retention.cancelled,
+    };
+    History { queue: row.get(0), state, count: row.get(2), keep }
 }

@@ -1,33 +1,37 @@
 use std::collections::BTreeMap;
 
-use longhaul::{Claim, Claimed, Finish, JobId, Json, Lease, LeaseStatus, Result, Timestamp};
+use longhaul::{AttemptError, Claim, Claimed, Finish, JobId, Json, Lease, LeaseStatus, Result, Timestamp};
 use redis::{RedisResult, Value};
 use tokio::sync::oneshot;
 
 use crate::answer::{bytes, int, json, list, statuses, text};
-use crate::driver::{Alone, Driver, JOBS_PER_CALL, Request};
-use crate::error::{closed, fault, unreadable};
-use crate::fields::{Data, Fields, bounded};
-use crate::finish::pack_finish;
+use crate::driver::{Alone, Driver, JOBS_PER_CALL, Request, Route};
+use crate::due::Due;
+use crate::error::{closed, fault, is_outage, unreadable};
+use crate::fields::{Data, Fields, bounded, token_of};
+use crate::finish::{error_tail, fail, finish, pack_finish};
 use crate::pack::Packer;
 use crate::scripts;
 
-/// What a claim found.
+/// The answer to a claim.
 #[derive(Debug)]
 pub(crate) struct Taken {
     pub(crate) claimed: Vec<Claimed>,
-    /// The store's time.
-    pub(crate) now: Timestamp,
-    /// Where nothing was found, and the claim waits: when the next scheduled job falls due.
-    pub(crate) next_due: Option<Timestamp>,
-    /// Whether nothing was found so far, and not all was looked at: very many jobs are paused.
+    /// Jobs that were claimed and cannot be read.
+    unreadable: Vec<Lease>,
+    /// When the next scheduled job falls due, where nothing was found and the claim waits.
+    pub(crate) next_due: Option<Due>,
+    /// True where not all was looked at: very many jobs are asked for or paused.
     has_more: bool,
 }
+
+/// The reason of a job that fails because something of it cannot be read. `removing.lua` has that of a damaged record.
+const UNREADABLE: &str = "failed to read the stored job: its data is damaged";
 
 /// The values of an answer that stand before the jobs.
 const BEFORE_JOBS: usize = 3;
 
-/// Whether whoever asks will wait where there is nothing, and must hear of what arrives.
+/// Says if the caller waits where there is nothing, and must be notified of what arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Patience {
     Waits,
@@ -42,37 +46,67 @@ pub(crate) async fn claim(driver: &Driver, claim: &Claim, patience: Patience) ->
         let answer = ClaimAnswer { driver, answer, undo: undo_claim }.heard().await?;
         let answer = answer.map_err(|error| fault(scripts::CLAIM.operation, error))?;
         let taken = taken(answer).ok_or_else(|| unreadable(scripts::CLAIM.operation))?;
-        if !taken.has_more {
+        fail_unreadable(driver, &taken.unreadable).await;
+        if !taken.has_more || !taken.claimed.is_empty() {
             return Ok(taken);
         }
     }
 }
 
+/// Ends claimed jobs as failed of which something cannot be read. The claim that met one goes on whatever becomes of that.
+async fn fail_unreadable(driver: &Driver, leases: &[Lease]) {
+    for lease in leases {
+        if let Err(error) = fail(driver, lease, UNREADABLE).await {
+            tracing::warn!(job = %lease.id, "failed to end a job that cannot be read: {error}");
+        }
+    }
+}
+
 /// Ends runs, and then takes what is there. All but the last hundred of the ends go ahead by themselves.
-pub(crate) async fn turn(
+pub(crate) async fn finish_and_claim(
     driver: &Driver,
     mut finishes: Vec<Finish>,
     claim: &Claim,
 ) -> Result<(Vec<LeaseStatus>, Vec<Claimed>)> {
     let last = finishes.split_off(finishes.len().saturating_sub(JOBS_PER_CALL));
-    let mut finished = crate::finish::finish(driver, finishes).await?;
+    let mut finished = finish(driver, finishes).await?;
     let mut arguments = vec![pack_claim(claim, Patience::Leaves)];
     arguments.extend(last.iter().map(pack_finish));
-    let answer = driver.call_undoable(&scripts::TURN, arguments, undo_turn)?;
-    let answer = ClaimAnswer { driver, answer, undo: undo_turn }.heard().await?;
-    let answer = answer.map_err(|error| fault(scripts::TURN.operation, error))?;
-    let read = || {
+    let answer = driver.call_undoable(&scripts::FINISH_AND_CLAIM, arguments, undo_finish_and_claim)?;
+    let answer = ClaimAnswer { driver, answer, undo: undo_finish_and_claim }.heard().await?;
+    let read = |answer| {
         let mut parts = list(answer)?.into_iter();
         let ended = statuses(&list(parts.next()?)?)?;
-        Some((ended, taken(parts.next()?)?))
+        // The claim's part is a text where it has failed.
+        Some((ended, taken(parts.next()?)))
     };
-    let (ended, mut taken) = read().ok_or_else(|| unreadable(scripts::TURN.operation))?;
-    finished.extend(ended);
-    if taken.has_more {
-        // The ends have happened, and their answers must be heard whatever becomes of this.
-        taken = self::claim(driver, claim, Patience::Leaves).await.unwrap_or(taken);
+    let answer = match answer {
+        Err(error) if is_outage(&error) => return Err(fault(scripts::FINISH_AND_CLAIM.operation, error)),
+        answer => answer.ok().and_then(read),
+    };
+    let taken = match answer {
+        Some((ended, taken)) => {
+            finished.extend(ended);
+            taken
+        }
+        // One of the ends is at fault, and must not keep the others from being stored.
+        None => {
+            finished.extend(finish(driver, last).await?);
+            None
+        }
+    };
+    if let Some(taken) = &taken {
+        fail_unreadable(driver, &taken.unreadable).await;
     }
-    Ok((finished, taken.claimed))
+    match taken.filter(|taken| !taken.has_more || !taken.claimed.is_empty()) {
+        Some(taken) => Ok((finished, taken.claimed)),
+        // The ends have happened, and their answers must be heard whatever becomes of this.
+        None => {
+            let taken = self::claim(driver, claim, Patience::Leaves).await;
+            let taken = taken.inspect_err(|error| tracing::warn!("failed to claim after a finish: {error}"));
+            Ok((finished, taken.map(|taken| taken.claimed).unwrap_or_default()))
+        }
+    }
 }
 
 /// The answer to a claim on its way. Where its caller goes away after it has come and before it was read, the jobs in
@@ -122,18 +156,24 @@ fn pack_claim(claim: &Claim, patience: Patience) -> Vec<u8> {
 
 fn undo_claim(answer: &Value) -> Option<Alone> {
     let Value::Array(answer) = answer else { return None };
-    let mut arguments = Vec::new();
+    let mut arguments = vec![error_tail(&AttemptError::cancelled()).into_bytes()];
     for job in answer.get(BEFORE_JOBS..)?.chunks_exact(4) {
-        let token = Fields::unpack(bytes(&job[1])?)?.token;
-        arguments.extend([bytes(&job[0])?.to_vec(), token.to_string().into_bytes()]);
+        let lease = lease(job)?;
+        arguments.extend([lease.id.as_str().as_bytes().to_vec(), lease.token.to_string().into_bytes()]);
     }
-    if arguments.is_empty() {
+    if arguments.len() == 1 {
         return None;
     }
-    Some(Alone { script: &scripts::UNCLAIM, arguments, reply: oneshot::channel().0, undo: None })
+    Some(Alone {
+        script: &scripts::UNCLAIM,
+        arguments,
+        reply: oneshot::channel().0,
+        undo: None,
+        route: Route::Work,
+    })
 }
 
-fn undo_turn(answer: &Value) -> Option<Alone> {
+fn undo_finish_and_claim(answer: &Value) -> Option<Alone> {
     match answer {
         Value::Array(parts) => undo_claim(parts.get(1)?),
         _ => None,
@@ -143,17 +183,30 @@ fn undo_turn(answer: &Value) -> Option<Alone> {
 fn taken(answer: Value) -> Option<Taken> {
     let answer = list(answer)?;
     let now = Timestamp(int(answer.first()?)?);
-    let next_due = Some(int(answer.get(1)?)?).filter(|due| *due >= 0).map(Timestamp);
+    let next_due = Some(int(answer.get(1)?)?).filter(|due| *due >= 0);
+    let next_due = next_due.map(|due| Due { at: Timestamp(due), now });
     let has_more = int(answer.get(2)?)? == 1;
-    let claimed = answer[BEFORE_JOBS..].chunks_exact(4).map(claimed).collect::<Option<_>>()?;
-    Some(Taken { claimed, now, next_due, has_more })
+    let mut taken = Taken { claimed: Vec::new(), unreadable: Vec::new(), next_due, has_more };
+    for job in answer[BEFORE_JOBS..].chunks_exact(4) {
+        let lease = lease(job)?;
+        match claimed(&lease, job) {
+            Some(claimed) => taken.claimed.push(claimed),
+            None => taken.unreadable.push(lease),
+        }
+    }
+    Some(taken)
 }
 
-fn claimed(job: &[Value]) -> Option<Claimed> {
+/// The lease of a claimed job, which the script has just written.
+fn lease(job: &[Value]) -> Option<Lease> {
+    Some(Lease { id: JobId::from_store(text(&job[0])?.to_owned()), token: token_of(bytes(&job[1])?)? })
+}
+
+fn claimed(lease: &Lease, job: &[Value]) -> Option<Claimed> {
     let fields = Fields::unpack(bytes(&job[1])?)?;
     let data = Data::unpack(bytes(&job[2])?)?;
     Some(Claimed {
-        lease: Lease { id: JobId::from_store(text(&job[0])?.to_owned()), token: fields.token },
+        lease: lease.clone(),
         kind: fields.kind.to_owned(),
         version: fields.version,
         queue: fields.queue.to_owned(),

@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,13 +7,14 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use longhaul::{Clock, Result, Signals};
+use longhaul::{Clock, Result, Signals, Timestamp};
 use redis::{RedisResult, Value};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::connection::Connection;
-use crate::error::{closed, fault, unreadable};
-use crate::news::News;
+use crate::error::{closed, fault, is_outage, unreadable};
+use crate::notifier::Notifier;
 use crate::options::{RedisOptions, Topology};
 use crate::scripts::Script;
 
@@ -21,10 +23,11 @@ use crate::scripts::Script;
 #[derive(Debug)]
 pub(crate) struct Driver {
     requests: mpsc::UnboundedSender<Request>,
-    /// Bounds what may be on its way; a caller beyond it waits its turn instead of filling the memory.
-    room: Semaphore,
-    hears_news: Arc<AtomicBool>,
+    /// Bounds the calls that are on their way; a caller beyond that waits instead of filling the memory.
+    permits: Semaphore,
+    is_notified: Arc<AtomicBool>,
     topology: Topology,
+    runtime: Handle,
 }
 
 /// A call of a script.
@@ -41,18 +44,27 @@ pub(crate) struct Alone {
     pub(crate) script: &'static Script,
     pub(crate) arguments: Vec<Vec<u8>>,
     pub(crate) reply: oneshot::Sender<RedisResult<Value>>,
-    /// What to do with an answer that nobody is there to hear.
+    /// Undoes an answer whose caller has gone away.
     pub(crate) undo: Option<Undo>,
+    pub(crate) route: Route,
 }
 
-/// Makes, of an answer that nobody hears, the call that undoes what it tells of.
+/// The connection that carries a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    Work,
+    /// The connection that nothing large is sent on, so that a heartbeat does not wait behind a pipeline of jobs.
+    Heartbeat,
+}
+
+/// Makes, of an answer that nobody hears, the call that undoes it.
 pub(crate) type Undo = fn(&Value) -> Option<Alone>;
 
 #[derive(Debug)]
 pub(crate) struct Shared {
     script: &'static Script,
     arguments: Vec<Vec<u8>>,
-    /// How many jobs it is about, each of which has one answer.
+    /// The number of jobs that it is about, each of which has one answer.
     jobs: usize,
     reply: oneshot::Sender<RedisResult<Vec<Value>>>,
 }
@@ -64,7 +76,7 @@ pub(crate) const JOBS_PER_CALL: usize = 100;
 /// And the most bytes.
 const BYTES_PER_CALL: usize = 1 << 20;
 /// Shared calls of one script on their way: while the server works on one, the next is gathered and sent.
-const FLIGHTS: usize = 2;
+const IN_FLIGHT: usize = 2;
 /// How long nothing is asked of the server before the connection is tried.
 const PING_AFTER: Duration = Duration::from_secs(15);
 
@@ -73,19 +85,20 @@ impl Driver {
     pub(crate) async fn start(options: RedisOptions, clock: Clock, signals: Arc<Signals>) -> Result<Self> {
         let (requests, inbox) = mpsc::unbounded_channel();
         let (opened, opening) = oneshot::channel();
-        let hears_news = Arc::new(AtomicBool::new(false));
-        let (is_live, topology) = (Arc::clone(&hears_news), options.topology);
+        let is_notified = Arc::new(AtomicBool::new(false));
+        let (is_live, topology) = (Arc::clone(&is_notified), options.topology);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|e| fault("open", redis::RedisError::from(e)))?;
+        let handle = runtime.handle().clone();
         let run = async move {
-            let thread = match Thread::open(&options, clock, signals, is_live).await {
-                Ok(thread) => thread,
+            let state = match DriverState::open(&options, clock, signals, is_live).await {
+                Ok(state) => state,
                 Err(error) => return drop(opened.send(Err(error))),
             };
             if opened.send(Ok(())).is_ok() {
-                thread.run(inbox).await;
+                state.run(inbox).await;
             }
         };
         std::thread::Builder::new()
@@ -93,28 +106,47 @@ impl Driver {
             .spawn(move || runtime.block_on(run))
             .map_err(|e| fault("open", redis::RedisError::from(e)))?;
         opening.await.map_err(|_| closed())??;
-        Ok(Self { requests, room: Semaphore::new(CAPACITY), hears_news, topology })
+        Ok(Self { requests, permits: Semaphore::new(CAPACITY), is_notified, topology, runtime: handle })
     }
 
-    /// Whether changes are heard of as they happen. If not, whoever waits must look by itself more often.
-    pub(crate) fn hears_news(&self) -> bool {
-        self.hears_news.load(Ordering::SeqCst)
+    /// True while notifications arrive. Otherwise whoever waits must look by itself more often.
+    pub(crate) fn is_notified(&self) -> bool {
+        self.is_notified.load(Ordering::SeqCst)
     }
 
-    /// Whether a call may be made twice on its way: a cluster's client does so when a connection breaks under it.
+    /// True where a call may be made twice on its way: a cluster's client does so when a connection breaks under it.
     pub(crate) fn may_send_twice(&self) -> bool {
         self.topology == Topology::Cluster
     }
 
+    /// The runtime of the driver's thread.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
     /// Runs a script.
     pub(crate) async fn call(&self, script: &'static Script, arguments: Vec<Vec<u8>>) -> Result<Value> {
+        let _permit = self.permits.acquire().await.map_err(|_| closed())?;
+        self.call_by(Route::Work, script, arguments).await
+    }
+
+    /// Runs a script on the connection for heartbeats, however many calls are on their way.
+    pub(crate) async fn call_ahead(&self, script: &'static Script, arguments: Vec<Vec<u8>>) -> Result<Value> {
+        self.call_by(Route::Heartbeat, script, arguments).await
+    }
+
+    async fn call_by(&self, route: Route, script: &'static Script, arguments: Vec<Vec<u8>>) -> Result<Value> {
         let (reply, answer) = oneshot::channel();
-        let _room = self.room.acquire().await.map_err(|_| closed())?;
-        self.send(Request::Alone(Alone { script, arguments, reply, undo: None }))?;
+        self.send(Request::Alone(Alone { script, arguments, reply, undo: None, route }))?;
         answer.await.map_err(|_| closed())?.map_err(|error| fault(script.operation, error))
     }
 
-    /// Runs a script whose answer must be heard or undone, and answers with where it will come.
+    /// Answers at once, with an error where the server takes no writes.
+    pub(crate) async fn check_writes(&self) -> Result<()> {
+        self.call_ahead(&crate::scripts::READY, Vec::new()).await.map(drop)
+    }
+
+    /// Runs a script whose answer must be heard or undone, and answers the channel for it.
     pub(crate) fn call_undoable(
         &self,
         script: &'static Script,
@@ -122,7 +154,7 @@ impl Driver {
         undo: Undo,
     ) -> Result<oneshot::Receiver<RedisResult<Value>>> {
         let (reply, answer) = oneshot::channel();
-        self.send(Request::Alone(Alone { script, arguments, reply, undo: Some(undo) }))?;
+        self.send(Request::Alone(Alone { script, arguments, reply, undo: Some(undo), route: Route::Work }))?;
         Ok(answer)
     }
 
@@ -134,7 +166,7 @@ impl Driver {
         jobs: usize,
     ) -> Result<Vec<Value>> {
         let (reply, answer) = oneshot::channel();
-        let _room = self.room.acquire().await.map_err(|_| closed())?;
+        let _permit = self.permits.acquire().await.map_err(|_| closed())?;
         self.send(Request::Shared(Shared { script, arguments, jobs, reply }))?;
         answer.await.map_err(|_| closed())?.map_err(|error| fault(script.operation, error))
     }
@@ -144,25 +176,26 @@ impl Driver {
     }
 }
 
-/// The thread's own state.
-struct Thread {
+/// The state of the driver's thread.
+struct DriverState {
     connection: Connection,
+    heartbeats: Connection,
     root: Arc<str>,
     clock: Clock,
-    waiting: Vec<Line>,
+    waiting: Vec<Queue>,
 }
 
 /// Shared calls of one script that wait.
-struct Line {
+struct Queue {
     script: &'static Script,
     calls: VecDeque<Shared>,
-    flights: usize,
+    in_flight: usize,
 }
 
-/// A call on its way; answers the script, where it was a shared one, and what is to be called next.
-type Flight = Pin<Box<dyn Future<Output = (Option<&'static Script>, Option<Alone>)> + Send>>;
+/// A call on its way; answers the script, where it was a shared one, and the call that is to follow.
+type Pipelined = Pin<Box<dyn Future<Output = (Option<&'static Script>, Option<Alone>)> + Send>>;
 
-impl Thread {
+impl DriverState {
     async fn open(
         options: &RedisOptions,
         clock: Clock,
@@ -170,131 +203,181 @@ impl Thread {
         is_live: Arc<AtomicBool>,
     ) -> Result<Self> {
         let connection = Connection::open(options).await?;
-        let news = News::new(options, signals, Arc::clone(&is_live)).map_err(|error| fault("open", error))?;
-        let first = news.subscribe().await.map_err(|error| fault("open", error))?;
+        let heartbeats = Connection::open(options).await?;
+        let notifier =
+            Notifier::new(options, signals, Arc::clone(&is_live)).map_err(|error| fault("open", error))?;
+        let first = notifier.subscribe().await.map_err(|error| fault("open", error))?;
         is_live.store(true, Ordering::SeqCst);
-        tokio::spawn(news.hear(Some(first)));
-        Ok(Self { connection, root: options.root().into(), clock, waiting: Vec::new() })
+        tokio::spawn(notifier.run(Some(first)));
+        Ok(Self { connection, heartbeats, root: options.root().into(), clock, waiting: Vec::new() })
     }
 
     /// Runs until the store is dropped and all that it asked for is answered.
     async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Request>) {
-        let mut flights: FuturesUnordered<Flight> = FuturesUnordered::new();
+        let mut in_flight: FuturesUnordered<Pipelined> = FuturesUnordered::new();
         let mut arrived = Vec::new();
         let mut is_open = true;
-        while is_open || !flights.is_empty() {
+        while is_open || !in_flight.is_empty() {
             tokio::select! {
                 count = inbox.recv_many(&mut arrived, CAPACITY), if is_open => is_open = count > 0,
-                Some((script, next)) = flights.next(), if !flights.is_empty() => {
+                Some((script, next)) = in_flight.next(), if !in_flight.is_empty() => {
                     if let Some(script) = script
-                        && let Some(line) = self.waiting.iter_mut().find(|line| line.script.hash == script.hash)
+                        && let Some(queue) = self.waiting.iter_mut().find(|queue| queue.script.hash == script.hash)
                     {
-                        line.flights -= 1;
+                        queue.in_flight -= 1;
                     }
                     if let Some(next) = next {
-                        flights.push(self.alone(next));
+                        in_flight.push(self.alone(next));
                     }
                 }
                 // A connection that something on the way has forgotten must not be found out by somebody's job.
-                () = tokio::time::sleep(PING_AFTER), if flights.is_empty() => flights.push(self.ping()),
+                () = tokio::time::sleep(PING_AFTER), if in_flight.is_empty() => in_flight.push(self.ping()),
             }
             for request in arrived.drain(..) {
                 match request {
-                    // Whose caller is gone has not been promised anything.
+                    // A caller that is gone has not been promised anything.
                     Request::Alone(call) if call.undo.is_some() && call.reply.is_closed() => {}
-                    Request::Alone(call) => flights.push(self.alone(call)),
-                    Request::Shared(call) => self.line(call.script).calls.push_back(call),
+                    Request::Alone(call) => in_flight.push(self.alone(call)),
+                    Request::Shared(call) => self.queue(call.script).calls.push_back(call),
                 }
             }
             for number in 0..self.waiting.len() {
-                while self.waiting[number].flights < FLIGHTS && !self.waiting[number].calls.is_empty() {
-                    let flight = self.shared(number);
-                    flights.push(flight);
+                while self.waiting[number].in_flight < IN_FLIGHT && !self.waiting[number].calls.is_empty() {
+                    let call = self.shared(number);
+                    in_flight.push(call);
                 }
             }
         }
     }
 
-    fn line(&mut self, script: &'static Script) -> &mut Line {
-        let number = match self.waiting.iter().position(|line| line.script.hash == script.hash) {
+    fn queue(&mut self, script: &'static Script) -> &mut Queue {
+        let number = match self.waiting.iter().position(|queue| queue.script.hash == script.hash) {
             Some(number) => number,
             None => {
-                self.waiting.push(Line { script, calls: VecDeque::new(), flights: 0 });
+                self.waiting.push(Queue { script, calls: VecDeque::new(), in_flight: 0 });
                 self.waiting.len() - 1
             }
         };
         &mut self.waiting[number]
     }
 
-    fn now(&self) -> Option<longhaul::Timestamp> {
-        self.clock.is_manual().then(|| self.clock.now())
+    fn caller(&self, route: Route) -> Caller {
+        let connection = match route {
+            Route::Work => &self.connection,
+            Route::Heartbeat => &self.heartbeats,
+        };
+        let now = self.clock.is_manual().then(|| self.clock.now());
+        Caller { connection: connection.clone(), root: Arc::clone(&self.root), now }
     }
 
-    fn alone(&self, call: Alone) -> Flight {
-        let (mut connection, root, now) = (self.connection.clone(), Arc::clone(&self.root), self.now());
+    fn alone(&self, call: Alone) -> Pipelined {
+        let mut caller = self.caller(call.route);
         Box::pin(async move {
-            let answer = connection.run(call.script, &root, now, &call.arguments).await;
+            let answer = caller.run(call.script, &call.arguments).await;
             let unheard = call.reply.send(answer).err().and_then(Result::ok);
             (None, unheard.zip(call.undo).and_then(|(answer, undo)| undo(&answer)))
         })
     }
 
-    /// Lets the connection notice by itself that it is broken.
-    fn ping(&self) -> Flight {
-        let mut connection = self.connection.clone();
+    /// Lets the connections notice by themselves that they are broken.
+    fn ping(&self) -> Pipelined {
+        let connections = [self.connection.clone(), self.heartbeats.clone()];
         Box::pin(async move {
-            if let Err(error) = connection.send(&redis::cmd("PING")).await {
-                tracing::debug!("the connection was broken: {error}");
+            for mut connection in connections {
+                if let Err(error) = connection.send(&redis::cmd("PING")).await {
+                    tracing::debug!("a connection was broken: {error}");
+                }
             }
             (None, None)
         })
     }
 
-    /// Sends as many of a line's calls as go together.
-    fn shared(&mut self, number: usize) -> Flight {
-        let (mut connection, root, now) = (self.connection.clone(), Arc::clone(&self.root), self.now());
-        let line = &mut self.waiting[number];
-        line.flights += 1;
-        let script = line.script;
-        let (mut arguments, mut callers, mut jobs, mut bytes) = (Vec::new(), Vec::new(), 0, 0);
-        while let Some(call) = line.calls.front() {
+    /// Sends as many of the waiting calls of a script as go together.
+    fn shared(&mut self, number: usize) -> Pipelined {
+        let mut caller = self.caller(Route::Work);
+        let queue = &mut self.waiting[number];
+        queue.in_flight += 1;
+        let script = queue.script;
+        let (mut arguments, mut calls, mut jobs, mut bytes) = (Vec::new(), Vec::new(), 0, 0);
+        while let Some(call) = queue.calls.front() {
             let size: usize = call.arguments.iter().map(Vec::len).sum();
-            if !callers.is_empty() && (jobs + call.jobs > JOBS_PER_CALL || bytes + size > BYTES_PER_CALL) {
+            if !calls.is_empty() && (jobs + call.jobs > JOBS_PER_CALL || bytes + size > BYTES_PER_CALL) {
                 break;
             }
-            let Some(call) = line.calls.pop_front() else { break };
+            let Some(call) = queue.calls.pop_front() else { break };
             (jobs, bytes) = (jobs + call.jobs, bytes + size);
+            let first = arguments.len();
             arguments.extend(call.arguments);
-            callers.push((call.jobs, call.reply));
+            calls.push(Part { arguments: first..arguments.len(), jobs: call.jobs, reply: call.reply });
         }
         Box::pin(async move {
-            match connection.run(script, &root, now, &arguments).await {
-                Ok(Value::Array(answers)) if answers.len() == jobs => {
-                    let mut answers = answers.into_iter();
-                    for (count, reply) in callers {
-                        let _ = reply.send(Ok(answers.by_ref().take(count).collect()));
-                    }
-                }
-                answer => {
-                    let error = answer.err().unwrap_or_else(|| {
-                        let text = unreadable(script.operation).to_string();
-                        (redis::ErrorKind::UnexpectedReturnType, "unexpected answer", text).into()
-                    });
-                    for (_, reply) in callers {
-                        let _ = reply.send(Err(error.clone()));
-                    }
-                }
-            }
+            caller.run_together(script, &arguments, calls, jobs).await;
             (Some(script), None)
         })
     }
 }
 
-/// How long whoever waits sleeps before it looks by itself where no notification comes.
-pub(crate) const LOOK_IN_SILENCE: Duration = Duration::from_millis(500);
+/// One call among those that are sent together.
+struct Part {
+    arguments: Range<usize>,
+    jobs: usize,
+    reply: oneshot::Sender<RedisResult<Vec<Value>>>,
+}
 
-/// A sleep of about `base`, so that not all processes look at once.
-pub(crate) fn about(base: Duration) -> Duration {
-    let backoff = longhaul::Backoff { base, factor: 1.0, max: base, jitter: 0.4 };
-    backoff.delay(1)
+/// Runs scripts.
+struct Caller {
+    connection: Connection,
+    root: Arc<str>,
+    now: Option<Timestamp>,
+}
+
+impl Caller {
+    async fn run(&mut self, script: &Script, arguments: &[Vec<u8>]) -> RedisResult<Value> {
+        self.connection.run(script, &self.root, self.now, arguments).await
+    }
+
+    /// Runs calls together. An error that is no outage is about one of them and has changed nothing, so each is then run
+    /// by itself, and only that one fails.
+    async fn run_together(
+        &mut self,
+        script: &'static Script,
+        arguments: &[Vec<u8>],
+        calls: Vec<Part>,
+        jobs: usize,
+    ) {
+        match self.run_for(script, arguments, jobs).await {
+            Ok(answers) => {
+                let mut answers = answers.into_iter();
+                for call in calls {
+                    let _ = call.reply.send(Ok(answers.by_ref().take(call.jobs).collect()));
+                }
+            }
+            Err(error) if calls.len() == 1 || is_outage(&error) => {
+                for call in calls {
+                    let _ = call.reply.send(Err(error.clone()));
+                }
+            }
+            Err(_) => {
+                for call in calls {
+                    let answer = self.run_for(script, &arguments[call.arguments], call.jobs).await;
+                    let _ = call.reply.send(answer);
+                }
+            }
+        }
+    }
+
+    async fn run_for(
+        &mut self,
+        script: &'static Script,
+        arguments: &[Vec<u8>],
+        jobs: usize,
+    ) -> RedisResult<Vec<Value>> {
+        match self.run(script, arguments).await? {
+            Value::Array(answers) if answers.len() == jobs => Ok(answers),
+            _ => {
+                let text = unreadable(script.operation).to_string();
+                Err((redis::ErrorKind::UnexpectedReturnType, "unexpected answer", text).into())
+            }
+        }
+    }
 }

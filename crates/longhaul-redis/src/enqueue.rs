@@ -12,9 +12,9 @@ pub(crate) async fn enqueue(driver: &Driver, jobs: Vec<NewJob>) -> Result<Vec<En
     if jobs.is_empty() {
         return Ok(Vec::new());
     }
-    let is_plain = !driver.may_send_twice() && jobs.iter().all(is_plain);
+    let is_simple = !driver.may_send_twice() && jobs.iter().all(is_simple);
     let mut arguments = Vec::with_capacity(1 + 5 * jobs.len());
-    if !is_plain {
+    if !is_simple {
         arguments.push(jobs.len().to_string().into_bytes());
     }
     let mut ids = Vec::with_capacity(jobs.len());
@@ -27,14 +27,14 @@ pub(crate) async fn enqueue(driver: &Driver, jobs: Vec<NewJob>) -> Result<Vec<En
         arguments.extend(pack_new(&id, may_exist, &job));
         ids.push((id, is_ours));
     }
-    let script = if is_plain { &scripts::ENQUEUE_PLAIN } else { &scripts::ENQUEUE };
+    let script = if is_simple { &scripts::ENQUEUE_SIMPLE } else { &scripts::ENQUEUE };
     let answers = driver.share(script, arguments, ids.len()).await?;
     let enqueued = ids.into_iter().zip(&answers).map(|((id, is_ours), answer)| enqueued(id, is_ours, answer));
     enqueued.collect::<Option<_>>().ok_or_else(|| unreadable(script.operation))
 }
 
-/// Whether nothing needs to be looked up for a job: see `plain.lua`.
-fn is_plain(job: &NewJob) -> bool {
+/// True where nothing needs to be looked up for a job: see `enqueue_simple.lua`.
+fn is_simple(job: &NewJob) -> bool {
     job.id.is_none()
         && job.unique.is_none()
         && job.idempotency.is_none()

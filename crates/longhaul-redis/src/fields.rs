@@ -9,12 +9,12 @@ use serde::Serialize;
 
 use crate::pack::{Packer, Unpacker};
 
-/// Lua counts in 53 bits: no time of ours lies beyond this one, some 140,000 years ahead.
-const END_OF_TIME: i64 = 1 << 52;
+/// Lua counts in 53 bits: no duration of ours is longer than this one, some 140,000 years.
+const LONGEST: i64 = 1 << 52;
 
 /// A number of milliseconds that Lua can count with.
 pub(crate) fn bounded(duration: Duration) -> i64 {
-    millis(duration).min(END_OF_TIME)
+    millis(duration).min(LONGEST)
 }
 
 /// What a script says of a job, in the order of `layout.lua`.
@@ -31,7 +31,6 @@ pub(crate) struct Fields<'a> {
     pub(crate) attempt: u32,
     pub(crate) crashes: u32,
     pub(crate) interruptions: u32,
-    pub(crate) token: u64,
     pub(crate) worker: Option<&'a str>,
     pub(crate) started_at: Option<Timestamp>,
     pub(crate) finished_at: Option<Timestamp>,
@@ -68,7 +67,7 @@ fn pack_start(may_exist: MayExist, job: &NewJob) -> Vec<u8> {
     let (delay, at) = match job.start {
         Start::Now | Start::AfterChildren => (0, 0),
         Start::After(delay) => (bounded(delay), 0),
-        Start::At(at) => (0, at.0.clamp(0, END_OF_TIME)),
+        Start::At(at) => (0, at.0.clamp(0, LONGEST)),
     };
     let mut start = Vec::with_capacity(64);
     start.extend_from_slice(&delay.to_be_bytes());
@@ -121,7 +120,7 @@ impl<'a> Fields<'a> {
         let state = *State::ALL.get(usize::from(rest.byte()?))?;
         let run_at = Timestamp(rest.long()?);
         let (attempt, crashes, interruptions) = (rest.int()?, rest.int()?, rest.int()?);
-        let token = u64::try_from(rest.long()?).ok()?;
+        let _token = rest.long()?;
         let (started_at, finished_at) = (some_time(rest.long()?), some_time(rest.long()?));
         let _lease_until = rest.long()?;
         let is_to_stop = rest.long()? != 0;
@@ -160,7 +159,6 @@ impl<'a> Fields<'a> {
             attempt,
             crashes,
             interruptions,
-            token,
             worker: some(worker),
             started_at,
             finished_at,
@@ -176,7 +174,12 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// What is left to be read of packed fields.
+/// The token among packed fields, which can be read where the rest cannot.
+pub(crate) fn token_of(fields: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(fields.get(21..29)?.try_into().ok()?))
+}
+
+/// The part of packed fields that is still to be read.
 struct Rest<'a>(&'a [u8]);
 
 impl<'a> Rest<'a> {
@@ -212,7 +215,8 @@ fn count(number: i64) -> u32 {
     u32::try_from(number).unwrap_or(0)
 }
 
-/// What never changes of a job and no script looks at.
+/// The fields of a job that never change and that no script looks at. A new field that no query filters by belongs here: it is
+/// one more value at the end of the list, and none in rows that are older.
 #[derive(Clone, Debug)]
 pub(crate) struct Data {
     pub(crate) args: Json,
@@ -235,13 +239,21 @@ impl Data {
     pub(crate) fn unpack(bytes: &[u8]) -> Option<Self> {
         let mut rest = Unpacker(bytes);
         rest.list()?;
-        let args = Json::parse(rest.text()?.to_owned()).ok()?;
+        // A list may leave them out.
+        let args = rest
+            .text_or_none()?
+            .map_or_else(|| Some(Json::null()), |text| Json::parse(text.to_owned()).ok())?;
         let max_attempts = count(rest.int()?);
         let timeout = rest.int_or_none()?.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis);
         let backoff = rest.text_or_none()?.and_then(|text| serde_json::from_str(text).ok());
         let labels =
             rest.text_or_none()?.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         Some(Self { args, max_attempts, timeout, backoff, labels })
+    }
+
+    /// Stands for data that cannot be read, where the rest of a job is shown.
+    pub(crate) fn unreadable() -> Self {
+        Self { args: Json::null(), max_attempts: 0, timeout: None, backoff: None, labels: BTreeMap::new() }
     }
 }
 

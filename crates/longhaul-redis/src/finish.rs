@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use longhaul::{
-    AttemptError, Entry, ErrorKind, EventBody, Finish, JobId, Lease, LeaseStatus, NewJob, Outcome, Record,
-    Result, WorkerInfo,
+    AttemptError, Entry, Error, ErrorKind, EventBody, Finish, JobId, Lease, LeaseStatus, NewJob, Outcome,
+    Record, Result, WorkerInfo,
 };
 use serde::Serialize;
 
@@ -15,33 +15,74 @@ use crate::scripts::{self, Script};
 
 /// Ends runs, in calls of a hundred: each run stands alone.
 pub(crate) async fn finish(driver: &Driver, finishes: Vec<Finish>) -> Result<Vec<LeaseStatus>> {
-    share(driver, &scripts::FINISH, finishes.iter().map(pack_finish).collect()).await
+    let mut found = Vec::with_capacity(finishes.len());
+    for finishes in finishes.chunks(JOBS_PER_CALL) {
+        let packed = finishes.iter().map(pack_finish).collect();
+        if let Some(statuses) = share(driver, &scripts::FINISH, packed).await? {
+            found.extend(statuses);
+            continue;
+        }
+        for finish in finishes {
+            let status = share(driver, &scripts::FINISH, vec![pack_finish(finish)]).await?;
+            found.push(match status {
+                Some(status) => status[0],
+                None => fail(driver, &finish.lease, "failed to store the end of the run").await?,
+            });
+        }
+    }
+    Ok(found)
 }
 
 /// Adds entries to runs.
 pub(crate) async fn record(driver: &Driver, records: Vec<Record>) -> Result<Vec<LeaseStatus>> {
-    let pack = |record: Record| {
-        let mut packed = pack_lease(3, &record.lease);
-        pack_entries(&mut packed, &record.entries);
-        packed.done()
-    };
-    share(driver, &scripts::RECORD, records.into_iter().map(pack).collect()).await
+    let mut found = Vec::with_capacity(records.len());
+    for records in records.chunks(JOBS_PER_CALL) {
+        let packed = records.iter().map(pack_record).collect();
+        if let Some(statuses) = share(driver, &scripts::RECORD, packed).await? {
+            found.extend(statuses);
+            continue;
+        }
+        for record in records {
+            let status = share(driver, &scripts::RECORD, vec![pack_record(record)]).await?;
+            if status.is_none() {
+                fail(driver, &record.lease, "failed to store what the run has recorded").await?;
+            }
+            found.push(status.map_or(LeaseStatus::Lost, |status| status[0]));
+        }
+    }
+    Ok(found)
 }
 
+/// Ends a running job as failed, for a reason that lies in what is stored. Where even that fails, the job is lost to its
+/// worker, and maintenance meets it when its lease ends.
+pub(crate) async fn fail(driver: &Driver, lease: &Lease, reason: &str) -> Result<LeaseStatus> {
+    tracing::error!(job = %lease.id, "{reason}: the job fails");
+    let error = AttemptError::new(ErrorKind::Fatal, reason);
+    let finish = Finish {
+        lease: lease.clone(),
+        outcome: Outcome::Failed { error },
+        entries: Vec::new(),
+        follow_ups: Vec::new(),
+    };
+    let status = share(driver, &scripts::FINISH, vec![pack_finish(&finish)]).await?;
+    Ok(status.map_or(LeaseStatus::Lost, |status| status[0]))
+}
+
+/// Runs a script over packed runs, and answers nothing where one of them is at fault.
 async fn share(
     driver: &Driver,
     script: &'static Script,
-    mut packed: Vec<Vec<u8>>,
-) -> Result<Vec<LeaseStatus>> {
-    let mut found = Vec::with_capacity(packed.len());
-    while !packed.is_empty() {
-        let rest = packed.split_off(packed.len().min(JOBS_PER_CALL));
-        let jobs = packed.len();
-        let answers = driver.share(script, packed, jobs).await?;
-        found.extend(statuses(&answers).ok_or_else(|| unreadable(script.operation))?);
-        packed = rest;
+    packed: Vec<Vec<u8>>,
+) -> Result<Option<Vec<LeaseStatus>>> {
+    let jobs = packed.len();
+    match driver.share(script, packed, jobs).await {
+        Ok(answers) => statuses(&answers).map(Some).ok_or_else(|| unreadable(script.operation)),
+        Err(error @ Error::Store { .. }) => {
+            tracing::warn!("{error}");
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
-    Ok(found)
 }
 
 /// Tells of a worker, and extends its leases.
@@ -57,16 +98,17 @@ pub(crate) async fn heartbeat(
     if calls.is_empty() {
         calls.push(&[]);
     }
-    for leases in calls {
-        let mut arguments = vec![
-            worker.id.clone().into_bytes(),
-            json_of(worker).into_bytes(),
-            bounded(lease_for).to_string().into_bytes(),
-        ];
+    let arguments = |leases: &[Lease]| {
+        let id = worker.id.clone().into_bytes();
+        let mut arguments =
+            vec![id, json_of(worker).into_bytes(), bounded(lease_for).to_string().into_bytes()];
         for lease in leases {
             arguments.extend([lease.id.as_str().as_bytes().to_vec(), lease.token.to_string().into_bytes()]);
         }
-        let answer = driver.call(&scripts::HEARTBEAT, arguments).await?;
+        arguments
+    };
+    for leases in calls {
+        let answer = driver.call_ahead(&scripts::HEARTBEAT, arguments(leases)).await?;
         let answered = list(answer).and_then(|answers| statuses(&answers));
         found.extend(answered.ok_or_else(|| unreadable(scripts::HEARTBEAT.operation))?);
     }
@@ -109,6 +151,12 @@ fn pack_lease(len: usize, lease: &Lease) -> Packer {
     let mut packed = Packer::new();
     packed.list(len).text(lease.id.as_str()).int(i64::try_from(lease.token).unwrap_or(i64::MAX));
     packed
+}
+
+fn pack_record(record: &Record) -> Vec<u8> {
+    let mut packed = pack_lease(3, &record.lease);
+    pack_entries(&mut packed, &record.entries);
+    packed.done()
 }
 
 fn pack_follow_up(packed: &mut Packer, next: &NewJob) {

@@ -21,8 +21,9 @@ pub struct RedisOptions {
     pub connect_timeout: Duration,
     /// How long a call waits for the server's answer before it fails as unavailable: 10 s by default.
     pub response_timeout: Duration,
-    /// How often waiting claims and readers look by themselves while notifications come, because one may be lost: every 5 s
-    /// by default, and every half second at the latest while none come.
+    /// How often waiting claims and readers look by themselves while notifications come, because one may be lost: every 30 s
+    /// by default, because thousands may wait, and every half second at the latest while none come. A connection for
+    /// notifications that breaks is noticed within seconds, and then all of them look.
     pub look_every: Duration,
 }
 
@@ -69,7 +70,7 @@ impl RedisOptions {
             root_certificates: ours.certificates.map(read_certificates).transpose()?,
             connect_timeout: seconds("connect_timeout", ours.connect_timeout, 5)?,
             response_timeout: seconds("response_timeout", ours.response_timeout, 10)?,
-            look_every: Duration::from_secs(5),
+            look_every: Duration::from_secs(30),
         };
         options.check()?;
         Ok(options)

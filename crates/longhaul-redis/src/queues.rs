@@ -33,7 +33,12 @@ fn read_queues(answer: Value) -> Option<Vec<QueueInfo>> {
 }
 
 pub(crate) async fn set_queue(driver: &Driver, queue: &str, config: &QueueConfig) -> Result<()> {
-    let arguments = vec![queue.as_bytes().to_vec(), json_of(config).into_bytes()];
+    let retention = &config.retention;
+    let is_capped = [&retention.completed, &retention.failed, &retention.cancelled]
+        .iter()
+        .any(|keep| keep.count.is_some());
+    let is_capped = if is_capped { "1" } else { "0" };
+    let arguments = vec![queue.as_bytes().to_vec(), json_of(config).into_bytes(), is_capped.into()];
     driver.call(&scripts::SET_QUEUE, arguments).await?;
     Ok(())
 }

@@ -56,6 +56,7 @@ const CREATING: &str = include_str!("lua/creating.lua");
 const CLAIMING: &str = include_str!("lua/claiming.lua");
 const FINISHING: &str = include_str!("lua/finishing.lua");
 const READING: &str = include_str!("lua/reading.lua");
+const MATCHING: &str = include_str!("lua/matching.lua");
 
 pub(crate) static ENQUEUE: Lazy = LazyLock::new(|| {
     Script::new(
@@ -64,8 +65,8 @@ pub(crate) static ENQUEUE: Lazy = LazyLock::new(|| {
         &[STORE, KEYS, BATCHES, NEW, CREATING, include_str!("lua/enqueue.lua")],
     )
 });
-pub(crate) static ENQUEUE_PLAIN: Lazy =
-    LazyLock::new(|| Script::new("enqueue", Flags::Adds, &[NEW, include_str!("lua/plain.lua")]));
+pub(crate) static ENQUEUE_SIMPLE: Lazy =
+    LazyLock::new(|| Script::new("enqueue", Flags::Adds, &[NEW, include_str!("lua/enqueue_simple.lua")]));
 pub(crate) static CLAIM: Lazy = LazyLock::new(|| {
     Script::new("claim", Flags::GoesOn, &[STORE, RUNS, REMOVING, CLAIMING, include_str!("lua/claim.lua")])
 });
@@ -83,7 +84,7 @@ pub(crate) static FINISH: Lazy = LazyLock::new(|| {
         &[STORE, KEYS, BATCHES, RUNS, NEW, CREATING, FINISHING, include_str!("lua/finish.lua")],
     )
 });
-pub(crate) static TURN: Lazy = LazyLock::new(|| {
+pub(crate) static FINISH_AND_CLAIM: Lazy = LazyLock::new(|| {
     Script::new(
         "finish and claim",
         Flags::GoesOn,
@@ -97,7 +98,7 @@ pub(crate) static TURN: Lazy = LazyLock::new(|| {
             CREATING,
             FINISHING,
             CLAIMING,
-            include_str!("lua/turn.lua"),
+            include_str!("lua/finish_and_claim.lua"),
         ],
     )
 });
@@ -113,21 +114,34 @@ pub(crate) static SWEEP: Lazy = LazyLock::new(|| {
         &[STORE, KEYS, BATCHES, RUNS, REMOVING, include_str!("lua/sweep.lua")],
     )
 });
+pub(crate) static PROMOTE: Lazy = LazyLock::new(|| {
+    Script::new("promote due jobs", Flags::GoesOn, &[STORE, RUNS, REMOVING, include_str!("lua/promote.lua")])
+});
+pub(crate) static DUE: Lazy =
+    LazyLock::new(|| Script::new("read what may be pruned", Flags::Reads, &[include_str!("lua/due.lua")]));
+pub(crate) static SURVEY: Lazy = LazyLock::new(|| {
+    Script::new("look for what may be pruned", Flags::GoesOn, &[STORE, include_str!("lua/survey.lua")])
+});
 pub(crate) static PRUNE: Lazy = LazyLock::new(|| {
-    Script::new("prune", Flags::GoesOn, &[STORE, KEYS, REMOVING, DELETING, include_str!("lua/prune.lua")])
+    Script::new(
+        "prune",
+        Flags::GoesOn,
+        &[STORE, KEYS, RUNS, REMOVING, DELETING, include_str!("lua/prune.lua")],
+    )
 });
 pub(crate) static ACT: Lazy = LazyLock::new(|| {
     Script::new(
         "act on jobs",
         Flags::GoesOn,
-        &[STORE, KEYS, BATCHES, REMOVING, DELETING, include_str!("lua/act.lua")],
+        &[STORE, KEYS, BATCHES, RUNS, REMOVING, DELETING, MATCHING, include_str!("lua/act.lua")],
     )
 });
 pub(crate) static GET: Lazy = LazyLock::new(|| {
     Script::new("look jobs up", Flags::Reads, &[STORE, READING, include_str!("lua/get.lua")])
 });
-pub(crate) static LIST: Lazy =
-    LazyLock::new(|| Script::new("list jobs", Flags::Reads, &[STORE, READING, include_str!("lua/list.lua")]));
+pub(crate) static LIST: Lazy = LazyLock::new(|| {
+    Script::new("list jobs", Flags::Reads, &[STORE, READING, MATCHING, include_str!("lua/list.lua")])
+});
 pub(crate) static EVENTS: Lazy =
     LazyLock::new(|| Script::new("read events", Flags::GoesOn, &[STORE, include_str!("lua/events.lua")]));
 pub(crate) static QUEUES: Lazy =
@@ -137,6 +151,8 @@ pub(crate) static SET_QUEUE: Lazy = LazyLock::new(|| {
 });
 pub(crate) static WORKERS: Lazy =
     LazyLock::new(|| Script::new("read workers", Flags::Reads, &[STORE, include_str!("lua/workers.lua")]));
+pub(crate) static READY: Lazy =
+    LazyLock::new(|| Script::new("check writes", Flags::Adds, &[include_str!("lua/ready.lua")]));
 pub(crate) static MIGRATE: Lazy =
     LazyLock::new(|| Script::new("migrate", Flags::GoesOn, &[STORE, include_str!("lua/migrate.lua")]));
 
@@ -205,9 +221,18 @@ mod tests {
 
     #[test]
     fn no_script_has_a_constant_that_is_left() {
-        for script in
-            [&ENQUEUE, &ENQUEUE_PLAIN, &CLAIM, &UNCLAIM, &FINISH, &TURN, &RECORD, &HEARTBEAT, &SWEEP, &PRUNE]
-        {
+        for script in [
+            &ENQUEUE,
+            &ENQUEUE_SIMPLE,
+            &CLAIM,
+            &UNCLAIM,
+            &FINISH,
+            &FINISH_AND_CLAIM,
+            &RECORD,
+            &HEARTBEAT,
+            &SWEEP,
+            &PRUNE,
+        ] {
             assert!(!script.source.contains("STATE_EVENT"), "{}", script.operation);
             assert!(script.source.starts_with("#!lua flags="), "{}", script.operation);
         }

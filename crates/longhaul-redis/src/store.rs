@@ -6,14 +6,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::select_all;
 use longhaul::{
-    Acted, Action, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId, JobPage,
-    Lease, LeaseStatus, Listener, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Result, Signals,
-    Store, Swept, WorkerInfo, admit,
+    Acted, Action, Backoff, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId,
+    JobPage, Lease, LeaseStatus, Listener, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Result,
+    Signals, Store, Swept, WorkerInfo, admit,
 };
 
 use crate::answer::int;
 use crate::claim::{Patience, Taken};
-use crate::driver::{Driver, LOOK_IN_SILENCE, about};
+use crate::driver::Driver;
+use crate::due::DueTimer;
 use crate::error::{failed, unreadable};
 use crate::options::RedisOptions;
 use crate::{act, claim, enqueue, finish, queues, read, scripts, sweep};
@@ -28,7 +29,8 @@ pub struct RedisStore {
 struct Inner {
     clock: Clock,
     signals: Arc<Signals>,
-    driver: Driver,
+    driver: Arc<Driver>,
+    due: DueTimer,
     look_every: Duration,
 }
 
@@ -66,32 +68,28 @@ impl RedisStore {
         options.check()?;
         let signals = Arc::new(Signals::default());
         let look_every = options.look_every;
-        let driver = Driver::start(options, clock.clone(), Arc::clone(&signals)).await?;
-        let store = Self { inner: Arc::new(Inner { clock, signals, driver, look_every }) };
+        let driver = Arc::new(Driver::start(options, clock.clone(), Arc::clone(&signals)).await?);
+        let due = DueTimer::start(Arc::clone(&driver), clock.clone());
+        let store = Self { inner: Arc::new(Inner { clock, signals, driver, due, look_every }) };
         store.migrate().await?;
         Ok(store)
     }
 
-    /// Sleeps until a time of the store's clock, which showed `now` a moment ago; for ever where there is none.
-    async fn sleep_until(&self, due: Option<longhaul::Timestamp>, now: longhaul::Timestamp) {
-        match due {
-            None => pending().await,
-            Some(due) if self.inner.clock.is_manual() => self.inner.clock.sleep_until(due).await,
-            // A millisecond at least: the clock has no finer steps, and a busy loop would wait for the next one.
-            Some(due) => tokio::time::sleep(due.since(now).max(Duration::from_millis(1))).await,
-        }
-    }
-
-    /// Sleeps until it is time to look without having heard anything.
+    /// Sleeps until it is time to look without a notification, which may be lost: with jitter, so that those who wait do not
+    /// look in step.
     async fn sleep_long(&self) {
         let Inner { driver, look_every, .. } = &*self.inner;
-        let base = if driver.hears_news() { *look_every } else { LOOK_IN_SILENCE.min(*look_every) };
-        tokio::time::sleep(about(base)).await;
+        let base = if driver.is_notified() { *look_every } else { POLL_EVERY.min(*look_every) };
+        let backoff = Backoff { base, factor: 1.0, max: base, jitter: 0.4 };
+        tokio::time::sleep(backoff.delay(1)).await;
     }
 }
 
+/// How often those who wait look by themselves without notifications.
+const POLL_EVERY: Duration = Duration::from_millis(500);
+
 /// Completes at the first signal.
-async fn any_heard(listeners: &mut [Listener]) {
+async fn any_signal(listeners: &mut [Listener]) {
     if listeners.is_empty() {
         return pending().await;
     }
@@ -112,6 +110,10 @@ impl Store for RedisStore {
         Ok(())
     }
 
+    async fn ready(&self) -> Result<()> {
+        self.inner.driver.check_writes().await
+    }
+
     async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
         admit::jobs(&jobs)?;
         enqueue::enqueue(&self.inner.driver, jobs).await
@@ -130,14 +132,15 @@ impl Store for RedisStore {
                 arrivals.extend(claim.queues.iter().map(|queue| self.inner.signals.listen(&topic(queue))));
             }
             let patience = if is_over { Patience::Leaves } else { Patience::Waits };
-            let Taken { claimed, now, next_due, .. } =
-                claim::claim(&self.inner.driver, &claim, patience).await?;
+            let Taken { claimed, next_due, .. } = claim::claim(&self.inner.driver, &claim, patience).await?;
             if is_over || !claimed.is_empty() {
                 return Ok(claimed);
             }
+            if let Some(due) = next_due {
+                self.inner.due.note(due);
+            }
             tokio::select! {
-                () = any_heard(&mut arrivals) => {}
-                () = self.sleep_until(next_due, now) => {}
+                () = any_signal(&mut arrivals) => {}
                 () = self.sleep_long() => {}
                 () = &mut over => is_over = true,
             }
@@ -163,8 +166,7 @@ impl Store for RedisStore {
     }
 
     async fn finish_and_claim(&self, finishes: Vec<Finish>, claim: Claim) -> Result<FinishAndClaim> {
-        let (finishes, claim) = (admit::finishes(finishes), admit::claim(claim));
-        let (finished, claimed) = claim::turn(&self.inner.driver, finishes, &claim).await?;
+        let (finished, claimed) = claim::finish_and_claim(&self.inner.driver, finishes, &claim).await?;
         Ok(FinishAndClaim { finished, claimed })
     }
 
@@ -203,7 +205,7 @@ impl Store for RedisStore {
                 return Ok(Some(log.events));
             }
             tokio::select! {
-                () = any_heard(&mut changes) => {}
+                () = any_signal(&mut changes) => {}
                 () = self.sleep_long() => {}
                 () = &mut over => is_over = true,
             }
@@ -211,6 +213,7 @@ impl Store for RedisStore {
     }
 
     async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted> {
+        admit::filter(filter)?;
         act::act(&self.inner.driver, filter, action, limit).await
     }
 

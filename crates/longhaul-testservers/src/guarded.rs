@@ -3,6 +3,8 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use crate::cpu::{children, cpu_seconds};
+
 /// A server under the eyes of a shell, which ends it when the test process is no more.
 #[derive(Debug)]
 pub(crate) struct Guarded {
@@ -61,7 +63,14 @@ impl Guarded {
     }
 
     pub(crate) fn restart(&mut self, settings: &[&str]) {
-        self.shell = spawn(self.program, &self.folder, self.port, settings).expect("the port is still free");
+        // A Postgres that finds its dead predecessor's memory in use ends, and is started again.
+        let mut tries = (0..100).map(|_| spawn(self.program, &self.folder, self.port, settings));
+        self.shell = tries.find_map(|shell| shell).expect("the port is still free");
+    }
+
+    /// Seconds of CPU time that the server and its processes have used.
+    pub(crate) fn cpu_seconds(&self) -> Option<f64> {
+        children(self.shell.id()).into_iter().map(cpu_seconds).sum()
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -89,11 +98,6 @@ impl Drop for Guarded {
 #[must_use]
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
-}
-
-fn children(process: u32) -> Vec<u32> {
-    let children = std::fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
-    children.unwrap_or_default().split_whitespace().filter_map(|child| child.parse().ok()).collect()
 }
 
 /// `None` where the server ended at once.

@@ -49,10 +49,22 @@ impl Postgres {
         self.server.signal(name);
     }
 
+    /// Its port on 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.server.port()
+    }
+
+    /// Seconds of CPU time that the server and its processes have used.
+    #[must_use]
+    pub fn cpu_seconds(&self) -> Option<f64> {
+        self.server.cpu_seconds()
+    }
+
     /// Its address, with the user who owns everything.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("postgres://longhaul@127.0.0.1:{}/postgres", self.server.port())
+        format!("postgres://longhaul@127.0.0.1:{}/postgres", self.port())
     }
 
     /// The same, with a schema that nobody else in this process has been given.

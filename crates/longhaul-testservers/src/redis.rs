@@ -50,6 +50,12 @@ impl Redis {
         self.server.port()
     }
 
+    /// Seconds of CPU time that the server and its processes have used.
+    #[must_use]
+    pub fn cpu_seconds(&self) -> Option<f64> {
+        self.server.cpu_seconds()
+    }
+
     /// Its address.
     #[must_use]
     pub fn url(&self) -> String {

@@ -30,6 +30,10 @@ impl Default for Backoff {
 }
 
 impl Backoff {
+    /// The wait after a failed call to a store. The jitter keeps workers from coming back all at once.
+    pub(crate) const STORE: Self =
+        Self { base: Duration::from_millis(100), factor: 2.0, max: Duration::from_secs(5), jitter: 0.5 };
+
     /// The wait after failed attempt `attempt` (from 1).
     #[must_use]
     pub fn delay(&self, attempt: u32) -> Duration {
@@ -55,7 +59,7 @@ impl Backoff {
     }
 
     /// The same with a given draw of 0 to 1 in place of a random one.
-    fn delay_at(&self, attempt: u32, draw: f64) -> Duration {
+    pub(crate) fn delay_at(&self, attempt: u32, draw: f64) -> Duration {
         let exponent = f64::from(attempt.saturating_sub(1).min(1_000));
         // The power can be infinite; `min` brings it back before it becomes a duration.
         let nominal =

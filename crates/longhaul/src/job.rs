@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::backoff::Backoff;
 use crate::model::{DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE};
+use crate::store::Error;
 use crate::worker::Context;
 
 /// A kind of job: its fields are the args that are stored, [`run`](Job::run) is the work.
@@ -70,7 +71,9 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 /// What a job returns.
 pub type JobResult<T> = Result<T, JobError>;
 
-/// Why a job did not complete. Any [`std::error::Error`] becomes one that is retried with the kind's backoff.
+/// Why a job did not complete. Any [`std::error::Error`] becomes one that is retried with the kind's backoff, but for two
+/// that no attempt of the job's own can mend: where a store's [outage](Error::is_outage) is among its causes, the job runs
+/// again [at no cost of an attempt](Self::outage), and [`Error::Invalid`] fails it at once.
 #[derive(Debug)]
 pub struct JobError {
     /// What happens now.
@@ -78,6 +81,9 @@ pub struct JobError {
     /// What to tell people, with its causes.
     pub message: String,
 }
+
+/// The wait of a job that an outage kept from completing.
+const OUTAGE_DELAY: Duration = Duration::from_secs(5);
 
 /// What happens to a job that did not complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +131,13 @@ impl JobError {
         Self { verdict: Verdict::Snooze(delay), message: message.to_string() }
     }
 
+    /// Runs again in 5 s, at no cost of an attempt: something that the job stands on (its store, most likely) is away, which
+    /// is not its fault, and does not end it however long it takes.
+    #[must_use]
+    pub fn outage(message: impl fmt::Display) -> Self {
+        Self::snooze(OUTAGE_DELAY, message)
+    }
+
     /// Runs again after `delay`, at no cost of an attempt; until then no worker claims a job of the same
     /// [limit key](Job::limit_key).
     #[must_use]
@@ -153,6 +166,40 @@ impl<E: std::error::Error + Send + Sync + 'static> From<E> for JobError {
             }
             cause = error.source();
         }
-        Self::retry(message)
+        let error: &(dyn std::error::Error + 'static) = &error;
+        match (Error::outage_in(error), error.downcast_ref()) {
+            (Some(_), _) => Self::outage(message),
+            (None, Some(Error::Invalid { .. })) => Self::fatal(message),
+            (None, _) => Self::retry(message),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("failed to save the page")]
+    struct Wrapped(#[source] Error);
+
+    #[test]
+    fn an_outage_of_a_store_costs_no_attempt_however_deep_it_is_wrapped() {
+        let away = || Error::Unavailable { store: "any", source: "connection refused".into() };
+        let error = JobError::from(std::io::Error::other(Wrapped(away())));
+        assert_eq!(error.verdict, Verdict::Snooze(OUTAGE_DELAY));
+        assert!(error.message.contains("connection refused"), "{error}");
+        assert_eq!(JobError::from(away()).verdict, Verdict::Snooze(OUTAGE_DELAY));
+        let full = Error::Full { store: "any", source: "no space left".into() };
+        assert_eq!(JobError::from(Wrapped(full)).verdict, Verdict::Snooze(OUTAGE_DELAY));
+    }
+
+    #[test]
+    fn invalid_input_fails_at_once_and_other_errors_are_retried() {
+        let invalid = Error::Invalid { field: "args".into(), reason: "must be less".into() };
+        assert_eq!(JobError::from(invalid).verdict, Verdict::Fatal);
+        let refused = Error::Store { store: "any", operation: "enqueue", source: "no".into() };
+        assert_eq!(JobError::from(refused).verdict, Verdict::Retry(None));
+        assert_eq!(JobError::from(std::io::Error::other("no")).verdict, Verdict::Retry(None));
     }
 }

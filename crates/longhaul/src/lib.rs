@@ -6,9 +6,12 @@ mod batch;
 pub mod clock;
 mod handle;
 mod job;
+pub mod lifecycle;
 mod maintenance;
 mod memory;
 mod model;
+mod panics;
+mod runtime;
 mod store;
 pub mod testing;
 mod worker;
@@ -22,11 +25,12 @@ pub use memory::MemoryStore;
 pub use model::{
     Acted, Action, AttemptError, Children, Claim, Claimed, DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE,
     EnqueueStatus, Enqueued, Entry, ErrorKind, Event, EventBody, Finish, FinishAndClaim, Idempotency,
-    JobFilter, JobId, JobPage, JobRecord, Json, Keep, Lease, LeaseStatus, LogLevel, Lookup, MAX_ARGS_BYTES,
-    MAX_JSON_DEPTH, NewJob, OnClash, Outcome, Page, Payloads, Progress, QueueConfig, QueueInfo, QueueSlots,
-    Record, Retention, SHORT_PAYLOAD_BYTES, Start, State, SupportedKind, Swept, Unique, WorkerInfo,
-    default_max_crashes, process_id,
+    JobFilter, JobId, JobPage, JobRecord, Json, JsonBreach, JsonRule, Keep, Lease, LeaseStatus, LogLevel,
+    Lookup, MAX_ARGS_BYTES, MAX_JSON_DEPTH, NewJob, OnClash, Outcome, Page, Payloads, Progress, QueueConfig,
+    QueueInfo, QueueSlots, Record, Retention, SHORT_PAYLOAD_BYTES, Start, State, SupportedKind, Swept,
+    Unique, WorkerInfo, check_json, default_max_crashes, process_id,
 };
+pub use runtime::{Runtime, Spawn};
 pub use store::{
     Error, GONE_FOR, KEPT_ERRORS, KEPT_EVENT_BYTES, KEPT_EVENTS, Listener, MAX_POSITION, PRIORITY_STEP,
     Result, Signals, Store, WORKER_SEEN_FOR,

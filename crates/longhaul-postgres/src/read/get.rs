@@ -13,7 +13,7 @@ pub(crate) async fn get(pool: &Pool, ids: &[JobId], now: Timestamp) -> Result<Ve
     let sql = format!("SELECT {JOB_COLUMNS} FROM jobs WHERE id = ANY ($1::text[])");
     let mut found: HashMap<JobId, JobRecord> = HashMap::new();
     for row in reader.rows(&sql, &[&words]).await? {
-        let (mut record, facts) = job_record(&row)?;
+        let (mut record, facts) = job_record(&row);
         if record.state == State::Available {
             record.position = Some(position(&mut reader, &record, &facts).await?);
         }
@@ -36,7 +36,7 @@ pub(crate) async fn get(pool: &Pool, ids: &[JobId], now: Timestamp) -> Result<Ve
 async fn position(reader: &mut Reader, record: &JobRecord, facts: &RowFacts) -> Result<u64> {
     // The index orders a queue's jobs within each kind and version. `next` steps from one of these to the following one
     // without reading the jobs between, so the cost is bounded however long the queue is.
-    let (next, ahead) = (include_str!("../sql/next_lane.sql"), include_str!("../sql/jobs_ahead.sql"));
+    let (next, ahead) = (include_str!("../sql/next_claim_source.sql"), include_str!("../sql/jobs_ahead.sql"));
     let (mut kind, mut version) = (String::new(), 0_i64);
     let mut position = 1;
     while let Some(lane) = reader.rows(next, &[&record.queue, &kind, &version]).await?.first() {

@@ -37,7 +37,7 @@ pub(crate) async fn list(pool: &Pool, filter: &JobFilter, page: &Page) -> Result
     // One job more than was asked for tells that there is a next page.
     let is_full = rows.len() > limit;
     for row in rows.iter().take(limit) {
-        let (record, facts) = job_record(row)?;
+        let (record, facts) = job_record(row);
         last = Some(facts.seq);
         jobs.push(record);
     }

@@ -4,7 +4,7 @@ use deadpool_postgres::Pool;
 use longhaul::{QueueInfo, Result, Timestamp, WorkerInfo};
 
 use super::Reader;
-use crate::row::{parsed, state, unsigned};
+use crate::row::{parsed, queue_config, unsigned};
 
 /// Every queue that has jobs or a configuration.
 pub(crate) async fn queues(pool: &Pool) -> Result<Vec<QueueInfo>> {
@@ -12,11 +12,13 @@ pub(crate) async fn queues(pool: &Pool) -> Result<Vec<QueueInfo>> {
     let mut queues: BTreeMap<String, QueueInfo> = BTreeMap::new();
     for row in reader.rows(include_str!("../sql/counts.sql"), &[]).await? {
         let info = queues.entry(row.get(0)).or_default();
-        info.counts.insert(state(&row, 1)?, unsigned(row.get(2)));
+        if let Ok(state) = row.get::<_, &str>(1).parse() {
+            info.counts.insert(state, unsigned(row.get(2)));
+        }
     }
     for row in reader.rows("SELECT name, config FROM queues", &[]).await? {
         let info = queues.entry(row.get(0)).or_default();
-        info.config = parsed(&row, 1)?.unwrap_or_default();
+        info.config = queue_config(&row, 1);
     }
     Ok(queues.into_iter().map(|(name, info)| QueueInfo { name, ..info }).collect())
 }
@@ -26,7 +28,7 @@ pub(crate) async fn workers(pool: &Pool, since: Timestamp) -> Result<Vec<WorkerI
     let mut reader = Reader::of(pool, "read workers").await?;
     let mut workers = Vec::new();
     for row in reader.rows(include_str!("../sql/workers.sql"), &[&since.0]).await? {
-        let info: Option<WorkerInfo> = parsed(&row, 0)?;
+        let info: Option<WorkerInfo> = parsed(&row, 0, "workers").unwrap_or_default();
         workers.extend(info.map(|info| WorkerInfo { seen_at: Timestamp(row.get(1)), ..info }));
     }
     Ok(workers)

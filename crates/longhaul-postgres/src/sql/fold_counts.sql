@@ -1,4 +1,5 @@
 -- Adds up the changes of counts. Nobody waits for it: two at once are kept apart by a lock that is tried, not awaited.
+-- A history that had nothing to prune, or whose queue is configured (perhaps by count), is looked at again.
 WITH gone AS (
   DELETE FROM count_deltas
   WHERE pg_try_advisory_xact_lock(hashtextextended(current_schema() || ':counts', 0))
@@ -6,4 +7,9 @@ WITH gone AS (
 )
 INSERT INTO counts (queue, state, n)
 SELECT queue, state, sum(n)::bigint FROM gone GROUP BY queue, state ORDER BY queue, state
-ON CONFLICT (queue, state) DO UPDATE SET n = counts.n + excluded.n
+ON CONFLICT (queue, state) DO UPDATE SET
+  n = counts.n + excluded.n,
+  prune_at = CASE
+    WHEN counts.prune_at = 9223372036854775807 OR EXISTS (SELECT FROM queues WHERE name = counts.queue) THEN 0
+    ELSE counts.prune_at
+  END

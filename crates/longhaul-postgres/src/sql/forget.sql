@@ -1,6 +1,5 @@
--- Drops keys, tombstones, pauses and workers whose time is over.
--- in: now, limit, the time since which a worker must have been heard of
--- index: each table's own on its time, where it may be long
+-- Drops keys, tombstones and pauses whose time is over.
+-- in: now, limit    index: each table's own on its time
 WITH free AS (
   DELETE FROM unique_keys WHERE key = ANY (ARRAY(
     SELECT key FROM unique_keys WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED))
@@ -10,9 +9,6 @@ WITH free AS (
 ), dust AS (
   DELETE FROM tombstones WHERE id = ANY (ARRAY(
     SELECT id FROM tombstones WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED))
-), over AS (
-  DELETE FROM pauses WHERE limit_key = ANY (ARRAY(
-    SELECT limit_key FROM pauses WHERE until <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED))
 )
-DELETE FROM workers WHERE id = ANY (ARRAY(
-  SELECT id FROM workers WHERE seen_at <= $3 LIMIT $2 FOR UPDATE SKIP LOCKED))
+DELETE FROM pauses WHERE limit_key = ANY (ARRAY(
+  SELECT limit_key FROM pauses WHERE until <= $1 ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED))

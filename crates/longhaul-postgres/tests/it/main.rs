@@ -4,6 +4,7 @@
 
 mod conformance;
 mod crossing;
+mod finish_and_claim;
 mod migration;
 mod outage;
 mod plans;
@@ -12,4 +13,3 @@ mod server;
 mod silence;
 mod tls;
 mod transactional;
-mod turns;

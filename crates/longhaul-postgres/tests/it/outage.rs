@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use longhaul::{Claim, Enqueued, Error, LeaseStatus, NewJob, Result, State, Store};
+use longhaul::{Claim, Enqueued, Error, LeaseStatus, NewJob, QueueConfig, Result, State, Store};
 use longhaul_conformance::jobs::{claim, completed, finish, id, named, slots};
 use longhaul_postgres::{PostgresOptions, PostgresStore};
 
@@ -48,7 +48,7 @@ async fn a_store_goes_on_when_its_server_is_back() {
     let mut waiting = Box::pin(store.claim(elsewhere));
     assert!(futures::poll!(&mut waiting).is_pending());
     // On the same connection, and so after the claim has begun to wait.
-    store.sweep(1).await.unwrap();
+    store.set_queue("images", &QueueConfig::default()).await.unwrap();
 
     server.kill();
     let refused: Result<_> = store.enqueue(vec![named("while-away")]).await;

@@ -37,11 +37,11 @@ async fn a_run_is_found_by_its_id_where_the_server_has_counted_no_running_jobs()
     let client = client(&options).await;
     client.batch_execute(WRITING).await.unwrap();
     client.batch_execute("ANALYZE jobs").await.unwrap();
-    let turn = "'{}', '{}', '{}', '{}', '{}', '{}', '{}', 1, 'w', 1, ''";
+    let turn = "'{}', '{}', '{}', '{}', '{}', '{}', '{}', 1, 'w', 1, '', 1";
     for (sql, arguments) in [
-        (include_str!("../../src/sql/turn.sql"), turn),
-        (include_str!("../../src/sql/complete_plain_jobs.sql"), "'{}', '{}', '{}', 1"),
-        (include_str!("../../src/sql/heartbeat.sql"), "'{}', '{}', 1"),
+        (include_str!("../../src/sql/finish_and_claim.sql"), turn),
+        (include_str!("../../src/sql/complete_simple_jobs.sql"), "'{}', '{}', '{}', 1"),
+        (include_str!("../../src/sql/heartbeat.sql"), "1, '{}', '{}', '{}', '{}', '{}'"),
         (include_str!("../../src/sql/find_lease.sql"), "'a', 1"),
     ] {
         let plan = plan(&client, sql, arguments).await;

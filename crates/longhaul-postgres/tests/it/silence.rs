@@ -121,14 +121,14 @@ async fn a_pause_is_not_over_early_where_the_clock_was_heard_of_late() {
 
     // The server reads its clock, and one of its clients hears what it showed a good while afterwards.
     hold.send_replace(true);
-    let beating = tokio::spawn({
-        let (late, worker, leases) = (late.clone(), claim().worker, vec![lease.clone()]);
-        async move { late.heartbeat(&worker, &leases, LONG).await }
+    let recording = tokio::spawn({
+        let (late, record) = (late.clone(), longhaul::Record { lease: lease.clone(), entries: Vec::new() });
+        async move { late.record(vec![record]).await }
     });
     let (while_held, nowhere) = (Duration::from_millis(500), vec![slots("nowhere", 1)]);
     assert!(store.claim(Claim { wait: while_held, queues: nowhere, ..claim() }).await.unwrap().is_empty());
     hold.send_replace(false);
-    assert_eq!(beating.await.unwrap().unwrap(), [LeaseStatus::Held]);
+    assert_eq!(recording.await.unwrap().unwrap(), [LeaseStatus::Held]);
 
     let delay = Duration::from_secs(60);
     let asked = server_time(&store).await;

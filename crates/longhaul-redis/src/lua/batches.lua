@@ -1,11 +1,11 @@
 -- Batches: a closing job counts its children, and is free when all of them have ended.
 
--- Tells a job's state anew, because something that belongs to it has changed.
-local function tell(id, job)
+-- Has the readers of a job told its state again, because its children have changed.
+local function repeat_state(id, job)
   job[LAST_EVENT] = job[LAST_EVENT] + 1
   job[STATE_EVENT] = job[LAST_EVENT]
   job[STATE_AT] = now
-  touch(id)
+  mark_changed(id)
 end
 
 -- The job that counts others as its children, where it has not closed yet.
@@ -17,9 +17,9 @@ end
 -- Adds to one of a closing job's counts: 1 is all its children, 2 to 4 those that have completed, failed, or were
 -- cancelled. Answers how many have not ended.
 local function count_children(job, which, difference)
-  local children = { struct.unpack(COUNTS, job[CHILDREN]) }
+  local children = { struct_unpack(COUNTS, job[CHILDREN]) }
   children[which] = children[which] + difference
-  job[CHILDREN] = struct.pack(COUNTS, unpack(children, 1, 4))
+  job[CHILDREN] = struct_pack(COUNTS, unpack(children, 1, 4))
   return children[1] - children[2] - children[3] - children[4]
 end
 
@@ -30,18 +30,18 @@ end
 
 -- The parent that still waits for a child, where the child is counted by one and that is still the same.
 local function parent_of(job)
-  if know(job)[BATCH] == 0 then return false end
+  if job[BATCH] == 0 then return false end
   local parent = open_batch(job[PARENT])
-  return parent and know(parent)[SEQ] == job[BATCH] and parent
+  return parent and parent[SEQ] == job[BATCH] and parent
 end
 
 -- Children that have ended and are not yet counted by their parents.
 local ended_children = {}
 
--- A job has ended: it gives up its key, and is to be counted by its parent.
-local function ends(id, job)
-  let_go(id, job)
-  if know(job)[BATCH] ~= 0 then ended_children[#ended_children + 1] = job end
+-- Settles what belongs to a job that has ended: its unique key, and its count in its parent.
+local function end_job(id, job)
+  settle_key(id, job)
+  if job[BATCH] ~= 0 then ended_children[#ended_children + 1] = job end
 end
 
 -- Lets parents count the children that have ended since, which may free them. It is the end of every operation, after a
@@ -53,11 +53,11 @@ local function count_ended()
     if parent then
       local id = child[PARENT]
       if count_children(parent, count_of(child[STATE]), 1) == 0 then
-        leave(id, parent)
+        unindex(id, parent)
         wait_until(parent, now)
-        settle(id, parent)
+        index(id, parent)
       else
-        tell(id, parent)
+        repeat_state(id, parent)
       end
     end
   end

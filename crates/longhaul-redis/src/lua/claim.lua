@@ -1,6 +1,6 @@
 -- Gives jobs to a worker under a lease. Due scheduled jobs are promoted first.
 --
--- ARGV[2]  what is wanted: see `claim`
--- Returns  see `claim`
+-- ARGV[2]  the packed claim: see `claim`
+-- Returns  the answer of `claim`
 
 return claim(ARGV[2])

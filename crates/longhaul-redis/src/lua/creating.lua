@@ -1,43 +1,49 @@
 -- How jobs are created: shared by all scripts that do so. `new.lua` says what a new job is.
 
--- What a caller says of a job's keys, each of which may be false: its idempotency key and the request's digest, and how
+-- The packed keys of a new job, each of which may be false: its idempotency key and the request's digest, and how
 -- long the two are remembered; its unique key, and whether it takes that from a job that has ended; its parent.
 local IDEMPOTENCY, FINGERPRINT, KEEP_FOR, UNIQUE_KEY, REFRESHES, PARENT_ID = 1, 2, 3, 4, 5, 6
 
--- The lanes that this call knows: name -> {key, queue}.
-local lanes_named = {}
+-- The claim sources of this call: name -> {key, queue}.
+local sources_named = {}
+-- Idempotency keys as this script leaves them: key -> {expiry, fingerprint, id}, or false.
+local promises = {}
 
 local function keys_of(start)
   return #start > START_BYTES and cmsgpack.unpack(sub(start, START_BYTES + 1))
 end
 
-local function lane_named(name)
-  local lane = lanes_named[name]
-  if not lane then
+local function source_named(name)
+  local source = sources_named[name]
+  if not source then
     local bar = find(name, '|', 1, true)
     local key, queue = root .. 'lane|' .. name, sub(name, 1, bar - 1)
-    lanes[key] = { queue, sub(name, bar + 1) }
-    lane = { key, queue }
-    lanes_named[name] = lane
+    sources[key] = { queue, sub(name, bar + 1) }
+    source = { key, queue }
+    sources_named[name] = source
   end
-  return lane
+  return source
 end
 
--- How the first request with an idempotency key was answered, where that is still remembered.
+-- The first request with an idempotency key, where that is still remembered.
 local function promised(key)
-  local promise = call('HGET', root .. 'promises', key)
-  if not promise then return false end
-  promise = cmsgpack.unpack(promise)
-  return promise[1] > now and promise
+  if promises[key] == nil then
+    local stored = call('HGET', root .. 'promises', key)
+    local is_ours, promise = pcall(cmsgpack.unpack, stored or '')
+    promises[key] = stored and is_ours and type(promise) == 'table' and tonumber(promise[1]) and promise or false
+  end
+  local promise = promises[key]
+  return promise and promise[1] > now and promise
 end
 
 local function promise(keys, id)
-  local expires_at = now + keys[KEEP_FOR]
-  call('HSET', root .. 'promises', keys[IDEMPOTENCY], cmsgpack.pack({ expires_at, keys[FINGERPRINT], id }))
-  call('ZADD', root .. 'forget', expires_at, 'i' .. keys[IDEMPOTENCY])
+  local key, expires_at = keys[IDEMPOTENCY], now + keys[KEEP_FOR]
+  promises[key] = { expires_at, keys[FINGERPRINT], id }
+  write('HSET', root .. 'promises', key, cmsgpack.pack(promises[key]))
+  write('ZADD', root .. 'forget', expires_at, 'i' .. key)
 end
 
--- Whether a job's idempotency key stands for another request. `first` knows the keys of this very call.
+-- True where the idempotency key of a job stands for another request. `first` has the keys of this very call.
 local function is_reused(keys, first)
   if not keys or not keys[IDEMPOTENCY] then return false end
   local key = keys[IDEMPOTENCY]
@@ -48,9 +54,9 @@ local function is_reused(keys, first)
   return first[key] ~= keys[FINGERPRINT]
 end
 
--- Who stands for a job that is not to be created: itself, if it exists, or who holds its unique key.
+-- The job that stands for one that is not to be created: itself, where it exists, or the holder of its unique key.
 local function stands_for(id, keys)
-  if created[id] or job_of(id) then return id end
+  if created[id] or job_of(id) or damaged[id] then return id end
   local unique = keys and keys[UNIQUE_KEY]
   if not unique then return false end
   local holder = holder_of(unique)
@@ -64,38 +70,37 @@ local waiting = {}
 
 -- Counts a new job among the children of its parent, where that one still waits for them. Answers the parent's seq, or 0.
 local function join(id, seq, parent)
-  put(root .. 'of|' .. parent, seq, id)
+  add_member(root .. 'of|' .. parent, seq, id)
   local batch = open_batch(parent)
   if not batch then return 0 end
   count_children(batch, 1, 1)
-  tell(parent, batch)
-  return know(batch)[SEQ]
+  repeat_state(parent, batch)
+  return batch[SEQ]
 end
 
 -- Adds a job. Nothing is read of it: what is stored is made of what came.
-local function insert(id, lane_name, start, fixed, data, parent)
+local function insert(id, source_name, start, fixed, data, parent)
   local delay, at, priority, flags = struct_unpack(START, start)
-  local lane = lane_named(lane_name)
-  local key, queue = lane[1], lane[2]
-  local run_at, seq, waits = max(now + delay, at), draw(), flags >= WAITS
+  local key, queue = unpack(source_named(source_name))
+  local run_at, seq, waits = min(max(now + delay, at), max(now, END_OF_TIME)), draw(), flags >= WAITS
   local state = waits and BLOCKED or run_at > now and SCHEDULED or AVAILABLE
   local batch = parent and join(id, seq, parent) or 0
   local fields = new_fields(state, run_at, waits and NONE_YET or NO_CHILDREN, seq, batch, fixed)
   local n = #values
   values[n + 1], values[n + 2] = root .. 'd:' .. id, data
-  put(root .. 'all', seq, id)
-  if flags % 2 == MAY_EXIST then take_out(root .. 'gone', id) end
+  add_member(root .. 'all', seq, id)
+  if flags % 2 == MAY_EXIST then remove_member(root .. 'gone', id) end
   if waits then
-    jobs[id] = unpack_job(fields)
+    jobs[id] = decode(fields)
     waiting[#waiting + 1] = id
     return
   end
   local member = new_member(seq, id, queue)
   if state == AVAILABLE then
-    put(key, run_at - priority * PRIORITY_STEP, member)
+    add_member(key, run_at - priority * PRIORITY_STEP, member)
   else
-    put(scheduled_key, run_at, member)
-    put(LISTED[state], seq, id)
+    add_member(scheduled_key, run_at, member)
+    add_member(LISTED[state], seq, id)
   end
   count(queue, state, 1)
   values[n + 3], values[n + 4] = root .. 'm:' .. id, fields
@@ -109,18 +114,18 @@ local function place_waiting()
   for _, id in ipairs(waiting) do
     local job = jobs[id]
     if count_children(job, 1, 0) == 0 then wait_until(job, now) end
-    settle(id, job)
+    index(id, job)
   end
   waiting = {}
 end
 
 -- Enqueues one job: false where it was created, or else the id of the job that stands for it.
-local function create(id, lane, start, fixed, data)
+local function create(id, source, start, fixed, data)
   local keys = keys_of(start)
   local earlier = keys and keys[IDEMPOTENCY] and promised(keys[IDEMPOTENCY])
   if earlier then return earlier[3] end
   local other = stands_for(id, keys)
-  if not other then insert(id, lane, start, fixed, data, keys and keys[PARENT_ID]) end
+  if not other then insert(id, source, start, fixed, data, keys and keys[PARENT_ID]) end
   if keys and keys[IDEMPOTENCY] then promise(keys, other or id) end
   return other
 end

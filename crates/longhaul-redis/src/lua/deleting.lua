@@ -2,9 +2,9 @@
 
 -- Removes a job with all that is its own, and remembers for a while that it was there.
 local function remove(id, job)
-  leave(id, job)
+  unindex(id, job)
   free_key(id, job)
-  if job[PARENT] then take_out(root .. 'of|' .. job[PARENT], id) end
-  drop(id)
-  put(root .. 'gone', now + GONE_FOR, id)
+  if job[PARENT] then remove_member(root .. 'of|' .. job[PARENT], id) end
+  forget_job(id)
+  add_member(root .. 'gone', now + GONE_FOR, id)
 end

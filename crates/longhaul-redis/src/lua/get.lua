@@ -2,11 +2,11 @@
 --
 -- ARGV[2]    the furthest that a position is counted
 -- ARGV[3..]  ids
--- Returns    for each 0 where nothing is known of it, 1 where it is gone, or what `shown` says and its position or -1
+-- Returns    for each 0 where nothing is known of it, 1 where it is gone, or the answer of `shown` and its position or -1
 
 local furthest = tonumber(ARGV[2])
 
--- How many of a lane go before a job: those of a lower rank, and of those of the same rank the older ones.
+-- How many of a claim source go before a job: those of a lower rank, and of those of the same rank the older ones.
 local function ahead(key, rank, member, own)
   if key == own then return call('ZRANK', key, member) or 0 end
   local lower = call('ZCOUNT', key, '-inf', '(' .. digits(rank))
@@ -21,8 +21,8 @@ local function position(id, job)
   if job[STATE] ~= AVAILABLE then return -1 end
   local own, rank = place_of(job)
   local place = 1
-  for _, lane in ipairs(call('SMEMBERS', root .. 'lanes|' .. job[QUEUE])) do
-    place = place + ahead(root .. 'lane|' .. job[QUEUE] .. '|' .. lane, rank, member_of(id, job), own)
+  for _, source in ipairs(call('SMEMBERS', root .. 'lanes|' .. job[QUEUE])) do
+    place = place + ahead(root .. 'lane|' .. job[QUEUE] .. '|' .. source, rank, member_of(id, job), own)
     if place >= furthest then return furthest end
   end
   return place
@@ -39,9 +39,9 @@ for i = 3, #ARGV do
 end
 read_jobs(ids)
 for i, id in ipairs(ids) do
-  local job = shown(id)
+  local job = shown(id, false)
   if job then
-    job[6] = position(id, jobs[id])
+    job[8] = position(id, jobs[id])
     answers[i] = job
   else
     answers[i] = is_gone(id) and 1 or 0

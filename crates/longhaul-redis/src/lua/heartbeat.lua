@@ -1,12 +1,12 @@
 -- Notes that a worker lives, and extends its leases.
 --
--- ARGV[2], ARGV[3], ARGV[4]  the worker's id, what it says of itself in JSON, and how long the leases are
+-- ARGV[2], ARGV[3], ARGV[4]  the worker's id, its WorkerInfo in JSON, and how long the leases are
 -- ARGV[5..]                  ids and tokens
--- Returns                    a status for each lease: 0 held, 1 the same and asked to stop, 2 lost
+-- Returns                    a status for each lease: 0 held, 1 held and asked to stop, 2 lost
 
 local lease_until = now + tonumber(ARGV[4])
-put(root .. 'workers', now, ARGV[2])
-call('HSET', root .. 'worker', ARGV[2], ARGV[3])
+add_member(root .. 'workers', now, ARGV[2])
+write('HSET', root .. 'worker', ARGV[2], ARGV[3])
 
 local ids, statuses = {}, {}
 for i = 5, #ARGV, 2 do
@@ -17,7 +17,7 @@ for i, id in ipairs(ids) do
   local job = leased(id, tonumber(ARGV[2 * i + 4]))
   if job then
     job[LEASE_UNTIL] = lease_until
-    put(running_key, lease_until, member_of(id, job))
+    add_member(running_key, lease_until, member_of(id, job))
     -- Nothing that a reader could see has changed.
     changed[id] = true
   end

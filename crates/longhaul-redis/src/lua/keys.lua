@@ -1,34 +1,47 @@
--- Unique keys: who holds them, and until when.
+-- Unique keys: which job holds one, and until when.
 
--- The job that holds a unique key. One whose data has been taken from under us holds nothing.
+-- Holds as this script leaves them: unique key -> 'expiry|id', or false where it is free.
+local holds = {}
+
+-- The expiry of a unique key and the id that it belongs to; nothing where it is free.
+local function hold_of(key)
+  if holds[key] == nil then holds[key] = call('HGET', root .. 'unique', key) end
+  if not holds[key] then return nil end
+  local expires_at, id = string.match(holds[key], '^(%d+)|(.*)$')
+  return tonumber(expires_at), id
+end
+
+-- The job that holds a unique key. One whose record is lost holds nothing, nor does one that has ended and whose hold has no
+-- expiry: its record was damaged when it ended.
 local function holder_of(key)
-  local hold = call('HGET', root .. 'unique', key)
-  if not hold then return false end
-  local bar = find(hold, '|', 1, true)
-  local expires_at, id = tonumber(sub(hold, 1, bar - 1)), sub(hold, bar + 1)
-  if expires_at ~= 0 and expires_at <= now then return false end
-  return (created[id] or job_of(id)) and id
+  local expires_at, id = hold_of(key)
+  if not id or (expires_at ~= 0 and expires_at <= now) then return false end
+  if created[id] then return id end
+  local job = job_of(id)
+  return job and (expires_at ~= 0 or job[STATE] < COMPLETED) and id
 end
 
 local function hold(key, id, expires_at)
-  call('HSET', root .. 'unique', key, digits(expires_at) .. '|' .. id)
-  if expires_at > 0 then call('ZADD', root .. 'forget', expires_at, 'u' .. key) end
+  holds[key] = digits(expires_at) .. '|' .. id
+  write('HSET', root .. 'unique', key, holds[key])
+  if expires_at > 0 then write('ZADD', root .. 'forget', expires_at, 'u' .. key) end
 end
 
--- Frees a job's unique key, where it is the job's.
+-- Frees the unique key of a job, where it is the job's.
 local function free_key(id, job)
-  if know(job)[UNIQUE] == '' then return end
-  local held = call('HGET', root .. 'unique', job[UNIQUE])
-  if held and sub(held, find(held, '|', 1, true) + 1) == id then
-    call('HDEL', root .. 'unique', job[UNIQUE])
+  if job[UNIQUE] == '' then return end
+  local _, holder = hold_of(job[UNIQUE])
+  if holder == id then
+    holds[job[UNIQUE]] = false
+    write('HDEL', root .. 'unique', job[UNIQUE])
   end
 end
 
--- A job has ended: its unique key outlives only a completion, and that only for its period.
-local function let_go(id, job)
-  if know(job)[UNIQUE] == '' then return end
+-- Settles the unique key of a job that has ended: it outlives only a completion, and that only for its period.
+local function settle_key(id, job)
+  if job[UNIQUE] == '' then return end
   if job[STATE] == COMPLETED and job[PERIOD] >= 0 then
-    hold(job[UNIQUE], id, now + job[PERIOD])
+    hold(job[UNIQUE], id, min(now + job[PERIOD], END_OF_TIME))
   else
     free_key(id, job)
   end

@@ -1,54 +1,57 @@
--- What every script shares: where things are kept, what a job's fields are, and the time.
+-- The layout that all scripts share: keys, the fields of a job, constants, and the time.
 --
 -- KEYS[1]  the root of all keys, with its hash tag, so that they are in one slot: '{prefix}:'
 -- ARGV[1]  the time in milliseconds, or '' for the server's own clock
 --
--- <root>m:ID        a job's fields: those that change and then those that do not, packed as `pack` says
--- <root>d:ID        what never changes of it and no script reads: args, labels, ...
--- <root>x:ID        a hash: its progress, and an output too long for the fields
+-- <root>m:ID        the fields of a job: those that change and then those that do not, packed as `pack` does
+-- <root>d:ID        the data of a job, which never changes and no script reads: args, labels, ...
+-- <root>x:ID        a hash: progress, an output too long for the fields, and the bounds of the log
 -- <root>e:ID        a list of its errors
 -- <root>t:ID        a hash of its steps
--- <root>l:ID        a stream, its log; an event's number is the entry's
--- <root>all         ids by seq; <root>state|S: those in a state that few are in, for lists of these
--- <root>lane|Q|K|V  the available jobs of a queue, kind and version, by rank; members are a seq, an id and a queue
--- <root>lanes|Q     the lanes of a queue that are not empty
+-- <root>l:ID        a stream, its log; the number of an event is the id of the entry
+-- <root>all         ids by seq; <root>state|S: those in a state that few jobs are in, for lists of these
+-- <root>lane|Q|K|V  a claim source: the available jobs of a queue, kind and version by rank; a member is a seq, an id and
+--                   a queue
+-- <root>lanes|Q     a set of 'K|V': the claim sources of a queue that are not empty
 -- <root>scheduled   members by run_at
 -- <root>running     members by the end of their leases
--- <root>stopping    those that were asked to stop, by the end of their grace
+-- <root>stopping    members that were asked to stop, by the end of their grace
 -- <root>ended|Q|S   members by when their retention begins
--- <root>counts      a hash: 'Q|S' -> how many
--- <root>queues      a hash: queue -> its configuration
+-- <root>prune       'Q|S' by when its oldest job may be removed, and '*' by when all of them are to be looked for
+-- <root>capped      a set of the queues whose retention has a count
+-- <root>counts      a hash: 'Q|S' -> number of jobs
+-- <root>queues      a hash: queue -> its configuration in JSON
 -- <root>unique      a hash: unique key -> 'expiry|id', the expiry 0 while the job has not ended
 -- <root>promises    a hash: idempotency key -> packed {expiry, fingerprint, id}
 -- <root>paused      limit keys by when their pauses end
 -- <root>of|ID       the ids of the jobs that name a job as their parent, by seq
--- <root>forget      what may be dropped when: 'u' and a unique key, 'i' and an idempotency key
+-- <root>forget      what expires when: 'u' and a unique key, 'i' and an idempotency key
 -- <root>gone        ids of removed jobs, by when they are forgotten
--- <root>workers     worker ids by when they were heard of; <root>worker: a hash of what they say of themselves
--- <root>watched     a set of what somebody waits to hear of: 'q' and a queue, 'j' and a job's id
+-- <root>workers     worker ids by when they were heard of; <root>worker: a hash of worker id -> its WorkerInfo in JSON
+-- <root>watched     a set of the topics that somebody waits for: 'q' and a queue, 'j' and the id of a job
 -- <root>last        the last number drawn
--- <root>schema      the version of all this
+-- <root>schema      the version of this layout
 
 -- Names in capitals that stand for whole numbers are replaced by these when a script is loaded: see `scripts.rs`.
 
 local call, format, find, sub = redis.call, string.format, string.find, string.sub
-local struct_pack, struct_unpack, max = struct.pack, struct.unpack, math.max
+local struct_pack, struct_unpack, max, min = struct.pack, struct.unpack, math.max, math.min
 local root = KEYS[1]
 
--- What changes of a job. Of the times, 0 is none.
+-- The fields that change. Of the times, 0 is none. TOKEN is 0 unless the job runs or was ended by a finish.
 local STATE, RUN_AT, ATTEMPT, CRASHES, INTERRUPTIONS, TOKEN, STARTED_AT, FINISHED_AT = 1, 2, 3, 4, 5, 6, 7, 8
 local LEASE_UNTIL, CANCEL_BY, LAST_EVENT, STATE_EVENT, STATE_AT = 9, 10, 11, 12, 13
 -- LOG is 0 for an empty log, 1 for one that ends in a reset, 2 for any other. OUTPUT_AT is 0 where there is no output, 1
 -- where it is in OUTPUT, 2 where it is in the hash beside. CHILDREN are four counts, in a job that waits or waited for
--- them: all, completed, failed and cancelled ones. An empty word is none.
+-- them: all, completed, failed and cancelled ones. An empty string is none.
 local LOG, STEPS, ERRORS, PROGRESS, OUTPUT_AT, WORKER, OUTPUT, CHILDREN = 14, 15, 16, 17, 18, 19, 20, 21
 local CHANGING = '>Bi8I4I4I4i8i8i8i8i8I4I4i8BI4BBBI2c0I4c0I2c0'
 -- The same before the rest, which does not change and is handed on as it is.
 local CHANGING_AND_REST = CHANGING .. 'c0'
 local COUNTS = '>I4I4I4I4'
 
--- What does not change, still packed, and what `know` makes of it. BATCH is the seq of the parent that counts the job, or
--- 0; PERIOD is -1 for none. After these comes the time of creation, which no script reads.
+-- FIXED are the fields that do not change, still packed; the others are what `decode` makes of it. BATCH is the seq of the
+-- parent that counts the job, or 0; PERIOD is -1 for none. After these comes the time of creation, which no script reads.
 local FIXED, SEQ, BATCH, VERSION, PRIORITY, MAX_CRASHES, PERIOD = 22, 23, 24, 25, 26, 27, 28
 local QUEUE, KIND, UNIQUE, LIMIT_KEY, PARENT = 29, 30, 31, 32, 33
 local TO_UNIQUE = '>i8i8I4i4I4i8I2c0I2c0I2c0'
@@ -59,6 +62,9 @@ local HELD, CANCEL_REQUESTED, LOST = 0, 1, 2
 
 local KEPT_ERRORS = 20
 local GONE_FOR = 86400000
+-- The last millisecond of the year 9999, beyond which nothing waits.
+local END_OF_TIME = 253402300799999
+local MOST = 4294967295
 local PRIORITY_STEP = 60000
 -- The longest output that is kept among the fields.
 local SHORT_OUTPUT = 512
@@ -71,14 +77,25 @@ if not now then
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- Calls with any number of arguments, after a key where there is one.
-local function call_with(command, key, arguments)
+-- Runs a command that writes. Nothing undoes what a script has written, so a command that fails (a key of a wrong type,
+-- which somebody else has put there) must not keep the rest from being written.
+local function write_now(...)
+  local answer = redis.pcall(...)
+  if type(answer) == 'table' and answer.err then
+    redis.log(redis.LOG_WARNING, 'longhaul: ' .. (...) .. ' ' .. tostring(select(2, ...)) .. ': ' .. answer.err)
+    return nil
+  end
+  return answer
+end
+
+-- Runs a writing command with any number of arguments, after a key where there is one.
+local function write_all(command, key, arguments)
   for from = 1, #arguments, ARGUMENTS do
-    local to = math.min(from + ARGUMENTS - 1, #arguments)
+    local to = min(from + ARGUMENTS - 1, #arguments)
     if key then
-      call(command, key, unpack(arguments, from, to))
+      write_now(command, key, unpack(arguments, from, to))
     else
-      call(command, unpack(arguments, from, to))
+      write_now(command, unpack(arguments, from, to))
     end
   end
 end

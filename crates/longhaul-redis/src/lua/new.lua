@@ -1,8 +1,8 @@
--- What is told of a new job, and how its fields begin.
+-- The form in which new jobs arrive, and how their fields begin.
 --
 -- A new job is
 --   its id,
---   its lane: 'queue|kind|version',
+--   its claim source: 'queue|kind|version',
 --   its start, packed: how long it waits, a time of day before which it must not run, its priority, its flags, and after
 --   these its packed keys, if any,
 --   what does not change of it between its batch and its time of creation, as it is stored,

@@ -1,4 +1,4 @@
--- Removes finished jobs that their queues' retention no longer covers.
+-- Removes ended jobs that the retention of their queues no longer covers, and notes when there will be more.
 --
 -- ARGV[2]   how many to remove at most
 -- ARGV[3..] places: a queue, a state, how many are kept or -1 for any number, and how old they may become in
@@ -7,7 +7,19 @@
 
 local limit = tonumber(ARGV[2])
 
--- Prunes one place of at most `most`, and says how many were looked at and how many removed.
+-- Notes when a place is due again: when its oldest job comes of age, or one that does not count yet begins to.
+local function note_next(key, place, kept, age)
+  local oldest = age >= 0 and call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]
+  local uncounted = kept >= 0 and call('ZRANGEBYSCORE', key, '(' .. digits(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
+  local next_due = min(oldest and tonumber(oldest) + age or math.huge, uncounted and tonumber(uncounted) or math.huge)
+  if next_due < math.huge then
+    write_now('ZADD', root .. 'prune', digits(max(next_due, now + 1)), place)
+  else
+    write_now('ZREM', root .. 'prune', place)
+  end
+end
+
+-- Prunes one place of at most `most`, and answers how many were looked at and how many removed.
 local function prune(queue, state, kept, age, most)
   local key = ended_of(queue, state)
   -- A job whose key is held is the answer that others will be given: it stays, and does not count.
@@ -26,14 +38,19 @@ local function prune(queue, state, kept, age, most)
   return #old, #there
 end
 
-local looked_at, removed, finished = 0, 0, 0
+local looked_at, pruned, finished = 0, 0, 0
 for i = 3, #ARGV, 4 do
   local most = limit - looked_at
   if most == 0 then break end
-  local old, gone = prune(ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), most)
+  local queue, state, kept, age = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])
+  local old, gone = prune(queue, state, kept, age, most)
+  flush()
   looked_at = looked_at + old
-  removed = removed + gone
-  if old < most then finished = finished + 1 end
+  pruned = pruned + gone
+  if old < most then
+    finished = finished + 1
+    note_next(ended_of(queue, state), queue .. '|' .. ARGV[i + 1], kept, age)
+  end
 end
 done()
-return { removed, finished }
+return { pruned, finished }

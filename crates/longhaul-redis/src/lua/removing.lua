@@ -1,25 +1,55 @@
--- What is left of jobs that others have taken away, and the jobs that ordered sets lead to.
+-- Jobs that ordered sets lead to: those that are as they should be, and what is left of those that are not.
 
--- Forgets what is left of a job.
-local function drop(id)
+-- The error of a job whose record cannot be read, but for its attempt and time.
+local UNREADABLE_ERROR = '"message":"failed to read the stored job: its record is damaged","kind":"fatal"}'
+
+-- Removes what is left of a job.
+local function forget_job(id)
   jobs[id] = false
   changed[id] = nil
-  take_out(root .. 'all', id)
+  remove_member(root .. 'all', id)
   for _, key in pairs(LISTED) do
-    take_out(key, id)
+    remove_member(key, id)
   end
-  for _, kind in ipairs({ 'm:', 'd:', 'x:', 'e:', 't:', 'l:' }) do
-    doomed[#doomed + 1] = root .. kind .. id
+  for _, prefix in ipairs({ 'm:', 'd:', 'x:', 'e:', 't:', 'l:' }) do
+    unlinked[#unlinked + 1] = root .. prefix .. id
   end
   if is_watched then topics['j' .. id] = true end
 end
 
--- A member of an ordered set whose job's data somebody has taken from under us (an eviction, a hand): the rest of it
--- goes too, and counts no more where the set says its state.
-local function bury(key, member, state)
-  take_out(key, member)
+-- Removes a member of an ordered set whose job has no record, because somebody has taken that from under us (an eviction, a
+-- hand). It counts no more where the set says its state.
+local function forget_member(key, member, state)
+  remove_member(key, member)
   if state then count(queue_of(member), state, -1) end
-  drop(id_of(member))
+  forget_job(id_of(member))
+end
+
+-- The number of the last event that a job has written.
+local function last_event_of(id)
+  local found = redis.pcall('XREVRANGE', root .. 'l:' .. id, '+', '-', 'COUNT', 1)
+  return found[1] and tonumber(string.match(found[1][1], '^%d+')) or 0
+end
+
+-- Ends a job as failed whose record cannot be read, so that a person can see it, and nothing meets it again. The record is
+-- made anew of what is known: `state` is where the job was counted, and its claim source says its kind and version.
+local function fail_damaged(key, member, state)
+  local id, queue, kind, version = id_of(member), queue_of(member), '', 1
+  if sources[key] then kind, version = string.match(sources[key][2], '^(.*)|(%d+)$') end
+  for _, set in ipairs({ key, running_key, stopping_key }) do
+    remove_member(set, member)
+  end
+  if LISTED[state] then remove_member(LISTED[state], id) end
+  count(queue, state, -1)
+  local last_event = last_event_of(id) + 1
+  local job = { FAILED, now, 0, 0, 0, 0, 0, now, 0, 0, last_event, last_event, now, 2, 0, 0, 0, 0, '', '', '' }
+  job[FIXED] = struct_pack('>i8i8I4i4I4i8I2c0I2c0', tonumber(sub(member, 1, 16)) or 0, 0, tonumber(version), 0, 0, -1,
+    #queue, queue, #kind, kind) .. '\0\0\0\0\0\0' .. struct_pack('>i8', now)
+  packed[id] = pack(job)
+  jobs[id], members[id], damaged[id] = decode(packed[id]), member, nil
+  write('DEL', root .. 'e:' .. id)
+  keep_error(id, jobs[id], UNREADABLE_ERROR)
+  index(id, jobs[id])
 end
 
 -- Reads the jobs of members of an ordered set in one go, and answers their ids.
@@ -39,28 +69,31 @@ local function jobs_at(key, found, state, counted)
   local ids, there = read_members(found), {}
   for i, id in ipairs(ids) do
     local job = jobs[id]
-    if not job then
-      bury(key, found[i], counted)
+    if damaged[id] then
+      fail_damaged(key, found[i], state)
+    elseif not job then
+      forget_member(key, found[i], counted)
     elseif job[STATE] == state then
       there[#there + 1] = id
     else
-      take_out(key, found[i])
+      remove_member(key, found[i])
     end
   end
   return there
 end
 
--- Makes at most `limit` scheduled jobs available whose time has come, and says how many there were.
+-- Makes at most `limit` scheduled jobs available whose time has come, and answers how many were and how many
+-- members were looked at.
 local function promote(limit)
   local found = call('ZRANGEBYSCORE', scheduled_key, '-inf', now, 'LIMIT', 0, limit)
-  if #found == 0 then return 0 end
+  if #found == 0 then return 0, 0 end
   local due = jobs_at(scheduled_key, found, SCHEDULED, SCHEDULED)
   for _, id in ipairs(due) do
     local job = jobs[id]
-    leave(id, job)
+    unindex(id, job)
     -- `run_at` stays: its rank counts from when it fell due, whoever noticed that and when.
-    enter(job, AVAILABLE)
-    settle(id, job)
+    set_state(job, AVAILABLE)
+    index(id, job)
   end
-  return #due
+  return #due, #found
 end

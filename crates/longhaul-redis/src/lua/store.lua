@@ -1,7 +1,8 @@
 -- How a job is read, changed and written back.
 --
--- A script works on jobs in memory and writes at its end: all checks come before the first write, because nothing
--- undoes what a script has written.
+-- A script works on jobs in memory, notes what is to be written, and writes at the end (`flush`). An error before that, say
+-- of a value that cannot be read, leaves everything as it was; an error of one of the commands that write keeps none of the
+-- others from being run. So no script ends half-way.
 
 -- The states whose jobs are in a set of their own by seq.
 local LISTED = {
@@ -11,24 +12,30 @@ local LISTED = {
   [CANCELLED] = root .. 'state|6',
 }
 
--- Jobs read so far: id -> fields, or false where there is no job; and as they were read.
-local jobs, packed = {}, {}
--- Where a job is in an ordered set: id -> member.
+-- Jobs read so far: id -> fields, or false where there is no job; the same as they were read; ids of records that are there
+-- and cannot be read.
+local jobs, packed, damaged = {}, {}, {}
+-- id -> the member of the job in ordered sets.
 local members = {}
--- What is to be written: ids of changed jobs, keys and values in turn, key -> scores and members in turn, key -> members,
--- queue -> state -> difference, keys to be deleted.
-local changed, values, added, taken, counts, doomed = {}, {}, {}, {}, {}, {}
+-- What is to be written: ids of changed jobs; keys and values in turn; key -> scores and members in turn; key -> members;
+-- key -> how many members of the lowest scores; queue -> state -> difference; commands; keys to be unlinked.
+local changed, values, added, removed, popped, counts, commands, unlinked = {}, {}, {}, {}, {}, {}, {}, {}
 -- Jobs that this very script has created, of which nothing is read before they are written.
 local created = {}
--- The lanes among them: key -> {queue, lane}.
-local lanes = {}
--- Whom to tell: topic -> true. Most of the time nobody waits to hear anything.
+-- Claim sources among the keys: key -> {queue, 'kind|version'}.
+local sources = {}
+-- Topics to be published: topic -> true. Most of the time nobody waits for any.
 local topics, is_watched = {}, call('EXISTS', root .. 'watched') == 1
 local last
 
 -- A number in digits: Lua's own way loses those beyond the fourteenth.
 local function digits(number)
   return format('%d', number)
+end
+
+-- Notes a command to be run when all is written.
+local function write(...)
+  commands[#commands + 1] = { ... }
 end
 
 local function pack(job)
@@ -39,36 +46,30 @@ local function pack(job)
     #worker, worker, #output, output, #children, children, job[FIXED])
 end
 
-local function unpack_job(fields)
-  local job = { struct_unpack(CHANGING, fields) }
+-- Reads a record, and fails where it is none of ours.
+local function decode(record)
+  local job, parent = { struct_unpack(CHANGING, record) }, nil
   -- What follows the last value is where the rest begins.
-  job[FIXED] = sub(fields, job[FIXED])
-  return job
-end
-
--- Reads what does not change of a job, for whoever needs it: a claim does not.
-local function know(job)
-  if not job[SEQ] then
-    local parent
-    job[SEQ], job[BATCH], job[VERSION], job[PRIORITY], job[MAX_CRASHES], job[PERIOD], job[QUEUE], job[KIND],
-      job[UNIQUE], job[LIMIT_KEY], parent = struct_unpack(FIXED_FORMAT, job[FIXED])
-    -- Most have none, and a field more would make the table grow.
-    if parent ~= '' then job[PARENT] = parent end
-  end
+  job[FIXED] = sub(record, job[FIXED])
+  job[SEQ], job[BATCH], job[VERSION], job[PRIORITY], job[MAX_CRASHES], job[PERIOD], job[QUEUE], job[KIND],
+    job[UNIQUE], job[LIMIT_KEY], parent = struct_unpack(FIXED_FORMAT, job[FIXED])
+  assert(job[STATE] <= CANCELLED and (#job[CHILDREN] == 0 or #job[CHILDREN] == 16))
+  -- Most have none, and a field more would make the table grow.
+  if parent ~= '' then job[PARENT] = parent end
   return job
 end
 
 -- Reads values of keys, in order; false where there is none.
-local function read_all(kind, ids)
-  local found, prefix = {}, root .. kind
+local function read_all(prefix, ids)
+  local found, keys = {}, {}
   for from = 1, #ids, ARGUMENTS do
-    local keys = {}
-    for i = from, math.min(from + ARGUMENTS - 1, #ids) do
-      keys[#keys + 1] = prefix .. ids[i]
+    local to = min(from + ARGUMENTS - 1, #ids)
+    for i = from, to do
+      keys[i] = root .. prefix .. ids[i]
     end
-    local values = call('MGET', unpack(keys))
-    if #ids <= ARGUMENTS then return values end
-    for i, value in ipairs(values) do
+    local read = call('MGET', unpack(keys, from, to))
+    if #ids <= ARGUMENTS then return read end
+    for i, value in ipairs(read) do
       found[from + i - 1] = value
     end
   end
@@ -84,10 +85,15 @@ local function read_jobs(ids)
       missing[#missing + 1] = id
     end
   end
-  for i, fields in ipairs(read_all('m:', missing)) do
-    if fields then
-      packed[missing[i]] = fields
-      jobs[missing[i]] = unpack_job(fields)
+  for i, record in ipairs(read_all('m:', missing)) do
+    if record then
+      local id = missing[i]
+      local is_ours, job = pcall(decode, record)
+      if is_ours then
+        packed[id], jobs[id] = record, job
+      else
+        damaged[id] = true
+      end
     end
   end
 end
@@ -97,15 +103,16 @@ local function job_of(id)
   return jobs[id]
 end
 
--- Draws a number for a job's seq or a lease's token. It is the time in 1/1024 ms, or the last one plus one where that
--- is more: it never comes again, even where a server has lost its newest writes.
+-- Draws a number for the seq of a job or the token of a lease. It is the time in 1/1024 ms, or the last one plus one where
+-- that is more: it never comes again, even where a server has lost its newest writes.
 local function draw()
-  last = last or tonumber(call('GET', root .. 'last') or 0)
+  last = last or tonumber(call('GET', root .. 'last') or 0) or 0
   last = max(last + 1, now * 1024)
   return last
 end
 
--- A job in an ordered set. The seq decides between equal scores; the queue is there for a job whose data is lost.
+-- The member of a job in ordered sets. The seq decides between equal scores; the queue is there for a job whose record is
+-- lost.
 local function new_member(seq, id, queue)
   return format('%016d', seq) .. id .. '|' .. queue
 end
@@ -113,7 +120,6 @@ end
 local function member_of(id, job)
   local member = members[id]
   if not member then
-    know(job)
     member = new_member(job[SEQ], id, job[QUEUE])
     members[id] = member
   end
@@ -142,7 +148,7 @@ end
 local scores = {}
 
 -- Notes that a member is to be put into an ordered set, or to get another score there.
-local function put(key, score, member)
+local function add_member(key, score, member)
   local text = scores[score]
   if not text then
     text = digits(score)
@@ -153,58 +159,46 @@ local function put(key, score, member)
   list[n + 1], list[n + 2] = text, member
 end
 
--- Notes that a member is to be taken out of an ordered set. All that is taken out is written before all that is put in.
-local function take_out(key, member)
-  -- So what this very call has put there is forgotten: a closing job may be freed and cancelled by one and the same.
-  local put_before = added[key]
-  if put_before then
-    for n = #put_before, 2, -2 do
-      if put_before[n] == member then
-        table.remove(put_before, n)
-        table.remove(put_before, n - 1)
+-- Notes that a member is to be removed from an ordered set. Removals are written before additions.
+local function remove_member(key, member)
+  -- So an addition that this script has noted is forgotten: a job may be freed and cancelled by one and the same script.
+  local noted = added[key]
+  if noted then
+    for n = #noted, 2, -2 do
+      if noted[n] == member then
+        table.remove(noted, n)
+        table.remove(noted, n - 1)
       end
     end
-    if #put_before == 0 then added[key] = nil end
+    if #noted == 0 then added[key] = nil end
   end
-  local list = list_of(taken, key)
+  local list = list_of(removed, key)
   list[#list + 1] = member
 end
 
 local function count(queue, state, difference)
-  local states = counts[queue]
-  if not states then
-    states = {}
-    counts[queue] = states
-  end
+  local states = list_of(counts, queue)
   states[state] = (states[state] or 0) + difference
 end
 
-local function lane_of(queue, kind, version)
-  local lane = kind .. '|' .. version
-  local key = root .. 'lane|' .. queue .. '|' .. lane
-  lanes[key] = lanes[key] or { queue, lane }
+local function source_of(queue, kind, version)
+  local name = kind .. '|' .. version
+  local key = root .. 'lane|' .. queue .. '|' .. name
+  sources[key] = sources[key] or { queue, name }
   return key
 end
 
-local ended = {}
-
 local function ended_of(queue, state)
-  local states = ended[queue]
-  if not states then
-    states = {}
-    ended[queue] = states
-  end
-  states[state] = states[state] or root .. 'ended|' .. queue .. '|' .. state
-  return states[state]
+  return root .. 'ended|' .. queue .. '|' .. state
 end
 
 local running_key, scheduled_key, stopping_key = root .. 'running', root .. 'scheduled', root .. 'stopping'
 
--- The ordered set that a job's state puts it into, and its score there.
+-- The ordered set that holds a job in its state, and its score there.
 local function place_of(job)
-  local state = know(job)[STATE]
+  local state = job[STATE]
   if state == AVAILABLE then
-    return lane_of(job[QUEUE], job[KIND], job[VERSION]), job[RUN_AT] - job[PRIORITY] * PRIORITY_STEP
+    return source_of(job[QUEUE], job[KIND], job[VERSION]), job[RUN_AT] - job[PRIORITY] * PRIORITY_STEP
   elseif state == RUNNING then
     return running_key, job[LEASE_UNTIL]
   elseif state == SCHEDULED then
@@ -216,73 +210,91 @@ local function place_of(job)
   end
 end
 
--- Notes that a job's fields have changed and that its readers must hear of it.
-local function touch(id)
+-- Notes that the record of a job has changed and that its readers must look again.
+local function mark_changed(id)
   changed[id] = true
   if is_watched then topics['j' .. id] = true end
 end
 
--- Takes a job out of its place. All that the place is made of must still be as it was.
-local function leave(id, job)
+-- Takes a job out of the sets of its state. All fields that its places are made of must still be as they were.
+local function unindex(id, job)
   local state, member, place = job[STATE], member_of(id, job), place_of(job)
-  if place then take_out(place, member) end
-  if LISTED[state] then take_out(LISTED[state], id) end
-  if state == RUNNING and job[CANCEL_BY] ~= 0 then take_out(stopping_key, member) end
+  if place then remove_member(place, member) end
+  if LISTED[state] then remove_member(LISTED[state], id) end
+  if state == RUNNING and job[CANCEL_BY] ~= 0 then remove_member(stopping_key, member) end
   count(job[QUEUE], state, -1)
 end
 
--- Puts a job into the place that its fields say.
-local function settle(id, job)
+-- Puts a job into the sets of its state.
+local function index(id, job)
   local place, score = place_of(job)
   local state, member = job[STATE], member_of(id, job)
-  if place then put(place, score, member) end
-  if LISTED[state] then put(LISTED[state], job[SEQ], id) end
-  if state == RUNNING and job[CANCEL_BY] ~= 0 then put(stopping_key, job[CANCEL_BY], member) end
-  -- Who waits for the next due job must hear of one that is due sooner, too.
+  if place then add_member(place, score, member) end
+  if LISTED[state] then add_member(LISTED[state], job[SEQ], id) end
+  if state == RUNNING and job[CANCEL_BY] ~= 0 then add_member(stopping_key, job[CANCEL_BY], member) end
+  -- Whoever waits for the next due job must look again where one is due sooner, too.
   if is_watched and (state == AVAILABLE or state == SCHEDULED) then topics['q' .. job[QUEUE]] = true end
   count(job[QUEUE], state, 1)
-  touch(id)
+  mark_changed(id)
 end
 
--- Moves a job to another state. Whatever belongs to a run that this ends is void from here on.
-local function enter(job, state)
+-- Moves a job to another state. A run that this ends is over, and so is its token.
+local function set_state(job, state)
   -- A completion takes two numbers: the output's, then the state's.
   job[LAST_EVENT] = job[LAST_EVENT] + (state == COMPLETED and 2 or 1)
   job[STATE_EVENT] = job[LAST_EVENT]
   job[STATE_AT] = now
   job[STATE] = state
-  job[CANCEL_BY] = 0
+  job[CANCEL_BY], job[TOKEN] = 0, 0
   if state >= COMPLETED then job[FINISHED_AT] = now end
 end
 
 -- Makes a job wait for a time, which may be now or past.
 local function wait_until(job, run_at)
-  job[RUN_AT] = max(run_at, now)
-  enter(job, run_at > now and SCHEDULED or AVAILABLE)
+  job[RUN_AT] = max(min(run_at, END_OF_TIME), now)
+  set_state(job, run_at > now and SCHEDULED or AVAILABLE)
 end
 
-local function write_places()
-  for key, list in pairs(taken) do
-    call_with('ZREM', key, list)
-    local lane = lanes[key]
-    if lane and not added[key] and call('EXISTS', key) == 0 then
-      call('SREM', root .. 'lanes|' .. lane[1], lane[2])
+local function write_members()
+  for key, many in pairs(popped) do
+    write_now('ZREMRANGEBYRANK', key, 0, many - 1)
+    -- The source may be empty now.
+    removed[key] = removed[key] or {}
+  end
+  for key, list in pairs(removed) do
+    write_all('ZREM', key, list)
+    local source = sources[key]
+    if source and not added[key] and call('EXISTS', key) == 0 then
+      write_now('SREM', root .. 'lanes|' .. source[1], source[2])
     end
   end
   for key, list in pairs(added) do
-    call_with('ZADD', key, list)
-    local lane = lanes[key]
-    if lane then call('SADD', root .. 'lanes|' .. lane[1], lane[2]) end
+    write_all('ZADD', key, list)
+    local source = sources[key]
+    if source then write_now('SADD', root .. 'lanes|' .. source[1], source[2]) end
   end
-  taken, added = {}, {}
+  popped, removed, added = {}, {}, {}
+end
+
+-- Has the sweep look at the ended jobs of a queue: when there were none before, and at each end where their number is
+-- limited. An age alone needs no look at each end, because the oldest job decides.
+local function note_ended(queue, field, is_first)
+  if is_first then
+    write_now('ZADD', root .. 'prune', 'NX', digits(now), field)
+  elseif redis.pcall('SISMEMBER', root .. 'capped', queue) == 1 then
+    write_now('ZADD', root .. 'prune', 'LT', digits(now), field)
+  end
 end
 
 local function write_counts()
   for queue, states in pairs(counts) do
     for state, difference in pairs(states) do
       local field = queue .. '|' .. state
-      if difference ~= 0 and call('HINCRBY', root .. 'counts', field, difference) <= 0 then
-        call('HDEL', root .. 'counts', field)
+      local total = difference ~= 0 and write_now('HINCRBY', root .. 'counts', field, difference)
+      if total and total <= 0 then
+        write_now('HDEL', root .. 'counts', field)
+      elseif total and state >= COMPLETED and difference > 0 then
+        note_ended(queue, field, total == difference)
       end
     end
   end
@@ -296,34 +308,38 @@ local function flush()
     values[n + 1], values[n + 2] = prefix .. id, pack(jobs[id])
     n = n + 2
   end
-  call_with('MSET', nil, values)
+  write_all('MSET', nil, values)
   changed, values = {}, {}
-  write_places()
+  write_members()
   write_counts()
-  call_with('UNLINK', nil, doomed)
-  doomed = {}
-  if last then call('SET', root .. 'last', digits(last)) end
+  for _, command in ipairs(commands) do
+    write_now(unpack(command))
+  end
+  write_all('UNLINK', nil, unlinked)
+  commands, unlinked = {}, {}
+  if last then write_now('SET', root .. 'last', digits(last)) end
 end
 
--- Tells those who wait. Who was told must ask again, so that nothing is sent to nobody.
+-- Tells those who wait. Whoever was told must register again, so that nothing is sent to nobody.
 local function publish()
-  local said, heard = {}, {}
+  local changes, heard = {}, {}
   for topic in pairs(topics) do
-    said[#said + 1] = topic
+    changes[#changes + 1] = topic
   end
-  for from = 1, #said, ARGUMENTS do
-    local to = math.min(from + ARGUMENTS - 1, #said)
-    for i, waits in ipairs(call('SMISMEMBER', root .. 'watched', unpack(said, from, to))) do
-      if waits == 1 then heard[#heard + 1] = said[from + i - 1] end
+  for from = 1, #changes, ARGUMENTS do
+    local to = min(from + ARGUMENTS - 1, #changes)
+    for i, is_heard in ipairs(call('SMISMEMBER', root .. 'watched', unpack(changes, from, to))) do
+      if is_heard == 1 then heard[#heard + 1] = changes[from + i - 1] end
     end
   end
   if #heard > 0 then
-    call_with('SREM', root .. 'watched', heard)
-    call('PUBLISH', root .. 'news', table.concat(heard, '\n'))
+    write_all('SREM', root .. 'watched', heard)
+    write_now('PUBLISH', root .. 'news', table.concat(heard, '\n'))
   end
 end
 
+-- Writes and publishes. Nobody is kept from an answer by a hint that cannot be given.
 local function done()
   flush()
-  if is_watched then publish() end
+  if is_watched then pcall(publish) end
 end

@@ -1,34 +1,35 @@
--- Upkeep of waiting and running jobs, and of what is remembered beside them.
+-- Maintenance of waiting and running jobs, and of what is remembered beside them. It costs what is due, and the same few
+-- reads where nothing is.
 --
--- ARGV[2]           how many of each sort at most
+-- ARGV[2]           the most of each sort
 -- ARGV[3]           the rest of the error of a crash, in JSON
 -- ARGV[4], ARGV[5]  the same for poison, before and after the number of crashes
 -- ARGV[6]           the rest of the error of a job that did not stop in time
 -- ARGV[7]           for how long a silent worker is listed
--- Returns           how many were promoted, rescued, poisoned and fenced off, and 1 where there may be more to do
+-- Returns           how many were promoted, rescued, poisoned and fenced off, 1 where there may be more to do, and 1 where
+--                   history may be removed: see `due`
 
 local limit = tonumber(ARGV[2])
-local promoted = promote(limit)
+local promoted, due = promote(limit)
 
--- Takes a job from a worker that was not heard of in time, and says what became of it.
+-- Takes a job from a worker that was not heard of in time, and answers its new state.
 local function rescue(id, job)
-  leave(id, job)
-  job[CRASHES] = job[CRASHES] + 1
+  unindex(id, job)
+  job[CRASHES] = min(job[CRASHES] + 1, MOST)
   local is_poison = job[CRASHES] > job[MAX_CRASHES]
   local is_to_stop = job[CANCEL_BY] ~= 0
   keep_error(id, job, is_poison and ARGV[4] .. job[CRASHES] .. ARGV[5] or ARGV[3])
   give_attempt_back(job)
   -- It keeps its `run_at`, and with it its place: what was begun goes before what was not.
-  enter(job, is_to_stop and CANCELLED or is_poison and FAILED or AVAILABLE)
-  if job[STATE] >= COMPLETED then ends(id, job) end
-  settle(id, job)
+  set_state(job, is_to_stop and CANCELLED or is_poison and FAILED or AVAILABLE)
+  if job[STATE] >= COMPLETED then end_job(id, job) end
+  index(id, job)
   return job[STATE]
 end
 
 local rescued = { [AVAILABLE] = 0, [FAILED] = 0, [CANCELLED] = 0 }
 local expired = call('ZRANGEBYSCORE', running_key, '-inf', now, 'LIMIT', 0, limit)
-expired = jobs_at(running_key, expired, RUNNING, RUNNING)
-for _, id in ipairs(expired) do
+for _, id in ipairs(jobs_at(running_key, expired, RUNNING, RUNNING)) do
   local state = rescue(id, jobs[id])
   rescued[state] = rescued[state] + 1
 end
@@ -36,51 +37,56 @@ flush()
 
 -- A job that is lost is counted where it runs.
 local overdue = call('ZRANGEBYSCORE', stopping_key, '-inf', now, 'LIMIT', 0, limit)
-overdue = jobs_at(stopping_key, overdue, RUNNING, nil)
-for _, id in ipairs(overdue) do
+local fenced = jobs_at(stopping_key, overdue, RUNNING, nil)
+for _, id in ipairs(fenced) do
   local job = jobs[id]
-  leave(id, job)
+  unindex(id, job)
   keep_error(id, job, ARGV[6])
-  enter(job, CANCELLED)
-  ends(id, job)
-  settle(id, job)
+  set_state(job, CANCELLED)
+  end_job(id, job)
+  index(id, job)
 end
 count_ended()
 
--- Only what expires now goes: a key that was taken again has a later time.
+-- Forgets a key whose time is over. One that was taken again has a later time.
 local function forget(memory)
-  local kind, key = string.sub(memory, 1, 1), string.sub(memory, 2)
+  local kind, key = sub(memory, 1, 1), sub(memory, 2)
   if kind == 'u' then
-    local held = call('HGET', root .. 'unique', key)
-    local expires_at = held and tonumber(string.sub(held, 1, string.find(held, '|', 1, true) - 1)) or 0
-    if expires_at ~= 0 and expires_at <= now then call('HDEL', root .. 'unique', key) end
+    local expires_at = hold_of(key)
+    if expires_at and expires_at ~= 0 and expires_at <= now then write('HDEL', root .. 'unique', key) end
   else
     local promise = call('HGET', root .. 'promises', key)
-    if promise and cmsgpack.unpack(promise)[1] <= now then call('HDEL', root .. 'promises', key) end
+    local is_ours, unpacked = pcall(cmsgpack.unpack, promise or '')
+    local expires_at = promise and is_ours and type(unpacked) == 'table' and tonumber(unpacked[1]) or 0
+    if expires_at <= now then write('HDEL', root .. 'promises', key) end
   end
 end
 
-call('ZREMRANGEBYSCORE', root .. 'paused', '-inf', now)
+write('ZREMRANGEBYSCORE', root .. 'paused', '-inf', now)
 local forgotten = call('ZRANGEBYSCORE', root .. 'forget', '-inf', now, 'LIMIT', 0, limit)
 for _, memory in ipairs(forgotten) do
   forget(memory)
-  take_out(root .. 'forget', memory)
+  remove_member(root .. 'forget', memory)
 end
 local gone = call('ZRANGEBYSCORE', root .. 'gone', '-inf', now, 'LIMIT', 0, limit)
 for _, id in ipairs(gone) do
-  take_out(root .. 'gone', id)
+  remove_member(root .. 'gone', id)
 end
 local silent = call('ZRANGEBYSCORE', root .. 'workers', '-inf', now - tonumber(ARGV[7]), 'LIMIT', 0, limit)
 for _, worker in ipairs(silent) do
-  take_out(root .. 'workers', worker)
-  call('HDEL', root .. 'worker', worker)
+  remove_member(root .. 'workers', worker)
+  write('HDEL', root .. 'worker', worker)
 end
 done()
-local most = math.max(promoted, #expired, #overdue, #forgotten, #gone, #silent)
+-- Where nobody has looked for all that is to be pruned, or not for long, that is due, too.
+local next_prune = call('ZRANGE', root .. 'prune', 0, 0, 'WITHSCORES')
+local prunes = not next_prune[2] or tonumber(next_prune[2]) <= now or not call('ZSCORE', root .. 'prune', '*')
+local most = max(due, #expired, #overdue, #forgotten, #gone, #silent)
 return {
   promoted,
   rescued[AVAILABLE],
   rescued[FAILED],
-  rescued[CANCELLED] + #overdue,
+  rescued[CANCELLED] + #fenced,
   most >= limit and 1 or 0,
+  prunes and 1 or 0,
 }

@@ -5,6 +5,7 @@
 mod alike;
 mod configuration;
 mod conformance;
+mod containment;
 mod crossing;
 mod lost_data;
 mod outage;

@@ -10,5 +10,4 @@ mod lifecycle;
 mod many_machines;
 mod readme;
 mod server;
-mod states;
 mod uploads;

@@ -1,6 +1,7 @@
 use super::row::Row;
 use super::table::Table;
 use crate::clock::Timestamp;
+use crate::lifecycle::{self, Deed};
 use crate::model::{Acted, Action, JobFilter, State};
 
 impl Table {
@@ -18,27 +19,23 @@ impl Table {
         Acted { complete: acted.matched == meant.len() as u64, ..acted }
     }
 
-    /// Does it to one job, and says whether it applied.
+    /// Does it to one job. Answers whether it applied.
     fn act_on(&mut self, seq: u64, action: Action, now: Timestamp) -> bool {
         let Some(row) = self.rows.get(&seq) else { return false };
-        let state = row.record.state;
-        match action {
-            Action::Cancel { .. } if state.is_finished() => return false,
-            Action::Cancel { grace } if state == State::Running => {
+        match lifecycle::act(row.record.state, action) {
+            Deed::Nothing => return false,
+            Deed::AskToStop(grace) => {
                 self.change(seq, now, |row| {
                     row.record.cancel_requested = true;
-                    // A second request may shorten the grace and cannot lengthen it.
-                    let by = now.plus(grace);
-                    row.cancel_by = Some(row.cancel_by.map_or(by, |earlier| earlier.min(by)));
+                    row.cancel_by = Some(lifecycle::cancel_by(row.cancel_by, grace, now));
                 });
             }
-            Action::Cancel { .. } => {
+            Deed::Cancel => {
                 self.change(seq, now, |row| row.enter(State::Cancelled, now));
                 self.settle(now);
             }
-            Action::Retry | Action::Delete if !state.is_finished() => return false,
-            Action::Retry => return self.retry(seq, now),
-            Action::Delete => self.remove(seq, now),
+            Deed::StartAnew => return self.retry(seq, now),
+            Deed::Remove => self.remove(seq, now),
         }
         true
     }
@@ -68,6 +65,7 @@ impl Row {
         self.record.output = None;
         self.record.progress = None;
         self.record.finished_at = None;
+        self.token = 0;
         self.wait_until(now, now);
     }
 }

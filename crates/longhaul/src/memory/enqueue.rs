@@ -1,9 +1,10 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::row::Row;
 use super::table::Table;
 use crate::clock::Timestamp;
-use crate::model::{Children, EnqueueStatus, Enqueued, JobId, JobRecord, NewJob, OnClash, Start, State};
+use crate::lifecycle;
+use crate::model::{Children, EnqueueStatus, Enqueued, JobId, JobRecord, NewJob, OnClash, Start};
 
 impl Table {
     pub(super) fn enqueue(&mut self, jobs: Vec<NewJob>, now: Timestamp) -> Vec<Enqueued> {
@@ -103,22 +104,14 @@ fn refusal(job: NewJob, is_reused: bool) -> Enqueued {
 }
 
 fn new_row(seq: u64, id: JobId, job: NewJob, now: Timestamp) -> Row {
-    let run_at = match job.start {
-        Start::Now | Start::AfterChildren => now,
-        Start::After(delay) => now.plus(delay),
-        Start::At(at) => at.max(now),
-    };
+    let (state, run_at) = lifecycle::start(job.start, now);
     let record = JobRecord {
         id,
         kind: job.kind.into_owned(),
         version: job.version,
         queue: job.queue.into_owned(),
         args: job.args,
-        state: match job.start {
-            Start::AfterChildren => State::Blocked,
-            _ if run_at > now => State::Scheduled,
-            _ => State::Available,
-        },
+        state,
         priority: job.priority,
         attempt: 0,
         max_attempts: job.max_attempts,
@@ -155,7 +148,9 @@ fn new_row(seq: u64, id: JobId, job: NewJob, now: Timestamp) -> Row {
         cancel_by: None,
         state_event: 1,
         state_at: now,
-        log: Vec::new(),
+        log: VecDeque::new(),
+        log_bytes: 0,
+        gap: 0,
         steps: BTreeMap::new(),
     }
 }

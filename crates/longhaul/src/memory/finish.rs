@@ -1,7 +1,7 @@
-use super::row::Row;
 use super::table::Table;
 use crate::clock::Timestamp;
-use crate::model::{AttemptError, Entry, ErrorKind, Finish, Lease, LeaseStatus, Outcome, Record, State};
+use crate::lifecycle;
+use crate::model::{Entry, Finish, Lease, LeaseStatus, Outcome, Record, State};
 
 impl Table {
     pub(super) fn finish(&mut self, finishes: Vec<Finish>, now: Timestamp) -> Vec<LeaseStatus> {
@@ -9,12 +9,18 @@ impl Table {
     }
 
     fn finish_one(&mut self, finish: Finish, now: Timestamp) -> Option<LeaseStatus> {
+        if self.find(&finish.lease.id)?.was_ended_by(&finish.lease) {
+            return Some(LeaseStatus::Held);
+        }
         let seq = self.leased(&finish.lease)?;
         let outcome = self.pause(seq, finish.outcome, now);
         let status = self.change(seq, now, |row| {
             let status = row.lease_status();
             row.add_entries(finish.entries, now);
-            row.end_run(outcome, now);
+            row.go_on(lifecycle::finish(&row.run(), &outcome, now), now);
+            if let Outcome::Completed { output } = outcome {
+                row.record.output = Some(output);
+            }
             status
         });
         // The unique key is settled by now, so that a job may be followed by one of its own key.
@@ -31,8 +37,8 @@ impl Table {
         let Outcome::RateLimited { delay } = outcome else { return outcome };
         let key = self.rows.get(&seq).and_then(|row| row.record.limit_key.clone());
         let Some(key) = key else { return Outcome::Snoozed { delay } };
-        let until = self.pauses.entry(key).or_default();
-        *until = now.plus(delay).max(*until);
+        let until = lifecycle::pause_until(delay, self.pauses.get(&key).copied(), now);
+        self.pauses.insert(key, until);
         Outcome::Snoozed { delay: until.since(now) }
     }
 
@@ -45,48 +51,5 @@ impl Table {
             })
         };
         records.into_iter().map(|r| record(&r.lease, r.entries).unwrap_or(LeaseStatus::Lost)).collect()
-    }
-}
-
-impl Row {
-    /// Applies the outcome of a run. Whoever was asked to stop and would run again is cancelled instead.
-    fn end_run(&mut self, outcome: Outcome, now: Timestamp) {
-        let is_to_stop = self.record.cancel_requested;
-        match outcome {
-            Outcome::Completed { output } => {
-                self.record.output = Some(output);
-                // A completed job that is retried by hand begins from nothing.
-                self.steps.clear();
-                self.enter(State::Completed, now);
-            }
-            Outcome::Failed { error } => {
-                self.keep_error(error, now);
-                self.enter(State::Failed, now);
-            }
-            Outcome::Cancelled { reason } => {
-                self.cancel(AttemptError::new(ErrorKind::Cancelled, reason), now)
-            }
-            Outcome::Retry { error, delay } => {
-                self.keep_error(error, now);
-                if is_to_stop {
-                    self.enter(State::Cancelled, now);
-                } else {
-                    self.wait_until(now.plus(delay), now);
-                }
-            }
-            Outcome::Snoozed { .. } | Outcome::RateLimited { .. } | Outcome::Released if is_to_stop => {
-                self.cancel(AttemptError::cancelled(), now);
-            }
-            Outcome::Snoozed { delay } | Outcome::RateLimited { delay } => {
-                self.give_attempt_back();
-                self.wait_until(now.plus(delay), now);
-            }
-            Outcome::Released => {
-                self.give_attempt_back();
-                self.record.interruptions += 1;
-                // It keeps its `run_at`, and with it its place: what was begun goes before what was not.
-                self.enter(State::Available, now);
-            }
-        }
     }
 }

@@ -3,7 +3,8 @@ use std::hash::Hash;
 
 use super::row::Row;
 use crate::clock::Timestamp;
-use crate::model::{Idempotency, JobId, State};
+use crate::lifecycle;
+use crate::model::{Idempotency, JobId};
 use crate::store::GONE_FOR;
 
 /// What is remembered apart from the jobs. An expired memory counts as forgotten; the sweep throws it away.
@@ -53,14 +54,13 @@ impl Keys {
     /// The job has ended: its unique key outlives only a completion, and that only for its period.
     pub(super) fn let_go(&mut self, row: &Row, now: Timestamp) {
         let Some(unique) = &row.unique else { return };
-        match unique.period {
-            Some(period) if row.record.state == State::Completed => {
-                let expires_at = now.plus(period);
+        match lifecycle::key_until(row.record.state, unique.period, now) {
+            Some(expires_at) => {
                 let hold = Hold { seq: row.seq, expires_at: Some(expires_at) };
                 self.unique.insert(unique.key.clone(), hold);
                 self.expiries.insert((expires_at, Memory::Unique(unique.key.clone())));
             }
-            _ => self.free(row),
+            None => self.free(row),
         }
     }
 

@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use super::row::Row;
 use super::table::Table;
 use crate::clock::Timestamp;
+use crate::lifecycle;
 use crate::model::{
     Event, EventBody, JobFilter, JobId, JobPage, JobRecord, Lookup, Page, Payloads, QueueConfig, QueueInfo,
     State, WorkerInfo,
@@ -85,7 +86,7 @@ impl Table {
     pub(super) fn events(&self, id: &JobId, after: u64, limit: usize) -> Option<News> {
         let row = self.find(id)?;
         let from = row.log.partition_point(|event| event.seq <= after);
-        let mut events = row.log[from..].iter().take(limit).cloned().collect::<Vec<_>>();
+        let mut events = row.log.range(from..).take(limit).cloned().collect::<Vec<_>>();
         events.extend(row.made_events().into_iter().filter(|event| event.seq > after));
         events.sort_by_key(|event| event.seq);
         events.truncate(limit);
@@ -113,11 +114,14 @@ impl Table {
 }
 
 impl Row {
-    /// The events that are not written but follow from the row: its state and, before that, its output.
+    /// The events that are not written but follow from the row: a gap in its log, its state and, before that, its output.
     fn made_events(&self) -> Vec<Event> {
         let record = &self.record;
         let event = |seq, body| Event { seq, at: self.state_at, attempt: record.attempt, body };
         let mut events = Vec::new();
+        if let Some(seq) = lifecycle::gap_event(self.gap) {
+            events.push(event(seq, EventBody::Gap));
+        }
         if let Some(output) = &record.output {
             events.push(event(self.state_event - 1, EventBody::Output { output: output.clone() }));
         }
@@ -125,7 +129,7 @@ impl Row {
         let has_failed = !matches!(record.state, State::Running | State::Completed);
         let error = record.errors.last().filter(|_| has_failed).cloned();
         events.push(event(
-            self.state_event,
+            lifecycle::state_event(self.state_event, self.gap),
             EventBody::State { state: record.state, error, children: record.children },
         ));
         events

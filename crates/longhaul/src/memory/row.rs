@@ -1,11 +1,10 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::backoff::Backoff;
-use crate::clock::{Timestamp, millis};
-use crate::model::{
-    AttemptError, Children, Entry, Event, EventBody, JobRecord, Json, LeaseStatus, State, Unique,
-};
-use crate::store::{KEPT_ERRORS, PRIORITY_STEP};
+use crate::clock::Timestamp;
+use crate::lifecycle::{self, Next, Run, Steps, Token};
+use crate::model::{Children, Entry, Event, EventBody, JobRecord, Json, Lease, LeaseStatus, State, Unique};
+use crate::store::{KEPT_ERRORS, KEPT_EVENT_BYTES, KEPT_EVENTS};
 
 /// A job: its record, and what the record does not show.
 #[derive(Debug)]
@@ -14,7 +13,7 @@ pub(super) struct Row {
     pub(super) seq: u64,
     /// Its record; `position` is always empty here.
     pub(super) record: JobRecord,
-    /// Rises with each claim, so that only the newest lease is current.
+    /// The token of the present run, or of the run whose finish ended the job; 0 otherwise.
     pub(super) token: u64,
     pub(super) backoff: Option<Backoff>,
     pub(super) unique: Option<Unique>,
@@ -28,31 +27,30 @@ pub(super) struct Row {
     pub(super) state_event: u64,
     /// And when that was.
     pub(super) state_at: Timestamp,
-    pub(super) log: Vec<Event>,
+    pub(super) log: VecDeque<Event>,
+    /// The bytes of the log's entries, as JSON.
+    pub(super) log_bytes: usize,
+    /// The number of the newest entry that has left the log.
+    pub(super) gap: u64,
     pub(super) steps: BTreeMap<String, Json>,
 }
 
 impl Row {
     /// Where it stands among the available jobs of its queue: lower goes first.
     pub(super) fn rank(&self) -> (i64, u64) {
-        let head_start = i64::from(self.record.priority) * millis(PRIORITY_STEP);
-        (self.record.run_at.0 - head_start, self.seq)
+        (lifecycle::rank(self.record.run_at, self.record.priority), self.seq)
     }
 
     /// From when on its retention counts: its end, or that of the period for which its key outlives it.
     pub(super) fn kept_from(&self) -> Timestamp {
         let period = self.unique.as_ref().and_then(|unique| unique.period);
-        let period = period.filter(|_| self.record.state == State::Completed).unwrap_or_default();
-        self.record.finished_at.unwrap_or_default().plus(period)
+        let ended = self.record.finished_at.unwrap_or_default();
+        lifecycle::key_until(self.record.state, period, ended).unwrap_or(ended)
     }
 
     /// Moves it to another state. Whatever belongs to a run that this ends is void from here on.
     pub(super) fn enter(&mut self, state: State, now: Timestamp) {
-        self.record.last_event += 1;
-        if state == State::Completed {
-            // A completion takes two numbers: the output's, then the state's.
-            self.record.last_event += 1;
-        }
+        self.record.last_event += lifecycle::events_of(state);
         self.state_event = self.record.last_event;
         self.state_at = now;
         self.record.state = state;
@@ -65,8 +63,48 @@ impl Row {
 
     /// Makes it wait for `run_at`, which may be now or past.
     pub(super) fn wait_until(&mut self, run_at: Timestamp, now: Timestamp) {
-        self.record.run_at = run_at.max(now);
-        self.enter(if run_at > now { State::Scheduled } else { State::Available }, now);
+        let (state, run_at) = lifecycle::wait_until(run_at, now);
+        self.record.run_at = run_at;
+        self.enter(state, now);
+    }
+
+    /// The job's run, as the rules look at it.
+    pub(super) fn run(&self) -> Run {
+        Run {
+            attempt: self.record.attempt,
+            crashes: self.record.crashes,
+            max_crashes: self.record.max_crashes,
+            interruptions: self.record.interruptions,
+            cancel_requested: self.record.cancel_requested,
+            run_at: self.record.run_at,
+        }
+    }
+
+    /// Ends the run as the rules say.
+    pub(super) fn go_on(&mut self, next: Next, now: Timestamp) {
+        if let Some(error) = next.error {
+            let errors = &mut self.record.errors;
+            if errors.len() >= KEPT_ERRORS {
+                errors.drain(..=errors.len() - KEPT_ERRORS);
+            }
+            errors.push(error);
+        }
+        self.record.attempt = next.attempt;
+        self.record.crashes = next.crashes;
+        self.record.interruptions = next.interruptions;
+        self.record.run_at = next.run_at;
+        if next.token == Token::Cleared {
+            self.token = 0;
+        }
+        if next.steps == Steps::Forgotten {
+            self.steps.clear();
+        }
+        self.enter(next.state, now);
+    }
+
+    /// True where a finish with this lease ended the job.
+    pub(super) fn was_ended_by(&self, lease: &Lease) -> bool {
+        self.record.state.is_finished() && self.token == lease.token && self.token != 0
     }
 
     /// Tells its present state anew, because something that belongs to it has changed.
@@ -107,26 +145,6 @@ impl Row {
         }
     }
 
-    /// Makes an attempt that has begun not count.
-    pub(super) fn give_attempt_back(&mut self) {
-        self.record.attempt = self.record.attempt.saturating_sub(1);
-    }
-
-    /// Adds to the history of failures, as of the present attempt.
-    pub(super) fn keep_error(&mut self, error: AttemptError, now: Timestamp) {
-        let errors = &mut self.record.errors;
-        if errors.len() >= KEPT_ERRORS {
-            errors.drain(..=errors.len() - KEPT_ERRORS);
-        }
-        errors.push(AttemptError { attempt: self.record.attempt, at: now, ..error });
-    }
-
-    /// Ends it because somebody asked.
-    pub(super) fn cancel(&mut self, reason: AttemptError, now: Timestamp) {
-        self.keep_error(reason, now);
-        self.enter(State::Cancelled, now);
-    }
-
     /// Adds what a run has to say.
     pub(super) fn add_entries(&mut self, entries: Vec<Entry>, now: Timestamp) {
         for entry in entries {
@@ -147,20 +165,36 @@ impl Row {
 
     /// Tells readers to drop what earlier attempts wrote, where they wrote anything since they were last told.
     pub(super) fn reset_log(&mut self, now: Timestamp) {
-        if self.log.last().is_some_and(|last| last.body != EventBody::Reset) {
+        if self.log.back().is_some_and(|last| last.body != EventBody::Reset) {
             self.log(EventBody::Reset, now);
         }
     }
 
     fn log(&mut self, body: EventBody, now: Timestamp) {
         self.record.last_event += 1;
-        self.log.push(Event { seq: self.record.last_event, at: now, attempt: self.record.attempt, body });
+        self.log_bytes += bytes(&body);
+        self.log.push_back(Event {
+            seq: self.record.last_event,
+            at: now,
+            attempt: self.record.attempt,
+            body,
+        });
+        while self.log.len() > KEPT_EVENTS || self.log_bytes > KEPT_EVENT_BYTES {
+            let Some(oldest) = self.log.pop_front() else { return };
+            self.log_bytes -= bytes(&oldest.body);
+            self.gap = oldest.seq;
+        }
     }
 
     /// What to answer about its current lease.
     pub(super) fn lease_status(&self) -> LeaseStatus {
         if self.record.cancel_requested { LeaseStatus::CancelRequested } else { LeaseStatus::Held }
     }
+}
+
+/// The bytes of an entry as JSON.
+fn bytes(body: &EventBody) -> usize {
+    Json::new(body).map_or(0, |json| json.as_str().len())
 }
 
 fn counter(children: &mut Children, outcome: State) -> &mut u64 {

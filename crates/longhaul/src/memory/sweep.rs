@@ -2,21 +2,26 @@ use super::index::Index;
 use super::row::Row;
 use super::table::Table;
 use crate::clock::Timestamp;
-use crate::model::{AttemptError, Keep, Retention, State, Swept};
+use crate::lifecycle;
+use crate::model::{Keep, Retention, State, Swept};
 use crate::store::WORKER_SEEN_FOR;
 
 impl Table {
     pub(super) fn sweep(&mut self, limit: usize, now: Timestamp) -> Swept {
         let mut swept = Swept { promoted: self.promote(limit, now), ..Swept::default() };
         for seq in Index::due(&self.index.running, now, limit) {
-            match self.change(seq, now, |row| rescue(row, now)) {
+            let rescue = |row: &mut Row| {
+                row.go_on(lifecycle::crash(&row.run(), now), now);
+                row.record.state
+            };
+            match self.change(seq, now, rescue) {
                 Some(State::Available) => swept.rescued += 1,
                 Some(State::Failed) => swept.poisoned += 1,
                 _ => swept.fenced += 1,
             }
         }
         for seq in Index::due(&self.index.stopping, now, limit) {
-            self.change(seq, now, |row| row.cancel(AttemptError::fenced(), now));
+            self.change(seq, now, |row| row.go_on(lifecycle::fence(&row.run(), now), now));
             swept.fenced += 1;
         }
         self.settle(now);
@@ -58,23 +63,4 @@ impl Table {
             _ => retention.cancelled,
         }
     }
-}
-
-/// Takes a job from a worker that was not heard of in time, and says what became of it.
-fn rescue(row: &mut Row, now: Timestamp) -> State {
-    let record = &mut row.record;
-    record.crashes += 1;
-    let is_poison = record.crashes > record.max_crashes;
-    let error = AttemptError::crash(record.crashes, record.max_crashes);
-    let is_to_stop = record.cancel_requested;
-    row.keep_error(error, now);
-    row.give_attempt_back();
-    if is_to_stop {
-        row.enter(State::Cancelled, now);
-    } else if is_poison {
-        row.enter(State::Failed, now);
-    } else {
-        row.enter(State::Available, now);
-    }
-    row.record.state
 }

@@ -91,7 +91,7 @@ pub enum LeaseStatus {
     Lost,
 }
 
-/// The answer to [`Store::turn`](crate::Store::turn).
+/// The answer to [`Store::finish_and_claim`](crate::Store::finish_and_claim).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FinishAndClaim {
     /// One for each finish, in their order.

@@ -9,6 +9,7 @@ use super::{JobId, Json};
 use crate::backoff::Backoff;
 use crate::clock::Timestamp;
 use crate::job::Job;
+use crate::panics::contain;
 use crate::store::{Error, Result};
 
 /// The most bytes that a job's `args` may have.
@@ -68,15 +69,19 @@ impl NewJob {
     /// The job with the defaults of its type.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the job has no JSON form.
+    /// [`Error::Invalid`] where the job has no JSON form, and where its `limit_key()` or `Serialize` panics.
     pub fn of<J: Job>(job: &J) -> Result<Self> {
+        let panicked = |field: &str| {
+            let field = field.to_owned();
+            |reason| Error::Invalid { field, reason }
+        };
         Ok(Self {
             version: J::VERSION,
             queue: Cow::Borrowed(J::QUEUE),
             max_attempts: J::MAX_ATTEMPTS,
             timeout: J::TIMEOUT,
-            limit_key: job.limit_key(),
-            ..Self::new(J::KIND, Json::new(job)?)
+            limit_key: contain(|| job.limit_key()).map_err(panicked("limit_key"))?,
+            ..Self::new(J::KIND, contain(|| Json::new(job)).map_err(panicked("args"))??)
         })
     }
 

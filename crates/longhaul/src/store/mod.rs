@@ -62,6 +62,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - An idempotency key is forgotten after its time.
     /// - An idempotency key outlives its job.
     /// - An empty enqueue does nothing.
+    /// - A job that cannot be kept is refused with its field.
     async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>>;
 
     /// Gives jobs to a worker under a lease. Due scheduled jobs are promoted first.
@@ -71,6 +72,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A claim takes only the queues it names.
     /// - A claim takes only the kinds it names.
     /// - A claim takes no version above the one it knows.
+    /// - A version far above all that exist takes them all.
+    /// - A kind or queue that a claim names twice counts once.
     /// - Jobs of one priority are claimed in the order they were enqueued.
     /// - A scheduled job takes its turn from when it falls due.
     /// - Higher priority goes first.
@@ -113,6 +116,10 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - The first output of a step stays.
     /// - A step writes no event.
     /// - A record tells of a requested cancel.
+    /// - An entry that cannot be kept ends its own run as failed.
+    /// - A long log line is cut and marked.
+    /// - A log beyond its bound loses its oldest entries and tells of the gap.
+    /// - A log of large entries is bounded by their bytes.
     async fn record(&self, records: Vec<Record>) -> Result<Vec<LeaseStatus>>;
 
     /// Ends runs: outcome, log, follow-up jobs and keys in one transaction, each run's only if its lease is
@@ -132,7 +139,13 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A released job is available at once.
     /// - A released job keeps its place.
     /// - A finish with an old token changes nothing.
-    /// - A finish is accepted once.
+    /// - A finish has its effect once.
+    /// - A finish repeated with the token that ended the job is held.
+    /// - A finish repeated after a run that did not end the job is lost.
+    /// - A repeated finish is lost once the job was retried or deleted.
+    /// - An output that cannot be kept fails its own job.
+    /// - A follow up that cannot be kept fails its own job.
+    /// - A long error is cut and marked.
     /// - A job made anew under an old id does not know the old leases.
     /// - Follow ups are created with the completion.
     /// - Follow ups of a lost finish are not created.
@@ -191,6 +204,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A list is newest first.
     /// - Pages follow each other without gap or overlap.
     /// - A filter leaves only what fits.
+    /// - A short list leaves large payloads out and tells their sizes.
     async fn list(&self, filter: &JobFilter, page: Page) -> Result<JobPage>;
 
     /// Reads a job's log after event number `after`, at most `limit` entries, with its present state among
@@ -231,6 +245,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A child retried by hand is waited for again.
     /// - Deleting a child does not change the count.
     /// - An action stops at its limit.
+    /// - An action tells how many jobs fit and how many it changed.
+    /// - An action checks its filter where it writes.
     async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted>;
 
     /// The queues, with counts that are kept and not counted.
@@ -241,6 +257,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Sets a queue's configuration, which is all of it.
     ///
     /// - A queue keeps its configuration.
+    /// - A queue that no job can be in is not configured.
     async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()>;
 
     /// The workers heard of within the last minute.

@@ -6,11 +6,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::running::{RunningJob, Sent};
+use crate::admit::{self, MAX_FOLLOW_UPS};
 use crate::handle::Longhaul;
 use crate::job::{JobError, JobResult};
 use crate::model::{Entry, JobId, Json, LogLevel, NewJob, Progress};
+use crate::store::Error;
 
-/// What a running job can see and say.
+/// The view of a running job: what it can see, and what it can say.
 #[derive(Debug)]
 pub struct Context<S> {
     state: S,
@@ -23,7 +25,7 @@ impl<S> Context<S> {
         Self { state, job, longhaul }
     }
 
-    /// What the application registered the kind with.
+    /// The state that the application registered the kind with.
     #[must_use]
     pub fn state(&self) -> &S {
         &self.state
@@ -41,7 +43,7 @@ impl<S> Context<S> {
         self.job.claimed.attempt
     }
 
-    /// Whether no retry follows if this attempt fails.
+    /// True where no retry follows if this attempt fails.
     #[must_use]
     pub fn is_last_attempt(&self) -> bool {
         self.attempt() >= self.job.claimed.max_attempts
@@ -63,7 +65,9 @@ impl<S> Context<S> {
     /// without running `work` again. A crash between the work and the storing of its output runs it again.
     ///
     /// # Errors
-    /// What `work` returned; an error that is retried where the output could not be stored.
+    /// What `work` returned. Where the store is [away](JobError::outage), one that runs the job again at no cost of an
+    /// attempt: the output is stored before that. A fatal one where the name (512 bytes at most; checked before `work` is
+    /// run) or the output (1 MiB at most) cannot be kept, so that what was paid for is not paid for again and again.
     pub async fn step<T, W, F>(&self, name: &str, work: W) -> JobResult<T>
     where
         T: Serialize + DeserializeOwned,
@@ -75,9 +79,11 @@ impl<S> Context<S> {
                 JobError::fatal(format!("failed to read the stored output of step '{name}': {e}"))
             });
         }
+        admit::step_name(name)?;
         let value = work().await?;
         let output = Json::new(&value)?;
-        let entry = Entry::Step { name: name.to_owned(), output: output.clone() };
+        let mut entry = Entry::Step { name: name.to_owned(), output: output.clone() };
+        admit::entry(&mut entry)?;
         self.send(Some(entry)).await?;
         self.job.keep_step(name, output);
         Ok(value)
@@ -102,20 +108,24 @@ impl<S> Context<S> {
         self.push(Entry::Progress(Progress { percent, message, data }));
     }
 
-    /// Adds a line to the job's log.
+    /// Adds a line to the job's log, cut to 8 KiB. While the store is away a thousand lines are kept, and 1 MiB of them;
+    /// those beyond that are counted, and a line says how many they were.
     pub fn log(&self, level: LogLevel, message: impl Into<String>) {
         self.push(Entry::Log { level, message: message.into() });
     }
 
-    /// Streams a piece of the output to whoever listens. Waits where the store is slower than the job.
+    /// Streams a piece of the output to whoever listens, 64 KiB at most. Waits where the store is slower than the job.
     ///
     /// # Errors
-    /// Where the piece has no JSON form or, while the job was waiting for the store, the store failed.
+    /// A fatal one where the piece has no JSON form or is too large. Where the store is [away](JobError::outage) while the
+    /// job had to wait for it, one that runs the job again at no cost of an attempt.
     pub async fn emit(&self, chunk: impl Serialize) -> JobResult<()> {
-        self.push(Entry::Chunk { data: Json::new(&chunk)? });
-        if self.job.pending_len() >= MAX_PENDING {
+        let mut entry = Entry::Chunk { data: Json::new(&chunk)? };
+        admit::entry(&mut entry)?;
+        if self.job.is_full() {
             self.send(None).await?;
         }
+        self.job.push(entry);
         Ok(())
     }
 
@@ -123,9 +133,13 @@ impl<S> Context<S> {
     /// If this job ends otherwise, it is forgotten.
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid) where the job breaks a bound.
+    /// [`Error::Invalid`] where the job breaks a bound, and for every job after the thousandth.
     pub fn follow_up(&self, job: NewJob) -> crate::Result<()> {
         job.validate()?;
+        if self.job.follow_ups_len() >= MAX_FOLLOW_UPS {
+            let reason = format!("must be at most {MAX_FOLLOW_UPS} jobs");
+            return Err(Error::Invalid { field: "follow_ups".into(), reason });
+        }
         self.job.follow_up(job);
         Ok(())
     }
@@ -135,24 +149,25 @@ impl<S> Context<S> {
         self.job.cancelled.cancelled().await;
     }
 
-    /// Whether somebody has asked for the job to be cancelled.
+    /// True where somebody has asked for the job to be cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.job.cancelled.is_cancelled()
     }
 
-    fn push(&self, entry: Entry) {
+    fn push(&self, mut entry: Entry) {
+        // What cannot be kept is left to the store, which ends the job with the reason: the caller has no error to look at.
+        let _ = admit::entry(&mut entry);
         self.job.push(entry);
     }
 
     async fn send(&self, entry: Option<Entry>) -> JobResult<()> {
-        match self.job.send(self.longhaul.store().as_ref(), entry).await? {
-            Sent::Yes => Ok(()),
-            // The execution is being aborted; this error is for code that looks before that happens.
-            Sent::LeaseLost => Err(JobError::retry("the lease was lost")),
+        match self.job.send(self.longhaul.store().as_ref(), entry).await {
+            Ok(Sent::Yes) => Ok(()),
+            // The execution is being aborted; these errors are for code that looks before that happens.
+            Ok(Sent::LeaseLost) => Err(JobError::retry("the lease was lost")),
+            Err(error) if error.is_outage() => Err(JobError::outage(error)),
+            Err(error) => Err(JobError::fatal(format!("failed to keep what the job said: {error}"))),
         }
     }
 }
-
-/// How many entries may wait before [`Context::emit`] does.
-const MAX_PENDING: usize = 256;

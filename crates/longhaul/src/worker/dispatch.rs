@@ -7,86 +7,85 @@ use futures::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::active::Active;
 use super::execution::execute;
-use super::heartbeat::Active;
-use super::lane::{LONGEST_WAIT, Lane, Waiting};
-use super::recorder::Recorder;
+use super::queue::{LONGEST_WAIT, Waiting, WorkerQueue};
 use super::registry::Registry;
-use super::running::{AbortReason, RunningJob};
-use super::start::Shutdown;
+use super::running::RunningJob;
+use super::settle::{End, Settled, settle};
 use crate::backoff::Backoff;
-use crate::clock::Stopwatch;
 use crate::handle::Longhaul;
-use crate::maintenance::Maintenance;
 use crate::model::{
-    Claim, Claimed, Finish, FinishAndClaim, LeaseStatus, Outcome, QueueSlots, SupportedKind, WorkerInfo,
+    AttemptError, Claim, Claimed, ErrorKind, Finish, Outcome, QueueSlots, SupportedKind, WorkerInfo,
 };
-use crate::store::Result;
+use crate::runtime::Runtime;
+use crate::store::{Error, Result};
 
 /// Claims jobs into free slots, runs each in a task, and sends their ends to the store in turns: what ended while
 /// others were on their way makes up the next.
 pub(crate) struct Dispatch {
     pub(crate) longhaul: Longhaul,
+    pub(crate) runtime: Runtime,
     pub(crate) registry: Arc<Registry>,
     pub(crate) kinds: Vec<SupportedKind>,
     pub(crate) worker: WorkerInfo,
     pub(crate) lease_for: Duration,
     pub(crate) active: Active,
-    pub(crate) recorder: Recorder,
-    /// Runs as long as this does.
-    pub(crate) _maintenance: Maintenance,
+    pub(crate) recorder: mpsc::UnboundedSender<Arc<RunningJob>>,
     /// Fired when no more jobs are to be claimed.
     pub(crate) stopping: CancellationToken,
     /// One for each of `worker.queues`, in their order.
-    pub(crate) lanes: Vec<Lane>,
+    pub(crate) queues: Vec<WorkerQueue>,
     pub(crate) next_run: u64,
     pub(crate) ended: mpsc::UnboundedSender<RunEnded>,
-    /// What ended and is not yet with the store.
-    pub(crate) unsent: Unsent,
+    /// Ends that are not yet with the store.
+    pub(crate) unsent: Vec<End>,
+    /// Holds ends back after an outage.
+    pub(crate) sends: Pause,
+    /// Holds claims back after one failed.
+    pub(crate) claims: Pause,
 }
 
 /// A run is over; `finish` is what the store must hear of it.
 pub(crate) struct RunEnded {
     run: u64,
-    lane: usize,
+    queue: usize,
     took: Duration,
     finish: Option<Finish>,
 }
 
+/// The wait after calls that failed, while all else goes on.
 #[derive(Default)]
-pub(crate) struct Unsent {
-    runs: Vec<u64>,
-    finishes: Vec<Finish>,
-    /// Calls in a row that failed.
+pub(crate) struct Pause {
     failures: u32,
+    /// The monotonic time at which it is over.
+    until: Duration,
 }
 
 /// An open claim, which waits for jobs.
 struct Poll {
-    /// For each lane, whether jobs of it are asked for.
+    /// For each queue, true where jobs of it are asked for.
     asks: Vec<bool>,
-    answer: BoxFuture<'static, (Stopwatch, Result<Vec<Claimed>>)>,
+    answer: BoxFuture<'static, (Duration, Result<Vec<Claimed>>)>,
 }
 
-/// Finishes on their way, with a claim beside them.
-struct Sending {
-    runs: Vec<u64>,
-    finishes: Vec<Finish>,
-    /// For each lane, how many jobs are asked for.
+/// A turn that was answered: what it asked for of each queue, and the monotonic time at which it was sent.
+struct Turn {
     wanted: Vec<usize>,
-    claiming: Stopwatch,
+    sent: Duration,
+    settled: Settled,
 }
 
 /// The turns on their way.
 #[derive(Default)]
 struct Turns {
-    answers: FuturesUnordered<BoxFuture<'static, (Sending, Result<FinishAndClaim>)>>,
+    answers: FuturesUnordered<BoxFuture<'static, Turn>>,
     /// How many ends the last one carries.
     ends: usize,
 }
 
 impl Turns {
-    /// Whether a turn with so many ends may be sent. A second one goes beside the first, so that the store works on one
+    /// True where a turn with so many ends may be sent. A second one goes beside the first, so that the store works on one
     /// while the jobs of the other run here; but not with less than the first: the store works best in large pieces.
     fn may_send(&self, ends: usize) -> bool {
         match self.answers.len() {
@@ -95,26 +94,41 @@ impl Turns {
             _ => false,
         }
     }
-
-    fn push(&mut self, turn: BoxFuture<'static, (Sending, Result<FinishAndClaim>)>, ends: usize) {
-        self.ends = ends;
-        self.answers.push(turn);
-    }
 }
 
 /// How long a claim with nothing to take stays open; with no hint lost, it could be for ever.
 const LONGEST_POLL: Duration = Duration::from_secs(5);
-/// How long a job that ignores its abort is waited for before it is handed back over its head.
+/// How long jobs that were told to stop are waited for before they are handed back over their heads.
 const ABORT_GRACE: Duration = Duration::from_secs(1);
-/// The wait after a failed call to the store. The jitter keeps workers from coming back all at once.
-pub(crate) const STORE_BACKOFF: Backoff =
-    Backoff { base: Duration::from_millis(100), factor: 2.0, max: Duration::from_secs(5), jitter: 0.5 };
+/// How long the store may take to accept what is handed back; after that the leases end by themselves.
+const HAND_BACK_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Dispatch {
+    /// Works until it is told to stop, and then until nothing is left that runs.
     pub(crate) async fn run(mut self, mut ends: mpsc::UnboundedReceiver<RunEnded>) {
-        let mut poll: Option<Poll> = None;
         let mut turns = Turns::default();
+        self.work(&mut ends, &mut turns).await;
+        let (active, clock) = (self.active.clone(), self.runtime.clock.clone());
+        let told_to_stop = async {
+            active.aborted().await;
+            clock.sleep(ABORT_GRACE).await;
+        };
+        tokio::select! {
+            biased;
+            () = self.drain(&mut ends, &mut turns) => {}
+            () = told_to_stop => {}
+        }
+        let clock = self.runtime.clock.clone();
+        if clock.timeout(HAND_BACK_PATIENCE, self.hand_back(turns)).await.is_err() {
+            tracing::warn!("failed to hand back jobs at shutdown in time; their leases will expire");
+        }
+    }
+
+    async fn work(&mut self, ends: &mut mpsc::UnboundedReceiver<RunEnded>, turns: &mut Turns) {
+        // Dropping an open claim gives back what it might have taken.
+        let mut poll: Option<Poll> = None;
         let mut gathered = false;
+        let clock = self.runtime.clock.clone();
         while !self.stopping.is_cancelled() {
             while let Ok(end) = ends.try_recv() {
                 self.note_end(end);
@@ -124,7 +138,7 @@ impl Dispatch {
                 // Jobs may wait for that slot, and the open claim does not ask for them.
                 poll = None;
             }
-            if turns.may_send(self.unsent.finishes.len()) {
+            if turns.may_send(self.unsent.len()) && self.left(&self.sends).is_none() {
                 if !gathered {
                     // Jobs that are about to end share this turn: it costs the store little more for many than for one.
                     gathered = true;
@@ -132,222 +146,243 @@ impl Dispatch {
                     continue;
                 }
                 // While a poll is open its slots are spoken for, so there is nothing to claim beside it.
-                let ends = self.unsent.finishes.len();
-                turns.push(self.send(poll.is_none()), ends);
+                let may_claim = match poll.is_none() && self.left(&self.claims).is_none() {
+                    true => MayClaim::Yes,
+                    false => MayClaim::No,
+                };
+                turns.ends = self.unsent.len();
+                turns.answers.push(self.send(may_claim));
             }
             gathered = false;
-            if poll.is_none() && turns.answers.is_empty() && self.has_free_slot() {
+            if poll.is_none() && turns.answers.is_empty() && self.may_poll() {
                 poll = Some(self.open_poll());
             }
+            let look = self.next_look(poll.as_ref());
             tokio::select! {
                 // In this order, so that nothing is claimed once the worker was told to stop.
                 biased;
                 () = self.stopping.cancelled() => {}
                 Some(end) = ends.recv() => self.note_end(end),
-                Some((sent, turn)) = turns.answers.next() => self.note_turn(sent, turn).await,
-                Some((claiming, claimed)) = async { Some((&mut poll.as_mut()?.answer).await) }, if poll.is_some() => {
+                Some(turn) = turns.answers.next() => self.note_turn(turn),
+                Some((sent, claimed)) = async { Some((&mut poll.as_mut()?.answer).await) }, if poll.is_some() => {
                     poll = None;
-                    self.note_claim(claiming, claimed).await;
+                    self.note_claim(sent, claimed);
                 }
-                () = tokio::time::sleep(LONGEST_WAIT), if self.lanes.iter().any(Lane::has_waiting) => {}
+                () = clock.sleep(look.unwrap_or_default()), if look.is_some() => {}
             }
         }
-        // Dropping an open claim gives back what it might have taken.
-        drop(poll);
-        while let Some((sent, turn)) = turns.answers.next().await {
-            self.note_turn(sent, turn).await;
-        }
-        self.drain(&mut ends).await;
+    }
+
+    /// How long until something is to be done that no event tells of.
+    fn next_look(&self, poll: Option<&Poll>) -> Option<Duration> {
+        let waiting = self.queues.iter().any(WorkerQueue::has_waiting).then_some(LONGEST_WAIT);
+        let sends = self.left(&self.sends).filter(|_| !self.unsent.is_empty());
+        let claims = self.left(&self.claims).filter(|_| poll.is_none() && self.has_free_slot());
+        [waiting, sends, claims].into_iter().flatten().min()
+    }
+
+    /// The rest of a pause, where it is not over.
+    fn left(&self, pause: &Pause) -> Option<Duration> {
+        let left = pause.until.saturating_sub(self.runtime.clock.monotonic());
+        (!left.is_zero()).then_some(left)
+    }
+
+    fn may_poll(&self) -> bool {
+        self.has_free_slot() && self.left(&self.claims).is_none()
     }
 
     /// Sends what has ended, and claims into the slots that this frees.
-    fn send(&mut self, may_claim: bool) -> BoxFuture<'static, (Sending, Result<FinishAndClaim>)> {
+    fn send(&mut self, may_claim: MayClaim) -> BoxFuture<'static, Turn> {
         let store = Arc::clone(self.longhaul.store());
-        let finishes = std::mem::take(&mut self.unsent.finishes);
-        let runs = std::mem::take(&mut self.unsent.runs);
+        let ends = std::mem::take(&mut self.unsent);
         let wanted: Vec<usize> = match may_claim {
-            true => self.lanes.iter_mut().map(Lane::ask).collect(),
-            false => vec![0; self.lanes.len()],
+            MayClaim::Yes => self.queues.iter_mut().map(WorkerQueue::ask).collect(),
+            MayClaim::No => vec![0; self.queues.len()],
         };
         let claim = wanted.iter().any(|slots| *slots > 0).then(|| self.claim(&wanted, Duration::ZERO));
-        let ends = finishes.clone();
-        let sent = Sending { runs, finishes, wanted, claiming: Stopwatch::start() };
-        let turn = async move {
-            let turn = match claim {
-                Some(claim) => store.finish_and_claim(ends, claim).await,
-                None => {
-                    store.finish(ends).await.map(|finished| FinishAndClaim { finished, claimed: Vec::new() })
-                }
-            };
-            (sent, turn)
-        };
-        turn.boxed()
+        let (runtime, sent) = (self.runtime.clone(), self.runtime.clock.monotonic());
+        async move { Turn { wanted, sent, settled: settle(store, runtime, ends, claim).await } }.boxed()
     }
 
-    async fn note_turn(&mut self, sent: Sending, turn: Result<FinishAndClaim>) {
-        for (lane, asked) in self.lanes.iter_mut().zip(&sent.wanted) {
-            lane.answered(*asked);
+    fn note_turn(&mut self, turn: Turn) {
+        for (queue, asked) in self.queues.iter_mut().zip(&turn.wanted) {
+            queue.answered(*asked);
         }
-        match turn {
-            Ok(turn) => {
-                self.unsent.failures = 0;
-                for (finish, status) in sent.finishes.iter().zip(turn.finished) {
-                    if status == LeaseStatus::Lost {
-                        tracing::warn!(job = %finish.lease.id, "a job's end came after its lease was lost; it runs elsewhere");
-                    }
-                }
-                {
-                    let mut active = self.active.lock();
-                    for run in &sent.runs {
-                        active.remove(run);
-                    }
-                }
-                self.take(sent.claiming, turn.claimed);
+        let Settled { over, unsent, claimed, outage, claim_fault } = turn.settled;
+        self.active.remove(&over);
+        self.unsent.splice(..0, unsent);
+        match (&outage, &claim_fault) {
+            (Some(error), _) => {
+                self.pause_sends(error);
+                self.pause_claims(error);
             }
-            Err(error) => {
-                self.unsent.runs.splice(..0, sent.runs);
-                self.unsent.finishes.splice(..0, sent.finishes);
-                self.back_off(&error).await;
+            (None, Some(error)) => {
+                self.sends = Pause::default();
+                self.pause_claims(error);
+            }
+            (None, None) => {
+                self.sends = Pause::default();
+                if turn.wanted.iter().any(|slots| *slots > 0) {
+                    self.claims = Pause::default();
+                }
+                self.take(turn.sent, claimed);
             }
         }
     }
 
-    async fn back_off(&mut self, error: &crate::Error) {
-        self.unsent.failures += 1;
-        let delay = STORE_BACKOFF.delay(self.unsent.failures);
-        tracing::warn!("{error}; trying again in {delay:?}");
-        tokio::time::sleep(delay).await;
+    fn pause_sends(&mut self, error: &Error) {
+        let failures = self.sends.failures + 1;
+        let delay = self.runtime.delay(&Backoff::STORE, failures);
+        self.sends = Pause { failures, until: self.runtime.clock.monotonic() + delay };
+        tracing::warn!("{error}; sending the ends of {} jobs again in {delay:?}", self.unsent.len());
+    }
+
+    fn pause_claims(&mut self, error: &Error) {
+        let failures = self.claims.failures + 1;
+        let delay = self.runtime.delay(&Backoff::STORE, failures);
+        self.claims = Pause { failures, until: self.runtime.clock.monotonic() + delay };
+        tracing::warn!("{error}; claiming again in {delay:?}");
     }
 
     fn open_poll(&self) -> Poll {
         let store = Arc::clone(self.longhaul.store());
-        let wanted: Vec<usize> = self.lanes.iter().map(|lane| lane.free).collect();
+        let wanted: Vec<usize> = self.queues.iter().map(|queue| queue.free).collect();
         let claim = self.claim(&wanted, LONGEST_POLL.min(self.lease_for / 6));
+        let clock = self.runtime.clock.clone();
         Poll {
             asks: wanted.iter().map(|slots| *slots > 0).collect(),
-            answer: async move { (Stopwatch::start(), store.claim(claim).await) }.boxed(),
+            answer: async move { (clock.monotonic(), store.claim(claim).await) }.boxed(),
         }
     }
 
-    async fn note_claim(&mut self, claiming: Stopwatch, claimed: Result<Vec<Claimed>>) {
+    fn note_claim(&mut self, sent: Duration, claimed: Result<Vec<Claimed>>) {
         match claimed {
             Ok(jobs) => {
-                self.unsent.failures = 0;
-                self.take(claiming, jobs);
+                self.claims = Pause::default();
+                self.take(sent, jobs);
             }
-            Err(error) => self.back_off(&error).await,
+            Err(error) => self.pause_claims(&error),
         }
     }
 
     /// Starts claimed jobs, as far as there are slots for them.
-    fn take(&mut self, claiming: Stopwatch, claimed: Vec<Claimed>) {
+    fn take(&mut self, claiming: Duration, claimed: Vec<Claimed>) {
         for claimed in claimed {
-            let Some(lane) = self.lanes.iter().position(|lane| lane.queue == claimed.queue) else {
-                tracing::error!(job = %claimed.lease.id, queue = claimed.queue, "was given a job of a queue that it does not serve");
-                continue;
-            };
             let run = self.next_run;
             self.next_run += 1;
-            let job = RunningJob::new(claimed, claiming, self.lease_for, Some(self.recorder.clone()));
-            self.active.lock().insert(run, Arc::clone(&job));
-            self.lanes[lane].wait(run, job);
-            self.start_waiting(lane);
+            let recorder = Some(self.recorder.clone());
+            let job = RunningJob::new(claimed, self.runtime.clone(), claiming, self.lease_for, recorder);
+            let Some(queue) = self.queues.iter().position(|queue| queue.name == job.claimed.queue) else {
+                tracing::error!(job = %job.id(), queue = job.claimed.queue, "was given a job of a queue that it does not serve");
+                self.unsent.push(End { run, finish: release(&job) });
+                continue;
+            };
+            self.active.insert(run, Arc::clone(&job));
+            self.queues[queue].wait(run, job);
+            self.start_waiting(queue);
         }
     }
 
-    fn start_waiting(&mut self, lane: usize) {
-        while let Some(Waiting { run, job, .. }) = self.lanes[lane].next() {
-            let (registry, longhaul, ended) =
-                (Arc::clone(&self.registry), self.longhaul.clone(), self.ended.clone());
-            tokio::spawn(async move {
-                let running = Stopwatch::start();
-                let finish = execute(&job, &registry, &longhaul).await;
-                // The receiver outlives every run but those that ignored their abort, which were handed back.
-                let _ = ended.send(RunEnded { run, lane, took: running.elapsed(), finish });
+    fn start_waiting(&mut self, queue: usize) {
+        while let Some(Waiting { run, job, .. }) = self.queues[queue].next() {
+            let (registry, longhaul) = (Arc::clone(&self.registry), self.longhaul.clone());
+            let guard = RunGuard { ended: self.ended.clone(), run, queue, job, end: None };
+            self.runtime.spawn(async move {
+                let begun = guard.job.runtime.clock.monotonic();
+                let finish = execute(&guard.job, &registry, &longhaul).await;
+                guard.end(begun, finish);
             });
         }
     }
 
     fn note_end(&mut self, end: RunEnded) {
-        self.lanes[end.lane].note_end(end.took, end.finish.as_ref().map(|finish| &finish.outcome));
+        self.queues[end.queue].note_end(end.took, end.finish.as_ref().map(|finish| &finish.outcome));
         match end.finish {
-            Some(finish) => {
-                self.unsent.runs.push(end.run);
-                self.unsent.finishes.push(finish);
-            }
-            None => {
-                self.active.lock().remove(&end.run);
-            }
+            Some(finish) => self.unsent.push(End { run: end.run, finish }),
+            None => self.active.remove(&[end.run]),
         }
-        self.start_waiting(end.lane);
+        self.start_waiting(end.queue);
     }
 
     /// Gives back claimed jobs that have waited too long for a slot.
     fn give_back(&mut self, patience: Duration) {
-        for lane in &mut self.lanes {
-            for Waiting { run, job, .. } in lane.give_up(patience) {
-                self.unsent.runs.push(run);
-                self.unsent.finishes.push(release(&job));
+        for queue in &mut self.queues {
+            for Waiting { run, job, .. } in queue.give_up(patience) {
+                self.unsent.push(End { run, finish: release(&job) });
             }
         }
     }
 
     /// Waits for what still runs; what is told to stop ends as released.
-    async fn drain(&mut self, ends: &mut mpsc::UnboundedReceiver<RunEnded>) {
-        let mut given_up: Option<Stopwatch> = None;
+    async fn drain(&mut self, ends: &mut mpsc::UnboundedReceiver<RunEnded>, turns: &mut Turns) {
+        let mut all_aborted_since: Option<Duration> = None;
         loop {
-            self.give_back(Duration::ZERO);
             while let Ok(end) = ends.try_recv() {
                 self.note_end(end);
             }
-            if !self.unsent.finishes.is_empty() {
-                let (sent, turn) = self.send(false).await;
-                self.note_turn(sent, turn).await;
-                if self.unsent.failures > 3 {
-                    return;
+            self.give_back(Duration::ZERO);
+            if turns.answers.is_empty() {
+                if !self.unsent.is_empty() && self.left(&self.sends).is_none() {
+                    turns.answers.push(self.send(MayClaim::No));
+                } else if self.unsent.is_empty() {
+                    let clock = &self.runtime.clock;
+                    if self.active.len() == 0
+                        || all_aborted_since.is_some_and(|since| clock.since(since) >= ABORT_GRACE)
+                    {
+                        return;
+                    }
                 }
-                continue;
-            }
-            if self.active.lock().is_empty() || given_up.is_some_and(|since| since.elapsed() >= ABORT_GRACE) {
-                return self.hand_back_the_deaf().await;
             }
             tokio::select! {
+                biased;
                 Some(end) = ends.recv() => self.note_end(end),
-                () = tokio::time::sleep(Duration::from_millis(50)) => {
+                Some(turn) = turns.answers.next() => self.note_turn(turn),
+                () = self.runtime.clock.sleep(Duration::from_millis(50)) => {
                     // One that has lost its lease and does not hear it takes nothing from the others' grace.
-                    let all_aborted = self.active.lock().values().all(|job| job.is_aborted());
-                    given_up = if all_aborted { given_up.or_else(|| Some(Stopwatch::start())) } else { None };
+                    let all_aborted = self.active.jobs().iter().all(|job| job.is_aborted());
+                    let now = self.runtime.clock.monotonic();
+                    all_aborted_since = if all_aborted { all_aborted_since.or(Some(now)) } else { None };
                 }
             }
         }
     }
 
-    /// Gives back jobs whose code blocks its thread and so cannot be aborted; their leases are void from here on.
-    async fn hand_back_the_deaf(&self) {
-        let releases: Vec<Finish> = self.active.lock().drain().map(|(_, job)| release(&job)).collect();
-        if releases.is_empty() {
+    /// Ends what is left: runs whose end the store has not heard of, and those that ignored their abort, because their code
+    /// blocks its thread. Their leases are void from here on.
+    async fn hand_back(&mut self, mut turns: Turns) {
+        while let Some(turn) = turns.answers.next().await {
+            self.note_turn(turn);
+        }
+        let mut left = self.active.take();
+        for End { run, .. } in &self.unsent {
+            left.remove(run);
+        }
+        let releases = left.into_iter().map(|(run, job)| End { run, finish: release(&job) });
+        self.unsent.extend(releases);
+        if self.unsent.is_empty() {
             return;
         }
-        if let Err(error) = self.longhaul.store().finish(releases).await {
+        let Turn { settled, .. } = self.send(MayClaim::No).await;
+        if let Some(error) = settled.outage {
             tracing::warn!("failed to hand back jobs at shutdown; their leases will expire: {error}");
         }
     }
 
-    /// Whether a lane has a free slot that had none when `poll` was opened.
+    /// True where a queue has a free slot that had none when `poll` was opened.
     fn has_free_slot_beside(&self, poll: &Poll) -> bool {
-        self.lanes.iter().zip(&poll.asks).any(|(lane, is_asked_for)| lane.free > 0 && !is_asked_for)
+        self.queues.iter().zip(&poll.asks).any(|(queue, is_asked_for)| queue.free > 0 && !is_asked_for)
     }
 
     fn has_free_slot(&self) -> bool {
-        self.lanes.iter().any(|lane| lane.free > 0)
+        self.queues.iter().any(|queue| queue.free > 0)
     }
 
     fn claim(&self, wanted: &[usize], wait: Duration) -> Claim {
-        let queues = self.lanes.iter().zip(wanted).filter(|(_, slots)| **slots > 0);
+        let queues = self.queues.iter().zip(wanted).filter(|(_, slots)| **slots > 0);
         Claim {
             worker: self.worker.clone(),
             queues: queues
-                .map(|(lane, slots)| QueueSlots { queue: lane.queue.clone(), slots: *slots })
+                .map(|(queue, slots)| QueueSlots { queue: queue.name.clone(), slots: *slots })
                 .collect(),
             kinds: self.kinds.clone(),
             lease_for: self.lease_for,
@@ -356,20 +391,49 @@ impl Dispatch {
     }
 }
 
-fn release(job: &RunningJob) -> Finish {
-    Finish {
-        lease: job.claimed.lease.clone(),
-        outcome: Outcome::Released,
-        entries: Vec::new(),
-        follow_ups: Vec::new(),
+/// The permission of a turn to claim into free slots.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum MayClaim {
+    Yes,
+    No,
+}
+
+/// Tells the dispatcher that a run is over when its task ends, however it ends, so that its slot always comes back.
+struct RunGuard {
+    ended: mpsc::UnboundedSender<RunEnded>,
+    run: u64,
+    queue: usize,
+    job: Arc<RunningJob>,
+    /// How long it took and what the store must hear of it; `None` until the run has come to its end.
+    end: Option<(Duration, Option<Finish>)>,
+}
+
+impl RunGuard {
+    fn end(mut self, begun: Duration, finish: Option<Finish>) {
+        self.end = Some((self.job.runtime.clock.since(begun), finish));
     }
 }
 
-/// Ends everything that runs, now.
-pub(crate) fn abort_all(active: &Active) -> Shutdown {
-    let jobs = active.lock();
-    for job in jobs.values() {
-        job.abort(AbortReason::Shutdown);
+impl Drop for RunGuard {
+    fn drop(&mut self) {
+        let end = self.end.take();
+        let (took, finish) = end.unwrap_or_else(|| (Duration::MAX, Some(died(&self.job))));
+        // The receiver outlives every run but those that ignored their abort, which were handed back.
+        let _ = self.ended.send(RunEnded { run: self.run, queue: self.queue, took, finish });
     }
-    Shutdown { handed_back: jobs.len() }
+}
+
+/// The end of a run whose task dies before it.
+fn died(job: &RunningJob) -> Finish {
+    let error = AttemptError::new(ErrorKind::Panic, "the task of the job ended before the job did");
+    let outcome = match job.claimed.attempt >= job.claimed.max_attempts {
+        true => Outcome::Failed { error },
+        false => Outcome::Retry { error, delay: Backoff::default().base },
+    };
+    Finish { outcome, ..release(job) }
+}
+
+fn release(job: &RunningJob) -> Finish {
+    let (entries, follow_ups) = (Vec::new(), Vec::new());
+    Finish { lease: job.lease(), outcome: Outcome::Released, entries, follow_ups }
 }

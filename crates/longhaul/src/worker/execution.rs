@@ -18,31 +18,45 @@ pub(crate) async fn execute(
         tracing::error!(job = %job.id(), kind = job.claimed.kind, "failed to run a job of an unknown kind");
         return Some(finish(job, Outcome::Snoozed { delay: Duration::from_secs(10) }).await);
     };
-    let run = runner.run(Arc::clone(job), longhaul.clone());
-    let limited = async {
-        match job.claimed.timeout {
-            None => Some(run.await),
-            Some(timeout) => tokio::time::timeout(timeout, run).await.ok(),
+    let outcome = match runner.run(Arc::clone(job), longhaul.clone(), cut_off(job)).await {
+        Ok(ended) => outcome(job, runner, ended),
+        Err(CutOff::TimedOut(timeout)) => {
+            let message = format!("timed out after {:.1} s", timeout.as_secs_f64());
+            failed_attempt(job, runner, ErrorKind::Timeout, message, None)
         }
-    };
-    let outcome = tokio::select! {
-        // The job first: most end at their first poll, and never need to listen for the abort.
-        biased;
-        ended = limited => match ended {
-            Some(ended) => outcome(job, runner, ended),
-            None => failed_attempt(job, runner, ErrorKind::Timeout, timeout_message(job), None),
-        },
-        reason = job.aborted() => match reason {
-            AbortReason::LeaseLost => return None,
-            AbortReason::Shutdown => Outcome::Released,
-        },
+        Err(CutOff::Aborted(AbortReason::LeaseLost)) => return None,
+        Err(CutOff::Aborted(AbortReason::LeaseUnsure | AbortReason::Shutdown)) => Outcome::Released,
+        Err(CutOff::Aborted(AbortReason::Unkept(reason))) => failed(reason),
     };
     Some(finish(job, outcome).await)
 }
 
+/// Why a run did not come to its own end.
+enum CutOff {
+    TimedOut(Duration),
+    Aborted(AbortReason),
+}
+
+async fn cut_off(job: &RunningJob) -> CutOff {
+    let timeout = async {
+        match job.claimed.timeout {
+            None => std::future::pending().await,
+            Some(timeout) => {
+                job.runtime.clock.sleep(timeout).await;
+                timeout
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        reason = job.aborted() => CutOff::Aborted(reason),
+        timeout = timeout => CutOff::TimedOut(timeout),
+    }
+}
+
 async fn finish(job: &Arc<RunningJob>, outcome: Outcome) -> Finish {
     Finish {
-        lease: job.claimed.lease.clone(),
+        lease: job.lease(),
         entries: job.take_entries().await,
         follow_ups: match outcome {
             Outcome::Completed { .. } => job.take_follow_ups(),
@@ -60,7 +74,7 @@ fn outcome(job: &Arc<RunningJob>, runner: &Runner, ended: Ended) -> Outcome {
             // A job that was asked to stop and stops with an error has done what it was asked.
             _ if job.cancelled.is_cancelled() => Outcome::Cancelled { reason: message },
             Verdict::Retry(delay) => failed_attempt(job, runner, ErrorKind::Error, message, delay),
-            Verdict::Fatal => Outcome::Failed { error: AttemptError::new(ErrorKind::Fatal, message) },
+            Verdict::Fatal => failed(message),
             Verdict::Cancel => Outcome::Cancelled { reason: message },
             Verdict::Snooze(delay) => {
                 let message = format!("snoozed for {:.1} s: {message}", delay.as_secs_f64());
@@ -76,22 +90,30 @@ fn outcome(job: &Arc<RunningJob>, runner: &Runner, ended: Ended) -> Outcome {
     }
 }
 
+fn failed(message: String) -> Outcome {
+    Outcome::Failed { error: AttemptError::new(ErrorKind::Fatal, message) }
+}
+
 fn failed_attempt(
     job: &RunningJob,
     runner: &Runner,
     kind: ErrorKind,
-    message: String,
+    mut message: String,
     delay: Option<Duration>,
 ) -> Outcome {
-    let error = AttemptError::new(kind, message);
     let attempt = job.claimed.attempt;
     if attempt >= job.claimed.max_attempts {
-        return Outcome::Failed { error };
+        return Outcome::Failed { error: AttemptError::new(kind, message) };
     }
-    let backoff = || job.claimed.backoff.unwrap_or_else(runner.backoff).delay(attempt);
-    Outcome::Retry { error, delay: delay.unwrap_or_else(backoff) }
-}
-
-fn timeout_message(job: &RunningJob) -> String {
-    format!("timed out after {:.1} s", job.claimed.timeout.unwrap_or_default().as_secs_f64())
+    let delay = delay.unwrap_or_else(|| {
+        let (backoff, panic) = match job.claimed.backoff {
+            Some(backoff) => (backoff, None),
+            None => runner.backoff(),
+        };
+        if let Some(panic) = panic {
+            message.push_str(&format!("; its backoff() {panic}"));
+        }
+        job.runtime.delay(&backoff, attempt)
+    });
+    Outcome::Retry { error: AttemptError::new(kind, message), delay }
 }

@@ -1,18 +1,16 @@
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
+use super::active::Active;
 use super::running::{AbortReason, RunningJob};
-use crate::clock::Stopwatch;
-use crate::model::{Lease, LeaseStatus, WorkerInfo};
-use crate::store::Store;
-
-/// The jobs whose leases a worker must keep alive, by the number of their run.
-pub(crate) type Active = Arc<Mutex<HashMap<u64, Arc<RunningJob>>>>;
+use crate::clock::Clock;
+use crate::model::{LeaseStatus, WorkerInfo};
+use crate::panics::contain_future;
+use crate::store::{Result, Store};
 
 /// A worker that runs nothing says so this often.
 const IDLE_INTERVAL: Duration = Duration::from_secs(15);
@@ -21,6 +19,7 @@ const IDLE_INTERVAL: Duration = Duration::from_secs(15);
 /// starve it, and stops jobs whose leases it could not extend before another worker may claim them.
 pub(crate) struct Heartbeat {
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Clock,
     pub(crate) worker: WorkerInfo,
     pub(crate) active: Active,
     pub(crate) lease_for: Duration,
@@ -28,44 +27,60 @@ pub(crate) struct Heartbeat {
 }
 
 impl Heartbeat {
-    pub(crate) fn start(self) -> std::io::Result<JoinHandle<()>> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        std::thread::Builder::new()
-            .name("longhaul-heartbeat".into())
-            .spawn(move || runtime.block_on(self.run()))
-    }
-
-    async fn run(self) {
+    pub(crate) async fn run(self) {
         let interval = interval(self.lease_for);
-        let mut idle_since: Option<Stopwatch> = None;
+        let mut idle_since: Option<Duration> = None;
         loop {
-            let jobs: Vec<Arc<RunningJob>> = self.active.lock().values().cloned().collect();
-            if !jobs.is_empty() || idle_since.is_none_or(|idle| idle.elapsed() >= IDLE_INTERVAL) {
-                self.beat(&jobs, interval).await;
-                idle_since = Some(Stopwatch::start());
+            let begun = self.clock.monotonic();
+            let jobs = self.active.jobs();
+            if !jobs.is_empty() || idle_since.is_none_or(|idle| self.clock.since(idle) >= IDLE_INTERVAL) {
+                // Awaited no longer than the interval, so that a call that hangs leaves time for others within the lease;
+                // contained, because a thread that ended here would end every lease with it.
+                let beat = contain_future(self.clock.timeout(interval, self.beat(&jobs))).await;
+                match beat {
+                    Ok(Ok(Ok(()))) => {}
+                    Ok(Ok(Err(error))) => tracing::warn!("failed to send a heartbeat: {error}"),
+                    Ok(Err(_)) => tracing::warn!("failed to send a heartbeat: no answer in {interval:?}"),
+                    Err(panic) => tracing::error!("failed to send a heartbeat: the store {panic}"),
+                }
+                idle_since = Some(begun);
             }
             // A heartbeat takes at most one interval and the pause another: a lease with less than that left
             // might end before it is looked at again. The third interval is for threads that come late.
-            for job in jobs.iter().filter(|job| job.lease_left() <= 3 * interval) {
+            for job in jobs.iter().filter(|job| job.lease_left() <= 3 * interval && !job.is_aborted()) {
                 tracing::warn!(job = %job.id(), "stopped a job whose lease could not be extended");
-                job.abort(AbortReason::LeaseLost);
+                job.abort(AbortReason::LeaseUnsure);
             }
+            // From begin to begin: after a call that hung, the next one follows at once.
+            let pause = interval.saturating_sub(self.clock.since(begun)).max(SHORTEST_PAUSE);
             tokio::select! {
-                () = tokio::time::sleep(interval) => {}
+                biased;
                 () = self.stop.cancelled() => return,
+                () = self.clock.sleep(pause) => {}
             }
         }
     }
 
-    async fn beat(&self, jobs: &[Arc<RunningJob>], patience: Duration) {
-        let leases: Vec<Lease> = jobs.iter().map(|job| job.claimed.lease.clone()).collect();
-        let sending = Stopwatch::start();
-        let beat = self.store.heartbeat(&self.worker, &leases, self.lease_for);
-        let statuses = match tokio::time::timeout(patience, beat).await {
-            Ok(Ok(statuses)) => statuses,
-            Ok(Err(error)) => return tracing::warn!("failed to send a heartbeat: {error}"),
-            Err(_) => return tracing::warn!("failed to send a heartbeat: no answer in {patience:?}"),
-        };
+    /// Sends one heartbeat for all of `jobs`. An error that is no outage concerns some of them: they are halved until
+    /// the others are heard of.
+    fn beat<'a>(&'a self, jobs: &'a [Arc<RunningJob>]) -> BoxFuture<'a, Result<()>> {
+        async move {
+            match self.beat_once(jobs).await {
+                Err(error) if !error.is_outage() && jobs.len() > 1 => {
+                    let (left, right) = jobs.split_at(jobs.len() / 2);
+                    let (left, right) = futures::join!(self.beat(left), self.beat(right));
+                    left.and(right)
+                }
+                beat => beat,
+            }
+        }
+        .boxed()
+    }
+
+    async fn beat_once(&self, jobs: &[Arc<RunningJob>]) -> Result<()> {
+        let leases: Vec<_> = jobs.iter().map(|job| job.lease()).collect();
+        let sending = self.clock.monotonic();
+        let statuses = self.store.heartbeat(&self.worker, &leases, self.lease_for).await?;
         for (job, status) in jobs.iter().zip(statuses) {
             match status {
                 LeaseStatus::Held => job.extend_lease(sending, self.lease_for),
@@ -77,10 +92,14 @@ impl Heartbeat {
                 LeaseStatus::Lost => job.abort(AbortReason::LeaseLost),
             }
         }
+        Ok(())
     }
 }
 
-/// The pause between two heartbeats: a tenth of the lease.
+/// Between two heartbeats, however late they are, so that a store that answers slowly is not asked without pause.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+
+/// The time from one heartbeat to the next: a tenth of the lease.
 pub(crate) fn interval(lease_for: Duration) -> Duration {
-    (lease_for / 10).max(Duration::from_millis(10))
+    (lease_for / 10).max(SHORTEST_PAUSE)
 }

@@ -1,17 +1,33 @@
 //! The runtime: claims jobs, runs them, keeps their leases alive and tells the store how they ended.
+//!
+//! | file | what |
+//! |---|---|
+//! | `start` | describes and starts a worker |
+//! | `dispatch` | claims jobs, starts their runs, sends their ends |
+//! | `queue` | the slots that a worker has for one queue |
+//! | `settle` | sends ends, and narrows an error to the end that caused it |
+//! | `execution`, `registry` | one run: the application's code, contained, and the policy for its end |
+//! | `context` | what a job sees |
+//! | `running`, `active` | what the parts share of a job that runs, and of all of them |
+//! | `pending`, `recorder` | what jobs say, bounded, on its way to the store |
+//! | `heartbeat` | keeps leases alive |
 
+mod active;
 mod context;
 mod dispatch;
 mod execution;
 mod heartbeat;
-mod lane;
+mod pending;
+mod queue;
 mod recorder;
 mod registry;
 mod running;
+mod settle;
 mod start;
 
+pub use active::Shutdown;
 pub use context::Context;
 pub(crate) use execution::execute;
 pub use registry::Registry;
 pub(crate) use running::RunningJob;
-pub use start::{DEFAULT_LEASE, Shutdown, Worker, WorkerBuilder};
+pub use start::{DEFAULT_LEASE, Worker, WorkerBuilder};

@@ -4,68 +4,83 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::recorder::Recorder;
-use crate::clock::Stopwatch;
-use crate::model::{Claimed, Entry, JobId, Json, LeaseStatus, NewJob, Record};
-use crate::store::{Result, Store};
+use super::pending::Pending;
+use crate::backoff::Backoff;
+use crate::model::{Claimed, Entry, JobId, Json, Lease, LeaseStatus, NewJob, Record};
+use crate::runtime::Runtime;
+use crate::store::{Error, Result, Store};
 
 /// A job while it runs here: what its context, the recorder, the heartbeat and the dispatcher share.
 #[derive(Debug)]
 pub(crate) struct RunningJob {
     pub(crate) claimed: Claimed,
+    pub(crate) runtime: Runtime,
     /// Fired when somebody asks for the job to stop; the job may react.
     pub(crate) cancelled: CancellationToken,
     /// Fired when the job must stop now, with the reason beside it.
     aborted: CancellationToken,
     abort_reason: OnceLock<AbortReason>,
-    /// The lease as this process knows it: it ends so long after this was started.
-    lease: Mutex<(Stopwatch, Duration)>,
-    /// Sends entries in the background; a test harness has none and sends them all with the finish.
-    recorder: Option<Recorder>,
+    /// The lease as this process knows it: the monotonic time of its begin, and its length.
+    lease: Mutex<(Duration, Duration)>,
+    /// To the task that sends entries in the background; a test harness has none and sends them all with the finish.
+    recorder: Option<mpsc::UnboundedSender<Arc<RunningJob>>>,
+    /// True from the moment that the recorder was asked to send the job's entries until it does.
+    is_awaited: AtomicBool,
     /// Entries that are not yet with the store.
-    pending: Mutex<Vec<Entry>>,
+    pending: Mutex<Pending>,
     /// Held while entries are on their way, so that they reach the store in order and before the finish.
     sending: tokio::sync::Mutex<()>,
-    /// Whether the job has ever had an entry: one that has not needs neither lock at its end.
+    /// True once the job has had an entry: one that has not needs neither lock at its end.
     has_entries: AtomicBool,
     follow_ups: Mutex<Vec<NewJob>>,
     steps: Mutex<BTreeMap<String, Json>>,
 }
 
 /// Why a job's execution was cut off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AbortReason {
-    /// The job is no longer this worker's, or will not be for long: nothing more is said about it.
+    /// The store says that the job is no longer this worker's: nothing more is said about it.
     LeaseLost,
+    /// The lease could not be extended and ends soon. The job is handed back, should the store still know the lease.
+    LeaseUnsure,
     /// The worker shuts down and hands it back.
     Shutdown,
+    /// The store cannot keep what the job has said; with the reason for which the job fails.
+    Unkept(String),
 }
 
-/// Whether entries reached a store that still knew the lease.
+/// True answers of a store to entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
     Yes,
     LeaseLost,
 }
 
+/// How often a call that concerns one job alone is tried, where it fails without an outage, before the job fails.
+pub(crate) const TRIES: u32 = 3;
+
 impl RunningJob {
-    /// Takes a job whose lease began no earlier than `claiming` was started.
+    /// Takes a job whose lease began no earlier than the monotonic time `claiming`.
     pub(crate) fn new(
         mut claimed: Claimed,
-        claiming: Stopwatch,
+        runtime: Runtime,
+        claiming: Duration,
         lease_for: Duration,
-        recorder: Option<Recorder>,
+        recorder: Option<mpsc::UnboundedSender<Arc<RunningJob>>>,
     ) -> Arc<Self> {
         let steps = std::mem::take(&mut claimed.steps);
         Arc::new(Self {
             claimed,
+            runtime,
             cancelled: CancellationToken::new(),
             aborted: CancellationToken::new(),
             abort_reason: OnceLock::new(),
             lease: Mutex::new((claiming, lease_for)),
             recorder,
+            is_awaited: AtomicBool::new(false),
             pending: Mutex::default(),
             sending: tokio::sync::Mutex::default(),
             has_entries: AtomicBool::new(false),
@@ -76,6 +91,10 @@ impl RunningJob {
 
     pub(crate) fn id(&self) -> &JobId {
         &self.claimed.lease.id
+    }
+
+    pub(crate) fn lease(&self) -> Lease {
+        self.claimed.lease.clone()
     }
 
     /// Cuts the execution off. The first reason counts.
@@ -91,63 +110,103 @@ impl RunningJob {
     /// Completes when the execution is to be cut off.
     pub(crate) async fn aborted(&self) -> AbortReason {
         self.aborted.cancelled().await;
-        self.abort_reason.get().copied().unwrap_or(AbortReason::LeaseLost)
+        self.abort_reason.get().cloned().unwrap_or(AbortReason::LeaseLost)
     }
 
-    /// Notes that the lease was extended by a heartbeat that was sent when `sending` was started.
-    pub(crate) fn extend_lease(&self, sending: Stopwatch, lease_for: Duration) {
+    /// Notes that the lease was extended by a heartbeat that was sent at the monotonic time `sending`.
+    pub(crate) fn extend_lease(&self, sending: Duration, lease_for: Duration) {
         *self.lease.lock() = (sending, lease_for);
     }
 
     /// How much longer this process may believe that the job is its own.
     pub(crate) fn lease_left(&self) -> Duration {
         let (since, lease_for) = *self.lease.lock();
-        lease_for.saturating_sub(since.elapsed())
+        lease_for.saturating_sub(self.runtime.clock.since(since))
     }
 
-    /// Adds an entry to be sent soon. Of several waiting reports of progress only the last is kept: nobody
-    /// could have seen the others.
+    /// Adds an entry to be sent soon.
     pub(crate) fn push(self: &Arc<Self>, entry: Entry) {
         self.has_entries.store(true, Ordering::Release);
-        let mut pending = self.pending.lock();
-        if let Entry::Progress(_) = entry
-            && let Some(Entry::Progress(_)) = pending.last()
+        self.pending.lock().push(entry);
+        self.wake_recorder();
+    }
+
+    /// True where so much waits for the store that whoever can wait should.
+    pub(crate) fn is_full(&self) -> bool {
+        self.pending.lock().is_full()
+    }
+
+    fn wake_recorder(self: &Arc<Self>) {
+        if let Some(recorder) = &self.recorder
+            && !self.is_awaited.swap(true, Ordering::AcqRel)
         {
-            pending.pop();
-        }
-        pending.push(entry);
-        if pending.len() == 1
-            && let Some(recorder) = &self.recorder
-        {
-            recorder.wake(self);
+            // The receiver is gone only while the runtime shuts down; the entries then go with the finish.
+            let _ = recorder.send(Arc::clone(self));
         }
     }
 
-    pub(crate) fn pending_len(&self) -> usize {
-        self.pending.lock().len()
+    /// Notes that the recorder is about to send: what is pushed from now on asks for it anew.
+    pub(crate) fn note_recorder(&self) {
+        self.is_awaited.store(false, Ordering::Release);
     }
 
-    /// Sends what waits, and `entry` after it. What the store did not take waits on, in its place: should it
-    /// have been taken and only the answer lost, it is better said twice than not at all.
-    pub(crate) async fn send(&self, store: &dyn Store, entry: Option<Entry>) -> Result<Sent> {
+    /// Sends what waits, and `entry` after it. What an outage kept from the store waits on, in its place: should it have
+    /// been taken and only the answer lost, it is better said twice than not at all. An entry that the store cannot keep
+    /// ends the job as failed.
+    pub(crate) async fn send(self: &Arc<Self>, store: &dyn Store, entry: Option<Entry>) -> Result<Sent> {
         if entry.is_some() {
             self.has_entries.store(true, Ordering::Release);
         }
         let _order = self.sending.lock().await;
-        let mut entries = std::mem::take(&mut *self.pending.lock());
-        entries.extend(entry);
-        if entries.is_empty() {
+        let mut taken = std::mem::take(&mut *self.pending.lock());
+        if let Some(entry) = entry {
+            taken.push(entry);
+        }
+        if taken.is_empty() {
             return Ok(Sent::Yes);
         }
-        let record = Record { lease: self.claimed.lease.clone(), entries: entries.clone() };
-        let statuses = match store.record(vec![record]).await {
-            Ok(statuses) => statuses,
-            Err(error) => {
-                self.pending.lock().splice(..0, entries);
-                return Err(error);
+        match self.record(store, taken.to_entries()).await {
+            Ok(sent) => Ok(sent),
+            Err(error) if error.is_outage() => {
+                self.put_back(taken);
+                Err(error)
             }
-        };
-        match statuses.first() {
+            Err(_) => self.send_each(store, taken).await,
+        }
+    }
+
+    /// Sends entries one by one, so that those which the store can keep do not go with the one that it cannot.
+    async fn send_each(self: &Arc<Self>, store: &dyn Store, taken: Pending) -> Result<Sent> {
+        let mut entries = taken.to_entries().into_iter();
+        while let Some(entry) = entries.next() {
+            let mut failures = 0;
+            loop {
+                let error = match self.record(store, vec![entry.clone()]).await {
+                    Ok(Sent::Yes) => break,
+                    Ok(Sent::LeaseLost) => return Ok(Sent::LeaseLost),
+                    Err(error) => error,
+                };
+                if error.is_outage() {
+                    self.put_back(std::iter::once(entry).chain(entries).collect::<Vec<_>>().into());
+                    return Err(error);
+                }
+                failures += 1;
+                if failures >= TRIES || matches!(error, Error::Invalid { .. }) {
+                    let reason = format!("failed to keep {}: {error}", describe(&entry));
+                    tracing::error!(job = %self.id(), "{reason}");
+                    self.put_back(entries.collect::<Vec<_>>().into());
+                    self.abort(AbortReason::Unkept(reason));
+                    return Err(error);
+                }
+                self.runtime.clock.sleep(self.runtime.delay(&Backoff::STORE, failures)).await;
+            }
+        }
+        Ok(Sent::Yes)
+    }
+
+    async fn record(&self, store: &dyn Store, entries: Vec<Entry>) -> Result<Sent> {
+        let record = Record { lease: self.lease(), entries };
+        match store.record(vec![record]).await?.first() {
             Some(LeaseStatus::Held) => Ok(Sent::Yes),
             Some(LeaseStatus::CancelRequested) => {
                 self.cancelled.cancel();
@@ -160,13 +219,20 @@ impl RunningJob {
         }
     }
 
+    fn put_back(self: &Arc<Self>, entries: Pending) {
+        self.pending.lock().put_back(entries);
+        if !self.is_aborted() {
+            self.wake_recorder();
+        }
+    }
+
     /// What is left to be sent with the finish, after whatever is on its way has arrived.
     pub(crate) async fn take_entries(&self) -> Vec<Entry> {
         if !self.has_entries.load(Ordering::Acquire) {
             return Vec::new();
         }
         let _order = self.sending.lock().await;
-        std::mem::take(&mut *self.pending.lock())
+        std::mem::take(&mut *self.pending.lock()).to_entries()
     }
 
     pub(crate) fn step_output(&self, name: &str) -> Option<Json> {
@@ -181,7 +247,22 @@ impl RunningJob {
         self.follow_ups.lock().push(job);
     }
 
+    pub(crate) fn follow_ups_len(&self) -> usize {
+        self.follow_ups.lock().len()
+    }
+
     pub(crate) fn take_follow_ups(&self) -> Vec<NewJob> {
         std::mem::take(&mut *self.follow_ups.lock())
+    }
+}
+
+fn describe(entry: &Entry) -> String {
+    match entry {
+        Entry::Progress(_) => "a report of progress".into(),
+        Entry::Log { .. } => "a line of the log".into(),
+        Entry::Chunk { data } => format!("a chunk of {} bytes", data.as_str().len()),
+        Entry::Step { name, output } => {
+            format!("the output of step '{name}', {} bytes", output.as_str().len())
+        }
     }
 }

@@ -2,19 +2,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::dispatch::{Dispatch, Unsent, abort_all};
-use super::heartbeat::{Active, Heartbeat};
-use super::lane::Lane;
-use super::recorder::Recorder;
+use super::active::{Active, Shutdown};
+use super::dispatch::{Dispatch, Pause};
+use super::heartbeat::Heartbeat;
+use super::queue::WorkerQueue;
+use super::recorder::record;
 use super::registry::Registry;
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::handle::Longhaul;
 use crate::job::Job;
 use crate::maintenance::Maintenance;
 use crate::model::{QueueSlots, WorkerInfo, process_id};
+use crate::panics::contain_future;
+use crate::runtime::Runtime;
 
 /// How long a worker may go without a heartbeat before its jobs are given to others.
 pub const DEFAULT_LEASE: Duration = Duration::from_secs(30);
@@ -26,11 +28,18 @@ pub struct WorkerBuilder {
     registry: Registry,
     queues: Vec<QueueSlots>,
     lease_for: Duration,
+    runtime: Runtime,
 }
 
 impl WorkerBuilder {
     pub(crate) fn new(longhaul: Longhaul) -> Self {
-        Self { longhaul, registry: Registry::default(), queues: Vec::new(), lease_for: DEFAULT_LEASE }
+        Self {
+            longhaul,
+            registry: Registry::default(),
+            queues: Vec::new(),
+            lease_for: DEFAULT_LEASE,
+            runtime: Runtime::default(),
+        }
     }
 
     /// Runs jobs of this kind, each with a clone of `state`.
@@ -65,53 +74,89 @@ impl WorkerBuilder {
         self
     }
 
-    /// Starts to claim and run jobs, and the upkeep with it.
+    /// Takes time, tasks, threads and chance from `runtime` in place of tokio and the machine.
+    #[must_use]
+    pub fn runtime(mut self, runtime: Runtime) -> Self {
+        self.runtime = runtime;
+        self
+    }
+
+    /// Starts to claim and run jobs, and the store's [`Maintenance`] with it.
     ///
     /// # Panics
-    /// Outside of a tokio runtime, or where no thread can be started.
+    /// Outside of a tokio runtime (unless it was given [another](Self::runtime)), or where no thread can be started.
     #[must_use]
     pub fn start(self) -> Worker {
+        let Self { longhaul, registry, queues, lease_for, runtime } = self;
         let worker = WorkerInfo {
             // Short, because every job that it claims keeps it.
-            id: format!("{:016x}", rand::random::<u64>()),
+            id: format!("{:016x}", (runtime.random)()),
             process: process_id().to_owned(),
             host: host_name(),
-            queues: self.queues,
+            queues,
             seen_at: Timestamp::default(),
         };
         let active = Active::default();
         let (stopping, stopped) = (CancellationToken::new(), CancellationToken::new());
         let heartbeat = Heartbeat {
-            store: Arc::clone(self.longhaul.store()),
+            store: Arc::clone(longhaul.store()),
+            clock: runtime.clock.clone(),
             worker: worker.clone(),
-            active: Arc::clone(&active),
-            lease_for: self.lease_for,
+            active: active.clone(),
+            lease_for,
             stop: stopped.clone(),
         };
-        heartbeat.start().expect("failed to start the heartbeat's thread");
+        runtime
+            .spawn
+            .spawn_thread("longhaul-heartbeat", Box::pin(heartbeat.run()))
+            .expect("failed to start the heartbeat's thread");
+        let maintenance = Maintenance::start_on(Arc::clone(longhaul.store()), runtime.clone());
+        let (recorder, reports) = mpsc::unbounded_channel();
+        runtime.spawn(record(Arc::clone(longhaul.store()), runtime.clone(), reports));
         let (ended, ends) = mpsc::unbounded_channel();
+        let slots =
+            |queue: &QueueSlots| WorkerQueue::new(queue.queue.clone(), queue.slots, runtime.clock.clone());
         let dispatch = Dispatch {
-            lanes: worker.queues.iter().map(|queue| Lane::new(queue.queue.clone(), queue.slots)).collect(),
-            unsent: Unsent::default(),
-            kinds: self.registry.supported(),
-            registry: Arc::new(self.registry),
-            recorder: Recorder::start(Arc::clone(self.longhaul.store())),
-            active: Arc::clone(&active),
+            queues: worker.queues.iter().map(slots).collect(),
+            unsent: Vec::new(),
+            sends: Pause::default(),
+            claims: Pause::default(),
+            kinds: registry.supported(),
+            registry: Arc::new(registry),
+            recorder,
+            active: active.clone(),
             stopping: stopping.clone(),
-            _maintenance: Maintenance::start(Arc::clone(self.longhaul.store())),
-            longhaul: self.longhaul,
+            longhaul,
             worker,
-            lease_for: self.lease_for,
+            lease_for,
+            runtime: runtime.clone(),
             next_run: 0,
             ended,
         };
-        let task = tokio::spawn(async move {
-            // A guard, because the runtime may be dropped with this task and all jobs in it: a heartbeat that
-            // went on would keep their leases alive for ever.
-            let _heartbeat = stopped.drop_guard();
-            dispatch.run(ends).await;
+        let ending = Ending { active: active.clone(), stopped: stopped.clone(), _maintenance: maintenance };
+        let clock = runtime.clock.clone();
+        runtime.spawn(async move {
+            let _ending = ending;
+            if let Err(panic) = contain_future(dispatch.run(ends)).await {
+                tracing::error!("the worker {panic}; it has stopped, and its jobs will be run by others");
+            }
         });
-        Worker { stopping, active, task: Some(task) }
+        Worker { stopping, stopped, active, clock }
+    }
+}
+
+/// Ends with the dispatcher's task, however that ends: the runtime may be dropped with it and all jobs in it. A heartbeat
+/// that went on would keep their leases alive for ever, and jobs that went on without one would run twice.
+struct Ending {
+    active: Active,
+    stopped: CancellationToken,
+    _maintenance: Maintenance,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.active.abort_all();
+        self.stopped.cancel();
     }
 }
 
@@ -119,43 +164,36 @@ impl WorkerBuilder {
 #[derive(Debug)]
 pub struct Worker {
     stopping: CancellationToken,
+    /// Fired when it has come to its end.
+    stopped: CancellationToken,
     active: Active,
-    task: Option<JoinHandle<()>>,
-}
-
-/// What a shutdown came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shutdown {
-    /// Jobs that did not finish within the grace and were given back to the store, at no cost of an attempt.
-    pub handed_back: usize,
+    clock: Clock,
 }
 
 impl Worker {
-    /// Stops claiming, lets running jobs finish for at most `grace`, and hands back the rest.
-    pub async fn shutdown(mut self, grace: Duration) -> Shutdown {
+    /// Stops claiming, lets running jobs finish for at most `grace`, and hands back the rest. A store that does not answer
+    /// holds this up by a few seconds at most.
+    pub async fn shutdown(self, grace: Duration) -> Shutdown {
         self.stopping.cancel();
-        let Some(mut task) = self.task.take() else { return Shutdown { handed_back: 0 } };
-        if tokio::time::timeout(grace, &mut task).await.is_ok() {
+        if self.clock.timeout(grace, self.stopped.cancelled()).await.is_ok() {
             return Shutdown { handed_back: 0 };
         }
-        let shutdown = abort_all(&self.active);
-        if let Err(error) = task.await {
-            tracing::error!("failed to shut the worker down in order: {error}");
-        }
+        let shutdown = self.active.abort_all();
+        self.stopped.cancelled().await;
         shutdown
     }
 
     /// How many jobs it is running.
     #[must_use]
     pub fn running(&self) -> usize {
-        self.active.lock().len()
+        self.active.len()
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
         self.stopping.cancel();
-        abort_all(&self.active);
+        self.active.abort_all();
     }
 }
 

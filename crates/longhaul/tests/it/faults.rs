@@ -7,7 +7,7 @@ use std::time::Duration;
 use longhaul::{Clock, EventBody, State};
 use serde_json::{Value, json};
 
-use crate::faulty::{Fault, FaultyStore, Operation};
+use crate::faulty::{Fault, Faults, Operation};
 use crate::script::{Script, enqueue, events, until, worker};
 
 const GRACE: Duration = Duration::from_secs(60);
@@ -25,7 +25,7 @@ fn counted() -> (Script, Arc<AtomicU32>) {
 
 #[tokio::test]
 async fn a_finish_that_the_store_refuses_is_sent_again() {
-    let (longhaul, store) = FaultyStore::start(Clock::manual());
+    let (longhaul, store) = Faults::start(Clock::manual());
     store.inflict(Operation::Finish, Fault::Refuse, 3);
     let (script, runs) = counted();
     let worker = worker(&longhaul, script).start();
@@ -36,14 +36,14 @@ async fn a_finish_that_the_store_refuses_is_sent_again() {
     for id in &ids {
         assert_eq!(until(&longhaul, id, State::Completed).await.attempt, 1);
     }
-    assert_eq!(store.faults_left(Operation::Finish), 0);
+    assert_eq!(store.left(Operation::Finish), 0);
     assert_eq!(runs.load(Ordering::SeqCst), 10);
     worker.shutdown(GRACE).await;
 }
 
 #[tokio::test]
 async fn a_finish_whose_answer_was_lost_stands() {
-    let (longhaul, store) = FaultyStore::start(Clock::manual());
+    let (longhaul, store) = Faults::start(Clock::manual());
     store.inflict(Operation::Finish, Fault::LoseAnswer, 1);
     let (script, runs) = counted();
     let worker = worker(&longhaul, script).start();
@@ -59,20 +59,20 @@ async fn a_finish_whose_answer_was_lost_stands() {
 
 #[tokio::test]
 async fn a_claim_that_the_store_refuses_is_sent_again() {
-    let (longhaul, store) = FaultyStore::start(Clock::manual());
+    let (longhaul, store) = Faults::start(Clock::manual());
     store.inflict(Operation::Claim, Fault::Refuse, 3);
     let (script, _) = counted();
     let worker = worker(&longhaul, script).start();
     let id = enqueue(&longhaul, 1).await;
     until(&longhaul, &id, State::Completed).await;
-    assert_eq!(store.faults_left(Operation::Claim), 0);
+    assert_eq!(store.left(Operation::Claim), 0);
     worker.shutdown(GRACE).await;
 }
 
 #[tokio::test]
 async fn jobs_whose_claim_was_lost_on_the_way_are_rescued_at_no_cost_of_an_attempt() {
     let clock = Clock::manual();
-    let (longhaul, store) = FaultyStore::start(clock.clone());
+    let (longhaul, store) = Faults::start(clock.clone());
     store.inflict(Operation::Claim, Fault::LoseAnswer, 1);
     let id = enqueue(&longhaul, 1).await;
     let (script, runs) = counted();
@@ -88,7 +88,7 @@ async fn jobs_whose_claim_was_lost_on_the_way_are_rescued_at_no_cost_of_an_attem
 
 #[tokio::test]
 async fn what_a_job_says_while_the_store_refuses_it_arrives_later_and_in_order() {
-    let (longhaul, store) = FaultyStore::start(Clock::manual());
+    let (longhaul, store) = Faults::start(Clock::manual());
     store.inflict(Operation::Record, Fault::Refuse, 2);
     let script = Script::new({
         let store = Arc::clone(&store);
@@ -105,7 +105,7 @@ async fn what_a_job_says_while_the_store_refuses_it_arrives_later_and_in_order()
                     seen = chunks(news.unwrap_or_default()).len();
                     tokio::task::yield_now().await;
                 }
-                assert_eq!(store.faults_left(Operation::Record), 0);
+                assert_eq!(store.left(Operation::Record), 0);
                 cx.emit(5).await?;
                 Ok(Value::Null)
             }

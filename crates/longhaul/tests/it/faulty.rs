@@ -1,61 +1,61 @@
-//! A store that can be told to fail: all else it leaves to the store in memory.
+//! A store in memory that can be told to fail.
 
 use std::collections::HashMap;
 use std::future::{Future, pending};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use longhaul::clock::Stopwatch;
-use longhaul::{
-    Acted, Action, Claim, Claimed, Clock, Enqueued, Error, Event, Finish, JobFilter, JobId, JobPage, Lease,
-    LeaseStatus, Longhaul, Lookup, MemoryStore, NewJob, Page, QueueConfig, QueueInfo, Record, Result, Store,
-    Swept, WorkerInfo,
-};
+use longhaul::testing::{Answer, Call, Intercept};
+use longhaul::{Clock, Error, FinishAndClaim, Longhaul, MemoryStore, Result, Store};
 use parking_lot::{Condvar, Mutex};
 
 use crate::script::OnDrop;
 
-#[derive(Debug)]
-pub(crate) struct FaultyStore {
-    inner: MemoryStore,
+/// The faults of a store.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
     faults: Mutex<HashMap<Operation, (Fault, usize)>>,
-    /// Heartbeats that were answered and had a lease with them, and when the last of these was sent.
-    beats: Mutex<(usize, Option<Stopwatch>)>,
+    /// Heartbeats that were answered and had a lease with them.
+    beats: Mutex<usize>,
     beaten: Condvar,
     last_words: Mutex<Option<OnDrop>>,
 }
 
-/// What can be made to fail.
+/// A call that can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Operation {
     Claim,
     Heartbeat,
     Record,
     Finish,
+    Sweep,
 }
 
-/// How it fails.
+/// The way in which it fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// It is not done, and an error says so.
+    /// It is not done, because the store cannot be reached.
     Refuse,
+    /// It is not done, and the store is there.
+    Reject,
     /// It is done, and an error is all that the caller hears.
     LoseAnswer,
     /// No answer ever comes.
     Hang,
+    /// The store's code panics.
+    Panic,
 }
 
-impl FaultyStore {
+impl Faults {
+    /// A store on `clock`, and what can be made to fail in it.
     pub(crate) fn start(clock: Clock) -> (Longhaul, Arc<Self>) {
-        let store = Arc::new(Self {
-            inner: MemoryStore::with_clock(clock),
-            faults: Mutex::default(),
-            beats: Mutex::default(),
-            beaten: Condvar::new(),
-            last_words: Mutex::default(),
+        let faults = Arc::new(Self::default());
+        let hook = Arc::clone(&faults);
+        let store = Intercept::new(MemoryStore::with_clock(clock), move |store, call| {
+            let faults = Arc::clone(&hook);
+            async move { faults.around(store, call).await }
         });
-        (Longhaul::over(Arc::clone(&store) as Arc<dyn Store>), store)
+        (Longhaul::new(store), faults)
     }
 
     /// Lets the next `times` calls of an operation fail.
@@ -64,20 +64,15 @@ impl FaultyStore {
     }
 
     /// How many calls of an operation are still to fail.
-    pub(crate) fn faults_left(&self, operation: Operation) -> usize {
+    pub(crate) fn left(&self, operation: Operation) -> usize {
         self.faults.lock().get(&operation).map_or(0, |(_, left)| *left)
-    }
-
-    /// When the last answered heartbeat with leases was sent.
-    pub(crate) fn last_beat(&self) -> Option<Stopwatch> {
-        self.beats.lock().1
     }
 
     /// Blocks this thread until the next heartbeat with leases has been answered.
     pub(crate) fn block_for_beat(&self) {
         let mut beats = self.beats.lock();
-        let seen = beats.0;
-        while beats.0 == seen {
+        let seen = *beats;
+        while *beats == seen {
             let waited = self.beaten.wait_for(&mut beats, Duration::from_secs(60));
             assert!(!waited.timed_out(), "waited in vain for a heartbeat");
         }
@@ -85,8 +80,8 @@ impl FaultyStore {
 
     /// The same, from async code.
     pub(crate) async fn next_beat(self: &Arc<Self>) {
-        let store = Arc::clone(self);
-        tokio::task::spawn_blocking(move || store.block_for_beat()).await.unwrap();
+        let faults = Arc::clone(self);
+        tokio::task::spawn_blocking(move || faults.block_for_beat()).await.unwrap();
     }
 
     /// Tells when nobody has this store any more.
@@ -94,19 +89,41 @@ impl FaultyStore {
         *self.last_words.lock() = Some(last_words);
     }
 
-    async fn pass<T: Send>(
-        &self,
-        operation: Operation,
-        call: impl Future<Output = Result<T>> + Send,
-    ) -> Result<T> {
+    async fn around(&self, store: Arc<dyn Store>, call: Call) -> Result<Answer> {
+        let operation = match &call {
+            Call::Claim(_) => Operation::Claim,
+            Call::Heartbeat(..) => Operation::Heartbeat,
+            Call::Record(_) => Operation::Record,
+            Call::Finish(_) => Operation::Finish,
+            Call::Sweep(_) => Operation::Sweep,
+            Call::FinishAndClaim(finishes, claim) => {
+                let finished = store.finish(finishes.clone());
+                let finished = self.pass(Operation::Finish, finished).await?;
+                let claimed = self.pass(Operation::Claim, store.claim(claim.clone())).await?;
+                return Ok(Answer::FinishedAndClaimed(FinishAndClaim { finished, claimed }));
+            }
+            _ => return call.on(store.as_ref()).await,
+        };
+        let has_leases = matches!(&call, Call::Heartbeat(_, leases, _) if !leases.is_empty());
+        let answer = self.pass(operation, call.on(store.as_ref())).await?;
+        if has_leases {
+            *self.beats.lock() += 1;
+            self.beaten.notify_all();
+        }
+        Ok(answer)
+    }
+
+    async fn pass<T>(&self, operation: Operation, call: impl Future<Output = Result<T>>) -> Result<T> {
         match self.next_fault(operation) {
             None => call.await,
             Some(Fault::Refuse) => Err(unavailable()),
+            Some(Fault::Reject) => Err(rejected()),
             Some(Fault::LoseAnswer) => {
                 call.await?;
                 Err(unavailable())
             }
             Some(Fault::Hang) => pending().await,
+            Some(Fault::Panic) => panic!("in the store"),
         }
     }
 
@@ -118,84 +135,10 @@ impl FaultyStore {
     }
 }
 
-fn unavailable() -> Error {
+pub(crate) fn unavailable() -> Error {
     Error::Unavailable { store: "faulty", source: "it was told to fail".into() }
 }
 
-#[async_trait]
-impl Store for FaultyStore {
-    async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
-        self.pass(Operation::Claim, self.inner.claim(claim)).await
-    }
-
-    async fn heartbeat(
-        &self,
-        worker: &WorkerInfo,
-        leases: &[Lease],
-        lease_for: Duration,
-    ) -> Result<Vec<LeaseStatus>> {
-        let sent = Stopwatch::start();
-        let beat = self.inner.heartbeat(worker, leases, lease_for);
-        let statuses = self.pass(Operation::Heartbeat, beat).await?;
-        if !leases.is_empty() {
-            let mut beats = self.beats.lock();
-            *beats = (beats.0 + 1, Some(sent));
-            self.beaten.notify_all();
-        }
-        Ok(statuses)
-    }
-
-    async fn record(&self, records: Vec<Record>) -> Result<Vec<LeaseStatus>> {
-        self.pass(Operation::Record, self.inner.record(records)).await
-    }
-
-    async fn finish(&self, finishes: Vec<Finish>) -> Result<Vec<LeaseStatus>> {
-        self.pass(Operation::Finish, self.inner.finish(finishes)).await
-    }
-
-    async fn migrate(&self) -> Result<()> {
-        self.inner.migrate().await
-    }
-
-    async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
-        self.inner.enqueue(jobs).await
-    }
-
-    async fn sweep(&self, limit: usize) -> Result<Swept> {
-        self.inner.sweep(limit).await
-    }
-
-    async fn get(&self, ids: &[JobId]) -> Result<Vec<Lookup>> {
-        self.inner.get(ids).await
-    }
-
-    async fn list(&self, filter: &JobFilter, page: Page) -> Result<JobPage> {
-        self.inner.list(filter, page).await
-    }
-
-    async fn events(
-        &self,
-        id: &JobId,
-        after: u64,
-        limit: usize,
-        wait: Duration,
-    ) -> Result<Option<Vec<Event>>> {
-        self.inner.events(id, after, limit, wait).await
-    }
-
-    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted> {
-        self.inner.act(filter, action, limit).await
-    }
-
-    async fn queues(&self) -> Result<Vec<QueueInfo>> {
-        self.inner.queues().await
-    }
-
-    async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()> {
-        self.inner.set_queue(queue, config).await
-    }
-
-    async fn workers(&self) -> Result<Vec<WorkerInfo>> {
-        self.inner.workers().await
-    }
+pub(crate) fn rejected() -> Error {
+    Error::Store { store: "faulty", operation: "do it", source: "it was told to refuse this".into() }
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::poll;
+use longhaul::testing::Simulation;
 use longhaul::{Action, Clock, JobFilter, Shutdown, State};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
 
-use crate::faulty::{Fault, FaultyStore, Operation};
-use crate::script::{OnDrop, Script, enqueue, longhaul, record, until, within, worker};
+use crate::faulty::{Fault, Faults, Operation};
+use crate::script::{LEASE, OnDrop, Script, enqueue, longhaul, record, until, within, worker};
 
 /// Longer than any test takes.
 const LONG: Duration = Duration::from_secs(600);
@@ -77,7 +78,7 @@ async fn a_dropped_worker_hands_back_what_it_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_job_that_blocks_its_thread_is_handed_back_over_its_head() {
+async fn a_job_that_blocks_its_thread_is_handed_back_while_it_still_runs() {
     let (longhaul, _clock) = longhaul();
     let (release, blocked) = std::sync::mpsc::channel::<()>();
     let blocked = Arc::new(parking_lot::Mutex::new(blocked));
@@ -110,8 +111,8 @@ async fn an_idle_worker_ends_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn a_job_that_is_deaf_to_the_loss_of_its_lease_costs_the_others_none_of_their_grace() {
-    let (longhaul, store) = FaultyStore::start(Clock::manual());
+async fn a_job_that_ignores_abort_does_not_use_up_the_grace_of_others() {
+    let (longhaul, store) = Faults::start(Clock::manual());
     let gate = Arc::new(Notify::new());
     let (release, blocked) = std::sync::mpsc::channel::<()>();
     let blocked = Arc::new(parking_lot::Mutex::new(blocked));
@@ -133,7 +134,7 @@ async fn a_job_that_is_deaf_to_the_loss_of_its_lease_costs_the_others_none_of_th
         }
     });
     let worker = worker(&longhaul, script).start();
-    let deaf = enqueue(&longhaul, 1).await;
+    let ignores = enqueue(&longhaul, 1).await;
     let other = enqueue(&longhaul, 2).await;
     for _ in 0..2 {
         within("the jobs to begin", begins.recv()).await;
@@ -143,9 +144,9 @@ async fn a_job_that_is_deaf_to_the_loss_of_its_lease_costs_the_others_none_of_th
     let shutdown = tokio::spawn(shutdown);
     // Fenced off with no grace, so that the next heartbeat finds its lease lost.
     let action = Action::Cancel { grace: Duration::ZERO };
-    longhaul.store().act(&JobFilter::id(deaf.clone()), action, 1).await.unwrap();
+    longhaul.store().act(&JobFilter::id(ignores.clone()), action, 1).await.unwrap();
     longhaul.store().sweep(10).await.unwrap();
-    // Five heartbeats take two seconds and more: the worker knows, and waits for deaf jobs for one second.
+    // Five heartbeats take two seconds and more: the worker knows, and waits for jobs that it has aborted for one second.
     for _ in 0..5 {
         store.next_beat().await;
     }
@@ -154,50 +155,56 @@ async fn a_job_that_is_deaf_to_the_loss_of_its_lease_costs_the_others_none_of_th
     gate.notify_one();
     within("the shutdown", shutdown).await.unwrap();
     assert_eq!(record(&longhaul, &other).await.state, State::Completed);
-    assert_eq!(record(&longhaul, &deaf).await.state, State::Cancelled);
+    assert_eq!(record(&longhaul, &ignores).await.state, State::Cancelled);
     drop(release);
 }
 
-#[tokio::test]
-async fn a_worker_that_gives_up_on_its_store_leaves_no_job_running_without_a_heartbeat() {
-    let (longhaul, store) = FaultyStore::start(Clock::manual());
-    let gate = Arc::new(Notify::new());
-    let (dropped, mut drops) = mpsc::unbounded_channel();
-    let (begun, mut begins) = mpsc::unbounded_channel();
-    let script = Script::new({
-        let gate = Arc::clone(&gate);
-        move |number, _| {
-            let (gate, guard, begun) = (Arc::clone(&gate), OnDrop(dropped.clone()), begun.clone());
+#[test]
+fn a_store_that_is_away_does_not_hold_a_shutdown_up_for_longer_than_its_grace_and_three_seconds() {
+    for fault in [Fault::Refuse, Fault::Reject, Fault::Hang] {
+        let simulation = Simulation::new(1);
+        let (longhaul, store) = Faults::start(simulation.clock.clone());
+        let (dropped, mut drops) = mpsc::unbounded_channel();
+        let script = Script::new(move |number, _| {
+            let guard = OnDrop(dropped.clone());
             async move {
                 let _guard = guard;
-                begun.send(())?;
-                if number == 1 {
-                    gate.notified().await;
-                    return Ok(Value::Null);
-                }
-                std::future::pending().await
+                if number == 1 { Ok(Value::Null) } else { std::future::pending().await }
             }
-        }
-    });
-    let worker = worker(&longhaul, script).start();
-    enqueue(&longhaul, 1).await;
-    enqueue(&longhaul, 2).await;
-    for _ in 0..2 {
-        within("the jobs to begin", begins.recv()).await;
+        });
+        let worker = worker(&longhaul, script).runtime(simulation.runtime()).start();
+        store.inflict(Operation::Finish, fault, usize::MAX);
+        simulation.run(enqueue(&longhaul, 1));
+        simulation.run(enqueue(&longhaul, 2));
+        simulation.advance(LEASE);
+        let begun = simulation.clock.monotonic();
+        let grace = Duration::from_secs(10);
+        simulation.run(worker.shutdown(grace));
+        let took = simulation.clock.since(begun);
+        assert!((grace..=grace + Duration::from_secs(3)).contains(&took), "{fault:?}: {took:?}");
+        assert!(drops.try_recv().is_ok() && drops.try_recv().is_ok(), "no job runs on without a heartbeat");
     }
-    store.inflict(Operation::Finish, Fault::Refuse, usize::MAX);
-    let mut shutdown = Box::pin(worker.shutdown(LONG));
-    assert!(poll!(&mut shutdown).is_pending());
-    gate.notify_one();
-    within("the job that ends", drops.recv()).await.unwrap();
-    within("the shutdown", shutdown).await;
-    within("the other job to be stopped", drops.recv()).await.unwrap();
+}
+
+#[test]
+fn a_store_that_comes_back_within_the_grace_hears_of_every_end() {
+    let simulation = Simulation::new(1);
+    let (longhaul, store) = Faults::start(simulation.clock.clone());
+    let script = Script::new(async |number, _| Ok(json!(number)));
+    let worker = worker(&longhaul, script).runtime(simulation.runtime()).start();
+    store.inflict(Operation::Finish, Fault::Refuse, 10);
+    let id = simulation.run(enqueue(&longhaul, 1));
+    simulation.run_until_stalled();
+    let shutdown = simulation.run(worker.shutdown(LONG));
+    assert_eq!(shutdown, Shutdown { handed_back: 0 });
+    let done = simulation.run(record(&longhaul, &id));
+    assert_eq!((done.state, done.attempt, store.left(Operation::Finish)), (State::Completed, 1, 0));
 }
 
 #[test]
 fn a_dropped_runtime_ends_the_heartbeat_so_that_its_jobs_can_be_rescued() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (longhaul, store) = FaultyStore::start(Clock::manual());
+    let (longhaul, store) = Faults::start(Clock::manual());
     let (dropped, mut drops) = mpsc::unbounded_channel();
     store.tell_when_dropped(OnDrop(dropped));
     let (script, mut begins) = gated(&Arc::new(Notify::new()));

@@ -1,0 +1,120 @@
+use std::time::Duration;
+
+use longhaul::clock::Stopwatch;
+use longhaul::{
+    Action, Claim, Enqueued, Finish, FinishAndClaim, JobId, Lease, LeaseStatus, NewJob, Record, Result, Swept,
+};
+use tokio::sync::oneshot;
+
+use crate::write_tx::WriteTx;
+
+/// An operation for a writing connection, and where its answer goes.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) op: Op,
+    pub(crate) reply: oneshot::Sender<Result<Answer>>,
+    /// Runs since the call was handed over: one that waits for another transaction's lock is given up by it.
+    pub(crate) since: Stopwatch,
+}
+
+impl Call {
+    /// A call, and where its answer is received.
+    pub(crate) fn new(op: Op) -> (Self, oneshot::Receiver<Result<Answer>>) {
+        let (reply, answer) = oneshot::channel();
+        (Self { op, reply, since: Stopwatch::start() }, answer)
+    }
+
+    pub(crate) fn jobs(&self) -> Option<&[NewJob]> {
+        match &self.op {
+            Op::Enqueue(jobs) => Some(jobs),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn finishes(&self) -> Option<&[Finish]> {
+        match &self.op {
+            Op::Finish(finishes) => Some(finishes),
+            Op::Claim { finishes, .. } if !finishes.is_empty() => Some(finishes),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn claim(&self) -> Option<&Claim> {
+        match &self.op {
+            Op::Claim { claim, .. } => Some(claim),
+            _ => None,
+        }
+    }
+}
+
+/// Plain data, so that a transaction which met another one can be run again.
+#[derive(Debug)]
+pub(crate) enum Op {
+    Enqueue(Vec<NewJob>),
+    Finish(Vec<Finish>),
+    /// Finishes, and a claim that may wait until there is something to take.
+    Claim {
+        finishes: Vec<Finish>,
+        claim: Claim,
+    },
+    Record(Vec<Record>),
+    Sweep(usize),
+    Act {
+        ids: Vec<JobId>,
+        action: Action,
+    },
+    SetQueue {
+        queue: String,
+        config: String,
+    },
+    /// Takes back claims whose callers went away before they were answered.
+    TakeBack(Vec<Lease>),
+    /// Takes back claims whose answers were lost with a connection, by the numbers of their transactions.
+    TakeBackLost(Vec<i64>),
+}
+
+/// The result of an operation.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Enqueued(Vec<Enqueued>),
+    Statuses(Vec<LeaseStatus>),
+    FinishAndClaim(FinishAndClaim),
+    Swept(Swept),
+    Count(u64),
+    Done,
+}
+
+/// The end of a call.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    Answered(Answer),
+    Failed(longhaul::Error),
+    /// Another transaction holds what it needs: it is tried again by itself.
+    Deferred,
+}
+
+/// Applies an operation that is not gathered from many calls; a claim is left to the end of the transaction.
+pub(crate) async fn apply(tx: &mut WriteTx<'_>, op: &Op) -> Result<Answer> {
+    Ok(match op {
+        Op::Enqueue(jobs) => Answer::Enqueued(tx.enqueue(jobs).await?),
+        Op::Finish(_) => Answer::Statuses(Vec::new()),
+        Op::Claim { .. } => Answer::FinishAndClaim(FinishAndClaim::default()),
+        Op::Record(records) => Answer::Statuses(tx.record(records).await?),
+        Op::Sweep(limit) => Answer::Swept(tx.sweep(*limit).await?),
+        Op::Act { ids, action } => Answer::Count(tx.act(ids, *action).await?),
+        Op::SetQueue { queue, config } => {
+            tx.rows("configure a queue", include_str!("sql/set_queue.sql"), &[queue, config]).await?;
+            Answer::Done
+        }
+        Op::TakeBack(leases) => {
+            tx.take_back(leases).await?;
+            Answer::Done
+        }
+        Op::TakeBackLost(claims) => Answer::Count(tx.take_back_lost(claims).await?),
+    })
+}
+
+/// How long a call may wait for others' locks: as long as its caller waits for the answer.
+pub(crate) fn may_wait(call: &Call, response_timeout: Duration) -> bool {
+    !call.reply.is_closed() && call.since.elapsed() < response_timeout
+}

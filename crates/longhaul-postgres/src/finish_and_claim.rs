@@ -1,0 +1,137 @@
+use std::collections::HashSet;
+
+use longhaul::{Claim, Claimed, EventBody, Finish, JobId, Json, Lease, Result, Timestamp};
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use crate::connection::Connection;
+use crate::error::fault;
+use crate::finish::simple_output;
+use crate::row::{Unreadable, duration, json, json_text, parsed, rows_at_most, signed, small, unsigned};
+use crate::server_clock::Now;
+
+pub(crate) const FINISH_AND_CLAIM: &str = include_str!("sql/finish_and_claim.sql");
+
+/// The result of the statement, which is committed.
+pub(crate) struct Done {
+    pub(crate) ended: Ended,
+    pub(crate) claimed: Vec<Claimed>,
+    /// Claimed jobs that cannot be read, with the reason.
+    pub(crate) unreadable: Vec<(Lease, String)>,
+    /// True where it was all there is to do. If not, nothing was claimed.
+    pub(crate) is_all: bool,
+}
+
+/// Runs that have ended.
+pub(crate) type Ended = HashSet<Lease>;
+
+/// True where all runs have completed and have nothing but their outputs.
+pub(crate) fn is_simple(finishes: &[Finish]) -> bool {
+    // Of two ends of one run the first counts, so those are looked at in order.
+    let runs: HashSet<&Lease> = finishes.iter().map(|finish| &finish.lease).collect();
+    !finishes.is_empty()
+        && runs.len() == finishes.len()
+        && finishes.iter().all(|finish| simple_output(finish).is_some())
+}
+
+/// Ends simple runs and claims, in one statement.
+pub(crate) async fn run(
+    connection: &Connection,
+    finishes: &[Finish],
+    claim: Option<&Claim>,
+    now: Now,
+    claim_number: i64,
+) -> Result<Done> {
+    let mut runs: Vec<(&Lease, &Json)> =
+        finishes.iter().filter_map(|finish| Some((&finish.lease, simple_output(finish)?))).collect();
+    // Rows are always taken in one order, so that no two transactions wait for each other.
+    runs.sort_unstable_by_key(|(lease, _)| (lease.id.as_str(), lease.token));
+    let ids: Vec<&str> = runs.iter().map(|(lease, _)| lease.id.as_str()).collect();
+    let tokens: Vec<i64> = runs.iter().map(|(lease, _)| signed(lease.token)).collect();
+    let outputs: Vec<&str> = runs.iter().map(|(_, output)| output.as_str()).collect();
+    let Sources { queues, kinds, versions, slots } = claim.map(sources).unwrap_or_default();
+    let worker = claim.map_or("", |claim| &claim.worker.id);
+    let until = claim.map_or(now.earliest, |claim| now.plus(claim.lease_for));
+    let reset = Json::new(&EventBody::Reset)?;
+    let values: [&(dyn ToSql + Sync); 12] = [
+        &ids,
+        &tokens,
+        &outputs,
+        &queues,
+        &kinds,
+        &versions,
+        &slots,
+        &now.earliest.0,
+        &worker,
+        &until.0,
+        &reset.as_str(),
+        &claim_number,
+    ];
+    let rows = connection.rows(FINISH_AND_CLAIM, &values).await.map_err(fault("finish and claim"))?;
+    let mut done = Done {
+        ended: HashSet::with_capacity(runs.len()),
+        claimed: Vec::new(),
+        unreadable: Vec::new(),
+        is_all: true,
+    };
+    let mut claimed: Vec<((i64, i64), Claimed)> = Vec::new();
+    for row in &rows {
+        let Some(id) = row.get::<_, Option<&str>>(0) else {
+            done.is_all = false;
+            continue;
+        };
+        let lease = Lease { id: JobId::from_store(id.to_owned()), token: unsigned(row.get(1)) };
+        match row.get::<_, Option<String>>(2) {
+            None => drop(done.ended.insert(lease)),
+            Some(kind) => match read_claimed(row, lease.clone(), kind) {
+                Ok(job) => claimed.push(((row.get(14), row.get(15)), job)),
+                Err(unreadable) => done.unreadable.push((lease, unreadable.to_string())),
+            },
+        }
+    }
+    claimed.sort_unstable_by_key(|(place, _)| *place);
+    done.claimed = claimed.into_iter().map(|(_, claimed)| claimed).collect();
+    Ok(done)
+}
+
+/// The sources of a claim, column by column: each kind of each queue, with its newest version.
+#[derive(Default)]
+struct Sources<'c> {
+    queues: Vec<&'c str>,
+    kinds: Vec<&'c str>,
+    versions: Vec<i64>,
+    slots: Vec<i64>,
+}
+
+fn sources(claim: &Claim) -> Sources<'_> {
+    let mut sources = Sources::default();
+    for queue in claim.queues.iter().filter(|queue| queue.slots > 0) {
+        for known in &claim.kinds {
+            sources.queues.push(&queue.queue);
+            sources.kinds.push(&known.kind);
+            sources.versions.push(i64::from(known.version));
+            sources.slots.push(rows_at_most(queue.slots));
+        }
+    }
+    sources
+}
+
+fn read_claimed(row: &Row, lease: Lease, kind: String) -> Result<Claimed, Unreadable> {
+    let names: Vec<String> = row.get::<_, Option<_>>(12).unwrap_or_default();
+    let outputs: Vec<String> = row.get::<_, Option<_>>(13).unwrap_or_default();
+    let steps = names.into_iter().zip(outputs).map(|(name, output)| Ok((name, json_text(output, "steps")?)));
+    Ok(Claimed {
+        lease,
+        kind,
+        version: small(row.get(3)),
+        queue: row.get(4),
+        args: json(row, 5, "args")?,
+        attempt: small(row.get(6)),
+        max_attempts: small(row.get(7)),
+        timeout: duration(row, 8),
+        backoff: parsed(row, 9, "backoff")?,
+        created_at: Timestamp(row.get(10)),
+        labels: parsed(row, 11, "labels")?.unwrap_or_default(),
+        steps: steps.collect::<Result<_, Unreadable>>()?,
+    })
+}

@@ -1,0 +1,18 @@
+-- Whether a sweep has anything to do but to forget silent workers.
+-- in: now (null: the server's time)    out: true where it has
+-- index: each table's own on its time
+WITH clock AS MATERIALIZED (
+  SELECT coalesce($1::bigint, (extract(epoch FROM clock_timestamp()) * 1000)::bigint) AS now
+)
+SELECT
+  EXISTS (SELECT FROM jobs WHERE state = 'scheduled' AND run_at <= (SELECT now FROM clock))
+  OR EXISTS (SELECT FROM jobs WHERE state = 'running' AND lease_until <= (SELECT now FROM clock))
+  OR EXISTS (SELECT FROM jobs WHERE cancel_by <= (SELECT now FROM clock))
+  OR EXISTS (SELECT FROM count_deltas)
+  OR EXISTS (
+    SELECT FROM counts
+    WHERE state IN ('completed', 'failed', 'cancelled') AND prune_at <= (SELECT now FROM clock))
+  OR EXISTS (SELECT FROM unique_keys WHERE expires_at <= (SELECT now FROM clock))
+  OR EXISTS (SELECT FROM idempotency_keys WHERE expires_at <= (SELECT now FROM clock))
+  OR EXISTS (SELECT FROM tombstones WHERE expires_at <= (SELECT now FROM clock))
+  OR EXISTS (SELECT FROM pauses WHERE until <= (SELECT now FROM clock))

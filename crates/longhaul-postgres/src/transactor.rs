@@ -1,0 +1,533 @@
+use std::collections::{BTreeSet, HashSet};
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures::future::maybe_done;
+use longhaul::clock::Stopwatch;
+use longhaul::{
+    AttemptError, Backoff, Claimed, Clock, Error, ErrorKind, Finish, FinishAndClaim, LeaseStatus, Outcome,
+    Record, Result, Signals, Timestamp,
+};
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use crate::call::{Answer, Call, Op, Verdict, apply};
+use crate::claim::PROMOTE_DUE;
+use crate::connection::{Connection, Link};
+use crate::driver::{DriverState, Look};
+use crate::enqueue::INSERT_SIMPLE;
+use crate::error::{
+    SILENCE, copy, fault, is_lock_timeout, is_outage, is_serialization_failure, is_unreachable, key_locked,
+    unavailable,
+};
+use crate::finish_and_claim::{Ended, FINISH_AND_CLAIM};
+use crate::notifier::Notifier;
+use crate::options::{PostgresOptions, Purpose};
+use crate::waiting::Waiting;
+use crate::write_tx::{ADD_COUNTS, Counts, Effects, WriteTx};
+
+/// How often a transaction is run again after a serialization failure or a deadlock.
+const MAX_CONFLICT_RETRIES: u32 = 10;
+/// Scheduled jobs that one transaction promotes.
+const PROMOTED_AT_ONCE: i64 = 1_000;
+/// Waiting claims that one transaction serves; the others are served by the next.
+const SERVED_AT_ONCE: usize = 256;
+
+const NOW: &str = include_str!("sql/now.sql");
+const NEXT_DUE: &str = include_str!("sql/next_due.sql");
+/// Statements that are sent together with others.
+const TOGETHER: [&str; 6] = [NOW, NEXT_DUE, PROMOTE_DUE, ADD_COUNTS, FINISH_AND_CLAIM, INSERT_SIMPLE];
+
+/// A connection that writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Carries calls that must not wait for others' locks; it finds out when the server is away.
+    Work,
+    /// Carries sweeps, bulk actions and calls that wait.
+    Upkeep,
+}
+
+/// How long the statements of a transaction wait for a lock of another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Locks {
+    /// As long as the connection's `lock_timeout` allows.
+    Patient,
+    /// For a moment: it is not known which of several calls must wait.
+    Brief,
+}
+
+/// The calls of a transaction, and the waiting claims that it may serve.
+pub(crate) struct Work<'w> {
+    pub(crate) calls: &'w [Call],
+    /// `None` where they are told of what has become available instead.
+    pub(crate) waiting: Option<(&'w Waiting, &'w Look)>,
+    /// Runs that a pipelined statement has ended already.
+    pub(crate) ended: Option<&'w Ended>,
+    pub(crate) locks: Locks,
+}
+
+impl<'w> Work<'w> {
+    pub(crate) fn of(calls: &'w [Call], locks: Locks) -> Self {
+        Self { calls, waiting: None, ended: None, locks }
+    }
+}
+
+/// The result of a committed transaction.
+pub(crate) struct Done {
+    /// One for each call.
+    pub(crate) verdicts: Vec<Verdict>,
+    /// Waiting claims, by their numbers, that found something.
+    pub(crate) served: Vec<(u64, Vec<Claimed>)>,
+    pub(crate) next_due: Option<Timestamp>,
+    /// Where there may be more to claim at once.
+    pub(crate) look: Look,
+}
+
+/// Runs transactions on one connection.
+pub(crate) struct Transactor {
+    role: Role,
+    pub(crate) options: Arc<PostgresOptions>,
+    pub(crate) clock: Clock,
+    pub(crate) state: Arc<DriverState>,
+    signals: Arc<Signals>,
+    pub(crate) notifier: Notifier,
+    pub(crate) connection: Option<Arc<Connection>>,
+    /// Set once the clock was read on this very connection.
+    knows_clock: bool,
+    /// Failed connection attempts in a row.
+    failures: u32,
+    /// The number of the last transaction that has claimed: its jobs carry it.
+    claims: i64,
+    /// Numbers of claims that may have been committed and were never answered.
+    pub(crate) lost_claims: Vec<i64>,
+}
+
+impl Transactor {
+    pub(crate) fn new(
+        role: Role,
+        options: Arc<PostgresOptions>,
+        clock: Clock,
+        state: Arc<DriverState>,
+        signals: Arc<Signals>,
+        notifier: Notifier,
+    ) -> Self {
+        // Random, so that no two connections ever use the same numbers.
+        let start = std::hash::RandomState::new().build_hasher().finish();
+        Self {
+            role,
+            options,
+            clock,
+            state,
+            signals,
+            notifier,
+            connection: None,
+            knows_clock: false,
+            failures: 0,
+            claims: i64::from_ne_bytes(start.to_ne_bytes()) >> 1,
+            lost_claims: Vec::new(),
+        }
+    }
+
+    /// The number of a new claim.
+    pub(crate) fn number_claim(&mut self) -> i64 {
+        self.claims += 1;
+        self.claims
+    }
+
+    /// Runs a transaction, again after serialization failures and deadlocks.
+    pub(crate) async fn attempt(&mut self, work: &Work<'_>) -> Result<Done> {
+        let mut retries = 0;
+        loop {
+            let connection = self.connected().await?;
+            let patience = self.options.response_timeout;
+            let number = self.number_claim();
+            let run = self.run(&connection, work, number);
+            let done = match tokio::time::timeout(patience, run).await {
+                Ok(done) => done,
+                Err(_) => {
+                    // The connection is given up, and the transaction with it.
+                    connection.cancel();
+                    self.note_lost(work, number);
+                    return Err(unavailable(SILENCE));
+                }
+            };
+            let error = match done {
+                Ok((done, effects)) => {
+                    self.knows_clock = true;
+                    self.connection = Some(connection);
+                    self.tell(&effects);
+                    if work.waiting.is_none() {
+                        self.state.look(Look { queues: effects.available, everywhere: false });
+                    }
+                    return Ok(done);
+                }
+                Err(error) => error,
+            };
+            let rolled_back =
+                tokio::time::timeout(patience, connection.client.batch_execute("ROLLBACK")).await;
+            match rolled_back {
+                Ok(Ok(())) => self.connection = Some(connection),
+                _ => self.note_lost(work, number),
+            }
+            retries += 1;
+            if !is_serialization_failure(&error) || retries > MAX_CONFLICT_RETRIES {
+                return Err(error);
+            }
+            let base = Duration::from_millis(5);
+            let backoff = Backoff { base, factor: 1.5, max: Duration::from_millis(100), jitter: 0.9 };
+            tokio::time::sleep(backoff.delay(retries)).await;
+        }
+    }
+
+    fn note_lost(&mut self, work: &Work<'_>, number: i64) {
+        if work.waiting.is_some() || work.calls.iter().any(|call| call.claim().is_some()) {
+            self.lost_claims.push(number);
+        }
+    }
+
+    /// Finds the calls that a failure is about: halves the transaction until each call that fails is alone, so that the
+    /// others are carried out. An outage fails all that are left.
+    pub(crate) async fn narrow(&mut self, calls: Vec<Call>, error: Error) -> Vec<(Call, Verdict)> {
+        let mut settled = Vec::new();
+        let mut groups = vec![(calls, error)];
+        while let Some((mut calls, error)) = groups.pop() {
+            if is_outage(&error) {
+                groups.push((calls, error));
+                break;
+            }
+            let second = calls.split_off(calls.len().div_ceil(2));
+            if second.is_empty() {
+                if let Some(call) = calls.pop() {
+                    let verdict = self.settle_alone(&call, error).await;
+                    settled.push((call, verdict));
+                }
+                continue;
+            }
+            for group in [calls, second] {
+                match self.attempt(&Work::of(&group, Locks::Brief)).await {
+                    Ok(done) => settled.extend(group.into_iter().zip(done.verdicts)),
+                    Err(error) => groups.push((group, error)),
+                }
+            }
+        }
+        // Groups that failed for another reason have met the same outage by now.
+        let outage = groups.iter().map(|(_, error)| error).find(|error| is_outage(error)).map(copy);
+        if let Some(outage) = outage {
+            let left = groups.into_iter().flat_map(|(calls, _)| calls);
+            settled.extend(left.map(|call| (call, Verdict::Failed(copy(&outage)))));
+        }
+        settled
+    }
+
+    /// Narrows the failure of a single call down to a finish or a record of it, whose job then fails with the reason.
+    async fn settle_alone(&mut self, call: &Call, error: Error) -> Verdict {
+        if is_lock_timeout(&error) || is_serialization_failure(&error) {
+            return Verdict::Deferred;
+        }
+        let settled = match &call.op {
+            _ if !is_about_data(&error) => Err(error),
+            Op::Finish(finishes) => self.finish_each(finishes).await.map(Answer::Statuses),
+            Op::Record(records) => self.record_each(records).await.map(Answer::Statuses),
+            Op::Claim { finishes, claim } if !finishes.is_empty() => {
+                self.finish_then_claim(finishes, claim).await
+            }
+            _ => Err(error),
+        };
+        match settled {
+            Ok(answer) => Verdict::Answered(answer),
+            // What was done so far is answered alike when the call is repeated.
+            Err(error) if is_lock_timeout(&error) => Verdict::Deferred,
+            Err(error) => Verdict::Failed(error),
+        }
+    }
+
+    async fn finish_each(&mut self, finishes: &[Finish]) -> Result<Vec<LeaseStatus>> {
+        let mut statuses = Vec::with_capacity(finishes.len());
+        for finish in finishes {
+            let status = match self.one(Op::Finish(vec![finish.clone()])).await {
+                Err(error) if is_about_data(&error) => {
+                    let failed = unkept(&finish.lease, &error);
+                    self.one(Op::Finish(vec![failed])).await?
+                }
+                other => other?,
+            };
+            statuses.extend(statuses_of(status));
+        }
+        Ok(statuses)
+    }
+
+    async fn finish_then_claim(&mut self, finishes: &[Finish], claim: &longhaul::Claim) -> Result<Answer> {
+        let finished = self.finish_each(finishes).await?;
+        let claim = Op::Claim { finishes: Vec::new(), claim: claim.clone() };
+        // Its finishes are kept: they must be answered, whatever becomes of the claim.
+        let claimed = match self.one(claim).await {
+            Ok(Answer::FinishAndClaim(answer)) => answer.claimed,
+            _ => Vec::new(),
+        };
+        Ok(Answer::FinishAndClaim(FinishAndClaim { finished, claimed }))
+    }
+
+    /// A run whose record cannot be kept fails, and its lease is lost.
+    async fn record_each(&mut self, records: &[Record]) -> Result<Vec<LeaseStatus>> {
+        let mut statuses = Vec::with_capacity(records.len());
+        for record in records {
+            match self.one(Op::Record(vec![record.clone()])).await {
+                Err(error) if is_about_data(&error) => {
+                    self.one(Op::Finish(vec![unkept(&record.lease, &error)])).await?;
+                    statuses.push(LeaseStatus::Lost);
+                }
+                other => statuses.extend(statuses_of(other?)),
+            }
+        }
+        Ok(statuses)
+    }
+
+    /// Carries out one operation that nobody else waits for.
+    pub(crate) async fn one(&mut self, op: Op) -> Result<Answer> {
+        // The receiver lives on: an operation whose caller is gone would be passed over.
+        let (call, _answer) = Call::new(op);
+        let calls = [call];
+        let mut done = self.attempt(&Work::of(&calls, Locks::Brief)).await?;
+        match done.verdicts.pop() {
+            Some(Verdict::Answered(answer)) => Ok(answer),
+            Some(Verdict::Failed(error)) => Err(error),
+            Some(Verdict::Deferred) | None => Err(key_locked()),
+        }
+    }
+
+    /// The connection, made anew where it was lost; after a failure only when a while has passed.
+    pub(crate) async fn connected(&mut self) -> Result<Arc<Connection>> {
+        if let Some(connection) = self.connection.take()
+            && !connection.client.is_closed()
+        {
+            return Ok(connection);
+        }
+        if self.failures > 0 {
+            let (base, max) = (Duration::from_millis(100), Duration::from_secs(2));
+            tokio::time::sleep(Backoff { base, max, ..Backoff::default() }.delay(self.failures)).await;
+        }
+        // It may be to another server, with another clock.
+        self.knows_clock = false;
+        let opened = self.open().await.map(Arc::new);
+        self.failures = if opened.is_ok() { 0 } else { self.failures + 1 };
+        if self.role == Role::Work {
+            let is_away = opened.as_ref().is_err_and(is_unreachable);
+            self.state.is_away.store(is_away, Ordering::SeqCst);
+        }
+        opened
+    }
+
+    async fn open(&self) -> Result<Connection> {
+        let opening = async {
+            let connection = Connection::open(&self.options, Purpose::Write, |_| {}).await?;
+            connection.prepare(&TOGETHER).await?;
+            Ok(connection)
+        };
+        tokio::time::timeout(self.options.response_timeout, opening)
+            .await
+            .unwrap_or_else(|_| Err(unavailable(SILENCE)))
+    }
+
+    /// True where the time is known well enough to be used without a new reading.
+    pub(crate) fn is_timely(&self) -> bool {
+        self.clock.is_manual() || (self.knows_clock && self.state.has_read_lately())
+    }
+
+    async fn run(&self, connection: &Connection, work: &Work<'_>, number: i64) -> Result<(Done, Effects)> {
+        let Work { calls, waiting, ended, locks } = *work;
+        let wants_jobs = waiting.is_some_and(|(waiting, _)| !waiting.is_empty())
+            || calls.iter().any(|call| call.claim().is_some());
+        let mut begun = std::pin::pin!(maybe_done(self.begin(connection, wants_jobs, locks)));
+        if self.is_timely() {
+            // Sent now, and answered together with what comes next.
+            let _ = futures::poll!(begun.as_mut());
+        } else {
+            begun.as_mut().await;
+        }
+        let mut tx = WriteTx::new(Link::Own(connection), self.state.now(&self.clock));
+        tx.claim_number = number;
+        let mut verdicts: Vec<Option<Verdict>> = calls.iter().map(|_| None).collect();
+        // Polled together, so that the server's time is noted when it comes and not when the rest is done.
+        let ((), applied) = futures::join!(begun.as_mut(), apply_all(&mut tx, calls, ended, &mut verdicts));
+        let due = begun.take_output().unwrap_or_else(|| Ok(Vec::new()))?;
+        applied?;
+        tx.promoted(&due);
+        let (served, look) = match waiting {
+            Some((waiting, look)) => serve(&mut tx, waiting, look).await?,
+            None => Default::default(),
+        };
+        for (call, verdict) in calls.iter().zip(&mut verdicts) {
+            let Some(claim) = call.claim().filter(|_| !call.reply.is_closed()) else { continue };
+            if let Some(Verdict::Answered(Answer::FinishAndClaim(answer))) = verdict {
+                answer.claimed = tx.claim(claim).await?;
+            }
+        }
+        let next_due = self.commit(connection, &mut tx, wants_jobs).await?;
+        let verdicts = verdicts.into_iter().map(|v| v.unwrap_or(Verdict::Answered(Answer::Done))).collect();
+        let mut done = Done { verdicts, served, next_due, look };
+        done.look.queues.append(&mut tx.effects.stopped_early);
+        Ok((done, tx.effects))
+    }
+
+    /// Begins a transaction, reads the time and makes due jobs available where somebody wants jobs: all sent together.
+    /// Answers the jobs that were due.
+    async fn begin(&self, connection: &Connection, wants_jobs: bool, locks: Locks) -> Result<Vec<Row>> {
+        let fault = fault("begin a transaction");
+        let (now, asked) = (self.state.now(&self.clock).earliest, Stopwatch::start());
+        let values: [&(dyn ToSql + Sync); 2] = [&now.0, &PROMOTED_AT_ONCE];
+        let promote =
+            async { if wants_jobs { connection.rows(PROMOTE_DUE, &values).await } else { Ok(Vec::new()) } };
+        let begin = match locks {
+            Locks::Patient => "BEGIN",
+            Locks::Brief => "BEGIN; SET LOCAL lock_timeout = '25ms'",
+        };
+        let (begun, read, due) =
+            futures::join!(connection.client.batch_execute(begin), connection.rows(NOW, &[]), promote);
+        begun.map_err(fault)?;
+        if let Some(row) = read.map_err(fault)?.first() {
+            self.state.read_clock(row.get(0), asked);
+        }
+        due.map_err(fault)
+    }
+
+    /// Writes the counts, looks when the next scheduled job falls due, where that is wanted, and commits: all sent
+    /// together. A fault of the first makes the commit a rollback.
+    async fn commit(
+        &self,
+        connection: &Connection,
+        tx: &mut WriteTx<'_>,
+        wants_due: bool,
+    ) -> Result<Option<Timestamp>> {
+        let fault = fault("commit");
+        let counts = tx.take_counts();
+        let write = async {
+            let Some(Counts { queues, states, changes }) = &counts else { return Ok(Vec::new()) };
+            connection.rows(ADD_COUNTS, &[queues, states, changes]).await
+        };
+        let look = async { if wants_due { connection.rows(NEXT_DUE, &[]).await } else { Ok(Vec::new()) } };
+        let (written, due, committed) =
+            futures::join!(write, look, connection.client.batch_execute("COMMIT"));
+        written.map_err(fault)?;
+        let due = due.map_err(fault)?.first().and_then(|row| row.get::<_, Option<i64>>(0));
+        committed.map_err(fault)?;
+        Ok(due.map(|due| self.local_time(Timestamp(due), tx.now)))
+    }
+
+    /// A moment of the server's clock, which now shows `now`, on this machine's.
+    pub(crate) fn local_time(&self, moment: Timestamp, now: Timestamp) -> Timestamp {
+        self.clock.now().plus(moment.since(now))
+    }
+
+    /// Tells those who wait, here and elsewhere, of a transaction's changes.
+    pub(crate) fn tell(&self, effects: &Effects) {
+        for id in &effects.changed {
+            self.signals.send(id.as_str());
+        }
+        self.notifier.tell(effects);
+    }
+}
+
+/// Gives jobs to waiting claims of the queues in which some have become available. Claims that differ in their worker
+/// alone are not tried after one of them found nothing.
+async fn serve(
+    tx: &mut WriteTx<'_>,
+    waiting: &Waiting,
+    look: &Look,
+) -> Result<(Vec<(u64, Vec<Claimed>)>, Look)> {
+    let (mut served, mut left) = (Vec::new(), Look::default());
+    if waiting.is_empty() {
+        return Ok((served, left));
+    }
+    let mut exhausted = HashSet::new();
+    let mut tried = 0;
+    let queues: BTreeSet<String> = look.queues.union(&tx.effects.available).cloned().collect();
+    for (number, call) in waiting.of_queues(queues.iter()) {
+        let Some(claim) = call.claim().filter(|_| !call.reply.is_closed()) else { continue };
+        let wanted = Waiting::wanted(claim);
+        if exhausted.contains(&wanted) {
+            continue;
+        }
+        if tried == SERVED_AT_ONCE {
+            left.queues.extend(claim.queues.iter().map(|queue| queue.queue.clone()));
+            continue;
+        }
+        tried += 1;
+        let claimed = tx.claim(claim).await?;
+        if claimed.is_empty() {
+            exhausted.insert(wanted);
+        } else {
+            served.push((number, claimed));
+        }
+    }
+    Ok((served, left))
+}
+
+/// Applies everything but the claims, which come last so that they see all the rest. Calls whose keys another
+/// transaction holds are left out, and deferred.
+async fn apply_all(
+    tx: &mut WriteTx<'_>,
+    calls: &[Call],
+    ended: Option<&Ended>,
+    verdicts: &mut [Option<Verdict>],
+) -> Result<()> {
+    let locks: Vec<Vec<String>> = calls.iter().map(crate::keys::locks_of).collect();
+    let busy = tx.try_lock_keys(&locks.concat()).await?;
+    if !busy.is_empty() {
+        for (words, verdict) in locks.iter().zip(&mut *verdicts) {
+            if words.iter().any(|word| busy.contains(word)) {
+                *verdict = Some(Verdict::Deferred);
+            }
+        }
+    }
+    let open: Vec<(usize, &Call)> =
+        calls.iter().enumerate().filter(|(number, _)| verdicts[*number].is_none()).collect();
+    let enqueues: Vec<_> = open.iter().filter_map(|(n, call)| Some((*n, call.jobs()?))).collect();
+    if !enqueues.is_empty() {
+        let jobs: Vec<_> = enqueues.iter().map(|(_, jobs)| *jobs).collect();
+        for ((number, _), answer) in enqueues.iter().zip(tx.enqueue_all(&jobs).await?) {
+            verdicts[*number] = Some(Verdict::Answered(Answer::Enqueued(answer)));
+        }
+    }
+    let finishes: Vec<_> = open.iter().filter_map(|(n, call)| Some((*n, call.finishes()?))).collect();
+    if !finishes.is_empty() {
+        let runs: Vec<_> = finishes.iter().map(|(_, runs)| *runs).collect();
+        for ((number, _), finished) in finishes.iter().zip(tx.finish_all(&runs, ended).await?) {
+            let answer = match &calls[*number].op {
+                Op::Claim { .. } => Answer::FinishAndClaim(FinishAndClaim { finished, claimed: Vec::new() }),
+                _ => Answer::Statuses(finished),
+            };
+            verdicts[*number] = Some(Verdict::Answered(answer));
+        }
+    }
+    for (number, call) in open {
+        if verdicts[number].is_none() {
+            verdicts[number] = Some(Verdict::Answered(apply(tx, &call.op).await?));
+        }
+    }
+    Ok(())
+}
+
+/// True where the values of a call are at fault, and nothing else is.
+fn is_about_data(error: &Error) -> bool {
+    matches!(error, Error::Store { .. } | Error::Invalid { .. })
+}
+
+/// Ends a run whose outcome or entries cannot be kept, with a reason that a person understands.
+fn unkept(lease: &longhaul::Lease, error: &Error) -> Finish {
+    let message = format!("failed to keep what the run has produced: {error}").replace('\0', "");
+    Finish {
+        lease: lease.clone(),
+        outcome: Outcome::Failed { error: AttemptError::new(ErrorKind::Fatal, message) },
+        entries: Vec::new(),
+        follow_ups: Vec::new(),
+    }
+}
+
+fn statuses_of(answer: Answer) -> Vec<LeaseStatus> {
+    match answer {
+        Answer::Statuses(statuses) => statuses,
+        _ => Vec::new(),
+    }
+}

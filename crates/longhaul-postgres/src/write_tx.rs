@@ -1,0 +1,110 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use longhaul::{JobId, Result, State, Timestamp};
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use crate::connection::Link;
+use crate::error::fault;
+use crate::server_clock::Now;
+
+/// A transaction that writes: the operations of `enqueue.rs`, `claim.rs`, … are methods of it.
+pub(crate) struct WriteTx<'a> {
+    link: Link<'a>,
+    /// The time of this transaction, at the earliest: what has come is judged by it.
+    pub(crate) now: Timestamp,
+    /// The same with what it may be at the latest: what is to come is counted from it.
+    pub(crate) time: Now,
+    pub(crate) effects: Effects,
+    /// Kept with the jobs that it claims, so that a claim whose answer is lost can be taken back.
+    pub(crate) claim_number: i64,
+    /// Children that have ended and are not yet counted: their batch, and how they ended.
+    pub(crate) ended_children: Vec<(i64, State)>,
+    /// Closing jobs that were created and may turn out to have no children.
+    pub(crate) new_batches: Vec<i64>,
+    counts: BTreeMap<(String, State), i64>,
+}
+
+/// The changes that others are told of once the transaction is committed.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    /// Jobs that changed, for whoever waits for them.
+    pub(crate) changed: Vec<JobId>,
+    /// Queues in which jobs became available: claims that wait for these may find something.
+    pub(crate) available: BTreeSet<String>,
+    /// Queues in which a claim stopped at its bound: there may be more to take at once.
+    pub(crate) stopped_early: BTreeSet<String>,
+}
+
+impl<'a> WriteTx<'a> {
+    pub(crate) fn new(link: Link<'a>, time: Now) -> Self {
+        Self {
+            link,
+            now: time.earliest,
+            time,
+            effects: Effects::default(),
+            claim_number: 0,
+            ended_children: Vec::new(),
+            new_batches: Vec::new(),
+            counts: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) async fn rows(
+        &self,
+        operation: &'static str,
+        sql: &'static str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>> {
+        self.link.rows(sql, values).await.map_err(fault(operation))
+    }
+
+    /// Notes that a job of `queue` went from one state to another; `None` is not being there.
+    pub(crate) fn moved(&mut self, queue: &str, from: Option<State>, to: Option<State>) {
+        self.moved_many(queue, from, to, 1);
+    }
+
+    pub(crate) fn moved_many(&mut self, queue: &str, from: Option<State>, to: Option<State>, jobs: i64) {
+        for (state, change) in [(from, -jobs), (to, jobs)] {
+            let Some(state) = state else { continue };
+            *self.counts.entry((queue.to_owned(), state)).or_default() += change;
+        }
+        if to == Some(State::Available) && jobs > 0 && !self.effects.available.contains(queue) {
+            self.effects.available.insert(queue.to_owned());
+        }
+    }
+
+    /// Writes the changes that [`moved`](Self::moved) has noted so far.
+    pub(crate) async fn write_counts(&mut self) -> Result<()> {
+        let Some(Counts { queues, states, changes }) = self.take_counts() else { return Ok(()) };
+        self.rows("count", ADD_COUNTS, &[&queues, &states, &changes]).await.map(drop)
+    }
+
+    /// The changes that [`moved`](Self::moved) has noted so far, for [`ADD_COUNTS`].
+    pub(crate) fn take_counts(&mut self) -> Option<Counts> {
+        let mut counts = Counts::default();
+        for ((queue, state), change) in std::mem::take(&mut self.counts) {
+            if change != 0 {
+                counts.queues.push(queue);
+                counts.states.push(state.as_str());
+                counts.changes.push(change);
+            }
+        }
+        (!counts.queues.is_empty()).then_some(counts)
+    }
+}
+
+/// Changes of counts, column by column.
+#[derive(Default)]
+pub(crate) struct Counts {
+    pub(crate) queues: Vec<String>,
+    pub(crate) states: Vec<&'static str>,
+    pub(crate) changes: Vec<i64>,
+}
+
+pub(crate) const ADD_COUNTS: &str = include_str!("sql/add_counts.sql");
+
+/// The order of claims: a job's time, less the head start that its priority gives.
+pub(crate) fn rank(run_at: Timestamp, priority: i32) -> i64 {
+    run_at.0.saturating_sub(i64::from(priority) * longhaul::clock::millis(longhaul::PRIORITY_STEP))
+}

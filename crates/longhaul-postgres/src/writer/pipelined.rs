@@ -1,0 +1,179 @@
+//! Calls that are one statement in a commit of its own, and are sent before the one before is answered.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::task::Poll;
+
+use futures::future::BoxFuture;
+use longhaul::{
+    AttemptError, Enqueued, ErrorKind, Finish, FinishAndClaim, LeaseStatus, NewJob, Outcome, Result,
+};
+
+use crate::call::{Answer, Call, Op, Verdict};
+use crate::connection::Connection;
+use crate::driver::Look;
+use crate::enqueue::{enqueue_simple, is_simple_enqueue};
+use crate::error::{SILENCE, copy, is_outage, unavailable};
+use crate::finish_and_claim;
+use crate::transactor::Done;
+use crate::write_tx::Effects;
+use crate::writer::Writer;
+
+/// The most statements on their way: while the server works on one, the answer of another is read.
+const PIPELINE: usize = 2;
+/// How many finishes with a claim are not even tried in one statement after one that was not simple.
+const GENERAL_TURNS: u32 = 16;
+
+/// Calls whose statement has been answered.
+pub(crate) struct Pipelined {
+    calls: Vec<Call>,
+    connection: Arc<Connection>,
+    /// The number that its claimed jobs carry.
+    claim_number: i64,
+    result: Result<Statement>,
+}
+
+/// The result of the statement, which is committed.
+enum Statement {
+    FinishAndClaim(finish_and_claim::Done),
+    /// The answer of each call, and the queues that have available jobs of them.
+    Enqueued(Vec<Vec<Enqueued>>, BTreeSet<String>),
+}
+
+/// True where one statement can do what is asked for: a finish with a claim by itself, or enqueues.
+fn are_simple(calls: &[Call]) -> bool {
+    match calls {
+        [Call { op: Op::Finish(finishes) | Op::Claim { finishes, .. }, .. }] => {
+            finish_and_claim::is_simple(finishes)
+        }
+        calls => !calls.is_empty() && calls.iter().all(is_simple),
+    }
+}
+
+/// True where a call can share a statement with others.
+pub(crate) fn is_simple(call: &Call) -> bool {
+    call.jobs().is_some_and(is_simple_enqueue)
+}
+
+impl Writer {
+    /// The statement of [simple](are_simple) calls, which is sent once it is polled first; or else gives them back.
+    pub(super) fn pipeline(
+        &mut self,
+        calls: Vec<Call>,
+    ) -> std::result::Result<BoxFuture<'static, Pipelined>, Vec<Call>> {
+        let is_full = self.pipelined.len() >= PIPELINE;
+        if is_full || self.wants_look() || !self.transactor.is_timely() || !are_simple(&calls) {
+            return Err(calls);
+        }
+        if is_simple(&calls[0]) {
+            // Those who wait are served in the transaction that creates what they wait for.
+            let mut jobs = calls.iter().filter_map(Call::jobs).flatten();
+            if !self.waiting.is_empty() && jobs.any(|job| self.waiting.has_queue(&job.queue)) {
+                return Err(calls);
+            }
+        } else if self.general_turns > 0 {
+            self.general_turns -= 1;
+            return Err(calls);
+        }
+        let Some(connection) = self.transactor.connection.as_ref().filter(|open| !open.client.is_closed())
+        else {
+            return Err(calls);
+        };
+        let connection = Arc::clone(connection);
+        let now = self.transactor.state.now(&self.transactor.clock);
+        let patience = self.transactor.options.response_timeout;
+        let claim_number = self.transactor.number_claim();
+        Ok(Box::pin(async move {
+            let statement = async {
+                match calls.as_slice() {
+                    [call @ Call { op: Op::Finish(finishes) | Op::Claim { finishes, .. }, .. }] => {
+                        // A caller who is gone takes nothing.
+                        let claim = call.claim().filter(|_| !call.reply.is_closed());
+                        let done =
+                            finish_and_claim::run(&connection, finishes, claim, now, claim_number).await;
+                        done.map(Statement::FinishAndClaim)
+                    }
+                    calls => {
+                        let jobs: Vec<&[NewJob]> = calls.iter().filter_map(Call::jobs).collect();
+                        let (enqueued, available) = enqueue_simple(&connection, &jobs, now).await?;
+                        Ok(Statement::Enqueued(enqueued, available))
+                    }
+                }
+            };
+            let result = tokio::time::timeout(patience, statement).await;
+            let result = result.unwrap_or_else(|_| {
+                connection.cancel();
+                Err(unavailable(SILENCE))
+            });
+            Pipelined { calls, connection, claim_number, result }
+        }))
+    }
+
+    /// Sends a statement now, so that what is sent later comes after it at the server, too. A task of its own takes the
+    /// answer: the connection reads nothing that comes behind an answer which nobody takes.
+    pub(super) async fn send(&mut self, mut statement: BoxFuture<'static, Pipelined>) {
+        match futures::poll!(&mut statement) {
+            Poll::Ready(answered) => self.complete(answered).await,
+            Poll::Pending => self.pipelined.push(tokio::spawn(statement)),
+        }
+    }
+
+    /// Answers calls, or does by a transaction what their one statement could not.
+    pub(super) async fn complete(&mut self, pipelined: Pipelined) {
+        let Pipelined { calls, connection, claim_number, result } = pipelined;
+        match result {
+            Ok(Statement::Enqueued(enqueued, available)) => {
+                let verdicts = enqueued.into_iter().map(|jobs| Verdict::Answered(Answer::Enqueued(jobs)));
+                // Claims that have begun to wait meanwhile have looked after these jobs were there.
+                self.transactor.tell(&Effects { available, ..Effects::default() });
+                let done = self.done(verdicts.collect());
+                self.deliver(calls, done);
+            }
+            Ok(Statement::FinishAndClaim(statement)) if statement.is_all => {
+                self.complete_turn(calls, statement).await;
+            }
+            Ok(Statement::FinishAndClaim(statement)) => {
+                self.general_turns = GENERAL_TURNS;
+                self.transact_or_log(calls, Some(statement.ended)).await;
+            }
+            Err(error) if is_outage(&error) => {
+                // Whatever else is on its way on it fails by itself.
+                self.transactor.connection.take_if(|ours| Arc::ptr_eq(ours, &connection));
+                if calls.iter().any(|call| call.claim().is_some()) {
+                    self.transactor.lost_claims.push(claim_number);
+                }
+                calls.into_iter().for_each(|call| drop(call.reply.send(Err(copy(&error)))));
+            }
+            // It met another transaction, or one of the calls is at fault, which is then told so alone.
+            Err(_) => self.transact_or_log(calls, None).await,
+        }
+    }
+
+    async fn complete_turn(&mut self, calls: Vec<Call>, statement: finish_and_claim::Done) {
+        let leases = statement.ended.into_iter().chain(statement.claimed.iter().map(|job| job.lease.clone()));
+        self.transactor
+            .tell(&Effects { changed: leases.map(|lease| lease.id).collect(), ..Effects::default() });
+        let statuses = |finishes: &[Finish]| vec![LeaseStatus::Held; finishes.len()];
+        let claimed = statement.claimed;
+        let answer = match calls.as_slice() {
+            [Call { op: Op::Claim { finishes, .. }, .. }] => {
+                Answer::FinishAndClaim(FinishAndClaim { finished: statuses(finishes), claimed })
+            }
+            calls => Answer::Statuses(calls.iter().filter_map(Call::finishes).flat_map(statuses).collect()),
+        };
+        let done = self.done(vec![Verdict::Answered(answer)]);
+        self.deliver(calls, done);
+        for (lease, reason) in statement.unreadable {
+            let error = AttemptError::new(ErrorKind::Fatal, reason);
+            let outcome = Outcome::Failed { error };
+            let finish = Finish { lease, outcome, entries: Vec::new(), follow_ups: Vec::new() };
+            if let Err(error) = self.transactor.one(Op::Finish(vec![finish])).await {
+                tracing::warn!("failed to end a job that cannot be read; its lease will expire: {error}");
+            }
+        }
+    }
+
+    fn done(&self, verdicts: Vec<Verdict>) -> Done {
+        Done { verdicts, served: Vec::new(), next_due: self.next_due, look: Look::default() }
+    }
+}

@@ -1,0 +1,97 @@
+use std::future::pending;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use longhaul::{Clock, Result, Timestamp};
+use tokio::sync::mpsc;
+
+use crate::answer::{int, list};
+use crate::driver::Driver;
+use crate::error::unreadable;
+use crate::scripts;
+
+/// Promotes scheduled jobs when they fall due, one timer for all waiting claims of a process: those of the jobs' queues are
+/// woken by the promotion, and no others.
+#[derive(Debug)]
+pub(crate) struct DueTimer {
+    dues: mpsc::UnboundedSender<Due>,
+}
+
+/// When the next job falls due, and the store's time when it said so.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Due {
+    pub(crate) at: Timestamp,
+    pub(crate) now: Timestamp,
+}
+
+/// How many jobs one call promotes.
+const PROMOTED_AT_ONCE: &[u8] = b"100";
+/// How soon a promotion that failed is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+impl DueTimer {
+    /// Starts the timer, which ends when this and the driver's other owners are dropped.
+    pub(crate) fn start(driver: Arc<Driver>, clock: Clock) -> Self {
+        let (dues, noted) = mpsc::unbounded_channel();
+        driver.runtime().spawn(run(Arc::downgrade(&driver), clock, noted));
+        Self { dues }
+    }
+
+    /// Notes a time at which a job falls due. The earliest one counts.
+    pub(crate) fn note(&self, due: Due) {
+        let _ = self.dues.send(due);
+    }
+}
+
+type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+async fn run(driver: std::sync::Weak<Driver>, clock: Clock, mut noted: mpsc::UnboundedReceiver<Due>) {
+    let mut next: Option<Timestamp> = None;
+    let mut sleep: Sleep = Box::pin(pending());
+    loop {
+        let due = tokio::select! {
+            due = noted.recv() => match due {
+                Some(due) if next.is_none_or(|next| due.at < next) => Some(due),
+                Some(_) => continue,
+                None => return,
+            },
+            () = &mut sleep => {
+                let Some(driver) = driver.upgrade() else { return };
+                match promote(&driver).await {
+                    Ok(due) => due,
+                    Err(error) => {
+                        tracing::debug!("failed to promote due jobs: {error}");
+                        sleep = Box::pin(tokio::time::sleep(RETRY_AFTER));
+                        continue;
+                    }
+                }
+            }
+        };
+        next = due.map(|due| due.at);
+        sleep = match due {
+            Some(due) => Box::pin(sleep_until(clock.clone(), due)),
+            None => Box::pin(pending()),
+        };
+    }
+}
+
+async fn sleep_until(clock: Clock, due: Due) {
+    if clock.is_manual() {
+        clock.sleep_until(due.at).await;
+    } else {
+        // A millisecond at least: the clock has no finer steps, and a busy loop would wait for the next one.
+        tokio::time::sleep(due.at.since(due.now).max(Duration::from_millis(1))).await;
+    }
+}
+
+/// Makes due jobs available, and answers when the next one falls due.
+async fn promote(driver: &Driver) -> Result<Option<Due>> {
+    let answer = driver.call(&scripts::PROMOTE, vec![PROMOTED_AT_ONCE.to_vec()]).await?;
+    let numbers: Option<Vec<i64>> = list(answer).and_then(|answer| answer.iter().map(int).collect());
+    match numbers.as_deref() {
+        Some([_, -1]) => Ok(None),
+        Some([now, at]) => Ok(Some(Due { at: Timestamp(*at), now: Timestamp(*now) })),
+        _ => Err(unreadable(scripts::PROMOTE.operation)),
+    }
+}

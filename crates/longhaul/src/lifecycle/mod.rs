@@ -1,0 +1,432 @@
+//! The life of a job: what becomes of it at each event, as pure functions of plain data. No clock, no I/O.
+//!
+//! Memory, SQLite and Postgres call these functions; the Redis store's scripts repeat them, because a finish and its
+//! follow-ups are one round trip there. The conformance suite compares every store with this module, event by event, and
+//! `docs/states.md` is made of [`transitions`].
+
+mod table;
+
+pub use table::{Transition, table, transitions};
+
+use std::time::Duration;
+
+use crate::clock::{Timestamp, millis};
+use crate::model::{Action, AttemptError, Children, ErrorKind, Outcome, Start, State};
+use crate::store::PRIORITY_STEP;
+
+/// What the rules look at of a job that runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Run {
+    /// The number of the present attempt, from 1.
+    pub attempt: u32,
+    /// How often a worker died under the job.
+    pub crashes: u32,
+    /// How many crashes it survives.
+    pub max_crashes: u32,
+    /// How often a worker that was shutting down gave it back.
+    pub interruptions: u32,
+    /// True once somebody has asked it to stop.
+    pub cancel_requested: bool,
+    /// When it fell due. Its place in the queue counts from here.
+    pub run_at: Timestamp,
+}
+
+/// How a job stands after a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Next {
+    /// Its state.
+    pub state: State,
+    /// When it may run again, where it is to; unchanged where it keeps its place, and where it has ended.
+    pub run_at: Timestamp,
+    /// Attempts that count.
+    pub attempt: u32,
+    /// How often a worker died under it.
+    pub crashes: u32,
+    /// How often a worker that was shutting down gave it back.
+    pub interruptions: u32,
+    /// What is added to its history of failures.
+    pub error: Option<AttemptError>,
+    /// What becomes of the token of the run.
+    pub token: Token,
+    /// What becomes of the outputs of its steps.
+    pub steps: Steps,
+}
+
+/// What becomes of the token of a run that is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Token {
+    /// It stays with the job, because a finish with it ended the job: the same finish, sent again after its answer was
+    /// lost, is answered `Held` and changes nothing.
+    Kept,
+    /// It is forgotten: whoever comes with it is answered `Lost`.
+    Cleared,
+}
+
+/// What becomes of the outputs of a job's steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Steps {
+    /// A later attempt gets them back.
+    Kept,
+    /// A completed job that is retried by hand begins from nothing.
+    Forgotten,
+}
+
+/// Ends a run with the outcome that its worker tells. A job that was asked to stop and would run again is cancelled
+/// instead; a completion stands.
+///
+/// A [rate limited](Outcome::RateLimited) run is treated as a snooze by its delay: a store that finds a longer pause of
+/// the job's limit key passes the longer delay.
+#[must_use]
+pub fn finish(run: &Run, outcome: &Outcome, now: Timestamp) -> Next {
+    match outcome {
+        Outcome::Completed { .. } => {
+            Next { steps: Steps::Forgotten, ..run.ends(State::Completed, None, now) }
+        }
+        Outcome::Failed { error } => run.ends(State::Failed, Some(error.clone()), now),
+        Outcome::Cancelled { reason } => {
+            run.ends(State::Cancelled, Some(AttemptError::new(ErrorKind::Cancelled, reason.clone())), now)
+        }
+        Outcome::Retry { error, .. } if run.cancel_requested => {
+            run.ends(State::Cancelled, Some(error.clone()), now)
+        }
+        Outcome::Retry { error, delay } => {
+            let (state, run_at) = wait_until(now.plus(*delay), now);
+            run.leaves(state, run_at, run.attempt, Some(error.clone()), now)
+        }
+        _ if run.cancel_requested => run.ends(State::Cancelled, Some(AttemptError::cancelled()), now),
+        Outcome::Snoozed { delay } | Outcome::RateLimited { delay } => {
+            let (state, run_at) = wait_until(now.plus(*delay), now);
+            run.leaves(state, run_at, run.attempt.saturating_sub(1), None, now)
+        }
+        // It keeps its `run_at`, and with it its place: what was begun goes before what was not.
+        Outcome::Released => Next {
+            interruptions: run.interruptions.saturating_add(1),
+            ..run.leaves(State::Available, run.run_at, run.attempt.saturating_sub(1), None, now)
+        },
+    }
+}
+
+/// Takes a job from a worker that was not heard of in time. Costs a crash and no attempt; the job keeps its place.
+#[must_use]
+pub fn crash(run: &Run, now: Timestamp) -> Next {
+    let crashes = run.crashes.saturating_add(1);
+    let state = match () {
+        () if run.cancel_requested => State::Cancelled,
+        () if crashes > run.max_crashes => State::Failed,
+        () => State::Available,
+    };
+    let error = AttemptError::crash(crashes, run.max_crashes);
+    Next { crashes, ..run.leaves(state, run.run_at, run.attempt.saturating_sub(1), Some(error), now) }
+}
+
+/// Ends a job that did not stop within its grace after it was asked to.
+#[must_use]
+pub fn fence(run: &Run, now: Timestamp) -> Next {
+    run.leaves(State::Cancelled, run.run_at, run.attempt, Some(AttemptError::fenced()), now)
+}
+
+/// Takes a claim back whose answer reached nobody: nothing has run. The job keeps its place and its counts; one that was
+/// asked to stop meanwhile is cancelled.
+#[must_use]
+pub fn take_back(run: &Run, now: Timestamp) -> Next {
+    let attempt = run.attempt.saturating_sub(1);
+    match run.cancel_requested {
+        true => run.leaves(State::Cancelled, run.run_at, attempt, Some(AttemptError::cancelled()), now),
+        false => run.leaves(State::Available, run.run_at, attempt, None, now),
+    }
+}
+
+/// Ends a job whose stored form cannot be read, so that no claim meets it again.
+#[must_use]
+pub fn unreadable(run: &Run, reason: &str, now: Timestamp) -> Next {
+    let error = AttemptError::new(ErrorKind::Fatal, format!("failed to read the stored job: {reason}"));
+    run.leaves(State::Failed, run.run_at, run.attempt, Some(error), now)
+}
+
+impl Run {
+    /// The job ends by this run's own finish.
+    fn ends(&self, state: State, error: Option<AttemptError>, now: Timestamp) -> Next {
+        Next { token: Token::Kept, ..self.leaves(state, self.run_at, self.attempt, error, now) }
+    }
+
+    fn leaves(
+        &self,
+        state: State,
+        run_at: Timestamp,
+        attempt: u32,
+        error: Option<AttemptError>,
+        now: Timestamp,
+    ) -> Next {
+        Next {
+            state,
+            run_at,
+            attempt,
+            crashes: self.crashes,
+            interruptions: self.interruptions,
+            error: error.map(|error| AttemptError { attempt: self.attempt, at: now, ..error }),
+            token: Token::Cleared,
+            steps: Steps::Kept,
+        }
+    }
+}
+
+/// Where a new job stands, and from when it may run.
+#[must_use]
+pub fn start(start: Start, now: Timestamp) -> (State, Timestamp) {
+    match start {
+        Start::Now => (State::Available, now),
+        Start::AfterChildren => (State::Blocked, now),
+        Start::After(delay) => wait_until(now.plus(delay), now),
+        Start::At(at) => wait_until(at, now),
+    }
+}
+
+/// Where a job stands that is to run at `at`, and from when it may run: never before now, because its place in the queue
+/// counts from there, and never after [`Timestamp::MAX`].
+#[must_use]
+pub fn wait_until(at: Timestamp, now: Timestamp) -> (State, Timestamp) {
+    let state = if at > now { State::Scheduled } else { State::Available };
+    (state, at.clamp(now, Timestamp::MAX.max(now)))
+}
+
+/// Until when a limit key is paused by a run that came to its limit: a longer pause is not shortened by a shorter one.
+#[must_use]
+pub fn pause_until(delay: Duration, paused_until: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    let until = now.plus(delay).min(Timestamp::MAX);
+    paused_until.map_or(until, |earlier| earlier.max(until))
+}
+
+/// The deeds of an [`Action`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// The action does not apply.
+    Nothing,
+    /// The job runs and is asked to stop; it is fenced off when the grace is over.
+    AskToStop(Duration),
+    /// The job ends as cancelled.
+    Cancel,
+    /// The job starts anew, with all its attempts. Its errors stay as history, and so do the steps of one that has not
+    /// completed. Refused where another job holds its unique key.
+    StartAnew,
+    /// The job is removed.
+    Remove,
+}
+
+/// What an action from outside does to a job in `state`.
+#[must_use]
+pub fn act(state: State, action: Action) -> Deed {
+    match (action, state) {
+        (Action::Cancel { grace }, State::Running) => Deed::AskToStop(grace),
+        (Action::Cancel { .. }, State::Blocked | State::Scheduled | State::Available) => Deed::Cancel,
+        (Action::Retry, state) if state.is_finished() => Deed::StartAnew,
+        (Action::Delete, state) if state.is_finished() => Deed::Remove,
+        _ => Deed::Nothing,
+    }
+}
+
+/// When a job that is asked to stop is fenced off: a second request may shorten the grace and cannot lengthen it.
+#[must_use]
+pub fn cancel_by(earlier: Option<Timestamp>, grace: Duration, now: Timestamp) -> Timestamp {
+    let by = now.plus(grace).min(Timestamp::MAX);
+    earlier.map_or(by, |earlier| earlier.min(by))
+}
+
+/// Where a job stands among the available jobs of its queue: lower goes first. A step of priority is a head start of one
+/// [`PRIORITY_STEP`], so that a job of low priority is overtaken for a bounded time only.
+#[must_use]
+pub fn rank(run_at: Timestamp, priority: i32) -> i64 {
+    run_at.0.saturating_sub(i64::from(priority).saturating_mul(millis(PRIORITY_STEP)))
+}
+
+/// How many event numbers a change to `state` takes: a completion has its output's and its state's.
+#[must_use]
+pub const fn events_of(state: State) -> u64 {
+    if matches!(state, State::Completed) { 2 } else { 1 }
+}
+
+/// The number under which a reader is told of the [gap](crate::EventBody::Gap) that ends with entry `gap`, the newest that
+/// has left the log: below the present state's, which comes next.
+#[must_use]
+pub const fn gap_event(gap: u64) -> Option<u64> {
+    if gap > 1 { Some(gap - 1) } else { None }
+}
+
+/// The number of the present state, which was entered at `state_event`. Where the log has lost entries after that, a reader
+/// is told the state in the place of the last one lost, or it would come before the gap.
+#[must_use]
+pub const fn state_event(state_event: u64, gap: u64) -> u64 {
+    if state_event < gap { gap } else { state_event }
+}
+
+/// Until when the unique key of a job that ended now stays held: `None` where it is free at once.
+#[must_use]
+pub fn key_until(state: State, period: Option<Duration>, now: Timestamp) -> Option<Timestamp> {
+    period.filter(|_| state == State::Completed).map(|period| now.plus(period).min(Timestamp::MAX))
+}
+
+/// The state of a job that waits for its children: it is freed by the end of the last one.
+#[must_use]
+pub fn freed(children: &Children) -> State {
+    if children.unfinished() == 0 { State::Available } else { State::Blocked }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Json;
+
+    const NOW: Timestamp = Timestamp(1_000_000);
+    const RUN: Run = Run {
+        attempt: 2,
+        crashes: 1,
+        max_crashes: 5,
+        interruptions: 3,
+        cancel_requested: false,
+        run_at: Timestamp(900_000),
+    };
+    const ASKED: Run = Run { cancel_requested: true, ..RUN };
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn error() -> AttemptError {
+        AttemptError::new(ErrorKind::Error, "no")
+    }
+
+    /// The error as the history keeps it.
+    fn kept(error: AttemptError) -> Option<AttemptError> {
+        Some(AttemptError { attempt: RUN.attempt, at: NOW, ..error })
+    }
+
+    /// What stays as it was.
+    fn ended(state: State) -> Next {
+        Next {
+            state,
+            run_at: RUN.run_at,
+            attempt: RUN.attempt,
+            crashes: RUN.crashes,
+            interruptions: RUN.interruptions,
+            error: None,
+            token: Token::Kept,
+            steps: Steps::Kept,
+        }
+    }
+
+    fn left(state: State) -> Next {
+        Next { token: Token::Cleared, ..ended(state) }
+    }
+
+    #[test]
+    fn a_completion_ends_the_job_and_stands_after_a_cancel() {
+        let outcome = Outcome::Completed { output: Json::null() };
+        let completed = Next { steps: Steps::Forgotten, ..ended(State::Completed) };
+        assert_eq!(finish(&RUN, &outcome, NOW), completed);
+        assert_eq!(finish(&ASKED, &outcome, NOW), completed);
+    }
+
+    #[test]
+    fn a_failure_and_a_cancel_end_the_job() {
+        let failed = Next { error: kept(error()), ..ended(State::Failed) };
+        assert_eq!(finish(&RUN, &Outcome::Failed { error: error() }, NOW), failed);
+        let reason = AttemptError::new(ErrorKind::Cancelled, "why");
+        let cancelled = Next { error: kept(reason), ..ended(State::Cancelled) };
+        assert_eq!(finish(&RUN, &Outcome::Cancelled { reason: "why".into() }, NOW), cancelled);
+    }
+
+    #[test]
+    fn a_retry_waits_and_counts_and_a_cancel_ends_it_instead() {
+        let outcome = Outcome::Retry { error: error(), delay: MINUTE };
+        let waits = Next { run_at: NOW.plus(MINUTE), error: kept(error()), ..left(State::Scheduled) };
+        assert_eq!(finish(&RUN, &outcome, NOW), waits);
+        let cancelled = Next { error: kept(error()), ..ended(State::Cancelled) };
+        assert_eq!(finish(&ASKED, &outcome, NOW), cancelled);
+        let at_once = Outcome::Retry { error: error(), delay: Duration::ZERO };
+        let available = Next { run_at: NOW, error: kept(error()), ..left(State::Available) };
+        assert_eq!(finish(&RUN, &at_once, NOW), available);
+    }
+
+    #[test]
+    fn a_snooze_a_limit_and_a_release_cost_no_attempt_and_a_cancel_ends_them_instead() {
+        let back = |state| Next { attempt: 1, ..left(state) };
+        let waits = Next { run_at: NOW.plus(MINUTE), ..back(State::Scheduled) };
+        let released = Next { interruptions: 4, ..back(State::Available) };
+        let cases = [
+            (Outcome::Snoozed { delay: MINUTE }, waits.clone()),
+            (Outcome::RateLimited { delay: MINUTE }, waits),
+            (Outcome::Released, released),
+        ];
+        for (outcome, next) in cases {
+            assert_eq!(finish(&RUN, &outcome, NOW), next);
+            let cancelled = Next { error: kept(AttemptError::cancelled()), ..ended(State::Cancelled) };
+            assert_eq!(finish(&ASKED, &outcome, NOW), cancelled);
+        }
+    }
+
+    #[test]
+    fn a_crash_costs_no_attempt_and_the_last_one_is_poison() {
+        let crashed = |state, crashes, max| Next {
+            attempt: 1,
+            crashes,
+            error: kept(AttemptError::crash(crashes, max)),
+            ..left(state)
+        };
+        assert_eq!(crash(&RUN, NOW), crashed(State::Available, 2, 5));
+        assert_eq!(crash(&Run { max_crashes: 1, ..RUN }, NOW), crashed(State::Failed, 2, 1));
+        assert_eq!(crash(&Run { max_crashes: 1, ..ASKED }, NOW), crashed(State::Cancelled, 2, 1));
+        let most = Run { crashes: u32::MAX, ..RUN };
+        assert_eq!(crash(&most, NOW).crashes, u32::MAX);
+    }
+
+    #[test]
+    fn a_fence_a_take_back_and_an_unreadable_row_leave_no_token() {
+        let fenced = Next { error: kept(AttemptError::fenced()), ..left(State::Cancelled) };
+        assert_eq!(fence(&ASKED, NOW), fenced);
+        assert_eq!(take_back(&RUN, NOW), Next { attempt: 1, ..left(State::Available) });
+        let stopped = Next { attempt: 1, error: kept(AttemptError::cancelled()), ..left(State::Cancelled) };
+        assert_eq!(take_back(&ASKED, NOW), stopped);
+        let next = unreadable(&RUN, "backoff: expected a number", NOW);
+        assert_eq!((next.state, next.token), (State::Failed, Token::Cleared));
+        assert!(next.error.unwrap().message.ends_with("backoff: expected a number"));
+    }
+
+    #[test]
+    fn a_start_is_never_in_the_past_nor_beyond_the_last_moment() {
+        assert_eq!(start(Start::Now, NOW), (State::Available, NOW));
+        assert_eq!(start(Start::AfterChildren, NOW), (State::Blocked, NOW));
+        assert_eq!(start(Start::After(Duration::ZERO), NOW), (State::Available, NOW));
+        assert_eq!(start(Start::After(MINUTE), NOW), (State::Scheduled, NOW.plus(MINUTE)));
+        assert_eq!(start(Start::At(Timestamp(5)), NOW), (State::Available, NOW));
+        assert_eq!(start(Start::After(Duration::MAX), NOW), (State::Scheduled, Timestamp::MAX));
+    }
+
+    #[test]
+    fn an_action_applies_to_the_states_it_is_for() {
+        for state in State::ALL {
+            let cancel = match state {
+                State::Running => Deed::AskToStop(MINUTE),
+                state if state.is_finished() => Deed::Nothing,
+                _ => Deed::Cancel,
+            };
+            assert_eq!(act(state, Action::Cancel { grace: MINUTE }), cancel);
+            let applies = |deed| if state.is_finished() { deed } else { Deed::Nothing };
+            assert_eq!(act(state, Action::Retry), applies(Deed::StartAnew));
+            assert_eq!(act(state, Action::Delete), applies(Deed::Remove));
+        }
+    }
+
+    #[test]
+    fn graces_shorten_pauses_lengthen_and_ranks_saturate() {
+        assert_eq!(cancel_by(None, MINUTE, NOW), NOW.plus(MINUTE));
+        assert_eq!(cancel_by(Some(NOW), MINUTE, NOW), NOW);
+        assert_eq!(pause_until(MINUTE, Some(NOW), NOW), NOW.plus(MINUTE));
+        assert_eq!(pause_until(Duration::ZERO, Some(NOW.plus(MINUTE)), NOW), NOW.plus(MINUTE));
+        assert_eq!(rank(NOW, 1), NOW.0 - 60_000);
+        assert_eq!(rank(Timestamp(i64::MAX), -100), i64::MAX);
+        assert_eq!(rank(Timestamp(i64::MIN), 100), i64::MIN);
+    }
+
+    #[test]
+    fn a_key_outlives_a_completion_by_its_period_and_nothing_else() {
+        assert_eq!(key_until(State::Completed, Some(MINUTE), NOW), Some(NOW.plus(MINUTE)));
+        assert_eq!(key_until(State::Completed, None, NOW), None);
+        assert_eq!(key_until(State::Failed, Some(MINUTE), NOW), None);
+    }
+}

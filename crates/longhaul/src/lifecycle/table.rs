@@ -1,0 +1,256 @@
+//! The transitions of [`lifecycle`](super), as a table for people and for tests that walk it.
+
+use std::time::Duration;
+
+use super::{Deed, Run, act, crash, fence, finish, freed, start, take_back, wait_until};
+use crate::clock::Timestamp;
+use crate::model::{Action, AttemptError, Children, ErrorKind, Json, Outcome, Start, State};
+
+/// One way from one state to another; `None` is no job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// Where the job stood.
+    pub from: Option<State>,
+    /// The event.
+    pub by: &'static str,
+    /// Where it stands.
+    pub to: Option<State>,
+    /// Whoever makes the event happen.
+    pub who: &'static str,
+}
+
+/// An event, and what the rules make of a job in a state; `None` where they do not look at jobs in that state.
+struct Event {
+    by: &'static str,
+    who: &'static str,
+    to: fn(Option<State>) -> Option<Option<State>>,
+}
+
+const NOW: Timestamp = Timestamp(0);
+const LATER: Duration = Duration::from_secs(60);
+const RUN: Run =
+    Run { attempt: 1, crashes: 0, max_crashes: 5, interruptions: 0, cancel_requested: false, run_at: NOW };
+const ASKED: Run = Run { cancel_requested: true, ..RUN };
+const WORKER: &str = "the worker that holds the lease";
+const OUTSIDE: &str = "a person or a program, from outside";
+const ENQUEUER: &str = "whoever enqueues; a completing job, for its follow-ups";
+
+const EVENTS: &[Event] = &[
+    Event { by: "enqueue", who: ENQUEUER, to: |from| enqueue(from, Start::Now) },
+    Event { by: "enqueue with a delay", who: ENQUEUER, to: |from| enqueue(from, Start::After(LATER)) },
+    Event {
+        by: "enqueue to start after its children",
+        who: ENQUEUER,
+        to: |from| enqueue(from, Start::AfterChildren),
+    },
+    Event {
+        by: "enqueue to start after no children",
+        who: "the same; there is nothing to wait for",
+        to: |from| from.is_none().then(|| Some(freed(&Children::default()))),
+    },
+    Event {
+        by: "the last child ends",
+        who: "whoever ends that child: a worker, a sweep, or a cancel",
+        to: |from| {
+            let children = Children { total: 1, completed: 1, ..Children::default() };
+            (from == Some(State::Blocked)).then(|| Some(freed(&children)))
+        },
+    },
+    Event {
+        by: "sweep when due",
+        who: "any process with a worker or maintenance",
+        to: |from| (from == Some(State::Scheduled)).then(|| Some(wait_until(NOW, NOW).0)),
+    },
+    Event {
+        by: "claim when due",
+        who: "a worker with a free slot, which need not wait for a sweep",
+        to: |from| (from == Some(State::Scheduled)).then_some(Some(State::Running)),
+    },
+    Event {
+        by: "claim",
+        who: "a worker with a free slot",
+        to: |from| (from == Some(State::Available)).then_some(Some(State::Running)),
+    },
+    Event {
+        by: "claim while its limit key is paused",
+        who: "a worker that met it; it waits for the end of the pause",
+        to: |from| (from == Some(State::Available)).then(|| Some(wait_until(NOW.plus(LATER), NOW).0)),
+    },
+    Event { by: "cancel", who: OUTSIDE, to: |from| outside(from, Action::Cancel { grace: LATER }) },
+    Event { by: "finish: completed", who: WORKER, to: |from| ends(from, RUN, completed()) },
+    Event {
+        by: "finish: retry",
+        who: "the worker that holds the lease, where an attempt is left",
+        to: |from| ends(from, RUN, retry()),
+    },
+    Event {
+        by: "finish: failed",
+        who: "the worker that holds the lease, where none is left or the error is fatal",
+        to: |from| ends(from, RUN, Outcome::Failed { error: error() }),
+    },
+    Event {
+        by: "finish: cancelled",
+        who: WORKER,
+        to: |from| ends(from, RUN, Outcome::Cancelled { reason: String::new() }),
+    },
+    Event {
+        by: "finish: snoozed",
+        who: "the worker that holds the lease; no attempt is used",
+        to: |from| ends(from, RUN, Outcome::Snoozed { delay: LATER }),
+    },
+    Event {
+        by: "finish: rate limited",
+        who: "the worker that holds the lease; no attempt is used, and its limit key is paused",
+        to: |from| ends(from, RUN, Outcome::RateLimited { delay: LATER }),
+    },
+    Event {
+        by: "finish: released",
+        who: "the worker that holds the lease, when it shuts down; no attempt is used",
+        to: |from| ends(from, RUN, Outcome::Released),
+    },
+    Event {
+        by: "finish: retry after cancel",
+        who: "the worker that holds the lease; what was asked to stop is not tried again",
+        to: |from| ends(from, ASKED, retry()),
+    },
+    Event {
+        by: "finish: snoozed after cancel",
+        who: "the same",
+        to: |from| ends(from, ASKED, Outcome::Snoozed { delay: LATER }),
+    },
+    Event {
+        by: "finish: rate limited after cancel",
+        who: "the same; its limit key is paused all the same",
+        to: |from| ends(from, ASKED, Outcome::RateLimited { delay: LATER }),
+    },
+    Event {
+        by: "finish: released after cancel",
+        who: "the same, when it shuts down",
+        to: |from| ends(from, ASKED, Outcome::Released),
+    },
+    Event {
+        by: "finish: completed after cancel",
+        who: "the worker that holds the lease; it was done before it could stop",
+        to: |from| ends(from, ASKED, completed()),
+    },
+    Event {
+        by: "claim taken back",
+        who: "the store, where the claim's answer reached nobody",
+        to: |from| (from == Some(State::Running)).then(|| Some(take_back(&RUN, NOW).state)),
+    },
+    Event {
+        by: "claim taken back after cancel",
+        who: "the same",
+        to: |from| (from == Some(State::Running)).then(|| Some(take_back(&ASKED, NOW).state)),
+    },
+    Event {
+        by: "sweep after the lease",
+        who: "any sweeper, when the worker was not heard of; a crash is counted",
+        to: |from| crashes(from, RUN),
+    },
+    Event {
+        by: "sweep after the lease, too many crashes",
+        who: "any sweeper; the job is poison",
+        to: |from| crashes(from, Run { max_crashes: 0, ..RUN }),
+    },
+    Event { by: "sweep after the lease and cancel", who: "any sweeper", to: |from| crashes(from, ASKED) },
+    Event {
+        by: "sweep after cancel and its grace",
+        who: "any sweeper; the worker is fenced off",
+        to: |from| (from == Some(State::Running)).then(|| Some(fence(&ASKED, NOW).state)),
+    },
+    Event { by: "retry", who: OUTSIDE, to: |from| outside(from, Action::Retry) },
+    Event { by: "delete", who: OUTSIDE, to: |from| outside(from, Action::Delete) },
+    Event {
+        by: "sweep after its retention",
+        who: "any sweeper",
+        to: |from| from.filter(|state| state.is_finished()).map(|_| None),
+    },
+];
+
+fn enqueue(from: Option<State>, start: Start) -> Option<Option<State>> {
+    from.is_none().then(|| Some(self::start(start, NOW).0))
+}
+
+fn outside(from: Option<State>, action: Action) -> Option<Option<State>> {
+    match act(from?, action) {
+        Deed::Nothing | Deed::AskToStop(_) => None,
+        Deed::Cancel => Some(Some(State::Cancelled)),
+        Deed::StartAnew => Some(Some(State::Available)),
+        Deed::Remove => Some(None),
+    }
+}
+
+fn ends(from: Option<State>, run: Run, outcome: Outcome) -> Option<Option<State>> {
+    (from == Some(State::Running)).then(|| Some(finish(&run, &outcome, NOW).state))
+}
+
+fn crashes(from: Option<State>, run: Run) -> Option<Option<State>> {
+    (from == Some(State::Running)).then(|| Some(crash(&run, NOW).state))
+}
+
+fn completed() -> Outcome {
+    Outcome::Completed { output: Json::null() }
+}
+
+fn retry() -> Outcome {
+    Outcome::Retry { error: error(), delay: LATER }
+}
+
+fn error() -> AttemptError {
+    AttemptError::new(ErrorKind::Error, String::new())
+}
+
+/// Every transition, by the state that it leaves.
+#[must_use]
+pub fn transitions() -> Vec<Transition> {
+    let states = std::iter::once(None).chain(State::ALL.map(Some));
+    let of = |from| {
+        EVENTS.iter().filter_map(move |event| {
+            let to = (event.to)(from)?;
+            Some(Transition { from, by: event.by, to, who: event.who })
+        })
+    };
+    states.flat_map(of).collect()
+}
+
+/// The transitions as the table of `docs/states.md`.
+#[must_use]
+pub fn table() -> String {
+    let word = |state: Option<State>| state.map_or("none", State::as_str);
+    let row = |t: &Transition| format!("| {} | {} | {} | {} |\n", word(t.from), t.by, word(t.to), t.who);
+    let rows: String = transitions().iter().map(row).collect();
+    format!("| from | by | to | who |\n|---|---|---|---|\n{rows}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/states.md");
+
+    /// Set to write the page anew instead of comparing it.
+    const UPDATE: &str = "LONGHAUL_UPDATE_DOCS";
+
+    #[test]
+    fn the_page_of_states_has_this_table() {
+        let page = std::fs::read_to_string(PAGE).unwrap();
+        let begin = page.find("| from | by |").unwrap();
+        let end = begin + page[begin..].find("\n\n").unwrap() + 1;
+        let wanted = format!("{}{}{}", &page[..begin], table(), &page[end..]);
+        if std::env::var_os(UPDATE).is_some() {
+            std::fs::write(PAGE, &wanted).unwrap();
+        }
+        let page = std::fs::read_to_string(PAGE).unwrap();
+        assert!(page == wanted, "docs/states.md is older than lifecycle: run this test with {UPDATE}=1");
+    }
+
+    #[test]
+    fn every_state_is_reached_and_left() {
+        let transitions = transitions();
+        for state in State::ALL {
+            assert!(transitions.iter().any(|t| t.to == Some(state)), "something leads to {state}");
+            assert!(transitions.iter().any(|t| t.from == Some(state)), "something leads away from {state}");
+        }
+    }
+}

@@ -1,0 +1,279 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+
+use crate::model::{
+    Acted, Action, Claim, Claimed, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId, JobPage, Lease,
+    LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Swept, WorkerInfo,
+};
+use crate::store::{Result, Store};
+
+/// A store with a function around each call: it may look at the call and its answer, change both, fail in place of the store
+/// or after it, wait, or do something else as well.
+///
+/// ```
+/// use longhaul::testing::{Call, Intercept};
+/// use longhaul::{Error, Longhaul, MemoryStore};
+///
+/// // A store that takes no jobs of kind "greet".
+/// let longhaul = Longhaul::new(Intercept::new(MemoryStore::new(), async |store, call| match &call {
+///     Call::Enqueue(jobs) if jobs.iter().any(|job| job.kind == "greet") => {
+///         Err(Error::Unavailable { store: "test", source: "connection refused".into() })
+///     }
+///     _ => call.on(store.as_ref()).await,
+/// }));
+/// # let _ = longhaul;
+/// ```
+pub struct Intercept {
+    store: Arc<dyn Store>,
+    around: Box<Around>,
+}
+
+type Around = dyn Fn(Arc<dyn Store>, Call) -> BoxFuture<'static, Result<Answer>> + Send + Sync;
+
+/// A call of a store's method with its arguments.
+#[allow(missing_docs, reason = "each is a method of `Store`, which describes it")]
+#[derive(Clone, Debug)]
+pub enum Call {
+    Migrate,
+    Ready,
+    Enqueue(Vec<NewJob>),
+    Claim(Claim),
+    Heartbeat(WorkerInfo, Vec<Lease>, Duration),
+    Record(Vec<Record>),
+    Finish(Vec<Finish>),
+    FinishAndClaim(Vec<Finish>, Claim),
+    Sweep(usize),
+    Get(Vec<JobId>),
+    List(JobFilter, Page),
+    Events(JobId, u64, usize, Duration),
+    Act(JobFilter, Action, usize),
+    Queues,
+    SetQueue(String, QueueConfig),
+    Workers,
+}
+
+/// The answer to a [`Call`].
+#[allow(missing_docs, reason = "each is what methods of `Store` return")]
+#[derive(Clone, Debug)]
+pub enum Answer {
+    Done,
+    Enqueued(Vec<Enqueued>),
+    Claimed(Vec<Claimed>),
+    Statuses(Vec<LeaseStatus>),
+    FinishedAndClaimed(FinishAndClaim),
+    Swept(Swept),
+    Lookups(Vec<Lookup>),
+    Page(JobPage),
+    Events(Option<Vec<Event>>),
+    Acted(Acted),
+    Queues(Vec<QueueInfo>),
+    Workers(Vec<WorkerInfo>),
+}
+
+impl Intercept {
+    /// Puts `around` around each call of `store`. It passes a call on with [`Call::on`].
+    pub fn new<F>(
+        store: impl Store,
+        around: impl Fn(Arc<dyn Store>, Call) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Answer>> + Send + 'static,
+    {
+        Self::over(Arc::new(store), around)
+    }
+
+    /// The same for a store that others hold too.
+    pub fn over<F>(
+        store: Arc<dyn Store>,
+        around: impl Fn(Arc<dyn Store>, Call) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Answer>> + Send + 'static,
+    {
+        Self { store, around: Box::new(move |store, call| Box::pin(around(store, call))) }
+    }
+
+    async fn call(&self, call: Call) -> Result<Answer> {
+        (self.around)(Arc::clone(&self.store), call).await
+    }
+}
+
+impl Call {
+    /// Makes the call of a store.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn on(self, store: &dyn Store) -> Result<Answer> {
+        Ok(match self {
+            Call::Migrate => store.migrate().await.map(|()| Answer::Done)?,
+            Call::Ready => store.ready().await.map(|()| Answer::Done)?,
+            Call::Enqueue(jobs) => Answer::Enqueued(store.enqueue(jobs).await?),
+            Call::Claim(claim) => Answer::Claimed(store.claim(claim).await?),
+            Call::Heartbeat(worker, leases, lease_for) => {
+                Answer::Statuses(store.heartbeat(&worker, &leases, lease_for).await?)
+            }
+            Call::Record(records) => Answer::Statuses(store.record(records).await?),
+            Call::Finish(finishes) => Answer::Statuses(store.finish(finishes).await?),
+            Call::FinishAndClaim(finishes, claim) => {
+                Answer::FinishedAndClaimed(store.finish_and_claim(finishes, claim).await?)
+            }
+            Call::Sweep(limit) => Answer::Swept(store.sweep(limit).await?),
+            Call::Get(ids) => Answer::Lookups(store.get(&ids).await?),
+            Call::List(filter, page) => Answer::Page(store.list(&filter, page).await?),
+            Call::Events(id, after, limit, wait) => {
+                Answer::Events(store.events(&id, after, limit, wait).await?)
+            }
+            Call::Act(filter, action, limit) => Answer::Acted(store.act(&filter, action, limit).await?),
+            Call::Queues => Answer::Queues(store.queues().await?),
+            Call::SetQueue(queue, config) => store.set_queue(&queue, &config).await.map(|()| Answer::Done)?,
+            Call::Workers => Answer::Workers(store.workers().await?),
+        })
+    }
+
+    /// The finishes of a [`Finish`](Call::Finish) or [`FinishAndClaim`](Call::FinishAndClaim).
+    #[must_use]
+    pub fn finishes(&self) -> &[Finish] {
+        match self {
+            Call::Finish(finishes) | Call::FinishAndClaim(finishes, _) => finishes,
+            _ => &[],
+        }
+    }
+
+    /// The same, to change them.
+    pub fn finishes_mut(&mut self) -> &mut [Finish] {
+        match self {
+            Call::Finish(finishes) | Call::FinishAndClaim(finishes, _) => finishes,
+            _ => &mut [],
+        }
+    }
+
+    /// The claim of a [`Claim`](Call::Claim) or [`FinishAndClaim`](Call::FinishAndClaim).
+    #[must_use]
+    pub fn claim(&self) -> Option<&Claim> {
+        match self {
+            Call::Claim(claim) | Call::FinishAndClaim(_, claim) => Some(claim),
+            _ => None,
+        }
+    }
+}
+
+impl Answer {
+    /// The answers to finishes, records or heartbeats, to look at or to change.
+    pub fn statuses(&mut self) -> &mut [LeaseStatus] {
+        match self {
+            Answer::Statuses(statuses) => statuses,
+            Answer::FinishedAndClaimed(answer) => &mut answer.finished,
+            _ => &mut [],
+        }
+    }
+
+    /// The jobs that were claimed, to look at or to change.
+    pub fn claimed(&mut self) -> &mut [Claimed] {
+        match self {
+            Answer::Claimed(claimed) => claimed,
+            Answer::FinishedAndClaimed(answer) => &mut answer.claimed,
+            _ => &mut [],
+        }
+    }
+}
+
+impl fmt::Debug for Intercept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Intercept").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+/// Takes the answer apart; one that is not what the method returns is a fault of the test.
+macro_rules! answer {
+    ($self:ident, $call:expr, $sort:pat => $value:expr) => {
+        match $self.call($call).await? {
+            $sort => Ok($value),
+            other => panic!("the function around a store gave a call the answer of another: {other:?}"),
+        }
+    };
+}
+
+#[async_trait]
+impl Store for Intercept {
+    async fn migrate(&self) -> Result<()> {
+        answer!(self, Call::Migrate, Answer::Done => ())
+    }
+
+    async fn ready(&self) -> Result<()> {
+        answer!(self, Call::Ready, Answer::Done => ())
+    }
+
+    async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
+        answer!(self, Call::Enqueue(jobs), Answer::Enqueued(enqueued) => enqueued)
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
+        answer!(self, Call::Claim(claim), Answer::Claimed(claimed) => claimed)
+    }
+
+    async fn heartbeat(
+        &self,
+        worker: &WorkerInfo,
+        leases: &[Lease],
+        lease_for: Duration,
+    ) -> Result<Vec<LeaseStatus>> {
+        let call = Call::Heartbeat(worker.clone(), leases.to_vec(), lease_for);
+        answer!(self, call, Answer::Statuses(statuses) => statuses)
+    }
+
+    async fn record(&self, records: Vec<Record>) -> Result<Vec<LeaseStatus>> {
+        answer!(self, Call::Record(records), Answer::Statuses(statuses) => statuses)
+    }
+
+    async fn finish(&self, finishes: Vec<Finish>) -> Result<Vec<LeaseStatus>> {
+        answer!(self, Call::Finish(finishes), Answer::Statuses(statuses) => statuses)
+    }
+
+    async fn finish_and_claim(&self, finishes: Vec<Finish>, claim: Claim) -> Result<FinishAndClaim> {
+        let call = Call::FinishAndClaim(finishes, claim);
+        answer!(self, call, Answer::FinishedAndClaimed(answer) => answer)
+    }
+
+    async fn sweep(&self, limit: usize) -> Result<Swept> {
+        answer!(self, Call::Sweep(limit), Answer::Swept(swept) => swept)
+    }
+
+    async fn get(&self, ids: &[JobId]) -> Result<Vec<Lookup>> {
+        answer!(self, Call::Get(ids.to_vec()), Answer::Lookups(lookups) => lookups)
+    }
+
+    async fn list(&self, filter: &JobFilter, page: Page) -> Result<JobPage> {
+        answer!(self, Call::List(filter.clone(), page), Answer::Page(page) => page)
+    }
+
+    async fn events(
+        &self,
+        id: &JobId,
+        after: u64,
+        limit: usize,
+        wait: Duration,
+    ) -> Result<Option<Vec<Event>>> {
+        let call = Call::Events(id.clone(), after, limit, wait);
+        answer!(self, call, Answer::Events(events) => events)
+    }
+
+    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted> {
+        answer!(self, Call::Act(filter.clone(), action, limit), Answer::Acted(acted) => acted)
+    }
+
+    async fn queues(&self) -> Result<Vec<QueueInfo>> {
+        answer!(self, Call::Queues, Answer::Queues(queues) => queues)
+    }
+
+    async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()> {
+        answer!(self, Call::SetQueue(queue.to_owned(), config.clone()), Answer::Done => ())
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerInfo>> {
+        answer!(self, Call::Workers, Answer::Workers(workers) => workers)
+    }
+}

@@ -1,0 +1,63 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use super::running::{AbortReason, RunningJob};
+
+/// The jobs whose leases a worker must keep alive, by the number of their run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Active {
+    jobs: Arc<Mutex<BTreeMap<u64, Arc<RunningJob>>>>,
+    /// Fired when everything that runs was told to stop.
+    aborted: CancellationToken,
+}
+
+/// The result of a shutdown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shutdown {
+    /// Jobs that did not finish within the grace and were given back to the store, at no cost of an attempt.
+    pub handed_back: usize,
+}
+
+impl Active {
+    pub(crate) fn insert(&self, run: u64, job: Arc<RunningJob>) {
+        self.jobs.lock().insert(run, job);
+    }
+
+    pub(crate) fn remove(&self, runs: &[u64]) {
+        let mut jobs = self.jobs.lock();
+        for run in runs {
+            jobs.remove(run);
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.jobs.lock().len()
+    }
+
+    pub(crate) fn jobs(&self) -> Vec<Arc<RunningJob>> {
+        self.jobs.lock().values().cloned().collect()
+    }
+
+    /// Removes and returns all.
+    pub(crate) fn take(&self) -> BTreeMap<u64, Arc<RunningJob>> {
+        std::mem::take(&mut *self.jobs.lock())
+    }
+
+    /// Ends everything that runs, now.
+    pub(crate) fn abort_all(&self) -> Shutdown {
+        let jobs = self.jobs();
+        for job in &jobs {
+            job.abort(AbortReason::Shutdown);
+        }
+        self.aborted.cancel();
+        Shutdown { handed_back: jobs.len() }
+    }
+
+    /// Completes when everything that runs was told to stop.
+    pub(crate) async fn aborted(&self) {
+        self.aborted.cancelled().await;
+    }
+}
