@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use longhaul::{
-    Backoff, EnqueueStatus, Enqueued, Event, EventBody, JobFilter, NewJob, Policy, Start, State,
-};
+use longhaul::{Backoff, EnqueueStatus, Enqueued, Event, EventBody, JobFilter, NewJob, Policy, Start, State};
 
 use crate::Fixture;
 use crate::jobs::{QUEUE, claim, completed, delayed, id, job, json, kind, named, secs, slots, untouched};
