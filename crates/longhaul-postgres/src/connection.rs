@@ -147,4 +147,15 @@ impl Link<'_> {
             Link::Theirs(transaction) => transaction.query(sql, values).await,
         }
     }
+
+    pub(crate) async fn rows_unprepared(
+        &self,
+        sql: &str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        match self {
+            Link::Own(connection) => connection.client.query(sql, values).await,
+            Link::Theirs(transaction) => transaction.query(sql, values).await,
+        }
+    }
 }

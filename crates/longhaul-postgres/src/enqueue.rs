@@ -1,13 +1,14 @@
 use std::collections::{BTreeSet, HashMap};
 
 use longhaul::clock::millis;
+use longhaul::lifecycle;
 use longhaul::{EnqueueStatus, Enqueued, JobId, Json, NewJob, OnClash, Result, Start, State};
 use tokio_postgres::types::ToSql;
 
 use crate::connection::Connection;
 use crate::error::fault;
 use crate::server_clock::Now;
-use crate::write_tx::{WriteTx, rank};
+use crate::write_tx::WriteTx;
 
 pub(crate) const INSERT_SIMPLE: &str = include_str!("sql/insert_simple_jobs.sql");
 
@@ -295,16 +296,12 @@ struct NewRows<'j> {
 
 impl<'j> NewRows<'j> {
     fn push(&mut self, id: &'j JobId, job: &'j NewJob, batch: Option<i64>, now: Now) -> Result<()> {
-        let run_at = match job.start {
-            Start::Now | Start::AfterChildren => now.earliest,
-            Start::After(delay) => now.plus(delay),
-            Start::At(at) => at.max(now.earliest),
+        // A delay is counted from the latest time that it may be.
+        let start = match job.start {
+            Start::After(delay) => Start::After(now.plus(delay).since(now.earliest)),
+            start => start,
         };
-        let state = match job.start {
-            Start::AfterChildren => State::Blocked,
-            _ if run_at > now.earliest => State::Scheduled,
-            _ => State::Available,
-        };
+        let (state, run_at) = lifecycle::start(start, now.earliest);
         let labels = (!job.labels.is_empty()).then(|| Json::new(&job.labels)).transpose()?;
         let backoff = job.backoff.map(|backoff| Json::new(&backoff)).transpose()?;
         self.ids.push(id.as_str());
@@ -314,7 +311,7 @@ impl<'j> NewRows<'j> {
         self.states.push(state.as_str());
         self.state_values.push(state);
         self.priorities.push(job.priority.into());
-        self.ranks.push(rank(run_at, job.priority));
+        self.ranks.push(lifecycle::rank(run_at, job.priority));
         self.run_ats.push(run_at.0);
         self.max_attempts.push(job.max_attempts.into());
         self.max_crashes.push(job.max_crashes.into());

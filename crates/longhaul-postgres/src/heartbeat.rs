@@ -9,8 +9,8 @@ use tokio_postgres::types::ToSql;
 
 use crate::connection::Connection;
 use crate::error::{SILENCE, copy, fault, is_outage, unavailable};
-use crate::finish::held;
 use crate::options::{PostgresOptions, Purpose};
+use crate::record::held;
 use crate::row::signed;
 
 const HEARTBEAT: &str = include_str!("sql/heartbeat.sql");
