@@ -3,17 +3,16 @@
 //! A store owns its clock (requests carry durations, never times of day), so that nothing depends on two
 //! machines' clocks agreeing. Tests give a store [`Clock::manual`] and move it by hand instead of sleeping.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::OnceLock;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
 
 /// A source of time: the system's, or one that a test moves. It has two hands, as a machine has: the wall clock
 /// ([`now`](Self::now)), which people and time servers set, and the monotonic clock ([`monotonic`](Self::monotonic)), which
@@ -23,15 +22,15 @@ pub struct Clock(Option<Arc<Manual>>);
 
 struct Manual {
     hands: Mutex<Hands>,
-    changed: watch::Sender<()>,
     listeners: Mutex<Vec<Box<dyn Fn() + Send + Sync>>>,
 }
 
 struct Hands {
     wall: Timestamp,
     monotonic: Duration,
-    /// When those who sleep want to be woken, each with a number of its own.
-    sleepers: BTreeSet<(Duration, u64)>,
+    /// Those who sleep, each with a number of its own, in the order in which the hands reach them.
+    sleepers: BTreeMap<(Duration, u64), Waker>,
+    wall_sleepers: BTreeMap<(Timestamp, u64), Waker>,
     next_sleeper: u64,
 }
 
@@ -53,10 +52,10 @@ impl Clock {
             hands: Mutex::new(Hands {
                 wall: Timestamp(1_767_225_600_000),
                 monotonic: Duration::ZERO,
-                sleepers: BTreeSet::new(),
+                sleepers: BTreeMap::new(),
+                wall_sleepers: BTreeMap::new(),
                 next_sleeper: 0,
             }),
-            changed: watch::Sender::new(()),
             listeners: Mutex::default(),
         })))
     }
@@ -110,12 +109,13 @@ impl Clock {
 
     fn turn(&self, wall: Duration, monotonic: Duration) {
         let manual = self.0.as_ref().expect("only a manual clock can be moved");
-        {
+        let due = {
             let mut hands = manual.hands.lock();
             hands.wall = hands.wall.plus(wall);
             hands.monotonic = hands.monotonic.saturating_add(monotonic);
-        }
-        manual.changed.send_replace(());
+            hands.take_due()
+        };
+        due.into_iter().for_each(Waker::wake);
         for listener in manual.listeners.lock().iter() {
             listener();
         }
@@ -132,27 +132,15 @@ impl Clock {
     /// Sleeps until `duration` has passed: on a manual clock, until it has been advanced that far.
     pub async fn sleep(&self, duration: Duration) {
         let Some(manual) = &self.0 else { return tokio::time::sleep(duration).await };
-        // Subscribed before the first look at the time, so that no advance in between is missed.
-        let mut changed = manual.changed.subscribe();
-        let sleeper = Sleeper::new(manual, duration);
-        while manual.hands.lock().monotonic < sleeper.until.0 {
-            if changed.changed().await.is_err() {
-                return;
-            }
-        }
+        let until = Until::Monotonic(self.monotonic().saturating_add(duration));
+        Sleep::new(manual, until).await;
     }
 
     /// Sleeps until the wall clock shows `until`: for whoever has looked at the time already, since a manual clock
     /// may be advanced between that look and the sleep.
     pub async fn sleep_until(&self, until: Timestamp) {
         let Some(manual) = &self.0 else { return tokio::time::sleep(until.since(self.now())).await };
-        let mut changed = manual.changed.subscribe();
-        let _sleeper = Sleeper::new(manual, until.since(self.now()));
-        while self.now() < until {
-            if changed.changed().await.is_err() {
-                return;
-            }
-        }
+        Sleep::new(manual, Until::Wall(until)).await;
     }
 
     /// The answer of `future`, where it comes before `patience` has passed.
@@ -180,7 +168,9 @@ impl Clock {
     #[must_use]
     pub fn next_wake(&self) -> Option<Duration> {
         let hands = self.0.as_ref()?.hands.lock();
-        hands.sleepers.first().map(|(until, _)| until.saturating_sub(hands.monotonic))
+        let monotonic = hands.sleepers.keys().next().map(|(until, _)| until.saturating_sub(hands.monotonic));
+        let wall = hands.wall_sleepers.keys().next().map(|(until, _)| until.since(hands.wall));
+        monotonic.into_iter().chain(wall).min()
     }
 
     /// True where a test moves this clock.
@@ -190,25 +180,71 @@ impl Clock {
     }
 }
 
-/// An entry of [`Hands::sleepers`], which goes when the sleep ends or is dropped.
-struct Sleeper<'a> {
-    manual: &'a Manual,
-    until: (Duration, u64),
-}
-
-impl<'a> Sleeper<'a> {
-    fn new(manual: &'a Manual, duration: Duration) -> Self {
-        let mut hands = manual.hands.lock();
-        let until = (hands.monotonic.saturating_add(duration), hands.next_sleeper);
-        hands.next_sleeper += 1;
-        hands.sleepers.insert(until);
-        Self { manual, until }
+impl Hands {
+    /// Removes and returns those whose time has come.
+    fn take_due(&mut self) -> Vec<Waker> {
+        let later = self.sleepers.split_off(&(self.monotonic.saturating_add(Duration::from_nanos(1)), 0));
+        let due = std::mem::replace(&mut self.sleepers, later);
+        let later = self.wall_sleepers.split_off(&(Timestamp(self.wall.0.saturating_add(1)), 0));
+        let wall_due = std::mem::replace(&mut self.wall_sleepers, later);
+        due.into_values().chain(wall_due.into_values()).collect()
     }
 }
 
-impl Drop for Sleeper<'_> {
+/// A sleep on a manual clock.
+struct Sleep<'a> {
+    manual: &'a Manual,
+    until: Until,
+    number: u64,
+}
+
+/// The hand that a sleep waits for, and where it must be.
+#[derive(Clone, Copy)]
+enum Until {
+    Monotonic(Duration),
+    Wall(Timestamp),
+}
+
+impl<'a> Sleep<'a> {
+    fn new(manual: &'a Manual, until: Until) -> Self {
+        let mut hands = manual.hands.lock();
+        hands.next_sleeper += 1;
+        Self { manual, until, number: hands.next_sleeper }
+    }
+}
+
+impl Future for Sleep<'_> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // The look and the entry are under one lock, so that no move of the hands comes in between.
+        let mut hands = self.manual.hands.lock();
+        let earlier = match self.until {
+            Until::Monotonic(until) if until > hands.monotonic => {
+                hands.sleepers.insert((until, self.number), cx.waker().clone())
+            }
+            Until::Wall(until) if until > hands.wall => {
+                hands.wall_sleepers.insert((until, self.number), cx.waker().clone())
+            }
+            _ => return Poll::Ready(()),
+        };
+        // A waker may be the last to hold a task, with other sleeps in it, which want the lock when they are dropped.
+        drop(hands);
+        drop(earlier);
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep<'_> {
     fn drop(&mut self) {
-        self.manual.hands.lock().sleepers.remove(&self.until);
+        let mut hands = self.manual.hands.lock();
+        let waker = match self.until {
+            Until::Monotonic(until) => hands.sleepers.remove(&(until, self.number)),
+            Until::Wall(until) => hands.wall_sleepers.remove(&(until, self.number)),
+        };
+        // After the lock, for the reason that `poll` has.
+        drop(hands);
+        drop(waker);
     }
 }
 

@@ -8,7 +8,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::backoff::Backoff;
 use crate::panics::contain_future;
 use crate::runtime::Runtime;
-use crate::store::Store;
+use crate::store::{Error, Store};
 
 /// Sweeps a store until it is dropped: promotes what is due, rescues what was abandoned, prunes. Every worker brings one; a
 /// process that runs none starts one, so that delayed jobs and old history do not depend on a worker being there.
@@ -32,6 +32,10 @@ const FAILED: Backoff =
     Backoff { base: Duration::from_secs(2), factor: 2.0, max: Duration::from_secs(5), jitter: 0.2 };
 /// The pause after a sweep that found something: there may be more, and others want the store in between.
 const BUSY: Duration = Duration::from_millis(20);
+
+/// The wait before the first sweep of a store that has come back. Workers that could not keep their jobs' leases alive hand
+/// them back meanwhile, which they try every 5 s; a sweep would count a crash of each.
+const RETURN: Duration = Duration::from_secs(5);
 
 impl Maintenance {
     /// Starts to sweep.
@@ -80,9 +84,13 @@ fn turn_of(store: &Arc<dyn Store>) -> Arc<tokio::sync::Mutex<()>> {
 }
 
 async fn sweep(store: &dyn Store, runtime: &Runtime) {
-    let (mut failures, mut idle) = (0, 0);
+    let (mut failures, mut idle, mut is_away) = (0, 0, false);
     loop {
+        if is_away && store.ready().await.is_ok() {
+            runtime.clock.sleep(RETURN).await;
+        }
         let swept = contain_future(store.sweep(SWEEP_LIMIT)).await;
+        is_away = matches!(swept, Ok(Err(Error::Unavailable { .. })));
         let failure = match swept {
             Ok(Ok(swept)) => {
                 failures = 0;

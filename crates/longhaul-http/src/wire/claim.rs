@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::finish::{FinishBody, LeaseSchema, StatusSchema};
+use super::item::Item;
 use super::job::BackoffBody;
 use super::seconds::Seconds;
 use crate::time::Rfc3339;
@@ -135,7 +136,8 @@ pub(crate) struct ClaimedBody {
 #[schema(as = WorkerTurn)]
 pub(crate) struct TurnBody {
     /// The ends of runs.
-    pub(crate) finishes: Vec<FinishBody>,
+    #[schema(value_type = Vec<FinishBody>)]
+    pub(crate) finishes: Vec<Item<FinishBody>>,
     /// The jobs that are wanted.
     pub(crate) claim: ClaimBody,
 }

@@ -1,5 +1,5 @@
-//! The runtime against the store in memory: real threads and real time, but nothing that sleeps. A test waits
-//! for a signal, and where time must pass on the store's clock it moves that clock by hand.
+//! The runtime against the store in memory. A test waits for a signal, and where time must pass it moves the clock: that of the
+//! store, or with a `Simulation` all of it.
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests too")]
 
@@ -10,8 +10,11 @@ mod faulty;
 mod harness;
 mod leases;
 mod log;
+mod maintenance;
+mod outage;
 mod outcomes;
 mod panics;
+mod refused;
 mod script;
 mod shutdown;
 mod slots;

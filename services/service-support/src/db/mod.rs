@@ -85,7 +85,8 @@ pub struct Committed {
 #[derive(Debug, Error)]
 pub enum DbError {
     /// The store that holds the rows could not do it.
-    #[error(transparent)]
+    // Not transparent, which would leave the store's error out of the causes, where an outage is looked for.
+    #[error("{0}")]
     Store(#[from] longhaul::Error),
     /// A statement is wrong or breaks a constraint. Nothing was written.
     #[error("failed to run '{sql}': {source}")]
