@@ -129,7 +129,7 @@ pub(crate) async fn apply(tx: &mut WriteTx<'_>, op: &Op) -> Result<Answer> {
     })
 }
 
-/// How long a call may wait for others' locks: as long as its caller waits for the answer.
+/// True while a call may wait for others' locks: as long as its caller waits for the answer.
 pub(crate) fn may_wait(call: &Call, response_timeout: Duration) -> bool {
     !call.reply.is_closed() && call.since.elapsed() < response_timeout
 }

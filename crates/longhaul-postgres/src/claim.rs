@@ -7,7 +7,7 @@ use tokio_postgres::types::ToSql;
 use crate::row::{Unreadable, duration, json, parsed, priority, rows_at_most, small, unsigned};
 use crate::write_tx::WriteTx;
 
-/// How many jobs of paused limit keys one claim moves out of its way.
+/// The most jobs of paused limit keys that one claim moves out of its way.
 const POSTPONED_AT_ONCE: usize = 1_000;
 
 pub(crate) const PROMOTE_DUE: &str = include_str!("sql/promote_due.sql");

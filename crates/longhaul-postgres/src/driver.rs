@@ -37,7 +37,7 @@ pub(crate) struct Driver {
 pub(crate) struct DriverState {
     /// Wakes the writer without a call: the clock has moved, or jobs have become available elsewhere.
     pub(crate) nudge: Notify,
-    /// Where waiting claims may find something.
+    /// Queues in which waiting claims may find something.
     news: Mutex<Look>,
     /// Set while the server cannot be reached. The writer tries again by itself.
     pub(crate) is_away: AtomicBool,
@@ -133,7 +133,7 @@ impl DriverState {
     }
 }
 
-/// How long a failed write counts where no other has been tried since.
+/// A failed write counts for so long where no other has been tried since.
 const WRITE_FAULT_HOLDS: Duration = Duration::from_secs(5);
 /// Calls that may wait for the thread; beyond it, callers wait to hand theirs over.
 const CAPACITY: usize = 16_384;

@@ -45,7 +45,7 @@ impl PostgresStore {
     /// Connects to the server of a URL (see [`PostgresOptions::new`]) and brings the schema up to date.
     ///
     /// # Errors
-    /// Where the URL is no such, the server cannot be reached or refuses the login, or a newer version wrote the schema.
+    /// An error where the URL is no such, the server cannot be reached or refuses the login, or a newer version wrote the schema.
     pub async fn connect(url: &str) -> Result<Self> {
         Self::open(PostgresOptions::new(url)?).await
     }
@@ -94,7 +94,7 @@ impl PostgresStore {
         self.inner.reads.connection("connect").await
     }
 
-    /// How the server is reached.
+    /// The options that the store was opened with.
     #[must_use]
     pub fn options(&self) -> &PostgresOptions {
         &self.inner.options

@@ -9,7 +9,7 @@ use crate::write_tx::WriteTx;
 
 /// Queues and states whose history one sweep looks at.
 const LOOKS_AT_ONCE: i64 = 200;
-/// How often a history is looked at that has more jobs than it is to keep, all of which hold their unique keys.
+/// The pause between looks at a history that has more jobs than it is to keep, all of which hold their unique keys.
 const HELD_KEYS_EVERY: Duration = Duration::from_secs(10);
 /// Nothing is due until a job ends.
 const NEVER: i64 = i64::MAX;

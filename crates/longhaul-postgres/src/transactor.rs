@@ -28,7 +28,7 @@ use crate::options::{PostgresOptions, Purpose};
 use crate::waiting::Waiting;
 use crate::write_tx::{ADD_COUNTS, Counts, Effects, WriteTx};
 
-/// How often a transaction is run again after a serialization failure or a deadlock.
+/// The most runs of a transaction after serialization failures and deadlocks.
 const MAX_CONFLICT_RETRIES: u32 = 10;
 /// Scheduled jobs that one transaction promotes.
 const PROMOTED_AT_ONCE: i64 = 1_000;
@@ -49,7 +49,7 @@ pub(crate) enum Role {
     Upkeep,
 }
 
-/// How long the statements of a transaction wait for a lock of another one.
+/// The patience of a transaction's statements with locks of other transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Locks {
     /// As long as the connection's `lock_timeout` allows.
@@ -81,7 +81,7 @@ pub(crate) struct Done {
     /// Waiting claims, by their numbers, that found something.
     pub(crate) served: Vec<(u64, Vec<Claimed>)>,
     pub(crate) next_due: Option<Timestamp>,
-    /// Where there may be more to claim at once.
+    /// Queues in which there may be more to claim at once.
     pub(crate) look: Look,
 }
 

@@ -32,7 +32,7 @@ pub(crate) async fn get(reads: &Reads, ids: &[JobId], now: Timestamp) -> Result<
     Ok(ids.iter().map(answer).collect())
 }
 
-/// How many available jobs of the queue would be claimed before this one, and one; at most [`MAX_POSITION`].
+/// The number of available jobs of the queue that would be claimed before this one, and one; at most [`MAX_POSITION`].
 async fn position(reader: &mut Reader<'_>, record: &JobRecord, facts: &RowFacts) -> Result<u64> {
     // The index orders a queue's jobs within each kind and version. `next` steps from one of these to the following one
     // without reading the jobs between, so the cost is bounded however long the queue is.

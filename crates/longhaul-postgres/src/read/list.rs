@@ -73,7 +73,7 @@ fn source(filter: &JobFilter, values: &mut Values) -> String {
     format!("SELECT * FROM jobs WHERE seq < $1{narrow} ORDER BY seq DESC LIMIT {ROWS_READ}")
 }
 
-/// Where the rows end that a page has looked at without filling up; `None` where there are no more.
+/// The last row that a page has looked at without filling up; `None` where there are no more.
 async fn unread(
     reader: &mut Reader<'_>,
     source: &str,

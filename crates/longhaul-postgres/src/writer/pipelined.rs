@@ -19,7 +19,7 @@ use crate::writer::Writer;
 
 /// The most statements on their way: while the server works on one, the answer of another is read.
 const PIPELINE: usize = 2;
-/// How many finishes with a claim are not even tried in one statement after one that was not simple.
+/// Finishes with a claim that are not even tried in one statement after one that was not simple: the next will be like it.
 const GENERAL_TURNS: u32 = 16;
 
 /// Calls whose statement has been answered.

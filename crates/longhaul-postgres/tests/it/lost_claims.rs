@@ -91,7 +91,8 @@ async fn jobs_of_a_claim_whose_answer_was_lost_come_back_without_a_crash() {
 async fn a_job_that_was_cancelled_before_its_claim_was_taken_back_ends_as_cancelled() {
     let (store, late, hold) = store_and_late().await;
     let cancel = Action::Cancel { grace: LONG };
-    let cancelling = async || drop(store.act(&JobFilter::id(id("a")), cancel, 1).await.unwrap());
+    let cancelling =
+        async || assert_eq!(store.act(&JobFilter::id(id("a")), cancel, 1).await.unwrap().done, 1);
     lose_the_answer(&store, &late, &hold, cancelling).await;
     let ended = until_state(&store, "a", State::Cancelled).await;
     assert_eq!((ended.crashes, ended.attempt), (0, 0));
