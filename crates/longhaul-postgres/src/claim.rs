@@ -4,7 +4,7 @@ use longhaul::{Claim, Claimed, EventBody, JobId, Json, Lease, QueueSlots, Result
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::row::{Unreadable, duration, json, parsed, priority, rows_at_most, small, unsigned};
+use crate::row::{Unreadable, json, parsed, policy, priority, rows_at_most, small, unsigned};
 use crate::write_tx::WriteTx;
 
 /// The most jobs of paused limit keys that one claim moves out of its way.
@@ -208,7 +208,7 @@ fn read_next(row: &Row) -> Next {
             args: json(row, 4, "args")?,
             attempt,
             max_attempts: small(row.get(6)),
-            policy: longhaul::Policy { timeout: duration(row, 7), backoff: parsed(row, 8, "backoff")? },
+            policy: policy(row, [7, 8, 19])?,
             created_at: Timestamp(row.get(9)),
             labels: parsed(row, 10, "labels")?.unwrap_or_default(),
             steps: Default::default(),

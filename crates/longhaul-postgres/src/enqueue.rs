@@ -2,7 +2,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use longhaul::clock::millis;
 use longhaul::lifecycle;
-use longhaul::{EnqueueStatus, Enqueued, JobId, Json, NewJob, OnClash, Result, Start, State};
+use longhaul::{EnqueueStatus, Enqueued, JobId, Json, NewJob, OnClash, Policy, Result, Start, State};
 use tokio_postgres::types::ToSql;
 
 use crate::connection::Connection;
@@ -180,6 +180,7 @@ impl WriteTx<'_> {
                     &rows.batches,
                     &self.now.0,
                     &rows.children,
+                    &rows.datas,
                 ],
             )
             .await?;
@@ -213,7 +214,7 @@ pub(crate) async fn enqueue_simple(
             rows.push(id, job, None, now)?;
         }
     }
-    let values: [&(dyn ToSql + Sync); 16] = [
+    let values: [&(dyn ToSql + Sync); 17] = [
         &rows.ids,
         &rows.kinds,
         &rows.versions,
@@ -230,6 +231,7 @@ pub(crate) async fn enqueue_simple(
         &now.earliest.0,
         &rows.args,
         &rows.limit_keys,
+        &rows.datas,
     ];
     connection.rows(INSERT_SIMPLE, &values).await.map_err(fault("enqueue"))?;
     let mut available = BTreeSet::new();
@@ -283,7 +285,9 @@ struct NewRows<'j> {
     unique_keys: Vec<Option<&'j str>>,
     unique_periods: Vec<Option<i64>>,
     parents: Vec<Option<&'j str>>,
+    /// Written beside `datas` for the release before, which knows these two alone.
     backoffs: Vec<Option<String>>,
+    datas: Vec<Option<String>>,
     labels: Vec<Option<String>>,
     args: Vec<&'j str>,
     limit_keys: Vec<Option<&'j str>>,
@@ -319,7 +323,9 @@ impl<'j> NewRows<'j> {
         self.unique_keys.push(job.unique.as_ref().map(|unique| unique.key.as_str()));
         self.unique_periods.push(job.unique.as_ref().and_then(|unique| unique.period).map(millis));
         self.parents.push(job.parent.as_ref().map(JobId::as_str));
+        let data = (job.policy != Policy::default()).then(|| Json::new(&job.policy)).transpose()?;
         self.backoffs.push(backoff.map(|backoff| backoff.as_str().to_owned()));
+        self.datas.push(data.map(|data| data.as_str().to_owned()));
         self.labels.push(labels.map(|labels| labels.as_str().to_owned()));
         self.args.push(job.args.as_str());
         self.limit_keys.push(job.limit_key.as_deref());

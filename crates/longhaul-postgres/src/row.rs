@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use longhaul::{
-    Children, JobId, JobRecord, Json, Payloads, QueueConfig, SHORT_PAYLOAD_BYTES, State, Timestamp,
+    Children, JobId, JobRecord, Json, Payloads, Policy, QueueConfig, SHORT_PAYLOAD_BYTES, State, Timestamp,
 };
 use serde::de::DeserializeOwned;
 use tokio_postgres::Row;
@@ -24,7 +24,7 @@ pub(crate) fn job_columns(payloads: Payloads) -> String {
         "id, kind, version, queue, {args}, state, priority, attempt, max_attempts, crashes, max_crashes, interruptions, \
          timeout, progress, {output}, errors, cancel_by, worker, created_at, run_at, started_at, finished_at, last_event, \
          parent, labels, seq, state_event, state_at, rank, limit_key, children_total, children_completed, \
-         children_failed, children_cancelled, {args_bytes}, {output_bytes}, log_gap"
+         children_failed, children_cancelled, {args_bytes}, {output_bytes}, log_gap, data, backoff"
     )
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn job_record(row: &Row) -> (JobRecord, RowFacts) {
         crashes: small(row.get(9)),
         max_crashes: small(row.get(10)),
         interruptions: small(row.get(11)),
-        policy: longhaul::Policy { timeout: duration(row, 12), ..longhaul::Policy::default() },
+        policy: policy(row, [12, 38, 37]).unwrap_or_default(),
         progress: shown(row, 13),
         output: shown(row, 14),
         errors: shown(row, 15).unwrap_or_default(),
@@ -131,12 +131,26 @@ pub(crate) fn state(row: &Row, column: usize) -> State {
     row.get::<_, &str>(column).parse().unwrap_or(State::Blocked)
 }
 
+/// A job's policy, in the columns `timeout`, `backoff` and `data`. The last has all of it, and is empty where the release
+/// before has written the row, or there is nothing to say.
+pub(crate) fn policy(row: &Row, [timeout, backoff, data]: [usize; 3]) -> Result<Policy, Unreadable> {
+    match parsed(row, data, "policy")? {
+        Some(policy) => Ok(policy),
+        #[allow(clippy::needless_update, reason = "a field that is added later is in `data` alone")]
+        None => Ok(Policy {
+            timeout: duration(row, timeout),
+            backoff: parsed(row, backoff, "backoff")?,
+            ..Policy::default()
+        }),
+    }
+}
+
 /// A queue's configuration. One that cannot be read is the default, so that it concerns its own queue alone.
 pub(crate) fn queue_config(row: &Row, column: usize) -> QueueConfig {
     shown(row, column).unwrap_or_default()
 }
 
-pub(crate) fn duration(row: &Row, column: usize) -> Option<Duration> {
+fn duration(row: &Row, column: usize) -> Option<Duration> {
     row.get::<_, Option<i64>>(column).map(|millis| Duration::from_millis(unsigned(millis)))
 }
 

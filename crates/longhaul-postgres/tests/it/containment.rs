@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use longhaul::{
-    Claim, Error, Finish, JobRecord, LeaseStatus, NewJob, Outcome, QueueSlots, Record, State, Store,
+    Claim, Error, Finish, JobRecord, LeaseStatus, NewJob, Outcome, Policy, QueueSlots, Record, State, Store,
 };
 use longhaul_conformance::jobs::{
     chunk, claim, completed, finish, id, json, kind, log, named, slots, unique, worker,
@@ -284,8 +284,7 @@ async fn ten_thousand_jobs_with_every_field_are_enqueued_all_or_none() {
     let job = |n: usize| NewJob {
         args: json(&format!("{{\"text\":\"{}\"}}", "x".repeat(100))),
         priority: 3,
-        timeout: Some(LONG),
-        backoff: Some(longhaul::Backoff::default()),
+        policy: Policy { timeout: Some(LONG), backoff: Some(longhaul::Backoff::default()) },
         limit_key: Some("provider".into()),
         labels: [("tenant".to_owned(), format!("t-{n}"))].into(),
         ..named(&format!("job-{n}"))
