@@ -31,6 +31,9 @@ pub(crate) struct WorkerArgs {
     /// Notes nothing: to be measured
     #[arg(long)]
     pub(crate) plain: bool,
+    /// Workers in this process
+    #[arg(long, default_value_t = 1)]
+    pub(crate) count: usize,
     /// The length of its lease, in milliseconds
     #[arg(long)]
     pub(crate) lease: u64,
@@ -158,13 +161,11 @@ pub(crate) async fn work(args: WorkerArgs, store: Arc<dyn Store>) -> Result<()> 
     let history = History::open(&args.history)?;
     let longhaul =
         if args.plain { Longhaul::over(store) } else { Longhaul::new(observed(store, history.clone())) };
-    let _worker = longhaul
-        .worker()
-        .register::<Probe>(())
-        .register::<Nothing>(())
-        .register::<Watch>(history)
-        .queue(QUEUE, args.slots)
-        .lease(Duration::from_millis(args.lease))
-        .start();
+    let start = |_| {
+        let worker = longhaul.worker().register::<Probe>(()).register::<Nothing>(());
+        let worker = worker.register::<Watch>(history.clone()).queue(QUEUE, args.slots);
+        worker.lease(Duration::from_millis(args.lease)).start()
+    };
+    let _workers: Vec<_> = (0..args.count).map(start).collect();
     std::future::pending().await
 }

@@ -7,17 +7,15 @@ use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use longhaul::{JsonBreach, JsonRule, check_json};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::problem::{Code, FieldError, Problem};
+use crate::strict;
 use crate::wire::MAX_WORKER_BODY_BYTES;
 
 /// The most bytes that a request's body may have.
 pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
-/// The most levels of arrays and objects in a request's body.
-const MAX_DEPTH: usize = 64;
-/// The same for remote workers. What a job returns is read as text, so that no depth of it costs any stack.
-const MAX_WORKER_DEPTH: usize = 1_024;
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -36,11 +34,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
             return Err(not_json());
         }
         let bytes = read(request, MAX_BODY_BYTES).await?;
-        Ok(Self { value: parse(&bytes, MAX_DEPTH)?, bytes })
+        Ok(Self { value: parse(&bytes)?, bytes })
     }
 }
 
-/// The body of a remote worker's request, which may be larger and deeper than others: it carries what jobs return.
+/// The body of a remote worker's request. It may be larger than others, and what jobs return is not checked here: a run
+/// whose result cannot be kept ends with that reason, and the other runs of the request go on.
 #[derive(Debug)]
 pub(crate) struct WorkerJson<T>(pub(crate) T);
 
@@ -51,7 +50,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for WorkerJson<T> {
         if !is_json(request.headers()) {
             return Err(not_json());
         }
-        parse(&read(request, MAX_WORKER_BODY_BYTES).await?, MAX_WORKER_DEPTH).map(Self)
+        let bytes = read(request, MAX_WORKER_BODY_BYTES).await?;
+        strict::read(&bytes)
+            .map(Self)
+            .map_err(|fault| grammar(&bytes).err().unwrap_or_else(|| field_problem(fault)))
     }
 }
 
@@ -72,21 +74,28 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJ
         if !is_json {
             return Err(not_json());
         }
-        parse::<Option<T>>(&bytes, MAX_DEPTH).map(|value| Self(value.unwrap_or_default()))
+        parse::<Option<T>>(&bytes).map(|value| Self(value.unwrap_or_default()))
     }
 }
 
 fn not_json() -> Problem {
-    let detail = "the body must be JSON, with the header 'content-type: application/json'";
+    let detail = "the body must be JSON in UTF-8, with the header 'content-type: application/json'";
     Problem::new(Code::UnsupportedMediaType, detail)
 }
 
+/// True for `application/json` and `application/*+json` without a charset other than UTF-8, which JSON always is
+/// (RFC 8259, 8.1).
 fn is_json(headers: &HeaderMap) -> bool {
     let Some(Ok(value)) = headers.get(CONTENT_TYPE).map(|value| value.to_str()) else { return false };
-    let essence = value.split(';').next().unwrap_or_default().trim();
-    let Some((kind, subkind)) = essence.split_once('/') else { return false };
+    let (essence, parameters) = value.split_once(';').unwrap_or((value, ""));
+    let Some((kind, subkind)) = essence.trim().split_once('/') else { return false };
+    let charset =
+        parameters.split(';').filter_map(|parameter| parameter.split_once('=')).find_map(|(name, value)| {
+            name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
+        });
     kind.eq_ignore_ascii_case("application")
         && (subkind.eq_ignore_ascii_case("json") || subkind.to_ascii_lowercase().ends_with("+json"))
+        && charset.is_none_or(|charset| charset.eq_ignore_ascii_case("utf-8"))
 }
 
 async fn read(request: Request, limit: usize) -> Result<Bytes, Problem> {
@@ -98,7 +107,7 @@ async fn read(request: Request, limit: usize) -> Result<Bytes, Problem> {
     }
     let body = Limited::new(request.into_body(), limit).collect();
     match tokio::time::timeout(BODY_TIMEOUT, body).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Ok(body)) => Ok(without_mark(body.to_bytes())),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(Problem::new(Code::IncompleteBody, "the body ended before it was whole")),
         Err(_) => {
@@ -108,61 +117,45 @@ async fn read(request: Request, limit: usize) -> Result<Bytes, Problem> {
     }
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8], depth: usize) -> Result<T, Problem> {
-    if is_deeper_than(bytes, depth) {
-        let detail = format!("the body must have at most {depth} levels of arrays and objects");
-        return Err(Problem::new(Code::TooDeep, detail));
+/// Leaves out the byte order mark that some Windows tools write before UTF-8 (RFC 8259, 8.1 allows to ignore it).
+fn without_mark(bytes: Bytes) -> Bytes {
+    if bytes.starts_with(b"\xef\xbb\xbf") { bytes.slice(3..) } else { bytes }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let read = strict::read(bytes);
+    if read.is_err() {
+        grammar(bytes)?;
     }
-    serde_json::from_slice(bytes).map_err(|_| match serde_json::from_slice::<IgnoredAny>(bytes) {
-        Ok(_) => field_problem::<T>(bytes),
-        Err(error) => Problem::new(Code::MalformedJson, format!("the body is not JSON: {error}")),
-    })
+    // What is JSON is UTF-8.
+    if let Err(breach) = check_json(&String::from_utf8_lossy(bytes)) {
+        return Err(breached(breach));
+    }
+    read.map_err(field_problem)
 }
 
-/// Reads the body a second time to say which field is wrong: tracking the path costs time that a good body
-/// need not pay.
-fn field_problem<T: DeserializeOwned>(bytes: &[u8]) -> Problem {
-    let read = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_slice(bytes));
-    let (field, text) = match read {
-        Err(error) => (error.path().to_string(), error.inner().to_string()),
-        Ok(_) => (".".into(), "is not what it must be".into()),
-    };
-    let field = if field == "." { "body".into() } else { field };
-    let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message).to_owned();
-    Problem::fields(Code::Invalid, vec![FieldError { field, message }])
-}
-
-/// Whether arrays and objects are nested deeper than `limit`. Looks at brackets outside of strings only, so
-/// that it is right for JSON and harmless for anything else.
-fn is_deeper_than(bytes: &[u8], limit: usize) -> bool {
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    for byte in bytes {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            _ if in_string => {}
-            b'[' | b'{' => {
-                depth += 1;
-                if depth > limit {
-                    return true;
-                }
-            }
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
+fn grammar(bytes: &[u8]) -> Result<(), Problem> {
+    let fault = match (serde_json::from_slice::<IgnoredAny>(bytes), std::str::from_utf8(bytes)) {
+        (_, Err(_)) if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") => {
+            "it begins with the byte order mark of UTF-16; send UTF-8".to_owned()
         }
-    }
-    false
+        (_, Err(_)) => "it is not UTF-8".to_owned(),
+        (Err(error), Ok(_)) => error.to_string(),
+        (Ok(_), Ok(_)) => return Ok(()),
+    };
+    Err(Problem::new(Code::MalformedJson, format!("the body is not JSON: {fault}")))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn breached(JsonBreach { rule, place }: JsonBreach) -> Problem {
+    let field = match place.trim_start_matches('.') {
+        "" => "body".to_owned(),
+        place => place.to_owned(),
+    };
+    let code = if rule == JsonRule::Depth { Code::TooDeep } else { Code::Invalid };
+    Problem::fields(code, vec![FieldError { field, message: rule.to_string() }])
+}
 
-    #[test]
-    fn depth_counts_brackets_outside_of_strings() {
-        assert!(!is_deeper_than(br#"{"a":["[[[[\"[["]}"#, 2));
-        assert!(is_deeper_than(b"[[[]]]", 2));
-        assert!(!is_deeper_than(b"[[],[],[]]", 2));
-    }
+fn field_problem((path, error): (String, serde_json::Error)) -> Problem {
+    let field = if path == "." { "body".into() } else { path };
+    Problem::fields(Code::Invalid, vec![FieldError { field, message: strict::words(&error) }])
 }

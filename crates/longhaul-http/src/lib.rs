@@ -15,6 +15,7 @@ mod query;
 mod remote_store;
 mod routes;
 mod state;
+mod strict;
 mod time;
 mod wire;
 

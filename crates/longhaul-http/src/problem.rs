@@ -17,7 +17,7 @@ pub(crate) struct Problem {
     pub(crate) code: Code,
     pub(crate) detail: String,
     pub(crate) errors: Vec<FieldError>,
-    /// What the log says and the answer does not.
+    /// The cause, for the log only.
     pub(crate) cause: Option<String>,
 }
 
@@ -50,6 +50,8 @@ pub(crate) enum Code {
     IdempotencyKeyReused,
     Internal,
     Unavailable,
+    StoreFull,
+    StoreBroken,
 }
 
 impl Code {
@@ -82,6 +84,8 @@ impl Code {
             Code::IdempotencyKeyReused => ("idempotency_key_reused", StatusCode::UNPROCESSABLE_ENTITY),
             Code::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR),
             Code::Unavailable => ("unavailable", StatusCode::SERVICE_UNAVAILABLE),
+            Code::StoreFull => ("store_full", StatusCode::SERVICE_UNAVAILABLE),
+            Code::StoreBroken => ("store_broken", StatusCode::SERVICE_UNAVAILABLE),
         }
     }
 }
@@ -92,7 +96,7 @@ pub(crate) struct FieldError {
     /// The field, with dots between levels and brackets around indices: `[3].unique.key`.
     #[schema(example = "max_attempts")]
     pub(crate) field: String,
-    /// What it must be.
+    /// The rule that it breaks.
     #[schema(example = "must be from 1 to 1000")]
     pub(crate) message: String,
 }
@@ -101,7 +105,7 @@ pub(crate) struct FieldError {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub(crate) struct ProblemBody<'a> {
-    /// Always `about:blank`: the status says what sort of problem it is, `code` which.
+    /// Always `about:blank`: the status says the sort of problem, `code` the problem.
     #[schema(example = "about:blank")]
     r#type: &'a str,
     /// The status in words.
@@ -110,7 +114,7 @@ pub(crate) struct ProblemBody<'a> {
     /// The status.
     #[schema(example = 422)]
     status: u16,
-    /// What is wrong with this request, for people. For a 5xx it says nothing of the cause.
+    /// The fault of this request, for people. For a 5xx it says nothing of the cause.
     detail: &'a str,
     /// A stable name, for programs.
     #[schema(example = "invalid")]
@@ -122,10 +126,10 @@ pub(crate) struct ProblemBody<'a> {
     request_id: &'a str,
 }
 
-/// How long a caller should wait before it asks an unavailable store again, in seconds. Each is told another time, so
+/// The pause before a caller asks an unavailable store again, in seconds. Each is told another one, so
 /// that a store which is just back does not have them all at once.
 const UNAVAILABLE_RETRY_AFTER: RangeInclusive<u64> = 2..=6;
-/// How long until the first request with an idempotency key has been answered, more or less, in seconds.
+/// About the time until the first request with an idempotency key has been answered, in seconds.
 const IN_USE_RETRY_AFTER: &str = "1";
 
 impl Problem {
@@ -177,7 +181,7 @@ impl IntoResponse for Problem {
             Code::InvalidToken => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""))
             }
-            Code::Unavailable => {
+            Code::Unavailable | Code::StoreFull | Code::StoreBroken => {
                 headers.insert(RETRY_AFTER, rand::random_range(UNAVAILABLE_RETRY_AFTER).into())
             }
             Code::IdempotencyKeyInUse => {
@@ -196,12 +200,26 @@ impl From<longhaul::Error> for Problem {
             longhaul::Error::Invalid { field, reason } => {
                 Problem::fields(Code::Invalid, vec![FieldError { field, message: reason }])
             }
-            error @ longhaul::Error::Unavailable { .. } => {
-                let detail = "the job store cannot be reached at the moment; whether the request had any \
-                              effect is not known";
-                Self { cause: Some(error.to_string()), ..Self::new(Code::Unavailable, detail) }
+            error => {
+                let (code, detail) = match &error {
+                    longhaul::Error::Unavailable { .. } => (
+                        Code::Unavailable,
+                        "the job store cannot be reached at the moment; whether the request had any effect is not known",
+                    ),
+                    longhaul::Error::Full { .. } => (
+                        Code::StoreFull,
+                        "the job store has no room left; nothing was kept. Free space on its disk, or give it more; it \
+                         goes on by itself",
+                    ),
+                    longhaul::Error::Broken { .. } => (
+                        Code::StoreBroken,
+                        "the job store cannot be written to; nothing was kept. See whether its folder is there and \
+                         writable, and start the server again if it was replaced",
+                    ),
+                    _ => return Problem::internal(error.to_string()),
+                };
+                Self { cause: Some(error.to_string()), ..Self::new(code, detail) }
             }
-            error => Problem::internal(error.to_string()),
         }
     }
 }

@@ -306,7 +306,7 @@ impl<'j> NewRows<'j> {
             _ => State::Available,
         };
         let labels = (!job.labels.is_empty()).then(|| Json::new(&job.labels)).transpose()?;
-        let backoff = job.backoff.map(|backoff| Json::new(&backoff)).transpose()?;
+        let backoff = job.policy.backoff.map(|backoff| Json::new(&backoff)).transpose()?;
         self.ids.push(id.as_str());
         self.kinds.push(&job.kind);
         self.versions.push(job.version.into());
@@ -318,7 +318,7 @@ impl<'j> NewRows<'j> {
         self.run_ats.push(run_at.0);
         self.max_attempts.push(job.max_attempts.into());
         self.max_crashes.push(job.max_crashes.into());
-        self.timeouts.push(job.timeout.map(millis));
+        self.timeouts.push(job.policy.timeout.map(millis));
         self.unique_keys.push(job.unique.as_ref().map(|unique| unique.key.as_str()));
         self.unique_periods.push(job.unique.as_ref().and_then(|unique| unique.period).map(millis));
         self.parents.push(job.parent.as_ref().map(JobId::as_str));

@@ -36,7 +36,7 @@ pub(crate) fn job_record(row: &Row) -> (JobRecord, RowFacts) {
         crashes: small(row.get(9)),
         max_crashes: small(row.get(10)),
         interruptions: small(row.get(11)),
-        timeout: duration(row, 12),
+        policy: longhaul::Policy { timeout: duration(row, 12), ..longhaul::Policy::default() },
         progress: shown(row, 13),
         output: shown(row, 14),
         errors: shown(row, 15).unwrap_or_default(),

@@ -1,54 +1,75 @@
-use longhaul::{Acted, Action, JobFilter, JobId, Page, Payloads, Result, State};
+use longhaul::{Acted, Action, JobFilter, Page, Result};
+use redis::Value;
 
-use crate::answer::int;
+use crate::answer::{int, list};
 use crate::driver::{Driver, JOBS_PER_CALL};
 use crate::error::unreadable;
 use crate::fields::bounded;
-use crate::read::list_jobs;
+use crate::read::{Row, Rows, list_rows, pack_filter};
 use crate::scripts;
 
-/// Does something to at most `limit` jobs that fit. Candidates are looked for a bounded page at a time; the script then
-/// checks each again.
+/// Acts on jobs that fit, and changes at most `limit`. Candidates are looked for a bounded page at a time; the script that
+/// writes holds each against the filter again.
 pub(crate) async fn act(driver: &Driver, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted> {
+    // Labels and text are held against whole rows. Of these only the last error may change, and then the state does, too.
+    let rows = match (&filter.text, filter.labels.is_empty()) {
+        (Some(_), _) => Rows::Whole,
+        (None, false) => Rows::Short,
+        (None, true) => Rows::None,
+    };
+    let mut page = Page { limit: JOBS_PER_CALL, ..Page::default() };
     let mut acted = Acted { complete: true, ..Acted::default() };
-    let Some(filter) = narrowed(filter, action) else { return Ok(acted) };
-    let mut page = Page { limit: JOBS_PER_CALL, payloads: Payloads::Short, ..Page::default() };
     loop {
-        let found = list_jobs(driver, &filter, &page).await?;
-        let left = limit.saturating_sub(usize::try_from(acted.done).unwrap_or(limit));
-        let has_more = found.jobs.len() > left || found.next.is_some();
-        let ids: Vec<JobId> = found.jobs.into_iter().map(|job| job.id).take(left).collect();
-        acted.matched += ids.len() as u64;
-        if !ids.is_empty() {
-            acted.done += act_on(driver, &ids, action).await?;
+        let found = list_rows(driver, filter, &page, rows).await?;
+        let left = (limit as u64).saturating_sub(acted.done);
+        if !found.rows.is_empty() {
+            let [looked_at, matched, done, changed] =
+                act_on(driver, filter, action, left, &found.rows, rows).await?;
+            acted.matched += matched;
+            acted.done += done;
+            acted.complete &= changed == 0 && looked_at == found.rows.len() as u64;
         }
         page.cursor = found.next;
-        if !has_more || acted.done >= limit as u64 {
-            return Ok(Acted { complete: !has_more, ..acted });
+        if page.cursor.is_none() {
+            return Ok(acted);
+        }
+        if acted.done >= limit as u64 {
+            return Ok(Acted { complete: false, ..acted });
         }
     }
 }
 
-async fn act_on(driver: &Driver, ids: &[JobId], action: Action) -> Result<u64> {
+/// Acts on candidates. Answers how many were looked at, fitted and were changed, and how many are in another state than the
+/// one in which they were found, so that nothing is known of their last error.
+async fn act_on(
+    driver: &Driver,
+    filter: &JobFilter,
+    action: Action,
+    limit: u64,
+    candidates: &[Row],
+    rows: Rows,
+) -> Result<[u64; 4]> {
     let (word, grace) = match action {
         Action::Cancel { grace } => ("cancel", bounded(grace)),
         Action::Retry => ("retry", 0),
         Action::Delete => ("delete", 0),
     };
-    let mut arguments = vec![word.as_bytes().to_vec(), grace.to_string().into_bytes()];
-    arguments.extend(ids.iter().map(|id| id.as_str().as_bytes().to_vec()));
+    let mut arguments = vec![
+        word.into(),
+        grace.to_string().into_bytes(),
+        limit.to_string().into_bytes(),
+        pack_filter(filter),
+    ];
+    for row in candidates {
+        let state_event = if rows == Rows::Whole { row.state_event.to_string() } else { String::new() };
+        arguments.extend([
+            row.id.as_str().as_bytes().to_vec(),
+            row.seq.to_string().into_bytes(),
+            state_event.into_bytes(),
+        ]);
+    }
     let answer = driver.call(&scripts::ACT, arguments).await?;
-    let done = int(&answer).and_then(|done| u64::try_from(done).ok());
-    done.ok_or_else(|| unreadable(scripts::ACT.operation))
-}
-
-/// Leaves out of a filter what the action does not apply to; `None` where that is everything.
-fn narrowed(filter: &JobFilter, action: Action) -> Option<JobFilter> {
-    let applies = |state: &State| match action {
-        Action::Cancel { .. } => !state.is_finished(),
-        Action::Retry | Action::Delete => state.is_finished(),
-    };
-    let states = if filter.states.is_empty() { &State::ALL[..] } else { &filter.states };
-    let states: Vec<State> = states.iter().copied().filter(applies).collect();
-    (!states.is_empty()).then(|| JobFilter { states, ..filter.clone() })
+    let number = |value: &Value| u64::try_from(int(value)?).ok();
+    let numbers: Option<Vec<u64>> = list(answer).and_then(|answer| answer.iter().map(number).collect());
+    numbers.and_then(|numbers| numbers.try_into().ok()).ok_or_else(|| unreadable(scripts::ACT.operation))
 }

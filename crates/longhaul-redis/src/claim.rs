@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use longhaul::{Claim, Claimed, Finish, JobId, Json, Lease, LeaseStatus, Result, Timestamp};
+use longhaul::{AttemptError, Claim, Claimed, Finish, JobId, Json, Lease, LeaseStatus, Result, Timestamp};
 use redis::{RedisResult, Value};
 use tokio::sync::oneshot;
 
@@ -9,7 +9,7 @@ use crate::driver::{Alone, Driver, JOBS_PER_CALL, Request, Route};
 use crate::due::Due;
 use crate::error::{closed, fault, is_outage, unreadable};
 use crate::fields::{Data, Fields, bounded, token_of};
-use crate::finish::{fail, finish, pack_finish};
+use crate::finish::{error_tail, fail, finish, pack_finish};
 use crate::pack::Packer;
 use crate::scripts;
 
@@ -25,8 +25,8 @@ pub(crate) struct Taken {
     has_more: bool,
 }
 
-/// The reason of a job that fails because something of it cannot be read; `removing.lua` says the same.
-const UNREADABLE: &str = "the stored job cannot be read";
+/// The reason of a job that fails because something of it cannot be read. `removing.lua` has that of a damaged record.
+const UNREADABLE: &str = "failed to read the stored job: its data is damaged";
 
 /// The values of an answer that stand before the jobs.
 const BEFORE_JOBS: usize = 3;
@@ -156,12 +156,12 @@ fn pack_claim(claim: &Claim, patience: Patience) -> Vec<u8> {
 
 fn undo_claim(answer: &Value) -> Option<Alone> {
     let Value::Array(answer) = answer else { return None };
-    let mut arguments = Vec::new();
+    let mut arguments = vec![error_tail(&AttemptError::cancelled()).into_bytes()];
     for job in answer.get(BEFORE_JOBS..)?.chunks_exact(4) {
         let lease = lease(job)?;
         arguments.extend([lease.id.as_str().as_bytes().to_vec(), lease.token.to_string().into_bytes()]);
     }
-    if arguments.is_empty() {
+    if arguments.len() == 1 {
         return None;
     }
     Some(Alone {
@@ -213,8 +213,7 @@ fn claimed(lease: &Lease, job: &[Value]) -> Option<Claimed> {
         args: data.args,
         attempt: fields.attempt,
         max_attempts: data.max_attempts,
-        timeout: data.timeout,
-        backoff: data.backoff,
+        policy: longhaul::Policy { timeout: data.timeout, backoff: data.backoff },
         created_at: fields.created_at,
         labels: data.labels,
         steps: steps(&job[3])?,

@@ -141,6 +141,11 @@ impl Driver {
         answer.await.map_err(|_| closed())?.map_err(|error| fault(script.operation, error))
     }
 
+    /// Answers at once, with an error where the server takes no writes.
+    pub(crate) async fn check_writes(&self) -> Result<()> {
+        self.call_ahead(&crate::scripts::READY, Vec::new()).await.map(drop)
+    }
+
     /// Runs a script whose answer must be heard or undone, and answers the channel for it.
     pub(crate) fn call_undoable(
         &self,

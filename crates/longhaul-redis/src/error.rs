@@ -3,12 +3,36 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 pub(crate) const STORE: &str = "redis";
 
-/// Says what was being done when the server failed, and whether asking again may help.
+/// The error of an operation: an outage of its kind, or a fault of the call.
 pub(crate) fn fault(operation: &'static str, error: RedisError) -> Error {
-    if is_outage(&error) {
-        Error::Unavailable { store: STORE, source: Box::new(error) }
-    } else {
-        Error::Store { store: STORE, operation, source: Box::new(error) }
+    let outage = is_outage(&error).then(|| kind_of_outage(&error));
+    let source = Box::new(error);
+    match outage {
+        Some(Outage::Unavailable) => Error::Unavailable { store: STORE, source },
+        Some(Outage::Full) => Error::Full { store: STORE, source },
+        Some(Outage::Broken) => Error::Broken { store: STORE, source },
+        None => Error::Store { store: STORE, operation, source },
+    }
+}
+
+enum Outage {
+    Unavailable,
+    Full,
+    Broken,
+}
+
+fn kind_of_outage(error: &RedisError) -> Outage {
+    match error.code() {
+        Some("OOM") => Outage::Full,
+        // The server cannot write its files. It names the reason for its log of commands alone, and a full disk is the usual
+        // one for a snapshot.
+        Some("MISCONF") => {
+            let text = error.to_string();
+            let is_denied =
+                ["Read-only", "Permission denied", "No such file"].iter().any(|reason| text.contains(reason));
+            if is_denied { Outage::Broken } else { Outage::Full }
+        }
+        _ => Outage::Unavailable,
     }
 }
 

@@ -9,12 +9,12 @@ use serde::Serialize;
 
 use crate::pack::{Packer, Unpacker};
 
-/// Lua counts in 53 bits: no time of ours lies beyond this one, some 140,000 years ahead.
-const END_OF_TIME: i64 = 1 << 52;
+/// Lua counts in 53 bits: no duration of ours is longer than this one, some 140,000 years.
+const LONGEST: i64 = 1 << 52;
 
 /// A number of milliseconds that Lua can count with.
 pub(crate) fn bounded(duration: Duration) -> i64 {
-    millis(duration).min(END_OF_TIME)
+    millis(duration).min(LONGEST)
 }
 
 /// What a script says of a job, in the order of `layout.lua`.
@@ -67,7 +67,7 @@ fn pack_start(may_exist: MayExist, job: &NewJob) -> Vec<u8> {
     let (delay, at) = match job.start {
         Start::Now | Start::AfterChildren => (0, 0),
         Start::After(delay) => (bounded(delay), 0),
-        Start::At(at) => (0, at.0.clamp(0, END_OF_TIME)),
+        Start::At(at) => (0, at.0.clamp(0, LONGEST)),
     };
     let mut start = Vec::with_capacity(64);
     start.extend_from_slice(&delay.to_be_bytes());
@@ -230,8 +230,8 @@ impl Data {
     pub(crate) fn pack(job: &NewJob) -> Vec<u8> {
         let mut data = Packer::new();
         data.list(5).text(job.args.as_str()).int(job.max_attempts.into());
-        data.int_or_none(job.timeout.map(millis));
-        data.text_or_none(job.backoff.as_ref().map(json_of).as_deref());
+        data.int_or_none(job.policy.timeout.map(millis));
+        data.text_or_none(job.policy.backoff.as_ref().map(json_of).as_deref());
         data.text_or_none((!job.labels.is_empty()).then(|| json_of(&job.labels)).as_deref());
         data.done()
     }
@@ -239,7 +239,10 @@ impl Data {
     pub(crate) fn unpack(bytes: &[u8]) -> Option<Self> {
         let mut rest = Unpacker(bytes);
         rest.list()?;
-        let args = Json::parse(rest.text()?.to_owned()).ok()?;
+        // A list may leave them out.
+        let args = rest
+            .text_or_none()?
+            .map_or_else(|| Some(Json::null()), |text| Json::parse(text.to_owned()).ok())?;
         let max_attempts = count(rest.int()?);
         let timeout = rest.int_or_none()?.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis);
         let backoff = rest.text_or_none()?.and_then(|text| serde_json::from_str(text).ok());
@@ -279,7 +282,7 @@ pub(crate) fn record(id: JobId, fields: &Fields<'_>, data: Data, beside: Beside)
         crashes: fields.crashes,
         max_crashes: fields.max_crashes,
         interruptions: fields.interruptions,
-        timeout: data.timeout,
+        policy: longhaul::Policy { timeout: data.timeout, backoff: data.backoff },
         progress: beside.progress,
         output,
         errors: beside.errors,

@@ -142,13 +142,6 @@ impl<'a> Unpacker<'a> {
         }
     }
 
-    pub(crate) fn text(&mut self) -> Option<&'a str> {
-        match self.next()? {
-            Item::Bytes(bytes) => std::str::from_utf8(bytes).ok(),
-            _ => None,
-        }
-    }
-
     pub(crate) fn text_or_none(&mut self) -> Option<Option<&'a str>> {
         match self.next()? {
             Item::Bytes(bytes) => std::str::from_utf8(bytes).ok().map(Some),

@@ -1,6 +1,7 @@
-use longhaul::{AttemptError, Timestamp};
+use longhaul::{AttemptError, Timestamp, lifecycle};
 use longhaul::{
-    Error, Event, EventBody, JobFilter, JobId, JobPage, JobRecord, Lookup, MAX_POSITION, Page, Result,
+    Error, Event, EventBody, JobFilter, JobId, JobPage, JobRecord, Lookup, MAX_POSITION, Page, Payloads,
+    Result,
 };
 use redis::Value;
 
@@ -35,7 +36,7 @@ fn lookup(id: &JobId, answer: Value) -> Option<Lookup> {
         Value::Int(0) => Some(Lookup::Unknown),
         Value::Int(1) => Some(Lookup::Gone),
         Value::Array(row) => {
-            let position = u64::try_from(int(row.get(5)?)?).ok();
+            let position = u64::try_from(int(row.get(7)?)?).ok();
             // A record that cannot be read is unknown until a claim or a sweep meets it, and ends it as failed.
             let record = shown(id.clone(), &row).map(|record| Box::new(JobRecord { position, ..record }));
             Some(record.map_or(Lookup::Unknown, Lookup::Found))
@@ -44,72 +45,138 @@ fn lookup(id: &JobId, answer: Value) -> Option<Lookup> {
     }
 }
 
-/// The record of what `shown` in `reading.lua` says.
+/// The record that the answer of `shown` in `reading.lua` makes.
 fn shown(id: JobId, row: &[Value]) -> Option<JobRecord> {
     let fields = Fields::unpack(bytes(row.first()?)?)?;
+    let args_bytes = size(row.get(5)?);
     let data = Data::unpack(bytes(row.get(1)?)?).unwrap_or_else(Data::unreadable);
     let errors = match row.get(4)? {
         Value::Array(errors) => errors.iter().filter_map(parsed).collect(),
         _ => Vec::new(),
     };
     let beside = Beside { progress: parsed(row.get(2)?), output: json(row.get(3)?), errors };
-    Some(record(id, &fields, data, beside))
+    let output_bytes = size(row.get(6)?);
+    Some(JobRecord { args_bytes, output_bytes, ..record(id, &fields, data, beside) })
+}
+
+/// The size of what was left out of a row; 0 is nothing.
+fn size(value: &Value) -> Option<u64> {
+    u64::try_from(int(value)?).ok().filter(|bytes| *bytes > 0)
 }
 
 /// A page of jobs, newest first.
 pub(crate) async fn list_jobs(driver: &Driver, filter: &JobFilter, page: &Page) -> Result<JobPage> {
+    let rows = match page.payloads {
+        // The text may be in what a short row leaves out.
+        Payloads::Short if filter.text.is_none() => Rows::Short,
+        _ => Rows::Whole,
+    };
+    let listed = list_rows(driver, filter, page, rows).await?;
+    let mut jobs: Vec<JobRecord> = listed.rows.into_iter().filter_map(|row| row.record).collect();
+    if page.payloads == Payloads::Short {
+        jobs.iter_mut().for_each(JobRecord::shorten);
+    }
+    Ok(JobPage { jobs, next: listed.next })
+}
+
+/// How much of each job a list reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rows {
+    Whole,
+    /// Without large args and outputs.
+    Short,
+    /// Only what names the job and its state.
+    None,
+}
+
+/// A job among those that are listed.
+pub(crate) struct Row {
+    pub(crate) id: JobId,
+    pub(crate) seq: i64,
+    /// The number of its last change of state.
+    pub(crate) state_event: i64,
+    record: Option<JobRecord>,
+}
+
+/// A page of rows.
+#[derive(Default)]
+pub(crate) struct Listed {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) next: Option<String>,
+}
+
+/// A page of rows, newest first.
+pub(crate) async fn list_rows(
+    driver: &Driver,
+    filter: &JobFilter,
+    page: &Page,
+    rows: Rows,
+) -> Result<Listed> {
     let mut before: Option<u64> = match &page.cursor {
         None => None,
         Some(cursor) => Some(cursor.parse().map_err(|_| Error::Invalid {
             field: "cursor".into(),
-            reason: "must be the `next` of an earlier page".into(),
+            reason: "must be one that an earlier page gave".into(),
         })?),
     };
     let limit = page.limit.clamp(1, 1_000);
     let wanted = pack_filter(filter);
-    let mut listed = JobPage::default();
+    let mut listed = Listed::default();
     let mut scanned = 0;
     loop {
         let mut arguments = vec![
             before.map(|seq| seq.to_string()).unwrap_or_default().into_bytes(),
             SCANNED_PER_CALL.to_string().into_bytes(),
-            (limit - listed.jobs.len()).to_string().into_bytes(),
+            (limit - listed.rows.len()).to_string().into_bytes(),
             wanted.clone(),
+            match rows {
+                Rows::Whole => "whole".into(),
+                Rows::Short => "short".into(),
+                Rows::None => "none".into(),
+            },
         ];
         arguments.extend(filter.ids.iter().map(|id| id.as_str().as_bytes().to_vec()));
         let answer = driver.call(&scripts::LIST, arguments).await?;
         let part = read_part(answer).ok_or_else(|| unreadable(scripts::LIST.operation))?;
-        listed.jobs.extend(part.jobs.into_iter().filter(|job| fits(filter, job)));
+        let is_wanted = |row: &Row| match &row.record {
+            Some(record) => fits(filter, record),
+            // A row that was asked for and cannot be read.
+            None => rows == Rows::None,
+        };
+        listed.rows.extend(part.rows.into_iter().filter(is_wanted));
         scanned += SCANNED_PER_CALL;
         before = part.last_seen.or(before);
         listed.next = before.filter(|_| part.has_more).map(|seq| seq.to_string());
-        if !part.has_more || listed.jobs.len() == limit || scanned >= SCANNED_PER_PAGE {
+        if !part.has_more || listed.rows.len() == limit || scanned >= SCANNED_PER_PAGE {
             return Ok(listed);
         }
     }
 }
 
-/// What one call looked at.
+/// The answer to one call.
 struct Part {
-    jobs: Vec<JobRecord>,
+    rows: Vec<Row>,
     last_seen: Option<u64>,
     has_more: bool,
 }
 
 fn read_part(answer: Value) -> Option<Part> {
     let [last_seen, more, rows] = <[Value; 3]>::try_from(list(answer)?).ok()?;
-    let job = |row: Value| {
-        let [id, _seq, shown_as] = <[Value; 3]>::try_from(list(row)?).ok()?;
-        shown(JobId::from_store(text(&id)?.to_owned()), &list(shown_as)?)
+    let row = |row: Value| {
+        let [id, seq, state_event, row] = <[Value; 4]>::try_from(list(row)?).ok()?;
+        let id = JobId::from_store(text(&id)?.to_owned());
+        let record = list(row).and_then(|row| shown(id.clone(), &row));
+        Some(Row { id, seq: int(&seq)?, state_event: int(&state_event)?, record })
     };
     Some(Part {
-        jobs: list(rows)?.into_iter().filter_map(job).collect(),
+        rows: list(rows)?.into_iter().map(row).collect::<Option<_>>()?,
         last_seen: u64::try_from(int(&last_seen)?).ok(),
         has_more: int(&more)? == 1,
     })
 }
 
-fn pack_filter(filter: &JobFilter) -> Vec<u8> {
+/// Packs the part of a filter that scripts look at, as `matching.lua` reads it.
+pub(crate) fn pack_filter(filter: &JobFilter) -> Vec<u8> {
     let mut wanted = Packer::new();
     wanted.list(4).list(filter.states.len());
     for state in &filter.states {
@@ -128,7 +195,7 @@ fn pack_filter(filter: &JobFilter) -> Vec<u8> {
     wanted.done()
 }
 
-/// Whether a job fits what the script does not look at.
+/// True where a job fits the part of a filter that scripts do not look at.
 fn fits(filter: &JobFilter, job: &JobRecord) -> bool {
     filter.labels.iter().all(|(label, value)| job.labels.get(label) == Some(value))
         && filter.text.as_ref().is_none_or(|text| has_text(job, text))
@@ -168,11 +235,12 @@ pub(crate) async fn events(
 }
 
 fn read_log(answer: Value, after: u64, limit: usize) -> Option<Log> {
-    let [fields, output, error, entries] = <[Value; 4]>::try_from(list(answer)?).ok()?;
+    let [fields, output, error, cut, entries] = <[Value; 5]>::try_from(list(answer)?).ok()?;
+    let cut = text(&cut).and_then(|cut| cut.parse().ok()).unwrap_or(0);
     let fields = Fields::unpack(bytes(&fields)?)?;
-    let mut events: Vec<Event> = list(entries)?.into_iter().map(entry).collect::<Option<_>>()?;
+    let mut events: Vec<Event> = list(entries)?.into_iter().filter_map(entry).collect();
     if fields.last_event > after {
-        events.extend(present(&fields, &output, &error).into_iter().filter(|event| event.seq > after));
+        events.extend(present(&fields, &output, &error, cut).into_iter().filter(|event| event.seq > after));
         events.sort_by_key(|event| event.seq);
         events.truncate(limit);
     }
@@ -191,8 +259,9 @@ fn entry(value: Value) -> Option<Event> {
     })
 }
 
-/// The events that are not written: the output of a completed job, and the state.
-fn present(fields: &Fields<'_>, long_output: &Value, error: &Value) -> Vec<Event> {
+/// The events that are not written: the gap of a log that has lost those to number `cut`, the output of a completed job, and
+/// the state.
+fn present(fields: &Fields<'_>, long_output: &Value, error: &Value, cut: u64) -> Vec<Event> {
     let event = |seq, body| Event { seq, at: fields.state_at, attempt: fields.attempt, body };
     let output = match fields.output {
         Some(short) => longhaul::Json::parse(short.to_owned()).ok(),
@@ -203,5 +272,7 @@ fn present(fields: &Fields<'_>, long_output: &Value, error: &Value) -> Vec<Event
     let error = parsed::<AttemptError>(error).filter(|_| has_failed);
     let state = EventBody::State { state: fields.state, error, children: fields.children };
     let output = output.map(|output| event(fields.state_event - 1, EventBody::Output { output }));
-    output.into_iter().chain([event(fields.state_event, state)]).collect()
+    let gap = lifecycle::gap_event(cut).map(|seq| event(seq, EventBody::Gap));
+    let state = event(lifecycle::state_event(fields.state_event, cut), state);
+    gap.into_iter().chain(output).chain([state]).collect()
 }

@@ -56,6 +56,7 @@ const CREATING: &str = include_str!("lua/creating.lua");
 const CLAIMING: &str = include_str!("lua/claiming.lua");
 const FINISHING: &str = include_str!("lua/finishing.lua");
 const READING: &str = include_str!("lua/reading.lua");
+const MATCHING: &str = include_str!("lua/matching.lua");
 
 pub(crate) static ENQUEUE: Lazy = LazyLock::new(|| {
     Script::new(
@@ -132,14 +133,15 @@ pub(crate) static ACT: Lazy = LazyLock::new(|| {
     Script::new(
         "act on jobs",
         Flags::GoesOn,
-        &[STORE, KEYS, BATCHES, RUNS, REMOVING, DELETING, include_str!("lua/act.lua")],
+        &[STORE, KEYS, BATCHES, RUNS, REMOVING, DELETING, MATCHING, include_str!("lua/act.lua")],
     )
 });
 pub(crate) static GET: Lazy = LazyLock::new(|| {
     Script::new("look jobs up", Flags::Reads, &[STORE, READING, include_str!("lua/get.lua")])
 });
-pub(crate) static LIST: Lazy =
-    LazyLock::new(|| Script::new("list jobs", Flags::Reads, &[STORE, READING, include_str!("lua/list.lua")]));
+pub(crate) static LIST: Lazy = LazyLock::new(|| {
+    Script::new("list jobs", Flags::Reads, &[STORE, READING, MATCHING, include_str!("lua/list.lua")])
+});
 pub(crate) static EVENTS: Lazy =
     LazyLock::new(|| Script::new("read events", Flags::GoesOn, &[STORE, include_str!("lua/events.lua")]));
 pub(crate) static QUEUES: Lazy =
@@ -149,6 +151,8 @@ pub(crate) static SET_QUEUE: Lazy = LazyLock::new(|| {
 });
 pub(crate) static WORKERS: Lazy =
     LazyLock::new(|| Script::new("read workers", Flags::Reads, &[STORE, include_str!("lua/workers.lua")]));
+pub(crate) static READY: Lazy =
+    LazyLock::new(|| Script::new("check writes", Flags::Adds, &[include_str!("lua/ready.lua")]));
 pub(crate) static MIGRATE: Lazy =
     LazyLock::new(|| Script::new("migrate", Flags::GoesOn, &[STORE, include_str!("lua/migrate.lua")]));
 

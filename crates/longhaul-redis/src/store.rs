@@ -110,6 +110,10 @@ impl Store for RedisStore {
         Ok(())
     }
 
+    async fn ready(&self) -> Result<()> {
+        self.inner.driver.check_writes().await
+    }
+
     async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
         admit::jobs(&jobs)?;
         enqueue::enqueue(&self.inner.driver, jobs).await
@@ -209,6 +213,7 @@ impl Store for RedisStore {
     }
 
     async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted> {
+        admit::filter(filter)?;
         act::act(&self.inner.driver, filter, action, limit).await
     }
 

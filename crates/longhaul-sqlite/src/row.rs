@@ -36,7 +36,10 @@ pub(crate) fn job_record(row: &Row<'_>) -> rusqlite::Result<(JobRecord, RowFacts
         crashes: row.get(9)?,
         max_crashes: row.get(10)?,
         interruptions: row.get(11)?,
-        timeout: millis_column(row, 12)?.map(Duration::from_millis),
+        policy: longhaul::Policy {
+            timeout: millis_column(row, 12)?.map(Duration::from_millis),
+            ..longhaul::Policy::default()
+        },
         progress: parsed(row, 13)?,
         output: parsed(row, 14)?,
         errors: parsed(row, 15)?.unwrap_or_default(),

@@ -15,19 +15,19 @@ pub(crate) struct ExternalHttp {
     url: String,
 }
 
-/// What a session is sent as.
+/// The query that a session is sent as.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Query {
     pub(crate) topic: String,
     pub(crate) sub_topics: Vec<String>,
 }
 
-/// What it is answered.
+/// The answer to a query.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Answered {
     /// The list, as it came.
     pub(crate) response: Vec<Value>,
-    /// What made it: `outline`, a model's name, or `None` where the service does not say.
+    /// The writer: `outline`, a model's name, or `None` if the service does not say.
     pub(crate) generator: Option<String>,
 }
 

@@ -16,15 +16,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use longhaul::{
     Acted, Action, Claim, Claimed, EnqueueStatus, Enqueued, Error, Event, Finish, FinishAndClaim, JobFilter,
-    JobId, JobPage, JobRecord, Json, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo,
-    Record, Result, State, Store, Swept, WorkerInfo,
+    JobId, JobPage, JobRecord, Json, Lease, LeaseStatus, Lookup, NewJob, Page, Payloads, QueueConfig,
+    QueueInfo, Record, Result, State, Store, Swept, WorkerInfo, admit,
 };
 
 use self::call::{Caller, Failed, Reached, Wire};
 use self::pieces::{finish_pieces, record_pieces};
 use crate::wire::{
-    AbandonAnswer, AbandonBody, ActBody, ClaimAnswer, ClaimBody, ClaimedBody, CountAnswer, EnqueueAnswer,
-    EnqueueBody, EventsAnswer, EventsBody, FinishesBody, GetAnswer, GetBody, HeartbeatBody, ListBody,
+    AbandonAnswer, AbandonBody, ActAnswer, ActBody, ClaimAnswer, ClaimBody, ClaimedBody, EnqueueAnswer,
+    EnqueueBody, EventsAnswer, EventsBody, FinishesBody, GetAnswer, GetBody, HeartbeatBody, Item, ListBody,
     MAX_ITEMS, NewJobBody, NothingBody, QueuesAnswer, RecordsBody, Seconds, SetQueueBody, StatusesAnswer,
     SweepBody, TurnAnswer, TurnBody, WorkerBody, WorkersAnswer,
 };
@@ -39,7 +39,7 @@ use crate::wire::{
 /// the next one finds a finish done and says `Lost`, though it was accepted (once, as ever); entries that were recorded
 /// are written a second time; and jobs that were claimed wait for their leases to end.
 ///
-/// A run that returns more than 16 MiB fails for good, and says so: no request could carry it.
+/// A run that ends with more than 16 MiB to be told fails for good, and says so: no request could carry it.
 #[derive(Clone)]
 pub struct RemoteStore {
     caller: Arc<Caller>,
@@ -70,6 +70,24 @@ impl RemoteStore {
     #[must_use]
     pub fn url(&self) -> &str {
         self.caller.base()
+    }
+}
+
+impl RemoteStore {
+    async fn send_records(&self, records: Vec<Record>) -> Result<Vec<LeaseStatus>> {
+        let mut statuses = vec![LeaseStatus::Held; records.len()];
+        for piece in record_pieces(records)? {
+            let key = Some(JobId::random().to_string());
+            let wire = Wire { route: "record", operation: "record", key, ..Wire::default() };
+            let (places, records): (Vec<usize>, Vec<Item<Record>>) =
+                piece.into_iter().map(|(place, record)| (place, Item::Read(record))).unzip();
+            let answer: StatusesAnswer = self.caller.call(&wire, &RecordsBody { records }).await?;
+            for (place, status) in places.iter().zip(checked(answer.statuses, places.len(), "record")?) {
+                // The last piece of a record knows best.
+                statuses[*place] = status;
+            }
+        }
+        Ok(statuses)
     }
 }
 
@@ -132,7 +150,18 @@ impl Store for RemoteStore {
         self.get(&[]).await.map(drop)
     }
 
+    async fn ready(&self) -> Result<()> {
+        let wire = Wire { route: "ready", operation: "see whether the store is ready", ..Wire::default() };
+        match self.caller.call(&wire, &NothingBody {}).await {
+            Ok(NothingBody {}) => Ok(()),
+            // A server of the previous release has no such route.
+            Err(Failed { error: Error::Store { .. }, .. }) => self.get(&[]).await.map(drop),
+            Err(failed) => Err(failed.error),
+        }
+    }
+
     async fn enqueue(&self, mut jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
+        admit::jobs(&jobs)?;
         if jobs.is_empty() {
             return Ok(Vec::new());
         }
@@ -158,7 +187,7 @@ impl Store for RemoteStore {
     }
 
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
-        let mut body = ClaimBody::from(&claim);
+        let mut body = ClaimBody::from(&admit::claim(claim));
         loop {
             let open = Open::new(&self.caller);
             let wire =
@@ -178,7 +207,7 @@ impl Store for RemoteStore {
         lease_for: Duration,
     ) -> Result<Vec<LeaseStatus>> {
         let body = HeartbeatBody {
-            worker: WorkerBody::from(worker),
+            worker: WorkerBody::from(&admit::worker(worker.clone())),
             leases: leases.to_vec(),
             lease_for: Seconds(lease_for),
         };
@@ -188,21 +217,11 @@ impl Store for RemoteStore {
     }
 
     async fn record(&self, records: Vec<Record>) -> Result<Vec<LeaseStatus>> {
-        let mut statuses = vec![LeaseStatus::Held; records.len()];
-        for piece in record_pieces(records)? {
-            let key = Some(JobId::random().to_string());
-            let wire = Wire { route: "record", operation: "record", key, ..Wire::default() };
-            let (places, records): (Vec<usize>, Vec<Record>) = piece.into_iter().unzip();
-            let answer: StatusesAnswer = self.caller.call(&wire, &RecordsBody { records }).await?;
-            for (place, status) in places.iter().zip(checked(answer.statuses, places.len(), "record")?) {
-                // The last piece of a record knows best.
-                statuses[*place] = status;
-            }
-        }
-        Ok(statuses)
+        admit::record_with(self, records, |records| self.send_records(records)).await
     }
 
     async fn finish(&self, finishes: Vec<Finish>) -> Result<Vec<LeaseStatus>> {
+        let finishes = admit::finishes(finishes);
         let mut statuses = Vec::with_capacity(finishes.len());
         for finishes in finish_pieces(&finishes)? {
             let key = Some(JobId::random().to_string());
@@ -215,6 +234,7 @@ impl Store for RemoteStore {
     }
 
     async fn finish_and_claim(&self, finishes: Vec<Finish>, claim: Claim) -> Result<FinishAndClaim> {
+        let (finishes, claim) = (admit::finishes(finishes), admit::claim(claim));
         let mut pieces = finish_pieces(&finishes)?;
         let last = pieces.pop().unwrap_or_default();
         let mut finished = Vec::with_capacity(finishes.len());
@@ -256,8 +276,15 @@ impl Store for RemoteStore {
 
     async fn list(&self, filter: &JobFilter, page: Page) -> Result<JobPage> {
         let wire = Wire { route: "list", operation: "list jobs", ..Wire::default() };
-        let page: JobPage = self.caller.call(&wire, &ListBody { filter: filter.clone(), page }).await?;
-        Ok(JobPage { jobs: page.jobs.into_iter().map(with_output).collect(), next: page.next })
+        admit::filter(filter)?;
+        let payloads = page.payloads;
+        let mut page: JobPage = self.caller.call(&wire, &ListBody { filter: filter.clone(), page }).await?;
+        page.jobs = page.jobs.into_iter().map(with_output).collect();
+        if payloads == Payloads::Short {
+            // A server of the previous release sends them whole.
+            page.jobs.iter_mut().for_each(JobRecord::shorten);
+        }
+        Ok(page)
     }
 
     async fn events(
@@ -282,19 +309,19 @@ impl Store for RemoteStore {
     }
 
     async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted> {
+        admit::filter(filter)?;
         let mut acted = Acted::default();
-        let mut left = limit;
         loop {
-            let some = left.min(MAX_ITEMS);
+            let some = limit.saturating_sub(acted.done as usize).min(MAX_ITEMS);
             let key = Some(JobId::random().to_string());
             let wire = Wire { route: "act", operation: "act on jobs", key, ..Wire::default() };
             let body = ActBody { filter: filter.clone(), action, limit: some };
-            let CountAnswer { count } = self.caller.call(&wire, &body).await?;
-            acted.done += count;
-            acted.matched += count;
-            left -= some;
-            acted.complete = count < some as u64;
-            if left == 0 || acted.complete {
+            let ActAnswer { count, acted: more } = self.caller.call(&wire, &body).await?;
+            // A server of the previous release tells the count alone.
+            let guess = Acted { matched: count, done: count, complete: count < some as u64 };
+            let Acted { matched, done, complete } = more.unwrap_or(guess);
+            acted = Acted { matched: acted.matched + matched, done: acted.done + done, complete };
+            if complete || done == 0 || acted.done >= limit as u64 {
                 return Ok(acted);
             }
         }
@@ -329,7 +356,7 @@ fn looked_up(lookup: Lookup) -> Lookup {
 
 /// Every completed job has returned something. Where that is `null`, JSON cannot tell it from nothing.
 fn with_output(mut job: JobRecord) -> JobRecord {
-    if job.state == State::Completed && job.output.is_none() {
+    if job.state == State::Completed && job.output.is_none() && job.output_bytes.is_none() {
         job.output = Some(Json::null());
     }
     job

@@ -1,9 +1,9 @@
 //! Batches that are too large for one request.
 
-use longhaul::{AttemptError, Entry, ErrorKind, Finish, Record, Result};
+use longhaul::{AttemptError, ErrorKind, Finish, Record, Result};
 use serde::Serialize;
 
-use crate::wire::{FinishBody, MAX_WORKER_BODY_BYTES, OutcomeBody};
+use crate::wire::{FinishBody, Item, MAX_WORKER_BODY_BYTES, OutcomeBody};
 
 /// About as many bytes are sent in one request, where the items are small enough for that.
 const PIECE: usize = 4 * 1024 * 1024;
@@ -12,8 +12,8 @@ const LARGEST: usize = MAX_WORKER_BODY_BYTES - 64 * 1024;
 
 /// The finishes in pieces. One that no request can carry becomes a failure that says so: sent as it is, it would be
 /// refused for ever, and its job with it.
-pub(super) fn finish_pieces(finishes: &[Finish]) -> Result<Vec<Vec<FinishBody>>> {
-    let mut pieces: Vec<Vec<FinishBody>> = Vec::new();
+pub(super) fn finish_pieces(finishes: &[Finish]) -> Result<Vec<Vec<Item<FinishBody>>>> {
+    let mut pieces: Vec<Vec<Item<FinishBody>>> = Vec::new();
     let mut filled = PIECE;
     for finish in finishes {
         let mut body = FinishBody::from(finish);
@@ -35,14 +35,14 @@ pub(super) fn finish_pieces(finishes: &[Finish]) -> Result<Vec<Vec<FinishBody>>>
         }
         filled += bytes;
         if let Some(piece) = pieces.last_mut() {
-            piece.push(body);
+            piece.push(Item::Read(body));
         }
     }
     Ok(pieces)
 }
 
-/// The records in pieces, each with its place in the whole. A record that is too large is cut between its entries, and
-/// an entry that no request can carry is left out.
+/// The records in pieces, each with its place in the whole. A record that is too large is cut between its entries, which
+/// are small enough by themselves.
 pub(super) fn record_pieces(records: Vec<Record>) -> Result<Vec<Vec<(usize, Record)>>> {
     let mut pieces: Vec<Vec<(usize, Record)>> = Vec::new();
     let mut filled = PIECE;
@@ -53,10 +53,6 @@ pub(super) fn record_pieces(records: Vec<Record>) -> Result<Vec<Vec<(usize, Reco
         let mut bytes = empty;
         for entry in entries {
             let more = size(&entry)?;
-            if more > LARGEST {
-                tracing::error!(job = %part.lease.id, bytes = more, "left out what no remote store can take: {}", sort(&entry));
-                continue;
-            }
             if bytes + more > PIECE && !part.entries.is_empty() {
                 let rest = Record { lease: part.lease.clone(), entries: Vec::new() };
                 pieces.push(vec![(place, std::mem::replace(&mut part, rest))]);
@@ -75,15 +71,6 @@ pub(super) fn record_pieces(records: Vec<Record>) -> Result<Vec<Vec<(usize, Reco
         }
     }
     Ok(pieces)
-}
-
-fn sort(entry: &Entry) -> &'static str {
-    match entry {
-        Entry::Progress(_) => "a progress",
-        Entry::Log { .. } => "a log line",
-        Entry::Chunk { .. } => "a chunk",
-        Entry::Step { .. } => "a step's output",
-    }
 }
 
 fn size(item: &impl Serialize) -> Result<usize> {
@@ -109,7 +96,7 @@ impl std::io::Write for Counter {
 
 #[cfg(test)]
 mod tests {
-    use longhaul::{JobId, Json, Lease, Outcome};
+    use longhaul::{Entry, JobId, Json, Lease, Outcome};
 
     use super::*;
 
@@ -141,18 +128,19 @@ mod tests {
     #[test]
     fn a_finish_that_nobody_takes_becomes_a_failure() {
         let pieces = finish_pieces(&[finish("a", LARGEST)]).unwrap();
-        assert!(matches!(pieces[0][0].outcome, OutcomeBody::Failed { .. }), "{pieces:?}");
+        let outcome = |pieces: &[Vec<Item<FinishBody>>]| match &pieces[0][0] {
+            Item::Read(body) => format!("{:?}", body.outcome),
+            Item::Unreadable { .. } => panic!("it was not read"),
+        };
+        assert!(outcome(&pieces).starts_with("Failed"), "{pieces:?}");
         let pieces = finish_pieces(&[finish("a", LARGEST - 200)]).unwrap();
-        assert!(matches!(pieces[0][0].outcome, OutcomeBody::Completed { .. }));
+        assert!(outcome(&pieces).starts_with("Completed"));
     }
 
     #[test]
     fn a_record_is_cut_between_its_entries_and_each_part_knows_its_place() {
         let chunk = |bytes: usize| Entry::Chunk { data: text(bytes) };
-        let long = Record {
-            lease: lease("a"),
-            entries: vec![chunk(PIECE / 2), chunk(PIECE / 2), chunk(LARGEST + 1), chunk(1)],
-        };
+        let long = Record { lease: lease("a"), entries: vec![chunk(PIECE / 2), chunk(PIECE / 2), chunk(1)] };
         let short = Record { lease: lease("b"), entries: vec![chunk(1)] };
         let silent = Record { lease: lease("c"), entries: Vec::new() };
         let pieces = record_pieces(vec![long, short, silent]).unwrap();

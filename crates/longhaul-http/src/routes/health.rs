@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use longhaul::{JobId, Longhaul};
+use longhaul::Longhaul;
 use serde::Serialize;
 
 use super::metrics;
@@ -14,7 +14,7 @@ use crate::config::HttpConfig;
 use crate::frame;
 use crate::problem::{Code, Problem};
 
-/// `/health` (the process answers), `/ready` (and its store does too) and `/metrics` (how deep its queues are, for
+/// `/health` (the process answers), `/ready` (its store takes writes) and `/metrics` (the depth of its queues, for
 /// Prometheus), for whoever watches over the server.
 /// They are open to everyone and say nothing that is not in [`HttpConfig::health`].
 pub fn health_router(longhaul: Longhaul, config: HttpConfig) -> Router {
@@ -23,7 +23,7 @@ pub fn health_router(longhaul: Longhaul, config: HttpConfig) -> Router {
     frame::around(probes.merge(metrics::routes(longhaul)))
 }
 
-/// How long the store may take to answer.
+/// The longest that the store may take to answer.
 const READY_TIMEOUT: Duration = Duration::from_secs(2);
 
 struct Probes {
@@ -45,10 +45,9 @@ async fn health(State(probes): State<Arc<Probes>>) -> Response {
 }
 
 async fn ready(State(probes): State<Arc<Probes>>) -> Result<Json<serde_json::Value>, Problem> {
-    // Looking for a job that cannot be there reads the tables that every request needs, and no row of them.
-    let nobody = JobId::from_store("longhaul:ready".into());
-    match tokio::time::timeout(READY_TIMEOUT, probes.longhaul.get(&nobody)).await {
-        Ok(Ok(_)) => Ok(Json(serde_json::json!({ "status": "ready" }))),
+    match tokio::time::timeout(READY_TIMEOUT, probes.longhaul.store().ready()).await {
+        Ok(Ok(())) => Ok(Json(serde_json::json!({ "status": "ready" }))),
+        Ok(Err(error)) if error.is_outage() => Err(error.into()),
         Ok(Err(error)) => Err(not_ready(error.to_string())),
         Err(_) => Err(not_ready(format!("the store did not answer within {} s", READY_TIMEOUT.as_secs()))),
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 use longhaul::clock::Stopwatch;
-use longhaul::{Claimed, Finish, Lease, LeaseStatus, Outcome, Store};
+use longhaul::{Acted, Claimed, Finish, Lease, LeaseStatus, Outcome, Store};
 use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
@@ -60,7 +60,7 @@ pub(crate) struct Progress {
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
     Statuses(Vec<LeaseStatus>),
-    Count(u64),
+    Acted(Acted),
 }
 
 /// A request that is being answered. No other one with its key is while this lives.

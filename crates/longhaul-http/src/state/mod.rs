@@ -59,9 +59,11 @@ impl Api {
     /// The job as it is when it has ended, when `wait` is over or when the server begins to stop.
     pub(crate) async fn hold(&self, id: &JobId, wait: Option<Duration>) -> longhaul::Result<Lookup> {
         let Some(wait) = wait else { return self.longhaul.get(id).await };
+        // A little less, because proxies give up after just as long as callers like to ask for.
+        let hold = wait - wait / 20;
         tokio::select! {
             biased;
-            lookup = self.longhaul.wait(id, wait) => lookup,
+            lookup = self.longhaul.wait(id, hold) => lookup,
             () = self.config.stopping.cancelled() => self.longhaul.get(id).await,
         }
     }

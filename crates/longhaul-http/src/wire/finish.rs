@@ -2,6 +2,7 @@ use longhaul::{AttemptError, Entry, ErrorKind, Finish, Json, Lease, LeaseStatus,
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::item::{Item, refused};
 use super::job::NewJobBody;
 use super::seconds::Seconds;
 
@@ -12,7 +13,7 @@ use super::seconds::Seconds;
 pub(crate) struct RecordsBody {
     /// One for each run.
     #[schema(value_type = Vec<RecordSchema>)]
-    pub(crate) records: Vec<Record>,
+    pub(crate) records: Vec<Item<Record>>,
 }
 
 /// The ends of runs.
@@ -21,7 +22,8 @@ pub(crate) struct RecordsBody {
 #[schema(as = WorkerFinishes)]
 pub(crate) struct FinishesBody {
     /// One for each run; each stands alone.
-    pub(crate) finishes: Vec<FinishBody>,
+    #[schema(value_type = Vec<FinishBody>)]
+    pub(crate) finishes: Vec<Item<FinishBody>>,
 }
 
 /// What became of each lease that was named.
@@ -126,19 +128,17 @@ impl From<&Finish> for FinishBody {
     }
 }
 
-impl FinishBody {
-    /// What the store is asked for.
-    ///
-    /// # Errors
-    /// [`longhaul::Error::Invalid`] where a follow-up breaks a bound.
-    pub(crate) fn into_finish(self) -> longhaul::Result<Finish> {
-        let follow_ups = self.follow_ups.into_iter().map(NewJobBody::into_job);
-        Ok(Finish {
-            lease: self.lease,
-            outcome: self.outcome.into(),
-            entries: self.entries,
-            follow_ups: follow_ups.collect::<longhaul::Result<_>>()?,
-        })
+impl From<Item<FinishBody>> for Finish {
+    /// The finish, or one that fails the run for what cannot be kept of it.
+    fn from(item: Item<FinishBody>) -> Self {
+        let FinishBody { lease, outcome, entries, follow_ups } = match item {
+            Item::Read(body) => body,
+            Item::Unreadable { lease, error } => return refused(lease, &error),
+        };
+        match follow_ups.into_iter().map(NewJobBody::into_job).collect() {
+            Ok(follow_ups) => Self { lease, outcome: outcome.into(), entries, follow_ups },
+            Err(error) => refused(lease, &error),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod claim;
 mod finish;
+mod item;
 mod job;
 mod seconds;
 mod store;
@@ -14,12 +15,13 @@ pub(crate) use claim::{ClaimAnswer, ClaimBody, ClaimedBody, HeartbeatBody, TurnA
 #[cfg(feature = "remote")]
 pub(crate) use finish::OutcomeBody;
 pub(crate) use finish::{FinishBody, FinishesBody, RecordsBody, StatusesAnswer};
+pub(crate) use item::{Item, refused};
 #[cfg(feature = "remote")]
 pub(crate) use job::NewJobBody;
 pub(crate) use job::{EnqueueAnswer, EnqueueBody};
 pub(crate) use seconds::Seconds;
 pub(crate) use store::{
-    AbandonAnswer, AbandonBody, ActBody, CountAnswer, EventsAnswer, EventsBody, GetAnswer, GetBody, ListBody,
+    AbandonAnswer, AbandonBody, ActAnswer, ActBody, EventsAnswer, EventsBody, GetAnswer, GetBody, ListBody,
     NothingBody, QueuesAnswer, SetQueueBody, SweepBody, WorkersAnswer,
 };
 

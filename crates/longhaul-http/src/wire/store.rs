@@ -1,7 +1,10 @@
 //! The operations that only a whole store needs, with the engine's own types inside.
 
-use longhaul::{Action, Event, JobFilter, JobId, Lookup, Page, QueueConfig, QueueInfo, WorkerInfo};
-use serde::{Deserialize, Serialize};
+use longhaul::{
+    Acted, Action, Event, JobFilter, JobId, Json, Lookup, Page, QueueConfig, QueueInfo, WorkerInfo,
+};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::seconds::Seconds;
@@ -76,6 +79,7 @@ pub(crate) struct EventsAnswer {
 pub(crate) struct ActBody {
     #[schema(value_type = serde_json::Value)]
     pub(crate) filter: JobFilter,
+    #[serde(deserialize_with = "object")]
     #[schema(value_type = serde_json::Value)]
     pub(crate) action: Action,
     pub(crate) limit: usize,
@@ -83,8 +87,21 @@ pub(crate) struct ActBody {
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = StoreActed)]
-pub(crate) struct CountAnswer {
+pub(crate) struct ActAnswer {
+    /// Jobs that were changed.
     pub(crate) count: u64,
+    /// The whole answer of the store; earlier releases do not send it.
+    #[schema(value_type = Option<serde_json::Value>)]
+    pub(crate) acted: Option<Acted>,
+}
+
+/// An internally tagged enum would accept an array.
+fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Action, D::Error> {
+    let json = Json::deserialize(deserializer)?;
+    if !json.as_str().starts_with('{') {
+        return Err(D::Error::custom("expected an object"));
+    }
+    json.to().map_err(D::Error::custom)
 }
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]

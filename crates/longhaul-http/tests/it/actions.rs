@@ -97,6 +97,68 @@ async fn what_is_not_there_cannot_be_acted_on() {
     drop(worker);
 }
 
+/// The answer of an action, with the words of earlier releases beside.
+fn acted(matched: u64, done: u64, complete: bool) -> serde_json::Value {
+    json!({"matched": matched, "done": done, "complete": complete, "count": done, "more": !complete})
+}
+
+#[tokio::test]
+async fn an_empty_list_in_a_filter_fits_no_job() {
+    let app = App::new();
+    app.post("/api/jobs", RUNNING).await;
+    for filter in
+        [r#"{"ids":[]}"#, r#"{"queue":[]}"#, r#"{"state":[]}"#, r#"{"kind":[]}"#, r#"{"parent":[]}"#]
+    {
+        let body = format!(r#"{{"action":"cancel","filter":{filter}}}"#);
+        assert_eq!(app.post("/api/jobs/actions", &body).await.json(), acted(0, 0, true), "{filter}");
+    }
+    for query in ["state=", "kind=", "queue=", "parent="] {
+        let page = app.get(&format!("/api/jobs?{query}")).await.json();
+        assert_eq!((&page["jobs"], &page["next"]), (&json!([]), &json!(null)), "{query}");
+    }
+    let jobs = app.get("/api/jobs?state=&state=available").await.json()["jobs"].clone();
+    assert_eq!(jobs.as_array().unwrap().len(), 1, "a value beside an empty one counts");
+    assert_eq!(app.get("/api/jobs/t").await.json()["state"], "available");
+}
+
+#[tokio::test]
+async fn an_array_is_no_action_and_no_filter() {
+    let app = App::new();
+    app.post("/api/jobs", RUNNING).await;
+    for (body, field) in [(r#"["cancel",[],1]"#, "body"), (r#"{"action":"cancel","filter":[]}"#, "filter")] {
+        let answer = app.post("/api/jobs/actions", body).await;
+        assert_eq!(
+            (answer.code().as_str(), &answer.json()["errors"][0]["field"]),
+            ("invalid", &json!(field))
+        );
+    }
+    assert_eq!(app.get("/api/jobs/t").await.json()["state"], "available");
+}
+
+#[tokio::test]
+async fn a_dry_run_counts_and_changes_nothing() {
+    let app = App::new();
+    for n in 0..5 {
+        app.post("/api/jobs", &format!(r#"{{"kind":"greet","args":{{"name":"x"}},"id":"j{n}"}}"#)).await;
+    }
+    let act = async |limit: usize| {
+        let body =
+            format!(r#"{{"action":"cancel","filter":{{"kind":"greet"}},"limit":{limit},"dry_run":true}}"#);
+        app.post("/api/jobs/actions", &body).await.json()
+    };
+    assert_eq!(act(10).await, acted(5, 0, true));
+    assert_eq!(act(3).await, acted(3, 0, false));
+    assert_eq!(app.get("/api/jobs?state=available").await.json()["jobs"].as_array().unwrap().len(), 5);
+}
+
+#[tokio::test]
+async fn a_job_that_the_action_is_not_for_is_matched_and_not_done() {
+    let app = App::new();
+    app.post("/api/jobs", RUNNING).await;
+    let retry = r#"{"action":"retry","filter":{}}"#;
+    assert_eq!(app.post("/api/jobs/actions", retry).await.json(), acted(1, 0, true));
+}
+
 #[tokio::test]
 async fn many_jobs_are_acted_on_by_filter_and_limit() {
     let app = App::new();
@@ -108,15 +170,12 @@ async fn many_jobs_are_acted_on_by_filter_and_limit() {
     }
     let act = async |body: &str| app.post("/api/jobs/actions", body).await.json();
     let red = r#""filter":{"labels":{"team":"red"},"state":"available"}"#;
-    assert_eq!(
-        act(&format!(r#"{{"action":"cancel",{red},"limit":3}}"#)).await,
-        json!({"count": 3, "more": true})
-    );
-    assert_eq!(act(&format!(r#"{{"action":"cancel",{red}}}"#)).await, json!({"count": 1, "more": false}));
+    assert_eq!(act(&format!(r#"{{"action":"cancel",{red},"limit":3}}"#)).await, acted(3, 3, false));
+    assert_eq!(act(&format!(r#"{{"action":"cancel",{red}}}"#)).await, acted(1, 1, true));
     let ids = r#""filter":{"ids":["j1","j2","nobody"]}"#;
-    assert_eq!(act(&format!(r#"{{"action":"retry",{ids}}}"#)).await, json!({"count": 2, "more": false}));
+    assert_eq!(act(&format!(r#"{{"action":"retry",{ids}}}"#)).await, acted(2, 2, true));
     let ended = r#""filter":{"state":["cancelled","failed"],"kind":["greet"],"queue":"default","q":"j"}"#;
-    assert_eq!(act(&format!(r#"{{"action":"delete",{ended}}}"#)).await, json!({"count": 2, "more": false}));
+    assert_eq!(act(&format!(r#"{{"action":"delete",{ended}}}"#)).await, acted(2, 2, true));
     assert_eq!(app.get("/api/jobs").await.json()["jobs"].as_array().unwrap().len(), 3);
 }
 
@@ -130,6 +189,7 @@ async fn an_action_that_is_not_understood_does_nothing() {
         r#"{"action":"cancel","filter":{"state":"done"}}"#,
         r#"{"action":"cancel","filter":{"states":["available"]}}"#,
         r#"{"action":"cancel","filter":{"ids":["a b"]}}"#,
+        r#"{"action":"cancel","filter":{"ids":null}}"#,
         r#"{"action":"cancel","filter":{},"limit":0}"#,
     ] {
         assert_eq!(app.post("/api/jobs/actions", body).await.code(), "invalid", "{body}");
@@ -154,8 +214,8 @@ async fn all_failed_jobs_of_a_queue_are_retried_or_cleaned_away_in_one_call() {
     assert_snapshot!(app.post("/api/jobs/actions", retry).await.text());
     assert_eq!((&states().await["failed"], &states().await["available"]), (&json!(3), &json!(2)));
     let clean = r#"{"action":"delete","filter":{"queue":"default","state":"failed"}}"#;
-    assert_eq!(app.post("/api/jobs/actions", clean).await.json(), json!({"count": 3, "more": false}));
-    assert_eq!(app.post("/api/jobs/actions", clean).await.json(), json!({"count": 0, "more": false}));
+    assert_eq!(app.post("/api/jobs/actions", clean).await.json(), acted(3, 3, true));
+    assert_eq!(app.post("/api/jobs/actions", clean).await.json(), acted(0, 0, true));
     let left = states().await;
     assert_eq!((&left["failed"], &left["available"], &left["completed"]), (&json!(0), &json!(2), &json!(1)));
     assert_eq!(app.get("/api/jobs/other").await.json()["state"], "cancelled", "another queue's is let alone");

@@ -12,7 +12,7 @@ use crate::app::{Answer, App, request};
 use crate::fault::{Fault, SECRET, Switch, switched};
 
 /// Every documented operation, with a request that is good in every way.
-const REQUESTS: [(&str, &str); 28] = [
+const REQUESTS: [(&str, &str); 29] = [
     ("createJob", r#"{"kind":"greet","args":{"name":"x"}}"#),
     ("createJobs", r#"[{"kind":"greet","args":{"name":"x"}}]"#),
     ("listJobs", ""),
@@ -34,6 +34,7 @@ const REQUESTS: [(&str, &str); 28] = [
     ("recordEntries", r#"{"records":[]}"#),
     ("finishRuns", r#"{"finishes":[]}"#),
     ("storeEnqueue", r#"{"jobs":[]}"#),
+    ("storeReady", "{}"),
     ("storeGet", r#"{"ids":[]}"#),
     (
         "storeList",

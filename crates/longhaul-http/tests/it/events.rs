@@ -32,6 +32,10 @@ impl Stream {
         if let Some(id) = last_event_id {
             request = request.header("last-event-id", id);
         }
+        Self::over(app, request).await
+    }
+
+    async fn over(app: &App, request: axum::http::request::Builder) -> Self {
         let answer = app.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
         assert_eq!(answer.headers()["content-type"], "text/event-stream");
@@ -177,17 +181,92 @@ async fn a_reader_that_has_seen_the_end_is_told_to_stop() {
 }
 
 #[tokio::test]
-async fn the_header_goes_before_the_query_and_must_be_a_number() {
+async fn the_header_goes_before_the_query() {
     let app = App::new();
     let worker = app.work();
     app.run("g", "greet", r#"{"name":"x"}"#).await;
     let all = Stream::open(&app, "/api/jobs/g/events", None).await.rest().await;
     let again = Stream::open(&app, "/api/jobs/g/events?after=1000", Some(all[0].id)).await;
     assert_eq!(again.rest().await, all[1..]);
-    let answer = app.get_with("/api/jobs/g/events", &[("last-event-id", "x")]).await;
-    assert_eq!(answer.code(), "invalid_header");
     assert_eq!(app.get("/api/jobs/g/events?after=-1").await.code(), "invalid");
     drop(worker);
+}
+
+#[tokio::test]
+async fn b4_an_id_that_no_event_has_had_is_answered_with_reset_and_the_whole_log() {
+    let app = App::new();
+    let worker = app.work();
+    app.run("g", "greet", r#"{"name":"x"}"#).await;
+    let all = Stream::open(&app, "/api/jobs/g/events", None).await.rest().await;
+    for path in ["/api/jobs/g/events", "/api/jobs/g/events?after=7"] {
+        for id in ["abc", "-1", "99999999999999999999", "4000000000"] {
+            let request = request(Method::GET, path).header("last-event-id", id);
+            let mut seen = Stream::over(&app, request).await.rest().await;
+            assert_eq!((seen[0].event.as_str(), seen[0].id), ("reset", 0), "{id}");
+            assert_eq!(seen.split_off(1), all, "{id}");
+        }
+    }
+    let empty = request(Method::GET, "/api/jobs/g/events").header("last-event-id", "");
+    assert_eq!(Stream::over(&app, empty).await.rest().await, all);
+    drop(worker);
+}
+
+#[tokio::test]
+async fn b4_a_reader_who_comes_from_the_future_of_a_running_job_misses_nothing() {
+    let app = App::new();
+    tell(&app, 1).await;
+    let mut stream = Stream::open(&app, "/api/jobs/t/events", Some(1_000_000)).await;
+    assert_eq!(stream.next().await.unwrap().event, "reset");
+    let worker = app.work();
+    app.gate.add_permits(1);
+    let seen: Vec<String> = stream.rest().await.into_iter().map(|seen| seen.event).collect();
+    assert!(seen.contains(&"chunk".to_owned()) && seen.last() == Some(&"state".to_owned()), "{seen:?}");
+    drop(worker);
+}
+
+#[tokio::test]
+async fn b4_a_log_that_is_cut_at_any_place_is_resumed_without_loss_or_double() {
+    let app = App::new();
+    let worker = app.work();
+    tell(&app, 300).await;
+    app.gate.add_permits(300);
+    app.get_with("/api/jobs/t", &[("prefer", "wait=60")]).await;
+    let all = Stream::open(&app, "/api/jobs/t/events", None).await.rest().await;
+    for (cut, last) in all.iter().enumerate().step_by(7) {
+        if cut + 1 == all.len() {
+            continue;
+        }
+        let rest = Stream::open(&app, "/api/jobs/t/events", Some(last.id)).await.rest().await;
+        assert_eq!(rest, all[cut + 1..], "after {cut}");
+    }
+    drop(worker);
+}
+
+#[tokio::test]
+async fn large_events_are_all_told_though_few_are_held_at_once() {
+    let app = App::new();
+    let worker = app.work();
+    app.run("l", "shout", r#"{"chunks":40,"bytes":60000}"#).await;
+    let seen = Stream::open(&app, "/api/jobs/l/events", None).await.rest().await;
+    let chunks: Vec<&str> = seen
+        .iter()
+        .filter(|seen| seen.event == "chunk")
+        .map(|seen| seen.data["data"].as_str().unwrap())
+        .collect();
+    assert_eq!(chunks.len(), 40);
+    assert!(chunks.iter().enumerate().all(|(n, chunk)| chunk.starts_with(&format!("{n} "))), "in order");
+    drop(worker);
+}
+
+#[tokio::test]
+async fn b5_a_stream_tells_proxies_neither_to_hold_it_back_nor_to_change_it() {
+    let app = App::new();
+    tell(&app, 1).await;
+    let answer =
+        app.router.clone().oneshot(request(Method::GET, "/api/jobs/t/events").body(Body::empty()).unwrap());
+    let answer = answer.await.unwrap();
+    assert_eq!(answer.headers()["x-accel-buffering"], "no");
+    assert_eq!(answer.headers()["cache-control"], "no-store, no-transform");
 }
 
 #[tokio::test]

@@ -28,6 +28,20 @@ async fn the_same_request_gets_the_first_answers_job() {
 }
 
 #[tokio::test]
+async fn a_replay_answers_the_job_as_it_stands_with_the_first_status() {
+    let app = App::new();
+    let worker = app.work();
+    let first = app.post_with("/api/jobs", HELLO, &[("idempotency-key", "k")]).await;
+    let path = first.header("location").to_owned();
+    let ended = app.get_with(&path, &[("prefer", "wait=60")]).await.json();
+    app.clock.advance(Duration::from_secs(60));
+    let again = post(&app, "k", HELLO).await;
+    assert_eq!((again.status, again.header("idempotency-replayed")), (StatusCode::ACCEPTED, "true"));
+    assert_eq!((&again.json()["state"], again.json()), (&"completed".into(), ended));
+    drop(worker);
+}
+
+#[tokio::test]
 async fn another_request_with_the_key_is_refused() {
     let app = App::new();
     post(&app, "k", HELLO).await;
@@ -54,7 +68,7 @@ async fn a_key_is_kept_for_a_day_whatever_becomes_of_its_job() {
 
     app.clock.advance(Duration::from_secs(24 * 3600 - 60));
     let again = post(&app, "k", HELLO).await;
-    assert_eq!((again.status, &again.json()["id"]), (StatusCode::ACCEPTED, &id));
+    assert_eq!((again.status, again.code().as_str()), (StatusCode::GONE, "job_gone"));
     app.clock.advance(Duration::from_secs(61));
     let fresh = post(&app, "k", HELLO).await;
     assert_eq!(fresh.status, StatusCode::ACCEPTED);

@@ -19,6 +19,7 @@ pub(crate) fn declare(longhaul: &Longhaul) {
     longhaul.declare::<Nap>();
     longhaul.declare::<Tell>();
     longhaul.declare::<Stumble>();
+    longhaul.declare::<Shout>();
 }
 
 pub(crate) fn register(worker: WorkerBuilder, clock: &Clock, gate: &Gate) -> WorkerBuilder {
@@ -27,6 +28,7 @@ pub(crate) fn register(worker: WorkerBuilder, clock: &Clock, gate: &Gate) -> Wor
         .register::<Nap>(clock.clone())
         .register::<Tell>(Arc::clone(gate))
         .register::<Stumble>(())
+        .register::<Shout>(())
 }
 
 /// Returns at once.
@@ -107,5 +109,25 @@ impl Job for Stumble {
         }
         cx.progress(50, "half way");
         Ok("arrived".into())
+    }
+}
+
+/// Emits so many chunks of about so many bytes.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Shout {
+    chunks: usize,
+    bytes: usize,
+}
+
+impl Job for Shout {
+    const KIND: &'static str = "shout";
+    type State = ();
+    type Output = String;
+
+    async fn run(self, cx: Context<()>) -> JobResult<String> {
+        for n in 0..self.chunks {
+            cx.emit(format!("{n} {}", "x".repeat(self.bytes))).await?;
+        }
+        Ok("x".repeat(self.bytes))
     }
 }

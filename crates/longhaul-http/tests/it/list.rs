@@ -86,3 +86,46 @@ async fn a_query_that_is_not_understood_is_refused_with_all_reasons() {
     let cursor = app.get("/api/jobs?cursor=nonsense").await;
     assert_eq!((cursor.code().as_str(), &cursor.json()["errors"][0]["field"]), ("invalid", &"cursor".into()));
 }
+
+#[tokio::test]
+async fn a37_a_list_leaves_out_large_args_and_outputs_and_says_their_sizes() {
+    let app = App::new();
+    let worker = app.work();
+    app.run("big", "shout", r#"{"chunks":0,"bytes":5000}"#).await;
+    let args = format!(r#"{{"name":"{}"}}"#, "n".repeat(2000));
+    app.run("long", "greet", &args).await;
+    app.run("small", "greet", r#"{"name":"x"}"#).await;
+    let list = app.get("/api/jobs").await.json();
+    let job = |list: &serde_json::Value, id: &str| {
+        list["jobs"].as_array().unwrap().iter().find(|job| job["id"] == id).unwrap().clone()
+    };
+    let big = job(&list, "big");
+    assert_eq!((&big["output"], &big["output_cut"]), (&serde_json::Value::Null, &true.into()));
+    assert_eq!((&big["output_bytes"], &big["args_cut"]), (&5002.into(), &serde_json::Value::Null));
+    let long = job(&list, "long");
+    assert_eq!((&long["args"], &long["args_cut"]), (&serde_json::Value::Null, &true.into()));
+    assert_eq!(long["args_bytes"], args.len());
+    assert_eq!(job(&list, "small")["output"], "hello, x");
+    let full = app.get("/api/jobs?full=true").await.json();
+    assert_eq!(job(&full, "big")["output"].as_str().unwrap().len(), 5000);
+    assert_eq!(job(&full, "big").get("output_cut"), None);
+    assert_eq!(app.get("/api/jobs/big").await.json()["output"].as_str().unwrap().len(), 5000);
+    assert_eq!(app.get("/api/jobs?full=yes").await.code(), "invalid");
+    drop(worker);
+}
+
+#[tokio::test]
+async fn a_text_is_found_in_id_kind_args_and_last_error_whatever_the_case_of_its_letters() {
+    let app = App::new();
+    let worker = app.work();
+    app.run("Nightly", "greet", r#"{"name":"Zanzibar"}"#).await;
+    app.run("other", "greet", r#"{"name":""}"#).await;
+    for (q, found) in [("NIGHT", "Nightly"), ("zanZI", "Nightly"), ("No+Name", "other")] {
+        let page = app.get(&format!("/api/jobs?q={q}")).await;
+        assert_eq!(ids(&page), [found], "{q}");
+    }
+    assert_eq!(ids(&app.get("/api/jobs?q=GREET").await).len(), 2);
+    assert!(ids(&app.get("/api/jobs?q=%25").await).is_empty(), "a percent sign stands for itself");
+    assert!(ids(&app.get("/api/jobs?q=hello").await).is_empty(), "outputs are not searched");
+    drop(worker);
+}

@@ -269,6 +269,7 @@ async fn a_kind_that_a_remote_worker_runs_may_be_enqueued() {
 async fn what_is_not_understood_is_refused_with_the_field() {
     let app = App::new();
     let lease = json!({"id": "a", "token": 1});
+    let nothing = json!({"ids": [], "states": [], "kinds": [], "queues": [], "labels": [], "text": null});
     for (route, body, field) in [
         ("claim", json!({"worker": {"id": "a b"}, "queues": [], "kinds": []}), "worker.id"),
         ("claim", json!({"worker": {"id": "w"}, "queues": [], "kinds": [], "lease_for": 0}), "lease_for"),
@@ -284,22 +285,12 @@ async fn what_is_not_understood_is_refused_with_the_field() {
             json!({"finishes": [], "claim": {"worker": {"id": ""}, "queues": [], "kinds": []}}),
             "claim.worker.id",
         ),
-        ("finish", json!({"finishes": [{"lease": lease, "outcome": {"done": {}}}]}), "finishes[0].outcome"),
-        (
-            "finish",
-            json!({"finishes": [{"lease": lease, "outcome": {"completed": {}}, "follow_ups": [{"kind": "a b", "args": 1}]}]}),
-            "finishes[0].follow_ups.kind",
-        ),
-        (
-            "finish",
-            json!({"finishes": [{"lease": lease, "outcome": {"completed": {}}, "follow_ups": [{"kind": "k", "args": 1, "delay": 1, "run_at": "2026-01-01T00:00:00Z"}]}]}),
-            "finishes[0].follow_ups.delay",
-        ),
-        (
-            "record",
-            json!({"records": [{"lease": lease, "entries": [{"shout": {}}]}]}),
-            "records[0].entries[0]",
-        ),
+        ("finish", json!({"finishes": [{"lease": lease, "outcome": {"done": {}}}]}), "finishes[0]"),
+        ("finish", json!({"finishes": [[lease, {"completed": {}}, [], []]]}), "finishes[0]"),
+        ("finish", json!([[]]), "body"),
+        ("act", json!({"filter": [], "action": {"action": "retry"}, "limit": 1}), "filter"),
+        ("act", json!({"filter": nothing, "action": ["retry"], "limit": 1}), "action"),
+        ("record", json!({"records": [{"lease": lease, "entries": [{"shout": {}}]}]}), "records[0]"),
         (
             "enqueue",
             json!({"jobs": [{"kind": "k", "args": 1}, {"kind": "k", "args": 1, "max_attempts": 0}]}),
@@ -320,6 +311,10 @@ async fn a_workers_body_may_be_larger_than_others_and_has_a_bound() {
     let output = "x".repeat(8 * 1024 * 1024);
     let finish = json!({"finishes": [completed(&lease, &json!(output))]});
     assert_eq!(call(&app, "finish", &finish).await.json(), json!({"statuses": ["held"]}));
+    let job = app.get("/api/jobs/a").await.json();
+    let reason = "failed to keep what the job returned: output: must be at most 1048576 bytes of JSON";
+    assert_eq!((&job["state"], &job["output"]), (&json!("failed"), &json!(null)));
+    assert!(job["errors"][0]["message"].as_str().unwrap().starts_with(reason), "{job}");
     let body = format!(r#"{{"finishes":[],"x":"{}"}}"#, "x".repeat(16 * 1024 * 1024));
     assert_snapshot!(app.post("/api/worker/finish", &body).await.text());
     let deep = format!(
@@ -328,7 +323,7 @@ async fn a_workers_body_may_be_larger_than_others_and_has_a_bound() {
         "]".repeat(500)
     );
     assert_eq!(app.post("/api/worker/finish", &deep).await.json(), json!({"statuses": ["lost"]}));
-    assert_eq!(app.post("/api/worker/finish", &"[".repeat(100_000)).await.code(), "too_deep");
+    assert_eq!(app.post("/api/worker/finish", &"[".repeat(100_000)).await.code(), "malformed_json");
 }
 
 #[tokio::test]

@@ -1,11 +1,14 @@
--- Does something to jobs from outside, to those that it applies to.
+-- Acts on jobs from outside: on those that fit a filter at the moment of the write, and that the action applies to.
 --
 -- ARGV[2]   'cancel', 'retry' or 'delete'
 -- ARGV[3]   for a cancel, how long a running job may take to stop
--- ARGV[4..] ids
--- Returns   to how many it was done
+-- ARGV[4]   how many to change at most
+-- ARGV[5]   the packed filter: see `matching.lua`
+-- ARGV[6..] for each candidate its id, its seq, and the number of the state that was looked at or ''
+-- Returns   how many candidates were looked at, fitted, and were changed, and how many are in another state than the one that
+--           was looked at
 
-local grace = tonumber(ARGV[3])
+local grace, limit = tonumber(ARGV[3]), tonumber(ARGV[4])
 
 local actions = {
   cancel = function(id, job)
@@ -14,7 +17,7 @@ local actions = {
     if job[STATE] == RUNNING then
       -- A second request may shorten the grace and cannot lengthen it.
       local by = job[CANCEL_BY]
-      job[CANCEL_BY] = by == 0 and now + grace or min(by, now + grace)
+      job[CANCEL_BY] = min(by == 0 and END_OF_TIME or by, now + grace)
     else
       set_state(job, CANCELLED)
       end_job(id, job)
@@ -52,13 +55,24 @@ local actions = {
   end,
 }
 
-local ids, acted = {}, 0
-for i = 4, #ARGV do
+local act, fits = actions[ARGV[2]], filter_of(ARGV[5])
+local ids, looked_at, matched, acted, changed_since = {}, 0, 0, 0, 0
+for i = 6, #ARGV, 3 do
   ids[#ids + 1] = ARGV[i]
 end
 read_jobs(ids)
-for _, id in ipairs(ids) do
-  if jobs[id] and actions[ARGV[2]](id, jobs[id]) then acted = acted + 1 end
+for i, id in ipairs(ids) do
+  if acted == limit then break end
+  looked_at = looked_at + 1
+  local job, seq, state_event = jobs[id], tonumber(ARGV[3 * i + 4]), tonumber(ARGV[3 * i + 5])
+  if job and job[SEQ] == seq then
+    if state_event and job[STATE_EVENT] ~= state_event then
+      changed_since = changed_since + 1
+    elseif fits(job) then
+      matched = matched + 1
+      if act(id, job) then acted = acted + 1 end
+    end
+  end
 end
 done()
-return acted
+return { looked_at, matched, acted, changed_since }

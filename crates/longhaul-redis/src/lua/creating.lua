@@ -82,7 +82,7 @@ end
 local function insert(id, source_name, start, fixed, data, parent)
   local delay, at, priority, flags = struct_unpack(START, start)
   local key, queue = unpack(source_named(source_name))
-  local run_at, seq, waits = max(now + delay, at), draw(), flags >= WAITS
+  local run_at, seq, waits = min(max(now + delay, at), max(now, END_OF_TIME)), draw(), flags >= WAITS
   local state = waits and BLOCKED or run_at > now and SCHEDULED or AVAILABLE
   local batch = parent and join(id, seq, parent) or 0
   local fields = new_fields(state, run_at, waits and NONE_YET or NO_CHILDREN, seq, batch, fixed)

@@ -26,7 +26,7 @@ local score, score_text
 for i = 2, #ARGV, NEW_JOB do
   local id, name, fixed = ARGV[i], ARGV[i + 1], ARGV[i + 3]
   local delay, at, priority = struct_unpack(START, ARGV[i + 2])
-  local run_at = max(now + delay, at)
+  local run_at = min(max(now + delay, at), max(now, END_OF_TIME))
   local state = run_at > now and SCHEDULED or AVAILABLE
   local source = sources[name]
   if not source then

@@ -25,7 +25,7 @@ local pauses = {}
 local function pause(key, run_at)
   if key == '' then return run_at end
   local before = pauses[key] or tonumber(call('ZSCORE', root .. 'paused', key) or 0)
-  pauses[key] = max(run_at, before)
+  pauses[key] = max(min(run_at, END_OF_TIME), before)
   write('ZADD', root .. 'paused', digits(pauses[key]), key)
   return pauses[key]
 end
@@ -70,7 +70,7 @@ local outcomes = {
   released = function(id, job, stopped)
     if job[CANCEL_BY] ~= 0 then return cancel_instead(id, job, stopped) end
     give_attempt_back(job)
-    job[INTERRUPTIONS] = job[INTERRUPTIONS] + 1
+    job[INTERRUPTIONS] = min(job[INTERRUPTIONS] + 1, MOST)
     -- It keeps its `run_at`, and with it its place: what was begun goes before what was not.
     set_state(job, AVAILABLE)
   end,
@@ -80,7 +80,7 @@ local outcomes = {
 local function finish(end_of_run)
   local id, token, outcome, value, delay, entries, follow_ups = unpack(end_of_run)
   local job = leased(id, token)
-  if not job then return LOST end
+  if not job then return has_ended_by(job_of(id), token) and HELD or LOST end
   local status = lease_status(job)
   unindex(id, job)
   if entries then add_entries(id, job, entries) end
@@ -139,7 +139,7 @@ local function finish_all(first, to)
     local is_simple = outcome == 'completed' and not entries and not follow_ups and #output <= SHORT_OUTPUT and found[i]
       and not is_left[id]
     if completed_by[id] then
-      statuses[i] = LOST
+      statuses[i] = completed_by[id] == token and HELD or LOST
     elseif is_simple and complete_simple(id, token, output, found[i]) then
       statuses[i], completed_by[id] = HELD, token
     else

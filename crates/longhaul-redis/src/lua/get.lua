@@ -2,7 +2,7 @@
 --
 -- ARGV[2]    the furthest that a position is counted
 -- ARGV[3..]  ids
--- Returns    for each 0 where nothing is known of it, 1 where it is gone, or what `shown` says and its position or -1
+-- Returns    for each 0 where nothing is known of it, 1 where it is gone, or the answer of `shown` and its position or -1
 
 local furthest = tonumber(ARGV[2])
 
@@ -39,9 +39,9 @@ for i = 3, #ARGV do
 end
 read_jobs(ids)
 for i, id in ipairs(ids) do
-  local job = shown(id)
+  local job = shown(id, false)
   if job then
-    job[6] = position(id, jobs[id])
+    job[8] = position(id, jobs[id])
     answers[i] = job
   else
     answers[i] = is_gone(id) and 1 or 0

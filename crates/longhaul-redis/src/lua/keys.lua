@@ -41,7 +41,7 @@ end
 local function settle_key(id, job)
   if job[UNIQUE] == '' then return end
   if job[STATE] == COMPLETED and job[PERIOD] >= 0 then
-    hold(job[UNIQUE], id, now + job[PERIOD])
+    hold(job[UNIQUE], id, min(now + job[PERIOD], END_OF_TIME))
   else
     free_key(id, job)
   end

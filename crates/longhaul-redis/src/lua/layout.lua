@@ -62,6 +62,9 @@ local HELD, CANCEL_REQUESTED, LOST = 0, 1, 2
 
 local KEPT_ERRORS = 20
 local GONE_FOR = 86400000
+-- The last millisecond of the year 9999, beyond which nothing waits.
+local END_OF_TIME = 253402300799999
+local MOST = 4294967295
 local PRIORITY_STEP = 60000
 -- The longest output that is kept among the fields.
 local SHORT_OUTPUT = 512

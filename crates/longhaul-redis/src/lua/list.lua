@@ -3,32 +3,16 @@
 -- ARGV[2]    the seq before which they must have been enqueued, or '' for any
 -- ARGV[3]    how many to look at
 -- ARGV[4]    how many to answer at most
--- ARGV[5]    what they must be, packed: {{state}, {kind}, {queue}, {parent}}, an empty list for any
--- ARGV[6..]  ids, where only these are meant
+-- ARGV[5]    the packed filter: see `matching.lua`
+-- ARGV[6]    the rows: 'whole', 'short' (without large args and outputs) or 'none'
+-- ARGV[7..]  ids, where only these are meant
 -- Returns    the seq of the last one that was looked at or -1, 1 where there are more, and for each job that fits its
---            id, its seq and what `shown` says
+--            id, its seq, the number of its state, and the answer of `shown` or false
 
 local before = ARGV[2] == '' and math.huge or tonumber(ARGV[2])
-local scanned, limit = tonumber(ARGV[3]), tonumber(ARGV[4])
-
-local function set_of(words)
-  if #words == 0 then return false end
-  local set = {}
-  for _, word in ipairs(words) do
-    set[word] = true
-  end
-  return set
-end
-
-local wanted = cmsgpack.unpack(ARGV[5])
-local states, kinds, queues, parents = set_of(wanted[1]), set_of(wanted[2]), set_of(wanted[3]), set_of(wanted[4])
-
-local function fits(job)
-  return (not states or states[job[STATE]])
-    and (not kinds or kinds[job[KIND]])
-    and (not queues or queues[job[QUEUE]])
-    and (not parents or parents[job[PARENT]])
-end
+local scanned, limit, rows = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[6]
+local fits, states, parents = filter_of(ARGV[5])
+local names_ids = #ARGV > 6
 
 local newest = ARGV[2] == '' and '+inf' or '(' .. ARGV[2]
 local candidates, more = {}, false
@@ -48,7 +32,7 @@ end
 -- There are never more of these than all workers have slots.
 local function add_running()
   for _, member in ipairs(call('ZRANGEBYSCORE', running_key, '-inf', '(+inf')) do
-    local seq = tonumber(string.sub(member, 1, 16))
+    local seq = tonumber(sub(member, 1, 16))
     if seq < before then add(id_of(member), seq) end
   end
 end
@@ -61,9 +45,9 @@ local function is_of_few()
   return states
 end
 
-if #ARGV > 5 then
+if names_ids then
   local named, seen = {}, {}
-  for i = 6, #ARGV do
+  for i = 7, #ARGV do
     named[#named + 1] = ARGV[i]
   end
   read_jobs(named)
@@ -92,7 +76,7 @@ end
 table.sort(candidates, function(a, b) return a[2] > b[2] end)
 local ids = {}
 for i, candidate in ipairs(candidates) do
-  if i > scanned and #ARGV < 6 then
+  if i > scanned and not names_ids then
     more = true
     break
   end
@@ -105,8 +89,10 @@ for i, id in ipairs(ids) do
   local job = jobs[id]
   last_seen = candidates[i][2]
   -- There may be none: somebody has taken its data from under us.
-  local row = job and fits(job) and shown(id)
-  if row then answer[#answer + 1] = { id, last_seen, row } end
+  if job and fits(job) then
+    local row = rows ~= 'none' and shown(id, rows == 'short')
+    if row or rows == 'none' then answer[#answer + 1] = { id, last_seen, job[STATE_EVENT], row } end
+  end
   if #answer == limit then
     more = more or i < #ids
     break

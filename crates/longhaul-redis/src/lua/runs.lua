@@ -3,6 +3,7 @@
 -- The most events of a log, and the most bytes: the oldest events go.
 local LOG_EVENTS = 10000
 local LOG_BYTES = 16777216
+local SPARE_EVENTS, SPARE_BYTES = 500, 1048576
 
 -- Adds to the history of failures, as of the present attempt. `error` is the rest of an object in JSON.
 local function keep_error(id, job, error)
@@ -78,16 +79,21 @@ local function add_entries(id, job, entries)
 end
 
 -- Removes the oldest events of a log of `bytes` bytes that has come to a bound, and notes the number of the last one that is
--- gone, so that readers can be told.
+-- gone, so that readers can be told. Some more go at once, so that this is not done with each event.
 local function trim_log(id, bytes)
   local key, gone = root .. 'l:' .. id, nil
   local excess = call('XLEN', key) - LOG_EVENTS
-  while excess > 0 or bytes > LOG_BYTES do
+  if excess <= 0 and bytes <= LOG_BYTES then return end
+  local excess_bytes = bytes - LOG_BYTES
+  if excess > 0 then excess = excess + SPARE_EVENTS end
+  if excess_bytes > 0 then excess_bytes = excess_bytes + SPARE_BYTES end
+  while excess > 0 or excess_bytes > 0 do
     local oldest = call('XRANGE', key, '-', '+', 'COUNT', 16)
     local many = 0
     for _, entry in ipairs(oldest) do
-      if excess <= 0 and bytes <= LOG_BYTES then break end
-      many, excess, bytes, gone = many + 1, excess - 1, bytes - #entry[2][6], entry[1]
+      if excess <= 0 and excess_bytes <= 0 then break end
+      local size = #entry[2][6]
+      many, excess, excess_bytes, bytes, gone = many + 1, excess - 1, excess_bytes - size, bytes - size, entry[1]
     end
     if many == 0 then break end
     write_now('XTRIM', key, 'MAXLEN', call('XLEN', key) - many)

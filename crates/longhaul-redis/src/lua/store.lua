@@ -251,7 +251,7 @@ end
 
 -- Makes a job wait for a time, which may be now or past.
 local function wait_until(job, run_at)
-  job[RUN_AT] = max(run_at, now)
+  job[RUN_AT] = max(min(run_at, END_OF_TIME), now)
   set_state(job, run_at > now and SCHEDULED or AVAILABLE)
 end
 

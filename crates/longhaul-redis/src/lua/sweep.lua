@@ -15,7 +15,7 @@ local promoted, due = promote(limit)
 -- Takes a job from a worker that was not heard of in time, and answers its new state.
 local function rescue(id, job)
   unindex(id, job)
-  job[CRASHES] = job[CRASHES] + 1
+  job[CRASHES] = min(job[CRASHES] + 1, MOST)
   local is_poison = job[CRASHES] > job[MAX_CRASHES]
   local is_to_stop = job[CANCEL_BY] ~= 0
   keep_error(id, job, is_poison and ARGV[4] .. job[CRASHES] .. ARGV[5] or ARGV[3])

@@ -32,7 +32,9 @@ async fn a_full_server_refuses_new_jobs_and_goes_on_with_those_it_has() {
     server.say("CONFIG SET maxmemory 1");
 
     let refused = fx.store.enqueue(vec![named("d")]).await;
-    assert!(matches!(refused, Err(Error::Unavailable { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+    let unready = fx.store.ready().await;
+    assert!(matches!(unready, Err(Error::Full { .. })), "{unready:?}");
     let leases: Vec<_> = fx.claim(claim()).await.into_iter().map(|claimed| claimed.lease).collect();
     assert_eq!(leases.len(), 3);
     fx.heartbeat(&leases[0]).await;
@@ -42,6 +44,7 @@ async fn a_full_server_refuses_new_jobs_and_goes_on_with_those_it_has() {
     assert_eq!((swept.rescued, swept.pruned), (2, 1));
 
     server.say("CONFIG SET maxmemory 0");
+    fx.store.ready().await.unwrap();
     fx.enqueue(named("d")).await;
 }
 

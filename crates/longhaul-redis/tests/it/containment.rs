@@ -95,7 +95,7 @@ async fn a_job_whose_record_cannot_be_read_fails_at_the_claim_and_the_others_are
     damaged.say("SET", "d:c", "garbage");
     assert_eq!(fx.claim_ids().await, [id("a"), id("d")]);
     for name in ["b", "c"] {
-        damaged.assert_failed(name, "cannot be read").await;
+        damaged.assert_failed(name, "failed to read the stored job").await;
     }
     let job = fx.job(&id("b")).await;
     assert_eq!((job.kind.as_str(), job.queue.as_str(), job.version), (KIND, "images", 1));
@@ -121,7 +121,7 @@ async fn jobs_whose_records_cannot_be_read_do_not_keep_a_sweep_from_others() {
     let swept = fx.sweep().await;
     assert_eq!((swept.promoted, swept.rescued), (1, 1));
     for name in ["a", "c"] {
-        damaged.assert_failed(name, "cannot be read").await;
+        damaged.assert_failed(name, "failed to read the stored job").await;
     }
     assert_eq!(fx.counts("images").await, [(State::Available, 2), (State::Failed, 2)].into());
 }

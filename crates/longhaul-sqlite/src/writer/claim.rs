@@ -223,8 +223,10 @@ fn read_candidate(row: &Row<'_>) -> rusqlite::Result<Candidate> {
         // The row is read before the claim raises it.
         attempt: row.get::<_, u32>(5)? + 1,
         max_attempts: row.get(6)?,
-        timeout: millis_column(row, 7)?.map(Duration::from_millis),
-        backoff: parsed(row, 8)?,
+        policy: longhaul::Policy {
+            timeout: millis_column(row, 7)?.map(Duration::from_millis),
+            backoff: parsed(row, 8)?,
+        },
         created_at: Timestamp(row.get(9)?),
         labels: parsed(row, 10)?.unwrap_or_default(),
         steps: Default::default(),

@@ -127,7 +127,7 @@ impl Batch<'_> {
         };
         let seq = self.draw();
         let labels = (!job.labels.is_empty()).then(|| Json::new(&job.labels)).transpose().map_err(no_json)?;
-        let backoff = job.backoff.map(|backoff| Json::new(&backoff)).transpose().map_err(no_json)?;
+        let backoff = job.policy.backoff.map(|backoff| Json::new(&backoff)).transpose().map_err(no_json)?;
         let inserted = self.hot.insert.execute(params![
             seq,
             id.as_str(),
@@ -141,7 +141,7 @@ impl Batch<'_> {
             job.max_attempts,
             job.max_crashes,
             now.0,
-            job.timeout.map(millis),
+            job.policy.timeout.map(millis),
             job.unique.as_ref().map(|unique| unique.key.as_str()),
             job.unique.as_ref().and_then(|unique| unique.period).map(millis),
             job.parent.as_ref().map(JobId::as_str),

@@ -7,6 +7,7 @@ mod filter;
 mod finish;
 mod id;
 mod json;
+mod policy;
 mod queue;
 mod record;
 mod state;
@@ -21,7 +22,8 @@ pub use filter::{Acted, Action, JobFilter, JobPage, Page, Payloads, SHORT_PAYLOA
 pub use finish::{AttemptError, ErrorKind, Finish, Outcome};
 pub(crate) use id::check_name;
 pub use id::{JobId, process_id};
-pub use json::{Json, MAX_JSON_DEPTH};
+pub use json::{Json, JsonBreach, JsonRule, MAX_JSON_DEPTH, check_json};
+pub use policy::Policy;
 pub use queue::{Keep, QueueConfig, QueueInfo, Retention, Swept};
 pub use record::{Children, JobRecord, Lookup};
 pub use state::State;

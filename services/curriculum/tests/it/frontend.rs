@@ -6,7 +6,7 @@ use crate::fixture::{Fixture, modules};
 
 /// The seed's "Manual polling", as it stands.
 const POLLING: &str = include_str!("frontend/polling.ts");
-/// What the seed's code finds around it: `api`, `workflowId`, and a clock that runs fast.
+/// The surroundings of the frontend's code: `api`, `workflowId`, and a clock that runs fast.
 const AROUND: &str = include_str!("frontend/around.mjs");
 /// The fields that the seed's React component shows, computed from the status as its hook does.
 const VIEW: &str = include_str!("frontend/view.mjs");

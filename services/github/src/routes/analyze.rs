@@ -36,7 +36,7 @@ pub(super) fn wish(force_refresh: bool) -> Wish {
     if force_refresh { Wish::Refreshed } else { Wish::Fresh }
 }
 
-/// How long a caller who waits for a result is let to wait.
+/// The longest that a caller who waits for a result may wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
 
 /// `POST /analyze`: the task at once, or a result that is fresh.

@@ -86,7 +86,7 @@ fn statement(sql: &str, error: rusqlite::Error) -> DbError {
     DbError::Statement { sql: first_words(sql), source: error.into() }
 }
 
-/// Why a transaction was rolled back.
+/// The reason why a transaction was rolled back.
 pub(super) enum Undone {
     Refused { write: usize },
     Fault(DbError),

@@ -45,7 +45,7 @@ impl Reply {
     }
 }
 
-/// Where the jobs are.
+/// The store of the jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Jobs {
     BesideRows,

@@ -2,7 +2,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use longhaul::{Action, CANCEL_GRACE, JobFilter, JobId};
+use longhaul::{Acted, Action, CANCEL_GRACE, JobFilter, JobId, Longhaul, Page, Payloads};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -88,7 +88,7 @@ pub(crate) async fn finished_only(api: &Api, id: &JobId, action: Action) -> Resu
     Err(Problem::new(Code::UniqueKeyHeld, "another job holds the unique key of this one"))
 }
 
-/// What to do to which jobs.
+/// An action on the jobs that fit a filter.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = BulkAction)]
@@ -98,9 +98,13 @@ pub(crate) struct ActionRequest {
     /// The most jobs to act on, 1 to 10,000; 1,000 unless given.
     #[schema(minimum = 1, maximum = 10_000)]
     limit: Option<usize>,
+    /// Counts the jobs that fit and changes none.
+    #[serde(default)]
+    #[schema(required = false)]
+    dry_run: bool,
 }
 
-/// What to do.
+/// The action.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = Action)]
@@ -113,39 +117,56 @@ enum ActionWord {
     Delete,
 }
 
-/// How many jobs something was done to.
+/// The effect of an action on many jobs.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = ActionCount)]
-pub(crate) struct ActionCount {
+#[schema(as = ActionResult)]
+pub(crate) struct ActionResult {
+    /// Jobs that fit the filter, of those that were looked at. Some may not be what the action is for.
+    matched: u64,
+    /// Jobs that were changed.
+    done: u64,
+    /// True where every job that fits was looked at. While it is false, send the same again.
+    complete: bool,
+    /// The same as `done`, for clients of earlier releases.
+    #[schema(deprecated)]
     count: u64,
-    /// Whether the limit was reached, so that more jobs may fit: send the same again until this is false. Then none
-    /// was left that fits and that the action is for.
+    /// The opposite of `complete`, for clients of earlier releases.
+    #[schema(deprecated)]
     more: bool,
+}
+
+impl From<Acted> for ActionResult {
+    fn from(Acted { matched, done, complete }: Acted) -> Self {
+        Self { matched, done, complete, count: done, more: !complete }
+    }
 }
 
 const DEFAULT_ACTIONS: usize = 1_000;
 const MAX_ACTIONS: usize = 10_000;
+/// The most jobs of a page that are counted at once.
+const COUNTED_AT_ONCE: usize = 1_000;
 
 /// Cancels, retries or deletes many jobs
 ///
 /// Jobs that the action is not for (a retry of an unfinished one, or of one whose unique key another job holds) are
-/// left alone and not counted. To retry all failed jobs of a queue, or to clean them away:
-/// `{"action": "retry", "filter": {"queue": "mail", "state": "failed"}}`, and the same with `"delete"`.
-/// The store works in small batches, so that nobody else waits for a large action; one that is cut off half-way has
-/// been done to some of the jobs, and may be sent again.
+/// left alone: they are `matched` and not `done`. A job is changed only if it fits the filter at that moment.
+/// To retry all failed jobs of a queue, or to clean them away:
+/// `{"action": "retry", "filter": {"queue": "mail", "state": "failed"}}`, and the same with `"delete"`. An empty list in
+/// a filter fits no job. The store works in small batches, so that nobody else waits for a large action; one that is cut
+/// off half-way has been done to some of the jobs, and may be sent again.
 #[utoipa::path(
     post,
     path = "/jobs/actions",
     operation_id = "actOnJobs",
     tag = "jobs",
     request_body(content = ActionRequest),
-    responses((status = 200, description = "How many jobs it was done to", body = ActionCount)),
+    responses((status = 200, description = "The number of jobs that fitted and that were changed", body = ActionResult)),
 )]
 pub(crate) async fn act_on_many(
-    State(api): State<Api>,
+    State(longhaul): State<Longhaul>,
     _: Caller,
     JsonBody { value, .. }: JsonBody<ActionRequest>,
-) -> Result<Json<ActionCount>, Problem> {
+) -> Result<Json<ActionResult>, Problem> {
     let mut faults = Faults::default();
     let filter = value.filter.prepare(&mut faults);
     let limit = value.limit.unwrap_or(DEFAULT_ACTIONS);
@@ -153,11 +174,32 @@ pub(crate) async fn act_on_many(
         faults.add(Code::Invalid, "limit", format!("must be from 1 to {MAX_ACTIONS}"));
     }
     faults.into_result()?;
+    let Some(filter) = filter else { return Ok(Json(Acted { complete: true, ..Acted::default() }.into())) };
     let action = match value.action {
         ActionWord::Cancel => Action::Cancel { grace: CANCEL_GRACE },
         ActionWord::Retry => Action::Retry,
         ActionWord::Delete => Action::Delete,
     };
-    let acted = api.longhaul.store().act(&filter, action, limit).await?;
-    Ok(Json(ActionCount { count: acted.done, more: !acted.complete }))
+    let acted = match value.dry_run {
+        true => count(&longhaul, &filter, limit).await?,
+        false => longhaul.store().act(&filter, action, limit).await?,
+    };
+    Ok(Json(acted.into()))
+}
+
+/// Counts the jobs that fit, `limit` at most.
+async fn count(longhaul: &Longhaul, filter: &JobFilter, limit: usize) -> longhaul::Result<Acted> {
+    let mut acted = Acted::default();
+    let mut cursor = None;
+    loop {
+        let left = limit - acted.matched as usize;
+        let page = Page { cursor, limit: left.min(COUNTED_AT_ONCE), payloads: Payloads::Short };
+        let page = longhaul.store().list(filter, page).await?;
+        acted.matched += page.jobs.len() as u64;
+        cursor = page.next;
+        acted.complete = cursor.is_none();
+        if acted.complete || acted.matched >= limit as u64 {
+            return Ok(acted);
+        }
+    }
 }

@@ -19,32 +19,32 @@ use crate::time::{Rfc3339, in_seconds};
 pub struct JobBody<'a> {
     /// Its id.
     pub id: &'a str,
-    /// Which job type runs it.
+    /// The job type that runs it.
     pub kind: &'a str,
     /// The version of `args`, from 1.
     pub version: u32,
     /// The queue that it waits in.
     pub queue: &'a str,
-    /// What it was asked to do.
+    /// The input of the job type.
     #[schema(value_type = serde_json::Value)]
     pub args: &'a Json,
-    /// Where it stands.
+    /// Its state.
     #[schema(schema_with = state_schema)]
     pub state: State,
-    /// How far it is.
+    /// Its progress.
     #[schema(required)]
     pub progress: Option<ProgressBody<'a>>,
     /// Attempts begun that count; while running, the number of the present one.
     pub attempt: u32,
     /// Attempts in all.
     pub max_attempts: u32,
-    /// How often its worker died under it.
+    /// The number of workers that died under it.
     pub crashes: u32,
-    /// How often a worker that was shutting down gave it back.
+    /// The number of workers that gave it back because they shut down.
     pub interruptions: u32,
     /// −100 to 100, higher first.
     pub priority: i32,
-    /// How long one attempt may take, in seconds.
+    /// The longest that one attempt may take, in seconds.
     #[schema(required)]
     pub timeout: Option<f64>,
     /// Its place among the available jobs of its queue, from 1; at most 1,000 is counted. Null while it is not
@@ -54,25 +54,25 @@ pub struct JobBody<'a> {
     /// About how many seconds it still takes, where that can be told from jobs of its kind that have completed.
     #[schema(required)]
     pub eta_seconds: Option<u64>,
-    /// When it was enqueued. In the answer that accepts a job this and `run_at` are this server's time; what the
+    /// The time at which it was enqueued. In the answer that accepts a job this and `run_at` are this server's time; what the
     /// store keeps may be later by as long as the job took to become durable.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Rfc3339,
-    /// When it may, or might, next run.
+    /// The earliest time of its next run.
     #[schema(value_type = String, format = DateTime)]
     pub run_at: Rfc3339,
-    /// When its present or last attempt began.
+    /// The start of its present or last attempt.
     #[schema(value_type = Option<String>, format = DateTime, required)]
     pub started_at: Option<Rfc3339>,
-    /// When it ended.
+    /// The time at which it ended.
     #[schema(value_type = Option<String>, format = DateTime, required)]
     pub finished_at: Option<Rfc3339>,
-    /// What it returned.
+    /// Its result.
     #[schema(value_type = serde_json::Value, required)]
     pub output: Option<&'a Json>,
     /// The failed attempts, oldest first; the last 20 are kept.
     pub errors: Vec<ErrorBody<'a>>,
-    /// Whether somebody has asked it to stop while it was running.
+    /// True where it was asked to stop while it was running.
     pub cancel_requested: bool,
     /// The worker that runs it, or ran it last.
     #[schema(required)]
@@ -80,21 +80,35 @@ pub struct JobBody<'a> {
     /// The job that it belongs to.
     #[schema(required)]
     pub parent: Option<&'a str>,
-    /// How its children stand, where it waits, or waited, for children: it closes a batch.
+    /// The counts of its children, where it waits, or waited, for children: it closes a batch.
     #[schema(required)]
     pub children: Option<ChildrenBody>,
-    /// What it shares with the jobs that are paused together with it.
+    /// The limit key that it shares with the jobs that are paused together with it.
     #[schema(required)]
     pub key: Option<&'a str>,
-    /// What to find it by.
+    /// Names and values to find it by.
     pub labels: &'a BTreeMap<String, String>,
+    /// True in a list that left out `args` because they are larger than 1 KiB. Absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    pub args_cut: bool,
+    /// The size of `args` in bytes, where they were left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub args_bytes: Option<u64>,
+    /// True in a list that left out `output` because it is larger than 1 KiB. Absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    pub output_cut: bool,
+    /// The size of `output` in bytes, where it was left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_bytes: Option<u64>,
     /// True in an answer to a request that created nothing, because this job stands for it. Absent otherwise.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     pub duplicate: bool,
 }
 
-/// How the jobs of a batch stand.
+/// The jobs of a batch, counted by outcome.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[schema(as = Children)]
 pub struct ChildrenBody {
@@ -115,7 +129,7 @@ impl From<Children> for ChildrenBody {
     }
 }
 
-/// How far a job is.
+/// The progress of a job.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Progress)]
 pub struct ProgressBody<'a> {
@@ -138,14 +152,14 @@ impl<'a> From<&'a Progress> for ProgressBody<'a> {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = AttemptError)]
 pub struct ErrorBody<'a> {
-    /// Which attempt.
+    /// The attempt, from 1.
     pub attempt: u32,
-    /// When.
+    /// The time of the failure.
     #[schema(value_type = String, format = DateTime)]
     pub at: Rfc3339,
-    /// What the job said.
+    /// The error of the job.
     pub message: &'a str,
-    /// What sort of failure it was.
+    /// The sort of failure.
     #[schema(schema_with = error_kind_schema)]
     pub kind: ErrorKind,
 }
@@ -172,7 +186,7 @@ impl<'a> From<&'a JobRecord> for JobBody<'a> {
             crashes: job.crashes,
             interruptions: job.interruptions,
             priority: job.priority,
-            timeout: job.timeout.map(in_seconds),
+            timeout: job.policy.timeout.map(in_seconds),
             position: job.position,
             eta_seconds: None,
             created_at: Rfc3339(job.created_at),
@@ -187,6 +201,10 @@ impl<'a> From<&'a JobRecord> for JobBody<'a> {
             children: job.children.map(ChildrenBody::from),
             key: job.limit_key.as_deref(),
             labels: &job.labels,
+            args_cut: job.args_bytes.is_some(),
+            args_bytes: job.args_bytes,
+            output_cut: job.output_bytes.is_some(),
+            output_bytes: job.output_bytes,
             duplicate: false,
         }
     }
@@ -213,7 +231,7 @@ impl<'a> JobBody<'a> {
             crashes: 0,
             interruptions: 0,
             priority: job.priority,
-            timeout: job.timeout.map(in_seconds),
+            timeout: job.policy.timeout.map(in_seconds),
             position: None,
             eta_seconds: None,
             created_at: Rfc3339(now),
@@ -228,6 +246,10 @@ impl<'a> JobBody<'a> {
             children: None,
             key: job.limit_key.as_deref(),
             labels: &job.labels,
+            args_cut: false,
+            args_bytes: None,
+            output_cut: false,
+            output_bytes: None,
             duplicate: false,
         }
     }

@@ -3,9 +3,10 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use longhaul::{EnqueueStatus, Enqueued, JobId, Longhaul, Lookup, NewJob};
+use longhaul::{EnqueueStatus, Enqueued, JobId, Longhaul, NewJob};
 
 use super::body::JobBody;
+use super::read::found;
 use super::request::{JobRequest, OnDisconnect, Prepared};
 use crate::auth::Caller;
 use crate::extract::JsonBody;
@@ -29,7 +30,7 @@ use crate::state::inflight::Repeatable;
     tag = "jobs",
     params(
         ("Idempotency-Key" = Option<String>, Header, description = "Makes it safe to send the request again \
-            within 24 hours: the same key and body get the first answer's job"),
+            within 24 hours: the same key and body get the first answer's job, as it stands by then"),
         ("Prefer" = Option<String>, Header, description = "`wait=N` holds the answer up to N seconds (at most \
             60) until the job has ended", example = "wait=30"),
     ),
@@ -45,6 +46,8 @@ use crate::state::inflight::Repeatable;
         (status = 200, description = "The job has ended while the answer was held, or an existing one stands \
             for it", body = JobBody),
         (status = 409, description = "A request with the same idempotency key is still being answered"),
+        (status = 410, description = "The job that stands for it, or has ended while the answer was held, was pruned or \
+            deleted"),
     ),
 )]
 pub(crate) async fn create(
@@ -112,14 +115,11 @@ async fn answer(
     let record = match (standing, wait) {
         // The hot path: all that the answer says is known without another look at the store.
         (Standing::Created, None) => None,
-        _ => match api.hold(id, wait).await? {
-            Lookup::Found(record) => Some(record),
-            Lookup::Gone | Lookup::Unknown => None,
-        },
+        // A job that is gone by now is told as such: what it was is not known any more.
+        _ => Some(found(api.hold(id, wait).await?)?),
     };
     let mut body = match &record {
         Some(record) => JobBody::from(&**record),
-        // Either just accepted, or it is gone already and this is what is known of it.
         None => JobBody::accepted(id, job, api.config.clock.now()),
     };
     let ended_while_held = wait.is_some() && body.state.is_finished();
@@ -137,7 +137,7 @@ async fn answer(
     Ok(response)
 }
 
-/// How the job that is answered came to be.
+/// The origin of the job that is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
     /// By this request.

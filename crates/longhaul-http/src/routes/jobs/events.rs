@@ -7,8 +7,8 @@ use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use futures::stream;
-use longhaul::{Event, EventBody, JobId, Json, LogLevel, Lookup, State as JobState};
+use futures::{StreamExt, stream};
+use longhaul::{Event, EventBody, JobId, Json, LogLevel, Lookup, State as JobState, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -22,12 +22,15 @@ use crate::time::Rfc3339;
 
 /// The most events that are held in memory for a reader.
 const PAGE: usize = 100;
-/// How long the store is asked to wait for something new; then it is asked again.
+/// The bytes of events that are held in memory for a reader, beyond the first event. A reader may be slow, and there may
+/// be many.
+const PAGE_BYTES: usize = 256 * 1024;
+/// The longest that the store is asked to wait for something new; then it is asked again.
 const LONG_POLL: Duration = Duration::from_secs(30);
-/// How long a stream is silent before it says that it is still there, which keeps proxies from closing it.
+/// The longest silence of a stream: a comment keeps proxies from closing it.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// When a reader whose stream was cut short is to come back, in milliseconds.
+/// The pause after which a reader whose stream was cut short comes back, in milliseconds.
 const COME_BACK_AFTER: RangeInclusive<u64> = 1_000..=5_000;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -37,8 +40,10 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 ///
 /// A stream of server-sent events: `state`, `progress`, `log`, `chunk`, `reset` (drop the chunks of the attempt
 /// that failed) and `output`. Each has an `id`; sent back as `Last-Event-ID` it resumes the stream with nothing
-/// lost and nothing doubled. Only the newest state is told. The stream ends after the state in which the job has
-/// ended; asked again after that, the answer is 204, which tells an `EventSource` to stop.
+/// lost and nothing doubled. A job keeps its newest 10,000 events or 16 MiB of them: a reader who resumes before the
+/// oldest is first told `gap`. An id that no event of this job has had is answered with `reset` and the whole log. Only
+/// the newest state is told. The stream ends after the state in which the job has ended; asked again after that, the
+/// answer is 204, which tells an `EventSource` to stop.
 #[utoipa::path(
     get,
     path = "/jobs/{id}/events",
@@ -64,48 +69,62 @@ pub(crate) async fn events(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let after = seen(&headers, query.as_deref())?;
-    let Some(page) = api.longhaul.events(&id, after, PAGE, Duration::ZERO).await? else {
+    let seen = seen(&headers, query.as_deref())?;
+    let now = api.config.clock.now();
+    let mut follower =
+        Follower { api, id, after: seen.unwrap_or(0), page: Vec::new().into_iter(), phase: Phase::Following };
+    let mut first = if seen.is_none() { Some(restart(now)) } else { None };
+    if follower.fill(Duration::ZERO).await?.is_none() {
         // The log does not tell a job that is gone from one that never was.
-        found(api.longhaul.get(&id).await?)?;
+        found(follower.api.longhaul.get(&follower.id).await?)?;
         return Err(Problem::new(Code::JobGone, "the job was pruned or deleted"));
-    };
-    let follower = Follower { api, id, after, page: page.into_iter(), phase: Phase::Following };
-    if follower.page.len() == 0 && follower.has_seen_the_end().await? {
-        return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let events = stream::unfold(follower, async |mut follower| {
+    if follower.page.len() == 0 {
+        match follower.standing().await? {
+            Standing::Open => {}
+            Standing::SeenWhole => return Ok(StatusCode::NO_CONTENT.into_response()),
+            Standing::Ahead => {
+                follower.after = 0;
+                first = Some(restart(now));
+            }
+        }
+    }
+    let events = stream::iter(first).chain(stream::unfold(follower, async |mut follower| {
         let event = match follower.next().await {
             Some(event) => write(&event),
             None => follower.farewell()?,
         };
-        Some((Ok::<_, Infallible>(event), follower))
-    });
+        Some((event, follower))
+    }));
+    let events = events.map(Ok::<_, Infallible>);
     let keep_alive = KeepAlive::new().interval(HEARTBEAT).text("heartbeat");
     let mut response = Sse::new(events).keep_alive(keep_alive).into_response();
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
     // Proxies that buffer answers would hold the events back.
     response.headers_mut().insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
     Ok(response)
 }
 
-/// The number of the last event that the reader has seen.
-fn seen(headers: &HeaderMap, query: Option<&str>) -> Result<u64, Problem> {
+/// The number of the last event that the reader has seen; none where what it sent is no number.
+fn seen(headers: &HeaderMap, query: Option<&str>) -> Result<Option<u64>, Problem> {
     // A browser that reconnects repeats the URL of its first request, so what the header says is newer.
     if let Some(seen) = headers.get(LAST_EVENT_ID) {
-        let seen = seen.to_str().ok().map(str::trim);
-        return match seen.map(|seen| if seen.is_empty() { Ok(0) } else { seen.parse() }) {
-            Some(Ok(seen)) => Ok(seen),
-            _ => Err(Problem::new(Code::InvalidHeader, "the last-event-id must be a whole number from 0")),
-        };
+        // An error would end an EventSource for good, and whoever wrote it cannot mend the id of a proxy or of another job.
+        let seen = seen.to_str().unwrap_or("none").trim();
+        return Ok(if seen.is_empty() { Some(0) } else { seen.parse().ok() });
     }
     match query::value(query, "after") {
-        None => Ok(0),
-        Some(after) => query::number(&after, 0..=u64::MAX).map_err(|message| {
+        None => Ok(Some(0)),
+        Some(after) => query::number(&after, 0..=u64::MAX).map(Some).map_err(|message| {
             let error = FieldError { field: "after".into(), message };
             Problem::fields(Code::Invalid, vec![error])
         }),
     }
+}
+
+/// Tells a reader whose last event is unknown here to drop what it has: the whole log follows.
+fn restart(now: Timestamp) -> sse::Event {
+    write(&Event { seq: 0, at: now, attempt: 0, body: EventBody::Reset })
 }
 
 /// Reads a job's log page by page.
@@ -117,6 +136,17 @@ struct Follower {
     after: u64,
     page: std::vec::IntoIter<Event>,
     phase: Phase,
+}
+
+/// A reader's last event, compared with the job's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// More may come.
+    Open,
+    /// The job has ended, or is gone, and all of its events were seen.
+    SeenWhole,
+    /// No event of the job has a number as high.
+    Ahead,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,16 +175,17 @@ impl Follower {
                 }
                 return Some(event);
             }
+            let stopping = self.api.config.stopping.clone();
             let more = tokio::select! {
                 biased;
-                () = self.api.config.stopping.cancelled() => {
+                () = stopping.cancelled() => {
                     self.phase = Phase::CutShort;
                     return None;
                 }
                 more = self.more() => more,
             };
             match more {
-                Ok(Some(page)) => self.page = page.into_iter(),
+                Ok(Some(())) => {}
                 Ok(None) => return None,
                 Err(error) => {
                     tracing::warn!(job = %self.id, "failed to follow a job's events; its reader must come back: {error}");
@@ -176,31 +207,63 @@ impl Follower {
         Some(sse::Event::default().retry(after).comment("cut short, come back"))
     }
 
-    async fn more(&self) -> longhaul::Result<Option<Vec<Event>>> {
-        let page = self.api.longhaul.events(&self.id, self.after, PAGE, LONG_POLL).await?;
+    async fn more(&mut self) -> longhaul::Result<Option<()>> {
+        let filled = self.fill(LONG_POLL).await?;
         // Nothing new is either a wait that is over or a job that has ended; the latter would answer at once,
         // for ever.
-        if page.as_ref().is_some_and(Vec::is_empty) && self.has_seen_the_end().await? {
+        if self.page.len() == 0 && self.standing().await? != Standing::Open {
             return Ok(None);
         }
-        Ok(page)
+        Ok(filled)
     }
 
-    async fn has_seen_the_end(&self) -> longhaul::Result<bool> {
+    /// Reads a page, and keeps as much of it as may be held for a reader. None where there is no such job.
+    async fn fill(&mut self, wait: Duration) -> longhaul::Result<Option<()>> {
+        let page = self.api.longhaul.events(&self.id, self.after, PAGE, wait).await?;
+        let Some(mut page) = page else { return Ok(None) };
+        let mut bytes = 0;
+        let fitting = page.iter().take_while(|event| {
+            let fits = bytes < PAGE_BYTES;
+            bytes += size(event);
+            fits
+        });
+        let fitting = fitting.count();
+        page.truncate(fitting);
+        page.shrink_to_fit();
+        self.page = page.into_iter();
+        Ok(Some(()))
+    }
+
+    async fn standing(&self) -> longhaul::Result<Standing> {
         Ok(match self.api.longhaul.get(&self.id).await? {
-            Lookup::Found(job) => job.state.is_finished() && job.last_event <= self.after,
-            Lookup::Gone | Lookup::Unknown => true,
+            Lookup::Found(job) if job.last_event < self.after => Standing::Ahead,
+            Lookup::Found(job) if !job.state.is_finished() || job.last_event > self.after => Standing::Open,
+            Lookup::Found(_) | Lookup::Gone | Lookup::Unknown => Standing::SeenWhole,
         })
     }
 }
 
-/// What an event says. Which fields there are depends on the event.
+/// About the bytes of an event.
+fn size(event: &Event) -> usize {
+    let json = |json: Option<&Json>| json.map_or(0, |json| json.as_str().len());
+    let body = match &event.body {
+        EventBody::State { error, .. } => error.as_ref().map_or(0, |error| error.message.len()),
+        EventBody::Progress(progress) => progress.message.len() + json(progress.data.as_ref()),
+        EventBody::Log { message, .. } => message.len(),
+        EventBody::Chunk { data } => json(Some(data)),
+        EventBody::Output { output } => json(Some(output)),
+        EventBody::Gap | EventBody::Reset => 0,
+    };
+    size_of::<Event>() + body
+}
+
+/// The data of an event. Its fields depend on the event.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Event)]
 pub(crate) struct EventData<'a> {
     /// The attempt that it belongs to.
     attempt: u32,
-    /// When it was written.
+    /// The time at which it was written.
     #[schema(value_type = String, format = DateTime)]
     at: Rfc3339,
     #[serde(flatten)]
@@ -217,7 +280,7 @@ enum Said<'a> {
         state: JobState,
         #[schema(required)]
         error: Option<ErrorBody<'a>>,
-        /// How its children stand, where it closes a batch; the state is told anew whenever one ends.
+        /// The counts of its children, where it closes a batch; the state is told anew whenever one ends.
         #[serde(skip_serializing_if = "Option::is_none")]
         children: Option<ChildrenBody>,
     },
@@ -244,8 +307,8 @@ enum Said<'a> {
         #[schema(value_type = serde_json::Value)]
         output: &'a Json,
     },
-    /// `reset`
-    Reset {},
+    /// `reset`, `gap`
+    Nothing {},
 }
 
 fn write(event: &Event) -> sse::Event {
@@ -264,8 +327,8 @@ fn write(event: &Event) -> sse::Event {
         ),
         EventBody::Log { level, message } => ("log", Said::Log { level: *level, message }),
         EventBody::Chunk { data } => ("chunk", Said::Chunk { data }),
-        EventBody::Gap => ("gap", Said::Reset {}),
-        EventBody::Reset => ("reset", Said::Reset {}),
+        EventBody::Gap => ("gap", Said::Nothing {}),
+        EventBody::Reset => ("reset", Said::Nothing {}),
         EventBody::Output { output } => ("output", Said::Output { output }),
     };
     let data = EventData { attempt: event.attempt, at: Rfc3339(event.at), said };

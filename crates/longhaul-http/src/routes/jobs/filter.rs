@@ -10,47 +10,69 @@ use super::body::state_schema;
 use crate::faults::Faults;
 use crate::problem::Code;
 
-/// Which jobs are meant: those that fit every field that is given. `{}` means all.
+/// Selects the jobs that fit every field that is given; `{}` selects all. An empty list fits no job.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schema(as = JobFilter)]
 pub(crate) struct FilterRequest {
-    /// Any of these ids.
-    ids: Vec<String>,
+    /// Any of these ids; one may stand without brackets.
+    #[serde(deserialize_with = "one_or_many")]
+    #[schema(schema_with = words_schema)]
+    ids: Option<Vec<String>>,
     /// In any of these states; one may stand without brackets.
     #[serde(deserialize_with = "one_or_many")]
     #[schema(schema_with = states_schema)]
-    state: Vec<String>,
+    state: Option<Vec<String>>,
     /// Of any of these kinds; one may stand without brackets.
     #[serde(deserialize_with = "one_or_many")]
     #[schema(schema_with = words_schema)]
-    kind: Vec<String>,
+    kind: Option<Vec<String>>,
     /// In any of these queues; one may stand without brackets.
     #[serde(deserialize_with = "one_or_many")]
     #[schema(schema_with = words_schema)]
-    queue: Vec<String>,
+    queue: Option<Vec<String>>,
     /// That belong to any of these jobs; one may stand without brackets.
     #[serde(deserialize_with = "one_or_many")]
     #[schema(schema_with = words_schema)]
-    parent: Vec<String>,
+    parent: Option<Vec<String>>,
     /// With all of these labels.
     labels: BTreeMap<String, String>,
-    /// With this text in the id, the kind, the args or the last error.
+    /// With this text in the id, the kind, the args or the last error; the case of ASCII letters does not count.
     q: Option<String>,
 }
 
 impl FilterRequest {
-    /// The filter; what is wrong with it is added to the faults.
-    pub(crate) fn prepare(self, faults: &mut Faults) -> JobFilter {
-        JobFilter {
-            ids: self.ids.into_iter().filter_map(|id| faults.check(JobId::new(id))).collect(),
-            states: self.state.iter().filter_map(|word| state("filter.state", word, faults)).collect(),
-            kinds: self.kind,
-            queues: self.queue,
-            parents: self.parent.into_iter().filter_map(|id| faults.check(JobId::new(id))).collect(),
+    /// The filter; none where no job can fit it. Faults of its fields are added to `faults`.
+    pub(crate) fn prepare(self, faults: &mut Faults) -> Option<JobFilter> {
+        let lists = [&self.ids, &self.state, &self.kind, &self.queue, &self.parent];
+        let fits_nothing = lists.into_iter().flatten().any(Vec::is_empty);
+        let mut ids = |field: &str, ids: Option<Vec<String>>| -> Vec<JobId> {
+            ids.unwrap_or_default().into_iter().filter_map(|given| id(field, given, faults)).collect()
+        };
+        let (ids, parents) = (ids("filter.ids", self.ids), ids("filter.parent", self.parent));
+        let states = self.state.unwrap_or_default();
+        let filter = JobFilter {
+            ids,
+            states: states.iter().filter_map(|word| state("filter.state", word, faults)).collect(),
+            kinds: self.kind.unwrap_or_default(),
+            queues: self.queue.unwrap_or_default(),
+            parents,
             labels: self.labels.into_iter().collect(),
-            text: self.q,
+            text: self.q.filter(|text| !text.is_empty()),
+        };
+        (!fits_nothing).then_some(filter)
+    }
+}
+
+/// Reads a job's id.
+pub(crate) fn id(field: &str, given: String, faults: &mut Faults) -> Option<JobId> {
+    match JobId::new(given) {
+        Ok(id) => Some(id),
+        Err(longhaul::Error::Invalid { reason, .. }) => {
+            faults.add(Code::Invalid, field, reason);
+            None
         }
+        Err(error) => faults.check(Err(error)),
     }
 }
 
@@ -59,7 +81,7 @@ pub(crate) fn state(field: &str, word: &str, faults: &mut Faults) -> Option<Stat
     word.parse().map_err(|message: String| faults.add(Code::Invalid, field, message)).ok()
 }
 
-fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "expected a string or an array of strings")]
     enum OneOrMany {
@@ -67,8 +89,8 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>
         Many(Vec<String>),
     }
     OneOrMany::deserialize(deserializer).map(|given| match given {
-        OneOrMany::One(word) => vec![word],
-        OneOrMany::Many(words) => words,
+        OneOrMany::One(word) => Some(vec![word]),
+        OneOrMany::Many(words) => Some(words),
     })
 }
 

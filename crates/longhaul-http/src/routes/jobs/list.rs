@@ -3,18 +3,17 @@ use axum::extract::{RawQuery, State};
 use axum::http::HeaderValue;
 use axum::http::header::LINK;
 use axum::response::{IntoResponse, Response};
-use longhaul::{JobFilter, JobId, Page};
+use longhaul::{JobFilter, JobPage, Longhaul, Page, Payloads};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::body::JobBody;
-use super::filter::state;
+use super::filter::{id, state};
 use crate::auth::Caller;
 use crate::faults::Faults;
 use crate::path::Mount;
 use crate::problem::{Code, Problem};
 use crate::query;
-use crate::state::Api;
 
 const DEFAULT_LIMIT: usize = 50;
 const MAX_LIMIT: usize = 100;
@@ -32,7 +31,8 @@ pub(crate) struct PageBody<'a> {
 
 /// Lists jobs
 ///
-/// Newest first, by keyset: pages neither overlap nor skip while jobs come and go.
+/// Newest first, by keyset: pages neither overlap nor skip while jobs come and go. Args and outputs of more than 1 KiB
+/// are left out: they are null, and `args_cut` or `output_cut` is true. A parameter without a value fits no job.
 #[utoipa::path(
     get,
     path = "/jobs",
@@ -45,10 +45,12 @@ pub(crate) struct PageBody<'a> {
         ("parent" = Option<Vec<String>>, Query, description = "That belong to any of these jobs"),
         ("label" = Option<Vec<String>>, Query, description = "With all of these labels, each as `name:value`"),
         ("q" = Option<String>, Query, description = "With this text in the id, the kind, the args or the last \
-            error"),
+            error; the case of ASCII letters does not count. The same on every store"),
         ("cursor" = Option<String>, Query, description = "Where the last page ended"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "The most jobs of a page, 50 \
             unless given"),
+        ("full" = Option<bool>, Query, description = "`true` carries args and outputs of any size; without it those \
+            of more than 1 KiB are null"),
     ),
     responses(
         (status = 200, description = "A page of jobs", body = PageBody, headers(
@@ -57,13 +59,16 @@ pub(crate) struct PageBody<'a> {
     ),
 )]
 pub(crate) async fn list(
-    State(api): State<Api>,
+    State(longhaul): State<Longhaul>,
     _: Caller,
     mount: Mount,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let (filter, page) = read_query(query.as_deref())?;
-    let page = api.longhaul.store().list(&filter, page).await?;
+    let page = match filter {
+        Some(filter) => longhaul.store().list(&filter, page).await?,
+        None => JobPage::default(),
+    };
     let body = PageBody { jobs: page.jobs.iter().map(JobBody::from).collect(), next: page.next.as_deref() };
     let mut response = Json(body).into_response();
     if let Some(next) = &page.next {
@@ -76,16 +81,19 @@ pub(crate) async fn list(
     Ok(response)
 }
 
-fn read_query(query: Option<&str>) -> Result<(JobFilter, Page), Problem> {
+/// The filter and the page of a query. No filter where no job can fit, because a parameter has no value.
+fn read_query(query: Option<&str>) -> Result<(Option<JobFilter>, Page), Problem> {
     let mut faults = Faults::default();
     let mut filter = JobFilter::default();
-    let mut page = Page { cursor: None, limit: DEFAULT_LIMIT, ..Page::default() };
+    let mut page = Page { limit: DEFAULT_LIMIT, payloads: Payloads::Short, ..Page::default() };
+    let mut without_value = Vec::new();
     for (name, value) in query::pairs(query) {
         match &*name {
+            "state" | "kind" | "queue" | "parent" if value.is_empty() => without_value.push(name),
             "state" => filter.states.extend(state("state", &value, &mut faults)),
             "kind" => filter.kinds.push(value.into_owned()),
             "queue" => filter.queues.push(value.into_owned()),
-            "parent" => filter.parents.extend(faults.check(JobId::new(value))),
+            "parent" => filter.parents.extend(id("parent", value.into_owned(), &mut faults)),
             "label" => match value.split_once(':') {
                 Some((label, value)) => filter.labels.push((label.to_owned(), value.to_owned())),
                 None => faults.add(Code::Invalid, "label", "must have the form 'name:value'"),
@@ -96,13 +104,24 @@ fn read_query(query: Option<&str>) -> Result<(JobFilter, Page), Problem> {
                 Ok(limit) => page.limit = limit,
                 Err(message) => faults.add(Code::Invalid, "limit", message),
             },
+            "full" => match &*value {
+                "true" => page.payloads = Payloads::Whole,
+                "false" => page.payloads = Payloads::Short,
+                _ => faults.add(Code::Invalid, "full", "must be true or false"),
+            },
             other => faults.add(
                 Code::Invalid,
                 other,
-                "is not a parameter; use state, kind, queue, parent, label, q, cursor or limit",
+                "is not a parameter; use state, kind, queue, parent, label, q, cursor, limit or full",
             ),
         }
     }
     faults.into_result()?;
-    Ok((filter, page))
+    let fits_nothing = without_value.iter().any(|name| match &**name {
+        "state" => filter.states.is_empty(),
+        "kind" => filter.kinds.is_empty(),
+        "queue" => filter.queues.is_empty(),
+        _ => filter.parents.is_empty(),
+    });
+    Ok(((!fits_nothing).then_some(filter), page))
 }

@@ -11,12 +11,12 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::WorkerCaller;
 use crate::extract::WorkerJson;
 use crate::faults::Faults;
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, FieldError, Problem};
 use crate::state::Api;
 use crate::state::exchanges::{Answer, Exchange};
 use crate::wire::{
-    AbandonAnswer, AbandonBody, ClaimAnswer, ClaimBody, ClaimedBody, FinishBody, LONGEST_HOLD, MAX_ITEMS,
-    Seconds, TurnAnswer, TurnBody,
+    AbandonAnswer, AbandonBody, ClaimAnswer, ClaimBody, ClaimedBody, FinishBody, Item, LONGEST_HOLD,
+    MAX_ITEMS, Seconds, TurnAnswer, TurnBody,
 };
 
 /// Claims jobs for a worker
@@ -155,7 +155,7 @@ async fn turn_once(
 fn known(answer: &Option<Answer>) -> Option<Vec<LeaseStatus>> {
     match answer {
         Some(Answer::Statuses(statuses)) => Some(statuses.clone()),
-        Some(Answer::Count(_)) | None => None,
+        Some(Answer::Acted(_)) | None => None,
     }
 }
 
@@ -207,21 +207,12 @@ fn prepare(api: &Api, body: ClaimBody, place: &str) -> Result<Claim, Problem> {
 }
 
 /// The ends of runs that are told of.
-pub(super) fn finishes(bodies: Vec<FinishBody>) -> Result<Vec<Finish>, Problem> {
-    let mut faults = Faults::default();
-    if bodies.len() > MAX_ITEMS {
-        faults.add(Code::Invalid, "finishes", format!("must be at most {MAX_ITEMS}"));
+pub(super) fn finishes(items: Vec<Item<FinishBody>>) -> Result<Vec<Finish>, Problem> {
+    if items.len() > MAX_ITEMS {
+        let message = format!("must be at most {MAX_ITEMS}");
+        return Err(Problem::fields(Code::Invalid, vec![FieldError { field: "finishes".into(), message }]));
     }
-    let finish = |(index, body): (usize, FinishBody)| match body.into_finish() {
-        Err(longhaul::Error::Invalid { field, reason }) => {
-            faults.add(Code::Invalid, &format!("finishes[{index}].follow_ups.{field}"), reason);
-            None
-        }
-        finish => faults.check(finish),
-    };
-    let finishes = bodies.into_iter().enumerate().filter_map(finish).collect();
-    faults.into_result()?;
-    Ok(finishes)
+    Ok(items.into_iter().map(Finish::from).collect())
 }
 
 fn bodies(claimed: Vec<Claimed>) -> Vec<ClaimedBody> {

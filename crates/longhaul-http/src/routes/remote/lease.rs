@@ -3,7 +3,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use longhaul::LeaseStatus;
+use longhaul::{LeaseStatus, Record, Store};
 
 use super::claim::finishes;
 use crate::auth::WorkerCaller;
@@ -11,7 +11,7 @@ use crate::extract::WorkerJson;
 use crate::problem::Problem;
 use crate::state::Api;
 use crate::state::exchanges::{Answer, Exchange};
-use crate::wire::{FinishesBody, HeartbeatBody, RecordsBody, StatusesAnswer};
+use crate::wire::{FinishesBody, HeartbeatBody, Item, RecordsBody, StatusesAnswer, refused};
 
 /// Tells that a worker lives, and extends its leases
 ///
@@ -56,12 +56,35 @@ pub(crate) async fn record(
 ) -> Result<Json<StatusesAnswer>, Problem> {
     let exchange = api.exchanges.of(&headers, &caller, "record")?;
     let store = Arc::clone(api.longhaul.store());
-    statuses(exchange, async move { store.record(body.records).await }).await
+    statuses(exchange, async move { record_all(&*store, body.records).await }).await
+}
+
+/// Records what can be read. A run of which something cannot ends as `failed`, and its worker is told that it is lost.
+async fn record_all(store: &dyn Store, items: Vec<Item<Record>>) -> longhaul::Result<Vec<LeaseStatus>> {
+    let mut statuses = vec![LeaseStatus::Lost; items.len()];
+    let (mut places, mut records, mut ends) = (Vec::new(), Vec::new(), Vec::new());
+    for (place, item) in items.into_iter().enumerate() {
+        match item {
+            Item::Read(record) => {
+                places.push(place);
+                records.push(record);
+            }
+            Item::Unreadable { lease, error } => ends.push(refused(lease, &error)),
+        }
+    }
+    for (place, status) in places.into_iter().zip(store.record(records).await?) {
+        statuses[place] = status;
+    }
+    if !ends.is_empty() {
+        store.finish(ends).await?;
+    }
+    Ok(statuses)
 }
 
 /// Ends runs
 ///
-/// Each with its outcome, what it had yet to say and the jobs that follow, in one transaction; each stands alone. Sent
+/// Each with its outcome, what it had yet to say and the jobs that follow, in one transaction; each stands alone: a run
+/// whose output, entries or follow-ups cannot be kept ends as `failed` with the reason, and the others go on. Sent
 /// again with its `Idempotency-Key` to the same server within a minute, it is answered as it was; elsewhere or later,
 /// `lost` may also mean that it was accepted the first time. It is never accepted twice.
 #[utoipa::path(
@@ -92,7 +115,7 @@ async fn statuses(
 ) -> Result<Json<StatusesAnswer>, Problem> {
     match once(exchange, async move { Ok(Answer::Statuses(work.await?)) }).await? {
         Answer::Statuses(statuses) => Ok(Json(StatusesAnswer { statuses })),
-        Answer::Count(_) => Err(Problem::internal("a request's key was remembered with another answer")),
+        Answer::Acted(_) => Err(Problem::internal("a request's key was remembered with another answer")),
     }
 }
 

@@ -25,6 +25,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(lease::record))
         .routes(routes!(lease::finish))
         .routes(routes!(store::enqueue))
+        .routes(routes!(store::ready))
         .routes(routes!(store::get))
         .routes(routes!(store::list))
         .routes(routes!(store::events))

@@ -4,7 +4,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use longhaul::{JobPage, Page, Swept};
+use longhaul::{JobPage, Longhaul, Page, Swept};
 
 use super::lease::once;
 use crate::auth::WorkerCaller;
@@ -14,7 +14,7 @@ use crate::problem::{Code, Problem};
 use crate::state::Api;
 use crate::state::exchanges::Answer;
 use crate::wire::{
-    ActBody, CountAnswer, EnqueueAnswer, EnqueueBody, EventsAnswer, EventsBody, GetAnswer, GetBody,
+    ActAnswer, ActBody, EnqueueAnswer, EnqueueBody, EventsAnswer, EventsBody, GetAnswer, GetBody,
     LONGEST_HOLD, ListBody, MAX_ITEMS, NothingBody, QueuesAnswer, Seconds, SetQueueBody, SweepBody,
     WorkersAnswer,
 };
@@ -51,6 +51,24 @@ pub(crate) async fn enqueue(
     }
     faults.into_result()?;
     Ok(Json(EnqueueAnswer { enqueued: api.longhaul.store().enqueue(jobs).await? }))
+}
+
+/// Tells whether the store takes writes now
+#[utoipa::path(
+    post,
+    path = "/worker/ready",
+    operation_id = "storeReady",
+    tag = "store",
+    request_body(content = NothingBody),
+    responses((status = 200, description = "It does", body = NothingBody)),
+)]
+pub(crate) async fn ready(
+    State(longhaul): State<Longhaul>,
+    _: WorkerCaller,
+    WorkerJson(NothingBody {}): WorkerJson<NothingBody>,
+) -> Result<Json<NothingBody>, Problem> {
+    longhaul.store().ready().await?;
+    Ok(Json(NothingBody {}))
 }
 
 /// Looks jobs up, as the engine writes them
@@ -135,19 +153,19 @@ pub(crate) async fn events(
     params(("Idempotency-Key" = Option<String>, Header, description = "Names this request, should it have to be sent \
         again")),
     request_body(content = ActBody),
-    responses((status = 200, description = "How many jobs it was done to", body = CountAnswer)),
+    responses((status = 200, description = "How many jobs it was done to", body = ActAnswer)),
 )]
 pub(crate) async fn act(
     State(api): State<Api>,
     caller: WorkerCaller,
     headers: HeaderMap,
     WorkerJson(ActBody { filter, action, limit }): WorkerJson<ActBody>,
-) -> Result<Json<CountAnswer>, Problem> {
+) -> Result<Json<ActAnswer>, Problem> {
     let exchange = api.exchanges.of(&headers, &caller, "act")?;
     let store = Arc::clone(api.longhaul.store());
-    let act = async move { Ok(Answer::Count(store.act(&filter, action, limit.min(MAX_ITEMS)).await?.done)) };
+    let act = async move { Ok(Answer::Acted(store.act(&filter, action, limit.min(MAX_ITEMS)).await?)) };
     match once(exchange, act).await? {
-        Answer::Count(count) => Ok(Json(CountAnswer { count })),
+        Answer::Acted(acted) => Ok(Json(ActAnswer { count: acted.done, acted: Some(acted) })),
         Answer::Statuses(_) => Err(Problem::internal("a request's key was remembered with another answer")),
     }
 }

@@ -207,25 +207,28 @@ async fn what_no_request_can_carry_fails_its_job_and_says_so() {
     let Lossy { remote, local, .. } = &lossy().await;
     let leases = remote.claim_many(3).await;
     let text = |bytes: usize| Json::new(&"x".repeat(bytes)).unwrap();
-    let large = finish(&leases[0], Outcome::Completed { output: text(6 * 1024 * 1024) });
-    let larger = finish(&leases[1], Outcome::Completed { output: text(17 * 1024 * 1024) });
+    let large = finish(&leases[0], Outcome::Completed { output: text(2 * 1024 * 1024) });
+    let entries = vec![Entry::Chunk { data: text(60_000) }; 300];
+    let larger = Finish { entries, ..finish(&leases[1], completed()) };
     let small = finish(&leases[2], completed());
     assert_eq!(remote.finish_all(vec![large, larger, small]).await, [LeaseStatus::Held; 3]);
-    assert_eq!(local.state(&leases[0].id).await, State::Completed);
     assert_eq!(local.state(&leases[2].id).await, State::Completed);
-    let failed = local.job(&leases[1].id).await;
-    assert_eq!(failed.state, State::Failed);
-    assert!(failed.errors[0].message.contains("a remote store takes at most"), "{:?}", failed.errors);
+    for (lease, reason) in
+        [(&leases[0], "output: must be at most"), (&leases[1], "a remote store takes at most")]
+    {
+        let failed = local.job(&lease.id).await;
+        assert_eq!(failed.state, State::Failed);
+        assert!(failed.errors[0].message.contains(reason), "{:?}", failed.errors);
+    }
 }
 
 #[tokio::test]
 async fn a_record_larger_than_a_request_arrives_whole_and_in_order() {
     let Lossy { remote, local, .. } = &lossy().await;
     let leases = remote.claim_many(2).await;
-    let chunk =
-        |n: usize| Entry::Chunk { data: Json::new(&format!("{n}{}", "x".repeat(1_500_000))).unwrap() };
+    let chunk = |n: usize| Entry::Chunk { data: Json::new(&format!("{n}{}", "x".repeat(60_000))).unwrap() };
     let records = vec![
-        Record { lease: leases[0].clone(), entries: (0..12).map(chunk).collect() },
+        Record { lease: leases[0].clone(), entries: (0..200).map(chunk).collect() },
         Record { lease: leases[1].clone(), entries: vec![chunk(0)] },
     ];
     assert_eq!(remote.record_all(records).await, [LeaseStatus::Held; 2]);
@@ -237,5 +240,5 @@ async fn a_record_larger_than_a_request_arrives_whole_and_in_order() {
             _ => None,
         })
         .collect();
-    assert_eq!(numbers, (0..12).map(|n: i32| n.to_string()).collect::<Vec<_>>());
+    assert_eq!(numbers, (0..200).map(|n: i32| n.to_string()).collect::<Vec<_>>());
 }

@@ -2,18 +2,58 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 /// The deepest that arrays and objects may be nested.
 pub const MAX_JSON_DEPTH: usize = 64;
 
-/// Checks JSON text whose grammar was checked before. Answers the first breach in words, with its place.
+/// A rule that JSON breaks, and the place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JsonBreach {
+    /// The rule.
+    pub rule: JsonRule,
+    /// The path of the value, as `.a[1]`; empty for the whole.
+    pub place: String,
+}
+
+/// The rules beyond the grammar of JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JsonRule {
+    /// A NUL character (`\u0000`) cannot be stored as text by Postgres.
+    NoNul,
+    /// Half of a surrogate pair (`\ud800`) is no character: most languages refuse the whole value later (RFC 8259, 8.2).
+    WholeCharacters,
+    /// A key twice in one object is read differently by different parsers (RFC 8259, 4).
+    KeysOnce,
+    /// Nesting beyond [`MAX_JSON_DEPTH`] overflows the stacks of recursive parsers.
+    Depth,
+}
+
+impl fmt::Display for JsonRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            JsonRule::NoNul => f.write_str("must not hold a NUL character"),
+            JsonRule::WholeCharacters => f.write_str("must not hold half of a surrogate pair"),
+            JsonRule::KeysOnce => f.write_str("must not name a key twice"),
+            JsonRule::Depth => write!(f, "must not be nested deeper than {MAX_JSON_DEPTH} levels"),
+        }
+    }
+}
+
+impl fmt::Display for JsonBreach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.place.as_str() {
+            "" => self.rule.fmt(f),
+            place => write!(f, "{} (at {place})", self.rule),
+        }
+    }
+}
+
+/// Checks JSON text whose grammar was checked before.
 ///
-/// - A NUL character (`\u0000`) cannot be stored as text by Postgres.
-/// - Half of a surrogate pair (`\ud800`) is no character: most languages refuse the whole value later (RFC 8259, 8.2).
-/// - A key twice in one object is read differently by different parsers (RFC 8259, 4).
-/// - Nesting beyond [`MAX_JSON_DEPTH`] overflows the stacks of recursive parsers.
-pub(super) fn check(text: &str) -> Result<(), String> {
+/// # Errors
+/// The first [`JsonBreach`].
+pub fn check_json(text: &str) -> Result<(), JsonBreach> {
     let mut scan = Scan { bytes: text.as_bytes(), text, at: 0, open: Vec::new() };
     while let Some(byte) = scan.bytes.get(scan.at) {
         scan.at += 1;
@@ -82,16 +122,16 @@ impl<'t> Keys<'t> {
 }
 
 impl<'t> Scan<'t> {
-    fn open(&mut self, open: Open<'t>) -> Result<(), String> {
+    fn open(&mut self, open: Open<'t>) -> Result<(), JsonBreach> {
         if self.open.len() == MAX_JSON_DEPTH {
-            return Err(format!("must not be nested deeper than {MAX_JSON_DEPTH} levels"));
+            return Err(JsonBreach { rule: JsonRule::Depth, place: String::new() });
         }
         self.open.push(open);
         Ok(())
     }
 
     /// Reads a string whose opening quote was read.
-    fn string(&mut self) -> Result<(), String> {
+    fn string(&mut self) -> Result<(), JsonBreach> {
         let start = self.at;
         let mut has_escape = false;
         loop {
@@ -111,22 +151,22 @@ impl<'t> Scan<'t> {
             // serde_json unescapes as it will for whoever reads the value, and refuses half of a surrogate pair.
             let quoted = &self.text[start - 1..self.at];
             let Ok(unescaped) = serde_json::from_str::<String>(quoted) else {
-                return Err(self.breach("must not hold half of a surrogate pair"));
+                return Err(self.breach(JsonRule::WholeCharacters));
             };
             if unescaped.contains('\0') {
-                return Err(self.breach("must not hold a NUL character"));
+                return Err(self.breach(JsonRule::NoNul));
             }
             text = Cow::Owned(unescaped);
         }
         let Some(Open::Object { keys, is_key: is_key @ true }) = self.open.last_mut() else { return Ok(()) };
         *is_key = false;
         if !keys.add(text) {
-            return Err(self.breach("must not name a key twice"));
+            return Err(self.breach(JsonRule::KeysOnce));
         }
         Ok(())
     }
 
-    fn breach(&self, rule: &str) -> String {
+    fn breach(&self, rule: JsonRule) -> JsonBreach {
         let mut place = String::new();
         for open in &self.open {
             match open {
@@ -138,7 +178,7 @@ impl<'t> Scan<'t> {
                 }
             }
         }
-        if place.is_empty() { rule.to_owned() } else { format!("{rule} (at {place})") }
+        JsonBreach { rule, place }
     }
 }
 
@@ -155,7 +195,7 @@ mod tests {
             r#"{"a":{"a":{"a":1}}}"#,
             r#""\"{\"a\":1,\"a\":2}""#,
         ] {
-            assert_eq!(check(text), Ok(()), "{text}");
+            assert_eq!(check_json(text), Ok(()), "{text}");
         }
     }
 
@@ -172,7 +212,7 @@ mod tests {
             (r#"[{"x":{"b":1,"b":1}}]"#, "must not name a key twice (at [0].x.b)"),
         ];
         for (text, breach) in breaches {
-            assert_eq!(check(text), Err(breach.to_owned()), "{text}");
+            assert_eq!(check_json(text).unwrap_err().to_string(), breach, "{text}");
         }
     }
 
@@ -180,15 +220,15 @@ mod tests {
     fn one_key_of_very_many_that_stands_twice_is_found() {
         let keys: Vec<String> = (0..10_000).map(|n| format!("\"k{n}\":1")).collect();
         let once = format!("{{{}}}", keys.join(","));
-        assert_eq!(check(&once), Ok(()));
+        assert_eq!(check_json(&once), Ok(()));
         let twice = format!("{{{},\"k77\":1}}", keys.join(","));
-        assert_eq!(check(&twice), Err("must not name a key twice (at .k77)".to_owned()));
+        assert_eq!(check_json(&twice).unwrap_err().to_string(), "must not name a key twice (at .k77)");
     }
 
     #[test]
     fn nesting_has_a_bound() {
         let nested = |depth| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-        assert_eq!(check(&nested(MAX_JSON_DEPTH)), Ok(()));
-        assert!(check(&nested(MAX_JSON_DEPTH + 1)).is_err());
+        assert_eq!(check_json(&nested(MAX_JSON_DEPTH)), Ok(()));
+        assert!(check_json(&nested(MAX_JSON_DEPTH + 1)).is_err());
     }
 }

@@ -1,6 +1,6 @@
 mod check;
 
-pub use check::MAX_JSON_DEPTH;
+pub use check::{JsonBreach, JsonRule, MAX_JSON_DEPTH, check_json};
 
 use std::fmt;
 
@@ -52,7 +52,7 @@ impl Json {
             bytes if bytes > max_bytes => {
                 Err(format!("must be at most {max_bytes} bytes of JSON, and has {bytes}"))
             }
-            _ => check::check(self.as_str()),
+            _ => check_json(self.as_str()).map_err(|breach| breach.to_string()),
         };
         reason.map_err(|reason| Error::Invalid { field: field.into(), reason })
     }

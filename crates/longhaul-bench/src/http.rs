@@ -1,6 +1,6 @@
 //! POST /api/jobs over loopback, with a client that leaves the cores to the server.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 
@@ -13,42 +13,42 @@ use axum::routing::post;
 use longhaul::{Job, Longhaul};
 use longhaul_http::HttpConfig;
 use tokio::sync::{Mutex, oneshot};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 
-use super::client::{Connection, Content};
-use super::limit::Log;
-use super::load;
-use super::probe::Email;
-use super::report::Run;
-use super::sizes::Bound;
-use crate::Result;
-use crate::serve::listen;
+use crate::client::{Connection, Content};
+use crate::limit::Log;
+use crate::load;
+use crate::probe::Email;
+use crate::report::Run;
+use crate::sizes::Bound;
+use crate::{Result, Serve};
 
 /// Requests in flight, each on a connection of its own.
 const CONNECTIONS: usize = 64;
 
 /// Measures the routes that `longhaul serve` mounts.
-pub(super) async fn measure_router(longhaul: &Longhaul, bound: Bound) -> Result<Run> {
+pub(crate) async fn measure_router(longhaul: &Longhaul, bound: Bound, serve: Serve) -> Result<Run> {
     longhaul.declare::<Email>();
     let api = longhaul_http::router(longhaul.clone(), HttpConfig::default());
-    measure(Router::new().nest("/api", api), bound).await
+    measure(Router::new().nest("/api", api), bound, serve).await
 }
 
 /// Measures a handler that appends the request's body to the bare log and does nothing else.
-pub(super) async fn measure_log(log: &Log, bound: Bound) -> Result<Run> {
+pub(crate) async fn measure_log(log: &Log, bound: Bound, serve: Serve) -> Result<Run> {
     async fn append(State(log): State<Log>, body: Bytes) -> impl IntoResponse {
         match log.append(vec![body.to_vec()]).await {
             Ok(()) => (StatusCode::ACCEPTED, [(header::LOCATION, "/api/jobs/1")], body),
             Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, [(header::LOCATION, "")], Bytes::new()),
         }
     }
-    measure(Router::new().route("/api/jobs", post(append)).with_state(log.clone()), bound).await
+    measure(Router::new().route("/api/jobs", post(append)).with_state(log.clone()), bound, serve).await
 }
 
-async fn measure(routes: Router, bound: Bound) -> Result<Run> {
-    let server = Server::start(routes).await?;
+async fn measure(routes: Router, bound: Bound, serve: Serve) -> Result<Run> {
+    let stop = CancellationToken::new();
+    let _stop = stop.clone().drop_guard();
+    let address = serve(routes, stop).await?;
     let (answer, answered) = oneshot::channel();
-    let address = server.address;
     // One thread of its own for the client: the server has this runtime for itself, as it would in life.
     thread::Builder::new().name("bench-client".into()).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -59,27 +59,12 @@ async fn measure(routes: Router, bound: Bound) -> Result<Run> {
     answered.await.map_err(|_| "failed to measure http: the client's thread panicked")?
 }
 
-/// Routes that are served, by the listener of `longhaul serve`, until this is dropped.
-struct Server {
-    address: SocketAddr,
-    _stop: DropGuard,
-}
-
-impl Server {
-    async fn start(routes: Router) -> Result<Self> {
-        let listener = listen::bind((Ipv4Addr::LOCALHOST, 0).into()).await?;
-        let (address, stop) = (listener.address(), CancellationToken::new());
-        tokio::spawn(listener.serve(routes, stop.clone()));
-        Ok(Self { address, _stop: stop.drop_guard() })
-    }
-}
-
 async fn post_jobs(address: SocketAddr, bound: Bound) -> Result<Run> {
     let mut idle = Vec::new();
     for _ in 0..CONNECTIONS {
         idle.push(Connection::open(address).await?);
     }
-    // Connections are opened before the clock runs; each lane then takes one and gives it back.
+    // Connections are opened before the clock runs; each caller then takes one and gives it back.
     let idle = Arc::new(Mutex::new(idle));
     load::in_flight(CONNECTIONS, bound, move |id| {
         let idle = Arc::clone(&idle);
@@ -98,14 +83,29 @@ fn body(id: u64) -> Result<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::net::Ipv4Addr;
+
+    use futures::future::BoxFuture;
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    pub(crate) fn serve(routes: Router, stop: CancellationToken) -> BoxFuture<'static, Result<SocketAddr>> {
+        Box::pin(async move {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+            let address = listener.local_addr()?;
+            let served = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned());
+            tokio::spawn(async move { served.await });
+            Ok(address)
+        })
+    }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn an_answer_that_is_not_an_acknowledgement_fails_the_run() {
         let routes = Router::new().route("/api/jobs", post(|| async { StatusCode::SERVICE_UNAVAILABLE }));
         let bound = Bound { jobs: 10, time: std::time::Duration::from_secs(60) };
-        let error = measure(routes, bound).await.unwrap_err();
+        let error = measure(routes, bound, serve).await.unwrap_err();
         assert_eq!(error.to_string(), "failed to post a job: status 503");
     }
 
@@ -114,7 +114,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = Log::create(&folder.path().join("log")).unwrap();
         let bound = Bound { jobs: 200, time: std::time::Duration::from_secs(60) };
-        let run = measure_log(&log, bound).await.unwrap();
+        let run = measure_log(&log, bound, serve).await.unwrap();
         assert_eq!(run.jobs, 200);
         let written = std::fs::read(folder.path().join("log")).unwrap();
         let kind = Email::KIND.as_bytes();

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::Result;
 
-/// Where each run gets a new store.
+/// The place in which each run gets a new store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum StoreUrl {
     /// A database in a new folder inside this one.
@@ -44,14 +44,14 @@ impl FromStr for StoreUrl {
 
 impl StoreUrl {
     /// The folder whose disk is measured along.
-    pub(super) fn folder(&self) -> PathBuf {
+    pub(crate) fn folder(&self) -> PathBuf {
         match self {
             Self::Sqlite(folder) => folder.clone(),
             Self::Postgres(_) | Self::Redis(_) | Self::Memory => std::env::temp_dir(),
         }
     }
 
-    pub(super) fn description(&self) -> String {
+    pub(crate) fn description(&self) -> String {
         match self {
             Self::Sqlite(_) => format!("sqlite {}", longhaul_sqlite::rusqlite::version()),
             Self::Postgres(_) => "postgres".into(),
@@ -60,7 +60,7 @@ impl StoreUrl {
         }
     }
 
-    pub(super) fn durability(&self) -> &'static str {
+    pub(crate) fn durability(&self) -> &'static str {
         match self {
             Self::Sqlite(_) => "WAL synchronous=FULL",
             Self::Postgres(_) | Self::Redis(_) => "the server's settings",
@@ -70,13 +70,13 @@ impl StoreUrl {
 }
 
 /// A new, empty store. Its folder goes when this does.
-pub(super) struct Fresh {
-    pub(super) longhaul: Longhaul,
+pub(crate) struct Fresh {
+    pub(crate) longhaul: Longhaul,
     _folder: Option<TempDir>,
 }
 
 impl Fresh {
-    pub(super) async fn open(url: &StoreUrl) -> Result<Self> {
+    pub(crate) async fn open(url: &StoreUrl) -> Result<Self> {
         let (store, folder): (Arc<dyn Store>, _) = match url {
             StoreUrl::Memory => (Arc::new(MemoryStore::default()), None),
             StoreUrl::Postgres(url) => {

@@ -4,15 +4,19 @@ use std::time::Duration;
 
 use longhaul::{Longhaul, NewJob, State, Worker};
 
-use super::probe::{Email, Probe, QUEUE};
-use super::report::Run;
-use super::sizes::{Bound, Sizes};
-use super::target::{Fresh, StoreUrl};
-use super::{Workload, http, load};
-use crate::Result;
+use crate::probe::{Email, Probe, QUEUE};
+use crate::report::Run;
+use crate::sizes::{Bound, Sizes};
+use crate::target::{Fresh, StoreUrl};
+use crate::{Result, Serve, Workload, http, load};
 
 /// Runs one workload on a new store, through the engine's public API.
-pub(super) async fn measure(workload: Workload, store: &StoreUrl, sizes: &Sizes) -> Result<Run> {
+pub(crate) async fn measure(
+    workload: Workload,
+    store: &StoreUrl,
+    sizes: &Sizes,
+    serve: Serve,
+) -> Result<Run> {
     let fresh = Fresh::open(store).await?;
     let longhaul = &fresh.longhaul;
     match workload {
@@ -24,7 +28,7 @@ pub(super) async fn measure(workload: Workload, store: &StoreUrl, sizes: &Sizes)
             Ok(run)
         }
         Workload::Http => {
-            let run = http::measure_router(longhaul, sizes.http()).await?;
+            let run = http::measure_router(longhaul, sizes.http(), serve).await?;
             check_stored(longhaul, &run).await?;
             Ok(run)
         }
@@ -54,14 +58,14 @@ async fn enqueue_many(longhaul: &Longhaul, bound: Bound) -> Result<Run> {
     load::in_bulk(bound, |ids| enqueue_range(longhaul, ids)).await
 }
 
-pub(super) async fn enqueue_range(longhaul: &Longhaul, ids: Range<u64>) -> Result<()> {
+pub(crate) async fn enqueue_range(longhaul: &Longhaul, ids: Range<u64>) -> Result<()> {
     let jobs: Vec<NewJob> = ids.map(|id| NewJob::of(&Email::new(id))).collect::<longhaul::Result<_>>()?;
     longhaul.enqueue_many(jobs).await?;
     Ok(())
 }
 
 /// Fills the queue, starts a worker, and takes the time from its first handler call to its last.
-pub(super) async fn drain(longhaul: &Longhaul, sizes: &Sizes) -> Result<Run> {
+pub(crate) async fn drain(longhaul: &Longhaul, sizes: &Sizes) -> Result<Run> {
     let bound = sizes.drain();
     let fill = Bound { jobs: bound.jobs, time: Duration::MAX };
     enqueue_many(longhaul, fill).await?;
@@ -88,7 +92,7 @@ async fn pickup(longhaul: &Longhaul, sizes: &Sizes) -> Result<Run> {
     Ok(run)
 }
 
-pub(super) fn start_worker(longhaul: &Longhaul, probe: &Arc<Probe>, slots: usize) -> Worker {
+pub(crate) fn start_worker(longhaul: &Longhaul, probe: &Arc<Probe>, slots: usize) -> Worker {
     longhaul.worker().register::<Email>(Arc::clone(probe)).queue(QUEUE, slots).start()
 }
 
@@ -113,13 +117,13 @@ async fn check_stored(longhaul: &Longhaul, run: &Run) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::sizes::tests::sizes;
+    use crate::sizes::tests::sizes;
 
     async fn run(workload: Workload) -> Run {
         let folder = tempfile::tempdir().unwrap();
         let url = StoreUrl::Sqlite(folder.path().to_owned());
         let sizes = sizes(&["--jobs=300", "--enqueue1-jobs=20", "--pickup-jobs=3"]);
-        measure(workload, &url, &sizes).await.unwrap()
+        measure(workload, &url, &sizes, http::tests::serve).await.unwrap()
     }
 
     #[tokio::test(flavor = "multi_thread")]

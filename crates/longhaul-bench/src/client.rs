@@ -10,7 +10,7 @@ use crate::Result;
 
 /// A keep-alive connection that knows just enough HTTP/1.1 to ask and to find the end of the answer.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     host: SocketAddr,
     request: Vec<u8>,
@@ -18,27 +18,27 @@ pub(super) struct Connection {
     body_at: usize,
 }
 
-/// What a request carries.
-pub(super) struct Content<'a> {
-    pub(super) kind: &'a str,
-    pub(super) bytes: &'a [u8],
+/// The content of a request.
+pub(crate) struct Content<'a> {
+    pub(crate) kind: &'a str,
+    pub(crate) bytes: &'a [u8],
 }
 
 impl<'a> Content<'a> {
-    pub(super) fn json(text: &'a str) -> Self {
+    pub(crate) fn json(text: &'a str) -> Self {
         Self { kind: "application/json", bytes: text.as_bytes() }
     }
 }
 
 impl Connection {
-    pub(super) async fn open(address: SocketAddr) -> Result<Self> {
+    pub(crate) async fn open(address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, host: address, request: Vec::new(), answer: Vec::with_capacity(4096), body_at: 0 })
     }
 
     /// Posts, reads all of the answer, and returns its status.
-    pub(super) async fn post(
+    pub(crate) async fn post(
         &mut self,
         path: &str,
         token: Option<&str>,
@@ -47,12 +47,12 @@ impl Connection {
         self.send("POST", path, token, Some(content)).await
     }
 
-    pub(super) async fn get(&mut self, path: &str, token: Option<&str>) -> Result<u16> {
+    pub(crate) async fn get(&mut self, path: &str, token: Option<&str>) -> Result<u16> {
         self.send("GET", path, token, None).await
     }
 
     /// The body of the last answer.
-    pub(super) fn body(&self) -> &[u8] {
+    pub(crate) fn body(&self) -> &[u8] {
         &self.answer[self.body_at..]
     }
 

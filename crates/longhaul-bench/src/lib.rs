@@ -1,4 +1,4 @@
-//! `longhaul bench`: how fast the engine is on this machine, beside what its disk allows at all.
+//! The workloads of `longhaul bench`: the engine's speed on this machine, beside what its disk allows at all.
 //!
 //! The workloads, their counts and the form of the lines are those of a harness that measures other job systems, so
 //! that one table can hold them all. `docs/benchmarks.md` says what each figure means.
@@ -19,19 +19,29 @@ mod target;
 mod upload;
 
 use std::io::Write;
+use std::net::SocketAddr;
 
-use self::machine::Quiet;
-use self::report::{Contender, Line, Run, Sample};
-use self::sizes::Sizes;
-use self::target::StoreUrl;
-use self::upload::Pace;
-use crate::Result;
+use axum::Router;
+use futures::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+
+use crate::machine::Quiet;
+use crate::report::{Contender, Line, Run, Sample};
+use crate::sizes::Sizes;
+use crate::target::StoreUrl;
+use crate::upload::Pace;
+
+/// The outcome of a measurement, or a message that a person can act on.
+pub type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
+
+/// Serves routes on a free port of the loopback address, as `longhaul serve` does, until the token is cancelled.
+pub type Serve = fn(Router, CancellationToken) -> BoxFuture<'static, Result<SocketAddr>>;
 
 /// Measure how fast the engine is on this machine
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct Args {
-    /// What to measure; enqueue1 enqueue64 bulk drain pickup http if none is named
+pub struct Args {
+    /// The workloads to measure; enqueue1 enqueue64 bulk drain pickup http if none is named
     #[arg(value_enum, value_name = "WORKLOAD")]
     workloads: Vec<Workload>,
     /// `sqlite:FOLDER` makes each run a new database in a new folder inside FOLDER (the system's temporary
@@ -41,7 +51,7 @@ pub(crate) struct Args {
     /// Also measures a bare append-only log with the same group commit, on the same disk, run by run in turn
     #[arg(long)]
     limit: bool,
-    /// How often each workload is run; the line holds the median
+    /// The number of runs of each workload; the line holds the median
     #[arg(long, env = "PEERS_REPS", value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     reps: u32,
     #[command(flatten)]
@@ -61,7 +71,7 @@ One line of JSON per workload goes to standard output, progress to standard erro
 An idle machine gives the truest figures: disk_syncs_per_s tells how the disk was
 right before each run.";
 
-/// What can be measured.
+/// A workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Workload {
     /// One client, each job awaited before the next
@@ -106,10 +116,12 @@ impl Workload {
     }
 }
 
-/// Measures what `args` ask for, and prints each line as soon as it is known. Any fault ends the whole run: a figure
-/// that was measured around a fault is worth nothing.
-pub(crate) async fn run(args: Args) -> Result<()> {
-    let mut bench = Bench { quiet: Quiet::new(args.sizes.quiet()), args };
+/// Measures what `args` ask for, and prints each line as soon as it is known.
+///
+/// # Errors
+/// Any fault ends the whole run: a figure that was measured around a fault is worth nothing.
+pub async fn run(args: Args, serve: Serve) -> Result<()> {
+    let mut bench = Bench { quiet: Quiet::new(args.sizes.quiet()), args, serve };
     let named = std::mem::take(&mut bench.args.workloads);
     let workloads = if named.is_empty() { Workload::USUAL.to_vec() } else { named };
     for workload in workloads {
@@ -125,6 +137,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
 struct Bench {
     args: Args,
     quiet: Quiet,
+    serve: Serve,
 }
 
 impl Bench {
@@ -159,9 +172,9 @@ impl Bench {
             _ => {}
         }
         if contender.peer == report::LIMIT {
-            return limit::measure(workload, store, sizes).await;
+            return limit::measure(workload, store, sizes, self.serve).await;
         }
-        engine::measure(workload, store, sizes).await
+        engine::measure(workload, store, sizes, self.serve).await
     }
 
     async fn claim_history(&mut self) -> Result<Line> {

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 /// The job that is measured: about 200 bytes, and a handler that notes the time and nothing more.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Email {
+pub(crate) struct Email {
     id: u64,
     /// Milliseconds since 1970.
     t: i64,
@@ -19,7 +19,7 @@ pub(super) struct Email {
     body: Cow<'static, str>,
 }
 
-pub(super) const QUEUE: &str = "bench";
+pub(crate) const QUEUE: &str = "bench";
 
 impl Job for Email {
     const KIND: &'static str = "bench.email";
@@ -34,7 +34,7 @@ impl Job for Email {
 }
 
 impl Email {
-    pub(super) fn new(id: u64) -> Self {
+    pub(crate) fn new(id: u64) -> Self {
         const BODY: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\
                             xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
         Self {
@@ -47,10 +47,11 @@ impl Email {
     }
 }
 
-/// When the handler of each job was called. Numbers of jobs are its indices, so that handlers on many threads
+/// The time at which the handler of each job was called. Numbers of jobs are its indices, so that handlers on many
+/// threads
 /// share no lock, and a job that runs twice is noticed.
 #[derive(Debug)]
-pub(super) struct Probe {
+pub(crate) struct Probe {
     base: Stopwatch,
     /// Nanoseconds after `base`, by the job's id; zero means not yet.
     called: Box<[AtomicU64]>,
@@ -61,7 +62,7 @@ pub(super) struct Probe {
 }
 
 impl Probe {
-    pub(super) fn new(jobs: u64) -> Arc<Self> {
+    pub(crate) fn new(jobs: u64) -> Arc<Self> {
         Arc::new(Self {
             base: Stopwatch::start(),
             called: (0..jobs).map(|_| AtomicU64::new(0)).collect(),
@@ -71,7 +72,7 @@ impl Probe {
         })
     }
 
-    pub(super) fn note(&self, id: u64) {
+    pub(crate) fn note(&self, id: u64) {
         let now = self.now().as_nanos().max(1) as u64;
         let Some(called) = usize::try_from(id).ok().and_then(|id| self.called.get(id)) else { return };
         if called.swap(now, Ordering::Relaxed) != 0 {
@@ -82,31 +83,31 @@ impl Probe {
     }
 
     /// Waits until every job was called, at most for `patience`.
-    pub(super) async fn all_called(&self, patience: Duration) {
+    pub(crate) async fn all_called(&self, patience: Duration) {
         // Giving up is no fault here: what was called until then is the result.
         let _ = tokio::time::timeout(patience, self.all.notified()).await;
     }
 
     /// The time on this probe's clock.
-    pub(super) fn now(&self) -> Duration {
+    pub(crate) fn now(&self) -> Duration {
         self.base.elapsed()
     }
 
-    /// When the job was called, if it was.
-    pub(super) fn called_at(&self, id: u64) -> Option<Duration> {
+    /// The time at which the job was called, if it was.
+    pub(crate) fn called_at(&self, id: u64) -> Option<Duration> {
         let nanos = self.called.get(usize::try_from(id).ok()?)?.load(Ordering::Acquire);
         (nanos > 0).then(|| Duration::from_nanos(nanos))
     }
 
-    /// How many jobs were called, and the time from the first call to the last.
-    pub(super) fn span(&self) -> (u64, Duration) {
+    /// The number of jobs that were called, and the time from the first call to the last.
+    pub(crate) fn span(&self) -> (u64, Duration) {
         let times = || (0..self.called.len() as u64).filter_map(|id| self.called_at(id));
         let (first, last) = (times().min().unwrap_or_default(), times().max().unwrap_or_default());
         (times().count() as u64, last - first)
     }
 
-    /// How many calls were for a job that had been called before.
-    pub(super) fn repeated(&self) -> u64 {
+    /// The number of calls for a job that had been called before.
+    pub(crate) fn repeated(&self) -> u64 {
         self.repeated.load(Ordering::Acquire)
     }
 }

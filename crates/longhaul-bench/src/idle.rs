@@ -1,23 +1,23 @@
-//! What a server costs that has nothing to do.
+//! The cost of a server that has nothing to do.
 
 use std::time::Duration;
 
 use longhaul::clock::Stopwatch;
 
-use super::child::ServerProcess;
-use super::report::{Contender, Line, round};
-use super::target::StoreUrl;
 use crate::Result;
+use crate::child::ServerProcess;
+use crate::report::{Contender, Line, round};
+use crate::target::StoreUrl;
 
-/// How long the server is left alone before it is watched.
+/// The time for which the server is left alone before it is watched.
 const SETTLE: Duration = Duration::from_secs(3);
-/// How long it is watched.
+/// The time for which it is watched.
 const WATCH_FOR: Duration = Duration::from_secs(10);
 /// The kernel counts CPU time in these, whatever its own tick is.
 const TICKS_PER_S: f64 = 100.0;
 
 /// Starts this binary as a server with everything on, and watches what it uses for 10 s.
-pub(super) async fn measure() -> Result<Line> {
+pub(crate) async fn measure() -> Result<Line> {
     let server = ServerProcess::start().await?;
     tokio::time::sleep(SETTLE).await;
     let pid = server.pid()?;
@@ -34,7 +34,7 @@ pub(super) async fn measure() -> Result<Line> {
     Ok(line)
 }
 
-/// What a process uses.
+/// The resources of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Usage {
     rss_kib: u64,

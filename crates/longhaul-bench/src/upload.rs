@@ -10,10 +10,10 @@ use std::time::Duration;
 use longhaul::clock::Stopwatch;
 use tokio::task::JoinSet;
 
-use super::child::ServerProcess;
-use super::client::{Connection, Content};
-use super::report::{Latency, Run};
 use crate::Result;
+use crate::child::ServerProcess;
+use crate::client::{Connection, Content};
+use crate::report::{Latency, Run};
 
 /// Uploads in flight, each on a connection of its own.
 const CALLERS: usize = 16;
@@ -21,15 +21,15 @@ const UPLOADS_EACH: usize = 25;
 const UPLOAD_BYTES: usize = 1024 * 1024;
 /// Scans that wait to be read, so that OCR has work for longer than the uploads take.
 const SCANS: usize = 60;
-const SCAN: &[u8] = include_bytes!("../../../../services/materials/samples/scanned-page.png");
+const SCAN: &[u8] = include_bytes!("../../../services/materials/samples/scanned-page.png");
 /// In a steady load, each caller begins an upload this often; the callers take turns.
 const STEADY: Duration = Duration::from_millis(100);
-/// How long the server may take to begin with them.
+/// The time within which the server must begin with them.
 const BUSY_WITHIN: Duration = Duration::from_secs(30);
 
-/// How the callers follow one upload with the next.
+/// The pace at which callers follow one upload with the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pace {
+pub(crate) enum Pace {
     /// 160 uploads a second in all.
     Steady,
     /// As fast as they are answered.
@@ -38,7 +38,7 @@ pub(super) enum Pace {
 
 /// Starts a server, gives it scans to read, and measures how long uploads of 1 MB take meanwhile: from the request's
 /// first byte to the answer's last.
-pub(super) async fn measure(pace: Pace) -> Result<Run> {
+pub(crate) async fn measure(pace: Pace) -> Result<Run> {
     let server = ServerProcess::start().await?;
     let (address, token): (_, Arc<str>) = (server.address, server.token().await?.into());
     let course = course(address, &token).await?;
@@ -107,8 +107,8 @@ async fn call(
     Ok(waits)
 }
 
-/// What the disk allows: as many callers, each writing a file, syncing it, giving it its name and syncing its folder.
-pub(super) async fn measure_limit() -> Result<Run> {
+/// The limit of the disk: as many callers, each writing a file, syncing it, giving it its name and syncing its folder.
+pub(crate) async fn measure_limit() -> Result<Run> {
     let folder = tempfile::Builder::new().prefix("longhaul-bench.").tempdir()?;
     let running = Stopwatch::start();
     let mut callers = JoinSet::new();
@@ -173,7 +173,7 @@ async fn wait_until_busy(connection: &mut Connection) -> Result<()> {
     Err("failed to find the server reading a scan".into())
 }
 
-/// How many jobs are in a state.
+/// The number of jobs in a state.
 async fn count(connection: &mut Connection, state: &str) -> Result<usize> {
     let mut path = format!("/api/jobs?state={state}&limit=100");
     let mut count = 0;

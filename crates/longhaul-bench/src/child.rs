@@ -10,22 +10,22 @@ use longhaul::clock::Stopwatch;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use super::client::Connection;
 use crate::Result;
+use crate::client::Connection;
 
 /// This binary, serving with everything on; it ends, and its data with it, when this is dropped.
-pub(super) struct ServerProcess {
-    pub(super) address: SocketAddr,
+pub(crate) struct ServerProcess {
+    pub(crate) address: SocketAddr,
     child: Child,
     folder: TempDir,
 }
 
-/// How long the server may take to answer.
+/// The time within which the server must answer.
 const READY_WITHIN: Duration = Duration::from_secs(20);
 
 impl ServerProcess {
     /// Starts it on an empty folder and waits until it answers.
-    pub(super) async fn start() -> Result<Self> {
+    pub(crate) async fn start() -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("longhaul-bench.").tempdir()?;
         // A port that was free a moment ago.
         let address = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?.local_addr()?;
@@ -43,16 +43,16 @@ impl ServerProcess {
         Ok(server)
     }
 
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    pub(super) fn pid(&self) -> Result<u32> {
+    pub(crate) fn pid(&self) -> Result<u32> {
         Ok(self.child.id().ok_or("failed to watch the server: it has ended")?)
     }
 
     /// A token that the server accepts.
-    pub(super) async fn token(&self) -> Result<String> {
+    pub(crate) async fn token(&self) -> Result<String> {
         let output = Command::new(std::env::current_exe()?)
             .args(["token", "--sub", "bench", "--data"])
             .arg(data(self.folder.path()))
@@ -84,7 +84,7 @@ impl ServerProcess {
     }
 
     /// Ends it.
-    pub(super) async fn kill(mut self) -> io::Result<()> {
+    pub(crate) async fn kill(mut self) -> io::Result<()> {
         self.child.kill().await
     }
 }

@@ -10,22 +10,22 @@ use longhaul::clock::Stopwatch;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use super::probe::Probe;
-use super::report::{Latency, Run};
-use super::sizes::Bound;
 use crate::Result;
+use crate::probe::Probe;
+use crate::report::{Latency, Run};
+use crate::sizes::Bound;
 
 /// Jobs of one bulk call.
 const BULK: u64 = 1_000;
 /// The time between two jobs of `pickup`.
 const PICKUP_EVERY: Duration = Duration::from_millis(25);
-/// How long a worker has to come to rest before the first job of `pickup`.
+/// The time that a worker has to come to rest before the first job of `pickup`.
 const SETTLE: Duration = Duration::from_secs(1);
-/// How long the last jobs of `pickup` are waited for.
+/// The time for which the last jobs of `pickup` are waited for.
 const PICKUP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Sends jobs, so many at a time, each answered before its task sends the next. Counts those that were answered.
-pub(super) async fn in_flight<S, F>(lanes: usize, bound: Bound, send: S) -> Result<Run>
+pub(crate) async fn in_flight<S, F>(lanes: usize, bound: Bound, send: S) -> Result<Run>
 where
     S: Fn(u64) -> F + Clone + Send + 'static,
     F: Future<Output = Result<()>> + Send,
@@ -56,7 +56,7 @@ where
 }
 
 /// Sends jobs 1,000 a call, one call after the other.
-pub(super) async fn in_bulk<S, F>(bound: Bound, mut send: S) -> Result<Run>
+pub(crate) async fn in_bulk<S, F>(bound: Bound, mut send: S) -> Result<Run>
 where
     S: FnMut(Range<u64>) -> F,
     F: Future<Output = Result<()>>,
@@ -72,13 +72,13 @@ where
 }
 
 /// The probe of a [`pickup`] of so many jobs.
-pub(super) fn pickup_probe(jobs: u64) -> Arc<Probe> {
+pub(crate) fn pickup_probe(jobs: u64) -> Arc<Probe> {
     Probe::new(jobs + 1)
 }
 
 /// Sends a job each 25 ms to a worker that idles, and measures from just before each call to the handler.
 /// Job 0 only wakes everything up.
-pub(super) async fn pickup<S, F>(probe: &Probe, jobs: u64, send: S) -> Result<Run>
+pub(crate) async fn pickup<S, F>(probe: &Probe, jobs: u64, send: S) -> Result<Run>
 where
     S: Fn(u64) -> F,
     F: Future<Output = Result<()>>,

@@ -1,4 +1,4 @@
-//! What the disk allows: a bare append-only log with the engine's group commit and nothing else.
+//! The limit of the disk: a bare append-only log with the engine's group commit and nothing else.
 //!
 //! One thread writes. It takes all that waits in its channel, appends it with one write, makes it durable with one
 //! `fdatasync`, and answers all. What waits to be claimed is kept in memory. There is no index, no query, no lease
@@ -14,22 +14,26 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::probe::{Email, Probe};
-use super::report::Run;
-use super::sizes::{Bound, Sizes};
-use super::target::StoreUrl;
-use super::{Workload, http, load};
-use crate::Result;
+use crate::probe::{Email, Probe};
+use crate::report::Run;
+use crate::sizes::{Bound, Sizes};
+use crate::target::StoreUrl;
+use crate::{Result, Serve, Workload, http, load};
 
 /// Runs one workload on a new log.
-pub(super) async fn measure(workload: Workload, store: &StoreUrl, sizes: &Sizes) -> Result<Run> {
+pub(crate) async fn measure(
+    workload: Workload,
+    store: &StoreUrl,
+    sizes: &Sizes,
+    serve: Serve,
+) -> Result<Run> {
     let folder = tempfile::Builder::new().prefix("longhaul-bench.").tempdir_in(store.folder())?;
     let log = Log::create(&folder.path().join("log"))?;
     match workload {
         Workload::Enqueue1 => enqueue(&log, 1, sizes.enqueue1()).await,
         Workload::Enqueue64 => enqueue(&log, 64, sizes.enqueue64()).await,
         Workload::Bulk => enqueue_many(&log, sizes.bulk()).await,
-        Workload::Http => http::measure_log(&log, sizes.http()).await,
+        Workload::Http => http::measure_log(&log, sizes.http(), serve).await,
         Workload::Drain => drain(&log, sizes).await,
         Workload::Pickup => pickup(&log, sizes).await,
         Workload::Upload | Workload::UploadFlood | Workload::ClaimHistory | Workload::Idle => {
@@ -90,19 +94,19 @@ fn start_worker(log: &Log, probe: &Arc<Probe>, slots: usize) -> JoinSet<()> {
     tasks
 }
 
-pub(super) fn payload(id: u64) -> Result<Vec<u8>> {
+pub(crate) fn payload(id: u64) -> Result<Vec<u8>> {
     Ok(serde_json::to_vec(&Email::new(id))?)
 }
 
 /// The handle on a log; its thread ends with the last of them.
 #[derive(Clone, Debug)]
-pub(super) struct Log(mpsc::Sender<Op>);
+pub(crate) struct Log(mpsc::Sender<Op>);
 
 /// A job that was taken from the log.
 #[derive(Debug)]
-pub(super) struct Taken {
+pub(crate) struct Taken {
     /// Its place in the log, from 0.
-    pub(super) number: u64,
+    pub(crate) number: u64,
     /// The handler of a real job would read it; this one only has to be handed over.
     _payload: Vec<u8>,
 }
@@ -117,7 +121,7 @@ enum Op {
 const MAX_BATCH: usize = 4_096;
 
 impl Log {
-    pub(super) fn create(path: &Path) -> io::Result<Self> {
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().create_new(true).append(true).open(path)?;
         let (sender, ops) = mpsc::channel();
         let writer =
@@ -127,13 +131,13 @@ impl Log {
     }
 
     /// Adds jobs; they are durable when this returns.
-    pub(super) async fn append(&self, payloads: Vec<Vec<u8>>) -> io::Result<()> {
+    pub(crate) async fn append(&self, payloads: Vec<Vec<u8>>) -> io::Result<()> {
         let (answer, answered) = oneshot::channel();
         self.ask(Op::Append { payloads, answer }, answered).await
     }
 
     /// Ends a job and takes the next one, as soon as there is one; both are durable when this returns.
-    pub(super) async fn turn(&self, ended: Option<u64>) -> io::Result<Taken> {
+    pub(crate) async fn turn(&self, ended: Option<u64>) -> io::Result<Taken> {
         let (answer, answered) = oneshot::channel();
         self.ask(Op::Turn { ended, answer }, answered).await
     }
@@ -145,7 +149,7 @@ impl Log {
     }
 }
 
-/// What the thread owns.
+/// The state of the writing thread.
 struct Writer {
     file: File,
     /// The batch that is being put together.
@@ -243,7 +247,7 @@ mod tests {
         (folder, log)
     }
 
-    /// What each record in the file says, and of which job.
+    /// The records of the file, each with its job.
     fn records(folder: &tempfile::TempDir) -> Vec<(u8, u64)> {
         let bytes = std::fs::read(folder.path().join("log")).unwrap();
         let (mut records, mut rest) = (Vec::new(), bytes.as_slice());

@@ -1,4 +1,4 @@
-//! What a long history costs: the same work on a table with a million finished jobs and on an empty one.
+//! The cost of a long history: the same work on a table with a million finished jobs and on an empty one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,16 +8,16 @@ use longhaul::{
     Claim, Claimed, Finish, Job, Json, Longhaul, Outcome, QueueSlots, SupportedKind, WorkerInfo, process_id,
 };
 
-use super::engine;
-use super::load;
-use super::probe::{Email, Probe, QUEUE};
-use super::report::{Line, Run, middle_of, round};
-use super::sizes::{Bound, Sizes};
-use super::target::{Fresh, StoreUrl};
 use crate::Result;
+use crate::engine;
+use crate::load;
+use crate::probe::{Email, Probe, QUEUE};
+use crate::report::{Line, Run, middle_of, round};
+use crate::sizes::{Bound, Sizes};
+use crate::target::{Fresh, StoreUrl};
 
 /// A store with a history, and what was found on it so far.
-pub(super) struct History {
+pub(crate) struct History {
     filled: Fresh,
     jobs: u64,
     found: Vec<Found>,
@@ -39,7 +39,7 @@ const LEASE: Duration = Duration::from_secs(60);
 
 impl History {
     /// Runs so many jobs to their end, by a real worker, so that the table is as a long life leaves it.
-    pub(super) async fn fill(url: &StoreUrl, sizes: &Sizes) -> Result<Self> {
+    pub(crate) async fn fill(url: &StoreUrl, sizes: &Sizes) -> Result<Self> {
         let (filled, jobs) = (Fresh::open(url).await?, sizes.history_jobs());
         let filling = Stopwatch::start();
         let probe = Probe::new(jobs);
@@ -55,7 +55,7 @@ impl History {
     }
 
     /// Claims and drains on both tables, right after each other. Answers the drain on the filled one.
-    pub(super) async fn measure(&mut self, url: &StoreUrl, sizes: &Sizes) -> Result<Run> {
+    pub(crate) async fn measure(&mut self, url: &StoreUrl, sizes: &Sizes) -> Result<Run> {
         let empty = Fresh::open(url).await?;
         let claims_without = claim_all(&empty.longhaul, sizes.drain().jobs).await?;
         let claims_with = claim_all(&self.filled.longhaul, sizes.drain().jobs).await?;
@@ -71,7 +71,7 @@ impl History {
     }
 
     /// Puts what was found beside the rate.
-    pub(super) fn describe(&self, line: &mut Line) {
+    pub(crate) fn describe(&self, line: &mut Line) {
         let median =
             |of: fn(&Found) -> f64, digits| middle_of(self.found.iter().map(of)).map(|n| round(n, digits));
         line.note = format!(
@@ -147,8 +147,8 @@ mod tests {
     use longhaul::State;
 
     use super::*;
-    use crate::bench::report::Contender;
-    use crate::bench::sizes::tests::sizes;
+    use crate::report::Contender;
+    use crate::sizes::tests::sizes;
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_history_is_made_of_jobs_that_ran_and_both_tables_do_the_same_work() {

@@ -3,52 +3,52 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::target::StoreUrl;
+use crate::target::StoreUrl;
 
 /// One workload of one contender, as it is printed: the fields of the harness that measures other systems.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Line {
-    pub(super) peer: &'static str,
-    pub(super) version: &'static str,
-    pub(super) store: String,
-    pub(super) durability: &'static str,
-    pub(super) workload: &'static str,
-    pub(super) jobs: Option<u64>,
-    pub(super) seconds: Option<f64>,
-    pub(super) jobs_per_s: Option<f64>,
-    pub(super) p50_ms: Option<f64>,
-    pub(super) p99_ms: Option<f64>,
-    pub(super) note: String,
+pub(crate) struct Line {
+    pub(crate) peer: &'static str,
+    pub(crate) version: &'static str,
+    pub(crate) store: String,
+    pub(crate) durability: &'static str,
+    pub(crate) workload: &'static str,
+    pub(crate) jobs: Option<u64>,
+    pub(crate) seconds: Option<f64>,
+    pub(crate) jobs_per_s: Option<f64>,
+    pub(crate) p50_ms: Option<f64>,
+    pub(crate) p99_ms: Option<f64>,
+    pub(crate) note: String,
     /// Each run's rate, or its p50 where that is what was asked.
-    pub(super) runs: Vec<f64>,
-    /// How often the disk made 4 KiB durable in a second, right before each run.
-    pub(super) disk_syncs_per_s: Vec<u64>,
+    pub(crate) runs: Vec<f64>,
+    /// The number of times a second that the disk made 4 KiB durable, right before each run.
+    pub(crate) disk_syncs_per_s: Vec<u64>,
     /// Figures that only some workloads have.
     #[serde(flatten)]
-    pub(super) figures: serde_json::Map<String, serde_json::Value>,
+    pub(crate) figures: serde_json::Map<String, serde_json::Value>,
 }
 
-/// Who is measured.
+/// A system that is measured.
 #[derive(Clone, Debug)]
-pub(super) struct Contender {
-    pub(super) peer: &'static str,
+pub(crate) struct Contender {
+    pub(crate) peer: &'static str,
     store: String,
     durability: &'static str,
 }
 
-pub(super) const LONGHAUL: &str = "longhaul";
-pub(super) const LIMIT: &str = "limit";
+pub(crate) const LONGHAUL: &str = "longhaul";
+pub(crate) const LIMIT: &str = "limit";
 
 impl Contender {
-    pub(super) fn longhaul(url: &StoreUrl) -> Self {
+    pub(crate) fn longhaul(url: &StoreUrl) -> Self {
         Self { peer: LONGHAUL, store: url.description(), durability: url.durability() }
     }
 
-    pub(super) fn limit() -> Self {
+    pub(crate) fn limit() -> Self {
         Self { peer: LIMIT, store: "append-only file".into(), durability: "one write + fdatasync per batch" }
     }
 
-    pub(super) fn line(&self, workload: &'static str) -> Line {
+    pub(crate) fn line(&self, workload: &'static str) -> Line {
         Line {
             peer: self.peer,
             version: env!("CARGO_PKG_VERSION"),
@@ -68,32 +68,32 @@ impl Contender {
     }
 }
 
-/// What one run came to.
+/// The result of one run.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Run {
-    pub(super) jobs: u64,
-    pub(super) time: Duration,
-    /// Where waiting is what was measured.
-    pub(super) latency: Option<Latency>,
-    pub(super) note: String,
+pub(crate) struct Run {
+    pub(crate) jobs: u64,
+    pub(crate) time: Duration,
+    /// The latency, for workloads that measure waiting.
+    pub(crate) latency: Option<Latency>,
+    pub(crate) note: String,
 }
 
-/// How long jobs waited, in milliseconds.
+/// The time that jobs waited, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Latency {
-    pub(super) p50_ms: f64,
-    pub(super) p99_ms: f64,
+pub(crate) struct Latency {
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
 }
 
 /// A run, and how the disk was right before it.
 #[derive(Clone, Debug)]
-pub(super) struct Sample {
-    pub(super) run: Run,
-    pub(super) disk_syncs_per_s: u64,
+pub(crate) struct Sample {
+    pub(crate) run: Run,
+    pub(crate) disk_syncs_per_s: u64,
 }
 
 impl Run {
-    pub(super) fn per_second(&self) -> f64 {
+    pub(crate) fn per_second(&self) -> f64 {
         if self.time.is_zero() { 0.0 } else { self.jobs as f64 / self.time.as_secs_f64() }
     }
 }
@@ -110,7 +110,7 @@ impl fmt::Display for Run {
 
 impl Latency {
     /// The percentiles of at least one wait; `None` of none.
-    pub(super) fn of(mut waits: Vec<Duration>) -> Option<Self> {
+    pub(crate) fn of(mut waits: Vec<Duration>) -> Option<Self> {
         waits.sort_unstable();
         let at = |hundredths: usize| {
             let rank = (waits.len() * hundredths).div_ceil(100);
@@ -123,7 +123,7 @@ impl Latency {
 impl Line {
     /// The median run; of an even number the slower of the two in the middle. Percentiles are each the median of
     /// the runs' own.
-    pub(super) fn median(contender: &Contender, workload: &'static str, samples: &[Sample]) -> Self {
+    pub(crate) fn median(contender: &Contender, workload: &'static str, samples: &[Sample]) -> Self {
         let mut line = contender.line(workload);
         line.disk_syncs_per_s = samples.iter().map(|sample| sample.disk_syncs_per_s).collect();
         let mut runs: Vec<&Run> = samples.iter().map(|sample| &sample.run).collect();
@@ -146,14 +146,14 @@ impl Line {
 }
 
 /// The median of some numbers; of an even number of them the mean of the two in the middle.
-pub(super) fn middle_of(numbers: impl Iterator<Item = f64>) -> Option<f64> {
+pub(crate) fn middle_of(numbers: impl Iterator<Item = f64>) -> Option<f64> {
     let mut numbers: Vec<f64> = numbers.collect();
     numbers.sort_by(f64::total_cmp);
     let (below, above) = (numbers.len().checked_sub(1)? / 2, numbers.len() / 2);
     Some((numbers[below] + numbers[above]) / 2.0)
 }
 
-pub(super) fn round(number: f64, digits: i32) -> f64 {
+pub(crate) fn round(number: f64, digits: i32) -> f64 {
     let scale = 10f64.powi(digits);
     (number * scale).round() / scale
 }

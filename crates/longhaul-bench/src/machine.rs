@@ -1,4 +1,4 @@
-//! What the machine is up to: how fast its disk syncs just now, whether others use its cores.
+//! The state of the machine: the speed of its disk just now, and the use of its cores by others.
 
 use std::fs::File;
 use std::io;
@@ -15,10 +15,10 @@ const PAGE: usize = 4096;
 const PAGES: u64 = 256;
 const PROBE_FOR: Duration = Duration::from_millis(300);
 
-/// How often a second this disk makes an overwrite of 4 KiB durable, measured for 0.3 s in `folder`.
+/// The number of times a second that this disk makes an overwrite of 4 KiB durable, measured for 0.3 s in `folder`.
 ///
 /// On a shared machine the figure moves tenfold within minutes, and with it all that waits for a sync.
-pub(super) fn disk_syncs_per_s(folder: &Path) -> io::Result<u64> {
+pub(crate) fn disk_syncs_per_s(folder: &Path) -> io::Result<u64> {
     let file: File = tempfile::tempfile_in(folder)?;
     file.write_all_at(&vec![1; PAGE * PAGES as usize], 0)?;
     file.sync_all()?;
@@ -35,7 +35,7 @@ pub(super) fn disk_syncs_per_s(folder: &Path) -> io::Result<u64> {
 
 /// Waits for the machine's other users, as long as its patience lasts.
 #[derive(Debug)]
-pub(super) struct Quiet {
+pub(crate) struct Quiet {
     left: Duration,
 }
 
@@ -44,12 +44,12 @@ const LOOK_FOR: Duration = Duration::from_millis(250);
 const IDLE_ENOUGH: f64 = 0.85;
 
 impl Quiet {
-    pub(super) fn new(patience: Duration) -> Self {
+    pub(crate) fn new(patience: Duration) -> Self {
         Self { left: patience }
     }
 
     /// Returns once the cores are mostly idle, or with no patience left.
-    pub(super) async fn wait(&mut self) -> Result<()> {
+    pub(crate) async fn wait(&mut self) -> Result<()> {
         while !self.left.is_zero() {
             let before = CpuTime::read()?;
             tokio::time::sleep(LOOK_FOR).await;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-/// How much is measured. Each knob is also read from the variable that the harness of the other systems sets, so
+/// The sizes of the workloads. Each knob is also read from the variable that the harness of the other systems sets, so
 /// that one setting sizes them all.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Sizes")]
@@ -54,45 +54,45 @@ pub(crate) struct Sizes {
 
 /// So many jobs, or fewer where the time is up before.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bound {
-    pub(super) jobs: u64,
-    pub(super) time: Duration,
+pub(crate) struct Bound {
+    pub(crate) jobs: u64,
+    pub(crate) time: Duration,
 }
 
 impl Sizes {
-    pub(super) fn enqueue1(&self) -> Bound {
+    pub(crate) fn enqueue1(&self) -> Bound {
         Bound { jobs: self.enqueue1_jobs, time: seconds(self.enqueue1_seconds) }
     }
 
-    pub(super) fn enqueue64(&self) -> Bound {
+    pub(crate) fn enqueue64(&self) -> Bound {
         Bound { jobs: self.jobs.unwrap_or(self.enqueue64_jobs), time: seconds(self.enqueue64_seconds) }
     }
 
-    pub(super) fn bulk(&self) -> Bound {
+    pub(crate) fn bulk(&self) -> Bound {
         Bound { jobs: self.jobs.unwrap_or(self.bulk_jobs), time: seconds(self.bulk_seconds) }
     }
 
-    pub(super) fn drain(&self) -> Bound {
+    pub(crate) fn drain(&self) -> Bound {
         Bound { jobs: self.jobs.unwrap_or(self.drain_jobs), time: seconds(self.drain_seconds) }
     }
 
-    pub(super) fn http(&self) -> Bound {
+    pub(crate) fn http(&self) -> Bound {
         Bound { jobs: self.jobs.unwrap_or(self.http_jobs), time: seconds(self.http_seconds) }
     }
 
-    pub(super) fn pickup_jobs(&self) -> u64 {
+    pub(crate) fn pickup_jobs(&self) -> u64 {
         self.pickup_jobs.max(1)
     }
 
-    pub(super) fn slots(&self) -> usize {
+    pub(crate) fn slots(&self) -> usize {
         self.slots.max(1)
     }
 
-    pub(super) fn history_jobs(&self) -> u64 {
+    pub(crate) fn history_jobs(&self) -> u64 {
         self.history_jobs
     }
 
-    pub(super) fn quiet(&self) -> Duration {
+    pub(crate) fn quiet(&self) -> Duration {
         seconds(self.quiet_seconds)
     }
 }
@@ -103,13 +103,13 @@ fn seconds(seconds: f64) -> Duration {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use clap::Parser;
 
     use super::*;
 
     /// The sizes of a command line, with as much time for everything as a busy machine may need.
-    pub(in crate::bench) fn sizes(args: &[&str]) -> Sizes {
+    pub(crate) fn sizes(args: &[&str]) -> Sizes {
         #[derive(Parser)]
         struct Cli {
             #[command(flatten)]

@@ -1,0 +1,24 @@
+-- How jobs are held against a filter, as far as scripts look: {{state}, {kind}, {queue}, {parent}}, an empty list for any.
+-- Labels and text are among the data, which scripts do not read.
+
+local function set_of(words)
+  if #words == 0 then return false end
+  local set = {}
+  for _, word in ipairs(words) do
+    set[word] = true
+  end
+  return set
+end
+
+-- A function that answers true for jobs which fit a packed filter, and the sets of states and parents, or false for any.
+local function filter_of(packed_filter)
+  local wanted = cmsgpack.unpack(packed_filter)
+  local states, kinds, queues, parents = set_of(wanted[1]), set_of(wanted[2]), set_of(wanted[3]), set_of(wanted[4])
+  local function fits(job)
+    return (not states or states[job[STATE]])
+      and (not kinds or kinds[job[KIND]])
+      and (not queues or queues[job[QUEUE]])
+      and (not parents or parents[job[PARENT]])
+  end
+  return fits, states, parents
+end
