@@ -31,6 +31,7 @@ pub mod races;
 pub mod read;
 pub mod record;
 pub mod sweep;
+pub mod symptoms;
 pub mod unique;
 pub mod walk;
 

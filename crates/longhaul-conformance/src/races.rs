@@ -26,7 +26,7 @@ const ROUNDS: usize = 60;
 const CROWD: usize = 8;
 
 /// Runs all of `tasks`, none of which begins before each has a thread or is queued for one.
-async fn meet<T: Send + 'static>(
+pub(crate) async fn meet<T: Send + 'static>(
     fx: &Fixture,
     count: usize,
     task: impl Fn(Fixture, usize) -> futures::future::BoxFuture<'static, T>,

@@ -4,7 +4,7 @@ use std::future::Future;
 
 use tokio::runtime::Builder;
 
-/// Makes one `#[test]` of every sentence of the contract, of every race and of the model test, for the
+/// Makes one `#[test]` of every sentence of the contract, of every race, of every symptom and of the model test, for the
 /// store that `$fixture` makes: an `async fn() -> Fixture`, or a closure that is the same.
 ///
 /// ```
@@ -28,6 +28,12 @@ macro_rules! conformance {
             use super::*;
 
             $crate::races! { __race_tests $fixture }
+        }
+
+        mod symptoms {
+            use super::*;
+
+            $crate::symptoms! { __symptom_tests $fixture }
         }
 
         #[test]
@@ -276,6 +282,61 @@ macro_rules! races {
     };
 }
 
+/// Hands the symptoms to another macro of this crate.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! symptoms {
+    ($callback:ident $($context:tt)*) => {
+        $crate::$callback! {
+            [$($context)*]
+            ownership {
+                a1_a_job_that_has_just_completed_is_not_put_back_by_a_rescue
+                a2_a_dead_worker_that_is_not_listed_any_more_gives_its_jobs_back
+                a2_a_new_process_under_a_dead_ones_name_neither_keeps_nor_loses_its_jobs
+                a3_a_rescue_by_a_worker_that_does_not_know_the_kind_costs_the_job_nothing
+                a18_jobs_delayed_beyond_the_lease_are_held_by_nobody_and_run_once
+                a28_a_job_keeps_its_priority_through_retry_rescue_snooze_and_release
+                a29_a_job_that_is_removed_with_its_end_is_never_run_without_its_args
+                a35_a_worker_whose_clock_is_wrong_runs_nothing_early_and_keeps_its_lease
+            }
+            keys {
+                a5_a_clash_of_unique_keys_keeps_no_other_job_from_being_promoted
+                a5_a_key_that_has_passed_on_is_neither_taken_nor_freed_by_its_old_holder
+                a8_a_unique_key_is_free_exactly_when_its_job_has_ended
+                a9_a_job_that_a_shutdown_hands_back_holds_its_unique_key
+                a11_unique_keys_are_equal_only_where_every_byte_is
+                a32_a_key_whose_job_has_failed_is_not_answered_with_the_failure
+                a33_an_own_id_is_a_duplicate_while_its_job_is_kept_and_free_once_it_is_gone
+            }
+            families {
+                a14_a_parent_waits_for_no_child_that_failed_was_removed_or_never_ran
+                a15_an_empty_batch_closes_at_once_with_zeros
+                a16_a_closing_job_runs_once_and_after_children_that_end_before_the_batch_is_written
+            }
+            times {
+                a17_a_job_far_ahead_waits_for_its_time
+                a17_a_run_that_is_put_off_for_years_does_not_come_back_at_once
+                a17_a_timeout_lease_grace_or_period_of_years_does_not_end_at_once
+                a17_a_backoff_over_a_thousand_attempts_stays_at_its_longest_wait
+            }
+            values {
+                a22_a_nul_in_what_a_run_says_keeps_no_end_from_being_written
+                a22_a_nul_in_a_name_concerns_nobody_else
+                a22_a_nul_in_a_follow_up_fails_its_own_job_with_the_field
+                a23_half_of_a_surrogate_pair_is_refused_wherever_a_run_may_put_it
+                a23_a_huge_or_odd_error_is_readable_wherever_the_job_is
+                a24_a_key_named_twice_is_refused_wherever_json_may_be
+                a34_an_id_that_a_url_cannot_carry_is_refused_and_every_other_is_usable
+            }
+            bulk {
+                a26_a_call_of_ten_thousand_full_jobs_is_kept_whole_or_not_at_all
+                a26_a_finish_with_a_thousand_follow_ups_creates_all_of_them
+                a31_an_action_on_a_whole_queue_changes_only_what_it_is_for_and_counts_it
+            }
+        }
+    };
+}
+
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __tests {
@@ -305,6 +366,24 @@ macro_rules! __race_tests {
                 $crate::on_many_threads(async { $crate::races::$name(&make().await).await });
             }
         )*
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __symptom_tests {
+    ([$fixture:expr] $($module:ident { $($name:ident)* })*) => {
+        $(mod $module {
+            use super::*;
+
+            $(
+                #[test]
+                fn $name() {
+                    let make = $fixture;
+                    $crate::on_many_threads(async { $crate::symptoms::$module::$name(&make().await).await });
+                }
+            )*
+        })*
     };
 }
 

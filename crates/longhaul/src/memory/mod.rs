@@ -181,6 +181,7 @@ impl Store for MemoryStore {
     }
 
     async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted> {
+        admit::filter(filter)?;
         Ok(self.table.lock().act(filter, action, limit, self.clock.now()))
     }
 
