@@ -418,9 +418,14 @@ fn run(runtime: &mut Builder, test: impl Future<Output = ()>) {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
 
     use super::SENTENCES;
 
+    const CRATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/conformance.md");
+    const SYMPTOMS: &[&str] = crate::symptoms!(__names);
     const CONTRACT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../longhaul/src/store/mod.rs");
 
     /// "A claim takes nothing." is tested by `a_claim_takes_nothing`.
@@ -443,5 +448,31 @@ mod tests {
         let untested: Vec<_> = said.difference(&tested).collect();
         let unsaid: Vec<_> = tested.difference(&said).collect();
         assert!(untested.is_empty() && unsaid.is_empty(), "untested: {untested:#?}, unsaid: {unsaid:#?}");
+    }
+
+    /// The names of all functions under a folder.
+    fn functions(folder: &Path, found: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(folder).expect("a folder of the repository is read").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                functions(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let source = fs::read_to_string(&path).expect("a file of the repository is read");
+                let names = source.split("fn ").skip(1).filter_map(|rest| rest.split(['(', '<']).next());
+                found.extend(names.map(str::to_owned));
+            }
+        }
+    }
+
+    #[test]
+    fn every_symptom_is_on_the_page_and_every_test_that_the_page_names_exists() {
+        let page = fs::read_to_string(PAGE).expect("the page is read");
+        let named: BTreeSet<&str> =
+            page.split('`').skip(1).step_by(2).filter(|word| word.matches('_').count() > 2).collect();
+        let mut there = BTreeSet::new();
+        functions(Path::new(CRATES), &mut there);
+        let unnamed: Vec<_> = SYMPTOMS.iter().filter(|name| !named.contains(**name)).collect();
+        let missing: Vec<_> = named.iter().filter(|name| !there.contains(**name)).collect();
+        assert!(unnamed.is_empty() && missing.is_empty(), "unnamed: {unnamed:#?}, missing: {missing:#?}");
     }
 }

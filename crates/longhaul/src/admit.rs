@@ -285,12 +285,11 @@ pub fn queue(name: &str) -> Result<()> {
 /// # Errors
 /// [`Error::Invalid`] for a word that no store can be asked for.
 pub fn filter(filter: &JobFilter) -> Result<()> {
-    let ids = filter.ids.iter().chain(&filter.parents).map(|id| ("filter.ids", id.as_str()));
     let names = filter.kinds.iter().chain(&filter.queues).map(|name| ("filter.kinds", name.as_str()));
     let labels = filter.labels.iter().flat_map(|(label, value)| [label.as_str(), value.as_str()]);
     let labels = labels.map(|word| ("filter.labels", word));
     let text = filter.text.iter().map(|text| ("filter.text", text.as_str()));
-    for (field, word) in ids.chain(names).chain(labels).chain(text) {
+    for (field, word) in names.chain(labels).chain(text) {
         if word.contains('\0') {
             let reason = "must not hold a NUL character".to_owned();
             return Err(Error::Invalid { field: field.into(), reason });

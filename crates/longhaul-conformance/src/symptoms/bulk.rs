@@ -13,7 +13,7 @@ use crate::jobs::{HOUR, QUEUE, completed, delayed, failed, finish, job, json, na
 
 const MANY: usize = 10_000;
 
-/// A job in which nothing is left out.
+/// A job in which nothing is left out but its keys.
 fn full(number: usize) -> NewJob {
     NewJob {
         version: 2,
@@ -22,11 +22,20 @@ fn full(number: usize) -> NewJob {
         start: Start::After(HOUR),
         policy: Policy { timeout: Some(HOUR), backoff: Some(Backoff::default()) },
         limit_key: Some("provider".into()),
-        unique: Some(Unique { key: format!("u{number}"), period: Some(HOUR), on_clash: OnClash::Join }),
-        idempotency: Some(Idempotency { key: format!("i{number}"), fingerprint: "f".into(), keep_for: HOUR }),
-        parent: Some(JobId::from_store("parent".into())),
         labels: [("tenant".to_owned(), format!("t{number}"))].into(),
         ..named(&format!("job-{number}"))
+    }
+}
+
+/// One in which nothing at all is left out.
+fn keyed(number: usize) -> NewJob {
+    let idempotency = Idempotency { key: format!("i{number}"), fingerprint: "f".into(), keep_for: HOUR };
+    NewJob {
+        start: Start::Now,
+        unique: Some(Unique { key: format!("u{number}"), period: Some(HOUR), on_clash: OnClash::Join }),
+        idempotency: Some(idempotency),
+        parent: Some(JobId::from_store("parent".into())),
+        ..full(number)
     }
 }
 
@@ -51,7 +60,7 @@ pub async fn a26_a_call_of_ten_thousand_full_jobs_is_kept_whole_or_not_at_all(fx
 /// As many follow-ups as one end may have.
 pub async fn a26_a_finish_with_a_thousand_follow_ups_creates_all_of_them(fx: &Fixture) {
     let lease = fx.running().await.lease;
-    let follow_ups = (0..1_000).map(|number| NewJob { start: Start::Now, ..full(number) }).collect();
+    let follow_ups = (0..1_000).map(keyed).collect();
     let end = Finish { follow_ups, ..finish(&lease, completed()) };
     assert_eq!(fx.finish_all(vec![end]).await, [LeaseStatus::Held]);
     assert_eq!(fx.counts(QUEUE).await, [(State::Available, 1_000), (State::Completed, 1)].into());

@@ -23,5 +23,6 @@ mod openapi;
 mod queues;
 mod read;
 mod remote;
+mod symptoms;
 mod wait;
 mod worker;

@@ -10,7 +10,7 @@ use crate::store::{Error, Result};
 ///
 /// A given id is 1–128 characters of `A–Z a–z 0–9 . _ : -`, and neither `.` nor `..`. Enqueueing an id that exists creates nothing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "String")]
 pub struct JobId(Box<str>);
 
 impl JobId {
@@ -30,16 +30,27 @@ impl JobId {
         Ok(Self(id.into_boxed_str()))
     }
 
-    /// Takes an id that a store has already accepted, unchecked.
+    /// Takes an id that a store has already accepted, or that somebody asks for. It is not checked, but that NUL, which
+    /// Postgres cannot even be asked for, is replaced: no job has an id with either.
     #[must_use]
     pub fn from_store(id: String) -> Self {
-        Self(id.into_boxed_str())
+        match id.contains('\0') {
+            true => Self(id.replace('\0', "\u{fffd}").into_boxed_str()),
+            false => Self(id.into_boxed_str()),
+        }
     }
 
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<String> for JobId {
+    /// [`from_store`](Self::from_store).
+    fn from(id: String) -> Self {
+        Self::from_store(id)
     }
 }
 

@@ -127,6 +127,27 @@ async fn an_attempt_that_takes_too_long_is_cut_off() {
     worker.shutdown(LONG).await;
 }
 
+/// The times at which a timer of 32 bits of milliseconds, and one of 64, begins anew.
+#[tokio::test]
+async fn a17_a_timeout_of_years_cuts_nothing_off() {
+    let (longhaul, _clock) = longhaul();
+    let script = Script::new(async |_, _| {
+        tokio::task::yield_now().await;
+        Ok(json!("done"))
+    });
+    let worker = worker(&longhaul, script).start();
+    let ten_years = Duration::from_secs(315_360_000);
+    for timeout in [Duration::from_secs(2_147_484), Duration::from_secs(4_294_968), ten_years, Duration::MAX]
+    {
+        let options =
+            EnqueueOptions { timeout: Some(timeout), max_attempts: Some(1), ..EnqueueOptions::default() };
+        let id = enqueue_with(&longhaul, 1, options).await;
+        let done = until(&longhaul, &id, State::Completed).await;
+        assert_eq!(done.errors, [], "{timeout:?}");
+    }
+    worker.shutdown(LONG).await;
+}
+
 #[tokio::test]
 async fn a_panic_is_an_error_and_the_worker_lives_on() {
     let (longhaul, _clock) = longhaul();

@@ -11,7 +11,7 @@ use crate::faults::Faults;
 use crate::faults::duration;
 use crate::problem::Code;
 
-/// Which jobs are one. Without `key` and `fields`, those of the same kind with the same args.
+/// Which jobs are one. Without `key` and `fields`, those of the same kind with the same args: white space and the order of members do not count, and numbers count as they are written (`1` and `1.0` are two).
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Unique)]
