@@ -111,7 +111,7 @@ impl<S> From<DbError> for ServiceError<S> {
 
 impl<S> From<longhaul::Error> for ServiceError<S> {
     fn from(error: longhaul::Error) -> Self {
-        if let longhaul::Error::Unavailable { .. } = error {
+        if error.is_outage() {
             tracing::error!("failed to answer a request: {error}");
             return Self::unavailable(Duration::from_secs(1));
         }

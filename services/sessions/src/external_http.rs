@@ -31,7 +31,7 @@ pub(crate) struct Answered {
     pub(crate) generator: Option<String>,
 }
 
-/// Says what made an answer of `/llm/query`; the body has the seed's one field and no other.
+/// Says what made an answer of `/llm/query`; the body has the original document's one field and no other.
 pub(crate) const GENERATOR: &str = "generator";
 
 /// A list of keywords is short; what is longer is no answer.
@@ -99,7 +99,7 @@ impl ExternalHttp {
     }
 }
 
-/// This server's own `/api/v1`. The seed's default was port 5000, where its second process listened; here that process
+/// This server's own `/api/v1`. The original document's default was port 5000, where its second process listened; here that process
 /// is this server, so a worker that serves nothing asks where a server listens by default.
 fn own_api(listener: Option<SocketAddr>) -> String {
     let mut address = listener.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)));

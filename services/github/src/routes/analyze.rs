@@ -94,7 +94,7 @@ impl App {
     }
 }
 
-/// The seed's answer while the analysis runs.
+/// The original document's answer while the analysis runs.
 fn started(app: &App, username: &Username, id: &JobId) -> Value {
     json!({
         "user_data": {

@@ -42,7 +42,7 @@ pub(super) async fn socket(
     follow(app, id, upgrade).await
 }
 
-/// `GET /task/{task_id}`: the WebSocket of the seed, or the task to whoever asks for no WebSocket.
+/// `GET /task/{task_id}`: the WebSocket of the original document, or the task to whoever asks for no WebSocket.
 pub(super) async fn socket_or_task(
     State(app): State<Arc<App>>,
     TaskId(id): TaskId,

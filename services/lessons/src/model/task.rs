@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{LessonData, isoformat};
 use crate::jobs::Generate;
 
-/// The seed's words for the state of a job.
+/// The original document's words for the state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Status {

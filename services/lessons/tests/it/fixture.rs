@@ -53,7 +53,7 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// The status and what the error says, which a proper error has in the seed's form.
+    /// The status and what the error says, which a proper error has in the original document's form.
     #[track_caller]
     pub(crate) fn error(&self) -> (u16, String) {
         let body = self.body.as_object().unwrap();

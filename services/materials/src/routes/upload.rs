@@ -156,7 +156,7 @@ impl App {
             }
             Err(error) => {
                 // The row may have been written, so the file is left for the sweep, which looks.
-                if !matches!(error, service_support::DbError::Store(longhaul::Error::Unavailable { .. })) {
+                if longhaul::Error::outage_in(&error).is_none() {
                     self.forget(&material.id).await;
                 }
                 Err(error.into())

@@ -14,7 +14,7 @@ thread_local! {
     static LINES: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
 }
 
-/// The seed's targets.
+/// The original document's targets.
 const TARGETS: [&str; 3] = ["SessionsController", "SessionsService", "ExternalHttpService"];
 
 /// Listens for the whole process, and must do so before anything is logged: a line that was first met with nobody
