@@ -4,7 +4,7 @@ SHELL := /bin/sh
 CARGO ?= cargo
 ARGS ?=
 
-.PHONY: help run demo test test-quick lint fmt bench bench-stores bench-acks chaos-kill chaos outage docs install clean
+.PHONY: help run demo test test-quick measure lint fmt bench bench-stores bench-acks chaos-kill chaos outage docs install clean
 
 help: ## Print this list.
 	@echo "usage: make <target> [ARGS=\"...\"]"
@@ -20,6 +20,11 @@ test: ## Install what is missing, then run every check and test there is.
 
 test-quick: ## Test the crates that differ from main, and unit tests of those built on them. ARGS: crates.
 	@scripts/test-quick $(ARGS)
+
+measure: ## Measure the bars in time, on a quiet machine: idle cost, sweeps, waiting claims. ARGS: bars and flags.
+	@scripts/install-tools test
+	@$(CARGO) build --release --locked --quiet --package longhaul-chaos
+	@target/release/longhaul-chaos measure $(ARGS)
 
 lint: ## Only the checks that run nothing: format, clippy, licences, deployment files.
 	@scripts/check format clippy licences deploy

@@ -7,6 +7,7 @@
 //! | `outage` | a store that is unreachable for a minute |
 //! | `partition` | a network that breaks between a worker and its store |
 //! | `scale` | throughput by worker processes |
+//! | `measure` | bars in time, for `make measure` |
 //! | `cluster` | the processes of a run and the history that they write |
 //! | `process` | a process that can be killed, stopped and continued |
 //! | `target` | the store's server and the network path to it, both of which can fail |
@@ -19,6 +20,7 @@ mod check;
 mod cluster;
 mod history;
 mod load;
+mod measure;
 mod observed;
 mod outage;
 mod partition;
@@ -60,6 +62,8 @@ enum Command {
     Outage(outage::OutageArgs),
     /// Throughput by worker processes: one full queue, drained by 1, 2, 4 and 8
     Scale(scale::ScaleArgs),
+    /// Bars in time: idle cost, sweeps, enqueues beside waiting claims
+    Measure(measure::MeasureArgs),
     /// A worker of a run; started by it
     #[command(hide = true)]
     Worker(worker::WorkerArgs),
@@ -78,6 +82,7 @@ fn main() -> Result<()> {
             Command::Partition(args) => partition::run(args).await,
             Command::Outage(args) => outage::run(args).await,
             Command::Scale(args) => scale::run(args).await,
+            Command::Measure(args) => measure::run(args).await,
             Command::Worker(args) => {
                 let store = target::open(&args.store).await?;
                 worker::work(args, store).await

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::history::{History, What};
-use crate::observed::Observed;
+use crate::observed::observed;
 
 /// The queue of the jobs of a run.
 pub(crate) const QUEUE: &str = "chaos";
@@ -31,6 +31,9 @@ pub(crate) struct WorkerArgs {
     /// Notes nothing: to be measured
     #[arg(long)]
     pub(crate) plain: bool,
+    /// Workers in this process
+    #[arg(long, default_value_t = 1)]
+    pub(crate) count: usize,
     /// The length of its lease, in milliseconds
     #[arg(long)]
     pub(crate) lease: u64,
@@ -156,18 +159,13 @@ impl Job for Probe {
 /// Where the store or the history cannot be opened.
 pub(crate) async fn work(args: WorkerArgs, store: Arc<dyn Store>) -> Result<()> {
     let history = History::open(&args.history)?;
-    let longhaul = if args.plain {
-        Longhaul::over(store)
-    } else {
-        Longhaul::new(Observed { store, history: history.clone() })
+    let longhaul =
+        if args.plain { Longhaul::over(store) } else { Longhaul::new(observed(store, history.clone())) };
+    let start = |_| {
+        let worker = longhaul.worker().register::<Probe>(()).register::<Nothing>(());
+        let worker = worker.register::<Watch>(history.clone()).queue(QUEUE, args.slots);
+        worker.lease(Duration::from_millis(args.lease)).start()
     };
-    let _worker = longhaul
-        .worker()
-        .register::<Probe>(())
-        .register::<Nothing>(())
-        .register::<Watch>(history)
-        .queue(QUEUE, args.slots)
-        .lease(Duration::from_millis(args.lease))
-        .start();
+    let _workers: Vec<_> = (0..args.count).map(start).collect();
     std::future::pending().await
 }

@@ -1,0 +1,86 @@
+//! Bars in time, measured by hand on a quiet machine with a release build (`make measure`). `make test` asserts nothing of
+//! this: a busy machine would decide it.
+
+mod idle;
+mod waiting;
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::Result;
+use crate::target::{StoreKind, Target};
+
+/// The flags of a measurement.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct MeasureArgs {
+    /// The stores to measure, one after the other [default: all of them]
+    #[arg(long, value_delimiter = ',')]
+    store: Vec<StoreKind>,
+    /// The bars to measure [default: all of them]
+    #[arg(value_enum)]
+    bars: Vec<Bar>,
+    /// Queues with history while the store is idle
+    #[arg(long, default_value_t = 10_000)]
+    queues: usize,
+    /// Workers that wait for jobs, in all processes together
+    #[arg(long, default_value_t = 1_000)]
+    workers: usize,
+    /// Processes of workers
+    #[arg(long, default_value_t = 4)]
+    processes: usize,
+    /// Claims that wait for jobs of other queues while jobs are enqueued
+    #[arg(long, default_value_t = 5_000)]
+    waiting: usize,
+    /// Seconds for which idle processes are watched
+    #[arg(long, default_value_t = 30)]
+    seconds: u64,
+}
+
+/// A bar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Bar {
+    /// CPU time of idle processes and of the store's server; duration of a sweep
+    Idle,
+    /// Cost that waiting claims add to an enqueue on another queue
+    Waiting,
+}
+
+/// A line of the table.
+struct Figure {
+    name: String,
+    value: String,
+    bar: &'static str,
+}
+
+/// Measures each bar on each store, and prints a table.
+///
+/// # Errors
+/// Where a store or a process fails.
+pub(crate) async fn run(args: MeasureArgs) -> Result<()> {
+    let bars = if args.bars.is_empty() { Bar::value_variants() } else { &args.bars };
+    println!("| store | measured | figure | bar |\n|---|---|--:|--:|");
+    for store in StoreKind::chosen(&args.store) {
+        for bar in bars {
+            let target = Target::start(store).await?;
+            let figures = match bar {
+                Bar::Idle => idle::measure(&args, &target).await?,
+                Bar::Waiting => waiting::measure(&args, &target).await?,
+            };
+            for Figure { name, value, bar } in figures {
+                println!("| {store:?} | {name} | {value} | {bar} |");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A part of times in order, from 0 for the least to 1 for the most.
+fn part(sorted: &[Duration], part: f64) -> Duration {
+    let last = sorted.len().saturating_sub(1);
+    sorted.get((last as f64 * part).round() as usize).copied().unwrap_or_default()
+}
+
+fn millis(time: Duration) -> String {
+    format!("{:.2} ms", time.as_secs_f64() * 1_000.0)
+}
