@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::connection::Connection;
 use crate::error::{closed, fault, is_outage, unreadable};
+use crate::lost::LostClaims;
 use crate::notifier::Notifier;
 use crate::options::{RedisOptions, Topology};
 use crate::scripts::Script;
@@ -28,6 +29,7 @@ pub(crate) struct Driver {
     is_notified: Arc<AtomicBool>,
     topology: Topology,
     runtime: Handle,
+    pub(crate) lost_claims: LostClaims,
 }
 
 /// A call of a script.
@@ -106,7 +108,9 @@ impl Driver {
             .spawn(move || runtime.block_on(run))
             .map_err(|e| fault("open", redis::RedisError::from(e)))?;
         opening.await.map_err(|_| closed())??;
-        Ok(Self { requests, permits: Semaphore::new(CAPACITY), is_notified, topology, runtime: handle })
+        let permits = Semaphore::new(CAPACITY);
+        let lost_claims = LostClaims::default();
+        Ok(Self { requests, permits, is_notified, topology, runtime: handle, lost_claims })
     }
 
     /// True while notifications arrive. Otherwise whoever waits must look by itself more often.

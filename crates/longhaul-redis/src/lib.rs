@@ -52,6 +52,7 @@ mod enqueue;
 mod error;
 mod fields;
 mod finish;
+mod lost;
 mod notifier;
 mod options;
 mod pack;
