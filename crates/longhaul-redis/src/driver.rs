@@ -79,7 +79,7 @@ pub(crate) const JOBS_PER_CALL: usize = 100;
 const BYTES_PER_CALL: usize = 1 << 20;
 /// Shared calls of one script on their way: while the server works on one, the next is gathered and sent.
 const IN_FLIGHT: usize = 2;
-/// How long nothing is asked of the server before the connection is tried.
+/// The idle time after which the connections are tried.
 const PING_AFTER: Duration = Duration::from_secs(15);
 
 impl Driver {

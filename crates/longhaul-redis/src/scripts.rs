@@ -7,14 +7,14 @@ use std::sync::LazyLock;
 /// A script as the server runs it.
 #[derive(Debug)]
 pub(crate) struct Script {
-    /// What it does, as an error says it.
+    /// Its name in errors.
     pub(crate) operation: &'static str,
     pub(crate) source: String,
     /// By which the server knows it.
     pub(crate) hash: String,
 }
 
-/// What the server is told of a script.
+/// The flags that the server is told of a script.
 #[derive(Clone, Copy)]
 enum Flags {
     /// Adds data: refused by a server whose memory is full, before it has written anything.

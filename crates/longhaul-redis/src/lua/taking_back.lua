@@ -1,4 +1,4 @@
--- How claims are taken back whose answers reached nobody.
+-- Takes claims back whose answers reached nobody: for the scripts that do so.
 
 -- Takes a running job back, as if it had never been claimed. `stopped` is the error of one that was asked to stop meanwhile.
 local function take_back(id, job, stopped)
