@@ -2,7 +2,7 @@
 
 use longhaul::{
     AttemptError, Backoff, Claim, Entry, Error, ErrorKind, EventBody, Finish, JobFilter, Lease, LeaseStatus,
-    LogLevel, Lookup, NewJob, Outcome, Progress, QueueConfig, State, admit,
+    LogLevel, Lookup, NewJob, Outcome, Policy, Progress, QueueConfig, State, admit,
 };
 
 use crate::Fixture;
@@ -26,7 +26,10 @@ pub async fn a_job_that_cannot_be_kept_is_refused_with_its_field(fx: &Fixture) {
         (NewJob { queue: "".into(), ..job() }, "queue: must be"),
         (NewJob { version: 0, ..job() }, "version: must be"),
         (NewJob { max_attempts: 0, ..job() }, "max_attempts: must be"),
-        (NewJob { backoff: Some(infinite), ..job() }, "backoff.factor: must be"),
+        (
+            NewJob { policy: Policy { backoff: Some(infinite), ..Policy::default() }, ..job() },
+            "backoff.factor: must be",
+        ),
         (unique("a\0b", None), "unique.key: must not hold a NUL character"),
         (NewJob { labels: [("a".into(), "\0".into())].into(), ..job() }, "labels.a: must not hold a NUL"),
     ];
@@ -165,7 +168,10 @@ pub async fn a_follow_up_that_cannot_be_kept_fails_its_own_job(fx: &Fixture) {
         (vec![kept.clone(), unique("a\0b", None)], "follow_ups[1].unique.key: must not hold a NUL character"),
         (vec![NewJob { queue: "..".into(), ..job() }, kept.clone()], "follow_ups[0].queue: must be"),
         (vec![long], "follow_ups[0].args: must be at most 262144 bytes"),
-        (vec![NewJob { backoff: Some(infinite), ..job() }], "follow_ups[0].backoff.factor: must be"),
+        (
+            vec![NewJob { policy: Policy { backoff: Some(infinite), ..Policy::default() }, ..job() }],
+            "follow_ups[0].backoff.factor: must be",
+        ),
         (many, "follow_ups: must be at most 1000 jobs, and are 1001"),
     ] {
         let bad = fx.running().await.lease;

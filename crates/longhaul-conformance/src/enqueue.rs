@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use longhaul::{Backoff, EnqueueStatus, Enqueued, Event, EventBody, JobFilter, NewJob, Start, State};
+use longhaul::{Backoff, EnqueueStatus, Enqueued, Event, EventBody, JobFilter, NewJob, Policy, Start, State};
 
 use crate::Fixture;
 use crate::jobs::{QUEUE, claim, completed, delayed, id, job, json, kind, named, secs, slots, untouched};
@@ -38,8 +38,10 @@ pub async fn a_new_job_has_the_fields_it_was_given(fx: &Fixture) {
         start: Start::Now,
         max_attempts: 1000,
         max_crashes: 0,
-        timeout: Some(Duration::from_millis(1_500)),
-        backoff: Some(Backoff { base: secs(3), factor: 1.1, max: secs(86_400), jitter: 0.3 }),
+        policy: Policy {
+            timeout: Some(Duration::from_millis(1_500)),
+            backoff: Some(Backoff { base: secs(3), factor: 1.1, max: secs(86_400), jitter: 0.3 }),
+        },
         limit_key: Some("provider.eu:chat-1".into()),
         unique: None,
         idempotency: None,
@@ -68,8 +70,7 @@ pub async fn a_new_job_has_the_fields_it_was_given(fx: &Fixture) {
             args: full.args,
             attempt: 1,
             max_attempts: 1000,
-            timeout: full.timeout,
-            backoff: full.backoff,
+            policy: full.policy,
             created_at: now,
             labels: full.labels,
             steps: BTreeMap::new(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use longhaul::{
     AttemptError, Claim, Entry, ErrorKind, Finish, Idempotency, JobId, JobRecord, Json, Lease, LogLevel,
-    NewJob, OnClash, Outcome, Progress, QueueSlots, Start, State, SupportedKind, Timestamp, Unique,
+    NewJob, OnClash, Outcome, Policy, Progress, QueueSlots, Start, State, SupportedKind, Timestamp, Unique,
     WorkerInfo,
 };
 
@@ -38,8 +38,7 @@ pub fn job() -> NewJob {
         start: Start::Now,
         max_attempts: 5,
         max_crashes: 5,
-        timeout: None,
-        backoff: None,
+        policy: Policy::default(),
         limit_key: None,
         unique: None,
         idempotency: None,
@@ -199,7 +198,7 @@ pub fn untouched(id: &JobId, job: &NewJob, now: Timestamp) -> JobRecord {
         crashes: 0,
         max_crashes: job.max_crashes,
         interruptions: 0,
-        timeout: job.timeout,
+        policy: job.policy,
         progress: None,
         output: None,
         errors: Vec::new(),

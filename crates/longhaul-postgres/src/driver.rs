@@ -6,12 +6,12 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use longhaul::clock::Stopwatch;
-use longhaul::{Clock, Lease, LeaseStatus, Result, Signals, WorkerInfo};
+use longhaul::{Clock, Error, Lease, LeaseStatus, Result, Signals, WorkerInfo};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::call::{Answer, Call, Op};
-use crate::error::{SILENCE, closed, failed, unavailable};
+use crate::error::{SILENCE, closed, copy, failed, unavailable};
 use crate::heartbeat::{Beat, Heartbeats};
 use crate::notifier::Notifier;
 use crate::options::PostgresOptions;
@@ -37,13 +37,15 @@ pub(crate) struct Driver {
 pub(crate) struct DriverState {
     /// Wakes the writer without a call: the clock has moved, or jobs have become available elsewhere.
     pub(crate) nudge: Notify,
-    /// Where waiting claims may find something.
+    /// Queues in which waiting claims may find something.
     news: Mutex<Look>,
     /// Set while the server cannot be reached. The writer tries again by itself.
     pub(crate) is_away: AtomicBool,
     /// Set while other processes' notifications are received.
     pub(crate) is_listening: AtomicBool,
     server_clock: Mutex<Option<ServerClock>>,
+    /// The last write's failure, where the server had no room or could not write, and since when it is known.
+    write_fault: Mutex<Option<(Error, Stopwatch)>>,
 }
 
 /// Queues in which jobs may have become available.
@@ -88,6 +90,29 @@ impl DriverState {
         if self.is_away.load(Ordering::SeqCst) { Err(unavailable("the server is away")) } else { Ok(()) }
     }
 
+    /// Notes how a write ended: one that the server had no room for, or could not do, is told by [`can_write`].
+    ///
+    /// [`can_write`]: Self::can_write
+    pub(crate) fn note_write(&self, result: Result<(), &Error>) {
+        let fault = match result {
+            Err(error @ (Error::Full { .. } | Error::Broken { .. })) => {
+                Some((copy(error), Stopwatch::start()))
+            }
+            Err(_) => return,
+            Ok(()) => None,
+        };
+        *self.write_fault.lock() = fault;
+    }
+
+    /// Fails at once where the last write has, a short while ago, for want of room or of a disk that can be written.
+    pub(crate) fn can_write(&self) -> Result<()> {
+        self.reach()?;
+        match &*self.write_fault.lock() {
+            Some((error, since)) if since.elapsed() < WRITE_FAULT_HOLDS => Err(copy(error)),
+            _ => Ok(()),
+        }
+    }
+
     /// The time of the store's clock. The server's is read with every transaction and goes on by this machine's, so that
     /// no statement waits for a reading of its own.
     pub(crate) fn now(&self, clock: &Clock) -> Now {
@@ -108,6 +133,8 @@ impl DriverState {
     }
 }
 
+/// A failed write counts for so long where no other has been tried since.
+const WRITE_FAULT_HOLDS: Duration = Duration::from_secs(5);
 /// Calls that may wait for the thread; beyond it, callers wait to hand theirs over.
 const CAPACITY: usize = 16_384;
 

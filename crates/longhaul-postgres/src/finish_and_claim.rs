@@ -7,7 +7,7 @@ use tokio_postgres::types::ToSql;
 use crate::connection::Connection;
 use crate::error::fault;
 use crate::finish::simple_output;
-use crate::row::{Unreadable, duration, json, json_text, parsed, rows_at_most, signed, small, unsigned};
+use crate::row::{Unreadable, json, json_text, parsed, policy, rows_at_most, signed, small, unsigned};
 use crate::server_clock::Now;
 
 pub(crate) const FINISH_AND_CLAIM: &str = include_str!("sql/finish_and_claim.sql");
@@ -128,8 +128,7 @@ fn read_claimed(row: &Row, lease: Lease, kind: String) -> Result<Claimed, Unread
         args: json(row, 5, "args")?,
         attempt: small(row.get(6)),
         max_attempts: small(row.get(7)),
-        timeout: duration(row, 8),
-        backoff: parsed(row, 9, "backoff")?,
+        policy: policy(row, [8, 9, 16])?,
         created_at: Timestamp(row.get(10)),
         labels: parsed(row, 11, "labels")?.unwrap_or_default(),
         steps: steps.collect::<Result<_, Unreadable>>()?,

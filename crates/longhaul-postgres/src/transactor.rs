@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures::future::maybe_done;
 use longhaul::clock::Stopwatch;
 use longhaul::{
-    AttemptError, Backoff, Claimed, Clock, Error, ErrorKind, Finish, FinishAndClaim, LeaseStatus, Outcome,
-    Record, Result, Signals, Timestamp,
+    Backoff, Claimed, Clock, Error, Finish, FinishAndClaim, LeaseStatus, Record, Result, Signals, Timestamp,
+    admit,
 };
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -28,7 +28,7 @@ use crate::options::{PostgresOptions, Purpose};
 use crate::waiting::Waiting;
 use crate::write_tx::{ADD_COUNTS, Counts, Effects, WriteTx};
 
-/// How often a transaction is run again after a serialization failure or a deadlock.
+/// The most runs of a transaction after serialization failures and deadlocks.
 const MAX_CONFLICT_RETRIES: u32 = 10;
 /// Scheduled jobs that one transaction promotes.
 const PROMOTED_AT_ONCE: i64 = 1_000;
@@ -49,7 +49,7 @@ pub(crate) enum Role {
     Upkeep,
 }
 
-/// How long the statements of a transaction wait for a lock of another one.
+/// The patience of a transaction's statements with locks of other transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Locks {
     /// As long as the connection's `lock_timeout` allows.
@@ -81,7 +81,7 @@ pub(crate) struct Done {
     /// Waiting claims, by their numbers, that found something.
     pub(crate) served: Vec<(u64, Vec<Claimed>)>,
     pub(crate) next_due: Option<Timestamp>,
-    /// Where there may be more to claim at once.
+    /// Queues in which there may be more to claim at once.
     pub(crate) look: Look,
 }
 
@@ -157,6 +157,9 @@ impl Transactor {
                 Ok((done, effects)) => {
                     self.knows_clock = true;
                     self.connection = Some(connection);
+                    if !effects.changed.is_empty() || !effects.available.is_empty() {
+                        self.state.note_write(Ok(()));
+                    }
                     self.tell(&effects);
                     if work.waiting.is_none() {
                         self.state.look(Look { queues: effects.available, everywhere: false });
@@ -165,6 +168,7 @@ impl Transactor {
                 }
                 Err(error) => error,
             };
+            self.state.note_write(Err(&error));
             let rolled_back =
                 tokio::time::timeout(patience, connection.client.batch_execute("ROLLBACK")).await;
             match rolled_back {
@@ -516,13 +520,8 @@ fn is_about_data(error: &Error) -> bool {
 
 /// Ends a run whose outcome or entries cannot be kept, with a reason that a person understands.
 fn unkept(lease: &longhaul::Lease, error: &Error) -> Finish {
-    let message = format!("failed to keep what the run has produced: {error}").replace('\0', "");
-    Finish {
-        lease: lease.clone(),
-        outcome: Outcome::Failed { error: AttemptError::new(ErrorKind::Fatal, message) },
-        entries: Vec::new(),
-        follow_ups: Vec::new(),
-    }
+    let (entries, follow_ups) = (Vec::new(), Vec::new());
+    Finish { lease: lease.clone(), outcome: admit::refused(error), entries, follow_ups }
 }
 
 fn statuses_of(answer: Answer) -> Vec<LeaseStatus> {

@@ -13,7 +13,7 @@ pub(crate) struct Waiting {
     claims: BTreeMap<u64, (Call, Timestamp)>,
     by_queue: HashMap<String, BTreeSet<u64>>,
     by_deadline: BTreeSet<(Timestamp, u64)>,
-    /// How many claims want jobs of a queue, a kind and the versions up to one.
+    /// The number of claims that want jobs of a queue, a kind and the versions up to one.
     sources: HashMap<ClaimSource, usize>,
     next: u64,
     /// Callers who have gone away are looked for when there are more claims than this.

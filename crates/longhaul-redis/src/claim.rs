@@ -77,7 +77,6 @@ pub(crate) async fn finish_and_claim(
     let read = |answer| {
         let mut parts = list(answer)?.into_iter();
         let ended = statuses(&list(parts.next()?)?)?;
-        // The claim's part is a text where it has failed.
         Some((ended, taken(parts.next()?)))
     };
     let answer = match answer {
@@ -89,7 +88,7 @@ pub(crate) async fn finish_and_claim(
             finished.extend(ended);
             taken
         }
-        // One of the ends is at fault, and must not keep the others from being stored.
+        // One of the ends or of the jobs is at fault, and must not keep the others from being stored.
         None => {
             finished.extend(finish(driver, last).await?);
             None
@@ -213,8 +212,7 @@ fn claimed(lease: &Lease, job: &[Value]) -> Option<Claimed> {
         args: data.args,
         attempt: fields.attempt,
         max_attempts: data.max_attempts,
-        timeout: data.timeout,
-        backoff: data.backoff,
+        policy: longhaul::Policy { timeout: data.timeout, backoff: data.backoff },
         created_at: fields.created_at,
         labels: data.labels,
         steps: steps(&job[3])?,

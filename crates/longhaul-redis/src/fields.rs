@@ -230,8 +230,8 @@ impl Data {
     pub(crate) fn pack(job: &NewJob) -> Vec<u8> {
         let mut data = Packer::new();
         data.list(5).text(job.args.as_str()).int(job.max_attempts.into());
-        data.int_or_none(job.timeout.map(millis));
-        data.text_or_none(job.backoff.as_ref().map(json_of).as_deref());
+        data.int_or_none(job.policy.timeout.map(millis));
+        data.text_or_none(job.policy.backoff.as_ref().map(json_of).as_deref());
         data.text_or_none((!job.labels.is_empty()).then(|| json_of(&job.labels)).as_deref());
         data.done()
     }
@@ -282,7 +282,7 @@ pub(crate) fn record(id: JobId, fields: &Fields<'_>, data: Data, beside: Beside)
         crashes: fields.crashes,
         max_crashes: fields.max_crashes,
         interruptions: fields.interruptions,
-        timeout: data.timeout,
+        policy: longhaul::Policy { timeout: data.timeout, backoff: data.backoff },
         progress: beside.progress,
         output,
         errors: beside.errors,

@@ -1,6 +1,6 @@
 use clap::{Parser, Subcommand};
 
-use crate::{bench, jobs, migrate, queues, serve, token, worker};
+use crate::{jobs, migrate, queues, serve, token, worker};
 
 /// Slow work behind fast APIs: a request enqueues a job and is answered in milliseconds; the job survives
 /// crashes, retries, reports progress and can be followed live.
@@ -26,7 +26,7 @@ pub(crate) enum Command {
     /// Create or update the tables, and exit
     Migrate(migrate::Args),
     /// Measure how fast jobs are on this machine, beside what its disk allows
-    Bench(bench::Args),
+    Bench(longhaul_bench::Args),
 }
 
 const EXAMPLES: &str = "\

@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::Result;
 
-/// What is logged where `LONGHAUL_LOG` says nothing.
+/// The filter of the log if `LONGHAUL_LOG` is not set.
 const DEFAULT_FILTER: &str = "info";
 
 /// Starts to log. `LONGHAUL_LOG` filters (`warn`, or `info,longhaul=debug`), `LONGHAUL_LOG_FORMAT` is `text` or

@@ -1,6 +1,5 @@
 //! The `longhaul` binary: a server for jobs and the services on them, and the commands to look after it.
 
-mod bench;
 mod cli;
 mod jobs;
 mod logging;
@@ -24,7 +23,7 @@ use crate::cli::{Cli, Command};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// What a command comes to: nothing, or a message that a person can act on.
+/// The result of a command: nothing, or a message that a person can act on.
 pub(crate) type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
 
 fn main() -> ExitCode {
@@ -55,7 +54,7 @@ fn run(command: Command) -> Result<()> {
             Command::Queues(args) => queues::run(args).await,
             Command::Token(args) => token::run(&args),
             Command::Migrate(args) => migrate::run(args).await,
-            Command::Bench(args) => bench::run(args).await,
+            Command::Bench(args) => longhaul_bench::run(args, serve::listen::on_loopback).await,
         }
     });
     // Whatever still blocks a thread (a copy to disk, a lookup) must not hold the exit up: all that was answered

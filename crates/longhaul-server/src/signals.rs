@@ -18,7 +18,7 @@ pub(crate) fn listen() -> Result<CancellationToken> {
             stop.cancel();
             let (name, number) = next(&mut terminate, &mut interrupt).await;
             tracing::warn!("got {name} again: ending at once; running jobs will be taken over");
-            // What a shell reports of a process that a signal ended.
+            // The status that a shell reports of a process that a signal ended.
             std::process::exit(128 + number);
         }
     });

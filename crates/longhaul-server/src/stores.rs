@@ -26,12 +26,12 @@ pub(crate) struct StoreArgs {
     /// The folder for the database, uploaded files and secrets; made if missing
     #[arg(long, global = true, env = "LONGHAUL_DATA", value_name = "FOLDER", default_value = "./data")]
     pub(crate) data: PathBuf,
-    /// Where jobs are kept: sqlite:PATH, postgres://…, redis://…, rediss://…, or another server that keeps them,
+    /// The store of the jobs: sqlite:PATH, postgres://…, redis://…, rediss://…, or another server that keeps them,
     /// https://… (with LONGHAUL_WORKER_TOKEN) [default: REDIS_URL or DATABASE_URL where set, else
     /// sqlite:{data}/longhaul.db]
     #[arg(long, global = true, env = "LONGHAUL_STORE", value_name = "URL")]
     pub(crate) store: Option<StoreUrl>,
-    /// Where the services keep their tables: sqlite:PATH or postgres://… [default: DATABASE_URL where set, else with
+    /// The database of the services' tables: sqlite:PATH or postgres://… [default: DATABASE_URL where set, else with
     /// the jobs, else sqlite:{data}/longhaul.db]
     #[arg(long, global = true, env = "LONGHAUL_DATABASE", value_name = "URL")]
     pub(crate) database: Option<StoreUrl>,

@@ -12,10 +12,10 @@ use crate::services::Services;
 /// The flags of a worker.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Work {
-    /// How many heavy jobs (reading a document) run at once [default: the number of cores]
+    /// The number of heavy jobs (reading a document) that run at once [default: the number of cores]
     #[arg(long, env = "LONGHAUL_SLOTS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     slots: Option<u16>,
-    /// How many jobs of each other queue run at once: they wait for systems outside, and cost memory only
+    /// The number of jobs of each other queue that run at once: they wait for systems outside, and cost memory only
     #[arg(long, env = "LONGHAUL_WAITING_SLOTS", value_name = "N", default_value_t = 64,
           value_parser = clap::value_parser!(u16).range(1..=4096))]
     waiting_slots: u16,
@@ -63,7 +63,7 @@ impl Work {
     /// Starts to run the services' jobs.
     ///
     /// # Errors
-    /// Where a queue is named that no service has: a mistyped name would be served by nobody.
+    /// Fails if a queue is named that no service has: a mistyped name would be served by nobody.
     pub(crate) fn start(&self, services: &Services) -> Result<Worker> {
         let queues = self.chosen(services.queues(self.slots(), self.waiting_slots.into()))?;
         let described: Vec<String> = queues.iter().map(|q| format!("{}={}", q.queue, q.slots)).collect();

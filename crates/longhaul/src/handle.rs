@@ -9,7 +9,8 @@ use crate::backoff::Backoff;
 use crate::clock::Stopwatch;
 use crate::job::Job;
 use crate::model::{
-    Action, EnqueueStatus, Enqueued, Event, JobFilter, JobId, JobRecord, Lookup, NewJob, Start, Unique,
+    Action, EnqueueStatus, Enqueued, Event, JobFilter, JobId, JobRecord, Lookup, NewJob, Policy, Start,
+    Unique,
 };
 use crate::store::{Error, Result, Store};
 use crate::worker::WorkerBuilder;
@@ -266,8 +267,7 @@ impl EnqueueOptions {
             start: self.start,
             priority: self.priority,
             max_attempts: self.max_attempts.unwrap_or(job.max_attempts),
-            timeout: self.timeout.or(job.timeout),
-            backoff: self.backoff,
+            policy: Policy { timeout: self.timeout.or(job.policy.timeout), backoff: self.backoff },
             limit_key: self.limit_key.or(job.limit_key),
             unique: self.unique,
             parent: self.parent,

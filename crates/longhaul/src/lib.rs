@@ -26,9 +26,9 @@ pub use model::{
     Acted, Action, AttemptError, Children, Claim, Claimed, DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE,
     EnqueueStatus, Enqueued, Entry, ErrorKind, Event, EventBody, Finish, FinishAndClaim, Idempotency,
     JobFilter, JobId, JobPage, JobRecord, Json, JsonBreach, JsonRule, Keep, Lease, LeaseStatus, LogLevel,
-    Lookup, MAX_ARGS_BYTES, MAX_JSON_DEPTH, NewJob, OnClash, Outcome, Page, Payloads, Progress, QueueConfig,
-    QueueInfo, QueueSlots, Record, Retention, SHORT_PAYLOAD_BYTES, Start, State, SupportedKind, Swept,
-    Unique, WorkerInfo, check_json, default_max_crashes, process_id,
+    Lookup, MAX_ARGS_BYTES, MAX_JSON_DEPTH, NewJob, OnClash, Outcome, Page, Payloads, Policy, Progress,
+    QueueConfig, QueueInfo, QueueSlots, Record, Retention, SHORT_PAYLOAD_BYTES, Start, State, SupportedKind,
+    Swept, Unique, WorkerInfo, check_json, default_max_crashes, process_id,
 };
 pub use runtime::{Runtime, Spawn};
 pub use store::{

@@ -25,9 +25,9 @@ pub(crate) struct App {
 const MIGRATIONS: &[Migration] =
     &[Migration { name: "workflows", sql: include_str!("migrations/0001_workflows.sql") }];
 
-/// How many completed jobs are kept.
+/// The number of completed jobs that are kept.
 const KEPT_COMPLETED: u64 = 100;
-/// How many failed jobs are kept, and as many cancelled ones.
+/// The number of failed jobs that are kept, and of cancelled ones.
 const KEPT_FAILED: u64 = 200;
 
 #[async_trait]

@@ -19,7 +19,7 @@ pub(crate) fn routes() -> Router<Arc<Desk>> {
         .route("/utility/embed", post(embed))
 }
 
-/// How long its vectors are.
+/// The length of its vectors.
 const DIMENSION: usize = 1_024;
 
 async fn read_text(State(desk): State<Arc<Desk>>, mut form: Multipart) -> Response {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// How fast a model's words go out: at once, at a pace that a person can read, or only when they are let go.
+/// The pace of a model's words: at once, as a person reads, or only when they are let go.
 #[derive(Debug, Default)]
 pub(crate) struct Flow {
     gate: Mutex<Gate>,

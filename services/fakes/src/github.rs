@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::{Desk, Double};
 use frame::{Answer, Quota, Secondary};
 
-/// What GitHub knows of its limits, and what it was told to do.
+/// The limits of GitHub, and the orders that it was given.
 #[derive(Debug, Default)]
 pub(crate) struct GithubState {
     quota: Mutex<Quota>,
@@ -45,7 +45,7 @@ pub(crate) fn routes(desk: &Arc<Desk>) -> Router<Arc<Desk>> {
 }
 
 impl Double {
-    /// What `GITHUB_API_URL` is set to.
+    /// The value for `GITHUB_API_URL`.
     #[must_use]
     pub fn github_url(&self) -> String {
         format!("{}/github", self.url())
@@ -63,7 +63,7 @@ impl Double {
         self.desk.github.secondary.lock().push_back(Secondary { retry_after });
     }
 
-    /// How often each path of GitHub's was called, the query included; whatever the answer was.
+    /// The number of calls of each path of GitHub's, the query included; whatever the answer was.
     #[must_use]
     pub fn github_calls(&self) -> BTreeMap<String, usize> {
         let mut calls = BTreeMap::new();
@@ -76,7 +76,7 @@ impl Double {
         calls
     }
 
-    /// How many calls of the primary limit have been used.
+    /// The number of calls of the primary limit that have been used.
     #[must_use]
     pub fn github_used(&self) -> u64 {
         self.desk.github.quota.lock().used
@@ -230,7 +230,7 @@ fn base(headers: &HeaderMap) -> String {
     format!("http://{host}/github")
 }
 
-/// What every answer of GitHub's is made from.
+/// Makes an answer of GitHub's.
 fn respond(answer: Answer) -> Response {
     frame::render(answer)
 }

@@ -52,20 +52,20 @@ pub struct Seen {
     pub body: Bytes,
 }
 
-/// What the double knows and was told to do.
+/// The state of the double: its knowledge and its orders.
 #[derive(Debug, Default)]
 pub(crate) struct Desk {
     seen: Mutex<Vec<Seen>>,
     arrived: Notify,
     /// Faults to come, each for requests to one path; `None` lets one pass.
     faults: Mutex<VecDeque<(String, Option<Fault>)>>,
-    /// What the model says next; without it, it says something about the question.
+    /// The model's next replies; without any, it says something about the question.
     pub(crate) chat: Mutex<VecDeque<String>>,
-    /// How fast the model's words go out.
+    /// The pace of the model's words.
     pub(crate) flow: flow::Flow,
     /// The key set of the issuer of tokens.
     keys: Mutex<serde_json::Value>,
-    /// What is read from pictures; without it, something about the picture.
+    /// The next texts of pictures; without any, something about the picture.
     pub(crate) texts: Mutex<VecDeque<String>>,
     pub(crate) github: github::GithubState,
 }
@@ -74,7 +74,7 @@ impl Double {
     /// Starts on a free port.
     ///
     /// # Panics
-    /// Where no port of the loopback address can be had.
+    /// Panics if no port of the loopback address can be had.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("failed to find a free port");
         Self::start_on(listener)
@@ -83,7 +83,7 @@ impl Double {
     /// Starts on a port of the caller's.
     ///
     /// # Panics
-    /// Where the listener has no address.
+    /// Panics if the listener has no address.
     #[must_use]
     pub fn start_on(listener: TcpListener) -> Self {
         let address = listener.local_addr().expect("a bound listener has an address");
@@ -146,13 +146,13 @@ impl Double {
         ]
     }
 
-    /// What `PYTHON_API_URL` is set to, where sessions are not to be dispatched to the server itself.
+    /// The value for `PYTHON_API_URL`, if sessions are not to be dispatched to the server itself.
     #[must_use]
     pub fn python_api(&self) -> String {
         format!("{}/api/v1", self.url())
     }
 
-    /// What the model says to its next request, whatever form was asked for. Without it, it says something about the
+    /// Sets the model's reply to its next request, whatever form was asked for. Without it, it says something about the
     /// question, and makes up JSON where it is asked for some: JSON that fits the schema of the request, or the one
     /// that stands in words in its first message.
     pub fn say(&self, text: &str) {
@@ -180,12 +180,12 @@ impl Double {
         self.desk.flow.set_pause(pause);
     }
 
-    /// What is read from the next picture.
+    /// Sets the text of the next picture.
     pub fn show(&self, text: &str) {
         self.desk.texts.lock().push_back(text.to_owned());
     }
 
-    /// What `JWT_JWKS_URL` is set to.
+    /// The value for `JWT_JWKS_URL`.
     #[must_use]
     pub fn keys_url(&self) -> String {
         format!("{}/jwks.json", self.url())

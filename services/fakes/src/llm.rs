@@ -21,7 +21,7 @@ pub(crate) fn routes() -> Router<Arc<Desk>> {
     Router::new().route("/v1/chat/completions", post(chat)).route("/v1/embeddings", post(embed))
 }
 
-/// How long its vectors are.
+/// The length of its vectors.
 const DIMENSION: usize = 64;
 
 #[derive(Deserialize)]
@@ -72,7 +72,7 @@ async fn chat(
     .into_response()
 }
 
-/// What the model's text must be.
+/// The form of the model's text.
 enum Format {
     Text,
     /// JSON that the server holds it to.

@@ -16,7 +16,7 @@ pub(crate) fn routes() -> Router<Arc<Desk>> {
     Router::new().route("/api/v1/llm/query", post(query))
 }
 
-/// How many keywords it answers.
+/// The number of keywords in its answer.
 const KEYWORDS: usize = 10;
 
 async fn query(

@@ -12,7 +12,7 @@ pub(crate) fn fitting(schema: &Value, about: &str) -> Value {
     Writer { root: schema, about: words.join(" ") }.value(schema, "answer", 0)
 }
 
-/// How much of a question is repeated in each text.
+/// The words of a question that are repeated in each text.
 const MAX_WORDS: usize = 24;
 /// Entries of a list whose schema asks for no more.
 const ENTRIES: u64 = 3;
@@ -89,7 +89,8 @@ fn number(schema: &Value) -> f64 {
     least.unwrap_or(1.0).min(most.unwrap_or(f64::MAX))
 }
 
-/// Why a server would not hold a model to this schema in its strict mode: there, every object names all of its
+/// The reason why a server would not hold a model to this schema in its strict mode: there, every object names all of
+/// its
 /// properties as required and allows no others.
 pub(crate) fn not_strict(schema: &Value, path: &str) -> Option<String> {
     let Value::Object(fields) = schema else { return None };

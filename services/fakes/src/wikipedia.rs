@@ -26,7 +26,7 @@ pub(crate) fn routes() -> Router<Arc<Desk>> {
 /// Results of a search that names no number.
 const DEFAULT_LIMIT: usize = 10;
 const MAX_LIMIT: usize = 500;
-/// What else there is about anything, as an encyclopedia has it.
+/// Titles of related articles, as an encyclopedia has them.
 const RELATED: [&str; 9] = [
     "History of @",
     "Theory of @",
@@ -168,7 +168,7 @@ async fn summary(Path(title): Path<String>, incomplete: Option<axum::Extension<I
     Json(body).into_response()
 }
 
-/// What a search finds, best first.
+/// The titles that a search finds, best first.
 fn titles(search: &str) -> Vec<String> {
     if is_missing(search) {
         return Vec::new();
@@ -192,7 +192,7 @@ fn lists_meanings(title: &str) -> bool {
     title == "Mercury" || title.ends_with("(disambiguation)")
 }
 
-/// What the article begins with.
+/// The beginning of an article.
 fn extract(title: &str) -> String {
     match title {
         _ if lists_meanings(title) => format!("{title} most commonly refers to:"),

@@ -27,14 +27,15 @@ const EXAMINED: usize = 10;
 const BY_STARS: usize = 5;
 /// Commits in all.
 const MAX_COMMITS: usize = 150;
-/// What GitHub gives on one page at most.
+/// The most that GitHub gives on one page.
 const PAGE: usize = 100;
 /// Larger manifests are made by programs.
 const MAX_MANIFEST_BYTES: u64 = 256 * 1024;
 /// Of a longer message the rest is dropped.
 const MAX_MESSAGE_CHARS: usize = 2_000;
 
-/// How deep is looked. Without a token GitHub allows 60 calls an hour, of which an analysis then makes at most 42.
+/// The depth of an analysis. Without a token GitHub allows 60 calls an hour, of which an analysis then makes at most
+/// 42.
 #[derive(Clone, Copy, Debug)]
 struct Depth {
     /// Pages of repositories.
@@ -341,11 +342,11 @@ async fn side_by_side<T: Send>(calls: Vec<BoxFuture<'_, JobResult<T>>>) -> JobRe
     });
     let gated: Vec<BoxFuture<'_, Option<JobResult<T>>>> = gated.collect();
     let results: Vec<Option<JobResult<T>>> = stream::iter(gated).buffered(CALLS_AT_ONCE).collect().await;
-    // Where all went well nothing was skipped, and where something was skipped there is an error to be found.
+    // Nothing was skipped without an error, which the caller looks for.
     results.into_iter().flatten().collect()
 }
 
-/// How many of a number of calls are done.
+/// The progress of a number of calls.
 #[derive(Debug)]
 struct Count {
     done: AtomicUsize,

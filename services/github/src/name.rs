@@ -8,7 +8,7 @@ use thiserror::Error;
 #[serde(try_from = "String", into = "String")]
 pub struct Username(String);
 
-/// What is no user's name.
+/// A text that is no user's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
     "Invalid GitHub username: must be 1 to 39 letters, digits or hyphens, and begin and end with a letter or a digit"

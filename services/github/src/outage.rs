@@ -1,4 +1,4 @@
-//! The seed's "fallback to synchronous processing": while the store is away, an analysis runs in the request.
+//! The original document's "fallback to synchronous processing": while the store is away, an analysis runs in the request.
 //!
 //! Bounded, so that an outage cannot stampede: a few at a time, one per user, each within a time limit, and what was
 //! answered is remembered for whoever asks next.
@@ -21,14 +21,14 @@ use crate::start::Wish;
 
 /// Analyses that run in requests at a time.
 const AT_ONCE: usize = 4;
-/// How long such a request may take, its wait for the others included.
+/// The time that such a request may take, its wait for the others included.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 /// Answers that are remembered.
 const REMEMBERED: usize = 64;
 /// For how long they can be asked for as tasks.
 const SHOWN_FOR: Duration = Duration::from_secs(3_600);
 
-/// What goes on while the store is away.
+/// The analyses that go on while the store is away.
 #[derive(Debug)]
 pub(crate) struct Outage {
     places: Semaphore,

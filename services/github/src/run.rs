@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use crate::app::Github;
 use crate::client::Keeping;
 
-/// What an analysis runs in: the same code does the work of both.
+/// The surroundings of an analysis: the same code does the work in a job and in a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Run<'a> {
     /// A job: its steps are durable and its progress is told.

@@ -1,4 +1,4 @@
-//! How an analysis begins: joined to one that runs, served from one that is fresh, or enqueued anew.
+//! The start of an analysis: joined to one that runs, served from one that is fresh, or enqueued anew.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::jobs::Analyze;
 use crate::name::Username;
 
-/// What a caller wants.
+/// The wish of a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wish {
     /// Any result that is fresh.
@@ -18,7 +18,7 @@ pub(crate) enum Wish {
     Refreshed,
 }
 
-/// What became of it.
+/// The result of a start.
 #[derive(Clone, Debug)]
 pub(crate) enum Begun {
     /// This task makes the result.
@@ -27,7 +27,7 @@ pub(crate) enum Begun {
     Done(Box<JobRecord>),
 }
 
-/// Why nothing began.
+/// The reason why nothing began.
 #[derive(Debug)]
 pub(crate) enum StartError {
     /// The caller has as many tasks in flight as one may have.
@@ -38,7 +38,7 @@ pub(crate) enum StartError {
     Fault(longhaul::Error),
 }
 
-/// How long a start may wait for the store before it counts as away. What it was asked for may still come to pass, which
+/// The time that a start may wait for the store before it counts as away. The start may still come to pass, which
 /// costs an analysis that nobody waits for and hurts nobody.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// A place that was taken and whose task is not there may be about to be used; after this long, which is longer than any
@@ -110,7 +110,8 @@ impl App {
         }
     }
 
-    /// What stands already, by the notes of who asked for what: found without a write. The unique key decides where the
+    /// The analysis that stands already, by the notes of who asked for what: found without a write. The unique key
+    /// decides where the
     /// notes are behind.
     async fn standing(&self, username: &Username, wish: Wish) -> Result<Option<Begun>, StartError> {
         let sql = "SELECT task_id FROM github_tasks WHERE login = $1 ORDER BY created_at DESC, task_id DESC LIMIT 1";

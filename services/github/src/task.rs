@@ -49,7 +49,7 @@ pub(crate) enum Task {
     },
 }
 
-/// How the names of a batch stand.
+/// The progress of the names of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct BatchProgress {
     total: u64,
@@ -180,7 +180,7 @@ impl App {
     }
 }
 
-/// Why a job did not complete, for whoever asked for it.
+/// The reason why a job did not complete, for its caller.
 pub(crate) fn failure(record: &JobRecord) -> String {
     match (record.state, record.errors.last()) {
         (State::Cancelled, _) | (_, None) => "Analysis was cancelled".to_owned(),
@@ -188,7 +188,7 @@ pub(crate) fn failure(record: &JobRecord) -> String {
     }
 }
 
-/// Whose analysis a job is, as it was asked for.
+/// The user of a job's analysis, as it was asked for.
 fn username(record: &JobRecord) -> Option<String> {
     record.args.to::<Analyze>().ok().map(|job| job.username.to_string())
 }

@@ -1,6 +1,6 @@
 use longhaul::Timestamp;
 
-/// A moment in the seed's form: `2024-01-01T00:00:00`, in UTC, to the second.
+/// A moment in the original document's form: `2024-01-01T00:00:00`, in UTC, to the second.
 pub(crate) fn seed_time(at: Timestamp) -> String {
     // `2024-01-01T00:00:00.000Z`, less its fraction and its zone.
     let mut text = service_support::iso8601(at);

@@ -1,4 +1,4 @@
-//! How long a lesson takes, as far as the past tells: from its request to its being there, waiting in the queue included.
+//! The estimate of a lesson's time, from its request to its being there, waiting in the queue included.
 
 use std::time::Duration;
 
@@ -8,13 +8,14 @@ use service_support::DbError;
 
 use crate::app::App;
 
-/// What is said until enough lessons were measured: the seed's words.
+/// The estimate until enough lessons were measured, as in the original document of this service
+/// (docs/services/lessons.md).
 const UNMEASURED: &str = "30-60 seconds";
 /// Lessons that tell enough.
 const ENOUGH: usize = 10;
 /// The newest lessons that are looked at.
 const SAMPLE: usize = 50;
-/// How long a measurement is used.
+/// The time for which a measurement is used.
 const KEPT: Duration = Duration::from_secs(10);
 
 /// Remembers the last measurement.
@@ -28,7 +29,7 @@ struct Measured {
 }
 
 impl App {
-    /// How long a lesson that is asked for now is likely to take: the middle and the ninth tenth of what the newest
+    /// The likely time of a lesson that is asked for now: the middle and the ninth tenth of the times of the newest
     /// lessons of the present generator took, in whole seconds. Where that cannot be measured, it is said as before:
     /// nobody is refused a lesson because of it.
     pub(crate) async fn estimated_completion_time(&self) -> String {

@@ -133,12 +133,12 @@ impl App {
     }
 }
 
-/// What makes two subjects, or two topics, the same.
+/// The form in which two equal subjects, or topics, are the same.
 fn key(name: &str) -> String {
     name.trim().to_lowercase()
 }
 
-/// What a search looks at beside subject and topic.
+/// The text that a search looks at beside subject and topic.
 fn search_text(content: &Content) -> String {
     let Content { title, explanation, activity, question, .. } = content;
     format!("{title}\n{explanation}\n{activity}\n{question}").to_lowercase()

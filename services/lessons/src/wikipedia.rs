@@ -1,4 +1,4 @@
-//! What Wikipedia says of a topic: its Action API finds articles, its REST API sums one up.
+//! A client of Wikipedia: its Action API finds articles, its REST API sums one up.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub(crate) struct Wikipedia {
     base: Url,
 }
 
-/// What is kept with a lesson. Where Wikipedia could not help, a note says why.
+/// The part of an answer that is kept with a lesson. Where Wikipedia could not help, the note has the reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct WikipediaInfo {
     pub(crate) title: Option<String>,
@@ -60,7 +60,7 @@ impl Wikipedia {
         Ok(Self { provider, base })
     }
 
-    /// What it says of a topic. It never fails: what went wrong is the note, and the error is for the log.
+    /// Looks a topic up. It never fails: a fault becomes the note, and the error is for the log.
     pub(crate) async fn look_up(&self, subject: &str, topic: &str) -> (WikipediaInfo, Option<ProviderError>) {
         let mut info = WikipediaInfo::default();
         let result = self.fill(&mut info, subject, topic).await;
@@ -152,7 +152,7 @@ impl Wikipedia {
     }
 }
 
-/// What readers of a lesson are told: what happened, and nothing of addresses.
+/// The note for readers of a lesson: the event, and nothing of addresses.
 fn note(error: &ProviderError) -> String {
     match error.cause {
         Cause::Setup | Cause::Connection => "Wikipedia could not be reached".into(),

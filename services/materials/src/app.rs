@@ -94,7 +94,7 @@ impl Materials {
     /// no row knows, and enqueues the embedding of whatever another model, or none, has embedded.
     ///
     /// # Errors
-    /// Where the database or the folder cannot be used.
+    /// Fails if the database or the folder cannot be used.
     pub async fn reconcile(&self) -> Result<Started, OpenError> {
         if let Some(brain) = &self.0.providers.ai_brain
             && let Err(error) = brain.check_health().await
@@ -110,7 +110,7 @@ impl Materials {
     }
 }
 
-/// What [`Materials::reconcile`] did.
+/// The effects of [`Materials::reconcile`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Started {
     /// Files without a row that were removed.

@@ -19,23 +19,23 @@ pub struct MaterialResponse {
     pub course_id: String,
     /// The file's name, as it was uploaded.
     pub name: String,
-    /// Where the file is kept.
+    /// The path of the file.
     pub file_path: String,
     /// The file's media type, by its bytes.
     pub file_type: String,
     /// In bytes.
     pub file_size: u64,
-    /// Where its processing stands.
+    /// The status of its processing.
     pub processing_status: Status,
-    /// When it was completed.
+    /// The time of its completion.
     pub processed_at: Option<String>,
-    /// Why it failed.
+    /// The reason why it failed.
     pub error_message: Option<String>,
-    /// Whether it can be found by meaning.
+    /// True if it can be found by meaning.
     pub has_embedding: bool,
-    /// When it was uploaded.
+    /// The time of its upload.
     pub created_at: String,
-    /// When anything of it last changed.
+    /// The time of the last change to any of it.
     pub updated_at: String,
 }
 
@@ -72,7 +72,7 @@ pub(crate) struct Material {
 }
 
 impl Material {
-    /// What [`from_row`](Self::from_row) reads.
+    /// The columns that [`from_row`](Self::from_row) reads.
     pub(crate) const COLUMNS: &str = "m.id, m.course_id, m.name, m.file_path, m.file_type, m.file_size, m.run, \
         m.indexed_run, m.embedding_model, m.processed_at, m.error_message, m.created_at, m.updated_at";
 
@@ -128,7 +128,7 @@ impl Material {
         MaterialResponse { processing_status: Status::Pending, error_message: None, ..self.view(None) }
     }
 
-    /// How the newest processing ended, by the row. An unfinished job is never pruned, so a run without a job and
+    /// The end of the newest processing, by the row. An unfinished job is never pruned, so a run without a job and
     /// without a result is one whose worker died too often.
     fn ended(&self) -> (Status, Option<String>) {
         if self.indexed_run == Some(self.run) {

@@ -20,7 +20,7 @@ pub(crate) struct Source {
     pub(crate) text: String,
 }
 
-/// How many sentences an answer quotes at most.
+/// The most sentences that an answer quotes.
 const MAX_QUOTES: usize = 5;
 /// The longest quotation, in characters.
 const MAX_QUOTE_CHARS: usize = 400;
@@ -62,7 +62,7 @@ struct Quote<'a> {
     source: usize,
     position: usize,
     text: &'a str,
-    /// How many of the question's words it holds.
+    /// The number of the question's words in it.
     matches: usize,
 }
 

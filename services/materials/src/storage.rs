@@ -18,7 +18,7 @@ pub(crate) struct Incoming {
     folder: PathBuf,
     /// Made with the first write.
     file: Option<PartialFile>,
-    /// What has come and is not written yet, as it came: it is never copied.
+    /// The bytes that have come and are not written yet, as they came: they are never copied.
     pending: Vec<Bytes>,
     pending_bytes: usize,
     /// Bytes so far.
@@ -31,7 +31,7 @@ struct PartialFile {
     path: TempPath,
 }
 
-/// How much is gathered before the disk is bothered: each write is a hop to another thread.
+/// The bytes that are gathered for a write: each write is a hop to another thread.
 const WRITE_BYTES: usize = 512 * 1024;
 
 /// A file under its id. Held until its row is written: a sweep takes a file that nobody holds and no row knows for
@@ -67,12 +67,12 @@ impl Storage {
         &self.folder
     }
 
-    /// What a material's row calls its file.
+    /// The name of a file in its material's row.
     pub(crate) fn file_path(id: &str) -> String {
         format!("materials/{id}")
     }
 
-    /// Where a material's file is.
+    /// The path of a material's file.
     pub(crate) fn path(&self, id: &str) -> PathBuf {
         self.files_folder().join(id)
     }

@@ -24,7 +24,7 @@ pub struct AiBrain {
 pub enum Picture<'a> {
     /// A file, which is streamed and never held whole.
     File(&'a Path),
-    /// What has just been drawn.
+    /// The bytes of a picture that has just been drawn.
     Bytes(Vec<u8>),
 }
 
@@ -32,7 +32,7 @@ pub enum Picture<'a> {
 const MAX_REPLY_BYTES: usize = 32 * 1024 * 1024;
 /// Common servers take URLs of 8 KB, some proxies of 2 KB.
 const MAX_QUERY_BYTES: usize = 1_500;
-/// What a reply that is not a text begins with.
+/// The beginning of a reply that is no text.
 const ERROR_PREFIX: &str = "Error processing file:";
 const PROMPT: &str = "Extract all text from this document, in reading order and in its own language. Reply with the text alone.";
 
@@ -40,16 +40,17 @@ impl AiBrain {
     /// Prepares a client; nothing is contacted yet.
     ///
     /// # Errors
-    /// Where the machine's TLS set-up cannot be used.
+    /// Fails if the machine's TLS set-up cannot be used.
     pub fn new(config: &AiBrainConfig, max_wait: Duration, clock: Clock) -> Result<Self, ProviderError> {
         let provider = Provider::new("AI Brain", config.timeout, MAX_REPLY_BYTES, max_wait, clock)?;
         Ok(Self { provider, endpoint: config.endpoint.clone(), timeout: config.timeout })
     }
 
-    /// Whether it answers at all; a status below 500 is an answer, because not every version has the route.
+    /// Asks whether the service answers at all; a status below 500 is an answer, because not every version has the
+    /// route.
     ///
     /// # Errors
-    /// Where it does not.
+    /// Fails if it does not.
     pub async fn check_health(&self) -> Result<(), ProviderError> {
         let request = self.provider.client().get(format!("{}/health", self.endpoint));
         match self.provider.send(request.timeout(Duration::from_secs(5).min(self.timeout))).await {
@@ -62,7 +63,7 @@ impl AiBrain {
     /// Reads the text of a scan or a picture, which goes under `name` and with its media type.
     ///
     /// # Errors
-    /// Where the file cannot be read, or the service fails or says that it could not read it.
+    /// Fails if the file cannot be read, or the service fails or says that it could not read it.
     pub async fn read_text(
         &self,
         picture: Picture<'_>,

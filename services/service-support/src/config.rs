@@ -36,7 +36,7 @@ pub struct LlmConfig {
     pub json_mode: JsonMode,
 }
 
-/// How a server is asked for JSON: they differ.
+/// The ways in which servers are asked for JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JsonMode {
     /// The schema goes with the request and the server holds the model to it.
@@ -67,12 +67,12 @@ pub struct AiBrainConfig {
     pub timeout: Duration,
 }
 
-/// How bearer tokens are checked.
+/// The secrets and issuers that bearer tokens are checked with.
 #[derive(Clone)]
 pub struct AuthConfig {
     /// `JWT_SECRET`; without it, a secret is made on first start and kept here, under the data folder.
     pub secret: Option<String>,
-    /// Where that secret is kept.
+    /// The file of that secret.
     pub secret_file: PathBuf,
     /// `JWT_JWKS_URL`: where the public keys of another issuer are. Its tokens are accepted beside our own.
     pub jwks_url: Option<String>,

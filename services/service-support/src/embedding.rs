@@ -18,7 +18,7 @@ pub trait Embedder: Debug + Send + Sync + 'static {
     /// One vector for each text, in order, all of one length, of finite numbers.
     ///
     /// # Errors
-    /// Where the server fails, refuses or answers with something else.
+    /// Fails if the server fails, refuses or answers with something else.
     async fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, ProviderError>;
 }
 
@@ -29,7 +29,7 @@ pub struct OpenAiEmbedder {
     config: EmbeddingConfig,
 }
 
-/// How many texts go into one request.
+/// The number of texts in one request.
 const BATCH: usize = 64;
 /// For one request.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -40,7 +40,7 @@ impl OpenAiEmbedder {
     /// Prepares a client; nothing is contacted yet.
     ///
     /// # Errors
-    /// Where the machine's TLS set-up cannot be used.
+    /// Fails if the machine's TLS set-up cannot be used.
     pub fn new(config: &EmbeddingConfig, max_wait: Duration, clock: Clock) -> Result<Self, ProviderError> {
         let provider = Provider::new("embedding provider", TIMEOUT, MAX_REPLY_BYTES, max_wait, clock)?;
         Ok(Self { provider, config: config.clone() })

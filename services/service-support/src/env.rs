@@ -51,7 +51,7 @@ impl Env {
     /// An http or https URL, without a trailing slash.
     ///
     /// # Errors
-    /// Where the value is another one.
+    /// Fails if the value is another one.
     pub fn url(&self, variable: &'static str) -> Result<Option<String>, ConfigError> {
         let Some(text) = self.text(variable) else { return Ok(None) };
         match reqwest::Url::parse(&text) {
@@ -65,7 +65,7 @@ impl Env {
     /// A duration, given as a number of seconds.
     ///
     /// # Errors
-    /// Where the value is no number, not above 0, or more than a day.
+    /// Fails if the value is no number, not above 0, or more than a day.
     pub fn seconds(&self, variable: &'static str, default: f64) -> Result<Duration, ConfigError> {
         let seconds = match self.text(variable) {
             None => default,
@@ -81,7 +81,7 @@ impl Env {
     /// A whole number above 0.
     ///
     /// # Errors
-    /// Where the value is another one.
+    /// Fails if the value is another one.
     pub fn count(&self, variable: &'static str) -> Result<Option<u32>, ConfigError> {
         let Some(text) = self.text(variable) else { return Ok(None) };
         match text.trim().parse() {

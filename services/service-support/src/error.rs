@@ -19,7 +19,7 @@ pub struct ServiceError<S> {
     pub message: String,
     /// The faults of single fields, for shapes that list them.
     pub faults: Vec<String>,
-    /// What the caller can do instead, for shapes that say so.
+    /// The advice to the caller, for shapes that have one.
     pub suggestion: Option<&'static str>,
     /// The `Retry-After` header; at least a second is told.
     pub retry_after: Option<Duration>,
@@ -111,7 +111,7 @@ impl<S> From<DbError> for ServiceError<S> {
 
 impl<S> From<longhaul::Error> for ServiceError<S> {
     fn from(error: longhaul::Error) -> Self {
-        if let longhaul::Error::Unavailable { .. } = error {
+        if error.is_outage() {
             tracing::error!("failed to answer a request: {error}");
             return Self::unavailable(Duration::from_secs(1));
         }

@@ -1,4 +1,5 @@
-//! What two or more services share: the [`Service`] trait, the environment, bearer tokens, a database beside the jobs, the
+//! Code that two or more services share: the [`Service`] trait, the environment, bearer tokens, a database beside the
+//! jobs, the
 //! form of errors, and the outside systems (a language model, embeddings, OCR) over their real protocols.
 //!
 //! A server makes [`Deps`] once and opens each service with them. A [`Db`] on the store that holds the jobs makes a row
@@ -17,6 +18,7 @@ mod object_id;
 mod provider;
 mod providers;
 mod service;
+mod texts;
 
 pub use ai_brain::{AiBrain, Picture};
 pub use auth::{Auth, AuthError, Claims, Role, User};
@@ -33,3 +35,4 @@ pub use object_id::ObjectIds;
 pub use provider::{Cause, Provider, ProviderError, Reply, Waiting};
 pub use providers::Providers;
 pub use service::{Deps, Load, OpenError, Queue, Service};
+pub use texts::{Texts, filled};

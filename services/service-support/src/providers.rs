@@ -27,7 +27,7 @@ impl Providers {
     /// beside it is used instead.
     ///
     /// # Errors
-    /// Where the machine's TLS set-up cannot be used.
+    /// Fails if the machine's TLS set-up cannot be used.
     pub fn connect(config: &Config, clock: &Clock) -> Result<Self, ProviderError> {
         let max_wait = config.provider_max_wait;
         let composer: Arc<dyn Composer> = match &config.llm {

@@ -29,7 +29,7 @@ pub trait Service: Debug + Send + Sync + 'static {
     /// Reads the service's own variables, brings its tables up to date and declares its kinds of job.
     ///
     /// # Errors
-    /// Where a variable, the database or the machine's TLS set-up cannot be used.
+    /// Fails if a variable, the database or the machine's TLS set-up cannot be used.
     async fn open(deps: Deps) -> Result<Self, OpenError>
     where
         Self: Sized;
@@ -51,13 +51,13 @@ pub trait Service: Debug + Send + Sync + 'static {
         Ok(())
     }
 
-    /// What does its work that an outside system may do, for the log and for `/health`: `("search", "lexical")`.
+    /// The systems that do its work, for the log and for `/health`: `("search", "lexical")`.
     fn health(&self) -> Vec<(&'static str, String)> {
         Vec::new()
     }
 }
 
-/// What services are opened with. All are handles: cheap to clone.
+/// The handles that services are opened with: cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Deps {
     /// The variables.
@@ -83,7 +83,7 @@ impl Deps {
     /// Reads the variables that services share, and prepares what they configure.
     ///
     /// # Errors
-    /// Where a variable or the machine's TLS set-up cannot be used.
+    /// Fails if a variable or the machine's TLS set-up cannot be used.
     pub fn new(env: Env, db: Db, longhaul: Longhaul, clock: Clock) -> Result<Self, OpenError> {
         let config = Config::from_env(&env)?;
         let auth = Auth::open(&config.auth, clock.clone())?;

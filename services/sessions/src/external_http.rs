@@ -15,23 +15,23 @@ pub(crate) struct ExternalHttp {
     url: String,
 }
 
-/// What a session is sent as.
+/// The query that a session is sent as.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Query {
     pub(crate) topic: String,
     pub(crate) sub_topics: Vec<String>,
 }
 
-/// What it is answered.
+/// The answer to a query.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Answered {
     /// The list, as it came.
     pub(crate) response: Vec<Value>,
-    /// What made it: `outline`, a model's name, or `None` where the service does not say.
+    /// The writer: `outline`, a model's name, or `None` if the service does not say.
     pub(crate) generator: Option<String>,
 }
 
-/// Says what made an answer of `/llm/query`; the body has the seed's one field and no other.
+/// Says what made an answer of `/llm/query`; the body has the original document's one field and no other.
 pub(crate) const GENERATOR: &str = "generator";
 
 /// A list of keywords is short; what is longer is no answer.
@@ -99,7 +99,7 @@ impl ExternalHttp {
     }
 }
 
-/// This server's own `/api/v1`. The seed's default was port 5000, where its second process listened; here that process
+/// This server's own `/api/v1`. The original document's default was port 5000, where its second process listened; here that process
 /// is this server, so a worker that serves nothing asks where a server listens by default.
 fn own_api(listener: Option<SocketAddr>) -> String {
     let mut address = listener.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)));

@@ -4,7 +4,7 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use service_support::{ChatRequest, Composer, Draft, JsonSchema, Message, MessageRole, ProviderError};
 
-/// How many keywords a query is answered.
+/// The number of keywords in an answer.
 pub(crate) const KEYWORDS: usize = 10;
 
 /// The keywords of a topic, to be written.
@@ -14,7 +14,7 @@ pub(crate) struct Keywords {
     pub(crate) sub_topics: Vec<String>,
 }
 
-/// Why there are none.
+/// The reason why there are none.
 #[derive(Debug)]
 pub(crate) enum KeywordsError {
     /// The model failed.
@@ -34,7 +34,7 @@ impl Keywords {
         let answer = composer.read_json(&text)?;
         let entries = answer["keywords"].as_array().into_iter().flatten().filter_map(Value::as_str);
         let keywords = distinct(entries.map(str::to_owned));
-        // What a model left out is not made up here: it is asked again.
+        // Keywords that a model left out are not made up here: it is asked again.
         if keywords.len() < KEYWORDS { Err(KeywordsError::TooFew(keywords.len())) } else { Ok(keywords) }
     }
 
@@ -62,7 +62,7 @@ impl std::fmt::Display for KeywordsError {
     }
 }
 
-/// What learners look for about anything, most wanted first.
+/// The facets that learners look for, most wanted first.
 const FACETS: [&str; 10] = [
     "fundamentals",
     "examples",

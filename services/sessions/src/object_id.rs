@@ -1,4 +1,4 @@
-/// Whether a text is a MongoDB ObjectId; its digits may come in capitals too.
+/// True for a MongoDB ObjectId; its digits may come in capitals too.
 pub(crate) fn is_object_id(text: &str) -> bool {
     text.len() == 24 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

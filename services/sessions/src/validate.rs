@@ -1,4 +1,4 @@
-//! What class-validator says of a request's fields, word for word: a frontend shows these messages to people.
+//! The messages of class-validator about a request's fields, word for word: a frontend shows them to people.
 
 use serde_json::{Map, Value};
 
@@ -9,17 +9,17 @@ use crate::object_id::is_object_id;
 #[derive(Debug)]
 pub(crate) struct Fields<'a> {
     object: Option<&'a Map<String, Value>>,
-    /// Whether fields that must be there may be left out: an update.
+    /// `Part` if fields that must be there may be left out: an update.
     need: Need,
     faults: Vec<String>,
 }
 
-/// What a field that must be there in a new row means for this request.
+/// The need for fields that must be there in a new row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
     /// It must be there.
     Whole,
-    /// What is left out stays as it is.
+    /// Fields that are left out stay as they are.
     Part,
 }
 

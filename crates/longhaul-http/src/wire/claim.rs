@@ -242,7 +242,7 @@ impl From<SlotsBody> for QueueSlots {
 impl From<Claimed> for ClaimedBody {
     fn from(claimed: Claimed) -> Self {
         let may_retry = claimed.attempt < claimed.max_attempts;
-        let retry_in = || claimed.backoff.unwrap_or_default().delay(claimed.attempt);
+        let retry_in = || claimed.policy.backoff.unwrap_or_default().delay(claimed.attempt);
         Self {
             retry_in: may_retry.then(|| to_the_millisecond(retry_in())),
             lease: claimed.lease,
@@ -252,8 +252,8 @@ impl From<Claimed> for ClaimedBody {
             args: claimed.args,
             attempt: claimed.attempt,
             max_attempts: claimed.max_attempts,
-            timeout: claimed.timeout.map(Seconds),
-            backoff: claimed.backoff.map(BackoffBody::from),
+            timeout: claimed.policy.timeout.map(Seconds),
+            backoff: claimed.policy.backoff.map(BackoffBody::from),
             created_at: Rfc3339(claimed.created_at),
             labels: claimed.labels,
             steps: claimed.steps,
@@ -271,8 +271,10 @@ impl From<ClaimedBody> for Claimed {
             args: body.args,
             attempt: body.attempt,
             max_attempts: body.max_attempts,
-            timeout: body.timeout.map(|timeout| timeout.0),
-            backoff: body.backoff.map(BackoffBody::into),
+            policy: longhaul::Policy {
+                timeout: body.timeout.map(|timeout| timeout.0),
+                backoff: body.backoff.map(BackoffBody::into),
+            },
             created_at: body.created_at.0,
             labels: body.labels,
             steps: body.steps,

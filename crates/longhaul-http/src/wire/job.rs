@@ -175,8 +175,8 @@ impl From<&NewJob> for NewJobBody {
             after_children: job.start == Start::AfterChildren,
             max_attempts: job.max_attempts,
             max_crashes: job.max_crashes,
-            timeout: job.timeout.map(Seconds),
-            backoff: job.backoff.map(BackoffBody::from),
+            timeout: job.policy.timeout.map(Seconds),
+            backoff: job.policy.backoff.map(BackoffBody::from),
             limit_key: job.limit_key.clone(),
             unique: job.unique.as_ref().map(|unique| UniqueBody {
                 key: unique.key.clone(),
@@ -220,8 +220,10 @@ impl NewJobBody {
             start,
             max_attempts: self.max_attempts,
             max_crashes: self.max_crashes,
-            timeout: self.timeout.map(|timeout| timeout.0),
-            backoff: self.backoff.map(BackoffBody::into),
+            policy: longhaul::Policy {
+                timeout: self.timeout.map(|timeout| timeout.0),
+                backoff: self.backoff.map(BackoffBody::into),
+            },
             limit_key: self.limit_key,
             unique: self.unique.map(|unique| Unique {
                 key: unique.key,

@@ -3,18 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use longhaul::{
-    Acted, Action, Claim, Claimed, Clock, Enqueued, Error, Event, Finish, JobFilter, JobId, JobPage, Lease,
-    LeaseStatus, Longhaul, Lookup, MemoryStore, NewJob, Page, QueueConfig, QueueInfo, Record, Result, Store,
-    Swept, WorkerInfo,
-};
+use longhaul::testing::{Answer, Call, Intercept};
+use longhaul::{Action, Clock, Error, JobFilter, JobId, Longhaul, MemoryStore, Result, Store};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::kinds;
 
-/// What every operation of a [`Faulty`] store does.
+/// The fault of every operation of the store.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
     /// It cannot be reached.
@@ -27,7 +23,7 @@ pub(crate) enum Fault {
     Hangs,
 }
 
-/// What no answer may contain.
+/// Text that no answer may contain.
 pub(crate) const SECRET: &str = "password 'hunter2' of /var/lib/jobs.db";
 
 pub(crate) fn longhaul(fault: Fault) -> Longhaul {
@@ -43,12 +39,14 @@ pub(crate) fn switched(clock: Clock) -> (Longhaul, Switch) {
         refused: Arc::default(),
         store: Arc::new(MemoryStore::with_clock(clock)),
     };
-    let longhaul = Longhaul::new(Faulty(switch.clone()));
+    let hook = switch.clone();
+    let store = Intercept::over(switch.store.clone(), move |store, call| hook.clone().around(store, call));
+    let longhaul = Longhaul::new(store);
     kinds::declare(&longhaul);
     (longhaul, switch)
 }
 
-/// What a [`Faulty`] store does from now on.
+/// The behaviour of the store from now on.
 #[derive(Clone, Debug)]
 pub(crate) struct Switch {
     fault: Arc<Mutex<Option<Fault>>>,
@@ -74,16 +72,19 @@ impl Switch {
         let cancel = Action::Cancel { grace: Duration::ZERO };
         self.store.act(&JobFilter::id(id.clone()), cancel, 1).await.unwrap();
     }
-}
 
-#[derive(Debug)]
-struct Faulty(Switch);
+    async fn around(self, store: Arc<dyn Store>, call: Call) -> Result<Answer> {
+        self.check().await?;
+        let answer = call.on(store.as_ref()).await;
+        // It may have gone away while it was waited for.
+        self.check().await?;
+        answer
+    }
 
-impl Faulty {
     async fn check(&self) -> Result<()> {
-        let fault = *self.0.fault.lock();
+        let fault = *self.fault.lock();
         if fault.is_some() {
-            self.0.refused.send_modify(|refused| *refused += 1);
+            self.refused.send_modify(|refused| *refused += 1);
         }
         match fault {
             None => Ok(()),
@@ -94,79 +95,5 @@ impl Faulty {
             Some(Fault::Panics) => panic!("{SECRET}"),
             Some(Fault::Hangs) => std::future::pending().await,
         }
-    }
-}
-
-#[async_trait]
-impl Store for Faulty {
-    async fn migrate(&self) -> Result<()> {
-        self.check().await?;
-        self.0.store.migrate().await
-    }
-    async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
-        self.check().await?;
-        self.0.store.enqueue(jobs).await
-    }
-    async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
-        self.check().await?;
-        self.0.store.claim(claim).await
-    }
-    async fn heartbeat(
-        &self,
-        worker: &WorkerInfo,
-        leases: &[Lease],
-        lease_for: Duration,
-    ) -> Result<Vec<LeaseStatus>> {
-        self.check().await?;
-        self.0.store.heartbeat(worker, leases, lease_for).await
-    }
-    async fn record(&self, records: Vec<Record>) -> Result<Vec<LeaseStatus>> {
-        self.check().await?;
-        self.0.store.record(records).await
-    }
-    async fn finish(&self, finishes: Vec<Finish>) -> Result<Vec<LeaseStatus>> {
-        self.check().await?;
-        self.0.store.finish(finishes).await
-    }
-    async fn sweep(&self, limit: usize) -> Result<Swept> {
-        self.check().await?;
-        self.0.store.sweep(limit).await
-    }
-    async fn get(&self, ids: &[JobId]) -> Result<Vec<Lookup>> {
-        self.check().await?;
-        self.0.store.get(ids).await
-    }
-    async fn list(&self, filter: &JobFilter, page: Page) -> Result<JobPage> {
-        self.check().await?;
-        self.0.store.list(filter, page).await
-    }
-    async fn events(
-        &self,
-        id: &JobId,
-        after: u64,
-        limit: usize,
-        wait: Duration,
-    ) -> Result<Option<Vec<Event>>> {
-        self.check().await?;
-        let events = self.0.store.events(id, after, limit, wait).await;
-        // It may have gone away while it was waited for.
-        self.check().await?;
-        events
-    }
-    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted> {
-        self.check().await?;
-        self.0.store.act(filter, action, limit).await
-    }
-    async fn queues(&self) -> Result<Vec<QueueInfo>> {
-        self.check().await?;
-        self.0.store.queues().await
-    }
-    async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()> {
-        self.check().await?;
-        self.0.store.set_queue(queue, config).await
-    }
-    async fn workers(&self) -> Result<Vec<WorkerInfo>> {
-        self.check().await?;
-        self.0.store.workers().await
     }
 }

@@ -34,10 +34,10 @@ pub(crate) struct Writer {
     /// Takes calls that wait for others' locks.
     upkeep: mpsc::WeakSender<Call>,
     pipelined: FuturesUnordered<JoinHandle<Pipelined>>,
-    /// How many finishes with a claim go the general way before one is tried in one statement again.
+    /// Finishes with a claim that go the general way before one is tried in one statement again.
     general_turns: u32,
     waiting: Waiting,
-    /// Where waiting claims may find something.
+    /// Queues in which waiting claims may find something.
     look: Look,
     /// When the next scheduled job falls due, on this machine's clock.
     next_due: Option<Timestamp>,
@@ -155,7 +155,7 @@ impl Writer {
         self.transactor.state.reach().is_err()
     }
 
-    /// How long to sleep at most: for ever while nobody waits for anything.
+    /// The longest sleep: for ever while nobody waits for anything.
     fn patience(&self) -> Option<Duration> {
         if self.is_away() || self.wants_look() {
             return Some(Duration::ZERO);

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use futures::future::BoxFuture;
-use longhaul::{
-    AttemptError, Enqueued, ErrorKind, Finish, FinishAndClaim, LeaseStatus, NewJob, Outcome, Result,
-};
+use longhaul::{Enqueued, Finish, FinishAndClaim, LeaseStatus, NewJob, Result};
 
 use crate::call::{Answer, Call, Op, Verdict};
 use crate::connection::Connection;
@@ -21,7 +19,7 @@ use crate::writer::Writer;
 
 /// The most statements on their way: while the server works on one, the answer of another is read.
 const PIPELINE: usize = 2;
-/// How many finishes with a claim are not even tried in one statement after one that was not simple.
+/// Finishes with a claim that are not even tried in one statement after one that was not simple: the next will be like it.
 const GENERAL_TURNS: u32 = 16;
 
 /// Calls whose statement has been answered.
@@ -125,6 +123,7 @@ impl Writer {
             Ok(Statement::Enqueued(enqueued, available)) => {
                 let verdicts = enqueued.into_iter().map(|jobs| Verdict::Answered(Answer::Enqueued(jobs)));
                 // Claims that have begun to wait meanwhile have looked after these jobs were there.
+                self.transactor.state.note_write(Ok(()));
                 self.transactor.tell(&Effects { available, ..Effects::default() });
                 let done = self.done(verdicts.collect());
                 self.deliver(calls, done);
@@ -137,6 +136,7 @@ impl Writer {
                 self.transact_or_log(calls, Some(statement.ended)).await;
             }
             Err(error) if is_outage(&error) => {
+                self.transactor.state.note_write(Err(&error));
                 // Whatever else is on its way on it fails by itself.
                 self.transactor.connection.take_if(|ours| Arc::ptr_eq(ours, &connection));
                 if calls.iter().any(|call| call.claim().is_some()) {
@@ -164,10 +164,7 @@ impl Writer {
         let done = self.done(vec![Verdict::Answered(answer)]);
         self.deliver(calls, done);
         for (lease, reason) in statement.unreadable {
-            let error = AttemptError::new(ErrorKind::Fatal, reason);
-            let outcome = Outcome::Failed { error };
-            let finish = Finish { lease, outcome, entries: Vec::new(), follow_ups: Vec::new() };
-            if let Err(error) = self.transactor.one(Op::Finish(vec![finish])).await {
+            if let Err(error) = self.transactor.one(Op::FailUnreadable(lease, reason)).await {
                 tracing::warn!("failed to end a job that cannot be read; its lease will expire: {error}");
             }
         }

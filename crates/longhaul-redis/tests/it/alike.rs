@@ -49,7 +49,11 @@ async fn plain_jobs_are_kept_as_those_that_had_to_be_looked_up() {
         job(),
         NewJob { priority: 3, limit_key: Some("post".into()), labels, ..job() },
         NewJob { kind: "crop".into(), version: 2, queue: "others".into(), ..job() },
-        NewJob { timeout: Some(HOUR), max_attempts: 1, ..delayed(HOUR) },
+        NewJob {
+            policy: longhaul::Policy { timeout: Some(HOUR), ..longhaul::Policy::default() },
+            max_attempts: 1,
+            ..delayed(HOUR)
+        },
         job(),
     ];
     // Two calls, so that the second goes on from the first one's numbers.

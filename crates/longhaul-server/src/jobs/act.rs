@@ -4,7 +4,7 @@ use longhaul::{Action, CANCEL_GRACE, JobFilter, JobId, Longhaul, Lookup};
 use super::filter::Filter;
 use crate::Result;
 
-/// Which jobs to act on: some by id, or all that fit a filter.
+/// The jobs to act on: some by id, or all that fit a filter.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -37,7 +37,7 @@ pub(super) async fn cancel(longhaul: &Longhaul, args: Args) -> Result<()> {
 struct Deed {
     action: Action,
     done: &'static str,
-    /// What is the matter with a job that the action does not apply to.
+    /// The states that the action needs, for people.
     needs: &'static str,
 }
 

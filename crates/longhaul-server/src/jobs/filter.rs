@@ -1,7 +1,7 @@
 use clap::Args;
 use longhaul::{JobFilter, JobId, State};
 
-/// Which jobs are meant: those that fit everything that is given.
+/// The jobs that are meant: those that fit everything that is given.
 #[derive(Args, Clone, Debug, Default)]
 pub(super) struct Filter {
     /// In one of these states: blocked, scheduled, available, running, completed, failed, cancelled

@@ -75,7 +75,7 @@ fn cells(job: &JobRecord) -> [String; 6] {
     ]
 }
 
-/// What there is to say about a job in one line: its progress while it runs, else why it is not done.
+/// A job in one line: its progress while it runs, else the reason why it is not done.
 fn what(job: &JobRecord) -> String {
     let progress = job.progress.as_ref().map(|p| format!("{:.0} % {}", p.percent, p.message));
     let error = job.errors.last().map(|error| error.message.clone());

@@ -5,7 +5,7 @@ use super::find;
 use super::list::count;
 use crate::Result;
 
-/// Which queue to deal with.
+/// The queue to deal with.
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
     /// The queue's name

@@ -34,7 +34,7 @@ pub(super) async fn run(longhaul: &Longhaul, args: Args) -> Result<()> {
     Ok(())
 }
 
-/// How many jobs of a queue are in a state.
+/// The number of jobs of a queue that are in a state.
 pub(super) fn count(queue: &QueueInfo, state: State) -> u64 {
     queue.counts.get(&state).copied().unwrap_or_default()
 }

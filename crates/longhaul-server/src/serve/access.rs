@@ -23,7 +23,7 @@ pub(super) enum Admin {
 /// Decides from the address and the environment.
 ///
 /// # Errors
-/// Where anybody could connect and no token is set.
+/// Fails if anybody could connect and no token is set.
 pub(super) fn admin(listen: SocketAddr) -> Result<Admin> {
     decide(listen, std::env::var(TOKEN).ok())
 }
@@ -47,7 +47,7 @@ fn decide(listen: SocketAddr, token: Option<String>) -> Result<Admin> {
 /// The token of remote workers, where one is set.
 ///
 /// # Errors
-/// Where it is short enough to be guessed.
+/// Fails if it is short enough to be guessed.
 pub(super) fn worker_token() -> Result<Option<String>> {
     match std::env::var(WORKER_TOKEN).ok().map(|token| token.trim().to_owned()) {
         Some(token) if token.len() < SHORTEST_TOKEN => Err(format!(

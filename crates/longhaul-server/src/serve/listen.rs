@@ -1,13 +1,14 @@
 //! The listener: HTTP/1.1 connections, and their orderly end.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
+use futures::future::BoxFuture;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -19,11 +20,11 @@ use tower::ServiceExt;
 
 use crate::Result;
 
-/// How long a client may take over a request's head, and how long a connection may idle between requests: one
+/// The longest that a client may take over a request's head, and that a connection may idle between requests: one
 /// that sends nothing must not hold a file descriptor for ever.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long to leave the listener alone when the process has run out of file descriptors.
+/// The time for which the listener is left alone when the process has run out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A bound address.
@@ -45,8 +46,18 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<Listener> {
     Ok(Listener { tcp, address })
 }
 
+/// Serves `app` on a free port of the loopback address until `stop`, for `longhaul bench`.
+pub(crate) fn on_loopback(app: Router, stop: CancellationToken) -> BoxFuture<'static, Result<SocketAddr>> {
+    Box::pin(async move {
+        let listener = bind((Ipv4Addr::LOCALHOST, 0).into()).await?;
+        let address = listener.address();
+        tokio::spawn(listener.serve(app, stop));
+        Ok(address)
+    })
+}
+
 impl Listener {
-    /// What it is bound to, with the port that the system chose.
+    /// The address, with the port that the system chose.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }

@@ -22,7 +22,7 @@ pub(super) fn local_only(routes: Router) -> Router {
     }))
 }
 
-/// Whether a `Host` header names this machine; a request without one (HTTP/1.0) does not come from a browser.
+/// True if a `Host` header names this machine; a request without one (HTTP/1.0) does not come from a browser.
 fn is_local(host: &str) -> bool {
     let Ok(authority) = host.parse::<Authority>() else { return host.is_empty() };
     let name = authority.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();

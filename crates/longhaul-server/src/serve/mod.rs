@@ -58,7 +58,7 @@ back. A second signal ends at once. A server that was killed loses nothing: the 
 Environment: LONGHAUL_LOG (info), LONGHAUL_LOG_FORMAT (text on a terminal, else json), LONGHAUL_MAX_CRASHES (5),
 LLM_BASE_URL, EMBEDDING_BASE_URL, AI_BRAIN_ENDPOINT, STORAGE_URL, JWT_SECRET: see docs/configuration.md.";
 
-/// How long requests have at least to end after the last job has: for answers that are on their way.
+/// The least time that requests have to end after the last job has: for answers that are on their way.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(args: Args) -> Result<()> {
@@ -93,7 +93,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
-/// What this process does with jobs.
+/// The part of this process in running jobs.
 enum Role {
     Worker(Worker),
     /// Nobody runs them here; delayed ones still fall due and old ones are still pruned.

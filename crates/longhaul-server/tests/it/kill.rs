@@ -71,7 +71,7 @@ async fn kills_lose_nothing_and_repeat_nothing() {
     check_file(&place);
 }
 
-/// When the server is killed.
+/// The moment at which the server is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Moment {
     /// While it starts and takes over.
@@ -170,7 +170,7 @@ fn check_log(id: &str, events: &[Event]) {
     );
 }
 
-/// What is in the database belongs together, whatever the kills have cut off.
+/// Checks that the rows of the database belong together, whatever the kills have cut off.
 fn check_file(place: &Place) {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
     let file = Connection::open_with_flags(place.data().join("longhaul.db"), flags).expect("the database");

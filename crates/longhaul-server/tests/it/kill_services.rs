@@ -82,7 +82,7 @@ async fn kills_in_mid_module_lose_double_or_halve_no_module() {
             let body = json!({ "title": format!("Workflow {kill}"), "modules": [module(1), module(2)] });
             let made = caller.ask(Method::POST, "/api/v3/workflow", &body).await?;
             let id = made["data"]["_id"].as_str().expect("an id").to_owned();
-            // Whether or not this is answered: the workflow is there.
+            // Answered or not, the workflow is there.
             caller.ask(Method::POST, &format!("/api/v3/workflow/{id}/step10"), &json!({})).await;
             Some(id)
         })

@@ -165,7 +165,8 @@ async fn an_idle_server_is_small() {
     let place = Place::new();
     let server = place.serve(&[]).await;
     get(&server, "/ready").await;
-    // What it has made for itself. The pages of its program are more in a debug build than in a release, and the system's
+    // The memory that it has allocated. The pages of its program are more in a debug build than in a release, and the
+    // system's
     // to take back.
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("Linux tells");
     let line = status.lines().find(|line| line.starts_with("RssAnon:")).expect("its memory");

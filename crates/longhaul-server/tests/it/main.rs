@@ -8,6 +8,7 @@ mod kill;
 mod kill_services;
 mod lifecycle;
 mod many_machines;
+mod old_data;
 mod readme;
 mod server;
 mod uploads;

@@ -1,6 +1,5 @@
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::backoff::Backoff;
 use crate::clock::Timestamp;
 use crate::lifecycle::{self, Next, Run, Steps, Token};
 use crate::model::{Children, Entry, Event, EventBody, JobRecord, Json, Lease, LeaseStatus, State, Unique};
@@ -15,7 +14,6 @@ pub(super) struct Row {
     pub(super) record: JobRecord,
     /// The token of the present run, or of the run whose finish ended the job; 0 otherwise.
     pub(super) token: u64,
-    pub(super) backoff: Option<Backoff>,
     pub(super) unique: Option<Unique>,
     /// The closing job that counts it, by its number.
     pub(super) batch: Option<u64>,

@@ -3,8 +3,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{JobId, Json};
-use crate::backoff::Backoff;
+use super::{JobId, Json, Policy};
 use crate::clock::Timestamp;
 
 /// A worker's request for jobs.
@@ -57,10 +56,9 @@ pub struct Claimed {
     pub attempt: u32,
     /// Attempts in all.
     pub max_attempts: u32,
-    /// How long this attempt may take.
-    pub timeout: Option<Duration>,
-    /// Overrides the kind's backoff.
-    pub backoff: Option<Backoff>,
+    /// How this run is treated: timeout, backoff.
+    #[serde(default)]
+    pub policy: Policy,
     /// When it was enqueued.
     pub created_at: Timestamp,
     /// What to find it by.

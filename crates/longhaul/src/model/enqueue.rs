@@ -5,8 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::id::check_name;
-use super::{JobId, Json};
-use crate::backoff::Backoff;
+use super::{JobId, Json, Policy};
 use crate::clock::Timestamp;
 use crate::job::Job;
 use crate::panics::contain;
@@ -46,10 +45,9 @@ pub struct NewJob {
     pub max_attempts: u32,
     /// How many of its workers may die under it before it fails as poison.
     pub max_crashes: u32,
-    /// How long one attempt may take.
-    pub timeout: Option<Duration>,
-    /// Overrides the kind's backoff.
-    pub backoff: Option<Backoff>,
+    /// How its runs are treated: timeout, backoff.
+    #[serde(default)]
+    pub policy: Policy,
     /// What it shares with other jobs that are paused together: a provider, say, with a limit of its own. See
     /// [`Outcome::RateLimited`](super::Outcome::RateLimited).
     #[serde(default)]
@@ -79,7 +77,7 @@ impl NewJob {
             version: J::VERSION,
             queue: Cow::Borrowed(J::QUEUE),
             max_attempts: J::MAX_ATTEMPTS,
-            timeout: J::TIMEOUT,
+            policy: Policy { timeout: J::TIMEOUT, ..Policy::default() },
             limit_key: contain(|| job.limit_key()).map_err(panicked("limit_key"))?,
             ..Self::new(J::KIND, contain(|| Json::new(job)).map_err(panicked("args"))??)
         })
@@ -98,8 +96,7 @@ impl NewJob {
             start: Start::Now,
             max_attempts: DEFAULT_MAX_ATTEMPTS,
             max_crashes: default_max_crashes(),
-            timeout: None,
-            backoff: None,
+            policy: Policy::default(),
             limit_key: None,
             unique: None,
             idempotency: None,
@@ -150,12 +147,7 @@ impl NewJob {
         if self.max_crashes > MAX_CRASHES {
             return invalid("max_crashes", format!("must be from 0 to {MAX_CRASHES}"));
         }
-        if self.timeout.is_some_and(|timeout| timeout.is_zero()) {
-            return invalid("timeout", "must be more than zero");
-        }
-        if let Some(backoff) = &self.backoff {
-            backoff.validate()?;
-        }
+        self.policy.validate()?;
         if let Some(key) = &self.limit_key {
             check_name("limit_key", key)?;
         }

@@ -1,9 +1,8 @@
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AttemptError, JobId, Json, Progress, SHORT_PAYLOAD_BYTES, State};
+use super::{AttemptError, JobId, Json, Policy, Progress, SHORT_PAYLOAD_BYTES, State};
 use crate::clock::Timestamp;
 
 /// All that a store knows of a job.
@@ -33,8 +32,9 @@ pub struct JobRecord {
     pub max_crashes: u32,
     /// How often a worker that was shutting down gave it back.
     pub interruptions: u32,
-    /// How long one attempt may take.
-    pub timeout: Option<Duration>,
+    /// How its runs are treated: timeout, backoff.
+    #[serde(default)]
+    pub policy: Policy,
     /// How far it is.
     pub progress: Option<Progress>,
     /// What it returned.

@@ -39,7 +39,7 @@ enum CutOff {
 
 async fn cut_off(job: &RunningJob) -> CutOff {
     let timeout = async {
-        match job.claimed.timeout {
+        match job.claimed.policy.timeout {
             None => std::future::pending().await,
             Some(timeout) => {
                 job.runtime.clock.sleep(timeout).await;
@@ -106,7 +106,7 @@ fn failed_attempt(
         return Outcome::Failed { error: AttemptError::new(kind, message) };
     }
     let delay = delay.unwrap_or_else(|| {
-        let (backoff, panic) = match job.claimed.backoff {
+        let (backoff, panic) = match job.claimed.policy.backoff {
             Some(backoff) => (backoff, None),
             None => runner.backoff(),
         };

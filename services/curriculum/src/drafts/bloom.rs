@@ -1,141 +1,15 @@
+use std::sync::LazyLock;
+
+use service_support::Texts;
+
 use crate::model::Bloom;
 
 /// The verbs that outcomes are written with, by the level that they speak of.
-const VERBS: [(Bloom, &[&str]); 6] = [
-    (
-        Bloom::Remember,
-        &[
-            "define",
-            "identify",
-            "label",
-            "list",
-            "locate",
-            "match",
-            "memorise",
-            "memorize",
-            "name",
-            "recall",
-            "recite",
-            "recognise",
-            "recognize",
-            "record",
-            "repeat",
-            "state",
-            "know",
-        ],
-    ),
-    (
-        Bloom::Understand,
-        &[
-            "classify",
-            "describe",
-            "discuss",
-            "explain",
-            "express",
-            "illustrate",
-            "interpret",
-            "outline",
-            "paraphrase",
-            "report",
-            "restate",
-            "review",
-            "summarise",
-            "summarize",
-            "translate",
-            "understand",
-        ],
-    ),
-    (
-        Bloom::Apply,
-        &[
-            "apply",
-            "calculate",
-            "carry",
-            "compute",
-            "demonstrate",
-            "employ",
-            "execute",
-            "implement",
-            "manage",
-            "operate",
-            "perform",
-            "practise",
-            "practice",
-            "prepare",
-            "schedule",
-            "sketch",
-            "solve",
-            "use",
-            "utilise",
-            "utilize",
-        ],
-    ),
-    (
-        Bloom::Analyze,
-        &[
-            "analyse",
-            "analyze",
-            "categorise",
-            "categorize",
-            "compare",
-            "contrast",
-            "debug",
-            "deconstruct",
-            "diagnose",
-            "differentiate",
-            "distinguish",
-            "examine",
-            "experiment",
-            "investigate",
-            "relate",
-            "test",
-        ],
-    ),
-    (
-        Bloom::Evaluate,
-        &[
-            "appraise",
-            "argue",
-            "assess",
-            "critique",
-            "defend",
-            "evaluate",
-            "judge",
-            "justify",
-            "prioritise",
-            "prioritize",
-            "rate",
-            "recommend",
-            "select",
-            "validate",
-            "weigh",
-        ],
-    ),
-    (
-        Bloom::Create,
-        &[
-            "assemble",
-            "author",
-            "build",
-            "compose",
-            "construct",
-            "create",
-            "design",
-            "develop",
-            "devise",
-            "formulate",
-            "generate",
-            "invent",
-            "plan",
-            "produce",
-            "propose",
-            "write",
-        ],
-    ),
-];
+static VERBS: LazyLock<Texts> = LazyLock::new(|| Texts::read(include_str!("verbs.txt")));
 
 /// The level that a verb speaks of, where it is one of those that outcomes are written with.
 pub(super) fn level_of(verb: &str) -> Option<Bloom> {
     let verb = verb.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
-    VERBS.iter().find(|(_, verbs)| verbs.contains(&verb.as_str())).map(|(level, _)| *level)
+    let level = VERBS.iter().find(|(_, verbs)| verbs.split_whitespace().any(|known| known == verb))?.0;
+    Bloom::ALL.into_iter().find(|known| known.as_str() == level)
 }

@@ -13,13 +13,13 @@ pub(crate) struct LessonDraft<'a> {
     pub(crate) module: &'a Module,
     /// All lessons of the module.
     pub(crate) lessons: &'a [PlannedLesson],
-    /// Which of them, from 1.
+    /// The lesson's number, from 1.
     pub(crate) number: u32,
     /// Its minutes.
     pub(crate) minutes: u32,
 }
 
-/// What is written for a lesson; the rest of it follows from the plan.
+/// The written part of a lesson; the rest of it follows from the plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct WrittenLesson {

@@ -1,7 +1,6 @@
 //! The texts that a composer is asked for: which lessons a module has, and each lesson's plan.
 
 mod bloom;
-mod guide;
 mod lesson;
 mod outline;
 mod plan;
@@ -86,7 +85,7 @@ async fn stream(
     }
 }
 
-/// What was written is JSON and not what was asked for: a failure of whoever wrote it, like any other.
+/// The error of a text that is JSON of another form: a failure of its writer, like any other.
 pub(crate) fn unusable(composer: &dyn Composer, lesson: u32, reason: impl std::fmt::Display) -> JobError {
     let what = match lesson {
         0 => "the list of lessons".to_owned(),

@@ -2,11 +2,18 @@
 //! Bloom's taxonomy. They say what to do in the lesson and claim nothing about its subject. The same module always
 //! gets the same plans.
 
-use super::guide::{Guide, guide};
+use std::sync::LazyLock;
+
+use service_support::{Texts, filled};
+
 use super::lesson::{LessonDraft, WrittenLesson};
 use super::topics::{Topic, topics};
 use super::{Plan, PlannedLesson};
 use crate::model::{Activity, Bloom, CASE_STUDY, FormativeCheck, IndependentStudy, Module, apportion};
+
+/// The texts of lesson plans. `Apply.main` is a part of a plan at that level of the taxonomy: a line an entry; an activity is
+/// its type, its title and what happens in it.
+static GUIDE: LazyLock<Texts> = LazyLock::new(|| Texts::read(include_str!("guide.txt")));
 
 /// The types of activities.
 pub(super) const ACTIVITY_KINDS: [&str; 9] = [
@@ -90,7 +97,7 @@ fn rising(topic: &Topic, parts: usize) -> Vec<PlannedLesson> {
         let mut title = capitalised(&topic.phrase);
         if parts > 1 {
             let earlier = lessons.iter().filter(|lesson| lesson.bloom_level == level).count();
-            title.push_str(&format!(": {}", phase(level)));
+            title.push_str(&format!(": {}", GUIDE.get(&format!("{}.phase", level.as_str()))));
             if earlier > 0 {
                 title.push_str(&format!(" {}", earlier + 1));
             }
@@ -101,85 +108,79 @@ fn rising(topic: &Topic, parts: usize) -> Vec<PlannedLesson> {
     lessons
 }
 
-fn phase(level: Bloom) -> &'static str {
-    match level {
-        Bloom::Remember => "terms and facts",
-        Bloom::Understand => "foundations",
-        Bloom::Apply => "guided practice",
-        Bloom::Analyze => "case analysis",
-        Bloom::Evaluate => "critical review",
-        Bloom::Create => "workshop",
-    }
-}
-
 /// The plan of a lesson.
 pub(super) fn lesson(draft: &LessonDraft<'_>) -> WrittenLesson {
     let planned = draft.planned();
-    let level = guide(planned.bloom_level);
-    let focus = planned.focus.as_str();
-    let say = |text: &str| text.replace("{}", focus);
-    let mut objectives: Vec<String> = level.objectives.iter().map(|text| say(text)).collect();
+    let level = Level { name: planned.bloom_level.as_str(), focus: &planned.focus };
+    let mut objectives = level.lines("objectives");
     for number in &planned.outcomes {
         if let Some(outcome) = draft.module.outcomes.get(*number as usize - 1) {
-            objectives.push(format!("Make progress towards {}: {}", outcome.id, outcome.statement));
+            objectives.push(GUIDE.fill("outcome", &[("id", &outcome.id), ("statement", &outcome.statement)]));
         }
     }
-    let study = (draft.minutes / 2 / 5 * 5).max(5);
+    let check = |kind: &str, part: &str| {
+        let mut lines = level.lines(part).into_iter();
+        let (prompt, look_for) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+        FormativeCheck { kind: kind.to_owned(), prompt, look_for }
+    };
+    let checks = vec![check("quick_question", "question"), check("exit_ticket", "exit")];
+    let next = draft.lessons.get(draft.number as usize);
+    let next = next.map(|next| GUIDE.fill("next", &[("next", &next.title)]));
     WrittenLesson {
         objectives,
-        activities: activities(draft, &level, &say),
-        materials: level.materials.iter().map(|text| say(text)).collect(),
+        activities: activities(draft, &level, &checks[1].prompt),
+        materials: level.lines("materials"),
         instructor_notes: notes(draft, &level),
         independent_study: IndependentStudy {
-            minutes: study,
-            tasks: level.study.iter().map(|text| say(text)).chain(next_task(draft)).collect(),
+            minutes: (draft.minutes / 2 / 5 * 5).max(5),
+            tasks: level.lines("study").into_iter().chain(next).collect(),
         },
-        formative_checks: checks(&level, &say),
+        formative_checks: checks,
     }
 }
 
-fn activities(draft: &LessonDraft<'_>, level: &Guide, say: &dyn Fn(&str) -> String) -> Vec<Activity> {
-    let activity = |kind: &str, title: &str, description: String| Activity {
-        kind: kind.to_owned(),
-        title: title.to_owned(),
-        minutes: 0,
-        description,
-    };
-    let planned = draft.planned();
+/// The part of the guide for a level of the taxonomy, and the subject of the lesson.
+struct Level<'a> {
+    name: &'static str,
+    focus: &'a str,
+}
+
+impl Level<'_> {
+    fn lines(&self, part: &str) -> Vec<String> {
+        let lines = GUIDE.lines(&format!("{}.{part}", self.name));
+        lines.into_iter().map(|line| filled(line, &[("focus", self.focus)])).collect()
+    }
+}
+
+/// An activity of three lines: its type, its title and what happens in it.
+fn activity(lines: Vec<String>) -> Activity {
+    let mut lines = lines.into_iter();
+    let mut next = || lines.next().unwrap_or_default();
+    Activity { kind: next(), title: next(), minutes: 0, description: next() }
+}
+
+fn activities(draft: &LessonDraft<'_>, level: &Level<'_>, exit: &str) -> Vec<Activity> {
+    let (planned, number) = (draft.planned(), draft.number as usize);
     let same =
         |lesson: &&PlannedLesson| lesson.focus == planned.focus && lesson.bloom_level == planned.bloom_level;
-    let earlier = draft.lessons[..draft.number as usize - 1].iter().filter(same).count();
-    let (main_kind, main_title, main_text) = if earlier % 2 == 0 { level.main } else { level.again };
-    let opening = match draft.number {
-        1 => activity(
-            "opening",
-            "What we know already",
-            say(
-                "Students write down what they already know about {} and one question that they bring. Collect the \
-                 questions where everybody sees them, and show how the module answers them in order.",
-            ),
-        ),
-        number => activity(
-            "opening",
-            "Recall from last time",
-            format!(
-                "Without notes, students write three things that they remember of \"{}\" and compare with a neighbour. \
-                 Clear up what is missing before going on.",
-                draft.lessons[number as usize - 2].title
-            ),
-        ),
+    let earlier = draft.lessons[..number - 1].iter().filter(same).count();
+    let general = |name: &str, values: &[(&str, &str)]| {
+        activity(GUIDE.lines(name).into_iter().map(|line| filled(line, values)).collect())
     };
-    let main = activity(main_kind, main_title, say(main_text));
-    let check = activity("check", "Exit ticket", say(level.exit.0));
+    let opening = match number {
+        1 => general("opening.first", &[("focus", level.focus)]),
+        number => general("opening.later", &[("last", &draft.lessons[number - 2].title)]),
+    };
+    // Every second lesson of a topic at the same level has another main part.
+    let main = activity(level.lines(if earlier % 2 == 0 { "main" } else { "again" }));
+    let check = activity(vec!["check".into(), "Exit ticket".into(), exit.into()]);
     if draft.minutes < SHORT_BELOW {
         return timed(draft.minutes, vec![(opening, 20), (main, 60), (check, 20)]);
     }
-    let input = activity("instruction", level.input.0, say(level.input.1));
-    let sharing = activity("discussion", level.sharing.0, say(level.sharing.1));
+    let (input, sharing) = (activity(level.lines("input")), activity(level.lines("sharing")));
     let mut parts = vec![(opening, 10), (input, 25), (main, 35), (sharing, 20), (check, 10)];
     if draft.minutes >= BREAK_FROM {
-        let text = "Students leave their seats; whoever wants to asks questions.";
-        parts.insert(2, (activity("break", "Break", text.into()), 8));
+        parts.insert(2, (general("break", &[]), 8));
     }
     timed(draft.minutes, parts)
 }
@@ -195,37 +196,17 @@ fn timed(minutes: u32, parts: Vec<(Activity, u32)>) -> Vec<Activity> {
     parts.into_iter().zip(shares).map(|((activity, _), minutes)| Activity { minutes, ..activity }).collect()
 }
 
-fn checks(level: &Guide, say: &dyn Fn(&str) -> String) -> Vec<FormativeCheck> {
-    let check = |kind: &str, prompt: &str, look_for: &str| FormativeCheck {
-        kind: kind.to_owned(),
-        prompt: say(prompt),
-        look_for: say(look_for),
-    };
-    vec![
-        check("quick_question", level.question.0, level.question.1),
-        check("exit_ticket", level.exit.0, level.exit.1),
-    ]
-}
-
-fn notes(draft: &LessonDraft<'_>, level: &Guide) -> String {
+fn notes(draft: &LessonDraft<'_>, level: &Level<'_>) -> String {
     let place = match (draft.number as usize, draft.lessons.len()) {
-        (1, 1) => format!("The only lesson of {}", draft.module.title),
-        (1, count) => format!("The first of {count} lessons of {}", draft.module.title),
-        (number, count) if number == count => {
-            format!("The last of {count} lessons of {}", draft.module.title)
-        }
-        (number, count) => format!("Lesson {number} of {count} of {}", draft.module.title),
+        (1, 1) => "place.only",
+        (1, _) => "place.first",
+        (number, count) if number == count => "place.last",
+        _ => "place.middle",
     };
-    format!(
-        "{place}. {} If time runs short, shorten the discussion and keep the exit ticket: it decides how the next lesson \
-         begins. {}",
-        level.difficulty, level.support
-    )
-}
-
-fn next_task(draft: &LessonDraft<'_>) -> Option<String> {
-    let next = draft.lessons.get(draft.number as usize)?;
-    Some(format!("Look ahead to \"{}\": note one thing you expect and one question.", next.title))
+    let (number, count) = (draft.number.to_string(), draft.lessons.len().to_string());
+    let place = GUIDE.fill(place, &[("module", &draft.module.title), ("number", &number), ("count", &count)]);
+    let [difficulty, support] = ["difficulty", "support"].map(|part| level.lines(part).concat());
+    GUIDE.fill("notes", &[("place", &place), ("difficulty", &difficulty), ("support", &support)])
 }
 
 fn capitalised(text: &str) -> String {
@@ -295,7 +276,10 @@ mod tests {
                 );
                 let finished = draft.finish(written.clone(), "outline").unwrap();
                 let text = serde_json::to_string(&finished).unwrap();
-                assert!(text.contains(&lessons[number as usize - 1].focus) && !text.contains("{}"), "{text}");
+                assert!(
+                    text.contains(&lessons[number as usize - 1].focus) && !text.contains("{focus}"),
+                    "{text}"
+                );
                 assert_eq!(
                     serde_json::from_str::<WrittenLesson>(&service_support::Draft::outline(&draft)).unwrap(),
                     written

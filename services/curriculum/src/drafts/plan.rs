@@ -5,7 +5,7 @@ use service_support::{ChatRequest, Draft, JsonSchema, Message, MessageRole};
 use super::outline;
 use crate::model::{Bloom, Module};
 
-/// Which lessons a module has: asked for before the lessons themselves, so that they build on each other.
+/// The list of a module's lessons: asked for before the lessons themselves, so that they build on each other.
 #[derive(Debug)]
 pub(crate) struct PlanDraft<'a> {
     pub(crate) workflow_title: &'a str,
@@ -20,12 +20,12 @@ pub(crate) struct Plan {
     pub(crate) lessons: Vec<PlannedLesson>,
 }
 
-/// What a lesson will be about.
+/// The outline of a lesson.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PlannedLesson {
     pub(crate) title: String,
-    /// What it is about, as it can stand in a sentence.
+    /// The topic, as it can stand in a sentence.
     pub(crate) focus: String,
     pub(crate) bloom_level: Bloom,
     /// The numbers of the module's outcomes that it works on, from 1.
@@ -44,7 +44,7 @@ impl Plan {
         self
     }
 
-    /// Why it cannot be the plan of a module of so many lessons and outcomes.
+    /// The reason why it cannot be the plan of a module of so many lessons and outcomes.
     pub(crate) fn fault(&self, lessons: usize, outcomes: usize) -> Option<String> {
         if self.lessons.len() != lessons {
             return Some(format!("it has {} lessons and not {lessons}", self.lessons.len()));
@@ -112,7 +112,7 @@ impl Draft for PlanDraft<'_> {
     }
 }
 
-/// Who the model is to be.
+/// The role of the model.
 pub(super) const ROLE: &str = "You are an experienced curriculum designer. You write lesson plans that a teacher \
     can use tomorrow: concrete, realistic in time, and true to the module's learning outcomes.";
 

@@ -14,7 +14,7 @@ pub(super) struct Topic {
 
 /// The longest that a topic's phrase is, in characters.
 const MAX_PHRASE_CHARS: usize = 90;
-/// What stands before the verb of an outcome and says nothing.
+/// Openings before the verb of an outcome that say nothing.
 const OUTCOME_OPENINGS: [&str; 10] = [
     "by the end of this module, ",
     "by the end of the module, ",
@@ -27,7 +27,7 @@ const OUTCOME_OPENINGS: [&str; 10] = [
     "be able to ",
     "to ",
 ];
-/// What stands before the topic in a phrase of a description and says nothing.
+/// Openings before the topic in a phrase of a description that say nothing.
 const PHRASE_OPENINGS: [&str; 22] = [
     "this module ",
     "the module ",
@@ -53,7 +53,7 @@ const PHRASE_OPENINGS: [&str; 22] = [
     "as well as ",
 ];
 
-/// What a module is about: its outcomes, or where it states none the phrases of its description, or else its title.
+/// The topics of a module: its outcomes, or else the phrases of its description, or else its title.
 pub(super) fn topics(module: &Module) -> Vec<Topic> {
     if !module.outcomes.is_empty() {
         let outcomes = (1..).zip(&module.outcomes);

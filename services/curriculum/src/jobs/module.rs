@@ -16,11 +16,11 @@ use crate::model::{Hours, Lesson, Module, ModulePlan, Workflow};
 pub struct GenerateModule {
     /// Of which workflow.
     pub workflow_id: String,
-    /// Which module, from 0.
+    /// The module's index, from 0.
     pub module_index: u32,
 }
 
-/// What a module's job came to.
+/// The result of a module's job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Generated {
@@ -36,7 +36,7 @@ pub struct Generated {
 #[derive(Debug, Serialize, Deserialize)]
 struct Written {
     lesson: Lesson,
-    /// How long it took to write.
+    /// The time that it took to write.
     worked_ms: i64,
 }
 
@@ -165,7 +165,7 @@ impl GenerateModule {
     }
 }
 
-/// How many lessons are done, and which one is next.
+/// Reports the lessons that are done, and the one that is next.
 fn report(cx: &Context<Curriculum>, done: usize, lessons: &[PlannedLesson]) {
     cx.progress(done as f64 * 100.0 / lessons.len() as f64, lessons[done].title.clone());
 }

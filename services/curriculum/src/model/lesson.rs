@@ -37,7 +37,7 @@ pub(crate) struct Lesson {
     pub(crate) instructor_notes: String,
     pub(crate) independent_study: IndependentStudy,
     pub(crate) formative_checks: Vec<FormativeCheck>,
-    /// What wrote it: a model's name, or `outline`.
+    /// The writer: a model's name, or `outline`.
     pub(crate) generator: String,
 }
 
@@ -71,7 +71,7 @@ pub(crate) struct Activity {
     pub(crate) description: String,
 }
 
-/// What students do on their own after a lesson.
+/// Work that students do on their own after a lesson.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct IndependentStudy {
     #[serde(rename = "duration", alias = "minutes")]
@@ -79,20 +79,20 @@ pub(crate) struct IndependentStudy {
     pub(crate) tasks: Vec<String>,
 }
 
-/// How a teacher sees, during the lesson, what has been learnt.
+/// A check, during the lesson, of what has been learnt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FormativeCheck {
     #[serde(rename = "type")]
     pub(crate) kind: String,
-    /// What students are asked.
+    /// The question to the students.
     pub(crate) prompt: String,
-    /// What tells that they have understood.
+    /// The signs that they have understood.
     pub(crate) look_for: String,
 }
 
 impl Lesson {
-    /// How many of its activities are case studies.
+    /// The number of its activities that are case studies.
     pub(crate) fn case_studies(&self) -> usize {
         self.activities.iter().filter(|activity| activity.kind == CASE_STUDY).count()
     }

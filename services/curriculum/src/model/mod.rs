@@ -1,4 +1,4 @@
-//! What the service speaks of, and how it looks to whoever asks.
+//! The service's data and their JSON form.
 
 mod lesson;
 mod object_id;

@@ -1,4 +1,4 @@
-/// Whether a text could be one of our ids: a MongoDB ObjectId as we write it.
+/// True if a text could be one of our ids: a MongoDB ObjectId as we write it.
 pub(crate) fn is_object_id(text: &str) -> bool {
     text.len() == 24 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }

@@ -1,4 +1,4 @@
-/// How many minutes a lesson is meant to have.
+/// The usual minutes of a lesson.
 const USUAL_MINUTES: u32 = 90;
 /// Timetables count in fives.
 const GRAIN: u32 = 5;
@@ -24,7 +24,7 @@ pub(crate) fn apportion(total: u32, weights: &[u32]) -> Vec<u32> {
     let whole = |weight: &u32| grains * u64::from(*weight) / sum;
     let mut shares: Vec<u32> =
         weights.iter().map(|weight| u32::try_from(whole(weight)).unwrap_or(total).max(1) * grain).collect();
-    // What rounding down has left goes to those that lost most by it.
+    // The rest of rounding down goes to those that lost most by it.
     let mut by_loss: Vec<usize> = (0..weights.len()).collect();
     by_loss.sort_by_key(|index| std::cmp::Reverse(grains * u64::from(weights[*index]) % sum));
     for index in by_loss {

@@ -1,7 +1,7 @@
 use longhaul::{JobRecord, State};
 use serde::Serialize;
 
-/// Where step 10 of a workflow stands, as a whole.
+/// The status of step 10 of a workflow, as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Status {
@@ -36,13 +36,13 @@ pub(crate) struct Detail {
     pub(crate) progress: u8,
     /// The attempts that have failed.
     pub(crate) attempts_made: u32,
-    /// When its present or last attempt began, in milliseconds since 1970.
+    /// The time at which its present or last attempt began, in milliseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) processed_on: Option<i64>,
-    /// When it ended.
+    /// The time of its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) finished_on: Option<i64>,
-    /// Why its last attempt failed.
+    /// The reason why its last attempt failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) failed_reason: Option<String>,
 }
@@ -77,7 +77,7 @@ impl Jobs {
     }
 }
 
-/// Where it all stands, from the jobs and from whether every module has its plans.
+/// The status of step 10, from the jobs and from whether every module has its plans.
 pub(crate) fn overall(all_complete: bool, jobs: &Jobs) -> Status {
     if all_complete {
         Status::Complete

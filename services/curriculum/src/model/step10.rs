@@ -12,15 +12,15 @@ pub(crate) struct Step10 {
     pub(crate) module_lesson_plans: Vec<ModulePlan>,
     pub(crate) validation: Validation,
     pub(crate) summary: Summary,
-    /// When the newest of the plans was saved.
+    /// The time at which the newest of the plans was saved.
     pub(crate) generated_at: String,
 }
 
-/// Whether the plans do what the modules ask for.
+/// The result of comparing the plans with the modules.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Validation {
-    /// Whether all of the following hold.
+    /// True if all of the following hold.
     pub(crate) valid: bool,
     /// Every module of the workflow has its plans.
     pub(crate) all_modules_generated: bool,
@@ -36,11 +36,11 @@ pub(crate) struct Validation {
     pub(crate) every_lesson_checked: bool,
     /// No two lessons share an id.
     pub(crate) lesson_ids_unique: bool,
-    /// What does not hold, and where.
+    /// The rules that do not hold, each with its place.
     pub(crate) issues: Vec<String>,
 }
 
-/// What the plans come to.
+/// The sums over the plans.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Summary {

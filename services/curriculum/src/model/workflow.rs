@@ -12,7 +12,7 @@ pub(crate) struct Workflow {
     /// As it was given.
     pub(crate) body: Map<String, Value>,
     pub(crate) step9_complete: bool,
-    /// How many modules have their lesson plans; the next one's index.
+    /// The number of modules that have their lesson plans; the next one's index.
     pub(crate) generated: u32,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
@@ -30,7 +30,7 @@ pub(crate) struct Module {
     pub(crate) outcomes: Vec<Outcome>,
 }
 
-/// What students are to be able to do after a module.
+/// A thing that students are to be able to do after a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
     /// The caller's own id of it, or `MLO{n}`.
@@ -54,7 +54,7 @@ const MAX_HOURS: f64 = 500.0;
 const MAX_TOTAL_HOURS: f64 = 10_000.0;
 
 impl Workflow {
-    /// What [`from_row`](Self::from_row) reads.
+    /// The columns that [`from_row`](Self::from_row) reads.
     pub(crate) const COLUMNS: &str = "id, body, step9_complete, generated, created_at, updated_at";
 
     /// Checks what a caller gave; the message names the field that cannot be used.

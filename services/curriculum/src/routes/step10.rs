@@ -14,7 +14,7 @@ use crate::error::{self, Error};
 use crate::jobs::{module_job, module_job_id};
 use crate::model::{Hours, Jobs, ModulePlan, Status, Step10, overall};
 
-/// What has been generated of a workflow.
+/// The generated part of a workflow.
 #[derive(Clone, Debug)]
 struct Standing {
     id: String,
@@ -28,7 +28,7 @@ struct Standing {
     minutes_generated: u64,
 }
 
-/// What became of a wish to begin the next module.
+/// The result of an attempt to begin the next module.
 enum Begun {
     Queued,
     /// It, or the one before it, is on its way already.

@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::error::{self, Error};
 use crate::model::{Module, Workflow};
 
-/// Which part of the list is wanted.
+/// The part of the list that is wanted.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Paging {
     page: Option<u32>,

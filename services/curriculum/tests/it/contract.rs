@@ -1,4 +1,4 @@
-//! The seed, in its order: start, status, data, and every error.
+//! The original document of this service (docs/services/curriculum.md) in its order: start, status, data, and every error.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::fixture::Fixture;
 const TITLES: [&str; 8] =
     ["Databases", "Networks", "Algorithms", "Security", "Systems", "Testing", "Ethics", "Project"];
 
-/// Eight modules, 150 hours, as in the seed.
+/// Eight modules, 150 hours, as in the original document.
 fn seed() -> Value {
     let hours = [18, 18, 18, 18, 18, 18, 21, 21];
     let modules: Vec<Value> = hours

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::fixture::{CHAT, Fixture, job_id, modules};
 
-/// How often the model was asked for this lesson.
+/// The number of times that the model was asked for this lesson.
 fn asked(double: &Double, lesson: u32) -> usize {
     let words = format!("Write the plan of lesson {lesson},");
     let seen = double.seen(CHAT);

@@ -1,14 +1,14 @@
-//! The seed's own frontend code, run by node against the service.
+//! The original document's own frontend code, run by node against the service.
 
 use tokio::process::Command;
 
 use crate::fixture::{Fixture, modules};
 
-/// The seed's "Manual polling", as it stands.
+/// The original document's "Manual polling", as it stands.
 const POLLING: &str = include_str!("frontend/polling.ts");
-/// What the seed's code finds around it: `api`, `workflowId`, and a clock that runs fast.
+/// The surroundings of the frontend's code: `api`, `workflowId`, and a clock that runs fast.
 const AROUND: &str = include_str!("frontend/around.mjs");
-/// The fields that the seed's React component shows, computed from the status as its hook does.
+/// The fields that the original document's React component shows, computed from the status as its hook does.
 const VIEW: &str = include_str!("frontend/view.mjs");
 
 /// Runs a script with node and answers what it prints.

@@ -92,7 +92,7 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// What is posted.
+/// A request to be acknowledged.
 enum Ack {
     Session(String),
     Lesson,

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-/// Whether there is a user of this name.
+/// True if there is a user of this name.
 pub(crate) fn exists(user: &str) -> bool {
     !user.to_ascii_lowercase().starts_with("ghost")
 }
 
-/// What a kind of repository is like.
+/// The template of a kind of repository.
 struct Template {
     suffix: &'static str,
     language: &'static str,

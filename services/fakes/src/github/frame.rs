@@ -77,7 +77,7 @@ impl Quota {
     }
 
     fn shown(&self, limit: u32) -> u32 {
-        // Where it is never exhausted it still goes down, and begins anew where it would be.
+        // Without a limit it still goes down, and begins anew at its end.
         self.remaining.unwrap_or(limit - u32::try_from(self.used % u64::from(limit)).unwrap_or(0))
     }
 
@@ -100,7 +100,7 @@ impl Answer {
     }
 }
 
-/// What surrounds every answer: who calls, the limits, the ETag.
+/// Surrounds every answer: the caller, the limits, the ETag.
 pub(crate) async fn around(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response {
     let headers = request.headers().clone();
     if !headers.contains_key(USER_AGENT) {

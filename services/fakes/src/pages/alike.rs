@@ -1,4 +1,4 @@
-//! Whether what a server answered is what a page prints, ids and times aside.
+//! Compares a server's answer with that of a page, ids and times aside.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 /// Stands for whatever is not worth printing.
 const ELLIPSIS: &str = "…";
 
-/// Which real id stands behind each that the page prints.
+/// The real id behind each that the page prints.
 #[derive(Debug, Default)]
 pub(super) struct Known(BTreeMap<String, String>);
 
@@ -46,7 +46,7 @@ impl Known {
     }
 }
 
-/// What differs from run to run.
+/// A sort of value that differs from run to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sort {
     Id,
@@ -65,7 +65,7 @@ enum Piece<'a> {
 }
 
 impl Piece<'_> {
-    /// What both sides must have in common.
+    /// The form that both sides must have in common.
     fn form(&self) -> String {
         match self {
             Piece::Plain(text) => (*text).to_owned(),
@@ -103,7 +103,7 @@ fn pieces(text: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
-/// What a text begins with, and how many bytes it has.
+/// The value at the beginning of a text, and its length in bytes.
 fn told(text: &str) -> Option<(Sort, usize)> {
     if let Some(length) = time(text) {
         return Some((Sort::Time, length));
@@ -142,7 +142,7 @@ fn time(text: &str) -> Option<usize> {
     Some(length)
 }
 
-/// Whether a text begins with this shape: `d` is a digit, `h` a hex digit in lower case.
+/// True if a text begins with this shape: `d` is a digit, `h` a hex digit in lower case.
 fn shaped(text: &str, shape: &str) -> bool {
     let fits = |(byte, shape): (u8, u8)| match shape {
         b'd' => byte.is_ascii_digit(),

@@ -25,7 +25,7 @@ impl Checker {
     /// For the server at `base`, `http://127.0.0.1:PORT`.
     ///
     /// # Panics
-    /// Where the machine's TLS set-up cannot be used.
+    /// Panics if the machine's TLS set-up cannot be used.
     #[must_use]
     pub fn new(base: &str) -> Self {
         // Only the first call in a process installs it; that another has done so is no fault.
@@ -70,7 +70,7 @@ impl Checker {
     /// Sends one request and compares its answer.
     ///
     /// # Errors
-    /// What is not as printed, for people.
+    /// The difference, for people.
     pub async fn check(&mut self, exchange: &Exchange) -> Result<(), String> {
         let Request { method, target, .. } = &exchange.request;
         let title = format!("line {}: {method} {target}", exchange.line);

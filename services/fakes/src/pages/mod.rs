@@ -1,5 +1,5 @@
-//! Keeps the requests and answers of a Markdown page true: a test sends each request to a started server and holds
-//! the answer against the printed one.
+//! Keeps Markdown pages true: a test sends each printed request to a started server, runs each printed command in a
+//! shell ([`Session`]), and compares the answer with the printed one.
 //!
 //! A page shows real exchanges, one after the other, in pairs of fenced blocks. A block `http` that begins with a
 //! method is a request; the block after it is its answer, either `http` (status line, headers, an empty line, the
@@ -20,7 +20,7 @@
 //! ```
 //! ````
 //!
-//! What differs from run to run is matched by its sort, and everything else to the letter:
+//! Values that differ from run to run are matched by their sort, and everything else to the letter:
 //! - An id (a UUID, or 24, 32, 40 or 64 hex digits, alone or within a longer text) stands for any other of its form.
 //!   The checker remembers which: where a later request or answer prints the same id, the real one is meant. So a
 //!   page prints ids as a user sees them, and its requests follow each other.
@@ -50,8 +50,10 @@
 
 mod alike;
 mod check;
+mod session;
 
 pub use check::Checker;
+pub use session::{Session, Step};
 
 /// The exchanges of a page, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,15 +67,15 @@ pub struct Page {
 pub struct Exchange {
     /// The line of the page on which the request stands, from 1.
     pub line: usize,
-    /// What a test must do before the request.
+    /// The notes to the test before the request.
     pub notes: Vec<String>,
-    /// What is sent.
+    /// The request.
     pub request: Request,
-    /// What comes back; `None` where the page does not say.
+    /// The answer; `None` if the page has none.
     pub answer: Option<Answer>,
 }
 
-/// What is sent.
+/// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// `GET`, `POST`, …
@@ -86,7 +88,7 @@ pub struct Request {
     pub body: String,
 }
 
-/// What comes back.
+/// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// `None` where only the body is printed: any 2xx.
@@ -101,12 +103,12 @@ impl Page {
     /// Reads a page.
     ///
     /// # Panics
-    /// Where a block has no valid form, naming its line, and where the page has no exchange at all.
+    /// Panics if a block has no valid form, naming its line, and where the page has no exchange at all.
     #[must_use]
     pub fn read(text: &str) -> Self {
         let mut exchanges: Vec<Exchange> = Vec::new();
         let mut notes = Vec::new();
-        // Whether the next block may be the answer of the last exchange.
+        // True if the next block may be the answer of the last exchange.
         let mut answers_next = false;
         let mut lines = text.lines().enumerate();
         while let Some((number, line)) = lines.next() {

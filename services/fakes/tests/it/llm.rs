@@ -49,7 +49,7 @@ async fn json_fits_the_schema_however_it_is_asked_for() {
     let (_, answer) = ask(&double, &question(object)).await;
     assert_eq!(serde_json::from_str::<Value>(said(&answer)).unwrap(), expected);
 
-    // Where nobody holds the model to it, it chats around the JSON.
+    // A model that is not held to it chats around the JSON.
     let (_, answer) = ask(&double, &question(json!({ "messages": messages }))).await;
     let fenced = said(&answer).split("```json").nth(1).unwrap().trim_end_matches("```");
     assert_eq!(serde_json::from_str::<Value>(fenced).unwrap(), expected);

@@ -1,7 +1,7 @@
 use super::Commit;
 use super::conventional::Conventional;
 
-/// What a commit is about.
+/// The area that a commit is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Area {
     FeatureDevelopment,
@@ -67,7 +67,7 @@ const WORDS: [(&str, Area); 44] = [
 const WHOLE: [&str; 3] = ["ci", "add", "spec"];
 
 impl Area {
-    /// What a commit is about, by its conventional type or else by its subject's words.
+    /// The area of a commit, by its conventional type or else by its subject's words.
     pub(super) fn of(commit: &Commit) -> Self {
         let by_words = || by_words(commit.subject());
         match Conventional::parse(commit).map(|conventional| conventional.kind) {

@@ -1,6 +1,6 @@
-//! What packages, topics, files and words stand for. A name that is not here is still a dependency; it is no skill.
+//! The meaning of packages, topics, files and words. A name that is not here is still a dependency; it is no skill.
 
-/// What a name stands for.
+/// The sort of thing that a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sort {
     Framework,
@@ -192,12 +192,12 @@ const DOMAINS: [(&str, &str); 50] = [
     ("android", "Mobile Development"),
 ];
 
-/// What a package or a topic stands for.
+/// The meaning of a package or a topic.
 pub(super) fn package(name: &str) -> Option<(Sort, &'static str)> {
     NAMES.iter().find(|(known, _, _)| *known == name).map(|(_, sort, label)| (*sort, *label))
 }
 
-/// What a word of a message names.
+/// The tool that a word of a message names.
 pub(super) fn named(word: &str) -> Option<&'static str> {
     package(word).filter(|_| !EVERYDAY.contains(&word)).map(|(_, label)| label)
 }

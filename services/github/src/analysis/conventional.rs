@@ -34,7 +34,7 @@ impl<'a> Conventional<'a> {
     }
 }
 
-/// Whether a message announces a breaking change in its body.
+/// True if a message announces a breaking change in its body.
 pub(super) fn has_breaking_footer(commit: &Commit) -> bool {
     let is_footer = |line: &str| line.starts_with("BREAKING CHANGE:") || line.starts_with("BREAKING-CHANGE:");
     commit.message.lines().skip(1).any(is_footer)

@@ -7,7 +7,7 @@ use jiff::{Timestamp, ToSpan, Zoned};
 use super::Commit;
 use crate::client::objects::Repo;
 
-/// When commits were made, in UTC.
+/// The days of commits, in UTC.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Days {
     /// Each commit's moment; those without a readable date are left out.

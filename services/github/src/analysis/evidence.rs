@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::objects::{Languages, Organization, Repo, Starred, User};
 
-/// What GitHub said about a user.
+/// GitHub's data about a user.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Evidence {
     pub(crate) user: User,
@@ -24,7 +24,7 @@ pub(crate) struct Examined {
     pub(crate) commits: Vec<Commit>,
     /// The names of what lies at its root.
     pub(crate) files: Vec<String>,
-    /// What its manifests name.
+    /// The dependencies that its manifests name.
     pub(crate) dependencies: Vec<Dependency>,
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct Commit {
     pub(crate) size: Option<Size>,
 }
 
-/// What a commit changed.
+/// The size of a commit's change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Size {
     pub(crate) additions: u64,
@@ -72,7 +72,7 @@ impl Commit {
         self.message.lines().next().unwrap_or_default().trim()
     }
 
-    /// Whether there is more than the first line.
+    /// True if there is more than the first line.
     pub(crate) fn has_body(&self) -> bool {
         self.message.lines().skip(1).any(|line| !line.trim().is_empty())
     }

@@ -28,7 +28,7 @@ const MAX_DEPENDENCIES: usize = 200;
 /// The longest name of a package that is taken, in bytes.
 const MAX_NAME_BYTES: usize = 100;
 
-/// Whether a file at a repository's root names dependencies, and in which form.
+/// The form of a file at a repository's root that names dependencies; `None` for others.
 pub(crate) fn is_manifest(name: &str) -> Option<Manifest> {
     match name {
         "package.json" | "composer.json" => Some(Manifest::Json),
@@ -136,7 +136,7 @@ fn go_mod(text: &str) -> Vec<String> {
             ")" => in_block = false,
             _ => {
                 let module = if in_block { Some(line) } else { line.strip_prefix("require ") };
-                // What is needed only by what is needed says nothing of the author.
+                // A dependency of a dependency says nothing of the author.
                 let module = module.filter(|line| !line.ends_with("// indirect"));
                 names.extend(module.and_then(|line| line.split_whitespace().next()).map(str::to_owned));
             }

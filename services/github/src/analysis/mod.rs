@@ -1,4 +1,4 @@
-//! What is made of what GitHub says about a user: pure functions, from `Evidence` to `Profile`. Each figure's doc
+//! Figures from GitHub's data about a user: pure functions, from `Evidence` to `Profile`. Each figure's doc
 //! comment says how it is made.
 
 mod areas;

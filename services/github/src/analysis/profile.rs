@@ -2,26 +2,26 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// The result of an analysis, as the seed has it.
+/// The result of an analysis, as the original document has it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Profile {
-    /// Who the user is.
+    /// The user.
     pub user_data: UserData,
     /// At most ten; those that were looked into first.
     pub repositories: Vec<Repository>,
     /// By bytes, the largest first.
     pub languages: Vec<LanguageShare>,
-    /// What the user can do.
+    /// The user's skills.
     pub skills: Skills,
-    /// How the user works.
+    /// The user's way of working.
     pub commit_analysis: CommitAnalysis,
-    /// When this was made.
+    /// The time at which this was made.
     pub analyzed_at: String,
     /// Always `profile`.
     pub analysis_context_type: String,
 }
 
-/// What GitHub says of a user, and sums over the user's own repositories.
+/// GitHub's own data of a user, and sums over the user's own repositories.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "GitHub's own fields, under GitHub's names")]
 pub struct UserData {
@@ -89,7 +89,7 @@ pub struct LanguageShare {
     pub lines_of_code: u64,
 }
 
-/// What a user can do, as far as the code shows.
+/// The skills of a user, as far as the code shows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Skills {
     /// Languages with at least 1 % of the bytes, the largest first, then the main languages of other own repositories.
@@ -102,24 +102,24 @@ pub struct Skills {
     pub domains: Vec<String>,
     /// Every package that the manifests name, by the alphabet, at most 200.
     pub dependencies_found: Vec<String>,
-    /// What commits and repositories show of how the user works; each has a rule of its own.
+    /// The signs in commits and repositories of how the user works; each has a rule of its own.
     pub soft_skills: Vec<String>,
 }
 
-/// How a user works, by at most 150 commits of at most ten repositories.
+/// The way in which a user works, by at most 150 commits of at most ten repositories.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CommitAnalysis {
-    /// How many commits the rest is made from.
+    /// The number of commits that the rest is made from.
     pub total_commits_analyzed: usize,
-    /// How the messages are written.
+    /// The form of the messages.
     pub conventional_commit_analysis: ConventionalAnalysis,
-    /// How much the commits matter.
+    /// The weight of the commits.
     pub impact_analysis: ImpactAnalysis,
-    /// What the commits are about.
+    /// The areas of the commits.
     pub excellence_areas: ExcellenceAreas,
-    /// What the messages name.
+    /// The tools and features that the messages name.
     pub tools_and_features: ToolsAndFeatures,
-    /// When the user commits.
+    /// The times of the commits.
     pub commit_patterns: CommitPatterns,
     /// At most five, those with the most commits first.
     pub top_repositories: Vec<TopRepository>,
@@ -127,7 +127,7 @@ pub struct CommitAnalysis {
     pub contributor_metrics: ContributorMetrics,
 }
 
-/// How far messages keep to Conventional Commits.
+/// The share of messages that keep to Conventional Commits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConventionalAnalysis {
     /// Counts.
@@ -154,7 +154,7 @@ pub struct ConventionalStats {
     pub types: BTreeMap<String, usize>,
 }
 
-/// How much commits matter, each scored from 1 to 10.
+/// The weight of commits, each scored from 1 to 10.
 ///
 /// The score is what its area is worth (security 6, features and performance 5, fixes and refactoring 4, tests and
 /// delivery 3, documentation 2, the rest 1.5), 2 more for a breaking change, up to 3 more for its size where that was
@@ -162,7 +162,7 @@ pub struct ConventionalStats {
 /// decimal logarithm of its stars). A merge is worth 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ImpactAnalysis {
-    /// How many commits score what.
+    /// The number of commits by score.
     pub distribution: ImpactDistribution,
     /// The mean score, to one decimal; 0 where there is no commit.
     pub average_impact_score: f64,
@@ -196,11 +196,11 @@ pub struct HighImpactCommit {
     pub lines_changed: Option<u64>,
     /// When.
     pub date: Option<String>,
-    /// Where to look at it.
+    /// The address of its page.
     pub html_url: Option<String>,
 }
 
-/// What commits are about.
+/// The areas that commits are about.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ExcellenceAreas {
     /// Commits by area; areas without any are left out. A conventional type decides, else the subject's words.
@@ -218,16 +218,16 @@ pub struct AreaShare {
     pub percentage: f64,
 }
 
-/// What messages name.
+/// The tools and features that messages name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ToolsAndFeatures {
     /// Tools and frameworks by how many messages name them, at most ten.
     pub tools: BTreeMap<String, usize>,
-    /// What the newest feature commits say that they add, at most ten.
+    /// The features of the newest feature commits, at most ten.
     pub features: Vec<String>,
 }
 
-/// When commits are made, in UTC: GitHub does not tell the author's time zone.
+/// The times of commits, in UTC: GitHub does not tell the author's time zone.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CommitPatterns {
     /// Commits by day of the week.

@@ -6,7 +6,7 @@ use crate::client::objects::Repo;
 /// Fewer commits say nothing of how somebody works.
 const MIN_COMMITS: usize = 5;
 
-/// What commits and repositories show of how a user works. Each has its rule:
+/// The signs in commits and repositories of how a user works. Each has its rule:
 ///
 /// - *Collaboration*: a merge among the commits, or a public organization.
 /// - *Written communication*: a body in a quarter of the messages.

@@ -3,10 +3,10 @@ use std::time::Duration;
 use longhaul::Timestamp;
 use service_support::{Commit, Db, DbError, Write};
 
-/// What a budget is counted over.
+/// The period that a budget is counted over.
 const WINDOW: Duration = Duration::from_secs(3_600);
 
-/// Whether one more call may be made.
+/// The answer to a wish for one more call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Charge {
     /// It may, and is counted.

@@ -12,11 +12,11 @@ pub(crate) enum CallError {
     Exceeded,
     /// GitHub failed.
     Provider(ProviderError),
-    /// What was used of our own limit is not known.
+    /// The count against our own limit is not known.
     Database(DbError),
 }
 
-/// What a task is told that has to do with a limit for too long; the seed's words.
+/// The error of a task that has to do with a limit for too long; the words of docs/services/github.md.
 pub(crate) const LIMIT_EXCEEDED: &str = "GitHub API rate limit exceeded";
 
 impl CallError {

@@ -17,7 +17,7 @@ const FORM: u32 = 1;
 /// Larger bodies are not kept.
 const MAX_BODY_BYTES: usize = 512 * 1024;
 
-/// What was kept of an address, where it can still be read. Uses the primary key.
+/// Finds the kept reply of an address, if it can still be read. Uses the primary key.
 pub(super) async fn find<T: DeserializeOwned>(db: &Db, url: &str) -> Result<Option<Kept<T>>, DbError> {
     let sql = "SELECT etag, body, next_url FROM github_etags WHERE url = $1 AND form = $2";
     let rows = db.read(sql, vec![url.into(), FORM.into()]).await?;

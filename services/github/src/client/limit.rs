@@ -3,19 +3,19 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use longhaul::Timestamp;
 
-/// What GitHub's documentation says to wait where a refusal tells nothing.
+/// The wait where a refusal tells nothing, by GitHub's documentation.
 const UNTOLD: Duration = Duration::from_secs(60);
 /// GitHub's clock shows whole seconds; asking in the second in which a limit ends may be too early.
 const ALLOWANCE: Duration = Duration::from_secs(1);
 
-/// How much of the primary limit is left, by a reply's headers.
+/// The rest of the primary limit, by a reply's headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Quota {
     /// Calls in all, per hour.
     pub(crate) limit: u32,
     /// Calls that are left.
     pub(crate) remaining: u32,
-    /// How long until all of them are there again.
+    /// The time until all of them are there again.
     pub(crate) resets_in: Duration,
 }
 
@@ -35,7 +35,7 @@ impl Quota {
     }
 }
 
-/// How long a refusal asks to wait, in the order in which GitHub's documentation says to look; `None` where it is no
+/// The wait that a refusal asks for, in the order in which GitHub's documentation says to look; `None` if it is no
 /// limit.
 pub(crate) fn wait(status: u16, headers: &HeaderMap, message: &str, now: Timestamp) -> Option<Duration> {
     if status != 403 && status != 429 {

@@ -30,7 +30,7 @@ pub(crate) struct Client {
     config: GithubConfig,
     db: Db,
     clock: Clock,
-    /// What the newest reply said of the primary limit, and when.
+    /// The newest reply's figures of the primary limit, and its time.
     quota: Mutex<Option<(Quota, Timestamp)>>,
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct Page<T> {
     pub(crate) next: Option<String>,
 }
 
-/// Whether replies are kept for the next time.
+/// The choice to keep replies for the next time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Keeping {
     /// In the service's table, and calls are counted against the budget there.
@@ -70,12 +70,12 @@ impl Client {
         Ok(Self { provider, config, db, clock, quota: Mutex::new(None) })
     }
 
-    /// Whether calls are made with a token: without one GitHub allows 60 an hour.
+    /// True if calls are made with a token: without one GitHub allows 60 an hour.
     pub(crate) fn has_token(&self) -> bool {
         self.config.token.is_some()
     }
 
-    /// What the newest reply said of the primary limit, unless it has been reset since.
+    /// The newest reply's figures of the primary limit, unless it has been reset since.
     pub(crate) fn quota(&self) -> Option<Quota> {
         let (quota, at) = (*self.quota.lock())?;
         let resets_in =

@@ -1,4 +1,5 @@
-//! What is read of GitHub's objects, under GitHub's names: the rest of a reply is dropped before anything is kept.
+//! The fields of GitHub's objects that are read, under GitHub's names: the rest of a reply is dropped before anything
+//! is kept.
 
 use std::collections::BTreeMap;
 

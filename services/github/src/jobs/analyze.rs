@@ -16,7 +16,7 @@ use crate::time::seed_time;
 pub struct Analyze {
     /// Whose.
     pub username: Username,
-    /// When it was asked for, from which its hour counts; without it, it has none.
+    /// The time of the request, from which its hour counts; without it, it has none.
     #[serde(default)]
     pub requested_at: Option<Timestamp>,
 }

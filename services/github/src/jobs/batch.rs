@@ -9,27 +9,27 @@ use crate::task::failure;
 /// Closes a batch: starts once, when each of its [members](Member) has ended, and says how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batch {
-    /// Whose profiles, each once.
+    /// The users, each once.
     pub usernames: Vec<Username>,
-    /// Whether fresh results will not do.
+    /// True if fresh results will not do.
     pub force_refresh: bool,
 }
 
-/// What a batch came to. The results themselves lie in the service's own table.
+/// The result of a batch. The results of its names lie in the service's own table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchOutcome {
     /// One for each name, in their order.
     pub members: Vec<MemberResult>,
 }
 
-/// What one name of a batch came to: a task with a result, or an error.
+/// The result of one name of a batch: a task with a result, or an error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberResult {
     /// The name as it was given.
     pub username: String,
     /// The task that made the result.
     pub task_id: Option<String>,
-    /// Why there is none.
+    /// The reason why there is none.
     pub error: Option<String>,
 }
 

@@ -13,20 +13,20 @@ use crate::task::failure;
 /// of its own so that a batch counts each of its names, whoever's analysis that is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
-    /// Whose profile.
+    /// The user.
     pub username: Username,
-    /// Whether a fresh result will not do.
+    /// True if a fresh result will not do.
     pub force_refresh: bool,
 }
 
-/// What a name of a batch came to.
+/// The result of a name of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberOutcome {
     /// The task whose result it is.
     pub task_id: String,
 }
 
-/// How long a member waits before it makes room for others.
+/// The time that a member waits before it makes room for others.
 const WAIT: Duration = Duration::from_secs(30);
 /// And how long it then stays away.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -12,5 +12,5 @@ pub use member::{Member, MemberOutcome};
 pub const QUEUE: &str = "github";
 /// The queue of batches: jobs that only wait for analyses, apart from these so that they never take their slots.
 pub const BATCH_QUEUE: &str = "github-batch";
-/// What all that call GitHub share: they are paused together.
+/// The limit key of all calls to GitHub: they are paused together.
 pub const LIMIT_KEY: &str = "github";

@@ -36,7 +36,7 @@ pub(super) fn wish(force_refresh: bool) -> Wish {
     if force_refresh { Wish::Refreshed } else { Wish::Fresh }
 }
 
-/// How long a caller who waits for a result is let to wait.
+/// The longest that a caller who waits for a result may wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
 
 /// `POST /analyze`: the task at once, or a result that is fresh.
@@ -94,7 +94,7 @@ impl App {
     }
 }
 
-/// The seed's answer while the analysis runs.
+/// The original document's answer while the analysis runs.
 fn started(app: &App, username: &Username, id: &JobId) -> Value {
     json!({
         "user_data": {

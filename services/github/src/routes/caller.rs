@@ -7,7 +7,8 @@ use axum::http::request::Parts;
 
 use crate::app::App;
 
-/// Whose limit of tasks a request counts against: the token's user where there is a token that holds, else the address
+/// The owner of the limit of tasks that a request counts against: the token's user if there is a token that holds,
+/// else the address
 /// that it came from.
 pub(crate) struct Caller(pub(crate) String);
 
@@ -25,7 +26,7 @@ impl FromRequestParts<Arc<App>> for Caller {
     }
 }
 
-/// Who has one address of IPv6 has a whole network of them, so the network counts.
+/// The owner of one address of IPv6 has a whole network of them, so the network counts.
 fn address(ip: IpAddr) -> String {
     match ip.to_canonical() {
         IpAddr::V4(ip) => format!("address:{ip}"),

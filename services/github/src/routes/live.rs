@@ -22,9 +22,9 @@ use crate::error::{self, Error};
 use crate::start::StartError;
 use crate::task::{Seen, Task};
 
-/// How long the store is asked to wait for a change; then it is asked again.
+/// The time that the store is asked to wait for a change; then it is asked again.
 const LONG_POLL: Duration = Duration::from_secs(20);
-/// How often a silent connection is used, so that nobody on the way closes it.
+/// The pause after which a silent connection is used, so that nobody on the way closes it.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// The largest message that is read of a client's; none of them is heeded.
 const MAX_MESSAGE_BYTES: usize = 4 * 1024;
@@ -42,7 +42,7 @@ pub(super) async fn socket(
     follow(app, id, upgrade).await
 }
 
-/// `GET /task/{task_id}`: the WebSocket of the seed, or the task to whoever asks for no WebSocket.
+/// `GET /task/{task_id}`: the WebSocket of the original document, or the task to whoever asks for no WebSocket.
 pub(super) async fn socket_or_task(
     State(app): State<Arc<App>>,
     TaskId(id): TaskId,
@@ -136,11 +136,11 @@ fn text(data: &impl Serialize) -> String {
     serde_json::to_string(data).unwrap_or_default()
 }
 
-/// Where a reader of a task is.
+/// The state of a reader of a task.
 enum Reading {
     /// This is to be told next.
     Told(Seen),
-    /// What was told last, and up to which event.
+    /// The body that was sent last, and the number of its event.
     Waiting(String, u64),
     Begin,
     Over,

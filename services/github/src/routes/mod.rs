@@ -44,7 +44,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .fallback(async || Error::new(StatusCode::NOT_FOUND, "Not Found"));
     Router::new()
         .nest("/api/v1/github", routes)
-        // The seed's own address for its WebSocket; without an upgrade it shows the task once.
+        // The original document's own address for its WebSocket; without an upgrade it shows the task once.
         .route("/task/{task_id}", get(live::socket_or_task))
         .method_not_allowed_fallback(async || {
             Error::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")

@@ -1,4 +1,4 @@
-//! The seed, from its beginning to its end.
+//! The original document of this service (docs/services/github.md) from its beginning to its end.
 
 use std::time::Duration;
 

@@ -28,7 +28,7 @@ async fn a_primary_limit_pauses_until_its_reset_and_costs_no_attempt() {
     assert_eq!(f.ended(&task).await["status"], "completed");
     let job = f.job(&task).await;
     assert_eq!((job.attempt, job.errors.len()), (1, 0));
-    // What was answered before the limit was not asked again.
+    // Calls that were answered before the limit are not repeated.
     let after = f.double.github_calls();
     let repeated = before.iter().filter(|(path, count)| after[*path] != **count).count();
     assert!(repeated <= 3, "at most the calls that were refused: {before:?} {after:?}");
@@ -117,7 +117,7 @@ async fn a_caller_has_so_many_tasks_in_flight() {
     }
     let batch = f.post_as("ada", "/api/v1/github/analyze/batch", &json!({ "usernames": ["x", "y"] })).await;
     assert_eq!(batch.status, 429);
-    // What runs already is joined, and others have limits of their own: users, and addresses without a user.
+    // An analysis that runs is joined, and others have limits of their own: users, and addresses without a user.
     assert_eq!(f.post_as("ada", path, &body("a")).await.status, 200);
     assert_eq!(f.post_as("bob", path, &body("d")).await.status, 200);
     assert_eq!(f.post(path, &body("e")).await.status, 200);

@@ -5,7 +5,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::fixture::{Fixture, PATIENCE};
 
-/// What a WebSocket sends until it is closed, and with which code.
+/// The messages of a WebSocket until it is closed, and the closing code.
 async fn listen(f: &Fixture, path: &str) -> (Vec<Value>, u16) {
     let url = format!("{}{path}", f.url.replace("http://", "ws://"));
     let (mut socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();

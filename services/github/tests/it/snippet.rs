@@ -1,4 +1,4 @@
-//! The seed's frontend, run as it stands.
+//! The original document's frontend, run as it stands.
 
 use std::path::Path;
 use std::process::Stdio;

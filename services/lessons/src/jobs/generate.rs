@@ -15,17 +15,17 @@ use crate::wikipedia::WikipediaInfo;
 /// Makes a lesson: asks Wikipedia, lets the lesson be written, and saves it as a new version.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Generate {
-    /// What is taught.
+    /// The subject.
     pub subject: String,
-    /// Which part of it.
+    /// The topic within the subject.
     pub topic: String,
-    /// Who asked.
+    /// The user who asked.
     pub user_id: String,
-    /// Whether Wikipedia is asked.
+    /// True if Wikipedia is asked.
     pub include_wikipedia: bool,
 }
 
-/// What a generation came to.
+/// The result of a generation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Generated {
     /// Its subject.
@@ -36,11 +36,11 @@ pub struct Generated {
     pub version: String,
     /// Its title.
     pub title: String,
-    /// What wrote it: a model's name, or `outline`.
+    /// The writer: a model's name, or `outline`.
     pub generator: String,
 }
 
-/// What was written, and by whom.
+/// The written text, its content and its writer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Written {
     /// As it came, piece after piece.
@@ -110,7 +110,7 @@ impl Job for Generate {
 }
 
 impl Generate {
-    /// What went wrong is a note on the lesson; the whole of it is in the job's log.
+    /// Asks Wikipedia. A failure is a note on the lesson; the whole of it is in the job's log.
     async fn ask_wikipedia(&self, cx: &Context<Lessons>) -> JobResult<WikipediaInfo> {
         let (info, error) = cx.state().app().wikipedia.look_up(&self.subject, &self.topic).await;
         if let Some(error) = error {
@@ -131,7 +131,7 @@ impl Generate {
             content: &written.content,
             wikipedia_info: serde_json::to_string(&draft.wikipedia)?,
             generator: &written.generator,
-            // Who deletes a running job finds its lesson all the same; only how long it took is not known then.
+            // A deleted job has no task, so the lesson is kept without the time that it took.
             requested_at: task.map_or_else(|| app.clock.now(), |task| task.created_at),
         };
         Ok(app.save(&lesson).await?.to_string())

@@ -5,7 +5,7 @@ use service_support::{DbError, Row};
 
 use super::Version;
 
-/// What a model, or the outline, writes of a lesson.
+/// The content of a lesson, written by a model or the outline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Content {
     pub(crate) title: String,
@@ -32,7 +32,7 @@ pub(crate) struct Lesson {
     pub(crate) subject: String,
     pub(crate) topic: String,
     pub(crate) data: LessonData,
-    /// What wrote it: a model's name, or `outline`.
+    /// The writer: a model's name, or `outline`.
     pub(crate) generator: String,
     pub(crate) created_at: Timestamp,
 }
@@ -45,7 +45,7 @@ impl Content {
     /// Takes the fields out of what a model wrote, white space around them aside. Whatever else it wrote is dropped.
     ///
     /// # Errors
-    /// What is not as it was asked for, field by field.
+    /// Reads the content; the error lists the faults, field by field.
     pub(crate) fn read(written: &Value) -> Result<Self, String> {
         let mut faults = Vec::new();
         let mut field = |name: &str| {
@@ -74,7 +74,7 @@ impl Content {
 }
 
 impl Lesson {
-    /// What [`from_row`](Self::from_row) reads.
+    /// The columns that [`from_row`](Self::from_row) reads.
     pub(crate) const COLUMNS: &str = "l.number, l.subject, l.topic, l.title, l.shloka, l.translation, \
         l.explanation, l.activity, l.question, l.wikipedia_info, l.generator, l.created_at";
 

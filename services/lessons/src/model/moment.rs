@@ -1,6 +1,6 @@
 use longhaul::Timestamp;
 
-/// A moment as the seed shows it: `2025-05-29T14:55:20.885000`, UTC without saying so, to the microsecond. A moment
+/// A moment as the original document shows it: `2025-05-29T14:55:20.885000`, UTC without saying so, to the microsecond. A moment
 /// outside of years −9999 to 9999 is shown as the nearest one inside.
 pub(crate) fn isoformat(at: Timestamp) -> String {
     let nearest = if at.0 < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };

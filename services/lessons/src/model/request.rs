@@ -1,6 +1,6 @@
 use serde_json::{Map, Value};
 
-/// What is asked for: a lesson of a topic.
+/// A request for a lesson of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LessonRequest {
     pub(crate) subject: String,
@@ -16,7 +16,8 @@ impl LessonRequest {
     /// Takes the request out of a body; fields that it does not know are left alone.
     ///
     /// # Errors
-    /// What is wrong, in the seed's words where it has any.
+    /// Reads the body; the error is the fault, in the words of the original document of this service
+    /// (docs/services/lessons.md) where it has any.
     pub(crate) fn read(body: &Map<String, Value>) -> Result<Self, String> {
         let names = ["subject", "topic", "user_id"];
         if names.iter().any(|name| is_left_out(body.get(*name))) {

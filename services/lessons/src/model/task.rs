@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{LessonData, isoformat};
 use crate::jobs::Generate;
 
-/// The seed's words for the state of a job.
+/// The original document's words for the state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Status {
@@ -45,7 +45,7 @@ pub(crate) struct TaskEntry {
     error_message: Option<String>,
 }
 
-/// How many tasks there are of each status.
+/// The number of tasks of each status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct StatusCounts {
     pending: u64,
@@ -117,7 +117,7 @@ impl StatusCounts {
     }
 }
 
-/// Whether a task is too long over to be asked about.
+/// True if a task ended too long ago to be asked about.
 pub(crate) fn has_expired(job: &JobRecord, now: Timestamp, ttl: Duration) -> bool {
     job.finished_at.is_some_and(|ended| now.since(ended) >= ttl)
 }

@@ -1,94 +1,26 @@
-/// What sort of thing a subject is: it decides what questions fit it, and which verses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Field {
-    Language,
-    Mathematics,
-    Nature,
-    Health,
-    Society,
-    Art,
-    Wisdom,
-    Economy,
-    Computing,
-    General,
-}
+use std::sync::LazyLock;
+
+use service_support::Texts;
 
 /// How words of each field begin.
-const BEGINNINGS: [(Field, &[&str]); 9] = [
-    (
-        Field::Language,
-        &[
-            "english", "hindi", "sanskrit", "language", "grammar", "spanish", "french", "german", "linguist",
-            "verb", "noun",
-        ],
-    ),
-    (
-        Field::Mathematics,
-        &[
-            "math",
-            "algebra",
-            "geometr",
-            "calculus",
-            "arithmetic",
-            "statistic",
-            "trigonometr",
-            "number",
-            "vedic",
-        ],
-    ),
-    (
-        Field::Health,
-        &["health", "medicin", "ayurved", "yoga", "nutrition", "anatomy", "sport", "fitness", "physical"],
-    ),
-    (
-        Field::Computing,
-        &["comput", "program", "software", "informatic", "coding", "data", "algorithm", "python", "robot"],
-    ),
-    (
-        Field::Nature,
-        &[
-            "science",
-            "physic",
-            "chemi",
-            "biolog",
-            "botan",
-            "zoolog",
-            "astronom",
-            "environment",
-            "ecolog",
-            "geolog",
-            "plant",
-            "photosynth",
-            "nature",
-        ],
-    ),
-    (Field::Economy, &["econom", "commerce", "business", "account", "financ", "trade", "market", "money"]),
-    (
-        Field::Society,
-        &["histor", "geograph", "civic", "social", "politic", "law", "sociolog", "government", "culture"],
-    ),
-    (
-        Field::Art,
-        &["art", "music", "literatur", "poet", "dance", "theat", "drama", "paint", "film", "design"],
-    ),
-    (
-        Field::Wisdom,
-        &["philosoph", "ethic", "moral", "religio", "veda", "vedas", "upanishad", "spiritual", "psycholog"],
-    ),
-];
+static BEGINNINGS: LazyLock<Texts> = LazyLock::new(|| Texts::read(include_str!("fields.txt")));
+
+/// The field of a subject, by its name in `fields.txt`: it decides which questions and which verses fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Field(pub(super) &'static str);
 
 impl Field {
     /// By the subject's words, or else by the topic's.
-    pub(crate) fn of(subject: &str, topic: &str) -> Self {
-        by_words(subject).or_else(|| by_words(topic)).unwrap_or(Self::General)
+    pub(super) fn of(subject: &str, topic: &str) -> Self {
+        by_words(subject).or_else(|| by_words(topic)).unwrap_or(Self("general"))
     }
 }
 
 fn by_words(text: &str) -> Option<Field> {
     let lower = text.to_lowercase();
     lower.split(|c: char| !c.is_alphanumeric()).find_map(|word| {
-        let fits = |beginnings: &[&str]| beginnings.iter().any(|beginning| begins(word, beginning));
-        BEGINNINGS.iter().find(|(_, beginnings)| fits(beginnings)).map(|(field, _)| *field)
+        let fits = |beginnings: &str| beginnings.split_whitespace().any(|beginning| begins(word, beginning));
+        BEGINNINGS.iter().find(|(_, beginnings)| fits(beginnings)).map(|(name, _)| Field(name))
     })
 }
 
@@ -106,11 +38,11 @@ mod tests {
 
     #[test]
     fn the_subject_decides_and_then_the_topic() {
-        assert_eq!(Field::of("English", "photosynthesis"), Field::Language);
-        assert_eq!(Field::of("Grade 7", "Photosynthesis"), Field::Nature);
-        assert_eq!(Field::of("Applied Mathematics", "x"), Field::Mathematics);
-        assert_eq!(Field::of("the arts", "x"), Field::Art);
-        assert_eq!(Field::of("articles", "lawn"), Field::General);
-        assert_eq!(Field::of("", "!"), Field::General);
+        assert_eq!(Field::of("English", "photosynthesis"), Field("language"));
+        assert_eq!(Field::of("Grade 7", "Photosynthesis"), Field("nature"));
+        assert_eq!(Field::of("Applied Mathematics", "x"), Field("mathematics"));
+        assert_eq!(Field::of("the arts", "x"), Field("art"));
+        assert_eq!(Field::of("articles", "lawn"), Field("general"));
+        assert_eq!(Field::of("", "!"), Field("general"));
     }
 }

@@ -14,6 +14,7 @@ use crate::draft::LessonDraft;
 use crate::model::Content;
 use crate::wikipedia::WikipediaInfo;
 use field::Field;
+use guide::GUIDE;
 
 /// An article's summary.
 #[derive(Clone, Copy, Debug)]
@@ -47,8 +48,8 @@ pub(crate) fn compose(draft: &LessonDraft) -> Content {
     }
 }
 
-/// What differs with and without an article.
-struct Parts {
+/// The parts of a lesson that differ with and without an article.
+struct Body {
     explanation: String,
     activity: String,
     question: String,
@@ -64,7 +65,7 @@ impl<'a> Article<'a> {
     }
 }
 
-fn from_article(draft: &LessonDraft, article: Article<'_>) -> Parts {
+fn from_article(draft: &LessonDraft, article: Article<'_>) -> Body {
     let LessonDraft { subject, topic, wikipedia } = draft;
     let quoted: Vec<&str> = sentences::of(article.summary).into_iter().take(MAX_SENTENCES).collect();
     let terms = terms::of(&quoted, &[subject, topic, article.title]);
@@ -73,30 +74,20 @@ fn from_article(draft: &LessonDraft, article: Article<'_>) -> Parts {
     let mut paragraphs = vec![opening.join(" ")];
     if !rest.is_empty() {
         let points: Vec<String> = rest.iter().map(|sentence| format!("- {sentence}")).collect();
-        paragraphs.push(format!("In more detail:\n{}", points.join("\n")));
+        paragraphs.push(GUIDE.fill("article.details", &[("points", &points.join("\n"))]));
     }
     if !terms.is_empty() {
-        let words = terms.join(", ");
-        paragraphs.push(format!(
-            "Words to hold on to: {words}. If you can say what each of them has to do with {topic}, you have the \
-             substance of this lesson."
-        ));
+        paragraphs.push(GUIDE.fill("article.terms", &[("words", &terms.join(", ")), ("topic", topic)]));
     }
-    let related: Vec<&str> = wikipedia
-        .iter()
-        .flat_map(|info| &info.related_articles)
-        .map(|article| article.title.as_str())
-        .collect();
+    let related = wikipedia.iter().flat_map(|info| &info.related_articles);
+    let related: Vec<&str> = related.map(|article| article.title.as_str()).collect();
     if !related.is_empty() {
-        paragraphs.push(format!("To read on: {}.", related.join("; ")));
+        paragraphs.push(GUIDE.fill("article.related", &[("titles", &related.join("; "))]));
     }
     let address = if article.url.is_empty() { String::new() } else { format!(", {}", article.url) };
-    paragraphs.push(format!(
-        "The sentences on {topic} are quoted from Wikipedia, “{}” (CC BY-SA 4.0{address}). They were chosen and put in \
-         order without a language model.",
-        article.title
-    ));
-    Parts {
+    let values = [("topic", topic.as_str()), ("title", article.title), ("address", &address)];
+    paragraphs.push(GUIDE.fill("article.source", &values));
+    Body {
         explanation: paragraphs.join("\n\n"),
         activity: activity(subject, topic, &terms),
         question: question(topic, &quoted, &terms),
@@ -105,51 +96,23 @@ fn from_article(draft: &LessonDraft, article: Article<'_>) -> Parts {
 
 fn activity(subject: &str, topic: &str, terms: &[String]) -> String {
     let [first, .., last] = terms else { return guide::activity(Field::of(subject, topic), topic) };
-    let words = terms.join(", ");
-    match chosen(3, &[subject, topic]) {
-        0 => format!(
-            "1. Read the explanation once, then cover it.\n\
-             2. Write each of these words on a slip of paper of its own: {words}.\n\
-             3. Lay the slips out so that they tell the story of {topic} from beginning to end, and tell it aloud.\n\
-             4. Uncover the explanation. Which slip did you pass over, and which link did you make up? Mend the story."
-        ),
-        1 => format!(
-            "1. Draw {topic} in the middle of a page, as a picture and not as a word.\n\
-             2. Around it place {words}, each with a line to what it belongs to.\n\
-             3. On every line write the verb that joins its two ends: causes, needs, is made of, is a kind of.\n\
-             4. Find one line that you could not name, and look it up before you go on."
-        ),
-        _ => format!(
-            "1. Explain {topic} in five sentences to somebody younger, using {words}.\n\
-             2. Let them stop you at the first word that they do not understand, and find an example for it from home or \
-             from the street.\n\
-             3. Ask them to explain to you how {first} and {last} belong together. What they leave out is what you have \
-             to explain better."
-        ),
-    }
+    let values = [("topic", topic), ("words", &terms.join(", ")), ("first", first), ("last", last)];
+    GUIDE.fill(&format!("article.activity.{}", chosen(3, &[subject, topic])), &values)
 }
 
 fn question(topic: &str, quoted: &[&str], terms: &[String]) -> String {
+    let [first, .., last] = terms else { return GUIDE.fill("article.unknown", &[("topic", topic)]) };
     // A gap in the first sentence would only ask for the definition.
     let with_gap = terms.iter().find_map(|term| {
         let sentence = quoted.iter().skip(1).find(|sentence| terms::stands_in(term, sentence))?;
         Some((term, terms::with_gap(term, sentence)))
     });
-    match (with_gap, terms) {
-        (Some((missing, sentence)), [first, .., last]) => {
+    match with_gap {
+        Some((missing, sentence)) => {
             let other = if missing == first { last } else { first };
-            format!(
-                "Which word is missing, and what would no longer be true of {topic} without it? “{sentence}” Then say in \
-                 your own words how it is connected with {other}."
-            )
+            GUIDE.fill("article.gap", &[("topic", topic), ("sentence", &sentence), ("other", other)])
         }
-        (_, [first, .., last]) => format!(
-            "How are {first} and {last} connected in {topic}, and what would change if one of the two were not there?"
-        ),
-        _ => format!(
-            "What could you now explain about {topic} to somebody who has never heard of it, and what would you still \
-             have to look up?"
-        ),
+        None => GUIDE.fill("article.connection", &[("topic", topic), ("first", first), ("last", last)]),
     }
 }
 

@@ -3,102 +3,7 @@ const MAX_TERMS: usize = 5;
 /// Shorter words are seldom terms.
 const MIN_CHARS: usize = 5;
 /// Words of encyclopedias that are terms of nothing.
-const COMMON: [&str; 89] = [
-    "about",
-    "above",
-    "according",
-    "across",
-    "after",
-    "again",
-    "against",
-    "almost",
-    "along",
-    "already",
-    "although",
-    "among",
-    "another",
-    "around",
-    "based",
-    "because",
-    "become",
-    "becomes",
-    "been",
-    "before",
-    "being",
-    "below",
-    "between",
-    "called",
-    "certain",
-    "common",
-    "commonly",
-    "could",
-    "different",
-    "during",
-    "either",
-    "especially",
-    "every",
-    "example",
-    "first",
-    "found",
-    "general",
-    "generally",
-    "given",
-    "gives",
-    "great",
-    "group",
-    "however",
-    "including",
-    "known",
-    "large",
-    "later",
-    "least",
-    "likely",
-    "makes",
-    "mainly",
-    "means",
-    "might",
-    "modern",
-    "mostly",
-    "never",
-    "number",
-    "often",
-    "other",
-    "others",
-    "parts",
-    "people",
-    "place",
-    "rather",
-    "refer",
-    "refers",
-    "second",
-    "several",
-    "should",
-    "since",
-    "small",
-    "something",
-    "sometimes",
-    "still",
-    "their",
-    "them",
-    "there",
-    "these",
-    "things",
-    "those",
-    "three",
-    "through",
-    "under",
-    "until",
-    "using",
-    "usually",
-    "various",
-    "where",
-    "which",
-];
-/// The same, for words that many sentences have.
-const ALSO_COMMON: [&str; 16] = [
-    "while", "whose", "within", "without", "would", "years", "order", "forms", "point", "times", "words",
-    "world", "begin", "began", "sense", "terms",
-];
+const COMMON: &str = include_str!("common.txt");
 
 struct Candidate<'a> {
     word: &'a str,
@@ -161,8 +66,7 @@ fn is_term(word: &str, stem: &str, names: &[String]) -> bool {
     let lower = word.to_lowercase();
     word.chars().count() >= MIN_CHARS
         && word.chars().all(|c| c.is_alphabetic() || c == '-')
-        && !COMMON.contains(&lower.as_str())
-        && !ALSO_COMMON.contains(&lower.as_str())
+        && !COMMON.split_whitespace().any(|common| common == lower)
         // Adverbs say how, not what.
         && !lower.ends_with("ly")
         && !names.iter().any(|name| name == stem)

@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::error::{self, Error};
 use crate::model::{Lesson, LessonData, Version, isoformat};
 
-/// Says what wrote a lesson: the lesson's own fields are the seed's.
+/// Says what wrote a lesson: the lesson's own fields are the original document's.
 const LESSON_GENERATOR: HeaderName = HeaderName::from_static("lesson-generator");
 
 /// A lesson with its version.

@@ -34,7 +34,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// As the seed's framework says it.
+/// As the framework of the original service says it.
 async fn no_method() -> Response {
     (StatusCode::METHOD_NOT_ALLOWED, Json(json!({ "detail": "Method Not Allowed" }))).into_response()
 }

@@ -15,7 +15,7 @@ use crate::error::{self, Error};
 use crate::jobs::{Generate, generate_job};
 use crate::model::{LessonRequest, Status, StatusCounts, TaskEntry, TaskStatus, has_expired};
 
-/// What is answered to whoever asks for a lesson.
+/// The answer to a request for a lesson.
 #[derive(Serialize)]
 pub(super) struct Started {
     task_id: String,
@@ -38,7 +38,8 @@ pub(super) struct Tasks {
 const PAGE: usize = 1_000;
 /// Pages that are read at most: the history of other kinds lies between.
 const MAX_PAGES: usize = 10;
-/// How long a task takes at most, pauses of a provider included, for a page of ended tasks to be the last one looked at.
+/// The longest that a task takes, pauses of a provider included: a page of ended tasks that is older is the last one
+/// looked at.
 const LONGEST: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
 pub(super) async fn create(

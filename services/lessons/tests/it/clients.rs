@@ -1,4 +1,4 @@
-//! The seed's clients, run as they stand. Only the address of the server is given to them, and their pauses are cut
+//! The original document's clients, run as they stand. Only the address of the server is given to them, and their pauses are cut
 //! short.
 
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::fixture::{CHAT, Fixture, both, wikipedia};
 
 const SEED: &str = include_str!("seed.md");
 
-/// As much of the library of this name as the seed's client uses; machines that run the tests need not have it.
+/// As much of the library of this name as the original document's client uses; machines that run the tests need not have it.
 const REQUESTS: &str = "
 import json as _json, urllib.error, urllib.request
 
@@ -36,7 +36,7 @@ def post(url, json):
     return _send(urllib.request.Request(url, _json.dumps(json).encode(), headers, method='POST'))
 ";
 
-/// The seed's block in a language.
+/// The original document's block in a language.
 fn snippet(language: &str) -> &'static str {
     let fence = format!("```{language}\n");
     let blocks: Vec<&str> =

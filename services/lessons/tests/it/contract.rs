@@ -1,4 +1,4 @@
-//! The seed from its beginning to its end, over HTTP.
+//! The original document of this service (docs/services/lessons.md) from its beginning to its end, over HTTP.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use crate::fixture::{CHAT, Fixture, both, job_id, text};
 
-/// The seed's documents, as they stand there.
+/// The original document's documents, as they stand there.
 const SEED: &str = include_str!("seed.md");
 
-/// The JSON documents of the seed in order: a request, its answer, a task in progress and completed, the list.
+/// The JSON documents of the original document in order: a request, its answer, a task in progress and completed, the list.
 fn documents() -> Vec<Value> {
     let blocks = SEED.split("```json").skip(1).map(|rest| rest.split("```").next().unwrap());
     blocks.map(|block| serde_json::from_str(&block.replace("{...}", "{}")).unwrap()).collect()
@@ -84,7 +84,7 @@ async fn a_lesson_is_asked_for_made_shown_and_forgotten() {
     assert_json_snapshot!("versions", f.get("/lessons/English/VERBS/versions").await.body);
     assert_json_snapshot!("found", f.get("/search_lessons?query=Verbs").await.body);
 
-    // A second task waits while the first one's end is shown, as in the seed's list.
+    // A second task waits while the first one's end is shown, as in the original document's list.
     double.hold();
     let second = text(&f.post(request).await.body["task_id"]);
     double.wait_for(CHAT, 2).await;

@@ -1,4 +1,4 @@
-//! What is sent wrongly is told so, in the seed's form, and never a fault of ours.
+//! Wrong requests are refused in the form of docs/services/lessons.md, and never with a 500.
 
 use fakes::Double;
 use serde_json::{Value, json};

@@ -15,9 +15,9 @@ use tokio::task::JoinHandle;
 
 /// Longer than anything takes on a busy machine; only a test that would hang meets it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
-/// Where the double's model is asked.
+/// The path of the double's model.
 pub(crate) const CHAT: &str = "/v1/chat/completions";
-/// Where the double's Wikipedia is searched.
+/// The path of the search in the double's Wikipedia.
 pub(crate) const SEARCH: &str = "/w/api.php";
 
 /// The service, and the engine's own API under `/api`, on a listener and in a folder of its own. No job runs until
@@ -53,7 +53,7 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// The status and what the error says, which a proper error has in the seed's form.
+    /// The status and what the error says, which a proper error has in the original document's form.
     #[track_caller]
     pub(crate) fn error(&self) -> (u16, String) {
         let body = self.body.as_object().unwrap();

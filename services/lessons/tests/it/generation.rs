@@ -1,4 +1,4 @@
-//! What becomes of a lesson where Wikipedia, the model or the machine fails.
+//! The results of generations in which Wikipedia, the model or the machine fails.
 
 use std::time::Duration;
 

@@ -103,7 +103,7 @@ async fn how_long_it_takes_is_measured() {
     }
     f.clock.advance(Duration::from_secs(10));
     assert_eq!(estimate().await.1, "5-9 seconds");
-    // What the outline took says nothing of a model.
+    // The times of the outline do not count for a model.
     let f = f.reopen(both(&double)).await;
     let body = json!({ "subject": "a", "topic": "b", "user_id": "c" });
     assert_eq!(f.post(&body).await.body["estimated_completion_time"], "30-60 seconds");

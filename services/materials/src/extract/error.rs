@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::FileKind;
 
-/// Why a document could not be read. What it prints is what its owner is told.
+/// The reason why a document could not be read. Its display is for the document's owner.
 #[derive(Debug, thiserror::Error)]
 pub enum ExtractError {
     /// It needs a password.
@@ -12,9 +12,9 @@ pub enum ExtractError {
     /// It is broken, cut short, or not what it says it is.
     #[error("{} cannot be read", .kind.noun())]
     Unreadable {
-        /// What it was taken for.
+        /// The kind that it was taken for.
         kind: FileKind,
-        /// What is wrong with it, for the log: a document's owner can do nothing with a parser's words.
+        /// The fault, for the log: a document's owner can do nothing with a parser's words.
         reason: String,
     },
     /// It has no bytes at all.
@@ -23,38 +23,38 @@ pub enum ExtractError {
     /// It has more than [`Limits::pages`](super::Limits::pages).
     #[error("Document exceeds {limit} pages")]
     TooManyPages {
-        /// How many it may have.
+        /// The most that it may have.
         limit: u32,
     },
     /// It unpacks to more than [`Limits::expanded_bytes`](super::Limits::expanded_bytes), or to more files than
     /// [`Limits::entries`](super::Limits::entries).
     #[error("Document expands beyond {} MB", .limit >> 20)]
     TooLarge {
-        /// How many bytes it may unpack to.
+        /// The most bytes that it may unpack to.
         limit: u64,
     },
     /// It holds more than [`Limits::text_bytes`](super::Limits::text_bytes) of text.
     #[error("Document has more than {} MB of text", .limit >> 20)]
     TooMuchText {
-        /// How many bytes of text it may have.
+        /// The most bytes of text that it may have.
         limit: u64,
     },
     /// A picture has more than [`Limits::image_pixels`](super::Limits::image_pixels).
     #[error("Image exceeds {} megapixels", .limit / 1_000_000)]
     ImageTooLarge {
-        /// How many pixels it may have.
+        /// The most pixels that it may have.
         limit: u64,
     },
     /// One page, or the text of one PDF, took longer than [`Limits::page_time`](super::Limits::page_time).
     #[error("OCR processing timeout after {:.1}s", .after.as_secs_f64())]
     PageTimeout {
-        /// How long it was given.
+        /// The time that it was given.
         after: Duration,
     },
     /// All pages together took longer than [`Limits::total_time`](super::Limits::total_time).
     #[error("Document processing timeout after {:.1}s", .after.as_secs_f64())]
     DocumentTimeout {
-        /// How long they were given.
+        /// The time that they were given.
         after: Duration,
     },
     /// The plan has no such page: the caller's fault, not the document's.
@@ -70,7 +70,7 @@ pub enum ExtractError {
     ToolUnavailable {
         /// The program.
         tool: &'static str,
-        /// What it lacks.
+        /// The missing thing.
         reason: String,
     },
     /// A program was ended by somebody else: an operator, or a system that ran out of memory.
@@ -78,21 +78,21 @@ pub enum ExtractError {
     ToolKilled {
         /// The program.
         tool: &'static str,
-        /// Which signal ended it.
+        /// The signal that ended it.
         signal: i32,
     },
     /// A file or a pipe failed.
     #[error("failed to {operation}: {source}")]
     Io {
-        /// What was being done.
+        /// The operation.
         operation: &'static str,
-        /// Why it failed.
+        /// The fault.
         source: io::Error,
     },
 }
 
 impl ExtractError {
-    /// Whether another attempt would end the same way: the document itself is at fault.
+    /// True if another attempt would end the same way: the document itself is at fault.
     #[must_use]
     pub fn is_final(&self) -> bool {
         match self {

@@ -30,7 +30,7 @@ pub enum FileKind {
 /// As many first bytes of a file as [`sniff`] makes use of.
 pub const SNIFF_BYTES: usize = 8 * 1024;
 
-/// What a file is, by its first bytes ([`SNIFF_BYTES`], or all that it has); `None` for what is not taken. The
+/// The kind of a file, by its first bytes ([`SNIFF_BYTES`], or all that it has); `None` if it is not taken. The
 /// name decides only what bytes cannot: whether a text is Markdown and, until all of it is there for
 /// [`sniff_file`], which of the Office formats a zip is.
 #[must_use]
@@ -42,11 +42,12 @@ pub fn sniff(first_bytes: &[u8], file_name: &str) -> Option<FileKind> {
     by_magic(head).or_else(|| text(head, file_name))
 }
 
-/// What the file at `path` is: [`sniff`], the table of contents of a zip, and the rest of a text. It reads the disk,
+/// The kind of the file at `path`: [`sniff`], the table of contents of a zip, and the rest of a text. It reads the
+/// disk,
 /// so call it where blocking is allowed.
 ///
 /// # Errors
-/// Where the file cannot be read.
+/// Fails if the file cannot be read.
 pub fn sniff_file(path: &Path, file_name: &str) -> io::Result<Option<FileKind>> {
     let mut head = Vec::with_capacity(SNIFF_BYTES);
     File::open(path)?.take(SNIFF_BYTES as u64).read_to_end(&mut head)?;
@@ -82,7 +83,7 @@ impl FileKind {
         [Pdf, Docx, Pptx, Text, Markdown, Jpeg, Png, Gif, Webp].into_iter().find(|kind| kind.mime() == mime)
     }
 
-    /// Whether it is a picture, which only OCR can read.
+    /// True for pictures, which only OCR can read.
     #[must_use]
     pub fn is_image(self) -> bool {
         matches!(self, Self::Jpeg | Self::Png | Self::Gif | Self::Webp)

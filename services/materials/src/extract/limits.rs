@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::ExtractError;
 
-/// What the reading of one document may cost, and in which languages OCR looks for words.
+/// The bounds for the reading of one document, and the languages in which OCR looks for words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Pages or slides; more are refused before any is read. 500.

@@ -28,10 +28,10 @@ pub use kind::{FileKind, SNIFF_BYTES, sniff, sniff_file};
 pub use limits::Limits;
 pub use tool::missing_tools;
 
-/// What has to be done to read a document, and what reading it for this plan has already found.
+/// The work of reading a document, and the findings of earlier reads for this plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// What the document is.
+    /// The kind of the document.
     pub kind: FileKind,
     /// Its pages, in order; slides of a presentation; one for a kind that has no pages.
     pub pages: Vec<PlannedPage>,
@@ -50,7 +50,7 @@ pub enum PlannedPage {
     },
 }
 
-/// How far [`extract`] is.
+/// The progress of [`extract`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {
     /// The page that has just been read, from 1.

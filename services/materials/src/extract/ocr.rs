@@ -5,7 +5,7 @@ use std::path::Path;
 use super::tool::{Ending, Input, Run};
 use super::{ExtractError, FileKind, Limits, plain};
 
-/// What tesseract may write about one page; a page full of print is 10 kB.
+/// The most that tesseract may write about one page; a page full of print is 10 kB.
 const OUTPUT_BYTES: u64 = 4 << 20;
 
 /// Reads the words in a picture file, whichever way up it is.

@@ -80,11 +80,11 @@ impl Reader<'_> {
 #[derive(Default)]
 struct Writer {
     text: String,
-    /// How deep we are in an element whose content is not to be read.
+    /// The depth within an element whose content is not to be read.
     skipped: usize,
-    /// How many `t` elements are open: only what is in them is text.
+    /// The number of open `t` elements: only their content is text.
     texts: usize,
-    /// Where the texts of the table cells that are open begin.
+    /// The starts of the texts of the table cells that are open.
     cells: Vec<usize>,
 }
 

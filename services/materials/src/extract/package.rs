@@ -26,7 +26,7 @@ pub(super) struct Relation {
     pub(super) part: String,
 }
 
-/// Which Office format a zip is by its table of contents; `None` where it is neither, or no zip that opens.
+/// The Office format of a zip by its table of contents; `None` if it is neither, or no zip that opens.
 pub(super) fn kind_of(path: &Path) -> io::Result<Option<FileKind>> {
     let archive = match open(path, Limits::default().entries) {
         Ok(Opened::Archive(archive)) => archive,
@@ -132,7 +132,7 @@ fn open(path: &Path, entries: usize) -> Result<Opened, ZipError> {
     ZipArchive::new(file).map(Opened::Archive)
 }
 
-/// How often a signature of four bytes that does not overlap itself occurs.
+/// The number of occurrences of a signature of four bytes that does not overlap itself.
 fn count(source: &mut impl Read, signature: &[u8; 4]) -> io::Result<usize> {
     let mut found = 0;
     let mut buffer = vec![0; 64 * 1024];

@@ -8,7 +8,7 @@ use super::{ExtractError, FileKind, Limits, PlannedPage, blocking, plain};
 
 /// A page with fewer letters of its own than this is looked at: a scan that carries a stamp or a page number.
 const MIN_LETTERS: usize = 50;
-/// What tesseract was trained on.
+/// The resolution that tesseract was trained on.
 const DPI: f64 = 300.0;
 /// Posters are rendered more coarsely, so that no page takes more pixels or a longer side than this. An A3 page
 /// at 300 dots per inch is 17 million pixels.
@@ -94,7 +94,7 @@ async fn dpi_of(path: &Path, number: u32, limits: &Limits) -> Result<u32, Extrac
     let mut points = size.map_or("", |(_, size)| size).split(" x ").map(leading_number);
     match (points.next().flatten(), points.next().flatten()) {
         (Some(width), Some(height)) if width > 0.0 && height > 0.0 => Ok(dpi(width, height)),
-        // What poppler says of a page that it cannot find: its tree runs in a circle, or leads nowhere.
+        // Poppler's answer for a page that it cannot find: its tree runs in a circle, or leads nowhere.
         _ => Err(unreadable("a page has no size")),
     }
 }
@@ -163,7 +163,7 @@ fn unreadable(reason: &str) -> ExtractError {
     ExtractError::unreadable(FileKind::Pdf, reason)
 }
 
-/// Whether a PDF goes on to its end: after the last mark of an end there is no further object. Poppler mends a
+/// True if a PDF goes on to its end: after the last mark of an end there is no further object. Poppler mends a
 /// file that was cut short and shows what is left of it, and half a document must not pass for a whole one.
 fn is_whole(path: &Path) -> io::Result<bool> {
     let mut file = File::open(path)?;
@@ -188,7 +188,7 @@ fn is_whole(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Whether a grey PNM image shows nothing: hardly a pixel differs from the paper, whatever its colour. The dots
+/// True if a grey PNM image shows nothing: hardly a pixel differs from the paper, whatever its colour. The dots
 /// of one printed digit are enough for it to show something.
 fn is_blank(pnm: &[u8]) -> bool {
     /// Of the pixels of a page: one character of twelve points on A4 at 300 dots per inch.
@@ -257,7 +257,7 @@ mod tests {
     fn a_page_of_its_own_letters_is_not_looked_at() {
         assert_eq!(plan("A".repeat(50)), PlannedPage::Text("A".repeat(50)));
         assert_eq!(plan("page 7".to_owned()), PlannedPage::Picture { layer: "page 7".to_owned() });
-        // What a font without a character map leaves.
+        // The text of a font without a character map.
         let garbage = "\u{E001}".repeat(500);
         assert_eq!(plan(garbage.clone()), PlannedPage::Picture { layer: garbage });
     }

@@ -11,7 +11,7 @@ pub(super) fn read(path: &Path) -> Result<String, ExtractError> {
     Ok(tidy(&decode(&bytes)))
 }
 
-/// Whether the first bytes of a file are text in UTF-8, or in UTF-16 with a byte order mark, without control
+/// True if the first bytes of a file are text in UTF-8, or in UTF-16 with a byte order mark, without control
 /// characters. They may end within a character.
 pub(super) fn looks_like_text(head: &[u8]) -> bool {
     let text = if is_utf16(head) {
@@ -29,7 +29,7 @@ pub(super) fn looks_like_text(head: &[u8]) -> bool {
     !text.is_empty() && text.chars().all(|c| may_be_in_text(c) && c != char::REPLACEMENT_CHARACTER)
 }
 
-/// Whether a file that begins like text goes on like it: a program may hide behind a page of text. Of UTF-16 only
+/// True if a file that begins like text goes on like it: a program may hide behind a page of text. Of UTF-16 only
 /// the beginning counts.
 pub(super) fn is_text(path: &Path) -> io::Result<bool> {
     let mut file = File::open(path)?;
@@ -107,7 +107,7 @@ pub(super) fn join_broken_words(text: &str) -> String {
     joined
 }
 
-/// How many letters and digits a text has. Signs that a font without a character map stands for lie in Unicode's
+/// The number of letters and digits in a text. Signs that a font without a character map stands for lie in Unicode's
 /// private areas and are none.
 pub(super) fn letters(text: &str) -> usize {
     text.chars().filter(|c| c.is_alphanumeric()).count()

@@ -42,14 +42,14 @@ pub(super) struct Run<'a> {
     pub(super) limits: &'a Limits,
 }
 
-/// What a program reads from its standard input.
+/// The standard input of a program.
 pub(super) enum Input {
     Nothing,
     Bytes(Vec<u8>),
     File(File),
 }
 
-/// How a program ended that nobody else ended.
+/// The end of a program that was not ended from outside.
 #[derive(Debug)]
 pub(super) enum Ending {
     Done(Vec<u8>),
@@ -154,7 +154,8 @@ fn verdict(
 ) -> Result<Ending, ExtractError> {
     /// More CPU time than it was given.
     const SIGXCPU: i32 = 24;
-    /// What a program does to itself when a document is too much for it: ILL, TRAP, ABRT (which is also how
+    /// The signals by which a program ends itself when a document is too much for it: ILL, TRAP, ABRT (which is also
+    /// how
     /// C++ runs out of memory), BUS, FPE, SEGV, SYS.
     const CRASHES: [i32; 7] = [4, 5, 6, 7, 8, 11, 31];
     match (status.code(), status.signal()) {

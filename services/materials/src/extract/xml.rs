@@ -3,7 +3,7 @@ use std::io::{self, BufReader, Read};
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 
-/// What [`walk`] meets in an XML document. Names come without their prefix: Office's strict and transitional
+/// A node of an XML document, as [`walk`] meets it. Names come without their prefix: Office's strict and transitional
 /// formats differ in namespaces, not in names.
 pub(super) enum Node<'a> {
     Open(&'a str, &'a Attributes),
@@ -15,7 +15,7 @@ pub(super) enum Node<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Attributes(Vec<(String, String)>);
 
-/// What is left of the bytes that a package may unpack to, over all its parts.
+/// The rest of the bytes that a package may unpack to, over all its parts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Budget {
     pub(super) left: u64,

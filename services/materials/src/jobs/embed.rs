@@ -14,7 +14,7 @@ use crate::search::scaled;
 /// Embeds a material that is processed already, for a model that was configured later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Embed {
-    /// Which material.
+    /// The material's id.
     pub material_id: String,
     /// The processing whose text is embedded.
     pub run: u32,
@@ -22,12 +22,12 @@ pub struct Embed {
     pub model: String,
 }
 
-/// What embedding came to. The vectors lie in `material_vectors`.
+/// The result of embedding. The vectors lie in `material_vectors`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Embedded {
     /// The model; `None` where there is no provider or no text.
     pub model: Option<String>,
-    /// How many numbers a vector has.
+    /// The number of numbers in a vector.
     pub dimension: Option<u32>,
 }
 
@@ -152,7 +152,7 @@ impl App {
         Ok(Embedded { model: Some(model.to_owned()), dimension })
     }
 
-    /// Which of a batch's chunks have a vector already, and of what dimension.
+    /// The chunks of a batch that have a vector already, with its dimension.
     async fn embedded_chunks(
         &self,
         material_id: &str,

@@ -10,14 +10,14 @@ use crate::app::{App, Materials};
 use crate::model::Material;
 use crate::text;
 
-/// What indexing came to. The index itself lies in `material_postings`.
+/// The result of indexing. The index itself lies in `material_postings`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Indexed {
     /// Terms in all chunks.
     pub(crate) terms: u64,
 }
 
-/// How many chunks are indexed at a time, which bounds memory and the length of a row.
+/// The number of chunks that are indexed at a time, which bounds memory and the length of a row.
 const CHUNKS_PER_PART: u32 = 1_000;
 /// The part of the progress that is done when the text is indexed.
 pub(crate) const INDEX_PERCENT: f64 = 85.0;

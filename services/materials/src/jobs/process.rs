@@ -11,13 +11,13 @@ use crate::model::Material;
 /// Reads a material's text, indexes and embeds it, and makes it the one that search reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
-    /// Which material.
+    /// The material's id.
     pub material_id: String,
-    /// Which of its processings, from 1.
+    /// The number of the processing, from 1.
     pub run: u32,
 }
 
-/// What a processing came to.
+/// The result of a processing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Processed {
     /// Pages read.

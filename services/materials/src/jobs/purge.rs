@@ -9,7 +9,7 @@ use crate::app::{App, Materials};
 /// some rows at a time: a long document has many, and every other write waits for each commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Purge {
-    /// Which material.
+    /// The material's id.
     pub material_id: String,
     /// Keeps what belongs to this processing and later ones; `None` keeps nothing.
     pub keep_from_run: Option<u32>,

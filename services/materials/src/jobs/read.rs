@@ -13,7 +13,7 @@ use crate::extract::{self, ExtractError, FileKind, Plan, PlannedPage};
 use crate::model::Material;
 use crate::text;
 
-/// What reading a document came to. The text itself lies in `material_chunks`.
+/// The result of reading a document. The text itself lies in `material_chunks`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Read {
     pub(crate) pages: u32,
@@ -141,7 +141,7 @@ async fn read_by(brain: &AiBrain, picture: Picture<'_>, name: &str, mime: &str) 
     })
 }
 
-/// What a document's owner is told; what the tools said goes to the job's log.
+/// The error for a document's owner; the tools' own words go to the job's log.
 fn refuse(cx: &Context<Materials>, error: ExtractError) -> JobError {
     log_detail(cx, &error);
     if error.is_final() { JobError::fatal(error) } else { JobError::retry(error) }

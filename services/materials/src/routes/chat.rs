@@ -23,10 +23,10 @@ use crate::search::{Passage, Wanted};
 #[derive(Clone, Debug, Deserialize)]
 struct ChatRequest {
     message: String,
-    /// What was said before, oldest first.
+    /// The conversation so far, oldest first.
     #[serde(default)]
     history: Vec<Turn>,
-    /// What to answer from, beside or instead of what is found in the course.
+    /// The sources beside or instead of those that are found in the course.
     #[serde(default)]
     attachments: Vec<Attachment>,
 }
@@ -244,7 +244,7 @@ impl From<Passage> for ChatSource {
     }
 }
 
-/// Where a stream is.
+/// The state of a stream.
 enum Writing {
     Begin(Answering),
     Pieces(Answering),

@@ -109,7 +109,7 @@ pub(crate) async fn download(
     headers.insert(CONTENT_TYPE, kind.unwrap_or(HeaderValue::from_static("application/octet-stream")));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(material.file_size));
     headers.insert(CONTENT_DISPOSITION, attachment(&material.name));
-    // What strangers uploaded is never to be taken for a page of this site.
+    // A stranger's upload is never to be taken for a page of this site.
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     Ok(response)
 }

@@ -23,7 +23,7 @@ pub(crate) struct SearchResult {
     file_type: String,
 }
 
-/// How many are answered where the caller does not say.
+/// The number of answers if the caller does not say.
 const DEFAULT_LIMIT: usize = 3;
 /// The longest query, in characters.
 const MAX_QUERY_CHARS: usize = 2_000;

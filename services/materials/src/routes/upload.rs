@@ -22,10 +22,10 @@ use crate::storage::{Incoming, Storage, blocking};
 
 /// The largest file that is taken.
 const MAX_FILE_BYTES: u64 = 50 * 1024 * 1024;
-/// What a form may have around its file.
+/// The bytes that a form may have around its file.
 const MAX_FORM_BYTES: u64 = 1024 * 1024;
 const MAX_NAME_BYTES: usize = 255;
-/// How long, and how much, a client that was refused may go on sending.
+/// The time, and the bytes, for which a client that was refused may go on sending.
 const LINGER: Duration = Duration::from_secs(10);
 const LINGER_BYTES: usize = 2 * MAX_FILE_BYTES as usize;
 
@@ -65,9 +65,9 @@ pub(crate) async fn upload(
 /// A file that has come whole and looks like one that is taken.
 struct Upload {
     name: String,
-    /// What the client says that it is.
+    /// The kind that the client names.
     claimed: Option<String>,
-    /// What its first bytes say.
+    /// The kind that its first bytes show.
     kind: FileKind,
     incoming: Incoming,
 }
@@ -155,8 +155,8 @@ impl App {
                 Err(error::no_course())
             }
             Err(error) => {
-                // Where it is not known whether the row was written, the file is left for the sweep, which looks.
-                if !matches!(error, service_support::DbError::Store(longhaul::Error::Unavailable { .. })) {
+                // The row may have been written, so the file is left for the sweep, which looks.
+                if longhaul::Error::outage_in(&error).is_none() {
                     self.forget(&material.id).await;
                 }
                 Err(error.into())
@@ -171,7 +171,7 @@ impl App {
     }
 }
 
-/// What a whole file is. Only of a zip do the first bytes not tell enough: its table of contents is at its end.
+/// The kind of a whole file. Only of a zip do the first bytes not tell enough: its table of contents is at its end.
 fn whole_kind(path: &FilePath, kind: FileKind, name: &str) -> io::Result<Option<FileKind>> {
     match kind {
         FileKind::Docx | FileKind::Pptx => sniff_file(path, name),

@@ -46,7 +46,7 @@ impl App {
     }
 }
 
-/// What is known of a chunk: its length, and how often it holds each term that it holds.
+/// A chunk's length, and the frequency of each term that it holds.
 #[derive(Default)]
 struct Counts {
     length: u32,

@@ -12,7 +12,7 @@ use service_support::{DbError, placeholders};
 use crate::app::App;
 use crate::text;
 
-/// How a search was done; told in the `Search-Mode` header.
+/// The mode of a search; told in the `Search-Mode` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// By words alone.
@@ -35,14 +35,14 @@ pub(crate) struct Passage {
     pub(crate) score: f64,
 }
 
-/// What a search found, best first.
+/// The results of a search, best first.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Found {
     pub(crate) mode: Mode,
     pub(crate) passages: Vec<Passage>,
 }
 
-/// How many passages are wanted, and whether one material may give several.
+/// The number of passages that are wanted, from one material each or from any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
     /// The best passage of each of so many materials.
@@ -58,7 +58,7 @@ pub(crate) struct Hit {
     pub(crate) score: f64,
 }
 
-/// Which chunk.
+/// The key of a chunk.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ChunkKey {
     pub(crate) material_id: String,
@@ -68,7 +68,7 @@ pub(crate) struct ChunkKey {
 
 /// The longest excerpt, in characters.
 const EXCERPT_CHARS: usize = 500;
-/// How much meaning counts beside words. Words keep enough weight that a name or a formula is found as it is written.
+/// The weight of meaning beside words. Words keep enough weight that a name or a formula is found as it is written.
 const MEANING: f64 = 0.6;
 
 impl App {

@@ -37,7 +37,7 @@ pub fn chunks(text: &str) -> Vec<String> {
     }
 }
 
-/// How many atoms of a full window go into its chunk.
+/// The number of atoms of a full window that go into its chunk.
 fn cut(window: &VecDeque<Atom>) -> usize {
     let mut cost = 0;
     let (mut paragraph, mut sentence) = (None, None);
@@ -55,7 +55,7 @@ fn cut(window: &VecDeque<Atom>) -> usize {
     paragraph.or(sentence).unwrap_or(window.len())
 }
 
-/// Where the next chunk begins in a window whose first `length` atoms made a chunk: with the earliest sentence of
+/// The start of the next chunk in a window whose first `length` atoms made a chunk: the earliest sentence of
 /// the overlap, or in a long sentence as far back as the overlap reaches. Always after the window's first atom,
 /// because a chunk is longer than the overlap.
 fn overlap_start(window: &VecDeque<Atom>, length: usize) -> usize {
@@ -97,7 +97,7 @@ struct Atoms<'a> {
     at: usize,
 }
 
-/// What a character weighs of a word that counts once.
+/// The weight of a word that counts once, in characters.
 const WORD_WEIGHT: usize = 12;
 const MAX_ATOM_WEIGHT: usize = 20 * WORD_WEIGHT;
 

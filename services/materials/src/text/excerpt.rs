@@ -9,7 +9,7 @@ use super::terms::tokens;
 #[must_use]
 pub fn excerpt(chunk: &str, query_terms: &[String], max: usize) -> String {
     let line = chunk.split_whitespace().collect::<Vec<_>>().join(" ");
-    // Where each character begins, so that places can be counted in characters and cut in bytes.
+    // The byte at which each character begins, so that places can be counted in characters and cut in bytes.
     let begins: Vec<usize> = line.char_indices().map(|(at, _)| at).chain([line.len()]).collect();
     let length = begins.len() - 1;
     if length <= max {
@@ -63,7 +63,7 @@ fn best_window(matches: &[Match], room: usize) -> Range<usize> {
     best.2
 }
 
-/// Where the passage begins: some room goes to what leads up to the first match.
+/// The start of the passage: some room goes to the words before the first match.
 fn start(line: &str, begins: &[usize], matched: &Range<usize>, room: usize) -> usize {
     let spare = room.saturating_sub(matched.len());
     let from = |before: usize| matched.start.saturating_sub(before);
@@ -84,7 +84,7 @@ fn start(line: &str, begins: &[usize], matched: &Range<usize>, room: usize) -> u
     }
 }
 
-/// Where the passage ends: with the last word that fits, but not before the last match.
+/// The end of the passage: the last word that fits, but not before the last match.
 fn end(line: &str, begins: &[usize], start: usize, matched_end: usize, room: usize) -> usize {
     let length = begins.len() - 1;
     let far = (start + room).min(length);

@@ -1,4 +1,4 @@
-//! What search does with words, as pure functions: pieces to index, terms to look for, how well a piece answers
+//! The words of search, as pure functions: pieces to index, terms to look for, the relevance of a piece for
 //! a query, and the passage to show.
 
 mod chunks;

@@ -1,27 +1,27 @@
-/// How often a term of a query occurs.
+/// The frequency of a query's term.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TermCount {
     /// In the chunk that is scored.
     pub in_chunk: u32,
-    /// How many chunks of the collection it occurs in at all.
+    /// The number of chunks of the collection that hold it.
     pub chunks: u64,
 }
 
-/// What a chunk is compared with: all chunks that are searched.
+/// The chunks that are searched, which a chunk is compared with.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Collection {
-    /// How many there are.
+    /// The number of chunks.
     pub chunks: u64,
-    /// How many terms one has on average.
+    /// The average number of terms in a chunk.
     pub average_terms: f64,
 }
 
-/// How soon more of the same term stops to count for more.
+/// Saturation: the higher, the longer more of the same term counts for more.
 const K1: f64 = 1.2;
-/// How much a long chunk's greater chance to hold a term is held against it.
+/// Length normalization: a long chunk's greater chance to hold a term is held against it.
 const B: f64 = 0.75;
 
-/// What one term of a query adds to the score of a chunk of `length` terms: Okapi BM25 with k1 = 1.2 and
+/// The share of one term of a query in the score of a chunk of `length` terms: Okapi BM25 with k1 = 1.2 and
 /// b = 0.75. Never negative, and less than `rarity × 2.2`.
 #[must_use]
 pub fn bm25(term: TermCount, length: u32, collection: Collection) -> f64 {
@@ -31,7 +31,7 @@ pub fn bm25(term: TermCount, length: u32, collection: Collection) -> f64 {
     rarity(term.chunks, collection.chunks) * frequency * (K1 + 1.0) / fair
 }
 
-/// How well a chunk answers a query, from 0 (no term of it occurs) to 1 (which no chunk reaches): the sum of
+/// The relevance of a chunk for a query, from 0 (no term of it occurs) to 1 (which no chunk reaches): the sum of
 /// [`bm25`] over the query's distinct terms, divided by the most that the same terms could add up to. A term that
 /// occurs in no chunk weighs most of all, so a query of which half is nowhere scores half at best.
 #[must_use]

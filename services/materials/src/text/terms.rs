@@ -8,7 +8,7 @@ pub struct Token {
     pub start: usize,
     /// The byte after the word.
     pub end: usize,
-    /// What the word is looked up by.
+    /// The form that the word is looked up by.
     pub term: String,
 }
 

@@ -192,7 +192,7 @@ impl Fixture {
         ended
     }
 
-    /// How many rows of a table belong to a material.
+    /// The number of rows of a table that belong to a material.
     pub(crate) async fn rows(&self, table: &str, material: &str) -> i64 {
         let sql = format!("SELECT count(*) AS n FROM {table} WHERE material_id = $1");
         self.db.read(sql, vec![material.into()]).await.unwrap()[0].get("n").unwrap()

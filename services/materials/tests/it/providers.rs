@@ -155,7 +155,7 @@ async fn ai_brain_reads_what_has_no_text_and_embeds() {
     let sent = double.seen("/router");
     assert!(sent[0].body.len() > sample("scanned-page.png").len(), "the picture went up whole");
 
-    // What has a text of its own needs no reading.
+    // A document with a text of its own needs no reading.
     let lecture = f.uploaded(&course, "lecture.pdf", &sample("lecture.pdf")).await;
     assert_eq!(f.ended(&lecture).await["processing_status"], "completed");
     assert_eq!(double.seen("/router").len(), 1);

@@ -1,4 +1,4 @@
-//! What only a real connection shows: clients that go away, and clients that are told no while they send.
+//! Faults that only a real connection shows: clients that go away, and clients that are refused while they send.
 
 use std::time::Duration;
 

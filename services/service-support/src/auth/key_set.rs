@@ -20,18 +20,19 @@ pub(super) struct KeySet {
 #[derive(Debug, Default)]
 struct Known {
     keys: Vec<Jwk>,
-    /// When they were last asked for, whether or not they came.
+    /// The time at which they were last asked for, whether or not they came.
     asked_at: Option<Timestamp>,
 }
 
-/// How long keys are believed in: a key that is withdrawn must stop to count.
+/// The time for which keys are trusted: a key that is withdrawn must stop to count.
 const FRESH_FOR: Duration = Duration::from_secs(600);
 /// The least time between two fetches: tokens with made-up key ids must not make us flood the issuer.
 const PAUSE: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_REPLY_BYTES: usize = 256 * 1024;
 
-/// What an issuer may sign with. Never HS256: its secret would be what everybody can read in the key set.
+/// The algorithms that an issuer may sign with. Never HS256: its secret would be what everybody can read in the key
+/// set.
 const ALGORITHMS: [Algorithm; 9] = [
     Algorithm::RS256,
     Algorithm::RS384,

@@ -1,4 +1,4 @@
-//! Who is calling: bearer tokens, checked and signed.
+//! Bearer tokens, checked and signed.
 
 mod key_set;
 mod secret;
@@ -27,25 +27,25 @@ pub struct Auth(Arc<Keys>);
 struct Keys {
     encoding: EncodingKey,
     decoding: DecodingKey,
-    /// What every token must have, whoever signed it.
+    /// The claims that every token must have, whoever signed it.
     validation: Validation,
     issuer: Option<KeySet>,
     audience: Option<String>,
     clock: Clock,
 }
 
-/// Who is calling.
+/// An authenticated caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     /// The user's id: the token's `sub`, never empty.
     pub sub: String,
     /// The address, where the token has one.
     pub email: Option<String>,
-    /// What the user may do beside using the services.
+    /// The rights of the user beside using the services.
     pub role: Role,
 }
 
-/// What a token allows.
+/// The rights of a token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -56,7 +56,7 @@ pub enum Role {
     Admin,
 }
 
-/// What a token says. Tokens of other issuers have more; the rest is ignored.
+/// The claims of a token. Tokens of other issuers have more; the rest is ignored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Claims {
     /// The user's id.
@@ -64,9 +64,9 @@ pub struct Claims {
     /// The user's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
-    /// When the token ends, in seconds since 1970.
+    /// The end of the token, in seconds since 1970.
     pub exp: i64,
-    /// When it begins to count, in seconds since 1970.
+    /// The beginning of the token, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nbf: Option<i64>,
     /// Whom it is for. Checked as it arrives, so only the form that is written matters here.
@@ -77,7 +77,7 @@ pub struct Claims {
     pub role: Role,
 }
 
-/// Why a caller is not known. Each service renders it in its own form, always as a 401.
+/// The reason why a caller is not known. Each service renders it in its own form, always as a 401.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum AuthError {
     /// No bearer token came with the request.
@@ -88,7 +88,7 @@ pub enum AuthError {
     Invalid,
 }
 
-/// How far the issuer's clock may be ahead of ours, or behind it.
+/// The most that the issuer's clock may be ahead of ours, or behind it.
 const LEEWAY_SECONDS: i64 = 60;
 
 impl Auth {
@@ -96,7 +96,7 @@ impl Auth {
     /// it does not exist.
     ///
     /// # Errors
-    /// Where the file can be neither read nor made, or the key set's URL cannot be used.
+    /// Fails if the file can be neither read nor made, or the key set's URL cannot be used.
     pub fn open(config: &AuthConfig, clock: Clock) -> Result<Self, ConfigError> {
         let secret = match &config.secret {
             Some(secret) => secret.clone().into_bytes(),
@@ -134,7 +134,7 @@ impl Auth {
         })))
     }
 
-    /// Who sent a request with these headers. Waits for the issuer only when its keys are not known yet, or may have
+    /// Finds the user of a request's token. Waits for the issuer only when its keys are not known yet, or may have
     /// changed.
     ///
     /// # Errors
@@ -161,7 +161,7 @@ impl Auth {
         }
     }
 
-    /// Whose token this is, by our own secret alone.
+    /// Finds the user of a token that is signed with our own secret.
     ///
     /// # Errors
     /// [`AuthError::Invalid`] where it does not hold.
@@ -184,7 +184,7 @@ impl Auth {
     /// A token for `user` that holds for `valid_for`.
     ///
     /// # Errors
-    /// Where the claims have no JSON form, which text always has.
+    /// Fails if the claims have no JSON form, which text always has.
     pub fn sign(&self, user: &User, valid_for: Duration) -> Result<String, jsonwebtoken::errors::Error> {
         let claims = Claims {
             sub: user.sub.clone(),

@@ -3,7 +3,7 @@ use super::{Db, DbError, Rows, postgres, sqlite};
 /// One step of a service's schema, forward only. Once released, its text never changes.
 #[derive(Clone, Copy, Debug)]
 pub struct Migration {
-    /// What it does, in a few words.
+    /// The name, in a few words.
     pub name: &'static str,
     /// Its statements.
     pub sql: &'static str,
@@ -52,7 +52,7 @@ pub(super) async fn migrate(
     Ok(())
 }
 
-/// What there is to say of a migration that has run with this text.
+/// Refuses a migration that has run with another text.
 pub(super) fn changed_text(sql: &str, version: i64, migration: &Migration) -> Result<(), String> {
     if sql == migration.sql {
         return Ok(());

@@ -29,14 +29,14 @@ pub struct Db {
     jobs: Jobs,
 }
 
-/// Where the rows are.
+/// The database of the rows.
 #[derive(Clone, Debug)]
 enum Rows {
     Sqlite(SqliteStore),
     Postgres(PostgresStore),
 }
 
-/// Where the jobs are.
+/// The store of the jobs.
 #[derive(Clone, Debug)]
 enum Jobs {
     Beside,
@@ -51,7 +51,7 @@ pub struct Write {
     guard: Guard,
 }
 
-/// Whether a write that changes nothing undoes the commit that it is part of.
+/// The effect on the commit of a write that changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Guard {
     /// It may.
@@ -60,24 +60,24 @@ enum Guard {
     MustChange,
 }
 
-/// What became of a commit. Neither is an error.
+/// The result of a commit. Neither is an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Commit {
     /// It is durable.
     Done(Committed),
     /// A [guarded](Write::guarded) write changed nothing, so nothing was written and nothing enqueued.
     Refused {
-        /// Which one, from 0.
+        /// The number of the write, from 0.
         write: usize,
     },
 }
 
-/// What a commit did.
+/// The effects of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Committed {
-    /// How many rows each write changed, in order.
+    /// The number of rows that each write changed, in order.
     pub changed: Vec<u64>,
-    /// What became of each job, in order.
+    /// The result of each job's enqueue, in order.
     pub enqueued: Vec<Enqueued>,
 }
 
@@ -99,7 +99,7 @@ pub enum DbError {
     /// A row does not have the column, or not in the form that was asked for.
     #[error("failed to read column '{column}': {reason}")]
     Column {
-        /// Which column.
+        /// The column's name.
         column: String,
         /// Why.
         reason: String,
@@ -107,7 +107,7 @@ pub enum DbError {
     /// The tables are not those that this binary knows.
     #[error("failed to migrate the tables of {service}: {reason}")]
     Migration {
-        /// Whose tables.
+        /// The service whose tables they are.
         service: &'static str,
         /// Why.
         reason: String,
@@ -150,7 +150,7 @@ impl Db {
 
     /// Writes rows and enqueues jobs: all of it or nothing, durable when this returns.
     ///
-    /// Where the jobs live in another store they go by way of the outbox: the commit writes them beside the rows, they
+    /// Jobs that live in another store go by way of the outbox: the commit writes them beside the rows, they
     /// are enqueued right after it, and should that fail or the process die, by whoever next
     /// [delivers](Self::deliver). A job without an id is given one, so that delivering it twice is harmless; until it
     /// is delivered, its store does not know it.
@@ -166,7 +166,7 @@ impl Db {
         }
     }
 
-    /// Whether the jobs live beside the rows, so that a commit of both is one transaction.
+    /// True if the jobs live beside the rows, so that a commit of both is one transaction.
     #[must_use]
     pub fn holds_jobs(&self) -> bool {
         matches!(self.jobs, Jobs::Beside)
@@ -194,7 +194,7 @@ impl Db {
     /// Brings a service's tables up to date: runs what has not run yet, each in a transaction of its own.
     ///
     /// # Errors
-    /// Where a migration fails, or the database was migrated by a newer binary or by other texts.
+    /// Fails if a migration fails, or the database was migrated by a newer binary or by other texts.
     pub async fn migrate(
         &self,
         service: &'static str,
@@ -220,7 +220,7 @@ impl Write {
 }
 
 impl Commit {
-    /// Whether it was written.
+    /// True if it was written.
     #[must_use]
     pub fn is_done(&self) -> bool {
         matches!(self, Commit::Done(_))

@@ -13,7 +13,7 @@ use tokio_postgres::{IsolationLevel, Transaction};
 use super::migrate::{HISTORY, Migration, OUTBOX, changed_text};
 use super::{Commit, Committed, DbError, Guard, Row, Value, Write, first_words};
 
-/// How often a commit is tried that others got in the way of.
+/// The number of tries for a commit that conflicts with others.
 const TRIES: u32 = 10;
 
 pub(super) async fn read(
@@ -95,7 +95,7 @@ async fn try_commit(
     Ok(Commit::Done(Committed { changed, enqueued }))
 }
 
-/// Whether the same commit may succeed when it is tried again. A broken unique constraint is one of these once in a
+/// True if the same commit may succeed when it is tried again. A broken unique constraint is one of these once in a
 /// while: of two that chose the same next number, the slower one is told so instead of being told to try again.
 fn is_conflict(error: &DbError) -> bool {
     let (DbError::Statement { source, .. } | DbError::Store(longhaul::Error::Unavailable { source, .. })) =
@@ -117,7 +117,7 @@ pub(super) async fn prepare(store: &PostgresStore) -> Result<(), DbError> {
     client.batch_execute(&sql).await.map_err(|error| statement(HISTORY, error))
 }
 
-/// What processes that migrate services' tables lock: an arbitrary number of ours.
+/// The advisory lock of processes that migrate services' tables: an arbitrary number of ours.
 const LOCK: i64 = 0x6c6f_6e67_6b69_7401;
 
 /// Runs one migration, unless it has run, in the transaction that notes it.

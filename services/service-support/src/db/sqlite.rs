@@ -82,11 +82,23 @@ fn migrate(
     Ok(())
 }
 
+/// A fault of the whole database is an outage, whatever statement met it.
 fn statement(sql: &str, error: rusqlite::Error) -> DbError {
-    DbError::Statement { sql: first_words(sql), source: error.into() }
+    use longhaul::Error::{Broken, Full, Unavailable};
+    use rusqlite::ErrorCode::{
+        CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, ReadOnly, SystemIoFailure,
+    };
+    let (store, code) = ("sqlite", error.sqlite_error_code());
+    let source = error.into();
+    DbError::Store(match code {
+        Some(DatabaseBusy | DatabaseLocked) => Unavailable { store, source },
+        Some(DiskFull) => Full { store, source },
+        Some(ReadOnly | CannotOpen | SystemIoFailure) => Broken { store, source },
+        _ => return DbError::Statement { sql: first_words(sql), source },
+    })
 }
 
-/// Why a transaction was rolled back.
+/// The reason why a transaction was rolled back.
 pub(super) enum Undone {
     Refused { write: usize },
     Fault(DbError),

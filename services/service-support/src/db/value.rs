@@ -6,7 +6,7 @@ use rusqlite::types::{FromSql, FromSqlResult, ToSqlOutput, ValueRef};
 
 use super::DbError;
 
-/// What a column or a parameter can hold.
+/// The value of a column or a parameter.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// SQL's `NULL`.
@@ -57,7 +57,7 @@ impl Value {
     }
 }
 
-/// What a column can be read as.
+/// A type that a column can be read as.
 pub trait FromValue: Sized {
     /// The value, or `None` where it is of another form.
     fn from_value(value: &Value) -> Option<Self>;

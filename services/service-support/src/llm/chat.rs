@@ -23,7 +23,7 @@ pub struct ChatClient {
 /// A conversation to be continued.
 #[derive(Clone, Debug, Default)]
 pub struct ChatRequest {
-    /// What was said, oldest first.
+    /// The conversation so far, oldest first.
     pub messages: Vec<Message>,
     /// The form that the reply must have, where it must be JSON.
     pub schema: Option<JsonSchema>,
@@ -32,7 +32,7 @@ pub struct ChatRequest {
 /// The form of a JSON reply.
 #[derive(Clone, Debug)]
 pub struct JsonSchema {
-    /// What it is called: letters, digits, `_` and `-`.
+    /// The name: letters, digits, `_` and `-`.
     pub name: &'static str,
     /// The JSON Schema.
     pub schema: Value,
@@ -45,7 +45,7 @@ impl ChatClient {
     /// Prepares a client; nothing is contacted yet.
     ///
     /// # Errors
-    /// Where the machine's TLS set-up cannot be used.
+    /// Fails if the machine's TLS set-up cannot be used.
     pub fn new(config: &LlmConfig, max_wait: Duration, clock: Clock) -> Result<Self, ProviderError> {
         let provider = Provider::new("LLM", config.timeout, MAX_REPLY_BYTES, max_wait, clock)?;
         Ok(Self { provider, config: config.clone() })
@@ -54,7 +54,7 @@ impl ChatClient {
     /// The reply, whole.
     ///
     /// # Errors
-    /// Where the server fails, refuses or answers with something else.
+    /// Fails if the server fails, refuses or answers with something else.
     pub async fn complete(&self, request: &ChatRequest) -> Result<String, ProviderError> {
         let reply = self.provider.send(self.request(&self.body(request))).await?;
         let reply: Completion = serde_json::from_slice(&reply.body)
@@ -83,7 +83,7 @@ impl ChatClient {
     /// an error: a cut reply is never taken for a whole one.
     ///
     /// # Errors
-    /// Where the server fails or refuses, before or within the stream.
+    /// Fails if the server fails or refuses, before or within the stream.
     pub async fn stream(&self, request: &ChatRequest) -> Result<TextStream, ProviderError> {
         let mut body = self.body(request);
         body["stream"] = Value::Bool(true);

@@ -34,7 +34,7 @@ pub trait Composer: Debug + Send + Sync + 'static {
     /// the model was not held to more.
     ///
     /// # Errors
-    /// Where there is no JSON of that form in it: a failure like any other of the model.
+    /// Fails if there is no JSON of that form in it: a failure like any other of the model.
     fn read_json(&self, text: &str) -> Result<serde_json::Value, ProviderError>;
 
     /// The same as [`write`](Self::write), whole.

@@ -10,9 +10,9 @@ use crate::provider::{Cause, Provider, ProviderError};
 pub(crate) struct Events {
     provider: Provider,
     pieces: BoxStream<'static, Result<Bytes, ProviderError>>,
-    /// What has arrived and is not yet a whole line. Kept as bytes, because a piece may end within a character.
+    /// The bytes that have arrived and are not yet a whole line. A piece may end within a character.
     buffer: BytesMut,
-    /// Whether the reader has seen that the reply is whole.
+    /// True once the reader has seen that the reply is whole.
     pub(crate) complete: bool,
 }
 

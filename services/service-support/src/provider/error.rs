@@ -8,17 +8,17 @@ use longhaul::JobError;
 /// because the engine retries every one of those.)
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderError {
-    /// Which system.
+    /// The name of the system.
     pub provider: String,
-    /// What sort of failure.
+    /// The sort of failure.
     pub cause: Cause,
     /// The wait that it asked for.
     pub waiting: Waiting,
-    /// What it said, or what happened.
+    /// The system's own words, or the event.
     pub message: String,
 }
 
-/// What sort of failure it was.
+/// A sort of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// The client could not be made, or the request had no valid form.
@@ -35,7 +35,7 @@ pub enum Cause {
     BadReply,
 }
 
-/// What a refusal said about asking again.
+/// The wait that a refusal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waiting {
     /// Nothing.
@@ -51,7 +51,7 @@ impl ProviderError {
         Self { provider: provider.to_owned(), cause, waiting: Waiting::NotTold, message: message.into() }
     }
 
-    /// Whether the same request may succeed later.
+    /// True if the same request may succeed later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.cause {

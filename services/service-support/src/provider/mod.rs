@@ -35,7 +35,7 @@ pub struct Reply {
     pub body: Bytes,
 }
 
-/// How much of a refusal's body is read for the reason in it.
+/// The bytes of a refusal's body that are read for its reason.
 const MAX_REASON_BYTES: usize = 16 * 1024;
 
 impl Provider {
@@ -43,7 +43,7 @@ impl Provider {
     /// reply, and `max_wait` is the longest wait that it may ask a job to make.
     ///
     /// # Errors
-    /// Where the machine's TLS set-up cannot be used.
+    /// Fails if the machine's TLS set-up cannot be used.
     pub fn new(
         name: &str,
         timeout: Duration,
@@ -88,7 +88,7 @@ impl Provider {
     /// what they want. What is a failure in the end is made one by [`refused`](Self::refused).
     ///
     /// # Errors
-    /// Where there is no reply, or its body passes the bound.
+    /// Fails if there is no reply, or its body passes the bound.
     pub async fn ask(&self, request: RequestBuilder) -> Result<Reply, ProviderError> {
         let response = request.send().await.map_err(|e| self.transport(&e))?;
         self.read_whole(response).await
@@ -195,7 +195,7 @@ async fn read_reason(response: Response) -> String {
     reason(&body)
 }
 
-/// What a refusal says of itself: the message in OpenAI's, FastAPI's or GitHub's form, or the body's beginning.
+/// The reason in a refusal: the message in OpenAI's, FastAPI's or GitHub's form, or the body's beginning.
 fn reason(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();

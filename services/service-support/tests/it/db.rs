@@ -30,7 +30,7 @@ impl Job for Read {
 struct Fixture {
     longhaul: Longhaul,
     db: Db,
-    /// Where both are, to be opened once more.
+    /// The store of both, to be opened once more.
     place: Place,
 }
 
@@ -181,7 +181,7 @@ async fn migrations_run_once_and_forward_only(f: Fixture) {
     again.migrate("other", OTHER).await.unwrap();
 }
 
-/// What is written against a database that commits one thing after the other must hold on one that does not.
+/// Code that is written against a database that commits one thing after the other must hold on one that does not.
 async fn commits_that_choose_the_next_number_choose_different_ones(f: Fixture) {
     let next = "INSERT INTO notes (id, status, size) \
                 SELECT $1, 'new', coalesce(max(size), 0) + 1 FROM notes";

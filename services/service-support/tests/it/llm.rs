@@ -103,7 +103,7 @@ async fn a_reply_that_makes_no_sense_may_be_asked_for_again() {
 
 #[tokio::test]
 async fn json_is_asked_for_in_the_servers_own_way() {
-    // What servers ask of a schema in their strict mode.
+    // The demands of servers on a schema in their strict mode.
     let schema = json!({
         "type": "object", "properties": { "title": { "type": "string" } },
         "required": ["title"], "additionalProperties": false,

@@ -13,16 +13,16 @@ use crate::model::{Session, Skill, job_id, name_for_log};
 /// Sends a session's topic to the service of keywords, and writes what comes back into the session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dispatch {
-    /// Which session.
+    /// The session's id.
     pub session_id: String,
 }
 
-/// What a dispatch came to.
+/// The result of a dispatch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Dispatched {
-    /// What the session's `metadata` now is.
+    /// The session's new `metadata`.
     pub metadata: Vec<Value>,
-    /// What made it: a model's name, or `outline`; `None` where the service does not say.
+    /// The writer: a model's name, or `outline`; `None` if the service does not say.
     pub generator: Option<String>,
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn dispatch_job(session_id: &str) -> longhaul::Result<NewJob> {
 }
 
 impl App {
-    /// What a session is sent as: its skill must be there, and be its host's.
+    /// The query of a session: its skill must be there, and be its host's.
     async fn query_of(&self, session_id: &str) -> JobResult<Query> {
         let session = self.session_row(session_id).await?.ok_or_else(deleted)?;
         let Some(skill_id) = session.to_dispatch() else {

@@ -30,13 +30,14 @@ pub(crate) struct Session {
     pub(crate) status: String,
     /// Users, in the order in which they joined.
     pub(crate) participants: Vec<String>,
-    /// What the dispatch was answered; empty until then.
+    /// The answer to the dispatch; empty until then.
     pub(crate) metadata: Vec<Value>,
     pub(crate) created_at: String,
     pub(crate) updated_at: String,
 }
 
-/// What a request says of a session; what it does not say is `None`. Its fields are in the seed's order, in which
+/// The fields of a request for a session; those that are left out are `None`. They are in the order of
+/// docs/services/sessions.md, in which
 /// the log repeats them; only what is named here ever gets into the log.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -68,7 +69,7 @@ pub(crate) struct SessionFields {
     pub(crate) status: Option<String>,
 }
 
-/// Where a session can stand.
+/// The statuses of a session.
 pub(crate) const STATUSES: [&str; 4] = ["upcoming", "ongoing", "completed", "cancelled"];
 
 impl SessionFields {
@@ -122,7 +123,7 @@ impl SessionFields {
 }
 
 impl Session {
-    /// What [`from_row`](Self::from_row) reads.
+    /// The columns that [`from_row`](Self::from_row) reads.
     pub(crate) const COLUMNS: &str = "s.id, s.host_id, s.title, s.description, s.teach_skill_id, \
         s.focus_keywords, s.date, s.start_time, s.end_time, s.skill_category, s.is_teaching, s.is_public, \
         s.max_participants, s.status, s.metadata, s.created_at, s.updated_at";
@@ -153,14 +154,14 @@ impl Session {
         })
     }
 
-    /// What a search looks into.
+    /// The text that a search looks into.
     pub(crate) fn words(&self) -> String {
         let texts = [&self.title, &self.skill_category].into_iter().chain(&self.description);
         let texts: Vec<&str> = texts.chain(&self.focus_keywords).map(String::as_str).collect();
         texts.join("\n").to_lowercase()
     }
 
-    /// What it is sent to the service of keywords for, where it is.
+    /// The topic that it is sent to the service of keywords for, if it is.
     pub(crate) fn to_dispatch(&self) -> Option<&str> {
         self.teach_skill_id.as_deref().filter(|_| !self.focus_keywords.is_empty())
     }

@@ -32,7 +32,7 @@ pub(crate) struct Skill {
     pub(crate) updated_at: String,
 }
 
-/// What a request says of a skill; what it does not say is `None`.
+/// The fields of a request for a skill; those that are left out are `None`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct SkillFields {
     pub(crate) name: Option<String>,
@@ -86,7 +86,7 @@ impl SkillFields {
 }
 
 impl Skill {
-    /// What [`from_row`](Self::from_row) reads.
+    /// The columns that [`from_row`](Self::from_row) reads.
     pub(crate) const COLUMNS: &str = "id, user_id, name, category, type, proficiency, description, experience, \
         goals, agenda, created_at, updated_at";
 

@@ -23,7 +23,7 @@ pub(crate) struct Listed {
     total_pages: u64,
 }
 
-/// Which page of a list is asked for.
+/// The page of a list that is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Wanted {
     /// From 1.

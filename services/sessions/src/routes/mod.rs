@@ -46,7 +46,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// A method that a path does not take is, in the seed's framework, a route that is not there.
+/// A method that a path does not take is, in the framework of the original service, a route that is not there.
 async fn no_route(request: Request) -> Error {
     Error::not_found(format!("Cannot {} {}", request.method(), request.uri().path()))
 }

@@ -85,7 +85,7 @@ pub(crate) async fn update(
     }
 }
 
-/// What a deletion is answered.
+/// The answer to a deletion.
 #[derive(Serialize)]
 pub(crate) struct Deleted {
     message: &'static str,

@@ -1,4 +1,4 @@
-//! The seed from its beginning to its end, over HTTP.
+//! The original document of this service (docs/services/sessions.md) from its beginning to its end, over HTTP.
 
 use fakes::Double;
 use fakes::pages::{Checker, Page};
@@ -9,10 +9,10 @@ use service_support::Service;
 use crate::fixture::{Fixture, text};
 use crate::log::Log;
 
-/// The seed's requests, as they stand there.
+/// The original document's requests, as they stand there.
 const SNIPPETS: &str = include_str!("seed.md");
 
-/// The seed's snippets in order: a session with a skill that is not there, the query, the skill.
+/// The original document's snippets in order: a session with a skill that is not there, the query, the skill.
 fn snippets() -> Page {
     let base = "POST http://127.0.0.1:5000/";
     Page::read(&SNIPPETS.replace("```bash", "```http").replace("<token>", "{token}").replace(base, "POST /"))
@@ -81,7 +81,7 @@ async fn a_session_is_created_dispatched_and_filled() {
     });
     worker.shutdown(crate::fixture::PATIENCE).await;
 
-    // The seed's example of a log: the request's lines and the background's, each in its order.
+    // The original document's example of a log: the request's lines and the background's, each in its order.
     let lines = log.lines();
     let of = |parts: [&str; 6]| -> Vec<String> {
         let is_of = |line: &&String| parts.iter().any(|part| !part.is_empty() && line.contains(part));

@@ -45,7 +45,7 @@ impl Reply {
     }
 }
 
-/// Where the jobs are.
+/// The store of the jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Jobs {
     BesideRows,
@@ -209,7 +209,7 @@ pub(crate) fn job_id(session: &str) -> JobId {
     JobId::new(format!("sessions-dispatch-{session}")).unwrap()
 }
 
-/// The seed's skill.
+/// The original document's skill.
 pub(crate) fn skill() -> Value {
     json!({
         "name": "React Development", "category": "Programming", "type": "teaching", "proficiency": 85,
@@ -217,7 +217,7 @@ pub(crate) fn skill() -> Value {
     })
 }
 
-/// The seed's session without its skill, and with `fields`.
+/// The original document's session without its skill, and with `fields`.
 pub(crate) fn session(fields: Value) -> Value {
     let mut session = json!({
         "title": "React Hooks Masterclass", "description": "Learn React Hooks in depth",

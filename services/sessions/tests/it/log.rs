@@ -6,7 +6,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
-/// What the service logs from now on, at info and above. All that a test does runs on its own thread, so tests do not
+/// The log of the service from now on, at info and above. All that a test does runs on its own thread, so tests do not
 /// hear each other.
 pub(crate) struct Log;
 
@@ -14,7 +14,7 @@ thread_local! {
     static LINES: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
 }
 
-/// The seed's targets.
+/// The original document's targets.
 const TARGETS: [&str; 3] = ["SessionsController", "SessionsService", "ExternalHttpService"];
 
 /// Listens for the whole process, and must do so before anything is logged: a line that was first met with nobody

@@ -50,7 +50,7 @@ async fn ten_keywords_of_the_model() {
     let asked = sent["messages"][1]["content"].as_str().unwrap();
     assert_eq!(asked, "Topic: React Development\nSub-topics: useState; useEffect");
 
-    // What the double makes up fits the schema that was sent.
+    // The double's answer fits the schema that was sent.
     let reply = ask(&f, react()).await;
     assert_eq!(reply.body["response"].as_array().unwrap().len(), 10);
 }

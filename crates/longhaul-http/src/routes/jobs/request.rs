@@ -110,8 +110,10 @@ impl JobRequest {
             start,
             max_attempts: self.max_attempts.unwrap_or(default_attempts),
             max_crashes: default_max_crashes(),
-            timeout: timeout.or(info.and_then(|info| info.timeout)),
-            backoff: None,
+            policy: longhaul::Policy {
+                timeout: timeout.or(info.and_then(|info| info.timeout)),
+                ..longhaul::Policy::default()
+            },
             limit_key: self.key,
             unique,
             idempotency: None,

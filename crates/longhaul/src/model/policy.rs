@@ -1,0 +1,34 @@
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::backoff::Backoff;
+use crate::store::{Error, Result};
+
+/// How the runs of a job are treated: what a store keeps with the job and no query filters or orders by.
+///
+/// Stores keep it as one JSON value, so a new field here needs no change to a schema, a statement or a script. Fields of a
+/// newer release are passed over, and those that an older release did not write have their defaults.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Policy {
+    /// How long one attempt may take; `None` is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+    /// How long the job waits after a failed attempt; `None` leaves it to the kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backoff: Option<Backoff>,
+}
+
+impl Policy {
+    /// Checks the bounds of each field.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], naming the field and what it must be.
+    pub fn validate(&self) -> Result<()> {
+        if self.timeout.is_some_and(|timeout| timeout.is_zero()) {
+            return Err(Error::Invalid { field: "timeout".into(), reason: "must be more than zero".into() });
+        }
+        self.backoff.as_ref().map_or(Ok(()), Backoff::validate)
+    }
+}
