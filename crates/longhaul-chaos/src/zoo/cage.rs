@@ -10,7 +10,8 @@ use crate::target::{StoreKind, Target};
 
 /// A store whose rows can be damaged from outside, as by another program or a newer release.
 pub(crate) enum Cage {
-    /// A store that nothing can damage from outside
+    /// A store that nothing can damage from outside.
+    #[cfg(test)]
     Sound(Arc<dyn Store>),
     Sqlite(SqliteStore),
     Postgres(PostgresStore),
@@ -39,6 +40,7 @@ impl Cage {
 
     pub(super) fn store(&self) -> Arc<dyn Store> {
         match self {
+            #[cfg(test)]
             Self::Sound(store) => Arc::clone(store),
             Self::Sqlite(store) => Arc::new(store.clone()),
             Self::Postgres(store) => Arc::new(store.clone()),
@@ -49,8 +51,10 @@ impl Cage {
     /// How many rows can be damaged, each in a way of its own.
     pub(super) fn damages(&self) -> usize {
         match self {
+            #[cfg(test)]
             Self::Sound(_) => 0,
-            Self::Sqlite(_) | Self::Postgres(_) => SQL_DAMAGES.len(),
+            Self::Sqlite(_) => SQLITE_DAMAGES.len(),
+            Self::Postgres(_) => POSTGRES_DAMAGES.len(),
             Self::Redis(..) => REDIS_DAMAGES.len(),
         }
     }
@@ -62,9 +66,10 @@ impl Cage {
             store.set_queue(queue, &QueueConfig::default()).await?;
         }
         match self {
+            #[cfg(test)]
             Self::Sound(_) => {}
             Self::Sqlite(store) => {
-                let statements = statements(rows);
+                let statements = statements(rows, &SQLITE_DAMAGES);
                 let damaged = store
                     .transact(move |tx| {
                         statements.iter().try_for_each(|sql| tx.connection().execute_batch(sql))
@@ -73,7 +78,12 @@ impl Cage {
                 damaged?;
             }
             Self::Postgres(store) => {
-                store.pool().get().await?.batch_execute(&statements(rows).join("; ")).await?;
+                store
+                    .pool()
+                    .get()
+                    .await?
+                    .batch_execute(&statements(rows, &POSTGRES_DAMAGES).join("; "))
+                    .await?;
             }
             Self::Redis(_, url) => {
                 let mut connection =
@@ -93,13 +103,14 @@ impl Cage {
     }
 }
 
-/// What is wrong with a row of a database: the column, and a value that its type allows and nobody can read.
-const SQL_DAMAGES: [(&str, &str); 2] = [("backoff", "soon"), ("args", "{no")];
+/// Columns of a job's row, each with a value that its type allows and nobody can read.
+const SQLITE_DAMAGES: [(&str, &str); 3] = [("policy", "soon"), ("args", "{no"), ("labels", "[1]")];
+const POSTGRES_DAMAGES: [(&str, &str); 3] = [("data", "soon"), ("args", "{no"), ("backoff", "soon")];
 /// The part of a job in Redis that is overwritten: what never changes, and what does.
 const REDIS_DAMAGES: [&str; 2] = ["m", "d"];
 
-fn statements(rows: &[JobId]) -> Vec<String> {
-    let rows = rows.iter().zip(SQL_DAMAGES);
+fn statements(rows: &[JobId], damages: &[(&str, &str)]) -> Vec<String> {
+    let rows = rows.iter().zip(damages);
     let jobs =
         rows.map(|(row, (column, value))| format!("UPDATE jobs SET {column} = '{value}' WHERE id = '{row}'"));
     let configs =

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use longhaul::{
-    Backoff, Context, Error, Job, JobError, JobResult, Json, LogLevel, NewJob, Result, Unique, admit,
+    Backoff, Context, Error, Job, JobError, JobResult, Json, LogLevel, NewJob, Policy, Result, Unique, admit,
 };
 use serde::de::Error as _;
 use serde::ser::SerializeMap;
@@ -57,7 +57,7 @@ impl Bad {
     /// Each fault, with words of the reason that its job must end with.
     pub(super) const ALL: [(Self, &str); 18] = [
         (Self::Errs, "nothing could be done"),
-        (Self::ErrsAtLength, "a b and so on"),
+        (Self::ErrsAtLength, "b and so on"),
         (Self::Panics, "panicked: a fault in run"),
         (Self::PanicsWithoutText, "panicked with a value that is no text"),
         (Self::PanicsInStep, "panicked: a fault in a step"),
@@ -236,6 +236,7 @@ impl Job for PanicsInBackoff {
 /// Jobs that a caller must be told of: each with the field that its error names.
 pub(super) fn refused() -> Vec<(NewJob, &'static str)> {
     let good = || NewJob::of(&Good { number: 0 }).expect("a number is JSON");
+    let endless = Backoff { factor: f64::INFINITY, ..Backoff::default() };
     let args = |text: &str| NewJob { args: json(text), ..good() };
     vec![
         (args(r#"{"number":"\u0000"}"#), "args"),
@@ -248,7 +249,7 @@ pub(super) fn refused() -> Vec<(NewJob, &'static str)> {
         (NewJob { max_attempts: 0, ..good() }, "max_attempts"),
         (NewJob { unique: Some(unique("a\0b".into())), ..good() }, "unique.key"),
         (
-            NewJob { backoff: Some(Backoff { factor: f64::NAN, ..Backoff::default() }), ..good() },
+            NewJob { policy: Policy { backoff: Some(endless), ..Policy::default() }, ..good() },
             "backoff.factor",
         ),
     ]

@@ -1,6 +1,9 @@
 use std::sync::Arc;
 
-use longhaul::MemoryStore;
+use axum::Router;
+use longhaul::{Longhaul, MemoryStore};
+use longhaul_http::{HttpConfig, RemoteStore, router};
+use tokio::net::TcpListener;
 
 use super::{Animals, Cage, Visit, visit};
 use crate::target::{StoreKind, Target};
@@ -34,4 +37,15 @@ async fn every_bad_job_ends_with_its_reason_and_no_good_one_suffers_on_postgres(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_bad_job_ends_with_its_reason_and_no_good_one_suffers_on_redis() {
     assert_good(&visit_on(StoreKind::Redis).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_bad_job_ends_with_its_reason_and_no_good_one_suffers_over_the_remote_protocol() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let api = Router::new().nest("/api", router(Longhaul::new(MemoryStore::new()), HttpConfig::default()));
+    let serving = tokio::spawn(async move { axum::serve(listener, api).await });
+    let remote = RemoteStore::connect(&url, None).await.unwrap();
+    assert_good(&visit(&Cage::Sound(Arc::new(remote)), Animals::All).await.unwrap());
+    serving.abort();
 }
