@@ -80,7 +80,7 @@ impl Waiting {
     }
 
     /// Everything that is waited for, once.
-    pub(crate) fn sources(&self) -> impl Iterator<Item = &ClaimSource> {
+    pub(crate) fn sources(&self) -> impl ExactSizeIterator<Item = &ClaimSource> {
         self.sources.keys()
     }
 

@@ -69,7 +69,11 @@ pub(crate) static ENQUEUE: Lazy = LazyLock::new(|| {
 pub(crate) static ENQUEUE_SIMPLE: Lazy =
     LazyLock::new(|| Script::new("enqueue", Flags::Adds, &[NEW, include_str!("lua/enqueue_simple.lua")]));
 pub(crate) static CLAIM: Lazy = LazyLock::new(|| {
-    Script::new("claim", Flags::GoesOn, &[STORE, RUNS, REMOVING, CLAIMING, include_str!("lua/claim.lua")])
+    Script::new(
+        "claim",
+        Flags::GoesOn,
+        &[include_str!("lua/idle_claim.lua"), STORE, RUNS, REMOVING, CLAIMING, include_str!("lua/claim.lua")],
+    )
 });
 pub(crate) static UNCLAIM: Lazy = LazyLock::new(|| {
     Script::new(
@@ -108,7 +112,11 @@ pub(crate) static RECORD: Lazy = LazyLock::new(|| {
     Script::new("record", Flags::Adds, &[STORE, RUNS, ENTRIES, include_str!("lua/record.lua")])
 });
 pub(crate) static HEARTBEAT: Lazy = LazyLock::new(|| {
-    Script::new("heartbeat", Flags::GoesOn, &[STORE, RUNS, include_str!("lua/heartbeat.lua")])
+    Script::new(
+        "heartbeat",
+        Flags::GoesOn,
+        &[include_str!("lua/idle_heartbeat.lua"), STORE, RUNS, include_str!("lua/heartbeat.lua")],
+    )
 });
 pub(crate) static SWEEP: Lazy = LazyLock::new(|| {
     Script::new(

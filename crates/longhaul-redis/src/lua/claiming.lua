@@ -153,11 +153,11 @@ local function versions_of(wanted)
   return kinds
 end
 
--- Gives jobs to a worker. `wanted` is packed: worker, lease_for, {{queue, slots}}, {{kind, version}}, true where the caller
+-- Gives jobs to a worker. `wanted` is worker, lease_for, {{queue, slots}}, {{kind, version}}, true where the caller
 -- waits. Answers the time; when the next job falls due or -1; 1 where there is more to look at; and for each job its id,
 -- fields, data and steps.
 local function claim(wanted)
-  local worker, lease_for, queues, kinds, waits = unpack(cmsgpack.unpack(wanted))
+  local worker, lease_for, queues, kinds, waits = unpack(wanted)
   local _, due = promote(PROMOTED_AT_ONCE)
   if due > 0 then flush() end
   kinds = versions_of(kinds)
