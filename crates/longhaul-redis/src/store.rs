@@ -85,7 +85,7 @@ impl RedisStore {
     }
 }
 
-/// How often those who wait look by themselves without notifications.
+/// The interval at which those who wait look by themselves without notifications.
 const POLL_EVERY: Duration = Duration::from_millis(500);
 
 /// Completes at the first signal.
