@@ -5,13 +5,13 @@ use redis::{RedisResult, Value};
 use tokio::sync::oneshot;
 
 use crate::answer::{bytes, int, json, list, statuses, text};
-use crate::driver::{Alone, Driver, JOBS_PER_CALL, Request, Route};
+use crate::driver::{Alone, Driver, JOBS_PER_CALL, Request, Route, Undo};
 use crate::due::Due;
-use crate::error::{closed, fault, is_outage, unreadable};
+use crate::error::{closed, fault, is_answer_lost, is_outage, unreadable};
 use crate::fields::{Data, Fields, bounded, token_of};
 use crate::finish::{error_tail, fail, finish, pack_finish};
 use crate::pack::Packer;
-use crate::scripts;
+use crate::scripts::{self, Script};
 
 /// The answer to a claim.
 #[derive(Debug)]
@@ -41,16 +41,35 @@ pub(crate) enum Patience {
 /// Takes what is there.
 pub(crate) async fn claim(driver: &Driver, claim: &Claim, patience: Patience) -> Result<Taken> {
     let packed = pack_claim(claim, patience);
+    let worker = &claim.worker.id;
+    driver.lost_claims.take_back(driver, worker).await?;
     loop {
-        let answer = driver.call_undoable(&scripts::CLAIM, vec![packed.clone()], undo_claim)?;
-        let answer = ClaimAnswer { driver, answer, undo: undo_claim }.heard().await?;
+        let answer = send(driver, worker, &scripts::CLAIM, vec![packed.clone()], undo_claim).await?;
         let answer = answer.map_err(|error| fault(scripts::CLAIM.operation, error))?;
         let taken = taken(answer).ok_or_else(|| unreadable(scripts::CLAIM.operation))?;
+        driver.lost_claims.answered(worker, &taken.claimed);
         fail_unreadable(driver, &taken.unreadable).await;
         if !taken.has_more || !taken.claimed.is_empty() {
             return Ok(taken);
         }
     }
+}
+
+/// Sends a script that claims. An answer that is lost on its way is noted, because jobs may have been given to nobody.
+async fn send(
+    driver: &Driver,
+    worker: &str,
+    script: &'static Script,
+    arguments: Vec<Vec<u8>>,
+    undo: Undo,
+) -> Result<RedisResult<Value>> {
+    let floor = driver.lost_claims.floor();
+    let answer = driver.call_undoable(script, arguments, undo)?;
+    let answer = ClaimAnswer { driver, answer, undo }.heard().await?;
+    if answer.as_ref().is_err_and(is_answer_lost) {
+        driver.lost_claims.lose(worker, floor);
+    }
+    Ok(answer)
 }
 
 /// Ends claimed jobs as failed of which something cannot be read. The claim that met one goes on whatever becomes of that.
@@ -72,8 +91,9 @@ pub(crate) async fn finish_and_claim(
     let mut finished = finish(driver, finishes).await?;
     let mut arguments = vec![pack_claim(claim, Patience::Leaves)];
     arguments.extend(last.iter().map(pack_finish));
-    let answer = driver.call_undoable(&scripts::FINISH_AND_CLAIM, arguments, undo_finish_and_claim)?;
-    let answer = ClaimAnswer { driver, answer, undo: undo_finish_and_claim }.heard().await?;
+    let worker = &claim.worker.id;
+    driver.lost_claims.take_back(driver, worker).await?;
+    let answer = send(driver, worker, &scripts::FINISH_AND_CLAIM, arguments, undo_finish_and_claim).await?;
     let read = |answer| {
         let mut parts = list(answer)?.into_iter();
         let ended = statuses(&list(parts.next()?)?)?;
@@ -95,6 +115,7 @@ pub(crate) async fn finish_and_claim(
         }
     };
     if let Some(taken) = &taken {
+        driver.lost_claims.answered(worker, &taken.claimed);
         fail_unreadable(driver, &taken.unreadable).await;
     }
     match taken.filter(|taken| !taken.has_more || !taken.claimed.is_empty()) {

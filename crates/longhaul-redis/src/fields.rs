@@ -17,7 +17,7 @@ pub(crate) fn bounded(duration: Duration) -> i64 {
     millis(duration).min(LONGEST)
 }
 
-/// What a script says of a job, in the order of `layout.lua`.
+/// The fields of a job, in the order of `layout.lua`.
 #[derive(Clone, Debug)]
 pub(crate) struct Fields<'a> {
     pub(crate) state: State,
@@ -44,19 +44,19 @@ pub(crate) struct Fields<'a> {
     pub(crate) parent: Option<&'a str>,
 }
 
-/// What a script is told of a job that is to be created, in the order of `new.lua`.
+/// Packs a job that is to be created, in the order of `new.lua`.
 pub(crate) fn pack_new(id: &JobId, may_exist: MayExist, job: &NewJob) -> [Vec<u8>; 5] {
-    let lane = format!("{}|{}|{}", job.queue, job.kind, job.version);
+    let source = format!("{}|{}|{}", job.queue, job.kind, job.version);
     [
         id.as_str().as_bytes().to_vec(),
-        lane.into_bytes(),
+        source.into_bytes(),
         pack_start(may_exist, job),
         pack_fixed(job),
         Data::pack(job),
     ]
 }
 
-/// Whether a job of that id may be there already, or its id was drawn just now.
+/// Says if a job of that id may be there already, or its id was drawn just now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MayExist {
     Yes,
@@ -93,7 +93,7 @@ fn pack_start(may_exist: MayExist, job: &NewJob) -> Vec<u8> {
     start
 }
 
-/// What does not change of a job, between its batch and its time of creation.
+/// Packs the fields that do not change, between the batch and the time of creation.
 fn pack_fixed(job: &NewJob) -> Vec<u8> {
     let unique = job.unique.as_ref();
     let mut fixed = Vec::with_capacity(96);
@@ -303,7 +303,7 @@ pub(crate) fn record(id: JobId, fields: &Fields<'_>, data: Data, beside: Beside)
     }
 }
 
-/// What is kept beside a job's fields and data.
+/// The parts of a job that are kept beside its fields and data.
 #[derive(Debug, Default)]
 pub(crate) struct Beside {
     pub(crate) progress: Option<longhaul::Progress>,

@@ -50,7 +50,7 @@ impl Maintenance {
     /// Starts to sweep, with time and tasks of `runtime`.
     ///
     /// # Panics
-    /// Where `runtime` cannot start a task.
+    /// If `runtime` cannot start a task.
     #[must_use]
     pub fn start_on(store: Arc<dyn Store>, runtime: Runtime) -> Self {
         let stop = CancellationToken::new();

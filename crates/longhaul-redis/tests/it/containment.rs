@@ -59,7 +59,7 @@ async fn a_claim_that_names_a_kind_or_a_queue_twice_claims_each_job_once_and_los
     assert_eq!(fx.counts("images").await, [(State::Completed, 3)].into());
 }
 
-/// How many commands the server has run.
+/// The number of commands that the server has run.
 fn commands(server: &Server) -> u64 {
     let info: String = server.tell(longhaul_redis::redis::cmd("INFO").arg("commandstats")).unwrap();
     let calls =

@@ -36,7 +36,7 @@ pub struct NewJob {
     pub version: u32,
     /// The queue that it waits in.
     pub queue: Cow<'static, str>,
-    /// What the job type is read from, at most 256 KiB.
+    /// The JSON that the job type is read from, at most 256 KiB.
     pub args: Json,
     /// −100 to 100, higher first. One step of priority is worth a head start of one minute, so that
     /// a job of low priority is overtaken for a bounded time only and nothing starves.
@@ -45,12 +45,12 @@ pub struct NewJob {
     pub start: Start,
     /// Attempts in all, from 1.
     pub max_attempts: u32,
-    /// How many of its workers may die under it before it fails as poison.
+    /// Workers that may die under it before it fails as poison.
     pub max_crashes: u32,
-    /// How its runs are treated: timeout, backoff.
+    /// The policy of its runs: timeout, backoff.
     #[serde(default)]
     pub policy: Policy,
-    /// What it shares with other jobs that are paused together: a provider, say, with a limit of its own. See
+    /// A name that it shares with the jobs that are paused together with it: a provider's, say, with a limit of its own. See
     /// [`Outcome::RateLimited`](super::Outcome::RateLimited).
     #[serde(default)]
     pub limit_key: Option<String>,
@@ -61,7 +61,7 @@ pub struct NewJob {
     /// The job that this one belongs to. Where that one [waits for its children](Start::AfterChildren), this one is
     /// counted among them.
     pub parent: Option<JobId>,
-    /// What to find it by; at most 8 KiB in all.
+    /// Names and values that lists filter by; at most 8 KiB in all.
     pub labels: BTreeMap<String, String>,
 }
 
@@ -231,11 +231,11 @@ pub struct Unique {
     /// Holds the key for this long after the job has *completed* too, which makes it a cache of results.
     /// A job that fails or is cancelled gives its key up at once.
     pub period: Option<Duration>,
-    /// What happens to the second job.
+    /// The fate of the second job.
     pub on_clash: OnClash,
 }
 
-/// What happens to a job whose unique key is held.
+/// The fate of a job whose unique key is held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnClash {
@@ -254,28 +254,28 @@ pub struct Idempotency {
     pub key: String,
     /// A digest of the request, so that a key used for another request is noticed.
     pub fingerprint: String,
-    /// How long the key is remembered, whatever becomes of the job.
+    /// The time that the key is remembered, whatever becomes of the job.
     pub keep_for: Duration,
 }
 
-/// What became of one job of an enqueue call.
+/// The answer about one job of an enqueue call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enqueued {
     /// The job's id; for a duplicate, that of the job which was there before.
     pub id: JobId,
-    /// Whether it was created.
+    /// Created, or a duplicate of another.
     pub status: EnqueueStatus,
 }
 
 impl Enqueued {
-    /// Whether an earlier job stands for this one.
+    /// True where an earlier job stands for this one.
     #[must_use]
     pub fn is_duplicate(&self) -> bool {
         self.status == EnqueueStatus::Duplicate
     }
 }
 
-/// What an enqueue did with a job.
+/// The effect of an enqueue on one job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EnqueueStatus {
