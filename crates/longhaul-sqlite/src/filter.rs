@@ -18,7 +18,7 @@ pub(crate) fn source(filter: &JobFilter, values: &mut Vec<Value>) -> String {
     }
 }
 
-/// What a job must be to fit, its id aside.
+/// The conditions of a job that fits, its id aside.
 pub(crate) fn conditions(filter: &JobFilter, values: &mut Vec<Value>) -> String {
     let mut all = vec!["1".to_owned()];
     let mut one_of = |column: &str, words: Vec<String>| {

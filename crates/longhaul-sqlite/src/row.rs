@@ -30,7 +30,7 @@ pub(crate) fn job_columns(payloads: Payloads) -> String {
     )
 }
 
-/// What a job's row says that its record does not.
+/// The parts of a job's row that its record does not show.
 pub(crate) struct RowFacts {
     pub(crate) seq: i64,
     pub(crate) state_event: u64,

@@ -42,7 +42,7 @@ struct Inner {
 /// More connections would only wait for the same disk.
 const LOOK_UPS: usize = 3;
 const SCANS: usize = 2;
-/// How many jobs one call of a bulk action or of a sweep takes on, so that heartbeats are not delayed behind it.
+/// The most jobs that one transaction of a bulk action or of a sweep takes on, so that heartbeats are not delayed behind it.
 const AT_ONCE: usize = 200;
 /// A heartbeat that has waited for this part of its lease looks why.
 const HEARTBEAT_PATIENCE: u32 = 20;
@@ -167,7 +167,7 @@ impl SqliteStore {
     {
         let (guard, mut work) = (self.inner.guard.clone(), Some(work));
         self.write(Class::Application, move |tx| {
-            // What has run cannot run again; the writer does not ask for that.
+            // Code that has run cannot run again; the writer does not ask for that.
             let work = work.take().ok_or_else(closed)?;
             tx.savepoint(|tx| guard.watch(|| work(&mut Transaction::new(tx))))
         })
@@ -295,7 +295,8 @@ impl Store for SqliteStore {
         if self.inner.queue.is_closed() {
             return Err(closed());
         }
-        self.inner.volume.check(Class::Growth)?;
+        self.inner.volume.check_file()?;
+        self.inner.volume.check_room()?;
         let Some(outage) = self.inner.volume.outage() else { return Ok(()) };
         // Nobody may be writing, so a small write finds out whether the outage is over; its end is seen by the next call.
         let (probe, _) = Task::new(Class::Upkeep, |tx: &mut WriteTx<'_>| tx.probe());
@@ -444,5 +445,26 @@ impl Store for SqliteStore {
     async fn workers(&self) -> Result<Vec<WorkerInfo>> {
         let since = self.inner.clock.now().minus(longhaul::WORKER_SEEN_FOR);
         self.inner.look_ups.read(move |connection| read::workers(connection, since)).await
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_store_whose_writer_has_ended_is_not_ready_and_answers_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path().join("jobs.db")).await.unwrap();
+        store.ready().await.unwrap();
+        store.inner.queue.close();
+        assert!(matches!(store.ready().await, Err(Error::Broken { .. })));
+        let job = longhaul_conformance::jobs::job();
+        assert!(matches!(store.enqueue(vec![job]).await, Err(Error::Broken { .. })));
+        let (worker, claim) = (longhaul_conformance::jobs::worker("w"), longhaul_conformance::jobs::claim());
+        let beat = store.heartbeat(&worker, &[], Duration::from_secs(30)).await;
+        assert!(matches!(beat, Err(Error::Broken { .. })));
+        assert!(matches!(store.claim(claim).await, Err(Error::Broken { .. })));
     }
 }

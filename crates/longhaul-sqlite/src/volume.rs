@@ -7,7 +7,6 @@ use longhaul::{Error, Result};
 use parking_lot::Mutex;
 
 use crate::error::{broken, copy, full};
-use crate::writer::Class;
 
 /// The disk under the file: whether there is room, and whether the file is still where it was opened.
 ///
@@ -19,11 +18,11 @@ pub(crate) struct Volume {
     path: PathBuf,
     identity: Identity,
     reserve: PathBuf,
-    state: Mutex<Condition>,
+    state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
-struct Condition {
+struct State {
     is_full: bool,
     /// The last outage, until a write has succeeded.
     outage: Option<Error>,
@@ -31,7 +30,7 @@ struct Condition {
 
 /// Enough for SQLite's log to grow to the length at which it is folded back into the file and begins anew.
 const RESERVE_BYTES: u64 = 6 * 1024 * 1024;
-/// What must be free besides before a full disk counts as having room again.
+/// The room that must be free besides before a full disk counts as having room again.
 const MARGIN_BYTES: u64 = 2 * 1024 * 1024;
 
 impl Volume {
@@ -55,8 +54,8 @@ impl Volume {
         let _ = std::fs::remove_file(reserve);
     }
 
-    /// An error where a call of this class cannot be taken at present.
-    pub(crate) fn check(&self, class: Class) -> Result<()> {
+    /// An error where the file is not any more where it was opened: nobody would find what is written to it.
+    pub(crate) fn check_file(&self) -> Result<()> {
         match std::fs::metadata(&self.path) {
             Ok(found) if identity(&found) == self.identity => {}
             Ok(_) => return Err(self.gone("was replaced by another")),
@@ -64,7 +63,12 @@ impl Volume {
             // SQLite will meet whatever else is wrong with the disk itself.
             Err(error) => tracing::debug!("failed to look at {}: {error}", self.path.display()),
         }
-        if matches!(class, Class::Heartbeat | Class::Upkeep) || !self.state.lock().is_full {
+        Ok(())
+    }
+
+    /// An error while the disk is full. Ends that by itself where there is room again.
+    pub(crate) fn check_room(&self) -> Result<()> {
+        if !self.state.lock().is_full {
             return Ok(());
         }
         if self.take_reserve(MARGIN_BYTES).is_err() {

@@ -201,7 +201,7 @@ impl Clock {
         }
     }
 
-    /// How long a manual clock must be advanced until the next of those who sleep on it wakes; `None` where nobody
+    /// The time by which a manual clock must be advanced until the next of those who sleep on it wakes; `None` where nobody
     /// sleeps. A simulation whose tasks all wait advances by that much.
     #[must_use]
     pub fn next_wake(&self) -> Option<Duration> {
@@ -313,7 +313,7 @@ impl Timestamp {
         Self(self.0.saturating_sub(millis(duration)))
     }
 
-    /// How long after `earlier` this moment is; zero if it is not after it.
+    /// The time from `earlier` to this moment; zero if it is not after it.
     #[must_use]
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

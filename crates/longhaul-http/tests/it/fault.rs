@@ -10,11 +10,15 @@ use tokio::sync::watch;
 
 use crate::kinds;
 
-/// The fault of every operation of the store.
+/// The fault of every operation of a store.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
     /// It cannot be reached.
     Unavailable,
+    /// It has no room left.
+    Full,
+    /// It cannot write.
+    ReadOnly,
     /// It fails.
     Broken,
     /// It panics.
@@ -23,7 +27,7 @@ pub(crate) enum Fault {
     Hangs,
 }
 
-/// Text that no answer may contain.
+/// What no answer may contain.
 pub(crate) const SECRET: &str = "password 'hunter2' of /var/lib/jobs.db";
 
 pub(crate) fn longhaul(fault: Fault) -> Longhaul {
@@ -34,23 +38,25 @@ pub(crate) fn longhaul(fault: Fault) -> Longhaul {
 
 /// A store in memory that can be made to fail, and to work again.
 pub(crate) fn switched(clock: Clock) -> (Longhaul, Switch) {
-    let switch = Switch {
-        fault: Arc::default(),
-        refused: Arc::default(),
-        store: Arc::new(MemoryStore::with_clock(clock)),
-    };
-    let hook = switch.clone();
-    let store = Intercept::over(switch.store.clone(), move |store, call| hook.clone().around(store, call));
-    let longhaul = Longhaul::new(store);
+    let store = Arc::new(MemoryStore::with_clock(clock));
+    let switch = Switch { fault: Arc::default(), refused: Arc::default(), store: Arc::clone(&store) };
+    let faulty = Intercept::over(store, {
+        let switch = switch.clone();
+        move |store, call| {
+            let switch = switch.clone();
+            async move { switch.answer(&*store, call).await }
+        }
+    });
+    let longhaul = Longhaul::new(faulty);
     kinds::declare(&longhaul);
     (longhaul, switch)
 }
 
-/// The behaviour of the store from now on.
+/// Decides what a store does from now on.
 #[derive(Clone, Debug)]
 pub(crate) struct Switch {
     fault: Arc<Mutex<Option<Fault>>>,
-    /// How many calls have failed.
+    /// The number of calls that have failed.
     refused: Arc<watch::Sender<usize>>,
     store: Arc<MemoryStore>,
 }
@@ -73,11 +79,14 @@ impl Switch {
         self.store.act(&JobFilter::id(id.clone()), cancel, 1).await.unwrap();
     }
 
-    async fn around(self, store: Arc<dyn Store>, call: Call) -> Result<Answer> {
+    async fn answer(&self, store: &dyn Store, call: Call) -> Result<Answer> {
         self.check().await?;
-        let answer = call.on(store.as_ref()).await;
-        // It may have gone away while it was waited for.
-        self.check().await?;
+        let waits = matches!(call, Call::Events(..));
+        let answer = call.on(store).await;
+        if waits {
+            // It may have gone away while it was waited for.
+            self.check().await?;
+        }
         answer
     }
 
@@ -86,12 +95,13 @@ impl Switch {
         if fault.is_some() {
             self.refused.send_modify(|refused| *refused += 1);
         }
+        let (store, source) = ("faulty", SECRET.into());
         match fault {
             None => Ok(()),
-            Some(Fault::Unavailable) => Err(Error::Unavailable { store: "faulty", source: SECRET.into() }),
-            Some(Fault::Broken) => {
-                Err(Error::Store { store: "faulty", operation: "work", source: SECRET.into() })
-            }
+            Some(Fault::Unavailable) => Err(Error::Unavailable { store, source }),
+            Some(Fault::Full) => Err(Error::Full { store, source }),
+            Some(Fault::ReadOnly) => Err(Error::Broken { store, source }),
+            Some(Fault::Broken) => Err(Error::Store { store, operation: "work", source }),
             Some(Fault::Panics) => panic!("{SECRET}"),
             Some(Fault::Hangs) => std::future::pending().await,
         }

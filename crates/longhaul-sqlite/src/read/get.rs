@@ -29,7 +29,7 @@ fn get_one(connection: &Connection, id: &JobId, now: Timestamp) -> rusqlite::Res
     Ok(if gone { Lookup::Gone } else { Lookup::Unknown })
 }
 
-/// How many available jobs of the queue would be claimed before this one, and one; at most [`MAX_POSITION`].
+/// The job's place in the order of claims among the available jobs of its queue, from 1; at most [`MAX_POSITION`].
 fn position(connection: &Connection, record: &JobRecord, facts: &RowFacts) -> rusqlite::Result<u64> {
     // The index orders a queue's jobs within each kind and version. `next` steps from one of these to the
     // following one without reading the jobs between, so the cost is bounded however long the queue is.

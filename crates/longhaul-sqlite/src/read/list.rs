@@ -33,7 +33,7 @@ fn cursor(text: Option<&str>) -> Result<i64> {
 /// Some of what fits a filter, newest first.
 pub(crate) struct Found<T> {
     pub(crate) rows: Vec<T>,
-    /// Where the rest begins; `None` where there is none.
+    /// The cursor of the rest; `None` where there is none.
     pub(crate) next: Option<i64>,
 }
 
@@ -111,11 +111,11 @@ fn searched_from(connection: &Connection, source: &str, values: &[Value]) -> rus
         from = row.get(0)?;
         bytes += row.get::<_, i64>(1)?;
     }
-    // Where all was within the bound, the page ends where its rows do.
+    // A page that is within the bound ends with its rows.
     Ok(if bytes < BYTES_SEARCHED { 0 } else { from })
 }
 
-/// Where the rows end that a page has looked at without filling up; `None` where there are no more.
+/// The end of the rows that a page has looked at without filling up; `None` where there are no more.
 fn unread(connection: &Connection, source: &str, values: &[Value]) -> rusqlite::Result<Option<i64>> {
     let sql = format!("SELECT min(seq), count(*) FROM ({source})");
     let mut statement = connection.prepare_cached(&sql)?;

@@ -8,7 +8,7 @@ use crate::error::fault;
 use crate::filter;
 use crate::row::Columns;
 
-/// What an action must know of a job.
+/// The parts of a job's row that an action looks at.
 struct Target {
     seq: i64,
     queue: String,
@@ -19,7 +19,7 @@ struct Target {
     cancel_by: Option<i64>,
 }
 
-/// What an action did to some jobs.
+/// The result of an action on some jobs.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Done {
     /// Jobs that fitted the filter still.

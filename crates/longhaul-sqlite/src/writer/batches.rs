@@ -121,7 +121,7 @@ impl WriteTx<'_> {
     }
 }
 
-/// What a change of its counts may mean for a closing job.
+/// The effect of a change of its counts on a closing job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
     /// Nothing: it waits on.

@@ -203,7 +203,7 @@ struct Candidate {
     priority: i32,
 }
 
-/// How many jobs that it cannot take one claim moves out of its way.
+/// The most jobs that one claim moves out of its way, because it cannot take them.
 const MOVED_AT_ONCE: usize = 1_000;
 
 fn read_candidate(row: &Row<'_>) -> rusqlite::Result<Candidate> {

@@ -14,7 +14,7 @@ pub(crate) enum Command {
     Withdraw(u64),
 }
 
-/// How a call is treated beside others, and while the disk is full.
+/// The treatment of a call beside others, and while the disk is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
     /// Keeps leases alive: goes before everything that waits.

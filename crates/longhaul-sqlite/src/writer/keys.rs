@@ -11,7 +11,7 @@ pub(super) struct Holder {
     pub(super) state: State,
 }
 
-/// Who holds which key. Jobs take and leave them in the transaction that creates or ends them.
+/// The holders of keys. Jobs take and leave them in the transaction that creates or ends them.
 impl WriteTx<'_> {
     /// The job that holds a unique key now.
     pub(super) fn unique_holder(&self, key: &str) -> rusqlite::Result<Option<Holder>> {

@@ -27,6 +27,6 @@ mod write_tx;
 pub(crate) use act::Done;
 pub(crate) use command::{ClaimCommand, Class, Command, Task};
 pub(crate) use queue::CommandQueue;
+pub(crate) use session::Writer;
 pub(crate) use takeover::takeover;
-pub(crate) use thread::Writer;
 pub(crate) use write_tx::{SAVEPOINT, WriteTx};

@@ -29,7 +29,7 @@ struct Waiter {
 #[derive(Default)]
 struct Waiters {
     tickets: BTreeSet<u64>,
-    /// How many of them look for each set of kinds.
+    /// The number of them that look for each set of kinds.
     kinds: HashMap<Kinds, usize>,
 }
 

@@ -5,7 +5,7 @@ use super::write_tx::WriteTx;
 use crate::error::fault;
 use crate::row::{Columns, signed};
 
-/// How long a silent worker's row is kept: well beyond any lease, so that a take-over still finds it.
+/// The time for which a silent worker's row is kept: well beyond any lease, so that a take-over still finds it.
 const WORKER_ROW_FOR: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
 /// History that is no longer kept. `counts` tells by two indexes which queues have any, so that the others cost nothing.
@@ -46,7 +46,7 @@ impl WriteTx<'_> {
                 .prepare_cached(include_str!("../sql/next_finished.sql"))?
                 .query_row(params![queue, state.as_str()], |row| row.get(0))
                 .optional()?;
-            // What ends from now on is younger than what there is, or than now.
+            // A job that ends from now on is younger than those that there are, or than now.
             let next =
                 age.map_or(i64::MAX, |age| longhaul::Timestamp(oldest.unwrap_or(self.now.0)).plus(age).0);
             self.connection
@@ -158,7 +158,7 @@ impl WriteTx<'_> {
     }
 }
 
-/// How much is kept of the jobs that ended in a state.
+/// The retention of the jobs that ended in a state.
 fn kept(retention: &Retention, state: State) -> &Keep {
     match state {
         State::Completed => &retention.completed,

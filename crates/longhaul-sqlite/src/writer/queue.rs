@@ -62,7 +62,7 @@ impl Waiting {
     }
 }
 
-/// What the writer found in its queue.
+/// The state in which the writer found its queue.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Taken {
     /// Commands, a nudge, or the time is over: look around.

@@ -10,7 +10,7 @@ use crate::row::{Columns, signed};
 pub(super) struct RunRow {
     pub(super) seq: i64,
     pub(super) queue: String,
-    /// What the rules of a job's life look at.
+    /// The fields that the rules of a job's life look at.
     pub(super) run: lifecycle::Run,
     pub(super) last_event: i64,
     /// The number of the newest entry of this run's log (0: none).

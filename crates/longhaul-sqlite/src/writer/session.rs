@@ -1,16 +1,33 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use longhaul::clock::Stopwatch;
-use longhaul::{Claimed, Error, FinishAndClaim, LeaseStatus, Result, Timestamp};
+use longhaul::{Claimed, Clock, Error, FinishAndClaim, LeaseStatus, Result, Signals, Timestamp};
+use rusqlite::Connection;
 
 use super::command::{Call, ClaimCommand, Class};
 use super::parked::{Parked, Served, Woken};
-use super::queue::Waiting;
-use super::thread::{FOREIGN_CHANGES_WITHIN, Writer};
+use super::queue::{CommandQueue, Waiting};
 use super::write_tx::{Isolation, WriteTx};
 use crate::error::copy;
+use crate::lock::Role;
+use crate::volume::Volume;
 
-/// What the writer has in hand between two starts of its loop.
+/// The writer's connection, and what it shares with the store.
+pub(crate) struct Writer {
+    pub(crate) connection: Connection,
+    pub(crate) queue: Arc<CommandQueue>,
+    pub(crate) signals: Arc<Signals>,
+    pub(crate) clock: Clock,
+    pub(crate) volume: Arc<Volume>,
+    /// Held until the last write is done, so that a successor never meets it.
+    pub(crate) role: Arc<Role>,
+}
+
+/// The time within which a change by another process is noticed.
+const FOREIGN_CHANGES_WITHIN: Duration = Duration::from_millis(100);
+
+/// The commands that the writer has in hand. A panic ends a session; the next one begins with none.
 pub(super) struct Session<'w> {
     writer: &'w Writer,
     tx: WriteTx<'w>,
@@ -18,9 +35,9 @@ pub(super) struct Session<'w> {
     parked: Parked,
     /// When the next scheduled job falls due, where a claim waits.
     next_due: Option<Timestamp>,
-    /// Whether something may have become available unseen since the parked claims were last served.
+    /// True where something may have become available unseen since the parked claims were last served.
     look_again: bool,
-    /// Whether the last transaction failed, so that looking again must not become a busy loop.
+    /// True where the last transaction failed, so that looking again must not become a busy loop.
     has_failed: bool,
 }
 
@@ -35,7 +52,7 @@ struct Round {
     served: Served,
 }
 
-/// Where a transaction takes its calls from.
+/// The calls that a transaction takes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
     Calls,
@@ -99,9 +116,10 @@ impl<'w> Session<'w> {
         let mut round =
             Round { claims: std::mem::take(&mut self.waiting.claims), ..Round::new(Source::Calls) };
         round.calls.extend(self.waiting.heartbeats.drain(..));
-        let volume = &self.writer.volume;
-        if let Err(error) = volume.check(Class::Growth) {
-            self.refuse(&mut round, &error, |class| volume.check(class).is_err());
+        if let Err(error) = self.writer.volume.check_file() {
+            self.refuse(&mut round, &error, |_| true);
+        } else if let Err(error) = self.writer.volume.check_room() {
+            self.refuse(&mut round, &error, |class| class == Class::Growth);
         }
         let has_calls = round.calls.len() + round.claims.len() + self.waiting.calls.len() > 0;
         if has_calls || has_claims {
@@ -132,7 +150,7 @@ impl<'w> Session<'w> {
         self.parked.is_empty() && self.writer.signals.is_idle()
     }
 
-    /// How long to sleep at most: for ever while nobody waits for anything.
+    /// The longest sleep: for ever while nobody waits for anything.
     pub(super) fn patience(&self) -> Option<Duration> {
         if self.look_again && !self.has_failed {
             return Some(Duration::ZERO);
@@ -173,7 +191,7 @@ impl<'w> Session<'w> {
     /// One transaction for as many calls as fit into its time, the claims, and the parked claims that may have something
     /// to take. Where a call fails by its own fault, all run again, each kept apart. An outage fails all.
     fn share(&mut self, mut round: Round, woken: Woken) {
-        // What an application's code has done cannot be done again, so it is kept apart from the beginning.
+        // An application's code cannot run again, so it is kept apart from the beginning.
         let isolation = match round.source {
             Source::Calls => Isolation::Together,
             Source::Application => Isolation::Apart,
@@ -185,7 +203,7 @@ impl<'w> Session<'w> {
         {
             let has_room = self.writer.volume.make_room(error);
             if has_room {
-                // What keeps leases alive and makes room goes on in it.
+                // Heartbeats and upkeep go on in it.
                 self.refuse(&mut round, &copy(error), |class| class == Class::Growth);
             }
             if has_room || !error.is_outage() {

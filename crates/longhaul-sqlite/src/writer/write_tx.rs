@@ -24,16 +24,15 @@ pub(crate) struct WriteTx<'c> {
     pub(super) notes: Notes,
     /// Workers that `workers` has a row of.
     pub(super) known_workers: HashSet<String>,
-    /// Where the rows of running jobs are, by their tokens. It only spares looking: what is done with a row
+    /// The rows of running jobs, by their tokens. It only spares looking: what is done with a row
     /// checks the lease again, and a token that is not in here is looked up.
     leased: HashMap<i64, Leased>,
-    /// Whether this store holds the lock file, so that a successor may take over from its workers.
+    /// True where this store holds the lock file, so that a successor may take over from its workers.
     pub(super) owner: bool,
-    /// How the calls of this transaction are kept apart.
     pub(super) isolation: Isolation,
 }
 
-/// Whether a call that fails may be undone by itself.
+/// The way in which the calls of a transaction are kept apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Isolation {
     /// All calls or none: the cheap way, and the first that is tried.
@@ -42,20 +41,20 @@ pub(crate) enum Isolation {
     Apart,
 }
 
-/// What a transaction has done so far that is not rows.
+/// The effects of a transaction that are not rows.
 #[derive(Clone, Default)]
 pub(super) struct Notes {
-    /// How the counts change, by queue.
+    /// Changes of the counts, by queue.
     queues: HashMap<String, QueueNotes>,
     /// Jobs that changed, for whoever waits for them.
     pub(super) changed: Vec<JobId>,
-    /// Whether a job became scheduled or ceased to be, so that another may be the next that falls due.
+    /// True where a job became scheduled or ceased to be, so that another may be the next that falls due.
     pub(super) scheduled: bool,
     /// Children that have ended and are not yet counted: their batch, and how they ended.
     pub(super) ended_children: Vec<(i64, State)>,
     /// Closing jobs that were created and may turn out to have no children.
     pub(super) new_batches: Vec<i64>,
-    /// Whether a claim stopped at its bound, so that there may be more to take at once.
+    /// True where a claim stopped at its bound, so that there may be more to take at once.
     pub(super) stopped_early: bool,
 }
 
@@ -253,7 +252,7 @@ impl<'c> WriteTx<'c> {
 /// The name of the savepoint around a call; an application's code may use any other.
 pub(crate) const SAVEPOINT: &str = "longhaul_call";
 
-/// What is written here always has a JSON form; this only fits the error into SQLite's.
+/// Fits an error that cannot happen (all that is written here has a JSON form) into SQLite's.
 pub(super) fn no_json(error: longhaul::Error) -> rusqlite::Error {
     rusqlite::Error::ToSqlConversionFailure(Box::new(error))
 }

@@ -1,4 +1,4 @@
-//! What an application's tests use: a store in memory, a clock that stands still, and jobs that run when told.
+//! Tools for the tests of an application: a store in memory, a clock that stands still, and jobs that run when told.
 //!
 //! ```
 //! use std::time::Duration;
@@ -77,9 +77,9 @@ pub struct Ran {
     pub id: JobId,
     /// Its kind.
     pub kind: String,
-    /// Which attempt this was, from 1.
+    /// The number of the attempt, from 1.
     pub attempt: u32,
-    /// How it ended.
+    /// Its end.
     pub outcome: Outcome,
 }
 
@@ -119,7 +119,7 @@ impl Harness {
     /// Enqueues a job and returns its id.
     ///
     /// # Panics
-    /// Where the job breaks a bound.
+    /// If the job breaks a bound.
     #[track_caller]
     pub fn enqueue<J: Job>(&self, job: J) -> JobId {
         self.enqueue_with(job, EnqueueOptions::default())
@@ -128,7 +128,7 @@ impl Harness {
     /// Enqueues a job with some of its type's defaults changed; returns the id of the job that stands for it.
     ///
     /// # Panics
-    /// Where the job breaks a bound.
+    /// If the job breaks a bound.
     #[track_caller]
     pub fn enqueue_with<J: Job>(&self, job: J, options: EnqueueOptions) -> JobId {
         at_once("enqueue a job", self.longhaul.enqueue_with(job, options)).id
@@ -188,7 +188,7 @@ impl Harness {
     /// The job as it now is.
     ///
     /// # Panics
-    /// Where there is no such job.
+    /// If there is no such job.
     #[track_caller]
     #[must_use]
     pub fn job(&self, id: &JobId) -> JobRecord {
@@ -202,7 +202,7 @@ impl Harness {
     /// them, where there are more.
     ///
     /// # Panics
-    /// Where there is none, with a list of what is there.
+    /// If there is none, with a list of what is there.
     #[track_caller]
     pub fn assert_enqueued<J: Job>(&self, is_meant: impl Fn(&J) -> bool) -> JobRecord {
         let Some(record) = self.waiting::<J>(is_meant).pop() else {
@@ -214,7 +214,7 @@ impl Harness {
     /// Checks that no job of kind `J` that satisfies `is_meant` waits to be run.
     ///
     /// # Panics
-    /// Where there is one, with a list of what is there.
+    /// If there is one, with a list of what is there.
     #[track_caller]
     pub fn refute_enqueued<J: Job>(&self, is_meant: impl Fn(&J) -> bool) {
         if let Some(record) = self.waiting::<J>(is_meant).pop() {

@@ -8,16 +8,15 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::active::Active;
-use super::execution::execute;
 use super::queue::{LONGEST_WAIT, Waiting, WorkerQueue};
 use super::registry::Registry;
+use super::run::{Run, RunEnded, release};
 use super::running::RunningJob;
 use super::settle::{End, Settled, settle};
 use crate::backoff::Backoff;
 use crate::handle::Longhaul;
-use crate::model::{
-    AttemptError, Claim, Claimed, ErrorKind, Finish, Outcome, QueueSlots, SupportedKind, WorkerInfo,
-};
+use crate::maintenance::Activity;
+use crate::model::{Claim, Claimed, QueueSlots, SupportedKind, WorkerInfo};
 use crate::runtime::Runtime;
 use crate::store::{Error, Result};
 
@@ -32,6 +31,7 @@ pub(crate) struct Dispatch {
     pub(crate) lease_for: Duration,
     pub(crate) active: Active,
     pub(crate) recorder: mpsc::UnboundedSender<Arc<RunningJob>>,
+    pub(crate) activity: Activity,
     /// Fired when no more jobs are to be claimed.
     pub(crate) stopping: CancellationToken,
     /// One for each of `worker.queues`, in their order.
@@ -46,14 +46,6 @@ pub(crate) struct Dispatch {
     pub(crate) claims: Pause,
 }
 
-/// A run is over; `finish` is what the store must hear of it.
-pub(crate) struct RunEnded {
-    run: u64,
-    queue: usize,
-    took: Duration,
-    finish: Option<Finish>,
-}
-
 /// The wait after calls that failed, while all else goes on.
 #[derive(Default)]
 pub(crate) struct Pause {
@@ -66,6 +58,7 @@ pub(crate) struct Pause {
 struct Poll {
     /// For each queue, true where jobs of it are asked for.
     asks: Vec<bool>,
+    /// The jobs, whose leases began no earlier than the monotonic time beside them.
     answer: BoxFuture<'static, (Duration, Result<Vec<Claimed>>)>,
 }
 
@@ -80,7 +73,7 @@ struct Turn {
 #[derive(Default)]
 struct Turns {
     answers: FuturesUnordered<BoxFuture<'static, Turn>>,
-    /// How many ends the last one carries.
+    /// The number of ends that the last one carries.
     ends: usize,
 }
 
@@ -96,11 +89,14 @@ impl Turns {
     }
 }
 
-/// How long a claim with nothing to take stays open; with no hint lost, it could be for ever.
-const LONGEST_POLL: Duration = Duration::from_secs(5);
-/// How long jobs that were told to stop are waited for before they are handed back over their heads.
+/// The longest time that a claim with nothing to take stays open; with no hint lost, it could be for ever. Each one that ends
+/// costs an idle worker's store a look.
+const LONGEST_POLL: Duration = Duration::from_secs(20);
+/// The time for a heartbeat, and a second one, after a claim that has waited long.
+const TIME_FOR_HEARTBEATS: Duration = Duration::from_secs(6);
+/// The wait for jobs that were told to stop; those that ignore it are released while they still run.
 const ABORT_GRACE: Duration = Duration::from_secs(1);
-/// How long the store may take to accept what is handed back; after that the leases end by themselves.
+/// The time in which the store may accept what is handed back; after that the leases end by themselves.
 const HAND_BACK_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Dispatch {
@@ -164,16 +160,16 @@ impl Dispatch {
                 () = self.stopping.cancelled() => {}
                 Some(end) = ends.recv() => self.note_end(end),
                 Some(turn) = turns.answers.next() => self.note_turn(turn),
-                Some((sent, claimed)) = async { Some((&mut poll.as_mut()?.answer).await) }, if poll.is_some() => {
+                Some((leased, claimed)) = async { Some((&mut poll.as_mut()?.answer).await) }, if poll.is_some() => {
                     poll = None;
-                    self.note_claim(sent, claimed);
+                    self.note_claim(leased, claimed);
                 }
                 () = clock.sleep(look.unwrap_or_default()), if look.is_some() => {}
             }
         }
     }
 
-    /// How long until something is to be done that no event tells of.
+    /// The time until something is to be done that no event tells of.
     fn next_look(&self, poll: Option<&Poll>) -> Option<Duration> {
         let waiting = self.queues.iter().any(WorkerQueue::has_waiting).then_some(LONGEST_WAIT);
         let sends = self.left(&self.sends).filter(|_| !self.unsent.is_empty());
@@ -247,7 +243,7 @@ impl Dispatch {
     fn open_poll(&self) -> Poll {
         let store = Arc::clone(self.longhaul.store());
         let wanted: Vec<usize> = self.queues.iter().map(|queue| queue.free).collect();
-        let claim = self.claim(&wanted, LONGEST_POLL.min(self.lease_for / 6));
+        let claim = self.claim(&wanted, self.longest_poll());
         let clock = self.runtime.clock.clone();
         Poll {
             asks: wanted.iter().map(|slots| *slots > 0).collect(),
@@ -255,23 +251,37 @@ impl Dispatch {
         }
     }
 
-    fn note_claim(&mut self, sent: Duration, claimed: Result<Vec<Claimed>>) {
+    /// The wait of a claim counts against the lease of what it brings, because nobody here knows when the store took it. So a
+    /// sixth of the lease, or more where that leaves the time for heartbeats to get through before the job is stopped.
+    fn longest_poll(&self) -> Duration {
+        let spare = (self.lease_for * 7 / 10).saturating_sub(TIME_FOR_HEARTBEATS);
+        LONGEST_POLL.min(spare.max(self.lease_for / 6))
+    }
+
+    fn note_claim(&mut self, leased: Duration, claimed: Result<Vec<Claimed>>) {
         match claimed {
             Ok(jobs) => {
                 self.claims = Pause::default();
-                self.take(sent, jobs);
+                let has_late_jobs = !jobs.is_empty() && self.runtime.clock.since(leased) > self.lease_for / 6;
+                self.take(leased, jobs);
+                if has_late_jobs {
+                    self.active.beat_now();
+                }
             }
             Err(error) => self.pause_claims(&error),
         }
     }
 
-    /// Starts claimed jobs, as far as there are slots for them.
-    fn take(&mut self, claiming: Duration, claimed: Vec<Claimed>) {
+    /// Starts claimed jobs, as far as there are slots for them. Their leases began no earlier than `leased`.
+    fn take(&mut self, leased: Duration, claimed: Vec<Claimed>) {
+        if !claimed.is_empty() {
+            self.activity.note();
+        }
         for claimed in claimed {
             let run = self.next_run;
             self.next_run += 1;
             let recorder = Some(self.recorder.clone());
-            let job = RunningJob::new(claimed, self.runtime.clone(), claiming, self.lease_for, recorder);
+            let job = RunningJob::new(claimed, self.runtime.clone(), leased, self.lease_for, recorder);
             let Some(queue) = self.queues.iter().position(|queue| queue.name == job.claimed.queue) else {
                 tracing::error!(job = %job.id(), queue = job.claimed.queue, "was given a job of a queue that it does not serve");
                 self.unsent.push(End { run, finish: release(&job) });
@@ -285,13 +295,8 @@ impl Dispatch {
 
     fn start_waiting(&mut self, queue: usize) {
         while let Some(Waiting { run, job, .. }) = self.queues[queue].next() {
-            let (registry, longhaul) = (Arc::clone(&self.registry), self.longhaul.clone());
-            let guard = RunGuard { ended: self.ended.clone(), run, queue, job, end: None };
-            self.runtime.spawn(async move {
-                let begun = guard.job.runtime.clock.monotonic();
-                let finish = execute(&guard.job, &registry, &longhaul).await;
-                guard.end(begun, finish);
-            });
+            let run = Run::new(run, queue, job, self.ended.clone());
+            self.runtime.spawn(run.execute(Arc::clone(&self.registry), self.longhaul.clone()));
         }
     }
 
@@ -396,44 +401,4 @@ impl Dispatch {
 enum MayClaim {
     Yes,
     No,
-}
-
-/// Tells the dispatcher that a run is over when its task ends, however it ends, so that its slot always comes back.
-struct RunGuard {
-    ended: mpsc::UnboundedSender<RunEnded>,
-    run: u64,
-    queue: usize,
-    job: Arc<RunningJob>,
-    /// How long it took and what the store must hear of it; `None` until the run has come to its end.
-    end: Option<(Duration, Option<Finish>)>,
-}
-
-impl RunGuard {
-    fn end(mut self, begun: Duration, finish: Option<Finish>) {
-        self.end = Some((self.job.runtime.clock.since(begun), finish));
-    }
-}
-
-impl Drop for RunGuard {
-    fn drop(&mut self) {
-        let end = self.end.take();
-        let (took, finish) = end.unwrap_or_else(|| (Duration::MAX, Some(died(&self.job))));
-        // The receiver outlives every run but those that ignored their abort, which were handed back.
-        let _ = self.ended.send(RunEnded { run: self.run, queue: self.queue, took, finish });
-    }
-}
-
-/// The end of a run whose task dies before it.
-fn died(job: &RunningJob) -> Finish {
-    let error = AttemptError::new(ErrorKind::Panic, "the task of the job ended before the job did");
-    let outcome = match job.claimed.attempt >= job.claimed.max_attempts {
-        true => Outcome::Failed { error },
-        false => Outcome::Retry { error, delay: Backoff::default().base },
-    };
-    Finish { outcome, ..release(job) }
-}
-
-fn release(job: &RunningJob) -> Finish {
-    let (entries, follow_ups) = (Vec::new(), Vec::new());
-    Finish { lease: job.lease(), outcome: Outcome::Released, entries, follow_ups }
 }

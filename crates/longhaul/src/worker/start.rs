@@ -18,7 +18,7 @@ use crate::model::{QueueSlots, WorkerInfo, process_id};
 use crate::panics::contain_future;
 use crate::runtime::Runtime;
 
-/// How long a worker may go without a heartbeat before its jobs are given to others.
+/// The longest time that a worker may go without a heartbeat before its jobs are given to others.
 pub const DEFAULT_LEASE: Duration = Duration::from_secs(30);
 
 /// A worker to be: what it runs, of which queues, how many at a time.
@@ -98,7 +98,9 @@ impl WorkerBuilder {
         };
         let active = Active::default();
         let (stopping, stopped) = (CancellationToken::new(), CancellationToken::new());
+        let maintenance = Maintenance::start_on(Arc::clone(longhaul.store()), runtime.clone());
         let heartbeat = Heartbeat {
+            activity: maintenance.activity(),
             store: Arc::clone(longhaul.store()),
             clock: runtime.clock.clone(),
             worker: worker.clone(),
@@ -110,7 +112,6 @@ impl WorkerBuilder {
             .spawn
             .spawn_thread("longhaul-heartbeat", Box::pin(heartbeat.run()))
             .expect("failed to start the heartbeat's thread");
-        let maintenance = Maintenance::start_on(Arc::clone(longhaul.store()), runtime.clone());
         let (recorder, reports) = mpsc::unbounded_channel();
         runtime.spawn(record(Arc::clone(longhaul.store()), runtime.clone(), reports));
         let (ended, ends) = mpsc::unbounded_channel();
@@ -125,6 +126,7 @@ impl WorkerBuilder {
             registry: Arc::new(registry),
             recorder,
             active: active.clone(),
+            activity: maintenance.activity(),
             stopping: stopping.clone(),
             longhaul,
             worker,
@@ -183,7 +185,7 @@ impl Worker {
         shutdown
     }
 
-    /// How many jobs it is running.
+    /// The number of jobs that it is running.
     #[must_use]
     pub fn running(&self) -> usize {
         self.active.len()
