@@ -14,6 +14,8 @@ use crate::jobs::{HOUR, LEASE, claim, completed, delayed, id, idempotent, job, n
 
 /// 2³¹ and 2³² milliseconds, and ten years, beyond which a remote store sends no duration.
 const FAR: [Duration; 3] = [secs(2_147_484), secs(4_294_968), secs(315_360_000)];
+/// 9999-12-30: the last day that is in the year 9999 everywhere on Earth.
+const LAST_DAY: Timestamp = Timestamp(253_402_128_000_000);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// Delays that overflow 32 bits of milliseconds, and moments up to the last that can be written.
@@ -21,11 +23,13 @@ pub async fn a17_a_job_far_ahead_waits_for_its_time(fx: &Fixture) {
     let begin = fx.now();
     let at = |delay| begin.plus(delay);
     let mut jobs: Vec<NewJob> = FAR.into_iter().map(delayed).collect();
-    jobs.extend([Timestamp::MAX, Timestamp(i64::MAX)].map(|at| NewJob { start: Start::At(at), ..job() }));
-    let endless = fx.enqueue(delayed(Duration::MAX)).await;
-    assert!(fx.job(&endless).await.run_at >= at(FAR[2]), "at the end of time, or as far as can be sent");
-    fx.act(&endless, Action::Cancel { grace: LEASE }).await;
-    let due = FAR.map(at).into_iter().chain([Timestamp::MAX; 2]);
+    jobs.push(NewJob { start: Start::At(LAST_DAY), ..job() });
+    for start in [Start::After(Duration::MAX), Start::At(Timestamp::MAX), Start::At(Timestamp(i64::MAX))] {
+        let endless = fx.enqueue(NewJob { start, ..job() }).await;
+        assert!(fx.job(&endless).await.run_at >= at(FAR[2]), "at the end of time, or as far as can be sent");
+        fx.act(&endless, Action::Cancel { grace: LEASE }).await;
+    }
+    let due = FAR.map(at).into_iter().chain([LAST_DAY]);
     let ids: Vec<_> = fx.enqueue_all(jobs).await.into_iter().map(|answer| answer.id).collect();
     for (id, due) in ids.iter().zip(due) {
         let record = fx.job(id).await;
