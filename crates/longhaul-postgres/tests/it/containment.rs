@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use longhaul::{
-    Claim, Error, Finish, JobRecord, LeaseStatus, NewJob, Outcome, Policy, QueueSlots, Record, State, Store,
+    Claim, Error, Finish, JobRecord, LeaseStatus, NewJob, Outcome, QueueSlots, Record, State, Store,
 };
 use longhaul_conformance::jobs::{
     chunk, claim, completed, finish, id, json, kind, log, named, slots, unique, worker,
@@ -295,58 +295,4 @@ async fn sequences_beyond_two_to_the_31_change_nothing() {
     let again = store.claim(claim()).await.unwrap();
     assert_eq!(again.iter().map(|job| job.attempt).collect::<Vec<_>>(), [1, 1], "no attempt was spent");
     assert!(again.iter().all(|job| job.lease.token < 1 << 53), "JSON's numbers can tell it");
-}
-
-/// More values than one statement may have parameters.
-#[tokio::test]
-async fn ten_thousand_jobs_with_every_field_are_enqueued_all_or_none() {
-    let store = PostgresStore::open(shared().options()).await.unwrap();
-    let job = |n: usize| NewJob {
-        args: json(&format!("{{\"text\":\"{}\"}}", "x".repeat(100))),
-        priority: 3,
-        policy: Policy { timeout: Some(LONG), backoff: Some(longhaul::Backoff::default()) },
-        limit_key: Some("provider".into()),
-        labels: [("tenant".to_owned(), format!("t-{n}"))].into(),
-        ..named(&format!("job-{n}"))
-    };
-    let mut jobs: Vec<NewJob> = (0..10_000).map(job).collect();
-    let mut bad = jobs.clone();
-    bad[9_999].kind = "not a name".into();
-    let refused = store.enqueue(bad).await;
-    assert!(matches!(refused, Err(Error::Invalid { .. })), "{refused:?}");
-    assert!(store.queues().await.unwrap().is_empty(), "none is there");
-    let enqueued = store.enqueue(std::mem::take(&mut jobs)).await.unwrap();
-    assert!(enqueued.len() == 10_000 && enqueued.iter().all(|job| !job.is_duplicate()));
-    let ids: Vec<_> = enqueued.into_iter().map(|job| job.id).collect();
-    let filter = longhaul::JobFilter { ids, ..Default::default() };
-    let acted = store.act(&filter, longhaul::Action::Cancel { grace: LONG }, 20_000).await.unwrap();
-    assert_eq!((acted.matched, acted.done, acted.complete), (10_000, 10_000, true));
-}
-
-/// A NUL in whatever a run says: its end is written all the same.
-#[tokio::test]
-async fn a_nul_anywhere_leaves_the_jobs_end_written() {
-    let store = PostgresStore::open(shared().options()).await.unwrap();
-    let refused = store.enqueue(vec![NewJob { args: json("{\"s\":\"a\\u0000b\"}"), ..named("args") }]).await;
-    assert!(matches!(refused, Err(Error::Invalid { .. })), "{refused:?}");
-    store.enqueue(["output", "error", "log", "step"].map(named).into()).await.unwrap();
-    let claimed = store.claim(claim()).await.unwrap();
-    let of = |name: &str| &claimed.iter().find(|job| job.lease.id.as_str() == name).unwrap().lease;
-    let error = longhaul::AttemptError::new(longhaul::ErrorKind::Error, "a\0b");
-    let step = longhaul::Entry::Step { name: "a\0b".into(), output: json("1") };
-    let ends = vec![
-        finish(of("output"), Outcome::Completed { output: json("\"a\\u0000b\"") }),
-        finish(of("error"), Outcome::Failed { error }),
-        Finish { entries: vec![log("a\0b")], ..finish(of("log"), completed()) },
-        Finish { entries: vec![step], ..finish(of("step"), completed()) },
-    ];
-    assert_eq!(store.finish(ends).await.unwrap(), [LeaseStatus::Held; 4]);
-    for (name, state) in [
-        ("output", State::Failed),
-        ("error", State::Failed),
-        ("log", State::Completed),
-        ("step", State::Failed),
-    ] {
-        assert_eq!(record(&store, name).await.state, state, "{name}");
-    }
 }
