@@ -50,7 +50,7 @@ impl Job for Analyze {
                 Verdict::Fatal | Verdict::Cancel => false,
             };
             if !goes_on {
-                app.release_place(cx.id()).await;
+                app.release_reservation(cx.id()).await;
             }
         }
         result
