@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::history::{History, What};
-use crate::observed::Observed;
+use crate::observed::observed;
 
 /// The queue of the jobs of a run.
 pub(crate) const QUEUE: &str = "chaos";
@@ -159,11 +159,8 @@ impl Job for Probe {
 /// Where the store or the history cannot be opened.
 pub(crate) async fn work(args: WorkerArgs, store: Arc<dyn Store>) -> Result<()> {
     let history = History::open(&args.history)?;
-    let longhaul = if args.plain {
-        Longhaul::over(store)
-    } else {
-        Longhaul::new(Observed { store, history: history.clone() })
-    };
+    let longhaul =
+        if args.plain { Longhaul::over(store) } else { Longhaul::new(observed(store, history.clone())) };
     let start = |_| {
         let worker = longhaul.worker().register::<Probe>(()).register::<Nothing>(());
         let worker = worker.register::<Watch>(history.clone()).queue(QUEUE, args.slots);

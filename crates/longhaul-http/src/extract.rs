@@ -147,7 +147,7 @@ fn grammar(bytes: &[u8]) -> Result<(), Problem> {
 }
 
 fn breached(JsonBreach { rule, place }: JsonBreach) -> Problem {
-    let field = match place.trim_start_matches('.') {
+    let field = match place.trim_matches('.') {
         "" => "body".to_owned(),
         place => place.to_owned(),
     };

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::fmt::temporal::Pieces;
 use longhaul::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -27,7 +28,12 @@ impl<'de> Deserialize<'de> for Rfc3339 {
 
 /// Reads a moment in RFC 3339, with any offset; parts of a millisecond are cut off.
 pub(crate) fn parse(text: &str) -> Option<Timestamp> {
-    text.parse::<jiff::Timestamp>().ok().map(|moment| Timestamp(moment.as_millisecond()))
+    let moment = text.parse::<jiff::Timestamp>().ok().or_else(|| {
+        // The last hours of the year 9999 are beyond the last moment that has a form in every zone.
+        let pieces = Pieces::parse(text).ok()?;
+        (pieces.date().year() == 9999 && pieces.to_numeric_offset().is_some()).then_some(jiff::Timestamp::MAX)
+    })?;
+    Some(Timestamp(moment.as_millisecond()))
 }
 
 /// The longest duration that a request may ask for: ten years, in seconds.
@@ -56,6 +62,8 @@ mod tests {
         assert_eq!(text, "\"2026-01-01T00:00:00.070Z\"");
         assert_eq!(parse("2026-01-01T01:00:00.0709+01:00"), Some(moment));
         assert_eq!(parse("tomorrow"), None);
+        assert_eq!(parse("9999-12-31T23:59:59Z"), Some(Timestamp(jiff::Timestamp::MAX.as_millisecond())));
+        assert_eq!(parse("9999-12-31T23:59:59"), None);
         assert!(serde_json::to_string(&Rfc3339(Timestamp(i64::MAX))).unwrap().starts_with("\"9999-12-3"));
     }
 

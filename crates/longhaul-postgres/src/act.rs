@@ -1,8 +1,12 @@
-use longhaul::{Action, GONE_FOR, JobId, Result, State, Timestamp};
+use std::collections::HashMap;
+
+use longhaul::lifecycle::{self, Deed};
+use longhaul::{Action, GONE_FOR, JobFilter, JobId, Result, State, Timestamp};
 
 use crate::error::key_locked;
+use crate::read::{Values, conditions, references};
 use crate::row::{priority, state};
-use crate::write_tx::{WriteTx, rank};
+use crate::write_tx::WriteTx;
 
 /// A job that an action may apply to, locked.
 struct Target {
@@ -12,24 +16,27 @@ struct Target {
     priority: i32,
     unique_key: Option<String>,
     batch: Option<i64>,
+    cancel_by: Option<i64>,
 }
 
 impl WriteTx<'_> {
-    /// Does something to the jobs among `ids` that it applies to, and says to how many.
-    pub(crate) async fn act(&mut self, ids: &[JobId], action: Action) -> Result<u64> {
+    /// Applies an action to the jobs among `ids` that still fit the filter, and answers how many it changed.
+    pub(crate) async fn act(&mut self, ids: &[JobId], filter: &JobFilter, action: Action) -> Result<u64> {
+        let mut targets = self.targets(ids, filter).await?;
         let mut done = 0;
         for id in ids {
-            let Some(target) = self.target(id).await? else { continue };
-            let applied = match (action, target.state) {
-                (Action::Cancel { grace }, State::Running) => {
-                    self.ask_to_stop(&target, self.time.plus(grace)).await?
+            let Some(target) = targets.remove(id.as_str()) else { continue };
+            let applied = match lifecycle::act(target.state, action) {
+                Deed::Nothing => false,
+                Deed::AskToStop(grace) => {
+                    let by = lifecycle::cancel_by(target.cancel_by.map(Timestamp), grace, self.time.latest);
+                    let sql = include_str!("sql/ask_to_stop.sql");
+                    self.rows("cancel", sql, &[&target.seq, &by.0]).await?;
+                    true
                 }
-                (Action::Cancel { .. }, state) if !state.is_finished() => {
-                    self.cancel_waiting(&target).await?
-                }
-                (Action::Retry, state) if state.is_finished() => self.retry(&target).await?,
-                (Action::Delete, state) if state.is_finished() => self.delete(&target).await?,
-                _ => false,
+                Deed::Cancel => self.cancel_waiting(&target).await?,
+                Deed::StartAnew => self.start_anew(&target).await?,
+                Deed::Remove => self.remove(&target).await?,
             };
             if applied {
                 done += 1;
@@ -40,23 +47,27 @@ impl WriteTx<'_> {
         Ok(done)
     }
 
-    async fn target(&self, id: &JobId) -> Result<Option<Target>> {
-        let rows =
-            self.rows("look a job up", include_str!("sql/job_for_action.sql"), &[&id.as_str()]).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        Ok(Some(Target {
-            seq: row.get(0),
-            queue: row.get(1),
-            state: state(row, 2),
-            priority: priority(row, 3),
-            unique_key: row.get(4),
-            batch: row.get(5),
-        }))
-    }
-
-    async fn ask_to_stop(&self, target: &Target, by: Timestamp) -> Result<bool> {
-        self.rows("cancel", include_str!("sql/ask_to_stop.sql"), &[&target.seq, &by.0]).await?;
-        Ok(true)
+    /// Locks the jobs that fit now, whatever they did when they were looked for: the lock is taken where the filter is
+    /// checked, so nothing changes between the check and the write.
+    async fn targets(&self, ids: &[JobId], filter: &JobFilter) -> Result<HashMap<String, Target>> {
+        let ids: Vec<String> = ids.iter().map(|id| id.as_str().to_owned()).collect();
+        let mut values: Values = vec![Box::new(ids)];
+        let conditions = conditions(filter, &mut values)?;
+        let sql = include_str!("sql/jobs_for_action.sql").replace("{conditions}", &conditions);
+        let rows = self.rows_unprepared("look jobs up", &sql, &references(&values)).await?;
+        let target = |row: &tokio_postgres::Row| {
+            let target = Target {
+                seq: row.get(1),
+                queue: row.get(2),
+                state: state(row, 3),
+                priority: priority(row, 4),
+                unique_key: row.get(5),
+                batch: row.get(6),
+                cancel_by: row.get(7),
+            };
+            (row.get(0), target)
+        };
+        Ok(rows.iter().map(target).collect())
     }
 
     async fn cancel_waiting(&mut self, target: &Target) -> Result<bool> {
@@ -69,7 +80,7 @@ impl WriteTx<'_> {
         Ok(true)
     }
 
-    async fn retry(&mut self, target: &Target) -> Result<bool> {
+    async fn start_anew(&mut self, target: &Target) -> Result<bool> {
         if let Some(key) = &target.unique_key {
             if !self.try_lock_keys(&[format!("u{key}")]).await?.is_empty() {
                 return Err(key_locked());
@@ -82,14 +93,14 @@ impl WriteTx<'_> {
         if target.state == State::Completed {
             self.rows("retry", include_str!("sql/forget_steps.sql"), &[&target.seq]).await?;
         }
-        let rank = rank(self.now, target.priority);
+        let rank = lifecycle::rank(self.now, target.priority);
         self.rows("retry", include_str!("sql/retry_job.sql"), &[&target.seq, &self.now.0, &rank]).await?;
         self.moved(&target.queue, Some(target.state), Some(State::Available));
         self.uncount_end(target.batch, target.state).await?;
         Ok(true)
     }
 
-    async fn delete(&mut self, target: &Target) -> Result<bool> {
+    async fn remove(&mut self, target: &Target) -> Result<bool> {
         let forgotten = self.now.plus(GONE_FOR).0;
         self.rows("delete", include_str!("sql/delete_job.sql"), &[&target.seq, &forgotten]).await?;
         self.moved(&target.queue, Some(target.state), None);

@@ -1,7 +1,8 @@
+use longhaul::lifecycle;
 use longhaul::{Children, JobId, Result, State, Timestamp};
 
 use crate::row::{children, priority, signed};
-use crate::write_tx::{WriteTx, rank};
+use crate::write_tx::WriteTx;
 
 /// A closing job that waits for its children.
 struct Closing {
@@ -84,7 +85,7 @@ impl WriteTx<'_> {
     }
 
     async fn write_closing(&mut self, closing: &Closing, then: Then) -> Result<()> {
-        let is_free = then == Then::FreeIfDone && closing.children.unfinished() == 0;
+        let is_free = then == Then::FreeIfDone && lifecycle::freed(&closing.children) == State::Available;
         let (state, run_at) =
             if is_free { (State::Available, self.now) } else { (State::Blocked, closing.run_at) };
         self.rows(
@@ -95,7 +96,7 @@ impl WriteTx<'_> {
                 &self.now.0,
                 &state.as_str(),
                 &run_at.0,
-                &rank(run_at, closing.priority),
+                &lifecycle::rank(run_at, closing.priority),
                 &signed(closing.children.total),
                 &signed(closing.children.completed),
                 &signed(closing.children.failed),
@@ -111,7 +112,7 @@ impl WriteTx<'_> {
     }
 }
 
-/// What a change of its counts may mean for a closing job.
+/// The consequence of a change of its counts for a closing job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
     /// Nothing: it waits on.

@@ -2,11 +2,10 @@ use std::time::Duration;
 
 use longhaul::clock::Stopwatch;
 use longhaul::{
-    Action, Claim, Enqueued, Finish, FinishAndClaim, JobId, Lease, LeaseStatus, NewJob, Record, Result, Swept,
+    Action, Claim, Enqueued, Finish, FinishAndClaim, JobFilter, JobId, Lease, LeaseStatus, NewJob, Record,
+    Result, Swept,
 };
 use tokio::sync::oneshot;
-
-use crate::write_tx::WriteTx;
 
 /// An operation for a writing connection, and where its answer goes.
 #[derive(Debug)]
@@ -61,12 +60,17 @@ pub(crate) enum Op {
     Sweep(usize),
     Act {
         ids: Vec<JobId>,
+        filter: JobFilter,
         action: Action,
     },
+    /// Writes nothing, as a statement that would fail where nothing can be written.
+    ProbeWrite,
     SetQueue {
         queue: String,
         config: String,
     },
+    /// Ends a claimed job whose row cannot be read, with the reason.
+    FailUnreadable(Lease, String),
     /// Takes back claims whose callers went away before they were answered.
     TakeBack(Vec<Lease>),
     /// Takes back claims whose answers were lost with a connection, by the numbers of their transactions.
@@ -93,28 +97,7 @@ pub(crate) enum Verdict {
     Deferred,
 }
 
-/// Applies an operation that is not gathered from many calls; a claim is left to the end of the transaction.
-pub(crate) async fn apply(tx: &mut WriteTx<'_>, op: &Op) -> Result<Answer> {
-    Ok(match op {
-        Op::Enqueue(jobs) => Answer::Enqueued(tx.enqueue(jobs).await?),
-        Op::Finish(_) => Answer::Statuses(Vec::new()),
-        Op::Claim { .. } => Answer::FinishAndClaim(FinishAndClaim::default()),
-        Op::Record(records) => Answer::Statuses(tx.record(records).await?),
-        Op::Sweep(limit) => Answer::Swept(tx.sweep(*limit).await?),
-        Op::Act { ids, action } => Answer::Count(tx.act(ids, *action).await?),
-        Op::SetQueue { queue, config } => {
-            tx.rows("configure a queue", include_str!("sql/set_queue.sql"), &[queue, config]).await?;
-            Answer::Done
-        }
-        Op::TakeBack(leases) => {
-            tx.take_back(leases).await?;
-            Answer::Done
-        }
-        Op::TakeBackLost(claims) => Answer::Count(tx.take_back_lost(claims).await?),
-    })
-}
-
-/// How long a call may wait for others' locks: as long as its caller waits for the answer.
+/// True while a call may wait for others' locks: as long as its caller waits for the answer.
 pub(crate) fn may_wait(call: &Call, response_timeout: Duration) -> bool {
     !call.reply.is_closed() && call.since.elapsed() < response_timeout
 }

@@ -1,16 +1,13 @@
 use futures::future::join_all;
-use longhaul::{
-    AttemptError, Claim, Claimed, ErrorKind, EventBody, JobId, Json, Lease, QueueSlots, Result, State,
-    Timestamp,
-};
+use longhaul::lifecycle;
+use longhaul::{Claim, Claimed, EventBody, JobId, Json, Lease, QueueSlots, Result, State, Timestamp};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::finish::{End, unchanged};
-use crate::row::{Unreadable, duration, json, parsed, priority, rows_at_most, small, unsigned};
-use crate::write_tx::{WriteTx, rank};
+use crate::row::{Unreadable, json, parsed, policy, priority, rows_at_most, small, unsigned};
+use crate::write_tx::WriteTx;
 
-/// How many jobs of paused limit keys one claim moves out of its way.
+/// The most jobs of paused limit keys that one claim moves out of its way.
 const POSTPONED_AT_ONCE: usize = 1_000;
 
 pub(crate) const PROMOTE_DUE: &str = include_str!("sql/promote_due.sql");
@@ -107,20 +104,20 @@ impl WriteTx<'_> {
                     claimed.push(job);
                 }
                 Err(unreadable) => {
-                    self.fail_unreadable(&Lease { id: job.id, token: job.token }, &unreadable).await?;
+                    let lease = Lease { id: job.id, token: job.token };
+                    self.fail_unreadable(&lease, &unreadable.to_string()).await?;
                 }
             }
         }
         self.settle().await
     }
 
-    async fn fail_unreadable(&mut self, lease: &Lease, unreadable: &Unreadable) -> Result<()> {
-        tracing::warn!(job = %lease.id, "failed a job whose row cannot be read: {unreadable}");
+    /// Ends a claimed job whose row cannot be read.
+    pub(crate) async fn fail_unreadable(&mut self, lease: &Lease, reason: &str) -> Result<()> {
+        tracing::warn!(job = %lease.id, "failed a job whose row cannot be read: {reason}");
         let Some(run) = self.find_lease(lease).await? else { return Ok(()) };
-        let error = AttemptError::new(ErrorKind::Fatal, unreadable.to_string());
-        let error = Some(AttemptError { attempt: run.attempt, at: self.now, ..error });
-        let end = End { state: State::Failed, error, ..unchanged(&run) };
-        self.end_run(lease, run, end).await
+        let next = lifecycle::unreadable(&run.facts(), reason, self.now);
+        self.end_run(lease, run, next).await
     }
 
     async fn add_steps(&self, jobs: &mut [Next]) -> Result<()> {
@@ -148,7 +145,7 @@ impl WriteTx<'_> {
             let until = job.paused_until.unwrap_or(self.now);
             seqs.push(job.seq);
             run_ats.push(until.0);
-            ranks.push(rank(until, job.priority));
+            ranks.push(lifecycle::rank(until, job.priority));
         }
         let sql = include_str!("sql/postpone_jobs.sql");
         self.rows("postpone jobs", sql, &[&seqs, &self.now.0, &run_ats, &ranks]).await?;
@@ -161,20 +158,15 @@ impl WriteTx<'_> {
     pub(crate) async fn take_back(&mut self, leases: &[Lease]) -> Result<()> {
         for lease in leases {
             let Some(run) = self.find_lease(lease).await? else { continue };
-            if run.cancel_by.is_some() {
-                // Somebody has asked for its end meanwhile, which is told to no worker any more.
-                let error = AttemptError { attempt: run.attempt, at: self.now, ..AttemptError::cancelled() };
-                let end = End { state: State::Cancelled, error: Some(error), ..unchanged(&run) };
-                self.end_run(lease, run, end).await?;
-                self.settle().await?;
-                continue;
+            let seq = run.seq;
+            let next = lifecycle::take_back(&run.facts(), self.now);
+            if !next.state.is_finished() {
+                let sql = include_str!("sql/forget_claim.sql");
+                self.rows("take a claim back", sql, &[&seq]).await?;
             }
-            let sql = include_str!("sql/take_back_job.sql");
-            self.rows("take a claim back", sql, &[&run.seq, &self.now.0]).await?;
-            self.moved(&run.queue, Some(State::Running), Some(State::Available));
-            self.effects.changed.push(lease.id.clone());
+            self.end_run(lease, run, next).await?;
         }
-        Ok(())
+        self.settle().await
     }
 
     /// Takes back claims whose answers were lost, and answers how many jobs they had.
@@ -216,7 +208,7 @@ fn read_next(row: &Row) -> Next {
             args: json(row, 4, "args")?,
             attempt,
             max_attempts: small(row.get(6)),
-            policy: longhaul::Policy { timeout: duration(row, 7), backoff: parsed(row, 8, "backoff")? },
+            policy: policy(row, [7, 8, 19])?,
             created_at: Timestamp(row.get(9)),
             labels: parsed(row, 10, "labels")?.unwrap_or_default(),
             steps: Default::default(),

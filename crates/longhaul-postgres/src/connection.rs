@@ -87,7 +87,7 @@ pub(crate) fn cancel(client: &Client, tls: MakeRustlsConnect) {
     });
 }
 
-/// How long the connection that cancels a statement may take.
+/// The longest that the connection which cancels a statement may take.
 const CANCEL_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// A server that cannot be reached may be there in a while; one that refuses the login will not change its mind.
@@ -144,6 +144,17 @@ impl Link<'_> {
     ) -> Result<Vec<Row>, tokio_postgres::Error> {
         match self {
             Link::Own(connection) => connection.rows(sql, values).await,
+            Link::Theirs(transaction) => transaction.query(sql, values).await,
+        }
+    }
+
+    pub(crate) async fn rows_unprepared(
+        &self,
+        sql: &str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        match self {
+            Link::Own(connection) => connection.client.query(sql, values).await,
             Link::Theirs(transaction) => transaction.query(sql, values).await,
         }
     }

@@ -1,13 +1,14 @@
 use std::collections::{BTreeSet, HashMap};
 
 use longhaul::clock::millis;
-use longhaul::{EnqueueStatus, Enqueued, JobId, Json, NewJob, OnClash, Result, Start, State};
+use longhaul::lifecycle;
+use longhaul::{EnqueueStatus, Enqueued, JobId, Json, NewJob, OnClash, Policy, Result, Start, State};
 use tokio_postgres::types::ToSql;
 
 use crate::connection::Connection;
 use crate::error::fault;
 use crate::server_clock::Now;
-use crate::write_tx::{WriteTx, rank};
+use crate::write_tx::WriteTx;
 
 pub(crate) const INSERT_SIMPLE: &str = include_str!("sql/insert_simple_jobs.sql");
 
@@ -179,6 +180,7 @@ impl WriteTx<'_> {
                     &rows.batches,
                     &self.now.0,
                     &rows.children,
+                    &rows.datas,
                 ],
             )
             .await?;
@@ -212,7 +214,7 @@ pub(crate) async fn enqueue_simple(
             rows.push(id, job, None, now)?;
         }
     }
-    let values: [&(dyn ToSql + Sync); 16] = [
+    let values: [&(dyn ToSql + Sync); 17] = [
         &rows.ids,
         &rows.kinds,
         &rows.versions,
@@ -229,6 +231,7 @@ pub(crate) async fn enqueue_simple(
         &now.earliest.0,
         &rows.args,
         &rows.limit_keys,
+        &rows.datas,
     ];
     connection.rows(INSERT_SIMPLE, &values).await.map_err(fault("enqueue"))?;
     let mut available = BTreeSet::new();
@@ -282,7 +285,9 @@ struct NewRows<'j> {
     unique_keys: Vec<Option<&'j str>>,
     unique_periods: Vec<Option<i64>>,
     parents: Vec<Option<&'j str>>,
+    /// Written beside `datas` for the release before, which knows these two alone.
     backoffs: Vec<Option<String>>,
+    datas: Vec<Option<String>>,
     labels: Vec<Option<String>>,
     args: Vec<&'j str>,
     limit_keys: Vec<Option<&'j str>>,
@@ -295,16 +300,12 @@ struct NewRows<'j> {
 
 impl<'j> NewRows<'j> {
     fn push(&mut self, id: &'j JobId, job: &'j NewJob, batch: Option<i64>, now: Now) -> Result<()> {
-        let run_at = match job.start {
-            Start::Now | Start::AfterChildren => now.earliest,
-            Start::After(delay) => now.plus(delay),
-            Start::At(at) => at.max(now.earliest),
+        // A delay is counted from the latest time that it may be.
+        let start = match job.start {
+            Start::After(delay) => Start::After(now.plus(delay).since(now.earliest)),
+            start => start,
         };
-        let state = match job.start {
-            Start::AfterChildren => State::Blocked,
-            _ if run_at > now.earliest => State::Scheduled,
-            _ => State::Available,
-        };
+        let (state, run_at) = lifecycle::start(start, now.earliest);
         let labels = (!job.labels.is_empty()).then(|| Json::new(&job.labels)).transpose()?;
         let backoff = job.policy.backoff.map(|backoff| Json::new(&backoff)).transpose()?;
         self.ids.push(id.as_str());
@@ -314,7 +315,7 @@ impl<'j> NewRows<'j> {
         self.states.push(state.as_str());
         self.state_values.push(state);
         self.priorities.push(job.priority.into());
-        self.ranks.push(rank(run_at, job.priority));
+        self.ranks.push(lifecycle::rank(run_at, job.priority));
         self.run_ats.push(run_at.0);
         self.max_attempts.push(job.max_attempts.into());
         self.max_crashes.push(job.max_crashes.into());
@@ -322,7 +323,9 @@ impl<'j> NewRows<'j> {
         self.unique_keys.push(job.unique.as_ref().map(|unique| unique.key.as_str()));
         self.unique_periods.push(job.unique.as_ref().and_then(|unique| unique.period).map(millis));
         self.parents.push(job.parent.as_ref().map(JobId::as_str));
+        let data = (job.policy != Policy::default()).then(|| Json::new(&job.policy)).transpose()?;
         self.backoffs.push(backoff.map(|backoff| backoff.as_str().to_owned()));
+        self.datas.push(data.map(|data| data.as_str().to_owned()));
         self.labels.push(labels.map(|labels| labels.as_str().to_owned()));
         self.args.push(job.args.as_str());
         self.limit_keys.push(job.limit_key.as_deref());

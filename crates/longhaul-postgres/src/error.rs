@@ -8,7 +8,14 @@ pub(crate) const SILENCE: &str = "no answer in time";
 /// Makes an error of a failed statement: an outage, or a fault of the operation itself.
 pub(crate) fn fault(operation: &'static str) -> impl Fn(tokio_postgres::Error) -> Error + Copy {
     move |error| {
-        if is_unavailable(&error) {
+        let code = error.code().map_or("", SqlState::code);
+        if code == "53100" {
+            // The disk is full. The server goes on to read, and writes again once there is room.
+            Error::Full { store: STORE, source: Box::new(DbError(error)) }
+        } else if code == "25006" || code.starts_with("58") {
+            // A standby, a database that was made read-only, a disk that fails.
+            Error::Broken { store: STORE, source: Box::new(DbError(error)) }
+        } else if is_unavailable(&error) {
             Error::Unavailable { store: STORE, source: Box::new(error) }
         } else {
             Error::Store { store: STORE, operation, source: Box::new(DbError(error)) }
@@ -59,15 +66,12 @@ pub(crate) fn is_lock_timeout(error: &Error) -> bool {
 /// True where all calls fail alike, and are asked again as a whole. Any other failure is about one of them.
 pub(crate) fn is_outage(error: &Error) -> bool {
     let is_cancelled = code(error) == Some(&SqlState::QUERY_CANCELED);
-    matches!(error, Error::Unavailable { .. })
-        && !is_cancelled
-        && !is_lock_timeout(error)
-        && !is_serialization_failure(error)
+    error.is_outage() && !is_cancelled && !is_lock_timeout(error) && !is_serialization_failure(error)
 }
 
 /// True where the server itself has not answered.
 pub(crate) fn is_unreachable(error: &Error) -> bool {
-    is_outage(error) && code(error).is_none()
+    matches!(error, Error::Unavailable { .. }) && is_outage(error) && code(error).is_none()
 }
 
 fn code(error: &Error) -> Option<&SqlState> {
@@ -85,6 +89,8 @@ pub(crate) fn copy(error: &Error) -> Error {
         Error::Unavailable { store, source } => {
             Error::Unavailable { store, source: source.to_string().into() }
         }
+        Error::Full { store, source } => Error::Full { store, source: source.to_string().into() },
+        Error::Broken { store, source } => Error::Broken { store, source: source.to_string().into() },
         other => failed("commit", other.to_string()),
     }
 }
@@ -102,7 +108,7 @@ pub(crate) fn key_locked() -> Error {
     Error::Unavailable { store: STORE, source: Box::new(KeyLocked) }
 }
 
-/// The store's thread has ended, or died; nothing is known of what was asked.
+/// The thread that writes has died: nothing that is asked of it will be done.
 pub(crate) fn closed() -> Error {
-    unavailable("the connection's thread has stopped")
+    Error::Broken { store: STORE, source: "the thread that writes has stopped".into() }
 }

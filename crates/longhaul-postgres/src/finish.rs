@@ -1,27 +1,16 @@
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
+use longhaul::lifecycle::{self, Next, Token};
 use longhaul::{
-    AttemptError, ErrorKind, Finish, JobId, Json, KEPT_ERRORS, Lease, LeaseStatus, NewJob, Outcome, Result,
-    State, Timestamp,
+    AttemptError, Finish, JobId, Json, KEPT_ERRORS, Lease, LeaseStatus, NewJob, Outcome, Result, State,
+    Timestamp,
 };
 
-use crate::finish_and_claim::Ended;
-use crate::record::Run;
-use crate::row::signed;
-use crate::server_clock::Now;
-use crate::write_tx::{WriteTx, rank};
-
-/// The end of a run other than by completion.
-pub(crate) struct End {
-    pub(crate) state: State,
-    /// The lease's token where its finish has ended the job, so that the finish can be repeated; otherwise 0.
-    pub(crate) token: u64,
-    pub(crate) run_at: Timestamp,
-    pub(crate) attempt: u32,
-    pub(crate) interruptions: u32,
-    pub(crate) crashes: u32,
-    pub(crate) error: Option<AttemptError>,
-}
+use crate::finish_and_claim::{Ended, simple_output};
+use crate::record::{Run, held};
+use crate::row::{signed, unsigned};
+use crate::write_tx::WriteTx;
 
 impl WriteTx<'_> {
     /// Ends the runs of several calls; each run stands alone but for faults. Those in `ended` are ended already, and the
@@ -110,7 +99,7 @@ impl WriteTx<'_> {
 
     async fn finish_one(&mut self, finish: &Finish) -> Result<LeaseStatus> {
         let Finish { lease, outcome, entries, follow_ups } = finish;
-        let Some(mut run) = self.find_lease(lease).await? else { return Ok(LeaseStatus::Lost) };
+        let Some(mut run) = self.find_lease(lease).await? else { return self.repeated(lease).await };
         if !entries.is_empty() {
             self.append(&mut run, entries).await?;
         }
@@ -119,24 +108,39 @@ impl WriteTx<'_> {
             self.complete(lease, run, output, follow_ups).await?;
             return Ok(status);
         }
-        let outcome = self.pause_key(&run, outcome.clone()).await?;
-        let mut end = end(&run, outcome, self.time);
-        if end.state.is_finished() {
-            end.token = lease.token;
-        }
-        self.end_run(lease, run, end).await?;
+        let outcome = self.counted_from_latest(self.pause_key(&run, outcome.clone()).await?);
+        let next = lifecycle::finish(&run.facts(), &outcome, self.now);
+        self.end_run(lease, run, next).await?;
         Ok(status)
+    }
+
+    /// The answer to a finish whose lease is not current: one that has ended the job already is repeated after a lost
+    /// answer, and is held without effect.
+    async fn repeated(&self, lease: &Lease) -> Result<LeaseStatus> {
+        let sql = include_str!("sql/has_ended.sql");
+        let rows = self.rows("look a lease up", sql, &[&lease.id.as_str(), &signed(lease.token)]).await?;
+        Ok(if rows.is_empty() { LeaseStatus::Lost } else { LeaseStatus::Held })
     }
 
     /// Pauses the limit key of a run that came to its limit; for the run itself this is a snooze until the pause ends.
     async fn pause_key(&self, run: &Run, outcome: Outcome) -> Result<Outcome> {
         match (outcome, &run.limit_key) {
             (Outcome::RateLimited { delay }, Some(key)) => {
-                let until = self.pause(key, self.time.plus(delay)).await?;
+                let until = self.pause(key, self.time.plus(delay).min(Timestamp::MAX)).await?;
                 Ok(Outcome::Snoozed { delay: until.since(self.time.latest) })
             }
             (outcome, _) => Ok(outcome),
         }
+    }
+
+    /// An outcome whose delay, counted from the earliest time that it may be, ends when it does counted from the latest.
+    fn counted_from_latest(&self, mut outcome: Outcome) -> Outcome {
+        if let Outcome::Retry { delay, .. } | Outcome::Snoozed { delay } | Outcome::RateLimited { delay } =
+            &mut outcome
+        {
+            *delay = self.time.plus(*delay).since(self.time.earliest);
+        }
+        outcome
     }
 
     async fn complete(
@@ -146,7 +150,8 @@ impl WriteTx<'_> {
         output: &Json,
         follow_ups: &[NewJob],
     ) -> Result<()> {
-        let kept_from = self.now.0.saturating_add(run.unique_period.unwrap_or(0));
+        let period = run.unique_period.map(|millis| Duration::from_millis(unsigned(millis)));
+        let kept_from = lifecycle::key_until(State::Completed, period, self.now).unwrap_or(self.now).0;
         let sql = include_str!("sql/complete_job.sql");
         self.rows("complete", sql, &[&run.seq, &self.now.0, &output.as_str(), &kept_from]).await?;
         match (&run.unique_key, run.unique_period) {
@@ -166,14 +171,14 @@ impl WriteTx<'_> {
     }
 
     /// Ends a run other than by completion: by its worker's word, a rescue, or the end of a cancel's grace.
-    pub(crate) async fn end_run(&mut self, lease: &Lease, run: Run, end: End) -> Result<()> {
-        let finished = end.state.is_finished();
+    pub(crate) async fn end_run(&mut self, lease: &Lease, run: Run, next: Next) -> Result<()> {
+        let finished = next.state.is_finished();
         if finished && let Some(key) = &run.unique_key {
             self.free_unique_key(key, run.seq).await?;
         }
-        // A NUL has no place in the server's text; in JSON it is written otherwise.
-        let last_error = end.error.as_ref().map(|error| error.message.replace('\0', ""));
-        let errors = match end.error {
+        let token = if next.token == Token::Kept { signed(lease.token) } else { 0 };
+        let last_error = next.error.as_ref().map(|error| error.message.clone());
+        let errors = match next.error {
             Some(error) => Some(with_error(run.errors.as_deref(), error)?),
             None => run.errors,
         };
@@ -182,24 +187,24 @@ impl WriteTx<'_> {
             include_str!("sql/end_run.sql"),
             &[
                 &run.seq,
-                &end.state.as_str(),
+                &next.state.as_str(),
                 &self.now.0,
-                &rank(end.run_at, run.priority),
-                &end.run_at.0,
-                &i64::from(end.attempt),
-                &i64::from(end.interruptions),
-                &i64::from(end.crashes),
+                &lifecycle::rank(next.run_at, run.priority),
+                &next.run_at.0,
+                &i64::from(next.attempt),
+                &i64::from(next.interruptions),
+                &i64::from(next.crashes),
                 &errors,
                 &last_error,
                 &finished.then_some(self.now.0),
-                &(run.last_event + 1),
-                &signed(end.token),
+                &(run.last_event + signed(lifecycle::events_of(next.state))),
+                &token,
             ],
         )
         .await?;
-        self.moved(&run.queue, Some(State::Running), Some(end.state));
+        self.moved(&run.queue, Some(State::Running), Some(next.state));
         if finished {
-            self.child_ended(run.batch, end.state);
+            self.child_ended(run.batch, next.state);
         }
         self.effects.changed.push(lease.id.clone());
         Ok(())
@@ -208,74 +213,6 @@ impl WriteTx<'_> {
 
 fn lease_key(lease: &Lease) -> (&str, i64) {
     (lease.id.as_str(), signed(lease.token))
-}
-
-/// The status of a lease that was the current one.
-pub(crate) fn held(cancel_by: Option<i64>) -> LeaseStatus {
-    if cancel_by.is_some() { LeaseStatus::CancelRequested } else { LeaseStatus::Held }
-}
-
-/// The end that an outcome means for a run. A job that was asked to stop does not run again.
-fn end(run: &Run, outcome: Outcome, now: Now) -> End {
-    let stamped =
-        |error: AttemptError| Some(AttemptError { attempt: run.attempt, at: now.earliest, ..error });
-    let mut end = unchanged(run);
-    match outcome {
-        // Completion has its own way, which also knows of follow-ups.
-        Outcome::Completed { .. } => end.state = State::Completed,
-        Outcome::Failed { error } => {
-            end.state = State::Failed;
-            end.error = stamped(error);
-        }
-        Outcome::Cancelled { reason } => {
-            end.state = State::Cancelled;
-            end.error = stamped(AttemptError::new(ErrorKind::Cancelled, reason));
-        }
-        Outcome::Retry { error, delay } => {
-            end.error = stamped(error);
-            end.run_at = now.plus(delay);
-        }
-        Outcome::Snoozed { delay } | Outcome::RateLimited { delay } => {
-            end.attempt = run.attempt.saturating_sub(1);
-            end.run_at = now.plus(delay);
-        }
-        Outcome::Released => {
-            end.state = State::Available;
-            end.attempt = run.attempt.saturating_sub(1);
-            end.interruptions += 1;
-        }
-    }
-    if !end.state.is_finished() && run.cancel_by.is_some() {
-        let error = end.error.or_else(|| stamped(AttemptError::cancelled()));
-        return End { state: State::Cancelled, error, ..unchanged(run) };
-    }
-    if end.state == State::Scheduled && end.run_at <= now.earliest {
-        end.state = State::Available;
-    }
-    end
-}
-
-/// The output of a run that has completed and has nothing else to say.
-pub(crate) fn simple_output(finish: &Finish) -> Option<&Json> {
-    match &finish.outcome {
-        Outcome::Completed { output } if finish.entries.is_empty() && finish.follow_ups.is_empty() => {
-            Some(output)
-        }
-        _ => None,
-    }
-}
-
-/// The end of a run that changes nothing but that it waits again.
-pub(crate) fn unchanged(run: &Run) -> End {
-    End {
-        state: State::Scheduled,
-        token: 0,
-        run_at: Timestamp(run.run_at),
-        attempt: run.attempt,
-        interruptions: run.interruptions,
-        crashes: run.crashes,
-        error: None,
-    }
 }
 
 /// A job's errors and one more, as JSON; the oldest beyond the last twenty are dropped.

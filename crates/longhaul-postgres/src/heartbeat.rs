@@ -9,14 +9,14 @@ use tokio_postgres::types::ToSql;
 
 use crate::connection::Connection;
 use crate::error::{SILENCE, copy, fault, is_outage, unavailable};
-use crate::finish::held;
 use crate::options::{PostgresOptions, Purpose};
+use crate::record::held;
 use crate::row::signed;
 
 const HEARTBEAT: &str = include_str!("sql/heartbeat.sql");
 /// The most heartbeats of one statement.
 const BEATS_AT_ONCE: usize = 256;
-/// How often a lease is tried again whose row another transaction held.
+/// The pause between attempts to extend leases whose rows another transaction holds.
 const RETRY_EVERY: Duration = Duration::from_millis(10);
 
 /// A worker's heartbeat, and where its answer goes.

@@ -9,9 +9,9 @@ use tokio::sync::{Notify, mpsc};
 use tokio_postgres::AsyncMessage;
 
 use crate::connection::Connection;
-use crate::driver::{DriverState, Look, Throttle};
 use crate::error::{SILENCE, fault, unavailable};
 use crate::options::{PostgresOptions, Purpose};
+use crate::state::{DriverState, Look, Throttle};
 use crate::write_tx::Effects;
 
 /// Notifies other processes of this one's changes, and receives theirs, on a connection of its own. A change is told
@@ -48,9 +48,9 @@ struct Changes {
 const NAMES: usize = 7_500;
 /// Notifications are no more frequent than this.
 const EVERY: Duration = Duration::from_millis(5);
-/// Those who wait look no more often than this, where it is not known which of them should.
+/// The shortest interval at which all who wait are woken, where it is not known which of them should look.
 const ALL_EVERY: Duration = Duration::from_millis(50);
-/// How often a silent connection is tried, so that one that is dead without a word is noticed.
+/// The interval at which a silent connection is tried, so that one that is dead without a word is noticed.
 const PING_EVERY: Duration = Duration::from_secs(10);
 
 impl Notifier {

@@ -5,7 +5,7 @@ use longhaul::{Error, Result};
 use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 
-/// How a store reaches its server.
+/// The address of a store's server, and the bounds of its connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostgresOptions {
     /// The server, the database and how to log in. With [`SslMode::Require`] connections are made over TLS, and the
@@ -16,14 +16,15 @@ pub struct PostgresOptions {
     /// The schema of all tables, made where it is missing; stores with different ones know nothing of each other. 1 to
     /// 48 characters of `a–z 0–9 _`, by default `longhaul`.
     pub schema: String,
-    /// How long a connection may take to be made: 5 s by default.
+    /// The longest that a connection may take to be made: 5 s by default.
     pub connect_timeout: Duration,
-    /// How long a call may take before it fails as unavailable, and a transaction before its connection is given up:
+    /// The longest that a call may take before it fails as unavailable, and a transaction before its connection is given up:
     /// 10 s by default.
     pub response_timeout: Duration,
     /// The most connections of the pool that reads, and that services share: 6 by default. Three more write, and one listens.
     pub pool_size: usize,
-    /// How often waiting claims look for jobs by themselves, because a notification may be lost: every 200 ms by default.
+    /// The interval at which waiting claims look for jobs by themselves, because a notification may be lost: 200 ms by
+    /// default.
     pub look_every: Duration,
 }
 
@@ -79,7 +80,7 @@ impl PostgresOptions {
         Ok(())
     }
 
-    /// What a connection is made with: every statement finds the store's tables by their names alone.
+    /// The parameters of a connection: every statement finds the store's tables by their names alone.
     pub(crate) fn connecting(&self, purpose: Purpose) -> Config {
         let mut config = self.config.clone();
         let given = config.get_options().map(|given| format!("{given} ")).unwrap_or_default();
@@ -116,10 +117,10 @@ impl PostgresOptions {
 /// transaction's lock for longer than this waits by itself.
 const WRITING: &str = " -c lock_timeout=250ms -c synchronous_commit=on -c enable_seqscan=off -c enable_bitmapscan=off \
     -c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan -c jit=off";
-/// How long a process may be silent in the middle of a transaction: one that was stopped or cut off there would otherwise
+/// The longest that a process may be silent in the middle of a transaction: one that was stopped or cut off there would otherwise
 /// keep its rows and keys from the others until the server notices that it is gone, which may take hours.
 const LONGEST_SILENCE: Duration = Duration::from_secs(10);
-/// After how long a silent connection is tried.
+/// A silent connection is tried after this.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
 
 /// The use of a connection.

@@ -1,6 +1,8 @@
-use longhaul::{Entry, EventBody, Json, KEPT_EVENT_BYTES, KEPT_EVENTS, Lease, LeaseStatus, Record, Result};
+use longhaul::lifecycle;
+use longhaul::{
+    Entry, EventBody, Json, KEPT_EVENT_BYTES, KEPT_EVENTS, Lease, LeaseStatus, Record, Result, Timestamp,
+};
 
-use crate::finish::held;
 use crate::row::{priority, rows_at_most, signed, small};
 use crate::write_tx::WriteTx;
 
@@ -22,6 +24,20 @@ pub(crate) struct Run {
     pub(crate) errors: Option<String>,
     pub(crate) limit_key: Option<String>,
     pub(crate) batch: Option<i64>,
+}
+
+impl Run {
+    /// The facts that the rules of a job's life look at.
+    pub(crate) fn facts(&self) -> lifecycle::Run {
+        lifecycle::Run {
+            attempt: self.attempt,
+            crashes: self.crashes,
+            max_crashes: self.max_crashes,
+            interruptions: self.interruptions,
+            cancel_requested: self.cancel_by.is_some(),
+            run_at: Timestamp(self.run_at),
+        }
+    }
 }
 
 impl WriteTx<'_> {
@@ -127,4 +143,9 @@ impl WriteTx<'_> {
         let sql = include_str!("sql/insert_events.sql");
         self.rows("record", sql, &[&job, &seqs, &at, &attempt, &bodies]).await.map(drop)
     }
+}
+
+/// The status of a lease that was the current one.
+pub(crate) fn held(cancel_by: Option<i64>) -> LeaseStatus {
+    if cancel_by.is_some() { LeaseStatus::CancelRequested } else { LeaseStatus::Held }
 }

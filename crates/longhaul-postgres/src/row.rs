@@ -3,15 +3,30 @@
 
 use std::time::Duration;
 
-use longhaul::{Children, JobId, JobRecord, Json, QueueConfig, State, Timestamp};
+use longhaul::{
+    Children, JobId, JobRecord, Json, Payloads, Policy, QueueConfig, SHORT_PAYLOAD_BYTES, State, Timestamp,
+};
 use serde::de::DeserializeOwned;
 use tokio_postgres::Row;
 
-/// The columns that [`job_record`] reads, in its order.
-pub(crate) const JOB_COLUMNS: &str = "id, kind, version, queue, args, state, priority, attempt, max_attempts, \
-    crashes, max_crashes, interruptions, timeout, progress, output, errors, cancel_by, worker, created_at, run_at, \
-    started_at, finished_at, last_event, parent, labels, seq, state_event, state_at, rank, limit_key, children_total, \
-    children_completed, children_failed, children_cancelled";
+/// The columns that [`job_record`] reads, in its order. Large payloads that a list leaves out are not even fetched.
+pub(crate) fn job_columns(payloads: Payloads) -> String {
+    let payload = |column: &str| match payloads {
+        Payloads::Whole => (column.to_owned(), "NULL::int".to_owned()),
+        Payloads::Short => {
+            let is_long = format!("octet_length({column}) > {SHORT_PAYLOAD_BYTES}");
+            let short = format!("CASE WHEN {is_long} THEN NULL ELSE {column} END");
+            (short, format!("CASE WHEN {is_long} THEN octet_length({column}) END"))
+        }
+    };
+    let ((args, args_bytes), (output, output_bytes)) = (payload("args"), payload("output"));
+    format!(
+        "id, kind, version, queue, {args}, state, priority, attempt, max_attempts, crashes, max_crashes, interruptions, \
+         timeout, progress, {output}, errors, cancel_by, worker, created_at, run_at, started_at, finished_at, last_event, \
+         parent, labels, seq, state_event, state_at, rank, limit_key, children_total, children_completed, \
+         children_failed, children_cancelled, {args_bytes}, {output_bytes}, log_gap, data, backoff"
+    )
+}
 
 /// The facts of a job's row that its record leaves out.
 pub(crate) struct RowFacts {
@@ -19,9 +34,11 @@ pub(crate) struct RowFacts {
     pub(crate) state_event: u64,
     pub(crate) state_at: Timestamp,
     pub(crate) rank: i64,
+    /// The number of the newest event that has left the log.
+    pub(crate) gap: u64,
 }
 
-/// Reads [`JOB_COLUMNS`].
+/// Reads [`job_columns`].
 pub(crate) fn job_record(row: &Row) -> (JobRecord, RowFacts) {
     let record = JobRecord {
         id: JobId::from_store(row.get(0)),
@@ -36,7 +53,7 @@ pub(crate) fn job_record(row: &Row) -> (JobRecord, RowFacts) {
         crashes: small(row.get(9)),
         max_crashes: small(row.get(10)),
         interruptions: small(row.get(11)),
-        policy: longhaul::Policy { timeout: duration(row, 12), ..longhaul::Policy::default() },
+        policy: policy(row, [12, 38, 37]).unwrap_or_default(),
         progress: shown(row, 13),
         output: shown(row, 14),
         errors: shown(row, 15).unwrap_or_default(),
@@ -52,14 +69,15 @@ pub(crate) fn job_record(row: &Row) -> (JobRecord, RowFacts) {
         parent: row.get::<_, Option<String>>(23).map(JobId::from_store),
         children: row.get::<_, Option<i64>>(30).map(|total| children(row, 31, total)),
         labels: shown(row, 24).unwrap_or_default(),
-        args_bytes: None,
-        output_bytes: None,
+        args_bytes: row.get::<_, Option<i32>>(34).map(|bytes| unsigned(bytes.into())),
+        output_bytes: row.get::<_, Option<i32>>(35).map(|bytes| unsigned(bytes.into())),
     };
     let facts = RowFacts {
         seq: row.get(25),
         state_event: unsigned(row.get(26)),
         state_at: Timestamp(row.get(27)),
         rank: row.get(28),
+        gap: unsigned(row.get(36)),
     };
     (record, facts)
 }
@@ -76,7 +94,7 @@ pub(crate) fn children(row: &Row, column: usize, total: i64) -> Children {
 
 /// A value of a job's row that cannot be read.
 #[derive(Debug, Default, thiserror::Error)]
-#[error("the job's {field} cannot be read: {reason}")]
+#[error("{field}: {reason}")]
 pub(crate) struct Unreadable {
     field: &'static str,
     reason: String,
@@ -113,12 +131,26 @@ pub(crate) fn state(row: &Row, column: usize) -> State {
     row.get::<_, &str>(column).parse().unwrap_or(State::Blocked)
 }
 
+/// A job's policy, in the columns `timeout`, `backoff` and `data`. The last has all of it, and is empty where the release
+/// before has written the row, or there is nothing to say.
+pub(crate) fn policy(row: &Row, [timeout, backoff, data]: [usize; 3]) -> Result<Policy, Unreadable> {
+    match parsed(row, data, "policy")? {
+        Some(policy) => Ok(policy),
+        #[allow(clippy::needless_update, reason = "a field that is added later is in `data` alone")]
+        None => Ok(Policy {
+            timeout: duration(row, timeout),
+            backoff: parsed(row, backoff, "backoff")?,
+            ..Policy::default()
+        }),
+    }
+}
+
 /// A queue's configuration. One that cannot be read is the default, so that it concerns its own queue alone.
 pub(crate) fn queue_config(row: &Row, column: usize) -> QueueConfig {
     shown(row, column).unwrap_or_default()
 }
 
-pub(crate) fn duration(row: &Row, column: usize) -> Option<Duration> {
+fn duration(row: &Row, column: usize) -> Option<Duration> {
     row.get::<_, Option<i64>>(column).map(|millis| Duration::from_millis(unsigned(millis)))
 }
 

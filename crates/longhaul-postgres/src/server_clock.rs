@@ -44,7 +44,7 @@ pub(crate) struct ServerClock {
     read: Instant,
 }
 
-/// How long one reading is relied on. Two machines' clocks part by less than a millisecond in it.
+/// A reading is relied on for so long. Two machines' clocks part by less than a millisecond in it.
 const READING_HOLDS: Duration = Duration::from_secs(10);
 
 impl ServerClock {
@@ -87,7 +87,7 @@ impl ServerClock {
     }
 }
 
-/// What the server's clock showed at the latest, or at the earliest, at some moment.
+/// A bound of the server's clock: its time at the latest, or at the earliest, at some moment.
 #[derive(Clone, Copy, Debug)]
 struct Bound {
     micros: i64,

@@ -4,24 +4,28 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Object, Pool};
+use longhaul::lifecycle::{self, Deed};
 use longhaul::{
     Acted, Action, Backoff, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId,
-    JobPage, Lease, LeaseStatus, Lookup, NewJob, Page, Payloads, QueueConfig, QueueInfo, Record, Result,
-    Signals, Store, Swept, Timestamp, WorkerInfo, admit,
+    JobPage, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Result, Signals,
+    Store, Swept, Timestamp, WorkerInfo, admit,
 };
 use tokio::sync::oneshot;
 
 use crate::call::{Answer, Op};
-use crate::connection::{Link, tls};
+use crate::connection::Link;
 use crate::driver::Driver;
 use crate::error::{closed, failed, fault};
 use crate::migrate::migrate;
 use crate::notifier::{NOTIFY, available};
-use crate::options::{PostgresOptions, Purpose};
-use crate::read;
+use crate::options::PostgresOptions;
+use crate::read::{self, Reads};
 use crate::server_clock::Now;
 use crate::write_tx::WriteTx;
+
+/// Jobs that an action changes in one transaction: others wait for their rows no longer than it takes.
+const ACTED_AT_ONCE: usize = 100;
 
 /// Jobs in Postgres. Cheap to clone; the connections are closed when the last clone is dropped.
 #[derive(Clone)]
@@ -34,14 +38,14 @@ struct Inner {
     clock: Clock,
     signals: Arc<Signals>,
     driver: Driver,
-    pool: Pool,
+    reads: Reads,
 }
 
 impl PostgresStore {
     /// Connects to the server of a URL (see [`PostgresOptions::new`]) and brings the schema up to date.
     ///
     /// # Errors
-    /// Where the URL is no such, the server cannot be reached or refuses the login, or a newer version wrote the schema.
+    /// An error where the URL is no such, the server cannot be reached or refuses the login, or a newer version wrote the schema.
     pub async fn connect(url: &str) -> Result<Self> {
         Self::open(PostgresOptions::new(url)?).await
     }
@@ -63,22 +67,22 @@ impl PostgresStore {
         migrate(&options).await?;
         let options = Arc::new(options);
         let signals = Arc::new(Signals::default());
-        let pool = pool(&options)?;
         let driver = Driver::start(Arc::clone(&options), clock.clone(), Arc::clone(&signals)).await?;
+        let reads = Reads::new(&options, Arc::clone(&driver.state))?;
         let nudged = Arc::downgrade(&driver.state);
         clock.on_advance(move || {
             if let Some(state) = nudged.upgrade() {
                 state.nudge();
             }
         });
-        Ok(Self { inner: Arc::new(Inner { options, clock, signals, driver, pool }) })
+        Ok(Self { inner: Arc::new(Inner { options, clock, signals, driver, reads }) })
     }
 
     /// The connections that read, for an application's own tables too: on each, tables without a schema's name are those
     /// of the store's schema. Whoever holds many of them for long keeps the store's reads waiting.
     #[must_use]
     pub fn pool(&self) -> &Pool {
-        &self.inner.pool
+        &self.inner.reads.pool
     }
 
     /// One of the [pool](Self::pool)'s connections, as the store's own reads take it.
@@ -87,11 +91,10 @@ impl PostgresStore {
     /// [`Unavailable`](longhaul::Error::Unavailable) at once where the server is known to be away, and where none is
     /// free or can be made within the response timeout; [`Store`](longhaul::Error::Store) where the login is refused.
     pub async fn connection(&self) -> Result<Object> {
-        self.inner.driver.state.reach()?;
-        read::connection(&self.inner.pool, "connect").await
+        self.inner.reads.connection("connect").await
     }
 
-    /// How the server is reached.
+    /// The options that the store was opened with.
     #[must_use]
     pub fn options(&self) -> &PostgresOptions {
         &self.inner.options
@@ -108,7 +111,7 @@ impl PostgresStore {
         transaction: &tokio_postgres::Transaction<'_>,
         jobs: Vec<NewJob>,
     ) -> Result<Vec<Enqueued>> {
-        jobs.iter().try_for_each(NewJob::validate)?;
+        admit::jobs(&jobs)?;
         let fault = fault("enqueue in a transaction");
         let set = "SELECT set_config('search_path', $1, true)";
         let row = transaction.query_one("SELECT current_setting('search_path')", &[]).await.map_err(fault)?;
@@ -135,7 +138,7 @@ impl PostgresStore {
 
     async fn claim_after(&self, finishes: Vec<Finish>, claim: Claim) -> Result<FinishAndClaim> {
         let answer = self.inner.driver.send(Op::Claim { finishes, claim }).await?;
-        ClaimAnswer { driver: &self.inner.driver, answer }.heard().await
+        ClaimAnswer { driver: &self.inner.driver, answer }.received().await
     }
 
     async fn statuses(&self, op: Op) -> Result<Vec<LeaseStatus>> {
@@ -145,9 +148,14 @@ impl PostgresStore {
         }
     }
 
-    fn pool_in_reach(&self) -> Result<&Pool> {
-        self.inner.driver.state.reach()?;
-        Ok(&self.inner.pool)
+    async fn act_on(&self, ids: Vec<JobId>, filter: &JobFilter, action: Action) -> Result<u64> {
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        match self.inner.driver.call(Op::Act { ids, filter: filter.clone(), action }).await? {
+            Answer::Count(count) => Ok(count),
+            other => Err(unexpected(&other)),
+        }
     }
 
     fn now(&self) -> Timestamp {
@@ -161,31 +169,19 @@ impl fmt::Debug for PostgresStore {
     }
 }
 
-fn pool(options: &PostgresOptions) -> Result<Pool> {
-    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = Manager::from_config(options.connecting(Purpose::Read), tls(options)?, recycling);
-    Pool::builder(manager)
-        .max_size(options.pool_size)
-        .runtime(Runtime::Tokio1)
-        .create_timeout(Some(options.connect_timeout))
-        .wait_timeout(Some(options.response_timeout))
-        .build()
-        .map_err(|error| failed("open", error.to_string()))
-}
-
 fn unexpected(answer: &Answer) -> longhaul::Error {
     failed("answer", format!("{answer:?} is no answer to what was asked"))
 }
 
 /// The answer to a claim on its way. Where its caller goes away after the thread has sent it and before it was read,
-/// the jobs in it are given back.
+/// the jobs in it are taken back.
 struct ClaimAnswer<'a> {
     driver: &'a Driver,
     answer: oneshot::Receiver<Result<Answer>>,
 }
 
 impl ClaimAnswer<'_> {
-    async fn heard(mut self) -> Result<FinishAndClaim> {
+    async fn received(mut self) -> Result<FinishAndClaim> {
         match (&mut self.answer).await.map_err(|_| closed())?? {
             Answer::FinishAndClaim(turn) => Ok(turn),
             other => Err(unexpected(&other)),
@@ -197,9 +193,9 @@ impl Drop for ClaimAnswer<'_> {
     fn drop(&mut self) {
         // From here on the thread notices by itself that nobody listens.
         self.answer.close();
-        let Ok(Ok(Answer::FinishAndClaim(turn))) = self.answer.try_recv() else { return };
-        if !turn.claimed.is_empty() {
-            self.driver.take_back(turn.claimed.into_iter().map(|job| job.lease).collect());
+        let Ok(Ok(Answer::FinishAndClaim(answer))) = self.answer.try_recv() else { return };
+        if !answer.claimed.is_empty() {
+            self.driver.take_back(answer.claimed.into_iter().map(|job| job.lease).collect());
         }
     }
 }
@@ -208,6 +204,11 @@ impl Drop for ClaimAnswer<'_> {
 impl Store for PostgresStore {
     async fn migrate(&self) -> Result<()> {
         migrate(&self.inner.options).await
+    }
+
+    async fn ready(&self) -> Result<()> {
+        self.inner.driver.state.can_write()?;
+        self.inner.driver.call(Op::ProbeWrite).await.map(drop)
     }
 
     async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
@@ -222,7 +223,7 @@ impl Store for PostgresStore {
     }
 
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
-        Ok(self.claim_after(Vec::new(), claim).await?.claimed)
+        Ok(self.claim_after(Vec::new(), admit::claim(claim)).await?.claimed)
     }
 
     async fn heartbeat(
@@ -248,7 +249,7 @@ impl Store for PostgresStore {
 
     async fn finish_and_claim(&self, finishes: Vec<Finish>, mut claim: Claim) -> Result<FinishAndClaim> {
         claim.wait = Duration::ZERO;
-        self.claim_after(finishes, claim).await
+        self.claim_after(admit::finishes(finishes), admit::claim(claim)).await
     }
 
     async fn sweep(&self, limit: usize) -> Result<Swept> {
@@ -259,12 +260,12 @@ impl Store for PostgresStore {
     }
 
     async fn get(&self, ids: &[JobId]) -> Result<Vec<Lookup>> {
-        read::get(self.pool_in_reach()?, ids, self.now()).await
+        read::get(&self.inner.reads, ids, self.now()).await
     }
 
     async fn list(&self, filter: &JobFilter, page: Page) -> Result<JobPage> {
         admit::filter(filter)?;
-        read::list(self.pool_in_reach()?, filter, &page).await
+        read::list(&self.inner.reads, filter, &page).await
     }
 
     async fn events(
@@ -279,7 +280,7 @@ impl Store for PostgresStore {
         loop {
             // Listening before looking: a change in between is heard.
             let mut listener = self.inner.signals.listen(id.as_str());
-            let log = read::events(self.pool_in_reach()?, id, after, limit).await?;
+            let log = read::events(&self.inner.reads, id, after, limit).await?;
             let Some(log) = log else { return Ok(None) };
             let left = deadline.since(clock.now());
             if !log.events.is_empty() || log.is_finished || left.is_zero() {
@@ -297,33 +298,34 @@ impl Store for PostgresStore {
     }
 
     async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted> {
+        admit::filter(filter)?;
         // Candidates are looked for on a reading connection, a bounded page at a time, so that a filter which fits few
-        // of many jobs does not hold the writer up; the writer then checks each again.
-        let mut filter = filter.clone();
-        read::narrow(&mut filter, action);
-        let mut page = Page { limit: 500, payloads: Payloads::Short, ..Page::default() };
+        // of many jobs does not hold a writer up; the statement that locks them checks the filter again.
         let mut acted = Acted::default();
+        let (mut before, mut ids) = (i64::MAX, Vec::new());
         loop {
-            let found = self.list(&filter, page.clone()).await?;
-            let left = limit.saturating_sub(usize::try_from(acted.done).unwrap_or(limit));
-            let has_more = found.jobs.len() > left || found.next.is_some();
-            let ids: Vec<JobId> = found.jobs.into_iter().map(|job| job.id).take(left).collect();
-            acted.matched += ids.len() as u64;
-            if !ids.is_empty() {
-                match self.inner.driver.call(Op::Act { ids, action }).await? {
-                    Answer::Count(count) => acted.done += count,
-                    other => return Err(unexpected(&other)),
+            let (found, next) = read::candidates(&self.inner.reads, filter, before).await?;
+            for (id, state) in found {
+                if ids.len() == ACTED_AT_ONCE || acted.done + ids.len() as u64 >= limit as u64 {
+                    acted.done += self.act_on(std::mem::take(&mut ids), filter, action).await?;
+                    if acted.done >= limit as u64 {
+                        return Ok(acted);
+                    }
+                }
+                acted.matched += 1;
+                if lifecycle::act(state, action) != Deed::Nothing {
+                    ids.push(id);
                 }
             }
-            page.cursor = found.next;
-            if !has_more || acted.done >= limit as u64 {
-                return Ok(Acted { complete: !has_more, ..acted });
-            }
+            let Some(next) = next else { break };
+            before = next;
         }
+        acted.done += self.act_on(ids, filter, action).await?;
+        Ok(Acted { complete: true, ..acted })
     }
 
     async fn queues(&self) -> Result<Vec<QueueInfo>> {
-        read::queues(self.pool_in_reach()?).await
+        read::queues(&self.inner.reads).await
     }
 
     async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()> {
@@ -333,6 +335,6 @@ impl Store for PostgresStore {
     }
 
     async fn workers(&self) -> Result<Vec<WorkerInfo>> {
-        read::workers(self.pool_in_reach()?, self.now().minus(longhaul::WORKER_SEEN_FOR)).await
+        read::workers(&self.inner.reads, self.now().minus(longhaul::WORKER_SEEN_FOR)).await
     }
 }

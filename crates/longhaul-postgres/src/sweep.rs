@@ -1,18 +1,19 @@
 use std::time::Duration;
 
-use longhaul::{AttemptError, GONE_FOR, JobId, Keep, Lease, QueueConfig, Result, State, Swept, Timestamp};
+use longhaul::lifecycle;
+use longhaul::{GONE_FOR, JobId, Keep, Lease, QueueConfig, Result, State, Swept, Timestamp};
 use tokio_postgres::Row;
 
-use crate::finish::{End, unchanged};
 use crate::row::{queue_config, rows_at_most, signed, state, unsigned};
 use crate::write_tx::WriteTx;
 
 /// Queues and states whose history one sweep looks at.
 const LOOKS_AT_ONCE: i64 = 200;
-/// How often a history is looked at that has more jobs than it is to keep, all of which hold their unique keys.
+/// The pause between looks at a history that has more jobs than it is to keep, all of which hold their unique keys.
 const HELD_KEYS_EVERY: Duration = Duration::from_secs(10);
-/// Nothing is due until a job ends.
-const NEVER: i64 = i64::MAX;
+/// A history without jobs, or without a bound on their age, is looked at this often: the release before folds counts
+/// without a word of it.
+const EMPTY_EVERY: Duration = Duration::from_secs(24 * 3600);
 
 /// The finished jobs of a queue that are in one state.
 struct History {
@@ -50,28 +51,17 @@ impl WriteTx<'_> {
     /// Takes a job from a worker that is dead or cut off. Answers the job's new state.
     async fn crash(&mut self, lease: &Lease) -> Result<Option<State>> {
         let Some(run) = self.find_lease(lease).await? else { return Ok(None) };
-        let crashes = run.crashes + 1;
-        let state = if run.cancel_by.is_some() {
-            State::Cancelled
-        } else if crashes > run.max_crashes {
-            State::Failed
-        } else {
-            State::Available
-        };
-        let error = AttemptError::crash(crashes, run.max_crashes);
-        let error = Some(AttemptError { attempt: run.attempt, at: self.now, ..error });
-        // The job keeps its `run_at`, and with it its place: what was begun goes before what was not.
-        let end = End { state, attempt: run.attempt.saturating_sub(1), crashes, error, ..unchanged(&run) };
-        self.end_run(lease, run, end).await?;
+        let next = lifecycle::crash(&run.facts(), self.now);
+        let state = next.state;
+        self.end_run(lease, run, next).await?;
         Ok(Some(state))
     }
 
     /// Ends a job that did not stop within the grace that its cancel gave it.
     async fn fence(&mut self, lease: &Lease) -> Result<bool> {
         let Some(run) = self.find_lease(lease).await? else { return Ok(false) };
-        let error = Some(AttemptError { attempt: run.attempt, at: self.now, ..AttemptError::fenced() });
-        let end = End { state: State::Cancelled, error, ..unchanged(&run) };
-        self.end_run(lease, run, end).await?;
+        let next = lifecycle::fence(&run.facts(), self.now);
+        self.end_run(lease, run, next).await?;
         Ok(true)
     }
 
@@ -106,7 +96,8 @@ impl WriteTx<'_> {
 
     /// Prunes where something is due, and answers when to look again.
     async fn prune_history(&mut self, history: &History, oldest: Option<i64>, left: &mut i64) -> Result<i64> {
-        let Some(oldest) = oldest else { return Ok(NEVER) };
+        let never = self.now.plus(EMPTY_EVERY).0;
+        let Some(oldest) = oldest else { return Ok(never) };
         let History { queue, state, count, keep } = history;
         let by_age = keep.age.map(|age| self.now.minus(age).0);
         let is_over_count = keep.count.is_some_and(|most| *count > signed(most));
@@ -125,7 +116,7 @@ impl WriteTx<'_> {
             }
         }
         // Whatever ends later is due later than this.
-        Ok(keep.age.map_or(NEVER, |age| Timestamp(oldest.min(self.now.0)).plus(age).0.max(self.now.0 + 1)))
+        Ok(keep.age.map_or(never, |age| Timestamp(oldest.min(self.now.0)).plus(age).0.max(self.now.0 + 1)))
     }
 
     async fn prune_outcome(

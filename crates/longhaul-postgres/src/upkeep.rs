@@ -12,12 +12,12 @@ use crate::writer::send_claimed;
 
 const SWEEP_PROBE: &str = include_str!("sql/sweep_probe.sql");
 const FORGET_WORKERS: &str = include_str!("sql/forget_workers.sql");
-/// How often the rows of silent workers are looked for.
+/// The interval at which the rows of silent workers are looked for.
 const FORGET_WORKERS_EVERY: Duration = Duration::from_secs(600);
 /// Between two attempts of a call that waits for another transaction's lock: at first and at most.
 const FIRST_RETRY: Duration = Duration::from_millis(5);
 const LAST_RETRY: Duration = Duration::from_millis(100);
-/// How often claims whose answers were lost are looked for: the statement of one may still be on its way.
+/// The interval at which claims whose answers were lost are looked for: the statement of one may still be on its way.
 const LOST_EVERY: Duration = Duration::from_secs(1);
 
 /// Carries out sweeps, bulk actions, and calls that wait for a lock which another transaction holds, one at a time, on a

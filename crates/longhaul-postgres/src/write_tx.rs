@@ -59,6 +59,16 @@ impl<'a> WriteTx<'a> {
         self.link.rows(sql, values).await.map_err(fault(operation))
     }
 
+    /// The same for a statement that is made for this call alone.
+    pub(crate) async fn rows_unprepared(
+        &self,
+        operation: &'static str,
+        sql: &str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>> {
+        self.link.rows_unprepared(sql, values).await.map_err(fault(operation))
+    }
+
     /// Notes that a job of `queue` went from one state to another; `None` is not being there.
     pub(crate) fn moved(&mut self, queue: &str, from: Option<State>, to: Option<State>) {
         self.moved_many(queue, from, to, 1);
@@ -103,8 +113,3 @@ pub(crate) struct Counts {
 }
 
 pub(crate) const ADD_COUNTS: &str = include_str!("sql/add_counts.sql");
-
-/// The order of claims: a job's time, less the head start that its priority gives.
-pub(crate) fn rank(run_at: Timestamp, priority: i32) -> i64 {
-    run_at.0.saturating_sub(i64::from(priority) * longhaul::clock::millis(longhaul::PRIORITY_STEP))
-}

@@ -73,3 +73,41 @@ async fn act_on(
     let numbers: Option<Vec<u64>> = list(answer).and_then(|answer| answer.iter().map(number).collect());
     numbers.and_then(|numbers| numbers.try_into().ok()).ok_or_else(|| unreadable(scripts::ACT.operation))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use longhaul::{Clock, Signals, State, Store};
+    use longhaul_conformance::jobs::{claim, completed, failed, finish, id, named};
+    use longhaul_testservers::Redis;
+
+    use super::*;
+    use crate::{RedisOptions, RedisStore};
+
+    #[tokio::test]
+    async fn a_bulk_retry_does_not_run_a_job_again_that_has_completed_since_it_looked() {
+        let server = Redis::start(&[]);
+        let options = RedisOptions::new(&server.url()).unwrap();
+        let store = RedisStore::open(options.clone()).await.unwrap();
+        let driver = Driver::start(options, Clock::system(), Arc::new(Signals::default())).await.unwrap();
+        store.enqueue(vec![named("x")]).await.unwrap();
+        let lease = store.claim(claim()).await.unwrap().remove(0).lease;
+        store.finish(vec![finish(&lease, failed())]).await.unwrap();
+
+        let filter = JobFilter { states: vec![State::Failed], ..JobFilter::default() };
+        let looked = list_rows(&driver, &filter, &Page::default(), Rows::Whole).await.unwrap().rows;
+        assert_eq!(looked.len(), 1);
+        let acted = store.act(&filter, Action::Retry, 1_000).await.unwrap();
+        assert_eq!(acted, Acted { matched: 1, done: 1, complete: true });
+        let again = store.claim(claim()).await.unwrap().remove(0).lease;
+        store.finish(vec![finish(&again, completed())]).await.unwrap();
+        // One that looked before acts only now, by the state alone and by what may be in the last error.
+        for (rows, changed) in [(Rows::None, 0), (Rows::Whole, 1)] {
+            let late = act_on(&driver, &filter, Action::Retry, 1_000, &looked, rows).await.unwrap();
+            assert_eq!(late, [1, 0, 0, changed]);
+        }
+        let found = store.get(&[id("x")]).await.unwrap().remove(0).found().unwrap();
+        assert_eq!(found.state, State::Completed);
+    }
+}

@@ -77,7 +77,6 @@ pub(crate) async fn finish_and_claim(
     let read = |answer| {
         let mut parts = list(answer)?.into_iter();
         let ended = statuses(&list(parts.next()?)?)?;
-        // The claim's part is a text where it has failed.
         Some((ended, taken(parts.next()?)))
     };
     let answer = match answer {
@@ -89,7 +88,7 @@ pub(crate) async fn finish_and_claim(
             finished.extend(ended);
             taken
         }
-        // One of the ends is at fault, and must not keep the others from being stored.
+        // One of the ends or of the jobs is at fault, and must not keep the others from being stored.
         None => {
             finished.extend(finish(driver, last).await?);
             None

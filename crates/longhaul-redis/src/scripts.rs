@@ -50,6 +50,7 @@ const NEW: &str = include_str!("lua/new.lua");
 const KEYS: &str = include_str!("lua/keys.lua");
 const BATCHES: &str = include_str!("lua/batches.lua");
 const RUNS: &str = include_str!("lua/runs.lua");
+const ENTRIES: &str = include_str!("lua/entries.lua");
 const REMOVING: &str = include_str!("lua/removing.lua");
 const DELETING: &str = include_str!("lua/deleting.lua");
 const CREATING: &str = include_str!("lua/creating.lua");
@@ -68,7 +69,11 @@ pub(crate) static ENQUEUE: Lazy = LazyLock::new(|| {
 pub(crate) static ENQUEUE_SIMPLE: Lazy =
     LazyLock::new(|| Script::new("enqueue", Flags::Adds, &[NEW, include_str!("lua/enqueue_simple.lua")]));
 pub(crate) static CLAIM: Lazy = LazyLock::new(|| {
-    Script::new("claim", Flags::GoesOn, &[STORE, RUNS, REMOVING, CLAIMING, include_str!("lua/claim.lua")])
+    Script::new(
+        "claim",
+        Flags::GoesOn,
+        &[include_str!("lua/idle_claim.lua"), STORE, RUNS, REMOVING, CLAIMING, include_str!("lua/claim.lua")],
+    )
 });
 pub(crate) static UNCLAIM: Lazy = LazyLock::new(|| {
     Script::new(
@@ -81,7 +86,7 @@ pub(crate) static FINISH: Lazy = LazyLock::new(|| {
     Script::new(
         "finish",
         Flags::GoesOn,
-        &[STORE, KEYS, BATCHES, RUNS, NEW, CREATING, FINISHING, include_str!("lua/finish.lua")],
+        &[STORE, KEYS, BATCHES, RUNS, ENTRIES, NEW, CREATING, FINISHING, include_str!("lua/finish.lua")],
     )
 });
 pub(crate) static FINISH_AND_CLAIM: Lazy = LazyLock::new(|| {
@@ -93,6 +98,7 @@ pub(crate) static FINISH_AND_CLAIM: Lazy = LazyLock::new(|| {
             KEYS,
             BATCHES,
             RUNS,
+            ENTRIES,
             REMOVING,
             NEW,
             CREATING,
@@ -102,10 +108,15 @@ pub(crate) static FINISH_AND_CLAIM: Lazy = LazyLock::new(|| {
         ],
     )
 });
-pub(crate) static RECORD: Lazy =
-    LazyLock::new(|| Script::new("record", Flags::Adds, &[STORE, RUNS, include_str!("lua/record.lua")]));
+pub(crate) static RECORD: Lazy = LazyLock::new(|| {
+    Script::new("record", Flags::Adds, &[STORE, RUNS, ENTRIES, include_str!("lua/record.lua")])
+});
 pub(crate) static HEARTBEAT: Lazy = LazyLock::new(|| {
-    Script::new("heartbeat", Flags::GoesOn, &[STORE, RUNS, include_str!("lua/heartbeat.lua")])
+    Script::new(
+        "heartbeat",
+        Flags::GoesOn,
+        &[include_str!("lua/idle_heartbeat.lua"), STORE, RUNS, include_str!("lua/heartbeat.lua")],
+    )
 });
 pub(crate) static SWEEP: Lazy = LazyLock::new(|| {
     Script::new(
@@ -156,10 +167,12 @@ pub(crate) static READY: Lazy =
 pub(crate) static MIGRATE: Lazy =
     LazyLock::new(|| Script::new("migrate", Flags::GoesOn, &[STORE, include_str!("lua/migrate.lua")]));
 
-/// Puts numbers in the place of their names. Lua 5.1 has no constants, only variables that each function which uses them
-/// must first be given and then look up; our jobs are lists of numbered fields, so that is a good part of all it does.
+/// Puts numbers, texts and the server's functions in the place of their names. Lua 5.1 has no constants, only variables, and
+/// every function that uses one must first be given it, by a search among all that are in use: with the names in place, the
+/// server would spend more on making the functions of a script than on most of its work.
 ///
-/// A constant is defined by a line like `local STATE, RUN_AT = 1, 2` of names in capitals and whole numbers.
+/// A constant is defined by a line like `local STATE, RUN_AT = 1, 2`: of whole numbers, of texts, of functions and keys that
+/// the server gives.
 fn with_constants(source: &str) -> String {
     let mut values: HashMap<&str, &str> = HashMap::new();
     let mut lines = Vec::new();
@@ -176,14 +189,26 @@ fn with_constants(source: &str) -> String {
 }
 
 fn definitions(line: &str) -> Option<Vec<(&str, &str)>> {
-    let (names, numbers) = line.strip_prefix("local ")?.split_once(" = ")?;
-    let (names, numbers) = (names.split(", "), numbers.split(", "));
-    let is_name = |name: &str| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
-    let pairs: Vec<_> = names.zip(numbers).collect();
-    pairs.iter().all(|(name, number)| is_name(name) && number.parse::<i64>().is_ok()).then_some(pairs)
+    let (names, values) = line.strip_prefix("local ")?.split_once(" = ")?;
+    let pairs: Vec<_> = names.split(", ").zip(values.split(", ")).collect();
+    pairs.iter().all(|(name, value)| is_constant(name, value)).then_some(pairs)
 }
 
-/// A line with its constants as numbers; what stands in a comment or between quotes stays.
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+fn is_constant(name: &str, value: &str) -> bool {
+    let is_capital = name.bytes().all(|byte| is_word(byte) && !byte.is_ascii_lowercase());
+    let text = value.strip_prefix('\'').and_then(|text| text.strip_suffix('\''));
+    let is_text = text.is_some_and(|text| !text.contains(['\'', '\\']));
+    let given =
+        ["redis.", "string.", "math.", "struct."].iter().find_map(|module| value.strip_prefix(module));
+    let is_given = given.is_some_and(|name| name.bytes().all(is_word)) || value == "KEYS[1]";
+    is_given || is_capital && (is_text || value.parse::<i64>().is_ok())
+}
+
+/// A line with its constants put in; what stands in a comment, between quotes or after a point stays.
 fn replaced(line: &str, values: &HashMap<&str, &str>) -> String {
     let mut done = String::with_capacity(line.len());
     let (mut quote, mut rest) = (None, line);
@@ -191,11 +216,11 @@ fn replaced(line: &str, values: &HashMap<&str, &str>) -> String {
         if quote.is_none() && rest.starts_with("--") {
             break;
         }
-        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let length = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
+        let length = rest.bytes().position(|byte| !is_word(byte)).unwrap_or(rest.len());
         if length > 0 {
             let word = &rest[..length];
-            done.push_str(values.get(word).filter(|_| quote.is_none()).unwrap_or(&word));
+            let is_name = quote.is_none() && !done.ends_with('.');
+            done.push_str(values.get(word).filter(|_| is_name).unwrap_or(&word));
             rest = &rest[length..];
             continue;
         }
@@ -217,6 +242,18 @@ mod tests {
         let source =
             "local STATE, RUN_AT = 1, 2\nlocal name = 'STATE' .. job[STATE] -- a STATE\nRUN_ATE(RUN_AT)";
         assert_eq!(with_constants(source), "\nlocal name = 'STATE' .. job[1]\nRUN_ATE(2)");
+        let source =
+            "local call, root = redis.call, KEYS[1]\nlocal KEY = 'a|'\nredis.call(root .. KEY, call)";
+        assert_eq!(with_constants(source), "\n\nredis.call(KEYS[1] .. 'a|', redis.call)");
+        for other in [
+            "local a = b",
+            "local list = {}",
+            "local key = root .. 'a'",
+            "local A = 'b' .. 'c'",
+            "local n = 0",
+        ] {
+            assert_eq!(with_constants(other), other);
+        }
     }
 
     #[test]

@@ -9,9 +9,15 @@
 //! - **One file, several processes.** The first process to open a file holds `<file>.lock` and owns what its workers
 //!   run: when it dies, the next one takes that over at once. Others may share the file (a command line beside a
 //!   server); their writes are noticed within 100 ms.
+//! - **Leases outlive the clock.** They end on the time since the machine was started, so that setting its wall clock ends
+//!   none.
+//! - **A full disk.** A file `<file>.reserve` keeps a few megabytes free: where the disk is full, heartbeats, sweeps, cancels
+//!   and deletions go on in them, everything else is answered with `store_full`, and goes on by itself once there is room.
 //! - **Your data beside the jobs.** [`SqliteStore::transact`] runs your writes and your enqueues in one transaction.
 
 mod error;
+mod filter;
+mod lease_clock;
 mod lock;
 mod open;
 mod read;
@@ -19,6 +25,7 @@ mod row;
 mod sequence;
 mod store;
 mod transaction;
+mod volume;
 mod writer;
 
 pub use rusqlite;

@@ -3,30 +3,30 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Whether this process is the one that owns the database file.
+/// This process's part in the database file: one process owns it, any number of others share it.
 ///
 /// The lock is the kernel's (`flock`): it ends with the process, however that ends. So whoever gets it knows
 /// that every earlier owner is dead, and that nothing those were running still runs.
 #[derive(Debug)]
-pub(crate) enum Ownership {
+pub(crate) enum Role {
     /// We hold the lock for as long as this lives.
     Owner { _lock: File },
     /// Another process, or another store of this one, holds it; we share the file.
     Guest,
 }
 
-impl Ownership {
+impl Role {
     pub(crate) fn of(database: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(lock_path(database))?;
         match file.try_lock() {
-            Ok(()) => Ok(Ownership::Owner { _lock: file }),
-            Err(TryLockError::WouldBlock) => Ok(Ownership::Guest),
+            Ok(()) => Ok(Role::Owner { _lock: file }),
+            Err(TryLockError::WouldBlock) => Ok(Role::Guest),
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
 
     pub(crate) fn is_owner(&self) -> bool {
-        matches!(self, Ownership::Owner { .. })
+        matches!(self, Role::Owner { .. })
     }
 }
 

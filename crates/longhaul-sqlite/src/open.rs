@@ -5,7 +5,7 @@ use longhaul::{Error, Result};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::error::{STORE, fault};
+use crate::error::{STORE, fault, full};
 
 /// Forward only: a migration's place, from 1, is the schema's version once it has run.
 ///
@@ -17,6 +17,7 @@ const MIGRATIONS: &[Migration] = &[
     // A binary that knows no batches would end their children without counting them.
     Migration { sql: include_str!("migrations/0002_limits_and_batches.sql"), oldest: 2 },
     Migration { sql: include_str!("migrations/0003_compatibility.sql"), oldest: 2 },
+    Migration { sql: include_str!("migrations/0004_containment.sql"), oldest: 2 },
 ];
 
 struct Migration {
@@ -30,7 +31,7 @@ pub(crate) fn writing(path: &Path) -> Result<Connection> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(|e| open_fault(path, &e))?;
     }
-    let connection = Connection::open(path).map_err(|e| open_fault(path, &e))?;
+    let connection = Connection::open(path).map_err(sqlite_fault(path))?;
     // `auto_vacuum` counts only before the first table is made. The cache is small on purpose: balancing an index
     // makes SQLite look through all of it at the next commit, and what it does not hold is in the system's.
     connection
@@ -44,16 +45,16 @@ pub(crate) fn writing(path: &Path) -> Result<Connection> {
              PRAGMA journal_size_limit = 67108864;
              PRAGMA foreign_keys = ON;",
         )
-        .map_err(|e| open_fault(path, &e))?;
-    prepare(&connection).map_err(|e| open_fault(path, &e))?;
+        .map_err(sqlite_fault(path))?;
+    prepare(&connection).map_err(sqlite_fault(path))?;
     Ok(connection)
 }
 
 /// Opens a connection that can only read.
 pub(crate) fn reading(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(|e| open_fault(path, &e))?;
-    prepare(&connection).map_err(|e| open_fault(path, &e))?;
+    let connection = Connection::open_with_flags(path, flags).map_err(sqlite_fault(path))?;
+    prepare(&connection).map_err(sqlite_fault(path))?;
     Ok(connection)
 }
 
@@ -117,7 +118,18 @@ fn check_compatibility(connection: &Connection, present: usize, newest: usize) -
     Err(Error::Store { store: STORE, operation: "migrate", source: source.into() })
 }
 
-pub(crate) fn open_fault(path: &Path, error: &dyn std::error::Error) -> Error {
+/// A failure of SQLite to open a file; a disk without room is told apart.
+fn sqlite_fault(path: &Path) -> impl Fn(rusqlite::Error) -> Error {
+    move |error| {
+        let text = error.to_string();
+        match fault("open a file")(error) {
+            Error::Full { .. } => full(format!("{}: {text}", path.display())),
+            _ => open_fault(path, &text),
+        }
+    }
+}
+
+pub(crate) fn open_fault(path: &Path, error: &dyn std::fmt::Display) -> Error {
     let source = format!("{}: {error}", path.display());
     Error::Store { store: STORE, operation: "open a file", source: source.into() }
 }

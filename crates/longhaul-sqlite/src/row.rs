@@ -1,101 +1,197 @@
 //! How rows become the engine's values.
+//!
+//! A row is read leniently: what a newer release, or a hand in the file, has put into one column is noted and stands back
+//! for a default, so that it concerns its own job only.
 
+use std::fmt::Display;
 use std::time::Duration;
 
-use longhaul::{Children, JobId, JobRecord, Json, State, Timestamp};
+use longhaul::{Children, JobId, JobRecord, Json, Payloads, Policy, SHORT_PAYLOAD_BYTES, State, Timestamp};
 use rusqlite::Row;
-use rusqlite::types::Type;
+use rusqlite::types::{FromSql, ValueRef};
 use serde::de::DeserializeOwned;
 
 /// The columns that [`job_record`] reads, in its order.
-pub(crate) const JOB_COLUMNS: &str = "id, kind, version, queue, args, state, priority, attempt, max_attempts, \
-    crashes, max_crashes, interruptions, timeout, progress, output, errors, cancel_by, worker, created_at, run_at, \
-    started_at, finished_at, last_event, parent, labels, seq, state_event, state_at, rank, limit_key, children_total, \
-    children_completed, children_failed, children_cancelled";
+pub(crate) fn job_columns(payloads: Payloads) -> String {
+    let column = |name: &str| match payloads {
+        Payloads::Whole => format!("{name}, NULL"),
+        Payloads::Short => {
+            let is_short = format!("octet_length({name}) <= {SHORT_PAYLOAD_BYTES}");
+            format!("iif({is_short}, {name}, NULL), iif({is_short}, NULL, octet_length({name}))")
+        }
+    };
+    format!(
+        "id, kind, version, queue, {args}, state, priority, attempt, max_attempts, crashes, max_crashes, interruptions, \
+         policy, timeout, backoff, progress, {output}, errors, cancel_by, worker, created_at, run_at, started_at, finished_at, \
+         last_event, parent, labels, seq, state_event, state_at, rank, limit_key, children_total, children_completed, \
+         children_failed, children_cancelled, log_gap",
+        args = column("args"),
+        output = column("output"),
+    )
+}
 
-/// What a job's row says that its record does not.
+/// The parts of a job's row that its record does not show.
 pub(crate) struct RowFacts {
     pub(crate) seq: i64,
     pub(crate) state_event: u64,
     pub(crate) state_at: Timestamp,
     pub(crate) rank: i64,
+    /// The number of the newest entry that has left the log.
+    pub(crate) log_gap: u64,
 }
 
-/// Reads [`JOB_COLUMNS`].
+/// Reads [`job_columns`].
 pub(crate) fn job_record(row: &Row<'_>) -> rusqlite::Result<(JobRecord, RowFacts)> {
+    let mut columns = Columns::new(row);
     let record = JobRecord {
-        id: JobId::from_store(row.get(0)?),
-        kind: row.get(1)?,
-        version: row.get(2)?,
-        queue: row.get(3)?,
-        args: json(row, 4)?,
-        state: state(row, 5)?,
-        priority: row.get(6)?,
-        attempt: row.get(7)?,
-        max_attempts: row.get(8)?,
-        crashes: row.get(9)?,
-        max_crashes: row.get(10)?,
-        interruptions: row.get(11)?,
-        policy: longhaul::Policy {
-            timeout: millis_column(row, 12)?.map(Duration::from_millis),
-            ..longhaul::Policy::default()
-        },
-        progress: parsed(row, 13)?,
-        output: parsed(row, 14)?,
-        errors: parsed(row, 15)?.unwrap_or_default(),
-        cancel_requested: row.get::<_, Option<i64>>(16)?.is_some(),
-        worker: row.get(17)?,
+        id: columns.id(),
+        kind: columns.next(),
+        version: columns.next(),
+        queue: columns.next(),
+        args: columns.optional_json().unwrap_or_default(),
+        args_bytes: columns.next::<Option<i64>>().map(unsigned),
+        state: columns.state(),
+        priority: columns.next(),
+        attempt: columns.next(),
+        max_attempts: columns.next(),
+        crashes: columns.next(),
+        max_crashes: columns.next(),
+        interruptions: columns.next(),
+        policy: columns.policy(),
+        progress: columns.parsed(),
+        output: columns.optional_json(),
+        output_bytes: columns.next::<Option<i64>>().map(unsigned),
+        errors: columns.parsed().unwrap_or_default(),
+        cancel_requested: columns.next::<Option<i64>>().is_some(),
+        worker: columns.next(),
         position: None,
-        created_at: Timestamp(row.get(18)?),
-        run_at: Timestamp(row.get(19)?),
-        started_at: row.get::<_, Option<i64>>(20)?.map(Timestamp),
-        finished_at: row.get::<_, Option<i64>>(21)?.map(Timestamp),
-        last_event: unsigned(row.get(22)?),
-        limit_key: row.get(29)?,
-        parent: row.get::<_, Option<String>>(23)?.map(JobId::from_store),
-        children: children(row)?,
-        labels: parsed(row, 24)?.unwrap_or_default(),
-        args_bytes: None,
-        output_bytes: None,
+        created_at: columns.time(),
+        run_at: columns.time(),
+        started_at: columns.next::<Option<i64>>().map(Timestamp),
+        finished_at: columns.next::<Option<i64>>().map(Timestamp),
+        last_event: unsigned(columns.next()),
+        parent: columns.next::<Option<String>>().map(JobId::from_store),
+        labels: columns.parsed().unwrap_or_default(),
+        limit_key: None,
+        children: None,
     };
     let facts = RowFacts {
-        seq: row.get(25)?,
-        state_event: unsigned(row.get(26)?),
-        state_at: Timestamp(row.get(27)?),
-        rank: row.get(28)?,
+        seq: columns.next(),
+        state_event: unsigned(columns.next()),
+        state_at: columns.time(),
+        rank: columns.next(),
+        log_gap: 0,
     };
-    Ok((record, facts))
+    let record = JobRecord { limit_key: columns.next(), children: columns.children(), ..record };
+    Ok((record, RowFacts { log_gap: unsigned(columns.next()), ..facts }))
 }
 
-/// A closing job's children; null in all other jobs.
-fn children(row: &Row<'_>) -> rusqlite::Result<Option<Children>> {
-    let Some(total) = row.get::<_, Option<i64>>(30)? else { return Ok(None) };
-    Ok(Some(Children {
-        total: unsigned(total),
-        completed: unsigned(row.get(31)?),
-        failed: unsigned(row.get(32)?),
-        cancelled: unsigned(row.get(33)?),
-    }))
+/// The columns of a row, one after the other.
+pub(crate) struct Columns<'r, 's> {
+    row: &'r Row<'s>,
+    column: usize,
+    unreadable: Option<String>,
 }
 
-/// A column of JSON text that is handed on as it is.
-pub(crate) fn json(row: &Row<'_>, column: usize) -> rusqlite::Result<Json> {
-    Json::parse(row.get(column)?).map_err(|e| bad_column(column, e))
-}
+impl<'r, 's> Columns<'r, 's> {
+    pub(crate) fn new(row: &'r Row<'s>) -> Self {
+        Self { row, column: 0, unreadable: None }
+    }
 
-/// A column of JSON text, or null.
-pub(crate) fn parsed<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>> {
-    let text = row.get_ref(column)?.as_str_or_null().map_err(|e| bad_column(column, e))?;
-    text.map(|text| serde_json::from_str(text).map_err(|e| bad_column(column, e))).transpose()
-}
+    /// The first column that could not be read, and why.
+    pub(crate) fn unreadable(self) -> Option<String> {
+        self.unreadable
+    }
 
-pub(crate) fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<State> {
-    let word = row.get_ref(column)?.as_str().map_err(|e| bad_column(column, e))?;
-    word.parse().map_err(|e: String| bad_column(column, std::io::Error::other(e)))
-}
+    /// The value of the next column, or its type's default where it is of another type.
+    pub(crate) fn next<T: FromSql + Default>(&mut self) -> T {
+        let column = self.step();
+        self.row.get(column).unwrap_or_else(|error| self.note(column, &error))
+    }
 
-pub(crate) fn millis_column(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
-    Ok(row.get::<_, Option<i64>>(column)?.map(unsigned))
+    /// True where the next column holds nothing.
+    pub(crate) fn is_null(&mut self) -> bool {
+        let column = self.step();
+        self.row.get_ref(column).is_ok_and(|value| value == ValueRef::Null)
+    }
+
+    pub(crate) fn id(&mut self) -> JobId {
+        JobId::from_store(self.next())
+    }
+
+    pub(crate) fn time(&mut self) -> Timestamp {
+        Timestamp(self.next())
+    }
+
+    /// A job's policy, of the columns `policy`, `timeout` and `backoff`: the last two are all that a release before
+    /// `policy` has written.
+    #[allow(clippy::needless_update, reason = "a field that is added later needs no change here")]
+    pub(crate) fn policy(&mut self) -> Policy {
+        let policy: Option<Policy> = self.parsed();
+        if let Some(policy) = policy {
+            self.column += 2;
+            return policy;
+        }
+        let timeout = self.next::<Option<i64>>().map(|millis| Duration::from_millis(unsigned(millis)));
+        Policy { timeout, backoff: self.parsed(), ..Policy::default() }
+    }
+
+    /// A column of JSON text that is handed on as it is.
+    pub(crate) fn json(&mut self) -> Json {
+        let text: String = self.next();
+        let column = self.column - 1;
+        Json::parse(text).unwrap_or_else(|error| self.note(column, &error))
+    }
+
+    fn optional_json(&mut self) -> Option<Json> {
+        let text: Option<String> = self.next();
+        let column = self.column - 1;
+        text.map(|text| Json::parse(text).unwrap_or_else(|error| self.note(column, &error)))
+    }
+
+    /// A column of JSON text, or null.
+    pub(crate) fn parsed<T: DeserializeOwned>(&mut self) -> Option<T> {
+        let column = self.step();
+        let read = self.row.get_ref(column).map(|value| value.as_str_or_null());
+        match read {
+            Ok(Ok(None)) => None,
+            Ok(Ok(Some(text))) => match serde_json::from_str(text) {
+                Ok(value) => Some(value),
+                Err(error) => self.note(column, &error),
+            },
+            Ok(Err(error)) => self.note(column, &error),
+            Err(error) => self.note(column, &error),
+        }
+    }
+
+    /// A state; one that this release does not know is shown as `blocked`, since nothing here moves it.
+    pub(crate) fn state(&mut self) -> State {
+        let word: String = self.next();
+        let column = self.column - 1;
+        word.parse().unwrap_or_else(|error: String| {
+            self.note::<()>(column, &error);
+            State::Blocked
+        })
+    }
+
+    /// A closing job's children; null in all other jobs.
+    pub(crate) fn children(&mut self) -> Option<Children> {
+        let total: Option<i64> = self.next();
+        let mut count = || unsigned(self.next::<Option<i64>>().unwrap_or_default());
+        let (completed, failed, cancelled) = (count(), count(), count());
+        total.map(|total| Children { total: unsigned(total), completed, failed, cancelled })
+    }
+
+    fn step(&mut self) -> usize {
+        self.column += 1;
+        self.column - 1
+    }
+
+    fn note<T: Default>(&mut self, column: usize, error: &dyn Display) -> T {
+        let name = self.row.as_ref().column_name(column).unwrap_or("?").to_owned();
+        self.unreadable.get_or_insert_with(|| format!("{name}: {error}"));
+        T::default()
+    }
 }
 
 /// Our own numbers are never negative; one that is comes of a hand in the file, and counts as none.
@@ -107,8 +203,4 @@ pub(crate) fn unsigned(number: i64) -> u64 {
 /// beyond all others.
 pub(crate) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn bad_column(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
 }

@@ -4,18 +4,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use longhaul::{
-    Acted, Action, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId, JobPage,
-    Lease, LeaseStatus, Lookup, NewJob, Page, Payloads, QueueConfig, QueueInfo, Record, Result, Signals,
-    Store, Swept, WorkerInfo, admit,
+    Acted, Action, Claim, Claimed, Clock, Enqueued, Error, Event, Finish, FinishAndClaim, JobFilter, JobId,
+    JobPage, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Result, Signals,
+    Store, Swept, WorkerInfo, admit, lifecycle,
 };
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::error::{closed, fault};
-use crate::lock::Ownership;
+use crate::lock::Role;
 use crate::read::{self, Readers};
-use crate::transaction::Transaction;
-use crate::writer::{Batch, ClaimOp, Inbox, Op, Task, Writer, takeover};
+use crate::transaction::{Guard, Transaction};
+use crate::volume::Volume;
+use crate::writer::{ClaimCommand, Class, Command, CommandQueue, Done, Task, WriteTx, Writer, takeover};
 
 /// Jobs in an SQLite file. Cheap to clone; the file is closed when the last clone is dropped.
 #[derive(Clone, Debug)]
@@ -27,11 +28,24 @@ pub struct SqliteStore {
 struct Inner {
     path: PathBuf,
     clock: Clock,
-    inbox: Arc<Inbox>,
+    queue: Arc<CommandQueue>,
     signals: Arc<Signals>,
-    readers: Readers,
-    ownership: Arc<Ownership>,
+    /// For what reads a known number of rows.
+    look_ups: Readers,
+    /// For lists, searches and applications' code, which may take longer and must not delay look-ups.
+    scans: Readers,
+    volume: Arc<Volume>,
+    guard: Guard,
+    role: Arc<Role>,
 }
+
+/// More connections would only wait for the same disk.
+const LOOK_UPS: usize = 3;
+const SCANS: usize = 2;
+/// The most jobs that one transaction of a bulk action or of a sweep takes on, so that heartbeats are not delayed behind it.
+const AT_ONCE: usize = 200;
+/// A heartbeat that has waited for this part of its lease looks why.
+const HEARTBEAT_PATIENCE: u32 = 20;
 
 impl SqliteStore {
     /// Opens the file, makes it and its folder where they are missing, brings its schema up to date, and takes
@@ -53,37 +67,57 @@ impl SqliteStore {
     }
 
     fn open_blocking(path: PathBuf, clock: Clock) -> Result<Self> {
-        let connection = crate::open::writing(&path)?;
-        let ownership = Ownership::of(&path).map_err(|e| crate::open::open_fault(&path, &e))?;
+        let opened = Self::open_file(&path, &clock);
+        match opened {
+            Err(Error::Full { .. }) => {
+                // The room that was kept for this lets the store open, and free some.
+                Volume::release_reserve_of(&path);
+                Self::open_file(&path, &clock)
+            }
+            opened => opened,
+        }
+    }
+
+    fn open_file(path: &Path, clock: &Clock) -> Result<Self> {
+        let mut connection = crate::open::writing(path)?;
+        let role = Role::of(path).map_err(|e| crate::open::open_fault(path, &e))?;
         crate::open::migrate(&connection)?;
-        if ownership.is_owner() {
-            let taken = takeover(&connection, &clock)?;
+        if role.is_owner() {
+            let taken = takeover(&connection, clock)?;
             if taken > 0 {
                 tracing::warn!(jobs = taken, "took over jobs that the last server was running when it ended");
             }
         }
-        let ownership = Arc::new(ownership);
-        let inbox = Arc::new(Inbox::new());
+        let guard = Guard::default();
+        guard.install(&mut connection)?;
+        let volume = Arc::new(Volume::open(path).map_err(|e| crate::open::open_fault(path, &e))?);
+        let role = Arc::new(role);
+        let queue = Arc::new(CommandQueue::new());
         let signals = Arc::new(Signals::default());
         let writer = Writer {
             connection,
-            inbox: Arc::clone(&inbox),
+            queue: Arc::clone(&queue),
             signals: Arc::clone(&signals),
             clock: clock.clone(),
-            ownership: Arc::clone(&ownership),
+            volume: Arc::clone(&volume),
+            role: Arc::clone(&role),
         };
         std::thread::Builder::new()
             .name("longhaul-sqlite".into())
             .spawn(move || writer.run())
-            .map_err(|e| crate::open::open_fault(&path, &e))?;
-        let nudged = Arc::downgrade(&inbox);
+            .map_err(|e| crate::open::open_fault(path, &e))?;
+        let nudged = Arc::downgrade(&queue);
         clock.on_advance(move || {
-            if let Some(inbox) = nudged.upgrade() {
-                inbox.nudge();
+            if let Some(queue) = nudged.upgrade() {
+                queue.nudge();
             }
         });
-        let readers = Readers::new(path.clone());
-        Ok(Self { inner: Arc::new(Inner { path, clock, inbox, signals, readers, ownership }) })
+        let (look_ups, scans) =
+            (Readers::new(path.to_owned(), LOOK_UPS), Readers::new(path.to_owned(), SCANS));
+        let (path, clock) = (path.to_owned(), clock.clone());
+        Ok(Self {
+            inner: Arc::new(Inner { path, clock, queue, signals, look_ups, scans, volume, guard, role }),
+        })
     }
 
     /// The file.
@@ -92,16 +126,17 @@ impl SqliteStore {
         &self.inner.path
     }
 
-    /// Whether this store holds the file's lock: if not, another process does and this one is its guest.
+    /// True where this store holds the file's lock: if not, another process does and this one is its guest.
     #[must_use]
     pub fn is_owner(&self) -> bool {
-        self.inner.ownership.is_owner()
+        self.inner.role.is_owner()
     }
 
     /// Runs `work` as part of a group commit: its statements and its jobs are durable together when this
     /// returns, or none of them is. An `Err` of `work` undoes what `work` did and nothing else.
     ///
-    /// `work` runs on the thread that every other write waits for: keep it to a few statements.
+    /// `work` runs on the thread that every other write waits for: keep it to a few statements. Where it panics, what it
+    /// did is undone and this call fails.
     ///
     /// ```
     /// # use longhaul::{Job, JobResult, Context, NewJob};
@@ -130,7 +165,13 @@ impl SqliteStore {
         E: Send + 'static,
         F: FnOnce(&mut Transaction<'_, '_>) -> std::result::Result<T, E> + Send + 'static,
     {
-        self.write(move |batch| batch.savepoint(|batch| work(&mut Transaction::new(batch)))).await
+        let (guard, mut work) = (self.inner.guard.clone(), Some(work));
+        self.write(Class::Application, move |tx| {
+            // Code that has run cannot run again; the writer does not ask for that.
+            let work = work.take().ok_or_else(closed)?;
+            tx.savepoint(|tx| guard.watch(|| work(&mut Transaction::new(tx))))
+        })
+        .await
     }
 
     /// Reads with a connection that can only read, off the runtime's threads. It sees all that was answered
@@ -143,58 +184,102 @@ impl SqliteStore {
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.inner.readers.read(move |connection| work(connection).map_err(fault("read"))).await
+        self.inner.scans.read(move |connection| work(connection).map_err(fault("read"))).await
     }
 
-    async fn write<T, F>(&self, work: F) -> Result<T>
+    async fn write<T, F>(&self, class: Class, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Batch<'_>) -> Result<T> + Send + 'static,
+        F: FnMut(&mut WriteTx<'_>) -> Result<T> + Send + 'static,
     {
-        let (task, answer) = Task::new(work);
-        self.inner.inbox.push(Op::Work(Box::new(task))).await.map_err(|_| closed())?;
+        let (task, answer) = Task::new(class, work);
+        self.inner.queue.push(Command::Call(Box::new(task))).await.map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
     }
 
     async fn claim_after(&self, finishes: Vec<Finish>, claim: Claim) -> Result<FinishAndClaim> {
         let (reply, answer) = oneshot::channel();
         let (finishes, claim) = (admit::finishes(finishes), admit::claim(claim));
-        let op = ClaimOp { finishes, finished: Vec::new(), claim, reply };
-        self.inner.inbox.push(Op::Claim(Box::new(op))).await.map_err(|_| closed())?;
-        ClaimAnswer { inbox: &self.inner.inbox, answer }.heard().await
+        let ticket = self.inner.queue.ticket();
+        let command = ClaimCommand { ticket, finishes, claim, reply };
+        self.inner.queue.push(Command::Claim(Box::new(command))).await.map_err(|_| closed())?;
+        ClaimAnswer { queue: &self.inner.queue, ticket: Some(ticket), answer }.heard().await
+    }
+
+    /// A page of a bulk action, with where the rest begins. What fits is looked for on a reading connection, so that a
+    /// filter which fits few of many jobs does not hold the writer up; the writer then checks each again.
+    async fn act_on_page(
+        &self,
+        filter: &JobFilter,
+        action: Action,
+        before: Option<i64>,
+        limit: u64,
+    ) -> Result<(Done, Option<i64>)> {
+        let (wanted, filter) = (filter.clone(), filter.clone());
+        let found = self.inner.scans.read(move |c| read::candidates(c, &wanted, before, AT_ONCE)).await?;
+        let (mut untouched, mut next) = (0, found.next);
+        let mut ids: Vec<JobId> = Vec::new();
+        let mut last = None;
+        for candidate in found.rows {
+            if ids.len() as u64 == limit {
+                next = last;
+                break;
+            }
+            last = Some(candidate.seq);
+            if lifecycle::act(candidate.state, action) == lifecycle::Deed::Nothing {
+                untouched += 1;
+            } else {
+                ids.push(candidate.id);
+            }
+        }
+        let mut done = Done::default();
+        if !ids.is_empty() {
+            let class = if action == Action::Retry { Class::Growth } else { Class::Upkeep };
+            done = self.write(class, move |tx| tx.act(&ids, &filter, action)).await?;
+        }
+        Ok((Done { matched: done.matched + untouched, ..done }, next))
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.inbox.close();
+        self.queue.close();
     }
 }
 
 /// The answer to a claim on its way. Where its caller goes away after the writer has sent it and before it was
-/// read, the jobs in it are given back.
+/// read, the jobs in it are given back; where it goes away before, the writer need not keep the claim.
 struct ClaimAnswer<'a> {
-    inbox: &'a Inbox,
+    queue: &'a CommandQueue,
+    /// `None` once the answer was read.
+    ticket: Option<u64>,
     answer: oneshot::Receiver<Result<FinishAndClaim>>,
 }
 
 impl ClaimAnswer<'_> {
     async fn heard(mut self) -> Result<FinishAndClaim> {
-        (&mut self.answer).await.map_err(|_| closed())?
+        let answer = (&mut self.answer).await;
+        self.ticket = None;
+        answer.map_err(|_| closed())?
     }
 }
 
 impl Drop for ClaimAnswer<'_> {
     fn drop(&mut self) {
+        let Some(ticket) = self.ticket else { return };
         // From here on the writer notices by itself that nobody listens.
         self.answer.close();
-        let Ok(Ok(turn)) = self.answer.try_recv() else { return };
-        if !turn.claimed.is_empty() {
-            let leases: Vec<Lease> = turn.claimed.into_iter().map(|job| job.lease).collect();
-            let unclaim =
-                move |batch: &mut Batch<'_>| leases.iter().try_for_each(|lease| batch.unclaim(lease));
-            self.inbox.push_now(Op::Work(Box::new(Task::new(unclaim).0)));
-        }
+        let command = match self.answer.try_recv() {
+            Ok(Ok(unheard)) => {
+                let leases: Vec<Lease> = unheard.claimed.into_iter().map(|job| job.lease).collect();
+                let unclaim =
+                    move |tx: &mut WriteTx<'_>| leases.iter().try_for_each(|lease| tx.unclaim(lease));
+                Command::Call(Box::new(Task::new(Class::Upkeep, unclaim).0))
+            }
+            _ => Command::Withdraw(ticket),
+        };
+        // A writer that has stopped leaves the leases to their ends.
+        drop(self.queue.push_now(command));
     }
 }
 
@@ -206,12 +291,25 @@ impl Store for SqliteStore {
         tokio::task::spawn_blocking(migrate).await.map_err(|_| closed())?
     }
 
+    async fn ready(&self) -> Result<()> {
+        if self.inner.queue.is_closed() {
+            return Err(closed());
+        }
+        self.inner.volume.check_file()?;
+        self.inner.volume.check_room()?;
+        let Some(outage) = self.inner.volume.outage() else { return Ok(()) };
+        // Nobody may be writing, so a small write finds out whether the outage is over; its end is seen by the next call.
+        let (probe, _) = Task::new(Class::Upkeep, |tx: &mut WriteTx<'_>| tx.probe());
+        drop(self.inner.queue.push_now(Command::Call(Box::new(probe))));
+        Err(outage)
+    }
+
     async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
         admit::jobs(&jobs)?;
         if jobs.is_empty() {
             return Ok(Vec::new());
         }
-        self.write(move |batch| batch.enqueue(jobs)).await
+        self.write(Class::Growth, move |tx| tx.enqueue(&jobs)).await
     }
 
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
@@ -225,17 +323,33 @@ impl Store for SqliteStore {
         lease_for: Duration,
     ) -> Result<Vec<LeaseStatus>> {
         let (worker, leases) = (admit::worker(worker.clone()), leases.to_vec());
-        self.write(move |batch| batch.heartbeat(&worker, &leases, lease_for)).await
+        let asked = leases.clone();
+        let beat = move |tx: &mut WriteTx<'_>| tx.heartbeat(&worker, &leases, lease_for);
+        let (task, mut answer) = Task::new(Class::Heartbeat, beat);
+        self.inner.queue.push_now(Command::Call(Box::new(task))).map_err(|_| closed())?;
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut answer => return answer.map_err(|_| closed())?,
+                () = self.inner.clock.sleep(lease_for / HEARTBEAT_PATIENCE) => {}
+            }
+            // Some application's code holds the transaction. The heartbeat goes into that very transaction, and nobody can
+            // end a lease before, so it is as good as written. Should it be lost with the transaction, in an outage, the next
+            // heartbeat is told of that.
+            if self.inner.queue.is_transaction_open() {
+                return self.inner.look_ups.read(move |c| read::statuses(c, &asked)).await;
+            }
+        }
     }
 
     async fn record(&self, records: Vec<Record>) -> Result<Vec<LeaseStatus>> {
-        let keep = |records| self.write(move |batch| batch.record(records));
+        let keep = |records: Vec<Record>| self.write(Class::Growth, move |tx| tx.record(&records));
         admit::record_with(self, records, keep).await
     }
 
     async fn finish(&self, finishes: Vec<Finish>) -> Result<Vec<LeaseStatus>> {
         let finishes = admit::finishes(finishes);
-        self.write(move |batch| batch.finish(finishes)).await
+        self.write(Class::Growth, move |tx| tx.finish(&finishes)).await
     }
 
     async fn finish_and_claim(&self, finishes: Vec<Finish>, mut claim: Claim) -> Result<FinishAndClaim> {
@@ -244,18 +358,37 @@ impl Store for SqliteStore {
     }
 
     async fn sweep(&self, limit: usize) -> Result<Swept> {
-        self.write(move |batch| batch.sweep(limit)).await
+        let mut swept = Swept::default();
+        loop {
+            let most = [swept.promoted, swept.rescued + swept.poisoned + swept.fenced, swept.pruned]
+                .into_iter()
+                .max();
+            let left = limit.saturating_sub(usize::try_from(most.unwrap_or(0)).unwrap_or(limit));
+            let piece = left.min(AT_ONCE);
+            let found = self.write(Class::Upkeep, move |tx| tx.sweep(piece)).await?;
+            swept.promoted += found.promoted;
+            swept.rescued += found.rescued;
+            swept.poisoned += found.poisoned;
+            swept.fenced += found.fenced;
+            swept.pruned += found.pruned;
+            // A sort that has filled its piece may have more.
+            let crashed = found.rescued + found.poisoned + found.fenced;
+            let has_more = [found.promoted, crashed, found.pruned].iter().any(|done| *done >= piece as u64);
+            if !has_more || left <= piece {
+                return Ok(swept);
+            }
+        }
     }
 
     async fn get(&self, ids: &[JobId]) -> Result<Vec<Lookup>> {
         let (ids, now) = (ids.to_vec(), self.inner.clock.now());
-        self.inner.readers.read(move |connection| read::get(connection, &ids, now)).await
+        self.inner.look_ups.read(move |connection| read::get(connection, &ids, now)).await
     }
 
     async fn list(&self, filter: &JobFilter, page: Page) -> Result<JobPage> {
         admit::filter(filter)?;
         let filter = filter.clone();
-        self.inner.readers.read(move |connection| read::list(connection, &filter, &page)).await
+        self.inner.scans.read(move |connection| read::list(connection, &filter, &page)).await
     }
 
     async fn events(
@@ -265,19 +398,19 @@ impl Store for SqliteStore {
         limit: usize,
         wait: Duration,
     ) -> Result<Option<Vec<Event>>> {
-        let deadline = self.inner.clock.now().plus(wait);
+        let began = self.inner.clock.monotonic();
         loop {
             // Listening before looking: a change in between is heard.
             let mut listener = self.inner.signals.listen(id.as_str());
             let wanted = id.clone();
-            let log = self.inner.readers.read(move |c| read::events(c, &wanted, after, limit)).await?;
+            let log = self.inner.look_ups.read(move |c| read::events(c, &wanted, after, limit)).await?;
             let Some(log) = log else { return Ok(None) };
-            let left = deadline.since(self.inner.clock.now());
+            let left = wait.saturating_sub(self.inner.clock.since(began));
             if !log.events.is_empty() || log.is_finished || left.is_zero() {
                 return Ok(Some(log.events));
             }
             // The writer looks for other processes' changes only while it knows of somebody who waits.
-            self.inner.inbox.nudge();
+            self.inner.queue.nudge();
             tokio::select! {
                 () = listener.heard() => {}
                 () = self.inner.clock.sleep(left) => {}
@@ -286,48 +419,52 @@ impl Store for SqliteStore {
     }
 
     async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted> {
-        // Candidates are looked for on a reading connection, a bounded page at a time, so that a filter which
-        // fits few of many jobs does not hold the writer up; the writer then checks each again.
-        let mut filter = filter.clone();
-        read::narrow(&mut filter, action);
-        let mut page = Page { limit: 500, payloads: Payloads::Short, ..Page::default() };
-        let mut acted = Acted::default();
-        loop {
-            let found = self.list(&filter, page.clone()).await?;
-            let left = limit.saturating_sub(usize::try_from(acted.done).unwrap_or(limit));
-            let has_more = found.jobs.len() > left || found.next.is_some();
-            let ids: Vec<JobId> = found.jobs.into_iter().map(|job| job.id).take(left).collect();
-            acted.matched += ids.len() as u64;
-            if !ids.is_empty() {
-                acted.done += self.write(move |batch| batch.act(&ids, action)).await?;
-            }
-            page.cursor = found.next;
-            if !has_more || acted.done >= limit as u64 {
-                return Ok(Acted { complete: !has_more, ..acted });
-            }
+        admit::filter(filter)?;
+        let (mut acted, limit) = (Acted::default(), limit as u64);
+        let mut before = None;
+        while !acted.complete && acted.done < limit {
+            let (page, next) = self.act_on_page(filter, action, before, limit - acted.done).await?;
+            acted.matched += page.matched;
+            acted.done += page.done;
+            acted.complete = next.is_none();
+            before = next;
         }
+        Ok(acted)
     }
 
     async fn queues(&self) -> Result<Vec<QueueInfo>> {
-        self.inner.readers.read(read::queues).await
+        self.inner.look_ups.read(read::queues).await
     }
 
     async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()> {
         admit::queue(queue)?;
-        let (queue, config) = (queue.to_owned(), longhaul::Json::new(config)?);
-        self.write(move |batch| {
-            batch
-                .connection()
-                .prepare_cached("INSERT OR REPLACE INTO queues (name, config) VALUES (?1, ?2)")
-                .and_then(|mut write| write.execute(params![queue, config.as_str()]))
-                .map_err(fault("configure a queue"))?;
-            Ok(())
-        })
-        .await
+        let (queue, text, config) = (queue.to_owned(), longhaul::Json::new(config)?, config.clone());
+        self.write(Class::Growth, move |tx| tx.set_queue(&queue, text.as_str(), &config)).await
     }
 
     async fn workers(&self) -> Result<Vec<WorkerInfo>> {
         let since = self.inner.clock.now().minus(longhaul::WORKER_SEEN_FOR);
-        self.inner.readers.read(move |connection| read::workers(connection, since)).await
+        self.inner.look_ups.read(move |connection| read::workers(connection, since)).await
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_store_whose_writer_has_ended_is_not_ready_and_answers_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path().join("jobs.db")).await.unwrap();
+        store.ready().await.unwrap();
+        store.inner.queue.close();
+        assert!(matches!(store.ready().await, Err(Error::Broken { .. })));
+        let job = longhaul_conformance::jobs::job();
+        assert!(matches!(store.enqueue(vec![job]).await, Err(Error::Broken { .. })));
+        let (worker, claim) = (longhaul_conformance::jobs::worker("w"), longhaul_conformance::jobs::claim());
+        let beat = store.heartbeat(&worker, &[], Duration::from_secs(30)).await;
+        assert!(matches!(beat, Err(Error::Broken { .. })));
+        assert!(matches!(store.claim(claim).await, Err(Error::Broken { .. })));
     }
 }

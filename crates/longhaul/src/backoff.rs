@@ -1,4 +1,4 @@
-//! How long a failed job waits before it tries again.
+//! The waits of a failed job before it tries again.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::store::{Error, Result};
 pub struct Backoff {
     /// The wait after the first failed attempt.
     pub base: Duration,
-    /// What each further wait is multiplied by, from 1.
+    /// The factor by which each further wait is multiplied, from 1.
     pub factor: f64,
     /// The longest wait.
     pub max: Duration,
@@ -44,7 +44,7 @@ impl Backoff {
     /// one could not be read back.
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid), naming the field and what it must be.
+    /// [`Error::Invalid`], naming the field and what it must be.
     pub fn validate(&self) -> Result<()> {
         let invalid = |field: &str, reason: &str| {
             Err(Error::Invalid { field: format!("backoff.{field}"), reason: reason.to_owned() })

@@ -4,7 +4,7 @@ use crate::handle::{CANCEL_GRACE, Longhaul};
 use crate::model::{Action, Enqueued, JobFilter, JobId, JobRecord, NewJob, Page, State};
 use crate::store::{Error, Result};
 
-/// How many children of a batch are read, or cancelled, in one call to the store.
+/// The most children of a batch that are read, or cancelled, in one call to the store.
 const CHILDREN_AT_ONCE: usize = 500;
 
 /// Batches: jobs that are waited for, and the one that closes them.

@@ -34,6 +34,27 @@ struct Hands {
     next_sleeper: u64,
 }
 
+/// A moment that every process of a machine sees alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BootTime {
+    /// Names the start of the machine (and the namespace of its time): moments of two boots do not compare.
+    pub boot: &'static str,
+    /// The time since then, sleep included.
+    pub elapsed: Duration,
+}
+
+/// The kernel's name for this boot, with that of the time namespace, which may have an offset of its own.
+#[cfg(target_os = "linux")]
+fn boot() -> Option<&'static str> {
+    static BOOT: OnceLock<Option<String>> = OnceLock::new();
+    let read = || {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        let namespace = std::fs::read_link("/proc/self/ns/time").unwrap_or_default();
+        Some(format!("{} {}", boot.trim(), namespace.display()))
+    };
+    BOOT.get_or_init(read).as_deref()
+}
+
 /// A wait was longer than it might be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimedOut;
@@ -89,6 +110,23 @@ impl Clock {
     #[must_use]
     pub fn since(&self, earlier: Duration) -> Duration {
         self.monotonic().saturating_sub(earlier)
+    }
+
+    /// The time since the machine was started, which all its processes share and no setting of the wall clock moves. Where
+    /// the system does not tell it, the wall clock stands in.
+    #[must_use]
+    pub fn boot_time(&self) -> BootTime {
+        if self.is_manual() {
+            return BootTime { boot: "manual", elapsed: self.monotonic() };
+        }
+        #[cfg(target_os = "linux")]
+        if let Some(boot) = boot() {
+            let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+            let (seconds, nanos) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));
+            let elapsed = Duration::new(seconds.unwrap_or_default(), nanos.unwrap_or_default());
+            return BootTime { boot, elapsed };
+        }
+        BootTime { boot: "wall", elapsed: self.now().since(Timestamp(0)) }
     }
 
     /// Lets time pass on a manual clock: moves both hands forward and wakes whoever sleeps on it.
@@ -163,7 +201,7 @@ impl Clock {
         }
     }
 
-    /// How long a manual clock must be advanced until the next of those who sleep on it wakes; `None` where nobody
+    /// The time by which a manual clock must be advanced until the next of those who sleep on it wakes; `None` where nobody
     /// sleeps. A simulation whose tasks all wait advances by that much.
     #[must_use]
     pub fn next_wake(&self) -> Option<Duration> {
@@ -275,7 +313,7 @@ impl Timestamp {
         Self(self.0.saturating_sub(millis(duration)))
     }
 
-    /// How long after `earlier` this moment is; zero if it is not after it.
+    /// The time from `earlier` to this moment; zero if it is not after it.
     #[must_use]
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

@@ -1,4 +1,4 @@
-//! What an application writes: a job type, and the errors that it returns.
+//! The part that an application writes: a job type, and the errors that it returns.
 
 use std::fmt;
 use std::future::Future;
@@ -42,21 +42,21 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const QUEUE: &'static str = DEFAULT_QUEUE;
     /// Attempts in all.
     const MAX_ATTEMPTS: u32 = DEFAULT_MAX_ATTEMPTS;
-    /// How long one attempt may take; `None` is no limit.
+    /// The longest time that one attempt may take; `None` is no limit.
     const TIMEOUT: Option<Duration> = None;
 
-    /// What the application gives to every job of this type: a pool, a client, a configuration.
+    /// The dependencies that the application gives to every job of this type: a pool, a client, a configuration.
     type State: Clone + Send + Sync + 'static;
-    /// What a job returns; stored as its `output`.
+    /// The value that a job returns; stored as its `output`.
     type Output: Serialize + Send + 'static;
 
-    /// How long to wait after a failed attempt.
+    /// The wait after a failed attempt.
     #[must_use]
     fn backoff() -> Backoff {
         Backoff::default()
     }
 
-    /// What the job shares with others that are to be paused together when one of them is
+    /// The name of a limit that the job shares with others that are to be paused together when one of them is
     /// [rate limited](JobError::rate_limited): the name of a provider, say, 1–128 of `A–Z a–z 0–9 . _ : -`.
     #[must_use]
     fn limit_key(&self) -> Option<String> {
@@ -68,7 +68,7 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     fn run(self, cx: Context<Self::State>) -> impl Future<Output = JobResult<Self::Output>> + Send;
 }
 
-/// What a job returns.
+/// The result of a job.
 pub type JobResult<T> = Result<T, JobError>;
 
 /// Why a job did not complete. Any [`std::error::Error`] becomes one that is retried with the kind's backoff, but for two
@@ -76,16 +76,16 @@ pub type JobResult<T> = Result<T, JobError>;
 /// again [at no cost of an attempt](Self::outage), and [`Error::Invalid`] fails it at once.
 #[derive(Debug)]
 pub struct JobError {
-    /// What happens now.
+    /// The consequence for the job.
     pub verdict: Verdict,
-    /// What to tell people, with its causes.
+    /// The reason for people, with its causes.
     pub message: String,
 }
 
 /// The wait of a job that an outage kept from completing.
 const OUTAGE_DELAY: Duration = Duration::from_secs(5);
 
-/// What happens to a job that did not complete.
+/// The consequence of an error for the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Try again after the kind's backoff, or after this delay; fail when no attempt is left.

@@ -36,8 +36,9 @@ use crate::wire::{
 /// then the call fails as unavailable, and whoever made it waits and asks again, as with any store that is away.
 ///
 /// What one server process remembers of keys goes with it. Where a server dies between doing something and answering,
-/// the next one finds a finish done and says `Lost`, though it was accepted (once, as ever); entries that were recorded
-/// are written a second time; and jobs that were claimed wait for their leases to end.
+/// entries that were recorded are written a second time, jobs that were claimed wait for their leases to end, and a run
+/// that was to run again (a retry, a snooze) is told that its lease is `Lost`, though its finish was accepted (once, as
+/// ever).
 ///
 /// A run that ends with more than 16 MiB to be told fails for good, and says so: no request could carry it.
 #[derive(Clone)]

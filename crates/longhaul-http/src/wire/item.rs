@@ -1,4 +1,4 @@
-use longhaul::{Error, Finish, Json, Lease, admit};
+use longhaul::{Error, Finish, Json, Lease, admit, check_json};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -28,14 +28,15 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Item<T> {
             Ok(value) => return Ok(Self::Read(value)),
             Err(error) => error,
         };
-        let reason = strict::words(&error);
         // An item of another form is its client's mistake, and refused with the request. In JSON whose grammar was
         // checked, all else is text that is none: half of a surrogate pair, which a job may have returned.
         match serde_json::from_str(json.as_str()) {
             Ok(Owner { lease }) if !error.is_data() => {
+                let breach = check_json(json.as_str()).err();
+                let reason = breach.map_or_else(|| strict::words(&error), |breach| breach.rule.to_string());
                 Ok(Self::Unreadable { lease, error: Error::Invalid { field: path, reason } })
             }
-            _ => Err(D::Error::custom(format!("{path}: {reason}"))),
+            _ => Err(D::Error::custom(format!("{path}: {}", strict::words(&error)))),
         }
     }
 }

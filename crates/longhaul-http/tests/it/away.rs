@@ -130,6 +130,46 @@ async fn every_operation_answers_503_while_the_store_is_away_and_works_when_it_i
 }
 
 #[tokio::test]
+async fn a_store_without_room_or_that_cannot_write_is_503_with_its_code_and_what_to_do() {
+    for (fault, code, words) in
+        [(Fault::Full, "store_full", "Free space on its disk"), (Fault::ReadOnly, "store_broken", "writable")]
+    {
+        let (app, switch) = app();
+        switch.set(Some(fault));
+        for (name, answer) in everything(&app).await {
+            if name.starts_with("abandonClaim") {
+                continue;
+            }
+            assert_eq!((answer.status.as_u16(), answer.code().as_str()), (503, code), "{name}");
+            assert!((2..=6).contains(&answer.header("retry-after").parse().unwrap()), "{name}");
+            assert!(answer.json()["detail"].as_str().unwrap().contains(words), "{name}");
+            assert!(!answer.text().contains("hunter2"), "{name}");
+        }
+        assert_eq!(app.get("/ready").await.code(), code);
+        switch.set(None);
+        assert_eq!(app.get("/ready").await.status, StatusCode::OK);
+        assert_eq!(app.get("/api/jobs").await.json()["jobs"], serde_json::json!([]), "nothing was kept");
+    }
+}
+
+#[tokio::test]
+async fn b3_a_request_that_was_answered_with_an_error_is_not_remembered_under_its_key() {
+    let (app, switch) = app();
+    let body = r#"{"kind":"greet","args":{"name":"x"}}"#;
+    let headers = [("idempotency-key", "k")];
+    for fault in [Fault::Unavailable, Fault::Full, Fault::Broken, Fault::Panics] {
+        switch.set(Some(fault));
+        let answer = app.post_with("/api/jobs", body, &headers).await;
+        assert!(answer.status.is_server_error(), "{answer:?}");
+    }
+    switch.set(None);
+    let wrong = app.post_with("/api/jobs", r#"{"kind":"greet"}"#, &headers).await;
+    assert_eq!(wrong.code(), "invalid");
+    let created = app.post_with("/api/jobs", body, &headers).await;
+    assert_eq!((created.status, created.header("idempotency-replayed")), (StatusCode::ACCEPTED, ""));
+}
+
+#[tokio::test]
 async fn a_fault_of_the_store_that_no_retry_mends_is_500_and_says_nothing_of_it() {
     let (app, switch) = app();
     switch.set(Some(Fault::Broken));

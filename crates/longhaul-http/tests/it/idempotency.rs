@@ -27,6 +27,40 @@ async fn the_same_request_gets_the_first_answers_job() {
     assert_eq!(app.get("/api/jobs").await.json()["jobs"].as_array().unwrap().len(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn b1_of_many_requests_with_one_key_at_once_one_creates_a_job() {
+    let first = App::new();
+    // A second server over the same store knows nothing of the requests that the first one is answering.
+    let config = HttpConfig { clock: first.clock.clone(), ..HttpConfig::default() };
+    let second = App::over(first.longhaul.clone(), config);
+    let requests = (0..30).map(|n| {
+        let router = if n % 2 == 0 { first.router.clone() } else { second.router.clone() };
+        let request =
+            crate::app::json(axum::http::Method::POST, "/api/jobs", HELLO, &[("idempotency-key", "k")]);
+        tokio::spawn(async move { tower::ServiceExt::oneshot(router, request).await.unwrap() })
+    });
+    let mut accepted = 0;
+    for answer in futures::future::join_all(requests).await {
+        let answer = answer.unwrap();
+        match answer.status() {
+            StatusCode::ACCEPTED => accepted += 1,
+            StatusCode::CONFLICT => assert_eq!(answer.headers()["retry-after"], "1"),
+            other => panic!("{other}"),
+        }
+    }
+    assert!(accepted > 0);
+    assert_eq!(first.get("/api/jobs").await.json()["jobs"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn b2_a_preference_and_white_space_do_not_make_another_request() {
+    let app = App::new();
+    let first = post(&app, "k", HELLO).await.json();
+    let headers = [("idempotency-key", "k"), ("prefer", "respond-async")];
+    let again = app.post_with("/api/jobs", &format!(" {HELLO}\n"), &headers).await;
+    assert_eq!((&again.json()["id"], again.header("idempotency-replayed")), (&first["id"], "true"));
+}
+
 #[tokio::test]
 async fn a_replay_answers_the_job_as_it_stands_with_the_first_status() {
     let app = App::new();

@@ -10,6 +10,7 @@ mod batch;
 mod create;
 mod disconnect;
 mod docs;
+mod door;
 mod errors;
 mod estimates;
 mod events;

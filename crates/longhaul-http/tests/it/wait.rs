@@ -1,6 +1,11 @@
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use axum::http::StatusCode;
+use futures::FutureExt;
 use insta::assert_snapshot;
-use longhaul::{Longhaul, MemoryStore};
+use longhaul::testing::{Call, Intercept};
+use longhaul::{Clock, Longhaul, MemoryStore};
 use longhaul_http::HttpConfig;
 use tokio_util::sync::CancellationToken;
 
@@ -42,15 +47,46 @@ async fn a_held_get_answers_when_the_job_ends() {
 }
 
 #[tokio::test]
-async fn an_answer_is_held_no_longer_than_was_asked() {
-    // On the machine's clock and without a worker: the second that passes is the one that was asked for.
-    let longhaul = Longhaul::new(MemoryStore::new());
+async fn b5_an_answer_is_held_a_little_less_than_was_asked_because_proxies_are_not_more_patient() {
+    let clock = Clock::manual();
+    let asked: Arc<Mutex<Vec<Duration>>> = Arc::default();
+    let longhaul = Longhaul::new(Intercept::new(MemoryStore::with_clock(clock.clone()), {
+        let asked = Arc::clone(&asked);
+        move |store, call| {
+            if let Call::Events(.., wait) = &call {
+                asked.lock().unwrap().push(*wait);
+            }
+            async move { call.on(&*store).await }
+        }
+    }));
     kinds::declare(&longhaul);
-    let app = App::over(longhaul, HttpConfig::default());
+    let app = App::over(longhaul, HttpConfig { clock, ..HttpConfig::default() });
     let body = r#"{"kind":"greet","args":{"name":"Ada"}}"#;
-    let answer = app.post_with("/api/jobs", body, &[("prefer", "wait=1")]).await;
-    assert_eq!((answer.status, answer.header("preference-applied")), (StatusCode::ACCEPTED, "wait=1"));
-    assert_eq!(answer.json()["state"], "available");
+    let held = app.post_with("/api/jobs", body, &[("prefer", "wait=60")]);
+    assert!(held.now_or_never().is_none(), "it is held");
+    let longest = asked.lock().unwrap().iter().max().copied().unwrap();
+    assert!(longest <= Duration::from_secs(57) && longest > Duration::from_secs(50), "{longest:?}");
+}
+
+#[tokio::test]
+async fn b7_a_preference_in_an_odd_form_is_ignored_and_never_an_error() {
+    let app = App::new();
+    let body = r#"{"kind":"greet","args":{"name":"Ada"}}"#;
+    for odd in [
+        "wait=0",
+        "wait=abc",
+        "wait=-1",
+        "wait=1.5",
+        "wait",
+        "wait=",
+        "",
+        ",;=",
+        "return=minimal, wait=x",
+        "\u{e9}",
+    ] {
+        let answer = app.post_with("/api/jobs", body, &[("prefer", odd)]).await;
+        assert_eq!((answer.status, answer.header("preference-applied")), (StatusCode::ACCEPTED, ""), "{odd}");
+    }
 }
 
 #[tokio::test]

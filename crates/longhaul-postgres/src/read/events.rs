@@ -1,21 +1,22 @@
-use deadpool_postgres::Pool;
-use longhaul::{Event, EventBody, JobId, JobRecord, Result, State, Timestamp};
+use longhaul::lifecycle;
+use longhaul::{Event, EventBody, JobId, JobRecord, Payloads, Result, State, Timestamp};
 
-use super::Reader;
-use crate::row::{JOB_COLUMNS, RowFacts, job_record, parsed, rows_at_most, signed, small, unsigned};
+use super::{Reader, Reads};
+use crate::row::{RowFacts, job_columns, job_record, parsed, rows_at_most, signed, small, unsigned};
 
 /// A piece of a job's log.
 pub(crate) struct Log {
     pub(crate) events: Vec<Event>,
-    /// Whether the job has ended, so that nothing more will come.
+    /// True once the job has ended, so that nothing more will come.
     pub(crate) is_finished: bool,
 }
 
 /// A job's log after event `after`, with its present state among it; `None` where there is no such job.
-pub(crate) async fn events(pool: &Pool, id: &JobId, after: u64, limit: usize) -> Result<Option<Log>> {
-    let mut reader = Reader::of(pool, "read events").await?;
+pub(crate) async fn events(reads: &Reads, id: &JobId, after: u64, limit: usize) -> Result<Option<Log>> {
+    let mut reader = Reader::of(reads, "read events").await?;
     let limit = limit.max(1);
-    let sql = format!("SELECT {JOB_COLUMNS} FROM jobs WHERE id = $1");
+    let columns = job_columns(Payloads::Whole);
+    let sql = format!("SELECT {columns} FROM jobs WHERE id = $1");
     let rows = reader.rows(&sql, &[&id.as_str()]).await?;
     let Some((record, facts)) = rows.first().map(job_record) else { return Ok(None) };
     let is_finished = record.state.is_finished();
@@ -40,16 +41,19 @@ pub(crate) async fn events(pool: &Pool, id: &JobId, after: u64, limit: usize) ->
     Ok(Some(Log { events, is_finished }))
 }
 
-/// The events that are not rows: the output of a completed job, and the state.
+/// The events that are not rows: a gap in the log, the output of a completed job, and the state.
 fn present(record: JobRecord, facts: &RowFacts) -> Vec<Event> {
     let event = |seq, body| Event { seq, at: facts.state_at, attempt: record.attempt, body };
     // While it runs, and once it has completed, its last attempt has not failed.
     let has_failed = !matches!(record.state, State::Running | State::Completed);
     let error = record.errors.last().filter(|_| has_failed).cloned();
     let mut events = vec![event(
-        facts.state_event,
+        lifecycle::state_event(facts.state_event, facts.gap),
         EventBody::State { state: record.state, error, children: record.children },
     )];
+    if let Some(seq) = lifecycle::gap_event(facts.gap) {
+        events.push(event(seq, EventBody::Gap));
+    }
     if let Some(output) = record.output {
         events.insert(0, event(facts.state_event - 1, EventBody::Output { output }));
     }

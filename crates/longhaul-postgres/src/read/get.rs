@@ -1,16 +1,16 @@
 use std::collections::{HashMap, HashSet};
 
-use deadpool_postgres::Pool;
-use longhaul::{JobId, JobRecord, Lookup, MAX_POSITION, Result, State, Timestamp};
+use longhaul::{JobId, JobRecord, Lookup, MAX_POSITION, Payloads, Result, State, Timestamp};
 
-use super::Reader;
-use crate::row::{JOB_COLUMNS, RowFacts, job_record, signed, unsigned};
+use super::{Reader, Reads};
+use crate::row::{RowFacts, job_columns, job_record, signed, unsigned};
 
 /// Looks jobs up by id.
-pub(crate) async fn get(pool: &Pool, ids: &[JobId], now: Timestamp) -> Result<Vec<Lookup>> {
-    let mut reader = Reader::of(pool, "look a job up").await?;
+pub(crate) async fn get(reads: &Reads, ids: &[JobId], now: Timestamp) -> Result<Vec<Lookup>> {
+    let mut reader = Reader::of(reads, "look a job up").await?;
     let words: Vec<&str> = ids.iter().map(JobId::as_str).collect();
-    let sql = format!("SELECT {JOB_COLUMNS} FROM jobs WHERE id = ANY ($1::text[])");
+    let columns = job_columns(Payloads::Whole);
+    let sql = format!("SELECT {columns} FROM jobs WHERE id = ANY ($1::text[])");
     let mut found: HashMap<JobId, JobRecord> = HashMap::new();
     for row in reader.rows(&sql, &[&words]).await? {
         let (mut record, facts) = job_record(&row);
@@ -32,15 +32,15 @@ pub(crate) async fn get(pool: &Pool, ids: &[JobId], now: Timestamp) -> Result<Ve
     Ok(ids.iter().map(answer).collect())
 }
 
-/// How many available jobs of the queue would be claimed before this one, and one; at most [`MAX_POSITION`].
-async fn position(reader: &mut Reader, record: &JobRecord, facts: &RowFacts) -> Result<u64> {
+/// The number of available jobs of the queue that would be claimed before this one, and one; at most [`MAX_POSITION`].
+async fn position(reader: &mut Reader<'_>, record: &JobRecord, facts: &RowFacts) -> Result<u64> {
     // The index orders a queue's jobs within each kind and version. `next` steps from one of these to the following one
     // without reading the jobs between, so the cost is bounded however long the queue is.
     let (next, ahead) = (include_str!("../sql/next_claim_source.sql"), include_str!("../sql/jobs_ahead.sql"));
     let (mut kind, mut version) = (String::new(), 0_i64);
     let mut position = 1;
-    while let Some(lane) = reader.rows(next, &[&record.queue, &kind, &version]).await?.first() {
-        (kind, version) = (lane.get(0), lane.get(1));
+    while let Some(source) = reader.rows(next, &[&record.queue, &kind, &version]).await?.first() {
+        (kind, version) = (source.get(0), source.get(1));
         let left = MAX_POSITION - position;
         if left == 0 {
             break;

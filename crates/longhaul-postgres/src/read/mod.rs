@@ -1,40 +1,81 @@
-//! What is read on the pool's connections: no reader ever waits for the writer.
+//! Reads, on the pool's connections: no reader ever waits for the writer.
 
 mod events;
+mod filter;
 mod get;
 mod list;
 mod queues;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Object, Pool, PoolError};
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
 use longhaul::Result;
 use longhaul::clock::Stopwatch;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
+use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::error::{SILENCE, fault, unavailable};
+use crate::connection::{cancel, tls};
+use crate::error::{SILENCE, failed, fault, unavailable};
+use crate::options::{PostgresOptions, Purpose};
+use crate::state::DriverState;
 
 pub(crate) use events::events;
+pub(crate) use filter::{Values, conditions, references};
 pub(crate) use get::get;
-pub(crate) use list::{list, narrow};
+pub(crate) use list::{candidates, list};
 pub(crate) use queues::{queues, workers};
 
+/// The connections that read.
+pub(crate) struct Reads {
+    pub(crate) pool: Pool,
+    tls: MakeRustlsConnect,
+    state: Arc<DriverState>,
+    /// The longest that the statements of one call may take together.
+    patience: Duration,
+}
+
+impl Reads {
+    pub(crate) fn new(options: &PostgresOptions, state: Arc<DriverState>) -> Result<Self> {
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let tls = tls(options)?;
+        let manager = Manager::from_config(options.connecting(Purpose::Read), tls.clone(), recycling);
+        let pool = Pool::builder(manager)
+            .max_size(options.pool_size)
+            .runtime(Runtime::Tokio1)
+            .create_timeout(Some(options.connect_timeout))
+            .wait_timeout(Some(options.response_timeout))
+            .build()
+            .map_err(|error| failed("open", error.to_string()))?;
+        Ok(Self { pool, tls, state, patience: options.response_timeout })
+    }
+
+    /// A connection of the pool, in time or not at all; an error at once while the server is known to be away.
+    pub(crate) async fn connection(&self, operation: &'static str) -> Result<Object> {
+        self.state.reach()?;
+        let client = tokio::time::timeout(self.patience, self.pool.get()).await;
+        client.map_err(|_| unavailable(SILENCE))?.map_err(|error| match error {
+            PoolError::Backend(error) => fault(operation)(error),
+            other => unavailable(other.to_string()),
+        })
+    }
+}
+
 /// A connection of the pool, for some statements.
-struct Reader {
+struct Reader<'r> {
+    reads: &'r Reads,
     /// `None` once it has not answered in time.
     client: Option<Object>,
-    /// How long all of the statements may take together, and since when they do.
-    patience: Duration,
     since: Stopwatch,
     operation: &'static str,
 }
 
-impl Reader {
-    async fn of(pool: &Pool, operation: &'static str) -> Result<Self> {
+impl<'r> Reader<'r> {
+    async fn of(reads: &'r Reads, operation: &'static str) -> Result<Self> {
         let since = Stopwatch::start();
-        let client = Some(connection(pool, operation).await?);
-        Ok(Self { client, patience: patience(pool), since, operation })
+        let client = Some(reads.connection(operation).await?);
+        Ok(Self { reads, client, since, operation })
     }
 
     async fn rows(&mut self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
@@ -43,26 +84,15 @@ impl Reader {
             let statement = client.prepare_cached(sql).await?;
             client.query(&statement, values).await
         };
-        match tokio::time::timeout(self.patience.saturating_sub(self.since.elapsed()), read).await {
+        let left = self.reads.patience.saturating_sub(self.since.elapsed());
+        match tokio::time::timeout(left, read).await {
             Ok(rows) => rows.map_err(fault(self.operation)),
             Err(_) => {
-                // Whoever was given this connection next would wait behind what it still has to answer.
+                // The server stops working on it, and nobody waits behind what this connection still has to answer.
+                cancel(client, self.reads.tls.clone());
                 self.client.take().map(Object::take);
                 Err(unavailable(SILENCE))
             }
         }
     }
-}
-
-/// A connection of the pool, in time or not at all.
-pub(crate) async fn connection(pool: &Pool, operation: &'static str) -> Result<Object> {
-    let client = tokio::time::timeout(patience(pool), pool.get()).await;
-    client.map_err(|_| unavailable(SILENCE))?.map_err(|error| match error {
-        PoolError::Backend(error) => fault(operation)(error),
-        other => unavailable(other.to_string()),
-    })
-}
-
-fn patience(pool: &Pool) -> Duration {
-    pool.timeouts().wait.unwrap_or(Duration::MAX)
 }

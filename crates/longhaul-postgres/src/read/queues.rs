@@ -1,14 +1,13 @@
 use std::collections::BTreeMap;
 
-use deadpool_postgres::Pool;
 use longhaul::{QueueInfo, Result, Timestamp, WorkerInfo};
 
-use super::Reader;
+use super::{Reader, Reads};
 use crate::row::{parsed, queue_config, unsigned};
 
 /// Every queue that has jobs or a configuration.
-pub(crate) async fn queues(pool: &Pool) -> Result<Vec<QueueInfo>> {
-    let mut reader = Reader::of(pool, "read queues").await?;
+pub(crate) async fn queues(reads: &Reads) -> Result<Vec<QueueInfo>> {
+    let mut reader = Reader::of(reads, "read queues").await?;
     let mut queues: BTreeMap<String, QueueInfo> = BTreeMap::new();
     for row in reader.rows(include_str!("../sql/counts.sql"), &[]).await? {
         let info = queues.entry(row.get(0)).or_default();
@@ -24,8 +23,8 @@ pub(crate) async fn queues(pool: &Pool) -> Result<Vec<QueueInfo>> {
 }
 
 /// The workers heard of since `since`.
-pub(crate) async fn workers(pool: &Pool, since: Timestamp) -> Result<Vec<WorkerInfo>> {
-    let mut reader = Reader::of(pool, "read workers").await?;
+pub(crate) async fn workers(reads: &Reads, since: Timestamp) -> Result<Vec<WorkerInfo>> {
+    let mut reader = Reader::of(reads, "read workers").await?;
     let mut workers = Vec::new();
     for row in reader.rows(include_str!("../sql/workers.sql"), &[&since.0]).await? {
         let info: Option<WorkerInfo> = parsed(&row, 0, "workers").unwrap_or_default();

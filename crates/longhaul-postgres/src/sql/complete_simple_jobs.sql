@@ -1,7 +1,7 @@
 -- Completes runs of which nobody else must hear: no unique key, no batch, nobody asked to stop. The others, and those
 -- whose lease is lost, are left alone and not answered.
 -- in: ids, tokens, outputs, now    out: id, token, queue
--- index: jobs_by_id (see turn.sql on `lease_until`)
+-- index: jobs_by_id (see finish_and_claim.sql on `lease_until`)
 UPDATE jobs SET
   state = 'completed', state_at = $4, finished_at = $4, kept_from = $4, output = done.output, lease_until = NULL,
   last_event = last_event + 2, state_event = last_event + 2

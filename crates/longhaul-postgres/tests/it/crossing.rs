@@ -115,7 +115,7 @@ async fn a_lease_of_one_process_is_rescued_by_another() {
     assert_eq!(other.finish(vec![finish(&lease, completed())]).await.unwrap(), [LeaseStatus::Lost]);
 }
 
-/// What a claim was given whose caller had gone away is not lost on the next one in line.
+/// The jobs of a claim whose caller has gone away go to the next one in line.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_that_is_taken_back_goes_to_the_next_who_waits() {
     let clock = Clock::manual();

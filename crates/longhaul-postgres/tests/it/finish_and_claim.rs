@@ -9,7 +9,7 @@ use longhaul_postgres::PostgresStore;
 use crate::server::shared;
 
 #[tokio::test]
-async fn a_turn_completes_what_one_statement_can_and_the_rest_after_it() {
+async fn runs_that_one_statement_cannot_complete_are_completed_after_it() {
     let store = PostgresStore::open(shared().options()).await.unwrap();
     let keyed = longhaul::NewJob { id: Some(id("keyed")), ..unique("key", None) };
     store.enqueue(vec![named("plain"), keyed]).await.unwrap();
@@ -27,18 +27,18 @@ async fn a_turn_completes_what_one_statement_can_and_the_rest_after_it() {
 }
 
 #[tokio::test]
-async fn a_turn_whose_leases_are_partly_lost_completes_the_others() {
+async fn of_runs_whose_leases_are_partly_lost_the_others_are_completed() {
     let store = PostgresStore::open(shared().options()).await.unwrap();
     store.enqueue(vec![named("a"), named("b")]).await.unwrap();
     let claimed = store.claim(claim()).await.unwrap();
-    store.finish(vec![finish(&claimed[0].lease, completed())]).await.unwrap();
+    store.finish(vec![finish(&claimed[0].lease, longhaul::Outcome::Released)]).await.unwrap();
     let finishes = claimed.iter().map(|job| finish(&job.lease, completed())).collect();
     let turn = store.finish_and_claim(finishes, claim()).await.unwrap();
     assert_eq!(turn.finished, [LeaseStatus::Lost, LeaseStatus::Held]);
 }
 
 #[tokio::test]
-async fn a_turn_takes_a_job_that_has_fallen_due_by_the_servers_clock() {
+async fn a_finish_with_a_claim_takes_a_job_that_has_fallen_due_by_the_servers_clock() {
     let store = PostgresStore::open(shared().options()).await.unwrap();
     store.enqueue(vec![named("a")]).await.unwrap();
     let claimed = store.claim(claim()).await.unwrap();
@@ -54,7 +54,7 @@ async fn a_turn_takes_a_job_that_has_fallen_due_by_the_servers_clock() {
 }
 
 #[tokio::test]
-async fn a_turn_in_one_statement_brings_steps_and_resets_the_log() {
+async fn a_claim_in_one_statement_brings_steps_and_resets_the_log() {
     let store = PostgresStore::open(shared().options()).await.unwrap();
     store.enqueue(vec![named("first")]).await.unwrap();
     let first = store.claim(claim()).await.unwrap().remove(0);

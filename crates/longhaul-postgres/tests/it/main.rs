@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod conformance;
+mod containment;
 mod crossing;
 mod finish_and_claim;
+mod liveness;
+mod lost_claims;
 mod migration;
 mod outage;
 mod plans;
@@ -13,3 +16,4 @@ mod server;
 mod silence;
 mod tls;
 mod transactional;
+mod upkeep;

@@ -121,24 +121,6 @@ async fn many_callers_of_a_dead_server_are_all_answered() {
     }
 }
 
-#[tokio::test]
-async fn a_call_at_fault_fails_alone() {
-    let server = Server::start(&DURABLE);
-    let store = PostgresStore::open(server.options()).await.unwrap();
-    // A key that the server's text cannot hold.
-    let bad = NewJob { unique: longhaul_conformance::jobs::unique("a\0b", None).unique, ..named("bad") };
-    let calls = (0..50).map(|n| {
-        let (store, bad) = (store.clone(), bad.clone());
-        async move {
-            let job = if n == 25 { bad } else { named(&format!("job-{n}")) };
-            (n, store.enqueue(vec![job]).await)
-        }
-    });
-    for (n, answer) in futures::future::join_all(calls).await {
-        assert_eq!(answer.is_ok(), n != 25, "{n}: {answer:?}");
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_says_nothing_is_given_up_in_time() {
     let server = Server::start(&DURABLE);

@@ -9,7 +9,7 @@ use longhaul_postgres::tokio_postgres::Client;
 use crate::releases::client;
 use crate::server::shared;
 
-/// What the writing connection asks of the planner.
+/// The settings of the writing connection.
 const WRITING: &str = "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; \
     SET enable_mergejoin = off; SET plan_cache_mode = force_generic_plan; SET jit = off";
 
@@ -37,9 +37,9 @@ async fn a_run_is_found_by_its_id_where_the_server_has_counted_no_running_jobs()
     let client = client(&options).await;
     client.batch_execute(WRITING).await.unwrap();
     client.batch_execute("ANALYZE jobs").await.unwrap();
-    let turn = "'{}', '{}', '{}', '{}', '{}', '{}', '{}', 1, 'w', 1, '', 1";
+    let finish_and_claim = "'{}', '{}', '{}', '{}', '{}', '{}', '{}', 1, 'w', 1, '', 1";
     for (sql, arguments) in [
-        (include_str!("../../src/sql/finish_and_claim.sql"), turn),
+        (include_str!("../../src/sql/finish_and_claim.sql"), finish_and_claim),
         (include_str!("../../src/sql/complete_simple_jobs.sql"), "'{}', '{}', '{}', 1"),
         (include_str!("../../src/sql/heartbeat.sql"), "1, '{}', '{}', '{}', '{}', '{}'"),
         (include_str!("../../src/sql/find_lease.sql"), "'a', 1"),

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::server::shared;
+use crate::server::{late_proxy, shared};
 
 const LONG: Duration = Duration::from_secs(300);
 
@@ -75,30 +75,6 @@ async fn what_a_silent_process_holds_is_free_again_in_time() {
     assert!(!enqueued[0].is_duplicate());
 }
 
-/// Hands on what is said in both directions; while it is held, what the server says waits.
-async fn late_proxy(server: SocketAddr, held: watch::Receiver<bool>) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((client, _)) = listener.accept().await {
-            let (mut from_client, mut to_client) = client.into_split();
-            let (mut from_server, mut to_server) = TcpStream::connect(server).await.unwrap().into_split();
-            tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
-            let mut held = held.clone();
-            tokio::spawn(async move {
-                let mut said = vec![0; 65_536];
-                while let Ok(count @ 1..) = from_server.read(&mut said).await {
-                    let is_held = held.wait_for(|held| !held).await.is_err();
-                    if is_held || to_client.write_all(&said[..count]).await.is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-    });
-    address
-}
-
 async fn server_time(store: &PostgresStore) -> Timestamp {
     let client = store.pool().get().await.unwrap();
     let now = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
@@ -110,7 +86,7 @@ async fn a_pause_is_not_over_early_where_the_clock_was_heard_of_late() {
     let options = shared().options();
     let server = options.config.get_ports()[0];
     let (hold, held) = watch::channel(false);
-    let address = late_proxy(([127, 0, 0, 1], server).into(), held).await;
+    let address = late_proxy(server, held).await;
     let url = format!("postgres://longhaul@{address}/postgres?schema={}", options.schema);
     let store = PostgresStore::open(options).await.unwrap();
     let late = PostgresStore::connect(&url).await.unwrap();

@@ -107,12 +107,13 @@ local function take(found, queue, worker, lease_until, claimed)
   end
   local read = many > 0 and call('MGET', unpack(keys)) or {}
   local running, taken, left = list_of(added, running_key), 0, 0
-  local n, v, until_text = #running, #values, digits(lease_until)
+  local n, v, c, until_text = #running, #values, #claimed, digits(lease_until)
+  local try, read_fields, write_fields, rest_of = pcall, struct_unpack, struct_pack, sub
   for i, id in ipairs(ids) do
     local fields, data = read[i], read[many + i]
     if fields and data then
       local is_ours, state, run_at, attempt, crashes, interruptions, _, _, finished_at, _, _, last_event, _, _, log, steps,
-        errors, progress, output_at, _, output, children, at = pcall(struct_unpack, CHANGING, fields)
+        errors, progress, output_at, _, output, children, at = try(read_fields, CHANGING, fields)
       if not is_ours then
         fail_damaged(source_with(queue, found[i]), found[i], AVAILABLE)
       elseif state == AVAILABLE then
@@ -122,15 +123,15 @@ local function take(found, queue, worker, lease_until, claimed)
           write_event(id, last_event, attempt, '"reset"')
           log, last_event = 1, last_event + 1
         end
-        fields = struct_pack(CHANGING_AND_REST, RUNNING, run_at, attempt, crashes, interruptions, draw(), now, finished_at,
+        fields = write_fields(CHANGING_AND_REST, RUNNING, run_at, attempt, crashes, interruptions, draw(), now, finished_at,
           lease_until, 0, last_event, last_event, now, log, steps, errors, progress, output_at, #worker, worker, #output,
-          output, #children, children, sub(fields, at))
+          output, #children, children, rest_of(fields, at))
         running[n + 1], running[n + 2] = until_text, found[i]
         values[v + 1], values[v + 2] = keys[i], fields
         n, v = n + 2, v + 2
         if is_watched then topics['j' .. id] = true end
         taken = taken + 1
-        claimed[#claimed + 1] = { id, fields, data, steps }
+        claimed[c + taken] = { id, fields, data, steps }
       end
     else
       -- Somebody has taken a part of it from under us; the rest goes, too.
@@ -152,11 +153,11 @@ local function versions_of(wanted)
   return kinds
 end
 
--- Gives jobs to a worker. `wanted` is packed: worker, lease_for, {{queue, slots}}, {{kind, version}}, true where the caller
+-- Gives jobs to a worker. `wanted` is worker, lease_for, {{queue, slots}}, {{kind, version}}, true where the caller
 -- waits. Answers the time; when the next job falls due or -1; 1 where there is more to look at; and for each job its id,
 -- fields, data and steps.
 local function claim(wanted)
-  local worker, lease_for, queues, kinds, waits = unpack(cmsgpack.unpack(wanted))
+  local worker, lease_for, queues, kinds, waits = unpack(wanted)
   local _, due = promote(PROMOTED_AT_ONCE)
   if due > 0 then flush() end
   kinds = versions_of(kinds)

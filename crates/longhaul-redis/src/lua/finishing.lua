@@ -104,12 +104,11 @@ end
 -- Completes a run, and answers true, where that is simple: it has but a short output, no steps, no unique key and no batch,
 -- and nobody has asked it to stop. Most runs are such, so no table is made of their fields.
 local function complete_simple(id, token, output, fields)
-  local is_ours, state, run_at, attempt, crashes, interruptions, leased_token, started_at, _, lease_until, cancel_by,
-    last_event, _, _, log, steps, errors, progress, _, worker, _, children, at = pcall(struct_unpack, CHANGING, fields)
-  if not is_ours or state ~= RUNNING or leased_token ~= token or cancel_by ~= 0 or steps ~= 0 then return false end
-  local seq, batch, queue, unique, _
-  is_ours, seq, batch, _, _, _, _, queue, _, unique = pcall(struct_unpack, TO_UNIQUE, fields, at)
-  if not is_ours or batch ~= 0 or unique ~= '' then return false end
+  local state, run_at, attempt, crashes, interruptions, leased_token, started_at, _, lease_until, cancel_by,
+    last_event, _, _, log, steps, errors, progress, _, worker, _, children, at = struct_unpack(CHANGING, fields)
+  if state ~= RUNNING or leased_token ~= token or cancel_by ~= 0 or steps ~= 0 then return false end
+  local seq, batch, _, _, _, _, queue, _, unique = struct_unpack(TO_UNIQUE, fields, at)
+  if batch ~= 0 or unique ~= '' then return false end
   last_event = last_event + 2
   local n = #values
   values[n + 1] = root .. 'm:' .. id
@@ -140,16 +139,23 @@ local function finish_all(first, to)
       and not is_left[id]
     if completed_by[id] then
       statuses[i] = completed_by[id] == token and HELD or LOST
-    elseif is_simple and complete_simple(id, token, output, found[i]) then
-      statuses[i], completed_by[id] = HELD, token
     else
-      rest[#rest + 1], is_left[id] = i, true
+      local is_read, is_done = false, false
+      -- A record that cannot be read is none of a simple run.
+      if is_simple then is_read, is_done = pcall(complete_simple, id, token, output, found[i]) end
+      if is_read and is_done then
+        statuses[i], completed_by[id] = HELD, token
+      else
+        rest[#rest + 1], is_left[id] = i, true
+      end
     end
   end
   for queue, many in pairs(completed) do
     count(queue, RUNNING, -many)
     count(queue, COMPLETED, many)
   end
+  -- The caller writes these, together with a claim where there is one.
+  if #rest == 0 then return statuses end
   local left = {}
   for n, i in ipairs(rest) do
     left[n] = ids[i]

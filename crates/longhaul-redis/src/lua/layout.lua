@@ -32,7 +32,8 @@
 -- <root>last        the last number drawn
 -- <root>schema      the version of this layout
 
--- Names in capitals that stand for whole numbers are replaced by these when a script is loaded: see `scripts.rs`.
+-- Names that stand for numbers, texts and the server's functions are replaced by these when a script is loaded, because a
+-- function of Lua's pays for each local variable of the script that it uses: see `scripts.rs`.
 
 local call, format, find, sub = redis.call, string.format, string.find, string.sub
 local struct_pack, struct_unpack, max, min = struct.pack, struct.unpack, math.max, math.min
@@ -47,7 +48,7 @@ local LEASE_UNTIL, CANCEL_BY, LAST_EVENT, STATE_EVENT, STATE_AT = 9, 10, 11, 12,
 local LOG, STEPS, ERRORS, PROGRESS, OUTPUT_AT, WORKER, OUTPUT, CHILDREN = 14, 15, 16, 17, 18, 19, 20, 21
 local CHANGING = '>Bi8I4I4I4i8i8i8i8i8I4I4i8BI4BBBI2c0I4c0I2c0'
 -- The same before the rest, which does not change and is handed on as it is.
-local CHANGING_AND_REST = CHANGING .. 'c0'
+local CHANGING_AND_REST = '>Bi8I4I4I4i8i8i8i8i8I4I4i8BI4BBBI2c0I4c0I2c0c0'
 local COUNTS = '>I4I4I4I4'
 
 -- FIXED are the fields that do not change, still packed; the others are what `decode` makes of it. BATCH is the seq of the
@@ -55,7 +56,7 @@ local COUNTS = '>I4I4I4I4'
 local FIXED, SEQ, BATCH, VERSION, PRIORITY, MAX_CRASHES, PERIOD = 22, 23, 24, 25, 26, 27, 28
 local QUEUE, KIND, UNIQUE, LIMIT_KEY, PARENT = 29, 30, 31, 32, 33
 local TO_UNIQUE = '>i8i8I4i4I4i8I2c0I2c0I2c0'
-local FIXED_FORMAT = TO_UNIQUE .. 'I2c0I2c0'
+local FIXED_FORMAT = '>i8i8I4i4I4i8I2c0I2c0I2c0I2c0I2c0'
 
 local BLOCKED, SCHEDULED, AVAILABLE, RUNNING, COMPLETED, FAILED, CANCELLED = 0, 1, 2, 3, 4, 5, 6
 local HELD, CANCEL_REQUESTED, LOST = 0, 1, 2

@@ -1,9 +1,4 @@
--- Runs: the leases of running jobs, their logs and their errors.
-
--- The most events of a log, and the most bytes: the oldest events go.
-local LOG_EVENTS = 10000
-local LOG_BYTES = 16777216
-local SPARE_EVENTS, SPARE_BYTES = 500, 1048576
+-- Runs: the leases of running jobs, and their errors.
 
 -- Adds to the history of failures, as of the present attempt. `error` is the rest of an object in JSON.
 local function keep_error(id, job, error)
@@ -21,12 +16,8 @@ local function give_attempt_back(job)
 end
 
 local function write_event(id, number, attempt, body)
-  write('XADD', root .. 'l:' .. id, digits(number) .. '-0', 't', digits(now), 'n', attempt, 'b', body)
-end
-
-local function log(id, job, body)
-  job[LAST_EVENT] = job[LAST_EVENT] + 1
-  write_event(id, job[LAST_EVENT], job[ATTEMPT], body)
+  local n = #events
+  events[n + 1], events[n + 2], events[n + 3], events[n + 4] = root .. 'l:' .. id, digits(number) .. '-0', attempt, body
 end
 
 -- The job that runs under a lease, where the lease is the current one.
@@ -42,72 +33,4 @@ end
 
 local function lease_status(job)
   return job[CANCEL_BY] ~= 0 and CANCEL_REQUESTED or HELD
-end
-
--- Steps that this script writes: id -> name -> true.
-local new_steps = {}
-
--- The first output stays: a second run of the step was of an attempt that had not seen it.
-local function add_step(id, job, name, output)
-  local key, names = root .. 't:' .. id, list_of(new_steps, id)
-  if names[name] or (job[STEPS] > 0 and call('HEXISTS', key, name) == 1) then return end
-  names[name] = true
-  job[STEPS] = job[STEPS] + 1
-  write('HSET', key, name, output)
-end
-
--- Jobs whose logs this script has added to: id -> bytes.
-local grown = {}
-
--- Adds the entries of a run: each {'p', event, progress}, {'s', name, output} or {'e', event}.
-local function add_entries(id, job, entries)
-  local bytes = 0
-  for _, entry in ipairs(entries) do
-    if entry[1] == 's' then
-      add_step(id, job, entry[2], entry[3])
-    else
-      if entry[1] == 'p' then
-        write('HSET', root .. 'x:' .. id, 'progress', entry[3])
-        job[PROGRESS] = 1
-      end
-      log(id, job, entry[2])
-      job[LOG] = 2
-      bytes = bytes + #entry[2]
-    end
-  end
-  if bytes > 0 then grown[id] = (grown[id] or 0) + bytes end
-end
-
--- Removes the oldest events of a log of `bytes` bytes that has come to a bound, and notes the number of the last one that is
--- gone, so that readers can be told. Some more go at once, so that this is not done with each event.
-local function trim_log(id, bytes)
-  local key, gone = root .. 'l:' .. id, nil
-  local excess = call('XLEN', key) - LOG_EVENTS
-  if excess <= 0 and bytes <= LOG_BYTES then return end
-  local excess_bytes = bytes - LOG_BYTES
-  if excess > 0 then excess = excess + SPARE_EVENTS end
-  if excess_bytes > 0 then excess_bytes = excess_bytes + SPARE_BYTES end
-  while excess > 0 or excess_bytes > 0 do
-    local oldest = call('XRANGE', key, '-', '+', 'COUNT', 16)
-    local many = 0
-    for _, entry in ipairs(oldest) do
-      if excess <= 0 and excess_bytes <= 0 then break end
-      local size = #entry[2][6]
-      many, excess, excess_bytes, bytes, gone = many + 1, excess - 1, excess_bytes - size, bytes - size, entry[1]
-    end
-    if many == 0 then break end
-    write_now('XTRIM', key, 'MAXLEN', call('XLEN', key) - many)
-  end
-  local numbers = { 'log', digits(max(bytes, 0)) }
-  if gone then numbers[3], numbers[4] = 'cut', string.match(gone, '^%d+') end
-  write_now('HSET', root .. 'x:' .. id, unpack(numbers))
-end
-
--- Keeps the logs that this script has added to within their bounds. Called when they are written.
-local function bound_logs()
-  for id, more in pairs(grown) do
-    local bytes = write_now('HINCRBY', root .. 'x:' .. id, 'log', more)
-    if bytes and jobs[id] and (bytes > LOG_BYTES or jobs[id][LAST_EVENT] > LOG_EVENTS) then pcall(trim_log, id, bytes) end
-  end
-  grown = {}
 end

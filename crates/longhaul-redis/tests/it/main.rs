@@ -12,3 +12,4 @@ mod outage;
 mod releases;
 mod server;
 mod tls;
+mod upkeep;

@@ -1,13 +1,13 @@
-use longhaul::{Event, EventBody, JobId, JobRecord, Result, State, Timestamp};
+use longhaul::{Event, EventBody, JobId, JobRecord, Payloads, Result, State, lifecycle};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::fault;
-use crate::row::{JOB_COLUMNS, RowFacts, job_record, signed, unsigned};
+use crate::row::{Columns, RowFacts, job_columns, job_record, signed, unsigned};
 
 /// A piece of a job's log.
 pub(crate) struct Log {
     pub(crate) events: Vec<Event>,
-    /// Whether the job has ended, so that nothing more will come.
+    /// True once the job has ended: nothing more will come.
     pub(crate) is_finished: bool,
 }
 
@@ -22,7 +22,7 @@ pub(crate) fn events(connection: &Connection, id: &JobId, after: u64, limit: usi
 
 fn read(connection: &Connection, id: &JobId, after: u64, limit: usize) -> rusqlite::Result<Option<Log>> {
     let found = connection
-        .prepare_cached(&format!("SELECT {JOB_COLUMNS} FROM jobs WHERE id = ?1"))?
+        .prepare_cached(&format!("SELECT {} FROM jobs WHERE id = ?1", job_columns(Payloads::Whole)))?
         .query_row([id.as_str()], job_record)
         .optional()?;
     let Some((record, facts)) = found else { return Ok(None) };
@@ -30,14 +30,14 @@ fn read(connection: &Connection, id: &JobId, after: u64, limit: usize) -> rusqli
     let mut events = Vec::new();
     if record.last_event > after {
         let mut rows = connection.prepare_cached(include_str!("../sql/events_after.sql"))?;
-        let mut rows = rows.query(params![facts.seq, signed(after), signed(limit as u64)])?;
-        while let Some(row) = rows.next()? {
-            events.push(Event {
-                seq: unsigned(row.get(0)?),
-                at: Timestamp(row.get(1)?),
-                attempt: row.get(2)?,
-                body: crate::row::parsed(row, 3)?.unwrap_or(EventBody::Reset),
-            });
+        let mut rows = rows.query(params![facts.seq, signed(after)])?;
+        while events.len() < limit
+            && let Some(row) = rows.next()?
+        {
+            let mut columns = Columns::new(row);
+            let (seq, at, attempt) = (unsigned(columns.next()), columns.time(), columns.next());
+            // An entry of a sort that this release does not know is left out.
+            events.extend(columns.parsed().map(|body| Event { seq, at, attempt, body }));
         }
         events.extend(present(record, &facts).into_iter().filter(|event| event.seq > after));
         events.sort_by_key(|event| event.seq);
@@ -46,18 +46,16 @@ fn read(connection: &Connection, id: &JobId, after: u64, limit: usize) -> rusqli
     Ok(Some(Log { events, is_finished }))
 }
 
-/// The events that are not rows: the output of a completed job, and the state.
+/// The events that are not rows: a gap in the log, the output of a completed job, and the state.
 fn present(record: JobRecord, facts: &RowFacts) -> Vec<Event> {
     let event = |seq, body| Event { seq, at: facts.state_at, attempt: record.attempt, body };
     // While it runs, and once it has completed, its last attempt has not failed.
     let has_failed = !matches!(record.state, State::Running | State::Completed);
     let error = record.errors.last().filter(|_| has_failed).cloned();
-    let mut events = vec![event(
-        facts.state_event,
-        EventBody::State { state: record.state, error, children: record.children },
-    )];
-    if let Some(output) = record.output {
-        events.insert(0, event(facts.state_event - 1, EventBody::Output { output }));
-    }
-    events
+    let gap = lifecycle::gap_event(facts.log_gap).map(|seq| event(seq, EventBody::Gap));
+    let output_event = facts.state_event.saturating_sub(1);
+    let output = record.output.map(|output| event(output_event, EventBody::Output { output }));
+    let state = EventBody::State { state: record.state, error, children: record.children };
+    let state = event(lifecycle::state_event(facts.state_event, facts.log_gap), state);
+    gap.into_iter().chain(output).chain([state]).collect()
 }

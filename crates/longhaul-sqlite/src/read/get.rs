@@ -1,8 +1,8 @@
-use longhaul::{JobId, JobRecord, Lookup, MAX_POSITION, Result, State, Timestamp};
+use longhaul::{JobId, JobRecord, Lookup, MAX_POSITION, Payloads, Result, State, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::fault;
-use crate::row::{JOB_COLUMNS, RowFacts, job_record, unsigned};
+use crate::row::{RowFacts, job_columns, job_record, unsigned};
 
 /// Looks jobs up by id.
 pub(crate) fn get(connection: &Connection, ids: &[JobId], now: Timestamp) -> Result<Vec<Lookup>> {
@@ -14,7 +14,7 @@ pub(crate) fn get(connection: &Connection, ids: &[JobId], now: Timestamp) -> Res
 
 fn get_one(connection: &Connection, id: &JobId, now: Timestamp) -> rusqlite::Result<Lookup> {
     let found = connection
-        .prepare_cached(&format!("SELECT {JOB_COLUMNS} FROM jobs WHERE id = ?1"))?
+        .prepare_cached(&format!("SELECT {} FROM jobs WHERE id = ?1", job_columns(Payloads::Whole)))?
         .query_row([id.as_str()], job_record)
         .optional()?;
     if let Some((mut record, facts)) = found {
@@ -29,7 +29,7 @@ fn get_one(connection: &Connection, id: &JobId, now: Timestamp) -> rusqlite::Res
     Ok(if gone { Lookup::Gone } else { Lookup::Unknown })
 }
 
-/// How many available jobs of the queue would be claimed before this one, and one; at most [`MAX_POSITION`].
+/// The job's place in the order of claims among the available jobs of its queue, from 1; at most [`MAX_POSITION`].
 fn position(connection: &Connection, record: &JobRecord, facts: &RowFacts) -> rusqlite::Result<u64> {
     // The index orders a queue's jobs within each kind and version. `next` steps from one of these to the
     // following one without reading the jobs between, so the cost is bounded however long the queue is.

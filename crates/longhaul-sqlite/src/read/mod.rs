@@ -2,12 +2,14 @@
 
 mod events;
 mod get;
+mod leases;
 mod list;
 mod pool;
 mod queues;
 
 pub(crate) use events::events;
 pub(crate) use get::get;
-pub(crate) use list::{list, narrow};
+pub(crate) use leases::statuses;
+pub(crate) use list::{candidates, list};
 pub(crate) use pool::Readers;
 pub(crate) use queues::{queues, workers};

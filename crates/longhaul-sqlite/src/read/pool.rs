@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-use crate::error::closed;
+use crate::error::{closed, panicked};
 
 /// A few connections that can only read, opened when they are first needed.
 #[derive(Clone, Debug)]
@@ -16,12 +16,9 @@ pub(crate) struct Readers {
     permits: Arc<Semaphore>,
 }
 
-/// More would only wait for the same disk.
-const CONNECTIONS: usize = 4;
-
 impl Readers {
-    pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path: Arc::new(path), idle: Arc::default(), permits: Arc::new(Semaphore::new(CONNECTIONS)) }
+    pub(crate) fn new(path: PathBuf, connections: usize) -> Self {
+        Self { path: Arc::new(path), idle: Arc::default(), permits: Arc::new(Semaphore::new(connections)) }
     }
 
     /// Runs `work` on one of them, off the runtime's threads. Keep it short: a long read keeps the log of writes
@@ -45,6 +42,9 @@ impl Readers {
             answer
         })
         .await
-        .map_err(|_| closed())?
+        .map_err(|ended| match ended.try_into_panic() {
+            Ok(panic) => panicked("read", &*panic),
+            Err(_) => closed(),
+        })?
     }
 }

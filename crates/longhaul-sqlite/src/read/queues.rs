@@ -4,7 +4,7 @@ use longhaul::{QueueInfo, Result, Timestamp, WorkerInfo};
 use rusqlite::Connection;
 
 use crate::error::fault;
-use crate::row::{parsed, state, unsigned};
+use crate::row::{Columns, unsigned};
 
 /// Every queue that has jobs or a configuration.
 pub(crate) fn queues(connection: &Connection) -> Result<Vec<QueueInfo>> {
@@ -18,13 +18,18 @@ fn read_queues(connection: &Connection) -> rusqlite::Result<Vec<QueueInfo>> {
     while let Some(row) = rows.next()? {
         let name: String = row.get(0)?;
         let info = queues.entry(name).or_default();
-        info.counts.insert(state(row, 1)?, unsigned(row.get(2)?));
+        // A state that this release does not know is not counted.
+        let state: String = row.get(1)?;
+        if let Ok(state) = state.parse() {
+            info.counts.insert(state, unsigned(row.get(2)?));
+        }
     }
     let mut configs = connection.prepare_cached("SELECT name, config FROM queues")?;
     let mut rows = configs.query([])?;
     while let Some(row) = rows.next()? {
-        let info = queues.entry(row.get(0)?).or_default();
-        info.config = parsed(row, 1)?.unwrap_or_default();
+        let mut columns = Columns::new(row);
+        let info = queues.entry(columns.next()).or_default();
+        info.config = columns.parsed().unwrap_or_default();
     }
     Ok(queues.into_iter().map(|(name, info)| QueueInfo { name, ..info }).collect())
 }
@@ -32,8 +37,8 @@ fn read_queues(connection: &Connection) -> rusqlite::Result<Vec<QueueInfo>> {
 /// The workers heard of since `since`.
 pub(crate) fn workers(connection: &Connection, since: Timestamp) -> Result<Vec<WorkerInfo>> {
     let read = |row: &rusqlite::Row<'_>| {
-        let info: Option<WorkerInfo> = parsed(row, 0)?;
-        let seen_at = Timestamp(row.get(1)?);
+        let mut columns = Columns::new(row);
+        let (info, seen_at) = (columns.parsed::<WorkerInfo>(), columns.time());
         Ok(info.map(|info| WorkerInfo { seen_at, ..info }))
     };
     connection

@@ -1,7 +1,8 @@
 -- The running job of a lease.
--- in: id, token    out: seq, queue, attempt, crashes, max_crashes, interruptions, cancel_by, last_event, log_event,
---                       priority, run_at, unique_key, errors, limit_key, batch
+-- in: id, token
+-- out: seq, queue, attempt, crashes, max_crashes, interruptions, cancel_by, run_at, last_event, log_event, log_entries,
+--      log_bytes, priority, unique_key, errors, limit_key, batch
 -- index: jobs_by_id
-SELECT seq, queue, attempt, crashes, max_crashes, interruptions, cancel_by, last_event, log_event, priority, run_at,
-       unique_key, errors, limit_key, batch
+SELECT seq, queue, attempt, crashes, max_crashes, interruptions, cancel_by, run_at, last_event, log_event, log_entries,
+       log_bytes, priority, unique_key, errors, limit_key, batch
 FROM jobs WHERE id = ?1 AND token = ?2 AND state = 'running'

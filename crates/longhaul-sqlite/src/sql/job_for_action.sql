@@ -1,3 +1,3 @@
--- What an action must know of a job.
--- in: id    out: seq, queue, state, priority, unique_key, batch    index: jobs_by_id
-SELECT seq, queue, state, priority, unique_key, batch FROM jobs WHERE id = ?1
+-- What an action must know of a job. The conditions of the action's filter follow.
+-- in: id, the filter's values    out: seq, queue, state, priority, unique_key, batch, cancel_by    index: jobs_by_id
+SELECT seq, queue, state, priority, unique_key, batch, cancel_by FROM jobs WHERE id = ?1

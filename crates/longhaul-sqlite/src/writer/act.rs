@@ -1,12 +1,14 @@
-use longhaul::{Action, JobId, Result, State, Timestamp};
-use rusqlite::{OptionalExtension, params};
+use longhaul::lifecycle::{self, Deed};
+use longhaul::{Action, JobFilter, JobId, Result, State, Timestamp};
+use rusqlite::types::Value;
+use rusqlite::{OptionalExtension, params, params_from_iter};
 
-use super::Batch;
-use super::batch::rank;
+use super::write_tx::WriteTx;
 use crate::error::fault;
-use crate::row::state;
+use crate::filter;
+use crate::row::Columns;
 
-/// What an action must know of a job.
+/// The parts of a job's row that an action looks at.
 struct Target {
     seq: i64,
     queue: String,
@@ -14,57 +16,77 @@ struct Target {
     priority: i32,
     unique_key: Option<String>,
     batch: Option<i64>,
+    cancel_by: Option<i64>,
 }
 
-impl Batch<'_> {
-    /// Does something to the jobs among `ids` that it applies to, and says to how many.
-    pub(crate) fn act(&mut self, ids: &[JobId], action: Action) -> Result<u64> {
-        let mut done = 0;
+/// The result of an action on some jobs.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Done {
+    /// Jobs that fitted the filter still.
+    pub(crate) matched: u64,
+    /// Jobs that were changed.
+    pub(crate) done: u64,
+}
+
+impl WriteTx<'_> {
+    /// Does something to those among `ids` that fit the filter now, under the lock that writes: a job that has changed
+    /// since it was looked for is left alone.
+    pub(crate) fn act(&mut self, ids: &[JobId], filter: &JobFilter, action: Action) -> Result<Done> {
+        let mut values = vec![Value::Null];
+        let conditions = filter::conditions(filter, &mut values);
+        let sql = format!("{} AND {conditions}", include_str!("../sql/job_for_action.sql").trim_end());
+        let mut acted = Done::default();
         for id in ids {
-            let Some(target) = self.target(id).map_err(fault("look a job up"))? else { continue };
-            let applied = match (action, target.state) {
-                (Action::Cancel { grace }, State::Running) => self.ask_to_stop(&target, self.now.plus(grace)),
-                (Action::Cancel { .. }, state) if !state.is_finished() => self.cancel_waiting(&target),
-                (Action::Retry, state) if state.is_finished() => self.retry(&target),
-                (Action::Delete, state) if state.is_finished() => {
-                    self.remove(target.seq, &target.queue, state).map(|()| true)
-                }
-                _ => Ok(false),
-            };
-            if applied.map_err(fault("act on a job"))? {
-                done += 1;
-                self.changed.push(id.clone());
+            values[0] = Value::Text(id.as_str().to_owned());
+            let target = self.target(&sql, &values).map_err(fault("look a job up"))?;
+            let Some(target) = target else { continue };
+            acted.matched += 1;
+            if self.act_on(&target, action).map_err(fault("act on a job"))? {
+                acted.done += 1;
+                self.notes.changed.push(id.clone());
                 self.settle()?;
             }
         }
-        Ok(done)
+        Ok(acted)
     }
 
-    fn target(&self, id: &JobId) -> rusqlite::Result<Option<Target>> {
+    fn target(&self, sql: &str, values: &[Value]) -> rusqlite::Result<Option<Target>> {
         self.connection
-            .prepare_cached(include_str!("../sql/job_for_action.sql"))?
-            .query_row([id.as_str()], |row| {
+            .prepare_cached(sql)?
+            .query_row(params_from_iter(values), |row| {
+                let mut columns = Columns::new(row);
                 Ok(Target {
-                    seq: row.get(0)?,
-                    queue: row.get(1)?,
-                    state: state(row, 2)?,
-                    priority: row.get(3)?,
-                    unique_key: row.get(4)?,
-                    batch: row.get(5)?,
+                    seq: columns.next(),
+                    queue: columns.next(),
+                    state: columns.state(),
+                    priority: columns.next(),
+                    unique_key: columns.next(),
+                    batch: columns.next(),
+                    cancel_by: columns.next(),
                 })
             })
             .optional()
     }
 
-    /// A second request may shorten the grace and cannot lengthen it.
-    fn ask_to_stop(&self, target: &Target, by: Timestamp) -> rusqlite::Result<bool> {
-        self.connection
-            .prepare_cached("UPDATE jobs SET cancel_by = min(coalesce(cancel_by, ?2), ?2) WHERE seq = ?1")?
-            .execute(params![target.seq, by.0])?;
+    /// Answers false where the action does not apply.
+    fn act_on(&mut self, target: &Target, action: Action) -> rusqlite::Result<bool> {
+        match lifecycle::act(target.state, action) {
+            Deed::Nothing => return Ok(false),
+            Deed::AskToStop(grace) => {
+                // The grace ends on the clock of leases, as the lease itself does.
+                let by = lifecycle::cancel_by(target.cancel_by.map(Timestamp), grace, self.lease_now);
+                self.connection
+                    .prepare_cached("UPDATE jobs SET cancel_by = ?2 WHERE seq = ?1")?
+                    .execute(params![target.seq, by.0])?;
+            }
+            Deed::Cancel => self.cancel_waiting(target)?,
+            Deed::StartAnew => return self.retry(target),
+            Deed::Remove => self.remove(target.seq, &target.queue, target.state)?,
+        }
         Ok(true)
     }
 
-    fn cancel_waiting(&mut self, target: &Target) -> rusqlite::Result<bool> {
+    fn cancel_waiting(&mut self, target: &Target) -> rusqlite::Result<()> {
         self.connection
             .prepare_cached(include_str!("../sql/cancel_job.sql"))?
             .execute(params![target.seq, self.now.0])?;
@@ -73,7 +95,7 @@ impl Batch<'_> {
         }
         self.moved(&target.queue, Some(target.state), Some(State::Cancelled));
         self.child_ended(target.batch, State::Cancelled);
-        Ok(true)
+        Ok(())
     }
 
     fn retry(&mut self, target: &Target) -> rusqlite::Result<bool> {
@@ -92,10 +114,39 @@ impl Batch<'_> {
         self.connection.prepare_cached(include_str!("../sql/retry_job.sql"))?.execute(params![
             target.seq,
             self.now.0,
-            rank(self.now, target.priority)
+            lifecycle::rank(self.now, target.priority)
         ])?;
         self.moved(&target.queue, Some(target.state), Some(State::Available));
         self.uncount_end(target.batch, target.state)?;
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+mod tests {
+    use longhaul::{AttemptError, ErrorKind, Outcome};
+    use longhaul_conformance::jobs::{claim, completed, finish, id, named};
+
+    use super::*;
+    use crate::writer::scratch::Scratch;
+
+    #[test]
+    fn a_bulk_retry_leaves_alone_a_job_that_has_completed_since_it_was_looked_for() {
+        let file = Scratch::new();
+        let mut tx = file.begin();
+        tx.enqueue(&[named("a")]).unwrap();
+        let failed = JobFilter { states: vec![State::Failed], ..JobFilter::default() };
+        let first = tx.claim(&claim()).unwrap().remove(0).lease;
+        let error = AttemptError::new(ErrorKind::Fatal, "no");
+        tx.finish(&[finish(&first, Outcome::Failed { error })]).unwrap();
+        // Two bulk retries find it. One acts at once, and the job completes before the other does.
+        assert_eq!(tx.act(&[id("a")], &failed, Action::Retry).unwrap().done, 1);
+        let second = tx.claim(&claim()).unwrap().remove(0).lease;
+        tx.finish(&[finish(&second, completed())]).unwrap();
+        let late = tx.act(&[id("a")], &failed, Action::Retry).unwrap();
+        assert_eq!((late.matched, late.done), (0, 0));
+        let again = tx.act(&[id("a")], &JobFilter::default(), Action::Retry).unwrap();
+        assert_eq!((again.matched, again.done), (1, 1), "where any state will do, it is retried");
     }
 }

@@ -1,8 +1,7 @@
-use longhaul::{Children, JobId, Result, State, Timestamp};
+use longhaul::{Children, JobId, Result, State, Timestamp, lifecycle};
 use rusqlite::{OptionalExtension, params};
 
-use super::Batch;
-use super::batch::rank;
+use super::write_tx::WriteTx;
 use crate::error::fault;
 use crate::row::{signed, unsigned};
 
@@ -17,7 +16,7 @@ struct Closing {
 }
 
 /// Closing jobs and their children. The counts are kept on the closing job's row, and stand still once it is free.
-impl Batch<'_> {
+impl WriteTx<'_> {
     /// The batch that a new job joins, where its parent is a closing job that still waits.
     pub(super) fn open_batch(&self, parent: Option<&JobId>) -> rusqlite::Result<Option<i64>> {
         let Some(parent) = parent else { return Ok(None) };
@@ -34,13 +33,13 @@ impl Batch<'_> {
 
     /// Notes that a child has ended, to be counted by [`settle`](Self::settle).
     pub(super) fn child_ended(&mut self, batch: Option<i64>, outcome: State) {
-        self.ended_children.extend(batch.map(|batch| (batch, outcome)));
+        self.notes.ended_children.extend(batch.map(|batch| (batch, outcome)));
     }
 
     /// Lets batches count the children that have ended since, which may free their closing jobs. Called at the end of
     /// every operation, after a finish's follow-ups: a child may be followed by another of its batch.
     pub(super) fn settle(&mut self) -> Result<()> {
-        for (batch, outcome) in std::mem::take(&mut self.ended_children) {
+        for (batch, outcome) in std::mem::take(&mut self.notes.ended_children) {
             self.recount(batch, |children| *counter(children, outcome) += 1, Then::FreeIfDone)
                 .map_err(fault("count a child"))?;
         }
@@ -57,7 +56,7 @@ impl Batch<'_> {
 
     /// New jobs that wait for children, and were given none, need not wait.
     pub(super) fn free_childless(&mut self) -> Result<()> {
-        for batch in std::mem::take(&mut self.new_batches) {
+        for batch in std::mem::take(&mut self.notes.new_batches) {
             let closing = self.closing(batch).map_err(fault("look a batch up"))?;
             if let Some(closing) = closing.filter(|closing| closing.children.unfinished() == 0) {
                 self.write_closing(&closing, Then::FreeIfDone).map_err(fault("free a closing job"))?;
@@ -108,7 +107,7 @@ impl Batch<'_> {
             self.now.0,
             state.as_str(),
             run_at.0,
-            rank(run_at, closing.priority),
+            lifecycle::rank(run_at, closing.priority),
             signed(closing.children.total),
             signed(closing.children.completed),
             signed(closing.children.failed),
@@ -117,12 +116,12 @@ impl Batch<'_> {
         if is_free {
             self.moved(&closing.queue, Some(State::Blocked), Some(State::Available));
         }
-        self.changed.push(closing.id.clone());
+        self.notes.changed.push(closing.id.clone());
         Ok(())
     }
 }
 
-/// What a change of its counts may mean for a closing job.
+/// The effect of a change of its counts on a closing job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
     /// Nothing: it waits on.

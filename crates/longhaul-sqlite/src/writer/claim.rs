@@ -1,23 +1,27 @@
-use std::time::Duration;
-
 use longhaul::{
-    AttemptError, Claim, Claimed, EventBody, JobId, Json, Lease, QueueSlots, Result, State, SupportedKind,
-    Timestamp, WORKER_SEEN_FOR, WorkerInfo, process_id,
+    Claim, Claimed, EventBody, JobId, Lease, QueueSlots, Result, State, SupportedKind, Timestamp, lifecycle,
 };
-use rusqlite::types::ValueRef;
-use rusqlite::{Row, params};
+use rusqlite::{OptionalExtension, Row, params};
 
-use super::Batch;
-use super::finish::{End, unchanged};
+use super::write_tx::WriteTx;
 use crate::error::fault;
-use crate::row::{json, millis_column, parsed, unsigned};
+use crate::row::{Columns, unsigned};
 
-impl Batch<'_> {
+impl WriteTx<'_> {
     /// Gives jobs to a worker: whatever is there, which may be nothing.
     pub(super) fn claim(&mut self, claim: &Claim) -> Result<Vec<Claimed>> {
+        self.claim_where(claim, |_| true)
+    }
+
+    /// The same of one queue alone.
+    pub(super) fn claim_from(&mut self, claim: &Claim, queue: &str) -> Result<Vec<Claimed>> {
+        self.claim_where(claim, |slots| slots.queue == queue)
+    }
+
+    fn claim_where(&mut self, claim: &Claim, is_meant: impl Fn(&QueueSlots) -> bool) -> Result<Vec<Claimed>> {
         let mut claimed = Vec::new();
-        for queue in &claim.queues {
-            self.claim_from(queue, claim, &mut claimed)?;
+        for slots in claim.queues.iter().filter(|slots| is_meant(slots)) {
+            self.fill_slots(slots, claim, &mut claimed)?;
         }
         if !claimed.is_empty() {
             // A successor that takes over must find the worker of every running job.
@@ -28,33 +32,33 @@ impl Batch<'_> {
 
     /// Takes jobs of one queue. Those whose limit key is paused are moved out of the way, each once per pause; a claim
     /// that meets very many of them stops, and the writer looks again in its next transaction.
-    fn claim_from(&mut self, queue: &QueueSlots, claim: &Claim, claimed: &mut Vec<Claimed>) -> Result<()> {
-        let (mut free, mut postponed) = (queue.slots, 0);
+    fn fill_slots(&mut self, queue: &QueueSlots, claim: &Claim, claimed: &mut Vec<Claimed>) -> Result<()> {
+        let (mut free, mut out_of_the_way) = (queue.slots, 0);
         loop {
             let next = self
                 .candidates(&queue.queue, free, &claim.kinds)
                 .map_err(fault("look for available jobs"))?;
             claimed.reserve(next.len());
-            let before = postponed;
+            let before = out_of_the_way;
             for candidate in next {
-                match self.pause_of(&candidate).map_err(fault("look for a pause"))? {
-                    None => {
-                        claimed.push(self.claim_one(candidate, claim).map_err(fault("claim"))?);
-                        free -= 1;
-                    }
-                    Some(until) => {
-                        let Candidate { claimed: job, seq, priority, .. } = candidate;
-                        self.postpone(seq, job.lease.id, &job.queue, priority, until)
-                            .map_err(fault("postpone a job"))?;
-                        postponed += 1;
-                    }
+                if let Some(reason) = &candidate.unreadable {
+                    self.fail_unreadable(candidate.seq, &candidate.claimed.lease.id, reason)?;
+                    out_of_the_way += 1;
+                } else if let Some(until) = self.pause_of(&candidate).map_err(fault("look for a pause"))? {
+                    let Candidate { claimed: job, seq, priority, .. } = candidate;
+                    self.postpone(seq, job.lease.id, &job.queue, priority, until)
+                        .map_err(fault("postpone a job"))?;
+                    out_of_the_way += 1;
+                } else {
+                    claimed.push(self.claim_one(candidate, claim).map_err(fault("claim"))?);
+                    free -= 1;
                 }
             }
-            if postponed == before || free == 0 {
+            if out_of_the_way == before || free == 0 {
                 return Ok(());
             }
-            if postponed >= POSTPONED_AT_ONCE {
-                self.stopped_early = true;
+            if out_of_the_way >= MOVED_AT_ONCE {
+                self.notes.stopped_early = true;
                 return Ok(());
             }
         }
@@ -76,13 +80,22 @@ impl Batch<'_> {
         let mut found: Vec<Candidate> = Vec::new();
         let mut sources = 0;
         for supported in kinds {
-            for version in 1..=supported.version {
+            // Most kinds have one version only, which need not be looked for.
+            let mut version =
+                if supported.version == 1 { Some(1) } else { self.next_version(queue, supported, 0)? };
+            while let Some(present) = version {
                 let before = found.len();
-                let mut rows = self.hot.candidates.query(params![queue, supported.kind, version, slots])?;
+                let mut rows =
+                    self.statements.candidates.query(params![queue, supported.kind, present, slots])?;
                 while let Some(row) = rows.next()? {
                     found.push(read_candidate(row)?);
                 }
+                drop(rows);
                 sources += i32::from(found.len() > before);
+                version = match present {
+                    present if present < supported.version => self.next_version(queue, supported, present)?,
+                    _ => None,
+                };
             }
         }
         if sources > 1 {
@@ -92,13 +105,20 @@ impl Batch<'_> {
         Ok(found)
     }
 
+    /// The next version that a queue has jobs of: a version may be a date, so they are not counted through.
+    fn next_version(&self, queue: &str, kind: &SupportedKind, above: u32) -> rusqlite::Result<Option<u32>> {
+        self.connection
+            .prepare_cached(include_str!("../sql/next_version.sql"))?
+            .query_row(params![queue, kind.kind, above, kind.version], |row| row.get(0))
+            .optional()
+    }
+
     fn claim_one(&mut self, candidate: Candidate, claim: &Claim) -> rusqlite::Result<Claimed> {
         let Candidate { mut claimed, seq, steps, log_event, last_event, is_plain, .. } = candidate;
         let token = self.draw();
         claimed.lease.token = unsigned(token);
-        let now = self.now;
-        let lease_until = now.plus(claim.lease_for).0;
-        self.hot.claim.execute(params![seq, token, claim.worker.id, now.0, lease_until])?;
+        let lease_until = self.lease_now.plus(claim.lease_for).0;
+        self.statements.claim.execute(params![seq, token, claim.worker.id, self.now.0, lease_until])?;
         if log_event > 0 {
             self.insert_event(seq, last_event + 1, claimed.attempt, &EventBody::Reset)?;
         }
@@ -106,35 +126,33 @@ impl Batch<'_> {
             let mut read = self.connection.prepare_cached("SELECT name, output FROM steps WHERE job = ?1")?;
             let mut rows = read.query([seq])?;
             while let Some(row) = rows.next()? {
-                claimed.steps.insert(row.get(0)?, json(row, 1)?);
+                let mut columns = Columns::new(row);
+                let (name, output) = (columns.next(), columns.json());
+                // A step whose output cannot be read runs again.
+                if columns.unreadable().is_none() {
+                    claimed.steps.insert(name, output);
+                }
             }
         }
         if is_plain {
             self.remember(token, seq, &claimed.queue);
         }
         self.moved(&claimed.queue, Some(State::Available), Some(State::Running));
-        self.changed.push(claimed.lease.id.clone());
+        self.notes.changed.push(claimed.lease.id.clone());
         Ok(claimed)
     }
 
     /// Takes back a claim whose caller went away before it was answered: as if it had never been. Where somebody has
     /// asked the job to stop since, it has.
     pub(crate) fn unclaim(&mut self, lease: &Lease) -> Result<()> {
-        let Some(run) = self.find_lease(lease)? else { return Ok(()) };
-        if run.cancel_by.is_some() {
-            let attempt = run.attempt.saturating_sub(1);
-            let error = Some(AttemptError { attempt, at: self.now, ..AttemptError::cancelled() });
-            let end = End { state: State::Cancelled, attempt, error, ..unchanged(&run) };
-            self.end_run(lease, run, end)?;
-            return self.settle();
-        }
+        let Some(row) = self.find_lease(lease)? else { return Ok(()) };
+        let (seq, next) = (row.seq, lifecycle::take_back(&row.run, self.now));
+        self.end_run(&lease.id, row, next)?;
         self.connection
-            .prepare_cached(include_str!("../sql/unclaim_job.sql"))
-            .and_then(|mut update| update.execute(params![run.seq, self.now.0]))
+            .prepare_cached(include_str!("../sql/forget_worker.sql"))
+            .and_then(|mut update| update.execute([seq]))
             .map_err(fault("take a claim back"))?;
-        self.moved(&run.queue, Some(State::Running), Some(State::Available));
-        self.changed.push(lease.id.clone());
-        Ok(())
+        self.settle()
     }
 
     /// Makes due jobs available, at most `limit`.
@@ -142,7 +160,7 @@ impl Batch<'_> {
         let fault = fault("promote due jobs");
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let due: Vec<(i64, String)> = self
-            .hot
+            .statements
             .due
             .query_map(params![self.now.0, limit], |row| Ok((row.get(0)?, row.get(1)?)))
             .and_then(Iterator::collect)
@@ -154,7 +172,7 @@ impl Batch<'_> {
                 .and_then(|mut update| update.query_row(params![seq, self.now.0], |row| row.get(0)))
                 .map_err(&fault)?;
             self.moved(queue, Some(State::Scheduled), Some(State::Available));
-            self.changed.push(JobId::from_store(id));
+            self.notes.changed.push(JobId::from_store(id));
         }
         Ok(due.len() as u64)
     }
@@ -167,38 +185,13 @@ impl Batch<'_> {
             .map(|due: Option<i64>| due.map(Timestamp))
             .map_err(fault("look for the next scheduled job"))
     }
-
-    /// Notes the worker of a first claim, so that a successor finds it. It is listed once it sends a heartbeat.
-    fn make_known(&mut self, worker: &WorkerInfo) -> Result<()> {
-        if self.known_workers.contains(&worker.id) {
-            return Ok(());
-        }
-        let not_listed = self.now.minus(WORKER_SEEN_FOR);
-        self.write_worker(include_str!("../sql/own_worker.sql"), worker, not_listed)?;
-        self.known_workers.insert(worker.id.clone());
-        Ok(())
-    }
-
-    /// Notes that a worker lives.
-    pub(super) fn note_worker(&mut self, worker: &WorkerInfo) -> Result<()> {
-        self.write_worker(include_str!("../sql/upsert_worker.sql"), worker, self.now)
-    }
-
-    fn write_worker(&self, sql: &str, worker: &WorkerInfo, seen_at: Timestamp) -> Result<()> {
-        // A worker of another process may live on when this one dies, so a successor must not take over from it.
-        let owned = self.owner && worker.process == process_id();
-        let info = Json::new(worker)?;
-        self.connection
-            .prepare_cached(sql)
-            .and_then(|mut write| write.execute(params![worker.id, info.as_str(), seen_at.0, owned]))
-            .map_err(fault("note a worker"))?;
-        Ok(())
-    }
 }
 
 /// An available job, as it will be claimed.
 struct Candidate {
     claimed: Claimed,
+    /// The column that cannot be read, and why: the job ends as failed.
+    unreadable: Option<String>,
     rank: i64,
     seq: i64,
     steps: i64,
@@ -210,76 +203,67 @@ struct Candidate {
     priority: i32,
 }
 
-/// How many jobs of paused limit keys one claim moves out of its way.
-const POSTPONED_AT_ONCE: usize = 1_000;
+/// The most jobs that one claim moves out of its way, because it cannot take them.
+const MOVED_AT_ONCE: usize = 1_000;
 
 fn read_candidate(row: &Row<'_>) -> rusqlite::Result<Candidate> {
+    let mut columns = Columns::new(row);
     let claimed = Claimed {
-        lease: Lease { id: JobId::from_store(row.get(0)?), token: 0 },
-        kind: row.get(1)?,
-        version: row.get(2)?,
-        queue: row.get(3)?,
-        args: json(row, 4)?,
+        lease: Lease { id: columns.id(), token: 0 },
+        kind: columns.next(),
+        version: columns.next(),
+        queue: columns.next(),
+        args: columns.json(),
         // The row is read before the claim raises it.
-        attempt: row.get::<_, u32>(5)? + 1,
-        max_attempts: row.get(6)?,
-        policy: longhaul::Policy {
-            timeout: millis_column(row, 7)?.map(Duration::from_millis),
-            backoff: parsed(row, 8)?,
-        },
-        created_at: Timestamp(row.get(9)?),
-        labels: parsed(row, 10)?.unwrap_or_default(),
+        attempt: columns.next::<u32>().saturating_add(1),
+        max_attempts: columns.next(),
+        policy: columns.policy(),
+        created_at: columns.time(),
+        labels: columns.parsed().unwrap_or_default(),
         steps: Default::default(),
     };
-    Ok(Candidate {
+    let candidate = Candidate {
         claimed,
-        steps: row.get(11)?,
-        log_event: row.get(12)?,
-        last_event: row.get(13)?,
-        rank: row.get(14)?,
-        seq: row.get(15)?,
-        is_plain: row.get_ref(16)? == ValueRef::Null && row.get_ref(18)? == ValueRef::Null,
-        limit_key: row.get(17)?,
-        priority: row.get(19)?,
-    })
+        steps: columns.next(),
+        log_event: columns.next(),
+        last_event: columns.next(),
+        rank: columns.next(),
+        seq: columns.next(),
+        limit_key: columns.next(),
+        priority: columns.next(),
+        is_plain: [columns.is_null(), columns.is_null()] == [true, true],
+        unreadable: None,
+    };
+    Ok(Candidate { unreadable: columns.unreadable(), ..candidate })
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 mod tests {
-    use longhaul::{Action, Children, Clock, JobId, JobRecord, NewJob, Start, Timestamp};
+    use longhaul::{Action, Children, JobFilter, JobId, JobRecord, NewJob, Start, Timestamp};
     use longhaul_conformance::jobs::{HOUR, claim, id, named};
 
     use super::*;
+    use crate::writer::scratch::Scratch;
 
-    /// A connection to a new file in a folder.
-    fn connection(folder: &tempfile::TempDir) -> rusqlite::Connection {
-        let connection = crate::open::writing(&folder.path().join("jobs.db")).unwrap();
-        crate::open::migrate(&connection).unwrap();
-        connection
-    }
-
-    fn record(batch: &Batch<'_>, id: &JobId, now: Timestamp) -> JobRecord {
-        let mut found = crate::read::get(batch.connection(), std::slice::from_ref(id), now).unwrap();
+    fn record(tx: &WriteTx<'_>, id: &JobId, now: Timestamp) -> JobRecord {
+        let mut found = crate::read::get(tx.connection(), std::slice::from_ref(id), now).unwrap();
         found.remove(0).found().unwrap()
     }
 
     /// A batch of one child, which is claimed and asked to stop where `asked` says so, and then taken back.
     fn taken_back(action: Option<Action>) -> (JobRecord, JobRecord) {
-        let folder = tempfile::tempdir().unwrap();
-        let connection = connection(&folder);
-        let clock = Clock::manual();
-        let mut batch = Batch::new(&connection, clock.clone(), true).unwrap();
-        batch.begin().unwrap();
+        let file = Scratch::new();
+        let (mut tx, clock) = (file.begin(), file.clock.clone());
         let closing = NewJob { start: Start::AfterChildren, ..named("all") };
-        batch.enqueue(vec![closing, NewJob { parent: Some(id("all")), ..named("child") }]).unwrap();
-        let lease = batch.claim(&claim()).unwrap().remove(0).lease;
+        tx.enqueue(&[closing, NewJob { parent: Some(id("all")), ..named("child") }]).unwrap();
+        let lease = tx.claim(&claim()).unwrap().remove(0).lease;
         if let Some(action) = action {
-            assert_eq!(batch.act(&[id("child")], action).unwrap(), 1);
+            assert_eq!(tx.act(&[id("child")], &JobFilter::default(), action).unwrap().done, 1);
         }
-        batch.unclaim(&lease).unwrap();
-        batch.commit().unwrap();
-        (record(&batch, &id("child"), clock.now()), record(&batch, &id("all"), clock.now()))
+        tx.unclaim(&lease).unwrap();
+        tx.commit().unwrap();
+        (record(&tx, &id("child"), clock.now()), record(&tx, &id("all"), clock.now()))
     }
 
     #[test]
@@ -295,5 +279,24 @@ mod tests {
         assert_eq!((child.state, child.attempt, child.cancel_requested), (State::Cancelled, 0, false));
         assert_eq!(all.state, State::Available);
         assert_eq!(all.children, Some(Children { total: 1, completed: 0, failed: 0, cancelled: 1 }));
+    }
+
+    #[test]
+    fn a_claim_of_a_version_that_is_a_date_costs_what_one_of_a_low_version_costs() {
+        let file = Scratch::new();
+        let mut tx = file.begin();
+        let versions = [1, 7, 20_250_101].map(|version| NewJob { version, ..named(&format!("v{version}")) });
+        tx.enqueue(&versions).unwrap();
+        let up_to = |version| Claim {
+            kinds: vec![SupportedKind { kind: named("a").kind.into(), version }],
+            queues: vec![QueueSlots { queue: "idle".into(), slots: 1 }],
+            ..claim()
+        };
+        tx.claim(&up_to(20)).unwrap();
+        let low = file.steps(|| assert!(tx.claim(&up_to(20)).unwrap().is_empty()));
+        let high = file.steps(|| assert!(tx.claim(&up_to(20_260_101)).unwrap().is_empty()));
+        assert_eq!(high, low);
+        let all = Claim { queues: claim().queues, ..up_to(20_260_101) };
+        assert_eq!(tx.claim(&all).unwrap().len(), 3);
     }
 }

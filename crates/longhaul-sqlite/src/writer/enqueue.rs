@@ -1,29 +1,28 @@
 use std::collections::HashMap;
 
 use longhaul::clock::millis;
-use longhaul::{EnqueueStatus, Enqueued, JobId, Json, NewJob, OnClash, Result, Start, State};
+use longhaul::{EnqueueStatus, Enqueued, JobId, Json, NewJob, OnClash, Policy, Result, Start, lifecycle};
 use rusqlite::params;
 
-use super::Batch;
-use super::batch::{no_json, rank};
+use super::write_tx::{WriteTx, no_json};
 use crate::error::fault;
 
-impl Batch<'_> {
+impl WriteTx<'_> {
     /// Creates jobs, all or none.
-    pub(crate) fn enqueue(&mut self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
+    pub(crate) fn enqueue(&mut self, jobs: &[NewJob]) -> Result<Vec<Enqueued>> {
         let enqueued = self.enqueue_without_freeing(jobs)?;
         self.free_childless()?;
         Ok(enqueued)
     }
 
     /// The same, while more children may come before a closing job without any is let go.
-    pub(super) fn enqueue_without_freeing(&mut self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
+    pub(super) fn enqueue_without_freeing(&mut self, jobs: &[NewJob]) -> Result<Vec<Enqueued>> {
         if jobs.iter().any(|job| job.idempotency.is_some())
-            && let Some(refused) = self.refused(&jobs).map_err(fault("look up an idempotency key"))?
+            && let Some(refused) = self.refused(jobs).map_err(fault("look up an idempotency key"))?
         {
             return Ok(refused);
         }
-        jobs.into_iter().map(|job| self.enqueue_one(job).map_err(fault("enqueue"))).collect()
+        jobs.iter().map(|job| self.enqueue_one(job).map_err(fault("enqueue"))).collect()
     }
 
     /// The answer where an idempotency key was used for another request. Looked at before anything is written,
@@ -63,13 +62,13 @@ impl Batch<'_> {
         Ok(Some(jobs.iter().zip(refused).map(answer).collect()))
     }
 
-    fn enqueue_one(&mut self, job: NewJob) -> rusqlite::Result<Enqueued> {
-        let Some(key) = &job.idempotency else { return self.create(&job) };
+    fn enqueue_one(&mut self, job: &NewJob) -> rusqlite::Result<Enqueued> {
+        let Some(key) = &job.idempotency else { return self.create(job) };
         if let Some((id, _)) = self.idempotency_holder(key)? {
             return Ok(duplicate(id));
         }
         // Whatever the first request is answered with, a repetition is too: a job that was there before as well.
-        let enqueued = self.create(&job)?;
+        let enqueued = self.create(job)?;
         self.hold_idempotency_key(key, &enqueued.id)?;
         Ok(enqueued)
     }
@@ -96,7 +95,7 @@ impl Batch<'_> {
             self.count_child(batch)?;
         }
         if job.start == Start::AfterChildren {
-            self.new_batches.push(seq);
+            self.notes.new_batches.push(seq);
         }
         if given {
             let mut clear = self.connection.prepare_cached("DELETE FROM tombstones WHERE id = ?1")?;
@@ -115,20 +114,14 @@ impl Batch<'_> {
     /// Writes the row; `None` where the id exists.
     fn insert(&mut self, id: &JobId, job: &NewJob, batch: Option<i64>) -> rusqlite::Result<Option<i64>> {
         let now = self.now;
-        let run_at = match job.start {
-            Start::Now | Start::AfterChildren => now,
-            Start::After(delay) => now.plus(delay),
-            Start::At(at) => at.max(now),
-        };
-        let state = match job.start {
-            Start::AfterChildren => State::Blocked,
-            _ if run_at > now => State::Scheduled,
-            _ => State::Available,
-        };
+        let (state, run_at) = lifecycle::start(job.start, now);
         let seq = self.draw();
         let labels = (!job.labels.is_empty()).then(|| Json::new(&job.labels)).transpose().map_err(no_json)?;
+        // The release before this one reads the columns `timeout` and `backoff`.
+        let policy = (job.policy != Policy::default()).then(|| Json::new(&job.policy));
+        let policy = policy.transpose().map_err(no_json)?;
         let backoff = job.policy.backoff.map(|backoff| Json::new(&backoff)).transpose().map_err(no_json)?;
-        let inserted = self.hot.insert.execute(params![
+        let inserted = self.statements.insert.execute(params![
             seq,
             id.as_str(),
             job.kind,
@@ -136,7 +129,7 @@ impl Batch<'_> {
             job.queue,
             state.as_str(),
             job.priority,
-            rank(run_at, job.priority),
+            lifecycle::rank(run_at, job.priority),
             run_at.0,
             job.max_attempts,
             job.max_crashes,
@@ -151,6 +144,7 @@ impl Batch<'_> {
             job.limit_key,
             batch,
             (job.start == Start::AfterChildren).then_some(0),
+            policy.as_ref().map(Json::as_str),
         ])?;
         if inserted == 0 {
             return Ok(None);

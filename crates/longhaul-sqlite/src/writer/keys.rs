@@ -1,8 +1,8 @@
 use longhaul::{Idempotency, JobId, State};
 use rusqlite::{OptionalExtension, params};
 
-use super::Batch;
-use crate::row::state;
+use super::write_tx::WriteTx;
+use crate::row::Columns;
 
 /// The job that holds a unique key.
 pub(super) struct Holder {
@@ -11,14 +11,15 @@ pub(super) struct Holder {
     pub(super) state: State,
 }
 
-/// Who holds which key. Jobs take and leave them in the transaction that creates or ends them.
-impl Batch<'_> {
+/// The holders of keys. Jobs take and leave them in the transaction that creates or ends them.
+impl WriteTx<'_> {
     /// The job that holds a unique key now.
     pub(super) fn unique_holder(&self, key: &str) -> rusqlite::Result<Option<Holder>> {
         self.connection
             .prepare_cached(include_str!("../sql/unique_holder.sql"))?
             .query_row(params![key, self.now.0], |row| {
-                Ok(Holder { id: JobId::from_store(row.get(0)?), seq: row.get(1)?, state: state(row, 2)? })
+                let mut columns = Columns::new(row);
+                Ok(Holder { id: columns.id(), seq: columns.next(), state: columns.state() })
             })
             .optional()
     }

@@ -1,21 +1,32 @@
 //! The one thread that writes: it gathers what waits, runs it in one transaction, syncs once, answers all.
 
 mod act;
-mod batch;
 mod batches;
 mod claim;
+mod command;
 mod enqueue;
 mod finish;
 mod heartbeat;
-mod inbox;
 mod keys;
-mod ops;
+mod parked;
 mod pauses;
+mod prune;
+mod queue;
 mod record;
 mod run;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+mod scratch;
+mod session;
+mod statements;
 mod sweep;
+mod takeover;
+mod thread;
+mod write_tx;
 
-pub(crate) use batch::Batch;
-pub(crate) use inbox::Inbox;
-pub(crate) use ops::{ClaimOp, Op, Task, Work};
-pub(crate) use run::{Writer, takeover};
+pub(crate) use act::Done;
+pub(crate) use command::{ClaimCommand, Class, Command, Task};
+pub(crate) use queue::CommandQueue;
+pub(crate) use session::Writer;
+pub(crate) use takeover::takeover;
+pub(crate) use write_tx::{SAVEPOINT, WriteTx};

@@ -1,17 +1,19 @@
-use longhaul::{JobId, State, Timestamp};
+use std::time::Duration;
+
+use longhaul::{JobId, State, Timestamp, lifecycle};
 use rusqlite::{OptionalExtension, params};
 
-use super::Batch;
-use super::batch::rank;
+use super::write_tx::WriteTx;
 
 /// Limit keys that are paused. Only jobs that have a key cost a look here.
-impl Batch<'_> {
+impl WriteTx<'_> {
     /// Pauses a key, and answers when the pause ends, which another run may have set further off.
-    pub(super) fn pause(&self, key: &str, until: Timestamp) -> rusqlite::Result<Timestamp> {
+    pub(super) fn pause(&self, key: &str, delay: Duration) -> rusqlite::Result<Timestamp> {
+        let until = lifecycle::pause_until(delay, self.paused_until(key)?, self.now);
         self.connection
             .prepare_cached(include_str!("../sql/pause_limit_key.sql"))?
             .execute(params![key, until.0])?;
-        Ok(self.paused_until(key)?.unwrap_or(until))
+        Ok(until)
     }
 
     /// When the pause of a key ends, where it has one that goes on.
@@ -35,10 +37,10 @@ impl Batch<'_> {
             seq,
             self.now.0,
             until.0,
-            rank(until, priority)
+            lifecycle::rank(until, priority)
         ])?;
         self.moved(queue, Some(State::Available), Some(State::Scheduled));
-        self.changed.push(id);
+        self.notes.changed.push(id);
         Ok(())
     }
 }

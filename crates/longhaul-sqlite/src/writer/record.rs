@@ -1,80 +1,45 @@
-use longhaul::{Entry, EventBody, Json, Lease, LeaseStatus, Record, Result};
-use rusqlite::{OptionalExtension, params};
+use longhaul::{Entry, EventBody, Json, KEPT_EVENT_BYTES, KEPT_EVENTS, LeaseStatus, Record, Result};
+use rusqlite::params;
 
-use super::Batch;
-use super::batch::no_json;
-use super::finish::held;
+use super::run::RunRow;
+use super::write_tx::{WriteTx, no_json};
 use crate::error::fault;
-use crate::row::signed;
 
-/// What is known of a running job whose lease was found to be current.
-pub(super) struct Run {
-    pub(super) seq: i64,
-    pub(super) queue: String,
-    pub(super) attempt: u32,
-    pub(super) crashes: u32,
-    pub(super) max_crashes: u32,
-    pub(super) interruptions: u32,
-    pub(super) cancel_by: Option<i64>,
-    pub(super) last_event: i64,
-    log_event: i64,
-    pub(super) priority: i32,
-    pub(super) run_at: i64,
-    pub(super) unique_key: Option<String>,
-    pub(super) errors: Option<String>,
-    pub(super) limit_key: Option<String>,
-    pub(super) batch: Option<i64>,
-}
+/// A log that has grown beyond its bound is cut back to this share of it, so that the next entries are free of that.
+const KEPT_SHARE: i64 = 10;
 
-impl Batch<'_> {
-    /// Adds entries to running jobs.
-    pub(crate) fn record(&mut self, records: Vec<Record>) -> Result<Vec<LeaseStatus>> {
+impl WriteTx<'_> {
+    /// Adds entries to running jobs. Where calls are kept apart, a run whose entries cannot be stored ends as failed.
+    pub(crate) fn record(&mut self, records: &[Record]) -> Result<Vec<LeaseStatus>> {
         let mut statuses = Vec::with_capacity(records.len());
         for record in records {
-            let Some(mut run) = self.find_lease(&record.lease)? else {
-                statuses.push(LeaseStatus::Lost);
-                continue;
-            };
-            self.append(&mut run, &record.entries).map_err(fault("record"))?;
-            statuses.push(held(run.cancel_by));
-            self.changed.push(record.lease.id);
+            let isolation = self.isolation;
+            statuses.push(match self.run_isolated(isolation, |tx| tx.record_one(record))? {
+                Ok(status) => status,
+                Err(error) => {
+                    self.fail_run(&record.lease, &error)?;
+                    LeaseStatus::Lost
+                }
+            });
         }
         Ok(statuses)
     }
 
-    /// The run of a lease; `None` where the lease is lost.
-    pub(super) fn find_lease(&self, lease: &Lease) -> Result<Option<Run>> {
-        self.connection
-            .prepare_cached(include_str!("../sql/find_lease.sql"))
-            .and_then(|mut find| {
-                find.query_row(params![lease.id.as_str(), signed(lease.token)], |row| {
-                    Ok(Run {
-                        seq: row.get(0)?,
-                        queue: row.get(1)?,
-                        attempt: row.get(2)?,
-                        crashes: row.get(3)?,
-                        max_crashes: row.get(4)?,
-                        interruptions: row.get(5)?,
-                        cancel_by: row.get(6)?,
-                        last_event: row.get(7)?,
-                        log_event: row.get(8)?,
-                        priority: row.get(9)?,
-                        run_at: row.get(10)?,
-                        unique_key: row.get(11)?,
-                        errors: row.get(12)?,
-                        limit_key: row.get(13)?,
-                        batch: row.get(14)?,
-                    })
-                })
-                .optional()
-            })
-            .map_err(fault("look a lease up"))
+    fn record_one(&mut self, record: &Record) -> Result<LeaseStatus> {
+        let Some(mut row) = self.find_lease(&record.lease)? else { return Ok(LeaseStatus::Lost) };
+        self.append(&mut row, &record.entries).map_err(fault("record"))?;
+        self.notes.changed.push(record.lease.id.clone());
+        Ok(row.status())
     }
 
-    /// Appends entries to a run's log and steps, and notes in `run` where the log now ends.
-    pub(super) fn append(&mut self, run: &mut Run, entries: &[Entry]) -> rusqlite::Result<()> {
+    /// Appends entries to a run's log and steps, and notes in `row` where the log now ends.
+    pub(super) fn append(&mut self, row: &mut RunRow, entries: &[Entry]) -> rusqlite::Result<()> {
         let mut progress = None;
         let mut steps = 0;
+        // A run that follows another has been preceded by a `reset`, which is counted together with its first entry.
+        let mut added = i64::from(row.log_event == 0 && row.last_event > 2);
+        let before = added;
+        let mut bytes = 0;
         for entry in entries {
             let body = match entry {
                 Entry::Step { name, output } => {
@@ -83,7 +48,7 @@ impl Batch<'_> {
                         .prepare_cached(
                             "INSERT OR IGNORE INTO steps (job, name, output) VALUES (?1, ?2, ?3)",
                         )?
-                        .execute(params![run.seq, name, output.as_str()])?;
+                        .execute(params![row.seq, name, output.as_str()])?;
                     continue;
                 }
                 Entry::Progress(report) => {
@@ -93,27 +58,67 @@ impl Batch<'_> {
                 Entry::Log { level, message } => EventBody::Log { level: *level, message: message.clone() },
                 Entry::Chunk { data } => EventBody::Chunk { data: data.clone() },
             };
-            run.last_event += 1;
-            run.log_event = run.last_event;
-            self.insert_event(run.seq, run.last_event, run.attempt, &body)?;
+            row.last_event += 1;
+            row.log_event = row.last_event;
+            bytes += self.insert_event(row.seq, row.last_event, row.run.attempt, &body)?;
+            added += 1;
+        }
+        if added == before {
+            (added, bytes) = (0, 0);
         }
         self.connection.prepare_cached(include_str!("../sql/record_progress.sql"))?.execute(params![
-            run.seq,
+            row.seq,
             progress.as_ref().map(Json::as_str),
-            run.last_event,
-            run.log_event,
+            row.last_event,
+            row.log_event,
             i64::try_from(steps).unwrap_or(0),
+            added,
+            bytes,
         ])?;
+        row.log_entries += added;
+        row.log_bytes += bytes;
+        self.shorten_log(row)
+    }
+
+    /// Drops the oldest entries of a log that has outgrown its bounds.
+    fn shorten_log(&self, row: &mut RunRow) -> rusqlite::Result<()> {
+        let (most_entries, most_bytes) = (bound(KEPT_EVENTS), bound(KEPT_EVENT_BYTES));
+        if row.log_entries <= most_entries && row.log_bytes <= most_bytes {
+            return Ok(());
+        }
+        let surplus = |present: i64, most: i64| present - (most - most / KEPT_SHARE);
+        let (mut entries, mut bytes, mut gap) = (0, 0, 0);
+        let (too_many, too_large) = (row.log_entries > most_entries, row.log_bytes > most_bytes);
+        let mut oldest = self.connection.prepare_cached(include_str!("../sql/oldest_events.sql"))?;
+        let mut found = oldest.query(params![row.seq, row.log_entries - 1])?;
+        while (too_many && entries < surplus(row.log_entries, most_entries))
+            || (too_large && bytes < surplus(row.log_bytes, most_bytes))
+        {
+            let Some(event) = found.next()? else { break };
+            gap = event.get(0)?;
+            bytes += event.get::<_, i64>(1)?;
+            entries += 1;
+        }
+        drop(found);
+        self.connection
+            .prepare_cached("DELETE FROM events WHERE job = ?1 AND seq <= ?2")?
+            .execute(params![row.seq, gap])?;
+        self.connection
+            .prepare_cached(include_str!("../sql/shorten_log.sql"))?
+            .execute(params![row.seq, gap, entries, bytes])?;
+        row.log_entries -= entries;
+        row.log_bytes -= bytes;
         Ok(())
     }
 
+    /// Answers how many bytes the entry has.
     pub(super) fn insert_event(
         &self,
         job: i64,
         seq: i64,
         attempt: u32,
         body: &EventBody,
-    ) -> rusqlite::Result<()> {
+    ) -> rusqlite::Result<i64> {
         let body = Json::new(body).map_err(no_json)?;
         self.connection.prepare_cached(include_str!("../sql/insert_event.sql"))?.execute(params![
             job,
@@ -122,6 +127,10 @@ impl Batch<'_> {
             attempt,
             body.as_str()
         ])?;
-        Ok(())
+        Ok(bound(body.as_str().len()))
     }
+}
+
+fn bound(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

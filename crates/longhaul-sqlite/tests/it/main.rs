@@ -2,8 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod application;
 mod conformance;
+mod containment;
 mod crossing;
+mod disk;
+mod liveness;
 mod owner;
 mod releases;
 mod transact;

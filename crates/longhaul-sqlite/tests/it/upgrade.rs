@@ -80,9 +80,10 @@ async fn the_jobs_of_a_version_1_file_go_on() {
         ..finish(&lease("running", 1809639075840001), completed())
     };
     let keyed = finish(&lease("running-keyed", 1809639075840003), Outcome::RateLimited { delay: secs(5) });
-    let lost = finish(&lease("failed", 1809639014400003), completed());
-    let statuses = fx.finish_all(vec![follow_up, keyed, lost]).await;
-    assert_eq!(statuses, [LeaseStatus::Held, LeaseStatus::Held, LeaseStatus::Lost]);
+    let repeated = finish(&lease("failed", 1809639014400003), completed());
+    let lost = finish(&lease("failed", 1809639014400002), completed());
+    let statuses = fx.finish_all(vec![follow_up, keyed, repeated, lost]).await;
+    assert_eq!(statuses, [LeaseStatus::Held, LeaseStatus::Held, LeaseStatus::Held, LeaseStatus::Lost]);
     assert_eq!(fx.claim_ids().await, [id("next")], "a job without a limit key pauses nobody");
     fx.clock.advance(secs(5));
     assert_eq!(fx.claim_ids().await, [id("running-keyed")]);

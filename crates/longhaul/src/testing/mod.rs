@@ -1,4 +1,4 @@
-//! What an application's tests use: a store in memory, a clock that stands still, and jobs that run when told.
+//! Tools for the tests of an application: a store in memory, a clock that stands still, and jobs that run when told.
 //!
 //! ```
 //! use std::time::Duration;
@@ -77,9 +77,9 @@ pub struct Ran {
     pub id: JobId,
     /// Its kind.
     pub kind: String,
-    /// Which attempt this was, from 1.
+    /// The number of the attempt, from 1.
     pub attempt: u32,
-    /// How it ended.
+    /// Its end.
     pub outcome: Outcome,
 }
 

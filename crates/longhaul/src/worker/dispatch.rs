@@ -8,16 +8,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::active::Active;
-use super::execution::execute;
 use super::queue::{LONGEST_WAIT, Waiting, WorkerQueue};
 use super::registry::Registry;
+use super::run::{Run, RunEnded, release};
 use super::running::RunningJob;
 use super::settle::{End, Settled, settle};
 use crate::backoff::Backoff;
 use crate::handle::Longhaul;
-use crate::model::{
-    AttemptError, Claim, Claimed, ErrorKind, Finish, Outcome, QueueSlots, SupportedKind, WorkerInfo,
-};
+use crate::model::{Claim, Claimed, QueueSlots, SupportedKind, WorkerInfo};
 use crate::runtime::Runtime;
 use crate::store::{Error, Result};
 
@@ -46,14 +44,6 @@ pub(crate) struct Dispatch {
     pub(crate) claims: Pause,
 }
 
-/// A run is over; `finish` is what the store must hear of it.
-pub(crate) struct RunEnded {
-    run: u64,
-    queue: usize,
-    took: Duration,
-    finish: Option<Finish>,
-}
-
 /// The wait after calls that failed, while all else goes on.
 #[derive(Default)]
 pub(crate) struct Pause {
@@ -80,7 +70,7 @@ struct Turn {
 #[derive(Default)]
 struct Turns {
     answers: FuturesUnordered<BoxFuture<'static, Turn>>,
-    /// How many ends the last one carries.
+    /// The number of ends that the last one carries.
     ends: usize,
 }
 
@@ -96,11 +86,11 @@ impl Turns {
     }
 }
 
-/// How long a claim with nothing to take stays open; with no hint lost, it could be for ever.
+/// The longest time that a claim with nothing to take stays open; with no hint lost, it could be for ever.
 const LONGEST_POLL: Duration = Duration::from_secs(5);
-/// How long jobs that were told to stop are waited for before they are handed back over their heads.
+/// The wait for jobs that were told to stop; those that ignore it are released while they still run.
 const ABORT_GRACE: Duration = Duration::from_secs(1);
-/// How long the store may take to accept what is handed back; after that the leases end by themselves.
+/// The time in which the store may accept what is handed back; after that the leases end by themselves.
 const HAND_BACK_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Dispatch {
@@ -173,7 +163,7 @@ impl Dispatch {
         }
     }
 
-    /// How long until something is to be done that no event tells of.
+    /// The time until something is to be done that no event tells of.
     fn next_look(&self, poll: Option<&Poll>) -> Option<Duration> {
         let waiting = self.queues.iter().any(WorkerQueue::has_waiting).then_some(LONGEST_WAIT);
         let sends = self.left(&self.sends).filter(|_| !self.unsent.is_empty());
@@ -285,13 +275,8 @@ impl Dispatch {
 
     fn start_waiting(&mut self, queue: usize) {
         while let Some(Waiting { run, job, .. }) = self.queues[queue].next() {
-            let (registry, longhaul) = (Arc::clone(&self.registry), self.longhaul.clone());
-            let guard = RunGuard { ended: self.ended.clone(), run, queue, job, end: None };
-            self.runtime.spawn(async move {
-                let begun = guard.job.runtime.clock.monotonic();
-                let finish = execute(&guard.job, &registry, &longhaul).await;
-                guard.end(begun, finish);
-            });
+            let run = Run::new(run, queue, job, self.ended.clone());
+            self.runtime.spawn(run.execute(Arc::clone(&self.registry), self.longhaul.clone()));
         }
     }
 
@@ -396,44 +381,4 @@ impl Dispatch {
 enum MayClaim {
     Yes,
     No,
-}
-
-/// Tells the dispatcher that a run is over when its task ends, however it ends, so that its slot always comes back.
-struct RunGuard {
-    ended: mpsc::UnboundedSender<RunEnded>,
-    run: u64,
-    queue: usize,
-    job: Arc<RunningJob>,
-    /// How long it took and what the store must hear of it; `None` until the run has come to its end.
-    end: Option<(Duration, Option<Finish>)>,
-}
-
-impl RunGuard {
-    fn end(mut self, begun: Duration, finish: Option<Finish>) {
-        self.end = Some((self.job.runtime.clock.since(begun), finish));
-    }
-}
-
-impl Drop for RunGuard {
-    fn drop(&mut self) {
-        let end = self.end.take();
-        let (took, finish) = end.unwrap_or_else(|| (Duration::MAX, Some(died(&self.job))));
-        // The receiver outlives every run but those that ignored their abort, which were handed back.
-        let _ = self.ended.send(RunEnded { run: self.run, queue: self.queue, took, finish });
-    }
-}
-
-/// The end of a run whose task dies before it.
-fn died(job: &RunningJob) -> Finish {
-    let error = AttemptError::new(ErrorKind::Panic, "the task of the job ended before the job did");
-    let outcome = match job.claimed.attempt >= job.claimed.max_attempts {
-        true => Outcome::Failed { error },
-        false => Outcome::Retry { error, delay: Backoff::default().base },
-    };
-    Finish { outcome, ..release(job) }
-}
-
-fn release(job: &RunningJob) -> Finish {
-    let (entries, follow_ups) = (Vec::new(), Vec::new());
-    Finish { lease: job.lease(), outcome: Outcome::Released, entries, follow_ups }
 }

@@ -6,7 +6,8 @@
 //! | `dispatch` | claims jobs, starts their runs, sends their ends |
 //! | `queue` | the slots that a worker has for one queue |
 //! | `settle` | sends ends, and narrows an error to the end that caused it |
-//! | `execution`, `registry` | one run: the application's code, contained, and the policy for its end |
+//! | `run` | one run, whose slot comes back however it ends |
+//! | `execution`, `registry` | the application's code, contained, and the policy for its end |
 //! | `context` | what a job sees |
 //! | `running`, `active` | what the parts share of a job that runs, and of all of them |
 //! | `pending`, `recorder` | what jobs say, bounded, on its way to the store |
@@ -21,6 +22,7 @@ mod pending;
 mod queue;
 mod recorder;
 mod registry;
+mod run;
 mod running;
 mod settle;
 mod start;

@@ -8,7 +8,7 @@ use crate::model::Outcome;
 
 /// The slots that a worker has for one queue, and claimed jobs that wait for a free one.
 ///
-/// Where jobs are so brief that claiming them takes longer than running them, twice as many as ended since the last turn
+/// Once jobs are so brief that claiming them takes longer than running them, twice as many as ended since the last turn
 /// are claimed beyond the free slots, so that a slot need not wait for the store and the turns become large. No more than
 /// the slots ever run.
 pub(crate) struct WorkerQueue {
@@ -17,7 +17,7 @@ pub(crate) struct WorkerQueue {
     pub(crate) free: usize,
     /// In the order in which they were claimed.
     waiting: VecDeque<Waiting>,
-    /// How many jobs the turns on their way ask for.
+    /// The number of jobs that the turns on their way ask for.
     asked: usize,
     ended: usize,
     ended_briefly: usize,
@@ -52,7 +52,7 @@ impl WorkerQueue {
         }
     }
 
-    /// How many jobs to claim with the turn that is about to be sent, beside those that other turns on their way have asked
+    /// The number of jobs to claim with the turn that is about to be sent, beside those that other turns on their way have asked
     /// for. Begins a new count of what ended.
     pub(crate) fn ask(&mut self) -> usize {
         let all_brief = self.ended == self.ended_briefly;

@@ -9,7 +9,7 @@ use crate::backoff::Backoff;
 use crate::runtime::Runtime;
 use crate::store::Store;
 
-/// How long the first entry waits for others.
+/// The time for which the first entry waits for others.
 const GATHER_FOR: Duration = Duration::from_millis(50);
 
 /// Sends what running jobs have to say in batches, so that a job that reports every page costs the store no more than a

@@ -52,14 +52,14 @@ pub(crate) enum AbortReason {
     Unkept(String),
 }
 
-/// True answers of a store to entries.
+/// The store's answer to entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
     Yes,
     LeaseLost,
 }
 
-/// How often a call that concerns one job alone is tried, where it fails without an outage, before the job fails.
+/// The number of tries of a call that concerns one job alone and fails without an outage, before the job fails.
 pub(crate) const TRIES: u32 = 3;
 
 impl RunningJob {
@@ -118,7 +118,7 @@ impl RunningJob {
         *self.lease.lock() = (sending, lease_for);
     }
 
-    /// How much longer this process may believe that the job is its own.
+    /// The time for which this process may still believe that the job is its own.
     pub(crate) fn lease_left(&self) -> Duration {
         let (since, lease_for) = *self.lease.lock();
         lease_for.saturating_sub(self.runtime.clock.since(since))
@@ -226,7 +226,7 @@ impl RunningJob {
         }
     }
 
-    /// What is left to be sent with the finish, after whatever is on its way has arrived.
+    /// The entries that are left to be sent with the finish, after whatever is on its way has arrived.
     pub(crate) async fn take_entries(&self) -> Vec<Entry> {
         if !self.has_entries.load(Ordering::Acquire) {
             return Vec::new();

@@ -16,7 +16,7 @@ pub(crate) struct End {
     pub(crate) finish: Finish,
 }
 
-/// What became of ends that were sent, and of the claim beside them.
+/// The result of sending ends, and a claim beside them.
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
     /// Runs that nothing more is to be said about.
@@ -30,7 +30,7 @@ pub(crate) struct Settled {
     pub(crate) claim_fault: Option<Error>,
 }
 
-/// How many ends are sent at once where each is sent by itself.
+/// The most ends that are on their way at once while each is sent by itself.
 const ALONE_AT_ONCE: usize = 8;
 
 /// Sends the ends of runs, and claims into the slots that they free. An outage leaves all ends unsent. Any other error is

@@ -18,7 +18,7 @@ use crate::model::{QueueSlots, WorkerInfo, process_id};
 use crate::panics::contain_future;
 use crate::runtime::Runtime;
 
-/// How long a worker may go without a heartbeat before its jobs are given to others.
+/// The longest time that a worker may go without a heartbeat before its jobs are given to others.
 pub const DEFAULT_LEASE: Duration = Duration::from_secs(30);
 
 /// A worker to be: what it runs, of which queues, how many at a time.
@@ -183,7 +183,7 @@ impl Worker {
         shutdown
     }
 
-    /// How many jobs it is running.
+    /// The number of jobs that it is running.
     #[must_use]
     pub fn running(&self) -> usize {
         self.active.len()

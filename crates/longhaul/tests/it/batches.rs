@@ -125,7 +125,7 @@ async fn cancelling_a_closing_job_that_was_cancelled_alone_cancels_what_was_left
     assert_eq!(longhaul.children(&batch).await.unwrap()[0].state, State::Cancelled);
 }
 
-/// What a process does that ends in the middle of cancelling a batch.
+/// Cancels the closing job alone, as a process does that ends in the middle of cancelling a batch.
 async fn cancel_alone(longhaul: &Longhaul, id: &JobId) {
     let action = longhaul::Action::Cancel { grace: GRACE };
     assert_eq!(longhaul.store().act(&longhaul::JobFilter::id(id.clone()), action, 1).await.unwrap().done, 1);

@@ -63,7 +63,7 @@ impl Faults {
         self.faults.lock().insert(operation, (fault, times));
     }
 
-    /// How many calls of an operation are still to fail.
+    /// The number of calls of an operation that are still to fail.
     pub(crate) fn left(&self, operation: Operation) -> usize {
         self.faults.lock().get(&operation).map_or(0, |(_, left)| *left)
     }

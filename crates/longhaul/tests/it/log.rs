@@ -1,4 +1,4 @@
-//! What a running job says, and who hears it when.
+//! Progress, log lines and chunks of a running job, and the moment at which readers hear of them.
 
 use std::sync::Arc;
 use std::time::Duration;

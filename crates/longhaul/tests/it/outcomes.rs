@@ -1,4 +1,4 @@
-//! What becomes of a job, by how its code ends.
+//! The outcome of a job for each way in which its code ends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -22,7 +22,7 @@ pub(crate) struct Scripted {
 
 type Play = dyn Fn(u32, Context<Script>) -> BoxFuture<'static, JobResult<Value>> + Send + Sync;
 
-/// What a test lets its jobs do, given their number and their context.
+/// The work of a test's jobs, given their number and their context.
 #[derive(Clone)]
 pub(crate) struct Script(Arc<Play>);
 
@@ -34,7 +34,7 @@ impl Script {
         Self(Arc::new(move |number, cx| play(number, cx).boxed()))
     }
 
-    /// What the job of this number does, for a script that is made of another.
+    /// Does the work of the job of this number, for a script that is made of another.
     pub(crate) async fn play(&self, number: u32, cx: Context<Script>) -> JobResult<Value> {
         (self.0)(number, cx).await
     }
@@ -80,7 +80,7 @@ pub(crate) async fn enqueue_with(longhaul: &Longhaul, number: u32, options: Enqu
     longhaul.enqueue_with(Scripted { number }, options).await.unwrap().id
 }
 
-/// What the store has of the job now.
+/// The job as the store has it now.
 pub(crate) async fn record(longhaul: &Longhaul, id: &JobId) -> JobRecord {
     longhaul.get(id).await.unwrap().found().expect("the job is there")
 }

@@ -1,4 +1,4 @@
-//! How a worker ends.
+//! Shutdown of a worker: grace, abort, hand-back.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -238,3 +238,18 @@ fn first_words(sql: &str) -> String {
     let words: Vec<&str> = sql.split_whitespace().take(8).collect();
     words.join(" ")
 }
+
+#[cfg(test)]
+mod tests {
+    use longhaul::{JobError, Verdict};
+
+    use super::*;
+
+    #[test]
+    fn rows_that_cannot_be_reached_cost_a_job_no_attempt() {
+        let away = longhaul::Error::Unavailable { store: "postgres", source: "connection refused".into() };
+        let error = JobError::from(DbError::from(away));
+        assert!(matches!(error.verdict, Verdict::Snooze(_)), "{error:?}");
+        assert_eq!(error.message, "failed to reach the postgres store: connection refused");
+    }
+}

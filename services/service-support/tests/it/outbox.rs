@@ -2,14 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use async_trait::async_trait;
-use longhaul::{
-    Acted, Action, Claim, Claimed, Enqueued, Error, Event, Finish, JobFilter, JobId, JobPage, Json, Lease,
-    LeaseStatus, Longhaul, Lookup, MemoryStore, NewJob, Page, QueueConfig, QueueInfo, Record, Result, State,
-    Store, Swept, WorkerInfo,
-};
+use longhaul::testing::{Call, Intercept};
+use longhaul::{Error, JobId, Json, Longhaul, MemoryStore, NewJob, State};
 use longhaul_sqlite::SqliteStore;
 use service_support::{Db, Migration, Value, Write};
 use tempfile::TempDir;
@@ -18,71 +13,19 @@ const MIGRATIONS: &[Migration] =
     &[Migration { name: "notes", sql: "CREATE TABLE notes (id TEXT PRIMARY KEY)" }];
 
 /// A store that takes no jobs while it is away.
-#[derive(Debug)]
-struct MayBeAway {
-    store: MemoryStore,
-    away: Arc<AtomicBool>,
-}
-
-#[async_trait]
-impl Store for MayBeAway {
-    async fn migrate(&self) -> Result<()> {
-        self.store.migrate().await
-    }
-    async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
-        if self.away.load(Ordering::SeqCst) {
-            let source = "connection refused".into();
-            return Err(Error::Store { store: "test", operation: "enqueue", source });
+fn may_be_away(away: Arc<AtomicBool>) -> Intercept {
+    Intercept::new(MemoryStore::new(), move |store, call| {
+        let is_refused = matches!(call, Call::Enqueue(_)) && away.load(Ordering::SeqCst);
+        async move {
+            match is_refused {
+                true => {
+                    let source = "connection refused".into();
+                    Err(Error::Store { store: "test", operation: "enqueue", source })
+                }
+                false => call.on(store.as_ref()).await,
+            }
         }
-        self.store.enqueue(jobs).await
-    }
-    async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
-        self.store.claim(claim).await
-    }
-    async fn heartbeat(
-        &self,
-        worker: &WorkerInfo,
-        leases: &[Lease],
-        lease_for: Duration,
-    ) -> Result<Vec<LeaseStatus>> {
-        self.store.heartbeat(worker, leases, lease_for).await
-    }
-    async fn record(&self, records: Vec<Record>) -> Result<Vec<LeaseStatus>> {
-        self.store.record(records).await
-    }
-    async fn finish(&self, finishes: Vec<Finish>) -> Result<Vec<LeaseStatus>> {
-        self.store.finish(finishes).await
-    }
-    async fn sweep(&self, limit: usize) -> Result<Swept> {
-        self.store.sweep(limit).await
-    }
-    async fn get(&self, ids: &[JobId]) -> Result<Vec<Lookup>> {
-        self.store.get(ids).await
-    }
-    async fn list(&self, filter: &JobFilter, page: Page) -> Result<JobPage> {
-        self.store.list(filter, page).await
-    }
-    async fn events(
-        &self,
-        id: &JobId,
-        after: u64,
-        limit: usize,
-        wait: Duration,
-    ) -> Result<Option<Vec<Event>>> {
-        self.store.events(id, after, limit, wait).await
-    }
-    async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted> {
-        self.store.act(filter, action, limit).await
-    }
-    async fn queues(&self) -> Result<Vec<QueueInfo>> {
-        self.store.queues().await
-    }
-    async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()> {
-        self.store.set_queue(queue, config).await
-    }
-    async fn workers(&self) -> Result<Vec<WorkerInfo>> {
-        self.store.workers().await
-    }
+    })
 }
 
 struct Fixture {
@@ -95,7 +38,7 @@ struct Fixture {
 async fn fixture() -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     let away = Arc::new(AtomicBool::new(false));
-    let longhaul = Longhaul::new(MayBeAway { store: MemoryStore::new(), away: Arc::clone(&away) });
+    let longhaul = Longhaul::new(may_be_away(Arc::clone(&away)));
     let rows = SqliteStore::open(folder.path().join("rows.db")).await.unwrap();
     let db = Db::sqlite(rows).with_jobs_in(longhaul.clone());
     db.migrate("notes", MIGRATIONS).await.unwrap();
@@ -120,12 +63,8 @@ fn note(id: &str) -> Write {
 }
 
 fn job(id: &str) -> NewJob {
-    let job = serde_json::json!({
-        "id": id, "kind": "notes.read", "version": 1, "queue": "notes", "args": null, "priority": 0,
-        "start": "now", "max_attempts": 1, "max_crashes": 1, "timeout": null, "backoff": null, "unique": null,
-        "idempotency": null, "parent": null, "labels": {},
-    });
-    NewJob { args: Json::null(), ..serde_json::from_value(job).unwrap() }
+    let id = Some(JobId::new(id).unwrap());
+    NewJob { id, max_attempts: 1, ..NewJob::new("notes.read", Json::null()) }
 }
 
 #[tokio::test]

@@ -85,8 +85,9 @@ async fn record_all(store: &dyn Store, items: Vec<Item<Record>>) -> longhaul::Re
 ///
 /// Each with its outcome, what it had yet to say and the jobs that follow, in one transaction; each stands alone: a run
 /// whose output, entries or follow-ups cannot be kept ends as `failed` with the reason, and the others go on. Sent
-/// again with its `Idempotency-Key` to the same server within a minute, it is answered as it was; elsewhere or later,
-/// `lost` may also mean that it was accepted the first time. It is never accepted twice.
+/// again with its `Idempotency-Key` to the same server within a minute, it is answered as it was. Elsewhere or later a
+/// finish that has ended its job is `held` and changes nothing, until the job is retried or removed; after any other
+/// outcome it is `lost`. It is never accepted twice.
 #[utoipa::path(
     post,
     path = "/worker/finish",

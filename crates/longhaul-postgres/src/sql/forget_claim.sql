@@ -1,0 +1,3 @@
+-- Forgets the worker and the time of a claim that nobody heard of.
+-- in: seq    index: the primary key
+UPDATE jobs SET worker = NULL, started_at = NULL WHERE seq = $1

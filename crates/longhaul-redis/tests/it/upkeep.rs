@@ -1,0 +1,156 @@
+//! Maintenance and waiting claims cost what there is to do, counted in the commands that the server runs.
+
+use std::time::Duration;
+
+use longhaul::{Claim, Clock, JobFilter, Keep, NewJob, QueueConfig, Retention};
+use longhaul_conformance::Fixture;
+use longhaul_conformance::jobs::{HOUR, claim, completed, delayed, id, named, secs};
+use longhaul_redis::redis::{Cmd, cmd};
+use longhaul_redis::{RedisOptions, RedisStore};
+
+use crate::server::Server;
+
+/// How many commands of a name, or of any, the server has run.
+fn calls(server: &Server, name: &str) -> u64 {
+    let info: String = server.tell(cmd("INFO").arg("commandstats")).unwrap();
+    let lines = info.lines().filter(|line| line.starts_with(&format!("cmdstat_{name}")));
+    lines.filter_map(|line| line.split_once("calls=")?.1.split(',').next()?.parse::<u64>().ok()).sum()
+}
+
+async fn on_its_own_server() -> (Server, Fixture, RedisOptions) {
+    let server = Server::start(&[]);
+    let (clock, options) = (Clock::manual(), server.options());
+    let options = RedisOptions { look_every: 1_000 * HOUR, ..options };
+    let store = RedisStore::open_with_clock(options.clone(), clock.clone()).await.unwrap();
+    (server, Fixture::new(store, clock), options)
+}
+
+async fn cost_of_a_sweep(server: &Server, fx: &Fixture) -> u64 {
+    let before = calls(server, "");
+    assert!(fx.sweep().await.is_empty());
+    calls(server, "") - before
+}
+
+#[tokio::test]
+async fn a_sweep_beside_ten_thousand_idle_queues_costs_no_more_than_beside_none() {
+    let (server, fx, options) = on_its_own_server().await;
+    fx.sweep().await;
+    let usual = cost_of_a_sweep(&server, &fx).await;
+    // As the previous release leaves them: counted, and noted nowhere else.
+    for from in (0..10_000).step_by(1_000) {
+        let mut counts = cmd("HSET");
+        counts.arg(format!("{}counts", format_args!("{{{}}}:", options.prefix)));
+        (from..from + 1_000).for_each(|queue| {
+            counts.arg(format!("q{queue}|4")).arg(1);
+        });
+        server.tell::<i64>(&counts).unwrap();
+    }
+    fx.clock.advance(HOUR);
+    // The survey looks at each of them once, and each sweep at a bounded number.
+    let mut surveyed = 0;
+    while cost_of_a_sweep(&server, &fx).await > usual {
+        surveyed += 1;
+        assert!(surveyed <= 12, "the survey comes to an end");
+    }
+    assert_eq!(cost_of_a_sweep(&server, &fx).await, usual);
+}
+
+#[tokio::test]
+async fn history_that_the_previous_release_has_left_is_pruned_after_a_survey() {
+    let (server, fx, options) = on_its_own_server().await;
+    let lease = fx.running_from(named("old")).await.lease;
+    fx.end(&lease, completed()).await;
+    let prune = format!("{{{}}}:prune", options.prefix);
+    server.tell::<i64>(cmd("ZREM").arg(&prune).arg("images|4")).unwrap();
+    fx.clock.advance(25 * HOUR);
+    assert_eq!(fx.sweep().await.pruned, 1);
+}
+
+#[tokio::test]
+async fn history_is_pruned_when_it_is_due_and_not_looked_at_before() {
+    let (server, fx, _) = on_its_own_server().await;
+    fx.sweep().await;
+    let usual = cost_of_a_sweep(&server, &fx).await;
+    for name in ["a", "b"] {
+        let lease = fx.running_from(named(name)).await.lease;
+        fx.end(&lease, completed()).await;
+        fx.sweep().await;
+        fx.clock.advance(HOUR);
+    }
+    // A survey is due by now; the history of the queue is not.
+    fx.sweep().await;
+    assert_eq!(cost_of_a_sweep(&server, &fx).await, usual);
+    fx.clock.advance(22 * HOUR);
+    assert_eq!(fx.sweep().await.pruned, 1);
+    fx.clock.advance(HOUR);
+    assert_eq!(fx.sweep().await.pruned, 1);
+}
+
+#[tokio::test]
+async fn a_queue_that_keeps_a_number_of_jobs_is_pruned_at_each_end() {
+    let (_server, fx, _) = on_its_own_server().await;
+    let retention = Retention { completed: Keep { age: None, count: Some(1) }, ..Retention::default() };
+    fx.set_queue("images", &QueueConfig { retention }).await;
+    let mut pruned = 0;
+    for name in ["a", "b", "c"] {
+        let lease = fx.running_from(named(name)).await.lease;
+        fx.end(&lease, completed()).await;
+        pruned += fx.sweep().await.pruned;
+    }
+    assert_eq!(pruned, 2);
+    assert_eq!(fx.list(&JobFilter::default()).await, [id("c")]);
+}
+
+/// Answers once a command's answer is as wanted.
+async fn until<T: longhaul_redis::redis::FromRedisValue>(
+    server: &Server,
+    command: &Cmd,
+    is_wanted: impl Fn(&T) -> bool,
+) {
+    while !is_wanted(&server.tell::<T>(command).unwrap()) {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_falls_due_wakes_no_claim_of_another_queue() {
+    let (server, fx, options) = on_its_own_server().await;
+    fx.enqueue(NewJob { queue: "elsewhere".into(), ..delayed(secs(5)) }).await;
+    let before = calls(&server, "evalsha");
+    let waiting: Vec<_> = (0..50)
+        .map(|_| {
+            let store = std::sync::Arc::clone(&fx.store);
+            tokio::spawn(async move { store.claim(Claim { wait: 1_000 * HOUR, ..claim() }).await })
+        })
+        .collect();
+    while calls(&server, "evalsha") < before + 50 {
+        tokio::task::yield_now().await;
+    }
+    let looks = calls(&server, "evalsha");
+    fx.clock.advance(secs(6));
+    let scheduled = format!("{{{}}}:scheduled", options.prefix);
+    until::<i64>(&server, cmd("ZCARD").arg(&scheduled), |left| *left == 0).await;
+    // An answer after the promotion, so that whatever that has woken has looked.
+    fx.enqueue(NewJob { queue: "elsewhere".into(), ..named("after") }).await;
+    let more = calls(&server, "evalsha") - looks;
+    assert!(more < 10, "{more} calls for one job of a queue that nobody waits for");
+    waiting.iter().for_each(|claim| claim.abort());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_waiting_claim_hears_of_a_job_after_its_connection_for_notifications_was_cut() {
+    let (server, fx, options) = on_its_own_server().await;
+    let waiting = tokio::spawn({
+        let store = std::sync::Arc::clone(&fx.store);
+        async move { store.claim(Claim { wait: 1_000 * HOUR, ..claim() }).await }
+    });
+    let watched = format!("{{{}}}:watched", options.prefix);
+    until::<bool>(&server, cmd("SISMEMBER").arg(&watched).arg("qimages"), |is_watched| *is_watched).await;
+    assert_eq!(server.tell::<i64>(cmd("CLIENT").arg("KILL").arg("TYPE").arg("pubsub")).unwrap(), 1);
+    // Its notification reaches nobody.
+    server.tell::<i64>(cmd("SREM").arg(&watched).arg("qimages")).unwrap();
+    fx.enqueue(named("a")).await;
+    let claimed =
+        tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("a claim within seconds");
+    assert_eq!(claimed.unwrap().unwrap().len(), 1);
+}

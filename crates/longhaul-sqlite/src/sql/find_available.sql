@@ -1,0 +1,7 @@
+-- An available job, as far as its end must know it: for one whose row a claim could not read.
+-- in: seq
+-- out: as find_lease.sql
+-- index: the primary key
+SELECT seq, queue, attempt, crashes, max_crashes, interruptions, cancel_by, run_at, last_event, log_event, log_entries,
+       log_bytes, priority, unique_key, errors, limit_key, batch
+FROM jobs WHERE seq = ?1 AND state = 'available'

@@ -1,0 +1,12 @@
+use longhaul::{Clock, Result};
+use rusqlite::Connection;
+
+use super::write_tx::{Isolation, WriteTx};
+
+/// Gives back what a dead owner of the file was running, before anything else is done with it.
+pub(crate) fn takeover(connection: &Connection, clock: &Clock) -> Result<u64> {
+    let mut tx = WriteTx::new(connection, clock.clone(), true)?;
+    tx.begin(Isolation::Together)?;
+    let taken = tx.take_over().and_then(|taken| tx.commit().map(|()| taken));
+    taken.inspect_err(|_| tx.roll_back())
+}

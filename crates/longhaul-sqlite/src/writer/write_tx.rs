@@ -1,0 +1,258 @@
+use std::collections::{HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use longhaul::{Clock, JobId, Result, State, Timestamp};
+use rusqlite::{Connection, params};
+
+use super::statements::Statements;
+use crate::error::{fault, panicked, unavailable};
+use crate::lease_clock::LeaseClock;
+use crate::sequence::Sequence;
+
+/// A transaction: what the operations of `enqueue.rs`, `claim.rs`, … work on. One serves after the other, so that
+/// statements are prepared and leases remembered once.
+pub(crate) struct WriteTx<'c> {
+    pub(super) connection: &'c Connection,
+    pub(super) statements: Statements<'c>,
+    pub(super) sequence: Sequence,
+    pub(super) clock: Clock,
+    lease_clock: LeaseClock,
+    /// The time of day of this transaction.
+    pub(super) now: Timestamp,
+    /// The same moment on the clock of leases, which no setting of the wall clock moves.
+    pub(super) lease_now: Timestamp,
+    pub(super) notes: Notes,
+    /// Workers that `workers` has a row of.
+    pub(super) known_workers: HashSet<String>,
+    /// The rows of running jobs, by their tokens. It only spares looking: what is done with a row
+    /// checks the lease again, and a token that is not in here is looked up.
+    leased: HashMap<i64, Leased>,
+    /// True where this store holds the lock file, so that a successor may take over from its workers.
+    pub(super) owner: bool,
+    pub(super) isolation: Isolation,
+}
+
+/// The way in which the calls of a transaction are kept apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Isolation {
+    /// All calls or none: the cheap way, and the first that is tried.
+    Together,
+    /// Each call in a savepoint of its own, once one of them has failed.
+    Apart,
+}
+
+/// The effects of a transaction that are not rows.
+#[derive(Clone, Default)]
+pub(super) struct Notes {
+    /// Changes of the counts, by queue.
+    queues: HashMap<String, QueueNotes>,
+    /// Jobs that changed, for whoever waits for them.
+    pub(super) changed: Vec<JobId>,
+    /// True where a job became scheduled or ceased to be, so that another may be the next that falls due.
+    pub(super) scheduled: bool,
+    /// Children that have ended and are not yet counted: their batch, and how they ended.
+    pub(super) ended_children: Vec<(i64, State)>,
+    /// Closing jobs that were created and may turn out to have no children.
+    pub(super) new_batches: Vec<i64>,
+    /// True where a claim stopped at its bound, so that there may be more to take at once.
+    pub(super) stopped_early: bool,
+}
+
+#[derive(Clone, Copy, Default)]
+struct QueueNotes {
+    /// By state.
+    changes: [i64; State::ALL.len()],
+    made_available: bool,
+}
+
+impl Notes {
+    /// The queues in which a job became available.
+    pub(super) fn queues_made_available(&self) -> Vec<&String> {
+        self.queues.iter().filter(|(_, notes)| notes.made_available).map(|(queue, _)| queue).collect()
+    }
+}
+
+/// A running job without a unique key and without a batch.
+pub(super) struct Leased {
+    pub(super) seq: i64,
+    pub(super) queue: String,
+}
+
+/// Leases that end otherwise than by a completion here stay remembered; beyond this many, all are forgotten.
+const REMEMBERED_LEASES: usize = 16_384;
+
+impl<'c> WriteTx<'c> {
+    pub(crate) fn new(connection: &'c Connection, clock: Clock, owner: bool) -> Result<Self> {
+        let lease_clock = LeaseClock::open(connection, &clock)?;
+        Ok(Self {
+            connection,
+            statements: Statements::prepare(connection).map_err(fault("prepare"))?,
+            sequence: Sequence::default(),
+            now: clock.now(),
+            lease_now: lease_clock.now(&clock),
+            lease_clock,
+            clock,
+            notes: Notes::default(),
+            known_workers: HashSet::new(),
+            leased: HashMap::new(),
+            owner,
+            isolation: Isolation::Together,
+        })
+    }
+
+    pub(crate) fn connection(&self) -> &'c Connection {
+        self.connection
+    }
+
+    pub(super) fn begin(&mut self, isolation: Isolation) -> Result<()> {
+        self.notes = Notes::default();
+        self.isolation = isolation;
+        self.statements.begin.raw_execute().map_err(fault("begin a transaction"))?;
+        // Read once the write lock is held, which may have been waited for.
+        self.now = self.clock.now();
+        self.lease_now = self.lease_clock.now(&self.clock);
+        // Another process may have drawn numbers since.
+        let newest = self.statements.newest.query_row([], |row| row.get(0));
+        if newest.is_err() {
+            // A transaction that was left open would keep every later one from beginning.
+            self.roll_back();
+        }
+        self.sequence.observe(newest.map_err(fault("read the newest job"))?);
+        Ok(())
+    }
+
+    pub(super) fn commit(&mut self) -> Result<()> {
+        self.write_counts().map_err(fault("count"))?;
+        self.statements.commit.raw_execute().map_err(fault("commit"))?;
+        Ok(())
+    }
+
+    pub(super) fn roll_back(&mut self) {
+        // Their rows may be gone with the transaction.
+        self.known_workers.clear();
+        // SQLite has already rolled back by itself after some faults (a full disk).
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.statements.rollback.raw_execute()
+        {
+            tracing::warn!("failed to roll back: {error}");
+        }
+    }
+
+    /// Runs a call. The outer error ends the transaction; the inner one concerns the call alone and has undone what
+    /// it did, which only happens where calls are kept apart.
+    pub(super) fn run_isolated<T>(
+        &mut self,
+        isolation: Isolation,
+        call: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<Result<T>> {
+        match isolation {
+            Isolation::Together => self.catch_panic(call).map(Ok),
+            Isolation::Apart => match self.savepoint(call)? {
+                Err(error) if error.is_outage() => Err(error),
+                // After some faults (a full disk) SQLite ends the whole transaction, whatever the call made of them.
+                _ if self.connection.is_autocommit() => {
+                    Err(unavailable("the transaction was rolled back".to_owned()))
+                }
+                done => Ok(done),
+            },
+        }
+    }
+
+    fn catch_panic<T>(&mut self, call: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        // Whatever was half done is undone with the transaction or the savepoint.
+        catch_unwind(AssertUnwindSafe(|| call(self))).unwrap_or_else(|panic| Err(panicked("write", &*panic)))
+    }
+
+    /// Runs work and undoes it alone where it fails or panics. The outer error is one of the transaction.
+    pub(crate) fn savepoint<T, E>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<Result<T, E>> {
+        self.execute("SAVEPOINT")?;
+        let notes = self.notes.clone();
+        let done = catch_unwind(AssertUnwindSafe(|| work(self)));
+        if !matches!(done, Ok(Ok(_))) {
+            self.known_workers.clear();
+            self.notes = notes;
+            self.execute("ROLLBACK TO")?;
+        }
+        self.execute("RELEASE")?;
+        done.map_err(|panic| panicked("run a transaction", &*panic))
+    }
+
+    /// Begins or ends the savepoint around a call, where there is still a transaction.
+    fn execute(&self, verb: &str) -> Result<()> {
+        if self.connection.is_autocommit() {
+            return Ok(());
+        }
+        let sql = format!("{verb} {SAVEPOINT}");
+        let run = self.connection.prepare_cached(&sql).and_then(|mut statement| statement.raw_execute());
+        run.map(|_| ()).map_err(fault("run a transaction"))
+    }
+
+    /// Draws the next number for a job or a lease.
+    pub(super) fn draw(&mut self) -> i64 {
+        self.sequence.next(self.now)
+    }
+
+    /// Notes where a claimed job's row is.
+    pub(super) fn remember(&mut self, token: i64, seq: i64, queue: &str) {
+        if self.leased.len() >= REMEMBERED_LEASES {
+            self.leased.clear();
+        }
+        self.leased.insert(token, Leased { seq, queue: queue.to_owned() });
+    }
+
+    pub(super) fn recall(&mut self, token: i64) -> Option<Leased> {
+        self.leased.remove(&token)
+    }
+
+    /// Notes that a job of `queue` went from one state to another; `None` is not being there.
+    pub(super) fn moved(&mut self, queue: &str, from: Option<State>, to: Option<State>) {
+        let notes = match self.notes.queues.get_mut(queue) {
+            Some(notes) => notes,
+            None => self.notes.queues.entry(queue.to_owned()).or_default(),
+        };
+        for (state, change) in [(from, -1), (to, 1)] {
+            let Some(state) = state else { continue };
+            notes.changes[state as usize] += change;
+            self.notes.scheduled |= state == State::Scheduled;
+        }
+        notes.made_available |= to == Some(State::Available);
+    }
+
+    /// True where the application's tables have constraints that are checked at the commit only.
+    pub(super) fn has_deferred_constraints(&self) -> Result<bool> {
+        self.connection
+            .prepare_cached("SELECT 1 FROM sqlite_schema WHERE sql LIKE '%DEFERRED%'")
+            .and_then(|mut find| find.exists([]))
+            .map_err(fault("look for deferred constraints"))
+    }
+
+    /// Writes something and changes nothing.
+    pub(crate) fn probe(&mut self) -> Result<()> {
+        let probe = self.connection.execute("UPDATE compatibility SET oldest = oldest", []);
+        probe.map(drop).map_err(fault("write"))
+    }
+
+    /// Writes how the counts have changed so far.
+    pub(super) fn write_counts(&mut self) -> rusqlite::Result<()> {
+        for (queue, notes) in &mut self.notes.queues {
+            for state in State::ALL {
+                let change = std::mem::take(&mut notes.changes[state as usize]);
+                if change != 0 {
+                    self.statements.add_count.execute(params![queue, state.as_str(), change])?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The name of the savepoint around a call; an application's code may use any other.
+pub(crate) const SAVEPOINT: &str = "longhaul_call";
+
+/// Fits an error that cannot happen (all that is written here has a JSON form) into SQLite's.
+pub(super) fn no_json(error: longhaul::Error) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(Box::new(error))
+}

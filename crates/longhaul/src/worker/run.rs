@@ -1,0 +1,72 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::execution::execute;
+use super::registry::Registry;
+use super::running::RunningJob;
+use crate::backoff::Backoff;
+use crate::handle::Longhaul;
+use crate::model::{AttemptError, ErrorKind, Finish, Outcome};
+
+/// A run is over; its finish goes to the store, where there is one.
+pub(crate) struct RunEnded {
+    pub(crate) run: u64,
+    pub(crate) queue: usize,
+    pub(crate) took: Duration,
+    pub(crate) finish: Option<Finish>,
+}
+
+/// One run of a claimed job. It tells the dispatcher that it is over when it is dropped, and so however its task ends: its
+/// slot always comes back.
+pub(crate) struct Run {
+    number: u64,
+    queue: usize,
+    job: Arc<RunningJob>,
+    ended: mpsc::UnboundedSender<RunEnded>,
+    /// The time that it took and its finish; `None` until the job has come to its end.
+    end: Option<(Duration, Option<Finish>)>,
+}
+
+impl Run {
+    pub(crate) fn new(
+        number: u64,
+        queue: usize,
+        job: Arc<RunningJob>,
+        ended: mpsc::UnboundedSender<RunEnded>,
+    ) -> Self {
+        Self { number, queue, job, ended, end: None }
+    }
+
+    pub(crate) async fn execute(mut self, registry: Arc<Registry>, longhaul: Longhaul) {
+        let begun = self.job.runtime.clock.monotonic();
+        let finish = execute(&self.job, &registry, &longhaul).await;
+        self.end = Some((self.job.runtime.clock.since(begun), finish));
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let end = self.end.take();
+        let (took, finish) = end.unwrap_or_else(|| (Duration::MAX, Some(died(&self.job))));
+        // The receiver outlives every run but those that ignored their abort, which were handed back.
+        let _ = self.ended.send(RunEnded { run: self.number, queue: self.queue, took, finish });
+    }
+}
+
+/// The end of a run whose task dies before it.
+fn died(job: &RunningJob) -> Finish {
+    let error = AttemptError::new(ErrorKind::Panic, "the task of the job ended before the job did");
+    let outcome = match job.claimed.attempt >= job.claimed.max_attempts {
+        true => Outcome::Failed { error },
+        false => Outcome::Retry { error, delay: Backoff::default().base },
+    };
+    Finish { outcome, ..release(job) }
+}
+
+/// The end of a run that hands its job back.
+pub(crate) fn release(job: &RunningJob) -> Finish {
+    let (entries, follow_ups) = (Vec::new(), Vec::new());
+    Finish { lease: job.lease(), outcome: Outcome::Released, entries, follow_ups }
+}
