@@ -7,14 +7,14 @@ use std::sync::LazyLock;
 /// A script as the server runs it.
 #[derive(Debug)]
 pub(crate) struct Script {
-    /// What it does, as an error says it.
+    /// Its name in errors.
     pub(crate) operation: &'static str,
     pub(crate) source: String,
     /// By which the server knows it.
     pub(crate) hash: String,
 }
 
-/// What the server is told of a script.
+/// The flags that the server is told of a script.
 #[derive(Clone, Copy)]
 enum Flags {
     /// Adds data: refused by a server whose memory is full, before it has written anything.
@@ -50,6 +50,7 @@ const NEW: &str = include_str!("lua/new.lua");
 const KEYS: &str = include_str!("lua/keys.lua");
 const BATCHES: &str = include_str!("lua/batches.lua");
 const RUNS: &str = include_str!("lua/runs.lua");
+const TAKING_BACK: &str = include_str!("lua/taking_back.lua");
 const ENTRIES: &str = include_str!("lua/entries.lua");
 const REMOVING: &str = include_str!("lua/removing.lua");
 const DELETING: &str = include_str!("lua/deleting.lua");
@@ -79,7 +80,14 @@ pub(crate) static UNCLAIM: Lazy = LazyLock::new(|| {
     Script::new(
         "take a claim back",
         Flags::GoesOn,
-        &[STORE, KEYS, BATCHES, RUNS, include_str!("lua/unclaim.lua")],
+        &[STORE, KEYS, BATCHES, RUNS, TAKING_BACK, include_str!("lua/unclaim.lua")],
+    )
+});
+pub(crate) static UNCLAIM_LOST: Lazy = LazyLock::new(|| {
+    Script::new(
+        "take lost claims back",
+        Flags::GoesOn,
+        &[STORE, KEYS, BATCHES, RUNS, TAKING_BACK, include_str!("lua/unclaim_lost.lua")],
     )
 });
 pub(crate) static FINISH: Lazy = LazyLock::new(|| {

@@ -85,7 +85,7 @@ impl RedisStore {
     }
 }
 
-/// How often those who wait look by themselves without notifications.
+/// The interval at which those who wait look by themselves without notifications.
 const POLL_EVERY: Duration = Duration::from_millis(500);
 
 /// Completes at the first signal.
@@ -167,6 +167,7 @@ impl Store for RedisStore {
     }
 
     async fn finish_and_claim(&self, finishes: Vec<Finish>, claim: Claim) -> Result<FinishAndClaim> {
+        let (finishes, claim) = (admit::finishes(finishes), admit::claim(claim));
         let (finished, claimed) = claim::finish_and_claim(&self.inner.driver, finishes, &claim).await?;
         Ok(FinishAndClaim { finished, claimed })
     }

@@ -1,4 +1,4 @@
--- How jobs are given to workers: shared by the scripts that claim.
+-- Gives jobs to workers: for the scripts that claim.
 
 -- Due jobs that one claim promotes. Where there are more, the claim says that the next is due at once.
 local PROMOTED_AT_ONCE = 100

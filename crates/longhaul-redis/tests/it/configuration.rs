@@ -1,4 +1,4 @@
-//! What a server must be, and what it may forget.
+//! Requirements of a server, and things that it may forget.
 
 use longhaul::{Claim, Clock, Error, LeaseStatus, NewJob, Outcome, Start, State, Store};
 use longhaul_conformance::Fixture;

@@ -7,11 +7,11 @@ use crate::clock::Timestamp;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Entry {
-    /// How far it is.
+    /// Its progress.
     Progress(Progress),
     /// A line for people.
     Log {
-        /// How grave.
+        /// The level.
         level: LogLevel,
         /// The line.
         message: String,
@@ -25,7 +25,7 @@ pub enum Entry {
     Step {
         /// The step.
         name: String,
-        /// What it returned.
+        /// Its output.
         output: Json,
     },
 }
@@ -35,11 +35,11 @@ pub enum Entry {
 pub struct Record {
     /// Which run.
     pub lease: Lease,
-    /// What it adds, in order.
+    /// Entries, in order.
     pub entries: Vec<Entry>,
 }
 
-/// How far a job is.
+/// The progress of a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// 0 to 100.
@@ -51,17 +51,17 @@ pub struct Progress {
     pub data: Option<Json>,
 }
 
-/// How grave a log line is.
+/// The level of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogLevel {
     /// For whoever looks for a fault.
     Debug,
-    /// What happens.
+    /// The course of the work.
     Info,
-    /// What may go wrong.
+    /// A possible fault.
     Warn,
-    /// What went wrong.
+    /// A fault.
     Error,
 }
 
@@ -78,11 +78,11 @@ pub struct Event {
     pub at: Timestamp,
     /// The attempt that wrote it.
     pub attempt: u32,
-    /// What it says.
+    /// Its content.
     pub body: EventBody,
 }
 
-/// What an event says.
+/// The content of an event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventBody {
@@ -92,15 +92,15 @@ pub enum EventBody {
         state: State,
         /// The last attempt's error, where it failed.
         error: Option<AttemptError>,
-        /// How its children stand, where it waits, or waited, for children. The state is told anew whenever one ends.
+        /// The counts of its children, where it waits, or waited, for children. The state is told anew whenever one ends.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         children: Option<Children>,
     },
-    /// How far it is.
+    /// Its progress.
     Progress(Progress),
     /// A line for people.
     Log {
-        /// How grave.
+        /// The level.
         level: LogLevel,
         /// The line.
         message: String,
@@ -115,7 +115,7 @@ pub enum EventBody {
     Gap,
     /// A new attempt begins after one that had written to the log: drop that one's chunks.
     Reset,
-    /// What the job returned; comes just before the state `completed`. Made from the row, never stored.
+    /// The job's output; comes just before the state `completed`. Made from the row, never stored.
     Output {
         /// The output.
         output: Json,
