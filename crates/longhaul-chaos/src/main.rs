@@ -8,6 +8,7 @@
 //! | `partition` | a network that breaks between a worker and its store |
 //! | `scale` | throughput by worker processes |
 //! | `measure` | bars in time, for `make measure` |
+//! | `zoo` | every kind of bad job beside a thousand good ones |
 //! | `cluster` | the processes of a run and the history that they write |
 //! | `process` | a process that can be killed, stopped and continued |
 //! | `target` | the store's server and the network path to it, both of which can fail |
@@ -30,6 +31,7 @@ mod run;
 mod scale;
 mod target;
 mod worker;
+mod zoo;
 
 use clap::{Parser, Subcommand, ValueEnum};
 

@@ -1,4 +1,4 @@
-//! What no store keeps: it is refused with its field, or ends its own job with the reason. The same words on every store.
+//! Input that no store keeps is refused with its field, or ends its own job with the reason: the same words on every store.
 
 use longhaul::{
     AttemptError, Backoff, Claim, Entry, Error, ErrorKind, EventBody, Finish, JobFilter, Lease, LeaseStatus,

@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Awaits `future`, and fails the test where it hangs.
 ///
 /// # Panics
-/// Where `future` is not ready in time.
+/// If `future` is not ready in time.
 pub async fn within<F: Future>(what: &str, future: F) -> F::Output {
     match tokio::time::timeout(PATIENCE, future).await {
         Ok(output) => output,
@@ -253,7 +253,7 @@ impl Fixture {
         ok("act", self.store.act(filter, action, limit).await).done
     }
 
-    /// What is known of a queue; nothing, where the store does not list it.
+    /// The queue as the store lists it; an empty one, where it does not.
     pub async fn queue(&self, name: &str) -> QueueInfo {
         let queues = ok("list queues", self.store.queues().await);
         let mut found = queues.into_iter().filter(|queue| queue.name == name);
@@ -262,7 +262,7 @@ impl Fixture {
         queue
     }
 
-    /// How many jobs of a queue are in which state.
+    /// The number of jobs of a queue in each state.
     pub async fn counts(&self, queue: &str) -> BTreeMap<State, u64> {
         self.queue(queue).await.counts
     }

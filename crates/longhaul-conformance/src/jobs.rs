@@ -162,7 +162,7 @@ pub fn log(message: &str) -> Entry {
     Entry::Log { level: LogLevel::Warn, message: message.into() }
 }
 
-/// How far a job is.
+/// The progress of a job.
 #[must_use]
 pub fn progress(percent: f64) -> Progress {
     Progress { percent, message: format!("{percent} % done"), data: Some(json(r#"{"page": 3}"#)) }

@@ -20,9 +20,9 @@ use crate::jobs::{
     unique, worker,
 };
 
-/// How often two or three calls are made to meet. Each meeting is a few milliseconds at most.
+/// The number of times that two or three calls are made to meet. Each meeting is a few milliseconds at most.
 const ROUNDS: usize = 60;
-/// How many meet, where any number may.
+/// The number of calls that meet, where any number may.
 const CROWD: usize = 8;
 
 /// Runs all of `tasks`, none of which begins before each has a thread or is queued for one.

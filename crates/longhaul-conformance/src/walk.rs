@@ -157,7 +157,7 @@ impl Walker<'_> {
         assert_eq!(unmoved, after, "{by}: which changes nothing");
     }
 
-    /// What the rules make of a running job; `None` where the event is not the end of its run.
+    /// The job after the event, by the rules; `None` where the event is not the end of its run.
     fn next(&self, by: &str, before: &JobRecord) -> Option<Next> {
         let run = Run {
             attempt: before.attempt,

@@ -7,8 +7,6 @@ use longhaul::{
 };
 use tokio::sync::oneshot;
 
-use crate::write_tx::WriteTx;
-
 /// An operation for a writing connection, and where its answer goes.
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -97,36 +95,6 @@ pub(crate) enum Verdict {
     Failed(longhaul::Error),
     /// Another transaction holds what it needs: it is tried again by itself.
     Deferred,
-}
-
-/// Applies an operation that is not gathered from many calls; a claim is left to the end of the transaction.
-pub(crate) async fn apply(tx: &mut WriteTx<'_>, op: &Op) -> Result<Answer> {
-    Ok(match op {
-        Op::Enqueue(jobs) => Answer::Enqueued(tx.enqueue(jobs).await?),
-        Op::Finish(_) => Answer::Statuses(Vec::new()),
-        Op::Claim { .. } => Answer::FinishAndClaim(FinishAndClaim::default()),
-        Op::Record(records) => Answer::Statuses(tx.record(records).await?),
-        Op::Sweep(limit) => Answer::Swept(tx.sweep(*limit).await?),
-        Op::Act { ids, filter, action } => Answer::Count(tx.act(ids, filter, *action).await?),
-        Op::SetQueue { queue, config } => {
-            tx.rows("configure a queue", include_str!("sql/set_queue.sql"), &[queue, config]).await?;
-            Answer::Done
-        }
-        Op::ProbeWrite => {
-            tx.rows("write", include_str!("sql/probe_write.sql"), &[]).await?;
-            Answer::Done
-        }
-        Op::FailUnreadable(lease, reason) => {
-            tx.fail_unreadable(lease, reason).await?;
-            tx.settle().await?;
-            Answer::Done
-        }
-        Op::TakeBack(leases) => {
-            tx.take_back(leases).await?;
-            Answer::Done
-        }
-        Op::TakeBackLost(claims) => Answer::Count(tx.take_back_lost(claims).await?),
-    })
 }
 
 /// True while a call may wait for others' locks: as long as its caller waits for the answer.

@@ -7,7 +7,7 @@ use longhaul::{
     Timestamp,
 };
 
-use crate::finish_and_claim::Ended;
+use crate::finish_and_claim::{Ended, simple_output};
 use crate::record::{Run, held};
 use crate::row::{signed, unsigned};
 use crate::write_tx::WriteTx;
@@ -213,16 +213,6 @@ impl WriteTx<'_> {
 
 fn lease_key(lease: &Lease) -> (&str, i64) {
     (lease.id.as_str(), signed(lease.token))
-}
-
-/// The output of a run that has completed and has nothing else to say.
-pub(crate) fn simple_output(finish: &Finish) -> Option<&Json> {
-    match &finish.outcome {
-        Outcome::Completed { output } if finish.entries.is_empty() && finish.follow_ups.is_empty() => {
-            Some(output)
-        }
-        _ => None,
-    }
 }
 
 /// A job's errors and one more, as JSON; the oldest beyond the last twenty are dropped.

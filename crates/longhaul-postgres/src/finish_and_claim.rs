@@ -1,12 +1,11 @@
 use std::collections::HashSet;
 
-use longhaul::{Claim, Claimed, EventBody, Finish, JobId, Json, Lease, Result, Timestamp};
+use longhaul::{Claim, Claimed, EventBody, Finish, JobId, Json, Lease, Outcome, Result, Timestamp};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::connection::Connection;
 use crate::error::fault;
-use crate::finish::simple_output;
 use crate::row::{Unreadable, json, json_text, parsed, policy, rows_at_most, signed, small, unsigned};
 use crate::server_clock::Now;
 
@@ -32,6 +31,16 @@ pub(crate) fn is_simple(finishes: &[Finish]) -> bool {
     !finishes.is_empty()
         && runs.len() == finishes.len()
         && finishes.iter().all(|finish| simple_output(finish).is_some())
+}
+
+/// The output of a run that has completed and has nothing else to keep.
+pub(crate) fn simple_output(finish: &Finish) -> Option<&Json> {
+    match &finish.outcome {
+        Outcome::Completed { output } if finish.entries.is_empty() && finish.follow_ups.is_empty() => {
+            Some(output)
+        }
+        _ => None,
+    }
 }
 
 /// Ends simple runs and claims, in one statement.

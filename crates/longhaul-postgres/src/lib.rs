@@ -14,6 +14,7 @@
 //! - **The clock** is the server's.
 
 mod act;
+mod apply;
 mod batches;
 mod call;
 mod claim;
@@ -26,12 +27,15 @@ mod finish_and_claim;
 mod heartbeat;
 mod keys;
 mod migrate;
+mod narrow;
 mod notifier;
 mod options;
+mod pipelined;
 mod read;
 mod record;
 mod row;
 mod server_clock;
+mod state;
 mod store;
 mod sweep;
 mod transactor;

@@ -9,9 +9,9 @@ use tokio::sync::{Notify, mpsc};
 use tokio_postgres::AsyncMessage;
 
 use crate::connection::Connection;
-use crate::driver::{DriverState, Look, Throttle};
 use crate::error::{SILENCE, fault, unavailable};
 use crate::options::{PostgresOptions, Purpose};
+use crate::state::{DriverState, Look, Throttle};
 use crate::write_tx::Effects;
 
 /// Notifies other processes of this one's changes, and receives theirs, on a connection of its own. A change is told

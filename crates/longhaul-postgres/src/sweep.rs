@@ -11,8 +11,9 @@ use crate::write_tx::WriteTx;
 const LOOKS_AT_ONCE: i64 = 200;
 /// The pause between looks at a history that has more jobs than it is to keep, all of which hold their unique keys.
 const HELD_KEYS_EVERY: Duration = Duration::from_secs(10);
-/// Nothing is due until a job ends.
-const NEVER: i64 = i64::MAX;
+/// A history without jobs, or without a bound on their age, is looked at this often: the release before folds counts
+/// without a word of it.
+const EMPTY_EVERY: Duration = Duration::from_secs(24 * 3600);
 
 /// The finished jobs of a queue that are in one state.
 struct History {
@@ -95,7 +96,8 @@ impl WriteTx<'_> {
 
     /// Prunes where something is due, and answers when to look again.
     async fn prune_history(&mut self, history: &History, oldest: Option<i64>, left: &mut i64) -> Result<i64> {
-        let Some(oldest) = oldest else { return Ok(NEVER) };
+        let never = self.now.plus(EMPTY_EVERY).0;
+        let Some(oldest) = oldest else { return Ok(never) };
         let History { queue, state, count, keep } = history;
         let by_age = keep.age.map(|age| self.now.minus(age).0);
         let is_over_count = keep.count.is_some_and(|most| *count > signed(most));
@@ -114,7 +116,7 @@ impl WriteTx<'_> {
             }
         }
         // Whatever ends later is due later than this.
-        Ok(keep.age.map_or(NEVER, |age| Timestamp(oldest.min(self.now.0)).plus(age).0.max(self.now.0 + 1)))
+        Ok(keep.age.map_or(never, |age| Timestamp(oldest.min(self.now.0)).plus(age).0.max(self.now.0 + 1)))
     }
 
     async fn prune_outcome(

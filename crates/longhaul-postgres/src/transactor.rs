@@ -1,30 +1,29 @@
 use std::collections::{BTreeSet, HashSet};
 use std::hash::{BuildHasher, Hasher};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::maybe_done;
 use longhaul::clock::Stopwatch;
-use longhaul::{
-    Backoff, Claimed, Clock, Error, Finish, FinishAndClaim, LeaseStatus, Record, Result, Signals, Timestamp,
-    admit,
-};
+use longhaul::{Backoff, Claimed, Clock, Result, Signals, Timestamp};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::call::{Answer, Call, Op, Verdict, apply};
+use crate::apply::apply_all;
+use crate::call::{Answer, Call, Op, Verdict};
 use crate::claim::PROMOTE_DUE;
 use crate::connection::{Connection, Link};
-use crate::driver::{DriverState, Look};
 use crate::enqueue::INSERT_SIMPLE;
 use crate::error::{
-    SILENCE, copy, fault, is_lock_timeout, is_outage, is_serialization_failure, is_unreachable, key_locked,
-    unavailable,
+    SILENCE, failed, fault, is_serialization_failure, is_unreachable, key_locked, unavailable,
 };
 use crate::finish_and_claim::{Ended, FINISH_AND_CLAIM};
 use crate::notifier::Notifier;
 use crate::options::{PostgresOptions, Purpose};
+use crate::state::{DriverState, Look};
 use crate::waiting::Waiting;
 use crate::write_tx::{ADD_COUNTS, Counts, Effects, WriteTx};
 
@@ -143,9 +142,11 @@ impl Transactor {
             let connection = self.connected().await?;
             let patience = self.options.response_timeout;
             let number = self.number_claim();
-            let run = self.run(&connection, work, number);
+            let run = AssertUnwindSafe(self.run(&connection, work, number)).catch_unwind();
             let done = match tokio::time::timeout(patience, run).await {
-                Ok(done) => done,
+                Ok(Ok(done)) => done,
+                // A panic is about one of the calls, or a row that it met. Its transaction ends with the connection.
+                Ok(Err(_)) => return Err(failed("run a transaction", "the store's code has panicked")),
                 Err(_) => {
                     // The connection is given up, and the transaction with it.
                     connection.cancel();
@@ -189,103 +190,6 @@ impl Transactor {
         if work.waiting.is_some() || work.calls.iter().any(|call| call.claim().is_some()) {
             self.lost_claims.push(number);
         }
-    }
-
-    /// Finds the calls that a failure is about: halves the transaction until each call that fails is alone, so that the
-    /// others are carried out. An outage fails all that are left.
-    pub(crate) async fn narrow(&mut self, calls: Vec<Call>, error: Error) -> Vec<(Call, Verdict)> {
-        let mut settled = Vec::new();
-        let mut groups = vec![(calls, error)];
-        while let Some((mut calls, error)) = groups.pop() {
-            if is_outage(&error) {
-                groups.push((calls, error));
-                break;
-            }
-            let second = calls.split_off(calls.len().div_ceil(2));
-            if second.is_empty() {
-                if let Some(call) = calls.pop() {
-                    let verdict = self.settle_alone(&call, error).await;
-                    settled.push((call, verdict));
-                }
-                continue;
-            }
-            for group in [calls, second] {
-                match self.attempt(&Work::of(&group, Locks::Brief)).await {
-                    Ok(done) => settled.extend(group.into_iter().zip(done.verdicts)),
-                    Err(error) => groups.push((group, error)),
-                }
-            }
-        }
-        // Groups that failed for another reason have met the same outage by now.
-        let outage = groups.iter().map(|(_, error)| error).find(|error| is_outage(error)).map(copy);
-        if let Some(outage) = outage {
-            let left = groups.into_iter().flat_map(|(calls, _)| calls);
-            settled.extend(left.map(|call| (call, Verdict::Failed(copy(&outage)))));
-        }
-        settled
-    }
-
-    /// Narrows the failure of a single call down to a finish or a record of it, whose job then fails with the reason.
-    async fn settle_alone(&mut self, call: &Call, error: Error) -> Verdict {
-        if is_lock_timeout(&error) || is_serialization_failure(&error) {
-            return Verdict::Deferred;
-        }
-        let settled = match &call.op {
-            _ if !is_about_data(&error) => Err(error),
-            Op::Finish(finishes) => self.finish_each(finishes).await.map(Answer::Statuses),
-            Op::Record(records) => self.record_each(records).await.map(Answer::Statuses),
-            Op::Claim { finishes, claim } if !finishes.is_empty() => {
-                self.finish_then_claim(finishes, claim).await
-            }
-            _ => Err(error),
-        };
-        match settled {
-            Ok(answer) => Verdict::Answered(answer),
-            // What was done so far is answered alike when the call is repeated.
-            Err(error) if is_lock_timeout(&error) => Verdict::Deferred,
-            Err(error) => Verdict::Failed(error),
-        }
-    }
-
-    async fn finish_each(&mut self, finishes: &[Finish]) -> Result<Vec<LeaseStatus>> {
-        let mut statuses = Vec::with_capacity(finishes.len());
-        for finish in finishes {
-            let status = match self.one(Op::Finish(vec![finish.clone()])).await {
-                Err(error) if is_about_data(&error) => {
-                    let failed = unkept(&finish.lease, &error);
-                    self.one(Op::Finish(vec![failed])).await?
-                }
-                other => other?,
-            };
-            statuses.extend(statuses_of(status));
-        }
-        Ok(statuses)
-    }
-
-    async fn finish_then_claim(&mut self, finishes: &[Finish], claim: &longhaul::Claim) -> Result<Answer> {
-        let finished = self.finish_each(finishes).await?;
-        let claim = Op::Claim { finishes: Vec::new(), claim: claim.clone() };
-        // Its finishes are kept: they must be answered, whatever becomes of the claim.
-        let claimed = match self.one(claim).await {
-            Ok(Answer::FinishAndClaim(answer)) => answer.claimed,
-            _ => Vec::new(),
-        };
-        Ok(Answer::FinishAndClaim(FinishAndClaim { finished, claimed }))
-    }
-
-    /// A run whose record cannot be kept fails, and its lease is lost.
-    async fn record_each(&mut self, records: &[Record]) -> Result<Vec<LeaseStatus>> {
-        let mut statuses = Vec::with_capacity(records.len());
-        for record in records {
-            match self.one(Op::Record(vec![record.clone()])).await {
-                Err(error) if is_about_data(&error) => {
-                    self.one(Op::Finish(vec![unkept(&record.lease, &error)])).await?;
-                    statuses.push(LeaseStatus::Lost);
-                }
-                other => statuses.extend(statuses_of(other?)),
-            }
-        }
-        Ok(statuses)
     }
 
     /// Carries out one operation that nobody else waits for.
@@ -466,67 +370,4 @@ async fn serve(
         }
     }
     Ok((served, left))
-}
-
-/// Applies everything but the claims, which come last so that they see all the rest. Calls whose keys another
-/// transaction holds are left out, and deferred.
-async fn apply_all(
-    tx: &mut WriteTx<'_>,
-    calls: &[Call],
-    ended: Option<&Ended>,
-    verdicts: &mut [Option<Verdict>],
-) -> Result<()> {
-    let locks: Vec<Vec<String>> = calls.iter().map(crate::keys::locks_of).collect();
-    let busy = tx.try_lock_keys(&locks.concat()).await?;
-    if !busy.is_empty() {
-        for (words, verdict) in locks.iter().zip(&mut *verdicts) {
-            if words.iter().any(|word| busy.contains(word)) {
-                *verdict = Some(Verdict::Deferred);
-            }
-        }
-    }
-    let open: Vec<(usize, &Call)> =
-        calls.iter().enumerate().filter(|(number, _)| verdicts[*number].is_none()).collect();
-    let enqueues: Vec<_> = open.iter().filter_map(|(n, call)| Some((*n, call.jobs()?))).collect();
-    if !enqueues.is_empty() {
-        let jobs: Vec<_> = enqueues.iter().map(|(_, jobs)| *jobs).collect();
-        for ((number, _), answer) in enqueues.iter().zip(tx.enqueue_all(&jobs).await?) {
-            verdicts[*number] = Some(Verdict::Answered(Answer::Enqueued(answer)));
-        }
-    }
-    let finishes: Vec<_> = open.iter().filter_map(|(n, call)| Some((*n, call.finishes()?))).collect();
-    if !finishes.is_empty() {
-        let runs: Vec<_> = finishes.iter().map(|(_, runs)| *runs).collect();
-        for ((number, _), finished) in finishes.iter().zip(tx.finish_all(&runs, ended).await?) {
-            let answer = match &calls[*number].op {
-                Op::Claim { .. } => Answer::FinishAndClaim(FinishAndClaim { finished, claimed: Vec::new() }),
-                _ => Answer::Statuses(finished),
-            };
-            verdicts[*number] = Some(Verdict::Answered(answer));
-        }
-    }
-    for (number, call) in open {
-        if verdicts[number].is_none() {
-            verdicts[number] = Some(Verdict::Answered(apply(tx, &call.op).await?));
-        }
-    }
-    Ok(())
-}
-
-/// True where the values of a call are at fault, and nothing else is.
-fn is_about_data(error: &Error) -> bool {
-    matches!(error, Error::Store { .. } | Error::Invalid { .. })
-}
-
-/// Ends a run whose outcome or entries cannot be kept, with a reason that a person understands.
-fn unkept(lease: &longhaul::Lease, error: &Error) -> Finish {
-    let (entries, follow_ups) = (Vec::new(), Vec::new());
-    Finish { lease: lease.clone(), outcome: admit::refused(error), entries, follow_ups }
-}
-
-fn statuses_of(answer: Answer) -> Vec<LeaseStatus> {
-    match answer {
-        Answer::Statuses(statuses) => statuses,
-        _ => Vec::new(),
-    }
 }

@@ -70,17 +70,17 @@ impl Waiting {
     }
 
     /// The claims that want jobs of any of these queues, in their order.
-    pub(crate) fn of_queues<'w>(
-        &'w self,
+    pub(crate) fn of_queues(
+        &self,
         queues: impl Iterator<Item = impl AsRef<str>>,
-    ) -> impl Iterator<Item = (u64, &'w Call)> {
+    ) -> impl Iterator<Item = (u64, &Call)> {
         let numbers: BTreeSet<u64> =
             queues.filter_map(|queue| self.by_queue.get(queue.as_ref())).flatten().copied().collect();
         numbers.into_iter().filter_map(|number| Some((number, &self.claims.get(&number)?.0)))
     }
 
     /// Everything that is waited for, once.
-    pub(crate) fn sources(&self) -> impl Iterator<Item = &ClaimSource> {
+    pub(crate) fn sources(&self) -> impl ExactSizeIterator<Item = &ClaimSource> {
         self.sources.keys()
     }
 

@@ -1,4 +1,4 @@
-//! How the server's answers are read: every function answers `None` where there is something that no script says.
+//! Reads the server's answers: every function answers `None` where there is something that no script answers.
 
 use longhaul::{Json, LeaseStatus};
 use redis::Value;

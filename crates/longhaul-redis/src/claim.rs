@@ -5,28 +5,25 @@ use redis::{RedisResult, Value};
 use tokio::sync::oneshot;
 
 use crate::answer::{bytes, int, json, list, statuses, text};
-use crate::driver::{Alone, Driver, JOBS_PER_CALL, Request, Route};
+use crate::driver::{Alone, Driver, JOBS_PER_CALL, Request, Route, Undo};
 use crate::due::Due;
-use crate::error::{closed, fault, is_outage, unreadable};
+use crate::error::{closed, fault, is_answer_lost, is_outage, unreadable};
 use crate::fields::{Data, Fields, bounded, token_of};
 use crate::finish::{error_tail, fail, finish, pack_finish};
 use crate::pack::Packer;
-use crate::scripts;
+use crate::scripts::{self, Script};
 
 /// The answer to a claim.
 #[derive(Debug)]
 pub(crate) struct Taken {
     pub(crate) claimed: Vec<Claimed>,
-    /// Jobs that were claimed and cannot be read.
-    unreadable: Vec<Lease>,
+    /// Jobs that were claimed and cannot be read, with the field at fault.
+    unreadable: Vec<(Lease, &'static str)>,
     /// When the next scheduled job falls due, where nothing was found and the claim waits.
     pub(crate) next_due: Option<Due>,
     /// True where not all was looked at: very many jobs are asked for or paused.
     has_more: bool,
 }
-
-/// The reason of a job that fails because something of it cannot be read. `removing.lua` has that of a damaged record.
-const UNREADABLE: &str = "failed to read the stored job: its data is damaged";
 
 /// The values of an answer that stand before the jobs.
 const BEFORE_JOBS: usize = 3;
@@ -41,11 +38,13 @@ pub(crate) enum Patience {
 /// Takes what is there.
 pub(crate) async fn claim(driver: &Driver, claim: &Claim, patience: Patience) -> Result<Taken> {
     let packed = pack_claim(claim, patience);
+    let worker = &claim.worker.id;
+    driver.lost_claims.take_back(driver, worker).await?;
     loop {
-        let answer = driver.call_undoable(&scripts::CLAIM, vec![packed.clone()], undo_claim)?;
-        let answer = ClaimAnswer { driver, answer, undo: undo_claim }.heard().await?;
+        let answer = send(driver, worker, &scripts::CLAIM, vec![packed.clone()], undo_claim).await?;
         let answer = answer.map_err(|error| fault(scripts::CLAIM.operation, error))?;
         let taken = taken(answer).ok_or_else(|| unreadable(scripts::CLAIM.operation))?;
+        driver.lost_claims.answered(worker, &taken.claimed);
         fail_unreadable(driver, &taken.unreadable).await;
         if !taken.has_more || !taken.claimed.is_empty() {
             return Ok(taken);
@@ -53,10 +52,28 @@ pub(crate) async fn claim(driver: &Driver, claim: &Claim, patience: Patience) ->
     }
 }
 
+/// Sends a script that claims. An answer that is lost on its way is noted, because jobs may have been given to nobody.
+async fn send(
+    driver: &Driver,
+    worker: &str,
+    script: &'static Script,
+    arguments: Vec<Vec<u8>>,
+    undo: Undo,
+) -> Result<RedisResult<Value>> {
+    let floor = driver.lost_claims.floor();
+    let answer = driver.call_undoable(script, arguments, undo)?;
+    let answer = ClaimAnswer { driver, answer, undo }.heard().await?;
+    if answer.as_ref().is_err_and(is_answer_lost) {
+        driver.lost_claims.lose(worker, floor);
+    }
+    Ok(answer)
+}
+
 /// Ends claimed jobs as failed of which something cannot be read. The claim that met one goes on whatever becomes of that.
-async fn fail_unreadable(driver: &Driver, leases: &[Lease]) {
-    for lease in leases {
-        if let Err(error) = fail(driver, lease, UNREADABLE).await {
+async fn fail_unreadable(driver: &Driver, unreadable: &[(Lease, &'static str)]) {
+    for (lease, field) in unreadable {
+        let reason = format!("failed to read the stored job: its {field} cannot be read");
+        if let Err(error) = fail(driver, lease, &reason).await {
             tracing::warn!(job = %lease.id, "failed to end a job that cannot be read: {error}");
         }
     }
@@ -72,8 +89,9 @@ pub(crate) async fn finish_and_claim(
     let mut finished = finish(driver, finishes).await?;
     let mut arguments = vec![pack_claim(claim, Patience::Leaves)];
     arguments.extend(last.iter().map(pack_finish));
-    let answer = driver.call_undoable(&scripts::FINISH_AND_CLAIM, arguments, undo_finish_and_claim)?;
-    let answer = ClaimAnswer { driver, answer, undo: undo_finish_and_claim }.heard().await?;
+    let worker = &claim.worker.id;
+    driver.lost_claims.take_back(driver, worker).await?;
+    let answer = send(driver, worker, &scripts::FINISH_AND_CLAIM, arguments, undo_finish_and_claim).await?;
     let read = |answer| {
         let mut parts = list(answer)?.into_iter();
         let ended = statuses(&list(parts.next()?)?)?;
@@ -95,6 +113,7 @@ pub(crate) async fn finish_and_claim(
         }
     };
     if let Some(taken) = &taken {
+        driver.lost_claims.answered(worker, &taken.claimed);
         fail_unreadable(driver, &taken.unreadable).await;
     }
     match taken.filter(|taken| !taken.has_more || !taken.claimed.is_empty()) {
@@ -189,8 +208,8 @@ fn taken(answer: Value) -> Option<Taken> {
     for job in answer[BEFORE_JOBS..].chunks_exact(4) {
         let lease = lease(job)?;
         match claimed(&lease, job) {
-            Some(claimed) => taken.claimed.push(claimed),
-            None => taken.unreadable.push(lease),
+            Ok(claimed) => taken.claimed.push(claimed),
+            Err(field) => taken.unreadable.push((lease, field)),
         }
     }
     Some(taken)
@@ -201,10 +220,14 @@ fn lease(job: &[Value]) -> Option<Lease> {
     Some(Lease { id: JobId::from_store(text(&job[0])?.to_owned()), token: token_of(bytes(&job[1])?)? })
 }
 
-fn claimed(lease: &Lease, job: &[Value]) -> Option<Claimed> {
-    let fields = Fields::unpack(bytes(&job[1])?)?;
-    let data = Data::unpack(bytes(&job[2])?)?;
-    Some(Claimed {
+/// A claimed job, or the field of it that cannot be read.
+fn claimed(lease: &Lease, job: &[Value]) -> Result<Claimed, &'static str> {
+    let fields = bytes(&job[1]).and_then(Fields::unpack).ok_or("record")?;
+    let data = match Data::unpack(bytes(&job[2]).ok_or("data")?) {
+        (data, None) => data,
+        (_, Some(field)) => return Err(field),
+    };
+    Ok(Claimed {
         lease: lease.clone(),
         kind: fields.kind.to_owned(),
         version: fields.version,
@@ -212,10 +235,10 @@ fn claimed(lease: &Lease, job: &[Value]) -> Option<Claimed> {
         args: data.args,
         attempt: fields.attempt,
         max_attempts: data.max_attempts,
-        policy: longhaul::Policy { timeout: data.timeout, backoff: data.backoff },
+        policy: data.policy,
         created_at: fields.created_at,
         labels: data.labels,
-        steps: steps(&job[3])?,
+        steps: steps(&job[3]).ok_or("steps")?,
     })
 }
 

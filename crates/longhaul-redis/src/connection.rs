@@ -27,7 +27,7 @@ pub(crate) struct Server {
     client: Client,
     config: ConnectionManagerConfig,
     current: Mutex<Current>,
-    /// Whether the last call was not answered in time, and nothing was heard since.
+    /// True where the last call was not answered in time, and nothing was heard since.
     is_silent: AtomicBool,
 }
 
@@ -36,9 +36,9 @@ struct Current {
     since: Stopwatch,
 }
 
-/// How soon after a failed attempt to connect the next one comes, at most.
+/// The longest pause between attempts to connect.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How often a call tries to reach a server that is away before it fails.
+/// The attempts of a call to reach a server that is away before it fails.
 const ATTEMPTS: usize = 3;
 /// The oldest server whose scripts have flags.
 const OLDEST: u32 = 7;

@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::connection::Connection;
 use crate::error::{closed, fault, is_outage, unreadable};
+use crate::lost::LostClaims;
 use crate::notifier::Notifier;
 use crate::options::{RedisOptions, Topology};
 use crate::scripts::Script;
@@ -28,6 +29,7 @@ pub(crate) struct Driver {
     is_notified: Arc<AtomicBool>,
     topology: Topology,
     runtime: Handle,
+    pub(crate) lost_claims: LostClaims,
 }
 
 /// A call of a script.
@@ -77,7 +79,7 @@ pub(crate) const JOBS_PER_CALL: usize = 100;
 const BYTES_PER_CALL: usize = 1 << 20;
 /// Shared calls of one script on their way: while the server works on one, the next is gathered and sent.
 const IN_FLIGHT: usize = 2;
-/// How long nothing is asked of the server before the connection is tried.
+/// The idle time after which the connections are tried.
 const PING_AFTER: Duration = Duration::from_secs(15);
 
 impl Driver {
@@ -106,7 +108,9 @@ impl Driver {
             .spawn(move || runtime.block_on(run))
             .map_err(|e| fault("open", redis::RedisError::from(e)))?;
         opening.await.map_err(|_| closed())??;
-        Ok(Self { requests, permits: Semaphore::new(CAPACITY), is_notified, topology, runtime: handle })
+        let permits = Semaphore::new(CAPACITY);
+        let lost_claims = LostClaims::default();
+        Ok(Self { requests, permits, is_notified, topology, runtime: handle, lost_claims })
     }
 
     /// True while notifications arrive. Otherwise whoever waits must look by itself more often.

@@ -25,9 +25,9 @@ pub(crate) struct Due {
     pub(crate) now: Timestamp,
 }
 
-/// How many jobs one call promotes.
+/// The most jobs that one call promotes.
 const PROMOTED_AT_ONCE: &[u8] = b"100";
-/// How soon a promotion that failed is tried again.
+/// The pause after a promotion that failed.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl DueTimer {

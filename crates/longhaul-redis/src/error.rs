@@ -56,6 +56,11 @@ pub(crate) fn is_outage(error: &RedisError) -> bool {
     }
 }
 
+/// True where the server may have done what it was asked, and its answer will not come.
+pub(crate) fn is_answer_lost(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Io
+}
+
 /// The server answered with something that no script of ours answers.
 pub(crate) fn unreadable(operation: &'static str) -> Error {
     Error::Store { store: STORE, operation, source: "the server's answer cannot be read".into() }

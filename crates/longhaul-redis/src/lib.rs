@@ -22,12 +22,18 @@
 //!   Replicas are written to later: a failover can lose what was answered just before it. No lease's token is given
 //!   twice even then, because tokens are made of the server's time.
 //! - **An evicting server is refused.** With `maxmemory` set, `maxmemory-policy` must be `noeviction`; then a full server
-//!   refuses new jobs and entries as [unavailable](longhaul::Error::Unavailable), and goes on with what it has. Where
-//!   data vanishes all the same (a hand, another program), what is left of the job is cleared away when it is met.
+//!   refuses new jobs and entries as [full](longhaul::Error::Full), and goes on with what it has. Where data vanishes all
+//!   the same (a hand, another program), the rest of the job is cleared away when it is met; a job whose record is damaged
+//!   fails with that reason.
 //! - **The clock is the server's** (`TIME`). No machine that runs an application is asked for the time.
 //! - **Wake-ups** cross machines by publish and subscribe, and only where somebody waits. They are hints: whoever waits
-//!   looks by itself every few seconds, and at once when a lost connection is back.
-//! - **A thread of its own** holds the connections, so that jobs which block their runtime cannot starve heartbeats.
+//!   looks by itself every half minute, and at once when a lost connection is back.
+//! - **A thread of its own** holds the connections, so that jobs which block their runtime cannot starve heartbeats, and
+//!   heartbeats have a connection of their own, so that they do not wait behind a pipeline of jobs.
+//! - **Scripts end whole.** Nothing undoes what a script has written, so each works in memory, and writes when all is
+//!   checked. Calls that were sent together and fail for one of them are sent again one by one.
+//! - **Maintenance costs what is due**: sorted sets hold what falls due when, and nothing is counted or scanned, except by a
+//!   survey every ten minutes that finds history of the previous release.
 //!
 //! # What it needs
 //! Redis from 7.0, or Valkey. A user of the server's (ACL) needs the keys `{PREFIX}:*`, the channel `{PREFIX}:news`, and the
@@ -52,6 +58,7 @@ mod enqueue;
 mod error;
 mod fields;
 mod finish;
+mod lost;
 mod notifier;
 mod options;
 mod pack;

@@ -18,9 +18,9 @@ pub(crate) struct Notifier {
     is_live: Arc<AtomicBool>,
 }
 
-/// How often a silent connection is tried, so that one that is dead without a word is noticed within seconds.
+/// The interval between trials of a silent connection, so that one that is dead without a word is noticed within seconds.
 const PING_EVERY: Duration = Duration::from_secs(3);
-/// How long such a trial waits for its answer, at most.
+/// The longest wait for the answer to such a trial.
 const PING_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Notifier {

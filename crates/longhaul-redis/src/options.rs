@@ -4,30 +4,30 @@ use std::time::Duration;
 use longhaul::{Error, Result};
 use redis::{Client, RedisResult, TlsCertificates};
 
-/// How a store reaches its server.
+/// The address of a store's server, and the bounds of waiting for it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisOptions {
-    /// Where the server is: one URL, or for a cluster those of some of its nodes, from which the others are found.
+    /// The server's URL, or for a cluster those of some of its nodes, from which the others are found.
     pub nodes: Vec<String>,
-    /// Whether the nodes are one server or a cluster.
+    /// One server or a cluster.
     pub topology: Topology,
-    /// What the keys begin with; stores with different ones know nothing of each other. 1 to 64 characters of
+    /// The prefix of the keys; stores with different ones know nothing of each other. 1 to 64 characters of
     /// `A–Z a–z 0–9 . _ : -`, by default `longhaul`. All keys of a prefix are on one node of a cluster.
     pub prefix: String,
-    /// Whom to believe that a server is who it says, as certificates in PEM: for `rediss://`, in place of the usual
+    /// Certificates in PEM of the authorities that a server is trusted by: for `rediss://`, in place of the usual
     /// public authorities.
     pub root_certificates: Option<Vec<u8>>,
-    /// How long a connection may take to be made: 5 s by default.
+    /// The longest time for a connection to be made: 5 s by default.
     pub connect_timeout: Duration,
-    /// How long a call waits for the server's answer before it fails as unavailable: 10 s by default.
+    /// The longest wait of a call for the server's answer before it fails as unavailable: 10 s by default.
     pub response_timeout: Duration,
-    /// How often waiting claims and readers look by themselves while notifications come, because one may be lost: every 30 s
-    /// by default, because thousands may wait, and every half second at the latest while none come. A connection for
+    /// The interval at which waiting claims and readers look by themselves while notifications come, because one may be lost:
+    /// 30 s by default, because thousands may wait, and half a second at most while none come. A connection for
     /// notifications that breaks is noticed within seconds, and then all of them look.
     pub look_every: Duration,
 }
 
-/// What there is at the other end.
+/// The kinds of server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topology {
     /// One server, with or without replicas.
@@ -109,12 +109,12 @@ impl RedisOptions {
         Some(TlsCertificates { client_tls: None, root_cert: Some(root_cert) })
     }
 
-    /// Whether any node is spoken to over TLS.
+    /// True where any node is spoken to over TLS.
     pub(crate) fn is_secure(&self) -> bool {
         self.nodes.iter().any(|node| is_secure(node))
     }
 
-    /// What all keys begin with; the braces put them into one slot of a cluster.
+    /// The root of all keys; the braces put them into one slot of a cluster.
     pub(crate) fn root(&self) -> String {
         format!("{{{}}}:", self.prefix)
     }
@@ -166,7 +166,7 @@ fn read_certificates(file: String) -> Result<Vec<u8>> {
     })
 }
 
-/// What of a URL's query is ours.
+/// The part of a URL's query that is ours.
 #[derive(Default)]
 struct Ours {
     prefix: Option<String>,

@@ -56,7 +56,7 @@ impl Packer {
         self
     }
 
-    /// What Lua takes for "none"; a nil would end its list.
+    /// Lua's `false`, which stands for none; a nil would end its list.
     pub(crate) fn none(&mut self) -> &mut Self {
         self.0.push(0xc2);
         self

@@ -49,7 +49,7 @@ fn lookup(id: &JobId, answer: Value) -> Option<Lookup> {
 fn shown(id: JobId, row: &[Value]) -> Option<JobRecord> {
     let fields = Fields::unpack(bytes(row.first()?)?)?;
     let args_bytes = size(row.get(5)?);
-    let data = Data::unpack(bytes(row.get(1)?)?).unwrap_or_else(Data::unreadable);
+    let (data, _) = Data::unpack(bytes(row.get(1)?)?);
     let errors = match row.get(4)? {
         Value::Array(errors) => errors.iter().filter_map(parsed).collect(),
         _ => Vec::new(),
@@ -79,7 +79,7 @@ pub(crate) async fn list_jobs(driver: &Driver, filter: &JobFilter, page: &Page) 
     Ok(JobPage { jobs, next: listed.next })
 }
 
-/// How much of each job a list reads.
+/// The part of each job that a list reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rows {
     Whole,
@@ -211,7 +211,7 @@ fn has_text(job: &JobRecord, text: &str) -> bool {
 /// A piece of a job's log.
 pub(crate) struct Log {
     pub(crate) events: Vec<Event>,
-    /// Whether the job has ended, so that nothing more will come.
+    /// True where the job has ended, so that nothing more will come.
     pub(crate) is_finished: bool,
 }
 

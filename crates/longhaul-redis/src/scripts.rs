@@ -7,14 +7,14 @@ use std::sync::LazyLock;
 /// A script as the server runs it.
 #[derive(Debug)]
 pub(crate) struct Script {
-    /// What it does, as an error says it.
+    /// Its name in errors.
     pub(crate) operation: &'static str,
     pub(crate) source: String,
     /// By which the server knows it.
     pub(crate) hash: String,
 }
 
-/// What the server is told of a script.
+/// The flags that the server is told of a script.
 #[derive(Clone, Copy)]
 enum Flags {
     /// Adds data: refused by a server whose memory is full, before it has written anything.
@@ -50,6 +50,7 @@ const NEW: &str = include_str!("lua/new.lua");
 const KEYS: &str = include_str!("lua/keys.lua");
 const BATCHES: &str = include_str!("lua/batches.lua");
 const RUNS: &str = include_str!("lua/runs.lua");
+const TAKING_BACK: &str = include_str!("lua/taking_back.lua");
 const ENTRIES: &str = include_str!("lua/entries.lua");
 const REMOVING: &str = include_str!("lua/removing.lua");
 const DELETING: &str = include_str!("lua/deleting.lua");
@@ -69,13 +70,24 @@ pub(crate) static ENQUEUE: Lazy = LazyLock::new(|| {
 pub(crate) static ENQUEUE_SIMPLE: Lazy =
     LazyLock::new(|| Script::new("enqueue", Flags::Adds, &[NEW, include_str!("lua/enqueue_simple.lua")]));
 pub(crate) static CLAIM: Lazy = LazyLock::new(|| {
-    Script::new("claim", Flags::GoesOn, &[STORE, RUNS, REMOVING, CLAIMING, include_str!("lua/claim.lua")])
+    Script::new(
+        "claim",
+        Flags::GoesOn,
+        &[include_str!("lua/idle_claim.lua"), STORE, RUNS, REMOVING, CLAIMING, include_str!("lua/claim.lua")],
+    )
 });
 pub(crate) static UNCLAIM: Lazy = LazyLock::new(|| {
     Script::new(
         "take a claim back",
         Flags::GoesOn,
-        &[STORE, KEYS, BATCHES, RUNS, include_str!("lua/unclaim.lua")],
+        &[STORE, KEYS, BATCHES, RUNS, TAKING_BACK, include_str!("lua/unclaim.lua")],
+    )
+});
+pub(crate) static UNCLAIM_LOST: Lazy = LazyLock::new(|| {
+    Script::new(
+        "take lost claims back",
+        Flags::GoesOn,
+        &[STORE, KEYS, BATCHES, RUNS, TAKING_BACK, include_str!("lua/unclaim_lost.lua")],
     )
 });
 pub(crate) static FINISH: Lazy = LazyLock::new(|| {
@@ -108,7 +120,11 @@ pub(crate) static RECORD: Lazy = LazyLock::new(|| {
     Script::new("record", Flags::Adds, &[STORE, RUNS, ENTRIES, include_str!("lua/record.lua")])
 });
 pub(crate) static HEARTBEAT: Lazy = LazyLock::new(|| {
-    Script::new("heartbeat", Flags::GoesOn, &[STORE, RUNS, include_str!("lua/heartbeat.lua")])
+    Script::new(
+        "heartbeat",
+        Flags::GoesOn,
+        &[include_str!("lua/idle_heartbeat.lua"), STORE, RUNS, include_str!("lua/heartbeat.lua")],
+    )
 });
 pub(crate) static SWEEP: Lazy = LazyLock::new(|| {
     Script::new(

@@ -85,7 +85,7 @@ impl RedisStore {
     }
 }
 
-/// How often those who wait look by themselves without notifications.
+/// The interval at which those who wait look by themselves without notifications.
 const POLL_EVERY: Duration = Duration::from_millis(500);
 
 /// Completes at the first signal.
@@ -123,26 +123,27 @@ impl Store for RedisStore {
         let claim = admit::claim(claim);
         let clock = &self.inner.clock;
         let mut over = pin!(clock.sleep_until(clock.now().plus(claim.wait)));
-        let mut is_over = claim.wait.is_zero();
+        let patience = if claim.wait.is_zero() { Patience::Leaves } else { Patience::Waits };
         loop {
             // Made before the look, so that whatever arrives after the look is heard.
             let mut arrivals = Vec::new();
-            if !is_over {
+            if patience == Patience::Waits {
                 let topic = |queue: &longhaul::QueueSlots| format!("q{}", queue.queue);
                 arrivals.extend(claim.queues.iter().map(|queue| self.inner.signals.listen(&topic(queue))));
             }
-            let patience = if is_over { Patience::Leaves } else { Patience::Waits };
             let Taken { claimed, next_due, .. } = claim::claim(&self.inner.driver, &claim, patience).await?;
-            if is_over || !claimed.is_empty() {
+            if patience == Patience::Leaves || !claimed.is_empty() {
                 return Ok(claimed);
             }
             if let Some(due) = next_due {
                 self.inner.due.note(due);
             }
             tokio::select! {
+                biased;
                 () = any_signal(&mut arrivals) => {}
                 () = self.sleep_long() => {}
-                () = &mut over => is_over = true,
+                // Nothing has arrived since the last look.
+                () = &mut over => return Ok(Vec::new()),
             }
         }
     }
@@ -166,6 +167,7 @@ impl Store for RedisStore {
     }
 
     async fn finish_and_claim(&self, finishes: Vec<Finish>, claim: Claim) -> Result<FinishAndClaim> {
+        let (finishes, claim) = (admit::finishes(finishes), admit::claim(claim));
         let (finished, claimed) = claim::finish_and_claim(&self.inner.driver, finishes, &claim).await?;
         Ok(FinishAndClaim { finished, claimed })
     }

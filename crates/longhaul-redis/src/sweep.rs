@@ -10,7 +10,7 @@ use crate::fields::bounded;
 use crate::finish::error_tail;
 use crate::scripts::{self, Script};
 
-/// How often all queues are looked at for ended jobs that the previous release did not note.
+/// The interval between surveys of all queues, which find ended jobs that the previous release did not note.
 const SURVEY_EVERY: Duration = Duration::from_secs(600);
 /// The most queues and outcomes that one sweep prunes, of which each costs a few look-ups.
 const PLACES_PER_SWEEP: usize = 1_000;

@@ -14,7 +14,7 @@ pub(crate) struct Guarded {
     shell: Child,
 }
 
-/// How a server is started.
+/// The start of a server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Program {
     /// The signal at which it ends as a crash would end it.
@@ -94,7 +94,7 @@ impl Drop for Guarded {
 /// A port that nobody had a moment ago.
 ///
 /// # Panics
-/// Where there is none.
+/// If there is none.
 #[must_use]
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()

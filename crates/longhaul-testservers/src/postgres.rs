@@ -19,7 +19,7 @@ impl Postgres {
     /// Starts a server with these settings, each as `name=value`.
     ///
     /// # Panics
-    /// Where Postgres is not installed or does not start.
+    /// If Postgres is not installed or does not start.
     #[must_use]
     pub fn start(settings: &[&str]) -> Self {
         Self { server: Guarded::start("postgres", POSTGRES, settings, init) }
@@ -28,7 +28,7 @@ impl Postgres {
     /// Ends the server as a crash would, and keeps its folder.
     ///
     /// # Panics
-    /// Where it was killed already.
+    /// If it was killed already.
     pub fn kill(&mut self) {
         self.server.kill();
     }
@@ -36,7 +36,7 @@ impl Postgres {
     /// Starts another server in the folder and on the port of one that was killed.
     ///
     /// # Panics
-    /// Where it does not start.
+    /// If it does not start.
     pub fn restart(&mut self, settings: &[&str]) {
         self.server.restart(settings);
     }
@@ -44,7 +44,7 @@ impl Postgres {
     /// Sends a signal to the server and all its connections: after `STOP` it says nothing until `CONT`.
     ///
     /// # Panics
-    /// Where nothing can be sent.
+    /// If nothing can be sent.
     pub fn signal(&self, name: &str) {
         self.server.signal(name);
     }

@@ -14,7 +14,7 @@ impl Redis {
     /// Starts a server with these settings, as its command line has them. Without any it keeps nothing on disk.
     ///
     /// # Panics
-    /// Where Redis is not installed or does not start.
+    /// If Redis is not installed or does not start.
     #[must_use]
     pub fn start(settings: &[&str]) -> Self {
         Self { server: Guarded::start("redis", REDIS, settings, |_| {}) }
@@ -23,7 +23,7 @@ impl Redis {
     /// Kills the server, as a power cut would, and keeps its folder.
     ///
     /// # Panics
-    /// Where it was killed already.
+    /// If it was killed already.
     pub fn kill(&mut self) {
         self.server.kill();
     }
@@ -31,7 +31,7 @@ impl Redis {
     /// Starts another server in the folder and on the port of one that was killed.
     ///
     /// # Panics
-    /// Where it does not start.
+    /// If it does not start.
     pub fn restart(&mut self, settings: &[&str]) {
         self.server.restart(settings);
     }
@@ -39,7 +39,7 @@ impl Redis {
     /// Sends the server a signal: after `STOP` it says nothing until `CONT`.
     ///
     /// # Panics
-    /// Where nothing can be sent.
+    /// If nothing can be sent.
     pub fn signal(&self, name: &str) {
         self.server.signal(name);
     }

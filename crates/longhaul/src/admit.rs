@@ -118,7 +118,7 @@ pub fn finishes(mut finishes: Vec<Finish>) -> Vec<Finish> {
     finishes
 }
 
-/// How a run ends whose output, entries or follow-ups cannot be kept.
+/// The outcome of a run whose output, entries or follow-ups cannot be kept.
 #[must_use]
 pub fn refused(error: &Error) -> Outcome {
     let mut message = format!("failed to keep what the job returned: {error}");
@@ -216,7 +216,7 @@ fn progress(report: &mut Progress) -> Result<()> {
 /// Records that may be kept, and the ends of those runs whose entries may not.
 #[derive(Debug, Default)]
 pub struct Admitted {
-    /// What may be kept.
+    /// Records that may be kept.
     pub records: Vec<Record>,
     /// The places of `records` among those that were given.
     places: Vec<usize>,

@@ -22,7 +22,7 @@ pub struct Longhaul {
     kinds: Arc<RwLock<HashMap<&'static str, KindInfo>>>,
 }
 
-/// How long a running job that is cancelled may take to stop, unless the caller says otherwise.
+/// The time that a running job has to stop once it is cancelled, unless the caller says otherwise.
 pub const CANCEL_GRACE: Duration = Duration::from_secs(10);
 
 impl Longhaul {
@@ -179,7 +179,7 @@ impl Longhaul {
         self.kinds.write().insert(J::KIND, KindInfo::of::<J>());
     }
 
-    /// What is known of a kind, where it was declared or registered here.
+    /// The defaults of a kind that was declared or registered here.
     #[must_use]
     pub fn kind(&self, kind: &str) -> Option<KindInfo> {
         self.kinds.read().get(kind).cloned()
@@ -194,7 +194,7 @@ impl Longhaul {
     }
 }
 
-/// Whether an action applied to the job it named.
+/// The effect of an action on the job that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Done {
     /// It did.
@@ -214,7 +214,7 @@ pub struct KindInfo {
     pub queue: &'static str,
     /// Attempts in all.
     pub max_attempts: u32,
-    /// How long one attempt may take.
+    /// The longest that one attempt may take.
     pub timeout: Option<Duration>,
 }
 
@@ -230,7 +230,7 @@ impl KindInfo {
     }
 }
 
-/// What may differ from a job type's defaults, call by call. `None` and empty leave the default.
+/// Overrides of a job type's defaults, call by call. `None` and empty leave the default.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EnqueueOptions {
     /// The job's id, which also keeps a second one from being created.
@@ -243,7 +243,7 @@ pub struct EnqueueOptions {
     pub priority: i32,
     /// Attempts in all.
     pub max_attempts: Option<u32>,
-    /// How long one attempt may take.
+    /// The longest that one attempt may take.
     pub timeout: Option<Duration>,
     /// Another backoff.
     pub backoff: Option<Backoff>,
@@ -253,7 +253,7 @@ pub struct EnqueueOptions {
     pub unique: Option<Unique>,
     /// The job that this one belongs to.
     pub parent: Option<JobId>,
-    /// What to find it by.
+    /// Names and values that lists filter by.
     pub labels: BTreeMap<String, String>,
 }
 
@@ -278,7 +278,7 @@ impl EnqueueOptions {
 }
 
 impl Enqueued {
-    /// Whether this call created the job.
+    /// True where this call created the job.
     #[must_use]
     pub fn is_created(&self) -> bool {
         self.status == EnqueueStatus::Created

@@ -28,7 +28,7 @@ pub trait Spawn: Send + Sync {
     /// Runs a task on a thread of its own, so that code which blocks the threads of other tasks does not stop it.
     ///
     /// # Errors
-    /// Where no thread can be started.
+    /// If no thread can be started.
     fn spawn_thread(&self, name: &'static str, task: BoxFuture<'static, ()>) -> io::Result<()>;
 }
 

@@ -2,6 +2,7 @@
 //! this: a busy machine would decide it.
 
 mod idle;
+mod poison;
 mod waiting;
 
 use std::time::Duration;
@@ -44,6 +45,8 @@ enum Bar {
     Idle,
     /// Cost that waiting claims add to an enqueue on another queue
     Waiting,
+    /// Time of a thousand good jobs among every kind of bad one
+    Poison,
 }
 
 /// A line of the table.
@@ -66,6 +69,7 @@ pub(crate) async fn run(args: MeasureArgs) -> Result<()> {
             let figures = match bar {
                 Bar::Idle => idle::measure(&args, &target).await?,
                 Bar::Waiting => waiting::measure(&args, &target).await?,
+                Bar::Poison => poison::measure(store).await?,
             };
             for Figure { name, value, bar } in figures {
                 println!("| {store:?} | {name} | {value} | {bar} |");

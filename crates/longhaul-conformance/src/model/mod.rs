@@ -22,7 +22,7 @@ use self::operation::{End, Operation, Run};
 use crate::Fixture;
 use crate::jobs::{id, worker};
 
-/// How many sequences are tried where `PROPTEST_CASES` does not say otherwise.
+/// The number of sequences that are tried, unless `PROPTEST_CASES` says otherwise.
 pub const CASES: u32 = 64;
 /// The longest sequence.
 const OPERATIONS: usize = 60;
@@ -31,7 +31,7 @@ const OPERATIONS: usize = 60;
 /// `PROPTEST_CASES` says.
 ///
 /// # Panics
-/// Where the two differ, with the shortest sequence found that shows it.
+/// If the two differ, with the shortest sequence found that shows it.
 pub fn model_agrees<F, Fut>(make_store: F, cases: u32)
 where
     F: Fn() -> Fut,
@@ -46,7 +46,7 @@ where
 /// Tries `cases` sequences and answers with the shortest difference found, where there is one.
 ///
 /// # Panics
-/// Where no runtime can be started.
+/// If no runtime can be started.
 pub fn find_difference<F, Fut>(make_store: F, cases: u32) -> Option<String>
 where
     F: Fn() -> Fut,

@@ -55,7 +55,7 @@ impl Observation {
         Runs { all, open: open.map(|(_, lease)| lease).collect() }
     }
 
-    /// What holds on any store, whatever was done to it.
+    /// Invariants of any store, whatever was done to it.
     pub(super) fn check_against(&self, before: &Self) -> Result<(), String> {
         self.check_list()?;
         self.check_counts()?;
@@ -137,7 +137,7 @@ fn two_parents() -> JobFilter {
     JobFilter { parents: PARENTS[..2].iter().map(|name| id(name)).collect(), ..JobFilter::default() }
 }
 
-/// What holds of a job between two looks at it.
+/// Invariants of a job between two looks at it.
 fn check_progress(then: &JobRecord, now: &JobRecord) -> Result<(), String> {
     if then.created_at != now.created_at {
         return Ok(());
@@ -150,7 +150,7 @@ fn check_progress(then: &JobRecord, now: &JobRecord) -> Result<(), String> {
     Ok(())
 }
 
-/// What holds of a job at any time.
+/// Invariants of a job at any time.
 fn check_job(job: &JobRecord, events: &[Event]) -> Result<(), String> {
     let wrong = |what: &str| Err(format!("{what}: {job:?} with {events:?}"));
     if job.state.is_finished() != job.finished_at.is_some() {

@@ -1,4 +1,4 @@
-use longhaul::{AttemptError, Entry, ErrorKind, Finish, Json, Lease, LeaseStatus, LogLevel, Outcome, Record};
+use longhaul::{AttemptError, Entry, ErrorKind, Finish, Json, Lease, LeaseStatus, Outcome, Record};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -12,7 +12,7 @@ use super::seconds::Seconds;
 #[schema(as = WorkerRecords)]
 pub(crate) struct RecordsBody {
     /// One for each run.
-    #[schema(value_type = Vec<RecordSchema>)]
+    #[schema(value_type = Vec<Record>)]
     pub(crate) records: Vec<Item<Record>>,
 }
 
@@ -26,12 +26,11 @@ pub(crate) struct FinishesBody {
     pub(crate) finishes: Vec<Item<FinishBody>>,
 }
 
-/// What became of each lease that was named.
+/// The state of each lease that was named.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = LeaseStatuses)]
 pub(crate) struct StatusesAnswer {
     /// In the order of the request.
-    #[schema(value_type = Vec<StatusSchema>)]
     pub(crate) statuses: Vec<LeaseStatus>,
 }
 
@@ -40,59 +39,57 @@ pub(crate) struct StatusesAnswer {
 #[serde(deny_unknown_fields)]
 #[schema(as = WorkerFinish)]
 pub(crate) struct FinishBody {
-    /// Which run.
-    #[schema(value_type = LeaseSchema)]
+    /// The lease of the run.
     pub(crate) lease: Lease,
-    /// How it ended.
+    /// The outcome of the run.
     pub(crate) outcome: OutcomeBody,
-    /// What it had to say and has not recorded; goes before the outcome.
+    /// Entries that were not recorded yet; they go before the outcome.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<EntrySchema>)]
     pub(crate) entries: Vec<Entry>,
     /// Jobs to be enqueued with a completion; ignored with any other outcome.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) follow_ups: Vec<NewJobBody>,
 }
 
-/// How a run ended.
+/// The outcome of a run.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[schema(as = Outcome)]
 pub(crate) enum OutcomeBody {
     /// It did its work.
     Completed {
-        /// What it returns.
+        /// The output.
         #[serde(default)]
         #[schema(value_type = serde_json::Value)]
         output: Json,
     },
     /// It failed and may try again. The attempt counts.
     Retry {
-        /// What went wrong.
+        /// The error.
         error: FailureBody,
-        /// How long to wait: the claim's `retry_in`, unless something better is known.
+        /// The delay: the claim's `retry_in`, unless something better is known.
         #[schema(value_type = Seconds)]
         delay: Seconds,
     },
     /// It failed for good.
     Failed {
-        /// What went wrong.
+        /// The error.
         error: FailureBody,
     },
     /// It stopped because it was asked to, or chose to.
     Cancelled {
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// It wants to be run again later. Costs no attempt.
     Snoozed {
-        /// How long to wait.
+        /// The delay.
         #[schema(value_type = Seconds)]
         delay: Seconds,
     },
     /// A limit that it shares with others was reached: pauses all jobs of its limit key. Costs no attempt.
     RateLimited {
-        /// How long to wait.
+        /// The delay.
         #[schema(value_type = Seconds)]
         delay: Seconds,
     },
@@ -100,16 +97,16 @@ pub(crate) enum OutcomeBody {
     Released {},
 }
 
-/// What went wrong.
+/// The error.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Failure)]
 pub(crate) struct FailureBody {
     /// For people.
     message: String,
-    /// What sort of failure it was; `error` unless given.
+    /// The sort of failure; `error` unless given.
     #[serde(default = "plain_error")]
-    #[schema(value_type = Option<ErrorKindSchema>)]
+    #[schema(required = false)]
     kind: ErrorKind,
 }
 
@@ -180,95 +177,4 @@ impl From<FailureBody> for AttemptError {
     fn from(body: FailureBody) -> Self {
         AttemptError::new(body.kind, body.message)
     }
-}
-
-/// The right to run a job until it is finished, given back or expired.
-#[derive(ToSchema)]
-#[schema(as = Lease)]
-#[allow(dead_code, reason = "describes the engine's type, which knows no OpenAPI")]
-pub(crate) struct LeaseSchema {
-    /// The job.
-    id: String,
-    /// Which claim of it.
-    token: u64,
-}
-
-/// What became of a lease.
-#[derive(ToSchema)]
-#[schema(as = LeaseStatus, rename_all = "snake_case")]
-#[allow(dead_code, reason = "describes the engine's type, which knows no OpenAPI")]
-pub(crate) enum StatusSchema {
-    /// It was the current one, and what was asked was done.
-    Held,
-    /// The same, and somebody has asked for the job to be cancelled: stop, and finish as `cancelled`.
-    CancelRequested,
-    /// It is not the current one any more; nothing was changed. Stop, the job is another's now.
-    Lost,
-}
-
-/// Entries of one run, in order.
-#[derive(ToSchema)]
-#[schema(as = WorkerRecord)]
-#[allow(dead_code, reason = "describes the engine's type, which knows no OpenAPI")]
-struct RecordSchema {
-    /// Which run.
-    #[schema(value_type = LeaseSchema)]
-    lease: Lease,
-    /// What it adds.
-    entries: Vec<EntrySchema>,
-}
-
-/// Something that a running job adds to its log or its steps.
-#[derive(ToSchema)]
-#[schema(as = Entry, rename_all = "snake_case")]
-#[allow(dead_code, reason = "describes the engine's type, which knows no OpenAPI")]
-enum EntrySchema {
-    /// How far it is.
-    Progress {
-        /// 0 to 100.
-        percent: f64,
-        /// For people.
-        message: String,
-        /// For programs.
-        data: Option<serde_json::Value>,
-    },
-    /// A line for people.
-    Log {
-        /// How grave: debug, info, warn or error.
-        #[schema(value_type = String)]
-        level: LogLevel,
-        /// The line.
-        message: String,
-    },
-    /// A piece of the output.
-    Chunk {
-        /// The piece.
-        data: serde_json::Value,
-    },
-    /// A step is done; a later attempt is given its output. The first output of a name stays.
-    Step {
-        /// The step.
-        name: String,
-        /// What it returned.
-        output: serde_json::Value,
-    },
-}
-
-/// What sort of failure an attempt ended in.
-#[derive(ToSchema)]
-#[schema(as = ErrorKind, rename_all = "snake_case")]
-#[allow(dead_code, reason = "describes the engine's type, which knows no OpenAPI")]
-enum ErrorKindSchema {
-    /// The job returned an error.
-    Error,
-    /// The job returned an error that no retry can mend.
-    Fatal,
-    /// The attempt took longer than its timeout.
-    Timeout,
-    /// The job's code panicked.
-    Panic,
-    /// The worker died, or was cut off, while it ran the job.
-    Crash,
-    /// The job was cancelled.
-    Cancelled,
 }

@@ -17,9 +17,9 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::connection::{cancel, tls};
-use crate::driver::DriverState;
 use crate::error::{SILENCE, failed, fault, unavailable};
 use crate::options::{PostgresOptions, Purpose};
+use crate::state::DriverState;
 
 pub(crate) use events::events;
 pub(crate) use filter::{Values, conditions, references};

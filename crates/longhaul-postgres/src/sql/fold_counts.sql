@@ -1,5 +1,5 @@
 -- Adds up the changes of counts. Nobody waits for it: two at once are kept apart by a lock that is tried, not awaited.
--- A history that had nothing to prune, or whose queue is configured (perhaps by count), is looked at again.
+-- A history that had no jobs, or whose queue is configured (perhaps by count), is looked at again.
 WITH gone AS (
   DELETE FROM count_deltas
   WHERE pg_try_advisory_xact_lock(hashtextextended(current_schema() || ':counts', 0))
@@ -10,6 +10,6 @@ SELECT queue, state, sum(n)::bigint FROM gone GROUP BY queue, state ORDER BY que
 ON CONFLICT (queue, state) DO UPDATE SET
   n = counts.n + excluded.n,
   prune_at = CASE
-    WHEN counts.prune_at = 9223372036854775807 OR EXISTS (SELECT FROM queues WHERE name = counts.queue) THEN 0
+    WHEN counts.n <= 0 OR EXISTS (SELECT FROM queues WHERE name = counts.queue) THEN 0
     ELSE counts.prune_at
   END

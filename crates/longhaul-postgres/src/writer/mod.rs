@@ -1,7 +1,8 @@
-mod pipelined;
+mod pipeline;
 
 use std::iter::Peekable;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -9,14 +10,15 @@ use futures::stream::FuturesUnordered;
 use longhaul::clock::Stopwatch;
 use longhaul::{Backoff, FinishAndClaim, Lease, Result, Timestamp};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinHandle;
 use tokio_postgres::types::ToSql;
 
-use self::pipelined::{Pipelined, is_simple};
 use crate::call::{Answer, Call, Op, Verdict};
-use crate::driver::{DriverState, Look};
-use crate::error::{SILENCE, copy, fault, is_outage, unavailable};
+use crate::error::{SILENCE, copy, fault, is_outage, key_locked, unavailable};
 use crate::finish_and_claim::Ended;
+use crate::pipelined::{Pipelined, is_simple};
+use crate::state::{DriverState, Look};
 use crate::transactor::{Done, Locks, Transactor, Work};
 use crate::waiting::Waiting;
 
@@ -41,8 +43,10 @@ pub(crate) struct Writer {
     look: Look,
     /// When the next scheduled job falls due, on this machine's clock.
     next_due: Option<Timestamp>,
-    /// Since waiting claims were last looked after without a word from anybody.
+    /// Since the last look without a word from anybody.
     looked: Stopwatch,
+    /// Since the last look into every queue that is waited for.
+    looked_everywhere: Stopwatch,
 }
 
 impl Writer {
@@ -56,6 +60,7 @@ impl Writer {
             look: Look::default(),
             next_due: None,
             looked: Stopwatch::start(),
+            looked_everywhere: Stopwatch::start(),
         };
         let connection = writer.transactor.connected().await?;
         writer.transactor.connection = Some(connection);
@@ -103,21 +108,37 @@ impl Writer {
             self.look = Look::default();
             return;
         }
-        self.look.everywhere |= self.looked.elapsed() >= self.transactor.options.look_every;
+        self.look.everywhere |= self.looked_everywhere.elapsed() >= self.look_everywhere_every();
         self.look.queues.retain(|queue| self.waiting.has_queue(queue));
-        if self.look.everywhere && !self.is_away() {
+        let is_time = self.looked.elapsed() >= self.transactor.options.look_every;
+        if (self.look.everywhere || is_time) && !self.is_away() {
             self.looked = Stopwatch::start();
             match self.find_sources().await {
-                Ok(()) => self.look.everywhere = false,
+                Ok(()) if self.look.everywhere => {
+                    self.looked_everywhere = Stopwatch::start();
+                    self.look.everywhere = false;
+                }
+                Ok(()) => {}
                 Err(error) => tracing::debug!("failed to look for jobs: {error}"),
             }
         }
     }
 
-    /// Looks, in one statement, which queues have something for those who wait, and when the next job falls due.
+    /// The interval of looks into every queue that is waited for. They are there for notifications that are lost, and rarer
+    /// where they cost much: a reading in as many places takes the server long.
+    fn look_everywhere_every(&self) -> Duration {
+        let is_listening = self.transactor.state.is_listening.load(Ordering::SeqCst);
+        let free = if is_listening { 32 } else { 512 };
+        let stretch = u32::try_from(self.waiting.sources().len() / free).unwrap_or(u32::MAX);
+        self.transactor.options.look_every.saturating_mul(stretch.saturating_add(1))
+    }
+
+    /// Looks, in one statement, when the next job falls due and, where that is to be found out, which queues have something
+    /// for those who wait.
     async fn find_sources(&mut self) -> Result<()> {
         let (mut queues, mut kinds, mut versions) = (Vec::new(), Vec::new(), Vec::new());
-        for (queue, kind, version) in self.waiting.sources() {
+        let everywhere = self.look.everywhere;
+        for (queue, kind, version) in self.waiting.sources().filter(|_| everywhere) {
             queues.push(queue.as_str());
             kinds.push(kind.as_str());
             versions.push(*version);
@@ -269,9 +290,9 @@ impl Writer {
 
     /// Lets the upkeep connection do what must wait here.
     fn hand_on(&self, call: Call) {
-        if let Some(upkeep) = self.upkeep.upgrade() {
-            // Where its queue is full, the caller is told by its closed channel.
-            let _ = upkeep.try_send(call);
+        let Some(upkeep) = self.upkeep.upgrade() else { return };
+        if let Err(TrySendError::Full(call)) = upkeep.try_send(call) {
+            let _ = call.reply.send(Err(key_locked()));
         }
     }
 

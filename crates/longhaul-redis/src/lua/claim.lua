@@ -3,4 +3,4 @@
 -- ARGV[2]  the packed claim: see `claim`
 -- Returns  the answer of `claim`
 
-return claim(ARGV[2])
+return claim(wanted)

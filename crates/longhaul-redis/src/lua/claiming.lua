@@ -1,4 +1,4 @@
--- How jobs are given to workers: shared by the scripts that claim.
+-- Gives jobs to workers: for the scripts that claim.
 
 -- Due jobs that one claim promotes. Where there are more, the claim says that the next is due at once.
 local PROMOTED_AT_ONCE = 100
@@ -153,11 +153,11 @@ local function versions_of(wanted)
   return kinds
 end
 
--- Gives jobs to a worker. `wanted` is packed: worker, lease_for, {{queue, slots}}, {{kind, version}}, true where the caller
+-- Gives jobs to a worker. `wanted` is worker, lease_for, {{queue, slots}}, {{kind, version}}, true where the caller
 -- waits. Answers the time; when the next job falls due or -1; 1 where there is more to look at; and for each job its id,
 -- fields, data and steps.
 local function claim(wanted)
-  local worker, lease_for, queues, kinds, waits = unpack(cmsgpack.unpack(wanted))
+  local worker, lease_for, queues, kinds, waits = unpack(wanted)
   local _, due = promote(PROMOTED_AT_ONCE)
   if due > 0 then flush() end
   kinds = versions_of(kinds)

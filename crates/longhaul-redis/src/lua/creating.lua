@@ -1,4 +1,4 @@
--- How jobs are created: shared by all scripts that do so. `new.lua` says what a new job is.
+-- Creates jobs: for the scripts that do so. `new.lua` has the form in which new jobs arrive.
 
 -- The packed keys of a new job, each of which may be false: its idempotency key and the request's digest, and how
 -- long the two are remembered; its unique key, and whether it takes that from a job that has ended; its parent.

@@ -1,4 +1,4 @@
--- How jobs are deleted, by hand or by the sweep.
+-- Deletes jobs: for actions and for the sweep.
 
 -- Removes a job with all that is its own, and remembers for a while that it was there.
 local function remove(id, job)

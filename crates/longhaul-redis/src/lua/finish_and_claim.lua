@@ -6,4 +6,4 @@
 -- Returns    the statuses of the ends, and the answer of `claim`
 
 local statuses = finish_all(3, #ARGV)
-return { statuses, claim(ARGV[2]) }
+return { statuses, claim(cmsgpack.unpack(ARGV[2])) }

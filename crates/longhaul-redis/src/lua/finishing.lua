@@ -1,4 +1,4 @@
--- How runs are ended: shared by all scripts that do so.
+-- Ends runs: for the scripts that do so.
 
 -- Queue -> number of runs that were completed as simple ones.
 local completed = {}

@@ -6,7 +6,8 @@
 
 local furthest = tonumber(ARGV[2])
 
--- How many of a claim source go before a job: those of a lower rank, and of those of the same rank the older ones.
+-- Counts the jobs of a claim source that go before a job: those of a lower rank, and of those of the same rank the older
+-- ones.
 local function ahead(key, rank, member, own)
   if key == own then return call('ZRANK', key, member) or 0 end
   local lower = call('ZCOUNT', key, '-inf', '(' .. digits(rank))

@@ -1,4 +1,4 @@
--- How jobs are held against a filter, as far as scripts look: {{state}, {kind}, {queue}, {parent}}, an empty list for any.
+-- Holds jobs against the part of a filter that scripts look at: {{state}, {kind}, {queue}, {parent}}, an empty list for any.
 -- Labels and text are among the data, which scripts do not read.
 
 local function set_of(words)

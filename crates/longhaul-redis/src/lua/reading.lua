@@ -1,4 +1,4 @@
--- How jobs are shown: shared by all scripts that read them.
+-- Reads all that a record is made of: for the scripts that answer records.
 
 -- The most bytes of args and outputs in a short row.
 local SHORT_PAYLOAD = 1024

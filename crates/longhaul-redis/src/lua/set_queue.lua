@@ -6,7 +6,7 @@
 
 call('HSET', root .. 'queues', ARGV[2], ARGV[3])
 write_now(ARGV[4] == '1' and 'SADD' or 'SREM', root .. 'capped', ARGV[2])
--- What may be removed by now is due at once.
+-- History that may be removed by now is due at once.
 for state = COMPLETED, CANCELLED do
   local place = ARGV[2] .. '|' .. state
   if call('HEXISTS', root .. 'counts', place) == 1 then write_now('ZADD', root .. 'prune', digits(now), place) end

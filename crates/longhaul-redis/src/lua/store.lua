@@ -1,4 +1,4 @@
--- How a job is read, changed and written back.
+-- Jobs in memory: reads, changes and writes them.
 --
 -- A script works on jobs in memory, notes what is to be written, and writes at the end (`flush`). An error before that, say
 -- of a value that cannot be read, leaves everything as it was; an error of one of the commands that write keeps none of the
@@ -17,7 +17,7 @@ local LISTED = {
 local jobs, packed, damaged = {}, {}, {}
 -- id -> the member of the job in ordered sets.
 local members = {}
--- What is to be written: ids of changed jobs; keys and values in turn; key -> scores and members in turn; key -> members;
+-- Notes of what is to be written: ids of changed jobs; keys and values in turn; key -> scores and members in turn; key -> members;
 -- key -> how many members of the lowest scores; queue -> state -> difference; events as keys, ids, attempts and bodies in
 -- turn; commands; keys to be unlinked.
 local changed, values, added, removed, popped, counts, events, commands, unlinked = {}, {}, {}, {}, {}, {}, {}, {}, {}
@@ -50,7 +50,7 @@ end
 -- Reads a record, and fails where it is none of ours.
 local function decode(record)
   local job, parent = { struct_unpack(CHANGING, record) }, nil
-  -- What follows the last value is where the rest begins.
+  -- The last value is the position at which the rest begins.
   job[FIXED] = sub(record, job[FIXED])
   job[SEQ], job[BATCH], job[VERSION], job[PRIORITY], job[MAX_CRASHES], job[PERIOD], job[QUEUE], job[KIND],
     job[UNIQUE], job[LIMIT_KEY], parent = struct_unpack(FIXED_FORMAT, job[FIXED])
@@ -245,7 +245,7 @@ local function index(id, job)
   if place then add_member(place, score, member) end
   if LISTED[state] then add_member(LISTED[state], job[SEQ], id) end
   if state == RUNNING and job[CANCEL_BY] ~= 0 then add_member(stopping_key, job[CANCEL_BY], member) end
-  -- Whoever waits for the next due job must look again where one is due sooner, too.
+  -- Claims that wait for the next due job must look again where one is due sooner, too.
   if is_watched and (state == AVAILABLE or state == SCHEDULED) then topics['q' .. job[QUEUE]] = true end
   count(job[QUEUE], state, 1)
   mark_changed(id)

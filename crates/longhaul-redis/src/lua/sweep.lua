@@ -78,7 +78,7 @@ for _, worker in ipairs(silent) do
   write('HDEL', root .. 'worker', worker)
 end
 done()
--- Where nobody has looked for all that is to be pruned, or not for long, that is due, too.
+-- A survey of all queues is due where there was none for long, or none at all.
 local next_prune = call('ZRANGE', root .. 'prune', 0, 0, 'WITHSCORES')
 local prunes = not next_prune[2] or tonumber(next_prune[2]) <= now or not call('ZSCORE', root .. 'prune', '*')
 local most = max(due, #expired, #overdue, #forgotten, #gone, #silent)

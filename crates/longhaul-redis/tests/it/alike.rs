@@ -1,4 +1,4 @@
-//! What two scripts do alike: plain jobs are created by one of their own, which must write what the other one writes.
+//! Simple jobs are created by a script of their own, which must write what the general one writes.
 
 use std::collections::BTreeMap;
 
@@ -39,10 +39,10 @@ pub(crate) fn kept(options: &RedisOptions) -> BTreeMap<String, Vec<String>> {
 }
 
 #[tokio::test]
-async fn plain_jobs_are_kept_as_those_that_had_to_be_looked_up() {
+async fn simple_jobs_are_kept_as_those_that_had_to_be_looked_up() {
     let clock = Clock::manual();
-    let (plain, looked_up) = (shared().options(), shared().options());
-    let first = RedisStore::open_with_clock(plain.clone(), clock.clone()).await.unwrap();
+    let (simple, looked_up) = (shared().options(), shared().options());
+    let first = RedisStore::open_with_clock(simple.clone(), clock.clone()).await.unwrap();
     let second = RedisStore::open_with_clock(looked_up.clone(), clock.clone()).await.unwrap();
     let labels = [("tenant".to_owned(), "ada".to_owned())].into_iter().collect();
     let jobs = vec![
@@ -62,7 +62,7 @@ async fn plain_jobs_are_kept_as_those_that_had_to_be_looked_up() {
         let named = jobs.into_iter().zip(drawn).map(|(job, drawn)| NewJob { id: Some(drawn.id), ..job });
         second.enqueue(named.collect()).await.unwrap();
     }
-    let (plain, looked_up) = (kept(&plain), kept(&looked_up));
-    assert!(plain.contains_key("lane|images|resize|1") && plain.contains_key("scheduled"), "{plain:?}");
-    assert_eq!(plain, looked_up);
+    let (simple, looked_up) = (kept(&simple), kept(&looked_up));
+    assert!(simple.contains_key("lane|images|resize|1") && simple.contains_key("scheduled"), "{simple:?}");
+    assert_eq!(simple, looked_up);
 }

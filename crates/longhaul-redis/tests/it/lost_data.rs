@@ -1,5 +1,5 @@
 //! Data that somebody takes from under the store: an eviction, a hand, a program that thinks the keys are its own.
-//! What is left of such a job is cleared away when it is met; nothing fails, and nothing is met for ever.
+//! The rest of such a job is cleared away when it is met; nothing fails, and nothing is met for ever.
 
 use std::collections::BTreeMap;
 

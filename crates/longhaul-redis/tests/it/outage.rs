@@ -1,10 +1,14 @@
 //! A server that dies under a live store, and comes back.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use longhaul::{Claim, Enqueued, Error, LeaseStatus, NewJob, Result, State, Store};
 use longhaul_conformance::jobs::{claim, completed, finish, id, named, slots};
 use longhaul_redis::{RedisOptions, RedisStore};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::server::{Cluster, Server};
 
@@ -165,4 +169,87 @@ async fn a_cluster_that_says_nothing_is_given_up_in_time_and_goes_on_later() {
     assert!(matches!(refused, Err(Error::Unavailable { .. })), "{refused:?}");
     cluster.signal("CONT");
     persist(&store, named("after")).await;
+}
+
+/// Passes bytes on between clients and a server, and can lose the server's next answer together with the connection.
+struct Proxy {
+    url: String,
+    loses_answer: Arc<AtomicBool>,
+}
+
+impl Proxy {
+    async fn before(server: &Server) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        let loses_answer = Arc::new(AtomicBool::new(false));
+        let (port, loses) = (server.port(), Arc::clone(&loses_answer));
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let upstream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                tokio::spawn(Self::pass(client, upstream, Arc::clone(&loses)));
+            }
+        });
+        Self { url, loses_answer }
+    }
+
+    async fn pass(mut client: TcpStream, mut upstream: TcpStream, loses: Arc<AtomicBool>) {
+        let (mut asked, mut answered) = ([0; 4096], [0; 4096]);
+        // Pings and notifications are not lost.
+        let mut runs_script = false;
+        loop {
+            tokio::select! {
+                read = client.read(&mut asked) => match read {
+                    Ok(length @ 1..) => {
+                        runs_script |= asked[..length].windows(7).any(|word| word == b"EVALSHA");
+                        upstream.write_all(&asked[..length]).await.unwrap();
+                    }
+                    _ => return,
+                },
+                read = upstream.read(&mut answered) => match read {
+                    Ok(1..) if runs_script && loses.swap(false, Ordering::SeqCst) => return,
+                    Ok(length @ 1..) => client.write_all(&answered[..length]).await.unwrap(),
+                    _ => return,
+                },
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_whose_answer_is_lost_costs_its_jobs_neither_a_crash_nor_the_wait_for_their_lease() {
+    let server = Server::start(&[]);
+    let proxy = Proxy::before(&server).await;
+    let prefix = server.options().prefix;
+    let store = RedisStore::open(RedisOptions::new(&proxy.url).unwrap().prefix(&prefix)).await.unwrap();
+    let other = RedisStore::open(server.options().prefix(&prefix)).await.unwrap();
+    let one = Claim { queues: vec![slots("images", 1)], ..claim() };
+    other.enqueue(["held", "lost", "of-another"].map(named).to_vec()).await.unwrap();
+    let held = store.claim(one.clone()).await.unwrap().remove(0).lease;
+
+    proxy.loses_answer.store(true, Ordering::SeqCst);
+    let lost = store.claim(one.clone()).await;
+    assert!(matches!(lost, Err(Error::Unavailable { .. })), "{lost:?}");
+    let stranger = Claim { worker: longhaul_conformance::jobs::worker("w2"), ..one.clone() };
+    let theirs = other.claim(stranger).await.unwrap().remove(0).lease;
+    assert_eq!(theirs.id, id("of-another"));
+
+    let claiming = async {
+        loop {
+            match store.claim(one.clone()).await {
+                Ok(claimed) => return claimed,
+                Err(error) => assert!(matches!(error, Error::Unavailable { .. }), "{error}"),
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let again = tokio::time::timeout(LONG / 5, claiming).await.expect("the store never came back").remove(0);
+    assert_eq!((again.lease.id.clone(), again.attempt), (id("lost"), 1));
+    let job = other.get(&[id("lost")]).await.unwrap().remove(0).found().unwrap();
+    assert_eq!(job.crashes, 0);
+    let ends = [&held, &theirs, &again.lease].map(|lease| finish(lease, completed()));
+    assert_eq!(
+        other.finish(ends.to_vec()).await.unwrap(),
+        [LeaseStatus::Held; 3],
+        "nobody else lost a lease"
+    );
 }

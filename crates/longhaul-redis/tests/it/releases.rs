@@ -80,7 +80,7 @@ impl Previous {
     }
 }
 
-/// What a script says of the token, among a job's packed fields.
+/// The token among a job's packed fields.
 fn token(fields: &Value) -> u64 {
     u64::from_be_bytes(bytes(fields)[21..29].try_into().unwrap())
 }

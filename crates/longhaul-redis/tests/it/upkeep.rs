@@ -10,7 +10,7 @@ use longhaul_redis::{RedisOptions, RedisStore};
 
 use crate::server::Server;
 
-/// How many commands of a name, or of any, the server has run.
+/// The number of commands of a name, or of any, that the server has run.
 fn calls(server: &Server, name: &str) -> u64 {
     let info: String = server.tell(cmd("INFO").arg("commandstats")).unwrap();
     let lines = info.lines().filter(|line| line.starts_with(&format!("cmdstat_{name}")));

@@ -14,16 +14,16 @@ use crate::clock::{Timestamp, millis};
 use crate::model::{Action, AttemptError, Children, ErrorKind, Outcome, Start, State};
 use crate::store::PRIORITY_STEP;
 
-/// What the rules look at of a job that runs.
+/// The facts of a running job that the rules look at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Run {
     /// The number of the present attempt, from 1.
     pub attempt: u32,
-    /// How often a worker died under the job.
+    /// Workers that died under the job.
     pub crashes: u32,
-    /// How many crashes it survives.
+    /// Crashes that it survives.
     pub max_crashes: u32,
-    /// How often a worker that was shutting down gave it back.
+    /// Workers that gave it back because they were shutting down.
     pub interruptions: u32,
     /// True once somebody has asked it to stop.
     pub cancel_requested: bool,
@@ -31,7 +31,7 @@ pub struct Run {
     pub run_at: Timestamp,
 }
 
-/// How a job stands after a run.
+/// The job after a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Next {
     /// Its state.
@@ -40,19 +40,19 @@ pub struct Next {
     pub run_at: Timestamp,
     /// Attempts that count.
     pub attempt: u32,
-    /// How often a worker died under it.
+    /// Workers that died under it.
     pub crashes: u32,
-    /// How often a worker that was shutting down gave it back.
+    /// Workers that gave it back because they were shutting down.
     pub interruptions: u32,
-    /// What is added to its history of failures.
+    /// An error that is added to its history of failures.
     pub error: Option<AttemptError>,
-    /// What becomes of the token of the run.
+    /// The token of the run: kept or forgotten.
     pub token: Token,
-    /// What becomes of the outputs of its steps.
+    /// The outputs of its steps: kept or forgotten.
     pub steps: Steps,
 }
 
-/// What becomes of the token of a run that is over.
+/// The fate of a token once its run is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Token {
     /// It stays with the job, because a finish with it ended the job: the same finish, sent again after its answer was
@@ -62,7 +62,7 @@ pub enum Token {
     Cleared,
 }
 
-/// What becomes of the outputs of a job's steps.
+/// The fate of the outputs of a job's steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Steps {
     /// A later attempt gets them back.
@@ -170,7 +170,7 @@ impl Run {
     }
 }
 
-/// Where a new job stands, and from when it may run.
+/// The state of a new job, and the moment from which it may run.
 #[must_use]
 pub fn start(start: Start, now: Timestamp) -> (State, Timestamp) {
     match start {
@@ -212,7 +212,7 @@ pub enum Deed {
     Remove,
 }
 
-/// What an action from outside does to a job in `state`.
+/// The effect of an action from outside on a job in `state`.
 #[must_use]
 pub fn act(state: State, action: Action) -> Deed {
     match (action, state) {
@@ -231,14 +231,14 @@ pub fn cancel_by(earlier: Option<Timestamp>, grace: Duration, now: Timestamp) ->
     earlier.map_or(by, |earlier| earlier.min(by))
 }
 
-/// Where a job stands among the available jobs of its queue: lower goes first. A step of priority is a head start of one
+/// The place of a job among the available jobs of its queue: lower goes first. A step of priority is a head start of one
 /// [`PRIORITY_STEP`], so that a job of low priority is overtaken for a bounded time only.
 #[must_use]
 pub fn rank(run_at: Timestamp, priority: i32) -> i64 {
     run_at.0.saturating_sub(i64::from(priority).saturating_mul(millis(PRIORITY_STEP)))
 }
 
-/// How many event numbers a change to `state` takes: a completion has its output's and its state's.
+/// The event numbers that a change to `state` takes: a completion has its output's and its state's.
 #[must_use]
 pub const fn events_of(state: State) -> u64 {
     if matches!(state, State::Completed) { 2 } else { 1 }
@@ -296,7 +296,7 @@ mod tests {
         Some(AttemptError { attempt: RUN.attempt, at: NOW, ..error })
     }
 
-    /// What stays as it was.
+    /// All that a run leaves as it was.
     fn ended(state: State) -> Next {
         Next {
             state,

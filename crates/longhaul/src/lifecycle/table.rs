@@ -9,11 +9,11 @@ use crate::model::{Action, AttemptError, Children, ErrorKind, Json, Outcome, Sta
 /// One way from one state to another; `None` is no job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transition {
-    /// Where the job stood.
+    /// The state before.
     pub from: Option<State>,
     /// The event.
     pub by: &'static str,
-    /// Where it stands.
+    /// Its state.
     pub to: Option<State>,
     /// Whoever makes the event happen.
     pub who: &'static str,

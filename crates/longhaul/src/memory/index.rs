@@ -19,7 +19,7 @@ pub(super) struct Index {
     pub(super) stopping: BTreeSet<(Timestamp, u64)>,
     /// By queue and outcome, then by the time from which their retention counts.
     pub(super) finished: BTreeMap<(String, State), BTreeSet<(Timestamp, u64)>>,
-    /// How many jobs of each queue are in which state; no entry is zero.
+    /// The number of jobs in each queue and state; no entry is zero.
     pub(super) counts: BTreeMap<String, BTreeMap<State, u64>>,
 }
 

@@ -7,14 +7,14 @@ use crate::lifecycle;
 use crate::model::{Idempotency, JobId};
 use crate::store::GONE_FOR;
 
-/// What is remembered apart from the jobs. An expired memory counts as forgotten; the sweep throws it away.
+/// Memories that outlive jobs. An expired one counts as forgotten; the sweep throws it away.
 #[derive(Debug, Default)]
 pub(super) struct Keys {
     unique: HashMap<String, Hold>,
     idempotency: HashMap<String, Promise>,
     /// Until when a removed job is remembered.
     gone: HashMap<JobId, Timestamp>,
-    /// What might be thrown away when. A memory that has changed since leaves its old entry behind.
+    /// Memories by the moment at which they expire. One that has changed since leaves its old entry behind.
     expiries: BTreeSet<(Timestamp, Memory)>,
 }
 
@@ -100,7 +100,7 @@ impl Keys {
         self.gone.remove(id);
     }
 
-    /// How much is remembered, expired or not.
+    /// The number of memories, expired or not.
     #[cfg(test)]
     pub(super) fn remembered(&self) -> usize {
         self.unique.len() + self.idempotency.len() + self.gone.len()

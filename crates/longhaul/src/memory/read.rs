@@ -10,14 +10,14 @@ use crate::model::{
 };
 use crate::store::{Error, Result, WORKER_SEEN_FOR};
 
-/// What a reader of a log has not yet seen.
+/// The part of a log that a reader has not yet seen.
 pub(super) struct News {
     pub(super) events: Vec<Event>,
-    /// Whether nothing will follow.
+    /// True where nothing will follow.
     pub(super) is_finished: bool,
 }
 
-/// How many jobs one page looks at, whether they fit the filter or not.
+/// The most jobs that one page looks at, fitting or not.
 const SCANNED_PER_PAGE: usize = 10_000;
 
 impl Table {
@@ -136,7 +136,7 @@ impl Row {
     }
 }
 
-/// Whether a job that the filter's ids do not leave out fits all else.
+/// True for a job that fits the filter apart from its ids.
 fn fits(filter: &JobFilter, record: &JobRecord) -> bool {
     let is_any = |wanted: &[String], word: &str| wanted.is_empty() || wanted.iter().any(|w| w == word);
     (filter.states.is_empty() || filter.states.contains(&record.state))

@@ -34,7 +34,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// Where it stands among the available jobs of its queue: lower goes first.
+    /// Its place among the available jobs of its queue: lower goes first.
     pub(super) fn rank(&self) -> (i64, u64) {
         (lifecycle::rank(self.record.run_at, self.record.priority), self.seq)
     }
@@ -184,7 +184,7 @@ impl Row {
         }
     }
 
-    /// What to answer about its current lease.
+    /// The answer about its current lease.
     pub(super) fn lease_status(&self) -> LeaseStatus {
         if self.record.cancel_requested { LeaseStatus::CancelRequested } else { LeaseStatus::Held }
     }

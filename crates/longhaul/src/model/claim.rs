@@ -9,15 +9,15 @@ use crate::clock::Timestamp;
 /// A worker's request for jobs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Claim {
-    /// Who will run them.
+    /// The worker that will run them.
     pub worker: WorkerInfo,
-    /// How many jobs to take of which queue, at most.
+    /// The queues, and the most jobs to take of each.
     pub queues: Vec<QueueSlots>,
-    /// What the worker can run; anything else is left alone.
+    /// The kinds that the worker runs; jobs of others are left alone.
     pub kinds: Vec<SupportedKind>,
-    /// How long the worker may go without a heartbeat.
+    /// The time that the worker may go without a heartbeat.
     pub lease_for: Duration,
-    /// How long to hold the answer open while there is nothing to take. Zero answers at once.
+    /// The time to hold the answer open while there is nothing to take. Zero answers at once.
     pub wait: Duration,
 }
 
@@ -42,7 +42,7 @@ pub struct SupportedKind {
 /// A job in a worker's hands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Claimed {
-    /// What proves that it is this worker's.
+    /// The lease, which proves that the run is this worker's.
     pub lease: Lease,
     /// Which job type runs it.
     pub kind: String,
@@ -50,18 +50,18 @@ pub struct Claimed {
     pub version: u32,
     /// The queue that it was taken from.
     pub queue: String,
-    /// What the job type is read from.
+    /// The JSON that the job type is read from.
     pub args: Json,
     /// The number of this attempt, from 1.
     pub attempt: u32,
     /// Attempts in all.
     pub max_attempts: u32,
-    /// How this run is treated: timeout, backoff.
+    /// The policy of this run: timeout, backoff.
     #[serde(default)]
     pub policy: Policy,
     /// When it was enqueued.
     pub created_at: Timestamp,
-    /// What to find it by.
+    /// Names and values that lists filter by.
     pub labels: BTreeMap<String, String>,
     /// The outputs of the steps that earlier attempts have done, by name.
     pub steps: BTreeMap<String, Json>,
@@ -70,8 +70,10 @@ pub struct Claimed {
 /// The right to run a job until it is finished, given back or expired: each claim raises the token, and a
 /// store refuses whatever comes with an older one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Lease {
     /// The job.
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub id: JobId,
     /// Which claim of it.
     pub token: u64,
@@ -79,6 +81,7 @@ pub struct Lease {
 
 /// A store's answer about a lease. None of them is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LeaseStatus {
     /// It was the current one, and what was asked was done.
@@ -94,7 +97,7 @@ pub enum LeaseStatus {
 pub struct FinishAndClaim {
     /// One for each finish, in their order.
     pub finished: Vec<LeaseStatus>,
-    /// What was claimed.
+    /// The jobs that were claimed.
     pub claimed: Vec<Claimed>,
 }
 

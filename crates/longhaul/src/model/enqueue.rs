@@ -1,5 +1,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -34,7 +36,7 @@ pub struct NewJob {
     pub version: u32,
     /// The queue that it waits in.
     pub queue: Cow<'static, str>,
-    /// What the job type is read from, at most 256 KiB.
+    /// The JSON that the job type is read from, at most 256 KiB.
     pub args: Json,
     /// −100 to 100, higher first. One step of priority is worth a head start of one minute, so that
     /// a job of low priority is overtaken for a bounded time only and nothing starves.
@@ -43,12 +45,12 @@ pub struct NewJob {
     pub start: Start,
     /// Attempts in all, from 1.
     pub max_attempts: u32,
-    /// How many of its workers may die under it before it fails as poison.
+    /// Workers that may die under it before it fails as poison.
     pub max_crashes: u32,
-    /// How its runs are treated: timeout, backoff.
+    /// The policy of its runs: timeout, backoff.
     #[serde(default)]
     pub policy: Policy,
-    /// What it shares with other jobs that are paused together: a provider, say, with a limit of its own. See
+    /// A name that it shares with the jobs that are paused together with it: a provider's, say, with a limit of its own. See
     /// [`Outcome::RateLimited`](super::Outcome::RateLimited).
     #[serde(default)]
     pub limit_key: Option<String>,
@@ -59,7 +61,7 @@ pub struct NewJob {
     /// The job that this one belongs to. Where that one [waits for its children](Start::AfterChildren), this one is
     /// counted among them.
     pub parent: Option<JobId>,
-    /// What to find it by; at most 8 KiB in all.
+    /// Names and values that lists filter by; at most 8 KiB in all.
     pub labels: BTreeMap<String, String>,
 }
 
@@ -129,39 +131,32 @@ impl NewJob {
     /// # Errors
     /// [`Error::Invalid`], naming the field and what it must be.
     pub fn validate(&self) -> Result<()> {
-        check_name("kind", &self.kind)?;
-        check_name("queue", &self.queue)?;
-        if let Some(id) = &self.id {
-            check_name("id", id.as_str())?;
-        }
-        self.args.check("args", MAX_ARGS_BYTES)?;
-        if self.version == 0 || i32::try_from(self.version).is_err() {
-            return invalid("version", format!("must be from 1 to {}", i32::MAX));
-        }
-        if !(-100..=100).contains(&self.priority) {
-            return invalid("priority", "must be from -100 to 100");
-        }
-        if !(1..=1000).contains(&self.max_attempts) {
-            return invalid("max_attempts", "must be from 1 to 1000");
-        }
-        if self.max_crashes > MAX_CRASHES {
-            return invalid("max_crashes", format!("must be from 0 to {MAX_CRASHES}"));
-        }
-        self.policy.validate()?;
-        if let Some(key) = &self.limit_key {
-            check_name("limit_key", key)?;
-        }
-        if let Some(parent) = &self.parent {
-            check_name("parent", parent.as_str())?;
-        }
-        if let Some(unique) = &self.unique {
-            check_key("unique.key", &unique.key)?;
-        }
-        if let Some(idempotency) = &self.idempotency {
-            check_key("idempotency.key", &idempotency.key)?;
-            check_key("idempotency.fingerprint", &idempotency.fingerprint)?;
-        }
-        self.validate_labels()
+        self.checks().into_iter().collect()
+    }
+
+    /// The result of each check, for callers that tell everything at once.
+    pub fn checks(&self) -> [Result<()>; 14] {
+        let name = |field, name: Option<&str>| name.map_or(Ok(()), |name| check_name(field, name));
+        let key = |field, key: Option<&String>| key.map_or(Ok(()), |key| check_key(field, key));
+        let idempotency = self.idempotency.as_ref();
+        [
+            check_name("kind", &self.kind),
+            check_name("queue", &self.queue),
+            name("id", self.id.as_ref().map(JobId::as_str)),
+            self.args.check("args", MAX_ARGS_BYTES),
+            check_number("version", self.version, 1..=i32::MAX as u32),
+            check_number("priority", self.priority, -100..=100),
+            check_number("max_attempts", self.max_attempts, 1..=1000),
+            check_number("max_crashes", self.max_crashes, 0..=MAX_CRASHES),
+            self.policy.validate(),
+            name("limit_key", self.limit_key.as_deref()),
+            name("parent", self.parent.as_ref().map(JobId::as_str)),
+            key("unique.key", self.unique.as_ref().map(|unique| &unique.key)),
+            key("idempotency.key", idempotency.map(|idempotency| &idempotency.key)).and_then(|()| {
+                key("idempotency.fingerprint", idempotency.map(|idempotency| &idempotency.fingerprint))
+            }),
+            self.validate_labels(),
+        ]
     }
 
     fn validate_labels(&self) -> Result<()> {
@@ -183,6 +178,13 @@ const MAX_CRASHES: u32 = 1_000_000;
 
 fn invalid<T>(field: impl Into<String>, reason: impl Into<String>) -> Result<T> {
     Err(Error::Invalid { field: field.into(), reason: reason.into() })
+}
+
+fn check_number<T: PartialOrd + Display>(field: &str, number: T, bounds: RangeInclusive<T>) -> Result<()> {
+    if bounds.contains(&number) {
+        return Ok(());
+    }
+    invalid(field, format!("must be from {} to {}", bounds.start(), bounds.end()))
 }
 
 /// Keys are any text, because applications make them of what users give them; NUL cannot be stored by Postgres.
@@ -228,11 +230,11 @@ pub struct Unique {
     /// Holds the key for this long after the job has *completed* too, which makes it a cache of results.
     /// A job that fails or is cancelled gives its key up at once.
     pub period: Option<Duration>,
-    /// What happens to the second job.
+    /// The fate of the second job.
     pub on_clash: OnClash,
 }
 
-/// What happens to a job whose unique key is held.
+/// The fate of a job whose unique key is held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnClash {
@@ -251,28 +253,28 @@ pub struct Idempotency {
     pub key: String,
     /// A digest of the request, so that a key used for another request is noticed.
     pub fingerprint: String,
-    /// How long the key is remembered, whatever becomes of the job.
+    /// The time that the key is remembered, whatever becomes of the job.
     pub keep_for: Duration,
 }
 
-/// What became of one job of an enqueue call.
+/// The answer about one job of an enqueue call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enqueued {
     /// The job's id; for a duplicate, that of the job which was there before.
     pub id: JobId,
-    /// Whether it was created.
+    /// Created, or a duplicate of another.
     pub status: EnqueueStatus,
 }
 
 impl Enqueued {
-    /// Whether an earlier job stands for this one.
+    /// True where an earlier job stands for this one.
     #[must_use]
     pub fn is_duplicate(&self) -> bool {
         self.status == EnqueueStatus::Duplicate
     }
 }
 
-/// What an enqueue did with a job.
+/// The effect of an enqueue on one job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EnqueueStatus {

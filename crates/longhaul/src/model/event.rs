@@ -5,13 +5,14 @@ use crate::clock::Timestamp;
 
 /// Something that a running job adds to its log or its steps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Entry {
-    /// How far it is.
+    /// Its progress.
     Progress(Progress),
     /// A line for people.
     Log {
-        /// How grave.
+        /// The level.
         level: LogLevel,
         /// The line.
         message: String,
@@ -19,28 +20,32 @@ pub enum Entry {
     /// A piece of the output, as it comes.
     Chunk {
         /// The piece.
+        #[cfg_attr(feature = "schema", schema(value_type = serde_json::Value))]
         data: Json,
     },
     /// A step is done. Kept with the job, not in its log; the first output of a name stays.
     Step {
         /// The step.
         name: String,
-        /// What it returned.
+        /// Its output.
+        #[cfg_attr(feature = "schema", schema(value_type = serde_json::Value))]
         output: Json,
     },
 }
 
 /// Entries of one run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = WorkerRecord))]
 pub struct Record {
     /// Which run.
     pub lease: Lease,
-    /// What it adds, in order.
+    /// Entries, in order.
     pub entries: Vec<Entry>,
 }
 
-/// How far a job is.
+/// The progress of a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = ProgressEntry))]
 pub struct Progress {
     /// 0 to 100.
     pub percent: f64,
@@ -48,20 +53,22 @@ pub struct Progress {
     pub message: String,
     /// For programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<serde_json::Value>))]
     pub data: Option<Json>,
 }
 
-/// How grave a log line is.
+/// The level of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LogLevel {
     /// For whoever looks for a fault.
     Debug,
-    /// What happens.
+    /// The course of the work.
     Info,
-    /// What may go wrong.
+    /// A possible fault.
     Warn,
-    /// What went wrong.
+    /// A fault.
     Error,
 }
 
@@ -78,11 +85,11 @@ pub struct Event {
     pub at: Timestamp,
     /// The attempt that wrote it.
     pub attempt: u32,
-    /// What it says.
+    /// Its content.
     pub body: EventBody,
 }
 
-/// What an event says.
+/// The content of an event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventBody {
@@ -92,15 +99,15 @@ pub enum EventBody {
         state: State,
         /// The last attempt's error, where it failed.
         error: Option<AttemptError>,
-        /// How its children stand, where it waits, or waited, for children. The state is told anew whenever one ends.
+        /// The counts of its children, where it waits, or waited, for children. The state is told anew whenever one ends.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         children: Option<Children>,
     },
-    /// How far it is.
+    /// Its progress.
     Progress(Progress),
     /// A line for people.
     Log {
-        /// How grave.
+        /// The level.
         level: LogLevel,
         /// The line.
         message: String,
@@ -115,7 +122,7 @@ pub enum EventBody {
     Gap,
     /// A new attempt begins after one that had written to the log: drop that one's chunks.
     Reset,
-    /// What the job returned; comes just before the state `completed`. Made from the row, never stored.
+    /// The job's output; comes just before the state `completed`. Made from the row, never stored.
     Output {
         /// The output.
         output: Json,

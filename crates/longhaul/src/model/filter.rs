@@ -35,11 +35,11 @@ impl JobFilter {
 /// Which part of a list is wanted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page {
-    /// Where the last page ended; `None` for the first.
+    /// The end of the last page; `None` for the first.
     pub cursor: Option<String>,
     /// The most jobs to return, 1 to 1,000.
     pub limit: usize,
-    /// How much of each job's args and output is returned.
+    /// The part of each job's args and output that is returned.
     #[serde(default)]
     pub payloads: Payloads,
 }
@@ -51,7 +51,7 @@ impl Default for Page {
     }
 }
 
-/// How much of the args and outputs of jobs a list carries.
+/// The part of the args and outputs of jobs that a list carries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Payloads {
@@ -72,17 +72,17 @@ pub struct JobPage {
     /// The jobs. A page may be short, even empty, and yet not be the last: each page reads a bounded number
     /// of rows.
     pub jobs: Vec<JobRecord>,
-    /// Where the next page begins; `None` after the last.
+    /// The begin of the next page; `None` after the last.
     pub next: Option<String>,
 }
 
-/// What to do to jobs from outside.
+/// A deed to jobs from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Action {
     /// Ends waiting jobs at once, and asks running ones to stop.
     Cancel {
-        /// How long a running job may take to stop before it is fenced off.
+        /// The time that a running job has to stop before it is fenced off.
         grace: Duration,
     },
     /// Makes finished jobs available again, with all their attempts.
@@ -91,7 +91,7 @@ pub enum Action {
     Delete,
 }
 
-/// What an action on many jobs did.
+/// The effect of an action on many jobs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Acted {
     /// Jobs that fitted the filter, of those that were looked at. At least `done`: a job that the action does not apply

@@ -10,33 +10,33 @@ use crate::clock::Timestamp;
 pub struct Finish {
     /// Which run.
     pub lease: Lease,
-    /// How it ended.
+    /// The outcome.
     pub outcome: Outcome,
-    /// What it had recorded and not yet sent; appended to the log before the outcome.
+    /// Entries that were not yet sent; appended to the log before the outcome.
     pub entries: Vec<Entry>,
     /// Jobs to be enqueued with a completion; ignored with any other outcome.
     pub follow_ups: Vec<NewJob>,
 }
 
-/// How a run ended. Policy (how long to back off, whether to retry at all) was applied by whoever made this.
+/// The outcome of a run. Policy (the backoff, a retry or none) was applied by whoever made this.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It did its work.
     Completed {
-        /// What it returned.
+        /// Its output.
         output: Json,
     },
     /// It failed and may try again after a delay. The attempt counts.
     Retry {
-        /// What went wrong.
+        /// A fault.
         error: AttemptError,
-        /// How long to wait.
+        /// The wait.
         delay: Duration,
     },
     /// It failed for good.
     Failed {
-        /// What went wrong.
+        /// A fault.
         error: AttemptError,
     },
     /// It stopped because it was asked to, or chose to.
@@ -46,13 +46,13 @@ pub enum Outcome {
     },
     /// It wants to be run again later. Costs no attempt.
     Snoozed {
-        /// How long to wait.
+        /// The wait.
         delay: Duration,
     },
     /// A limit that it shares with others was reached. Costs no attempt, and pauses its limit key: until the delay is
     /// over no job of that key is claimed by any worker. Without a limit key it is a snooze.
     RateLimited {
-        /// How long to wait.
+        /// The wait.
         delay: Duration,
     },
     /// Its worker is shutting down and hands it back. Costs no attempt; counts as an interruption.
@@ -68,9 +68,9 @@ pub struct AttemptError {
     /// When; set by the store.
     #[serde(default)]
     pub at: Timestamp,
-    /// What the job said.
+    /// The job's words.
     pub message: String,
-    /// What sort of failure it was.
+    /// The sort of failure.
     pub kind: ErrorKind,
 }
 
@@ -81,7 +81,7 @@ impl AttemptError {
         Self { attempt: 0, at: Timestamp::default(), message: message.into(), kind }
     }
 
-    /// What a store notes when it takes a job from a worker that was not heard of in time; `crashes` counts
+    /// The note of a store that takes a job from a worker which was not heard of in time; `crashes` counts
     /// this one, and `max_crashes` is what the job survives.
     #[must_use]
     pub fn crash(crashes: u32, max_crashes: u32) -> Self {
@@ -92,21 +92,22 @@ impl AttemptError {
         Self::new(ErrorKind::Crash, message)
     }
 
-    /// What a store notes when a job that was asked to stop would have run again.
+    /// The note of a store where a job that was asked to stop would have run again.
     #[must_use]
     pub fn cancelled() -> Self {
         Self::new(ErrorKind::Cancelled, "cancelled on request")
     }
 
-    /// What a store notes when a job that was asked to stop did not do so within its grace.
+    /// The note of a store where a job that was asked to stop did not do so within its grace.
     #[must_use]
     pub fn fenced() -> Self {
         Self::new(ErrorKind::Cancelled, "did not stop within its grace after it was asked to")
     }
 }
 
-/// What sort of failure an attempt ended in.
+/// The sort of failure that an attempt ended in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// The job returned an error.

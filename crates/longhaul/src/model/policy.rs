@@ -5,17 +5,17 @@ use serde::{Deserialize, Serialize};
 use crate::backoff::Backoff;
 use crate::store::{Error, Result};
 
-/// How the runs of a job are treated: what a store keeps with the job and no query filters or orders by.
+/// The treatment of a job's runs: fields that a store keeps with the job and no query filters or orders by.
 ///
 /// Stores keep it as one JSON value, so a new field here needs no change to a schema, a statement or a script. Fields of a
 /// newer release are passed over, and those that an older release did not write have their defaults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Policy {
-    /// How long one attempt may take; `None` is no limit.
+    /// The longest that one attempt may take; `None` is no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
-    /// How long the job waits after a failed attempt; `None` leaves it to the kind.
+    /// The waits after failed attempts; `None` leaves them to the kind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backoff: Option<Backoff>,
 }

@@ -10,21 +10,21 @@ use super::State;
 pub struct QueueInfo {
     /// The queue.
     pub name: String,
-    /// What was set for it.
+    /// Its configuration.
     pub config: QueueConfig,
     /// Jobs per state; a state with none is left out.
     pub counts: BTreeMap<State, u64>,
 }
 
-/// What can be set for a queue.
+/// The configuration of a queue.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct QueueConfig {
-    /// How long its history is kept.
+    /// The part of its history that is kept.
     pub retention: Retention,
 }
 
-/// How much of a queue's history is kept, per outcome.
+/// The part of a queue's history that is kept, per outcome.
 ///
 /// A job whose unique key outlives it is kept for the key's period besides: its age counts from the period's end,
 /// and until then it is not counted.
@@ -56,7 +56,7 @@ pub struct Keep {
     pub count: Option<u64>,
 }
 
-/// What a sweep did.
+/// The effect of a sweep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Swept {
     /// Scheduled jobs that became available.
@@ -72,7 +72,7 @@ pub struct Swept {
 }
 
 impl Swept {
-    /// Whether anything was done, so that another sweep might find more.
+    /// True where nothing was done: another sweep would hardly find more.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

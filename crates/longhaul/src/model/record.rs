@@ -16,9 +16,9 @@ pub struct JobRecord {
     pub version: u32,
     /// The queue that it waits in.
     pub queue: String,
-    /// What the job type is read from.
+    /// The JSON that the job type is read from.
     pub args: Json,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
     /// −100 to 100, higher first.
     pub priority: i32,
@@ -26,22 +26,22 @@ pub struct JobRecord {
     pub attempt: u32,
     /// Attempts in all.
     pub max_attempts: u32,
-    /// How often its worker died under it.
+    /// Workers that died under it.
     pub crashes: u32,
-    /// How many crashes it survives.
+    /// Crashes that it survives.
     pub max_crashes: u32,
-    /// How often a worker that was shutting down gave it back.
+    /// Workers that gave it back because they were shutting down.
     pub interruptions: u32,
-    /// How its runs are treated: timeout, backoff.
+    /// The policy of its runs: timeout, backoff.
     #[serde(default)]
     pub policy: Policy,
-    /// How far it is.
+    /// Its progress.
     pub progress: Option<Progress>,
-    /// What it returned.
+    /// Its output.
     pub output: Option<Json>,
     /// The failed attempts, oldest first; the last 20 are kept.
     pub errors: Vec<AttemptError>,
-    /// Whether somebody has asked a running job to stop.
+    /// True once somebody has asked a running job to stop.
     pub cancel_requested: bool,
     /// The worker that runs it, or ran it last.
     pub worker: Option<String>,
@@ -58,13 +58,13 @@ pub struct JobRecord {
     pub finished_at: Option<Timestamp>,
     /// The number of its newest event: it rises with every change that a reader could see.
     pub last_event: u64,
-    /// What it shares with the jobs that are paused together with it.
+    /// The name that it shares with the jobs that are paused together with it.
     pub limit_key: Option<String>,
     /// The job that this one belongs to.
     pub parent: Option<JobId>,
-    /// How its children stand, where it waits, or waited, for children.
+    /// The counts of its children, where it waits, or waited, for children.
     pub children: Option<Children>,
-    /// What to find it by.
+    /// Names and values that lists filter by.
     pub labels: BTreeMap<String, String>,
     /// The bytes of `args`, where a list with [short payloads](super::Payloads::Short) left them out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -89,7 +89,7 @@ impl JobRecord {
     }
 }
 
-/// How the jobs of a batch stand, as its closing job is told.
+/// The counts of a batch's jobs, as its closing job is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Children {
     /// All of them.
@@ -103,7 +103,7 @@ pub struct Children {
 }
 
 impl Children {
-    /// How many have not ended.
+    /// The number that have not ended.
     #[must_use]
     pub fn unfinished(&self) -> u64 {
         self.total.saturating_sub(self.completed + self.failed + self.cancelled)

@@ -3,8 +3,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Where a job stands. `docs/states.md` names every transition and who makes it.
+/// The state of a job. `docs/states.md` names every transition and who makes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Waits for other jobs to end.
@@ -35,7 +36,7 @@ impl State {
         State::Cancelled,
     ];
 
-    /// Whether the job has ended and can only be retried by hand.
+    /// True where the job has ended and can only be retried by hand.
     #[must_use]
     pub const fn is_finished(self) -> bool {
         matches!(self, State::Completed | State::Failed | State::Cancelled)

@@ -14,7 +14,7 @@ pub enum Error {
     Invalid {
         /// Which field.
         field: String,
-        /// What it must be.
+        /// The rule that it breaks.
         reason: String,
     },
     /// The store could not be reached or is too busy. Nothing is known of what was asked; asking again is right.
@@ -47,7 +47,7 @@ pub enum Error {
     Store {
         /// Which store.
         store: &'static str,
-        /// What was being done.
+        /// The operation that failed.
         operation: &'static str,
         /// Why.
         source: Box<dyn StdError + Send + Sync>,

@@ -22,7 +22,7 @@ use crate::model::{
     LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Swept, WorkerInfo,
 };
 
-/// Where jobs live. Small, dyn-safe and batch-first: single-item forms are on [`Longhaul`](crate::Longhaul).
+/// A database of jobs. Small, dyn-safe and batch-first: single-item forms are on [`Longhaul`](crate::Longhaul).
 #[async_trait]
 pub trait Store: Debug + Send + Sync + 'static {
     /// Creates or updates what the store needs to work.
@@ -271,11 +271,11 @@ pub trait Store: Debug + Send + Sync + 'static {
 pub const KEPT_EVENTS: usize = 10_000;
 /// The most bytes of entries, as JSON, that a job's log keeps.
 pub const KEPT_EVENT_BYTES: usize = 16 * 1024 * 1024;
-/// How many errors of a job are kept.
+/// The most errors of a job that are kept.
 pub const KEPT_ERRORS: usize = 20;
-/// How long a pruned or deleted job is remembered as gone.
+/// The time that a pruned or deleted job is remembered as gone.
 pub const GONE_FOR: Duration = Duration::from_secs(24 * 3600);
-/// How long a worker that is not heard of is listed.
+/// The time that a silent worker is listed.
 pub const WORKER_SEEN_FOR: Duration = Duration::from_secs(60);
 /// The head start that one step of priority is worth.
 pub const PRIORITY_STEP: Duration = Duration::from_secs(60);

@@ -13,7 +13,7 @@ use tokio::sync::futures::OwnedNotified;
 #[derive(Debug, Default)]
 pub struct Signals {
     topics: Mutex<HashMap<String, Topic>>,
-    /// How many listeners there are, so that a hot path with none pays for one load.
+    /// The number of listeners, so that a hot path with none pays for one load.
     listeners: AtomicUsize,
 }
 
@@ -55,7 +55,7 @@ impl Signals {
         }
     }
 
-    /// Whether nobody listens.
+    /// True where nobody listens.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.listeners.load(Ordering::SeqCst) == 0

@@ -119,7 +119,7 @@ impl Harness {
     /// Enqueues a job and returns its id.
     ///
     /// # Panics
-    /// Where the job breaks a bound.
+    /// If the job breaks a bound.
     #[track_caller]
     pub fn enqueue<J: Job>(&self, job: J) -> JobId {
         self.enqueue_with(job, EnqueueOptions::default())
@@ -128,7 +128,7 @@ impl Harness {
     /// Enqueues a job with some of its type's defaults changed; returns the id of the job that stands for it.
     ///
     /// # Panics
-    /// Where the job breaks a bound.
+    /// If the job breaks a bound.
     #[track_caller]
     pub fn enqueue_with<J: Job>(&self, job: J, options: EnqueueOptions) -> JobId {
         at_once("enqueue a job", self.longhaul.enqueue_with(job, options)).id
@@ -188,7 +188,7 @@ impl Harness {
     /// The job as it now is.
     ///
     /// # Panics
-    /// Where there is no such job.
+    /// If there is no such job.
     #[track_caller]
     #[must_use]
     pub fn job(&self, id: &JobId) -> JobRecord {
@@ -202,7 +202,7 @@ impl Harness {
     /// them, where there are more.
     ///
     /// # Panics
-    /// Where there is none, with a list of what is there.
+    /// If there is none, with a list of what is there.
     #[track_caller]
     pub fn assert_enqueued<J: Job>(&self, is_meant: impl Fn(&J) -> bool) -> JobRecord {
         let Some(record) = self.waiting::<J>(is_meant).pop() else {
@@ -214,7 +214,7 @@ impl Harness {
     /// Checks that no job of kind `J` that satisfies `is_meant` waits to be run.
     ///
     /// # Panics
-    /// Where there is one, with a list of what is there.
+    /// If there is one, with a list of what is there.
     #[track_caller]
     pub fn refute_enqueued<J: Job>(&self, is_meant: impl Fn(&J) -> bool) {
         if let Some(record) = self.waiting::<J>(is_meant).pop() {

@@ -86,7 +86,7 @@ impl Simulation {
     /// Runs a future to its end, letting as much time pass as that takes.
     ///
     /// # Panics
-    /// Where a year has passed and it has not come to its end.
+    /// If a year has passed and it has not come to its end.
     pub fn run<T>(&self, future: impl Future<Output = T>) -> T {
         let mut future = pin!(future);
         let begun = self.clock.monotonic();

@@ -31,7 +31,7 @@ pub(crate) async fn execute(
     Some(finish(job, outcome).await)
 }
 
-/// Why a run did not come to its own end.
+/// The reason for which a run did not come to its own end.
 enum CutOff {
     TimedOut(Duration),
     Aborted(AbortReason),

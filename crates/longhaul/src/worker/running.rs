@@ -39,7 +39,7 @@ pub(crate) struct RunningJob {
     steps: Mutex<BTreeMap<String, Json>>,
 }
 
-/// Why a job's execution was cut off.
+/// The reason for which a job's execution was cut off.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AbortReason {
     /// The store says that the job is no longer this worker's: nothing more is said about it.

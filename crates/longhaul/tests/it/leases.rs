@@ -16,7 +16,7 @@ use crate::faulty::{Fault, Faults, Operation, rejected};
 use crate::script::{LEASE, Script, enqueue, enqueue_with, record, until, worker};
 
 const GRACE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
+const TEN_MINUTES: Duration = Duration::from_secs(600);
 
 // On one thread, which the job blocks: nothing but the heartbeat's own thread is left to keep the lease alive.
 #[tokio::test(flavor = "current_thread")]
@@ -43,7 +43,7 @@ async fn a_job_that_blocks_the_runtime_does_not_starve_the_heartbeat() {
     worker.shutdown(GRACE).await;
 }
 
-/// A script that runs for an hour of the simulation, but for the runs that `is_short` tells of by their number, from 0; and
+/// A script that runs for ten minutes of the simulation, but for the runs that `is_short` tells of by their number, from 0; and
 /// when each run began and ended.
 fn long_runs(simulation: &Simulation, is_short: fn(usize) -> bool) -> (Script, Runs) {
     let runs: Runs = Arc::default();
@@ -58,7 +58,7 @@ fn long_runs(simulation: &Simulation, is_short: fn(usize) -> bool) -> (Script, R
             async move {
                 let _ending = ending;
                 if !is_short(number) {
-                    clock.sleep(HOUR).await;
+                    clock.sleep(TEN_MINUTES).await;
                 }
                 Ok(json!(number))
             }
@@ -108,7 +108,7 @@ fn a_whole_worker_runs_on_a_manual_clock_without_threads_or_real_time() {
         let clock = clock.clone();
         async move {
             cx.step("once", async || Ok(())).await?;
-            clock.sleep(HOUR).await;
+            clock.sleep(TEN_MINUTES).await;
             if cx.attempt() == 1 { Err(JobError::retry("once more")) } else { Ok(json!(number)) }
         }
     });
@@ -121,20 +121,20 @@ fn a_whole_worker_runs_on_a_manual_clock_without_threads_or_real_time() {
     let worker = worker(&longhaul, script).runtime(simulation.runtime()).start();
     let id = simulation.run(enqueue(&longhaul, 2));
     let begun = simulation.clock.monotonic();
-    simulation.advance(HOUR / 2);
+    simulation.advance(TEN_MINUTES / 2);
     let running = simulation.run(record(&longhaul, &id));
     assert_eq!(
         (running.state, running.crashes),
         (State::Running, 0),
-        "720 leases long its heartbeats kept it"
+        "60 leases long its heartbeats kept it"
     );
 
     let done = simulation.run(longhaul.wait(&id, GRACE)).unwrap().found().unwrap();
     assert_eq!((done.state, done.attempt, done.crashes), (State::Completed, 2, 0));
     assert_eq!((done.errors[0].kind, done.errors[0].message.as_str()), (ErrorKind::Error, "once more"));
-    // Two runs of an hour, and the backoff of 2 s at most between them.
+    // Two runs of ten minutes, and the backoff of 2 s at most between them.
     let took = simulation.clock.since(begun);
-    assert!((2 * HOUR..2 * HOUR + Duration::from_secs(3)).contains(&took), "{took:?}");
+    assert!((2 * TEN_MINUTES..2 * TEN_MINUTES + Duration::from_secs(3)).contains(&took), "{took:?}");
     let rescued = simulation.run(longhaul.wait(&orphan, GRACE)).unwrap().found().unwrap();
     assert_eq!((rescued.state, rescued.attempt, rescued.crashes), (State::Completed, 2, 1));
     let shutdown = simulation.run(worker.shutdown(GRACE));
@@ -275,7 +275,7 @@ fn a_cancel_reaches_one_job_while_another_ignores_its_own() {
             let clock = clock.clone();
             async move {
                 if number == 1 {
-                    clock.sleep(HOUR).await;
+                    clock.sleep(TEN_MINUTES).await;
                 } else {
                     cx.cancelled().await;
                 }

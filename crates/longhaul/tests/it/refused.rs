@@ -370,10 +370,10 @@ fn chunks_that_wait_for_a_store_that_is_away_are_bounded_and_the_job_is_told() {
             let (emitted, faults) = (Arc::clone(&emitted), Arc::clone(&faults));
             async move {
                 // It does not look at the error for long, and goes on.
-                for n in 0..5_000 {
+                for n in 0..1_500 {
                     let kept = cx.emit("x".repeat(1_000)).await;
                     emitted.fetch_add(usize::from(kept.is_ok()), Ordering::SeqCst);
-                    if n == 4_999 {
+                    if n == 1_499 {
                         faults.inflict(Operation::Record, Fault::Refuse, 0);
                         kept?;
                     }

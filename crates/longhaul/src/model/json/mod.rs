@@ -60,7 +60,7 @@ impl Json {
     /// Reads the value.
     ///
     /// # Errors
-    /// Where the JSON is not of `T`'s form.
+    /// If the JSON is not of `T`'s form.
     pub fn to<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
         serde_json::from_str(self.0.get())
     }

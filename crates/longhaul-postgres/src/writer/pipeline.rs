@@ -1,18 +1,16 @@
-//! Calls that are one statement in a commit of its own, and are sent before the one before is answered.
+//! The writer's side of pipelined statements: what is sent as one, and how its answer is told.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::task::Poll;
 
 use futures::future::BoxFuture;
-use longhaul::{Enqueued, Finish, FinishAndClaim, LeaseStatus, NewJob, Result};
+use longhaul::{Finish, FinishAndClaim, LeaseStatus};
 
 use crate::call::{Answer, Call, Op, Verdict};
-use crate::connection::Connection;
-use crate::driver::Look;
-use crate::enqueue::{enqueue_simple, is_simple_enqueue};
-use crate::error::{SILENCE, copy, is_outage, unavailable};
+use crate::error::{copy, is_outage};
 use crate::finish_and_claim;
+use crate::pipelined::{self, Pipelined, Statement, are_simple, is_simple};
+use crate::state::Look;
 use crate::transactor::Done;
 use crate::write_tx::Effects;
 use crate::writer::Writer;
@@ -21,37 +19,6 @@ use crate::writer::Writer;
 const PIPELINE: usize = 2;
 /// Finishes with a claim that are not even tried in one statement after one that was not simple: the next will be like it.
 const GENERAL_TURNS: u32 = 16;
-
-/// Calls whose statement has been answered.
-pub(crate) struct Pipelined {
-    calls: Vec<Call>,
-    connection: Arc<Connection>,
-    /// The number that its claimed jobs carry.
-    claim_number: i64,
-    result: Result<Statement>,
-}
-
-/// The result of the statement, which is committed.
-enum Statement {
-    FinishAndClaim(finish_and_claim::Done),
-    /// The answer of each call, and the queues that have available jobs of them.
-    Enqueued(Vec<Vec<Enqueued>>, BTreeSet<String>),
-}
-
-/// True where one statement can do what is asked for: a finish with a claim by itself, or enqueues.
-fn are_simple(calls: &[Call]) -> bool {
-    match calls {
-        [Call { op: Op::Finish(finishes) | Op::Claim { finishes, .. }, .. }] => {
-            finish_and_claim::is_simple(finishes)
-        }
-        calls => !calls.is_empty() && calls.iter().all(is_simple),
-    }
-}
-
-/// True where a call can share a statement with others.
-pub(crate) fn is_simple(call: &Call) -> bool {
-    call.jobs().is_some_and(is_simple_enqueue)
-}
 
 impl Writer {
     /// The statement of [simple](are_simple) calls, which is sent once it is polled first; or else gives them back.
@@ -81,30 +48,7 @@ impl Writer {
         let now = self.transactor.state.now(&self.transactor.clock);
         let patience = self.transactor.options.response_timeout;
         let claim_number = self.transactor.number_claim();
-        Ok(Box::pin(async move {
-            let statement = async {
-                match calls.as_slice() {
-                    [call @ Call { op: Op::Finish(finishes) | Op::Claim { finishes, .. }, .. }] => {
-                        // A caller who is gone takes nothing.
-                        let claim = call.claim().filter(|_| !call.reply.is_closed());
-                        let done =
-                            finish_and_claim::run(&connection, finishes, claim, now, claim_number).await;
-                        done.map(Statement::FinishAndClaim)
-                    }
-                    calls => {
-                        let jobs: Vec<&[NewJob]> = calls.iter().filter_map(Call::jobs).collect();
-                        let (enqueued, available) = enqueue_simple(&connection, &jobs, now).await?;
-                        Ok(Statement::Enqueued(enqueued, available))
-                    }
-                }
-            };
-            let result = tokio::time::timeout(patience, statement).await;
-            let result = result.unwrap_or_else(|_| {
-                connection.cancel();
-                Err(unavailable(SILENCE))
-            });
-            Pipelined { calls, connection, claim_number, result }
-        }))
+        Ok(Box::pin(pipelined::run(connection, calls, now, claim_number, patience)))
     }
 
     /// Sends a statement now, so that what is sent later comes after it at the server, too. A task of its own takes the

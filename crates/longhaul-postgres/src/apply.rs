@@ -1,0 +1,80 @@
+use longhaul::{FinishAndClaim, Result};
+
+use crate::call::{Answer, Call, Op, Verdict};
+use crate::finish_and_claim::Ended;
+use crate::write_tx::WriteTx;
+
+/// Applies everything but the claims, which come last so that they see all the rest. Calls whose keys another
+/// transaction holds are left out, and deferred.
+pub(crate) async fn apply_all(
+    tx: &mut WriteTx<'_>,
+    calls: &[Call],
+    ended: Option<&Ended>,
+    verdicts: &mut [Option<Verdict>],
+) -> Result<()> {
+    let locks: Vec<Vec<String>> = calls.iter().map(crate::keys::locks_of).collect();
+    let busy = tx.try_lock_keys(&locks.concat()).await?;
+    if !busy.is_empty() {
+        for (words, verdict) in locks.iter().zip(&mut *verdicts) {
+            if words.iter().any(|word| busy.contains(word)) {
+                *verdict = Some(Verdict::Deferred);
+            }
+        }
+    }
+    let open: Vec<(usize, &Call)> =
+        calls.iter().enumerate().filter(|(number, _)| verdicts[*number].is_none()).collect();
+    let enqueues: Vec<_> = open.iter().filter_map(|(n, call)| Some((*n, call.jobs()?))).collect();
+    if !enqueues.is_empty() {
+        let jobs: Vec<_> = enqueues.iter().map(|(_, jobs)| *jobs).collect();
+        for ((number, _), answer) in enqueues.iter().zip(tx.enqueue_all(&jobs).await?) {
+            verdicts[*number] = Some(Verdict::Answered(Answer::Enqueued(answer)));
+        }
+    }
+    let finishes: Vec<_> = open.iter().filter_map(|(n, call)| Some((*n, call.finishes()?))).collect();
+    if !finishes.is_empty() {
+        let runs: Vec<_> = finishes.iter().map(|(_, runs)| *runs).collect();
+        for ((number, _), finished) in finishes.iter().zip(tx.finish_all(&runs, ended).await?) {
+            let answer = match &calls[*number].op {
+                Op::Claim { .. } => Answer::FinishAndClaim(FinishAndClaim { finished, claimed: Vec::new() }),
+                _ => Answer::Statuses(finished),
+            };
+            verdicts[*number] = Some(Verdict::Answered(answer));
+        }
+    }
+    for (number, call) in open {
+        if verdicts[number].is_none() {
+            verdicts[number] = Some(Verdict::Answered(apply(tx, &call.op).await?));
+        }
+    }
+    Ok(())
+}
+
+/// Applies an operation that is not gathered from many calls; a claim is left to the end of the transaction.
+async fn apply(tx: &mut WriteTx<'_>, op: &Op) -> Result<Answer> {
+    Ok(match op {
+        Op::Enqueue(jobs) => Answer::Enqueued(tx.enqueue(jobs).await?),
+        Op::Finish(_) => Answer::Statuses(Vec::new()),
+        Op::Claim { .. } => Answer::FinishAndClaim(FinishAndClaim::default()),
+        Op::Record(records) => Answer::Statuses(tx.record(records).await?),
+        Op::Sweep(limit) => Answer::Swept(tx.sweep(*limit).await?),
+        Op::Act { ids, filter, action } => Answer::Count(tx.act(ids, filter, *action).await?),
+        Op::SetQueue { queue, config } => {
+            tx.rows("configure a queue", include_str!("sql/set_queue.sql"), &[queue, config]).await?;
+            Answer::Done
+        }
+        Op::ProbeWrite => {
+            tx.rows("write", include_str!("sql/probe_write.sql"), &[]).await?;
+            Answer::Done
+        }
+        Op::FailUnreadable(lease, reason) => {
+            tx.fail_unreadable(lease, reason).await?;
+            tx.settle().await?;
+            Answer::Done
+        }
+        Op::TakeBack(leases) => {
+            tx.take_back(leases).await?;
+            Answer::Done
+        }
+        Op::TakeBackLost(claims) => Answer::Count(tx.take_back_lost(claims).await?),
+    })
+}

@@ -1,0 +1,135 @@
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use longhaul::clock::Stopwatch;
+use longhaul::{Clock, Error, Result};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::error::{copy, unavailable};
+use crate::server_clock::{Now, ServerClock};
+
+/// Shared by the connections and by callers.
+#[derive(Debug, Default)]
+pub(crate) struct DriverState {
+    /// Wakes the writer without a call: the clock has moved, or jobs have become available elsewhere.
+    pub(crate) nudge: Notify,
+    /// Queues in which waiting claims may find something.
+    news: Mutex<Look>,
+    /// Set while the server cannot be reached. The writer tries again by itself.
+    pub(crate) is_away: AtomicBool,
+    /// Set while other processes' notifications are received.
+    pub(crate) is_listening: AtomicBool,
+    server_clock: Mutex<Option<ServerClock>>,
+    /// The last write's failure, where the server had no room or could not write, and since when it is known.
+    write_fault: Mutex<Option<(Error, Stopwatch)>>,
+}
+
+/// Queues in which jobs may have become available.
+#[derive(Debug, Default)]
+pub(crate) struct Look {
+    pub(crate) queues: BTreeSet<String>,
+    /// Set where it is not known which.
+    pub(crate) everywhere: bool,
+}
+
+impl Look {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queues.is_empty() && !self.everywhere
+    }
+
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.queues.extend(other.queues);
+        self.everywhere |= other.everywhere;
+    }
+}
+
+impl DriverState {
+    /// Wakes the writer because the clock has moved.
+    pub(crate) fn nudge(&self) {
+        self.nudge.notify_one();
+    }
+
+    /// Tells the writer where waiting claims may find something.
+    pub(crate) fn look(&self, look: Look) {
+        if !look.is_empty() {
+            self.news.lock().merge(look);
+            self.nudge.notify_one();
+        }
+    }
+
+    pub(crate) fn take_news(&self) -> Look {
+        std::mem::take(&mut *self.news.lock())
+    }
+
+    /// Fails at once while the server is away: callers that each waited for it would pile up.
+    pub(crate) fn reach(&self) -> Result<()> {
+        if self.is_away.load(Ordering::SeqCst) { Err(unavailable("the server is away")) } else { Ok(()) }
+    }
+
+    /// Notes how a write ended: one that the server had no room for, or could not do, is told by [`can_write`].
+    ///
+    /// [`can_write`]: Self::can_write
+    pub(crate) fn note_write(&self, result: Result<(), &Error>) {
+        let fault = match result {
+            Err(error @ (Error::Full { .. } | Error::Broken { .. })) => {
+                Some((copy(error), Stopwatch::start()))
+            }
+            Err(_) => return,
+            Ok(()) => None,
+        };
+        *self.write_fault.lock() = fault;
+    }
+
+    /// Fails at once where the last write has, a short while ago, for want of room or of a disk that can be written.
+    pub(crate) fn can_write(&self) -> Result<()> {
+        self.reach()?;
+        match &*self.write_fault.lock() {
+            Some((error, since)) if since.elapsed() < WRITE_FAULT_HOLDS => Err(copy(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The time of the store's clock. The server's is read with every transaction and goes on by this machine's, so that
+    /// no statement waits for a reading of its own.
+    pub(crate) fn now(&self, clock: &Clock) -> Now {
+        match &*self.server_clock.lock() {
+            Some(server) if !clock.is_manual() => server.now(Stopwatch::start().started()),
+            _ => Now::exactly(clock.now()),
+        }
+    }
+
+    /// Notes a reading of the server's clock, in microseconds, that was asked for at `asked`.
+    pub(crate) fn read_clock(&self, micros: i64, asked: Stopwatch) {
+        let mut server = self.server_clock.lock();
+        *server = Some(ServerClock::read(*server, micros, asked.started(), Stopwatch::start().started()));
+    }
+
+    pub(crate) fn has_read_lately(&self) -> bool {
+        self.server_clock.lock().is_some_and(|server| server.was_read_lately(Stopwatch::start().started()))
+    }
+}
+
+/// A failed write counts for so long where no other has been tried since.
+const WRITE_FAULT_HOLDS: Duration = Duration::from_secs(5);
+
+/// Measures how often something may be done.
+pub(crate) struct Throttle {
+    every: Duration,
+    last: Option<Stopwatch>,
+}
+
+impl Throttle {
+    pub(crate) fn new(every: Duration) -> Self {
+        Self { every, last: None }
+    }
+
+    /// Sleeps until it may be done again, and counts from then.
+    pub(crate) async fn wait(&mut self) {
+        if let Some(last) = self.last {
+            tokio::time::sleep(self.every.saturating_sub(last.elapsed())).await;
+        }
+        self.last = Some(Stopwatch::start());
+    }
+}
