@@ -16,7 +16,7 @@ use crate::wire::MAX_WORKER_BODY_BYTES;
 
 /// The most bytes that a request's body may have.
 pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
-/// How long a body may take to arrive.
+/// The longest that a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A JSON body, with the bytes that it was read from.

@@ -1,4 +1,4 @@
-//! What surrounds every answer: the request's id, problems written out, panics caught.
+//! The frame of every answer: the request's id, problems written out, panics caught.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;

@@ -27,7 +27,7 @@ pub(crate) fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     Ok(Some(key))
 }
 
-/// What it means when a store answers that a job is a duplicate.
+/// The meaning of a store's answer that a job is a duplicate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Duplicates {
     /// An earlier request with the same idempotency key created it: nothing else could have.

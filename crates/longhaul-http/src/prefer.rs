@@ -11,7 +11,7 @@ pub(crate) const LONGEST_WAIT: u64 = 60;
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
-/// How long the caller would have the answer held until the job has ended; none where it did not say.
+/// The time for which the caller would have the answer held until the job has ended; none where it did not say.
 pub(crate) fn wait(headers: &HeaderMap) -> Option<Duration> {
     let preferences = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
     let seconds = preferences.flat_map(|value| value.split(',')).find_map(|preference| {

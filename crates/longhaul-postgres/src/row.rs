@@ -84,11 +84,13 @@ pub(crate) fn job_record(row: &Row) -> (JobRecord, RowFacts) {
 
 /// The counts of children; the first of the three counts is at `column`.
 pub(crate) fn children(row: &Row, column: usize, total: i64) -> Children {
+    // A count that a hand in the tables has removed is none.
+    let count = |column: usize| row.get::<_, Option<i64>>(column).map_or(0, unsigned);
     Children {
         total: unsigned(total),
-        completed: unsigned(row.get(column)),
-        failed: unsigned(row.get(column + 1)),
-        cancelled: unsigned(row.get(column + 2)),
+        completed: count(column),
+        failed: count(column + 1),
+        cancelled: count(column + 2),
     }
 }
 

@@ -1,9 +1,11 @@
 use std::collections::{BTreeSet, HashSet};
 use std::hash::{BuildHasher, Hasher};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::maybe_done;
 use longhaul::clock::Stopwatch;
 use longhaul::{Backoff, Claimed, Clock, Result, Signals, Timestamp};
@@ -15,7 +17,9 @@ use crate::call::{Answer, Call, Op, Verdict};
 use crate::claim::PROMOTE_DUE;
 use crate::connection::{Connection, Link};
 use crate::enqueue::INSERT_SIMPLE;
-use crate::error::{SILENCE, fault, is_serialization_failure, is_unreachable, key_locked, unavailable};
+use crate::error::{
+    SILENCE, failed, fault, is_serialization_failure, is_unreachable, key_locked, unavailable,
+};
 use crate::finish_and_claim::{Ended, FINISH_AND_CLAIM};
 use crate::notifier::Notifier;
 use crate::options::{PostgresOptions, Purpose};
@@ -138,9 +142,11 @@ impl Transactor {
             let connection = self.connected().await?;
             let patience = self.options.response_timeout;
             let number = self.number_claim();
-            let run = self.run(&connection, work, number);
+            let run = AssertUnwindSafe(self.run(&connection, work, number)).catch_unwind();
             let done = match tokio::time::timeout(patience, run).await {
-                Ok(done) => done,
+                Ok(Ok(done)) => done,
+                // A panic is about one of the calls, or a row that it met. Its transaction ends with the connection.
+                Ok(Err(_)) => return Err(failed("run a transaction", "the store's code has panicked")),
                 Err(_) => {
                     // The connection is given up, and the transaction with it.
                     connection.cancel();

@@ -17,16 +17,13 @@ use crate::scripts::{self, Script};
 #[derive(Debug)]
 pub(crate) struct Taken {
     pub(crate) claimed: Vec<Claimed>,
-    /// Jobs that were claimed and cannot be read.
-    unreadable: Vec<Lease>,
+    /// Jobs that were claimed and cannot be read, with the field at fault.
+    unreadable: Vec<(Lease, &'static str)>,
     /// When the next scheduled job falls due, where nothing was found and the claim waits.
     pub(crate) next_due: Option<Due>,
     /// True where not all was looked at: very many jobs are asked for or paused.
     has_more: bool,
 }
-
-/// The reason of a job that fails because something of it cannot be read. `removing.lua` has that of a damaged record.
-const UNREADABLE: &str = "failed to read the stored job: its data is damaged";
 
 /// The values of an answer that stand before the jobs.
 const BEFORE_JOBS: usize = 3;
@@ -73,9 +70,10 @@ async fn send(
 }
 
 /// Ends claimed jobs as failed of which something cannot be read. The claim that met one goes on whatever becomes of that.
-async fn fail_unreadable(driver: &Driver, leases: &[Lease]) {
-    for lease in leases {
-        if let Err(error) = fail(driver, lease, UNREADABLE).await {
+async fn fail_unreadable(driver: &Driver, unreadable: &[(Lease, &'static str)]) {
+    for (lease, field) in unreadable {
+        let reason = format!("failed to read the stored job: its {field} cannot be read");
+        if let Err(error) = fail(driver, lease, &reason).await {
             tracing::warn!(job = %lease.id, "failed to end a job that cannot be read: {error}");
         }
     }
@@ -210,8 +208,8 @@ fn taken(answer: Value) -> Option<Taken> {
     for job in answer[BEFORE_JOBS..].chunks_exact(4) {
         let lease = lease(job)?;
         match claimed(&lease, job) {
-            Some(claimed) => taken.claimed.push(claimed),
-            None => taken.unreadable.push(lease),
+            Ok(claimed) => taken.claimed.push(claimed),
+            Err(field) => taken.unreadable.push((lease, field)),
         }
     }
     Some(taken)
@@ -222,10 +220,14 @@ fn lease(job: &[Value]) -> Option<Lease> {
     Some(Lease { id: JobId::from_store(text(&job[0])?.to_owned()), token: token_of(bytes(&job[1])?)? })
 }
 
-fn claimed(lease: &Lease, job: &[Value]) -> Option<Claimed> {
-    let fields = Fields::unpack(bytes(&job[1])?)?;
-    let data = Data::unpack(bytes(&job[2])?)?;
-    Some(Claimed {
+/// A claimed job, or the field of it that cannot be read.
+fn claimed(lease: &Lease, job: &[Value]) -> Result<Claimed, &'static str> {
+    let fields = bytes(&job[1]).and_then(Fields::unpack).ok_or("record")?;
+    let data = match Data::unpack(bytes(&job[2]).ok_or("data")?) {
+        (data, None) => data,
+        (_, Some(field)) => return Err(field),
+    };
+    Ok(Claimed {
         lease: lease.clone(),
         kind: fields.kind.to_owned(),
         version: fields.version,
@@ -233,10 +235,10 @@ fn claimed(lease: &Lease, job: &[Value]) -> Option<Claimed> {
         args: data.args,
         attempt: fields.attempt,
         max_attempts: data.max_attempts,
-        policy: longhaul::Policy { timeout: data.timeout, backoff: data.backoff },
+        policy: data.policy,
         created_at: fields.created_at,
         labels: data.labels,
-        steps: steps(&job[3])?,
+        steps: steps(&job[3]).ok_or("steps")?,
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use longhaul::clock::millis;
-use longhaul::{Backoff, Children, JobId, JobRecord, Json, NewJob, OnClash, Start, State, Timestamp};
+use longhaul::{Backoff, Children, JobId, JobRecord, Json, NewJob, OnClash, Policy, Start, State, Timestamp};
 use serde::Serialize;
 
 use crate::pack::{Packer, Unpacker};
@@ -215,45 +215,75 @@ fn count(number: i64) -> u32 {
     u32::try_from(number).unwrap_or(0)
 }
 
-/// The fields of a job that never change and that no script looks at. A new field that no query filters by belongs here: it is
-/// one more value at the end of the list, and none in rows that are older.
+/// The part of a job that never changes and that no script looks at.
 #[derive(Clone, Debug)]
 pub(crate) struct Data {
     pub(crate) args: Json,
     pub(crate) max_attempts: u32,
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) backoff: Option<Backoff>,
+    pub(crate) policy: Policy,
     pub(crate) labels: BTreeMap<String, String>,
 }
 
 impl Data {
+    /// A list of args, attempts, timeout, backoff and labels, and at its end the policy where there is any, all of it: the
+    /// previous release reads timeout and backoff, and passes over what follows.
     pub(crate) fn pack(job: &NewJob) -> Vec<u8> {
+        let policy = Some(job.policy).filter(|policy| *policy != Policy::default());
         let mut data = Packer::new();
-        data.list(5).text(job.args.as_str()).int(job.max_attempts.into());
+        data.list(5 + usize::from(policy.is_some())).text(job.args.as_str()).int(job.max_attempts.into());
         data.int_or_none(job.policy.timeout.map(millis));
         data.text_or_none(job.policy.backoff.as_ref().map(json_of).as_deref());
         data.text_or_none((!job.labels.is_empty()).then(|| json_of(&job.labels)).as_deref());
+        if let Some(policy) = policy {
+            data.text(&json_of(&policy));
+        }
         data.done()
     }
 
-    pub(crate) fn unpack(bytes: &[u8]) -> Option<Self> {
+    /// Reads what can be read, and names the first field that cannot.
+    pub(crate) fn unpack(bytes: &[u8]) -> (Self, Option<&'static str>) {
         let mut rest = Unpacker(bytes);
-        rest.list()?;
-        // A list may leave them out.
-        let args = rest
-            .text_or_none()?
-            .map_or_else(|| Some(Json::null()), |text| Json::parse(text.to_owned()).ok())?;
-        let max_attempts = count(rest.int()?);
-        let timeout = rest.int_or_none()?.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis);
-        let backoff = rest.text_or_none()?.and_then(|text| serde_json::from_str(text).ok());
-        let labels =
-            rest.text_or_none()?.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-        Some(Self { args, max_attempts, timeout, backoff, labels })
-    }
-
-    /// Stands for data that cannot be read, where the rest of a job is shown.
-    pub(crate) fn unreadable() -> Self {
-        Self { args: Json::null(), max_attempts: 0, timeout: None, backoff: None, labels: BTreeMap::new() }
+        let length = rest.list().unwrap_or(0);
+        let mut damaged = None;
+        let mut or_damaged = |field| damaged = damaged.or(Some(field));
+        // A list of jobs leaves large args out.
+        let args = match rest.text_or_none() {
+            Some(None) => Some(Json::null()),
+            text => text.flatten().and_then(|text| Json::parse(text.to_owned()).ok()),
+        };
+        if args.is_none() {
+            or_damaged("args");
+        }
+        let max_attempts = rest.int();
+        if max_attempts.is_none() {
+            or_damaged("max_attempts");
+        }
+        let timeout = rest.int_or_none().flatten().and_then(|ms| u64::try_from(ms).ok());
+        let backoff = rest.text_or_none().flatten().map(serde_json::from_str::<Backoff>);
+        let labels = rest.text_or_none().flatten().map(serde_json::from_str).transpose();
+        if labels.is_err() {
+            or_damaged("labels");
+        }
+        let policy = if length > 5 {
+            rest.text_or_none().flatten().and_then(|text| serde_json::from_str(text).ok())
+        } else {
+            let timeout = timeout.map(Duration::from_millis);
+            #[allow(
+                clippy::needless_update,
+                reason = "a field that is added later stands in the policy alone"
+            )]
+            backoff.transpose().ok().map(|backoff| Policy { timeout, backoff, ..Policy::default() })
+        };
+        if policy.is_none() {
+            or_damaged("policy");
+        }
+        let data = Self {
+            args: args.unwrap_or_else(Json::null),
+            max_attempts: count(max_attempts.unwrap_or(0)),
+            policy: policy.unwrap_or_default(),
+            labels: labels.ok().flatten().unwrap_or_default(),
+        };
+        (data, damaged)
     }
 }
 
@@ -282,7 +312,7 @@ pub(crate) fn record(id: JobId, fields: &Fields<'_>, data: Data, beside: Beside)
         crashes: fields.crashes,
         max_crashes: fields.max_crashes,
         interruptions: fields.interruptions,
-        policy: longhaul::Policy { timeout: data.timeout, backoff: data.backoff },
+        policy: data.policy,
         progress: beside.progress,
         output,
         errors: beside.errors,

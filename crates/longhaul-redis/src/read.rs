@@ -49,7 +49,7 @@ fn lookup(id: &JobId, answer: Value) -> Option<Lookup> {
 fn shown(id: JobId, row: &[Value]) -> Option<JobRecord> {
     let fields = Fields::unpack(bytes(row.first()?)?)?;
     let args_bytes = size(row.get(5)?);
-    let data = Data::unpack(bytes(row.get(1)?)?).unwrap_or_else(Data::unreadable);
+    let (data, _) = Data::unpack(bytes(row.get(1)?)?);
     let errors = match row.get(4)? {
         Value::Array(errors) => errors.iter().filter_map(parsed).collect(),
         _ => Vec::new(),

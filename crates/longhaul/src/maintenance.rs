@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -14,11 +15,32 @@ use crate::store::{Error, Store};
 /// process that runs none starts one, so that delayed jobs and old history do not depend on a worker being there.
 ///
 /// Those of one store in one process take turns: one sweeps, and the next one takes over when it is dropped. A sweep that
-/// found something is followed by the next at once; else the pause grows from 1 s to 4 s, so that an idle store costs
-/// little however many processes share it.
+/// found something is followed by the next at once. Else the pause is 1 s while workers of the process run jobs, so that
+/// what others abandon is rescued soon, and grows to 4 s while they run none, so that an idle store costs little however many
+/// processes share it.
 #[derive(Debug)]
 pub struct Maintenance {
     _stop: DropGuard,
+    activity: Activity,
+}
+
+/// Tells whoever sweeps a store that workers of this process run jobs of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Activity(Arc<Shared>);
+
+impl Activity {
+    pub(crate) fn note(&self) {
+        self.0.is_active.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The part that those who sweep one store in one process share.
+#[derive(Debug, Default)]
+struct Shared {
+    /// The turn to sweep. It saves double work; what several sweep at once is right all the same.
+    turn: tokio::sync::Mutex<()>,
+    /// True where jobs ran since the last sweep.
+    is_active: AtomicBool,
 }
 
 /// Jobs of each sort that one sweep takes on.
@@ -54,36 +76,39 @@ impl Maintenance {
     #[must_use]
     pub fn start_on(store: Arc<dyn Store>, runtime: Runtime) -> Self {
         let stop = CancellationToken::new();
-        let turn = turn_of(&store);
+        let shared = shared_by(&store);
+        let activity = Activity(Arc::clone(&shared));
         runtime.clone().spawn({
             let stop = stop.clone();
             let sweeping = async move {
-                let _turn = turn.lock().await;
-                sweep(store.as_ref(), &runtime).await;
+                let _turn = shared.turn.lock().await;
+                sweep(store.as_ref(), &runtime, &shared).await;
             };
             async move { stop.run_until_cancelled(sweeping).await.unwrap_or_default() }
         });
-        Self { _stop: stop.drop_guard() }
+        Self { _stop: stop.drop_guard(), activity }
+    }
+
+    pub(crate) fn activity(&self) -> Activity {
+        self.activity.clone()
     }
 }
 
-/// The turn to sweep a store, which all of a process share that sweep it. It saves double work; what several sweep at once
-/// is right all the same.
-fn turn_of(store: &Arc<dyn Store>) -> Arc<tokio::sync::Mutex<()>> {
+fn shared_by(store: &Arc<dyn Store>) -> Arc<Shared> {
     /// By the address of the store, which whoever has the turn, or waits for it, keeps from being used again.
-    static TURNS: Mutex<BTreeMap<usize, Weak<tokio::sync::Mutex<()>>>> = Mutex::new(BTreeMap::new());
+    static ALL: Mutex<BTreeMap<usize, Weak<Shared>>> = Mutex::new(BTreeMap::new());
     let address = Arc::as_ptr(store).cast::<()>().addr();
-    let mut turns = TURNS.lock();
-    turns.retain(|_, turn| turn.strong_count() > 0);
-    if let Some(turn) = turns.get(&address).and_then(Weak::upgrade) {
-        return turn;
+    let mut all = ALL.lock();
+    all.retain(|_, shared| shared.strong_count() > 0);
+    if let Some(shared) = all.get(&address).and_then(Weak::upgrade) {
+        return shared;
     }
-    let turn = Arc::default();
-    turns.insert(address, Arc::downgrade(&turn));
-    turn
+    let shared = Arc::default();
+    all.insert(address, Arc::downgrade(&shared));
+    shared
 }
 
-async fn sweep(store: &dyn Store, runtime: &Runtime) {
+async fn sweep(store: &dyn Store, runtime: &Runtime, shared: &Shared) {
     let (mut failures, mut idle, mut is_away) = (0, 0, false);
     loop {
         if is_away && store.ready().await.is_ok() {
@@ -97,7 +122,11 @@ async fn sweep(store: &dyn Store, runtime: &Runtime) {
                 if swept.rescued + swept.poisoned + swept.fenced > 0 {
                     tracing::warn!(?swept, "took jobs from workers that were not heard of in time");
                 }
-                idle = if swept.is_empty() { idle + 1 } else { 0 };
+                idle = match (swept.is_empty(), shared.is_active.swap(false, Ordering::Relaxed)) {
+                    (false, _) => 0,
+                    (true, true) => 1,
+                    (true, false) => idle + 1,
+                };
                 None
             }
             Ok(Err(error)) => Some(error.to_string()),

@@ -11,15 +11,15 @@ use crate::wire::LONGEST_HOLD;
 
 pub(super) const STORE: &str = "remote";
 
-/// How often a request is sent again whose answer was lost, or that nobody took.
+/// The number of times that a request is sent again whose answer was lost, or that nobody took.
 const AGAIN: u32 = 3;
 /// The waits before that: 1 s in all, so that a server that is being replaced is often back, and whoever calls can still
 /// tell the job's caller or its heartbeat that the store is away. The jitter keeps workers from coming back as one.
 const AGAIN_AFTER: Backoff =
     Backoff { base: Duration::from_millis(50), factor: 4.0, max: Duration::from_secs(1), jitter: 0.5 };
-/// How long a connection may take to be made.
+/// The longest that a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an answer may take that is not held open.
+/// The longest that an answer may take that is not held open.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Sends requests to one server.
@@ -31,20 +31,20 @@ pub(super) struct Caller {
     heartbeats: Client,
 }
 
-/// How an operation goes over the wire.
+/// The request of an operation.
 #[derive(Debug, Default)]
 pub(super) struct Wire {
     /// The last part of its path.
     pub(super) route: &'static str,
-    /// What an error says was being done.
+    /// The operation, in the words of an error.
     pub(super) operation: &'static str,
     /// Keeps it from being done twice when it is sent again.
     pub(super) key: Option<String>,
-    /// How long the server was asked to hold the answer.
+    /// The time for which the server was asked to hold the answer.
     pub(super) wait: Duration,
 }
 
-/// What came of sending a request once.
+/// The result of sending a request once.
 enum Sent<T> {
     Answered(T),
     /// It was refused, or failed for good.
@@ -53,7 +53,7 @@ enum Sent<T> {
     Lost(Reached, Box<dyn StdError + Send + Sync>),
 }
 
-/// Whether the server may have heard a request that has no answer.
+/// Tells apart requests without an answer that the server may have heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reached {
     /// It was never sent.
@@ -241,7 +241,7 @@ fn whole(error: &reqwest::Error) -> Box<dyn StdError + Send + Sync> {
     text.into()
 }
 
-/// What is read of a refusal.
+/// The parts of a refusal that are read.
 #[derive(Default, Deserialize)]
 struct Problem {
     #[serde(default)]

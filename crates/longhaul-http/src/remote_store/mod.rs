@@ -35,7 +35,7 @@ use crate::wire::{
 /// answer was lost is sent again a few times within about a second, under a key that keeps it from being done twice;
 /// then the call fails as unavailable, and whoever made it waits and asks again, as with any store that is away.
 ///
-/// What one server process remembers of keys goes with it. Where a server dies between doing something and answering,
+/// The memory of keys goes with its server process. Where a server dies between doing something and answering,
 /// entries that were recorded are written a second time, jobs that were claimed wait for their leases to end, and a run
 /// that was to run again (a retry, a snooze) is told that its lease is `Lost`, though its finish was accepted (once, as
 /// ever).
@@ -67,7 +67,7 @@ impl RemoteStore {
         Ok(store)
     }
 
-    /// Where the server's API is.
+    /// The address of the server's API.
     #[must_use]
     pub fn url(&self) -> &str {
         self.caller.base()

@@ -36,7 +36,7 @@ struct WorkerBody {
     host: String,
     /// The queues that it serves.
     queues: Vec<SlotsBody>,
-    /// When it was last heard of.
+    /// The time of its last sign of life.
     #[schema(value_type = String, format = DateTime)]
     seen_at: Rfc3339,
 }

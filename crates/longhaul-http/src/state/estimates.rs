@@ -1,4 +1,4 @@
-//! How long a job still takes, as far as the past tells: what `Retry-After` and `eta_seconds` are made of.
+//! Estimates of the time that a job still takes, from past runs. They become `Retry-After` and `eta_seconds`.
 //!
 //! With `run` the median run time of the kind's last completed jobs, and `slots` those of the workers that
 //! serve the queue:
@@ -22,17 +22,17 @@ use std::time::Duration;
 use longhaul::{Clock, JobFilter, JobRecord, Longhaul, Page, Start, State, Timestamp};
 use parking_lot::RwLock;
 
-/// How long a kind's measured run time is used before it is measured again.
+/// The age at which the measured run time of a kind is measured again.
 const RUN_TIME_KEPT: Duration = Duration::from_secs(10);
-/// How long the depth of the queues and the slots of the workers are used.
+/// The age at which the depth of the queues and the slots of the workers are read again.
 const LOAD_KEPT: Duration = Duration::from_secs(1);
-/// How many jobs of a kind are looked at.
+/// The number of jobs of a kind that are looked at.
 const SAMPLE: usize = 20;
-/// How many kinds are measured; where unknown kinds are accepted, callers could name any number.
+/// The most kinds that are measured; where unknown kinds are accepted, callers could name any number.
 const MOST_KINDS: usize = 1_000;
 /// The progress below which extrapolating says nothing.
 const TELLING_PERCENT: f64 = 5.0;
-/// What is answered as `Retry-After` where nothing is known, in seconds.
+/// The `Retry-After` where nothing is known, in seconds.
 const UNKNOWN_RETRY_AFTER: u64 = 1;
 /// The longest `Retry-After`, in seconds.
 const LONGEST_RETRY_AFTER: u64 = 3600;
@@ -61,7 +61,7 @@ struct Load {
     slots: u64,
 }
 
-/// How long a job still takes, where that can be said.
+/// The time that a job still takes, where that can be said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Estimate(Option<Duration>);
 
@@ -80,7 +80,7 @@ impl Estimate {
         Some(((seconds / step).ceil() * step) as u64)
     }
 
-    /// When to ask again, in seconds: 1 to 3600.
+    /// The pause before the next look, in seconds: 1 to 3600.
     pub(crate) fn retry_after(self) -> u64 {
         let seconds = self.0.map(|left| left.as_millis().div_ceil(1_000));
         let seconds =

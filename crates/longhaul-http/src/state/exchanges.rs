@@ -1,4 +1,4 @@
-//! What is remembered of requests that may be sent again.
+//! Requests of remote workers that may be sent again, and their answers.
 //!
 //! A worker whose connection broke cannot know whether its request was heard. Where it had an `Idempotency-Key`, the
 //! worker sends it again: what was done is not done a second time but answered again, and what a claim had taken is
@@ -21,9 +21,9 @@ use crate::auth::WorkerCaller;
 use crate::idempotency;
 use crate::problem::Problem;
 
-/// How long a request is remembered.
+/// The time for which a request is remembered.
 const KEPT_FOR: Duration = Duration::from_secs(60);
-/// How many requests are remembered; the oldest are forgotten first.
+/// The most requests that are remembered; the oldest are forgotten first.
 const MOST: usize = 50_000;
 
 /// The requests of the last minute, by caller and key.
@@ -41,18 +41,18 @@ struct Remembered {
 #[derive(Debug, Default)]
 pub(crate) struct Exchange {
     progress: Arc<tokio::sync::Mutex<Progress>>,
-    /// Fired when the request comes again, so that whoever still waits for the first one's sake makes room.
+    /// Fired when the request comes again, so that the task which still waits for the first one's sake makes room.
     superseded: Mutex<CancellationToken>,
 }
 
-/// How far a request has come.
+/// The progress of a request.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
-    /// What was answered, claims aside.
+    /// The answer, claims aside.
     pub(crate) answer: Option<Answer>,
-    /// What was claimed for it.
+    /// The leases that were claimed for it.
     pub(crate) taken: Vec<Lease>,
-    /// Whether its caller has said that nobody hears the answer.
+    /// True once its caller has said that nobody hears the answer.
     pub(crate) abandoned: bool,
 }
 

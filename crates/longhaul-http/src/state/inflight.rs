@@ -15,7 +15,7 @@ use crate::canonical;
 use crate::idempotency::key;
 use crate::problem::{Code, Problem};
 
-/// How long a key is remembered, whatever becomes of the job.
+/// The time for which a key is remembered, whatever becomes of the job.
 const KEEP_FOR: Duration = Duration::from_secs(24 * 3600);
 
 /// A request with an idempotency key. No other one with its key is answered while this lives.

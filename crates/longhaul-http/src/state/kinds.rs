@@ -15,16 +15,16 @@ struct Known {
     seen_at: Timestamp,
 }
 
-/// How long a kind is known that no worker claims any more. Long, because jobs of a kind are worth keeping while its
+/// The time for which a kind is known that no worker claims any more. Long, because jobs of a kind are worth keeping while its
 /// workers are being replaced.
 const KNOWN_FOR: Duration = Duration::from_secs(24 * 3600);
-/// How often a kind's time is written; what lies between costs claims a look and no lock for writing.
+/// The interval at which a kind's time is written; what lies between costs claims a look and no lock for writing.
 const NOTED_EVERY: Duration = Duration::from_secs(60);
-/// How many kinds are known at most.
+/// The most kinds that are known.
 const MOST_KINDS: usize = 1_000;
 
 impl RemoteKinds {
-    /// Takes note of what a worker runs.
+    /// Notes the kinds that a worker runs.
     pub(crate) fn note(&self, kinds: &[SupportedKind], now: Timestamp) {
         let is_news = {
             let known = self.0.read();

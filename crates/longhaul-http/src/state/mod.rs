@@ -1,4 +1,4 @@
-//! What handlers share. Extractors and handlers take the part that they need by `FromRef`.
+//! The state that handlers share. Extractors and handlers take the part that they need by `FromRef`.
 
 pub(crate) mod estimates;
 pub(crate) mod exchanges;

@@ -2,14 +2,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use longhaul::{
-    Claim, Claimed, DEFAULT_LEASE, Json, Lease, LeaseStatus, QueueSlots, SupportedKind, Timestamp, WorkerInfo,
+    Claim, Claimed, DEFAULT_LEASE, Json, Lease, LeaseStatus, Policy, QueueSlots, SupportedKind, Timestamp,
+    WorkerInfo,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::finish::{FinishBody, LeaseSchema, StatusSchema};
 use super::item::Item;
-use super::job::BackoffBody;
+use super::job::{BackoffBody, is_default, policy, rest};
 use super::seconds::Seconds;
 use crate::time::Rfc3339;
 
@@ -18,17 +19,17 @@ use crate::time::Rfc3339;
 #[serde(deny_unknown_fields)]
 #[schema(as = WorkerClaim)]
 pub(crate) struct ClaimBody {
-    /// Who will run them.
+    /// The worker that will run them.
     pub(crate) worker: WorkerBody,
-    /// How many jobs to take of which queue, at most.
+    /// The queues, and the most jobs to take of each.
     pub(crate) queues: Vec<SlotsBody>,
-    /// What the worker can run; anything else is left alone.
+    /// The kinds that the worker runs; any other is left alone.
     pub(crate) kinds: Vec<KindBody>,
-    /// How long the worker may go without a heartbeat; 30 unless given.
+    /// The longest pause between two heartbeats; 30 unless given.
     #[serde(default = "default_lease")]
     #[schema(value_type = Option<Seconds>)]
     pub(crate) lease_for: Seconds,
-    /// How long to hold the answer open while there is nothing to take; 0 unless given. An answer is held for 25
+    /// The longest that the answer is held open while there is nothing to take; 0 unless given. An answer is held for 25
     /// seconds at most and says how much of the wait is left.
     #[serde(default)]
     #[schema(value_type = Option<Seconds>)]
@@ -78,13 +79,13 @@ pub(crate) struct KindBody {
     pub(crate) version: u32,
 }
 
-/// What was claimed.
+/// The claimed jobs.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = WorkerClaimed)]
 pub(crate) struct ClaimAnswer {
     /// The jobs; none where there was nothing to take.
     pub(crate) claimed: Vec<ClaimedBody>,
-    /// Where nothing was taken: how much of the wait is left. More than 0 means only that the answer could not be held
+    /// The rest of the wait, where nothing was taken. More than 0 means only that the answer could not be held
     /// any longer; ask again.
     #[schema(value_type = Seconds)]
     pub(crate) wait_left: Seconds,
@@ -94,23 +95,23 @@ pub(crate) struct ClaimAnswer {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = ClaimedJob)]
 pub(crate) struct ClaimedBody {
-    /// What proves that it is this worker's; to be sent with all that is said about this run.
+    /// The proof that it is this worker's; to be sent with all that is said about this run.
     #[schema(value_type = LeaseSchema)]
     pub(crate) lease: Lease,
-    /// Which job type runs it.
+    /// The job type that runs it.
     pub(crate) kind: String,
     /// The version of `args`.
     pub(crate) version: u32,
     /// The queue that it was taken from.
     pub(crate) queue: String,
-    /// What it is to do.
+    /// The input of the job type.
     #[schema(value_type = serde_json::Value)]
     pub(crate) args: Json,
     /// The number of this attempt, from 1.
     pub(crate) attempt: u32,
     /// Attempts in all.
     pub(crate) max_attempts: u32,
-    /// How long this attempt may take. The worker is to see to it.
+    /// The longest that this attempt may take. The worker is to see to it.
     #[schema(value_type = Option<Seconds>, required)]
     pub(crate) timeout: Option<Seconds>,
     /// Should this attempt fail: the `delay` to send with `retry`. Null where it is the last one, so that `failed` is
@@ -120,10 +121,14 @@ pub(crate) struct ClaimedBody {
     /// The job's own backoff, where it has one; `retry_in` is made of it.
     #[schema(required)]
     pub(crate) backoff: Option<BackoffBody>,
-    /// When it was enqueued.
+    /// All else that is kept with the job and no query looks at, as the engine writes it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[schema(value_type = Option<serde_json::Value>)]
+    pub(crate) policy: Policy,
+    /// The time at which it was enqueued.
     #[schema(value_type = String, format = DateTime)]
     pub(crate) created_at: Rfc3339,
-    /// What to find it by.
+    /// Names and values to find it by.
     pub(crate) labels: BTreeMap<String, String>,
     /// The outputs of the steps that earlier attempts have done, by name.
     #[schema(value_type = BTreeMap<String, serde_json::Value>)]
@@ -142,14 +147,14 @@ pub(crate) struct TurnBody {
     pub(crate) claim: ClaimBody,
 }
 
-/// What became of a turn.
+/// The answer to a turn.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = WorkerTurned)]
 pub(crate) struct TurnAnswer {
     /// One for each finish, in their order.
     #[schema(value_type = Vec<StatusSchema>)]
     pub(crate) statuses: Vec<LeaseStatus>,
-    /// What was claimed.
+    /// The claimed jobs.
     pub(crate) claimed: Vec<ClaimedBody>,
 }
 
@@ -158,7 +163,7 @@ pub(crate) struct TurnAnswer {
 #[serde(deny_unknown_fields)]
 #[schema(as = WorkerHeartbeat)]
 pub(crate) struct HeartbeatBody {
-    /// Who lives.
+    /// The worker that lives.
     pub(crate) worker: WorkerBody,
     /// The leases to extend; none only makes the worker known.
     #[schema(value_type = Vec<LeaseSchema>)]
@@ -254,6 +259,7 @@ impl From<Claimed> for ClaimedBody {
             max_attempts: claimed.max_attempts,
             timeout: claimed.policy.timeout.map(Seconds),
             backoff: claimed.policy.backoff.map(BackoffBody::from),
+            policy: rest(claimed.policy),
             created_at: Rfc3339(claimed.created_at),
             labels: claimed.labels,
             steps: claimed.steps,
@@ -271,10 +277,7 @@ impl From<ClaimedBody> for Claimed {
             args: body.args,
             attempt: body.attempt,
             max_attempts: body.max_attempts,
-            policy: longhaul::Policy {
-                timeout: body.timeout.map(|timeout| timeout.0),
-                backoff: body.backoff.map(BackoffBody::into),
-            },
+            policy: policy(body.timeout, body.backoff, body.policy),
             created_at: body.created_at.0,
             labels: body.labels,
             steps: body.steps,

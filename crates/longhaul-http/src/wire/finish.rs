@@ -26,7 +26,7 @@ pub(crate) struct FinishesBody {
     pub(crate) finishes: Vec<Item<FinishBody>>,
 }
 
-/// What became of each lease that was named.
+/// The state of each lease that was named.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = LeaseStatuses)]
 pub(crate) struct StatusesAnswer {
@@ -40,12 +40,12 @@ pub(crate) struct StatusesAnswer {
 #[serde(deny_unknown_fields)]
 #[schema(as = WorkerFinish)]
 pub(crate) struct FinishBody {
-    /// Which run.
+    /// The lease of the run.
     #[schema(value_type = LeaseSchema)]
     pub(crate) lease: Lease,
-    /// How it ended.
+    /// The outcome of the run.
     pub(crate) outcome: OutcomeBody,
-    /// What it had to say and has not recorded; goes before the outcome.
+    /// Entries that were not recorded yet; they go before the outcome.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<EntrySchema>)]
     pub(crate) entries: Vec<Entry>,
@@ -54,45 +54,45 @@ pub(crate) struct FinishBody {
     pub(crate) follow_ups: Vec<NewJobBody>,
 }
 
-/// How a run ended.
+/// The outcome of a run.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[schema(as = Outcome)]
 pub(crate) enum OutcomeBody {
     /// It did its work.
     Completed {
-        /// What it returns.
+        /// The output.
         #[serde(default)]
         #[schema(value_type = serde_json::Value)]
         output: Json,
     },
     /// It failed and may try again. The attempt counts.
     Retry {
-        /// What went wrong.
+        /// The error.
         error: FailureBody,
-        /// How long to wait: the claim's `retry_in`, unless something better is known.
+        /// The delay: the claim's `retry_in`, unless something better is known.
         #[schema(value_type = Seconds)]
         delay: Seconds,
     },
     /// It failed for good.
     Failed {
-        /// What went wrong.
+        /// The error.
         error: FailureBody,
     },
     /// It stopped because it was asked to, or chose to.
     Cancelled {
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// It wants to be run again later. Costs no attempt.
     Snoozed {
-        /// How long to wait.
+        /// The delay.
         #[schema(value_type = Seconds)]
         delay: Seconds,
     },
     /// A limit that it shares with others was reached: pauses all jobs of its limit key. Costs no attempt.
     RateLimited {
-        /// How long to wait.
+        /// The delay.
         #[schema(value_type = Seconds)]
         delay: Seconds,
     },
@@ -100,14 +100,14 @@ pub(crate) enum OutcomeBody {
     Released {},
 }
 
-/// What went wrong.
+/// The error.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Failure)]
 pub(crate) struct FailureBody {
     /// For people.
     message: String,
-    /// What sort of failure it was; `error` unless given.
+    /// The sort of failure; `error` unless given.
     #[serde(default = "plain_error")]
     #[schema(value_type = Option<ErrorKindSchema>)]
     kind: ErrorKind,
@@ -189,11 +189,11 @@ impl From<FailureBody> for AttemptError {
 pub(crate) struct LeaseSchema {
     /// The job.
     id: String,
-    /// Which claim of it.
+    /// The number of the claim.
     token: u64,
 }
 
-/// What became of a lease.
+/// The state of a lease.
 #[derive(ToSchema)]
 #[schema(as = LeaseStatus, rename_all = "snake_case")]
 #[allow(dead_code, reason = "describes the engine's type, which knows no OpenAPI")]
@@ -211,10 +211,10 @@ pub(crate) enum StatusSchema {
 #[schema(as = WorkerRecord)]
 #[allow(dead_code, reason = "describes the engine's type, which knows no OpenAPI")]
 struct RecordSchema {
-    /// Which run.
+    /// The lease of the run.
     #[schema(value_type = LeaseSchema)]
     lease: Lease,
-    /// What it adds.
+    /// The entries.
     entries: Vec<EntrySchema>,
 }
 
@@ -223,7 +223,7 @@ struct RecordSchema {
 #[schema(as = Entry, rename_all = "snake_case")]
 #[allow(dead_code, reason = "describes the engine's type, which knows no OpenAPI")]
 enum EntrySchema {
-    /// How far it is.
+    /// Its progress.
     Progress {
         /// 0 to 100.
         percent: f64,
@@ -234,7 +234,7 @@ enum EntrySchema {
     },
     /// A line for people.
     Log {
-        /// How grave: debug, info, warn or error.
+        /// The level: debug, info, warn or error.
         #[schema(value_type = String)]
         level: LogLevel,
         /// The line.
@@ -249,12 +249,12 @@ enum EntrySchema {
     Step {
         /// The step.
         name: String,
-        /// What it returned.
+        /// Its output.
         output: serde_json::Value,
     },
 }
 
-/// What sort of failure an attempt ended in.
+/// The sort of failure of an attempt.
 #[derive(ToSchema)]
 #[schema(as = ErrorKind, rename_all = "snake_case")]
 #[allow(dead_code, reason = "describes the engine's type, which knows no OpenAPI")]

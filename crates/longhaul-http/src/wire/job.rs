@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use longhaul::{
-    Backoff, Enqueued, Idempotency, JobId, Json, NewJob, OnClash, Start, Unique, default_max_crashes,
+    Backoff, Enqueued, Idempotency, JobId, Json, NewJob, OnClash, Policy, Start, Unique, default_max_crashes,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -19,7 +19,7 @@ pub(crate) struct EnqueueBody {
     pub(crate) jobs: Vec<NewJobBody>,
 }
 
-/// What became of each job.
+/// The result for each job.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = WorkerEnqueued)]
 pub(crate) struct EnqueueAnswer {
@@ -33,9 +33,9 @@ pub(crate) struct EnqueueAnswer {
 #[serde(deny_unknown_fields)]
 #[schema(as = FollowUp)]
 pub(crate) struct NewJobBody {
-    /// Which job type runs it.
+    /// The job type that runs it.
     kind: String,
-    /// What it is to do; at most 256 KiB.
+    /// The input of the job type; at most 256 KiB.
     #[schema(value_type = serde_json::Value, required = true)]
     args: Json,
     /// The version of `args`; 1 unless given.
@@ -52,15 +52,15 @@ pub(crate) struct NewJobBody {
     /// −100 to 100, higher first.
     #[serde(default)]
     priority: i32,
-    /// How long it waits before it may first run. At most one of this, `run_at` and `after_children`.
+    /// The delay before it may first run. At most one of this, `run_at` and `after_children`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Seconds>)]
     delay: Option<Seconds>,
-    /// When it may first run.
+    /// The earliest time of its first run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     run_at: Option<Rfc3339>,
-    /// Whether it waits until every job that names it as `parent` has ended.
+    /// True where it waits until every job that names it as `parent` has ended.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     after_children: bool,
@@ -68,18 +68,22 @@ pub(crate) struct NewJobBody {
     #[serde(default = "default_attempts")]
     #[schema(required = false)]
     max_attempts: u32,
-    /// How many of its workers may die under it.
+    /// The number of its workers that may die under it.
     #[serde(default = "default_max_crashes")]
     #[schema(required = false)]
     max_crashes: u32,
-    /// How long one attempt may take.
+    /// The longest that one attempt may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Seconds>)]
     timeout: Option<Seconds>,
     /// Overrides the kind's backoff.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     backoff: Option<BackoffBody>,
-    /// What it shares with other jobs that are paused together.
+    /// All else that is kept with the job and no query looks at, as the engine writes it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[schema(value_type = Option<serde_json::Value>)]
+    policy: Policy,
+    /// The limit key that it shares with jobs that are paused together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     limit_key: Option<String>,
     /// Keeps a second job of the same key from being created.
@@ -91,12 +95,12 @@ pub(crate) struct NewJobBody {
     /// The job that this one belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     parent: Option<String>,
-    /// What to find it by; at most 8 KiB in all.
+    /// Names and values to find it by; at most 8 KiB in all.
     #[serde(default)]
     labels: BTreeMap<String, String>,
 }
 
-/// How a job's waits between attempts grow: attempt *n* waits `base × factorⁿ⁻¹`, at most `max`, less a random part.
+/// The waits between a job's attempts: attempt *n* waits `base × factorⁿ⁻¹`, at most `max`, less a random part.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Backoff)]
@@ -104,7 +108,7 @@ pub(crate) struct BackoffBody {
     /// The wait after the first failed attempt.
     #[schema(value_type = Seconds)]
     base: Seconds,
-    /// What each further wait is multiplied by, from 1.
+    /// The factor of each further wait, from 1.
     factor: f64,
     /// The longest wait.
     #[schema(value_type = Seconds)]
@@ -124,7 +128,7 @@ struct UniqueBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Seconds>)]
     period: Option<Seconds>,
-    /// What happens to the second job: `join` unless given.
+    /// The treatment of the second job: `join` unless given.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     on_clash: OnClash,
@@ -139,7 +143,7 @@ struct IdempotencyBody {
     key: String,
     /// A digest of the request.
     fingerprint: String,
-    /// How long the key is remembered.
+    /// The time for which the key is remembered.
     #[schema(value_type = Seconds)]
     keep_for: Seconds,
 }
@@ -177,6 +181,7 @@ impl From<&NewJob> for NewJobBody {
             max_crashes: job.max_crashes,
             timeout: job.policy.timeout.map(Seconds),
             backoff: job.policy.backoff.map(BackoffBody::from),
+            policy: rest(job.policy),
             limit_key: job.limit_key.clone(),
             unique: job.unique.as_ref().map(|unique| UniqueBody {
                 key: unique.key.clone(),
@@ -220,10 +225,7 @@ impl NewJobBody {
             start,
             max_attempts: self.max_attempts,
             max_crashes: self.max_crashes,
-            policy: longhaul::Policy {
-                timeout: self.timeout.map(|timeout| timeout.0),
-                backoff: self.backoff.map(BackoffBody::into),
-            },
+            policy: policy(self.timeout, self.backoff, self.policy),
             limit_key: self.limit_key,
             unique: self.unique.map(|unique| Unique {
                 key: unique.key,
@@ -241,6 +243,24 @@ impl NewJobBody {
         job.validate()?;
         Ok(job)
     }
+}
+
+/// A policy whose first two fields have names of their own in the contract. What others it has, or will have, goes as it is,
+/// and is left out where there is none: a server of an earlier release refuses what it does not know.
+pub(super) fn policy(timeout: Option<Seconds>, backoff: Option<BackoffBody>, mut rest: Policy) -> Policy {
+    rest.timeout = timeout.map(|timeout| timeout.0).or(rest.timeout);
+    rest.backoff = backoff.map(BackoffBody::into).or(rest.backoff);
+    rest
+}
+
+/// The fields of a policy without names of their own.
+pub(super) fn rest(mut policy: Policy) -> Policy {
+    (policy.timeout, policy.backoff) = (None, None);
+    policy
+}
+
+pub(super) fn is_default(policy: &Policy) -> bool {
+    *policy == Policy::default()
 }
 
 impl From<Backoff> for BackoffBody {

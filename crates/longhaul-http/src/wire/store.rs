@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::seconds::Seconds;
 
-/// Which claim has nobody to hear its answer.
+/// A claim whose answer nobody hears.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = WorkerAbandon)]
@@ -18,11 +18,11 @@ pub(crate) struct AbandonBody {
     pub(crate) key: String,
 }
 
-/// What became of an abandoned claim.
+/// The answer to an abandoned claim.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = WorkerAbandoned)]
 pub(crate) struct AbandonAnswer {
-    /// How many jobs it had taken, which others may take now.
+    /// The number of jobs that it had taken, which others may take now.
     pub(crate) given_back: usize,
 }
 

@@ -85,6 +85,7 @@ async fn everything_that_is_wrong_is_said_at_once() {
     let app = App::new();
     let body = r#"{
         "kind": "greet", "args": {}, "id": "no spaces", "delay": -1, "timeout": 1e99, "priority": 101,
+        "max_attempts": 0, "queue": "a b", "key": "", "labels": {"a b": ""},
         "unique": {"key": "k", "fields": ["f"], "on_clash": "replace"}, "depends_on": ["a"], "webhook": "x"
     }"#;
     assert_snapshot!(app.post("/api/jobs", body).await.text());

@@ -10,11 +10,12 @@ use futures::stream::FuturesUnordered;
 use longhaul::clock::Stopwatch;
 use longhaul::{Backoff, FinishAndClaim, Lease, Result, Timestamp};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinHandle;
 use tokio_postgres::types::ToSql;
 
 use crate::call::{Answer, Call, Op, Verdict};
-use crate::error::{SILENCE, copy, fault, is_outage, unavailable};
+use crate::error::{SILENCE, copy, fault, is_outage, key_locked, unavailable};
 use crate::finish_and_claim::Ended;
 use crate::pipelined::{Pipelined, is_simple};
 use crate::state::{DriverState, Look};
@@ -289,9 +290,9 @@ impl Writer {
 
     /// Lets the upkeep connection do what must wait here.
     fn hand_on(&self, call: Call) {
-        if let Some(upkeep) = self.upkeep.upgrade() {
-            // Where its queue is full, the caller is told by its closed channel.
-            let _ = upkeep.try_send(call);
+        let Some(upkeep) = self.upkeep.upgrade() else { return };
+        if let Err(TrySendError::Full(call)) = upkeep.try_send(call) {
+            let _ = call.reply.send(Err(key_locked()));
         }
     }
 

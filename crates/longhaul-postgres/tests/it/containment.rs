@@ -165,6 +165,26 @@ async fn a_configuration_that_cannot_be_read_concerns_its_own_queue() {
     assert!(store.queues().await.unwrap().iter().any(|queue| queue.name == "images"), "and it is listed");
 }
 
+/// Numbers that can never be null, removed by hand.
+#[tokio::test]
+async fn a_damaged_row_stops_nobody_else() {
+    let options = shared().options();
+    let store = PostgresStore::open(options.clone()).await.unwrap();
+    let child = |name: &str| NewJob { parent: Some(id("closing")), ..named(name) };
+    store.enqueue(NewJob::batch(named("closing"), vec![named("one")])).await.unwrap();
+    sql(&options, "UPDATE jobs SET children_completed = NULL, children_failed = NULL WHERE id = 'closing'")
+        .await;
+    store.enqueue(vec![child("two")]).await.unwrap();
+    sql(&options, "ALTER TABLE jobs ALTER COLUMN run_at DROP NOT NULL").await;
+    sql(&options, "UPDATE jobs SET run_at = NULL WHERE id = 'closing'").await;
+    let (refused, other) =
+        futures::join!(store.enqueue(vec![child("three")]), store.enqueue(vec![named("other")]));
+    assert!(matches!(refused, Err(Error::Store { .. })), "{refused:?}");
+    assert_eq!(other.unwrap().len(), 1);
+    store.enqueue(vec![named("after")]).await.unwrap();
+    store.ready().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_row_of_a_newer_release_is_listed_with_what_can_be_read() {
     let options = shared().options();

@@ -1,7 +1,7 @@
 //! Tables that another release has made, or works on at the same time.
 
-use longhaul::{JobRecord, State, Store};
-use longhaul_conformance::jobs::{KIND, QUEUE, claim, completed, finish, id, named};
+use longhaul::{Backoff, Claim, Clock, JobRecord, Lease, LeaseStatus, NewJob, Policy, State, Store};
+use longhaul_conformance::jobs::{HOUR, KIND, QUEUE, claim, completed, finish, id, named, slots};
 use longhaul_postgres::tokio_postgres::types::ToSql;
 use longhaul_postgres::tokio_postgres::{Client, NoTls, Row};
 use longhaul_postgres::{PostgresOptions, PostgresStore};
@@ -46,6 +46,30 @@ async fn the_statements_of_the_previous_release_work_on_the_newest_schema() {
     let counts = store.queues().await.unwrap().remove(0).counts;
     let counts: Vec<_> = counts.into_iter().filter(|(_, jobs)| *jobs > 0).collect();
     assert_eq!(counts, [(State::Completed, 2), (State::Failed, 1)]);
+}
+
+/// Jobs that both releases have written are worked on by both, and pruned whoever has counted them.
+#[tokio::test]
+async fn both_releases_work_on_the_same_jobs_at_the_same_time() {
+    let (options, clock) = (shared().options(), Clock::manual());
+    let store = PostgresStore::open_with_clock(options.clone(), clock.clone()).await.unwrap();
+    let policy = Policy { timeout: Some(HOUR), backoff: Some(Backoff::default()) };
+    store.enqueue(vec![NewJob { policy, ..named("a") }, NewJob { policy, ..named("b") }]).await.unwrap();
+    let previous = Previous(client(&options).await);
+    let theirs = previous.finish_and_claim(None).await;
+    assert_eq!(theirs.0, "a");
+    let ours = store.claim(Claim { queues: vec![slots(QUEUE, 1)], ..claim() }).await.unwrap().remove(0);
+    assert_eq!((ours.lease.id.as_str(), ours.policy), ("b", policy));
+    store.finish(vec![finish(&ours.lease, completed())]).await.unwrap();
+    previous.insert("c").await;
+    let next = previous.finish_and_claim(Some(&theirs)).await;
+    assert_eq!((next.0.as_str(), record(&store, "a").await.state), ("c", State::Completed));
+    let lease = Lease { id: id("a"), token: u64::try_from(theirs.1).unwrap() };
+    assert_eq!(store.finish(vec![finish(&lease, completed())]).await.unwrap(), [LeaseStatus::Held]);
+    previous.rows(include_str!("previous_release/fold_counts.sql"), &[]).await;
+    clock.advance(25 * HOUR);
+    store.sweep(10).await.unwrap();
+    assert_eq!(store.queues().await.unwrap()[0].counts.get(&State::Completed), None, "both are pruned");
 }
 
 /// A process of the previous release, as far as its statements go.
@@ -130,6 +154,29 @@ impl Previous {
         let sql = include_str!("previous_release/complete_plain_jobs.sql");
         assert_eq!(self.rows(sql, &[&ids, &tokens, &outputs, &NOW]).await.len(), leases.len());
         self.ended("completed", i64::try_from(leases.len()).unwrap()).await;
+    }
+
+    /// Ends a run, where there is one, and claims a job, in the one statement of its workers' turns.
+    async fn finish_and_claim(&self, run: Option<&(String, i64)>) -> (String, i64) {
+        let (ids, tokens): (Vec<&String>, Vec<i64>) = run.iter().map(|(id, token)| (id, *token)).unzip();
+        let outputs = vec!["\"sent\""; ids.len()];
+        let (one, first) = (vec![1_i64], NOW + 1);
+        let values: [&(dyn ToSql + Sync); 11] = [
+            &ids,
+            &tokens,
+            &outputs,
+            &vec![QUEUE],
+            &vec![KIND],
+            &one,
+            &one,
+            &first,
+            &"previous",
+            &i64::MAX,
+            &"{}",
+        ];
+        let rows = self.rows(include_str!("previous_release/turn.sql"), &values).await;
+        let claimed = rows.iter().find(|row| row.get::<_, Option<&str>>(2).is_some()).expect("a job");
+        (claimed.get(0), claimed.get(1))
     }
 
     async fn fail(&self, (id, token): &(String, i64)) {

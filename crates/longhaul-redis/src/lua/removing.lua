@@ -1,7 +1,7 @@
 -- Jobs that ordered sets lead to: those that are as they should be, and what is left of those that are not.
 
 -- The error of a job whose record cannot be read, but for its attempt and time.
-local UNREADABLE_ERROR = '"message":"failed to read the stored job: its record is damaged","kind":"fatal"}'
+local UNREADABLE_ERROR = '"message":"failed to read the stored job: its record cannot be read","kind":"fatal"}'
 
 -- Removes what is left of a job.
 local function forget_job(id)

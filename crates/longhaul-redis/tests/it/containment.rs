@@ -100,10 +100,39 @@ async fn a_job_whose_record_cannot_be_read_fails_at_the_claim_and_the_others_are
     let job = fx.job(&id("b")).await;
     assert_eq!((job.kind.as_str(), job.queue.as_str(), job.version), (KIND, "images", 1));
     assert_eq!(fx.counts("images").await, [(State::Running, 2), (State::Failed, 2)].into());
+    let error = fx.job(&id("c")).await.errors.remove(0).message;
+    assert!(error.ends_with("its args cannot be read"), "{error}");
     fx.clock.advance(15 * 24 * HOUR);
     fx.sweep().await;
     fx.sweep().await;
     assert!(fx.lookup(&id("b")).await.found().is_none(), "it is pruned as any other");
+}
+
+#[tokio::test]
+async fn a_policy_that_cannot_be_read_fails_its_own_job_and_a_newer_field_is_passed_over() {
+    let damaged = Damaged::new().await;
+    let fx = &damaged.fx;
+    // Args, attempts, timeout, backoff and labels as the previous release packs them, and what follows of this one.
+    let data = |backoff: &str, policy: &str| {
+        let word = |word: &str| [&[0xd9, u8::try_from(word.len()).unwrap()], word.as_bytes()].concat();
+        let tail = if policy.is_empty() { Vec::new() } else { word(policy) };
+        let backoff = if backoff.is_empty() { vec![0xc2] } else { word(backoff) };
+        let length = 0x95 + u8::from(!policy.is_empty());
+        [vec![length], word("{}"), vec![3, 0xc2], backoff, vec![0xc2], tail].concat()
+    };
+    let policy = r#"{"timeout":{"secs":7,"nanos":0},"of_tomorrow":[1]}"#;
+    let cases = [("old", data("\"x\"", "")), ("torn", data("", "{")), ("newer", data("", policy))];
+    for (name, data) in cases {
+        fx.enqueue(named(name)).await;
+        let key = format!("{{{}}}:d:{name}", damaged.prefix);
+        shared().tell::<()>(longhaul_redis::redis::cmd("SET").arg(key).arg(data)).unwrap();
+    }
+    let claimed = fx.claim(claim()).await;
+    assert_eq!(claimed.iter().map(|job| job.lease.id.as_str()).collect::<Vec<_>>(), ["newer"]);
+    assert_eq!(claimed[0].policy.timeout, Some(secs(7)));
+    for name in ["old", "torn"] {
+        damaged.assert_failed(name, "its policy cannot be read").await;
+    }
 }
 
 #[tokio::test]

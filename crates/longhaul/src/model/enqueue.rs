@@ -1,5 +1,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -129,39 +131,33 @@ impl NewJob {
     /// # Errors
     /// [`Error::Invalid`], naming the field and what it must be.
     pub fn validate(&self) -> Result<()> {
-        check_name("kind", &self.kind)?;
-        check_name("queue", &self.queue)?;
-        if let Some(id) = &self.id {
-            check_name("id", id.as_str())?;
-        }
-        self.args.check("args", MAX_ARGS_BYTES)?;
-        if self.version == 0 || i32::try_from(self.version).is_err() {
-            return invalid("version", format!("must be from 1 to {}", i32::MAX));
-        }
-        if !(-100..=100).contains(&self.priority) {
-            return invalid("priority", "must be from -100 to 100");
-        }
-        if !(1..=1000).contains(&self.max_attempts) {
-            return invalid("max_attempts", "must be from 1 to 1000");
-        }
-        if self.max_crashes > MAX_CRASHES {
-            return invalid("max_crashes", format!("must be from 0 to {MAX_CRASHES}"));
-        }
-        self.policy.validate()?;
-        if let Some(key) = &self.limit_key {
-            check_name("limit_key", key)?;
-        }
-        if let Some(parent) = &self.parent {
-            check_name("parent", parent.as_str())?;
-        }
-        if let Some(unique) = &self.unique {
-            check_key("unique.key", &unique.key)?;
-        }
-        if let Some(idempotency) = &self.idempotency {
-            check_key("idempotency.key", &idempotency.key)?;
-            check_key("idempotency.fingerprint", &idempotency.fingerprint)?;
-        }
-        self.validate_labels()
+        self.checks().into_iter().collect()
+    }
+
+    /// The result of each check, for callers that tell everything at once.
+    #[must_use]
+    pub fn checks(&self) -> [Result<()>; 14] {
+        let name = |field, name: Option<&str>| name.map_or(Ok(()), |name| check_name(field, name));
+        let key = |field, key: Option<&String>| key.map_or(Ok(()), |key| check_key(field, key));
+        let idempotency = self.idempotency.as_ref();
+        [
+            check_name("kind", &self.kind),
+            check_name("queue", &self.queue),
+            name("id", self.id.as_ref().map(JobId::as_str)),
+            self.args.check("args", MAX_ARGS_BYTES),
+            check_number("version", self.version, 1..=i32::MAX as u32),
+            check_number("priority", self.priority, -100..=100),
+            check_number("max_attempts", self.max_attempts, 1..=1000),
+            check_number("max_crashes", self.max_crashes, 0..=MAX_CRASHES),
+            self.policy.validate(),
+            name("limit_key", self.limit_key.as_deref()),
+            name("parent", self.parent.as_ref().map(JobId::as_str)),
+            key("unique.key", self.unique.as_ref().map(|unique| &unique.key)),
+            key("idempotency.key", idempotency.map(|idempotency| &idempotency.key)).and_then(|()| {
+                key("idempotency.fingerprint", idempotency.map(|idempotency| &idempotency.fingerprint))
+            }),
+            self.validate_labels(),
+        ]
     }
 
     fn validate_labels(&self) -> Result<()> {
@@ -183,6 +179,13 @@ const MAX_CRASHES: u32 = 1_000_000;
 
 fn invalid<T>(field: impl Into<String>, reason: impl Into<String>) -> Result<T> {
     Err(Error::Invalid { field: field.into(), reason: reason.into() })
+}
+
+fn check_number<T: PartialOrd + Display>(field: &str, number: T, bounds: RangeInclusive<T>) -> Result<()> {
+    if bounds.contains(&number) {
+        return Ok(());
+    }
+    invalid(field, format!("must be from {} to {}", bounds.start(), bounds.end()))
 }
 
 /// Keys are any text, because applications make them of what users give them; NUL cannot be stored by Postgres.

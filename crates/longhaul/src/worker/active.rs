@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::running::{AbortReason, RunningJob};
@@ -12,6 +13,8 @@ pub(crate) struct Active {
     jobs: Arc<Mutex<BTreeMap<u64, Arc<RunningJob>>>>,
     /// Fired when everything that runs was told to stop.
     aborted: CancellationToken,
+    /// Wakes the heartbeat before its time.
+    due: Arc<Notify>,
 }
 
 /// The result of a shutdown.
@@ -59,5 +62,15 @@ impl Active {
     /// Completes when everything that runs was told to stop.
     pub(crate) async fn aborted(&self) {
         self.aborted.cancelled().await;
+    }
+
+    /// Has a heartbeat sent at once, for jobs whose leases may be short.
+    pub(crate) fn beat_now(&self) {
+        self.due.notify_one();
+    }
+
+    /// Completes when a heartbeat is to be sent at once.
+    pub(crate) async fn beat_due(&self) {
+        self.due.notified().await;
     }
 }

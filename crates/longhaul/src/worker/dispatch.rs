@@ -15,6 +15,7 @@ use super::running::RunningJob;
 use super::settle::{End, Settled, settle};
 use crate::backoff::Backoff;
 use crate::handle::Longhaul;
+use crate::maintenance::Activity;
 use crate::model::{Claim, Claimed, QueueSlots, SupportedKind, WorkerInfo};
 use crate::runtime::Runtime;
 use crate::store::{Error, Result};
@@ -30,6 +31,7 @@ pub(crate) struct Dispatch {
     pub(crate) lease_for: Duration,
     pub(crate) active: Active,
     pub(crate) recorder: mpsc::UnboundedSender<Arc<RunningJob>>,
+    pub(crate) activity: Activity,
     /// Fired when no more jobs are to be claimed.
     pub(crate) stopping: CancellationToken,
     /// One for each of `worker.queues`, in their order.
@@ -56,6 +58,7 @@ pub(crate) struct Pause {
 struct Poll {
     /// For each queue, true where jobs of it are asked for.
     asks: Vec<bool>,
+    /// The jobs, whose leases began no earlier than the monotonic time beside them.
     answer: BoxFuture<'static, (Duration, Result<Vec<Claimed>>)>,
 }
 
@@ -86,8 +89,11 @@ impl Turns {
     }
 }
 
-/// The longest time that a claim with nothing to take stays open; with no hint lost, it could be for ever.
-const LONGEST_POLL: Duration = Duration::from_secs(5);
+/// The longest time that a claim with nothing to take stays open; with no hint lost, it could be for ever. Each one that ends
+/// costs an idle worker's store a look.
+const LONGEST_POLL: Duration = Duration::from_secs(20);
+/// The time for a heartbeat, and a second one, after a claim that has waited long.
+const TIME_FOR_HEARTBEATS: Duration = Duration::from_secs(6);
 /// The wait for jobs that were told to stop; those that ignore it are released while they still run.
 const ABORT_GRACE: Duration = Duration::from_secs(1);
 /// The time in which the store may accept what is handed back; after that the leases end by themselves.
@@ -154,9 +160,9 @@ impl Dispatch {
                 () = self.stopping.cancelled() => {}
                 Some(end) = ends.recv() => self.note_end(end),
                 Some(turn) = turns.answers.next() => self.note_turn(turn),
-                Some((sent, claimed)) = async { Some((&mut poll.as_mut()?.answer).await) }, if poll.is_some() => {
+                Some((leased, claimed)) = async { Some((&mut poll.as_mut()?.answer).await) }, if poll.is_some() => {
                     poll = None;
-                    self.note_claim(sent, claimed);
+                    self.note_claim(leased, claimed);
                 }
                 () = clock.sleep(look.unwrap_or_default()), if look.is_some() => {}
             }
@@ -237,7 +243,7 @@ impl Dispatch {
     fn open_poll(&self) -> Poll {
         let store = Arc::clone(self.longhaul.store());
         let wanted: Vec<usize> = self.queues.iter().map(|queue| queue.free).collect();
-        let claim = self.claim(&wanted, LONGEST_POLL.min(self.lease_for / 6));
+        let claim = self.claim(&wanted, self.longest_poll());
         let clock = self.runtime.clock.clone();
         Poll {
             asks: wanted.iter().map(|slots| *slots > 0).collect(),
@@ -245,23 +251,37 @@ impl Dispatch {
         }
     }
 
-    fn note_claim(&mut self, sent: Duration, claimed: Result<Vec<Claimed>>) {
+    /// The wait of a claim counts against the lease of what it brings, because nobody here knows when the store took it. So a
+    /// sixth of the lease, or more where that leaves the time for heartbeats to get through before the job is stopped.
+    fn longest_poll(&self) -> Duration {
+        let spare = (self.lease_for * 7 / 10).saturating_sub(TIME_FOR_HEARTBEATS);
+        LONGEST_POLL.min(spare.max(self.lease_for / 6))
+    }
+
+    fn note_claim(&mut self, leased: Duration, claimed: Result<Vec<Claimed>>) {
         match claimed {
             Ok(jobs) => {
                 self.claims = Pause::default();
-                self.take(sent, jobs);
+                let has_late_jobs = !jobs.is_empty() && self.runtime.clock.since(leased) > self.lease_for / 6;
+                self.take(leased, jobs);
+                if has_late_jobs {
+                    self.active.beat_now();
+                }
             }
             Err(error) => self.pause_claims(&error),
         }
     }
 
-    /// Starts claimed jobs, as far as there are slots for them.
-    fn take(&mut self, claiming: Duration, claimed: Vec<Claimed>) {
+    /// Starts claimed jobs, as far as there are slots for them. Their leases began no earlier than `leased`.
+    fn take(&mut self, leased: Duration, claimed: Vec<Claimed>) {
+        if !claimed.is_empty() {
+            self.activity.note();
+        }
         for claimed in claimed {
             let run = self.next_run;
             self.next_run += 1;
             let recorder = Some(self.recorder.clone());
-            let job = RunningJob::new(claimed, self.runtime.clone(), claiming, self.lease_for, recorder);
+            let job = RunningJob::new(claimed, self.runtime.clone(), leased, self.lease_for, recorder);
             let Some(queue) = self.queues.iter().position(|queue| queue.name == job.claimed.queue) else {
                 tracing::error!(job = %job.id(), queue = job.claimed.queue, "was given a job of a queue that it does not serve");
                 self.unsent.push(End { run, finish: release(&job) });

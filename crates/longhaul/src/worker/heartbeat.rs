@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::active::Active;
 use super::running::{AbortReason, RunningJob};
 use crate::clock::Clock;
+use crate::maintenance::Activity;
 use crate::model::{LeaseStatus, WorkerInfo};
 use crate::panics::contain_future;
 use crate::store::{Result, Store};
@@ -22,6 +23,7 @@ pub(crate) struct Heartbeat {
     pub(crate) clock: Clock,
     pub(crate) worker: WorkerInfo,
     pub(crate) active: Active,
+    pub(crate) activity: Activity,
     pub(crate) lease_for: Duration,
     pub(crate) stop: CancellationToken,
 }
@@ -33,6 +35,9 @@ impl Heartbeat {
         loop {
             let begun = self.clock.monotonic();
             let jobs = self.active.jobs();
+            if !jobs.is_empty() {
+                self.activity.note();
+            }
             if !jobs.is_empty() || idle_since.is_none_or(|idle| self.clock.since(idle) >= IDLE_INTERVAL) {
                 // Awaited no longer than the interval, so that a call that hangs leaves time for others within the lease;
                 // contained, because a thread that ended here would end every lease with it.
@@ -56,6 +61,7 @@ impl Heartbeat {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return,
+                () = self.active.beat_due() => {}
                 () = self.clock.sleep(pause) => {}
             }
         }

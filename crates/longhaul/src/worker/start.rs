@@ -98,7 +98,9 @@ impl WorkerBuilder {
         };
         let active = Active::default();
         let (stopping, stopped) = (CancellationToken::new(), CancellationToken::new());
+        let maintenance = Maintenance::start_on(Arc::clone(longhaul.store()), runtime.clone());
         let heartbeat = Heartbeat {
+            activity: maintenance.activity(),
             store: Arc::clone(longhaul.store()),
             clock: runtime.clock.clone(),
             worker: worker.clone(),
@@ -110,7 +112,6 @@ impl WorkerBuilder {
             .spawn
             .spawn_thread("longhaul-heartbeat", Box::pin(heartbeat.run()))
             .expect("failed to start the heartbeat's thread");
-        let maintenance = Maintenance::start_on(Arc::clone(longhaul.store()), runtime.clone());
         let (recorder, reports) = mpsc::unbounded_channel();
         runtime.spawn(record(Arc::clone(longhaul.store()), runtime.clone(), reports));
         let (ended, ends) = mpsc::unbounded_channel();
@@ -125,6 +126,7 @@ impl WorkerBuilder {
             registry: Arc::new(registry),
             recorder,
             active: active.clone(),
+            activity: maintenance.activity(),
             stopping: stopping.clone(),
             longhaul,
             worker,

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use longhaul::testing::{Call, Intercept, Simulation};
 use longhaul::{Json, Longhaul, Maintenance, MemoryStore, NewJob, Start, State, Store};
+use serde_json::Value;
 
 use crate::faulty::{Fault, Faults, Operation};
-use crate::script::record;
+use crate::script::{Script, enqueue, record, worker};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -40,6 +41,27 @@ fn twenty_workers_of_one_process_sweep_an_idle_store_as_often_as_one_does() {
         assert!((900..=1_130).contains(&sweeps), "{count} workers swept {sweeps} times in an hour");
         drop(workers);
     }
+}
+
+#[test]
+fn a_process_that_runs_a_job_sweeps_each_second() {
+    let simulation = Simulation::new(1);
+    let (longhaul, sweeps) = counted(&simulation);
+    let clock = simulation.clock.clone();
+    let script = Script::new(move |_, _| {
+        let clock = clock.clone();
+        async move {
+            clock.sleep(HOUR).await;
+            Ok(Value::Null)
+        }
+    });
+    let worker = worker(&longhaul, script).runtime(simulation.runtime()).start();
+    simulation.run(enqueue(&longhaul, 1));
+    simulation.advance(HOUR / 2);
+    let sweeps = sweeps.load(Ordering::SeqCst);
+    // Each second, less a fifth at most.
+    assert!((1_800..=2_260).contains(&sweeps), "{sweeps} sweeps in half an hour");
+    drop(worker);
 }
 
 #[test]

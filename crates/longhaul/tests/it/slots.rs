@@ -1,9 +1,11 @@
 //! Slots: how many jobs of which queue a worker runs at a time.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use longhaul::{EnqueueOptions, JobId, State};
+use longhaul::testing::{Call, Intercept, Simulation};
+use longhaul::{DEFAULT_LEASE, EnqueueOptions, JobId, Longhaul, MemoryStore, State, Store};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, Semaphore, mpsc};
@@ -174,4 +176,33 @@ async fn many_workers_run_every_job_once() {
     assert_eq!(numbers, (0..1_000).collect::<Vec<_>>());
     let queues = longhaul.store().queues().await.unwrap();
     assert_eq!(queues[0].counts, [(State::Completed, 1_000)].into());
+}
+
+#[test]
+fn an_idle_worker_asks_four_times_a_minute_and_a_job_that_comes_late_in_the_wait_keeps_its_lease() {
+    let simulation = Simulation::new(1);
+    let claims: Arc<AtomicUsize> = Arc::default();
+    let store = MemoryStore::with_clock(simulation.clock.clone());
+    let longhaul = Longhaul::new(Intercept::new(store, {
+        let claims = Arc::clone(&claims);
+        move |store: Arc<dyn Store>, call: Call| {
+            claims.fetch_add(usize::from(call.claim().is_some()), Ordering::SeqCst);
+            async move { call.on(store.as_ref()).await }
+        }
+    }));
+    let clock = simulation.clock.clone();
+    let script = Script::new(move |number, _| {
+        let clock = clock.clone();
+        async move {
+            clock.sleep(GRACE).await;
+            Ok(json!(number))
+        }
+    });
+    let worker = worker(&longhaul, script).lease(DEFAULT_LEASE).runtime(simulation.runtime()).start();
+    simulation.advance(10 * GRACE - Duration::from_millis(100));
+    assert_eq!(claims.load(Ordering::SeqCst), 40);
+    let id = simulation.run(enqueue(&longhaul, 1));
+    let done = simulation.run(longhaul.wait(&id, 10 * GRACE)).unwrap().found().unwrap();
+    assert_eq!((done.state, done.interruptions, done.crashes), (State::Completed, 0, 0));
+    simulation.run(worker.shutdown(GRACE));
 }

@@ -15,16 +15,16 @@ use crate::problem::{Code, FieldError, Problem};
 use crate::state::Api;
 use crate::state::inflight::Repeatable;
 
-/// The most jobs of one batch.
+/// The most jobs of one request.
 const MAX_JOBS: usize = 10_000;
 
-/// What became of one job of a batch.
+/// The result for one job of a bulk request.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = BatchedJob)]
 pub(crate) struct BatchedJob {
     /// The job's id; for a duplicate, that of the job which stands for it.
     id: String,
-    /// Whether a job of another request with the same id or unique key stands for it.
+    /// True where a job of another request with the same id or unique key stands for it.
     duplicate: bool,
 }
 

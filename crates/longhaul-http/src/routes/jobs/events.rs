@@ -196,7 +196,7 @@ impl Follower {
         }
     }
 
-    /// What a reader is told whose stream is cut short: when to come back. Each is told another time, so that they do
+    /// The last words to a reader whose stream is cut short: when to come back. Each is told another time, so that they do
     /// not all come at once to a server or a store that has just begun.
     fn farewell(&mut self) -> Option<sse::Event> {
         if self.phase != Phase::CutShort {

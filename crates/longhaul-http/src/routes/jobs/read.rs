@@ -79,7 +79,7 @@ fn answer(api: &Api, record: &JobRecord, headers: &HeaderMap) -> Response {
     response
 }
 
-/// Whether an `If-None-Match` names this tag, by the weak comparison that RFC 9110 asks for there.
+/// True where an `If-None-Match` names this tag, by the weak comparison that RFC 9110 asks for there.
 fn names_tag(known: &str, tag: &str) -> bool {
     known.split(',').map(str::trim).any(|known| known == "*" || known.trim_start_matches("W/") == tag)
 }

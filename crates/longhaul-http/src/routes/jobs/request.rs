@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use longhaul::{JobId, Json, KindInfo, NewJob, Start, default_max_crashes};
+use longhaul::{Error, JobId, Json, KindInfo, NewJob, Start, default_max_crashes};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use utoipa::ToSchema;
@@ -18,10 +18,10 @@ use crate::time::parse;
 #[serde(deny_unknown_fields)]
 #[schema(as = NewJob)]
 pub(crate) struct JobRequest {
-    /// Which job type runs it.
+    /// The job type that runs it.
     #[schema(example = "welcome")]
     kind: String,
-    /// What it is to do; at most 256 KiB.
+    /// The input of the job type; at most 256 KiB.
     #[schema(value_type = serde_json::Value, required = true)]
     args: Json,
     /// The queue that it waits in.
@@ -30,10 +30,10 @@ pub(crate) struct JobRequest {
     id: Option<String>,
     /// Keeps a second job of the same key from being created.
     unique: Option<UniqueRequest>,
-    /// When it may first run, in RFC 3339. Not together with `delay`.
+    /// The earliest time of its first run, in RFC 3339. Not together with `delay`.
     #[schema(format = DateTime)]
     run_at: Option<String>,
-    /// How long it waits before it may first run, in seconds: 0 to ten years.
+    /// The delay before it may first run, in seconds: 0 to ten years.
     #[schema(minimum = 0.0, maximum = 315_360_000.0)]
     delay: Option<f64>,
     /// −100 to 100, higher first.
@@ -42,15 +42,15 @@ pub(crate) struct JobRequest {
     /// Attempts in all, 1 to 1000.
     #[schema(minimum = 1, maximum = 1000)]
     max_attempts: Option<u32>,
-    /// How long one attempt may take, in seconds: more than 0, at most ten years.
+    /// The longest that one attempt may take, in seconds: more than 0, at most ten years.
     #[schema(exclusive_minimum = 0.0, maximum = 315_360_000.0)]
     timeout: Option<f64>,
-    /// What it shares with jobs that are to be paused together, where one of them comes to a limit: a provider's
+    /// The limit key that it shares with jobs that are to be paused together, where one of them comes to a limit: a provider's
     /// name, say. 1–128 characters of `A–Z a–z 0–9 . _ : -`.
     key: Option<String>,
     /// The job that it belongs to; where that one waits for its children, this one is waited for too.
     parent: Option<String>,
-    /// What to find it by; at most 8 KiB in all.
+    /// Names and values to find it by; at most 8 KiB in all.
     labels: Option<BTreeMap<String, String>>,
     /// Cancels the job when the caller goes away while `Prefer: wait` holds its answer. Only with that header,
     /// and only for a job that this request created.
@@ -69,7 +69,7 @@ pub(crate) struct Prepared {
     pub(crate) on_disconnect: OnDisconnect,
 }
 
-/// What happens to a job when its waiting caller goes away.
+/// The fate of a job whose waiting caller goes away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnDisconnect {
     KeepJob,
@@ -120,7 +120,9 @@ impl JobRequest {
             parent,
             labels: self.labels.unwrap_or_default(),
         };
-        faults.check(job.validate());
+        for check in job.checks() {
+            faults.check(check.map_err(in_the_words_of_a_request));
+        }
         let on_disconnect = match self.cancel_on_disconnect {
             Some(true) => OnDisconnect::CancelJob,
             Some(false) | None => OnDisconnect::KeepJob,
@@ -173,5 +175,14 @@ impl JobRequest {
                 Start::Now
             }
         }
+    }
+}
+
+fn in_the_words_of_a_request(error: Error) -> Error {
+    match error {
+        Error::Invalid { field, reason } if field == "limit_key" => {
+            Error::Invalid { field: "key".into(), reason }
+        }
+        other => other,
     }
 }

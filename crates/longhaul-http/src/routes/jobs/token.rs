@@ -14,7 +14,7 @@ use crate::problem::{Code, Problem};
 use crate::state::Api;
 use crate::time::Rfc3339;
 
-/// How long a read token is to be good for.
+/// The validity of a read token.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ReadTokenRequest)]
@@ -30,7 +30,7 @@ pub(crate) struct TokenRequest {
 pub(crate) struct TokenBody {
     /// To be sent as a bearer token, or as `?token=`.
     token: String,
-    /// Until when it is good.
+    /// The end of its validity.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Rfc3339,
 }

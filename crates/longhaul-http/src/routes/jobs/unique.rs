@@ -11,7 +11,7 @@ use crate::faults::Faults;
 use crate::faults::duration;
 use crate::problem::Code;
 
-/// Which jobs are one. Without `key` and `fields`, those of the same kind with the same args.
+/// The jobs that count as one. Without `key` and `fields`, those of the same kind with the same args.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Unique)]
@@ -22,12 +22,12 @@ pub(crate) struct UniqueRequest {
     fields: Option<Vec<String>>,
     /// Holds the key for so many seconds after the job has completed, which makes it a cache of results.
     period: Option<f64>,
-    /// What happens to the second job: it joins the first.
+    /// The treatment of the second job: it joins the first.
     #[serde(default)]
     on_clash: Clash,
 }
 
-/// What happens to a job whose unique key is held.
+/// The treatment of a job whose unique key is held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = OnClash)]

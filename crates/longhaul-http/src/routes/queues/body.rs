@@ -4,7 +4,7 @@ use utoipa::ToSchema;
 
 use crate::time::in_seconds;
 
-/// A queue: how many jobs are in it, and what was set for it.
+/// A queue: the counts of its jobs, and its configuration.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Queue)]
 pub struct QueueBody {
@@ -16,7 +16,7 @@ pub struct QueueBody {
     /// The same jobs in the words of Bull and BullMQ, for dashboards that know those. Jobs that wait for other jobs
     /// (`blocked`) and cancelled ones have no word there and are not counted.
     counts: BullCounts,
-    /// What was set for it.
+    /// Its configuration.
     config: ConfigBody,
 }
 
@@ -64,15 +64,15 @@ struct BullCounts {
     paused: u64,
 }
 
-/// What can be set for a queue.
+/// The configuration of a queue.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = QueueConfig)]
 pub(crate) struct ConfigBody {
-    /// How long its history is kept.
+    /// The time for which its history is kept.
     retention: RetentionBody,
 }
 
-/// How much history is kept, per outcome.
+/// The history that is kept, per outcome.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Retention)]
 struct RetentionBody {

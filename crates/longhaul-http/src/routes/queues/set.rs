@@ -13,17 +13,17 @@ use crate::path::QueuePath;
 use crate::problem::Problem;
 use crate::state::Api;
 
-/// What to change of a queue. What is left out stays as it is.
+/// A change of a queue. A field that is left out stays as it is.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = QueuePatch)]
 pub(crate) struct ConfigPatch {
-    /// How long its history is kept.
+    /// The time for which its history is kept.
     #[serde(default)]
     retention: RetentionPatch,
 }
 
-/// What to change of a queue's retention, per outcome.
+/// A change of a queue's retention, per outcome.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct RetentionPatch {
@@ -38,7 +38,7 @@ struct RetentionPatch {
     cancelled: KeepPatch,
 }
 
-/// Null is no bound; what is left out stays as it is.
+/// Null is no bound; a field that is left out stays as it is.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct KeepPatch {

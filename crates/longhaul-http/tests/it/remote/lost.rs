@@ -67,7 +67,9 @@ async fn a_finish_whose_receipt_was_lost_is_known_to_be_accepted() {
     assert!(proxy.lost_all());
     assert_eq!(local.state(&lease.id).await, State::Completed);
     assert_eq!(local.state(&id("next")).await, State::Available);
-    assert_eq!(remote.finish_all(vec![end]).await, [LeaseStatus::Lost], "another finish is another request");
+    let jobs = local.store.queues().await.unwrap();
+    assert_eq!(remote.finish_all(vec![end]).await, [LeaseStatus::Held], "as another request, on any server");
+    assert_eq!(local.store.queues().await.unwrap(), jobs, "it has no effect a second time");
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 -- The running job of a lease, held for this transaction.
 -- in: id, token    out: seq, queue, attempt, crashes, max_crashes, interruptions, cancel_by, last_event, log_event,
 --                       priority, run_at, unique_key, errors, limit_key, batch, unique_period
--- index: jobs_by_id
+-- index: jobs_by_id (see turn.sql on `lease_until`)
 SELECT seq, queue, attempt, crashes, max_crashes, interruptions, cancel_by, last_event, log_event, priority, run_at,
        unique_key, errors, limit_key, batch, unique_period
-FROM jobs WHERE id = $1 AND token = $2 AND state = 'running'
+FROM jobs WHERE id = $1 AND token = $2 AND lease_until IS NOT NULL
 FOR UPDATE
