@@ -16,8 +16,9 @@ use crate::row::signed;
 const HEARTBEAT: &str = include_str!("sql/heartbeat.sql");
 /// The most heartbeats of one statement.
 const BEATS_AT_ONCE: usize = 256;
-/// The pause between attempts to extend leases whose rows another transaction holds.
-const RETRY_EVERY: Duration = Duration::from_millis(10);
+/// Between two attempts to extend leases whose rows another transaction holds: at first and at most.
+const FIRST_RETRY: Duration = Duration::from_millis(10);
+const LAST_RETRY: Duration = Duration::from_millis(200);
 
 /// A worker's heartbeat, and where its answer goes.
 #[derive(Debug)]
@@ -36,6 +37,9 @@ pub(crate) struct Heartbeats {
     connection: Option<Connection>,
     /// Current leases whose rows another transaction held: no sweep takes these, and they are extended once it ends.
     held_back: HashMap<Lease, HeldBack>,
+    /// Grows while the same rows are held.
+    retry_pause: Duration,
+    retried: Stopwatch,
 }
 
 #[derive(Clone, Copy)]
@@ -49,18 +53,27 @@ type Extended = HashMap<(String, i64), (LeaseStatus, bool)>;
 
 impl Heartbeats {
     pub(crate) fn new(options: Arc<PostgresOptions>, clock: Clock) -> Self {
-        Self { options, clock, connection: None, held_back: HashMap::new() }
+        Self {
+            options,
+            clock,
+            connection: None,
+            held_back: HashMap::new(),
+            retry_pause: FIRST_RETRY,
+            retried: Stopwatch::start(),
+        }
     }
 
     /// Runs until the store is dropped.
     pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Beat>) {
         let mut beats = Vec::new();
         loop {
+            // Counted from the last attempt: heartbeats that come all the time do not put the next one off.
+            let pause = self.retry_pause.saturating_sub(self.retried.elapsed());
             let retries = !self.held_back.is_empty();
             tokio::select! {
                 biased;
+                () = tokio::time::sleep(pause), if retries => self.extend_held_back().await,
                 count = inbox.recv_many(&mut beats, BEATS_AT_ONCE) => if count == 0 { return },
-                () = tokio::time::sleep(RETRY_EVERY), if retries => self.extend_held_back().await,
             }
             if !beats.is_empty() {
                 self.answer(std::mem::take(&mut beats)).await;
@@ -96,6 +109,7 @@ impl Heartbeats {
                 if is_written {
                     self.held_back.remove(&lease);
                 } else {
+                    self.retry_pause = FIRST_RETRY;
                     let held_back = HeldBack { lease_for: beat.lease_for, since: Stopwatch::start() };
                     self.held_back.insert(lease, held_back);
                 }
@@ -106,6 +120,8 @@ impl Heartbeats {
 
     /// Tries leases again whose rows were held. Their workers have been answered.
     async fn extend_held_back(&mut self) {
+        self.retry_pause = (self.retry_pause * 2).min(LAST_RETRY);
+        self.retried = Stopwatch::start();
         self.held_back.retain(|_, held| held.since.elapsed() < held.lease_for);
         let leases = self.held_back.iter().map(|(lease, held)| {
             // Counted from the heartbeat, as its worker counts.
