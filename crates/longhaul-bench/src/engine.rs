@@ -40,9 +40,9 @@ pub(crate) async fn measure(
     }
 }
 
-async fn enqueue(longhaul: &Longhaul, lanes: usize, bound: Bound) -> Result<Run> {
+async fn enqueue(longhaul: &Longhaul, callers: usize, bound: Bound) -> Result<Run> {
     let sender = longhaul.clone();
-    let run = load::in_flight(lanes, bound, move |id| {
+    let run = load::in_flight(callers, bound, move |id| {
         let sender = sender.clone();
         async move {
             sender.enqueue(Email::new(id)).await?;

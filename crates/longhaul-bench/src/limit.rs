@@ -42,13 +42,13 @@ pub(crate) async fn measure(
     }
 }
 
-async fn enqueue(log: &Log, lanes: usize, bound: Bound) -> Result<Run> {
+async fn enqueue(log: &Log, callers: usize, bound: Bound) -> Result<Run> {
     let log = log.clone();
     let send = move |id| {
         let log = log.clone();
         async move { Ok(log.append(vec![payload(id)?]).await?) }
     };
-    load::in_flight(lanes, bound, send).await
+    load::in_flight(callers, bound, send).await
 }
 
 async fn enqueue_many(log: &Log, bound: Bound) -> Result<Run> {

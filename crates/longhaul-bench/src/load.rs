@@ -25,7 +25,7 @@ const SETTLE: Duration = Duration::from_secs(1);
 const PICKUP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Sends jobs, so many at a time, each answered before its task sends the next. Counts those that were answered.
-pub(crate) async fn in_flight<S, F>(lanes: usize, bound: Bound, send: S) -> Result<Run>
+pub(crate) async fn in_flight<S, F>(callers: usize, bound: Bound, send: S) -> Result<Run>
 where
     S: Fn(u64) -> F + Clone + Send + 'static,
     F: Future<Output = Result<()>> + Send,
@@ -33,7 +33,7 @@ where
     let next = Arc::new(AtomicU64::new(0));
     let running = Stopwatch::start();
     let mut tasks: JoinSet<Result<u64>> = JoinSet::new();
-    for _ in 0..lanes {
+    for _ in 0..callers {
         let (send, next) = (send.clone(), Arc::clone(&next));
         tasks.spawn(async move {
             let mut answered = 0;
@@ -49,8 +49,8 @@ where
         });
     }
     let mut jobs = 0;
-    while let Some(lane) = tasks.join_next().await {
-        jobs += lane??;
+    while let Some(caller) = tasks.join_next().await {
+        jobs += caller??;
     }
     Ok(Run { jobs, time: running.elapsed(), ..Run::default() })
 }

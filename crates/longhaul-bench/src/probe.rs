@@ -48,8 +48,7 @@ impl Email {
 }
 
 /// The time at which the handler of each job was called. Numbers of jobs are its indices, so that handlers on many
-/// threads
-/// share no lock, and a job that runs twice is noticed.
+/// threads share no lock, and a job that runs twice is noticed.
 #[derive(Debug)]
 pub(crate) struct Probe {
     base: Stopwatch,

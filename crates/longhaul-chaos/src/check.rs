@@ -24,11 +24,11 @@ pub(crate) struct Findings {
     pub(crate) refused: usize,
     /// Jobs of a paused key that were claimed within the pause. Must be none.
     pub(crate) limits_exceeded: Vec<String>,
-    /// How long after a worker's death its jobs were with another, in order.
+    /// The times from a worker's death until its jobs were with another, in order.
     pub(crate) rescues: Vec<Duration>,
     /// Of these, rescues that were left out because the store itself was away meanwhile.
     pub(crate) rescues_left_out: usize,
-    /// How many faults of each sort were made.
+    /// The faults that were made, by sort.
     pub(crate) faults: BTreeMap<Fault, usize>,
 }
 
@@ -118,12 +118,13 @@ pub(crate) enum StoreOwner {
     Processes,
 }
 
-/// A job's claims, and the tokens under which its completions were accepted.
+/// The tokens of a job's claims, of its accepted finishes, and of those of these that completed it. A finish that is repeated
+/// after a lost answer is accepted again, and counts once.
 #[derive(Default)]
 struct Runs {
     claims: Vec<u64>,
-    accepted: usize,
-    completions: Vec<u64>,
+    accepted: BTreeSet<u64>,
+    completions: BTreeSet<u64>,
 }
 
 fn check_runs(history: &[Line], findings: &mut Findings) {
@@ -134,16 +135,16 @@ fn check_runs(history: &[Line], findings: &mut Findings) {
             What::Finished { accepted: Accepted::No, .. } => findings.refused += 1,
             What::Finished { job, token, outcome, accepted: Accepted::Yes, .. } => {
                 let runs = runs.entry(job).or_default();
-                runs.accepted += 1;
+                runs.accepted.insert(*token);
                 if *outcome == End::Completed {
-                    runs.completions.push(*token);
+                    runs.completions.insert(*token);
                 }
             }
             _ => {}
         }
     }
     for (job, runs) in runs {
-        findings.executed_twice += usize::from(runs.claims.len() > runs.accepted.max(1));
+        findings.executed_twice += usize::from(runs.claims.len() > runs.accepted.len().max(1));
         // Tokens only rise. So whatever order the lines came in, a claim with a higher one came after the completion.
         let again = runs.completions.iter().any(|done| runs.claims.iter().any(|claim| claim > done));
         if runs.completions.len() > 1 || again {
@@ -173,7 +174,7 @@ fn check_pauses(history: &[Line], limited: &BTreeSet<String>, findings: &mut Fin
     }
 }
 
-/// How long the store's absence may go on to be felt: its clients come back with a backoff.
+/// The time for which a store's absence delays rescues after its end: its clients come back with a backoff.
 const AFTER_AN_OUTAGE: Duration = Duration::from_secs(5);
 
 fn check_rescues(history: &[Line], owner: StoreOwner, findings: &mut Findings) {
@@ -210,7 +211,7 @@ fn running_under(history: &[Line], worker: u32) -> BTreeSet<&str> {
     running
 }
 
-/// When the store was away; one that is away at the end stays so.
+/// The times in which the store was away; one that is away at the end stays so.
 fn outages(history: &[Line], owner: StoreOwner) -> Vec<(Timestamp, Timestamp)> {
     let mut outages = Vec::new();
     let mut since = None;

@@ -1,4 +1,4 @@
-//! What happened, as every process of a run saw it: lines of JSON that all of them append to one file.
+//! The history of a run: lines of JSON that all its processes append to one file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -11,58 +11,58 @@ use serde::{Deserialize, Serialize};
 /// A line of the history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Line {
-    /// When it was seen, by this machine's clock: all processes of a run are on one machine.
+    /// The time by this machine's clock, which all processes of a run share.
     pub(crate) at: Timestamp,
-    /// What was seen.
+    /// The event.
     #[serde(flatten)]
     pub(crate) what: What,
 }
 
-/// What a process saw.
+/// An event that a process saw.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub(crate) enum What {
     /// An API server answered that it has the job.
     Acknowledged {
-        /// Which job.
+        /// The job's id.
         job: String,
     },
     /// A worker was given a job.
     Claimed {
-        /// Which job.
+        /// The job's id.
         job: String,
-        /// Under which token.
+        /// The lease's token.
         token: u64,
         /// The worker's process.
         pid: u32,
-        /// When it had asked.
+        /// The time of the request.
         asked: Timestamp,
     },
     /// A worker ended a run, and the store answered.
     Finished {
-        /// Which job.
+        /// The job's id.
         job: String,
-        /// Under which token.
+        /// The lease's token.
         token: u64,
         /// The worker's process.
         pid: u32,
-        /// How the run ended.
+        /// The end of the run.
         outcome: End,
-        /// What the store said of it.
+        /// The store's answer.
         accepted: Accepted,
-        /// When it had asked.
+        /// The time of the request.
         asked: Timestamp,
     },
     /// A job that is watched gave a sign that it runs.
     Ticked {
-        /// Which job.
+        /// The job's id.
         job: String,
         /// The worker's process.
         pid: u32,
     },
     /// A fault was made.
     Fault {
-        /// Which.
+        /// The fault.
         fault: Fault,
         /// The process that it struck; 0 where it struck a connection.
         pid: u32,
@@ -82,7 +82,7 @@ impl What {
     }
 }
 
-/// How a run ended.
+/// The end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum End {
@@ -94,11 +94,11 @@ pub(crate) enum End {
     Other,
 }
 
-/// Whether a store accepted a finish.
+/// The store's answer to a finish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Accepted {
-    /// It did.
+    /// The lease was held.
     Yes,
     /// The lease was lost.
     No,
@@ -112,7 +112,7 @@ pub(crate) enum Fault {
     WorkerKilled,
     /// SIGSTOP for a worker, for longer than its lease.
     WorkerStopped,
-    /// SIGCONT for it: it comes back as a zombie.
+    /// SIGCONT for it: its leases have ended meanwhile.
     WorkerContinued,
     /// SIGKILL for an API server.
     ServerKilled,
@@ -128,7 +128,7 @@ pub(crate) enum Fault {
     ConnectionsCut,
 }
 
-/// Where a process notes what it sees. Cheap to clone.
+/// The file that a process notes its events in. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct History {
     file: Arc<File>,

@@ -1,4 +1,4 @@
-//! Clients: each enqueues job after job at some API server, and insists until that has acknowledged it.
+//! Clients: each enqueues job after job at some API server, and repeats a request until it is acknowledged.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,27 +20,27 @@ use crate::worker::{Behaviour, Probe, QUEUE};
 pub(crate) struct Sent {
     /// Its id.
     pub(crate) id: JobId,
-    /// What it does.
+    /// Its behaviour.
     pub(crate) behaviour: Behaviour,
 }
 
-/// What clients need.
+/// The state that all clients share.
 #[derive(Clone, Debug)]
 pub(crate) struct Load {
     /// The API servers' addresses, as they are now.
     pub(crate) servers: watch::Receiver<Vec<String>>,
-    /// Where acknowledgements are noted.
+    /// The history that acknowledgements are noted in.
     pub(crate) history: History,
     /// Jobs per second of all clients together.
     pub(crate) rate: f64,
-    /// Becomes true when no more jobs are to be sent.
+    /// The phase of the run.
     pub(crate) over: watch::Receiver<Phase>,
 }
 
-/// Whether a run goes on.
+/// The phase of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// It does.
+    /// Jobs are sent.
     Load,
     /// No more jobs are sent; those that were must be acknowledged and done.
     Drain,

@@ -15,7 +15,7 @@ pub(crate) struct Proxy {
     way: Arc<Way>,
 }
 
-/// What its connections share.
+/// The state that its connections share.
 #[derive(Debug)]
 struct Way {
     cuts: watch::Sender<u64>,
@@ -59,7 +59,7 @@ impl Proxy {
         Ok(Self { address, way: ours })
     }
 
-    /// Where it listens.
+    /// Its port.
     #[must_use]
     pub(crate) fn port(&self) -> u16 {
         self.address.port()
@@ -86,7 +86,7 @@ impl Proxy {
     }
 }
 
-/// What is not polled moves no byte, so the bytes of a held way wait with the system.
+/// A future that is not polled moves no byte, so the bytes of a held way wait with the system.
 async fn pass_while_open(client: TcpStream, to: SocketAddr, mut state: watch::Receiver<WayState>) {
     let mut passed = pin!(pass(client, to));
     loop {

@@ -32,7 +32,7 @@ pub(crate) struct ScaleArgs {
     reps: usize,
 }
 
-/// How much of a queue must be done before the time is taken: by then every worker is up.
+/// The part of a queue that is done before the time is taken: by then every worker is up.
 const WARM_UP: f64 = 0.1;
 /// Jobs that are enqueued with one call.
 const AT_ONCE: usize = 1_000;

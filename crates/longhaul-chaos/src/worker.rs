@@ -42,13 +42,13 @@ pub(crate) struct WorkerArgs {
 /// A job of a run. It takes a while, and says more than a worker that dies has time to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Probe {
-    /// How long it takes.
+    /// The time that it takes.
     pub(crate) millis: u64,
-    /// What it does.
+    /// Its behaviour.
     pub(crate) behaviour: Behaviour,
 }
 
-/// What a job does.
+/// The behaviour of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Behaviour {
@@ -63,11 +63,11 @@ pub(crate) enum Behaviour {
 /// A job that does nothing but give signs that it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Watch {
-    /// For how long.
+    /// The time that it runs.
     pub(crate) millis: u64,
 }
 
-/// How often it gives one.
+/// The pause between two signs.
 const TICK: Duration = Duration::from_millis(10);
 
 impl Job for Watch {

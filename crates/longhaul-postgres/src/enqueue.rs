@@ -180,7 +180,7 @@ impl WriteTx<'_> {
                     &rows.batches,
                     &self.now.0,
                     &rows.children,
-                    &rows.datas,
+                    &rows.policies,
                 ],
             )
             .await?;
@@ -231,7 +231,7 @@ pub(crate) async fn enqueue_simple(
         &now.earliest.0,
         &rows.args,
         &rows.limit_keys,
-        &rows.datas,
+        &rows.policies,
     ];
     connection.rows(INSERT_SIMPLE, &values).await.map_err(fault("enqueue"))?;
     let mut available = BTreeSet::new();
@@ -285,9 +285,9 @@ struct NewRows<'j> {
     unique_keys: Vec<Option<&'j str>>,
     unique_periods: Vec<Option<i64>>,
     parents: Vec<Option<&'j str>>,
-    /// Written beside `datas` for the release before, which knows these two alone.
+    /// Written beside `policies` for the release before, which knows these two alone.
     backoffs: Vec<Option<String>>,
-    datas: Vec<Option<String>>,
+    policies: Vec<Option<String>>,
     labels: Vec<Option<String>>,
     args: Vec<&'j str>,
     limit_keys: Vec<Option<&'j str>>,
@@ -323,9 +323,9 @@ impl<'j> NewRows<'j> {
         self.unique_keys.push(job.unique.as_ref().map(|unique| unique.key.as_str()));
         self.unique_periods.push(job.unique.as_ref().and_then(|unique| unique.period).map(millis));
         self.parents.push(job.parent.as_ref().map(JobId::as_str));
-        let data = (job.policy != Policy::default()).then(|| Json::new(&job.policy)).transpose()?;
+        let policy = (job.policy != Policy::default()).then(|| Json::new(&job.policy)).transpose()?;
         self.backoffs.push(backoff.map(|backoff| backoff.as_str().to_owned()));
-        self.datas.push(data.map(|data| data.as_str().to_owned()));
+        self.policies.push(policy.map(|policy| policy.as_str().to_owned()));
         self.labels.push(labels.map(|labels| labels.as_str().to_owned()));
         self.args.push(job.args.as_str());
         self.limit_keys.push(job.limit_key.as_deref());

@@ -24,7 +24,7 @@ pub(crate) fn job_columns(payloads: Payloads) -> String {
         "id, kind, version, queue, {args}, state, priority, attempt, max_attempts, crashes, max_crashes, interruptions, \
          timeout, progress, {output}, errors, cancel_by, worker, created_at, run_at, started_at, finished_at, last_event, \
          parent, labels, seq, state_event, state_at, rank, limit_key, children_total, children_completed, \
-         children_failed, children_cancelled, {args_bytes}, {output_bytes}, log_gap, data, backoff"
+         children_failed, children_cancelled, {args_bytes}, {output_bytes}, log_gap, policy, backoff"
     )
 }
 
@@ -133,12 +133,12 @@ pub(crate) fn state(row: &Row, column: usize) -> State {
     row.get::<_, &str>(column).parse().unwrap_or(State::Blocked)
 }
 
-/// A job's policy, in the columns `timeout`, `backoff` and `data`. The last has all of it, and is empty where the release
+/// A job's policy, in the columns `timeout`, `backoff` and `policy`. The last has all of it, and is empty where the release
 /// before has written the row, or there is nothing to say.
-pub(crate) fn policy(row: &Row, [timeout, backoff, data]: [usize; 3]) -> Result<Policy, Unreadable> {
-    match parsed(row, data, "policy")? {
+pub(crate) fn policy(row: &Row, [timeout, backoff, policy]: [usize; 3]) -> Result<Policy, Unreadable> {
+    match parsed(row, policy, "policy")? {
         Some(policy) => Ok(policy),
-        #[allow(clippy::needless_update, reason = "a field that is added later is in `data` alone")]
+        #[allow(clippy::needless_update, reason = "a field that is added later is in `policy` alone")]
         None => Ok(Policy {
             timeout: duration(row, timeout),
             backoff: parsed(row, backoff, "backoff")?,

@@ -41,7 +41,7 @@ struct Inner {
 
 /// More connections would only wait for the same disk.
 const LOOK_UPS: usize = 3;
-const SCANS: usize = 2;
+const SCANS: usize = 4;
 /// The most jobs that one transaction of a bulk action or of a sweep takes on, so that heartbeats are not delayed behind it.
 const AT_ONCE: usize = 200;
 /// A heartbeat that has waited for this part of its lease looks why.

@@ -114,7 +114,7 @@ fn data(folder: &Path) -> String {
 /// The user `nobody` of Debian.
 const NOBODY: u32 = 65_534;
 
-/// What goes before a command that refuses to be run by root, who becomes somebody with no rights at all here.
+/// The words before a command that refuses to be run by root, who becomes somebody with no rights at all here.
 fn as_nobody() -> Vec<String> {
     let words: &[&str] = match is_root() {
         true => &["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"],

@@ -90,8 +90,7 @@ fn number(schema: &Value) -> f64 {
 }
 
 /// The reason why a server would not hold a model to this schema in its strict mode: there, every object names all of
-/// its
-/// properties as required and allows no others.
+/// its properties as required and allows no others.
 pub(crate) fn not_strict(schema: &Value, path: &str) -> Option<String> {
     let Value::Object(fields) = schema else { return None };
     if let Some(properties) = schema["properties"].as_object() {

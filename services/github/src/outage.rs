@@ -31,7 +31,7 @@ const SHOWN_FOR: Duration = Duration::from_secs(3_600);
 /// The analyses that go on while the store is away.
 #[derive(Debug)]
 pub(crate) struct Outage {
-    places: Semaphore,
+    slots: Semaphore,
     /// The users that are being analyzed.
     running: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// The newest last.
@@ -50,7 +50,7 @@ pub(crate) struct Answered {
 
 impl Default for Outage {
     fn default() -> Self {
-        Self { places: Semaphore::new(AT_ONCE), running: Mutex::default(), answered: Mutex::default() }
+        Self { slots: Semaphore::new(AT_ONCE), running: Mutex::default(), answered: Mutex::default() }
     }
 }
 
@@ -101,7 +101,7 @@ impl App {
     }
 
     async fn analyze_in_place(&self, username: &Username) -> Result<Answered, Error> {
-        let Ok(_place) = self.outage.places.acquire().await else {
+        let Ok(_slot) = self.outage.slots.acquire().await else {
             return Err(Error::unavailable(Duration::from_secs(10)));
         };
         let profile = self.analyze(username, Run::Request).await.map_err(refusal)?;

@@ -25,7 +25,7 @@ pub(crate) struct Kept {
 }
 
 impl App {
-    /// Keeps a result, gives its caller's place back, and clears away some of what is old. May be repeated.
+    /// Keeps a result, releases its caller's reservation, and clears away some of what is old. May be repeated.
     pub(crate) async fn save(
         &self,
         task: &JobId,

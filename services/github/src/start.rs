@@ -41,8 +41,7 @@ pub(crate) enum StartError {
 /// The time that a start may wait for the store before it counts as away. The start may still come to pass, which
 /// costs an analysis that nobody waits for and hurts nobody.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// A place that was taken and whose task is not there may be about to be used; after this long, which is longer than any
-/// start is waited for, it is not.
+/// The age from which a reservation without a task is void: longer than any start is waited for.
 const TAKING: Duration = Duration::from_secs(5);
 /// Analyses of batches let those that somebody waits for go first, for ten minutes.
 const BATCH_PRIORITY: i32 = -10;
@@ -90,14 +89,14 @@ impl App {
             let id = self.task_id(username, number)?;
             let priority = if caller.is_some() { 0 } else { BATCH_PRIORITY };
             let job = NewJob { priority, ..self.analyze_job(&id, username, wish)? };
-            let enqueued = self.enqueue_in_place(&id, Some(username), caller, vec![job]).await?;
+            let enqueued = self.enqueue_reserved(&id, Some(username), caller, vec![job]).await?;
             let Some(enqueued) = enqueued.into_iter().next() else { return Err(StartError::Away) };
             if enqueued.is_created() {
                 return Ok(Begun::Running(enqueued.id));
             }
-            // Another call was first. Where it took the very same id, the place is its own.
+            // Another call was first. Where it took the very same id, the reservation is its own.
             if enqueued.id != id {
-                self.give_place_back(&id).await;
+                self.forget_reservation(&id).await;
             }
             match self.longhaul.get(&enqueued.id).await?.found() {
                 Some(record) if !record.state.is_finished() => return Ok(Begun::Running(record.id)),
@@ -111,8 +110,7 @@ impl App {
     }
 
     /// The analysis that stands already, by the notes of who asked for what: found without a write. The unique key
-    /// decides where the
-    /// notes are behind.
+    /// decides where the notes are behind.
     async fn standing(&self, username: &Username, wish: Wish) -> Result<Option<Begun>, StartError> {
         let sql = "SELECT task_id FROM github_tasks WHERE login = $1 ORDER BY created_at DESC, task_id DESC LIMIT 1";
         let rows = self.db.read(sql, vec![username.login().into()]).await?;
@@ -154,21 +152,21 @@ impl App {
     }
 
     /// Notes a task, counts it against its caller's limit, and enqueues its jobs; none of it where the limit is reached.
-    pub(crate) async fn enqueue_in_place(
+    pub(crate) async fn enqueue_reserved(
         &self,
         task: &JobId,
         about: Option<&Username>,
         caller: Option<&str>,
         jobs: Vec<NewJob>,
     ) -> Result<Vec<Enqueued>, StartError> {
-        let place = self.place(task, about, caller);
-        if let Some(enqueued) = self.try_enqueue(place.clone(), jobs.clone()).await? {
+        let reservation = self.reservation(task, about, caller);
+        if let Some(enqueued) = self.try_enqueue(reservation.clone(), jobs.clone()).await? {
             return Ok(enqueued);
         }
-        // Tasks that ended without giving their place back (a crash, a cancel) may stand in the way.
+        // Tasks that ended without releasing their reservation (a crash, a cancel) may stand in the way.
         if let Some(caller) = caller
-            && self.reap_places(caller).await? > 0
-            && let Some(enqueued) = self.try_enqueue(place, jobs).await?
+            && self.reap_reservations(caller).await? > 0
+            && let Some(enqueued) = self.try_enqueue(reservation, jobs).await?
         {
             return Ok(enqueued);
         }
@@ -178,25 +176,25 @@ impl App {
     /// `None` where the limit is reached.
     async fn try_enqueue(
         &self,
-        place: Write,
+        reservation: Write,
         jobs: Vec<NewJob>,
     ) -> Result<Option<Vec<Enqueued>>, StartError> {
         if self.db.holds_jobs() {
-            return Ok(match self.db.commit(vec![place], jobs).await? {
+            return Ok(match self.db.commit(vec![reservation], jobs).await? {
                 Commit::Done(committed) => Some(committed.enqueued),
                 Commit::Refused { .. } => None,
             });
         }
         // By way of the outbox a jobs' store that is away would go unnoticed; here there is something to do instead.
-        match self.db.commit(vec![place], vec![]).await? {
+        match self.db.commit(vec![reservation], vec![]).await? {
             Commit::Done(_) => Ok(Some(self.longhaul.enqueue_many(jobs).await?)),
             Commit::Refused { .. } => Ok(None),
         }
     }
 
-    /// The write that takes a place, and is refused where there is none. The count and the note are one statement, so that
+    /// The write that makes a reservation, and is refused at the limit. The count and the note are one statement, so that
     /// no two calls take the last one. Uses `github_tasks_by_caller`.
-    fn place(&self, task: &JobId, about: Option<&Username>, caller: Option<&str>) -> Write {
+    fn reservation(&self, task: &JobId, about: Option<&Username>, caller: Option<&str>) -> Write {
         Write::guarded(
             "INSERT INTO github_tasks (task_id, login, caller, created_at) \
              SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS BIGINT) \
@@ -213,8 +211,8 @@ impl App {
         )
     }
 
-    /// Gives back the places of a caller's tasks that have ended, and says how many those were.
-    async fn reap_places(&self, caller: &str) -> Result<usize, StartError> {
+    /// Releases the reservations of a caller's tasks that have ended; the answer is their number.
+    async fn reap_reservations(&self, caller: &str) -> Result<usize, StartError> {
         let sql = "SELECT task_id, created_at FROM github_tasks WHERE caller = $1";
         let rows = self.db.read(sql, vec![caller.into()]).await?;
         let mut ids = Vec::with_capacity(rows.len());
@@ -238,20 +236,20 @@ impl App {
         Ok(count)
     }
 
-    /// The write that gives a task's place back.
+    /// The write that releases a task's reservation.
     pub(crate) fn release(task: &JobId) -> Write {
         Write::new("UPDATE github_tasks SET caller = NULL WHERE task_id = $1", vec![task.as_str().into()])
     }
 
-    /// Gives back the place of a task that has ended badly. Should that fail, the place is found free when it is needed.
-    pub(crate) async fn release_place(&self, task: &JobId) {
+    /// Releases the reservation of a task that has ended badly. Should that fail, it is reaped when it is needed.
+    pub(crate) async fn release_reservation(&self, task: &JobId) {
         if let Err(error) = self.db.commit(vec![Self::release(task)], vec![]).await {
-            tracing::warn!(task = task.as_str(), "failed to give a task's place back: {error}");
+            tracing::warn!(task = task.as_str(), "failed to release a task's reservation: {error}");
         }
     }
 
     /// Forgets a note whose task was never made.
-    async fn give_place_back(&self, task: &JobId) {
+    async fn forget_reservation(&self, task: &JobId) {
         let forget = Write::new("DELETE FROM github_tasks WHERE task_id = $1", vec![task.as_str().into()]);
         if let Err(error) = self.db.commit(vec![forget], vec![]).await {
             tracing::warn!(task = task.as_str(), "failed to forget a task that was not made: {error}");

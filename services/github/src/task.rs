@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::error::{self, Error};
 use crate::jobs::{Analyze, Batch, BatchOutcome};
 use crate::outage::Answered;
-use crate::time::seed_time;
+use crate::time::original_time;
 
 /// For how long a task can be asked about after it has ended, at the least.
 const TASK_TTL: Duration = Duration::from_secs(3_600);
@@ -115,7 +115,8 @@ impl App {
                 let mut message = reported.unwrap_or_else(|| "Analyzing GitHub profile...".into());
                 // Nothing is enqueued for later, so what is scheduled waits for a limit or for its next attempt.
                 if record.state == State::Scheduled {
-                    message = format!("{message} (waiting for GitHub until {})", seed_time(record.run_at));
+                    message =
+                        format!("{message} (waiting for GitHub until {})", original_time(record.run_at));
                 }
                 self.processing(record, message, username, None).await?
             }
@@ -174,8 +175,8 @@ impl App {
             message,
             username,
             progress,
-            started_at: seed_time(record.created_at),
-            updated_at: seed_time(newest.map_or(known, |at| at.max(known))),
+            started_at: original_time(record.created_at),
+            updated_at: original_time(newest.map_or(known, |at| at.max(known))),
         })
     }
 }
@@ -199,7 +200,7 @@ fn completed(record: &JobRecord, progress: Option<BatchProgress>, result: Json) 
         status: "completed",
         progress,
         result,
-        completed_at: seed_time(record.finished_at.unwrap_or(record.created_at)),
+        completed_at: original_time(record.finished_at.unwrap_or(record.created_at)),
     }
 }
 
@@ -214,7 +215,7 @@ fn of_answered(answered: &Answered) -> Result<Task, Error> {
         status: "completed",
         progress: None,
         result: Json::new(&*answered.profile)?,
-        completed_at: seed_time(answered.at),
+        completed_at: original_time(answered.at),
     })
 }
 

@@ -1,6 +1,5 @@
 //! Code that two or more services share: the [`Service`] trait, the environment, bearer tokens, a database beside the
-//! jobs, the
-//! form of errors, and the outside systems (a language model, embeddings, OCR) over their real protocols.
+//! jobs, the form of errors, and the outside systems (a language model, embeddings, OCR) over their real protocols.
 //!
 //! A server makes [`Deps`] once and opens each service with them. A [`Db`] on the store that holds the jobs makes a row
 //! and the job that works on it one commit.

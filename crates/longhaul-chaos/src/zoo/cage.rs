@@ -48,7 +48,7 @@ impl Cage {
         }
     }
 
-    /// How many rows can be damaged, each in a way of its own.
+    /// The number of rows that can be damaged, each in a way of its own.
     pub(super) fn damages(&self) -> usize {
         match self {
             #[cfg(test)]

@@ -110,7 +110,7 @@ impl Caller {
             match self.send(wire, body.clone()).await {
                 Sent::Answered(answer) => return Ok(answer),
                 Sent::Failed(error) => {
-                    if matches!(error, Error::Unavailable { .. }) {
+                    if error.is_outage() {
                         reached = Reached::Maybe;
                     }
                     return Err(Failed { error, reached });
@@ -179,7 +179,14 @@ impl Caller {
                 | StatusCode::GATEWAY_TIMEOUT
                 | StatusCode::TOO_MANY_REQUESTS,
                 _,
-            ) => Error::Unavailable { store: STORE, source: self.said(status, &problem.detail).into() },
+            ) => {
+                let (store, source) = (STORE, self.said(status, &problem.detail).into());
+                match problem.code.as_str() {
+                    "store_full" => Error::Full { store, source },
+                    "store_broken" => Error::Broken { store, source },
+                    _ => Error::Unavailable { store, source },
+                }
+            }
             _ => self.fault(wire, self.said(status, &problem.detail)),
         }
     }
@@ -244,6 +251,8 @@ fn whole(error: &reqwest::Error) -> Box<dyn StdError + Send + Sync> {
 /// The parts of a refusal that are read.
 #[derive(Default, Deserialize)]
 struct Problem {
+    #[serde(default)]
+    code: String,
     #[serde(default)]
     detail: String,
     #[serde(default)]

@@ -10,6 +10,7 @@ use crate::auth::Caller;
 use crate::problem::Problem;
 use crate::state::Api;
 use crate::time::Rfc3339;
+use crate::wire::SlotsBody;
 
 /// The route of workers.
 pub(crate) fn routes() -> OpenApiRouter<Api> {
@@ -41,16 +42,6 @@ struct WorkerBody {
     seen_at: Rfc3339,
 }
 
-/// A worker's slots of a queue.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = WorkerSlots)]
-struct SlotsBody {
-    /// The queue.
-    queue: String,
-    /// Jobs of it that the worker runs at once.
-    slots: usize,
-}
-
 /// Lists workers
 ///
 /// Those heard of within the last minute, wherever they run.
@@ -69,12 +60,11 @@ async fn list(State(api): State<Api>, _: Caller) -> Result<Json<WorkersBody>, Pr
 
 impl From<WorkerInfo> for WorkerBody {
     fn from(worker: WorkerInfo) -> Self {
-        let queues = worker.queues.into_iter();
         Self {
             id: worker.id,
             process: worker.process,
             host: worker.host,
-            queues: queues.map(|queue| SlotsBody { queue: queue.queue, slots: queue.slots }).collect(),
+            queues: worker.queues.iter().map(SlotsBody::from).collect(),
             seen_at: Rfc3339(worker.seen_at),
         }
     }

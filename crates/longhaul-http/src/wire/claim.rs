@@ -8,7 +8,7 @@ use longhaul::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::finish::{FinishBody, LeaseSchema, StatusSchema};
+use super::finish::FinishBody;
 use super::item::Item;
 use super::job::{BackoffBody, is_default, policy, rest};
 use super::seconds::Seconds;
@@ -96,7 +96,6 @@ pub(crate) struct ClaimAnswer {
 #[schema(as = ClaimedJob)]
 pub(crate) struct ClaimedBody {
     /// The proof that it is this worker's; to be sent with all that is said about this run.
-    #[schema(value_type = LeaseSchema)]
     pub(crate) lease: Lease,
     /// The job type that runs it.
     pub(crate) kind: String,
@@ -152,7 +151,6 @@ pub(crate) struct TurnBody {
 #[schema(as = WorkerTurned)]
 pub(crate) struct TurnAnswer {
     /// One for each finish, in their order.
-    #[schema(value_type = Vec<StatusSchema>)]
     pub(crate) statuses: Vec<LeaseStatus>,
     /// The claimed jobs.
     pub(crate) claimed: Vec<ClaimedBody>,
@@ -166,7 +164,6 @@ pub(crate) struct HeartbeatBody {
     /// The worker that lives.
     pub(crate) worker: WorkerBody,
     /// The leases to extend; none only makes the worker known.
-    #[schema(value_type = Vec<LeaseSchema>)]
     pub(crate) leases: Vec<Lease>,
     /// By how much from now; 30 unless given.
     #[serde(default = "default_lease")]

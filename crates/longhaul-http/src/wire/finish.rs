@@ -1,4 +1,4 @@
-use longhaul::{AttemptError, Entry, ErrorKind, Finish, Json, Lease, LeaseStatus, LogLevel, Outcome, Record};
+use longhaul::{AttemptError, Entry, ErrorKind, Finish, Json, Lease, LeaseStatus, Outcome, Record};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -12,7 +12,7 @@ use super::seconds::Seconds;
 #[schema(as = WorkerRecords)]
 pub(crate) struct RecordsBody {
     /// One for each run.
-    #[schema(value_type = Vec<RecordSchema>)]
+    #[schema(value_type = Vec<Record>)]
     pub(crate) records: Vec<Item<Record>>,
 }
 
@@ -31,7 +31,6 @@ pub(crate) struct FinishesBody {
 #[schema(as = LeaseStatuses)]
 pub(crate) struct StatusesAnswer {
     /// In the order of the request.
-    #[schema(value_type = Vec<StatusSchema>)]
     pub(crate) statuses: Vec<LeaseStatus>,
 }
 
@@ -41,13 +40,11 @@ pub(crate) struct StatusesAnswer {
 #[schema(as = WorkerFinish)]
 pub(crate) struct FinishBody {
     /// The lease of the run.
-    #[schema(value_type = LeaseSchema)]
     pub(crate) lease: Lease,
     /// The outcome of the run.
     pub(crate) outcome: OutcomeBody,
     /// Entries that were not recorded yet; they go before the outcome.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<EntrySchema>)]
     pub(crate) entries: Vec<Entry>,
     /// Jobs to be enqueued with a completion; ignored with any other outcome.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -109,7 +106,7 @@ pub(crate) struct FailureBody {
     message: String,
     /// The sort of failure; `error` unless given.
     #[serde(default = "plain_error")]
-    #[schema(value_type = Option<ErrorKindSchema>)]
+    #[schema(required = false)]
     kind: ErrorKind,
 }
 
@@ -180,95 +177,4 @@ impl From<FailureBody> for AttemptError {
     fn from(body: FailureBody) -> Self {
         AttemptError::new(body.kind, body.message)
     }
-}
-
-/// The right to run a job until it is finished, given back or expired.
-#[derive(ToSchema)]
-#[schema(as = Lease)]
-#[allow(dead_code, reason = "describes the engine's type, which knows no OpenAPI")]
-pub(crate) struct LeaseSchema {
-    /// The job.
-    id: String,
-    /// The number of the claim.
-    token: u64,
-}
-
-/// The state of a lease.
-#[derive(ToSchema)]
-#[schema(as = LeaseStatus, rename_all = "snake_case")]
-#[allow(dead_code, reason = "describes the engine's type, which knows no OpenAPI")]
-pub(crate) enum StatusSchema {
-    /// It was the current one, and what was asked was done.
-    Held,
-    /// The same, and somebody has asked for the job to be cancelled: stop, and finish as `cancelled`.
-    CancelRequested,
-    /// It is not the current one any more; nothing was changed. Stop, the job is another's now.
-    Lost,
-}
-
-/// Entries of one run, in order.
-#[derive(ToSchema)]
-#[schema(as = WorkerRecord)]
-#[allow(dead_code, reason = "describes the engine's type, which knows no OpenAPI")]
-struct RecordSchema {
-    /// The lease of the run.
-    #[schema(value_type = LeaseSchema)]
-    lease: Lease,
-    /// The entries.
-    entries: Vec<EntrySchema>,
-}
-
-/// Something that a running job adds to its log or its steps.
-#[derive(ToSchema)]
-#[schema(as = Entry, rename_all = "snake_case")]
-#[allow(dead_code, reason = "describes the engine's type, which knows no OpenAPI")]
-enum EntrySchema {
-    /// Its progress.
-    Progress {
-        /// 0 to 100.
-        percent: f64,
-        /// For people.
-        message: String,
-        /// For programs.
-        data: Option<serde_json::Value>,
-    },
-    /// A line for people.
-    Log {
-        /// The level: debug, info, warn or error.
-        #[schema(value_type = String)]
-        level: LogLevel,
-        /// The line.
-        message: String,
-    },
-    /// A piece of the output.
-    Chunk {
-        /// The piece.
-        data: serde_json::Value,
-    },
-    /// A step is done; a later attempt is given its output. The first output of a name stays.
-    Step {
-        /// The step.
-        name: String,
-        /// Its output.
-        output: serde_json::Value,
-    },
-}
-
-/// The sort of failure of an attempt.
-#[derive(ToSchema)]
-#[schema(as = ErrorKind, rename_all = "snake_case")]
-#[allow(dead_code, reason = "describes the engine's type, which knows no OpenAPI")]
-enum ErrorKindSchema {
-    /// The job returned an error.
-    Error,
-    /// The job returned an error that no retry can mend.
-    Fatal,
-    /// The attempt took longer than its timeout.
-    Timeout,
-    /// The job's code panicked.
-    Panic,
-    /// The worker died, or was cut off, while it ran the job.
-    Crash,
-    /// The job was cancelled.
-    Cancelled,
 }

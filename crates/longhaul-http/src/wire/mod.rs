@@ -11,7 +11,7 @@ mod store;
 
 #[cfg(feature = "remote")]
 pub(crate) use claim::WorkerBody;
-pub(crate) use claim::{ClaimAnswer, ClaimBody, ClaimedBody, HeartbeatBody, TurnAnswer, TurnBody};
+pub(crate) use claim::{ClaimAnswer, ClaimBody, ClaimedBody, HeartbeatBody, SlotsBody, TurnAnswer, TurnBody};
 #[cfg(feature = "remote")]
 pub(crate) use finish::OutcomeBody;
 pub(crate) use finish::{FinishBody, FinishesBody, RecordsBody, StatusesAnswer};

@@ -82,7 +82,7 @@ async fn the_document_names_where_it_is_mounted_and_every_state() {
     let document = document(&App::new()).await;
     assert_eq!(document["openapi"].as_str().unwrap().get(..3), Some("3.1"));
     assert_eq!(document["servers"][0]["url"], "/api");
-    let states = &document["components"]["schemas"]["Job"]["properties"]["state"]["enum"];
+    let states = &document["components"]["schemas"]["State"]["enum"];
     assert_eq!(*states, serde_json::to_value(State::ALL).unwrap());
 }
 

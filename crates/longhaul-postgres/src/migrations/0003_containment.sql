@@ -2,7 +2,7 @@
 -- filters or orders by, as JSON. The log's rows and their bytes, and the number of the last one that had to go.
 ALTER TABLE jobs
   ADD COLUMN claim BIGINT,
-  ADD COLUMN data TEXT,
+  ADD COLUMN policy TEXT,
   ADD COLUMN log_rows BIGINT NOT NULL DEFAULT 0,
   ADD COLUMN log_bytes BIGINT NOT NULL DEFAULT 0,
   ADD COLUMN log_gap BIGINT NOT NULL DEFAULT 0;

@@ -4,7 +4,7 @@
 -- the `reset` that `claim.rs` then writes. See finish_and_claim.sql on versions and tokens.
 -- in: queue, kinds, newest version of each, limit, now, worker, lease_until, number of the claim
 -- out: id, kind, version, queue, args, attempt, max_attempts, timeout, backoff, created_at, labels, steps, log_event,
---      last_event, seq, priority, paused_until, rank (all as before the claim), token, data
+--      last_event, seq, priority, paused_until, rank (all as before the claim), token, policy
 -- index: jobs_available, once for each kind and version; the primary key
 WITH next AS (
   SELECT j.*, p.until
@@ -29,7 +29,7 @@ WITH next AS (
   ) AS versions
   CROSS JOIN LATERAL (
     SELECT id, kind, version, queue, args, attempt, max_attempts, timeout, backoff, created_at, labels, steps,
-      log_event, last_event, seq, priority, rank, limit_key, data
+      log_event, last_event, seq, priority, rank, limit_key, policy
     FROM jobs
     WHERE jobs.state = 'available' AND jobs.queue = $1
       AND jobs.kind = source.of_kind AND jobs.version = versions.of_version
@@ -52,9 +52,9 @@ WITH next AS (
   RETURNING next.*, jobs.token
 )
 SELECT id, kind, version, queue, args, attempt, max_attempts, timeout, backoff, created_at, labels, steps, log_event,
-  last_event, seq, priority, until, rank, token, data
+  last_event, seq, priority, until, rank, token, policy
 FROM taken
 UNION ALL
 SELECT id, kind, version, queue, args, attempt, max_attempts, timeout, backoff, created_at, labels, steps, log_event,
-  last_event, seq, priority, until, rank, NULL, data
+  last_event, seq, priority, until, rank, NULL, policy
 FROM next WHERE until IS NOT NULL

@@ -16,7 +16,7 @@
 -- in: ids, tokens, outputs of the runs; queues, kinds, newest versions, slots of the claim's sources; now, worker,
 --     lease_until, the body of a reset, number of the claim
 -- out: a row for each ended run: id, token; for each claimed job: id, token, kind, version, queue, args, attempt,
---      max_attempts, timeout, backoff, created_at, labels, names and outputs of the steps, rank, seq, data; and one of nulls where
+--      max_attempts, timeout, backoff, created_at, labels, names and outputs of the steps, rank, seq, policy; and one of nulls where
 --      nothing was claimed for one of these reasons
 -- index: jobs_by_id; jobs_scheduled; jobs_available, once for each source and version; the primary keys of steps
 WITH ended AS (
@@ -73,7 +73,7 @@ WITH ended AS (
   FROM next
   WHERE jobs.ctid = next.place AND next.is_next
   RETURNING jobs.id, jobs.token, kind, version, queue, args, attempt, max_attempts, timeout, backoff, created_at,
-    labels, steps, last_event, jobs.seq, jobs.rank, next.log_event, data
+    labels, steps, last_event, jobs.seq, jobs.rank, next.log_event, policy
 ), resets AS (
   INSERT INTO events (job, seq, at, attempt, body)
   SELECT seq, last_event - 1, $8, attempt, $11 FROM claimed WHERE log_event > 0
@@ -93,7 +93,7 @@ UNION ALL
 SELECT id, token, kind, version, queue, args, attempt, max_attempts, timeout, backoff, created_at, labels,
   CASE WHEN claimed.steps > 0 THEN ARRAY(SELECT s.name FROM steps s WHERE s.job = claimed.seq ORDER BY s.name) END,
   CASE WHEN claimed.steps > 0 THEN ARRAY(SELECT s.output FROM steps s WHERE s.job = claimed.seq ORDER BY s.name) END,
-  rank, seq, data
+  rank, seq, policy
 FROM claimed
 UNION ALL
 SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL

@@ -3,14 +3,14 @@
 -- out: id, seq    index: jobs_by_id
 INSERT INTO jobs (seq, id, kind, version, queue, state, priority, rank, run_at, max_attempts, max_crashes, timeout,
                   unique_key, unique_period, parent, backoff, labels, args, limit_key, batch, children_total,
-                  children_completed, children_failed, children_cancelled, created_at, state_at, data)
+                  children_completed, children_failed, children_cancelled, created_at, state_at, policy)
 SELECT nextval('numbers'), id, kind, version, queue, state, priority, rank, run_at, max_attempts, max_crashes, timeout,
        unique_key, unique_period, parent, backoff, labels, args, limit_key, batch, children, children, children,
-       children, $20, $20, data
+       children, $20, $20, policy
 FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[],
             $9::bigint[], $10::bigint[], $11::bigint[], $12::text[], $13::bigint[], $14::text[], $15::text[],
             $16::text[], $17::text[], $18::text[], $19::bigint[], $21::bigint[], $22::text[])
   AS new (id, kind, version, queue, state, priority, rank, run_at, max_attempts, max_crashes, timeout, unique_key,
-          unique_period, parent, backoff, labels, args, limit_key, batch, children, data)
+          unique_period, parent, backoff, labels, args, limit_key, batch, children, policy)
 ON CONFLICT (id) DO NOTHING
 RETURNING id, seq

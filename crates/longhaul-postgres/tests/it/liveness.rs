@@ -144,7 +144,7 @@ async fn a_lease_whose_row_was_locked_is_extended_once_it_is_free() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_waits_for_longer_than_the_response_timeout_is_unavailable() {
-    let options = PostgresOptions { response_timeout: Duration::from_secs(1), ..shared().options() };
+    let options = PostgresOptions { response_timeout: Duration::from_secs(3), ..shared().options() };
     let store = PostgresStore::open(options.clone()).await.unwrap();
     let mut client = client(&options).await;
     let transaction = client.transaction().await.unwrap();
@@ -157,7 +157,7 @@ async fn a_call_that_waits_for_longer_than_the_response_timeout_is_unavailable()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_that_is_given_up_is_cancelled_on_the_server() {
-    let options = PostgresOptions { response_timeout: Duration::from_secs(1), ..shared().options() };
+    let options = PostgresOptions { response_timeout: Duration::from_secs(3), ..shared().options() };
     let name = format!("reader-{}", options.schema);
     let mut named_options = options.clone();
     named_options.config.application_name(&name);

@@ -18,7 +18,8 @@ async fn store_and_late() -> (PostgresStore, PostgresStore, watch::Sender<bool>)
     let (hold, held) = watch::channel(false);
     let address = late_proxy(options.config.get_ports()[0], held).await;
     let url = format!("postgres://longhaul@{address}/postgres?schema={}", options.schema);
-    let short = Duration::from_secs(1);
+    // Long enough for a busy machine to answer within it.
+    let short = Duration::from_secs(3);
     let late = PostgresOptions {
         response_timeout: short,
         connect_timeout: short,

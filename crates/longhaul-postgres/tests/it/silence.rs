@@ -51,7 +51,7 @@ async fn what_a_silent_process_holds_is_free_again_in_time() {
     let address = proxy(([127, 0, 0, 1], server).into(), Arc::clone(&swallow)).await;
     let url = format!("postgres://longhaul@{address}/postgres?schema={}", options.schema);
     let behind =
-        PostgresOptions { response_timeout: Duration::from_secs(1), ..PostgresOptions::new(&url).unwrap() };
+        PostgresOptions { response_timeout: Duration::from_secs(3), ..PostgresOptions::new(&url).unwrap() };
     let store = PostgresStore::open(options).await.unwrap();
     let cut_off = PostgresStore::open(behind).await.unwrap();
     store.enqueue(vec![named("a")]).await.unwrap();

@@ -44,36 +44,28 @@ local function add_entries(id, job, entries)
   if bytes > 0 then grown[id] = (grown[id] or 0) + bytes end
 end
 
--- Removes the oldest events of a log of `bytes` bytes that has come to a bound, and notes the number of the last one that is
--- gone, so that readers can be told. Some more go at once, so that this is not done with each event.
-local function trim_log(id, bytes)
-  local key, gone = root .. 'l:' .. id, nil
-  local excess = call('XLEN', key) - LOG_EVENTS
-  if excess <= 0 and bytes <= LOG_BYTES then return end
-  local excess_bytes = bytes - LOG_BYTES
-  if excess > 0 then excess = excess + SPARE_EVENTS end
-  if excess_bytes > 0 then excess_bytes = excess_bytes + SPARE_BYTES end
-  while excess > 0 or excess_bytes > 0 do
-    local oldest = call('XRANGE', key, '-', '+', 'COUNT', 16)
-    local many = 0
-    for _, entry in ipairs(oldest) do
-      if excess <= 0 and excess_bytes <= 0 then break end
-      local size = #entry[2][6]
-      many, excess, excess_bytes, bytes, gone = many + 1, excess - 1, excess_bytes - size, bytes - size, entry[1]
-    end
-    if many == 0 then break end
-    write_now('XTRIM', key, 'MAXLEN', call('XLEN', key) - many)
-  end
-  local numbers = { 'log', digits(max(bytes, 0)) }
-  if gone then numbers[3], numbers[4] = 'cut', string.match(gone, '^%d+') end
-  write_now('HSET', root .. 'x:' .. id, unpack(numbers))
-end
-
--- Keeps the logs that this script has added to within their bounds. Called when they are written.
+-- Keeps the logs that this script has added to within their bounds, when they are written: the oldest events go, some more
+-- at once, so that this is not done with each event. The number of the last one that is gone is noted, so that readers can be
+-- told.
 local function bound_logs()
   for id, more in pairs(grown) do
-    local bytes = write_now('HINCRBY', root .. 'x:' .. id, 'log', more)
-    if bytes and jobs[id] and (bytes > LOG_BYTES or jobs[id][LAST_EVENT] > LOG_EVENTS) then pcall(trim_log, id, bytes) end
+    local key, beside = root .. 'l:' .. id, root .. 'x:' .. id
+    local bytes = write_now('HINCRBY', beside, 'log', more) or 0
+    local excess = jobs[id][LAST_EVENT] > LOG_EVENTS and (write_now('XLEN', key) or 0) - LOG_EVENTS or 0
+    local excess_bytes = bytes - LOG_BYTES
+    if excess > 0 then excess = excess + SPARE_EVENTS end
+    if excess_bytes > 0 then excess_bytes = excess_bytes + SPARE_BYTES end
+    while excess > 0 or excess_bytes > 0 do
+      local oldest, many, gone = write_now('XRANGE', key, '-', '+', 'COUNT', 16) or {}, 0, nil
+      for _, entry in ipairs(oldest) do
+        if excess <= 0 and excess_bytes <= 0 then break end
+        local size = #(entry[2][6] or '')
+        many, excess, excess_bytes, bytes, gone = many + 1, excess - 1, excess_bytes - size, bytes - size, entry[1]
+      end
+      if many == 0 then break end
+      write_now('XTRIM', key, 'MAXLEN', write_now('XLEN', key) - many)
+      write_now('HSET', beside, 'log', digits(max(bytes, 0)), 'cut', string.match(gone, '^%d+'))
+    end
   end
   grown = {}
 end

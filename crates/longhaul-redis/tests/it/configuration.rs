@@ -150,3 +150,36 @@ async fn a_store_is_usable_as_any_other() {
         std::sync::Arc::new(RedisStore::connect(&shared().url()).await.unwrap());
     store.migrate().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_server_whose_data_folder_is_gone_refuses_writes_as_an_outage_and_goes_on_when_it_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let dir = data.display().to_string();
+    let server =
+        Server::start(&["--dir", &dir, "--save", "3600 1000000", "--enable-protected-configs", "yes"]);
+    let store = RedisStore::open(server.options()).await.unwrap();
+    store.ready().await.unwrap();
+    std::fs::remove_dir_all(&data).unwrap();
+    let saves = |outcome: &str| {
+        server.say("BGSAVE");
+        let wanted = format!("rdb_last_bgsave_status:{outcome}");
+        loop {
+            let info: String = server.tell(longhaul_redis::redis::cmd("INFO").arg("persistence")).unwrap();
+            if info.contains("rdb_bgsave_in_progress:0") && info.contains(&wanted) {
+                return;
+            }
+            std::thread::yield_now();
+        }
+    };
+    saves("err");
+    for refused in [store.ready().await, store.enqueue(vec![named("a")]).await.map(drop)] {
+        assert!(matches!(refused, Err(Error::Full { .. } | Error::Broken { .. })), "{refused:?}");
+    }
+    std::fs::create_dir(&data).unwrap();
+    server.say(&format!("CONFIG SET dir {dir}"));
+    saves("ok");
+    store.ready().await.unwrap();
+    store.enqueue(vec![named("a")]).await.unwrap();
+}

@@ -32,8 +32,8 @@ pub(super) async fn run(longhaul: &Longhaul, args: Args) -> Result<()> {
     let workers = longhaul.store().workers().await?;
     let slots: Vec<usize> = workers
         .iter()
-        .filter_map(|worker| worker.queues.iter().find(|lane| lane.queue == queue.name))
-        .map(|lane| lane.slots)
+        .filter_map(|worker| worker.queues.iter().find(|served| served.queue == queue.name))
+        .map(|served| served.slots)
         .collect();
     let total: usize = slots.iter().sum();
     writeln!(out, "{:<10} {} with {total} slots, heard of within the last minute", "workers", slots.len())?;

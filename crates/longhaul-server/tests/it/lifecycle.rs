@@ -166,8 +166,7 @@ async fn an_idle_server_is_small() {
     let server = place.serve(&[]).await;
     get(&server, "/ready").await;
     // The memory that it has allocated. The pages of its program are more in a debug build than in a release, and the
-    // system's
-    // to take back.
+    // system's to take back.
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("Linux tells");
     let line = status.lines().find(|line| line.starts_with("RssAnon:")).expect("its memory");
     let kilobytes: u64 = line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number");

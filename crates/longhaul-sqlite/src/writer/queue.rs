@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
@@ -15,6 +16,11 @@ pub(crate) struct CommandQueue {
     arrived: Condvar,
     /// Bounds what may wait; a caller beyond it waits its turn instead of filling the memory.
     room: Semaphore,
+    /// True from the beginning of a transaction until its last heartbeats are taken: see
+    /// [`is_transaction_open`](Self::is_transaction_open).
+    is_open: AtomicBool,
+    /// True while heartbeats wait, so that a transaction without any takes no lock for them.
+    has_heartbeats: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -23,9 +29,6 @@ struct State {
     nudged: bool,
     closed: bool,
     sleeping: bool,
-    /// True from the beginning of a transaction until its last heartbeats are taken: see
-    /// [`is_transaction_open`](CommandQueue::is_transaction_open).
-    open: bool,
     next_ticket: u64,
 }
 
@@ -76,7 +79,13 @@ const CAPACITY: usize = 16_384;
 
 impl CommandQueue {
     pub(crate) fn new() -> Self {
-        Self { state: Mutex::default(), arrived: Condvar::new(), room: Semaphore::new(CAPACITY) }
+        Self {
+            state: Mutex::default(),
+            arrived: Condvar::new(),
+            room: Semaphore::new(CAPACITY),
+            is_open: AtomicBool::new(false),
+            has_heartbeats: AtomicBool::new(false),
+        }
     }
 
     /// Hands a command to the writer once there is room; answers it back where the writer has stopped.
@@ -96,6 +105,7 @@ impl CommandQueue {
             return Err(command);
         }
         state.waiting.add(command);
+        self.note_heartbeats(&state);
         // A signal costs a system call, so only a writer that sleeps gets one.
         if state.sleeping {
             self.arrived.notify_one();
@@ -138,18 +148,29 @@ impl CommandQueue {
     /// True while the writer holds the file's write lock and will apply, before it lets go of that, every heartbeat
     /// that waits now. Nobody else can end a lease in between, so such a heartbeat may be answered already.
     pub(crate) fn is_transaction_open(&self) -> bool {
-        self.state.lock().open
+        self.is_open.load(Ordering::SeqCst)
     }
 
     pub(super) fn transaction_began(&self) {
-        self.state.lock().open = true;
+        self.is_open.store(true, Ordering::SeqCst);
     }
 
     /// The heartbeats that go into the transaction that is about to end.
     pub(super) fn last_heartbeats(&self) -> VecDeque<Box<dyn Call>> {
+        // In this order, and `push_now` before `is_transaction_open`: either the heartbeat is seen here, or its caller sees
+        // that the transaction is over.
+        self.is_open.store(false, Ordering::SeqCst);
+        if !self.has_heartbeats.load(Ordering::SeqCst) {
+            return VecDeque::new();
+        }
         let mut state = self.state.lock();
-        state.open = false;
-        std::mem::take(&mut state.waiting.heartbeats)
+        let heartbeats = std::mem::take(&mut state.waiting.heartbeats);
+        self.note_heartbeats(&state);
+        heartbeats
+    }
+
+    fn note_heartbeats(&self, state: &State) {
+        self.has_heartbeats.store(!state.waiting.heartbeats.is_empty(), Ordering::SeqCst);
     }
 
     /// Waits until something arrives, or for `patience`, and takes it. While `waiting` still has commands of an earlier
@@ -175,6 +196,7 @@ impl CommandQueue {
             waiting.heartbeats.append(&mut state.waiting.heartbeats);
             waiting.withdrawn.append(&mut state.waiting.withdrawn);
         }
+        self.note_heartbeats(&state);
         if waiting.is_empty() && state.closed { Taken::Closed } else { Taken::Awake }
     }
 }

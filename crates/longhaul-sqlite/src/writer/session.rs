@@ -37,6 +37,8 @@ pub(super) struct Session<'w> {
     next_due: Option<Timestamp>,
     /// True where something may have become available unseen since the parked claims were last served.
     look_again: bool,
+    /// True where a job was scheduled, or is scheduled no more, since `next_due` was read.
+    may_fall_due_earlier: bool,
     /// True where the last transaction failed, so that looking again must not become a busy loop.
     has_failed: bool,
 }
@@ -95,6 +97,7 @@ impl<'w> Session<'w> {
             parked: Parked::default(),
             next_due: None,
             look_again: false,
+            may_fall_due_earlier: false,
             has_failed: false,
         })
     }
@@ -130,7 +133,8 @@ impl<'w> Session<'w> {
         }
         if self.parked.is_empty() {
             self.next_due = None;
-        } else if self.tx.notes.scheduled || self.next_due.is_none() || is_due {
+        } else if self.may_fall_due_earlier || is_due || woken == Woken::All || self.next_due.is_none() {
+            self.may_fall_due_earlier = false;
             self.next_due = self.tx.next_due().unwrap_or_else(|error| {
                 tracing::warn!("{error}");
                 None
@@ -317,6 +321,7 @@ impl<'w> Session<'w> {
     /// Answers everybody after a commit, and parks the claims that wait.
     fn answer(&mut self, round: Round) {
         self.look_again |= self.tx.notes.stopped_early;
+        self.may_fall_due_earlier |= self.tx.notes.scheduled;
         self.announce();
         for (call, end) in round.calls.into_iter().zip(round.ends) {
             call.answer(end.as_ref().copied());

@@ -66,6 +66,16 @@ struct QueueNotes {
 }
 
 impl Notes {
+    /// Forgets all, and keeps the memory: there is a transaction after each.
+    fn clear(&mut self) {
+        let Self { queues, changed, scheduled, ended_children, new_batches, stopped_early } = self;
+        queues.clear();
+        changed.clear();
+        ended_children.clear();
+        new_batches.clear();
+        (*scheduled, *stopped_early) = (false, false);
+    }
+
     /// The queues in which a job became available.
     pub(super) fn queues_made_available(&self) -> Vec<&String> {
         self.queues.iter().filter(|(_, notes)| notes.made_available).map(|(queue, _)| queue).collect()
@@ -105,7 +115,7 @@ impl<'c> WriteTx<'c> {
     }
 
     pub(super) fn begin(&mut self, isolation: Isolation) -> Result<()> {
-        self.notes = Notes::default();
+        self.notes.clear();
         self.isolation = isolation;
         self.statements.begin.raw_execute().map_err(fault("begin a transaction"))?;
         // Read once the write lock is held, which may have been waited for.

@@ -124,7 +124,7 @@ async fn a_look_up_does_not_wait_for_applications_that_read_for_long() {
     let released = std::sync::Arc::new(std::sync::Mutex::new(released));
     let mut readers = Vec::new();
     // More than there are connections for them.
-    for _ in 0..4 {
+    for _ in 0..8 {
         let (store, released) = (store.clone(), std::sync::Arc::clone(&released));
         readers.push(tokio::spawn(async move {
             let wait = move |_: &rusqlite::Connection| {

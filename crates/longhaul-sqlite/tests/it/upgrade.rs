@@ -13,17 +13,22 @@ use longhaul_sqlite::SqliteStore;
 use longhaul_sqlite::rusqlite::Connection;
 
 const VERSION_1: &str = include_str!("version_1.sql");
+const VERSION_3: &str = include_str!("version_3.sql");
 
-/// The file, opened by this binary a moment after the older one has left it.
+/// A file of schema version 1, opened by this binary a moment after the older one has left it.
 async fn upgraded() -> Fixture {
+    upgraded_from(VERSION_1, 1).await
+}
+
+async fn upgraded_from(file: &str, schema: u32) -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("jobs.db");
-    Connection::open(&path).unwrap().execute_batch(VERSION_1).unwrap();
-    assert_eq!(version(&path), 1);
+    Connection::open(&path).unwrap().execute_batch(file).unwrap();
+    assert_eq!(version(&path), schema);
     let clock = Clock::manual();
     clock.advance(secs(60));
     let store = SqliteStore::open_with_clock(&path, clock.clone()).await.unwrap();
-    assert!(version(&path) > 1);
+    assert!(version(&path) > schema);
     Fixture { keep: Arc::new(folder), ..Fixture::new(store, clock) }
 }
 
@@ -134,4 +139,48 @@ async fn a_version_1_file_takes_batches_and_limit_keys() {
     let counted = Children { total: 2, completed: 2, failed: 0, cancelled: 0 };
     assert_eq!(fx.job(&id("closing")).await.children, Some(counted));
     assert_eq!(fx.claim_ids().await, [id("closing")]);
+}
+
+#[tokio::test]
+async fn a_file_of_the_release_of_25_november_goes_on_and_its_runs_end() {
+    let fx = upgraded_from(VERSION_3, 3).await;
+    let states = fx.list_records(&JobFilter::default()).await;
+    let states: Vec<(&str, State)> = states.iter().map(|job| (job.id.as_str(), job.state)).collect();
+    let expected = [
+        ("later", State::Scheduled),
+        ("waits", State::Available),
+        ("runs", State::Running),
+        ("child", State::Running),
+        ("all", State::Blocked),
+        ("limited", State::Scheduled),
+        ("fails", State::Failed),
+        ("cached", State::Completed),
+        ("mail-2", State::Completed),
+        ("mail-1", State::Completed),
+    ];
+    assert_eq!(states, expected);
+    let child = fx.job(&id("child")).await;
+    assert_eq!((child.policy.timeout, child.labels["user"].as_str()), (Some(secs(90)), "ada"));
+    assert_eq!(fx.job(&id("runs")).await.progress.unwrap().message, "page 2 of 5");
+    assert_eq!(fx.claim_ids().await, [id("waits"), id("limited")], "its pause is over");
+
+    // Its leases are kept and its runs end, once.
+    let (child, runs) = (lease("child", 1809639015424003), lease("runs", 1809639015424004));
+    let ends = vec![finish(&child, completed()), finish(&runs, completed())];
+    for _ in 0..2 {
+        assert_eq!(fx.finish_all(ends.clone()).await, [LeaseStatus::Held; 2]);
+    }
+    let counted = Children { total: 1, completed: 1, failed: 0, cancelled: 0 };
+    assert_eq!(fx.job(&id("all")).await.children, Some(counted));
+    assert_eq!(fx.claim_ids().await, [id("all")]);
+    let unique = Unique { key: "thumbnail:1".into(), period: Some(HOUR), on_clash: OnClash::Join };
+    assert_eq!(fx.offer(NewJob { unique: Some(unique), ..named("another") }).await.id, id("cached"));
+
+    // What was set for a queue holds on, and what it retries waits as it was told to.
+    assert_eq!(fx.sweep().await.pruned, 1);
+    let kept = JobFilter { queues: vec!["mail".into()], ..JobFilter::default() };
+    assert_eq!(fx.list(&kept).await, [id("mail-2")]);
+    assert_eq!(fx.act(&id("child"), Action::Retry).await, 1);
+    let again = fx.claim_one().await;
+    assert_eq!((again.policy.timeout, again.policy.backoff.unwrap().base), (Some(secs(90)), secs(7)));
 }

@@ -70,8 +70,10 @@ pub struct Claimed {
 /// The right to run a job until it is finished, given back or expired: each claim raises the token, and a
 /// store refuses whatever comes with an older one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Lease {
     /// The job.
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub id: JobId,
     /// Which claim of it.
     pub token: u64,
@@ -79,6 +81,7 @@ pub struct Lease {
 
 /// A store's answer about a lease. None of them is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LeaseStatus {
     /// It was the current one, and what was asked was done.

@@ -135,7 +135,6 @@ impl NewJob {
     }
 
     /// The result of each check, for callers that tell everything at once.
-    #[must_use]
     pub fn checks(&self) -> [Result<()>; 14] {
         let name = |field, name: Option<&str>| name.map_or(Ok(()), |name| check_name(field, name));
         let key = |field, key: Option<&String>| key.map_or(Ok(()), |key| check_key(field, key));

@@ -5,6 +5,7 @@ use crate::clock::Timestamp;
 
 /// Something that a running job adds to its log or its steps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Entry {
     /// Its progress.
@@ -19,6 +20,7 @@ pub enum Entry {
     /// A piece of the output, as it comes.
     Chunk {
         /// The piece.
+        #[cfg_attr(feature = "schema", schema(value_type = serde_json::Value))]
         data: Json,
     },
     /// A step is done. Kept with the job, not in its log; the first output of a name stays.
@@ -26,12 +28,14 @@ pub enum Entry {
         /// The step.
         name: String,
         /// Its output.
+        #[cfg_attr(feature = "schema", schema(value_type = serde_json::Value))]
         output: Json,
     },
 }
 
 /// Entries of one run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = WorkerRecord))]
 pub struct Record {
     /// Which run.
     pub lease: Lease,
@@ -41,6 +45,7 @@ pub struct Record {
 
 /// The progress of a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = ProgressEntry))]
 pub struct Progress {
     /// 0 to 100.
     pub percent: f64,
@@ -48,11 +53,13 @@ pub struct Progress {
     pub message: String,
     /// For programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<serde_json::Value>))]
     pub data: Option<Json>,
 }
 
 /// The level of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LogLevel {
     /// For whoever looks for a fault.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// The state of a job. `docs/states.md` names every transition and who makes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Waits for other jobs to end.

@@ -11,7 +11,7 @@ const TITLES: [&str; 8] =
     ["Databases", "Networks", "Algorithms", "Security", "Systems", "Testing", "Ethics", "Project"];
 
 /// Eight modules, 150 hours, as in the original document.
-fn seed() -> Value {
+fn original() -> Value {
     let hours = [18, 18, 18, 18, 18, 18, 21, 21];
     let modules: Vec<Value> = hours
         .iter()
@@ -30,10 +30,10 @@ fn seed() -> Value {
 }
 
 #[tokio::test]
-async fn the_seed_in_order() {
+async fn the_original_document_is_answered_in_its_order() {
     let f = Fixture::alone().await;
 
-    let created = f.send("POST", "/api/v3/workflow", seed().to_string()).await;
+    let created = f.send("POST", "/api/v3/workflow", original().to_string()).await;
     assert_eq!(created.status, 201);
     insta::assert_json_snapshot!("workflow_created", created.body, { ".data._id" => "[id]" });
     let id = created.body["data"]["_id"].as_str().unwrap().to_owned();

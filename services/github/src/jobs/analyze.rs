@@ -9,7 +9,7 @@ use crate::app::{App, Github};
 use crate::collect::collect;
 use crate::name::Username;
 use crate::run::Run;
-use crate::time::seed_time;
+use crate::time::original_time;
 
 /// Analyzes a user's profile. Its output is the result, and while its unique key is held, the cache.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +50,7 @@ impl Job for Analyze {
                 Verdict::Fatal | Verdict::Cancel => false,
             };
             if !goes_on {
-                app.release_place(cx.id()).await;
+                app.release_reservation(cx.id()).await;
             }
         }
         result
@@ -84,7 +84,7 @@ impl App {
     /// Asks GitHub and makes the result: the same for a job and for a request.
     pub(crate) async fn analyze(&self, username: &Username, run: Run<'_>) -> JobResult<Profile> {
         let evidence = collect(&self.client, username, run).await?;
-        Ok(analysis::analyze(&evidence, seed_time(self.clock.now())))
+        Ok(analysis::analyze(&evidence, original_time(self.clock.now())))
     }
 }
 

@@ -55,7 +55,7 @@ impl Job for Batch {
             MemberResult { username: username.to_string(), task_id: outcome.map(|o| o.task_id), error }
         });
         let outcome = BatchOutcome { members: members.collect() };
-        cx.state().app().release_place(cx.id()).await;
+        cx.state().app().release_reservation(cx.id()).await;
         Ok(outcome)
     }
 }

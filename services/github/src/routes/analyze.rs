@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::name::Username;
 use crate::outage::Answered;
 use crate::start::{Begun, StartError, Wish};
-use crate::time::seed_time;
+use crate::time::original_time;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -111,7 +111,7 @@ fn started(app: &App, username: &Username, id: &JobId) -> Value {
             "status": "processing",
             "message": "GitHub profile analysis started",
         },
-        "analyzed_at": seed_time(app.clock.now()),
+        "analyzed_at": original_time(app.clock.now()),
         "analysis_context_type": "profile",
     })
 }

@@ -60,7 +60,7 @@ impl App {
     async fn start_batch(&self, batch: &Batch, caller: &str) -> Result<JobId, StartError> {
         let seconds = self.clock.now().0.div_euclid(1_000);
         let id = JobId::new(format!("github_batch_{seconds}_{:08x}", rand::random::<u32>()))?;
-        self.enqueue_in_place(&id, None, Some(caller), batch.jobs(&id)?).await?;
+        self.enqueue_reserved(&id, None, Some(caller), batch.jobs(&id)?).await?;
         Ok(id)
     }
 }

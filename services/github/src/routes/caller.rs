@@ -7,9 +7,8 @@ use axum::http::request::Parts;
 
 use crate::app::App;
 
-/// The owner of the limit of tasks that a request counts against: the token's user if there is a token that holds,
-/// else the address
-/// that it came from.
+/// The owner of the limit of tasks that a request counts against: the token's user if there is a token that holds, else
+/// the address that it came from.
 pub(crate) struct Caller(pub(crate) String);
 
 impl FromRequestParts<Arc<App>> for Caller {

@@ -102,7 +102,7 @@ pub(super) async fn stream(
                 "task_id": answered.task_id,
                 "status": "completed",
                 "result": degraded(&answered)?,
-                "completed_at": crate::time::seed_time(answered.at),
+                "completed_at": crate::time::original_time(answered.at),
             });
             let only = stream::once(async move { Ok::<_, Infallible>(event("completed", &body)) });
             return Ok(events(only));

@@ -13,7 +13,7 @@ use super::{Caller, Named};
 use crate::app::App;
 use crate::error::Error;
 use crate::start::{StartError, Wish};
-use crate::time::seed_time;
+use crate::time::original_time;
 
 type Params = Result<Query<HashMap<String, String>>, QueryRejection>;
 
@@ -71,7 +71,7 @@ pub(super) async fn history(
     let kept = app.results_of(&username, limit).await?;
     let past = kept.into_iter().map(|kept| Past {
         task_id: kept.task_id,
-        analyzed_at: seed_time(kept.analyzed_at),
+        analyzed_at: original_time(kept.analyzed_at),
         result: kept.result,
     });
     Ok(Json(past.collect()))

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::fixture::Fixture;
 
 #[tokio::test]
-async fn the_seed_in_its_own_order() {
+async fn the_original_document_is_answered_in_its_order() {
     let f = Fixture::new().await;
 
     // 1. Start background analysis: answered at once, before any worker is there.

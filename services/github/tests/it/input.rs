@@ -5,7 +5,7 @@ use crate::fixture::Fixture;
 const NAME: &str = "Invalid GitHub username: must be 1 to 39 letters, digits or hyphens, and begin and end with a letter or a digit";
 
 #[tokio::test]
-async fn bad_bodies_are_refused_in_the_seeds_form() {
+async fn bad_bodies_are_refused_in_the_original_form() {
     let f = Fixture::new().await;
     let long = "x".repeat(40);
     let bodies: Vec<(String, u16, &str)> = vec![

@@ -121,7 +121,7 @@ async fn a_caller_has_so_many_tasks_in_flight() {
     assert_eq!(f.post_as("ada", path, &body("a")).await.status, 200);
     assert_eq!(f.post_as("bob", path, &body("d")).await.status, 200);
     assert_eq!(f.post(path, &body("e")).await.status, 200);
-    // A place is free when its task has ended, however it ended.
+    // A reservation is released when its task has ended, however it ended.
     let _worker = f.work();
     for job in f.jobs("github.analyze").await {
         f.ended(job.id.as_str()).await;
@@ -139,7 +139,7 @@ async fn a_place_that_a_cancelled_task_left_taken_is_found_free() {
     let f = Fixture::with(&[("GITHUB_TOKEN", "t"), ("GITHUB_TASKS_PER_USER", "1")]).await;
     let task = f.started("octocat").await;
     assert_eq!(f.analyze("torvalds").await.status, 429);
-    // Nobody runs, so nobody gives the place back.
+    // Nobody runs, so nobody releases the reservation.
     f.longhaul.cancel(&longhaul::JobId::new(&*task).unwrap()).await.unwrap();
     let shown = f.task(&task).await.json();
     assert_eq!((&shown["status"], &shown["message"]), (&json!("failed"), &json!("Analysis was cancelled")));

@@ -44,7 +44,7 @@ async fn run(f: &Fixture, username: &str) -> Value {
 }
 
 #[tokio::test]
-async fn the_seeds_frontend_polls_until_there_is_something_to_display() {
+async fn the_original_frontend_polls_until_there_is_something_to_display() {
     let f = Fixture::new().await;
     let _worker = f.work();
     let displayed = run(&f, "octocat").await;

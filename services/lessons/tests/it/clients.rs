@@ -103,7 +103,7 @@ fn lesson(output: &Output) -> Value {
 }
 
 #[tokio::test]
-async fn the_seeds_clients_get_their_lessons() {
+async fn the_original_clients_get_their_lessons() {
     let double = Double::start().await;
     let f = Fixture::with(both(&double)).await;
     let _worker = f.work();
@@ -116,7 +116,7 @@ async fn the_seeds_clients_get_their_lessons() {
 }
 
 #[tokio::test]
-async fn the_seeds_clients_wait_and_are_told_of_a_failure() {
+async fn the_original_clients_wait_and_are_told_of_a_failure() {
     let double = Double::start().await;
     let f = Fixture::with(wikipedia(&double)).await;
     // They poll a task that nobody works on yet.

@@ -116,7 +116,7 @@ fn public_task(body: &Value, task: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_lesson_that_fails_is_told_in_the_seeds_words() {
+async fn a_lesson_that_fails_is_told_in_the_original_words() {
     let double = Double::start().await;
     let f = Fixture::with(both(&double)).await;
     let task = f.start("english", "verbs").await;

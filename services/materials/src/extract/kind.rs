@@ -43,8 +43,7 @@ pub fn sniff(first_bytes: &[u8], file_name: &str) -> Option<FileKind> {
 }
 
 /// The kind of the file at `path`: [`sniff`], the table of contents of a zip, and the rest of a text. It reads the
-/// disk,
-/// so call it where blocking is allowed.
+/// disk, so call it where blocking is allowed.
 ///
 /// # Errors
 /// Fails if the file cannot be read.

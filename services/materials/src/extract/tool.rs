@@ -155,8 +155,7 @@ fn verdict(
     /// More CPU time than it was given.
     const SIGXCPU: i32 = 24;
     /// The signals by which a program ends itself when a document is too much for it: ILL, TRAP, ABRT (which is also
-    /// how
-    /// C++ runs out of memory), BUS, FPE, SEGV, SYS.
+    /// how C++ runs out of memory), BUS, FPE, SEGV, SYS.
     const CRASHES: [i32; 7] = [4, 5, 6, 7, 8, 11, 31];
     match (status.code(), status.signal()) {
         (Some(0), _) => Ok(Ending::Done(output)),

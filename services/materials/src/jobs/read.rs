@@ -84,8 +84,8 @@ impl App {
             let picture = Picture::File(path);
             return read_by(brain, picture, "picture", plan.kind.mime()).await;
         }
-        let drawn = extract::page_png(path, plan, number, &self.limits).await.map_err(|e| refuse(cx, e))?;
-        match drawn {
+        let picture = extract::page_png(path, plan, number, &self.limits).await.map_err(|e| refuse(cx, e))?;
+        match picture {
             Some(png) => {
                 let name = format!("page-{number}.png");
                 read_by(brain, Picture::Bytes(png), &name, FileKind::Png.mime()).await

@@ -154,3 +154,27 @@ fn bind(statement: &mut Statement<'_>, params: &[Value]) -> rusqlite::Result<()>
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use longhaul::Error;
+
+    use super::*;
+
+    fn fault_after(pragma: &str) -> DbError {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(&format!("CREATE TABLE notes (text TEXT); {pragma}")).unwrap();
+        let insert = "INSERT INTO notes (text) VALUES (hex(zeroblob(100000)))";
+        statement(insert, connection.execute(insert, []).unwrap_err())
+    }
+
+    #[test]
+    fn a_database_that_cannot_be_written_is_an_outage_and_a_wrong_statement_is_none() {
+        let full = fault_after("PRAGMA max_page_count = 4");
+        assert!(matches!(full, DbError::Store(Error::Full { .. })), "{full}");
+        let read_only = fault_after("PRAGMA query_only = ON");
+        assert!(matches!(read_only, DbError::Store(Error::Broken { .. })), "{read_only}");
+        let wrong = fault_after("DROP TABLE notes");
+        assert!(matches!(wrong, DbError::Statement { .. }), "{wrong}");
+    }
+}

@@ -1,4 +1,5 @@
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
+use eventsource_stream::{EventStreamError, Eventsource};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use serde::de::DeserializeOwned;
@@ -9,55 +10,25 @@ use crate::provider::{Cause, Provider, ProviderError};
 /// The `data` of a stream of server-sent events, one by one.
 pub(crate) struct Events {
     provider: Provider,
-    pieces: BoxStream<'static, Result<Bytes, ProviderError>>,
-    /// The bytes that have arrived and are not yet a whole line. A piece may end within a character.
-    buffer: BytesMut,
+    data: BoxStream<'static, Result<String, EventStreamError<ProviderError>>>,
     /// True once the reader has seen that the reply is whole.
     pub(crate) complete: bool,
 }
 
 impl Events {
     pub(crate) fn new(provider: Provider, pieces: BoxStream<'static, Result<Bytes, ProviderError>>) -> Self {
-        Self { provider, pieces, buffer: BytesMut::new(), complete: false }
+        let data = pieces.eventsource().map(|event| event.map(|event| event.data)).boxed();
+        Self { provider, data, complete: false }
     }
 
     /// The next event's data, its lines joined; `None` at the end of the stream. An event that the end cuts off is
     /// dropped, as the standard says.
     pub(crate) async fn next(&mut self) -> Result<Option<String>, ProviderError> {
-        let mut data: Option<String> = None;
-        loop {
-            let Some(line) = self.line().await? else { return Ok(None) };
-            if line.is_empty() {
-                match data.take() {
-                    Some(data) => return Ok(Some(data)),
-                    None => continue,
-                }
-            }
-            if let Some(text) = line.strip_prefix("data:") {
-                let text = text.strip_prefix(' ').unwrap_or(text);
-                match &mut data {
-                    Some(data) => {
-                        data.push('\n');
-                        data.push_str(text);
-                    }
-                    None => data = Some(text.to_owned()),
-                }
-            }
-        }
-    }
-
-    async fn line(&mut self) -> Result<Option<String>, ProviderError> {
-        loop {
-            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
-                let line = self.buffer.split_to(end);
-                self.buffer.advance(1);
-                let line = line.strip_suffix(b"\r").unwrap_or(&line);
-                return Ok(Some(String::from_utf8_lossy(line).into_owned()));
-            }
-            match self.pieces.next().await {
-                Some(piece) => self.buffer.extend_from_slice(&piece?),
-                None => return Ok(None),
-            }
+        match self.data.next().await {
+            None => Ok(None),
+            Some(Ok(data)) => Ok(Some(data)),
+            Some(Err(EventStreamError::Transport(error))) => Err(error),
+            Some(Err(error)) => Err(self.provider.bad_reply(format!("the stream cannot be read: {error}"))),
         }
     }
 

@@ -30,29 +30,29 @@ impl Job for Read {
 struct Fixture {
     longhaul: Longhaul,
     db: Db,
-    /// The store of both, to be opened once more.
-    place: Place,
+    /// The address of the store, to be opened once more; a folder lives as long as this.
+    address: Address,
 }
 
-enum Place {
+enum Address {
     Sqlite(TempDir),
     Postgres(String),
 }
 
-impl Place {
+impl Address {
     async fn open(self) -> Fixture {
         let (db, longhaul) = match &self {
-            Place::Sqlite(folder) => {
+            Address::Sqlite(folder) => {
                 let store = SqliteStore::open(folder.path().join("test.db")).await.unwrap();
                 (Db::sqlite(store.clone()), Longhaul::new(store))
             }
-            Place::Postgres(url) => {
+            Address::Postgres(url) => {
                 let store = PostgresStore::connect(url).await.unwrap();
                 (Db::postgres(store.clone()), Longhaul::new(store))
             }
         };
         db.migrate("notes", MIGRATIONS).await.unwrap();
-        Fixture { longhaul, db, place: self }
+        Fixture { longhaul, db, address: self }
     }
 }
 
@@ -62,7 +62,7 @@ macro_rules! on_both {
         mod sqlite {
             $(#[tokio::test]
             async fn $name() {
-                super::$name(super::Place::Sqlite(tempfile::tempdir().unwrap()).open().await).await;
+                super::$name(super::Address::Sqlite(tempfile::tempdir().unwrap()).open().await).await;
             })*
         }
 
@@ -70,7 +70,7 @@ macro_rules! on_both {
             $(#[tokio::test]
             async fn $name() {
                 let url = longhaul_testservers::postgres().url_of_new_schema();
-                super::$name(super::Place::Postgres(url).open().await).await;
+                super::$name(super::Address::Postgres(url).open().await).await;
             })*
         }
     };
@@ -177,8 +177,8 @@ async fn migrations_run_once_and_forward_only(f: Fixture) {
     // Another service's tables are counted apart, and another process sees what was done.
     const OTHER: &[Migration] = &[Migration { name: "other", sql: "CREATE TABLE other (id TEXT)" }];
     f.db.migrate("other", OTHER).await.unwrap();
-    let again = f.place.open().await.db;
-    again.migrate("other", OTHER).await.unwrap();
+    let again = f.address.open().await;
+    again.db.migrate("other", OTHER).await.unwrap();
 }
 
 /// Code that is written against a database that commits one thing after the other must hold on one that does not.

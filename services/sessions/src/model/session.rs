@@ -37,8 +37,7 @@ pub(crate) struct Session {
 }
 
 /// The fields of a request for a session; those that are left out are `None`. They are in the order of
-/// docs/services/sessions.md, in which
-/// the log repeats them; only what is named here ever gets into the log.
+/// docs/services/sessions.md, in which the log repeats them; only what is named here ever gets into the log.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SessionFields {

@@ -11,8 +11,8 @@ use crate::app::App;
 use crate::error::{self, Error};
 use crate::model::Session;
 
-/// Adds a participant, unless the user is a member already or all places are taken.
-/// In: session, user, time. By the primary keys of both tables; counts the participants of one session.
+/// Adds a participant, unless the user is a member already or all places are taken. In: session, user, time. By the
+/// primary keys of both tables; counts the participants of one session.
 const JOIN: &str = "INSERT INTO session_members (session_id, user_id, role, joined_at, session_created_at) \
     SELECT s.id, CAST($2 AS TEXT), 'participant', CAST($3 AS BIGINT), s.created_at FROM sessions s \
     WHERE s.id = $1 \

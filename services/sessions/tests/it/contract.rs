@@ -19,7 +19,7 @@ fn snippets() -> Page {
 }
 
 #[tokio::test]
-async fn the_seeds_snippets_run_as_they_stand() {
+async fn the_original_snippets_run_as_they_stand() {
     let f = Fixture::alone().await;
     let page = snippets();
     let targets: Vec<&str> = page.exchanges.iter().map(|e| e.request.target.as_str()).collect();

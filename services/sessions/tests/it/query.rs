@@ -56,7 +56,7 @@ async fn ten_keywords_of_the_model() {
 }
 
 #[tokio::test]
-async fn what_is_no_query_is_refused_in_the_seeds_words() {
+async fn what_is_no_query_is_refused_in_the_original_words() {
     let f = Fixture::alone().await;
     let both = "Request body must contain 'topic' (string) and 'sub_topics' (list)";
     for (body, told) in [

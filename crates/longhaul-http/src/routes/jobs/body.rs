@@ -8,7 +8,6 @@ use longhaul::{
 };
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
 use crate::state::estimates::Estimate;
 use crate::time::{Rfc3339, in_seconds};
@@ -29,7 +28,6 @@ pub struct JobBody<'a> {
     #[schema(value_type = serde_json::Value)]
     pub args: &'a Json,
     /// Its state.
-    #[schema(schema_with = state_schema)]
     pub state: State,
     /// Its progress.
     #[schema(required)]
@@ -160,7 +158,6 @@ pub struct ErrorBody<'a> {
     /// The error of the job.
     pub message: &'a str,
     /// The sort of failure.
-    #[schema(schema_with = error_kind_schema)]
     pub kind: ErrorKind,
 }
 
@@ -275,19 +272,4 @@ impl<'a> JobBody<'a> {
         // Everything in a job is text, a number or JSON already, so that it always has a JSON form.
         serde_json::to_vec(self).unwrap_or_default()
     }
-}
-
-pub(crate) fn state_schema() -> Schema {
-    words(&State::ALL)
-}
-
-fn error_kind_schema() -> Schema {
-    use ErrorKind::{Cancelled, Crash, Error, Fatal, Panic, Timeout};
-    words(&[Error, Fatal, Timeout, Panic, Crash, Cancelled])
-}
-
-/// A string that is one of the words that these values are written as.
-fn words(values: &[impl Serialize]) -> Schema {
-    let words = values.iter().filter_map(|value| serde_json::to_value(value).ok());
-    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).build().into()
 }

@@ -12,7 +12,7 @@ use longhaul::{Event, EventBody, JobId, Json, LogLevel, Lookup, State as JobStat
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::body::{ChildrenBody, ErrorBody, state_schema};
+use super::body::{ChildrenBody, ErrorBody};
 use super::read::found;
 use crate::auth::Reader;
 use crate::problem::{Code, FieldError, Problem};
@@ -276,7 +276,6 @@ pub(crate) struct EventData<'a> {
 enum Said<'a> {
     /// `state`
     State {
-        #[schema(schema_with = state_schema)]
         state: JobState,
         #[schema(required)]
         error: Option<ErrorBody<'a>>,
@@ -292,11 +291,7 @@ enum Said<'a> {
         data: Option<&'a Json>,
     },
     /// `log`
-    Log {
-        #[schema(value_type = String)]
-        level: LogLevel,
-        message: &'a str,
-    },
+    Log { level: LogLevel, message: &'a str },
     /// `chunk`
     Chunk {
         #[schema(value_type = serde_json::Value)]

@@ -2,11 +2,10 @@ use std::collections::BTreeMap;
 
 use longhaul::{JobFilter, JobId, State};
 use serde::{Deserialize, Deserializer};
-use utoipa::ToSchema;
 use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::openapi::schema::{ArrayBuilder, OneOfBuilder, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
-use super::body::state_schema;
 use crate::faults::Faults;
 use crate::problem::Code;
 
@@ -95,14 +94,14 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<
 }
 
 fn states_schema() -> Schema {
-    one_or_many_of(state_schema())
+    one_or_many_of(State::schema())
 }
 
 fn words_schema() -> Schema {
-    one_or_many_of(ObjectBuilder::new().schema_type(Type::String).build().into())
+    one_or_many_of(String::schema())
 }
 
-fn one_or_many_of(one: Schema) -> Schema {
-    let many = ArrayBuilder::new().items(RefOr::T(one.clone())).build();
+fn one_or_many_of(one: RefOr<Schema>) -> Schema {
+    let many = ArrayBuilder::new().items(one.clone()).build();
     OneOfBuilder::new().item(one).item(many).build().into()
 }
