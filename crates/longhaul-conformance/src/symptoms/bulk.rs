@@ -15,12 +15,13 @@ const MANY: usize = 10_000;
 
 /// A job in which nothing is left out but its keys.
 fn full(number: usize) -> NewJob {
+    let backing_off = Policy { backoff: Some(Backoff::default()), ..Policy::default() };
     NewJob {
         version: 2,
         args: json(&format!(r#"{{"text":"{}"}}"#, "x".repeat(80))),
         priority: 3,
         start: Start::After(HOUR),
-        policy: Policy { timeout: Some(HOUR), backoff: Some(Backoff::default()) },
+        policy: Policy { timeout: Some(HOUR), ..backing_off },
         limit_key: Some("provider".into()),
         labels: [("tenant".to_owned(), format!("t{number}"))].into(),
         ..named(&format!("job-{number}"))

@@ -53,7 +53,8 @@ async fn the_statements_of_the_previous_release_work_on_the_newest_schema() {
 async fn both_releases_work_on_the_same_jobs_at_the_same_time() {
     let (options, clock) = (shared().options(), Clock::manual());
     let store = PostgresStore::open_with_clock(options.clone(), clock.clone()).await.unwrap();
-    let policy = Policy { timeout: Some(HOUR), backoff: Some(Backoff::default()) };
+    let policy = Policy { backoff: Some(Backoff::default()), ..Policy::default() };
+    let policy = Policy { timeout: Some(HOUR), ..policy };
     store.enqueue(vec![NewJob { policy, ..named("a") }, NewJob { policy, ..named("b") }]).await.unwrap();
     let previous = Previous(client(&options).await);
     let theirs = previous.finish_and_claim(None).await;
