@@ -153,7 +153,7 @@ fn first_version() -> u32 {
 }
 
 fn default_queue() -> String {
-    "default".into()
+    longhaul::DEFAULT_QUEUE.into()
 }
 
 fn default_attempts() -> u32 {

@@ -1,7 +1,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use longhaul::{Error, JobId, Json, KindInfo, NewJob, Start, default_max_crashes};
+use longhaul::{
+    DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, Error, JobId, Json, KindInfo, NewJob, Start, default_max_crashes,
+};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use utoipa::ToSchema;
@@ -76,10 +78,6 @@ pub(crate) enum OnDisconnect {
     CancelJob,
 }
 
-/// The queue and the attempts of a job whose kind is not known here.
-const UNKNOWN_KIND_QUEUE: &str = "default";
-const UNKNOWN_KIND_ATTEMPTS: u32 = 3;
-
 impl JobRequest {
     /// The job that is asked for, with its kind's defaults; nothing where something is wrong with it, which is
     /// then among the faults.
@@ -98,8 +96,8 @@ impl JobRequest {
             None => self.kind.into(),
         };
         let unique = self.unique.and_then(|unique| unique.prepare(&kind, &self.args, faults));
-        let default_queue = info.as_ref().map_or(UNKNOWN_KIND_QUEUE, |info| info.queue);
-        let default_attempts = info.as_ref().map_or(UNKNOWN_KIND_ATTEMPTS, |info| info.max_attempts);
+        let default_queue = info.as_ref().map_or(DEFAULT_QUEUE, |info| info.queue);
+        let default_attempts = info.as_ref().map_or(DEFAULT_MAX_ATTEMPTS, |info| info.max_attempts);
         let job = NewJob {
             id,
             kind,
