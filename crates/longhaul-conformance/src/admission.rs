@@ -149,11 +149,13 @@ pub async fn an_output_that_cannot_be_kept_fails_its_own_job(fx: &Fixture) {
     ] {
         let (bad, good) = (fx.running().await.lease, fx.running().await.lease);
         let outcome = Outcome::Completed { output: json(output) };
-        assert_eq!(
-            fx.finish_all(vec![finish(&bad, outcome), finish(&good, completed())]).await,
-            [LeaseStatus::Held; 2]
-        );
+        let ends = vec![finish(&bad, outcome.clone()), finish(&good, completed())];
+        assert_eq!(fx.finish_all(ends).await, [LeaseStatus::Held; 2]);
         assert_eq!(fx.state(&good.id).await, State::Completed);
+        failed_because(fx, &bad, reason).await;
+        let bad = fx.running().await.lease;
+        let turn = fx.finish_and_claim(vec![finish(&bad, outcome)], claim()).await;
+        assert_eq!(turn.finished, [LeaseStatus::Held], "the same with a claim beside it");
         failed_because(fx, &bad, reason).await;
     }
 }
