@@ -87,13 +87,13 @@ pub async fn a17_a_timeout_lease_grace_or_period_of_years_does_not_end_at_once(f
         fx.clock.advance(secs(1_000_000));
         assert_eq!(taken(fx).await, 0, "its lease is not over");
         assert_eq!(
-            fx.heartbeat_all(&worker("w1"), &[claimed.lease.clone()], long).await,
+            fx.heartbeat_all(&worker("w1"), std::slice::from_ref(&claimed.lease), long).await,
             [LeaseStatus::Held]
         );
         fx.clock.advance(long - secs(1));
         assert_eq!(taken(fx).await, 0, "nor after a heartbeat");
         assert_eq!(fx.act(&first, Action::Cancel { grace: long }).await, 1);
-        let beat = fx.heartbeat_all(&worker("w1"), &[claimed.lease.clone()], long).await;
+        let beat = fx.heartbeat_all(&worker("w1"), std::slice::from_ref(&claimed.lease), long).await;
         assert_eq!(beat, [LeaseStatus::CancelRequested]);
         fx.clock.advance(long - secs(1));
         assert_eq!(taken(fx).await, 0, "nor is its grace");
