@@ -25,14 +25,8 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     (SERVER, SERVER_USES),
 ];
 /// A program for tests: it starts stores, and the servers under them.
-const CHAOS_USES: &[&str] = &[
-    "longhaul",
-    "longhaul-http",
-    "longhaul-postgres",
-    "longhaul-redis",
-    "longhaul-sqlite",
-    "longhaul-testservers",
-];
+const CHAOS_USES: &[&str] =
+    &["longhaul", "longhaul-postgres", "longhaul-redis", "longhaul-sqlite", "longhaul-testservers"];
 const SERVICE: &[&str] = &["longhaul", "longhaul-http", "service-support"];
 const SERVER: &str = "longhaul-server";
 const SERVER_USES: &[&str] = &[
