@@ -12,12 +12,18 @@ pub(crate) struct RemoteKinds(RwLock<HashMap<String, Known>>);
 #[derive(Clone, Copy, Debug)]
 struct Known {
     version: u32,
+    /// The time of the last claim that was noted with this version.
+    version_at: Timestamp,
+    /// The time of the last claim that was noted with any.
     seen_at: Timestamp,
 }
 
 /// The time for which a kind is known that no worker claims any more. Long, because jobs of a kind are worth keeping while its
 /// workers are being replaced.
 const KNOWN_FOR: Duration = Duration::from_secs(24 * 3600);
+/// The time for which a version outranks lower ones after its last claim: longer than a worker that is busy with short jobs goes
+/// without a claim, and short enough that a version which was claimed by mistake is soon forgotten.
+const VERSION_KNOWN_FOR: Duration = Duration::from_secs(5 * 60);
 /// The interval at which a kind's time is written; what lies between costs claims a look and no lock for writing.
 const NOTED_EVERY: Duration = Duration::from_secs(60);
 /// The most kinds that are known.
@@ -30,7 +36,9 @@ impl RemoteKinds {
             let known = self.0.read();
             kinds.iter().any(|kind| {
                 known.get(&kind.kind).is_none_or(|known| {
-                    known.version < kind.version || now.since(known.seen_at) >= NOTED_EVERY
+                    let noted_at =
+                        if known.version == kind.version { known.version_at } else { known.seen_at };
+                    known.version < kind.version || now.since(noted_at) >= NOTED_EVERY
                 })
             })
         };
@@ -43,13 +51,16 @@ impl RemoteKinds {
             if known.len() >= MOST_KINDS && !known.contains_key(&kind.kind) {
                 continue;
             }
-            let entry = known.entry(kind.kind.clone()).or_insert(Known { version: 0, seen_at: now });
-            entry.version = entry.version.max(kind.version);
+            let fresh = Known { version: kind.version, version_at: now, seen_at: now };
+            let entry = known.entry(kind.kind.clone()).or_insert(fresh);
+            if kind.version >= entry.version || now.since(entry.version_at) >= VERSION_KNOWN_FOR {
+                *entry = fresh;
+            }
             entry.seen_at = now;
         }
     }
 
-    /// The newest version of a kind's args that a remote worker reads, where one runs the kind.
+    /// The newest version of a kind's args that remote workers have claimed lately, where one runs the kind.
     pub(crate) fn version(&self, kind: &str, now: Timestamp) -> Option<u32> {
         let known = self.0.read();
         known.get(kind).filter(|known| now.since(known.seen_at) < KNOWN_FOR).map(|known| known.version)
@@ -77,14 +88,35 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_is_known_in_its_newest_version_until_a_day_after_its_last_claim() {
+    fn a_kind_is_known_until_a_day_after_its_last_claim() {
         let (kinds, start) = (RemoteKinds::default(), Timestamp(0));
+        let hour = start.plus(Duration::from_secs(3600));
         kinds.note(&kind("paint", 2), start);
-        kinds.note(&kind("paint", 1), start.plus(Duration::from_secs(3600)));
-        assert_eq!(kinds.version("paint", start.plus(KNOWN_FOR)), Some(2), "an older worker renews it");
+        kinds.note(&kind("paint", 2), hour);
+        assert_eq!(kinds.version("paint", start.plus(KNOWN_FOR)), Some(2), "a claim renews it");
         assert_eq!(kinds.version("dig", start), None);
-        assert_eq!(kinds.version("paint", start.plus(2 * KNOWN_FOR)), None);
-        assert!(kinds.names(start.plus(2 * KNOWN_FOR)).is_empty());
+        assert_eq!(kinds.version("paint", hour.plus(KNOWN_FOR)), None);
+        assert!(kinds.names(hour.plus(KNOWN_FOR)).is_empty());
+    }
+
+    #[test]
+    fn a_lower_version_counts_once_the_higher_is_no_longer_claimed() {
+        let (kinds, mut now) = (RemoteKinds::default(), Timestamp(0));
+        for _ in 0..2 * VERSION_KNOWN_FOR.as_secs() / NOTED_EVERY.as_secs() {
+            kinds.note(&kind("paint", 1), now);
+            kinds.note(&kind("paint", 2), now);
+            assert_eq!(kinds.version("paint", now), Some(2), "workers of both versions claim");
+            now = now.plus(NOTED_EVERY);
+        }
+        let last = now;
+        kinds.note(&kind("paint", 2), last);
+        while now.since(last) < VERSION_KNOWN_FOR {
+            kinds.note(&kind("paint", 1), now);
+            assert_eq!(kinds.version("paint", now), Some(2));
+            now = now.plus(NOTED_EVERY);
+        }
+        kinds.note(&kind("paint", 1), now);
+        assert_eq!(kinds.version("paint", now), Some(1));
     }
 
     #[test]

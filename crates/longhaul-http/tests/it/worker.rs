@@ -265,6 +265,40 @@ async fn a_kind_that_a_remote_worker_runs_may_be_enqueued() {
 }
 
 #[tokio::test]
+async fn a_claim_beyond_its_bounds_is_refused_and_changes_no_version_of_new_jobs() {
+    let app = App::new();
+    let claim =
+        |queues: &Value, kinds: &Value| json!({"worker": {"id": "w"}, "queues": queues, "kinds": kinds});
+    let queues =
+        |count: usize| (0..count).map(|n| json!({"queue": format!("q{n}"), "slots": 1})).collect::<Value>();
+    let kinds = |count: usize| (0..count).map(|n| json!({"kind": format!("k{n}")})).collect::<Value>();
+    let paint = |version: i64| json!([{"kind": "greet"}, {"kind": "paint", "version": version}]);
+    assert_eq!(call(&app, "claim", &claim(&queues(1), &paint(3))).await.status, StatusCode::OK);
+    for (queues, kinds, field) in [
+        (queues(1), paint(2_147_483_648), "kinds[1].version"),
+        (queues(1), paint(0), "kinds[1].version"),
+        (queues(1), paint(-1), "kinds[1].version"),
+        (queues(1), json!([{"kind": "a b"}]), "kinds[0].kind"),
+        (json!([{"queue": "", "slots": 1}]), kinds(1), "queues[0].queue"),
+        (queues(1_001), kinds(1), "queues"),
+        (queues(1), kinds(1_001), "kinds"),
+        (queues(21), kinds(1_000), "kinds"),
+    ] {
+        let claim = claim(&queues, &kinds);
+        let answer = call(&app, "claim", &claim).await;
+        assert_eq!(
+            (answer.status, &answer.json()["errors"][0]["field"]),
+            (StatusCode::UNPROCESSABLE_ENTITY, &json!(field))
+        );
+        let answer = call(&app, "turn", &json!({"finishes": [], "claim": claim})).await;
+        assert_eq!(answer.json()["errors"][0]["field"], format!("claim.{field}"), "{}", answer.text());
+    }
+    assert_eq!(call(&app, "claim", &claim(&queues(20), &kinds(1_000))).await.status, StatusCode::OK);
+    let answer = app.post("/api/jobs", r#"{"kind":"paint","args":{}}"#).await;
+    assert_eq!((answer.status, &answer.json()["version"]), (StatusCode::ACCEPTED, &json!(3)));
+}
+
+#[tokio::test]
 async fn what_is_not_understood_is_refused_with_the_field() {
     let app = App::new();
     let lease = json!({"id": "a", "token": 1});

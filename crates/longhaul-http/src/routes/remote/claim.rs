@@ -1,10 +1,11 @@
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use longhaul::{Claim, Claimed, Finish, LeaseStatus};
+use longhaul::{Claim, Claimed, Finish, LeaseStatus, admit};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +19,13 @@ use crate::wire::{
     AbandonAnswer, AbandonBody, ClaimAnswer, ClaimBody, ClaimedBody, FinishBody, Item, LONGEST_HOLD,
     MAX_ITEMS, Seconds, TurnAnswer, TurnBody,
 };
+
+/// The most queues, and the most kinds, of one claim.
+const MAX_NAMES: usize = 1_000;
+/// The most pairs of a queue and a kind of one claim.
+const MAX_PAIRS: usize = 20_000;
+/// The versions that a job's args can have.
+const VERSIONS: RangeInclusive<u32> = 1..=i32::MAX as u32;
 
 /// Claims jobs for a worker
 ///
@@ -200,10 +208,46 @@ fn prepare(api: &Api, body: ClaimBody, place: &str) -> Result<Claim, Problem> {
         let message = format!("must have at most {MAX_ITEMS} slots in all");
         faults.add(Code::Invalid, &format!("{place}queues"), message);
     }
+    check_bounds(&body, place, &mut faults);
     faults.into_result()?;
     let claim = Claim::from(body);
     api.remote_kinds.note(&claim.kinds, api.config.clock.now());
     Ok(claim)
+}
+
+/// Notes queues and kinds that no job can have, and more of them than a store looks through at once: a claim costs it as much
+/// as there are pairs.
+fn check_bounds(body: &ClaimBody, place: &str, faults: &mut Faults) {
+    let (queues, kinds) = (body.queues.len(), body.kinds.len());
+    for (field, count) in [("queues", queues), ("kinds", kinds)] {
+        if count > MAX_NAMES {
+            faults.add(Code::Invalid, &format!("{place}{field}"), format!("must be at most {MAX_NAMES}"));
+            return;
+        }
+    }
+    if queues * kinds > MAX_PAIRS {
+        let message =
+            format!("must make at most {MAX_PAIRS} pairs of a queue and a kind, and make {}", queues * kinds);
+        faults.add(Code::Invalid, &format!("{place}kinds"), message);
+        return;
+    }
+    let mut check_name = |field: String, name: &str| {
+        if let Err(longhaul::Error::Invalid { reason, .. }) = admit::queue(name) {
+            faults.add(Code::Invalid, &field, reason);
+        }
+    };
+    for (n, queue) in body.queues.iter().enumerate() {
+        check_name(format!("{place}queues[{n}].queue"), &queue.queue);
+    }
+    for (n, kind) in body.kinds.iter().enumerate() {
+        check_name(format!("{place}kinds[{n}].kind"), &kind.kind);
+    }
+    for (n, kind) in body.kinds.iter().enumerate() {
+        if !VERSIONS.contains(&kind.version) {
+            let message = format!("must be {} to {}", VERSIONS.start(), VERSIONS.end());
+            faults.add(Code::Invalid, &format!("{place}kinds[{n}].version"), message);
+        }
+    }
 }
 
 /// The ends of runs that are told of.
