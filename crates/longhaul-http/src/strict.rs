@@ -232,7 +232,13 @@ pub(crate) fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, (String, serde
 /// The words of an error, without the place in the text.
 pub(crate) fn words(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    text.rsplit_once(" at line ").map_or(text.as_str(), |(words, _)| words).to_owned()
+    match text.rsplit_once(" at line ").map_or(text.as_str(), |(words, _)| words) {
+        // An enum that is no object, or one of no member or of several, is said to be no JSON by its reader.
+        "expected value" | "expected `,` or `}`" | "expected `}`" => {
+            "must be an object with one member, whose name says which it is".to_owned()
+        }
+        words => words.to_owned(),
+    }
 }
 
 #[cfg(test)]

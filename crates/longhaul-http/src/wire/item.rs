@@ -28,17 +28,45 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Item<T> {
             Ok(value) => return Ok(Self::Read(value)),
             Err(error) => error,
         };
-        // An item of another form is its client's mistake, and refused with the request. In JSON whose grammar was
-        // checked, all else is text that is none: half of a surrogate pair, which a job may have returned.
-        match serde_json::from_str(json.as_str()) {
-            Ok(Owner { lease }) if !error.is_data() => {
+        // An item of another form is its client's mistake, and refused with the request. Text that is none, half of a
+        // surrogate pair, is what a job may have returned: then all else can be read.
+        match (strict::read::<T>(mended(json.as_str()).as_bytes()), serde_json::from_str(json.as_str())) {
+            (Ok(_), Ok(Owner { lease })) => {
                 let breach = check_json(json.as_str()).err();
                 let reason = breach.map_or_else(|| strict::words(&error), |breach| breach.rule.to_string());
                 Ok(Self::Unreadable { lease, error: Error::Invalid { field: path, reason } })
             }
-            _ => Err(D::Error::custom(format!("{path}: {}", strict::words(&error)))),
+            (Ok(_), Err(error)) => Err(D::Error::custom(strict::words(&error))),
+            (Err((path, error)), _) => Err(D::Error::custom(format!("{path}: {}", strict::words(&error)))),
         }
     }
+}
+
+/// JSON with a replacement character in place of each half of a surrogate pair.
+fn mended(json: &str) -> String {
+    let mut mended = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(at) = rest.find('\\') {
+        mended.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let (kept, length) = match (unit(rest), rest.get(6..).and_then(unit)) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => (&rest[..12], 12),
+            (Some(0xd800..=0xdfff), _) => ("\\ufffd", 6),
+            _ => {
+                let length = 1 + rest[1..].chars().next().map_or(0, char::len_utf8);
+                (&rest[..length], length)
+            }
+        };
+        mended.push_str(kept);
+        rest = &rest[length..];
+    }
+    mended.push_str(rest);
+    mended
+}
+
+/// The UTF-16 code unit of the escape that a text begins with.
+fn unit(text: &str) -> Option<u16> {
+    u16::from_str_radix(text.strip_prefix("\\u")?.get(..4)?, 16).ok()
 }
 
 impl<T: Serialize> Serialize for Item<T> {

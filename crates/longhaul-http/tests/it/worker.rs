@@ -386,6 +386,54 @@ async fn a22_a_finish_or_record_that_cannot_be_kept_ends_its_own_job_and_the_oth
 }
 
 #[tokio::test]
+async fn a_finish_or_record_of_another_form_is_refused_whole_and_ends_no_job() {
+    let app = App::new();
+    let (good, bad) = (lease(&app, "good").await, lease(&app, "bad").await);
+    let one_member = "must be an object with one member";
+    for (outcome, words) in [
+        ("{}", one_member),
+        ("null", one_member),
+        ("7", one_member),
+        (r#"["completed",{}]"#, one_member),
+        (r#"{"completed":{},"failed":{"error":{"message":"x"}}}"#, one_member),
+        (r#"{"completed":{"output":"\ud800"},"released":{}}"#, one_member),
+        (r#"{"failed":{"error":{"message":"\udfff"}},"released":{}}"#, one_member),
+        (r#""completed""#, "invalid type"),
+        (r#"{"done":{}}"#, "unknown variant"),
+        (r#"{"failed":{"error":{"message":"\ud800","colour":"red"}}}"#, "unknown field `colour`"),
+    ] {
+        let ends = format!(r#"[{},{{"lease":{bad},"outcome":{outcome}}}]"#, completed(&good, &json!(1)));
+        let claim = json!({"worker": {"id": "w"}, "queues": [], "kinds": []});
+        for (route, body) in [
+            ("finish", format!(r#"{{"finishes":{ends}}}"#)),
+            ("turn", format!(r#"{{"finishes":{ends},"claim":{claim}}}"#)),
+        ] {
+            let answer = app.post(&format!("/api/worker/{route}"), &body).await;
+            assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{route} {outcome}");
+            let fault = answer.json()["errors"][0].clone();
+            let message = fault["message"].as_str().unwrap();
+            assert_eq!(fault["field"], "finishes[1]", "{outcome}");
+            assert!(message.starts_with("outcome") && message.contains(words), "{outcome}: {message}");
+        }
+    }
+    let log = r#"{"level":"info","message":"x"}"#;
+    for entry in
+        ["{}", "null", r#"["log",{}]"#, &format!(r#"{{"log":{log},"chunk":{{"data":1}}}}"#), r#"{"log":[]}"#]
+    {
+        let good = format!(r#"{{"lease":{good},"entries":[{{"log":{log}}}]}}"#);
+        let body = format!(r#"{{"records":[{good},{{"lease":{bad},"entries":[{entry}]}}]}}"#);
+        let answer = app.post("/api/worker/record", &body).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{entry}");
+        let fault = answer.json()["errors"][0].clone();
+        assert_eq!(fault["field"], "records[1]", "{entry}");
+        assert!(fault["message"].as_str().unwrap().starts_with("entries[0]"), "{entry}: {fault}");
+    }
+    for id in ["good", "bad"] {
+        assert_eq!(job(&app, id).await["state"], "running", "{id}");
+    }
+}
+
+#[tokio::test]
 async fn a_workers_body_may_be_larger_than_others_and_has_a_bound() {
     let app = App::new();
     let lease = lease(&app, "a").await;
