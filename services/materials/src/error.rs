@@ -1,3 +1,5 @@
+use std::io;
+
 use axum::http::StatusCode;
 use serde::Serialize;
 use serde_json::json;
@@ -20,6 +22,18 @@ pub(crate) fn no_course() -> Error {
 
 pub(crate) fn no_material() -> Error {
     Error::not_found("Material not found")
+}
+
+/// An upload's file could not be written. A disk that takes no file is an outage, as it is for the store.
+pub(crate) fn file_failed(error: io::Error) -> Error {
+    use io::ErrorKind::{NotFound, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let store = "files";
+    match error.kind() {
+        StorageFull | QuotaExceeded => longhaul::Error::Full { store, source: error.into() }.into(),
+        // The folders are made at the start: one that is not found was deleted since.
+        ReadOnlyFilesystem | NotFound => longhaul::Error::Broken { store, source: error.into() }.into(),
+        _ => Error::fault(&error),
+    }
 }
 
 /// The language model failed within a request. Its own words stay in the log.

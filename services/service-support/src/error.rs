@@ -26,6 +26,11 @@ pub struct ServiceError<S> {
     shape: PhantomData<fn() -> S>,
 }
 
+const NO_ROOM: &str = "Service temporarily unavailable: no room is left, and nothing was kept. Free space on the \
+    server's disk, or give it more; it goes on by itself";
+const NO_WRITES: &str = "Service temporarily unavailable: its data cannot be written, and nothing was kept. See whether \
+    the data folder is there and writable, and start the server again if it was replaced";
+
 /// The form of a service's error bodies, as the original document of the service (docs/services/…) has it.
 pub trait ErrorShape: Sized + 'static {
     /// The body.
@@ -111,11 +116,15 @@ impl<S> From<DbError> for ServiceError<S> {
 
 impl<S> From<longhaul::Error> for ServiceError<S> {
     fn from(error: longhaul::Error) -> Self {
-        if error.is_outage() {
-            tracing::error!("failed to answer a request: {error}");
-            return Self::unavailable(Duration::from_secs(1));
-        }
-        Self::fault(&error)
+        let unavailable = Self::unavailable(Duration::from_secs(1));
+        let answer = match &error {
+            longhaul::Error::Full { .. } => Self { message: NO_ROOM.into(), ..unavailable },
+            longhaul::Error::Broken { .. } => Self { message: NO_WRITES.into(), ..unavailable },
+            error if error.is_outage() => unavailable,
+            _ => return Self::fault(&error),
+        };
+        tracing::error!("failed to answer a request: {error}");
+        answer
     }
 }
 

@@ -39,6 +39,8 @@ pub(crate) async fn upload(
 ) -> Result<(StatusCode, Json<MaterialResponse>), Error> {
     let checked = match app.check_course(&user, &course_id).await {
         Ok(()) if declares_too_much(request.headers()) => Err(too_large()),
+        // A file without its row would only take the room that a full store has set aside to go on.
+        Ok(()) => app.db.ready().await.map_err(Error::from),
         checked => checked,
     };
     if let Err(error) = checked {
@@ -112,7 +114,7 @@ async fn write(incoming: &mut Incoming, bytes: Bytes) -> Result<(), Error> {
     if incoming.size + bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(too_large());
     }
-    incoming.write(bytes).await.map_err(|e| Error::fault(&e))
+    incoming.write(bytes).await.map_err(error::file_failed)
 }
 
 impl App {
@@ -127,7 +129,7 @@ impl App {
             Ok(kind) => kind,
             Err(error) => {
                 self.forget(&id).await;
-                return Err(Error::fault(&error));
+                return Err(error::file_failed(error));
             }
         };
         let (kind, _held) = kind.ok_or_else(|| not_allowed(&name, claimed.as_deref()))?;
@@ -155,8 +157,9 @@ impl App {
                 Err(error::no_course())
             }
             Err(error) => {
-                // The row may have been written, so the file is left for the sweep, which looks.
-                if longhaul::Error::outage_in(&error).is_none() {
+                // Only a store that went away may have written the row. Then the file is left for the sweep, which looks.
+                let outage = longhaul::Error::outage_in(&error);
+                if !matches!(outage, Some(longhaul::Error::Unavailable { .. })) {
                     self.forget(&material.id).await;
                 }
                 Err(error.into())

@@ -21,6 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) struct Fixture {
     pub(crate) folder: TempDir,
     pub(crate) clock: Clock,
+    pub(crate) store: SqliteStore,
     pub(crate) longhaul: Longhaul,
     pub(crate) db: Db,
     pub(crate) auth: Auth,
@@ -76,12 +77,12 @@ impl Fixture {
         let env = Env::new(folder.path(), find);
         let store = SqliteStore::open_with_clock(folder.path().join("test.db"), clock.clone()).await.unwrap();
         let db = Db::sqlite(store.clone());
-        let longhaul = Longhaul::new(store);
+        let longhaul = Longhaul::new(store.clone());
         let deps = Deps::new(env, db.clone(), longhaul.clone(), clock.clone()).unwrap();
         let auth = deps.auth.clone();
         let materials = Materials::open(deps).await.unwrap();
         let router = materials.router();
-        Self { folder, clock, longhaul, db, auth, materials, router }
+        Self { folder, clock, store, longhaul, db, auth, materials, router }
     }
 
     /// The same folder opened by a new server, with other variables.

@@ -11,7 +11,7 @@ pub use value::{FromValue, Row, Value};
 
 use std::borrow::Cow;
 
-use longhaul::{Enqueued, Longhaul, NewJob};
+use longhaul::{Enqueued, Longhaul, NewJob, Store as _};
 use longhaul_postgres::PostgresStore;
 use longhaul_sqlite::SqliteStore;
 use thiserror::Error;
@@ -164,6 +164,19 @@ impl Db {
             }
             _ => self.commit_here(writes, jobs).await,
         }
+    }
+
+    /// Fails at once where the rows cannot be written: their store is away, full or broken. For a look before what
+    /// goes with a row, a file for one, is made.
+    ///
+    /// # Errors
+    /// The store's outage.
+    pub async fn ready(&self) -> Result<(), DbError> {
+        match &self.rows {
+            Rows::Sqlite(store) => store.ready().await?,
+            Rows::Postgres(store) => store.ready().await?,
+        }
+        Ok(())
     }
 
     /// True if the jobs live beside the rows, so that a commit of both is one transaction.
