@@ -21,9 +21,9 @@ use crate::time::Rfc3339;
 pub(crate) struct ClaimBody {
     /// The worker that will run them.
     pub(crate) worker: WorkerBody,
-    /// The queues, and the most jobs to take of each.
+    /// The queues, and the most jobs to take of each; at most 1,000 queues.
     pub(crate) queues: Vec<SlotsBody>,
-    /// The kinds that the worker runs; any other is left alone.
+    /// The kinds that the worker runs; any other is left alone. At most 1,000, and at most 20,000 pairs of a queue and a kind.
     pub(crate) kinds: Vec<KindBody>,
     /// The longest pause between two heartbeats; 30 unless given.
     #[serde(default = "default_lease")]
@@ -74,7 +74,7 @@ pub(crate) struct KindBody {
     /// The kind.
     #[schema(example = "paint")]
     pub(crate) kind: String,
-    /// The newest version of its args that the worker reads; 1 unless given.
+    /// The newest version of its args that the worker reads, 1 to 2,147,483,647; 1 unless given.
     #[serde(default = "first_version")]
     pub(crate) version: u32,
 }

@@ -82,3 +82,23 @@ impl<T: Serialize> Serialize for Item<T> {
 pub(crate) fn refused(lease: Lease, error: &Error) -> Finish {
     Finish { lease, outcome: admit::refused(error), entries: Vec::new(), follow_ups: Vec::new() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::mended;
+
+    #[test]
+    fn halves_of_surrogate_pairs_are_mended_and_all_else_stays() {
+        for same in [r#""é \n \\ud800 \u00e9 \ud83d\ude00""#, r#""\\\ud83d\ude00\\""#, "7"] {
+            assert_eq!(mended(same), same);
+        }
+        for (half, whole) in [
+            (r#""\ud800""#, r#""\ufffd""#),
+            (r#""\udc00\ud800x""#, r#""\ufffd\ufffdx""#),
+            (r#""\ud83d\ud83d\ude00""#, r#""\ufffd\ud83d\ude00""#),
+            (r#""\\\uDFFF\n""#, r#""\\\ufffd\n""#),
+        ] {
+            assert_eq!(mended(half), whole);
+        }
+    }
+}

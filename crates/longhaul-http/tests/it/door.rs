@@ -126,3 +126,14 @@ async fn a17_a_far_delay_is_scheduled_and_not_run_at_once() {
     assert_eq!(app.post("/api/jobs", far).await.json()["state"], "scheduled");
     assert_eq!(app.longhaul.store().sweep(100).await.unwrap().promoted, 0);
 }
+
+#[tokio::test]
+async fn a_unique_key_is_counted_with_the_kind_before_it() {
+    let app = App::new();
+    for (length, expected) in [(506, (202, "")), (507, (422, "unique.key"))] {
+        let key = "k".repeat(length);
+        let body = format!(r#"{{"kind":"greet","args":1,"unique":{{"key":"{key}"}}}}"#);
+        let (status, _, field) = refusal(&app, body, "application/json").await;
+        assert_eq!((status, field.as_str()), expected, "{length} bytes and 'greet:'");
+    }
+}

@@ -103,6 +103,8 @@ async fn a_key_is_kept_for_a_day_whatever_becomes_of_its_job() {
     app.clock.advance(Duration::from_secs(24 * 3600 - 60));
     let again = post(&app, "k", HELLO).await;
     assert_eq!((again.status, again.code().as_str()), (StatusCode::GONE, "job_gone"));
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    assert_eq!(app.get(&path).await.header("idempotency-replayed"), "", "a look-up repeats nothing");
     app.clock.advance(Duration::from_secs(61));
     let fresh = post(&app, "k", HELLO).await;
     assert_eq!(fresh.status, StatusCode::ACCEPTED);

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use longhaul::{EnqueueStatus, Enqueued, JobId, Longhaul, NewJob};
 
 use super::body::JobBody;
@@ -47,7 +47,10 @@ use crate::state::inflight::Repeatable;
             for it", body = JobBody),
         (status = 409, description = "A request with the same idempotency key is still being answered"),
         (status = 410, description = "The job that stands for it, or has ended while the answer was held, was pruned or \
-            deleted"),
+            deleted", headers(
+            ("Idempotency-Replayed" = Option<String>, description = "`true` where an earlier request with the \
+                same key created the job"),
+        )),
     ),
 )]
 pub(crate) async fn create(
@@ -77,9 +80,13 @@ pub(crate) async fn create(
         abandoned.job = Some(enqueued.id.clone());
     }
     let standing = if enqueued.is_duplicate() { Standing::Existing(duplicates) } else { Standing::Created };
-    let answer = answer(&api, &job, &enqueued.id, standing, wait, mount.base()).await;
+    let mut response = answer(&api, &job, &enqueued.id, standing, wait, mount.base()).await.into_response();
     abandoned.job = None;
-    answer
+    // That the earlier request's job is gone is an answer to it, too; that it cannot be looked up is none.
+    if standing == Standing::Existing(Duplicates::Replay) && !response.status().is_server_error() {
+        idempotency::mark_replayed(response.headers_mut());
+    }
+    Ok(response)
 }
 
 fn prepare(request: JobRequest, api: &Api, wait: Option<Duration>) -> Result<Prepared, Problem> {
@@ -131,9 +138,6 @@ async fn answer(
     };
     let mut response = body.answer(status, base, estimate);
     prefer::applied(wait, response.headers_mut());
-    if standing == Standing::Existing(Duplicates::Replay) {
-        idempotency::mark_replayed(response.headers_mut());
-    }
     Ok(response)
 }
 
