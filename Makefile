@@ -12,7 +12,7 @@ help: ## Print this list.
 
 run: ## Install what is missing, build a release and serve on http://127.0.0.1:8000.
 	@scripts/install-tools run
-	@exec $(CARGO) run --release --locked --quiet --package longhaul-server -- serve $(ARGS)
+	@exec $(CARGO) run --release --locked --package longhaul-server -- serve $(ARGS)
 
 test: ## Install what is missing, then run every check and test there is.
 	@scripts/install-tools test
