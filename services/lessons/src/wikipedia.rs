@@ -160,7 +160,9 @@ fn note(error: &ProviderError) -> String {
         Cause::Status(404) => "Wikipedia does not have the article (404)".into(),
         Cause::Status(429) => "Wikipedia asked for fewer requests (429)".into(),
         Cause::Status(status) => format!("Wikipedia refused the request ({status})"),
-        Cause::TooLarge | Cause::BadReply => "Wikipedia's answer could not be read".into(),
+        Cause::TooLarge | Cause::BadReply | Cause::Refused | Cause::Spent => {
+            "Wikipedia's answer could not be read".into()
+        }
     }
 }
 

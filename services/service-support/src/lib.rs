@@ -28,10 +28,10 @@ pub use env::{ConfigError, Env, refused};
 pub use error::{ErrorShape, ServiceError};
 pub use iso8601::iso8601;
 pub use llm::{
-    ChatClient, ChatRequest, Composer, Draft, JsonSchema, Message, MessageRole, Outline, TextStream,
+    Asking, ChatClient, ChatRequest, Composer, Draft, JsonSchema, Message, MessageRole, Outline, TextStream,
 };
 pub use object_id::ObjectIds;
-pub use provider::{Cause, Provider, ProviderError, Reply, Waiting};
+pub use provider::{Cause, Provider, ProviderError, Reply, SHOULD_RETRY, Waiting};
 pub use providers::Providers;
 pub use service::{Deps, Load, OpenError, Queue, Service};
 pub use texts::{Texts, filled};
