@@ -18,6 +18,7 @@ mod object_id;
 mod once;
 mod provider;
 mod providers;
+mod proxies;
 mod service;
 mod texts;
 
@@ -37,5 +38,6 @@ pub use object_id::ObjectIds;
 pub use once::{FileDigest, Once, Repeats};
 pub use provider::{Cause, Provider, ProviderError, Reply, Waiting};
 pub use providers::Providers;
+pub use proxies::TrustedProxies;
 pub use service::{Deps, Load, OpenError, Queue, Service};
 pub use texts::{Texts, filled};
