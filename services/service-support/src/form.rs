@@ -116,7 +116,7 @@ impl Stream for Counted {
 
 #[cfg(test)]
 mod tests {
-    use futures::stream;
+    use futures::{StreamExt, stream};
 
     use super::*;
 
@@ -145,8 +145,6 @@ mod tests {
         (is_ok, drawn.load(Ordering::Relaxed))
     }
 
-    use futures::StreamExt;
-
     #[tokio::test]
     async fn what_is_held_between_the_contents_of_parts_is_bounded() {
         let header = "--B\r\nContent-Disposition: form-data; name=\"x\"\r\nX-A: ";
@@ -174,6 +172,7 @@ mod tests {
             length += bytes.len();
         }
         assert_eq!((field.name(), length), (Some("file"), 1 << 20));
+        drop(field);
         assert!(form.next_field().await.unwrap().is_none());
     }
 }

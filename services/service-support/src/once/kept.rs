@@ -51,7 +51,8 @@ pub(super) async fn find(db: &Db, id: &str, now: Timestamp) -> Result<Option<Kep
     let sql = "SELECT fingerprint, status, body FROM answers WHERE id = $1 AND expires_at > $2";
     let rows = db.read(sql, vec![id.into(), now.into()]).await?;
     let Some(row) = rows.first() else { return Ok(None) };
-    let status = u16::try_from(row.get::<u32>("status")?).ok().and_then(|code| StatusCode::from_u16(code).ok());
+    let status =
+        u16::try_from(row.get::<u32>("status")?).ok().and_then(|code| StatusCode::from_u16(code).ok());
     let fault = || DbError::Column { column: "status".into(), reason: "it holds no status".into() };
     Ok(Some(Kept {
         status: status.ok_or_else(fault)?,

@@ -88,7 +88,6 @@ impl Repeats {
     }
 
     /// Adds the header to the `POST` routes of a service whose errors have the form `S`.
-    #[must_use]
     pub fn around<S: ErrorShape>(&self, routes: Router) -> Router {
         routes.layer(from_fn_with_state(self.clone(), answer::<S>))
     }
@@ -357,9 +356,9 @@ fn joined(read: Bytes, rest: Option<Body>) -> Body {
 }
 
 fn digest(parts: &[&str]) -> String {
-    let parts = parts.iter().fold(Sha256::new(), |digest, part| {
-        digest.chain_update(part.len().to_be_bytes()).chain_update(part)
-    });
+    let parts = parts
+        .iter()
+        .fold(Sha256::new(), |digest, part| digest.chain_update(part.len().to_be_bytes()).chain_update(part));
     hex(parts)
 }
 
