@@ -6,7 +6,7 @@ use longhaul::{Clock, Keep, Longhaul, Registry, Retention};
 use service_support::{Db, Deps, Migration, OpenError, Providers, Queue, Repeats, Service};
 
 use crate::error::Unsuccessful;
-use crate::jobs::{GenerateModule, QUEUE};
+use crate::jobs::{GenerateModule, QUEUE, RewriteLesson};
 use crate::routes;
 
 /// The service: its routes and its jobs. Cheap to clone.
@@ -24,8 +24,10 @@ pub(crate) struct App {
     pub(crate) ids: service_support::ObjectIds,
 }
 
-const MIGRATIONS: &[Migration] =
-    &[Migration { name: "workflows", sql: include_str!("migrations/0001_workflows.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { name: "workflows", sql: include_str!("migrations/0001_workflows.sql") },
+    Migration { name: "edits", sql: include_str!("migrations/0002_edits.sql") },
+];
 
 /// The number of completed jobs that are kept.
 const KEPT_COMPLETED: u64 = 100;
@@ -48,6 +50,7 @@ impl Service for Curriculum {
         db.migrate("curriculum", MIGRATIONS).await?;
         keep_history(&longhaul).await?;
         longhaul.declare::<GenerateModule>();
+        longhaul.declare::<RewriteLesson>();
         let ids = service_support::ObjectIds::default();
         Ok(Self(Arc::new(App { db, longhaul, repeats, providers, clock, ids })))
     }
@@ -59,6 +62,7 @@ impl Service for Curriculum {
 
     fn register(&self, registry: &mut Registry) {
         registry.register::<GenerateModule>(self.clone());
+        registry.register::<RewriteLesson>(self.clone());
     }
 
     /// Jobs wait for a model most of the time; the modules of one workflow never run side by side.
