@@ -25,7 +25,14 @@ impl WriteTx<'_> {
         let mut targets = self.targets(ids, filter).await?;
         let mut done = 0;
         for id in ids {
-            let Some(target) = targets.remove(id.as_str()) else { continue };
+            let Some(mut target) = targets.remove(id.as_str()) else { continue };
+            // A child that came earlier in `ids` was its last: it waits no more, and may fit the filter no more.
+            if self.freed.contains(&target.seq) {
+                match self.targets(std::slice::from_ref(id), filter).await?.remove(id.as_str()) {
+                    Some(freed) => target = freed,
+                    None => continue,
+                }
+            }
             let applied = match lifecycle::act(target.state, action) {
                 Deed::Nothing => false,
                 Deed::AskToStop(grace) => {
