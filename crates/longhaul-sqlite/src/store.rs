@@ -16,7 +16,7 @@ use crate::lock::Role;
 use crate::read::{self, Readers};
 use crate::transaction::{Guard, Transaction};
 use crate::volume::Volume;
-use crate::writer::{ClaimCommand, Class, Command, CommandQueue, Done, Task, WriteTx, Writer, takeover};
+use crate::writer::{ClaimCommand, Class, Command, CommandQueue, Done, Space, Task, WriteTx, Writer, takeover};
 
 /// Jobs in an SQLite file. Cheap to clone; the file is closed when the last clone is dropped.
 #[derive(Clone, Debug)]
@@ -185,6 +185,16 @@ impl SqliteStore {
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         self.inner.scans.read(move |connection| work(connection).map_err(fault("read"))).await
+    }
+
+    /// Gives the pages that deleted rows have left back to the file system, in short transactions, but for a mebibyte that is
+    /// kept for what comes next. A sweep that prunes gives back some by itself.
+    ///
+    /// # Errors
+    /// A fault of the file.
+    pub async fn give_space_back(&self) -> Result<()> {
+        while self.write(Class::Upkeep, |tx| tx.give_space_back()).await? == Space::More {}
+        Ok(())
     }
 
     async fn write<T, F>(&self, class: Class, work: F) -> Result<T>
