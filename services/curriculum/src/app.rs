@@ -5,7 +5,7 @@ use axum::Router;
 use longhaul::{Clock, Keep, Longhaul, Registry, Retention};
 use service_support::{Db, Deps, Migration, OpenError, Providers, Queue, Service};
 
-use crate::jobs::{GenerateModule, QUEUE};
+use crate::jobs::{GenerateModule, QUEUE, RewriteLesson};
 use crate::routes;
 
 /// The service: its routes and its jobs. Cheap to clone.
@@ -22,8 +22,10 @@ pub(crate) struct App {
     pub(crate) ids: service_support::ObjectIds,
 }
 
-const MIGRATIONS: &[Migration] =
-    &[Migration { name: "workflows", sql: include_str!("migrations/0001_workflows.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { name: "workflows", sql: include_str!("migrations/0001_workflows.sql") },
+    Migration { name: "edits", sql: include_str!("migrations/0002_edits.sql") },
+];
 
 /// The number of completed jobs that are kept.
 const KEPT_COMPLETED: u64 = 100;
@@ -46,6 +48,7 @@ impl Service for Curriculum {
         db.migrate("curriculum", MIGRATIONS).await?;
         keep_history(&longhaul).await?;
         longhaul.declare::<GenerateModule>();
+        longhaul.declare::<RewriteLesson>();
         let ids = service_support::ObjectIds::default();
         Ok(Self(Arc::new(App { db, longhaul, providers, clock, ids })))
     }
@@ -57,6 +60,7 @@ impl Service for Curriculum {
 
     fn register(&self, registry: &mut Registry) {
         registry.register::<GenerateModule>(self.clone());
+        registry.register::<RewriteLesson>(self.clone());
     }
 
     /// Jobs wait for a model most of the time; the modules of one workflow never run side by side.

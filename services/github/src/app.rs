@@ -3,7 +3,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::Router;
 use longhaul::{Clock, Longhaul, Registry};
-use service_support::{Auth, Db, Deps, Migration, OpenError, Queue, Service};
+use service_support::{Auth, Db, Deps, Migration, OpenError, Queue, Service, TrustedProxies};
 
 use crate::client::Client;
 use crate::config::GithubConfig;
@@ -21,6 +21,7 @@ pub(crate) struct App {
     pub(crate) db: Db,
     pub(crate) longhaul: Longhaul,
     pub(crate) auth: Auth,
+    pub(crate) proxies: TrustedProxies,
     pub(crate) config: GithubConfig,
     pub(crate) client: Client,
     pub(crate) clock: Clock,
@@ -41,14 +42,16 @@ impl Service for Github {
     }
 
     async fn open(deps: Deps) -> Result<Self, OpenError> {
-        let Deps { env, db, longhaul, auth, providers, clock, .. } = deps;
+        let Deps { env, config: shared, db, longhaul, auth, providers, clock, .. } = deps;
+        let proxies = shared.trusted_proxies;
         let config = GithubConfig::from_env(&env)?;
         let client = Client::new(config.clone(), providers.max_wait, db.clone(), clock.clone())?;
         db.migrate("github", MIGRATIONS).await?;
         longhaul.declare::<Analyze>();
         longhaul.declare::<Member>();
         longhaul.declare::<Batch>();
-        Ok(Self(Arc::new(App { db, longhaul, auth, config, client, clock, outage: Outage::default() })))
+        let outage = Outage::default();
+        Ok(Self(Arc::new(App { db, longhaul, auth, proxies, config, client, clock, outage })))
     }
 
     /// `/api/v1/github/…`, and `/task/{task_id}` at the root. Callers without a token are told apart by their address,

@@ -16,6 +16,7 @@ mod llm;
 mod object_id;
 mod provider;
 mod providers;
+mod proxies;
 mod service;
 mod texts;
 
@@ -33,5 +34,6 @@ pub use llm::{
 pub use object_id::ObjectIds;
 pub use provider::{Cause, Provider, ProviderError, Reply, Waiting};
 pub use providers::Providers;
+pub use proxies::TrustedProxies;
 pub use service::{Deps, Load, OpenError, Queue, Service};
 pub use texts::{Texts, filled};

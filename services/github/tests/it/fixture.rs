@@ -24,7 +24,7 @@ pub(crate) struct Fixture {
     pub(crate) auth: Auth,
     pub(crate) github: Github,
     pub(crate) url: String,
-    client: reqwest::Client,
+    pub(crate) client: reqwest::Client,
     server: JoinHandle<()>,
 }
 
