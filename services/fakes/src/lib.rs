@@ -16,6 +16,7 @@ mod vectors;
 mod wikipedia;
 
 pub use fault::Fault;
+pub use github::GithubReply;
 pub use quirk::Quirk;
 
 use std::collections::VecDeque;

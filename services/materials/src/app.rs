@@ -10,8 +10,10 @@ use service_support::{
 
 use crate::error::Detail;
 use crate::extract::{self, Limits};
-use crate::jobs::{self, Embed, Process, Purge, QUEUE};
+use crate::jobs::{self, Embed, Process, Purge, PurgeCourse, QUEUE};
+use crate::quota::Quota;
 use crate::routes;
+use crate::shares::Shares;
 use crate::storage::Storage;
 
 /// The service: its routes and its jobs. Cheap to clone.
@@ -28,6 +30,8 @@ pub(crate) struct App {
     pub(crate) providers: Providers,
     pub(crate) storage: Storage,
     pub(crate) limits: Limits,
+    pub(crate) quota: Quota,
+    pub(crate) shares: Shares,
     pub(crate) clock: Clock,
 }
 
@@ -52,8 +56,10 @@ impl Service for Materials {
         longhaul.declare::<Process>();
         longhaul.declare::<Embed>();
         longhaul.declare::<Purge>();
-        let limits = Limits::default();
-        Ok(Self(Arc::new(App { db, longhaul, repeats, auth, providers, storage, limits, clock })))
+        longhaul.declare::<PurgeCourse>();
+        let (limits, quota, shares) = (Limits::default(), Quota::from_env(&env)?, Shares::default());
+        let app = App { db, longhaul, repeats, auth, providers, storage, limits, quota, shares, clock };
+        Ok(Self(Arc::new(app)))
     }
 
     /// `/courses/…` and `/materials/…`, at the root and the same under `/api`.
@@ -65,6 +71,7 @@ impl Service for Materials {
         registry.register::<Process>(self.clone());
         registry.register::<Embed>(self.clone());
         registry.register::<Purge>(self.clone());
+        registry.register::<PurgeCourse>(self.clone());
     }
 
     /// Reading a scan keeps a core busy.

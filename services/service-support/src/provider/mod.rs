@@ -16,7 +16,7 @@ use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use longhaul::Clock;
 use reqwest::header::HeaderMap;
-use reqwest::redirect::{Attempt, Policy};
+use reqwest::redirect::{Action, Attempt, Policy};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 
 use untold::Untold;
@@ -46,11 +46,13 @@ pub struct Reply {
     pub body: Bytes,
 }
 
+/// Redirections that one call follows.
+const MAX_REDIRECTIONS: usize = 5;
+
 /// The bytes of a refusal's body that are read for its reason.
 const MAX_REASON_BYTES: usize = 16 * 1024;
 /// A stream has no limit in all but that of a day, which ends what nobody reads any more.
 const MAX_STREAM: Duration = Duration::from_secs(24 * 3600);
-const MAX_REDIRECTS: usize = 5;
 /// `false` where a server knows that asking again is in vain.
 pub const SHOULD_RETRY: &str = "x-should-retry";
 
@@ -74,7 +76,7 @@ impl Provider {
             .timeout(timeout)
             .connect_timeout(timeout.min(Duration::from_secs(10)))
             .no_proxy()
-            .redirect(Policy::custom(follow))
+            .redirect(Policy::custom(same_host))
             .user_agent(concat!("longhaul/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|e| ProviderError::new(name, Cause::Setup, chain(&e)))?;
@@ -295,16 +297,11 @@ impl Provider {
     }
 }
 
-/// Follows a redirect within its own server, or to the same host's secure port, and no other: a reply must not send us,
-/// and what we carry, to a machine that nobody configured. What is not followed is a refusal.
-fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
-    let first = attempt.previous().first();
-    let is_own = first.is_some_and(|first| {
-        let to = attempt.url();
-        first.origin() == to.origin()
-            || first.host() == to.host() && first.scheme() == "http" && to.scheme() == "https"
-    });
-    if is_own && attempt.previous().len() <= MAX_REDIRECTS { attempt.follow() } else { attempt.stop() }
+/// A redirection is followed on the same host alone: neither a key nor a document goes to a system that nobody configured.
+/// One that is not followed is the reply, and so is the last of too many.
+fn same_host(attempt: Attempt<'_>) -> Action {
+    let is_same = attempt.previous().first().is_some_and(|first| first.origin() == attempt.url().origin());
+    if is_same && attempt.previous().len() <= MAX_REDIRECTIONS { attempt.follow() } else { attempt.stop() }
 }
 
 async fn read_reason(response: Response) -> Vec<u8> {
