@@ -61,8 +61,9 @@ impl Reading {
         }
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&body);
         let reply: Value = serde_json::from_slice(body).map_err(|_| {
-            let told = Told::read(body);
-            self.provider.bad_reply(format!("the reply is not a chat completion: {}", told.message))
+            let told = Told::read(body).message;
+            let told = if told.is_empty() { "a web page" } else { told.as_str() };
+            self.provider.bad_reply(format!("the reply is not a chat completion: {told}"))
         })?;
         if let Some(told) = Told::in_reply(&reply) {
             return Err(self.provider.failed_within(&told));

@@ -24,14 +24,14 @@ const SPENT: [&str; 6] = [
 ];
 
 impl Told {
-    /// Reads a refusal's body: JSON in one of the usual forms, or else its beginning. A web page is named and not repeated.
+    /// Reads a refusal's body: JSON in one of the usual forms, or else its beginning. A web page says nothing.
     pub(crate) fn read(body: &[u8]) -> Self {
         let text = String::from_utf8_lossy(body);
         if let Ok(json) = serde_json::from_str::<Value>(&text) {
             return Self::in_reply(&json).unwrap_or_else(|| Self::of(&json)).or_text(&text);
         }
         let is_page = text.trim_start().starts_with('<');
-        let text = if is_page { "a web page" } else { text.as_ref() };
+        let text = if is_page { "" } else { text.as_ref() };
         Self { message: shortened(text), ..Self::default() }
     }
 
@@ -106,7 +106,7 @@ mod tests {
         ] {
             assert_eq!(Told::read(body.as_bytes()).message, "out of memory", "{body}");
         }
-        assert_eq!(Told::read(b"<html>login</html>").message, "a web page");
+        assert_eq!(Told::read(b"<html>login</html>").message, "");
         assert!(
             Told::read(b"{\"detail\":[{\"loc\":[\"body\",\"response_format\"]}]}")
                 .message
