@@ -12,6 +12,7 @@ mod embedding;
 mod env;
 mod error;
 mod iso8601;
+mod language;
 mod llm;
 mod object_id;
 mod provider;
@@ -28,6 +29,7 @@ pub use embedding::{Embedder, OpenAiEmbedder};
 pub use env::{ConfigError, Env, refused};
 pub use error::{ErrorShape, ServiceError};
 pub use iso8601::iso8601;
+pub use language::Language;
 pub use llm::{
     ChatClient, ChatRequest, Composer, Draft, JsonSchema, Message, MessageRole, Outline, TextStream,
 };
