@@ -3,8 +3,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::Router;
 use longhaul::{Clock, Keep, Longhaul, Registry, Retention};
-use service_support::{Db, Deps, Migration, OpenError, Providers, Queue, Service};
+use service_support::{Db, Deps, Migration, OpenError, Providers, Queue, Repeats, Service};
 
+use crate::error::Unsuccessful;
 use crate::jobs::{GenerateModule, QUEUE, RewriteLesson};
 use crate::routes;
 
@@ -17,6 +18,7 @@ pub struct Curriculum(Arc<App>);
 pub(crate) struct App {
     pub(crate) db: Db,
     pub(crate) longhaul: Longhaul,
+    pub(crate) repeats: Repeats,
     pub(crate) providers: Providers,
     pub(crate) clock: Clock,
     pub(crate) ids: service_support::ObjectIds,
@@ -44,18 +46,18 @@ impl Service for Curriculum {
 
     /// Beside that it sets how much of the queue's history is kept, unless somebody has set it.
     async fn open(deps: Deps) -> Result<Self, OpenError> {
-        let Deps { db, longhaul, providers, clock, .. } = deps;
+        let Deps { db, longhaul, repeats, providers, clock, .. } = deps;
         db.migrate("curriculum", MIGRATIONS).await?;
         keep_history(&longhaul).await?;
         longhaul.declare::<GenerateModule>();
         longhaul.declare::<RewriteLesson>();
         let ids = service_support::ObjectIds::default();
-        Ok(Self(Arc::new(App { db, longhaul, providers, clock, ids })))
+        Ok(Self(Arc::new(App { db, longhaul, repeats, providers, clock, ids })))
     }
 
     /// `/api/v3/workflow/…`.
     fn router(&self) -> Router {
-        routes::router(Arc::clone(&self.0))
+        self.0.repeats.around::<Unsuccessful>(routes::router(Arc::clone(&self.0)))
     }
 
     fn register(&self, registry: &mut Registry) {
