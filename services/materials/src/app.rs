@@ -29,8 +29,10 @@ pub(crate) struct App {
     pub(crate) clock: Clock,
 }
 
-const MIGRATIONS: &[Migration] =
-    &[Migration { name: "courses", sql: include_str!("migrations/0001_courses.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { name: "courses", sql: include_str!("migrations/0001_courses.sql") },
+    Migration { name: "pages", sql: include_str!("migrations/0002_pages.sql") },
+];
 
 #[async_trait]
 impl Service for Materials {

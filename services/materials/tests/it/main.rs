@@ -12,4 +12,5 @@ mod process;
 mod providers;
 mod search;
 mod sockets;
+mod text_route;
 mod upload;
