@@ -1,7 +1,6 @@
-use std::ffi::OsStr;
+use std::path::Path;
 
-use super::tool::{Ending, Input, Run};
-use super::{ExtractError, Limits};
+use super::{ExtractError, Limits, missing_tools};
 
 /// The Debian package that brings a language of tesseract.
 pub(super) fn package(language: &str) -> String {
@@ -19,17 +18,38 @@ pub fn is_list_of_languages(languages: &str) -> bool {
     languages.split('+').all(is_name)
 }
 
-/// The languages of [`Limits::languages`] that are not installed, each with the Debian package that brings it:
-/// `deu (tesseract-ocr-deu)`. Empty also where tesseract itself is missing.
-pub async fn missing_languages(limits: &Limits) -> Vec<String> {
-    let args = [OsStr::new("--list-langs")];
-    let run = Run { tool: "tesseract", args: &args, input: Input::Nothing, output_bytes: 64 * 1024, limits };
-    let Ok(Ending::Done(list, _)) = run.run().await else { return Vec::new() };
-    let list = String::from_utf8_lossy(&list).into_owned();
-    let languages = limits.languages.split('+');
-    let missing = languages.filter(|language| !list.lines().any(|line| line.trim() == *language));
-    missing.map(|language| format!("{language} ({})", package(language))).collect()
+/// What reading documents needs and this machine lacks, each with the Debian package that brings it: programs, the
+/// character maps of Chinese, Japanese and Korean PDFs, and the languages of [`Limits::languages`]. Empty where all is
+/// there.
+#[must_use]
+pub fn missing_parts(limits: &Limits) -> Vec<String> {
+    let mut missing: Vec<String> = missing_tools().into_iter().map(str::to_owned).collect();
+    if !MAPS.iter().any(|folder| Path::new(folder).is_dir()) {
+        missing.push("character maps (poppler-data)".to_owned());
+    }
+    let named = std::env::var("TESSDATA_PREFIX").into_iter();
+    let folders: Vec<String> = named.chain(TESSDATA.map(str::to_owned)).collect();
+    if folders.iter().any(|folder| Path::new(folder).is_dir()) {
+        let is_here = |language: &str| {
+            let file = format!("{language}.traineddata");
+            folders.iter().any(|folder| Path::new(folder).join(&file).is_file())
+        };
+        let absent = limits.languages.split('+').filter(|language| !is_here(language));
+        missing.extend(absent.map(|language| format!("language {language} ({})", package(language))));
+    }
+    missing
 }
+
+/// Where poppler looks for maps.
+const MAPS: [&str; 2] = ["/usr/share/poppler/cMap", "/usr/local/share/poppler/cMap"];
+/// Where tesseract looks for languages.
+const TESSDATA: [&str; 5] = [
+    "/usr/share/tesseract-ocr/5/tessdata",
+    "/usr/share/tesseract-ocr/4.00/tessdata",
+    "/usr/share/tessdata",
+    "/usr/local/share/tessdata",
+    "/opt/homebrew/share/tessdata",
+];
 
 /// Tesseract names each language that it could not load, and goes on with the others, if there are any.
 pub(super) fn missing(complaint: &str, languages: &str) -> ExtractError {
@@ -54,9 +74,9 @@ mod tests {
         assert_eq!(package("chi_sim"), "tesseract-ocr-chi-sim");
     }
 
-    #[tokio::test]
-    async fn a_language_that_is_not_installed_is_named_with_its_package() {
+    #[test]
+    fn a_language_that_is_not_installed_is_named_with_its_package() {
         let limits = Limits { languages: "eng+xqz_sim".to_owned(), ..Limits::default() };
-        assert_eq!(missing_languages(&limits).await, ["xqz_sim (tesseract-ocr-xqz-sim)"]);
+        assert_eq!(missing_parts(&limits), ["language xqz_sim (tesseract-ocr-xqz-sim)"]);
     }
 }

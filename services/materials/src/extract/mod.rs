@@ -34,7 +34,7 @@ use longhaul::clock::Stopwatch;
 
 pub use error::ExtractError;
 pub use kind::{FileKind, SNIFF_BYTES, TAKEN, may_be_taken, sniff_file};
-pub use language::{is_list_of_languages, missing_languages};
+pub use language::{is_list_of_languages, missing_parts};
 pub use limits::Limits;
 pub use plain::Part;
 pub use tool::missing_tools;

@@ -7,6 +7,7 @@ mod courses;
 mod extract;
 mod fixture;
 mod lifecycle;
+mod limits;
 mod outage;
 mod process;
 mod providers;
