@@ -29,6 +29,9 @@ struct Grammar {
     /// Words between them and the verb that say nothing.
     fillers: Vec<String>,
     joins: String,
+    /// Words that look like forms of verbs and are mostly names of things.
+    #[serde(default)]
+    things_in_ing: String,
     /// Words that only a noun comes after, so that a verb stands before them.
     determiners: String,
     /// Verbs of several words, with their levels.
@@ -108,6 +111,8 @@ impl Reader<'_> {
         let mut level = None;
         let mut may_be_verb = true;
         while at < self.words.len() {
+            // After one verb, another form of one is a verb, too.
+            let has_subject = has_subject || level.is_some();
             if let Some((found, count)) = self.verb(at, has_subject).filter(|_| may_be_verb) {
                 level = level.max(Some(found));
                 at += count;
@@ -181,6 +186,15 @@ impl Reader<'_> {
                     || self.leads_to_verb(place + 1, true)
             };
             let subject = near.clone().find(|place| is_subject(place) && leads(place));
+            // `Graduates of this programme will …`: what stands between begins with a small word.
+            let apart = |place: &usize| {
+                let small = ["of", "in", "from", "on", "who", "at", "enrolled", "completing", "taking"];
+                let between = place + 1..self.words.len().min(place + 1 + MAX_BEFORE_SUBJECT);
+                let is_small =
+                    self.words.get(place + 1).is_some_and(|word| small.contains(&word.plain.as_str()));
+                between.clone().find(|at| is_small && self.is(&self.grammar.modals, *at)).map(|at| at - 1)
+            };
+            let subject = subject.or_else(|| near.clone().filter(is_subject).find_map(|place| apart(&place)));
             // Where the verb comes last, anything may come after the learners.
             let any = || {
                 near.filter(|_| self.grammar.verbs_last)
@@ -195,7 +209,7 @@ impl Reader<'_> {
         loop {
             let skipped = match () {
                 () if self.phrase(at).is_some() => 0,
-                () if self.is(&self.grammar.modals, at) => 1,
+                () if self.is(&self.grammar.modals, at) || self.is_number(at) => 1,
                 () if self.filler(at) > 0 => self.filler(at),
                 () if self.is_adverb(at) && self.leads_to_verb(at + 1, has_subject) => 1,
                 () => 0,
@@ -239,10 +253,21 @@ impl Reader<'_> {
         for place in from + 1..self.words.len() {
             let after_join = self.is(&self.grammar.joins, place - 1);
             let after_comma = self.words[place - 1].closes;
-            let Some((found, count)) = self.verb(place, false).filter(|_| after_join || after_comma) else {
+            let is_besides = self.count_of("as well as", place).is_some();
+            let verb = if is_besides {
+                (place + 3..place + 5).find_map(|at| self.verb(at, false))
+            } else {
+                self.verb(place, false)
+            };
+            if is_besides {
+                end = end.min(place);
+            }
+            let Some((found, count)) = verb.filter(|_| after_join || after_comma || is_besides) else {
                 continue;
             };
-            if count > 1 || self.is(&self.grammar.determiners, place + 1) {
+            let is_last = place + 1 >= self.words.len() || self.words[place].closes;
+            let goes_on = after_comma && !is_last && !self.is(&self.grammar.joins, place + 1);
+            if is_besides || count > 1 || goes_on || self.is(&self.grammar.determiners, place + 1) {
                 end = end.min(place - usize::from(after_join));
                 level = level.max(Some(found));
             }
@@ -266,8 +291,18 @@ impl Reader<'_> {
         }
         let mut forms = vec![word.plain.clone()];
         if self.language == Language::En {
-            let is_followed = self.is(&self.grammar.determiners, at + 1);
-            forms.extend(english_forms(&word.plain, has_subject, is_followed));
+            // `Recognises and names shapes`: both are verbs or none is.
+            let second = self.words.get(at + 2).filter(|_| self.is(&self.grammar.joins, at + 1));
+            let is_second =
+                |word: &Word| english_forms(&word.plain).iter().any(|form| self.level_of(form).is_some());
+            let is_followed = self.is(&self.grammar.determiners, at + 1) || second.is_some_and(is_second);
+            let is_thing = self.is(&self.grammar.things_in_ing, at) && !is_followed;
+            if has_subject
+                || is_followed
+                || (word.plain.ends_with("ing") && !is_thing && at + 1 < self.words.len())
+            {
+                forms.extend(english_forms(&word.plain));
+            }
         }
         forms.iter().find_map(|form| self.level_of(form)).map(|level| (level, 1))
     }
@@ -321,6 +356,14 @@ impl Reader<'_> {
         }
     }
 
+    /// True for the number of an item: `Students will: 1) …`.
+    fn is_number(&self, at: usize) -> bool {
+        self.words.get(at).is_some_and(|word| {
+            let text = &self.text[word.place.clone()];
+            text.ends_with([')', '.']) && word.plain.chars().count() <= 2 && !word.plain.is_empty()
+        })
+    }
+
     fn is(&self, list: &str, at: usize) -> bool {
         self.words.get(at).is_some_and(|word| list.split(' ').any(|known| known == word.plain))
     }
@@ -335,20 +378,16 @@ impl Reader<'_> {
     }
 }
 
-/// The forms without their endings. `Explains` is a verb after a learner only, and `explaining` before an article only: models
-/// and programming are things, too.
-fn english_forms(word: &str, has_subject: bool, is_followed: bool) -> Vec<String> {
+/// The forms without their endings. They are verbs only where it is plain that a verb stands there: models and programming are
+/// things, too.
+fn english_forms(word: &str) -> Vec<String> {
     let mut forms = Vec::new();
-    if has_subject {
-        if let Some(stem) = word.strip_suffix("ies") {
-            forms.push(format!("{stem}y"));
-        }
-        forms.extend(word.strip_suffix("es").map(str::to_owned));
-        forms.extend(word.strip_suffix('s').map(str::to_owned));
+    if let Some(stem) = word.strip_suffix("ies") {
+        forms.push(format!("{stem}y"));
     }
-    let stem =
-        word.strip_suffix("ing").filter(|_| is_followed).or(word.strip_suffix("ed").filter(|_| has_subject));
-    if let Some(stem) = stem {
+    forms.extend(word.strip_suffix("es").map(str::to_owned));
+    forms.extend(word.strip_suffix('s').map(str::to_owned));
+    if let Some(stem) = word.strip_suffix("ing").or(word.strip_suffix("ed")) {
         forms.push(stem.to_owned());
         forms.push(format!("{stem}e"));
         let mut shorter = stem.chars();
@@ -521,6 +560,20 @@ mod tests {
                 ("Family law", None, "Family law"),
                 ("Children's literature", None, "Children's literature"),
                 ("Analyse", Some(Analyze), "Analyse"),
+                ("Graduates of this programme will be able to design bridges", Some(Create), "bridges"),
+                ("Recognises and names 2D shapes", Some(Remember), "2D shapes"),
+                ("Reading and interpreting graphs", Some(Apply), "graphs"),
+                (
+                    "Applying Newton's laws to real-world problems",
+                    Some(Apply),
+                    "Newton's laws to real-world problems",
+                ),
+                ("SWBAT identify the main idea of a text", Some(Remember), "the main idea of a text"),
+                ("The learner will: 1) identify hazards", Some(Remember), "hazards"),
+                ("Students will develop skills in critical thinking", Some(Apply), "critical thinking"),
+                ("Ability to conduct experiments, as well as to analyze data", Some(Analyze), "experiments"),
+                ("Debug a program, write tests and document the work", Some(Create), "a program"),
+                ("Solve, and check, linear equations", Some(Evaluate), "linear equations"),
                 ("to", None, "to"),
                 ("…", None, "…"),
                 ("By 1900, trains ran everywhere", None, "By 1900, trains ran everywhere"),
