@@ -4,8 +4,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use longhaul::{Clock, Longhaul, Registry};
-use service_support::{Db, Deps, Migration, OpenError, Providers, Queue, Service};
+use service_support::{Db, Deps, Migration, OpenError, Providers, Queue, Repeats, Service};
 
+use crate::error::Suggesting;
 use crate::estimate::Estimator;
 use crate::jobs::{Generate, QUEUE};
 use crate::routes;
@@ -20,12 +21,15 @@ pub struct Lessons(Arc<App>);
 pub(crate) struct App {
     pub(crate) db: Db,
     pub(crate) longhaul: Longhaul,
+    pub(crate) repeats: Repeats,
     pub(crate) providers: Providers,
     pub(crate) wikipedia: Wikipedia,
     pub(crate) estimator: Estimator,
     /// `LESSON_TASK_TTL`: for how long a task can be asked about after it has ended.
     pub(crate) task_ttl: Duration,
     pub(crate) clock: Clock,
+    /// Held by the one who counts the tasks.
+    pub(crate) counting: tokio::sync::Mutex<()>,
 }
 
 const MIGRATIONS: &[Migration] =
@@ -42,18 +46,20 @@ impl Service for Lessons {
     }
 
     async fn open(deps: Deps) -> Result<Self, OpenError> {
-        let Deps { env, db, longhaul, providers, clock, .. } = deps;
+        let Deps { env, db, longhaul, repeats, providers, clock, .. } = deps;
         let wikipedia = Wikipedia::from_env(&env, providers.max_wait, clock.clone())?;
         let task_ttl = env.seconds("LESSON_TASK_TTL", 3600.0)?;
         db.migrate("lessons", MIGRATIONS).await?;
         longhaul.declare::<Generate>();
         let estimator = Estimator::default();
-        Ok(Self(Arc::new(App { db, longhaul, providers, wikipedia, estimator, task_ttl, clock })))
+        let counting = tokio::sync::Mutex::default();
+        let app = App { db, longhaul, repeats, providers, wikipedia, estimator, task_ttl, clock, counting };
+        Ok(Self(Arc::new(app)))
     }
 
     /// `/lessons` and what is under it, and `/search_lessons`.
     fn router(&self) -> Router {
-        routes::router(Arc::clone(&self.0))
+        self.0.repeats.around::<Suggesting>(routes::router(Arc::clone(&self.0)))
     }
 
     fn register(&self, registry: &mut Registry) {

@@ -5,12 +5,16 @@ use async_trait::async_trait;
 use axum::Router;
 use longhaul::{Clock, Longhaul, Registry};
 use service_support::{
-    Auth, Db, DbError, Deps, Load, Migration, OpenError, Providers, Queue, Service, placeholders,
+    Auth, Db, DbError, Deps, Load, Migration, OpenError, Providers, Queue, Repeats, Service, placeholders,
+    refused,
 };
 
+use crate::error::Detail;
 use crate::extract::{self, Limits};
-use crate::jobs::{self, Embed, Process, Purge, QUEUE};
+use crate::jobs::{self, Embed, Process, Purge, PurgeCourse, QUEUE};
+use crate::quota::Quota;
 use crate::routes;
+use crate::shares::Shares;
 use crate::storage::Storage;
 
 /// The service: its routes and its jobs. Cheap to clone.
@@ -22,15 +26,20 @@ pub struct Materials(Arc<App>);
 pub(crate) struct App {
     pub(crate) db: Db,
     pub(crate) longhaul: Longhaul,
+    pub(crate) repeats: Repeats,
     pub(crate) auth: Auth,
     pub(crate) providers: Providers,
     pub(crate) storage: Storage,
     pub(crate) limits: Limits,
+    pub(crate) quota: Quota,
+    pub(crate) shares: Shares,
     pub(crate) clock: Clock,
 }
 
-const MIGRATIONS: &[Migration] =
-    &[Migration { name: "courses", sql: include_str!("migrations/0001_courses.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { name: "courses", sql: include_str!("migrations/0001_courses.sql") },
+    Migration { name: "pages", sql: include_str!("migrations/0002_pages.sql") },
+];
 
 #[async_trait]
 impl Service for Materials {
@@ -44,25 +53,33 @@ impl Service for Materials {
 
     /// Beside that it clears away what uploads of dead processes left in the folder of files.
     async fn open(deps: Deps) -> Result<Self, OpenError> {
-        let Deps { env, db, longhaul, auth, providers, clock, .. } = deps;
+        let Deps { env, db, longhaul, auth, repeats, providers, clock, .. } = deps;
         let storage = Storage::from_env(&env).await?;
         db.migrate("materials", MIGRATIONS).await?;
         longhaul.declare::<Process>();
         longhaul.declare::<Embed>();
         longhaul.declare::<Purge>();
-        let limits = Limits::default();
-        Ok(Self(Arc::new(App { db, longhaul, auth, providers, storage, limits, clock })))
+        longhaul.declare::<PurgeCourse>();
+        let languages = env.text("OCR_LANGUAGES").unwrap_or(Limits::default().languages);
+        if !extract::is_list_of_languages(&languages) {
+            return Err(refused("OCR_LANGUAGES", "must be languages of tesseract, as in eng+deu").into());
+        }
+        let limits = Limits { languages, ..Limits::default() };
+        let (quota, shares) = (Quota::from_env(&env)?, Shares::default());
+        let app = App { db, longhaul, repeats, auth, providers, storage, limits, quota, shares, clock };
+        Ok(Self(Arc::new(app)))
     }
 
     /// `/courses/…` and `/materials/…`, at the root and the same under `/api`.
     fn router(&self) -> Router {
-        routes::router(Arc::clone(&self.0))
+        self.0.repeats.around::<Detail>(routes::router(Arc::clone(&self.0)))
     }
 
     fn register(&self, registry: &mut Registry) {
         registry.register::<Process>(self.clone());
         registry.register::<Embed>(self.clone());
         registry.register::<Purge>(self.clone());
+        registry.register::<PurgeCourse>(self.clone());
     }
 
     /// Reading a scan keeps a core busy.
@@ -79,10 +96,10 @@ impl Service for Materials {
             Some(embedder) => format!("hybrid, with vectors of {}", embedder.model()),
             None => "lexical, for no EMBEDDING_BASE_URL is set".into(),
         };
-        let missing = extract::missing_tools().join(", ");
+        let missing = extract::missing_parts(&self.0.limits).join(", ");
         let extraction = match &self.0.providers.ai_brain {
             Some(_) => "AI Brain".into(),
-            None if missing.is_empty() => "on this machine".into(),
+            None if missing.is_empty() => format!("on this machine ({})", self.0.limits.languages),
             None => format!("on this machine, without {missing} (scripts/install-tools installs them)"),
         };
         vec![("search", search), ("extraction", extraction)]
@@ -100,6 +117,13 @@ impl Materials {
             && let Err(error) = brain.check_health().await
         {
             tracing::warn!("AI Brain does not answer; documents that need it will wait: {error}");
+        }
+        let missing = extract::missing_parts(&self.0.limits);
+        if self.0.providers.ai_brain.is_none() && !missing.is_empty() {
+            tracing::warn!(
+                "documents that need it will fail; missing on this machine: {}",
+                missing.join(", ")
+            );
         }
         let orphans = self.0.clear_orphans().await?;
         Ok(Started { orphans, embeds: jobs::enqueue_embeds(&self.0).await? })

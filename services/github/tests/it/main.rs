@@ -10,6 +10,8 @@ mod limits;
 mod live;
 mod outage;
 mod page;
+mod proxies;
 mod restart;
 mod single_flight;
 mod snippet;
+mod statuses;

@@ -7,6 +7,7 @@ use service_support::Write;
 use super::{Purge, QUEUE, superseded};
 use crate::app::{App, Materials};
 use crate::model::Material;
+use crate::shares::user_key;
 
 /// Reads a material's text, indexes and embeds it, and makes it the one that search reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +46,14 @@ impl Job for Process {
         let Some(material) = material.filter(|material| material.run == self.run) else {
             return Err(superseded());
         };
-        let result = self.process(&cx, &material).await;
+        let key = app.owner_of(&material).await?.map_or_else(String::new, |owner| user_key(&owner));
+        let place = app.shares.enter(key.clone());
+        // Whatever ends first drops the reading with all that it runs: a cancel waits for no page, and leaves no program behind.
+        let result = tokio::select! {
+            result = self.process(&cx, &material) => result,
+            error = app.give_way(&place, &key) => Err(error),
+            () = cx.cancelled() => Err(JobError::cancel("processing was cancelled")),
+        };
         if let Err(error) = &result
             && ends_the_job(error, &cx)
         {
@@ -93,11 +101,7 @@ impl Process {
                 now.into(),
             ],
         );
-        let pages = Write::new(
-            "DELETE FROM material_pages WHERE material_id = $1",
-            vec![self.material_id.as_str().into()],
-        );
-        app.commit_run(&self.material_id, self.run, vec![save, pages]).await
+        app.commit_run(&self.material_id, self.run, vec![save]).await
     }
 
     /// The job's record says the same and is what people are shown; the row is for when that has been pruned. So

@@ -22,6 +22,9 @@ const FIELDS: [&str; 12] = [
     "updated_at",
 ];
 
+const NOT_ALLOWED: &str = "File type application/pdf not allowed. Allowed are PDF, Word (docx), PowerPoint (pptx), \
+    Excel (xlsx), OpenDocument (odt, odp, ods), RTF, EPUB, HTML, CSV, text, Markdown, JPEG, PNG, GIF and WebP";
+
 #[tokio::test]
 async fn an_upload_answers_with_the_twelve_fields_and_leaves_a_job() {
     let f = Fixture::alone().await;
@@ -89,8 +92,8 @@ async fn what_is_refused_leaves_nothing() {
     let broken_zip = [b"PK\x03\x04\x14\x00\x06\x00".as_slice(), &[0; 9_000]].concat();
     let long = format!("{}.pdf", "x".repeat(4_000));
     for (name, bytes, error) in [
-        ("virus.pdf", program.as_slice(), (400, "File type application/pdf not allowed")),
-        ("report.docx", &broken_zip, (400, "File type application/pdf not allowed")),
+        ("virus.pdf", program.as_slice(), (400, NOT_ALLOWED)),
+        ("report.docx", &broken_zip, (400, NOT_ALLOWED)),
         ("empty.pdf", b"", (400, "File is empty")),
         (&long, b"%PDF-1.7", (400, "File name too long")),
         ("", b"%PDF-1.7", (400, "File name is required")),
@@ -135,4 +138,45 @@ async fn sixty_megabytes_are_too_many_and_fifty_are_not() {
     bytes.resize(60 * 1024 * 1024, b'x');
     assert_eq!(f.upload(&course, "sixty.pdf", &bytes).await.error(), too_large);
     assert_eq!(f.files().len(), 1);
+}
+
+#[tokio::test]
+async fn a_form_with_much_beside_its_file_is_refused() {
+    let f = Fixture::alone().await;
+    let course = f.course().await;
+    let send = async |body: Vec<u8>| {
+        let request = Request::post(format!("/courses/{course}/materials"))
+            .header("authorization", format!("Bearer {}", f.token("ada")))
+            .header("content-type", FORM);
+        f.send(request.body(Body::from(body)).unwrap()).await.error()
+    };
+    let long = vec![b'a'; 3 << 20];
+    let field = |value: &[u8]| {
+        [b"--XyZ\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\n", value, b"\r\n"].concat()
+    };
+    let file = form("file", "a.txt", b"Leaves are green.");
+    let cut = (400, "Upload was cut off or is not valid multipart/form-data".to_owned());
+    assert_eq!(send([&long[..], &file].concat()).await, cut, "before the first part");
+    let head = [b"--XyZ\r\nContent-Disposition: form-data; name=\"x\"\r\nX-A: ".as_slice(), &long].concat();
+    assert_eq!(send(head).await, cut, "in the head of a part");
+    assert_eq!(send(form("file", &"n".repeat(3 << 20), b"x")).await, cut, "in a file's name");
+    let beside = (400, "Form has too much beside its file".to_owned());
+    assert_eq!(send([field(&long), file.clone()].concat()).await, beside, "in another field");
+    assert_eq!(send([field(b"x").repeat(200), file.clone()].concat()).await, beside, "in many fields");
+    assert!(f.files().is_empty());
+    let request = Request::post(format!("/courses/{course}/materials"))
+        .header("authorization", format!("Bearer {}", f.token("ada")))
+        .header("content-type", FORM);
+    let taken = [field(&long[..500_000]), field(b"x").repeat(50), file].concat();
+    assert_eq!(f.send(request.body(Body::from(taken)).unwrap()).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_file_that_somebody_removed_is_not_found() {
+    let f = Fixture::alone().await;
+    let course = f.course().await;
+    let id = f.uploaded(&course, "a.txt", b"Leaves are green.").await;
+    std::fs::remove_file(&f.files()[0]).unwrap();
+    let reply = f.get(&format!("/materials/{id}/download")).await;
+    assert_eq!(reply.error(), (404, "File not found".into()));
 }
