@@ -9,7 +9,7 @@ use service_support::{
 };
 
 use crate::extract::{self, Limits};
-use crate::jobs::{self, Embed, Process, Purge, QUEUE};
+use crate::jobs::{self, Embed, Index, Process, Purge, QUEUE};
 use crate::routes;
 use crate::storage::Storage;
 
@@ -29,8 +29,10 @@ pub(crate) struct App {
     pub(crate) clock: Clock,
 }
 
-const MIGRATIONS: &[Migration] =
-    &[Migration { name: "courses", sql: include_str!("migrations/0001_courses.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { name: "courses", sql: include_str!("migrations/0001_courses.sql") },
+    Migration { name: "search", sql: include_str!("migrations/0002_search.sql") },
+];
 
 #[async_trait]
 impl Service for Materials {
@@ -49,6 +51,7 @@ impl Service for Materials {
         db.migrate("materials", MIGRATIONS).await?;
         longhaul.declare::<Process>();
         longhaul.declare::<Embed>();
+        longhaul.declare::<Index>();
         longhaul.declare::<Purge>();
         let limits = Limits::default();
         Ok(Self(Arc::new(App { db, longhaul, auth, providers, storage, limits, clock })))
@@ -62,6 +65,7 @@ impl Service for Materials {
     fn register(&self, registry: &mut Registry) {
         registry.register::<Process>(self.clone());
         registry.register::<Embed>(self.clone());
+        registry.register::<Index>(self.clone());
         registry.register::<Purge>(self.clone());
     }
 
@@ -77,7 +81,7 @@ impl Service for Materials {
     fn health(&self) -> Vec<(&'static str, String)> {
         let search = match &self.0.providers.embedder {
             Some(embedder) => format!("hybrid, with vectors of {}", embedder.model()),
-            None => "lexical, for no EMBEDDING_BASE_URL is set".into(),
+            None => "lexical, for there is no embedding model: see EMBEDDING_MODEL_DIR".into(),
         };
         let missing = extract::missing_tools().join(", ");
         let extraction = match &self.0.providers.ai_brain {
@@ -102,6 +106,7 @@ impl Materials {
             tracing::warn!("AI Brain does not answer; documents that need it will wait: {error}");
         }
         let orphans = self.0.clear_orphans().await?;
+        jobs::enqueue_indexing(&self.0).await?;
         Ok(Started { orphans, embeds: jobs::enqueue_embeds(&self.0).await? })
     }
 

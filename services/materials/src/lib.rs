@@ -16,5 +16,5 @@ mod storage;
 pub mod text;
 
 pub use app::{Materials, Started};
-pub use jobs::{Embed, Process, Purge, QUEUE};
+pub use jobs::{Embed, Index, Process, Purge, QUEUE};
 pub use model::{MaterialResponse, Status};

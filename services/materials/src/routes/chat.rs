@@ -17,7 +17,7 @@ use super::{Caller, json};
 use crate::app::App;
 use crate::error::{self, Error};
 use crate::question::{Question, Source};
-use crate::search::{Passage, Wanted};
+use crate::search::{Passage, Query, Wanted};
 
 /// A question about a course.
 #[derive(Clone, Debug, Deserialize)]
@@ -191,7 +191,9 @@ impl App {
         }
         self.check_attached(&course_id, &among).await?;
         let message = request.message.trim().to_owned();
-        let found = self.search(&course_id, &among, &message, Wanted::Passages(PASSAGES)).await?;
+        let found = self
+            .search(&course_id, &among, Query { text: &message, before: "" }, Wanted::Passages(PASSAGES))
+            .await?;
         for passage in found.passages {
             sources.push(Source { name: passage.name.clone(), text: passage.text.clone() });
             shown.push(passage.into());

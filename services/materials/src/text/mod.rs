@@ -3,10 +3,16 @@
 
 mod chunks;
 mod excerpt;
+mod language;
+pub(crate) mod postings;
 mod rank;
 mod terms;
+mod vector;
 
 pub use chunks::{CHUNK_WORDS, OVERLAP_WORDS, chunks};
 pub use excerpt::excerpt;
-pub use rank::{Collection, TermCount, bm25, relevance};
-pub use terms::{Token, terms, tokens};
+pub use language::{Language, Languages};
+pub(crate) use postings::{CHUNKS_PER_PART, Postings};
+pub use rank::{Collection, TermCount, bm25, coverage, relevance};
+pub use terms::{Token, Tokens, Wanted, query, tokens};
+pub(crate) use vector::{scaled, similarity, unit};
