@@ -1,5 +1,6 @@
 //! The contract of batches: a closing job that waits for its children and starts once.
 
+use std::collections::BTreeMap;
 use std::pin::pin;
 
 use longhaul::{
@@ -213,6 +214,26 @@ pub async fn a_cancelled_child_is_counted(fx: &Fixture) {
     fx.clock.advance(secs(1));
     assert_eq!(fx.sweep().await.fenced, 1);
     assert_eq!(fx.state(&id("other")).await, State::Available);
+
+    // The same call meets the closing job after its last child: it is freed, then cancelled, and counted once.
+    fx.enqueue_all(batch_in("both", "mail")).await;
+    let filter = JobFilter { queues: vec!["mail".into()], ..JobFilter::default() };
+    assert_eq!(fx.act_on(&filter, Action::Cancel { grace: LEASE }, 10).await, 2);
+    assert_eq!(fx.counts("mail").await, BTreeMap::from([(State::Cancelled, 2)]));
+
+    // Where it fits the filter only while it waits, it is left alone once it is free.
+    fx.enqueue_all(batch_in("left", "post")).await;
+    let waiting = vec![State::Blocked, State::Scheduled];
+    let filter = JobFilter { queues: vec!["post".into()], states: waiting, ..JobFilter::default() };
+    assert_eq!(fx.act_on(&filter, Action::Cancel { grace: LEASE }, 10).await, 1);
+    assert_eq!(fx.counts("post").await, BTreeMap::from([(State::Available, 1), (State::Cancelled, 1)]));
+}
+
+/// A closing job and its one child, which is not due yet, in a queue of their own.
+fn batch_in(name: &str, queue: &'static str) -> Vec<NewJob> {
+    let closing = NewJob { start: Start::AfterChildren, queue: queue.into(), ..named(name) };
+    let child = NewJob { parent: Some(id(name)), queue: queue.into(), ..delayed(HOUR) };
+    vec![closing, child]
 }
 
 /// "A child retried by hand is waited for again."

@@ -9,6 +9,19 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+/// A text that tells a `POST` to `route` with this JSON body from all others: equal for bodies that mean the same.
+///
+/// # Errors
+/// Fails where the body is no JSON.
+pub fn fingerprint(route: &str, body: &[u8]) -> serde_json::Result<String> {
+    let mut digest = Sha256::new();
+    digest.update("POST ");
+    digest.update(route);
+    digest.update("\n");
+    update(&mut digest, serde_json::from_slice::<&RawValue>(body)?)?;
+    Ok(hex(&digest.finalize()))
+}
+
 /// Adds a JSON value to a digest.
 pub(crate) fn update(digest: &mut Sha256, json: &RawValue) -> serde_json::Result<()> {
     let text = json.get();

@@ -19,6 +19,7 @@ mod strict;
 mod time;
 mod wire;
 
+pub use canonical::fingerprint;
 pub use config::{Access, HttpConfig, Secret, UnknownKinds, Verifier};
 #[cfg(feature = "remote")]
 pub use remote_store::RemoteStore;

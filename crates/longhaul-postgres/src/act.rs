@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use longhaul::lifecycle::{self, Deed};
-use longhaul::{Action, GONE_FOR, JobFilter, JobId, Result, State, Timestamp};
+use longhaul::{Acted, Action, GONE_FOR, JobFilter, JobId, Result, State, Timestamp};
 
 use crate::error::key_locked;
 use crate::read::{Values, conditions, references};
@@ -20,12 +20,21 @@ struct Target {
 }
 
 impl WriteTx<'_> {
-    /// Applies an action to the jobs among `ids` that still fit the filter, and answers how many it changed.
-    pub(crate) async fn act(&mut self, ids: &[JobId], filter: &JobFilter, action: Action) -> Result<u64> {
+    /// Applies an action to the jobs among `ids` that still fit the filter, and answers how many these are and how many
+    /// it changed.
+    pub(crate) async fn act(&mut self, ids: &[JobId], filter: &JobFilter, action: Action) -> Result<Acted> {
         let mut targets = self.targets(ids, filter).await?;
-        let mut done = 0;
+        let mut acted = Acted::default();
         for id in ids {
-            let Some(target) = targets.remove(id.as_str()) else { continue };
+            let Some(mut target) = targets.remove(id.as_str()) else { continue };
+            // A child that came earlier in `ids` was its last: it waits no more, and may fit the filter no more.
+            if self.freed.contains(&target.seq) {
+                match self.targets(std::slice::from_ref(id), filter).await?.remove(id.as_str()) {
+                    Some(freed) => target = freed,
+                    None => continue,
+                }
+            }
+            acted.matched += 1;
             let applied = match lifecycle::act(target.state, action) {
                 Deed::Nothing => false,
                 Deed::AskToStop(grace) => {
@@ -39,12 +48,12 @@ impl WriteTx<'_> {
                 Deed::Remove => self.remove(&target).await?,
             };
             if applied {
-                done += 1;
+                acted.done += 1;
                 self.effects.changed.push(id.clone());
                 self.settle().await?;
             }
         }
-        Ok(done)
+        Ok(acted)
     }
 
     /// Locks the jobs that fit now, whatever they did when they were looked for: the lock is taken where the filter is

@@ -106,6 +106,7 @@ impl WriteTx<'_> {
         .await?;
         if is_free {
             self.moved(&closing.queue, Some(State::Blocked), Some(State::Available));
+            self.freed.insert(closing.seq);
         }
         self.effects.changed.push(closing.id.clone());
         Ok(())

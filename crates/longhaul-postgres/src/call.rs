@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use longhaul::clock::Stopwatch;
 use longhaul::{
-    Action, Claim, Enqueued, Finish, FinishAndClaim, JobFilter, JobId, Lease, LeaseStatus, NewJob, Record,
-    Result, Swept,
+    Acted, Action, Claim, Enqueued, Finish, FinishAndClaim, JobFilter, JobId, Lease, LeaseStatus, NewJob,
+    Record, Result, Swept,
 };
 use tokio::sync::oneshot;
 
@@ -85,6 +85,8 @@ pub(crate) enum Answer {
     FinishAndClaim(FinishAndClaim),
     Swept(Swept),
     Count(u64),
+    /// How many of the jobs in question fitted and were changed; there may be more.
+    Acted(Acted),
     Done,
 }
 

@@ -148,12 +148,22 @@ impl PostgresStore {
         }
     }
 
-    async fn act_on(&self, ids: Vec<JobId>, filter: &JobFilter, action: Action) -> Result<u64> {
+    async fn act_on(
+        &self,
+        ids: Vec<JobId>,
+        filter: &JobFilter,
+        action: Action,
+        acted: &mut Acted,
+    ) -> Result<()> {
         if ids.is_empty() {
-            return Ok(0);
+            return Ok(());
         }
         match self.inner.driver.call(Op::Act { ids, filter: filter.clone(), action }).await? {
-            Answer::Count(count) => Ok(count),
+            Answer::Acted(more) => {
+                acted.matched += more.matched;
+                acted.done += more.done;
+                Ok(())
+            }
             other => Err(unexpected(&other)),
         }
     }
@@ -307,20 +317,20 @@ impl Store for PostgresStore {
             let (found, next) = read::candidates(&self.inner.reads, filter, before).await?;
             for (id, state) in found {
                 if ids.len() == ACTED_AT_ONCE || acted.done + ids.len() as u64 >= limit as u64 {
-                    acted.done += self.act_on(std::mem::take(&mut ids), filter, action).await?;
+                    self.act_on(std::mem::take(&mut ids), filter, action, &mut acted).await?;
                     if acted.done >= limit as u64 {
                         return Ok(acted);
                     }
                 }
-                acted.matched += 1;
-                if lifecycle::act(state, action) != Deed::Nothing {
-                    ids.push(id);
+                match lifecycle::act(state, action) {
+                    Deed::Nothing => acted.matched += 1,
+                    _ => ids.push(id),
                 }
             }
             let Some(next) = next else { break };
             before = next;
         }
-        acted.done += self.act_on(ids, filter, action).await?;
+        self.act_on(ids, filter, action, &mut acted).await?;
         Ok(Acted { complete: true, ..acted })
     }
 

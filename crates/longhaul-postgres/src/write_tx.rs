@@ -22,6 +22,8 @@ pub(crate) struct WriteTx<'a> {
     pub(crate) ended_children: Vec<(i64, State)>,
     /// Closing jobs that were created and may turn out to have no children.
     pub(crate) new_batches: Vec<i64>,
+    /// Closing jobs that became available in this transaction: what was read of them before is out of date.
+    pub(crate) freed: BTreeSet<i64>,
     counts: BTreeMap<(String, State), i64>,
 }
 
@@ -46,6 +48,7 @@ impl<'a> WriteTx<'a> {
             claim_number: 0,
             ended_children: Vec::new(),
             new_batches: Vec::new(),
+            freed: BTreeSet::new(),
             counts: BTreeMap::new(),
         }
     }

@@ -14,7 +14,7 @@ use github::Github;
 use lessons::Lessons;
 use longhaul::{Clock, QueueSlots, Registry};
 use materials::Materials;
-use service_support::{Db, Deps, Env, Load, OpenError, Service};
+use service_support::{Db, Deps, Env, Load, OpenError, Repeats, Service};
 use sessions::Sessions;
 
 use crate::Result;
@@ -120,7 +120,7 @@ impl Services {
 
     /// Starts the work of a server's first minutes in the background; what fails now is tried again at the next start.
     pub(crate) fn start(self) {
-        tokio::spawn(deliver(self.deps.db));
+        tokio::spawn(tidy(self.deps.db, self.deps.repeats));
         for (name, service) in self.open {
             tokio::spawn(async move {
                 if let Err(error) = service.start().await {
@@ -162,19 +162,24 @@ impl Services {
     }
 }
 
-/// The pause between two looks at the outbox, which holds what could not be enqueued right after its commit.
-const DELIVERY_PAUSE: Duration = Duration::from_secs(60);
+/// The pause between two looks at the outbox, which holds what could not be enqueued right after its commit, and at the
+/// answers that are kept for repeated requests.
+const TIDY_PAUSE: Duration = Duration::from_secs(60);
 
-/// Enqueues jobs that were committed while their store was away, or whose process died before it could.
-async fn deliver(db: Db) {
+/// Enqueues jobs that were committed while their store was away, or whose process died before it could, and forgets
+/// answers that nobody asks for any more.
+async fn tidy(db: Db, repeats: Repeats) {
     loop {
         match db.deliver().await {
             Ok(0) => {}
             Ok(delivered) => tracing::info!("enqueued {delivered} jobs that had waited in the outbox"),
             Err(error) => tracing::warn!("failed to enqueue jobs that wait in the outbox: {error}"),
         }
-        // The jitter keeps many nodes from delivering the same at once.
-        tokio::time::sleep(DELIVERY_PAUSE.mul_f64(rand::random_range(0.8..1.2))).await;
+        if let Err(error) = repeats.forget_old().await {
+            tracing::warn!("failed to forget the answers to old requests: {error}");
+        }
+        // The jitter keeps many nodes from doing the same at once.
+        tokio::time::sleep(TIDY_PAUSE.mul_f64(rand::random_range(0.8..1.2))).await;
     }
 }
 

@@ -8,15 +8,16 @@ use longhaul::{
     JobPage, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Result, Signals,
     Store, Swept, WorkerInfo, admit, lifecycle,
 };
+use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use crate::error::{closed, fault};
+use crate::error::{closed, fault, unavailable};
 use crate::lock::Role;
 use crate::read::{self, Readers};
 use crate::transaction::{Guard, Transaction};
 use crate::volume::Volume;
-use crate::writer::{ClaimCommand, Class, Command, CommandQueue, Done, Task, WriteTx, Writer, takeover};
+use crate::writer::{ClaimCommand, Class, Command, CommandQueue, Done, Space, Task, WriteTx, Writer, takeover};
 
 /// Jobs in an SQLite file. Cheap to clone; the file is closed when the last clone is dropped.
 #[derive(Clone, Debug)]
@@ -166,12 +167,25 @@ impl SqliteStore {
         F: FnOnce(&mut Transaction<'_, '_>) -> std::result::Result<T, E> + Send + 'static,
     {
         let (guard, mut work) = (self.inner.guard.clone(), Some(work));
-        self.write(Class::Application, move |tx| {
+        let refused = Arc::new(Mutex::new(None));
+        let slot = Arc::clone(&refused);
+        let written = self.write(Class::Application, move |tx| {
             // Code that has run cannot run again; the writer does not ask for that.
             let work = work.take().ok_or_else(closed)?;
-            tx.savepoint(|tx| guard.watch(|| work(&mut Transaction::new(tx))))
-        })
-        .await
+            match tx.savepoint(|tx| guard.watch(|| work(&mut Transaction::new(tx))))? {
+                // SQLite has ended the whole transaction, as it does on a full disk. The error of the code says why.
+                Err(error) if tx.connection().is_autocommit() => {
+                    *slot.lock() = Some(error);
+                    Err(unavailable("the transaction was rolled back".to_owned()))
+                }
+                done => Ok(done),
+            }
+        });
+        let written = written.await;
+        match refused.lock().take() {
+            Some(error) => Ok(Err(error)),
+            None => written,
+        }
     }
 
     /// Reads with a connection that can only read, off the runtime's threads. It sees all that was answered
@@ -185,6 +199,16 @@ impl SqliteStore {
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         self.inner.scans.read(move |connection| work(connection).map_err(fault("read"))).await
+    }
+
+    /// Gives the pages that deleted rows have left back to the file system, in short transactions, but for a mebibyte that is
+    /// kept for what comes next. A sweep that prunes gives back some by itself.
+    ///
+    /// # Errors
+    /// A fault of the file.
+    pub async fn give_space_back(&self) -> Result<()> {
+        while self.write(Class::Upkeep, |tx| tx.give_space_back()).await? == Space::More {}
+        Ok(())
     }
 
     async fn write<T, F>(&self, class: Class, work: F) -> Result<T>

@@ -3,9 +3,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::Router;
 use longhaul::{Clock, Keep, Longhaul, Registry, Retention};
-use service_support::{Db, Deps, Migration, OpenError, Providers, Queue, Service};
+use service_support::{Db, Deps, Migration, OpenError, Providers, Queue, Repeats, Service};
 
-use crate::jobs::{GenerateModule, QUEUE};
+use crate::error::Unsuccessful;
+use crate::jobs::{GenerateModule, QUEUE, RewriteLesson};
 use crate::routes;
 
 /// The service: its routes and its jobs. Cheap to clone.
@@ -17,13 +18,16 @@ pub struct Curriculum(Arc<App>);
 pub(crate) struct App {
     pub(crate) db: Db,
     pub(crate) longhaul: Longhaul,
+    pub(crate) repeats: Repeats,
     pub(crate) providers: Providers,
     pub(crate) clock: Clock,
     pub(crate) ids: service_support::ObjectIds,
 }
 
-const MIGRATIONS: &[Migration] =
-    &[Migration { name: "workflows", sql: include_str!("migrations/0001_workflows.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { name: "workflows", sql: include_str!("migrations/0001_workflows.sql") },
+    Migration { name: "edits", sql: include_str!("migrations/0002_edits.sql") },
+];
 
 /// The number of completed jobs that are kept.
 const KEPT_COMPLETED: u64 = 100;
@@ -42,21 +46,23 @@ impl Service for Curriculum {
 
     /// Beside that it sets how much of the queue's history is kept, unless somebody has set it.
     async fn open(deps: Deps) -> Result<Self, OpenError> {
-        let Deps { db, longhaul, providers, clock, .. } = deps;
+        let Deps { db, longhaul, repeats, providers, clock, .. } = deps;
         db.migrate("curriculum", MIGRATIONS).await?;
         keep_history(&longhaul).await?;
         longhaul.declare::<GenerateModule>();
+        longhaul.declare::<RewriteLesson>();
         let ids = service_support::ObjectIds::default();
-        Ok(Self(Arc::new(App { db, longhaul, providers, clock, ids })))
+        Ok(Self(Arc::new(App { db, longhaul, repeats, providers, clock, ids })))
     }
 
     /// `/api/v3/workflow/…`.
     fn router(&self) -> Router {
-        routes::router(Arc::clone(&self.0))
+        self.0.repeats.around::<Unsuccessful>(routes::router(Arc::clone(&self.0)))
     }
 
     fn register(&self, registry: &mut Registry) {
         registry.register::<GenerateModule>(self.clone());
+        registry.register::<RewriteLesson>(self.clone());
     }
 
     /// Jobs wait for a model most of the time; the modules of one workflow never run side by side.

@@ -13,4 +13,4 @@ mod model;
 mod routes;
 
 pub use app::Curriculum;
-pub use jobs::{GenerateModule, Generated, QUEUE};
+pub use jobs::{GenerateModule, Generated, QUEUE, RewriteLesson, Rewritten};

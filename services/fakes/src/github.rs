@@ -3,6 +3,9 @@
 
 mod data;
 mod frame;
+mod said;
+
+pub use said::GithubReply;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,6 +27,8 @@ use frame::{Answer, Quota, Secondary};
 pub(crate) struct GithubState {
     quota: Mutex<Quota>,
     secondary: Mutex<std::collections::VecDeque<Secondary>>,
+    /// Replies by path, with or without a query.
+    said: Mutex<BTreeMap<String, GithubReply>>,
 }
 
 pub(crate) fn routes(desk: &Arc<Desk>) -> Router<Arc<Desk>> {
@@ -38,6 +43,7 @@ pub(crate) fn routes(desk: &Arc<Desk>) -> Router<Arc<Desk>> {
         .route("/repos/{owner}/{repo}/commits/{sha}", get(commit))
         .route("/repos/{owner}/{repo}/contents/", get(root))
         .route("/repos/{owner}/{repo}/contents/{*path}", get(file))
+        .route("/search/commits", get(search))
         .route("/rate_limit", get(rate_limit))
         .fallback(async || frame::not_found("https://docs.github.com/rest"))
         .layer(middleware::from_fn_with_state(Arc::clone(desk), frame::around));
@@ -184,6 +190,20 @@ async fn file(Path((owner, name, path)): Path<(String, String, String)>) -> Answ
         Some(file) => Answer::One(file),
         None => Answer::missing(documentation),
     }
+}
+
+/// Names that begin with `contrib` have written to repositories of others.
+async fn search(Query(params): Params, headers: HeaderMap) -> Answer {
+    let query = params.get("q").map(String::as_str).unwrap_or_default();
+    let Some(author) = query.split(' ').find_map(|part| part.strip_prefix("author:")) else {
+        return Answer::Refusal {
+            status: 422,
+            message: "Validation Failed",
+            documentation: "https://docs.github.com/rest/search/search#search-commits",
+        };
+    };
+    let found = data::commits_elsewhere(author, &base(&headers));
+    Answer::One(json!({ "total_count": found.len(), "incomplete_results": false, "items": found }))
 }
 
 /// Costs nothing, as GitHub's own.

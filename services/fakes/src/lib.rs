@@ -14,6 +14,7 @@ mod vectors;
 mod wikipedia;
 
 pub use fault::Fault;
+pub use github::GithubReply;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

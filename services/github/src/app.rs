@@ -3,10 +3,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::Router;
 use longhaul::{Clock, Longhaul, Registry};
-use service_support::{Auth, Db, Deps, Migration, OpenError, Queue, Service};
+use service_support::{Auth, Db, Deps, Migration, OpenError, Queue, Repeats, Service, TrustedProxies};
 
 use crate::client::Client;
 use crate::config::GithubConfig;
+use crate::error::Detail;
 use crate::jobs::{Analyze, BATCH_QUEUE, Batch, Member, QUEUE};
 use crate::outage::Outage;
 use crate::routes;
@@ -20,7 +21,9 @@ pub struct Github(Arc<App>);
 pub(crate) struct App {
     pub(crate) db: Db,
     pub(crate) longhaul: Longhaul,
+    pub(crate) repeats: Repeats,
     pub(crate) auth: Auth,
+    pub(crate) proxies: TrustedProxies,
     pub(crate) config: GithubConfig,
     pub(crate) client: Client,
     pub(crate) clock: Clock,
@@ -41,20 +44,22 @@ impl Service for Github {
     }
 
     async fn open(deps: Deps) -> Result<Self, OpenError> {
-        let Deps { env, db, longhaul, auth, providers, clock, .. } = deps;
+        let Deps { env, config: shared, db, longhaul, auth, repeats, providers, clock, .. } = deps;
+        let proxies = shared.trusted_proxies;
         let config = GithubConfig::from_env(&env)?;
         let client = Client::new(config.clone(), providers.max_wait, db.clone(), clock.clone())?;
         db.migrate("github", MIGRATIONS).await?;
         longhaul.declare::<Analyze>();
         longhaul.declare::<Member>();
         longhaul.declare::<Batch>();
-        Ok(Self(Arc::new(App { db, longhaul, auth, config, client, clock, outage: Outage::default() })))
+        let outage = Outage::default();
+        Ok(Self(Arc::new(App { db, longhaul, repeats, auth, proxies, config, client, clock, outage })))
     }
 
     /// `/api/v1/github/…`, and `/task/{task_id}` at the root. Callers without a token are told apart by their address,
     /// where the server serves with `into_make_service_with_connect_info::<SocketAddr>()`.
     fn router(&self) -> Router {
-        routes::router(Arc::clone(&self.0))
+        self.0.repeats.around::<Detail>(routes::router(Arc::clone(&self.0)))
     }
 
     fn register(&self, registry: &mut Registry) {

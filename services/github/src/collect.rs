@@ -1,6 +1,7 @@
 //! Asks GitHub, a durable step for each call, so that a retry or another worker repeats none that was answered.
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use base64::Engine;
@@ -8,14 +9,19 @@ use base64::prelude::BASE64_STANDARD;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, stream};
 use longhaul::{JobError, JobResult};
-use serde::Serialize;
+use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
-use crate::analysis::{Commit, Dependency, Evidence, Examined, Manifest, Size, dependencies, is_manifest};
-use crate::client::objects::{
-    CommitDetail, CommitItem, Entry, FileContent, Languages, Organization, Repo, Starred, User,
+use crate::analysis::{
+    Commit, Contribution, Coverage, Dependency, Evidence, Examined, Manifest, Size, dependencies, is_manifest,
 };
-use crate::client::{Client, Page};
+use crate::client::lenient::List;
+use crate::client::objects::{
+    CommitDetail, CommitItem, Entry, FileContent, FoundCommits, Languages, Organization, Repo, Starred, User,
+};
+use crate::client::{Answer, CallError, Client};
+use crate::failure::{UNREADABLE, no_user};
 use crate::name::Username;
 use crate::run::Run;
 
@@ -32,7 +38,13 @@ const PAGE: usize = 100;
 /// Larger manifests are made by programs.
 const MAX_MANIFEST_BYTES: u64 = 256 * 1024;
 /// Of a longer message the rest is dropped.
-const MAX_MESSAGE_CHARS: usize = 2_000;
+const MAX_MESSAGE_CHARS: usize = 1_500;
+/// Of the commits, those in repositories of others.
+const MAX_ELSEWHERE: usize = 50;
+/// Calls that an analysis does without although they might have gone well at another time.
+const DISPENSABLE: usize = 3;
+/// Notes of what was not read.
+const MAX_NOTES: usize = 20;
 
 /// The depth of an analysis. Without a token GitHub allows 60 calls an hour, of which an analysis then makes at most
 /// 42.
@@ -46,89 +58,137 @@ struct Depth {
     manifests: usize,
 }
 
-/// With a token: at most 88 calls.
-const FULL: Depth = Depth { repository_pages: 5, measured_commits: 30, manifests: 20 };
-const LIGHT: Depth = Depth { repository_pages: 1, measured_commits: 0, manifests: 8 };
+/// With a token: at most 88 calls, and one for each further hundred of more than 300 repositories.
+const FULL: Depth = Depth { repository_pages: 20, measured_commits: 30, manifests: 20 };
+const LIGHT: Depth = Depth { repository_pages: 1, measured_commits: 0, manifests: 7 };
 
 /// Collects all that an analysis is made from.
 pub(crate) async fn collect(client: &Client, username: &Username, run: Run<'_>) -> JobResult<Evidence> {
     let depth = if client.has_token() { FULL } else { LIGHT };
-    Collector { client, run, depth }.collect(username).await
+    let (dispensable, notes) = (AtomicUsize::new(DISPENSABLE), Mutex::default());
+    Collector { client, run, depth, dispensable, notes }.collect(username).await
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Collector<'a> {
     client: &'a Client,
     run: Run<'a>,
     depth: Depth,
+    /// Calls that may still fail in the last attempt before the analysis does.
+    dispensable: AtomicUsize,
+    notes: Mutex<Vec<String>>,
+}
+
+/// The reply to a call that an analysis can do without.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Told<T> {
+    value: T,
+    /// The address of the next page.
+    next: Option<String>,
+    /// What could not be read, and why.
+    note: Option<String>,
 }
 
 impl Collector<'_> {
-    async fn collect(&self, username: &Username) -> JobResult<Evidence> {
+    async fn collect(&self, asked: &Username) -> JobResult<Evidence> {
         self.run.progress(2, "Analyzing GitHub profile...");
-        let user = self.run.step("profile", || self.profile(username)).await?;
+        let user = self.run.step("profile", || self.profile(asked)).await?;
+        // A user who was renamed is answered under the new name.
+        let login = Username::try_from(user.login.clone()).unwrap_or_else(|_| asked.clone()).login();
         self.run.progress(6, "Analyzing repositories...");
-        let repositories = self.repositories(username).await?;
+        let repositories = self.repositories(&login, &user).await?;
         self.run.progress(12, "Analyzing stars and organizations...");
-        let (starred, organizations) = self.stars_and_organizations(username).await?;
-        let mut examined: Vec<Examined> =
-            choose(&repositories).into_iter().map(|repo| Examined { repo, ..Examined::default() }).collect();
+        let mut evidence = Evidence { user, ..repositories };
+        if !evidence.is_organization() {
+            self.stars_and_organizations(&login, &mut evidence).await?;
+            evidence.elsewhere = self.elsewhere(&login).await?;
+        }
+        let mut examined: Vec<Examined> = choose(&evidence.repositories)
+            .into_iter()
+            .map(|repo| Examined { repo, ..Examined::default() })
+            .collect();
         self.languages(&mut examined).await?;
-        self.commits(username, &mut examined).await?;
+        self.commits(&login, &evidence, &mut examined).await?;
         self.measure(&mut examined).await?;
         self.files(&mut examined).await?;
         self.manifests(&mut examined).await?;
         self.run.progress(96, "Analyzing skills...");
-        Ok(Evidence { user, repositories, starred, organizations, examined })
+        evidence.coverage.repositories_examined = examined.len();
+        evidence.coverage.notes.append(&mut self.notes.lock());
+        evidence.coverage.notes.truncate(MAX_NOTES);
+        Ok(Evidence { examined, ..evidence })
     }
 
     async fn profile(&self, username: &Username) -> JobResult<User> {
-        let page = self.call::<User>(&format!("/users/{}", username.login())).await?;
-        page.map(|page| page.body)
-            .ok_or_else(|| JobError::fatal(format!("GitHub user '{username}' not found")))
-    }
-
-    async fn repositories(&self, username: &Username) -> JobResult<Vec<Repo>> {
-        let mut repositories = Vec::new();
-        let mut path = format!("/users/{}/repos?type=owner&sort=pushed&per_page={PAGE}", username.login());
-        for number in 1..=self.depth.repository_pages {
-            let read = || async {
-                let page = self.call::<Vec<Repo>>(&path).await?;
-                Ok(page.map_or_else(|| (Vec::new(), None), |page| (page.body, page.next)))
-            };
-            let (page, next): (Vec<Repo>, Option<String>) =
-                self.run.step(&format!("repositories {number}"), read).await?;
-            repositories.extend(page);
-            match next {
-                Some(next) => path = next,
-                None => break,
-            }
+        match self.client.get::<User>(&format!("/users/{}", username.login()), self.run.keeping()).await? {
+            Answer::Page(page) => Ok(page.body),
+            Answer::Missing => Err(JobError::fatal(no_user(username))),
+            Answer::Nothing => Err(JobError::retry(format!("{UNREADABLE}: it is empty"))),
         }
-        Ok(repositories)
     }
 
-    async fn stars_and_organizations(
-        &self,
-        username: &Username,
-    ) -> JobResult<(Vec<Starred>, Vec<Organization>)> {
-        let login = username.login();
+    /// Reads the pages of repositories one after the other, up to the bound of the depth.
+    async fn repositories(&self, login: &str, user: &User) -> JobResult<Evidence> {
+        let mut repositories: Vec<Repo> = Vec::new();
+        let mut known = HashSet::new();
+        let first = format!("/users/{login}/repos?type=owner&sort=pushed&per_page={PAGE}");
+        let mut next = Some(first);
+        for number in 1..=self.depth.repository_pages {
+            let Some(path) = next.take() else { break };
+            let step = format!("page {number} of repositories");
+            let page: Told<List<Repo>> = match number {
+                1 => {
+                    let read =
+                        || async { Ok(told(self.client.get(&path, self.run.keeping()).await?, |list| list)) };
+                    self.run.step(&step, read).await?
+                }
+                _ => self.told(&step, &path, &step, |list| list).await?,
+            };
+            next = page.next;
+            // One that was pushed to meanwhile moves to another page.
+            let new = page.value.0.into_iter().filter(|repo| known.insert(repo.full_name.to_lowercase()));
+            repositories.extend(new);
+        }
+        let read = repositories.len();
+        let is_cut = next.is_some();
+        let total = if is_cut { usize::try_from(user.public_repos).unwrap_or(read).max(read) } else { read };
+        if is_cut {
+            self.notes.lock().push(format!("{read} of {total} repositories were read: those pushed to last"));
+        }
+        let coverage = Coverage { repositories_read: read, repositories_total: total, ..Coverage::default() };
+        Ok(Evidence { repositories, coverage, ..Evidence::default() })
+    }
+
+    async fn stars_and_organizations(&self, login: &str, evidence: &mut Evidence) -> JobResult<()> {
         let starred = format!("/users/{login}/starred?per_page={PAGE}");
         let organizations = format!("/users/{login}/orgs?per_page={PAGE}");
         // Both are waited for, whatever becomes of one: the other's answer is kept as its step.
         let (starred, organizations) = tokio::join!(
-            self.list_step("starred", &starred),
-            self.list_step("organizations", &organizations)
+            self.told("stars", &starred, "stars", |list: List<Starred>| list),
+            self.told("member of", &organizations, "organizations", |list: List<Organization>| list)
         );
-        Ok((starred?, organizations?))
+        let starred = starred?;
+        if starred.next.is_some() {
+            self.notes.lock().push(format!("only the newest {} stars were read", starred.value.0.len()));
+        }
+        evidence.coverage.stars_read = starred.value.0.len();
+        evidence.starred = starred.value.0;
+        evidence.organizations = organizations?.value.0;
+        Ok(())
     }
 
-    async fn list_step<T>(&self, step: &str, path: &str) -> JobResult<Vec<T>>
-    where
-        T: Serialize + DeserializeOwned + Send + Sync,
-    {
-        let read =
-            || async { Ok(self.call::<Vec<T>>(path).await?.map(|page| page.body).unwrap_or_default()) };
-        self.run.step(step, read).await
+    /// The newest commits in repositories of others, by GitHub's search.
+    async fn elsewhere(&self, login: &str) -> JobResult<Vec<Contribution>> {
+        let query =
+            format!("author:{login}+-user:{login}&sort=author-date&order=desc&per_page={MAX_ELSEWHERE}");
+        let path = format!("/search/commits?q={query}");
+        let told = self.told(
+            "commits elsewhere",
+            &path,
+            "commits in repositories of others",
+            |found: FoundCommits| contributions(login, found),
+        );
+        Ok(told.await?.value)
     }
 
     async fn languages(&self, examined: &mut [Examined]) -> JobResult<()> {
@@ -137,13 +197,10 @@ impl Collector<'_> {
             let name = &examined.repo.full_name;
             let count = &count;
             async move {
-                let read = || async {
-                    let page = self.call::<Languages>(&format!("/repos/{name}/languages")).await?;
-                    Ok(page.map(|page| page.body).unwrap_or_default())
-                };
-                let languages = self.run.step(&format!("languages {name}"), read).await?;
+                let (path, what) = (format!("/repos/{name}/languages"), format!("languages of {name}"));
+                let told = self.told(&what, &path, &what, |languages: Languages| languages.0).await?;
                 self.run.progress(15.0 + 20.0 * count.part(), "Analyzing languages...");
-                Ok(languages)
+                Ok(told.value)
             }
             .boxed()
         });
@@ -152,39 +209,45 @@ impl Collector<'_> {
         Ok(())
     }
 
-    async fn commits(&self, username: &Username, examined: &mut [Examined]) -> JobResult<()> {
-        let login = username.login();
-        let each = (MAX_COMMITS / examined.len().max(1)).min(PAGE);
+    /// Reads the newest commits of each repository: the user's, or everybody's to what an organization owns.
+    async fn commits(&self, login: &str, evidence: &Evidence, examined: &mut [Examined]) -> JobResult<()> {
+        let elsewhere: usize = evidence.elsewhere.iter().map(|known| known.commits.len()).sum();
+        let each = ((MAX_COMMITS - elsewhere) / examined.len().max(1)).min(PAGE);
+        let author = if evidence.is_organization() { String::new() } else { format!("author={login}&") };
         let count = Count::of(examined.len());
         let calls = examined.iter().map(|examined| {
-            let (name, login) = (&examined.repo.full_name, &login);
+            let (name, author) = (&examined.repo.full_name, &author);
             let count = &count;
             async move {
-                let path = format!("/repos/{name}/commits?author={login}&per_page={each}");
-                let read = || async {
-                    let page = self.call::<Vec<CommitItem>>(&path).await?;
-                    let items = page.map(|page| page.body).unwrap_or_default();
-                    Ok(items.into_iter().take(each).map(commit).collect::<Vec<Commit>>())
-                };
-                let commits = self.run.step(&format!("commits {name}"), read).await?;
+                let path = format!("/repos/{name}/commits?{author}per_page={each}");
+                let what = format!("commits of {name}");
+                let read = |list: List<CommitItem>| list.0.into_iter().take(each).map(commit).collect();
+                let told: Told<Vec<Commit>> = self.told(&what, &path, &what, read).await?;
                 let message = format!("Analyzing commits of {name}...");
                 self.run.progress(35.0 + 20.0 * count.part(), message);
-                Ok(commits)
+                Ok(told.value)
             }
             .boxed()
         });
         let found = side_by_side(calls.collect()).await?;
-        examined.iter_mut().zip(found).for_each(|(examined, commits)| examined.commits = commits);
+        // The history of a repository that was copied is in both; it was written once.
+        let mut known = HashSet::new();
+        for (examined, commits) in examined.iter_mut().zip(found) {
+            examined.commits =
+                commits.into_iter().filter(|commit| known.insert(commit.sha.clone())).collect();
+        }
         Ok(())
     }
 
     /// Looks at the newest commits of each repository singly: the list does not tell what they changed.
     async fn measure(&self, examined: &mut [Examined]) -> JobResult<()> {
         let each = self.depth.measured_commits / examined.len().max(1);
+        let is_plain = |sha: &str| sha.chars().all(|c| c.is_ascii_alphanumeric());
         let wanted: Vec<(String, String)> = examined
             .iter()
             .flat_map(|examined| {
-                let authored = examined.commits.iter().filter(|commit| !commit.is_merge);
+                let authored =
+                    examined.commits.iter().filter(|commit| !commit.is_merge && is_plain(&commit.sha));
                 authored.take(each).map(|commit| (examined.repo.full_name.clone(), commit.sha.clone()))
             })
             .collect();
@@ -192,13 +255,11 @@ impl Collector<'_> {
         let calls = wanted.iter().map(|(name, sha)| {
             let count = &count;
             async move {
-                let read = || async {
-                    let page = self.call::<CommitDetail>(&format!("/repos/{name}/commits/{sha}")).await?;
-                    Ok(page.map(|page| size(&page.body)))
-                };
-                let size = self.run.step(&format!("commit {name} {sha}"), read).await?;
+                let (path, what) =
+                    (format!("/repos/{name}/commits/{sha}"), format!("commit {sha} of {name}"));
+                let told = self.told(&what, &path, &what, |detail: CommitDetail| Some(size(&detail))).await?;
                 self.run.progress(55.0 + 15.0 * count.part(), "Analyzing the impact of commits...");
-                Ok::<Option<Size>, JobError>(size)
+                Ok::<Option<Size>, JobError>(told.value)
             }
             .boxed()
         });
@@ -217,13 +278,11 @@ impl Collector<'_> {
             let name = &examined.repo.full_name;
             let count = &count;
             async move {
-                let read = || async {
-                    let page = self.call::<Vec<Entry>>(&format!("/repos/{name}/contents/")).await?;
-                    Ok(root_files(page.map(|page| page.body).unwrap_or_default()))
-                };
-                let files = self.run.step(&format!("files {name}"), read).await?;
+                let (path, what) = (format!("/repos/{name}/contents/"), format!("files of {name}"));
+                let told =
+                    self.told(&what, &path, &what, |entries: List<Entry>| root_files(entries.0)).await?;
                 self.run.progress(70.0 + 10.0 * count.part(), "Analyzing tools...");
-                Ok(files)
+                Ok(told.value)
             }
             .boxed()
         });
@@ -248,13 +307,11 @@ impl Collector<'_> {
             let name = *repos.get(*repository)?;
             let count = &count;
             let call = async move {
-                let read = || async {
-                    let page = self.call::<FileContent>(&format!("/repos/{name}/contents/{file}")).await?;
-                    Ok(page.map(|page| packages(*manifest, &page.body)).unwrap_or_default())
-                };
-                let packages = self.run.step(&format!("manifest {name} {file}"), read).await?;
+                let (path, what) = (format!("/repos/{name}/contents/{file}"), format!("{file} of {name}"));
+                let read = |content: FileContent| packages(*manifest, &content);
+                let told = self.told(&what, &path, &what, read).await?;
                 self.run.progress(80.0 + 15.0 * count.part(), "Analyzing dependencies...");
-                Ok::<Vec<Dependency>, JobError>(packages)
+                Ok::<Vec<Dependency>, JobError>(told.value)
             };
             Some(call.boxed())
         });
@@ -267,30 +324,94 @@ impl Collector<'_> {
         Ok(())
     }
 
-    async fn call<T>(&self, path: &str) -> JobResult<Option<Page<T>>>
+    /// A step that the analysis can do without: it is told where it failed.
+    async fn told<T, U>(
+        &self,
+        step: &str,
+        path: &str,
+        what: &str,
+        read: impl FnOnce(T) -> U + Send,
+    ) -> JobResult<Told<U>>
     where
         T: Serialize + DeserializeOwned + Send + Sync,
+        U: Serialize + DeserializeOwned + Default + Send,
     {
-        Ok(self.client.get(path, self.run.keeping()).await?)
+        let work = || async {
+            match self.client.get::<T>(path, self.run.keeping()).await {
+                Ok(answer) => Ok(told(answer, read)),
+                Err(error) if self.can_do_without(&error) => {
+                    let note = format!("{what} could not be read: {}", error.words());
+                    Ok(Told { note: Some(note), ..Told::default() })
+                }
+                Err(error) => Err(error.into()),
+            }
+        };
+        let told = self.run.step(step, work).await?;
+        self.notes.lock().extend(told.note.clone());
+        Ok(told)
+    }
+
+    /// A failure that will not change is told. One that may is tried again first, and of those only a few are done without:
+    /// an analysis that misses more would pass for a whole one.
+    fn can_do_without(&self, error: &CallError) -> bool {
+        let spend = |left: usize| left.checked_sub(1);
+        error.is_of_one_thing()
+            || (error.is_githubs()
+                && self.run.is_last_attempt()
+                && self.dispensable.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend).is_ok())
     }
 }
 
-/// The repositories to look into: the user's own that are not empty, the most starred and then those pushed to last.
+fn told<T, U: Default>(answer: Answer<T>, read: impl FnOnce(T) -> U) -> Told<U> {
+    match answer {
+        Answer::Page(page) => Told { value: read(page.body), next: page.next, note: None },
+        Answer::Nothing | Answer::Missing => Told::default(),
+    }
+}
+
+/// The repositories to look into: the user's own, the most starred and then those pushed to last; those that seem to be
+/// empty (GitHub rounds kilobytes down, so a small one does too) come last.
 fn choose(repositories: &[Repo]) -> Vec<Repo> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    let seems_empty = |repo: &Repo| repo.size == 0 && repo.language.is_none();
     let mut own: Vec<&Repo> = repositories
         .iter()
-        .filter(|repo| !repo.fork && repo.size > 0 && repo.full_name.chars().all(is_plain))
+        .filter(|repo| !repo.fork && repo.full_name.chars().all(is_plain) && !repo.full_name.contains("/."))
         .collect();
-    own.sort_by_key(|repo| Reverse(repo.stargazers_count));
+    own.sort_by_key(|repo| (seems_empty(repo), Reverse(repo.stargazers_count)));
     let mut rest = own.split_off(own.len().min(BY_STARS));
-    rest.sort_by(|a, b| b.pushed_at.cmp(&a.pushed_at));
+    rest.sort_by_key(|repo| (seems_empty(repo), Reverse(repo.pushed_at.clone())));
     own.into_iter().chain(rest).take(EXAMINED).cloned().collect()
 }
 
+/// The commits of a search by repository, without those in the user's own: these are read there.
+fn contributions(login: &str, found: FoundCommits) -> Vec<Contribution> {
+    let mut contributions: Vec<Contribution> = Vec::new();
+    let mut known = HashSet::new();
+    for mut item in found.items.0 {
+        let Some(repo) = item.repository.take() else { continue };
+        let owner = repo.full_name.split('/').next().unwrap_or_default();
+        if repo.private || owner.eq_ignore_ascii_case(login) || !known.insert(item.sha.clone()) {
+            continue;
+        }
+        let commit = commit(item);
+        match contributions.iter_mut().find(|known| known.repo.full_name == repo.full_name) {
+            Some(known) => known.commits.push(commit),
+            None => contributions.push(Contribution { repo, commits: vec![commit] }),
+        }
+        if known.len() >= MAX_ELSEWHERE {
+            break;
+        }
+    }
+    contributions
+}
+
 fn commit(item: CommitItem) -> Commit {
+    // Where the parents are not told, the words that Git and GitHub write tell a merge.
+    let words = ["Merge branch ", "Merge pull request #", "Merge remote-tracking branch ", "Merge tag "];
+    let is_told = || words.iter().any(|words| item.commit.message.starts_with(words));
     Commit {
-        is_merge: item.parents.len() > 1,
+        is_merge: item.parents.0.len() > 1 || (item.parents.0.is_empty() && is_told()),
         sha: item.sha,
         html_url: item.html_url,
         message: item.commit.message.chars().take(MAX_MESSAGE_CHARS).collect(),
@@ -300,7 +421,7 @@ fn commit(item: CommitItem) -> Commit {
 }
 
 fn size(detail: &CommitDetail) -> Size {
-    let files = detail.files.len() as u64;
+    let files = detail.files.0.len() as u64;
     Size { additions: detail.stats.additions, deletions: detail.stats.deletions, files }
 }
 
@@ -318,8 +439,7 @@ fn packages(manifest: Manifest, file: &FileContent) -> Vec<Dependency> {
     }
     // GitHub breaks the text into lines.
     let text: String = file.content.split_whitespace().collect();
-    let bytes = BASE64_STANDARD.decode(text).unwrap_or_default();
-    dependencies(manifest, &String::from_utf8_lossy(&bytes))
+    dependencies(manifest, &BASE64_STANDARD.decode(text).unwrap_or_default())
 }
 
 /// Makes calls, three at once, and answers in their order. Where one fails no more are begun, but those that are under

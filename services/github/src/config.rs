@@ -12,10 +12,13 @@ pub(crate) struct GithubConfig {
     pub(crate) token: Option<String>,
     /// `GITHUB_RATE_LIMIT`: the most requests an hour; where unset, what GitHub's headers say.
     pub(crate) rate_limit: Option<u32>,
-    /// `GITHUB_CACHE_TTL` in seconds, 3600 by default: for how long a result is fresh.
+    /// `GITHUB_CACHE_TTL` in seconds: for how long a result is fresh. By default `REDIS_DEFAULT_TTL`, which the original
+    /// document has for it, or else 3600.
     pub(crate) cache_ttl: Duration,
     /// `GITHUB_TASKS_PER_USER`: the most tasks in flight per caller, 20 by default.
     pub(crate) tasks_per_user: u32,
+    /// `GITHUB_STORE_TIMEOUT` in seconds, 1 by default: the time that a start may wait for the store before it counts as away.
+    pub(crate) store_timeout: Duration,
 }
 
 impl GithubConfig {
@@ -24,8 +27,10 @@ impl GithubConfig {
             api_url: env.url("GITHUB_API_URL")?.unwrap_or_else(|| "https://api.github.com".into()),
             token: env.text("GITHUB_TOKEN"),
             rate_limit: env.count("GITHUB_RATE_LIMIT")?,
-            cache_ttl: env.seconds("GITHUB_CACHE_TTL", 3600.0)?,
+            cache_ttl: env
+                .seconds("GITHUB_CACHE_TTL", env.seconds("REDIS_DEFAULT_TTL", 3600.0)?.as_secs_f64())?,
             tasks_per_user: env.count("GITHUB_TASKS_PER_USER")?.unwrap_or(20),
+            store_timeout: env.seconds("GITHUB_STORE_TIMEOUT", 1.0)?,
         })
     }
 }
@@ -38,6 +43,7 @@ impl fmt::Debug for GithubConfig {
             .field("rate_limit", &self.rate_limit)
             .field("cache_ttl", &self.cache_ttl)
             .field("tasks_per_user", &self.tasks_per_user)
+            .field("store_timeout", &self.store_timeout)
             .finish_non_exhaustive()
     }
 }

@@ -10,6 +10,7 @@ mod client;
 mod collect;
 mod config;
 mod error;
+mod failure;
 mod jobs;
 mod name;
 mod outage;

@@ -7,7 +7,6 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::StatusCode;
 use longhaul::{JobError, JobId, Timestamp, Verdict};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
@@ -15,6 +14,7 @@ use tokio::sync::Semaphore;
 use crate::analysis::Profile;
 use crate::app::App;
 use crate::error::Error;
+use crate::failure::Failure;
 use crate::name::Username;
 use crate::run::Run;
 use crate::start::Wish;
@@ -104,7 +104,8 @@ impl App {
         let Ok(_slot) = self.outage.slots.acquire().await else {
             return Err(Error::unavailable(Duration::from_secs(10)));
         };
-        let profile = self.analyze(username, Run::Request).await.map_err(refusal)?;
+        let profile =
+            self.analyze(username, Run::Request).await.map_err(|error| self.refusal(username, error))?;
         let answered = Answered {
             task_id: self.task_id(username, 1)?,
             login: username.login(),
@@ -114,14 +115,12 @@ impl App {
         self.outage.remember(answered.clone());
         Ok(answered)
     }
-}
 
-fn refusal(error: JobError) -> Error {
-    match error.verdict {
-        Verdict::RateLimited(wait) => {
-            Error::new(StatusCode::SERVICE_UNAVAILABLE, error.message).retry_after(wait)
-        }
-        _ if error.message.ends_with("not found") => Error::new(StatusCode::NOT_FOUND, error.message),
-        _ => Error::new(StatusCode::BAD_GATEWAY, error.message),
+    fn refusal(&self, username: &Username, error: JobError) -> Error {
+        let wait = match error.verdict {
+            Verdict::RateLimited(wait) => Some(wait),
+            _ => self.client.barred_for(),
+        };
+        Failure::of(&error.message).answer(username, error.message, wait)
     }
 }

@@ -36,6 +36,14 @@ impl Run<'_> {
         }
     }
 
+    /// True if nothing is tried again after this.
+    pub(crate) fn is_last_attempt(&self) -> bool {
+        match self {
+            Run::Job(cx) => cx.is_last_attempt(),
+            Run::Request => true,
+        }
+    }
+
     pub(crate) fn keeping(&self) -> Keeping {
         match self {
             Run::Job(_) => Keeping::Kept,

@@ -1,7 +1,5 @@
 //! The start of an analysis: joined to one that runs, served from one that is fresh, or enqueued anew.
 
-use std::time::Duration;
-
 use longhaul::{Enqueued, JobId, JobRecord, Lookup, NewJob, OnClash, State, Unique};
 use service_support::{Commit, DbError, Write};
 
@@ -38,11 +36,8 @@ pub(crate) enum StartError {
     Fault(longhaul::Error),
 }
 
-/// The time that a start may wait for the store before it counts as away. The start may still come to pass, which
-/// costs an analysis that nobody waits for and hurts nobody.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// The age from which a reservation without a task is void: longer than any start is waited for.
-const TAKING: Duration = Duration::from_secs(5);
+/// A reservation without a task is void after this many times as long as a start is waited for.
+const TAKING: u32 = 5;
 /// Analyses of batches let those that somebody waits for go first, for ten minutes.
 const BATCH_PRIORITY: i32 = -10;
 /// Names of one second are tried so often, before a random one is taken.
@@ -58,14 +53,17 @@ impl Begun {
 }
 
 impl App {
-    /// Begins an analysis on behalf of `caller`, or of nobody whose tasks are counted.
+    /// Begins an analysis on behalf of `caller`, or of nobody whose tasks are counted. A start that is given up may still come
+    /// to pass, which costs an analysis that nobody waits for and hurts nobody.
     pub(crate) async fn begin(
         &self,
         username: &Username,
         wish: Wish,
         caller: Option<&str>,
     ) -> Result<Begun, StartError> {
-        match tokio::time::timeout(PATIENCE, self.begin_patiently(username, wish, caller)).await {
+        match tokio::time::timeout(self.config.store_timeout, self.begin_patiently(username, wish, caller))
+            .await
+        {
             Ok(begun) => begun,
             Err(_) => {
                 tracing::error!("failed to begin an analysis: the store does not answer");
@@ -219,7 +217,10 @@ impl App {
         let mut settled = Vec::with_capacity(rows.len());
         for row in &rows {
             ids.push(JobId::from_store(row.get("task_id")?));
-            settled.push(row.get::<longhaul::Timestamp>("created_at")?.plus(TAKING) <= self.clock.now());
+            settled.push(
+                row.get::<longhaul::Timestamp>("created_at")?.plus(self.config.store_timeout * TAKING)
+                    <= self.clock.now(),
+            );
         }
         let jobs = self.longhaul.store().get(&ids).await?;
         let has_ended = |(job, is_settled): (&Lookup, &bool)| match job {

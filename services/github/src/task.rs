@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::error::{self, Error};
+use crate::failure;
 use crate::jobs::{Analyze, Batch, BatchOutcome};
 use crate::outage::Answered;
 use crate::time::original_time;
@@ -181,14 +182,6 @@ impl App {
     }
 }
 
-/// The reason why a job did not complete, for its caller.
-pub(crate) fn failure(record: &JobRecord) -> String {
-    match (record.state, record.errors.last()) {
-        (State::Cancelled, _) | (_, None) => "Analysis was cancelled".to_owned(),
-        (_, Some(error)) => error.message.clone(),
-    }
-}
-
 /// The user of a job's analysis, as it was asked for.
 fn username(record: &JobRecord) -> Option<String> {
     record.args.to::<Analyze>().ok().map(|job| job.username.to_string())
@@ -205,7 +198,7 @@ fn completed(record: &JobRecord, progress: Option<BatchProgress>, result: Json) 
 }
 
 fn failed(record: &JobRecord, username: Option<String>, progress: Option<BatchProgress>) -> Task {
-    let message = failure(record);
+    let message = failure::reason(record);
     Task::Failed { task_id: record.id.to_string(), status: "failed", message, username, progress }
 }
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use longhaul::{Clock, Longhaul, Registry};
-use service_support::{Db, Deps, Migration, OpenError, Providers, Queue, Service};
+use service_support::{Db, Deps, Migration, OpenError, Providers, Queue, Repeats, Service};
 
+use crate::error::Suggesting;
 use crate::estimate::Estimator;
 use crate::jobs::{Generate, QUEUE};
 use crate::routes;
@@ -20,6 +21,7 @@ pub struct Lessons(Arc<App>);
 pub(crate) struct App {
     pub(crate) db: Db,
     pub(crate) longhaul: Longhaul,
+    pub(crate) repeats: Repeats,
     pub(crate) providers: Providers,
     pub(crate) wikipedia: Wikipedia,
     pub(crate) estimator: Estimator,
@@ -42,18 +44,18 @@ impl Service for Lessons {
     }
 
     async fn open(deps: Deps) -> Result<Self, OpenError> {
-        let Deps { env, db, longhaul, providers, clock, .. } = deps;
+        let Deps { env, db, longhaul, repeats, providers, clock, .. } = deps;
         let wikipedia = Wikipedia::from_env(&env, providers.max_wait, clock.clone())?;
         let task_ttl = env.seconds("LESSON_TASK_TTL", 3600.0)?;
         db.migrate("lessons", MIGRATIONS).await?;
         longhaul.declare::<Generate>();
         let estimator = Estimator::default();
-        Ok(Self(Arc::new(App { db, longhaul, providers, wikipedia, estimator, task_ttl, clock })))
+        Ok(Self(Arc::new(App { db, longhaul, repeats, providers, wikipedia, estimator, task_ttl, clock })))
     }
 
     /// `/lessons` and what is under it, and `/search_lessons`.
     fn router(&self) -> Router {
-        routes::router(Arc::clone(&self.0))
+        self.0.repeats.around::<Suggesting>(routes::router(Arc::clone(&self.0)))
     }
 
     fn register(&self, registry: &mut Registry) {

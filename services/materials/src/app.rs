@@ -5,12 +5,15 @@ use async_trait::async_trait;
 use axum::Router;
 use longhaul::{Clock, Longhaul, Registry};
 use service_support::{
-    Auth, Db, DbError, Deps, Load, Migration, OpenError, Providers, Queue, Service, placeholders,
+    Auth, Db, DbError, Deps, Load, Migration, OpenError, Providers, Queue, Repeats, Service, placeholders,
 };
 
+use crate::error::Detail;
 use crate::extract::{self, Limits};
-use crate::jobs::{self, Embed, Index, Process, Purge, QUEUE};
+use crate::jobs::{self, Embed, Index, Process, Purge, PurgeCourse, QUEUE};
+use crate::quota::Quota;
 use crate::routes;
+use crate::shares::Shares;
 use crate::storage::Storage;
 
 /// The service: its routes and its jobs. Cheap to clone.
@@ -22,10 +25,13 @@ pub struct Materials(Arc<App>);
 pub(crate) struct App {
     pub(crate) db: Db,
     pub(crate) longhaul: Longhaul,
+    pub(crate) repeats: Repeats,
     pub(crate) auth: Auth,
     pub(crate) providers: Providers,
     pub(crate) storage: Storage,
     pub(crate) limits: Limits,
+    pub(crate) quota: Quota,
+    pub(crate) shares: Shares,
     pub(crate) clock: Clock,
 }
 
@@ -46,20 +52,22 @@ impl Service for Materials {
 
     /// Beside that it clears away what uploads of dead processes left in the folder of files.
     async fn open(deps: Deps) -> Result<Self, OpenError> {
-        let Deps { env, db, longhaul, auth, providers, clock, .. } = deps;
+        let Deps { env, db, longhaul, auth, repeats, providers, clock, .. } = deps;
         let storage = Storage::from_env(&env).await?;
         db.migrate("materials", MIGRATIONS).await?;
         longhaul.declare::<Process>();
         longhaul.declare::<Embed>();
         longhaul.declare::<Index>();
         longhaul.declare::<Purge>();
-        let limits = Limits::default();
-        Ok(Self(Arc::new(App { db, longhaul, auth, providers, storage, limits, clock })))
+        longhaul.declare::<PurgeCourse>();
+        let (limits, quota, shares) = (Limits::default(), Quota::from_env(&env)?, Shares::default());
+        let app = App { db, longhaul, repeats, auth, providers, storage, limits, quota, shares, clock };
+        Ok(Self(Arc::new(app)))
     }
 
     /// `/courses/…` and `/materials/…`, at the root and the same under `/api`.
     fn router(&self) -> Router {
-        routes::router(Arc::clone(&self.0))
+        self.0.repeats.around::<Detail>(routes::router(Arc::clone(&self.0)))
     }
 
     fn register(&self, registry: &mut Registry) {
@@ -67,6 +75,7 @@ impl Service for Materials {
         registry.register::<Embed>(self.clone());
         registry.register::<Index>(self.clone());
         registry.register::<Purge>(self.clone());
+        registry.register::<PurgeCourse>(self.clone());
     }
 
     /// Reading a scan keeps a core busy.

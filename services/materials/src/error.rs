@@ -24,7 +24,12 @@ pub(crate) fn no_material() -> Error {
     Error::not_found("Material not found")
 }
 
-/// An upload's file could not be written. A disk that takes no file is an outage, as it is for the store.
+/// The row is there and the file is not: somebody removed it from the storage.
+pub(crate) fn no_file() -> Error {
+    Error::not_found("File not found")
+}
+
+/// A file could not be read or written. A disk that takes no file is an outage, as it is for the store.
 pub(crate) fn file_failed(error: io::Error) -> Error {
     use io::ErrorKind::{NotFound, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     let store = "files";

@@ -10,11 +10,13 @@ pub mod extract;
 mod jobs;
 mod model;
 mod question;
+mod quota;
 mod routes;
 mod search;
+mod shares;
 mod storage;
 pub mod text;
 
 pub use app::{Materials, Started};
-pub use jobs::{Embed, Index, Process, Purge, QUEUE};
+pub use jobs::{Embed, Index, Process, Purge, PurgeCourse, QUEUE};
 pub use model::{MaterialResponse, Status};

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use service_support::{ConfigError, Env, OpenError, refused};
 use tempfile::TempPath;
+use tokio_util::io::ReaderStream;
 
 /// The files, each under its material's id. A name that a user gave is never part of a path.
 #[derive(Clone, Debug)]
@@ -31,8 +32,10 @@ struct PartialFile {
     path: TempPath,
 }
 
-/// The bytes that are gathered for a write: each write is a hop to another thread.
-const WRITE_BYTES: usize = 512 * 1024;
+/// The bytes that are gathered for a write: each write is a hop to another thread, and each upload holds as many.
+const WRITE_BYTES: usize = 128 * 1024;
+/// The bytes of a file that are read at a time.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// A file under its id. Held until its row is written: a sweep takes a file that nobody holds and no row knows for
 /// one that a crash left.
@@ -75,6 +78,15 @@ impl Storage {
     /// The path of a material's file.
     pub(crate) fn path(&self, id: &str) -> PathBuf {
         self.files_folder().join(id)
+    }
+
+    /// The content of a file, in pieces; `None` where there is no such file.
+    pub(crate) async fn read(&self, id: &str) -> io::Result<Option<ReaderStream<tokio::fs::File>>> {
+        match tokio::fs::File::open(self.path(id)).await {
+            Ok(file) => Ok(Some(ReaderStream::with_capacity(file, PIECE_BYTES))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
     }
 
     /// Begins an upload.

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::env::{ConfigError, Env, refused};
+use crate::proxies::TrustedProxies;
 
 /// The addresses of the outside systems that services share, and how to speak to them. A system that is not named is
 /// `None`. Each service reads its own variables by itself.
@@ -19,6 +20,8 @@ pub struct Config {
     /// `PROVIDER_MAX_WAIT`: the longest wait that a provider may ask for, 900 s by default. A job that is told to
     /// wait longer fails with the provider's reason.
     pub provider_max_wait: Duration,
+    /// `TRUSTED_PROXIES`: the proxies whose word about the address of a caller is believed; none by default.
+    pub trusted_proxies: TrustedProxies,
 }
 
 /// An OpenAI-compatible chat server.
@@ -111,6 +114,7 @@ impl Config {
                 audience: env.text("JWT_AUDIENCE"),
             },
             provider_max_wait: env.seconds("PROVIDER_MAX_WAIT", 900.0)?,
+            trusted_proxies: TrustedProxies::from_env(env)?,
         })
     }
 }

@@ -89,6 +89,18 @@ impl Env {
             _ => Err(refused(variable, format!("must be a whole number above 0, and is '{text}'"))),
         }
     }
+
+    /// A number of bytes; `None` where it is 0 or not set, which is no bound.
+    ///
+    /// # Errors
+    /// Fails if the value is no whole number.
+    pub fn bytes(&self, variable: &'static str) -> Result<Option<u64>, ConfigError> {
+        let Some(text) = self.text(variable) else { return Ok(None) };
+        match text.trim().parse() {
+            Ok(bytes) => Ok(Some(bytes).filter(|bytes| *bytes > 0)),
+            Err(_) => Err(refused(variable, format!("must be a number of bytes, and is '{text}'"))),
+        }
+    }
 }
 
 /// The error of a variable whose value breaks a rule of its service.

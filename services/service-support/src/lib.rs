@@ -11,11 +11,14 @@ mod db;
 mod embedding;
 mod env;
 mod error;
+mod form;
 mod iso8601;
 mod llm;
 mod object_id;
+mod once;
 mod provider;
 mod providers;
+mod proxies;
 mod service;
 mod texts;
 
@@ -26,12 +29,15 @@ pub use db::{Commit, Committed, Db, DbError, FromValue, Migration, Row, Value, W
 pub use embedding::{Embedder, Likeness, LocalEmbedder, OpenAiEmbedder};
 pub use env::{ConfigError, Env, refused};
 pub use error::{ErrorShape, ServiceError};
+pub use form::{Form, FormField};
 pub use iso8601::iso8601;
 pub use llm::{
     ChatClient, ChatRequest, Composer, Draft, JsonSchema, Message, MessageRole, Outline, TextStream,
 };
 pub use object_id::ObjectIds;
+pub use once::{FileDigest, Once, Repeats};
 pub use provider::{Cause, Provider, ProviderError, Reply, Waiting};
 pub use providers::Providers;
+pub use proxies::TrustedProxies;
 pub use service::{Deps, Load, OpenError, Queue, Service};
 pub use texts::{Texts, filled};

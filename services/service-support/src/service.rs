@@ -10,6 +10,7 @@ use crate::auth::Auth;
 use crate::config::Config;
 use crate::db::{Db, DbError};
 use crate::env::{ConfigError, Env};
+use crate::once::Repeats;
 use crate::provider::ProviderError;
 use crate::providers::Providers;
 
@@ -71,6 +72,8 @@ pub struct Deps {
     pub longhaul: Longhaul,
     /// The check of their callers' tokens.
     pub auth: Auth,
+    /// The answers to requests with an idempotency key: each service puts it around its routes.
+    pub repeats: Repeats,
     /// The outside systems.
     pub providers: Providers,
     /// The address that this process serves them on; `None` in a process that serves nothing.
@@ -88,7 +91,8 @@ impl Deps {
         let config = Config::from_env(&env)?;
         let auth = Auth::open(&config.auth, clock.clone())?;
         let providers = Providers::connect(&config, &clock)?;
-        Ok(Self { env, config, db, longhaul, auth, providers, listener: None, clock })
+        let repeats = Repeats::new(db.clone(), auth.clone(), clock.clone());
+        Ok(Self { env, config, db, longhaul, auth, repeats, providers, listener: None, clock })
     }
 }
 

@@ -3,8 +3,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::Router;
 use longhaul::{Clock, Longhaul, Registry};
-use service_support::{Auth, Db, Deps, Migration, OpenError, Providers, Queue, Service};
+use service_support::{Auth, Db, Deps, Migration, OpenError, Providers, Queue, Repeats, Service};
 
+use crate::error::Nest;
 use crate::external_http::ExternalHttp;
 use crate::jobs::{Dispatch, QUEUE};
 use crate::routes;
@@ -18,6 +19,7 @@ pub struct Sessions(Arc<App>);
 pub(crate) struct App {
     pub(crate) db: Db,
     pub(crate) longhaul: Longhaul,
+    pub(crate) repeats: Repeats,
     pub(crate) auth: Auth,
     pub(crate) providers: Providers,
     pub(crate) external_http: ExternalHttp,
@@ -39,17 +41,17 @@ impl Service for Sessions {
     }
 
     async fn open(deps: Deps) -> Result<Self, OpenError> {
-        let Deps { env, db, longhaul, auth, providers, listener, clock, .. } = deps;
+        let Deps { env, db, longhaul, auth, repeats, providers, listener, clock, .. } = deps;
         let external_http = ExternalHttp::from_env(&env, listener, providers.max_wait, clock.clone())?;
         db.migrate("sessions", MIGRATIONS).await?;
         longhaul.declare::<Dispatch>();
         let ids = service_support::ObjectIds::default();
-        Ok(Self(Arc::new(App { db, longhaul, auth, providers, external_http, ids, clock })))
+        Ok(Self(Arc::new(App { db, longhaul, repeats, auth, providers, external_http, ids, clock })))
     }
 
     /// `/skills`, `/sessions`, and `/api/v1/llm/query`.
     fn router(&self) -> Router {
-        routes::router(Arc::clone(&self.0))
+        self.0.repeats.around::<Nest>(routes::router(Arc::clone(&self.0)))
     }
 
     fn register(&self, registry: &mut Registry) {

@@ -7,7 +7,7 @@ use longhaul::{
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::sample::{select, subsequence};
 
 use crate::jobs::{
     HOUR, QUEUE, cancelled, chunk, claim, completed, failed, id, job, json, kind, log, progress, retry, secs,
@@ -200,7 +200,7 @@ fn any_filter() -> impl Strategy<Value = JobFilter> {
         4 => select(&IDS[..]).prop_map(|name| JobFilter::id(id(name))),
         2 => Just(JobFilter { states: vec![State::Running], ..all() }),
         1 => select(&PARENTS[..]).prop_map(move |name| JobFilter { parents: vec![id(name)], ..all() }),
-        1 => select(&State::ALL[..]).prop_map(move |state| JobFilter { states: vec![state], ..all() }),
+        1 => subsequence(&State::ALL[..], 1..4).prop_map(move |states| JobFilter { states, ..all() }),
         1 => select(&QUEUES[..]).prop_map(move |queue| JobFilter { queues: vec![queue.into()], ..all() }),
     ]
 }

@@ -7,11 +7,9 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use longhaul::Idempotency;
 use parking_lot::Mutex;
-use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 
 use crate::auth::Caller;
-use crate::canonical;
+use crate::canonical::fingerprint;
 use crate::idempotency::key;
 use crate::problem::{Code, Problem};
 
@@ -45,7 +43,9 @@ impl Repeatable {
         let Some(key) = key(headers)? else { return Ok(None) };
         // No caller's name or key has a line break in it, so no two pairs of them make the same text.
         let key = format!("{}\n{key}", caller.0);
-        let fingerprint = fingerprint(path, body)?;
+        let fingerprint = fingerprint(path, body).map_err(|error| {
+            Problem::internal(format!("failed to digest a body that was read before: {error}"))
+        })?;
         if !in_flight.0.lock().insert(key.clone()) {
             let detail = "a request with this idempotency-key is still being answered";
             return Err(Problem::new(Code::IdempotencyKeyInUse, detail));
@@ -68,17 +68,4 @@ impl Drop for Repeatable {
     fn drop(&mut self) {
         self.in_flight.0.lock().remove(&self.key);
     }
-}
-
-fn fingerprint(path: &str, body: &[u8]) -> Result<String, Problem> {
-    let mut digest = Sha256::new();
-    digest.update("POST ");
-    digest.update(path);
-    digest.update("\n");
-    let read = serde_json::from_slice::<&RawValue>(body);
-    let added = read.and_then(|json| canonical::update(&mut digest, json));
-    added.map_err(|error| {
-        Problem::internal(format!("failed to digest a body that was read before: {error}"))
-    })?;
-    Ok(canonical::hex(&digest.finalize()))
 }

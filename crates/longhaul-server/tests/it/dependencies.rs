@@ -15,7 +15,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("longhaul-redis", &["longhaul"]),
     ("longhaul-testservers", &[]),
     ("longhaul-http", &["longhaul"]),
-    ("service-support", &["longhaul", "longhaul-postgres", "longhaul-sqlite"]),
+    ("service-support", &["longhaul", "longhaul-http", "longhaul-postgres", "longhaul-sqlite"]),
     ("fakes", &["longhaul"]),
     (
         "longhaul-bench",

@@ -18,6 +18,7 @@ mod run;
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 mod scratch;
 mod session;
+mod space;
 mod statements;
 mod sweep;
 mod takeover;
@@ -28,5 +29,6 @@ pub(crate) use act::Done;
 pub(crate) use command::{ClaimCommand, Class, Command, Task};
 pub(crate) use queue::CommandQueue;
 pub(crate) use session::Writer;
+pub(crate) use space::Space;
 pub(crate) use takeover::takeover;
 pub(crate) use write_tx::{SAVEPOINT, WriteTx};

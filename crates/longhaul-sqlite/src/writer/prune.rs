@@ -19,8 +19,7 @@ impl WriteTx<'_> {
         self.write_counts().map_err(&fault)?;
         let pruned = aged + self.prune_by_count(limit - aged).map_err(&fault)?;
         if pruned > 0 {
-            // Gives pages back to the file system, a few at a time.
-            self.connection.execute_batch("PRAGMA incremental_vacuum(256)").map_err(&fault)?;
+            self.give_space_back()?;
         }
         Ok(pruned.unsigned_abs())
     }

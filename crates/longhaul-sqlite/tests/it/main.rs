@@ -10,5 +10,6 @@ mod disk;
 mod liveness;
 mod owner;
 mod releases;
+mod space;
 mod transact;
 mod upgrade;

@@ -1,3 +1,4 @@
+use super::read::fits;
 use super::row::Row;
 use super::table::Table;
 use crate::clock::Timestamp;
@@ -7,16 +8,19 @@ use crate::model::{Acted, Action, JobFilter, State};
 impl Table {
     pub(super) fn act(&mut self, filter: &JobFilter, action: Action, limit: usize, now: Timestamp) -> Acted {
         let meant: Vec<u64> = self.matching(filter).map(|row| row.seq).collect();
-        let mut acted = Acted::default();
-        for seq in &meant {
+        let mut acted = Acted { complete: true, ..Acted::default() };
+        for seq in meant {
             if acted.done == limit as u64 {
-                break;
+                return Acted { complete: false, ..acted };
             }
-            acted.matched += 1;
-            // One after the other: of two failed jobs with one unique key, the first retry takes the key.
-            acted.done += u64::from(self.act_on(*seq, action, now));
+            // One after the other: of two failed jobs with one unique key, the first retry takes the key, and the last
+            // child that is cancelled frees its closing job, which may fit no more.
+            if self.rows.get(&seq).is_some_and(|row| fits(filter, &row.record)) {
+                acted.matched += 1;
+                acted.done += u64::from(self.act_on(seq, action, now));
+            }
         }
-        Acted { complete: acted.matched == meant.len() as u64, ..acted }
+        acted
     }
 
     /// Does it to one job. Answers whether it applied.

@@ -137,7 +137,7 @@ impl Row {
 }
 
 /// True for a job that fits the filter apart from its ids.
-fn fits(filter: &JobFilter, record: &JobRecord) -> bool {
+pub(super) fn fits(filter: &JobFilter, record: &JobRecord) -> bool {
     let is_any = |wanted: &[String], word: &str| wanted.is_empty() || wanted.iter().any(|w| w == word);
     (filter.states.is_empty() || filter.states.contains(&record.state))
         && is_any(&filter.kinds, &record.kind)

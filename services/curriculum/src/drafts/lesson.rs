@@ -17,6 +17,8 @@ pub(crate) struct LessonDraft<'a> {
     pub(crate) number: u32,
     /// Its minutes.
     pub(crate) minutes: u32,
+    /// The lesson that it is to take the place of, because somebody wants another one.
+    pub(crate) instead_of: Option<&'a Lesson>,
 }
 
 /// The written part of a lesson; the rest of it follows from the plan.
@@ -125,6 +127,13 @@ impl Draft for LessonDraft<'_> {
         let linked = planned.outcomes.iter().filter_map(|n| self.module.outcomes.get(*n as usize - 1));
         for outcome in linked {
             task.push_str(&format!("\nIt works on the outcome: {}", outcome.statement));
+        }
+        if let Some(old) = self.instead_of {
+            let titles: Vec<&str> = old.activities.iter().map(|activity| activity.title.as_str()).collect();
+            task.push_str(&format!(
+                "\nThe lesson was planned before, with these activities: {}. Plan it in another way.",
+                titles.join("; ")
+            ));
         }
         ChatRequest {
             messages: vec![

@@ -7,7 +7,7 @@ mod plan;
 mod topics;
 
 pub(crate) use lesson::LessonDraft;
-pub(crate) use plan::{Plan, PlanDraft, PlannedLesson};
+pub(crate) use plan::{Plan, PlanDraft, PlannedLesson, planned_again};
 
 use std::time::Duration;
 
@@ -51,15 +51,28 @@ async fn stream(
     lesson: u32,
     draft: &dyn Draft,
 ) -> JobResult<String> {
-    let mut pieces = composer.write(draft).await?;
+    let opened = tokio::select! {
+        biased;
+        () = cx.cancelled() => return Err(JobError::cancel("cancelled on request")),
+        opened = composer.write(draft) => opened,
+    };
+    let mut pieces = opened?;
     let (mut text, mut told) = (String::new(), 0);
     let mut since = Stopwatch::start();
     loop {
         let wait = CHUNK_EVERY.saturating_sub(since.elapsed());
-        let next = if told < text.len() {
-            tokio::time::timeout(wait, pieces.next()).await
-        } else {
-            Ok(pieces.next().await)
+        let next = async {
+            if told < text.len() {
+                tokio::time::timeout(wait, pieces.next()).await
+            } else {
+                Ok(pieces.next().await)
+            }
+        };
+        // The stream is dropped with this, which ends the call.
+        let next = tokio::select! {
+            biased;
+            () = cx.cancelled() => return Err(JobError::cancel("cancelled on request")),
+            next = next => next,
         };
         let ended = match next {
             Err(_) => false,

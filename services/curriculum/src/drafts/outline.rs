@@ -172,7 +172,12 @@ fn activities(draft: &LessonDraft<'_>, level: &Level<'_>, exit: &str) -> Vec<Act
         number => general("opening.later", &[("last", &draft.lessons[number - 2].title)]),
     };
     // Every second lesson of a topic at the same level has another main part.
-    let main = activity(level.lines(if earlier % 2 == 0 { "main" } else { "again" }));
+    let [main, again] = ["main", "again"].map(|part| activity(level.lines(part)));
+    let takes_main = match draft.instead_of {
+        None => earlier % 2 == 0,
+        Some(old) => !old.activities.iter().any(|activity| activity.title == main.title),
+    };
+    let main = if takes_main { main } else { again };
     let check = activity(vec!["check".into(), "Exit ticket".into(), exit.into()]);
     if draft.minutes < SHORT_BELOW {
         return timed(draft.minutes, vec![(opening, 20), (main, 60), (check, 20)]);
@@ -263,8 +268,14 @@ mod tests {
             let minutes = module.lesson_minutes();
             let lessons = plan(&module, &minutes).lessons;
             for (number, minutes) in (1..).zip(minutes) {
-                let draft =
-                    LessonDraft { workflow_title: "CS", module: &module, lessons: &lessons, number, minutes };
+                let draft = LessonDraft {
+                    workflow_title: "CS",
+                    module: &module,
+                    lessons: &lessons,
+                    number,
+                    minutes,
+                    instead_of: None,
+                };
                 let written = lesson(&draft);
                 let given: u32 = written.activities.iter().map(|activity| activity.minutes).sum();
                 assert_eq!(given, minutes, "{written:?}");

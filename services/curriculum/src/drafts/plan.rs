@@ -3,7 +3,7 @@ use serde_json::json;
 use service_support::{ChatRequest, Draft, JsonSchema, Message, MessageRole};
 
 use super::outline;
-use crate::model::{Bloom, Module};
+use crate::model::{Bloom, Module, ModulePlan};
 
 /// The list of a module's lessons: asked for before the lessons themselves, so that they build on each other.
 #[derive(Debug)]
@@ -60,6 +60,23 @@ impl Plan {
         }
         None
     }
+}
+
+/// The list of the lessons that a module has, for one of them to be written anew. Plans do not keep the focus of a lesson: it
+/// is the outline's where the outline would give the lesson that title, and the title otherwise.
+pub(crate) fn planned_again(module: &Module, plan: &ModulePlan) -> Vec<PlannedLesson> {
+    let outline = outline::plan(module, &module.lesson_minutes()).lessons;
+    let number_of = |id: &String| module.outcomes.iter().position(|outcome| outcome.id == *id);
+    let planned = |(place, lesson): (usize, &crate::model::Lesson)| {
+        let known = outline.get(place).filter(|known| known.title == lesson.lesson_title);
+        PlannedLesson {
+            title: lesson.lesson_title.clone(),
+            focus: known.map_or_else(|| lesson.lesson_title.clone(), |known| known.focus.clone()),
+            bloom_level: lesson.bloom_level,
+            outcomes: lesson.linked_mlos.iter().filter_map(number_of).map(|place| place as u32 + 1).collect(),
+        }
+    };
+    plan.lessons.iter().enumerate().map(planned).collect()
 }
 
 impl Draft for PlanDraft<'_> {

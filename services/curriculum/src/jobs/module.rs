@@ -34,8 +34,8 @@ pub struct Generated {
 
 /// A lesson, as its step keeps it.
 #[derive(Debug, Serialize, Deserialize)]
-struct Written {
-    lesson: Lesson,
+pub(super) struct Written {
+    pub(super) lesson: Lesson,
     /// The time that it took to write.
     worked_ms: i64,
 }
@@ -69,15 +69,24 @@ impl Job for GenerateModule {
         let Some(module) = modules.get(self.module_index as usize) else {
             return Err(JobError::fatal(format!("the workflow has no module {}", self.module_index)));
         };
+        // A cancel that came while the module before this one ended could not stop it from queueing this one.
+        if workflow.halted {
+            return Err(JobError::cancel("Step 10 was cancelled; POST …/step10 goes on"));
+        }
         if workflow.generated < self.module_index {
             return Err(JobError::fatal(format!("module {} comes first", workflow.generated)));
         }
         // A run that saved the plans and died before its end was stored left nothing to do but this end.
         let already_saved = workflow.generated > self.module_index;
-        let lessons = if already_saved { None } else { Some(self.generate(&cx, &workflow, module).await?) };
+        let (lessons, next) = if already_saved {
+            (None, workflow.generated)
+        } else {
+            let (lessons, next) = self.generate(&cx, &workflow, module, modules.len() as u32).await?;
+            (Some(lessons), next)
+        };
 
-        let (next, total) = (workflow.generated.max(self.module_index + 1), modules.len() as u32);
-        if next < total {
+        let total = modules.len() as u32;
+        if next < total && !cx.is_cancelled() {
             // At the end of the queue, so that workflows take turns.
             cx.follow_up(module_job(&self.workflow_id, next)?)?;
         }
@@ -92,9 +101,15 @@ impl GenerateModule {
         cx: &Context<Curriculum>,
         workflow: &Workflow,
         module: &Module,
-    ) -> JobResult<u32> {
+        total: u32,
+    ) -> JobResult<(u32, u32)> {
+        // What was written for the modules of before an edit is not theirs of now.
+        let step = |name: String| match workflow.modules_revision {
+            0 => name,
+            revision => format!("{name}@{revision}"),
+        };
         let minutes = module.lesson_minutes();
-        let plan = cx.step("plan", || plan(cx, workflow.title(), module, &minutes)).await?;
+        let plan = cx.step(&step("plan".into()), || plan(cx, workflow.title(), module, &minutes)).await?;
         let mut written: Vec<Written> = Vec::with_capacity(minutes.len());
         for (number, minutes) in (1_u32..).zip(&minutes) {
             let draft = LessonDraft {
@@ -103,18 +118,28 @@ impl GenerateModule {
                 lessons: &plan.lessons,
                 number,
                 minutes: *minutes,
+                instead_of: None,
             };
+            stop_if_cancelled(cx)?;
             report(cx, written.len(), &plan.lessons);
-            written.push(cx.step(&format!("lesson-{number}"), || lesson(cx, &draft)).await?);
+            written.push(cx.step(&step(format!("lesson-{number}")), || lesson(cx, &draft)).await?);
         }
-        self.save(cx.state().app(), module, &written).await?;
+        stop_if_cancelled(cx)?;
+        let next = self.save(cx.state().app(), workflow, module, &written, total).await?;
         cx.progress(100, format!("{} is planned", module.title));
-        Ok(written.len() as u32)
+        Ok((written.len() as u32, next))
     }
 
     /// All lessons or none, and only as the next module of the workflow: whoever was first has saved it, and a second
-    /// run changes nothing.
-    async fn save(&self, app: &App, module: &Module, written: &[Written]) -> JobResult<()> {
+    /// run changes nothing. Answers the index of the module that is next.
+    async fn save(
+        &self,
+        app: &App,
+        workflow: &Workflow,
+        module: &Module,
+        written: &[Written],
+        total: u32,
+    ) -> JobResult<u32> {
         let plan = ModulePlan {
             module_id: module.id.clone(),
             module_code: module.code.clone(),
@@ -124,10 +149,19 @@ impl GenerateModule {
             lessons: written.iter().map(|written| written.lesson.clone()).collect(),
         };
         let now = app.clock.now();
+        // Modules further on may have kept their plans when others were edited.
+        let planned = app.planned_modules(&self.workflow_id).await?;
+        let next = (self.module_index + 1..total).find(|index| !planned.contains(index)).unwrap_or(total);
         let advance = Write::guarded(
-            "UPDATE curriculum_workflows SET generated = generated + 1, updated_at = $3 \
-             WHERE id = $1 AND generated = $2",
-            vec![self.workflow_id.as_str().into(), self.module_index.into(), now.into()],
+            "UPDATE curriculum_workflows SET generated = $4, updated_at = $3 \
+             WHERE id = $1 AND generated = $2 AND modules_revision = $5",
+            vec![
+                self.workflow_id.as_str().into(),
+                self.module_index.into(),
+                now.into(),
+                next.into(),
+                workflow.modules_revision.into(),
+            ],
         );
         let insert = Write::new(
             "INSERT INTO curriculum_modules (workflow_id, module_index, plan, lessons, minutes, generator, worked_ms, \
@@ -152,17 +186,29 @@ impl GenerateModule {
                     module.code,
                     written.len()
                 );
+                Ok(next)
             }
             Commit::Refused { .. } => {
+                let Some(now) = app.workflow(&self.workflow_id).await? else {
+                    return Err(JobError::fatal("Workflow not found"));
+                };
+                if now.modules_revision != workflow.modules_revision {
+                    return Err(JobError::retry("the modules were changed while the plans were written"));
+                }
                 tracing::info!(
                     "Step 10: workflow {}: module {} was saved before",
                     self.workflow_id,
                     self.module_index
                 );
+                Ok(now.generated)
             }
         }
-        Ok(())
     }
+}
+
+/// Between two texts a cancel ends the job; while one is being written, its stream does.
+pub(super) fn stop_if_cancelled(cx: &Context<Curriculum>) -> JobResult<()> {
+    if cx.is_cancelled() { Err(JobError::cancel("cancelled on request")) } else { Ok(()) }
 }
 
 /// Reports the lessons that are done, and the one that is next.
@@ -184,7 +230,7 @@ async fn plan(
     }
 }
 
-async fn lesson(cx: &Context<Curriculum>, draft: &LessonDraft<'_>) -> JobResult<Written> {
+pub(super) async fn lesson(cx: &Context<Curriculum>, draft: &LessonDraft<'_>) -> JobResult<Written> {
     let writing = Stopwatch::start();
     let composer = cx.state().app().providers.composer.as_ref();
     let written = drafts::write(cx, draft.number, draft).await?;

@@ -61,7 +61,7 @@ pub(crate) enum BullState {
 impl Jobs {
     /// Of the modules' jobs, each with the index of its module.
     pub(crate) fn of(jobs: &[(usize, JobRecord)]) -> Self {
-        let details: Vec<Detail> = jobs.iter().map(|(index, job)| detail(*index, job)).collect();
+        let details: Vec<Detail> = jobs.iter().map(|(index, job)| Detail::of(*index, job)).collect();
         let count = |state| details.iter().filter(|detail| detail.state == state).count();
         Self {
             total: details.len(),
@@ -90,31 +90,34 @@ pub(crate) fn overall(all_complete: bool, jobs: &Jobs) -> Status {
     }
 }
 
-fn detail(module_index: usize, job: &JobRecord) -> Detail {
-    let state = bull_state(job.state);
-    let percent = job.progress.as_ref().map_or(0.0, |progress| progress.percent);
-    // Of an attempt that runs or went well nothing has failed.
-    let attempts_made = match state {
-        BullState::Active | BullState::Completed => job.attempt.saturating_sub(1),
-        BullState::Waiting | BullState::Delayed | BullState::Failed => job.attempt,
-    };
-    // A completed job has overcome its errors, and one that was begun anew by hand has put them behind it.
-    let failed_reason = match job.state {
-        State::Completed => None,
-        State::Cancelled => job.errors.last().map(|e| e.message.clone()).or(Some("cancelled".into())),
-        _ if attempts_made == 0 && state != BullState::Failed => None,
-        _ => job.errors.last().map(|error| error.message.clone()),
-    };
-    Detail {
-        job_id: job.id.to_string(),
-        module_index,
-        state,
-        // Kept within 0 and 100 by the engine.
-        progress: percent.round() as u8,
-        attempts_made,
-        processed_on: job.started_at.map(|at| at.0),
-        finished_on: job.finished_at.map(|at| at.0),
-        failed_reason,
+impl Detail {
+    /// A job, in Bull's words.
+    pub(crate) fn of(module_index: usize, job: &JobRecord) -> Self {
+        let state = bull_state(job.state);
+        let percent = job.progress.as_ref().map_or(0.0, |progress| progress.percent);
+        // Of an attempt that runs or went well nothing has failed.
+        let attempts_made = match state {
+            BullState::Active | BullState::Completed => job.attempt.saturating_sub(1),
+            BullState::Waiting | BullState::Delayed | BullState::Failed => job.attempt,
+        };
+        // A completed job has overcome its errors, and one that was begun anew by hand has put them behind it.
+        let failed_reason = match job.state {
+            State::Completed => None,
+            State::Cancelled => job.errors.last().map(|e| e.message.clone()).or(Some("cancelled".into())),
+            _ if attempts_made == 0 && state != BullState::Failed => None,
+            _ => job.errors.last().map(|error| error.message.clone()),
+        };
+        Self {
+            job_id: job.id.to_string(),
+            module_index,
+            state,
+            // Kept within 0 and 100 by the engine.
+            progress: percent.round() as u8,
+            attempts_made,
+            processed_on: job.started_at.map(|at| at.0),
+            finished_on: job.finished_at.map(|at| at.0),
+            failed_reason,
+        }
     }
 }
 

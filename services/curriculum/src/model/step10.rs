@@ -1,19 +1,20 @@
 use std::collections::HashSet;
 
-use longhaul::Timestamp;
 use serde::Serialize;
 
 use super::{Hours, Lesson, Module, ModulePlan};
 
-/// The lesson plans of a workflow, with what they come to.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Step10 {
-    pub(crate) module_lesson_plans: Vec<ModulePlan>,
-    pub(crate) validation: Validation,
-    pub(crate) summary: Summary,
-    /// The time at which the newest of the plans was saved.
-    pub(crate) generated_at: String,
+/// What the lesson plans of a workflow come to, added up plan by plan: a workflow of thousands of hours has megabytes of them,
+/// which are never held together.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    plans: usize,
+    lessons: usize,
+    minutes: u64,
+    case_studies: usize,
+    checks: usize,
+    ids: HashSet<String>,
+    issues: Issues,
 }
 
 /// The result of comparing the plans with the modules.
@@ -54,52 +55,55 @@ pub(crate) struct Summary {
 
 const IN_RANGE: std::ops::RangeInclusive<u32> = 60..=180;
 
-impl Step10 {
-    /// The plans of the first of `modules`, the last of them saved at `at`.
-    pub(crate) fn new(plans: Vec<ModulePlan>, modules: &[Module], at: Timestamp) -> Self {
-        Self {
-            validation: Validation::of(&plans, modules),
-            summary: Summary::of(&plans),
-            module_lesson_plans: plans,
-            generated_at: service_support::iso8601(at),
-        }
-    }
-}
+/// The most issues that are told one by one.
+const MAX_ISSUES: usize = 200;
 
-impl Summary {
-    fn of(plans: &[ModulePlan]) -> Self {
-        let lessons = || plans.iter().flat_map(|plan| &plan.lessons);
-        let count = lessons().count();
-        let minutes: u64 = lessons().map(|lesson| u64::from(lesson.duration)).sum();
-        Self {
-            total_lessons: count,
-            total_contact_hours: Hours::of_minutes(minutes),
-            average_lesson_duration: (minutes as f64 / count.max(1) as f64).round() as u64,
-            case_studies_included: lessons().map(Lesson::case_studies).sum(),
-            formative_checks_included: lessons().map(|lesson| lesson.formative_checks.len()).sum(),
-        }
-    }
-}
-
-impl Validation {
-    fn of(plans: &[ModulePlan], modules: &[Module]) -> Self {
-        let mut found = Issues::default();
-        let missing = modules.len().saturating_sub(plans.len());
-        if missing > 0 {
-            found.note(Check::Modules, format!("{missing} of {} modules have no plans yet", modules.len()));
-        }
-        let mut ids = HashSet::new();
-        for (plan, module) in plans.iter().zip(modules) {
-            found.look_at(plan, module);
-            for lesson in &plan.lessons {
-                if !ids.insert(&lesson.lesson_id) {
-                    found.note(Check::Ids, format!("{} is the id of two lessons", lesson.lesson_id));
-                }
+impl Tally {
+    /// Adds the plans of a module.
+    pub(crate) fn add(&mut self, plan: &ModulePlan, module: &Module) {
+        self.plans += 1;
+        self.lessons += plan.lessons.len();
+        self.minutes += plan.lessons.iter().map(|lesson| u64::from(lesson.duration)).sum::<u64>();
+        self.case_studies += plan.lessons.iter().map(Lesson::case_studies).sum::<usize>();
+        self.checks += plan.lessons.iter().map(|lesson| lesson.formative_checks.len()).sum::<usize>();
+        self.issues.look_at(plan, module);
+        for lesson in &plan.lessons {
+            if !self.ids.insert(lesson.lesson_id.clone()) {
+                self.issues.note(Check::Ids, format!("{} is the id of two lessons", lesson.lesson_id));
             }
         }
-        let holds = |check| !found.0.iter().any(|(of, _)| *of == check);
-        Self {
-            valid: found.0.is_empty(),
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.plans == 0
+    }
+
+    /// The sums.
+    pub(crate) fn summary(&self) -> Summary {
+        Summary {
+            total_lessons: self.lessons,
+            total_contact_hours: Hours::of_minutes(self.minutes),
+            average_lesson_duration: (self.minutes as f64 / self.lessons.max(1) as f64).round() as u64,
+            case_studies_included: self.case_studies,
+            formative_checks_included: self.checks,
+        }
+    }
+
+    /// The result of comparing the plans with the modules, of which there are so many.
+    pub(crate) fn validation(mut self, modules: usize) -> Validation {
+        let missing = modules.saturating_sub(self.plans);
+        if missing > 0 {
+            self.issues.note(Check::Modules, format!("{missing} of {modules} modules have no plans yet"));
+        }
+        let Issues { mut told, failed } = self.issues;
+        let holds = |check| !failed.contains(&check);
+        let untold = told.len().saturating_sub(MAX_ISSUES);
+        if untold > 0 {
+            told.truncate(MAX_ISSUES);
+            told.push(format!("and {untold} more"));
+        }
+        Validation {
+            valid: failed.is_empty(),
             all_modules_generated: holds(Check::Modules),
             contact_hours_match: holds(Check::Hours),
             lesson_durations_in_range: holds(Check::Range),
@@ -107,12 +111,12 @@ impl Validation {
             all_outcomes_linked: holds(Check::Outcomes),
             every_lesson_checked: holds(Check::Checks),
             lesson_ids_unique: holds(Check::Ids),
-            issues: found.0.into_iter().map(|(_, issue)| issue).collect(),
+            issues: told,
         }
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Check {
     Modules,
     Hours,
@@ -123,12 +127,16 @@ enum Check {
     Ids,
 }
 
-#[derive(Default)]
-struct Issues(Vec<(Check, String)>);
+#[derive(Debug, Default)]
+struct Issues {
+    told: Vec<String>,
+    failed: HashSet<Check>,
+}
 
 impl Issues {
     fn note(&mut self, check: Check, issue: String) {
-        self.0.push((check, issue));
+        self.failed.insert(check);
+        self.told.push(issue);
     }
 
     fn look_at(&mut self, plan: &ModulePlan, module: &Module) {

@@ -12,8 +12,14 @@ pub(crate) struct Workflow {
     /// As it was given.
     pub(crate) body: Map<String, Value>,
     pub(crate) step9_complete: bool,
-    /// The number of modules that have their lesson plans; the next one's index.
+    /// The index of the next module to get its lesson plans: those before it have theirs.
     pub(crate) generated: u32,
+    /// Counts its edits.
+    pub(crate) revision: u32,
+    /// The edit that changed its modules last.
+    pub(crate) modules_revision: u32,
+    /// True from a cancel of its step 10 until the next start.
+    pub(crate) halted: bool,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
 }
@@ -42,7 +48,11 @@ pub(crate) struct Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub(crate) struct Hours(pub(crate) f64);
 
+/// What a workflow shows and its caller does not set.
+const OWN_FIELDS: [&str; 4] = ["_id", "currentStep", "createdAt", "updatedAt"];
 const MAX_MODULES: usize = 500;
+/// The most characters of the caller's ids of modules and outcomes.
+const MAX_ID_CHARS: usize = 64;
 const MAX_TITLE_CHARS: usize = 500;
 const MAX_CODE_CHARS: usize = 64;
 const MAX_DESCRIPTION_CHARS: usize = 10_000;
@@ -55,7 +65,8 @@ const MAX_TOTAL_HOURS: f64 = 10_000.0;
 
 impl Workflow {
     /// The columns that [`from_row`](Self::from_row) reads.
-    pub(crate) const COLUMNS: &str = "id, body, step9_complete, generated, created_at, updated_at";
+    pub(crate) const COLUMNS: &str =
+        "id, body, step9_complete, generated, revision, modules_revision, halted, created_at, updated_at";
 
     /// Checks what a caller gave; the message names the field that cannot be used.
     pub(crate) fn check(body: &Map<String, Value>) -> Result<(bool, Vec<Module>), String> {
@@ -95,6 +106,9 @@ impl Workflow {
             body,
             step9_complete: row.get::<i64>("step9_complete")? != 0,
             generated: row.get("generated")?,
+            revision: row.get("revision")?,
+            modules_revision: row.get("modules_revision")?,
+            halted: row.get::<i64>("halted")? != 0,
             created_at: row.get("created_at")?,
             updated_at: row.get("updated_at")?,
         })
@@ -115,12 +129,29 @@ impl Workflow {
     pub(crate) fn view(self) -> Value {
         let current_step = if self.generated > 0 { 10 } else { 9 };
         let mut view = self.body;
-        view.insert("_id".into(), self.id.into());
-        view.insert("step9Complete".into(), self.step9_complete.into());
-        view.insert("currentStep".into(), current_step.into());
-        view.insert("createdAt".into(), iso8601(self.created_at).into());
-        view.insert("updatedAt".into(), iso8601(self.updated_at).into());
+        let known = [
+            ("_id", json!(self.id)),
+            ("step9Complete", self.step9_complete.into()),
+            ("currentStep", current_step.into()),
+            ("createdAt", iso8601(self.created_at).into()),
+            ("updatedAt", iso8601(self.updated_at).into()),
+        ];
+        view.extend(known.map(|(name, value)| (name.to_owned(), value)));
         json!(view)
+    }
+
+    /// What it becomes by an edit: the fields that are given take the place of those of before, null removes one, and
+    /// what the service says of it by itself is left alone.
+    pub(crate) fn edited(&self, given: Map<String, Value>) -> Map<String, Value> {
+        let mut body = self.body.clone();
+        for (name, value) in given {
+            match value {
+                _ if OWN_FIELDS.contains(&name.as_str()) => {}
+                Value::Null => drop(body.remove(&name)),
+                value => drop(body.insert(name, value)),
+            }
+        }
+        body
     }
 }
 
@@ -149,15 +180,20 @@ impl Module {
         if !(1.0 / 60.0..=MAX_HOURS).contains(&contact_hours) {
             return Err(format!("{prefix}contactHours must be more than 0 and at most {MAX_HOURS}"));
         }
-        let id = ["moduleId", "id", "_id"].into_iter().find_map(|key| given.get(key).and_then(Value::as_str));
+        let id = own_id(given, &["moduleId", "id", "_id"], &name)?;
         Ok(Self {
-            id: id.filter(|id| !id.trim().is_empty()).map_or_else(|| format!("module-{index}"), Into::into),
-            code: code.to_owned(),
-            title: title.to_owned(),
-            description: description.to_owned(),
+            id: id.unwrap_or_else(|| format!("module-{index}")),
+            code,
+            title,
+            description: clean(description),
             contact_hours,
             outcomes: outcomes(given, &prefix)?,
         })
+    }
+
+    /// True if it would be taught as the other is: its place in the workflow does not matter.
+    pub(crate) fn is_taught_as(&self, other: &Self) -> bool {
+        *self == Self { id: self.id.clone(), ..other.clone() }
     }
 
     /// The minutes of all its lessons.
@@ -190,32 +226,49 @@ fn outcome(given: &Value, index: usize, prefix: &str) -> Result<Outcome, String>
         Value::String(text) => Some(text.as_str()),
         _ => text("statement").or_else(|| text("outcome")).or_else(|| text("description")),
     };
-    let Some(statement) = statement.map(str::trim).filter(|text| !text.is_empty()) else {
+    let Some(statement) = statement.map(clean).filter(|text| !text.is_empty()) else {
         return Err(format!("{name} must be a text"));
     };
     if statement.chars().count() > MAX_OUTCOME_CHARS {
         return Err(format!("{name} must be at most {MAX_OUTCOME_CHARS} characters"));
     }
-    let id = text("id").or_else(|| text("code")).map(str::trim).filter(|id| !id.is_empty());
-    let id = id.map_or_else(|| format!("MLO{}", index + 1), Into::into);
-    Ok(Outcome { id, statement: statement.to_owned() })
+    let id = given.as_object().map(|given| own_id(given, &["id", "code"], &name)).transpose()?.flatten();
+    let id = id.unwrap_or_else(|| format!("MLO{}", index + 1));
+    Ok(Outcome { id, statement })
 }
 
-fn required_text<'a>(
-    of: &'a Map<String, Value>,
+/// The caller's own id of a thing, under the first of some names that has one.
+fn own_id(given: &Map<String, Value>, names: &[&str], prefix: &str) -> Result<Option<String>, String> {
+    let texts = names.iter().filter_map(|name| Some((name, given.get(*name)?.as_str()?.trim())));
+    match texts.into_iter().find(|(_, id)| !id.is_empty()) {
+        Some((name, id)) if id.chars().count() > MAX_ID_CHARS => {
+            Err(format!("{prefix}.{name} must be at most {MAX_ID_CHARS} characters"))
+        }
+        found => Ok(found.map(|(_, id)| clean(id))),
+    }
+}
+
+/// As it is written into plans: some databases take no NUL, and a line break belongs in no title.
+fn clean(text: &str) -> String {
+    let text: String = text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect();
+    text.trim().to_owned()
+}
+
+fn required_text(
+    of: &Map<String, Value>,
     field: &str,
     prefix: &str,
     max_chars: usize,
-) -> Result<&'a str, String> {
+) -> Result<String, String> {
     match of.get(field) {
         None | Some(Value::Null) => Err(format!("{prefix}{field} is required")),
-        Some(Value::String(text)) if text.trim().is_empty() => {
+        Some(Value::String(text)) if clean(text).is_empty() => {
             Err(format!("{prefix}{field} cannot be empty"))
         }
         Some(Value::String(text)) if text.chars().count() > max_chars => {
             Err(format!("{prefix}{field} must be at most {max_chars} characters"))
         }
-        Some(Value::String(text)) => Ok(text.trim()),
+        Some(Value::String(text)) => Ok(clean(text).replace('\n', " ")),
         Some(_) => Err(format!("{prefix}{field} must be a text")),
     }
 }

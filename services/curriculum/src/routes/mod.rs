@@ -1,5 +1,6 @@
 //! The HTTP side: validates, enqueues, and shows.
 
+mod plans;
 mod step10;
 mod workflow;
 
@@ -23,8 +24,14 @@ const MAX_JSON_BYTES: usize = 1024 * 1024;
 pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/api/v3/workflow", post(workflow::create).get(workflow::list))
-        .route("/api/v3/workflow/{workflow}", get(workflow::get))
-        .route("/api/v3/workflow/{workflow}/step10", post(step10::start).get(step10::get))
+        .route(
+            "/api/v3/workflow/{workflow}",
+            get(workflow::get).put(workflow::update).delete(workflow::delete),
+        )
+        .route("/api/v3/workflow/{workflow}/step10", post(step10::start).get(plans::get))
+        .route("/api/v3/workflow/{workflow}/step10/cancel", post(step10::cancel))
+        .route("/api/v3/workflow/{workflow}/step10/lessons/{lesson}", get(plans::lesson))
+        .route("/api/v3/workflow/{workflow}/step10/lessons/{lesson}/redo", post(plans::redo))
         .route("/api/v3/workflow/{workflow}/step10/status", get(step10::status))
         .method_not_allowed_fallback(async || {
             Error::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed")

@@ -1,26 +1,30 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use longhaul::{Action, JobFilter, JobId, JobRecord, Timestamp};
+use longhaul::{Action, JobFilter, JobId, JobRecord, State as JobState};
 use serde_json::{Value, json};
 use service_support::{Commit, DbError, Write};
 
 use super::workflow_id;
 use crate::app::App;
 use crate::error::{self, Error};
-use crate::jobs::{module_job, module_job_id};
-use crate::model::{Hours, Jobs, ModulePlan, Status, Step10, overall};
+use crate::jobs::{QUEUE, WORKFLOW, module_job, module_job_id};
+use crate::model::{Hours, Jobs, overall};
 
 /// The generated part of a workflow.
 #[derive(Clone, Debug)]
-struct Standing {
+pub(super) struct Standing {
     id: String,
     step9_complete: bool,
     modules: u32,
+    /// The index of the next module.
+    next: u32,
+    /// The modules that have their plans.
     generated: u32,
+    modules_revision: u32,
     /// Lessons of all modules.
     lessons: u64,
     /// Of the modules that have their plans.
@@ -39,6 +43,10 @@ enum Begun {
 
 /// Looks that are taken before a workflow that moves on each time is taken for one that runs.
 const LOOKS: usize = 3;
+/// The time that a running job has to stop before it is fenced off.
+const GRACE: Duration = Duration::from_secs(10);
+/// Jobs that are cancelled at a time.
+const ACT_AT_ONCE: usize = 1_000;
 /// Minutes that a module takes, until it has been measured.
 const USUAL_MINUTES: u64 = 15;
 
@@ -69,6 +77,38 @@ pub(crate) async fn start(
     app.running(&standing).await
 }
 
+/// `POST /api/v3/workflow/{workflow}/step10/cancel`: the modules that have their plans keep them.
+pub(crate) async fn cancel(
+    State(app): State<Arc<App>>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Json<Value>, Error> {
+    let id = workflow_id(path)?;
+    // Noted first, so that a module that ends just now cannot begin the next one.
+    let halt = Write::guarded(
+        "UPDATE curriculum_workflows SET halted = 1, updated_at = $2 WHERE id = $1",
+        vec![id.as_str().into(), app.clock.now().into()],
+    );
+    if !app.db.commit(vec![halt], vec![]).await?.is_done() {
+        return Err(error::no_workflow());
+    }
+    let cancelled = app.cancel_all(&id).await?;
+    let standing = app.standing(&id).await?;
+    tracing::info!("Step 10: workflow {id}: {cancelled} job(s) cancelled");
+    let message = match cancelled {
+        0 => "No generation is in progress.",
+        _ => "Step 10 generation is cancelled. Lesson plans that are complete are kept.",
+    };
+    Ok(Json(json!({
+        "success": true,
+        "data": {
+            "jobsCancelled": cancelled,
+            "modulesGenerated": standing.generated,
+            "totalModules": standing.modules,
+        },
+        "message": message,
+    })))
+}
+
 /// `GET /api/v3/workflow/{workflow}/step10/status`
 pub(crate) async fn status(
     State(app): State<Arc<App>>,
@@ -91,41 +131,16 @@ pub(crate) async fn status(
     })))
 }
 
-/// `GET /api/v3/workflow/{workflow}/step10`: the plans of the modules that have them.
-pub(crate) async fn get(
-    State(app): State<Arc<App>>,
-    path: Result<Path<String>, PathRejection>,
-) -> Result<Json<Value>, Error> {
-    let id = workflow_id(path)?;
-    // The status first: where the last module is saved in between, the plans say more than the status, never less.
-    let (standing, jobs) = app.look(&id).await?;
-    let status: Status = overall(standing.is_complete(), &jobs);
-    let modules = app.workflow(&id).await?.ok_or_else(error::no_workflow)?.modules()?;
-    let sql =
-        "SELECT plan, generated_at FROM curriculum_modules WHERE workflow_id = $1 ORDER BY module_index";
-    let rows = app.db.read(sql, vec![id.into()]).await?;
-    let Some(newest) = rows.last() else {
-        return Err(Error::new(StatusCode::NOT_FOUND, "Step 10 has not been generated yet"));
-    };
-    let generated_at: Timestamp = newest.get("generated_at")?;
-    let plan = |row: &service_support::Row| -> Result<ModulePlan, DbError> {
-        serde_json::from_str(&row.get::<String>("plan")?)
-            .map_err(|e| DbError::Column { column: "plan".into(), reason: e.to_string() })
-    };
-    let plans = rows.iter().map(plan).collect::<Result<Vec<_>, DbError>>()?;
-    let step10 = Step10::new(plans, &modules, generated_at);
-    Ok(Json(json!({ "success": true, "data": { "step10": step10, "currentStep": 10, "status": status } })))
-}
-
 impl Standing {
-    fn is_complete(&self) -> bool {
-        self.modules > 0 && self.generated >= self.modules
+    pub(super) fn is_complete(&self) -> bool {
+        self.modules > 0 && self.next >= self.modules
     }
 }
 
 impl App {
     async fn standing(&self, id: &str) -> Result<Standing, Error> {
-        let sql = "SELECT w.step9_complete, w.modules, w.generated, w.lessons, \
+        let sql = "SELECT w.step9_complete, w.modules, w.generated, w.lessons, w.modules_revision, \
+             (SELECT count(*) FROM curriculum_modules m WHERE m.workflow_id = w.id) AS planned, \
              (SELECT CAST(coalesce(sum(m.lessons), 0) AS BIGINT) FROM curriculum_modules m \
              WHERE m.workflow_id = w.id) AS made, \
              (SELECT CAST(coalesce(sum(m.minutes), 0) AS BIGINT) FROM curriculum_modules m \
@@ -137,7 +152,9 @@ impl App {
             id: id.to_owned(),
             step9_complete: row.get::<i64>("step9_complete")? != 0,
             modules: row.get("modules")?,
-            generated: row.get("generated")?,
+            next: row.get("generated")?,
+            generated: row.get("planned")?,
+            modules_revision: row.get("modules_revision")?,
             lessons: row.get("lessons")?,
             lessons_generated: row.get("made")?,
             minutes_generated: row.get("minutes")?,
@@ -146,7 +163,7 @@ impl App {
 
     /// The kept jobs of all modules, and then the rows: a job that ends in between has saved its module and queued the
     /// next one, so that a chain which goes on is never shown as one that has stopped.
-    async fn look(&self, id: &str) -> Result<(Standing, Jobs), Error> {
+    pub(super) async fn look(&self, id: &str) -> Result<(Standing, Jobs), Error> {
         let modules = self.standing(id).await?.modules as usize;
         let ids: Vec<JobId> = (0..modules).map(|index| module_job_id(id, index)).collect();
         let jobs: Vec<(usize, JobRecord)> = self
@@ -163,7 +180,7 @@ impl App {
 
     /// Queues the next module, where none is on its way.
     async fn begin(&self, standing: &Standing) -> Result<Begun, Error> {
-        let next = standing.generated;
+        let next = standing.next;
         // The job before may have saved its module and not have ended: its end will queue the next one.
         let previous = next.checked_sub(1).map(|index| module_job_id(&standing.id, index as usize));
         let job_id = module_job_id(&standing.id, next as usize);
@@ -179,13 +196,8 @@ impl App {
     }
 
     async fn enqueue(&self, standing: &Standing) -> Result<Begun, Error> {
-        let next = standing.generated;
-        // Only while that is the next module: the look at the rows is an earlier moment's.
-        let still = Write::guarded(
-            "UPDATE curriculum_workflows SET updated_at = $3 WHERE id = $1 AND generated = $2",
-            vec![standing.id.as_str().into(), next.into(), self.clock.now().into()],
-        );
-        match self.db.commit(vec![still], vec![module_job(&standing.id, next)?]).await? {
+        let next = standing.next;
+        match self.db.commit(vec![self.unhalted(standing)], vec![module_job(&standing.id, next)?]).await? {
             Commit::Refused { .. } => Ok(Begun::Outdated),
             // Of several callers at once, one creates the job.
             Commit::Done(done) if done.enqueued.iter().any(|job| job.is_created()) => {
@@ -196,9 +208,45 @@ impl App {
         }
     }
 
+    /// Lets a generation go on that was cancelled, but only while the modules are those that were looked at, and the next
+    /// one is the same.
+    fn unhalted(&self, standing: &Standing) -> Write {
+        Write::guarded(
+            "UPDATE curriculum_workflows SET halted = 0, updated_at = $4 \
+             WHERE id = $1 AND generated = $2 AND modules_revision = $3",
+            vec![
+                standing.id.as_str().into(),
+                standing.next.into(),
+                standing.modules_revision.into(),
+                self.clock.now().into(),
+            ],
+        )
+    }
+
+    /// Cancels whatever still works for a workflow, and counts the jobs.
+    pub(super) async fn cancel_all(&self, workflow_id: &str) -> Result<u64, Error> {
+        let filter = JobFilter {
+            states: JobState::ALL.into_iter().filter(|state| !state.is_finished()).collect(),
+            queues: vec![QUEUE.into()],
+            labels: vec![(WORKFLOW.into(), workflow_id.into())],
+            ..JobFilter::default()
+        };
+        let mut cancelled = 0;
+        // A job that has been asked to stop and runs on fits again, so that an end is set to this.
+        for _ in 0..LOOKS {
+            let acted =
+                self.longhaul.store().act(&filter, Action::Cancel { grace: GRACE }, ACT_AT_ONCE).await?;
+            cancelled += acted.done;
+            if acted.complete {
+                break;
+            }
+        }
+        Ok(cancelled)
+    }
+
     /// Runs the job of a module that has failed again, with all its attempts; what its steps have done is kept.
     async fn retry(&self, standing: &Standing, ended: &JobRecord) -> Result<Begun, Error> {
-        if self.standing(&standing.id).await?.generated != standing.generated {
+        if !self.db.commit(vec![self.unhalted(standing)], vec![]).await?.is_done() {
             return Ok(Begun::Outdated);
         }
         // Only in the state that was seen: another caller may have retried it, and it may have gone well since.
@@ -206,7 +254,7 @@ impl App {
         if self.longhaul.store().act(&filter, Action::Retry, 1).await?.done == 0 {
             return Ok(Begun::Running);
         }
-        tracing::info!("Step 10: workflow {}: module {} is tried again", standing.id, standing.generated);
+        tracing::info!("Step 10: workflow {}: module {} is tried again", standing.id, standing.next);
         Ok(Begun::Queued)
     }
 
@@ -248,7 +296,7 @@ impl App {
             .map(|row| -> Result<(u64, u64), DbError> { Ok((row.get("worked")?, row.get("lessons")?)) });
         let (worked, lessons) = measured.transpose()?.unwrap_or_default();
         if lessons == 0 {
-            return Ok(USUAL_MINUTES * u64::from(standing.modules - standing.generated));
+            return Ok(USUAL_MINUTES * u64::from(standing.modules.saturating_sub(standing.generated)));
         }
         let remaining = standing.lessons.saturating_sub(standing.lessons_generated);
         Ok((worked * remaining).div_ceil(lessons * 60_000).max(1))

@@ -6,6 +6,7 @@ mod bad_input;
 mod chain;
 mod contract;
 mod crash;
+mod edits;
 mod fairness;
 mod fixture;
 mod frontend;

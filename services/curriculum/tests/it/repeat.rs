@@ -114,3 +114,29 @@ async fn a_cancelled_module_counts_as_failed_and_can_be_begun_again() {
     let _worker = f.work();
     f.completes(&id, 2).await;
 }
+
+#[tokio::test]
+async fn retry_all_wakes_what_failed_and_nothing_that_is_done() {
+    let double = Double::start().await;
+    let f = Fixture::with(&double).await;
+    let id = f.workflow(&modules(5, 1.5)).await;
+    f.start(&id).await;
+    // Two requests a module; the third module fails for good.
+    double.fail_after(CHAT, 4, Fault::Status(404));
+    let _worker = f.work();
+    f.reaches(&id, 2, State::Failed).await;
+    let status = f.status(&id).await;
+    assert_eq!((&status["status"], &status["modulesGenerated"]), (&json!("failed"), &json!(2)));
+    let failed = longhaul::JobFilter { states: vec![State::Failed], ..longhaul::JobFilter::default() };
+    let all = async || f.longhaul.store().act(&failed, longhaul::Action::Retry, 100).await.unwrap();
+    assert_eq!(all().await.done, 1);
+    // Clicked five times besides.
+    assert_eq!(queued(&calls(&f, &id, 5).await), 0);
+    f.completes(&id, 5).await;
+    assert_eq!(all().await.matched, 0);
+    let jobs = f.jobs().await;
+    assert_eq!(jobs.len(), 5);
+    let status = f.status(&id).await;
+    assert_eq!((&status["status"], &status["totalLessons"]), (&json!("complete"), &json!(5)));
+    assert_eq!(double.seen(CHAT).len(), 4 + 1 + 3 * 2, "each lesson was written once");
+}

@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use super::Commit;
 use super::conventional::Conventional;
 
@@ -15,58 +17,29 @@ pub(super) enum Area {
     Maintenance,
 }
 
-/// Words of a subject that tell its area, each as the beginning of a word; the first that fits counts. Security comes
-/// first, because a fix of a hole is more than a fix.
-const WORDS: [(&str, Area); 44] = [
-    ("security", Area::Security),
-    ("cve-", Area::Security),
-    ("vulnerab", Area::Security),
-    ("sanitiz", Area::Security),
-    ("xss", Area::Security),
-    ("fix", Area::BugFixing),
-    ("bug", Area::BugFixing),
-    ("correct", Area::BugFixing),
-    ("repair", Area::BugFixing),
-    ("resolve", Area::BugFixing),
-    ("crash", Area::BugFixing),
-    ("regression", Area::BugFixing),
-    ("performance", Area::Performance),
-    ("optimi", Area::Performance),
-    ("speed", Area::Performance),
-    ("faster", Area::Performance),
-    ("cache", Area::Performance),
-    ("test", Area::Testing),
-    ("coverage", Area::Testing),
-    ("spec", Area::Testing),
-    ("doc", Area::Documentation),
-    ("readme", Area::Documentation),
-    ("changelog", Area::Documentation),
-    ("comment", Area::Documentation),
-    ("typo", Area::Documentation),
-    ("refactor", Area::Refactoring),
-    ("rename", Area::Refactoring),
-    ("simplif", Area::Refactoring),
-    ("clean", Area::Refactoring),
-    ("extract", Area::Refactoring),
-    ("move", Area::Refactoring),
-    ("ci", Area::Delivery),
-    ("deploy", Area::Delivery),
-    ("docker", Area::Delivery),
-    ("release", Area::Delivery),
-    ("build", Area::Delivery),
-    ("pipeline", Area::Delivery),
-    ("add", Area::FeatureDevelopment),
-    ("implement", Area::FeatureDevelopment),
-    ("introduce", Area::FeatureDevelopment),
-    ("support", Area::FeatureDevelopment),
-    ("allow", Area::FeatureDevelopment),
-    ("create", Area::FeatureDevelopment),
-    ("feature", Area::FeatureDevelopment),
-];
-/// Beginnings that are too short to be one: these must be the whole word.
-const WHOLE: [&str; 3] = ["ci", "add", "spec"];
+/// The words of each area, in the order in which areas are tried.
+static WORDS: LazyLock<Vec<(Area, Vec<&'static str>)>> = LazyLock::new(|| {
+    let lines = include_str!("data/areas.txt").lines().filter(|line| !line.starts_with('#'));
+    let area = |line: &'static str| {
+        let (name, words) = line.split_once(": ")?;
+        Some((Area::ALL.into_iter().find(|area| area.name() == name)?, words.split(", ").collect()))
+    };
+    lines.filter_map(area).collect()
+});
 
 impl Area {
+    const ALL: [Area; 9] = [
+        Area::FeatureDevelopment,
+        Area::BugFixing,
+        Area::Performance,
+        Area::Security,
+        Area::Refactoring,
+        Area::Testing,
+        Area::Documentation,
+        Area::Delivery,
+        Area::Maintenance,
+    ];
+
     /// The area of a commit, by its conventional type or else by its subject's words.
     pub(super) fn of(commit: &Commit) -> Self {
         let by_words = || by_words(commit.subject());
@@ -105,17 +78,23 @@ impl Area {
     }
 }
 
+/// The area that the words of a subject tell. Taking something back, as Git words it, is none of what is taken back.
 fn by_words(subject: &str) -> Area {
-    let subject = subject.to_ascii_lowercase();
-    let words: Vec<&str> = subject.split(|c: char| !c.is_alphanumeric() && c != '-').collect();
-    let says = |beginning: &str| {
-        words.iter().any(|word| {
-            let fits = word.starts_with(beginning);
-            // `adds` and `added` are `add`; `address` is not.
-            fits && (!WHOLE.contains(&beginning) || word.len() <= beginning.len() + 2)
-        })
+    if subject.starts_with("Revert \"") || subject.starts_with("Reapply \"") {
+        return Area::Maintenance;
+    }
+    let subject = subject.to_lowercase();
+    let words: Vec<&str> =
+        subject.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let spaced = format!(" {} ", words.join(" "));
+    let says = |entry: &str| match entry.chars().next() {
+        Some(first) if !first.is_alphanumeric() => subject.starts_with(entry),
+        // Chinese and Japanese are written without spaces.
+        Some('\u{3040}'..='\u{9fff}') => subject.contains(entry),
+        _ => spaced.contains(&format!(" {entry} ")),
     };
-    WORDS.iter().find(|(beginning, _)| says(beginning)).map_or(Area::Maintenance, |(_, area)| *area)
+    let found = WORDS.iter().find(|(_, entries)| entries.iter().any(|entry| says(entry)));
+    found.map_or(Area::Maintenance, |(area, _)| *area)
 }
 
 #[cfg(test)]
@@ -135,5 +114,59 @@ mod tests {
         assert_eq!(area("Special case"), Area::Maintenance);
         assert_eq!(area("wip"), Area::Maintenance);
         assert_eq!(area(""), Area::Maintenance);
+    }
+
+    #[test]
+    fn words_count_whole_and_never_as_a_part_of_another() {
+        let area = |message: &str| Area::of(&Commit { message: message.into(), ..Commit::default() });
+        for message in [
+            "Prefix all keys",
+            "latest changes",
+            "Contest results page",
+            "Maintain the list",
+            "Address the city council",
+            "Addressed review comments",
+            "Special offers",
+            "Movie titles",
+            "Debugger settings",
+            "Rebuilding trust",
+            "Typography of headings",
+            "Optimistic locking",
+            "Revert \"fix: crash on empty input\"",
+            "Revert \"feat: add x\"",
+            "Merge branch 'main' into dev",
+            "Cancel in-flight requests when the tab closes",
+            "Bump version to 1.2.0",
+            "🎉 Initial commit",
+            "Update dependencies",
+            ".",
+        ] {
+            assert_eq!(area(message), Area::Maintenance, "{message}");
+        }
+        for (message, expected) in [
+            ("docker: use slim image", Area::Delivery),
+            ("Dockerfile for the worker", Area::Delivery),
+            ("[skip ci] release", Area::Delivery),
+            ("doc: how to install", Area::Documentation),
+            ("Fixed typo", Area::BugFixing),
+            ("Fix CVE-2024-1234 in the XML parser", Area::Security),
+            ("Shared fixtures", Area::Testing),
+            ("moved stuff", Area::Refactoring),
+            ("Corrige le bug d'affichage", Area::BugFixing),
+            ("Ajout de la page d’accueil", Area::FeatureDevelopment),
+            ("🐛 修复了登录问题", Area::BugFixing),
+            ("修复了登录问题", Area::BugFixing),
+            ("✨ Dark mode", Area::FeatureDevelopment),
+            ("♻️ One type for both", Area::Refactoring),
+            (":memo: Guide", Area::Documentation),
+        ] {
+            assert_eq!(area(message), expected, "{message}");
+        }
+    }
+
+    #[test]
+    fn every_area_has_its_words() {
+        assert_eq!(WORDS.len(), Area::ALL.len());
+        assert!(WORDS.iter().all(|(_, words)| words.iter().all(|word| *word == word.to_lowercase())));
     }
 }

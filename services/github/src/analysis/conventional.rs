@@ -17,13 +17,14 @@ pub(super) struct Conventional<'a> {
 
 impl<'a> Conventional<'a> {
     pub(super) fn parse(commit: &'a Commit) -> Option<Self> {
-        let (head, description) = commit.subject().split_once(':')?;
+        // The colon has a space after it; without one it is a word like any other (`http://…`, `fix:typo`).
+        let (head, description) = commit.subject().split_once(": ")?;
         let (head, is_marked) = head.strip_suffix('!').map_or((head, false), |head| (head, true));
         let (kind, scope) = match head.split_once('(') {
             Some((kind, scope)) => (kind, Some(scope.strip_suffix(')')?.trim())),
             None => (head, None),
         };
-        let kind = TYPES.into_iter().find(|known| kind.trim().eq_ignore_ascii_case(known))?;
+        let kind = TYPES.into_iter().find(|known| kind.eq_ignore_ascii_case(known))?;
         let description = description.trim();
         (!description.is_empty()).then_some(Self {
             kind,
@@ -81,7 +82,24 @@ mod tests {
         assert_eq!(parsed("Fix(parser): end of input"), Some(("fix", Some("parser".into()), false)));
         assert_eq!(parsed("refactor(api)!: drop v1"), Some(("refactor", Some("api".into()), true)));
         assert_eq!(parsed("chore: x\n\nBREAKING CHANGE: gone"), Some(("chore", None, true)));
-        for message in ["Add login", "feat:", "feature: x", "feat(x: y", "Merge: x", "", "http://a: b"] {
+        assert_eq!(parsed("fix!: x\r\n\r\nBREAKING-CHANGE: gone\r\n"), Some(("fix", None, true)));
+        for message in [
+            "Add login",
+            "feat:",
+            "feat: ",
+            "feat:x",
+            "feat : x",
+            "feature: x",
+            "prefix: x",
+            "latest: x",
+            "feat(x: y",
+            "feat (x): y",
+            "✨ feat: x",
+            "Revert \"feat: x\"",
+            "Merge: x",
+            "",
+            "http://a: b",
+        ] {
             assert_eq!(parsed(message), None, "{message}");
         }
     }

@@ -1,6 +1,9 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::client::objects::{Languages, Organization, Repo, Starred, User};
+use super::Coverage;
+use crate::client::objects::{Organization, Repo, Starred, User};
 
 /// GitHub's data about a user.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -13,13 +16,24 @@ pub(crate) struct Evidence {
     pub(crate) organizations: Vec<Organization>,
     /// Those of the user's own that were looked into, at most ten.
     pub(crate) examined: Vec<Examined>,
+    /// The user's newest commits in repositories of others.
+    pub(crate) elsewhere: Vec<Contribution>,
+    pub(crate) coverage: Coverage,
+}
+
+/// A repository of somebody else's that the user wrote to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Contribution {
+    /// Of a search: it has no stars and no language.
+    pub(crate) repo: Repo,
+    pub(crate) commits: Vec<Commit>,
 }
 
 /// A repository that was looked into.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Examined {
     pub(crate) repo: Repo,
-    pub(crate) languages: Languages,
+    pub(crate) languages: BTreeMap<String, u64>,
     /// The user's newest commits.
     pub(crate) commits: Vec<Commit>,
     /// The names of what lies at its root.
@@ -55,14 +69,24 @@ pub(crate) struct Size {
 pub(crate) struct Dependency {
     /// In lower case.
     pub(crate) name: String,
+    /// The registry that the name is of: `npm`, `pypi`, `cargo`, `go`, `gem`, `composer` or `maven`.
+    pub(crate) registry: String,
 }
 
 impl Evidence {
     /// Every commit with its repository.
     pub(crate) fn commits(&self) -> impl Iterator<Item = (&Repo, &Commit)> {
-        self.examined
-            .iter()
-            .flat_map(|examined| examined.commits.iter().map(|commit| (&examined.repo, commit)))
+        self.by_repository().flat_map(|(repo, commits)| commits.iter().map(move |commit| (repo, commit)))
+    }
+
+    /// The commits of each repository, the user's own first.
+    pub(crate) fn by_repository(&self) -> impl Iterator<Item = (&Repo, &[Commit])> {
+        let own = self.examined.iter().map(|examined| (&examined.repo, examined.commits.as_slice()));
+        own.chain(self.elsewhere.iter().map(|known| (&known.repo, known.commits.as_slice())))
+    }
+
+    pub(crate) fn is_organization(&self) -> bool {
+        self.user.kind.as_deref() == Some("Organization")
     }
 }
 

@@ -55,7 +55,7 @@ pub(super) fn tools_and_features(commits: &[(&Repo, &Commit)]) -> ToolsAndFeatur
 fn named(commit: &Commit) -> Vec<&'static str> {
     let message = commit.message.to_lowercase();
     let words = message.split(|c: char| !c.is_alphanumeric() && !matches!(c, '-' | '.' | '+' | '#'));
-    let mut named: Vec<_> = words.filter_map(|word| catalog::named(word.trim_matches('.'))).collect();
+    let mut named: Vec<_> = words.filter_map(|word| catalog::word(word.trim_matches('.'))).collect();
     named.sort_unstable();
     named.dedup();
     named

@@ -8,22 +8,26 @@ const LISTED: usize = 5;
 /// The repositories with the most of the commits, the most starred of equal ones first.
 pub(super) fn top_repositories(evidence: &Evidence) -> Vec<TopRepository> {
     let total = evidence.commits().count();
-    let mut top: Vec<_> = evidence.examined.iter().filter(|examined| !examined.commits.is_empty()).collect();
-    top.sort_by_key(|examined| std::cmp::Reverse((examined.commits.len(), examined.repo.stargazers_count)));
+    let mut top: Vec<_> = evidence.by_repository().filter(|(_, commits)| !commits.is_empty()).collect();
+    top.sort_by_key(|(repo, commits)| std::cmp::Reverse((commits.len(), repo.stargazers_count)));
     top.truncate(LISTED);
     top.into_iter()
-        .map(|examined| TopRepository {
-            repository: examined.repo.full_name.clone(),
-            commits: examined.commits.len(),
-            percentage: percent(examined.commits.len(), total),
-            stars: examined.repo.stargazers_count,
-            language: examined.repo.language.clone(),
+        .map(|(repo, commits)| TopRepository {
+            repository: repo.full_name.clone(),
+            commits: commits.len(),
+            percentage: percent(commits.len(), total),
+            stars: repo.stargazers_count,
+            language: repo.language.clone(),
         })
         .collect()
 }
 
 /// See [`ContributorMetrics`].
-pub(super) fn contributor(commits: &[(&Repo, &Commit)], days: &Days) -> ContributorMetrics {
+pub(super) fn contributor(
+    evidence: &Evidence,
+    commits: &[(&Repo, &Commit)],
+    days: &Days,
+) -> ContributorMetrics {
     let mut repositories: Vec<&str> = commits.iter().map(|(repo, _)| repo.full_name.as_str()).collect();
     repositories.sort_unstable();
     repositories.dedup();
@@ -36,6 +40,7 @@ pub(super) fn contributor(commits: &[(&Repo, &Commit)], days: &Days) -> Contribu
         repositories_contributed_to: repositories.len(),
         commits_authored: commits.len() - merge_commits,
         merge_commits,
+        commits_in_other_repositories: evidence.elsewhere.iter().map(|known| known.commits.len()).sum(),
         commits_measured: sizes.len(),
         lines_added,
         lines_deleted,
@@ -48,7 +53,7 @@ pub(super) fn contributor(commits: &[(&Repo, &Commit)], days: &Days) -> Contribu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::{Examined, Size};
+    use crate::analysis::{Contribution, Examined, Size};
 
     #[test]
     fn sums_are_over_what_was_measured() {
@@ -69,20 +74,25 @@ mod tests {
                 examined("a/none", 900, vec![]),
                 examined("a/more", 1, vec![measured(20, 0), merge, Commit::default()]),
             ],
+            elsewhere: vec![Contribution {
+                repo: Repo { full_name: "b/other".into(), ..Repo::default() },
+                commits: vec![Commit::default()],
+            }],
             ..Evidence::default()
         };
         let top = top_repositories(&evidence);
         let top: Vec<_> =
             top.iter().map(|top| (top.repository.as_str(), top.commits, top.percentage)).collect();
-        assert_eq!(top, [("a/more", 3, 75.0), ("a/few", 1, 25.0)]);
+        assert_eq!(top, [("a/more", 3, 60.0), ("a/few", 1, 20.0), ("b/other", 1, 20.0)]);
         let commits: Vec<_> = evidence.commits().collect();
-        let metrics = contributor(&commits, &Days::of(&commits));
+        let metrics = contributor(&evidence, &commits, &Days::of(&commits));
         assert_eq!(
             metrics,
             ContributorMetrics {
-                repositories_contributed_to: 2,
-                commits_authored: 3,
+                repositories_contributed_to: 3,
+                commits_authored: 4,
                 merge_commits: 1,
+                commits_in_other_repositories: 1,
                 commits_measured: 2,
                 lines_added: 30,
                 lines_deleted: 5,

@@ -16,7 +16,7 @@ mod profile;
 mod skills;
 mod soft_skills;
 
-pub(crate) use evidence::{Commit, Dependency, Evidence, Examined, Size};
+pub(crate) use evidence::{Commit, Contribution, Dependency, Evidence, Examined, Size};
 pub(crate) use manifest::{Manifest, dependencies, is_manifest};
 pub use profile::*;
 
@@ -43,8 +43,9 @@ pub(crate) fn analyze(evidence: &Evidence, analyzed_at: String) -> Profile {
             tools_and_features: excellence::tools_and_features(&commits),
             commit_patterns: patterns::patterns(&commits, &days),
             top_repositories: metrics::top_repositories(evidence),
-            contributor_metrics: metrics::contributor(&commits, &days),
+            contributor_metrics: metrics::contributor(evidence, &commits, &days),
         },
+        coverage: evidence.coverage.clone(),
         analyzed_at,
         analysis_context_type: "profile".to_owned(),
     }
@@ -56,6 +57,7 @@ fn user_data(evidence: &Evidence) -> UserData {
     UserData {
         login: user.login.clone(),
         id: user.id,
+        kind: user.kind.clone(),
         name: user.name.clone(),
         company: user.company.clone(),
         blog: user.blog.clone().filter(|blog| !blog.is_empty()),

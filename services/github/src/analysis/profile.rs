@@ -15,10 +15,27 @@ pub struct Profile {
     pub skills: Skills,
     /// The user's way of working.
     pub commit_analysis: CommitAnalysis,
+    /// How much of what there is was read.
+    pub coverage: Coverage,
     /// The time at which this was made.
     pub analyzed_at: String,
     /// Always `profile`.
     pub analysis_context_type: String,
+}
+
+/// The part of a profile that was read. Analyses are bounded, and GitHub does not answer everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// The repositories that were read, forks too.
+    pub repositories_read: usize,
+    /// Of how many: where not all were read, the number that GitHub tells.
+    pub repositories_total: usize,
+    /// Those whose languages, commits and files were looked at, at most ten.
+    pub repositories_examined: usize,
+    /// The newest stars, at most a hundred.
+    pub stars_read: usize,
+    /// What was left out and what could not be read, in words.
+    pub notes: Vec<String>,
 }
 
 /// GitHub's own data of a user, and sums over the user's own repositories.
@@ -27,6 +44,9 @@ pub struct Profile {
 pub struct UserData {
     pub login: String,
     pub id: u64,
+    /// `User`, `Organization` or `Bot`.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
     pub name: Option<String>,
     pub company: Option<String>,
     pub blog: Option<String>,
@@ -276,6 +296,8 @@ pub struct ContributorMetrics {
     pub commits_authored: usize,
     /// Merges.
     pub merge_commits: usize,
+    /// Those in repositories of others, by GitHub's search; at most 50.
+    pub commits_in_other_repositories: usize,
     /// Those that were looked at singly: the next three are theirs alone.
     pub commits_measured: usize,
     /// Lines added.

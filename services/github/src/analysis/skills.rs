@@ -24,9 +24,9 @@ pub(super) fn skills(
     let packages = || evidence.examined.iter().flat_map(|examined| &examined.dependencies);
     let own = || evidence.repositories.iter().filter(|repo| !repo.fork);
     let topics = || own().flat_map(|repo| repo.topics.iter().map(String::as_str));
-    let names = || packages().map(|package| package.name.as_str()).chain(topics());
     let of = |sort: Sort| {
-        names().filter_map(catalog::package).filter(move |(s, _)| *s == sort).map(|(_, label)| label)
+        let named = packages().filter_map(catalog::package).chain(topics().filter_map(catalog::topic));
+        named.filter(move |(s, _)| *s == sort).map(|(_, label)| label)
     };
     let files = evidence.examined.iter().flat_map(|examined| &examined.files);
     let files = files.filter_map(|file| catalog::file(file));
@@ -78,7 +78,7 @@ mod tests {
             topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
             ..Repo::default()
         };
-        let dependency = |name: &str| Dependency { name: name.into() };
+        let dependency = |name: &str| Dependency { name: name.into(), registry: "npm".into() };
         let evidence = Evidence {
             repositories: vec![
                 repo("Rust", false, &["cli", "docker"]),
@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(skills.technical_skills, ["Rust", "Go"]);
         assert_eq!(skills.frameworks, ["React"]);
         assert_eq!(skills.tools, ["Docker", "GitHub Actions", "Jest"]);
-        assert_eq!(skills.domains, ["Developer Tools", "Systems Programming", "Web Development"]);
+        assert_eq!(skills.domains, ["DevOps", "Developer Tools", "Systems Programming", "Web Development"]);
         assert_eq!(skills.dependencies_found, ["jest", "left-pad", "react", "react-dom"]);
     }
 }

@@ -13,14 +13,15 @@ pub(super) struct Kept<T> {
 }
 
 /// Raised when what is read of GitHub's objects changes: bodies that were kept before lack what is new.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 /// Larger bodies are not kept.
 const MAX_BODY_BYTES: usize = 512 * 1024;
 
-/// Finds the kept reply of an address, if it can still be read. Uses the primary key.
-pub(super) async fn find<T: DeserializeOwned>(db: &Db, url: &str) -> Result<Option<Kept<T>>, DbError> {
+/// Finds the reply that is kept under a key (the caller's mark and the address), if it can still be read. Uses the primary
+/// key.
+pub(super) async fn find<T: DeserializeOwned>(db: &Db, key: &str) -> Result<Option<Kept<T>>, DbError> {
     let sql = "SELECT etag, body, next_url FROM github_etags WHERE url = $1 AND form = $2";
-    let rows = db.read(sql, vec![url.into(), FORM.into()]).await?;
+    let rows = db.read(sql, vec![key.into(), FORM.into()]).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let body: String = row.get("body")?;
     let Ok(body) = serde_json::from_str(&body) else { return Ok(None) };
@@ -30,7 +31,7 @@ pub(super) async fn find<T: DeserializeOwned>(db: &Db, url: &str) -> Result<Opti
 /// Keeps a reply in place of the one before.
 pub(super) async fn keep<T: Serialize>(
     db: &Db,
-    url: &str,
+    key: &str,
     kept: &Kept<&T>,
     now: Timestamp,
 ) -> Result<(), DbError> {
@@ -43,7 +44,7 @@ pub(super) async fn keep<T: Serialize>(
          ON CONFLICT (url) DO UPDATE SET form = excluded.form, etag = excluded.etag, body = excluded.body, \
          next_url = excluded.next_url, fetched_at = excluded.fetched_at",
         vec![
-            url.into(),
+            key.into(),
             FORM.into(),
             kept.etag.as_str().into(),
             body.as_str().into(),

@@ -3,6 +3,7 @@
 mod budget;
 mod error;
 mod etags;
+pub(crate) mod lenient;
 mod limit;
 mod link;
 pub(crate) mod objects;
@@ -14,9 +15,12 @@ use std::time::Duration;
 
 use longhaul::{Clock, Timestamp};
 use parking_lot::Mutex;
+use reqwest::StatusCode;
+use reqwest::header::LINK;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use service_support::{Db, Provider, ProviderError, Reply};
+use sha2::{Digest, Sha256};
 
 use crate::config::GithubConfig;
 
@@ -32,6 +36,10 @@ pub(crate) struct Client {
     clock: Clock,
     /// The newest reply's figures of the primary limit, and its time.
     quota: Mutex<Option<(Quota, Timestamp)>>,
+    /// The end of the newest limit that a call has met.
+    barred_until: Mutex<Option<Timestamp>>,
+    /// A mark of the token, for what is kept of replies.
+    caller: String,
 }
 
 /// A reply, or one page of it.
@@ -40,6 +48,16 @@ pub(crate) struct Page<T> {
     pub(crate) body: T,
     /// The address of the next page.
     pub(crate) next: Option<String>,
+}
+
+/// What GitHub has to say to a wish.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Answer<T> {
+    Page(Page<T>),
+    /// There is such a thing, and nothing in it: no body, a repository without a commit, a figure that is still being made.
+    Nothing,
+    /// There is no such thing.
+    Missing,
 }
 
 /// The choice to keep replies for the next time.
@@ -67,7 +85,16 @@ impl Client {
         clock: Clock,
     ) -> Result<Self, ProviderError> {
         let provider = Provider::new("GitHub", TIMEOUT, MAX_REPLY_BYTES, max_wait, clock.clone())?;
-        Ok(Self { provider, config, db, clock, quota: Mutex::new(None) })
+        let caller = config.token.as_deref().map(mark).unwrap_or_default();
+        Ok(Self {
+            provider,
+            config,
+            db,
+            clock,
+            quota: Mutex::new(None),
+            barred_until: Mutex::new(None),
+            caller,
+        })
     }
 
     /// True if calls are made with a token: without one GitHub allows 60 an hour.
@@ -83,67 +110,113 @@ impl Client {
         resets_in.map(|resets_in| Quota { resets_in, ..quota })
     }
 
-    /// Reads what is at `path` (`/users/octocat`), or at the address of a next page. `None` where there is nothing:
-    /// no such thing, a repository without a commit, or one that is blocked.
-    pub(crate) async fn get<T>(&self, path: &str, keeping: Keeping) -> Result<Option<Page<T>>, CallError>
+    /// Reads what is at `path` (`/users/octocat`), or at the address of a next page.
+    pub(crate) async fn get<T>(&self, path: &str, keeping: Keeping) -> Result<Answer<T>, CallError>
     where
         T: Serialize + DeserializeOwned,
     {
         let url = self.url(path)?;
-        self.check_quota()?;
+        self.check_limits()?;
+        let key = self.key(&url);
         let kept = if keeping == Keeping::Kept {
             self.charge().await?;
-            self.find::<T>(&url).await
+            self.find::<T>(&key).await
         } else {
             None
         };
-        let reply =
-            self.provider.ask(self.request(&url, kept.as_ref().map(|kept| kept.etag.as_str()))).await?;
+        let etag = kept.as_ref().map(|kept| kept.etag.as_str());
+        let mut reply = self.provider.ask(self.request(&url, etag)).await?;
         self.note_quota(&reply);
-        match (reply.status.as_u16(), kept) {
-            (304, Some(kept)) => {
+        if reply.status == StatusCode::NOT_MODIFIED {
+            if let Some(kept) = kept {
                 self.refund(keeping).await;
-                Ok(Some(Page { body: kept.body, next: kept.next }))
+                // A list may have grown another page, which changes nothing on this one.
+                let next = if reply.headers.contains_key(LINK) { next(&reply) } else { kept.next };
+                return Ok(Answer::Page(Page { body: kept.body, next }));
             }
-            (200..=299, _) => {
-                let body: T = serde_json::from_slice(&reply.body).map_err(|e| {
-                    self.provider.bad_reply(format!("the reply to {path} makes no sense: {e}"))
-                })?;
-                let next = header(&reply, "link").and_then(link::next).map(str::to_owned);
-                if keeping == Keeping::Kept
-                    && let Some(etag) = header(&reply, "etag")
-                {
-                    let kept = Kept { etag: etag.to_owned(), body: &body, next: next.clone() };
-                    if let Err(error) = etags::keep(&self.db, &url, &kept, self.clock.now()).await {
-                        tracing::warn!("failed to keep a reply of GitHub's: {error}");
-                    }
-                }
-                Ok(Some(Page { body, next }))
-            }
-            (404 | 409 | 410 | 451, _) => Ok(None),
-            (status, _) => self.refused(status, &reply),
+            // Something between GitHub and us keeps replies; it is told not to.
+            reply = self.provider.ask(self.request(&url, None).header("cache-control", "no-cache")).await?;
+            self.note_quota(&reply);
+        }
+        match reply.status.as_u16() {
+            // 202: GitHub is still counting.
+            202 | 204 | 205 => Ok(Answer::Nothing),
+            200..=299 => self.read(path, &key, &reply, keeping).await,
+            // A repository without a commit.
+            409 => Ok(Answer::Nothing),
+            404 | 410 => Ok(Answer::Missing),
+            status => Err(self.refused(status, &reply)),
         }
     }
 
-    fn refused<T>(&self, status: u16, reply: &Reply) -> Result<Option<T>, CallError> {
+    async fn read<T>(
+        &self,
+        path: &str,
+        key: &str,
+        reply: &Reply,
+        keeping: Keeping,
+    ) -> Result<Answer<T>, CallError>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        let text = lenient::decode(&reply.body);
+        if matches!(text.trim(), "" | "null" | "\"\"") {
+            return Ok(Answer::Nothing);
+        }
+        let body: T = match serde_json::from_str(&text) {
+            Ok(body) => body,
+            Err(_) if text.trim() == "{}" => return Ok(Answer::Nothing),
+            Err(e) => {
+                let reason = format!("the reply to {path} makes no sense: {e}");
+                return Err(self.provider.bad_reply(reason).into());
+            }
+        };
+        let next = next(reply);
+        if keeping == Keeping::Kept
+            && let Some(etag) = header(reply, "etag")
+        {
+            let kept = Kept { etag: etag.to_owned(), body: &body, next: next.clone() };
+            if let Err(error) = etags::keep(&self.db, key, &kept, self.clock.now()).await {
+                tracing::warn!("failed to keep a reply of GitHub's: {error}");
+            }
+        }
+        Ok(Answer::Page(Page { body, next }))
+    }
+
+    fn refused(&self, status: u16, reply: &Reply) -> CallError {
         let error = self.provider.refused(reply);
-        if let Some(wait) = limit::wait(status, &reply.headers, &error.message, self.clock.now()) {
-            return Err(CallError::limited(wait, self.provider.max_wait()));
+        if status == 401 {
+            let words = error.message.split_once(": ").map_or(error.message.as_str(), |(_, words)| words);
+            return CallError::Token(words.to_owned());
         }
-        if status == 403 && error.message.contains("access blocked") {
-            return Ok(None);
+        let wait = limit::wait(status, &reply.headers, &error.message, self.clock.now());
+        // The limit of searches is one of their own: the other calls go on.
+        if let Some(wait) = wait.filter(|_| is_core(reply)) {
+            self.barred_until.lock().replace(self.clock.now().plus(wait));
+            return CallError::limited(wait, self.provider.max_wait());
         }
-        Err(error.into())
+        if (300..400).contains(&status) {
+            // One on the same host has been followed; in a circle, or to another host, our token does not go.
+            return self.provider.bad_reply("it redirects in a circle or to another host").into();
+        }
+        error.into()
     }
 
     /// Addresses of next pages come from GitHub; no other system is sent our token.
     fn url(&self, path: &str) -> Result<String, CallError> {
-        let base = &self.config.api_url;
-        match path.strip_prefix(base.as_str()) {
-            Some(rest) if rest.starts_with('/') => Ok(path.to_owned()),
-            None if path.starts_with('/') => Ok(format!("{base}{path}")),
-            _ => Err(self.provider.bad_reply(format!("the next page is elsewhere: {path}")).into()),
+        if path.starts_with('/') {
+            return Ok(format!("{}{path}", self.config.api_url));
         }
+        let origin = |url: &str| reqwest::Url::parse(url).ok().map(|url| url.origin());
+        match origin(path) {
+            Some(of_path) if Some(&of_path) == origin(&self.config.api_url).as_ref() => Ok(path.to_owned()),
+            _ => Err(self.provider.bad_reply("its next page is on another host").into()),
+        }
+    }
+
+    /// The name that a reply is kept under: GitHub shows different callers different things.
+    fn key(&self, url: &str) -> String {
+        format!("{}{url}", self.caller)
     }
 
     fn request(&self, url: &str, etag: Option<&str>) -> reqwest::RequestBuilder {
@@ -162,21 +235,30 @@ impl Client {
         request
     }
 
+    /// The time until GitHub takes calls again, if it is known to take none now.
+    pub(crate) fn barred_for(&self) -> Option<Duration> {
+        let quota = self.quota().filter(|quota| quota.remaining == 0);
+        let primary = quota.map(|quota| quota.resets_in + Duration::from_secs(1));
+        let barred = self.barred_until.lock().map(|until| until.since(self.clock.now()));
+        primary.max(barred).filter(|wait| !wait.is_zero())
+    }
+
     /// A call that would be refused is not made: GitHub bars who goes on asking.
-    fn check_quota(&self) -> Result<(), CallError> {
-        match self.quota() {
-            Some(quota) if quota.remaining == 0 => {
+    fn check_limits(&self) -> Result<(), CallError> {
+        let quota = self.quota().filter(|quota| quota.remaining == 0);
+        match quota {
+            Some(quota) => {
                 Err(CallError::limited(quota.resets_in + Duration::from_secs(1), self.provider.max_wait()))
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 
     fn note_quota(&self, reply: &Reply) {
         let now = self.clock.now();
-        // Code search and the like have limits of their own.
-        let is_core = header(reply, "x-ratelimit-resource").is_none_or(|resource| resource == "core");
-        if is_core && let Some(quota) = Quota::read(&reply.headers, now) {
+        if is_core(reply)
+            && let Some(quota) = Quota::read(&reply.headers, now)
+        {
             *self.quota.lock() = Some((quota, now));
         }
     }
@@ -205,6 +287,21 @@ impl Client {
             None
         })
     }
+}
+
+/// Tells tokens apart and tells nothing of them.
+fn mark(token: &str) -> String {
+    let hash = Sha256::digest(token);
+    hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect::<String>() + " "
+}
+
+fn next(reply: &Reply) -> Option<String> {
+    header(reply, LINK.as_str()).and_then(link::next).map(str::to_owned)
+}
+
+/// True if a reply counts against the primary limit: searches and the like have limits of their own.
+fn is_core(reply: &Reply) -> bool {
+    header(reply, "x-ratelimit-resource").is_none_or(|resource| resource == "core")
 }
 
 fn header<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {

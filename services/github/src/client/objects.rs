@@ -5,36 +5,42 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::lenient::{List, MAX_COUNT, count, or_default, text, texts};
+
 /// `GET /users/{user}`
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct User {
     pub(crate) login: String,
+    #[serde(default, deserialize_with = "count")]
     pub(crate) id: u64,
-    #[serde(default)]
+    /// `User`, `Organization` or `Bot`.
+    #[serde(rename = "type", default, deserialize_with = "text")]
+    pub(crate) kind: Option<String>,
+    #[serde(default, deserialize_with = "text")]
     pub(crate) avatar_url: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub(crate) html_url: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub(crate) name: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub(crate) company: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub(crate) blog: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub(crate) location: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub(crate) email: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub(crate) bio: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     pub(crate) public_repos: u64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     pub(crate) followers: u64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     pub(crate) following: u64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub(crate) created_at: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub(crate) updated_at: Option<String>,
 }
 
@@ -43,42 +49,44 @@ pub(crate) struct User {
 pub(crate) struct Repo {
     pub(crate) name: String,
     pub(crate) full_name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub(crate) html_url: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub(crate) description: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) fork: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
+    pub(crate) private: bool,
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) archived: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub(crate) language: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     pub(crate) stargazers_count: u64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     pub(crate) forks_count: u64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     pub(crate) open_issues_count: u64,
     /// In kilobytes; 0 is a repository without a commit.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     pub(crate) size: u64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "texts")]
     pub(crate) topics: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) license: Option<License>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub(crate) default_branch: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub(crate) created_at: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub(crate) updated_at: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub(crate) pushed_at: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct License {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub(crate) spdx_id: Option<String>,
 }
 
@@ -86,9 +94,9 @@ pub(crate) struct License {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Starred {
     pub(crate) full_name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub(crate) language: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "texts")]
     pub(crate) topics: Vec<String>,
 }
 
@@ -96,35 +104,57 @@ pub(crate) struct Starred {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Organization {
     pub(crate) login: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub(crate) description: Option<String>,
 }
 
 /// `GET /repos/{owner}/{repo}/languages`: bytes by language.
-pub(crate) type Languages = BTreeMap<String, u64>;
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Languages(pub(crate) BTreeMap<String, u64>);
+
+impl<'de> Deserialize<'de> for Languages {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let told = BTreeMap::<String, serde_json::Value>::deserialize(deserializer)?;
+        let bytes = |bytes: serde_json::Value| bytes.as_u64().map(|bytes| bytes.min(MAX_COUNT));
+        Ok(Self(told.into_iter().filter_map(|(language, told)| Some((language, bytes(told)?))).collect()))
+    }
+}
+
+/// `GET /search/commits`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct FoundCommits {
+    #[serde(default, deserialize_with = "or_default")]
+    pub(crate) items: List<CommitItem>,
+}
 
 /// One of `GET /repos/{owner}/{repo}/commits`
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct CommitItem {
     pub(crate) sha: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub(crate) html_url: Option<String>,
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) commit: CommitText,
-    #[serde(default)]
-    pub(crate) parents: Vec<Parent>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(crate) parents: List<Parent>,
+    /// Told by a search alone.
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Option::is_none")]
+    pub(crate) repository: Option<Repo>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct CommitText {
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) message: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) author: Option<Signature>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Signature {
     /// RFC 3339.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub(crate) date: Option<String>,
 }
 
@@ -137,17 +167,17 @@ pub(crate) struct Parent {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct CommitDetail {
     pub(crate) sha: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) stats: Stats,
-    #[serde(default)]
-    pub(crate) files: Vec<ChangedFile>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(crate) files: List<ChangedFile>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Stats {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     pub(crate) additions: u64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     pub(crate) deletions: u64,
 }
 
@@ -161,9 +191,9 @@ pub(crate) struct ChangedFile {
 pub(crate) struct Entry {
     pub(crate) name: String,
     /// `file`, `dir`, `symlink` or `submodule`.
-    #[serde(rename = "type")]
+    #[serde(rename = "type", default, deserialize_with = "or_default")]
     pub(crate) kind: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     pub(crate) size: u64,
 }
 
@@ -171,8 +201,8 @@ pub(crate) struct Entry {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct FileContent {
     /// `base64`, or `none` for a file that is too large to be sent.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) encoding: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) content: String,
 }

@@ -7,6 +7,7 @@ use super::{LIMIT_KEY, QUEUE};
 use crate::analysis::{self, Profile};
 use crate::app::{App, Github};
 use crate::collect::collect;
+use crate::failure::TASK_TIMED_OUT;
 use crate::name::Username;
 use crate::run::Run;
 use crate::time::original_time;
@@ -89,5 +90,5 @@ impl App {
 }
 
 fn timed_out() -> JobError {
-    JobError::fatal("Analysis timed out after 1 hour")
+    JobError::fatal(TASK_TIMED_OUT)
 }

@@ -3,8 +3,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{BATCH_QUEUE, Member, MemberOutcome};
 use crate::app::Github;
+use crate::failure;
 use crate::name::Username;
-use crate::task::failure;
 
 /// Closes a batch: starts once, when each of its [members](Member) has ended, and says how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,7 +49,7 @@ impl Job for Batch {
             let outcome = outcome.and_then(|member| member.output.as_ref()?.to::<MemberOutcome>().ok());
             let error = match (&outcome, &member) {
                 (Some(_), _) => None,
-                (None, Some(member)) => Some(failure(member)),
+                (None, Some(member)) => Some(failure::reason(member)),
                 (None, None) => Some("the analysis was deleted".to_owned()),
             };
             MemberResult { username: username.to_string(), task_id: outcome.map(|o| o.task_id), error }

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::BATCH_QUEUE;
 use crate::app::{App, Github};
+use crate::failure;
 use crate::name::Username;
 use crate::start::{StartError, Wish};
-use crate::task::failure;
 
 /// One name of a batch: begins its analysis, or joins the one that runs or is fresh, and ends as that ends. It is a job
 /// of its own so that a batch counts each of its names, whoever's analysis that is.
@@ -64,7 +64,7 @@ async fn wait(cx: &Context<Github>, task_id: &str) -> JobResult<()> {
     };
     match record.state {
         State::Completed => Ok(()),
-        State::Failed | State::Cancelled => Err(JobError::fatal(failure(&record))),
+        State::Failed | State::Cancelled => Err(JobError::fatal(failure::reason(&record))),
         _ => Err(JobError::snooze(PAUSE, "the analysis goes on")),
     }
 }

@@ -1,3 +1,4 @@
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 use super::{Caller, named, read};
 use crate::app::App;
 use crate::error::Error;
+use crate::failure::{self, Failure, LIMIT_EXCEEDED};
 use crate::name::Username;
 use crate::outage::Answered;
 use crate::start::{Begun, StartError, Wish};
@@ -80,16 +82,39 @@ impl App {
             Err(StartError::Away) => return degraded(&self.analyze_here(username, wish).await?),
             Err(error) => return Err(error.answer(self.config.tasks_per_user)),
         };
-        match self.longhaul.wait(&id, LONGEST_WAIT).await?.found() {
+        let ended = tokio::select! {
+            ended = self.longhaul.wait(&id, LONGEST_WAIT) => ended?.found(),
+            barred = self.barred_beyond(&id, LONGEST_WAIT) => {
+                let detail = format!("{LIMIT_EXCEEDED}; GitHub user '{username}' is analyzed after that, by task {id}");
+                return Err(Error::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(barred?));
+            }
+        };
+        match ended {
             Some(record) if record.state == JobState::Completed => result(&record),
             Some(record) if !record.state.is_finished() => {
                 let detail = format!("GitHub user '{username}' is still being analyzed, by task {id}");
                 Err(Error::new(StatusCode::GATEWAY_TIMEOUT, detail))
             }
-            _ => {
-                let detail = format!("GitHub user '{username}' not found or could not be analyzed");
-                Err(Error::new(StatusCode::NOT_FOUND, detail))
+            Some(record) => {
+                let reason = failure::reason(&record);
+                Err(Failure::of(&reason).answer(username, reason, self.client.barred_for()))
             }
+            None => Err(Failure::Cancelled.answer(username, "The analysis was deleted".into(), None)),
+        }
+    }
+
+    /// Ends once a job waits for longer than `longest`, as it does for a limit of GitHub's, with that wait.
+    async fn barred_beyond(&self, id: &JobId, longest: Duration) -> Result<Duration, Error> {
+        loop {
+            let Some(record) = self.longhaul.get(id).await?.found() else { return pending().await };
+            let wait = record.run_at.since(self.clock.now());
+            if record.state == JobState::Scheduled && wait > longest {
+                return Ok(wait);
+            }
+            if record.state.is_finished() {
+                return pending().await;
+            }
+            self.longhaul.events(id, record.last_event, 1, longest).await?;
         }
     }
 }

@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use crate::app::App;
 
 /// The owner of the limit of tasks that a request counts against: the token's user if there is a token that holds, else
-/// the address that it came from.
+/// the address that it came from, behind the proxies that are trusted.
 pub(crate) struct Caller(pub(crate) String);
 
 impl FromRequestParts<Arc<App>> for Caller {
@@ -21,7 +21,8 @@ impl FromRequestParts<Arc<App>> for Caller {
             return Ok(Self(format!("user:{}", user.sub)));
         }
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        Ok(Self(peer.map_or_else(|| "address:unknown".to_owned(), |peer| address(peer.0.ip()))))
+        let client = peer.map(|peer| app.proxies.client(peer.0.ip(), &parts.headers));
+        Ok(Self(client.map_or_else(|| "address:unknown".to_owned(), address)))
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct Fixture {
     pub(crate) auth: Auth,
     pub(crate) github: Github,
     pub(crate) url: String,
-    client: reqwest::Client,
+    pub(crate) client: reqwest::Client,
     server: JoinHandle<()>,
 }
 
@@ -78,9 +78,12 @@ impl Fixture {
     ) -> Self {
         let api_url = double.github_url();
         let vars: Vec<_> = vars.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        let find = move |name: &str| vars.iter().find(|(n, _)| *n == name).map(|(_, value)| value.clone());
         let env = Env::new(folder.path(), move |name| match name {
             "GITHUB_API_URL" => Some(api_url.clone()),
-            _ => vars.iter().find(|(n, _)| *n == name).map(|(_, value)| value.clone()),
+            // A busy machine is no outage.
+            "GITHUB_STORE_TIMEOUT" => Some(find(name).unwrap_or_else(|| "60".into())),
+            _ => find(name),
         });
         let deps = Deps::new(env, db, longhaul.clone(), clock.clone()).unwrap();
         let auth = deps.auth.clone();

@@ -10,6 +10,7 @@ mod limits;
 mod live;
 mod outage;
 mod page;
+mod proxies;
 mod restart;
 mod single_flight;
 mod snippet;

@@ -4,7 +4,9 @@ use fakes::Fault;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, TOKEN};
+use crate::fixture::{Fixture, Vars};
+
+const IMPATIENT: Vars<'static> = &[("GITHUB_TOKEN", "t0ken"), ("GITHUB_STORE_TIMEOUT", "1")];
 
 /// Takes the store away until it is dropped.
 fn take_away(f: &Fixture) -> rusqlite::Connection {
@@ -16,7 +18,7 @@ fn take_away(f: &Fixture) -> rusqlite::Connection {
 
 #[tokio::test]
 async fn without_its_store_an_analysis_runs_in_the_request() {
-    let f = Fixture::new().await;
+    let f = Fixture::with(IMPATIENT).await;
     let lock = take_away(&f);
     let whole = f.analyze("octocat").await;
     assert_eq!(whole.status, 200, "{whole:?}");
@@ -38,7 +40,7 @@ async fn without_its_store_an_analysis_runs_in_the_request() {
     assert_eq!((&sync["degraded"], &sync["skills"]), (&json!(true), &degraded["skills"]));
     assert_eq!(f.double.github_calls(), calls);
     let missing = f.analyze("ghost").await;
-    assert_eq!(missing.error(), (404, "GitHub user 'ghost' not found".into()));
+    assert_eq!(missing.error(), (404, "GitHub user 'ghost' not found or could not be analyzed".into()));
     let streamed = f.post("/api/v1/github/analyze/stream", &json!({ "username": "octocat" })).await;
     assert!(
         streamed.text.starts_with("event: completed\ndata: ") && streamed.text.contains("\"degraded\":true")
@@ -63,7 +65,7 @@ async fn without_its_store_an_analysis_runs_in_the_request() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_does_not_stampede() {
-    let f = Fixture::with(TOKEN).await;
+    let f = Fixture::with(IMPATIENT).await;
     let _lock = take_away(&f);
     let replies = join_all((0..40).map(|n| f.analyze(if n % 2 == 0 { "octocat" } else { "Octocat" }))).await;
     for reply in &replies {
@@ -75,7 +77,7 @@ async fn an_outage_does_not_stampede() {
 
 #[tokio::test]
 async fn a_limit_in_an_outage_is_told_with_its_wait() {
-    let f = Fixture::new().await;
+    let f = Fixture::with(IMPATIENT).await;
     let _lock = take_away(&f);
     f.double.fail("/github/users/octocat", Fault::RateLimit("45".into()));
     let reply = f.analyze("octocat").await;

@@ -90,7 +90,7 @@ async fn a_reply_without_end_fails_the_task() {
     let _worker = f.work();
     let task = f.started("octocat").await;
     let ended = f.ended(&task).await;
-    assert_eq!(ended["message"], "GitHub failed: the reply exceeds 8388608 bytes");
+    assert_eq!(ended["message"], "GitHub's answer cannot be read: the reply exceeds 8388608 bytes");
 }
 
 #[tokio::test]
@@ -98,5 +98,6 @@ async fn a_token_that_github_refuses_is_said_so() {
     let f = Fixture::with(&[("GITHUB_TOKEN", "bad")]).await;
     let _worker = f.work();
     let task = f.started("octocat").await;
-    assert_eq!(f.ended(&task).await["message"], "GitHub failed: 401 Unauthorized: Bad credentials");
+    let words = "GitHub refuses the token of this service (GITHUB_TOKEN): Bad credentials";
+    assert_eq!(f.ended(&task).await["message"], words);
 }

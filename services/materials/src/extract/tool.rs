@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
@@ -22,6 +23,7 @@ pub fn missing_tools() -> Vec<&'static str> {
         ("pdftoppm", "pdftoppm (poppler-utils)"),
         ("tesseract", "tesseract (tesseract-ocr)"),
         ("prlimit", "prlimit (util-linux)"),
+        ("setpriv", "setpriv (util-linux)"),
         ("nice", "nice (coreutils)"),
     ];
     needed
@@ -65,6 +67,7 @@ impl Run<'_> {
     pub(super) async fn run(self) -> Result<Ending, ExtractError> {
         let (tool, limits) = (self.tool, self.limits);
         let mut child = self.spawn()?;
+        let group = Group::of(&child);
         let stdin = child.stdin.take();
         let feed = async {
             if let (Some(mut stdin), Input::Bytes(bytes)) = (stdin, &self.input) {
@@ -86,23 +89,29 @@ impl Run<'_> {
         let ended = match ended.await {
             Ok(ended) => ended.map_err(ExtractError::io("run a program that reads documents"))?,
             Err(_) => {
+                drop(group);
                 end(tool, &mut child).await;
                 return Err(ExtractError::PageTimeout { after: limits.page_time });
             }
         };
         let Some((status, output, complaint)) = ended else {
+            drop(group);
             end(tool, &mut child).await;
             return Ok(Ending::TooMuchOutput);
         };
+        group.has_ended();
         if !complaint.is_empty() {
             tracing::debug!(tool, "{complaint}");
         }
         verdict(tool, status, output, complaint, limits.page_time)
     }
 
-    /// `nice` and `prlimit` become the program itself (exec), so it is one process, which ends when the future
-    /// of its run is dropped. A group of its own keeps a terminal's Ctrl-C away from it: the server that gets
+    /// `setpriv`, `nice` and `prlimit` become the program itself (exec), so it is one process, which ends with its group when
+    /// the future of its run is dropped. A group of its own keeps a terminal's Ctrl-C away from it: the server that gets
     /// the same Ctrl-C lets running jobs finish.
+    ///
+    /// The kernel kills it when the thread that started it ends, and so when the server does, however that happens. Runs
+    /// are polled by the runtime's workers, which live as long as the server; a thread for blocking work would not.
     fn spawn(&self) -> Result<Child, ExtractError> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let find = |tool| {
@@ -110,10 +119,11 @@ impl Run<'_> {
                 || ExtractError::ToolUnavailable { tool, reason: "it is not installed".to_owned() };
             locate(tool, &path).ok_or_else(unavailable)
         };
-        // A server that is killed cannot end its programs; the limit on CPU time does, a little later.
         let seconds = self.limits.page_time.as_secs() + 1;
-        let mut command = Command::new(find("nice")?);
+        let mut command = Command::new(find("setpriv")?);
         command
+            .args(["--pdeathsig", "KILL"])
+            .arg(find("nice")?)
             // Added to the server's own niceness, of -20 and more, and cut at 19: the lowest priority in any case.
             .args(["-n", "39"])
             .arg(find("prlimit")?)
@@ -167,6 +177,31 @@ fn verdict(
         }
         (_, Some(signal)) => Err(ExtractError::ToolKilled { tool, signal }),
         (_, None) => Ok(Ending::Failed(complaint)),
+    }
+}
+
+/// A running program with all that it has started. Dropping this ends them; a program alone would leave its own
+/// children behind.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        Self(id.and_then(Pid::from_raw))
+    }
+
+    /// Once the program was waited for, its number may be another's.
+    fn has_ended(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // It fails where the program has just ended by itself.
+            let _gone = kill_process_group(group, Signal::KILL);
+        }
     }
 }
 
@@ -257,8 +292,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let fifo = folder.path().join("alive");
         assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-        // The program keeps its end of the pipe open for as long as it lives.
-        let script = format!("exec 3>'{}'; echo started >&3; exec sleep 600", fifo.display());
+        // The program and its own child keep the pipe open for as long as one of them lives.
+        let script = format!("exec 3>'{}'; sleep 600 & echo started >&3; sleep 600", fifo.display());
         let running =
             tokio::spawn(async move { run("sh", &["-c", &script], &Limits::default()).await.is_ok() });
         let mut pipe = BufReader::new(tokio::fs::File::open(&fifo).await.unwrap());

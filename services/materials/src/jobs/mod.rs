@@ -14,7 +14,7 @@ pub use embed::Embed;
 pub use index::Index;
 use index::Indexed;
 pub use process::Process;
-pub use purge::Purge;
+pub use purge::{Purge, PurgeCourse};
 
 pub(crate) use embed::{enqueue_embedding_again, enqueue_embeds};
 pub(crate) use index::enqueue_indexing;
@@ -26,6 +26,7 @@ use service_support::{Commit, DbError, Write};
 
 use crate::app::App;
 use crate::model::Material;
+use crate::shares::user_key;
 
 /// The queue that all jobs of this service wait in.
 pub const QUEUE: &str = "materials";
@@ -34,19 +35,27 @@ pub const QUEUE: &str = "materials";
 const ROWS_PER_COMMIT: usize = 200;
 
 /// The job that does a material's newest processing.
-pub(crate) fn process_job(material: &Material) -> Result<NewJob, longhaul::Error> {
+pub(crate) fn process_job(material: &Material, owner: &str) -> Result<NewJob, longhaul::Error> {
     let job = Process { material_id: material.id.clone(), run: material.run };
     let labels = BTreeMap::from([
         ("material".to_owned(), material.id.clone()),
         ("course".to_owned(), material.course_id.clone()),
     ]);
-    Ok(NewJob { id: Some(material.job_id()), labels, ..NewJob::of(&job)? })
+    let limit_key = Some(user_key(owner));
+    Ok(NewJob { id: Some(material.job_id()), labels, limit_key, ..NewJob::of(&job)? })
 }
 
 impl App {
     pub(crate) async fn material(&self, id: &str) -> Result<Option<Material>, DbError> {
         let sql = format!("SELECT {} FROM materials m WHERE m.id = $1", Material::COLUMNS);
         self.db.read(sql, vec![id.into()]).await?.first().map(Material::from_row).transpose()
+    }
+
+    /// The user whose course a material belongs to; `None` once it was deleted.
+    async fn owner_of(&self, material: &Material) -> Result<Option<String>, DbError> {
+        let sql = "SELECT owner FROM courses WHERE id = $1";
+        let rows = self.db.read(sql, vec![material.course_id.as_str().into()]).await?;
+        rows.first().map(|row| row.get("owner")).transpose()
     }
 
     /// Commits writes of processing `run`, unless the material is gone or has begun another one.

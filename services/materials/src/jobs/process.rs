@@ -8,6 +8,7 @@ use super::embed::EmbedError;
 use super::{Embed, Indexed, Purge, QUEUE, superseded};
 use crate::app::{App, Materials};
 use crate::model::Material;
+use crate::shares::user_key;
 
 /// Reads a material's text, indexes and embeds it, and makes it the one that search reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,7 +50,14 @@ impl Job for Process {
         let Some(material) = material.filter(|material| material.run == self.run) else {
             return Err(superseded());
         };
-        let result = self.process(&cx, &material).await;
+        let key = app.owner_of(&material).await?.map_or_else(String::new, |owner| user_key(&owner));
+        let place = app.shares.enter(key.clone());
+        // Whatever ends first drops the reading with all that it runs: a cancel waits for no page, and leaves no program behind.
+        let result = tokio::select! {
+            result = self.process(&cx, &material) => result,
+            error = app.give_way(&place, &key) => Err(error),
+            () = cx.cancelled() => Err(JobError::cancel("processing was cancelled")),
+        };
         if let Err(error) = &result
             && ends_the_job(error, &cx)
         {

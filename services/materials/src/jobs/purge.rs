@@ -34,16 +34,51 @@ impl Job for Purge {
         if let Some(file) = &self.file {
             app.storage.remove(file).await?;
         }
-        let below = self.keep_from_run.unwrap_or(u32::MAX);
-        for table in ["material_pages", "material_chunks", "material_vectors"] {
-            app.purge_numbered(table, &self.material_id, below).await?;
+        app.purge(&self.material_id, self.keep_from_run.unwrap_or(u32::MAX)).await?;
+        Ok(app.db.give_space_back().await?)
+    }
+}
+
+/// Removes what belongs to the materials of a deleted course.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurgeCourse {
+    /// The ids of some of its materials, at most [`MATERIALS`](Self::MATERIALS).
+    pub materials: Vec<String>,
+}
+
+impl PurgeCourse {
+    /// The most materials of one job: their ids are within the bounds of a job's args.
+    pub const MATERIALS: usize = 1_000;
+}
+
+impl Job for PurgeCourse {
+    const KIND: &'static str = "materials.purge-course";
+    const QUEUE: &'static str = QUEUE;
+    /// Nobody else would remove it.
+    const MAX_ATTEMPTS: u32 = 20;
+
+    type State = Materials;
+    type Output = ();
+
+    async fn run(self, cx: Context<Materials>) -> JobResult<()> {
+        let app = cx.state().app();
+        for id in &self.materials {
+            app.storage.remove(id).await?;
+            app.purge(id, u32::MAX).await?;
         }
-        app.purge_terms(&self.material_id, below).await?;
-        Ok(())
+        Ok(app.db.give_space_back().await?)
     }
 }
 
 impl App {
+    /// Removes all rows of a material's runs below `below`.
+    async fn purge(&self, material_id: &str, below: u32) -> Result<(), DbError> {
+        for table in ["material_pages", "material_chunks", "material_vectors"] {
+            self.purge_numbered(table, material_id, below).await?;
+        }
+        self.purge_terms(material_id, below).await
+    }
+
     async fn purge_numbered(&self, table: &str, material_id: &str, below: u32) -> Result<(), DbError> {
         loop {
             let sql = format!(

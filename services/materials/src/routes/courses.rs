@@ -2,19 +2,22 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use longhaul::{Action, CANCEL_GRACE, JobFilter, NewJob};
 use serde::Deserialize;
-use service_support::{Row, Write, iso8601};
+use service_support::{Commit, DbError, Row, User, Write, iso8601, placeholders};
 
+use super::list::{Cursor, Listed, Part};
 use super::{Caller, json};
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{self, Error};
+use crate::jobs::PurgeCourse;
 use crate::model::CourseResponse;
 
 #[derive(Deserialize)]
-struct NewCourse {
+struct Named {
     name: String,
 }
 
@@ -27,21 +30,14 @@ pub(crate) async fn create(
     Caller(user): Caller,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<CourseResponse>), Error> {
-    let NewCourse { name } = json(body)?;
-    let name = name.trim();
-    if name.is_empty() {
-        return Err(Error::bad_request("Course name cannot be empty"));
-    }
-    if name.chars().count() > MAX_NAME_CHARS {
-        return Err(Error::bad_request("Course name too long"));
-    }
+    let name = name(body)?;
     let (id, now) = (uuid::Uuid::now_v7().to_string(), app.clock.now());
     let insert = Write::new(
         "INSERT INTO courses (id, owner, name, created_at) VALUES ($1, $2, $3, $4)",
-        vec![id.as_str().into(), user.sub.into(), name.into(), now.into()],
+        vec![id.as_str().into(), user.sub.into(), name.as_str().into(), now.into()],
     );
     app.db.commit(vec![insert], vec![]).await?;
-    let course = CourseResponse { id, name: name.to_owned(), created_at: iso8601(now) };
+    let course = CourseResponse { id, name, created_at: iso8601(now) };
     Ok((StatusCode::CREATED, Json(course)))
 }
 
@@ -49,15 +45,115 @@ pub(crate) async fn create(
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
     Caller(user): Caller,
-) -> Result<Json<Vec<CourseResponse>>, Error> {
-    let sql = "SELECT id, name, created_at FROM courses WHERE owner = $1 ORDER BY created_at DESC, id DESC";
-    let rows = app.db.read(sql, vec![user.sub.into()]).await?;
-    let course = |row: &Row| {
-        Ok(CourseResponse {
+    part: Result<Query<Part>, QueryRejection>,
+) -> Result<Listed<CourseResponse>, Error> {
+    let part = part.map_err(|_| Error::bad_request("Query parameters are not valid"))?.0;
+    let sql = format!(
+        "SELECT c.id, c.name, c.created_at FROM courses c WHERE c.owner = $1 AND {} \
+         ORDER BY c.created_at DESC, c.id DESC LIMIT $4",
+        Part::after("c")
+    );
+    let rows = app.db.read(sql, part.params(user.sub.into())?).await?;
+    let courses = rows.iter().map(CourseResponse::from_row).collect::<Result<Vec<_>, DbError>>()?;
+    let last = rows.last().map(Cursor::of).transpose()?;
+    Ok(part.listed("/courses", courses, last))
+}
+
+/// `PATCH /courses/{course}` `{name}`
+pub(crate) async fn rename(
+    State(app): State<Arc<App>>,
+    Caller(user): Caller,
+    Path(id): Path<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<CourseResponse>, Error> {
+    let name = name(body)?;
+    let rename = Write::guarded(
+        "UPDATE courses SET name = $3 WHERE id = $1 AND owner = $2",
+        vec![id.as_str().into(), user.sub.as_str().into(), name.into()],
+    );
+    if !app.db.commit(vec![rename], vec![]).await?.is_done() {
+        return Err(error::no_course());
+    }
+    let sql = "SELECT id, name, created_at FROM courses WHERE id = $1";
+    let rows = app.db.read(sql, vec![id.into()]).await?;
+    Ok(Json(CourseResponse::from_row(rows.first().ok_or_else(error::no_course)?)?))
+}
+
+/// `DELETE /courses/{course}`: it is gone at once with its materials and chats; their files and texts follow in the
+/// background.
+pub(crate) async fn delete(
+    State(app): State<Arc<App>>,
+    Caller(user): Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Error> {
+    // Each try fails only where somebody uploaded to the course in between.
+    for _ in 0..DELETE_TRIES {
+        app.check_course(&user, &id).await?;
+        if app.try_delete(&user, &id).await? {
+            app.cancel_processing(&id).await;
+            return Ok(StatusCode::NO_CONTENT);
+        }
+    }
+    Err(Error::new(StatusCode::CONFLICT, "Course is being uploaded to"))
+}
+
+const DELETE_TRIES: usize = 10;
+
+impl App {
+    /// Deletes a course with the materials that it has at the moment; nothing where it gets another one meanwhile, whose file
+    /// and texts nobody would remove.
+    async fn try_delete(&self, user: &User, id: &str) -> Result<bool, Error> {
+        let rows = self.db.read("SELECT id FROM materials WHERE course_id = $1", vec![id.into()]).await?;
+        let materials = rows.iter().map(|row| row.get("id")).collect::<Result<Vec<String>, DbError>>()?;
+        let mut writes =
+            vec![Write::new("DELETE FROM course_chats WHERE course_id = $1", vec![id.into()])];
+        let mut purges = Vec::new();
+        for some in materials.chunks(PurgeCourse::MATERIALS) {
+            let sql = format!("DELETE FROM materials WHERE id IN ({})", placeholders(1, some.len()));
+            writes.push(Write::new(sql, some.iter().map(|id| id.as_str().into()).collect()));
+            let purge = PurgeCourse { materials: some.to_vec() };
+            purges.push(NewJob { priority: 10, ..NewJob::of(&purge)? });
+        }
+        writes.push(Write::guarded(
+            "DELETE FROM courses WHERE id = $1 AND owner = $2 \
+             AND NOT EXISTS (SELECT 1 FROM materials WHERE course_id = $1)",
+            vec![id.into(), user.sub.as_str().into()],
+        ));
+        Ok(matches!(self.db.commit(writes, purges).await?, Commit::Done(_)))
+    }
+
+    /// A job that is not stopped here finds no row and stops by itself.
+    async fn cancel_processing(&self, course_id: &str) {
+        let labels = vec![("course".to_owned(), course_id.to_owned())];
+        let filter = JobFilter { labels, ..JobFilter::default() };
+        let action = Action::Cancel { grace: CANCEL_GRACE };
+        if let Err(error) = self.longhaul.store().act(&filter, action, usize::MAX).await {
+            tracing::warn!(course = course_id, "failed to cancel the processing of a deleted course: {error}");
+        }
+    }
+}
+
+impl CourseResponse {
+    fn from_row(row: &Row) -> Result<Self, DbError> {
+        Ok(Self {
             id: row.get("id")?,
             name: row.get("name")?,
             created_at: iso8601(row.get("created_at")?),
         })
-    };
-    Ok(Json(rows.iter().map(course).collect::<Result<_, service_support::DbError>>()?))
+    }
+}
+
+fn name(body: Result<Bytes, BytesRejection>) -> Result<String, Error> {
+    let Named { name } = json(body)?;
+    let name = name.trim();
+    if name.is_empty() {
+        return Err(Error::bad_request("Course name cannot be empty"));
+    }
+    if name.chars().count() > MAX_NAME_CHARS {
+        return Err(Error::bad_request("Course name too long"));
+    }
+    if name.contains('\0') {
+        return Err(Error::bad_request("Course name is not valid"));
+    }
+    Ok(name.to_owned())
 }

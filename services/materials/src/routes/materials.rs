@@ -3,15 +3,16 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
-use longhaul::{JobId, NewJob};
+use longhaul::{JobFilter, JobId, JobRecord, NewJob, Page, Payloads};
 use service_support::{Commit, DbError, User, Write};
-use tokio_util::io::ReaderStream;
 
 use super::Caller;
+use super::list::{Cursor, Listed, Part};
 use crate::app::App;
 use crate::error::{self, Error};
 use crate::jobs::{Purge, process_job};
@@ -22,19 +23,22 @@ pub(crate) async fn list(
     State(app): State<Arc<App>>,
     Caller(user): Caller,
     Path(course_id): Path<String>,
-) -> Result<Json<Vec<MaterialResponse>>, Error> {
+    part: Result<Query<Part>, QueryRejection>,
+) -> Result<Listed<MaterialResponse>, Error> {
+    let part = part.map_err(|_| Error::bad_request("Query parameters are not valid"))?.0;
     app.check_course(&user, &course_id).await?;
     let sql = format!(
-        "SELECT {} FROM materials m WHERE m.course_id = $1 ORDER BY m.created_at DESC, m.id DESC",
-        Material::COLUMNS
+        "SELECT {} FROM materials m WHERE m.course_id = $1 AND {} ORDER BY m.created_at DESC, m.id DESC LIMIT $4",
+        Material::COLUMNS,
+        Part::after("m")
     );
-    let rows = app.db.read(sql, vec![course_id.into()]).await?;
+    let rows = app.db.read(sql, part.params(course_id.as_str().into())?).await?;
     let materials = rows.iter().map(Material::from_row).collect::<Result<Vec<_>, DbError>>()?;
+    let last = rows.last().map(Cursor::of).transpose()?;
     let ids: Vec<JobId> = materials.iter().map(Material::job_id).collect();
-    let jobs = app.longhaul.get_all(&ids).await?;
-    let jobs: HashMap<&JobId, _> = jobs.iter().map(|job| (&job.id, job)).collect();
-    let views = ids.iter().zip(materials).map(|(id, material)| material.view(jobs.get(id).copied()));
-    Ok(Json(views.collect()))
+    let mut jobs = app.jobs(ids.clone()).await?;
+    let views = ids.iter().zip(materials).map(|(id, material)| material.view(jobs.remove(id).as_ref()));
+    Ok(part.listed(&format!("/courses/{course_id}/materials"), views.collect(), last))
 }
 
 /// `GET /materials/{material}`
@@ -87,7 +91,7 @@ pub(crate) async fn reprocess(
         "UPDATE materials SET run = $2, updated_at = $3, error_message = NULL WHERE id = $1 AND run = $2 - 1",
         vec![id.into(), material.run.into(), now.into()],
     );
-    let job = process_job(&material)?;
+    let job = process_job(&material, &user.sub)?;
     match app.db.commit(vec![begin], vec![job]).await? {
         Commit::Done(_) => Ok((StatusCode::ACCEPTED, Json(material.view_pending()))),
         // Another request was first.
@@ -102,8 +106,11 @@ pub(crate) async fn download(
     Path(id): Path<String>,
 ) -> Result<Response, Error> {
     let material = app.owned(&user, &id).await?;
-    let file = tokio::fs::File::open(app.storage.path(&id)).await.map_err(|e| Error::fault(&e))?;
-    let mut response = Response::new(Body::from_stream(ReaderStream::with_capacity(file, 64 * 1024)));
+    let Some(file) = app.storage.read(&id).await.map_err(error::file_failed)? else {
+        tracing::error!(material = id, "the file of a material is missing");
+        return Err(error::no_file());
+    };
+    let mut response = Response::new(Body::from_stream(file));
     let headers = response.headers_mut();
     let kind = HeaderValue::from_str(&material.file_type);
     headers.insert(CONTENT_TYPE, kind.unwrap_or(HeaderValue::from_static("application/octet-stream")));
@@ -126,8 +133,27 @@ impl App {
     }
 
     async fn shown(&self, material: Material) -> Result<MaterialResponse, Error> {
-        let job = self.longhaul.get(&material.job_id()).await?.found();
+        let job = self.jobs(vec![material.job_id()]).await?.remove(&material.job_id());
         Ok(material.view(job.as_ref()))
+    }
+
+    /// The jobs of these ids that are there. A list of them: a look-up would count, for each that waits, those that are ahead,
+    /// which nobody is shown.
+    async fn jobs(&self, ids: Vec<JobId>) -> Result<HashMap<JobId, JobRecord>, Error> {
+        let mut jobs = HashMap::with_capacity(ids.len());
+        if ids.is_empty() {
+            return Ok(jobs);
+        }
+        let filter = JobFilter { ids, ..JobFilter::default() };
+        let mut page = Page { cursor: None, limit: 1_000, payloads: Payloads::Short };
+        loop {
+            let found = self.longhaul.store().list(&filter, page.clone()).await?;
+            jobs.extend(found.jobs.into_iter().map(|job| (job.id.clone(), job)));
+            page.cursor = found.next;
+            if page.cursor.is_none() {
+                return Ok(jobs);
+            }
+        }
     }
 }
 

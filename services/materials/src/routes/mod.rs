@@ -2,6 +2,8 @@
 
 mod chat;
 mod courses;
+mod form;
+mod list;
 mod materials;
 mod search;
 mod upload;
@@ -14,7 +16,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, FromRequestParts};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::routing::{get, post};
+use axum::routing::{get, patch, post};
 use serde::de::DeserializeOwned;
 use service_support::User;
 
@@ -30,6 +32,7 @@ const MAX_JSON_BYTES: usize = 256 * 1024;
 pub(crate) fn router(app: Arc<App>) -> Router {
     let routes = Router::new()
         .route("/courses", post(courses::create).get(courses::list))
+        .route("/courses/{course}", patch(courses::rename).delete(courses::delete))
         .route("/courses/{course}/materials/search", get(search::search))
         .route("/courses/{course}/chat", post(chat::ask).get(chat::list))
         .route("/materials/{material}", get(materials::get).delete(materials::delete))

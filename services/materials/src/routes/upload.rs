@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::multipart::{Field, MultipartError};
-use axum::extract::{FromRequest, Multipart, Path, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::header::{CONTENT_LENGTH, EXPECT};
 use axum::http::{HeaderMap, StatusCode};
-use futures::StreamExt;
-use service_support::{Commit, Write};
+use futures::{Stream, StreamExt};
+use service_support::{Commit, User, Write};
 
 use super::Caller;
+use super::form::{Field, Form};
 use crate::app::App;
 use crate::error::{self, Error};
 use crate::extract::{FileKind, SNIFF_BYTES, sniff, sniff_file};
@@ -24,6 +24,8 @@ use crate::storage::{Incoming, Storage, blocking};
 const MAX_FILE_BYTES: u64 = 50 * 1024 * 1024;
 /// The bytes that a form may have around its file.
 const MAX_FORM_BYTES: u64 = 1024 * 1024;
+/// Fields that a form may have before its file.
+const MAX_FIELDS: usize = 100;
 const MAX_NAME_BYTES: usize = 255;
 /// The time, and the bytes, for which a client that was refused may go on sending.
 const LINGER: Duration = Duration::from_secs(10);
@@ -37,30 +39,44 @@ pub(crate) async fn upload(
     Path(course_id): Path<String>,
     request: Request,
 ) -> Result<(StatusCode, Json<MaterialResponse>), Error> {
-    let checked = match app.check_course(&user, &course_id).await {
-        Ok(()) if declares_too_much(request.headers()) => Err(too_large()),
-        // A file without its row would only take the room that a full store has set aside to go on.
-        Ok(()) => app.db.ready().await.map_err(Error::from),
-        checked => checked,
+    let room = match app.check_upload(&user, &course_id, request.headers()).await {
+        Ok(room) => room,
+        Err(error) => {
+            linger(request);
+            return Err(error);
+        }
     };
-    if let Err(error) = checked {
-        linger(request);
-        return Err(error);
-    }
-    let form = Multipart::from_request(request, &()).await;
-    let mut form = form.map_err(|_| Error::bad_request("Request must be multipart/form-data with a file"))?;
-    match receive(&app, &mut form).await {
+    let mut form = Form::open(request).await?;
+    match receive(&app, &mut form, room).await {
         Ok(upload) => {
             // From here on the upload is completed whether its client waits or not: to stop between the file and its
             // row would leave a file that nobody knows.
-            let kept = tokio::spawn(async move { app.keep(upload, course_id).await }).await;
+            let kept = tokio::spawn(async move { app.keep(upload, course_id, user.sub).await }).await;
             let material = kept.unwrap_or_else(|panic| Err(Error::fault(&panic)))?;
             Ok((StatusCode::CREATED, Json(material.view_pending())))
         }
         Err(error) => {
-            linger_form(form);
+            drain(form.into_body());
             Err(error)
         }
+    }
+}
+
+impl App {
+    /// Looks whether an upload may begin, and answers for how many bytes there is room.
+    async fn check_upload(&self, user: &User, course_id: &str, headers: &HeaderMap) -> Result<u64, Error> {
+        self.check_course(user, course_id).await?;
+        let declared = declared(headers);
+        if declared > MAX_FILE_BYTES + MAX_FORM_BYTES {
+            return Err(too_large());
+        }
+        let room = self.room(&user.sub, course_id).await?;
+        if room == 0 || declared > room.saturating_add(MAX_FORM_BYTES) {
+            return Err(over_quota());
+        }
+        // A file without its row would only take the room that a full store has set aside to go on.
+        self.db.ready().await?;
+        Ok(room)
     }
 }
 
@@ -74,16 +90,26 @@ struct Upload {
     incoming: Incoming,
 }
 
-async fn receive(app: &App, form: &mut Multipart) -> Result<Upload, Error> {
-    while let Some(field) = form.next_field().await.map_err(broken)? {
+/// The first field named `file`; those before it are read and thrown away.
+async fn receive(app: &App, form: &mut Form, room: u64) -> Result<Upload, Error> {
+    let mut fields = 0;
+    let mut others: u64 = 0;
+    while let Some(mut field) = form.next_field().await? {
         if field.name() == Some("file") {
-            return receive_file(app, field).await;
+            return receive_file(app, field, room).await;
+        }
+        fields += 1;
+        while let Some(bytes) = field.chunk().await? {
+            others += bytes.len() as u64;
+        }
+        if fields > MAX_FIELDS || others > MAX_FORM_BYTES {
+            return Err(Error::bad_request("Form has too much beside its file"));
         }
     }
     Err(Error::bad_request("Field 'file' is required"))
 }
 
-async fn receive_file(app: &App, mut field: Field<'_>) -> Result<Upload, Error> {
+async fn receive_file(app: &App, mut field: Field<'_>, room: u64) -> Result<Upload, Error> {
     let name = field.file_name().unwrap_or_default().to_owned();
     if name.is_empty() {
         return Err(Error::bad_request("File name is required"));
@@ -94,7 +120,7 @@ async fn receive_file(app: &App, mut field: Field<'_>) -> Result<Upload, Error> 
     let claimed = field.content_type().map(str::to_owned);
     let mut head = Bytes::new();
     while head.len() < SNIFF_BYTES
-        && let Some(bytes) = field.chunk().await.map_err(broken)?
+        && let Some(bytes) = field.chunk().await?
     {
         head = if head.is_empty() { bytes } else { [head, bytes].concat().into() };
     }
@@ -103,22 +129,26 @@ async fn receive_file(app: &App, mut field: Field<'_>) -> Result<Upload, Error> 
     }
     let kind = sniff(&head, &name).ok_or_else(|| not_allowed(&name, claimed.as_deref()))?;
     let mut incoming = app.storage.receive();
-    write(&mut incoming, head).await?;
-    while let Some(bytes) = field.chunk().await.map_err(broken)? {
-        write(&mut incoming, bytes).await?;
+    write(&mut incoming, head, room).await?;
+    while let Some(bytes) = field.chunk().await? {
+        write(&mut incoming, bytes, room).await?;
     }
     Ok(Upload { name, claimed, kind, incoming })
 }
 
-async fn write(incoming: &mut Incoming, bytes: Bytes) -> Result<(), Error> {
-    if incoming.size + bytes.len() as u64 > MAX_FILE_BYTES {
+async fn write(incoming: &mut Incoming, bytes: Bytes, room: u64) -> Result<(), Error> {
+    let size = incoming.size + bytes.len() as u64;
+    if size > MAX_FILE_BYTES {
         return Err(too_large());
+    }
+    if size > room {
+        return Err(over_quota());
     }
     incoming.write(bytes).await.map_err(error::file_failed)
 }
 
 impl App {
-    async fn keep(&self, upload: Upload, course_id: String) -> Result<Material, Error> {
+    async fn keep(&self, upload: Upload, course_id: String, user: String) -> Result<Material, Error> {
         let Upload { name, claimed, kind, incoming } = upload;
         let (id, size) = (uuid::Uuid::now_v7().to_string(), incoming.size);
         let kind = {
@@ -149,12 +179,14 @@ impl App {
             course_id,
             id,
         };
-        let job = process_job(&material)?;
-        match self.db.commit(vec![insert(&material)], vec![job]).await {
+        let job = process_job(&material, &user)?;
+        let mut writes = vec![insert(&material)];
+        writes.extend(self.quota.guards(&user, &material));
+        match self.db.commit(writes, vec![job]).await {
             Ok(Commit::Done(_)) => Ok(material),
-            Ok(Commit::Refused { .. }) => {
+            Ok(Commit::Refused { write }) => {
                 self.forget(&material.id).await;
-                Err(error::no_course())
+                Err(if write == 0 { error::no_course() } else { over_quota() })
             }
             Err(error) => {
                 // Only a store that went away may have written the row. Then the file is left for the sweep, which looks.
@@ -201,10 +233,13 @@ fn insert(material: &Material) -> Write {
     )
 }
 
-/// A form that says beforehand that its file is too large is refused before any of it has come.
-fn declares_too_much(headers: &HeaderMap) -> bool {
-    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    length.is_some_and(|length| length > MAX_FILE_BYTES + MAX_FORM_BYTES)
+/// The bytes that a form says beforehand that it has; 0 where it does not say.
+fn declared(headers: &HeaderMap) -> u64 {
+    headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok()).unwrap_or(0)
+}
+
+fn over_quota() -> Error {
+    Error::new(StatusCode::PAYLOAD_TOO_LARGE, "Storage quota exceeded")
 }
 
 fn too_large() -> Error {
@@ -220,37 +255,21 @@ fn not_allowed(name: &str, claimed: Option<&str>) -> Error {
     Error::bad_request(format!("File type {told} not allowed"))
 }
 
-fn broken(error: MultipartError) -> Error {
-    tracing::debug!("an upload broke off: {error}");
-    Error::bad_request("Upload was cut off or is not valid multipart/form-data")
-}
-
 /// Reads on what a refused client still sends: one whose connection is closed while it sends may never see why. One
 /// that waits to be told to go on has not begun, and sees at once.
 fn linger(request: Request) {
-    if request.headers().contains_key(EXPECT) {
-        return;
+    if !request.headers().contains_key(EXPECT) {
+        drain(request.into_body().into_data_stream());
     }
-    let mut body = request.into_body().into_data_stream();
+}
+
+fn drain(mut body: impl Stream<Item = Result<Bytes, axum::Error>> + Send + Unpin + 'static) {
     tokio::spawn(tokio::time::timeout(LINGER, async move {
         let mut read = 0;
         while let Some(Ok(bytes)) = body.next().await
             && read < LINGER_BYTES
         {
             read += bytes.len();
-        }
-    }));
-}
-
-fn linger_form(mut form: Multipart) {
-    tokio::spawn(tokio::time::timeout(LINGER, async move {
-        let mut read = 0;
-        while let Ok(Some(mut field)) = form.next_field().await {
-            while let Ok(Some(bytes)) = field.chunk().await
-                && read < LINGER_BYTES
-            {
-                read += bytes.len();
-            }
         }
     }));
 }

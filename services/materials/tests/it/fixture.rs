@@ -72,12 +72,22 @@ impl Fixture {
     }
 
     pub(crate) async fn open(folder: TempDir, clock: Clock, vars: &[(&'static str, String)]) -> Self {
+        Self::open_with(folder, clock, vars, Longhaul::new).await
+    }
+
+    /// The same with another view of the jobs' store.
+    pub(crate) async fn open_with(
+        folder: TempDir,
+        clock: Clock,
+        vars: &[(&'static str, String)],
+        longhaul: impl FnOnce(SqliteStore) -> Longhaul,
+    ) -> Self {
         let vars = vars.to_vec();
         let find = move |name| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| v.clone());
         let env = Env::new(folder.path(), find);
         let store = SqliteStore::open_with_clock(folder.path().join("test.db"), clock.clone()).await.unwrap();
         let db = Db::sqlite(store.clone());
-        let longhaul = Longhaul::new(store.clone());
+        let longhaul = longhaul(store.clone());
         let deps = Deps::new(env, db.clone(), longhaul.clone(), clock.clone()).unwrap();
         let auth = deps.auth.clone();
         let materials = Materials::open(deps).await.unwrap();
@@ -104,10 +114,20 @@ impl Fixture {
 
     /// A request of Ada's.
     pub(crate) async fn call(&self, method: &str, path: &str, body: impl Into<Body>) -> Reply {
+        self.call_as("ada", method, path, body).await
+    }
+
+    pub(crate) async fn call_as(
+        &self,
+        user: &str,
+        method: &str,
+        path: &str,
+        body: impl Into<Body>,
+    ) -> Reply {
         let request = Request::builder()
             .method(method)
             .uri(path)
-            .header("authorization", format!("Bearer {}", self.token("ada")))
+            .header("authorization", format!("Bearer {}", self.token(user)))
             .body(body.into());
         self.send(request.unwrap()).await
     }
@@ -128,16 +148,24 @@ impl Fixture {
     }
 
     pub(crate) async fn course(&self) -> String {
-        let reply = self.post("/courses", &json!({ "name": "Biology" })).await;
+        self.course_of("ada").await
+    }
+
+    pub(crate) async fn course_of(&self, user: &str) -> String {
+        let reply = self.call_as(user, "POST", "/courses", json!({ "name": "Biology" }).to_string()).await;
         assert_eq!(reply.status, 201);
         reply.json()["id"].as_str().unwrap().to_owned()
     }
 
     pub(crate) async fn upload(&self, course: &str, name: &str, bytes: &[u8]) -> Reply {
+        self.upload_as("ada", course, name, bytes).await
+    }
+
+    pub(crate) async fn upload_as(&self, user: &str, course: &str, name: &str, bytes: &[u8]) -> Reply {
         let request = Request::builder()
             .method("POST")
             .uri(format!("/courses/{course}/materials"))
-            .header("authorization", format!("Bearer {}", self.token("ada")))
+            .header("authorization", format!("Bearer {}", self.token(user)))
             .header("content-type", FORM)
             .body(Body::from(form("file", name, bytes)));
         self.send(request.unwrap()).await

@@ -6,6 +6,7 @@ mod chat;
 mod courses;
 mod extract;
 mod fixture;
+mod limits;
 mod lifecycle;
 mod outage;
 mod process;

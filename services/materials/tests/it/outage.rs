@@ -14,7 +14,7 @@ fn told(reply: &Reply) -> &'static str {
     match detail.strip_prefix("Service temporarily unavailable: ").unwrap_or_default() {
         full if full.contains("Free space on the server's disk") => "free space",
         broken if broken.contains("See whether the data folder is there") => "see the folder",
-        other => panic!("it does not say what to do: {other:?}"),
+        _ => panic!("it does not say what to do: {detail}"),
     }
 }
 

@@ -136,3 +136,44 @@ async fn sixty_megabytes_are_too_many_and_fifty_are_not() {
     assert_eq!(f.upload(&course, "sixty.pdf", &bytes).await.error(), too_large);
     assert_eq!(f.files().len(), 1);
 }
+
+#[tokio::test]
+async fn a_form_with_much_beside_its_file_is_refused() {
+    let f = Fixture::alone().await;
+    let course = f.course().await;
+    let send = async |body: Vec<u8>| {
+        let request = Request::post(format!("/courses/{course}/materials"))
+            .header("authorization", format!("Bearer {}", f.token("ada")))
+            .header("content-type", FORM);
+        f.send(request.body(Body::from(body)).unwrap()).await.error()
+    };
+    let long = vec![b'a'; 3 << 20];
+    let field = |value: &[u8]| {
+        [b"--XyZ\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\n", value, b"\r\n"].concat()
+    };
+    let file = form("file", "a.txt", b"Leaves are green.");
+    let cut = (400, "Upload was cut off or is not valid multipart/form-data".to_owned());
+    assert_eq!(send([&long[..], &file].concat()).await, cut, "before the first part");
+    let head = [b"--XyZ\r\nContent-Disposition: form-data; name=\"x\"\r\nX-A: ".as_slice(), &long].concat();
+    assert_eq!(send(head).await, cut, "in the head of a part");
+    assert_eq!(send(form("file", &"n".repeat(3 << 20), b"x")).await, cut, "in a file's name");
+    let beside = (400, "Form has too much beside its file".to_owned());
+    assert_eq!(send([field(&long), file.clone()].concat()).await, beside, "in another field");
+    assert_eq!(send([field(b"x").repeat(200), file.clone()].concat()).await, beside, "in many fields");
+    assert!(f.files().is_empty());
+    let request = Request::post(format!("/courses/{course}/materials"))
+        .header("authorization", format!("Bearer {}", f.token("ada")))
+        .header("content-type", FORM);
+    let taken = [field(&long[..500_000]), field(b"x").repeat(50), file].concat();
+    assert_eq!(f.send(request.body(Body::from(taken)).unwrap()).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_file_that_somebody_removed_is_not_found() {
+    let f = Fixture::alone().await;
+    let course = f.course().await;
+    let id = f.uploaded(&course, "a.txt", b"Leaves are green.").await;
+    std::fs::remove_file(&f.files()[0]).unwrap();
+    let reply = f.get(&format!("/materials/{id}/download")).await;
+    assert_eq!(reply.error(), (404, "File not found".into()));
+}

@@ -179,6 +179,17 @@ impl Db {
         Ok(())
     }
 
+    /// Gives the pages that deleted rows have left back to the file system, a few at a time. Postgres does that by itself.
+    ///
+    /// # Errors
+    /// A fault of the database.
+    pub async fn give_space_back(&self) -> Result<(), DbError> {
+        if let Rows::Sqlite(store) = &self.rows {
+            store.give_space_back().await?;
+        }
+        Ok(())
+    }
+
     /// True if the jobs live beside the rows, so that a commit of both is one transaction.
     #[must_use]
     pub fn holds_jobs(&self) -> bool {

@@ -12,6 +12,7 @@ use tokio_postgres::{IsolationLevel, Transaction};
 
 use super::migrate::{HISTORY, Migration, OUTBOX, changed_text};
 use super::{Commit, Committed, DbError, Guard, Row, Value, Write, first_words};
+use crate::once::TABLE as ANSWERS;
 
 /// The number of tries for a commit that conflicts with others.
 const TRIES: u32 = 10;
@@ -113,7 +114,7 @@ fn is_conflict(error: &DbError) -> bool {
 pub(super) async fn prepare(store: &PostgresStore) -> Result<(), DbError> {
     let client = store.connection().await?;
     // `IF NOT EXISTS` alone does not keep two from making the same table at once.
-    let sql = format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK}); {HISTORY}; {OUTBOX}; COMMIT");
+    let sql = format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK}); {HISTORY}; {OUTBOX}; {ANSWERS}; COMMIT");
     client.batch_execute(&sql).await.map_err(|error| statement(HISTORY, error))
 }
 

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Statement};
 
 use super::migrate::{HISTORY, Migration, OUTBOX, changed_text};
 use super::{Commit, Committed, DbError, Guard, Row, Value, Write, first_words};
+use crate::once::TABLE as ANSWERS;
 
 pub(super) async fn read(
     store: &SqliteStore,
@@ -35,7 +36,7 @@ pub(super) async fn prepare(store: &SqliteStore) -> Result<(), DbError> {
     store
         .transact(|tx| {
             tx.connection()
-                .execute_batch(&format!("{HISTORY}; {OUTBOX}"))
+                .execute_batch(&format!("{HISTORY}; {OUTBOX}; {ANSWERS}"))
                 .map_err(|error| statement(HISTORY, error))
         })
         .await?

@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use longhaul::Clock;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::redirect::{Action, Attempt, Policy};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 
 /// An outside system, as the code that speaks its protocol sees it. Cheap to clone.
@@ -35,6 +36,9 @@ pub struct Reply {
     pub body: Bytes,
 }
 
+/// Redirections that one call follows.
+const MAX_REDIRECTIONS: usize = 5;
+
 /// The bytes of a refusal's body that are read for its reason.
 const MAX_REASON_BYTES: usize = 16 * 1024;
 
@@ -57,6 +61,7 @@ impl Provider {
             .timeout(timeout)
             .connect_timeout(timeout.min(Duration::from_secs(10)))
             .no_proxy()
+            .redirect(Policy::custom(same_host))
             .user_agent(concat!("longhaul/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|e| ProviderError::new(name, Cause::Setup, chain(&e)))?;
@@ -180,6 +185,13 @@ impl Provider {
         };
         ProviderError { waiting, ..ProviderError::new(&self.name, Cause::Status(status.as_u16()), message) }
     }
+}
+
+/// A redirection is followed on the same host alone: neither a key nor a document goes to a system that nobody configured.
+/// One that is not followed is the reply, and so is the last of too many.
+fn same_host(attempt: Attempt<'_>) -> Action {
+    let is_same = attempt.previous().first().is_some_and(|first| first.origin() == attempt.url().origin());
+    if is_same && attempt.previous().len() <= MAX_REDIRECTIONS { attempt.follow() } else { attempt.stop() }
 }
 
 async fn read_reason(response: Response) -> String {

@@ -8,5 +8,6 @@ mod away;
 mod db;
 mod embedding;
 mod llm;
+mod once;
 mod outbox;
 mod provider;

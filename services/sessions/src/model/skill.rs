@@ -68,6 +68,25 @@ impl SkillFields {
         if faults.is_empty() { Ok(read) } else { Err(faults) }
     }
 
+    /// The skill that they make; validation has made sure of the fields that must be there.
+    pub(crate) fn into_skill(self, id: String, user_id: &str, now: Timestamp) -> Skill {
+        Skill {
+            id,
+            name: self.name.unwrap_or_default(),
+            category: self.category.unwrap_or_default(),
+            r#type: self.r#type.unwrap_or_default(),
+            proficiency: self.proficiency.unwrap_or_default(),
+            description: self.description,
+            experience: self.experience,
+            goals: self.goals,
+            agenda: self.agenda,
+            metadata: [],
+            user_id: user_id.to_owned(),
+            created_at: iso8601(now),
+            updated_at: iso8601(now),
+        }
+    }
+
     /// The columns that it sets, with their values.
     pub(crate) fn columns(self) -> Vec<(&'static str, Column)> {
         let json = |value: Option<Value>| value.map(|value| value.to_string().into());

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use longhaul::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
-use service_support::{Commit, DbError, Write, iso8601, placeholders};
+use service_support::{Commit, DbError, Once, Write, iso8601, placeholders};
 
 use super::{Caller, json, named};
 use crate::app::App;
@@ -21,6 +21,7 @@ use crate::validate::Need;
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
     Caller(user): Caller,
+    once: Once,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<Session>), Error> {
     let fields = SessionFields::read(&json(body)?, Need::Whole).map_err(error::invalid)?;
@@ -34,7 +35,7 @@ pub(crate) async fn create(
         Some(_) => vec![dispatch_job(&session.id)?],
         None => vec![],
     };
-    app.db.commit(insert(&session, now), jobs).await?;
+    once.commit(&app.db, (StatusCode::CREATED, &session), insert(&session, now), jobs).await?;
     let id = &session.id;
     tracing::info!(target: "SessionsService", "Session created successfully with ID: {id}");
     match session.to_dispatch() {

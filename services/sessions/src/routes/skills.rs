@@ -6,7 +6,7 @@ use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::Serialize;
-use service_support::{Commit, DbError, User, Write, placeholders};
+use service_support::{Commit, DbError, Once, User, Write, placeholders};
 
 use super::{Caller, json, named};
 use crate::app::App;
@@ -21,22 +21,23 @@ const MAX_LISTED: usize = 1_000;
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
     Caller(user): Caller,
+    once: Once,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<Skill>), Error> {
     let fields = SkillFields::read(&json(body)?, Need::Whole).map_err(error::invalid)?;
     let now = app.clock.now();
-    let id = app.ids.next(now);
+    let skill = fields.clone().into_skill(app.ids.next(now), &user.sub, now);
     let mut columns = fields.columns();
     columns.extend([
-        ("id", id.as_str().into()),
+        ("id", skill.id.as_str().into()),
         ("user_id", user.sub.as_str().into()),
         ("created_at", now.into()),
         ("updated_at", now.into()),
     ]);
     let (names, values): (Vec<&str>, Vec<_>) = columns.into_iter().unzip();
     let sql = format!("INSERT INTO skills ({}) VALUES ({})", names.join(", "), placeholders(1, names.len()));
-    app.db.commit(vec![Write::new(sql, values)], vec![]).await?;
-    Ok((StatusCode::CREATED, Json(app.own_skill(&user, Some(id)).await?)))
+    once.commit(&app.db, (StatusCode::CREATED, &skill), vec![Write::new(sql, values)], vec![]).await?;
+    Ok((StatusCode::CREATED, Json(skill)))
 }
 
 /// `GET /skills`: the caller's, newest first.
