@@ -72,6 +72,12 @@ impl Language {
         COMMON.get(word).is_some_and(|languages| languages.contains(self))
     }
 
+    /// True if a word, in lower case, is one of the commonest of any language.
+    #[must_use]
+    pub fn any_has_common(word: &str) -> bool {
+        COMMON.contains_key(word)
+    }
+
     /// The stem of a word in lower case.
     #[must_use]
     pub fn stem(self, word: &str) -> String {

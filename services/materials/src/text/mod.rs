@@ -6,13 +6,15 @@ mod excerpt;
 mod language;
 pub(crate) mod postings;
 mod rank;
+mod sentences;
 mod terms;
 mod vector;
 
-pub use chunks::{CHUNK_WORDS, OVERLAP_WORDS, chunks};
+pub use chunks::{CHUNK_TOKENS, OVERLAP_TOKENS, chunks};
 pub use excerpt::excerpt;
 pub use language::{Language, Languages};
 pub(crate) use postings::{CHUNKS_PER_PART, Postings};
 pub use rank::{Collection, TermCount, bm25, coverage, relevance};
-pub use terms::{Token, Tokens, Wanted, query, tokens};
+pub(crate) use sentences::sentences;
+pub use terms::{Token, Tokens, Wanted, query, tokens, tokens_in};
 pub(crate) use vector::{scaled, similarity, unit};

@@ -111,7 +111,8 @@ pub(crate) fn find(row: &[u8], wanted: impl Fn(&[u8]) -> bool) -> Option<Vec<(Ve
     let mut found = Vec::new();
     while !rest.is_empty() {
         term.truncate(number(&mut rest)?);
-        let (added, after) = rest.split_at_checked(number(&mut rest)?)?;
+        let length = number(&mut rest)?;
+        let (added, after) = rest.split_at_checked(length)?;
         term.extend_from_slice(added);
         rest = after;
         let count: usize = number(&mut rest)?;
