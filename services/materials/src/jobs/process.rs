@@ -101,11 +101,7 @@ impl Process {
                 now.into(),
             ],
         );
-        let pages = Write::new(
-            "DELETE FROM material_pages WHERE material_id = $1",
-            vec![self.material_id.as_str().into()],
-        );
-        app.commit_run(&self.material_id, self.run, vec![save, pages]).await
+        app.commit_run(&self.material_id, self.run, vec![save]).await
     }
 
     /// A provider that cannot do it now is asked again by a job of its own; the material is complete without.

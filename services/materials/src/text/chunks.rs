@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::ops::Range;
 
 /// The most tokens that a chunk has, as embedding models count them, roughly: common ones take 512.
 pub const CHUNK_TOKENS: usize = 480;
@@ -14,6 +15,12 @@ pub const OVERLAP_TOKENS: usize = 50;
 /// one, and less than one character of a script that writes no spaces; so a piece is bounded whatever the text is.
 #[must_use]
 pub fn chunks(text: &str) -> Vec<String> {
+    chunk_ranges(text).into_iter().map(|range| text[range].to_owned()).collect()
+}
+
+/// The places of the [`chunks`] of a text.
+#[must_use]
+pub fn chunk_ranges(text: &str) -> Vec<Range<usize>> {
     let mut chunks = Vec::new();
     let mut atoms = Atoms { text, at: 0 }.peekable();
     let mut window: VecDeque<Atom> = VecDeque::new();
@@ -28,7 +35,7 @@ pub fn chunks(text: &str) -> Vec<String> {
         let (Some(first), Some(last)) = (window.front(), window.get(length.saturating_sub(1))) else {
             return chunks;
         };
-        chunks.push(text[first.start..last.end].to_owned());
+        chunks.push(first.start..last.end);
         if is_last {
             return chunks;
         }

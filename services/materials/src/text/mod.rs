@@ -10,7 +10,7 @@ mod sentences;
 mod terms;
 mod vector;
 
-pub use chunks::{CHUNK_TOKENS, OVERLAP_TOKENS, chunks};
+pub use chunks::{CHUNK_TOKENS, OVERLAP_TOKENS, chunk_ranges, chunks};
 pub use excerpt::excerpt;
 pub use language::{Language, Languages};
 pub(crate) use postings::{CHUNKS_PER_PART, Postings};

@@ -14,4 +14,5 @@ mod process;
 mod providers;
 mod search;
 mod sockets;
+mod text_route;
 mod upload;

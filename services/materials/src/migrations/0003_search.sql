@@ -14,6 +14,3 @@ DROP TABLE material_postings;
 ALTER TABLE materials ADD COLUMN nodes BIGINT;
 -- A bit for each language that its texts are stemmed by.
 ALTER TABLE materials ADD COLUMN languages BIGINT NOT NULL DEFAULT 1;
-
--- The page that a chunk stands on; null in documents without pages.
-ALTER TABLE material_chunks ADD COLUMN page BIGINT;
