@@ -1,9 +1,11 @@
 //! The texts that a composer is asked for: which lessons a module has, and each lesson's plan.
 
-mod bloom;
 mod lesson;
+mod outcome;
 mod outline;
 mod plan;
+#[cfg(test)]
+mod reading;
 mod topics;
 
 pub(crate) use lesson::LessonDraft;

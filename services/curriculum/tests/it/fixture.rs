@@ -127,6 +127,11 @@ impl Fixture {
         Reply { status, body }
     }
 
+    /// An answer whose body has not been read.
+    pub(crate) async fn fetch(&self, path: &str) -> reqwest::Response {
+        self.client.get(format!("{}{path}", self.url)).send().await.unwrap()
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Reply {
         self.send("GET", path, "").await
     }

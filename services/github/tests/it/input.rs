@@ -36,6 +36,10 @@ async fn bad_bodies_are_refused_in_the_original_form() {
         (json!({ "username": "a b" }).to_string(), 400, NAME),
         (json!({ "username": "../etc" }).to_string(), 400, NAME),
         (json!({ "username": "a\u{0}" }).to_string(), 400, NAME),
+        (json!({ "username": "dependabot[bot]" }).to_string(), 400, NAME),
+        (json!({ "username": "@mona" }).to_string(), 400, NAME),
+        (json!({ "username": "https://github.com/mona" }).to_string(), 400, NAME),
+        (json!({ "username": " mona " }).to_string(), 400, NAME),
         (json!({ "username": "ünï" }).to_string(), 400, NAME),
         (json!({ "username": long }).to_string(), 400, NAME),
         (format!("{{\"username\":\"{}\"}}", "x".repeat(70_000)), 413, "Request body exceeds 64 KB"),
@@ -95,7 +99,11 @@ async fn bad_paths_are_refused() {
 #[tokio::test]
 async fn jobs_of_other_kinds_are_no_tasks() {
     let f = Fixture::new().await;
-    let member = github::Member { username: "octocat".to_owned().try_into().unwrap(), force_refresh: false };
+    let member = github::Member {
+        username: "octocat".to_owned().try_into().unwrap(),
+        force_refresh: false,
+        same_as: None,
+    };
     let id = f.longhaul.enqueue(member).await.unwrap().id;
     assert_eq!(f.task(id.as_str()).await.error(), (404, format!("Task {id} not found")));
 }
