@@ -117,14 +117,15 @@ impl Iterator for Atoms<'_> {
         let start = self.at + (rest.len() - rest.trim_start().len());
         let (mut end, mut weight) = (start, 0);
         for (count, c) in self.text[start..].chars().enumerate() {
-            weight += match c {
+            let added = match c {
                 c if is_unspaced(c) => 14,
                 c if c.is_ascii_alphabetic() && count < WORD_CHARS => 2,
                 _ => 4,
             };
-            if c.is_whitespace() || weight > MAX_ATOM_WEIGHT {
+            if c.is_whitespace() || weight + added > MAX_ATOM_WEIGHT {
                 break;
             }
+            weight += added;
             end += c.len_utf8();
             if ends_unspaced_sentence(c) {
                 break;

@@ -79,8 +79,12 @@ impl Postings {
             write(row, postings.len() as u64);
             let mut last = 0;
             for posting in postings {
-                write(row, u64::from(posting.chunk - last));
-                write(row, u64::from(posting.count));
+                // Most terms are once in a chunk: that is a bit and not a number.
+                let is_more = posting.count > 1;
+                write(row, u64::from(posting.chunk - last) << 1 | u64::from(is_more));
+                if is_more {
+                    write(row, u64::from(posting.count));
+                }
                 last = posting.chunk;
             }
             *before = term;
@@ -120,8 +124,9 @@ pub(crate) fn find(row: &[u8], wanted: impl Fn(&[u8]) -> bool) -> Option<Vec<(Ve
         let mut postings = Vec::new();
         let mut chunk = 0_u32;
         for _ in 0..count {
-            chunk = chunk.checked_add(number(&mut rest)?)?;
-            let count = number(&mut rest)?;
+            let step: u32 = number(&mut rest)?;
+            chunk = chunk.checked_add(step >> 1)?;
+            let count = if step & 1 == 1 { number(&mut rest)? } else { 1 };
             if is_wanted {
                 postings.push(Posting { chunk, count });
             }

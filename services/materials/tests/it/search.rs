@@ -153,7 +153,8 @@ async fn distinct_words_make_an_index_of_a_few_times_their_length_and_a_delete_r
     let text = words(0);
     let (course, ids) = course_with(&f, &[("words.txt", &text)]).await;
     let grown = f.database_bytes().await - before;
-    assert!(grown < 4 * text.len() as u64, "{grown} bytes for {}", text.len());
+    // The text is there as pages and as chunks, and the index beside it; it was 33 times the text once.
+    assert!(grown < 5 * text.len() as u64, "{grown} bytes for {}", text.len());
     let last = text.split_whitespace().last().unwrap();
     assert_eq!(search(&f, &course, last).await[0]["material_id"], ids[0]);
 
