@@ -4,7 +4,7 @@ SHELL := /bin/sh
 CARGO ?= cargo
 ARGS ?=
 
-.PHONY: help run demo test test-quick measure lint fmt bench bench-stores bench-acks chaos-kill chaos outage docs install clean
+.PHONY: help run corpus demo test test-quick measure lint fmt bench bench-stores bench-acks chaos-kill chaos outage docs install clean
 
 help: ## Print this list.
 	@echo "usage: make <target> [ARGS=\"...\"]"
@@ -31,6 +31,11 @@ lint: ## Only the checks that run nothing: format, clippy, licences, deployment 
 
 fmt: ## Format the code.
 	@$(CARGO) fmt --all
+
+corpus: ## Read a folder of documents: pages, words, warnings, time, memory, beside a second reader. FOLDER=path.
+	@scripts/install-tools run
+	@$(CARGO) run --release --locked --quiet --package materials --example corpus -- \
+		$(or $(FOLDER),services/materials/tests/documents)
 
 demo: ## Walk through all five services in this terminal, offline, with a "GitHub" and an "LLM" of our own.
 	@scripts/install-tools run

@@ -118,8 +118,12 @@ mod tests {
     }
 
     fn shifted(text: &str) -> String {
+        shifted_by(text, 3)
+    }
+
+    fn shifted_by(text: &str, letters: u8) -> String {
         let shift = |c: char| {
-            if c.is_ascii_lowercase() { char::from((c as u8 - b'a' + 3) % 26 + b'a') } else { c }
+            if c.is_ascii_lowercase() { char::from((c as u8 - b'a' + letters) % 26 + b'a') } else { c }
         };
         text.to_lowercase().chars().map(shift).collect()
     }
@@ -144,6 +148,12 @@ mod tests {
         ] {
             assert!(!is_trusted(&bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn no_shift_of_the_alphabet_passes_for_language() {
+        let passed: Vec<u8> = (1..26).filter(|shift| is_trusted(&shifted_by(PROSE, *shift))).collect();
+        assert_eq!(passed, Vec::<u8>::new());
     }
 
     #[test]
