@@ -426,3 +426,13 @@ async fn plans_are_sent_a_module_at_a_time() {
         (&json!(40), &json!(true))
     );
 }
+
+#[tokio::test]
+async fn a_request_that_is_sent_again_with_its_key_makes_one_workflow() {
+    let f = Fixture::alone().await;
+    let body = json!({ "title": "T", "modules": modules(1, 1.5) });
+    let (first, again) = (f.keyed(&body, "k1").await, f.keyed(&body, "k1").await);
+    assert_eq!((first.status, &first.body), (201, &again.body));
+    assert_ne!(f.keyed(&body, "k2").await.body["data"]["_id"], first.body["data"]["_id"]);
+    assert_eq!(f.get("/api/v3/workflow").await.body["total"], 2);
+}

@@ -127,6 +127,14 @@ impl Fixture {
         Reply { status, body }
     }
 
+    /// Asks for a workflow with an `Idempotency-Key`.
+    pub(crate) async fn keyed(&self, body: &Value, key: &str) -> Reply {
+        let url = format!("{}/api/v3/workflow", self.url);
+        let request = self.client.post(url).header("idempotency-key", key).body(body.to_string());
+        let response = request.send().await.unwrap();
+        Reply { status: response.status().as_u16(), body: response.json().await.unwrap() }
+    }
+
     /// An answer whose body has not been read.
     pub(crate) async fn fetch(&self, path: &str) -> reqwest::Response {
         self.client.get(format!("{}{path}", self.url)).send().await.unwrap()
