@@ -24,7 +24,12 @@ const OTHERS: [Other; 6] = {
     [
         Other { program: "mutool", kinds: &[Pdf], before: &["draw", "-q", "-F", "txt"], after: &[] },
         Other { program: "pdf2txt.py", kinds: &[Pdf], before: &[], after: &[] },
-        Other { program: "pandoc", kinds: &[Docx, Odt, Epub, Html, Rtf], before: &["-t", "plain"], after: &[] },
+        Other {
+            program: "pandoc",
+            kinds: &[Docx, Odt, Epub, Html, Rtf],
+            before: &["-t", "plain"],
+            after: &[],
+        },
         Other { program: "docx2txt", kinds: &[Docx], before: &[], after: &["-"] },
         Other { program: "unrtf", kinds: &[Rtf], before: &["--text"], after: &[] },
         Other { program: "soffice", kinds: &[Docx, Odt, Rtf], before: &["--headless", "--cat"], after: &[] },
