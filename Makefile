@@ -75,7 +75,7 @@ docs: ## Build the API documentation and say where it is.
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
 	@echo "open target/doc/longhaul/index.html"
 
-install: ## Install what is missing on this machine: a C compiler, poppler, tesseract.
+install: ## Install what is missing on this machine: a C compiler, poppler, tesseract, GraphicsMagick.
 	@scripts/install-tools run
 
 clean: ## Remove what was built. The data folder stays.
