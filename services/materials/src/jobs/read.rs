@@ -32,12 +32,13 @@ impl App {
         material: &Material,
     ) -> JobResult<Read> {
         let started = Stopwatch::start();
-        let path = self.storage.path(&material.id);
+        let file = self.local_file(cx, &material.id).await?;
+        let path = file.path();
         let Some(kind) = FileKind::from_mime(&material.file_type) else {
             return Err(JobError::fatal(format!("File type {} not allowed", material.file_type)));
         };
         cx.progress(0, "reading the document");
-        let plan = extract::inspect(&path, kind, &self.limits).await.map_err(|e| refuse(cx, e))?;
+        let plan = extract::inspect(path, kind, &self.limits).await.map_err(|e| refuse(cx, e))?;
         let total = plan.total();
         let mut stored = self.stored_pages(material).await?;
         let mut texts = Vec::with_capacity(plan.pages.len());
@@ -49,7 +50,7 @@ impl App {
                 (PlannedPage::Text(text), _) => text.clone(),
                 (PlannedPage::Picture { .. }, Some(text)) => text,
                 (PlannedPage::Picture { layer }, None) => {
-                    let text = self.read_picture(cx, &path, &plan, number, layer).await?;
+                    let text = self.read_picture(cx, path, &plan, number, layer).await?;
                     self.store_page(material, number, &text).await?;
                     text
                 }

@@ -13,4 +13,5 @@ mod process;
 mod providers;
 mod search;
 mod sockets;
+mod storage;
 mod upload;
