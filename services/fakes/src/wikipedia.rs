@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, Request};
-use axum::http::header::{CONTENT_TYPE, USER_AGENT};
+use axum::http::header::{CONTENT_TYPE, LOCATION, USER_AGENT};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
@@ -15,12 +15,15 @@ use crate::fault::Incomplete;
 
 /// Wikipedia's Action API, as far as it searches, and the summaries of its REST API. There is an article for whatever
 /// is searched, made up by rule from its title, with these exceptions: a search or a title with a word that begins with
-/// `zzz` finds nothing, and the article called `Mercury` only lists what else is called so.
+/// `zzz` finds nothing, the article called `Mercury` only lists what else is called so, and a title that ends in
+/// `(old name)` leads to the one without. The same stands under `/wikipedia/{language}`, as one wiki for each language.
 pub(crate) fn routes() -> Router<Arc<Desk>> {
-    Router::new()
-        .route("/w/api.php", get(action))
-        .route("/api/rest_v1/page/summary/{title}", get(summary))
-        .layer(from_fn(require_agent))
+    let wiki = || {
+        Router::new()
+            .route("/w/api.php", get(action))
+            .route("/api/rest_v1/page/summary/{title}", get(summary))
+    };
+    wiki().nest("/wikipedia/{language}", wiki()).layer(from_fn(require_agent))
 }
 
 /// Results of a search that names no number.
@@ -43,10 +46,10 @@ const KNOWN: [(&str, &[&str]); 2] =
     [("English verbs", &["english", "verbs"]), ("Photosynthesis", &["photosynthesis"])];
 const MEDIAWIKI_API_ERROR: HeaderName = HeaderName::from_static("mediawiki-api-error");
 
-/// Wikimedia serves nobody who does not say who they are.
+/// Wikimedia serves nobody who does not say who they are, and where they can be reached.
 async fn require_agent(request: Request, next: Next) -> Response {
     let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
-    if agent.trim().is_empty() {
+    if !agent.contains("http") && !agent.contains('@') {
         let told = "Please set a user-agent and respect our robot policy https://w.wiki/4wJS.\n";
         return (StatusCode::FORBIDDEN, [(CONTENT_TYPE, "text/plain")], told).into_response();
     }
@@ -120,8 +123,18 @@ fn refuse(code: &'static str, info: &str) -> Response {
     ([(MEDIAWIKI_API_ERROR, HeaderValue::from_static(code))], Json(error)).into_response()
 }
 
-async fn summary(Path(title): Path<String>, incomplete: Option<axum::Extension<Incomplete>>) -> Response {
-    let title = capitalized(title.replace('_', " ").trim());
+/// The parts of the path: a title, and a language where it has one.
+#[derive(Deserialize)]
+struct Page {
+    title: String,
+}
+
+async fn summary(Path(page): Path<Page>, incomplete: Option<axum::Extension<Incomplete>>) -> Response {
+    let title = capitalized(page.title.replace('_', " ").trim());
+    if let Some(name) = title.strip_suffix(" (old name)") {
+        let there = [(LOCATION, name.replace(' ', "_"))];
+        return (StatusCode::FOUND, there).into_response();
+    }
     if is_missing(&title) || title.is_empty() {
         let uri = format!("/en.wikipedia.org/v1/page/summary/{}", title.replace(' ', "_"));
         let body = json!({

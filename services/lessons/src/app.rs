@@ -28,6 +28,8 @@ pub(crate) struct App {
     /// `LESSON_TASK_TTL`: for how long a task can be asked about after it has ended.
     pub(crate) task_ttl: Duration,
     pub(crate) clock: Clock,
+    /// Held by the one who counts the tasks.
+    pub(crate) counting: tokio::sync::Mutex<()>,
 }
 
 const MIGRATIONS: &[Migration] =
@@ -50,7 +52,9 @@ impl Service for Lessons {
         db.migrate("lessons", MIGRATIONS).await?;
         longhaul.declare::<Generate>();
         let estimator = Estimator::default();
-        Ok(Self(Arc::new(App { db, longhaul, repeats, providers, wikipedia, estimator, task_ttl, clock })))
+        let counting = tokio::sync::Mutex::default();
+        let app = App { db, longhaul, repeats, providers, wikipedia, estimator, task_ttl, clock, counting };
+        Ok(Self(Arc::new(app)))
     }
 
     /// `/lessons` and what is under it, and `/search_lessons`.

@@ -1,8 +1,8 @@
 use serde_json::{Value, json};
-use service_support::{ChatRequest, Draft, JsonSchema, Message, MessageRole};
+use service_support::{ChatRequest, Draft, JsonSchema, Language, Message, MessageRole};
 
 use crate::model::Content;
-use crate::outline::{self, Verse};
+use crate::outline;
 use crate::wikipedia::WikipediaInfo;
 
 /// A lesson to be written.
@@ -10,17 +10,19 @@ use crate::wikipedia::WikipediaInfo;
 pub(crate) struct LessonDraft {
     pub(crate) subject: String,
     pub(crate) topic: String,
+    /// The language of its texts; the verse is Sanskrit in all.
+    pub(crate) language: Language,
     /// `None` where Wikipedia was not to be asked.
     pub(crate) wikipedia: Option<WikipediaInfo>,
 }
 
 const RULES: &str = "\
 You are a teacher in the tradition of the gurukul, writing a short lesson that a pupil reads alone. Write plainly and
-warmly, in English, and claim nothing that you are not sure of.
+warmly, in {language}, and claim nothing that you are not sure of.
 - title: names the topic within its subject, at most ten words.
 - shloka: one genuine, traditional Sanskrit verse in Devanagari that fits the topic or the act of learning. Never
   compose one. If you are not sure of another one word for word, use the verse that is given with the request.
-- translation: the verse in English, and in brackets where it stands.
+- translation: the verse in {language}, and in brackets where it stands.
 - explanation: three to five paragraphs that build the topic up from what everybody knows, with examples.
 - activity: something to do in half an hour with things at hand, step by step.
 - question: one question that cannot be answered by quoting the explanation.
@@ -30,7 +32,10 @@ impl Draft for LessonDraft {
     fn request(&self) -> ChatRequest {
         let say = |role, content: String| Message { role, content };
         ChatRequest {
-            messages: vec![say(MessageRole::System, RULES.into()), say(MessageRole::User, self.wish())],
+            messages: vec![
+                say(MessageRole::System, RULES.replace("{language}", self.language.name())),
+                say(MessageRole::User, self.wish()),
+            ],
             schema: Some(JsonSchema { name: "lesson", schema: schema() }),
         }
     }
@@ -57,10 +62,13 @@ impl Draft for LessonDraft {
 
 impl LessonDraft {
     fn wish(&self) -> String {
-        let Verse { text, translation, source, .. } = outline::verse(&self.subject, &self.topic);
+        let verse = outline::verse(&self.subject, &self.topic);
         let mut wish = format!(
-            "Write a lesson.\nSubject: {}\nTopic: {}\n\nA verse that is genuine: {text}\nIt means: {translation} ({source})",
-            self.subject, self.topic
+            "Write a lesson.\nSubject: {}\nTopic: {}\n\nA verse that is genuine: {}\nIt means: {}",
+            self.subject,
+            self.topic,
+            verse.text,
+            verse.translated(self.language)
         );
         if let Some(WikipediaInfo { title: Some(title), summary: Some(summary), .. }) = &self.wikipedia {
             wish.push_str(&format!("\n\nWikipedia, \"{title}\":\n{summary}"));

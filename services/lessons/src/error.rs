@@ -1,3 +1,4 @@
+use axum::http::StatusCode;
 use serde::Serialize;
 use service_support::{ErrorShape, ServiceError};
 
@@ -27,6 +28,10 @@ impl ErrorShape for Suggesting {
 pub(crate) fn no_task(task_id: &str) -> Error {
     Error::not_found(format!("Task {task_id} not found"))
         .suggesting("The task may have expired or the task_id is invalid")
+}
+
+pub(crate) fn ended(task_id: &str, how: &str) -> Error {
+    Error::new(StatusCode::CONFLICT, format!("Task {task_id} has {how} and cannot be cancelled"))
 }
 
 pub(crate) fn no_lesson(message: impl Into<String>) -> Error {

@@ -15,6 +15,7 @@ mod outline;
 mod routes;
 mod search;
 mod wikipedia;
+mod words;
 
 pub use app::Lessons;
 pub use jobs::{Generate, Generated, QUEUE};

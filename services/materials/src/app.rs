@@ -6,6 +6,7 @@ use axum::Router;
 use longhaul::{Clock, Longhaul, Registry};
 use service_support::{
     Auth, Db, DbError, Deps, Load, Migration, OpenError, Providers, Queue, Repeats, Service, placeholders,
+    refused,
 };
 
 use crate::error::Detail;
@@ -35,8 +36,10 @@ pub(crate) struct App {
     pub(crate) clock: Clock,
 }
 
-const MIGRATIONS: &[Migration] =
-    &[Migration { name: "courses", sql: include_str!("migrations/0001_courses.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { name: "courses", sql: include_str!("migrations/0001_courses.sql") },
+    Migration { name: "pages", sql: include_str!("migrations/0002_pages.sql") },
+];
 
 #[async_trait]
 impl Service for Materials {
@@ -58,7 +61,12 @@ impl Service for Materials {
         longhaul.declare::<Embed>();
         longhaul.declare::<Purge>();
         longhaul.declare::<PurgeCourse>();
-        let (limits, quota, shares) = (Limits::default(), Quota::from_env(&env)?, Shares::default());
+        let languages = env.text("OCR_LANGUAGES").unwrap_or(Limits::default().languages);
+        if !extract::is_list_of_languages(&languages) {
+            return Err(refused("OCR_LANGUAGES", "must be languages of tesseract, as in eng+deu").into());
+        }
+        let limits = Limits { languages, ..Limits::default() };
+        let (quota, shares) = (Quota::from_env(&env)?, Shares::default());
         let app = App { db, longhaul, repeats, auth, providers, storage, limits, quota, shares, clock };
         Ok(Self(Arc::new(app)))
     }
@@ -89,10 +97,10 @@ impl Service for Materials {
             Some(embedder) => format!("hybrid, with vectors of {}", embedder.model()),
             None => "lexical, for no EMBEDDING_BASE_URL is set".into(),
         };
-        let missing = extract::missing_tools().join(", ");
+        let missing = extract::missing_parts(&self.0.limits).join(", ");
         let extraction = match &self.0.providers.ai_brain {
             Some(_) => "AI Brain".into(),
-            None if missing.is_empty() => "on this machine".into(),
+            None if missing.is_empty() => format!("on this machine ({})", self.0.limits.languages),
             None => format!("on this machine, without {missing} (scripts/install-tools installs them)"),
         };
         vec![("search", search), ("extraction", extraction)]
@@ -110,6 +118,13 @@ impl Materials {
             && let Err(error) = brain.check_health().await
         {
             tracing::warn!("AI Brain does not answer; documents that need it will wait: {error}");
+        }
+        let missing = extract::missing_parts(&self.0.limits);
+        if self.0.providers.ai_brain.is_none() && !missing.is_empty() {
+            tracing::warn!(
+                "documents that need it will fail; missing on this machine: {}",
+                missing.join(", ")
+            );
         }
         let orphans = self.0.clear_orphans().await?;
         Ok(Started { orphans, embeds: jobs::enqueue_embeds(&self.0).await? })

@@ -30,10 +30,8 @@ impl Quota {
     /// Refuses the commit that these end, and with it the row of `material`, where the row takes its user or its course
     /// over a quota. A part of the commit, so that uploads side by side cannot pass it together.
     pub(crate) fn guards(self, user: &str, material: &Material) -> Vec<Write> {
-        let bounds = [
-            (self.user, HELD_BY_USER, user),
-            (self.course, HELD_BY_COURSE, material.course_id.as_str()),
-        ];
+        let bounds =
+            [(self.user, HELD_BY_USER, user), (self.course, HELD_BY_COURSE, material.course_id.as_str())];
         let guard = |(most, held, holder): (Option<u64>, &str, &str)| {
             let sql = format!("UPDATE materials SET file_size = file_size WHERE id = $2 AND {held} <= $3");
             Some(Write::guarded(sql, vec![holder.into(), material.id.as_str().into(), most?.into()]))

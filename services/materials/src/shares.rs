@@ -91,7 +91,10 @@ impl App {
             match self.is_beyond_its_share(place, key).await {
                 Ok(false) => {}
                 Ok(true) => {
-                    return JobError::rate_limited(PUT_OFF, "the documents of other users go first for a moment");
+                    return JobError::rate_limited(
+                        PUT_OFF,
+                        "the documents of other users go first for a moment",
+                    );
                 }
                 Err(error) => tracing::warn!("failed to look for documents of others that wait: {error}"),
             }

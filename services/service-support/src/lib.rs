@@ -13,6 +13,7 @@ mod env;
 mod error;
 mod form;
 mod iso8601;
+mod language;
 mod llm;
 mod object_id;
 mod once;
@@ -31,6 +32,7 @@ pub use env::{ConfigError, Env, refused};
 pub use error::{ErrorShape, ServiceError};
 pub use form::{Form, FormField};
 pub use iso8601::iso8601;
+pub use language::Language;
 pub use llm::{
     ChatClient, ChatRequest, Composer, Draft, JsonSchema, Message, MessageRole, Outline, TextStream,
 };

@@ -106,7 +106,7 @@ impl GithubReply {
 impl Double {
     /// From now on GitHub answers so at `path` (`/users/octocat`, with its query or for any query).
     pub fn github_says(&self, path: &str, reply: GithubReply) {
-        self.desk.github.said.lock().insert(format!("/github{path}"), reply);
+        self.desk.github.said.lock().insert(path.to_owned(), reply);
     }
 
     /// All that was [said](Self::github_says) is forgotten.

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use longhaul::{Context, Job, JobId, JobResult, NewJob, State};
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +11,7 @@ use crate::name::Username;
 /// Closes a batch: starts once, when each of its [members](Member) has ended, and says how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batch {
-    /// The users, each once.
+    /// The users in each spelling that was asked for, each once.
     pub usernames: Vec<Username>,
     /// True if fresh results will not do.
     pub force_refresh: bool,
@@ -64,8 +66,14 @@ impl Batch {
     /// The batch under `id`, and all of its members.
     pub(crate) fn jobs(&self, id: &JobId) -> Result<Vec<NewJob>, longhaul::Error> {
         let closing = NewJob { id: Some(id.clone()), ..NewJob::of(self)? };
+        let mut first = HashMap::new();
         let member = |(number, username): (usize, &Username)| {
-            let member = Member { username: username.clone(), force_refresh: self.force_refresh };
+            let first = *first.entry(username.login()).or_insert(number);
+            let member = Member {
+                username: username.clone(),
+                force_refresh: self.force_refresh,
+                same_as: (first != number).then(|| member_id(id, first)),
+            };
             let labels = [("username".to_owned(), username.login())].into();
             Ok(NewJob { id: Some(member_id(id, number)), labels, ..NewJob::of(&member)? })
         };

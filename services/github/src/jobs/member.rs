@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use longhaul::{Context, Job, JobError, JobId, JobResult, State};
+use longhaul::{Context, Job, JobError, JobId, JobRecord, JobResult, State};
 use serde::{Deserialize, Serialize};
 
 use super::BATCH_QUEUE;
@@ -17,6 +17,9 @@ pub struct Member {
     pub username: Username,
     /// True if a fresh result will not do.
     pub force_refresh: bool,
+    /// The member of the same batch that has this name in another spelling: its result is this one's too.
+    #[serde(default)]
+    pub same_as: Option<JobId>,
 }
 
 /// The result of a name of a batch.
@@ -41,9 +44,18 @@ impl Job for Member {
     async fn run(self, cx: Context<Github>) -> JobResult<MemberOutcome> {
         let app = cx.state().app();
         let wish = if self.force_refresh { Wish::Refreshed } else { Wish::Fresh };
-        let outcome = cx.step("task", || begin(app, &self.username, wish)).await?;
+        let work = async {
+            if let Some(first) = &self.same_as {
+                let output = wait(&cx, first).await?.output;
+                let output = output.ok_or_else(|| JobError::fatal("the analysis was deleted"))?;
+                return Ok(output.to::<MemberOutcome>()?);
+            }
+            let outcome = cx.step("task", || begin(app, &self.username, wish)).await?;
+            wait(&cx, &JobId::from_store(outcome.task_id.clone())).await?;
+            Ok(outcome)
+        };
         tokio::select! {
-            ended = wait(&cx, &outcome.task_id) => ended.map(|()| outcome),
+            ended = work => ended,
             () = cx.cancelled() => Err(JobError::cancel("the batch was cancelled")),
         }
     }
@@ -57,13 +69,12 @@ async fn begin(app: &App, username: &Username, wish: Wish) -> JobResult<MemberOu
     Ok(MemberOutcome { task_id: begun.task().to_string() })
 }
 
-async fn wait(cx: &Context<Github>, task_id: &str) -> JobResult<()> {
-    let id = JobId::from_store(task_id.to_owned());
-    let Some(record) = cx.longhaul().wait(&id, WAIT).await?.found() else {
+async fn wait(cx: &Context<Github>, id: &JobId) -> JobResult<JobRecord> {
+    let Some(record) = cx.longhaul().wait(id, WAIT).await?.found() else {
         return Err(JobError::fatal("the analysis was deleted"));
     };
     match record.state {
-        State::Completed => Ok(()),
+        State::Completed => Ok(record),
         State::Failed | State::Cancelled => Err(JobError::fatal(failure::reason(&record))),
         _ => Err(JobError::snooze(PAUSE, "the analysis goes on")),
     }

@@ -26,7 +26,8 @@ struct BatchRequest {
 /// Names of one batch.
 const MAX_NAMES: usize = 100;
 
-/// `POST /analyze/batch`: one task for many names. A name that is given twice counts once.
+/// `POST /analyze/batch`: one task for many names. A name that is given twice counts once; each spelling of one has a result of
+/// its own, made by one analysis.
 pub(super) async fn start(
     State(app): State<Arc<App>>,
     Caller(caller): Caller,
@@ -41,7 +42,7 @@ pub(super) async fn start(
     for (number, name) in request.usernames.into_iter().enumerate() {
         let name = named(name)
             .map_err(|error| Error::new(error.status, format!("usernames[{number}]: {}", error.message)))?;
-        if known.insert(name.login()) {
+        if known.insert(name.to_string()) {
             usernames.push(name);
         }
     }

@@ -59,18 +59,25 @@ async fn a_hundred_names_are_one_task() {
 }
 
 #[tokio::test]
-async fn a_name_given_twice_counts_once_and_a_batch_can_be_refreshed() {
+async fn each_spelling_of_a_name_has_a_result_and_all_of_them_one_analysis() {
     let f = Fixture::new().await;
     let _worker = f.work();
-    let names: Vec<String> = ["octocat", "Octocat", "torvalds"].map(String::from).to_vec();
+    let names: Vec<String> = ["octocat", "Octocat", "torvalds", "octocat"].map(String::from).to_vec();
     let batch = start(&f, &names).await;
-    assert_eq!(batch["total"], 2);
+    assert_eq!(batch["total"], 3);
     let first = f.ended(batch["task_id"].as_str().unwrap()).await;
-    assert_eq!(first["result"].as_object().unwrap().keys().collect::<Vec<_>>(), ["octocat", "torvalds"]);
+    assert_eq!(first["progress"], json!({ "total": 3, "completed": 3, "failed": 0 }));
+    let result = first["result"].as_object().unwrap();
+    assert_eq!(result.keys().collect::<Vec<_>>(), ["Octocat", "octocat", "torvalds"]);
+    assert_eq!(result["Octocat"], result["octocat"]);
+    assert_eq!(f.double.github_calls()["/users/octocat"], 1);
+
+    f.clock.advance(std::time::Duration::from_secs(1));
     let body = json!({ "usernames": names, "force_refresh": true });
     let again = f.post("/api/v1/github/analyze/batch", &body).await.json();
     f.ended(again["task_id"].as_str().unwrap()).await;
     assert_eq!(f.double.github_calls()["/users/octocat"], 2);
+    assert_eq!(f.double.github_calls()["/users/torvalds"], 2);
 }
 
 #[tokio::test]

@@ -95,7 +95,11 @@ async fn bad_paths_are_refused() {
 #[tokio::test]
 async fn jobs_of_other_kinds_are_no_tasks() {
     let f = Fixture::new().await;
-    let member = github::Member { username: "octocat".to_owned().try_into().unwrap(), force_refresh: false };
+    let member = github::Member {
+        username: "octocat".to_owned().try_into().unwrap(),
+        force_refresh: false,
+        same_as: None,
+    };
     let id = f.longhaul.enqueue(member).await.unwrap().id;
     assert_eq!(f.task(id.as_str()).await.error(), (404, format!("Task {id} not found")));
 }

@@ -14,3 +14,4 @@ mod proxies;
 mod restart;
 mod single_flight;
 mod snippet;
+mod statuses;

@@ -9,7 +9,7 @@ use crate::fixture::{Fixture, Vars};
 const IMPATIENT: Vars<'static> = &[("GITHUB_TOKEN", "t0ken"), ("GITHUB_STORE_TIMEOUT", "1")];
 
 /// Takes the store away until it is dropped.
-fn take_away(f: &Fixture) -> rusqlite::Connection {
+pub(crate) fn take_away(f: &Fixture) -> rusqlite::Connection {
     let connection = rusqlite::Connection::open(f.folder.path().join("test.db")).unwrap();
     connection.busy_timeout(crate::fixture::PATIENCE).unwrap();
     connection.execute_batch("BEGIN IMMEDIATE").unwrap();

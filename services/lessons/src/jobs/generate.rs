@@ -4,6 +4,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use longhaul::{Backoff, Context, Job, JobError, JobId, JobResult, LogLevel, NewJob};
 use serde::{Deserialize, Serialize};
+use service_support::Language;
 
 use super::QUEUE;
 use crate::app::{App, Lessons};
@@ -23,6 +24,9 @@ pub struct Generate {
     pub user_id: String,
     /// True if Wikipedia is asked.
     pub include_wikipedia: bool,
+    /// The language of the lesson, as its code; where it is not told, what the subject and the topic are in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<Language>,
 }
 
 /// The result of a generation.
@@ -51,11 +55,11 @@ struct Written {
 
 /// The job of a new task.
 pub(crate) fn generate_job(id: &JobId, request: LessonRequest) -> longhaul::Result<NewJob> {
-    let LessonRequest { subject, topic, user_id, include_wikipedia } = request;
+    let LessonRequest { subject, topic, user_id, include_wikipedia, language } = request;
     let labels = [("subject", &subject), ("topic", &topic), ("user", &user_id)];
     let labels: BTreeMap<String, String> =
         labels.into_iter().map(|(name, value)| (name.to_owned(), value.clone())).collect();
-    let job = Generate { subject, topic, user_id, include_wikipedia };
+    let job = Generate { subject, topic, user_id, include_wikipedia, language };
     Ok(NewJob { id: Some(id.clone()), labels, ..NewJob::of(&job)? })
 }
 
@@ -88,7 +92,12 @@ impl Job for Generate {
             None
         };
         cx.progress(20, "writing the lesson");
-        let draft = LessonDraft { subject: self.subject.clone(), topic: self.topic.clone(), wikipedia };
+        let draft = LessonDraft {
+            subject: self.subject.trim().to_owned(),
+            topic: self.topic.trim().to_owned(),
+            language: self.language(),
+            wikipedia,
+        };
         let mut is_new = false;
         let noted = &mut is_new;
         let written = cx
@@ -101,6 +110,9 @@ impl Job for Generate {
             // It was written by an earlier run, whose pieces readers were told to drop when this one began.
             cx.emit(&written.text).await?;
         }
+        if cx.is_cancelled() {
+            return Err(cancelled());
+        }
         cx.progress(95, "saving the lesson");
         let version = self.save(&cx, &draft, &written).await?;
         cx.progress(100, format!("saved as version {version}"));
@@ -110,9 +122,19 @@ impl Job for Generate {
 }
 
 impl Generate {
+    /// The subject tells more than the topic, which is often a name.
+    fn language(&self) -> Language {
+        self.language.unwrap_or_else(|| Language::of(&[(2, &self.subject), (1, &self.topic)]))
+    }
+
     /// Asks Wikipedia. A failure is a note on the lesson; the whole of it is in the job's log.
     async fn ask_wikipedia(&self, cx: &Context<Lessons>) -> JobResult<WikipediaInfo> {
-        let (info, error) = cx.state().app().wikipedia.look_up(&self.subject, &self.topic).await;
+        let looking = cx.state().app().wikipedia.look_up(&self.subject, &self.topic, self.language());
+        let (info, error) = tokio::select! {
+            biased;
+            () = cx.cancelled() => return Err(cancelled()),
+            found = looking => found,
+        };
         if let Some(error) = error {
             tracing::warn!(task = %cx.id(), "a lesson does without Wikipedia: {error}");
             cx.log(LogLevel::Warn, error.to_string());
@@ -142,12 +164,17 @@ impl App {
     /// Lets the lesson be written, and passes every piece on to whoever follows the job.
     async fn write(&self, cx: &Context<Lessons>, draft: &LessonDraft) -> JobResult<Written> {
         let composer = &self.providers.composer;
-        let mut pieces = composer.write(draft).await?;
+        let opened = tokio::select! {
+            biased;
+            () = cx.cancelled() => return Err(cancelled()),
+            opened = composer.write(draft) => opened,
+        };
+        let mut pieces = opened?;
         let mut text = String::new();
         loop {
             let piece = tokio::select! {
                 biased;
-                () = cx.cancelled() => return Err(JobError::cancel("the task was cancelled")),
+                () = cx.cancelled() => return Err(cancelled()),
                 piece = pieces.next() => piece,
             };
             let Some(piece) = piece else { break };
@@ -163,4 +190,8 @@ impl App {
         })?;
         Ok(Written { text, content, generator: composer.generator().to_owned() })
     }
+}
+
+fn cancelled() -> JobError {
+    JobError::cancel("Lesson generation was cancelled")
 }

@@ -1,4 +1,5 @@
 use serde_json::{Map, Value};
+use service_support::Language;
 
 /// A request for a lesson of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -7,6 +8,8 @@ pub(crate) struct LessonRequest {
     pub(crate) topic: String,
     pub(crate) user_id: String,
     pub(crate) include_wikipedia: bool,
+    /// `None` where the subject and the topic tell it.
+    pub(crate) language: Option<Language>,
 }
 
 /// The longest subject, topic or user id, in characters.
@@ -29,7 +32,14 @@ impl LessonRequest {
             Some(Value::Bool(include)) => *include,
             Some(_) => return Err("include_wikipedia must be true or false".into()),
         };
-        Ok(Self { subject: subject?, topic: topic?, user_id: user_id?, include_wikipedia })
+        let language = match body.get("language") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(name)) if name.trim().is_empty() => None,
+            // There are no texts in another one.
+            Some(Value::String(name)) => Some(Language::named(name).unwrap_or_default()),
+            Some(_) => return Err("language must be a string".into()),
+        };
+        Ok(Self { subject: subject?, topic: topic?, user_id: user_id?, include_wikipedia, language })
     }
 }
 

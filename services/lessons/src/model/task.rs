@@ -39,7 +39,7 @@ pub(crate) struct TaskEntry {
     subject: String,
     topic: String,
     user_id: String,
-    pub(crate) status: Status,
+    status: Status,
     created_at: String,
     completed_at: Option<String>,
     error_message: Option<String>,
@@ -103,17 +103,14 @@ impl TaskEntry {
 }
 
 impl StatusCounts {
-    pub(crate) fn of(tasks: &[TaskEntry]) -> Self {
-        let mut counts = Self::default();
-        for task in tasks {
-            match task.status {
-                Status::Pending => counts.pending += 1,
-                Status::InProgress => counts.in_progress += 1,
-                Status::Completed => counts.completed += 1,
-                Status::Failed => counts.failed += 1,
-            }
+    /// Counts a task.
+    pub(crate) fn add(&mut self, status: Status) {
+        match status {
+            Status::Pending => self.pending += 1,
+            Status::InProgress => self.in_progress += 1,
+            Status::Completed => self.completed += 1,
+            Status::Failed => self.failed += 1,
         }
-        counts
     }
 }
 
@@ -129,6 +126,7 @@ fn message(job: &JobRecord, status: Status) -> String {
         Status::Failed => "Lesson generation failed".into(),
         Status::InProgress => {
             let step = match &job.progress {
+                _ if job.cancel_requested => Some("it is being cancelled".into()),
                 Some(progress) if job.state == State::Running => Some(progress.message.clone()),
                 _ if job.state == State::Running => None,
                 _ if job.errors.is_empty() => Some("waiting to go on".into()),

@@ -14,6 +14,22 @@ impl Field {
     pub(super) fn of(subject: &str, topic: &str) -> Self {
         by_words(subject).or_else(|| by_words(topic)).unwrap_or(Self("general"))
     }
+
+    /// The one whose questions fit a topic. Of Isaac Newton nothing can be measured, nor can World War II be computed: a name
+    /// has questions of its own, unless its field is one of names.
+    pub(super) fn of_questions(subject: &str, topic: &str) -> Self {
+        let field = Self::of(subject, topic);
+        let is_of_names = ["society", "place", "art", "wisdom", "language"].contains(&field.0);
+        if is_name(topic) && !is_of_names { Self("name") } else { field }
+    }
+}
+
+/// True for two or more words that all have a capital, as persons, events and works have.
+fn is_name(topic: &str) -> bool {
+    let topic = topic.strip_prefix("the ").unwrap_or(topic);
+    let is_small = |word: &str| ["of", "the", "and", "von", "de", "van", "da"].contains(&word);
+    let words: Vec<&str> = topic.split(' ').filter(|word| !is_small(word)).collect();
+    words.len() > 1 && words.iter().all(|word| word.starts_with(char::is_uppercase))
 }
 
 fn by_words(text: &str) -> Option<Field> {
@@ -44,5 +60,8 @@ mod tests {
         assert_eq!(Field::of("the arts", "x"), Field("art"));
         assert_eq!(Field::of("articles", "lawn"), Field("general"));
         assert_eq!(Field::of("", "!"), Field("general"));
+        assert_eq!(Field::of_questions("physics", "Isaac Newton"), Field("name"));
+        assert_eq!(Field::of_questions("art", "Leonardo da Vinci"), Field("art"));
+        assert_eq!(Field::of_questions("physics", "Ohm's law"), Field("nature"));
     }
 }

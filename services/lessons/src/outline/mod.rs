@@ -4,17 +4,22 @@
 
 mod field;
 mod guide;
+mod name;
+#[cfg(test)]
+mod reading;
 mod sentences;
 mod terms;
 mod verses;
 
-pub(crate) use verses::{Verse, verse};
+pub(crate) use guide::guide;
+pub(crate) use verses::verse;
+
+use service_support::Language;
 
 use crate::draft::LessonDraft;
 use crate::model::Content;
 use crate::wikipedia::WikipediaInfo;
 use field::Field;
-use guide::GUIDE;
 
 /// An article's summary.
 #[derive(Clone, Copy, Debug)]
@@ -31,17 +36,19 @@ const OPENING: usize = 2;
 
 /// The lesson of a draft.
 pub(crate) fn compose(draft: &LessonDraft) -> Content {
-    let LessonDraft { subject, topic, wikipedia } = draft;
-    let Verse { text, translation, source, .. } = verse(subject, topic);
-    let title = format!("{} in {}", capitalized(topic), capitalized(subject));
-    let parts = match wikipedia.as_ref().and_then(Article::of) {
-        Some(article) => from_article(draft, article),
-        None => guide::to_finding_out(draft),
+    let LessonDraft { subject, topic, wikipedia, language } = draft;
+    let verse = verse(subject, topic);
+    let article = wikipedia.as_ref().and_then(Article::of);
+    let spelt = name::spelt(topic, article.map(|article| article.summary));
+    let within = name::within(&spelt, article.map(|article| article.summary), *language);
+    let parts = match article {
+        Some(article) => from_article(draft, &within, article),
+        None => guide::to_finding_out(draft, &within),
     };
     Content {
-        title,
-        shloka: (*text).to_owned(),
-        translation: format!("{translation} ({source})"),
+        title: name::title(&spelt, subject, *language),
+        shloka: verse.text.to_owned(),
+        translation: verse.translated(*language),
         explanation: parts.explanation,
         activity: parts.activity,
         question: parts.question,
@@ -65,43 +72,50 @@ impl<'a> Article<'a> {
     }
 }
 
-fn from_article(draft: &LessonDraft, article: Article<'_>) -> Body {
-    let LessonDraft { subject, topic, wikipedia } = draft;
-    let quoted: Vec<&str> = sentences::of(article.summary).into_iter().take(MAX_SENTENCES).collect();
-    let terms = terms::of(&quoted, &[subject, topic, article.title]);
+fn from_article(draft: &LessonDraft, topic: &str, article: Article<'_>) -> Body {
+    let LessonDraft { subject, wikipedia, language, .. } = draft;
+    let texts = guide(*language);
+    let quoted: Vec<&str> =
+        sentences::of(article.summary, *language).into_iter().take(MAX_SENTENCES).collect();
+    let terms = terms::of(&quoted, &[subject, topic, &draft.topic, article.title], *language);
     let (opening, rest) = quoted.split_at(quoted.len().min(OPENING));
 
     let mut paragraphs = vec![opening.join(" ")];
     if !rest.is_empty() {
         let points: Vec<String> = rest.iter().map(|sentence| format!("- {sentence}")).collect();
-        paragraphs.push(GUIDE.fill("article.details", &[("points", &points.join("\n"))]));
+        paragraphs.push(texts.fill("article.details", &[("points", &points.join("\n"))]));
     }
     if !terms.is_empty() {
-        paragraphs.push(GUIDE.fill("article.terms", &[("words", &terms.join(", ")), ("topic", topic)]));
+        paragraphs.push(texts.fill("article.terms", &[("words", &terms.join(", ")), ("topic", topic)]));
     }
     let related = wikipedia.iter().flat_map(|info| &info.related_articles);
     let related: Vec<&str> = related.map(|article| article.title.as_str()).collect();
     if !related.is_empty() {
-        paragraphs.push(GUIDE.fill("article.related", &[("titles", &related.join("; "))]));
+        paragraphs.push(texts.fill("article.related", &[("titles", &related.join("; "))]));
     }
     let address = if article.url.is_empty() { String::new() } else { format!(", {}", article.url) };
-    let values = [("topic", topic.as_str()), ("title", article.title), ("address", &address)];
-    paragraphs.push(GUIDE.fill("article.source", &values));
+    let values = [("topic", topic), ("title", article.title), ("address", &address)];
+    paragraphs.push(texts.fill("article.source", &values));
     Body {
         explanation: paragraphs.join("\n\n"),
-        activity: activity(subject, topic, &terms),
-        question: question(topic, &quoted, &terms),
+        activity: activity(draft, topic, &terms),
+        question: question(*language, topic, &quoted, &terms),
     }
 }
 
-fn activity(subject: &str, topic: &str, terms: &[String]) -> String {
-    let [first, .., last] = terms else { return guide::activity(Field::of(subject, topic), topic) };
+fn activity(draft: &LessonDraft, topic: &str, terms: &[String]) -> String {
+    let LessonDraft { subject, language, .. } = draft;
+    let [first, .., last] = terms else {
+        return guide::activity(*language, Field::of_questions(subject, topic), topic);
+    };
     let values = [("topic", topic), ("words", &terms.join(", ")), ("first", first), ("last", last)];
-    GUIDE.fill(&format!("article.activity.{}", chosen(3, &[subject, topic])), &values)
+    let name = format!("article.activity.{}", chosen(3, &[subject, &draft.topic]));
+    guide(*language).fill(&name, &values)
 }
 
-fn question(topic: &str, quoted: &[&str], terms: &[String]) -> String {
-    let [first, .., last] = terms else { return GUIDE.fill("article.unknown", &[("topic", topic)]) };
+fn question(language: Language, topic: &str, quoted: &[&str], terms: &[String]) -> String {
+    let texts = guide(language);
+    let [first, .., last] = terms else { return texts.fill("article.unknown", &[("topic", topic)]) };
     // A gap in the first sentence would only ask for the definition.
     let with_gap = terms.iter().find_map(|term| {
         let sentence = quoted.iter().skip(1).find(|sentence| terms::stands_in(term, sentence))?;
@@ -110,16 +124,10 @@ fn question(topic: &str, quoted: &[&str], terms: &[String]) -> String {
     match with_gap {
         Some((missing, sentence)) => {
             let other = if missing == first { last } else { first };
-            GUIDE.fill("article.gap", &[("topic", topic), ("sentence", &sentence), ("other", other)])
+            texts.fill("article.gap", &[("topic", topic), ("sentence", &sentence), ("other", other)])
         }
-        None => GUIDE.fill("article.connection", &[("topic", topic), ("first", first), ("last", last)]),
+        None => texts.fill("article.connection", &[("topic", topic), ("first", first), ("last", last)]),
     }
-}
-
-/// With its first letter in upper case.
-fn capitalized(text: &str) -> String {
-    let mut characters = text.chars();
-    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
 
 /// One of `count`, always the same for the same names, whatever their case.
@@ -152,7 +160,12 @@ mod tests {
             related_articles: vec![related],
             ..WikipediaInfo::default()
         });
-        LessonDraft { subject: "biology".into(), topic: "photosynthesis".into(), wikipedia: info }
+        LessonDraft {
+            subject: "biology".into(),
+            topic: "photosynthesis".into(),
+            language: Language::En,
+            wikipedia: info,
+        }
     }
 
     const SUMMARY: &str = "Photosynthesis turns light into chemical energy. Plants, algae and some bacteria do it. \
@@ -163,7 +176,7 @@ mod tests {
     fn a_lesson_quotes_the_article_and_says_so() {
         let content = compose(&draft(Some(SUMMARY)));
         assert_eq!(content.title, "Photosynthesis in Biology");
-        for sentence in sentences::of(SUMMARY) {
+        for sentence in sentences::of(SUMMARY, Language::En) {
             assert!(content.explanation.contains(sentence), "{sentence}");
         }
         assert!(content.explanation.contains("To read on: Chloroplast."));

@@ -3,20 +3,27 @@
 
 use std::sync::LazyLock;
 
-use service_support::Texts;
+use service_support::{Language, Texts};
 
 use super::chosen;
 use super::field::Field;
 
 /// A text is named after its source and, behind a bar, its fields; the translation is its last line.
 static VERSES: LazyLock<Vec<Verse>> =
-    LazyLock::new(|| Texts::read(include_str!("verses.txt")).iter().filter_map(Verse::read).collect());
+    LazyLock::new(|| Texts::read(include_str!("verses/en.txt")).iter().filter_map(Verse::read).collect());
+/// The translations into the other languages, a line each, in the order of the verses.
+const TRANSLATIONS: [(Language, &str); 4] = [
+    (Language::De, include_str!("verses/de.txt")),
+    (Language::Es, include_str!("verses/es.txt")),
+    (Language::Fr, include_str!("verses/fr.txt")),
+    (Language::Hi, include_str!("verses/hi.txt")),
+];
 
 /// A verse.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Verse {
     pub(crate) text: &'static str,
-    pub(crate) translation: &'static str,
+    translation: &'static str,
     /// The work that it is from; a subhashita is a verse that is handed down without an author.
     pub(crate) source: &'static str,
     /// The fields that it speaks of beside learning itself; empty where it fits every subject.
@@ -28,6 +35,16 @@ impl Verse {
         let (source, fields) = name.split_once(" | ").unwrap_or((name, ""));
         let (text, translation) = lines.rsplit_once('\n')?;
         Some(Self { text, translation, source, fields: fields.split_whitespace().collect() })
+    }
+}
+
+impl Verse {
+    /// Its meaning, with where it is from.
+    pub(crate) fn translated(&self, language: Language) -> String {
+        let place = VERSES.iter().position(|verse| verse == self);
+        let others = TRANSLATIONS.iter().find(|(other, _)| *other == language).map(|(_, texts)| texts);
+        let translated = others.and_then(|texts| texts.lines().nth(place?));
+        format!("{} ({})", translated.unwrap_or(self.translation), self.source)
     }
 }
 
@@ -53,6 +70,10 @@ mod tests {
             assert!(verse.text.chars().all(is_devanagari), "{}", verse.text);
             assert!(verse.text.ends_with('॥'), "{}", verse.text);
             assert!(verse.translation.ends_with(['.', '?']) && !verse.source.is_empty(), "{}", verse.text);
+        }
+        for (language, texts) in TRANSLATIONS {
+            assert_eq!(texts.lines().count(), VERSES.len(), "{language}");
+            assert!(texts.lines().all(|line| line.ends_with(['.', '?', '।'])), "{language}");
         }
     }
 

@@ -25,6 +25,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/lessons", post(tasks::create))
         .route("/lessons/status/{task}", get(tasks::status))
+        .route("/lessons/status/{task}/cancel", post(tasks::cancel))
         .route("/lessons/tasks", get(tasks::list))
         .route("/lessons/{subject}/{topic}", get(lessons::get))
         .route("/lessons/{subject}/{topic}/versions", get(lessons::versions))

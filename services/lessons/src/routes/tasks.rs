@@ -2,11 +2,11 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, PathRejection};
-use axum::extract::{Path, State};
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
-use longhaul::{Job, JobFilter, JobId, JobRecord, Page};
-use serde::Serialize;
+use longhaul::{Job, JobFilter, JobId, JobRecord, Page, Payloads};
+use serde::{Deserialize, Serialize};
 
 use super::lessons::generator;
 use super::object;
@@ -25,19 +25,28 @@ pub(super) struct Started {
     poll_url: String,
 }
 
-/// All tasks that can still be asked about, newest first.
+/// Tasks that can still be asked about, newest first, and the numbers of all of them.
 #[derive(Serialize)]
 pub(super) struct Tasks {
     status: &'static str,
-    total_tasks: usize,
+    total_tasks: u64,
     tasks: Vec<TaskEntry>,
     status_counts: StatusCounts,
 }
 
+/// The part of the list that is wanted.
+#[derive(Deserialize)]
+pub(super) struct Wanted {
+    user_id: Option<String>,
+    page: Option<String>,
+    limit: Option<String>,
+}
+
+/// Tasks on a page, unless the caller wants fewer.
+const MAX_LIMIT: usize = 1_000;
+const MAX_PAGE: usize = 10_000;
 /// Jobs that are read at a time.
 const PAGE: usize = 1_000;
-/// Pages that are read at most: the history of other kinds lies between.
-const MAX_PAGES: usize = 10;
 /// The longest that a task takes, pauses of a provider included: a page of ended tasks that is older is the last one
 /// looked at.
 const LONGEST: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
@@ -74,14 +83,37 @@ pub(super) async fn status(
     Ok((headers, Json(TaskStatus::of(&job, lesson.map(|lesson| lesson.data)))))
 }
 
-pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Json<Tasks>, Error> {
-    let tasks = app.tasks().await?;
-    Ok(Json(Tasks {
-        status: "success",
-        total_tasks: tasks.len(),
-        status_counts: StatusCounts::of(&tasks),
-        tasks,
-    }))
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    query: Result<Query<Wanted>, QueryRejection>,
+) -> Result<Json<Tasks>, Error> {
+    let Query(wanted) =
+        query.map_err(|_| Error::bad_request("user_id, page and limit must be given once each"))?;
+    let number = |name: &str, text: Option<String>, usual: usize, most: usize| match text.map(|t| t.parse()) {
+        None => Ok(usual),
+        Some(Ok(number)) if (1..=most).contains(&number) => Ok(number),
+        Some(_) => Err(Error::bad_request(format!("{name} must be between 1 and {most}"))),
+    };
+    let page = number("page", wanted.page, 1, MAX_PAGE)?;
+    let limit = number("limit", wanted.limit, MAX_LIMIT, MAX_LIMIT)?;
+    let user_id = wanted.user_id.map(|user| user.trim().to_owned()).filter(|user| !user.is_empty());
+    Ok(Json(app.tasks(user_id, (page - 1) * limit, limit).await?))
+}
+
+/// Cancels a task that has not ended; one that was cancelled before is shown again.
+pub(super) async fn cancel(
+    State(app): State<Arc<App>>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Json<TaskStatus>, Error> {
+    let Ok(Path(id)) = path else { return Err(error::no_task("of that name")) };
+    let job = app.task(&id).await?.ok_or_else(|| error::no_task(&id))?;
+    app.longhaul.cancel(&job.id).await?;
+    let job = app.task(&id).await?.ok_or_else(|| error::no_task(&id))?;
+    match job.state {
+        longhaul::State::Completed => Err(error::ended(&id, "completed")),
+        longhaul::State::Failed => Err(error::ended(&id, "failed")),
+        _ => Ok(Json(TaskStatus::of(&job, None))),
+    }
 }
 
 impl App {
@@ -92,23 +124,33 @@ impl App {
         Ok(job.filter(|job| job.kind == Generate::KIND && !self.is_over(job)))
     }
 
-    /// The jobs of all tasks that can be asked about, newest first: at most 10,000 of them.
-    async fn tasks(&self) -> Result<Vec<TaskEntry>, Error> {
-        let filter = JobFilter { kinds: vec![Generate::KIND.into()], ..JobFilter::default() };
+    /// The tasks that can be asked about, of a user or of all, and the counts of them by status. All jobs of that time are
+    /// gone through for the counts, a page at a time and one caller at a time, so that neither a long list nor many who
+    /// ask for it hold more than a page and what is shown.
+    async fn tasks(&self, user_id: Option<String>, skip: usize, limit: usize) -> Result<Tasks, Error> {
+        let user = user_id.into_iter().map(|user| ("user".to_owned(), user));
+        let filter =
+            JobFilter { kinds: vec![Generate::KIND.into()], labels: user.collect(), ..JobFilter::default() };
+        let _turn = self.counting.lock().await;
         let oldest = self.clock.now().minus(self.task_ttl).minus(LONGEST);
-        let mut tasks = Vec::new();
+        let (mut tasks, mut status_counts, mut total_tasks) = (Vec::new(), StatusCounts::default(), 0_u64);
         let mut cursor = None;
-        for _ in 0..MAX_PAGES {
-            let page =
-                self.longhaul.store().list(&filter, Page { cursor, limit: PAGE, ..Page::default() }).await?;
+        loop {
+            let wanted = Page { cursor, limit: PAGE, payloads: Payloads::Short };
+            let page = self.longhaul.store().list(&filter, wanted).await?;
             let is_long_ago = page.jobs.last().is_some_and(|job| job.created_at < oldest);
-            tasks.extend(page.jobs.iter().filter(|job| !self.is_over(job)).map(TaskEntry::of));
+            for job in page.jobs.iter().filter(|job| !self.is_over(job)) {
+                status_counts.add(Status::of(job));
+                if total_tasks >= skip as u64 && tasks.len() < limit {
+                    tasks.push(TaskEntry::of(job));
+                }
+                total_tasks += 1;
+            }
             cursor = page.next;
             if cursor.is_none() || is_long_ago {
-                break;
+                return Ok(Tasks { status: "success", total_tasks, tasks, status_counts });
             }
         }
-        Ok(tasks)
     }
 
     fn is_over(&self, job: &JobRecord) -> bool {

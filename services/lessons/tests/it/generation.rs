@@ -66,7 +66,6 @@ async fn a_lesson_does_without_wikipedia_where_it_fails() {
         (SEARCH, Fault::Body("{\"error\":{\"code\":\"x\"}}".into()), "Wikipedia's answer could not be read"),
         (SEARCH, Fault::Endless, "Wikipedia's answer could not be read"),
         (SEARCH, Fault::Cut, "Wikipedia could not be reached"),
-        (SUMMARY, Fault::Status(404), "Wikipedia does not have the article (404)"),
         (SUMMARY, Fault::Status(500), "Wikipedia refused the request (500)"),
         (SUMMARY, Fault::Malformed, "Wikipedia's answer could not be read"),
         (SUMMARY, Fault::MissingFields, "Wikipedia's answer could not be read"),

@@ -17,6 +17,23 @@ pub enum ExtractError {
         /// The fault, for the log: a document's owner can do nothing with a parser's words.
         reason: String,
     },
+    /// A form whose pages are made by the programs of one maker.
+    #[error("PDF is a form that only Adobe's programs show")]
+    DynamicForm,
+    /// Its letters are numbers that only a character map explains, and that map is not installed.
+    #[error("PDF needs the character map {map}, which is not installed (Debian package poppler-data)")]
+    MapMissing {
+        /// The map.
+        map: String,
+    },
+    /// A language of [`Limits::languages`](super::Limits::languages) is not installed.
+    #[error("failed to read by OCR: language '{language}' is not installed (Debian package {package})")]
+    LanguageMissing {
+        /// As tesseract names it.
+        language: String,
+        /// The package that brings it.
+        package: String,
+    },
     /// It has no bytes at all.
     #[error("File is empty")]
     Empty,
@@ -98,6 +115,8 @@ impl ExtractError {
         match self {
             Self::Encrypted(_)
             | Self::Unreadable { .. }
+            | Self::DynamicForm
+            | Self::MapMissing { .. }
             | Self::Empty
             | Self::TooManyPages { .. }
             | Self::TooLarge { .. }
@@ -107,10 +126,17 @@ impl ExtractError {
             | Self::NoSuchPage { .. } => true,
             // A page may be slow because the machine is busy.
             Self::PageTimeout { .. }
+            | Self::LanguageMissing { .. }
             | Self::ToolUnavailable { .. }
             | Self::ToolKilled { .. }
             | Self::Io { .. } => false,
         }
+    }
+
+    /// True if it is the fault of a page, so that the others can still be read.
+    #[must_use]
+    pub fn costs_its_page_only(&self) -> bool {
+        matches!(self, Self::Unreadable { .. } | Self::ImageTooLarge { .. } | Self::PageTimeout { .. })
     }
 
     pub(super) fn unreadable(kind: FileKind, reason: impl ToString) -> Self {

@@ -1,22 +1,31 @@
 //! Text out of documents that strangers upload.
 //!
-//! [`sniff`] says what a file really is, [`inspect`] reads all that is cheap to read and leaves a [`Plan`] that
-//! says which pages are pictures, [`page`] reads one of them. A caller that must not lose paid work stores each
-//! page as it comes; [`extract`] is for those that need not.
+//! [`sniff_file`] says what a file really is, [`inspect`] reads all that is cheap to read and leaves a [`Plan`] that
+//! says which pages have to be looked at, [`page`] reads one of them. A caller that must not lose paid work stores
+//! each page as it comes; [`extract`] is for those that need not. A page that cannot be read costs its own text only,
+//! and is named by a [`Warning`].
 //!
 //! Nothing here trusts a document: each is read by a process of its own, at the lowest priority and within
 //! limits of time, memory and output, or by a parser that counts what it unpacks.
 
+mod embedded;
+mod encoding;
 mod error;
+mod grey;
+mod html;
 mod image;
 mod kind;
+mod language;
+mod layer;
 mod limits;
 mod ocr;
 mod office;
 mod package;
 mod pdf;
 mod plain;
+mod tidy;
 mod tool;
+mod warning;
 mod xml;
 
 use std::path::{Path, PathBuf};
@@ -24,17 +33,22 @@ use std::path::{Path, PathBuf};
 use longhaul::clock::Stopwatch;
 
 pub use error::ExtractError;
-pub use kind::{FileKind, SNIFF_BYTES, sniff, sniff_file};
+pub use kind::{FileKind, SNIFF_BYTES, TAKEN, may_be_taken, sniff_file};
+pub use language::{is_list_of_languages, missing_parts};
 pub use limits::Limits;
+pub use plain::Part;
 pub use tool::missing_tools;
+pub use warning::{Warning, WarningCode};
 
 /// The work of reading a document, and the findings of earlier reads for this plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// The kind of the document.
     pub kind: FileKind,
-    /// Its pages, in order; slides of a presentation; one for a kind that has no pages.
+    /// Its pages, in order; slides of a presentation; parts of some length for a kind that has no pages.
     pub pages: Vec<PlannedPage>,
+    /// What is to be told of the document as a whole.
+    pub warnings: Vec<Warning>,
 }
 
 /// A page as [`inspect`] leaves it.
@@ -42,12 +56,30 @@ pub struct Plan {
 pub enum PlannedPage {
     /// Its text is known.
     Text(String),
-    /// It has almost no text of its own, so it must be looked at. `layer` is the little that it has: a stamp,
-    /// a page number, or nothing.
+    /// A part of a text file, which is read when its turn comes.
+    Part(Part),
+    /// Its text may not be all that it shows, so it must be looked at. `layer` is the text that it has: a stamp, a page
+    /// number, or nothing.
     Picture {
         /// The text that the page carries.
         layer: String,
     },
+    /// A text with pictures in it, each by its name in the document.
+    Pictured {
+        /// The text around the pictures.
+        text: String,
+        /// The names.
+        pictures: Vec<String>,
+    },
+}
+
+/// The text of a page, and what is to be told of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PageText {
+    /// The text.
+    pub text: String,
+    /// What was left out, or is doubtful.
+    pub warnings: Vec<Warning>,
 }
 
 /// The progress of [`extract`].
@@ -59,6 +91,15 @@ pub struct Page {
     pub total: u32,
 }
 
+/// A document that was read whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extracted {
+    /// The texts of its pages, in order.
+    pub pages: Vec<String>,
+    /// What is to be told of it.
+    pub warnings: Vec<Warning>,
+}
+
 impl Plan {
     /// Pages in all.
     #[must_use]
@@ -66,30 +107,40 @@ impl Plan {
         u32::try_from(self.pages.len()).unwrap_or(u32::MAX)
     }
 
-    /// The numbers (from 1) of the pages that only OCR can read, each a second or more of work.
+    /// The numbers (from 1) of the pages that have to be looked at, each a second or more of work.
     #[must_use]
     pub fn pictures(&self) -> Vec<u32> {
         let numbered = (1..).zip(&self.pages);
-        numbered.filter(|(_, page)| matches!(page, PlannedPage::Picture { .. })).map(|(n, _)| n).collect()
+        numbered.filter(|(_, page)| page.is_costly()).map(|(n, _)| n).collect()
     }
 
-    /// Puts the pages' texts together: a scan (most of its pages are pictures) as `--- Page n ---` blocks, so
-    /// that whoever reads a passage can find it on paper; anything else as it was written. Pages without text
-    /// leave no trace, so a document of blank pages is an empty text.
+    fn page(&self, number: u32) -> Result<&PlannedPage, ExtractError> {
+        let index = usize::try_from(number).unwrap_or(usize::MAX).checked_sub(1);
+        let page = index.and_then(|index| self.pages.get(index));
+        page.ok_or(ExtractError::NoSuchPage { number, total: self.total() })
+    }
+}
+
+impl PlannedPage {
+    /// True if reading it takes seconds, so that its text is worth keeping at once.
     #[must_use]
-    pub fn join(&self, texts: &[String]) -> String {
-        let is_scan = self.kind == FileKind::Pdf && 2 * self.pictures().len() > self.pages.len();
-        let mut joined = String::new();
-        for (number, text) in (1..).zip(texts).filter(|(_, text)| !text.trim().is_empty()) {
-            if !joined.is_empty() {
-                joined.push_str("\n\n");
-            }
-            if is_scan {
-                joined.push_str(&format!("--- Page {number} ---\n"));
-            }
-            joined.push_str(text.trim());
-        }
-        joined
+    pub fn is_costly(&self) -> bool {
+        matches!(self, Self::Picture { .. } | Self::Pictured { .. })
+    }
+}
+
+impl PageText {
+    /// The place of a page that could not be read.
+    #[must_use]
+    pub fn unread(error: &ExtractError) -> Self {
+        let message = format!("the page could not be read: {error}");
+        Self { text: String::new(), warnings: vec![Warning::new(WarningCode::PageUnreadable, message)] }
+    }
+}
+
+impl From<String> for PageText {
+    fn from(text: String) -> Self {
+        Self { text, warnings: Vec::new() }
     }
 }
 
@@ -97,27 +148,40 @@ impl Plan {
 ///
 /// # Errors
 /// See [`ExtractError`]; also where all pages together take longer than
-/// [`total_time`](Limits::total_time).
+/// [`total_time`](Limits::total_time), and where not one of them could be read.
 pub async fn extract(
     path: &Path,
     kind: FileKind,
     limits: &Limits,
     progress: &mut (dyn FnMut(Page) + Send),
-) -> Result<String, ExtractError> {
+) -> Result<Extracted, ExtractError> {
     let started = Stopwatch::start();
     let plan = inspect(path, kind, limits).await?;
     let total = plan.total();
-    let mut texts = Vec::with_capacity(plan.pages.len());
+    let mut extracted = Extracted { pages: Vec::new(), warnings: plan.warnings.clone() };
+    let (mut bytes, mut first_fault) = (0, None);
     for number in 1..=total {
         if started.elapsed() >= limits.total_time {
             return Err(ExtractError::DocumentTimeout { after: limits.total_time });
         }
-        texts.push(page(path, &plan, number, limits).await?);
+        let page = match page(path, &plan, number, limits).await {
+            Err(error) if error.costs_its_page_only() => {
+                let page = PageText::unread(&error);
+                first_fault.get_or_insert(error);
+                page
+            }
+            page => page?,
+        };
+        bytes += page.text.len();
+        limits.check_text(bytes)?;
+        extracted.warnings.extend(page.warnings.into_iter().map(|warning| warning.on(number)));
+        extracted.pages.push(page.text);
         progress(Page { number, total });
     }
-    let text = plan.join(&texts);
-    limits.check_text(text.len())?;
-    Ok(text)
+    match first_fault {
+        Some(fault) if bytes == 0 => Err(fault),
+        _ => Ok(extracted),
+    }
 }
 
 /// Reads what is cheap: the number of pages and every text that is there as text. A document that breaks a
@@ -131,46 +195,93 @@ pub async fn inspect(path: &Path, kind: FileKind, limits: &Limits) -> Result<Pla
     if length == 0 {
         return Err(ExtractError::Empty);
     }
-    let pages = match kind {
-        FileKind::Pdf => pdf::inspect(&path, limits).await?,
-        FileKind::Docx | FileKind::Pptx => {
-            let limits = limits.clone();
-            let pages = blocking(move || office::read(&path, kind, &limits)).await?;
-            pages.into_iter().map(PlannedPage::Text).collect()
-        }
-        FileKind::Text | FileKind::Markdown => {
+    if kind == FileKind::Pdf {
+        return pdf::inspect(&path, limits).await;
+    }
+    let limits = limits.clone();
+    blocking(move || match kind {
+        FileKind::Text | FileKind::Markdown | FileKind::Csv => {
             limits.check_text(usize::try_from(length).unwrap_or(usize::MAX))?;
-            let text = blocking(move || plain::read(&path)).await?;
-            vec![PlannedPage::Text(text)]
+            Ok(Plan { kind, pages: plain::inspect(&path, kind)?, warnings: Vec::new() })
         }
-        FileKind::Jpeg | FileKind::Png | FileKind::Gif | FileKind::Webp => {
-            let limits = limits.clone();
-            blocking(move || image::check(&path, kind, &limits)).await?;
-            vec![PlannedPage::Picture { layer: String::new() }]
+        kind if kind.is_image() => {
+            let warnings = image::check(&path, kind, &limits)?;
+            Ok(Plan { kind, pages: vec![PlannedPage::Picture { layer: String::new() }], warnings })
         }
-    };
-    Ok(Plan { kind, pages })
+        kind => office::inspect(&path, kind, &limits),
+    })
+    .await
 }
 
 /// Reads one page (from 1) of a document that was [inspected](inspect). Reading it again gives the same text.
 ///
 /// # Errors
 /// See [`ExtractError`]; a page that the plan does not have is [`ExtractError::NoSuchPage`].
-pub async fn page(path: &Path, plan: &Plan, number: u32, limits: &Limits) -> Result<String, ExtractError> {
-    let layer = match plan.page(number)? {
-        PlannedPage::Text(text) => return Ok(text.clone()),
-        PlannedPage::Picture { layer } => layer,
-    };
+pub async fn page(path: &Path, plan: &Plan, number: u32, limits: &Limits) -> Result<PageText, ExtractError> {
     let path = absolute(path)?;
-    if plan.kind != FileKind::Pdf {
-        return ocr::file(&path, plan.kind, limits).await;
+    match to_see(&path, plan, number, limits).await? {
+        ToSee::Nothing(page) => Ok(page),
+        ToSee::Page { layer } => {
+            let Some(picture) = pdf::render(&path, number, limits).await? else {
+                return Ok(PageText::from(layer));
+            };
+            let seen = ocr::grey(picture.grey, Some(picture.dpi), limits).await?;
+            Ok(layer::merge(&layer, &seen))
+        }
+        ToSee::File => ocr::file(&path, plan.kind, limits).await,
+        ToSee::Pictures { text, names } => {
+            let mut page = PageText::from(text);
+            for name in names {
+                embedded::read(&path, plan.kind, &name, limits).await?.append_to(&mut page);
+            }
+            Ok(page)
+        }
     }
-    let Some(picture) = pdf::render(&path, number, limits).await? else { return Ok(layer.clone()) };
-    let seen = ocr::picture(picture.bytes, picture.dpi, limits).await?;
-    // A layer that is a title or a stamp is on the picture too, but letter for letter right. It only gives way
-    // to a page of which it was a small part.
-    let more = plain::letters(&seen) > 2 * plain::letters(layer);
-    Ok(if more { seen } else { layer.clone() })
+}
+
+/// What of a page only eyes can read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToSee {
+    /// Its text was there.
+    Nothing(PageText),
+    /// The page itself, which [`page_png`] renders; `layer` is the text that it carries.
+    Page {
+        /// The text that the page carries.
+        layer: String,
+    },
+    /// The file is a picture.
+    File,
+    /// The pictures of these names in the document, which [`picture_in`] gives.
+    Pictures {
+        /// The text around them.
+        text: String,
+        /// Their names.
+        names: Vec<String>,
+    },
+}
+
+/// Reads of a page (from 1) what needs no OCR, and says what does.
+///
+/// # Errors
+/// See [`ExtractError`].
+pub async fn to_see(path: &Path, plan: &Plan, number: u32, limits: &Limits) -> Result<ToSee, ExtractError> {
+    match plan.page(number)? {
+        PlannedPage::Text(text) => Ok(ToSee::Nothing(PageText::from(text.clone()))),
+        PlannedPage::Part(part) => {
+            let (path, part) = (absolute(path)?, part.clone());
+            blocking(move || plain::part(&path, &part)).await.map(ToSee::Nothing)
+        }
+        PlannedPage::Pictured { text, pictures } => {
+            Ok(ToSee::Pictures { text: text.clone(), names: pictures.clone() })
+        }
+        PlannedPage::Picture { .. } if plan.kind != FileKind::Pdf => Ok(ToSee::File),
+        PlannedPage::Picture { layer } => {
+            let path = absolute(path)?;
+            let is_told = layer::is_trusted(layer) && pdf::is_explained(&path, number, limits).await?;
+            let layer = layer.clone();
+            Ok(if is_told { ToSee::Nothing(PageText::from(layer)) } else { ToSee::Page { layer } })
+        }
+    }
 }
 
 /// One page of a PDF as a PNG, for an OCR service elsewhere; `None` where there is nothing on it to read.
@@ -187,12 +298,25 @@ pub async fn page_png(
     pdf::render_png(&absolute(path)?, number, limits).await
 }
 
-impl Plan {
-    fn page(&self, number: u32) -> Result<&PlannedPage, ExtractError> {
-        let index = usize::try_from(number).unwrap_or(usize::MAX).checked_sub(1);
-        let page = index.and_then(|index| self.pages.get(index));
-        page.ok_or(ExtractError::NoSuchPage { number, total: self.total() })
-    }
+/// A picture within a document, as it is kept there, with its kind; `None` where its format is not read or it is too
+/// small to say anything.
+///
+/// # Errors
+/// See [`ExtractError`].
+pub async fn picture_in(
+    path: &Path,
+    plan: &Plan,
+    name: &str,
+    limits: &Limits,
+) -> Result<Option<(FileKind, Vec<u8>)>, ExtractError> {
+    let (path, kind, name, limits) = (absolute(path)?, plan.kind, name.to_owned(), limits.clone());
+    blocking(move || embedded::picture(&path, kind, &name, &limits)).await
+}
+
+/// The text of a page that carries `layer` and shows `seen`.
+#[must_use]
+pub fn merged(layer: &str, seen: &str) -> PageText {
+    layer::merge(layer, &ocr::Seen::sure(seen))
 }
 
 /// A tool would take a relative name that begins with `-` for an option.
@@ -212,26 +336,13 @@ async fn blocking<T: Send + 'static>(
 mod tests {
     use super::*;
 
-    fn plan(pages: &[&str]) -> Plan {
-        let picture = |layer: &&str| match *layer {
-            "" => PlannedPage::Picture { layer: String::new() },
-            text => PlannedPage::Text(text.to_owned()),
-        };
-        Plan { kind: FileKind::Pdf, pages: pages.iter().map(picture).collect() }
-    }
-
-    #[test]
-    fn only_a_scan_is_marked_page_by_page() {
-        let texts = ["one".to_owned(), " \n".to_owned(), "three".to_owned()];
-        assert_eq!(plan(&["", "", "three"]).join(&texts), "--- Page 1 ---\none\n\n--- Page 3 ---\nthree");
-        assert_eq!(plan(&["one", "", "three"]).join(&texts), "one\n\nthree");
-        assert_eq!(plan(&["", ""]).join(&[String::new(), "\n".to_owned()]), "");
-    }
-
     #[test]
     fn the_pictures_of_a_plan_are_numbered_from_one() {
-        assert_eq!(plan(&["", "two", ""]).pictures(), [1, 3]);
-        assert!(plan(&["one"]).page(0).is_err());
-        assert!(plan(&["one"]).page(2).is_err());
+        let picture = PlannedPage::Picture { layer: String::new() };
+        let pages = vec![picture.clone(), PlannedPage::Text("two".to_owned()), picture];
+        let plan = Plan { kind: FileKind::Pdf, pages, warnings: Vec::new() };
+        assert_eq!(plan.pictures(), [1, 3]);
+        assert!(plan.page(0).is_err());
+        assert!(plan.page(4).is_err());
     }
 }

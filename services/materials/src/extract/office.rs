@@ -1,12 +1,25 @@
 use std::path::Path;
 
 use super::package::Package;
+use super::tidy::{parts, tidy};
 use super::xml::{Attributes, Node};
-use super::{ExtractError, FileKind, Limits, plain};
+use super::{ExtractError, FileKind, Limits, Plan, PlannedPage};
 
-/// Reads a Word document as one text, or a presentation slide by slide, in the order in which it is shown.
-/// Pictures in them are not read.
-pub(super) fn read(path: &Path, kind: FileKind, limits: &Limits) -> Result<Vec<String>, ExtractError> {
+/// Reads a Word document in parts, or a presentation slide by slide, in the order in which it is shown.
+pub(super) fn inspect(path: &Path, kind: FileKind, limits: &Limits) -> Result<Plan, ExtractError> {
+    if kind == FileKind::Html {
+        let bytes = std::fs::read(path).map_err(ExtractError::io("read the document"))?;
+        let page = super::html::read(&bytes)?;
+        limits.check_text(page.text.len())?;
+        let pages = parts(&page.text).into_iter().map(PlannedPage::Text).collect();
+        return Ok(Plan { kind, pages, warnings: page.warnings });
+    }
+    let texts = read(path, kind, limits)?;
+    let texts = if kind.has_pages() { texts } else { texts.iter().flat_map(|text| parts(text)).collect() };
+    Ok(Plan { kind, pages: texts.into_iter().map(PlannedPage::Text).collect(), warnings: Vec::new() })
+}
+
+fn read(path: &Path, kind: FileKind, limits: &Limits) -> Result<Vec<String>, ExtractError> {
     let mut package = Package::open(path, kind, limits)?;
     let main = package.relations("")?.into_iter().find(|relation| relation.kind == "officeDocument");
     let main = main.ok_or_else(|| ExtractError::unreadable(kind, "it names no main part"))?.part;
@@ -34,7 +47,7 @@ impl Reader<'_> {
             text.push_str("\n\n");
             text.push_str(&self.part(&note.part)?);
         }
-        Ok(plain::tidy(&text))
+        Ok(tidy(&text))
     }
 
     fn slides(&mut self, main: &str) -> Result<Vec<String>, ExtractError> {
@@ -58,7 +71,7 @@ impl Reader<'_> {
                     text.push_str(&self.part(&notes.part)?);
                 }
             }
-            slides.push(plain::tidy(&text));
+            slides.push(tidy(&text));
         }
         Ok(slides)
     }
@@ -156,7 +169,7 @@ mod tests {
             Ok::<(), String>(())
         })
         .unwrap();
-        plain::tidy(&writer.text)
+        tidy(&writer.text)
     }
 
     #[test]

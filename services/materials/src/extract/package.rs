@@ -26,21 +26,48 @@ pub(super) struct Relation {
     pub(super) part: String,
 }
 
-/// The Office format of a zip by its table of contents; `None` if it is neither, or no zip that opens.
+/// The format of a zip by its table of contents, which is at its end; `None` if it is none that is taken, or no zip
+/// that opens.
 pub(super) fn kind_of(path: &Path) -> io::Result<Option<FileKind>> {
-    let archive = match open(path, Limits::default().entries) {
+    let mut archive = match open(path, Limits::default().entries) {
         Ok(Opened::Archive(archive)) => archive,
         Ok(Opened::TooManyEntries) | Err(ZipError::InvalidArchive(_) | ZipError::UnsupportedArchive(_)) => {
             return Ok(None);
         }
         Err(error) => return Err(error.into()),
     };
+    if let Some(media) = text_of(&mut archive, "mimetype") {
+        // Templates have the type of what they make, and a word more.
+        let opens = [FileKind::Odt, FileKind::Odp, FileKind::Ods, FileKind::Epub];
+        return Ok(opens.into_iter().find(|kind| media.trim().starts_with(kind.mime())));
+    }
+    let Some(types) = text_of(&mut archive, "[Content_Types].xml") else { return Ok(None) };
     let has = |folder: &str| archive.file_names().any(|name| name.starts_with(folder));
-    Ok(match has("[Content_Types].xml") {
-        true if has("word/") => Some(FileKind::Docx),
-        true if has("ppt/") => Some(FileKind::Pptx),
-        _ => None,
+    // By the type of the main part, which exporters put into folders of any name; else by the usual folder.
+    let says = |family: &str, maker: &str| {
+        let mut types = types.split('"').filter(|value| value.ends_with("main+xml"));
+        types.any(|value| value.contains(family) || value.contains(maker))
+    };
+    Ok(if says("wordprocessingml", "ms-word.") {
+        Some(FileKind::Docx)
+    } else if says("presentationml", "ms-powerpoint.") {
+        Some(FileKind::Pptx)
+    } else if says("spreadsheetml", "ms-excel.") {
+        Some(FileKind::Xlsx)
+    } else if has("word/") {
+        Some(FileKind::Docx)
+    } else if has("ppt/") {
+        Some(FileKind::Pptx)
+    } else {
+        has("xl/").then_some(FileKind::Xlsx)
     })
+}
+
+/// The text of a small entry.
+fn text_of(archive: &mut ZipArchive<BufReader<File>>, name: &str) -> Option<String> {
+    let mut text = String::new();
+    archive.by_name(name).ok()?.take(1 << 20).read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 impl Package {
@@ -78,6 +105,22 @@ impl Package {
             Fault::Xml(_) if self.budget.is_exceeded => self.limits.too_large(),
             Fault::Xml(reason) => ExtractError::unreadable(kind, format!("{part}: {reason}")),
         })
+    }
+
+    /// The bytes of a part, where there are at most `limit`.
+    pub(super) fn bytes(&mut self, part: &str, limit: u64) -> Result<Vec<u8>, ExtractError> {
+        let kind = self.kind;
+        let file = self.archive.by_name(part);
+        let file = file.map_err(|error| ExtractError::unreadable(kind, format!("{part}: {error}")))?;
+        let limit = limit.min(self.budget.left);
+        let mut bytes = Vec::new();
+        let read = file.take(limit.saturating_add(1)).read_to_end(&mut bytes);
+        read.map_err(|error| ExtractError::unreadable(kind, format!("{part}: {error}")))?;
+        if bytes.len() as u64 > limit {
+            return Err(self.limits.too_large());
+        }
+        self.budget.left -= bytes.len() as u64;
+        Ok(bytes)
     }
 
     /// The references that a part makes, in their order; none where it makes none. Those that lead out of the

@@ -1,5 +1,4 @@
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -21,6 +20,9 @@ pub fn missing_tools() -> Vec<&'static str> {
         ("pdfinfo", "pdfinfo (poppler-utils)"),
         ("pdftotext", "pdftotext (poppler-utils)"),
         ("pdftoppm", "pdftoppm (poppler-utils)"),
+        ("pdfimages", "pdfimages (poppler-utils)"),
+        ("pdfdetach", "pdfdetach (poppler-utils)"),
+        ("gm", "gm (graphicsmagick)"),
         ("tesseract", "tesseract (tesseract-ocr)"),
         ("prlimit", "prlimit (util-linux)"),
         ("setpriv", "setpriv (util-linux)"),
@@ -48,13 +50,13 @@ pub(super) struct Run<'a> {
 pub(super) enum Input {
     Nothing,
     Bytes(Vec<u8>),
-    File(File),
 }
 
 /// The end of a program that was not ended from outside.
 #[derive(Debug)]
 pub(super) enum Ending {
-    Done(Vec<u8>),
+    /// Its output, and what it complained about on the way.
+    Done(Vec<u8>, String),
     /// It gave up on the document or crashed over it; these are its own words, or the signal.
     Failed(String),
     TooMuchOutput,
@@ -149,7 +151,6 @@ impl Run<'_> {
         let stdin = match &self.input {
             Input::Nothing => Stdio::null(),
             Input::Bytes(_) => Stdio::piped(),
-            Input::File(file) => file.try_clone().map_err(ExtractError::io("open the document"))?.into(),
         };
         command.stdin(stdin).spawn().map_err(ExtractError::io("start a program that reads documents"))
     }
@@ -168,7 +169,7 @@ fn verdict(
     /// how C++ runs out of memory), BUS, FPE, SEGV, SYS.
     const CRASHES: [i32; 7] = [4, 5, 6, 7, 8, 11, 31];
     match (status.code(), status.signal()) {
-        (Some(0), _) => Ok(Ending::Done(output)),
+        (Some(0), _) => Ok(Ending::Done(output, complaint)),
         // From prlimit or the dynamic linker: the program never began.
         (Some(126 | 127), _) => Err(ExtractError::ToolUnavailable { tool, reason: complaint }),
         (_, Some(SIGXCPU)) => Err(ExtractError::PageTimeout { after: time }),
@@ -265,9 +266,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_program_has_the_lowest_priority_and_nothing_of_the_servers_environment() {
-        let Ending::Done(nice) = run("nice", &[], &Limits::default()).await.unwrap() else { panic!() };
+        let Ending::Done(nice, _) = run("nice", &[], &Limits::default()).await.unwrap() else { panic!() };
         assert_eq!(nice, b"19\n");
-        let Ending::Done(names) = run("env", &[], &Limits::default()).await.unwrap() else { panic!() };
+        let Ending::Done(names, _) = run("env", &[], &Limits::default()).await.unwrap() else { panic!() };
         let names = String::from_utf8(names).unwrap();
         assert!(std::env::var_os("CARGO_PKG_NAME").is_some());
         assert!(!names.contains("CARGO"), "{names}");

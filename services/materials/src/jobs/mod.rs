@@ -6,6 +6,7 @@
 
 mod embed;
 mod index;
+mod pieces;
 mod process;
 mod purge;
 mod read;

@@ -103,11 +103,7 @@ impl Process {
                 now.into(),
             ],
         );
-        let pages = Write::new(
-            "DELETE FROM material_pages WHERE material_id = $1",
-            vec![self.material_id.as_str().into()],
-        );
-        app.commit_run(&self.material_id, self.run, vec![save, pages]).await
+        app.commit_run(&self.material_id, self.run, vec![save]).await
     }
 
     /// The job's record says the same and is what people are shown; the row is for when that has been pruned. So

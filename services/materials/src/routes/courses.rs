@@ -105,8 +105,7 @@ impl App {
     async fn try_delete(&self, user: &User, id: &str) -> Result<bool, Error> {
         let rows = self.db.read("SELECT id FROM materials WHERE course_id = $1", vec![id.into()]).await?;
         let materials = rows.iter().map(|row| row.get("id")).collect::<Result<Vec<String>, DbError>>()?;
-        let mut writes =
-            vec![Write::new("DELETE FROM course_chats WHERE course_id = $1", vec![id.into()])];
+        let mut writes = vec![Write::new("DELETE FROM course_chats WHERE course_id = $1", vec![id.into()])];
         let mut purges = Vec::new();
         for some in materials.chunks(PurgeCourse::MATERIALS) {
             let sql = format!("DELETE FROM materials WHERE id IN ({})", placeholders(1, some.len()));
@@ -128,18 +127,17 @@ impl App {
         let filter = JobFilter { labels, ..JobFilter::default() };
         let action = Action::Cancel { grace: CANCEL_GRACE };
         if let Err(error) = self.longhaul.store().act(&filter, action, usize::MAX).await {
-            tracing::warn!(course = course_id, "failed to cancel the processing of a deleted course: {error}");
+            tracing::warn!(
+                course = course_id,
+                "failed to cancel the processing of a deleted course: {error}"
+            );
         }
     }
 }
 
 impl CourseResponse {
     fn from_row(row: &Row) -> Result<Self, DbError> {
-        Ok(Self {
-            id: row.get("id")?,
-            name: row.get("name")?,
-            created_at: iso8601(row.get("created_at")?),
-        })
+        Ok(Self { id: row.get("id")?, name: row.get("name")?, created_at: iso8601(row.get("created_at")?) })
     }
 }
 

@@ -39,10 +39,16 @@ impl Form {
         let (head, body) = request.into_parts();
         let body = Shared(Arc::new(Mutex::new(body.into_data_stream())));
         let unread = Arc::new(AtomicUsize::new(0));
-        let pieces = Pieces { body: body.clone(), rest: Bytes::new(), gave: Gave::Nothing, unread: Arc::clone(&unread) };
+        let pieces = Pieces {
+            body: body.clone(),
+            rest: Bytes::new(),
+            gave: Gave::Nothing,
+            unread: Arc::clone(&unread),
+        };
         let request = Request::from_parts(head, Body::from_stream(pieces));
         let parts = Multipart::from_request(request, &()).await;
-        let parts = parts.map_err(|_| Error::bad_request("Request must be multipart/form-data with a file"))?;
+        let parts =
+            parts.map_err(|_| Error::bad_request("Request must be multipart/form-data with a file"))?;
         Ok(Self { parts, body, unread })
     }
 

@@ -1,6 +1,6 @@
 use axum::Json;
-use axum::http::header::LINK;
 use axum::http::HeaderValue;
+use axum::http::header::LINK;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use service_support::{DbError, Row, Value};

@@ -122,7 +122,7 @@ pub(crate) async fn download(
 }
 
 impl App {
-    async fn owned(&self, user: &User, id: &str) -> Result<Material, Error> {
+    pub(crate) async fn owned(&self, user: &User, id: &str) -> Result<Material, Error> {
         let sql = format!(
             "SELECT {} FROM materials m JOIN courses c ON c.id = m.course_id WHERE m.id = $1 AND c.owner = $2",
             Material::COLUMNS

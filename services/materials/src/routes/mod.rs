@@ -6,6 +6,7 @@ mod form;
 mod list;
 mod materials;
 mod search;
+mod text;
 mod upload;
 
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/courses/{course}/materials/search", get(search::search))
         .route("/courses/{course}/chat", post(chat::ask).get(chat::list))
         .route("/materials/{material}", get(materials::get).delete(materials::delete))
+        .route("/materials/{material}/text", get(text::get))
         .route("/materials/{material}/download", get(materials::download))
         .route("/materials/{material}/reprocess", post(materials::reprocess))
         .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))

@@ -1,5 +1,3 @@
-use std::io;
-use std::path::Path as FilePath;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +13,7 @@ use super::Caller;
 use super::form::{Field, Form};
 use crate::app::App;
 use crate::error::{self, Error};
-use crate::extract::{FileKind, SNIFF_BYTES, sniff, sniff_file};
+use crate::extract::{SNIFF_BYTES, TAKEN, may_be_taken, sniff_file};
 use crate::jobs::process_job;
 use crate::model::{Material, MaterialResponse};
 use crate::storage::{Incoming, Storage};
@@ -85,8 +83,6 @@ struct Upload {
     name: String,
     /// The kind that the client names.
     claimed: Option<String>,
-    /// The kind that its first bytes show.
-    kind: FileKind,
     incoming: Incoming,
 }
 
@@ -127,13 +123,15 @@ async fn receive_file(app: &App, mut field: Field<'_>, room: u64) -> Result<Uplo
     if head.is_empty() {
         return Err(Error::bad_request("File is empty"));
     }
-    let kind = sniff(&head, &name).ok_or_else(|| not_allowed(&name, claimed.as_deref()))?;
+    if !may_be_taken(&head) {
+        return Err(not_allowed(&name, claimed.as_deref()));
+    }
     let mut incoming = app.storage.receive();
     write(&mut incoming, head, room).await?;
     while let Some(bytes) = field.chunk().await? {
         write(&mut incoming, bytes, room).await?;
     }
-    Ok(Upload { name, claimed, kind, incoming })
+    Ok(Upload { name, claimed, incoming })
 }
 
 async fn write(incoming: &mut Incoming, bytes: Bytes, room: u64) -> Result<(), Error> {
@@ -149,11 +147,11 @@ async fn write(incoming: &mut Incoming, bytes: Bytes, room: u64) -> Result<(), E
 
 impl App {
     async fn keep(&self, upload: Upload, course_id: String, user: String) -> Result<Material, Error> {
-        let Upload { name, claimed, kind, incoming } = upload;
+        let Upload { name, claimed, incoming } = upload;
         let (id, size) = (uuid::Uuid::now_v7().to_string(), incoming.size);
         let kind = {
             let name = name.clone();
-            self.storage.keep(incoming, &id, move |path| whole_kind(path, kind, &name))
+            self.storage.keep(incoming, &id, move |path| sniff_file(path, &name))
         };
         let kind = match kind.await {
             Ok(kind) => kind,
@@ -206,14 +204,6 @@ impl App {
     }
 }
 
-/// The kind of a whole file. Only of a zip do the first bytes not tell enough: its table of contents is at its end.
-fn whole_kind(path: &FilePath, kind: FileKind, name: &str) -> io::Result<Option<FileKind>> {
-    match kind {
-        FileKind::Docx | FileKind::Pptx => sniff_file(path, name),
-        kind => Ok(Some(kind)),
-    }
-}
-
 /// Changes nothing where the course was deleted since it was looked at.
 fn insert(material: &Material) -> Write {
     Write::guarded(
@@ -247,12 +237,12 @@ fn too_large() -> Error {
     Error::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
 }
 
-/// Names what the client says that the file is, as far as that is fit to be repeated.
+/// Names what the client says that the file is, as far as that is fit to be repeated, and what it may be instead.
 fn not_allowed(name: &str, claimed: Option<&str>) -> Error {
     let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
     let told = claimed.map(str::to_owned).or(extension).unwrap_or_else(|| "unknown".into());
     let told: String = told.chars().filter(|c| !c.is_control()).take(100).collect();
-    Error::bad_request(format!("File type {told} not allowed"))
+    Error::bad_request(format!("File type {told} not allowed. Allowed are {TAKEN}"))
 }
 
 /// Reads on what a refused client still sends: one whose connection is closed while it sends may never see why. One

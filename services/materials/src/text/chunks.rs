@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::ops::Range;
 
 /// The most words that a chunk has.
 pub const CHUNK_WORDS: usize = 400;
@@ -15,6 +16,12 @@ pub const OVERLAP_WORDS: usize = 50;
 /// text is.
 #[must_use]
 pub fn chunks(text: &str) -> Vec<String> {
+    chunk_ranges(text).into_iter().map(|range| text[range].to_owned()).collect()
+}
+
+/// The places of the [`chunks`] of a text.
+#[must_use]
+pub fn chunk_ranges(text: &str) -> Vec<Range<usize>> {
     let mut chunks = Vec::new();
     let mut atoms = Atoms { text, at: 0 }.peekable();
     let mut window: VecDeque<Atom> = VecDeque::new();
@@ -29,7 +36,7 @@ pub fn chunks(text: &str) -> Vec<String> {
         let (Some(first), Some(last)) = (window.front(), window.get(length.saturating_sub(1))) else {
             return chunks;
         };
-        chunks.push(text[first.start..last.end].to_owned());
+        chunks.push(first.start..last.end);
         if is_last {
             return chunks;
         }

@@ -6,7 +6,7 @@ mod excerpt;
 mod rank;
 mod terms;
 
-pub use chunks::{CHUNK_WORDS, OVERLAP_WORDS, chunks};
+pub use chunks::{CHUNK_WORDS, OVERLAP_WORDS, chunk_ranges, chunks};
 pub use excerpt::excerpt;
 pub use rank::{Collection, TermCount, bm25, relevance};
 pub use terms::{Token, terms, tokens};

@@ -117,13 +117,7 @@ impl Fixture {
         self.call_as("ada", method, path, body).await
     }
 
-    pub(crate) async fn call_as(
-        &self,
-        user: &str,
-        method: &str,
-        path: &str,
-        body: impl Into<Body>,
-    ) -> Reply {
+    pub(crate) async fn call_as(&self, user: &str, method: &str, path: &str, body: impl Into<Body>) -> Reply {
         let request = Request::builder()
             .method(method)
             .uri(path)

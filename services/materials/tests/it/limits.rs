@@ -89,8 +89,7 @@ async fn a_course_has_a_quota_of_its_own() {
 async fn uploads_side_by_side_do_not_pass_the_quota_together() {
     let f = with_quota("MATERIALS_QUOTA", 1_000).await;
     let course = f.course().await;
-    let replies: Vec<Reply> =
-        join_all((0..20).map(|_| f.upload(&course, "a.txt", &[b'a'; 300]))).await;
+    let replies: Vec<Reply> = join_all((0..20).map(|_| f.upload(&course, "a.txt", &[b'a'; 300]))).await;
     let taken = replies.iter().filter(|reply| reply.status == StatusCode::CREATED).count();
     assert_eq!(taken, 3);
     assert!(replies.iter().filter(|reply| reply.status != 201).all(|reply| reply.error() == over()));

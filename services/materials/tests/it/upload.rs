@@ -22,6 +22,9 @@ const FIELDS: [&str; 12] = [
     "updated_at",
 ];
 
+const NOT_ALLOWED: &str = "File type application/pdf not allowed. Allowed are PDF, Word (docx), PowerPoint (pptx), \
+    Excel (xlsx), OpenDocument (odt, odp, ods), RTF, EPUB, HTML, CSV, text, Markdown, JPEG, PNG, GIF and WebP";
+
 #[tokio::test]
 async fn an_upload_answers_with_the_twelve_fields_and_leaves_a_job() {
     let f = Fixture::alone().await;
@@ -89,8 +92,8 @@ async fn what_is_refused_leaves_nothing() {
     let broken_zip = [b"PK\x03\x04\x14\x00\x06\x00".as_slice(), &[0; 9_000]].concat();
     let long = format!("{}.pdf", "x".repeat(4_000));
     for (name, bytes, error) in [
-        ("virus.pdf", program.as_slice(), (400, "File type application/pdf not allowed")),
-        ("report.docx", &broken_zip, (400, "File type application/pdf not allowed")),
+        ("virus.pdf", program.as_slice(), (400, NOT_ALLOWED)),
+        ("report.docx", &broken_zip, (400, NOT_ALLOWED)),
         ("empty.pdf", b"", (400, "File is empty")),
         (&long, b"%PDF-1.7", (400, "File name too long")),
         ("", b"%PDF-1.7", (400, "File name is required")),

@@ -1,0 +1,204 @@
+"""The asyncio client: the same names as :class:`longhaul.Longhaul`, awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Literal, TypeVar
+
+import httpx
+
+from . import flow
+from .flow import Acted, Answer, Flow, Pause, Send, Settings, Unreachable
+from .job import Event, Job
+
+T = TypeVar("T")
+
+
+class AsyncLonghaul:
+    """A client of a Longhaul server for asyncio. See :class:`longhaul.Longhaul` for each method."""
+
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:8000",
+        *,
+        token: str | None = None,
+        timeout: float = 30.0,
+        max_retries: int = 2,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._settings = Settings(token, max_retries)
+        self._timeout = timeout
+        self._http = httpx.AsyncClient(base_url=url.rstrip("/"), transport=transport, follow_redirects=False)
+        self.jobs = AsyncJobs(self)
+
+    async def __aenter__(self) -> AsyncLonghaul:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes the connections. Jobs are not concerned."""
+        await self._http.aclose()
+
+    async def enqueue(
+        self, kind: str, args: Any = None, *, on_duplicate: Literal["join", "raise"] = "join", **options: Any
+    ) -> AsyncJobHandle:
+        """Enqueues a job and answers as soon as it is durable."""
+        job = await self._run(flow.enqueue(self._settings, kind, args, options, on_duplicate))
+        return AsyncJobHandle(self, job.id, job)
+
+    async def enqueue_many(self, jobs: Sequence[Mapping[str, Any]]) -> list[AsyncJobHandle]:
+        """Enqueues up to 10,000 jobs, all or none."""
+        return [AsyncJobHandle(self, id) for id in await self._run(flow.enqueue_many(self._settings, jobs))]
+
+    async def run(self, kind: str, args: Any = None, *, wait_timeout: float | None = None, **options: Any) -> Any:
+        """Enqueues a job, waits for its end and answers its output."""
+        return await (await self.enqueue(kind, args, **options)).wait(wait_timeout)
+
+    def job(self, id: str) -> AsyncJobHandle:
+        """A handle on a job that exists already, without asking the server."""
+        return AsyncJobHandle(self, id)
+
+    async def _run(self, steps: Flow[T]) -> T:
+        try:
+            step = next(steps)
+            while True:
+                if isinstance(step, Pause):
+                    await asyncio.sleep(step.seconds)
+                    step = steps.send(None)
+                    continue
+                try:
+                    answer = await self._send(step)
+                except Unreachable as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(answer)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+    async def _send(self, send: Send) -> Answer:
+        try:
+            response = await self._http.request(
+                send.method,
+                send.path,
+                headers=dict(send.headers),
+                content=send.body,
+                timeout=self._timeout + send.held_for,
+            )
+        except httpx.TransportError as error:
+            raise Unreachable(f"failed to reach {self._http.base_url}: {error or type(error).__name__}") from error
+        return _answer(response)
+
+
+def _answer(response: httpx.Response) -> Answer:
+    return Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, response.content)
+
+
+class AsyncJobHandle:
+    """A job on the server. ``last`` is the job as it stood when it was last read, where it was."""
+
+    def __init__(self, client: AsyncLonghaul, id: str, last: Job | None = None) -> None:
+        self._client = client
+        self.id = id
+        self.last = last
+
+    def __repr__(self) -> str:
+        return f"AsyncJobHandle({self.id!r})"
+
+    async def get(self) -> Job:
+        """Reads the job."""
+        self.last = await self._client._run(flow.get(self._client._settings, self.id))
+        return self.last
+
+    async def wait(self, timeout: float | None = None) -> Any:
+        """Waits for the end and answers the output."""
+        self.last = await self._client._run(flow.wait(self._client._settings, self.id, timeout, time.monotonic))
+        return flow.outcome(self.last)
+
+    async def events(self, *, after: int = 0) -> AsyncIterator[Event]:
+        """Follows the job's events until it has ended, across connections that break."""
+        following = flow.Following(self._client._settings, self.id, after)
+        while not following.has_ended:
+            timeout = httpx.Timeout(self._client._timeout, read=flow.Following.SILENCE)
+            try:
+                async with self._client._http.stream(
+                    "GET", following.path, headers=following.headers(), timeout=timeout
+                ) as response:
+                    if response.status_code == 204:
+                        return
+                    if response.status_code >= 400:
+                        await response.aread()
+                        following.refused(_answer(response))
+                    else:
+                        async for piece in response.aiter_bytes():
+                            for event in following.take(piece):
+                                yield event
+                            if following.has_ended:
+                                return
+            except httpx.TransportError as error:
+                following.broken(error)
+            await asyncio.sleep(following.pause())
+
+    async def text(self) -> str:
+        """Follows the job to its end and joins its chunks, those of the attempt that completed."""
+        text = flow.Text()
+        async for event in self.events():
+            text.take(event)
+        flow.outcome(await self.get())
+        return str(text)
+
+    async def cancel(self) -> Job:
+        """Cancels the job: at once where it waits, else it is asked to stop."""
+        return await self._post("/cancel")
+
+    async def retry(self) -> Job:
+        """Runs a job that has ended again."""
+        return await self._post("/retry")
+
+    async def delete(self) -> None:
+        """Removes a job that has ended."""
+        await self._client._run(flow.request(self._client._settings, "DELETE", flow.job_path(self.id)))
+
+    async def read_token(self) -> str:
+        """A token that lets a browser follow this job, and nothing else."""
+        steps = flow.request(self._client._settings, "POST", flow.job_path(self.id, "/token"))
+        return str((await self._client._run(steps)).json()["token"])
+
+    async def _post(self, rest: str) -> Job:
+        steps = flow.request(self._client._settings, "POST", flow.job_path(self.id, rest))
+        self.last = Job.read((await self._client._run(steps)).json())
+        return self.last
+
+
+class AsyncJobs:
+    """All jobs: lists, and actions on many."""
+
+    def __init__(self, client: AsyncLonghaul) -> None:
+        self._client = client
+
+    async def list(self, *, limit: int = 50, **filter: Any) -> AsyncIterator[Job]:
+        """The jobs that fit, newest first, page by page as they are asked for."""
+        for page in flow.pages(self._client._settings, filter, limit):
+            for job in await self._client._run(page):
+                yield job
+
+    async def cancel(self, *, filter: Mapping[str, Any], limit: int | None = None, dry_run: bool = False) -> Acted:
+        """Cancels the jobs that fit. An empty list in the filter fits none."""
+        return await self._act("cancel", filter, limit, dry_run)
+
+    async def retry(self, *, filter: Mapping[str, Any], limit: int | None = None, dry_run: bool = False) -> Acted:
+        """Runs the finished jobs that fit again."""
+        return await self._act("retry", filter, limit, dry_run)
+
+    async def delete(self, *, filter: Mapping[str, Any], limit: int | None = None, dry_run: bool = False) -> Acted:
+        """Removes the finished jobs that fit."""
+        return await self._act("delete", filter, limit, dry_run)
+
+    async def _act(self, action: str, filter: Mapping[str, Any], limit: int | None, dry_run: bool) -> Acted:
+        return await self._client._run(flow.act(self._client._settings, action, filter, limit, dry_run))

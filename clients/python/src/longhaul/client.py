@@ -1,0 +1,218 @@
+"""The blocking client."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Literal, TypeVar
+
+import httpx
+
+from . import flow
+from .flow import Acted, Answer, Flow, Pause, Send, Settings, Unreachable
+from .job import Event, Job
+
+T = TypeVar("T")
+
+
+class Longhaul:
+    """A client of a Longhaul server, for code that blocks. :class:`longhaul.AsyncLonghaul` is the same for asyncio.
+
+    >>> with Longhaul("http://127.0.0.1:8000") as client:
+    ...     job = client.enqueue("welcome", {"name": "Ada"})
+    ...     print(job.wait(timeout=30))
+    """
+
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:8000",
+        *,
+        token: str | None = None,
+        timeout: float = 30.0,
+        max_retries: int = 2,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """``timeout`` is in seconds and for each request; waiting for a job is not bounded by it."""
+        self._settings = Settings(token, max_retries)
+        self._timeout = timeout
+        self._http = httpx.Client(base_url=url.rstrip("/"), transport=transport, follow_redirects=False)
+        self.jobs = Jobs(self)
+
+    def __enter__(self) -> Longhaul:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connections. Jobs are not concerned."""
+        self._http.close()
+
+    def enqueue(
+        self, kind: str, args: Any = None, *, on_duplicate: Literal["join", "raise"] = "join", **options: Any
+    ) -> JobHandle:
+        """Enqueues a job and answers as soon as it is durable.
+
+        ``options`` are the fields of ``POST /api/jobs`` by their names there: ``queue``, ``id``, ``unique``, ``run_at``,
+        ``delay`` (seconds), ``priority``, ``max_attempts``, ``timeout`` (seconds), ``key``, ``parent``, ``labels``.
+        Where a job with the same id or unique key exists, its handle is answered, or ``DuplicateJob`` raised.
+        """
+        job = self._run(flow.enqueue(self._settings, kind, args, options, on_duplicate))
+        return JobHandle(self, job.id, job)
+
+    def enqueue_many(self, jobs: Sequence[Mapping[str, Any]]) -> list[JobHandle]:
+        """Enqueues up to 10,000 jobs, all or none. Each is a mapping with ``kind``, ``args`` and the options."""
+        return [JobHandle(self, id) for id in self._run(flow.enqueue_many(self._settings, jobs))]
+
+    def run(self, kind: str, args: Any = None, *, wait_timeout: float | None = None, **options: Any) -> Any:
+        """Enqueues a job, waits for its end and answers its output."""
+        return self.enqueue(kind, args, **options).wait(wait_timeout)
+
+    def job(self, id: str) -> JobHandle:
+        """A handle on a job that exists already, without asking the server."""
+        return JobHandle(self, id)
+
+    def _run(self, steps: Flow[T]) -> T:
+        try:
+            step = next(steps)
+            while True:
+                if isinstance(step, Pause):
+                    time.sleep(step.seconds)
+                    step = steps.send(None)
+                    continue
+                try:
+                    answer = self._send(step)
+                except Unreachable as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(answer)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+    def _send(self, send: Send) -> Answer:
+        try:
+            response = self._http.request(
+                send.method,
+                send.path,
+                headers=dict(send.headers),
+                content=send.body,
+                timeout=self._timeout + send.held_for,
+            )
+        except httpx.TransportError as error:
+            raise Unreachable(f"failed to reach {self._http.base_url}: {error or type(error).__name__}") from error
+        return _answer(response)
+
+
+def _answer(response: httpx.Response) -> Answer:
+    return Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, response.content)
+
+
+class JobHandle:
+    """A job on the server. ``last`` is the job as it stood when it was last read, where it was."""
+
+    def __init__(self, client: Longhaul, id: str, last: Job | None = None) -> None:
+        self._client = client
+        self.id = id
+        self.last = last
+
+    def __repr__(self) -> str:
+        return f"JobHandle({self.id!r})"
+
+    def get(self) -> Job:
+        """Reads the job."""
+        self.last = self._client._run(flow.get(self._client._settings, self.id))
+        return self.last
+
+    def wait(self, timeout: float | None = None) -> Any:
+        """Waits for the end and answers the output. Raises ``JobFailed``, ``JobCancelled``, or ``TimeoutError`` after
+        ``timeout`` seconds; the job goes on then."""
+        self.last = self._client._run(flow.wait(self._client._settings, self.id, timeout, time.monotonic))
+        return flow.outcome(self.last)
+
+    def events(self, *, after: int = 0) -> Iterator[Event]:
+        """Follows the job's events from the first, or from the one after number ``after``, until the job has ended.
+
+        A connection that breaks is made anew, and goes on after the last event: none is lost, none comes twice.
+        """
+        following = flow.Following(self._client._settings, self.id, after)
+        while not following.has_ended:
+            timeout = httpx.Timeout(self._client._timeout, read=flow.Following.SILENCE)
+            try:
+                with self._client._http.stream(
+                    "GET", following.path, headers=following.headers(), timeout=timeout
+                ) as response:
+                    if response.status_code == 204:
+                        return
+                    if response.status_code >= 400:
+                        response.read()
+                        following.refused(_answer(response))
+                    else:
+                        for piece in response.iter_bytes():
+                            for event in following.take(piece):
+                                yield event
+                            if following.has_ended:
+                                return
+            except httpx.TransportError as error:
+                following.broken(error)
+            time.sleep(following.pause())
+
+    def text(self) -> str:
+        """Follows the job to its end and joins its chunks, those of the attempt that completed. Raises as :meth:`wait` does."""
+        text = flow.Text()
+        for event in self.events():
+            text.take(event)
+        flow.outcome(self.get())
+        return str(text)
+
+    def cancel(self) -> Job:
+        """Cancels the job: at once where it waits, else it is asked to stop."""
+        return self._post("/cancel")
+
+    def retry(self) -> Job:
+        """Runs a job that has ended again."""
+        return self._post("/retry")
+
+    def delete(self) -> None:
+        """Removes a job that has ended."""
+        self._client._run(flow.request(self._client._settings, "DELETE", flow.job_path(self.id)))
+
+    def read_token(self) -> str:
+        """A token that lets a browser follow this job, and nothing else."""
+        answer = self._client._run(flow.request(self._client._settings, "POST", flow.job_path(self.id, "/token")))
+        return str(answer.json()["token"])
+
+    def _post(self, rest: str) -> Job:
+        answer = self._client._run(flow.request(self._client._settings, "POST", flow.job_path(self.id, rest)))
+        self.last = Job.read(answer.json())
+        return self.last
+
+
+class Jobs:
+    """All jobs: lists, and actions on many."""
+
+    def __init__(self, client: Longhaul) -> None:
+        self._client = client
+
+    def list(self, *, limit: int = 50, **filter: Any) -> Iterator[Job]:
+        """The jobs that fit, newest first, page by page as they are asked for; ``limit`` is the size of a page.
+
+        The filter's names: ``state``, ``kind``, ``queue``, ``parent`` (each a word or a list), ``labels``, ``q``, ``full``.
+        """
+        for page in flow.pages(self._client._settings, filter, limit):
+            yield from self._client._run(page)
+
+    def cancel(self, *, filter: Mapping[str, Any], limit: int | None = None, dry_run: bool = False) -> Acted:
+        """Cancels the jobs that fit. An empty list in the filter fits none."""
+        return self._act("cancel", filter, limit, dry_run)
+
+    def retry(self, *, filter: Mapping[str, Any], limit: int | None = None, dry_run: bool = False) -> Acted:
+        """Runs the finished jobs that fit again."""
+        return self._act("retry", filter, limit, dry_run)
+
+    def delete(self, *, filter: Mapping[str, Any], limit: int | None = None, dry_run: bool = False) -> Acted:
+        """Removes the finished jobs that fit."""
+        return self._act("delete", filter, limit, dry_run)
+
+    def _act(self, action: str, filter: Mapping[str, Any], limit: int | None, dry_run: bool) -> Acted:
+        return self._client._run(flow.act(self._client._settings, action, filter, limit, dry_run))

@@ -1,0 +1,332 @@
+"""What is sent to the server, and what its answers mean, written once for blocking and asyncio clients.
+
+A flow is a generator: it yields a :class:`Send` or a :class:`Pause`, and is sent the :class:`Answer`, or thrown the
+:class:`Unreachable`, that came of it. ``client.py`` and ``aio.py`` only do what a flow asks for.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import uuid
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
+
+from .errors import ConnectionError, DuplicateJob, JobCancelled, JobFailed, TimeoutError, api_error
+from .job import FINISHED, ChunkEvent, Event, Job, ResetEvent, StateEvent
+from .sse import Parser, event_of
+
+T = TypeVar("T")
+
+#: The longest that one request asks the server to hold its answer, in seconds; the server's own bound is 60.
+HELD_FOR = 25.0
+#: The longest pause between two tries, in seconds, where the server names none.
+LONGEST_PAUSE = 8.0
+
+
+@dataclass(frozen=True)
+class Send:
+    """A request. ``held_for`` is how long the server may hold the answer, on top of the client's timeout."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes | None
+    held_for: float = 0.0
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Wait so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The server's answer. The names of ``headers`` are lowercase."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """The body as JSON; ``None`` where it is none."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+
+class Unreachable(Exception):
+    """No answer came: the connection was refused, broke, or took longer than the timeout."""
+
+
+Flow = Generator["Send | Pause", "Answer | None", T]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How requests are made: the bearer token, and how often one is sent again."""
+
+    token: str | None
+    max_retries: int
+
+
+def request(
+    settings: Settings,
+    method: str,
+    path: str,
+    *,
+    query: Sequence[tuple[str, str]] = (),
+    body: Any = None,
+    headers: Mapping[str, str] | None = None,
+    held_for: float = 0.0,
+) -> Flow[Answer]:
+    """Sends a request until it is answered: again after 408, 429, 5xx and broken connections, at most ``max_retries`` times.
+
+    A POST carries an ``Idempotency-Key``, the same each time, so that one which was heard is not done twice.
+    """
+    sent = {"accept": "application/json", **(headers or {})}
+    if settings.token is not None:
+        sent["authorization"] = f"Bearer {settings.token}"
+    if method == "POST":
+        sent.setdefault("idempotency-key", str(uuid.uuid4()))
+    content = None
+    if body is not None:
+        # NaN is no JSON; the server would refuse it with less to say.
+        content = json.dumps(body, allow_nan=False).encode()
+        sent["content-type"] = "application/json"
+    target = path + ("?" + urlencode(query) if query else "")
+    send = Send(method, target, sent, content, held_for)
+    tries = 0
+    while True:
+        told: float | None = None
+        try:
+            answer = yield send
+            assert answer is not None
+            if answer.status < 400:
+                return answer
+            error: Exception = api_error(answer.status, answer.json(), answer.headers.get("x-request-id"))
+            in_use = answer.status == 409 and getattr(error, "code", "") == "idempotency_key_in_use"
+            if answer.status not in (408, 429) and answer.status < 500 and not in_use:
+                raise error
+            told = retry_after(answer.headers.get("retry-after"))
+        except Unreachable as unreachable:
+            error = ConnectionError(str(unreachable))
+        if tries >= settings.max_retries:
+            raise error
+        yield Pause(pause(tries, told))
+        tries += 1
+
+
+def pause(tries: int, told: float | None) -> float:
+    """The seconds before the next try. Jitter keeps many clients of one server from coming back at once."""
+    if told is not None:
+        return told + random.uniform(0, min(1.0, told / 4))
+    return float(min(LONGEST_PAUSE, 0.25 * 2**tries) * random.uniform(0.5, 1.0))
+
+
+def retry_after(value: str | None) -> float | None:
+    """The seconds of a ``Retry-After``, which are a number or a date."""
+    if value is None:
+        return None
+    if value.strip().isdigit():
+        return float(value)
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - datetime.now(timezone.utc)).total_seconds())
+    except (TypeError, ValueError):
+        return None
+
+
+def job_path(id: str, rest: str = "") -> str:
+    """The path of a job."""
+    return f"/api/jobs/{quote(id, safe='')}{rest}"
+
+
+def body_of(kind: str, args: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The body of a job. Options that are ``None`` are left out."""
+    return {"kind": kind, "args": args, **{name: value for name, value in options.items() if value is not None}}
+
+
+def enqueue(settings: Settings, kind: str, args: Any, options: Mapping[str, Any], on_duplicate: str) -> Flow[Job]:
+    """Enqueues one job."""
+    headers = {"prefer": "wait=1"} if options.get("cancel_on_disconnect") else None
+    answer = yield from request(settings, "POST", "/api/jobs", body=body_of(kind, args, options), headers=headers)
+    job = Job.read(answer.json())
+    if job.duplicate and on_duplicate == "raise":
+        raise DuplicateJob(job)
+    return job
+
+
+def enqueue_many(settings: Settings, jobs: Sequence[Mapping[str, Any]]) -> Flow[list[str]]:
+    """Enqueues all jobs or none, and answers their ids in order."""
+    answer = yield from request(settings, "POST", "/api/jobs/batch", body=list(jobs))
+    return [job["id"] for job in answer.json()]
+
+
+def get(settings: Settings, id: str) -> Flow[Job]:
+    """Reads a job."""
+    answer = yield from request(settings, "GET", job_path(id))
+    return Job.read(answer.json())
+
+
+def wait(settings: Settings, id: str, timeout: float | None, clock: Any) -> Flow[Job]:
+    """Waits until a job has ended. The server holds each answer, so that nothing polls."""
+    deadline = None if timeout is None else clock() + timeout
+    while True:
+        left = HELD_FOR if deadline is None else min(HELD_FOR, deadline - clock())
+        held = max(0, int(left))
+        headers = {"prefer": f"wait={held}"} if held else {}
+        answer = yield from request(settings, "GET", job_path(id), headers=headers, held_for=held)
+        job = Job.read(answer.json())
+        if job.is_finished:
+            return job
+        if deadline is not None:
+            rest = deadline - clock()
+            if rest <= 0:
+                raise TimeoutError(f"job {id} is still {job.state} after {timeout} s", id)
+            if held == 0:
+                yield Pause(min(rest, 0.2))
+
+
+def outcome(job: Job) -> Any:
+    """The output of a job that has completed; an error for one that has ended otherwise."""
+    if job.state == "failed":
+        raise JobFailed(job)
+    if job.state == "cancelled":
+        raise JobCancelled(job)
+    return job.output
+
+
+def pages(settings: Settings, filter: Mapping[str, Any], limit: int) -> Generator[Flow[list[Job]], None, None]:
+    """The pages of a list, a flow each, until the last."""
+    query = filter_query(filter) + [("limit", str(limit))]
+    cursor: list[str | None] = [None]
+
+    def page() -> Flow[list[Job]]:
+        more = [("cursor", cursor[0])] if cursor[0] is not None else []
+        answer = yield from request(settings, "GET", "/api/jobs", query=query + more)
+        body = answer.json()
+        cursor[0] = body["next"]
+        return [Job.read(job) for job in body["jobs"]]
+
+    yield page()
+    while cursor[0] is not None:
+        yield page()
+
+
+def filter_query(filter: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The parameters of a list: ``state``, ``kind``, ``queue`` and ``parent`` may be lists, ``labels`` is a mapping."""
+    query: list[tuple[str, str]] = []
+    for name, value in filter.items():
+        if value is None:
+            continue
+        if name == "labels":
+            query += [("label", f"{label}:{wanted}") for label, wanted in value.items()]
+        elif isinstance(value, bool):
+            query.append((name, "true" if value else "false"))
+        elif isinstance(value, str) or not isinstance(value, (list, tuple, set, frozenset)):
+            query.append((name, str(value)))
+        else:
+            # A list without a member fits no job: the server reads a parameter without a value so.
+            query += [(name, str(one)) for one in value] or [(name, "")]
+    return query
+
+
+@dataclass(frozen=True)
+class Acted:
+    """The result of a bulk action."""
+
+    matched: int
+    done: int
+    complete: bool
+
+
+def act(settings: Settings, action: str, filter: Mapping[str, Any], limit: int | None, dry_run: bool) -> Flow[Acted]:
+    """Does something to all jobs that fit a filter, as many requests as it takes; to at most ``limit`` where it is given."""
+    matched = done = 0
+    while True:
+        size = min(1_000, limit - done) if limit is not None else 1_000
+        body = {"action": action, "filter": dict(filter), "limit": size, "dry_run": dry_run}
+        answer = yield from request(settings, "POST", "/api/jobs/actions", body=body)
+        result = answer.json()
+        matched, done = matched + result["matched"], done + result["done"]
+        if result["complete"] or dry_run or result["done"] == 0 or (limit is not None and done >= limit):
+            return Acted(matched, done, result["complete"])
+
+
+class Following:
+    """One reader of a job's events, across the connections that it takes.
+
+    ``after`` is the number of the last event that was handed out: a new connection goes on from there.
+    """
+
+    #: A heartbeat comes every 15 seconds, so that a silence of three is a connection that is gone.
+    SILENCE = 45.0
+
+    def __init__(self, settings: Settings, id: str, after: int) -> None:
+        self.path = job_path(id, "/events")
+        self.after = after
+        self.has_ended = False
+        self._settings, self._id, self._tries = settings, id, 0
+        self._parser = Parser()
+        self._told: float | None = None
+        self._error: Exception = ConnectionError(f"the events of job {id} were cut off")
+
+    def headers(self) -> dict[str, str]:
+        """The headers of the next connection."""
+        self._parser, self._told = Parser(), None
+        headers = {"accept": "text/event-stream", "last-event-id": str(self.after)}
+        if self._settings.token is not None:
+            headers["authorization"] = f"Bearer {self._settings.token}"
+        return headers
+
+    def take(self, piece: bytes) -> Generator[Event, None, None]:
+        """The events that end within a piece of the stream."""
+        for message in self._parser.feed(piece):
+            event = event_of(message)
+            if event is None:
+                continue
+            self.after, self._tries = event.id, 0
+            self.has_ended = isinstance(event, StateEvent) and event.state in FINISHED
+            yield event
+
+    def refused(self, answer: Answer) -> None:
+        """Notes an answer that is no stream. Raises where trying again cannot help."""
+        error = api_error(answer.status, answer.json(), answer.headers.get("x-request-id"))
+        if answer.status < 500 and answer.status not in (408, 429):
+            raise error
+        self._error, self._told = error, retry_after(answer.headers.get("retry-after"))
+
+    def broken(self, error: Exception) -> None:
+        """Notes a connection that broke."""
+        self._error = ConnectionError(f"the events of job {self._id} were cut off: {error or type(error).__name__}")
+
+    def pause(self) -> float:
+        """The seconds before the next connection. Raises after as many tries without an event as are allowed."""
+        if self._tries > self._settings.max_retries:
+            raise self._error
+        self._tries += 1
+        return pause(self._tries - 1, self._told if self._told is not None else self._parser.retry)
+
+
+class Text:
+    """Joins a job's chunks: those of the attempt that completes, because a reset drops the ones before it."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+
+    def take(self, event: Event) -> None:
+        """Adds what an event says."""
+        if isinstance(event, ResetEvent):
+            self._parts.clear()
+        elif isinstance(event, ChunkEvent):
+            self._parts.append(event.data if isinstance(event.data, str) else json.dumps(event.data))
+
+    def __str__(self) -> str:
+        return "".join(self._parts)

@@ -1,0 +1,182 @@
+"""A job as the server shows it, and the events of its log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, Union
+
+State = Literal["scheduled", "blocked", "available", "running", "completed", "failed", "cancelled"]
+FINISHED = frozenset(("completed", "failed", "cancelled"))
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The progress of a job: ``percent`` from 0 to 100, a message for people, data for programs."""
+
+    percent: float
+    message: str = ""
+    data: Any = None
+
+
+@dataclass(frozen=True)
+class AttemptError:
+    """One failed attempt."""
+
+    attempt: int
+    at: str
+    message: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as it stood when the server answered. Times are RFC 3339. ``raw`` has every field of the answer."""
+
+    id: str
+    kind: str
+    queue: str
+    state: State
+    args: Any
+    output: Any
+    progress: Progress | None
+    attempt: int
+    max_attempts: int
+    position: int | None
+    eta_seconds: int | None
+    errors: list[AttemptError]
+    labels: dict[str, str]
+    parent: str | None
+    duplicate: bool
+    raw: dict[str, Any] = field(repr=False, compare=False)
+
+    @property
+    def is_finished(self) -> bool:
+        """True once the job has completed, failed or been cancelled."""
+        return self.state in FINISHED
+
+    @classmethod
+    def read(cls, body: dict[str, Any]) -> Job:
+        """The job of an answer's body. Fields that this release does not know stay in ``raw``."""
+        progress = body.get("progress")
+        return cls(
+            id=body["id"],
+            kind=body["kind"],
+            queue=body["queue"],
+            state=body["state"],
+            args=body.get("args"),
+            output=body.get("output"),
+            progress=Progress(progress["percent"], progress["message"], progress.get("data")) if progress else None,
+            attempt=body.get("attempt", 0),
+            max_attempts=body.get("max_attempts", 1),
+            position=body.get("position"),
+            eta_seconds=body.get("eta_seconds"),
+            errors=[AttemptError(e["attempt"], e["at"], e["message"], e["kind"]) for e in body.get("errors", [])],
+            labels=body.get("labels", {}),
+            parent=body.get("parent"),
+            duplicate=body.get("duplicate", False),
+            raw=body,
+        )
+
+
+@dataclass(frozen=True)
+class StateEvent:
+    """The job is in this state now."""
+
+    id: int
+    attempt: int
+    at: str
+    state: State
+    error: AttemptError | None = None
+    type: Literal["state"] = "state"
+
+
+@dataclass(frozen=True)
+class ProgressEvent:
+    """The job got this far."""
+
+    id: int
+    attempt: int
+    at: str
+    percent: float
+    message: str
+    data: Any
+    type: Literal["progress"] = "progress"
+
+
+@dataclass(frozen=True)
+class LogEvent:
+    """The job said this."""
+
+    id: int
+    attempt: int
+    at: str
+    level: str
+    message: str
+    type: Literal["log"] = "log"
+
+
+@dataclass(frozen=True)
+class ChunkEvent:
+    """A piece of the job's output, as it is made."""
+
+    id: int
+    attempt: int
+    at: str
+    data: Any
+    type: Literal["chunk"] = "chunk"
+
+
+@dataclass(frozen=True)
+class OutputEvent:
+    """The whole output, once the job has completed."""
+
+    id: int
+    attempt: int
+    at: str
+    output: Any
+    type: Literal["output"] = "output"
+
+
+@dataclass(frozen=True)
+class ResetEvent:
+    """The attempt failed, or the log begins anew: drop the chunks so far."""
+
+    id: int
+    attempt: int
+    at: str
+    type: Literal["reset"] = "reset"
+
+
+@dataclass(frozen=True)
+class GapEvent:
+    """The log is bounded, and events between the last one seen and the next one are gone."""
+
+    id: int
+    attempt: int
+    at: str
+    type: Literal["gap"] = "gap"
+
+
+Event = Union[StateEvent, ProgressEvent, LogEvent, ChunkEvent, OutputEvent, ResetEvent, GapEvent]
+
+
+def read_event(name: str, id: int, data: dict[str, Any]) -> Event | None:
+    """The event of a message; ``None`` for one that this release does not know."""
+    place = {"id": id, "attempt": data.get("attempt", 0), "at": data.get("at", "")}
+    if name == "state":
+        error = data.get("error")
+        read = AttemptError(error["attempt"], error["at"], error["message"], error["kind"]) if error else None
+        return StateEvent(**place, state=data["state"], error=read)
+    if name == "progress":
+        return ProgressEvent(**place, percent=data["percent"], message=data["message"], data=data.get("data"))
+    if name == "log":
+        return LogEvent(**place, level=data["level"], message=data["message"])
+    if name == "chunk":
+        return ChunkEvent(**place, data=data["data"])
+    if name == "output":
+        return OutputEvent(**place, output=data["output"])
+    if name == "reset":
+        return ResetEvent(**place)
+    if name == "gap":
+        return GapEvent(**place)
+    return None

@@ -1,0 +1,241 @@
+"""A server in memory, for the tests of an application: the same calls, no process and no port.
+
+>>> from longhaul.testing import MemoryServer
+>>> server = MemoryServer()
+>>> client = server.client()
+>>> job = client.enqueue("welcome", {"name": "Ada"})
+>>> server.run("welcome", lambda args: f"hello {args['name']}")
+1
+>>> job.wait()
+'hello Ada'
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+import httpx
+
+from .aio import AsyncLonghaul
+from .client import Longhaul
+from .job import FINISHED
+
+
+
+class MemoryServer:
+    """Jobs in memory. They stand still until :meth:`run`, :meth:`complete`, :meth:`fail` or a call moves them."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, dict[str, Any]] = {}
+        self._logs: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+        self._replays: dict[str, httpx.Response] = {}
+
+    def client(self, **options: Any) -> Longhaul:
+        """A client of this server."""
+        return Longhaul("http://memory", transport=httpx.MockTransport(self._answer), **options)
+
+    def async_client(self, **options: Any) -> AsyncLonghaul:
+        """An asyncio client of this server."""
+        return AsyncLonghaul("http://memory", transport=httpx.MockTransport(self._answer), **options)
+
+    def run(self, kind: str, work: Callable[[Any], Any]) -> int:
+        """Runs all jobs of a kind that wait, oldest first, with ``work(args)``; an exception fails the job. Answers how many."""
+        waiting = [job for job in self.jobs.values() if job["kind"] == kind and job["state"] in ("available", "scheduled")]
+        for job in waiting:
+            self._begin(job)
+            try:
+                output = work(job["args"])
+            except Exception as error:  # noqa: BLE001  Whatever a handler raises is the end of its own job only.
+                self.fail(job["id"], f"{type(error).__name__}: {error}")
+            else:
+                self.complete(job["id"], output)
+        return len(waiting)
+
+    def complete(self, id: str, output: Any = None) -> None:
+        """Ends a job as completed."""
+        job = self.jobs[id]
+        if job["state"] in ("available", "scheduled"):
+            self._begin(job)
+        job.update(state="completed", output=json.loads(json.dumps(output, allow_nan=False)), finished_at=_now())
+        self._log(job, "output", {"output": job["output"]})
+        self._log_state(job)
+
+    def fail(self, id: str, message: str) -> None:
+        """Ends a job as failed."""
+        job = self.jobs[id]
+        if job["state"] in ("available", "scheduled"):
+            self._begin(job)
+        error = {"attempt": job["attempt"], "at": _now(), "message": message, "kind": "error"}
+        job.update(state="failed", errors=[*job["errors"], error], finished_at=_now())
+        self._log_state(job, error)
+
+    def emit(self, id: str, data: Any) -> None:
+        """Adds a chunk to a job's events."""
+        self._log(self.jobs[id], "chunk", {"data": data})
+
+    def progress(self, id: str, percent: float, message: str = "", data: Any = None) -> None:
+        """Sets a job's progress."""
+        progress = {"percent": float(percent), "message": message, "data": data}
+        self.jobs[id]["progress"] = progress
+        self._log(self.jobs[id], "progress", progress)
+
+    def _begin(self, job: dict[str, Any]) -> None:
+        job.update(state="running", attempt=job["attempt"] + 1, started_at=_now())
+        self._log_state(job)
+
+    def _log_state(self, job: dict[str, Any], error: dict[str, Any] | None = None) -> None:
+        self._log(job, "state", {"state": job["state"], "error": error})
+
+    def _log(self, job: dict[str, Any], event: str, data: dict[str, Any]) -> None:
+        self._logs[job["id"]].append((event, {"attempt": job["attempt"], "at": _now(), **data}))
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        key = request.headers.get("idempotency-key")
+        if key is not None and key in self._replays:
+            kept = self._replays[key]
+            return httpx.Response(kept.status_code, content=kept.content, headers={"idempotency-replayed": "true"})
+        response = self._route(request)
+        if key is not None and response.status_code < 500:
+            self._replays[key] = response
+        return response
+
+    def _route(self, request: httpx.Request) -> httpx.Response:
+        # The path as it was sent: an id may hold an escaped slash.
+        path = request.url.raw_path.decode().partition("?")[0]
+        parts = [unquote(part) for part in path.strip("/").split("/")]
+        body: Any = json.loads(request.content) if request.content else None
+        match (request.method, parts):
+            case ("POST", ["api", "jobs"]):
+                job, is_new = self._create(body)
+                return _json(202 if is_new else 200, job if is_new else {**job, "duplicate": True})
+            case ("POST", ["api", "jobs", "batch"]):
+                created = [self._create(one) for one in body]
+                return _json(202, [{"id": job["id"], "duplicate": not is_new} for job, is_new in created])
+            case ("POST", ["api", "jobs", "actions"]):
+                return self._act(body)
+            case ("GET", ["api", "jobs"]):
+                return self._list(parse_qsl(request.url.query.decode(), keep_blank_values=True))
+            case (method, ["api", "jobs", id, *rest]):
+                if id not in self.jobs:
+                    return _problem(404, "no_such_job", f"no job '{id}' is known")
+                return self._one(method, self.jobs[id], rest, request)
+        return _problem(404, "no_such_route", f"{request.method} {path} is not served")
+
+    def _create(self, body: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+        for job in self.jobs.values():
+            held = job["unique"] is not None and body.get("unique") == job["unique"] and job["state"] not in FINISHED
+            if job["id"] == body.get("id") or (held and job["kind"] == body["kind"]):
+                return job, False
+        waits = body.get("run_at") is not None or body.get("delay", 0) > 0
+        job = {
+            "id": body.get("id") or uuid.uuid4().hex,
+            "kind": body["kind"],
+            "version": 1,
+            "queue": body.get("queue", "default"),
+            "args": body.get("args"),
+            "state": "scheduled" if waits else "available",
+            "progress": None,
+            "attempt": 0,
+            "max_attempts": body.get("max_attempts", 3),
+            "priority": body.get("priority", 0),
+            "created_at": _now(),
+            "started_at": None,
+            "finished_at": None,
+            "output": None,
+            "errors": [],
+            "parent": body.get("parent"),
+            "labels": body.get("labels", {}),
+            "unique": body.get("unique"),
+        }
+        self.jobs[job["id"]] = job
+        self._logs[job["id"]] = []
+        self._log_state(job)
+        return job, True
+
+    def _one(self, method: str, job: dict[str, Any], rest: list[str], request: httpx.Request) -> httpx.Response:
+        match (method, rest):
+            case ("GET", []):
+                return _json(200, job)
+            case ("GET", ["events"]):
+                return self._events(job, int(request.headers.get("last-event-id", "0") or 0))
+            case ("POST", ["token"]):
+                return _json(200, {"token": f"read-{job['id']}"})
+            case ("POST", [("cancel" | "retry") as action]):
+                if not self._apply(action, job) and action == "retry":
+                    return _problem(409, "not_finished", "the job has not ended")
+                return _json(202, job)
+            case ("DELETE", []):
+                if not self._apply("delete", job):
+                    return _problem(409, "not_finished", "the job has not ended")
+                return _json(200, job)
+        return _problem(404, "no_such_route", "is not served")
+
+    def _apply(self, action: str, job: dict[str, Any]) -> bool:
+        has_ended = job["state"] in FINISHED
+        if action == "cancel" and not has_ended:
+            job.update(state="cancelled", finished_at=_now())
+        elif action == "retry" and has_ended:
+            job.update(state="available", attempt=0, output=None, finished_at=None)
+        elif action == "delete" and has_ended:
+            del self.jobs[job["id"]]
+            return True
+        else:
+            return False
+        self._log_state(job)
+        return True
+
+    def _act(self, body: dict[str, Any]) -> httpx.Response:
+        filter = dict(body["filter"])
+        pairs = [(name, value) for name, value in filter.items() if name != "labels"]
+        fitting = [job for job in self.jobs.values() if _fits(job, pairs, filter.get("labels", {}))]
+        done = 0 if body.get("dry_run") else sum(self._apply(body["action"], job) for job in fitting[: body["limit"]])
+        return _json(200, {"matched": len(fitting), "done": done, "complete": len(fitting) <= body["limit"]})
+
+    def _list(self, query: list[tuple[str, str]]) -> httpx.Response:
+        wanted: dict[str, list[str]] = {}
+        for name, value in query:
+            if name not in ("label", "cursor", "limit", "full"):
+                wanted.setdefault(name, []).extend([value] if value else [])
+        labels = dict(value.split(":", 1) for name, value in query if name == "label")
+        fitting = [job for job in reversed(self.jobs.values()) if _fits(job, list(wanted.items()), labels)]
+        start, limit = int(dict(query).get("cursor", 0)), int(dict(query).get("limit", 50))
+        end = start + limit
+        return _json(200, {"jobs": fitting[start:end], "next": str(end) if end < len(fitting) else None})
+
+    def _events(self, job: dict[str, Any], after: int) -> httpx.Response:
+        log = self._logs[job["id"]][after:]
+        if not log and job["state"] in FINISHED:
+            return httpx.Response(204)
+        lines = [
+            f"id: {after + n}\nevent: {event}\ndata: {json.dumps(data)}\n\n" for n, (event, data) in enumerate(log, start=1)
+        ]
+        return httpx.Response(200, content="".join(lines).encode(), headers={"content-type": "text/event-stream"})
+
+
+def _fits(job: dict[str, Any], wanted: list[tuple[str, Any]], labels: dict[str, str]) -> bool:
+    for name, value in wanted:
+        values = [value] if isinstance(value, str) else value
+        if name == "q":
+            text = json.dumps([job["id"], job["kind"], job["args"], job["errors"][-1:]]).lower()
+            if not all(one.lower() in text for one in values):
+                return False
+        elif job["id" if name == "ids" else name] not in values:
+            return False
+    return all(job["labels"].get(label) == value for label, value in labels.items())
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _json(status: int, body: Any) -> httpx.Response:
+    return httpx.Response(status, json=body)
+
+
+def _problem(status: int, code: str, detail: str) -> httpx.Response:
+    return httpx.Response(status, json={"type": "about:blank", "status": status, "code": code, "detail": detail})

@@ -1,0 +1,338 @@
+"""The client and the worker against a real server. `LONGHAUL_BIN` names its binary."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+from pathlib import Path
+
+import httpx
+
+import longhaul
+from longhaul import AsyncLonghaul, Longhaul, Worker
+
+BIN = os.environ["LONGHAUL_BIN"]
+
+
+class Server:
+    """A server on a port and in a folder of its own."""
+
+    def __init__(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.url = ""
+        self.start("127.0.0.1:0")
+
+    def start(self, listen: str) -> None:
+        environment = {**os.environ, "RUST_LOG": "info", "LONGHAUL_LOG_FORMAT": "json"}
+        arguments = [BIN, "serve", "--listen", listen, "--data", self.folder.name, "--accept-unknown-kinds"]
+        self.process = subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert self.process.stdout is not None
+        seen = []
+        for line in self.process.stdout:
+            seen.append(line.decode())
+            start = line.find(b"http://127.0.0.1:")
+            if start >= 0:
+                digits = line[start + len(b"http://127.0.0.1:") :]
+                port = digits[: next((i for i, c in enumerate(digits) if not chr(c).isdigit()), len(digits))]
+                self.url = f"http://127.0.0.1:{port.decode()}"
+                break
+        else:
+            raise AssertionError("the server did not start: " + "".join(seen))
+        threading.Thread(target=self.process.stdout.read, daemon=True).start()
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def restart(self) -> None:
+        self.kill()
+        self.start(self.url.removeprefix("http://"))
+
+    def close(self) -> None:
+        self.kill()
+        self.folder.cleanup()
+
+
+class Counting(httpx.HTTPTransport):
+    """Tells of each heartbeat that was answered."""
+
+    def __init__(self, beats: threading.Semaphore) -> None:
+        super().__init__()
+        self.beats = beats
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = super().handle_request(request)
+        if request.url.path.endswith("/heartbeat"):
+            self.beats.release()
+        return response
+
+
+class Case(unittest.TestCase):
+    """Each test has a server of its own, and a worker where it starts one."""
+
+    def setUp(self) -> None:
+        self.server = Server()
+        self.addCleanup(self.server.close)
+        self.client = Longhaul(self.server.url, max_retries=5)
+        self.addCleanup(self.client.close)
+
+    def work(self, worker: Worker) -> None:
+        thread = threading.Thread(target=lambda: asyncio.run(worker.run_async()))
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(worker.stop)
+
+    def worker(self, **options: object) -> Worker:
+        return Worker(self.server.url, **{"lease": 5.0, "drain": 5.0, **options})  # type: ignore[arg-type]
+
+
+class Jobs(Case):
+    def test_a_job_runs_and_its_output_is_answered(self) -> None:
+        worker = self.worker()
+
+        @worker.job("add")
+        def add(cx: longhaul.Context, args: dict[str, int]) -> int:
+            return args["a"] + args["b"]
+
+        self.work(worker)
+        self.assertEqual(self.client.run("add", {"a": 1, "b": 2}, wait_timeout=60), 3)
+
+    def test_chunks_progress_and_logs_are_followed_to_the_end(self) -> None:
+        worker = self.worker()
+
+        @worker.job("write")
+        async def write(cx: longhaul.AsyncContext, args: dict[str, str]) -> str:
+            cx.progress(50, "half", {"page": 1})
+            cx.log("writing", "warn")
+            for word in ("slow ", "work ", "done"):
+                cx.emit(word)
+            return "whole"
+
+        job = self.client.enqueue("write", {})
+        self.work(worker)
+        events = list(job.events())
+        self.assertEqual([event.data for event in events if isinstance(event, longhaul.ChunkEvent)], ["slow ", "work ", "done"])
+        self.assertTrue(any(isinstance(event, longhaul.LogEvent) and event.level == "warn" for event in events))
+        self.assertEqual([event.output for event in events if isinstance(event, longhaul.OutputEvent)], ["whole"])
+        last = events[-1]
+        self.assertIsInstance(last, longhaul.StateEvent)
+        self.assertEqual(last.state, "completed")  # type: ignore[union-attr]
+        self.assertEqual(job.text(), "slow work done")
+        self.assertEqual(job.get().progress, longhaul.Progress(50, "half", {"page": 1}))
+        self.assertEqual(list(job.events(after=last.id)), [], "nothing is told twice")
+
+    def test_a_failed_attempt_is_reset_and_its_steps_are_not_done_again(self) -> None:
+        worker, done = self.worker(), []
+
+        @worker.job("steps")
+        def steps(cx: longhaul.Context, args: None) -> list[int]:
+            cx.emit(f"attempt {cx.attempt}")
+            first = cx.step("first", lambda: done.append("first") or 7)
+            if cx.attempt == 1:
+                raise ValueError("broken")
+            return [first, cx.attempt]
+
+        self.work(worker)
+        job = self.client.enqueue("steps")
+        self.assertEqual(job.text(), "attempt 2")
+        self.assertEqual((job.get().output, done), ([7, 2], ["first"]))
+        self.assertIn("ValueError: broken", job.get().errors[0].message)
+
+    def test_a_fatal_error_fails_at_once_and_is_raised_where_it_is_waited_for(self) -> None:
+        worker = self.worker()
+
+        @worker.job("fatal")
+        async def fatal(cx: longhaul.AsyncContext, args: None) -> None:
+            raise longhaul.Fatal("no retry can help")
+
+        self.work(worker)
+        with self.assertRaises(longhaul.JobFailed) as caught:
+            self.client.run("fatal", wait_timeout=60)
+        self.assertEqual(caught.exception.job.attempt, 1)
+        self.assertIn("no retry can help", str(caught.exception))
+
+    def test_an_output_that_is_no_json_fails_its_own_job_only(self) -> None:
+        worker = self.worker()
+
+        @worker.job("odd")
+        async def odd(cx: longhaul.AsyncContext, args: object) -> object:
+            return object() if args == "bad" else args
+
+        self.work(worker)
+        bad, good = self.client.enqueue_many([{"kind": "odd", "args": "bad", "max_attempts": 1}, {"kind": "odd", "args": 1}])
+        with self.assertRaises(longhaul.JobFailed):
+            bad.wait(60)
+        self.assertEqual(good.wait(60), 1)
+
+    def test_a_snooze_costs_no_attempt(self) -> None:
+        worker, calls = self.worker(), []
+
+        @worker.job("later")
+        async def later(cx: longhaul.AsyncContext, args: None) -> int:
+            calls.append(cx.attempt)
+            if len(calls) == 1:
+                raise longhaul.Snooze(0)
+            return cx.attempt
+
+        self.work(worker)
+        self.assertEqual(self.client.run("later", wait_timeout=60), 1)
+        self.assertEqual(calls, [1, 1])
+
+    def test_a_cancelled_job_stops_its_handler(self) -> None:
+        worker, started = self.worker(lease=3.0), threading.Event()
+        stopped: list[str] = []
+
+        @worker.job("long")
+        def long(cx: longhaul.Context, args: None) -> None:
+            started.set()
+            cx._run.stopped.wait()
+            stopped.append("it")
+            cx.raise_if_cancelled()
+
+        self.work(worker)
+        job = self.client.enqueue("long")
+        self.assertTrue(started.wait(60))
+        job.cancel()
+        with self.assertRaises(longhaul.JobCancelled):
+            job.wait(60)
+        self.assertEqual(stopped, ["it"])
+
+    def test_a_wait_that_is_over_leaves_the_job_alone(self) -> None:
+        job = self.client.enqueue("nobody")
+        with self.assertRaises(longhaul.TimeoutError) as caught:
+            job.wait(0.1)
+        self.assertEqual((caught.exception.job_id, job.get().state), (job.id, "available"))
+
+
+class Lists(Case):
+    def test_pages_are_read_as_they_are_needed(self) -> None:
+        self.client.enqueue_many([{"kind": "many", "args": n, "labels": {"even": str(n % 2 == 0)}} for n in range(120)])
+        self.assertEqual([job.args for job in self.client.jobs.list(kind="many", limit=50)], list(range(119, -1, -1)))
+        self.assertEqual(len(list(self.client.jobs.list(labels={"even": "True"}))), 60)
+        self.assertEqual(list(self.client.jobs.list(kind=[])), [], "an empty list fits no job")
+
+    def test_many_are_cancelled_retried_and_deleted_by_a_filter(self) -> None:
+        self.client.enqueue_many([{"kind": "many", "args": n} for n in range(2_500)])
+        filter = {"kind": "many"}
+        self.assertEqual(self.client.jobs.cancel(filter=filter, dry_run=True, limit=10).done, 0)
+        self.assertEqual(self.client.jobs.cancel(filter=filter).done, 2_500)
+        self.assertEqual(self.client.jobs.retry(filter=filter, limit=5).done, 5)
+        self.assertEqual(self.client.jobs.delete(filter={"kind": "many", "state": "cancelled"}).done, 2_495)
+
+    def test_a_refusal_names_the_field(self) -> None:
+        with self.assertRaises(longhaul.Invalid) as caught:
+            self.client.enqueue("x", {}, max_attempts=0)
+        self.assertEqual(caught.exception.errors[0]["field"], "max_attempts")
+        with self.assertRaises(longhaul.NotFound):
+            self.client.job("unknown").get()
+
+    def test_a_duplicate_is_joined_or_raised(self) -> None:
+        first = self.client.enqueue("x", {}, unique={"key": "k"})
+        self.assertEqual(self.client.enqueue("x", {}, unique={"key": "k"}).id, first.id)
+        with self.assertRaises(longhaul.DuplicateJob):
+            self.client.enqueue("x", {}, unique={"key": "k"}, on_duplicate="raise")
+
+
+class Faults(Case):
+    def test_a_reader_and_a_worker_live_through_a_server_that_is_killed(self) -> None:
+        worker, go = self.worker(lease=30.0), threading.Event()
+
+        @worker.job("story")
+        def story(cx: longhaul.Context, args: None) -> str:
+            cx.emit("before ")
+            go.wait()
+            cx.emit("after")
+            return "told"
+
+        self.work(worker)
+        job = self.client.enqueue("story")
+        chunks: list[object] = []
+        for event in job.events():
+            if isinstance(event, longhaul.ChunkEvent):
+                chunks.append(event.data)
+                if not go.is_set():
+                    self.server.restart()
+                    go.set()
+        self.assertEqual(chunks, ["before ", "after"])
+        self.assertEqual(job.wait(60), "told")
+        self.assertEqual(job.get().attempt, 1)
+
+    def test_a_handler_that_holds_the_event_loop_keeps_its_lease(self) -> None:
+        beats = threading.Semaphore(0)
+        worker = self.worker(lease=2.0, transport=Counting(beats))
+
+        @worker.job("rude")
+        async def rude(cx: longhaul.AsyncContext, args: None) -> int:
+            # Nothing else of the loop runs meanwhile. There are ten heartbeats in a lease.
+            for _ in range(15):
+                beats.acquire()
+            return cx.attempt
+
+        self.work(worker)
+        job = self.client.enqueue("rude")
+        self.assertEqual(job.wait(60), 1)
+        self.assertEqual(job.get().raw["crashes"], 0)
+
+    def test_sigterm_lets_jobs_end_or_hands_them_back_at_no_cost(self) -> None:
+        program = Path(__file__).with_name("worker_process.py")
+        process = subprocess.Popen([sys.executable, str(program), self.server.url], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        job = self.client.enqueue("endless")
+        self.assertEqual(process.stdout.readline(), b"started\n")
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(60), 0)
+        process.stdout.close()
+        left = job.get()
+        self.assertEqual((left.state, left.attempt, left.raw["crashes"]), ("available", 0, 0))
+
+    def test_a_worker_that_is_killed_loses_no_job(self) -> None:
+        program = Path(__file__).with_name("worker_process.py")
+        process = subprocess.Popen([sys.executable, str(program), self.server.url], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        job = self.client.enqueue("endless", {"once": True})
+        self.assertEqual(process.stdout.readline(), b"started\n")
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        worker = self.worker()
+
+        @worker.job("endless")
+        async def endless(cx: longhaul.AsyncContext, args: object) -> str:
+            return "by another"
+
+        self.work(worker)
+        self.assertEqual(job.wait(120), "by another")
+        self.assertEqual(job.get().raw["crashes"], 1)
+
+
+class Asyncio(Case):
+    def test_the_asyncio_client_does_the_same(self) -> None:
+        worker = self.worker()
+
+        @worker.job("echo")
+        async def echo(cx: longhaul.AsyncContext, args: object) -> object:
+            cx.emit("said")
+            return args
+
+        async def story() -> None:
+            async with AsyncLonghaul(self.server.url) as client:
+                self.assertEqual(await client.run("echo", [1], wait_timeout=60), [1])
+                job = await client.enqueue("echo", 2)
+                self.assertEqual(await job.text(), "said")
+                self.assertEqual([job.args async for job in client.jobs.list(kind="echo")], [2, [1]])
+                await job.delete()
+                with self.assertRaises(longhaul.Gone):
+                    await job.get()
+
+        self.work(worker)
+        asyncio.run(story())
+
+
+if __name__ == "__main__":
+    unittest.main()

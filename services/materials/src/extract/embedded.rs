@@ -1,0 +1,67 @@
+use std::path::Path;
+
+use super::package::Package;
+use super::{ExtractError, FileKind, Limits, PageText, Warning, WarningCode, blocking, image, kind, ocr};
+
+/// A picture within a document that is smaller than this on a side is a bullet, a line or an icon.
+const MIN_SIDE: u32 = 48;
+/// The most bytes that one may have.
+const MAX_BYTES: u64 = 50 << 20;
+
+/// The words in one picture of a document.
+pub(super) struct Found {
+    text: String,
+    warnings: Vec<Warning>,
+}
+
+/// Reads a picture within a document by OCR. One that cannot be read costs itself only.
+pub(super) async fn read(
+    path: &Path,
+    kind: FileKind,
+    name: &str,
+    limits: &Limits,
+) -> Result<Found, ExtractError> {
+    let seen = async {
+        let (path, part, limits_) = (path.to_owned(), name.to_owned(), limits.clone());
+        match blocking(move || picture(&path, kind, &part, &limits_)).await? {
+            Some((kind, bytes)) => ocr::bytes(bytes, kind, limits).await,
+            None => Ok(PageText::default()),
+        }
+    };
+    match seen.await {
+        Ok(page) => Ok(Found { text: page.text, warnings: page.warnings }),
+        Err(error) if error.costs_its_page_only() => {
+            let message = format!("the picture {name} could not be read: {error}");
+            Ok(Found {
+                text: String::new(),
+                warnings: vec![Warning::new(WarningCode::PictureUnreadable, message)],
+            })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A picture's bytes and kind; `None` for one that is not read.
+pub(super) fn picture(
+    path: &Path,
+    kind: FileKind,
+    name: &str,
+    limits: &Limits,
+) -> Result<Option<(FileKind, Vec<u8>)>, ExtractError> {
+    let bytes = Package::open(path, kind, limits)?.bytes(name, MAX_BYTES)?;
+    let Some(picture) = kind::picture(&bytes) else { return Ok(None) };
+    let Some((width, height)) = image::size_in(picture, &bytes, limits)? else { return Ok(None) };
+    Ok((width >= MIN_SIDE && height >= MIN_SIDE).then_some((picture, bytes)))
+}
+
+impl Found {
+    pub(super) fn append_to(self, page: &mut PageText) {
+        if !self.text.trim().is_empty() {
+            if !page.text.is_empty() {
+                page.text.push_str("\n\n");
+            }
+            page.text.push_str(self.text.trim());
+        }
+        page.warnings.extend(self.warnings);
+    }
+}
