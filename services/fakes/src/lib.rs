@@ -6,15 +6,18 @@ mod ai_brain;
 mod fault;
 mod flow;
 mod github;
+mod hang_up;
 mod llm;
 pub mod pages;
 mod query;
+mod quirk;
 mod schema;
 mod vectors;
 mod wikipedia;
 
 pub use fault::Fault;
 pub use github::GithubReply;
+pub use quirk::Quirk;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -62,6 +65,11 @@ pub(crate) struct Desk {
     faults: Mutex<VecDeque<(String, Option<Fault>)>>,
     /// The model's next replies; without any, it says something about the question.
     pub(crate) chat: Mutex<VecDeque<String>>,
+    /// The model's quirks for its next replies, and the one of all others.
+    pub(crate) quirks: Mutex<VecDeque<Quirk>>,
+    pub(crate) quirk: Mutex<Option<Quirk>>,
+    /// The paths of requests whose askers went away.
+    pub(crate) hung_up: Mutex<Vec<String>>,
     /// The pace of the model's words.
     pub(crate) flow: flow::Flow,
     /// The key set of the issuer of tokens.
@@ -160,6 +168,16 @@ impl Double {
         self.desk.chat.lock().push_back(text.to_owned());
     }
 
+    /// Gives the model's next reply a quirk; several are for several replies.
+    pub fn quirk(&self, quirk: Quirk) {
+        self.desk.quirks.lock().push_back(quirk);
+    }
+
+    /// Gives all replies of the model a quirk, but those that have [one of their own](Self::quirk).
+    pub fn always(&self, quirk: Option<Quirk>) {
+        *self.desk.quirk.lock() = quirk;
+    }
+
     /// From now on no word of a streamed reply, and no answer of the Python API, goes out until it is
     /// [released](Self::release): a test lets them through one by one and looks at what became of each.
     pub fn hold(&self) {
@@ -211,6 +229,19 @@ impl Double {
             // Listening before looking: a request in between is not missed.
             arrived.as_mut().enable();
             if self.seen(path).len() >= count {
+                return;
+            }
+            arrived.await;
+        }
+    }
+
+    /// Waits until `count` of those who asked at `path` have gone away before their answers were complete.
+    pub async fn wait_for_hang_up(&self, path: &str, count: usize) {
+        loop {
+            let arrived = self.desk.arrived.notified();
+            let mut arrived = std::pin::pin!(arrived);
+            arrived.as_mut().enable();
+            if self.desk.hung_up.lock().iter().filter(|gone| *gone == path).count() >= count {
                 return;
             }
             arrived.await;

@@ -34,11 +34,11 @@ pub use form::{Form, FormField};
 pub use iso8601::iso8601;
 pub use language::Language;
 pub use llm::{
-    ChatClient, ChatRequest, Composer, Draft, JsonSchema, Message, MessageRole, Outline, TextStream,
+    Asking, ChatClient, ChatRequest, Composer, Draft, JsonSchema, Message, MessageRole, Outline, TextStream,
 };
 pub use object_id::ObjectIds;
 pub use once::{FileDigest, Once, Repeats};
-pub use provider::{Cause, Provider, ProviderError, Reply, Waiting};
+pub use provider::{Cause, Provider, ProviderError, Reply, SHOULD_RETRY, Waiting};
 pub use providers::Providers;
 pub use proxies::TrustedProxies;
 pub use service::{Deps, Load, OpenError, Queue, Service};

@@ -1,8 +1,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use service_support::{ChatRequest, Draft, JsonSchema, Message, MessageRole};
+use service_support::{ChatRequest, Draft, JsonSchema, Language, Message, MessageRole};
 
-use super::plan::{ROLE, describe, to_json};
+use super::plan::{describe, role, to_json};
 use super::{PlannedLesson, outline};
 use crate::model::{Activity, FormativeCheck, IndependentStudy, Lesson, Module, apportion, lesson_id};
 
@@ -17,6 +17,8 @@ pub(crate) struct LessonDraft<'a> {
     pub(crate) number: u32,
     /// Its minutes.
     pub(crate) minutes: u32,
+    /// The language of its texts.
+    pub(crate) language: Language,
     /// The lesson that it is to take the place of, because somebody wants another one.
     pub(crate) instead_of: Option<&'a Lesson>,
 }
@@ -137,7 +139,7 @@ impl Draft for LessonDraft<'_> {
         }
         ChatRequest {
             messages: vec![
-                Message { role: MessageRole::System, content: ROLE.into() },
+                Message { role: MessageRole::System, content: role(self.language) },
                 Message { role: MessageRole::User, content: task },
             ],
             schema: Some(JsonSchema { name: "lesson_plan", schema }),

@@ -4,16 +4,28 @@
 
 use std::sync::LazyLock;
 
-use service_support::{Texts, filled};
+use service_support::{Language, Texts, filled};
 
 use super::lesson::{LessonDraft, WrittenLesson};
 use super::topics::{Topic, topics};
 use super::{Plan, PlannedLesson};
 use crate::model::{Activity, Bloom, CASE_STUDY, FormativeCheck, IndependentStudy, Module, apportion};
 
-/// The texts of lesson plans. `Apply.main` is a part of a plan at that level of the taxonomy: a line an entry; an activity is
+/// The texts of lesson plans, by language. `Apply.main` is a part of a plan at that level of the taxonomy: a line an entry; an activity is
 /// its type, its title and what happens in it.
-static GUIDE: LazyLock<Texts> = LazyLock::new(|| Texts::read(include_str!("guide.txt")));
+static GUIDES: LazyLock<[Texts; 5]> = LazyLock::new(|| {
+    [
+        Texts::read(include_str!("guide/en.txt")),
+        Texts::read(include_str!("guide/de.txt")),
+        Texts::read(include_str!("guide/es.txt")),
+        Texts::read(include_str!("guide/fr.txt")),
+        Texts::read(include_str!("guide/hi.txt")),
+    ]
+});
+
+pub(super) fn guide(language: Language) -> &'static Texts {
+    &GUIDES[language as usize]
+}
 
 /// The types of activities.
 pub(super) const ACTIVITY_KINDS: [&str; 9] = [
@@ -36,19 +48,23 @@ const BREAK_FROM: u32 = 110;
 const SHORT_BELOW: u32 = 30;
 
 /// The lessons of a module: its topics in order, each rising to the level that its outcome asks for.
-pub(super) fn plan(module: &Module, minutes: &[u32]) -> Plan {
-    let topics = topics(module);
+pub(super) fn plan(module: &Module, minutes: &[u32], language: Language) -> Plan {
+    let topics = topics(module, language);
     let consolidates = minutes.len() >= CONSOLIDATION_FROM;
     let slots = minutes.len() - usize::from(consolidates);
     let mut lessons = if topics.len() > slots {
-        (0..slots).map(|slot| together(share(&topics, slot, slots))).collect()
+        (0..slots).map(|slot| together(share(&topics, slot, slots), language)).collect()
     } else {
         let parts = |index: usize| slots / topics.len() + usize::from(index < slots % topics.len());
-        topics.iter().enumerate().flat_map(|(index, topic)| rising(topic, parts(index))).collect::<Vec<_>>()
+        topics
+            .iter()
+            .enumerate()
+            .flat_map(|(index, topic)| rising(topic, parts(index), language))
+            .collect::<Vec<_>>()
     };
     if consolidates {
         lessons.push(PlannedLesson {
-            title: format!("{}: consolidation and review", module.title),
+            title: guide(language).fill("consolidation", &[("module", &module.title)]),
             focus: module.title.clone(),
             bloom_level: Bloom::Evaluate,
             outcomes: (1..).zip(&module.outcomes).map(|(number, _)| number).collect(),
@@ -63,14 +79,20 @@ fn share(topics: &[Topic], slot: usize, slots: usize) -> &[Topic] {
 }
 
 /// One lesson about several topics.
-fn together(topics: &[Topic]) -> PlannedLesson {
+fn together(topics: &[Topic], language: Language) -> PlannedLesson {
+    let texts = guide(language);
     let phrases: Vec<&str> = topics.iter().map(|topic| topic.phrase.as_str()).collect();
     let focus = match phrases.as_slice() {
         [] => String::new(),
         [only] => (*only).to_owned(),
-        [first, second] => format!("{first} and {second}"),
-        [first, second, third] => format!("{first}, {second} and {third}"),
-        [first, second, others @ ..] => format!("{first}, {second} and {} other topics", others.len()),
+        [first, second] => texts.fill("two", &[("first", first), ("second", second)]),
+        [first, second, third] => {
+            texts.fill("three", &[("first", first), ("second", second), ("third", third)])
+        }
+        [first, second, others @ ..] => {
+            let count = others.len().to_string();
+            texts.fill("more", &[("first", first), ("second", second), ("count", &count)])
+        }
     };
     PlannedLesson {
         title: capitalised(&focus),
@@ -82,7 +104,7 @@ fn together(topics: &[Topic]) -> PlannedLesson {
 
 /// So many lessons about one topic: the level rises from understanding to what is asked for, and beyond it where there
 /// is time.
-fn rising(topic: &Topic, parts: usize) -> Vec<PlannedLesson> {
+fn rising(topic: &Topic, parts: usize, language: Language) -> Vec<PlannedLesson> {
     let target = match parts {
         0 | 1 => topic.level,
         2 | 3 => topic.level.max(Bloom::Apply),
@@ -97,7 +119,7 @@ fn rising(topic: &Topic, parts: usize) -> Vec<PlannedLesson> {
         let mut title = capitalised(&topic.phrase);
         if parts > 1 {
             let earlier = lessons.iter().filter(|lesson| lesson.bloom_level == level).count();
-            title.push_str(&format!(": {}", GUIDE.get(&format!("{}.phase", level.as_str()))));
+            title.push_str(&format!(": {}", guide(language).get(&format!("{}.phase", level.as_str()))));
             if earlier > 0 {
                 title.push_str(&format!(" {}", earlier + 1));
             }
@@ -111,11 +133,12 @@ fn rising(topic: &Topic, parts: usize) -> Vec<PlannedLesson> {
 /// The plan of a lesson.
 pub(super) fn lesson(draft: &LessonDraft<'_>) -> WrittenLesson {
     let planned = draft.planned();
-    let level = Level { name: planned.bloom_level.as_str(), focus: &planned.focus };
+    let texts = guide(draft.language);
+    let level = Level { name: planned.bloom_level.as_str(), focus: &planned.focus, texts };
     let mut objectives = level.lines("objectives");
     for number in &planned.outcomes {
         if let Some(outcome) = draft.module.outcomes.get(*number as usize - 1) {
-            objectives.push(GUIDE.fill("outcome", &[("id", &outcome.id), ("statement", &outcome.statement)]));
+            objectives.push(texts.fill("outcome", &[("id", &outcome.id), ("statement", &outcome.statement)]));
         }
     }
     let check = |kind: &str, part: &str| {
@@ -125,7 +148,7 @@ pub(super) fn lesson(draft: &LessonDraft<'_>) -> WrittenLesson {
     };
     let checks = vec![check("quick_question", "question"), check("exit_ticket", "exit")];
     let next = draft.lessons.get(draft.number as usize);
-    let next = next.map(|next| GUIDE.fill("next", &[("next", &next.title)]));
+    let next = next.map(|next| texts.fill("next", &[("next", &next.title)]));
     WrittenLesson {
         objectives,
         activities: activities(draft, &level, &checks[1].prompt),
@@ -143,11 +166,12 @@ pub(super) fn lesson(draft: &LessonDraft<'_>) -> WrittenLesson {
 struct Level<'a> {
     name: &'static str,
     focus: &'a str,
+    texts: &'static Texts,
 }
 
 impl Level<'_> {
     fn lines(&self, part: &str) -> Vec<String> {
-        let lines = GUIDE.lines(&format!("{}.{part}", self.name));
+        let lines = self.texts.lines(&format!("{}.{part}", self.name));
         lines.into_iter().map(|line| filled(line, &[("focus", self.focus)])).collect()
     }
 }
@@ -165,7 +189,7 @@ fn activities(draft: &LessonDraft<'_>, level: &Level<'_>, exit: &str) -> Vec<Act
         |lesson: &&PlannedLesson| lesson.focus == planned.focus && lesson.bloom_level == planned.bloom_level;
     let earlier = draft.lessons[..number - 1].iter().filter(same).count();
     let general = |name: &str, values: &[(&str, &str)]| {
-        activity(GUIDE.lines(name).into_iter().map(|line| filled(line, values)).collect())
+        activity(level.texts.lines(name).into_iter().map(|line| filled(line, values)).collect())
     };
     let opening = match number {
         1 => general("opening.first", &[("focus", level.focus)]),
@@ -178,7 +202,7 @@ fn activities(draft: &LessonDraft<'_>, level: &Level<'_>, exit: &str) -> Vec<Act
         Some(old) => !old.activities.iter().any(|activity| activity.title == main.title),
     };
     let main = if takes_main { main } else { again };
-    let check = activity(vec!["check".into(), "Exit ticket".into(), exit.into()]);
+    let check = activity(vec!["check".into(), level.texts.get("exit.title").into(), exit.into()]);
     if draft.minutes < SHORT_BELOW {
         return timed(draft.minutes, vec![(opening, 20), (main, 60), (check, 20)]);
     }
@@ -209,12 +233,17 @@ fn notes(draft: &LessonDraft<'_>, level: &Level<'_>) -> String {
         _ => "place.middle",
     };
     let (number, count) = (draft.number.to_string(), draft.lessons.len().to_string());
-    let place = GUIDE.fill(place, &[("module", &draft.module.title), ("number", &number), ("count", &count)]);
+    let place =
+        level.texts.fill(place, &[("module", &draft.module.title), ("number", &number), ("count", &count)]);
     let [difficulty, support] = ["difficulty", "support"].map(|part| level.lines(part).concat());
-    GUIDE.fill("notes", &[("place", &place), ("difficulty", &difficulty), ("support", &support)])
+    level.texts.fill("notes", &[("place", &place), ("difficulty", &difficulty), ("support", &support)])
 }
 
+/// With a capital at the beginning, unless the first word has a writing of its own: `iPhone`, `pH`.
 fn capitalised(text: &str) -> String {
+    if text.split(' ').next().is_some_and(|word| word.chars().skip(1).any(char::is_uppercase)) {
+        return text.to_owned();
+    }
     let mut letters = text.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
@@ -247,7 +276,7 @@ mod tests {
                 module(hours, "", &[]),
             ] {
                 let minutes = module.lesson_minutes();
-                let plan = plan(&module, &minutes);
+                let plan = plan(&module, &minutes, Language::En);
                 assert_eq!(plan.fault(minutes.len(), module.outcomes.len()), None, "{hours}");
                 let titles: HashSet<&String> = plan.lessons.iter().map(|lesson| &lesson.title).collect();
                 assert_eq!(titles.len(), minutes.len(), "{plan:?}");
@@ -266,7 +295,7 @@ mod tests {
         for hours in [0.02, 0.1, 0.5, 1.0, 2.2, 15.0] {
             let module = module(hours, "", &OUTCOMES);
             let minutes = module.lesson_minutes();
-            let lessons = plan(&module, &minutes).lessons;
+            let lessons = plan(&module, &minutes, Language::En).lessons;
             for (number, minutes) in (1..).zip(minutes) {
                 let draft = LessonDraft {
                     workflow_title: "CS",
@@ -275,6 +304,7 @@ mod tests {
                     number,
                     minutes,
                     instead_of: None,
+                    language: Language::En,
                 };
                 let written = lesson(&draft);
                 let given: u32 = written.activities.iter().map(|activity| activity.minutes).sum();

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use service_support::{ChatRequest, Draft, JsonSchema, Message, MessageRole};
+use service_support::{ChatRequest, Draft, JsonSchema, Language, Message, MessageRole};
 
 use super::outline;
 use crate::model::{Bloom, Module, ModulePlan};
@@ -12,6 +12,8 @@ pub(crate) struct PlanDraft<'a> {
     pub(crate) module: &'a Module,
     /// The minutes of each lesson.
     pub(crate) minutes: &'a [u32],
+    /// The language of its texts.
+    pub(crate) language: Language,
 }
 
 /// A module's lessons, before they are written.
@@ -64,8 +66,8 @@ impl Plan {
 
 /// The list of the lessons that a module has, for one of them to be written anew. Plans do not keep the focus of a lesson: it
 /// is the outline's where the outline would give the lesson that title, and the title otherwise.
-pub(crate) fn planned_again(module: &Module, plan: &ModulePlan) -> Vec<PlannedLesson> {
-    let outline = outline::plan(module, &module.lesson_minutes()).lessons;
+pub(crate) fn planned_again(module: &Module, plan: &ModulePlan, language: Language) -> Vec<PlannedLesson> {
+    let outline = outline::plan(module, &module.lesson_minutes(), language).lessons;
     let number_of = |id: &String| module.outcomes.iter().position(|outcome| outcome.id == *id);
     let planned = |(place, lesson): (usize, &crate::model::Lesson)| {
         let known = outline.get(place).filter(|known| known.title == lesson.lesson_title);
@@ -117,7 +119,7 @@ impl Draft for PlanDraft<'_> {
         );
         ChatRequest {
             messages: vec![
-                Message { role: MessageRole::System, content: ROLE.into() },
+                Message { role: MessageRole::System, content: role(self.language) },
                 Message { role: MessageRole::User, content: task },
             ],
             schema: Some(JsonSchema { name: "module_plan", schema }),
@@ -125,13 +127,18 @@ impl Draft for PlanDraft<'_> {
     }
 
     fn outline(&self) -> String {
-        to_json(&outline::plan(self.module, self.minutes))
+        to_json(&outline::plan(self.module, self.minutes, self.language))
     }
 }
 
 /// The role of the model.
-pub(super) const ROLE: &str = "You are an experienced curriculum designer. You write lesson plans that a teacher \
-    can use tomorrow: concrete, realistic in time, and true to the module's learning outcomes.";
+pub(super) fn role(language: Language) -> String {
+    format!(
+        "You are an experienced curriculum designer. You write lesson plans that a teacher can use tomorrow: concrete, \
+         realistic in time, and true to the module's learning outcomes. Write in {}.",
+        language.name()
+    )
+}
 
 /// The module, in words for a model.
 pub(super) fn describe(workflow_title: &str, module: &Module) -> String {

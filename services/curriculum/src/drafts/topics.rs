@@ -1,4 +1,6 @@
-use super::bloom::level_of;
+use service_support::Language;
+
+use super::outcome::{self, Parsed};
 use crate::model::{Bloom, Module};
 
 /// Something that lessons can be about.
@@ -14,21 +16,10 @@ pub(super) struct Topic {
 
 /// The longest that a topic's phrase is, in characters.
 const MAX_PHRASE_CHARS: usize = 90;
-/// Openings before the verb of an outcome that say nothing.
-const OUTCOME_OPENINGS: [&str; 10] = [
-    "by the end of this module, ",
-    "by the end of the module, ",
-    "on completion, ",
-    "students will be able to ",
-    "students can ",
-    "learners will be able to ",
-    "learners can ",
-    "you will be able to ",
-    "be able to ",
-    "to ",
-];
 /// Openings before the topic in a phrase of a description that say nothing.
-const PHRASE_OPENINGS: [&str; 22] = [
+const PHRASE_OPENINGS: [&str; 24] = [
+    "to ",
+    "learners ",
     "this module ",
     "the module ",
     "students ",
@@ -53,13 +44,17 @@ const PHRASE_OPENINGS: [&str; 22] = [
     "as well as ",
 ];
 
+/// Words that begin a sentence and no name of a topic.
+const SENTENCES: [&str; 12] =
+    ["it", "they", "we", "you", "he", "she", "this", "these", "there", "which", "who", "that"];
+
 /// The topics of a module: its outcomes, or else the phrases of its description, or else its title.
-pub(super) fn topics(module: &Module) -> Vec<Topic> {
+pub(super) fn topics(module: &Module, language: Language) -> Vec<Topic> {
     if !module.outcomes.is_empty() {
         let outcomes = (1..).zip(&module.outcomes);
-        return outcomes.map(|(number, outcome)| of_outcome(number, &outcome.statement)).collect();
+        return outcomes.map(|(number, outcome)| of_outcome(number, &outcome.statement, language)).collect();
     }
-    let phrases = module.description.split(['.', ',', ';', ':', '?', '!', '\n']).filter_map(of_phrase);
+    let phrases = module.description.split(['.', ',', ';', ':', '?', '!', '।', '\n']).filter_map(of_phrase);
     let mut topics: Vec<Topic> = Vec::new();
     for topic in phrases {
         if !topics.iter().any(|known| known.phrase.eq_ignore_ascii_case(&topic.phrase)) {
@@ -73,25 +68,9 @@ pub(super) fn topics(module: &Module) -> Vec<Topic> {
 }
 
 /// `Explain and apply Ohm's law.` is about Ohm's law, at the level of applying it.
-fn of_outcome(number: u32, statement: &str) -> Topic {
-    let mut rest = stripped(statement.trim().trim_end_matches('.'), &OUTCOME_OPENINGS);
-    let mut level = None;
-    loop {
-        let (word, after) = rest.split_once(' ').unwrap_or((rest, ""));
-        let joins = matches!(word, "and" | "or" | "&") && level.is_some();
-        match level_of(word) {
-            Some(found) => level = level.max(Some(found)),
-            None if joins => {}
-            // Critically evaluate.
-            None if word.ends_with("ly") && after.split(' ').next().and_then(level_of).is_some() => {}
-            None => break,
-        }
-        if after.is_empty() {
-            break;
-        }
-        rest = after.trim_start();
-    }
-    Topic { phrase: shortened(rest), level: level.unwrap_or(Bloom::Understand), outcomes: vec![number] }
+fn of_outcome(number: u32, statement: &str, language: Language) -> Topic {
+    let Parsed { level, object } = outcome::parse(statement, language);
+    Topic { phrase: shortened(&object), level: level.unwrap_or(Bloom::Understand), outcomes: vec![number] }
 }
 
 fn of_phrase(phrase: &str) -> Option<Topic> {
@@ -99,6 +78,8 @@ fn of_phrase(phrase: &str) -> Option<Topic> {
     let words = phrase.split_whitespace().count();
     // A longer one is a sentence, and a shorter one has no letters.
     let fits = (1..=10).contains(&words) && phrase.chars().filter(|c| c.is_alphabetic()).count() >= 3;
+    let first = phrase.split(' ').next().unwrap_or_default().to_lowercase();
+    let fits = fits && !SENTENCES.contains(&first.as_str());
     fits.then(|| Topic { phrase: shortened(phrase), level: Bloom::Apply, outcomes: Vec::new() })
 }
 
@@ -132,7 +113,7 @@ mod tests {
     #[test]
     fn an_outcome_is_a_level_and_a_topic() {
         let topic = |statement| {
-            let topic = of_outcome(1, statement);
+            let topic = of_outcome(1, statement, Language::En);
             (topic.level, topic.phrase)
         };
         assert_eq!(topic("Explain the water cycle."), (Bloom::Understand, "the water cycle".into()));
@@ -155,7 +136,7 @@ mod tests {
                 "code": "M", "title": "Data", "description": description, "contactHours": 3,
             });
             let module = Module::check(0, &module).unwrap();
-            topics(&module).into_iter().map(|topic| topic.phrase).collect()
+            topics(&module, Language::En).into_iter().map(|topic| topic.phrase).collect()
         };
         let text = "An introduction to data structures, covering arrays, linked lists, and finally graphs. Graphs? 42.";
         assert_eq!(phrases(text), ["data structures", "arrays", "linked lists", "graphs"]);

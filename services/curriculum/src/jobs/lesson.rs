@@ -60,7 +60,8 @@ impl Job for RewriteLesson {
         let plan = app.module_plan(&self.workflow_id, self.module_index).await?;
         let (plan, _) = plan.ok_or_else(no_lesson)?;
         let old = self.lesson_of(&plan)?;
-        let lessons = planned_again(module, &plan);
+        let language = workflow.language(&modules);
+        let lessons = planned_again(module, &plan, language);
         let draft = LessonDraft {
             workflow_title: workflow.title(),
             module,
@@ -68,6 +69,7 @@ impl Job for RewriteLesson {
             number: self.lesson_number,
             minutes: old.duration,
             instead_of: Some(old),
+            language,
         };
         cx.progress(0, old.lesson_title.clone());
         // What was written for the modules of before an edit is not theirs of now.

@@ -3,7 +3,7 @@ use std::time::Duration;
 use longhaul::clock::{Stopwatch, millis};
 use longhaul::{Backoff, Context, Job, JobError, JobResult};
 use serde::{Deserialize, Serialize};
-use service_support::{Commit, Write};
+use service_support::{Commit, Language, Write};
 
 use super::{QUEUE, module_job};
 use crate::app::{App, Curriculum};
@@ -81,7 +81,7 @@ impl Job for GenerateModule {
         let (lessons, next) = if already_saved {
             (None, workflow.generated)
         } else {
-            let (lessons, next) = self.generate(&cx, &workflow, module, modules.len() as u32).await?;
+            let (lessons, next) = self.generate(&cx, &workflow, module, &modules).await?;
             (Some(lessons), next)
         };
 
@@ -101,15 +101,17 @@ impl GenerateModule {
         cx: &Context<Curriculum>,
         workflow: &Workflow,
         module: &Module,
-        total: u32,
+        modules: &[Module],
     ) -> JobResult<(u32, u32)> {
+        let language = workflow.language(modules);
         // What was written for the modules of before an edit is not theirs of now.
         let step = |name: String| match workflow.modules_revision {
             0 => name,
             revision => format!("{name}@{revision}"),
         };
         let minutes = module.lesson_minutes();
-        let plan = cx.step(&step("plan".into()), || plan(cx, workflow.title(), module, &minutes)).await?;
+        let plan =
+            cx.step(&step("plan".into()), || plan(cx, workflow.title(), module, &minutes, language)).await?;
         let mut written: Vec<Written> = Vec::with_capacity(minutes.len());
         for (number, minutes) in (1_u32..).zip(&minutes) {
             let draft = LessonDraft {
@@ -119,13 +121,14 @@ impl GenerateModule {
                 number,
                 minutes: *minutes,
                 instead_of: None,
+                language,
             };
             stop_if_cancelled(cx)?;
             report(cx, written.len(), &plan.lessons);
             written.push(cx.step(&step(format!("lesson-{number}")), || lesson(cx, &draft)).await?);
         }
         stop_if_cancelled(cx)?;
-        let next = self.save(cx.state().app(), workflow, module, &written, total).await?;
+        let next = self.save(cx.state().app(), workflow, module, &written, modules.len() as u32).await?;
         cx.progress(100, format!("{} is planned", module.title));
         Ok((written.len() as u32, next))
     }
@@ -221,21 +224,18 @@ async fn plan(
     workflow_title: &str,
     module: &Module,
     minutes: &[u32],
+    language: Language,
 ) -> JobResult<Plan> {
-    let plan: Plan = drafts::write(cx, 0, &PlanDraft { workflow_title, module, minutes }).await?;
-    let plan = plan.tidied();
-    match plan.fault(minutes.len(), module.outcomes.len()) {
-        None => Ok(plan),
-        Some(fault) => Err(drafts::unusable(cx.state().app().providers.composer.as_ref(), 0, fault)),
-    }
+    drafts::write(cx, 0, &PlanDraft { workflow_title, module, minutes, language }, |plan: Plan| {
+        let plan = plan.tidied();
+        plan.fault(minutes.len(), module.outcomes.len()).map_or(Ok(plan), Err)
+    })
+    .await
 }
 
 pub(super) async fn lesson(cx: &Context<Curriculum>, draft: &LessonDraft<'_>) -> JobResult<Written> {
     let writing = Stopwatch::start();
-    let composer = cx.state().app().providers.composer.as_ref();
-    let written = drafts::write(cx, draft.number, draft).await?;
-    let lesson = draft
-        .finish(written, composer.generator())
-        .map_err(|fault| drafts::unusable(composer, draft.number, fault))?;
+    let generator = cx.state().app().providers.composer.generator();
+    let lesson = drafts::write(cx, draft.number, draft, |written| draft.finish(written, generator)).await?;
     Ok(Written { lesson, worked_ms: millis(writing.elapsed()) })
 }

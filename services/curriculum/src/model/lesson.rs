@@ -42,7 +42,7 @@ pub(crate) struct Lesson {
 }
 
 /// The levels of Bloom's revised taxonomy, from the simplest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) enum Bloom {
     #[serde(alias = "remember", alias = "Remembering")]
     Remember,

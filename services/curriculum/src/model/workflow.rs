@@ -1,7 +1,7 @@
 use longhaul::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value, json};
-use service_support::{DbError, Row, iso8601};
+use service_support::{DbError, Language, Row, iso8601};
 
 use super::lesson_minutes;
 
@@ -48,6 +48,8 @@ pub(crate) struct Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub(crate) struct Hours(pub(crate) f64);
 
+/// Modules whose words tell the language of a workflow.
+const LANGUAGE_MODULES: usize = 8;
 /// What a workflow shows and its caller does not set.
 const OWN_FIELDS: [&str; 4] = ["_id", "currentStep", "createdAt", "updatedAt"];
 const MAX_MODULES: usize = 500;
@@ -125,6 +127,20 @@ impl Workflow {
         self.body.get("title").and_then(Value::as_str).unwrap_or_default()
     }
 
+    /// The language of its plans: the one that its `language` names, or else the one that it is written in.
+    pub(crate) fn language(&self, modules: &[Module]) -> Language {
+        if let Some(name) = self.body.get("language").and_then(Value::as_str) {
+            return Language::named(name).unwrap_or_default();
+        }
+        let mut texts = vec![(1, self.title())];
+        for module in modules.iter().take(LANGUAGE_MODULES) {
+            texts.push((1, module.title.as_str()));
+            texts.push((1, module.description.as_str()));
+            texts.extend(module.outcomes.iter().map(|outcome| (1, outcome.statement.as_str())));
+        }
+        Language::of(&texts)
+    }
+
     /// The workflow as its caller sees it: all that was given, and what the service knows of it.
     pub(crate) fn view(self) -> Value {
         let current_step = if self.generated > 0 { 10 } else { 9 };
@@ -137,7 +153,7 @@ impl Workflow {
             ("updatedAt", iso8601(self.updated_at).into()),
         ];
         view.extend(known.map(|(name, value)| (name.to_owned(), value)));
-        json!(view)
+        Value::Object(view)
     }
 
     /// What it becomes by an edit: the fields that are given take the place of those of before, null removes one, and

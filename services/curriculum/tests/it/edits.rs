@@ -331,3 +331,138 @@ async fn a_list_does_not_carry_long_documents() {
     );
     assert_eq!(long["_id"], created.body["data"]["_id"]);
 }
+
+#[tokio::test]
+async fn plans_are_in_the_language_of_the_workflow_or_the_one_it_names() {
+    let f = Fixture::alone().await;
+    let _worker = f.work();
+    let module = |title: &str, outcome: &str| json!({ "code": "M", "title": title, "contactHours": 1.5, "outcomes": [outcome] });
+    for (module, language, words) in [
+        (module("Ohm's law", "By the end, students will explain Ohm's law"), Value::Null, "In two sentences"),
+        (module("Bruchrechnung", "Die Lernenden können Brüche erklären."), Value::Null, "In zwei Sätzen"),
+        (
+            module("La fotosíntesis", "Los alumnos podrán explicar la fotosíntesis"),
+            Value::Null,
+            "En dos frases",
+        ),
+        (
+            module("La photosynthèse", "Les élèves sauront expliquer la photosynthèse"),
+            Value::Null,
+            "En deux phrases",
+        ),
+        (module("संज्ञा", "छात्र संज्ञा की व्याख्या कर सकेंगे।"), Value::Null, "दो वाक्यों में"),
+        (module("Ohm's law", "Explain Ohm's law"), json!("Deutsch"), "In zwei Sätzen"),
+        (module("Bruchrechnung", "Brüche erklären"), json!("xx"), "In two sentences"),
+    ] {
+        let body = json!({ "title": "W", "modules": [module], "language": language });
+        let created = f.send("POST", "/api/v3/workflow", body.to_string()).await;
+        let id = created.body["data"]["_id"].as_str().unwrap().to_owned();
+        f.start(&id).await;
+        f.completes(&id, 1).await;
+        let lesson =
+            f.get(&format!("/api/v3/workflow/{id}/step10/lessons/M-L1")).await.body["data"]["lesson"].clone();
+        assert_eq!(lesson["bloomLevel"], "Understand", "{lesson}");
+        let exit = lesson["formativeChecks"][1]["prompt"].as_str().unwrap();
+        assert!(exit.starts_with(words), "{body}: {exit}");
+    }
+}
+
+#[tokio::test]
+async fn what_no_database_keeps_and_ids_without_end_do_no_harm() {
+    let f = Fixture::alone().await;
+    let _worker = f.work();
+    let odd = json!({
+        "code": "A\u{0}B", "title": "Nul \u{0} and\nmore", "description": "x\u{7}, y", "contactHours": 1.5,
+        "outcomes": [{ "id": " LO\u{0}1 ", "statement": "Explain \u{0} it" }],
+    });
+    let id = f.workflow(&[odd]).await;
+    f.start(&id).await;
+    f.completes(&id, 1).await;
+    let body = f.step10("GET", &id, "").await.body;
+    let plan = &body["data"]["step10"]["moduleLessonPlans"][0];
+    assert_eq!((&plan["moduleTitle"], &plan["moduleCode"]), (&json!("Nul   and more"), &json!("A B")));
+    assert!(!plan.to_string().contains("\\u0000"), "{plan}");
+
+    let module = |name: &str, value: Value| {
+        let mut module = json!({ "code": "A", "title": "A", "contactHours": 1.5 });
+        module[name] = value;
+        json!({ "title": "T", "modules": [module] }).to_string()
+    };
+    let long = "x".repeat(65);
+    for (body, told) in [
+        (module("moduleId", json!(long)), "modules[0].moduleId must be at most 64 characters"),
+        (
+            module("outcomes", json!([{ "id": long, "statement": "s" }])),
+            "modules[0].outcomes[0].id must be at most 64 characters",
+        ),
+        (module("title", json!("\u{0}")), "modules[0].title cannot be empty"),
+        (module("outcomes", json!(["\u{1}"])), "modules[0].outcomes[0] must be a text"),
+    ] {
+        assert_eq!(f.send("POST", "/api/v3/workflow", body).await.error(), (400, told));
+    }
+    // Deeper than anybody can keep, within what can be read.
+    let deep = format!("{{\"title\":\"T\",\"modules\":[],\"x\":{}1{}}}", "[".repeat(100), "]".repeat(100));
+    assert!(f.send("POST", "/api/v3/workflow", deep).await.status < 500);
+}
+
+#[tokio::test]
+async fn plans_are_sent_a_module_at_a_time() {
+    let f = Fixture::alone().await;
+    let id = f.workflow(&modules(4, 15.0)).await;
+    f.start(&id).await;
+    let _worker = f.work();
+    f.completes(&id, 4).await;
+    let mut answer = f.fetch(&format!("/api/v3/workflow/{id}/step10")).await;
+    assert_eq!(answer.content_length(), None, "nobody has put it together to count it");
+    let mut whole = Vec::new();
+    while let Some(piece) = answer.chunk().await.unwrap() {
+        whole.extend_from_slice(&piece);
+    }
+    let body: Value = serde_json::from_slice(&whole).unwrap();
+    let step10 = &body["data"]["step10"];
+    assert_eq!(step10["moduleLessonPlans"].as_array().unwrap().len(), 4);
+    assert_eq!(
+        (&step10["summary"]["totalLessons"], &step10["validation"]["valid"]),
+        (&json!(40), &json!(true))
+    );
+}
+
+#[tokio::test]
+async fn a_request_that_is_sent_again_with_its_key_makes_one_workflow() {
+    let f = Fixture::alone().await;
+    let body = json!({ "title": "T", "modules": modules(1, 1.5) });
+    let (first, again) = (f.keyed(&body, "k1").await, f.keyed(&body, "k1").await);
+    assert_eq!((first.status, &first.body), (201, &again.body));
+    assert_ne!(f.keyed(&body, "k2").await.body["data"]["_id"], first.body["data"]["_id"]);
+    assert_eq!(f.get("/api/v3/workflow").await.body["total"], 2);
+}
+
+#[tokio::test]
+async fn postgres_edits_as_sqlite_does() {
+    let f = Fixture::on_postgres().await;
+    let mut given = modules(3, 3.0);
+    let id = f.workflow(&given).await;
+    f.start(&id).await;
+    let _worker = f.work();
+    f.completes(&id, 3).await;
+    given.swap(0, 2);
+    given[1]["title"] = json!("Another");
+    assert_eq!(put(&f, &id, &json!({ "modules": given })).await.status, 200);
+    let titles: Vec<String> = planned(&f, &id).await.into_iter().map(|(title, ..)| title).collect();
+    assert_eq!(titles, ["Module 3", "Module 1"]);
+    f.start(&id).await;
+    // The others have their plans, so that this one is the last.
+    f.reaches(&id, 1, State::Completed).await;
+    assert_eq!(f.status(&id).await["status"], "complete");
+    let lesson = format!("/api/v3/workflow/{id}/step10/lessons/CS002-L1");
+    let old = f.get(&lesson).await.body["data"]["lesson"].clone();
+    let asked = f.send("POST", &format!("{lesson}/redo"), "").await;
+    let job = longhaul::JobId::new(asked.body["data"]["jobId"].as_str().unwrap()).unwrap();
+    let ended = f.longhaul.wait(&job, Duration::from_secs(60)).await.unwrap().found().unwrap();
+    assert_eq!(ended.state, State::Completed, "{ended:?}");
+    assert_ne!(f.get(&lesson).await.body["data"]["lesson"], old);
+    assert_eq!(f.step10("POST", &id, "/cancel").await.body["data"]["jobsCancelled"], 0);
+    assert_eq!(f.get("/api/v3/workflow?limit=5").await.body["total"], 1);
+    assert_eq!(f.send("DELETE", &format!("/api/v3/workflow/{id}"), "").await.status, 200);
+    assert_eq!(f.step10("GET", &id, "/status").await.error(), (404, "Workflow not found"));
+}

@@ -14,6 +14,8 @@ pub(crate) enum CallError {
     Exceeded,
     /// GitHub refuses our token, with these words.
     Token(String),
+    /// It leads to another host, or in a circle.
+    Astray,
     /// GitHub failed.
     Provider(ProviderError),
     /// The count against our own limit is not known.
@@ -28,7 +30,11 @@ impl CallError {
     /// True if the failure is about the one thing that was asked for and will not change: it is blocked, its history is too
     /// large, its reply is. The rest of an analysis can do without.
     pub(crate) fn is_of_one_thing(&self) -> bool {
-        matches!(self, CallError::Provider(error) if !error.is_retryable() && error.cause != Cause::Setup)
+        match self {
+            CallError::Provider(error) => !error.is_retryable() && error.cause != Cause::Setup,
+            CallError::Astray => true,
+            _ => false,
+        }
     }
 
     /// True if GitHub itself did not do what it was asked, be it now or for good.
@@ -41,12 +47,13 @@ impl CallError {
         match self {
             CallError::Limited(_) | CallError::Exceeded => LIMIT_EXCEEDED.to_owned(),
             CallError::Token(reason) => format!("{}: {reason}", failure::TOKEN_REFUSED),
+            CallError::Astray => format!("{}: it leads to another host or in a circle", failure::UNREADABLE),
             CallError::Database(error) => error.to_string(),
             CallError::Provider(error) => match error.cause {
                 Cause::Timeout => failure::TIMED_OUT.to_owned(),
                 Cause::Connection | Cause::Setup => failure::UNREACHABLE.to_owned(),
                 Cause::TooLarge | Cause::BadReply => format!("{}: {}", failure::UNREADABLE, error.message),
-                Cause::Status(_) => match error.message.split_once(": ") {
+                Cause::Status(_) | Cause::Refused | Cause::Spent => match error.message.split_once(": ") {
                     Some((status, page)) if page.trim_start().starts_with('<') => {
                         format!("{} failed: {status}", error.provider)
                     }
@@ -68,7 +75,7 @@ impl From<CallError> for JobError {
         let message = error.words();
         match error {
             CallError::Limited(wait) => JobError::rate_limited(wait, message),
-            CallError::Exceeded | CallError::Token(_) => JobError::fatal(message),
+            CallError::Exceeded | CallError::Token(_) | CallError::Astray => JobError::fatal(message),
             CallError::Provider(error) => {
                 if matches!(error.cause, Cause::Connection | Cause::Timeout | Cause::Setup) {
                     // The words leave the address out; whoever runs the server needs it.

@@ -195,9 +195,9 @@ impl Client {
             self.barred_until.lock().replace(self.clock.now().plus(wait));
             return CallError::limited(wait, self.provider.max_wait());
         }
-        if (300..400).contains(&status) {
-            // One on the same host has been followed; in a circle, or to another host, our token does not go.
-            return self.provider.bad_reply("it redirects in a circle or to another host").into();
+        // A redirection on the same host has been followed; in a circle, or to another host, our token does not go.
+        if (300..400).contains(&status) && status != 304 {
+            return CallError::Astray;
         }
         error.into()
     }
@@ -210,7 +210,7 @@ impl Client {
         let origin = |url: &str| reqwest::Url::parse(url).ok().map(|url| url.origin());
         match origin(path) {
             Some(of_path) if Some(&of_path) == origin(&self.config.api_url).as_ref() => Ok(path.to_owned()),
-            _ => Err(self.provider.bad_reply("its next page is on another host").into()),
+            _ => Err(CallError::Astray),
         }
     }
 

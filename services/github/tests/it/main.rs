@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod accounts;
 mod batch;
 mod contract;
+mod figures;
 mod fixture;
 mod input;
 mod limits;
@@ -11,7 +13,9 @@ mod live;
 mod outage;
 mod page;
 mod proxies;
+mod replies;
 mod restart;
 mod single_flight;
+mod small;
 mod snippet;
 mod statuses;

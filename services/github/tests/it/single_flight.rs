@@ -76,6 +76,18 @@ async fn a_fresh_result_is_served_until_it_is_old() {
 }
 
 #[tokio::test]
+async fn the_original_variable_for_the_lifetime_of_results_holds_where_ours_is_unset() {
+    for (vars, expected) in [
+        (vec![("REDIS_DEFAULT_TTL", "100")], 100),
+        (vec![("REDIS_DEFAULT_TTL", "100"), ("GITHUB_CACHE_TTL", "200")], 200),
+        (vec![], 3_600),
+    ] {
+        let health = Fixture::with(&vars).await.get("/api/v1/github/health").await.json();
+        assert_eq!(health["cache_ttl"], expected);
+    }
+}
+
+#[tokio::test]
 async fn a_refresh_runs_anew_and_costs_no_quota_where_nothing_changed() {
     let f = Fixture::new().await;
     let worker = f.work();

@@ -54,6 +54,14 @@ pub(super) fn picture(
     Ok((width >= MIN_SIDE && height >= MIN_SIDE).then_some((picture, bytes)))
 }
 
+/// The format of a picture that OCR cannot be tried on, by its name; `None` for one that is read.
+pub(super) fn unread_format(name: &str) -> Option<String> {
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+    let is_read =
+        matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg" | "jpe" | "jfif" | "gif" | "webp"));
+    (!is_read).then(|| extension.unwrap_or_else(|| "unknown".to_owned()))
+}
+
 impl Found {
     pub(super) fn append_to(self, page: &mut PageText) {
         if !self.text.trim().is_empty() {

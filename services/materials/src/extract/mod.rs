@@ -10,6 +10,7 @@
 
 mod embedded;
 mod encoding;
+mod epub;
 mod error;
 mod grey;
 mod html;
@@ -18,14 +19,19 @@ mod kind;
 mod language;
 mod layer;
 mod limits;
+mod numbering;
 mod ocr;
+mod odf;
 mod office;
 mod package;
 mod pdf;
 mod plain;
+mod rtf;
+mod sheet;
 mod tidy;
 mod tool;
 mod warning;
+mod writer;
 mod xml;
 
 use std::path::{Path, PathBuf};
@@ -208,6 +214,16 @@ pub async fn inspect(path: &Path, kind: FileKind, limits: &Limits) -> Result<Pla
             let warnings = image::check(&path, kind, &limits)?;
             Ok(Plan { kind, pages: vec![PlannedPage::Picture { layer: String::new() }], warnings })
         }
+        FileKind::Html | FileKind::Rtf => {
+            let bytes = std::fs::read(&path).map_err(ExtractError::io("read the document"))?;
+            let page = if kind == FileKind::Rtf { rtf::text(&bytes).into() } else { html::read(&bytes)? };
+            limits.check_text(page.text.len())?;
+            let pages = tidy::parts(&page.text).into_iter().map(PlannedPage::Text).collect();
+            Ok(Plan { kind, pages, warnings: page.warnings })
+        }
+        FileKind::Xlsx => sheet::inspect(&path, &limits),
+        FileKind::Odt | FileKind::Ods | FileKind::Odp => odf::inspect(&path, kind, &limits),
+        FileKind::Epub => epub::inspect(&path, &limits),
         kind => office::inspect(&path, kind, &limits),
     })
     .await

@@ -1,56 +1,112 @@
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use super::package::Package;
+use super::embedded::unread_format;
+use super::numbering::Numbering;
+use super::package::{Package, Relation};
 use super::tidy::{parts, tidy};
-use super::xml::{Attributes, Node};
-use super::{ExtractError, FileKind, Limits, Plan, PlannedPage};
+use super::writer::Writer;
+use super::xml::Node;
+use super::{ExtractError, FileKind, Limits, Plan, PlannedPage, Warning, WarningCode, html, plain, rtf};
 
 /// Reads a Word document in parts, or a presentation slide by slide, in the order in which it is shown.
 pub(super) fn inspect(path: &Path, kind: FileKind, limits: &Limits) -> Result<Plan, ExtractError> {
-    if kind == FileKind::Html {
-        let bytes = std::fs::read(path).map_err(ExtractError::io("read the document"))?;
-        let page = super::html::read(&bytes)?;
-        limits.check_text(page.text.len())?;
-        let pages = parts(&page.text).into_iter().map(PlannedPage::Text).collect();
-        return Ok(Plan { kind, pages, warnings: page.warnings });
-    }
-    let texts = read(path, kind, limits)?;
-    let texts = if kind.has_pages() { texts } else { texts.iter().flat_map(|text| parts(text)).collect() };
-    Ok(Plan { kind, pages: texts.into_iter().map(PlannedPage::Text).collect(), warnings: Vec::new() })
+    let package = Package::open(path, kind, limits)?;
+    let mut reader = Office::new(package, kind, limits);
+    let main = reader.main()?;
+    let pages = match kind {
+        FileKind::Pptx => reader.slides(&main)?,
+        _ => reader.document(&main)?,
+    };
+    Ok(Plan { kind, pages, warnings: reader.told() })
 }
 
-fn read(path: &Path, kind: FileKind, limits: &Limits) -> Result<Vec<String>, ExtractError> {
-    let mut package = Package::open(path, kind, limits)?;
-    let main = package.relations("")?.into_iter().find(|relation| relation.kind == "officeDocument");
-    let main = main.ok_or_else(|| ExtractError::unreadable(kind, "it names no main part"))?.part;
-    let mut reader = Reader { package, kind, limits, bytes: 0 };
-    match kind {
-        FileKind::Pptx => reader.slides(&main),
-        _ => reader.document(&main).map(|text| vec![text]),
-    }
-}
-
-struct Reader<'a> {
-    package: Package,
+/// An Office document that is being read.
+pub(super) struct Office<'a> {
+    pub(super) package: Package,
     kind: FileKind,
     limits: &'a Limits,
     /// Of text so far, over all parts.
     bytes: usize,
+    /// The pictures that have been met: each is read once, however often it is shown.
+    pictures: HashSet<String>,
+    /// Pictures of formats that are not read, by their format.
+    unread: BTreeMap<String, usize>,
+    warnings: Vec<Warning>,
 }
 
-impl Reader<'_> {
-    fn document(&mut self, main: &str) -> Result<String, ExtractError> {
-        let notes = self.package.relations(main)?;
-        let notes = notes.into_iter().filter(|to| matches!(to.kind.as_str(), "footnotes" | "endnotes"));
-        let mut text = self.part(main)?;
-        for note in notes {
-            text.push_str("\n\n");
-            text.push_str(&self.part(&note.part)?);
+/// The text of a part, and the parts that it shows.
+pub(super) struct Part {
+    pub(super) text: String,
+    pub(super) pictures: Vec<String>,
+    inclusions: Vec<String>,
+}
+
+impl<'a> Office<'a> {
+    pub(super) fn new(package: Package, kind: FileKind, limits: &'a Limits) -> Self {
+        Self {
+            package,
+            kind,
+            limits,
+            bytes: 0,
+            pictures: HashSet::new(),
+            unread: BTreeMap::new(),
+            warnings: Vec::new(),
         }
-        Ok(tidy(&text))
     }
 
-    fn slides(&mut self, main: &str) -> Result<Vec<String>, ExtractError> {
+    pub(super) fn main(&mut self) -> Result<String, ExtractError> {
+        let main = self.package.relations("")?.into_iter().find(|relation| relation.kind == "officeDocument");
+        Ok(main.ok_or_else(|| ExtractError::unreadable(self.kind, "it names no main part"))?.part)
+    }
+
+    fn document(&mut self, main: &str) -> Result<Vec<PlannedPage>, ExtractError> {
+        let relations = self.package.relations(main)?;
+        let mut numbering = Numbering::default();
+        for relation in of_kinds(&relations, &["numbering", "styles"]) {
+            if self.package.has(&relation.part) {
+                self.package.walk(&relation.part, &mut |node| {
+                    numbering.read(&node);
+                    Ok(())
+                })?;
+            }
+        }
+        let body = self.part(main, Writer::numbered(&mut numbering))?;
+        let mut pictures = body.pictures;
+        let mut text = body.text;
+        for inclusion in body.inclusions {
+            text.push_str("\n\n");
+            text.push_str(&self.included(&relations, &inclusion)?);
+        }
+        let charts = of_kinds(&relations, &["chart", "chartEx", "diagramData"]).cloned().collect::<Vec<_>>();
+        for chart in charts {
+            text.push_str("\n\n");
+            text.push_str(&self.drawn(&chart)?);
+        }
+        // Sections repeat their headers, so the same text counts once.
+        let mut margins = HashSet::new();
+        for kind in ["footnotes", "endnotes", "comments", "header", "footer"] {
+            for relation in of_kinds(&relations, &[kind]).cloned().collect::<Vec<_>>() {
+                if !self.package.has(&relation.part) {
+                    continue;
+                }
+                let part = self.part(&relation.part, Writer::default())?;
+                pictures.extend(part.pictures);
+                let more = tidy(&part.text);
+                if !more.is_empty() && margins.insert(more.clone()) {
+                    text.push_str("\n\n");
+                    text.push_str(&more);
+                }
+            }
+        }
+        let text = tidy(&text);
+        let mut pages: Vec<PlannedPage> = parts(&text).into_iter().map(PlannedPage::Text).collect();
+        let pictured = |name| PlannedPage::Pictured { text: String::new(), pictures: vec![name] };
+        pages.extend(pictures.into_iter().map(pictured));
+        Ok(pages)
+    }
+
+    fn slides(&mut self, main: &str) -> Result<Vec<PlannedPage>, ExtractError> {
         let mut ids = Vec::new();
         self.package.walk(main, &mut |node| {
             if let Node::Open("sldId", attributes) = node {
@@ -61,137 +117,149 @@ impl Reader<'_> {
         self.limits.check_pages(ids.len())?;
         let relations = self.package.relations(main)?;
         let mut slides = Vec::with_capacity(ids.len());
-        for id in ids {
+        let mut hidden = Vec::new();
+        for (number, id) in (1..).zip(ids) {
             let slide = relations.iter().find(|relation| relation.id == id);
             let slide = slide.ok_or_else(|| ExtractError::unreadable(self.kind, format!("no slide {id}")))?;
-            let mut text = self.part(&slide.part)?;
-            for notes in self.package.relations(&slide.part)? {
-                if notes.kind == "notesSlide" {
-                    text.push_str("\n\n");
-                    text.push_str(&self.part(&notes.part)?);
-                }
+            if self.is_hidden_slide(&slide.part)? {
+                let number: u32 = number;
+                hidden.push(number.to_string());
             }
-            slides.push(tidy(&text));
+            slides.push(self.slide(&slide.part)?);
+        }
+        if !hidden.is_empty() {
+            let message = format!("hidden slides were read too: {}", hidden.join(", "));
+            self.warnings.push(Warning::new(WarningCode::HiddenRead, message));
         }
         Ok(slides)
     }
 
-    fn part(&mut self, part: &str) -> Result<String, ExtractError> {
+    fn is_hidden_slide(&mut self, part: &str) -> Result<bool, ExtractError> {
+        let mut is_hidden = false;
+        self.package.walk(part, &mut |node| {
+            if let Node::Open("sld", attributes) = node {
+                is_hidden = matches!(attributes.value("show"), Some("0" | "false"));
+            }
+            Ok(())
+        })?;
+        Ok(is_hidden)
+    }
+
+    /// A slide, then what is drawn on it from data, its notes, and what was remarked on it.
+    fn slide(&mut self, part: &str) -> Result<PlannedPage, ExtractError> {
+        let slide = self.part(part, Writer::default())?;
+        let (mut text, mut pictures) = (slide.text, slide.pictures);
+        let relations = self.package.relations(part)?;
+        for relation in
+            of_kinds(&relations, &["diagramData", "chart", "chartEx"]).cloned().collect::<Vec<_>>()
+        {
+            text.push_str("\n\n");
+            text.push_str(&self.drawn(&relation)?);
+        }
+        for relation in of_kinds(&relations, &["notesSlide", "comments"]).cloned().collect::<Vec<_>>() {
+            if self.package.has(&relation.part) {
+                let notes = self.part(&relation.part, Writer::with_text_in("text"))?;
+                text.push_str("\n\n");
+                text.push_str(&notes.text);
+                pictures.extend(notes.pictures);
+            }
+        }
+        let text = tidy(&text);
+        Ok(if pictures.is_empty() {
+            PlannedPage::Text(text)
+        } else {
+            PlannedPage::Pictured { text, pictures }
+        })
+    }
+
+    /// The words of a chart or a diagram, which lie in a part of their own.
+    pub(super) fn drawn(&mut self, relation: &Relation) -> Result<String, ExtractError> {
+        if !self.package.has(&relation.part) {
+            return Ok(String::new());
+        }
+        let writer = match relation.kind.as_str() {
+            "diagramData" => Writer::default(),
+            _ => Writer::with_text_in("v"),
+        };
+        Ok(self.part(&relation.part, writer)?.text)
+    }
+
+    /// A document that stands within this one.
+    fn included(&mut self, relations: &[Relation], id: &str) -> Result<String, ExtractError> {
+        let Some(relation) = relations.iter().find(|relation| relation.id == id) else {
+            return Ok(String::new());
+        };
+        let bytes = self.package.bytes(&relation.part, MAX_INCLUSION)?;
+        let text = if bytes.starts_with(b"PK\x03\x04") {
+            let message = format!("the document {} within this one was not read", relation.part);
+            self.warnings.push(Warning::new(WarningCode::AttachmentsLeftOut, message));
+            String::new()
+        } else if bytes.trim_ascii_start().starts_with(b"{\\rtf") {
+            rtf::text(&bytes)
+        } else if relation.part.ends_with(".txt") {
+            plain::whole(&bytes, FileKind::Text)?.text
+        } else {
+            html::read(&bytes)?.text
+        };
+        self.count(text.len())?;
+        Ok(text)
+    }
+
+    pub(super) fn part(&mut self, part: &str, mut writer: Writer<'_>) -> Result<Part, ExtractError> {
         let (before, limits) = (self.bytes, self.limits);
-        let mut writer = Writer::default();
         self.package.walk(part, &mut |node| {
             writer.write(node);
             limits.check_text(before + writer.text.len())
         })?;
         self.bytes += writer.text.len();
-        Ok(writer.text)
+        let (text, inclusions) = (writer.text, writer.inclusions);
+        let shown = writer.pictures;
+        let pictures = if shown.is_empty() { Vec::new() } else { self.package.relations(part)? };
+        let found = shown.iter().filter_map(|id| pictures.iter().find(|relation| relation.id == *id));
+        let pictures = found.map(|relation| relation.part.clone()).collect();
+        Ok(Part { text, pictures: self.new_pictures(pictures), inclusions })
     }
-}
 
-/// Turns the elements of a part into text. WordprocessingML (`w:p`, `w:r`, `w:t`) and DrawingML (`a:p`, `a:r`,
-/// `a:t`) use the same names for the same things.
-#[derive(Default)]
-struct Writer {
-    text: String,
-    /// The depth within an element whose content is not to be read.
-    skipped: usize,
-    /// The number of open `t` elements: only their content is text.
-    texts: usize,
-    /// The starts of the texts of the table cells that are open.
-    cells: Vec<usize>,
-}
-
-impl Writer {
-    fn write(&mut self, node: Node<'_>) {
-        match node {
-            Node::Open(name, attributes) if self.skipped > 0 || is_skipped(name, attributes) => {
-                self.skipped += 1
+    /// Those of the pictures that OCR can read and that have not been met; the others are counted.
+    pub(super) fn new_pictures(&mut self, names: Vec<String>) -> Vec<String> {
+        let mut read = Vec::new();
+        for name in names {
+            if !self.package.has(&name) || !self.pictures.insert(name.clone()) {
+                continue;
             }
-            Node::Close(_) if self.skipped > 0 => self.skipped -= 1,
-            Node::Text(_) if self.skipped > 0 => {}
-            Node::Open(name, _) => self.open(name),
-            Node::Close(name) => self.close(name),
-            Node::Text(text) if self.texts > 0 => self.text.push_str(text),
-            Node::Text(_) => {}
-        }
-    }
-
-    fn open(&mut self, name: &str) {
-        match name {
-            "t" => self.texts += 1,
-            "tc" => self.cells.push(self.text.len()),
-            "tab" => self.text.push('\t'),
-            "br" | "cr" => self.text.push('\n'),
-            "noBreakHyphen" => self.text.push('-'),
-            _ => {}
-        }
-    }
-
-    fn close(&mut self, name: &str) {
-        match name {
-            "t" => self.texts = self.texts.saturating_sub(1),
-            "p" if !self.cells.is_empty() => self.text.push('\n'),
-            "p" => self.text.push_str("\n\n"),
-            // A row is one line with its cells side by side.
-            "tc" => {
-                let start = self.cells.pop().unwrap_or_default();
-                let length = self.text[start..].trim_end_matches('\n').len();
-                self.text.truncate(start + length);
-                self.text.push('\t');
+            match unread_format(&name) {
+                None => read.push(name),
+                Some(format) => *self.unread.entry(format).or_default() += 1,
             }
-            "tr" => self.text.push('\n'),
-            "tbl" => self.text.push('\n'),
-            _ => {}
         }
+        read
+    }
+
+    pub(super) fn count(&mut self, bytes: usize) -> Result<(), ExtractError> {
+        self.bytes += bytes;
+        self.limits.check_text(self.bytes)
+    }
+
+    pub(super) fn warn(&mut self, warning: Warning) {
+        self.warnings.push(warning);
+    }
+
+    pub(super) fn told(self) -> Vec<Warning> {
+        let mut warnings = self.warnings;
+        for (format, count) in self.unread {
+            let message = format!("pictures of a format that is not read ({format}) were left out: {count}");
+            warnings.push(Warning::new(WarningCode::PictureUnreadable, message));
+        }
+        warnings
     }
 }
 
-/// Properties (which hold tab stops, not tabs), text that was deleted or moved elsewhere, the second form of
-/// what is there in a first, and the number of the slide.
-fn is_skipped(name: &str, attributes: &Attributes) -> bool {
-    match name {
-        "pPr" | "rPr" | "del" | "moveFrom" | "Fallback" => true,
-        "fld" => attributes.get("type").is_some_and(|field| field.starts_with("slidenum")),
-        _ => false,
-    }
-}
+/// The most bytes of a document within a document.
+const MAX_INCLUSION: u64 = 16 << 20;
 
-#[cfg(test)]
-mod tests {
-    use super::super::xml::{Budget, walk};
-    use super::*;
-
-    fn text(xml: &str) -> String {
-        let mut writer = Writer::default();
-        let mut budget = Budget { left: 1 << 20, is_exceeded: false };
-        walk(xml.as_bytes(), &mut budget, &mut |node| {
-            writer.write(node);
-            Ok::<(), String>(())
-        })
-        .unwrap();
-        tidy(&writer.text)
-    }
-
-    #[test]
-    fn paragraphs_breaks_and_tabs_are_kept_and_tab_stops_are_not_tabs() {
-        let xml = "<b><p><pPr><tabs><tab/></tabs></pPr><r><t>one</t><tab/><t> two</t><br/><t>three</t></r></p>\n\
-                   <p><r><t>four</t><noBreakHyphen/><t>five</t></r></p></b>";
-        assert_eq!(text(xml), "one\t two\nthree\n\nfour-five");
-    }
-
-    #[test]
-    fn what_was_deleted_or_is_there_twice_is_left_out() {
-        let xml = "<b><p><del><r><t>gone</t><tab/></r></del><r><t>kept</t></r></p><AlternateContent><Choice><p><r>\
-                   <t>new</t></r></p></Choice><Fallback><p><r><t>old</t></r></p></Fallback></AlternateContent>\
-                   <p><fld type=\"slidenum\"><t>7</t></fld></p><instrText>PAGE</instrText></b>";
-        assert_eq!(text(xml), "kept\n\nnew");
-    }
-
-    #[test]
-    fn a_row_of_a_table_is_a_line() {
-        let cell = |text: &str| format!("<tc><p><r><t>{text}</t></r></p></tc>");
-        let row = |a: &str, b: &str| format!("<tr>{}{}</tr>", cell(a), cell(b));
-        let xml = format!("<b><tbl>{}{}</tbl><p><r><t>after</t></r></p></b>", row("a", "b"), row("", "d"));
-        assert_eq!(text(&xml), "a\tb\n\td\n\nafter");
-    }
+pub(super) fn of_kinds<'r>(
+    relations: &'r [Relation],
+    kinds: &'r [&str],
+) -> impl Iterator<Item = &'r Relation> {
+    relations.iter().filter(move |relation| kinds.contains(&relation.kind.as_str()))
 }

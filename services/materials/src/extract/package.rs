@@ -194,7 +194,7 @@ fn count(source: &mut impl Read, signature: &[u8; 4]) -> io::Result<usize> {
 }
 
 /// The name of the part that `target` means in a part of `folder`. It only ever names a part of the package.
-fn resolve(folder: &str, target: &str) -> String {
+pub(super) fn resolve(folder: &str, target: &str) -> String {
     let absolute = target.starts_with('/');
     let mut names: Vec<&str> = if absolute { Vec::new() } else { folder.split('/').collect() };
     for name in target.split('/') {

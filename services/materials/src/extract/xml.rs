@@ -84,6 +84,11 @@ impl Attributes {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// The attribute of this name in any namespace or in none.
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
+        self.get(name).or_else(|| self.get_foreign(name))
+    }
+
     /// The attribute of this name in any namespace but the element's own: `r:id` beside `id`.
     pub(super) fn get_foreign(&self, name: &str) -> Option<&str> {
         let is_it = |key: &str| key.split_once(':').is_some_and(|(_, local)| local == name);

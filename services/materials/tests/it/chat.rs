@@ -1,6 +1,6 @@
 use axum::body::Body;
 use axum::http::Request;
-use fakes::{Double, Fault};
+use fakes::{Double, Fault, Quirk};
 use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, Reply};
@@ -118,7 +118,7 @@ async fn a_model_that_fails_is_an_error_and_never_an_outline() {
     let question = json!({ "message": "What does chlorophyll absorb?" });
 
     double.fail(PATH, Fault::Status(500));
-    assert_eq!(f.post(&path, &question).await.error(), (502, "The language model could not answer".into()));
+    assert_eq!(f.post(&path, &question).await.error(), (502, "The language model could not answer: 500 Internal Server Error: the double refuses with 500 Internal Server Error".into()));
     double.fail(PATH, Fault::RateLimit("30".into()));
     let limited = f.post(&path, &question).await;
     assert_eq!(limited.error().0, 503);
@@ -129,6 +129,47 @@ async fn a_model_that_fails_is_an_error_and_never_an_outline() {
     let events = events(&stream(&f, &course, question).await);
     assert_eq!(events.last().unwrap().0, "error", "{events:?}");
     assert_eq!(f.get(&path).await.json(), json!([]), "half an answer is not kept");
+}
+
+#[tokio::test]
+async fn half_an_answer_or_none_is_no_answer_and_a_limit_is_told_from_a_failure() {
+    let double = Double::start().await;
+    let f = Fixture::with(&double, LLM).await;
+    let (course, _) = course(&f).await;
+    let path = format!("/courses/{course}/chat");
+    let question = json!({ "message": "What does chlorophyll absorb?" });
+    for quirk in [
+        Quirk::Length,
+        Quirk::ContentFilter,
+        Quirk::Refusal,
+        Quirk::NullContent,
+        Quirk::ErrorObject,
+        Quirk::Cut,
+        Quirk::BadKey,
+    ] {
+        double.quirk(quirk);
+        let (status, told) = f.post(&path, &question).await.error();
+        assert_eq!(status, 502, "{quirk:?}: {told}");
+        assert!(told.starts_with("The language model could not answer: ") && !told.contains("sk-"), "{told}");
+        double.quirk(quirk);
+        let reply = stream(&f, &course, question.clone()).await;
+        let is_told = reply.status == 502 || events(&reply).last().unwrap().0 == "error";
+        assert!(is_told, "{quirk:?}");
+    }
+    double.fail(PATH, Fault::Status(429));
+    let limited = f.post(&path, &question).await;
+    assert_eq!((limited.status.as_u16(), limited.headers["retry-after"].to_str().unwrap()), (503, "2"));
+    let spent =
+        "{\"error\":{\"message\":\"You exceeded your current quota\",\"code\":\"insufficient_quota\"}}";
+    f.clock.advance(std::time::Duration::from_secs(2));
+    double.fail(PATH, Fault::Answer(429, vec![], spent.into()));
+    let (status, told) = f.post(&path, &question).await.error();
+    assert_eq!(status, 503);
+    assert!(told.contains("quota is spent: 429 Too Many Requests: You exceeded"), "{told}");
+    assert_eq!(f.get(&path).await.json(), json!([]), "none of it is kept");
+    double.quirk(Quirk::Think);
+    let answer = f.post(&path, &question).await.json();
+    assert!(answer["response"].as_str().unwrap().starts_with("The model was asked: "), "{answer}");
 }
 
 #[tokio::test]

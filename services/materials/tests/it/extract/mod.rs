@@ -1,6 +1,7 @@
 //! Real documents through the real programs.
 
 mod kinds;
+mod office;
 mod pdf;
 mod pictures;
 mod texts;

@@ -1,0 +1,203 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { isApiError, isLonghaulError, Longhaul } from "@longhaul/client";
+import { Fatal, Snooze, Worker } from "@longhaul/worker";
+import { Server, signal } from "./server.mjs";
+
+const parallel = { concurrency: 4, timeout: 240_000 };
+
+/** A server, a client, and a worker that is started with what `register` gives it. */
+async function setUp(test, register, options = {}) {
+  const server = await Server.start(test);
+  const client = new Longhaul({ url: server.url, maxRetries: 5 });
+  const warnings = [];
+  const worker = new Worker({ url: server.url, lease: 5, drain: 5, warn: (message) => warnings.push(message), ...options });
+  if (register !== undefined) {
+    register(worker);
+    const running = worker.start();
+    test.after(async () => {
+      worker.stop();
+      await running;
+    });
+  }
+  return { server, client, warnings };
+}
+
+async function all(events) {
+  const seen = [];
+  for await (const event of events) seen.push(event);
+  return seen;
+}
+
+test("against a server", parallel, async (t) => {
+  await Promise.all([
+    t.test("a job runs and its output is answered", async (t) => {
+      const { client } = await setUp(t, (worker) => worker.job("add", (_, { a, b }) => a + b));
+      assert.equal(await client.run("add", { a: 1, b: 2 }), 3);
+    }),
+
+    t.test("chunks, progress and logs are followed to the end, and nothing is told twice", async (t) => {
+      const { client } = await setUp(t, (worker) =>
+        worker.job("write", async (cx) => {
+          cx.progress(50, "half", { page: 1 });
+          cx.log("writing", "warn");
+          for (const word of ["slow ", "work ", "done"]) cx.emit(word);
+          return "whole";
+        }),
+      );
+      const job = await client.enqueue("write", {});
+      const events = await all(job.events());
+      assert.deepEqual(events.filter(({ type }) => type === "chunk").map(({ data }) => data), ["slow ", "work ", "done"]);
+      assert.ok(events.some((event) => event.type === "log" && event.level === "warn"));
+      assert.deepEqual(events.filter(({ type }) => type === "output").map(({ output }) => output), ["whole"]);
+      assert.equal(events.at(-1).state, "completed");
+      assert.equal(await job.text(), "slow work done");
+      assert.deepEqual((await job.get()).progress, { percent: 50, message: "half", data: { page: 1 } });
+      assert.deepEqual(await all(job.events({ after: events.at(-1).id })), []);
+    }),
+
+    t.test("a failed attempt is reset, and its steps are not done again", async (t) => {
+      const done = [];
+      const { client } = await setUp(t, (worker) =>
+        worker.job("steps", async (cx) => {
+          cx.emit(`attempt ${cx.attempt}`);
+          const first = await cx.step("first", () => done.push("first") && 7);
+          if (cx.attempt === 1) throw new TypeError("broken");
+          return [first, cx.attempt];
+        }),
+      );
+      const job = await client.enqueue("steps");
+      assert.equal(await job.text(), "attempt 2");
+      const { output, errors } = await job.get();
+      assert.deepEqual([output, done], [[7, 2], ["first"]]);
+      assert.match(errors[0].message, /TypeError: broken/);
+    }),
+
+    t.test("a fatal error fails at once, a snooze costs no attempt, an output that is no JSON fails its own job", async (t) => {
+      let calls = 0;
+      const { client } = await setUp(t, (worker) =>
+        worker
+          .job("fatal", () => {
+            throw new Fatal("no retry can help");
+          })
+          .job("later", (cx) => {
+            if (++calls === 1) throw new Snooze(0);
+            return cx.attempt;
+          })
+          .job("odd", () => () => 1),
+      );
+      await assert.rejects(client.run("fatal"), (error) => error.name === "JobFailed" && error.job.attempt === 1);
+      await assert.rejects(client.run("odd", null, { max_attempts: 1 }), { name: "JobFailed" });
+      assert.equal(await client.run("later"), 1);
+      assert.equal(calls, 2);
+    }),
+
+    t.test("a cancelled job stops its handler", async (t) => {
+      const started = signal();
+      const { client, warnings } = await setUp(t, (worker) =>
+        worker.job("long", async (cx) => {
+          started.give();
+          await once(cx.signal, "abort");
+          cx.signal.throwIfAborted();
+        }),
+      );
+      const job = await client.enqueue("long");
+      await started.given;
+      await job.cancel();
+      await assert.rejects(job.wait(), { name: "JobCancelled" });
+      assert.deepEqual(warnings, [], "the heartbeat that told it got through");
+    }),
+
+    t.test("an abort ends the waiting and not the job, unless it is asked to", async (t) => {
+      const { client } = await setUp(t);
+      const job = await client.enqueue("nobody");
+      await assert.rejects(job.wait({ timeout: 50 }), (error) => error.name === "TimeoutError" && error.jobId === job.id);
+      await assert.rejects(job.wait({ signal: AbortSignal.timeout(50) }));
+      assert.equal((await job.get()).state, "available");
+      await assert.rejects(job.wait({ signal: AbortSignal.timeout(50), cancelOnAbort: true }));
+      assert.equal((await job.get()).state, "cancelled");
+    }),
+
+    t.test("many are listed, cancelled, retried and deleted by a filter", async (t) => {
+      const { client } = await setUp(t);
+      await client.enqueueMany(Array.from({ length: 1_200 }, (_, n) => ({ kind: "many", args: n, labels: { even: String(n % 2 === 0) } })));
+      assert.equal((await all(client.jobs.list({ kind: "many", labels: { even: "true" }, limit: 100 }))).length, 600);
+      assert.deepEqual(await all(client.jobs.list({ kind: [] })), []);
+      assert.equal((await client.jobs.cancel({ filter: { kind: "many" }, dryRun: true })).done, 0);
+      assert.equal((await client.jobs.cancel({ filter: { kind: "many" } })).done, 1_200);
+      assert.equal((await client.jobs.retry({ filter: { kind: "many" }, limit: 5 })).done, 5);
+      assert.equal((await client.jobs.delete({ filter: { kind: "many", state: "cancelled" } })).done, 1_195);
+    }),
+
+    t.test("errors name the field, and duplicates are joined or thrown", async (t) => {
+      const { client } = await setUp(t);
+      await assert.rejects(client.enqueue("x", {}, { max_attempts: 0 }), (error) => error.errors[0].field === "max_attempts");
+      await assert.rejects(client.job("unknown").get(), (error) => isApiError(error, 404) && isLonghaulError(error));
+      const first = await client.enqueue("x", {}, { unique: { key: "k" } });
+      assert.equal((await client.enqueue("x", {}, { unique: { key: "k" } })).id, first.id);
+      await assert.rejects(client.enqueue("x", {}, { unique: { key: "k" }, onDuplicate: "throw" }), { name: "DuplicateJob" });
+    }),
+
+    t.test("a reader and a worker live through a server that is killed", async (t) => {
+      const go = signal();
+      const { client, server } = await setUp(
+        t,
+        (worker) =>
+          worker.job("story", async (cx) => {
+            cx.emit("before ");
+            await go.given;
+            cx.emit("after");
+            return "told";
+          }),
+        { lease: 30 },
+      );
+      const job = await client.enqueue("story");
+      const chunks = [];
+      for await (const event of job.events()) {
+        if (event.type !== "chunk") continue;
+        if (chunks.push(event.data) === 1) {
+          await server.restart();
+          go.give();
+        }
+      }
+      assert.deepEqual(chunks, ["before ", "after"]);
+      assert.equal(await job.wait(), "told");
+      assert.equal((await job.get()).attempt, 1);
+    }),
+
+    t.test("a worker that is killed loses no job, SIGTERM costs no attempt, a handler that computes keeps its lease", async (t) => {
+      const { client, server } = await setUp(t);
+      const begin = async (kind, args) => {
+        const child = spawn(process.execPath, [fileURLToPath(new URL("process.mjs", import.meta.url)), server.url], { stdio: ["ignore", "pipe", "inherit"] });
+        const job = await client.enqueue(kind, args);
+        await once(child.stdout, "data");
+        return { child, job };
+      };
+      const handedBack = await begin("endless");
+      handedBack.child.kill("SIGTERM");
+      assert.deepEqual(await once(handedBack.child, "exit"), [0, null]);
+      const { state, attempt, crashes } = await handedBack.job.get();
+      assert.deepEqual([state, attempt, crashes], ["available", 0, 0]);
+      await handedBack.job.cancel();
+
+      const lost = await begin("endless");
+      lost.child.kill("SIGKILL");
+      await once(lost.child, "exit");
+      // The next worker computes for longer than two leases, without letting its event loop go.
+      const busy = await begin("computes");
+      assert.equal(await busy.job.wait(), 1);
+      assert.equal((await busy.job.get()).crashes, 0);
+      busy.child.kill("SIGTERM");
+      await once(busy.child, "exit");
+      const worker = new Worker({ url: server.url, warn: () => undefined }).job("endless", () => "by another");
+      const running = worker.start();
+      assert.equal(await lost.job.wait(), "by another");
+      assert.equal((await lost.job.get()).crashes, 1);
+      worker.stop();
+      await running;
+    }),
+  ]);
+});

@@ -1,0 +1,109 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { JSDOM } from "jsdom";
+
+const { window } = new JSDOM("<div id=root></div>", { url: "http://page.example/", pretendToBeVisual: true });
+for (const name of ["window", "document", "navigator"]) {
+  // Newer releases of Node have a navigator of their own, which a plain assignment does not replace.
+  Object.defineProperty(globalThis, name, { value: name === "window" ? window : window[name], configurable: true, writable: true });
+}
+const { createElement: h, StrictMode } = await import("react");
+const { createRoot } = await import("react-dom/client");
+const { renderToString } = await import("react-dom/server");
+const { Longhaul } = await import("@longhaul/client");
+const { MemoryServer } = await import("@longhaul/client/testing");
+const { LonghaulProvider, useJob, useJobs, useRun, useStep10Status } = await import("@longhaul/react");
+
+/** Renders in StrictMode, and resolves once the page has the text. */
+function mounted(test, client, element) {
+  const container = document.createElement("div");
+  const root = createRoot(container);
+  test.after(() => root.unmount());
+  root.render(h(StrictMode, null, h(LonghaulProvider, { client }, element)));
+  const shows = (text) =>
+    new Promise((resolve) => {
+      const look = () => container.textContent.includes(text) && (observer.disconnect(), resolve());
+      const observer = new window.MutationObserver(look);
+      observer.observe(container, { childList: true, characterData: true, subtree: true });
+      look();
+    });
+  return { container, shows };
+}
+
+test("a job is followed by all who show it over one connection", { timeout: 60_000 }, async (t) => {
+  const server = new MemoryServer();
+  let connections = 0;
+  // The stream stays open until the test sends what is next.
+  let send;
+  const fetch = (input, init) => {
+    if (!String(input).endsWith("/events")) return server.fetch(input, init);
+    connections += 1;
+    const body = new ReadableStream({ start: (stream) => (send = stream) });
+    return Promise.resolve(new Response(body, { headers: { "content-type": "text/event-stream" } }));
+  };
+  const event = (id, type, data) => send.enqueue(new TextEncoder().encode(`id: ${id}\nevent: ${type}\ndata: ${JSON.stringify({ attempt: 1, at: "", ...data })}\n\n`));
+  const client = new Longhaul({ url: "http://memory", fetch });
+  const Show = () => {
+    const { state, text, progress, output } = useJob("j", { throttle: 1 });
+    return h("p", null, `${state}|${text}|${progress?.percent}|${output}`);
+  };
+  const { container, shows } = mounted(t, client, [h(Show, { key: 1 }), h(Show, { key: 2 })]);
+  await shows("undefined|");
+  while (send === undefined) await new Promise((resolve) => setImmediate(resolve));
+  event(1, "state", { state: "running" });
+  event(2, "chunk", { data: "wrong" });
+  event(3, "reset", {});
+  event(4, "progress", { percent: 50, message: "", data: null });
+  event(5, "chunk", { data: "right" });
+  await shows("running|right|50|undefined");
+  event(6, "output", { output: "whole" });
+  event(7, "state", { state: "completed", error: null });
+  await shows("completed|right|50|whole");
+  assert.equal(container.children.length, 2);
+  assert.equal(container.children[0].textContent, container.children[1].textContent);
+  assert.equal(connections, 1);
+});
+
+test("a job is enqueued and followed, and a refusal is shown", { timeout: 60_000 }, async (t) => {
+  const server = new MemoryServer();
+  const client = server.client();
+  let run;
+  const Run = () => {
+    const it = useRun("greet", { throttle: 1 });
+    run = it.run;
+    const { jobs } = useJobs({ kind: "greet" }, { interval: 10 });
+    return h("p", null, `${it.state}|${it.output}|${it.failure?.name}|${jobs?.length}`);
+  };
+  const { shows } = mounted(t, client, h(Run));
+  await shows("undefined|undefined|undefined|0");
+  const job = await run("Ada");
+  server.complete(job.id, "hello Ada");
+  await shows("completed|hello Ada|undefined|1");
+});
+
+test("the status of step 10 has the seed's fields, and pages are rendered on a server", { timeout: 60_000 }, async (t) => {
+  const status = {
+    workflowId: "w", modulesGenerated: 1, totalModules: 4, allComplete: false, totalLessons: 10, totalContactHours: 15,
+    jobs: { total: 2, active: 1, completed: 1, failed: 0, details: [{ jobId: "a", moduleIndex: 1, state: "active", progress: 50, attemptsMade: 0 }] },
+    status: "in_progress",
+  };
+  const asked = [];
+  const client = new Longhaul({
+    url: "http://memory",
+    fetch: async (url) => {
+      asked.push(url);
+      if (asked.length === 1) return Response.json({ success: false, error: "Workflow not found" }, { status: 404 });
+      return Response.json({ success: true, data: asked.length < 5 ? status : { ...status, modulesGenerated: 4, allComplete: true, status: "complete", jobs: { ...status.jobs, details: [] } } });
+    },
+  });
+  const Step10View = () => {
+    const { status, loading, error, progressPercentage, estimatedTimeRemaining } = useStep10Status("w", 5);
+    return h("p", null, `${loading}|${error}|${status?.status}|${progressPercentage}|${estimatedTimeRemaining}`);
+  };
+  assert.match(renderToString(h(LonghaulProvider, { client }, h(Step10View))), /true\|null\|undefined\|0\|0/);
+  assert.equal(asked.length, 0, "nothing is asked while a server renders");
+  const { shows } = mounted(t, client, h(Step10View));
+  await shows("false|null|in_progress|38|38");
+  await shows("false|null|complete|100|0");
+  assert.equal(asked[0], "http://memory/api/v3/workflow/w/step10/status");
+});

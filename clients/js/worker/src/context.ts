@@ -1,0 +1,100 @@
+/** The job fails for good: no retry can help. */
+export class Fatal extends Error {
+  override name = "Fatal";
+}
+
+/** The job ends as cancelled. */
+export class Cancel extends Error {
+  override name = "Cancel";
+}
+
+/** The job is to run again after some seconds, at no cost of an attempt. */
+export class Snooze extends Error {
+  override name = "Snooze";
+  readonly seconds: number;
+
+  constructor(seconds: number) {
+    super(`again in ${seconds} s`);
+    this.seconds = seconds;
+  }
+}
+
+/** A limit was reached: all jobs with the job's limit key pause for some seconds, at no cost of an attempt. */
+export class RateLimited extends Error {
+  override name = "RateLimited";
+  readonly seconds: number;
+
+  constructor(seconds: number) {
+    super(`limited for ${seconds} s`);
+    this.seconds = seconds;
+  }
+}
+
+/** A job in this worker's hands, for the function that runs it. */
+export interface Context {
+  readonly jobId: string;
+  /** The number of this attempt, from 1. */
+  readonly attempt: number;
+  readonly maxAttempts: number;
+  /** The version of the args. */
+  readonly version: number;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Aborted where the handler should stop: the job was cancelled, its time is over, or its lease is lost. */
+  readonly signal: AbortSignal;
+  /** Tells how far the job is, 0 to 100. */
+  progress(percent: number, message?: string, data?: unknown): void;
+  /** Writes a line to the job's log. */
+  log(message: string, level?: "debug" | "info" | "warn" | "error"): void;
+  /** Sends a piece of the output to whoever follows the job, at most 64 KiB of JSON. */
+  emit(data: unknown): void;
+  /**
+   * Does something once for the job, whatever becomes of this attempt: its output is durable before this resolves, and a later
+   * attempt is given it instead of doing it again.
+   */
+  step<T>(name: string, work: () => T | Promise<T>): Promise<T>;
+}
+
+/** The end of a run, as the server reads it. */
+export type Outcome = Record<string, unknown>;
+
+/** A job as the server hands it out. */
+export interface Claimed {
+  lease: { id: string; token: number };
+  kind: string;
+  version: number;
+  args: unknown;
+  attempt: number;
+  max_attempts: number;
+  timeout: number | null;
+  retry_in: number | null;
+  labels: Record<string, string>;
+  steps: Record<string, unknown>;
+}
+
+/** The end of a job that returned `output`. */
+export function completed(output: unknown): Outcome {
+  return { completed: { output: json(output) } };
+}
+
+/** A value as JSON keeps it; throws where it has no such form, in the handler that made it. */
+export function json(value: unknown): unknown {
+  const text = JSON.stringify(value === undefined ? null : value);
+  if (text === undefined) throw new TypeError(`a ${typeof value} has no JSON form`);
+  return JSON.parse(text) as unknown;
+}
+
+/** The end that an error of a handler stands for. */
+export function outcomeOf(error: unknown, claimed: Claimed): Outcome {
+  const { name, message, seconds } = error instanceof Error ? (error as Error & { seconds?: number }) : { name: "Error", message: String(error), seconds: undefined };
+  if (name === "RateLimited" && seconds !== undefined) return { rate_limited: { delay: seconds } };
+  if (name === "Snooze" && seconds !== undefined) return { snoozed: { delay: seconds } };
+  if (name === "Cancel") return { cancelled: { reason: message } };
+  if (name === "Fatal") return { failed: { error: { message } } };
+  return failure(name === "Error" ? message : `${name}: ${message}`, claimed);
+}
+
+/** A failed attempt: the job runs again where it has attempts left. */
+export function failure(message: string, claimed: Claimed): Outcome {
+  if (claimed.retry_in === null) return { failed: { error: { message } } };
+  return { retry: { error: { message }, delay: claimed.retry_in } };
+}

@@ -1,0 +1,551 @@
+//! What a learning outcome says, in its usual phrasings: `By the end of this module, students will be able to explain and
+//! apply Ohm's law` is about Ohm's law, at the level of applying it. The words are data: `outcomes.json`.
+
+mod words;
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+use service_support::Language;
+
+use crate::model::Bloom;
+use words::{Word, english_forms, without_number, words};
+
+static GRAMMARS: LazyLock<HashMap<String, Grammar>> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("outcomes.json"))
+        .expect("the words of outcomes are a grammar for each language")
+});
+
+/// The words that outcomes of a language are made of; the lists are words with spaces between them.
+#[derive(Debug, Deserialize)]
+struct Grammar {
+    /// True where the verb comes after what it is about.
+    #[serde(default)]
+    verbs_last: bool,
+    /// The people who learn.
+    subjects: String,
+    /// Words that begin a clause of time before them.
+    times: String,
+    modals: String,
+    /// Words between them and the verb that say nothing.
+    fillers: Vec<String>,
+    joins: String,
+    /// Words that look like forms of verbs and are mostly names of things.
+    #[serde(default)]
+    things_in_ing: String,
+    /// Words that only a noun comes after, so that a verb stands before them.
+    determiners: String,
+    /// Verbs of several words, with their levels.
+    phrases: Vec<(String, Bloom)>,
+    verbs: HashMap<Bloom, String>,
+}
+
+/// An outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Parsed {
+    /// The highest level that one of its verbs speaks of, where it has one.
+    pub(super) level: Option<Bloom>,
+    /// The things that the verbs are about, as they can stand in a sentence.
+    pub(super) object: String,
+}
+
+/// Clauses of time that are longer are none.
+const MAX_TIME_WORDS: usize = 25;
+/// Words before the learners: the, each, successful.
+const MAX_BEFORE_SUBJECT: usize = 6;
+/// Words after the verb, where it comes last: `erklären zu können`.
+const MAX_AFTER_VERB: usize = 6;
+/// Objects that are longer lose what is said about how and what for.
+const LONG_OBJECT_CHARS: usize = 60;
+/// Words that begin what is said about how and what for.
+const MANNERS: [&str; 12] = [
+    " in order to ",
+    " so that ",
+    " such as ",
+    " including ",
+    " by ",
+    " using ",
+    " through ",
+    " based on ",
+    " in the context of ",
+    ", ",
+    " which ",
+    " damit ",
+];
+/// Small words between a verb and its object.
+const PREPOSITIONS: [&str; 10] =
+    ["on", "upon", "for", "about", "with", "between", "against", "among", "entre", "sobre"];
+
+/// Reads an outcome.
+pub(super) fn parse(statement: &str, language: Language) -> Parsed {
+    let text = without_number(statement).trim_end_matches(['.', ';', ',', ':', '।', ' ']);
+    let Some(grammar) = GRAMMARS.get(language.code()) else {
+        return Parsed { level: None, object: text.to_owned() };
+    };
+    let reader = Reader { grammar, language, text, words: words(text, language) };
+    let parsed = if grammar.verbs_last { reader.verbs_last() } else { reader.verbs_first() };
+    let object = parsed.object.trim().trim_end_matches([',', ';', ':', '.']).trim();
+    let object = if object.chars().any(char::is_alphanumeric) { object } else { text };
+    Parsed { level: parsed.level, object: shorter(object).to_owned() }
+}
+
+struct Reader<'a> {
+    grammar: &'a Grammar,
+    language: Language,
+    text: &'a str,
+    words: Vec<Word>,
+}
+
+impl Reader<'_> {
+    fn verbs_first(&self) -> Parsed {
+        let (mut at, has_subject) = self.opening();
+        let begin = at;
+        let mut level = None;
+        let mut may_be_verb = true;
+        while at < self.words.len() {
+            // After one verb, another form of one is a verb, too.
+            let has_subject = has_subject || level.is_some();
+            if let Some((found, count)) = self.verb(at, has_subject).filter(|_| may_be_verb) {
+                level = level.max(Some(found));
+                at += count;
+                // Another verb comes after a comma or a word that joins.
+                may_be_verb = self.words[at - 1].closes;
+            } else if self.is_adverb(at) && self.verb(at + 1, has_subject).is_some() {
+                at += 1;
+            } else if level.is_some()
+                && self.is(&self.grammar.joins, at)
+                && self.leads_to_verb(at + 1, has_subject)
+            {
+                at += 1;
+                may_be_verb = true;
+            } else {
+                break;
+            }
+        }
+        if level.is_some()
+            && at + 1 < self.words.len()
+            && PREPOSITIONS.contains(&self.words[at].plain.as_str())
+        {
+            at += 1;
+        }
+        let (end, more) = self.second_clause(at);
+        let object =
+            if at < self.words.len() { self.text_of(at..end) } else { self.text_of(begin..self.words.len()) };
+        Parsed { level: level.max(more.filter(|_| level.is_some())), object }
+    }
+
+    fn verbs_last(&self) -> Parsed {
+        let (at, _) = self.opening();
+        let last =
+            (at..self.words.len()).rev().take(MAX_AFTER_VERB + 1).find(|place| self.level(*place).is_some());
+        let Some(last) = last else {
+            return Parsed { level: None, object: self.text_of(at..self.words.len()) };
+        };
+        let (mut first, mut level) = (last, self.level(last));
+        // `erklären, deuten und anwenden`, `die Ursachen erklären und deren Folgen bewerten`.
+        for place in (at..last).rev() {
+            match self.level(place) {
+                Some(found) => {
+                    level = level.max(Some(found));
+                    first = place;
+                }
+                None if self.is(&self.grammar.joins, place) && place + 1 == first => {}
+                None if first - place > MAX_AFTER_VERB => break,
+                None => {}
+            }
+        }
+        let small = ["zu", "का", "की", "के", "को", "में", "से"];
+        let mut end = first;
+        while end > at && small.contains(&self.words[end - 1].plain.as_str()) {
+            end -= 1;
+        }
+        Parsed {
+            level,
+            object: if end > at { self.text_of(at..end) } else { self.text_of(at..self.words.len()) },
+        }
+    }
+
+    /// The place after the words that say nothing, and whether learners are among them.
+    fn opening(&self) -> (usize, bool) {
+        let mut at = self.after_time();
+        let mut has_subject = false;
+        if self.verb(at, false).is_none() || self.grammar.verbs_last {
+            let near = at..self.words.len().min(at + MAX_BEFORE_SUBJECT);
+            let is_subject = |place: &usize| self.is(&self.grammar.subjects, *place);
+            let leads = |place: &usize| {
+                self.is(&self.grammar.modals, place + 1)
+                    || self.filler(place + 1) > 0
+                    || self.leads_to_verb(place + 1, true)
+            };
+            let subject = near.clone().find(|place| is_subject(place) && leads(place));
+            // `Graduates of this programme will …`: what stands between begins with a small word.
+            let apart = |place: &usize| {
+                let small = ["of", "in", "from", "on", "who", "at", "enrolled", "completing", "taking"];
+                let between = place + 1..self.words.len().min(place + 1 + MAX_BEFORE_SUBJECT);
+                let is_small =
+                    self.words.get(place + 1).is_some_and(|word| small.contains(&word.plain.as_str()));
+                between.clone().find(|at| is_small && self.is(&self.grammar.modals, *at)).map(|at| at - 1)
+            };
+            let subject = subject.or_else(|| near.clone().filter(is_subject).find_map(|place| apart(&place)));
+            // Where the verb comes last, anything may come after the learners.
+            let any = || {
+                near.filter(|_| self.grammar.verbs_last)
+                    .find(|place| is_subject(place) && place + 1 < self.words.len())
+            };
+            let subject = subject.or_else(any);
+            if let Some(subject) = subject {
+                at = subject + 1;
+                has_subject = true;
+            }
+        }
+        loop {
+            let skipped = match () {
+                () if self.phrase(at).is_some() => 0,
+                () if self.is(&self.grammar.modals, at) || self.is_number(at) => 1,
+                () if self.filler(at) > 0 => self.filler(at),
+                () if self.is_adverb(at) && self.leads_to_verb(at + 1, has_subject) => 1,
+                () => 0,
+            };
+            // What nothing comes after is no opening.
+            if skipped == 0 || at + skipped >= self.words.len() {
+                return (at, has_subject);
+            }
+            at += skipped;
+        }
+    }
+
+    /// The place after a clause of time, which ends with a comma or where the learners come.
+    fn after_time(&self) -> usize {
+        if !self.is(&self.grammar.times, 0) {
+            return 0;
+        }
+        let begins = |place: usize| {
+            let near = place..self.words.len().min(place + MAX_BEFORE_SUBJECT);
+            self.is(&self.grammar.modals, place)
+                || self.filler(place) > 0
+                || self.leads_to_verb(place, true)
+                || near.clone().any(|place| self.is(&self.grammar.subjects, place))
+        };
+        let most = self.words.len().min(MAX_TIME_WORDS);
+        let comma = (0..most).find(|place| self.words[*place].closes && begins(place + 1));
+        if let Some(comma) = comma {
+            return comma + 1;
+        }
+        let learners = (1..most).find(|place| {
+            let modal = |place: usize| self.is(&self.grammar.modals, place);
+            let beside = modal(place + 1) || modal(place - 1) || (*place > 1 && modal(place - 2));
+            self.is(&self.grammar.subjects, *place) && (beside || self.grammar.verbs_last)
+        });
+        learners.unwrap_or(0)
+    }
+
+    /// The end of the first clause, and the level of the others: `… and justify the choices` is about something else.
+    fn second_clause(&self, from: usize) -> (usize, Option<Bloom>) {
+        let (mut end, mut level) = (self.words.len(), None);
+        for place in from + 1..self.words.len() {
+            let after_join = self.is(&self.grammar.joins, place - 1);
+            let after_comma = self.words[place - 1].closes;
+            let is_besides = self.count_of("as well as", place).is_some();
+            let verb = if is_besides {
+                (place + 3..place + 5).find_map(|at| self.verb(at, false))
+            } else {
+                self.verb(place, false)
+            };
+            if is_besides {
+                end = end.min(place);
+            }
+            let Some((found, count)) = verb.filter(|_| after_join || after_comma || is_besides) else {
+                continue;
+            };
+            let is_last = place + 1 >= self.words.len() || self.words[place].closes;
+            let goes_on = after_comma && !is_last && !self.is(&self.grammar.joins, place + 1);
+            if is_besides || count > 1 || goes_on || self.is(&self.grammar.determiners, place + 1) {
+                end = end.min(place - usize::from(after_join));
+                level = level.max(Some(found));
+            }
+        }
+        (end.max(from), level)
+    }
+
+    fn leads_to_verb(&self, at: usize, has_subject: bool) -> bool {
+        self.verb(at, has_subject).is_some()
+            || (self.is_adverb(at) && self.verb(at + 1, has_subject).is_some())
+    }
+
+    /// The level of the verb at a place, and the number of its words. `Order of operations` begins with none.
+    fn verb(&self, at: usize, has_subject: bool) -> Option<(Bloom, usize)> {
+        if let Some(phrase) = self.phrase(at) {
+            return Some(phrase);
+        }
+        let word = self.words.get(at)?;
+        if self.words.get(at + 1).is_some_and(|next| next.plain == "of") {
+            return None;
+        }
+        let mut forms = vec![word.plain.clone()];
+        if self.language == Language::En {
+            // `Recognises and names shapes`: both are verbs or none is.
+            let second = self.words.get(at + 2).filter(|_| self.is(&self.grammar.joins, at + 1));
+            let is_second =
+                |word: &Word| english_forms(&word.plain).iter().any(|form| self.level_of(form).is_some());
+            let is_followed = self.is(&self.grammar.determiners, at + 1) || second.is_some_and(is_second);
+            let is_thing = self.is(&self.grammar.things_in_ing, at) && !is_followed;
+            if has_subject
+                || is_followed
+                || (word.plain.ends_with("ing") && !is_thing && at + 1 < self.words.len())
+            {
+                forms.extend(english_forms(&word.plain));
+            }
+        }
+        forms.iter().find_map(|form| self.level_of(form)).map(|level| (level, 1))
+    }
+
+    fn phrase(&self, at: usize) -> Option<(Bloom, usize)> {
+        let fitting = self.grammar.phrases.iter().filter_map(|(phrase, level)| {
+            let count = self.count_of(phrase, at)?;
+            Some((*level, count))
+        });
+        fitting.max_by_key(|(_, count)| *count)
+    }
+
+    fn filler(&self, at: usize) -> usize {
+        let fitting = self.grammar.fillers.iter().filter_map(|filler| {
+            let count = self.count_of(filler, at)?;
+            // A preposition is one only before a verb.
+            (filler.chars().count() > 2
+                || filler == "to"
+                || filler == "be"
+                || self.leads_to_verb(at + count, true))
+            .then_some(count)
+        });
+        fitting.max().unwrap_or(0)
+    }
+
+    /// The number of words of a phrase, if it stands at a place.
+    fn count_of(&self, phrase: &str, at: usize) -> Option<usize> {
+        let wanted: Vec<&str> = phrase.split(' ').collect();
+        let there = self.words.get(at..at + wanted.len())?;
+        there.iter().zip(&wanted).all(|(word, wanted)| word.plain == *wanted).then_some(wanted.len())
+    }
+
+    fn level(&self, at: usize) -> Option<Bloom> {
+        let plain = &self.words.get(at)?.plain;
+        // `anzuwenden`, `darzustellen`.
+        self.level_of(plain).or_else(|| self.level_of(&plain.replacen("zu", "", 1)))
+    }
+
+    fn level_of(&self, verb: &str) -> Option<Bloom> {
+        let has = |verbs: &String| verbs.split(' ').any(|known| known == verb);
+        self.grammar.verbs.iter().filter(|(_, verbs)| has(verbs)).map(|(level, _)| *level).max()
+    }
+
+    fn is_adverb(&self, at: usize) -> bool {
+        let plain = self.words.get(at).map(|word| word.plain.as_str()).unwrap_or_default();
+        match self.language {
+            Language::En => plain.ends_with("ly"),
+            Language::Es => plain.ends_with("mente"),
+            Language::Fr => plain.ends_with("ment"),
+            Language::De | Language::Hi => false,
+        }
+    }
+
+    /// True for the number of an item: `Students will: 1) …`.
+    fn is_number(&self, at: usize) -> bool {
+        self.words.get(at).is_some_and(|word| {
+            let text = &self.text[word.place.clone()];
+            text.ends_with([')', '.']) && word.plain.chars().count() <= 2 && !word.plain.is_empty()
+        })
+    }
+
+    fn is(&self, list: &str, at: usize) -> bool {
+        self.words.get(at).is_some_and(|word| list.split(' ').any(|known| known == word.plain))
+    }
+
+    fn text_of(&self, range: Range<usize>) -> String {
+        match (self.words.get(range.start), range.end.checked_sub(1).and_then(|last| self.words.get(last))) {
+            (Some(first), Some(last)) if first.place.start < last.place.end => {
+                self.text[first.place.start..last.place.end].to_owned()
+            }
+            _ => String::new(),
+        }
+    }
+}
+
+/// A long object without what is said about how and what for.
+fn shorter(object: &str) -> &str {
+    if object.chars().count() <= LONG_OBJECT_CHARS {
+        return object;
+    }
+    let cut = MANNERS
+        .iter()
+        .filter_map(|manner| object.find(manner))
+        .filter(|at| *at >= LONG_OBJECT_CHARS / 4)
+        .min();
+    cut.map_or(object, |at| object[..at].trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(language: Language, table: &[(&str, Option<Bloom>, &str)]) {
+        for (statement, level, object) in table {
+            let parsed = parse(statement, language);
+            assert_eq!((parsed.level, parsed.object.as_str()), (*level, *object), "{statement}");
+        }
+    }
+
+    #[test]
+    fn usual_phrasings_are_read() {
+        use Bloom::{Analyze, Apply, Create, Evaluate, Remember, Understand};
+        check(
+            Language::En,
+            &[
+                ("Explain the water cycle.", Some(Understand), "the water cycle"),
+                ("Students will explain the water cycle", Some(Understand), "the water cycle"),
+                ("Students will be able to describe, and apply Ohm's law", Some(Apply), "Ohm's law"),
+                (
+                    "By the end of this module, students will be able to analyse and evaluate sources.",
+                    Some(Evaluate),
+                    "sources",
+                ),
+                (
+                    "By the end of the course students should be able to compare political systems",
+                    Some(Analyze),
+                    "political systems",
+                ),
+                ("The student can solve linear equations", Some(Apply), "linear equations"),
+                ("The student explains the role of enzymes", Some(Understand), "the role of enzymes"),
+                (
+                    "Learners should be able to distinguish between mitosis and meiosis",
+                    Some(Analyze),
+                    "mitosis and meiosis",
+                ),
+                (
+                    "Upon completion of this unit, the learner will have the ability to design a database",
+                    Some(Create),
+                    "a database",
+                ),
+                (
+                    "Upon successful completion, participants will: identify risks at work",
+                    Some(Remember),
+                    "risks at work",
+                ),
+                ("After this lesson you will know how to write a function", Some(Create), "a function"),
+                ("To understand the causes of World War I", Some(Understand), "the causes of World War I"),
+                ("I can name the planets", Some(Remember), "the planets"),
+                ("Be able to critically evaluate research articles", Some(Evaluate), "research articles"),
+                ("1. Define inflation", Some(Remember), "inflation"),
+                ("(a) Define inflation", Some(Remember), "inflation"),
+                ("2.3 Define inflation", Some(Remember), "inflation"),
+                ("• Students can apply the chain rule", Some(Apply), "the chain rule"),
+                ("LO1: Explain supply and demand", Some(Understand), "supply and demand"),
+                ("Outcome 2 – Justify the choice of a method", Some(Evaluate), "the choice of a method"),
+                ("Demonstrate an understanding of human rights", Some(Understand), "human rights"),
+                ("Students will gain an understanding of the cell", Some(Understand), "the cell"),
+                ("Understanding the water cycle", Some(Understand), "the water cycle"),
+                (
+                    "Design a schema for a small business and justify the choices made",
+                    Some(Create),
+                    "a schema for a small business",
+                ),
+                (
+                    "Explain software design and test strategies",
+                    Some(Understand),
+                    "software design and test strategies",
+                ),
+                ("Use models to predict weather", Some(Apply), "models to predict weather"),
+                ("Students are expected to carry out an experiment", Some(Apply), "an experiment"),
+                ("Reflect on their own teaching", Some(Evaluate), "their own teaching"),
+                ("Order of operations", None, "Order of operations"),
+                ("Programming languages", None, "Programming languages"),
+                ("Family law", None, "Family law"),
+                ("Children's literature", None, "Children's literature"),
+                ("Analyse", Some(Analyze), "Analyse"),
+                ("Graduates of this programme will be able to design bridges", Some(Create), "bridges"),
+                ("Recognises and names 2D shapes", Some(Remember), "2D shapes"),
+                ("Reading and interpreting graphs", Some(Apply), "graphs"),
+                (
+                    "Applying Newton's laws to real-world problems",
+                    Some(Apply),
+                    "Newton's laws to real-world problems",
+                ),
+                ("SWBAT identify the main idea of a text", Some(Remember), "the main idea of a text"),
+                ("The learner will: 1) identify hazards", Some(Remember), "hazards"),
+                ("Students will develop skills in critical thinking", Some(Apply), "critical thinking"),
+                ("Ability to conduct experiments, as well as to analyze data", Some(Analyze), "experiments"),
+                ("Debug a program, write tests and document the work", Some(Create), "a program"),
+                ("Solve, and check, linear equations", Some(Evaluate), "linear equations"),
+                ("to", None, "to"),
+                ("…", None, "…"),
+                ("By 1900, trains ran everywhere", None, "By 1900, trains ran everywhere"),
+                ("COMPARE AND CONTRAST PROSE AND POETRY", Some(Analyze), "PROSE AND POETRY"),
+            ],
+        );
+    }
+
+    #[test]
+    fn other_languages_are_read() {
+        use Bloom::{Analyze, Apply, Create, Evaluate, Understand};
+        check(
+            Language::De,
+            &[
+                (
+                    "Die Studierenden können die Photosynthese erklären.",
+                    Some(Understand),
+                    "die Photosynthese",
+                ),
+                (
+                    "Am Ende des Moduls können die Lernenden Quellen analysieren und bewerten",
+                    Some(Evaluate),
+                    "Quellen",
+                ),
+                (
+                    "Die Schülerinnen und Schüler sind in der Lage, lineare Gleichungen zu lösen",
+                    Some(Apply),
+                    "lineare Gleichungen",
+                ),
+                ("Eine Datenbank entwerfen", Some(Create), "Eine Datenbank"),
+                ("Den Dreisatz anzuwenden", Some(Apply), "Den Dreisatz"),
+                ("Bruchrechnung", None, "Bruchrechnung"),
+            ],
+        );
+        check(
+            Language::Es,
+            &[
+                (
+                    "Al finalizar el módulo, el estudiante será capaz de analizar textos literarios.",
+                    Some(Analyze),
+                    "textos literarios",
+                ),
+                (
+                    "Los alumnos podrán explicar y aplicar el teorema de Pitágoras",
+                    Some(Apply),
+                    "el teorema de Pitágoras",
+                ),
+                ("Diseñar una base de datos", Some(Create), "una base de datos"),
+            ],
+        );
+        check(
+            Language::Fr,
+            &[
+                (
+                    "À la fin du module, l’étudiant sera capable d’expliquer la photosynthèse.",
+                    Some(Understand),
+                    "la photosynthèse",
+                ),
+                ("Les élèves sauront analyser et évaluer des sources", Some(Evaluate), "des sources"),
+                ("Concevoir l'architecture d'un site", Some(Create), "l'architecture d'un site"),
+            ],
+        );
+        check(
+            Language::Hi,
+            &[
+                ("छात्र प्रकाश संश्लेषण की व्याख्या कर सकेंगे।", Some(Understand), "प्रकाश संश्लेषण"),
+                ("इस मॉड्यूल के अंत में विद्यार्थी स्रोतों का मूल्यांकन करने में सक्षम होंगे", Some(Evaluate), "स्रोतों"),
+            ],
+        );
+    }
+}

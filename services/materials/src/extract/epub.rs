@@ -1,0 +1,100 @@
+use std::path::Path;
+
+use super::office::Office;
+use super::package::{Package, resolve};
+use super::tidy::parts;
+use super::xml::Node;
+use super::{ExtractError, FileKind, Limits, Plan, PlannedPage, html};
+
+/// The most bytes of one chapter.
+const MAX_CHAPTER: u64 = 32 << 20;
+
+/// Reads a book in the order of its spine.
+pub(super) fn inspect(path: &Path, limits: &Limits) -> Result<Plan, ExtractError> {
+    let kind = FileKind::Epub;
+    let mut book = Office::new(Package::open(path, kind, limits)?, kind, limits);
+    let mut root = None;
+    book.package.walk("META-INF/container.xml", &mut |node| {
+        if let Node::Open("rootfile", attributes) = node {
+            root = root.take().or_else(|| attributes.value("full-path").map(str::to_owned));
+        }
+        Ok(())
+    })?;
+    let root = root.ok_or_else(|| ExtractError::unreadable(kind, "it names no list of chapters"))?;
+    if book.package.has("META-INF/encryption.xml") {
+        let mut is_locked = false;
+        book.package.walk("META-INF/encryption.xml", &mut |node| {
+            // Fonts are often garbled, which costs no text.
+            if let Node::Open("CipherReference", attributes) = node {
+                let name = attributes.value("URI").unwrap_or_default();
+                is_locked |= name.contains("htm");
+            }
+            Ok(())
+        })?;
+        if is_locked {
+            return Err(ExtractError::Encrypted(kind));
+        }
+    }
+    let (mut files, mut spine) = (Vec::new(), Vec::new());
+    book.package.walk(&root, &mut |node| {
+        if let Node::Open(name, attributes) = node {
+            let get = |name| attributes.value(name).unwrap_or_default().to_owned();
+            match name {
+                "item" => files.push((get("id"), get("href"))),
+                "itemref" => spine.push(get("idref")),
+                _ => {}
+            }
+        }
+        Ok(())
+    })?;
+    let folder = root.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let mut pages = Vec::new();
+    for id in spine {
+        let Some((_, href)) = files.iter().find(|(found, _)| *found == id) else { continue };
+        let name = resolve(folder, &decoded(href.split('#').next().unwrap_or_default()));
+        if !book.package.has(&name) {
+            continue;
+        }
+        let chapter = html::read(&book.package.bytes(&name, MAX_CHAPTER)?)?;
+        book.count(chapter.text.len())?;
+        chapter.warnings.into_iter().for_each(|warning| book.warn(warning));
+        if !chapter.text.is_empty() {
+            pages.extend(parts(&chapter.text).into_iter().map(PlannedPage::Text));
+        }
+    }
+    if pages.is_empty() {
+        pages.push(PlannedPage::Text(String::new()));
+    }
+    Ok(Plan { kind, pages, warnings: book.told() })
+}
+
+/// `%20` and the like, as links write what names have.
+fn decoded(link: &str) -> String {
+    let mut bytes = Vec::with_capacity(link.len());
+    let mut rest = link.as_bytes();
+    while let [first, more @ ..] = rest {
+        let code = more.get(..2).and_then(|code| std::str::from_utf8(code).ok());
+        match code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
+            Some(byte) if *first == b'%' => {
+                bytes.push(byte);
+                rest = &more[2..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = more;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_names_once_their_codes_are_undone() {
+        assert_eq!(decoded("a%20b%C3%A9.html"), "a bé.html");
+        assert_eq!(decoded("100%"), "100%");
+    }
+}

@@ -1,0 +1,117 @@
+//! Documents of Word, PowerPoint, Excel and of other makers: every word that is shown, once.
+
+use materials::extract::{FileKind, Limits, WarningCode, extract, sniff_file};
+
+use super::{codes, document, read_document, text_of};
+
+fn assert_once(text: &str, words: &[&str]) {
+    for word in words {
+        assert_eq!(text.matches(word).count(), 1, "{word} in {text}");
+    }
+}
+
+#[tokio::test]
+async fn all_that_word_shows_is_read_once_and_what_it_hides_is_not() {
+    let text = text_of("everything.docx").await;
+    let shown = [
+        "OTTER",
+        "PROJECTX2024",
+        "BADGER",
+        "WEASEL",
+        "STOAT",
+        "FERRET",
+        "MARTEN",
+        "SABLE",
+        "LYNX",
+        "OCELOT",
+        "PUMA",
+        "JAGUAR",
+        "LEOPARD",
+    ];
+    assert_once(&text.to_uppercase(), &shown);
+    assert!(!text.contains("SKUNK") && !text.contains("MINK"), "{text}");
+    assert!(text.contains("漢字 (かん)") && text.contains("α-particle"), "{text}");
+}
+
+#[tokio::test]
+async fn numbers_headers_tables_and_pictures_of_a_report_are_read_once() {
+    let read = read_document("report.docx").await;
+    let text = read.pages.join("\n");
+    let words = ["SALMON", "HERRING", "PERCH", "TENCH", "TROUT", "PIKE", "CARP", "STURGEON", "EEL"];
+    assert_once(&text, &words);
+    assert!(text.contains("1. first point HERRING") && text.contains("2. second point PERCH"), "{text}");
+    assert_eq!(codes(&read), []);
+}
+
+#[tokio::test]
+async fn equations_fields_and_included_pages_are_text() {
+    let text = text_of("formula.docx").await;
+    assert!(text.contains("The law E=mc^2"), "{text}");
+    assert_once(&text, &["GANNET", "PUFFIN"]);
+    assert!(!text.contains("TOC"));
+}
+
+#[tokio::test]
+async fn slides_are_read_with_notes_charts_diagrams_tables_pictures_and_hidden_ones() {
+    let read = read_document("talk.pptx").await;
+    assert_eq!(read.pages.len(), 4);
+    for (page, words) in read.pages.iter().zip([
+        &["ROBIN", "WREN", "FINCH"][..],
+        &["MAGPIE", "JAY", "ROOK"],
+        &["LINNET", "SWIFT", "MARTIN"],
+        &["SHRIKE"],
+    ]) {
+        assert_once(page, words);
+    }
+    assert_eq!(codes(&read), [WarningCode::HiddenRead]);
+    let others = text_of("slides.pptx").await;
+    let words = ["HERON", "SECOND", "STORK", "CRANE", "IBIS", "TOUCAN", "EGRET", "GREBE"];
+    assert_once(&others, &words);
+    assert!(!others.contains("DODO"));
+}
+
+#[tokio::test]
+async fn a_workbook_is_read_row_by_row_with_days_remarks_pictures_and_hidden_sheets() {
+    let read = read_document("book.xlsx").await;
+    let text = read.pages.join("\n");
+    assert!(text.contains("Name\tCount\tDay\nMAPLE\t1.1\t2024-02-29\nOAK\t\t\tfar ASH\nTRUE"), "{text}");
+    assert_once(&text, &["MAPLE", "BIRCH", "WILLOW", "HAZEL"]);
+    assert_eq!(codes(&read), [WarningCode::HiddenRead]);
+}
+
+#[tokio::test]
+async fn documents_of_open_formats_are_read() {
+    for (name, kind, words) in [
+        (
+            "text.odt",
+            FileKind::Odt,
+            &["LOTUS", "A word  TULIP goes on", "VIOLET", "DAISY", "POPPY\tASTER", "IRIS", "PEONY"][..],
+        ),
+        ("sheet.ods", FileKind::Ods, &["CEDAR", "PINE\tLARCH"]),
+        ("slides.odp", FileKind::Odp, &["BASALT", "GRANITE"]),
+        ("book.epub", FileKind::Epub, &["OSPREY & more", "KESTREL"]),
+        ("letter.rtf", FileKind::Rtf, &["COBALT", "Café with COPPER", "NICKEL", "Last € SILVER"]),
+        ("page.html", FileKind::Html, &["AMBER", "Café OPAL\nJADE"]),
+        ("table.csv", FileKind::Csv, &["Köln;QUARTZ"]),
+    ] {
+        assert_eq!(sniff_file(&document(name), name).unwrap(), Some(kind), "{name}");
+        let text = text_of(name).await;
+        assert_once(&text, words);
+        for hidden in ["ZINC", "RUBY", "TOPAZ", "Calibri", "ada"] {
+            assert!(!text.contains(hidden), "{name}: {text}");
+        }
+    }
+    let slides = read_document("slides.odp").await;
+    assert_eq!(slides.pages, ["Slide BASALT", "Slide GRANITE"]);
+    let book = text_of("book.epub").await;
+    assert!(book.find("KESTREL") < book.find("OSPREY"), "{book}");
+}
+
+#[tokio::test]
+async fn entities_of_a_document_are_not_followed() {
+    for name in ["billion-laughs.docx", "xxe.docx"] {
+        let read = extract(&document(name), FileKind::Docx, &Limits::default(), &mut |_| {}).await;
+        assert_eq!(read.unwrap_err().to_string(), "Document cannot be read", "{name}");
+    }
+    assert_eq!(text_of("empty.docx").await, "");
+}
