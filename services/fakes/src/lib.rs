@@ -77,7 +77,11 @@ pub(crate) struct Desk {
     /// The next texts of pictures; without any, something about the picture.
     pub(crate) texts: Mutex<VecDeque<String>>,
     pub(crate) github: github::GithubState,
+    pub(crate) embeddings: Mutex<EmbeddingLimits>,
 }
+
+/// The most inputs at once, the most letters of one, and the length of the vectors.
+type EmbeddingLimits = (usize, usize, usize);
 
 impl Double {
     /// Starts on a free port.
@@ -96,7 +100,7 @@ impl Double {
     #[must_use]
     pub fn start_on(listener: TcpListener) -> Self {
         let address = listener.local_addr().expect("a bound listener has an address");
-        let desk = Arc::new(Desk::default());
+        let desk = Arc::new(Desk { embeddings: Mutex::new((usize::MAX, usize::MAX, 64)), ..Desk::default() });
         let routes = Router::new()
             .merge(ai_brain::routes())
             .merge(github::routes(&desk))
@@ -197,6 +201,17 @@ impl Double {
     /// Lets `pause` pass before each word, so that a person sees the text being written. Not for tests.
     pub fn set_pause(&self, pause: Duration) {
         self.desk.flow.set_pause(pause);
+    }
+
+    /// From now on `/v1/embeddings` refuses more than so many inputs at once, and inputs of more letters.
+    pub fn limit_embeddings(&self, inputs: usize, letters: usize) {
+        let mut limits = self.desk.embeddings.lock();
+        (limits.0, limits.1) = (inputs, letters);
+    }
+
+    /// From now on the vectors of `/v1/embeddings` are so long: another model under the same names.
+    pub fn set_dimension(&self, dimension: usize) {
+        self.desk.embeddings.lock().2 = dimension;
     }
 
     /// Sets the text of the next picture.

@@ -21,9 +21,6 @@ pub(crate) fn routes() -> Router<Arc<Desk>> {
     Router::new().route("/v1/chat/completions", post(chat)).route("/v1/embeddings", post(embed))
 }
 
-/// The length of its vectors.
-const DIMENSION: usize = 64;
-
 #[derive(Deserialize)]
 struct ChatRequest {
     model: String,
@@ -162,9 +159,16 @@ struct EmbedRequest {
     input: Vec<String>,
 }
 
-async fn embed(Json(request): Json<EmbedRequest>) -> Response {
+async fn embed(State(desk): State<Arc<Desk>>, Json(request): Json<EmbedRequest>) -> Response {
     if request.input.iter().any(String::is_empty) {
         return refuse("input must not be empty");
+    }
+    let (inputs, letters, dimension) = *desk.embeddings.lock();
+    if request.input.len() > inputs {
+        return refuse(&format!("at most {inputs} inputs at once"));
+    }
+    if request.input.iter().any(|text| text.chars().count() > letters) {
+        return refuse("the input exceeds the context length of the model");
     }
     // Two models never agree: each begins to count at another place.
     let seed = request.model.bytes().fold(0_usize, |sum, byte| sum * 31 % 997 + usize::from(byte));
@@ -172,7 +176,7 @@ async fn embed(Json(request): Json<EmbedRequest>) -> Response {
         .input
         .iter()
         .enumerate()
-        .map(|(index, text)| json!({ "object": "embedding", "index": index, "embedding": vector(text, DIMENSION, seed) }))
+        .map(|(index, text)| json!({ "object": "embedding", "index": index, "embedding": vector(text, dimension, seed) }))
         .collect();
     // The protocol does not promise an order, so clients must not count on one.
     data.reverse();
