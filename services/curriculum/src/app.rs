@@ -57,7 +57,7 @@ impl Service for Curriculum {
         }
         longhaul.declare::<GenerateModule>();
         longhaul.declare::<RewriteLesson>();
-        let ids = service_support::ObjectIds::default();
+        let ids = service_support::ObjectIds;
         Ok(Self(Arc::new(App { db, longhaul, repeats, providers, clock, ids })))
     }
 
