@@ -3,6 +3,7 @@
 mod cli;
 mod courses;
 mod dependencies;
+mod edges;
 mod events;
 mod kill;
 mod kill_services;
