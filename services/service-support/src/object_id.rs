@@ -1,23 +1,9 @@
-use std::sync::{Mutex, PoisonError};
-
 use longhaul::Timestamp;
 
-/// Makes MongoDB ObjectIds: 24 lowercase hex digits. The first four bytes are the time in seconds, as in those that
-/// MongoDB makes; the other eight are random, where MongoDB counts: whoever knows some ids must not be able to guess others.
-/// Ids of one process that are made later sort later.
-#[derive(Debug, Default)]
-pub struct ObjectIds(Mutex<Last>);
-
-/// The id that was made last.
-#[derive(Debug, Default)]
-struct Last {
-    seconds: u32,
-    rest: u64,
-}
-
-/// The longest way from one id to the next of the same second: too long to be searched, and short enough that a second
-/// has room for millions.
-const LONGEST_STEP: u64 = 1 << 40;
+/// Makes MongoDB ObjectIds: 24 lowercase hex digits that stand for four bytes of time in seconds and eight of chance. The
+/// standard's counter would let whoever has one id find those that were made beside it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ObjectIds;
 
 impl ObjectIds {
     /// An id that nobody else has.
@@ -25,14 +11,7 @@ impl ObjectIds {
     pub fn next(&self, now: Timestamp) -> String {
         // The standard's four bytes last from 1970 until 2106.
         let seconds = u32::try_from(now.0.max(0) / 1_000).unwrap_or(u32::MAX);
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let rest = match last.seconds == seconds {
-            true => last.rest.wrapping_add(rand::random_range(1..=LONGEST_STEP)),
-            // The upper half is left for the steps.
-            false => rand::random::<u64>() >> 1,
-        };
-        *last = Last { seconds, rest };
-        format!("{seconds:08x}{rest:016x}")
+        format!("{seconds:08x}{:016x}", rand::random::<u64>())
     }
 }
 
@@ -41,15 +20,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_begins_with_its_time_and_tells_nothing_of_the_next() {
-        let ids = ObjectIds::default();
-        let now = Timestamp(0x60d5_ec49 * 1_000 + 999);
-        let made: Vec<String> = (0..1_000).map(|_| ids.next(now)).collect();
-        assert!(made.iter().all(|id| id.len() == 24 && id.starts_with("60d5ec49")));
-        assert!(made.is_sorted() && ids.next(Timestamp(now.0 + 1)) > made[999]);
-        let number = |id: &str| u64::from_str_radix(&id[8..], 16).unwrap();
-        let steps = made.windows(2).map(|pair| number(&pair[1]) - number(&pair[0]));
-        assert!(steps.filter(|step| *step > 1 << 20).count() > 990, "no step is found by trying");
-        assert!(ids.next(Timestamp(-1)).starts_with("00000000"));
+    fn an_id_is_its_time_and_nothing_else_that_can_be_known() {
+        let ids: Vec<String> =
+            (0..1_000).map(|_| ObjectIds.next(Timestamp(0x60d5_ec49 * 1_000 + 999))).collect();
+        assert!(ids.iter().all(|id| id.len() == 24 && id.starts_with("60d5ec49")), "{ids:?}");
+        assert!(ids[0].bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')), "{ids:?}");
+        assert!(ObjectIds.next(Timestamp(-5_000)).starts_with("00000000"));
+        // No part of the rest is the same in all, as a process's name would be, and none counts up.
+        for digit in 8..24 {
+            assert!(
+                ids.iter().any(|id| id.as_bytes()[digit] != ids[0].as_bytes()[digit]),
+                "{digit}: {ids:?}"
+            );
+        }
+        assert!(!ids.is_sorted());
     }
 }
