@@ -257,14 +257,16 @@ fn redis_by_parts(vars: &dyn Fn(&str) -> Option<String>) -> std::result::Result<
         };
     };
     let port = port.unwrap_or_else(|| "6379".to_owned());
-    let port: u16 = port.trim().parse().map_err(|_| format!("REDIS_PORT: must be a port, and is '{port}'"))?;
+    let port: u16 =
+        port.trim().parse().map_err(|_| format!("REDIS_PORT: must be a port, and is '{port}'"))?;
     // Any character may be part of a password, and some end one in a URL.
     let password = password.map_or_else(String::new, |password| {
         let encoded: String = password.bytes().map(|byte| format!("%{byte:02X}")).collect();
         format!(":{encoded}@")
     });
     let host = host.trim();
-    let host = if host.contains(':') { format!("[{}]", host.trim_matches(['[', ']'])) } else { host.to_owned() };
+    let host =
+        if host.contains(':') { format!("[{}]", host.trim_matches(['[', ']'])) } else { host.to_owned() };
     format!("redis://{password}{host}:{port}/0").parse().map(Some).map_err(|e| format!("REDIS_HOST: {e}"))
 }
 
