@@ -98,10 +98,25 @@ export class Exact {
   }
 }
 
+const TOKEN = "longhaul-token";
+
+/** Signs in with a token, for this tab. */
+export function signIn(token: string): void {
+  if (token === "") sessionStorage.removeItem(TOKEN);
+  else sessionStorage.setItem(TOKEN, token);
+}
+
+/** The header that shows the token, where somebody has signed in. */
+export function authorization(): Record<string, string> {
+  const token = sessionStorage.getItem(TOKEN);
+  return token === null ? {} : { authorization: `Bearer ${token}` };
+}
+
 async function call<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
-  const init: RequestInit = { method, headers: { accept: "application/json" }, credentials: "same-origin" };
+  const headers: Record<string, string> = { accept: "application/json", ...authorization() };
+  const init: RequestInit = { method, headers, credentials: "same-origin" };
   if (body !== undefined) {
-    init.headers = { ...init.headers, "content-type": "application/json" };
+    headers["content-type"] = "application/json";
     init.body = JSON.stringify(body);
   }
   if (signal !== undefined) init.signal = signal;

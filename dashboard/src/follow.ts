@@ -1,6 +1,6 @@
 import { createParser } from "eventsource-parser";
 import { useEffect, useState } from "preact/hooks";
-import { eventsUrl } from "./api";
+import { authorization, eventsUrl } from "./api";
 
 /** An event of a job's log. */
 export interface LogEvent {
@@ -48,7 +48,7 @@ export function useFollowed(id: string): Followed {
     const follow = async () => {
       for (let tries = 0; !over.signal.aborted; tries++) {
         try {
-          const response = await fetch(eventsUrl(id), { headers: { "last-event-id": String(after) }, signal: over.signal });
+          const response = await fetch(eventsUrl(id), { headers: { "last-event-id": String(after), ...authorization() }, signal: over.signal });
           if (response.status === 204 || (response.status >= 400 && response.status < 500)) return;
           const parser = createParser({
             onEvent: ({ event, id: number, data }) => {

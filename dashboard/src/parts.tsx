@@ -1,6 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { base, Exact, Problem, type State } from "./api";
+import { base, Exact, Problem, signIn, type State } from "./api";
 import { ago } from "./words";
 
 /** A link to a page of the dashboard. */
@@ -34,16 +34,32 @@ export function Time({ at }: { at: string | null }) {
 /** The trouble with the last reading. What was read before stays on the page. */
 export function Trouble({ error }: { error: Error | undefined }) {
   if (error === undefined) return null;
-  const words =
-    error instanceof Problem && error.status === 401
-      ? "A token is needed: sign in first."
-      : error instanceof Problem && error.status === 403
-        ? "Your token may not see this."
-        : error.message;
+  if (error instanceof Problem && error.status === 401) return <SignIn />;
+  const words = error instanceof Problem && error.status === 403 ? "Your token may not see this." : error.message;
   return (
     <p class="trouble" role="alert">
       {words}
     </p>
+  );
+}
+
+/** Asks for a token. It is kept for this tab only, and sent to this server only. */
+function SignIn() {
+  return (
+    <form
+      class="trouble"
+      onSubmit={(event) => {
+        event.preventDefault();
+        signIn(String(new FormData(event.currentTarget).get("token") ?? "").trim());
+        location.reload();
+      }}
+    >
+      <label>
+        This server wants a token: LONGHAUL_ADMIN_TOKEN, or one of <code>longhaul token --admin</code>
+        <input name="token" type="password" autocomplete="current-password" required />
+      </label>
+      <button>Sign in</button>
+    </form>
   );
 }
 
