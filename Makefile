@@ -3,6 +3,7 @@
 SHELL := /bin/sh
 CARGO ?= cargo
 ARGS ?=
+BUILT := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: help run demo test test-quick measure lint fmt bench bench-stores bench-acks chaos-kill chaos outage docs install clean
 
@@ -12,10 +13,12 @@ help: ## Print this list.
 
 run: ## Install what is missing, build a release and serve on http://127.0.0.1:8000.
 	@scripts/install-tools run
+	@scripts/fetch-model $(BUILT)/release/models || echo "without the embedding model, search goes by words alone" >&2
 	@exec $(CARGO) run --release --locked --package longhaul-server -- serve $(ARGS)
 
 test: ## Install what is missing, then run every check and test there is.
 	@scripts/install-tools test
+	@scripts/fetch-model $(BUILT)/models
 	@scripts/check
 
 test-quick: ## Test the crates that differ from main, and unit tests of those built on them. ARGS: crates.

@@ -94,10 +94,11 @@ impl WriteTx<'_> {
             if !self.try_lock_keys(&[format!("u{key}")]).await?.is_empty() {
                 return Err(key_locked());
             }
-            if self.unique_holder(key).await?.is_some_and(|holder| holder.seq != target.seq) {
+            let holder = self.unique_holders(&[key]).await?.remove(key);
+            if holder.is_some_and(|holder| holder.seq != target.seq) {
                 return Ok(false);
             }
-            self.hold_unique_key(key, target.seq).await?;
+            self.hold_unique_keys(&[key], &[target.seq]).await?;
         }
         if target.state == State::Completed {
             self.rows("retry", include_str!("sql/forget_steps.sql"), &[&target.seq]).await?;

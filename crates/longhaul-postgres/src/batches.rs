@@ -1,5 +1,7 @@
+use std::collections::{BTreeSet, HashMap};
+
 use longhaul::lifecycle;
-use longhaul::{Children, JobId, Result, State, Timestamp};
+use longhaul::{Children, JobId, NewJob, Result, State, Timestamp};
 
 use crate::row::{children, priority, signed};
 use crate::write_tx::WriteTx;
@@ -17,17 +19,24 @@ struct Closing {
 /// Closing jobs and their children. The counts are kept on the closing job's row, which is locked while they are
 /// changed, and stand still once it is free.
 impl WriteTx<'_> {
-    /// The batch that a new job joins, where its parent is a closing job that still waits.
-    pub(crate) async fn open_batch(&self, parent: Option<&JobId>) -> Result<Option<i64>> {
-        let Some(parent) = parent else { return Ok(None) };
-        let sql = include_str!("sql/open_batch_by_id.sql");
-        let rows = self.rows("look a batch up", sql, &[&parent.as_str()]).await?;
-        Ok(rows.first().map(|row| row.get(0)))
+    /// The batches that new jobs join, where their parents are closing jobs that still wait, by the parents' ids.
+    pub(crate) async fn open_batches(&self, jobs: &[NewJob]) -> Result<HashMap<String, i64>> {
+        let parents: BTreeSet<&str> =
+            jobs.iter().filter_map(|job| Some(job.parent.as_ref()?.as_str())).collect();
+        if parents.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let parents: Vec<&str> = parents.into_iter().collect();
+        let sql = include_str!("sql/open_batches_by_id.sql");
+        let rows = self.rows("look a batch up", sql, &[&parents]).await?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
-    /// Counts a child that joins.
-    pub(crate) async fn count_child(&mut self, batch: i64) -> Result<()> {
-        self.recount(batch, |children| children.total += 1, Then::Wait).await
+    /// Counts children that join.
+    pub(crate) async fn count_children(&mut self, batch: i64, joined: u64) -> Result<()> {
+        let Some(mut closing) = self.closing(batch).await? else { return Ok(()) };
+        closing.children.total += joined;
+        self.write_closing(&closing, Then::Wait, joined).await
     }
 
     /// Notes that a child has ended, to be counted by [`settle`](Self::settle).
@@ -59,7 +68,7 @@ impl WriteTx<'_> {
         for batch in std::mem::take(&mut self.new_batches) {
             let closing = self.closing(batch).await?;
             if let Some(closing) = closing.filter(|closing| closing.children.unfinished() == 0) {
-                self.write_closing(&closing, Then::FreeIfDone).await?;
+                self.write_closing(&closing, Then::FreeIfDone, 1).await?;
             }
         }
         Ok(())
@@ -68,7 +77,7 @@ impl WriteTx<'_> {
     async fn recount(&mut self, batch: i64, change: impl FnOnce(&mut Children), then: Then) -> Result<()> {
         let Some(mut closing) = self.closing(batch).await? else { return Ok(()) };
         change(&mut closing.children);
-        self.write_closing(&closing, then).await
+        self.write_closing(&closing, then, 1).await
     }
 
     /// `None` where the job is not there any more or waits no more.
@@ -84,7 +93,8 @@ impl WriteTx<'_> {
         }))
     }
 
-    async fn write_closing(&mut self, closing: &Closing, then: Then) -> Result<()> {
+    /// Writes the counts, after so many changes of them: each is a change of state that readers are told of.
+    async fn write_closing(&mut self, closing: &Closing, then: Then, changes: u64) -> Result<()> {
         let is_free = then == Then::FreeIfDone && lifecycle::freed(&closing.children) == State::Available;
         let (state, run_at) =
             if is_free { (State::Available, self.now) } else { (State::Blocked, closing.run_at) };
@@ -101,6 +111,7 @@ impl WriteTx<'_> {
                 &signed(closing.children.completed),
                 &signed(closing.children.failed),
                 &signed(closing.children.cancelled),
+                &signed(changes),
             ],
         )
         .await?;

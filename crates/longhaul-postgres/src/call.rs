@@ -44,6 +44,12 @@ impl Call {
             _ => None,
         }
     }
+
+    /// True for a claim that may wait: a finish wants its answer now.
+    pub(crate) fn may_wait(&self) -> bool {
+        let waits = |claim: &Claim| self.finishes().is_none() && !claim.wait.is_zero();
+        self.claim().is_some_and(waits) && !self.reply.is_closed()
+    }
 }
 
 /// Plain data, so that a transaction which met another one can be run again.

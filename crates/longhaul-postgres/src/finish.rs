@@ -8,6 +8,7 @@ use longhaul::{
 };
 
 use crate::finish_and_claim::{Ended, simple_output};
+use crate::keyed::KeyReused;
 use crate::record::{Run, held};
 use crate::row::{signed, unsigned};
 use crate::write_tx::WriteTx;
@@ -161,9 +162,9 @@ impl WriteTx<'_> {
         }
         self.moved(&run.queue, Some(State::Running), Some(State::Completed));
         self.effects.changed.push(lease.id.clone());
-        for job in follow_ups {
-            // One by one: a follow-up that is there already, or whose key is another's, keeps no other back.
-            self.enqueue_without_freeing(std::slice::from_ref(job)).await?;
+        // A follow-up that is there already, or whose key is another's, keeps no other back.
+        if !follow_ups.is_empty() {
+            self.enqueue_without_freeing(follow_ups, KeyReused::RefusesOne).await?;
         }
         self.free_childless().await?;
         self.child_ended(run.batch, State::Completed);

@@ -1,6 +1,7 @@
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use longhaul::{Idempotency, JobId, NewJob, Result, State, Timestamp};
+use longhaul::{JobId, NewJob, Result, State, Timestamp};
+use tokio_postgres::Row;
 
 use crate::call::Call;
 use crate::row::state;
@@ -49,17 +50,27 @@ impl WriteTx<'_> {
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
-    /// The job that holds a unique key now.
-    pub(crate) async fn unique_holder(&self, key: &str) -> Result<Option<Holder>> {
-        let sql = include_str!("sql/unique_holder.sql");
-        let rows = self.rows("look up a unique key", sql, &[&key, &self.now.0]).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        Ok(Some(Holder { id: JobId::from_store(row.get(0)), seq: row.get(1), state: state(row, 2) }))
+    /// The jobs that hold unique keys now, by key.
+    pub(crate) async fn unique_holders(&self, keys: &[&str]) -> Result<HashMap<String, Holder>> {
+        if keys.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let sql = include_str!("sql/unique_holders.sql");
+        let rows = self.rows("look up a unique key", sql, &[&keys, &self.now.0]).await?;
+        let holder = |row: &Row| {
+            let id = JobId::from_store(row.get(1));
+            (row.get(0), Holder { id, seq: row.get(2), state: state(row, 3) })
+        };
+        Ok(rows.iter().map(holder).collect())
     }
 
-    /// Gives the key to a job, in place of one whose time with it is over.
-    pub(crate) async fn hold_unique_key(&self, key: &str, seq: i64) -> Result<()> {
-        self.rows("hold a unique key", include_str!("sql/hold_unique_key.sql"), &[&key, &seq]).await.map(drop)
+    /// Gives each key to a job, in place of one whose time with it is over.
+    pub(crate) async fn hold_unique_keys(&self, keys: &[&str], jobs: &[i64]) -> Result<()> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let sql = include_str!("sql/hold_unique_keys.sql");
+        self.rows("hold a unique key", sql, &[&keys, &jobs]).await.map(drop)
     }
 
     /// Lets a completed job hold its key for its period more.
@@ -71,22 +82,6 @@ impl WriteTx<'_> {
     /// Takes the key from a job, where it is the job's.
     pub(crate) async fn free_unique_key(&self, key: &str, seq: i64) -> Result<()> {
         self.rows("free a unique key", include_str!("sql/free_unique_key.sql"), &[&key, &seq]).await.map(drop)
-    }
-
-    /// The job that an idempotency key stands for, and the digest of the request.
-    pub(crate) async fn idempotency_holder(&self, key: &Idempotency) -> Result<Option<(JobId, String)>> {
-        let sql = include_str!("sql/idempotency_holder.sql");
-        let rows = self.rows("look up an idempotency key", sql, &[&key.key, &self.now.0]).await?;
-        Ok(rows.first().map(|row| (JobId::from_store(row.get(0)), row.get(1))))
-    }
-
-    /// Remembers how a request was answered.
-    pub(crate) async fn hold_idempotency_key(&self, key: &Idempotency, id: &JobId) -> Result<()> {
-        let sql = include_str!("sql/hold_idempotency_key.sql");
-        let expires_at = self.time.plus(key.keep_for).0;
-        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
-            [&key.key, &id.as_str(), &key.fingerprint, &expires_at];
-        self.rows("hold an idempotency key", sql, &values).await.map(drop)
     }
 
     /// Pauses a limit key, and answers when the pause ends, which another run may have set further off.

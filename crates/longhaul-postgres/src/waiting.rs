@@ -44,6 +44,12 @@ impl Waiting {
         }
     }
 
+    /// True where claims that wait already look for every kind in every queue of this one: they have found nothing, and
+    /// whatever comes wakes all of them, so this one need not look.
+    pub(crate) fn covers(&self, claim: &Claim) -> bool {
+        sources(claim).all(|source| self.sources.contains_key(&source))
+    }
+
     /// Takes a claim out, to be answered.
     pub(crate) fn take(&mut self, number: u64) -> Option<Call> {
         let (call, deadline) = self.claims.remove(&number)?;
@@ -155,6 +161,22 @@ mod tests {
         waiting.take(2);
         assert!(!waiting.has_queue("images") && waiting.has_queue("mail"));
         assert_eq!(waiting.sources().map(|(queue, ..)| queue.as_str()).collect::<Vec<_>>(), ["mail"]);
+    }
+
+    #[test]
+    fn a_claim_need_not_look_where_others_wait_for_all_that_it_wants() {
+        let mut waiting = Waiting::default();
+        park(&mut waiting, "images", 10);
+        let of = |queues: &[&str]| Claim {
+            queues: queues.iter().map(|queue| slots(queue, 2)).collect(),
+            ..claim()
+        };
+        assert!(waiting.covers(&of(&["images"])) && !waiting.covers(&of(&["images", "mail"])));
+        let mut newer = of(&["images"]);
+        newer.kinds[0].version += 1;
+        assert!(!waiting.covers(&newer));
+        waiting.take(0);
+        assert!(!waiting.covers(&of(&["images"])));
     }
 
     #[test]

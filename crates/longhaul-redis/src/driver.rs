@@ -2,7 +2,6 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -14,6 +13,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::connection::Connection;
 use crate::error::{closed, fault, is_outage, unreadable};
+use crate::looks::Looks;
 use crate::lost::LostClaims;
 use crate::notifier::Notifier;
 use crate::options::{RedisOptions, Topology};
@@ -26,7 +26,7 @@ pub(crate) struct Driver {
     requests: mpsc::UnboundedSender<Request>,
     /// Bounds the calls that are on their way; a caller beyond that waits instead of filling the memory.
     permits: Semaphore,
-    is_notified: Arc<AtomicBool>,
+    pub(crate) looks: Arc<Looks>,
     topology: Topology,
     runtime: Handle,
     pub(crate) lost_claims: LostClaims,
@@ -87,15 +87,15 @@ impl Driver {
     pub(crate) async fn start(options: RedisOptions, clock: Clock, signals: Arc<Signals>) -> Result<Self> {
         let (requests, inbox) = mpsc::unbounded_channel();
         let (opened, opening) = oneshot::channel();
-        let is_notified = Arc::new(AtomicBool::new(false));
-        let (is_live, topology) = (Arc::clone(&is_notified), options.topology);
+        let looks = Arc::new(Looks::default());
+        let (noted, topology) = (Arc::clone(&looks), options.topology);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|e| fault("open", redis::RedisError::from(e)))?;
         let handle = runtime.handle().clone();
         let run = async move {
-            let state = match DriverState::open(&options, clock, signals, is_live).await {
+            let state = match DriverState::open(&options, clock, signals, noted).await {
                 Ok(state) => state,
                 Err(error) => return drop(opened.send(Err(error))),
             };
@@ -110,12 +110,7 @@ impl Driver {
         opening.await.map_err(|_| closed())??;
         let permits = Semaphore::new(CAPACITY);
         let lost_claims = LostClaims::default();
-        Ok(Self { requests, permits, is_notified, topology, runtime: handle, lost_claims })
-    }
-
-    /// True while notifications arrive. Otherwise whoever waits must look by itself more often.
-    pub(crate) fn is_notified(&self) -> bool {
-        self.is_notified.load(Ordering::SeqCst)
+        Ok(Self { requests, permits, looks, topology, runtime: handle, lost_claims })
     }
 
     /// True where a call may be made twice on its way: a cluster's client does so when a connection breaks under it.
@@ -204,14 +199,14 @@ impl DriverState {
         options: &RedisOptions,
         clock: Clock,
         signals: Arc<Signals>,
-        is_live: Arc<AtomicBool>,
+        looks: Arc<Looks>,
     ) -> Result<Self> {
         let connection = Connection::open(options).await?;
         let heartbeats = Connection::open(options).await?;
         let notifier =
-            Notifier::new(options, signals, Arc::clone(&is_live)).map_err(|error| fault("open", error))?;
+            Notifier::new(options, signals, Arc::clone(&looks)).map_err(|error| fault("open", error))?;
         let first = notifier.subscribe().await.map_err(|error| fault("open", error))?;
-        is_live.store(true, Ordering::SeqCst);
+        looks.live();
         tokio::spawn(notifier.run(Some(first)));
         Ok(Self { connection, heartbeats, root: options.root().into(), clock, waiting: Vec::new() })
     }

@@ -58,6 +58,7 @@ mod enqueue;
 mod error;
 mod fields;
 mod finish;
+mod looks;
 mod lost;
 mod notifier;
 mod options;

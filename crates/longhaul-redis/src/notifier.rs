@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -7,6 +6,7 @@ use longhaul::{Backoff, Signals};
 use redis::aio::PubSub;
 use redis::{Client, RedisError};
 
+use crate::looks::Looks;
 use crate::options::RedisOptions;
 
 /// Subscribes, on a connection of its own, to the changes that all processes publish, and wakes those who wait for them here.
@@ -15,7 +15,7 @@ pub(crate) struct Notifier {
     channel: String,
     connect_timeout: Duration,
     signals: Arc<Signals>,
-    is_live: Arc<AtomicBool>,
+    looks: Arc<Looks>,
 }
 
 /// The interval between trials of a silent connection, so that one that is dead without a word is noticed within seconds.
@@ -27,14 +27,14 @@ impl Notifier {
     pub(crate) fn new(
         options: &RedisOptions,
         signals: Arc<Signals>,
-        is_live: Arc<AtomicBool>,
+        looks: Arc<Looks>,
     ) -> Result<Self, RedisError> {
         Ok(Self {
             clients: options.clients()?,
             channel: format!("{}news", options.root()),
             connect_timeout: options.connect_timeout,
             signals,
-            is_live,
+            looks,
         })
     }
 
@@ -54,11 +54,11 @@ impl Notifier {
                         tracing::info!("notifications are back");
                     }
                     failures = 0;
-                    self.is_live.store(true, Ordering::SeqCst);
+                    self.looks.live();
                     // Nothing was heard while there was no connection.
                     self.signals.send_all();
                     self.wake_waiters(connection).await;
-                    self.is_live.store(false, Ordering::SeqCst);
+                    self.looks.deaf();
                     tracing::warn!("lost the connection for notifications: claims poll until it is back");
                 }
                 Err(error) => tracing::debug!("failed to subscribe to notifications: {error}"),
@@ -94,7 +94,12 @@ impl Notifier {
                 message = stream.next() => {
                     let Some(message) = message else { return };
                     let text = String::from_utf8_lossy(message.get_payload_bytes());
-                    text.split('\n').for_each(|topic| self.signals.send(topic));
+                    for topic in text.split('\n') {
+                        if topic.starts_with('q') {
+                            self.looks.announced();
+                        }
+                        self.signals.send(topic);
+                    }
                 }
                 () = tokio::time::sleep(PING_EVERY) => {
                     let ping = tokio::time::timeout(timeout, sink.ping::<redis::Value>());

@@ -79,7 +79,7 @@ impl RedisStore {
     /// look in step.
     async fn sleep_long(&self) {
         let Inner { driver, look_every, .. } = &*self.inner;
-        let base = if driver.is_notified() { *look_every } else { POLL_EVERY.min(*look_every) };
+        let base = if driver.looks.is_live() { *look_every } else { POLL_EVERY.min(*look_every) };
         let backoff = Backoff { base, factor: 1.0, max: base, jitter: 0.4 };
         tokio::time::sleep(backoff.delay(1)).await;
     }
@@ -131,12 +131,18 @@ impl Store for RedisStore {
                 let topic = |queue: &longhaul::QueueSlots| format!("q{}", queue.queue);
                 arrivals.extend(claim.queues.iter().map(|queue| self.inner.signals.listen(&topic(queue))));
             }
-            let Taken { claimed, next_due, .. } = claim::claim(&self.inner.driver, &claim, patience).await?;
-            if patience == Patience::Leaves || !claimed.is_empty() {
-                return Ok(claimed);
-            }
-            if let Some(due) = next_due {
-                self.inner.due.note(due);
+            let looks = &self.inner.driver.looks;
+            if patience == Patience::Leaves || !looks.is_empty(&claim) {
+                let announcements = looks.announcements();
+                let Taken { claimed, next_due, .. } =
+                    claim::claim(&self.inner.driver, &claim, patience).await?;
+                if patience == Patience::Leaves || !claimed.is_empty() {
+                    return Ok(claimed);
+                }
+                looks.found_nothing(&claim, announcements);
+                if let Some(due) = next_due {
+                    self.inner.due.note(due);
+                }
             }
             tokio::select! {
                 biased;

@@ -15,6 +15,14 @@ pub(crate) struct LeaseClock {
     offset: i64,
 }
 
+/// A reading of the clock of leases.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LeaseTime {
+    pub(crate) at: Timestamp,
+    /// The same in 1/1024 milliseconds.
+    pub(crate) ticks: i64,
+}
+
 impl LeaseClock {
     /// Reads the offset of this boot, or notes it where this process is the first to open the file since.
     pub(crate) fn open(connection: &Connection, clock: &Clock) -> Result<Self> {
@@ -38,7 +46,10 @@ impl LeaseClock {
         Ok(Self { offset: offset.map_err(fault("read the clock of leases"))? })
     }
 
-    pub(crate) fn now(self, clock: &Clock) -> Timestamp {
-        Timestamp(self.offset).plus(clock.boot_time().elapsed)
+    pub(crate) fn now(self, clock: &Clock) -> LeaseTime {
+        let elapsed = clock.boot_time().elapsed;
+        let ticks = i64::try_from((elapsed.as_nanos() << 10) / 1_000_000).unwrap_or(i64::MAX);
+        let ticks = self.offset.saturating_mul(1 << 10).saturating_add(ticks);
+        LeaseTime { at: Timestamp(self.offset).plus(elapsed), ticks }
     }
 }

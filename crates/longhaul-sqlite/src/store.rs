@@ -17,7 +17,9 @@ use crate::lock::Role;
 use crate::read::{self, Readers};
 use crate::transaction::{Guard, Transaction};
 use crate::volume::Volume;
-use crate::writer::{ClaimCommand, Class, Command, CommandQueue, Done, Space, Task, WriteTx, Writer, takeover};
+use crate::writer::{
+    ClaimCommand, Class, Command, CommandQueue, Done, Space, Task, WriteTx, Writer, takeover,
+};
 
 /// Jobs in an SQLite file. Cheap to clone; the file is closed when the last clone is dropped.
 #[derive(Clone, Debug)]

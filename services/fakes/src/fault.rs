@@ -11,6 +11,7 @@ use futures::{StreamExt, stream};
 use http_body_util::BodyExt;
 use serde_json::json;
 
+use crate::hang_up::HangUp;
 use crate::{Desk, Seen};
 
 /// A way to fail.
@@ -35,6 +36,8 @@ pub enum Fault {
     MissingFields,
     /// Answers 200 with this body.
     Body(String),
+    /// Answers with this status, these headers and this body.
+    Answer(u16, Vec<(&'static str, &'static str)>, String),
 }
 
 /// Tells a route that the JSON it makes up must lack fields.
@@ -57,12 +60,17 @@ pub(crate) async fn intercept(State(desk): State<Arc<Desk>>, request: Request, n
     });
     desk.arrived.notify_waiters();
     let path = parts.uri.path().to_owned();
-    let mut request = Request::from_parts(parts, Body::from(body));
+    let watch = HangUp::watch(&desk, &path);
+    let request = Request::from_parts(parts, Body::from(body));
+    watch.over(answer(fault, &path, request, next).await)
+}
+
+async fn answer(fault: Option<Fault>, path: &str, mut request: Request, next: Next) -> Response {
     match fault {
         None => next.run(request).await,
-        Some(Fault::Status(status)) => refusal(&path, status),
+        Some(Fault::Status(status)) => refusal(path, status),
         Some(Fault::RateLimit(wait)) => {
-            let mut response = refusal(&path, 429);
+            let mut response = refusal(path, 429);
             if let Ok(wait) = HeaderValue::from_str(&wait) {
                 response.headers_mut().insert(RETRY_AFTER, wait);
             }
@@ -78,6 +86,13 @@ pub(crate) async fn intercept(State(desk): State<Arc<Desk>>, request: Request, n
         Some(Fault::Hang) => std::future::pending().await,
         Some(Fault::Malformed) => json_text("{\"choices\": [".to_owned()),
         Some(Fault::Body(text)) => json_text(text),
+        Some(Fault::Answer(status, headers, body)) => {
+            let mut response = (StatusCode::from_u16(status).unwrap_or_default(), body).into_response();
+            for (name, value) in headers {
+                response.headers_mut().insert(name, HeaderValue::from_static(value));
+            }
+            response
+        }
     }
 }
 

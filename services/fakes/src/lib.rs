@@ -6,15 +6,18 @@ mod ai_brain;
 mod fault;
 mod flow;
 mod github;
+mod hang_up;
 mod llm;
 pub mod pages;
 mod query;
+mod quirk;
 mod schema;
 mod vectors;
 mod wikipedia;
 
 pub use fault::Fault;
 pub use github::GithubReply;
+pub use quirk::Quirk;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -62,6 +65,11 @@ pub(crate) struct Desk {
     faults: Mutex<VecDeque<(String, Option<Fault>)>>,
     /// The model's next replies; without any, it says something about the question.
     pub(crate) chat: Mutex<VecDeque<String>>,
+    /// The model's quirks for its next replies, and the one of all others.
+    pub(crate) quirks: Mutex<VecDeque<Quirk>>,
+    pub(crate) quirk: Mutex<Option<Quirk>>,
+    /// The paths of requests whose askers went away.
+    pub(crate) hung_up: Mutex<Vec<String>>,
     /// The pace of the model's words.
     pub(crate) flow: flow::Flow,
     /// The key set of the issuer of tokens.
@@ -69,7 +77,11 @@ pub(crate) struct Desk {
     /// The next texts of pictures; without any, something about the picture.
     pub(crate) texts: Mutex<VecDeque<String>>,
     pub(crate) github: github::GithubState,
+    pub(crate) embeddings: Mutex<EmbeddingLimits>,
 }
+
+/// The most inputs at once, the most letters of one, and the length of the vectors.
+type EmbeddingLimits = (usize, usize, usize);
 
 impl Double {
     /// Starts on a free port.
@@ -88,7 +100,7 @@ impl Double {
     #[must_use]
     pub fn start_on(listener: TcpListener) -> Self {
         let address = listener.local_addr().expect("a bound listener has an address");
-        let desk = Arc::new(Desk::default());
+        let desk = Arc::new(Desk { embeddings: Mutex::new((usize::MAX, usize::MAX, 64)), ..Desk::default() });
         let routes = Router::new()
             .merge(ai_brain::routes())
             .merge(github::routes(&desk))
@@ -160,6 +172,16 @@ impl Double {
         self.desk.chat.lock().push_back(text.to_owned());
     }
 
+    /// Gives the model's next reply a quirk; several are for several replies.
+    pub fn quirk(&self, quirk: Quirk) {
+        self.desk.quirks.lock().push_back(quirk);
+    }
+
+    /// Gives all replies of the model a quirk, but those that have [one of their own](Self::quirk).
+    pub fn always(&self, quirk: Option<Quirk>) {
+        *self.desk.quirk.lock() = quirk;
+    }
+
     /// From now on no word of a streamed reply, and no answer of the Python API, goes out until it is
     /// [released](Self::release): a test lets them through one by one and looks at what became of each.
     pub fn hold(&self) {
@@ -179,6 +201,17 @@ impl Double {
     /// Lets `pause` pass before each word, so that a person sees the text being written. Not for tests.
     pub fn set_pause(&self, pause: Duration) {
         self.desk.flow.set_pause(pause);
+    }
+
+    /// From now on `/v1/embeddings` refuses more than so many inputs at once, and inputs of more letters.
+    pub fn limit_embeddings(&self, inputs: usize, letters: usize) {
+        let mut limits = self.desk.embeddings.lock();
+        (limits.0, limits.1) = (inputs, letters);
+    }
+
+    /// From now on the vectors of `/v1/embeddings` are so long: another model under the same names.
+    pub fn set_dimension(&self, dimension: usize) {
+        self.desk.embeddings.lock().2 = dimension;
     }
 
     /// Sets the text of the next picture.
@@ -211,6 +244,19 @@ impl Double {
             // Listening before looking: a request in between is not missed.
             arrived.as_mut().enable();
             if self.seen(path).len() >= count {
+                return;
+            }
+            arrived.await;
+        }
+    }
+
+    /// Waits until `count` of those who asked at `path` have gone away before their answers were complete.
+    pub async fn wait_for_hang_up(&self, path: &str, count: usize) {
+        loop {
+            let arrived = self.desk.arrived.notified();
+            let mut arrived = std::pin::pin!(arrived);
+            arrived.as_mut().enable();
+            if self.desk.hung_up.lock().iter().filter(|gone| *gone == path).count() >= count {
                 return;
             }
             arrived.await;

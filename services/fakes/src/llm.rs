@@ -3,7 +3,6 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes};
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
@@ -13,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::Desk;
 use crate::fault::Incomplete;
+use crate::quirk::{self, Quirk, chunk, event};
 use crate::schema::{fitting, not_strict, told_in_words, without_last_fields};
 use crate::vectors::vector;
 
@@ -20,9 +20,6 @@ use crate::vectors::vector;
 pub(crate) fn routes() -> Router<Arc<Desk>> {
     Router::new().route("/v1/chat/completions", post(chat)).route("/v1/embeddings", post(embed))
 }
-
-/// The length of its vectors.
-const DIMENSION: usize = 64;
 
 #[derive(Deserialize)]
 struct ChatRequest {
@@ -45,6 +42,10 @@ async fn chat(
     incomplete: Option<Extension<Incomplete>>,
     body: Bytes,
 ) -> Response {
+    let quirk = desk.quirks.lock().pop_front().or(*desk.quirk.lock());
+    if let Some(refusal) = quirk.and_then(|quirk| quirk.refusal(&body)) {
+        return refusal;
+    }
     let request: ChatRequest = match serde_json::from_slice(&body) {
         Ok(request) => request,
         Err(error) => return refuse(&format!("the body cannot be read: {error}")),
@@ -54,22 +55,18 @@ async fn chat(
         return refuse("the last message must be the user's");
     };
     let format = match format(&request) {
+        Ok(_) if quirk == Some(Quirk::IgnoresFormat) => Format::Text,
         Ok(format) => format,
         Err(reason) => return refuse(&reason),
     };
     let said = desk.chat.lock().pop_front();
     let text = said.unwrap_or_else(|| written(&format, question, incomplete.is_some()));
-    if request.stream {
-        return streamed(desk, &request.model, &text);
+    let text = quirk.map_or_else(|| text.clone(), |quirk| quirk.written(&text));
+    match quirk {
+        _ if !request.stream => quirk.unwrap_or(Quirk::IgnoresStream).whole(&request.model, &text),
+        Some(quirk @ Quirk::IgnoresStream) => quirk.whole(&request.model, &text),
+        _ => streamed(desk, quirk, &text),
     }
-    Json(json!({
-        "id": "chatcmpl-1", "object": "chat.completion", "created": 0, "model": request.model,
-        "choices": [{
-            "index": 0, "finish_reason": "stop", "message": { "role": "assistant", "content": text },
-        }],
-        "usage": { "prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2 },
-    }))
-    .into_response()
 }
 
 /// The form of the model's text.
@@ -136,18 +133,15 @@ fn written(format: &Format, question: &str, incomplete: bool) -> String {
     }
 }
 
-fn streamed(desk: Arc<Desk>, model: &str, text: &str) -> Response {
-    let chunk = |delta: Value, finish: Value| {
-        let chunk = json!({
-            "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 0, "model": model,
-            "choices": [{ "index": 0, "delta": delta, "finish_reason": finish }],
-        });
-        format!("data: {chunk}\n\n")
-    };
-    let begin = chunk(json!({ "role": "assistant", "content": "" }), Value::Null);
-    let words = text.split_inclusive(' ').map(|word| chunk(json!({ "content": word }), Value::Null));
+fn streamed(desk: Arc<Desk>, quirk: Option<Quirk>, text: &str) -> Response {
+    if let Some((quirk, events)) = quirk.and_then(|quirk| Some((quirk, quirk.events(text)?))) {
+        let pieces = stream::iter(quirk.pieces(events)).map(Ok::<_, std::convert::Infallible>);
+        return quirk::stream(Body::from_stream(pieces));
+    }
+    let begin = event(&chunk(json!({ "role": "assistant", "content": "" }), None));
+    let words = text.split_inclusive(' ').map(|word| event(&chunk(json!({ "content": word }), None)));
     let words: Vec<String> = words.collect();
-    let end = [chunk(json!({}), json!("stop")), "data: [DONE]\n\n".to_owned()];
+    let end = [event(&chunk(json!({}), Some("stop"))), "data: [DONE]\n\n".to_owned()];
     let words = stream::iter(words).then(move |word| {
         let desk = Arc::clone(&desk);
         async move {
@@ -156,8 +150,7 @@ fn streamed(desk: Arc<Desk>, model: &str, text: &str) -> Response {
         }
     });
     let events = stream::iter([begin]).chain(words).chain(stream::iter(end));
-    let events = events.map(Ok::<_, std::convert::Infallible>);
-    ([(CONTENT_TYPE, "text/event-stream")], Body::from_stream(events)).into_response()
+    quirk::stream(Body::from_stream(events.map(Ok::<_, std::convert::Infallible>)))
 }
 
 #[derive(Deserialize)]
@@ -166,9 +159,16 @@ struct EmbedRequest {
     input: Vec<String>,
 }
 
-async fn embed(Json(request): Json<EmbedRequest>) -> Response {
+async fn embed(State(desk): State<Arc<Desk>>, Json(request): Json<EmbedRequest>) -> Response {
     if request.input.iter().any(String::is_empty) {
         return refuse("input must not be empty");
+    }
+    let (inputs, letters, dimension) = *desk.embeddings.lock();
+    if request.input.len() > inputs {
+        return refuse(&format!("at most {inputs} inputs at once"));
+    }
+    if request.input.iter().any(|text| text.chars().count() > letters) {
+        return refuse("the input exceeds the context length of the model");
     }
     // Two models never agree: each begins to count at another place.
     let seed = request.model.bytes().fold(0_usize, |sum, byte| sum * 31 % 997 + usize::from(byte));
@@ -176,7 +176,7 @@ async fn embed(Json(request): Json<EmbedRequest>) -> Response {
         .input
         .iter()
         .enumerate()
-        .map(|(index, text)| json!({ "object": "embedding", "index": index, "embedding": vector(text, DIMENSION, seed) }))
+        .map(|(index, text)| json!({ "object": "embedding", "index": index, "embedding": vector(text, dimension, seed) }))
         .collect();
     // The protocol does not promise an order, so clients must not count on one.
     data.reverse();

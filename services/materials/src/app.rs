@@ -11,7 +11,7 @@ use service_support::{
 
 use crate::error::Detail;
 use crate::extract::{self, Limits};
-use crate::jobs::{self, Embed, Process, Purge, PurgeCourse, QUEUE};
+use crate::jobs::{self, Embed, Index, Process, Purge, PurgeCourse, QUEUE};
 use crate::quota::Quota;
 use crate::routes;
 use crate::shares::Shares;
@@ -39,6 +39,7 @@ pub(crate) struct App {
 const MIGRATIONS: &[Migration] = &[
     Migration { name: "courses", sql: include_str!("migrations/0001_courses.sql") },
     Migration { name: "pages", sql: include_str!("migrations/0002_pages.sql") },
+    Migration { name: "search", sql: include_str!("migrations/0003_search.sql") },
 ];
 
 #[async_trait]
@@ -58,6 +59,7 @@ impl Service for Materials {
         db.migrate("materials", MIGRATIONS).await?;
         longhaul.declare::<Process>();
         longhaul.declare::<Embed>();
+        longhaul.declare::<Index>();
         longhaul.declare::<Purge>();
         longhaul.declare::<PurgeCourse>();
         let languages = env.text("OCR_LANGUAGES").unwrap_or(Limits::default().languages);
@@ -78,6 +80,7 @@ impl Service for Materials {
     fn register(&self, registry: &mut Registry) {
         registry.register::<Process>(self.clone());
         registry.register::<Embed>(self.clone());
+        registry.register::<Index>(self.clone());
         registry.register::<Purge>(self.clone());
         registry.register::<PurgeCourse>(self.clone());
     }
@@ -94,7 +97,7 @@ impl Service for Materials {
     fn health(&self) -> Vec<(&'static str, String)> {
         let search = match &self.0.providers.embedder {
             Some(embedder) => format!("hybrid, with vectors of {}", embedder.model()),
-            None => "lexical, for no EMBEDDING_BASE_URL is set".into(),
+            None => "lexical, for there is no embedding model: see EMBEDDING_MODEL_DIR".into(),
         };
         let missing = extract::missing_parts(&self.0.limits).join(", ");
         let extraction = match &self.0.providers.ai_brain {
@@ -126,6 +129,7 @@ impl Materials {
             );
         }
         let orphans = self.0.clear_orphans().await?;
+        jobs::enqueue_indexing(&self.0).await?;
         Ok(Started { orphans, embeds: jobs::enqueue_embeds(&self.0).await? })
     }
 

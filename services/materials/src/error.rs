@@ -41,17 +41,25 @@ pub(crate) fn file_failed(error: io::Error) -> Error {
     }
 }
 
-/// The language model failed within a request. Its own words stay in the log.
+/// The language model failed within a request. A limit is told from a failure; the provider's words hold neither keys nor
+/// addresses.
 pub(crate) fn model_failed(error: ProviderError) -> Error {
     tracing::warn!("failed to answer a request: {error}");
+    let reason = &error.message;
     match (error.cause, error.waiting) {
-        (Cause::Status(429), Waiting::For(wait) | Waiting::TooLong(wait)) => {
-            Error::new(StatusCode::SERVICE_UNAVAILABLE, "The language model is over its limit")
-                .retry_after(wait)
+        (cause, Waiting::For(wait) | Waiting::TooLong(wait)) => {
+            let is_limit = cause == Cause::Status(429);
+            let told =
+                if is_limit { "The language model is over its limit" } else { "The language model is busy" };
+            Error::new(StatusCode::SERVICE_UNAVAILABLE, told).retry_after(wait)
         }
+        (Cause::Spent, _) => Error::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("The language model's quota is spent: {reason}"),
+        ),
         (Cause::Timeout, _) => {
             Error::new(StatusCode::GATEWAY_TIMEOUT, "The language model took too long to answer")
         }
-        _ => Error::new(StatusCode::BAD_GATEWAY, "The language model could not answer"),
+        _ => Error::new(StatusCode::BAD_GATEWAY, format!("The language model could not answer: {reason}")),
     }
 }

@@ -9,8 +9,11 @@ mod error;
 pub mod extract;
 mod jobs;
 mod model;
+mod outline;
+mod prompt;
 mod question;
 mod quota;
+mod retrieval;
 mod routes;
 mod search;
 mod shares;
@@ -18,5 +21,5 @@ mod storage;
 pub mod text;
 
 pub use app::{Materials, Started};
-pub use jobs::{Embed, Process, Purge, PurgeCourse, QUEUE};
+pub use jobs::{Embed, Index, Process, Purge, PurgeCourse, QUEUE};
 pub use model::{MaterialResponse, Status};

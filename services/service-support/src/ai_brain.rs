@@ -7,7 +7,7 @@ use reqwest::multipart::{Form, Part};
 use serde::Deserialize;
 
 use crate::config::AiBrainConfig;
-use crate::embedding::{Embedder, check};
+use crate::embedding::{Embedder, average, check};
 use crate::provider::{Cause, Provider, ProviderError};
 
 /// A client of the AI Brain service: it reads scans and pictures, and embeds texts.
@@ -111,7 +111,7 @@ impl Embedder for AiBrain {
         "ai-brain"
     }
 
-    async fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, ProviderError> {
+    async fn embed(&self, texts: &[String]) -> Result<Vec<Option<Vec<f32>>>, ProviderError> {
         let mut vectors = Vec::with_capacity(texts.len());
         for text in texts {
             let mut pieces = Vec::new();
@@ -123,21 +123,8 @@ impl Embedder for AiBrain {
             vectors.push(average(&pieces));
         }
         check(&self.provider, &vectors, texts.len())?;
-        Ok(vectors)
+        Ok(vectors.into_iter().map(Some).collect())
     }
-}
-
-/// The mean of the pieces' vectors, each weighing as much as its text is long.
-fn average(pieces: &[(usize, Vec<f32>)]) -> Vec<f32> {
-    let total: usize = pieces.iter().map(|(length, _)| length).sum();
-    let mut mean = vec![0.0; pieces.first().map_or(0, |(_, vector)| vector.len())];
-    for (length, vector) in pieces {
-        let weight = *length as f32 / total.max(1) as f32;
-        for (sum, number) in mean.iter_mut().zip(vector) {
-            *sum += number * weight;
-        }
-    }
-    mean
 }
 
 /// Cuts a text into pieces whose encoded form fits a URL, between words where there are any. At least one piece.
@@ -195,10 +182,5 @@ mod tests {
             let joined: String = pieces.concat().split_whitespace().collect();
             assert_eq!(joined, text.split_whitespace().collect::<String>());
         }
-    }
-
-    #[test]
-    fn a_longer_piece_weighs_more() {
-        assert_eq!(average(&[(3, vec![1.0, 0.0]), (1, vec![0.0, 1.0])]), [0.75, 0.25]);
     }
 }

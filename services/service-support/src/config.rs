@@ -11,8 +11,8 @@ use crate::proxies::TrustedProxies;
 pub struct Config {
     /// `LLM_*`: without it, texts are composed by the outlines of the services.
     pub llm: Option<LlmConfig>,
-    /// `EMBEDDING_*`: without it and without AI Brain, search is lexical.
-    pub embedding: Option<EmbeddingConfig>,
+    /// `EMBEDDING_*`.
+    pub embedding: EmbeddingSource,
     /// `AI_BRAIN_*`: does OCR and embedding when set.
     pub ai_brain: Option<AiBrainConfig>,
     /// `JWT_*`.
@@ -48,6 +48,19 @@ pub enum JsonMode {
     JsonObject,
     /// The server promises nothing; the schema is told in words and the JSON is looked for in the reply.
     None,
+}
+
+/// The maker of vectors.
+#[derive(Clone, Debug)]
+pub enum EmbeddingSource {
+    /// `EMBEDDING_BASE_URL=none`: search is lexical.
+    Off,
+    /// `EMBEDDING_BASE_URL`: a server.
+    Server(EmbeddingConfig),
+    /// `EMBEDDING_MODEL_DIR`: the folder of a local model, which must be there.
+    Folder(PathBuf),
+    /// No variable is set: AI Brain where there is one, else the local model of the first of these folders that has one.
+    Found(Vec<PathBuf>),
 }
 
 /// An OpenAI-compatible `/embeddings`.
@@ -91,7 +104,7 @@ impl Config {
     pub fn from_env(env: &Env) -> Result<Self, ConfigError> {
         let llm = LlmConfig::from_env(env)?;
         Ok(Self {
-            embedding: EmbeddingConfig::from_env(env, llm.as_ref())?,
+            embedding: EmbeddingSource::from_env(env, llm.as_ref())?,
             llm,
             ai_brain: AiBrainConfig::from_env(env)?,
             auth: AuthConfig {
@@ -128,15 +141,28 @@ impl LlmConfig {
     }
 }
 
-impl EmbeddingConfig {
-    fn from_env(env: &Env, llm: Option<&LlmConfig>) -> Result<Option<Self>, ConfigError> {
-        let Some(base_url) = env.url("EMBEDDING_BASE_URL")? else { return Ok(None) };
+impl EmbeddingSource {
+    fn from_env(env: &Env, llm: Option<&LlmConfig>) -> Result<Self, ConfigError> {
+        if env.text("EMBEDDING_BASE_URL").is_some_and(|url| url.trim() == "none") {
+            return Ok(Self::Off);
+        }
+        let Some(base_url) = env.url("EMBEDDING_BASE_URL")? else {
+            let beside =
+                std::env::current_exe().ok().and_then(|binary| Some(binary.parent()?.join("models")));
+            let places = [Some(env.in_data("models")), beside].into_iter().flatten().collect();
+            let named = env.text("EMBEDDING_MODEL_DIR").map(|folder| Self::Folder(folder.into()));
+            return Ok(named.unwrap_or(Self::Found(places)));
+        };
         let Some(model) = env.text("EMBEDDING_MODEL") else {
             return Err(refused("EMBEDDING_MODEL", "must be set where EMBEDDING_BASE_URL is"));
         };
         // One server for both needs one key; a key is never sent to a server that it was not given for.
         let shared = llm.filter(|llm| llm.base_url == base_url).and_then(|llm| llm.api_key.clone());
-        Ok(Some(Self { base_url, model, api_key: env.text("EMBEDDING_API_KEY").or(shared) }))
+        Ok(Self::Server(EmbeddingConfig {
+            base_url,
+            model,
+            api_key: env.text("EMBEDDING_API_KEY").or(shared),
+        }))
     }
 }
 
@@ -195,7 +221,9 @@ mod tests {
     #[test]
     fn without_variables_no_outside_system_is_used() {
         let config = config(&[("LLM_BASE_URL", " ")]).unwrap();
-        assert!(config.llm.is_none() && config.embedding.is_none() && config.ai_brain.is_none());
+        assert!(config.llm.is_none() && config.ai_brain.is_none());
+        let EmbeddingSource::Found(places) = config.embedding else { panic!("{:?}", config.embedding) };
+        assert_eq!(places[0], Path::new("/data/models"));
         assert_eq!(config.auth.secret_file, Path::new("/data/jwt-secret"));
         assert_eq!(config.provider_max_wait, Duration::from_secs(900));
     }
@@ -224,12 +252,24 @@ mod tests {
     }
 
     #[test]
+    fn vectors_come_from_a_server_a_folder_or_nowhere() {
+        let off = config(&[("EMBEDDING_BASE_URL", "none"), ("EMBEDDING_MODEL_DIR", "/m")]).unwrap();
+        assert!(matches!(off.embedding, EmbeddingSource::Off));
+        let folder = config(&[("EMBEDDING_MODEL_DIR", "/m")]).unwrap().embedding;
+        assert!(matches!(folder, EmbeddingSource::Folder(folder) if folder == Path::new("/m")));
+    }
+
+    #[test]
     fn a_key_goes_only_to_the_server_it_was_given_for() {
         let llm = [("LLM_BASE_URL", "http://a/v1"), ("LLM_API_KEY", "k"), ("EMBEDDING_MODEL", "m")];
         let same = config(&[&llm[..], &[("EMBEDDING_BASE_URL", "http://a/v1/")]].concat()).unwrap();
-        assert_eq!(same.embedding.unwrap().api_key.as_deref(), Some("k"));
+        let key = |config: &Config| match &config.embedding {
+            EmbeddingSource::Server(server) => server.api_key.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(key(&same).as_deref(), Some("k"));
         let other = config(&[&llm[..], &[("EMBEDDING_BASE_URL", "http://b/v1")]].concat()).unwrap();
-        assert_eq!(other.embedding.unwrap().api_key, None);
+        assert_eq!(key(&other), None);
         assert!(!format!("{:?}", other.llm).contains("\"k\""));
     }
 }

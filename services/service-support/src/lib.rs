@@ -25,20 +25,20 @@ mod texts;
 
 pub use ai_brain::{AiBrain, Picture};
 pub use auth::{Auth, AuthError, Claims, Role, User};
-pub use config::{AiBrainConfig, AuthConfig, Config, EmbeddingConfig, JsonMode, LlmConfig};
+pub use config::{AiBrainConfig, AuthConfig, Config, EmbeddingConfig, EmbeddingSource, JsonMode, LlmConfig};
 pub use db::{Commit, Committed, Db, DbError, FromValue, Migration, Row, Value, Write, placeholders};
-pub use embedding::{Embedder, OpenAiEmbedder};
+pub use embedding::{Embedder, Likeness, LocalEmbedder, OpenAiEmbedder};
 pub use env::{ConfigError, Env, refused};
 pub use error::{ErrorShape, ServiceError};
 pub use form::{Form, FormField};
 pub use iso8601::iso8601;
 pub use language::Language;
 pub use llm::{
-    ChatClient, ChatRequest, Composer, Draft, JsonSchema, Message, MessageRole, Outline, TextStream,
+    Asking, ChatClient, ChatRequest, Composer, Draft, JsonSchema, Message, MessageRole, Outline, TextStream,
 };
 pub use object_id::ObjectIds;
 pub use once::{FileDigest, Once, Repeats};
-pub use provider::{Cause, Provider, ProviderError, Reply, Waiting};
+pub use provider::{Cause, Provider, ProviderError, Reply, SHOULD_RETRY, Waiting};
 pub use providers::Providers;
 pub use proxies::TrustedProxies;
 pub use service::{Deps, Load, OpenError, Queue, Service};

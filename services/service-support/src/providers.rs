@@ -1,11 +1,12 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use longhaul::Clock;
 
 use crate::ai_brain::AiBrain;
-use crate::config::Config;
-use crate::embedding::{Embedder, OpenAiEmbedder};
+use crate::config::{Config, EmbeddingSource};
+use crate::embedding::{Embedder, LocalEmbedder, OpenAiEmbedder};
 use crate::llm::{ChatClient, Composer, Outline};
 use crate::provider::ProviderError;
 
@@ -23,11 +24,11 @@ pub struct Providers {
 }
 
 impl Providers {
-    /// Prepares the clients. AI Brain embeds where it is set, as it is asked to do both; an embedding server named
-    /// beside it is used instead.
+    /// Prepares the clients. AI Brain embeds where it is set, as it is asked to do both; an embedding server or a model
+    /// named beside it is used instead.
     ///
     /// # Errors
-    /// Fails if the machine's TLS set-up cannot be used.
+    /// Fails if the machine's TLS set-up cannot be used, or the named model is not there.
     pub fn connect(config: &Config, clock: &Clock) -> Result<Self, ProviderError> {
         let max_wait = config.provider_max_wait;
         let composer: Arc<dyn Composer> = match &config.llm {
@@ -39,9 +40,28 @@ impl Providers {
             None => None,
         };
         let embedder: Option<Arc<dyn Embedder>> = match &config.embedding {
-            Some(server) => Some(Arc::new(OpenAiEmbedder::new(server, max_wait, clock.clone())?)),
-            None => ai_brain.clone().map(|brain| brain as Arc<dyn Embedder>),
+            EmbeddingSource::Off => None,
+            EmbeddingSource::Server(server) => {
+                Some(Arc::new(OpenAiEmbedder::new(server, max_wait, clock.clone())?))
+            }
+            EmbeddingSource::Folder(folder) => match LocalEmbedder::find(folder)? {
+                Some(model) => Some(Arc::new(model)),
+                None => return Err(LocalEmbedder::missing(folder)),
+            },
+            EmbeddingSource::Found(places) => match ai_brain.clone() {
+                Some(brain) => Some(brain),
+                None => first_model(places)?,
+            },
         };
         Ok(Self { composer, embedder, ai_brain, max_wait })
     }
+}
+
+fn first_model(places: &[PathBuf]) -> Result<Option<Arc<dyn Embedder>>, ProviderError> {
+    for folder in places {
+        if let Some(model) = LocalEmbedder::find(folder)? {
+            return Ok(Some(Arc::new(model)));
+        }
+    }
+    Ok(None)
 }

@@ -1,8 +1,9 @@
 use std::collections::HashSet;
 
-use futures::StreamExt;
 use serde_json::{Value, json};
-use service_support::{ChatRequest, Composer, Draft, JsonSchema, Message, MessageRole, ProviderError};
+use service_support::{
+    Asking, ChatRequest, Composer, Draft, JsonSchema, Message, MessageRole, ProviderError,
+};
 
 /// The number of keywords in an answer.
 pub(crate) const KEYWORDS: usize = 10;
@@ -14,28 +15,18 @@ pub(crate) struct Keywords {
     pub(crate) sub_topics: Vec<String>,
 }
 
-/// The reason why there are none.
-#[derive(Debug)]
-pub(crate) enum KeywordsError {
-    /// The model failed.
-    Provider(ProviderError),
-    /// It answered this many, or with this few of them.
-    TooFew(usize),
-}
-
 impl Keywords {
-    /// Ten keywords, trimmed, each once.
-    pub(crate) async fn compose(&self, composer: &dyn Composer) -> Result<Vec<String>, KeywordsError> {
-        let mut pieces = composer.write(self).await?;
-        let mut text = String::new();
-        while let Some(piece) = pieces.next().await {
-            text.push_str(&piece?);
-        }
-        let answer = composer.read_json(&text)?;
-        let entries = answer["keywords"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        let keywords = distinct(entries.map(str::to_owned));
-        // Keywords that a model left out are not made up here: it is asked again.
-        if keywords.len() < KEYWORDS { Err(KeywordsError::TooFew(keywords.len())) } else { Ok(keywords) }
+    /// Ten keywords, trimmed, each once. Keywords that a model left out are not made up here: it is asked again.
+    pub(crate) async fn compose(&self, composer: &dyn Composer) -> Result<Vec<String>, ProviderError> {
+        let read = |answer: Value| {
+            let entries = answer["keywords"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let keywords = distinct(entries.map(str::to_owned));
+            match keywords.len() {
+                KEYWORDS => Ok(keywords),
+                count => Err(format!("it holds {count} keywords that differ instead of {KEYWORDS}")),
+            }
+        };
+        Asking::new(self).write(composer, read).await
     }
 
     fn names(&self) -> Vec<&str> {
@@ -44,21 +35,6 @@ impl Keywords {
         // A sub-topic that repeats the topic says nothing.
         let subs = subs.filter(|sub| sub.to_lowercase() != topic.to_lowercase());
         subs.chain([topic]).collect()
-    }
-}
-
-impl From<ProviderError> for KeywordsError {
-    fn from(error: ProviderError) -> Self {
-        Self::Provider(error)
-    }
-}
-
-impl std::fmt::Display for KeywordsError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Provider(error) => write!(f, "{error}"),
-            Self::TooFew(count) => write!(f, "the model answered {count} keywords instead of {KEYWORDS}"),
-        }
     }
 }
 

@@ -90,6 +90,7 @@ impl Writer {
             self.look_around().await;
             // Whoever has given up waiting for it has been promised nothing, and may have asked anew.
             calls.retain(|call| !call.reply.is_closed() || call.jobs().is_none());
+            self.park_covered(&mut calls);
             if !calls.is_empty() || self.wants_look() {
                 self.serve(std::mem::take(&mut calls)).await;
             } else if self.is_away() {
@@ -99,6 +100,22 @@ impl Writer {
             self.hand_on_lost_claims();
             self.answer_expired();
         }
+    }
+
+    /// Parks claims that would find nothing, as others like them have.
+    fn park_covered(&mut self, calls: &mut Vec<Call>) {
+        if self.is_away() {
+            return;
+        }
+        let waits =
+            |call: &mut Call| call.may_wait() && call.claim().is_some_and(|claim| self.waiting.covers(claim));
+        let covered: Vec<Call> = calls.extract_if(.., waits).collect();
+        covered.into_iter().for_each(|call| self.park(call));
+    }
+
+    fn park(&mut self, call: Call) {
+        let wait = call.claim().map_or(Duration::ZERO, |claim| claim.wait);
+        self.waiting.park(call, self.transactor.clock.now().plus(wait));
     }
 
     /// Finds out where waiting claims may find something.
@@ -271,12 +288,8 @@ impl Writer {
     fn answer(&mut self, call: Call, verdict: Verdict) {
         match verdict {
             Verdict::Answered(Answer::FinishAndClaim(answer)) => {
-                let wait = call.claim().map_or(Duration::ZERO, |claim| claim.wait);
-                // A finish wants its answer now; only a claim by itself may wait.
-                if answer.claimed.is_empty() && answer.finished.is_empty() && !wait.is_zero() {
-                    if !call.reply.is_closed() {
-                        self.waiting.park(call, self.transactor.clock.now().plus(wait));
-                    }
+                if answer.claimed.is_empty() && call.may_wait() {
+                    self.park(call);
                 } else {
                     self.take_back(send_claimed(call, answer));
                 }

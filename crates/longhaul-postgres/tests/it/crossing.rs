@@ -39,6 +39,25 @@ async fn a_waiting_claim_hears_of_a_job_that_another_process_enqueued() {
 }
 
 #[tokio::test]
+async fn claims_of_one_process_that_wait_for_the_same_jobs_are_all_served() {
+    // It does not look by itself within this test.
+    let [one, other] = two_with(PostgresOptions { look_every: 10 * LONG, ..shared().options() }).await;
+    let mut waiting = Vec::new();
+    for _ in 0..4 {
+        let one_slot = Claim { wait: LONG, queues: vec![slots("images", 1)], ..claim() };
+        let mut claimed = Box::pin(one.claim(one_slot));
+        assert!(futures::poll!(&mut claimed).is_pending());
+        settle(&one).await;
+        waiting.push(claimed);
+    }
+    other.enqueue(["a", "b", "c", "d"].map(named).into()).await.unwrap();
+    for claimed in waiting {
+        let claimed = tokio::time::timeout(LONG / 5, claimed).await.expect("nobody told it").unwrap();
+        assert_eq!(claimed.len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn a_waiting_claim_answers_when_a_job_of_another_process_falls_due_by_the_servers_clock() {
     let [one, other] = two().await;
     let waiting = one.claim(Claim { wait: LONG, ..claim() });

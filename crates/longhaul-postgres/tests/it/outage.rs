@@ -152,6 +152,14 @@ async fn a_server_that_does_not_answer_is_given_up_in_time() {
     holder.batch_execute("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE").await.unwrap();
     let refused = store.enqueue(vec![named("meanwhile")]).await;
     assert!(matches!(refused, Err(Error::Unavailable { .. })), "{refused:?}");
+    // The server is asked to drop it, and hears of that in its own time.
+    let waiting = "SELECT count(*) FROM pg_locks WHERE relation = 'jobs'::regclass AND NOT granted";
+    let dropped = async {
+        while holder.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONG / 5, dropped).await.expect("the server still waits for the lock");
     holder.rollback().await.unwrap();
     persist(&store, named("after")).await;
     assert!(!is_there(&store, "meanwhile").await, "what was given up was not done");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use longhaul::{Claim, EventBody, State, Store};
-use longhaul_conformance::jobs::{claim, delayed, id, named};
+use longhaul_conformance::jobs::{claim, delayed, id, named, slots};
 use longhaul_redis::{RedisOptions, RedisStore};
 
 use crate::server::{Cluster, shared};
@@ -42,6 +42,27 @@ async fn a_waiting_claim_hears_of_a_job_that_another_process_enqueued() {
     other.enqueue(vec![named("a")]).await.unwrap();
     let claimed = tokio::time::timeout(LONG / 5, waiting).await.unwrap().unwrap().unwrap();
     assert_eq!(claimed.len(), 1);
+}
+
+#[tokio::test]
+async fn claims_of_one_process_that_wait_for_the_same_jobs_are_all_served() {
+    let options = told_only(shared().options());
+    let [one, other] = two(options.clone()).await;
+    let mut waiting = Vec::new();
+    for _ in 0..4 {
+        let one_slot = Claim { wait: LONG, queues: vec![slots("images", 1)], ..claim() };
+        let mut claimed = Box::pin(async { one.claim(one_slot).await });
+        assert!(futures::poll!(&mut claimed).is_pending());
+        // On the same connection, and so after the claim has looked.
+        one.queues().await.unwrap();
+        assert!(futures::poll!(&mut claimed).is_pending());
+        waiting.push(claimed);
+    }
+    other.enqueue(["a", "b", "c", "d"].map(named).into()).await.unwrap();
+    let served = futures::future::join_all(waiting);
+    for claimed in tokio::time::timeout(LONG / 5, served).await.unwrap() {
+        assert_eq!(claimed.unwrap().len(), 1);
+    }
 }
 
 #[tokio::test]

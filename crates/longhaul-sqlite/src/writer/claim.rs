@@ -117,7 +117,7 @@ impl WriteTx<'_> {
         let Candidate { mut claimed, seq, steps, log_event, last_event, is_plain, .. } = candidate;
         let token = self.draw();
         claimed.lease.token = unsigned(token);
-        let lease_until = self.lease_now.plus(claim.lease_for).0;
+        let lease_until = self.lease_now.at.plus(claim.lease_for).0;
         self.statements.claim.execute(params![seq, token, claim.worker.id, self.now.0, lease_until])?;
         if log_event > 0 {
             self.insert_event(seq, last_event + 1, claimed.attempt, &EventBody::Reset)?;

@@ -88,3 +88,10 @@ pub(crate) struct ClaimCommand {
     pub(crate) claim: Claim,
     pub(crate) reply: oneshot::Sender<Result<FinishAndClaim>>,
 }
+
+impl ClaimCommand {
+    /// True where it may be parked: a finish wants its answer now.
+    pub(super) fn may_wait(&self) -> bool {
+        self.finishes.is_empty() && !self.claim.wait.is_zero() && !self.reply.is_closed()
+    }
+}

@@ -17,7 +17,7 @@ impl WriteTx<'_> {
         lease_for: Duration,
     ) -> Result<Vec<LeaseStatus>> {
         self.write_worker(include_str!("../sql/upsert_worker.sql"), worker, self.now)?;
-        let until = self.lease_now.plus(lease_for).0;
+        let until = self.lease_now.at.plus(lease_for).0;
         let extend = |lease: &Lease| {
             let cancel_by: Option<Option<i64>> = self
                 .connection

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::BuildHasher;
 use std::time::Duration;
 
-use longhaul::{Claimed, Result};
+use longhaul::{Claim, Claimed, Result};
 
 use super::command::ClaimCommand;
 use super::write_tx::{Isolation, WriteTx};
@@ -57,10 +57,22 @@ impl Parked {
         self.deadlines.first().map(|(deadline, _)| *deadline)
     }
 
-    pub(super) fn park(&mut self, claim: ClaimCommand, deadline: Duration) {
-        let mut kinds: Vec<_> = claim.claim.kinds.iter().map(|kind| (&kind.kind, kind.version)).collect();
+    /// True where claims that wait already look for the same kinds in every queue of this one: they have found nothing, and
+    /// whatever comes wakes all of them, so this one need not look.
+    pub(super) fn covers(&self, claim: &Claim) -> bool {
+        let kinds = self.kinds(claim);
+        let mut queues = claim.queues.iter().map(|slots| self.queues.get(&slots.queue));
+        queues.all(|waiters| waiters.is_some_and(|waiters| waiters.kinds.contains_key(&kinds)))
+    }
+
+    fn kinds(&self, claim: &Claim) -> Kinds {
+        let mut kinds: Vec<_> = claim.kinds.iter().map(|kind| (&kind.kind, kind.version)).collect();
         kinds.sort_unstable();
-        let kinds = self.hasher.hash_one(kinds);
+        self.hasher.hash_one(kinds)
+    }
+
+    pub(super) fn park(&mut self, claim: ClaimCommand, deadline: Duration) {
+        let kinds = self.kinds(&claim.claim);
         for slots in &claim.claim.queues {
             let waiters = self.queues.entry(slots.queue.clone()).or_default();
             if waiters.tickets.insert(claim.ticket) {
@@ -183,6 +195,22 @@ mod tests {
     fn claims_that_wait_on_other_queues_cost_an_enqueue_nothing() {
         let (waiting, _callers) = parked(5_000, "idle");
         assert_eq!(cost(&waiting), cost(&Parked::default()));
+    }
+
+    #[test]
+    fn a_claim_need_not_look_where_others_wait_for_all_that_it_wants() {
+        let queues = |names: &[&str]| -> Vec<QueueSlots> {
+            names.iter().map(|name| QueueSlots { queue: (*name).into(), slots: 1 }).collect()
+        };
+        let like_them = Claim { queues: queues(&["idle"]), ..claim() };
+        let (mut waiting, _callers) = parked(1, "idle");
+        assert!(waiting.covers(&like_them));
+        assert!(!waiting.covers(&Claim { queues: queues(&["idle", "other"]), ..claim() }));
+        let mut newer = like_them.clone();
+        newer.kinds[0].version += 1;
+        assert!(!waiting.covers(&newer));
+        waiting.remove(0);
+        assert!(!waiting.covers(&like_them));
     }
 
     #[test]

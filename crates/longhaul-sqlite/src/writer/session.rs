@@ -37,7 +37,7 @@ pub(super) struct Session<'w> {
     next_due: Option<Timestamp>,
     /// True where something may have become available unseen since the parked claims were last served.
     look_again: bool,
-    /// True where a job was scheduled, or is scheduled no more, since `next_due` was read.
+    /// True where `next_due` was not read, or a job was scheduled, or is scheduled no more, since it was.
     may_fall_due_earlier: bool,
     /// True where the last transaction failed, so that looking again must not become a busy loop.
     has_failed: bool,
@@ -97,7 +97,7 @@ impl<'w> Session<'w> {
             parked: Parked::default(),
             next_due: None,
             look_again: false,
-            may_fall_due_earlier: false,
+            may_fall_due_earlier: true,
             has_failed: false,
         })
     }
@@ -121,8 +121,11 @@ impl<'w> Session<'w> {
         round.calls.extend(self.waiting.heartbeats.drain(..));
         if let Err(error) = self.writer.volume.check_file() {
             self.refuse(&mut round, &error, |_| true);
-        } else if let Err(error) = self.writer.volume.check_room() {
-            self.refuse(&mut round, &error, |class| class == Class::Growth);
+        } else {
+            self.park_covered(&mut round.claims);
+            if let Err(error) = self.writer.volume.check_room() {
+                self.refuse(&mut round, &error, |class| class == Class::Growth);
+            }
         }
         let has_calls = round.calls.len() + round.claims.len() + self.waiting.calls.len() > 0;
         if has_calls || has_claims {
@@ -132,13 +135,11 @@ impl<'w> Session<'w> {
             self.share(Round::new(Source::Application), Woken::Affected);
         }
         if self.parked.is_empty() {
-            self.next_due = None;
-        } else if self.may_fall_due_earlier || is_due || woken == Woken::All || self.next_due.is_none() {
-            self.may_fall_due_earlier = false;
-            self.next_due = self.tx.next_due().unwrap_or_else(|error| {
-                tracing::warn!("{error}");
-                None
-            });
+            (self.next_due, self.may_fall_due_earlier) = (None, true);
+        } else if self.may_fall_due_earlier || is_due || woken == Woken::All {
+            let next_due = self.tx.next_due().inspect_err(|error| tracing::warn!("{error}"));
+            self.may_fall_due_earlier = next_due.is_err();
+            self.next_due = next_due.unwrap_or_default();
         }
         !self.has_failed
     }
@@ -172,6 +173,17 @@ impl<'w> Session<'w> {
         let next = deadline.into_iter().chain(due).min().unwrap_or(FOREIGN_CHANGES_WITHIN);
         // A millisecond at least: the clock has no finer steps, and a busy loop would wait for the next one.
         Some(next.clamp(Duration::from_millis(1), FOREIGN_CHANGES_WITHIN))
+    }
+
+    /// Parks claims that would find nothing, as others like them have.
+    fn park_covered(&mut self, claims: &mut Vec<ClaimCommand>) {
+        let now = self.writer.clock.monotonic();
+        let waits = |command: &mut ClaimCommand| command.may_wait() && self.parked.covers(&command.claim);
+        let covered: Vec<ClaimCommand> = claims.extract_if(.., waits).collect();
+        for command in covered {
+            let deadline = now.saturating_add(command.claim.wait);
+            self.parked.park(command, deadline);
+        }
     }
 
     /// Answers, without asking SQLite, what cannot be written while the disk is full or the file is gone.
@@ -334,10 +346,8 @@ impl<'w> Session<'w> {
         }
         let now = self.writer.clock.monotonic();
         for (command, answer) in round.claims.into_iter().zip(round.claimed) {
-            // A finish wants its answer now; only a claim by itself may wait.
-            let may_wait = command.finishes.is_empty() && !command.claim.wait.is_zero();
             let is_empty = answer.as_ref().is_ok_and(|answer| answer.claimed.is_empty());
-            if may_wait && is_empty && !command.reply.is_closed() {
+            if is_empty && command.may_wait() {
                 let deadline = now.saturating_add(command.claim.wait);
                 self.parked.park(command, deadline);
             } else {

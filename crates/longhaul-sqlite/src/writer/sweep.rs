@@ -11,7 +11,7 @@ impl WriteTx<'_> {
     pub(crate) fn sweep(&mut self, limit: usize) -> Result<Swept> {
         let rows = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut swept = Swept { promoted: self.promote_due(limit)?, ..Swept::default() };
-        let now = self.lease_now.0;
+        let now = self.lease_now.at.0;
         for lease in self.leases(include_str!("../sql/expired_leases.sql"), &[&now, &rows])? {
             let state = self.each(&lease, |tx| tx.crash(&lease))?.flatten();
             match state {

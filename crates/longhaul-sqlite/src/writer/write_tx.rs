@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use super::statements::Statements;
 use crate::error::{fault, panicked, unavailable};
-use crate::lease_clock::LeaseClock;
+use crate::lease_clock::{LeaseClock, LeaseTime};
 use crate::sequence::Sequence;
 
 /// A transaction: what the operations of `enqueue.rs`, `claim.rs`, … work on. One serves after the other, so that
@@ -20,7 +20,7 @@ pub(crate) struct WriteTx<'c> {
     /// The time of day of this transaction.
     pub(super) now: Timestamp,
     /// The same moment on the clock of leases, which no setting of the wall clock moves.
-    pub(super) lease_now: Timestamp,
+    pub(super) lease_now: LeaseTime,
     pub(super) notes: Notes,
     /// Workers that `workers` has a row of.
     pub(super) known_workers: HashSet<String>,
@@ -202,7 +202,7 @@ impl<'c> WriteTx<'c> {
 
     /// Draws the next number for a job or a lease.
     pub(super) fn draw(&mut self) -> i64 {
-        self.sequence.next(self.now)
+        self.sequence.next(self.lease_now.ticks)
     }
 
     /// Notes where a claimed job's row is.

@@ -23,6 +23,29 @@ async fn a_waiting_claim_hears_of_a_job_that_another_process_enqueued() {
 }
 
 #[tokio::test]
+async fn claims_of_one_process_that_wait_for_the_same_jobs_are_served_in_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.db");
+    let (one, other) = (SqliteStore::open(&path).await.unwrap(), SqliteStore::open(&path).await.unwrap());
+    let names = ["a", "b", "c", "d"];
+    let mut waiting = Vec::new();
+    for worker in names {
+        let claim = claim(worker, process_id(), 10 * GUARD);
+        let queues = claim.queues.iter().map(|queue| longhaul::QueueSlots { slots: 1, ..queue.clone() });
+        let mut claimed = Box::pin(one.claim(longhaul::Claim { queues: queues.collect(), ..claim.clone() }));
+        assert!(futures::poll!(&mut claimed).is_pending());
+        // By the same thread, and so after the claim has been parked.
+        one.ready().await.unwrap();
+        waiting.push(claimed);
+    }
+    other.enqueue(names.map(job).into()).await.unwrap();
+    for (claimed, name) in waiting.into_iter().zip(names) {
+        let claimed = tokio::time::timeout(GUARD, claimed).await.unwrap().unwrap();
+        assert_eq!(claimed.iter().map(|job| job.lease.id.as_str()).collect::<Vec<_>>(), [name]);
+    }
+}
+
+#[tokio::test]
 async fn a_waiting_reader_hears_of_a_change_that_another_process_made() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("jobs.db");

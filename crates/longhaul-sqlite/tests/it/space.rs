@@ -11,7 +11,7 @@ async fn the_room_of_deleted_rows_goes_back_to_the_file_system() {
     let before = size(&store).await;
     run("WITH n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) \
          INSERT INTO notes SELECT hex(zeroblob(2000)) FROM n")
-        .await;
+    .await;
     let full = size(&store).await;
     assert!(full > before + 12_000_000, "{before} {full}");
     run("DELETE FROM notes").await;

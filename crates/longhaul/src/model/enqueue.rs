@@ -131,32 +131,12 @@ impl NewJob {
     /// # Errors
     /// [`Error::Invalid`], naming the field and what it must be.
     pub fn validate(&self) -> Result<()> {
-        self.checks().into_iter().collect()
+        self.checks().collect()
     }
 
     /// The result of each check, for callers that tell everything at once.
-    pub fn checks(&self) -> [Result<()>; 14] {
-        let name = |field, name: Option<&str>| name.map_or(Ok(()), |name| check_name(field, name));
-        let key = |field, key: Option<&String>| key.map_or(Ok(()), |key| check_key(field, key));
-        let idempotency = self.idempotency.as_ref();
-        [
-            check_name("kind", &self.kind),
-            check_name("queue", &self.queue),
-            name("id", self.id.as_ref().map(JobId::as_str)),
-            self.args.check("args", MAX_ARGS_BYTES),
-            check_number("version", self.version, 1..=i32::MAX as u32),
-            check_number("priority", self.priority, -100..=100),
-            check_number("max_attempts", self.max_attempts, 1..=1000),
-            check_number("max_crashes", self.max_crashes, 0..=MAX_CRASHES),
-            self.policy.validate(),
-            name("limit_key", self.limit_key.as_deref()),
-            name("parent", self.parent.as_ref().map(JobId::as_str)),
-            key("unique.key", self.unique.as_ref().map(|unique| &unique.key)),
-            key("idempotency.key", idempotency.map(|idempotency| &idempotency.key)).and_then(|()| {
-                key("idempotency.fingerprint", idempotency.map(|idempotency| &idempotency.fingerprint))
-            }),
-            self.validate_labels(),
-        ]
+    pub fn checks(&self) -> impl Iterator<Item = Result<()>> {
+        CHECKS.iter().map(|check| check(self))
     }
 
     fn validate_labels(&self) -> Result<()> {
@@ -172,6 +152,28 @@ impl NewJob {
         Ok(())
     }
 }
+
+/// The checks of a new job. Each is made only once the one before has passed, because every job passes through them.
+const CHECKS: [fn(&NewJob) -> Result<()>; 14] = [
+    |job| check_name("kind", &job.kind),
+    |job| check_name("queue", &job.queue),
+    |job| job.id.as_ref().map_or(Ok(()), |id| check_name("id", id.as_str())),
+    |job| job.args.check("args", MAX_ARGS_BYTES),
+    |job| check_number("version", job.version, 1..=i32::MAX as u32),
+    |job| check_number("priority", job.priority, -100..=100),
+    |job| check_number("max_attempts", job.max_attempts, 1..=1000),
+    |job| check_number("max_crashes", job.max_crashes, 0..=MAX_CRASHES),
+    |job| job.policy.validate(),
+    |job| job.limit_key.as_ref().map_or(Ok(()), |key| check_name("limit_key", key)),
+    |job| job.parent.as_ref().map_or(Ok(()), |parent| check_name("parent", parent.as_str())),
+    |job| job.unique.as_ref().map_or(Ok(()), |unique| check_key("unique.key", &unique.key)),
+    |job| {
+        let Some(idempotency) = &job.idempotency else { return Ok(()) };
+        check_key("idempotency.key", &idempotency.key)?;
+        check_key("idempotency.fingerprint", &idempotency.fingerprint)
+    },
+    NewJob::validate_labels,
+];
 
 /// The most crashes that a job may be made to survive.
 const MAX_CRASHES: u32 = 1_000_000;

@@ -15,6 +15,8 @@ pub(crate) struct Active {
     aborted: CancellationToken,
     /// Wakes the heartbeat before its time.
     due: Arc<Notify>,
+    /// Wakes the heartbeat of a worker that ran nothing.
+    taken: Arc<Notify>,
 }
 
 /// The result of a shutdown.
@@ -26,7 +28,16 @@ pub struct Shutdown {
 
 impl Active {
     pub(crate) fn insert(&self, run: u64, job: Arc<RunningJob>) {
-        self.jobs.lock().insert(run, job);
+        let mut jobs = self.jobs.lock();
+        if jobs.is_empty() {
+            self.taken.notify_one();
+        }
+        jobs.insert(run, job);
+    }
+
+    /// Completes when a job was taken while none ran.
+    pub(crate) async fn taken(&self) {
+        self.taken.notified().await;
     }
 
     pub(crate) fn remove(&self, runs: &[u64]) {

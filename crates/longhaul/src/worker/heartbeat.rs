@@ -13,8 +13,8 @@ use crate::model::{LeaseStatus, WorkerInfo};
 use crate::panics::contain_future;
 use crate::store::{Result, Store};
 
-/// A worker that runs nothing says so this often.
-const IDLE_INTERVAL: Duration = Duration::from_secs(15);
+/// A worker says this often that it lives, even where it runs nothing: twice within the time for which a silent one is listed.
+const IDLE_INTERVAL: Duration = Duration::from_secs(25);
 
 /// Keeps a worker's leases alive from a thread of its own, so that a handler that blocks the runtime cannot
 /// starve it, and stops jobs whose leases it could not extend before another worker may claim them.
@@ -31,24 +31,25 @@ pub(crate) struct Heartbeat {
 impl Heartbeat {
     pub(crate) async fn run(self) {
         let interval = interval(self.lease_for);
-        let mut idle_since: Option<Duration> = None;
+        // The monotonic time at which a heartbeat without leases is due.
+        let mut idle_due = Duration::ZERO;
         loop {
             let begun = self.clock.monotonic();
             let jobs = self.active.jobs();
             if !jobs.is_empty() {
                 self.activity.note();
             }
-            if !jobs.is_empty() || idle_since.is_none_or(|idle| self.clock.since(idle) >= IDLE_INTERVAL) {
+            if !jobs.is_empty() || begun >= idle_due {
                 // Awaited no longer than the interval, so that a call that hangs leaves time for others within the lease;
                 // contained, because a thread that ended here would end every lease with it.
                 let beat = contain_future(self.clock.timeout(interval, self.beat(&jobs))).await;
+                idle_due = begun + interval.min(IDLE_INTERVAL);
                 match beat {
-                    Ok(Ok(Ok(()))) => {}
+                    Ok(Ok(Ok(()))) => idle_due = begun + IDLE_INTERVAL,
                     Ok(Ok(Err(error))) => tracing::warn!("failed to send a heartbeat: {error}"),
                     Ok(Err(_)) => tracing::warn!("failed to send a heartbeat: no answer in {interval:?}"),
                     Err(panic) => tracing::error!("failed to send a heartbeat: the store {panic}"),
                 }
-                idle_since = Some(begun);
             }
             // A heartbeat takes at most one interval and the pause another: a lease with less than that left
             // might end before it is looked at again. The third interval is for threads that come late.
@@ -56,13 +57,25 @@ impl Heartbeat {
                 tracing::warn!(job = %job.id(), "stopped a job whose lease could not be extended");
                 job.abort(AbortReason::LeaseUnsure);
             }
-            // From begin to begin: after a call that hung, the next one follows at once.
-            let pause = interval.saturating_sub(self.clock.since(begun)).max(SHORTEST_PAUSE);
+            let pause = async {
+                if jobs.is_empty() {
+                    // Nothing runs whose lease could end, so there is nothing to look at before a job is taken.
+                    let idle = idle_due.saturating_sub(self.clock.monotonic()).max(SHORTEST_PAUSE);
+                    if self.clock.timeout(idle, self.active.taken()).await.is_err() {
+                        return;
+                    }
+                    self.clock.sleep(interval.min(IDLE_INTERVAL)).await;
+                } else {
+                    // From begin to begin: after a call that hung, the next one follows at once.
+                    let left = interval.min(IDLE_INTERVAL).saturating_sub(self.clock.since(begun));
+                    self.clock.sleep(left.max(SHORTEST_PAUSE)).await;
+                }
+            };
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return,
                 () = self.active.beat_due() => {}
-                () = self.clock.sleep(pause) => {}
+                () = pause => {}
             }
         }
     }

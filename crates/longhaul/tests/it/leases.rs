@@ -142,6 +142,41 @@ fn a_whole_worker_runs_on_a_manual_clock_without_threads_or_real_time() {
 }
 
 #[test]
+fn a_worker_that_runs_nothing_is_listed_all_the_time_for_a_heartbeat_every_25_seconds() {
+    let simulation = Simulation::new(1);
+    let (beats, refused) = (Arc::new(Mutex::new(0)), Arc::new(Mutex::new(0)));
+    let store = MemoryStore::with_clock(simulation.clock.clone());
+    let longhaul = Longhaul::new(Intercept::new(store, {
+        let (beats, refused) = (Arc::clone(&beats), Arc::clone(&refused));
+        move |store, call| {
+            let (beats, refused) = (Arc::clone(&beats), Arc::clone(&refused));
+            async move {
+                if matches!(&call, Call::Heartbeat(..)) {
+                    *beats.lock() += 1;
+                    if *beats.lock() % 5 == 0 {
+                        *refused.lock() += 1;
+                        return Err(rejected());
+                    }
+                }
+                call.on(store.as_ref()).await
+            }
+        }
+    }));
+    let script = Script::new(async |_, _| Ok(Value::Null));
+    let worker = worker(&longhaul, script).runtime(simulation.runtime()).start();
+    simulation.run_until_stalled();
+    for second in 1..=600 {
+        simulation.advance(Duration::from_secs(1));
+        let listed = simulation.run(longhaul.store().workers()).unwrap().len();
+        assert_eq!(listed, 1, "after {second} s");
+    }
+    // One that is refused is tried again after a tenth of the lease.
+    let (beats, refused) = (*beats.lock(), *refused.lock());
+    assert!(refused > 0 && beats <= 600 / 25 + 1 + refused, "{beats} heartbeats, {refused} refused");
+    simulation.run(worker.shutdown(GRACE));
+}
+
+#[test]
 fn two_simulations_with_one_seed_take_the_same_course() {
     let course = |seed| {
         let simulation = Simulation::new(seed);

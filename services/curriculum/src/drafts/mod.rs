@@ -18,7 +18,7 @@ use longhaul::clock::Stopwatch;
 use longhaul::{Context, JobError, JobResult};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use service_support::{Composer, Draft};
+use service_support::{Asking, Composer, Draft, ProviderError};
 
 use crate::app::Curriculum;
 
@@ -35,16 +35,27 @@ const CHUNK_EVERY: Duration = Duration::from_millis(100);
 /// The most bytes that are put together.
 const CHUNK_BYTES: usize = 4 * 1024;
 
-/// Has a draft written out, passing on what is written as it comes, and reads it as what it is to be.
-pub(crate) async fn write<T: DeserializeOwned>(
+/// Has a draft written out, passing on what is written as it comes, and reads it as what it is to be; once more where it
+/// cannot be used. A cancel ends the model's call.
+pub(crate) async fn write<T: DeserializeOwned, U>(
     cx: &Context<Curriculum>,
     lesson: u32,
     draft: &dyn Draft,
-) -> JobResult<T> {
-    let composer = &cx.state().app().providers.composer;
-    let text = stream(cx, composer.as_ref(), lesson, draft).await?;
-    let value = composer.read_json(&text)?;
-    serde_json::from_value(value).map_err(|e| unusable(composer.as_ref(), lesson, e))
+    accept: impl Fn(T) -> Result<U, String>,
+) -> JobResult<U> {
+    let composer = cx.state().app().providers.composer.as_ref();
+    let mut asking = Asking::new(draft);
+    loop {
+        let text = stream(cx, composer, lesson, &asking).await?;
+        let read = asking.read(composer, &text, |value| {
+            serde_json::from_value(value).map_err(|e| e.to_string()).and_then(&accept)
+        });
+        if let Some(accepted) = read.map_err(|error| about(lesson, error))? {
+            return Ok(accepted);
+        }
+        // Whoever reads along sees where the second reply begins.
+        cx.emit(Chunk { lesson, text: "\n" }).await?;
+    }
 }
 
 async fn stream(
@@ -100,11 +111,12 @@ async fn stream(
     }
 }
 
-/// The error of a text that is JSON of another form: a failure of its writer, like any other.
-pub(crate) fn unusable(composer: &dyn Composer, lesson: u32, reason: impl std::fmt::Display) -> JobError {
+/// The error of a text that cannot be used, with its name.
+fn about(lesson: u32, error: ProviderError) -> JobError {
     let what = match lesson {
         0 => "the list of lessons".to_owned(),
         number => format!("the plan of lesson {number}"),
     };
-    JobError::retry(format!("{what} by {} cannot be used: {reason}", composer.generator()))
+    let error = JobError::from(error);
+    JobError { message: format!("{what}: {}", error.message), ..error }
 }

@@ -226,20 +226,16 @@ async fn plan(
     minutes: &[u32],
     language: Language,
 ) -> JobResult<Plan> {
-    let plan: Plan = drafts::write(cx, 0, &PlanDraft { workflow_title, module, minutes, language }).await?;
-    let plan = plan.tidied();
-    match plan.fault(minutes.len(), module.outcomes.len()) {
-        None => Ok(plan),
-        Some(fault) => Err(drafts::unusable(cx.state().app().providers.composer.as_ref(), 0, fault)),
-    }
+    drafts::write(cx, 0, &PlanDraft { workflow_title, module, minutes, language }, |plan: Plan| {
+        let plan = plan.tidied();
+        plan.fault(minutes.len(), module.outcomes.len()).map_or(Ok(plan), Err)
+    })
+    .await
 }
 
 pub(super) async fn lesson(cx: &Context<Curriculum>, draft: &LessonDraft<'_>) -> JobResult<Written> {
     let writing = Stopwatch::start();
-    let composer = cx.state().app().providers.composer.as_ref();
-    let written = drafts::write(cx, draft.number, draft).await?;
-    let lesson = draft
-        .finish(written, composer.generator())
-        .map_err(|fault| drafts::unusable(composer, draft.number, fault))?;
+    let generator = cx.state().app().providers.composer.generator();
+    let lesson = drafts::write(cx, draft.number, draft, |written| draft.finish(written, generator)).await?;
     Ok(Written { lesson, worked_ms: millis(writing.elapsed()) })
 }

@@ -153,7 +153,7 @@ impl Workflow {
             ("updatedAt", iso8601(self.updated_at).into()),
         ];
         view.extend(known.map(|(name, value)| (name.to_owned(), value)));
-        json!(view)
+        Value::Object(view)
     }
 
     /// What it becomes by an edit: the fields that are given take the place of those of before, null removes one, and

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use longhaul::{Action, JobFilter, JobId};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use service_support::{Commit, DbError, Row, Write};
+use service_support::{Commit, DbError, Once, Row, Write};
 
 use super::{MAX_JSON_BYTES, json_object, workflow_id};
 use crate::app::App;
@@ -35,6 +35,7 @@ const LOOKS: usize = 20;
 /// `POST /api/v3/workflow`
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
+    once: Once,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<Value>), Error> {
     let body = json_object(body)?;
@@ -64,8 +65,9 @@ pub(crate) async fn create(
             now.into(),
         ],
     );
-    app.db.commit(vec![insert], vec![]).await?;
-    Ok((StatusCode::CREATED, Json(json!({ "success": true, "data": workflow.view() }))))
+    let answer = json!({ "success": true, "data": workflow.view() });
+    once.commit(&app.db, (StatusCode::CREATED, &answer), vec![insert], vec![]).await?;
+    Ok((StatusCode::CREATED, Json(answer)))
 }
 
 /// `GET /api/v3/workflow`, newest first.

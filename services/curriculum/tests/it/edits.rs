@@ -426,3 +426,43 @@ async fn plans_are_sent_a_module_at_a_time() {
         (&json!(40), &json!(true))
     );
 }
+
+#[tokio::test]
+async fn a_request_that_is_sent_again_with_its_key_makes_one_workflow() {
+    let f = Fixture::alone().await;
+    let body = json!({ "title": "T", "modules": modules(1, 1.5) });
+    let (first, again) = (f.keyed(&body, "k1").await, f.keyed(&body, "k1").await);
+    assert_eq!((first.status, &first.body), (201, &again.body));
+    assert_ne!(f.keyed(&body, "k2").await.body["data"]["_id"], first.body["data"]["_id"]);
+    assert_eq!(f.get("/api/v3/workflow").await.body["total"], 2);
+}
+
+#[tokio::test]
+async fn postgres_edits_as_sqlite_does() {
+    let f = Fixture::on_postgres().await;
+    let mut given = modules(3, 3.0);
+    let id = f.workflow(&given).await;
+    f.start(&id).await;
+    let _worker = f.work();
+    f.completes(&id, 3).await;
+    given.swap(0, 2);
+    given[1]["title"] = json!("Another");
+    assert_eq!(put(&f, &id, &json!({ "modules": given })).await.status, 200);
+    let titles: Vec<String> = planned(&f, &id).await.into_iter().map(|(title, ..)| title).collect();
+    assert_eq!(titles, ["Module 3", "Module 1"]);
+    f.start(&id).await;
+    // The others have their plans, so that this one is the last.
+    f.reaches(&id, 1, State::Completed).await;
+    assert_eq!(f.status(&id).await["status"], "complete");
+    let lesson = format!("/api/v3/workflow/{id}/step10/lessons/CS002-L1");
+    let old = f.get(&lesson).await.body["data"]["lesson"].clone();
+    let asked = f.send("POST", &format!("{lesson}/redo"), "").await;
+    let job = longhaul::JobId::new(asked.body["data"]["jobId"].as_str().unwrap()).unwrap();
+    let ended = f.longhaul.wait(&job, Duration::from_secs(60)).await.unwrap().found().unwrap();
+    assert_eq!(ended.state, State::Completed, "{ended:?}");
+    assert_ne!(f.get(&lesson).await.body["data"]["lesson"], old);
+    assert_eq!(f.step10("POST", &id, "/cancel").await.body["data"]["jobsCancelled"], 0);
+    assert_eq!(f.get("/api/v3/workflow?limit=5").await.body["total"], 1);
+    assert_eq!(f.send("DELETE", &format!("/api/v3/workflow/{id}"), "").await.status, 200);
+    assert_eq!(f.step10("GET", &id, "/status").await.error(), (404, "Workflow not found"));
+}

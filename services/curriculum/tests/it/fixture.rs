@@ -57,20 +57,32 @@ impl Fixture {
 
     /// With the jobs in another store than the rows.
     pub(crate) async fn apart() -> Self {
-        let clock = Clock::manual();
+        let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::manual());
+        let store = sqlite(&folder, &clock).await;
         let jobs = Longhaul::new(MemoryStore::with_clock(clock.clone()));
-        Self::assemble(tempfile::tempdir().unwrap(), clock, None, Some(jobs)).await
+        let db = Db::sqlite(store).with_jobs_in(jobs.clone());
+        Self::assemble(folder, clock, None, (db, jobs)).await
+    }
+
+    /// On Postgres.
+    pub(crate) async fn on_postgres() -> Self {
+        let url = longhaul_testservers::postgres().url_of_new_schema();
+        let store = longhaul_postgres::PostgresStore::connect(&url).await.unwrap();
+        let data = (Db::postgres(store.clone()), Longhaul::new(store));
+        Self::assemble(tempfile::tempdir().unwrap(), Clock::system(), None, data).await
     }
 
     pub(crate) async fn open(folder: TempDir, clock: Clock, double: Option<&Double>) -> Self {
-        Self::assemble(folder, clock, double, None).await
+        let store = sqlite(&folder, &clock).await;
+        let data = (Db::sqlite(store.clone()), Longhaul::new(store));
+        Self::assemble(folder, clock, double, data).await
     }
 
     async fn assemble(
         folder: TempDir,
         clock: Clock,
         double: Option<&Double>,
-        jobs_elsewhere: Option<Longhaul>,
+        (db, longhaul): (Db, Longhaul),
     ) -> Self {
         // Once in a process: the client of the tests needs it too.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -80,11 +92,6 @@ impl Fixture {
             "LLM_MODEL" => Some("double-1".to_owned()),
             _ => None,
         });
-        let store = SqliteStore::open_with_clock(folder.path().join("test.db"), clock.clone()).await.unwrap();
-        let (db, longhaul) = match jobs_elsewhere {
-            None => (Db::sqlite(store.clone()), Longhaul::new(store)),
-            Some(jobs) => (Db::sqlite(store).with_jobs_in(jobs.clone()), jobs),
-        };
         let deps = Deps::new(env, db.clone(), longhaul.clone(), clock.clone()).unwrap();
         let curriculum = Curriculum::open(deps).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -125,6 +132,14 @@ impl Fixture {
         let text = response.text().await.unwrap();
         let body = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{status} {e}: {text}"));
         Reply { status, body }
+    }
+
+    /// Asks for a workflow with an `Idempotency-Key`.
+    pub(crate) async fn keyed(&self, body: &Value, key: &str) -> Reply {
+        let url = format!("{}/api/v3/workflow", self.url);
+        let request = self.client.post(url).header("idempotency-key", key).body(body.to_string());
+        let response = request.send().await.unwrap();
+        Reply { status: response.status().as_u16(), body: response.json().await.unwrap() }
     }
 
     /// An answer whose body has not been read.
@@ -231,6 +246,10 @@ impl Fixture {
             }
         }
     }
+}
+
+async fn sqlite(folder: &TempDir, clock: &Clock) -> SqliteStore {
+    SqliteStore::open_with_clock(folder.path().join("test.db"), clock.clone()).await.unwrap()
 }
 
 impl Drop for Fixture {

@@ -99,7 +99,7 @@ async fn progress_is_lessons_done_with_the_title_of_the_one_being_written() {
 }
 
 #[tokio::test]
-async fn a_reply_that_cannot_be_used_is_a_failed_attempt_that_says_why() {
+async fn a_reply_that_cannot_be_used_twice_fails_the_module_and_says_why() {
     let lesson = |change: &dyn Fn(&mut Value)| {
         let mut lesson = json!({
             "objectives": ["o"], "materials": [], "instructorNotes": "n",
@@ -113,24 +113,34 @@ async fn a_reply_that_cannot_be_used_is_a_failed_attempt_that_says_why() {
     let plan = |lessons: Value| json!({ "lessons": lessons }).to_string();
     let planned =
         |outcomes: Value| json!({ "title": "T", "focus": "f", "bloomLevel": "Apply", "outcomes": outcomes });
-    let list = "the list of lessons by double-1 cannot be used: ";
-    let first = "the plan of lesson 1 by double-1 cannot be used: ";
+    let list = "the list of lessons: LLM failed: the reply cannot be used: ";
+    let first = "the plan of lesson 1: LLM failed: the reply cannot be used: ";
     let good = || plan(json!([planned(json!([1]))]));
     let table: Vec<(Vec<String>, String)> = vec![
-        (vec!["I would rather not.".into()], "LLM failed: the reply holds no JSON".into()),
+        (vec!["I would rather not.".into()], format!("{list}the reply holds no JSON")),
         (
             vec!["{\"lessons\": [}".into()],
-            "LLM failed: the reply is not JSON: expected value at line 1 column 14".into(),
+            format!("{list}the reply is not JSON: expected value at line 1 column 14"),
         ),
-        (vec!["{}".into()], format!("{list}missing field `lessons`")),
+        (vec!["{}".into()], format!("{list}'lessons' is missing")),
         (vec![plan(json!([]))], format!("{list}it has 0 lessons and not 1")),
-        (vec![plan(json!([{ "title": "T" }]))], format!("{list}missing field `focus`")),
-        (vec![plan(json!([planned(json!([3]))]))], format!("{list}lesson 1 works on outcome 3 of 2")),
-        (vec![plan(json!([planned(json!([0]))]))], format!("{list}lesson 1 works on outcome 0 of 2")),
-        (vec![good(), "{}".into()], format!("{first}missing field `objectives`")),
         (
-            vec![good(), lesson(&|l| l["activities"][0] = json!({ "type": "check" }))],
-            format!("{first}missing field `title`"),
+            vec![plan(json!([{ "title": "T" }]))],
+            format!(
+                "{list}'lessons[1].focus' is missing, 'lessons[1].bloomLevel' is missing, 'lessons[1].outcomes' is missing"
+            ),
+        ),
+        (
+            vec![plan(json!([planned(json!([3]))]))],
+            format!("{list}'lessons[1].outcomes[1]' must not be greater than 2"),
+        ),
+        (
+            vec![plan(json!([planned(json!([0]))]))],
+            format!("{list}'lessons[1].outcomes[1]' must not be less than 1"),
+        ),
+        (
+            vec![good(), lesson(&|l| l["activities"][0]["title"] = json!(null))],
+            format!("{first}'activities[1].title' must be a text"),
         ),
         (vec![good(), lesson(&|l| l["activities"] = json!([]))], format!("{first}activities is empty")),
         (
@@ -146,15 +156,18 @@ async fn a_reply_that_cannot_be_used_is_a_failed_attempt_that_says_why() {
         for reply in &replies {
             double.say(reply);
         }
+        // What is asked for once more comes no better.
+        double.say(replies.last().unwrap());
         let _worker = f.work();
-        let job = f.fails_once_more(&id, 0, 1).await;
+        let job = f.becomes(&id, 0, |job| job.state == State::Failed).await;
+        assert_eq!(double.seen(CHAT).len(), replies.len() + 1, "nothing is paid for a third time");
         assert_eq!(job.errors[0].message, reason);
         assert_eq!(f.status(&id).await["jobs"]["details"][0]["failedReason"], reason);
     }
 }
 
 #[tokio::test]
-async fn a_model_that_is_held_to_nothing_and_lacks_fields_fails_too() {
+async fn a_reply_that_lacks_fields_is_asked_for_once_more_and_one_that_is_cut_off_is_tried_again() {
     let double = Double::start().await;
     let f = Fixture::with(&double).await;
     let id = f.workflow(&modules(1, 1.5)).await;
@@ -162,15 +175,54 @@ async fn a_model_that_is_held_to_nothing_and_lacks_fields_fails_too() {
     double.fail_after(CHAT, 1, Fault::MissingFields);
     double.fail(CHAT, Fault::Cut);
     let _worker = f.work();
-    let job = f.fails_once_more(&id, 0, 1).await;
-    let reason = &job.errors[0].message;
-    assert!(reason.starts_with("the plan of lesson 1 by double-1 cannot be used: missing field"), "{reason}");
-    f.clock.advance(Duration::from_secs(60));
     // A reply that is cut is never taken for a whole one.
-    f.fails_once_more(&id, 0, 2).await;
-    f.clock.advance(Duration::from_secs(120));
+    f.fails_once_more(&id, 0, 1).await;
+    f.clock.advance(Duration::from_secs(60));
     f.completes(&id, 1).await;
     assert_eq!(double.seen(CHAT).len(), 1 + 3, "the list of lessons was asked for once");
+}
+
+#[tokio::test]
+async fn small_slips_of_a_model_are_mended_and_not_paid_for_again() {
+    let double = Double::start().await;
+    let f = Fixture::with(&double).await;
+    let id = f.workflow(&modules(1, 1.5)).await;
+    f.start(&id).await;
+    double.say(
+        &json!({ "lessons": { "title": "T", "focus": "f", "bloomLevel": "apply", "outcomes": ["1"] } })
+            .to_string(),
+    );
+    double.say(
+        &json!({
+            "objectives": "o", "materials": "paper, pens", "instructorNotes": ["a", "b"],
+            "activities": [{ "type": "check", "title": "t", "duration": "90", "description": "d" }],
+            "independentStudy": { "duration": 30.0, "tasks": ["t\u{0}"] },
+            "formativeChecks": [{ "type": "q", "prompt": "p", "lookFor": "l" }],
+        })
+        .to_string(),
+    );
+    let _worker = f.work();
+    f.completes(&id, 1).await;
+    assert_eq!(double.seen(CHAT).len(), 2);
+    let step10 = f.step10("GET", &id, "").await.body["data"]["step10"].clone();
+    let lesson = &step10["moduleLessonPlans"][0]["lessons"][0];
+    assert_eq!((&lesson["materials"], &lesson["instructorNotes"]), (&json!(["paper, pens"]), &json!("a\nb")));
+    assert_eq!(lesson["independentStudy"], json!({ "duration": 30, "tasks": ["t"] }));
+}
+
+#[tokio::test]
+async fn a_cancel_ends_the_models_call() {
+    let double = Double::start().await;
+    double.hold();
+    let f = Fixture::with(&double).await;
+    let id = f.workflow(&modules(1, 1.5)).await;
+    f.start(&id).await;
+    let _worker = f.work();
+    double.wait_for(CHAT, 1).await;
+    f.longhaul.cancel(&job_id(&id, 0)).await.unwrap();
+    double.wait_for_hang_up(CHAT, 1).await;
+    let job = f.becomes(&id, 0, |job| job.state.is_finished()).await;
+    assert_eq!(job.state, State::Cancelled, "{job:?}");
 }
 
 #[tokio::test]

@@ -53,7 +53,7 @@ impl CallError {
                 Cause::Timeout => failure::TIMED_OUT.to_owned(),
                 Cause::Connection | Cause::Setup => failure::UNREACHABLE.to_owned(),
                 Cause::TooLarge | Cause::BadReply => format!("{}: {}", failure::UNREADABLE, error.message),
-                Cause::Status(_) => match error.message.split_once(": ") {
+                Cause::Status(_) | Cause::Refused | Cause::Spent => match error.message.split_once(": ") {
                     Some((status, page)) if page.trim_start().starts_with('<') => {
                         format!("{} failed: {status}", error.provider)
                     }

@@ -267,7 +267,10 @@ impl Client {
         let Some(limit) = self.config.rate_limit else { return Ok(()) };
         match budget::charge(&self.db, limit, self.clock.now()).await {
             Ok(Charge::Made) => Ok(()),
-            Ok(Charge::Spent(wait)) => Err(CallError::limited(wait, self.provider.max_wait())),
+            Ok(Charge::Spent(wait)) => {
+                self.barred_until.lock().replace(self.clock.now().plus(wait));
+                Err(CallError::limited(wait, self.provider.max_wait()))
+            }
             Err(error) => Err(CallError::Database(error)),
         }
     }

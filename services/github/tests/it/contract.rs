@@ -111,6 +111,20 @@ async fn a_task_is_forgotten_an_hour_after_its_end() {
 }
 
 #[tokio::test]
+async fn tasks_of_one_second_have_ids_of_their_own() {
+    let f = Fixture::new().await;
+    let _worker = f.work();
+    let longest = format!("ghost{}", "x".repeat(34));
+    let mut ids = Vec::new();
+    for name in ["ghost", "ghost", longest.as_str()] {
+        ids.push(f.started(name).await);
+        f.ended(ids.last().unwrap()).await;
+    }
+    let expected = ["ghost_1767225600", "ghost_1767225600_2", &format!("{longest}_1767225600")];
+    assert_eq!(ids, expected.map(|id| format!("github_profile_{id}")));
+}
+
+#[tokio::test]
 async fn progress_is_told_while_it_is_made() {
     let f = Fixture::new().await;
     f.double.fail("/github/users/octocat/repos", Fault::Hang);

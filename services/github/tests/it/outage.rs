@@ -1,10 +1,16 @@
 //! The store taken away: another process holds SQLite's write lock, so nothing can be written.
 
-use fakes::Fault;
-use futures::future::join_all;
-use serde_json::{Value, json};
+use std::sync::Arc;
 
-use crate::fixture::{Fixture, Vars};
+use fakes::{Double, Fault};
+use futures::future::join_all;
+use longhaul::testing::Intercept;
+use longhaul::{Clock, Error, Longhaul, MemoryStore};
+use longhaul_sqlite::SqliteStore;
+use serde_json::{Value, json};
+use service_support::Db;
+
+use crate::fixture::{Fixture, TOKEN, Vars};
 
 const IMPATIENT: Vars<'static> = &[("GITHUB_TOKEN", "t0ken"), ("GITHUB_STORE_TIMEOUT", "1")];
 
@@ -61,6 +67,27 @@ async fn without_its_store_an_analysis_runs_in_the_request() {
     expected.as_object_mut().unwrap().remove("degraded");
     expected["user_data"].as_object_mut().unwrap().remove("task_id");
     assert_eq!(result, expected);
+}
+
+#[tokio::test]
+async fn a_store_of_jobs_that_is_away_from_the_start_leaves_the_analysis_in_the_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clock, double) = (Clock::manual(), Arc::new(Double::start().await));
+    let rows = SqliteStore::open_with_clock(folder.path().join("test.db"), clock.clone()).await.unwrap();
+    let away = Intercept::new(MemoryStore::new(), async |_, _| {
+        Err(Error::Unavailable { store: "redis", source: "connection refused".into() })
+    });
+    let longhaul = Longhaul::new(away);
+    let db = Db::sqlite(rows).with_jobs_in(longhaul.clone());
+    let f = Fixture::over(folder, clock, double, TOKEN, db, longhaul).await;
+    let whole = f.analyze("octocat").await;
+    assert_eq!((whole.status, &whole.json()["degraded"]), (200, &json!(true)), "{whole:?}");
+    let task = whole.json()["user_data"]["task_id"].as_str().unwrap().to_owned();
+    assert_eq!(f.task(&task).await.json()["status"], "completed");
+    // What was begun in vain counts against nobody.
+    for n in 0..25 {
+        assert_eq!(f.get(&format!("/api/v1/github/user/ghost-{n}")).await.status, 404);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

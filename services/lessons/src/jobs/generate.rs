@@ -4,7 +4,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use longhaul::{Backoff, Context, Job, JobError, JobId, JobResult, LogLevel, NewJob};
 use serde::{Deserialize, Serialize};
-use service_support::Language;
+use service_support::{Asking, Composer, Draft, Language};
 
 use super::QUEUE;
 use crate::app::{App, Lessons};
@@ -161,35 +161,37 @@ impl Generate {
 }
 
 impl App {
-    /// Lets the lesson be written, and passes every piece on to whoever follows the job.
+    /// Lets the lesson be written, and once more where what was written cannot be used. A cancel ends the model's call.
     async fn write(&self, cx: &Context<Lessons>, draft: &LessonDraft) -> JobResult<Written> {
-        let composer = &self.providers.composer;
-        let opened = tokio::select! {
-            biased;
-            () = cx.cancelled() => return Err(cancelled()),
-            opened = composer.write(draft) => opened,
-        };
-        let mut pieces = opened?;
-        let mut text = String::new();
+        let composer = self.providers.composer.as_ref();
+        let mut asking = Asking::new(draft);
         loop {
-            let piece = tokio::select! {
+            let text = tokio::select! {
                 biased;
                 () = cx.cancelled() => return Err(cancelled()),
-                piece = pieces.next() => piece,
+                text = stream(cx, composer, &asking) => text?,
             };
-            let Some(piece) = piece else { break };
-            let piece = piece?;
-            cx.emit(&piece).await?;
-            text.push_str(&piece);
+            let content = asking.read(composer, &text, |written| Content::read(&written))?;
+            if let Some(content) = content {
+                return Ok(Written { text, content, generator: composer.generator().to_owned() });
+            }
+            cx.progress(20, "asking once more: the first reply cannot be used");
+            // Whoever reads along sees where the second reply begins.
+            cx.emit("\n").await?;
         }
-        let content = Content::read(&composer.read_json(&text)?).map_err(|faults| {
-            JobError::retry(format!(
-                "the lesson that {} wrote is not complete: {faults}",
-                composer.generator()
-            ))
-        })?;
-        Ok(Written { text, content, generator: composer.generator().to_owned() })
     }
+}
+
+/// Passes every piece on to whoever follows the job.
+async fn stream(cx: &Context<Lessons>, composer: &dyn Composer, draft: &dyn Draft) -> JobResult<String> {
+    let mut pieces = composer.write(draft).await?;
+    let mut text = String::new();
+    while let Some(piece) = pieces.next().await {
+        let piece = piece?;
+        cx.emit(&piece).await?;
+        text.push_str(&piece);
+    }
+    Ok(text)
 }
 
 fn cancelled() -> JobError {

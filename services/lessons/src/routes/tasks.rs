@@ -4,9 +4,10 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use longhaul::{Job, JobFilter, JobId, JobRecord, Page, Payloads};
 use serde::{Deserialize, Serialize};
+use service_support::Once;
 
 use super::lessons::generator;
 use super::object;
@@ -53,20 +54,23 @@ const LONGEST: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
 pub(super) async fn create(
     State(app): State<Arc<App>>,
+    once: Once,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Started>, Error> {
     let request = LessonRequest::read(&object(body)?).map_err(Error::bad_request)?;
     let id = JobId::random();
     let message = format!("Lesson generation started for {}/{}", request.subject, request.topic);
     let estimated_completion_time = app.estimated_completion_time().await;
-    app.longhaul.enqueue_one(generate_job(&id, request)?).await?;
-    Ok(Json(Started {
+    let job = generate_job(&id, request)?;
+    let started = Started {
         poll_url: format!("/lessons/status/{id}"),
         task_id: id.to_string(),
         status: Status::Pending,
         message,
         estimated_completion_time,
-    }))
+    };
+    once.commit(&app.db, (StatusCode::OK, &started), vec![], vec![job]).await?;
+    Ok(Json(started))
 }
 
 pub(super) async fn status(

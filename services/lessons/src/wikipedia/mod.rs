@@ -224,7 +224,7 @@ fn note(error: &ProviderError, language: Language) -> String {
         Cause::Status(404) => "note.missing",
         Cause::Status(429) => "note.limit",
         Cause::Status(status) => return guide.fill("note.refused", &[("status", &status.to_string())]),
-        Cause::TooLarge | Cause::BadReply => "note.unreadable",
+        Cause::TooLarge | Cause::BadReply | Cause::Refused | Cause::Spent => "note.unreadable",
     };
     guide.get(name).to_owned()
 }

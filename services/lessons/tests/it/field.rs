@@ -278,3 +278,20 @@ async fn counts_of_tasks_are_true_beyond_the_list() {
     );
     assert_eq!(body["tasks"].as_array().unwrap().len(), 1_000);
 }
+
+#[tokio::test]
+async fn a_request_that_is_sent_again_with_its_key_makes_one_lesson() {
+    let double = Double::start().await;
+    let f = Fixture::with(wikipedia(&double)).await;
+    let ask = async |key: &str| {
+        let body = json!({ "subject": "s", "topic": "t", "user_id": "u" });
+        let request =
+            f.client.post(format!("{}/lessons", f.url)).header("idempotency-key", key).body(body.to_string());
+        let answer: Value = request.send().await.unwrap().json().await.unwrap();
+        text(&answer["task_id"])
+    };
+    let first = ask("k1").await;
+    assert_eq!(ask("k1").await, first);
+    assert_ne!(ask("k2").await, first);
+    assert_eq!(f.get("/lessons/tasks").await.body["total_tasks"], 2);
+}

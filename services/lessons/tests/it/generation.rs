@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fakes::{Double, Fault};
+use fakes::{Double, Fault, Quirk};
 use longhaul::{State, Worker};
 use serde_json::{Value, json};
 
@@ -149,7 +149,7 @@ async fn without_a_model_the_lesson_is_an_outline_and_says_so() {
 }
 
 #[tokio::test]
-async fn what_the_model_gets_wrong_is_a_failed_attempt_with_its_reason() {
+async fn what_the_model_gets_wrong_is_asked_for_once_more_and_then_fails_with_its_reason() {
     let double = Double::start().await;
     let f = Fixture::with(both(&double)).await;
     let _worker = f.work();
@@ -161,27 +161,50 @@ async fn what_the_model_gets_wrong_is_a_failed_attempt_with_its_reason() {
         lesson[name] = value;
         lesson.to_string()
     };
-    let incomplete = |what: &str| format!("the lesson that double-1 wrote is not complete: {what}");
+    let mut calls = 0;
     for (said, told) in [
-        ("I would rather not.".to_owned(), "LLM failed: the reply holds no JSON".to_owned()),
-        ("{\"title\": \"t\", }".into(), "LLM failed: the reply is not JSON: ".into()),
-        (with("question", json!("")), incomplete("'question' is empty")),
-        (with("title", json!(7)), incomplete("'title' is not a text")),
-        ("{}".into(), incomplete("'title' is missing, 'shloka' is missing, ")),
+        ("I would rather not.".to_owned(), "the reply holds no JSON"),
+        ("{\"title\": \"t\" \"shloka\"}".into(), "the reply is not JSON: "),
+        (with("question", json!("")), "'question' is empty"),
+        (with("title", json!(null)), "'title' must be a text"),
+        ("{}".into(), "'title' is missing, 'shloka' is missing, "),
     ] {
         double.say(&said);
-        let task = f.start("english", "verbs").await;
-        let job = f.fails_once_more(&task, 1).await;
-        assert!(job.errors[0].message.starts_with(&told), "{said}: {}", job.errors[0].message);
-        f.clock.advance(Duration::from_secs(2));
-        assert_eq!(f.ended(&task).await["status"], "completed");
+        let done = f.ended(&f.start("english", "verbs").await).await;
+        assert_eq!(done["status"], "completed", "{said}: {done}");
+        double.say(&said);
+        double.say(&said);
+        let job = f.job_ended(&f.start("english", "verbs").await).await;
+        let reason = &job.errors[0].message;
+        assert!(
+            reason.starts_with(&format!("LLM failed: the reply cannot be used: {told}")),
+            "{said}: {reason}"
+        );
+        assert_eq!((job.state, job.attempt), (State::Failed, 1), "nothing is paid for a third time");
+        calls += 2 + 2;
+        assert_eq!(double.seen(CHAT).len(), calls, "{said}");
     }
-    double.fail(CHAT, Fault::MissingFields);
-    let task = f.start("english", "verbs").await;
-    let job = f.fails_once_more(&task, 1).await;
-    assert_eq!(job.errors[0].message, incomplete("'translation' is missing"));
-    // Five tasks asked Wikipedia once each, although each was tried twice; the sixth has asked too.
-    assert_eq!(double.seen(SEARCH).len(), 6);
+    // Ten tasks asked Wikipedia once each.
+    assert_eq!(double.seen(SEARCH).len(), 10);
+}
+
+#[tokio::test]
+async fn a_reply_that_would_end_in_the_same_way_is_paid_for_once() {
+    let double = Double::start().await;
+    let f = Fixture::with(both(&double)).await;
+    let _worker = f.work();
+    for (quirk, told) in [
+        (Quirk::Length, "reply too long"),
+        (Quirk::Refusal, "the model declined: I cannot help with that."),
+        (Quirk::ContentFilter, "content filter"),
+    ] {
+        let before = double.seen(CHAT).len();
+        double.always(Some(quirk));
+        let failed = f.ended(&f.start("english", "verbs").await).await;
+        assert_eq!(failed["status"], "failed");
+        assert!(text(&failed["error_message"]).contains(told), "{quirk:?}: {failed}");
+        assert_eq!(double.seen(CHAT).len(), before + 1, "{quirk:?}");
+    }
 }
 
 #[tokio::test]
@@ -238,6 +261,8 @@ async fn a_task_can_be_cancelled_while_it_is_written() {
     double.wait_for(CHAT, 1).await;
     f.longhaul.cancel(&job_id(&task)).await.unwrap();
     let ended = f.ended(&task).await;
+    // The model's server is told, too: nobody pays for words that nobody reads.
+    double.wait_for_hang_up(CHAT, 1).await;
     assert_eq!(
         (&ended["status"], &ended["error_message"]),
         (&json!("failed"), &json!("Lesson generation was cancelled"))

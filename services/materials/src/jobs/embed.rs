@@ -3,15 +3,16 @@ use std::time::Duration;
 
 use longhaul::{Context, Job, JobError, JobResult, NewJob, OnClash, Unique};
 use serde::{Deserialize, Serialize};
-use service_support::{Commit, DbError, Write};
+use service_support::{Commit, DbError, ProviderError, Write};
 
 use super::QUEUE;
 use super::index::INDEX_PERCENT;
 use super::superseded;
 use crate::app::{App, Materials};
-use crate::search::scaled;
+use crate::text::scaled;
 
-/// Embeds a material that is processed already, for a model that was configured later.
+/// Embeds a material that can be found by its words already: for a provider that could not do it when the material was
+/// processed, or a model that was configured later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Embed {
     /// The material's id.
@@ -20,6 +21,9 @@ pub struct Embed {
     pub run: u32,
     /// The model that was configured when this was enqueued.
     pub model: String,
+    /// The length of its vectors, where it has changed under the same name: vectors of another one are removed.
+    #[serde(default)]
+    pub dimension: Option<usize>,
 }
 
 /// The result of embedding. The vectors lie in `material_vectors`.
@@ -40,6 +44,8 @@ impl Job for Embed {
     const KIND: &'static str = "materials.embed";
     const QUEUE: &'static str = QUEUE;
     const TIMEOUT: Option<Duration> = Some(Duration::from_secs(3 * 3600));
+    /// Hours, if need be: nobody waits for it.
+    const MAX_ATTEMPTS: u32 = 30;
 
     type State = Materials;
     type Output = Embedded;
@@ -52,12 +58,11 @@ impl Job for Embed {
         let sql = "SELECT chunks FROM materials WHERE id = $1 AND run = $2 AND indexed_run = $2";
         let rows = app.db.read(sql, vec![self.material_id.as_str().into(), self.run.into()]).await?;
         let chunks = rows.first().ok_or_else(superseded)?.get("chunks")?;
+        if let Some(dimension) = self.dimension {
+            app.forget_other_lengths(&self.material_id, self.run, &self.model, dimension).await?;
+        }
         let embedded = app.embed_run(&cx, &self.material_id, self.run, chunks).await?;
-        let save = Write::new(
-            "UPDATE materials SET embedding_model = $2, updated_at = $3 WHERE id = $1",
-            vec![self.material_id.as_str().into(), embedded.model.clone().into(), app.clock.now().into()],
-        );
-        app.commit_run(&self.material_id, self.run, vec![save]).await?;
+        app.note_embedding(&self.material_id, self.run, &embedded).await?;
         app.forget_other_models(&self.material_id, self.run, &self.model, chunks).await?;
         Ok(embedded)
     }
@@ -66,18 +71,25 @@ impl Job for Embed {
 /// Enqueues the embedding of every material whose text the configured model has not embedded. A job that is waiting
 /// for the same already is joined, so that several servers may do this at once. Answers how many were enqueued.
 pub(crate) async fn enqueue_embeds(app: &App) -> Result<usize, DbError> {
+    app.forget_other_embeddings().await?;
     let Some(model) = app.embedding_model() else { return Ok(0) };
     let mut after = String::new();
     let mut created = 0;
     loop {
         let sql = "SELECT id, run FROM materials WHERE id > $1 AND chunks > 0 AND indexed_run = run \
-                   AND (embedding_model IS NULL OR embedding_model <> $2) ORDER BY id LIMIT $3";
-        let rows = app.db.read(sql, vec![after.as_str().into(), model.into(), PAGE.into()]).await?;
+                   AND embedding_model IS NULL ORDER BY id LIMIT $2";
+        let rows = app.db.read(sql, vec![after.as_str().into(), PAGE.into()]).await?;
         let Some(last) = rows.last() else { return Ok(created) };
         after = last.get("id")?;
         let mut jobs = Vec::with_capacity(rows.len());
         for row in &rows {
-            jobs.push(embed_job(row.get("id")?, row.get("run")?, model)?);
+            let job = Embed {
+                material_id: row.get("id")?,
+                run: row.get("run")?,
+                model: model.to_owned(),
+                dimension: None,
+            };
+            jobs.push(job.enqueued()?);
         }
         if let Commit::Done(done) = app.db.commit(vec![], jobs).await? {
             created += done.enqueued.iter().filter(|job| job.is_created()).count();
@@ -85,14 +97,77 @@ pub(crate) async fn enqueue_embeds(app: &App) -> Result<usize, DbError> {
     }
 }
 
-fn embed_job(material_id: String, run: u32, model: &str) -> Result<NewJob, longhaul::Error> {
-    let mut key = format!("materials.embed:{material_id}:{run}:{model}");
-    // Keys are bounded; a model's name is not. Two that differ only so far out share a job, which then looks again.
-    key.truncate(key.floor_char_boundary(512));
-    let unique = Unique { key, period: None, on_clash: OnClash::Join };
-    let job = Embed { material_id, run, model: model.to_owned() };
-    // New uploads go first.
-    Ok(NewJob { unique: Some(unique), priority: -10, ..NewJob::of(&job)? })
+/// Enqueues the embedding of materials whose vectors are not as long as those that the model makes now.
+pub(crate) async fn enqueue_embedding_again(
+    app: &App,
+    materials: &[(String, u32)],
+    model: &str,
+    dimension: usize,
+) -> Result<(), DbError> {
+    let jobs = materials.iter().map(|(id, run)| {
+        let job =
+            Embed { material_id: id.clone(), run: *run, model: model.to_owned(), dimension: Some(dimension) };
+        job.enqueued()
+    });
+    let jobs = jobs.collect::<Result<Vec<_>, _>>()?;
+    if !jobs.is_empty() {
+        tracing::warn!(
+            model,
+            dimension,
+            "the embedding model has changed under the same name; embedding again"
+        );
+        app.db.commit(vec![], jobs).await?;
+    }
+    Ok(())
+}
+
+impl Embed {
+    /// The job to enqueue; one that waits for the same is joined.
+    pub(super) fn enqueued(self) -> Result<NewJob, longhaul::Error> {
+        let dimension = self.dimension.map_or_else(String::new, |dimension| format!(":{dimension}"));
+        let mut key = format!("materials.embed:{}:{}{dimension}:{}", self.material_id, self.run, self.model);
+        // Keys are bounded; a model's name is not. Two that differ only so far out share a job, which then looks again.
+        key.truncate(key.floor_char_boundary(512));
+        let unique = Unique { key, period: None, on_clash: OnClash::Join };
+        // New uploads go first.
+        Ok(NewJob { unique: Some(unique), priority: -10, ..NewJob::of(&self)? })
+    }
+}
+
+/// The reason why a material was not embedded.
+#[derive(Debug)]
+pub(crate) enum EmbedError {
+    /// The provider's: its text can be searched without.
+    Provider(ProviderError),
+    /// The job's own: it was superseded, or the rows cannot be reached.
+    Job(JobError),
+}
+
+impl From<ProviderError> for EmbedError {
+    fn from(error: ProviderError) -> Self {
+        Self::Provider(error)
+    }
+}
+
+impl From<JobError> for EmbedError {
+    fn from(error: JobError) -> Self {
+        Self::Job(error)
+    }
+}
+
+impl From<DbError> for EmbedError {
+    fn from(error: DbError) -> Self {
+        Self::Job(error.into())
+    }
+}
+
+impl From<EmbedError> for JobError {
+    fn from(error: EmbedError) -> Self {
+        match error {
+            EmbedError::Provider(error) => error.into(),
+            EmbedError::Job(error) => error,
+        }
+    }
 }
 
 impl App {
@@ -107,7 +182,7 @@ impl App {
         material_id: &str,
         run: u32,
         chunks: u32,
-    ) -> JobResult<Embedded> {
+    ) -> Result<Embedded, EmbedError> {
         let Some(embedder) = self.providers.embedder.as_ref().filter(|_| chunks > 0) else {
             return Ok(Embedded { model: None, dimension: None });
         };
@@ -119,19 +194,24 @@ impl App {
             let (known, done) = self.embedded_chunks(material_id, run, model, first).await?;
             dimension = dimension.or(known);
             let mut todo = self.chunk_texts(material_id, run, first, BATCH).await?;
-            todo.retain(|(number, _)| !done.contains(number));
+            todo.retain(|(number, text)| !done.contains(number) && !text.trim().is_empty());
             if todo.is_empty() {
                 continue;
             }
             let (numbers, texts): (Vec<u32>, Vec<String>) = todo.into_iter().unzip();
             let vectors = embedder.embed(&texts).await?;
-            let length = vectors.first().and_then(|vector| u32::try_from(vector.len()).ok());
-            if dimension.is_some() && dimension != length {
-                // A server that changed its model under the same name; a retry would mix the two.
-                return Err(JobError::fatal("the embedding model has changed while it was at work"));
+            let vectors =
+                numbers.iter().zip(&vectors).filter_map(|(number, vector)| Some((number, vector.as_ref()?)));
+            let vectors: Vec<(&u32, &Vec<f32>)> = vectors.collect();
+            let Some((_, vector)) = vectors.first() else { continue };
+            let length = vector.len();
+            if dimension.is_some_and(|dimension| dimension as usize != length) {
+                // The server has changed its model under the same name: what the one before made is of no use.
+                self.forget_other_lengths(material_id, run, model, length).await?;
+                return Err(JobError::retry("the embedding model has changed while it was at work").into());
             }
-            dimension = length;
-            let writes = numbers.iter().zip(&vectors).map(|(number, vector)| {
+            dimension = u32::try_from(length).ok();
+            let writes = vectors.into_iter().map(|(number, vector)| {
                 Write::new(
                     "INSERT INTO material_vectors (material_id, run, model, number, dimension, vector) \
                      VALUES ($1, $2, $3, $4, $5, $6) \
@@ -149,7 +229,42 @@ impl App {
             });
             self.commit_run(material_id, run, writes.collect()).await?;
         }
-        Ok(Embedded { model: Some(model.to_owned()), dimension })
+        Ok(Embedded { model: dimension.map(|_| model.to_owned()), dimension })
+    }
+
+    /// What another model has embedded cannot be found by meaning: its vectors are never compared.
+    async fn forget_other_embeddings(&self) -> Result<(), DbError> {
+        let model = self.embedding_model().unwrap_or_default();
+        let sql = "UPDATE materials SET embedding_model = NULL WHERE embedding_model <> $1";
+        self.db.commit(vec![Write::new(sql, vec![model.into()])], vec![]).await.map(|_| ())
+    }
+
+    /// From now on the material can be found by meaning.
+    pub(super) async fn note_embedding(
+        &self,
+        material_id: &str,
+        run: u32,
+        embedded: &Embedded,
+    ) -> Result<(), JobError> {
+        let save = Write::new(
+            "UPDATE materials SET embedding_model = $2, updated_at = $3 WHERE id = $1",
+            vec![material_id.into(), embedded.model.clone().into(), self.clock.now().into()],
+        );
+        self.commit_run(material_id, run, vec![save]).await
+    }
+
+    async fn forget_other_lengths(
+        &self,
+        material_id: &str,
+        run: u32,
+        model: &str,
+        dimension: usize,
+    ) -> Result<(), JobError> {
+        let forget = Write::new(
+            "DELETE FROM material_vectors WHERE material_id = $1 AND run = $2 AND model = $3 AND dimension <> $4",
+            vec![material_id.into(), run.into(), model.into(), dimension.into()],
+        );
+        self.commit_run(material_id, run, vec![forget]).await
     }
 
     /// The chunks of a batch that have a vector already, with its dimension.

@@ -1,69 +1,135 @@
-use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
-use longhaul::{Context, JobResult};
+use longhaul::{Context, Job, JobError, JobResult, NewJob, OnClash, Unique};
 use serde::{Deserialize, Serialize};
-use service_support::{DbError, Write};
+use service_support::{Commit, DbError, Write};
 
-use super::ROWS_PER_COMMIT;
 use super::read::READ_PERCENT;
+use super::{QUEUE, ROWS_PER_COMMIT, superseded};
 use crate::app::{App, Materials};
-use crate::model::Material;
-use crate::text;
+use crate::text::{CHUNKS_PER_PART, Postings};
 
-/// The result of indexing. The index itself lies in `material_postings`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Indexed {
-    /// Terms in all chunks.
-    pub(crate) terms: u64,
+/// Indexes a material again whose index an older release wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Index {
+    /// The material's id.
+    pub material_id: String,
+    /// The processing whose text is indexed.
+    pub run: u32,
 }
 
-/// The number of chunks that are indexed at a time, which bounds memory and the length of a row.
-const CHUNKS_PER_PART: u32 = 1_000;
+/// The result of indexing. The index itself lies in `material_terms`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Indexed {
+    /// Terms in all chunks.
+    pub terms: u64,
+    /// The number of nodes that the terms are spread over; `None` where an older release indexed it.
+    #[serde(default)]
+    pub nodes: Option<u32>,
+    /// The languages that its texts are stemmed by.
+    #[serde(default)]
+    pub languages: u32,
+}
+
 /// The part of the progress that is done when the text is indexed.
 pub(crate) const INDEX_PERCENT: f64 = 85.0;
+/// Materials whose indexing is enqueued at a time.
+const PAGE: usize = 500;
 
-/// The terms of some chunks: for each, three numbers per chunk that holds it.
-type Postings = BTreeMap<String, Vec<u32>>;
+impl Job for Index {
+    const KIND: &'static str = "materials.index";
+    const QUEUE: &'static str = QUEUE;
+    const TIMEOUT: Option<Duration> = Some(Duration::from_secs(3600));
+
+    type State = Materials;
+    type Output = Indexed;
+
+    async fn run(self, cx: Context<Materials>) -> JobResult<Indexed> {
+        let app = cx.state().app();
+        let sql = "SELECT chunks FROM materials WHERE id = $1 AND run = $2 AND indexed_run = $2";
+        let rows = app.db.read(sql, vec![self.material_id.as_str().into(), self.run.into()]).await?;
+        let chunks = rows.first().ok_or_else(superseded)?.get("chunks")?;
+        let indexed = app.index(&cx, &self.material_id, self.run, chunks).await?;
+        let save = Write::new(
+            "UPDATE materials SET terms = $2, nodes = $3, languages = $4 WHERE id = $1",
+            vec![
+                self.material_id.as_str().into(),
+                indexed.terms.into(),
+                indexed.nodes.into(),
+                indexed.languages.into(),
+            ],
+        );
+        app.commit_run(&self.material_id, self.run, vec![save]).await?;
+        Ok(indexed)
+    }
+}
+
+/// Enqueues the indexing of every material that an older release indexed. Answers how many were enqueued.
+pub(crate) async fn enqueue_indexing(app: &App) -> Result<usize, DbError> {
+    let mut after = String::new();
+    let mut created = 0;
+    loop {
+        let sql = "SELECT id, run FROM materials WHERE id > $1 AND chunks > 0 AND indexed_run = run \
+                   AND nodes IS NULL ORDER BY id LIMIT $2";
+        let rows = app.db.read(sql, vec![after.as_str().into(), PAGE.into()]).await?;
+        let Some(last) = rows.last() else { return Ok(created) };
+        after = last.get("id")?;
+        let mut jobs = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let job = Index { material_id: row.get("id")?, run: row.get("run")? };
+            let key = format!("materials.index:{}:{}", job.material_id, job.run);
+            let unique = Unique { key, period: None, on_clash: OnClash::Join };
+            jobs.push(NewJob { unique: Some(unique), priority: -5, ..NewJob::of(&job)? });
+        }
+        if let Commit::Done(done) = app.db.commit(vec![], jobs).await? {
+            created += done.enqueued.iter().filter(|job| job.is_created()).count();
+        }
+    }
+}
 
 impl App {
-    /// Writes the full-text index of a run. Search does not see it before the run is saved.
+    /// Writes the index by words of a run. Search does not see it before the run is saved.
     pub(crate) async fn index(
         &self,
         cx: &Context<Materials>,
-        material: &Material,
+        material_id: &str,
+        run: u32,
         chunks: u32,
     ) -> JobResult<Indexed> {
-        let mut terms = 0;
+        let mut indexed = Indexed { nodes: Some(1), ..Indexed::default() };
         for (part, first) in (0_u32..).zip((0..chunks).step_by(CHUNKS_PER_PART as usize)) {
             cx.progress(READ_PERCENT, format!("indexing from piece {} of {chunks}", first + 1));
-            let texts = self.chunk_texts(&material.id, material.run, first, CHUNKS_PER_PART).await?;
-            let (count, postings) = tokio::task::spawn_blocking(move || postings(&texts)).await?;
-            terms += count;
-            self.store_postings(material, part, &postings).await?;
+            let texts = self.chunk_texts(material_id, run, first, CHUNKS_PER_PART).await?;
+            let indexing = move || Postings::of(texts.iter().map(|(_, text)| text.as_str()));
+            let (postings, languages) = tokio::task::spawn_blocking(indexing).await?;
+            indexed.terms += postings.total();
+            indexed.languages |= languages.0;
+            if part == 0 {
+                indexed.nodes = Some(postings.nodes());
+            }
+            self.store_postings(material_id, run, part, postings, indexed.nodes.unwrap_or(1)).await?;
         }
-        Ok(Indexed { terms })
+        Ok(indexed)
     }
 
-    async fn store_postings(&self, material: &Material, part: u32, postings: &Postings) -> JobResult<()> {
-        let all: Vec<(&String, &Vec<u32>)> = postings.iter().collect();
-        for batch in all.chunks(ROWS_PER_COMMIT) {
-            let mut writes = Vec::with_capacity(batch.len());
-            for (term, hits) in batch {
-                writes.push(Write::new(
-                    "INSERT INTO material_postings (course_id, term, material_id, run, part, hits) \
-                     VALUES ($1, $2, $3, $4, $5, $6) \
-                     ON CONFLICT (course_id, term, material_id, run, part) DO UPDATE SET hits = excluded.hits",
-                    vec![
-                        material.course_id.as_str().into(),
-                        term.as_str().into(),
-                        material.id.as_str().into(),
-                        material.run.into(),
-                        part.into(),
-                        serde_json::to_string(hits)?.into(),
-                    ],
-                ));
-            }
-            self.commit_run(&material.id, material.run, writes).await?;
+    async fn store_postings(
+        &self,
+        material_id: &str,
+        run: u32,
+        part: u32,
+        postings: Postings,
+        nodes: u32,
+    ) -> Result<(), JobError> {
+        let rows: Vec<(u32, Vec<u8>)> = postings.rows(nodes).into_iter().collect();
+        for batch in rows.chunks(ROWS_PER_COMMIT) {
+            let writes = batch.iter().map(|(node, terms)| {
+                Write::new(
+                    "INSERT INTO material_terms (material_id, run, node, part, terms) VALUES ($1, $2, $3, $4, $5) \
+                     ON CONFLICT (material_id, run, node, part) DO UPDATE SET terms = excluded.terms",
+                    vec![material_id.into(), run.into(), (*node).into(), part.into(), terms.clone().into()],
+                )
+            });
+            self.commit_run(material_id, run, writes.collect()).await?;
         }
         Ok(())
     }
@@ -82,38 +148,5 @@ impl App {
         let params = vec![material_id.into(), run.into(), first.into(), end.into()];
         let rows = self.db.read(sql, params).await?;
         rows.iter().map(|row| Ok((row.get("number")?, row.get("text")?))).collect()
-    }
-}
-
-fn postings(texts: &[(u32, String)]) -> (u64, Postings) {
-    let mut postings = Postings::new();
-    let mut all = 0;
-    for (number, text) in texts {
-        let terms = text::terms(text);
-        let length = u32::try_from(terms.len()).unwrap_or(u32::MAX);
-        all += u64::from(length);
-        let mut counts: HashMap<String, u32> = HashMap::new();
-        for term in terms {
-            *counts.entry(term).or_default() += 1;
-        }
-        for (term, count) in counts {
-            postings.entry(term).or_default().extend([*number, count, length]);
-        }
-    }
-    (all, postings)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_term_knows_its_chunks_how_often_and_how_long_they_are() {
-        let texts = [(0, "Cells divide. A cell grows.".to_owned()), (7, "Cells".to_owned())];
-        let (all, postings) = postings(&texts);
-        assert_eq!(all, 5);
-        assert_eq!(postings["cell"], [0, 2, 4, 7, 1, 1]);
-        assert_eq!(postings["grow"], [0, 1, 4]);
-        assert_eq!(postings.len(), 3);
     }
 }

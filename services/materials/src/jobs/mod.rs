@@ -12,10 +12,13 @@ mod purge;
 mod read;
 
 pub use embed::Embed;
+pub use index::Index;
+use index::Indexed;
 pub use process::Process;
 pub use purge::{Purge, PurgeCourse};
 
-pub(crate) use embed::enqueue_embeds;
+pub(crate) use embed::{enqueue_embedding_again, enqueue_embeds};
+pub(crate) use index::enqueue_indexing;
 
 use std::collections::BTreeMap;
 

@@ -1,10 +1,11 @@
 use std::time::Duration;
 
-use longhaul::{Context, Job, JobError, JobResult, LogLevel, NewJob, Verdict};
+use longhaul::{Context, Job, JobError, JobResult, LogLevel, NewJob, Start, Verdict};
 use serde::{Deserialize, Serialize};
-use service_support::Write;
+use service_support::{Waiting, Write};
 
-use super::{Purge, QUEUE, superseded};
+use super::embed::EmbedError;
+use super::{Embed, Indexed, Purge, QUEUE, superseded};
 use crate::app::{App, Materials};
 use crate::model::Material;
 use crate::shares::user_key;
@@ -30,6 +31,9 @@ pub struct Processed {
     /// The model that embedded them; `None` where nothing was embedded.
     pub embedding_model: Option<String>,
 }
+
+/// The wait before a provider that failed is asked again, where it asks for none.
+const EMBED_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
 impl Job for Process {
     const KIND: &'static str = "materials.process";
@@ -64,44 +68,69 @@ impl Job for Process {
 }
 
 impl Process {
-    /// Each step's output is a receipt: what it found lies in the service's own tables.
+    /// Each step's output is a receipt: what it found lies in the service's own tables. Once the index is there, the
+    /// text can be found by its words, whatever becomes of its embedding.
     async fn process(&self, cx: &Context<Materials>, material: &Material) -> JobResult<Processed> {
         let app = cx.state().app();
         let read = cx.step("extract", || app.read_document(cx, material)).await?;
-        let indexed = cx.step("index", || app.index(cx, material, read.chunks)).await?;
-        let embedded = cx.step("embed", || app.embed_run(cx, &material.id, self.run, read.chunks)).await?;
-        let processed = Processed {
-            pages: read.pages,
-            chunks: read.chunks,
-            terms: indexed.terms,
-            embedding_model: embedded.model,
-        };
-        self.save(app, &processed).await?;
+        let indexed = cx.step("index", || app.index(cx, &material.id, self.run, read.chunks)).await?;
+        self.save(app, read.chunks, indexed).await?;
+        let embedding_model = self.embed(cx, read.chunks).await?;
         cx.progress(100, "ready to be searched");
         if self.run > 1 {
             let purge =
                 Purge { material_id: self.material_id.clone(), keep_from_run: Some(self.run), file: None };
             cx.follow_up(NewJob::of(&purge)?)?;
         }
-        Ok(processed)
+        Ok(Processed { pages: read.pages, chunks: read.chunks, terms: indexed.terms, embedding_model })
     }
 
     /// From one moment to the next, search reads this run and none of the one before.
-    async fn save(&self, app: &App, processed: &Processed) -> JobResult<()> {
+    async fn save(&self, app: &App, chunks: u32, indexed: Indexed) -> JobResult<()> {
         let now = app.clock.now();
         let save = Write::new(
-            "UPDATE materials SET indexed_run = $2, chunks = $3, terms = $4, embedding_model = $5, \
-             processed_at = $6, updated_at = $6, error_message = NULL WHERE id = $1",
+            "UPDATE materials SET indexed_run = $2, chunks = $3, terms = $4, nodes = $5, languages = $6, \
+             embedding_model = NULL, processed_at = $7, updated_at = $7, error_message = NULL WHERE id = $1",
             vec![
                 self.material_id.as_str().into(),
                 self.run.into(),
-                processed.chunks.into(),
-                processed.terms.into(),
-                processed.embedding_model.clone().into(),
+                chunks.into(),
+                indexed.terms.into(),
+                indexed.nodes.into(),
+                indexed.languages.into(),
                 now.into(),
             ],
         );
         app.commit_run(&self.material_id, self.run, vec![save]).await
+    }
+
+    /// A provider that cannot do it now is asked again by a job of its own; the material is complete without.
+    async fn embed(&self, cx: &Context<Materials>, chunks: u32) -> JobResult<Option<String>> {
+        let app = cx.state().app();
+        match app.embed_run(cx, &self.material_id, self.run, chunks).await {
+            Ok(embedded) => {
+                app.note_embedding(&self.material_id, self.run, &embedded).await?;
+                Ok(embedded.model)
+            }
+            Err(EmbedError::Job(error)) => Err(error),
+            Err(EmbedError::Provider(error)) => {
+                cx.log(LogLevel::Warn, format!("embedding is left to a job of its own: {error}"));
+                if let Some(model) = app.embedding_model().map(str::to_owned) {
+                    let again = Embed {
+                        material_id: self.material_id.clone(),
+                        run: self.run,
+                        model,
+                        dimension: None,
+                    };
+                    let wait = match error.waiting {
+                        Waiting::For(wait) => wait,
+                        Waiting::NotTold | Waiting::TooLong(_) => EMBED_AGAIN_AFTER,
+                    };
+                    cx.follow_up(NewJob { start: Start::After(wait), ..again.enqueued()? })?;
+                }
+                Ok(None)
+            }
+        }
     }
 
     /// The job's record says the same and is what people are shown; the row is for when that has been pruned. So

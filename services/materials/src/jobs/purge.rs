@@ -17,8 +17,8 @@ pub struct Purge {
     pub file: Option<String>,
 }
 
-/// Terms whose postings are removed in one commit.
-const TERMS_PER_COMMIT: usize = 200;
+/// Nodes of an index that are removed in one commit; each has a row for each part.
+const NODES_PER_COMMIT: u32 = 64;
 
 impl Job for Purge {
     const KIND: &'static str = "materials.purge";
@@ -76,7 +76,7 @@ impl App {
         for table in ["material_pages", "material_chunks", "material_vectors"] {
             self.purge_numbered(table, material_id, below).await?;
         }
-        self.purge_postings(material_id, below).await
+        self.purge_terms(material_id, below).await
     }
 
     async fn purge_numbered(&self, table: &str, material_id: &str, below: u32) -> Result<(), DbError> {
@@ -94,23 +94,16 @@ impl App {
         }
     }
 
-    async fn purge_postings(&self, material_id: &str, below: u32) -> Result<(), DbError> {
+    async fn purge_terms(&self, material_id: &str, below: u32) -> Result<(), DbError> {
         loop {
-            let sql = "SELECT run, part, term FROM material_postings WHERE material_id = $1 AND run < $2 \
-                       ORDER BY run, part, term LIMIT $3";
-            let params = vec![material_id.into(), below.into(), TERMS_PER_COMMIT.into()];
-            let rows = self.db.read(sql, params).await?;
+            let sql = "SELECT run, node FROM material_terms WHERE material_id = $1 AND run < $2 \
+                       ORDER BY run, node LIMIT 1";
+            let rows = self.db.read(sql, vec![material_id.into(), below.into()]).await?;
             let Some(first) = rows.first() else { return Ok(()) };
-            let (run, part): (u32, u32) = (first.get("run")?, first.get("part")?);
-            // Only what the index gives in one run of it: the last row of the same part.
-            let same = rows.iter().take_while(|row| {
-                row.get::<u32>("run").is_ok_and(|r| r == run)
-                    && row.get::<u32>("part").is_ok_and(|p| p == part)
-            });
-            let last: String = same.last().unwrap_or(first).get("term")?;
-            let sql = "DELETE FROM material_postings \
-                       WHERE material_id = $1 AND run = $2 AND part = $3 AND term <= $4";
-            self.remove(sql, vec![material_id.into(), run.into(), part.into(), last.into()]).await?;
+            let (run, node): (u32, u32) = (first.get("run")?, first.get("node")?);
+            let sql = "DELETE FROM material_terms WHERE material_id = $1 AND run = $2 AND node < $3";
+            let end = node.saturating_add(NODES_PER_COMMIT);
+            self.remove(sql, vec![material_id.into(), run.into(), end.into()]).await?;
         }
     }
 

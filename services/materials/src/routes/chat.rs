@@ -16,8 +16,8 @@ use service_support::{Message, MessageRole, Row, TextStream, Write, iso8601};
 use super::{Caller, json};
 use crate::app::App;
 use crate::error::{self, Error};
-use crate::question::{Question, Source};
-use crate::search::{Passage, Wanted};
+use crate::question::Question;
+use crate::retrieval::{Asking, Found};
 
 /// A question about a course.
 #[derive(Clone, Debug, Deserialize)]
@@ -37,10 +37,11 @@ struct Turn {
     content: String,
 }
 
-/// A material of the course, or a text that comes with the question.
+/// A material of the course, by its id alone or in an object, or a text that comes with the question.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 enum Attachment {
+    Id(String),
     Material { material_id: String },
     Text { name: String, content: String },
 }
@@ -53,6 +54,9 @@ struct ChatSource {
     name: String,
     excerpt: String,
     similarity_score: f64,
+    /// The page that it stands on, in a document of pages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    page: Option<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -78,8 +82,6 @@ const MAX_HISTORY: usize = 10;
 const MAX_ATTACHMENTS: usize = 5;
 /// The longest turn of a history or text of an attachment, in characters.
 const MAX_TEXT_CHARS: usize = 20_000;
-/// Passages that an answer is made from.
-const PASSAGES: usize = 5;
 
 /// `POST /courses/{course}/chat`
 pub(crate) async fn ask(
@@ -91,7 +93,7 @@ pub(crate) async fn ask(
 ) -> Result<Response, Error> {
     app.check_course(&user, &course_id).await?;
     let request = checked(json(body)?)?;
-    let asked = app.find_sources(course_id, request).await?;
+    let asked = app.asked(course_id, request).await?;
     if !wants_stream(&headers) {
         let response =
             app.providers.composer.write_whole(&asked.question).await.map_err(error::model_failed)?;
@@ -114,7 +116,11 @@ pub(crate) async fn list(
     let sql = "SELECT id, message, response, sources, generator, created_at FROM course_chats \
                WHERE course_id = $1 ORDER BY created_at DESC, id DESC LIMIT 100";
     let rows = app.db.read(sql, vec![course_id.into()]).await?;
-    rows.iter().rev().map(exchange).collect::<Result<_, Error>>().map(Json)
+    let mut exchanges = rows.iter().rev().map(exchange).collect::<Result<Vec<_>, Error>>()?;
+    for exchange in &mut exchanges {
+        exchange.sources = app.present(std::mem::take(&mut exchange.sources)).await?;
+    }
+    Ok(Json(exchanges))
 }
 
 fn exchange(row: &Row) -> Result<Exchange, Error> {
@@ -149,7 +155,7 @@ fn checked(request: ChatRequest) -> Result<ChatRequest, Error> {
     }
     let text_fits = |attachment: &Attachment| match attachment {
         Attachment::Text { name, content } => fits(content) && name.len() <= 255,
-        Attachment::Material { .. } => true,
+        Attachment::Id(_) | Attachment::Material { .. } => true,
     };
     if !request.attachments.iter().all(text_fits) {
         return Err(Error::bad_request("Attachments must be at most 20000 characters each"));
@@ -171,34 +177,28 @@ struct Asked {
 }
 
 impl App {
-    /// The passages that fit the question best: of the attached materials where there are any, else of the course.
-    async fn find_sources(&self, course_id: String, request: ChatRequest) -> Result<Asked, Error> {
-        let mut among = Vec::new();
-        let (mut sources, mut shown) = (Vec::new(), Vec::new());
+    async fn asked(&self, course_id: String, request: ChatRequest) -> Result<Asked, Error> {
+        let mut asking = Asking { message: request.message.trim().to_owned(), ..Asking::default() };
         for attachment in request.attachments {
             match attachment {
-                Attachment::Material { material_id } => among.push(material_id),
-                Attachment::Text { name, content } => {
-                    shown.push(ChatSource {
-                        material_id: None,
-                        excerpt: content.chars().take(500).collect(),
-                        name: name.clone(),
-                        similarity_score: 1.0,
-                    });
-                    sources.push(Source { name, text: content });
-                }
+                Attachment::Id(id) | Attachment::Material { material_id: id } => asking.materials.push(id),
+                Attachment::Text { name, content } => asking.texts.push((name, content)),
             }
         }
-        self.check_attached(&course_id, &among).await?;
-        let message = request.message.trim().to_owned();
-        let found = self.search(&course_id, &among, &message, Wanted::Passages(PASSAGES)).await?;
-        for passage in found.passages {
-            sources.push(Source { name: passage.name.clone(), text: passage.text.clone() });
-            shown.push(passage.into());
-        }
-        let history = request.history.into_iter();
-        let history = history.map(|turn| Message { role: turn.role, content: turn.content }).collect();
-        Ok(Asked { course_id, question: Question { text: message, history, sources }, sources: shown })
+        self.check_attached(&course_id, &asking.materials).await?;
+        let turns = request.history.into_iter();
+        asking.history = turns.map(|turn| Message { role: turn.role, content: turn.content }).collect();
+        let (question, found) = self.find_sources(&course_id, &asking).await?;
+        let sources = found.into_iter().map(ChatSource::from).collect();
+        Ok(Asked { course_id, question, sources })
+    }
+
+    /// The sources whose materials are still there: one may have been deleted while the answer was written.
+    async fn present(&self, mut sources: Vec<ChatSource>) -> Result<Vec<ChatSource>, Error> {
+        let ids: Vec<String> = sources.iter().filter_map(|source| source.material_id.clone()).collect();
+        let there = self.still_there(&ids).await?;
+        sources.retain(|source| source.material_id.as_ref().is_none_or(|id| there.contains(id)));
+        Ok(sources)
     }
 
     async fn check_attached(&self, course_id: &str, materials: &[String]) -> Result<(), Error> {
@@ -212,8 +212,9 @@ impl App {
         Ok(())
     }
 
-    async fn keep_answer(&self, asked: Asked, response: String) -> Result<ChatResponse, Error> {
+    async fn keep_answer(&self, mut asked: Asked, response: String) -> Result<ChatResponse, Error> {
         let now = self.clock.now();
+        asked.sources = self.present(asked.sources).await?;
         let sources = serde_json::to_string(&asked.sources).map_err(|e| Error::fault(&e))?;
         let insert = Write::new(
             "INSERT INTO course_chats (id, course_id, message, response, sources, generator, created_at) \
@@ -233,13 +234,14 @@ impl App {
     }
 }
 
-impl From<Passage> for ChatSource {
-    fn from(passage: Passage) -> Self {
+impl From<Found> for ChatSource {
+    fn from(found: Found) -> Self {
         Self {
-            material_id: Some(passage.material_id),
-            name: passage.name,
-            excerpt: passage.excerpt,
-            similarity_score: passage.score,
+            material_id: found.material_id,
+            name: found.source.name,
+            excerpt: found.excerpt,
+            similarity_score: found.score,
+            page: found.source.page,
         }
     }
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::Caller;
 use crate::app::App;
 use crate::error::Error;
-use crate::search::{Mode, Passage, Wanted};
+use crate::search::{Mode, Passage, Query as Asked, Wanted};
 
 /// A material that answers a query.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -21,6 +21,9 @@ pub(crate) struct SearchResult {
     excerpt: String,
     similarity_score: f64,
     file_type: String,
+    /// The page that the excerpt stands on, in a document of pages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page: Option<u32>,
 }
 
 /// The number of answers if the caller does not say.
@@ -49,7 +52,8 @@ pub(crate) async fn search(
         Some(limit) => limit.parse().ok().filter(|limit| (1..=10).contains(limit)),
     };
     let limit = limit.ok_or_else(|| Error::bad_request("Limit must be between 1 and 10"))?;
-    let found = app.search(&course_id, &[], query, Wanted::Materials(limit)).await?;
+    let found =
+        app.search(&course_id, &[], Asked { text: query, before: "" }, Wanted::Materials(limit)).await?;
     let mode = match found.mode {
         Mode::Lexical => HeaderValue::from_static("lexical"),
         Mode::Hybrid => HeaderValue::from_static("hybrid"),
@@ -67,6 +71,7 @@ impl From<Passage> for SearchResult {
             excerpt: passage.excerpt,
             similarity_score: passage.score,
             file_type: passage.file_type,
+            page: passage.page,
         }
     }
 }

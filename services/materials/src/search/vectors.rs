@@ -1,25 +1,33 @@
+use std::collections::HashMap;
 use std::time::Duration;
 
-use service_support::{DbError, Row};
+use service_support::{DbError, Row, placeholders};
 
-use super::{ChunkKey, Hit};
+use super::{Hit, Place, Query, Searched};
 use crate::app::App;
+use crate::jobs;
+use crate::text::{similarity, unit};
 
 /// Whoever searches is waiting: a provider that takes longer is left out of this search.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl App {
-    /// Scores every chunk of a course that the configured model has embedded; `None` without a provider, or where
-    /// it does not answer: a search by words is better than none.
-    pub(crate) async fn search_meaning(
+    /// Scores every chunk that the configured model has embedded; `None` where there is none, or no provider, or it does
+    /// not answer: a search by words is better than none.
+    pub(super) async fn search_meaning(
         &self,
         course_id: &str,
-        query: &str,
+        materials: &[Searched],
+        query: Query<'_>,
     ) -> Result<Option<Vec<Hit>>, DbError> {
         let Some(embedder) = &self.providers.embedder else { return Ok(None) };
-        let asked = [query.to_owned()];
+        // Signs alone have no meaning that a model could tell.
+        if materials.is_empty() || !query.text.contains(char::is_alphanumeric) {
+            return Ok(None);
+        }
+        let asked = [format!("{} {}", query.before, query.text).trim().to_owned()];
         let vector = match tokio::time::timeout(PATIENCE, embedder.embed(&asked)).await {
-            Ok(Ok(vectors)) => vectors.into_iter().next(),
+            Ok(Ok(vectors)) => vectors.into_iter().next().flatten(),
             Ok(Err(error)) => {
                 tracing::warn!("searching by words alone: {error}");
                 None
@@ -30,65 +38,54 @@ impl App {
             }
         };
         let Some(vector) = vector else { return Ok(None) };
-        // The dimension is compared too: a server may change its model under the same name.
-        let sql = "SELECT v.material_id, v.run, v.number, v.vector FROM materials m \
-                   JOIN material_vectors v ON v.material_id = m.id AND v.run = m.indexed_run \
-                   WHERE m.course_id = $1 AND v.model = $2 AND v.dimension = $3";
-        let params = vec![course_id.into(), embedder.model().into(), vector.len().into()];
-        let rows = self.db.read(sql, params).await?;
-        let scored = tokio::task::spawn_blocking(move || score(&rows, &vector)).await;
-        let scored = scored.unwrap_or_else(|panic| {
-            Err(DbError::Column { column: "vector".into(), reason: panic.to_string() })
-        });
-        scored.map(Some)
+        let dimension = vector.len();
+        let (query, mut hits) = (unit(&vector), Vec::<Hit>::new());
+        for batch in super::batches(materials) {
+            let members = &materials[batch.materials.clone()];
+            // The dimension is compared too: a server may change its model under the same name.
+            let sql = format!(
+                "SELECT material_id, run, number, vector FROM material_vectors WHERE material_id IN ({}) \
+                 AND model = $1 AND dimension = $2 AND number >= $3 AND number < $4",
+                placeholders(5, members.len())
+            );
+            let numbers = batch.numbers;
+            let mut params =
+                vec![embedder.model().into(), dimension.into(), numbers.start.into(), numbers.end.into()];
+            params.extend(members.iter().map(|material| material.id.as_str().into()));
+            let rows = self.db.read(sql, params).await?;
+            let known = (batch.materials.start..).zip(members);
+            let known: HashMap<&str, (usize, u32)> =
+                known.map(|(at, material)| (material.id.as_str(), (at, material.run))).collect();
+            for row in &rows {
+                let (material_id, run): (String, u32) = (row.get("material_id")?, row.get("run")?);
+                let Some((material, _)) = known.get(material_id.as_str()).filter(|(_, known)| *known == run)
+                else {
+                    continue;
+                };
+                let likeness = similarity(&query, &row.get::<Vec<u8>>("vector")?);
+                let place = Place { material: *material, number: row.get("number")? };
+                hits.push(Hit { place, score: likeness, coverage: 0.0, likeness });
+            }
+        }
+        let chunks: u64 = materials.iter().map(|material| u64::from(material.chunks)).sum();
+        let compared = hits.len() as u64;
+        if compared < chunks {
+            self.embed_again(course_id, embedder.model(), dimension).await?;
+        }
+        Ok((compared > 0).then_some(hits))
     }
-}
 
-fn score(rows: &[Row], query: &[f32]) -> Result<Vec<Hit>, DbError> {
-    let query = unit(query);
-    let hit = |row: &Row| {
-        let vector: Vec<u8> = row.get("vector")?;
-        let chunk = ChunkKey {
-            material_id: row.get("material_id")?,
-            run: row.get("run")?,
-            number: row.get("number")?,
-        };
-        Ok(Hit { chunk, score: similarity(&query, &vector) })
-    };
-    rows.iter().map(hit).collect()
-}
-
-/// The cosine of the angle between a query and a stored vector; what points the other way counts as unlike.
-fn similarity(query: &[f32], stored: &[u8]) -> f64 {
-    let stored =
-        stored.chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
-    let product: f32 = query.iter().zip(stored).map(|(a, b)| a * b).sum();
-    f64::from(product.clamp(0.0, 1.0))
-}
-
-/// A vector as it is stored: of length 1, so that a product is a cosine.
-pub(crate) fn scaled(vector: &[f32]) -> Vec<u8> {
-    unit(vector).into_iter().flat_map(f32::to_le_bytes).collect()
-}
-
-fn unit(vector: &[f32]) -> Vec<f32> {
-    // In double precision: the squares of large numbers would not fit.
-    let length = vector.iter().map(|number| f64::from(*number).powi(2)).sum::<f64>().sqrt();
-    let scale = if length > 0.0 { 1.0 / length } else { 0.0 };
-    vector.iter().map(|number| (f64::from(*number) * scale) as f32).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn likeness_is_the_angle_and_not_the_length() {
-        let near = |a: &[f32], b: &[f32]| similarity(&unit(a), &scaled(b));
-        assert!((near(&[3.0, 4.0], &[300.0, 400.0]) - 1.0).abs() < 1e-6);
-        assert!((near(&[1.0, 0.0], &[1.0, 1.0]) - 0.5_f64.sqrt()).abs() < 1e-6);
-        assert_eq!(near(&[1.0, 0.0], &[-1.0, 0.0]), 0.0);
-        assert_eq!(near(&[1.0, 0.0], &[0.0, 0.0]), 0.0);
-        assert!((near(&[3e38, 3e38], &[3e38, 3e38]) - 1.0).abs() < 1e-6);
+    /// Enqueues the embedding of materials whose vectors have another dimension: the server has changed its model under
+    /// the same name.
+    async fn embed_again(&self, course_id: &str, model: &str, dimension: usize) -> Result<(), DbError> {
+        let sql = "SELECT m.id, m.run FROM materials m WHERE m.course_id = $1 AND m.indexed_run = m.run \
+                   AND m.embedding_model = $2 AND EXISTS (SELECT 1 FROM material_vectors v \
+                   WHERE v.material_id = m.id AND v.run = m.run AND v.model = $2 AND v.dimension <> $3) LIMIT 500";
+        let rows = self.db.read(sql, vec![course_id.into(), model.into(), dimension.into()]).await?;
+        let stale: Vec<(String, u32)> = rows
+            .iter()
+            .map(|row: &Row| Ok((row.get("id")?, row.get("run")?)))
+            .collect::<Result<_, DbError>>()?;
+        jobs::enqueue_embedding_again(self, &stale, model, dimension).await
     }
 }

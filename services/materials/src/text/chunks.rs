@@ -1,19 +1,18 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// The most words that a chunk has.
-pub const CHUNK_WORDS: usize = 400;
-/// The most words that a chunk shares with the one before it.
-pub const OVERLAP_WORDS: usize = 50;
+/// The most tokens that a chunk has, as embedding models count them, roughly: common ones take 512.
+pub const CHUNK_TOKENS: usize = 480;
+/// The most tokens that a chunk shares with the one before it.
+pub const OVERLAP_TOKENS: usize = 50;
 
-/// Cuts a text into pieces to index, each of at most [`CHUNK_WORDS`] words and, unless the text ends, at least
-/// half of that. A cut falls between paragraphs where it can, else between sentences, else between words. A piece
-/// begins with the last sentences of the one before it (up to [`OVERLAP_WORDS`] words), so that what is said
-/// across a cut is found too. Together the pieces hold every word of the text.
+/// Cuts a text into pieces to index, each of at most [`CHUNK_TOKENS`] and, unless the text ends, at least half of that:
+/// some 350 English words, or 400 Chinese characters. A cut falls between paragraphs where it can, else between
+/// sentences, else between words. A piece begins with the last sentences of the one before it (up to
+/// [`OVERLAP_TOKENS`]), so that what is said across a cut is found too. Together the pieces hold every word of the text.
 ///
-/// A word counts once for every twelve characters it has, and a character of a script that writes no spaces
-/// counts as half a word, so a piece is bounded (by 4,800 characters and the spaces between them) whatever the
-/// text is.
+/// A token is six letters of an English word, three of another alphabet, of a number or of a word that is too long to be
+/// one, and less than one character of a script that writes no spaces; so a piece is bounded whatever the text is.
 #[must_use]
 pub fn chunks(text: &str) -> Vec<String> {
     chunk_ranges(text).into_iter().map(|range| text[range].to_owned()).collect()
@@ -27,7 +26,7 @@ pub fn chunk_ranges(text: &str) -> Vec<Range<usize>> {
     let mut window: VecDeque<Atom> = VecDeque::new();
     loop {
         let mut cost: usize = window.iter().map(|atom| atom.cost).sum();
-        while let Some(atom) = atoms.next_if(|atom| cost + atom.cost <= CHUNK_WORDS) {
+        while let Some(atom) = atoms.next_if(|atom| cost + atom.cost <= CHUNK_TOKENS) {
             cost += atom.cost;
             window.push_back(atom);
         }
@@ -51,7 +50,7 @@ fn cut(window: &VecDeque<Atom>) -> usize {
     for (index, atom) in window.iter().enumerate() {
         cost += atom.cost;
         // A cut in the first half would make pieces that say too little.
-        if cost >= CHUNK_WORDS / 2 {
+        if cost >= CHUNK_TOKENS / 2 {
             match atom.after {
                 Break::Paragraph => paragraph = Some(index + 1),
                 Break::Sentence => sentence = Some(index + 1),
@@ -70,7 +69,7 @@ fn overlap_start(window: &VecDeque<Atom>, length: usize) -> usize {
     let (mut start, mut sentence) = (length, None);
     for index in (1..length).rev() {
         cost += window[index].cost;
-        if cost > OVERLAP_WORDS {
+        if cost > OVERLAP_TOKENS {
             break;
         }
         start = index;
@@ -86,7 +85,7 @@ fn overlap_start(window: &VecDeque<Atom>, length: usize) -> usize {
 struct Atom {
     start: usize,
     end: usize,
-    /// For how many words it counts; less than [`OVERLAP_WORDS`].
+    /// For how many tokens it counts; less than [`OVERLAP_TOKENS`].
     cost: usize,
     after: Break,
 }
@@ -104,9 +103,11 @@ struct Atoms<'a> {
     at: usize,
 }
 
-/// The weight of a word that counts once, in characters.
-const WORD_WEIGHT: usize = 12;
-const MAX_ATOM_WEIGHT: usize = 20 * WORD_WEIGHT;
+/// The weight of a token.
+const TOKEN_WEIGHT: usize = 12;
+const MAX_ATOM_WEIGHT: usize = 20 * TOKEN_WEIGHT;
+/// A longer word is no word.
+const WORD_CHARS: usize = 20;
 
 impl Iterator for Atoms<'_> {
     type Item = Atom;
@@ -115,11 +116,16 @@ impl Iterator for Atoms<'_> {
         let rest = &self.text[self.at..];
         let start = self.at + (rest.len() - rest.trim_start().len());
         let (mut end, mut weight) = (start, 0);
-        for c in self.text[start..].chars() {
-            weight += if is_unspaced(c) { WORD_WEIGHT / 2 } else { 1 };
-            if c.is_whitespace() || weight > MAX_ATOM_WEIGHT {
+        for (count, c) in self.text[start..].chars().enumerate() {
+            let added = match c {
+                c if is_unspaced(c) => 14,
+                c if c.is_ascii_alphabetic() && count < WORD_CHARS => 2,
+                _ => 4,
+            };
+            if c.is_whitespace() || weight + added > MAX_ATOM_WEIGHT {
                 break;
             }
+            weight += added;
             end += c.len_utf8();
             if ends_unspaced_sentence(c) {
                 break;
@@ -127,7 +133,7 @@ impl Iterator for Atoms<'_> {
         }
         self.at = end;
         let after = self.break_after(start, end);
-        (end > start).then_some(Atom { start, end, cost: weight.div_ceil(WORD_WEIGHT), after })
+        (end > start).then_some(Atom { start, end, cost: weight.div_ceil(TOKEN_WEIGHT), after })
     }
 }
 
@@ -185,10 +191,10 @@ mod tests {
         assert_eq!(chunks.len(), 3);
         for chunk in &chunks {
             assert!(chunk.starts_with("Leaf number") && chunk.ends_with("today."));
-            assert!(words(chunk).len() <= CHUNK_WORDS);
+            assert!(words(chunk).len() <= CHUNK_TOKENS);
         }
-        assert!(chunks[0].ends_with("Leaf number 39 turns light and water into sugar today."));
-        assert!(chunks[1].starts_with("Leaf number 35 turns"));
+        assert!(chunks[0].ends_with("Leaf number 42 turns light and water into sugar today."));
+        assert!(chunks[1].starts_with("Leaf number 39 turns"));
     }
 
     #[test]
@@ -202,9 +208,9 @@ mod tests {
     #[test]
     fn texts_without_spaces_are_cut_too() {
         let encoded = chunks(&"x".repeat(20_000));
-        assert!(encoded.iter().all(|chunk| chunk.len() <= CHUNK_WORDS * WORD_WEIGHT), "{}", encoded.len());
+        assert!(encoded.iter().all(|chunk| chunk.len() <= 1_700), "{}", encoded.len());
         let chinese = chunks(&"植物利用阳光制造糖。".repeat(300));
-        assert!(chinese.iter().all(|chunk| chunk.chars().count() <= 2 * CHUNK_WORDS));
+        assert!(chinese.iter().all(|chunk| chunk.chars().count() <= 411));
         assert!(chinese.iter().all(|chunk| chunk.ends_with('。') && chunk.starts_with('植')));
     }
 
@@ -212,8 +218,8 @@ mod tests {
     fn a_sentence_without_an_end_is_cut_between_words() {
         let text = vec!["word"; 1000].join(" ");
         let chunks = chunks(&text);
-        assert_eq!(words(&chunks[0]).len(), CHUNK_WORDS);
-        assert_eq!(chunks.iter().map(|chunk| words(chunk).len()).sum::<usize>(), 1000 + 2 * OVERLAP_WORDS);
+        assert_eq!(words(&chunks[0]).len(), CHUNK_TOKENS);
+        assert_eq!(chunks.iter().map(|chunk| words(chunk).len()).sum::<usize>(), 1000 + 2 * OVERLAP_TOKENS);
     }
 
     proptest! {
@@ -227,7 +233,7 @@ mod tests {
             let mut from = 0;
             for chunk in chunks(&text) {
                 prop_assert!(!chunk.trim().is_empty());
-                prop_assert!(chunk.chars().filter(|c| !c.is_whitespace()).count() <= CHUNK_WORDS * WORD_WEIGHT);
+                prop_assert!(chunk.chars().filter(|c| !c.is_whitespace()).count() <= CHUNK_TOKENS * 6);
                 // Pieces follow one another, and only spaces lie between those that do not overlap.
                 let start = from + text[from..].find(&chunk).expect("a piece is a part of the text");
                 prop_assert!(start <= covered || text[covered..start].trim().is_empty());

@@ -36,7 +36,7 @@ struct Match {
 fn matches(line: &str, begins: &[usize], query_terms: &[String]) -> Vec<Match> {
     let wanted: HashSet<&str> = query_terms.iter().map(String::as_str).collect();
     let place = |byte: usize| begins.partition_point(|begin| *begin < byte);
-    let found = tokens(line).into_iter().filter(|token| wanted.contains(token.term.as_str()));
+    let found = tokens(line).tokens.into_iter().filter(|token| wanted.contains(token.term.as_str()));
     found.map(|token| Match { place: place(token.start)..place(token.end), term: token.term }).collect()
 }
 
@@ -102,8 +102,11 @@ fn end(line: &str, begins: &[usize], start: usize, matched_end: usize, room: usi
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::terms;
     use super::*;
+
+    fn terms(query: &str) -> Vec<String> {
+        super::super::query(query, super::super::Languages(1)).concat()
+    }
 
     const LECTURE: &str = include_str!("../../samples/scanned.txt");
 

@@ -1,10 +1,12 @@
 /// The frequency of a query's term.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TermCount {
     /// In the chunk that is scored.
     pub in_chunk: u32,
     /// The number of chunks of the collection that hold it.
     pub chunks: u64,
+    /// Its weight beside the query's other terms.
+    pub weight: f64,
 }
 
 /// The chunks that are searched, which a chunk is compared with.
@@ -28,7 +30,7 @@ pub fn bm25(term: TermCount, length: u32, collection: Collection) -> f64 {
     let frequency = f64::from(term.in_chunk);
     let average = collection.average_terms.max(1.0);
     let fair = frequency + K1 * (1.0 - B + B * f64::from(length) / average);
-    rarity(term.chunks, collection.chunks) * frequency * (K1 + 1.0) / fair
+    term.weight * rarity(term.chunks, collection.chunks) * frequency * (K1 + 1.0) / fair
 }
 
 /// The relevance of a chunk for a query, from 0 (no term of it occurs) to 1 (which no chunk reaches): the sum of
@@ -37,8 +39,21 @@ pub fn bm25(term: TermCount, length: u32, collection: Collection) -> f64 {
 #[must_use]
 pub fn relevance(terms: &[TermCount], length: u32, collection: Collection) -> f64 {
     let score: f64 = terms.iter().map(|term| bm25(*term, length, collection)).sum();
-    let best: f64 = terms.iter().map(|term| rarity(term.chunks, collection.chunks) * (K1 + 1.0)).sum();
+    let best: f64 = terms.iter().map(|term| weight(*term, collection) * (K1 + 1.0)).sum();
     if best > 0.0 { (score / best).clamp(0.0, 1.0) } else { 0.0 }
+}
+
+/// The share of a query's terms that a chunk holds, each weighed by how rare it is. A term that occurs nowhere weighs most.
+#[must_use]
+pub fn coverage(terms: &[TermCount], collection: Collection) -> f64 {
+    let held =
+        terms.iter().filter(|term| term.in_chunk > 0).map(|term| weight(*term, collection)).sum::<f64>();
+    let all: f64 = terms.iter().map(|term| weight(*term, collection)).sum();
+    if all > 0.0 { held / all } else { 0.0 }
+}
+
+fn weight(term: TermCount, collection: Collection) -> f64 {
+    term.weight * rarity(term.chunks, collection.chunks)
 }
 
 /// The inverse document frequency, in the form that stays positive for a term that is nearly everywhere.
@@ -57,7 +72,7 @@ mod tests {
     const COLLECTION: Collection = Collection { chunks: 1000, average_terms: 200.0 };
 
     fn term(in_chunk: u32, chunks: u64) -> TermCount {
-        TermCount { in_chunk, chunks }
+        TermCount { in_chunk, chunks, weight: 1.0 }
     }
 
     #[test]
@@ -82,6 +97,14 @@ mod tests {
         assert!(whole > 0.7 && half > 0.2 && half < 0.5, "{whole} {half}");
         assert_eq!(relevance(&[], 200, COLLECTION), 0.0);
         assert_eq!(relevance(&[term(0, 0)], 0, Collection { chunks: 0, average_terms: 0.0 }), 0.0);
+    }
+
+    #[test]
+    fn coverage_counts_the_rare_words_for_more() {
+        let half = coverage(&[term(1, 500), term(0, 1)], COLLECTION);
+        assert!(half < 0.2, "{half}");
+        assert!((coverage(&[term(3, 5), term(1, 5)], COLLECTION) - 1.0).abs() < 1e-9);
+        assert_eq!(coverage(&[], COLLECTION), 0.0);
     }
 
     proptest! {

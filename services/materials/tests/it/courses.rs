@@ -136,7 +136,7 @@ async fn a_deleted_course_takes_all_that_is_in_it_along() {
     let _worker = f.work();
     let purges = f.all_ended("materials.purge-course").await;
     assert!(!purges.is_empty() && purges.iter().all(|job| job.state == State::Completed), "{purges:?}");
-    for table in ["material_chunks", "material_postings"] {
+    for table in ["material_chunks", "material_terms"] {
         assert_eq!(f.rows(table, &read).await, 0, "{table}");
         assert!(f.rows(table, &other).await > 0, "{table}");
     }

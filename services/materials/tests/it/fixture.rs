@@ -221,6 +221,12 @@ impl Fixture {
         self.db.read(sql, vec![material.into()]).await.unwrap()[0].get("n").unwrap()
     }
 
+    /// The bytes that the database takes.
+    pub(crate) async fn database_bytes(&self) -> u64 {
+        let sql = "SELECT page_count * page_size AS bytes FROM pragma_page_count(), pragma_page_size()";
+        self.db.read(sql, vec![]).await.unwrap()[0].get("bytes").unwrap()
+    }
+
     /// The names of all files that the service keeps, half-made ones included.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let mut files = Vec::new();

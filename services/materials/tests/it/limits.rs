@@ -115,11 +115,11 @@ async fn a_deleted_documents_room_goes_back_to_the_file_system() {
     let _worker = f.work();
     assert_eq!(f.ended(&id).await["processing_status"], "completed");
     let large = size(&f).await;
-    assert!(large > small + (2 << 20), "{small} {large}");
+    assert!(large > small + (1 << 20), "{small} {large}");
     f.call("DELETE", &format!("/materials/{id}"), "").await;
     f.all_ended("materials.purge").await;
     let after = size(&f).await;
-    assert!(after <= small + (2 << 20), "{small} {large} {after}");
+    assert!(after <= small + (1 << 20), "{small} {large} {after}");
 }
 
 async fn size(f: &Fixture) -> i64 {

@@ -6,6 +6,7 @@ mod chat;
 mod courses;
 mod extract;
 mod fixture;
+mod judged;
 mod lifecycle;
 mod limits;
 mod outage;

@@ -45,37 +45,56 @@ async fn with_embeddings_a_search_finds_meaning_too() {
 }
 
 #[tokio::test]
-async fn a_limit_of_the_provider_costs_no_attempt() {
-    let double = Double::start().await;
-    double.fail("/v1/embeddings", Fault::RateLimit("120".into()));
-    let f = Fixture::with(&double, EMBEDDINGS).await;
-    let course = f.course().await;
-    let id = f.uploaded(&course, "a.txt", b"Leaves are green.").await;
-    let _worker = f.work();
-    let job = f.reaches(&process_job(&id), State::Scheduled).await;
-    assert_eq!(job.attempt, 0);
-    assert_eq!(job.run_at, f.clock.now().plus(Duration::from_secs(120)));
-    assert_eq!(f.get(&format!("/materials/{id}")).await.json()["processing_status"], "processing");
-    f.clock.advance(Duration::from_secs(120));
-    assert_eq!(f.ended(&id).await["has_embedding"], true);
-    let job = f.longhaul.get(&process_job(&id)).await.unwrap().found().unwrap();
-    assert_eq!((job.attempt, job.errors.len()), (1, 0));
+async fn a_provider_that_is_down_or_over_its_limit_costs_a_text_its_vectors_for_a_while_and_no_more() {
+    for (fault, wait) in [
+        (Fault::RateLimit("120".into()), 120),
+        (Fault::RateLimit("901".into()), 30),
+        (Fault::Status(503), 30),
+        (Fault::Status(401), 30),
+        (Fault::Malformed, 30),
+    ] {
+        let double = Double::start().await;
+        double.fail("/v1/embeddings", fault.clone());
+        let f = Fixture::with(&double, EMBEDDINGS).await;
+        let course = f.course().await;
+        let id = f.uploaded(&course, "a.txt", b"The vehicle needs fuel.").await;
+        let _worker = f.work();
+        let material = f.ended(&id).await;
+        assert_eq!(
+            (&material["processing_status"], &material["has_embedding"]),
+            (&json!("completed"), &json!(false)),
+            "{fault:?}: {material}"
+        );
+        let (mode, found) = search(&f, &course, "fuel").await;
+        assert_eq!((mode.as_str(), &found[0]["material_id"]), ("lexical", &json!(id)), "{fault:?}");
+
+        f.clock.advance(Duration::from_secs(wait));
+        let again = f.all_ended("materials.embed").await;
+        assert_eq!((again.len(), again[0].attempt), (1, 1), "{fault:?}");
+        assert_eq!(f.get(&format!("/materials/{id}")).await.json()["has_embedding"], true, "{fault:?}");
+        let (mode, found) = search(&f, &course, "automobile").await;
+        assert_eq!((mode.as_str(), &found[0]["material_id"]), ("hybrid", &json!(id)), "{fault:?}");
+    }
 }
 
 #[tokio::test]
-async fn a_limit_that_is_too_long_fails_with_the_providers_reason() {
+async fn a_batch_or_a_chunk_that_the_provider_refuses_does_not_fail_the_document() {
     let double = Double::start().await;
-    double.fail("/v1/embeddings", Fault::RateLimit("901".into()));
+    // Ten inputs at once, and fewer letters than a chunk has.
+    double.limit_embeddings(10, 1_400);
     let f = Fixture::with(&double, EMBEDDINGS).await;
     let course = f.course().await;
-    let id = f.uploaded(&course, "a.txt", b"Leaves are green.").await;
+    let text: String = (0..3_000)
+        .map(|n| format!("Sentence number{n} of ten words says something about leaves. "))
+        .collect();
+    let id = f.uploaded(&course, "book.txt", text.as_bytes()).await;
     let _worker = f.work();
     let material = f.ended(&id).await;
-    assert_eq!(material["processing_status"], "failed");
-    assert!(
-        material["error_message"].as_str().unwrap().contains("the double refuses with 429"),
-        "{material}"
-    );
+    assert_eq!(material["processing_status"], "completed", "{material}");
+    assert_eq!(material["has_embedding"], true);
+    let (chunks, vectors) = (f.rows("material_chunks", &id).await, f.rows("material_vectors", &id).await);
+    assert!(chunks > 60 && vectors == chunks, "{vectors} vectors of {chunks} chunks");
+    assert_eq!(search(&f, &course, "number2999").await.1[0]["material_id"], id);
 }
 
 #[tokio::test]
@@ -95,9 +114,10 @@ async fn a_provider_that_recovers_is_asked_for_nothing_twice() {
 
     let second = f.uploaded(&course, "again.txt", text.as_bytes()).await;
     double.fail("/v1/embeddings", Fault::Status(503));
-    f.reaches(&process_job(&second), State::Scheduled).await;
+    assert_eq!(f.ended(&second).await["has_embedding"], false);
     f.clock.advance(Duration::from_secs(60));
-    assert_eq!(f.ended(&second).await["has_embedding"], true);
+    f.all_ended("materials.embed").await;
+    assert_eq!(f.get(&format!("/materials/{second}")).await.json()["has_embedding"], true);
     assert_eq!(
         double.seen("/v1/embeddings").len(),
         2 * requests + 1,
@@ -125,7 +145,10 @@ async fn another_model_embeds_everything_again_and_never_meets_the_first_ones_ve
         assert_eq!(f.materials.reconcile().await.unwrap().embeds, 1);
         assert_eq!(f.materials.reconcile().await.unwrap().embeds, 0, "one that waits is joined");
         let (mode, found) = search(&f, &course, "automobile").await;
-        assert_eq!((mode.as_str(), found.len()), ("hybrid", 0), "vectors of another model do not count");
+        assert_eq!((mode.as_str(), found.len()), ("lexical", 0), "vectors of another model do not count");
+        assert_eq!(search(&f, &course, "fuel").await.1[0]["material_id"], id, "words find it meanwhile");
+        let shown = f.get(&format!("/materials/{id}")).await.json();
+        assert_eq!(shown["has_embedding"], false, "it cannot be found by meaning now");
         let _worker = f.work();
         f.all_ended("materials.embed").await;
         let (_, found) = search(&f, &course, "automobile").await;
@@ -134,6 +157,53 @@ async fn another_model_embeds_everything_again_and_never_meets_the_first_ones_ve
         assert_eq!(f.rows("material_vectors", &id).await, 1, "the vectors of the model before are gone");
         assert_eq!(f.materials.reconcile().await.unwrap().embeds, 0);
     }
+}
+
+#[tokio::test]
+async fn a_model_that_changes_under_its_name_is_met_by_no_vector_of_the_one_before() {
+    let double = Double::start().await;
+    let f = Fixture::with(&double, EMBEDDINGS).await;
+    let course = f.course().await;
+    let cars = f.uploaded(&course, "cars.txt", b"The vehicle needs fuel.").await;
+    let _worker = f.work();
+    f.ended(&cars).await;
+    assert_eq!(search(&f, &course, "automobile").await.0, "hybrid");
+    double.set_dimension(48);
+    let sea = f.uploaded(&course, "sea.txt", b"Rivers carry water towards oceans.").await;
+    f.ended(&sea).await;
+    // Whoever searches next meets vectors of another length, and sees to it that they are made anew.
+    search(&f, &course, "automobile").await;
+    f.all_ended("materials.embed").await;
+    let (mode, found) = search(&f, &course, "automobile").await;
+    assert_eq!((mode.as_str(), &found[0]["material_id"]), ("hybrid", &json!(cars)));
+    for id in [&cars, &sea] {
+        assert_eq!(f.rows("material_vectors", id).await, 1);
+        assert_eq!(f.get(&format!("/materials/{id}")).await.json()["has_embedding"], true);
+    }
+}
+
+#[tokio::test]
+async fn without_its_provider_a_course_is_searched_by_words_and_says_so() {
+    let double = Double::start().await;
+    let f = Fixture::with(&double, EMBEDDINGS).await;
+    let course = f.course().await;
+    let id = f.uploaded(&course, "cars.txt", b"The vehicle needs fuel.").await;
+    let worker = f.work();
+    assert_eq!(f.ended(&id).await["has_embedding"], true);
+    drop(worker);
+    let f = f.reopen(&[("EMBEDDING_BASE_URL", "none".into())]).await;
+    f.materials.reconcile().await.unwrap();
+    let (mode, found) = search(&f, &course, "fuel").await;
+    assert_eq!((mode.as_str(), &found[0]["material_id"]), ("lexical", &json!(id)));
+    assert_eq!(f.get(&format!("/materials/{id}")).await.json()["has_embedding"], false);
+    // Its vectors are still there, so the provider's return costs no request.
+    let f = f.reopen(&Fixture::variables(&double, EMBEDDINGS)).await;
+    let before = double.seen("/v1/embeddings").len();
+    f.materials.reconcile().await.unwrap();
+    let _worker = f.work();
+    f.all_ended("materials.embed").await;
+    assert_eq!(f.get(&format!("/materials/{id}")).await.json()["has_embedding"], true);
+    assert_eq!(double.seen("/v1/embeddings").len(), before);
 }
 
 #[tokio::test]

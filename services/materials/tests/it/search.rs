@@ -95,6 +95,95 @@ async fn a_long_document_is_found_to_its_end() {
 }
 
 #[tokio::test]
+async fn a_query_is_words_and_each_kind_of_them_finds_itself() {
+    let f = Fixture::alone().await;
+    let text = "Rule POL-358 applies. The course uses C++ and don't forget pi, 3.14. The café is in the Straße of İstanbul. \
+                植物的光合作用很重要。 พืชใช้การสังเคราะห์ด้วยแสง. Ratio a:b is near( the limit. The ofﬁce 😀 divides cells.";
+    let (course, ids) = course_with(&f, &[("a.txt", text), ("b.txt", "Something else entirely.")]).await;
+    let longest = "pi ".repeat(600);
+    for query in [
+        "POL-358",
+        "C++",
+        "don't",
+        "3.14",
+        "cafe",
+        "café",
+        "CAFÉ",
+        "STRASSE",
+        "straße",
+        "istanbul",
+        "İSTANBUL",
+        "光合作用",
+        "สังเคราะห์",
+        "office",
+        "😀",
+        "division of a cell",
+        "a:b ratio",
+        "NEAR(limit",
+        "limit%",
+        "limit*",
+        "\"limit\"",
+        "limit OR",
+        "'; DROP TABLE limit",
+        longest.trim(),
+    ] {
+        let found = search(&f, &course, &encoded(query)).await;
+        assert_eq!(
+            found.first().map(|first| &first["material_id"]),
+            Some(&json!(ids[0])),
+            "{query}: {found:?}"
+        );
+    }
+    for nothing in ["\"", "%", "*", "@@@", "(", "\0", "🦦", "' OR '1'='1"] {
+        assert_eq!(search(&f, &course, &encoded(nothing)).await, Vec::<Value>::new(), "{nothing}");
+    }
+}
+
+fn encoded(query: &str) -> String {
+    query.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+#[tokio::test]
+async fn distinct_words_make_an_index_of_a_few_times_their_length_and_a_delete_removes_it() {
+    let f = Fixture::alone().await;
+    let words = |from: u32| -> String {
+        (from..from + 60_000).map(|n| format!("w{:07x} ", n.wrapping_mul(2_654_435_761) >> 4)).collect()
+    };
+    let before = f.database_bytes().await;
+    let text = words(0);
+    let (course, ids) = course_with(&f, &[("words.txt", &text)]).await;
+    let grown = f.database_bytes().await - before;
+    // The text is there as pages and as chunks, and the index beside it; it was 33 times the text once.
+    assert!(grown < 5 * text.len() as u64, "{grown} bytes for {}", text.len());
+    let last = text.split_whitespace().last().unwrap();
+    assert_eq!(search(&f, &course, last).await[0]["material_id"], ids[0]);
+
+    f.call("DELETE", &format!("/materials/{}", ids[0]), "").await;
+    let _worker = f.work();
+    f.all_ended("materials.purge").await;
+    for table in ["material_terms", "material_chunks", "material_vectors"] {
+        assert_eq!(f.rows(table, &ids[0]).await, 0, "{table}");
+    }
+    assert_eq!(search(&f, &course, last).await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn a_course_that_an_older_release_indexed_is_found_at_once_and_indexed_again() {
+    let f = Fixture::alone().await;
+    let (course, ids) =
+        course_with(&f, &[("a.txt", "Chlorophyll is green."), ("b.txt", "The sea is deep.")]).await;
+    // As the migration leaves it.
+    let forget = ["DELETE FROM material_terms", "UPDATE materials SET nodes = NULL, languages = 1"];
+    f.db.commit(forget.map(|sql| service_support::Write::new(sql, vec![])).into(), vec![]).await.unwrap();
+    assert_eq!(search(&f, &course, "chlorophyll").await[0]["material_id"], ids[0]);
+    f.materials.reconcile().await.unwrap();
+    let _worker = f.work();
+    assert_eq!(f.all_ended("materials.index").await.len(), 2);
+    assert!(f.rows("material_terms", &ids[0]).await > 0);
+    assert_eq!(search(&f, &course, "chlorophyll").await[0]["material_id"], ids[0]);
+}
+
+#[tokio::test]
 async fn a_search_says_what_it_cannot_take() {
     let f = Fixture::alone().await;
     let course = f.course().await;

@@ -1,23 +1,43 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::stream;
+use bytes::BytesMut;
+use futures::{StreamExt, stream};
 use longhaul::Clock;
-use reqwest::RequestBuilder;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
 
-use super::sse::Events;
+use super::reading::Reading;
+use super::reasoning::{Form, Reasoning};
 use super::{Composer, Draft, Message, MessageRole, TextStream};
 use crate::config::{JsonMode, LlmConfig};
-use crate::provider::{Provider, ProviderError};
+use crate::provider::{Cause, Provider, ProviderError};
 
-/// A client of an OpenAI-compatible chat server.
+/// A client of an OpenAI-compatible chat server. Cheap to clone; clones share what was learnt about the server.
 #[derive(Clone, Debug)]
 pub struct ChatClient {
     provider: Provider,
     config: LlmConfig,
+    learnt: Arc<Learnt>,
+}
+
+/// The habits of a server that only its replies show.
+#[derive(Debug, Default)]
+struct Learnt {
+    /// The steps down from the configured [`JsonMode`] that it has forced.
+    steps_down: AtomicU8,
+    /// True once a reply began within its reasoning: the server's template opens it.
+    begins_in_reasoning: AtomicBool,
+}
+
+/// The nature of the words that came before others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before {
+    Reply,
+    /// Nobody could know while they came.
+    Reasoning,
 }
 
 /// A conversation to be continued.
@@ -38,8 +58,21 @@ pub struct JsonSchema {
     pub schema: Value,
 }
 
-/// A reply is text for people; a megabyte is a fault of the server.
-const MAX_REPLY_BYTES: usize = 4 * 1024 * 1024;
+/// Text for people, each token of it in some 300 bytes of a stream; more than this is a fault of the server.
+const MAX_REPLY_BYTES: usize = 32 * 1024 * 1024;
+/// Words by which a server says that it is the `response_format` that it does not take.
+const FORMAT_WORDS: [&str; 8] = [
+    "response_format",
+    "response format",
+    "json_schema",
+    "json schema",
+    "json_object",
+    "json mode",
+    "guided_json",
+    "grammar",
+];
+/// The shortest run of a request's characters that counts as a quotation of it in an error.
+const MIN_QUOTED: usize = 32;
 
 impl ChatClient {
     /// Prepares a client; nothing is contacted yet.
@@ -48,48 +81,89 @@ impl ChatClient {
     /// Fails if the machine's TLS set-up cannot be used.
     pub fn new(config: &LlmConfig, max_wait: Duration, clock: Clock) -> Result<Self, ProviderError> {
         let provider = Provider::new("LLM", config.timeout, MAX_REPLY_BYTES, max_wait, clock)?;
-        Ok(Self { provider, config: config.clone() })
+        let provider = provider.hiding(config.api_key.as_deref()).hiding_address(&config.base_url);
+        Ok(Self { provider, config: config.clone(), learnt: Arc::default() })
     }
 
-    /// The reply, whole.
-    ///
-    /// # Errors
-    /// Fails if the server fails, refuses or answers with something else.
-    pub async fn complete(&self, request: &ChatRequest) -> Result<String, ProviderError> {
-        let reply = self.provider.send(self.request(&self.body(request))).await?;
-        let reply: Completion = serde_json::from_slice(&reply.body)
-            .map_err(|e| self.provider.bad_reply(format!("the reply is not a chat completion: {e}")))?;
-        let content = reply.choices.into_iter().next().and_then(|choice| choice.message.content);
-        content
-            .filter(|text| !text.trim().is_empty())
-            .ok_or_else(|| self.provider.bad_reply("the reply is empty"))
-    }
-
-    /// The reply as a value of the form that the request's schema describes.
-    ///
-    /// # Errors
-    /// As for [`complete`](Self::complete), and where the reply has another form.
-    pub async fn complete_json<T: DeserializeOwned>(
-        &self,
-        request: &ChatRequest,
-    ) -> Result<T, ProviderError> {
-        let text = self.complete(request).await?;
-        let json = json_within(&text).ok_or_else(|| self.provider.bad_reply("the reply holds no JSON"))?;
-        serde_json::from_str(json)
-            .map_err(|e| self.provider.bad_reply(format!("the reply has another form than asked for: {e}")))
-    }
-
-    /// The reply piece by piece. A stream that ends before the server has said that the reply is complete ends in
-    /// an error: a cut reply is never taken for a whole one.
+    /// The reply piece by piece, without the model's reasoning. A stream that ends before the server has said that the
+    /// reply is complete ends in an error, and so does one that stopped at a limit: a part is never taken for the whole.
     ///
     /// # Errors
     /// Fails if the server fails or refuses, before or within the stream.
     pub async fn stream(&self, request: &ChatRequest) -> Result<TextStream, ProviderError> {
-        let mut body = self.body(request);
-        body["stream"] = Value::Bool(true);
-        let response = self.provider.open(self.request(&body)).await?;
-        let events = Events::new(self.provider.clone(), Box::pin(self.provider.pieces(response)));
-        Ok(Box::pin(stream::try_unfold(events, next_text)))
+        let reading = self.read(request).await?;
+        let state = (self.clone(), request.clone(), reading);
+        Ok(Box::pin(stream::try_unfold(state, |(client, request, mut reading)| async move {
+            let next = client.next(&mut reading, &request).await?;
+            Ok(next.map(|(text, _)| (text, (client, request, reading))))
+        })))
+    }
+
+    /// Begins to read the reply.
+    async fn read(&self, request: &ChatRequest) -> Result<Reading, ProviderError> {
+        let about = |error| self.without_quotations(error, request);
+        let response = self.open(request).await.map_err(about)?;
+        let mut pieces = self.provider.pieces_alive(response).boxed();
+        let mut head = BytesMut::new();
+        while first_byte(&head).is_none() {
+            let Some(piece) = pieces.next().await else { break };
+            head.extend_from_slice(&piece.map_err(about)?);
+        }
+        let form = if request.schema.is_some() { Form::Json } else { Form::Words };
+        let is_opened = self.learnt.begins_in_reasoning.load(Ordering::Relaxed);
+        let reasoning = if is_opened { Reasoning::opened(form) } else { Reasoning::new(form) };
+        let is_stream = !matches!(first_byte(&head), Some(b'{' | b'[' | b'<'));
+        let pieces = stream::iter([Ok(head.freeze())]).chain(pieces).boxed();
+        let mut reading = Reading::new(self.provider.clone(), reasoning);
+        if is_stream {
+            reading.follow(pieces);
+        } else {
+            // A server that does not stream answers as if it had not been asked to.
+            reading.take_whole(pieces).await.map_err(about)?;
+        }
+        Ok(reading)
+    }
+
+    /// The next words, and what becomes of those before them.
+    async fn next(
+        &self,
+        reading: &mut Reading,
+        request: &ChatRequest,
+    ) -> Result<Option<(String, Before)>, ProviderError> {
+        let next = reading.next().await.map_err(|error| self.without_quotations(error, request))?;
+        let before = if reading.takes_back() { Before::Reasoning } else { Before::Reply };
+        if before == Before::Reasoning {
+            self.learnt.begins_in_reasoning.store(true, Ordering::Relaxed);
+        }
+        Ok(next.map(|text| (text, before)))
+    }
+
+    /// Sends the request, a step further down where the server does not take the form in which JSON is asked for.
+    async fn open(&self, request: &ChatRequest) -> Result<Response, ProviderError> {
+        loop {
+            let steps = self.learnt.steps_down.load(Ordering::Relaxed);
+            let mode = stepped_down(self.config.json_mode, steps);
+            let mut error = match self.provider.open(self.request(&self.body(request, mode))).await {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
+            };
+            if request.schema.is_none()
+                || mode == JsonMode::None
+                || !matches!(error.cause, Cause::Status(400 | 422 | 501))
+            {
+                return Err(error);
+            }
+            let told = error.message.to_lowercase();
+            if !FORMAT_WORDS.iter().any(|word| told.contains(word)) {
+                error.message.push_str(" (if the server takes no response_format, set LLM_JSON_MODE)");
+                return Err(error);
+            }
+            tracing::warn!(
+                "the LLM's server takes no response_format in mode {mode:?}, so the next one is used: {told}"
+            );
+            // Of two requests that learn it at once, one counts.
+            self.learnt.steps_down.fetch_max(steps + 1, Ordering::Relaxed);
+        }
     }
 
     fn request(&self, body: &Value) -> RequestBuilder {
@@ -101,11 +175,11 @@ impl ChatClient {
         }
     }
 
-    fn body(&self, request: &ChatRequest) -> Value {
+    fn body(&self, request: &ChatRequest, mode: JsonMode) -> Value {
         let mut messages = request.messages.clone();
-        let mut body = json!({ "model": self.config.model });
+        let mut body = json!({ "model": self.config.model, "stream": true });
         if let Some(JsonSchema { name, schema }) = &request.schema {
-            match self.config.json_mode {
+            match mode {
                 JsonMode::JsonSchema => {
                     body["response_format"] = json!({
                         "type": "json_schema",
@@ -122,6 +196,21 @@ impl ChatClient {
         body["messages"] = json!(messages);
         body
     }
+
+    /// The error without what it repeats of the request, which may be a document of somebody's.
+    fn without_quotations(&self, mut error: ProviderError, request: &ChatRequest) -> ProviderError {
+        let said: Vec<&str> = request.messages.iter().map(|message| message.content.as_str()).collect();
+        error.message = without_quotations(&error.message, &said);
+        error
+    }
+}
+
+fn stepped_down(mode: JsonMode, steps: u8) -> JsonMode {
+    match (mode, steps) {
+        (mode, 0) => mode,
+        (JsonMode::JsonSchema, 1) => JsonMode::JsonObject,
+        _ => JsonMode::None,
+    }
 }
 
 fn schema_in_words(schema: &Value) -> Message {
@@ -130,31 +219,31 @@ fn schema_in_words(schema: &Value) -> Message {
     Message { role: MessageRole::System, content }
 }
 
-/// The JSON object within a reply: models that are not held to it wrap it in a fence or a sentence.
-fn json_within(text: &str) -> Option<&str> {
-    let (first, last) = (text.find('{')?, text.rfind('}')?);
-    text.get(first..=last)
+/// The first byte that is neither white space nor a byte order mark.
+fn first_byte(head: &[u8]) -> Option<u8> {
+    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    head.trim_ascii_start().first().copied()
 }
 
-async fn next_text(mut events: Events) -> Result<Option<(String, Events)>, ProviderError> {
-    loop {
-        let Some(data) = events.next().await? else {
-            return if events.complete { Ok(None) } else { Err(events.cut_off()) };
-        };
-        if data == "[DONE]" {
-            return Ok(None);
+fn without_quotations(message: &str, said: &[&str]) -> String {
+    let characters: Vec<(usize, char)> = message.char_indices().collect();
+    let at = |index: usize| characters.get(index).map_or(message.len(), |(at, _)| *at);
+    let is_said = |from: usize, to: usize| said.iter().any(|said| said.contains(&message[at(from)..at(to)]));
+    let (mut kept, mut index) = (String::new(), 0);
+    while index < characters.len() {
+        let mut end = index + MIN_QUOTED;
+        if end > characters.len() || !is_said(index, end) {
+            kept.push(characters[index].1);
+            index += 1;
+            continue;
         }
-        let chunk: Chunk = events.parse(&data)?;
-        if let Some(error) = chunk.error {
-            return Err(events.refused(&error));
+        while end < characters.len() && is_said(index, end + 1) {
+            end += 1;
         }
-        let Some(choice) = chunk.choices.into_iter().next() else { continue };
-        // Some servers close the stream after this instead of sending `[DONE]`.
-        events.complete |= choice.finish_reason.is_some();
-        if let Some(text) = choice.delta.content.filter(|text| !text.is_empty()) {
-            return Ok(Some((text, events)));
-        }
+        kept.push('…');
+        index = end;
     }
+    kept
 }
 
 #[async_trait]
@@ -167,43 +256,18 @@ impl Composer for ChatClient {
         self.stream(&draft.request()).await
     }
 
-    fn read_json(&self, text: &str) -> Result<Value, ProviderError> {
-        let json = json_within(text).ok_or_else(|| self.provider.bad_reply("the reply holds no JSON"))?;
-        serde_json::from_str(json).map_err(|e| self.provider.bad_reply(format!("the reply is not JSON: {e}")))
-    }
-
     async fn write_whole(&self, draft: &dyn Draft) -> Result<String, ProviderError> {
-        self.complete(&draft.request()).await
+        let request = draft.request();
+        let mut reading = self.read(&request).await?;
+        let mut text = String::new();
+        while let Some((words, before)) = self.next(&mut reading, &request).await? {
+            if before == Before::Reasoning {
+                text.clear();
+            }
+            text.push_str(&words);
+        }
+        Ok(text)
     }
-}
-
-#[derive(Deserialize)]
-struct Completion {
-    choices: Vec<Choice>,
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    message: Content,
-}
-
-#[derive(Deserialize)]
-struct Chunk {
-    #[serde(default)]
-    choices: Vec<Delta>,
-    error: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct Delta {
-    #[serde(default)]
-    delta: Content,
-    finish_reason: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-struct Content {
-    content: Option<String>,
 }
 
 #[cfg(test)]
@@ -211,10 +275,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_found_in_a_fence_or_a_sentence() {
-        assert_eq!(json_within("```json\n{\"a\": {}}\n```"), Some("{\"a\": {}}"));
-        assert_eq!(json_within("Sure: {\"a\": 1}. Anything else?"), Some("{\"a\": 1}"));
-        assert_eq!(json_within("} no {"), None);
-        assert_eq!(json_within("none"), None);
+    fn an_error_does_not_repeat_the_request() {
+        let document = "The axolotl (Ambystoma mexicanum) is a paedomorphic salamander.";
+        let message = format!("invalid prompt: '{document}' is not allowed, axolotl");
+        let kept = without_quotations(&message, &["You answer.", document]);
+        assert_eq!(kept, "invalid prompt: '…' is not allowed, axolotl");
+        assert_eq!(without_quotations("no such model", &[document]), "no such model");
+    }
+
+    #[test]
+    fn the_steps_go_down_to_words() {
+        use JsonMode::{JsonObject, JsonSchema, None};
+        assert_eq!(
+            [0, 1, 2, 9].map(|steps| stepped_down(JsonSchema, steps)),
+            [JsonSchema, JsonObject, None, None]
+        );
+        assert_eq!([0, 1].map(|steps| stepped_down(JsonObject, steps)), [JsonObject, None]);
     }
 }

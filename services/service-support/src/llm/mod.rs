@@ -1,9 +1,16 @@
 //! Texts written by a model, or by the outline where none is configured.
 
+mod asking;
 mod chat;
+mod json;
 mod outline;
+mod reading;
+mod reasoning;
+mod reply;
+mod schema;
 mod sse;
 
+pub use asking::Asking;
 pub use chat::{ChatClient, ChatRequest, JsonSchema};
 pub use outline::Outline;
 
@@ -23,19 +30,12 @@ pub trait Composer: Debug + Send + Sync + 'static {
     /// The writer: the model's name, or `outline`.
     fn generator(&self) -> &str;
 
-    /// Writes a draft out, piece by piece as it is written; where the draft's request has a schema, the whole is JSON
-    /// for [`read_json`](Self::read_json).
+    /// Writes a draft out, piece by piece as it is written; where the draft's request has a schema, the whole
+    /// is for [`Asking::read`].
     ///
     /// # Errors
     /// A failed model is a failure, now or within the stream; the outline never stands in for it.
     async fn write(&self, draft: &dyn Draft) -> Result<TextStream, ProviderError>;
-
-    /// Reads the JSON of a text that was [written](Self::write) for a schema: within a fence or a sentence too, where
-    /// the model was not held to more.
-    ///
-    /// # Errors
-    /// Fails if there is no JSON of that form in it: a failure like any other of the model.
-    fn read_json(&self, text: &str) -> Result<serde_json::Value, ProviderError>;
 
     /// The same as [`write`](Self::write), whole.
     ///

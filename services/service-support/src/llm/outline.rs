@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 
 use super::{Composer, Draft, TextStream};
-use crate::provider::{Cause, ProviderError};
+use crate::provider::ProviderError;
 
 /// Stands in for a model: gives each draft's own [outline](Draft::outline), word by word.
 #[derive(Clone, Copy, Debug)]
@@ -18,9 +18,5 @@ impl Composer for Outline {
         let text = draft.outline();
         let words: Vec<_> = text.split_inclusive(' ').map(|word| Ok(word.to_owned())).collect();
         Ok(stream::iter(words).boxed())
-    }
-
-    fn read_json(&self, text: &str) -> Result<serde_json::Value, ProviderError> {
-        serde_json::from_str(text).map_err(|e| ProviderError::new("outline", Cause::BadReply, e.to_string()))
     }
 }

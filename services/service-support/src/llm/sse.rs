@@ -2,50 +2,37 @@ use bytes::Bytes;
 use eventsource_stream::{EventStreamError, Eventsource};
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 
-use crate::provider::{Cause, Provider, ProviderError};
+use crate::provider::{Provider, ProviderError};
 
-/// The `data` of a stream of server-sent events, one by one.
+/// A stream of server-sent events, one by one.
 pub(crate) struct Events {
     provider: Provider,
-    data: BoxStream<'static, Result<String, EventStreamError<ProviderError>>>,
-    /// True once the reader has seen that the reply is whole.
-    pub(crate) complete: bool,
+    events: BoxStream<'static, Result<Event, EventStreamError<ProviderError>>>,
+}
+
+/// An event: its name, `message` where it has none, and its data, lines joined.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Event {
+    pub(crate) name: String,
+    pub(crate) data: String,
 }
 
 impl Events {
     pub(crate) fn new(provider: Provider, pieces: BoxStream<'static, Result<Bytes, ProviderError>>) -> Self {
-        let data = pieces.eventsource().map(|event| event.map(|event| event.data)).boxed();
-        Self { provider, data, complete: false }
+        let events = pieces.eventsource();
+        let events = events.map(|event| event.map(|event| Event { name: event.event, data: event.data }));
+        Self { provider, events: events.boxed() }
     }
 
-    /// The next event's data, its lines joined; `None` at the end of the stream. An event that the end cuts off is
-    /// dropped, as the standard says.
-    pub(crate) async fn next(&mut self) -> Result<Option<String>, ProviderError> {
-        match self.data.next().await {
+    /// The next event; `None` at the end of the stream. An event that the end cuts off is dropped, as the standard says.
+    pub(crate) async fn next(&mut self) -> Result<Option<Event>, ProviderError> {
+        match self.events.next().await {
             None => Ok(None),
-            Some(Ok(data)) => Ok(Some(data)),
+            Some(Ok(event)) => Ok(Some(event)),
             Some(Err(EventStreamError::Transport(error))) => Err(error),
             Some(Err(error)) => Err(self.provider.bad_reply(format!("the stream cannot be read: {error}"))),
         }
-    }
-
-    pub(crate) fn parse<T: DeserializeOwned>(&self, data: &str) -> Result<T, ProviderError> {
-        serde_json::from_str(data)
-            .map_err(|e| self.provider.bad_reply(format!("the stream holds something else than chunks: {e}")))
-    }
-
-    pub(crate) fn cut_off(&self) -> ProviderError {
-        let message = "the reply ended before it was complete";
-        ProviderError::new(self.provider.name(), Cause::Connection, message)
-    }
-
-    pub(crate) fn refused(&self, error: &Value) -> ProviderError {
-        let told =
-            error.get("message").and_then(Value::as_str).map_or_else(|| error.to_string(), str::to_owned);
-        self.provider.bad_reply(told.chars().take(300).collect::<String>())
     }
 }
 
@@ -64,8 +51,8 @@ mod tests {
         let pieces: Vec<_> = pieces.iter().map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
         let mut events = Events::new(provider, stream::iter(pieces).boxed());
         let mut all = Vec::new();
-        while let Some(data) = events.next().await.unwrap() {
-            all.push(data);
+        while let Some(event) = events.next().await.unwrap() {
+            all.push(format!("{}: {}", event.name, event.data));
         }
         all
     }
@@ -74,7 +61,7 @@ mod tests {
     async fn events_are_found_however_the_bytes_are_cut() {
         let whole =
             ": hello\r\ndata: {\"a\":\"é\"}\r\n\r\nevent: x\ndata:1\ndata: 2\n\ndata: cut off".as_bytes();
-        let expected = ["{\"a\":\"é\"}", "1\n2"];
+        let expected = ["message: {\"a\":\"é\"}", "x: 1\n2"];
         assert_eq!(events(&[whole]).await, expected);
         let single: Vec<&[u8]> = whole.chunks(1).collect();
         assert_eq!(events(&single).await, expected);

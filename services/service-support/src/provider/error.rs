@@ -33,6 +33,10 @@ pub enum Cause {
     TooLarge,
     /// Its reply makes no sense.
     BadReply,
+    /// It answered, and declined: what it was asked for will not come, however often it is asked.
+    Refused,
+    /// Its account has nothing left.
+    Spent,
 }
 
 /// The wait that a refusal asks for.
@@ -57,7 +61,7 @@ impl ProviderError {
         match self.cause {
             Cause::Connection | Cause::Timeout | Cause::BadReply => true,
             Cause::Status(status) => status == 429 || status >= 500,
-            Cause::Setup | Cause::TooLarge => false,
+            Cause::Setup | Cause::TooLarge | Cause::Refused | Cause::Spent => false,
         }
     }
 }
@@ -103,6 +107,8 @@ mod tests {
         assert_eq!(verdict(Cause::Status(404), Waiting::NotTold), Verdict::Fatal);
         assert_eq!(verdict(Cause::Connection, Waiting::NotTold), Verdict::Retry(None));
         assert_eq!(verdict(Cause::Timeout, Waiting::NotTold), Verdict::Retry(None));
-        assert_eq!(verdict(Cause::TooLarge, Waiting::NotTold), Verdict::Fatal);
+        for cause in [Cause::TooLarge, Cause::Refused, Cause::Spent] {
+            assert_eq!(verdict(cause, Waiting::NotTold), Verdict::Fatal);
+        }
     }
 }

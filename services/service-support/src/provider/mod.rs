@@ -1,9 +1,13 @@
 //! One way to call an outside system: a time limit, a bound on the reply, and a decision about every failure.
 
 mod error;
-mod retry_after;
+mod redact;
+mod told;
+mod untold;
+mod wait;
 
 pub use error::{Cause, ProviderError, Waiting};
+pub(crate) use told::Told;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,18 +15,24 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use longhaul::Clock;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::HeaderMap;
 use reqwest::redirect::{Action, Attempt, Policy};
-use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
+
+use untold::Untold;
 
 /// An outside system, as the code that speaks its protocol sees it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Provider {
     name: Arc<str>,
     client: Client,
+    timeout: Duration,
     max_bytes: usize,
     max_wait: Duration,
     clock: Clock,
+    /// Words that no message may hold.
+    hidden: Arc<[String]>,
+    untold: Arc<Untold>,
 }
 
 /// A whole reply.
@@ -41,9 +51,14 @@ const MAX_REDIRECTIONS: usize = 5;
 
 /// The bytes of a refusal's body that are read for its reason.
 const MAX_REASON_BYTES: usize = 16 * 1024;
+/// A stream has no limit in all but that of a day, which ends what nobody reads any more.
+const MAX_STREAM: Duration = Duration::from_secs(24 * 3600);
+/// `false` where a server knows that asking again is in vain.
+pub const SHOULD_RETRY: &str = "x-should-retry";
 
 impl Provider {
-    /// A system called `name` in messages. `timeout` is for a whole call with its reply, `max_bytes` bounds the
+    /// A system called `name` in messages. `timeout` is for a whole call with its reply (of a stream: for
+    /// each wait), `max_bytes` bounds the
     /// reply, and `max_wait` is the longest wait that it may ask a job to make.
     ///
     /// # Errors
@@ -65,7 +80,26 @@ impl Provider {
             .user_agent(concat!("longhaul/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|e| ProviderError::new(name, Cause::Setup, chain(&e)))?;
-        Ok(Self { name: name.into(), client, max_bytes, max_wait, clock })
+        let (hidden, untold) = (Arc::default(), Arc::default());
+        Ok(Self { name: name.into(), client, timeout, max_bytes, max_wait, clock, hidden, untold })
+    }
+
+    /// The same with a secret that no message and no line of the log may hold.
+    #[must_use]
+    pub fn hiding(mut self, secret: Option<&str>) -> Self {
+        self.hidden = self.hidden.iter().cloned().chain(secret.map(str::to_owned)).collect();
+        self
+    }
+
+    /// The same for the host of an address, which is nobody's business but the operator's.
+    #[must_use]
+    pub fn hiding_address(self, url: &str) -> Self {
+        let url = Url::parse(url).ok();
+        let host = url.as_ref().and_then(Url::host_str).map(|host| match url.as_ref().and_then(Url::port) {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        });
+        self.hiding(host.as_deref())
     }
 
     /// For building requests.
@@ -85,8 +119,13 @@ impl Provider {
     /// # Errors
     /// Anything but a 2xx with a body within bounds.
     pub async fn send(&self, request: RequestBuilder) -> Result<Reply, ProviderError> {
-        let response = self.open(request).await?;
-        self.read_whole(response).await
+        let response = request.send().await.map_err(|e| self.transport(&e))?;
+        if !response.status().is_success() {
+            return Err(self.refusal(response).await);
+        }
+        let reply = self.read_whole(response).await?;
+        self.untold.over();
+        Ok(reply)
     }
 
     /// Sends a request and reads the whole reply, whatever its status: for protocols that say in a refusal's headers
@@ -103,7 +142,16 @@ impl Provider {
     #[must_use]
     pub fn refused(&self, reply: &Reply) -> ProviderError {
         let body = &reply.body[..reply.body.len().min(MAX_REASON_BYTES)];
-        self.refusal_of(reply.status, &reply.headers, &reason(body))
+        self.refusal_of(reply.status, &reply.headers, &Told::read(body))
+    }
+
+    /// The error of a reply with a good status that holds an error in place of an answer.
+    pub(crate) fn failed_within(&self, told: &Told) -> ProviderError {
+        match told.status.and_then(|status| StatusCode::from_u16(status).ok()) {
+            Some(status) => self.refusal_of(status, &HeaderMap::new(), told),
+            None if told.is_spent() => self.error(Cause::Spent, &told.message),
+            None => self.bad_reply(&told.message),
+        }
     }
 
     /// The longest wait that the system may ask a job to make.
@@ -125,13 +173,37 @@ impl Provider {
         Ok(Reply { status, headers, body: body.freeze() })
     }
 
-    /// Sends a request and returns once the reply has begun: for streams.
+    /// Sends a request and returns once the reply has begun: for streams, whose time is not limited in all.
     ///
     /// # Errors
     /// Anything but a 2xx.
     pub async fn open(&self, request: RequestBuilder) -> Result<Response, ProviderError> {
-        let response = request.send().await.map_err(|e| self.transport(&e))?;
-        if response.status().is_success() { Ok(response) } else { Err(self.refusal(response).await) }
+        let answer = self.clock.timeout(self.timeout, request.timeout(MAX_STREAM).send()).await;
+        let response =
+            answer.map_err(|_| self.timed_out("no answer came"))?.map_err(|e| self.transport(&e))?;
+        if !response.status().is_success() {
+            return Err(self.refusal(response).await);
+        }
+        self.untold.over();
+        Ok(response)
+    }
+
+    /// The body piece by piece, for a stream: the time limit is that from one piece to the next. A comment is a piece, too:
+    /// servers send it to say that they are at work.
+    pub fn pieces_alive(
+        &self,
+        response: Response,
+    ) -> impl Stream<Item = Result<Bytes, ProviderError>> + Send + use<> {
+        let pieces = Box::pin(self.pieces(response));
+        futures::stream::unfold(Some((self.clone(), pieces)), |state| async move {
+            let (provider, mut pieces) = state?;
+            match provider.clock.timeout(provider.timeout, pieces.next()).await {
+                Ok(Some(Ok(piece))) => Some((Ok(piece), Some((provider, pieces)))),
+                Ok(Some(Err(error))) => Some((Err(error), None)),
+                Ok(None) => None,
+                Err(_) => Some((Err(provider.timed_out("the reply stood still")), None)),
+            }
+        })
     }
 
     /// The body piece by piece, cut off with an error where it passes the bound.
@@ -151,11 +223,32 @@ impl Provider {
     /// A reply that came whole and makes no sense. Tried again: servers under load send half-made replies.
     #[must_use]
     pub fn bad_reply(&self, reason: impl std::fmt::Display) -> ProviderError {
-        ProviderError::new(&self.name, Cause::BadReply, reason.to_string())
+        self.error(Cause::BadReply, &reason.to_string())
+    }
+
+    /// An error of this system, in words that people may see.
+    pub(crate) fn error(&self, cause: Cause, message: &str) -> ProviderError {
+        ProviderError::new(&self.name, cause, redact::for_people(message, &self.hidden))
+    }
+
+    pub(crate) fn cut_off(&self) -> ProviderError {
+        self.error(Cause::Connection, "the reply ended before it was complete")
+    }
+
+    pub(crate) fn timed_out(&self, what: &str) -> ProviderError {
+        self.error(Cause::Timeout, &format!("{what} for {} s", self.timeout.as_secs_f64()))
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     fn too_large(&self) -> ProviderError {
-        ProviderError::new(&self.name, Cause::TooLarge, format!("the reply exceeds {} bytes", self.max_bytes))
+        self.error(Cause::TooLarge, &format!("the reply exceeds {} bytes", self.max_bytes))
     }
 
     fn transport(&self, error: &reqwest::Error) -> ProviderError {
@@ -166,24 +259,41 @@ impl Provider {
         } else {
             Cause::Connection
         };
-        ProviderError::new(&self.name, cause, chain(error))
+        let chain = chain(error);
+        tracing::debug!("{} cannot be used: {}", self.name, redact::for_log(&chain, &self.hidden));
+        self.error(cause, &chain)
     }
 
     async fn refusal(&self, response: Response) -> ProviderError {
-        let (status, headers) = (response.status(), response.headers().clone());
-        self.refusal_of(status, &headers, &read_reason(response).await)
+        let (status, headers, url) = (response.status(), response.headers().clone(), response.url().clone());
+        let told = Told::read(&read_reason(response).await);
+        let reason = redact::for_log(&format!("{url} answered {status}: {}", told.message), &self.hidden);
+        tracing::debug!("{} refused: {reason}", self.name);
+        self.refusal_of(status, &headers, &told)
     }
 
-    fn refusal_of(&self, status: StatusCode, headers: &HeaderMap, reason: &str) -> ProviderError {
-        let told = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let wait = told.and_then(|text| retry_after::parse(text, self.clock.now()));
+    fn refusal_of(&self, status: StatusCode, headers: &HeaderMap, told: &Told) -> ProviderError {
+        let is_limit = status == StatusCode::TOO_MANY_REQUESTS;
+        let mut wait = wait::told(status, headers, &told.message, self.clock.now());
+        let is_spent =
+            status == StatusCode::PAYMENT_REQUIRED || is_limit && wait.is_none() && told.is_spent();
+        if is_limit && wait.is_none() && !is_spent {
+            // A limit of which nothing else is known costs no attempt either, but does not last for ever.
+            wait = Some(self.untold.next(&self.clock));
+        }
+        let reason = &told.message;
         let message = if reason.is_empty() { status.to_string() } else { format!("{status}: {reason}") };
         let waiting = match wait {
             Some(wait) if wait > self.max_wait => Waiting::TooLong(wait),
             Some(wait) => Waiting::For(wait),
             None => Waiting::NotTold,
         };
-        ProviderError { waiting, ..ProviderError::new(&self.name, Cause::Status(status.as_u16()), message) }
+        let cause = match headers.get(SHOULD_RETRY) {
+            _ if is_spent => Cause::Spent,
+            Some(told) if told == "false" && wait.is_none() => Cause::Refused,
+            _ => Cause::Status(status.as_u16()),
+        };
+        ProviderError { waiting, ..self.error(cause, &message) }
     }
 }
 
@@ -194,7 +304,7 @@ fn same_host(attempt: Attempt<'_>) -> Action {
     if is_same && attempt.previous().len() <= MAX_REDIRECTIONS { attempt.follow() } else { attempt.stop() }
 }
 
-async fn read_reason(response: Response) -> String {
+async fn read_reason(response: Response) -> Vec<u8> {
     let mut body = Vec::new();
     let mut pieces = response.bytes_stream();
     while let Some(Ok(piece)) = pieces.next().await {
@@ -204,16 +314,7 @@ async fn read_reason(response: Response) -> String {
             break;
         }
     }
-    reason(&body)
-}
-
-/// The reason in a refusal: the message in OpenAI's, FastAPI's or GitHub's form, or the body's beginning.
-fn reason(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-    let told = ["/error/message", "/error", "/detail", "/message"];
-    let told = told.iter().find_map(|pointer| json.pointer(pointer)?.as_str());
-    told.unwrap_or(&text).trim().chars().take(300).collect()
+    body
 }
 
 /// An error with its causes, each once: reqwest's own text says little.

@@ -43,3 +43,55 @@ async fn unsound_vectors_are_refused() {
         assert_eq!(error.cause, Cause::BadReply, "{body}");
     }
 }
+
+#[tokio::test]
+async fn a_batch_that_is_refused_is_halved_and_the_size_is_kept() {
+    let double = Double::start().await;
+    double.limit_embeddings(10, usize::MAX);
+    let client = client(&double);
+    let vectors = client.embed(&texts(60)).await.unwrap();
+    assert!(vectors.iter().all(Option::is_some));
+    assert_eq!(vectors[59], client.embed(&texts(60)[59..]).await.unwrap()[0]);
+    let before = double.seen(PATH).len();
+    assert!(before < 20, "{before}");
+    client.embed(&texts(60)).await.unwrap();
+    assert_eq!(double.seen(PATH).len() - before, 60_usize.div_ceil(8), "in batches that it takes");
+}
+
+#[tokio::test]
+async fn a_text_that_is_too_long_is_sent_in_halves_and_one_that_is_longer_has_no_vector() {
+    let double = Double::start().await;
+    double.limit_embeddings(64, 100);
+    let client = client(&double);
+    let mut all = texts(20);
+    all[3] = "vehicle ".repeat(20);
+    all[7] = "water ".repeat(100);
+    all[12] = "水".repeat(150);
+    let vectors = client.embed(&all).await.unwrap();
+    let missing: Vec<usize> = (0..20).filter(|number| vectors[*number].is_none()).collect();
+    assert_eq!(missing, [7], "one bad text costs no other one its vector");
+    // The whole batch is taken at once again: it was not too large.
+    let before = double.seen(PATH).len();
+    client.embed(&texts(20)).await.unwrap();
+    assert_eq!(double.seen(PATH).len() - before, 1);
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_everything_is_an_error_and_not_a_document_without_vectors() {
+    let double = Double::start().await;
+    double.limit_embeddings(0, usize::MAX);
+    let error = client(&double).embed(&texts(64)).await.unwrap_err();
+    assert_eq!(error.cause, Cause::Status(400));
+    assert!(double.seen(PATH).len() < 12, "{}", double.seen(PATH).len());
+}
+
+#[tokio::test]
+async fn a_server_that_is_down_is_asked_a_few_times_and_no_more() {
+    let double = Double::start().await;
+    for _ in 0..20 {
+        double.fail(PATH, Fault::Status(500));
+    }
+    let error = client(&double).embed(&texts(64)).await.unwrap_err();
+    assert_eq!(error.cause, Cause::Status(500));
+    assert_eq!(double.seen(PATH).len(), 7, "64, 32, 16, 8, 4, 2, 1");
+}

@@ -59,8 +59,74 @@ async fn a_limit_brings_its_wait() {
     // The clock stands at 2026-01-01T00:00:00Z.
     let date = waiting("Thu, 01 Jan 2026 00:10:00 GMT").await;
     assert_eq!(date.waiting, Waiting::For(Duration::from_secs(600)));
+    assert_eq!(waiting("Wed, 31 Dec 2025 00:10:00 GMT").await.waiting, Waiting::For(Duration::ZERO));
     assert_eq!(waiting("901").await.waiting, Waiting::TooLong(Duration::from_secs(901)));
-    assert_eq!(waiting("soon").await.waiting, Waiting::NotTold);
+    let limited = |headers| failed(Fault::Answer(429, headers, "{\"error\":\"slow down\"}".into()));
+    let told = limited(vec![("retry-after-ms", "700")]).await;
+    assert_eq!(told.waiting, Waiting::For(Duration::from_millis(700)));
+    let told = limited(vec![("x-ratelimit-reset-tokens", "6m0s")]).await;
+    assert_eq!(told.waiting, Waiting::For(Duration::from_secs(360)));
+}
+
+#[tokio::test]
+async fn a_limit_without_a_wait_costs_no_attempt_and_does_not_last_for_ever() {
+    let (double, clock) = (Double::start().await, Clock::manual());
+    let (timeout, max_wait) = (Duration::from_secs(10), Duration::from_secs(900));
+    let provider = Provider::new("double", timeout, 1_000, max_wait, clock.clone()).unwrap();
+    let call = async || provider.send(provider.client().get(format!("{}{PATH}", double.url()))).await;
+    let mut waits = Vec::new();
+    loop {
+        double.fail(PATH, Fault::Status(429));
+        let error = call().await.unwrap_err();
+        match error.waiting {
+            Waiting::For(wait) => {
+                waits.push(wait.as_secs());
+                clock.advance(wait);
+            }
+            Waiting::TooLong(_) => break,
+            Waiting::NotTold => panic!("{error}"),
+        }
+    }
+    assert_eq!(waits, [2, 4, 8, 16, 32, 64, 128, 256, 512]);
+    call().await.unwrap();
+    double.fail(PATH, Fault::RateLimit("soon".into()));
+    assert_eq!(call().await.unwrap_err().waiting, Waiting::For(Duration::from_secs(2)));
+}
+
+#[tokio::test]
+async fn a_spent_account_fails_at_once_with_the_providers_reason() {
+    let body =
+        "{\"error\":{\"message\":\"You exceeded your current quota\",\"code\":\"insufficient_quota\"}}";
+    for status in [429, 402] {
+        let error = failed(Fault::Answer(status, vec![], body.into())).await;
+        assert_eq!((error.cause, error.waiting), (Cause::Spent, Waiting::NotTold));
+        assert!(
+            !error.is_retryable() && error.message.ends_with("You exceeded your current quota"),
+            "{error}"
+        );
+    }
+    // A limit that says when it ends is one, whatever it is called.
+    let limit = failed(Fault::Answer(429, vec![("retry-after", "5")], body.into())).await;
+    assert_eq!(limit.waiting, Waiting::For(Duration::from_secs(5)));
+}
+
+#[tokio::test]
+async fn a_server_may_say_that_asking_again_is_in_vain() {
+    let error = failed(Fault::Answer(500, vec![("x-should-retry", "false")], "no".into())).await;
+    assert_eq!((error.cause, error.is_retryable()), (Cause::Refused, false));
+}
+
+#[tokio::test]
+async fn a_redirect_is_followed_on_its_own_server_only() {
+    let double = Double::start().await;
+    let elsewhere = Double::start().await;
+    let to: &'static str = format!("{}{PATH}", elsewhere.url()).leak();
+    double.fail(PATH, Fault::Answer(302, vec![("location", to)], String::new()));
+    let error = call(&double, Duration::from_secs(10)).await.unwrap_err();
+    assert_eq!(error.cause, Cause::Status(302));
+    assert!(elsewhere.seen(PATH).is_empty());
+    double.fail(PATH, Fault::Answer(307, vec![("location", PATH)], String::new()));
+    assert_eq!(call(&double, Duration::from_secs(10)).await.unwrap(), b"{\"status\":\"healthy\"}");
 }
 
 #[tokio::test]

@@ -9,11 +9,11 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use service_support::{Cause, Waiting};
+use service_support::{Cause, ProviderError, SHOULD_RETRY, Waiting};
 
 use crate::app::App;
 use crate::external_http::GENERATOR;
-use crate::keywords::{Keywords, KeywordsError};
+use crate::keywords::Keywords;
 
 /// `POST /api/v1/llm/query`: ten keywords for a topic. It asks for no token, because the service that it stands for
 /// asks for none: whoever dispatches to it sends a topic and nothing else.
@@ -39,17 +39,17 @@ pub(crate) async fn query(
     }
 }
 
-/// A limit of the model's is passed on, so that whoever asked waits as long; the log has the rest.
-fn failed(error: &KeywordsError) -> Response {
+/// A limit of the model's is passed on, so that whoever asked waits as long, and so is that asking again is in vain; the log
+/// has the rest.
+fn failed(error: &ProviderError) -> Response {
     tracing::warn!("failed to answer a query: {error}");
-    let KeywordsError::Provider(provider) = error else {
-        return refuse(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string());
-    };
-    if provider.cause != Cause::Status(429) {
-        return refuse(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string());
+    let is_limit = error.cause == Cause::Status(429);
+    let status = if is_limit { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::INTERNAL_SERVER_ERROR };
+    let mut response = refuse(status, &error.to_string());
+    if !error.is_retryable() {
+        response.headers_mut().insert(SHOULD_RETRY, HeaderValue::from_static("false"));
     }
-    let mut response = refuse(StatusCode::TOO_MANY_REQUESTS, &error.to_string());
-    if let Waiting::For(wait) | Waiting::TooLong(wait) = provider.waiting {
+    if let Waiting::For(wait) | Waiting::TooLong(wait) = error.waiting {
         response.headers_mut().insert(RETRY_AFTER, seconds(wait));
     }
     response

@@ -56,15 +56,19 @@ impl fmt::Display for JsonBreach {
 /// # Errors
 /// The first [`JsonBreach`].
 pub fn check_json(text: &str) -> Result<(), JsonBreach> {
-    let mut scan = Scan { bytes: text.as_bytes(), text, at: 0, open: Vec::new() };
+    let mut scan = Scan { bytes: text.as_bytes(), text, at: 0, open: Vec::new(), keys: Vec::new() };
     while let Some(byte) = scan.bytes.get(scan.at) {
         scan.at += 1;
         match byte {
             b'"' => scan.string()?,
-            b'{' => scan.open(Open::Object { keys: Keys::default(), is_key: true })?,
+            b'{' => {
+                scan.open(Open::Object { first_key: scan.keys.len(), is_key: true, many: None })?;
+            }
             b'[' => scan.open(Open::Array { index: 0 })?,
             b'}' | b']' => {
-                scan.open.pop();
+                if let Some(Open::Object { first_key, .. }) = scan.open.pop() {
+                    scan.keys.truncate(first_key);
+                }
             }
             b',' => match scan.open.last_mut() {
                 Some(Open::Object { is_key, .. }) => *is_key = true,
@@ -82,46 +86,37 @@ struct Scan<'t> {
     bytes: &'t [u8],
     at: usize,
     open: Vec<Open<'t>>,
+    /// The keys so far of the objects that are open, those of the innermost one last: one list for all of them, because every
+    /// job's args pass here.
+    keys: Vec<Cow<'t, str>>,
 }
 
 /// An array or object that has begun and not ended.
 enum Open<'t> {
     Object {
-        keys: Keys<'t>,
+        /// The place of its first key in the list.
+        first_key: usize,
         /// The next string is a key and not a value.
         is_key: bool,
+        /// Its keys, once they are many: comparing each with each would take a minute for a megabyte of short keys.
+        many: Option<HashSet<Cow<'t, str>>>,
     },
     Array {
         index: usize,
     },
 }
 
-/// The keys of an object so far.
-#[derive(Default)]
-struct Keys<'t> {
-    last: Cow<'t, str>,
-    few: Vec<Cow<'t, str>>,
-    /// All of them, once they are many: comparing each with each would take a minute for a megabyte of short keys.
-    many: HashSet<Cow<'t, str>>,
-}
-
-impl<'t> Keys<'t> {
-    /// Adds a key. Answers false where it was there before.
-    fn add(&mut self, key: Cow<'t, str>) -> bool {
-        self.last = key.clone();
-        if !self.many.is_empty() {
-            return self.many.insert(key);
+impl Open<'_> {
+    fn first_key(&self) -> Option<usize> {
+        match self {
+            Open::Object { first_key, .. } => Some(*first_key),
+            Open::Array { .. } => None,
         }
-        if self.few.contains(&key) {
-            return false;
-        }
-        self.few.push(key);
-        if self.few.len() == 32 {
-            self.many = self.few.drain(..).collect();
-        }
-        true
     }
 }
+
+/// So many keys are compared each with each.
+const FEW_KEYS: usize = 32;
 
 impl<'t> Scan<'t> {
     fn open(&mut self, open: Open<'t>) -> Result<(), JsonBreach> {
@@ -159,20 +154,34 @@ impl<'t> Scan<'t> {
             }
             text = Cow::Owned(unescaped);
         }
-        let Some(Open::Object { keys, is_key: is_key @ true }) = self.open.last_mut() else { return Ok(()) };
+        let Some(Open::Object { first_key, is_key: is_key @ true, many }) = self.open.last_mut() else {
+            return Ok(());
+        };
         *is_key = false;
-        if !keys.add(text) {
-            return Err(self.breach(JsonRule::KeysOnce));
+        let keys = &self.keys[*first_key..];
+        let is_known = match many {
+            Some(many) => !many.insert(text.clone()),
+            None => keys.contains(&text),
+        };
+        if many.is_none() && keys.len() == FEW_KEYS {
+            *many = Some(keys.iter().cloned().chain([text.clone()]).collect());
         }
-        Ok(())
+        self.keys.push(text);
+        if is_known { Err(self.breach(JsonRule::KeysOnce)) } else { Ok(()) }
     }
 
     fn breach(&self, rule: JsonRule) -> JsonBreach {
         let mut place = String::new();
+        // The newest key of an object stands before the first one of the object that was opened after it.
+        let mut ends: Vec<usize> = self.open.iter().filter_map(Open::first_key).skip(1).collect();
+        ends.push(self.keys.len());
+        let mut ends = ends.into_iter();
         for open in &self.open {
             match open {
-                Open::Object { keys, .. } => {
-                    let _ = write!(place, ".{}", keys.last.chars().take(40).collect::<String>());
+                Open::Object { first_key, .. } => {
+                    let keys = &self.keys[*first_key..ends.next().unwrap_or(*first_key)];
+                    let last = keys.last().map_or("", |key| key);
+                    let _ = write!(place, ".{}", last.chars().take(40).collect::<String>());
                 }
                 Open::Array { index } => {
                     let _ = write!(place, "[{index}]");

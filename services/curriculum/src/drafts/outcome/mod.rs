@@ -1,6 +1,8 @@
 //! What a learning outcome says, in its usual phrasings: `By the end of this module, students will be able to explain and
 //! apply Ohm's law` is about Ohm's law, at the level of applying it. The words are data: `outcomes.json`.
 
+mod words;
+
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -9,6 +11,7 @@ use serde::Deserialize;
 use service_support::Language;
 
 use crate::model::Bloom;
+use words::{Word, english_forms, without_number, words};
 
 static GRAMMARS: LazyLock<HashMap<String, Grammar>> = LazyLock::new(|| {
     serde_json::from_str(include_str!("outcomes.json"))
@@ -29,6 +32,9 @@ struct Grammar {
     /// Words between them and the verb that say nothing.
     fillers: Vec<String>,
     joins: String,
+    /// Words that look like forms of verbs and are mostly names of things.
+    #[serde(default)]
+    things_in_ing: String,
     /// Words that only a noun comes after, so that a verb stands before them.
     determiners: String,
     /// Verbs of several words, with their levels.
@@ -72,15 +78,6 @@ const MANNERS: [&str; 12] = [
 const PREPOSITIONS: [&str; 10] =
     ["on", "upon", "for", "about", "with", "between", "against", "among", "entre", "sobre"];
 
-/// A word of an outcome.
-struct Word {
-    place: Range<usize>,
-    /// In small letters, without punctuation.
-    plain: String,
-    /// True if a comma or the like comes after it.
-    closes: bool,
-}
-
 /// Reads an outcome.
 pub(super) fn parse(statement: &str, language: Language) -> Parsed {
     let text = without_number(statement).trim_end_matches(['.', ';', ',', ':', '।', ' ']);
@@ -108,6 +105,8 @@ impl Reader<'_> {
         let mut level = None;
         let mut may_be_verb = true;
         while at < self.words.len() {
+            // After one verb, another form of one is a verb, too.
+            let has_subject = has_subject || level.is_some();
             if let Some((found, count)) = self.verb(at, has_subject).filter(|_| may_be_verb) {
                 level = level.max(Some(found));
                 at += count;
@@ -181,6 +180,15 @@ impl Reader<'_> {
                     || self.leads_to_verb(place + 1, true)
             };
             let subject = near.clone().find(|place| is_subject(place) && leads(place));
+            // `Graduates of this programme will …`: what stands between begins with a small word.
+            let apart = |place: &usize| {
+                let small = ["of", "in", "from", "on", "who", "at", "enrolled", "completing", "taking"];
+                let between = place + 1..self.words.len().min(place + 1 + MAX_BEFORE_SUBJECT);
+                let is_small =
+                    self.words.get(place + 1).is_some_and(|word| small.contains(&word.plain.as_str()));
+                between.clone().find(|at| is_small && self.is(&self.grammar.modals, *at)).map(|at| at - 1)
+            };
+            let subject = subject.or_else(|| near.clone().filter(is_subject).find_map(|place| apart(&place)));
             // Where the verb comes last, anything may come after the learners.
             let any = || {
                 near.filter(|_| self.grammar.verbs_last)
@@ -195,7 +203,7 @@ impl Reader<'_> {
         loop {
             let skipped = match () {
                 () if self.phrase(at).is_some() => 0,
-                () if self.is(&self.grammar.modals, at) => 1,
+                () if self.is(&self.grammar.modals, at) || self.is_number(at) => 1,
                 () if self.filler(at) > 0 => self.filler(at),
                 () if self.is_adverb(at) && self.leads_to_verb(at + 1, has_subject) => 1,
                 () => 0,
@@ -239,10 +247,21 @@ impl Reader<'_> {
         for place in from + 1..self.words.len() {
             let after_join = self.is(&self.grammar.joins, place - 1);
             let after_comma = self.words[place - 1].closes;
-            let Some((found, count)) = self.verb(place, false).filter(|_| after_join || after_comma) else {
+            let is_besides = self.count_of("as well as", place).is_some();
+            let verb = if is_besides {
+                (place + 3..place + 5).find_map(|at| self.verb(at, false))
+            } else {
+                self.verb(place, false)
+            };
+            if is_besides {
+                end = end.min(place);
+            }
+            let Some((found, count)) = verb.filter(|_| after_join || after_comma || is_besides) else {
                 continue;
             };
-            if count > 1 || self.is(&self.grammar.determiners, place + 1) {
+            let is_last = place + 1 >= self.words.len() || self.words[place].closes;
+            let goes_on = after_comma && !is_last && !self.is(&self.grammar.joins, place + 1);
+            if is_besides || count > 1 || goes_on || self.is(&self.grammar.determiners, place + 1) {
                 end = end.min(place - usize::from(after_join));
                 level = level.max(Some(found));
             }
@@ -266,8 +285,18 @@ impl Reader<'_> {
         }
         let mut forms = vec![word.plain.clone()];
         if self.language == Language::En {
-            let is_followed = self.is(&self.grammar.determiners, at + 1);
-            forms.extend(english_forms(&word.plain, has_subject, is_followed));
+            // `Recognises and names shapes`: both are verbs or none is.
+            let second = self.words.get(at + 2).filter(|_| self.is(&self.grammar.joins, at + 1));
+            let is_second =
+                |word: &Word| english_forms(&word.plain).iter().any(|form| self.level_of(form).is_some());
+            let is_followed = self.is(&self.grammar.determiners, at + 1) || second.is_some_and(is_second);
+            let is_thing = self.is(&self.grammar.things_in_ing, at) && !is_followed;
+            if has_subject
+                || is_followed
+                || (word.plain.ends_with("ing") && !is_thing && at + 1 < self.words.len())
+            {
+                forms.extend(english_forms(&word.plain));
+            }
         }
         forms.iter().find_map(|form| self.level_of(form)).map(|level| (level, 1))
     }
@@ -321,6 +350,14 @@ impl Reader<'_> {
         }
     }
 
+    /// True for the number of an item: `Students will: 1) …`.
+    fn is_number(&self, at: usize) -> bool {
+        self.words.get(at).is_some_and(|word| {
+            let text = &self.text[word.place.clone()];
+            text.ends_with([')', '.']) && word.plain.chars().count() <= 2 && !word.plain.is_empty()
+        })
+    }
+
     fn is(&self, list: &str, at: usize) -> bool {
         self.words.get(at).is_some_and(|word| list.split(' ').any(|known| known == word.plain))
     }
@@ -335,63 +372,6 @@ impl Reader<'_> {
     }
 }
 
-/// The forms without their endings. `Explains` is a verb after a learner only, and `explaining` before an article only: models
-/// and programming are things, too.
-fn english_forms(word: &str, has_subject: bool, is_followed: bool) -> Vec<String> {
-    let mut forms = Vec::new();
-    if has_subject {
-        if let Some(stem) = word.strip_suffix("ies") {
-            forms.push(format!("{stem}y"));
-        }
-        forms.extend(word.strip_suffix("es").map(str::to_owned));
-        forms.extend(word.strip_suffix('s').map(str::to_owned));
-    }
-    let stem =
-        word.strip_suffix("ing").filter(|_| is_followed).or(word.strip_suffix("ed").filter(|_| has_subject));
-    if let Some(stem) = stem {
-        forms.push(stem.to_owned());
-        forms.push(format!("{stem}e"));
-        let mut shorter = stem.chars();
-        shorter.next_back();
-        forms.push(shorter.as_str().to_owned());
-    }
-    forms
-}
-
-fn words(text: &str, language: Language) -> Vec<Word> {
-    let mut words = Vec::new();
-    let mut begin = 0;
-    let mut add = |range: Range<usize>| {
-        let part = &text[range.clone()];
-        let is_edge = |c: char| (c.is_ascii_punctuation() && c != '&') || "’‘“”„«»।…–—•".contains(c);
-        let plain = part.trim_matches(is_edge).to_lowercase();
-        let closes = part.ends_with([',', ':', ';', '–', '—']);
-        if plain.is_empty() {
-            // A dash by itself closes what stands before it.
-            if let Some(last) = words.last_mut() {
-                let last: &mut Word = last;
-                last.closes = true;
-            }
-            return;
-        }
-        words.push(Word { place: range, plain, closes });
-    };
-    for (at, c) in text.char_indices() {
-        let elides = language == Language::Fr && matches!(c, '\'' | '’');
-        if c.is_whitespace() || elides {
-            let end = if elides { at + c.len_utf8() } else { at };
-            if begin < end {
-                add(begin..end);
-            }
-            begin = at + c.len_utf8();
-        }
-    }
-    if begin < text.len() {
-        add(begin..text.len());
-    }
-    words
-}
-
 /// A long object without what is said about how and what for.
 fn shorter(object: &str) -> &str {
     if object.chars().count() <= LONG_OBJECT_CHARS {
@@ -403,43 +383,6 @@ fn shorter(object: &str) -> &str {
         .filter(|at| *at >= LONG_OBJECT_CHARS / 4)
         .min();
     cut.map_or(object, |at| object[..at].trim())
-}
-
-/// An outcome without its bullet, its number (`1.`, `(a)`, `2.3`) and its code (`LO1:`, `Outcome 2 –`).
-fn without_number(statement: &str) -> &str {
-    let mut text = statement.trim();
-    loop {
-        let bare = text.trim_start_matches(|c: char| "•‣▪◦·*-–—➢✓☐●○■".contains(c) || c.is_whitespace());
-        let (first, rest) = bare.split_once(char::is_whitespace).unwrap_or((bare, ""));
-        let inner = first.trim_matches(|c| matches!(c, '(' | ')' | '.' | ':' | ']' | '['));
-        let is_closed = inner.len() < first.len();
-        let is_number = !inner.is_empty() && inner.chars().all(|c| c.is_ascii_digit() || c == '.');
-        let is_letter = is_closed && inner.chars().count() == 1 && inner.chars().all(char::is_alphabetic);
-        let is_roman =
-            is_closed && inner.len() <= 4 && !inner.is_empty() && inner.chars().all(|c| "ivxIVX".contains(c));
-        let letters = inner.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | '-'));
-        let is_code = letters.len() < inner.len()
-            && (1..=4).contains(&letters.len())
-            && letters.chars().all(|c| c.is_ascii_uppercase());
-        let label = bare.split_once([':', '–']).filter(|(label, _)| {
-            label.len() <= 24
-                && label.split_whitespace().count() <= 3
-                && label.chars().any(|c| c.is_ascii_digit())
-        });
-        let next = if !rest.is_empty()
-            && (is_number && (is_closed || inner.contains('.')) || is_letter || is_roman || is_code)
-        {
-            rest.trim_start()
-        } else if let Some((_, after)) = label.filter(|(_, after)| !after.trim().is_empty()) {
-            after.trim_start()
-        } else {
-            bare
-        };
-        if next == text || next.is_empty() {
-            return if next.is_empty() { text } else { next };
-        }
-        text = next;
-    }
 }
 
 #[cfg(test)]
@@ -521,6 +464,20 @@ mod tests {
                 ("Family law", None, "Family law"),
                 ("Children's literature", None, "Children's literature"),
                 ("Analyse", Some(Analyze), "Analyse"),
+                ("Graduates of this programme will be able to design bridges", Some(Create), "bridges"),
+                ("Recognises and names 2D shapes", Some(Remember), "2D shapes"),
+                ("Reading and interpreting graphs", Some(Apply), "graphs"),
+                (
+                    "Applying Newton's laws to real-world problems",
+                    Some(Apply),
+                    "Newton's laws to real-world problems",
+                ),
+                ("SWBAT identify the main idea of a text", Some(Remember), "the main idea of a text"),
+                ("The learner will: 1) identify hazards", Some(Remember), "hazards"),
+                ("Students will develop skills in critical thinking", Some(Apply), "critical thinking"),
+                ("Ability to conduct experiments, as well as to analyze data", Some(Analyze), "experiments"),
+                ("Debug a program, write tests and document the work", Some(Create), "a program"),
+                ("Solve, and check, linear equations", Some(Evaluate), "linear equations"),
                 ("to", None, "to"),
                 ("…", None, "…"),
                 ("By 1900, trains ran everywhere", None, "By 1900, trains ran everywhere"),

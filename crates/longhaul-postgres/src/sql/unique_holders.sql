@@ -1,0 +1,4 @@
+-- The jobs that hold unique keys now.
+-- in: keys, now    out: key, id, seq, state    index: the primary keys of both tables
+SELECT k.key, j.id, j.seq, j.state FROM unique_keys k JOIN jobs j ON j.seq = k.job
+WHERE k.key = ANY ($1::text[]) AND (k.expires_at IS NULL OR k.expires_at > $2)

@@ -1,0 +1,182 @@
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use super::schema;
+
+/// The most places of a reply at which a document may begin: a reply full of braces is no reason to read it for ever.
+const MAX_CANDIDATES: usize = 200;
+
+/// The JSON document of a model's reply that fits the schema: the whole reply, else what stands in a fence, else the first
+/// object or list in it that fits. What is sure to be meant is mended: trailing commas, raw line breaks in texts, halves
+/// of characters, and the small things that [`schema::fit`] knows.
+///
+/// # Errors
+/// The reason, for the model: where its reply departs from the schema, or that there is no JSON in it.
+pub(crate) fn find(reply: &str, schema: &Value) -> Result<Value, String> {
+    let reply = reply.trim().trim_start_matches('\u{feff}');
+    let mut fault: Option<(usize, String)> = None;
+    for candidate in candidates(reply) {
+        let read = parse(candidate).and_then(|value| schema::fit(value, schema));
+        match read {
+            Ok(value) => return Ok(value),
+            // The reason of the longest document is the one that helps.
+            Err(reason) if fault.as_ref().is_none_or(|(length, _)| candidate.len() > *length) => {
+                fault = Some((candidate.len(), reason));
+            }
+            Err(_) => {}
+        }
+    }
+    Err(fault.map_or_else(|| "the reply holds no JSON".to_owned(), |(_, reason)| reason))
+}
+
+/// The parts of a reply that may be the document, in the order in which they are tried.
+fn candidates(reply: &str) -> impl Iterator<Item = &str> {
+    let whole = Some(reply).filter(|reply| reply.starts_with(['{', '[', '"']));
+    let fenced = reply.split("```").skip(1).step_by(2).map(|block| {
+        // The first line may name the language.
+        let (first, rest) = block.split_once('\n').unwrap_or(("", block));
+        if first.trim().chars().all(char::is_alphanumeric) { rest.trim() } else { block.trim() }
+    });
+    let fenced = fenced.filter(|block| block.starts_with(['{', '[']));
+    let starts = reply.char_indices().filter(|(_, character)| matches!(character, '{' | '['));
+    let within = starts.take(MAX_CANDIDATES).filter_map(|(at, _)| balanced(&reply[at..]));
+    whole.into_iter().chain(fenced).chain(within)
+}
+
+/// The object or list that a text begins with.
+fn balanced(text: &str) -> Option<&str> {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => depth += 1,
+            b'}' | b']' if !in_string => {
+                depth -= 1;
+                if depth == 0 {
+                    return Some(&text[..=at]);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+fn parse(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).or_else(|strict| {
+        let mended = mended(text);
+        if mended == text {
+            return Err(format!("the reply is not JSON: {strict}"));
+        }
+        serde_json::from_str(&mended).map_err(|_| format!("the reply is not JSON: {strict}"))
+    })
+}
+
+/// The text without the slips that have one meaning only.
+fn mended(text: &str) -> Cow<'_, str> {
+    let mut mended = String::with_capacity(text.len());
+    let mut in_string = false;
+    let mut rest = text.char_indices();
+    while let Some((at, character)) = rest.next() {
+        match character {
+            '"' => {
+                in_string = !in_string;
+                mended.push('"');
+            }
+            '\\' if in_string => {
+                let escape = &text[at..];
+                let length = escape_len(escape);
+                if is_half(escape, &text[..at]) {
+                    mended.push('\u{fffd}')
+                } else {
+                    mended.push_str(&escape[..length])
+                }
+                for _ in escape[..length].chars().skip(1) {
+                    rest.next();
+                }
+            }
+            _ if in_string && character < ' ' => mended.push_str(&format!("\\u{:04x}", character as u32)),
+            ',' if !in_string && text[at + 1..].trim_start().starts_with(['}', ']']) => {}
+            _ => mended.push(character),
+        }
+    }
+    if mended == text { Cow::Borrowed(text) } else { Cow::Owned(mended) }
+}
+
+/// The bytes of the escape that a text begins with.
+fn escape_len(text: &str) -> usize {
+    let most = if unit(text).is_some() { 6 } else { 1 + text[1..].chars().next().map_or(0, char::len_utf8) };
+    most.min(text.len())
+}
+
+/// The code unit of the `\uXXXX` that a text begins with.
+fn unit(text: &str) -> Option<u16> {
+    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    u16::from_str_radix(digits, 16).ok()
+}
+
+/// True for the escape of one half of a character whose other half is not beside it.
+fn is_half(text: &str, before: &str) -> bool {
+    let is_high = |text: &str| unit(text).is_some_and(|unit| (0xd800..0xdc00).contains(&unit));
+    let is_low = |text: &str| unit(text).is_some_and(|unit| (0xdc00..0xe000).contains(&unit));
+    let previous = before.len().checked_sub(6).and_then(|at| before.get(at..)).unwrap_or_default();
+    is_high(text) && !text.get(6..).is_some_and(is_low) || is_low(text) && !is_high(previous)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(reply: &str) -> Result<Value, String> {
+        let schema = json!({
+            "type": "object", "required": ["title"], "properties": { "title": { "type": "string" } },
+        });
+        find(reply, &schema)
+    }
+
+    #[test]
+    fn the_document_is_found_wherever_it_stands() {
+        for reply in [
+            "{\"title\": \"Leaves\"}",
+            "\u{feff} {\"title\": \"Leaves\"} ",
+            "```json\n{\"title\": \"Leaves\"}\n```",
+            "Here it is:\n```json\n{\"title\": \"Leaves\"}\n```\nHope that helps {really}!",
+            "```{\"title\": \"Leaves\"}```",
+            "Let me see {braces} and [lists]: {\"title\": \"Leaves\"}. Or {\"title\": \"Roots\"}?",
+            "First {\"tit\": \"x\"}, then {\"title\": \"Leaves\"}",
+            "It's \"so {\" hard: {\"title\": \"Leaves\"}",
+            "{\"title\": \"Leaves\"}}",
+            "[{\"title\": \"Leaves\"}]",
+            "{\"lesson\": {\"title\": \"Leaves\"}}",
+            "\"{\\\"title\\\": \\\"Leaves\\\"}\"",
+            "{\"title\": \"Leaves\",}",
+            "{\"title\": \"Leaves\", \"more\": [1, 2,],\n}",
+        ] {
+            assert_eq!(read(reply).unwrap()["title"], "Leaves", "{reply}");
+        }
+    }
+
+    #[test]
+    fn slips_of_one_meaning_are_mended() {
+        let title = |text: &str| read(&format!("{{\"title\": \"{text}\"}}")).unwrap()["title"].clone();
+        assert_eq!(title("a\nb\tc"), "a\nb\tc");
+        assert_eq!(title("x\\ud83dy\\udc00z"), "x\u{fffd}y\u{fffd}z");
+        assert_eq!(title("\\ud83e\\udd80 \\n \\\" \n"), "🦀 \n \" \n");
+        assert_eq!(title("a\u{0}b\\u0000"), "ab", "a NUL has no place in a text");
+        assert_eq!(title("one, }two"), "one, }two");
+    }
+
+    #[test]
+    fn what_cannot_be_used_says_why() {
+        assert_eq!(read("I would rather not.").unwrap_err(), "the reply holds no JSON");
+        assert_eq!(read("} no {").unwrap_err(), "the reply holds no JSON");
+        assert!(read("{\"title\": \"Lea").unwrap_err().starts_with("the reply is not JSON: EOF"));
+        assert_eq!(read("{\"titel\": 1, \"x\": 2}").unwrap_err(), "'title' is missing");
+        assert!(read(&"{".repeat(100_000)).is_err());
+    }
+}
