@@ -1,7 +1,9 @@
 //! The `longhaul` binary: a server for jobs and the services on them, and the commands to look after it.
 
+mod belonging;
 mod cli;
 mod jobs;
+mod late;
 mod logging;
 mod migrate;
 mod queues;

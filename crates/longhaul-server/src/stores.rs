@@ -14,6 +14,8 @@ use longhaul_sqlite::SqliteStore;
 use service_support::Db;
 
 use crate::Result;
+use crate::belonging::check;
+use crate::late::Late;
 use crate::store_url::StoreUrl;
 
 /// The variable with the token that opens a server to remote workers. It is no flag, because flags can be read by
@@ -73,11 +75,41 @@ impl StoreArgs {
         make_private_folder(&self.data)?;
         let jobs = Database::open(&store).await?;
         if store == database {
-            return jobs.with_tables(&store);
+            let stores = jobs.with_tables(&store)?;
+            if std::env::var_os(WORKER_TOKEN).is_some() {
+                // Remote workers reach the jobs and not the database, and look there for whose they are.
+                check(stores.db.belongs_to_jobs(&stores.longhaul).await?, &store, &database)?;
+            }
+            return Ok(stores);
         }
         let (longhaul, shared) = (Longhaul::over(jobs.store()), jobs.shared());
         let db = Database::open(&database).await?.tables()?.with_jobs_in(longhaul.clone());
+        let belongs = match jobs.tables() {
+            Ok(beside) => db.belongs_to_database(&beside).await?,
+            Err(_) => db.belongs_to_jobs(&longhaul).await?,
+        };
+        check(belongs, &store, &database)?;
         Ok(OpenStores { longhaul, db, described: format!("{store}, tables in {database}"), shared })
+    }
+
+    /// Opens the stores of a server. A Redis that is away does not keep it from starting: until it comes, calls fail as they
+    /// do whenever it is away, and what can be done without it is done.
+    async fn open_or_wait(&self) -> Result<OpenStores> {
+        let (store, database) = self.urls()?;
+        let StoreUrl::Redis(url) = &store else { return self.open().await };
+        match RedisStore::connect(url).await {
+            Err(error) if matches!(error, longhaul::Error::Unavailable { .. }) => {
+                tracing::warn!("{error}; starting without it, and looking for it every second");
+            }
+            _ => return self.open().await,
+        }
+        make_private_folder(&self.data)?;
+        let late = Late::default();
+        let longhaul = Longhaul::over(late.store());
+        let db = Database::open(&database).await?.tables()?.with_jobs_in(longhaul.clone());
+        let described = format!("{store}, tables in {database}");
+        late.look_for(url.clone(), store, database, db.clone());
+        Ok(OpenStores { longhaul, db, described, shared: Shared::No })
     }
 
     /// The same for a server, which is to own an embedded file: only then does the next server know at once that this
@@ -86,7 +118,7 @@ impl StoreArgs {
     pub(crate) async fn open_as_owner(&self) -> Result<OpenStores> {
         let waiting = Stopwatch::start();
         loop {
-            let stores = self.open().await?;
+            let stores = self.open_or_wait().await?;
             if stores.shared == Shared::No || waiting.elapsed() > Duration::from_secs(1) {
                 return Ok(stores);
             }
@@ -127,7 +159,7 @@ impl StoreArgs {
         };
         let store = match &self.store {
             Some(url) => url.clone(),
-            None => match var("REDIS_URL")? {
+            None => match var("REDIS_URL")?.map_or_else(|| redis_by_parts(vars), |url| Ok(Some(url)))? {
                 Some(url) => url,
                 None => database.clone().unwrap_or_else(embedded),
             },
@@ -212,6 +244,29 @@ impl Database {
     }
 }
 
+/// The address of a Redis that is given in parts, as seed 003's own files do: `REDIS_HOST`, `REDIS_PORT`, `REDIS_PASSWORD`.
+fn redis_by_parts(vars: &dyn Fn(&str) -> Option<String>) -> std::result::Result<Option<StoreUrl>, String> {
+    let var = |name: &str| vars(name).filter(|value| !value.trim().is_empty());
+    let (host, port, password) = (var("REDIS_HOST"), var("REDIS_PORT"), var("REDIS_PASSWORD"));
+    let Some(host) = host else {
+        let alone = [("REDIS_PORT", port), ("REDIS_PASSWORD", password)];
+        return match alone.iter().find(|(_, value)| value.is_some()) {
+            Some((name, _)) => Err(format!("{name}: set REDIS_HOST too, or REDIS_URL in place of both")),
+            None => Ok(None),
+        };
+    };
+    let port = port.unwrap_or_else(|| "6379".to_owned());
+    let port: u16 = port.trim().parse().map_err(|_| format!("REDIS_PORT: must be a port, and is '{port}'"))?;
+    // Any character may be part of a password, and some end one in a URL.
+    let password = password.map_or_else(String::new, |password| {
+        let encoded: String = password.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        format!(":{encoded}@")
+    });
+    let host = host.trim();
+    let host = if host.contains(':') { format!("[{}]", host.trim_matches(['[', ']'])) } else { host.to_owned() };
+    format!("redis://{password}{host}:{port}/0").parse().map(Some).map_err(|e| format!("REDIS_HOST: {e}"))
+}
+
 /// The folder holds secrets and other people's documents: nobody else on the machine is to read them.
 pub(crate) fn make_private_folder(folder: &Path) -> Result<()> {
     let mut builder = std::fs::DirBuilder::new();
@@ -264,6 +319,21 @@ mod tests {
         let vars = [("DATABASE_URL", postgres), ("REDIS_URL", redis)];
         assert_eq!(urls([None, None], &vars), Ok([redis.to_owned(), postgres.to_owned()]));
         assert_eq!(urls([Some(postgres), None], &[]), both(postgres));
+    }
+
+    #[test]
+    fn a_redis_in_parts_is_a_store_of_jobs_and_half_of_one_is_refused() {
+        let of = |vars: &[(&str, &str)]| urls([None, None], vars).map(|[store, _]| store);
+        assert_eq!(of(&[("REDIS_HOST", "cache")]), Ok("redis://cache:6379/0".into()));
+        assert_eq!(of(&[("REDIS_HOST", "::1"), ("REDIS_PORT", "6380")]), Ok("redis://[::1]:6380/0".into()));
+        let secret = [("REDIS_HOST", "cache"), ("REDIS_PASSWORD", "a/b@c:d")];
+        assert_eq!(of(&secret), Ok("redis://:…@cache:6379/0".into()));
+        let url = [("REDIS_URL", "redis://other/1"), ("REDIS_HOST", "cache")];
+        assert_eq!(of(&url), Ok("redis://other/1".into()));
+        assert!(of(&[("REDIS_PASSWORD", "x")]).unwrap_err().starts_with("REDIS_PASSWORD: set REDIS_HOST"));
+        assert!(of(&[("REDIS_HOST", "cache"), ("REDIS_PORT", "x")]).unwrap_err().starts_with("REDIS_PORT: "));
+        assert_eq!(of(&[("REDIS_HOST", ""), ("REDIS_PASSWORD", "")]), Ok("sqlite:data/longhaul.db".into()));
+        assert_eq!(urls([Some("sqlite:x.db"), None], &secret), both("sqlite:x.db"), "a flag wins");
     }
 
     #[test]

@@ -48,7 +48,11 @@ impl Service for Curriculum {
     async fn open(deps: Deps) -> Result<Self, OpenError> {
         let Deps { db, longhaul, repeats, providers, clock, .. } = deps;
         db.migrate("curriculum", MIGRATIONS).await?;
-        keep_history(&longhaul).await?;
+        // A store that is away is asked again in the background.
+        match keep_history(&longhaul).await {
+            Err(error) if error.is_outage() => tracing::warn!("failed to set how much history is kept: {error}"),
+            done => done?,
+        }
         longhaul.declare::<GenerateModule>();
         longhaul.declare::<RewriteLesson>();
         let ids = service_support::ObjectIds::default();
@@ -65,6 +69,15 @@ impl Service for Curriculum {
         registry.register::<RewriteLesson>(self.clone());
     }
 
+    async fn start(&self) -> Result<(), OpenError> {
+        loop {
+            match keep_history(&self.0.longhaul).await {
+                Err(error) if error.is_outage() => self.0.clock.sleep(RETRY_PAUSE).await,
+                done => return Ok(done?),
+            }
+        }
+    }
+
     /// Jobs wait for a model most of the time; the modules of one workflow never run side by side.
     fn queues(&self) -> Vec<Queue> {
         vec![Queue::waiting(QUEUE)]
@@ -76,6 +89,9 @@ impl Curriculum {
         &self.0
     }
 }
+
+/// The pause between two tries to reach the jobs' store.
+const RETRY_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Sets the queue's retention unless an operator has chosen another one, which a restart must not undo.
 async fn keep_history(longhaul: &Longhaul) -> Result<(), longhaul::Error> {

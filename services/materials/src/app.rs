@@ -55,8 +55,9 @@ impl Service for Materials {
     /// Beside that it clears away what uploads of dead processes left in the folder of files.
     async fn open(deps: Deps) -> Result<Self, OpenError> {
         let Deps { env, db, longhaul, auth, repeats, providers, clock, .. } = deps;
-        let storage = Storage::from_env(&env).await?;
+        let storage = Storage::from_env(&env, clock.clone()).await?;
         db.migrate("materials", MIGRATIONS).await?;
+        storage.check_owner(&db).await?;
         longhaul.declare::<Process>();
         longhaul.declare::<Embed>();
         longhaul.declare::<Index>();
@@ -154,7 +155,7 @@ impl App {
     /// Removes files that no row knows: a crash between an upload's file and its row leaves one.
     async fn clear_orphans(&self) -> Result<usize, OpenError> {
         let fault =
-            |source| OpenError::Folder { folder: self.storage.folder().display().to_string(), source };
+            |source| OpenError::Folder { folder: self.storage.described().to_owned(), source };
         let mut removed = 0;
         for ids in self.storage.ids().await.map_err(fault)?.chunks(FILES) {
             let known = self.known(ids).await?;

@@ -31,10 +31,12 @@ pub(crate) fn no_file() -> Error {
 
 /// A file could not be read or written. A disk that takes no file is an outage, as it is for the store.
 pub(crate) fn file_failed(error: io::Error) -> Error {
-    use io::ErrorKind::{NotFound, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    use io::ErrorKind::{NotConnected, NotFound, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     let store = "files";
     match error.kind() {
         StorageFull | QuotaExceeded => longhaul::Error::Full { store, source: error.into() }.into(),
+        // What a bucket that does not answer is told as.
+        NotConnected => longhaul::Error::Unavailable { store, source: error.into() }.into(),
         // The folders are made at the start: one that is not found was deleted since.
         ReadOnlyFilesystem | NotFound => longhaul::Error::Broken { store, source: error.into() }.into(),
         _ => Error::fault(&error),

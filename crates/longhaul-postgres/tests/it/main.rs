@@ -6,6 +6,7 @@ mod conformance;
 mod containment;
 mod crossing;
 mod finish_and_claim;
+mod keyed;
 mod liveness;
 mod lost_claims;
 mod migration;

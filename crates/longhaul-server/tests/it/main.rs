@@ -1,5 +1,7 @@
 //! The real binary, started as its users start it: on a free port, in a folder of its own.
 
+mod belonging;
+mod children;
 mod cli;
 mod courses;
 mod dependencies;

@@ -48,8 +48,9 @@ pub(crate) struct Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub(crate) struct Hours(pub(crate) f64);
 
-/// Modules whose words tell the language of a workflow.
+/// Modules, and outcomes of each, whose words tell the language of a workflow, and the part of each text that does.
 const LANGUAGE_MODULES: usize = 8;
+const LANGUAGE_CHARS: usize = 300;
 /// What a workflow shows and its caller does not set.
 const OWN_FIELDS: [&str; 4] = ["_id", "currentStep", "createdAt", "updatedAt"];
 const MAX_MODULES: usize = 500;
@@ -132,13 +133,14 @@ impl Workflow {
         if let Some(name) = self.body.get("language").and_then(Value::as_str) {
             return Language::named(name).unwrap_or_default();
         }
-        let mut texts = vec![(1, self.title())];
+        let mut texts = vec![self.title()];
         for module in modules.iter().take(LANGUAGE_MODULES) {
-            texts.push((1, module.title.as_str()));
-            texts.push((1, module.description.as_str()));
-            texts.extend(module.outcomes.iter().map(|outcome| (1, outcome.statement.as_str())));
+            texts.extend([module.title.as_str(), module.description.as_str()]);
+            texts.extend(module.outcomes.iter().take(LANGUAGE_MODULES).map(|it| it.statement.as_str()));
         }
-        Language::of(&texts)
+        let beginning = |text: &str| text.chars().take(LANGUAGE_CHARS).collect::<String>();
+        let texts: Vec<String> = texts.into_iter().map(beginning).collect();
+        Language::of(&texts.iter().map(|text| (1, text.as_str())).collect::<Vec<_>>())
     }
 
     /// The workflow as its caller sees it: all that was given, and what the service knows of it.

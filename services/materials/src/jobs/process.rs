@@ -1,3 +1,4 @@
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use longhaul::{Context, Job, JobError, JobResult, LogLevel, NewJob, Start, Verdict};
@@ -9,6 +10,7 @@ use super::{Embed, Indexed, Purge, QUEUE, superseded};
 use crate::app::{App, Materials};
 use crate::model::Material;
 use crate::shares::user_key;
+use crate::storage::Local;
 
 /// Reads a material's text, indexes and embeds it, and makes it the one that search reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,6 +145,20 @@ impl Process {
         if let Err(error) = app.commit_run(&self.material_id, self.run, vec![note]).await {
             tracing::warn!(material = self.material_id, "failed to note why a material failed: {error}");
         }
+    }
+}
+
+impl App {
+    /// A material's file for the programs that read it.
+    pub(crate) async fn local_file(&self, cx: &Context<Materials>, id: &str) -> JobResult<Local> {
+        self.storage.local(id).await.map_err(|error| {
+            log_detail(cx, &error);
+            match error.kind() {
+                ErrorKind::NotFound => JobError::retry("failed to find the document"),
+                ErrorKind::NotConnected => JobError::outage("failed to reach the storage of files"),
+                _ => JobError::retry("failed to fetch the document"),
+            }
+        })
     }
 }
 

@@ -35,12 +35,13 @@ impl App {
         material: &Material,
     ) -> JobResult<Read> {
         let started = Stopwatch::start();
-        let path = self.storage.path(&material.id);
+        let file = self.local_file(cx, &material.id).await?;
+        let path = file.path();
         let Some(kind) = FileKind::from_mime(&material.file_type) else {
             return Err(JobError::fatal(format!("File type {} not allowed", material.file_type)));
         };
         cx.progress(0, "reading the document");
-        let plan = extract::inspect(&path, kind, &self.limits).await.map_err(|e| refuse(cx, e))?;
+        let plan = extract::inspect(path, kind, &self.limits).await.map_err(|e| refuse(cx, e))?;
         let total = plan.total();
         let stored = self.stored_pages(material).await?;
         let about = PageText { text: String::new(), warnings: plan.warnings.clone() };
@@ -59,7 +60,7 @@ impl App {
                 let text = self.stored_page(material, number).await?;
                 keeper.cut(number, &text).await?;
             } else {
-                let page = match self.read_page(&path, &plan, number).await {
+                let page = match self.read_page(path, &plan, number).await {
                     Err(Fault::Document(error)) if error.costs_its_page_only() => {
                         log_detail(cx, &error);
                         let page = PageText::unread(&error);

@@ -16,7 +16,7 @@ use crate::error::{self, Error};
 use crate::extract::{SNIFF_BYTES, TAKEN, may_be_taken, sniff_file};
 use crate::jobs::process_job;
 use crate::model::{Material, MaterialResponse};
-use crate::storage::{Incoming, Storage, blocking};
+use crate::storage::{Incoming, Storage};
 
 /// The largest file that is taken.
 const MAX_FILE_BYTES: u64 = 50 * 1024 * 1024;
@@ -150,8 +150,8 @@ impl App {
         let Upload { name, claimed, incoming } = upload;
         let (id, size) = (uuid::Uuid::now_v7().to_string(), incoming.size);
         let kind = {
-            let (storage, id, name) = (self.storage.clone(), id.clone(), name.clone());
-            blocking(move || storage.keep_blocking(incoming, &id, |path| sniff_file(path, &name)))
+            let name = name.clone();
+            self.storage.keep(incoming, &id, move |path| sniff_file(path, &name))
         };
         let kind = match kind.await {
             Ok(kind) => kind,

@@ -34,12 +34,13 @@ async fn a_user_whose_documents_hold_all_slots_gives_half_of_them_to_another_who
         let id = f.uploaded(&course, name, b"One line of text.").await;
         assert_eq!(f.ended(&id).await["processing_status"], "completed");
     }
-    let first = f.longhaul.get(&process_job(&hard[0])).await.unwrap().found().unwrap();
-    assert_eq!(first.state, State::Running, "what began first goes on");
+    let mut running = 0;
     for id in &hard {
         let job = f.longhaul.get(&process_job(id)).await.unwrap().found().unwrap();
         assert!(!job.state.is_finished() && job.errors.is_empty(), "{job:?}");
+        running += usize::from(job.state == State::Running);
     }
+    assert_eq!(running, 1, "the one that began first goes on");
 }
 
 #[tokio::test]

@@ -14,5 +14,6 @@ mod process;
 mod providers;
 mod search;
 mod sockets;
+mod storage;
 mod text_route;
 mod upload;

@@ -4,9 +4,11 @@ mod migrate;
 mod outbox;
 mod postgres;
 mod sqlite;
+mod stamp;
 mod value;
 
 pub use migrate::Migration;
+pub use stamp::Belongs;
 pub use value::{FromValue, Row, Value};
 
 use std::borrow::Cow;

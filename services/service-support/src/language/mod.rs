@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::LazyLock;
 
@@ -25,25 +26,36 @@ pub enum Language {
     Hi,
 }
 
-/// What is known of a language. The lists are words with spaces between them.
+/// What is known of a language.
 #[derive(Debug, Deserialize)]
 struct Known {
     code: String,
     name: String,
-    names: String,
+    names: Words,
     /// Words that say nothing by themselves.
-    function: String,
+    function: Words,
     /// Those of them that a noun comes after.
-    determiners: String,
+    determiners: Words,
     /// Words that subjects of schools are called by.
-    subjects: String,
+    subjects: Words,
     /// Letters of this language and few others, and of this language alone.
     letters: String,
     strong: String,
     /// Ends of longer words.
     endings: String,
     /// After which a full stop ends no sentence.
-    abbreviations: String,
+    abbreviations: Words,
+}
+
+/// A list of words, which stand in the file with spaces between them.
+#[derive(Debug, Deserialize)]
+#[serde(from = "String")]
+struct Words(HashSet<String>);
+
+impl From<String> for Words {
+    fn from(words: String) -> Self {
+        Self(words.split_whitespace().map(str::to_owned).collect())
+    }
 }
 
 /// The evidence that one word is for a language.
@@ -89,7 +101,7 @@ impl Language {
     pub fn named(name: &str) -> Option<Self> {
         let lower = name.trim().to_lowercase();
         let first = lower.split(['-', '_']).next().unwrap_or_default();
-        Self::ALL.into_iter().find(|language| language.known().names.split(' ').any(|known| known == first))
+        Self::ALL.into_iter().find(|language| language.known().names.0.contains(first))
     }
 
     /// `de`.
@@ -107,22 +119,19 @@ impl Language {
     /// True for a word that says nothing by itself: an article, a preposition, a pronoun.
     #[must_use]
     pub fn is_function_word(self, word: &str) -> bool {
-        let lower = word.to_lowercase();
-        self.known().function.split(' ').any(|known| known == lower)
+        self.known().function.0.contains(&word.to_lowercase())
     }
 
     /// True for a word that a noun comes after, in languages in which that tells something: an article, a possessive.
     #[must_use]
     pub fn is_determiner(self, word: &str) -> bool {
-        let lower = word.to_lowercase();
-        self.known().determiners.split(' ').any(|known| known == lower)
+        self.known().determiners.0.contains(&word.to_lowercase())
     }
 
     /// True for a text after which a full stop ends no sentence.
     #[must_use]
     pub fn is_abbreviation(self, text: &str) -> bool {
-        let lower = text.to_lowercase();
-        self.known().abbreviations.split(' ').any(|known| known == lower)
+        self.known().abbreviations.0.contains(&text.to_lowercase())
     }
 
     fn known(self) -> &'static Known {
@@ -139,13 +148,12 @@ impl fmt::Display for Language {
 impl Known {
     fn evidence(&self, text: &str) -> u32 {
         let lower = text.to_lowercase();
-        let has = |list: &str, word: &str| list.split(' ').any(|known| known == word);
         let of_word = |word: &str| -> u32 {
             let ends =
                 |end: &str| word.strip_suffix(end).is_some_and(|stem| stem.chars().count() >= STEM_CHARS);
-            if has(&self.subjects, word) {
+            if self.subjects.0.contains(word) {
                 OF_SUBJECT
-            } else if has(&self.function, word) {
+            } else if self.function.0.contains(word) {
                 OF_FUNCTION
             } else if self.endings.split_whitespace().any(ends) {
                 OF_ENDING
