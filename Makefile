@@ -5,7 +5,7 @@ CARGO ?= cargo
 ARGS ?=
 BUILT := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run demo test test-quick measure lint fmt bench bench-stores bench-acks chaos-kill chaos outage docs install clean
+.PHONY: help run corpus demo test test-quick measure lint fmt bench bench-stores bench-acks chaos-kill chaos outage docs install clean
 
 help: ## Print this list.
 	@echo "usage: make <target> [ARGS=\"...\"]"
@@ -34,6 +34,11 @@ lint: ## Only the checks that run nothing: format, clippy, licences, deployment 
 
 fmt: ## Format the code.
 	@$(CARGO) fmt --all
+
+corpus: ## Read a folder of documents: pages, words, warnings, time, memory, beside a second reader. FOLDER=path.
+	@scripts/install-tools run
+	@$(CARGO) run --release --locked --quiet --package materials --example corpus -- \
+		$(or $(FOLDER),services/materials/tests/documents)
 
 demo: ## Walk through all five services in this terminal, offline, with a "GitHub" and an "LLM" of our own.
 	@scripts/install-tools run
@@ -73,7 +78,7 @@ docs: ## Build the API documentation and say where it is.
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
 	@echo "open target/doc/longhaul/index.html"
 
-install: ## Install what is missing on this machine: a C compiler, poppler, tesseract.
+install: ## Install what is missing on this machine: a C compiler, poppler, tesseract, GraphicsMagick.
 	@scripts/install-tools run
 
 clean: ## Remove what was built. The data folder stays.

@@ -7,8 +7,9 @@ use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use longhaul::{JsonBreach, JsonRule, check_json};
+use longhaul::{JsonBreach, JsonRule, MAX_JSON_DEPTH, check_json_within};
 use serde::de::{DeserializeOwned, IgnoredAny};
+use sha2::{Digest, Sha256};
 
 use crate::problem::{Code, FieldError, Problem};
 use crate::strict;
@@ -16,6 +17,8 @@ use crate::wire::MAX_WORKER_BODY_BYTES;
 
 /// The most bytes that a request's body may have.
 pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// The levels of a body around JSON that is kept: a list, and a request in it. What is kept is checked by itself.
+const AROUND: usize = 2;
 /// The longest that a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -41,7 +44,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
 /// The body of a remote worker's request. It may be larger than others, and what jobs return is not checked here: a run
 /// whose result cannot be kept ends with that reason, and the other runs of the request go on.
 #[derive(Debug)]
-pub(crate) struct WorkerJson<T>(pub(crate) T);
+pub(crate) struct WorkerJson<T>(pub(crate) T, pub(crate) BodyDigest);
+
+/// Tells the bytes of a body from others.
+pub(crate) type BodyDigest = [u8; 32];
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for WorkerJson<T> {
     type Rejection = Problem;
@@ -51,8 +57,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for WorkerJson<T> {
             return Err(not_json());
         }
         let bytes = read(request, MAX_WORKER_BODY_BYTES).await?;
+        let digest = Sha256::digest(&bytes).into();
         strict::read(&bytes)
-            .map(Self)
+            .map(|value| Self(value, digest))
             .map_err(|fault| grammar(&bytes).err().unwrap_or_else(|| field_problem(fault)))
     }
 }
@@ -128,7 +135,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         grammar(bytes)?;
     }
     // What is JSON is UTF-8.
-    if let Err(breach) = check_json(&String::from_utf8_lossy(bytes)) {
+    if let Err(breach) = check_json_within(&String::from_utf8_lossy(bytes), MAX_JSON_DEPTH + AROUND) {
         return Err(breached(breach));
     }
     read.map_err(field_problem)

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use longhaul::JsonRule;
+
 use crate::problem::{Code, FieldError, Problem};
 use crate::time::{LONGEST, seconds};
 
@@ -48,7 +50,8 @@ impl Faults {
         match checked {
             Ok(value) => Some(value),
             Err(longhaul::Error::Invalid { field, reason }) => {
-                self.add(Code::Invalid, &field, reason);
+                let is_deep = reason == JsonRule::Depth.to_string();
+                self.add(if is_deep { Code::TooDeep } else { Code::Invalid }, &field, reason);
                 None
             }
             Err(error) => {

@@ -29,7 +29,9 @@ impl Late {
             async move {
                 match found.get() {
                     Some(store) => call.on(store).await,
-                    None => Err(Error::Unavailable { store: "redis", source: "it was away at the start".into() }),
+                    None => {
+                        Err(Error::Unavailable { store: "redis", source: "it was away at the start".into() })
+                    }
                 }
             }
         }))

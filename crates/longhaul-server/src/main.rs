@@ -16,9 +16,11 @@ mod token;
 mod work;
 mod worker;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
+use rustix::fs::Mode;
 
 use crate::cli::{Cli, Command};
 
@@ -27,6 +29,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The result of a command: nothing, or a message that a person can act on.
 pub(crate) type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
+
+/// The bound of a job's crashes (docs/limits.md).
+const MOST_CRASHES: u32 = 1_000_000;
 
 fn main() -> ExitCode {
     let Cli { command } = Cli::parse();
@@ -44,6 +49,9 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<()> {
+    check_environment(std::env::vars_os())?;
+    // Where the data folder is a volume that cannot be closed, its files are.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -65,6 +73,45 @@ fn run(command: Command) -> Result<()> {
     done
 }
 
+/// Refuses variables that cannot be used, where they are read in a place that cannot: a token that was set and is not
+/// heeded would leave a door open.
+fn check_environment(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<()> {
+    for (name, value) in variables {
+        let Some(name) =
+            name.to_str().filter(|name| name.starts_with("LONGHAUL_") || name.starts_with("JWT_"))
+        else {
+            continue;
+        };
+        let Some(value) = value.to_str() else { return Err(format!("{name} is not UTF-8").into()) };
+        let is_count = || value.parse::<u32>().is_ok_and(|crashes| crashes <= MOST_CRASHES);
+        if name == "LONGHAUL_MAX_CRASHES" && !is_count() {
+            let rule = format!("must be a whole number from 0 to {MOST_CRASHES}, and is '{value}'");
+            return Err(format!("{name}: {rule}").into());
+        }
+    }
+    Ok(())
+}
+
 fn is_broken_pipe(error: &std::io::Error) -> bool {
     error.kind() == std::io::ErrorKind::BrokenPipe
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
+    use super::*;
+
+    #[test]
+    fn a_variable_that_cannot_be_used_is_refused_and_not_ignored() {
+        let check = |name: &str, value: &[u8]| {
+            check_environment([(name.into(), OsString::from_vec(value.to_vec()))].into_iter())
+        };
+        assert!(check("LONGHAUL_MAX_CRASHES", b"7").is_ok() && check("PATH", b"\xff").is_ok());
+        for value in ["", "five", "-1", "1.5", "1000001", " 5"] {
+            assert!(check("LONGHAUL_MAX_CRASHES", value.as_bytes()).is_err(), "{value}");
+        }
+        assert!(check("LONGHAUL_ADMIN_TOKEN", b"\xff").is_err());
+        assert!(check("JWT_SECRET", b"\xff").is_err());
+    }
 }

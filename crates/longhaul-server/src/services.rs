@@ -120,6 +120,7 @@ impl Services {
 
     /// Starts the work of a server's first minutes in the background; what fails now is tried again at the next start.
     pub(crate) fn start(self) {
+        self.deps.auth.look_up_keys();
         tokio::spawn(tidy(self.deps.db, self.deps.repeats));
         for (name, service) in self.open {
             tokio::spawn(async move {

@@ -1,5 +1,6 @@
 //! The flags that name the data folder, the store of jobs and the database of the services' tables, and what they open.
 
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -256,26 +257,47 @@ fn redis_by_parts(vars: &dyn Fn(&str) -> Option<String>) -> std::result::Result<
         };
     };
     let port = port.unwrap_or_else(|| "6379".to_owned());
-    let port: u16 = port.trim().parse().map_err(|_| format!("REDIS_PORT: must be a port, and is '{port}'"))?;
+    let port: u16 =
+        port.trim().parse().map_err(|_| format!("REDIS_PORT: must be a port, and is '{port}'"))?;
     // Any character may be part of a password, and some end one in a URL.
     let password = password.map_or_else(String::new, |password| {
         let encoded: String = password.bytes().map(|byte| format!("%{byte:02X}")).collect();
         format!(":{encoded}@")
     });
     let host = host.trim();
-    let host = if host.contains(':') { format!("[{}]", host.trim_matches(['[', ']'])) } else { host.to_owned() };
+    let host =
+        if host.contains(':') { format!("[{}]", host.trim_matches(['[', ']'])) } else { host.to_owned() };
     format!("redis://{password}{host}:{port}/0").parse().map(Some).map_err(|e| format!("REDIS_HOST: {e}"))
 }
 
-/// The folder holds secrets and other people's documents: nobody else on the machine is to read them.
+/// The folder holds secrets and other people's documents: nobody else on the machine is to read them. One that was made
+/// beforehand, as `mkdir` and Docker do, is closed.
 pub(crate) fn make_private_folder(folder: &Path) -> Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
-    #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
-        .create(folder)
-        .map_err(|e| format!("failed to make the data folder {}: {e}", folder.display()).into())
+    let named = folder.display();
+    builder.create(folder).map_err(|e| format!("failed to make the data folder {named}: {e}"))?;
+    let failed = |e: std::io::Error| format!("failed to look at the data folder {named}: {e}");
+    let target = std::fs::metadata(folder).map_err(failed)?;
+    let link = std::fs::symlink_metadata(folder).map_err(failed)?;
+    let me = rustix::process::geteuid().as_raw();
+    if [&target, &link].iter().any(|file| file.uid() != me && file.uid() != 0) {
+        return Err(format!(
+            "the data folder {named} belongs to another user, who could read and change all that is in it; use a folder \
+             of your own"
+        )
+        .into());
+    }
+    if target.mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    match std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)) {
+        Ok(()) => tracing::warn!("the data folder {named} was open to others: it is closed now"),
+        // A volume of a container's: its mode is its owner's affair.
+        Err(e) => tracing::warn!("the data folder {named} is open to others, and cannot be closed: {e}"),
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -342,5 +364,22 @@ mod tests {
         assert_eq!(urls([Some("sqlite:x.db"), None], &vars), both("sqlite:x.db"));
         let refused = urls([None, None], &[("DATABASE_URL", "mysql://h/d")]).unwrap_err();
         assert!(refused.starts_with("DATABASE_URL: "), "{refused}");
+    }
+
+    #[test]
+    fn a_folder_that_others_could_read_is_closed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = folder.path().join("data");
+        let mode = || std::fs::metadata(&data).expect("it is there").mode() & 0o777;
+        std::fs::create_dir(&data).expect("a folder");
+        std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o755)).expect("a mode");
+        make_private_folder(&data).expect("it is ours");
+        assert_eq!(mode(), 0o700);
+        std::fs::remove_dir(&data).expect("it is empty");
+        make_private_folder(&data).expect("it is made");
+        assert_eq!(mode(), 0o700);
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&data, &link).expect("a link");
+        make_private_folder(&link).expect("a link of ours");
     }
 }

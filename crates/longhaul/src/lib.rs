@@ -28,7 +28,7 @@ pub use model::{
     JobFilter, JobId, JobPage, JobRecord, Json, JsonBreach, JsonRule, Keep, Lease, LeaseStatus, LogLevel,
     Lookup, MAX_ARGS_BYTES, MAX_JSON_DEPTH, NewJob, OnClash, Outcome, Page, Payloads, Policy, Progress,
     QueueConfig, QueueInfo, QueueSlots, Record, Retention, SHORT_PAYLOAD_BYTES, Start, State, SupportedKind,
-    Swept, Unique, WorkerInfo, check_json, default_max_crashes, process_id,
+    Swept, Unique, WorkerInfo, check_json, check_json_within, default_max_crashes, process_id,
 };
 pub use runtime::{Runtime, Spawn};
 pub use store::{

@@ -50,12 +50,14 @@ impl Service for Curriculum {
         db.migrate("curriculum", MIGRATIONS).await?;
         // A store that is away is asked again in the background.
         match keep_history(&longhaul).await {
-            Err(error) if error.is_outage() => tracing::warn!("failed to set how much history is kept: {error}"),
+            Err(error) if error.is_outage() => {
+                tracing::warn!("failed to set how much history is kept: {error}")
+            }
             done => done?,
         }
         longhaul.declare::<GenerateModule>();
         longhaul.declare::<RewriteLesson>();
-        let ids = service_support::ObjectIds::default();
+        let ids = service_support::ObjectIds;
         Ok(Self(Arc::new(App { db, longhaul, repeats, providers, clock, ids })))
     }
 

@@ -154,8 +154,7 @@ const FILES: usize = 500;
 impl App {
     /// Removes files that no row knows: a crash between an upload's file and its row leaves one.
     async fn clear_orphans(&self) -> Result<usize, OpenError> {
-        let fault =
-            |source| OpenError::Folder { folder: self.storage.described().to_owned(), source };
+        let fault = |source| OpenError::Folder { folder: self.storage.described().to_owned(), source };
         let mut removed = 0;
         for ids in self.storage.ids().await.map_err(fault)?.chunks(FILES) {
             let known = self.known(ids).await?;

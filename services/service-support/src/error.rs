@@ -3,6 +3,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use axum::Json;
+use axum::extract::multipart::MultipartError;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -102,6 +103,13 @@ impl<S: ErrorShape> IntoResponse for ServiceError<S> {
 impl<S> From<AuthError> for ServiceError<S> {
     fn from(error: AuthError) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, error.to_string())
+    }
+}
+
+impl<S> From<MultipartError> for ServiceError<S> {
+    fn from(error: MultipartError) -> Self {
+        tracing::debug!("an upload broke off: {error}");
+        Self::bad_request("Upload was cut off or is not valid multipart/form-data")
     }
 }
 

@@ -1,34 +1,38 @@
-//! Multipart forms whose parts stream through, with a bound on what is held of each.
+//! A `multipart/form-data` body that is never held in memory.
+//!
+//! The parser gathers what stands before the first part, the heads of parts, and all that has arrived when it is asked
+//! for more. None of that has a bound of its own, so its body has one here.
 
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
-use axum::body::{Body, BodyDataStream};
+use axum::body::{Body, Bytes};
 use axum::extract::multipart::{self, MultipartError, MultipartRejection};
 use axum::extract::{FromRequest, Multipart, Request};
-use bytes::Bytes;
-use futures::Stream;
+use futures::{Stream, StreamExt};
+use tokio::sync::Mutex;
 
-/// The most bytes that may come before a part's content: what stands before the first part, or what is left of the part
-/// before, and the part's headers. A parser holds them until they are whole.
-const MAX_BETWEEN: usize = 64 * 1024;
-
-/// A multipart form, part by part.
+/// A form that comes in.
 #[derive(Debug)]
 pub struct Form {
     parts: Multipart,
-    left: Arc<AtomicUsize>,
+    body: Shared,
+    unread: Arc<AtomicUsize>,
 }
 
 /// A part of a form.
 #[derive(Debug)]
 pub struct FormField<'a> {
-    field: multipart::Field<'a>,
-    left: Arc<AtomicUsize>,
+    part: multipart::Field<'a>,
+    unread: Arc<AtomicUsize>,
 }
+
+/// The most bytes that the parser is given before it comes on: long enough for any head of a part.
+const UNREAD_BYTES: usize = 64 * 1024;
+/// The most bytes that it is given at a time.
+const PIECE_BYTES: usize = 64 * 1024;
 
 impl Form {
     /// Reads a request as a form.
@@ -36,22 +40,33 @@ impl Form {
     /// # Errors
     /// Fails where the request does not say that it is one.
     pub async fn open(request: Request) -> Result<Self, MultipartRejection> {
-        let left = Arc::new(AtomicUsize::new(MAX_BETWEEN));
-        let request = request.map(|body| {
-            let left = Arc::clone(&left);
-            Body::from_stream(Counted { body: body.into_data_stream(), left, has_yielded: false })
-        });
-        Ok(Self { parts: Multipart::from_request(request, &()).await?, left })
+        let (head, body) = request.into_parts();
+        let body = Shared(Arc::new(Mutex::new(body.into_data_stream())));
+        let unread = Arc::new(AtomicUsize::new(0));
+        let pieces = Pieces {
+            body: body.clone(),
+            rest: Bytes::new(),
+            gave: Gave::Nothing,
+            unread: Arc::clone(&unread),
+        };
+        let request = Request::from_parts(head, Body::from_stream(pieces));
+        let parts = Multipart::from_request(request, &()).await?;
+        Ok(Self { parts, body, unread })
     }
 
-    /// The next part; what was not read of the one before is left out, up to the bound.
+    /// The next part.
     ///
     /// # Errors
-    /// Fails where the form is broken or cut off, or has too much between the contents of two parts.
+    /// Fails where the form is broken or cut off, or has too much before the part's content.
     pub async fn next_field(&mut self) -> Result<Option<FormField<'_>>, MultipartError> {
-        self.left.store(MAX_BETWEEN, Ordering::Relaxed);
-        let left = Arc::clone(&self.left);
-        Ok(self.parts.next_field().await?.map(|field| FormField { field, left }))
+        let part = self.parts.next_field().await?;
+        self.unread.store(0, Ordering::Relaxed);
+        Ok(part.map(|part| FormField { part, unread: Arc::clone(&self.unread) }))
+    }
+
+    /// What is left of the body.
+    pub fn into_body(self) -> impl Stream<Item = Result<Bytes, axum::Error>> + Send + Unpin + 'static {
+        self.body
     }
 }
 
@@ -59,19 +74,19 @@ impl FormField<'_> {
     /// The part's name.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
-        self.field.name()
+        self.part.name()
     }
 
     /// The file's name, where the part is a file.
     #[must_use]
     pub fn file_name(&self) -> Option<&str> {
-        self.field.file_name()
+        self.part.file_name()
     }
 
     /// The type that the client names.
     #[must_use]
     pub fn content_type(&self) -> Option<&str> {
-        self.field.content_type()
+        self.part.content_type()
     }
 
     /// The next bytes of the content.
@@ -79,80 +94,101 @@ impl FormField<'_> {
     /// # Errors
     /// Fails where the form is broken or cut off.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, MultipartError> {
-        self.left.store(MAX_BETWEEN, Ordering::Relaxed);
-        self.field.chunk().await
+        let bytes = self.part.chunk().await?;
+        self.unread.store(0, Ordering::Relaxed);
+        Ok(bytes)
     }
 }
 
-/// A body that fails when more is drawn from it than is left.
-struct Counted {
-    body: BodyDataStream,
-    left: Arc<AtomicUsize>,
-    has_yielded: bool,
-}
+/// The body of a request, which the parser has and whoever refuses the form goes on with. Never asked by both at a time.
+#[derive(Clone, Debug)]
+struct Shared(Arc<Mutex<axum::body::BodyDataStream>>);
 
-impl Stream for Counted {
-    type Item = Result<Bytes, axum::BoxError>;
+impl Stream for Shared {
+    type Item = Result<Bytes, axum::Error>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = self.get_mut();
-        // The parser draws all that is ready before it looks at any of it: it is given one piece at a time.
-        if std::mem::take(&mut this.has_yielded) {
+        match self.0.try_lock() {
+            Ok(mut body) => body.poll_next_unpin(cx),
+            Err(_) => Poll::Ready(None),
+        }
+    }
+}
+
+/// The body as the parser sees it: in small pieces, one at a time, and no more once it gathers too many.
+struct Pieces {
+    body: Shared,
+    /// The part of a piece that is yet to be given.
+    rest: Bytes,
+    gave: Gave,
+    /// The bytes that were given since the parser last came on.
+    unread: Arc<AtomicUsize>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gave {
+    Nothing,
+    Piece,
+}
+
+impl Stream for Pieces {
+    type Item = Result<Bytes, axum::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.gave == Gave::Piece {
+            // The parser asks for as long as it is given something. A pause makes it look at what it has.
+            self.gave = Gave::Nothing;
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let left = this.left.load(Ordering::Relaxed);
-        if left == 0 {
-            return Poll::Ready(Some(Err(io::Error::other("a part's headers are too long").into())));
+        if self.unread.load(Ordering::Relaxed) > UNREAD_BYTES {
+            return Poll::Ready(Some(Err(axum::Error::new("a form's part has too long a head"))));
         }
-        let next = std::task::ready!(Pin::new(&mut this.body).poll_next(cx));
-        if let Some(Ok(bytes)) = &next {
-            this.has_yielded = true;
-            this.left.store(left.saturating_sub(bytes.len()), Ordering::Relaxed);
+        if self.rest.is_empty() {
+            match self.body.poll_next_unpin(cx) {
+                Poll::Ready(Some(Ok(bytes))) => self.rest = bytes,
+                other => return other,
+            }
         }
-        Poll::Ready(next.map(|bytes| bytes.map_err(Into::into)))
+        let length = self.rest.len().min(PIECE_BYTES);
+        let piece = self.rest.split_to(length);
+        self.unread.fetch_add(length, Ordering::Relaxed);
+        self.gave = Gave::Piece;
+        Poll::Ready(Some(Ok(piece)))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use futures::{StreamExt, stream};
+    use axum::http::header::CONTENT_TYPE;
 
     use super::*;
 
-    /// A form that begins with `start` and goes on with 1 MiB of `filler`, in pieces; the number of pieces drawn.
-    async fn drawn(start: &'static str, filler: &'static str) -> (bool, usize) {
-        let drawn = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&drawn);
-        let piece = Bytes::from(filler.repeat(16 * 1024 / filler.len()));
-        let pieces = std::iter::once(Bytes::from(start)).chain(std::iter::repeat_n(piece, 64));
-        let body = stream::iter(pieces.map(Ok::<_, io::Error>)).inspect(move |_| {
-            count.fetch_add(1, Ordering::Relaxed);
+    /// How many bytes are taken of a body without end before its form is refused.
+    async fn taken_of(begin: &'static [u8], piece: &'static [u8]) -> usize {
+        let taken = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&taken);
+        let pieces = futures::stream::once(async move { begin }).chain(futures::stream::repeat(piece));
+        let pieces = pieces.map(move |piece| {
+            count.fetch_add(piece.len(), Ordering::Relaxed);
+            Ok::<_, std::convert::Infallible>(Bytes::from_static(piece))
         });
-        let request = Request::builder().header("content-type", "multipart/form-data; boundary=B");
-        let mut form = Form::open(request.body(Body::from_stream(body)).unwrap()).await.unwrap();
-        let mut is_ok = true;
-        loop {
-            match form.next_field().await {
-                Ok(Some(_)) => {}
-                Ok(None) => break,
-                Err(_) => {
-                    is_ok = false;
-                    break;
-                }
-            }
-        }
-        (is_ok, drawn.load(Ordering::Relaxed))
+        let request = Request::post("/").header(CONTENT_TYPE, "multipart/form-data; boundary=B");
+        let mut form = Form::open(request.body(Body::from_stream(pieces)).unwrap()).await.ok().unwrap();
+        assert!(form.next_field().await.is_err());
+        taken.load(Ordering::Relaxed)
     }
 
     #[tokio::test]
-    async fn what_is_held_between_the_contents_of_parts_is_bounded() {
-        let header = "--B\r\nContent-Disposition: form-data; name=\"x\"\r\nX-A: ";
-        let name = "--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"";
-        let unread = "--B\r\nContent-Disposition: form-data; name=\"other\"\r\n\r\n";
-        for start in ["", header, name, unread] {
-            let (is_ok, drawn) = drawn(start, "a").await;
-            assert!(!is_ok && drawn <= 6, "{start:?}: {drawn} pieces of 16 KiB were drawn");
+    async fn what_the_parser_gathers_is_bounded() {
+        const PIECE: &[u8] = &[b'a'; 16 * 1024];
+        for begin in [
+            b"".as_slice(),
+            b"--B\r\nContent-Disposition: form-data; name=\"x\"\r\nX-A: ",
+            b"--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"",
+        ] {
+            let taken = taken_of(begin, PIECE).await;
+            assert!(taken <= UNREAD_BYTES + 2 * PIECE.len(), "{taken}");
         }
     }
 
@@ -163,9 +199,10 @@ mod tests {
             &"a".repeat(1 << 20),
             "\r\n--B--\r\n",
         ];
-        let body = stream::iter(body.map(|piece| Ok::<_, io::Error>(Bytes::from(piece.to_owned()))));
-        let request = Request::builder().header("content-type", "multipart/form-data; boundary=B");
-        let mut form = Form::open(request.body(Body::from_stream(body)).unwrap()).await.unwrap();
+        let pieces = body.map(|piece| Ok::<_, std::convert::Infallible>(Bytes::from(piece.to_owned())));
+        let request = Request::post("/").header(CONTENT_TYPE, "multipart/form-data; boundary=B");
+        let request = request.body(Body::from_stream(futures::stream::iter(pieces))).unwrap();
+        let mut form = Form::open(request).await.unwrap();
         let mut field = form.next_field().await.unwrap().unwrap();
         let mut length = 0;
         while let Some(bytes) = field.chunk().await.unwrap() {

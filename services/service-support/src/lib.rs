@@ -26,7 +26,9 @@ mod texts;
 pub use ai_brain::{AiBrain, Picture};
 pub use auth::{Auth, AuthError, Claims, Role, User};
 pub use config::{AiBrainConfig, AuthConfig, Config, EmbeddingConfig, EmbeddingSource, JsonMode, LlmConfig};
-pub use db::{Belongs, Commit, Committed, Db, DbError, FromValue, Migration, Row, Value, Write, placeholders};
+pub use db::{
+    Belongs, Commit, Committed, Db, DbError, FromValue, Migration, Row, Value, Write, placeholders,
+};
 pub use embedding::{Embedder, Likeness, LocalEmbedder, OpenAiEmbedder};
 pub use env::{ConfigError, Env, refused};
 pub use error::{ErrorShape, ServiceError};

@@ -63,7 +63,9 @@ impl TrustedProxies {
         client
     }
 
-    fn trusts(&self, ip: IpAddr) -> bool {
+    /// True if `ip` is one of the proxies.
+    #[must_use]
+    pub fn trusts(&self, ip: IpAddr) -> bool {
         self.networks.iter().any(|network| network.contains(&ip))
     }
 }

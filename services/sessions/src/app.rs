@@ -27,8 +27,10 @@ pub(crate) struct App {
     pub(crate) clock: Clock,
 }
 
-const MIGRATIONS: &[Migration] =
-    &[Migration { name: "sessions", sql: include_str!("migrations/0001_sessions.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { name: "sessions", sql: include_str!("migrations/0001_sessions.sql") },
+    Migration { name: "dispatches", sql: include_str!("migrations/0002_dispatches.sql") },
+];
 
 #[async_trait]
 impl Service for Sessions {
@@ -45,7 +47,7 @@ impl Service for Sessions {
         let external_http = ExternalHttp::from_env(&env, listener, providers.max_wait, clock.clone())?;
         db.migrate("sessions", MIGRATIONS).await?;
         longhaul.declare::<Dispatch>();
-        let ids = service_support::ObjectIds::default();
+        let ids = service_support::ObjectIds;
         Ok(Self(Arc::new(App { db, longhaul, repeats, auth, providers, external_http, ids, clock })))
     }
 

@@ -11,6 +11,7 @@ mod keywords;
 mod model;
 mod object_id;
 mod routes;
+mod times;
 mod validate;
 
 pub use app::Sessions;

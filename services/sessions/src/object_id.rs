@@ -9,7 +9,7 @@ mod tests {
 
     #[test]
     fn an_object_id_is_24_digits() {
-        assert!(is_object_id(&service_support::ObjectIds::default().next(longhaul::Timestamp(0))));
+        assert!(is_object_id(&service_support::ObjectIds.next(longhaul::Timestamp(0))));
         assert!(!is_object_id("60d5ec49010203abffffffg0") && !is_object_id("60d5"));
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::object_id::is_object_id;
+use crate::times::time;
 
 /// Reads the fields of a JSON object, and gathers what is wrong with them, in the order in which they are read.
 /// Fields that nobody reads are ignored, as by a validation pipe with a whitelist.
@@ -100,6 +101,23 @@ impl<'a> Fields<'a> {
             self.fault(name, "must be a valid ISO 8601 date string");
         }
         text.map(str::to_owned)
+    }
+
+    /// A time of day that must be there, in the form `HH:MM`.
+    pub(crate) fn required_time(&mut self, name: &str) -> Option<String> {
+        let text = self.required_text(name, LINE)?;
+        if time(&text).is_some() {
+            return Some(text);
+        }
+        self.fault(name, "must be a valid representation of military time in the format HH:MM");
+        None
+    }
+
+    /// Those of some fields that are null.
+    pub(crate) fn nulls(&self, names: &[&'static str]) -> Vec<&'static str> {
+        let is_null =
+            |name: &&str| self.object.and_then(|object| object.get(*name)).is_some_and(Value::is_null);
+        names.iter().copied().filter(|name| is_null(name)).collect()
     }
 
     /// A truth value that must be there.

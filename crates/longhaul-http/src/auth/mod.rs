@@ -10,9 +10,10 @@ use axum::extract::{FromRef, FromRequestParts};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use longhaul::{Clock, JobId};
+use longhaul::{Clock, JobId, JobRecord, Timestamp};
 use sha2::{Digest, Sha256};
 
+use self::read_token::Readable;
 pub(crate) use self::read_token::{ReadTokens, expiry};
 use crate::config::{Access, HttpConfig, Verifier};
 use crate::path::JobPath;
@@ -80,7 +81,29 @@ where
 
 /// A caller that may read the job which the path names: any [`Caller`], or the bearer of that job's read token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Reader(pub(crate) JobId);
+pub(crate) struct Reader {
+    pub(crate) id: JobId,
+    /// The creation of the job that its token was made for; absent for callers who may read any.
+    created_at: Option<Timestamp>,
+}
+
+impl Reader {
+    /// Refuses a token whose job is gone, and whose id another one has now.
+    ///
+    /// # Errors
+    /// 403.
+    pub(crate) fn check(&self, job: &JobRecord) -> Result<(), Problem> {
+        if self.created_at.is_none_or(|created_at| created_at == job.created_at) {
+            return Ok(());
+        }
+        Err(Problem::new(Code::Forbidden, "the token is for an earlier job of this id"))
+    }
+
+    /// True where the bearer's token must be [checked](Self::check) against the job.
+    pub(crate) fn has_token(&self) -> bool {
+        self.created_at.is_some()
+    }
+}
 
 impl<S> FromRequestParts<S> for Reader
 where
@@ -93,15 +116,17 @@ where
         let auth = Arc::<Auth>::from_ref(state);
         let id = JobPath::from_request_parts(parts, state).await.map(|JobPath(id)| id);
         let token = bearer(&parts.headers);
-        let Err(refusal) = auth.admit(token) else { return id.map(Reader) };
+        let Err(refusal) = auth.admit(token) else {
+            return id.map(|id| Reader { id, created_at: None });
+        };
         // A browser's EventSource cannot send headers, hence the token in the query.
         let in_query = query::value(parts.uri.query(), "token");
         let Some(job) = auth.token_job(token.or(in_query.as_deref())) else { return Err(refusal) };
         let id = id?;
-        if job != id.as_str() {
+        if job.id != id.as_str() {
             return Err(Problem::new(Code::Forbidden, "the token is for another job"));
         }
-        Ok(Reader(id))
+        Ok(Reader { id, created_at: Some(job.created_at) })
     }
 }
 
@@ -143,7 +168,7 @@ impl Auth {
         }
     }
 
-    fn token_job(&self, token: Option<&str>) -> Option<String> {
+    fn token_job(&self, token: Option<&str>) -> Option<Readable> {
         self.read_tokens.as_ref()?.verify(token?, self.clock.now())
     }
 }

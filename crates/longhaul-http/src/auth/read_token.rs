@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use longhaul::{JobId, Timestamp};
+use longhaul::{JobRecord, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -20,8 +20,17 @@ pub(crate) struct ReadTokens {
 struct Claims {
     aud: String,
     job: String,
+    /// The job's creation, in milliseconds since 1970: another job may get the id of one that is gone.
+    created: i64,
     /// Seconds since 1970.
     exp: i64,
+}
+
+/// The one job that a token reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Readable {
+    pub(crate) id: String,
+    pub(crate) created_at: Timestamp,
 }
 
 const AUDIENCE: &str = "longhaul:job";
@@ -43,16 +52,25 @@ impl ReadTokens {
     }
 
     /// Signs a token that reads `job` until `expires_at`, which is an [`expiry`].
-    pub(crate) fn sign(&self, job: &JobId, expires_at: Timestamp) -> jsonwebtoken::errors::Result<String> {
-        let claims =
-            Claims { aud: AUDIENCE.into(), job: job.as_str().into(), exp: expires_at.0.div_euclid(1_000) };
+    pub(crate) fn sign(
+        &self,
+        job: &JobRecord,
+        expires_at: Timestamp,
+    ) -> jsonwebtoken::errors::Result<String> {
+        let claims = Claims {
+            aud: AUDIENCE.into(),
+            job: job.id.as_str().into(),
+            created: job.created_at.0,
+            exp: expires_at.0.div_euclid(1_000),
+        };
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)
     }
 
     /// The job that a token reads, where the token is good now.
-    pub(crate) fn verify(&self, token: &str, now: Timestamp) -> Option<String> {
+    pub(crate) fn verify(&self, token: &str, now: Timestamp) -> Option<Readable> {
         let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation).ok()?.claims;
-        (now.0 < claims.exp.saturating_mul(1_000)).then_some(claims.job)
+        (now.0 < claims.exp.saturating_mul(1_000))
+            .then_some(Readable { id: claims.job, created_at: Timestamp(claims.created) })
     }
 }
 

@@ -18,8 +18,9 @@ use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::WorkerCaller;
+use crate::extract::BodyDigest;
 use crate::idempotency;
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 
 /// The time for which a request is remembered.
 const KEPT_FOR: Duration = Duration::from_secs(60);
@@ -41,6 +42,8 @@ struct Remembered {
 #[derive(Debug, Default)]
 pub(crate) struct Exchange {
     progress: Arc<tokio::sync::Mutex<Progress>>,
+    /// The body that it came with.
+    digest: Mutex<Option<BodyDigest>>,
     /// Fired when the request comes again, so that the task which still waits for the first one's sake makes room.
     superseded: Mutex<CancellationToken>,
 }
@@ -75,15 +78,23 @@ impl Exchanges {
     /// The exchange that a request belongs to, if it has a key.
     ///
     /// # Errors
-    /// 400 where the key is not 1–255 printable characters.
+    /// 400 where the key is not 1–255 printable characters, 422 where it came with another body before.
     pub(crate) fn of(
         &self,
         headers: &HeaderMap,
         caller: &WorkerCaller,
         route: &str,
+        digest: BodyDigest,
     ) -> Result<Option<Arc<Exchange>>, Problem> {
-        let key = idempotency::key(headers)?;
-        Ok(key.map(|key| self.named(caller, route, key)))
+        let Some(key) = idempotency::key(headers)? else { return Ok(None) };
+        let exchange = self.named(caller, route, key);
+        if *exchange.digest.lock().get_or_insert(digest) != digest {
+            return Err(Problem::new(
+                Code::IdempotencyKeyReused,
+                "this idempotency-key was used for another request",
+            ));
+        }
+        Ok(Some(exchange))
     }
 
     /// The exchange of this key.

@@ -113,6 +113,22 @@ async fn a_read_token_is_good_for_its_time() {
 }
 
 #[tokio::test]
+async fn a_read_token_does_not_read_a_later_job_of_the_same_id() {
+    let app = App::with(guarded());
+    let token = read_token(&app).await;
+    let id = longhaul::JobId::new("g").unwrap();
+    app.longhaul.cancel(&id).await.unwrap();
+    app.longhaul.delete(&id).await.unwrap();
+    app.clock.advance(Duration::from_millis(1));
+    let headers = [("authorization", "Bearer s3cret")];
+    let again = r#"{"kind":"greet","args":{"name":"secret"},"id":"g"}"#;
+    assert_eq!(app.post_with("/api/jobs", again, &headers).await.status, StatusCode::ACCEPTED);
+    for path in ["/api/jobs/g", "/api/jobs/g/events"] {
+        assert_eq!(as_(&app, &token, path).await.code(), "forbidden", "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_read_token_that_was_changed_or_signed_elsewhere_is_not_taken() {
     let app = App::with(guarded());
     let token = read_token(&app).await;

@@ -136,7 +136,7 @@ async fn an_array_is_no_action_and_no_filter() {
 }
 
 #[tokio::test]
-async fn a_dry_run_counts_and_changes_nothing() {
+async fn a_dry_run_counts_what_would_be_changed_and_changes_nothing() {
     let app = App::new();
     for n in 0..5 {
         app.post("/api/jobs", &format!(r#"{{"kind":"greet","args":{{"name":"x"}},"id":"j{n}"}}"#)).await;
@@ -146,8 +146,10 @@ async fn a_dry_run_counts_and_changes_nothing() {
             format!(r#"{{"action":"cancel","filter":{{"kind":"greet"}},"limit":{limit},"dry_run":true}}"#);
         app.post("/api/jobs/actions", &body).await.json()
     };
-    assert_eq!(act(10).await, acted(5, 0, true));
-    assert_eq!(act(3).await, acted(3, 0, false));
+    assert_eq!(act(10).await, acted(5, 5, true));
+    assert_eq!(act(3).await, acted(3, 3, false));
+    let retry = r#"{"action":"retry","filter":{},"dry_run":true}"#;
+    assert_eq!(app.post("/api/jobs/actions", retry).await.json(), acted(5, 0, true));
     assert_eq!(app.get("/api/jobs?state=available").await.json()["jobs"].as_array().unwrap().len(), 5);
 }
 

@@ -107,13 +107,16 @@ async fn a_body_that_does_not_arrive_is_not_waited_for_for_ever() {
 async fn a_body_that_is_too_deep_is_refused() {
     let app = App::new();
     let nested = |levels: usize| {
-        // The body is one level itself, and its args another.
-        let (open, close) = ("[".repeat(levels - 2), "]".repeat(levels - 2));
+        // The args are one level themselves; the body around them does not count.
+        let (open, close) = ("[".repeat(levels - 1), "]".repeat(levels - 1));
         format!(r#"{{"kind":"greet","args":{{"name":"x","deep":{open}{close}}}}}"#)
     };
     assert_eq!(app.post("/api/jobs", &nested(64)).await.status, StatusCode::ACCEPTED);
     let answer = app.post("/api/jobs", &nested(65)).await;
     assert_eq!((answer.status, answer.code().as_str()), (StatusCode::UNPROCESSABLE_ENTITY, "too_deep"));
+    let batch = |levels| format!("[{}]", nested(levels));
+    assert_eq!(app.post("/api/jobs/batch", &batch(64)).await.status, StatusCode::ACCEPTED);
+    assert_eq!(app.post("/api/jobs/batch", &batch(65)).await.code(), "too_deep");
     assert_eq!(app.post("/api/jobs", &"[".repeat(1_000_000)).await.code(), "malformed_json");
 }
 

@@ -177,3 +177,17 @@ async fn a_key_that_cannot_be_kept_is_refused() {
     }
     assert_eq!(post(&app, &"k".repeat(255), HELLO).await.status, StatusCode::ACCEPTED);
 }
+
+#[tokio::test]
+async fn a_repeated_batch_of_which_a_job_is_gone_is_told_so() {
+    let app = App::new();
+    let body = format!("[{HELLO},{HELLO}]");
+    let headers = [("idempotency-key", "k")];
+    let first = app.post_with("/api/jobs/batch", &body, &headers).await.json();
+    let id = longhaul::JobId::new(first[0]["id"].as_str().unwrap()).unwrap();
+    app.longhaul.cancel(&id).await.unwrap();
+    app.longhaul.delete(&id).await.unwrap();
+    let again = app.post_with("/api/jobs/batch", &body, &headers).await;
+    assert_eq!((again.status, again.code().as_str()), (StatusCode::GONE, "job_gone"));
+    assert_eq!(again.header("idempotency-replayed"), "true");
+}

@@ -129,3 +129,49 @@ async fn a_text_is_found_in_id_kind_args_and_last_error_whatever_the_case_of_its
     assert!(ids(&app.get("/api/jobs?q=hello").await).is_empty(), "outputs are not searched");
     drop(worker);
 }
+
+#[tokio::test]
+async fn no_filter_is_so_large_that_it_breaks_a_query() {
+    let app = App::new();
+    let many =
+        |name: &str, count: usize| (0..count).map(|n| format!("{name}={n}:b")).collect::<Vec<_>>().join("&");
+    for (query, field) in [
+        (many("label", 33), "label"),
+        (many("queue", 1_001), "queue"),
+        (many("kind", 1_001), "kind"),
+        (many("parent", 1_001), "parent"),
+        (format!("q={}", "a".repeat(1_025)), "q"),
+        (format!("queue={}", "a".repeat(1_025)), "queue"),
+        ("q=%00".to_owned(), "q"),
+        ("queue=%00".to_owned(), "queue"),
+        ("kind=a%00".to_owned(), "kind"),
+        ("label=a%00:b".to_owned(), "label"),
+    ] {
+        let answer = app.get(&format!("/api/jobs?{query}")).await;
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+            "{field}"
+        );
+        assert_eq!(answer.json()["errors"][0]["field"], field);
+    }
+    for query in [many("label", 32), many("queue", 1_000), format!("q={}", "a".repeat(1_024))] {
+        assert_eq!(app.get(&format!("/api/jobs?{query}")).await.status, StatusCode::OK);
+    }
+    let ids: Vec<String> = (0..1_001).map(|n| n.to_string()).collect();
+    let labels: serde_json::Map<String, serde_json::Value> =
+        ids[..33].iter().map(|id| (id.clone(), "b".into())).collect();
+    for (filter, field) in [
+        (serde_json::json!({ "ids": ids }), "filter.ids"),
+        (serde_json::json!({ "kind": ids }), "filter.kind"),
+        (serde_json::json!({ "state": vec!["failed"; 1_001] }), "filter.state"),
+        (serde_json::json!({ "labels": labels }), "filter.labels"),
+        (serde_json::json!({ "q": "x".repeat(1_025) }), "filter.q"),
+        (serde_json::json!({ "q": "\0none" }), "filter.q"),
+        (serde_json::json!({ "q": "" }), "filter.q"),
+    ] {
+        let body = serde_json::json!({ "action": "cancel", "filter": filter }).to_string();
+        let answer = app.post("/api/jobs/actions", &body).await;
+        assert_eq!(answer.json()["errors"][0]["field"], field, "{}", answer.text());
+    }
+}

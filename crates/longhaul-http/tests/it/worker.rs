@@ -589,3 +589,18 @@ async fn a_job_that_was_claimed_and_whose_answer_nobody_heard_is_rescued_when_it
     let rescued = job(&app, "a").await;
     assert_eq!((&rescued["state"], &rescued["crashes"]), (&json!("available"), &json!(1)));
 }
+
+#[tokio::test]
+async fn another_body_under_a_workers_key_is_refused() {
+    let app = App::new();
+    let (one, other) = (lease(&app, "one").await, lease(&app, "other").await);
+    let finish = |lease: &Value| json!({"finishes": [completed(lease, &json!(1))]});
+    assert_eq!(keyed(&app, "finish", "k", &finish(&one)).await.json()["statuses"], json!(["held"]));
+    let reused = keyed(&app, "finish", "k", &finish(&other)).await;
+    assert_eq!(
+        (reused.status, reused.code().as_str()),
+        (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused")
+    );
+    assert_eq!(job(&app, "other").await["state"], "running");
+    assert_eq!(keyed(&app, "finish", "k", &finish(&one)).await.json()["statuses"], json!(["held"]));
+}

@@ -2,11 +2,12 @@
 
 use axum::Router;
 use longhaul_http::{Access, HttpConfig, Secret, UnknownKinds, Verifier};
-use service_support::{Auth, Role};
+use service_support::{Auth, Deps, Role};
 use tokio_util::sync::CancellationToken;
 
 use super::access::{self, Admin};
-use super::local::local_only;
+use super::cors::Origins;
+use super::guard::{Guard, Reach};
 use crate::Result;
 use crate::services::Services;
 
@@ -35,10 +36,21 @@ pub(super) fn app(
     };
     let longhaul = services.deps.longhaul.clone();
     let jobs = longhaul_http::router(longhaul.clone(), config.clone());
-    Ok(Router::new()
-        .nest("/api", if is_open { local_only(jobs) } else { jobs })
-        .merge(longhaul_http::health_router(longhaul, config))
-        .merge(services.routes()))
+    let origins = Origins::from_env(&services.deps.env)?;
+    let guard = listens_locally(&services.deps)
+        .then(|| Guard { proxies: services.deps.config.trusted_proxies.clone(), origins: origins.clone() });
+    let guarded = |routes, reach| match &guard {
+        Some(guard) => guard.around(routes, reach),
+        None => routes,
+    };
+    let reach = if is_open { Reach::OpenAdmin } else { Reach::Services };
+    let admin = guarded(origins.around(Router::new().nest("/api", jobs)), reach);
+    let others = longhaul_http::health_router(longhaul, config).merge(services.routes());
+    Ok(admin.merge(guarded(origins.around(others), Reach::Services)))
+}
+
+fn listens_locally(deps: &Deps) -> bool {
+    deps.listener.is_some_and(|address| address.ip().to_canonical().is_loopback())
 }
 
 /// Lets in whoever has a user's token that says admin: `longhaul token --admin`.

@@ -1,13 +1,17 @@
 //! The listener: HTTP/1.1 connections, and their orderly end.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::http::Request;
+use axum::http::{Request, Response, StatusCode};
 use futures::future::BoxFuture;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -16,13 +20,14 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
+use tower::{ServiceExt, service_fn};
 
+use super::connections::{self, Connection, Connections, Place};
+use super::pace::{Arriving, Leaving, PAUSE, Paced};
 use crate::Result;
 
-/// The longest that a client may take over a request's head, and that a connection may idle between requests: one
-/// that sends nothing must not hold a file descriptor for ever.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// The most bytes of a request's head, and of what is held of a body or an answer on its way.
+const MAX_BUFFER: usize = 64 * 1024;
 
 /// The time for which the listener is left alone when the process has run out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -31,6 +36,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Listener {
     tcp: TcpListener,
     address: SocketAddr,
+    /// The most connections that are held at a time, unless the process's limits are lower.
+    pub(crate) most_connections: Option<u32>,
 }
 
 /// Binds `address`.
@@ -43,7 +50,7 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<Listener> {
     };
     let tcp = TcpListener::bind(address).await.map_err(failed)?;
     let address = tcp.local_addr().map_err(failed)?;
-    Ok(Listener { tcp, address })
+    Ok(Listener { tcp, address, most_connections: None })
 }
 
 /// Serves `app` on a free port of the loopback address until `stop`, for `longhaul bench`.
@@ -65,7 +72,9 @@ impl Listener {
     /// Serves until `stop`, and then until the last request in flight has its answer.
     pub(crate) async fn serve(self, app: Router, stop: CancellationToken) {
         let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+        // A connection that sends nothing, before its first request or between two, must not be held for ever either.
+        http.timer(TokioTimer::new()).header_read_timeout(PAUSE).max_buf_size(MAX_BUFFER);
+        let places = Connections::new(connections::most(self.most_connections));
         let connections = TaskTracker::new();
         while let Some(accepted) = stop.run_until_cancelled(self.tcp.accept()).await {
             let stream = match accepted {
@@ -75,8 +84,9 @@ impl Listener {
                     continue;
                 }
             };
+            let Some(place) = stop.run_until_cancelled(places.place()).await else { break };
             if let Some(stream) = prepared(stream) {
-                connections.spawn(connection(&http, stream, app.clone(), stop.clone()));
+                connections.spawn(connection(&http, stream, place, app.clone(), stop.clone()));
             }
         }
         // Dropped before the wait, so that new clients are refused at once and can go elsewhere.
@@ -86,31 +96,59 @@ impl Listener {
     }
 }
 
-/// Serves one connection until its client closes it or, after `stop`, until the request it carries is answered.
+/// Serves one connection until its client closes it or another one needs its place or, after `stop`, until the request
+/// it carries is answered.
 fn connection(
     http: &http1::Builder,
     stream: TcpStream,
+    place: Place,
     app: Router,
     stop: CancellationToken,
 ) -> impl Future<Output = ()> + use<> {
     // Services limit callers who do not say who they are by where they call from.
     let peer = stream.peer_addr().ok().map(ConnectInfo);
-    let app = app.map_request(move |mut request: Request<Incoming>| {
+    let own = Arc::clone(&place.0);
+    let app = service_fn(move |mut request: Request<Incoming>| {
         if let Some(peer) = peer {
             request.extensions_mut().insert(peer);
         }
-        request
+        answer(app.clone(), request, Arc::clone(&own))
     });
-    let connection =
-        http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app)).with_upgrades();
+    let stream = TokioIo::new(Paced::new(stream, PAUSE));
+    let connection = http.serve_connection(stream, TowerToHyperService::new(app)).with_upgrades();
     async move {
         let mut connection = pin!(connection);
-        if stop.run_until_cancelled(connection.as_mut()).await.is_none() {
-            connection.as_mut().graceful_shutdown();
-            // A client that breaks off is its own affair; what it asked for was or was not done by then.
-            let _ = connection.await;
-        }
+        let served = async {
+            if stop.run_until_cancelled(connection.as_mut()).await.is_none() {
+                connection.as_mut().graceful_shutdown();
+                // A client that breaks off is its own affair; what it asked for was or was not done by then.
+                let _ = connection.await;
+            }
+        };
+        place.0.cut.run_until_cancelled(served).await;
     }
+}
+
+/// Answers one request, whose body must keep the pace.
+async fn answer(
+    app: Router,
+    request: Request<Incoming>,
+    connection: Arc<Connection>,
+) -> Result<Response<Body>, Infallible> {
+    let too_slow = Arc::new(AtomicBool::new(false));
+    let request = request.map(|body| {
+        let body = Arriving::new(body, Arc::clone(&connection), PAUSE, Arc::clone(&too_slow));
+        Body::new(body)
+    });
+    let mut response = app.oneshot(request).await?;
+    // To whoever read the body it was cut off.
+    if too_slow.load(Ordering::Relaxed) && response.status() == StatusCode::BAD_REQUEST {
+        *response.status_mut() = StatusCode::REQUEST_TIMEOUT;
+    }
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(response);
+    }
+    Ok(response.map(|body| Body::new(Leaving { body, connection })))
 }
 
 /// Answers are small and must not wait for more to send.

@@ -2,8 +2,11 @@
 
 mod access;
 mod app;
+mod connections;
+mod cors;
+mod guard;
 pub(crate) mod listen;
-mod local;
+mod pace;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -34,6 +37,10 @@ pub(crate) struct Args {
     selection: Selection,
     #[command(flatten)]
     work: Work,
+    /// The most connections at a time; beyond it the one goes that has idled for longest [default: 4096, or half the
+    /// files that the process may open]
+    #[arg(long, env = "LONGHAUL_MAX_CONNECTIONS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_connections: Option<u32>,
     /// Only serve; the jobs wait for a `longhaul worker`
     #[arg(long, env = "LONGHAUL_NO_WORKER")]
     no_worker: bool,
@@ -66,7 +73,8 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let stop = signals::listen()?;
     // Before anything is opened or made: a server that must not run leaves nothing behind.
     let admin = access::admin(args.listen)?;
-    let listener = listen::bind(args.listen).await?;
+    let mut listener = listen::bind(args.listen).await?;
+    listener.most_connections = args.max_connections;
     let stores = args.stores.open_as_owner().await?;
     let services = services::open(&args.selection, &args.stores, &stores, Some(listener.address())).await?;
     stores.announce();

@@ -50,9 +50,9 @@ async fn a_redis_that_is_away_at_the_start_costs_its_jobs_and_not_the_server() {
     redis.kill();
     let double = Double::start().await;
     let port = redis.port().to_string();
-    let github = double.exports().into_iter().find(|(name, _)| *name == "GITHUB_API_URL").expect("it is there");
-    let environment =
-        [("REDIS_HOST", "127.0.0.1"), ("REDIS_PORT", &port), (github.0, github.1.as_str())];
+    let github =
+        double.exports().into_iter().find(|(name, _)| *name == "GITHUB_API_URL").expect("it is there");
+    let environment = [("REDIS_HOST", "127.0.0.1"), ("REDIS_PORT", &port), (github.0, github.1.as_str())];
     let place = Place::new();
     let server = place.serve_with(&[], &environment).await;
     assert!(server.log().contains("starting without it"), "{}", server.log());
@@ -62,9 +62,8 @@ async fn a_redis_that_is_away_at_the_start_costs_its_jobs_and_not_the_server() {
     assert_eq!(analysis["degraded"], true, "{analysis}");
 
     redis.restart(&[]);
-    let ready = async {
-        while client().get(server.at("/ready")).send().await.expect("an answer").status() != 200 {}
-    };
+    let ready =
+        async { while client().get(server.at("/ready")).send().await.expect("an answer").status() != 200 {} };
     timeout(PATIENCE, ready).await.expect("the server finds its store");
     let lesson = lesson(&server).await;
     assert_eq!(ended(&server, &lesson).await["state"], "completed");

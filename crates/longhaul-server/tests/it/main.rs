@@ -5,6 +5,7 @@ mod children;
 mod cli;
 mod courses;
 mod dependencies;
+mod edges;
 mod events;
 mod kill;
 mod kill_services;

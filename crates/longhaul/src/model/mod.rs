@@ -22,7 +22,7 @@ pub use filter::{Acted, Action, JobFilter, JobPage, Page, Payloads, SHORT_PAYLOA
 pub use finish::{AttemptError, ErrorKind, Finish, Outcome};
 pub(crate) use id::check_name;
 pub use id::{JobId, process_id};
-pub use json::{Json, JsonBreach, JsonRule, MAX_JSON_DEPTH, check_json};
+pub use json::{Json, JsonBreach, JsonRule, MAX_JSON_DEPTH, check_json, check_json_within};
 pub use policy::Policy;
 pub use queue::{Keep, QueueConfig, QueueInfo, Retention, Swept};
 pub use record::{Children, JobRecord, Lookup};

@@ -28,6 +28,11 @@ pub(crate) async fn execute(
         Err(CutOff::Aborted(AbortReason::LeaseUnsure | AbortReason::Shutdown)) => Outcome::Released,
         Err(CutOff::Aborted(AbortReason::Unkept(reason))) => failed(reason),
     };
+    if let Outcome::Failed { error } = &outcome {
+        let (id, kind, queue) = (job.id(), &job.claimed.kind, &job.claimed.queue);
+        let reason = &error.message;
+        tracing::error!(job = %id, kind = &**kind, queue = &**queue, "Background processing failed for {kind} {id}: {reason}");
+    }
     Some(finish(job, outcome).await)
 }
 

@@ -9,9 +9,7 @@ mod tests {
 
     #[test]
     fn an_id_is_24_lowercase_digits() {
-        assert!(is_object_id(
-            &service_support::ObjectIds::default().next(longhaul::Timestamp(1_767_225_600_000))
-        ));
+        assert!(is_object_id(&service_support::ObjectIds.next(longhaul::Timestamp(1_767_225_600_000))));
         assert!(!is_object_id("6955B900c0ffee0123456789") && !is_object_id("6955b900"));
     }
 }

@@ -112,6 +112,7 @@ async fn the_list_is_newest_first_and_in_pages() {
     let mut ids = Vec::new();
     for _ in 0..5 {
         ids.push(f.workflow(&[]).await);
+        f.clock.advance(std::time::Duration::from_millis(1));
     }
     ids.reverse();
     let page = async |query: &str| -> Vec<String> {

@@ -321,6 +321,7 @@ async fn a_list_does_not_carry_long_documents() {
     let long = json!({ "title": "Long", "modules": modules(2, 3.0), "notes": vec![json!([]); 300_000] });
     let created = f.send("POST", "/api/v3/workflow", long.to_string()).await;
     assert_eq!(created.status, 201);
+    f.clock.advance(Duration::from_millis(1));
     let short = f.workflow(&modules(1, 3.0)).await;
     let listed = f.get("/api/v3/workflow").await.body["data"].clone();
     assert_eq!(listed[0], f.get(&format!("/api/v3/workflow/{short}")).await.body["data"]);

@@ -6,7 +6,7 @@ use super::{ExtractError, FileKind, Limits, PageText, Warning, WarningCode, bloc
 /// A picture within a document that is smaller than this on a side is a bullet, a line or an icon.
 const MIN_SIDE: u32 = 48;
 /// The most bytes that one may have.
-const MAX_BYTES: u64 = 50 << 20;
+const MAX_BYTES: u64 = 20 << 20;
 
 /// The words in one picture of a document.
 pub(super) struct Found {

@@ -172,7 +172,12 @@ impl Survey {
         let zeros: usize = self.zeros.iter().sum();
         let is_text = self.controls <= 1 + self.length / 100;
         if zeros * 10 > self.length || !is_text {
-            return self.wide();
+            // Logs and tables of old programs are filled up with zeros, and are text apart from that.
+            let is_padded = zeros * 2 <= self.length && (self.controls - zeros) * 200 <= self.length;
+            match self.wide() {
+                None if is_padded => {}
+                wide => return wide,
+            }
         }
         let utf8 = Encoding::Known(encoding_rs::UTF_8);
         if self.has_escape || self.broken > self.multibyte {
@@ -351,6 +356,7 @@ mod tests {
             (b"Old text\r\n\x1A", "Old text\r\n", 1),
             (b"\x1B[31mred\x1B[0m log\n", "red log\n", 2),
             ("one\u{85}two".as_bytes(), "one\u{85}two", 0),
+            (b"ADA   \0\0\0\0GRACE \0\0\0\0", "ADA   GRACE ", 8),
             ("é good \u{FFFF}".as_bytes(), "é good ", 1),
             (b"Good text. \xFF More.\n", "Good text.  More.\n", 1),
             (b"N\x08NA\x08AME", "NAME", 2),

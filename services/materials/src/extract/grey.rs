@@ -1,3 +1,5 @@
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 /// A picture in shades of grey, a byte for each pixel: all that OCR looks at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Grey {
@@ -106,6 +108,13 @@ impl Grey {
         let ink = self.pixels.iter().filter(|shade| shade.abs_diff(paper) > CONTRAST).count();
         // Counts of pixels are far below what a float holds exactly.
         ink as f64 <= INK * self.pixels.len() as f64
+    }
+
+    /// Equal for equal pictures, so that one need not be kept to be compared.
+    pub(super) fn digest(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.width, &self.pixels).hash(&mut hasher);
+        hasher.finish()
     }
 
     /// The commonest shade.

@@ -26,7 +26,8 @@ pub(super) fn size_in(
     size_within(kind, &mut Cursor::new(bytes), limits)
 }
 
-fn size_within(
+/// The size of a picture, unless it is too large.
+pub(super) fn size_within(
     kind: FileKind,
     source: &mut (impl Read + Seek),
     limits: &Limits,

@@ -9,23 +9,20 @@ const MIN_LETTERS: usize = 50;
 
 /// True if the text that a page carries is a text: whether it is all that the page shows is another question.
 pub(super) fn is_trusted(layer: &str) -> bool {
-    letters(layer) >= MIN_LETTERS && is_like_language(layer)
+    letters(layer) >= MIN_LETTERS && likeness(layer) == Likeness::Language
 }
 
 /// Puts together what a page carries and what was seen on it. The layer is right letter for letter, so of what was seen
 /// only the lines are added that it does not have; but a layer that is unlike language, and shares hardly a word with
 /// what is there to be seen, gives way.
 pub(super) fn merge(layer: &str, seen: &Seen) -> PageText {
-    let carried = words(layer);
-    let found = words(&seen.text);
-    let shared = found.iter().filter(|word| carried.contains(*word)).count();
-    let is_language = is_like_language(layer);
-    if carried.is_empty() && letters(layer) == 0 {
-        let warnings = seen.warning().into_iter().collect();
-        return PageText { text: seen.text.clone(), warnings };
+    if letters(layer) == 0 {
+        return PageText { text: seen.text.clone(), warnings: seen.warning().into_iter().collect() };
     }
-    let is_contradicted = 5 * shared < found.len() && letters(&seen.text) * 2 >= letters(layer).min(100);
-    if !is_language && is_contradicted && seen.confidence >= 60.0 {
+    let carried = Letters::of(layer);
+    let (likeness, shared) = (likeness(layer), carried.share_of(&seen.text));
+    let is_contradicted = shared < 0.3 && letters(&seen.text) * 2 >= letters(layer).min(100);
+    if likeness != Likeness::Language && is_contradicted && seen.confidence >= 60.0 {
         let message = "the text that the page carries is unlike any language; it was read by OCR instead";
         let mut warnings = vec![Warning::new(WarningCode::LayerDoubtful, message)];
         warnings.extend(seen.warning());
@@ -35,9 +32,8 @@ pub(super) fn merge(layer: &str, seen: &Seen) -> PageText {
     let mut is_added = false;
     let mut gap = "\n\n";
     for line in seen.text.lines() {
-        let line_words: Vec<String> = words_of(line).collect();
-        let new = line_words.iter().filter(|word| !carried.contains(*word)).count();
-        if 2 * new > line_words.len() && (seen.confidence >= 60.0 || carried.len() < 5) {
+        let is_new = letters(line) > 1 && carried.share_of(line) < 0.5;
+        if is_new && (seen.confidence >= 60.0 || letters(layer) < MIN_LETTERS) {
             text.push_str(if text.is_empty() { "" } else { gap });
             text.push_str(line);
             gap = "\n";
@@ -46,8 +42,14 @@ pub(super) fn merge(layer: &str, seen: &Seen) -> PageText {
             gap = "\n\n";
         }
     }
+    let is_doubtful = match likeness {
+        Likeness::Language => false,
+        // What is to be seen bears it out: a list of words, a table of names.
+        Likeness::Unknown => shared < 0.5,
+        Likeness::Junk => true,
+    };
     let mut warnings = Vec::new();
-    if !is_language && letters(layer) >= MIN_LETTERS {
+    if is_doubtful && letters(layer) >= MIN_LETTERS {
         let message = "the text that the page carries is unlike any language, and OCR saw no better one";
         warnings.push(Warning::new(WarningCode::LayerDoubtful, message));
     }
@@ -55,29 +57,64 @@ pub(super) fn merge(layer: &str, seen: &Seen) -> PageText {
     PageText { text, warnings }
 }
 
-/// False for what fonts without a right character map give: shifted letters, numbers of glyphs, private signs.
-fn is_like_language(layer: &str) -> bool {
+/// The letters of a text, three at a time: spaces fall differently for whoever looks at a page.
+struct Letters(HashSet<[char; 3]>);
+
+impl Letters {
+    fn of(text: &str) -> Self {
+        Self(threes(text).collect())
+    }
+
+    /// The share of a text's letters that are here, in their order.
+    fn share_of(&self, text: &str) -> f64 {
+        let (mut all, mut here) = (0, 0);
+        for three in threes(text) {
+            all += 1;
+            here += usize::from(self.0.contains(&three));
+        }
+        if all == 0 { 0.0 } else { f64::from(u32::try_from(here).unwrap_or(u32::MAX)) / f64::from(all) }
+    }
+}
+
+fn threes(text: &str) -> impl Iterator<Item = [char; 3]> {
+    let letters: Vec<char> =
+        text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    (0..letters.len().saturating_sub(2)).map(move |at| [letters[at], letters[at + 1], letters[at + 2]])
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Likeness {
+    Language,
+    /// Letters as languages have them, but none that is known for sure.
+    Unknown,
+    /// What fonts without a right character map give: shifted letters, numbers of glyphs, private signs.
+    Junk,
+}
+
+fn likeness(layer: &str) -> Likeness {
     let signs = layer.chars().filter(|c| !c.is_whitespace()).count();
     let junk = layer.chars().filter(|c| is_junk(*c)).count() + layer.matches("(cid:").count() * 6;
     if junk * 10 > signs {
-        return false;
+        return Likeness::Junk;
     }
-    let words: Vec<&str> = layer.split_whitespace().filter(|word| letters(word) > 0).collect();
-    let prose: String = words.iter().filter(|word| !word.chars().any(char::is_numeric)).fold(
-        String::new(),
-        |mut text, word| {
-            text.push_str(word);
-            text.push(' ');
-            text
-        },
-    );
+    let words =
+        layer.split_whitespace().filter(|word| letters(word) > 0 && !word.chars().any(char::is_numeric));
+    let mut prose = String::with_capacity(layer.len());
+    for word in words {
+        prose.push_str(word);
+        prose.push(' ');
+    }
     // Of tables of numbers there is nothing to tell, and what they carry is seldom shifted.
     if letters(&prose) * 3 < letters(layer) {
-        return true;
+        return Likeness::Language;
     }
-    whatlang::detect(&prose).is_some_and(|found| {
-        !matches!(found.script(), whatlang::Script::Latin) || found.is_reliable() && has_usual_letters(&prose)
-    })
+    match whatlang::detect(&prose) {
+        None => Likeness::Junk,
+        Some(found) if found.script() != whatlang::Script::Latin => Likeness::Language,
+        Some(_) if !has_usual_letters(&prose) => Likeness::Junk,
+        Some(found) if found.is_reliable() => Likeness::Language,
+        Some(_) => Likeness::Unknown,
+    }
 }
 
 /// In every language of Latin letters between a quarter and two thirds of them are vowels.
@@ -97,15 +134,6 @@ fn is_junk(c: char) -> bool {
     c == char::REPLACEMENT_CHARACTER || matches!(c, '\u{E000}'..='\u{F8FF}' | '\u{F0000}'..='\u{10FFFF}')
 }
 
-fn words(text: &str) -> HashSet<String> {
-    words_of(text).collect()
-}
-
-fn words_of(text: &str) -> impl Iterator<Item = String> {
-    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.chars().count() > 1);
-    words.map(str::to_lowercase)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,8 +146,12 @@ mod tests {
     }
 
     fn shifted(text: &str) -> String {
+        shifted_by(text, 3)
+    }
+
+    fn shifted_by(text: &str, letters: u8) -> String {
         let shift = |c: char| {
-            if c.is_ascii_lowercase() { char::from((c as u8 - b'a' + 3) % 26 + b'a') } else { c }
+            if c.is_ascii_lowercase() { char::from((c as u8 - b'a' + letters) % 26 + b'a') } else { c }
         };
         text.to_lowercase().chars().map(shift).collect()
     }
@@ -147,6 +179,12 @@ mod tests {
     }
 
     #[test]
+    fn no_shift_of_the_alphabet_passes_for_language() {
+        let passed: Vec<u8> = (1..26).filter(|shift| is_trusted(&shifted_by(PROSE, *shift))).collect();
+        assert_eq!(passed, Vec::<u8>::new());
+    }
+
+    #[test]
     fn a_stamp_and_the_scan_below_it_are_both_kept() {
         let page = merge(
             "Downloaded by user 4711 from the library",
@@ -169,6 +207,13 @@ mod tests {
         let blind = merge(&shifted(PROSE), &Seen::default());
         assert_eq!(blind.warnings[0].code, WarningCode::LayerDoubtful);
         assert!(blind.text.starts_with("wkh srzhukrxvh"));
+    }
+
+    #[test]
+    fn a_list_of_words_that_is_seen_with_other_spaces_is_kept_as_it_is() {
+        let list = "scientific office flow different fire flour scientific rivers";
+        let page = merge(list, &seen("sci enti fic offte flow\ndi fferent fire flour sci enti fic ri vers"));
+        assert_eq!((page.text.as_str(), page.warnings), (list, vec![]));
     }
 
     #[test]

@@ -142,6 +142,14 @@ impl PageText {
         let message = format!("the page could not be read: {error}");
         Self { text: String::new(), warnings: vec![Warning::new(WarningCode::PageUnreadable, message)] }
     }
+
+    /// A page of which only the text that it carries could be read.
+    #[must_use]
+    pub fn unseen(layer: String, error: &ExtractError) -> Self {
+        let message =
+            format!("only the text that the page carries could be read, not what it shows: {error}");
+        Self { text: layer, warnings: vec![Warning::new(WarningCode::PageUnreadable, message)] }
+    }
 }
 
 impl From<String> for PageText {
@@ -238,11 +246,20 @@ pub async fn page(path: &Path, plan: &Plan, number: u32, limits: &Limits) -> Res
     match to_see(&path, plan, number, limits).await? {
         ToSee::Nothing(page) => Ok(page),
         ToSee::Page { layer } => {
-            let Some(picture) = pdf::render(&path, number, limits).await? else {
-                return Ok(PageText::from(layer));
+            let seen = async {
+                match pdf::render(&path, number, limits).await? {
+                    Some(picture) => ocr::grey(picture.grey, Some(picture.dpi), limits).await.map(Some),
+                    None => Ok(None),
+                }
             };
-            let seen = ocr::grey(picture.grey, Some(picture.dpi), limits).await?;
-            Ok(layer::merge(&layer, &seen))
+            match seen.await {
+                Ok(Some(seen)) => Ok(layer::merge(&layer, &seen)),
+                Ok(None) => Ok(PageText::from(layer)),
+                Err(error) if error.costs_its_page_only() && !layer.is_empty() => {
+                    Ok(PageText::unseen(layer, &error))
+                }
+                Err(error) => Err(error),
+            }
         }
         ToSee::File => ocr::file(&path, plan.kind, limits).await,
         ToSee::Pictures { text, names } => {
@@ -293,7 +310,11 @@ pub async fn to_see(path: &Path, plan: &Plan, number: u32, limits: &Limits) -> R
         PlannedPage::Picture { .. } if plan.kind != FileKind::Pdf => Ok(ToSee::File),
         PlannedPage::Picture { layer } => {
             let path = absolute(path)?;
-            let is_told = layer::is_trusted(layer) && pdf::is_explained(&path, number, limits).await?;
+            let is_told = layer::is_trusted(layer)
+                && match pdf::is_explained(&path, number, limits).await {
+                    Err(error) if error.costs_its_page_only() => false,
+                    told => told?,
+                };
             let layer = layer.clone();
             Ok(if is_told { ToSee::Nothing(PageText::from(layer)) } else { ToSee::Page { layer } })
         }

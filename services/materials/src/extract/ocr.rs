@@ -1,6 +1,10 @@
 use std::ffi::OsStr;
-use std::io::Cursor;
+use std::fs::File;
+use std::io::{BufReader, Cursor, Seek};
 use std::path::Path;
+
+use bytes::Bytes;
+use longhaul::clock::Stopwatch;
 
 use super::grey::{Grey, Turn};
 use super::tidy::{join_broken_words, letters, tidy};
@@ -10,9 +14,9 @@ use super::{ExtractError, FileKind, Limits, PageText, Warning, WarningCode, bloc
 /// The most that tesseract may write about one page; a page full of print is 10 kB of text and 60 of places.
 const OUTPUT_BYTES: u64 = 8 << 20;
 /// A picture of more pixels is made smaller first.
-const MAX_PIXELS: &str = "25000000@>";
+const MAX_PIXELS: &str = "18000000@>";
 /// One of fewer pixels is made larger: letters of a screen are smaller than those that tesseract was trained on.
-const SMALL_PIXELS: usize = 600_000;
+const SMALL_PIXELS: u64 = 600_000;
 /// Words that tesseract is less sure of are dirt.
 const MIN_WORD_CONFIDENCE: f64 = 25.0;
 /// A page read with this confidence was read the right way up.
@@ -53,8 +57,20 @@ impl Seen {
 /// Reads the words in a picture file, whichever way up it is.
 pub(super) async fn file(path: &Path, kind: FileKind, limits: &Limits) -> Result<PageText, ExtractError> {
     let path = path.to_owned();
-    let read = move || std::fs::read(&path).map_err(ExtractError::io("read the document"));
-    bytes(blocking(read).await?, kind, limits).await
+    if kind == FileKind::Webp {
+        let read = move || std::fs::read(&path).map_err(ExtractError::io("read the document"));
+        return bytes(blocking(read).await?, kind, limits).await;
+    }
+    let most = limits.clone();
+    let open = move || {
+        let file = File::open(&path).map_err(ExtractError::io("open the document"))?;
+        let mut source = BufReader::new(&file);
+        let turn = image::turn(kind, &mut source);
+        let size = image::size_within(kind, &mut source, &most)?;
+        Ok((file, turn, size))
+    };
+    let (file, turn, size) = blocking(open).await?;
+    picture(&Packed { source: Source::File(file), kind, turn, size }, limits).await
 }
 
 /// The same for a picture in memory, in its own format.
@@ -64,15 +80,34 @@ pub(super) async fn bytes(bytes: Vec<u8>, kind: FileKind, limits: &Limits) -> Re
         FileKind::Webp => image::first_frame(&bytes).unwrap_or(bytes),
         _ => bytes,
     };
-    let (white, damage) = decode(&bytes, kind, Paper::White, limits).await?;
-    let on_white =
-        if white.is_blank() { Seen::default() } else { upright(white.clone().turned(turn), limits).await? };
-    let mut best = on_white;
+    let size = image::size_in(kind, &bytes, limits)?;
+    picture(&Packed { source: Source::Bytes(bytes.into()), kind, turn, size }, limits).await
+}
+
+/// A picture in the format of its file.
+struct Packed {
+    source: Source,
+    kind: FileKind,
+    turn: Turn,
+    size: Option<(u32, u32)>,
+}
+
+enum Source {
+    Bytes(Bytes),
+    File(File),
+}
+
+async fn picture(packed: &Packed, limits: &Limits) -> Result<PageText, ExtractError> {
+    let Packed { kind, turn, .. } = *packed;
+    let (white, damage) = decode(packed, Paper::White, limits).await?;
+    let look = white.digest();
+    let mut best =
+        if white.is_blank() { Seen::default() } else { grey(white.turned(turn), None, limits).await? };
     // White letters on nothing are there only before something dark.
     if !best.is_sure() && kind != FileKind::Jpeg {
-        let (black, _) = decode(&bytes, kind, Paper::Black, limits).await?;
-        if black != white && !black.is_blank() {
-            let on_black = upright(black.turned(turn), limits).await?;
+        let (black, _) = decode(packed, Paper::Black, limits).await?;
+        if black.digest() != look && !black.is_blank() {
+            let on_black = grey(black.turned(turn), None, limits).await?;
             if on_black.score() > best.score() {
                 best = on_black;
             }
@@ -84,8 +119,10 @@ pub(super) async fn bytes(bytes: Vec<u8>, kind: FileKind, limits: &Limits) -> Re
 
 /// Reads the words on a page of so many dots per inch, whichever way up it is.
 pub(super) async fn grey(picture: Grey, dpi: Option<u32>, limits: &Limits) -> Result<Seen, ExtractError> {
+    let watch = Stopwatch::start();
     let first = tesseract(&picture, "1", dpi, limits).await?;
-    if first.is_sure() {
+    // What takes so long once is a page of dirt, and no more is to be had of it.
+    if first.is_sure() || watch.elapsed() > limits.page_time / 5 {
         return Ok(first);
     }
     // Tesseract finds out which way is up from many letters; of few it has to be tried. Each turn takes the picture of
@@ -105,10 +142,6 @@ pub(super) async fn grey(picture: Grey, dpi: Option<u32>, limits: &Limits) -> Re
     Ok(best)
 }
 
-async fn upright(picture: Grey, limits: &Limits) -> Result<Seen, ExtractError> {
-    grey(picture, None, limits).await
-}
-
 /// What is put behind the transparent parts of a picture.
 #[derive(Clone, Copy, Debug)]
 enum Paper {
@@ -118,11 +151,11 @@ enum Paper {
 
 /// Unpacks a picture in a process of its own. One that ends too soon is unpacked as far as it goes.
 async fn decode(
-    bytes: &[u8],
-    kind: FileKind,
+    packed: &Packed,
     paper: Paper,
     limits: &Limits,
 ) -> Result<(Grey, Option<Warning>), ExtractError> {
+    let kind = packed.kind;
     let format = match kind {
         FileKind::Jpeg => "jpeg:-",
         FileKind::Png => "png:-",
@@ -133,14 +166,21 @@ async fn decode(
         Paper::White => "white",
         Paper::Black => "black",
     };
-    let size = image::size_in(kind, bytes, limits)?;
-    let pixels = size.map_or(0, |(width, height)| width as usize * height as usize);
+    let pixels = packed.size.map_or(0, |(width, height)| u64::from(width) * u64::from(height));
     let scale = if pixels < SMALL_PIXELS { "250%" } else { MAX_PIXELS };
     let args =
         ["convert", "-background", background, format, "-flatten", "-resize", scale, "-colorspace", "Gray"];
     let mut args = args.map(OsStr::new).to_vec();
     args.extend(["-depth", "8", "pgm:-"].map(OsStr::new));
-    let input = Input::Bytes(bytes.to_vec());
+    let input = match &packed.source {
+        Source::Bytes(bytes) => Input::Bytes(bytes.clone()),
+        Source::File(file) => {
+            // The program reads on from where the file stands, which all of its handles share.
+            let mut file = file.try_clone().map_err(ExtractError::io("open the document"))?;
+            file.rewind().map_err(ExtractError::io("read the document"))?;
+            Input::File(file)
+        }
+    };
     let run = Run { tool: "gm", args: &args, input, output_bytes: limits.image_pixels, limits };
     match run.run().await? {
         Ending::Done(pgm, complaint) => {
@@ -166,7 +206,7 @@ async fn tesseract(
     let mut args = ["stdin", "stdout", "--psm", mode, "-l", &limits.languages].map(OsStr::new).to_vec();
     args.extend(dpi.iter().flat_map(|dpi| ["--dpi", dpi.as_str()]).map(OsStr::new));
     args.push(OsStr::new("tsv"));
-    let input = Input::Bytes(picture.to_pgm());
+    let input = Input::Bytes(picture.to_pgm().into());
     let run = Run { tool: "tesseract", args: &args, input, output_bytes: OUTPUT_BYTES, limits };
     match run.run().await? {
         Ending::Done(_, complaint) if complaint.contains("Failed loading language") => {

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
@@ -11,6 +12,9 @@ use super::{ExtractError, FileKind, Limits};
 /// An Office document: a zip of XML parts that refer to each other.
 pub(super) struct Package {
     archive: ZipArchive<BufReader<File>>,
+    /// The places of the parts by their names, in which case does not count, and which some exporters write with the
+    /// other slash.
+    places: HashMap<String, usize>,
     kind: FileKind,
     budget: Budget,
     limits: Limits,
@@ -42,7 +46,12 @@ pub(super) fn kind_of(path: &Path) -> io::Result<Option<FileKind>> {
         return Ok(opens.into_iter().find(|kind| media.trim().starts_with(kind.mime())));
     }
     let Some(types) = text_of(&mut archive, "[Content_Types].xml") else { return Ok(None) };
-    let has = |folder: &str| archive.file_names().any(|name| name.starts_with(folder));
+    let names: Vec<String> = archive.file_names().map(plain_name).collect();
+    let has = |folder: &str| names.iter().any(|name| name.starts_with(folder));
+    // A workbook in Excel's own binary form.
+    if has("xl/workbook.bin") {
+        return Ok(None);
+    }
     // By the type of the main part, which exporters put into folders of any name; else by the usual folder.
     let says = |family: &str, maker: &str| {
         let mut types = types.split('"').filter(|value| value.ends_with("main+xml"));
@@ -81,11 +90,13 @@ impl Package {
             Err(error) => return Err(ExtractError::unreadable(kind, error)),
         };
         let budget = Budget { left: limits.expanded_bytes, is_exceeded: false };
-        Ok(Self { archive, kind, budget, limits: limits.clone() })
+        let places =
+            (0..archive.len()).filter_map(|at| Some((plain_name(archive.name_for_index(at)?), at))).collect();
+        Ok(Self { archive, places, kind, budget, limits: limits.clone() })
     }
 
     pub(super) fn has(&self, part: &str) -> bool {
-        self.archive.index_for_name(part).is_some()
+        self.places.contains_key(&plain_name(part))
     }
 
     /// Reads a part; one that is missing makes the document unreadable.
@@ -95,7 +106,8 @@ impl Package {
         visit: &mut dyn FnMut(Node<'_>) -> Result<(), ExtractError>,
     ) -> Result<(), ExtractError> {
         let kind = self.kind;
-        let file = self.archive.by_name(part).map_err(|error| match error {
+        let file = self.places.get(&plain_name(part)).ok_or(ZipError::FileNotFound);
+        let file = file.and_then(|at| self.archive.by_index(*at)).map_err(|error| match error {
             ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED) => ExtractError::Encrypted(kind),
             error => ExtractError::unreadable(kind, format!("{part}: {error}")),
         })?;
@@ -110,8 +122,10 @@ impl Package {
     /// The bytes of a part, where there are at most `limit`.
     pub(super) fn bytes(&mut self, part: &str, limit: u64) -> Result<Vec<u8>, ExtractError> {
         let kind = self.kind;
-        let file = self.archive.by_name(part);
-        let file = file.map_err(|error| ExtractError::unreadable(kind, format!("{part}: {error}")))?;
+        let file = self.places.get(&plain_name(part)).ok_or(ZipError::FileNotFound);
+        let file = file
+            .and_then(|at| self.archive.by_index(*at))
+            .map_err(|error| ExtractError::unreadable(kind, format!("{part}: {error}")))?;
         let limit = limit.min(self.budget.left);
         let mut bytes = Vec::new();
         let read = file.take(limit.saturating_add(1)).read_to_end(&mut bytes);
@@ -146,6 +160,10 @@ impl Package {
         })?;
         Ok(relations)
     }
+}
+
+fn plain_name(name: &str) -> String {
+    name.trim_start_matches(['/', '\\']).replace('\\', "/").to_lowercase()
 }
 
 enum Fault {

@@ -17,7 +17,7 @@ const PICTURE_SHARE: f64 = 0.05;
 const DPI: f64 = 300.0;
 /// Posters are rendered more coarsely, so that no page takes more pixels or a longer side than this. An A3 page
 /// at 300 dots per inch is 17 million pixels.
-const MAX_PAGE_PIXELS: f64 = 25e6;
+const MAX_PAGE_PIXELS: f64 = 18e6;
 const MAX_PAGE_SIDE: f64 = 16_000.0;
 /// Pages whose text is read by one run of a program.
 const PAGES_PER_RUN: usize = 50;

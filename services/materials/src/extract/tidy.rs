@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 /// Makes text of one form, whatever wrote it: lines end in `\n`, at most one of them is empty in a row, none ends
@@ -5,21 +7,16 @@ use unicode_normalization::{UnicodeNormalization, is_nfc};
 /// letters that they stand for, and nothing is left that cannot be seen (control characters, soft hyphens, marks of
 /// direction).
 pub(super) fn tidy(text: &str) -> String {
+    let text = without_soft_hyphens(text);
     let mut tidied = String::with_capacity(text.len());
     let mut empty_lines = 0;
     // A form feed parts pages, so it ends a line as well; so does the "next line" of mainframes.
     let lines = text.split(['\n', '\x0C', '\u{85}']);
-    let mut lines = lines.flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r')).peekable();
-    while let Some(line) = lines.next() {
+    for line in lines.flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r')) {
         let length = tidied.len();
         push_visible(line, &mut tidied);
-        // A soft hyphen at the end of a line has parted a word.
-        if line.trim_end().ends_with('\u{AD}') && lines.peek().is_some_and(|next| !next.trim().is_empty()) {
-            tidied.truncate(tidied.trim_end_matches(' ').len());
-            continue;
-        }
         tidied.truncate(length + tidied[length..].trim_end().len());
-        if tidied.len() == length && (length == 0 || tidied.ends_with('\n')) {
+        if tidied.len() == length {
             empty_lines += 1;
             if empty_lines > 1 || tidied.is_empty() {
                 continue;
@@ -31,6 +28,22 @@ pub(super) fn tidy(text: &str) -> String {
     }
     tidied.truncate(tidied.trim_end().len());
     if is_nfc(&tidied) { tidied } else { tidied.nfc().collect() }
+}
+
+/// A soft hyphen at the end of a line has parted a word; within a line it could have, and did not.
+fn without_soft_hyphens(text: &str) -> Cow<'_, str> {
+    let mut parts = text.split('\u{AD}');
+    let mut joined = String::from(parts.next().unwrap_or_default());
+    if joined.len() == text.len() {
+        return Cow::Borrowed(text);
+    }
+    for part in parts {
+        let next = part.trim_start();
+        let is_break = part[..part.len() - next.len()].matches('\n').count() == 1;
+        let is_word = joined.ends_with(char::is_alphabetic) && next.starts_with(char::is_alphabetic);
+        joined.push_str(if is_break && is_word { next } else { part });
+    }
+    Cow::Owned(joined)
 }
 
 /// Joins words that a typesetter broke at the end of a line (`photo-` / `synthesis`), or a search for them would

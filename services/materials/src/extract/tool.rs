@@ -1,10 +1,12 @@
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use bytes::Bytes;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
@@ -49,7 +51,8 @@ pub(super) struct Run<'a> {
 /// The standard input of a program.
 pub(super) enum Input {
     Nothing,
-    Bytes(Vec<u8>),
+    Bytes(Bytes),
+    File(File),
 }
 
 /// The end of a program that was not ended from outside.
@@ -151,6 +154,7 @@ impl Run<'_> {
         let stdin = match &self.input {
             Input::Nothing => Stdio::null(),
             Input::Bytes(_) => Stdio::piped(),
+            Input::File(file) => file.try_clone().map_err(ExtractError::io("open the document"))?.into(),
         };
         command.stdin(stdin).spawn().map_err(ExtractError::io("start a program that reads documents"))
     }

@@ -107,6 +107,8 @@ impl<'a> Writer<'a> {
             "blip" => self.pictures.extend(attributes.get_foreign("embed").map(str::to_owned)),
             "imagedata" => self.pictures.extend(attributes.get_foreign("id").map(str::to_owned)),
             "altChunk" => self.inclusions.extend(attributes.get_foreign("id").map(str::to_owned)),
+            // Letters as a drawing: a watermark, a title.
+            "textpath" => self.boxes.extend(attributes.value("string").map(str::to_owned)),
             "oMath" => self.equations += 1,
             name if self.equations > 0 => self.open_equation(name, value()),
             _ => {}

@@ -106,8 +106,13 @@ impl App {
                 Ok(PageText::from(text))
             }
             ToSee::Page { layer } => {
-                let Some(png) = extract::page_png(path, plan, number, limits).await? else {
-                    return Ok(PageText::from(layer));
+                let png = match extract::page_png(path, plan, number, limits).await {
+                    Ok(Some(png)) => png,
+                    Ok(None) => return Ok(PageText::from(layer)),
+                    Err(error) if error.costs_its_page_only() && !layer.is_empty() => {
+                        return Ok(PageText::unseen(layer, &error));
+                    }
+                    Err(error) => return Err(error.into()),
                 };
                 let name = format!("page-{number}.png");
                 let seen = read_by(brain, Picture::Bytes(png), &name, FileKind::Png.mime()).await?;

@@ -7,7 +7,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use longhaul::{Action, CANCEL_GRACE, JobFilter, NewJob};
 use serde::Deserialize;
-use service_support::{Commit, DbError, Row, User, Write, iso8601, placeholders};
+use service_support::{Commit, DbError, Once, Row, User, Write, iso8601, placeholders};
 
 use super::list::{Cursor, Listed, Part};
 use super::{Caller, json};
@@ -28,6 +28,7 @@ const MAX_NAME_CHARS: usize = 255;
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
     Caller(user): Caller,
+    once: Once,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<CourseResponse>), Error> {
     let name = name(body)?;
@@ -36,8 +37,8 @@ pub(crate) async fn create(
         "INSERT INTO courses (id, owner, name, created_at) VALUES ($1, $2, $3, $4)",
         vec![id.as_str().into(), user.sub.into(), name.as_str().into(), now.into()],
     );
-    app.db.commit(vec![insert], vec![]).await?;
     let course = CourseResponse { id, name, created_at: iso8601(now) };
+    once.commit(&app.db, (StatusCode::CREATED, &course), vec![insert], vec![]).await?;
     Ok((StatusCode::CREATED, Json(course)))
 }
 

@@ -2,7 +2,6 @@
 
 mod chat;
 mod courses;
-mod form;
 mod list;
 mod materials;
 mod search;

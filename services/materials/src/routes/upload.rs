@@ -7,10 +7,9 @@ use axum::extract::{Path, Request, State};
 use axum::http::header::{CONTENT_LENGTH, EXPECT};
 use axum::http::{HeaderMap, StatusCode};
 use futures::{Stream, StreamExt};
-use service_support::{Commit, User, Write};
+use service_support::{Commit, FileDigest, Form, FormField, Once, User, Write};
 
 use super::Caller;
-use super::form::{Field, Form};
 use crate::app::App;
 use crate::error::{self, Error};
 use crate::extract::{SNIFF_BYTES, TAKEN, may_be_taken, sniff_file};
@@ -35,6 +34,7 @@ pub(crate) async fn upload(
     State(app): State<Arc<App>>,
     Caller(user): Caller,
     Path(course_id): Path<String>,
+    once: Once,
     request: Request,
 ) -> Result<(StatusCode, Json<MaterialResponse>), Error> {
     let room = match app.check_upload(&user, &course_id, request.headers()).await {
@@ -44,14 +44,15 @@ pub(crate) async fn upload(
             return Err(error);
         }
     };
-    let mut form = Form::open(request).await?;
-    match receive(&app, &mut form, room).await {
+    let form = Form::open(request).await;
+    let mut form = form.map_err(|_| Error::bad_request("Request must be multipart/form-data with a file"))?;
+    match receive(&app, &mut form, room, &once).await {
         Ok(upload) => {
             // From here on the upload is completed whether its client waits or not: to stop between the file and its
             // row would leave a file that nobody knows.
-            let kept = tokio::spawn(async move { app.keep(upload, course_id, user.sub).await }).await;
+            let kept = tokio::spawn(async move { app.keep(upload, course_id, user.sub, once).await }).await;
             let material = kept.unwrap_or_else(|panic| Err(Error::fault(&panic)))?;
-            Ok((StatusCode::CREATED, Json(material.view_pending())))
+            Ok((StatusCode::CREATED, Json(material)))
         }
         Err(error) => {
             drain(form.into_body());
@@ -87,12 +88,12 @@ struct Upload {
 }
 
 /// The first field named `file`; those before it are read and thrown away.
-async fn receive(app: &App, form: &mut Form, room: u64) -> Result<Upload, Error> {
+async fn receive(app: &App, form: &mut Form, room: u64, once: &Once) -> Result<Upload, Error> {
     let mut fields = 0;
     let mut others: u64 = 0;
     while let Some(mut field) = form.next_field().await? {
         if field.name() == Some("file") {
-            return receive_file(app, field, room).await;
+            return receive_file(app, field, room, once).await;
         }
         fields += 1;
         while let Some(bytes) = field.chunk().await? {
@@ -105,7 +106,7 @@ async fn receive(app: &App, form: &mut Form, room: u64) -> Result<Upload, Error>
     Err(Error::bad_request("Field 'file' is required"))
 }
 
-async fn receive_file(app: &App, mut field: Field<'_>, room: u64) -> Result<Upload, Error> {
+async fn receive_file(app: &App, mut field: FormField<'_>, room: u64, once: &Once) -> Result<Upload, Error> {
     let name = field.file_name().unwrap_or_default().to_owned();
     if name.is_empty() {
         return Err(Error::bad_request("File name is required"));
@@ -127,14 +128,21 @@ async fn receive_file(app: &App, mut field: Field<'_>, room: u64) -> Result<Uplo
         return Err(not_allowed(&name, claimed.as_deref()));
     }
     let mut incoming = app.storage.receive();
-    write(&mut incoming, head, room).await?;
+    let mut digest = once.file(&name);
+    write(&mut incoming, &mut digest, head, room).await?;
     while let Some(bytes) = field.chunk().await? {
-        write(&mut incoming, bytes, room).await?;
+        write(&mut incoming, &mut digest, bytes, room).await?;
     }
+    once.file_read(digest);
     Ok(Upload { name, claimed, incoming })
 }
 
-async fn write(incoming: &mut Incoming, bytes: Bytes, room: u64) -> Result<(), Error> {
+async fn write(
+    incoming: &mut Incoming,
+    digest: &mut FileDigest,
+    bytes: Bytes,
+    room: u64,
+) -> Result<(), Error> {
     let size = incoming.size + bytes.len() as u64;
     if size > MAX_FILE_BYTES {
         return Err(too_large());
@@ -142,11 +150,18 @@ async fn write(incoming: &mut Incoming, bytes: Bytes, room: u64) -> Result<(), E
     if size > room {
         return Err(over_quota());
     }
+    digest.update(&bytes);
     incoming.write(bytes).await.map_err(error::file_failed)
 }
 
 impl App {
-    async fn keep(&self, upload: Upload, course_id: String, user: String) -> Result<Material, Error> {
+    async fn keep(
+        &self,
+        upload: Upload,
+        course_id: String,
+        user: String,
+        once: Once,
+    ) -> Result<MaterialResponse, Error> {
         let Upload { name, claimed, incoming } = upload;
         let (id, size) = (uuid::Uuid::now_v7().to_string(), incoming.size);
         let kind = {
@@ -180,8 +195,9 @@ impl App {
         let job = process_job(&material, &user)?;
         let mut writes = vec![insert(&material)];
         writes.extend(self.quota.guards(&user, &material));
-        match self.db.commit(writes, vec![job]).await {
-            Ok(Commit::Done(_)) => Ok(material),
+        let shown = material.clone().view_pending();
+        match once.commit(&self.db, (StatusCode::CREATED, &shown), writes, vec![job]).await {
+            Ok(Commit::Done(_)) => Ok(shown),
             Ok(Commit::Refused { write }) => {
                 self.forget(&material.id).await;
                 Err(if write == 0 { error::no_course() } else { over_quota() })

@@ -12,9 +12,7 @@ use longhaul::{Clock, Timestamp};
 use object_store::aws::AmazonS3ConfigKey::{AccessKeyId, Endpoint, Region, SecretAccessKey, Token};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::path::Path as Key;
-use object_store::{
-    Error, ObjectStore, ObjectStoreExt, PutMode, PutPayload, RetryConfig, WriteMultipart,
-};
+use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutPayload, RetryConfig, WriteMultipart};
 use service_support::{ConfigError, Env, refused};
 use tokio::io::AsyncReadExt;
 use tokio::sync::Semaphore;
@@ -129,7 +127,8 @@ impl Bucket {
 
     pub(super) async fn ids(&self) -> io::Result<Vec<String>> {
         let files = self.prefix.clone().join(FILES);
-        let names = self.store.list(Some(&files)).map_ok(|found| found.location.filename().map(str::to_owned));
+        let names =
+            self.store.list(Some(&files)).map_ok(|found| found.location.filename().map(str::to_owned));
         let names: Vec<Option<String>> = names.try_collect().await.map_err(fault)?;
         Ok(names.into_iter().flatten().collect())
     }

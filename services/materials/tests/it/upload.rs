@@ -94,6 +94,9 @@ async fn what_is_refused_leaves_nothing() {
     for (name, bytes, error) in [
         ("virus.pdf", program.as_slice(), (400, NOT_ALLOWED)),
         ("report.docx", &broken_zip, (400, NOT_ALLOWED)),
+        ("scan.tiff", b"II*\0\x08\0\0\0", (400, NOT_ALLOWED)),
+        ("photo.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", (400, NOT_ALLOWED)),
+        ("old.doc", b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", (400, NOT_ALLOWED)),
         ("empty.pdf", b"", (400, "File is empty")),
         (&long, b"%PDF-1.7", (400, "File name too long")),
         ("", b"%PDF-1.7", (400, "File name is required")),

@@ -1,19 +1,27 @@
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse};
+use jsonwebtoken::jwk::{Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Header};
 use longhaul::{Clock, Timestamp};
-use tokio::sync::Mutex;
+use reqwest::redirect::Policy;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::watch;
 
-use crate::provider::{Provider, ProviderError};
+use crate::provider::{Cause, Provider, ProviderError};
 
-/// An issuer's public keys, fetched when they are first needed and again when they may have changed.
+/// An issuer's public keys. They are fetched beside requests: one whose key is known never waits, however slow or dead the
+/// issuer is.
+#[derive(Clone, Debug)]
+pub(super) struct KeySet(Arc<Shared>);
+
 #[derive(Debug)]
-pub(super) struct KeySet {
+struct Shared {
     provider: Provider,
+    client: reqwest::Client,
     url: String,
     clock: Clock,
-    /// Held while the keys are fetched, so that a thousand waiting requests fetch them once.
     known: Mutex<Known>,
 }
 
@@ -22,12 +30,23 @@ struct Known {
     keys: Vec<Jwk>,
     /// The time at which they were last asked for, whether or not they came.
     asked_at: Option<Timestamp>,
+    /// Closed when the fetch that is under way has ended.
+    fetching: Option<watch::Receiver<()>>,
 }
 
-/// The time for which keys are trusted: a key that is withdrawn must stop to count.
+/// A set as it is published. A key of a kind that we do not know spoils none of the others.
+#[derive(Deserialize)]
+struct Published {
+    keys: Vec<Value>,
+}
+
+/// The age at which keys are asked for anew: a key that is withdrawn must stop to count. While the issuer is away, those
+/// that are known go on to count, for it should not lock everybody out.
 const FRESH_FOR: Duration = Duration::from_secs(600);
 /// The least time between two fetches: tokens with made-up key ids must not make us flood the issuer.
 const PAUSE: Duration = Duration::from_secs(10);
+/// The longest that a request waits for a fetch that may bring its key.
+const PATIENCE: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_REPLY_BYTES: usize = 256 * 1024;
 
@@ -48,7 +67,18 @@ const ALGORITHMS: [Algorithm; 9] = [
 impl KeySet {
     pub(super) fn new(url: &str, clock: Clock) -> Result<Self, ProviderError> {
         let provider = Provider::new("key set", TIMEOUT, MAX_REPLY_BYTES, Duration::ZERO, clock.clone())?;
-        Ok(Self { provider, url: url.to_owned(), clock, known: Mutex::default() })
+        // Keys are trusted because of where they are: another address is not taken on the issuer's word.
+        let client = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().redirect(Policy::none()).build();
+        let client = client.map_err(|e| ProviderError::new("key set", Cause::Setup, e.to_string()))?;
+        Ok(Self(Arc::new(Shared { provider, client, url: url.to_owned(), clock, known: Mutex::default() })))
+    }
+
+    /// Begins to fetch the keys.
+    pub(super) fn look_up(&self) {
+        let mut known = self.lock();
+        if known.fetching.is_none() {
+            self.fetch(&mut known);
+        }
     }
 
     /// The key that a token with this header must be signed with; `None` where the issuer has none like it.
@@ -56,30 +86,52 @@ impl KeySet {
         if !ALGORITHMS.contains(&header.alg) {
             return None;
         }
-        let mut known = self.known.lock().await;
-        let age = known.asked_at.map(|at| self.clock.now().since(at));
-        if age.is_none_or(|age| age >= FRESH_FOR) {
-            self.fetch(&mut known).await;
-        }
-        if find(&known.keys, header).is_none() && age.is_none_or(|age| age >= PAUSE) {
-            // The issuer may have begun to sign with a new key.
-            self.fetch(&mut known).await;
-        }
-        find(&known.keys, header).and_then(|key| DecodingKey::from_jwk(key).ok())
+        let fetching = {
+            let mut known = self.lock();
+            let found = find(&known.keys, header).map(DecodingKey::from_jwk);
+            let age = known.asked_at.map(|at| self.0.clock.now().since(at));
+            let least = if found.is_some() { FRESH_FOR } else { PAUSE };
+            if known.fetching.is_none() && age.is_none_or(|age| age >= least) {
+                self.fetch(&mut known);
+            }
+            if let Some(key) = found {
+                return key.ok();
+            }
+            known.fetching.clone()
+        };
+        // The issuer may have begun to sign with a new key. The channel ends with the fetch, so that is an error.
+        let _ = tokio::time::timeout(PATIENCE, fetching?.changed()).await;
+        find(&self.lock().keys, header).and_then(|key| DecodingKey::from_jwk(key).ok())
     }
 
-    /// Keeps the keys that it has where no others can be had: an issuer that is down should not lock everybody out.
-    async fn fetch(&self, known: &mut Known) {
-        known.asked_at = Some(self.clock.now());
-        let reply = self.provider.send(self.provider.client().get(&self.url)).await;
-        let keys = reply.and_then(|reply| {
-            serde_json::from_slice::<JwkSet>(&reply.body)
-                .map_err(|e| self.provider.bad_reply(format!("the reply is not a key set: {e}")))
+    fn fetch(&self, known: &mut Known) {
+        known.asked_at = Some(self.0.clock.now());
+        let (ended, fetching) = watch::channel(());
+        known.fetching = Some(fetching);
+        let this = self.clone();
+        tokio::spawn(async move {
+            let keys = this.ask().await;
+            let mut known = this.lock();
+            known.fetching = None;
+            match keys {
+                Ok(keys) => known.keys = keys,
+                Err(error) => tracing::warn!("failed to fetch the keys of tokens: {error}"),
+            }
+            drop(known);
+            drop(ended);
         });
-        match keys {
-            Ok(set) => known.keys = set.keys,
-            Err(error) => tracing::warn!("failed to fetch the keys of tokens: {error}"),
-        }
+    }
+
+    async fn ask(&self) -> Result<Vec<Jwk>, ProviderError> {
+        let Shared { provider, client, url, .. } = &*self.0;
+        let reply = provider.send(client.get(url)).await?;
+        let set = serde_json::from_slice::<Published>(&reply.body)
+            .map_err(|e| provider.bad_reply(format!("the reply is not a key set: {e}")))?;
+        Ok(set.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok()).collect())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

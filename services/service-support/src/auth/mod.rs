@@ -11,7 +11,7 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use longhaul::{Clock, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
 use crate::config::AuthConfig;
@@ -65,9 +65,10 @@ pub struct Claims {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
     /// The end of the token, in seconds since 1970.
+    #[serde(deserialize_with = "moment")]
     pub exp: i64,
     /// The beginning of the token, in seconds since 1970.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "maybe_moment")]
     pub nbf: Option<i64>,
     /// Whom it is for. Checked as it arrives, so only the form that is written matters here.
     #[serde(default, skip_serializing_if = "Option::is_none", skip_deserializing)]
@@ -88,6 +89,8 @@ pub enum AuthError {
     Invalid,
 }
 
+/// HS256 is as strong as its key: a shorter one can be found from a single token (RFC 7518, 3.2).
+const SHORTEST_SECRET: usize = 32;
 /// The most that the issuer's clock may be ahead of ours, or behind it.
 const LEEWAY_SECONDS: i64 = 60;
 
@@ -99,6 +102,15 @@ impl Auth {
     /// Fails if the file can be neither read nor made, or the key set's URL cannot be used.
     pub fn open(config: &AuthConfig, clock: Clock) -> Result<Self, ConfigError> {
         let secret = match &config.secret {
+            Some(secret) if secret.len() < SHORTEST_SECRET => {
+                return Err(ConfigError {
+                    variable: "JWT_SECRET",
+                    reason: format!(
+                        "must be at least {SHORTEST_SECRET} bytes, for who guesses it is any user and the admin; make \
+                         one with: openssl rand -hex 32"
+                    ),
+                });
+            }
             Some(secret) => secret.clone().into_bytes(),
             None => kept_secret(&config.secret_file).map_err(|e| ConfigError {
                 variable: "JWT_SECRET",
@@ -134,8 +146,14 @@ impl Auth {
         })))
     }
 
-    /// Finds the user of a request's token. Waits for the issuer only when its keys are not known yet, or may have
-    /// changed.
+    /// Asks for the issuer's keys, where there is one, so that they are there when the first token comes.
+    pub fn look_up_keys(&self) {
+        if let Some(issuer) = &self.0.issuer {
+            issuer.look_up();
+        }
+    }
+
+    /// Finds the user of a request's token. Waits, for two seconds at most, only for a key that is not known yet.
     ///
     /// # Errors
     /// [`AuthError::Missing`] without a bearer token, [`AuthError::Invalid`] with one that does not hold.
@@ -202,6 +220,16 @@ impl fmt::Debug for Auth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Auth")
     }
+}
+
+/// A `NumericDate`, which may have a fraction (RFC 7519, 2).
+fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    // A number beyond the bounds of `i64` counts as the bound.
+    f64::deserialize(deserializer).map(|seconds| seconds.floor() as i64)
+}
+
+fn maybe_moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    Option::<f64>::deserialize(deserializer).map(|seconds| seconds.map(|seconds| seconds.floor() as i64))
 }
 
 fn seconds(at: Timestamp) -> i64 {

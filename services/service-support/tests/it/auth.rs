@@ -4,13 +4,18 @@ use std::time::Duration;
 
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Redirect;
+use axum::routing::get;
+use axum::{Json, Router};
 use fakes::{Double, Fault};
+use futures::FutureExt;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use longhaul::Clock;
 use serde_json::{Value, json};
 use service_support::{Auth, AuthConfig, AuthError, Role, User};
 
+const SECRET: &str = "a secret of thirty-two bytes, or more";
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn config(secret: Option<&str>, audience: Option<&str>) -> AuthConfig {
@@ -23,7 +28,7 @@ fn config(secret: Option<&str>, audience: Option<&str>) -> AuthConfig {
 }
 
 fn auth(clock: &Clock) -> Auth {
-    Auth::open(&config(Some("a secret of some length"), None), clock.clone()).unwrap()
+    Auth::open(&config(Some(SECRET), None), clock.clone()).unwrap()
 }
 
 fn ada() -> User {
@@ -66,7 +71,7 @@ async fn a_request_without_a_bearer_token_is_missing_one() {
 fn a_token_that_we_would_not_have_signed_is_refused() {
     let clock = Clock::manual();
     let auth = auth(&clock);
-    let secret = "a secret of some length";
+    let secret = SECRET;
     let exp = clock.now().plus(HOUR).0 / 1_000;
     let good = json!({ "sub": "ada", "exp": exp });
     assert!(auth.verify(&signed(Algorithm::HS256, secret, &good)).is_ok());
@@ -92,18 +97,20 @@ fn a_token_of_another_issuer_may_say_more() {
     let exp = clock.now().plus(HOUR).0 / 1_000;
     let claims =
         json!({ "sub": "ada", "exp": exp, "role": "service_role", "aud": ["authenticated"], "iat": 1 });
-    let user = auth(&clock).verify(&signed(Algorithm::HS256, "a secret of some length", &claims)).unwrap();
+    let user = auth(&clock).verify(&signed(Algorithm::HS256, SECRET, &claims)).unwrap();
+    let fraction = json!({ "sub": "ada", "exp": exp as f64 + 0.5, "nbf": exp as f64 - 9_999.5 });
+    assert!(auth(&clock).verify(&signed(Algorithm::HS256, SECRET, &fraction)).is_ok());
     assert_eq!(user, User { sub: "ada".into(), email: None, role: Role::User });
 }
 
 #[test]
 fn the_audience_counts_where_it_is_configured() {
     let clock = Clock::manual();
-    let auth = Auth::open(&config(Some("secret"), Some("us")), clock.clone()).unwrap();
+    let auth = Auth::open(&config(Some(SECRET), Some("us")), clock.clone()).unwrap();
     let exp = clock.now().plus(HOUR).0 / 1_000;
     assert!(auth.verify(&auth.sign(&ada(), HOUR).unwrap()).is_ok());
     for claims in [json!({ "sub": "ada", "exp": exp }), json!({ "sub": "ada", "exp": exp, "aud": "them" })] {
-        assert!(auth.verify(&signed(Algorithm::HS256, "secret", &claims)).is_err(), "{claims}");
+        assert!(auth.verify(&signed(Algorithm::HS256, SECRET, &claims)).is_err(), "{claims}");
     }
 }
 
@@ -143,7 +150,7 @@ async fn an_issuers_tokens_are_checked_by_its_public_keys() {
     let clock = Clock::manual();
     let [(ec, es256, ec_key), (ed, eddsa, ed_key)] = issuers();
     double.publish_keys(&json!({ "keys": [public(ec, es256, &ec_key)] }));
-    let config = AuthConfig { jwks_url: Some(double.keys_url()), ..config(Some("secret"), None) };
+    let config = AuthConfig { jwks_url: Some(double.keys_url()), ..config(Some(SECRET), None) };
     let auth = Auth::open(&config, clock.clone()).unwrap();
     let exp = clock.now().plus(HOUR).0 / 1_000;
     let claims = json!({ "sub": "ada", "email": "ada@example.com", "exp": exp, "longhaul_role": "admin" });
@@ -181,7 +188,7 @@ async fn a_key_set_cannot_be_used_to_forge() {
     let [(ec, es256, ec_key), (_, eddsa, ed_key)] = issuers();
     let secret = json!({ "kty": "oct", "kid": "shared", "alg": "HS256", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQ" });
     double.publish_keys(&json!({ "keys": [public(ec, es256, &ec_key), secret] }));
-    let config = AuthConfig { jwks_url: Some(double.keys_url()), ..config(Some("ours"), Some("us")) };
+    let config = AuthConfig { jwks_url: Some(double.keys_url()), ..config(Some(SECRET), Some("us")) };
     let auth = Auth::open(&config, clock.clone()).unwrap();
     let exp = clock.now().plus(HOUR).0 / 1_000;
     let good = json!({ "sub": "ada", "exp": exp, "aud": "us" });
@@ -199,6 +206,87 @@ async fn a_key_set_cannot_be_used_to_forge() {
     ] {
         assert_eq!(auth.authenticate(&headers(&token)).await, Err(AuthError::Invalid), "{why}");
     }
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_slow_or_away_keeps_nobody_waiting_whose_key_is_known() {
+    let double = Double::start().await;
+    let clock = Clock::manual();
+    let [(ec, es256, ec_key), (ed, eddsa, ed_key)] = issuers();
+    double.publish_keys(&json!({ "keys": [public(ec, es256, &ec_key)] }));
+    let config = AuthConfig { jwks_url: Some(double.keys_url()), ..config(Some(SECRET), None) };
+    let auth = Auth::open(&config, clock.clone()).unwrap();
+    let claims = json!({ "sub": "ada", "exp": clock.now().plus(HOUR).0 / 1_000 });
+    let known = headers(&issued(ec, es256, &ec_key, &claims));
+    assert!(auth.authenticate(&known).await.is_ok());
+    for fault in [Fault::Hang, Fault::Endless, Fault::Status(500), Fault::Malformed] {
+        double.fail("/jwks.json", fault);
+        clock.advance(Duration::from_secs(600));
+        let seen = double.seen("/jwks.json").len();
+        let answer = auth.authenticate(&known).now_or_never();
+        assert!(answer.is_some_and(|answer| answer.is_ok()), "it is answered at once");
+        // The fetch before may yet be waited for; then the next look begins the new one.
+        while double.seen("/jwks.json").len() == seen {
+            assert!(auth.authenticate(&known).now_or_never().is_some_and(|answer| answer.is_ok()));
+            tokio::task::yield_now().await;
+        }
+        // Whoever names a key that is not known may wait for it; the others do not.
+        let stranger = headers(&issued(ed, eddsa, &ed_key, &claims));
+        let stranger = tokio::spawn({
+            let auth = auth.clone();
+            async move { auth.authenticate(&stranger).await }
+        });
+        assert!(auth.authenticate(&known).now_or_never().is_some_and(|answer| answer.is_ok()));
+        assert_eq!(stranger.await.unwrap(), Err(AuthError::Invalid));
+        clock.advance(Duration::from_secs(60));
+    }
+}
+
+#[tokio::test]
+async fn keys_are_taken_from_nowhere_else_and_one_odd_key_spoils_no_other() {
+    let [(ec, es256, ec_key), _] = issuers();
+    let odd = json!([{ "kty": "XXX", "kid": "q" }, { "kty": "RSA" }, 7, public(ec, es256, &ec_key)]);
+    let set = Json(json!({ "keys": odd }));
+    let routes = Router::new()
+        .route("/keys", get(move || async move { set }))
+        .route("/moved", get(|| async { Redirect::temporary("/keys") }));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    for (path, is_taken) in [("keys", true), ("moved", false)] {
+        let clock = Clock::manual();
+        let url = Some(format!("http://{address}/{path}"));
+        let auth =
+            Auth::open(&AuthConfig { jwks_url: url, ..config(Some(SECRET), None) }, clock.clone()).unwrap();
+        let claims = json!({ "sub": "ada", "exp": clock.now().plus(HOUR).0 / 1_000 });
+        let answer = auth.authenticate(&headers(&issued(ec, es256, &ec_key, &claims))).await;
+        assert_eq!(answer.is_ok(), is_taken, "{path}");
+    }
+}
+
+#[test]
+fn a_secret_that_can_be_found_out_is_refused() {
+    for secret in ["x", "0123456789abcdef0123456789abcde"] {
+        let error = Auth::open(&config(Some(secret), None), Clock::manual()).unwrap_err();
+        assert_eq!(error.variable, "JWT_SECRET");
+        assert!(!error.to_string().contains(secret) || secret == "x", "{error}");
+    }
+}
+
+#[test]
+fn a_secret_that_is_a_link_is_refused_and_one_that_others_can_read_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, link) = (folder.path().join("jwt-secret"), folder.path().join("link"));
+    std::fs::write(&file, SECRET).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    let open = |file: &Path| {
+        let config = AuthConfig { secret_file: file.to_owned(), ..config(None, None) };
+        Auth::open(&config, Clock::manual())
+    };
+    assert_eq!(open(&link).unwrap_err().variable, "JWT_SECRET");
+    assert!(open(&file).is_ok());
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[test]

@@ -15,6 +15,21 @@ use crate::model::{Session, Skill, job_id, name_for_log};
 pub struct Dispatch {
     /// The session's id.
     pub session_id: String,
+    /// The number of the dispatch, from 0: a change of skill or keywords makes a new one.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub dispatch: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_first(dispatch: &u32) -> bool {
+    *dispatch == 0
+}
+
+/// A query and its answer, as a step keeps them.
+#[derive(Debug, Serialize, Deserialize)]
+struct Asked {
+    query: Query,
+    answered: Answered,
 }
 
 /// The result of a dispatch.
@@ -42,68 +57,107 @@ impl Job for Dispatch {
     async fn run(self, cx: Context<Sessions>) -> JobResult<Dispatched> {
         let app = cx.state().app();
         tracing::info!(target: "SessionsService", "Starting background process execution");
-        let query = app.query_of(&self.session_id).await?;
+        let session = self.session(app).await?;
+        let skill_id = session.teach_skill_id.as_deref().unwrap_or_default();
+        tracing::info!(target: "SessionsService", "Fetching skill data for ID: {skill_id}");
+        let (query, category) = query_of(app, &session).await?;
+        tracing::info!(
+            target: "SessionsService",
+            "Skill found: {} (Category: {})",
+            name_for_log(&query.topic),
+            name_for_log(&category)
+        );
         tracing::info!(target: "SessionsService", "Executing background process to Python API");
-        // A step: an answer that was paid for is not asked for again because of a crash before it was written.
-        let answered: Answered =
-            cx.step("query", async || Ok(app.external_http.send_session(&query).await?)).await?;
-        app.keep_metadata(&self.session_id, &answered).await?;
+        let answered = ask(&cx, &query).await?;
+        // While the answer was waited for, somebody may have changed or deleted what was asked about.
+        if query_of(app, &self.session(app).await?).await?.0 != query {
+            return Err(refused("The skill was changed while the session was dispatched"));
+        }
+        self.keep(app, &answered).await?;
         tracing::info!(target: "SessionsService", "Background process initiated successfully");
         Ok(Dispatched { metadata: answered.response, generator: answered.generator })
     }
 }
 
-/// The job of a session.
-pub(crate) fn dispatch_job(session_id: &str) -> longhaul::Result<NewJob> {
-    let labels = BTreeMap::from([("session".to_owned(), session_id.to_owned())]);
-    let job = Dispatch { session_id: session_id.to_owned() };
-    Ok(NewJob { id: Some(job_id(session_id)), labels, ..NewJob::of(&job)? })
+/// The query of a session, and the category of its skill, which must be there and be its host's.
+async fn query_of(app: &App, session: &Session) -> JobResult<(Query, String)> {
+    let skill_id = session.teach_skill_id.as_deref().unwrap_or_default();
+    let Some(skill) = app.skill(skill_id).await? else {
+        return Err(refused(&format!("Skill not found: {skill_id}")));
+    };
+    let Skill { name, category, user_id, .. } = skill;
+    if user_id != session.host_id {
+        return Err(refused(&format!("Skill {skill_id} does not belong to the session's creator")));
+    }
+    Ok((Query { topic: name, sub_topics: session.focus_keywords.clone() }, category))
 }
 
-impl App {
-    /// The query of a session: its skill must be there, and be its host's.
-    async fn query_of(&self, session_id: &str) -> JobResult<Query> {
-        let session = self.session_row(session_id).await?.ok_or_else(deleted)?;
-        let Some(skill_id) = session.to_dispatch() else {
-            return Err(JobError::cancel("the session no longer has a skill and keywords"));
+/// Asks in a step: an answer that was paid for is not asked for again because of a crash before it was written. One that an
+/// earlier run was given to another query is no answer to this one, which has a step of its own.
+async fn ask(cx: &Context<Sessions>, query: &Query) -> JobResult<Answered> {
+    let app = cx.state().app();
+    for number in 1_u32.. {
+        let send = async || {
+            let answered = tokio::select! {
+                biased;
+                () = cx.cancelled() => return Err(JobError::cancel("cancelled on request")),
+                answered = app.external_http.send_session(query) => answered?,
+            };
+            Ok(Asked { query: query.clone(), answered })
         };
-        tracing::info!(target: "SessionsService", "Fetching skill data for ID: {skill_id}");
-        let Some(skill) = self.skill(skill_id).await? else {
-            return Err(refused(&format!("Skill not found: {skill_id}")));
-        };
-        let Skill { name, category, user_id, .. } = skill;
-        if user_id != session.host_id {
-            return Err(refused(&format!("Skill {skill_id} does not belong to the session's creator")));
+        let asked = cx.step(&format!("query {number}"), send).await?;
+        if asked.query == *query {
+            return Ok(asked.answered);
         }
-        tracing::info!(
-            target: "SessionsService",
-            "Skill found: {} (Category: {})",
-            name_for_log(&name),
-            name_for_log(&category)
-        );
-        Ok(Query { topic: name, sub_topics: session.focus_keywords })
+    }
+    Err(JobError::fatal("failed to find a step for the query"))
+}
+
+/// The job of a session's dispatch.
+pub(crate) fn dispatch_job(session: &Session) -> longhaul::Result<NewJob> {
+    let Session { id, dispatch, .. } = session;
+    let labels = BTreeMap::from([("session".to_owned(), id.clone())]);
+    let job = Dispatch { session_id: id.clone(), dispatch: *dispatch };
+    Ok(NewJob { id: Some(job_id(id, *dispatch)), labels, ..NewJob::of(&job)? })
+}
+
+impl Dispatch {
+    /// The session, where this is the dispatch of it that counts.
+    async fn session(&self, app: &App) -> JobResult<Session> {
+        let session = app.session_row(&self.session_id).await?.ok_or_else(deleted)?;
+        if session.to_dispatch().is_none() {
+            return Err(JobError::cancel("the session no longer has a skill and keywords"));
+        }
+        if session.dispatch == self.dispatch { Ok(session) } else { Err(superseded()) }
     }
 
-    /// Writes an answer into its session. Doing so again changes nothing; a session that was deleted meanwhile stays
-    /// deleted.
-    async fn keep_metadata(&self, session_id: &str, answered: &Answered) -> JobResult<()> {
+    /// Writes an answer into the session. Doing so again changes nothing; a session that was deleted meanwhile stays
+    /// deleted, and one that is dispatched anew waits for the newer answer.
+    async fn keep(&self, app: &App, answered: &Answered) -> JobResult<()> {
         let metadata = Value::from(answered.response.clone()).to_string();
         // By the session's primary key.
         let keep = Write::guarded(
-            "UPDATE sessions SET metadata = $2, generator = $3, updated_at = $4 WHERE id = $1",
+            "UPDATE sessions SET metadata = $2, generator = $3, updated_at = $4, revision = revision + 1 \
+             WHERE id = $1 AND dispatch = $5",
             vec![
-                session_id.into(),
+                self.session_id.as_str().into(),
                 metadata.into(),
                 answered.generator.clone().into(),
-                self.clock.now().into(),
+                app.clock.now().into(),
+                self.dispatch.into(),
             ],
         );
-        match self.db.commit(vec![keep], vec![]).await? {
+        match app.db.commit(vec![keep], vec![]).await? {
             Commit::Done(_) => Ok(()),
-            Commit::Refused { .. } => Err(deleted()),
+            Commit::Refused { .. } => match app.session_row(&self.session_id).await? {
+                Some(_) => Err(superseded()),
+                None => Err(deleted()),
+            },
         }
     }
+}
 
+impl App {
     /// A skill, whoever's it is, by its primary key.
     async fn skill(&self, id: &str) -> Result<Option<Skill>, service_support::DbError> {
         let sql = format!("SELECT {} FROM skills WHERE id = $1", Skill::COLUMNS);
@@ -115,6 +169,10 @@ impl App {
         let sql = format!("SELECT {} FROM sessions s WHERE s.id = $1", Session::COLUMNS);
         self.db.read(sql, vec![id.into()]).await?.first().map(Session::from_row).transpose()
     }
+}
+
+fn superseded() -> JobError {
+    JobError::cancel("the session was dispatched anew")
 }
 
 fn deleted() -> JobError {

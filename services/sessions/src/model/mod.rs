@@ -3,7 +3,7 @@
 mod session;
 mod skill;
 
-pub(crate) use session::{STATUSES, Session, SessionFields, job_id};
+pub(crate) use session::{STATUSES, Session, SessionFields, job_id, order_fault};
 pub(crate) use skill::{Skill, SkillFields};
 
 use serde::Serialize;

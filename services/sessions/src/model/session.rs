@@ -4,6 +4,7 @@ use serde_json::Value;
 use service_support::{DbError, Row, Value as Column, iso8601};
 
 use super::json_column;
+use crate::times;
 use crate::validate::{Fields, LINE, Need, TEXT};
 
 /// A session, as everybody sees it.
@@ -34,6 +35,12 @@ pub(crate) struct Session {
     pub(crate) metadata: Vec<Value>,
     pub(crate) created_at: String,
     pub(crate) updated_at: String,
+    /// Counts the changes of the row.
+    #[serde(skip)]
+    pub(crate) revision: u64,
+    /// The number of the dispatch that counts, from 0.
+    #[serde(skip)]
+    pub(crate) dispatch: u32,
 }
 
 /// The fields of a request for a session; those that are left out are `None`. They are in the order of
@@ -66,6 +73,9 @@ pub(crate) struct SessionFields {
     /// An update's only: a new session is upcoming.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<String>,
+    /// An update's only: the optional fields that it empties with a null.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) emptied: Vec<&'static str>,
 }
 
 /// The statuses of a session.
@@ -84,8 +94,8 @@ impl SessionFields {
             teach_skill_id: fields.object_id("teachSkillId"),
             focus_keywords: fields.texts("focusKeywords"),
             date: fields.required_date("date"),
-            start_time: fields.required_text("startTime", LINE),
-            end_time: fields.required_text("endTime", LINE),
+            start_time: fields.required_time("startTime"),
+            end_time: fields.required_time("endTime"),
             skill_category: fields.required_text("skillCategory", LINE),
             is_teaching: fields.required_bool("isTeaching"),
             is_public: fields.bool("isPublic"),
@@ -94,38 +104,78 @@ impl SessionFields {
                 Need::Whole => None,
                 Need::Part => fields.word("status", &STATUSES),
             },
+            emptied: match need {
+                Need::Whole => Vec::new(),
+                Need::Part => {
+                    fields.nulls(&["description", "teachSkillId", "focusKeywords", "maxParticipants"])
+                }
+            },
         };
-        let faults = fields.faults();
+        let mut faults = fields.faults();
+        if let (Some(start), Some(end)) = (&read.start_time, &read.end_time) {
+            faults.extend(order_fault(start, end));
+        }
         if faults.is_empty() { Ok(read) } else { Err(faults) }
     }
 
-    /// The columns that it sets, with their values; not `words`, which is made of several.
-    pub(crate) fn columns(self) -> Vec<(&'static str, Column)> {
-        let flag = |flag: Option<bool>| flag.map(|flag| Column::Int(flag.into()));
-        let list = |list: Vec<String>| Column::from(Value::from(list).to_string());
-        let all: [(&str, Option<Column>); 12] = [
-            ("title", self.title.map(Column::from)),
-            ("description", self.description.map(Column::from)),
-            ("teach_skill_id", self.teach_skill_id.map(Column::from)),
-            ("focus_keywords", self.focus_keywords.map(list)),
-            ("date", self.date.map(Column::from)),
-            ("start_time", self.start_time.map(Column::from)),
-            ("end_time", self.end_time.map(Column::from)),
-            ("skill_category", self.skill_category.map(Column::from)),
-            ("is_teaching", flag(self.is_teaching)),
-            ("is_public", flag(self.is_public)),
-            ("max_participants", self.max_participants.map(Column::from)),
-            ("status", self.status.map(Column::from)),
-        ];
-        all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    /// The session as it is after an update.
+    pub(crate) fn change(&self, session: &mut Session) {
+        let set = |field: &mut String, value: &Option<String>| {
+            if let Some(value) = value {
+                field.clone_from(value);
+            }
+        };
+        set(&mut session.title, &self.title);
+        set(&mut session.date, &self.date);
+        set(&mut session.start_time, &self.start_time);
+        set(&mut session.end_time, &self.end_time);
+        set(&mut session.skill_category, &self.skill_category);
+        set(&mut session.status, &self.status);
+        session.is_teaching = self.is_teaching.unwrap_or(session.is_teaching);
+        session.is_public = self.is_public.unwrap_or(session.is_public);
+        let empties = |name| self.emptied.contains(&name);
+        if self.description.is_some() || empties("description") {
+            session.description.clone_from(&self.description);
+        }
+        if self.teach_skill_id.is_some() || empties("teachSkillId") {
+            session.teach_skill_id.clone_from(&self.teach_skill_id);
+        }
+        if self.focus_keywords.is_some() || empties("focusKeywords") {
+            session.focus_keywords = self.focus_keywords.clone().unwrap_or_default();
+        }
+        if self.max_participants.is_some() || empties("maxParticipants") {
+            session.max_participants = self.max_participants;
+        }
     }
 }
 
 impl Session {
+    /// All its columns but those of its birth, with their values.
+    pub(crate) fn columns(&self) -> Vec<(&'static str, Column)> {
+        let list = |list: Value| Column::from(list.to_string());
+        vec![
+            ("title", self.title.as_str().into()),
+            ("description", self.description.clone().into()),
+            ("teach_skill_id", self.teach_skill_id.clone().into()),
+            ("focus_keywords", list(self.focus_keywords.clone().into())),
+            ("date", self.date.as_str().into()),
+            ("start_time", self.start_time.as_str().into()),
+            ("end_time", self.end_time.as_str().into()),
+            ("skill_category", self.skill_category.as_str().into()),
+            ("is_teaching", i64::from(self.is_teaching).into()),
+            ("is_public", i64::from(self.is_public).into()),
+            ("max_participants", self.max_participants.into()),
+            ("status", self.status.as_str().into()),
+            ("metadata", list(self.metadata.clone().into())),
+            ("words", self.words().into()),
+            ("dispatch", self.dispatch.into()),
+        ]
+    }
+
     /// The columns that [`from_row`](Self::from_row) reads.
     pub(crate) const COLUMNS: &str = "s.id, s.host_id, s.title, s.description, s.teach_skill_id, \
         s.focus_keywords, s.date, s.start_time, s.end_time, s.skill_category, s.is_teaching, s.is_public, \
-        s.max_participants, s.status, s.metadata, s.created_at, s.updated_at";
+        s.max_participants, s.status, s.metadata, s.created_at, s.updated_at, s.revision, s.dispatch";
 
     /// The row's part of a session: all but its participants.
     pub(crate) fn from_row(row: &Row) -> Result<Self, DbError> {
@@ -150,11 +200,18 @@ impl Session {
             metadata: json_column(row, "metadata")?,
             created_at: time("created_at")?,
             updated_at: time("updated_at")?,
+            revision: row.get("revision")?,
+            dispatch: row.get("dispatch")?,
         })
     }
 
+    /// True for those who may see it: everybody where it is public, else its host and whoever has joined it.
+    pub(crate) fn is_shown_to(&self, user: &str) -> bool {
+        self.is_public || self.host_id == user || self.participants.iter().any(|joined| joined == user)
+    }
+
     /// The text that a search looks into.
-    pub(crate) fn words(&self) -> String {
+    fn words(&self) -> String {
         let texts = [&self.title, &self.skill_category].into_iter().chain(&self.description);
         let texts: Vec<&str> = texts.chain(&self.focus_keywords).map(String::as_str).collect();
         texts.join("\n").to_lowercase()
@@ -166,8 +223,17 @@ impl Session {
     }
 }
 
-/// The job that dispatches a session.
-pub(crate) fn job_id(session_id: &str) -> JobId {
+/// The job that makes a dispatch of a session.
+pub(crate) fn job_id(session_id: &str, dispatch: u32) -> JobId {
     // Hex digits keep to the pattern of ids.
-    JobId::from_store(format!("sessions-dispatch-{session_id}"))
+    JobId::from_store(match dispatch {
+        0 => format!("sessions-dispatch-{session_id}"),
+        number => format!("sessions-dispatch-{session_id}-{number}"),
+    })
+}
+
+/// The fault of times in the wrong order. Times of before they had a form are let be.
+pub(crate) fn order_fault(start: &str, end: &str) -> Option<String> {
+    let is_wrong = times::time(start).zip(times::time(end)).is_some_and(|(start, end)| end <= start);
+    is_wrong.then(|| "endTime must be after startTime".to_owned())
 }

@@ -3,14 +3,16 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::{Path, State as Shared};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
+use longhaul::State;
 use longhaul_http::JobBody;
 
 use super::{Caller, named};
 use crate::app::App;
-use crate::error::{self, Error};
+use crate::error::Error;
+use crate::jobs::dispatch_job;
 use crate::model::job_id;
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
@@ -21,20 +23,18 @@ const MAX_WAIT: u64 = 60;
 /// `GET /sessions/{id}/background`: the session's job, in the form that every job has. With `Prefer: wait=N` the answer
 /// is held up to N seconds, until the job has ended.
 pub(crate) async fn get(
-    State(app): State<Arc<App>>,
+    Shared(app): Shared<Arc<App>>,
     Caller(user): Caller,
     path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    let session = app.session(named(path)).await?;
-    if session.host_id != user.sub {
-        return Err(error::forbidden("You can only view the background process of your own sessions"));
-    }
+    let session = app.own_session(&user, named(path), "view the background process of").await?;
     let wait = wanted_wait(&headers);
-    let job = app.longhaul.wait(&job_id(&session.id), Duration::from_secs(wait.unwrap_or(0))).await?;
-    let Some(job) = job.found() else {
-        return Err(Error::not_found("No background process for this session"));
-    };
+    let job = app
+        .longhaul
+        .wait(&job_id(&session.id, session.dispatch), Duration::from_secs(wait.unwrap_or(0)))
+        .await?;
+    let job = job.found().ok_or_else(no_background)?;
     let mut response = Json(JobBody::from(&job)).into_response();
     if let Some(applied) = wait.and_then(|wait| HeaderValue::try_from(format!("wait={wait}")).ok()) {
         response.headers_mut().insert(PREFERENCE_APPLIED, applied);
@@ -42,10 +42,42 @@ pub(crate) async fn get(
     Ok(response)
 }
 
-/// The seconds of a `Prefer: wait=N`.
+/// `POST /sessions/{id}/background/retry`: runs a dispatch that has failed again, with all its attempts; one whose record was
+/// cleared away is begun anew.
+pub(crate) async fn retry(
+    Shared(app): Shared<Arc<App>>,
+    Caller(user): Caller,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Error> {
+    let session = app.own_session(&user, named(path), "retry the background process of").await?;
+    let id = job_id(&session.id, session.dispatch);
+    match app.longhaul.get(&id).await?.found().map(|job| job.state) {
+        Some(State::Failed | State::Cancelled) => {
+            app.longhaul.retry(&id).await?;
+        }
+        Some(_) => return Err(Error::bad_request("The background process has not failed")),
+        None if session.to_dispatch().is_none() => return Err(no_background()),
+        None => {
+            app.db.commit(vec![], vec![dispatch_job(&session)?]).await?;
+        }
+    }
+    tracing::info!(target: "SessionsService", "Triggering background process for session: {}", session.id);
+    let job = app.longhaul.get(&id).await?.found().ok_or_else(no_background)?;
+    Ok(Json(JobBody::from(&job)).into_response())
+}
+
+fn no_background() -> Error {
+    Error::not_found("No background process for this session")
+}
+
+/// The seconds of a `Prefer: wait=N`, whatever its capitals, spaces and quotation marks.
 fn wanted_wait(headers: &HeaderMap) -> Option<u64> {
     let preferences = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
     let mut preferences = preferences.flat_map(|value| value.split([',', ';']));
-    let wait = preferences.find_map(|one| one.trim().strip_prefix("wait=")?.trim().parse::<u64>().ok());
+    let wait = preferences.find_map(|one| {
+        let (name, value) = one.split_once('=')?;
+        let is_wait = name.trim().eq_ignore_ascii_case("wait");
+        value.trim().trim_matches('"').parse::<u64>().ok().filter(|_| is_wait)
+    });
     wait.map(|wait| wait.min(MAX_WAIT))
 }

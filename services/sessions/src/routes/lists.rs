@@ -29,6 +29,16 @@ struct Wanted {
     /// From 1.
     page: u64,
     limit: u64,
+    sort: Sort,
+    order: &'static str,
+}
+
+/// The field that a list is in the order of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sort {
+    CreatedAt,
+    Date,
+    Title,
 }
 
 type Params = Result<Query<HashMap<String, String>>, QueryRejection>;
@@ -46,11 +56,12 @@ pub(crate) async fn mine(
     Caller(user): Caller,
     params: Params,
 ) -> Result<Json<Listed>, Error> {
-    let wanted = Wanted::read(&read(params)?)?;
-    // A range of the members' index by user, which is in the order of the list.
+    let params = read(params)?;
+    let wanted = Wanted::read(&params)?;
+    // A range of the members' index by user, which is in the order of the list where none is asked for.
     let from = "FROM session_members m JOIN sessions s ON s.id = m.session_id WHERE m.user_id = $1";
-    let order = "m.session_created_at DESC, m.session_id DESC";
-    Ok(Json(app.list(from, order, vec![user.sub.into()], wanted).await?))
+    let selected = Selected { from: from.to_owned(), values: vec![user.sub.into()] }.filtered(&params)?;
+    Ok(Json(app.list(selected, wanted, "m.session_created_at").await?))
 }
 
 /// `GET /sessions/public`: all public ones, newest first.
@@ -59,14 +70,16 @@ pub(crate) async fn public(
     Caller(_): Caller,
     params: Params,
 ) -> Result<Json<Listed>, Error> {
-    let wanted = Wanted::read(&read(params)?)?;
-    // The index of public sessions, which is in the order of the list.
-    let from = "FROM sessions s WHERE s.is_public = 1";
-    Ok(Json(app.list(from, "s.created_at DESC, s.id DESC", vec![], wanted).await?))
+    let params = read(params)?;
+    let wanted = Wanted::read(&params)?;
+    // The index of public sessions, which is in the order of the list where none is asked for.
+    let from = "FROM sessions s WHERE s.is_public = 1".to_owned();
+    let selected = Selected { from, values: vec![] }.filtered(&params)?;
+    Ok(Json(app.list(selected, wanted, "s.created_at").await?))
 }
 
-/// `GET /sessions/search?q=&status=`: among the public ones and the caller's own, newest first. Every word of `q`
-/// must stand somewhere in the title, the description, the category or the keywords.
+/// `GET /sessions/search?q=`: among the public ones and the caller's own, newest first. Every word of `q` must stand somewhere
+/// in the title, the description, the category or the keywords.
 pub(crate) async fn search(
     State(app): State<Arc<App>>,
     Caller(user): Caller,
@@ -74,25 +87,58 @@ pub(crate) async fn search(
 ) -> Result<Json<Listed>, Error> {
     let params = read(params)?;
     let wanted = Wanted::read(&params)?;
-    let mut from = String::from(
-        "FROM sessions s WHERE (s.is_public = 1 OR s.id IN \
-         (SELECT m.session_id FROM session_members m WHERE m.user_id = $1))",
-    );
-    let mut values: Vec<Value> = vec![user.sub.into()];
-    if let Some(status) = params.get("status").filter(|status| !status.is_empty()) {
-        if !STATUSES.contains(&status.as_str()) {
-            let told = format!("status must be one of the following values: {}", STATUSES.join(", "));
-            return Err(error::invalid(vec![told]));
-        }
-        values.push(status.as_str().into());
-        from.push_str(&format!(" AND s.status = ${}", values.len()));
-    }
+    let from = "FROM sessions s WHERE (s.is_public = 1 OR s.id IN \
+         (SELECT m.session_id FROM session_members m WHERE m.user_id = $1))";
+    let selected = Selected { from: from.to_owned(), values: vec![user.sub.into()] };
+    let mut selected = selected.filtered(&params)?;
     let query = params.get("q").map(|q| q.to_lowercase().replace('\0', " ")).unwrap_or_default();
     for word in query.split_whitespace().take(MAX_WORDS) {
-        values.push(format!("%{}%", escaped(word)).into());
-        from.push_str(&format!(" AND s.words LIKE ${} ESCAPE '\\'", values.len()));
+        selected.and("s.words LIKE ? ESCAPE '\\'", format!("%{}%", escaped(word)));
     }
-    Ok(Json(app.list(&from, "s.created_at DESC, s.id DESC", values, wanted).await?))
+    Ok(Json(app.list(selected, wanted, "s.created_at").await?))
+}
+
+/// The sessions of a list: the rest of a statement from its `FROM`, and its values.
+struct Selected {
+    from: String,
+    values: Vec<Value>,
+}
+
+impl Selected {
+    /// Those of them that the query's `status`, `skillCategory` and `isTeaching` leave.
+    fn filtered(mut self, params: &HashMap<String, String>) -> Result<Self, Error> {
+        if let Some(status) = one_of(params, "status", &STATUSES)? {
+            self.and("s.status = ?", status);
+        }
+        if let Some(is_teaching) = one_of(params, "isTeaching", &["true", "false"])? {
+            self.and("s.is_teaching = ?", i64::from(is_teaching == "true"));
+        }
+        if let Some(category) = params.get("skillCategory").filter(|category| !category.is_empty()) {
+            self.and("s.skill_category = ?", category.replace('\0', ""));
+        }
+        Ok(self)
+    }
+
+    /// Adds a condition, whose value stands for its `?`.
+    fn and(&mut self, condition: &str, value: impl Into<Value>) {
+        self.values.push(value.into());
+        let condition = condition.replacen('?', &format!("${}", self.values.len()), 1);
+        self.from.push_str(" AND ");
+        self.from.push_str(&condition);
+    }
+}
+
+/// The value of a parameter that is one of some words; `None` where it is not given.
+fn one_of<'a>(
+    params: &'a HashMap<String, String>,
+    name: &str,
+    words: &[&str],
+) -> Result<Option<&'a str>, Error> {
+    let Some(value) = params.get(name).filter(|value| !value.is_empty()) else { return Ok(None) };
+    if words.contains(&value.as_str()) {
+        return Ok(Some(value));
+    }
+    Err(error::invalid(vec![format!("{name} must be one of the following values: {}", words.join(", "))]))
 }
 
 /// A word for `LIKE`, in which its own signs mean themselves.
@@ -120,21 +166,31 @@ impl Wanted {
             }
             default
         };
-        let wanted =
-            Self { page: number("page", 1, MAX_PAGE), limit: number("limit", DEFAULT_LIMIT, MAX_LIMIT) };
-        if faults.is_empty() { Ok(wanted) } else { Err(error::invalid(faults)) }
+        let (page, limit) = (number("page", 1, MAX_PAGE), number("limit", DEFAULT_LIMIT, MAX_LIMIT));
+        if !faults.is_empty() {
+            return Err(error::invalid(faults));
+        }
+        let sort = match one_of(params, "sort", &["createdAt", "date", "title"])? {
+            Some("date") => Sort::Date,
+            Some("title") => Sort::Title,
+            _ => Sort::CreatedAt,
+        };
+        let order = if one_of(params, "order", &["asc", "desc"])? == Some("asc") { "ASC" } else { "DESC" };
+        Ok(Self { page, limit, sort, order })
     }
 }
 
 impl App {
-    /// One page of the sessions that `from` selects.
-    async fn list(
-        &self,
-        from: &str,
-        order: &str,
-        values: Vec<Value>,
-        wanted: Wanted,
-    ) -> Result<Listed, Error> {
+    /// One page of the selected sessions; `created` is the column that the selection has the time of their creation in.
+    async fn list(&self, selected: Selected, wanted: Wanted, created: &str) -> Result<Listed, Error> {
+        let Selected { from, values } = selected;
+        let by = match wanted.sort {
+            Sort::CreatedAt => vec![created],
+            Sort::Date => vec!["s.date", "s.start_time"],
+            Sort::Title => vec!["lower(s.title)"],
+        };
+        let by = by.into_iter().chain([if created.starts_with("m.") { "m.session_id" } else { "s.id" }]);
+        let order = by.map(|column| format!("{column} {}", wanted.order)).collect::<Vec<_>>().join(", ");
         let counted = self.db.read(format!("SELECT count(*) AS total {from}"), values.clone()).await?;
         let total: u64 = counted.first().map_or(Ok(0), |row: &Row| row.get("total"))?;
         let sql = format!(

@@ -10,12 +10,13 @@ use super::{Caller, named};
 use crate::app::App;
 use crate::error::{self, Error};
 use crate::model::Session;
+use crate::times::is_past;
 
 /// Adds a participant, unless the user is a member already or all places are taken. In: session, user, time. By the
 /// primary keys of both tables; counts the participants of one session.
 const JOIN: &str = "INSERT INTO session_members (session_id, user_id, role, joined_at, session_created_at) \
     SELECT s.id, CAST($2 AS TEXT), 'participant', CAST($3 AS BIGINT), s.created_at FROM sessions s \
-    WHERE s.id = $1 \
+    WHERE s.id = $1 AND s.status NOT IN ('completed', 'cancelled') \
       AND NOT EXISTS (SELECT 1 FROM session_members m WHERE m.session_id = $1 AND m.user_id = $2) \
       AND (s.max_participants IS NULL OR s.max_participants > \
            (SELECT count(*) FROM session_members m WHERE m.session_id = $1 AND m.role = 'participant'))";
@@ -27,7 +28,7 @@ const LEAVE: &str =
 /// Stands before both. It holds the session's row to the end of the commit, so that of two users who join at once
 /// one sees the other, on a database that runs both at the same time too.
 fn touch(session_id: &str, now: Timestamp) -> Write {
-    let sql = "UPDATE sessions SET updated_at = $2 WHERE id = $1";
+    let sql = "UPDATE sessions SET updated_at = $2, revision = revision + 1 WHERE id = $1";
     Write::guarded(sql, vec![session_id.into(), now.into()])
 }
 
@@ -37,9 +38,12 @@ pub(crate) async fn join(
     Caller(user): Caller,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Session>, Error> {
-    let session = app.session(named(path)).await?;
+    let session = app.session_for(&user, named(path)).await?;
     if session.host_id == user.sub {
         return Err(Error::bad_request("You cannot join your own session"));
+    }
+    if let Some(reason) = closed(&session, app.clock.now()) {
+        return Err(Error::bad_request(reason));
     }
     let (id, now) = (session.id.as_str(), app.clock.now());
     let join = Write::guarded(JOIN, vec![id.into(), user.sub.as_str().into(), now.into()]);
@@ -49,10 +53,23 @@ pub(crate) async fn join(
         Commit::Refused { .. } => {
             let session = app.session(Some(session.id)).await?;
             let is_in = session.participants.contains(&user.sub);
-            let told =
-                if is_in { "You are already a participant in this session" } else { "Session is full" };
+            let told = match closed(&session, now) {
+                _ if is_in => "You are already a participant in this session",
+                Some(reason) => reason,
+                None => "Session is full",
+            };
             Err(Error::bad_request(told))
         }
+    }
+}
+
+/// The reason why nobody can join the session any more.
+fn closed(session: &Session, now: Timestamp) -> Option<&'static str> {
+    match session.status.as_str() {
+        "cancelled" => Some("You cannot join a session that has been cancelled"),
+        "completed" => Some("You cannot join a session that is over"),
+        _ if is_past(&session.date, &session.end_time, now) => Some("You cannot join a session that is over"),
+        _ => None,
     }
 }
 
@@ -62,7 +79,7 @@ pub(crate) async fn leave(
     Caller(user): Caller,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Session>, Error> {
-    let session = app.session(named(path)).await?;
+    let session = app.session_for(&user, named(path)).await?;
     let id = session.id.as_str();
     let leave = Write::guarded(LEAVE, vec![id.into(), user.sub.into()]);
     match app.db.commit(vec![touch(id, app.clock.now()), leave], vec![]).await? {

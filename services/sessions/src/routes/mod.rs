@@ -40,6 +40,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/sessions/{id}/join", post(members::join))
         .route("/sessions/{id}/leave", post(members::leave))
         .route("/sessions/{id}/background", get(background::get))
+        .route("/sessions/{id}/background/retry", post(background::retry))
         .route("/api/v1/llm/query", post(query::query))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .method_not_allowed_fallback(no_route)

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
@@ -7,14 +8,13 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use longhaul::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
-use service_support::{Commit, DbError, Once, Write, iso8601, placeholders};
+use service_support::{DbError, Once, User, Write, iso8601, placeholders};
 
 use super::{Caller, json, named};
 use crate::app::App;
 use crate::error::{self, Error};
 use crate::jobs::dispatch_job;
-use crate::model::{STATUSES, Session, SessionFields, for_log, job_id, name_for_log};
+use crate::model::{STATUSES, Session, SessionFields, for_log, job_id, name_for_log, order_fault};
 use crate::validate::Need;
 
 /// `POST /sessions`: answered once the session and, where it has a skill and keywords, its dispatch are durable.
@@ -32,7 +32,7 @@ pub(crate) async fn create(
     let now = app.clock.now();
     let session = new_session(fields, app.ids.next(now), user.sub, now);
     let jobs = match session.to_dispatch() {
-        Some(_) => vec![dispatch_job(&session.id)?],
+        Some(_) => vec![dispatch_job(&session)?],
         None => vec![],
     };
     once.commit(&app.db, (StatusCode::CREATED, &session), insert(&session, now), jobs).await?;
@@ -72,32 +72,20 @@ fn new_session(fields: SessionFields, id: String, host_id: String, now: Timestam
         metadata: Vec::new(),
         created_at: iso8601(now),
         updated_at: iso8601(now),
+        revision: 0,
+        dispatch: 0,
     }
 }
 
 /// The rows of a new session: its own, and its host's among the members.
 fn insert(session: &Session, now: Timestamp) -> Vec<Write> {
-    let json = |list: Value| service_support::Value::from(list.to_string());
-    let columns: Vec<(&str, service_support::Value)> = vec![
+    let mut columns = session.columns();
+    columns.extend([
         ("id", session.id.as_str().into()),
         ("host_id", session.host_id.as_str().into()),
-        ("title", session.title.as_str().into()),
-        ("description", session.description.clone().into()),
-        ("teach_skill_id", session.teach_skill_id.clone().into()),
-        ("focus_keywords", json(session.focus_keywords.clone().into())),
-        ("date", session.date.as_str().into()),
-        ("start_time", session.start_time.as_str().into()),
-        ("end_time", session.end_time.as_str().into()),
-        ("skill_category", session.skill_category.as_str().into()),
-        ("is_teaching", i64::from(session.is_teaching).into()),
-        ("is_public", i64::from(session.is_public).into()),
-        ("max_participants", session.max_participants.into()),
-        ("status", session.status.as_str().into()),
-        ("metadata", json(session.metadata.clone().into())),
-        ("words", session.words().into()),
         ("created_at", now.into()),
         ("updated_at", now.into()),
-    ];
+    ]);
     let (names, values): (Vec<&str>, Vec<_>) = columns.into_iter().unzip();
     let sql =
         format!("INSERT INTO sessions ({}) VALUES ({})", names.join(", "), placeholders(1, names.len()));
@@ -109,48 +97,85 @@ fn insert(session: &Session, now: Timestamp) -> Vec<Write> {
     vec![Write::new(sql, values), host]
 }
 
-/// `GET /sessions/{id}`: whoever has the id sees it; `isPublic` says whether it is listed.
+/// `GET /sessions/{id}`
 pub(crate) async fn get(
     State(app): State<Arc<App>>,
-    Caller(_): Caller,
+    Caller(user): Caller,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Session>, Error> {
-    Ok(Json(app.session(named(path)).await?))
+    Ok(Json(app.session_for(&user, named(path)).await?))
 }
 
-/// `PUT /sessions/{id}`: what is not said stays as it is.
+/// The most times that a change is made anew because of one that came between.
+const LOOKS: usize = 50;
+
+/// `PUT /sessions/{id}`: what is not said stays as it is, and a null empties what may be left out. Another skill or other
+/// keywords are dispatched anew.
 pub(crate) async fn update(
     State(app): State<Arc<App>>,
     Caller(user): Caller,
     path: Result<Path<String>, PathRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Session>, Error> {
-    let before = app.session(named(path)).await?;
-    if before.host_id != user.sub {
-        return Err(error::forbidden("You can only update your own sessions"));
-    }
+    let mut before = app.own_session(&user, named(path), "update").await?;
     let fields = SessionFields::read(&json(body)?, Need::Part).map_err(error::invalid)?;
-    let searched = Session {
-        title: fields.title.clone().unwrap_or_else(|| before.title.clone()),
-        description: fields.description.clone().or_else(|| before.description.clone()),
-        skill_category: fields.skill_category.clone().unwrap_or_else(|| before.skill_category.clone()),
-        focus_keywords: fields.focus_keywords.clone().unwrap_or_else(|| before.focus_keywords.clone()),
-        ..before
-    };
-    let mut columns = fields.columns();
-    columns.push(("words", searched.words().into()));
-    columns.push(("updated_at", app.clock.now().into()));
-    let (names, values): (Vec<&str>, Vec<_>) = columns.into_iter().unzip();
-    let set: Vec<String> = (3..).zip(names).map(|(number, name)| format!("{name} = ${number}")).collect();
-    // By the primary key; only what was said is written, so that the dispatch's answer stays.
-    let sql = format!("UPDATE sessions SET {} WHERE id = $1 AND host_id = $2", set.join(", "));
-    let mut params = vec![searched.id.as_str().into(), user.sub.into()];
-    params.extend(values);
-    match app.db.commit(vec![Write::guarded(sql, params)], vec![]).await? {
-        Commit::Done(_) => Ok(Json(app.session(Some(searched.id)).await?)),
-        // Deleted since it was looked at.
-        Commit::Refused { .. } => Err(error::no_session()),
+    for _ in 0..LOOKS {
+        let after = changed(&before, &fields)?;
+        let is_anew = after.dispatch != before.dispatch;
+        let jobs =
+            if is_anew && after.to_dispatch().is_some() { vec![dispatch_job(&after)?] } else { vec![] };
+        let is_triggered = !jobs.is_empty();
+        let mut columns = after.columns();
+        columns.push(("updated_at", app.clock.now().into()));
+        let (names, values): (Vec<&str>, Vec<_>) = columns.into_iter().unzip();
+        let set: Vec<String> = (4..).zip(names).map(|(number, name)| format!("{name} = ${number}")).collect();
+        // By the primary key. The old row's dispatch is compared: a new one has no answer yet, and so nothing made it.
+        let sql = format!(
+            "UPDATE sessions SET {}, revision = revision + 1, \
+             generator = CASE WHEN dispatch = $3 THEN generator ELSE NULL END WHERE id = $1 AND revision = $2",
+            set.join(", ")
+        );
+        let mut params = vec![after.id.as_str().into(), before.revision.into(), after.dispatch.into()];
+        params.extend(values);
+        if app.db.commit(vec![Write::guarded(sql, params)], jobs).await?.is_done() {
+            let id = after.id;
+            if is_triggered {
+                tracing::info!(target: "SessionsService", "Triggering background process for session: {id}");
+            }
+            if is_anew {
+                app.cancel_dispatch(&id, before.dispatch).await;
+            }
+            return Ok(Json(app.session(Some(id)).await?));
+        }
+        // Changed or deleted since it was looked at: what is searched and dispatched must be made of what is there.
+        before = app.own_session(&user, Some(after.id), "update").await?;
     }
+    Err(Error::unavailable(Duration::from_secs(1)))
+}
+
+/// The session as the update makes it.
+fn changed(before: &Session, fields: &SessionFields) -> Result<Session, Error> {
+    let mut after = before.clone();
+    fields.change(&mut after);
+    let mut faults = Vec::new();
+    if fields.start_time.is_some() || fields.end_time.is_some() {
+        faults.extend(order_fault(&after.start_time, &after.end_time));
+    }
+    let joined = before.participants.len();
+    if fields.max_participants.is_some_and(|most| (most as usize) < joined) {
+        faults.push(format!(
+            "maxParticipants must not be less than {joined}, the number of those who have joined"
+        ));
+    }
+    if !faults.is_empty() {
+        return Err(error::invalid(faults));
+    }
+    let topic = |session: &Session| (session.teach_skill_id.clone(), session.focus_keywords.clone());
+    if topic(before) != topic(&after) {
+        after.dispatch += 1;
+        after.metadata.clear();
+    }
+    Ok(after)
 }
 
 /// The answer to a deletion.
@@ -165,24 +190,44 @@ pub(crate) async fn delete(
     Caller(user): Caller,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Deleted>, Error> {
-    let session = app.session(named(path)).await?;
-    if session.host_id != user.sub {
-        return Err(error::forbidden("You can only delete your own sessions"));
-    }
-    let id = session.id;
+    let Session { id, dispatch, .. } = app.own_session(&user, named(path), "delete").await?;
     let delete = Write::guarded("DELETE FROM sessions WHERE id = $1", vec![id.as_str().into()]);
     let members = Write::new("DELETE FROM session_members WHERE session_id = $1", vec![id.as_str().into()]);
     if !app.db.commit(vec![delete, members], vec![]).await?.is_done() {
         return Err(error::no_session());
     }
-    // A job that is not stopped here finds no session and stops by itself.
-    if let Err(error) = app.longhaul.cancel(&job_id(&id)).await {
-        tracing::warn!(session = id, "failed to cancel the dispatch of a deleted session: {error}");
-    }
+    app.cancel_dispatch(&id, dispatch).await;
     Ok(Json(Deleted { message: "Session deleted successfully" }))
 }
 
 impl App {
+    /// A session that the caller may see; for everybody else it is not there.
+    pub(crate) async fn session_for(&self, user: &User, id: Option<String>) -> Result<Session, Error> {
+        let session = self.session(id).await?;
+        if session.is_shown_to(&user.sub) { Ok(session) } else { Err(error::no_session()) }
+    }
+
+    /// A session that the caller hosts; `what` says what others may not do.
+    pub(crate) async fn own_session(
+        &self,
+        user: &User,
+        id: Option<String>,
+        what: &str,
+    ) -> Result<Session, Error> {
+        let session = self.session_for(user, id).await?;
+        if session.host_id != user.sub {
+            return Err(error::forbidden(&format!("You can only {what} your own sessions")));
+        }
+        Ok(session)
+    }
+
+    /// Stops a dispatch that does not count any more. One that is not stopped here sees so itself, and stops.
+    async fn cancel_dispatch(&self, id: &str, dispatch: u32) {
+        if let Err(error) = self.longhaul.cancel(&job_id(id, dispatch)).await {
+            tracing::warn!(session = id, "failed to cancel a dispatch: {error}");
+        }
+    }
+
     /// A session with its participants.
     pub(crate) async fn session(&self, id: Option<String>) -> Result<Session, Error> {
         let id = id.ok_or_else(error::no_session)?;

@@ -261,3 +261,85 @@ async fn jobs_may_be_kept_elsewhere_than_sessions() {
     assert_eq!(f.ended(&id).await.state, State::Completed);
     assert_eq!(metadata(&f, &id).await, 10);
 }
+
+#[tokio::test]
+async fn an_answer_that_is_none_leaves_the_session_as_it_was() {
+    let double = Double::start().await;
+    let elsewhere = Double::start().await;
+    let to: &'static str = format!("{}{PATH}", elsewhere.url()).leak();
+    for (body, told) in [
+        ("<html>Sign in</html>".to_owned(), "holds no list 'response'"),
+        ("{\"response\":null}".into(), "holds no list 'response'"),
+        ("{\"response\":\"a text\"}".into(), "holds no list 'response'"),
+        ("\"a text\"".into(), "holds no list 'response'"),
+    ] {
+        double.fail(PATH, Fault::Answer(200, vec![], body.clone()));
+        let f = Fixture::dispatching_to(&double).await;
+        let id = f.dispatched().await;
+        let _worker = f.work();
+        let job = f.fails_once_more(&id, 1).await;
+        assert!(job.errors[0].message.contains(told), "{body}: {}", job.errors[0].message);
+        assert_eq!(metadata(&f, &id).await, 0, "{body}");
+    }
+    let large = format!("{{\"response\":[\"{}\"]}}", "x".repeat(10 * 1024 * 1024));
+    for (fault, told) in [
+        (Fault::Answer(200, vec![], large), "exceeds 262144 bytes"),
+        (Fault::Answer(307, vec![("location", to)], String::new()), "307"),
+        (Fault::Answer(302, vec![("location", "http://169.254.169.254/latest")], String::new()), "302"),
+    ] {
+        double.fail(PATH, fault);
+        let f = Fixture::dispatching_to(&double).await;
+        let id = f.dispatched().await;
+        let _worker = f.work();
+        let job = f.ended(&id).await;
+        assert_eq!(job.state, State::Failed, "{told}");
+        assert!(job.errors[0].message.contains(told), "{}", job.errors[0].message);
+        assert_eq!(metadata(&f, &id).await, 0, "{told}");
+    }
+    assert!(elsewhere.seen(PATH).is_empty(), "nobody else was asked");
+}
+
+#[tokio::test]
+async fn a_session_that_is_deleted_ends_its_call() {
+    let double = Double::start().await;
+    double.fail(PATH, Fault::Hang);
+    let f = Fixture::dispatching_to(&double).await;
+    let id = f.dispatched().await;
+    let _worker = f.work();
+    double.wait_for(PATH, 1).await;
+    f.call_as("ada", "DELETE", &format!("/sessions/{id}"), None).await;
+    double.wait_for_hang_up(PATH, 1).await;
+    assert_eq!(f.ended(&id).await.state, State::Cancelled);
+}
+
+#[tokio::test]
+async fn a_skill_that_changes_in_mid_dispatch_fails_it() {
+    for (method, change, told) in [
+        ("DELETE", None, "Skill not found: "),
+        (
+            "PUT",
+            Some(json!({ "name": "Knitting" })),
+            "The skill was changed while the session was dispatched",
+        ),
+    ] {
+        let double = Double::start().await;
+        double.hold();
+        let f = Fixture::dispatching_to(&double).await;
+        let skill = f.skill().await;
+        let id = f.session(json!({ "teachSkillId": skill })).await;
+        let _worker = f.work();
+        double.wait_for(PATH, 1).await;
+        assert_eq!(f.call_as("ada", method, &format!("/skills/{skill}"), change.as_ref()).await.status, 200);
+        double.release_all();
+        let job = f.ended(&id).await;
+        assert_eq!(job.state, State::Failed, "{job:?}");
+        assert!(job.errors[0].message.starts_with(told), "{job:?}");
+        assert_eq!(metadata(&f, &id).await, 0);
+        if method == "PUT" {
+            // Tried again, it is asked about the skill as it is now.
+            f.call_as("ada", "POST", &format!("/sessions/{id}/background/retry"), None).await;
+            assert_eq!(f.ended(&id).await.state, State::Completed);
+            assert_eq!(double.seen(PATH).len(), 2);
+        }
+    }
+}

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::fixture::{Fixture, session, skill};
 
 /// Every route that wants a token.
-const ROUTES: [(&str, &str); 15] = [
+const ROUTES: [(&str, &str); 16] = [
     ("POST", "/skills"),
     ("GET", "/skills"),
     ("GET", "/skills/60d5ec49f1b2c8b1f8e4f1a1"),
@@ -21,6 +21,7 @@ const ROUTES: [(&str, &str); 15] = [
     ("POST", "/sessions/60d5ec49f1b2c8b1f8e4f1a1/join"),
     ("POST", "/sessions/60d5ec49f1b2c8b1f8e4f1a1/leave"),
     ("GET", "/sessions/60d5ec49f1b2c8b1f8e4f1a1/background"),
+    ("POST", "/sessions/60d5ec49f1b2c8b1f8e4f1a1/background/retry"),
 ];
 
 #[tokio::test]
@@ -48,6 +49,8 @@ async fn every_route_wants_a_token_that_holds() {
         assert_eq!(f.send(method, path, Some(&expired), None).await.error(), invalid, "{method} {path}");
     }
 }
+
+const FORM: &str = "must be a valid representation of military time in the format HH:MM";
 
 #[tokio::test]
 async fn a_session_is_validated_field_by_field() {
@@ -82,6 +85,13 @@ async fn a_session_is_validated_field_by_field() {
         (json!({ "description": ["x"] }), json!(["description must be a string"])),
         (json!({ "date": "next week" }), json!(["date must be a valid ISO 8601 date string"])),
         (json!({ "date": 20240115 }), json!(["date must be a valid ISO 8601 date string"])),
+        (json!({ "startTime": "2 pm" }), json!([format!("startTime {FORM}")])),
+        (
+            json!({ "startTime": "9:05", "endTime": "24:00" }),
+            json!([format!("startTime {FORM}"), format!("endTime {FORM}")]),
+        ),
+        (json!({ "startTime": "16:00", "endTime": "14:00" }), json!(["endTime must be after startTime"])),
+        (json!({ "startTime": "16:00", "endTime": "16:00" }), json!(["endTime must be after startTime"])),
         (json!({ "isTeaching": "yes" }), json!(["isTeaching must be a boolean value"])),
         (json!({ "isPublic": 1 }), json!(["isPublic must be a boolean value"])),
         (json!({ "maxParticipants": 0 }), json!(["maxParticipants must not be less than 1"])),
@@ -189,6 +199,7 @@ async fn what_is_not_there_or_not_ones_own_is_refused() {
             ("POST", format!("/sessions/{id}/join"), &no_session),
             ("POST", format!("/sessions/{id}/leave"), &no_session),
             ("GET", format!("/sessions/{id}/background"), &no_session),
+            ("POST", format!("/sessions/{id}/background/retry"), &no_session),
             ("GET", format!("/skills/{id}"), &no_skill),
             ("PUT", format!("/skills/{id}"), &no_skill),
             ("DELETE", format!("/skills/{id}"), &no_skill),
@@ -203,6 +214,8 @@ async fn what_is_not_there_or_not_ones_own_is_refused() {
     assert_eq!(bob("PUT", &path).await, forbidden("update"));
     assert_eq!(bob("DELETE", &path).await, forbidden("delete"));
     assert_eq!(bob("GET", &format!("{path}/background")).await, forbidden("view the background process of"));
+    let retry = bob("POST", &format!("{path}/background/retry")).await;
+    assert_eq!(retry, forbidden("retry the background process of"));
     for method in ["GET", "PUT", "DELETE"] {
         assert_eq!(bob(method, &format!("/skills/{skill_id}")).await, no_skill);
     }

@@ -221,7 +221,7 @@ pub(crate) fn skill() -> Value {
 pub(crate) fn session(fields: Value) -> Value {
     let mut session = json!({
         "title": "React Hooks Masterclass", "description": "Learn React Hooks in depth",
-        "focusKeywords": ["useState", "useEffect", "custom hooks"], "date": "2024-01-15", "startTime": "14:00",
+        "focusKeywords": ["useState", "useEffect", "custom hooks"], "date": "2026-01-15", "startTime": "14:00",
         "endTime": "16:00", "skillCategory": "Programming", "isTeaching": true, "isPublic": true,
         "maxParticipants": 10,
     });

@@ -132,11 +132,101 @@ async fn a_search_finds_words_anywhere_in_what_one_may_see() {
     assert_eq!(search("bob", "q=%FF").await, Vec::<String>::new());
 
     let path = format!("/sessions/{private}");
-    f.call_as("ada", "PUT", &path, Some(&json!({ "status": "completed" }))).await;
+    let change =
+        async |fields: Value| assert_eq!(f.call_as("ada", "PUT", &path, Some(&fields)).await.status, 200);
+    change(json!({ "isPublic": true })).await;
+    assert_eq!(f.call_as("bob", "POST", &format!("{path}/join"), None).await.status, 200);
+    change(json!({ "isPublic": false, "status": "completed" })).await;
     assert_eq!(search("ada", "status=completed").await, [hidden]);
-    assert_eq!(search("ada", "status=upcoming&q=%C3%A4pfel").await, [apples]);
-    f.call_as("bob", "POST", &format!("{path}/join"), None).await;
     assert_eq!(search("bob", "status=completed").await, [hidden], "whoever has joined finds it");
+    assert_eq!(search("ada", "status=upcoming&q=%C3%A4pfel").await, [apples]);
+    assert_eq!(search("carol", "status=completed").await, Vec::<String>::new());
     let told = json!(["status must be one of the following values: upcoming, ongoing, completed, cancelled"]);
     assert_eq!(f.get("/sessions/search?status=over").await.error(), (400, told));
+}
+
+#[tokio::test]
+async fn lists_are_filtered_and_sorted() {
+    let f = Fixture::alone().await;
+    for (title, category, date, is_teaching) in [
+        ("b", "Art", "2026-02-01", true),
+        ("A", "Art", "2026-03-01", false),
+        ("c", "Food", "2026-01-20", true),
+    ] {
+        f.session(
+            json!({ "title": title, "skillCategory": category, "date": date, "isTeaching": is_teaching }),
+        )
+        .await;
+        f.clock.advance(std::time::Duration::from_millis(1));
+    }
+    for path in ["/sessions", "/sessions/public", "/sessions/search"] {
+        let listed = async |query: &str| titles(&f.get(&format!("{path}?{query}")).await.body);
+        assert_eq!(listed("").await, ["c", "A", "b"], "{path}");
+        assert_eq!(listed("order=asc").await, ["b", "A", "c"], "{path}");
+        assert_eq!(listed("sort=date").await, ["A", "b", "c"], "{path}");
+        assert_eq!(listed("sort=title&order=asc").await, ["A", "b", "c"], "{path}");
+        assert_eq!(listed("skillCategory=Art").await, ["A", "b"], "{path}");
+        assert_eq!(listed("isTeaching=false&status=upcoming").await, ["A"], "{path}");
+        assert_eq!(listed("status=cancelled").await, Vec::<String>::new(), "{path}");
+        for (query, words) in [
+            ("sort=size", "sort must be one of the following values: createdAt, date, title"),
+            ("order=up", "order must be one of the following values: asc, desc"),
+            ("isTeaching=1", "isTeaching must be one of the following values: true, false"),
+        ] {
+            assert_eq!(
+                f.get(&format!("{path}?{query}")).await.error(),
+                (400, json!([words])),
+                "{path}?{query}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_is_over_or_cancelled_takes_nobody() {
+    let f = Fixture::alone().await;
+    let join = async |id: &str| f.call_as("bob", "POST", &format!("/sessions/{id}/join"), None).await;
+    let over = (400, json!("You cannot join a session that is over"));
+    let past = f.session(json!({ "date": "2024-01-15" })).await;
+    assert_eq!(join(&past).await.error(), over);
+    // The clock stands at 2026-01-01T00:00:00Z, when it is still the day before elsewhere.
+    let yesterday = f.session(json!({ "date": "2025-12-31" })).await;
+    assert_eq!(join(&yesterday).await.status, 200);
+    for (status, told) in [
+        ("completed", over.clone()),
+        ("cancelled", (400, json!("You cannot join a session that has been cancelled"))),
+    ] {
+        let id = f.session(json!({})).await;
+        f.call_as("ada", "PUT", &format!("/sessions/{id}"), Some(&json!({ "status": status }))).await;
+        assert_eq!(join(&id).await.error(), told);
+    }
+}
+
+#[tokio::test]
+async fn a_private_session_is_not_there_for_strangers() {
+    let f = Fixture::alone().await;
+    let id = f.session(json!({ "isPublic": false })).await;
+    let path = format!("/sessions/{id}");
+    for (method, path) in [
+        ("GET", path.clone()),
+        ("PUT", path.clone()),
+        ("DELETE", path.clone()),
+        ("POST", format!("{path}/join")),
+        ("POST", format!("{path}/leave")),
+        ("GET", format!("{path}/background")),
+        ("POST", format!("{path}/background/retry")),
+    ] {
+        let reply = f.call_as("bob", method, &path, Some(&json!({}))).await;
+        assert_eq!(reply.error(), (404, json!("Session not found")), "{method} {path}");
+    }
+    assert_eq!(f.get(&path).await.status, 200);
+    // Whoever joined while it was public stays in it.
+    let publish = async |is_public: bool| {
+        f.call_as("ada", "PUT", &path, Some(&json!({ "isPublic": is_public }))).await;
+    };
+    publish(true).await;
+    f.call_as("bob", "POST", &format!("{path}/join"), None).await;
+    publish(false).await;
+    assert_eq!(f.call_as("bob", "GET", &path, None).await.status, 200);
+    assert_eq!(f.call_as("carol", "GET", &path, None).await.status, 404);
 }

@@ -2,7 +2,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use longhaul::{Acted, Action, CANCEL_GRACE, JobFilter, JobId, Longhaul, Page, Payloads};
+use longhaul::{Acted, Action, CANCEL_GRACE, JobFilter, JobId, JobRecord, Longhaul, Page, Payloads};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -98,7 +98,7 @@ pub(crate) struct ActionRequest {
     /// The most jobs to act on, 1 to 10,000; 1,000 unless given.
     #[schema(minimum = 1, maximum = 10_000)]
     limit: Option<usize>,
-    /// Counts the jobs that fit and changes none.
+    /// Counts the jobs that fit, and as `done` those that would be changed, and changes none.
     #[serde(default)]
     #[schema(required = false)]
     dry_run: bool,
@@ -181,14 +181,20 @@ pub(crate) async fn act_on_many(
         ActionWord::Delete => Action::Delete,
     };
     let acted = match value.dry_run {
-        true => count(&longhaul, &filter, limit).await?,
+        true => count(&longhaul, &filter, action, limit).await?,
         false => longhaul.store().act(&filter, action, limit).await?,
     };
     Ok(Json(acted.into()))
 }
 
-/// Counts the jobs that fit, `limit` at most.
-async fn count(longhaul: &Longhaul, filter: &JobFilter, limit: usize) -> longhaul::Result<Acted> {
+/// Counts the jobs that fit, `limit` at most, and those among them that the action is for. That another job holds the
+/// unique key of one shows only when it is retried.
+async fn count(
+    longhaul: &Longhaul,
+    filter: &JobFilter,
+    action: Action,
+    limit: usize,
+) -> longhaul::Result<Acted> {
     let mut acted = Acted::default();
     let mut cursor = None;
     loop {
@@ -196,6 +202,8 @@ async fn count(longhaul: &Longhaul, filter: &JobFilter, limit: usize) -> longhau
         let page = Page { cursor, limit: left.min(COUNTED_AT_ONCE), payloads: Payloads::Short };
         let page = longhaul.store().list(filter, page).await?;
         acted.matched += page.jobs.len() as u64;
+        let is_for = |job: &&JobRecord| job.state.is_finished() != matches!(action, Action::Cancel { .. });
+        acted.done += page.jobs.iter().filter(is_for).count() as u64;
         cursor = page.next;
         acted.complete = cursor.is_none();
         if acted.complete || acted.matched >= limit as u64 {

@@ -2,7 +2,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use longhaul::{EnqueueStatus, Enqueued};
+use longhaul::{EnqueueStatus, Enqueued, JobId, Lookup};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -43,6 +43,7 @@ pub(crate) struct BatchedJob {
             body = Vec<BatchedJob>, headers(("Idempotency-Replayed" = Option<String>, description = "`true` where \
                 an earlier request with the same key created all jobs"))),
         (status = 409, description = "A request with the same idempotency key is still being answered"),
+        (status = 410, description = "A job of the earlier request with the same key was pruned or deleted"),
     ),
 )]
 pub(crate) async fn create_batch(
@@ -80,6 +81,15 @@ pub(crate) async fn create_batch(
     }
     let replayed =
         repeatable.is_some() && !enqueued.is_empty() && enqueued.iter().all(Enqueued::is_duplicate);
+    if replayed {
+        let ids: Vec<JobId> = enqueued.iter().map(|enqueued| enqueued.id.clone()).collect();
+        if api.longhaul.store().get(&ids).await?.iter().any(|job| !matches!(job, Lookup::Found(_))) {
+            let gone = Problem::new(Code::JobGone, "a job of the batch was pruned or deleted");
+            let mut response = gone.into_response();
+            idempotency::mark_replayed(response.headers_mut());
+            return Ok(response);
+        }
+    }
     let batched = enqueued.into_iter().zip(duplicates).map(|(enqueued, duplicates)| BatchedJob {
         // A repeated answer is the first one again, in which these were not duplicates.
         duplicate: enqueued.is_duplicate() && duplicates == Duplicates::Ambiguous,

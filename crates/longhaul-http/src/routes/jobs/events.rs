@@ -65,12 +65,16 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 )]
 pub(crate) async fn events(
     State(api): State<Api>,
-    Reader(id): Reader,
+    reader: Reader,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let seen = seen(&headers, query.as_deref())?;
     let now = api.config.clock.now();
+    if reader.has_token() {
+        reader.check(&*found(api.longhaul.get(&reader.id).await?)?)?;
+    }
+    let id = reader.id;
     let mut follower =
         Follower { api, id, after: seen.unwrap_or(0), page: Vec::new().into_iter(), phase: Phase::Following };
     let mut first = if seen.is_none() { Some(restart(now)) } else { None };

@@ -50,6 +50,29 @@ impl FilterRequest {
         };
         let (ids, parents) = (ids("filter.ids", self.ids), ids("filter.parent", self.parent));
         let states = self.state.unwrap_or_default();
+        let lists = [
+            ("filter.state", states.len()),
+            ("filter.ids", ids.len()),
+            ("filter.kind", self.kind.as_ref().map_or(0, Vec::len)),
+            ("filter.queue", self.queue.as_ref().map_or(0, Vec::len)),
+            ("filter.parent", parents.len()),
+            ("filter.labels", self.labels.len()),
+        ];
+        lists.into_iter().for_each(|(field, count)| bound(field, count, faults));
+        if self.q.as_deref() == Some("") {
+            faults.add(
+                Code::Invalid,
+                "filter.q",
+                "must not be empty, for it would fit every job; leave it out",
+            );
+        }
+        let mut words = |field, words: &[String]| words.iter().for_each(|text| word(field, text, faults));
+        words("filter.kind", self.kind.as_deref().unwrap_or_default());
+        words("filter.queue", self.queue.as_deref().unwrap_or_default());
+        words("filter.q", self.q.as_slice());
+        for (label, value) in &self.labels {
+            words("filter.labels", &[label.clone(), value.clone()]);
+        }
         let filter = JobFilter {
             ids,
             states: states.iter().filter_map(|word| state("filter.state", word, faults)).collect(),
@@ -57,9 +80,34 @@ impl FilterRequest {
             queues: self.queue.unwrap_or_default(),
             parents,
             labels: self.labels.into_iter().collect(),
-            text: self.q.filter(|text| !text.is_empty()),
+            text: self.q,
         };
         (!fits_nothing).then_some(filter)
+    }
+}
+
+/// The most values of one field of a filter: each costs a look at every job that is looked at.
+const MAX_VALUES: usize = 1_000;
+/// The most labels of a filter.
+const MAX_LABELS: usize = 32;
+/// The longest text that jobs are searched for, in bytes.
+const MAX_TEXT_BYTES: usize = 1_024;
+
+/// Notes a list that is too long.
+pub(crate) fn bound(field: &str, count: usize, faults: &mut Faults) {
+    let most = if field.ends_with("labels") || field == "label" { MAX_LABELS } else { MAX_VALUES };
+    if count > most {
+        faults.add(Code::Invalid, field, format!("must be at most {most}"));
+    }
+}
+
+/// Notes a word that no job can have, or that is too long.
+pub(crate) fn word(field: &str, text: &str, faults: &mut Faults) {
+    if text.contains('\0') {
+        faults.add(Code::Invalid, field, "must not hold a NUL character");
+    }
+    if text.len() > MAX_TEXT_BYTES {
+        faults.add(Code::Invalid, field, format!("must be at most {MAX_TEXT_BYTES} bytes"));
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::body::JobBody;
-use super::filter::{id, state};
+use super::filter::{bound, id, state, word};
 use crate::auth::Caller;
 use crate::faults::Faults;
 use crate::path::Mount;
@@ -88,6 +88,9 @@ fn read_query(query: Option<&str>) -> Result<(Option<JobFilter>, Page), Problem>
     let mut page = Page { limit: DEFAULT_LIMIT, payloads: Payloads::Short, ..Page::default() };
     let mut without_value = Vec::new();
     for (name, value) in query::pairs(query) {
+        if matches!(&*name, "kind" | "queue" | "label" | "q") {
+            word(&name, &value, &mut faults);
+        }
         match &*name {
             "state" | "kind" | "queue" | "parent" if value.is_empty() => without_value.push(name),
             "state" => filter.states.extend(state("state", &value, &mut faults)),
@@ -116,6 +119,14 @@ fn read_query(query: Option<&str>) -> Result<(Option<JobFilter>, Page), Problem>
             ),
         }
     }
+    let lists = [
+        ("state", filter.states.len()),
+        ("kind", filter.kinds.len()),
+        ("queue", filter.queues.len()),
+        ("parent", filter.parents.len()),
+        ("label", filter.labels.len()),
+    ];
+    lists.into_iter().for_each(|(field, count)| bound(field, count, &mut faults));
     faults.into_result()?;
     let fits_nothing = without_value.iter().any(|name| match &**name {
         "state" => filter.states.is_empty(),

@@ -42,11 +42,12 @@ use crate::state::Api;
 )]
 pub(crate) async fn read(
     State(api): State<Api>,
-    Reader(id): Reader,
+    reader: Reader,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let wait = prefer::wait(&headers);
-    let record = found(api.hold(&id, wait).await?)?;
+    let record = found(api.hold(&reader.id, wait).await?)?;
+    reader.check(&record)?;
     let mut response = answer(&api, &record, &headers);
     prefer::applied(wait, response.headers_mut());
     Ok(response)

@@ -90,7 +90,7 @@ impl JobRequest {
         let version =
             info.as_ref().map(|info| info.version).or_else(|| self.remote_version(api)).unwrap_or(1);
         let id = self.id.and_then(|id| faults.check(JobId::new(id)));
-        let parent = self.parent.and_then(|id| faults.check(JobId::new(id)));
+        let parent = self.parent.and_then(|given| super::filter::id("parent", given, faults));
         let kind: Cow<'static, str> = match &info {
             Some(info) => info.kind.into(),
             None => self.kind.into(),

@@ -71,9 +71,9 @@ pub(crate) async fn sign(
     }
     let expires_in = duration("expires_in", expires_in, &mut faults).unwrap_or_default();
     faults.into_result()?;
-    found(api.longhaul.get(&id).await?)?;
+    let job = found(api.longhaul.get(&id).await?)?;
     let expires_at = expiry(api.config.clock.now(), expires_in);
-    let token = tokens.sign(&id, expires_at);
+    let token = tokens.sign(&job, expires_at);
     let token = token.map_err(|error| Problem::internal(format!("failed to sign a read token: {error}")))?;
     Ok((StatusCode::CREATED, Json(TokenBody { token, expires_at: Rfc3339(expires_at) })))
 }

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::WorkerCaller;
-use crate::extract::WorkerJson;
+use crate::extract::{BodyDigest, WorkerJson};
 use crate::faults::Faults;
 use crate::problem::{Code, FieldError, Problem};
 use crate::state::Api;
@@ -48,12 +48,13 @@ pub(crate) async fn claim(
     State(api): State<Api>,
     caller: WorkerCaller,
     headers: HeaderMap,
-    WorkerJson(body): WorkerJson<ClaimBody>,
+    WorkerJson(body, _): WorkerJson<ClaimBody>,
 ) -> Result<Json<ClaimAnswer>, Problem> {
     let claim = prepare(&api, body, "")?;
     let wait = claim.wait;
     let began = api.config.clock.now();
-    let claimed = match api.exchanges.of(&headers, &caller, "claim")? {
+    // A claim that is made anew waits for what is left of its time, so its body is another one.
+    let claimed = match api.exchanges.of(&headers, &caller, "claim", BodyDigest::default())? {
         None => hold(&api, claim, &CancellationToken::new()).await?,
         Some(exchange) => {
             let mut turn = exchange.begin().await;
@@ -109,11 +110,11 @@ pub(crate) async fn turn(
     State(api): State<Api>,
     caller: WorkerCaller,
     headers: HeaderMap,
-    WorkerJson(body): WorkerJson<TurnBody>,
+    WorkerJson(body, digest): WorkerJson<TurnBody>,
 ) -> Result<Json<TurnAnswer>, Problem> {
     let finishes = finishes(body.finishes)?;
     let claim = Claim { wait: Duration::ZERO, ..prepare(&api, body.claim, "claim.")? };
-    let turned = match api.exchanges.of(&headers, &caller, "turn")? {
+    let turned = match api.exchanges.of(&headers, &caller, "turn", digest)? {
         None => api.longhaul.store().finish_and_claim(finishes, claim).await?,
         Some(exchange) => turn_once(&api, exchange, finishes, claim).await?,
     };
@@ -182,7 +183,7 @@ fn known(answer: &Option<Answer>) -> Option<Vec<LeaseStatus>> {
 pub(crate) async fn abandon(
     State(api): State<Api>,
     caller: WorkerCaller,
-    WorkerJson(AbandonBody { key }): WorkerJson<AbandonBody>,
+    WorkerJson(AbandonBody { key }, _): WorkerJson<AbandonBody>,
 ) -> Result<Json<AbandonAnswer>, Problem> {
     let mut given_back = 0;
     for route in ["claim", "turn"] {

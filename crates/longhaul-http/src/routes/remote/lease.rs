@@ -28,7 +28,7 @@ use crate::wire::{FinishesBody, HeartbeatBody, Item, RecordsBody, StatusesAnswer
 pub(crate) async fn heartbeat(
     State(api): State<Api>,
     _: WorkerCaller,
-    WorkerJson(body): WorkerJson<HeartbeatBody>,
+    WorkerJson(body, _): WorkerJson<HeartbeatBody>,
 ) -> Result<Json<StatusesAnswer>, Problem> {
     let worker = body.worker.into();
     let statuses = api.longhaul.store().heartbeat(&worker, &body.leases, body.lease_for.0).await?;
@@ -52,9 +52,9 @@ pub(crate) async fn record(
     State(api): State<Api>,
     caller: WorkerCaller,
     headers: HeaderMap,
-    WorkerJson(body): WorkerJson<RecordsBody>,
+    WorkerJson(body, digest): WorkerJson<RecordsBody>,
 ) -> Result<Json<StatusesAnswer>, Problem> {
-    let exchange = api.exchanges.of(&headers, &caller, "record")?;
+    let exchange = api.exchanges.of(&headers, &caller, "record", digest)?;
     let store = Arc::clone(api.longhaul.store());
     statuses(exchange, async move { record_all(&*store, body.records).await }).await
 }
@@ -102,9 +102,9 @@ pub(crate) async fn finish(
     State(api): State<Api>,
     caller: WorkerCaller,
     headers: HeaderMap,
-    WorkerJson(body): WorkerJson<FinishesBody>,
+    WorkerJson(body, digest): WorkerJson<FinishesBody>,
 ) -> Result<Json<StatusesAnswer>, Problem> {
-    let exchange = api.exchanges.of(&headers, &caller, "finish")?;
+    let exchange = api.exchanges.of(&headers, &caller, "finish", digest)?;
     let finishes = finishes(body.finishes)?;
     let store = Arc::clone(api.longhaul.store());
     statuses(exchange, async move { store.finish(finishes).await }).await

@@ -36,7 +36,7 @@ const MAX_PAGE: usize = 1_000;
 pub(crate) async fn enqueue(
     State(api): State<Api>,
     _: WorkerCaller,
-    WorkerJson(body): WorkerJson<EnqueueBody>,
+    WorkerJson(body, _): WorkerJson<EnqueueBody>,
 ) -> Result<Json<EnqueueAnswer>, Problem> {
     let mut faults = Faults::default();
     if body.jobs.len() > MAX_ITEMS {
@@ -65,7 +65,7 @@ pub(crate) async fn enqueue(
 pub(crate) async fn ready(
     State(longhaul): State<Longhaul>,
     _: WorkerCaller,
-    WorkerJson(NothingBody {}): WorkerJson<NothingBody>,
+    WorkerJson(NothingBody {}, _): WorkerJson<NothingBody>,
 ) -> Result<Json<NothingBody>, Problem> {
     longhaul.store().ready().await?;
     Ok(Json(NothingBody {}))
@@ -83,7 +83,7 @@ pub(crate) async fn ready(
 pub(crate) async fn get(
     State(api): State<Api>,
     _: WorkerCaller,
-    WorkerJson(GetBody { ids }): WorkerJson<GetBody>,
+    WorkerJson(GetBody { ids }, _): WorkerJson<GetBody>,
 ) -> Result<Json<GetAnswer>, Problem> {
     if ids.len() > MAX_ITEMS {
         return Err(too_many("ids"));
@@ -103,7 +103,7 @@ pub(crate) async fn get(
 pub(crate) async fn list(
     State(api): State<Api>,
     _: WorkerCaller,
-    WorkerJson(ListBody { filter, page }): WorkerJson<ListBody>,
+    WorkerJson(ListBody { filter, page }, _): WorkerJson<ListBody>,
 ) -> Result<Json<JobPage>, Problem> {
     let page = Page { limit: page.limit.clamp(1, MAX_PAGE), ..page };
     Ok(Json(api.longhaul.store().list(&filter, page).await?))
@@ -124,7 +124,7 @@ pub(crate) async fn list(
 pub(crate) async fn events(
     State(api): State<Api>,
     _: WorkerCaller,
-    WorkerJson(body): WorkerJson<EventsBody>,
+    WorkerJson(body, _): WorkerJson<EventsBody>,
 ) -> Result<Json<EventsAnswer>, Problem> {
     let EventsBody { id, after, limit, wait: Seconds(wait) } = body;
     let began = api.config.clock.now();
@@ -159,9 +159,9 @@ pub(crate) async fn act(
     State(api): State<Api>,
     caller: WorkerCaller,
     headers: HeaderMap,
-    WorkerJson(ActBody { filter, action, limit }): WorkerJson<ActBody>,
+    WorkerJson(ActBody { filter, action, limit }, digest): WorkerJson<ActBody>,
 ) -> Result<Json<ActAnswer>, Problem> {
-    let exchange = api.exchanges.of(&headers, &caller, "act")?;
+    let exchange = api.exchanges.of(&headers, &caller, "act", digest)?;
     let store = Arc::clone(api.longhaul.store());
     let act = async move { Ok(Answer::Acted(store.act(&filter, action, limit.min(MAX_ITEMS)).await?)) };
     match once(exchange, act).await? {
@@ -184,7 +184,7 @@ pub(crate) async fn act(
 pub(crate) async fn sweep(
     State(api): State<Api>,
     _: WorkerCaller,
-    WorkerJson(SweepBody { limit }): WorkerJson<SweepBody>,
+    WorkerJson(SweepBody { limit }, _): WorkerJson<SweepBody>,
 ) -> Result<Json<Swept>, Problem> {
     Ok(Json(api.longhaul.store().sweep(limit.min(MAX_ITEMS)).await?))
 }
@@ -201,7 +201,7 @@ pub(crate) async fn sweep(
 pub(crate) async fn queues(
     State(api): State<Api>,
     _: WorkerCaller,
-    WorkerJson(NothingBody {}): WorkerJson<NothingBody>,
+    WorkerJson(NothingBody {}, _): WorkerJson<NothingBody>,
 ) -> Result<Json<QueuesAnswer>, Problem> {
     Ok(Json(QueuesAnswer { queues: api.longhaul.store().queues().await? }))
 }
@@ -218,7 +218,7 @@ pub(crate) async fn queues(
 pub(crate) async fn set_queue(
     State(api): State<Api>,
     _: WorkerCaller,
-    WorkerJson(SetQueueBody { queue, config }): WorkerJson<SetQueueBody>,
+    WorkerJson(SetQueueBody { queue, config }, _): WorkerJson<SetQueueBody>,
 ) -> Result<Json<NothingBody>, Problem> {
     api.longhaul.store().set_queue(&queue, &config).await?;
     Ok(Json(NothingBody {}))
@@ -236,7 +236,7 @@ pub(crate) async fn set_queue(
 pub(crate) async fn workers(
     State(api): State<Api>,
     _: WorkerCaller,
-    WorkerJson(NothingBody {}): WorkerJson<NothingBody>,
+    WorkerJson(NothingBody {}, _): WorkerJson<NothingBody>,
 ) -> Result<Json<WorkersAnswer>, Problem> {
     Ok(Json(WorkersAnswer { workers: api.longhaul.store().workers().await? }))
 }

@@ -56,7 +56,16 @@ impl fmt::Display for JsonBreach {
 /// # Errors
 /// The first [`JsonBreach`].
 pub fn check_json(text: &str) -> Result<(), JsonBreach> {
-    let mut scan = Scan { bytes: text.as_bytes(), text, at: 0, open: Vec::new(), keys: Vec::new() };
+    check_json_within(text, MAX_JSON_DEPTH)
+}
+
+/// The same with another bound on the depth, for a text around JSON that is kept.
+///
+/// # Errors
+/// The first [`JsonBreach`].
+pub fn check_json_within(text: &str, max_depth: usize) -> Result<(), JsonBreach> {
+    let mut scan =
+        Scan { bytes: text.as_bytes(), text, at: 0, open: Vec::new(), max_depth, keys: Vec::new() };
     while let Some(byte) = scan.bytes.get(scan.at) {
         scan.at += 1;
         match byte {
@@ -86,6 +95,7 @@ struct Scan<'t> {
     bytes: &'t [u8],
     at: usize,
     open: Vec<Open<'t>>,
+    max_depth: usize,
     /// The keys so far of the objects that are open, those of the innermost one last: one list for all of them, because every
     /// job's args pass here.
     keys: Vec<Cow<'t, str>>,
@@ -120,7 +130,7 @@ const FEW_KEYS: usize = 32;
 
 impl<'t> Scan<'t> {
     fn open(&mut self, open: Open<'t>) -> Result<(), JsonBreach> {
-        if self.open.len() == MAX_JSON_DEPTH {
+        if self.open.len() == self.max_depth {
             return Err(JsonBreach { rule: JsonRule::Depth, place: String::new() });
         }
         self.open.push(open);

@@ -1,6 +1,6 @@
 mod check;
 
-pub use check::{JsonBreach, JsonRule, MAX_JSON_DEPTH, check_json};
+pub use check::{JsonBreach, JsonRule, MAX_JSON_DEPTH, check_json, check_json_within};
 
 use std::fmt;
 

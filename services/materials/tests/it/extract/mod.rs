@@ -4,6 +4,7 @@ mod kinds;
 mod office;
 mod pdf;
 mod pictures;
+mod planted;
 mod texts;
 mod warnings;
 
@@ -77,6 +78,14 @@ fn zip(path: &Path, parts: &[(&str, &str)]) {
         zip.start_file(*name, SimpleFileOptions::default()).unwrap();
         zip.write_all(text.as_bytes()).unwrap();
     }
+    zip.finish().unwrap();
+}
+
+fn add_to_zip(path: &Path, name: &str, bytes: &[u8]) {
+    let file = File::options().read(true).write(true).open(path).unwrap();
+    let mut zip = ZipWriter::new_append(file).unwrap();
+    zip.start_file(name, SimpleFileOptions::default()).unwrap();
+    zip.write_all(bytes).unwrap();
     zip.finish().unwrap();
 }
 

@@ -2,7 +2,7 @@
 
 use materials::extract::{FileKind, Limits, WarningCode, extract, sniff_file};
 
-use super::{codes, document, read_document, text_of};
+use super::{TYPES, WORD, codes, document, read_document, text_of, zip};
 
 fn assert_once(text: &str, words: &[&str]) {
     for word in words {
@@ -114,4 +114,32 @@ async fn entities_of_a_document_are_not_followed() {
         assert_eq!(read.unwrap_err().to_string(), "Document cannot be read", "{name}");
     }
     assert_eq!(text_of("empty.docx").await, "");
+}
+
+#[tokio::test]
+async fn a_picture_that_would_unpack_to_too_much_costs_no_word_around_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bomb.docx");
+    let rels = r#"<Relationships><Relationship Id="p" Type="x/image" Target="media/a.png"/></Relationships>"#;
+    // 65,535 pixels on each side, by its header.
+    let bomb = "\u{89}PNG\r\n\u{1A}\n";
+    let bomb: Vec<u8> = bomb.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+    let bomb = [&bomb[..], b"\0\0\0\x0DIHDR\0\0\xFF\xFF\0\0\xFF\xFF\x08\0\0\0\0"].concat();
+    let body = r#"<document xmlns:r="r"><p><r><t>OTTER</t><blip r:embed="p"/></r></p></document>"#;
+    zip(&path, &[TYPES, WORD, ("word/document.xml", body), ("word/_rels/document.xml.rels", rels)]);
+    super::add_to_zip(&path, "word/media/a.png", &bomb);
+    let read = extract(&path, FileKind::Docx, &Limits::default(), &mut |_| {}).await.unwrap();
+    assert_eq!(read.pages[0], "OTTER");
+    assert_eq!(codes(&read), [WarningCode::PictureUnreadable]);
+    assert!(read.warnings[0].message.ends_with("Image exceeds 100 megapixels"), "{read:?}");
+}
+
+#[tokio::test]
+async fn parts_are_found_whatever_the_case_and_the_slash_of_their_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("exported.docx");
+    zip(&path, &[TYPES, WORD, ("Word\\Document.xml", "<document><p><r><t>OTTER</t></r></p></document>")]);
+    assert_eq!(sniff_file(&path, "a").unwrap(), Some(FileKind::Docx));
+    let read = extract(&path, FileKind::Docx, &Limits::default(), &mut |_| {}).await.unwrap();
+    assert_eq!(read.pages, ["OTTER"]);
 }

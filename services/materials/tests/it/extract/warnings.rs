@@ -21,3 +21,11 @@ async fn a_document_without_a_page_that_could_be_read_fails_with_the_reason() {
     let error = extract(&document("sideways.pdf"), FileKind::Pdf, &limits, &mut |_| {}).await.unwrap_err();
     assert!(matches!(error, ExtractError::ImageTooLarge { .. }), "{error:?}");
 }
+
+#[tokio::test]
+async fn a_page_that_cannot_be_seen_keeps_the_text_that_it_carries() {
+    let limits = Limits { image_pixels: 2_000_000, ..Limits::default() };
+    let read = extract(&document("stamp-over-scan.pdf"), FileKind::Pdf, &limits, &mut |_| {}).await.unwrap();
+    assert!(read.pages[0].contains("Downloaded"), "{read:?}");
+    assert_eq!(codes(&read), [WarningCode::PageUnreadable]);
+}
