@@ -38,6 +38,7 @@ async function setUp(t, { width = 1440, colorScheme = "light" } = {}) {
 async function claim(call, kind, queue) {
   const worker = { id: `tester-${kind}`, queues: [{ queue, slots: 1 }] };
   const { claimed } = await call("POST", "worker/claim", { worker, queues: [{ queue, slots: 1 }], kinds: [{ kind }], lease_for: 600 });
+  await call("POST", "worker/heartbeat", { worker, leases: [], lease_for: 600 });
   const { lease } = claimed[0];
   return {
     id: lease.id,
@@ -58,7 +59,7 @@ test("jobs are searched, and one and all that match are retried, cancelled and d
   await page.waitForFunction(() => document.querySelectorAll("tbody tr").length === 10);
 
   const search = async (text, count) => {
-    await page.getByRole("searchbox").fill(text);
+    await page.getByRole("combobox", { name: "Search" }).fill(text);
     await page.getByRole("button", { name: "Search" }).click();
     await page.waitForFunction((count) => document.querySelectorAll("tbody tr").length === count, count);
   };
