@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::access::{self, Admin};
 use super::cors::Origins;
+use super::dashboard;
 use super::guard::{Guard, Reach};
 use crate::Result;
 use crate::services::Services;
@@ -45,7 +46,8 @@ pub(super) fn app(
     };
     let reach = if is_open { Reach::OpenAdmin } else { Reach::Services };
     let admin = guarded(origins.around(Router::new().nest("/api", jobs)), reach);
-    let others = longhaul_http::health_router(longhaul, config).merge(services.routes());
+    let others =
+        longhaul_http::health_router(longhaul, config).merge(services.routes()).merge(dashboard::routes());
     Ok(admin.merge(guarded(origins.around(others), Reach::Services)))
 }
 

@@ -4,6 +4,7 @@ mod access;
 mod app;
 mod connections;
 mod cors;
+mod dashboard;
 mod guard;
 pub(crate) mod listen;
 mod pace;

@@ -178,9 +178,15 @@ async fn within_a_request_the_statuses_are_the_same() {
 #[tokio::test]
 async fn a_cancelled_analysis_is_409() {
     let f = Fixture::new().await;
+    // Once the analysis that the caller waits for is there: a second request could begin one of its own after the cancel.
     let cancel = async {
-        let task = f.started("octocat").await;
-        f.longhaul.cancel(&longhaul::JobId::new(task).unwrap()).await.unwrap();
+        let id = loop {
+            match f.jobs("github.analyze").await.pop() {
+                Some(job) => break job.id,
+                None => tokio::task::yield_now().await,
+            }
+        };
+        f.longhaul.cancel(&id).await.unwrap();
     };
     let (reply, ()) = tokio::join!(f.get("/api/v1/github/user/octocat"), cancel);
     assert_eq!(reply.error(), (409, "Analysis was cancelled".into()));
