@@ -463,6 +463,7 @@ async fn postgres_edits_as_sqlite_does() {
     assert_eq!(ended.state, State::Completed, "{ended:?}");
     assert_ne!(f.get(&lesson).await.body["data"]["lesson"], old);
     assert_eq!(f.step10("POST", &id, "/cancel").await.body["data"]["jobsCancelled"], 0);
+    assert_eq!(put(&f, &id, &json!({ "title": "a\0b" })).await.status, 200);
     assert_eq!(f.get("/api/v3/workflow?limit=5").await.body["total"], 1);
     assert_eq!(f.send("DELETE", &format!("/api/v3/workflow/{id}"), "").await.status, 200);
     assert_eq!(f.step10("GET", &id, "/status").await.error(), (404, "Workflow not found"));

@@ -100,7 +100,9 @@ pub(super) async fn list(
     };
     let page = number("page", wanted.page, 1, MAX_PAGE)?;
     let limit = number("limit", wanted.limit, MAX_LIMIT, MAX_LIMIT)?;
-    let user_id = wanted.user_id.map(|user| user.trim().to_owned()).filter(|user| !user.is_empty());
+    // A label holds no NUL: such a user is nobody, and is not asked for as another.
+    let user_id = wanted.user_id.map(|user| user.trim().replace('\0', "\u{fffd}"));
+    let user_id = user_id.filter(|user| !user.is_empty());
     Ok(Json(app.tasks(user_id, (page - 1) * limit, limit).await?))
 }
 

@@ -84,12 +84,23 @@ impl Fixture {
 
     /// In a folder of the caller's.
     pub(crate) async fn open(folder: &Path, clock: Clock, vars: Vars) -> Self {
+        let store = SqliteStore::open_with_clock(folder.join("test.db"), clock.clone()).await.unwrap();
+        Self::assemble(folder, clock, vars, (Db::sqlite(store.clone()), Longhaul::new(store))).await
+    }
+
+    pub(crate) async fn on_postgres(vars: Vars) -> Self {
+        let url = longhaul_testservers::postgres().url_of_new_schema();
+        let store = longhaul_postgres::PostgresStore::connect(&url).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let data = (Db::postgres(store.clone()), Longhaul::new(store));
+        let f = Self::assemble(folder.path(), Clock::system(), vars, data).await;
+        Self { kept: Some(folder), ..f }
+    }
+
+    async fn assemble(folder: &Path, clock: Clock, vars: Vars, (db, longhaul): (Db, Longhaul)) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let find = move |name| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| v.clone());
         let env = Env::new(folder, find);
-        let store = SqliteStore::open_with_clock(folder.join("test.db"), clock.clone()).await.unwrap();
-        let longhaul = Longhaul::new(store.clone());
-        let db = Db::sqlite(store);
         let deps = Deps::new(env, db.clone(), longhaul.clone(), clock.clone()).unwrap();
         let lessons = Lessons::open(deps).await.unwrap();
         let http = HttpConfig { clock: clock.clone(), ..HttpConfig::default() };

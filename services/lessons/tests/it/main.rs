@@ -10,5 +10,6 @@ mod field;
 mod fixture;
 mod generation;
 mod page;
+mod postgres;
 mod stream;
 mod versions;

@@ -21,7 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) struct Fixture {
     pub(crate) folder: TempDir,
     pub(crate) clock: Clock,
-    pub(crate) store: SqliteStore,
+    /// None on Postgres.
+    pub(crate) store: Option<SqliteStore>,
     pub(crate) longhaul: Longhaul,
     pub(crate) db: Db,
     pub(crate) auth: Auth,
@@ -82,17 +83,32 @@ impl Fixture {
         vars: &[(&'static str, String)],
         longhaul: impl FnOnce(SqliteStore) -> Longhaul,
     ) -> Self {
+        let store = SqliteStore::open_with_clock(folder.path().join("test.db"), clock.clone()).await.unwrap();
+        let data = (Db::sqlite(store.clone()), longhaul(store.clone()));
+        Self { store: Some(store), ..Self::assemble(folder, clock, vars, data).await }
+    }
+
+    pub(crate) async fn on_postgres(vars: &[(&'static str, String)]) -> Self {
+        let url = longhaul_testservers::postgres().url_of_new_schema();
+        let store = longhaul_postgres::PostgresStore::connect(&url).await.unwrap();
+        let data = (Db::postgres(store.clone()), Longhaul::new(store));
+        Self::assemble(tempfile::tempdir().unwrap(), Clock::system(), vars, data).await
+    }
+
+    async fn assemble(
+        folder: TempDir,
+        clock: Clock,
+        vars: &[(&'static str, String)],
+        (db, longhaul): (Db, Longhaul),
+    ) -> Self {
         let vars = vars.to_vec();
         let find = move |name| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| v.clone());
         let env = Env::new(folder.path(), find);
-        let store = SqliteStore::open_with_clock(folder.path().join("test.db"), clock.clone()).await.unwrap();
-        let db = Db::sqlite(store.clone());
-        let longhaul = longhaul(store.clone());
         let deps = Deps::new(env, db.clone(), longhaul.clone(), clock.clone()).unwrap();
         let auth = deps.auth.clone();
         let materials = Materials::open(deps).await.unwrap();
         let router = materials.router();
-        Self { folder, clock, store, longhaul, db, auth, materials, router }
+        Self { folder, clock, store: None, longhaul, db, auth, materials, router }
     }
 
     /// The same folder opened by a new server, with other variables.

@@ -10,6 +10,7 @@ mod judged;
 mod lifecycle;
 mod limits;
 mod outage;
+mod postgres;
 mod process;
 mod providers;
 mod search;

@@ -23,7 +23,7 @@ impl Fixture {
         let set = move |tx: &mut longhaul_sqlite::Transaction<'_, '_>| {
             tx.connection().query_row(pages, [], |_| Ok(()))
         };
-        self.store.transact(set).await.unwrap().unwrap();
+        self.store.as_ref().unwrap().transact(set).await.unwrap().unwrap();
     }
 
     /// Enqueues until the store is full.

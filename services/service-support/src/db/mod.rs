@@ -91,11 +91,13 @@ pub enum DbError {
     #[error("{0}")]
     Store(#[from] longhaul::Error),
     /// A statement is wrong or breaks a constraint. Nothing was written.
-    #[error("failed to run '{sql}': {source}")]
+    #[error("failed to run '{sql}': {reason}")]
     Statement {
         /// The statement's first words.
         sql: String,
-        /// Why.
+        /// The database's own words, without the values of the row.
+        reason: String,
+        /// The driver's error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A row does not have the column, or not in the form that was asked for.

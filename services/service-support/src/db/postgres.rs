@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use deadpool_postgres::Object;
 use longhaul::NewJob;
@@ -16,6 +17,8 @@ use crate::once::TABLE as ANSWERS;
 
 /// The number of tries for a commit that conflicts with others.
 const TRIES: u32 = 10;
+/// The longest pause after the first conflict; each further one adds as much.
+const STEP: Duration = Duration::from_millis(10);
 
 pub(super) async fn read(
     store: &PostgresStore,
@@ -47,7 +50,11 @@ pub(super) async fn commit(
         let mut tries = 1;
         loop {
             match try_commit(store, client, &writes, jobs.clone()).await {
-                Err(error) if tries < TRIES && is_conflict(&error) => tries += 1,
+                Err(error) if tries < TRIES && is_conflict(&error) => {
+                    // Those that met would meet again if none of them stepped aside for the others.
+                    tokio::time::sleep(STEP.mul_f64(rand::random::<f64>() * f64::from(tries))).await;
+                    tries += 1;
+                }
                 ended => return ended,
             }
         }
@@ -162,7 +169,7 @@ fn statement(sql: &str, error: tokio_postgres::Error) -> DbError {
     if longhaul_postgres::is_unavailable(&error) {
         unavailable(error)
     } else {
-        DbError::Statement { sql: first_words(sql), source: error.into() }
+        DbError::Statement { sql: first_words(sql), reason: detail(&error), source: error.into() }
     }
 }
 
@@ -172,7 +179,8 @@ fn unavailable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> D
 
 /// Postgres's own words; the driver's say only that there was an error.
 fn detail(error: &tokio_postgres::Error) -> String {
-    error.as_db_error().map_or_else(|| error.to_string(), ToString::to_string)
+    // Its `DETAIL` quotes the row, which may be a document's text.
+    error.as_db_error().map_or_else(|| error.to_string(), |said| said.message().to_owned())
 }
 
 fn borrowed(params: &[Value]) -> Vec<&(dyn ToSql + Sync)> {

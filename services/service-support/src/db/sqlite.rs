@@ -89,13 +89,13 @@ fn statement(sql: &str, error: rusqlite::Error) -> DbError {
     use rusqlite::ErrorCode::{
         CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, ReadOnly, SystemIoFailure,
     };
-    let (store, code) = ("sqlite", error.sqlite_error_code());
+    let (store, code, reason) = ("sqlite", error.sqlite_error_code(), error.to_string());
     let source = error.into();
     DbError::Store(match code {
         Some(DatabaseBusy | DatabaseLocked) => Unavailable { store, source },
         Some(DiskFull) => Full { store, source },
         Some(ReadOnly | CannotOpen | SystemIoFailure) => Broken { store, source },
-        _ => return DbError::Statement { sql: first_words(sql), source },
+        _ => return DbError::Statement { sql: first_words(sql), reason, source },
     })
 }
 

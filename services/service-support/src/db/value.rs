@@ -117,13 +117,15 @@ impl<T: FromValue> FromValue for Option<T> {
 
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
-        Value::Text(text.to_owned())
+        text.to_owned().into()
     }
 }
 
+/// A NUL, which Postgres takes in no text, becomes the replacement character, as it does in the ids of jobs: a request for
+/// such a name finds nothing, and a message that holds one is kept.
 impl From<String> for Value {
     fn from(text: String) -> Self {
-        Value::Text(text)
+        Value::Text(if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text })
     }
 }
 

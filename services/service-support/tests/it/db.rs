@@ -78,6 +78,8 @@ macro_rules! on_both {
 
 on_both! {
     values_come_back_as_they_went_in
+    a_nul_is_kept_and_asked_for_as_the_replacement_character
+    a_wrong_statement_is_told_in_the_databases_words_without_the_row
     a_row_and_its_job_are_one_commit
     what_fails_leaves_neither_row_nor_job
     a_guarded_write_that_changes_nothing_refuses_the_commit
@@ -118,6 +120,21 @@ async fn values_come_back_as_they_went_in(f: Fixture) {
     assert!(matches!(rows[1].get::<i64>("size"), Err(DbError::Column { .. })));
     assert!(matches!(full.get::<i64>("id"), Err(DbError::Column { .. })));
     assert!(matches!(full.get::<i64>("length"), Err(DbError::Column { .. })));
+}
+
+async fn a_nul_is_kept_and_asked_for_as_the_replacement_character(f: Fixture) {
+    f.db.commit(vec![insert("a\0b")], vec![]).await.unwrap();
+    let found =
+        f.db.read("SELECT id FROM notes WHERE id = $1", vec![String::from("a\0b").into()]).await.unwrap();
+    assert_eq!(found[0].get::<String>("id").unwrap(), "a\u{fffd}b");
+    assert!(f.db.read("SELECT id FROM notes WHERE id = $1", vec!["\0".into()]).await.unwrap().is_empty());
+}
+
+async fn a_wrong_statement_is_told_in_the_databases_words_without_the_row(f: Fixture) {
+    f.db.commit(vec![insert("secret")], vec![]).await.unwrap();
+    let told = f.db.commit(vec![insert("secret")], vec![]).await.unwrap_err().to_string();
+    assert!(told.starts_with("failed to run 'INSERT INTO notes"), "{told}");
+    assert!(told.to_lowercase().contains("unique constraint") && !told.contains("secret"), "{told}");
 }
 
 async fn a_row_and_its_job_are_one_commit(f: Fixture) {

@@ -73,19 +73,32 @@ impl Fixture {
     }
 
     pub(crate) async fn open_with(folder: TempDir, clock: Clock, vars: Vars, jobs: Jobs) -> Self {
-        crate::log::install();
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let find = move |name| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| v.clone());
-        let env = Env::new(folder.path(), find);
         let store = SqliteStore::open_with_clock(folder.path().join("test.db"), clock.clone()).await.unwrap();
         let db = Db::sqlite(store.clone());
-        let (longhaul, db) = match jobs {
+        let data = match jobs {
             Jobs::BesideRows => (Longhaul::new(store), db),
             Jobs::Elsewhere => {
                 let longhaul = Longhaul::new(MemoryStore::with_clock(clock.clone()));
                 (longhaul.clone(), db.with_jobs_in(longhaul))
             }
         };
+        Self::assemble(folder, clock, vars, data).await
+    }
+
+    /// On Postgres, with dispatches to the double.
+    pub(crate) async fn on_postgres(double: &Double) -> Self {
+        let url = longhaul_testservers::postgres().url_of_new_schema();
+        let store = longhaul_postgres::PostgresStore::connect(&url).await.unwrap();
+        let data = (Longhaul::new(store.clone()), Db::postgres(store));
+        let vars = vec![("PYTHON_API_URL", double.python_api())];
+        Self::assemble(tempfile::tempdir().unwrap(), Clock::system(), vars, data).await
+    }
+
+    async fn assemble(folder: TempDir, clock: Clock, vars: Vars, (longhaul, db): (Longhaul, Db)) -> Self {
+        crate::log::install();
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let find = move |name| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| v.clone());
+        let env = Env::new(folder.path(), find);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let deps = Deps::new(env, db, longhaul.clone(), clock.clone()).unwrap();

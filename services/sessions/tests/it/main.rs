@@ -10,4 +10,5 @@ mod fixture;
 mod lists;
 mod log;
 mod page;
+mod postgres;
 mod query;
