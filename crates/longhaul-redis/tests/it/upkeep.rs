@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use longhaul::{Claim, Clock, JobFilter, Keep, NewJob, QueueConfig, Retention};
 use longhaul_conformance::Fixture;
-use longhaul_conformance::jobs::{HOUR, claim, completed, delayed, id, named, secs};
+use longhaul_conformance::jobs::{HOUR, claim, completed, delayed, id, kind, named, secs};
 use longhaul_redis::redis::{Cmd, cmd};
 use longhaul_redis::{RedisOptions, RedisStore};
 
@@ -117,10 +117,12 @@ async fn a_job_that_falls_due_wakes_no_claim_of_another_queue() {
     let (server, fx, options) = on_its_own_server().await;
     fx.enqueue(NewJob { queue: "elsewhere".into(), ..delayed(secs(5)) }).await;
     let before = calls(&server, "evalsha");
+    // Each wants another kind: of those that want the same, only the first looks.
     let waiting: Vec<_> = (0..50)
-        .map(|_| {
+        .map(|n| {
             let store = std::sync::Arc::clone(&fx.store);
-            tokio::spawn(async move { store.claim(Claim { wait: 1_000 * HOUR, ..claim() }).await })
+            let kinds = vec![kind(&format!("kind-{n}"), 1)];
+            tokio::spawn(async move { store.claim(Claim { wait: 1_000 * HOUR, kinds, ..claim() }).await })
         })
         .collect();
     while calls(&server, "evalsha") < before + 50 {
