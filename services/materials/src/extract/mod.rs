@@ -8,6 +8,7 @@
 //! Nothing here trusts a document: each is read by a process of its own, at the lowest priority and within
 //! limits of time, memory and output, or by a parser that counts what it unpacks.
 
+mod dos;
 mod embedded;
 mod encoding;
 mod epub;

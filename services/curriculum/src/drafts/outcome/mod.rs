@@ -1,6 +1,7 @@
 //! What a learning outcome says, in its usual phrasings: `By the end of this module, students will be able to explain and
 //! apply Ohm's law` is about Ohm's law, at the level of applying it. The words are data: `outcomes.json`.
 
+mod finite;
 mod words;
 
 use std::collections::HashMap;
@@ -11,7 +12,8 @@ use serde::Deserialize;
 use service_support::Language;
 
 use crate::model::Bloom;
-use words::{Word, english_forms, without_number, words};
+use finite::infinitives;
+use words::{Word, english_forms, without_codes, without_number, words};
 
 static GRAMMARS: LazyLock<HashMap<String, Grammar>> = LazyLock::new(|| {
     serde_json::from_str(include_str!("outcomes.json"))
@@ -37,6 +39,12 @@ struct Grammar {
     things_in_ing: String,
     /// Words that only a noun comes after, so that a verb stands before them.
     determiners: String,
+    /// Verbs that are no names of things, so that they need no determiner after `and`.
+    #[serde(default)]
+    only_verbs: String,
+    /// Words after the object that say how.
+    #[serde(default)]
+    adverbs: String,
     /// Verbs of several words, with their levels.
     phrases: Vec<(String, Bloom)>,
     verbs: HashMap<Bloom, String>,
@@ -80,7 +88,15 @@ const PREPOSITIONS: [&str; 10] =
 
 /// Reads an outcome.
 pub(super) fn parse(statement: &str, language: Language) -> Parsed {
-    let text = without_number(statement).trim_end_matches(['.', ';', ',', ':', '।', ' ']);
+    let text = without_number(without_codes(statement)).trim_end_matches(['.', ';', ',', ':', '।', ' ']);
+    // `Identify nouns; classify verbs` is about both.
+    if let Some((first, rest)) = text.split_once(';') {
+        let (first, rest) = (parse(first, language), parse(rest, language));
+        if first.level.is_some() && rest.level.is_some() {
+            let object = format!("{}, {}", first.object, rest.object);
+            return Parsed { level: first.level.max(rest.level), object };
+        }
+    }
     let Some(grammar) = GRAMMARS.get(language.code()) else {
         return Parsed { level: None, object: text.to_owned() };
     };
@@ -130,14 +146,17 @@ impl Reader<'_> {
         {
             at += 1;
         }
-        let (end, more) = self.second_clause(at);
+        let (end, more) = self.second_clause(at, has_subject && self.language != Language::En);
         let object =
             if at < self.words.len() { self.text_of(at..end) } else { self.text_of(begin..self.words.len()) };
         Parsed { level: level.max(more.filter(|_| level.is_some())), object }
     }
 
     fn verbs_last(&self) -> Parsed {
-        let (at, _) = self.opening();
+        let (at, has_subject) = self.opening();
+        if let Some(parsed) = self.verb_second(at, has_subject) {
+            return parsed;
+        }
         let last =
             (at..self.words.len()).rev().take(MAX_AFTER_VERB + 1).find(|place| self.level(*place).is_some());
         let Some(last) = last else {
@@ -147,13 +166,18 @@ impl Reader<'_> {
         // `erklären, deuten und anwenden`, `die Ursachen erklären und deren Folgen bewerten`.
         for place in (at..last).rev() {
             match self.level(place) {
-                Some(found) => {
+                // `प्रयोग की रचना`: a verb that nothing joins to the next is a thing.
+                Some(found)
+                    if self.words[place].closes
+                        || place + 1 == first
+                        || self.is(&self.grammar.joins, place + 1) =>
+                {
                     level = level.max(Some(found));
                     first = place;
                 }
-                None if self.is(&self.grammar.joins, place) && place + 1 == first => {}
-                None if first - place > MAX_AFTER_VERB => break,
-                None => {}
+                _ if self.is(&self.grammar.joins, place) && place + 1 == first => {}
+                _ if first - place > MAX_AFTER_VERB => break,
+                _ => {}
             }
         }
         let small = ["zu", "का", "की", "के", "को", "में", "से"];
@@ -165,6 +189,43 @@ impl Reader<'_> {
             level,
             object: if end > at { self.text_of(at..end) } else { self.text_of(at..self.words.len()) },
         }
+    }
+
+    /// `Die SuS wenden den Satz an`, `Am Ende analysieren die Lernenden Diagramme`, `Ich kann erklären, wie …`.
+    fn verb_second(&self, at: usize, has_subject: bool) -> Option<Parsed> {
+        if self.language != Language::De || at >= self.words.len() {
+            return None;
+        }
+        if self.words[at].closes && self.level(at).is_some() && self.level(at + 1).is_none() {
+            return (at + 1 < self.words.len())
+                .then(|| Parsed { level: self.level(at), object: self.text_of(at + 1..self.words.len()) });
+        }
+        let subject =
+            at.checked_sub(1).filter(|place| has_subject && self.is(&self.grammar.subjects, *place))?;
+        let mut begin = at;
+        while self.is(&self.grammar.joins, begin) && self.is(&self.grammar.subjects, begin + 1) {
+            begin += 2;
+        }
+        let mut end = self.words.len();
+        while end > begin + 1 && self.is(&self.grammar.adverbs, end - 1) {
+            end -= 1;
+        }
+        let prefix = &self.words[end - 1].plain;
+        let finite = |place: usize| {
+            let forms = infinitives(&self.words.get(place)?.plain, self.language);
+            let apart = forms.iter().find_map(|form| self.level_of(&format!("{prefix}{form}")));
+            let whole = || forms.iter().find_map(|form| self.level_of(form)).map(|level| (level, end));
+            apart.map(|level| (level, end - 1)).or_else(whole)
+        };
+        let before = subject
+            .checked_sub(1 + usize::from(subject > 0 && self.is(&self.grammar.determiners, subject - 1)));
+        let after = || finite(begin).map(|(level, end)| (level, begin + 1..end));
+        let found = before.and_then(finite).map(|(level, end)| (level, begin..end)).or_else(after);
+        let (level, mut place) = found?;
+        while place.len() > 1 && self.is(&self.grammar.adverbs, place.end - 1) {
+            place.end -= 1;
+        }
+        (!place.is_empty()).then(|| Parsed { level: Some(level), object: self.text_of(place) })
     }
 
     /// The place after the words that say nothing, and whether learners are among them.
@@ -242,7 +303,7 @@ impl Reader<'_> {
     }
 
     /// The end of the first clause, and the level of the others: `… and justify the choices` is about something else.
-    fn second_clause(&self, from: usize) -> (usize, Option<Bloom>) {
+    fn second_clause(&self, from: usize, has_subject: bool) -> (usize, Option<Bloom>) {
         let (mut end, mut level) = (self.words.len(), None);
         for place in from + 1..self.words.len() {
             let after_join = self.is(&self.grammar.joins, place - 1);
@@ -251,7 +312,7 @@ impl Reader<'_> {
             let verb = if is_besides {
                 (place + 3..place + 5).find_map(|at| self.verb(at, false))
             } else {
-                self.verb(place, false)
+                self.verb(place, has_subject)
             };
             if is_besides {
                 end = end.min(place);
@@ -261,7 +322,17 @@ impl Reader<'_> {
             };
             let is_last = place + 1 >= self.words.len() || self.words[place].closes;
             let goes_on = after_comma && !is_last && !self.is(&self.grammar.joins, place + 1);
-            if is_besides || count > 1 || goes_on || self.is(&self.grammar.determiners, place + 1) {
+            let is_only_verb = after_join
+                && place > from + 1
+                && !is_last
+                && self.level(place - 2).is_none()
+                && self.is(&self.grammar.only_verbs, place);
+            if is_besides
+                || count > 1
+                || goes_on
+                || is_only_verb
+                || self.is(&self.grammar.determiners, place + 1)
+            {
                 end = end.min(place - usize::from(after_join));
                 level = level.max(Some(found));
             }
@@ -284,6 +355,9 @@ impl Reader<'_> {
             return None;
         }
         let mut forms = vec![word.plain.clone()];
+        if has_subject && self.language != Language::De {
+            forms.extend(infinitives(&word.plain, self.language));
+        }
         if self.language == Language::En {
             // `Recognises and names shapes`: both are verbs or none is.
             let second = self.words.get(at + 2).filter(|_| self.is(&self.grammar.joins, at + 1));
@@ -547,5 +621,76 @@ mod tests {
                 ("इस मॉड्यूल के अंत में विद्यार्थी स्रोतों का मूल्यांकन करने में सक्षम होंगे", Some(Evaluate), "स्रोतों"),
             ],
         );
+    }
+
+    #[test]
+    fn finite_verbs_are_read_where_the_learners_stand_beside_them() {
+        use Bloom::{Analyze, Apply, Create, Evaluate, Remember, Understand};
+        check(
+            Language::En,
+            &[
+                ("Students will be able to (SWBAT) design an experiment", Some(Create), "an experiment"),
+                ("Students will have the opportunity to create a podcast", Some(Create), "a podcast"),
+                (
+                    "Critically evaluate sorting algorithms and implement quicksort in Python",
+                    Some(Evaluate),
+                    "sorting algorithms",
+                ),
+                ("Students can: identify nouns; classify verbs", Some(Understand), "nouns, verbs"),
+                ("[K3] Define inflation", Some(Remember), "inflation"),
+                ("Define inflation [K3]", Some(Remember), "inflation"),
+                ("Students should not confuse mass and weight", Some(Analyze), "mass and weight"),
+            ],
+        );
+        check(
+            Language::De,
+            &[
+                ("Am Ende der Einheit analysieren die Lernenden Diagramme", Some(Analyze), "Diagramme"),
+                (
+                    "Die Schüler vergleichen Pflanzen- und Tierzellen",
+                    Some(Analyze),
+                    "Pflanzen- und Tierzellen",
+                ),
+                ("Die Studierenden entwickeln ein eigenes Programm", Some(Create), "ein eigenes Programm"),
+                ("Ich kann erklären, wie Pflanzen atmen", Some(Understand), "wie Pflanzen atmen"),
+                ("SuS bewerten Quellen kritisch", Some(Evaluate), "Quellen"),
+                ("Die SuS wenden den Satz des Pythagoras an", Some(Apply), "den Satz des Pythagoras"),
+                ("Die Schülerin berechnet den Umfang", Some(Apply), "den Umfang"),
+                ("Ich erkläre den Wasserkreislauf", Some(Understand), "den Wasserkreislauf"),
+                ("Die Lernenden führen einen Versuch durch", Some(Apply), "einen Versuch"),
+                ("Die Schülerinnen und Schüler nennen die Planeten", Some(Remember), "die Planeten"),
+                ("Der Student entwickelt ein Modell", Some(Create), "ein Modell"),
+            ],
+        );
+        check(
+            Language::Es,
+            &[
+                (
+                    "Al finalizar, los alumnos compararán células animales y vegetales",
+                    Some(Analyze),
+                    "células animales y vegetales",
+                ),
+                ("El estudiante analiza textos", Some(Analyze), "textos"),
+                ("El alumnado aplicará la regla", Some(Apply), "la regla"),
+                ("Los estudiantes resuelven ecuaciones", Some(Apply), "ecuaciones"),
+                ("La alumna describe el ciclo del agua", Some(Understand), "el ciclo del agua"),
+                ("El alumno evalúa fuentes", Some(Evaluate), "fuentes"),
+                ("Los alumnos diseñarán un experimento", Some(Create), "un experimento"),
+                ("El estudiante identifica las partes", Some(Remember), "las partes"),
+            ],
+        );
+        check(
+            Language::Fr,
+            &[
+                ("Les élèves analyseront un texte", Some(Analyze), "un texte"),
+                ("L'élève applique la règle", Some(Apply), "la règle"),
+                ("Les étudiants comprendront la méthode", Some(Understand), "la méthode"),
+                ("L'élève définit les termes", Some(Remember), "les termes"),
+                ("Les élèves décrivent une plante", Some(Understand), "une plante"),
+                ("L'étudiant évaluera des sources", Some(Evaluate), "des sources"),
+                ("Les élèves créent une affiche", Some(Create), "une affiche"),
+            ],
+        );
+        check(Language::Hi, &[("पाठ के अंत में छात्र प्रयोग की रचना करने में सक्षम होंगे", Some(Create), "प्रयोग")]);
     }
 }
