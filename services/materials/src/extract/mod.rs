@@ -13,6 +13,7 @@ mod embedded;
 mod encoding;
 mod epub;
 mod error;
+mod format;
 mod grey;
 mod html;
 mod image;
