@@ -178,6 +178,19 @@ mod tests {
     }
 
     #[test]
+    fn verbs_and_adjectives_by_themselves_are_no_terms() {
+        let sentences = [
+            "Each symbol corresponds to the sound of a vowel, and its meaning is spiritual.",
+            "The alphabet represents the consonants.",
+        ];
+        let terms = of(&sentences, &[], Language::En);
+        for wrong in ["corresponds", "spiritual", "represents"] {
+            assert!(!terms.iter().any(|term| term == wrong), "{terms:?}");
+        }
+        assert!(terms.iter().any(|term| term == "consonants"), "{terms:?}");
+    }
+
+    #[test]
     fn a_gap_takes_the_place_of_a_whole_word() {
         assert!(!stands_in("light", "lightning strikes"));
         assert_eq!(with_gap("light", "Sunlight is light."), "Sunlight is _____.");

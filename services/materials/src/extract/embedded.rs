@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use super::package::Package;
-use super::{ExtractError, FileKind, Limits, PageText, Warning, WarningCode, blocking, image, kind, ocr};
+use super::{ExtractError, FileKind, Limits, PageText, Warning, blocking, image, kind, ocr};
 
 /// A picture within a document that is smaller than this on a side is a bullet, a line or an icon.
 const MIN_SIDE: u32 = 48;
@@ -31,17 +31,13 @@ pub(super) async fn read(
     match seen.await {
         Ok(page) => Ok(Found { text: page.text, warnings: page.warnings }),
         Err(error) if error.costs_its_page_only() => {
-            let message = format!("the picture {name} could not be read: {error}");
-            Ok(Found {
-                text: String::new(),
-                warnings: vec![Warning::new(WarningCode::PictureUnreadable, message)],
-            })
+            Ok(Found { text: String::new(), warnings: vec![Warning::unread_picture(name, &error)] })
         }
         Err(error) => Err(error),
     }
 }
 
-/// A picture's bytes and kind; `None` for one that is not read.
+/// A picture's bytes and kind; `None` for one that is too small to say anything.
 pub(super) fn picture(
     path: &Path,
     kind: FileKind,
@@ -49,8 +45,9 @@ pub(super) fn picture(
     limits: &Limits,
 ) -> Result<Option<(FileKind, Vec<u8>)>, ExtractError> {
     let bytes = Package::open(path, kind, limits)?.bytes(name, MAX_BYTES)?;
-    let Some(picture) = kind::picture(&bytes) else { return Ok(None) };
-    let Some((width, height)) = image::size_in(picture, &bytes, limits)? else { return Ok(None) };
+    let unreadable = || ExtractError::unreadable(kind, format!("{name} is no picture"));
+    let picture = kind::picture(&bytes).ok_or_else(unreadable)?;
+    let (width, height) = image::size_in(picture, &bytes, limits)?.ok_or_else(unreadable)?;
     Ok((width >= MIN_SIDE && height >= MIN_SIDE).then_some((picture, bytes)))
 }
 

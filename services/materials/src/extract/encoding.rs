@@ -2,6 +2,8 @@ use std::io::{self, Read};
 
 use chardetng::EncodingDetector;
 
+use super::dos::{self, Dos, Older};
+
 /// The encoding of a text file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Encoding {
@@ -9,6 +11,7 @@ pub(super) enum Encoding {
     Utf32(Order),
     /// UTF-8, and all that browsers know.
     Known(&'static encoding_rs::Encoding),
+    Dos(Dos),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +60,7 @@ impl Encoding {
     /// The bytes of a unit: between units a text may be cut.
     pub(super) fn unit(self) -> usize {
         match self {
-            Self::Known(_) => 1,
+            Self::Known(_) | Self::Dos(_) => 1,
             Self::Utf16(_) => 2,
             Self::Utf32(_) => 4,
         }
@@ -67,16 +70,22 @@ impl Encoding {
         self == Self::Known(encoding_rs::UTF_8)
     }
 
+    /// A text without what is none.
     pub(super) fn decode(self, bytes: &[u8]) -> Decoded {
-        let text = match self {
-            Self::Known(encoding) => {
-                let text = encoding.decode_without_bom_handling(bytes).0;
-                if encoding == encoding_rs::WINDOWS_1252 {
-                    without_lone_bytes(&text)
-                } else {
-                    text.into_owned()
-                }
-            }
+        let mut text = self.characters(bytes);
+        if self == Self::Known(encoding_rs::WINDOWS_1252) {
+            text = without_lone_bytes(&text);
+        }
+        let mut decoded = without_odd_characters(&text);
+        decoded.odd += bytes.len() % self.unit();
+        decoded
+    }
+
+    /// Every character that the bytes stand for.
+    pub(super) fn characters(self, bytes: &[u8]) -> String {
+        match self {
+            Self::Known(encoding) => encoding.decode_without_bom_handling(bytes).0.into_owned(),
+            Self::Dos(table) => table.decode(bytes),
             Self::Utf16(order) => {
                 let units = bytes.chunks_exact(2).map(|unit| match order {
                     Order::Little => u16::from_le_bytes([unit[0], unit[1]]),
@@ -91,10 +100,7 @@ impl Encoding {
                 });
                 units.map(|unit| char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
             }
-        };
-        let mut decoded = without_odd_characters(&text);
-        decoded.odd += bytes.len() % self.unit();
-        decoded
+        }
     }
 }
 
@@ -113,6 +119,8 @@ struct Survey {
     /// The end of the last bytes where a character of UTF-8 is not whole.
     open: Vec<u8>,
     has_escape: bool,
+    /// Words that are no ASCII.
+    words: Vec<u8>,
     detector: Option<EncodingDetector>,
 }
 
@@ -134,6 +142,14 @@ impl Survey {
         // The detector is slow, and ASCII tells it nothing unless escapes switch between sets.
         if self.detector.is_some() || self.has_escape || !bytes.is_ascii() {
             self.detector.get_or_insert_with(EncodingDetector::new).feed(bytes, false);
+        }
+        let words = bytes.split(u8::is_ascii_whitespace).filter(|word| !word.is_ascii());
+        for word in words {
+            if self.words.len() >= HEAD_BYTES {
+                break;
+            }
+            self.words.extend_from_slice(word);
+            self.words.push(b' ');
         }
         let mut rest = std::mem::take(&mut self.open);
         rest.extend_from_slice(bytes);
@@ -185,6 +201,13 @@ impl Survey {
             detector.feed(b"", true);
             let guess = detector.guess(None, false);
             let is_guess = self.broken > 0 || guess == encoding_rs::ISO_2022_JP;
+            if self.broken > 0 && is_latin(guess) {
+                match dos::of_western_words(&self.words, guess) {
+                    Some(Older::Macintosh) => return Some(Encoding::Known(encoding_rs::MACINTOSH)),
+                    Some(Older::Dos(table)) => return Some(Encoding::Dos(table)),
+                    None => {}
+                }
+            }
             return Some(if is_guess { Encoding::Known(guess) } else { utf8 });
         }
         Some(utf8)
@@ -205,6 +228,12 @@ impl Survey {
     }
 }
 
+/// Answers that a detector gives to Latin letters.
+fn is_latin(guess: &'static encoding_rs::Encoding) -> bool {
+    use encoding_rs::{ISO_8859_2, WINDOWS_1250, WINDOWS_1252, WINDOWS_1254, WINDOWS_1257, WINDOWS_1258};
+    [ISO_8859_2, WINDOWS_1250, WINDOWS_1252, WINDOWS_1254, WINDOWS_1257, WINDOWS_1258].contains(&guess)
+}
+
 fn by_mark(head: &[u8]) -> Option<(Encoding, usize)> {
     use Order::{Big, Little};
     match head {
@@ -222,7 +251,7 @@ fn is_mostly_text(encoding: Encoding, bytes: &[u8]) -> bool {
     let whole = &bytes[..bytes.len() - bytes.len() % encoding.unit()];
     let text = match encoding {
         // Bytes that are no UTF-8 are told apart by their number, not by their place.
-        Encoding::Known(_) => {
+        Encoding::Known(_) | Encoding::Dos(_) => {
             return bytes.iter().filter(|byte| is_odd(**byte)).count() <= 1 + bytes.len() / 100;
         }
         encoding => encoding.decode(whole),

@@ -8,10 +8,12 @@
 //! Nothing here trusts a document: each is read by a process of its own, at the lowest priority and within
 //! limits of time, memory and output, or by a parser that counts what it unpacks.
 
+mod dos;
 mod embedded;
 mod encoding;
 mod epub;
 mod error;
+mod format;
 mod grey;
 mod html;
 mod image;
@@ -88,6 +90,15 @@ pub struct PageText {
     pub warnings: Vec<Warning>,
 }
 
+/// A page as it is shown, for eyes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown<T> {
+    /// Its picture; `None` where there is nothing on it to read.
+    pub picture: Option<T>,
+    /// What of it is damaged.
+    pub warnings: Vec<Warning>,
+}
+
 /// The progress of [`extract`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {
@@ -149,6 +160,13 @@ impl PageText {
         let message =
             format!("only the text that the page carries could be read, not what it shows: {error}");
         Self { text: layer, warnings: vec![Warning::new(WarningCode::PageUnreadable, message)] }
+    }
+
+    /// The same with more warnings.
+    #[must_use]
+    pub fn with(mut self, warnings: Vec<Warning>) -> Self {
+        self.warnings.extend(warnings);
+        self
     }
 }
 
@@ -247,14 +265,18 @@ pub async fn page(path: &Path, plan: &Plan, number: u32, limits: &Limits) -> Res
         ToSee::Nothing(page) => Ok(page),
         ToSee::Page { layer } => {
             let seen = async {
-                match pdf::render(&path, number, limits).await? {
-                    Some(picture) => ocr::grey(picture.grey, Some(picture.dpi), limits).await.map(Some),
-                    None => Ok(None),
-                }
+                let Shown { picture, warnings } = pdf::render(&path, number, limits).await?;
+                let seen = match picture {
+                    Some(picture) => Some(ocr::grey(picture.grey, Some(picture.dpi), limits).await?),
+                    None => None,
+                };
+                Ok::<_, ExtractError>((seen, warnings))
             };
             match seen.await {
-                Ok(Some(seen)) => Ok(layer::merge(&layer, &seen)),
-                Ok(None) => Ok(PageText::from(layer)),
+                Ok((seen, warnings)) => {
+                    let page = seen.map(|seen| layer::merge(&layer, &seen));
+                    Ok(page.unwrap_or_else(|| PageText::from(layer)).with(warnings))
+                }
                 Err(error) if error.costs_its_page_only() && !layer.is_empty() => {
                     Ok(PageText::unseen(layer, &error))
                 }
@@ -321,7 +343,7 @@ pub async fn to_see(path: &Path, plan: &Plan, number: u32, limits: &Limits) -> R
     }
 }
 
-/// One page of a PDF as a PNG, for an OCR service elsewhere; `None` where there is nothing on it to read.
+/// One page of a PDF as a PNG, for an OCR service elsewhere.
 ///
 /// # Errors
 /// See [`ExtractError`].
@@ -330,13 +352,12 @@ pub async fn page_png(
     plan: &Plan,
     number: u32,
     limits: &Limits,
-) -> Result<Option<Vec<u8>>, ExtractError> {
+) -> Result<Shown<Vec<u8>>, ExtractError> {
     plan.page(number)?;
     pdf::render_png(&absolute(path)?, number, limits).await
 }
 
-/// A picture within a document, as it is kept there, with its kind; `None` where its format is not read or it is too
-/// small to say anything.
+/// A picture within a document, as it is kept there, with its kind; `None` where it is too small to say anything.
 ///
 /// # Errors
 /// See [`ExtractError`].

@@ -21,6 +21,8 @@ const SMALL_PIXELS: u64 = 600_000;
 const MIN_WORD_CONFIDENCE: f64 = 25.0;
 /// A page read with this confidence was read the right way up.
 const SURE: f64 = 75.0;
+/// Another way up is right where it scores so many times as much.
+const CLEARLY: f64 = 1.15;
 /// One below this is told as doubtful.
 const DOUBTFUL: f64 = 55.0;
 
@@ -38,9 +40,17 @@ impl Seen {
         Self { text: tidy(text), confidence: 100.0 }
     }
 
-    /// More letters, more surely read, are better.
+    /// More letters, more surely read, are better, and whole words than crumbs: what is read the wrong way up falls into
+    /// short ones, each of them surely read.
     fn score(&self) -> f64 {
-        letters(&self.text) as f64 * self.confidence
+        let (letters, words) =
+            (letters(&self.text) as f64, self.text.split_whitespace().count().max(1) as f64);
+        letters * self.confidence * (letters / words)
+    }
+
+    /// True if this is clearly better than the reading of the picture as it came: most pictures come upright.
+    fn is_worth_a_turn(&self, before: &Self) -> bool {
+        self.score() > CLEARLY * before.score()
     }
 
     fn is_sure(&self) -> bool {
@@ -132,7 +142,7 @@ pub(super) async fn grey(picture: Grey, dpi: Option<u32>, limits: &Limits) -> Re
     for turn in [Turn::None, Turn::Half, Turn::Right, Turn::Half] {
         turned = turned.turned(turn);
         let seen = tesseract(&turned, "3", dpi, limits).await?;
-        if seen.score() > best.score() {
+        if seen.is_worth_a_turn(&best) {
             best = seen;
         }
         if best.is_sure() {

@@ -244,7 +244,12 @@ impl<'a> Office<'a> {
     pub(super) fn new_pictures(&mut self, names: Vec<String>) -> Vec<String> {
         let mut read = Vec::new();
         for name in names {
-            if !self.package.has(&name) || !self.pictures.insert(name.clone()) {
+            if !self.pictures.insert(name.clone()) {
+                continue;
+            }
+            if !self.package.has(&name) {
+                let message = format!("the picture {name} is not in the document");
+                self.warnings.push(Warning::new(WarningCode::PictureUnreadable, message));
                 continue;
             }
             match unread_format(&name) {

@@ -6,7 +6,9 @@ use std::path::Path;
 use super::grey::{CONTRAST, Grey};
 use super::tidy::{join_broken_words, letters, tidy};
 use super::tool::{Ending, Input, Run};
-use super::{ExtractError, FileKind, Limits, Plan, PlannedPage, Warning, WarningCode, blocking, layer};
+use super::{
+    ExtractError, FileKind, Limits, Plan, PlannedPage, Shown, Warning, WarningCode, blocking, layer,
+};
 
 /// A page with more letters, all of them language, and hardly a picture is not looked at: it would cost time and show
 /// nothing more.
@@ -73,40 +75,46 @@ pub(super) async fn inspect(path: &Path, limits: &Limits) -> Result<Plan, Extrac
         let message = format!("the document counts pages that are not in it: {}", missing.join(", "));
         warnings.push(Warning::new(WarningCode::PagesMissing, message));
     }
-    let planned =
-        text.layers.into_iter().zip(covered).zip(&sizes).map(|((layer, covered), size)| match size {
-            Some(_) => plan(layer, covered),
-            None => PlannedPage::Text(layer),
-        });
+    let read = (0..).zip(text.layers).zip(covered).zip(&sizes);
+    let planned = read.map(|(((at, layer), covered), size): (((usize, _), _), _)| match size {
+        // Rendering it finds what is damaged, and tells it.
+        Some(_) if text.damaged.contains(&at) => PlannedPage::Picture { layer },
+        Some(_) => plan(layer, covered),
+        None => PlannedPage::Text(layer),
+    });
     Ok(Plan { kind: FileKind::Pdf, pages: planned.collect(), warnings })
 }
 
-/// Renders a page (from 1); `None` where it is blank.
+/// Renders a page (from 1).
 pub(super) async fn render(
     path: &Path,
     number: u32,
     limits: &Limits,
-) -> Result<Option<Picture>, ExtractError> {
+) -> Result<Shown<Picture>, ExtractError> {
     let dpi = dpi_of(path, number, limits).await?;
-    let grey = rendered(path, number, dpi, limits).await?;
+    let (grey, damage) = rendered(path, number, dpi, limits).await?;
     // Nine million pixels are looked at: not where requests are answered.
     let (grey, is_blank) = blocking(move || {
         let is_blank = grey.is_blank();
         Ok((grey, is_blank))
     })
     .await?;
-    Ok((!is_blank).then_some(Picture { grey, dpi }))
+    Ok(Shown {
+        picture: (!is_blank).then_some(Picture { grey, dpi }),
+        warnings: damage.into_iter().collect(),
+    })
 }
 
-/// Renders a page (from 1) as a PNG; `None` where it is blank.
+/// Renders a page (from 1) as a PNG.
 pub(super) async fn render_png(
     path: &Path,
     number: u32,
     limits: &Limits,
-) -> Result<Option<Vec<u8>>, ExtractError> {
-    let Some(Picture { dpi, .. }) = render(path, number, limits).await? else { return Ok(None) };
-    let png = pdftoppm(path, number, dpi, &["-gray", "-png"], limits).await?;
-    png.map(Some).ok_or(ExtractError::ImageTooLarge { limit: limits.image_pixels })
+) -> Result<Shown<Vec<u8>>, ExtractError> {
+    let Shown { picture, warnings } = render(path, number, limits).await?;
+    let Some(Picture { dpi, .. }) = picture else { return Ok(Shown { picture: None, warnings }) };
+    let (png, _) = pdftoppm(path, number, dpi, &["-gray", "-png"], limits).await?;
+    Ok(Shown { picture: Some(png), warnings })
 }
 
 /// True if what a page shows is explained by the words that it carries: painted over with paper, hardly any ink is
@@ -124,7 +132,10 @@ pub(super) async fn is_explained(path: &Path, number: u32, limits: &Limits) -> R
     };
     let Some((width, height)) = boxes.lines().find_map(page_size) else { return Ok(false) };
     let dpi = COARSE.min(dpi(width, height));
-    let mut grey = rendered(path, number, dpi, limits).await?;
+    let (mut grey, damage) = rendered(path, number, dpi, limits).await?;
+    if damage.is_some() {
+        return Ok(false);
+    }
     blocking(move || {
         let paper = grey.paper();
         let scale = (grey.width as f64 / width, grey.height as f64 / height);
@@ -160,22 +171,31 @@ fn plan(layer: String, covered: f64) -> PlannedPage {
 
 struct Layers {
     layers: Vec<String>,
+    /// The places (from 0) of pages whose text may be damaged.
+    damaged: Vec<usize>,
     missing_map: Option<String>,
 }
 
 /// The texts that the pages carry. Some pages at a time, and one by one where a program fails over one of them.
 async fn layers(path: &Path, pages: usize, limits: &Limits) -> Result<Layers, ExtractError> {
-    let mut found = Layers { layers: Vec::with_capacity(pages), missing_map: None };
+    let mut found = Layers { layers: Vec::with_capacity(pages), damaged: Vec::new(), missing_map: None };
     let mut bytes = 0;
     let mut first = 1;
     while first <= pages {
         let last = pages.min(first + PAGES_PER_RUN - 1);
         match pdftotext(path, first, last, limits).await? {
-            Ending::Done(text, complaint) => found.add(&text, &complaint, last + 1 - first),
+            Ending::Done(text, complaint) if !tells_damage(&complaint) => {
+                found.add(&text, &complaint, last + 1 - first);
+            }
             _ => {
                 for page in first..=last {
                     match pdftotext(path, page, page, limits).await? {
-                        Ending::Done(text, complaint) => found.add(&text, &complaint, 1),
+                        Ending::Done(text, complaint) => {
+                            if tells_damage(&complaint) {
+                                found.damaged.push(page - 1);
+                            }
+                            found.add(&text, &complaint, 1);
+                        }
                         Ending::TooMuchOutput => return Err(limits.too_large()),
                         // What cannot be read as text may still be seen.
                         Ending::Failed(_) => found.add(b"", "", 1),
@@ -197,6 +217,18 @@ impl Layers {
         self.layers.extend((0..pages).map(|_| layers.next().unwrap_or_default()));
         self.missing_map = self.missing_map.take().or_else(|| missing_map(complaint));
     }
+}
+
+/// True if poppler lost data of what it read. It ends well all the same, and shows a page without it; most of its
+/// other complaints are about files that it shows whole.
+fn tells_damage(complaint: &str) -> bool {
+    let lost = include_str!("pdf_damage.txt");
+    // The bytes that decoders of JPEG skip are padding, which some cameras and scanners write.
+    let is_harmless = |line: &str| line.contains("extraneous bytes");
+    complaint
+        .lines()
+        .filter(|line| !is_harmless(line))
+        .any(|line| lost.lines().any(|words| line.contains(words)))
 }
 
 /// Poppler ends well without a map, and with no text.
@@ -314,30 +346,38 @@ fn dpi(width: f64, height: f64) -> u32 {
     DPI.min(fits_area).min(fits_side).max(1.0) as u32
 }
 
-async fn rendered(path: &Path, number: u32, dpi: u32, limits: &Limits) -> Result<Grey, ExtractError> {
-    let Some(bytes) = pdftoppm(path, number, dpi, &["-gray"], limits).await? else {
-        return Err(ExtractError::ImageTooLarge { limit: limits.image_pixels });
-    };
-    Grey::from_pgm(bytes).ok_or_else(|| unreadable("a page is rendered as no picture"))
+async fn rendered(
+    path: &Path,
+    number: u32,
+    dpi: u32,
+    limits: &Limits,
+) -> Result<(Grey, Option<Warning>), ExtractError> {
+    let (bytes, complaint) = pdftoppm(path, number, dpi, &["-gray"], limits).await?;
+    let grey = Grey::from_pgm(bytes).ok_or_else(|| unreadable("a page is rendered as no picture"))?;
+    let damage = tells_damage(&complaint).then(|| {
+        let message = "a part of the page is damaged; what is left of it was read";
+        Warning::new(WarningCode::PageUnreadable, message)
+    });
+    Ok((grey, damage))
 }
 
-/// `None` where the picture has more bytes than a page may have pixels.
+/// A page as a picture, and what poppler complained about on the way.
 async fn pdftoppm(
     path: &Path,
     number: u32,
     dpi: u32,
     form: &[&str],
     limits: &Limits,
-) -> Result<Option<Vec<u8>>, ExtractError> {
+) -> Result<(Vec<u8>, String), ExtractError> {
     let (page, dpi) = (number.to_string(), dpi.to_string());
     // The crop box is what people see, and what pdfinfo tells the size of.
     let mut args: Vec<&OsStr> = ["-cropbox", "-r", &dpi, "-f", &page, "-l", &page].map(OsStr::new).to_vec();
     args.extend(form.iter().map(OsStr::new));
     match poppler("pdftoppm", &args, path, &[], limits.image_pixels, limits).await? {
         Ending::Done(picture, _) if picture.is_empty() => Err(unreadable("a page cannot be rendered")),
-        Ending::Done(picture, _) => Ok(Some(picture)),
+        Ending::Done(picture, complaint) => Ok((picture, complaint)),
         Ending::Failed(reason) => Err(refused(reason)),
-        Ending::TooMuchOutput => Ok(None),
+        Ending::TooMuchOutput => Err(ExtractError::ImageTooLarge { limit: limits.image_pixels }),
     }
 }
 
@@ -503,6 +543,24 @@ mod tests {
             "Syntax Error: Unknown\nSyntax Error: Missing language pack for 'Adobe-GB1' mapping\n";
         assert_eq!(missing_map(complaint).as_deref(), Some("Adobe-GB1"));
         assert_eq!(missing_map("Syntax Error: no"), None);
+    }
+
+    #[test]
+    fn only_complaints_about_lost_data_are_damage() {
+        for lost in [
+            "Syntax Error (437): Unknown compression method in flate stream",
+            "Syntax Error: Could not find start of jpeg data",
+            "Syntax Error (99): Bad 2D code 0000 in CCITTFax stream",
+        ] {
+            assert!(tells_damage(&format!("Syntax Warning: no\n{lost}\n")), "{lost}");
+        }
+        for harmless in [
+            "",
+            "Syntax Error: non-embedded font using identity encoding: X",
+            "Syntax Error (2): Corrupt JPEG data: 12 extraneous bytes before marker 0xd9",
+        ] {
+            assert!(!tells_damage(harmless), "{harmless}");
+        }
     }
 
     #[test]

@@ -75,6 +75,7 @@ fn cut(file: &mut File) -> io::Result<Option<(Encoding, Vec<Range<u64>>)>> {
             Encoding::Known(_) => encoding.is_utf8() && bytes[0] & 0xC0 != 0x80,
             Encoding::Utf16(_) => !bytes[..2].iter().any(|byte| matches!(byte, 0xDC..=0xDF)),
             Encoding::Utf32(_) => true,
+            Encoding::Dos(_) => false,
         };
         if is_long && may_cut {
             parts.push(from..at);

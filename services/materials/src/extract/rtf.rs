@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
-use encoding_rs::Encoding;
-
+use super::dos::Dos;
+use super::encoding::Encoding;
 use super::tidy::tidy;
 
 /// The text of a Rich Text Format file: what is printed, with notes, headers and footers.
@@ -13,13 +13,12 @@ pub(super) fn text(bytes: &[u8]) -> String {
 }
 
 /// Groups that hold no text of the document.
-const DESTINATIONS: [&str; 24] = [
+const DESTINATIONS: [&str; 23] = [
     "fonttbl",
     "colortbl",
     "stylesheet",
     "info",
     "pict",
-    "object",
     "themedata",
     "colorschememapping",
     "latentstyles",
@@ -46,6 +45,8 @@ struct Group {
     is_hidden: bool,
     is_font_table: bool,
     font: u32,
+    /// True before the older of two forms of a text.
+    is_older_next: bool,
     /// Bytes that stand for the character of `\u`, for readers that know no Unicode.
     fallback: usize,
 }
@@ -56,8 +57,8 @@ struct Reader {
     groups: Vec<Group>,
     /// Bytes of an old encoding that wait for the rest of their character.
     bytes: Vec<u8>,
-    encoding: Option<&'static Encoding>,
-    fonts: HashMap<u32, &'static Encoding>,
+    encoding: Option<Encoding>,
+    fonts: HashMap<u32, Encoding>,
     /// The font that the table of fonts is at.
     defined: u32,
     to_skip: usize,
@@ -74,8 +75,11 @@ impl Reader {
             match first {
                 b'{' => {
                     self.flush();
-                    let outer = self.group();
-                    self.groups.push(outer);
+                    let mut inner = self.group();
+                    inner.is_skipped |= inner.is_older_next;
+                    inner.is_older_next = false;
+                    self.set(|group| group.is_older_next = false);
+                    self.groups.push(inner);
                 }
                 b'}' => {
                     self.flush();
@@ -89,8 +93,14 @@ impl Reader {
     }
 
     fn group(&self) -> Group {
-        let none = Group { is_skipped: false, is_hidden: false, is_font_table: false, font: 0, fallback: 1 };
-        self.groups.last().copied().unwrap_or(none)
+        self.groups.last().copied().unwrap_or(Group {
+            is_skipped: false,
+            is_hidden: false,
+            is_font_table: false,
+            font: 0,
+            is_older_next: false,
+            fallback: 1,
+        })
     }
 
     fn control<'s>(&mut self, source: &'s [u8]) -> &'s [u8] {
@@ -142,7 +152,7 @@ impl Reader {
 
     fn word(&mut self, word: &str, value: Option<i64>) {
         let is_ignored =
-            self.is_ignorable && !matches!(word, "shptxt" | "shpinst" | "annotation" | "footnote");
+            self.is_ignorable && !matches!(word, "shptxt" | "shpinst" | "annotation" | "footnote" | "ud");
         if let Some(group) = self.groups.last_mut()
             && (is_ignored || DESTINATIONS.contains(&word))
             && !group.is_font_table
@@ -166,7 +176,12 @@ impl Reader {
             "emspace" | "enspace" => self.push(" "),
             "footnote" | "annotation" | "header" | "footer" | "headerf" | "footerf" => self.push("\n\n"),
             "ansicpg" => self.encoding = number.and_then(code_page),
-            "mac" => self.encoding = Some(encoding_rs::MACINTOSH),
+            "mac" => self.encoding = code_page(10000),
+            "pc" => self.encoding = code_page(437),
+            "pca" => self.encoding = code_page(850),
+            // A text in two forms, of which the second is in Unicode.
+            "upr" => self.set(|group| group.is_older_next = true),
+            "deff" => self.set(|group| group.font = number.unwrap_or(0)),
             "fcharset" => {
                 if let Some(encoding) = number.and_then(charset) {
                     self.fonts.insert(self.defined, encoding);
@@ -240,15 +255,17 @@ impl Reader {
     fn flush(&mut self) {
         if !self.bytes.is_empty() {
             let of_font = self.fonts.get(&self.group().font).copied();
-            let encoding = of_font.or(self.encoding).unwrap_or(encoding_rs::WINDOWS_1252);
-            let (text, _) = encoding.decode_without_bom_handling(&self.bytes);
-            self.text.push_str(&text);
+            let encoding = of_font.or(self.encoding).unwrap_or(Encoding::Known(encoding_rs::WINDOWS_1252));
+            self.text.push_str(&encoding.characters(&self.bytes));
             self.bytes.clear();
         }
     }
 }
 
-fn code_page(number: u32) -> Option<&'static Encoding> {
+fn code_page(number: u32) -> Option<Encoding> {
+    if let Some(table) = Dos::of_number(number) {
+        return Some(Encoding::Dos(table));
+    }
     let label = match number {
         65001 => "utf-8".to_owned(),
         932 => "shift_jis".to_owned(),
@@ -259,11 +276,12 @@ fn code_page(number: u32) -> Option<&'static Encoding> {
         866 => "ibm866".to_owned(),
         number => format!("windows-{number}"),
     };
-    Encoding::for_label(label.as_bytes())
+    encoding_rs::Encoding::for_label(label.as_bytes()).map(Encoding::Known)
 }
 
-fn charset(number: u32) -> Option<&'static Encoding> {
+fn charset(number: u32) -> Option<Encoding> {
     code_page(match number {
+        0 => 1252,
         128 => 932,
         129 => 949,
         134 => 936,
@@ -302,5 +320,23 @@ mod tests {
         assert_eq!(text(br"{\rtf1 cut \b"), "cut");
         assert_eq!(text(br"{\rtf1 a\bin3 }}}b}"), "ab");
         assert_eq!(text(b"}}}{"), "");
+    }
+
+    #[test]
+    fn bytes_are_of_their_fonts_set_or_of_the_files_code_page() {
+        let fonts = br"{\rtf1\ansi\ansicpg1251\deff0{\fonttbl{\f0\fcharset204 Arial;}{\f1\fcharset0 Arial;}}\'c4\'e0 \f1 na\'efve}";
+        assert_eq!(text(fonts), "Да naïve");
+        assert_eq!(text(br"{\rtf1\pc caf\'82 \'81ber \'9b}"), "café über ¢");
+        assert_eq!(text(br"{\rtf1\pca caf\'82 \'81ber \'9b}"), "café über ø");
+        assert_eq!(text(br"{\rtf1\mac caf\'8e}"), "café");
+    }
+
+    #[test]
+    fn of_two_forms_the_one_in_unicode_is_read_and_of_an_object_its_result() {
+        assert_eq!(text(br"{\rtf1 a {\upr{OLD}{\*\ud{new \u8212?}}} b}"), "a new — b");
+        assert_eq!(
+            text(br"{\rtf1 a {\object\objemb{\*\objclass Sheet}{\*\objdata 0102}{\result {\pard seen}}} b}"),
+            "a seen b"
+        );
     }
 }

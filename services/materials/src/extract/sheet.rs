@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use super::format::{Format, percent, time};
 use super::office::{Office, of_kinds};
 use super::package::Package;
 use super::tidy::{parts, tidy};
@@ -80,10 +81,10 @@ struct Book {
     bytes: usize,
     is_text: bool,
     is_reading: bool,
-    /// Numbers of formats that show days or times.
-    custom: Vec<(u32, bool)>,
+    /// Formats of its own by their numbers.
+    custom: Vec<(u32, Format)>,
     in_cell_formats: bool,
-    days: Vec<bool>,
+    formats: Vec<Format>,
 }
 
 impl Book {
@@ -101,37 +102,20 @@ impl Book {
                 }
             }
             Node::Open("numFmt", attributes) => {
-                let code = attributes.value("formatCode").unwrap_or_default().to_lowercase();
-                self.custom.push((number(attributes, "numFmtId"), shows_days(&code)));
+                let code = attributes.value("formatCode").unwrap_or_default();
+                self.custom.push((number(attributes, "numFmtId"), Format::of_code(code)));
             }
             Node::Open("cellXfs", _) => self.in_cell_formats = true,
             Node::Close("cellXfs") => self.in_cell_formats = false,
             Node::Open("xf", attributes) if self.in_cell_formats => {
                 let format = number(attributes, "numFmtId");
                 let custom = self.custom.iter().find(|(id, _)| *id == format);
-                let is_day =
-                    custom.map_or(matches!(format, 14..=17 | 22 | 27..=31 | 36 | 50..=58), |(_, day)| *day);
-                self.days.push(is_day);
+                let shown = custom.map_or_else(|| Format::of_number(format), |(_, shown)| shown.clone());
+                self.formats.push(shown);
             }
             _ => {}
         }
     }
-}
-
-/// True for a format like `dd.mm.yy`; letters in quotes and brackets are words and colours.
-fn shows_days(code: &str) -> bool {
-    let mut is_quoted = false;
-    let mut depth = 0;
-    code.chars().any(|c| {
-        match c {
-            '"' => is_quoted = !is_quoted,
-            '[' => depth += 1,
-            ']' => depth -= 1,
-            'y' | 'd' => return !is_quoted && depth == 0,
-            _ => {}
-        }
-        false
-    })
 }
 
 struct Sheet<'b> {
@@ -193,9 +177,13 @@ impl<'b> Sheet<'b> {
                 .unwrap_or_default(),
             "b" => if value.trim() == "1" { "TRUE" } else { "FALSE" }.to_owned(),
             "n" => match value.trim().parse::<f64>() {
-                Ok(serial) if self.book.days.get(self.style) == Some(&true) => day(serial).unwrap_or(value),
-                // Files hold all digits of a float; the shortest that mean the same are those that people typed.
-                Ok(number) => number.to_string(),
+                Ok(number) => match self.book.formats.get(self.style) {
+                    Some(Format::Day) => day(number).unwrap_or(value),
+                    Some(Format::Time(code)) => time(number, code).unwrap_or(value),
+                    Some(Format::Percent(digits)) => percent(number, *digits),
+                    // Files hold all digits of a float; the shortest that mean the same are those that people typed.
+                    Some(Format::Number) | None => number.to_string(),
+                },
                 Err(_) => value,
             },
             _ => value,
@@ -249,9 +237,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days_are_told_from_numbers_by_their_format() {
-        assert!(shows_days("dd/mm/yyyy") && shows_days("[$-407]d. mmmm"));
-        assert!(!shows_days("0.00") && !shows_days("#,##0 \"days\"") && !shows_days("[red]0"));
+    fn serial_numbers_are_days() {
         assert_eq!(day(45_000.0).as_deref(), Some("2023-03-15"));
         assert_eq!(day(45_000.5).as_deref(), Some("2023-03-15 12:00"));
         assert_eq!(day(1.0).as_deref(), Some("1899-12-31"));

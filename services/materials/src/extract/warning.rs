@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use super::ExtractError;
+
 /// Something that the reader of a document could not take as text, or took with doubt: it is told, not hidden.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {
@@ -45,6 +47,13 @@ pub enum WarningCode {
 impl Warning {
     pub(super) fn new(code: WarningCode, message: impl Into<String>) -> Self {
         Self { page: None, code, message: message.into() }
+    }
+
+    /// A picture within a document that could not be read.
+    #[must_use]
+    pub fn unread_picture(name: &str, error: &ExtractError) -> Self {
+        let message = format!("the picture {name} could not be read: {error}");
+        Self::new(WarningCode::PictureUnreadable, message)
     }
 
     /// The same, about page `number`.

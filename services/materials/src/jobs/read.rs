@@ -10,7 +10,7 @@ use super::ROWS_PER_COMMIT;
 use super::pieces::{Piece, Pieces};
 use super::process::log_detail;
 use crate::app::{App, Materials};
-use crate::extract::{self, ExtractError, FileKind, PageText, Plan, ToSee, Warning};
+use crate::extract::{self, ExtractError, FileKind, PageText, Plan, Shown, ToSee, Warning};
 use crate::model::Material;
 
 /// The result of reading a document. The text itself lies in `material_pages` and `material_chunks`.
@@ -106,27 +106,34 @@ impl App {
                 Ok(PageText::from(text))
             }
             ToSee::Page { layer } => {
-                let png = match extract::page_png(path, plan, number, limits).await {
-                    Ok(Some(png)) => png,
-                    Ok(None) => return Ok(PageText::from(layer)),
+                let Shown { picture, warnings } = match extract::page_png(path, plan, number, limits).await {
+                    Ok(shown) => shown,
                     Err(error) if error.costs_its_page_only() && !layer.is_empty() => {
                         return Ok(PageText::unseen(layer, &error));
                     }
                     Err(error) => return Err(error.into()),
                 };
+                let Some(png) = picture else { return Ok(PageText::from(layer).with(warnings)) };
                 let name = format!("page-{number}.png");
                 let seen = read_by(brain, Picture::Bytes(png), &name, FileKind::Png.mime()).await?;
-                Ok(extract::merged(&layer, &seen))
+                Ok(extract::merged(&layer, &seen).with(warnings))
             }
             ToSee::Pictures { mut text, names } => {
+                let mut warnings = Vec::new();
                 for name in names {
-                    let picture = extract::picture_in(path, plan, &name, limits).await?;
+                    let picture = match extract::picture_in(path, plan, &name, limits).await {
+                        Err(error) if error.costs_its_page_only() => {
+                            warnings.push(Warning::unread_picture(&name, &error));
+                            continue;
+                        }
+                        picture => picture?,
+                    };
                     let Some((kind, bytes)) = picture else { continue };
                     let seen = read_by(brain, Picture::Bytes(bytes), "picture", kind.mime()).await?;
                     text.push_str("\n\n");
                     text.push_str(&seen);
                 }
-                Ok(PageText::from(text))
+                Ok(PageText::from(text).with(warnings))
             }
         }
     }

@@ -157,7 +157,7 @@ impl App {
     }
 }
 
-/// A `Content-Disposition` that keeps any name whole (RFC 6266), with a plain one for old clients.
+/// A `Content-Disposition` that keeps a name (RFC 6266) but for what could make it a path, with a plain one for old clients.
 fn attachment(name: &str) -> HeaderValue {
     let plain: String =
         name.chars()
@@ -166,6 +166,7 @@ fn attachment(name: &str) -> HeaderValue {
             })
             .collect();
     let mut encoded = String::new();
+    let name = name.replace(|c: char| matches!(c, '/' | '\\') || c.is_control(), "_");
     for byte in name.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-') {
             encoded.push(char::from(byte));
@@ -186,7 +187,7 @@ mod tests {
         assert_eq!(
             attachment("a \"b\"/../ü\n.pdf"),
             "attachment; filename=\"a _b__.._".to_owned()
-                + "__.pdf\"; filename*=UTF-8''a%20%22b%22%2F..%2F%C3%BC%0A.pdf"
+                + "__.pdf\"; filename*=UTF-8''a%20%22b%22_.._%C3%BC_.pdf"
         );
     }
 }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -39,8 +40,9 @@ pub(crate) async fn get(
     State(app): State<Arc<App>>,
     Caller(user): Caller,
     Path(id): Path<String>,
-    Query(asked): Query<Asked>,
+    asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Json<TextResponse>, Error> {
+    let Query(asked) = asked.map_err(|_| Error::bad_request("Query parameters are not valid"))?;
     let page = match asked.page.as_deref() {
         None => 1,
         Some(page) => {

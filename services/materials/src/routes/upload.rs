@@ -96,11 +96,15 @@ async fn receive(app: &App, form: &mut Form, room: u64, once: &Once) -> Result<U
             return receive_file(app, field, room, once).await;
         }
         fields += 1;
+        // Looked at with each piece: a field may have no end.
         while let Some(bytes) = field.chunk().await? {
             others += bytes.len() as u64;
+            if others > MAX_FORM_BYTES {
+                return Err(too_much_beside());
+            }
         }
-        if fields > MAX_FIELDS || others > MAX_FORM_BYTES {
-            return Err(Error::bad_request("Form has too much beside its file"));
+        if fields > MAX_FIELDS {
+            return Err(too_much_beside());
         }
     }
     Err(Error::bad_request("Field 'file' is required"))
@@ -242,6 +246,10 @@ fn insert(material: &Material) -> Write {
 /// The bytes that a form says beforehand that it has; 0 where it does not say.
 fn declared(headers: &HeaderMap) -> u64 {
     headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok()).unwrap_or(0)
+}
+
+fn too_much_beside() -> Error {
+    Error::bad_request("Form has too much beside its file")
 }
 
 fn over_quota() -> Error {

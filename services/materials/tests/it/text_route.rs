@@ -27,6 +27,8 @@ async fn the_text_of_a_material_is_shown_page_by_page() {
     let first = service.get(&format!("/materials/{id}/text")).await.json();
     assert_eq!(first, service.get(&page(1)).await.json());
     assert_eq!(service.get(&page(4)).await.error(), (404, "Page not found".to_owned()));
+    let twice = service.get(&format!("/materials/{id}/text?page=1&page=2")).await;
+    assert_eq!(twice.error(), (400, "Query parameters are not valid".into()));
     let junk = service.get(&format!("/materials/{id}/text?page=0")).await;
     assert_eq!(junk.error(), (400, "Page must be a number from 1".to_owned()));
 }

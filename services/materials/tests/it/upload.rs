@@ -1,7 +1,9 @@
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 
 use axum::body::Body;
 use axum::http::Request;
+use futures::{StreamExt, stream};
 use longhaul::JobFilter;
 use serde_json::Value;
 
@@ -147,12 +149,13 @@ async fn sixty_megabytes_are_too_many_and_fifty_are_not() {
 async fn a_form_with_much_beside_its_file_is_refused() {
     let f = Fixture::alone().await;
     let course = f.course().await;
-    let send = async |body: Vec<u8>| {
+    let send_body = async |body: Body| {
         let request = Request::post(format!("/courses/{course}/materials"))
             .header("authorization", format!("Bearer {}", f.token("ada")))
             .header("content-type", FORM);
-        f.send(request.body(Body::from(body)).unwrap()).await.error()
+        f.send(request.body(body).unwrap()).await.error()
     };
+    let send = async |body: Vec<u8>| send_body(Body::from(body)).await;
     let long = vec![b'a'; 3 << 20];
     let field = |value: &[u8]| {
         [b"--XyZ\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\n", value, b"\r\n"].concat()
@@ -166,6 +169,10 @@ async fn a_form_with_much_beside_its_file_is_refused() {
     let beside = (400, "Form has too much beside its file".to_owned());
     assert_eq!(send([field(&long), file.clone()].concat()).await, beside, "in another field");
     assert_eq!(send([field(b"x").repeat(200), file.clone()].concat()).await, beside, "in many fields");
+    let begin = b"--XyZ\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\n".as_slice();
+    let pieces = stream::once(async move { begin }).chain(stream::repeat([b'a'; 4096].as_slice()));
+    let endless = Body::from_stream(pieces.map(Ok::<_, Infallible>));
+    assert_eq!(send_body(endless).await, beside, "in a field without end");
     assert!(f.files().is_empty());
     let request = Request::post(format!("/courses/{course}/materials"))
         .header("authorization", format!("Bearer {}", f.token("ada")))

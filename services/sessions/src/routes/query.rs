@@ -73,13 +73,14 @@ fn read(
     if !body.is_object() {
         return Err(bad("Request body must be a JSON object"));
     }
-    let topic = body["topic"].as_str().filter(|topic| !topic.trim().is_empty());
-    let sub_topics = body["sub_topics"].as_array();
+    // No keyword can hold a NUL, so a name of nothing else is no name.
+    let text = |value: &Value| value.as_str().map(|text| text.replace('\0', ""));
+    let topic = text(&body["topic"]).filter(|topic| !topic.trim().is_empty());
     // A list of anything but texts is no list of sub-topics.
-    let sub_topics = sub_topics
-        .and_then(|list| list.iter().map(|sub| sub.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>());
+    let sub_topics = body["sub_topics"].as_array();
+    let sub_topics = sub_topics.and_then(|list| list.iter().map(text).collect::<Option<Vec<_>>>());
     match (topic, sub_topics) {
-        (Some(topic), Some(sub_topics)) => Ok(Keywords { topic: topic.to_owned(), sub_topics }),
+        (Some(topic), Some(sub_topics)) => Ok(Keywords { topic, sub_topics }),
         _ => Err(bad("Request body must contain 'topic' (string) and 'sub_topics' (list)")),
     }
 }

@@ -61,6 +61,15 @@ async fn ten_keywords_of_the_model() {
 }
 
 #[tokio::test]
+async fn a_nul_in_a_query_is_left_out() {
+    let f = Fixture::alone().await;
+    let reply = ask(&f, json!({ "topic": "Re\0act", "sub_topics": ["\0", "Ho\0oks"] }).to_string()).await;
+    assert_eq!((reply.status, &reply.body["response"][0]), (200, &json!("Hooks")), "{reply:?}");
+    assert_eq!(reply.body["response"].as_array().unwrap().len(), 10);
+    assert_eq!(ask(&f, json!({ "topic": "\0", "sub_topics": ["a"] }).to_string()).await.status, 400);
+}
+
+#[tokio::test]
 async fn what_is_no_query_is_refused_in_the_original_words() {
     let f = Fixture::alone().await;
     let both = "Request body must contain 'topic' (string) and 'sub_topics' (list)";

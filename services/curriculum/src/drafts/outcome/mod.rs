@@ -1,6 +1,7 @@
 //! What a learning outcome says, in its usual phrasings: `By the end of this module, students will be able to explain and
 //! apply Ohm's law` is about Ohm's law, at the level of applying it. The words are data: `outcomes.json`.
 
+mod finite;
 mod words;
 
 use std::collections::HashMap;
@@ -11,7 +12,8 @@ use serde::Deserialize;
 use service_support::Language;
 
 use crate::model::Bloom;
-use words::{Word, english_forms, without_number, words};
+use finite::infinitives;
+use words::{Word, english_forms, without_codes, without_number, words};
 
 static GRAMMARS: LazyLock<HashMap<String, Grammar>> = LazyLock::new(|| {
     serde_json::from_str(include_str!("outcomes.json"))
@@ -37,6 +39,12 @@ struct Grammar {
     things_in_ing: String,
     /// Words that only a noun comes after, so that a verb stands before them.
     determiners: String,
+    /// Verbs that are no names of things, so that they need no determiner after `and`.
+    #[serde(default)]
+    only_verbs: String,
+    /// Words after the object that say how.
+    #[serde(default)]
+    adverbs: String,
     /// Verbs of several words, with their levels.
     phrases: Vec<(String, Bloom)>,
     verbs: HashMap<Bloom, String>,
@@ -80,7 +88,15 @@ const PREPOSITIONS: [&str; 10] =
 
 /// Reads an outcome.
 pub(super) fn parse(statement: &str, language: Language) -> Parsed {
-    let text = without_number(statement).trim_end_matches(['.', ';', ',', ':', '।', ' ']);
+    let text = without_number(without_codes(statement)).trim_end_matches(['.', ';', ',', ':', '।', ' ']);
+    // `Identify nouns; classify verbs` is about both.
+    if let Some((first, rest)) = text.split_once(';') {
+        let (first, rest) = (parse(first, language), parse(rest, language));
+        if first.level.is_some() && rest.level.is_some() {
+            let object = format!("{}, {}", first.object, rest.object);
+            return Parsed { level: first.level.max(rest.level), object };
+        }
+    }
     let Some(grammar) = GRAMMARS.get(language.code()) else {
         return Parsed { level: None, object: text.to_owned() };
     };
@@ -130,14 +146,17 @@ impl Reader<'_> {
         {
             at += 1;
         }
-        let (end, more) = self.second_clause(at);
+        let (end, more) = self.second_clause(at, has_subject && self.language != Language::En);
         let object =
             if at < self.words.len() { self.text_of(at..end) } else { self.text_of(begin..self.words.len()) };
         Parsed { level: level.max(more.filter(|_| level.is_some())), object }
     }
 
     fn verbs_last(&self) -> Parsed {
-        let (at, _) = self.opening();
+        let (at, has_subject) = self.opening();
+        if let Some(parsed) = self.verb_second(at, has_subject) {
+            return parsed;
+        }
         let last =
             (at..self.words.len()).rev().take(MAX_AFTER_VERB + 1).find(|place| self.level(*place).is_some());
         let Some(last) = last else {
@@ -147,13 +166,18 @@ impl Reader<'_> {
         // `erklären, deuten und anwenden`, `die Ursachen erklären und deren Folgen bewerten`.
         for place in (at..last).rev() {
             match self.level(place) {
-                Some(found) => {
+                // `प्रयोग की रचना`: a verb that nothing joins to the next is a thing.
+                Some(found)
+                    if self.words[place].closes
+                        || place + 1 == first
+                        || self.is(&self.grammar.joins, place + 1) =>
+                {
                     level = level.max(Some(found));
                     first = place;
                 }
-                None if self.is(&self.grammar.joins, place) && place + 1 == first => {}
-                None if first - place > MAX_AFTER_VERB => break,
-                None => {}
+                _ if self.is(&self.grammar.joins, place) && place + 1 == first => {}
+                _ if first - place > MAX_AFTER_VERB => break,
+                _ => {}
             }
         }
         let small = ["zu", "का", "की", "के", "को", "में", "से"];
@@ -165,6 +189,43 @@ impl Reader<'_> {
             level,
             object: if end > at { self.text_of(at..end) } else { self.text_of(at..self.words.len()) },
         }
+    }
+
+    /// `Die SuS wenden den Satz an`, `Am Ende analysieren die Lernenden Diagramme`, `Ich kann erklären, wie …`.
+    fn verb_second(&self, at: usize, has_subject: bool) -> Option<Parsed> {
+        if self.language != Language::De || at >= self.words.len() {
+            return None;
+        }
+        if self.words[at].closes && self.level(at).is_some() && self.level(at + 1).is_none() {
+            return (at + 1 < self.words.len())
+                .then(|| Parsed { level: self.level(at), object: self.text_of(at + 1..self.words.len()) });
+        }
+        let subject =
+            at.checked_sub(1).filter(|place| has_subject && self.is(&self.grammar.subjects, *place))?;
+        let mut begin = at;
+        while self.is(&self.grammar.joins, begin) && self.is(&self.grammar.subjects, begin + 1) {
+            begin += 2;
+        }
+        let mut end = self.words.len();
+        while end > begin + 1 && self.is(&self.grammar.adverbs, end - 1) {
+            end -= 1;
+        }
+        let prefix = &self.words[end - 1].plain;
+        let finite = |place: usize| {
+            let forms = infinitives(&self.words.get(place)?.plain, self.language);
+            let apart = forms.iter().find_map(|form| self.level_of(&format!("{prefix}{form}")));
+            let whole = || forms.iter().find_map(|form| self.level_of(form)).map(|level| (level, end));
+            apart.map(|level| (level, end - 1)).or_else(whole)
+        };
+        let before = subject
+            .checked_sub(1 + usize::from(subject > 0 && self.is(&self.grammar.determiners, subject - 1)));
+        let after = || finite(begin).map(|(level, end)| (level, begin + 1..end));
+        let found = before.and_then(finite).map(|(level, end)| (level, begin..end)).or_else(after);
+        let (level, mut place) = found?;
+        while place.len() > 1 && self.is(&self.grammar.adverbs, place.end - 1) {
+            place.end -= 1;
+        }
+        (!place.is_empty()).then(|| Parsed { level: Some(level), object: self.text_of(place) })
     }
 
     /// The place after the words that say nothing, and whether learners are among them.
@@ -242,7 +303,7 @@ impl Reader<'_> {
     }
 
     /// The end of the first clause, and the level of the others: `… and justify the choices` is about something else.
-    fn second_clause(&self, from: usize) -> (usize, Option<Bloom>) {
+    fn second_clause(&self, from: usize, has_subject: bool) -> (usize, Option<Bloom>) {
         let (mut end, mut level) = (self.words.len(), None);
         for place in from + 1..self.words.len() {
             let after_join = self.is(&self.grammar.joins, place - 1);
@@ -251,7 +312,7 @@ impl Reader<'_> {
             let verb = if is_besides {
                 (place + 3..place + 5).find_map(|at| self.verb(at, false))
             } else {
-                self.verb(place, false)
+                self.verb(place, has_subject)
             };
             if is_besides {
                 end = end.min(place);
@@ -261,7 +322,17 @@ impl Reader<'_> {
             };
             let is_last = place + 1 >= self.words.len() || self.words[place].closes;
             let goes_on = after_comma && !is_last && !self.is(&self.grammar.joins, place + 1);
-            if is_besides || count > 1 || goes_on || self.is(&self.grammar.determiners, place + 1) {
+            let is_only_verb = after_join
+                && place > from + 1
+                && !is_last
+                && self.level(place - 2).is_none()
+                && self.is(&self.grammar.only_verbs, place);
+            if is_besides
+                || count > 1
+                || goes_on
+                || is_only_verb
+                || self.is(&self.grammar.determiners, place + 1)
+            {
                 end = end.min(place - usize::from(after_join));
                 level = level.max(Some(found));
             }
@@ -284,6 +355,9 @@ impl Reader<'_> {
             return None;
         }
         let mut forms = vec![word.plain.clone()];
+        if has_subject && self.language != Language::De {
+            forms.extend(infinitives(&word.plain, self.language));
+        }
         if self.language == Language::En {
             // `Recognises and names shapes`: both are verbs or none is.
             let second = self.words.get(at + 2).filter(|_| self.is(&self.grammar.joins, at + 1));
@@ -386,166 +460,4 @@ fn shorter(object: &str) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(language: Language, table: &[(&str, Option<Bloom>, &str)]) {
-        for (statement, level, object) in table {
-            let parsed = parse(statement, language);
-            assert_eq!((parsed.level, parsed.object.as_str()), (*level, *object), "{statement}");
-        }
-    }
-
-    #[test]
-    fn usual_phrasings_are_read() {
-        use Bloom::{Analyze, Apply, Create, Evaluate, Remember, Understand};
-        check(
-            Language::En,
-            &[
-                ("Explain the water cycle.", Some(Understand), "the water cycle"),
-                ("Students will explain the water cycle", Some(Understand), "the water cycle"),
-                ("Students will be able to describe, and apply Ohm's law", Some(Apply), "Ohm's law"),
-                (
-                    "By the end of this module, students will be able to analyse and evaluate sources.",
-                    Some(Evaluate),
-                    "sources",
-                ),
-                (
-                    "By the end of the course students should be able to compare political systems",
-                    Some(Analyze),
-                    "political systems",
-                ),
-                ("The student can solve linear equations", Some(Apply), "linear equations"),
-                ("The student explains the role of enzymes", Some(Understand), "the role of enzymes"),
-                (
-                    "Learners should be able to distinguish between mitosis and meiosis",
-                    Some(Analyze),
-                    "mitosis and meiosis",
-                ),
-                (
-                    "Upon completion of this unit, the learner will have the ability to design a database",
-                    Some(Create),
-                    "a database",
-                ),
-                (
-                    "Upon successful completion, participants will: identify risks at work",
-                    Some(Remember),
-                    "risks at work",
-                ),
-                ("After this lesson you will know how to write a function", Some(Create), "a function"),
-                ("To understand the causes of World War I", Some(Understand), "the causes of World War I"),
-                ("I can name the planets", Some(Remember), "the planets"),
-                ("Be able to critically evaluate research articles", Some(Evaluate), "research articles"),
-                ("1. Define inflation", Some(Remember), "inflation"),
-                ("(a) Define inflation", Some(Remember), "inflation"),
-                ("2.3 Define inflation", Some(Remember), "inflation"),
-                ("• Students can apply the chain rule", Some(Apply), "the chain rule"),
-                ("LO1: Explain supply and demand", Some(Understand), "supply and demand"),
-                ("Outcome 2 – Justify the choice of a method", Some(Evaluate), "the choice of a method"),
-                ("Demonstrate an understanding of human rights", Some(Understand), "human rights"),
-                ("Students will gain an understanding of the cell", Some(Understand), "the cell"),
-                ("Understanding the water cycle", Some(Understand), "the water cycle"),
-                (
-                    "Design a schema for a small business and justify the choices made",
-                    Some(Create),
-                    "a schema for a small business",
-                ),
-                (
-                    "Explain software design and test strategies",
-                    Some(Understand),
-                    "software design and test strategies",
-                ),
-                ("Use models to predict weather", Some(Apply), "models to predict weather"),
-                ("Students are expected to carry out an experiment", Some(Apply), "an experiment"),
-                ("Reflect on their own teaching", Some(Evaluate), "their own teaching"),
-                ("Order of operations", None, "Order of operations"),
-                ("Programming languages", None, "Programming languages"),
-                ("Family law", None, "Family law"),
-                ("Children's literature", None, "Children's literature"),
-                ("Analyse", Some(Analyze), "Analyse"),
-                ("Graduates of this programme will be able to design bridges", Some(Create), "bridges"),
-                ("Recognises and names 2D shapes", Some(Remember), "2D shapes"),
-                ("Reading and interpreting graphs", Some(Apply), "graphs"),
-                (
-                    "Applying Newton's laws to real-world problems",
-                    Some(Apply),
-                    "Newton's laws to real-world problems",
-                ),
-                ("SWBAT identify the main idea of a text", Some(Remember), "the main idea of a text"),
-                ("The learner will: 1) identify hazards", Some(Remember), "hazards"),
-                ("Students will develop skills in critical thinking", Some(Apply), "critical thinking"),
-                ("Ability to conduct experiments, as well as to analyze data", Some(Analyze), "experiments"),
-                ("Debug a program, write tests and document the work", Some(Create), "a program"),
-                ("Solve, and check, linear equations", Some(Evaluate), "linear equations"),
-                ("to", None, "to"),
-                ("…", None, "…"),
-                ("By 1900, trains ran everywhere", None, "By 1900, trains ran everywhere"),
-                ("COMPARE AND CONTRAST PROSE AND POETRY", Some(Analyze), "PROSE AND POETRY"),
-            ],
-        );
-    }
-
-    #[test]
-    fn other_languages_are_read() {
-        use Bloom::{Analyze, Apply, Create, Evaluate, Understand};
-        check(
-            Language::De,
-            &[
-                (
-                    "Die Studierenden können die Photosynthese erklären.",
-                    Some(Understand),
-                    "die Photosynthese",
-                ),
-                (
-                    "Am Ende des Moduls können die Lernenden Quellen analysieren und bewerten",
-                    Some(Evaluate),
-                    "Quellen",
-                ),
-                (
-                    "Die Schülerinnen und Schüler sind in der Lage, lineare Gleichungen zu lösen",
-                    Some(Apply),
-                    "lineare Gleichungen",
-                ),
-                ("Eine Datenbank entwerfen", Some(Create), "Eine Datenbank"),
-                ("Den Dreisatz anzuwenden", Some(Apply), "Den Dreisatz"),
-                ("Bruchrechnung", None, "Bruchrechnung"),
-            ],
-        );
-        check(
-            Language::Es,
-            &[
-                (
-                    "Al finalizar el módulo, el estudiante será capaz de analizar textos literarios.",
-                    Some(Analyze),
-                    "textos literarios",
-                ),
-                (
-                    "Los alumnos podrán explicar y aplicar el teorema de Pitágoras",
-                    Some(Apply),
-                    "el teorema de Pitágoras",
-                ),
-                ("Diseñar una base de datos", Some(Create), "una base de datos"),
-            ],
-        );
-        check(
-            Language::Fr,
-            &[
-                (
-                    "À la fin du module, l’étudiant sera capable d’expliquer la photosynthèse.",
-                    Some(Understand),
-                    "la photosynthèse",
-                ),
-                ("Les élèves sauront analyser et évaluer des sources", Some(Evaluate), "des sources"),
-                ("Concevoir l'architecture d'un site", Some(Create), "l'architecture d'un site"),
-            ],
-        );
-        check(
-            Language::Hi,
-            &[
-                ("छात्र प्रकाश संश्लेषण की व्याख्या कर सकेंगे।", Some(Understand), "प्रकाश संश्लेषण"),
-                ("इस मॉड्यूल के अंत में विद्यार्थी स्रोतों का मूल्यांकन करने में सक्षम होंगे", Some(Evaluate), "स्रोतों"),
-            ],
-        );
-    }
-}
+mod tests;

@@ -66,6 +66,25 @@ pub(super) fn words(text: &str, language: Language) -> Vec<Word> {
     words
 }
 
+/// An outcome without the codes in brackets at its ends: `[K3]`.
+pub(super) fn without_codes(statement: &str) -> &str {
+    let is_code = |code: &str| {
+        (1..=12).contains(&code.chars().count())
+            && code.chars().any(|c| c.is_ascii_digit() || c.is_uppercase())
+            && !code.contains(char::is_whitespace)
+    };
+    let mut text = statement.trim().trim_end_matches('.');
+    let before = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    if let Some((_, rest)) = before.filter(|(code, rest)| is_code(code) && !rest.trim().is_empty()) {
+        text = rest.trim_start();
+    }
+    let after = text.strip_suffix(']').and_then(|rest| rest.rsplit_once('['));
+    match after.filter(|(rest, code)| is_code(code) && !rest.trim().is_empty()) {
+        Some((rest, _)) => rest.trim_end(),
+        None => text,
+    }
+}
+
 /// An outcome without its bullet, its number (`1.`, `(a)`, `2.3`) and its code (`LO1:`, `Outcome 2 –`).
 pub(super) fn without_number(statement: &str) -> &str {
     let mut text = statement.trim();

@@ -155,7 +155,7 @@ async fn a_scan_can_be_taken_up_at_any_page() {
     assert!(text.contains("The Calvin cycle") && !text.contains("spinach"), "{text}");
     let beyond = page(&path, &plan, 4, &limits).await.unwrap_err();
     assert_eq!(beyond.to_string(), "failed to read page 4: the document has 3");
-    let png = page_png(&path, &plan, 3, &limits).await.unwrap().unwrap();
+    let png = page_png(&path, &plan, 3, &limits).await.unwrap().picture.unwrap();
     assert!(png.starts_with(b"\x89PNG"));
 }
 

@@ -135,6 +135,23 @@ async fn a_picture_that_would_unpack_to_too_much_costs_no_word_around_it() {
 }
 
 #[tokio::test]
+async fn a_picture_that_is_garbage_or_missing_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lost.docx");
+    let rels = r#"<Relationships><Relationship Id="p" Type="x/image" Target="media/bad.png"/>
+        <Relationship Id="q" Type="x/image" Target="media/gone.png"/></Relationships>"#;
+    let body = r#"<document xmlns:r="r"><p><r><t>OTTER</t><blip r:embed="p"/><blip r:embed="q"/></r></p></document>"#;
+    let bad = ("word/media/bad.png", "this is no picture");
+    zip(&path, &[TYPES, WORD, ("word/document.xml", body), ("word/_rels/document.xml.rels", rels), bad]);
+    let read = extract(&path, FileKind::Docx, &Limits::default(), &mut |_| {}).await.unwrap();
+    assert_eq!(read.pages[0], "OTTER");
+    assert_eq!(codes(&read), [WarningCode::PictureUnreadable; 2]);
+    for name in ["bad.png", "gone.png"] {
+        assert!(read.warnings.iter().any(|warning| warning.message.contains(name)), "{read:?}");
+    }
+}
+
+#[tokio::test]
 async fn parts_are_found_whatever_the_case_and_the_slash_of_their_names() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("exported.docx");

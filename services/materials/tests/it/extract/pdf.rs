@@ -85,6 +85,25 @@ async fn damaged_files_are_refused_in_words_or_read() {
 }
 
 #[tokio::test]
+async fn a_page_that_is_damaged_is_told_and_the_others_are_read() {
+    let read = read_document("damaged-page.pdf").await;
+    assert!(read.pages[0].contains("CORRUPT0PAGE") && read.pages[2].contains("CORRUPT2PAGE"), "{read:?}");
+    assert_eq!((codes(&read), read.warnings[0].page), (vec![WarningCode::PageUnreadable], Some(2)));
+}
+
+#[tokio::test]
+async fn a_scan_that_is_damaged_is_told() {
+    let read = read_document("damaged-scan.pdf").await;
+    assert_eq!((read.pages.concat().as_str(), codes(&read)), ("", vec![WarningCode::PageUnreadable]));
+}
+
+#[tokio::test]
+async fn letters_that_ocr_hardly_knows_stay_upright() {
+    let text = text_of("drawn-font.pdf").await;
+    assert!(text.contains("FLAMINGO") && text.contains("HERON"), "{text}");
+}
+
+#[tokio::test]
 async fn ligatures_are_letters_and_marks_of_direction_are_none() {
     let read = read_document("ligatures.pdf").await;
     assert_eq!(read.pages, ["scientific office flow\ndifferent fire flour scientific scientific"]);

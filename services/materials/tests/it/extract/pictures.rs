@@ -2,7 +2,7 @@
 
 use materials::extract::WarningCode;
 
-use super::{codes, read_document, recall, text_of};
+use super::{codes, read_document, recall, text_of, words};
 
 const PARAGRAPH: &str = "The mitochondria is the powerhouse of the cell. Chlorophyll absorbs light in the thylakoid. \
     Zanzibar is a word that stands only here.";
@@ -21,6 +21,11 @@ async fn three_words_are_read_whichever_way_up() {
     for name in ["upside-down.png", "sideways.png"] {
         assert_eq!(text_of(name).await, "Exam on Friday", "{name}");
     }
+}
+
+#[tokio::test]
+async fn wide_capitals_stay_upright() {
+    assert_eq!(words(&text_of("wide-capitals.png").await), ["diploma", "anna", "hohn"]);
 }
 
 #[tokio::test]

@@ -48,3 +48,20 @@ async fn odd_bytes_are_left_out_and_told() {
 async fn a_text_of_spaces_is_an_empty_one() {
     assert_eq!(text_of("spaces.txt").await, "");
 }
+
+#[tokio::test]
+async fn words_of_macintosh_and_dos_are_whole_words() {
+    let german = "Die Schüler üben größere Aufgaben über Wärmelehre für die Prüfung.";
+    for (name, text) in [
+        (
+            "macroman.txt",
+            "Les élèves étudient la géologie près du château. Où êtes-vous allés? Voilà l’œuvre: “naïve”.",
+        ),
+        ("mac-only.txt", "¿Qué lección sigue mañana? El niño leyó español y caminó"),
+        ("mac-de.txt", german),
+        ("dos850.txt", german),
+    ] {
+        let read = read_document(name).await;
+        assert_eq!((read.pages.as_slice(), codes(&read)), (&[text.to_owned()][..], vec![]), "{name}");
+    }
+}
