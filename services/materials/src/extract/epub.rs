@@ -55,7 +55,8 @@ pub(super) fn inspect(path: &Path, limits: &Limits) -> Result<Plan, ExtractError
         if !book.package.has(&name) {
             continue;
         }
-        let chapter = html::read(&book.package.bytes(&name, MAX_CHAPTER)?)?;
+        let chapter = book.package.bytes(&name, MAX_CHAPTER);
+        let chapter = html::read(&book.package.told(chapter)?)?;
         book.count(chapter.text.len())?;
         chapter.warnings.into_iter().for_each(|warning| book.warn(warning));
         if !chapter.text.is_empty() {
@@ -65,7 +66,7 @@ pub(super) fn inspect(path: &Path, limits: &Limits) -> Result<Plan, ExtractError
     if pages.is_empty() {
         pages.push(PlannedPage::Text(String::new()));
     }
-    Ok(Plan { kind, pages, warnings: book.told() })
+    book.plan(pages)
 }
 
 /// `%20` and the like, as links write what names have.

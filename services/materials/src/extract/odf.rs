@@ -36,7 +36,7 @@ pub(super) fn inspect(path: &Path, kind: FileKind, limits: &Limits) -> Result<Pl
     let mut around = String::new();
     for object in objects.iter().filter(|object| office.package.has(object)).cloned().collect::<Vec<_>>() {
         let mut drawn = Content { is_object: true, ..Content::default() };
-        office.package.walk(&object, &mut |node| {
+        office.package.walk_beside(&object, &mut |node| {
             drawn.read(&node);
             Ok(())
         })?;
@@ -45,7 +45,7 @@ pub(super) fn inspect(path: &Path, kind: FileKind, limits: &Limits) -> Result<Pl
     }
     if kind == FileKind::Odt && office.package.has("styles.xml") {
         let mut margins = Content { only_margins: true, ..Content::default() };
-        office.package.walk("styles.xml", &mut |node| {
+        office.package.walk_beside("styles.xml", &mut |node| {
             margins.read(&node);
             Ok(())
         })?;
@@ -71,7 +71,7 @@ pub(super) fn inspect(path: &Path, kind: FileKind, limits: &Limits) -> Result<Pl
         let pictured = |name| PlannedPage::Pictured { text: String::new(), pictures: vec![name] };
         pages.extend(pictures.into_iter().flatten().map(pictured));
     }
-    Ok(Plan { kind, pages, warnings: office.told() })
+    office.plan(pages)
 }
 
 #[derive(Default)]

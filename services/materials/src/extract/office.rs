@@ -18,7 +18,7 @@ pub(super) fn inspect(path: &Path, kind: FileKind, limits: &Limits) -> Result<Pl
         FileKind::Pptx => reader.slides(&main)?,
         _ => reader.document(&main)?,
     };
-    Ok(Plan { kind, pages, warnings: reader.told() })
+    reader.plan(pages)
 }
 
 /// An Office document that is being read.
@@ -65,13 +65,13 @@ impl<'a> Office<'a> {
         let mut numbering = Numbering::default();
         for relation in of_kinds(&relations, &["numbering", "styles"]) {
             if self.package.has(&relation.part) {
-                self.package.walk(&relation.part, &mut |node| {
+                self.package.walk_beside(&relation.part, &mut |node| {
                     numbering.read(&node);
                     Ok(())
                 })?;
             }
         }
-        let body = self.part(main, Writer::numbered(&mut numbering))?;
+        let body = self.main_part(main, Writer::numbered(&mut numbering))?;
         let mut pictures = body.pictures;
         let mut text = body.text;
         for inclusion in body.inclusions {
@@ -119,14 +119,19 @@ impl<'a> Office<'a> {
         let mut slides = Vec::with_capacity(ids.len());
         let mut hidden = Vec::new();
         for (number, id) in (1..).zip(ids) {
-            let slide = relations.iter().find(|relation| relation.id == id);
-            let slide = slide.ok_or_else(|| ExtractError::unreadable(self.kind, format!("no slide {id}")))?;
+            self.package.page = Some(number);
+            let Some(slide) = relations.iter().find(|relation| relation.id == id) else {
+                self.package
+                    .told::<()>(Err(ExtractError::unreadable(self.kind, format!("no slide {id}"))))?;
+                slides.push(PlannedPage::Text(String::new()));
+                continue;
+            };
             if self.is_hidden_slide(&slide.part)? {
-                let number: u32 = number;
                 hidden.push(number.to_string());
             }
             slides.push(self.slide(&slide.part)?);
         }
+        self.package.page = None;
         if !hidden.is_empty() {
             let message = format!("hidden slides were read too: {}", hidden.join(", "));
             self.warnings.push(Warning::new(WarningCode::HiddenRead, message));
@@ -136,7 +141,7 @@ impl<'a> Office<'a> {
 
     fn is_hidden_slide(&mut self, part: &str) -> Result<bool, ExtractError> {
         let mut is_hidden = false;
-        self.package.walk(part, &mut |node| {
+        self.package.walk_beside(part, &mut |node| {
             if let Node::Open("sld", attributes) = node {
                 is_hidden = matches!(attributes.value("show"), Some("0" | "false"));
             }
@@ -189,7 +194,8 @@ impl<'a> Office<'a> {
         let Some(relation) = relations.iter().find(|relation| relation.id == id) else {
             return Ok(String::new());
         };
-        let bytes = self.package.bytes(&relation.part, MAX_INCLUSION)?;
+        let bytes = self.package.bytes(&relation.part, MAX_INCLUSION);
+        let bytes = self.package.told(bytes)?;
         let text = if bytes.starts_with(b"PK\x03\x04") {
             let message = format!("the document {} within this one was not read", relation.part);
             self.warnings.push(Warning::new(WarningCode::AttachmentsLeftOut, message));
@@ -205,12 +211,26 @@ impl<'a> Office<'a> {
         Ok(text)
     }
 
+    /// A part beside the main one, as far as it can be read.
     pub(super) fn part(&mut self, part: &str, mut writer: Writer<'_>) -> Result<Part, ExtractError> {
+        let (before, limits) = (self.bytes, self.limits);
+        self.package.walk_beside(part, &mut |node| {
+            writer.write(node);
+            limits.check_text(before + writer.text.len())
+        })?;
+        self.written(part, writer)
+    }
+
+    fn main_part(&mut self, part: &str, mut writer: Writer<'_>) -> Result<Part, ExtractError> {
         let (before, limits) = (self.bytes, self.limits);
         self.package.walk(part, &mut |node| {
             writer.write(node);
             limits.check_text(before + writer.text.len())
         })?;
+        self.written(part, writer)
+    }
+
+    fn written(&mut self, part: &str, writer: Writer<'_>) -> Result<Part, ExtractError> {
         self.bytes += writer.text.len();
         let (text, inclusions) = (writer.text, writer.inclusions);
         let shown = writer.pictures;
@@ -249,13 +269,21 @@ impl<'a> Office<'a> {
         self.warnings.push(warning);
     }
 
-    pub(super) fn told(self) -> Vec<Warning> {
-        let mut warnings = self.warnings;
+    /// The plan of what was read; a document of which a fault has left nothing fails.
+    pub(super) fn plan(self, pages: Vec<PlannedPage>) -> Result<Plan, ExtractError> {
+        let is_empty = |page: &PlannedPage| matches!(page, PlannedPage::Text(text) if text.is_empty());
+        if let Some(fault) = self.package.unread.first()
+            && pages.iter().all(is_empty)
+        {
+            return Err(ExtractError::unreadable(self.kind, &fault.message));
+        }
+        let mut warnings = self.package.unread;
+        warnings.extend(self.warnings);
         for (format, count) in self.unread {
             let message = format!("pictures of a format that is not read ({format}) were left out: {count}");
             warnings.push(Warning::new(WarningCode::PictureUnreadable, message));
         }
-        warnings
+        Ok(Plan { kind: self.kind, pages, warnings })
     }
 }
 

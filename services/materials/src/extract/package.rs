@@ -7,7 +7,7 @@ use zip::ZipArchive;
 use zip::result::ZipError;
 
 use super::xml::{Budget, Node, walk};
-use super::{ExtractError, FileKind, Limits};
+use super::{ExtractError, FileKind, Limits, Warning, WarningCode};
 
 /// An Office document: a zip of XML parts that refer to each other.
 pub(super) struct Package {
@@ -18,6 +18,10 @@ pub(super) struct Package {
     kind: FileKind,
     budget: Budget,
     limits: Limits,
+    /// The page whose parts are read.
+    pub(super) page: Option<u32>,
+    /// The parts that could not be read whole.
+    pub(super) unread: Vec<Warning>,
 }
 
 /// A reference from one part to another.
@@ -92,7 +96,7 @@ impl Package {
         let budget = Budget { left: limits.expanded_bytes, is_exceeded: false };
         let places =
             (0..archive.len()).filter_map(|at| Some((plain_name(archive.name_for_index(at)?), at))).collect();
-        Ok(Self { archive, places, kind, budget, limits: limits.clone() })
+        Ok(Self { archive, places, kind, budget, limits: limits.clone(), page: None, unread: Vec::new() })
     }
 
     pub(super) fn has(&self, part: &str) -> bool {
@@ -117,6 +121,28 @@ impl Package {
             Fault::Xml(_) if self.budget.is_exceeded => self.limits.too_large(),
             Fault::Xml(reason) => ExtractError::unreadable(kind, format!("{part}: {reason}")),
         })
+    }
+
+    /// Reads a part beside the main one as far as it goes; a fault in it costs its own rest only, and is told.
+    pub(super) fn walk_beside(
+        &mut self,
+        part: &str,
+        visit: &mut dyn FnMut(Node<'_>) -> Result<(), ExtractError>,
+    ) -> Result<(), ExtractError> {
+        let read = self.walk(part, visit);
+        self.told(read)
+    }
+
+    /// The same of any other reading of a part: nothing in place of one that is damaged.
+    pub(super) fn told<T: Default>(&mut self, read: Result<T, ExtractError>) -> Result<T, ExtractError> {
+        let Err(ExtractError::Unreadable { reason, .. }) = read else { return read };
+        let message = format!("a part of the document could not be read whole: {reason}");
+        let warning = Warning { page: self.page, code: WarningCode::PartUnreadable, message };
+        // A slide is walked twice.
+        if !self.unread.contains(&warning) {
+            self.unread.push(warning);
+        }
+        Ok(T::default())
     }
 
     /// The bytes of a part, where there are at most `limit`.
@@ -147,7 +173,7 @@ impl Package {
         if !self.has(listing) {
             return Ok(relations);
         }
-        self.walk(listing, &mut |node| {
+        self.walk_beside(listing, &mut |node| {
             if let Node::Open("Relationship", attributes) = node
                 && attributes.get("TargetMode") != Some("External")
             {

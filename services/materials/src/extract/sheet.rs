@@ -26,7 +26,7 @@ pub(super) fn inspect(path: &Path, limits: &Limits) -> Result<Plan, ExtractError
     let mut book = Book::default();
     for relation in of_kinds(&relations, &["sharedStrings", "styles"]) {
         if office.package.has(&relation.part) {
-            office.package.walk(&relation.part, &mut |node| {
+            office.package.walk_beside(&relation.part, &mut |node| {
                 book.read(node);
                 limits.check_text(book.bytes)
             })?;
@@ -38,8 +38,9 @@ pub(super) fn inspect(path: &Path, limits: &Limits) -> Result<Plan, ExtractError
         if !state.is_empty() && state != "visible" {
             hidden.push(name.clone());
         }
+        office.package.page = u32::try_from(pages.len() + 1).ok();
         let mut sheet = Sheet::new(&book, name);
-        office.package.walk(&relation.part, &mut |node| {
+        office.package.walk_beside(&relation.part, &mut |node| {
             sheet.read(node);
             limits.check_text(sheet.text.len())
         })?;
@@ -70,7 +71,7 @@ pub(super) fn inspect(path: &Path, limits: &Limits) -> Result<Plan, ExtractError
         let message = format!("hidden sheets were read too: {}", hidden.join(", "));
         office.warn(Warning::new(WarningCode::HiddenRead, message));
     }
-    Ok(Plan { kind, pages, warnings: office.told() })
+    office.plan(pages)
 }
 
 /// What all sheets share: texts, and the formats that tell days from numbers.

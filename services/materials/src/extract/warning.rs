@@ -22,6 +22,8 @@ pub enum WarningCode {
     OddCharacters,
     /// A page could not be read; the others were.
     PageUnreadable,
+    /// A part of an Office document or a book is missing or damaged; the rest was read.
+    PartUnreadable,
     /// A picture within a page could not be read.
     PictureUnreadable,
     /// A picture is cut short or damaged; what is there of it was read.
