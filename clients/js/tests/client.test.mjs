@@ -126,7 +126,7 @@ test("against a server", parallel, async (t) => {
       await client.enqueueMany(Array.from({ length: 1_200 }, (_, n) => ({ kind: "many", args: n, labels: { even: String(n % 2 === 0) } })));
       assert.equal((await all(client.jobs.list({ kind: "many", labels: { even: "true" }, limit: 100 }))).length, 600);
       assert.deepEqual(await all(client.jobs.list({ kind: [] })), []);
-      assert.equal((await client.jobs.cancel({ filter: { kind: "many" }, dryRun: true })).done, 0);
+      assert.equal((await client.jobs.cancel({ filter: { kind: "many" }, dryRun: true })).done, 1_200);
       assert.equal((await client.jobs.cancel({ filter: { kind: "many" } })).done, 1_200);
       assert.equal((await client.jobs.retry({ filter: { kind: "many" }, limit: 5 })).done, 5);
       assert.equal((await client.jobs.delete({ filter: { kind: "many", state: "cancelled" } })).done, 1_195);

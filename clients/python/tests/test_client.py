@@ -220,7 +220,8 @@ class Lists(Case):
     def test_many_are_cancelled_retried_and_deleted_by_a_filter(self) -> None:
         self.client.enqueue_many([{"kind": "many", "args": n} for n in range(2_500)])
         filter = {"kind": "many"}
-        self.assertEqual(self.client.jobs.cancel(filter=filter, dry_run=True, limit=10).done, 0)
+        self.assertEqual(self.client.jobs.cancel(filter=filter, dry_run=True, limit=10).done, 10)
+        self.assertEqual(self.client.jobs.cancel(filter=filter, dry_run=True).done, 2_500)
         self.assertEqual(self.client.jobs.cancel(filter=filter).done, 2_500)
         self.assertEqual(self.client.jobs.retry(filter=filter, limit=5).done, 5)
         self.assertEqual(self.client.jobs.delete(filter={"kind": "many", "state": "cancelled"}).done, 2_495)

@@ -87,10 +87,17 @@ impl<'a> Cluster<'a> {
     /// Starts an API server and answers its address.
     pub(crate) async fn start_server(&self, number: usize) -> Result<(Process, String)> {
         let mut command = Command::new(&self.args.longhaul);
-        // Each has a folder of its own: nothing but the store is shared.
+        // Each has a folder of its own: nothing but the store is shared, and the place of uploads, because a server refuses
+        // to start without the files of its database.
         command.arg("serve").args(["--no-worker", "--accept-unknown-kinds"]);
+        command.env("STORAGE_URL", format!("file://{}", self.folder.path().join("files").display()));
         command.args(["--listen", "127.0.0.1:0", "--store", &self.target.url]);
         command.arg("--data").arg(self.folder.path().join(format!("server-{number}")));
+        if self.target.url.starts_with("redis") {
+            // Rows have no place in Redis, and jobs of one store belong to the rows of one database.
+            let rows = self.folder.path().join("rows.db");
+            command.args(["--database", &format!("sqlite:{}", rows.display())]);
+        }
         command.env("LONGHAUL_LOG", "off");
         Process::start_and_read_line(&mut command).await
     }

@@ -111,7 +111,8 @@ export class MemoryServer {
     if (route === "POST jobs/*" && parts[1] === "actions") {
       const { action, filter, limit, dry_run } = body as unknown as { action: string; filter: JobFilter; limit: number; dry_run: boolean };
       const fitting = [...this.jobs.values()].filter((job) => fits(job, filter));
-      const done = dry_run ? 0 : fitting.slice(0, limit).filter((job) => this.#apply(action, job)).length;
+      const meant = fitting.slice(0, limit).filter((job) => isFinished(job.state) !== (action === "cancel"));
+      const done = dry_run ? meant.length : meant.filter((job) => this.#apply(action, job)).length;
       return Response.json({ matched: fitting.length, done, complete: fitting.length <= limit });
     }
     if (route === "GET jobs") return this.#list(url.searchParams);

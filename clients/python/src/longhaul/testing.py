@@ -193,7 +193,8 @@ class MemoryServer:
         filter = dict(body["filter"])
         pairs = [(name, value) for name, value in filter.items() if name != "labels"]
         fitting = [job for job in self.jobs.values() if _fits(job, pairs, filter.get("labels", {}))]
-        done = 0 if body.get("dry_run") else sum(self._apply(body["action"], job) for job in fitting[: body["limit"]])
+        meant = [job for job in fitting[: body["limit"]] if (job["state"] in FINISHED) != (body["action"] == "cancel")]
+        done = len(meant) if body.get("dry_run") else sum(self._apply(body["action"], job) for job in meant)
         return _json(200, {"matched": len(fitting), "done": done, "complete": len(fitting) <= body["limit"]})
 
     def _list(self, query: list[tuple[str, str]]) -> httpx.Response:
