@@ -142,12 +142,15 @@ test("against a server", parallel, async (t) => {
     }),
 
     t.test("a reader and a worker live through a server that is killed", async (t) => {
-      const go = signal();
+      const [said, go] = [signal(), signal()];
       const { client, server } = await setUp(
         t,
         (worker) =>
           worker.job("story", async (cx) => {
             cx.emit("before ");
+            // Once the server has answered: what it has kept and not answered is sent to the next one again.
+            await cx.step("said", () => true);
+            said.give();
             await go.given;
             cx.emit("after");
             return "told";
@@ -159,6 +162,7 @@ test("against a server", parallel, async (t) => {
       for await (const event of job.events()) {
         if (event.type !== "chunk") continue;
         if (chunks.push(event.data) === 1) {
+          await said.given;
           await server.restart();
           go.give();
         }

@@ -242,11 +242,14 @@ class Lists(Case):
 
 class Faults(Case):
     def test_a_reader_and_a_worker_live_through_a_server_that_is_killed(self) -> None:
-        worker, go = self.worker(lease=30.0), threading.Event()
+        worker, said, go = self.worker(lease=30.0), threading.Event(), threading.Event()
 
         @worker.job("story")
         def story(cx: longhaul.Context, args: None) -> str:
             cx.emit("before ")
+            # Once the server has answered: what it has kept and not answered is sent to the next one again.
+            cx.step("said", lambda: True)
+            said.set()
             go.wait()
             cx.emit("after")
             return "told"
@@ -258,6 +261,7 @@ class Faults(Case):
             if isinstance(event, longhaul.ChunkEvent):
                 chunks.append(event.data)
                 if not go.is_set():
+                    said.wait()
                     self.server.restart()
                     go.set()
         self.assertEqual(chunks, ["before ", "after"])
