@@ -8,7 +8,7 @@ use service_support::{DbError, Message, MessageRole, Texts};
 
 use crate::app::App;
 use crate::question::{Aim, Question, Source};
-use crate::search::{Passage, Query, Wanted};
+use crate::search::{EXCERPT_CHARS, Passage, Query, Wanted};
 use crate::text::{self, Language};
 
 /// A question with the conversation and the texts that came with it.
@@ -40,8 +40,6 @@ const BUDGET: usize = 24_000;
 const DOCUMENTS: usize = 8;
 /// Characters of the conversation that a question may lean on.
 const BEFORE_CHARS: usize = 600;
-/// The longest excerpt, in characters.
-const EXCERPT_CHARS: usize = 500;
 /// Chunks that are read at a time.
 const CHUNKS: u32 = 16;
 

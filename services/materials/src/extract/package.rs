@@ -212,15 +212,15 @@ enum Opened {
 /// counted first, wherever they lie: what the table says of its own length is its author's word.
 fn open(path: &Path, entries: usize) -> Result<Opened, ZipError> {
     let mut file = BufReader::with_capacity(64 * 1024, File::open(path)?);
-    if count(&mut file, b"PK\x01\x02")? > entries {
+    if count(&mut file, b"PK\x01\x02", entries + 1)? > entries {
         return Ok(Opened::TooManyEntries);
     }
     file.rewind()?;
     ZipArchive::new(file).map(Opened::Archive)
 }
 
-/// The number of occurrences of a signature of four bytes that does not overlap itself.
-fn count(source: &mut impl Read, signature: &[u8; 4]) -> io::Result<usize> {
+/// The number of occurrences of a signature that does not overlap itself. It reads no further once it has seen `enough`.
+pub(super) fn count(source: &mut impl Read, signature: &[u8], enough: usize) -> io::Result<usize> {
     let mut found = 0;
     let mut buffer = vec![0; 64 * 1024];
     let mut kept = 0;
@@ -230,9 +230,12 @@ fn count(source: &mut impl Read, signature: &[u8; 4]) -> io::Result<usize> {
             return Ok(found);
         }
         let filled = kept + length;
-        found += buffer[..filled].windows(4).filter(|window| *window == signature).count();
+        found += buffer[..filled].windows(signature.len()).filter(|window| *window == signature).count();
+        if found >= enough {
+            return Ok(found);
+        }
         // A signature may lie across two reads.
-        kept = filled.min(3);
+        kept = filled.min(signature.len() - 1);
         buffer.copy_within(filled - kept..filled, 0);
     }
 }
@@ -277,7 +280,7 @@ mod tests {
             }
         }
         let bytes = b"PK\x01\x02..PK\x01\x02PK\x01\x03PPK\x01\x02PK";
-        assert_eq!(count(&mut Drops(bytes), b"PK\x01\x02").unwrap(), 3);
-        assert_eq!(count(&mut &bytes[..], b"PK\x01\x02").unwrap(), 3);
+        assert_eq!(count(&mut Drops(bytes), b"PK\x01\x02", usize::MAX).unwrap(), 3);
+        assert_eq!(count(&mut &bytes[..], b"PK\x01\x02", usize::MAX).unwrap(), 3);
     }
 }

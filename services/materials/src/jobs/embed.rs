@@ -3,11 +3,10 @@ use std::time::Duration;
 
 use longhaul::{Context, Job, JobError, JobResult, NewJob, OnClash, Unique};
 use serde::{Deserialize, Serialize};
-use service_support::{Commit, DbError, ProviderError, Write};
+use service_support::{DbError, ProviderError, Write};
 
-use super::QUEUE;
 use super::index::INDEX_PERCENT;
-use super::superseded;
+use super::{QUEUE, enqueue_for_each, superseded};
 use crate::app::{App, Materials};
 use crate::text::scaled;
 
@@ -37,8 +36,6 @@ pub struct Embedded {
 
 /// Chunks that go to the provider at a time, and into one commit.
 const BATCH: u32 = 32;
-/// Materials whose embedding is enqueued at a time.
-const PAGE: usize = 500;
 
 impl Job for Embed {
     const KIND: &'static str = "materials.embed";
@@ -68,33 +65,14 @@ impl Job for Embed {
     }
 }
 
-/// Enqueues the embedding of every material whose text the configured model has not embedded. A job that is waiting
-/// for the same already is joined, so that several servers may do this at once. Answers how many were enqueued.
+/// Enqueues the embedding of every material whose text the configured model has not embedded. Answers how many were enqueued.
 pub(crate) async fn enqueue_embeds(app: &App) -> Result<usize, DbError> {
     app.forget_other_embeddings().await?;
     let Some(model) = app.embedding_model() else { return Ok(0) };
-    let mut after = String::new();
-    let mut created = 0;
-    loop {
-        let sql = "SELECT id, run FROM materials WHERE id > $1 AND chunks > 0 AND indexed_run = run \
-                   AND embedding_model IS NULL ORDER BY id LIMIT $2";
-        let rows = app.db.read(sql, vec![after.as_str().into(), PAGE.into()]).await?;
-        let Some(last) = rows.last() else { return Ok(created) };
-        after = last.get("id")?;
-        let mut jobs = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let job = Embed {
-                material_id: row.get("id")?,
-                run: row.get("run")?,
-                model: model.to_owned(),
-                dimension: None,
-            };
-            jobs.push(job.enqueued()?);
-        }
-        if let Commit::Done(done) = app.db.commit(vec![], jobs).await? {
-            created += done.enqueued.iter().filter(|job| job.is_created()).count();
-        }
-    }
+    enqueue_for_each(app, "embedding_model IS NULL", |material_id, run| {
+        Embed { material_id, run, model: model.to_owned(), dimension: None }.enqueued()
+    })
+    .await
 }
 
 /// Enqueues the embedding of materials whose vectors are not as long as those that the model makes now.

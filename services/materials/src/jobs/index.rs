@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use longhaul::{Context, Job, JobError, JobResult, NewJob, OnClash, Unique};
 use serde::{Deserialize, Serialize};
-use service_support::{Commit, DbError, Write};
+use service_support::{DbError, Write};
 
 use super::read::READ_PERCENT;
-use super::{QUEUE, ROWS_PER_COMMIT, superseded};
+use super::{QUEUE, ROWS_PER_COMMIT, enqueue_for_each, superseded};
 use crate::app::{App, Materials};
 use crate::text::{CHUNKS_PER_PART, Postings};
 
@@ -33,8 +33,6 @@ pub struct Indexed {
 
 /// The part of the progress that is done when the text is indexed.
 pub(crate) const INDEX_PERCENT: f64 = 85.0;
-/// Materials whose indexing is enqueued at a time.
-const PAGE: usize = 500;
 
 impl Job for Index {
     const KIND: &'static str = "materials.index";
@@ -66,25 +64,12 @@ impl Job for Index {
 
 /// Enqueues the indexing of every material that an older release indexed. Answers how many were enqueued.
 pub(crate) async fn enqueue_indexing(app: &App) -> Result<usize, DbError> {
-    let mut after = String::new();
-    let mut created = 0;
-    loop {
-        let sql = "SELECT id, run FROM materials WHERE id > $1 AND chunks > 0 AND indexed_run = run \
-                   AND nodes IS NULL ORDER BY id LIMIT $2";
-        let rows = app.db.read(sql, vec![after.as_str().into(), PAGE.into()]).await?;
-        let Some(last) = rows.last() else { return Ok(created) };
-        after = last.get("id")?;
-        let mut jobs = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let job = Index { material_id: row.get("id")?, run: row.get("run")? };
-            let key = format!("materials.index:{}:{}", job.material_id, job.run);
-            let unique = Unique { key, period: None, on_clash: OnClash::Join };
-            jobs.push(NewJob { unique: Some(unique), priority: -5, ..NewJob::of(&job)? });
-        }
-        if let Commit::Done(done) = app.db.commit(vec![], jobs).await? {
-            created += done.enqueued.iter().filter(|job| job.is_created()).count();
-        }
-    }
+    enqueue_for_each(app, "nodes IS NULL", |material_id, run| {
+        let key = format!("materials.index:{material_id}:{run}");
+        let unique = Unique { key, period: None, on_clash: OnClash::Join };
+        Ok(NewJob { unique: Some(unique), priority: -5, ..NewJob::of(&Index { material_id, run })? })
+    })
+    .await
 }
 
 impl App {

@@ -46,6 +46,36 @@ pub(crate) fn process_job(material: &Material, owner: &str) -> Result<NewJob, lo
     Ok(NewJob { id: Some(material.job_id()), labels, limit_key, ..NewJob::of(&job)? })
 }
 
+/// Materials whose jobs are enqueued at a time.
+const PAGE: usize = 500;
+
+/// Enqueues a job for the newest run of every material that can be searched and fits `condition`. A job that is waiting for
+/// the same already is joined, so that several servers may do this at once. Answers how many were enqueued.
+async fn enqueue_for_each(
+    app: &App,
+    condition: &str,
+    job: impl Fn(String, u32) -> Result<NewJob, longhaul::Error>,
+) -> Result<usize, DbError> {
+    let sql = format!(
+        "SELECT id, run FROM materials WHERE id > $1 AND chunks > 0 AND indexed_run = run AND {condition} \
+         ORDER BY id LIMIT $2"
+    );
+    let mut after = String::new();
+    let mut created = 0;
+    loop {
+        let rows = app.db.read(sql.clone(), vec![after.as_str().into(), PAGE.into()]).await?;
+        let Some(last) = rows.last() else { return Ok(created) };
+        after = last.get("id")?;
+        let mut jobs = Vec::with_capacity(rows.len());
+        for row in &rows {
+            jobs.push(job(row.get("id")?, row.get("run")?)?);
+        }
+        if let Commit::Done(done) = app.db.commit(vec![], jobs).await? {
+            created += done.enqueued.iter().filter(|job| job.is_created()).count();
+        }
+    }
+}
+
 impl App {
     pub(crate) async fn material(&self, id: &str) -> Result<Option<Material>, DbError> {
         let sql = format!("SELECT {} FROM materials m WHERE m.id = $1", Material::COLUMNS);

@@ -107,7 +107,7 @@ struct Batch {
 const CHUNKS_PER_BATCH: u32 = 4_096;
 const MATERIALS_PER_BATCH: usize = 200;
 /// The longest excerpt, in characters.
-const EXCERPT_CHARS: usize = 500;
+pub(crate) const EXCERPT_CHARS: usize = 500;
 /// The weight of meaning beside words. Words keep enough weight that a name or a formula is found as it is written.
 const MEANING: f64 = 0.6;
 /// The weight of a word that was said before, beside one of the query.
