@@ -44,4 +44,4 @@ pub use provider::{Cause, Provider, ProviderError, Reply, SHOULD_RETRY, Waiting}
 pub use providers::Providers;
 pub use proxies::TrustedProxies;
 pub use service::{Deps, Load, OpenError, Queue, Service};
-pub use texts::{Texts, filled};
+pub use texts::{Texts, Translated, filled};

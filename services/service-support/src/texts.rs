@@ -1,3 +1,5 @@
+use crate::language::Language;
+
 /// The texts of a data file, by name. A line `# name` begins a text, and the next one or the file's end closes it; blank
 /// lines around a text do not count. `{word}` in a text stands for a value: see [`filled`].
 #[derive(Clone, Debug)]
@@ -44,6 +46,24 @@ impl Texts {
     #[must_use]
     pub fn fill(&self, name: &str, values: &[(&str, &str)]) -> String {
         filled(self.get(name), values)
+    }
+}
+
+/// The texts of one data file for each language.
+#[derive(Clone, Debug)]
+pub struct Translated([Texts; Language::ALL.len()]);
+
+impl Translated {
+    /// Reads the data file of each language.
+    #[must_use]
+    pub fn read(file: impl Fn(Language) -> &'static str) -> Self {
+        Self(Language::ALL.map(|language| Texts::read(file(language))))
+    }
+
+    /// The texts of a language.
+    #[must_use]
+    pub fn of(&self, language: Language) -> &Texts {
+        &self.0[language as usize]
     }
 }
 

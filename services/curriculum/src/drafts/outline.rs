@@ -4,7 +4,7 @@
 
 use std::sync::LazyLock;
 
-use service_support::{Language, Texts, filled};
+use service_support::{Language, Texts, Translated, filled};
 
 use super::lesson::{LessonDraft, WrittenLesson};
 use super::topics::{Topic, topics};
@@ -13,18 +13,18 @@ use crate::model::{Activity, Bloom, CASE_STUDY, FormativeCheck, IndependentStudy
 
 /// The texts of lesson plans, by language. `Apply.main` is a part of a plan at that level of the taxonomy: a line an entry; an activity is
 /// its type, its title and what happens in it.
-static GUIDES: LazyLock<[Texts; 5]> = LazyLock::new(|| {
-    [
-        Texts::read(include_str!("guide/en.txt")),
-        Texts::read(include_str!("guide/de.txt")),
-        Texts::read(include_str!("guide/es.txt")),
-        Texts::read(include_str!("guide/fr.txt")),
-        Texts::read(include_str!("guide/hi.txt")),
-    ]
+static GUIDES: LazyLock<Translated> = LazyLock::new(|| {
+    Translated::read(|language| match language {
+        Language::En => include_str!("guide/en.txt"),
+        Language::De => include_str!("guide/de.txt"),
+        Language::Es => include_str!("guide/es.txt"),
+        Language::Fr => include_str!("guide/fr.txt"),
+        Language::Hi => include_str!("guide/hi.txt"),
+    })
 });
 
 pub(super) fn guide(language: Language) -> &'static Texts {
-    &GUIDES[language as usize]
+    GUIDES.of(language)
 }
 
 /// The types of activities.

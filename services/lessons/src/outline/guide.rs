@@ -1,6 +1,6 @@
 use std::sync::LazyLock;
 
-use service_support::{Language, Texts};
+use service_support::{Language, Texts, Translated};
 
 use super::Body;
 use super::field::Field;
@@ -8,19 +8,19 @@ use crate::draft::LessonDraft;
 
 /// The texts of lessons, by language. Those of a field are named after it: `art.question`; the languages that have none for a
 /// field have the general ones.
-static GUIDES: LazyLock<[Texts; 5]> = LazyLock::new(|| {
-    [
-        Texts::read(include_str!("guide/en.txt")),
-        Texts::read(include_str!("guide/de.txt")),
-        Texts::read(include_str!("guide/es.txt")),
-        Texts::read(include_str!("guide/fr.txt")),
-        Texts::read(include_str!("guide/hi.txt")),
-    ]
+static GUIDES: LazyLock<Translated> = LazyLock::new(|| {
+    Translated::read(|language| match language {
+        Language::En => include_str!("guide/en.txt"),
+        Language::De => include_str!("guide/de.txt"),
+        Language::Es => include_str!("guide/es.txt"),
+        Language::Fr => include_str!("guide/fr.txt"),
+        Language::Hi => include_str!("guide/hi.txt"),
+    })
 });
 
 /// The texts of a language.
 pub(crate) fn guide(language: Language) -> &'static Texts {
-    &GUIDES[language as usize]
+    GUIDES.of(language)
 }
 
 /// A lesson for which no article is at hand: how to find out, and nothing that might be wrong.
