@@ -79,24 +79,27 @@ class Job:
 
 
 @dataclass(frozen=True)
-class StateEvent:
-    """The job is in this state now."""
+class _Place:
+    """What every event has: its number, the attempt that it belongs to, and its time in RFC 3339."""
 
     id: int
     attempt: int
     at: str
+
+
+@dataclass(frozen=True)
+class StateEvent(_Place):
+    """The job is in this state now."""
+
     state: State
     error: AttemptError | None = None
     type: Literal["state"] = "state"
 
 
 @dataclass(frozen=True)
-class ProgressEvent:
+class ProgressEvent(_Place):
     """The job got this far."""
 
-    id: int
-    attempt: int
-    at: str
     percent: float
     message: str
     data: Any
@@ -104,56 +107,41 @@ class ProgressEvent:
 
 
 @dataclass(frozen=True)
-class LogEvent:
+class LogEvent(_Place):
     """The job said this."""
 
-    id: int
-    attempt: int
-    at: str
     level: str
     message: str
     type: Literal["log"] = "log"
 
 
 @dataclass(frozen=True)
-class ChunkEvent:
+class ChunkEvent(_Place):
     """A piece of the job's output, as it is made."""
 
-    id: int
-    attempt: int
-    at: str
     data: Any
     type: Literal["chunk"] = "chunk"
 
 
 @dataclass(frozen=True)
-class OutputEvent:
+class OutputEvent(_Place):
     """The whole output, once the job has completed."""
 
-    id: int
-    attempt: int
-    at: str
     output: Any
     type: Literal["output"] = "output"
 
 
 @dataclass(frozen=True)
-class ResetEvent:
+class ResetEvent(_Place):
     """The attempt failed, or the log begins anew: drop the chunks so far."""
 
-    id: int
-    attempt: int
-    at: str
     type: Literal["reset"] = "reset"
 
 
 @dataclass(frozen=True)
-class GapEvent:
+class GapEvent(_Place):
     """The log is bounded, and events between the last one seen and the next one are gone."""
 
-    id: int
-    attempt: int
-    at: str
     type: Literal["gap"] = "gap"
 
 
