@@ -3,7 +3,9 @@
 mod belonging;
 mod children;
 mod cli;
+mod commands;
 mod courses;
+mod crew;
 mod dependencies;
 mod edges;
 mod events;
@@ -13,5 +15,6 @@ mod lifecycle;
 mod many_machines;
 mod old_data;
 mod readme;
+mod run;
 mod server;
 mod uploads;
