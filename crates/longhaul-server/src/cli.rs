@@ -4,7 +4,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::client::Place;
-use crate::{jobs, migrate, queues, run, serve, token, worker, workers};
+use crate::{completions, doctor, jobs, migrate, queues, run, serve, token, worker, workers};
 
 /// Slow work behind fast APIs: a request enqueues a job and is answered in milliseconds; the job survives
 /// crashes, retries, reports progress and can be followed live.
@@ -29,6 +29,10 @@ pub(crate) enum Command {
     Queues(queues::Args),
     /// List the workers that are there
     Workers(workers::Args),
+    /// Look for what is unreachable, not writable, not configured or missing
+    Doctor(doctor::Args),
+    /// Print a script that completes commands in a shell
+    Completions(completions::Args),
     /// Print a bearer token for a user
     Token(token::Args),
     /// Create or update the tables, and exit
@@ -82,8 +86,10 @@ impl Command {
             Command::Jobs(args) => Some(&mut args.place),
             Command::Queues(args) => Some(&mut args.place),
             Command::Workers(args) => Some(&mut args.place),
+            Command::Doctor(args) => Some(&mut args.place),
             Command::Serve(_)
             | Command::Worker(_)
+            | Command::Completions(_)
             | Command::Token(_)
             | Command::Migrate(_)
             | Command::Bench(_) => None,

@@ -3,6 +3,8 @@
 mod belonging;
 mod cli;
 mod client;
+mod completions;
+mod doctor;
 mod jobs;
 mod late;
 mod logging;
@@ -76,10 +78,12 @@ fn run(command: Command) -> Result<ExitCode> {
         match command {
             Command::Run(args) => return run::run(*args).await,
             Command::Jobs(args) => return jobs::run(args).await,
+            Command::Doctor(args) => return doctor::run(args).await,
             Command::Serve(args) => serve::run(args).await,
             Command::Worker(args) => worker::run(args).await,
             Command::Queues(args) => queues::run(args).await,
             Command::Workers(args) => workers::run(args).await,
+            Command::Completions(args) => completions::run(&args),
             Command::Token(args) => token::run(&args),
             Command::Migrate(args) => migrate::run(args).await,
             Command::Bench(args) => longhaul_bench::run(args, serve::listen::on_loopback).await,

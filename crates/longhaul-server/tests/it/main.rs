@@ -7,6 +7,7 @@ mod commands;
 mod courses;
 mod crew;
 mod dependencies;
+mod doctor;
 mod edges;
 mod events;
 mod kill;
