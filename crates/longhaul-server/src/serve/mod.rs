@@ -2,6 +2,7 @@
 
 mod access;
 mod app;
+mod banner;
 mod connections;
 mod cors;
 mod dashboard;
@@ -20,6 +21,7 @@ use longhaul_http::UnknownKinds;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use self::banner::Banner;
 use crate::services::{self, Selection};
 use crate::stores::StoreArgs;
 use crate::work::{self, Work};
@@ -90,6 +92,14 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         Role::Worker(args.work.start(&services)?)
     };
     tracing::info!("listening on http://{}", listener.address());
+    Banner {
+        address: listener.address(),
+        services: services.details().get("services").map_or("", String::as_str),
+        stores: stores.described(),
+        data: &args.stores.data,
+        grace: args.work.grace().as_secs(),
+    }
+    .show();
     // For whoever started us with port 0, and for scripts: the one line on standard output. That nobody reads it is
     // no reason not to serve.
     let _ = writeln!(std::io::stdout(), "http://{}", listener.address());
