@@ -50,7 +50,7 @@ async fn act(longhaul: &Longhaul, args: Args, deed: &Deed) -> Result<()> {
         );
     }
     if args.ids.is_empty() {
-        let acted = longhaul.store().act(&filter, deed.action, args.limit).await?;
+        let acted = longhaul.store().act(&filter, deed.action.clone(), args.limit).await?;
         println!("{} {}", acted.done, deed.done);
         if !acted.complete {
             println!("there may be more: raise --limit, or run this again");
@@ -63,7 +63,7 @@ async fn act(longhaul: &Longhaul, args: Args, deed: &Deed) -> Result<()> {
     let mut refused = 0;
     for id in args.ids {
         let id = JobId::new(id)?;
-        if longhaul.store().act(&JobFilter::id(id.clone()), deed.action, 1).await?.done > 0 {
+        if longhaul.store().act(&JobFilter::id(id.clone()), deed.action.clone(), 1).await?.done > 0 {
             println!("{id} {}", deed.done);
         } else {
             eprintln!("{}", why_not(longhaul, &id, deed).await?);

@@ -34,6 +34,7 @@ impl Filter {
             queues: self.queues,
             labels: self.labels,
             text: self.text,
+            ..JobFilter::default()
         }
     }
 }

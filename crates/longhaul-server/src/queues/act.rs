@@ -35,7 +35,7 @@ async fn act(longhaul: &Longhaul, args: Args, action: Action, done: &str) -> Res
     let mut acted = 0;
     while acted < wanted {
         let batch = BATCH.min(wanted - acted);
-        let count = longhaul.store().act(&filter, action, usize::try_from(batch)?).await?.done;
+        let count = longhaul.store().act(&filter, action.clone(), usize::try_from(batch)?).await?.done;
         acted += count;
         if count < batch {
             break;
