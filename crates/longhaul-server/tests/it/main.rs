@@ -19,4 +19,5 @@ mod old_data;
 mod readme;
 mod run;
 mod server;
+mod top;
 mod uploads;
