@@ -4,7 +4,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::client::Place;
-use crate::{completions, doctor, jobs, migrate, queues, run, serve, token, top, worker, workers};
+use crate::{completions, doctor, jobs, look, migrate, queues, run, serve, token, top, worker};
 
 /// Slow work behind fast APIs: a request enqueues a job and is answered in milliseconds; the job survives
 /// crashes, retries, reports progress and can be followed live.
@@ -29,8 +29,16 @@ pub(crate) enum Command {
     Jobs(jobs::Args),
     /// Look at queues, pause them, and deal with what has failed in them
     Queues(queues::Args),
+    /// Say why a job does not run
+    Why(look::why::Args),
+    /// Show throughput, and how long jobs waited and ran
+    Stats(look::stats::Args),
+    /// List failures in groups
+    Errors(look::errors::Args),
+    /// List kinds of jobs, and who knows them
+    Kinds(look::kinds::Args),
     /// List the workers that are there
-    Workers(workers::Args),
+    Workers(look::workers::Args),
     /// Look for what is unreachable, not writable, not configured or missing
     Doctor(doctor::Args),
     /// Print a script that completes commands in a shell
@@ -88,6 +96,10 @@ impl Command {
             Command::Jobs(args) => Some(&mut args.place),
             Command::Queues(args) => Some(&mut args.place),
             Command::Workers(args) => Some(&mut args.place),
+            Command::Why(args) => Some(&mut args.place),
+            Command::Stats(args) => Some(&mut args.place),
+            Command::Errors(args) => Some(&mut args.place),
+            Command::Kinds(args) => Some(&mut args.place),
             Command::Top(args) => Some(&mut args.place),
             Command::Doctor(args) => Some(&mut args.place),
             Command::Serve(_)

@@ -8,6 +8,7 @@ mod doctor;
 mod jobs;
 mod late;
 mod logging;
+mod look;
 mod migrate;
 mod queues;
 mod run;
@@ -21,7 +22,6 @@ mod token;
 mod top;
 mod work;
 mod worker;
-mod workers;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -83,7 +83,11 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Serve(args) => serve::run(args).await,
             Command::Worker(args) => worker::run(args).await,
             Command::Queues(args) => queues::run(args).await,
-            Command::Workers(args) => workers::run(args).await,
+            Command::Workers(args) => look::workers::run(args).await,
+            Command::Why(args) => look::why::run(args).await,
+            Command::Stats(args) => look::stats::run(args).await,
+            Command::Errors(args) => look::errors::run(args).await,
+            Command::Kinds(args) => look::kinds::run(args).await,
             Command::Completions(args) => completions::run(&args),
             Command::Top(args) => top::run(args).await,
             Command::Token(args) => token::run(&args),

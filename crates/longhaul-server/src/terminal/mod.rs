@@ -41,6 +41,14 @@ pub(crate) fn since(at: &str, now: Timestamp) -> String {
     }
 }
 
+/// The time to a moment in RFC 3339, in brackets; nothing where it is past or none.
+pub(crate) fn until(at: &str, now: Timestamp) -> String {
+    match at.parse::<jiff::Timestamp>().map(|at| Timestamp(at.as_millisecond())) {
+        Ok(at) if at > now => format!(" (in {})", spoken(at.since(now))),
+        Ok(_) | Err(_) => String::new(),
+    }
+}
+
 /// A whole number with its thousands apart.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();

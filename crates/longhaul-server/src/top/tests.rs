@@ -110,7 +110,7 @@ async fn a_search_narrows_the_lists_and_escape_leaves_it_alone() {
 
 #[tokio::test]
 async fn a_place_where_nothing_happens_costs_one_read_a_look() {
-    use longhaul::testing::Intercept;
+    use longhaul::testing::{Call, Intercept};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -119,7 +119,9 @@ async fn a_place_where_nothing_happens_costs_one_read_a_look() {
     store.enqueue(vec![job()]).await.expect("it is enqueued");
     let counter = Arc::clone(&calls);
     let counted = Intercept::new(store, move |store, call| {
-        counter.fetch_add(1, Ordering::Relaxed);
+        if matches!(&call, Call::Queues | Call::Workers | Call::List(..) | Call::Get(..)) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
         async move { call.on(store.as_ref()).await }
     });
     let client = Client::over(Longhaul::new(counted), "memory".into());

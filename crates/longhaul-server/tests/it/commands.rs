@@ -93,3 +93,95 @@ async fn workers_are_listed_with_their_slots() {
     let worker: Value = serde_json::from_str(json.lines().next().expect("a worker")).expect("JSON");
     assert_eq!(worker["queues"][0]["queue"], "lessons");
 }
+
+#[tokio::test]
+async fn a_search_has_the_words_of_the_dashboard() {
+    let place = Place::new();
+    let _crew = Crew::at(&place).await;
+    let run = async |args: &[&str]| {
+        let args = [&["run", "act", "--queue", "stage", "--wait", "--quiet"], args].concat();
+        place.run(&args).await
+    };
+    run(&["how=lines", "n=7", "--id", "one", "--label", "env=test"]).await;
+    run(&["how=lines", "n=8", "--id", "two"]).await;
+    run(&["how=talk", "n=7", "--id", "three"]).await;
+    for (words, expected) in [
+        (&["state:failed"][..], &["two", "one"][..]),
+        (&["state:failed", "-label.env:test"], &["two"]),
+        (&["args.n:7"], &["three", "one"]),
+        (&["queue:stage state:failed args.n:7"], &["one"]),
+        (&["forgot its lines", "id:two"], &["two"]),
+        (&["-state:failed"], &["three"]),
+    ] {
+        let list = place.printed(&[&["jobs", "list", "--json"], words].concat()).await;
+        let ids: Vec<String> = list
+            .lines()
+            .map(|line| {
+                serde_json::from_str::<Value>(line).expect("JSON")["id"].as_str().expect("an id").to_owned()
+            })
+            .collect();
+        assert_eq!(ids, expected, "{words:?}");
+    }
+    let done = place.printed(&["jobs", "delete", "state:failed", "-label.env:test", "--yes"]).await;
+    assert_eq!(done, "1 deleted\n");
+    let wrong = place.run(&["jobs", "list", "state:broken"]).await;
+    assert!(!wrong.status.success() && stderr(&wrong).contains("state"), "{wrong:?}");
+}
+
+#[tokio::test]
+async fn a_job_that_waits_says_why_and_a_paused_queue_how_to_go_on() {
+    let place = Place::new();
+    let longhaul = Crew::idle(&place).await;
+    let id = longhaul.enqueue(Act { how: "talk".into(), n: 1 }).await.expect("it is enqueued").id;
+    let why = place.printed(&["why", id.as_str()]).await;
+    assert!(why.contains("is available") && why.contains("no worker serves its queue stage"), "{why}");
+    let paused = place.printed(&["queues", "pause", "stage"]).await;
+    assert_eq!(paused, "stage is paused: 1 jobs wait; longhaul queues resume stage goes on\n");
+    let crew = Crew::at(&place).await;
+    let why = place.printed(&["why", id.as_str()]).await;
+    assert!(why.contains("its queue stage is paused: longhaul queues resume stage goes on"), "{why}");
+    assert!(place.printed(&["queues"]).await.contains("paused"));
+    let json: Value =
+        serde_json::from_str(&place.printed(&["why", id.as_str(), "--json"]).await).expect("JSON");
+    assert!(json["reasons"].as_array().is_some_and(|reasons| !reasons.is_empty()), "{json}");
+    let resumed = place.printed(&["queues", "resume", "stage"]).await;
+    assert!(resumed.starts_with("stage is not paused"), "{resumed}");
+    let ended = crew
+        .longhaul
+        .wait(&id, crate::server::PATIENCE)
+        .await
+        .expect("it ends")
+        .found()
+        .expect("it is there");
+    assert!(ended.state.is_finished());
+    let why = place.printed(&["why", id.as_str()]).await;
+    assert!(why.contains("is completed") && why.contains("it has ended"), "{why}");
+    let unknown = place.run(&["why", "nobody"]).await;
+    assert_eq!(stderr(&unknown), "longhaul: there is no job nobody\n");
+}
+
+#[tokio::test]
+async fn what_a_server_has_done_is_counted_and_its_failures_are_grouped() {
+    let place = Place::new();
+    let server = place.serve(&["--services", "lessons"]).await;
+    let asked = async |args: &[&str]| place.run(&[args, &["--url", &server.url]].concat()).await;
+    for _ in 0..2 {
+        let failed = asked(&["run", "lessons.generate", "{}", "--wait", "--max-attempts", "1"]).await;
+        assert_eq!(failed.status.code(), Some(1), "{failed:?}");
+    }
+    let errors = stdout(&asked(&["errors", "--json"]).await);
+    let group: Value = serde_json::from_str(errors.lines().next().expect("a group")).expect("JSON");
+    assert_eq!((&group["kind"], &group["count"]), (&"lessons.generate".into(), &2.into()), "{group}");
+    let fingerprint = group["fingerprint"].as_str().expect("a fingerprint");
+    let table = stdout(&asked(&["errors"]).await);
+    assert!(table.contains("FINGERPRINT") && table.contains(fingerprint), "{table}");
+    let jobs = stdout(&asked(&["jobs", "list", "--json", &format!("error:{fingerprint}")]).await);
+    assert_eq!(jobs.lines().count(), 2, "{jobs}");
+    let stats: Value = serde_json::from_str(&stdout(&asked(&["stats", "--json"]).await)).expect("JSON");
+    assert_eq!(stats["kinds"][0]["failed"], 2, "{stats}");
+    let table = stdout(&asked(&["stats"]).await);
+    assert!(table.contains("queue lessons") && table.contains("kind lessons.generate"), "{table}");
+    let kinds = stdout(&asked(&["kinds"]).await);
+    let row = kinds.lines().find(|line| line.starts_with("lessons.generate")).unwrap_or_default();
+    assert!(!row.is_empty() && !row.contains("no worker runs it"), "{kinds}");
+}

@@ -1,5 +1,3 @@
-//! `longhaul workers`
-
 use std::io::{self, Write};
 
 use clap::Args as ClapArgs;
