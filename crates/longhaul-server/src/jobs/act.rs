@@ -40,31 +40,84 @@ Examples:
   longhaul jobs cancel --state available,scheduled --kind materials.process --yes
   longhaul jobs delete state:failed kind:import --dry-run";
 
+/// The jobs to run again, and how.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Again {
+    #[command(flatten)]
+    which: Args,
+    /// New args for jobs that are named by id: JSON. The outputs of their steps are forgotten
+    #[arg(long, value_name = "JSON", value_parser = json)]
+    args: Option<Value>,
+}
+
+/// The jobs to move, and where to.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Moved {
+    #[command(flatten)]
+    which: Args,
+    /// -100 to 100, higher first
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-100..=100))]
+    priority: i32,
+}
+
 /// An action on jobs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Deed {
     Retry,
+    /// With other args.
+    RetryWith(Value),
     Cancel,
     Delete,
+    SetPriority(i32),
 }
 
 impl Deed {
-    fn word(self) -> &'static str {
+    fn word(&self) -> &'static str {
         match self {
-            Deed::Retry => "retry",
+            Deed::Retry | Deed::RetryWith(_) => "retry",
             Deed::Cancel => "cancel",
             Deed::Delete => "delete",
+            Deed::SetPriority(_) => "set_priority",
+        }
+    }
+
+    /// The question before it is done to many.
+    fn question(&self, jobs: &str) -> String {
+        match self {
+            Deed::Retry | Deed::RetryWith(_) => format!("Run {jobs} jobs again?"),
+            Deed::Cancel => format!("Cancel {jobs} jobs?"),
+            Deed::Delete => format!("Delete {jobs} jobs for good?"),
+            Deed::SetPriority(priority) => format!("Give {jobs} jobs the priority {priority}?"),
         }
     }
 
     /// The effect, for people.
-    fn done(self) -> &'static str {
+    fn done(&self) -> &'static str {
         match self {
-            Deed::Retry => "will run again",
+            Deed::Retry | Deed::RetryWith(_) => "will run again",
             Deed::Cancel => "cancelled, or asked to stop",
             Deed::Delete => "deleted",
+            Deed::SetPriority(_) => "moved",
         }
     }
+}
+
+pub(super) async fn again(client: &Client, Again { which, args }: Again) -> Result<()> {
+    if args.is_some() && which.words.iter().any(|word| is_search(word)) {
+        return Err(
+            "--args is for jobs that are named by id: jobs that are searched for have args of their own"
+                .into(),
+        );
+    }
+    run(client, which, args.map_or(Deed::Retry, Deed::RetryWith)).await
+}
+
+pub(super) async fn moved(client: &Client, Moved { which, priority }: Moved) -> Result<()> {
+    run(client, which, Deed::SetPriority(priority)).await
+}
+
+fn json(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("not JSON ({error}): quote it for the shell"))
 }
 
 pub(super) async fn run(client: &Client, args: Args, deed: Deed) -> Result<()> {
@@ -83,7 +136,7 @@ pub(super) async fn run(client: &Client, args: Args, deed: Deed) -> Result<()> {
             .into());
     }
     let bounds = Bounds { limit: args.limit, yes: Yes::from(args.yes), look: Look::from(args.dry_run) };
-    let acted = all(client, &search, deed, &bounds).await?;
+    let acted = all(client, &search, &deed, &bounds).await?;
     let mut out = io::stdout().lock();
     if args.json {
         writeln!(
@@ -108,6 +161,18 @@ pub(super) async fn run(client: &Client, args: Args, deed: Deed) -> Result<()> {
     Ok(())
 }
 
+/// There is no route for the priority of one job: it is the action, for one id.
+async fn set_priority(client: &Client, id: &str, priority: i32) -> Result<String> {
+    let path = format!("/jobs/{}", encoded(id));
+    let body = json!({"action": "set_priority", "priority": priority, "filter": {"ids": id}});
+    let acted: Acted = client.post("/jobs/actions", &body).await?;
+    let text = client.text(Method::GET, &path, None).await?;
+    if acted.done == 0 {
+        return Err(format!("{id} is {}: only waiting jobs are moved", state(&text)).into());
+    }
+    Ok(text)
+}
+
 /// Acts on jobs by their ids, one after the other.
 async fn each(client: &Client, args: &Args, deed: Deed) -> Result<()> {
     let mut refused = 0;
@@ -122,11 +187,16 @@ async fn each(client: &Client, args: &Args, deed: Deed) -> Result<()> {
             }
             continue;
         }
-        let answer = match deed {
+        let answer = match &deed {
             Deed::Delete => client.text(Method::DELETE, &path, None).await,
             Deed::Retry | Deed::Cancel => {
                 client.text(Method::POST, &format!("{path}/{}", deed.word()), None).await
             }
+            Deed::RetryWith(args) => {
+                let body = json!({"args": args});
+                client.text(Method::POST, &format!("{path}/retry"), Some(&body)).await
+            }
+            Deed::SetPriority(priority) => set_priority(client, id, *priority).await,
         };
         match answer {
             Ok(text) if args.json && deed != Deed::Delete => println!("{text}"),
@@ -217,10 +287,13 @@ const BATCH: u64 = 1_000;
 const COUNTED: u64 = 10_000;
 
 /// Acts on all that fits: counts it, asks where somebody can be asked, and goes on in batches under a bar.
-pub(crate) async fn all(client: &Client, search: &Search, deed: Deed, bounds: &Bounds) -> Result<Acted> {
+pub(crate) async fn all(client: &Client, search: &Search, deed: &Deed, bounds: &Bounds) -> Result<Acted> {
     let filter = search.filter();
     let call = async |limit: u64, dry_run: bool| -> Result<Acted> {
-        let body = json!({"action": deed.word(), "filter": filter, "limit": limit, "dry_run": dry_run});
+        let mut body = json!({"action": deed.word(), "filter": filter, "limit": limit, "dry_run": dry_run});
+        if let Deed::SetPriority(priority) = deed {
+            body["priority"] = (*priority).into();
+        }
         client.post("/jobs/actions", &body).await
     };
     let most = bounds.limit.unwrap_or(u64::MAX);
@@ -231,39 +304,35 @@ pub(crate) async fn all(client: &Client, search: &Search, deed: Deed, bounds: &B
     }
     let more = if counted.complete || most <= counted.done { "" } else { " or more" };
     if bounds.yes == Yes::Ask && wanted > 0 {
-        let question = format!("{} {}{more} jobs?", capital(deed.word()), grouped(wanted));
-        match ask(&question)? {
+        match ask(&deed.question(&format!("{}{more}", grouped(wanted))))? {
             Answer::Yes => {}
             Answer::No => return Err("nothing was done".into()),
             // What is deleted does not come back; the other two have always been done without a word.
-            Answer::Nobody if deed == Deed::Delete => {
+            Answer::Nobody if *deed == Deed::Delete => {
                 return Err(format!("{} jobs would be deleted: add --yes", grouped(wanted)).into());
             }
             Answer::Nobody => {}
         }
     }
-    // A job that is retried may fail again while this goes on, and must not be retried for ever.
-    let most = if deed == Deed::Retry { most.min(counted.done.max(1)) } else { most };
+    // A job that is retried may fail again while this goes on, and must not be retried for ever. One that is moved goes on
+    // fitting, so that a second step would move the same ones.
+    let batch = if matches!(deed, Deed::SetPriority(_)) { COUNTED } else { BATCH };
+    let most = if *deed == Deed::Retry { most.min(counted.done.max(1)) } else { most };
     let bar = bar(wanted, "{bar:30} {pos} of {len} {msg}");
     bar.set_message(deed.done());
     let mut acted = Acted { complete: wanted == 0 && counted.complete, ..counted };
     acted.done = 0;
     while acted.done < most && !acted.complete {
-        let step = call(BATCH.min(most - acted.done), false).await?;
+        let step = call(batch.min(most - acted.done), false).await?;
         acted.done += step.done;
         acted.complete = step.complete;
         bar.set_length(bar.length().unwrap_or(0).max(acted.done));
         bar.set_position(acted.done);
-        if step.done == 0 {
+        if step.done == 0 || batch == COUNTED {
             break;
         }
     }
     bar.finish_and_clear();
     acted.complete |= acted.done >= counted.done && counted.complete;
     Ok(acted)
-}
-
-fn capital(word: &str) -> String {
-    let mut letters = word.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

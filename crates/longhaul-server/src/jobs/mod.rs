@@ -32,9 +32,11 @@ enum What {
     /// Follow what a job says until it has ended
     Tail(tail::Args),
     /// Run finished jobs again, with all their attempts
-    Retry(act::Args),
+    Retry(act::Again),
     /// End waiting jobs, and ask running ones to stop
     Cancel(act::Args),
+    /// Give unfinished jobs another priority
+    SetPriority(act::Moved),
     /// Remove finished jobs for good
     Delete(act::Args),
 }
@@ -55,7 +57,8 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
         What::List(args) => list::run(&client, args).await?,
         What::Show(args) => show::run(&client, args).await?,
         What::Tail(args) => return tail::run(&client, args).await,
-        What::Retry(args) => act::run(&client, args, act::Deed::Retry).await?,
+        What::Retry(args) => act::again(&client, args).await?,
+        What::SetPriority(args) => act::moved(&client, args).await?,
         What::Cancel(args) => act::run(&client, args, act::Deed::Cancel).await?,
         What::Delete(args) => act::run(&client, args, act::Deed::Delete).await?,
     }

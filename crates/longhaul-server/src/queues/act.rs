@@ -30,7 +30,7 @@ async fn act(client: &Client, args: Args, deed: Deed, done: &str) -> Result<()> 
     let wanted = args.limit.unwrap_or(failed).min(failed);
     let search = Search::new(Fields::failed_of(&args.queue), Vec::new());
     let bounds = Bounds { limit: Some(wanted), yes: Yes::Given, look: Look::ThenAct };
-    let acted = if wanted == 0 { 0 } else { act::all(client, &search, deed, &bounds).await?.done };
+    let acted = if wanted == 0 { 0 } else { act::all(client, &search, &deed, &bounds).await?.done };
     println!("{acted} of {failed} failed jobs of {} {done}", args.queue);
     if acted < wanted {
         println!("the others have gone meanwhile, or another job holds their unique key");

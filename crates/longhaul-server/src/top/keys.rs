@@ -55,7 +55,7 @@ impl Deed {
             Deed::RetryAll(queue) => {
                 let search = Search::new(Fields::failed_of(queue), Vec::new());
                 let bounds = Bounds { limit: None, yes: Yes::Given, look: Look::ThenAct };
-                let acted = act::all(client, &search, act::Deed::Retry, &bounds).await?;
+                let acted = act::all(client, &search, &act::Deed::Retry, &bounds).await?;
                 format!("{} jobs of {queue} will run again", acted.done)
             }
             Deed::Pause(queue) => {

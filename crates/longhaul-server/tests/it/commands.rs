@@ -21,6 +21,12 @@ async fn all_that_fit_are_counted_before_anything_is_done_to_them() {
     let some = place.printed(&["jobs", "cancel", "--queue", "stage", "--limit", "2", "--json"]).await;
     let some: Value = serde_json::from_str(&some).expect("JSON");
     assert_eq!((&some["done"], &some["complete"]), (&2.into(), &false.into()), "{some}");
+    let moved = place
+        .printed(&["jobs", "set-priority", "--queue", "stage", "--state", "available", "--priority", "-5"])
+        .await;
+    assert_eq!(moved, "3 moved\n");
+    let job = place.printed(&["jobs", "list", "--state", "available", "--limit", "1", "--json"]).await;
+    assert_eq!(serde_json::from_str::<Value>(&job).expect("JSON")["priority"], -5);
     let rest = place.printed(&["jobs", "cancel", "--state", "available"]).await;
     assert_eq!(rest, "3 cancelled, or asked to stop\n");
     // What is deleted does not come back, so nobody deletes by a slip of a script.
@@ -124,6 +130,10 @@ async fn a_search_has_the_words_of_the_dashboard() {
     }
     let done = place.printed(&["jobs", "delete", "state:failed", "-label.env:test", "--yes"]).await;
     assert_eq!(done, "1 deleted\n");
+    let again = place.printed(&["jobs", "retry", "one", "--args", "{\"how\":\"talk\",\"n\":9}"]).await;
+    assert_eq!(again, "one will run again\n");
+    let tail = place.run(&["jobs", "tail", "one"]).await;
+    assert!(tail.status.success() && stdout(&tail).contains("output 9"), "{tail:?}");
     let wrong = place.run(&["jobs", "list", "state:broken"]).await;
     assert!(!wrong.status.success() && stderr(&wrong).contains("state"), "{wrong:?}");
 }
