@@ -181,3 +181,32 @@ async fn interrupt(pid: u32) {
         Command::new("sh").args(["-c", &format!("kill -INT {pid}")]).status().await.expect("sh runs");
     assert!(status.success());
 }
+
+#[tokio::test]
+async fn a_wait_outlives_the_server_that_it_asked() {
+    let place = Place::new();
+    let server = place.serve(&["--no-worker", "--accept-unknown-kinds"]).await;
+    let (url, address) = (server.url.clone(), server.url.trim_start_matches("http://").to_owned());
+    let crew = Crew::at(&place).await;
+    let args = ["run", "act", "how=stay", "--queue", "stage", "--wait", "--id", "long", "--url", &url];
+    let mut child = place.command(&args).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut told = BufReader::new(child.stderr.take().expect("piped")).lines();
+    loop {
+        let line = timeout(PATIENCE, told.next_line()).await.expect("in time").expect("a line");
+        if line.expect("it says so").contains("stands there") {
+            break;
+        }
+    }
+    server.kill().await;
+    let _again = place.serve(&["--no-worker", "--listen", &address]).await;
+    let id = longhaul::JobId::new("long").expect("an id");
+    crew.longhaul.cancel(&id).await.expect("it is cancelled");
+    let ended = timeout(PATIENCE, child.wait()).await.expect("in time").expect("it ends");
+    assert_eq!(ended.code(), Some(3), "it was there when the job ended");
+    let mut rest = String::new();
+    told.into_inner().read_to_string(&mut rest).await.expect("the rest");
+    assert!(
+        !rest.contains("stands there") && rest.contains("cancelled"),
+        "what was told is not told again: {rest}"
+    );
+}
