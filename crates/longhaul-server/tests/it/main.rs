@@ -1,5 +1,6 @@
 //! The real binary, started as its users start it: on a free port, in a folder of its own.
 
+mod access;
 mod belonging;
 mod children;
 mod cli;
@@ -18,5 +19,6 @@ mod old_data;
 mod readme;
 mod run;
 mod server;
+mod terminal;
 mod top;
 mod uploads;
