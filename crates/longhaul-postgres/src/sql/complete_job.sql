@@ -7,4 +7,4 @@ WITH completed AS (
   WHERE seq = $1
   RETURNING seq, steps
 )
-UPDATE steps SET output = '' FROM completed WHERE completed.steps > 0 AND steps.job = completed.seq
+UPDATE steps SET output = '' WHERE job = (SELECT seq FROM completed WHERE steps > 0)

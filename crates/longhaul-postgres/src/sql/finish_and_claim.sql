@@ -29,7 +29,10 @@ WITH ended AS (
     AND jobs.unique_key IS NULL AND jobs.batch IS NULL AND jobs.cancel_by IS NULL
   RETURNING jobs.id, jobs.token, queue, kind, attempt, started_at, seq, steps
 ), forgotten AS (
-  UPDATE steps SET output = '' FROM ended WHERE ended.steps > 0 AND steps.job = ended.seq
+  -- By their places, which no plan can look up the other way round.
+  UPDATE steps SET output = '' WHERE ctid = ANY (ARRAY(
+    SELECT step.ctid FROM ended CROSS JOIN LATERAL (SELECT ctid FROM steps WHERE job = ended.seq OFFSET 0) AS step
+    WHERE ended.steps > 0))
 ), way AS MATERIALIZED (
   SELECT (SELECT count(*) FROM ended) = cardinality($1::text[])
     AND NOT EXISTS (SELECT FROM jobs WHERE state = 'scheduled' AND run_at <= $8)
