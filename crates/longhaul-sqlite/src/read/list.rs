@@ -14,14 +14,20 @@ const BYTES_SEARCHED: i64 = 4 * 1024 * 1024;
 /// A page of jobs, newest first.
 pub(crate) fn list(connection: &Connection, filter: &JobFilter, page: &Page) -> Result<JobPage> {
     let before = cursor(page.cursor.as_deref())?;
-    // Terms are held against whole args; they do not look at outputs.
-    let args = if filter.terms.is_empty() { page.payloads } else { Payloads::Whole };
-    let columns = job_columns(args, page.payloads);
+    // Terms are held against whole args; they do not look at outputs, which are read of the jobs that fit.
+    let (args, output) = match filter.terms[..] {
+        [] => (page.payloads, page.payloads),
+        _ => (Payloads::Whole, Payloads::Short),
+    };
+    let columns = job_columns(args, output);
     let read = |row: &Row<'_>| {
         let (mut record, facts) = job_record(row)?;
         let fits = filter.fits_terms(&record);
         if page.payloads == Payloads::Short {
             record.shorten();
+        } else if fits && record.output_bytes.take().is_some() {
+            let mut read = connection.prepare_cached("SELECT output FROM jobs WHERE seq = ?1")?;
+            record.output = read.query_row([facts.seq], |row| Ok(Columns::new(row).optional_json()))?;
         }
         Ok((facts.seq, fits.then_some(record)))
     };
@@ -132,10 +138,7 @@ fn find<T>(
 /// The oldest job that a search looks at, so that it looks through a bounded number of bytes.
 fn searched_from(connection: &Connection, source: &str, values: &[Value]) -> rusqlite::Result<i64> {
     // The sizes are in the rows' headers, so the texts themselves are not read for this.
-    let sql = format!(
-        "SELECT seq, octet_length(args) + coalesce(octet_length(errors), 0) + coalesce(octet_length(output), 0)
-         FROM ({source})"
-    );
+    let sql = format!("SELECT seq, octet_length(args) + coalesce(octet_length(errors), 0) FROM ({source})");
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params_from_iter(values))?;
     let (mut from, mut bytes) = (0, 0);
