@@ -8,8 +8,10 @@ mod filter;
 mod list;
 mod read;
 mod request;
+mod steps;
 mod token;
 mod unique;
+mod why;
 
 pub use body::{ChildrenBody, ErrorBody, JobBody, ProgressBody};
 
@@ -28,5 +30,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(act::cancel))
         .routes(routes!(act::retry))
         .routes(routes!(events::events))
+        .routes(routes!(steps::steps))
+        .routes(routes!(why::why))
         .routes(routes!(token::sign))
 }
