@@ -50,6 +50,7 @@
 
 mod act;
 mod answer;
+mod changes;
 mod claim;
 mod connection;
 mod driver;
@@ -57,6 +58,7 @@ mod due;
 mod enqueue;
 mod error;
 mod fields;
+mod filter;
 mod finish;
 mod looks;
 mod lost;
@@ -65,7 +67,9 @@ mod options;
 mod pack;
 mod queues;
 mod read;
+mod samples;
 mod scripts;
+mod steps;
 mod store;
 mod sweep;
 

@@ -29,3 +29,4 @@ mod seen;
 mod symptoms;
 mod wait;
 mod worker;
+mod ws;

@@ -6,9 +6,11 @@
 -- ARGV[4], ARGV[5]  the same for poison, before and after the number of crashes
 -- ARGV[6]           the rest of the error of a job that did not stop in time
 -- ARGV[7]           for how long a silent worker is listed
--- Returns           how many were promoted, rescued, poisoned and fenced off, 1 where there may be more to do, and 1 where
---                   history may be removed: see `due`
+-- ARGV[8]           '1' where the caller wants to be told of changes
+-- Returns           how many were promoted, rescued, poisoned and fenced off, 1 where there may be more to do, 1 where history
+--                   may be removed: see `due`, and the changes of state or false
 
+if ARGV[8] == '1' then note_changes() end
 local limit = tonumber(ARGV[2])
 local promoted, due = promote(limit)
 
@@ -72,6 +74,12 @@ local gone = call('ZRANGEBYSCORE', root .. 'gone', '-inf', now, 'LIMIT', 0, limi
 for _, id in ipairs(gone) do
   remove_member(root .. 'gone', id)
 end
+local stale = call('ZRANGEBYSCORE', root .. 'samples_end', '-inf', now, 'LIMIT', 0, limit)
+for _, sample in ipairs(stale) do
+  write('HDEL', root .. 'sample', sample)
+  remove_member(root .. 'samples', sample)
+  remove_member(root .. 'samples_end', sample)
+end
 local silent = call('ZRANGEBYSCORE', root .. 'workers', '-inf', now - tonumber(ARGV[7]), 'LIMIT', 0, limit)
 for _, worker in ipairs(silent) do
   remove_member(root .. 'workers', worker)
@@ -81,7 +89,7 @@ done()
 -- A survey of all queues is due where there was none for long, or none at all.
 local next_prune = call('ZRANGE', root .. 'prune', 0, 0, 'WITHSCORES')
 local prunes = not next_prune[2] or tonumber(next_prune[2]) <= now or not call('ZSCORE', root .. 'prune', '*')
-local most = max(due, #expired, #overdue, #forgotten, #gone, #silent)
+local most = max(due, #expired, #overdue, #forgotten, #gone, #stale, #silent)
 return {
   promoted,
   rescued[AVAILABLE],
@@ -89,4 +97,5 @@ return {
   rescued[CANCELLED] + #fenced,
   most >= limit and 1 or 0,
   prunes and 1 or 0,
+  told,
 }

@@ -5,13 +5,18 @@ mod create;
 mod delete;
 mod events;
 mod filter;
+mod follow;
 mod list;
 mod read;
 mod request;
 mod steps;
 mod token;
 mod unique;
+<<<<<<< HEAD
 mod why;
+=======
+mod ws;
+>>>>>>> main
 
 pub use body::{ChildrenBody, ErrorBody, JobBody, ProgressBody};
 
@@ -30,7 +35,11 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(act::cancel))
         .routes(routes!(act::retry))
         .routes(routes!(events::events))
+<<<<<<< HEAD
         .routes(routes!(steps::steps))
         .routes(routes!(why::why))
+=======
+        .routes(routes!(ws::follow))
+>>>>>>> main
         .routes(routes!(token::sign))
 }
