@@ -12,11 +12,8 @@ mod request;
 mod steps;
 mod token;
 mod unique;
-<<<<<<< HEAD
 mod why;
-=======
 mod ws;
->>>>>>> main
 
 pub use body::{ChildrenBody, ErrorBody, JobBody, ProgressBody};
 
@@ -35,11 +32,8 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(act::cancel))
         .routes(routes!(act::retry))
         .routes(routes!(events::events))
-<<<<<<< HEAD
         .routes(routes!(steps::steps))
         .routes(routes!(why::why))
-=======
         .routes(routes!(ws::follow))
->>>>>>> main
         .routes(routes!(token::sign))
 }
