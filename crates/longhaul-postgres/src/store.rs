@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use deadpool_postgres::{Object, Pool};
 use longhaul::lifecycle::{self, Deed};
 use longhaul::{
-    Acted, Action, Backoff, Changes, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId,
-    JobPage, KeyPause, Lane, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Result,
-    Sample, Signals, StepRecord, Store, Swept, Timestamp, WorkerInfo, admit,
+    Acted, Action, Backoff, Changes, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim,
+    JobFilter, JobId, JobPage, KeyPause, Lane, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig,
+    QueueInfo, Record, Result, Sample, Signals, StepRecord, Store, Swept, Timestamp, WorkerInfo, admit,
 };
 use tokio::sync::oneshot;
 
@@ -69,13 +69,9 @@ impl PostgresStore {
         let options = Arc::new(options);
         let signals = Arc::new(Signals::default());
         let changes = Arc::new(Changes::default());
-        let driver = Driver::start(
-            Arc::clone(&options),
-            clock.clone(),
-            Arc::clone(&signals),
-            Arc::clone(&changes),
-        )
-        .await?;
+        let driver =
+            Driver::start(Arc::clone(&options), clock.clone(), Arc::clone(&signals), Arc::clone(&changes))
+                .await?;
         let reads = Reads::new(&options, Arc::clone(&driver.state))?;
         let nudged = Arc::downgrade(&driver.state);
         clock.on_advance(move || {
@@ -138,7 +134,8 @@ impl PostgresStore {
         let enqueued = tx.enqueue_all(&[&jobs]).await?.pop().unwrap_or_default();
         tx.write_counts().await?;
         let channel = self.inner.options.channel();
-        let payload = available(std::mem::take(&mut tx.effects.available));
+        let mark = self.inner.driver.state.uncommitted.keep(std::mem::take(&mut tx.effects.noted));
+        let payload = available(std::mem::take(&mut tx.effects.available), mark);
         transaction.execute(NOTIFY, &[&channel, &payload]).await.map_err(fault)?;
         transaction.execute(set, &[&theirs]).await.map_err(fault)?;
         Ok(enqueued)
@@ -166,7 +163,8 @@ impl PostgresStore {
         if jobs.is_empty() {
             return Ok(());
         }
-        match self.inner.driver.call(Op::Act { jobs, filter: filter.clone(), action: action.clone() }).await? {
+        match self.inner.driver.call(Op::Act { jobs, filter: filter.clone(), action: action.clone() }).await?
+        {
             Answer::Acted(more) => {
                 acted.matched += more.matched;
                 acted.done += more.done;
