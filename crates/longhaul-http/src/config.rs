@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use longhaul::Clock;
 use tokio_util::sync::CancellationToken;
+use utoipa::openapi::OpenApi;
 
 /// The configuration of the HTTP side. Every field has a default, so that a caller names only what differs.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +21,9 @@ pub struct HttpConfig {
     pub read_token_secret: Option<Secret>,
     /// Members of the answer of `/health` beside `"status": "ok"`: which composer is in use, say.
     pub health: BTreeMap<String, String>,
+    /// What `/openapi.json` answers, and what paths that are not there are compared with: all that the application serves
+    /// ([`document`](crate::document)). Without it these are the routes of the router alone.
+    pub document: Option<Described>,
     /// Fired when the server begins to stop: answers that are held open end at once, so that none of them
     /// outlasts the grace of a shutdown.
     pub stopping: CancellationToken,
@@ -75,6 +79,16 @@ pub enum UnknownKinds {
     Refuse,
     /// It is enqueued in the queue `default`, for workers elsewhere.
     Accept,
+}
+
+/// An OpenAPI document of all that an application serves.
+#[derive(Clone)]
+pub struct Described(pub Arc<OpenApi>);
+
+impl fmt::Debug for Described {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Described(..)")
+    }
 }
 
 /// Bytes that must not be printed.

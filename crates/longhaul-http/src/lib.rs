@@ -7,6 +7,7 @@ mod extract;
 mod faults;
 mod frame;
 mod idempotency;
+mod nearest;
 mod path;
 mod prefer;
 mod problem;
@@ -20,10 +21,11 @@ mod time;
 mod wire;
 
 pub use canonical::fingerprint;
-pub use config::{Access, HttpConfig, Secret, UnknownKinds, Verifier};
+pub use config::{Access, Described, HttpConfig, Secret, UnknownKinds, Verifier};
+pub use nearest::{Known, Near};
 #[cfg(feature = "remote")]
 pub use remote_store::RemoteStore;
-pub use routes::{ChildrenBody, ErrorBody, JobBody, ProgressBody, QueueBody, health_router};
+pub use routes::{ChildrenBody, ErrorBody, JobBody, ProgressBody, QueueBody, document, health_router};
 pub use time::Rfc3339;
 
 use axum::Router;
@@ -37,5 +39,6 @@ use crate::state::Api;
 /// Paths and methods that are not there are answered with problems too, under the nest's prefix only.
 pub fn router(longhaul: Longhaul, config: HttpConfig) -> Router {
     let (routes, document) = routes::all().split_for_parts();
-    frame::around(routes.with_state(Api::new(longhaul, config, document)))
+    let known = Known::of(config.document.as_ref().map_or(&document, |whole| &whole.0));
+    frame::around(routes.with_state(Api::new(longhaul, config, document)), known)
 }

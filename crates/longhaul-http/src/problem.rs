@@ -8,6 +8,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::nearest::Near;
+
 /// An answer that is not what was asked for, in the form of RFC 9457.
 ///
 /// It travels through the response's extensions and is written by the frame around the router, which knows
@@ -17,6 +19,8 @@ pub(crate) struct Problem {
     pub(crate) code: Code,
     pub(crate) detail: String,
     pub(crate) errors: Vec<FieldError>,
+    /// What is served under paths like that of the request.
+    pub(crate) nearest: Vec<Near>,
     /// The cause, for the log only.
     pub(crate) cause: Option<String>,
 }
@@ -122,6 +126,9 @@ pub(crate) struct ProblemBody<'a> {
     /// The fields that are not as they must be.
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
     errors: &'a [FieldError],
+    /// What is served under paths like that of the request, the likest first, where nothing is served under it.
+    #[serde(skip_serializing_if = "<[Near]>::is_empty")]
+    nearest: &'a [Near],
     /// Finds the request in the server's log; also in the header `x-request-id`.
     request_id: &'a str,
 }
@@ -134,7 +141,7 @@ const IN_USE_RETRY_AFTER: &str = "1";
 
 impl Problem {
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), cause: None }
+        Self { code, detail: detail.into(), errors: Vec::new(), nearest: Vec::new(), cause: None }
     }
 
     /// A request with fields that are not as they must be.
@@ -162,6 +169,7 @@ impl Problem {
             detail: &self.detail,
             code,
             errors: &self.errors,
+            nearest: &self.nearest,
             request_id,
         };
         // Strings and numbers always have a JSON form; an empty body is the worst that could come of it.

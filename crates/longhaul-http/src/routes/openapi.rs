@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::server::Server;
@@ -12,6 +13,7 @@ use utoipa::openapi::{
 };
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::nearest::Near;
 use crate::path::Mount;
 use crate::problem::{FieldError, ProblemBody};
 use crate::state::Document;
@@ -25,11 +27,32 @@ use crate::state::Document;
     security(()),
     responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value)),
 )]
-pub(super) async fn document(State(document): State<Arc<Document>>, mount: Mount) -> Json<OpenApi> {
-    let mut document = document.0.clone();
+pub(super) async fn answer(State(document): State<Arc<Document>>, mount: Mount) -> Response {
+    let mut document = match &*document {
+        Document::OfApplication(document) => return Json(&**document).into_response(),
+        Document::Own(document) => (**document).clone(),
+    };
     let base = if mount.base().is_empty() { "/" } else { mount.base() };
     document.servers = Some(vec![Server::new(base)]);
-    Json(document)
+    Json(document).into_response()
+}
+
+/// The OpenAPI document of an application that nests [`router`](crate::router) at `mount` (`/api`, say), has
+/// [`health_router`](crate::health_router) at its root, and routes of its own, which `others` describe. All paths of the
+/// answer are from the application's root, and so must those of `others` be. An operation of theirs that names no security
+/// of its own is open to whoever may use the jobs.
+#[must_use]
+pub fn document(mount: &str, others: Vec<OpenApi>) -> OpenApi {
+    let (_, jobs) = super::all().split_for_parts();
+    let mut document = jobs;
+    let own = std::mem::take(&mut document.paths.paths);
+    document.paths.paths = own.into_iter().map(|(path, item)| (format!("{mount}{path}"), item)).collect();
+    let (_, mut health) = super::health::documented().split_for_parts();
+    complete(&mut health);
+    document.merge(health);
+    others.into_iter().for_each(|other| document.merge(other));
+    document.servers = Some(vec![Server::new("/")]);
+    document
 }
 
 const DESCRIPTION: &str = "Durable background jobs. Every answer that is not what was asked for is \
@@ -49,9 +72,11 @@ pub(super) fn empty() -> OpenApi {
 /// Adds what is the same for every operation: the problem, and the bearer token.
 pub(super) fn complete(document: &mut OpenApi) {
     let components = document.components.get_or_insert_with(Components::new);
-    for (name, schema) in
-        [(ProblemBody::name(), ProblemBody::schema()), (FieldError::name(), FieldError::schema())]
-    {
+    for (name, schema) in [
+        (ProblemBody::name(), ProblemBody::schema()),
+        (FieldError::name(), FieldError::schema()),
+        (Near::name(), Near::schema()),
+    ] {
         components.schemas.insert(name.into_owned(), schema);
     }
     components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
