@@ -1,6 +1,10 @@
-use clap::{Parser, Subcommand};
+use std::ffi::OsString;
 
-use crate::{jobs, migrate, queues, serve, token, worker};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::client::Place;
+use crate::{completions, doctor, jobs, migrate, queues, run, serve, token, worker, workers};
 
 /// Slow work behind fast APIs: a request enqueues a job and is answered in milliseconds; the job survives
 /// crashes, retries, reports progress and can be followed live.
@@ -17,10 +21,18 @@ pub(crate) enum Command {
     Serve(serve::Args),
     /// Run jobs without serving anything
     Worker(worker::Args),
-    /// Look at jobs, retry and cancel them
+    /// Enqueue a job, and follow it to its end
+    Run(Box<run::Args>),
+    /// Look at jobs, follow, retry, cancel and delete them
     Jobs(jobs::Args),
-    /// Look at queues, and deal with what has failed in them
+    /// Look at queues, pause them, and deal with what has failed in them
     Queues(queues::Args),
+    /// List the workers that are there
+    Workers(workers::Args),
+    /// Look for what is unreachable, not writable, not configured or missing
+    Doctor(doctor::Args),
+    /// Print a script that completes commands in a shell
+    Completions(completions::Args),
     /// Print a bearer token for a user
     Token(token::Args),
     /// Create or update the tables, and exit
@@ -33,12 +45,61 @@ const EXAMPLES: &str = "\
 Examples:
   longhaul serve                                  everything, on http://127.0.0.1:8000, data in ./data
   longhaul token --sub ada                        a token for a user of the services
-  longhaul jobs list --state failed               what went wrong
-  longhaul jobs retry --state failed --kind materials.process
-  longhaul queues list                            what waits, runs and has failed in each queue
+  longhaul jobs list state:failed                 what went wrong
+  longhaul jobs retry state:failed kind:materials.process
+  longhaul queues                                 what waits, runs and has failed in each queue
+  longhaul run welcome email=ada@example.com --wait --url http://127.0.0.1:8000
 
   curl -s http://127.0.0.1:8000/health
   curl -s http://127.0.0.1:8000/api/openapi.json
 
 Every flag can be set in the environment instead: --data as LONGHAUL_DATA, and so on.
 `longhaul <command> --help` says more about each.";
+
+impl Cli {
+    /// Reads the command line; a wrong one ends the process with what to try.
+    pub(crate) fn read(args: impl Iterator<Item = OsString>) -> Self {
+        let matches = Cli::command().get_matches_from(jobs::search::protected(args));
+        let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        if let Some(place) = cli.command.place_mut() {
+            // A store that is named here and now goes before a server that the environment names.
+            let is_named = |flag| given(&matches, flag) == Some(ValueSource::CommandLine);
+            let names_store = is_named("store") || is_named("data");
+            match given(&matches, "url") {
+                Some(ValueSource::EnvVariable) if names_store => place.url = None,
+                Some(ValueSource::CommandLine) if names_store => {
+                    let message =
+                        "--url names a server, and --store or --data the store itself: give one of them";
+                    Cli::command().error(clap::error::ErrorKind::ArgumentConflict, message).exit();
+                }
+                _ => {}
+            }
+        }
+        cli
+    }
+}
+
+impl Command {
+    fn place_mut(&mut self) -> Option<&mut Place> {
+        match self {
+            Command::Run(args) => Some(&mut args.place),
+            Command::Jobs(args) => Some(&mut args.place),
+            Command::Queues(args) => Some(&mut args.place),
+            Command::Workers(args) => Some(&mut args.place),
+            Command::Doctor(args) => Some(&mut args.place),
+            Command::Serve(_)
+            | Command::Worker(_)
+            | Command::Completions(_)
+            | Command::Token(_)
+            | Command::Migrate(_)
+            | Command::Bench(_) => None,
+        }
+    }
+}
+
+/// The source of a flag's value, wherever among the subcommands it stands.
+fn given(matches: &ArgMatches, flag: &str) -> Option<ValueSource> {
+    let here = matches.try_contains_id(flag).ok().and_then(|_| matches.value_source(flag));
+    let below = matches.subcommand().and_then(|(_, matches)| given(matches, flag));
+    if here == Some(ValueSource::CommandLine) { here } else { below.or(here) }
+}

@@ -2,24 +2,30 @@
 
 mod belonging;
 mod cli;
+mod client;
+mod completions;
+mod doctor;
 mod jobs;
 mod late;
 mod logging;
 mod migrate;
 mod queues;
+mod run;
 mod serve;
 mod services;
 mod signals;
 mod store_url;
 mod stores;
+mod terminal;
 mod token;
 mod work;
 mod worker;
+mod workers;
 
 use std::ffi::OsString;
+use std::fmt;
 use std::process::ExitCode;
 
-use clap::Parser;
 use rustix::fs::Mode;
 
 use crate::cli::{Cli, Command};
@@ -34,21 +40,33 @@ pub(crate) type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::r
 const MOST_CRASHES: u32 = 1_000_000;
 
 fn main() -> ExitCode {
-    let Cli { command } = Cli::parse();
+    let Cli { command } = Cli::read(std::env::args_os());
     match run(command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // A reader that went away (`longhaul jobs list | head`) is no failure to report.
             if error.downcast_ref::<std::io::Error>().is_some_and(is_broken_pipe) {
                 return ExitCode::SUCCESS;
             }
             eprintln!("longhaul: {error}");
-            ExitCode::FAILURE
+            error.downcast_ref::<Coded>().map_or(ExitCode::FAILURE, |coded| ExitCode::from(coded.0))
         }
     }
 }
 
-fn run(command: Command) -> Result<()> {
+/// A failure with an exit code of its own, and its message.
+#[derive(Debug)]
+pub(crate) struct Coded(pub(crate) u8, pub(crate) String);
+
+impl fmt::Display for Coded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.1)
+    }
+}
+
+impl std::error::Error for Coded {}
+
+fn run(command: Command) -> Result<ExitCode> {
     check_environment(std::env::vars_os())?;
     // Where the data folder is a volume that cannot be closed, its files are.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
@@ -58,14 +76,19 @@ fn run(command: Command) -> Result<()> {
         .map_err(|e| format!("failed to start the runtime: {e}"))?;
     let done = runtime.block_on(async {
         match command {
+            Command::Run(args) => return run::run(*args).await,
+            Command::Jobs(args) => return jobs::run(args).await,
+            Command::Doctor(args) => return doctor::run(args).await,
             Command::Serve(args) => serve::run(args).await,
             Command::Worker(args) => worker::run(args).await,
-            Command::Jobs(args) => jobs::run(args).await,
             Command::Queues(args) => queues::run(args).await,
+            Command::Workers(args) => workers::run(args).await,
+            Command::Completions(args) => completions::run(&args),
             Command::Token(args) => token::run(&args),
             Command::Migrate(args) => migrate::run(args).await,
             Command::Bench(args) => longhaul_bench::run(args, serve::listen::on_loopback).await,
         }
+        .map(|()| ExitCode::SUCCESS)
     });
     // Whatever still blocks a thread (a copy to disk, a lookup) must not hold the exit up: all that was answered
     // is durable, and all that was handed back is with the store.

@@ -12,13 +12,14 @@ use curriculum::Curriculum;
 use futures::future::BoxFuture;
 use github::Github;
 use lessons::Lessons;
-use longhaul::{Clock, QueueSlots, Registry};
+use longhaul::{Clock, Longhaul, QueueSlots, Registry};
+use longhaul_sqlite::SqliteStore;
 use materials::Materials;
 use service_support::{Db, Deps, Env, Load, OpenError, Repeats, Service};
 use sessions::Sessions;
 
 use crate::Result;
-use crate::stores::{OpenStores, StoreArgs};
+use crate::stores::{OpenStores, StoreArgs, make_private_folder};
 
 /// All services, in the order in which they are opened and listed.
 fn known() -> Vec<Known> {
@@ -76,6 +77,30 @@ pub(crate) async fn open(
 ) -> Result<Services> {
     let deps = deps(&args.data, stores)?;
     Ok(Services::open(selection, Deps { listener, ..deps }).await?)
+}
+
+/// Opens all services on a folder and a file of their own, which are removed again, and tells what they would work with: their
+/// variables are read, and nothing that is kept is touched.
+pub(crate) async fn rehearse(data: &Path) -> Result<BTreeMap<String, String>> {
+    let scratch = std::env::temp_dir().join(format!("longhaul-{}", longhaul::process_id()));
+    make_private_folder(&scratch)?;
+    let opened = rehearse_in(&scratch, data).await;
+    let _ = std::fs::remove_dir_all(&scratch);
+    opened
+}
+
+async fn rehearse_in(scratch: &Path, data: &Path) -> Result<BTreeMap<String, String>> {
+    let models = data.join("models");
+    let env = Env::new(scratch, move |name| match (name, std::env::var(name).ok()) {
+        // The place of files is marked by whoever opens it first.
+        ("STORAGE_URL", _) => None,
+        ("EMBEDDING_MODEL_DIR", None) if models.is_dir() => Some(models.display().to_string()),
+        (_, value) => value,
+    });
+    let store = SqliteStore::open(scratch.join("longhaul.db")).await?;
+    let (db, longhaul) = (Db::sqlite(store.clone()), Longhaul::new(store));
+    let deps = Deps::new(env, db, longhaul, Clock::system())?;
+    Ok(Services::open(&Selection { services: None }, deps).await?.details())
 }
 
 fn deps(data: &Path, stores: &OpenStores) -> Result<Deps, OpenError> {
@@ -188,9 +213,6 @@ async fn tidy(db: Db, repeats: Repeats) {
 mod tests {
     use std::collections::BTreeSet;
     use std::sync::{Arc, Mutex};
-
-    use longhaul::Longhaul;
-    use longhaul_sqlite::SqliteStore;
 
     use super::*;
 

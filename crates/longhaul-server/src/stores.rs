@@ -128,19 +128,21 @@ impl StoreArgs {
         }
     }
 
-    /// Opens a store of jobs that must be there already: a mistyped path is an error, not a new and empty store.
-    pub(crate) async fn open_existing(&self) -> Result<Longhaul> {
+    /// Opens a store of jobs that must be there already, and answers its address for people too: a mistyped path is an error,
+    /// not a new and empty store.
+    pub(crate) async fn open_existing(&self) -> Result<(Longhaul, String)> {
         let (store, _) = self.urls()?;
         if let StoreUrl::Sqlite(path) = &store
             && !path.exists()
         {
             return Err(format!(
-                "there is no store at {}; name the server's data folder with --data, or its store with --store",
+                "there is no store at {}; name the server's data folder with --data, its store with --store, or the server \
+                 with --url",
                 path.display(),
             )
             .into());
         }
-        Ok(Longhaul::over(Database::open(&store).await?.store()))
+        Ok((Longhaul::over(Database::open(&store).await?.store()), store.to_string()))
     }
 
     /// The addresses of the jobs and the tables. `DATABASE_URL` and `REDIS_URL` are what hosts and other tools set.

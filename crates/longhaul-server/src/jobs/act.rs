@@ -1,85 +1,269 @@
+use std::io::{self, Write};
+
+use axum::http::Method;
 use clap::Args as ClapArgs;
-use longhaul::{Action, CANCEL_GRACE, JobFilter, JobId, Longhaul, Lookup};
+use serde::Deserialize;
+use serde_json::{Value, json};
 
-use super::filter::Filter;
+use super::search::{Fields, Search, WORDS, is_search, word};
 use crate::Result;
+use crate::client::{Client, Refusal, encoded};
+use crate::terminal::{Answer, ask, bar, grouped};
 
-/// The jobs to act on: some by id, or all that fit a filter.
+/// The jobs to act on: some by id, or all that fit a search.
 #[derive(Debug, ClapArgs)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{WORDS}"))]
 pub(super) struct Args {
-    /// The ids of jobs
-    #[arg(value_name = "ID")]
-    ids: Vec<String>,
+    /// The ids of jobs, or the words of a search
+    #[arg(value_name = "ID|SEARCH", value_parser = word)]
+    words: Vec<String>,
     #[command(flatten)]
-    filter: Filter,
-    /// The most jobs to act on
-    #[arg(long, default_value_t = 1000)]
-    limit: usize,
+    fields: Fields,
+    /// The most jobs to act on [default: all that fit]
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    /// Do not ask; without a terminal nothing is deleted by a search unless this is given
+    #[arg(long, short)]
+    yes: bool,
+    /// Only count the jobs that fit
+    #[arg(long)]
+    dry_run: bool,
+    /// The result as JSON: each named job, or {"matched", "done", "complete"} of a search
+    #[arg(long)]
+    json: bool,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   longhaul jobs retry 0199c1f2-7a31-7c10-b7a5-0b8a3c1d9e55
-  longhaul jobs retry --state failed --text 'provider is down'
-  longhaul jobs cancel --state available,scheduled --kind materials.process --limit 100000";
+  longhaul jobs retry state:failed 'provider is down'
+  longhaul jobs cancel --state available,scheduled --kind materials.process --yes
+  longhaul jobs delete state:failed kind:import --dry-run";
 
-pub(super) async fn retry(longhaul: &Longhaul, args: Args) -> Result<()> {
-    act(longhaul, args, &Deed { action: Action::Retry, done: "will run again", needs: "has not ended" }).await
+/// An action on jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deed {
+    Retry,
+    Cancel,
+    Delete,
 }
 
-pub(super) async fn cancel(longhaul: &Longhaul, args: Args) -> Result<()> {
-    let action = Action::Cancel { grace: CANCEL_GRACE };
-    act(longhaul, args, &Deed { action, done: "cancelled, or asked to stop", needs: "has ended" }).await
-}
-
-/// An action, and the words for it.
-struct Deed {
-    action: Action,
-    done: &'static str,
-    /// The states that the action needs, for people.
-    needs: &'static str,
-}
-
-async fn act(longhaul: &Longhaul, args: Args, deed: &Deed) -> Result<()> {
-    let filter = args.filter.job_filter();
-    if args.ids.is_empty() && filter == JobFilter::default() {
-        return Err(
-            "name jobs by id, or say which ones with --state, --kind, --queue, --parent, --label or --text"
-                .into(),
-        );
-    }
-    if args.ids.is_empty() {
-        let acted = longhaul.store().act(&filter, deed.action, args.limit).await?;
-        println!("{} {}", acted.done, deed.done);
-        if !acted.complete {
-            println!("there may be more: raise --limit, or run this again");
+impl Deed {
+    fn word(self) -> &'static str {
+        match self {
+            Deed::Retry => "retry",
+            Deed::Cancel => "cancel",
+            Deed::Delete => "delete",
         }
-        return Ok(());
     }
-    if filter != JobFilter::default() {
-        return Err("name jobs by id or by a filter, not by both".into());
+
+    /// The effect, for people.
+    fn done(self) -> &'static str {
+        match self {
+            Deed::Retry => "will run again",
+            Deed::Cancel => "cancelled, or asked to stop",
+            Deed::Delete => "deleted",
+        }
     }
+}
+
+pub(super) async fn run(client: &Client, args: Args, deed: Deed) -> Result<()> {
+    let is_by_id = !args.words.is_empty() && !args.words.iter().any(|word| is_search(word));
+    let has_fields = args.fields != Fields::default();
+    if is_by_id {
+        if has_fields {
+            return Err("name jobs by id or by a search, not by both".into());
+        }
+        return each(client, &args, deed).await;
+    }
+    let search = Search::new(args.fields, args.words);
+    if search.is_everything() {
+        return Err("name jobs by id, or say which ones: state:failed, kind:NAME, queue:NAME, label.NAME:VALUE, 'some \
+                    text', or --state, --kind, --queue, --parent, --label, --text"
+            .into());
+    }
+    let bounds = Bounds { limit: args.limit, yes: Yes::from(args.yes), look: Look::from(args.dry_run) };
+    let acted = all(client, &search, deed, &bounds).await?;
+    let mut out = io::stdout().lock();
+    if args.json {
+        writeln!(
+            out,
+            "{}",
+            json!({"matched": acted.matched, "done": acted.done, "complete": acted.complete})
+        )?;
+    } else if args.dry_run {
+        let more = if acted.complete { "" } else { " or more" };
+        writeln!(
+            out,
+            "{}{more} fit, and {} of them it would change",
+            grouped(acted.matched),
+            grouped(acted.done)
+        )?;
+    } else {
+        writeln!(out, "{} {}", acted.done, deed.done())?;
+        if !acted.complete {
+            writeln!(out, "there may be more: raise --limit, or run this again")?;
+        }
+    }
+    Ok(())
+}
+
+/// Acts on jobs by their ids, one after the other.
+async fn each(client: &Client, args: &Args, deed: Deed) -> Result<()> {
     let mut refused = 0;
-    for id in args.ids {
-        let id = JobId::new(id)?;
-        if longhaul.store().act(&JobFilter::id(id.clone()), deed.action, 1).await?.done > 0 {
-            println!("{id} {}", deed.done);
-        } else {
-            eprintln!("{}", why_not(longhaul, &id, deed).await?);
-            refused += 1;
+    for id in args.words.iter().take(args.limit.map_or(usize::MAX, |limit| limit as usize)) {
+        let path = format!("/jobs/{}", encoded(id));
+        if args.dry_run {
+            let text = client.text(Method::GET, &path, None).await?;
+            if args.json {
+                println!("{text}")
+            } else {
+                println!("{id} is there; nothing was done")
+            }
+            continue;
+        }
+        let answer = match deed {
+            Deed::Delete => client.text(Method::DELETE, &path, None).await,
+            Deed::Retry | Deed::Cancel => {
+                client.text(Method::POST, &format!("{path}/{}", deed.word()), None).await
+            }
+        };
+        match answer {
+            Ok(text) if args.json && deed != Deed::Delete => println!("{text}"),
+            Ok(_) if args.json => println!("{}", json!({"id": id, "deleted": true})),
+            Ok(text) => {
+                let is_late = deed == Deed::Cancel && !was_stopped(&text);
+                if is_late {
+                    eprintln!("{id} has ended by itself: {}", state(&text));
+                    refused += 1;
+                } else {
+                    println!("{id} {}", deed.done());
+                }
+            }
+            Err(error) => match error.downcast_ref::<Refusal>() {
+                Some(refusal) if !refusal.code.is_empty() && !refusal.status.is_server_error() => {
+                    eprintln!("{}", why_not(refusal, id));
+                    refused += 1;
+                }
+                _ => return Err(error),
+            },
         }
     }
     if refused > 0 { Err(format!("{refused} of the jobs named were left alone").into()) } else { Ok(()) }
 }
 
-async fn why_not(longhaul: &Longhaul, id: &JobId, deed: &Deed) -> Result<String> {
-    Ok(match longhaul.get(id).await? {
-        Lookup::Found(job) if job.state.is_finished() && deed.action == Action::Retry => {
-            format!("{id} is {}, and another job holds its unique key", job.state)
+fn why_not(refusal: &Refusal, id: &str) -> String {
+    match refusal.code.as_str() {
+        "no_such_job" => format!("there is no job {id}; a text is searched for with --text"),
+        _ => format!("{id}: {refusal}"),
+    }
+}
+
+fn state(text: &str) -> String {
+    let job: Value = serde_json::from_str(text).unwrap_or_default();
+    job["state"].as_str().unwrap_or_default().to_owned()
+}
+
+/// True where a cancel had an effect.
+fn was_stopped(text: &str) -> bool {
+    !matches!(state(text).as_str(), "completed" | "failed")
+}
+
+/// The count of an action.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub(crate) struct Acted {
+    pub(crate) matched: u64,
+    pub(crate) done: u64,
+    pub(crate) complete: bool,
+}
+
+/// The bounds of an action on all that fits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) limit: Option<u64>,
+    pub(crate) yes: Yes,
+    pub(crate) look: Look,
+}
+
+/// Consent that was given beforehand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Yes {
+    Given,
+    Ask,
+}
+
+impl From<bool> for Yes {
+    fn from(given: bool) -> Self {
+        if given { Yes::Given } else { Yes::Ask }
+    }
+}
+
+/// Tells a count from a deed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    Only,
+    ThenAct,
+}
+
+impl From<bool> for Look {
+    fn from(dry_run: bool) -> Self {
+        if dry_run { Look::Only } else { Look::ThenAct }
+    }
+}
+
+/// Jobs acted on in one call, so that nobody else waits long for the store.
+const BATCH: u64 = 1_000;
+/// The most jobs that the contract counts at once.
+const COUNTED: u64 = 10_000;
+
+/// Acts on all that fits: counts it, asks where somebody can be asked, and goes on in batches under a bar.
+pub(crate) async fn all(client: &Client, search: &Search, deed: Deed, bounds: &Bounds) -> Result<Acted> {
+    let filter = search.filter();
+    let call = async |limit: u64, dry_run: bool| -> Result<Acted> {
+        let body = json!({"action": deed.word(), "filter": filter, "limit": limit, "dry_run": dry_run});
+        client.post("/jobs/actions", &body).await
+    };
+    let most = bounds.limit.unwrap_or(u64::MAX);
+    let counted = call(COUNTED, true).await?;
+    let wanted = counted.done.min(most);
+    if bounds.look == Look::Only {
+        return Ok(Acted { done: wanted, ..counted });
+    }
+    let more = if counted.complete || most <= counted.done { "" } else { " or more" };
+    if bounds.yes == Yes::Ask && wanted > 0 {
+        let question = format!("{} {}{more} jobs?", capital(deed.word()), grouped(wanted));
+        match ask(&question)? {
+            Answer::Yes => {}
+            Answer::No => return Err("nothing was done".into()),
+            // What is deleted does not come back; the other two have always been done without a word.
+            Answer::Nobody if deed == Deed::Delete => {
+                return Err(format!("{} jobs would be deleted: add --yes", grouped(wanted)).into());
+            }
+            Answer::Nobody => {}
         }
-        Lookup::Found(job) => format!("{id} is {}: it {}", job.state, deed.needs),
-        Lookup::Gone => format!("{id} is gone: it was deleted, or pruned by its age"),
-        Lookup::Unknown => format!("there is no job {id}"),
-    })
+    }
+    // A job that is retried may fail again while this goes on, and must not be retried for ever.
+    let most = if deed == Deed::Retry { most.min(counted.done.max(1)) } else { most };
+    let bar = bar(wanted, "{bar:30} {pos} of {len} {msg}");
+    bar.set_message(deed.done());
+    let mut acted = Acted { complete: wanted == 0 && counted.complete, ..counted };
+    acted.done = 0;
+    while acted.done < most && !acted.complete {
+        let step = call(BATCH.min(most - acted.done), false).await?;
+        acted.done += step.done;
+        acted.complete = step.complete;
+        bar.set_length(bar.length().unwrap_or(0).max(acted.done));
+        bar.set_position(acted.done);
+        if step.done == 0 {
+            break;
+        }
+    }
+    bar.finish_and_clear();
+    acted.complete |= acted.done >= counted.done && counted.complete;
+    Ok(acted)
+}
+
+fn capital(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

@@ -1,21 +1,23 @@
 use std::io::{self, BufWriter, Write};
 
 use clap::Args as ClapArgs;
-use longhaul::{JobRecord, Longhaul, Page, State};
-use longhaul_http::JobBody;
 
-use super::filter::Filter;
-use super::time;
+use super::search::{Fields, Search, WORDS, word};
 use crate::Result;
+use crate::client::{Client, Job, JobPage, State, encoded, one_line};
+use crate::terminal::{Table, grouped};
 
 /// List jobs, newest first.
 #[derive(Debug, ClapArgs)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{WORDS}"))]
 pub(super) struct Args {
+    /// Words of a search
+    #[arg(value_name = "SEARCH", value_parser = word)]
+    words: Vec<String>,
     #[command(flatten)]
-    filter: Filter,
+    fields: Fields,
     /// The most jobs to list
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value_t = 50)]
     limit: usize,
     /// One JSON object a line, as the HTTP API has it
     #[arg(long)]
@@ -25,58 +27,88 @@ pub(super) struct Args {
 const EXAMPLES: &str = "\
 Examples:
   longhaul jobs list
+  longhaul jobs list state:failed queue:materials 'timed out' -label.env:test
   longhaul jobs list --state failed,cancelled --queue materials
   longhaul jobs list --json --limit 100000 > jobs.jsonl";
 
-/// Jobs read at a time.
-const PAGE: usize = 500;
+/// Jobs read at a time: the most that the contract gives.
+const PAGE: usize = 100;
 
-pub(super) async fn run(longhaul: &Longhaul, args: Args) -> Result<()> {
-    let filter = args.filter.job_filter();
+pub(super) async fn run(client: &Client, args: Args) -> Result<()> {
+    let search = Search::new(args.fields, args.words);
     let mut out = BufWriter::new(io::stdout().lock());
-    let mut table = Table { widths: HEADINGS.map(str::len) };
+    let mut table = Table::<6>::new(&[1, 2, 4, 5]);
     let (mut left, mut cursor) = (args.limit, None);
     let mut headings = (!args.json).then(|| HEADINGS.map(String::from));
+    let (mut looked_at, mut is_complete) = (0, true);
     while left > 0 {
-        let page =
-            longhaul.store().list(&filter, Page { cursor, limit: left.min(PAGE), ..Page::default() }).await?;
-        if args.json {
-            for job in &page.jobs {
-                serde_json::to_writer(&mut out, &JobBody::from(job))?;
-                writeln!(out)?;
+        let page = page(client, &search, left.min(PAGE), cursor.as_deref(), args.json).await?;
+        let mut rows: Vec<_> = headings.take().into_iter().collect();
+        for job in &page.jobs {
+            if args.json {
+                writeln!(out, "{}", job.get())?;
+            } else {
+                rows.push(cells(&serde_json::from_str(job.get())?));
             }
-        } else {
-            let rows: Vec<_> = headings.take().into_iter().chain(page.jobs.iter().map(cells)).collect();
-            table.write(&mut out, &rows)?;
         }
+        table.write(&mut out, &rows)?;
         left -= page.jobs.len().min(left);
         cursor = page.next;
+        if let Some(searched) = page.searched {
+            looked_at += searched.jobs;
+            is_complete = searched.complete;
+        }
         if cursor.is_none() {
             break;
         }
     }
-    if cursor.is_some() && !args.json {
-        writeln!(out, "… and more: raise --limit, or narrow the filter")?;
+    if !args.json {
+        if cursor.is_some() {
+            writeln!(out, "… and more: raise --limit, or narrow the search")?;
+        }
+        if !is_complete {
+            writeln!(out, "searched the newest {} jobs", grouped(looked_at))?;
+        }
     }
     out.flush()?;
     Ok(())
 }
 
+/// A page of the jobs that fit.
+pub(super) async fn page(
+    client: &Client,
+    search: &Search,
+    limit: usize,
+    cursor: Option<&str>,
+    full: bool,
+) -> Result<JobPage> {
+    let cursor = cursor.map_or_else(String::new, |cursor| format!("&cursor={}", encoded(cursor)));
+    client.get(&format!("/jobs?limit={limit}&full={full}{}{cursor}", search.query())).await
+}
+
 const HEADINGS: [&str; 6] = ["ID", "KIND", "STATE", "ATTEMPT", "ENQUEUED", "WHAT"];
 
-fn cells(job: &JobRecord) -> [String; 6] {
+fn cells(job: &Job) -> [String; 6] {
     [
-        job.id.to_string(),
-        job.kind.clone(),
+        job.id.clone(),
+        one_line(&job.kind, 60),
         job.state.to_string(),
         format!("{}/{}", job.attempt, job.max_attempts),
-        time(job.created_at),
+        seconds(&job.created_at),
         what(job),
     ]
 }
 
+/// A moment without what is below its seconds.
+pub(crate) fn seconds(at: &str) -> String {
+    match at.parse::<jiff::Timestamp>() {
+        Ok(at) => format!("{at:.0}"),
+        Err(_) => at.to_owned(),
+    }
+}
+
 /// A job in one line: its progress while it runs, else the reason why it is not done.
-fn what(job: &JobRecord) -> String {
+pub(crate) fn what(job: &Job) -> String {
     let progress = job.progress.as_ref().map(|p| format!("{:.0} % {}", p.percent, p.message));
     let error = job.errors.last().map(|error| error.message.clone());
     let text = match job.state {
@@ -84,27 +116,5 @@ fn what(job: &JobRecord) -> String {
         State::Completed => None,
         State::Available | State::Blocked | State::Scheduled | State::Failed | State::Cancelled => error,
     };
-    let text = text.unwrap_or_default().replace(['\n', '\r', '\t'], " ");
-    text.chars().take(80).collect::<String>().trim_end().to_owned()
-}
-
-/// Columns as wide as they have had to be so far.
-struct Table {
-    widths: [usize; 6],
-}
-
-impl Table {
-    fn write(&mut self, out: &mut impl Write, rows: &[[String; 6]]) -> io::Result<()> {
-        for row in rows {
-            for (width, cell) in self.widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.chars().count());
-            }
-        }
-        for row in rows {
-            let cells: Vec<String> =
-                row.iter().zip(self.widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-            writeln!(out, "{}", cells.join("  ").trim_end())?;
-        }
-        Ok(())
-    }
+    one_line(&text.unwrap_or_default(), 80)
 }

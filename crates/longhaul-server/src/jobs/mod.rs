@@ -1,21 +1,24 @@
-//! `longhaul jobs`: looks at the store itself, so it works beside a running server and without one.
+//! `longhaul jobs`
 
-mod act;
-mod filter;
+pub(crate) mod act;
 mod list;
+pub(crate) mod search;
 mod show;
+mod tail;
+
+use std::process::ExitCode;
 
 use clap::{Args as ClapArgs, Subcommand};
 
 use crate::Result;
-use crate::stores::StoreArgs;
+use crate::client::Place;
 
-/// Look at jobs, retry and cancel them. Works beside a running server and without one.
+/// Look at jobs, follow them, retry, cancel and delete them. Works beside a running server, without one, and from afar.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
-    stores: StoreArgs,
+    pub(crate) place: Place,
     #[command(subcommand)]
     what: What,
 }
@@ -26,35 +29,35 @@ enum What {
     List(list::Args),
     /// Show one job and what it has logged
     Show(show::Args),
+    /// Follow what a job says until it has ended
+    Tail(tail::Args),
     /// Run finished jobs again, with all their attempts
     Retry(act::Args),
     /// End waiting jobs, and ask running ones to stop
     Cancel(act::Args),
+    /// Remove finished jobs for good
+    Delete(act::Args),
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  longhaul jobs list --state failed
+  longhaul jobs list state:failed 'timed out'
   longhaul jobs list --label course=17 --json | head -1
-  longhaul jobs list --parent github-batch-0199c1f2
   longhaul jobs show materials-0199c1f2
-  longhaul jobs retry --state failed --kind materials.process
-  longhaul jobs cancel materials-0199c1f2 --data /var/lib/longhaul";
+  longhaul jobs tail materials-0199c1f2
+  longhaul jobs retry state:failed kind:materials.process
+  longhaul jobs cancel materials-0199c1f2 --data /var/lib/longhaul
+  longhaul jobs list --url https://jobs.example      with the server's token in LONGHAUL_TOKEN";
 
-pub(crate) async fn run(args: Args) -> Result<()> {
-    let longhaul = args.stores.open_existing().await?;
+pub(crate) async fn run(args: Args) -> Result<ExitCode> {
+    let client = args.place.open().await?;
     match args.what {
-        What::List(args) => list::run(&longhaul, args).await,
-        What::Show(args) => show::run(&longhaul, args).await,
-        What::Retry(args) => act::retry(&longhaul, args).await,
-        What::Cancel(args) => act::cancel(&longhaul, args).await,
+        What::List(args) => list::run(&client, args).await?,
+        What::Show(args) => show::run(&client, args).await?,
+        What::Tail(args) => return tail::run(&client, args).await,
+        What::Retry(args) => act::run(&client, args, act::Deed::Retry).await?,
+        What::Cancel(args) => act::run(&client, args, act::Deed::Cancel).await?,
+        What::Delete(args) => act::run(&client, args, act::Deed::Delete).await?,
     }
-}
-
-/// A moment as people and programs read it.
-fn time(at: longhaul::Timestamp) -> String {
-    match jiff::Timestamp::from_millisecond(at.0) {
-        Ok(time) => format!("{time:.0}"),
-        Err(_) => "?".into(),
-    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,15 +1,16 @@
 use std::io::{self, Write};
-use std::time::Duration;
 
+use axum::http::Method;
 use clap::Args as ClapArgs;
-use longhaul::{Event, EventBody, JobId, JobRecord, Longhaul, Lookup};
-use longhaul_http::JobBody;
 
-use super::time;
+use super::list::seconds;
+use super::tail;
 use crate::Result;
+use crate::client::{Client, Job, Refusal, encoded, indented, one_line};
 
 /// Show one job and what it has logged.
 #[derive(Debug, ClapArgs)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// The job's id
     id: String,
@@ -18,74 +19,78 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// Events read at a time.
-const PAGE: usize = 500;
+const EXAMPLES: &str = "\
+Examples:
+  longhaul jobs show materials-0199c1f2
+  longhaul jobs show materials-0199c1f2 --json
+  longhaul why materials-0199c1f2                 why it does not run";
 
-pub(super) async fn run(longhaul: &Longhaul, args: Args) -> Result<()> {
-    let id = JobId::new(args.id)?;
-    let job = match longhaul.get(&id).await? {
-        Lookup::Found(job) => job,
-        Lookup::Gone => return Err(format!("job {id} is gone: it was deleted, or pruned by its age").into()),
-        Lookup::Unknown => return Err(format!("there is no job {id}").into()),
-    };
+pub(super) async fn run(client: &Client, args: Args) -> Result<()> {
+    let text = text(client, &args.id).await?;
     let mut out = io::stdout().lock();
     if args.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&JobBody::from(&*job))?)?;
+        writeln!(out, "{}", indented(&text))?;
         return Ok(());
     }
+    let job: Job = serde_json::from_str(&text)?;
     write_job(&mut out, &job)?;
-    let mut after = 0;
-    loop {
-        let events = longhaul.events(&id, after, PAGE, Duration::ZERO).await?.unwrap_or_default();
-        let Some(last) = events.last() else { return Ok(()) };
-        after = last.seq;
-        for event in &events {
-            write_event(&mut out, event)?;
-        }
-    }
+    writeln!(out, "log")?;
+    // What is there by now, and no more: a job that runs is followed by `tail`.
+    tail::past(client, &job, &mut out).await
 }
 
-fn write_job(out: &mut impl Write, job: &JobRecord) -> io::Result<()> {
+/// A job as it was sent.
+pub(super) async fn text(client: &Client, id: &str) -> Result<String> {
+    client.text(Method::GET, &format!("/jobs/{}", encoded(id)), None).await.map_err(|error| {
+        match error.downcast_ref::<Refusal>() {
+            Some(refusal) if refusal.code == "no_such_job" => format!("there is no job {id}").into(),
+            _ => error,
+        }
+    })
+}
+
+/// The longest line of args, output or an error.
+const LONGEST: usize = 2_000;
+
+fn write_job(out: &mut impl Write, job: &Job) -> io::Result<()> {
     let mut line = |name: &str, text: String| {
         if text.is_empty() { Ok(()) } else { writeln!(out, "{name:<10} {text}") }
     };
-    line("id", job.id.to_string())?;
+    let moment = |at: &Option<String>| at.as_deref().map(seconds).unwrap_or_default();
+    let kept = |text: &Option<Box<serde_json::value::RawValue>>| {
+        text.as_ref().map(|text| one_line(text.get(), LONGEST)).unwrap_or_default()
+    };
+    line("id", job.id.clone())?;
     line("kind", format!("{} (version {})", job.kind, job.version))?;
     line("queue", job.queue.clone())?;
-    line("state", job.state.to_string())?;
+    let asked = if job.cancel_requested && !job.state.is_finished() { ", asked to stop" } else { "" };
+    line("state", format!("{}{asked}", job.state))?;
+    line("position", job.position.map(|position| format!("{position} in its queue")).unwrap_or_default())?;
+    line("takes", job.eta_seconds.map(|eta| format!("about {eta} s more")).unwrap_or_default())?;
     line("attempts", format!("{} of {}", job.attempt, job.max_attempts))?;
     if job.crashes + job.interruptions > 0 {
         line("", format!("{} crashes, {} interruptions", job.crashes, job.interruptions))?;
     }
-    line("enqueued", time(job.created_at))?;
-    line("runs at", if job.started_at.is_none() { time(job.run_at) } else { String::new() })?;
-    line("started", job.started_at.map(time).unwrap_or_default())?;
-    line("finished", job.finished_at.map(time).unwrap_or_default())?;
-    line("parent", job.parent.as_ref().map(ToString::to_string).unwrap_or_default())?;
+    line("priority", if job.priority == 0 { String::new() } else { job.priority.to_string() })?;
+    line("key", job.key.clone().unwrap_or_default())?;
+    line("enqueued", seconds(&job.created_at))?;
+    line("runs at", if job.started_at.is_none() { seconds(&job.run_at) } else { String::new() })?;
+    line("started", moment(&job.started_at))?;
+    line("finished", moment(&job.finished_at))?;
+    line("worker", job.worker.clone().unwrap_or_default())?;
+    line("parent", job.parent.clone().unwrap_or_default())?;
+    line("children", job.children.map(|children| children.to_string()).unwrap_or_default())?;
     for (key, value) in &job.labels {
-        line("label", format!("{key}={value}"))?;
+        line("label", format!("{key}={}", one_line(value, LONGEST)))?;
     }
     if let Some(progress) = &job.progress {
-        line("progress", format!("{:.0} % {}", progress.percent, progress.message))?;
+        line("progress", format!("{:.0} % {}", progress.percent, one_line(&progress.message, LONGEST)))?;
     }
-    line("args", job.args.as_str().to_owned())?;
-    line("output", job.output.as_ref().map(|output| output.as_str().to_owned()).unwrap_or_default())?;
+    line("args", kept(&job.args))?;
+    line("output", kept(&job.output))?;
     for error in &job.errors {
-        line("error", format!("attempt {}, {}: {}", error.attempt, time(error.at), error.message))?;
+        let message = one_line(&error.message, LONGEST);
+        line("error", format!("attempt {}, {}: {message}", error.attempt, seconds(&error.at)))?;
     }
-    writeln!(out, "log")
-}
-
-fn write_event(out: &mut impl Write, event: &Event) -> io::Result<()> {
-    let text = match &event.body {
-        EventBody::State { state, error: None, .. } => format!("is {state}"),
-        EventBody::State { state, error: Some(error), .. } => format!("is {state}: {}", error.message),
-        EventBody::Progress(progress) => format!("{:.0} % {}", progress.percent, progress.message),
-        EventBody::Log { message, .. } => message.clone(),
-        EventBody::Chunk { data } => format!("chunk {}", data.as_str()),
-        EventBody::Gap => "entries before this one are no longer kept".into(),
-        EventBody::Reset => "starts over: what the attempt before had streamed is void".into(),
-        EventBody::Output { output } => format!("output {}", output.as_str()),
-    };
-    writeln!(out, "  {} #{} {text}", time(event.at), event.attempt)
+    Ok(())
 }

@@ -1,9 +1,10 @@
 use clap::Args as ClapArgs;
-use longhaul::{Action, JobFilter, Longhaul, State};
 
 use super::find;
-use super::list::count;
 use crate::Result;
+use crate::client::{Client, State};
+use crate::jobs::act::{self, Bounds, Deed, Look, Yes};
+use crate::jobs::search::{Fields, Search};
 
 /// The queue to deal with.
 #[derive(Debug, ClapArgs)]
@@ -15,32 +16,21 @@ pub(super) struct Args {
     limit: Option<u64>,
 }
 
-/// Jobs acted on in one call, so that nobody else waits long for the store.
-const BATCH: u64 = 1_000;
-
-pub(super) async fn retry(longhaul: &Longhaul, args: Args) -> Result<()> {
-    act(longhaul, args, Action::Retry, "will run again").await
+pub(super) async fn retry(client: &Client, args: Args) -> Result<()> {
+    act(client, args, Deed::Retry, "will run again").await
 }
 
-pub(super) async fn clean(longhaul: &Longhaul, args: Args) -> Result<()> {
-    act(longhaul, args, Action::Delete, "removed").await
+pub(super) async fn clean(client: &Client, args: Args) -> Result<()> {
+    act(client, args, Deed::Delete, "removed").await
 }
 
-async fn act(longhaul: &Longhaul, args: Args, action: Action, done: &str) -> Result<()> {
-    let failed = count(&find(longhaul, &args.queue).await?, State::Failed);
+async fn act(client: &Client, args: Args, deed: Deed, done: &str) -> Result<()> {
+    let failed = find(client, &args.queue).await?.0.count(State::Failed);
     // Counted once: what is retried may fail again while this goes on, and must not be retried for ever.
     let wanted = args.limit.unwrap_or(failed).min(failed);
-    let filter =
-        JobFilter { queues: vec![args.queue.clone()], states: vec![State::Failed], ..JobFilter::default() };
-    let mut acted = 0;
-    while acted < wanted {
-        let batch = BATCH.min(wanted - acted);
-        let count = longhaul.store().act(&filter, action, usize::try_from(batch)?).await?.done;
-        acted += count;
-        if count < batch {
-            break;
-        }
-    }
+    let search = Search::new(Fields::failed_of(&args.queue), Vec::new());
+    let bounds = Bounds { limit: Some(wanted), yes: Yes::Given, look: Look::ThenAct };
+    let acted = if wanted == 0 { 0 } else { act::all(client, &search, deed, &bounds).await?.done };
     println!("{acted} of {failed} failed jobs of {} {done}", args.queue);
     if acted < wanted {
         println!("the others have gone meanwhile, or another job holds their unique key");

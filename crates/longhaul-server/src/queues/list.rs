@@ -1,40 +1,43 @@
 use std::io::{self, Write};
 
 use clap::Args as ClapArgs;
-use longhaul::{Longhaul, QueueInfo, State};
-use longhaul_http::QueueBody;
 
+use super::all;
 use crate::Result;
+use crate::client::{Client, State};
+use crate::terminal::Table;
 
 /// List queues and how many jobs of each are in which state.
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
     /// One JSON object a line, as the HTTP API has it
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
-pub(super) async fn run(longhaul: &Longhaul, args: Args) -> Result<()> {
-    let mut queues = longhaul.store().queues().await?;
-    queues.sort_by(|one, other| one.name.cmp(&other.name));
+pub(super) async fn run(client: &Client, args: Args) -> Result<()> {
+    let queues = all(client).await?;
     let mut out = io::stdout().lock();
     if args.json {
-        for queue in queues {
-            writeln!(out, "{}", serde_json::to_string(&QueueBody::from(queue))?)?;
+        for (_, json) in queues {
+            writeln!(out, "{json}")?;
         }
         return Ok(());
     }
-    let width = queues.iter().map(|queue| queue.name.chars().count()).max().unwrap_or_default().max(5);
-    let headings = State::ALL.map(|state| format!("{:>9}", state.as_str().to_uppercase()));
-    writeln!(out, "{:<width$}  {}", "QUEUE", headings.join("  "))?;
-    for queue in &queues {
-        let counts = State::ALL.map(|state| format!("{:>9}", count(queue, state)));
-        writeln!(out, "{:<width$}  {}", queue.name, counts.join("  "))?;
+    let headings =
+        ["QUEUE".to_owned()].into_iter().chain(State::ALL.map(|state| state.as_str().to_uppercase()));
+    let mut rows: Vec<[String; 9]> = vec![row(headings.chain([String::new()]))];
+    for (queue, _) in &queues {
+        let counts = State::ALL.map(|state| queue.count(state).to_string());
+        let note = if queue.paused { "paused" } else { "" };
+        rows.push(row([queue.name.clone()].into_iter().chain(counts).chain([note.to_owned()])));
     }
+    Table::<9>::new(&[8]).write(&mut out, &rows)?;
     Ok(())
 }
 
-/// The number of jobs of a queue that are in a state.
-pub(super) fn count(queue: &QueueInfo, state: State) -> u64 {
-    queue.counts.get(&state).copied().unwrap_or_default()
+fn row(cells: impl Iterator<Item = String>) -> [String; 9] {
+    let mut row: [String; 9] = Default::default();
+    row.iter_mut().zip(cells).for_each(|(place, cell)| *place = cell);
+    row
 }

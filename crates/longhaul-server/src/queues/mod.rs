@@ -1,31 +1,38 @@
-//! `longhaul queues`: looks at the store itself, so it works beside a running server and without one.
+//! `longhaul queues`
 
 mod act;
 mod list;
+mod set;
 mod show;
 
 use clap::{Args as ClapArgs, Subcommand};
-use longhaul::{Longhaul, QueueInfo};
 
 use crate::Result;
-use crate::stores::StoreArgs;
+use crate::client::{Client, Place, Queue, QueuePage};
 
-/// Look at queues, and deal with what has failed in them. Works beside a running server and without one.
+/// Look at queues, pause and resume them, and deal with what has failed in them. Works beside a running server, without
+/// one, and from afar.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
-    stores: StoreArgs,
+    pub(crate) place: Place,
     #[command(subcommand)]
-    what: What,
+    what: Option<What>,
 }
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// List queues and how many jobs of each are in which state
+    /// List queues and how many jobs of each are in which state; this is what `longhaul queues` alone does
     List(list::Args),
     /// Show one queue: its jobs per state, who works on it, how long its history is kept
     Show(show::Args),
+    /// Take no more jobs of a queue; what runs goes on
+    Pause(set::Paused),
+    /// Take jobs of a queue again
+    Resume(set::Paused),
+    /// Say how long, and how many of, the finished jobs of a queue are kept
+    Retention(set::Retention),
     /// Run all failed jobs of a queue again, with all their attempts
     RetryFailed(act::Args),
     /// Remove all failed jobs of a queue for good
@@ -34,28 +41,38 @@ enum What {
 
 const EXAMPLES: &str = "\
 Examples:
-  longhaul queues list                            what waits, runs and has failed
+  longhaul queues                                 what waits, runs and has failed
   longhaul queues show materials
-  longhaul jobs list --queue materials --state failed     which ones, and why
+  longhaul queues pause materials                 while its provider is down
+  longhaul queues retention mail --completed 7d --failed 30d,10000
+  longhaul jobs list queue:materials state:failed           which ones, and why
   longhaul queues retry-failed materials          once the cause is mended
   longhaul queues clean-failed materials          or to be rid of them: there is no way back";
 
 pub(crate) async fn run(args: Args) -> Result<()> {
-    let longhaul = args.stores.open_existing().await?;
-    match args.what {
-        What::List(args) => list::run(&longhaul, args).await,
-        What::Show(args) => show::run(&longhaul, args).await,
-        What::RetryFailed(args) => act::retry(&longhaul, args).await,
-        What::CleanFailed(args) => act::clean(&longhaul, args).await,
+    let client = args.place.open().await?;
+    match args.what.unwrap_or(What::List(list::Args { json: false })) {
+        What::List(args) => list::run(&client, args).await,
+        What::Show(args) => show::run(&client, args).await,
+        What::Pause(args) => set::paused(&client, args, "pause").await,
+        What::Resume(args) => set::paused(&client, args, "resume").await,
+        What::Retention(args) => set::retention(&client, args).await,
+        What::RetryFailed(args) => act::retry(&client, args).await,
+        What::CleanFailed(args) => act::clean(&client, args).await,
     }
 }
 
-/// The queue of this name, or which ones there are.
-async fn find(longhaul: &Longhaul, name: &str) -> Result<QueueInfo> {
-    let queues = longhaul.store().queues().await?;
-    let mut names: Vec<String> = queues.iter().map(|queue| queue.name.clone()).collect();
-    names.sort_unstable();
-    let found = queues.into_iter().find(|queue| queue.name == name);
+/// All queues by name, each with its JSON.
+async fn all(client: &Client) -> Result<Vec<(Queue, String)>> {
+    let page: QueuePage = client.get("/queues").await?;
+    page.queues.iter().map(|queue| Ok((serde_json::from_str(queue.get())?, queue.get().to_owned()))).collect()
+}
+
+/// The queue of this name and its JSON, or which ones there are.
+async fn find(client: &Client, name: &str) -> Result<(Queue, String)> {
+    let queues = all(client).await?;
+    let names: Vec<String> = queues.iter().map(|(queue, _)| queue.name.clone()).collect();
+    let found = queues.into_iter().find(|(queue, _)| queue.name == name);
     found.ok_or_else(|| match names.as_slice() {
         [] => format!("there is no queue {name}: nothing was ever enqueued here").into(),
         names => format!("there is no queue {name}; there are {}", names.join(", ")).into(),

@@ -1,12 +1,11 @@
 use std::io::{self, Write};
+use std::time::Duration;
 
 use clap::Args as ClapArgs;
-use longhaul::{Keep, Longhaul, State};
-use longhaul_http::QueueBody;
 
 use super::find;
-use super::list::count;
 use crate::Result;
+use crate::client::{Client, Keep, Queue, State, Worker, WorkerPage, indented};
 
 /// Show one queue: its jobs per state, who works on it, how long its history is kept.
 #[derive(Debug, ClapArgs)]
@@ -18,38 +17,42 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) async fn run(longhaul: &Longhaul, args: Args) -> Result<()> {
-    let queue = find(longhaul, &args.queue).await?;
+pub(super) async fn run(client: &Client, args: Args) -> Result<()> {
+    let (queue, json) = find(client, &args.queue).await?;
     let mut out = io::stdout().lock();
     if args.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&QueueBody::from(queue))?)?;
+        writeln!(out, "{}", indented(&json))?;
         return Ok(());
     }
-    writeln!(out, "{:<10} {}", "queue", queue.name)?;
+    writeln!(out, "{:<10} {}{}", "queue", queue.name, if queue.paused { ", paused" } else { "" })?;
     for state in State::ALL {
-        writeln!(out, "{:<10} {}", state.as_str(), count(&queue, state))?;
+        writeln!(out, "{:<10} {}", state.as_str(), queue.count(state))?;
     }
-    let workers = longhaul.store().workers().await?;
-    let slots: Vec<usize> = workers
-        .iter()
-        .filter_map(|worker| worker.queues.iter().find(|served| served.queue == queue.name))
-        .map(|served| served.slots)
-        .collect();
-    let total: usize = slots.iter().sum();
+    let page: WorkerPage = client.get("/workers").await?;
+    let mut slots = Vec::new();
+    for worker in &page.workers {
+        let worker: Worker = serde_json::from_str(worker.get())?;
+        slots.extend(
+            worker.queues.into_iter().filter(|served| served.queue == queue.name).map(|served| served.slots),
+        );
+    }
+    let total: u64 = slots.iter().sum();
     writeln!(out, "{:<10} {} with {total} slots, heard of within the last minute", "workers", slots.len())?;
-    let retention = &queue.config.retention;
-    for (outcome, keep) in [
-        ("completed", &retention.completed),
-        ("failed", &retention.failed),
-        ("cancelled", &retention.cancelled),
-    ] {
-        writeln!(out, "{:<10} {outcome} {}", "keeps", in_words(keep))?;
+    for line in kept(&queue) {
+        writeln!(out, "{:<10} {line}", "keeps")?;
     }
     Ok(())
 }
 
-fn in_words(keep: &Keep) -> String {
-    let age = keep.age.map(|age| {
+/// The history of a queue that is kept, an outcome a line.
+pub(super) fn kept(queue: &Queue) -> Vec<String> {
+    let outcomes = ["completed", "failed", "cancelled"].into_iter();
+    let keep = |outcome: &str| queue.config.retention.get(outcome).copied().unwrap_or_default();
+    outcomes.map(|outcome| format!("{outcome} {}", in_words(keep(outcome)))).collect()
+}
+
+fn in_words(keep: Keep) -> String {
+    let age = keep.age.and_then(|age| Duration::try_from_secs_f64(age).ok()).map(|age| {
         let seconds = age.as_secs();
         match seconds {
             86_400.. if seconds % 86_400 == 0 => format!("for {} days", seconds / 86_400),

@@ -3,8 +3,11 @@
 mod belonging;
 mod children;
 mod cli;
+mod commands;
 mod courses;
+mod crew;
 mod dependencies;
+mod doctor;
 mod edges;
 mod events;
 mod kill;
@@ -13,5 +16,6 @@ mod lifecycle;
 mod many_machines;
 mod old_data;
 mod readme;
+mod run;
 mod server;
 mod uploads;

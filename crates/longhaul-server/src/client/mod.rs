@@ -1,0 +1,187 @@
+//! The commands' way to jobs: the HTTP contract, spoken to a server over the network or to the store itself.
+//!
+//! With `--store` the contract's own routes are called within this process, over the opened store, so each command is
+//! written once, answers the same in both places and prints the JSON that the API has.
+
+mod events;
+mod job;
+mod json;
+mod place;
+mod refusal;
+
+pub(crate) use events::{Event, Flow, Said};
+pub(crate) use job::{Job, JobPage, Keep, Queue, QueuePage, State, Worker, WorkerPage};
+pub(crate) use json::{indented, one_line};
+pub(crate) use place::Place;
+pub(crate) use refusal::Refusal;
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::{Method, Request, StatusCode};
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use longhaul::Longhaul;
+use longhaul_http::{HttpConfig, UnknownKinds};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tower::ServiceExt;
+
+use crate::Result;
+
+/// The longest that a server may take to answer, beyond what it was asked to hold the answer for.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest that a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The most bytes of an answer: a page of jobs with all their args and outputs.
+const MOST_BYTES: usize = 512 * 1024 * 1024;
+
+/// Speaks the contract to one place. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Client {
+    transport: Transport,
+    /// The address, for people; without passwords.
+    pub(crate) described: String,
+}
+
+#[derive(Clone)]
+enum Transport {
+    /// The routes over a store that this process has opened.
+    Store(Router),
+    Server {
+        http: reqwest::Client,
+        /// Without a slash at its end.
+        base: String,
+        token: Option<String>,
+    },
+}
+
+/// An answer's bytes, as they come.
+pub(crate) type Chunks = BoxStream<'static, Result<Bytes>>;
+
+impl Client {
+    /// Speaks to a store.
+    pub(crate) fn over(longhaul: Longhaul, described: String) -> Self {
+        // The kinds are those of the store's workers, which this process does not know.
+        let config = HttpConfig { unknown_kinds: UnknownKinds::Accept, ..HttpConfig::default() };
+        let routes = Router::new().nest("/api", longhaul_http::router(longhaul, config));
+        Self { transport: Transport::Store(routes), described }
+    }
+
+    /// Speaks to a server. `url` is its address, with its base path where it has one.
+    pub(crate) fn at(url: &str, token: Option<String>) -> Result<Self> {
+        let parsed = reqwest::Url::parse(url).map_err(|error| format!("--url {url}: {error}"))?;
+        if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
+            return Err(format!("--url {url}: use http://HOST:PORT or https://HOST").into());
+        }
+        let base = url.trim_end_matches('/');
+        let base = base.strip_suffix("/api").unwrap_or(base).to_owned();
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .user_agent(concat!("longhaul/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| format!("failed to prepare requests: {error}"))?;
+        Ok(Self { described: base.clone(), transport: Transport::Server { http, base, token } })
+    }
+
+    /// True where a server answers, which knows the kinds of jobs that it runs.
+    pub(crate) fn is_server(&self) -> bool {
+        matches!(self.transport, Transport::Server { .. })
+    }
+
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        self.read(&self.text(Method::GET, path, None).await?)
+    }
+
+    pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T> {
+        self.read(&self.text(Method::POST, path, Some(body)).await?)
+    }
+
+    /// The body of an answer, as it was sent: numbers keep all their digits.
+    pub(crate) async fn text(&self, method: Method, path: &str, body: Option<&Value>) -> Result<String> {
+        let answer = async {
+            let chunks = self.send(method, path, body, None).await?.1;
+            let add = async |mut all: Vec<u8>, chunk: Bytes| {
+                if all.len() + chunk.len() > MOST_BYTES {
+                    return Err("the answer is longer than any that this asks for".into());
+                }
+                all.extend_from_slice(&chunk);
+                Ok(all)
+            };
+            chunks.try_fold(Vec::new(), add).await
+        };
+        let bytes = match &self.transport {
+            Transport::Store(_) => answer.await?,
+            Transport::Server { base, .. } => {
+                let silent = || format!("{base} did not answer within {} s", ANSWER_TIMEOUT.as_secs());
+                tokio::time::timeout(ANSWER_TIMEOUT, answer).await.map_err(|_| silent())??
+            }
+        };
+        String::from_utf8(bytes).map_err(|_| self.strange("it is not UTF-8").into())
+    }
+
+    /// Sends a request, and answers once the head of a good answer is there; any other is an error.
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        last_event: Option<u64>,
+    ) -> Result<(StatusCode, Chunks)> {
+        let body = body.map(Value::to_string);
+        let last_event = last_event.map(|seq| seq.to_string());
+        let (status, chunks): (StatusCode, Chunks) = match &self.transport {
+            Transport::Store(routes) => {
+                let mut request = Request::builder().method(method).uri(format!("/api{path}"));
+                if let Some(seq) = &last_event {
+                    request = request.header("last-event-id", seq);
+                }
+                if body.is_some() {
+                    request = request.header(CONTENT_TYPE, "application/json");
+                }
+                let request = request.body(body.map_or_else(Body::empty, Body::from))?;
+                let response = routes.clone().oneshot(request).await?;
+                let status = response.status();
+                (status, response.into_body().into_data_stream().map_err(Into::into).boxed())
+            }
+            Transport::Server { http, base, token } => {
+                let mut request = http.request(method, format!("{base}/api{path}"));
+                if let Some(token) = token {
+                    request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+                }
+                if let Some(seq) = &last_event {
+                    request = request.header("last-event-id", seq);
+                }
+                if let Some(body) = body {
+                    request = request.header(CONTENT_TYPE, "application/json").body(body);
+                }
+                let response = request.send().await.map_err(|error| refusal::unreachable(base, &error))?;
+                let address = base.clone();
+                let broken = move |error| refusal::unreachable(&address, &error).into();
+                (response.status(), response.bytes_stream().map_err(broken).boxed())
+            }
+        };
+        if status.is_success() {
+            return Ok((status, chunks));
+        }
+        let body: Vec<Bytes> = chunks.try_collect().await.unwrap_or_default();
+        Err(Refusal::new(status, &body.concat(), &self.described).into())
+    }
+
+    fn read<T: DeserializeOwned>(&self, text: &str) -> Result<T> {
+        serde_json::from_str(text).map_err(|error| self.strange(&error.to_string()).into())
+    }
+
+    fn strange(&self, reason: &str) -> String {
+        format!("{} answered what is not understood: {reason}; is it a Longhaul server?", self.described)
+    }
+}
+
+/// A piece of a path or the value of a parameter, with whatever may stand in it.
+pub(crate) fn encoded(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+}

@@ -1,0 +1,113 @@
+//! Answers that are not what was asked for, in words that say what to try.
+
+use std::error::Error;
+use std::fmt;
+
+use axum::http::StatusCode;
+use serde::Deserialize;
+
+/// A request that was answered with a problem.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    /// The contract's stable name of the problem; empty where something else than the contract answered.
+    pub(crate) code: String,
+    /// The problem, for people.
+    message: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Problem {
+    code: String,
+    detail: String,
+    errors: Vec<FieldError>,
+}
+
+#[derive(Debug, Deserialize)]
+struct FieldError {
+    field: String,
+    message: String,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, body: &[u8], place: &str) -> Self {
+        let Problem { code, detail, errors } = serde_json::from_slice(body).unwrap_or_default();
+        let said = match errors.as_slice() {
+            [] if detail.is_empty() => format!("{place} answered {status}"),
+            [] => detail,
+            errors => {
+                let fields = errors.iter().map(|error| format!("{} {}", error.field, error.message));
+                fields.collect::<Vec<_>>().join("; ")
+            }
+        };
+        let hint = match (status, code.as_str()) {
+            (StatusCode::UNAUTHORIZED, _) => {
+                ". Set LONGHAUL_TOKEN: the server's LONGHAUL_ADMIN_TOKEN, or what `longhaul token` prints beside it"
+            }
+            (StatusCode::FORBIDDEN, _) => ". The token may not do this: use one of a role that may",
+            (
+                StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED,
+                "" | "no_such_route" | "method_not_allowed",
+            ) => ". Is --url the address of a Longhaul server, and the server of this version?",
+            (_, "job_gone") => ". It was deleted, or pruned by its age",
+            (StatusCode::SERVICE_UNAVAILABLE, _) => ". `longhaul doctor` looks closer",
+            _ => "",
+        };
+        let said = if hint.is_empty() { said } else { said.trim_end_matches('.').to_owned() };
+        Self { status, code, message: format!("{said}{hint}") }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for Refusal {}
+
+/// A server that did not answer.
+#[derive(Debug)]
+pub(crate) struct Unreachable(String);
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Unreachable {}
+
+pub(super) fn unreachable(base: &str, error: &reqwest::Error) -> Unreachable {
+    let mut cause: &dyn Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    let hint = if error.is_connect() {
+        "; is `longhaul serve` running there? Without --url the commands look at the store itself"
+    } else {
+        ""
+    };
+    Unreachable(format!("failed to reach {base}: {cause}{hint}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(status: StatusCode, body: &str) -> String {
+        Refusal::new(status, body.as_bytes(), "http://h").to_string()
+    }
+
+    #[test]
+    fn a_problem_is_told_with_a_way_out() {
+        let unauthorized =
+            said(StatusCode::UNAUTHORIZED, r#"{"code":"unauthorized","detail":"a bearer token is needed"}"#);
+        assert!(unauthorized.starts_with("a bearer token is needed. Set LONGHAUL_TOKEN"), "{unauthorized}");
+        let fields = r#"{"code":"invalid","detail":"kind: x","errors":[{"field":"kind","message":"is not known here"}]}"#;
+        assert_eq!(said(StatusCode::UNPROCESSABLE_ENTITY, fields), "kind is not known here");
+        let strange = said(StatusCode::NOT_FOUND, "<html>");
+        assert!(strange.starts_with("http://h answered 404 Not Found. Is --url the address"), "{strange}");
+    }
+}

@@ -1,0 +1,135 @@
+use std::str::FromStr;
+
+use axum::http::Method;
+use clap::Args as ClapArgs;
+use serde_json::{Map, Value, json};
+
+use super::find;
+use super::show::kept;
+use crate::Result;
+use crate::client::{Client, Queue, encoded};
+use crate::run::seconds;
+
+/// The queue to pause or resume.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  longhaul queues pause materials                 what runs goes on, what waits stays where it is
+  longhaul queues resume materials")]
+pub(super) struct Paused {
+    /// The queue's name
+    queue: String,
+    /// The queue as the HTTP API has it
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn paused(client: &Client, args: Paused, word: &str) -> Result<()> {
+    // A mistyped name is told with the names that there are.
+    find(client, &args.queue).await?;
+    let text = client.text(Method::POST, &format!("/queues/{}/{word}", encoded(&args.queue)), None).await?;
+    if args.json {
+        println!("{text}");
+        return Ok(());
+    }
+    let queue: Queue = serde_json::from_str(&text)?;
+    let waiting = queue.count(longhaul::State::Available);
+    let name = queue.name;
+    if queue.paused {
+        println!("{name} is paused: {waiting} jobs wait; longhaul queues resume {name} goes on");
+    } else {
+        println!("{name} is not paused: {waiting} jobs wait for a worker");
+    }
+    Ok(())
+}
+
+/// Bounds of the history of a queue; an outcome that is left out stays as it is.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  longhaul queues retention mail                              as it is
+  longhaul queues retention mail --completed 7d --failed 30d,10000
+  longhaul queues retention mail --cancelled forever")]
+pub(super) struct Retention {
+    /// The queue's name
+    queue: String,
+    /// Of completed jobs: an age (90s, 12h, 7d), a count (10000), both (7d,10000) or `forever`
+    #[arg(long, value_name = "BOUNDS")]
+    completed: Option<Keep>,
+    /// The same of failed jobs
+    #[arg(long, value_name = "BOUNDS")]
+    failed: Option<Keep>,
+    /// The same of cancelled jobs
+    #[arg(long, value_name = "BOUNDS")]
+    cancelled: Option<Keep>,
+    /// The queue as the HTTP API has it
+    #[arg(long)]
+    json: bool,
+}
+
+/// Bounds of one outcome's history; none is no bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Keep {
+    age: Option<f64>,
+    count: Option<u64>,
+}
+
+impl FromStr for Keep {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut keep = Keep::default();
+        if text == "forever" {
+            return Ok(keep);
+        }
+        for part in text.split(',').map(str::trim) {
+            match part.parse() {
+                Ok(count) => keep.count = Some(count),
+                Err(_) => {
+                    let age = seconds(part).map_err(|_| {
+                        format!("'{part}' is no bound: use 12h, 7d, 10000, 7d,10000 or forever")
+                    })?;
+                    keep.age = Some(age);
+                }
+            }
+        }
+        Ok(keep)
+    }
+}
+
+pub(super) async fn retention(client: &Client, args: Retention) -> Result<()> {
+    let (mut queue, mut text) = find(client, &args.queue).await?;
+    let outcomes = [("completed", args.completed), ("failed", args.failed), ("cancelled", args.cancelled)];
+    let changes: Map<String, Value> = outcomes
+        .into_iter()
+        .filter_map(|(outcome, keep)| Some((outcome.to_owned(), keep?)))
+        .map(|(outcome, Keep { age, count })| (outcome, json!({"age": age, "count": count})))
+        .collect();
+    if !changes.is_empty() {
+        let body = json!({"retention": changes});
+        let path = format!("/queues/{}", encoded(&args.queue));
+        text = client.text(Method::PATCH, &path, Some(&body)).await?;
+        queue = serde_json::from_str(&text)?;
+    }
+    if args.json {
+        println!("{text}");
+    } else {
+        println!("{}", kept(&queue).join("\n"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_ages_and_counts() {
+        let keep = |text: &str| text.parse::<Keep>();
+        assert_eq!(keep("7d"), Ok(Keep { age: Some(604_800.0), count: None }));
+        assert_eq!(keep("90s, 100"), Ok(Keep { age: Some(90.0), count: Some(100) }));
+        assert_eq!(keep("forever"), Ok(Keep::default()));
+        assert!(keep("a week").unwrap_err().contains("use 12h, 7d"));
+        assert!(keep("").is_err());
+    }
+}

@@ -1,0 +1,209 @@
+//! `longhaul run`
+
+mod args;
+mod watch;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use axum::http::Method;
+use clap::Args as ClapArgs;
+use longhaul::State;
+use serde_json::{Map, Value, json};
+
+pub(crate) use self::args::seconds;
+use self::watch::{Ended, Interrupts, Voice, Watch};
+use crate::client::{Client, Job, JobPage, Place, encoded, indented};
+use crate::{Coded, Result};
+
+/// Enqueue a job, and with --wait follow it to its end: progress, log and what it streams go to standard error, its output
+/// to standard output.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// The job type that runs it
+    kind: String,
+    /// Its args: one JSON value, or KEY=VALUE for each field (a VALUE that is JSON is taken as such), or - to read JSON
+    /// from standard input [default: {}]
+    #[arg(value_name = "ARGS", allow_negative_numbers = true)]
+    args: Vec<String>,
+    /// Wait until it has ended
+    #[arg(long, short)]
+    wait: bool,
+    /// Stop waiting after this time (30s, 10m, 2h), with exit code 4; the job goes on
+    #[arg(long, value_name = "DURATION", value_parser = seconds, requires = "wait")]
+    give_up_after: Option<f64>,
+    /// Cancel the job at the first Ctrl-C. Without it, Ctrl-C ends the waiting and leaves the job alone
+    #[arg(long, requires = "wait")]
+    cancel_on_interrupt: bool,
+    /// Nothing on standard error but faults
+    #[arg(long, short)]
+    quiet: bool,
+    /// The whole job as JSON in place of its id, or of its output
+    #[arg(long)]
+    json: bool,
+    /// The queue that it waits in [default: that of its kind]
+    #[arg(long, value_name = "QUEUE")]
+    queue: Option<String>,
+    /// -100 to 100, higher first
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    priority: Option<i32>,
+    /// The delay before it may first run: 30s, 10m, 2h
+    #[arg(long, value_name = "DURATION", value_parser = seconds, conflicts_with = "at")]
+    delay: Option<f64>,
+    /// The earliest time of its first run, in RFC 3339
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+    /// Attempts in all
+    #[arg(long, value_name = "N")]
+    max_attempts: Option<u32>,
+    /// The longest that one attempt may take: 30s, 10m, 2h
+    #[arg(long, value_name = "DURATION", value_parser = seconds)]
+    timeout: Option<f64>,
+    /// A name and value to find it by; may be given again
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = pair)]
+    labels: Vec<(String, String)>,
+    /// Its id; a job of this id that exists is told and not made anew
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+    /// Keeps a second unfinished job of the same key from being made; the first is told
+    #[arg(long, value_name = "KEY")]
+    unique: Option<String>,
+    /// The limit key that it shares with the jobs that are paused together with it
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+    /// The job that it belongs to
+    #[arg(long, value_name = "ID")]
+    parent: Option<String>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  longhaul run welcome email=ada@example.com --url http://127.0.0.1:8000
+  longhaul run lessons.generate '{\"subject\": \"Botany\"}' --queue lessons --wait
+  echo '[1, 2, 3]' | longhaul run sum - --queue default --wait --quiet
+  longhaul run report year=2026 --label team=sales --delay 10m --max-attempts 3
+
+Exit codes with --wait:
+  0  the job completed                3  it was cancelled
+  1  it failed                        4  it had not ended when --give-up-after was over
+  2  the command line was wrong       5  the server or the store could not be asked, or refused
+  130  Ctrl-C ended the waiting. The job goes on; a second Ctrl-C within two seconds cancels it
+
+Without --url the job is put into the store itself, which does not know the queues of kinds: name one with --queue, or a
+job of the same kind must be there already.";
+
+/// The exit code that tells how a job ended.
+pub(crate) fn exit_code(state: State) -> ExitCode {
+    ExitCode::from(match state {
+        State::Completed => 0,
+        State::Failed => 1,
+        State::Cancelled => 3,
+        State::Blocked | State::Scheduled | State::Available | State::Running => TIMED_OUT,
+    })
+}
+
+const USAGE: u8 = 2;
+const TIMED_OUT: u8 = 4;
+const NOT_ASKED: u8 = 5;
+const INTERRUPTED: u8 = 130;
+
+pub(crate) async fn run(args: Args) -> Result<ExitCode> {
+    let body = args.body().map_err(|message| Coded(USAGE, message))?;
+    run_body(args, body).await.map_err(|error| match error.downcast::<Coded>() {
+        Ok(coded) => coded.into(),
+        Err(error) => Coded(NOT_ASKED, error.to_string()).into(),
+    })
+}
+
+async fn run_body(args: Args, mut body: Map<String, Value>) -> Result<ExitCode> {
+    let client = args.place.open().await?;
+    let voice = if args.quiet { Voice::Silent } else { Voice::Aloud };
+    if args.queue.is_none() && !client.is_server() {
+        body.insert("queue".into(), queue_of(&client, &args.kind).await?.into());
+    }
+    // From before the job is there, so that Ctrl-C never leaves one behind that nobody was told of.
+    let interrupts = Interrupts::listen()?;
+    let text = client.text(Method::POST, "/jobs", Some(&body.into())).await?;
+    let job: Job = serde_json::from_str(&text)?;
+    if job.duplicate && voice == Voice::Aloud {
+        eprintln!("{} stands for it already", job.id);
+    }
+    if !args.wait {
+        println!("{}", if args.json { &text } else { &job.id });
+        return Ok(ExitCode::SUCCESS);
+    }
+    let give_up = args.give_up_after.map(Duration::from_secs_f64);
+    let watch = Watch::new(&client, &job, voice);
+    let ended = watch.follow(interrupts, give_up, args.cancel_on_interrupt.into()).await?;
+    match ended {
+        Ended::Job { state, output } => {
+            print_result(&client, &job.id, &args, output).await?;
+            Ok(exit_code(state))
+        }
+        Ended::TimedOut => Ok(ExitCode::from(TIMED_OUT)),
+        Ended::Interrupted => Ok(ExitCode::from(INTERRUPTED)),
+    }
+}
+
+/// Prints the job or its output. One that was pruned at its end has told its output by then.
+async fn print_result(client: &Client, id: &str, args: &Args, output: Option<String>) -> Result<()> {
+    if args.json {
+        let text = client.text(Method::GET, &format!("/jobs/{}", encoded(id)), None).await?;
+        println!("{}", indented(&text));
+    } else if let Some(output) = output {
+        println!("{output}");
+    }
+    Ok(())
+}
+
+/// The queue of the newest job of the kind: the store itself does not know the queues of kinds.
+async fn queue_of(client: &Client, kind: &str) -> Result<String> {
+    let page: JobPage = client.get(&format!("/jobs?limit=1&kind={}", encoded(kind))).await?;
+    let Some(newest) = page.jobs.first() else {
+        return Err(format!(
+            "no job of kind {kind} is in {}, so its queue is not known: name it with --queue, or ask the server with --url",
+            client.described
+        )
+        .into());
+    };
+    let newest: Job = serde_json::from_str(newest.get())?;
+    Ok(newest.queue)
+}
+
+impl Args {
+    /// The body of the request.
+    fn body(&self) -> Result<Map<String, Value>, String> {
+        let mut body = Map::new();
+        body.insert("kind".into(), json!(self.kind));
+        body.insert("args".into(), args::read(&self.args, std::io::stdin())?);
+        let optional = [
+            ("queue", self.queue.as_ref().map(|queue| json!(queue))),
+            ("priority", self.priority.map(Value::from)),
+            ("delay", self.delay.map(Value::from)),
+            ("run_at", self.at.as_ref().map(|at| json!(at))),
+            ("max_attempts", self.max_attempts.map(Value::from)),
+            ("timeout", self.timeout.map(Value::from)),
+            ("id", self.id.as_ref().map(|id| json!(id))),
+            ("unique", self.unique.as_ref().map(|key| json!({"key": key}))),
+            ("key", self.key.as_ref().map(|key| json!(key))),
+            ("parent", self.parent.as_ref().map(|parent| json!(parent))),
+        ];
+        for (name, value) in optional {
+            body.extend(value.map(|value| (name.to_owned(), value)));
+        }
+        if !self.labels.is_empty() {
+            let labels: Map<String, Value> =
+                self.labels.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+            body.insert("labels".into(), labels.into());
+        }
+        Ok(body)
+    }
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("use KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
