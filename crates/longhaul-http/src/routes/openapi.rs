@@ -39,10 +39,11 @@ pub(super) async fn answer(State(document): State<Arc<Document>>, mount: Mount) 
 
 /// The OpenAPI document of an application that nests [`router`](crate::router) at `mount` (`/api`, say), has
 /// [`health_router`](crate::health_router) at its root, and routes of its own, which `others` describe. All paths of the
-/// answer are from the application's root, and so must those of `others` be. An operation of theirs that names no security
-/// of its own is open to whoever may use the jobs.
+/// answer are from the application's root, and so must those of `others` be; `base_path` is the path of the root to the
+/// outside, empty where no proxy adds one. An operation of `others` that names no security is open to whoever may use the
+/// jobs.
 #[must_use]
-pub fn document(mount: &str, others: Vec<OpenApi>) -> OpenApi {
+pub fn document(base_path: &str, mount: &str, others: Vec<OpenApi>) -> OpenApi {
     let (_, jobs) = super::all().split_for_parts();
     let mut document = jobs;
     let own = std::mem::take(&mut document.paths.paths);
@@ -51,7 +52,10 @@ pub fn document(mount: &str, others: Vec<OpenApi>) -> OpenApi {
     complete(&mut health);
     document.merge(health);
     others.into_iter().for_each(|other| document.merge(other));
-    document.servers = Some(vec![Server::new("/")]);
+    for item in document.paths.paths.values_mut() {
+        item.servers.iter_mut().flatten().for_each(|server| server.url.insert_str(0, base_path));
+    }
+    document.servers = Some(vec![Server::new(if base_path.is_empty() { "/" } else { base_path })]);
     document
 }
 

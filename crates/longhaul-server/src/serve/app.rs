@@ -1,7 +1,7 @@
 //! All routes under one roof.
 
 use axum::Router;
-use longhaul_http::{Access, HttpConfig, Secret, UnknownKinds, Verifier};
+use longhaul_http::{Access, Described, HttpConfig, Secret, UnknownKinds, Verifier};
 use service_support::{Auth, Deps, Role};
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +20,7 @@ pub(super) fn app(
     stopping: CancellationToken,
 ) -> Result<Router> {
     let is_open = admin == Admin::Open;
+    let document = longhaul_http::document("", "/api", services.documents());
     let config = HttpConfig {
         access: match admin {
             Admin::Open => Access::Open,
@@ -33,6 +34,7 @@ pub(super) fn app(
         read_token_secret: Some(Secret(services.secret()?)),
         health: services.details(),
         stopping,
+        document: Some(Described(document.into())),
         ..HttpConfig::default()
     };
     let longhaul = services.deps.longhaul.clone();

@@ -15,6 +15,7 @@ mod kill_services;
 mod lifecycle;
 mod many_machines;
 mod old_data;
+mod openapi;
 mod readme;
 mod run;
 mod server;
