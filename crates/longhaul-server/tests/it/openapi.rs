@@ -129,6 +129,7 @@ impl Document {
         for (name, value) in members.iter().filter(|(name, _)| *name != "…") {
             match properties.get(name.as_str()) {
                 Some(schema) => faults.extend(self.faults(schema, value, &format!("{place}.{name}"))),
+                None if schema.get("additionalProperties").is_some() => {}
                 None => faults.push(format!("{place}.{name} is not described")),
             }
         }

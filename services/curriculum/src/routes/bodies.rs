@@ -1,5 +1,7 @@
 //! The bodies that are read and written by hand, as the OpenAPI document describes them.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -30,6 +32,9 @@ pub(super) struct WorkflowRequest {
     /// False keeps the workflow from step 10.
     #[serde(rename = "step9Complete")]
     step9_complete: Option<bool>,
+    /// Whatever else belongs to it.
+    #[serde(flatten)]
+    other: BTreeMap<String, Value>,
 }
 
 /// A module.
@@ -63,6 +68,9 @@ pub(super) struct Workflow {
     current_step: u32,
     created_at: String,
     updated_at: String,
+    /// Whatever else was sent.
+    #[serde(flatten)]
+    other: BTreeMap<String, Value>,
 }
 
 /// A page of workflows.

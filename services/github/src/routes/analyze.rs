@@ -35,6 +35,7 @@ pub(super) struct AnalyzeRequest {
 
 /// The answer to a request for an analysis.
 #[derive(ToSchema)]
+#[serde(untagged)]
 #[schema(as = AnalyzeAnswer)]
 #[expect(dead_code, reason = "it describes")]
 enum Analyzed {

@@ -133,7 +133,7 @@ const LOOKS: usize = 50;
     put,
     path = "/sessions/{id}",
     operation_id = "updateSession",
-    request_body = SessionBody,
+    request_body = SessionChange,
     responses(
         (status = 200, description = "The session", body = Session),
         (status = 403, description = "The caller does not host it"),
@@ -206,7 +206,7 @@ fn changed(before: &Session, fields: &SessionFields) -> Result<Session, Error> {
     Ok(after)
 }
 
-/// A request for a session, as the document describes it; a change may leave anything out.
+/// A request for a session, as the document describes it.
 #[derive(ToSchema)]
 #[schema(as = SessionRequest, rename_all = "camelCase")]
 #[expect(dead_code, reason = "it describes")]
@@ -232,7 +232,28 @@ struct SessionBody {
     is_teaching: bool,
     is_public: Option<bool>,
     max_participants: Option<u32>,
-    /// Of a change only: `upcoming`, `ongoing`, `completed` or `cancelled`.
+}
+
+/// A change of a session: what it leaves out stays as it is.
+#[derive(ToSchema)]
+#[schema(as = SessionChange, rename_all = "camelCase")]
+#[expect(dead_code, reason = "it describes")]
+struct SessionChange {
+    title: Option<String>,
+    description: Option<String>,
+    /// The id of a skill of the caller's: Option<with it and a keyword>, the session is dispatched.
+    teach_skill_id: Option<String>,
+    focus_keywords: Option<Vec<String>>,
+    date: Option<String>,
+    /// `HH:MM`.
+    start_time: Option<String>,
+    /// `HH:MM`, after the start.
+    end_time: Option<String>,
+    skill_category: Option<String>,
+    is_teaching: Option<bool>,
+    is_public: Option<bool>,
+    max_participants: Option<u32>,
+    /// `upcoming`, `ongoing`, `completed` or `cancelled`.
     status: Option<String>,
 }
 

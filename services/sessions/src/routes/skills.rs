@@ -91,7 +91,7 @@ pub(crate) async fn get(
     put,
     path = "/skills/{id}",
     operation_id = "updateSkill",
-    request_body = SkillBody,
+    request_body = SkillChange,
     responses((status = 200, description = "The skill", body = Skill)),
 )]
 pub(crate) async fn update(
@@ -116,7 +116,7 @@ pub(crate) async fn update(
     }
 }
 
-/// A request for a skill, as the document describes it; a change may leave anything out.
+/// A request for a skill, as the document describes it.
 #[derive(ToSchema)]
 #[schema(as = SkillRequest)]
 #[expect(dead_code, reason = "it describes")]
@@ -131,6 +131,25 @@ struct SkillBody {
     /// 0 to 100.
     #[schema(example = 85)]
     proficiency: f64,
+    description: Option<String>,
+    experience: Option<String>,
+    /// A text or a list of texts.
+    goals: Option<Value>,
+    /// A text or a list of texts.
+    agenda: Option<Value>,
+}
+
+/// A change of a skill: what it leaves out stays as it is.
+#[derive(ToSchema)]
+#[schema(as = SkillChange)]
+#[expect(dead_code, reason = "it describes")]
+struct SkillChange {
+    name: Option<String>,
+    category: Option<String>,
+    /// `teaching` or `learning`.
+    r#type: Option<String>,
+    /// 0 to 100.
+    proficiency: Option<f64>,
     description: Option<String>,
     experience: Option<String>,
     /// A text or a list of texts.
