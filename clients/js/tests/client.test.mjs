@@ -114,7 +114,7 @@ test("against a server", parallel, async (t) => {
     t.test("an abort ends the waiting and not the job, unless it is asked to", async (t) => {
       const { client } = await setUp(t);
       const job = await client.enqueue("nobody");
-      await assert.rejects(job.wait({ timeout: 50 }), (error) => error.name === "TimeoutError" && error.jobId === job.id);
+      await assert.rejects(job.wait({ timeout: 50 }), (error) => error.name === "TimeoutError" && error.handle.id === job.id);
       await assert.rejects(job.wait({ signal: AbortSignal.timeout(50) }));
       assert.equal((await job.get()).state, "available");
       await assert.rejects(job.wait({ signal: AbortSignal.timeout(50), cancelOnAbort: true }));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longhaul::clock::{Stopwatch, Timestamp};
+use longhaul::clock::Stopwatch;
 use longhaul::{
     Claim, Claimed, Finish, Job, Json, Longhaul, Outcome, QueueSlots, SupportedKind, WorkerInfo, process_id,
 };
@@ -124,7 +124,7 @@ fn claim() -> Claim {
             process: process_id().into(),
             host: "bench".into(),
             queues: queues.clone(),
-            seen_at: Timestamp::default(),
+            ..WorkerInfo::default()
         },
         queues,
         kinds: vec![SupportedKind { kind: Email::KIND.into(), version: Email::VERSION }],

@@ -6,6 +6,7 @@ use longhaul::{
 };
 
 use crate::Fixture;
+use crate::fixture::ok;
 use crate::jobs::{
     KIND, QUEUE, chunk, claim, completed, finish, id, job, json, kind, log, named, slots, step, unique,
 };
@@ -136,6 +137,15 @@ pub async fn a_queue_that_no_job_can_be_in_is_not_configured(fx: &Fixture) {
         let set = fx.store.set_queue(name, &QueueConfig::default()).await;
         assert!(matches!(set, Err(Error::Invalid { .. })), "{name}: {set:?}");
     }
+}
+
+/// "A queue that no job can be in is not paused."
+pub async fn a_queue_that_no_job_can_be_in_is_not_paused(fx: &Fixture) {
+    for name in ["", "a b", "..", "a\0b"] {
+        let refused = fx.store.pause_queue(name).await;
+        assert!(matches!(&refused, Err(Error::Invalid { field, .. }) if field == "queue"), "{refused:?}");
+    }
+    assert!(ok("list queues", fx.store.queues().await).is_empty());
 }
 
 /// "An output that cannot be kept fails its own job."

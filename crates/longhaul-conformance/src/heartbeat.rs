@@ -6,7 +6,7 @@ use std::time::Duration;
 use longhaul::{Action, Claim, Lease, LeaseStatus, Outcome, State, Swept, WORKER_SEEN_FOR, WorkerInfo};
 
 use crate::Fixture;
-use crate::jobs::{LEASE, claim, completed, id, job, secs, slots, worker};
+use crate::jobs::{LEASE, claim, completed, id, job, kind, secs, slots, worker};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -95,6 +95,9 @@ pub async fn a_heartbeat_makes_the_worker_known(fx: &Fixture) {
         queues: vec![slots("images", 8), slots("mail", 1)],
         // The store owns the clock: what a worker believes is of no account.
         seen_at: fx.now().plus(secs(9_999)),
+        kinds: vec![kind("resize", 3)],
+        version: "painter 1.2.3".into(),
+        started_at: Some(fx.now().minus(secs(60))),
     };
     fx.heartbeat_all(&first, &[], LEASE).await;
     let seen_at = fx.now();

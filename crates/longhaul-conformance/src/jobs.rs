@@ -92,7 +92,7 @@ pub fn worker(id: &str) -> WorkerInfo {
         process: "p1".into(),
         host: "h1".into(),
         queues: vec![slots(QUEUE, 100)],
-        seen_at: Timestamp::default(),
+        ..WorkerInfo::default()
     }
 }
 
@@ -171,7 +171,7 @@ pub fn progress(percent: f64) -> Progress {
 /// A step that is done.
 #[must_use]
 pub fn step(name: &str, output: &str) -> Entry {
-    Entry::Step { name: name.into(), output: json(output) }
+    Entry::Step { name: name.into(), output: json(output), took: Duration::ZERO }
 }
 
 /// A job as it must be read back when nothing but its creation, at `now`, has happened to it.

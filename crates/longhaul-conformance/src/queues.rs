@@ -47,7 +47,7 @@ pub async fn counts_follow_every_transition(fx: &Fixture) {
     let now = [(Available, 1), (Completed, 1), (Failed, 1), (Scheduled, 1)];
     assert_counts("a completion with follow-ups", &now).await;
     let lease = fx.claim_one().await.lease;
-    fx.act(&lease.id, cancel).await;
+    fx.act(&lease.id, cancel.clone()).await;
     let now = [(Running, 1), (Completed, 1), (Failed, 1), (Scheduled, 1)];
     assert_counts("a request to stop", &now).await;
     fx.clock.advance(secs(10));
@@ -55,7 +55,7 @@ pub async fn counts_follow_every_transition(fx: &Fixture) {
     let now = [(Available, 1), (Cancelled, 1), (Completed, 1), (Failed, 1)];
     assert_counts("a fence and a promotion", &now).await;
     let all = longhaul::JobFilter::default();
-    fx.act_on(&all, cancel, 100).await;
+    fx.act_on(&all, cancel.clone(), 100).await;
     assert_counts("a cancel", &[(Cancelled, 2), (Completed, 1), (Failed, 1)]).await;
     fx.act_on(&all, Action::Retry, 100).await;
     assert_counts("a retry by hand", &[(Available, 4)]).await;

@@ -247,7 +247,7 @@ pub async fn a_cancel_while_finishing_is_not_lost(fx: &Fixture) {
         let lease = again.clone();
         let (one, other) = (fx.clone(), fx.clone());
         let (status, acted) = both(async move { one.finish(&lease, retry(Duration::ZERO)).await }, {
-            let id = again.id.clone();
+            let (id, cancel) = (again.id.clone(), cancel.clone());
             async move { other.act(&id, cancel).await }
         })
         .await;
@@ -259,7 +259,7 @@ pub async fn a_cancel_while_finishing_is_not_lost(fx: &Fixture) {
         let lease = good.clone();
         let (one, other) = (fx.clone(), fx.clone());
         let (status, acted) = both(async move { one.finish(&lease, completed()).await }, {
-            let id = good.id.clone();
+            let (id, cancel) = (good.id.clone(), cancel.clone());
             async move { other.act(&id, cancel).await }
         })
         .await;

@@ -78,6 +78,7 @@ macro_rules! sentences {
                 an_entry_that_cannot_be_kept_ends_its_own_run_as_failed
                 a_long_log_line_is_cut_and_marked
                 a_queue_that_no_job_can_be_in_is_not_configured
+                a_queue_that_no_job_can_be_in_is_not_paused
                 an_output_that_cannot_be_kept_fails_its_own_job
                 a_follow_up_that_cannot_be_kept_fails_its_own_job
                 a_long_error_is_cut_and_marked
@@ -248,6 +249,51 @@ macro_rules! sentences {
                 an_action_stops_at_its_limit
                 an_action_tells_how_many_jobs_fit_and_how_many_it_changed
                 an_action_checks_its_filter_where_it_writes
+            }
+            changes {
+                every_change_of_state_is_told_once
+                a_change_tells_when_the_wait_or_the_run_before_it_began
+                a_failed_attempt_is_told_with_its_message
+            }
+            lanes {
+                lanes_tell_the_kinds_and_versions_that_wait_in_each_queue
+                a_lane_counts_no_more_than_a_thousand_jobs
+                a_pause_of_a_limit_key_is_listed_until_it_ends
+            }
+            paused_queues {
+                a_claim_takes_no_job_of_a_paused_queue
+                a_claim_of_several_queues_passes_over_a_paused_one
+                a_waiting_claim_answers_when_its_queue_is_resumed
+                jobs_of_a_paused_queue_keep_their_states_and_their_order
+                a_job_that_runs_while_its_queue_is_paused_goes_on
+                a_paused_queue_is_listed_though_no_job_is_in_it
+                a_configuration_leaves_a_pause_as_it_is
+                resuming_a_queue_that_is_not_paused_changes_nothing
+            }
+            restart {
+                retrying_with_args_replaces_them_and_forgets_the_steps
+                retrying_with_args_that_cannot_be_kept_is_refused
+                a_new_priority_moves_a_waiting_job_to_its_place
+                a_new_priority_counts_for_a_running_job_once_it_waits_again
+                a_new_priority_is_told_to_the_readers_of_the_job
+                a_finished_job_keeps_its_priority
+            }
+            samples {
+                a_sample_is_read_back_in_its_series
+                a_later_sample_of_the_same_moment_and_source_takes_the_place_of_the_earlier_one
+                a_sample_is_forgotten_after_its_time
+                a_sample_that_cannot_be_kept_is_refused
+                samples_come_by_moment_and_source_from_the_moment_asked_for
+            }
+            search {
+                every_term_of_a_filter_must_be_true
+                a_page_tells_how_many_jobs_it_looked_at
+                an_action_keeps_to_the_terms_of_its_filter
+            }
+            steps {
+                steps_tell_their_attempts_and_times_in_the_order_in_which_they_were_done
+                a_completed_job_keeps_the_times_of_its_steps_without_their_outputs
+                steps_of_an_unknown_job_are_none
             }
             queues {
                 counts_follow_every_transition

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod arrival;
 mod auth;
 mod canonical;
 mod config;
@@ -20,12 +21,16 @@ mod strict;
 mod time;
 mod wire;
 
+pub use arrival::{Arrival, Scheme};
+pub use auth::Role;
 pub use canonical::fingerprint;
-pub use config::{Access, Described, HttpConfig, Secret, UnknownKinds, Verifier};
+pub use config::{Access, Described, HttpConfig, Identity, Secret, UnknownKinds, Verifier};
 pub use nearest::{Known, Near};
 #[cfg(feature = "remote")]
 pub use remote_store::RemoteStore;
-pub use routes::{ChildrenBody, ErrorBody, JobBody, ProgressBody, QueueBody, document, health_router};
+pub use routes::{
+    ChildrenBody, ErrorBody, JobBody, ProgressBody, QueueBody, document, health_router, login_router,
+};
 pub use time::Rfc3339;
 
 use axum::Router;

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::auth::Role;
 use crate::nearest::Near;
 
 /// An answer that is not what was asked for, in the form of RFC 9457.
@@ -21,6 +22,8 @@ pub(crate) struct Problem {
     pub(crate) errors: Vec<FieldError>,
     /// What is served under paths like that of the request.
     pub(crate) nearest: Vec<Near>,
+    /// The role that the caller lacks.
+    pub(crate) needs: Option<Role>,
     /// The cause, for the log only.
     pub(crate) cause: Option<String>,
 }
@@ -35,6 +38,7 @@ pub(crate) enum Code {
     Unauthorized,
     InvalidToken,
     Forbidden,
+    CrossSite,
     NoSuchRoute,
     NoSuchJob,
     NoSuchQueue,
@@ -56,6 +60,7 @@ pub(crate) enum Code {
     Unavailable,
     StoreFull,
     StoreBroken,
+    TooManyLogins,
 }
 
 impl Code {
@@ -69,6 +74,7 @@ impl Code {
             Code::Unauthorized => ("unauthorized", StatusCode::UNAUTHORIZED),
             Code::InvalidToken => ("invalid_token", StatusCode::UNAUTHORIZED),
             Code::Forbidden => ("forbidden", StatusCode::FORBIDDEN),
+            Code::CrossSite => ("cross_site", StatusCode::FORBIDDEN),
             Code::NoSuchRoute => ("no_such_route", StatusCode::NOT_FOUND),
             Code::NoSuchJob => ("no_such_job", StatusCode::NOT_FOUND),
             Code::NoSuchQueue => ("no_such_queue", StatusCode::NOT_FOUND),
@@ -90,6 +96,7 @@ impl Code {
             Code::Unavailable => ("unavailable", StatusCode::SERVICE_UNAVAILABLE),
             Code::StoreFull => ("store_full", StatusCode::SERVICE_UNAVAILABLE),
             Code::StoreBroken => ("store_broken", StatusCode::SERVICE_UNAVAILABLE),
+            Code::TooManyLogins => ("too_many_logins", StatusCode::TOO_MANY_REQUESTS),
         }
     }
 }
@@ -129,6 +136,9 @@ pub(crate) struct ProblemBody<'a> {
     /// What is served under paths like that of the request, the likest first, where nothing is served under it.
     #[serde(skip_serializing_if = "<[Near]>::is_empty")]
     nearest: &'a [Near],
+    /// With a 403: the role that is needed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    needs: Option<Role>,
     /// Finds the request in the server's log; also in the header `x-request-id`.
     request_id: &'a str,
 }
@@ -141,7 +151,14 @@ const IN_USE_RETRY_AFTER: &str = "1";
 
 impl Problem {
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), nearest: Vec::new(), cause: None }
+        Self {
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            nearest: Vec::new(),
+            needs: None,
+            cause: None,
+        }
     }
 
     /// A request with fields that are not as they must be.
@@ -159,6 +176,14 @@ impl Problem {
         Self { cause: Some(cause.into()), ..Self::new(Code::Internal, detail) }
     }
 
+    /// A caller whose role is not enough.
+    pub(crate) fn too_little(needed: Role, has: Role) -> Self {
+        let detail = format!(
+            "this needs the role {needed}, and the token's is {has}; use one of 'longhaul token --role {needed}'"
+        );
+        Self { needs: Some(needed), ..Self::new(Code::Forbidden, detail) }
+    }
+
     /// Writes the answer. Headers that the response already has are kept (`Allow`, say).
     pub(crate) fn render(&self, request_id: &str, response: &mut Response) {
         let (code, status) = self.code.parts();
@@ -170,6 +195,7 @@ impl Problem {
             code,
             errors: &self.errors,
             nearest: &self.nearest,
+            needs: self.needs,
             request_id,
         };
         // Strings and numbers always have a JSON form; an empty body is the worst that could come of it.
@@ -195,6 +221,11 @@ impl IntoResponse for Problem {
             Code::IdempotencyKeyInUse => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static(IN_USE_RETRY_AFTER))
             }
+            Code::Forbidden => self.needs.and_then(|role| {
+                // RFC 6750, 3.1.
+                let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{role}\"");
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::try_from(challenge).ok()?)
+            }),
             _ => None,
         };
         response.extensions_mut().insert(Arc::new(self));

@@ -22,7 +22,7 @@ struct Target {
 impl WriteTx<'_> {
     /// Applies an action to the jobs among `ids` that still fit the filter, and answers how many these are and how many
     /// it changed.
-    pub(crate) async fn act(&mut self, ids: &[JobId], filter: &JobFilter, action: Action) -> Result<Acted> {
+    pub(crate) async fn act(&mut self, ids: &[JobId], filter: &JobFilter, action: &Action) -> Result<Acted> {
         let mut targets = self.targets(ids, filter).await?;
         let mut acted = Acted::default();
         for id in ids {
@@ -36,7 +36,8 @@ impl WriteTx<'_> {
             }
             acted.matched += 1;
             let applied = match lifecycle::act(target.state, action) {
-                Deed::Nothing => false,
+                // Goes when this store sets priorities.
+                Deed::Nothing | Deed::SetPriority(_) => false,
                 Deed::AskToStop(grace) => {
                     let by = lifecycle::cancel_by(target.cancel_by.map(Timestamp), grace, self.time.latest);
                     let sql = include_str!("sql/ask_to_stop.sql");

@@ -57,7 +57,7 @@ async fn apply(tx: &mut WriteTx<'_>, op: &Op) -> Result<Answer> {
         Op::Claim { .. } => Answer::FinishAndClaim(FinishAndClaim::default()),
         Op::Record(records) => Answer::Statuses(tx.record(records).await?),
         Op::Sweep(limit) => Answer::Swept(tx.sweep(*limit).await?),
-        Op::Act { ids, filter, action } => Answer::Acted(tx.act(ids, filter, *action).await?),
+        Op::Act { ids, filter, action } => Answer::Acted(tx.act(ids, filter, action).await?),
         Op::SetQueue { queue, config } => {
             tx.rows("configure a queue", include_str!("sql/set_queue.sql"), &[queue, config]).await?;
             Answer::Done

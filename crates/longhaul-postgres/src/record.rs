@@ -86,7 +86,7 @@ impl WriteTx<'_> {
         let (mut progress, mut steps, mut events) = (None, 0_i64, Vec::new());
         for entry in entries {
             let body = match entry {
-                Entry::Step { name, output } => {
+                Entry::Step { name, output, .. } => {
                     steps += self.insert_step(run.seq, name, output).await?;
                     continue;
                 }

@@ -152,13 +152,13 @@ impl PostgresStore {
         &self,
         ids: Vec<JobId>,
         filter: &JobFilter,
-        action: Action,
+        action: &Action,
         acted: &mut Acted,
     ) -> Result<()> {
         if ids.is_empty() {
             return Ok(());
         }
-        match self.inner.driver.call(Op::Act { ids, filter: filter.clone(), action }).await? {
+        match self.inner.driver.call(Op::Act { ids, filter: filter.clone(), action: action.clone() }).await? {
             Answer::Acted(more) => {
                 acted.matched += more.matched;
                 acted.done += more.done;
@@ -317,12 +317,12 @@ impl Store for PostgresStore {
             let (found, next) = read::candidates(&self.inner.reads, filter, before).await?;
             for (id, state) in found {
                 if ids.len() == ACTED_AT_ONCE || acted.done + ids.len() as u64 >= limit as u64 {
-                    self.act_on(std::mem::take(&mut ids), filter, action, &mut acted).await?;
+                    self.act_on(std::mem::take(&mut ids), filter, &action, &mut acted).await?;
                     if acted.done >= limit as u64 {
                         return Ok(acted);
                     }
                 }
-                match lifecycle::act(state, action) {
+                match lifecycle::act(state, &action) {
                     Deed::Nothing => acted.matched += 1,
                     _ => ids.push(id),
                 }
@@ -330,7 +330,7 @@ impl Store for PostgresStore {
             let Some(next) = next else { break };
             before = next;
         }
-        self.act_on(ids, filter, action, &mut acted).await?;
+        self.act_on(ids, filter, &action, &mut acted).await?;
         Ok(Acted { complete: true, ..acted })
     }
 

@@ -10,7 +10,7 @@ use crate::scripts;
 
 /// Acts on jobs that fit, and changes at most `limit`. Candidates are looked for a bounded page at a time; the script that
 /// writes holds each against the filter again.
-pub(crate) async fn act(driver: &Driver, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted> {
+pub(crate) async fn act(driver: &Driver, filter: &JobFilter, action: &Action, limit: usize) -> Result<Acted> {
     // Labels and text are held against whole rows. Of these only the last error may change, and then the state does, too.
     let rows = match (&filter.text, filter.labels.is_empty()) {
         (Some(_), _) => Rows::Whole,
@@ -44,15 +44,17 @@ pub(crate) async fn act(driver: &Driver, filter: &JobFilter, action: Action, lim
 async fn act_on(
     driver: &Driver,
     filter: &JobFilter,
-    action: Action,
+    action: &Action,
     limit: u64,
     candidates: &[Row],
     rows: Rows,
 ) -> Result<[u64; 4]> {
     let (word, grace) = match action {
-        Action::Cancel { grace } => ("cancel", bounded(grace)),
+        Action::Cancel { grace } => ("cancel", bounded(*grace)),
         Action::Retry => ("retry", 0),
         Action::Delete => ("delete", 0),
+        // Goes when this store has them.
+        Action::RetryWith { .. } | Action::SetPriority { .. } => return Ok([0; 4]),
     };
     let mut arguments = vec![
         word.into(),
@@ -104,7 +106,7 @@ mod tests {
         store.finish(vec![finish(&again, completed())]).await.unwrap();
         // One that looked before acts only now, by the state alone and by what may be in the last error.
         for (rows, changed) in [(Rows::None, 0), (Rows::Whole, 1)] {
-            let late = act_on(&driver, &filter, Action::Retry, 1_000, &looked, rows).await.unwrap();
+            let late = act_on(&driver, &filter, &Action::Retry, 1_000, &looked, rows).await.unwrap();
             assert_eq!(late, [1, 0, 0, changed]);
         }
         let found = store.get(&[id("x")]).await.unwrap().remove(0).found().unwrap();

@@ -76,7 +76,7 @@ pub(crate) async fn list_jobs(driver: &Driver, filter: &JobFilter, page: &Page) 
     if page.payloads == Payloads::Short {
         jobs.iter_mut().for_each(JobRecord::shorten);
     }
-    Ok(JobPage { jobs, next: listed.next })
+    Ok(JobPage { jobs, next: listed.next, searched: 0 })
 }
 
 /// The part of each job that a list reads.

@@ -222,7 +222,7 @@ impl Store for RedisStore {
 
     async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted> {
         admit::filter(filter)?;
-        act::act(&self.inner.driver, filter, action, limit).await
+        act::act(&self.inner.driver, filter, &action, limit).await
     }
 
     async fn queues(&self) -> Result<Vec<QueueInfo>> {

@@ -4,7 +4,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::client::Place;
-use crate::{completions, doctor, jobs, migrate, queues, run, serve, token, worker, workers};
+use crate::{completions, doctor, jobs, migrate, queues, run, serve, token, top, worker, workers};
 
 /// Slow work behind fast APIs: a request enqueues a job and is answered in milliseconds; the job survives
 /// crashes, retries, reports progress and can be followed live.
@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Worker(worker::Args),
     /// Enqueue a job, and follow it to its end
     Run(Box<run::Args>),
+    /// Watch queues, running jobs and failures live
+    Top(top::Args),
     /// Look at jobs, follow, retry, cancel and delete them
     Jobs(jobs::Args),
     /// Look at queues, pause them, and deal with what has failed in them
@@ -86,6 +88,7 @@ impl Command {
             Command::Jobs(args) => Some(&mut args.place),
             Command::Queues(args) => Some(&mut args.place),
             Command::Workers(args) => Some(&mut args.place),
+            Command::Top(args) => Some(&mut args.place),
             Command::Doctor(args) => Some(&mut args.place),
             Command::Serve(_)
             | Command::Worker(_)

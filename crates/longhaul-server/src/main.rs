@@ -9,6 +9,7 @@ mod jobs;
 mod late;
 mod logging;
 mod migrate;
+mod pages;
 mod queues;
 mod run;
 mod serve;
@@ -18,6 +19,7 @@ mod store_url;
 mod stores;
 mod terminal;
 mod token;
+mod top;
 mod work;
 mod worker;
 mod workers;
@@ -84,6 +86,7 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Queues(args) => queues::run(args).await,
             Command::Workers(args) => workers::run(args).await,
             Command::Completions(args) => completions::run(&args),
+            Command::Top(args) => top::run(args).await,
             Command::Token(args) => token::run(&args),
             Command::Migrate(args) => migrate::run(args).await,
             Command::Bench(args) => longhaul_bench::run(args, serve::listen::on_loopback).await,

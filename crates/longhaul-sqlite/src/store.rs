@@ -252,7 +252,7 @@ impl SqliteStore {
                 break;
             }
             last = Some(candidate.seq);
-            if lifecycle::act(candidate.state, action) == lifecycle::Deed::Nothing {
+            if lifecycle::act(candidate.state, &action) == lifecycle::Deed::Nothing {
                 untouched += 1;
             } else {
                 ids.push(candidate.id);
@@ -260,8 +260,12 @@ impl SqliteStore {
         }
         let mut done = Done::default();
         if !ids.is_empty() {
-            let class = if action == Action::Retry { Class::Growth } else { Class::Upkeep };
-            done = self.write(class, move |tx| tx.act(&ids, &filter, action)).await?;
+            let class = if matches!(action, Action::Retry | Action::RetryWith { .. }) {
+                Class::Growth
+            } else {
+                Class::Upkeep
+            };
+            done = self.write(class, move |tx| tx.act(&ids, &filter, &action)).await?;
         }
         Ok((Done { matched: done.matched + untouched, ..done }, next))
     }
@@ -449,7 +453,7 @@ impl Store for SqliteStore {
         let (mut acted, limit) = (Acted::default(), limit as u64);
         let mut before = None;
         while !acted.complete && acted.done < limit {
-            let (page, next) = self.act_on_page(filter, action, before, limit - acted.done).await?;
+            let (page, next) = self.act_on_page(filter, action.clone(), before, limit - acted.done).await?;
             acted.matched += page.matched;
             acted.done += page.done;
             acted.complete = next.is_none();

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use crate::model::{
-    AttemptError, Claim, Entry, ErrorKind, Finish, JobFilter, LeaseStatus, NewJob, Outcome, Progress, Record,
-    WorkerInfo, check_name,
+    Action, AttemptError, Claim, Condition, Entry, ErrorKind, Finish, JobFilter, LeaseStatus, MAX_ARGS_BYTES,
+    NewJob, Outcome, Progress, Record, Sample, WorkerInfo, check_name,
 };
 use crate::store::{Error, Result, Store};
 
@@ -26,6 +26,8 @@ pub const MAX_FOLLOW_UPS: usize = 1_000;
 pub const MAX_LINE_BYTES: usize = 8 * 1024;
 /// The most bytes of an error's message; a longer one is cut.
 pub const MAX_ERROR_BYTES: usize = 16 * 1024;
+/// The most bytes of JSON of a sample.
+pub const MAX_SAMPLE_BYTES: usize = 512 * 1024;
 /// The most bytes of a step's name.
 pub const MAX_STEP_NAME_BYTES: usize = 512;
 
@@ -95,7 +97,7 @@ fn has_twice<'n>(names: impl Iterator<Item = &'n str> + Clone) -> bool {
 /// Cleans what a worker says of itself, which is text for people.
 #[must_use]
 pub fn worker(mut worker: WorkerInfo) -> WorkerInfo {
-    for text in [&mut worker.id, &mut worker.process, &mut worker.host] {
+    for text in [&mut worker.id, &mut worker.process, &mut worker.host, &mut worker.version] {
         clean(text, MAX_STEP_NAME_BYTES);
     }
     worker
@@ -183,7 +185,7 @@ pub fn entry(entry: &mut Entry) -> Result<()> {
             Ok(())
         }
         Entry::Chunk { data } => data.check("chunk", MAX_CHUNK_BYTES),
-        Entry::Step { name, output } => {
+        Entry::Step { name, output, .. } => {
             step_name(name)?;
             output.check("step", MAX_STEP_BYTES).map_err(|error| match error {
                 Error::Invalid { reason, .. } => Error::Invalid { field: format!("step '{name}'"), reason },
@@ -289,11 +291,52 @@ pub fn filter(filter: &JobFilter) -> Result<()> {
     let labels = filter.labels.iter().flat_map(|(label, value)| [label.as_str(), value.as_str()]);
     let labels = labels.map(|word| ("filter.labels", word));
     let text = filter.text.iter().map(|text| ("filter.text", text.as_str()));
-    for (field, word) in names.chain(labels).chain(text) {
+    let terms = filter.terms.iter().flat_map(|term| words_of(&term.condition));
+    let terms = terms.map(|word| ("filter.terms", word));
+    for (field, word) in names.chain(labels).chain(text).chain(terms) {
         if word.contains('\0') {
             let reason = "must not hold a NUL character".to_owned();
             return Err(Error::Invalid { field: field.into(), reason });
         }
+    }
+    Ok(())
+}
+
+fn words_of(condition: &Condition) -> [&str; 2] {
+    match condition {
+        Condition::Kind(word)
+        | Condition::Queue(word)
+        | Condition::Key(word)
+        | Condition::Error(word)
+        | Condition::Text(word) => [word, ""],
+        Condition::Label { name, value } | Condition::Args { path: name, value } => [name, value],
+        Condition::Id(_) | Condition::Parent(_) | Condition::State(_) => ["", ""],
+    }
+}
+
+/// Checks what an action brings.
+///
+/// # Errors
+/// [`Error::Invalid`] for args and for a priority that no job could be enqueued with.
+pub fn action(action: &Action) -> Result<()> {
+    match action {
+        Action::RetryWith { args } => args.check("args", MAX_ARGS_BYTES),
+        Action::SetPriority { priority } if !(-100..=100).contains(priority) => {
+            Err(Error::Invalid { field: "priority".into(), reason: "must be -100 to 100".into() })
+        }
+        Action::SetPriority { .. } | Action::Cancel { .. } | Action::Retry | Action::Delete => Ok(()),
+    }
+}
+
+/// Checks samples that are to be kept.
+///
+/// # Errors
+/// [`Error::Invalid`] for a name or a body that breaks its bound.
+pub fn samples(samples: &[Sample]) -> Result<()> {
+    for sample in samples {
+        check_name("series", &sample.series)?;
+        check_name("source", &sample.source)?;
+        sample.body.check("body", MAX_SAMPLE_BYTES)?;
     }
     Ok(())
 }
@@ -337,13 +380,8 @@ mod tests {
     fn a_claim_names_each_kind_and_queue_once() {
         let kind = |kind: &str, version| SupportedKind { kind: kind.into(), version };
         let queue = |queue: &str, slots| QueueSlots { queue: queue.into(), slots };
-        let worker = WorkerInfo {
-            id: "w\0".into(),
-            process: "p".into(),
-            host: "h".into(),
-            queues: Vec::new(),
-            seen_at: crate::Timestamp::default(),
-        };
+        let worker =
+            WorkerInfo { id: "w\0".into(), process: "p".into(), host: "h".into(), ..WorkerInfo::default() };
         let claim = self::claim(Claim {
             worker,
             queues: vec![queue("b", 1), queue("a", 2), queue("b", 3), queue("x\0", 1)],
@@ -360,7 +398,7 @@ mod tests {
     fn a_run_whose_output_cannot_be_kept_ends_as_failed_with_the_reason() {
         let end = |outcome, entries, follow_ups| Finish { lease: lease(), outcome, entries, follow_ups };
         let completed = |output| Outcome::Completed { output };
-        let step = Entry::Step { name: "a\0b".into(), output: Json::null() };
+        let step = Entry::Step { name: "a\0b".into(), output: Json::null(), took: Duration::ZERO };
         let chunk = Entry::Chunk { data: text(&"x".repeat(MAX_CHUNK_BYTES)) };
         let follow_up = NewJob { queue: "a b".into(), ..NewJob::new("k", Json::null()) };
         let many = vec![NewJob::new("k", Json::null()); MAX_FOLLOW_UPS + 1];

@@ -12,6 +12,7 @@ mod memory;
 mod model;
 mod panics;
 mod runtime;
+pub mod search;
 mod store;
 pub mod testing;
 mod worker;
@@ -23,16 +24,17 @@ pub use job::{Job, JobError, JobResult, Verdict};
 pub use maintenance::Maintenance;
 pub use memory::MemoryStore;
 pub use model::{
-    Acted, Action, AttemptError, Children, Claim, Claimed, DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE,
-    EnqueueStatus, Enqueued, Entry, ErrorKind, Event, EventBody, Finish, FinishAndClaim, Idempotency,
-    JobFilter, JobId, JobPage, JobRecord, Json, JsonBreach, JsonRule, Keep, Lease, LeaseStatus, LogLevel,
-    Lookup, MAX_ARGS_BYTES, MAX_JSON_DEPTH, NewJob, OnClash, Outcome, Page, Payloads, Policy, Progress,
-    QueueConfig, QueueInfo, QueueSlots, Record, Retention, SHORT_PAYLOAD_BYTES, Start, State, SupportedKind,
-    Swept, Unique, WorkerInfo, check_json, check_json_within, default_max_crashes, process_id,
+    Acted, Action, AttemptError, Change, Children, Claim, Claimed, Condition, DEFAULT_MAX_ATTEMPTS,
+    DEFAULT_QUEUE, EnqueueStatus, Enqueued, Entry, ErrorKind, Event, EventBody, Finish, FinishAndClaim,
+    Idempotency, JobFilter, JobId, JobPage, JobRecord, Json, JsonBreach, JsonRule, Keep, KeyPause, Lane,
+    Lease, LeaseStatus, LogLevel, Lookup, MAX_ARGS_BYTES, MAX_JSON_DEPTH, NewJob, OnClash, Outcome, Page,
+    Payloads, Policy, Progress, QueueConfig, QueueInfo, QueueSlots, Record, Retention, SHORT_PAYLOAD_BYTES,
+    Sample, Start, State, StepRecord, SupportedKind, Swept, Term, Unique, WorkerInfo, check_json,
+    check_json_within, default_max_crashes, process_id,
 };
 pub use runtime::{Runtime, Spawn};
 pub use store::{
-    Error, GONE_FOR, KEPT_ERRORS, KEPT_EVENT_BYTES, KEPT_EVENTS, Listener, MAX_POSITION, PRIORITY_STEP,
-    Result, Signals, Store, WORKER_SEEN_FOR,
+    Changes, Error, GONE_FOR, KEPT_ERRORS, KEPT_EVENT_BYTES, KEPT_EVENTS, Listener, MAX_LANES, MAX_PAUSES,
+    MAX_POSITION, MAX_SAMPLES, Observer, PRIORITY_STEP, Result, Signals, Store, WORKER_SEEN_FOR,
 };
 pub use worker::{Context, DEFAULT_LEASE, Registry, Shutdown, Worker, WorkerBuilder};

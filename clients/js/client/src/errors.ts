@@ -1,4 +1,5 @@
 import type { Job } from "./job.js";
+import type { Schemas } from "./openapi.js";
 
 /** The parent of every error of this package. Branch on `name` or `code`, which hold across copies of the package. */
 export class LonghaulError extends Error {
@@ -19,61 +20,82 @@ export class ConnectionError extends LonghaulError {
   }
 }
 
-/** The wait for a job was over before the job. The job goes on. */
-export class TimeoutError extends LonghaulError {
-  /** The job, where one was waited for. */
-  readonly jobId: string | undefined;
+/** The wait for a job was over before the job. The job goes on, and `handle` is for waiting again. */
+export class TimeoutError<Handle extends { id: string } = { id: string }> extends LonghaulError {
+  readonly handle: Handle;
 
-  constructor(message: string, jobId?: string) {
+  constructor(message: string, handle: Handle) {
     super("TimeoutError", "timeout", message);
-    this.jobId = jobId;
+    this.handle = handle;
   }
 }
 
-/** A field of a request that breaks a rule. */
-export interface FieldError {
-  field: string;
-  message: string;
-}
+/** The body of an answer that is not a success (RFC 9457). A proxy may have answered with another one. */
+export type Problem = Partial<Schemas["Problem"]>;
 
 /** The server answered with a status that is not a success. */
 export class ApiError extends LonghaulError {
   readonly status: number;
   readonly detail: string;
-  readonly errors: FieldError[];
+  /** The fields of the request that break a rule. */
+  readonly errors: Schemas["FieldError"][];
   readonly requestId: string | undefined;
+  /** After so many milliseconds the server may answer otherwise. */
+  readonly retryAfter: number | undefined;
 
-  constructor(status: number, problem: Problem, requestId?: string) {
+  constructor(name: string, status: number, problem: Problem, requestId?: string, retryAfter?: number) {
     const { code = "unknown", detail = "the answer has no problem document", errors = [] } = problem;
     const fields = errors.map(({ field, message }) => `${field} ${message}`).join("; ");
-    super(NAMES[status] ?? (status >= 500 ? "ServerError" : "ApiError"), code, `${status} ${code}: ${detail}${fields && ` (${fields})`}`);
+    super(name, code, `${status} ${code}: ${detail}${fields && ` (${fields})`}`);
     this.status = status;
     this.detail = detail;
     this.errors = errors;
     this.requestId = problem.request_id ?? requestId;
+    this.retryAfter = retryAfter;
+  }
+
+  /** The error of a status, of a class of its own. */
+  static of(status: number, problem: Problem, requestId?: string, retryAfter?: number): ApiError {
+    const [name, Class] = BY_STATUS[status] ?? (status >= 500 ? (["ServerError", ServerError] as const) : (["ApiError", ApiError] as const));
+    return new Class(name, status, problem, requestId, retryAfter);
   }
 }
 
-/** The body of an answer that is not a success (RFC 9457). */
-export interface Problem {
-  code?: string;
-  detail?: string;
-  errors?: FieldError[];
-  request_id?: string;
-}
+/** 400: the request has no form that the server reads. */
+export class BadRequest extends ApiError {}
+/** 401: no token, or one that is not known or has expired. */
+export class Unauthorized extends ApiError {}
+/** 403: the token may not do this. */
+export class Forbidden extends ApiError {}
+/** 404: nothing of this name is known. */
+export class NotFound extends ApiError {}
+/** 409: the state of the job does not allow it, or its unique key is held. */
+export class Conflict extends ApiError {}
+/** 410: the job was pruned or deleted within the last 24 hours. */
+export class Gone extends ApiError {}
+/** 413: the body is larger than the server takes. */
+export class TooLarge extends ApiError {}
+/** 422: fields of the request break a rule; `errors` names them. */
+export class Invalid extends ApiError {}
+/** 429: too much for now, after all retries. */
+export class TooManyRequests extends ApiError {}
+/** 5xx, after all retries. */
+export class ServerError extends ApiError {}
+/** 503: the store of the server is away or full, after all retries. */
+export class Unavailable extends ServerError {}
 
-/** The `name` of an error, by its status. */
-const NAMES: Record<number, string> = {
-  400: "BadRequest",
-  401: "Unauthorized",
-  403: "Forbidden",
-  404: "NotFound",
-  409: "Conflict",
-  410: "Gone",
-  413: "TooLarge",
-  422: "Invalid",
-  429: "RateLimited",
-  503: "Unavailable",
+// The names are written out, because what makes a page small may rename the classes.
+const BY_STATUS: Record<number, readonly [string, typeof ApiError]> = {
+  400: ["BadRequest", BadRequest],
+  401: ["Unauthorized", Unauthorized],
+  403: ["Forbidden", Forbidden],
+  404: ["NotFound", NotFound],
+  409: ["Conflict", Conflict],
+  410: ["Gone", Gone],
+  413: ["TooLarge", TooLarge],
+  422: ["Invalid", Invalid],
+  429: ["TooManyRequests", TooManyRequests],
+  503: ["Unavailable", Unavailable],
 };
 
 /** The job ended as `failed`. */
@@ -90,9 +112,16 @@ export class JobFailed extends LonghaulError {
 export class JobCancelled extends LonghaulError {
   readonly job: Job;
 
-  constructor(job: Job) {
-    super("JobCancelled", "job_cancelled", `job ${job.id} was cancelled`);
+  constructor(job: Job, name = "JobCancelled", code = "job_cancelled", what = "was cancelled") {
+    super(name, code, `job ${job.id} ${what}`);
     this.job = job;
+  }
+}
+
+/** The job was cancelled because its time was over before it had ended. */
+export class JobExpired extends JobCancelled {
+  constructor(job: Job) {
+    super(job, "JobExpired", "job_expired", "expired");
   }
 }
 
@@ -106,13 +135,31 @@ export class DuplicateJob extends LonghaulError {
   }
 }
 
-/** True for an error of this package, also of another copy of it. */
-export function isLonghaulError(error: unknown): error is LonghaulError {
-  return error instanceof Error && typeof (error as Partial<LonghaulError>).code === "string";
+/** The classes by the names of their errors. */
+interface Named {
+  ConnectionError: ConnectionError;
+  TimeoutError: TimeoutError;
+  ApiError: ApiError;
+  JobFailed: JobFailed;
+  JobCancelled: JobCancelled;
+  JobExpired: JobExpired;
+  DuplicateJob: DuplicateJob;
+}
+const NAMES = new Set(["ApiError", "ServerError", "ConnectionError", "TimeoutError", "JobFailed", "JobCancelled", "JobExpired", "DuplicateJob"]);
+for (const [name] of Object.values(BY_STATUS)) NAMES.add(name);
+
+/** True for an error of this package, also of another copy of it; with `name` for one of that name. */
+export function isLonghaulError<N extends keyof Named>(error: unknown, name: N): error is Named[N];
+export function isLonghaulError(error: unknown, name?: string): error is LonghaulError;
+export function isLonghaulError(error: unknown, name?: string): boolean {
+  // Other errors have a name and a `code` of these, too, so that both are looked at: a DOMException's code is a number.
+  if (!(error instanceof Error) || !NAMES.has(error.name) || typeof (error as Partial<LonghaulError>).code !== "string") return false;
+  const { name: its } = error;
+  return name === undefined || its === name || (name === "ApiError" && isApiError(error)) || (name === "JobCancelled" && its === "JobExpired");
 }
 
 /** True for an answer of the server, with `status` if it is given. */
 export function isApiError(error: unknown, status?: number): error is ApiError {
-  const it = error as Partial<ApiError>;
-  return isLonghaulError(error) && typeof it.status === "number" && (status === undefined || it.status === status);
+  const its = (error as Partial<ApiError> | undefined)?.status;
+  return isLonghaulError(error) && typeof its === "number" && (status === undefined || its === status);
 }

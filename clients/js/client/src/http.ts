@@ -14,10 +14,16 @@ export interface Call {
   method?: string;
   path: string;
   body?: unknown;
+  /** The body, where it is JSON already. */
+  text?: string;
   headers?: Record<string, string>;
   /** The longest that the server may hold the answer, in milliseconds, on top of the timeout. */
   heldFor?: number;
   signal?: AbortSignal | undefined;
+  /** Called before each try. */
+  onTry?: () => void;
+  /** Called before a request is sent again. */
+  onRetry?: (error: Error) => void;
 }
 
 /** The longest pause between two tries, in milliseconds, where the server names none. */
@@ -32,25 +38,28 @@ export async function request(settings: Settings, call: Call): Promise<Response>
   const headers: Record<string, string> = { accept: "application/json", ...authorization(settings), ...call.headers };
   if (method === "POST") headers["idempotency-key"] ??= crypto.randomUUID();
   const init: RequestInit = { method, headers, redirect: "manual" };
-  if (call.body !== undefined) {
+  const body = call.text ?? (call.body === undefined ? undefined : JSON.stringify(call.body));
+  if (body !== undefined) {
     headers["content-type"] = "application/json";
-    init.body = JSON.stringify(call.body);
+    init.body = body;
   }
   for (let tries = 0; ; tries++) {
     let error: Error;
     let told: number | undefined;
+    call.onTry?.();
     try {
       const response = await bounded(settings, call, init);
       if (response.ok) return response;
       const problem = await apiError(response);
       if (!mayHelp(response.status) && problem.code !== "idempotency_key_in_use") throw problem;
       error = problem;
-      told = retryAfter(response.headers.get("retry-after"));
+      told = problem.retryAfter;
     } catch (failure) {
       if (failure instanceof ApiError || call.signal?.aborted) throw failure;
       error = new ConnectionError(`failed to reach ${settings.url}: ${words(failure)}`, failure);
     }
     if (tries >= settings.maxRetries) throw error;
+    call.onRetry?.(error);
     await sleep(pause(tries, told), call.signal);
   }
 }
@@ -90,7 +99,8 @@ export function authorization(settings: Settings): Record<string, string> {
 export async function apiError(response: Response): Promise<ApiError> {
   const body: unknown = await response.json().catch(() => ({}));
   const problem = typeof body === "object" && body !== null ? (body as Problem) : {};
-  return new ApiError(response.status, problem, response.headers.get("x-request-id") ?? undefined);
+  const [requestId, after] = [response.headers.get("x-request-id") ?? undefined, retryAfter(response.headers.get("retry-after"))];
+  return ApiError.of(response.status, problem, requestId, after);
 }
 
 /** The milliseconds before the next try. Jitter keeps many clients of one server from coming back at once. */

@@ -1,5 +1,8 @@
 export * from "./errors.js";
+export { JobHandle, type WaitOptions } from "./handle.js";
 export { pause, retryAfter, type Settings } from "./http.js";
 export * from "./job.js";
-export { type EnqueueOptions, JobHandle, Jobs, type Kinds, Longhaul, type LonghaulOptions, type WaitOptions } from "./longhaul.js";
+export { Jobs } from "./jobs.js";
+export { type EnqueueOptions, type Kinds, Longhaul, type LonghaulOptions } from "./longhaul.js";
+export type { Schemas } from "./openapi.js";
 export { eventOf, type Message, Parser } from "./sse.js";

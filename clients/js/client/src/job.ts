@@ -1,54 +1,16 @@
+import type { Schemas } from "./openapi.js";
+
 /** The states of a job. The last three are ends. */
-export type State = "blocked" | "scheduled" | "available" | "running" | "completed" | "failed" | "cancelled";
-
-/** The progress of a job. */
-export interface Progress {
-  /** 0 to 100. */
-  percent: number;
-  message: string;
-  data: unknown;
-}
-
+export type State = Schemas["State"];
+/** The progress of a job, `percent` from 0 to 100. */
+export type Progress = Schemas["Progress"];
 /** A failed attempt. */
-export interface AttemptError {
-  attempt: number;
-  at: string;
-  message: string;
-  kind: string;
-}
+export type AttemptError = Schemas["AttemptError"];
+/** Something that a running job says, as workers send it. */
+export type Entry = Schemas["Entry"];
 
 /** A job as it stood when the server answered. Times are RFC 3339, durations seconds. */
-export interface Job<Output = unknown, Args = unknown> {
-  id: string;
-  kind: string;
-  version: number;
-  queue: string;
-  args: Args;
-  state: State;
-  progress: Progress | null;
-  attempt: number;
-  max_attempts: number;
-  crashes: number;
-  interruptions: number;
-  priority: number;
-  timeout: number | null;
-  position: number | null;
-  eta_seconds: number | null;
-  created_at: string;
-  run_at: string;
-  started_at: string | null;
-  finished_at: string | null;
-  output: Output | null;
-  errors: AttemptError[];
-  cancel_requested: boolean;
-  worker: string | null;
-  parent: string | null;
-  children: { total: number; completed: number; failed: number; cancelled: number } | null;
-  key: string | null;
-  labels: Record<string, string>;
-  /** True in an answer to a request that created nothing. */
-  duplicate?: boolean;
-}
+export type Job<Output = unknown, Args = unknown> = Omit<Schemas["Job"], "args" | "output"> & { args: Args; output: Output | null };
 
 /** True once the job has completed, failed or been cancelled. */
 export function isFinished(state: State): boolean {
@@ -64,9 +26,9 @@ interface Place {
 
 /** An event of a job's log, by `type`. */
 export type JobEvent =
-  | (Place & { type: "state"; state: State; error: AttemptError | null })
+  | (Place & { type: "state"; state: State; error: AttemptError | null; children?: Schemas["Children"] | null })
   | (Place & { type: "progress" } & Progress)
-  | (Place & { type: "log"; level: string; message: string })
+  | (Place & { type: "log"; level: Schemas["LogLevel"]; message: string })
   | (Place & { type: "chunk"; data: unknown })
   | (Place & { type: "output"; output: unknown })
   /** The attempt failed, or the log begins anew: drop the chunks so far. */
@@ -75,38 +37,8 @@ export type JobEvent =
   | (Place & { type: "gap" });
 
 /** The options of a job: the fields of `POST /api/jobs` by their names there. Durations are in seconds. */
-export interface JobOptions {
-  queue?: string;
-  /** 1–128 characters of `A–Z a–z 0–9 . _ : -`. An id that exists creates nothing. */
-  id?: string;
-  unique?: { key?: string; fields?: string[]; period?: number; on_clash?: "join" | "reject" };
-  run_at?: string;
-  delay?: number;
-  priority?: number;
-  max_attempts?: number;
-  timeout?: number;
-  key?: string;
-  parent?: string;
-  labels?: Record<string, string>;
-}
-
+export type JobOptions = Omit<Schemas["NewJob"], "kind" | "args">;
 /** Selects jobs; an empty list fits none. */
-export interface JobFilter {
-  ids?: string | string[];
-  state?: State | State[];
-  kind?: string | string[];
-  queue?: string | string[];
-  parent?: string | string[];
-  labels?: Record<string, string>;
-  q?: string;
-}
-
-/** The result of a bulk action. */
-export interface Acted {
-  /** Jobs that fitted, of those that were looked at. */
-  matched: number;
-  /** Jobs that were changed. */
-  done: number;
-  /** True where every job that fits was looked at. */
-  complete: boolean;
-}
+export type JobFilter = Partial<Schemas["JobFilter"]>;
+/** The result of a bulk action. `complete`: every job that fits was looked at. */
+export type Acted = Pick<Schemas["ActionResult"], "matched" | "done" | "complete">;

@@ -222,7 +222,7 @@ function fits(job: Job, { labels = {}, q, ids, ...rest }: JobFilter): boolean {
     value === undefined || [value].flat().includes(String(job[name as keyof Job]));
   const text = JSON.stringify([job.id, job.kind, job.args, job.errors.at(-1)]).toLowerCase();
   const hasLabels = Object.entries(labels).every(([label, value]) => job.labels[label] === value);
-  return wanted.every(isAny) && hasLabels && (q === undefined || text.includes(q.toLowerCase()));
+  return wanted.every(isAny) && hasLabels && text.includes((q ?? "").toLowerCase());
 }
 
 function now(): string {

@@ -1,3 +1,5 @@
+import type { Schemas } from "@longhaul/client";
+
 /** The job fails for good: no retry can help. */
 export class Fatal extends Error {
   override name = "Fatal";
@@ -55,21 +57,9 @@ export interface Context {
 }
 
 /** The end of a run, as the server reads it. */
-export type Outcome = Record<string, unknown>;
-
+export type Outcome = Schemas["Outcome"];
 /** A job as the server hands it out. */
-export interface Claimed {
-  lease: { id: string; token: number };
-  kind: string;
-  version: number;
-  args: unknown;
-  attempt: number;
-  max_attempts: number;
-  timeout: number | null;
-  retry_in: number | null;
-  labels: Record<string, string>;
-  steps: Record<string, unknown>;
-}
+export type Claimed = Schemas["ClaimedJob"];
 
 /** The end of a job that returned `output`. */
 export function completed(output: unknown): Outcome {
@@ -85,16 +75,20 @@ export function json(value: unknown): unknown {
 
 /** The end that an error of a handler stands for. */
 export function outcomeOf(error: unknown, claimed: Claimed): Outcome {
-  const { name, message, seconds } = error instanceof Error ? (error as Error & { seconds?: number }) : { name: "Error", message: String(error), seconds: undefined };
-  if (name === "RateLimited" && seconds !== undefined) return { rate_limited: { delay: seconds } };
-  if (name === "Snooze" && seconds !== undefined) return { snoozed: { delay: seconds } };
+  if (!(error instanceof Error)) return failure(String(error), claimed);
+  const { name, message, seconds } = error as Error & { seconds?: unknown };
+  if (name === "RateLimited" || name === "Snooze") {
+    const isDelay = typeof seconds === "number" && seconds >= 0 && seconds < Infinity;
+    if (!isDelay) return failure(`a ${name} has a number of seconds, and not ${String(seconds)}`, claimed);
+    return name === "Snooze" ? { snoozed: { delay: seconds } } : { rate_limited: { delay: seconds } };
+  }
   if (name === "Cancel") return { cancelled: { reason: message } };
-  if (name === "Fatal") return { failed: { error: { message } } };
+  if (name === "Fatal") return { failed: { error: { message, kind: "fatal" } } };
   return failure(name === "Error" ? message : `${name}: ${message}`, claimed);
 }
 
 /** A failed attempt: the job runs again where it has attempts left. */
-export function failure(message: string, claimed: Claimed): Outcome {
-  if (claimed.retry_in === null) return { failed: { error: { message } } };
-  return { retry: { error: { message }, delay: claimed.retry_in } };
+export function failure(message: string, claimed: Claimed, kind: Schemas["ErrorKind"] = "error"): Outcome {
+  const error = { message, kind };
+  return claimed.retry_in === null ? { failed: { error } } : { retry: { error, delay: claimed.retry_in } };
 }

@@ -1,2 +1,3 @@
 export { Cancel, type Context, Fatal, RateLimited, Snooze } from "./context.js";
-export { type Handler, Worker, type WorkerOptions } from "./worker.js";
+export type { Handler } from "./session.js";
+export { Worker, type WorkerOptions } from "./worker.js";

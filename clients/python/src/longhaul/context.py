@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from concurrent.futures import Future
+from typing import Any, Literal, TypeVar
 
-from .keeper import Keeper, Run
+from .recorder import Recorder
+from .run import Run
 
 T = TypeVar("T")
 Outcome = dict[str, Any]
@@ -35,8 +38,9 @@ class RateLimited(Snooze):
 
 
 class _Speaking:
-    def __init__(self, keeper: Keeper, run: Run, claimed: Mapping[str, Any]) -> None:
-        self._keeper, self._run = keeper, run
+    def __init__(self, recorder: Recorder, run: Run) -> None:
+        self._recorder, self._run = recorder, run
+        claimed = run.claimed
         self._steps: dict[str, Any] = dict(claimed["steps"])
         #: The job's id.
         self.job_id: str = claimed["lease"]["id"]
@@ -57,18 +61,31 @@ class _Speaking:
         if self.is_cancelled:
             raise Cancel("it was asked to stop")
 
+    # What is no entry is an error of the handler that said it: in a request, where the entries of many runs are together, it would
+    # be theirs, too.
+
     def progress(self, percent: float, message: str = "", data: Any = None) -> None:
         """Tells how far the job is, 0 to 100."""
-        entry = {"percent": percent, "message": message}
-        self._keeper.say(self._run, {"progress": entry if data is None else {**entry, "data": _json(data)}})
+        entry = {"percent": float(percent), "message": str(message)}
+        self._say({"progress": entry if data is None else {**entry, "data": data}})
 
-    def log(self, message: str, level: str = "info") -> None:
-        """Writes a line to the job's log; ``level`` is debug, info, warn or error."""
-        self._keeper.say(self._run, {"log": {"level": level, "message": message}})
+    def log(self, message: str, level: Literal["debug", "info", "warn", "error"] = "info") -> None:
+        """Writes a line to the job's log."""
+        if level not in ("debug", "info", "warn", "error"):
+            raise ValueError(f"the level of a log line is debug, info, warn or error, and not {level}")
+        self._say({"log": {"level": level, "message": str(message)}})
 
     def emit(self, data: Any) -> None:
         """Sends a piece of the output to whoever follows the job, at most 64 KiB of JSON."""
-        self._keeper.say(self._run, {"chunk": {"data": _json(data)}})
+        self._say({"chunk": {"data": data}})
+
+    def _say(self, entry: dict[str, Any], heard: Future[None] | None = None) -> None:
+        self._recorder.say(self._run, json.dumps(entry, allow_nan=False), heard)
+
+    def _done(self, name: str, output: Any) -> Future[None]:
+        heard: Future[None] = Future()
+        self._say({"step": {"name": str(name), "output": output}}, heard)
+        return heard
 
 
 class Context(_Speaking):
@@ -80,9 +97,7 @@ class Context(_Speaking):
         if name in self._steps:
             return self._steps[name]  # type: ignore[no-any-return]
         output = work()
-        done = self._keeper.say(self._run, {"step": {"name": name, "output": _json(output)}}, and_tell=True)
-        assert done is not None
-        done.result()
+        self._done(name, output).result()
         self.raise_if_cancelled()
         self._steps[name] = output
         return output
@@ -96,40 +111,34 @@ class AsyncContext(_Speaking):
         if name in self._steps:
             return self._steps[name]  # type: ignore[no-any-return]
         output = await work()
-        done = self._keeper.say(self._run, {"step": {"name": name, "output": _json(output)}}, and_tell=True)
-        assert done is not None
-        await asyncio.wrap_future(done)
+        await asyncio.wrap_future(self._done(name, output))
         self._steps[name] = output
         return output
 
 
 def completed(output: Any) -> Outcome:
-    """The end of a job that returned ``output``, which has to have a JSON form."""
-    return {"completed": {"output": _json(output)}}
-
-
-def _json(value: Any) -> Any:
-    """The value, where it has a JSON form; an error in the handler that made it, and not in the request of many jobs."""
-    json.dumps(value, allow_nan=False)
-    return value
+    """The end of a job that returned ``output``, which has to have a JSON form: an error in the handler that made it, and not in the
+    request of many jobs."""
+    json.dumps(output, allow_nan=False)
+    return {"completed": {"output": output}}
 
 
 def outcome_of(error: BaseException, claimed: Mapping[str, Any]) -> Outcome:
     """The end that an exception of a handler stands for."""
-    if isinstance(error, RateLimited):
-        return {"rate_limited": {"delay": error.seconds}}
     if isinstance(error, Snooze):
-        return {"snoozed": {"delay": error.seconds}}
+        if not (isinstance(error.seconds, (int, float)) and 0 <= error.seconds < math.inf):
+            return failure(f"a {type(error).__name__} has a number of seconds, and not {error.seconds}", claimed)
+        return {"rate_limited" if isinstance(error, RateLimited) else "snoozed": {"delay": error.seconds}}
     if isinstance(error, Cancel):
         return {"cancelled": {"reason": str(error)}}
-    message = "".join(traceback.format_exception_only(type(error), error)).strip()
     if isinstance(error, Fatal):
-        return {"failed": {"error": {"message": str(error)}}}
-    return failure(message, claimed)
+        return {"failed": {"error": {"message": str(error), "kind": "fatal"}}}
+    return failure("".join(traceback.format_exception_only(type(error), error)).strip(), claimed)
 
 
-def failure(message: str, claimed: Mapping[str, Any]) -> Outcome:
+def failure(message: str, claimed: Mapping[str, Any], kind: Literal["error", "timeout"] = "error") -> Outcome:
     """A failed attempt: the job runs again where it has attempts left."""
+    error = {"message": message, "kind": kind}
     if claimed["retry_in"] is None:
-        return {"failed": {"error": {"message": message}}}
-    return {"retry": {"error": {"message": message}, "delay": claimed["retry_in"]}}
+        return {"failed": {"error": error}}
+    return {"retry": {"error": error, "delay": claimed["retry_in"]}}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 import uuid
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -74,7 +74,8 @@ class Settings:
     """How requests are made: the bearer token, and how often one is sent again."""
 
     token: str | None
-    max_retries: int
+    #: ``None``: as often as it takes.
+    max_retries: int | None
 
 
 def request(
@@ -84,28 +85,33 @@ def request(
     *,
     query: Sequence[tuple[str, str]] = (),
     body: Any = None,
+    content: bytes | None = None,
     headers: Mapping[str, str] | None = None,
     held_for: float = 0.0,
+    on_try: Callable[[], None] = lambda: None,
+    on_retry: Callable[[Exception], None] = lambda error: None,
 ) -> Flow[Answer]:
     """Sends a request until it is answered: again after 408, 429, 5xx and broken connections, at most ``max_retries`` times.
 
-    A POST carries an ``Idempotency-Key``, the same each time, so that one which was heard is not done twice.
+    A POST carries an ``Idempotency-Key``, the same each time, so that one which was heard is not done twice. ``content`` is a
+    body that is JSON already. ``on_try`` is called before each try, ``on_retry`` before a request is sent again.
     """
     sent = {"accept": "application/json", **(headers or {})}
     if settings.token is not None:
         sent["authorization"] = f"Bearer {settings.token}"
     if method == "POST":
         sent.setdefault("idempotency-key", str(uuid.uuid4()))
-    content = None
     if body is not None:
         # NaN is no JSON; the server would refuse it with less to say.
         content = json.dumps(body, allow_nan=False).encode()
+    if content is not None:
         sent["content-type"] = "application/json"
     target = path + ("?" + urlencode(query) if query else "")
     send = Send(method, target, sent, content, held_for)
     tries = 0
     while True:
         told: float | None = None
+        on_try()
         try:
             answer = yield send
             assert answer is not None
@@ -118,8 +124,9 @@ def request(
             told = retry_after(answer.headers.get("retry-after"))
         except Unreachable as unreachable:
             error = ConnectionError(str(unreachable))
-        if tries >= settings.max_retries:
+        if settings.max_retries is not None and tries >= settings.max_retries:
             raise error
+        on_retry(error)
         yield Pause(pause(tries, told))
         tries += 1
 
@@ -128,7 +135,7 @@ def pause(tries: int, told: float | None) -> float:
     """The seconds before the next try. Jitter keeps many clients of one server from coming back at once."""
     if told is not None:
         return told + random.uniform(0, min(1.0, told / 4))
-    return float(min(LONGEST_PAUSE, 0.25 * 2**tries) * random.uniform(0.5, 1.0))
+    return float(min(LONGEST_PAUSE, 0.25 * 2 ** min(tries, 10)) * random.uniform(0.5, 1.0))
 
 
 def retry_after(value: str | None) -> float | None:
@@ -311,7 +318,7 @@ class Following:
 
     def pause(self) -> float:
         """The seconds before the next connection. Raises after as many tries without an event as are allowed."""
-        if self._tries > self._settings.max_retries:
+        if self._settings.max_retries is not None and self._tries > self._settings.max_retries:
             raise self._error
         self._tries += 1
         return pause(self._tries - 1, self._told if self._told is not None else self._parser.retry)

@@ -83,7 +83,7 @@ async fn run_a_job_in_each(store: &dyn Store, numbers: std::ops::Range<usize>) -
             process: process_id().into(),
             host: String::new(),
             queues: Vec::new(),
-            seen_at: Default::default(),
+            ..WorkerInfo::default()
         },
         queues: slots,
         kinds: vec![SupportedKind { kind: "chaos.nothing".into(), version: 1 }],

@@ -62,7 +62,7 @@ async fn wait(store: Arc<dyn Store>, number: usize) -> longhaul::Result<Vec<long
         process: process_id().into(),
         host: String::new(),
         queues: queues.clone(),
-        seen_at: Default::default(),
+        ..WorkerInfo::default()
     };
     let (lease_for, wait) = (Duration::from_secs(30), Duration::from_secs(3_600));
     store.claim(Claim { worker, queues, kinds: kinds.into(), lease_for, wait }).await

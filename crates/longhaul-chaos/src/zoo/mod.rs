@@ -163,7 +163,7 @@ async fn beat(store: Arc<dyn Store>, mut stop: oneshot::Receiver<()>) -> Result<
         process: process_id().into(),
         host: String::new(),
         queues: vec![QueueSlots { queue: QUEUE.into(), slots: 0 }],
-        seen_at: Default::default(),
+        ..WorkerInfo::default()
     };
     let (mut count, mut slowest) = (0, Duration::ZERO);
     while stop.try_recv() == Err(oneshot::error::TryRecvError::Empty) {

@@ -189,7 +189,9 @@ async fn apply(fx: &Fixture, operation: &Operation, runs: &Runs<'_>) -> Answer {
             fx.clock.advance(*by);
             answer
         }
-        Operation::Act(filter, action) => Answer { acted: fx.act_on(filter, *action, 100).await, ..answer },
+        Operation::Act(filter, action) => {
+            Answer { acted: fx.act_on(filter, action.clone(), 100).await, ..answer }
+        }
         Operation::SetQueue(queue, config) => {
             fx.set_queue(queue, config).await;
             answer

@@ -89,7 +89,8 @@ pub async fn a31_an_action_on_a_whole_queue_changes_only_what_it_is_for_and_coun
         ..JobFilter::default()
     };
     for action in [Action::Retry, Action::Delete] {
-        assert_eq!(fx.act_on(&of(&unfinished), action, 1_000).await, 0, "{action:?}");
+        let what = format!("{action:?}");
+        assert_eq!(fx.act_on(&of(&unfinished), action, 1_000).await, 0, "{what}");
     }
     let ended = [State::Completed, State::Failed, State::Cancelled];
     let cancel = Action::Cancel { grace: Duration::ZERO };

@@ -87,19 +87,19 @@ pub async fn a14_a_parent_waits_for_no_child_that_failed_was_removed_or_never_ra
 
     let siblings = family(fx, "cancelled", named("waiting")).await;
     assert_eq!(fx.act(&id("waiting"), Action::Delete).await, 0, "what has not ended is not removed");
-    assert_eq!(fx.act(&id("waiting"), cancel).await, 1);
+    assert_eq!(fx.act(&id("waiting"), cancel.clone()).await, 1);
     assert_closes(fx, "cancelled", &siblings, cancelled_once).await;
 
     let siblings = family(fx, "fenced", named("deaf")).await;
     fx.claim_one().await;
-    fx.act(&id("deaf"), cancel).await;
+    fx.act(&id("deaf"), cancel.clone()).await;
     fx.clock.advance(secs(2));
     assert_eq!(fx.sweep().await.fenced, 1);
     assert_closes(fx, "fenced", &siblings, cancelled_once).await;
 
     let siblings = family(fx, "asked", named("obedient")).await;
     let lease = fx.claim_one().await.lease;
-    fx.act(&id("obedient"), cancel).await;
+    fx.act(&id("obedient"), cancel.clone()).await;
     fx.end_asked(&lease, Outcome::Released).await;
     assert_closes(fx, "asked", &siblings, cancelled_once).await;
 
@@ -114,7 +114,7 @@ pub async fn a14_a_parent_waits_for_no_child_that_failed_was_removed_or_never_ra
     fx.crash_workers().await;
     assert!(fx.claim_ids().await.is_empty());
     let mail = JobFilter { kinds: vec!["mail".into()], ..JobFilter::default() };
-    assert_eq!(fx.act_on(&mail, cancel, 100).await, 1);
+    assert_eq!(fx.act_on(&mail, cancel.clone(), 100).await, 1);
     assert_closes(fx, "unknown", &siblings, cancelled_once).await;
 
     // It is a batch itself, and waits for a child of its own.

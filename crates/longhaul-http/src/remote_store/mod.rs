@@ -316,7 +316,7 @@ impl Store for RemoteStore {
             let some = limit.saturating_sub(acted.done as usize).min(MAX_ITEMS);
             let key = Some(JobId::random().to_string());
             let wire = Wire { route: "act", operation: "act on jobs", key, ..Wire::default() };
-            let body = ActBody { filter: filter.clone(), action, limit: some };
+            let body = ActBody { filter: filter.clone(), action: action.clone(), limit: some };
             let ActAnswer { count, acted: more } = self.caller.call(&wire, &body).await?;
             // A server of the previous release tells the count alone.
             let guess = Acted { matched: count, done: count, complete: count < some as u64 };

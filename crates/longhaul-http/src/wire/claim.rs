@@ -53,6 +53,18 @@ pub(crate) struct WorkerBody {
     /// The queues that it serves, with its slots of each.
     #[serde(default)]
     pub(crate) queues: Vec<SlotsBody>,
+    /// The kinds that it runs.
+    #[serde(default)]
+    #[schema(required = false)]
+    pub(crate) kinds: Vec<KindBody>,
+    /// The program and release that it is of.
+    #[serde(default)]
+    #[schema(required = false, example = "longhaul-py 0.1.0")]
+    pub(crate) version: String,
+    /// When it started, by its own clock.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(crate) started_at: Option<Rfc3339>,
 }
 
 /// Slots of a queue.
@@ -181,11 +193,10 @@ fn first_version() -> u32 {
 
 impl From<&Claim> for ClaimBody {
     fn from(claim: &Claim) -> Self {
-        let kind = |kind: &SupportedKind| KindBody { kind: kind.kind.clone(), version: kind.version };
         Self {
             worker: WorkerBody::from(&claim.worker),
             queues: claim.queues.iter().map(SlotsBody::from).collect(),
-            kinds: claim.kinds.iter().map(kind).collect(),
+            kinds: claim.kinds.iter().map(KindBody::from).collect(),
             lease_for: Seconds(claim.lease_for),
             wait: Seconds(claim.wait),
         }
@@ -194,11 +205,10 @@ impl From<&Claim> for ClaimBody {
 
 impl From<ClaimBody> for Claim {
     fn from(body: ClaimBody) -> Self {
-        let kind = |kind: KindBody| SupportedKind { kind: kind.kind, version: kind.version };
         Self {
             worker: body.worker.into(),
             queues: body.queues.into_iter().map(QueueSlots::from).collect(),
-            kinds: body.kinds.into_iter().map(kind).collect(),
+            kinds: body.kinds.into_iter().map(SupportedKind::from).collect(),
             lease_for: body.lease_for.0,
             wait: body.wait.0,
         }
@@ -212,6 +222,9 @@ impl From<&WorkerInfo> for WorkerBody {
             process: worker.process.clone(),
             host: worker.host.clone(),
             queues: worker.queues.iter().map(SlotsBody::from).collect(),
+            kinds: worker.kinds.iter().map(KindBody::from).collect(),
+            version: worker.version.clone(),
+            started_at: worker.started_at.map(Rfc3339),
         }
     }
 }
@@ -225,7 +238,22 @@ impl From<WorkerBody> for WorkerInfo {
             queues: body.queues.into_iter().map(QueueSlots::from).collect(),
             // The store's to set.
             seen_at: Timestamp::default(),
+            kinds: body.kinds.into_iter().map(SupportedKind::from).collect(),
+            version: body.version,
+            started_at: body.started_at.map(|at| at.0),
         }
+    }
+}
+
+impl From<&SupportedKind> for KindBody {
+    fn from(kind: &SupportedKind) -> Self {
+        Self { kind: kind.kind.clone(), version: kind.version }
+    }
+}
+
+impl From<KindBody> for SupportedKind {
+    fn from(body: KindBody) -> Self {
+        Self { kind: body.kind, version: body.version }
     }
 }
 

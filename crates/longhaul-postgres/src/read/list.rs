@@ -39,7 +39,7 @@ pub(crate) async fn list(reads: &Reads, filter: &JobFilter, page: &Page) -> Resu
         jobs.push(record);
     }
     let next = if is_full { last } else { unread(&mut reader, &source, &values[..used]).await? };
-    Ok(JobPage { jobs, next: next.map(|seq| seq.to_string()) })
+    Ok(JobPage { jobs, next: next.map(|seq| seq.to_string()), searched: 0 })
 }
 
 /// Jobs that an action may be meant for, with their states: those that fit of the newest before `before`.

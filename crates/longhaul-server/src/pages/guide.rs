@@ -30,7 +30,10 @@ pub(crate) fn find(named: Option<PathBuf>) -> Option<PathBuf> {
 /// The guide, or a page that says how to build it.
 pub(crate) fn routes(folder: Option<PathBuf>, base_path: String) -> Router {
     let Some(folder) = folder else {
-        return Router::new().route("/docs", get(missing)).route("/docs/{*page}", get(missing)).route("/docs/", get(missing));
+        return Router::new()
+            .route("/docs", get(missing))
+            .route("/docs/{*page}", get(missing))
+            .route("/docs/", get(missing));
     };
     let pages = Router::new().nest_service("/docs/", ServeDir::new(folder)).layer(from_fn(with_headers));
     // Its links are relative to the folder.

@@ -20,7 +20,7 @@ pub(crate) struct About {
     /// The path of the root to the outside; empty where no proxy adds one.
     pub(crate) base_path: String,
     /// The kind of store that has the jobs.
-    pub(crate) store: String,
+    pub(crate) store: &'static str,
     /// True if jobs run in this process, too.
     pub(crate) works: bool,
     /// The services that are on, each with a line about it.
@@ -65,9 +65,14 @@ async fn home(State(about): State<Arc<About>>, headers: HeaderMap) -> Response {
 impl ServiceAbout {
     /// The services that a document describes, each a tag with a description.
     pub(crate) fn all(document: &OpenApi) -> Vec<Self> {
-        let tags = document.tags.iter().flatten().filter_map(|tag| Some((&tag.name, tag.description.as_ref()?)));
-        tags.map(|(name, about)| Self { name: name.clone(), about: about.clone(), routes: routes_of(document, name) })
-            .collect()
+        let tags =
+            document.tags.iter().flatten().filter_map(|tag| Some((&tag.name, tag.description.as_ref()?)));
+        tags.map(|(name, about)| Self {
+            name: name.clone(),
+            about: about.clone(),
+            routes: routes_of(document, name),
+        })
+        .collect()
     }
 }
 
@@ -158,7 +163,7 @@ impl About {
             // Writing to a String does not fail.
             let _ = writeln!(text, "{name:<14} {what}");
         };
-        line("store", &self.store);
+        line("store", self.store);
         line("worker", self.worker());
         self.systems.iter().for_each(|(what, how)| line(what, how));
         line("", "");

@@ -6,13 +6,15 @@ mod reference;
 mod unknown;
 
 pub(crate) use guide::{find, routes as guide_routes};
-pub(crate) use home::{About, routes as home_routes};
+pub(crate) use home::{About, ServiceAbout, routes as home_routes};
 pub(crate) use reference::routes as reference_routes;
 pub(crate) use unknown::around as for_browsers;
 
 use std::sync::LazyLock;
 
-use axum::http::header::{ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{
+    ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;

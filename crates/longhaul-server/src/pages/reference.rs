@@ -42,7 +42,9 @@ pub(crate) fn routes(document: Arc<OpenApi>) -> Router {
 
 async fn show(State(reference): State<Arc<Reference>>) -> Response {
     // A document that is served as JSON has a JSON form.
-    let made = reference.made.get_or_init(|| render(&serde_json::to_value(&*reference.document).unwrap_or_default()));
+    let made = reference
+        .made
+        .get_or_init(|| render(&serde_json::to_value(&*reference.document).unwrap_or_default()));
     page(StatusCode::OK, "Longhaul API reference", made).into_response()
 }
 

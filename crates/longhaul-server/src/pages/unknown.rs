@@ -33,11 +33,13 @@ const MAX_PROBLEM_BYTES: usize = 64 * 1024;
 pub(crate) fn around(routes: Router, base_path: String) -> Router {
     routes.layer(from_fn(move |request: Request, next: Next| {
         let base_path = base_path.clone();
-        let is_asked = matches!(*request.method(), Method::GET | Method::HEAD) && wants_html(request.headers());
+        let is_asked =
+            matches!(*request.method(), Method::GET | Method::HEAD) && wants_html(request.headers());
         let path = request.uri().path().to_owned();
         async move {
             let response = next.run(request).await;
-            let is_problem = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/problem+json");
+            let is_problem =
+                response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/problem+json");
             if is_asked && is_problem && response.status() == StatusCode::NOT_FOUND {
                 return told(response, &base_path, &path).await;
             }

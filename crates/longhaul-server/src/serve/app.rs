@@ -1,32 +1,54 @@
 //! All routes under one roof.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use axum::Router;
-use longhaul_http::{Access, Described, HttpConfig, Secret, UnknownKinds, Verifier};
-use service_support::{Auth, Deps, Role};
+use longhaul::Timestamp;
+use longhaul_http::{Access, Described, HttpConfig, Identity, Role, Secret, UnknownKinds, Verifier};
+use service_support::{Auth, Claims, Deps};
 use tokio_util::sync::CancellationToken;
 
 use super::access::{self, Admin};
+use super::arrival::{self, BasePath};
 use super::cors::Origins;
 use super::dashboard;
 use super::guard::{Guard, Reach};
 use crate::Result;
+use crate::pages::{self, About, ServiceAbout};
 use crate::services::Services;
+
+/// What the pages show, and where they are.
+pub(super) struct Shown {
+    /// The kind of store that has the jobs.
+    pub(super) store: &'static str,
+    /// True if jobs run in this process, too.
+    pub(super) works: bool,
+    /// The folder of the built guide, where one is named.
+    pub(super) guide: Option<PathBuf>,
+    pub(super) base_path: BasePath,
+}
 
 /// The jobs' API under `/api`, health at the root, and the services' routes.
 pub(super) fn app(
     services: &Services,
     admin: Admin,
     unknown_kinds: UnknownKinds,
+    shown: Shown,
     stopping: CancellationToken,
 ) -> Result<Router> {
+    let Shown { store, works, guide, base_path } = shown;
     let is_open = admin == Admin::Open;
-    let document = longhaul_http::document("", "/api", services.documents());
+    let document = Arc::new(longhaul_http::document(&base_path.to_string(), "/api", services.documents()));
+    let origins = Origins::from_env(&services.deps.env)?;
     let config = HttpConfig {
+        base_path: base_path.to_string(),
+        origins: origins.words(),
         access: match admin {
             Admin::Open => Access::Open,
             Admin::Token(token) => Access::Bearer {
                 token: Secret(token.into_bytes()),
-                verifier: Some(admins_of(services.deps.auth.clone())),
+                verifier: Some(holders_of(services.deps.auth.clone())),
             },
         },
         unknown_kinds,
@@ -34,12 +56,11 @@ pub(super) fn app(
         read_token_secret: Some(Secret(services.secret()?)),
         health: services.details(),
         stopping,
-        document: Some(Described(document.into())),
+        document: Some(Described(Arc::clone(&document))),
         ..HttpConfig::default()
     };
     let longhaul = services.deps.longhaul.clone();
     let jobs = longhaul_http::router(longhaul.clone(), config.clone());
-    let origins = Origins::from_env(&services.deps.env)?;
     let guard = listens_locally(&services.deps)
         .then(|| Guard { proxies: services.deps.config.trusted_proxies.clone(), origins: origins.clone() });
     let guarded = |routes, reach| match &guard {
@@ -48,19 +69,41 @@ pub(super) fn app(
     };
     let reach = if is_open { Reach::OpenAdmin } else { Reach::Services };
     let admin = guarded(origins.around(Router::new().nest("/api", jobs)), reach);
-    let others =
-        longhaul_http::health_router(longhaul, config).merge(services.routes()).merge(dashboard::routes());
-    Ok(admin.merge(guarded(origins.around(others), Reach::Services)))
+    let others = longhaul_http::health_router(longhaul, config.clone()).merge(services.routes());
+    // The pages of other sites neither sign in nor look.
+    let about = About {
+        base_path: base_path.to_string(),
+        store,
+        works,
+        services: ServiceAbout::all(&document),
+        systems: services.details().into_iter().collect(),
+    };
+    let shown = Router::new()
+        .nest("/admin", longhaul_http::login_router(config))
+        .merge(dashboard::routes())
+        .merge(pages::home_routes(about))
+        .merge(pages::reference_routes(document))
+        .merge(pages::guide_routes(pages::find(guide), base_path.to_string()));
+    let routes =
+        admin.merge(guarded(origins.around(others), Reach::Services)).merge(guarded(shown, Reach::Services));
+    let routes = pages::for_browsers(routes, base_path.to_string());
+    Ok(arrival::around(routes, base_path, services.deps.config.trusted_proxies.clone()))
 }
 
 fn listens_locally(deps: &Deps) -> bool {
     deps.listener.is_some_and(|address| address.ip().to_canonical().is_loopback())
 }
 
-/// Lets in whoever has a user's token that says admin: `longhaul token --admin`.
-fn admins_of(auth: Auth) -> Verifier {
+/// Lets in whoever has a user's token that gives a role: `longhaul token --role viewer`.
+fn holders_of(auth: Auth) -> Verifier {
     Verifier::new(move |token| {
-        let user = auth.verify(token).ok()?;
-        (user.role == Role::Admin).then_some(user.sub)
+        let Claims { sub, name, exp, role, .. } = auth.claims(token).ok()?;
+        let role = match role {
+            service_support::Role::User => return None,
+            service_support::Role::Viewer => Role::Viewer,
+            service_support::Role::Operator => Role::Operator,
+            service_support::Role::Admin => Role::Admin,
+        };
+        Some(Identity { subject: sub, name, role, expires_at: Some(Timestamp(exp.saturating_mul(1_000))) })
     })
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod app;
+pub(crate) mod arrival;
 mod connections;
 mod cors;
 mod dashboard;
@@ -11,6 +12,7 @@ mod pace;
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
@@ -20,6 +22,7 @@ use longhaul_http::UnknownKinds;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use self::arrival::BasePath;
 use crate::services::{self, Selection};
 use crate::stores::StoreArgs;
 use crate::work::{self, Work};
@@ -42,6 +45,12 @@ pub(crate) struct Args {
     /// files that the process may open]
     #[arg(long, env = "LONGHAUL_MAX_CONNECTIONS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_connections: Option<u32>,
+    /// The path under which a proxy serves this server: in front of all links, whether or not the proxy takes it away
+    #[arg(long, env = "LONGHAUL_BASE_PATH", value_name = "PATH", default_value = "")]
+    base_path: BasePath,
+    /// The folder of the built guide, which /docs serves [default: book, beside the binary]
+    #[arg(long, env = "LONGHAUL_DOCS", value_name = "FOLDER")]
+    docs: Option<PathBuf>,
     /// Only serve; the jobs wait for a `longhaul worker`
     #[arg(long, env = "LONGHAUL_NO_WORKER")]
     no_worker: bool,
@@ -77,13 +86,21 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let mut listener = listen::bind(args.listen).await?;
     listener.most_connections = args.max_connections;
     let stores = args.stores.open_as_owner().await?;
-    let services = services::open(&args.selection, &args.stores, &stores, Some(listener.address())).await?;
+    let services =
+        services::open(&args.selection, &args.stores, &stores, Some(listener.address()), &args.base_path.0)
+            .await?;
     stores.announce();
     services.announce();
     admin.announce();
 
     let stopping = CancellationToken::new();
-    let app = app::app(&services, admin, args.unknown_kinds(), stopping.clone())?;
+    let shown = app::Shown {
+        store: stores.kind(),
+        works: !args.no_worker,
+        guide: args.docs.clone(),
+        base_path: args.base_path.clone(),
+    };
+    let app = app::app(&services, admin, args.unknown_kinds(), shown, stopping.clone())?;
     let role = if args.no_worker {
         Role::Maintenance { _maintenance: Maintenance::start(services.deps.longhaul.store().clone()) }
     } else {

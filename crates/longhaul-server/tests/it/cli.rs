@@ -20,6 +20,7 @@ async fn every_command_has_help_with_examples() {
         &["queues", "pause", "--help"],
         &["queues", "retention", "--help"],
         &["workers", "--help"],
+        &["top", "--help"],
         &["doctor", "--help"],
         &["completions", "--help"],
         &["migrate", "--help"],

@@ -18,7 +18,7 @@ pub(crate) fn list(connection: &Connection, filter: &JobFilter, page: &Page) -> 
     let columns = job_columns(page.payloads);
     let limit = page.limit.clamp(1, 1_000);
     let found = find(connection, filter, before, limit, &columns, read).map_err(fault("list jobs"))?;
-    Ok(JobPage { jobs: found.rows, next: found.next.map(|seq| seq.to_string()) })
+    Ok(JobPage { jobs: found.rows, next: found.next.map(|seq| seq.to_string()), searched: 0 })
 }
 
 fn cursor(text: Option<&str>) -> Result<i64> {

@@ -31,7 +31,7 @@ pub(crate) struct Done {
 impl WriteTx<'_> {
     /// Does something to those among `ids` that fit the filter now, under the lock that writes: a job that has changed
     /// since it was looked for is left alone.
-    pub(crate) fn act(&mut self, ids: &[JobId], filter: &JobFilter, action: Action) -> Result<Done> {
+    pub(crate) fn act(&mut self, ids: &[JobId], filter: &JobFilter, action: &Action) -> Result<Done> {
         let mut values = vec![Value::Null];
         let conditions = filter::conditions(filter, &mut values);
         let sql = format!("{} AND {conditions}", include_str!("../sql/job_for_action.sql").trim_end());
@@ -69,9 +69,10 @@ impl WriteTx<'_> {
     }
 
     /// Answers false where the action does not apply.
-    fn act_on(&mut self, target: &Target, action: Action) -> rusqlite::Result<bool> {
+    fn act_on(&mut self, target: &Target, action: &Action) -> rusqlite::Result<bool> {
         match lifecycle::act(target.state, action) {
-            Deed::Nothing => return Ok(false),
+            // Goes when this store sets priorities.
+            Deed::Nothing | Deed::SetPriority(_) => return Ok(false),
             Deed::AskToStop(grace) => {
                 // The grace ends on the clock of leases, as the lease itself does.
                 let by = lifecycle::cancel_by(target.cancel_by.map(Timestamp), grace, self.lease_now.at);
@@ -141,12 +142,12 @@ mod tests {
         let error = AttemptError::new(ErrorKind::Fatal, "no");
         tx.finish(&[finish(&first, Outcome::Failed { error })]).unwrap();
         // Two bulk retries find it. One acts at once, and the job completes before the other does.
-        assert_eq!(tx.act(&[id("a")], &failed, Action::Retry).unwrap().done, 1);
+        assert_eq!(tx.act(&[id("a")], &failed, &Action::Retry).unwrap().done, 1);
         let second = tx.claim(&claim()).unwrap().remove(0).lease;
         tx.finish(&[finish(&second, completed())]).unwrap();
-        let late = tx.act(&[id("a")], &failed, Action::Retry).unwrap();
+        let late = tx.act(&[id("a")], &failed, &Action::Retry).unwrap();
         assert_eq!((late.matched, late.done), (0, 0));
-        let again = tx.act(&[id("a")], &JobFilter::default(), Action::Retry).unwrap();
+        let again = tx.act(&[id("a")], &JobFilter::default(), &Action::Retry).unwrap();
         assert_eq!((again.matched, again.done), (1, 1), "where any state will do, it is retried");
     }
 }

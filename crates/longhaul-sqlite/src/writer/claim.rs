@@ -259,7 +259,7 @@ mod tests {
         tx.enqueue(&[closing, NewJob { parent: Some(id("all")), ..named("child") }]).unwrap();
         let lease = tx.claim(&claim()).unwrap().remove(0).lease;
         if let Some(action) = action {
-            assert_eq!(tx.act(&[id("child")], &JobFilter::default(), action).unwrap().done, 1);
+            assert_eq!(tx.act(&[id("child")], &JobFilter::default(), &action).unwrap().done, 1);
         }
         tx.unclaim(&lease).unwrap();
         tx.commit().unwrap();

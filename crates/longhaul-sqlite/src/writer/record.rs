@@ -42,7 +42,7 @@ impl WriteTx<'_> {
         let mut bytes = 0;
         for entry in entries {
             let body = match entry {
-                Entry::Step { name, output } => {
+                Entry::Step { name, output, .. } => {
                     steps += self
                         .connection
                         .prepare_cached(

@@ -34,7 +34,7 @@ pub(crate) fn claim(worker: &str, process: &str, wait: Duration) -> Claim {
             process: process.into(),
             host: "test".into(),
             queues: Vec::new(),
-            seen_at: Timestamp::default(),
+            ..WorkerInfo::default()
         },
         queues: vec![QueueSlots { queue: "default".into(), slots: 10 }],
         kinds: vec![SupportedKind { kind: "ship".into(), version: 1 }],

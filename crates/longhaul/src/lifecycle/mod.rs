@@ -206,20 +206,23 @@ pub enum Deed {
     /// The job ends as cancelled.
     Cancel,
     /// The job starts anew, with all its attempts. Its errors stay as history, and so do the steps of one that has not
-    /// completed. Refused where another job holds its unique key.
+    /// completed and gets no other args. Refused where another job holds its unique key.
     StartAnew,
     /// The job is removed.
     Remove,
+    /// The job has another priority, and where it waits another place.
+    SetPriority(i32),
 }
 
 /// The effect of an action from outside on a job in `state`.
 #[must_use]
-pub fn act(state: State, action: Action) -> Deed {
+pub fn act(state: State, action: &Action) -> Deed {
     match (action, state) {
-        (Action::Cancel { grace }, State::Running) => Deed::AskToStop(grace),
+        (Action::Cancel { grace }, State::Running) => Deed::AskToStop(*grace),
         (Action::Cancel { .. }, State::Blocked | State::Scheduled | State::Available) => Deed::Cancel,
-        (Action::Retry, state) if state.is_finished() => Deed::StartAnew,
+        (Action::Retry | Action::RetryWith { .. }, state) if state.is_finished() => Deed::StartAnew,
         (Action::Delete, state) if state.is_finished() => Deed::Remove,
+        (Action::SetPriority { priority }, state) if !state.is_finished() => Deed::SetPriority(*priority),
         _ => Deed::Nothing,
     }
 }
@@ -405,10 +408,13 @@ mod tests {
                 state if state.is_finished() => Deed::Nothing,
                 _ => Deed::Cancel,
             };
-            assert_eq!(act(state, Action::Cancel { grace: MINUTE }), cancel);
+            assert_eq!(act(state, &Action::Cancel { grace: MINUTE }), cancel);
             let applies = |deed| if state.is_finished() { deed } else { Deed::Nothing };
-            assert_eq!(act(state, Action::Retry), applies(Deed::StartAnew));
-            assert_eq!(act(state, Action::Delete), applies(Deed::Remove));
+            assert_eq!(act(state, &Action::Retry), applies(Deed::StartAnew));
+            assert_eq!(act(state, &Action::RetryWith { args: Json::null() }), applies(Deed::StartAnew));
+            assert_eq!(act(state, &Action::Delete), applies(Deed::Remove));
+            let priority = if state.is_finished() { Deed::Nothing } else { Deed::SetPriority(5) };
+            assert_eq!(act(state, &Action::SetPriority { priority: 5 }), priority);
         }
     }
 

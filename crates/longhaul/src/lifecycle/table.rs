@@ -173,8 +173,8 @@ fn enqueue(from: Option<State>, start: Start) -> Option<Option<State>> {
 }
 
 fn outside(from: Option<State>, action: Action) -> Option<Option<State>> {
-    match act(from?, action) {
-        Deed::Nothing | Deed::AskToStop(_) => None,
+    match act(from?, &action) {
+        Deed::Nothing | Deed::AskToStop(_) | Deed::SetPriority(_) => None,
         Deed::Cancel => Some(Some(State::Cancelled)),
         Deed::StartAnew => Some(Some(State::Available)),
         Deed::Remove => Some(None),

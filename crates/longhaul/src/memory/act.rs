@@ -1,12 +1,11 @@
-use super::read::fits;
 use super::row::Row;
 use super::table::Table;
 use crate::clock::Timestamp;
 use crate::lifecycle::{self, Deed};
-use crate::model::{Acted, Action, JobFilter, State};
+use crate::model::{Acted, Action, JobFilter, Json, State};
 
 impl Table {
-    pub(super) fn act(&mut self, filter: &JobFilter, action: Action, limit: usize, now: Timestamp) -> Acted {
+    pub(super) fn act(&mut self, filter: &JobFilter, action: &Action, limit: usize, now: Timestamp) -> Acted {
         let meant: Vec<u64> = self.matching(filter).map(|row| row.seq).collect();
         let mut acted = Acted { complete: true, ..Acted::default() };
         for seq in meant {
@@ -15,7 +14,7 @@ impl Table {
             }
             // One after the other: of two failed jobs with one unique key, the first retry takes the key, and the last
             // child that is cancelled frees its closing job, which may fit no more.
-            if self.rows.get(&seq).is_some_and(|row| fits(filter, &row.record)) {
+            if self.rows.get(&seq).is_some_and(|row| filter.fits(&row.record)) {
                 acted.matched += 1;
                 acted.done += u64::from(self.act_on(seq, action, now));
             }
@@ -24,7 +23,7 @@ impl Table {
     }
 
     /// Does it to one job. Answers whether it applied.
-    fn act_on(&mut self, seq: u64, action: Action, now: Timestamp) -> bool {
+    fn act_on(&mut self, seq: u64, action: &Action, now: Timestamp) -> bool {
         let Some(row) = self.rows.get(&seq) else { return false };
         match lifecycle::act(row.record.state, action) {
             Deed::Nothing => return false,
@@ -38,13 +37,22 @@ impl Table {
                 self.change(seq, now, |row| row.enter(State::Cancelled, now));
                 self.settle(now);
             }
-            Deed::StartAnew => return self.retry(seq, now),
+            Deed::StartAnew => {
+                let args = if let Action::RetryWith { args } = action { Some(args) } else { None };
+                return self.retry(seq, args, now);
+            }
             Deed::Remove => self.remove(seq, now),
+            Deed::SetPriority(priority) => {
+                self.change(seq, now, |row| {
+                    row.record.priority = priority;
+                    row.tell(now);
+                });
+            }
         }
         true
     }
 
-    fn retry(&mut self, seq: u64, now: Timestamp) -> bool {
+    fn retry(&mut self, seq: u64, args: Option<&Json>, now: Timestamp) -> bool {
         if let Some(unique) = self.rows.get(&seq).and_then(|row| row.unique.as_ref()) {
             if self.keys.holder(&unique.key, now).is_some_and(|holder| holder != seq) {
                 return false;
@@ -52,7 +60,7 @@ impl Table {
             self.keys.hold(&unique.key, seq);
         }
         let was = self.rows.get(&seq).map(|row| (row.batch, row.record.state));
-        self.change(seq, now, |row| row.begin_anew(now));
+        self.change(seq, now, |row| row.begin_anew(args, now));
         if let Some((Some(batch), outcome)) = was {
             self.change(batch, now, |row| row.uncount_end(outcome, now));
         }
@@ -62,8 +70,14 @@ impl Table {
 
 impl Row {
     /// Makes a finished job available with all its attempts. Its errors stay as history, and so do the steps
-    /// of one that did not complete.
-    fn begin_anew(&mut self, now: Timestamp) {
+    /// of one that did not complete and keeps its args.
+    fn begin_anew(&mut self, args: Option<&Json>, now: Timestamp) {
+        if self.record.state == State::Completed || args.is_some() {
+            self.steps.clear();
+        }
+        if let Some(args) = args {
+            self.record.args = args.clone();
+        }
         self.record.attempt = 0;
         self.record.crashes = 0;
         self.record.output = None;

@@ -1,10 +1,11 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::index::Index;
 use super::row::Row;
 use super::table::Table;
 use crate::clock::Timestamp;
-use crate::model::{Claim, Claimed, Lease, LeaseStatus, State, WorkerInfo};
+use crate::model::{Claim, Claimed, Json, Lease, LeaseStatus, State, WorkerInfo};
 
 impl Table {
     pub(super) fn claim(&mut self, claim: &Claim, now: Timestamp) -> Vec<Claimed> {
@@ -12,6 +13,9 @@ impl Table {
         self.promote(usize::MAX, now);
         let mut claimed = Vec::new();
         for wanted in &claim.queues {
+            if self.paused_queues.contains(&wanted.queue) {
+                continue;
+            }
             let mut free = wanted.slots;
             while free > 0 {
                 let Some(seq) = self.index.first_available(&wanted.queue, &claim.kinds) else { break };
@@ -89,6 +93,13 @@ fn take(row: &mut Row, token: u64, claim: &Claim, now: Timestamp) -> Claimed {
         policy: record.policy,
         created_at: record.created_at,
         labels: record.labels.clone(),
-        steps: row.steps.clone(),
+        steps: row.outputs_of_steps(),
+    }
+}
+
+impl Row {
+    /// The outputs of the steps that earlier attempts have done.
+    fn outputs_of_steps(&self) -> BTreeMap<String, Json> {
+        self.steps.iter().filter_map(|step| Some((step.name.clone(), step.output.clone()?))).collect()
     }
 }

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use super::row::Row;
 use super::table::Table;
@@ -150,6 +150,6 @@ fn new_row(seq: u64, id: JobId, job: NewJob, now: Timestamp) -> Row {
         log: VecDeque::new(),
         log_bytes: 0,
         gap: 0,
-        steps: BTreeMap::new(),
+        steps: Vec::new(),
     }
 }

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::row::Row;
 use crate::clock::Timestamp;
@@ -10,7 +10,7 @@ use crate::store::MAX_POSITION;
 pub(super) struct Index {
     /// By queue, kind and version, so that a claim passes over what its worker cannot run without looking at
     /// it.
-    available: HashMap<String, BTreeMap<String, Versions>>,
+    available: BTreeMap<String, BTreeMap<String, Versions>>,
     /// By the time they fall due.
     pub(super) scheduled: BTreeSet<(Timestamp, u64)>,
     /// By the end of their leases.
@@ -102,6 +102,16 @@ impl Index {
         let versions = supported.iter().filter_map(|s| Some(kinds.get(&s.kind)?.range(..=s.version)));
         let first = versions.flatten().filter_map(|(_, jobs)| jobs.first()).min()?;
         Some(first.1)
+    }
+
+    /// The queues, kinds and versions that have available jobs, with these.
+    pub(super) fn lanes(&self) -> impl Iterator<Item = (&String, &String, u32, &BTreeSet<(i64, u64)>)> {
+        let kinds =
+            self.available.iter().flat_map(|(queue, kinds)| kinds.iter().map(move |kind| (queue, kind)));
+        let lanes = kinds.flat_map(|(queue, (kind, versions))| {
+            versions.iter().map(move |(version, jobs)| (queue, kind, *version, jobs))
+        });
+        lanes.filter(|(.., jobs)| !jobs.is_empty())
     }
 
     /// The place of an available job in its queue, from 1, counted up to [`MAX_POSITION`].

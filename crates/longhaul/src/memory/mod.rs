@@ -6,6 +6,7 @@
 //! | `table` | the jobs, and the one way in which a job changes |
 //! | `row` | a job with what its record does not show |
 //! | `index` | which jobs are where: available, scheduled, running, finished |
+//! | `samples` | small time series |
 //! | `keys` | unique keys, idempotency keys, and the ids of jobs that are gone |
 //! | `enqueue`, `claim`, `finish`, `sweep`, `act`, `read` | the operations |
 
@@ -17,6 +18,7 @@ mod index;
 mod keys;
 mod read;
 mod row;
+mod samples;
 mod sweep;
 mod table;
 
@@ -33,10 +35,10 @@ use self::table::Table;
 use crate::admit;
 use crate::clock::{Clock, Timestamp};
 use crate::model::{
-    Acted, Action, Claim, Claimed, Enqueued, Event, Finish, JobFilter, JobId, JobPage, Lease, LeaseStatus,
-    Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Swept, WorkerInfo,
+    Acted, Action, Claim, Claimed, Enqueued, Event, Finish, JobFilter, JobId, JobPage, KeyPause, Lane, Lease,
+    LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Sample, StepRecord, Swept, WorkerInfo,
 };
-use crate::store::{Listener, Result, Signals, Store};
+use crate::store::{Changes, Listener, Result, Signals, Store};
 
 /// A store that forgets everything when it is dropped: for tests, examples, and work that need not survive
 /// the process. Its "durable" is: in this process's memory.
@@ -46,6 +48,7 @@ use crate::store::{Listener, Result, Signals, Store};
 pub struct MemoryStore {
     clock: Clock,
     signals: Arc<Signals>,
+    changes: Arc<Changes>,
     table: Mutex<Table>,
 }
 
@@ -59,8 +62,9 @@ impl MemoryStore {
     /// An empty store on `clock`, which a test may move by hand.
     #[must_use]
     pub fn with_clock(clock: Clock) -> Self {
-        let signals = Arc::new(Signals::default());
-        Self { clock, table: Mutex::new(Table::new(Arc::clone(&signals))), signals }
+        let (signals, changes) = (Arc::new(Signals::default()), Arc::new(Changes::default()));
+        let table = Mutex::new(Table::new(Arc::clone(&signals), Arc::clone(&changes)));
+        Self { clock, signals, changes, table }
     }
 
     /// Sleeps until `due`, or for ever where there is nothing due.
@@ -182,7 +186,8 @@ impl Store for MemoryStore {
 
     async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted> {
         admit::filter(filter)?;
-        Ok(self.table.lock().act(filter, action, limit, self.clock.now()))
+        admit::action(&action)?;
+        Ok(self.table.lock().act(filter, &action, limit, self.clock.now()))
     }
 
     async fn queues(&self) -> Result<Vec<QueueInfo>> {
@@ -193,6 +198,45 @@ impl Store for MemoryStore {
         admit::queue(queue)?;
         self.table.lock().set_queue(queue, config);
         Ok(())
+    }
+
+    async fn pause_queue(&self, queue: &str) -> Result<()> {
+        admit::queue(queue)?;
+        self.table.lock().paused_queues.insert(queue.to_owned());
+        Ok(())
+    }
+
+    async fn resume_queue(&self, queue: &str) -> Result<()> {
+        if self.table.lock().paused_queues.remove(queue) {
+            self.signals.send(queue);
+        }
+        Ok(())
+    }
+
+    async fn lanes(&self) -> Result<Vec<Lane>> {
+        Ok(self.table.lock().lanes())
+    }
+
+    async fn pauses(&self) -> Result<Vec<KeyPause>> {
+        Ok(self.table.lock().pauses(self.clock.now()))
+    }
+
+    async fn steps(&self, id: &JobId) -> Result<Option<Vec<StepRecord>>> {
+        Ok(self.table.lock().steps(id))
+    }
+
+    async fn put_samples(&self, samples: &[Sample]) -> Result<()> {
+        admit::samples(samples)?;
+        self.table.lock().samples.put(samples, self.clock.now());
+        Ok(())
+    }
+
+    async fn samples(&self, series: &str, from: Timestamp) -> Result<Vec<Sample>> {
+        Ok(self.table.lock().samples.read(series, from, self.clock.now()))
+    }
+
+    fn changes(&self) -> Option<&Changes> {
+        Some(&self.changes)
     }
 
     async fn workers(&self) -> Result<Vec<WorkerInfo>> {
@@ -223,13 +267,8 @@ mod tests {
     }
 
     async fn claim_and_complete(store: &MemoryStore) {
-        let worker = WorkerInfo {
-            id: "w".into(),
-            process: "p".into(),
-            host: "h".into(),
-            queues: Vec::new(),
-            seen_at: Timestamp::default(),
-        };
+        let worker =
+            WorkerInfo { id: "w".into(), process: "p".into(), host: "h".into(), ..WorkerInfo::default() };
         let claim = Claim {
             worker,
             queues: vec![QueueSlots { queue: "q".into(), slots: 1 }],

@@ -5,10 +5,10 @@ use super::table::Table;
 use crate::clock::Timestamp;
 use crate::lifecycle;
 use crate::model::{
-    Event, EventBody, JobFilter, JobId, JobPage, JobRecord, Lookup, Page, Payloads, QueueConfig, QueueInfo,
-    State, WorkerInfo,
+    Event, EventBody, JobFilter, JobId, JobPage, JobRecord, KeyPause, Lane, Lookup, Page, Payloads,
+    QueueConfig, QueueInfo, State, StepRecord, WorkerInfo,
 };
-use crate::store::{Error, Result, WORKER_SEEN_FOR};
+use crate::store::{Error, MAX_LANES, MAX_PAUSES, MAX_POSITION, Result, WORKER_SEEN_FOR};
 
 /// The part of a log that a reader has not yet seen.
 pub(super) struct News {
@@ -48,13 +48,14 @@ impl Table {
         let mut listed = JobPage::default();
         let mut last_seen = None;
         for row in self.candidates(filter, before).take(SCANNED_PER_PAGE) {
-            if fits(filter, &row.record) {
+            if filter.fits(&row.record) {
                 let mut job = row.record.clone();
                 if page.payloads == Payloads::Short {
                     job.shorten();
                 }
                 listed.jobs.push(job);
             }
+            listed.searched += 1;
             last_seen = Some(row.seq);
             if listed.jobs.len() == limit {
                 break;
@@ -68,7 +69,7 @@ impl Table {
 
     /// The jobs that fit, newest first.
     pub(super) fn matching(&self, filter: &JobFilter) -> impl Iterator<Item = &Row> {
-        self.candidates(filter, u64::MAX).filter(|row| fits(filter, &row.record))
+        self.candidates(filter, u64::MAX).filter(|row| filter.fits(&row.record))
     }
 
     /// The jobs that might fit, newest first, older than the one with number `before`.
@@ -94,17 +95,47 @@ impl Table {
     }
 
     pub(super) fn queues(&self) -> Vec<QueueInfo> {
-        let names: BTreeSet<&String> = self.index.counts.keys().chain(self.configs.keys()).collect();
+        let configured = self.configs.keys().chain(&self.paused_queues);
+        let names: BTreeSet<&String> = self.index.counts.keys().chain(configured).collect();
         let info = |name: &String| QueueInfo {
             name: name.clone(),
             config: self.configs.get(name).cloned().unwrap_or_default(),
             counts: self.index.counts.get(name).cloned().unwrap_or_default(),
+            paused: self.paused_queues.contains(name),
         };
         names.into_iter().map(info).collect()
     }
 
     pub(super) fn set_queue(&mut self, queue: &str, config: &QueueConfig) {
         self.configs.insert(queue.to_owned(), config.clone());
+    }
+
+    pub(super) fn lanes(&self) -> Vec<Lane> {
+        let lanes = self.index.lanes().take(MAX_LANES);
+        let lane = |(queue, kind, version, jobs): (&String, &String, u32, &BTreeSet<(i64, u64)>)| {
+            let first = self.rows.get(&jobs.first()?.1)?;
+            Some(Lane {
+                queue: queue.clone(),
+                kind: kind.clone(),
+                version,
+                waiting: (jobs.len() as u64).min(MAX_POSITION),
+                oldest_at: first.record.run_at,
+            })
+        };
+        lanes.filter_map(lane).collect()
+    }
+
+    pub(super) fn pauses(&self, now: Timestamp) -> Vec<KeyPause> {
+        let paused = self.pauses.iter().filter(|(_, until)| **until > now);
+        let mut pauses: Vec<_> =
+            paused.map(|(key, until)| KeyPause { key: key.clone(), until: *until }).collect();
+        pauses.sort_by(|a, b| (a.until, &a.key).cmp(&(b.until, &b.key)));
+        pauses.truncate(MAX_PAUSES);
+        pauses
+    }
+
+    pub(super) fn steps(&self, id: &JobId) -> Option<Vec<StepRecord>> {
+        Some(self.find(id)?.steps.clone())
     }
 
     pub(super) fn workers(&self, now: Timestamp) -> Vec<WorkerInfo> {
@@ -134,22 +165,4 @@ impl Row {
         ));
         events
     }
-}
-
-/// True for a job that fits the filter apart from its ids.
-pub(super) fn fits(filter: &JobFilter, record: &JobRecord) -> bool {
-    let is_any = |wanted: &[String], word: &str| wanted.is_empty() || wanted.iter().any(|w| w == word);
-    (filter.states.is_empty() || filter.states.contains(&record.state))
-        && is_any(&filter.kinds, &record.kind)
-        && is_any(&filter.queues, &record.queue)
-        && (filter.parents.is_empty() || record.parent.as_ref().is_some_and(|p| filter.parents.contains(p)))
-        && filter.labels.iter().all(|(label, value)| record.labels.get(label) == Some(value))
-        && filter.text.as_ref().is_none_or(|text| has_text(record, text))
-}
-
-fn has_text(record: &JobRecord, text: &str) -> bool {
-    let text = text.to_ascii_lowercase();
-    let last_error = record.errors.last().map_or("", |error| error.message.as_str());
-    let places = [record.id.as_str(), &record.kind, record.args.as_str(), last_error];
-    places.iter().any(|place| place.to_ascii_lowercase().contains(&text))
 }

@@ -1,8 +1,11 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::lifecycle::{self, Next, Run, Steps, Token};
-use crate::model::{Children, Entry, Event, EventBody, JobRecord, Json, Lease, LeaseStatus, State, Unique};
+use crate::model::{
+    Children, Entry, Event, EventBody, JobRecord, Json, Lease, LeaseStatus, State, StepRecord, Unique,
+};
 use crate::store::{KEPT_ERRORS, KEPT_EVENT_BYTES, KEPT_EVENTS};
 
 /// A job: its record, and what the record does not show.
@@ -30,7 +33,8 @@ pub(super) struct Row {
     pub(super) log_bytes: usize,
     /// The number of the newest entry that has left the log.
     pub(super) gap: u64,
-    pub(super) steps: BTreeMap<String, Json>,
+    /// The steps that are done, in the order in which they were.
+    pub(super) steps: Vec<StepRecord>,
 }
 
 impl Row {
@@ -95,7 +99,8 @@ impl Row {
             self.token = 0;
         }
         if next.steps == Steps::Forgotten {
-            self.steps.clear();
+            // The times stay, to be looked at.
+            self.steps.iter_mut().for_each(|step| step.output = None);
         }
         self.enter(next.state, now);
     }
@@ -154,11 +159,22 @@ impl Row {
                 Entry::Log { level, message } => self.log(EventBody::Log { level, message }, now),
                 Entry::Chunk { data } => self.log(EventBody::Chunk { data }, now),
                 // The first output stays: a second run of the step was of an attempt that had not seen it.
-                Entry::Step { name, output } => {
-                    self.steps.entry(name).or_insert(output);
-                }
+                Entry::Step { name, output, took } => self.add_step(name, output, took, now),
             }
         }
+    }
+
+    fn add_step(&mut self, name: String, output: Json, took: Duration, now: Timestamp) {
+        if self.steps.iter().any(|step| step.name == name) {
+            return;
+        }
+        self.steps.push(StepRecord {
+            name,
+            attempt: self.record.attempt,
+            started_at: Some(now.minus(took)),
+            finished_at: Some(now),
+            output: Some(output),
+        });
     }
 
     /// Tells readers to drop what earlier attempts wrote, where they wrote anything since they were last told.

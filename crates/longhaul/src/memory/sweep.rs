@@ -28,6 +28,7 @@ impl Table {
         self.pauses.retain(|_, until| *until > now);
         swept.pruned = self.prune(limit, now);
         self.keys.throw_away(limit, now);
+        self.samples.forget(now);
         self.workers.retain(|_, worker| worker.seen_at.plus(WORKER_SEEN_FOR) > now);
         swept
     }

@@ -1,12 +1,13 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::index::Index;
 use super::keys::Keys;
 use super::row::Row;
+use super::samples::Samples;
 use crate::clock::Timestamp;
-use crate::model::{JobId, Lease, QueueConfig, State, WorkerInfo};
-use crate::store::Signals;
+use crate::model::{AttemptError, Change, JobId, JobRecord, Lease, QueueConfig, State, WorkerInfo};
+use crate::store::{Changes, Signals};
 
 /// All that the store knows. Its methods are synchronous and atomic: whoever holds the lock sees each of them
 /// whole or not at all.
@@ -18,6 +19,8 @@ pub(super) struct Table {
     pub(super) index: Index,
     pub(super) keys: Keys,
     pub(super) configs: BTreeMap<String, QueueConfig>,
+    pub(super) paused_queues: BTreeSet<String>,
+    pub(super) samples: Samples,
     pub(super) workers: BTreeMap<String, WorkerInfo>,
     /// Until when no job of a limit key is claimed.
     pub(super) pauses: HashMap<String, Timestamp>,
@@ -26,22 +29,26 @@ pub(super) struct Table {
     last_seq: u64,
     last_token: u64,
     signals: Arc<Signals>,
+    changes: Arc<Changes>,
 }
 
 impl Table {
-    pub(super) fn new(signals: Arc<Signals>) -> Self {
+    pub(super) fn new(signals: Arc<Signals>, changes: Arc<Changes>) -> Self {
         Self {
             rows: BTreeMap::new(),
             ids: HashMap::new(),
             index: Index::default(),
             keys: Keys::default(),
             configs: BTreeMap::new(),
+            paused_queues: BTreeSet::new(),
+            samples: Samples::default(),
             workers: BTreeMap::new(),
             pauses: HashMap::new(),
             ended: Vec::new(),
             last_seq: 0,
             last_token: 0,
             signals,
+            changes,
         }
     }
 
@@ -54,7 +61,7 @@ impl Table {
         change: impl FnOnce(&mut Row) -> T,
     ) -> Option<T> {
         let row = self.rows.get_mut(&seq)?;
-        let (state, last_event) = (row.record.state, row.record.last_event);
+        let (state, attempt, last_event) = (row.record.state, row.record.attempt, row.record.last_event);
         self.index.remove(row);
         let answer = change(row);
         self.index.insert(row);
@@ -64,6 +71,9 @@ impl Table {
         }
         if row.record.last_event != last_event {
             announce(&self.signals, row);
+        }
+        if row.record.state != state {
+            self.changes.tell([changed(&row.record, Some((state, attempt)), now)]);
         }
         Some(answer)
     }
@@ -92,6 +102,7 @@ impl Table {
         self.keys.forget_gone(&row.record.id);
         self.index.insert(&row);
         announce(&self.signals, &row);
+        self.changes.tell([changed(&row.record, None, row.record.created_at)]);
         self.ids.insert(row.record.id.clone(), row.seq);
         self.rows.insert(row.seq, row);
     }
@@ -102,6 +113,8 @@ impl Table {
         self.index.remove(&row);
         self.ids.remove(&row.record.id);
         self.keys.free(&row);
+        let removed = changed(&row.record, Some((row.record.state, row.record.attempt)), now);
+        self.changes.tell([Change { to: None, error: None, since: None, ..removed }]);
         // Whoever waits for the job must hear that it is no more.
         self.signals.send(row.record.id.as_str());
         self.keys.remember_gone(row.record.id, now);
@@ -131,5 +144,31 @@ fn announce(signals: &Signals, row: &Row) {
     signals.send(row.record.id.as_str());
     if matches!(row.record.state, State::Available | State::Scheduled) {
         signals.send(&row.record.queue);
+    }
+}
+
+/// The change of a job that was in a state, at an attempt, before.
+fn changed(job: &JobRecord, before: Option<(State, u32)>, now: Timestamp) -> Change<'_> {
+    let from = before.map(|(state, _)| state);
+    // Of the run that has ended: an earlier one may have failed at the same moment.
+    let failed = |error: &&AttemptError| {
+        error.at == now && before.is_some_and(|(_, attempt)| error.attempt == attempt)
+    };
+    let is_end = from == Some(State::Running) || job.state == State::Failed;
+    let is_failure = is_end && job.state != State::Cancelled;
+    Change {
+        id: &job.id,
+        kind: &job.kind,
+        queue: &job.queue,
+        from,
+        to: Some(job.state),
+        attempt: job.attempt,
+        at: now,
+        since: match (from, job.state) {
+            (_, State::Running) => Some(job.run_at),
+            (Some(State::Running), _) => job.started_at,
+            _ => None,
+        },
+        error: job.errors.last().filter(|_| is_failure).filter(failed).map(|error| error.message.as_str()),
     }
 }

@@ -102,7 +102,7 @@ pub struct FinishAndClaim {
 }
 
 /// A worker, as it presents itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerInfo {
     /// The worker's id, never used twice.
     pub id: String,
@@ -114,4 +114,13 @@ pub struct WorkerInfo {
     pub queues: Vec<QueueSlots>,
     /// When it was last heard of; set by the store.
     pub seen_at: Timestamp,
+    /// The kinds that it runs, with the newest version of each.
+    #[serde(default)]
+    pub kinds: Vec<SupportedKind>,
+    /// The release that it is of, as `longhaul 0.1.0`.
+    #[serde(default)]
+    pub version: String,
+    /// When it started, by its own clock.
+    #[serde(default)]
+    pub started_at: Option<Timestamp>,
 }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{AttemptError, Children, Json, Lease, State};
@@ -30,7 +32,44 @@ pub enum Entry {
         /// Its output.
         #[cfg_attr(feature = "schema", schema(value_type = serde_json::Value))]
         output: Json,
+        /// The time that it took; in JSON in seconds.
+        #[serde(default, with = "seconds")]
+        #[cfg_attr(feature = "schema", schema(value_type = f64))]
+        took: Duration,
     },
+}
+
+/// A duration as seconds, of which milliseconds are kept.
+mod seconds {
+    use std::time::Duration;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::clock::millis;
+
+    pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(millis(*duration) as f64 / 1_000.0)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        Duration::try_from_secs_f64(f64::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// A step of a job that is done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// Its name.
+    pub name: String,
+    /// The attempt that did it; 0 where a release that did not keep it has written the step.
+    pub attempt: u32,
+    /// When it began: its end, less the time that it took.
+    pub started_at: Option<Timestamp>,
+    /// When it was recorded.
+    pub finished_at: Option<Timestamp>,
+    /// Its output, which is kept until the job completes.
+    pub output: Option<Json>,
 }
 
 /// Entries of one run.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{JobId, JobRecord, State};
+use super::{JobId, JobRecord, Json, State, Term};
 
 /// Which jobs are meant: those that fit every field that is not empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,9 @@ pub struct JobFilter {
     pub labels: Vec<(String, String)>,
     /// With this text (its case aside, for ASCII) in the id, the kind, the args or the last error.
     pub text: Option<String>,
+    /// That all of these are true of. A store looks at each job for them, because no index knows them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub terms: Vec<Term>,
 }
 
 impl JobFilter {
@@ -74,10 +77,13 @@ pub struct JobPage {
     pub jobs: Vec<JobRecord>,
     /// The begin of the next page; `None` after the last.
     pub next: Option<String>,
+    /// The number of jobs that were looked at for this page, fitting or not.
+    #[serde(default)]
+    pub searched: u64,
 }
 
 /// A deed to jobs from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Action {
     /// Ends waiting jobs at once, and asks running ones to stop.
@@ -87,8 +93,36 @@ pub enum Action {
     },
     /// Makes finished jobs available again, with all their attempts.
     Retry,
+    /// The same with other args. The steps were those of the former args, and are forgotten.
+    RetryWith {
+        /// The args, at most [`MAX_ARGS_BYTES`](super::MAX_ARGS_BYTES) of JSON.
+        #[serde(with = "json_as_text")]
+        args: Json,
+    },
     /// Removes finished jobs.
     Delete,
+    /// Gives unfinished jobs another priority: those that wait take the place that it gives them, and a running one once it
+    /// waits again.
+    SetPriority {
+        /// −100 to 100, higher first.
+        priority: i32,
+    },
+}
+
+/// JSON within JSON as a string: an enum that is tagged from inside cannot hold raw JSON (see [`Json`]).
+mod json_as_text {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::Json;
+
+    pub(super) fn serialize<S: Serializer>(json: &Json, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(json.as_str())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Json, D::Error> {
+        Json::parse(String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
 }
 
 /// The effect of an action on many jobs.

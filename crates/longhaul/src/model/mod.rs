@@ -1,5 +1,6 @@
 //! Plain data: what a job is, what is said to a store and what a store answers.
 
+mod change;
 mod claim;
 mod enqueue;
 mod event;
@@ -10,20 +11,25 @@ mod json;
 mod policy;
 mod queue;
 mod record;
+mod sample;
 mod state;
+mod term;
 
+pub use change::Change;
 pub use claim::{Claim, Claimed, FinishAndClaim, Lease, LeaseStatus, QueueSlots, SupportedKind, WorkerInfo};
 pub use enqueue::{
     DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, EnqueueStatus, Enqueued, Idempotency, MAX_ARGS_BYTES, NewJob,
     OnClash, Start, Unique, default_max_crashes,
 };
-pub use event::{Entry, Event, EventBody, LogLevel, Progress, Record};
+pub use event::{Entry, Event, EventBody, LogLevel, Progress, Record, StepRecord};
 pub use filter::{Acted, Action, JobFilter, JobPage, Page, Payloads, SHORT_PAYLOAD_BYTES};
 pub use finish::{AttemptError, ErrorKind, Finish, Outcome};
 pub(crate) use id::check_name;
 pub use id::{JobId, process_id};
 pub use json::{Json, JsonBreach, JsonRule, MAX_JSON_DEPTH, check_json, check_json_within};
 pub use policy::Policy;
-pub use queue::{Keep, QueueConfig, QueueInfo, Retention, Swept};
+pub use queue::{Keep, KeyPause, Lane, QueueConfig, QueueInfo, Retention, Swept};
 pub use record::{Children, JobRecord, Lookup};
+pub use sample::Sample;
 pub use state::State;
+pub use term::{Condition, Term};

@@ -4,6 +4,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::State;
+use crate::clock::Timestamp;
 
 /// A queue and how many of its jobs are in which state.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -14,6 +15,33 @@ pub struct QueueInfo {
     pub config: QueueConfig,
     /// Jobs per state; a state with none is left out.
     pub counts: BTreeMap<State, u64>,
+    /// True while no claim is given jobs of it.
+    #[serde(default)]
+    pub paused: bool,
+}
+
+/// The available jobs of one queue, kind and version, which a claim looks up as one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lane {
+    /// The queue.
+    pub queue: String,
+    /// The kind.
+    pub kind: String,
+    /// The version of the args.
+    pub version: u32,
+    /// Its available jobs; at most [`MAX_POSITION`](crate::MAX_POSITION) are counted.
+    pub waiting: u64,
+    /// When the job fell due that is claimed first.
+    pub oldest_at: Timestamp,
+}
+
+/// A pause of a limit key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyPause {
+    /// The limit key.
+    pub key: String,
+    /// When it ends.
+    pub until: Timestamp,
 }
 
 /// The configuration of a queue.

@@ -6,9 +6,11 @@
 //! The sentences in the methods' lists are the contract. Each is the name of a test in
 //! `longhaul-conformance`, which holds that the two agree.
 
+mod changes;
 mod error;
 mod signals;
 
+pub use changes::{Changes, Observer};
 pub use error::{Error, Result};
 pub use signals::{Listener, Signals};
 
@@ -17,9 +19,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::clock::Timestamp;
 use crate::model::{
-    Acted, Action, Claim, Claimed, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId, JobPage, Lease,
-    LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Swept, WorkerInfo,
+    Acted, Action, Claim, Claimed, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId, JobPage,
+    KeyPause, Lane, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Sample,
+    StepRecord, Swept, WorkerInfo,
 };
 
 /// A database of jobs. Small, dyn-safe and batch-first: single-item forms are on [`Longhaul`](crate::Longhaul).
@@ -89,6 +93,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - Jobs of a paused key keep their order.
     /// - Very many jobs of a paused key keep no other back.
     /// - A waiting claim answers when a pause ends.
+    /// - A claim takes no job of a paused queue.
+    /// - A claim of several queues passes over a paused one.
+    /// - A waiting claim answers when its queue is resumed.
     /// - A waiting claim answers when a job arrives.
     /// - A waiting claim answers when a scheduled job falls due.
     /// - A waiting claim answers with nothing after its wait.
@@ -204,6 +211,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A list is newest first.
     /// - Pages follow each other without gap or overlap.
     /// - A filter leaves only what fits.
+    /// - Every term of a filter must be true.
+    /// - A page tells how many jobs it looked at.
     /// - A short list leaves large payloads out and tells their sizes.
     async fn list(&self, filter: &JobFilter, page: Page) -> Result<JobPage>;
 
@@ -247,6 +256,13 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - An action stops at its limit.
     /// - An action tells how many jobs fit and how many it changed.
     /// - An action checks its filter where it writes.
+    /// - An action keeps to the terms of its filter.
+    /// - Retrying with args replaces them and forgets the steps.
+    /// - Retrying with args that cannot be kept is refused.
+    /// - A new priority moves a waiting job to its place.
+    /// - A new priority counts for a running job once it waits again.
+    /// - A new priority is told to the readers of the job.
+    /// - A finished job keeps its priority.
     async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted>;
 
     /// The queues, with counts that are kept and not counted.
@@ -260,10 +276,87 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A queue that no job can be in is not configured.
     async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()>;
 
+    /// Keeps a queue's jobs from being claimed, however many they are, until it is resumed. Nothing else is kept from
+    /// happening to them, and those that run go on.
+    ///
+    /// - Jobs of a paused queue keep their states and their order.
+    /// - A job that runs while its queue is paused goes on.
+    /// - A paused queue is listed though no job is in it.
+    /// - A configuration leaves a pause as it is.
+    /// - A queue that no job can be in is not paused.
+    async fn pause_queue(&self, queue: &str) -> Result<()> {
+        Err(not_yet(queue, "pause a queue"))
+    }
+
+    /// Gives a queue's jobs to claims again.
+    ///
+    /// - Resuming a queue that is not paused changes nothing.
+    async fn resume_queue(&self, queue: &str) -> Result<()> {
+        Err(not_yet(queue, "resume a queue"))
+    }
+
+    /// The claim sources that are not empty, by queue, kind and version; at most [`MAX_LANES`].
+    ///
+    /// - Lanes tell the kinds and versions that wait in each queue.
+    /// - A lane counts no more than a thousand jobs.
+    async fn lanes(&self) -> Result<Vec<Lane>> {
+        Err(not_yet("", "list lanes"))
+    }
+
+    /// The limit keys that are paused, by when their pauses end; at most [`MAX_PAUSES`].
+    ///
+    /// - A pause of a limit key is listed until it ends.
+    async fn pauses(&self) -> Result<Vec<KeyPause>> {
+        Err(not_yet("", "list pauses"))
+    }
+
+    /// The steps of a job that are done, in the order in which they were recorded; `None` where there is no such job.
+    ///
+    /// - Steps tell their attempts and times in the order in which they were done.
+    /// - A completed job keeps the times of its steps without their outputs.
+    /// - Steps of an unknown job are none.
+    async fn steps(&self, id: &JobId) -> Result<Option<Vec<StepRecord>>> {
+        Err(not_yet(id.as_str(), "list steps"))
+    }
+
+    /// Keeps samples; one of the same series, moment and source takes the place of the earlier one.
+    ///
+    /// - A sample is read back in its series.
+    /// - A later sample of the same moment and source takes the place of the earlier one.
+    /// - A sample is forgotten after its time.
+    /// - A sample that cannot be kept is refused.
+    async fn put_samples(&self, samples: &[Sample]) -> Result<()> {
+        let _ = samples;
+        Err(not_yet("", "keep samples"))
+    }
+
+    /// The samples of a series from a moment on, by moment and source; at most [`MAX_SAMPLES`], the oldest of them.
+    ///
+    /// - Samples come by moment and source from the moment asked for.
+    async fn samples(&self, series: &str, from: Timestamp) -> Result<Vec<Sample>> {
+        let _ = from;
+        Err(not_yet(series, "read samples"))
+    }
+
+    /// Those who want to know of each change of state that is made through this store, in this process; `None` where another
+    /// process makes them.
+    ///
+    /// - Every change of state is told once.
+    /// - A change tells when the wait or the run before it began.
+    /// - A failed attempt is told with its message.
+    fn changes(&self) -> Option<&Changes> {
+        None
+    }
+
     /// The workers heard of within the last minute.
     ///
     /// - A silent worker is forgotten after a minute.
     async fn workers(&self) -> Result<Vec<WorkerInfo>>;
+}
+
+// Goes when every store has these operations.
+fn not_yet(_: &str, operation: &'static str) -> Error {
+    Error::Store { store: "any", operation, source: "this store does not have it yet".into() }
 }
 
 /// The most entries that a job's log keeps. Stores may drop up to a tenth more at once, so that dropping is not paid for
@@ -281,3 +374,9 @@ pub const WORKER_SEEN_FOR: Duration = Duration::from_secs(60);
 pub const PRIORITY_STEP: Duration = Duration::from_secs(60);
 /// The furthest that a job's position is counted.
 pub const MAX_POSITION: u64 = 1_000;
+/// The most lanes that are listed.
+pub const MAX_LANES: usize = 1_000;
+/// The most pauses of limit keys that are listed.
+pub const MAX_PAUSES: usize = 1_000;
+/// The most samples that are read at once.
+pub const MAX_SAMPLES: usize = 10_000;

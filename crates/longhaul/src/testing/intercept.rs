@@ -5,11 +5,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 
+use crate::clock::Timestamp;
 use crate::model::{
-    Acted, Action, Claim, Claimed, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId, JobPage, Lease,
-    LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Swept, WorkerInfo,
+    Acted, Action, Claim, Claimed, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId, JobPage,
+    KeyPause, Lane, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Sample,
+    StepRecord, Swept, WorkerInfo,
 };
-use crate::store::{Result, Store};
+use crate::store::{Changes, Result, Store};
 
 /// A store with a function around each call: it may look at the call and its answer, change both, fail in place of the store
 /// or after it, wait, or do something else as well.
@@ -53,6 +55,13 @@ pub enum Call {
     Act(JobFilter, Action, usize),
     Queues,
     SetQueue(String, QueueConfig),
+    PauseQueue(String),
+    ResumeQueue(String),
+    Lanes,
+    Pauses,
+    Steps(JobId),
+    PutSamples(Vec<Sample>),
+    Samples(String, Timestamp),
     Workers,
 }
 
@@ -71,6 +80,10 @@ pub enum Answer {
     Events(Option<Vec<Event>>),
     Acted(Acted),
     Queues(Vec<QueueInfo>),
+    Lanes(Vec<Lane>),
+    Pauses(Vec<KeyPause>),
+    Steps(Option<Vec<StepRecord>>),
+    Samples(Vec<Sample>),
     Workers(Vec<WorkerInfo>),
 }
 
@@ -130,6 +143,13 @@ impl Call {
             Call::Act(filter, action, limit) => Answer::Acted(store.act(&filter, action, limit).await?),
             Call::Queues => Answer::Queues(store.queues().await?),
             Call::SetQueue(queue, config) => store.set_queue(&queue, &config).await.map(|()| Answer::Done)?,
+            Call::PauseQueue(queue) => store.pause_queue(&queue).await.map(|()| Answer::Done)?,
+            Call::ResumeQueue(queue) => store.resume_queue(&queue).await.map(|()| Answer::Done)?,
+            Call::Lanes => Answer::Lanes(store.lanes().await?),
+            Call::Pauses => Answer::Pauses(store.pauses().await?),
+            Call::Steps(id) => Answer::Steps(store.steps(&id).await?),
+            Call::PutSamples(samples) => store.put_samples(&samples).await.map(|()| Answer::Done)?,
+            Call::Samples(series, from) => Answer::Samples(store.samples(&series, from).await?),
             Call::Workers => Answer::Workers(store.workers().await?),
         })
     }
@@ -271,6 +291,39 @@ impl Store for Intercept {
 
     async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()> {
         answer!(self, Call::SetQueue(queue.to_owned(), config.clone()), Answer::Done => ())
+    }
+
+    async fn pause_queue(&self, queue: &str) -> Result<()> {
+        answer!(self, Call::PauseQueue(queue.to_owned()), Answer::Done => ())
+    }
+
+    async fn resume_queue(&self, queue: &str) -> Result<()> {
+        answer!(self, Call::ResumeQueue(queue.to_owned()), Answer::Done => ())
+    }
+
+    async fn lanes(&self) -> Result<Vec<Lane>> {
+        answer!(self, Call::Lanes, Answer::Lanes(lanes) => lanes)
+    }
+
+    async fn pauses(&self) -> Result<Vec<KeyPause>> {
+        answer!(self, Call::Pauses, Answer::Pauses(pauses) => pauses)
+    }
+
+    async fn steps(&self, id: &JobId) -> Result<Option<Vec<StepRecord>>> {
+        answer!(self, Call::Steps(id.clone()), Answer::Steps(steps) => steps)
+    }
+
+    async fn put_samples(&self, samples: &[Sample]) -> Result<()> {
+        answer!(self, Call::PutSamples(samples.to_vec()), Answer::Done => ())
+    }
+
+    async fn samples(&self, series: &str, from: Timestamp) -> Result<Vec<Sample>> {
+        answer!(self, Call::Samples(series.to_owned(), from), Answer::Samples(samples) => samples)
+    }
+
+    /// The store's own, whatever the function around it does.
+    fn changes(&self) -> Option<&Changes> {
+        self.store.changes()
     }
 
     async fn workers(&self) -> Result<Vec<WorkerInfo>> {

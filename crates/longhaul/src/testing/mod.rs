@@ -164,8 +164,7 @@ impl Harness {
             id: "harness".into(),
             process: process_id().to_owned(),
             host: "localhost".into(),
-            queues: Vec::new(),
-            seen_at: Timestamp::default(),
+            ..WorkerInfo::default()
         };
         queues.into_iter().find_map(|queue| {
             let claim = Claim {

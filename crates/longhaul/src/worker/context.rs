@@ -80,9 +80,12 @@ impl<S> Context<S> {
             });
         }
         admit::step_name(name)?;
+        let clock = &self.job.runtime.clock;
+        let began = clock.monotonic();
         let value = work().await?;
         let output = Json::new(&value)?;
-        let mut entry = Entry::Step { name: name.to_owned(), output: output.clone() };
+        let mut entry =
+            Entry::Step { name: name.to_owned(), output: output.clone(), took: clock.since(began) };
         admit::entry(&mut entry)?;
         self.send(Some(entry)).await?;
         self.job.keep_step(name, output);

@@ -77,7 +77,7 @@ fn size(entry: &Entry) -> usize {
         }
         Entry::Log { message, .. } => message.len(),
         Entry::Chunk { data } => data.as_str().len(),
-        Entry::Step { name, output } => name.len() + output.as_str().len(),
+        Entry::Step { name, output, .. } => name.len() + output.as_str().len(),
     };
     content + size_of::<Entry>()
 }
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_step_that_was_put_back_stays_in_its_place() {
-        let step = Entry::Step { name: "paid".into(), output: Json::null() };
+        let step = Entry::Step { name: "paid".into(), output: Json::null(), took: std::time::Duration::ZERO };
         let mut pending = Pending::default();
         pending.push(line("after"));
         pending.put_back(vec![line("before"), step.clone()].into());

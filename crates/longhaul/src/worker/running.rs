@@ -261,7 +261,7 @@ fn describe(entry: &Entry) -> String {
         Entry::Progress(_) => "a report of progress".into(),
         Entry::Log { .. } => "a line of the log".into(),
         Entry::Chunk { data } => format!("a chunk of {} bytes", data.as_str().len()),
-        Entry::Step { name, output } => {
+        Entry::Step { name, output, .. } => {
             format!("the output of step '{name}', {} bytes", output.as_str().len())
         }
     }

@@ -95,6 +95,9 @@ impl WorkerBuilder {
             host: host_name(),
             queues,
             seen_at: Timestamp::default(),
+            kinds: registry.supported(),
+            version: concat!("longhaul ", env!("CARGO_PKG_VERSION")).to_owned(),
+            started_at: Some(runtime.clock.now()),
         };
         let active = Active::default();
         let (stopping, stopped) = (CancellationToken::new(), CancellationToken::new());

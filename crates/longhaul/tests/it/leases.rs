@@ -7,7 +7,7 @@ use futures::FutureExt;
 use longhaul::testing::{Answer, Call, Intercept, Simulation};
 use longhaul::{
     Claim, Clock, EnqueueOptions, ErrorKind, JobError, JobId, LeaseStatus, Longhaul, MemoryStore, QueueSlots,
-    State, SupportedKind, Swept, Timestamp, WorkerInfo,
+    State, SupportedKind, Swept, WorkerInfo,
 };
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -89,7 +89,7 @@ fn claim_of_a_dead_worker() -> Claim {
             process: "dead".into(),
             host: "dead".into(),
             queues: Vec::new(),
-            seen_at: Timestamp::default(),
+            ..WorkerInfo::default()
         },
         queues: vec![QueueSlots { queue: "default".into(), slots: 1 }],
         kinds: vec![SupportedKind { kind: "scripted".into(), version: 1 }],

@@ -74,7 +74,7 @@ pub(super) async fn start(
     }
     let batch = Batch { usernames, force_refresh: request.force_refresh };
     let id = app.start_batch(&batch, &caller).await.map_err(|e| e.answer(app.config.tasks_per_user))?;
-    let poll_url = format!("/api/v1/github/task/{id}");
+    let poll_url = format!("{}/api/v1/github/task/{id}", app.base_path);
     let total = batch.usernames.len();
     Ok(Json(BatchStarted { task_id: id.to_string(), status: "processing", total, poll_url }))
 }

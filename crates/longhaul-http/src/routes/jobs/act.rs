@@ -76,7 +76,7 @@ pub(crate) async fn retry(
 pub(crate) async fn finished_only(api: &Api, id: &JobId, action: Action) -> Result<(), Problem> {
     // Twice, because a job may end between an action that came too early and the look at its state.
     for _ in 0..2 {
-        if api.longhaul.store().act(&JobFilter::id(id.clone()), action, 1).await?.done > 0 {
+        if api.longhaul.store().act(&JobFilter::id(id.clone()), action.clone(), 1).await?.done > 0 {
             return Ok(());
         }
         let record = found(api.longhaul.get(id).await?)?;
@@ -181,7 +181,7 @@ pub(crate) async fn act_on_many(
         ActionWord::Delete => Action::Delete,
     };
     let acted = match value.dry_run {
-        true => count(&longhaul, &filter, action, limit).await?,
+        true => count(&longhaul, &filter, &action, limit).await?,
         false => longhaul.store().act(&filter, action, limit).await?,
     };
     Ok(Json(acted.into()))
@@ -192,7 +192,7 @@ pub(crate) async fn act_on_many(
 async fn count(
     longhaul: &Longhaul,
     filter: &JobFilter,
-    action: Action,
+    action: &Action,
     limit: usize,
 ) -> longhaul::Result<Acted> {
     let mut acted = Acted::default();

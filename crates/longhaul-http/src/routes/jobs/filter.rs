@@ -81,6 +81,7 @@ impl FilterRequest {
             parents,
             labels: self.labels.into_iter().collect(),
             text: self.q,
+            terms: Vec::new(),
         };
         (!fits_nothing).then_some(filter)
     }

@@ -83,7 +83,10 @@ fn curl(document: &Value, operation: &Operation<'_>) -> String {
             Value::Null => sample::of(document, &json["schema"]),
             example => example.clone(),
         };
-        call.push_str(&format!(" \\\n  -H 'Content-Type: application/json' \\\n  -d '{}'", body.to_string().replace('\'', "'\\''")));
+        call.push_str(&format!(
+            " \\\n  -H 'Content-Type: application/json' \\\n  -d '{}'",
+            body.to_string().replace('\'', "'\\''")
+        ));
     }
     call
 }

@@ -40,7 +40,8 @@ fn made(document: &Value, schema: &Value, depth: usize) -> Value {
         Some("array") => Value::Array(vec![made(document, &schema["items"], depth - 1)]),
         _ => {
             let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
-            let members = required.map(|name| (name.to_owned(), made(document, &schema["properties"][name], depth - 1)));
+            let members = required
+                .map(|name| (name.to_owned(), made(document, &schema["properties"][name], depth - 1)));
             Value::Object(members.collect::<Map<String, Value>>())
         }
     }

@@ -17,7 +17,8 @@ pub(super) fn render_named(name: &str, schema: &Value) -> Markup {
 
 /// The members of an object, or the name of anything else.
 pub(super) fn render(schema: &Value) -> Markup {
-    let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let required: Vec<&str> =
+        schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let parts = [schema].into_iter().chain(schema["allOf"].as_array().into_iter().flatten());
     let members: Vec<(&String, &Value)> =
         parts.flat_map(|part| part["properties"].as_object().into_iter().flatten()).collect();
@@ -53,7 +54,8 @@ pub(super) fn name(schema: &Value) -> Markup {
         }
     }
     if let Some(words) = schema["enum"].as_array() {
-        let words: Vec<String> = words.iter().map(|word| word.as_str().map_or_else(|| word.to_string(), str::to_owned)).collect();
+        let words: Vec<String> =
+            words.iter().map(|word| word.as_str().map_or_else(|| word.to_string(), str::to_owned)).collect();
         return html! { @for (at, word) in words.iter().enumerate() { @if at > 0 { " | " } code { (word) } } };
     }
     let kinds: Vec<&str> = match &schema["type"] {
@@ -65,6 +67,8 @@ pub(super) fn name(schema: &Value) -> Markup {
     }
     match kinds.as_slice() {
         [] => html! { "any JSON value" },
-        kinds => html! { (kinds.join(" or ")) @if !text(&schema["format"]).is_empty() { " (" (text(&schema["format"])) ")" } },
+        kinds => {
+            html! { (kinds.join(" or ")) @if !text(&schema["format"]).is_empty() { " (" (text(&schema["format"])) ")" } }
+        }
     }
 }

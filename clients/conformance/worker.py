@@ -1,0 +1,103 @@
+"""The worker for Python under the conformance tests: `worker.py URL OPTIONS`. See README.md for the kinds."""
+
+import asyncio
+import json
+import sys
+from typing import Any
+
+import httpx
+
+from longhaul import AsyncContext, Cancel, Fatal, RateLimited, Snooze, Worker
+
+options = json.loads(sys.argv[2])
+queue = options.pop("queue")
+worker = Worker(sys.argv[1], **options)
+
+
+http = httpx.AsyncClient(timeout=None, verify=False)
+
+
+async def ask(url: str) -> str:
+    return (await http.get(url)).text
+
+
+@worker.job("echo", queue=queue)
+async def echo(cx: AsyncContext, args: Any) -> Any:
+    return args
+
+
+@worker.job("told", queue=queue, version=2)
+async def told(cx: AsyncContext, args: Any) -> Any:
+    return {"id": cx.job_id, "attempt": cx.attempt, "max_attempts": cx.max_attempts, "version": cx.version, "labels": cx.labels}
+
+
+@worker.job("gate", queue=queue)
+async def gate(cx: AsyncContext, args: Any) -> str:
+    cx.emit("started")
+    try:
+        await ask(args["gate"])
+    except asyncio.CancelledError:
+        await ask(args["stopped"])
+        raise
+    return "done"
+
+
+@worker.job("stubborn", queue=queue)
+async def stubborn(cx: AsyncContext, args: Any) -> str:
+    cx.emit("started")
+    asked = asyncio.ensure_future(ask(args["gate"]))
+    while not asked.done():
+        try:
+            await asyncio.shield(asked)
+        except asyncio.CancelledError:
+            await ask(args["stopped"])
+    cx.emit("went")
+    return "done"
+
+
+@worker.job("block", queue=queue)
+async def block(cx: AsyncContext, args: Any) -> str:
+    cx.emit("started")
+    await cx.step("started", lambda: asyncio.sleep(0))
+    httpx.get(args["gate"], timeout=None)
+    return "done"
+
+
+@worker.job("steps", queue=queue)
+async def steps(cx: AsyncContext, args: Any) -> Any:
+    first = await cx.step("first", lambda: ask(args["hit"]))
+    if cx.attempt == 1:
+        raise ValueError("broken after the step")
+    return [first, cx.attempt]
+
+
+@worker.job("end", queue=queue)
+async def end(cx: AsyncContext, args: Any) -> Any:
+    if args["how"] == "fatal":
+        raise Fatal("no retry can help")
+    if args["how"] == "cancel":
+        raise Cancel("not wanted")
+    if args["how"] == "large":
+        return "x" * args["bytes"]
+    if args["how"] == "no json":
+        return object()
+    raise ValueError("broken")
+
+
+@worker.job("later", queue=queue)
+async def later(cx: AsyncContext, args: Any) -> Any:
+    if await ask(args["hit"]) == "1":
+        raise (RateLimited if args["is_limit"] else Snooze)(args["seconds"])
+    return cx.attempt
+
+
+@worker.job("say", queue=queue)
+async def say(cx: AsyncContext, args: Any) -> None:
+    cx.progress(10, "begun")
+    cx.log("saying", "warn")
+    for number in range(args["chunks"]):
+        cx.emit(f"{number} " + "x" * args["bytes"])
+    cx.progress(90, "said", {"chunks": args["chunks"]})
+
+
+worker.run()

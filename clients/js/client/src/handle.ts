@@ -1,0 +1,126 @@
+import { isApiError, JobCancelled, JobExpired, JobFailed, TimeoutError } from "./errors.js";
+import { request, type Settings, sleep } from "./http.js";
+import { isFinished, type Job, type JobEvent } from "./job.js";
+import { eventOf } from "./sse.js";
+import { messages } from "./stream.js";
+
+export interface WaitOptions {
+  /** In milliseconds; without it the wait is as long as the job. */
+  timeout?: number;
+  /** Ends the waiting. The job goes on, unless `cancelOnAbort` is set. */
+  signal?: AbortSignal;
+  cancelOnAbort?: boolean;
+}
+
+/** The longest that one request asks the server to hold its answer, in seconds; the server's own bound is 60. */
+const HELD_FOR = 25;
+
+/** A job on the server. */
+export class JobHandle<Output = unknown> {
+  readonly id: string;
+  /** The job as it stood when it was last read, where it was. */
+  last: Job<Output> | undefined;
+  readonly #settings: Settings;
+  readonly #path: string;
+
+  /** `path` is the link that the server has given, if it has. */
+  constructor(settings: Settings, id: string, last?: Job<Output>, path = `/api/jobs/${encodeURIComponent(id)}`) {
+    this.#settings = settings;
+    this.#path = path;
+    this.id = id;
+    this.last = last;
+  }
+
+  /** Reads the job. */
+  async get({ signal }: { signal?: AbortSignal } = {}): Promise<Job<Output>> {
+    return this.#read(await request(this.#settings, { path: this.#path, signal }));
+  }
+
+  /** Waits for the end and answers the output. Throws `JobFailed`, `JobCancelled`, `JobExpired`, or `TimeoutError`. */
+  async wait({ timeout, signal, cancelOnAbort = false }: WaitOptions = {}): Promise<Output> {
+    const deadline = timeout === undefined ? Infinity : performance.now() + timeout;
+    try {
+      for (;;) {
+        const held = Math.max(0, Math.min(HELD_FOR, Math.floor((deadline - performance.now()) / 1_000)));
+        const headers: Record<string, string> = held > 0 ? { prefer: `wait=${held}` } : {};
+        const job = await this.#read(await request(this.#settings, { path: this.#path, headers, heldFor: held * 1_000, signal }));
+        if (isFinished(job.state)) return outcome(job);
+        const left = deadline - performance.now();
+        if (left <= 0) throw new TimeoutError<JobHandle<Output>>(`job ${this.id} is still ${job.state} after ${timeout} ms`, this);
+        if (held === 0) await sleep(Math.min(left, 200), signal);
+      }
+    } catch (error) {
+      if (cancelOnAbort && signal?.aborted) await this.cancel();
+      throw error;
+    }
+  }
+
+  /**
+   * Follows the job's events from the first, or from the one after number `after`, until the job has ended. A connection that
+   * breaks is made anew, and goes on after the last event: none is lost, none comes twice. A page that keeps the `id` of the last
+   * event it has used goes on from there after it was loaded again.
+   */
+  async *events({ after = 0, signal }: { after?: number; signal?: AbortSignal } = {}): AsyncGenerator<JobEvent, void, void> {
+    const stream = { path: `${this.#path}/events`, what: `the events of job ${this.id}`, last: String(after), signal };
+    for await (const message of messages(this.#settings, stream)) {
+      const event = message === "cut" ? undefined : eventOf(message);
+      if (event === undefined) continue;
+      stream.last = String(event.id);
+      yield event;
+      if (event.type === "state" && isFinished(event.state)) return;
+    }
+  }
+
+  /** Follows the job to its end and joins its chunks, those of the attempt that completed. Throws as `wait` does. */
+  async text({ signal }: { signal?: AbortSignal } = {}): Promise<string> {
+    let parts: string[] = [];
+    for await (const event of this.events(signal ? { signal } : {})) {
+      if (event.type === "reset") parts = [];
+      else if (event.type === "chunk") parts.push(typeof event.data === "string" ? event.data : JSON.stringify(event.data));
+    }
+    outcome(await this.get(signal ? { signal } : {}));
+    return parts.join("");
+  }
+
+  /** Cancels the job: at once where it waits, else it is asked to stop. */
+  async cancel(): Promise<Job<Output>> {
+    return this.#read(await request(this.#settings, { method: "POST", path: `${this.#path}/cancel` }));
+  }
+
+  /** Runs a job that has ended again. */
+  async retry(): Promise<Job<Output>> {
+    return this.#read(await request(this.#settings, { method: "POST", path: `${this.#path}/retry` }));
+  }
+
+  /** Removes a job that has ended. */
+  async delete(): Promise<void> {
+    let isAgain = false;
+    try {
+      await request(this.#settings, { method: "DELETE", path: this.#path, onRetry: () => (isAgain = true) });
+    } catch (error) {
+      // The first request was heard, and its answer lost.
+      if (!isAgain || !isApiError(error, 410)) throw error;
+    }
+  }
+
+  /** A token that lets a browser follow this job, and nothing else. */
+  async readToken(): Promise<string> {
+    const response = await request(this.#settings, { method: "POST", path: `${this.#path}/token` });
+    return ((await response.json()) as { token: string }).token;
+  }
+
+  async #read(response: Response): Promise<Job<Output>> {
+    this.last = (await response.json()) as Job<Output>;
+    return this.last;
+  }
+}
+
+/** The output of a job that has completed; an error for one that has ended otherwise. */
+function outcome<Output>(job: Job<Output>): Output {
+  if (job.state === "failed") throw new JobFailed(job);
+  if (job.state === "cancelled") {
+    const { cancel_reason } = job as { cancel_reason?: string };
+    throw cancel_reason === "expired" || cancel_reason === "deadline" ? new JobExpired(job) : new JobCancelled(job);
+  }
+  return job.output as Output;
+}

@@ -1,0 +1,309 @@
+import { randomUUID } from "node:crypto";
+import { Worker as Thread } from "node:worker_threads";
+import { type Call, request, type Settings } from "@longhaul/client/http";
+import { type Claimed, completed, type Context, failure, type Outcome, outcomeOf } from "./context.js";
+import { BODY_BYTES, type Entries, Recorder } from "./recorder.js";
+import { contextOf, Run, type Said } from "./run.js";
+import { type FromKeeper, key, type KeeperData, type Lease, now, type ToKeeper } from "./thread.js";
+
+/** Runs a job: called with a context and the job's args; what it returns is the output. */
+export type Handler = (cx: Context, args: any) => unknown;
+
+/** A kind that a worker runs. */
+export interface Registered {
+  handler: Handler;
+  queue: string;
+  version: number;
+}
+
+/** What a worker is made of. */
+export interface Plan {
+  settings: Settings;
+  /** The worker as it presents itself. */
+  worker: unknown;
+  kinds: ReadonlyMap<string, Registered>;
+  slots: number;
+  /** In seconds. */
+  lease: number;
+  warn: (message: string) => void;
+}
+
+interface End {
+  run: Run;
+  /** The finish without its closing brace, as JSON. */
+  text: string;
+  entries: Said[];
+}
+
+/** How long the server holds a claim while there is nothing to take, in seconds. */
+const WAIT = 20;
+/** So many turns are under way at once: while one is written by the store, the other's jobs run. */
+const TURNS = 2;
+
+/** One run of a worker: its claims, its jobs and their ends. */
+export class Session {
+  readonly #plan: Plan;
+  readonly #queues: string[];
+  readonly #kinds: unknown;
+  readonly #keeper: Thread;
+  readonly #recorder = new Recorder((entries) => this.#record(entries));
+  /** Jobs whose ends were not heard yet, by lease. */
+  readonly #runs = new Map<string, Run>();
+  #ends: End[] = [];
+  /** Jobs whose handlers have not ended. */
+  #running = 0;
+  /** Slots that claims which are under way ask for. */
+  #asked = 0;
+  #turns = 0;
+  #isPolling = false;
+  #isScheduled = false;
+  #first = 0;
+  readonly #stopping = new AbortController();
+  /** Aborted where the server is away for longer than leases hold: then there is nobody to tell of them. */
+  readonly #givenUp = new AbortController();
+  #over: () => void = () => undefined;
+
+  constructor(plan: Plan) {
+    this.#plan = plan;
+    this.#queues = [...new Set([...plan.kinds.values()].map(({ queue }) => queue))].sort();
+    this.#kinds = [...plan.kinds].map(([kind, { version }]) => ({ kind, version }));
+    const { fetch: _, ...settings } = plan.settings;
+    const workerData: KeeperData = { settings, worker: plan.worker, lease: plan.lease };
+    this.#keeper = new Thread(new URL("./keeper.js", import.meta.url), { workerData });
+    this.#keeper.on("message", (message: FromKeeper) => {
+      if ("warning" in message) return plan.warn(message.warning);
+      const run = this.#runs.get(key(message.lease));
+      if (run === undefined) return;
+      if (message.status === "unheard") this.#release(run);
+      else run.told(message.status);
+    });
+    this.#schedule();
+  }
+
+  /** True while a handler has not ended, also of a job that was handed back. */
+  get isBusy(): boolean {
+    return this.#running > 0;
+  }
+
+  /** Claims no more, and resolves once all jobs have ended or `over` does; then those that are left are handed back. */
+  async drain(over: Promise<unknown>): Promise<void> {
+    this.#stopping.abort();
+    const ended = new Promise<void>((resolve) => (this.#over = resolve));
+    this.#schedule();
+    await Promise.race([ended, over]);
+    const giveUp = setTimeout(() => this.#givenUp.abort(), this.#plan.lease * 1_000);
+    for (const run of this.#runs.values()) this.#release(run);
+    await ended;
+    clearTimeout(giveUp);
+    this.#tell({ stop: true });
+  }
+
+  /** What is to be done next is looked at once for all that has happened since. */
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(() => {
+      this.#isScheduled = false;
+      while (this.#ends.length > 0 && this.#turns < TURNS) void this.#turn();
+      if (this.#stopping.signal.aborted) {
+        if (this.#runs.size === 0 && !this.#isPolling) this.#over();
+      } else if (!this.#isPolling && this.#turns === 0 && this.#free() > 0) void this.#poll();
+    });
+  }
+
+  #free(): number {
+    return Math.max(0, this.#plan.slots - this.#running - this.#ends.length - this.#asked);
+  }
+
+  /** Waits for jobs. */
+  async #poll(): Promise<void> {
+    const slots = this.#free();
+    const idempotencyKey = randomUUID();
+    let at = 0;
+    this.#isPolling = true;
+    this.#asked += slots;
+    try {
+      // Where not every queue can be asked for, the others are asked for soon.
+      const claim = this.#claim(slots, slots < this.#queues.length ? 1 : WAIT);
+      const signal = this.#stopping.signal;
+      const { claimed } = await this.#send<{ claimed: Claimed[] }>("claim", JSON.stringify(claim), idempotencyKey, {
+        heldFor: WAIT * 1_000,
+        signal,
+        onTry: () => (at = now()),
+      });
+      this.#begin(claimed, at);
+    } catch (error) {
+      if (this.#stopping.signal.aborted) {
+        // It may have taken jobs whose names are on their way here.
+        const body = JSON.stringify({ key: idempotencyKey });
+        await this.#send("abandon", body, randomUUID(), { maxRetries: 2 }).catch(() => undefined);
+      } else {
+        this.#plan.warn(`the server refused a claim: ${(error as Error).message}`);
+        await new Promise((resolve) => setTimeout(resolve, 1_000));
+      }
+    }
+    this.#asked -= slots;
+    this.#isPolling = false;
+    this.#schedule();
+  }
+
+  /** Sends ends that have come together, and claims for the slots that are free by them. */
+  async #turn(): Promise<void> {
+    const ends = this.#take();
+    const slots = this.#stopping.signal.aborted ? 0 : this.#free();
+    let at = 0;
+    this.#turns += 1;
+    this.#asked += slots;
+    const finishes = `"finishes":[${ends.map(finish).join(",")}]`;
+    try {
+      const claim = slots > 0 ? `,"claim":${JSON.stringify(this.#claim(slots, 0))}` : "";
+      const onTry = () => (at = now());
+      const answer = await this.#send<{ claimed?: Claimed[] }>(slots > 0 ? "turn" : "finish", `{${finishes}${claim}}`, randomUUID(), { onTry });
+      this.#begin(answer.claimed ?? [], at);
+    } catch (error) {
+      if (!this.#givenUp.signal.aborted) for (const end of ends) await this.#finishAlone(end, error as Error);
+    }
+    this.#asked -= slots;
+    this.#turns -= 1;
+    for (const { run, entries } of ends) {
+      this.#runs.delete(key(run.claimed.lease));
+      for (const { heard } of entries) heard();
+    }
+    this.#tell({ remove: ends.map(({ run }) => run.claimed.lease as Lease) });
+    this.#schedule();
+  }
+
+  /** Half of the slots at most: then their jobs run while the other half's ends are written. */
+  #take(): End[] {
+    const most = Math.ceil(this.#plan.slots / TURNS);
+    let [count, bytes] = [0, 0];
+    for (const { text, entries } of this.#ends) {
+      bytes += Buffer.byteLength(text) + entries.reduce((sum, { bytes }) => sum + bytes, 0);
+      if (count > 0 && (count >= most || bytes > BODY_BYTES)) break;
+      count += 1;
+    }
+    return this.#ends.splice(0, count);
+  }
+
+  /** What the server refuses of many ends concerns one of them only. */
+  async #finishAlone(end: End, refusal: Error): Promise<void> {
+    this.#plan.warn(`the server refused ends of jobs: ${refusal.message}`);
+    const lease = end.run.claimed.lease;
+    const failed: Outcome = { failed: { error: { message: `the server refused its end: ${refusal.message}`, kind: "error" } } };
+    for (const text of [finish(end), JSON.stringify({ lease, outcome: failed })]) {
+      try {
+        await this.#send("finish", `{"finishes":[${text}]}`, randomUUID());
+        return;
+      } catch (error) {
+        this.#plan.warn(`the server refused the end of job ${lease.id}: ${(error as Error).message}`);
+      }
+    }
+  }
+
+  async #record(entries: Entries[]): Promise<void> {
+    const one = ({ run, texts }: Entries) => `{"lease":${JSON.stringify(run.claimed.lease)},"entries":[${texts.join(",")}]}`;
+    try {
+      const body = `{"records":[${entries.map(one).join(",")}]}`;
+      const { statuses } = await this.#send<{ statuses: string[] }>("record", body, randomUUID());
+      entries.forEach(({ run }, index) => run.told(statuses[index]));
+    } catch (error) {
+      if (entries.length > 1) for (const one of entries) await this.#record([one]);
+      else this.#plan.warn(`the server refused what job ${entries[0]?.run.claimed.lease.id} said: ${(error as Error).message}`);
+    }
+  }
+
+  /** Sends a request under one key until it is answered, however long the server is away. */
+  async #send<T>(what: string, text: string, idempotencyKey: string, options: Partial<Call> & { maxRetries?: number } = {}): Promise<T> {
+    const { maxRetries = Infinity, ...call } = options;
+    const response = await request(
+      { ...this.#plan.settings, maxRetries },
+      {
+        method: "POST",
+        path: `/api/worker/${what}`,
+        text,
+        headers: { "idempotency-key": idempotencyKey },
+        signal: this.#givenUp.signal,
+        onRetry: (error) => this.#plan.warn(`failed to send a ${what}, will try again: ${error.message}`),
+        ...call,
+      },
+    );
+    return (await response.json()) as T;
+  }
+
+  #claim(slots: number, wait: number): unknown {
+    // The free slots are shared out among the queues, beginning with another each time.
+    this.#first = (this.#first + 1) % this.#queues.length;
+    const queues = [...this.#queues.slice(this.#first), ...this.#queues.slice(0, this.#first)].slice(0, slots);
+    const share = Math.floor(slots / queues.length);
+    const { worker, lease } = this.#plan;
+    return { worker, queues: queues.map((queue) => ({ queue, slots: share })), kinds: this.#kinds, lease_for: lease, wait };
+  }
+
+  #begin(claimed: Claimed[], at: number): void {
+    if (claimed.length === 0) return;
+    this.#tell({ add: claimed.map(({ lease }) => lease as Lease), at });
+    for (const one of claimed) void this.#run(new Run(one));
+  }
+
+  async #run(run: Run): Promise<void> {
+    const { claimed, stopping } = run;
+    this.#runs.set(key(claimed.lease), run);
+    this.#running += 1;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let outcome: Outcome;
+    try {
+      const cx = contextOf(run, (entry, isAwaited) => this.#recorder.say(run, entry, isAwaited));
+      const work = Promise.resolve(this.#plan.kinds.get(claimed.kind)?.handler(cx, claimed.args));
+      const { timeout } = claimed;
+      if (timeout === null) outcome = completed(await work);
+      else {
+        const over = new Promise<never>((_, reject) => {
+          timer = setTimeout(() => reject(OVER), timeout * 1_000);
+        });
+        outcome = completed(await Promise.race([work, over]));
+      }
+    } catch (error) {
+      const wasAsked = stopping.signal.aborted && (error as Error | undefined)?.name === "AbortError";
+      if (error === OVER) {
+        stopping.abort();
+        outcome = failure(`the attempt took longer than ${claimed.timeout} s`, claimed, "timeout");
+      } else outcome = wasAsked ? { cancelled: { reason: "it was asked to stop" } } : outcomeOf(error, claimed);
+    }
+    clearTimeout(timer);
+    await this.#end(run, outcome);
+    this.#running -= 1;
+    this.#schedule();
+  }
+
+  /** Hands a job back. What its handler still says of this run is not heard: the job goes to another worker. */
+  #release(run: Run): void {
+    if (run.hasEnded) return;
+    run.stopping.abort();
+    void this.#end(run, { released: {} }).then(() => this.#schedule());
+  }
+
+  async #end(run: Run, outcome: Outcome): Promise<void> {
+    if (run.hasEnded) return;
+    run.hasEnded = true;
+    // What is on its way goes before the end: after that nobody may speak for the job.
+    const entries = run.sending === undefined && run.entries.length === 0 ? [] : await this.#recorder.last(run);
+    if (run.isLost) {
+      this.#runs.delete(key(run.claimed.lease));
+      this.#tell({ remove: [run.claimed.lease as Lease] });
+      for (const { heard } of entries) heard();
+      return;
+    }
+    const text = `{"lease":${JSON.stringify(run.claimed.lease)},"outcome":${JSON.stringify(outcome)}`;
+    this.#ends.push({ run, text, entries });
+  }
+
+  #tell(message: ToKeeper): void {
+    this.#keeper.postMessage(message);
+  }
+}
+
+const OVER = new Error("the time is over");
+
+function finish({ text, entries }: End): string {
+  return entries.length > 0 ? `${text},"entries":[${entries.map(({ text }) => text).join(",")}]}` : `${text}}`;
+}

@@ -1,0 +1,54 @@
+"""One job in a worker's hands."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Said:
+    """An entry as JSON, with whom to tell that it was heard."""
+
+    text: str
+    heard: list[Future[None]] = field(default_factory=list)
+
+    def tell(self) -> None:
+        """Tells that it was heard."""
+        for one in self.heard:
+            one.set_result(None)
+
+
+class Run:
+    """A claim of a job, until its end was heard. All threads of the worker have it in common."""
+
+    def __init__(self, claimed: dict[str, Any], since: float) -> None:
+        self.claimed = claimed
+        self.lease: dict[str, Any] = claimed["lease"]
+        #: The time at which the last heartbeat that got through was sent.
+        self.kept_at = since
+        #: Another worker may have the job: nothing more is said of it.
+        self.is_lost = False
+        #: Its end is on its way; what its handler still does is not heard.
+        self.has_ended = False
+        #: Set where the handler should stop.
+        self.stopped = threading.Event()
+        self.on_stop: Callable[[], Any] = lambda: None
+        #: What it has said and is not yet sent; the recorder's to change.
+        self.entries: list[Said] = []
+
+    def stop(self) -> None:
+        """Asks the handler to stop, once."""
+        if not self.stopped.is_set():
+            self.stopped.set()
+            self.on_stop()
+
+    def told(self, status: str) -> None:
+        """Heeds what the server has answered about the lease."""
+        if status == "lost":
+            self.is_lost = True
+        if status in ("lost", "cancel_requested"):
+            self.stop()
