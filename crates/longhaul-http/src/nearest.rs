@@ -10,7 +10,7 @@ use utoipa::openapi::OpenApi;
 use utoipa::openapi::path::PathItem;
 
 /// The routes that an OpenAPI document describes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Known {
     /// The path in front of all others, empty at the root; `None` where the routes are mounted somewhere that is not known.
     base: Option<String>,
@@ -162,14 +162,16 @@ fn distance(path: &[&str], template: &[&str]) -> usize {
     row[template.len()]
 }
 
-/// The template with the caller's own values, where its parts are those of the path one by one.
+/// The template with the caller's own values, where its parts are those of the path one by one. What the path has beyond it is
+/// left out.
 fn filled(template: &str, asked: &[&str]) -> String {
     let wanted = parts(template);
-    if wanted.len() != asked.len() {
+    let has_more = asked.len() > wanted.len();
+    let same = wanted.iter().zip(asked).all(|(wanted, part)| is_parameter(wanted) || wanted == part);
+    if wanted.len() > asked.len() || (has_more && !same) {
         return template.to_owned();
     }
-    let parts =
-        wanted.iter().zip(asked).map(|(wanted, part)| if is_parameter(wanted) { part } else { wanted });
+    let parts = wanted.iter().zip(asked).map(|(wanted, part)| if is_parameter(wanted) { part } else { wanted });
     parts.map(|part| format!("/{part}")).collect()
 }
 
@@ -218,6 +220,7 @@ mod tests {
             (Method::POST, "/base/api/jobs/17/cancle", "POST /base/api/jobs/17/cancel"),
             (Method::GET, "/base/api/queue/mail", "GET /base/api/queues/mail"),
             (Method::POST, "/base/sessions/1/jion", "POST /base/sessions/1/join"),
+            (Method::GET, "/base/api/queues/mail/x", "GET /base/api/queues/mail"),
             (Method::GET, "/base/sessoins", "GET or POST /base/sessions"),
         ] {
             assert_eq!(first(method, path).as_deref(), Some(meant), "{path}");

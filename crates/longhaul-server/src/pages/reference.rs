@@ -12,7 +12,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use maud::{Markup, html};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use utoipa::openapi::OpenApi;
 
 use super::page;
@@ -103,8 +103,7 @@ fn groups(document: &Value) -> Vec<(&str, &str, Vec<Operation<'_>>)> {
         own.map_or("", |known| text(&known["description"]))
     };
     let mut groups: Vec<(&str, &str, Vec<Operation<'_>>)> = Vec::new();
-    let empty = Map::new();
-    for (path, item) in document["paths"].as_object().unwrap_or(&empty) {
+    for (path, item) in document["paths"].as_object().into_iter().flatten() {
         for method in METHODS {
             let Some(told) = item.get(method) else { continue };
             let tag = text(&told["tags"][0]);

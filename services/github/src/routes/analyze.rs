@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{Caller, named, read};
-use crate::analysis::Profile;
+use crate::analysis::{CommitAnalysis, Coverage, LanguageShare, Profile, Repository, Skills, UserData};
 use crate::app::App;
 use crate::error::Error;
 use crate::failure::{self, Failure, LIMIT_EXCEEDED};
@@ -39,10 +39,38 @@ pub(super) struct AnalyzeRequest {
 #[schema(as = AnalyzeAnswer)]
 #[expect(dead_code, reason = "it describes")]
 enum Analyzed {
-    /// A fresh result; `user_data` has the `task_id` that made it, too.
-    Whole(Box<Profile>),
+    /// A fresh result.
+    Whole(Box<Fresh>),
     /// The task that makes it.
     Running(Running),
+}
+
+/// A result, with the task that made it.
+#[derive(ToSchema)]
+#[schema(as = FreshProfile)]
+#[expect(dead_code, reason = "it describes")]
+struct Fresh {
+    user_data: FreshUser,
+    repositories: Vec<Repository>,
+    languages: Vec<LanguageShare>,
+    skills: Skills,
+    commit_analysis: CommitAnalysis,
+    coverage: Coverage,
+    analyzed_at: String,
+    /// Always `profile`.
+    analysis_context_type: String,
+    /// True where it was made while the store was away.
+    degraded: Option<bool>,
+}
+
+/// The user, with the task that made the result.
+#[derive(ToSchema)]
+#[schema(as = FreshUserData)]
+#[expect(dead_code, reason = "it describes")]
+struct FreshUser {
+    #[serde(flatten)]
+    user: UserData,
+    task_id: String,
 }
 
 /// An analysis that runs.
