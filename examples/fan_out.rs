@@ -37,8 +37,7 @@ impl Job for Bind {
     async fn run(self, cx: Context<()>) -> JobResult<String> {
         let chapters = cx.longhaul().children(cx.id()).await?;
         let done = chapters.iter().filter(|chapter| chapter.state == State::Completed);
-        let texts: Vec<String> =
-            done.filter_map(|chapter| chapter.output.as_ref()?.to().ok()).collect();
+        let texts: Vec<String> = done.filter_map(|chapter| chapter.output.as_ref()?.to().ok()).collect();
         Ok(format!("{} of {} chapters: {}", texts.len(), chapters.len(), texts.join(", ")))
     }
 }
@@ -46,8 +45,7 @@ impl Job for Bind {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let longhaul = Longhaul::new(SqliteStore::open("fan_out.db").await?);
-    let worker =
-        longhaul.worker().register::<Translate>(()).register::<Bind>(()).queue("default", 8).start();
+    let worker = longhaul.worker().register::<Translate>(()).register::<Bind>(()).queue("default", 8).start();
 
     // Its id makes it the same batch when this program is run again.
     let book = NewJob { id: Some(JobId::new("book-7")?), ..NewJob::of(&Bind)? };

@@ -171,7 +171,8 @@ fn filled(template: &str, asked: &[&str]) -> String {
     if wanted.len() > asked.len() || (has_more && !same) {
         return template.to_owned();
     }
-    let parts = wanted.iter().zip(asked).map(|(wanted, part)| if is_parameter(wanted) { part } else { wanted });
+    let parts =
+        wanted.iter().zip(asked).map(|(wanted, part)| if is_parameter(wanted) { part } else { wanted });
     parts.map(|part| format!("/{part}")).collect()
 }
 

@@ -10,7 +10,10 @@ fn every_example_has_less_than_eighty_lines() {
     let mut seen = 0;
     for entry in std::fs::read_dir(env!("CARGO_MANIFEST_DIR")).expect("the folder of the examples") {
         let path = entry.expect("a file").path();
-        let is_example = path.extension().and_then(|end| end.to_str()).is_some_and(|end| ["rs", "py", "mjs", "html"].contains(&end));
+        let is_example = path
+            .extension()
+            .and_then(|end| end.to_str())
+            .is_some_and(|end| ["rs", "py", "mjs", "html"].contains(&end));
         if is_example {
             let lines = std::fs::read_to_string(&path).expect("a text").lines().count();
             assert!(lines < 80, "{} has {lines} lines", path.display());
@@ -37,7 +40,16 @@ fn the_guide_shows_every_example() {
             }
         }
     }
-    for example in ["hello.rs", "upload.rs", "llm_stream.rs", "llm_stream.html", "fan_out.rs", "transactional.rs", "python_worker.py", "react-page.mjs"] {
+    for example in [
+        "hello.rs",
+        "upload.rs",
+        "llm_stream.rs",
+        "llm_stream.html",
+        "fan_out.rs",
+        "transactional.rs",
+        "python_worker.py",
+        "react-page.mjs",
+    ] {
         assert!(root.join(example).is_file(), "{example}");
         assert!(shown.contains(&format!("examples/{example}}}}}")), "no page includes {example}");
     }

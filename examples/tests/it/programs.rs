@@ -66,7 +66,11 @@ async fn printed(program: &str) -> (String, String) {
     for _ in 0..2 {
         let running = command(program, folder.path()).output();
         let output = tokio::time::timeout(PATIENCE, running).await.expect("it ends").expect("it runs");
-        assert!(output.status.success() || !outputs.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success() || !outputs.is_empty(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         outputs.push(String::from_utf8(output.stdout).expect("a text"));
     }
     (outputs.remove(0), outputs.remove(0))
@@ -75,7 +79,8 @@ async fn printed(program: &str) -> (String, String) {
 #[tokio::test]
 async fn hello_greets_behind_a_route() {
     let hello = Serving::start(env!("CARGO_BIN_EXE_hello"), &[]).await;
-    let asked = client().post(hello.at("/greet")).json(&json!({ "name": "Ada" })).send().await.expect("an answer");
+    let asked =
+        client().post(hello.at("/greet")).json(&json!({ "name": "Ada" })).send().await.expect("an answer");
     assert_eq!(asked.status(), 202);
     let told: Value = asked.json().await.expect("JSON");
     let job = hello.ended(&told["id"]).await;

@@ -21,10 +21,18 @@ use super::page;
 const POLICY: &str = "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; \
     img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The folder of the built guide: that which is named, else `book` beside the binary; `None` where it was not built.
+/// The folder of the built guide: that which is named, else `book` beside the binary or beside its folder, where `make docs`
+/// puts it; `None` where it was not built.
 pub(crate) fn find(named: Option<PathBuf>) -> Option<PathBuf> {
-    let beside = || std::env::current_exe().ok().and_then(|binary| Some(binary.parent()?.join("book")));
-    named.or_else(beside).filter(|folder| folder.join("index.html").is_file())
+    let places = match named {
+        Some(named) => vec![named],
+        None => {
+            let binary = std::env::current_exe().ok();
+            let above = binary.iter().flat_map(|binary| binary.ancestors().skip(1).take(2));
+            above.map(|folder| folder.join("book")).collect()
+        }
+    };
+    places.into_iter().find(|folder| folder.join("index.html").is_file())
 }
 
 /// The guide, or a page that says how to build it.
@@ -55,7 +63,7 @@ async fn missing() -> Response {
         main {
             p { "The guide is built apart from the server, because that needs mdBook. In a checkout of Longhaul:" }
             pre { "make docs" }
-            p { "It is written to " code { "book" } " beside the server's binary, and found there; or start the server with " code { "--docs FOLDER" } "." }
+            p { "It is written to " code { "target/book" } ", and found there; or start the server with " code { "--docs FOLDER" } "." }
             p { "The same pages can be read in the folder " code { "docs" } " of the checkout." }
         }
     };

@@ -3,6 +3,7 @@
 mod access;
 mod app;
 pub(crate) mod arrival;
+mod banner;
 mod connections;
 mod cors;
 mod dashboard;
@@ -23,6 +24,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::arrival::BasePath;
+use self::banner::Banner;
 use crate::services::{self, Selection};
 use crate::stores::StoreArgs;
 use crate::work::{self, Work};
@@ -48,7 +50,7 @@ pub(crate) struct Args {
     /// The path under which a proxy serves this server: in front of all links, whether or not the proxy takes it away
     #[arg(long, env = "LONGHAUL_BASE_PATH", value_name = "PATH", default_value = "")]
     base_path: BasePath,
-    /// The folder of the built guide, which /docs serves [default: book, beside the binary]
+    /// The folder of the built guide, which /docs serves [default: book, beside the binary or its folder]
     #[arg(long, env = "LONGHAUL_DOCS", value_name = "FOLDER")]
     docs: Option<PathBuf>,
     /// Only serve; the jobs wait for a `longhaul worker`
@@ -107,6 +109,14 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         Role::Worker(args.work.start(&services)?)
     };
     tracing::info!("listening on http://{}", listener.address());
+    Banner {
+        address: listener.address(),
+        services: services.details().get("services").map_or("", String::as_str),
+        stores: stores.described(),
+        data: &args.stores.data,
+        grace: args.work.grace().as_secs(),
+    }
+    .show();
     // For whoever started us with port 0, and for scripts: the one line on standard output. That nobody reads it is
     // no reason not to serve.
     let _ = writeln!(std::io::stdout(), "http://{}", listener.address());

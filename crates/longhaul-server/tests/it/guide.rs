@@ -19,7 +19,8 @@ fn root() -> PathBuf {
 fn pages() -> BTreeMap<PathBuf, String> {
     let root = root();
     let mut pages = BTreeMap::new();
-    let mut folders = vec![root.join("docs"), root.join("clients"), root.join("crates"), root.join("services")];
+    let mut folders =
+        vec![root.join("docs"), root.join("clients"), root.join("crates"), root.join("services")];
     let own = ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "CHANGELOG.md"].map(|name| root.join(name));
     let mut files: Vec<PathBuf> = own.to_vec();
     while let Some(folder) = folders.pop() {
@@ -58,7 +59,8 @@ fn prose(text: &str) -> String {
 
 /// The anchors that a page has, as GitHub and mdBook make them of its headings.
 fn anchors(text: &str) -> BTreeSet<String> {
-    let headings = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+    let headings =
+        text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
     headings
         .map(|heading| {
             let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
@@ -81,10 +83,17 @@ fn every_link_of_every_page_leads_to_a_file_and_to_a_heading_of_it() {
             links += 1;
             let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
             // A crate's page is read as documentation of its code, too, where a name is a link.
-            if path.is_empty() && anchor.is_empty() || path.contains("::") || !path.contains(['.', '/']) && !path.is_empty() {
+            if path.is_empty() && anchor.is_empty()
+                || path.contains("::")
+                || !path.contains(['.', '/']) && !path.is_empty()
+            {
                 continue;
             }
-            let target = if path.is_empty() { root.join(page) } else { root.join(page).parent().expect("a folder").join(path) };
+            let target = if path.is_empty() {
+                root.join(page)
+            } else {
+                root.join(page).parent().expect("a folder").join(path)
+            };
             if !target.exists() {
                 faults.push(format!("{} links to {link}, which is not there", page.display()));
             } else if !anchor.is_empty() && target.extension().is_some_and(|end| end == "md") {
@@ -131,5 +140,7 @@ async fn the_door_of_the_server_works_as_printed() {
 async fn the_example_of_the_reference_works_as_printed() {
     let place = Place::new();
     let server = place.serve(&["--services", "lessons"]).await;
-    Session::read(REFERENCE).check(&[("http://127.0.0.1:8000", server.url.as_str())], Command::new("sh")).await;
+    Session::read(REFERENCE)
+        .check(&[("http://127.0.0.1:8000", server.url.as_str())], Command::new("sh"))
+        .await;
 }

@@ -22,5 +22,6 @@ mod pages;
 mod readme;
 mod run;
 mod server;
+mod terminal;
 mod top;
 mod uploads;

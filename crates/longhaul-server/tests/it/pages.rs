@@ -154,10 +154,7 @@ async fn the_reference_has_every_operation_and_schema_of_the_document_with_an_ex
     let inner: Vec<&str> = links(&page).into_iter().filter_map(|link| link.strip_prefix('#')).collect();
     let lost: Vec<&&str> = inner.iter().filter(|link| !ids.contains(**link)).collect();
     assert!(inner.len() > 100 && lost.is_empty(), "{lost:?}");
-    assert!(
-        page.contains("-d '{&quot;kind&quot;:") || page.contains("-d '{\"kind\":"),
-        "an example has a body"
-    );
+    assert!(page.matches("-d '{&quot;").count() > 20, "examples have bodies");
 }
 
 #[tokio::test]
