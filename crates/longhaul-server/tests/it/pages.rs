@@ -28,7 +28,7 @@ fn links(page: &str) -> BTreeSet<&str> {
 #[tokio::test]
 async fn the_first_page_says_what_runs_and_every_link_of_it_leads_somewhere() {
     let place = Place::new();
-    let server = place.serve(&["--services", "lessons,materials"]).await;
+    let server = place.serve(&["--services", "lessons,materials", "--docs", "not-built"]).await;
     let answer = get(&server, "/", BROWSER).await;
     assert!(answer.headers()["content-type"].to_str().expect("a text").starts_with("text/html"));
     let policy = answer.headers()["content-security-policy"].to_str().expect("a text").to_owned();
@@ -160,7 +160,7 @@ async fn the_reference_has_every_operation_and_schema_of_the_document_with_an_ex
 #[tokio::test]
 async fn the_guide_is_served_where_it_was_built_and_else_its_place_says_how() {
     let place = Place::new();
-    let server = place.serve(&["--services", "lessons"]).await;
+    let server = place.serve(&["--services", "lessons", "--docs", "not-built"]).await;
     let missing = get(&server, "/docs/concepts.html", BROWSER).await;
     assert_eq!(missing.status(), StatusCode::NOT_FOUND);
     assert!(missing.text().await.expect("a page").contains("make docs"));
