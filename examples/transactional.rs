@@ -52,7 +52,7 @@ async fn main() -> Result<(), Failure> {
     let ended = longhaul.wait(&job, Duration::from_secs(60)).await?;
     println!("{}", ended.found().and_then(|job| job.output.clone()).ok_or("not confirmed")?.to_value());
     let count = "SELECT count(*) FROM orders";
-    let orders: i64 = store.read(move |c| c.query_row(count, [], |row| row.get(0))).await??;
+    let orders: i64 = store.read(move |c| c.query_row(count, [], |row| row.get(0))).await?;
     println!("orders: {orders}");
     worker.shutdown(Duration::from_secs(10)).await;
     Ok(())
