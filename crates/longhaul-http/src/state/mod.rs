@@ -3,8 +3,10 @@
 pub(crate) mod attempts;
 pub(crate) mod estimates;
 pub(crate) mod exchanges;
+pub(crate) mod feed;
 pub(crate) mod inflight;
 pub(crate) mod kinds;
+pub(crate) mod line;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +17,7 @@ use utoipa::openapi::OpenApi;
 
 use self::estimates::Estimator;
 use self::exchanges::Exchanges;
+use self::feed::Feeds;
 use self::inflight::InFlight;
 use self::kinds::RemoteKinds;
 use crate::auth::Auth;
@@ -31,6 +34,7 @@ pub(crate) struct Api {
     /// Requests of remote workers that may be sent again.
     pub(crate) exchanges: Arc<Exchanges>,
     pub(crate) remote_kinds: Arc<RemoteKinds>,
+    pub(crate) feeds: Arc<Feeds>,
     pub(crate) document: Arc<Document>,
 }
 
@@ -56,6 +60,7 @@ impl Api {
             in_flight: Arc::default(),
             exchanges: Arc::default(),
             remote_kinds: Arc::default(),
+            feeds: Arc::default(),
             document: Arc::new(match &config.document {
                 Some(whole) => Document::OfApplication(Arc::clone(&whole.0)),
                 None => Document::Own(Box::new(document)),
