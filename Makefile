@@ -27,9 +27,9 @@ test: ## Install what is missing, then run every check and test there is.
 test-quick: ## Test the crates that differ from main, and unit tests of those built on them. ARGS: crates.
 	@scripts/test-quick $(ARGS)
 
-measure: ## Measure the bars in time, on a quiet machine: idle cost, sweeps, waiting claims. ARGS: bars and flags.
+measure: ## Measure the bars in time, on a quiet machine: idle cost, waiting claims, live readers. ARGS: bars and flags.
 	@scripts/install-tools test
-	@$(CARGO) build --release --locked --quiet --package longhaul-chaos
+	@$(CARGO) build --release --locked --quiet --package longhaul-chaos --package longhaul-server
 	@target/release/longhaul-chaos measure $(ARGS)
 
 lint: ## Only the checks that run nothing: format, clippy, licences, deployment files.

@@ -13,6 +13,7 @@ mod path;
 mod prefer;
 mod problem;
 mod query;
+mod redaction;
 #[cfg(feature = "remote")]
 mod remote_store;
 mod routes;
@@ -26,6 +27,7 @@ pub use auth::Role;
 pub use canonical::fingerprint;
 pub use config::{Access, Described, HttpConfig, Identity, Secret, UnknownKinds, Verifier};
 pub use nearest::{Known, Near};
+pub use redaction::{Redaction, redacted};
 #[cfg(feature = "remote")]
 pub use remote_store::RemoteStore;
 pub use routes::{

@@ -22,11 +22,15 @@ use self::inflight::InFlight;
 use self::kinds::RemoteKinds;
 use crate::auth::Auth;
 use crate::config::HttpConfig;
+use crate::redaction::redacted;
 
 /// The state of the router. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
+    /// What people see: without hidden values.
     pub(crate) longhaul: Longhaul,
+    /// What workers are given.
+    pub(crate) whole: Longhaul,
     pub(crate) config: Arc<HttpConfig>,
     pub(crate) auth: Arc<Auth>,
     pub(crate) estimator: Arc<Estimator>,
@@ -53,7 +57,8 @@ impl std::fmt::Debug for Document {
 }
 
 impl Api {
-    pub(crate) fn new(longhaul: Longhaul, config: HttpConfig, document: OpenApi) -> Self {
+    pub(crate) fn new(whole: Longhaul, config: HttpConfig, document: OpenApi) -> Self {
+        let longhaul = whole.on(redacted(Arc::clone(whole.store()), config.redaction.clone()));
         Self {
             auth: Arc::new(Auth::from(&config)),
             estimator: Arc::new(Estimator::new(longhaul.clone(), config.clock.clone())),
@@ -67,6 +72,7 @@ impl Api {
             }),
             config: Arc::new(config),
             longhaul,
+            whole,
         }
     }
 

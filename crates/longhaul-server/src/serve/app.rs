@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use longhaul::Timestamp;
-use longhaul_http::{Access, Described, HttpConfig, Identity, Role, Secret, UnknownKinds, Verifier};
+use longhaul_http::{
+    Access, Described, HttpConfig, Identity, Redaction, Role, Secret, UnknownKinds, Verifier,
+};
 use service_support::{Auth, Claims, Deps};
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +34,7 @@ pub(super) struct Shown {
 /// The jobs' API under `/api`, health at the root, and the services' routes.
 pub(super) fn app(
     services: &Services,
+    redaction: Redaction,
     admin: Admin,
     unknown_kinds: UnknownKinds,
     shown: Shown,
@@ -42,6 +45,7 @@ pub(super) fn app(
     let document = Arc::new(longhaul_http::document(&base_path.to_string(), "/api", services.documents()));
     let origins = Origins::from_env(&services.deps.env)?;
     let config = HttpConfig {
+        redaction,
         base_path: base_path.to_string(),
         origins: origins.words(),
         access: match admin {
