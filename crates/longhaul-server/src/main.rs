@@ -10,6 +10,7 @@ mod late;
 mod logging;
 mod look;
 mod migrate;
+mod pages;
 mod queues;
 mod run;
 mod serve;
