@@ -5,7 +5,7 @@ CARGO ?= cargo
 ARGS ?=
 BUILT := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run corpus demo test test-quick measure lint fmt bench bench-stores bench-acks chaos-kill chaos outage docs install clean
+.PHONY: help run corpus demo screenshots test test-quick measure lint fmt bench bench-stores bench-acks chaos-kill chaos outage docs install clean
 
 help: ## Print this list.
 	@echo "usage: make <target> [ARGS=\"...\"]"
@@ -24,10 +24,13 @@ test: ## Install what is missing, then run every check and test there is.
 test-quick: ## Test the crates that differ from main, and unit tests of those built on them. ARGS: crates.
 	@scripts/test-quick $(ARGS)
 
-measure: ## Measure the bars in time, on a quiet machine: idle cost, sweeps, waiting claims. ARGS: bars and flags.
+measure: ## Measure the bars in time, on a quiet machine: idle cost, sweeps, waiting claims, the dashboard's list. ARGS: bars and flags.
 	@scripts/install-tools test
 	@$(CARGO) build --release --locked --quiet --package longhaul-chaos
 	@target/release/longhaul-chaos measure $(ARGS)
+	@if [ -z "$(ARGS)" ]; then \
+		$(CARGO) build --release --locked --quiet --package longhaul-server --package fakes && scripts/in-dashboard measure.mjs; \
+	fi
 
 lint: ## Only the checks that run nothing: format, clippy, licences, deployment files.
 	@scripts/check format clippy licences deploy
@@ -44,6 +47,11 @@ demo: ## Walk through all five services in this terminal, offline, with a "GitHu
 	@scripts/install-tools run
 	@$(CARGO) build --release --locked --quiet --package longhaul-server --package fakes
 	@scripts/demo $(ARGS)
+
+screenshots: ## Take each page of the dashboard, light and dark, into docs/screenshots. ARGS: pages.
+	@scripts/install-tools test
+	@$(CARGO) build --release --locked --quiet --package longhaul-server --package fakes
+	@scripts/in-dashboard screenshots.mjs $(ARGS)
 
 bench: ## Measure, beside a bare log on the same disk. ARGS: workloads and flags of `longhaul bench`.
 	@scripts/install-tools build
