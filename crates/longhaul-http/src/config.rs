@@ -2,8 +2,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use longhaul::Clock;
+use longhaul::{Clock, Timestamp};
 use tokio_util::sync::CancellationToken;
+
+use crate::auth::Role;
 
 /// The configuration of the HTTP side. Every field has a default, so that a caller names only what differs.
 #[derive(Clone, Debug, Default)]
@@ -15,11 +17,17 @@ pub struct HttpConfig {
     pub worker_token: Option<Secret>,
     /// Decides on jobs whose kind this process does not know.
     pub unknown_kinds: UnknownKinds,
-    /// Signs the tokens that let a browser follow one job; without it none are given out or accepted. The key
-    /// in use is derived from it, so a secret that signs other tokens too may be given.
+    /// Signs the tokens that let a browser follow one job, and the sessions of the dashboard; without it none are given out
+    /// or accepted. The keys in use are derived from it, so a secret that signs other tokens too may be given.
     pub read_token_secret: Option<Secret>,
     /// Members of the answer of `/health` beside `"status": "ok"`: which composer is in use, say.
     pub health: BTreeMap<String, String>,
+    /// The path under which a proxy serves the application (`/longhaul`), in front of the links in answers and as the cookie's
+    /// path; empty without one.
+    pub base_path: String,
+    /// The origins of web pages on other sites that may follow jobs by WebSocket, which browsers let every page open; `*` is
+    /// every one.
+    pub origins: Vec<String>,
     /// Fired when the server begins to stop: answers that are held open end at once, so that none of them
     /// outlasts the grace of a shutdown.
     pub stopping: CancellationToken,
@@ -46,18 +54,31 @@ pub enum Access {
 #[derive(Clone)]
 pub struct Verifier(Arc<Verify>);
 
-type Verify = dyn Fn(&str) -> Option<String> + Send + Sync;
+type Verify = dyn Fn(&str) -> Option<Identity> + Send + Sync;
 
 impl Verifier {
-    /// Takes a function that answers with the caller's name where the token is good, which keeps the callers'
-    /// idempotency keys apart. It runs on the request's thread, so it must not block.
-    pub fn new(verify: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+    /// Takes a function that answers who the bearer is where the token is good. It runs on the request's thread, so it must
+    /// not block.
+    pub fn new(verify: impl Fn(&str) -> Option<Identity> + Send + Sync + 'static) -> Self {
         Self(Arc::new(verify))
     }
 
-    pub(crate) fn verify(&self, token: &str) -> Option<String> {
+    pub(crate) fn verify(&self, token: &str) -> Option<Identity> {
         (self.0)(token)
     }
+}
+
+/// The bearer of a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The bearer's id, which keeps callers' idempotency keys apart. Empty for the administrator's own token.
+    pub subject: String,
+    /// The name to show to people, where it is another one.
+    pub name: Option<String>,
+    /// The bearer's rights.
+    pub role: Role,
+    /// The end of the token: whoever signs in with it is signed out then.
+    pub expires_at: Option<Timestamp>,
 }
 
 impl fmt::Debug for Verifier {

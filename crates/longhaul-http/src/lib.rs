@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod arrival;
 mod auth;
 mod canonical;
 mod config;
@@ -19,11 +20,13 @@ mod strict;
 mod time;
 mod wire;
 
+pub use arrival::{Arrival, Scheme};
+pub use auth::Role;
 pub use canonical::fingerprint;
-pub use config::{Access, HttpConfig, Secret, UnknownKinds, Verifier};
+pub use config::{Access, HttpConfig, Identity, Secret, UnknownKinds, Verifier};
 #[cfg(feature = "remote")]
 pub use remote_store::RemoteStore;
-pub use routes::{ChildrenBody, ErrorBody, JobBody, ProgressBody, QueueBody, health_router};
+pub use routes::{ChildrenBody, ErrorBody, JobBody, ProgressBody, QueueBody, health_router, login_router};
 pub use time::Rfc3339;
 
 use axum::Router;

@@ -1,9 +1,13 @@
 //! Extractors of what a request's path says; they need no state.
 
-use axum::extract::{FromRequestParts, MatchedPath, Path};
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::extract::{FromRef, FromRequestParts, NestedPath, Path};
 use axum::http::request::Parts;
 use longhaul::JobId;
 
+use crate::config::HttpConfig;
 use crate::problem::{Code, Problem};
 
 /// The id of the job that the path names.
@@ -36,25 +40,27 @@ impl<S: Send + Sync> FromRequestParts<S> for QueuePath {
     }
 }
 
-/// The path under which this router is mounted (`/api`, say), for the links in its answers.
+/// The path under which this router is reached (`/api`, say, or `/longhaul/api` behind a proxy), for the links in its answers.
 #[derive(Clone, Debug)]
-pub(crate) struct Mount(MatchedPath);
+pub(crate) struct Mount(String);
 
 impl Mount {
     /// The path in front of `/jobs` and the other routes; empty at the root.
     pub(crate) fn base(&self) -> &str {
-        let path = self.0.as_str();
-        let own = path.rfind("/jobs").or_else(|| path.rfind("/openapi.json"));
-        own.map_or("", |at| &path[..at])
+        &self.0
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Mount {
-    type Rejection = Problem;
+impl<S> FromRequestParts<S> for Mount
+where
+    S: Send + Sync,
+    Arc<HttpConfig>: FromRef<S>,
+{
+    type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let matched = MatchedPath::from_request_parts(parts, state).await;
-        matched.map(Self).map_err(|rejection| Problem::internal(rejection.body_text()))
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let nest = parts.extensions.get::<NestedPath>().map_or("", NestedPath::as_str);
+        Ok(Self(format!("{}{nest}", Arc::<HttpConfig>::from_ref(state).base_path)))
     }
 }
 

@@ -8,6 +8,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::auth::Role;
+
 /// An answer that is not what was asked for, in the form of RFC 9457.
 ///
 /// It travels through the response's extensions and is written by the frame around the router, which knows
@@ -17,6 +19,8 @@ pub(crate) struct Problem {
     pub(crate) code: Code,
     pub(crate) detail: String,
     pub(crate) errors: Vec<FieldError>,
+    /// The role that the caller lacks.
+    pub(crate) needs: Option<Role>,
     /// The cause, for the log only.
     pub(crate) cause: Option<String>,
 }
@@ -31,6 +35,7 @@ pub(crate) enum Code {
     Unauthorized,
     InvalidToken,
     Forbidden,
+    CrossSite,
     NoSuchRoute,
     NoSuchJob,
     NoSuchQueue,
@@ -52,6 +57,7 @@ pub(crate) enum Code {
     Unavailable,
     StoreFull,
     StoreBroken,
+    TooManyLogins,
 }
 
 impl Code {
@@ -65,6 +71,7 @@ impl Code {
             Code::Unauthorized => ("unauthorized", StatusCode::UNAUTHORIZED),
             Code::InvalidToken => ("invalid_token", StatusCode::UNAUTHORIZED),
             Code::Forbidden => ("forbidden", StatusCode::FORBIDDEN),
+            Code::CrossSite => ("cross_site", StatusCode::FORBIDDEN),
             Code::NoSuchRoute => ("no_such_route", StatusCode::NOT_FOUND),
             Code::NoSuchJob => ("no_such_job", StatusCode::NOT_FOUND),
             Code::NoSuchQueue => ("no_such_queue", StatusCode::NOT_FOUND),
@@ -86,6 +93,7 @@ impl Code {
             Code::Unavailable => ("unavailable", StatusCode::SERVICE_UNAVAILABLE),
             Code::StoreFull => ("store_full", StatusCode::SERVICE_UNAVAILABLE),
             Code::StoreBroken => ("store_broken", StatusCode::SERVICE_UNAVAILABLE),
+            Code::TooManyLogins => ("too_many_logins", StatusCode::TOO_MANY_REQUESTS),
         }
     }
 }
@@ -122,6 +130,9 @@ pub(crate) struct ProblemBody<'a> {
     /// The fields that are not as they must be.
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
     errors: &'a [FieldError],
+    /// With a 403: the role that is needed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    needs: Option<Role>,
     /// Finds the request in the server's log; also in the header `x-request-id`.
     request_id: &'a str,
 }
@@ -134,7 +145,7 @@ const IN_USE_RETRY_AFTER: &str = "1";
 
 impl Problem {
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), cause: None }
+        Self { code, detail: detail.into(), errors: Vec::new(), needs: None, cause: None }
     }
 
     /// A request with fields that are not as they must be.
@@ -152,6 +163,14 @@ impl Problem {
         Self { cause: Some(cause.into()), ..Self::new(Code::Internal, detail) }
     }
 
+    /// A caller whose role is not enough.
+    pub(crate) fn too_little(needed: Role, has: Role) -> Self {
+        let detail = format!(
+            "this needs the role {needed}, and the token's is {has}; use one of 'longhaul token --role {needed}'"
+        );
+        Self { needs: Some(needed), ..Self::new(Code::Forbidden, detail) }
+    }
+
     /// Writes the answer. Headers that the response already has are kept (`Allow`, say).
     pub(crate) fn render(&self, request_id: &str, response: &mut Response) {
         let (code, status) = self.code.parts();
@@ -162,6 +181,7 @@ impl Problem {
             detail: &self.detail,
             code,
             errors: &self.errors,
+            needs: self.needs,
             request_id,
         };
         // Strings and numbers always have a JSON form; an empty body is the worst that could come of it.
@@ -187,6 +207,11 @@ impl IntoResponse for Problem {
             Code::IdempotencyKeyInUse => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static(IN_USE_RETRY_AFTER))
             }
+            Code::Forbidden => self.needs.and_then(|role| {
+                // RFC 6750, 3.1.
+                let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{role}\"");
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::try_from(challenge).ok()?)
+            }),
             _ => None,
         };
         response.extensions_mut().insert(Arc::new(self));

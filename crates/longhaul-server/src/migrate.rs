@@ -23,7 +23,7 @@ Examples:
 
 pub(crate) async fn run(args: Args) -> Result<()> {
     let stores = args.stores.open().await?;
-    services::open(&args.selection, &args.stores, &stores, None).await?;
+    services::open(&args.selection, &args.stores, &stores, None, "").await?;
     println!("{} is up to date", stores.described());
     Ok(())
 }

@@ -68,15 +68,16 @@ pub(crate) struct Services {
 }
 
 /// Opens the chosen services: makes or updates their tables, and makes their kinds of job known. `listener` is the
-/// address that this process serves them on, if it does.
+/// address that this process serves them on, if it does, and `base_path` the path of the proxy in front of it.
 pub(crate) async fn open(
     selection: &Selection,
     args: &StoreArgs,
     stores: &OpenStores,
     listener: Option<SocketAddr>,
+    base_path: &str,
 ) -> Result<Services> {
     let deps = deps(&args.data, stores)?;
-    Ok(Services::open(selection, Deps { listener, ..deps }).await?)
+    Ok(Services::open(selection, Deps { listener, base_path: base_path.into(), ..deps }).await?)
 }
 
 /// Opens all services on a folder and a file of their own, which are removed again, and tells what they would work with: their

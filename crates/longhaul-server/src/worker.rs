@@ -30,7 +30,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     logging::start()?;
     let stop = signals::listen()?;
     let stores = args.stores.open().await?;
-    let services = services::open(&args.selection, &args.stores, &stores, None).await?;
+    let services = services::open(&args.selection, &args.stores, &stores, None, "").await?;
     stores.announce();
     services.announce();
     let worker = args.work.start(&services)?;

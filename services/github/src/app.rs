@@ -26,6 +26,8 @@ pub(crate) struct App {
     pub(crate) proxies: TrustedProxies,
     pub(crate) config: GithubConfig,
     pub(crate) client: Client,
+    /// In front of links.
+    pub(crate) base_path: String,
     pub(crate) clock: Clock,
     pub(crate) outage: Outage,
 }
@@ -44,7 +46,7 @@ impl Service for Github {
     }
 
     async fn open(deps: Deps) -> Result<Self, OpenError> {
-        let Deps { env, config: shared, db, longhaul, auth, repeats, providers, clock, .. } = deps;
+        let Deps { env, config: shared, db, longhaul, auth, repeats, providers, base_path, clock, .. } = deps;
         let proxies = shared.trusted_proxies;
         let config = GithubConfig::from_env(&env)?;
         let client = Client::new(config.clone(), providers.max_wait, db.clone(), clock.clone())?;
@@ -53,7 +55,18 @@ impl Service for Github {
         longhaul.declare::<Member>();
         longhaul.declare::<Batch>();
         let outage = Outage::default();
-        Ok(Self(Arc::new(App { db, longhaul, repeats, auth, proxies, config, client, clock, outage })))
+        Ok(Self(Arc::new(App {
+            db,
+            longhaul,
+            repeats,
+            auth,
+            proxies,
+            config,
+            client,
+            base_path,
+            clock,
+            outage,
+        })))
     }
 
     /// `/api/v1/github/…`, and `/task/{task_id}` at the root. Callers without a token are told apart by their address,

@@ -27,6 +27,8 @@ pub(crate) struct App {
     pub(crate) estimator: Estimator,
     /// `LESSON_TASK_TTL`: for how long a task can be asked about after it has ended.
     pub(crate) task_ttl: Duration,
+    /// In front of links.
+    pub(crate) base_path: String,
     pub(crate) clock: Clock,
     /// Held by the one who counts the tasks.
     pub(crate) counting: tokio::sync::Mutex<()>,
@@ -46,14 +48,25 @@ impl Service for Lessons {
     }
 
     async fn open(deps: Deps) -> Result<Self, OpenError> {
-        let Deps { env, db, longhaul, repeats, providers, clock, .. } = deps;
+        let Deps { env, db, longhaul, repeats, providers, base_path, clock, .. } = deps;
         let wikipedia = Wikipedia::from_env(&env, providers.max_wait, clock.clone())?;
         let task_ttl = env.seconds("LESSON_TASK_TTL", 3600.0)?;
         db.migrate("lessons", MIGRATIONS).await?;
         longhaul.declare::<Generate>();
         let estimator = Estimator::default();
         let counting = tokio::sync::Mutex::default();
-        let app = App { db, longhaul, repeats, providers, wikipedia, estimator, task_ttl, clock, counting };
+        let app = App {
+            db,
+            longhaul,
+            repeats,
+            providers,
+            wikipedia,
+            estimator,
+            task_ttl,
+            base_path,
+            clock,
+            counting,
+        };
         Ok(Self(Arc::new(app)))
     }
 

@@ -33,6 +33,8 @@ pub(crate) struct App {
     pub(crate) limits: Limits,
     pub(crate) quota: Quota,
     pub(crate) shares: Shares,
+    /// In front of links.
+    pub(crate) base_path: String,
     pub(crate) clock: Clock,
 }
 
@@ -54,7 +56,7 @@ impl Service for Materials {
 
     /// Beside that it clears away what uploads of dead processes left in the folder of files.
     async fn open(deps: Deps) -> Result<Self, OpenError> {
-        let Deps { env, db, longhaul, auth, repeats, providers, clock, .. } = deps;
+        let Deps { env, db, longhaul, auth, repeats, providers, base_path, clock, .. } = deps;
         let storage = Storage::from_env(&env, clock.clone()).await?;
         db.migrate("materials", MIGRATIONS).await?;
         storage.check_owner(&db).await?;
@@ -69,7 +71,8 @@ impl Service for Materials {
         }
         let limits = Limits { languages, ..Limits::default() };
         let (quota, shares) = (Quota::from_env(&env)?, Shares::default());
-        let app = App { db, longhaul, repeats, auth, providers, storage, limits, quota, shares, clock };
+        let app =
+            App { db, longhaul, repeats, auth, providers, storage, limits, quota, shares, base_path, clock };
         Ok(Self(Arc::new(app)))
     }
 

@@ -78,6 +78,8 @@ pub struct Deps {
     pub providers: Providers,
     /// The address that this process serves them on; `None` in a process that serves nothing.
     pub listener: Option<SocketAddr>,
+    /// The path under which a proxy serves them, in front of the links in their answers; empty without one.
+    pub base_path: String,
     /// The time of rows.
     pub clock: Clock,
 }
@@ -92,7 +94,18 @@ impl Deps {
         let auth = Auth::open(&config.auth, clock.clone())?;
         let providers = Providers::connect(&config, &clock)?;
         let repeats = Repeats::new(db.clone(), auth.clone(), clock.clone());
-        Ok(Self { env, config, db, longhaul, auth, repeats, providers, listener: None, clock })
+        Ok(Self {
+            env,
+            config,
+            db,
+            longhaul,
+            auth,
+            repeats,
+            providers,
+            listener: None,
+            base_path: String::new(),
+            clock,
+        })
     }
 }
 

@@ -1,21 +1,36 @@
-//! Decides which callers are let in. An extractor decides, so a handler that takes a [`Caller`] cannot run for a
-//! stranger; a test walks the OpenAPI document and holds that every handler takes one.
+//! Decides which callers are let in, and what they may do. An extractor decides, so a handler that takes a [`Caller`] cannot
+//! run for a stranger, nor for whoever has too small a role; a test walks the OpenAPI document and holds that every handler
+//! takes one.
+//!
+//! | file | what |
+//! |---|---|
+//! | `roles` | the table of what each route asks for |
+//! | `session` | the cookie of the dashboard |
+//! | `read_token` | tokens that read one job |
+//! | `signed` | the JWTs that the two are made of |
 
 mod read_token;
+mod roles;
+mod session;
+mod signed;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, UPGRADE};
 use axum::http::request::Parts;
 use longhaul::{Clock, JobId, JobRecord, Timestamp};
 use sha2::{Digest, Sha256};
 
 use self::read_token::Readable;
 pub(crate) use self::read_token::{ReadTokens, expiry};
-use crate::config::{Access, HttpConfig, Verifier};
+pub use self::roles::Role;
+pub(crate) use self::roles::{Need, need};
+pub(crate) use self::session::{NAME as SESSION_COOKIE, Sessions, set_cookie};
+use crate::arrival::Sender;
+use crate::config::{Access, HttpConfig, Identity, Verifier};
 use crate::path::JobPath;
 use crate::problem::{Code, Problem};
 use crate::query;
@@ -26,6 +41,8 @@ pub(crate) struct Auth {
     gate: Gate,
     /// Absent where the server gives out no read tokens.
     pub(crate) read_tokens: Option<ReadTokens>,
+    /// Absent where nobody need sign in, or where nothing is there to sign sessions with.
+    pub(crate) sessions: Option<Sessions>,
     clock: Clock,
 }
 
@@ -36,9 +53,23 @@ enum Gate {
     Bearer { digest: [u8; 32], worker: Option<[u8; 32]>, verifier: Option<Verifier> },
 }
 
-/// A caller that was let in. The name says how, so that no two ways of getting in share one.
+/// A caller that was let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Caller(pub(crate) Cow<'static, str>);
+pub(crate) struct Caller {
+    /// Says how it got in, so that no two ways share one: it keeps the keys of their requests apart.
+    pub(crate) key: Cow<'static, str>,
+    pub(crate) role: Role,
+    /// The name to show to people.
+    pub(crate) name: Option<String>,
+}
+
+/// What a request shows of its sender.
+#[derive(Clone, Copy, Debug)]
+enum Shown<'a> {
+    Nothing,
+    Bearer(&'a str),
+    Cookie(&'a str),
+}
 
 impl<S> FromRequestParts<S> for Caller
 where
@@ -48,13 +79,7 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let auth = Arc::<Auth>::from_ref(state);
-        let token = bearer(&parts.headers);
-        let admitted = auth.admit(token);
-        if admitted.is_err() && auth.is_worker(token) {
-            return Err(Problem::new(Code::Forbidden, "the token is a worker's, which opens /worker only"));
-        }
-        admitted
+        Arc::<Auth>::from_ref(state).admit(parts, roles::need_of(parts))
     }
 }
 
@@ -71,11 +96,10 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let auth = Arc::<Auth>::from_ref(state);
-        let token = bearer(&parts.headers);
-        if auth.is_worker(token) {
+        if auth.is_worker(bearer(&parts.headers)) {
             return Ok(Self("worker".into()));
         }
-        auth.admit(token).map(|Caller(name)| Self(name))
+        auth.admit(parts, Need::Worker).map(|caller| Self(caller.key))
     }
 }
 
@@ -115,18 +139,19 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let auth = Arc::<Auth>::from_ref(state);
         let id = JobPath::from_request_parts(parts, state).await.map(|JobPath(id)| id);
-        let token = bearer(&parts.headers);
-        let Err(refusal) = auth.admit(token) else {
+        let Err(refusal) = auth.admit(parts, Need::ReadJob) else {
             return id.map(|id| Reader { id, created_at: None });
         };
         // A browser's EventSource cannot send headers, hence the token in the query.
         let in_query = query::value(parts.uri.query(), "token");
-        let Some(job) = auth.token_job(token.or(in_query.as_deref())) else { return Err(refusal) };
+        let Some(job) = auth.token_job(bearer(&parts.headers).or(in_query.as_deref())) else {
+            return Err(refusal);
+        };
         let id = id?;
-        if job.id != id.as_str() {
+        if job.job != id.as_str() {
             return Err(Problem::new(Code::Forbidden, "the token is for another job"));
         }
-        Ok(Reader { id, created_at: Some(job.created_at) })
+        Ok(Reader { id, created_at: Some(Timestamp(job.created)) })
     }
 }
 
@@ -140,31 +165,73 @@ impl From<&HttpConfig> for Auth {
                 verifier: verifier.clone(),
             },
         };
-        let read_tokens = config.read_token_secret.as_ref().map(ReadTokens::new);
-        Self { gate, read_tokens, clock: config.clock.clone() }
+        let secret = config.read_token_secret.as_ref();
+        let sessions = match &gate {
+            Gate::Open => None,
+            Gate::Bearer { digest, .. } => secret.map(|secret| Sessions::new(secret, digest)),
+        };
+        Self { gate, read_tokens: secret.map(ReadTokens::new), sessions, clock: config.clock.clone() }
     }
 }
 
+const WHICH_TOKEN: &str = "LONGHAUL_ADMIN_TOKEN, or one of 'longhaul token --role viewer|operator|admin'";
+
 impl Auth {
+    /// The bearer of a token, where it is one that opens something here for as long as it is good.
+    ///
+    /// # Errors
+    /// 401.
+    pub(crate) fn identify(&self, token: &str) -> Result<Identity, Problem> {
+        let admin = Identity { subject: String::new(), name: None, role: Role::Admin, expires_at: None };
+        let Gate::Bearer { digest: known, verifier, .. } = &self.gate else { return Ok(admin) };
+        // Comparing digests takes a time that tells nothing of the token.
+        if digest(token) == *known {
+            return Ok(admin);
+        }
+        verifier.as_ref().and_then(|verifier| verifier.verify(token)).ok_or_else(|| {
+            let detail = format!("the token is not valid here, or no longer; use {WHICH_TOKEN}");
+            Problem::new(Code::InvalidToken, detail)
+        })
+    }
+
     fn is_worker(&self, token: Option<&str>) -> bool {
         let Gate::Bearer { worker: Some(worker), .. } = &self.gate else { return false };
         token.is_some_and(|token| digest(token) == *worker)
     }
 
-    fn admit(&self, token: Option<&str>) -> Result<Caller, Problem> {
-        let Gate::Bearer { digest: admin, verifier, .. } = &self.gate else {
-            return Ok(Caller("open".into()));
-        };
-        let Some(token) = token else {
-            return Err(Problem::new(Code::Unauthorized, "a bearer token is needed"));
-        };
-        // Comparing digests takes a time that tells nothing of the token.
-        if digest(token) == *admin {
-            return Ok(Caller("token".into()));
+    fn admit(&self, parts: &Parts, need: Need) -> Result<Caller, Problem> {
+        let caller = self.known(parts)?;
+        let needed = need.role();
+        if caller.role < needed {
+            return Err(Problem::too_little(needed, caller.role));
         }
-        match verifier.as_ref().and_then(|verifier| verifier.verify(token)) {
-            Some(name) => Ok(Caller(format!("user:{name}").into())),
-            None => Err(Problem::new(Code::InvalidToken, "the bearer token is not valid here")),
+        Ok(caller)
+    }
+
+    fn known(&self, parts: &Parts) -> Result<Caller, Problem> {
+        if matches!(self.gate, Gate::Open) {
+            return Ok(Caller { key: "open".into(), role: Role::Admin, name: None });
+        }
+        match shown(&parts.headers) {
+            Shown::Nothing => {
+                let detail = format!("a bearer token is needed: {WHICH_TOKEN}");
+                Err(Problem::new(Code::Unauthorized, detail))
+            }
+            Shown::Bearer(token) => match self.identify(token) {
+                Err(_) if self.is_worker(Some(token)) => {
+                    Err(Problem::new(Code::Forbidden, "the token is a worker's, which opens /worker only"))
+                }
+                identity => identity.map(Caller::from),
+            },
+            Shown::Cookie(token) => {
+                let session = self.sessions.as_ref().and_then(|all| all.verify(token, self.clock.now()));
+                let session = session.ok_or_else(|| {
+                    Problem::new(Code::InvalidToken, "the session has ended; sign in again")
+                })?;
+                same_site(parts)?;
+                let session::Session { sub: subject, name, role } = session;
+                Ok(Identity { subject, name, role, expires_at: None }.into())
+            }
         }
     }
 
@@ -173,8 +240,42 @@ impl Auth {
     }
 }
 
+/// Refuses what another site's page does in the name of whoever is signed in here: a browser sends the cookie along.
+fn same_site(parts: &Parts) -> Result<(), Problem> {
+    // A WebSocket begins as a GET, and any page may read what it carries.
+    if parts.method.is_safe() && !parts.headers.contains_key(UPGRADE) {
+        return Ok(());
+    }
+    match Sender::of(parts) {
+        Sender::NoPage | Sender::Own => Ok(()),
+        Sender::Foreign(_) => Err(Problem::new(
+            Code::CrossSite,
+            "the request was sent by a page of another site; a page elsewhere needs a bearer token of its own. Behind a              proxy, let it pass on the Host, or name it in TRUSTED_PROXIES and let it set X-Forwarded-Host",
+        )),
+    }
+}
+
+impl From<Identity> for Caller {
+    fn from(Identity { subject, name, role, .. }: Identity) -> Self {
+        // The administrator's token is nobody's.
+        if subject.is_empty() {
+            return Self { key: "token".into(), role, name };
+        }
+        let key = format!("user:{subject}").into();
+        Self { key, role, name: Some(name.unwrap_or(subject)) }
+    }
+}
+
 fn digest(token: impl AsRef<[u8]>) -> [u8; 32] {
     Sha256::digest(token).into()
+}
+
+fn shown(headers: &HeaderMap) -> Shown<'_> {
+    match (bearer(headers), session::cookie(headers)) {
+        (Some(token), _) => Shown::Bearer(token),
+        (None, Some(token)) => Shown::Cookie(token),
+        (None, None) => Shown::Nothing,
+    }
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

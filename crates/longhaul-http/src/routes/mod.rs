@@ -2,6 +2,8 @@
 
 mod health;
 mod jobs;
+mod login;
+mod me;
 mod metrics;
 mod openapi;
 mod queues;
@@ -13,6 +15,7 @@ use utoipa_axum::routes;
 
 pub use self::health::health_router;
 pub use self::jobs::{ChildrenBody, ErrorBody, JobBody, ProgressBody};
+pub use self::login::login_router;
 pub use self::queues::QueueBody;
 use crate::state::Api;
 
@@ -20,6 +23,7 @@ use crate::state::Api;
 pub(crate) fn all() -> OpenApiRouter<Api> {
     let mut router = OpenApiRouter::with_openapi(openapi::empty())
         .routes(routes!(openapi::document))
+        .merge(me::routes())
         .merge(jobs::routes())
         .merge(queues::routes())
         .merge(workers::routes())

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::server::Server;
 use utoipa::openapi::{
     Components, Content, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, ResponseBuilder,
 };
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::auth::{Need, SESSION_COOKIE, need};
 use crate::path::Mount;
 use crate::problem::{FieldError, ProblemBody};
 use crate::state::Document;
@@ -55,11 +58,30 @@ pub(super) fn complete(document: &mut OpenApi) {
         components.schemas.insert(name.into_owned(), schema);
     }
     components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
-    // Either of the two: on an open server no token is needed.
-    document.security = Some(vec![
-        SecurityRequirement::new::<_, [&str; 0], &str>("bearer", []),
-        SecurityRequirement::default(),
-    ]);
+    let cookie =
+        ApiKeyValue::with_description(SESSION_COOKIE, "The dashboard's session, by `POST /admin/login`");
+    components.add_security_scheme("cookie", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+    for (path, item) in &mut document.paths.paths {
+        let methods = [
+            ("GET", &mut item.get),
+            ("POST", &mut item.post),
+            ("PUT", &mut item.put),
+            ("PATCH", &mut item.patch),
+            ("DELETE", &mut item.delete),
+        ];
+        for (method, operation) in methods {
+            let (Some(operation), need) = (operation, need(method, path)) else { continue };
+            if need != Need::Nothing {
+                // On an open server no token is needed.
+                let scopes = [need.role().as_str()];
+                operation.security = Some(vec![
+                    SecurityRequirement::new("bearer", scopes),
+                    SecurityRequirement::new("cookie", scopes),
+                    SecurityRequirement::default(),
+                ]);
+            }
+        }
+    }
     for operation in operations(document) {
         let any = ResponseBuilder::new().description("Any other problem").build();
         operation.responses.responses.insert("default".into(), RefOr::T(any));

@@ -42,7 +42,7 @@ impl Repeatable {
     ) -> Result<Option<Self>, Problem> {
         let Some(key) = key(headers)? else { return Ok(None) };
         // No caller's name or key has a line break in it, so no two pairs of them make the same text.
-        let key = format!("{}\n{key}", caller.0);
+        let key = format!("{}\n{key}", caller.key);
         let fingerprint = fingerprint(path, body).map_err(|error| {
             Problem::internal(format!("failed to digest a body that was read before: {error}"))
         })?;

@@ -1,5 +1,6 @@
 //! The state that handlers share. Extractors and handlers take the part that they need by `FromRef`.
 
+pub(crate) mod attempts;
 pub(crate) mod estimates;
 pub(crate) mod exchanges;
 pub(crate) mod inflight;
@@ -78,6 +79,12 @@ impl FromRef<Api> for Longhaul {
 impl FromRef<Api> for Arc<Auth> {
     fn from_ref(api: &Api) -> Self {
         Arc::clone(&api.auth)
+    }
+}
+
+impl FromRef<Api> for Arc<HttpConfig> {
+    fn from_ref(api: &Api) -> Self {
+        Arc::clone(&api.config)
     }
 }
 

@@ -3,12 +3,22 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::StatusCode;
 use insta::assert_snapshot;
-use longhaul_http::{Access, HttpConfig, Secret, Verifier};
+use longhaul_http::{Access, HttpConfig, Identity, Role, Secret, Verifier};
 
-use crate::app::{Answer, App, json, request};
+use crate::app::{Answer, App, request};
 
-fn guarded() -> HttpConfig {
-    let verifier = Verifier::new(|token| token.strip_prefix("jwt-of-").map(str::to_owned));
+/// Takes `jwt-of-NAME` for an admin's token, and `viewer-NAME` and its like for others.
+pub(crate) fn bearer(token: &str) -> Option<Identity> {
+    let (word, name) = token.split_once('-')?;
+    let (role, name) = match name.strip_prefix("of-") {
+        Some(name) if word == "jwt" => (Role::Admin, name),
+        _ => (word.parse().ok()?, name),
+    };
+    Some(Identity { subject: name.into(), name: None, role, expires_at: None })
+}
+
+pub(crate) fn guarded() -> HttpConfig {
+    let verifier = Verifier::new(bearer);
     HttpConfig {
         access: Access::Bearer { token: Secret(b"s3cret".to_vec()), verifier: Some(verifier) },
         read_token_secret: Some(Secret(b"a secret that signs".to_vec())),
@@ -55,31 +65,6 @@ async fn the_token_and_those_that_the_verifier_knows_are_let_in() {
         let answer = app.get_with("/api/jobs", &[("authorization", authorization)]).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{authorization}");
     }
-}
-
-#[tokio::test]
-async fn every_documented_operation_but_the_document_asks_for_a_token() {
-    let app = App::with(guarded());
-    let document = app.get("/api/openapi.json").await.json();
-    let mut asked = 0;
-    for (path, item) in document["paths"].as_object().unwrap() {
-        for method in item.as_object().unwrap().keys() {
-            let method = method.to_uppercase().parse().unwrap();
-            // No body is read for a stranger, so that an empty one shows nothing but the refusal.
-            let path = format!("/api{}", path.replace("{id}", "x").replace("{queue}", "x"));
-            let answer = app.send(json(method, &path, "", &[])).await;
-            if path == "/api/openapi.json" {
-                continue;
-            }
-            assert_eq!(
-                (answer.status, answer.code().as_str()),
-                (StatusCode::UNAUTHORIZED, "unauthorized"),
-                "{path}"
-            );
-            asked += 1;
-        }
-    }
-    assert_eq!(asked, 30);
 }
 
 #[tokio::test]

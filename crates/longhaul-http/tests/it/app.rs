@@ -8,7 +8,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use longhaul::{Clock, Longhaul, MemoryStore, Worker, WorkerBuilder};
-use longhaul_http::{HttpConfig, health_router, router};
+use longhaul_http::{HttpConfig, health_router, login_router, router};
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -39,6 +39,7 @@ impl App {
         let clock = config.clock.clone();
         let router = Router::new()
             .nest("/api", router(longhaul.clone(), config.clone()))
+            .nest("/admin", login_router(config.clone()))
             .merge(health_router(longhaul.clone(), config));
         Self { router, longhaul, clock, gate: kinds::gate() }
     }

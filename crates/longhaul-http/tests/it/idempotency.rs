@@ -154,7 +154,7 @@ async fn a_batch_is_repeated_whole() {
 
 #[tokio::test]
 async fn two_callers_keys_are_two_keys() {
-    let verifier = Verifier::new(|token| token.strip_prefix("jwt-of-").map(str::to_owned));
+    let verifier = Verifier::new(crate::access::bearer);
     let access = Access::Bearer { token: Secret(b"admin".to_vec()), verifier: Some(verifier) };
     let app = App::with(HttpConfig { access, ..HttpConfig::default() });
     let mut ids = std::collections::BTreeSet::new();

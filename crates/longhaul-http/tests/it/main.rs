@@ -24,6 +24,7 @@ mod openapi;
 mod queues;
 mod read;
 mod remote;
+mod roles;
 mod symptoms;
 mod wait;
 mod worker;

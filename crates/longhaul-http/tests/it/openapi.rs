@@ -74,7 +74,7 @@ async fn every_mounted_path_is_documented() {
     let document = document(&App::new()).await;
     let documented: BTreeSet<String> = document["paths"].as_object().unwrap().keys().cloned().collect();
     assert_eq!(mounted, documented);
-    assert_eq!(documented.len(), 28);
+    assert!(documented.len() >= 29, "{documented:?}");
 }
 
 #[tokio::test]

@@ -56,6 +56,14 @@ impl Origins {
         words.into_iter().map(origin).collect::<Result<_, _>>().map(Self::These)
     }
 
+    /// The same as words.
+    pub(super) fn words(&self) -> Vec<String> {
+        match self {
+            Self::Any => vec!["*".into()],
+            Self::These(these) => these.clone(),
+        }
+    }
+
     /// True if pages of `origin` may use the services.
     pub(super) fn allow(&self, origin: &str) -> bool {
         *self == Self::Any || self.name(origin)

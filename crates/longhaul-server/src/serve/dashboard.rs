@@ -1,7 +1,6 @@
 //! The dashboard, at `/admin`. It is built from the folder `dashboard` at the root and embedded, so that no build of the
 //! binary needs Node.
 
-use axum::Router;
 use axum::extract::Path;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
@@ -9,7 +8,10 @@ use axum::http::header::{
 use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use rust_embed::{EmbeddedFile, RustEmbed};
+
+use super::arrival::BasePath;
 
 /// What `npm run build` in `dashboard` writes.
 #[derive(RustEmbed)]
@@ -20,17 +22,22 @@ struct Built;
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
     base-uri 'self'; form-action 'self'; frame-ancestors 'none'";
 
+/// The base in the built page.
+const BASE: &str = "<base href=\"/admin/\"";
+
 /// The pages and their files. All data comes from the API, with its access: the files themselves hold nothing secret.
 pub(super) fn routes() -> Router {
     Router::new()
         .route("/admin", get(page))
         .route("/admin/", get(page))
         .route("/admin/{*page}", get(page))
+        // Beside the POST of a token.
+        .route("/admin/login", get(page))
         .route("/admin/assets/{file}", get(asset))
 }
 
 /// One page stands for all: the browser reads from the address which to show.
-async fn page() -> Response {
+async fn page(Extension(base_path): Extension<BasePath>) -> Response {
     let headers: [(HeaderName, &str); 5] = [
         (CONTENT_TYPE, "text/html; charset=utf-8"),
         (CACHE_CONTROL, "no-cache"),
@@ -38,8 +45,10 @@ async fn page() -> Response {
         (REFERRER_POLICY, "no-referrer"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
+    // All of its addresses are below the base, so that a proxy may serve it anywhere.
+    let based = |page: &str| page.replacen(BASE, &format!("<base href=\"{base_path}/admin/\""), 1);
     match Built::get("index.html") {
-        Some(page) => (headers, page.data).into_response(),
+        Some(page) => (headers, based(&String::from_utf8_lossy(&page.data))).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }

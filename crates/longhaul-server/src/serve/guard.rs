@@ -13,6 +13,7 @@ use axum::http::header::{CONTENT_TYPE, FORWARDED, HOST, HeaderName, ORIGIN};
 use axum::http::{HeaderMap, Method, StatusCode, uri::Authority};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
+use longhaul_http::Arrival;
 use serde_json::json;
 use service_support::TrustedProxies;
 
@@ -42,14 +43,25 @@ enum Refusal {
     Proxied,
 }
 
+/// The names of this server in a request, beside `Host`.
+#[derive(Clone, Copy, Debug, Default)]
+struct Names<'a> {
+    /// In the request's own line.
+    absolute: Option<&'a Authority>,
+    /// The one that the proxy's client asked for.
+    told: Option<&'a str>,
+}
+
 impl Guard {
     /// Puts the rules in front of routes.
     pub(super) fn around(&self, routes: Router, reach: Reach) -> Router {
         let guard = self.clone();
         routes.layer(from_fn(move |request: Request, next: Next| {
             let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
-            let checked =
-                guard.check(request.method(), request.uri().authority(), request.headers(), peer, reach);
+            // Only of a proxy that is trusted.
+            let told = request.extensions().get::<Arrival>().and_then(|arrival| arrival.host.as_deref());
+            let names = Names { absolute: request.uri().authority(), told };
+            let checked = guard.check(request.method(), names, request.headers(), peer, reach);
             async move {
                 match checked {
                     Ok(()) => next.run(request).await,
@@ -62,7 +74,7 @@ impl Guard {
     fn check(
         &self,
         method: &Method,
-        absolute: Option<&Authority>,
+        Names { absolute, told }: Names<'_>,
         headers: &HeaderMap,
         peer: Option<IpAddr>,
         reach: Reach,
@@ -82,7 +94,8 @@ impl Guard {
         }
         match headers.get(ORIGIN).map(|origin| origin.to_str()) {
             Some(Ok(origin)) => {
-                let is_own = origin.split_once("://").is_some_and(|(_, name)| name == host || is_local(name));
+                let is_name = |name| name == host || told == Some(name) || is_local(name);
+                let is_own = origin.split_once("://").is_some_and(|(_, name)| is_name(name));
                 let is_listed = match reach {
                     Reach::Services => self.origins.allow(origin),
                     Reach::OpenAdmin => self.origins.name(origin),
@@ -163,7 +176,7 @@ mod tests {
         for (name, value) in lines {
             headers.append(name.parse::<HeaderName>().expect("a name"), value.parse().expect("a value"));
         }
-        guard.check(&Method::GET, None, &headers, peer.parse().ok(), reach)
+        guard.check(&Method::GET, Names::default(), &headers, peer.parse().ok(), reach)
     }
 
     fn guard(origins: &str, proxies: &str) -> Guard {
@@ -217,8 +230,13 @@ mod tests {
         assert_eq!(checked(&[("host", "evil.example")]), Err(Refusal::NotLocal));
         assert_eq!(checked(&[("host", "127.0.0.1"), ("host", "evil.example")]), Err(Refusal::NotLocal));
         let evil = Authority::from_static("evil.example");
-        let absolute =
-            guard("", "").check(&Method::GET, Some(&evil), &HeaderMap::new(), None, Reach::Services);
+        let absolute = guard("", "").check(
+            &Method::GET,
+            Names { absolute: Some(&evil), told: None },
+            &HeaderMap::new(),
+            None,
+            Reach::Services,
+        );
         assert_eq!(absolute, Err(Refusal::NotLocal));
     }
 

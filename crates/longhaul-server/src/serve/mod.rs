@@ -2,6 +2,7 @@
 
 mod access;
 mod app;
+pub(crate) mod arrival;
 mod connections;
 mod cors;
 mod dashboard;
@@ -20,6 +21,7 @@ use longhaul_http::UnknownKinds;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use self::arrival::BasePath;
 use crate::services::{self, Selection};
 use crate::stores::StoreArgs;
 use crate::work::{self, Work};
@@ -42,6 +44,9 @@ pub(crate) struct Args {
     /// files that the process may open]
     #[arg(long, env = "LONGHAUL_MAX_CONNECTIONS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_connections: Option<u32>,
+    /// The path under which a proxy serves this server: in front of all links, whether or not the proxy takes it away
+    #[arg(long, env = "LONGHAUL_BASE_PATH", value_name = "PATH", default_value = "")]
+    base_path: BasePath,
     /// Only serve; the jobs wait for a `longhaul worker`
     #[arg(long, env = "LONGHAUL_NO_WORKER")]
     no_worker: bool,
@@ -77,13 +82,15 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let mut listener = listen::bind(args.listen).await?;
     listener.most_connections = args.max_connections;
     let stores = args.stores.open_as_owner().await?;
-    let services = services::open(&args.selection, &args.stores, &stores, Some(listener.address())).await?;
+    let services =
+        services::open(&args.selection, &args.stores, &stores, Some(listener.address()), &args.base_path.0)
+            .await?;
     stores.announce();
     services.announce();
     admin.announce();
 
     let stopping = CancellationToken::new();
-    let app = app::app(&services, admin, args.unknown_kinds(), stopping.clone())?;
+    let app = app::app(&services, admin, args.unknown_kinds(), args.base_path.clone(), stopping.clone())?;
     let role = if args.no_worker {
         Role::Maintenance { _maintenance: Maintenance::start(services.deps.longhaul.store().clone()) }
     } else {

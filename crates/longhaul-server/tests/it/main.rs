@@ -1,5 +1,6 @@
 //! The real binary, started as its users start it: on a free port, in a folder of its own.
 
+mod access;
 mod belonging;
 mod children;
 mod cli;

@@ -52,7 +52,7 @@ pub(super) async fn start(
         "task_id": id,
         "status": "processing",
         "total": batch.usernames.len(),
-        "poll_url": format!("/api/v1/github/task/{id}"),
+        "poll_url": format!("{}/api/v1/github/task/{id}", app.base_path),
     })))
 }
 

@@ -63,7 +63,7 @@ pub(super) async fn create(
     let estimated_completion_time = app.estimated_completion_time().await;
     let job = generate_job(&id, request)?;
     let started = Started {
-        poll_url: format!("/lessons/status/{id}"),
+        poll_url: format!("{}/lessons/status/{id}", app.base_path),
         task_id: id.to_string(),
         status: Status::Pending,
         message,

@@ -57,7 +57,7 @@ pub(crate) async fn list(
     let rows = app.db.read(sql, part.params(user.sub.into())?).await?;
     let courses = rows.iter().map(CourseResponse::from_row).collect::<Result<Vec<_>, DbError>>()?;
     let last = rows.last().map(Cursor::of).transpose()?;
-    Ok(part.listed("/courses", courses, last))
+    Ok(part.listed(&format!("{}/courses", app.base_path), courses, last))
 }
 
 /// `PATCH /courses/{course}` `{name}`

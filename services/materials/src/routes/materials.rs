@@ -38,7 +38,7 @@ pub(crate) async fn list(
     let ids: Vec<JobId> = materials.iter().map(Material::job_id).collect();
     let mut jobs = app.jobs(ids.clone()).await?;
     let views = ids.iter().zip(materials).map(|(id, material)| material.view(jobs.remove(id).as_ref()));
-    Ok(part.listed(&format!("/courses/{course_id}/materials"), views.collect(), last))
+    Ok(part.listed(&format!("{}/courses/{course_id}/materials", app.base_path), views.collect(), last))
 }
 
 /// `GET /materials/{material}`

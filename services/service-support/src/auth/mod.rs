@@ -41,6 +41,8 @@ pub struct User {
     pub sub: String,
     /// The address, where the token has one.
     pub email: Option<String>,
+    /// The name to show to people, where the token has one.
+    pub name: Option<String>,
     /// The rights of the user beside using the services.
     pub role: Role,
 }
@@ -52,7 +54,11 @@ pub enum Role {
     /// Uses the services.
     #[default]
     User,
-    /// May use the admin API too.
+    /// Reads in the admin API, too.
+    Viewer,
+    /// Enqueues, steers and deletes jobs there.
+    Operator,
+    /// Does everything there.
     Admin,
 }
 
@@ -64,6 +70,9 @@ pub struct Claims {
     /// The user's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
+    /// The user's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The end of the token, in seconds since 1970.
     #[serde(deserialize_with = "moment")]
     pub exp: i64,
@@ -171,7 +180,7 @@ impl Auth {
                 let key = issuer.key(&header).await.ok_or(AuthError::Invalid)?;
                 let mut validation = self.0.validation.clone();
                 validation.algorithms = vec![header.alg];
-                let user = self.check(token, &key, &validation)?;
+                let user = self.check(token, &key, &validation)?.into();
                 // Only we make admins: what an issuer lets its users write into their tokens is not known.
                 Ok(User { role: Role::User, ..user })
             }
@@ -184,10 +193,18 @@ impl Auth {
     /// # Errors
     /// [`AuthError::Invalid`] where it does not hold.
     pub fn verify(&self, token: &str) -> Result<User, AuthError> {
+        self.claims(token).map(User::from)
+    }
+
+    /// The claims of a token that is signed with our own secret.
+    ///
+    /// # Errors
+    /// [`AuthError::Invalid`] where it does not hold.
+    pub fn claims(&self, token: &str) -> Result<Claims, AuthError> {
         self.check(token, &self.0.decoding, &self.0.validation)
     }
 
-    fn check(&self, token: &str, key: &DecodingKey, validation: &Validation) -> Result<User, AuthError> {
+    fn check(&self, token: &str, key: &DecodingKey, validation: &Validation) -> Result<Claims, AuthError> {
         let decoded = jsonwebtoken::decode::<Claims>(token, key, validation);
         let claims = decoded.map_err(|_| AuthError::Invalid)?.claims;
         let now = seconds(self.0.clock.now());
@@ -196,7 +213,7 @@ impl Auth {
         if ended || !begun || claims.sub.is_empty() {
             return Err(AuthError::Invalid);
         }
-        Ok(User { sub: claims.sub, email: claims.email, role: claims.role })
+        Ok(claims)
     }
 
     /// A token for `user` that holds for `valid_for`.
@@ -207,12 +224,19 @@ impl Auth {
         let claims = Claims {
             sub: user.sub.clone(),
             email: user.email.clone(),
+            name: user.name.clone(),
             exp: seconds(self.0.clock.now().plus(valid_for)),
             nbf: None,
             aud: self.0.audience.clone(),
             role: user.role,
         };
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.0.encoding)
+    }
+}
+
+impl From<Claims> for User {
+    fn from(Claims { sub, email, name, role, .. }: Claims) -> Self {
+        Self { sub, email, name, role }
     }
 }
 

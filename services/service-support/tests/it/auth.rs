@@ -32,7 +32,7 @@ fn auth(clock: &Clock) -> Auth {
 }
 
 fn ada() -> User {
-    User { sub: "ada".into(), email: Some("ada@example.com".into()), role: Role::User }
+    User { sub: "ada".into(), email: Some("ada@example.com".into()), name: None, role: Role::User }
 }
 
 fn signed(algorithm: Algorithm, secret: &str, claims: &Value) -> String {
@@ -100,7 +100,7 @@ fn a_token_of_another_issuer_may_say_more() {
     let user = auth(&clock).verify(&signed(Algorithm::HS256, SECRET, &claims)).unwrap();
     let fraction = json!({ "sub": "ada", "exp": exp as f64 + 0.5, "nbf": exp as f64 - 9_999.5 });
     assert!(auth(&clock).verify(&signed(Algorithm::HS256, SECRET, &fraction)).is_ok());
-    assert_eq!(user, User { sub: "ada".into(), email: None, role: Role::User });
+    assert_eq!(user, User { sub: "ada".into(), email: None, name: None, role: Role::User });
 }
 
 #[test]

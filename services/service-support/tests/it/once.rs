@@ -211,7 +211,7 @@ async fn keys_of_two_users_are_apart() {
     let world = World::sqlite();
     let app = world.process().await;
     for user in ["ada", "bob"] {
-        let user = User { sub: user.into(), email: None, role: Role::User };
+        let user = User { sub: user.into(), email: None, name: None, role: Role::User };
         let token = app.deps.auth.sign(&user, Duration::from_secs(60)).unwrap();
         let mut request = request("/things", "k", r#"{"name":"a"}"#);
         request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());

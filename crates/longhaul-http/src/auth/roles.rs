@@ -1,0 +1,132 @@
+//! The one table that says what each route asks of its caller.
+
+use std::fmt;
+use std::str::FromStr;
+
+use axum::extract::{MatchedPath, NestedPath};
+use axum::http::Method;
+use axum::http::request::Parts;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The rights of a caller. Each has those of the ones before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Reads everything, and changes nothing.
+    Viewer,
+    /// Also enqueues, cancels, retries and deletes jobs, and pauses queues.
+    Operator,
+    /// Also configures queues, and does what remote workers do.
+    Admin,
+}
+
+/// The callers that a route is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Anybody.
+    Nothing,
+    /// Viewers, and the bearer of a token that reads the job of the path.
+    ReadJob,
+    /// This role.
+    Role(Role),
+    /// Remote workers, and admins.
+    Worker,
+}
+
+const VIEWER: Need = Need::Role(Role::Viewer);
+const OPERATOR: Need = Need::Role(Role::Operator);
+const ADMIN: Need = Need::Role(Role::Admin);
+
+/// What each operation asks for: its method, its path in the OpenAPI document, its callers. A test holds that it names every
+/// documented operation, and walks all of them with every role. Those of `/worker` are all alike and stand below as one.
+#[rustfmt::skip]
+pub(crate) const TABLE: &[(&str, &str, Need)] = &[
+    ("GET",    "/openapi.json",           Need::Nothing),
+    ("GET",    "/me",                     VIEWER),
+    ("GET",    "/jobs",                   VIEWER),
+    ("POST",   "/jobs",                   OPERATOR),
+    ("POST",   "/jobs/batch",             OPERATOR),
+    ("POST",   "/jobs/actions",           OPERATOR),
+    ("GET",    "/jobs/{id}",              Need::ReadJob),
+    ("DELETE", "/jobs/{id}",              OPERATOR),
+    ("POST",   "/jobs/{id}/cancel",       OPERATOR),
+    ("POST",   "/jobs/{id}/retry",        OPERATOR),
+    ("GET",    "/jobs/{id}/events",       Need::ReadJob),
+    ("GET",    "/jobs/{id}/ws",           Need::ReadJob),
+    ("GET",    "/jobs/{id}/steps",        Need::ReadJob),
+    ("GET",    "/jobs/{id}/why",          Need::ReadJob),
+    // It gives away no more than whoever enqueues jobs for others can read, and they are who needs it.
+    ("POST",   "/jobs/{id}/token",        OPERATOR),
+    ("GET",    "/stats",                  VIEWER),
+    ("GET",    "/errors",                 VIEWER),
+    ("GET",    "/events",                 VIEWER),
+    ("GET",    "/keys",                   VIEWER),
+    ("GET",    "/kinds",                  VIEWER),
+    ("GET",    "/workers",                VIEWER),
+    ("GET",    "/queues",                 VIEWER),
+    ("GET",    "/queues/{queue}",         VIEWER),
+    ("PATCH",  "/queues/{queue}",         ADMIN),
+    ("POST",   "/queues/{queue}/pause",   OPERATOR),
+    ("POST",   "/queues/{queue}/resume",  OPERATOR),
+];
+
+/// The routes of remote workers.
+const WORKER: &str = "/worker/";
+
+/// What an operation asks for. A route that the table does not name is for admins, so that one that was forgotten is closed.
+pub(crate) fn need(method: &str, path: &str) -> Need {
+    let method = if method == Method::HEAD.as_str() { "GET" } else { method };
+    let row = TABLE.iter().find(|(m, p, _)| *m == method && *p == path);
+    match row {
+        Some((_, _, need)) => *need,
+        None if path.starts_with(WORKER) => Need::Worker,
+        None => ADMIN,
+    }
+}
+
+/// What the route of a request asks for.
+pub(super) fn need_of(parts: &Parts) -> Need {
+    let matched = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let nest = parts.extensions.get::<NestedPath>().map_or("", NestedPath::as_str);
+    need(parts.method.as_str(), matched.strip_prefix(nest).unwrap_or(matched))
+}
+
+impl Need {
+    /// The role that opens it in any case.
+    pub(crate) fn role(self) -> Role {
+        match self {
+            Need::Nothing | Need::ReadJob => Role::Viewer,
+            Need::Role(role) => role,
+            Need::Worker => Role::Admin,
+        }
+    }
+}
+
+impl Role {
+    /// The name in tokens, answers and on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Viewer => "viewer",
+            Role::Operator => "operator",
+            Role::Admin => "admin",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Role {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let all = [Role::Viewer, Role::Operator, Role::Admin];
+        let role = all.into_iter().find(|role| role.as_str() == word);
+        role.ok_or_else(|| "must be viewer, operator or admin".to_owned())
+    }
+}
