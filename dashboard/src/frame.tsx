@@ -2,12 +2,11 @@ import { useLocation } from "preact-iso";
 import type { ComponentChildren } from "preact";
 import { Notices } from "./acts/notices";
 import { base } from "./api/call";
-import { signOut } from "./api/routes";
 import { Help, isHelpOpen } from "./help";
 import { useKeys } from "./keys";
 import { isLive } from "./live/feed";
 import { addressOf, To } from "./parts/to";
-import { me } from "./session";
+import { hasSignedIn, me, signOut } from "./session";
 import { nextTheme, theme } from "./theme";
 
 const PAGES = [
@@ -78,15 +77,11 @@ export function Frame({ children }: { children: ComponentChildren }) {
 function Who() {
   const who = me.value;
   if (who == null) return null;
-  const leave = async () => {
-    await signOut();
-    me.value = null;
-  };
   return (
     <>
       <span class="role">{who.name == null ? who.role : `${who.name}, ${who.role}`}</span>
-      {who.name != null && (
-        <button type="button" class="quiet" onClick={() => void leave()}>
+      {hasSignedIn.value && (
+        <button type="button" class="quiet" onClick={() => void signOut()}>
           sign out
         </button>
       )}

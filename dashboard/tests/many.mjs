@@ -10,9 +10,9 @@ export async function fill(server, count) {
 /** Scrolls until the list says that it has all of them. Answers the most rows that stood in the document at once. */
 export function toTheEnd(page, count) {
   return page.evaluate(async (count) => {
-    const wanted = `${count.toLocaleString("en")} jobs listed. `;
+    const wanted = `${count.toLocaleString("en")} jobs listed`;
     let most = 0;
-    for (let text = ""; text !== wanted; text = document.querySelector(".bound")?.textContent ?? "") {
+    for (let text = ""; !text.startsWith(wanted) || text.includes("so far"); text = document.querySelector(".bound")?.textContent ?? "") {
       scrollTo(0, document.documentElement.scrollHeight);
       await new Promise((resolve) => requestAnimationFrame(() => resolve()));
       most = Math.max(most, document.querySelectorAll("tr[data-id]").length);

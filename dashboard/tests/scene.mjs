@@ -59,7 +59,9 @@ export async function act(server) {
 /** Jobs of a shop, taken by a worker that is written in JavaScript. */
 async function shop(server) {
   const enqueue = (kind, queue, args, more = {}) => server.call("POST", "jobs", { kind, queue, args, ...more });
-  for (const [kind, queue] of [["invoice.send", "mail"], ["image.resize", "images"], ["report.build", "reports"]]) await declare(server, kind, queue);
+  const queues = [["mail", 4], ["images", 8], ["reports", 2]].map(([queue, slots]) => ({ queue, slots }));
+  const worker = { id: "shop-7f3a", process: "shop-7f3a", host: "shop-2", queues };
+  for (const [kind, queue] of [["invoice.send", "mail"], ["image.resize", "images"], ["report.build", "reports"]]) await declare(server, kind, queue, worker);
   const jobs = Array.from({ length: 60 }, (_, n) => ({
     ...(n % 3 === 0
       ? { kind: "invoice.send", queue: "mail", args: { invoice: 20_261_100 + n, to: `customer-${n}@example.com` } }
@@ -69,7 +71,7 @@ async function shop(server) {
   }));
   await server.call("POST", "jobs/batch", jobs);
   for (let n = 0; n < 16; n++) {
-    const run = await claim(server, "invoice.send", "mail");
+    const run = await claim(server, "invoice.send", "mail", { worker });
     if (run === undefined) break;
     const isBad = n % 4 === 1;
     const error = { message: `failed to send invoice ${run.args.invoice}: smtp.example.com answered 450: "mailbox ${run.args.to} is full"` };
@@ -77,21 +79,25 @@ async function shop(server) {
     await run.end(isBad ? (n % 8 === 1 ? { failed: { error } } : retry) : { completed: { output: { sent: true } } });
   }
   for (let n = 0; n < 22; n++) {
-    const run = await claim(server, "image.resize", "images");
+    const run = await claim(server, "image.resize", "images", { worker });
     if (run === undefined) break;
     await run.end(n % 7 === 3 ? { failed: { error: { message: `failed to read ${run.args.file}: premature end of the file at byte ${4_096 * n}` } } } : { completed: { output: { bytes: 48_211 + n } } });
+  }
+  for (let n = 0; n < 5; n++) {
+    const run = await claim(server, "image.resize", "images", { worker });
+    await run?.say({ progress: { percent: 12 + 17 * n, message: "tile by tile" } });
   }
   await enqueue("invoice.send", "mail", { invoice: 20_261_200, to: "later@example.com" }, { delay: 7_200 });
   await enqueue("thumbnail.make", "images", { file: "photos/1.jpg" });
 
   // One that failed once, went on, and is under way.
   const { id } = await enqueue("report.build", "reports", { year: 2026, customer: 9_007_199_254_740_993n.toString(), format: "pdf" }, { labels: { tenant: "2" } });
-  const first = await claim(server, "report.build", "reports");
+  const first = await claim(server, "report.build", "reports", { worker });
   await first.say({ step: { name: "load orders", output: 18_244 } });
   await first.say({ log: { level: "info", message: "18,244 orders" } });
   await first.say({ log: { level: "warn", message: "the tax service is slow: 4.2 s" } });
   await first.end({ retry: { error: { message: "failed to ask the tax service: timed out after 5 s" }, delay: 0 } });
-  const second = await claim(server, "report.build", "reports", { wait: 5 });
+  const second = await claim(server, "report.build", "reports", { wait: 5, worker });
   for (const name of ["ask the tax service", "total by month", "draw the charts"]) {
     await new Promise((resolve) => setTimeout(resolve, 400));
     await second.say({ step: { name, output: null } });

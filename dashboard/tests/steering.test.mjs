@@ -83,3 +83,31 @@ test("workers, batches and the overview follow what happens", options, async (t)
   await page.getByRole("row", { name: /^site/ }).waitFor();
   visitor.isQuiet();
 });
+
+test("a hidden tab asks the server nothing, and is true again as soon as it is seen", options, async (t) => {
+  const server = await serve(t);
+  const visitor = await visit(t, server);
+  const other = await visitor.tab();
+  for (const tab of [visitor, other]) {
+    await tab.open("/jobs");
+    await tab.page.getByText("No jobs yet").waitFor();
+  }
+  const hide = (isHidden) =>
+    visitor.page.evaluate((isHidden) => {
+      Object.defineProperty(document, "hidden", { configurable: true, get: () => isHidden });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }, isHidden);
+  await hide(true);
+  // What was under way when the tab was hidden comes to its end.
+  await visitor.page.waitForLoadState("networkidle");
+  const asked = [];
+  visitor.page.on("request", (request) => asked.push(request.url()));
+  for (let n = 1; n <= 3; n++) {
+    await server.call("POST", "jobs", { kind: "mail", queue: "post", args: {} });
+    await other.page.getByText(`${n} job${n === 1 ? "" : "s"} listed`).waitFor();
+  }
+  assert.deepEqual(asked, []);
+  await hide(false);
+  await visitor.page.getByText("3 jobs listed").waitFor();
+  visitor.isQuiet();
+});

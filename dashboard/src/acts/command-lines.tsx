@@ -16,7 +16,9 @@ function CommandLine({ title, command }: { title: string; command: string }) {
     <div>
       <dt>{title}</dt>
       <dd>
-        <code>{command}</code>
+        <code tabIndex={0} role="region" aria-label={title}>
+          {command}
+        </code>
         <Copy text={command} label={`Copy: ${title}`}>
           copy
         </Copy>

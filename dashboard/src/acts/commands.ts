@@ -1,5 +1,5 @@
 import { api } from "../api/call";
-import { me } from "../session";
+import { hasSignedIn } from "../session";
 import { quoted } from "../words";
 
 /** The same action in a terminal: over HTTP, and beside the store. */
@@ -13,8 +13,7 @@ export interface Commands {
 export function curl(method: string, path: string, body?: unknown): string {
   const parts = ["curl"];
   if (method !== "GET") parts.push("-X", method);
-  // Who has a name has shown a token.
-  if (me.value?.name != null) parts.push("-H", '"Authorization: Bearer $LONGHAUL_TOKEN"');
+  if (hasSignedIn.value) parts.push("-H", '"Authorization: Bearer $LONGHAUL_TOKEN"');
   if (body !== undefined) parts.push("--json", quoted(typeof body === "string" ? body : JSON.stringify(body)));
   parts.push(quoted(new URL(path, api).href));
   return parts.join(" ");

@@ -270,6 +270,10 @@ export interface components {
         };
         /** @enum {string} */
         LogLevel: "debug" | "info" | "warn" | "error";
+        Me: {
+            name?: string | null;
+            role: components["schemas"]["Role"];
+        };
         NewJob: {
             args: unknown;
             cancel_on_disconnect?: boolean | null;
@@ -330,6 +334,7 @@ export interface components {
             code: string;
             detail: string;
             errors?: components["schemas"]["FieldError"][];
+            needs?: components["schemas"]["Role"] | null;
             request_id: string;
             /**
              * Format: int32
@@ -392,6 +397,8 @@ export interface components {
             completed?: components["schemas"]["KeepPatch"];
             failed?: components["schemas"]["KeepPatch"];
         };
+        /** @enum {string} */
+        Role: "viewer" | "operator" | "admin";
         /** Format: double */
         Seconds: number;
         /** @enum {string} */

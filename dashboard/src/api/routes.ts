@@ -11,7 +11,7 @@ function query(parameters: Record<string, string | number | undefined>): string 
 }
 
 export const whoAmI = () => call<Me>("me");
-export const signIn = (token: string) => call<unknown>(new URL(`${base}login`, location.href), { method: "POST", body: { token } });
+export const signIn = (token: string) => call<Me>(new URL(`${base}login`, location.href), { method: "POST", body: { token } });
 export const signOut = () => call<unknown>(new URL(`${base}logout`, location.href), { method: "POST" });
 
 export interface Listing {

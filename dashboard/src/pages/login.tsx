@@ -1,7 +1,6 @@
 import { useState } from "preact/hooks";
 import { Problem } from "../api/call";
-import { signIn } from "../api/routes";
-import { meet } from "../session";
+import { signIn } from "../session";
 import { useTitle } from "../title";
 
 /** Asks for a token, which the server turns into a cookie that no script can read. */
@@ -12,7 +11,6 @@ export function Login() {
     setTrouble("");
     try {
       await signIn(token);
-      await meet();
     } catch (error) {
       const isRefused = error instanceof Problem && (error.status === 401 || error.status === 403);
       setTrouble(isRefused ? "This token is not known here, or has expired." : (error as Error).message);

@@ -1,5 +1,5 @@
 import { useRoute } from "preact-iso";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { hasEnded } from "../../api/model";
 import { getJob, stepsOf } from "../../api/routes";
 import { useFollowed } from "../../live/follow";
@@ -35,6 +35,13 @@ export function JobPage() {
     steps.again();
   }, [followed.changes]);
   useTitle(live.value?.kind ?? "Job");
+  // A log that had ended goes on where somebody else has retried the job.
+  const isOver = live.value !== undefined && hasEnded(live.value.state);
+  const wasOver = useRef(isOver);
+  useEffect(() => {
+    if (wasOver.current && !isOver) setRun((run) => run + 1);
+    wasOver.current = isOver;
+  }, [isOver]);
 
   const job = live.value;
   if (job === undefined) {

@@ -25,14 +25,16 @@ export function Logs({ events, hasGap, attempt }: { events: LogEvent[]; hasGap: 
       )}
       {hasGap && <p class="soft">Older events are gone: a job keeps its newest 10,000.</p>}
       {lines.length === MOST && <p class="soft">The last {MOST} lines are shown.</p>}
-      <ol class="log">
-        {lines.map((event) => (
-          <li key={event.id}>
-            <time dateTime={event.at}>{time(event.at, now.peek())}</time>
-            <Line event={event} />
-          </li>
-        ))}
-      </ol>
+      <div class="log" tabIndex={0} role="region" aria-label="Log">
+        <ol>
+          {lines.map((event) => (
+            <li key={event.id}>
+              <time dateTime={event.at}>{time(event.at, now.peek())}</time>
+              <Line event={event} />
+            </li>
+          ))}
+        </ol>
+      </div>
     </section>
   );
 }

@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import { ActDialog } from "../../acts/act-dialog";
-import { curl } from "../../acts/commands";
+import { curl, longhaul } from "../../acts/commands";
 import { notify } from "../../acts/notices";
 import type { Queue, Retention } from "../../api/model";
 import { setRetention } from "../../api/routes";
@@ -20,7 +20,7 @@ export function RetentionDialog({ queue, onDone, onClose }: { queue: Queue; onDo
     <ActDialog
       title={`What is kept of ${queue.name}`}
       verb="Keep this much"
-      commands={{ curl: curl("PATCH", path, { retention }) }}
+      commands={{ longhaul: longhaul("queues", "retention", queue.name, ...ENDS.flatMap((end) => [`--${end}`, bounds(retention[end])])), curl: curl("PATCH", path, { retention }) }}
       onDo={() =>
         setRetention(queue.name, retention).then(() => {
           notify(`What is kept of ${queue.name} was changed.`);
@@ -68,4 +68,10 @@ export function RetentionDialog({ queue, onDone, onClose }: { queue: Queue; onDo
       </table>
     </ActDialog>
   );
+}
+
+/** Bounds as the command line takes them: `7d,10000`. */
+function bounds({ age, count }: Retention["completed"]): string {
+  const given = [age == null ? "" : age % DAY === 0 ? `${age / DAY}d` : `${age}s`, count == null ? "" : String(count)];
+  return given.filter((bound) => bound !== "").join(",") || "forever";
 }
