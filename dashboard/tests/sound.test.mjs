@@ -68,7 +68,22 @@ test("pages work under a base path", options, async (t) => {
   await visitor.page.goto(`${server.url}/tools/longhaul/admin/`);
   await visitor.page.getByRole("heading", { name: "Overview" }).waitFor();
   await visitor.page.getByRole("link", { name: "Queues", exact: true }).click();
-  await visitor.page.getByText("No queues yet").waitFor();
+  await visitor.page.getByRole("row", { name: /^step10/ }).waitFor();
   assert.match(visitor.page.url(), /\/tools\/longhaul\/admin\/queues$/);
   visitor.isQuiet();
+});
+
+test("files are sent compressed, within the budget of the first page", options, async (t) => {
+  const server = await serve(t);
+  const html = await fetch(`${server.url}/admin`).then((answer) => answer.text());
+  const first = [...html.matchAll(/(?:src|href)="\.\/(assets\/[^"]+)"/g)].map(([, path]) => path);
+  let bytes = 0;
+  for (const path of first) {
+    const { headers } = await fetch(`${server.url}/admin/${path}`, { method: "HEAD", headers: { "accept-encoding": "gzip" } });
+    assert.equal(headers.get("content-encoding"), "gzip", path);
+    bytes += Number(headers.get("content-length"));
+    const plain = await fetch(`${server.url}/admin/${path}`, { headers: { "accept-encoding": "gzip;q=0" } });
+    assert.equal(plain.headers.get("content-encoding"), null);
+  }
+  assert.ok(bytes > 10_000 && bytes < 60_000, `${bytes} bytes`);
 });

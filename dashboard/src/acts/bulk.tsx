@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { type Action, type Filter, actOnJobs } from "../api/routes";
+import { type Acted, type Action, type Filter, actOnJobs } from "../api/routes";
+import { words } from "../search";
 import { count, jobs } from "../words";
 import { ActDialog } from "./act-dialog";
 import { curl, type Commands, longhaul } from "./commands";
@@ -26,7 +27,7 @@ interface Props {
 /** An action on many jobs: first it counts them, then it acts portion by portion and shows how far it is. */
 export function BulkDialog({ action, filter, onClose, onDone }: Props) {
   const { verb, done } = VERBS[action];
-  const [found, setFound] = useState<{ matched: number; complete: boolean }>();
+  const [found, setFound] = useState<Acted>();
   const [trouble, setTrouble] = useState("");
   const [acted, setActed] = useState<number>();
   const [priority, setPriority] = useState(0);
@@ -44,32 +45,42 @@ export function BulkDialog({ action, filter, onClose, onDone }: Props) {
   }, []);
 
   const doIt = async () => {
+    // What was counted is done, and no more: a job that is retried may fail again meanwhile, and one that is asked to stop may be asked
+    // again.
+    const most = found?.complete === true ? found.done : Infinity;
+    // Jobs keep fitting after their priority was set, so a second portion would be the first one again.
+    const portion = action === "set_priority" ? COUNTED : PORTION;
     let sum = 0;
+    let isComplete = false;
     try {
-      for (let isComplete = false; !isComplete && !isStopped.current; ) {
-        const answer = await actOnJobs({ ...acting, limit: PORTION });
+      while (!isComplete && sum < most && !isStopped.current) {
+        const answer = await actOnJobs({ ...acting, limit: Math.min(portion, most - sum) });
         sum += answer.done;
         setActed(sum);
         isComplete = answer.complete || answer.done === 0;
+        if (action === "set_priority") break;
       }
-      notify(`${jobs(sum)} ${done}.`);
+      notify(`${jobs(sum)} ${done}.${action === "set_priority" && !isComplete && sum < most ? " More match: narrow the search." : ""}`);
     } finally {
       onDone();
     }
   };
-  const number = found === undefined ? "…" : `${found.complete ? "" : "at least "}${jobs(found.matched)}`;
+  const number = found === undefined ? "…" : `${found.complete ? "" : "at least "}${jobs(found.done)}`;
   return (
     <ActDialog
       title={found === undefined ? `${verb}: counting the jobs …` : `${verb} ${number}?`}
       verb={verb}
       isFinal={action === "delete"}
-      isBlocked={found === undefined || found.matched === 0}
+      isBlocked={found === undefined || found.done === 0}
       commands={commandsFor(action, filter, priority)}
       onDo={doIt}
       onClose={onClose}
     >
       {trouble !== "" && <p class="trouble">{trouble}</p>}
-      <p>{ABOUT[action]}</p>
+      <p>
+        {ABOUT[action]}
+        {found !== undefined && found.matched > found.done && ` ${count(found.matched)} match, of which it is for ${count(found.done)}.`}
+      </p>
       {action === "set_priority" && (
         <label class="field">
           Priority, −100 to 100, higher first
@@ -78,7 +89,7 @@ export function BulkDialog({ action, filter, onClose, onDone }: Props) {
       )}
       {acted !== undefined && found !== undefined && (
         <p class="progress">
-          <progress max={Math.max(found.matched, acted)} value={acted} aria-label="Jobs done" />
+          <progress max={Math.max(found.done, acted)} value={acted} aria-label="Jobs done" />
           <span class="number">
             {count(acted)} of {number}
           </span>
@@ -96,10 +107,11 @@ const ABOUT: Record<Action, string> = {
 };
 
 function commandsFor(action: Action, filter: Filter, priority: number): Commands {
-  const words = filter.ids ?? (filter.q ? [filter.q] : []);
+  const named = filter.ids ?? words(filter.q ?? "").map(({ text }) => text);
   const asPriority = action === "set_priority";
   return {
-    longhaul: longhaul("jobs", asPriority ? "priority" : action, ...(asPriority ? [String(priority)] : []), ...words),
+    // The command line acts on all jobs there are only where it is told which.
+    ...(!asPriority && named.length > 0 && { longhaul: longhaul("jobs", action, ...named) }),
     curl: curl("POST", "jobs/actions", { action, filter, ...(asPriority && { priority }) }),
   };
 }

@@ -33,3 +33,11 @@ export function written(value: unknown, indent = ""): string {
   }
   return JSON.stringify(value) ?? "null";
 }
+
+/** Writes JSON in one line, numbers as they were. */
+export function compact(value: unknown): string {
+  if (value instanceof Exact) return value.source;
+  if (Array.isArray(value)) return `[${value.map(compact).join(",")}]`;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
+  return `{${Object.entries(value).map(([name, one]) => `${JSON.stringify(name)}:${compact(one)}`).join(",")}}`;
+}

@@ -79,7 +79,7 @@ export interface Stats {
   run: Spread;
   queues: ({ queue: string } & Counted)[];
   kinds: ({ kind: string } & Counted)[];
-  oldest_waiting: unknown;
+  oldest_waiting: string | null;
 }
 
 export interface ErrorGroup {
@@ -133,7 +133,7 @@ export interface Kind extends Counted {
   kind: string;
   known: boolean;
   workers: number;
-  versions: { queue: string; version: number; waiting: number; oldest_at: string | null }[];
+  versions: { queue: string; version: number; waiting: number; oldest_at: string; known: boolean }[];
   newest_supported: number | null;
 }
 
@@ -142,7 +142,8 @@ export interface Change {
   id: string;
   kind: string;
   queue: string;
-  state: State;
+  /** Null once it was deleted. */
+  state: State | null;
   attempt: number;
   at: string;
 }

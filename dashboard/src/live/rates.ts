@@ -30,7 +30,7 @@ export function useRates(): Rates {
   useEffect(
     () =>
       listen((heard) => {
-        if (heard === "gap") return;
+        if (heard === "gap" || heard.state === null) return;
         const at = Math.floor(Date.now() / 1_000);
         let second = seconds.at(-1);
         if (second?.at !== at) {

@@ -62,17 +62,13 @@ export function Kinds() {
   );
 }
 
-/** Jobs that wait for a worker that is not there: of a kind that none knows, or of a version that is too new for all. */
-function Drift({ kind }: { kind: Kind }) {
-  if (!kind.known) return <span class="badge bad">no worker takes it</span>;
-  const newest = kind.newest_supported;
-  const ahead = kind.versions.filter(({ version, waiting }) => newest !== null && version > newest && waiting > 0);
-  if (ahead.length === 0) return null;
-  return (
-    <span class="badge bad">
-      version {Math.max(...ahead.map(({ version }) => version))} waits, workers know up to {newest}
-    </span>
-  );
+/** Tells of jobs that no live worker takes: of a kind that none knows, or of a version that all are too old for. */
+function Drift({ kind: { workers, known, versions, newest_supported } }: { kind: Kind }) {
+  if (known) return null;
+  const strange = [...new Set(versions.filter((version) => !version.known).map(({ version }) => version))];
+  const isTooNew = newest_supported !== null && strange.some((version) => version > newest_supported);
+  const words = isTooNew ? `version ${strange.join(", ")} waits, and workers know up to ${newest_supported}` : workers > 0 ? "no worker of its queue takes it" : "no worker takes it";
+  return <span class="badge bad">{words}</span>;
 }
 
 function Waiting({ kind }: { kind: Kind }) {

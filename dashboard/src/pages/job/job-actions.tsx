@@ -3,7 +3,7 @@ import { useLocation } from "preact-iso";
 import { ActDialog } from "../../acts/act-dialog";
 import { curl, longhaul } from "../../acts/commands";
 import { notify } from "../../acts/notices";
-import { written } from "../../api/json";
+import { compact, parse, written } from "../../api/json";
 import { hasEnded, type Job } from "../../api/model";
 import { type Acting, actOnJobs, cancelJob, deleteJob, retryJob } from "../../api/routes";
 import { useKeys } from "../../keys";
@@ -111,7 +111,7 @@ function EditDialog({ job, path, onDone, onClose }: DialogProps & { path: string
       title="Edit its args and run it again"
       verb="Run again"
       isBlocked={fault !== ""}
-      commands={{ longhaul: longhaul("jobs", "retry", job.id, "--args", text), curl: curl("POST", `${path}/retry`, `{"args":${text}}`) }}
+      commands={{ curl: curl("POST", `${path}/retry`, fault === "" ? compact({ args: parse(text) }) : '{"args": …}') }}
       onDo={() => retryJob(job.id, text).then(() => onDone("It runs again, with the new args."))}
       onClose={onClose}
     >
@@ -143,7 +143,7 @@ function PriorityDialog({ job, onDone, onClose }: DialogProps) {
       title="Set its priority"
       verb="Set priority"
       isBlocked={!(Math.abs(priority) <= 100)}
-      commands={{ longhaul: longhaul("jobs", "priority", String(priority), job.id), curl: curl("POST", "jobs/actions", acting) }}
+      commands={{ curl: curl("POST", "jobs/actions", acting) }}
       onDo={async () => {
         const { done } = await actOnJobs(acting);
         onDone(done === 1 ? `Its priority is ${priority}.` : "It waits no longer, so its priority stays.");

@@ -21,6 +21,7 @@ function Reasons({ job }: { job: Job }) {
       <h2>Why it waits</h2>
       <Trouble error={why.error} />
       <ul>
+        {why.value !== undefined && why.value.reasons.length === 0 && <li>{turn(job)}</li>}
         {why.value?.reasons.map((reason, at) => (
           <li key={`${reason.rule} ${at}`}>
             <InWords reason={reason} job={job} />
@@ -50,12 +51,9 @@ function InWords({ reason, job }: { reason: Reason; job: Job }): ComponentChildr
     case "depends_on":
       return <>It waits for {listed(reason.waits_for)} to complete.</>;
     case "children":
-      return job.children === null ? (
-        <>It waits for its children to end.</>
-      ) : (
+      return (
         <>
-          It waits for its children: {count(job.children.completed + job.children.failed + job.children.cancelled)} of {count(job.children.total)} have
-          ended.
+          It waits for its children to end{used(reason)}.
         </>
       );
     case "paused_queue":
@@ -71,7 +69,7 @@ function InWords({ reason, job }: { reason: Reason; job: Job }): ComponentChildr
     case "rate_key":
       return <>Its limit key {key} has used up its rate{used(reason)}{until}.</>;
     case "turn":
-      return job.position === null ? <>Others are before it.</> : <>Its turn has not come: it is number {count(job.position)} in its queue.</>;
+      return turn(job);
     case "signal":
       return <>It waits for the signal {reason.key}{until}.</>;
     case "no_worker":
@@ -93,6 +91,9 @@ function InWords({ reason, job }: { reason: Reason; job: Job }): ComponentChildr
       );
   }
 }
+
+const turn = ({ position }: Job): string =>
+  position === null ? "Workers take it as soon as they can." : `Its turn has not come: it is number ${position >= 1_000 ? "1,000 or more" : count(position)} in its queue.`;
 
 const used = ({ used, of }: Reason) => (of == null ? "" : `: ${count(used ?? of)} of ${count(of)}`);
 

@@ -105,7 +105,8 @@ export class Listing {
   /** Notes a change that the live feed told, where it is of a row from one to another; the others are read again when they are seen. */
   apply({ id, state, attempt, at }: Change, from: number, to: number): void {
     const row = this.rows.slice(from, to).find((row) => row.id === id);
-    if (row === undefined || (row.state === state && row.attempt === attempt)) return;
+    // One that is gone is missed when the page is read again.
+    if (row === undefined || state === null || (row.state === state && row.attempt === attempt)) return;
     row.state = state;
     row.attempt = attempt;
     if (state === "running") row.started_at = at;

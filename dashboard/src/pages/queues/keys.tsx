@@ -9,7 +9,7 @@ import { Trouble } from "../../parts/trouble";
 import { qualified } from "../../search";
 import { count } from "../../words";
 
-/** The limit keys: what waits and runs of each, and which are paused until when. */
+/** The limit keys that a rate limit has paused, and until when. Columns of limits show up where a key has some. */
 export function Keys() {
   const { query, route } = useLocation();
   const prefix = query.prefix ?? "";
@@ -19,10 +19,11 @@ export function Keys() {
   const live = useLive((signal) => listKeys({ prefix, cursor: at }, signal), { key: `keys ${prefix} ${at ?? ""}`, every: 3_000, when: () => true });
   const keys = live.value?.keys ?? [];
   if (prefix === "" && at === undefined && keys.length === 0 && live.error === undefined) return null;
+  const hasCounts = keys.some(({ waiting, running }) => waiting !== null || running !== null);
   const hasLimits = keys.some(({ slots, rate, weight }) => slots !== null || rate !== null || weight !== null);
   return (
     <section>
-      <h2>Limit keys</h2>
+      <h2>Paused limit keys</h2>
       <form
         class="search-box"
         onSubmit={(event) => {
@@ -35,15 +36,19 @@ export function Keys() {
       </form>
       <Trouble error={live.error} />
       {keys.length === 0 ? (
-        <p class="soft">No key begins like this.</p>
+        <p class="soft">No paused key begins like this.</p>
       ) : (
         <div class="wide">
           <table>
             <thead>
               <tr>
                 <th scope="col">Key</th>
-                <th scope="col" class="number">Waiting</th>
-                <th scope="col" class="number">Running</th>
+                {hasCounts && (
+                  <>
+                    <th scope="col" class="number">Waiting</th>
+                    <th scope="col" class="number">Running</th>
+                  </>
+                )}
                 {hasLimits && (
                   <>
                     <th scope="col" class="number">Slots</th>
@@ -60,8 +65,12 @@ export function Keys() {
                   <th scope="row">
                     <To page="jobs" query={{ q: qualified("key", key.key) }}>{key.key}</To>
                   </th>
-                  <td class="number">{number(key.waiting)}</td>
-                  <td class="number">{number(key.running)}</td>
+                  {hasCounts && (
+                    <>
+                      <td class="number">{number(key.waiting)}</td>
+                      <td class="number">{number(key.running)}</td>
+                    </>
+                  )}
                   {hasLimits && <Limits of={key} />}
                   <td>{key.closed_until === null ? <span class="soft">open</span> : <Time at={key.closed_until} />}</td>
                 </tr>
