@@ -1,20 +1,23 @@
 # `make` alone says what there is. ARGS is handed on, as in: make run ARGS="--listen 127.0.0.1:9000"
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-CARGO ?= cargo
+export CARGO ?= cargo
 ARGS ?=
 BUILT := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run corpus demo screenshots test test-quick measure lint fmt bench bench-stores bench-acks chaos-kill chaos outage docs install clean
+.PHONY: help run release corpus demo screenshots test test-quick measure lint fmt bench bench-stores bench-acks chaos-kill chaos outage docs install clean
 
 help: ## Print this list.
 	@echo "usage: make <target> [ARGS=\"...\"]"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## Install what is missing, build a release and serve on http://127.0.0.1:8000.
-	@scripts/install-tools run
-	@scripts/fetch-model $(BUILT)/release/models || echo "without the embedding model, search goes by words alone" >&2
-	@exec $(CARGO) run --release --locked --package longhaul-server -- serve $(ARGS)
+run: ## Install what is missing, build what starts soonest, and serve on http://127.0.0.1:8000.
+	@exec scripts/run $(ARGS)
+
+release: ## Build the release binary, target/release/longhaul, with the embedding model beside it.
+	@scripts/install-tools build
+	@$(CARGO) build --release --locked --package longhaul-server
+	@scripts/fetch-model $(BUILT)/release/models
 
 test: ## Install what is missing, then run every check and test there is.
 	@scripts/install-tools test
@@ -43,15 +46,15 @@ corpus: ## Read a folder of documents: pages, words, warnings, time, memory, bes
 	@$(CARGO) run --release --locked --quiet --package materials --example corpus -- \
 		$(or $(FOLDER),services/materials/tests/documents)
 
-demo: ## Walk through all five services in this terminal, offline, with a "GitHub" and an "LLM" of our own.
+demo: ## Show all five services at work in the dashboard, offline. ARGS="--terminal" walks through them in this terminal.
 	@scripts/install-tools run
-	@$(CARGO) build --release --locked --quiet --package longhaul-server --package fakes
-	@scripts/demo $(ARGS)
+	@scripts/build-quick longhaul-server fakes
+	@exec scripts/demo $(ARGS)
 
 screenshots: ## Take each page of the dashboard, light and dark, into docs/screenshots. ARGS: pages.
 	@scripts/install-tools test
-	@$(CARGO) build --release --locked --quiet --package longhaul-server --package fakes
-	@scripts/in-dashboard screenshots.mjs $(ARGS)
+	@scripts/build-quick longhaul-server fakes
+	@exec scripts/in-dashboard screenshots.mjs $(ARGS)
 
 bench: ## Measure, beside a bare log on the same disk. ARGS: workloads and flags of `longhaul bench`.
 	@scripts/install-tools build

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import unittest
 from pathlib import Path
@@ -16,47 +14,7 @@ import httpx
 
 import longhaul
 from longhaul import AsyncLonghaul, Longhaul, Worker
-
-BIN = os.environ["LONGHAUL_BIN"]
-
-
-class Server:
-    """A server on a port and in a folder of its own."""
-
-    def __init__(self) -> None:
-        self.folder = tempfile.TemporaryDirectory()
-        self.url = ""
-        self.start("127.0.0.1:0")
-
-    def start(self, listen: str) -> None:
-        environment = {**os.environ, "RUST_LOG": "info", "LONGHAUL_LOG_FORMAT": "json"}
-        arguments = [BIN, "serve", "--listen", listen, "--data", self.folder.name, "--accept-unknown-kinds"]
-        self.process = subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        assert self.process.stdout is not None
-        seen = []
-        for line in self.process.stdout:
-            seen.append(line.decode())
-            start = line.find(b"http://127.0.0.1:")
-            if start >= 0:
-                digits = line[start + len(b"http://127.0.0.1:") :]
-                port = digits[: next((i for i, c in enumerate(digits) if not chr(c).isdigit()), len(digits))]
-                self.url = f"http://127.0.0.1:{port.decode()}"
-                break
-        else:
-            raise AssertionError("the server did not start: " + "".join(seen))
-        threading.Thread(target=self.process.stdout.read, daemon=True).start()
-
-    def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def restart(self) -> None:
-        self.kill()
-        self.start(self.url.removeprefix("http://"))
-
-    def close(self) -> None:
-        self.kill()
-        self.folder.cleanup()
+from server import Server
 
 
 class Counting(httpx.HTTPTransport):
@@ -207,7 +165,7 @@ class Jobs(Case):
         job = self.client.enqueue("nobody")
         with self.assertRaises(longhaul.TimeoutError) as caught:
             job.wait(0.1)
-        self.assertEqual((caught.exception.job_id, job.get().state), (job.id, "available"))
+        self.assertEqual((caught.exception.handle.id, job.get().state), (job.id, "available"))
 
 
 class Lists(Case):

@@ -5,26 +5,22 @@ use crate::answer::{int, list};
 use crate::driver::{Driver, JOBS_PER_CALL};
 use crate::error::unreadable;
 use crate::fields::bounded;
-use crate::read::{Row, Rows, list_rows, pack_filter};
+use crate::filter::Narrowed;
+use crate::read::{Row, list_rows};
 use crate::scripts;
 
 /// Acts on jobs that fit, and changes at most `limit`. Candidates are looked for a bounded page at a time; the script that
 /// writes holds each against the filter again.
 pub(crate) async fn act(driver: &Driver, filter: &JobFilter, action: &Action, limit: usize) -> Result<Acted> {
-    // Labels and text are held against whole rows. Of these only the last error may change, and then the state does, too.
-    let rows = match (&filter.text, filter.labels.is_empty()) {
-        (Some(_), _) => Rows::Whole,
-        (None, false) => Rows::Short,
-        (None, true) => Rows::None,
-    };
-    let mut page = Page { limit: JOBS_PER_CALL, ..Page::default() };
     let mut acted = Acted { complete: true, ..Acted::default() };
+    let Some(filter) = Narrowed::new(filter) else { return Ok(acted) };
+    let mut page = Page { limit: JOBS_PER_CALL, ..Page::default() };
     loop {
-        let found = list_rows(driver, filter, &page, rows).await?;
+        let found = list_rows(driver, &filter, &page, filter.looks_at()).await?;
         let left = (limit as u64).saturating_sub(acted.done);
         if !found.rows.is_empty() {
             let [looked_at, matched, done, changed] =
-                act_on(driver, filter, action, left, &found.rows, rows).await?;
+                act_on(driver, &filter, action, left, &found.rows).await?;
             acted.matched += matched;
             acted.done += done;
             acted.complete &= changed == 0 && looked_at == found.rows.len() as u64;
@@ -40,40 +36,35 @@ pub(crate) async fn act(driver: &Driver, filter: &JobFilter, action: &Action, li
 }
 
 /// Acts on candidates. Answers how many were looked at, fitted and were changed, and how many are in another state than the
-/// one in which they were found, so that nothing is known of their last error.
+/// one in which they were found, so that nothing is known of their args and their last error.
 async fn act_on(
     driver: &Driver,
-    filter: &JobFilter,
+    filter: &Narrowed,
     action: &Action,
     limit: u64,
     candidates: &[Row],
-    rows: Rows,
 ) -> Result<[u64; 4]> {
-    let (word, grace) = match action {
-        Action::Cancel { grace } => ("cancel", bounded(*grace)),
-        Action::Retry => ("retry", 0),
-        Action::Delete => ("delete", 0),
-        // Goes when this store has them.
-        Action::RetryWith { .. } | Action::SetPriority { .. } => return Ok([0; 4]),
+    let (script, word, value) = match action {
+        Action::Cancel { grace } => (&scripts::ACT, "cancel", bounded(*grace).to_string()),
+        Action::Retry => (&scripts::ACT, "retry", String::new()),
+        Action::RetryWith { args } => (&scripts::ACT_WITH_DATA, "retry_with", args.as_str().to_owned()),
+        Action::Delete => (&scripts::ACT, "delete", String::new()),
+        Action::SetPriority { priority } => (&scripts::ACT, "set_priority", priority.to_string()),
     };
-    let mut arguments = vec![
-        word.into(),
-        grace.to_string().into_bytes(),
-        limit.to_string().into_bytes(),
-        pack_filter(filter),
-    ];
+    let mut arguments =
+        vec![word.into(), value.into_bytes(), limit.to_string().into_bytes(), filter.packed()];
     for row in candidates {
-        let state_event = if rows == Rows::Whole { row.state_event.to_string() } else { String::new() };
+        let state_event = if filter.may_change() { row.state_event.to_string() } else { String::new() };
         arguments.extend([
             row.id.as_str().as_bytes().to_vec(),
             row.seq.to_string().into_bytes(),
             state_event.into_bytes(),
         ]);
     }
-    let answer = driver.call(&scripts::ACT, arguments).await?;
+    let answer = driver.call(script, arguments).await?;
     let number = |value: &Value| u64::try_from(int(value)?).ok();
     let numbers: Option<Vec<u64>> = list(answer).and_then(|answer| answer.iter().map(number).collect());
-    numbers.and_then(|numbers| numbers.try_into().ok()).ok_or_else(|| unreadable(scripts::ACT.operation))
+    numbers.and_then(|numbers| numbers.try_into().ok()).ok_or_else(|| unreadable(script.operation))
 }
 
 #[cfg(test)]
@@ -98,15 +89,18 @@ mod tests {
         store.finish(vec![finish(&lease, failed())]).await.unwrap();
 
         let filter = JobFilter { states: vec![State::Failed], ..JobFilter::default() };
-        let looked = list_rows(&driver, &filter, &Page::default(), Rows::Whole).await.unwrap().rows;
+        let by_state = Narrowed::new(&filter).unwrap();
+        let text = JobFilter { text: Some("x".into()), ..filter.clone() };
+        let by_text = Narrowed::new(&text).unwrap();
+        let looked = list_rows(&driver, &by_text, &Page::default(), by_text.looks_at()).await.unwrap().rows;
         assert_eq!(looked.len(), 1);
         let acted = store.act(&filter, Action::Retry, 1_000).await.unwrap();
         assert_eq!(acted, Acted { matched: 1, done: 1, complete: true });
         let again = store.claim(claim()).await.unwrap().remove(0).lease;
         store.finish(vec![finish(&again, completed())]).await.unwrap();
         // One that looked before acts only now, by the state alone and by what may be in the last error.
-        for (rows, changed) in [(Rows::None, 0), (Rows::Whole, 1)] {
-            let late = act_on(&driver, &filter, &Action::Retry, 1_000, &looked, rows).await.unwrap();
+        for (filter, changed) in [(by_state, 0), (by_text, 1)] {
+            let late = act_on(&driver, &filter, &Action::Retry, 1_000, &looked).await.unwrap();
             assert_eq!(late, [1, 0, 0, changed]);
         }
         let found = store.get(&[id("x")]).await.unwrap().remove(0).found().unwrap();

@@ -172,7 +172,9 @@ fn pack_entries(packed: &mut Packer, entries: &[Entry]) {
     packed.list(entries.len());
     for entry in entries {
         match entry {
-            Entry::Step { name, output, .. } => packed.list(3).text("s").text(name).text(output.as_str()),
+            Entry::Step { name, output, took } => {
+                packed.list(4).text("s").text(name).text(output.as_str()).int(bounded(*took))
+            }
             Entry::Progress(progress) => {
                 let body = json_of(&EventBody::Progress(progress.clone()));
                 packed.list(3).text("p").text(&body).text(&json_of(progress))

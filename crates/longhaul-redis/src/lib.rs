@@ -57,6 +57,7 @@ mod due;
 mod enqueue;
 mod error;
 mod fields;
+mod filter;
 mod finish;
 mod looks;
 mod lost;
@@ -65,7 +66,9 @@ mod options;
 mod pack;
 mod queues;
 mod read;
+mod samples;
 mod scripts;
+mod steps;
 mod store;
 mod sweep;
 

@@ -10,11 +10,13 @@ use crate::claim::Patience;
 use crate::driver::{Driver, JOBS_PER_CALL};
 use crate::error::unreadable;
 use crate::fields::{Beside, Data, Fields, record};
-use crate::pack::Packer;
+use crate::filter::{Narrowed, Rows};
 use crate::scripts;
 
 /// The most jobs that one page looks at, so that a filter which fits few costs a page no more than any other.
-const SCANNED_PER_PAGE: usize = 10_000;
+const SCANNED_PER_PAGE: u64 = 10_000;
+/// The bytes of rows after which a page ends.
+const BYTES_PER_PAGE: u64 = 8 << 20;
 /// And one call.
 const SCANNED_PER_CALL: usize = 500;
 
@@ -66,27 +68,17 @@ fn size(value: &Value) -> Option<u64> {
 
 /// A page of jobs, newest first.
 pub(crate) async fn list_jobs(driver: &Driver, filter: &JobFilter, page: &Page) -> Result<JobPage> {
-    let rows = match page.payloads {
-        // The text may be in what a short row leaves out.
-        Payloads::Short if filter.text.is_none() => Rows::Short,
+    let Some(narrowed) = Narrowed::new(filter) else { return Ok(JobPage::default()) };
+    let rows = match (page.payloads, narrowed.looks_at()) {
+        (Payloads::Short, Rows::Short | Rows::None) => Rows::Short,
         _ => Rows::Whole,
     };
-    let listed = list_rows(driver, filter, page, rows).await?;
+    let listed = list_rows(driver, &narrowed, page, rows).await?;
     let mut jobs: Vec<JobRecord> = listed.rows.into_iter().filter_map(|row| row.record).collect();
     if page.payloads == Payloads::Short {
         jobs.iter_mut().for_each(JobRecord::shorten);
     }
-    Ok(JobPage { jobs, next: listed.next, searched: 0 })
-}
-
-/// The part of each job that a list reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rows {
-    Whole,
-    /// Without large args and outputs.
-    Short,
-    /// Only what names the job and its state.
-    None,
+    Ok(JobPage { jobs, next: listed.next, searched: listed.searched })
 }
 
 /// A job among those that are listed.
@@ -103,15 +95,12 @@ pub(crate) struct Row {
 pub(crate) struct Listed {
     pub(crate) rows: Vec<Row>,
     pub(crate) next: Option<String>,
+    /// The jobs that were looked at, fitting or not.
+    searched: u64,
 }
 
 /// A page of rows, newest first.
-pub(crate) async fn list_rows(
-    driver: &Driver,
-    filter: &JobFilter,
-    page: &Page,
-    rows: Rows,
-) -> Result<Listed> {
+pub(crate) async fn list_rows(driver: &Driver, filter: &Narrowed, page: &Page, rows: Rows) -> Result<Listed> {
     let mut before: Option<u64> = match &page.cursor {
         None => None,
         Some(cursor) => Some(cursor.parse().map_err(|_| Error::Invalid {
@@ -120,14 +109,19 @@ pub(crate) async fn list_rows(
         })?),
     };
     let limit = page.limit.clamp(1, 1_000);
-    let wanted = pack_filter(filter);
+    let wanted = filter.packed();
     let mut listed = Listed::default();
-    let mut scanned = 0;
+    let mut bytes = 0;
     loop {
+        // Where rows are held against terms here, few may be left of those that a script answers.
+        let most = match filter.looks_at() {
+            Rows::None => limit - listed.rows.len(),
+            Rows::Whole | Rows::Short => SCANNED_PER_CALL,
+        };
         let mut arguments = vec![
             before.map(|seq| seq.to_string()).unwrap_or_default().into_bytes(),
             SCANNED_PER_CALL.to_string().into_bytes(),
-            (limit - listed.rows.len()).to_string().into_bytes(),
+            most.to_string().into_bytes(),
             wanted.clone(),
             match rows {
                 Rows::Whole => "whole".into(),
@@ -135,19 +129,34 @@ pub(crate) async fn list_rows(
                 Rows::None => "none".into(),
             },
         ];
-        arguments.extend(filter.ids.iter().map(|id| id.as_str().as_bytes().to_vec()));
+        arguments.extend(filter.ids());
         let answer = driver.call(&scripts::LIST, arguments).await?;
         let part = read_part(answer).ok_or_else(|| unreadable(scripts::LIST.operation))?;
         let is_wanted = |row: &Row| match &row.record {
-            Some(record) => fits(filter, record),
+            Some(record) => filter.fits(record),
             // A row that was asked for and cannot be read.
             None => rows == Rows::None,
         };
-        listed.rows.extend(part.rows.into_iter().filter(is_wanted));
-        scanned += SCANNED_PER_CALL;
+        listed.searched += part.looked_at;
+        bytes += part.bytes;
         before = part.last_seen.or(before);
-        listed.next = before.filter(|_| part.has_more).map(|seq| seq.to_string());
-        if !part.has_more || listed.rows.len() == limit || scanned >= SCANNED_PER_PAGE {
+        let mut has_more = part.has_more;
+        let mut found = part.rows.into_iter();
+        while let Some(row) = found.next() {
+            if !is_wanted(&row) {
+                continue;
+            }
+            let seq = row.seq;
+            listed.rows.push(row);
+            if listed.rows.len() == limit && found.len() > 0 {
+                (before, has_more) = (u64::try_from(seq).ok(), true);
+                break;
+            }
+        }
+        listed.next = before.filter(|_| has_more).map(|seq| seq.to_string());
+        let is_enough =
+            listed.rows.len() == limit || listed.searched >= SCANNED_PER_PAGE || bytes >= BYTES_PER_PAGE;
+        if !has_more || is_enough {
             return Ok(listed);
         }
     }
@@ -158,10 +167,13 @@ struct Part {
     rows: Vec<Row>,
     last_seen: Option<u64>,
     has_more: bool,
+    looked_at: u64,
+    /// The bytes of the rows.
+    bytes: u64,
 }
 
 fn read_part(answer: Value) -> Option<Part> {
-    let [last_seen, more, rows] = <[Value; 3]>::try_from(list(answer)?).ok()?;
+    let [last_seen, more, rows, looked_at, bytes] = <[Value; 5]>::try_from(list(answer)?).ok()?;
     let row = |row: Value| {
         let [id, seq, state_event, row] = <[Value; 4]>::try_from(list(row)?).ok()?;
         let id = JobId::from_store(text(&id)?.to_owned());
@@ -172,40 +184,9 @@ fn read_part(answer: Value) -> Option<Part> {
         rows: list(rows)?.into_iter().map(row).collect::<Option<_>>()?,
         last_seen: u64::try_from(int(&last_seen)?).ok(),
         has_more: int(&more)? == 1,
+        looked_at: u64::try_from(int(&looked_at)?).ok()?,
+        bytes: u64::try_from(int(&bytes)?).ok()?,
     })
-}
-
-/// Packs the part of a filter that scripts look at, as `matching.lua` reads it.
-pub(crate) fn pack_filter(filter: &JobFilter) -> Vec<u8> {
-    let mut wanted = Packer::new();
-    wanted.list(4).list(filter.states.len());
-    for state in &filter.states {
-        wanted.int(*state as i64);
-    }
-    for words in [&filter.kinds, &filter.queues] {
-        wanted.list(words.len());
-        for word in words {
-            wanted.text(word);
-        }
-    }
-    wanted.list(filter.parents.len());
-    for parent in &filter.parents {
-        wanted.text(parent.as_str());
-    }
-    wanted.done()
-}
-
-/// True where a job fits the part of a filter that scripts do not look at.
-fn fits(filter: &JobFilter, job: &JobRecord) -> bool {
-    filter.labels.iter().all(|(label, value)| job.labels.get(label) == Some(value))
-        && filter.text.as_ref().is_none_or(|text| has_text(job, text))
-}
-
-fn has_text(job: &JobRecord, text: &str) -> bool {
-    let text = text.to_ascii_lowercase();
-    let last_error = job.errors.last().map_or("", |error| error.message.as_str());
-    let places = [job.id.as_str(), &job.kind, job.args.as_str(), last_error];
-    places.iter().any(|place| place.to_ascii_lowercase().contains(&text))
 }
 
 /// A piece of a job's log.

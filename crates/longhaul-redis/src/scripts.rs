@@ -148,13 +148,12 @@ pub(crate) static PRUNE: Lazy = LazyLock::new(|| {
         &[STORE, KEYS, RUNS, REMOVING, DELETING, include_str!("lua/prune.lua")],
     )
 });
-pub(crate) static ACT: Lazy = LazyLock::new(|| {
-    Script::new(
-        "act on jobs",
-        Flags::GoesOn,
-        &[STORE, KEYS, BATCHES, RUNS, REMOVING, DELETING, MATCHING, include_str!("lua/act.lua")],
-    )
-});
+const ACTING: &[&str] =
+    &[STORE, KEYS, BATCHES, RUNS, REMOVING, DELETING, MATCHING, include_str!("lua/act.lua")];
+
+pub(crate) static ACT: Lazy = LazyLock::new(|| Script::new("act on jobs", Flags::GoesOn, ACTING));
+/// The same for actions that bring data.
+pub(crate) static ACT_WITH_DATA: Lazy = LazyLock::new(|| Script::new("act on jobs", Flags::Adds, ACTING));
 pub(crate) static GET: Lazy = LazyLock::new(|| {
     Script::new("look jobs up", Flags::Reads, &[STORE, READING, include_str!("lua/get.lua")])
 });
@@ -168,6 +167,21 @@ pub(crate) static QUEUES: Lazy =
 pub(crate) static SET_QUEUE: Lazy = LazyLock::new(|| {
     Script::new("configure a queue", Flags::GoesOn, &[STORE, include_str!("lua/set_queue.lua")])
 });
+pub(crate) static PAUSE_QUEUE: Lazy =
+    LazyLock::new(|| Script::new("pause a queue", Flags::GoesOn, &[include_str!("lua/pause_queue.lua")]));
+pub(crate) static RESUME_QUEUE: Lazy = LazyLock::new(|| {
+    Script::new("resume a queue", Flags::GoesOn, &[STORE, include_str!("lua/resume_queue.lua")])
+});
+pub(crate) static LANES: Lazy =
+    LazyLock::new(|| Script::new("list lanes", Flags::Reads, &[STORE, include_str!("lua/lanes.lua")]));
+pub(crate) static PAUSES: Lazy =
+    LazyLock::new(|| Script::new("list pauses", Flags::Reads, &[STORE, include_str!("lua/pauses.lua")]));
+pub(crate) static STEPS: Lazy =
+    LazyLock::new(|| Script::new("list steps", Flags::Reads, &[STORE, include_str!("lua/steps.lua")]));
+pub(crate) static PUT_SAMPLES: Lazy =
+    LazyLock::new(|| Script::new("keep samples", Flags::Adds, &[STORE, include_str!("lua/put_samples.lua")]));
+pub(crate) static SAMPLES: Lazy =
+    LazyLock::new(|| Script::new("read samples", Flags::Reads, &[include_str!("lua/samples.lua")]));
 pub(crate) static WORKERS: Lazy =
     LazyLock::new(|| Script::new("read workers", Flags::Reads, &[STORE, include_str!("lua/workers.lua")]));
 pub(crate) static READY: Lazy =

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use futures::future::select_all;
 use longhaul::{
     Acted, Action, Backoff, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId,
-    JobPage, Lease, LeaseStatus, Listener, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Result,
-    Signals, Store, Swept, WorkerInfo, admit,
+    JobPage, KeyPause, Lane, Lease, LeaseStatus, Listener, Lookup, NewJob, Page, QueueConfig, QueueInfo,
+    Record, Result, Sample, Signals, StepRecord, Store, Swept, Timestamp, WorkerInfo, admit,
 };
 
 use crate::answer::int;
@@ -17,7 +17,7 @@ use crate::driver::Driver;
 use crate::due::DueTimer;
 use crate::error::{failed, unreadable};
 use crate::options::RedisOptions;
-use crate::{act, claim, enqueue, finish, queues, read, scripts, sweep};
+use crate::{act, claim, enqueue, finish, queues, read, samples, scripts, steps, sweep};
 
 /// Jobs in Redis or Valkey. Cheap to clone; the connections are closed when the last clone is dropped.
 #[derive(Clone, Debug)]
@@ -222,6 +222,7 @@ impl Store for RedisStore {
 
     async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted> {
         admit::filter(filter)?;
+        admit::action(&action)?;
         act::act(&self.inner.driver, filter, &action, limit).await
     }
 
@@ -232,6 +233,36 @@ impl Store for RedisStore {
     async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()> {
         admit::queue(queue)?;
         queues::set_queue(&self.inner.driver, queue, config).await
+    }
+
+    async fn pause_queue(&self, queue: &str) -> Result<()> {
+        admit::queue(queue)?;
+        queues::pause(&self.inner.driver, queue).await
+    }
+
+    async fn resume_queue(&self, queue: &str) -> Result<()> {
+        queues::resume(&self.inner.driver, queue).await
+    }
+
+    async fn lanes(&self) -> Result<Vec<Lane>> {
+        queues::lanes(&self.inner.driver).await
+    }
+
+    async fn pauses(&self) -> Result<Vec<KeyPause>> {
+        queues::pauses(&self.inner.driver).await
+    }
+
+    async fn steps(&self, id: &JobId) -> Result<Option<Vec<StepRecord>>> {
+        steps::steps(&self.inner.driver, id).await
+    }
+
+    async fn put_samples(&self, samples: &[Sample]) -> Result<()> {
+        admit::samples(samples)?;
+        samples::put(&self.inner.driver, samples).await
+    }
+
+    async fn samples(&self, series: &str, from: Timestamp) -> Result<Vec<Sample>> {
+        samples::read(&self.inner.driver, series, from).await
     }
 
     async fn workers(&self) -> Result<Vec<WorkerInfo>> {

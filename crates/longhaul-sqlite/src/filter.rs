@@ -1,24 +1,56 @@
 //! A filter of jobs as the conditions of a statement. Names go into a statement as values, never as text.
 
-use longhaul::{JobFilter, JobId, State};
+use longhaul::{Condition, JobFilter, JobId, State, Term};
 use rusqlite::types::Value;
 
-/// The rows that a page of a list looks at; the index that finds them depends on the filter, because named jobs and rare
-/// states have indexes of their own.
-pub(crate) fn source(filter: &JobFilter, values: &mut Vec<Value>) -> String {
+/// The rows that a page of a list looks at, at most `limit`, between the numbers `?2` and `?1`; the index that finds them
+/// depends on the filter, because named jobs, rare states and failures have indexes of their own.
+pub(crate) fn source(filter: &JobFilter, values: &mut Vec<Value>, limit: i64) -> String {
     let words = |ids: &[JobId]| ids.iter().map(|id| id.as_str().to_owned()).collect::<Vec<_>>();
-    if !filter.ids.is_empty() {
+    let mut index = "";
+    let narrow = if !filter.ids.is_empty() {
         format!(" AND id IN ({})", placeholders(values, words(&filter.ids)))
     } else if !filter.parents.is_empty() {
         format!(" AND parent IN ({})", placeholders(values, words(&filter.parents)))
     } else if let [state @ (State::Failed | State::Cancelled | State::Running)] = filter.states[..] {
         format!(" AND state = '{state}'")
     } else {
-        String::new()
-    }
+        match narrowest(&filter.terms) {
+            Some(Condition::Id(id)) => {
+                format!(" AND id = {}", placeholders(values, vec![id.as_str().into()]))
+            }
+            Some(Condition::Parent(id)) => {
+                format!(" AND parent = {}", placeholders(values, vec![id.as_str().into()]))
+            }
+            Some(Condition::State(state)) => format!(" AND state = '{state}'"),
+            Some(_) => {
+                // The planner does not know how few these are.
+                index = " INDEXED BY jobs_with_errors";
+                " AND errors IS NOT NULL".to_owned()
+            }
+            None => String::new(),
+        }
+    };
+    format!("SELECT * FROM jobs{index} WHERE seq < ?1 AND seq >= ?2{narrow} ORDER BY seq DESC LIMIT {limit}")
 }
 
-/// The conditions of a job that fits, its id aside.
+/// Of the conditions that must hold, the one whose index finds the fewest jobs.
+fn narrowest(terms: &[Term]) -> Option<&Condition> {
+    let rank = |condition: &Condition| match condition {
+        Condition::Id(_) => Some(0),
+        Condition::Parent(_) => Some(1),
+        Condition::State(State::Failed | State::Cancelled | State::Running) => Some(2),
+        Condition::Error(_) => Some(3),
+        _ => None,
+    };
+    let must = terms.iter().filter(|term| !term.negated).map(|term| &term.condition);
+    must.filter_map(|condition| Some((rank(condition)?, condition)))
+        .min_by_key(|(rank, _)| *rank)
+        .map(|(_, condition)| condition)
+}
+
+/// The conditions of a job that fits, its id aside, as far as SQL knows them: whoever reads the rows holds them against
+/// the [terms](JobFilter::fits_terms) besides.
 pub(crate) fn conditions(filter: &JobFilter, values: &mut Vec<Value>) -> String {
     let mut all = vec!["1".to_owned()];
     let mut one_of = |column: &str, words: Vec<String>| {
@@ -30,6 +62,21 @@ pub(crate) fn conditions(filter: &JobFilter, values: &mut Vec<Value>) -> String 
     one_of("parent", filter.parents.iter().map(|id| id.as_str().to_owned()).collect());
     one_of("kind", filter.kinds.clone());
     one_of("queue", filter.queues.clone());
+    for Term { condition, negated } in &filter.terms {
+        let (column, word) = match condition {
+            Condition::Id(id) => ("id", id.as_str()),
+            Condition::State(state) => ("state", state.as_str()),
+            Condition::Kind(kind) => ("kind", kind.as_str()),
+            Condition::Queue(queue) => ("queue", queue.as_str()),
+            Condition::Parent(parent) => ("parent", parent.as_str()),
+            Condition::Key(key) => ("limit_key", key.as_str()),
+            Condition::Label { .. } | Condition::Args { .. } | Condition::Error(_) | Condition::Text(_) => {
+                continue;
+            }
+        };
+        let is = if *negated { "IS NOT" } else { "IS" };
+        all.push(format!("{column} {is} {}", placeholders(values, vec![word.to_owned()])));
+    }
     for (label, value) in &filter.labels {
         values.push(Value::Text(label.clone()));
         values.push(Value::Text(value.clone()));

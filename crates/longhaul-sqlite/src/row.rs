@@ -12,8 +12,8 @@ use rusqlite::types::{FromSql, ValueRef};
 use serde::de::DeserializeOwned;
 
 /// The columns that [`job_record`] reads, in its order.
-pub(crate) fn job_columns(payloads: Payloads) -> String {
-    let column = |name: &str| match payloads {
+pub(crate) fn job_columns(args: Payloads, output: Payloads) -> String {
+    let column = |name: &str, payloads| match payloads {
         Payloads::Whole => format!("{name}, NULL"),
         Payloads::Short => {
             let is_short = format!("octet_length({name}) <= {SHORT_PAYLOAD_BYTES}");
@@ -25,8 +25,8 @@ pub(crate) fn job_columns(payloads: Payloads) -> String {
          policy, timeout, backoff, progress, {output}, errors, cancel_by, worker, created_at, run_at, started_at, finished_at, \
          last_event, parent, labels, seq, state_event, state_at, rank, limit_key, children_total, children_completed, \
          children_failed, children_cancelled, log_gap",
-        args = column("args"),
-        output = column("output"),
+        args = column("args", args),
+        output = column("output", output),
     )
 }
 

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use longhaul::{
-    Acted, Action, Claim, Claimed, Clock, Enqueued, Error, Event, Finish, FinishAndClaim, JobFilter, JobId,
-    JobPage, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Result, Signals,
-    Store, Swept, WorkerInfo, admit, lifecycle,
+    Acted, Action, Changes, Claim, Claimed, Clock, Enqueued, Error, Event, Finish, FinishAndClaim, JobFilter,
+    JobId, JobPage, KeyPause, Lane, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record,
+    Result, Sample, Signals, StepRecord, Store, Swept, Timestamp, WorkerInfo, admit, lifecycle,
 };
 use parking_lot::Mutex;
 use rusqlite::Connection;
@@ -33,6 +33,7 @@ struct Inner {
     clock: Clock,
     queue: Arc<CommandQueue>,
     signals: Arc<Signals>,
+    changes: Arc<Changes>,
     /// For what reads a known number of rows.
     look_ups: Readers,
     /// For lists, searches and applications' code, which may take longer and must not delay look-ups.
@@ -96,11 +97,12 @@ impl SqliteStore {
         let volume = Arc::new(Volume::open(path).map_err(|e| crate::open::open_fault(path, &e))?);
         let role = Arc::new(role);
         let queue = Arc::new(CommandQueue::new());
-        let signals = Arc::new(Signals::default());
+        let (signals, changes) = (Arc::new(Signals::default()), Arc::new(Changes::default()));
         let writer = Writer {
             connection,
             queue: Arc::clone(&queue),
             signals: Arc::clone(&signals),
+            changes: Arc::clone(&changes),
             clock: clock.clone(),
             volume: Arc::clone(&volume),
             role: Arc::clone(&role),
@@ -119,7 +121,18 @@ impl SqliteStore {
             (Readers::new(path.to_owned(), LOOK_UPS), Readers::new(path.to_owned(), SCANS));
         let (path, clock) = (path.to_owned(), clock.clone());
         Ok(Self {
-            inner: Arc::new(Inner { path, clock, queue, signals, look_ups, scans, volume, guard, role }),
+            inner: Arc::new(Inner {
+                path,
+                clock,
+                queue,
+                signals,
+                changes,
+                look_ups,
+                scans,
+                volume,
+                guard,
+                role,
+            }),
         })
     }
 
@@ -450,6 +463,7 @@ impl Store for SqliteStore {
 
     async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted> {
         admit::filter(filter)?;
+        admit::action(&action)?;
         let (mut acted, limit) = (Acted::default(), limit as u64);
         let mut before = None;
         while !acted.complete && acted.done < limit {
@@ -470,6 +484,46 @@ impl Store for SqliteStore {
         admit::queue(queue)?;
         let (queue, text, config) = (queue.to_owned(), longhaul::Json::new(config)?, config.clone());
         self.write(Class::Growth, move |tx| tx.set_queue(&queue, text.as_str(), &config)).await
+    }
+
+    async fn pause_queue(&self, queue: &str) -> Result<()> {
+        admit::queue(queue)?;
+        let queue = queue.to_owned();
+        self.write(Class::Upkeep, move |tx| tx.pause_queue(&queue)).await
+    }
+
+    async fn resume_queue(&self, queue: &str) -> Result<()> {
+        let queue = queue.to_owned();
+        self.write(Class::Upkeep, move |tx| tx.resume_queue(&queue)).await
+    }
+
+    async fn lanes(&self) -> Result<Vec<Lane>> {
+        self.inner.scans.read(read::lanes).await
+    }
+
+    async fn pauses(&self) -> Result<Vec<KeyPause>> {
+        let now = self.inner.clock.now();
+        self.inner.look_ups.read(move |connection| read::pauses(connection, now)).await
+    }
+
+    async fn steps(&self, id: &JobId) -> Result<Option<Vec<StepRecord>>> {
+        let id = id.clone();
+        self.inner.look_ups.read(move |connection| read::steps(connection, &id)).await
+    }
+
+    async fn put_samples(&self, samples: &[Sample]) -> Result<()> {
+        admit::samples(samples)?;
+        let samples = samples.to_vec();
+        self.write(Class::Growth, move |tx| tx.put_samples(&samples)).await
+    }
+
+    async fn samples(&self, series: &str, from: Timestamp) -> Result<Vec<Sample>> {
+        let (series, now) = (series.to_owned(), self.inner.clock.now());
+        self.inner.scans.read(move |connection| read::samples(connection, &series, from, now)).await
+    }
+
+    fn changes(&self) -> Option<&Changes> {
+        Some(&self.inner.changes)
     }
 
     async fn workers(&self) -> Result<Vec<WorkerInfo>> {

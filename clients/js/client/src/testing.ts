@@ -1,18 +1,21 @@
 // A server in memory, for the tests of an application: the same calls, no process and no port.
-import type { Job, JobFilter, State } from "./job.js";
+import type { Job, JobFilter, JobOptions, State } from "./job.js";
 import { isFinished } from "./job.js";
 import { Longhaul, type LonghaulOptions } from "./longhaul.js";
 
-interface Kept extends Job {
-  unique: unknown;
-}
-type Body = { kind: string; args?: unknown; unique?: unknown } & Partial<Job>;
+type Kept = Job;
+type Body = { kind: string; args?: unknown } & JobOptions;
+const OPTIONS = ["kind", "args", "queue", "id", "unique", "run_at", "delay", "priority", "max_attempts", "timeout", "key", "parent", "labels", "cancel_on_disconnect"];
+const FILTERS = ["ids", "state", "kind", "queue", "parent", "labels", "q"];
 
 /** Jobs in memory. They stand still until `run`, `complete`, `fail` or a call moves them. */
 export class MemoryServer {
   readonly jobs = new Map<string, Kept>();
   readonly #logs = new Map<string, { event: string; data: Record<string, unknown> }[]>();
-  readonly #replays = new Map<string, { status: number; body: string }>();
+  readonly #replays = new Map<string, { asked: string; status: number; body: string }>();
+  /** By job, the unique key that it holds until it has ended. */
+  readonly #unique = new Map<string, string>();
+  readonly #gone = new Set<string>();
 
   /** A client of this server. */
   client(options: Omit<LonghaulOptions, "url" | "fetch"> = {}): Longhaul {
@@ -23,10 +26,13 @@ export class MemoryServer {
   readonly fetch: typeof globalThis.fetch = async (input, init) => {
     const request = new Request(input, init);
     const key = request.headers.get("idempotency-key");
+    const text = await request.text();
+    const asked = `${request.url} ${text}`;
     const kept = key === null ? undefined : this.#replays.get(key);
+    if (kept !== undefined && kept.asked !== asked) return problem(422, "idempotency_key_reused", "the key was used for another request");
     if (kept !== undefined) return new Response(kept.body, { status: kept.status, headers: { "idempotency-replayed": "true" } });
-    const response = this.#route(request, await request.text());
-    if (key !== null) this.#replays.set(key, { status: response.status, body: await response.clone().text() });
+    const response = this.#route(request, text);
+    if (key !== null && response.ok) this.#replays.set(key, { asked, status: response.status, body: await response.clone().text() });
     return response;
   };
 
@@ -100,6 +106,8 @@ export class MemoryServer {
     const [, ...parts] = url.pathname.slice(1).split("/").map(decodeURIComponent);
     const body = (text === "" ? {} : JSON.parse(text)) as Body & Body[];
     const route = `${request.method} ${parts.length > 1 ? `${parts[0]}/*` : (parts[0] ?? "")}`;
+    const refused = route === "POST jobs" ? [refusal(body)] : Array.isArray(body) ? body.map(refusal) : [];
+    for (const one of refused) if (one !== undefined) return one;
     if (route === "POST jobs") {
       const [job, isNew] = this.#create(body);
       return Response.json(isNew ? job : { ...job, duplicate: true }, { status: isNew ? 202 : 200 });
@@ -110,15 +118,18 @@ export class MemoryServer {
     }
     if (route === "POST jobs/*" && parts[1] === "actions") {
       const { action, filter, limit, dry_run } = body as unknown as { action: string; filter: JobFilter; limit: number; dry_run: boolean };
+      for (const field of Object.keys(filter)) if (!FILTERS.includes(field)) return invalid(`filter.${field}`, "unknown field");
       const fitting = [...this.jobs.values()].filter((job) => fits(job, filter));
-      const meant = fitting.slice(0, limit).filter((job) => isFinished(job.state) !== (action === "cancel"));
-      const done = dry_run ? meant.length : meant.filter((job) => this.#apply(action, job)).length;
-      return Response.json({ matched: fitting.length, done, complete: fitting.length <= limit });
+      const meant = fitting.filter((job) => isFinished(job.state) !== (action === "cancel"));
+      const some = meant.slice(0, limit);
+      const done = dry_run ? some.length : some.filter((job) => this.#apply(action, job)).length;
+      return Response.json({ matched: fitting.length, done, complete: some.length === meant.length });
     }
     if (route === "GET jobs") return this.#list(url.searchParams);
     const job = this.jobs.get(parts[1] ?? "");
     if (parts[0] !== "jobs") return problem(404, "no_such_route", `${url.pathname} is not served`);
-    if (job === undefined) return problem(404, "no_such_job", `no job '${parts[1]}' is known`);
+    if (job === undefined && this.#gone.has(parts[1] ?? "")) return problem(410, "gone", "the job was deleted");
+    if (job === undefined) return problem(404, "no_such_job", "no job of this id is known");
     switch (`${request.method} ${parts[2] ?? ""}`) {
       case "GET ":
         return Response.json(job);
@@ -134,15 +145,16 @@ export class MemoryServer {
         if (!this.#apply(request.method === "DELETE" ? "delete" : "retry", job)) {
           return problem(409, "not_finished", "the job has not ended");
         }
-        return Response.json(job, { status: request.method === "DELETE" ? 200 : 202 });
+        return request.method === "DELETE" ? new Response(null, { status: 204 }) : Response.json(job, { status: 202 });
     }
     return problem(404, "no_such_route", `${url.pathname} is not served`);
   }
 
   #create(body: Body): [Kept, boolean] {
+    const unique = body.unique ? JSON.stringify([body.kind, body.unique.key ?? (body.unique.fields && body.args)]) : undefined;
     for (const job of this.jobs.values()) {
-      const isHeld = body.unique !== undefined && JSON.stringify(body.unique) === JSON.stringify(job.unique);
-      if (job.id === body.id || (isHeld && job.kind === body.kind && !isFinished(job.state))) return [job, false];
+      const isHeld = unique !== undefined && unique === this.#unique.get(job.id) && !isFinished(job.state);
+      if (job.id === body.id || isHeld) return [job, false];
     }
     const job: Kept = {
       id: body.id ?? crypto.randomUUID(),
@@ -157,7 +169,7 @@ export class MemoryServer {
       crashes: 0,
       interruptions: 0,
       priority: body.priority ?? 0,
-      timeout: null,
+      timeout: body.timeout ?? null,
       position: null,
       eta_seconds: null,
       created_at: now(),
@@ -172,11 +184,11 @@ export class MemoryServer {
       children: null,
       key: body.key ?? null,
       labels: body.labels ?? {},
-      unique: body.unique,
     };
+    if (unique !== undefined) this.#unique.set(job.id, unique);
     this.jobs.set(job.id, job);
     this.#logs.set(job.id, []);
-    const isLater = body.run_at !== undefined || Number((body as { delay?: number }).delay ?? 0) > 0;
+    const isLater = body.run_at !== undefined || Number(body.delay ?? 0) > 0;
     this.#enter(job, isLater ? "scheduled" : "available");
     return [job, true];
   }
@@ -184,7 +196,10 @@ export class MemoryServer {
   #apply(action: string, job: Kept): boolean {
     const hasEnded = isFinished(job.state);
     if (hasEnded === (action === "cancel")) return false;
-    if (action === "delete") this.jobs.delete(job.id);
+    if (action === "delete") {
+      this.jobs.delete(job.id);
+      this.#gone.add(job.id);
+    }
     else {
       if (action === "retry") Object.assign(job, { attempt: 0, output: null });
       this.#enter(job, action === "retry" ? "available" : "cancelled");
@@ -227,6 +242,18 @@ function fits(job: Job, { labels = {}, q, ids, ...rest }: JobFilter): boolean {
 
 function now(): string {
   return new Date().toISOString();
+}
+
+/** The answer to a job that breaks a rule, where it does. The server knows more of them. */
+function refusal(body: Body): Response | undefined {
+  for (const field of Object.keys(body)) if (!OPTIONS.includes(field)) return invalid(field, "unknown field");
+  const { max_attempts: attempts } = body;
+  return attempts != null && !(attempts >= 1 && attempts <= 1_000) ? invalid("max_attempts", "must be 1 to 1000") : undefined;
+}
+
+function invalid(field: string, message: string): Response {
+  const errors = [{ field, message }];
+  return Response.json({ type: "about:blank", status: 422, code: "invalid", detail: `${field}: ${message}`, errors }, { status: 422 });
 }
 
 function problem(status: number, code: string, detail: string): Response {

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import httpx
 
 from . import flow
 from .flow import Acted, Answer, Flow, Pause, Send, Settings, Unreachable
-from .job import Event, Job
+from .job import Event, Job, JobOptions
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 T = TypeVar("T")
 
@@ -29,7 +32,7 @@ class AsyncLonghaul:
         max_retries: int = 2,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._settings = Settings(token, max_retries)
+        self._settings = Settings(token, max_retries, httpx.URL(url.rstrip("/")).path.rstrip("/"))
         self._timeout = timeout
         self._http = httpx.AsyncClient(base_url=url.rstrip("/"), transport=transport, follow_redirects=False)
         self.jobs = AsyncJobs(self)
@@ -47,17 +50,23 @@ class AsyncLonghaul:
         await self._http.aclose()
 
     async def enqueue(
-        self, kind: str, args: Any = None, *, on_duplicate: Literal["join", "raise"] = "join", **options: Any
+        self,
+        kind: str,
+        args: Any = None,
+        *,
+        on_duplicate: Literal["join", "raise"] = "join",
+        idempotency_key: str | None = None,
+        **options: Unpack[JobOptions],
     ) -> AsyncJobHandle:
         """Enqueues a job and answers as soon as it is durable."""
-        job = await self._run(flow.enqueue(self._settings, kind, args, options, on_duplicate))
-        return AsyncJobHandle(self, job.id, job)
+        job, path = await self._run(flow.enqueue(self._settings, kind, args, options, on_duplicate, idempotency_key))
+        return AsyncJobHandle(self, job.id, job, path)
 
-    async def enqueue_many(self, jobs: Sequence[Mapping[str, Any]]) -> list[AsyncJobHandle]:
+    async def enqueue_many(self, jobs: Iterable[Mapping[str, Any]]) -> list[AsyncJobHandle]:
         """Enqueues up to 10,000 jobs, all or none."""
         return [AsyncJobHandle(self, id) for id in await self._run(flow.enqueue_many(self._settings, jobs))]
 
-    async def run(self, kind: str, args: Any = None, *, wait_timeout: float | None = None, **options: Any) -> Any:
+    async def run(self, kind: str, args: Any = None, *, wait_timeout: float | None = None, **options: Unpack[JobOptions]) -> Any:
         """Enqueues a job, waits for its end and answers its output."""
         return await (await self.enqueue(kind, args, **options)).wait(wait_timeout)
 
@@ -103,8 +112,9 @@ def _answer(response: httpx.Response) -> Answer:
 class AsyncJobHandle:
     """A job on the server. ``last`` is the job as it stood when it was last read, where it was."""
 
-    def __init__(self, client: AsyncLonghaul, id: str, last: Job | None = None) -> None:
+    def __init__(self, client: AsyncLonghaul, id: str, last: Job | None = None, path: str | None = None) -> None:
         self._client = client
+        self._path = path or flow.job_path(id)
         self.id = id
         self.last = last
 
@@ -113,17 +123,17 @@ class AsyncJobHandle:
 
     async def get(self) -> Job:
         """Reads the job."""
-        self.last = await self._client._run(flow.get(self._client._settings, self.id))
+        self.last = await self._client._run(flow.get(self._client._settings, self._path))
         return self.last
 
     async def wait(self, timeout: float | None = None) -> Any:
         """Waits for the end and answers the output."""
-        self.last = await self._client._run(flow.wait(self._client._settings, self.id, timeout, time.monotonic))
+        self.last = await self._client._run(flow.wait(self._client._settings, self._path, self, timeout, time.monotonic))
         return flow.outcome(self.last)
 
     async def events(self, *, after: int = 0) -> AsyncIterator[Event]:
         """Follows the job's events until it has ended, across connections that break."""
-        following = flow.Following(self._client._settings, self.id, after)
+        following = flow.Following(self._client._settings, self.id, self._path, after)
         while not following.has_ended:
             timeout = httpx.Timeout(self._client._timeout, read=flow.Following.SILENCE)
             try:
@@ -163,15 +173,15 @@ class AsyncJobHandle:
 
     async def delete(self) -> None:
         """Removes a job that has ended."""
-        await self._client._run(flow.request(self._client._settings, "DELETE", flow.job_path(self.id)))
+        await self._client._run(flow.delete(self._client._settings, self._path))
 
     async def read_token(self) -> str:
         """A token that lets a browser follow this job, and nothing else."""
-        steps = flow.request(self._client._settings, "POST", flow.job_path(self.id, "/token"))
+        steps = flow.request(self._client._settings, "POST", self._path + "/token")
         return str((await self._client._run(steps)).json()["token"])
 
     async def _post(self, rest: str) -> Job:
-        steps = flow.request(self._client._settings, "POST", flow.job_path(self.id, rest))
+        steps = flow.request(self._client._settings, "POST", self._path + rest)
         self.last = Job.read((await self._client._run(steps)).json())
         return self.last
 

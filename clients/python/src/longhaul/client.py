@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import httpx
 
 from . import flow
 from .flow import Acted, Answer, Flow, Pause, Send, Settings, Unreachable
-from .job import Event, Job
+from .job import Event, Job, JobOptions
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 T = TypeVar("T")
 
@@ -34,7 +37,7 @@ class Longhaul:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         """``timeout`` is in seconds and for each request; waiting for a job is not bounded by it."""
-        self._settings = Settings(token, max_retries)
+        self._settings = Settings(token, max_retries, httpx.URL(url.rstrip("/")).path.rstrip("/"))
         self._timeout = timeout
         self._http = httpx.Client(base_url=url.rstrip("/"), transport=transport, follow_redirects=False)
         self.jobs = Jobs(self)
@@ -50,22 +53,28 @@ class Longhaul:
         self._http.close()
 
     def enqueue(
-        self, kind: str, args: Any = None, *, on_duplicate: Literal["join", "raise"] = "join", **options: Any
+        self,
+        kind: str,
+        args: Any = None,
+        *,
+        on_duplicate: Literal["join", "raise"] = "join",
+        idempotency_key: str | None = None,
+        **options: Unpack[JobOptions],
     ) -> JobHandle:
         """Enqueues a job and answers as soon as it is durable.
 
-        ``options`` are the fields of ``POST /api/jobs`` by their names there: ``queue``, ``id``, ``unique``, ``run_at``,
-        ``delay`` (seconds), ``priority``, ``max_attempts``, ``timeout`` (seconds), ``key``, ``parent``, ``labels``.
-        Where a job with the same id or unique key exists, its handle is answered, or ``DuplicateJob`` raised.
+        ``options`` are the fields of ``POST /api/jobs`` by their names there. Where a job with the same id or unique key exists, its
+        handle is answered, or ``DuplicateJob`` raised. The same ``idempotency_key`` and job within 24 hours are one job, also where
+        the program was started anew between; without it each call has a key of its own.
         """
-        job = self._run(flow.enqueue(self._settings, kind, args, options, on_duplicate))
-        return JobHandle(self, job.id, job)
+        job, path = self._run(flow.enqueue(self._settings, kind, args, options, on_duplicate, idempotency_key))
+        return JobHandle(self, job.id, job, path)
 
-    def enqueue_many(self, jobs: Sequence[Mapping[str, Any]]) -> list[JobHandle]:
+    def enqueue_many(self, jobs: Iterable[Mapping[str, Any]]) -> list[JobHandle]:
         """Enqueues up to 10,000 jobs, all or none. Each is a mapping with ``kind``, ``args`` and the options."""
         return [JobHandle(self, id) for id in self._run(flow.enqueue_many(self._settings, jobs))]
 
-    def run(self, kind: str, args: Any = None, *, wait_timeout: float | None = None, **options: Any) -> Any:
+    def run(self, kind: str, args: Any = None, *, wait_timeout: float | None = None, **options: Unpack[JobOptions]) -> Any:
         """Enqueues a job, waits for its end and answers its output."""
         return self.enqueue(kind, args, **options).wait(wait_timeout)
 
@@ -111,8 +120,9 @@ def _answer(response: httpx.Response) -> Answer:
 class JobHandle:
     """A job on the server. ``last`` is the job as it stood when it was last read, where it was."""
 
-    def __init__(self, client: Longhaul, id: str, last: Job | None = None) -> None:
+    def __init__(self, client: Longhaul, id: str, last: Job | None = None, path: str | None = None) -> None:
         self._client = client
+        self._path = path or flow.job_path(id)
         self.id = id
         self.last = last
 
@@ -121,13 +131,13 @@ class JobHandle:
 
     def get(self) -> Job:
         """Reads the job."""
-        self.last = self._client._run(flow.get(self._client._settings, self.id))
+        self.last = self._client._run(flow.get(self._client._settings, self._path))
         return self.last
 
     def wait(self, timeout: float | None = None) -> Any:
         """Waits for the end and answers the output. Raises ``JobFailed``, ``JobCancelled``, or ``TimeoutError`` after
         ``timeout`` seconds; the job goes on then."""
-        self.last = self._client._run(flow.wait(self._client._settings, self.id, timeout, time.monotonic))
+        self.last = self._client._run(flow.wait(self._client._settings, self._path, self, timeout, time.monotonic))
         return flow.outcome(self.last)
 
     def events(self, *, after: int = 0) -> Iterator[Event]:
@@ -135,7 +145,7 @@ class JobHandle:
 
         A connection that breaks is made anew, and goes on after the last event: none is lost, none comes twice.
         """
-        following = flow.Following(self._client._settings, self.id, after)
+        following = flow.Following(self._client._settings, self.id, self._path, after)
         while not following.has_ended:
             timeout = httpx.Timeout(self._client._timeout, read=flow.Following.SILENCE)
             try:
@@ -175,15 +185,15 @@ class JobHandle:
 
     def delete(self) -> None:
         """Removes a job that has ended."""
-        self._client._run(flow.request(self._client._settings, "DELETE", flow.job_path(self.id)))
+        self._client._run(flow.delete(self._client._settings, self._path))
 
     def read_token(self) -> str:
         """A token that lets a browser follow this job, and nothing else."""
-        answer = self._client._run(flow.request(self._client._settings, "POST", flow.job_path(self.id, "/token")))
+        answer = self._client._run(flow.request(self._client._settings, "POST", self._path + "/token"))
         return str(answer.json()["token"])
 
     def _post(self, rest: str) -> Job:
-        answer = self._client._run(flow.request(self._client._settings, "POST", flow.job_path(self.id, rest)))
+        answer = self._client._run(flow.request(self._client._settings, "POST", self._path + rest))
         self.last = Job.read(answer.json())
         return self.last
 

@@ -21,19 +21,27 @@ class ConnectionError(LonghaulError):
 
 
 class TimeoutError(LonghaulError):
-    """The wait for a job was over before the job. The job goes on; ``job_id`` is its id."""
+    """The wait for a job was over before the job. The job goes on, and ``handle`` is for waiting again."""
 
     code = "timeout"
 
-    def __init__(self, message: str, job_id: str | None = None) -> None:
+    def __init__(self, message: str, handle: Any) -> None:
         super().__init__(message)
-        self.job_id = job_id
+        self.handle = handle
 
 
 class ApiError(LonghaulError):
     """The server answered with a status that is not a success."""
 
-    def __init__(self, status: int, code: str, detail: str, errors: list[dict[str, str]], request_id: str | None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        errors: list[dict[str, str]],
+        request_id: str | None,
+        retry_after: float | None = None,
+    ) -> None:
         fields = "; ".join(f"{error.get('field')} {error.get('message')}" for error in errors)
         super().__init__(f"{status} {code}: {detail}" + (f" ({fields})" if fields else ""))
         self.status = status
@@ -41,6 +49,8 @@ class ApiError(LonghaulError):
         self.detail = detail
         self.errors = errors
         self.request_id = request_id
+        #: After so many seconds the server may answer otherwise.
+        self.retry_after = retry_after
 
 
 class BadRequest(ApiError):
@@ -75,7 +85,7 @@ class Invalid(ApiError):
     """422: fields of the request break a rule; ``errors`` names them."""
 
 
-class RateLimited(ApiError):
+class TooManyRequests(ApiError):
     """429: too much for now, after all retries."""
 
 
@@ -96,7 +106,7 @@ _BY_STATUS: dict[int, type[ApiError]] = {
     410: Gone,
     413: TooLarge,
     422: Invalid,
-    429: RateLimited,
+    429: TooManyRequests,
     503: Unavailable,
 }
 
@@ -117,9 +127,18 @@ class JobCancelled(LonghaulError):
 
     code = "job_cancelled"
 
-    def __init__(self, job: Job) -> None:
-        super().__init__(f"job {job.id} was cancelled")
+    def __init__(self, job: Job, what: str = "was cancelled") -> None:
+        super().__init__(f"job {job.id} {what}")
         self.job = job
+
+
+class JobExpired(JobCancelled):
+    """The job was cancelled because its time was over before it had ended."""
+
+    code = "job_expired"
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job, "expired")
 
 
 class DuplicateJob(LonghaulError):
@@ -132,7 +151,7 @@ class DuplicateJob(LonghaulError):
         self.job = job
 
 
-def api_error(status: int, body: Any, request_id: str | None) -> ApiError:
+def api_error(status: int, body: Any, request_id: str | None, retry_after: float | None = None) -> ApiError:
     """The error of an answer, by its status."""
     problem = body if isinstance(body, dict) else {}
     kind = _BY_STATUS.get(status) or (ServerError if status >= 500 else ApiError)
@@ -142,4 +161,5 @@ def api_error(status: int, body: Any, request_id: str | None) -> ApiError:
         str(problem.get("detail", "the answer has no problem document")),
         list(problem.get("errors", [])),
         problem.get("request_id") or request_id,
+        retry_after,
     )

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import random
 import uuid
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
-from .errors import ConnectionError, DuplicateJob, JobCancelled, JobFailed, TimeoutError, api_error
+from .errors import ConnectionError, DuplicateJob, Gone, JobCancelled, JobExpired, JobFailed, TimeoutError, api_error
 from .job import FINISHED, ChunkEvent, Event, Job, ResetEvent, StateEvent
 from .sse import Parser, event_of
 
@@ -76,6 +76,14 @@ class Settings:
     token: str | None
     #: ``None``: as often as it takes.
     max_retries: int | None
+    #: The path of the server's address, which may be a proxy's.
+    base: str = ""
+
+    def below(self, link: str) -> str:
+        """The path below the client's own address of a link that the server has given."""
+        parts = urlsplit(link)
+        path = parts.path.removeprefix(self.base) if parts.path.startswith(f"{self.base}/") else parts.path
+        return path + (f"?{parts.query}" if parts.query else "")
 
 
 def request(
@@ -117,11 +125,11 @@ def request(
             assert answer is not None
             if answer.status < 400:
                 return answer
-            error: Exception = api_error(answer.status, answer.json(), answer.headers.get("x-request-id"))
+            told = retry_after(answer.headers.get("retry-after"))
+            error: Exception = api_error(answer.status, answer.json(), answer.headers.get("x-request-id"), told)
             in_use = answer.status == 409 and getattr(error, "code", "") == "idempotency_key_in_use"
             if answer.status not in (408, 429) and answer.status < 500 and not in_use:
                 raise error
-            told = retry_after(answer.headers.get("retry-after"))
         except Unreachable as unreachable:
             error = ConnectionError(str(unreachable))
         if settings.max_retries is not None and tries >= settings.max_retries:
@@ -150,9 +158,9 @@ def retry_after(value: str | None) -> float | None:
         return None
 
 
-def job_path(id: str, rest: str = "") -> str:
-    """The path of a job."""
-    return f"/api/jobs/{quote(id, safe='')}{rest}"
+def job_path(id: str) -> str:
+    """The path of a job for which the server has given no link."""
+    return f"/api/jobs/{quote(id, safe='')}"
 
 
 def body_of(kind: str, args: Any, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,43 +168,61 @@ def body_of(kind: str, args: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     return {"kind": kind, "args": args, **{name: value for name, value in options.items() if value is not None}}
 
 
-def enqueue(settings: Settings, kind: str, args: Any, options: Mapping[str, Any], on_duplicate: str) -> Flow[Job]:
-    """Enqueues one job."""
-    headers = {"prefer": "wait=1"} if options.get("cancel_on_disconnect") else None
-    answer = yield from request(settings, "POST", "/api/jobs", body=body_of(kind, args, options), headers=headers)
+def enqueue(
+    settings: Settings, kind: str, args: Any, options: Mapping[str, Any], on_duplicate: str, idempotency_key: str | None
+) -> Flow[tuple[Job, str | None]]:
+    """Enqueues one job, and answers its path where the server has given one."""
+    headers = {} if idempotency_key is None else {"idempotency-key": idempotency_key}
+    if options.get("cancel_on_disconnect"):
+        # The server watches the connection of a request that it holds.
+        headers["prefer"] = "wait=1"
+    body = body_of(kind, args, options)
+    answer = yield from request(settings, "POST", "/api/jobs", body=body, headers=headers, held_for=1.0)
     job = Job.read(answer.json())
     if job.duplicate and on_duplicate == "raise":
         raise DuplicateJob(job)
-    return job
+    location = answer.headers.get("location")
+    return job, None if location is None else settings.below(location)
 
 
-def enqueue_many(settings: Settings, jobs: Sequence[Mapping[str, Any]]) -> Flow[list[str]]:
+def enqueue_many(settings: Settings, jobs: Iterable[Mapping[str, Any]]) -> Flow[list[str]]:
     """Enqueues all jobs or none, and answers their ids in order."""
     answer = yield from request(settings, "POST", "/api/jobs/batch", body=list(jobs))
     return [job["id"] for job in answer.json()]
 
 
-def get(settings: Settings, id: str) -> Flow[Job]:
+def get(settings: Settings, path: str) -> Flow[Job]:
     """Reads a job."""
-    answer = yield from request(settings, "GET", job_path(id))
+    answer = yield from request(settings, "GET", path)
     return Job.read(answer.json())
 
 
-def wait(settings: Settings, id: str, timeout: float | None, clock: Any) -> Flow[Job]:
+def delete(settings: Settings, path: str) -> Flow[None]:
+    """Removes a job that has ended."""
+    tries: list[Exception] = []
+    try:
+        yield from request(settings, "DELETE", path, on_retry=tries.append)
+    except Gone:
+        # The first request was heard, and its answer lost.
+        if not tries:
+            raise
+
+
+def wait(settings: Settings, path: str, handle: Any, timeout: float | None, clock: Callable[[], float]) -> Flow[Job]:
     """Waits until a job has ended. The server holds each answer, so that nothing polls."""
     deadline = None if timeout is None else clock() + timeout
     while True:
         left = HELD_FOR if deadline is None else min(HELD_FOR, deadline - clock())
         held = max(0, int(left))
         headers = {"prefer": f"wait={held}"} if held else {}
-        answer = yield from request(settings, "GET", job_path(id), headers=headers, held_for=held)
+        answer = yield from request(settings, "GET", path, headers=headers, held_for=held)
         job = Job.read(answer.json())
         if job.is_finished:
             return job
         if deadline is not None:
             rest = deadline - clock()
             if rest <= 0:
-                raise TimeoutError(f"job {id} is still {job.state} after {timeout} s", id)
+                raise TimeoutError(f"job {job.id} is still {job.state} after {timeout} s", handle)
             if held == 0:
                 yield Pause(min(rest, 0.2))
 
@@ -206,7 +232,7 @@ def outcome(job: Job) -> Any:
     if job.state == "failed":
         raise JobFailed(job)
     if job.state == "cancelled":
-        raise JobCancelled(job)
+        raise (JobExpired if job.raw.get("cancel_reason") in ("expired", "deadline") else JobCancelled)(job)
     return job.output
 
 
@@ -278,8 +304,8 @@ class Following:
     #: A heartbeat comes every 15 seconds, so that a silence of three is a connection that is gone.
     SILENCE = 45.0
 
-    def __init__(self, settings: Settings, id: str, after: int) -> None:
-        self.path = job_path(id, "/events")
+    def __init__(self, settings: Settings, id: str, path: str, after: int) -> None:
+        self.path = path + "/events"
         self.after = after
         self.has_ended = False
         self._settings, self._id, self._tries = settings, id, 0
@@ -307,10 +333,11 @@ class Following:
 
     def refused(self, answer: Answer) -> None:
         """Notes an answer that is no stream. Raises where trying again cannot help."""
-        error = api_error(answer.status, answer.json(), answer.headers.get("x-request-id"))
+        self._told = retry_after(answer.headers.get("retry-after"))
+        error = api_error(answer.status, answer.json(), answer.headers.get("x-request-id"), self._told)
         if answer.status < 500 and answer.status not in (408, 429):
             raise error
-        self._error, self._told = error, retry_after(answer.headers.get("retry-after"))
+        self._error = error
 
     def broken(self, error: Exception) -> None:
         """Notes a connection that broke."""

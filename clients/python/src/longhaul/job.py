@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Union
+from typing import Any, Literal, TypedDict, Union
 
 State = Literal["scheduled", "blocked", "available", "running", "completed", "failed", "cancelled"]
 FINISHED = frozenset(("completed", "failed", "cancelled"))
@@ -29,23 +30,47 @@ class AttemptError:
 
 
 @dataclass(frozen=True)
+class Children:
+    """The counts of a job's children, where it closes a batch."""
+
+    total: int
+    completed: int
+    failed: int
+    cancelled: int
+
+
+@dataclass(frozen=True)
 class Job:
-    """A job as it stood when the server answered. Times are RFC 3339. ``raw`` has every field of the answer."""
+    """A job as it stood when the server answered. Times are RFC 3339, durations seconds. ``raw`` has every field of the answer."""
 
     id: str
     kind: str
+    version: int
     queue: str
-    state: State
     args: Any
-    output: Any
+    state: State
     progress: Progress | None
     attempt: int
     max_attempts: int
+    crashes: int
+    interruptions: int
+    priority: int
+    timeout: float | None
     position: int | None
     eta_seconds: int | None
+    created_at: str
+    run_at: str
+    started_at: str | None
+    finished_at: str | None
+    output: Any
     errors: list[AttemptError]
-    labels: dict[str, str]
+    cancel_requested: bool
+    worker: str | None
     parent: str | None
+    children: Children | None
+    key: str | None
+    labels: dict[str, str]
+    #: True in an answer to a request that created nothing.
     duplicate: bool
     raw: dict[str, Any] = field(repr=False, compare=False)
 
@@ -57,25 +82,34 @@ class Job:
     @classmethod
     def read(cls, body: dict[str, Any]) -> Job:
         """The job of an answer's body. Fields that this release does not know stay in ``raw``."""
-        progress = body.get("progress")
+        known = {name: body.get(name) for name in cls.__dataclass_fields__ if name not in ("raw", "progress", "children", "errors")}
+        known["duplicate"] = body.get("duplicate", False)
+        progress, children = body.get("progress"), body.get("children")
         return cls(
-            id=body["id"],
-            kind=body["kind"],
-            queue=body["queue"],
-            state=body["state"],
-            args=body.get("args"),
-            output=body.get("output"),
+            **known,  # type: ignore[arg-type]
             progress=Progress(progress["percent"], progress["message"], progress.get("data")) if progress else None,
-            attempt=body.get("attempt", 0),
-            max_attempts=body.get("max_attempts", 1),
-            position=body.get("position"),
-            eta_seconds=body.get("eta_seconds"),
+            children=Children(**{name: children[name] for name in Children.__dataclass_fields__}) if children else None,
             errors=[AttemptError(e["attempt"], e["at"], e["message"], e["kind"]) for e in body.get("errors", [])],
-            labels=body.get("labels", {}),
-            parent=body.get("parent"),
-            duplicate=body.get("duplicate", False),
             raw=body,
         )
+
+
+class JobOptions(TypedDict, total=False):
+    """The options of a job: the fields of ``POST /api/jobs`` by their names there. Durations are in seconds."""
+
+    queue: str | None
+    #: 1–128 characters of ``A–Z a–z 0–9 . _ : -``. An id that exists creates nothing.
+    id: str | None
+    unique: Mapping[str, Any] | None
+    run_at: str | None
+    delay: float | None
+    priority: int | None
+    max_attempts: int | None
+    timeout: float | None
+    key: str | None
+    parent: str | None
+    labels: Mapping[str, str] | None
+    cancel_on_disconnect: bool | None
 
 
 @dataclass(frozen=True)

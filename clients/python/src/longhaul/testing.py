@@ -23,8 +23,7 @@ import httpx
 
 from .aio import AsyncLonghaul
 from .client import Longhaul
-from .job import FINISHED
-
+from .job import FINISHED, JobOptions
 
 
 class MemoryServer:
@@ -33,7 +32,10 @@ class MemoryServer:
     def __init__(self) -> None:
         self.jobs: dict[str, dict[str, Any]] = {}
         self._logs: dict[str, list[tuple[str, dict[str, Any]]]] = {}
-        self._replays: dict[str, httpx.Response] = {}
+        self._replays: dict[str, tuple[tuple[str, bytes], httpx.Response]] = {}
+        #: By job, the unique key that it holds until it has ended.
+        self._unique: dict[str, Any] = {}
+        self._gone: set[str] = set()
 
     def client(self, **options: Any) -> Longhaul:
         """A client of this server."""
@@ -96,12 +98,15 @@ class MemoryServer:
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         key = request.headers.get("idempotency-key")
+        asked = (str(request.url), request.content)
         if key is not None and key in self._replays:
-            kept = self._replays[key]
+            before, kept = self._replays[key]
+            if asked != before:
+                return _problem(422, "idempotency_key_reused", "the key was used for another request")
             return httpx.Response(kept.status_code, content=kept.content, headers={"idempotency-replayed": "true"})
         response = self._route(request)
-        if key is not None and response.status_code < 500:
-            self._replays[key] = response
+        if key is not None and response.is_success:
+            self._replays[key] = (asked, response)
         return response
 
     def _route(self, request: httpx.Request) -> httpx.Response:
@@ -109,6 +114,11 @@ class MemoryServer:
         path = request.url.raw_path.decode().partition("?")[0]
         parts = [unquote(part) for part in path.strip("/").split("/")]
         body: Any = json.loads(request.content) if request.content else None
+        is_new = request.method == "POST" and parts[1:] in (["jobs"], ["jobs", "batch"])
+        for one in (body if isinstance(body, list) else [body]) if is_new else []:
+            refused = _refusal(one)
+            if refused is not None:
+                return refused
         match (request.method, parts):
             case ("POST", ["api", "jobs"]):
                 job, is_new = self._create(body)
@@ -121,37 +131,46 @@ class MemoryServer:
             case ("GET", ["api", "jobs"]):
                 return self._list(parse_qsl(request.url.query.decode(), keep_blank_values=True))
             case (method, ["api", "jobs", id, *rest]):
+                if id in self._gone:
+                    return _problem(410, "gone", "the job was deleted")
                 if id not in self.jobs:
-                    return _problem(404, "no_such_job", f"no job '{id}' is known")
+                    return _problem(404, "no_such_job", "no job of this id is known")
                 return self._one(method, self.jobs[id], rest, request)
         return _problem(404, "no_such_route", f"{request.method} {path} is not served")
 
     def _create(self, body: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+        key = body.get("unique") or {}
+        unique = (body["kind"], json.dumps(key.get("key") or (body.get("args") if "fields" in key else None))) if key else None
         for job in self.jobs.values():
-            held = job["unique"] is not None and body.get("unique") == job["unique"] and job["state"] not in FINISHED
-            if job["id"] == body.get("id") or (held and job["kind"] == body["kind"]):
+            is_held = unique is not None and self._unique.get(job["id"]) == unique and job["state"] not in FINISHED
+            if job["id"] == body.get("id") or is_held:
                 return job, False
         waits = body.get("run_at") is not None or body.get("delay", 0) > 0
+        nothing = ("progress", "position", "eta_seconds", "started_at", "finished_at", "output", "worker", "children")
         job = {
+            **dict.fromkeys(nothing),
             "id": body.get("id") or uuid.uuid4().hex,
             "kind": body["kind"],
             "version": 1,
             "queue": body.get("queue", "default"),
             "args": body.get("args"),
             "state": "scheduled" if waits else "available",
-            "progress": None,
             "attempt": 0,
             "max_attempts": body.get("max_attempts", 3),
+            "crashes": 0,
+            "interruptions": 0,
             "priority": body.get("priority", 0),
+            "timeout": body.get("timeout"),
             "created_at": _now(),
-            "started_at": None,
-            "finished_at": None,
-            "output": None,
+            "run_at": body.get("run_at") or _now(),
             "errors": [],
+            "cancel_requested": False,
             "parent": body.get("parent"),
+            "key": body.get("key"),
             "labels": body.get("labels", {}),
-            "unique": body.get("unique"),
         }
+        if unique is not None:
+            self._unique[job["id"]] = unique
         self.jobs[job["id"]] = job
         self._logs[job["id"]] = []
         self._log_state(job)
@@ -172,7 +191,7 @@ class MemoryServer:
             case ("DELETE", []):
                 if not self._apply("delete", job):
                     return _problem(409, "not_finished", "the job has not ended")
-                return _json(200, job)
+                return httpx.Response(204)
         return _problem(404, "no_such_route", "is not served")
 
     def _apply(self, action: str, job: dict[str, Any]) -> bool:
@@ -183,6 +202,7 @@ class MemoryServer:
             job.update(state="available", attempt=0, output=None, finished_at=None)
         elif action == "delete" and has_ended:
             del self.jobs[job["id"]]
+            self._gone.add(job["id"])
             return True
         else:
             return False
@@ -191,11 +211,15 @@ class MemoryServer:
 
     def _act(self, body: dict[str, Any]) -> httpx.Response:
         filter = dict(body["filter"])
+        for name in filter:
+            if name not in ("ids", "state", "kind", "queue", "parent", "labels", "q"):
+                return _invalid(f"filter.{name}", "unknown field")
         pairs = [(name, value) for name, value in filter.items() if name != "labels"]
         fitting = [job for job in self.jobs.values() if _fits(job, pairs, filter.get("labels", {}))]
-        meant = [job for job in fitting[: body["limit"]] if (job["state"] in FINISHED) != (body["action"] == "cancel")]
-        done = len(meant) if body.get("dry_run") else sum(self._apply(body["action"], job) for job in meant)
-        return _json(200, {"matched": len(fitting), "done": done, "complete": len(fitting) <= body["limit"]})
+        meant = [job for job in fitting if (job["state"] in FINISHED) != (body["action"] == "cancel")]
+        some = meant[: body["limit"]]
+        done = len(some) if body.get("dry_run") else sum(self._apply(body["action"], job) for job in some)
+        return _json(200, {"matched": len(fitting), "done": done, "complete": len(some) == len(meant)})
 
     def _list(self, query: list[tuple[str, str]]) -> httpx.Response:
         wanted: dict[str, list[str]] = {}
@@ -236,6 +260,21 @@ def _now() -> str:
 
 def _json(status: int, body: Any) -> httpx.Response:
     return httpx.Response(status, json=body)
+
+
+def _refusal(body: dict[str, Any]) -> httpx.Response | None:
+    """The answer to a job that breaks a rule, where it does. The server knows more of them."""
+    for field in body:
+        if field not in ("kind", "args", *JobOptions.__annotations__):
+            return _invalid(field, "unknown field")
+    if not 1 <= body.get("max_attempts", 1) <= 1_000:
+        return _invalid("max_attempts", "must be 1 to 1000")
+    return None
+
+
+def _invalid(field: str, message: str) -> httpx.Response:
+    body = {"type": "about:blank", "status": 422, "code": "invalid", "detail": f"{field}: {message}"}
+    return httpx.Response(422, json={**body, "errors": [{"field": field, "message": message}]})
 
 
 def _problem(status: int, code: str, detail: str) -> httpx.Response:

@@ -1,14 +1,54 @@
 -- Acts on jobs from outside: on those that fit a filter at the moment of the write, and that the action applies to.
 --
--- ARGV[2]   'cancel', 'retry' or 'delete'
--- ARGV[3]   for a cancel, how long a running job may take to stop
+-- ARGV[2]   'cancel', 'retry', 'retry_with', 'delete' or 'set_priority'
+-- ARGV[3]   for a cancel, how long a running job may take to stop; for a retry with other args, these; a priority
 -- ARGV[4]   how many to change at most
 -- ARGV[5]   the packed filter: see `matching.lua`
 -- ARGV[6..] for each candidate its id, its seq, and the number of the state that was looked at or ''
 -- Returns   how many candidates were looked at, fitted, and were changed, and how many are in another state than the one that
 --           was looked at
 
-local grace, limit = tonumber(ARGV[3]), tonumber(ARGV[4])
+local value, limit = ARGV[3], tonumber(ARGV[4])
+
+-- Forgets the steps of a job, and their times.
+local function forget_steps(id, job)
+  if job[STEPS] > 0 then
+    unlinked[#unlinked + 1] = root .. 't:' .. id
+    job[STEPS] = 0
+  end
+  for _, field in ipairs(redis.pcall('HKEYS', root .. 'x:' .. id)) do
+    if sub(field, 1, 5) == 'step|' then write('HDEL', root .. 'x:' .. id, field) end
+  end
+end
+
+-- Makes a finished job available with all its attempts. Its errors stay as history.
+local function start_anew(id, job)
+  if job[UNIQUE] ~= '' then
+    local holder = holder_of(job[UNIQUE])
+    if holder and holder ~= id then return false end
+    hold(job[UNIQUE], id, 0)
+  end
+  local parent = parent_of(job)
+  if parent then
+    count_children(parent, count_of(job[STATE]), -1)
+    repeat_state(job[PARENT], parent)
+  end
+  unindex(id, job)
+  if job[OUTPUT_AT] == 2 or job[PROGRESS] == 1 then write('HDEL', root .. 'x:' .. id, 'progress', 'output') end
+  job[ATTEMPT], job[CRASHES] = 0, 0
+  job[OUTPUT_AT], job[OUTPUT], job[PROGRESS], job[FINISHED_AT] = 0, '', 0, 0
+  wait_until(job, now)
+  index(id, job)
+  return true
+end
+
+-- The data of a job with other args, which are the first of its values; false where it cannot be read.
+local function data_with(id, args)
+  local is_ours, data = pcall(cmsgpack.unpack, call('GET', root .. 'd:' .. id) or '')
+  if not is_ours or type(data) ~= 'table' then return false end
+  data[1] = args
+  return cmsgpack.pack(data)
+end
 
 local actions = {
   cancel = function(id, job)
@@ -17,7 +57,7 @@ local actions = {
     if job[STATE] == RUNNING then
       -- A second request may shorten the grace and cannot lengthen it.
       local by = job[CANCEL_BY]
-      job[CANCEL_BY] = min(by == 0 and END_OF_TIME or by, now + grace)
+      job[CANCEL_BY] = min(by == 0 and END_OF_TIME or by, now + tonumber(value))
     else
       set_state(job, CANCELLED)
       end_job(id, job)
@@ -26,31 +66,36 @@ local actions = {
     count_ended()
     return true
   end,
-  -- Makes a finished job available with all its attempts. Its errors stay as history, and so do the steps of one that
-  -- did not complete.
+  -- The steps of one that did not complete stay, too.
   retry = function(id, job)
     if job[STATE] < COMPLETED then return false end
-    if job[UNIQUE] ~= '' then
-      local holder = holder_of(job[UNIQUE])
-      if holder and holder ~= id then return false end
-      hold(job[UNIQUE], id, 0)
-    end
-    local parent = parent_of(job)
-    if parent then
-      count_children(parent, count_of(job[STATE]), -1)
-      repeat_state(job[PARENT], parent)
-    end
-    unindex(id, job)
-    if job[OUTPUT_AT] == 2 or job[PROGRESS] == 1 then write('HDEL', root .. 'x:' .. id, 'progress', 'output') end
-    job[ATTEMPT], job[CRASHES] = 0, 0
-    job[OUTPUT_AT], job[OUTPUT], job[PROGRESS], job[FINISHED_AT] = 0, '', 0, 0
-    wait_until(job, now)
-    index(id, job)
+    local has_completed = job[STATE] == COMPLETED
+    local is_done = start_anew(id, job)
+    if is_done and has_completed then forget_steps(id, job) end
+    return is_done
+  end,
+  -- The steps were those of the former args.
+  retry_with = function(id, job)
+    local data = job[STATE] >= COMPLETED and data_with(id, value)
+    if not data or not start_anew(id, job) then return false end
+    forget_steps(id, job)
+    local n = #values
+    values[n + 1], values[n + 2] = root .. 'd:' .. id, data
     return true
   end,
   delete = function(id, job)
     if job[STATE] < COMPLETED then return false end
     remove(id, job)
+    return true
+  end,
+  set_priority = function(id, job)
+    if job[STATE] >= COMPLETED then return false end
+    unindex(id, job)
+    job[PRIORITY] = tonumber(value)
+    -- After the seq, the batch and the version.
+    job[FIXED] = sub(job[FIXED], 1, 20) .. struct_pack('>i4', job[PRIORITY]) .. sub(job[FIXED], 25)
+    repeat_state(id, job)
+    index(id, job)
     return true
   end,
 }

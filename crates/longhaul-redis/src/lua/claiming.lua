@@ -162,8 +162,10 @@ local function claim(wanted)
   if due > 0 then flush() end
   kinds = versions_of(kinds)
   local claimed, left = {}, LOOKED_AT_ONCE
+  local any_paused = call('EXISTS', root .. 'paused_queues') == 1
   for _, queue in ipairs(queues) do
     local name, slots = queue[1], queue[2]
+    if any_paused and call('SISMEMBER', root .. 'paused_queues', name) == 1 then slots = 0 end
     while slots > 0 and left > 0 do
       local asked = min(slots, left)
       local found = pop_first(name, asked, kinds)

@@ -14,23 +14,25 @@ end
 local new_steps = {}
 
 -- The first output stays: a second run of the step was of an attempt that had not seen it.
-local function add_step(id, job, name, output)
+local function add_step(id, job, name, output, took)
   local key, names = root .. 't:' .. id, list_of(new_steps, id)
   if names[name] or (job[STEPS] > 0 and call('HEXISTS', key, name) == 1) then return end
   names[name] = true
   job[STEPS] = job[STEPS] + 1
   write('HSET', key, name, output)
+  -- Kept where the previous release removes it together with the job.
+  write('HSET', root .. 'x:' .. id, 'step|' .. name, format('%d|%d|%d|%d', job[STEPS], job[ATTEMPT], now, took))
 end
 
 -- Jobs whose logs this script has added to: id -> bytes.
 local grown = {}
 
--- Adds the entries of a run: each {'p', event, progress}, {'s', name, output} or {'e', event}.
+-- Adds the entries of a run: each {'p', event, progress}, {'s', name, output, how long it took} or {'e', event}.
 local function add_entries(id, job, entries)
   local bytes = 0
   for _, entry in ipairs(entries) do
     if entry[1] == 's' then
-      add_step(id, job, entry[2], entry[3])
+      add_step(id, job, entry[2], entry[3], entry[4])
     else
       if entry[1] == 'p' then
         write('HSET', root .. 'x:' .. id, 'progress', entry[3])

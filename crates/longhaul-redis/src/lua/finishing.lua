@@ -34,7 +34,7 @@ end
 local outcomes = {
   completed = function(id, job, output)
     keep_output(id, job, output)
-    -- A completed job that is retried by hand begins from nothing.
+    -- A completed job that is retried by hand begins from nothing. The times of its steps stay, to be looked at.
     if job[STEPS] > 0 then
       unlinked[#unlinked + 1] = root .. 't:' .. id
       job[STEPS] = 0

@@ -4,10 +4,11 @@
 -- ARGV[1]  the time in milliseconds, or '' for the server's own clock
 --
 -- <root>m:ID        the fields of a job: those that change and then those that do not, packed as `pack` does
--- <root>d:ID        the data of a job, which never changes and no script reads: args, labels, ...
--- <root>x:ID        a hash: progress, an output too long for the fields, and the bounds of the log
+-- <root>d:ID        the data of a job, which scripts carry and only a retry with other args changes: args, labels, ...
+-- <root>x:ID        a hash: progress, an output too long for the fields, the bounds of the log, and for each step 'step|NAME' ->
+--                   'number|attempt|end|how long it took'
 -- <root>e:ID        a list of its errors
--- <root>t:ID        a hash of its steps
+-- <root>t:ID        a hash of the outputs of its steps, by name
 -- <root>l:ID        a stream, its log; the number of an event is the id of the entry
 -- <root>all         ids by seq; <root>state|S: those in a state that few jobs are in, for lists of these
 -- <root>lane|Q|K|V  a claim source: the available jobs of a queue, kind and version by rank; a member is a seq, an id and
@@ -24,10 +25,13 @@
 -- <root>unique      a hash: unique key -> 'expiry|id', the expiry 0 while the job has not ended
 -- <root>promises    a hash: idempotency key -> packed {expiry, fingerprint, id}
 -- <root>paused      limit keys by when their pauses end
+-- <root>paused_queues  a set of the queues of which nothing is claimed
 -- <root>of|ID       the ids of the jobs that name a job as their parent, by seq
 -- <root>forget      what expires when: 'u' and a unique key, 'i' and an idempotency key
 -- <root>gone        ids of removed jobs, by when they are forgotten
 -- <root>workers     worker ids by when they were heard of; <root>worker: a hash of worker id -> its WorkerInfo in JSON
+-- <root>samples     names of samples, 'series|moment|source', all of score 0; <root>samples_end: the same by when they are
+--                   forgotten; <root>sample: a hash of name -> 'end|how long it is kept|body'
 -- <root>watched     a set of the topics that somebody waits for: 'q' and a queue, 'j' and the id of a job
 -- <root>last        the last number drawn
 -- <root>schema      the version of this layout

@@ -6,8 +6,12 @@
 -- ARGV[5]    the packed filter: see `matching.lua`
 -- ARGV[6]    the rows: 'whole', 'short' (without large args and outputs) or 'none'
 -- ARGV[7..]  ids, where only these are meant
--- Returns    the seq of the last one that was looked at or -1, 1 where there are more, and for each job that fits its
---            id, its seq, the number of its state, and the answer of `shown` or false
+-- Returns    the seq of the last one that was looked at or -1, 1 where there are more, for each job that fits its id, its
+--            seq, the number of its state, and the answer of `shown` or false, then how many were looked at, and the bytes
+--            of the rows
+
+-- The bytes of rows after which a call answers: args are up to 256 KiB, and no answer may keep others waiting for long.
+local MOST_BYTES = 4194304
 
 local before = ARGV[2] == '' and math.huge or tonumber(ARGV[2])
 local scanned, limit, rows = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[6]
@@ -84,18 +88,28 @@ for i, candidate in ipairs(candidates) do
 end
 read_jobs(ids)
 
-local last_seen, answer = -1, {}
+-- The bytes of what is large in the answer of `shown`.
+local function bytes_of(row)
+  local bytes = #row[2] + (row[4] and #row[4] or 0)
+  for _, error in ipairs(row[5] or {}) do
+    bytes = bytes + #error
+  end
+  return bytes
+end
+
+local last_seen, answer, looked_at, bytes = -1, {}, 0, 0
 for i, id in ipairs(ids) do
   local job = jobs[id]
-  last_seen = candidates[i][2]
+  last_seen, looked_at = candidates[i][2], i
   -- There may be none: somebody has taken its data from under us.
   if job and fits(job) then
     local row = rows ~= 'none' and shown(id, rows == 'short')
     if row or rows == 'none' then answer[#answer + 1] = { id, last_seen, job[STATE_EVENT], row } end
+    if row then bytes = bytes + bytes_of(row) end
   end
-  if #answer == limit then
+  if #answer == limit or bytes >= MOST_BYTES then
     more = more or i < #ids
     break
   end
 end
-return { last_seen, more and 1 or 0, answer }
+return { last_seen, more and 1 or 0, answer, looked_at, bytes }

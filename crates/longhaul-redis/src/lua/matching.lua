@@ -1,5 +1,5 @@
--- Holds jobs against the part of a filter that scripts look at: {{state}, {kind}, {queue}, {parent}}, an empty list for any.
--- Labels and text are among the data, which scripts do not read.
+-- Holds jobs against the part of a filter that scripts look at: {{state}, {kind}, {queue}, {parent}, {limit key}}, an empty
+-- list for any. Labels and args are among the data, which scripts do not read.
 
 local function set_of(words)
   if #words == 0 then return false end
@@ -14,11 +14,13 @@ end
 local function filter_of(packed_filter)
   local wanted = cmsgpack.unpack(packed_filter)
   local states, kinds, queues, parents = set_of(wanted[1]), set_of(wanted[2]), set_of(wanted[3]), set_of(wanted[4])
+  local limit_keys = set_of(wanted[5])
   local function fits(job)
     return (not states or states[job[STATE]])
       and (not kinds or kinds[job[KIND]])
       and (not queues or queues[job[QUEUE]])
       and (not parents or parents[job[PARENT]])
+      and (not limit_keys or limit_keys[job[LIMIT_KEY]])
   end
   return fits, states, parents
 end

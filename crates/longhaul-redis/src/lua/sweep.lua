@@ -72,6 +72,12 @@ local gone = call('ZRANGEBYSCORE', root .. 'gone', '-inf', now, 'LIMIT', 0, limi
 for _, id in ipairs(gone) do
   remove_member(root .. 'gone', id)
 end
+local stale = call('ZRANGEBYSCORE', root .. 'samples_end', '-inf', now, 'LIMIT', 0, limit)
+for _, sample in ipairs(stale) do
+  write('HDEL', root .. 'sample', sample)
+  remove_member(root .. 'samples', sample)
+  remove_member(root .. 'samples_end', sample)
+end
 local silent = call('ZRANGEBYSCORE', root .. 'workers', '-inf', now - tonumber(ARGV[7]), 'LIMIT', 0, limit)
 for _, worker in ipairs(silent) do
   remove_member(root .. 'workers', worker)
@@ -81,7 +87,7 @@ done()
 -- A survey of all queues is due where there was none for long, or none at all.
 local next_prune = call('ZRANGE', root .. 'prune', 0, 0, 'WITHSCORES')
 local prunes = not next_prune[2] or tonumber(next_prune[2]) <= now or not call('ZSCORE', root .. 'prune', '*')
-local most = max(due, #expired, #overdue, #forgotten, #gone, #silent)
+local most = max(due, #expired, #overdue, #forgotten, #gone, #stale, #silent)
 return {
   promoted,
   rescued[AVAILABLE],

@@ -3,6 +3,7 @@
 mod access;
 mod app;
 pub(crate) mod arrival;
+mod banner;
 mod connections;
 mod cors;
 mod dashboard;
@@ -22,6 +23,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::arrival::BasePath;
+use self::banner::Banner;
 use crate::services::{self, Selection};
 use crate::stores::StoreArgs;
 use crate::work::{self, Work};
@@ -97,6 +99,14 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         Role::Worker(args.work.start(&services)?)
     };
     tracing::info!("listening on http://{}", listener.address());
+    Banner {
+        address: listener.address(),
+        services: services.details().get("services").map_or("", String::as_str),
+        stores: stores.described(),
+        data: &args.stores.data,
+        grace: args.work.grace().as_secs(),
+    }
+    .show();
     // For whoever started us with port 0, and for scripts: the one line on standard output. That nobody reads it is
     // no reason not to serve.
     let _ = writeln!(std::io::stdout(), "http://{}", listener.address());

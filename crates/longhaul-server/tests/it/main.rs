@@ -19,5 +19,6 @@ mod old_data;
 mod readme;
 mod run;
 mod server;
+mod terminal;
 mod top;
 mod uploads;

@@ -22,7 +22,7 @@ async fn the_session_in_the_readme_works_as_printed() {
     assert!(session.steps.len() > 5, "the session has been found: {session:?}");
     let mut shell = Command::new("sh");
     shell.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).env("LONGHAUL_DATA", place.data());
-    let replacing = [("http://127.0.0.1:8000", server.url.as_str()), ("target/release/longhaul", LONGHAUL)];
+    let replacing = [("http://127.0.0.1:8000", server.url.as_str()), ("target/quick/longhaul", LONGHAUL)];
     session.check(&replacing, shell).await;
 }
 

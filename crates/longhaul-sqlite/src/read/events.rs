@@ -22,7 +22,10 @@ pub(crate) fn events(connection: &Connection, id: &JobId, after: u64, limit: usi
 
 fn read(connection: &Connection, id: &JobId, after: u64, limit: usize) -> rusqlite::Result<Option<Log>> {
     let found = connection
-        .prepare_cached(&format!("SELECT {} FROM jobs WHERE id = ?1", job_columns(Payloads::Whole)))?
+        .prepare_cached(&format!(
+            "SELECT {} FROM jobs WHERE id = ?1",
+            job_columns(Payloads::Whole, Payloads::Whole)
+        ))?
         .query_row([id.as_str()], job_record)
         .optional()?;
     let Some((record, facts)) = found else { return Ok(None) };

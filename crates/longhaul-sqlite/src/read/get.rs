@@ -14,7 +14,10 @@ pub(crate) fn get(connection: &Connection, ids: &[JobId], now: Timestamp) -> Res
 
 fn get_one(connection: &Connection, id: &JobId, now: Timestamp) -> rusqlite::Result<Lookup> {
     let found = connection
-        .prepare_cached(&format!("SELECT {} FROM jobs WHERE id = ?1", job_columns(Payloads::Whole)))?
+        .prepare_cached(&format!(
+            "SELECT {} FROM jobs WHERE id = ?1",
+            job_columns(Payloads::Whole, Payloads::Whole)
+        ))?
         .query_row([id.as_str()], job_record)
         .optional()?;
     if let Some((mut record, facts)) = found {

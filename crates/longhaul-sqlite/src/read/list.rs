@@ -1,24 +1,34 @@
-use longhaul::{Error, JobFilter, JobId, JobPage, Page, Result, State};
+use longhaul::{Error, JobFilter, JobId, JobPage, Page, Payloads, Result, State};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 
 use crate::error::fault;
 use crate::filter;
-use crate::row::{Columns, job_columns, job_record};
+use crate::row::{Columns, job_columns, job_record, unsigned};
 
 /// The most rows that one page reads, so that a filter which fits few jobs costs a page no more than any other.
 const ROWS_READ: i64 = 10_000;
-/// The most bytes that one page of a search for text looks through, but for its first job: some ten milliseconds.
+/// The most bytes that one page of a search looks through, but for its first job: some ten milliseconds.
 const BYTES_SEARCHED: i64 = 4 * 1024 * 1024;
 
 /// A page of jobs, newest first.
 pub(crate) fn list(connection: &Connection, filter: &JobFilter, page: &Page) -> Result<JobPage> {
     let before = cursor(page.cursor.as_deref())?;
-    let read = |row: &Row<'_>| job_record(row).map(|(record, facts)| (facts.seq, record));
-    let columns = job_columns(page.payloads);
+    // Terms are held against whole args; they do not look at outputs.
+    let args = if filter.terms.is_empty() { page.payloads } else { Payloads::Whole };
+    let columns = job_columns(args, page.payloads);
+    let read = |row: &Row<'_>| {
+        let (mut record, facts) = job_record(row)?;
+        let fits = filter.fits_terms(&record);
+        if page.payloads == Payloads::Short {
+            record.shorten();
+        }
+        Ok((facts.seq, fits.then_some(record)))
+    };
     let limit = page.limit.clamp(1, 1_000);
     let found = find(connection, filter, before, limit, &columns, read).map_err(fault("list jobs"))?;
-    Ok(JobPage { jobs: found.rows, next: found.next.map(|seq| seq.to_string()), searched: 0 })
+    let next = found.next.map(|seq| seq.to_string());
+    Ok(JobPage { jobs: found.rows, next, searched: found.searched })
 }
 
 fn cursor(text: Option<&str>) -> Result<i64> {
@@ -35,6 +45,8 @@ pub(crate) struct Found<T> {
     pub(crate) rows: Vec<T>,
     /// The cursor of the rest; `None` where there is none.
     pub(crate) next: Option<i64>,
+    /// The number of jobs that were looked at.
+    pub(crate) searched: u64,
 }
 
 /// A job that fits a filter at present.
@@ -51,57 +63,79 @@ pub(crate) fn candidates(
     before: Option<i64>,
     limit: usize,
 ) -> Result<Found<Candidate>> {
-    let read = |row: &Row<'_>| {
-        let mut columns = Columns::new(row);
-        let seq = columns.next();
-        Ok((seq, Candidate { seq, id: columns.id(), state: columns.state() }))
+    let before = before.unwrap_or(i64::MAX);
+    let found = if filter.terms.is_empty() {
+        let read = |row: &Row<'_>| {
+            let mut columns = Columns::new(row);
+            let seq = columns.next();
+            Ok((seq, Some(Candidate { seq, id: columns.id(), state: columns.state() })))
+        };
+        find(connection, filter, before, limit, "seq, id, state", read)
+    } else {
+        let read = |row: &Row<'_>| {
+            let (job, facts) = job_record(row)?;
+            let candidate = || Candidate { seq: facts.seq, id: job.id.clone(), state: job.state };
+            Ok((facts.seq, filter.fits_terms(&job).then(candidate)))
+        };
+        let columns = job_columns(Payloads::Whole, Payloads::Short);
+        find(connection, filter, before, limit, &columns, read)
     };
-    find(connection, filter, before.unwrap_or(i64::MAX), limit, "seq, id, state", read)
-        .map_err(fault("look for jobs"))
+    found.map_err(fault("look for jobs"))
 }
 
+/// Reads a page; `read` answers `None` for a job that does not fit after all.
 fn find<T>(
     connection: &Connection,
     filter: &JobFilter,
     before: i64,
     limit: usize,
     columns: &str,
-    read: impl Fn(&Row<'_>) -> rusqlite::Result<(i64, T)>,
+    read: impl Fn(&Row<'_>) -> rusqlite::Result<(i64, Option<T>)>,
 ) -> rusqlite::Result<Found<T>> {
+    // One transaction, so that what is counted is what was looked at.
+    let transaction = connection.unchecked_transaction()?;
     let mut values = vec![Value::Integer(before), Value::Integer(0)];
-    let narrow = filter::source(filter, &mut values);
-    let source = format!(
-        "SELECT * FROM jobs WHERE seq < ?1 AND seq >= ?2{narrow} ORDER BY seq DESC LIMIT {ROWS_READ}"
-    );
-    if filter.text.is_some() {
-        values[1] = Value::Integer(searched_from(connection, &source, &values)?);
+    let source = filter::source(filter, &mut values, ROWS_READ);
+    if filter.text.is_some() || !filter.terms.is_empty() {
+        values[1] = Value::Integer(searched_from(&transaction, &source, &values)?);
     }
-    let used = values.clone();
+    let mut looked_at = values.clone();
     let conditions = filter::conditions(filter, &mut values);
-    let sql =
-        format!("SELECT {columns} FROM ({source}) WHERE {conditions} ORDER BY seq DESC LIMIT {}", limit + 1);
+    // One job more than was asked for tells that there is a next page. Of jobs that are still to be held against the
+    // terms, it is not known how many it takes.
+    let most = if filter.terms.is_empty() { limit as i64 + 1 } else { ROWS_READ };
+    let sql = format!("SELECT {columns} FROM ({source}) WHERE {conditions} ORDER BY seq DESC LIMIT {most}");
     let mut found = Vec::new();
-    let (mut last, mut is_full) = (None, false);
-    let mut statement = connection.prepare_cached(&sql)?;
+    let (mut last, mut is_full) = (0, false);
+    let mut statement = transaction.prepare_cached(&sql)?;
     let mut rows = statement.query(params_from_iter(&values))?;
-    while let Some(row) = rows.next()? {
-        // One job more than was asked for tells that there is a next page.
+    while !is_full && let Some(row) = rows.next()? {
+        let (seq, Some(job)) = read(row)? else { continue };
         is_full = found.len() == limit;
-        if is_full {
-            break;
+        if !is_full {
+            last = seq;
+            found.push(job);
         }
-        let (seq, job) = read(row)?;
-        last = Some(seq);
-        found.push(job);
     }
-    let next = if is_full { last } else { unread(connection, &source, &used)? };
-    Ok(Found { rows: found, next })
+    drop(rows);
+    drop(statement);
+    if is_full {
+        looked_at[1] = Value::Integer(last);
+    }
+    let (oldest, searched) = count(&transaction, &source, &looked_at)?;
+    transaction.finish()?;
+    let is_cut = matches!(looked_at[1], Value::Integer(from) if from > 0);
+    let next = oldest.filter(|_| searched == ROWS_READ || is_cut);
+    Ok(Found { rows: found, next, searched: unsigned(searched) })
 }
 
-/// The oldest job that a search for text looks at, so that it looks through a bounded number of bytes.
+/// The oldest job that a search looks at, so that it looks through a bounded number of bytes.
 fn searched_from(connection: &Connection, source: &str, values: &[Value]) -> rusqlite::Result<i64> {
     // The sizes are in the rows' headers, so the texts themselves are not read for this.
-    let sql = format!("SELECT seq, octet_length(args) + coalesce(octet_length(errors), 0) FROM ({source})");
+    let sql = format!(
+        "SELECT seq, octet_length(args) + coalesce(octet_length(errors), 0) + coalesce(octet_length(output), 0)
+         FROM ({source})"
+    );
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params_from_iter(values))?;
     let (mut from, mut bytes) = (0, 0);
@@ -115,12 +149,9 @@ fn searched_from(connection: &Connection, source: &str, values: &[Value]) -> rus
     Ok(if bytes < BYTES_SEARCHED { 0 } else { from })
 }
 
-/// The end of the rows that a page has looked at without filling up; `None` where there are no more.
-fn unread(connection: &Connection, source: &str, values: &[Value]) -> rusqlite::Result<Option<i64>> {
-    let sql = format!("SELECT min(seq), count(*) FROM ({source})");
-    let mut statement = connection.prepare_cached(&sql)?;
-    let (last, read): (Option<i64>, i64) =
-        statement.query_row(params_from_iter(values), |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let is_cut = matches!(values[1], Value::Integer(from) if from > 0);
-    Ok(last.filter(|_| read == ROWS_READ || is_cut))
+/// The oldest of the jobs that a page has looked at, and how many they are.
+fn count(connection: &Connection, source: &str, values: &[Value]) -> rusqlite::Result<(Option<i64>, i64)> {
+    connection
+        .prepare_cached(&format!("SELECT min(seq), count(*) FROM ({source})"))?
+        .query_row(params_from_iter(values), |row| Ok((row.get(0)?, row.get(1)?)))
 }

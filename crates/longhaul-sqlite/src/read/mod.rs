@@ -2,14 +2,20 @@
 
 mod events;
 mod get;
+mod lanes;
 mod leases;
 mod list;
 mod pool;
 mod queues;
+mod samples;
+mod steps;
 
 pub(crate) use events::events;
 pub(crate) use get::get;
+pub(crate) use lanes::{lanes, pauses};
 pub(crate) use leases::statuses;
 pub(crate) use list::{candidates, list};
 pub(crate) use pool::Readers;
 pub(crate) use queues::{queues, workers};
+pub(crate) use samples::samples;
+pub(crate) use steps::steps;

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use crate::error::fault;
 use crate::row::{Columns, unsigned};
 
-/// Every queue that has jobs or a configuration.
+/// Every queue that has jobs or a configuration, or is paused.
 pub(crate) fn queues(connection: &Connection) -> Result<Vec<QueueInfo>> {
     read_queues(connection).map_err(fault("read queues"))
 }
@@ -30,6 +30,11 @@ fn read_queues(connection: &Connection) -> rusqlite::Result<Vec<QueueInfo>> {
         let mut columns = Columns::new(row);
         let info = queues.entry(columns.next()).or_default();
         info.config = columns.parsed().unwrap_or_default();
+    }
+    let mut paused = connection.prepare_cached("SELECT queue FROM paused_queues")?;
+    let mut rows = paused.query([])?;
+    while let Some(row) = rows.next()? {
+        queues.entry(row.get(0)?).or_default().paused = true;
     }
     Ok(queues.into_iter().map(|(name, info)| QueueInfo { name, ..info }).collect())
 }

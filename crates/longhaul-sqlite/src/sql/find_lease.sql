@@ -1,8 +1,8 @@
 -- The running job of a lease.
 -- in: id, token
 -- out: seq, queue, attempt, crashes, max_crashes, interruptions, cancel_by, run_at, last_event, log_event, log_entries,
---      log_bytes, priority, unique_key, errors, limit_key, batch
+--      log_bytes, priority, unique_key, errors, limit_key, batch, kind, started_at, steps
 -- index: jobs_by_id
 SELECT seq, queue, attempt, crashes, max_crashes, interruptions, cancel_by, run_at, last_event, log_event, log_entries,
-       log_bytes, priority, unique_key, errors, limit_key, batch
+       log_bytes, priority, unique_key, errors, limit_key, batch, kind, started_at, steps
 FROM jobs WHERE id = ?1 AND token = ?2 AND state = 'running'

@@ -1,12 +1,12 @@
 use longhaul::lifecycle::{self, Deed};
-use longhaul::{Action, JobFilter, JobId, Result, State, Timestamp};
+use longhaul::{Action, Change, JobFilter, JobId, Json, Payloads, Result, State, Timestamp};
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, params, params_from_iter};
 
 use super::write_tx::WriteTx;
 use crate::error::fault;
 use crate::filter;
-use crate::row::Columns;
+use crate::row::{Columns, job_columns, job_record};
 
 /// The parts of a job's row that an action looks at.
 struct Target {
@@ -17,6 +17,9 @@ struct Target {
     unique_key: Option<String>,
     batch: Option<i64>,
     cancel_by: Option<i64>,
+    kind: String,
+    attempt: u32,
+    run_at: Timestamp,
 }
 
 /// The result of an action on some jobs.
@@ -40,8 +43,13 @@ impl WriteTx<'_> {
             values[0] = Value::Text(id.as_str().to_owned());
             let target = self.target(&sql, &values).map_err(fault("look a job up"))?;
             let Some(target) = target else { continue };
+            if !filter.terms.is_empty()
+                && !self.fits_terms(&target, filter).map_err(fault("look a job up"))?
+            {
+                continue;
+            }
             acted.matched += 1;
-            if self.act_on(&target, action).map_err(fault("act on a job"))? {
+            if self.act_on(id, &target, action).map_err(fault("act on a job"))? {
                 acted.done += 1;
                 self.notes.changed.push(id.clone());
                 self.settle()?;
@@ -63,16 +71,27 @@ impl WriteTx<'_> {
                     unique_key: columns.next(),
                     batch: columns.next(),
                     cancel_by: columns.next(),
+                    kind: columns.next(),
+                    attempt: columns.next(),
+                    run_at: columns.time(),
                 })
             })
             .optional()
     }
 
+    /// True where what no statement knows of the filter holds, too.
+    fn fits_terms(&self, target: &Target, filter: &JobFilter) -> rusqlite::Result<bool> {
+        // Terms do not look at outputs.
+        let columns = job_columns(Payloads::Whole, Payloads::Short);
+        self.connection
+            .prepare_cached(&format!("SELECT {columns} FROM jobs WHERE seq = ?1"))?
+            .query_row([target.seq], |row| Ok(filter.fits_terms(&job_record(row)?.0)))
+    }
+
     /// Answers false where the action does not apply.
-    fn act_on(&mut self, target: &Target, action: &Action) -> rusqlite::Result<bool> {
+    fn act_on(&mut self, id: &JobId, target: &Target, action: &Action) -> rusqlite::Result<bool> {
         match lifecycle::act(target.state, action) {
-            // Goes when this store sets priorities.
-            Deed::Nothing | Deed::SetPriority(_) => return Ok(false),
+            Deed::Nothing => return Ok(false),
             Deed::AskToStop(grace) => {
                 // The grace ends on the clock of leases, as the lease itself does.
                 let by = lifecycle::cancel_by(target.cancel_by.map(Timestamp), grace, self.lease_now.at);
@@ -80,33 +99,43 @@ impl WriteTx<'_> {
                     .prepare_cached("UPDATE jobs SET cancel_by = ?2 WHERE seq = ?1")?
                     .execute(params![target.seq, by.0])?;
             }
-            Deed::Cancel => self.cancel_waiting(target)?,
-            Deed::StartAnew => return self.retry(target),
+            Deed::Cancel => self.cancel_waiting(id, target)?,
+            Deed::StartAnew => {
+                let args = if let Action::RetryWith { args } = action { Some(args) } else { None };
+                return self.retry(id, target, args);
+            }
             Deed::Remove => self.remove(target.seq, &target.queue, target.state)?,
+            Deed::SetPriority(priority) => {
+                let rank = lifecycle::rank(target.run_at, priority);
+                self.connection
+                    .prepare_cached(include_str!("../sql/set_priority.sql"))?
+                    .execute(params![target.seq, self.now.0, priority, rank])?;
+            }
         }
         Ok(true)
     }
 
-    fn cancel_waiting(&mut self, target: &Target) -> rusqlite::Result<()> {
+    fn cancel_waiting(&mut self, id: &JobId, target: &Target) -> rusqlite::Result<()> {
         self.connection
             .prepare_cached(include_str!("../sql/cancel_job.sql"))?
             .execute(params![target.seq, self.now.0])?;
         if let Some(key) = &target.unique_key {
             self.free_unique_key(key, target.seq)?;
         }
-        self.moved(&target.queue, Some(target.state), Some(State::Cancelled));
+        let change = self.change(id, &target.kind, &target.queue, target.attempt);
+        self.moved(&Change { from: Some(target.state), to: Some(State::Cancelled), ..change });
         self.child_ended(target.batch, State::Cancelled);
         Ok(())
     }
 
-    fn retry(&mut self, target: &Target) -> rusqlite::Result<bool> {
+    fn retry(&mut self, id: &JobId, target: &Target, args: Option<&Json>) -> rusqlite::Result<bool> {
         if let Some(key) = &target.unique_key {
             if self.unique_holder(key)?.is_some_and(|holder| holder.seq != target.seq) {
                 return Ok(false);
             }
             self.hold_unique_key(key, target.seq)?;
         }
-        if target.state == State::Completed {
+        if target.state == State::Completed || args.is_some() {
             self.connection.prepare_cached("DELETE FROM steps WHERE job = ?1")?.execute([target.seq])?;
             self.connection
                 .prepare_cached("UPDATE jobs SET steps = 0 WHERE seq = ?1")?
@@ -115,9 +144,11 @@ impl WriteTx<'_> {
         self.connection.prepare_cached(include_str!("../sql/retry_job.sql"))?.execute(params![
             target.seq,
             self.now.0,
-            lifecycle::rank(self.now, target.priority)
+            lifecycle::rank(self.now, target.priority),
+            args.map(Json::as_str),
         ])?;
-        self.moved(&target.queue, Some(target.state), Some(State::Available));
+        let change = self.change(id, &target.kind, &target.queue, 0);
+        self.moved(&Change { from: Some(target.state), to: Some(State::Available), ..change });
         self.uncount_end(target.batch, target.state)?;
         Ok(true)
     }

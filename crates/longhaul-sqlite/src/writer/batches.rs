@@ -1,16 +1,18 @@
-use longhaul::{Children, JobId, Result, State, Timestamp, lifecycle};
+use longhaul::{Change, Children, JobId, Result, State, Timestamp, lifecycle};
 use rusqlite::{OptionalExtension, params};
 
 use super::write_tx::WriteTx;
 use crate::error::fault;
-use crate::row::{signed, unsigned};
+use crate::row::{Columns, signed};
 
 /// A closing job that waits for its children.
 struct Closing {
     seq: i64,
     id: JobId,
+    kind: String,
     queue: String,
     priority: i32,
+    attempt: u32,
     run_at: Timestamp,
     children: Children,
 }
@@ -81,18 +83,16 @@ impl WriteTx<'_> {
         self.connection
             .prepare_cached(include_str!("../sql/open_batch.sql"))?
             .query_row([seq], |row| {
+                let mut columns = Columns::new(row);
                 Ok(Closing {
                     seq,
-                    id: JobId::from_store(row.get(0)?),
-                    queue: row.get(1)?,
-                    priority: row.get(2)?,
-                    run_at: Timestamp(row.get(3)?),
-                    children: Children {
-                        total: unsigned(row.get(4)?),
-                        completed: unsigned(row.get(5)?),
-                        failed: unsigned(row.get(6)?),
-                        cancelled: unsigned(row.get(7)?),
-                    },
+                    id: columns.id(),
+                    kind: columns.next(),
+                    queue: columns.next(),
+                    priority: columns.next(),
+                    attempt: columns.next(),
+                    run_at: columns.time(),
+                    children: columns.children().unwrap_or_default(),
                 })
             })
             .optional()
@@ -114,7 +114,8 @@ impl WriteTx<'_> {
             signed(closing.children.cancelled),
         ])?;
         if is_free {
-            self.moved(&closing.queue, Some(State::Blocked), Some(State::Available));
+            let change = self.change(&closing.id, &closing.kind, &closing.queue, closing.attempt);
+            self.moved(&Change { from: Some(State::Blocked), to: Some(State::Available), ..change });
         }
         self.notes.changed.push(closing.id.clone());
         Ok(())

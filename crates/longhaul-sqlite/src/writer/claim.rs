@@ -1,5 +1,5 @@
 use longhaul::{
-    Claim, Claimed, EventBody, JobId, Lease, QueueSlots, Result, State, SupportedKind, Timestamp, lifecycle,
+    Change, Claim, Claimed, EventBody, Lease, QueueSlots, Result, State, SupportedKind, Timestamp, lifecycle,
 };
 use rusqlite::{OptionalExtension, Row, params};
 
@@ -21,7 +21,9 @@ impl WriteTx<'_> {
     fn claim_where(&mut self, claim: &Claim, is_meant: impl Fn(&QueueSlots) -> bool) -> Result<Vec<Claimed>> {
         let mut claimed = Vec::new();
         for slots in claim.queues.iter().filter(|slots| is_meant(slots)) {
-            self.fill_slots(slots, claim, &mut claimed)?;
+            if !self.is_paused(&slots.queue)? {
+                self.fill_slots(slots, claim, &mut claimed)?;
+            }
         }
         if !claimed.is_empty() {
             // A successor that takes over must find the worker of every running job.
@@ -46,8 +48,7 @@ impl WriteTx<'_> {
                     out_of_the_way += 1;
                 } else if let Some(until) = self.pause_of(&candidate).map_err(fault("look for a pause"))? {
                     let Candidate { claimed: job, seq, priority, .. } = candidate;
-                    self.postpone(seq, job.lease.id, &job.queue, priority, until)
-                        .map_err(fault("postpone a job"))?;
+                    self.postpone(seq, job, priority, until).map_err(fault("postpone a job"))?;
                     out_of_the_way += 1;
                 } else {
                     claimed.push(self.claim_one(candidate, claim).map_err(fault("claim"))?);
@@ -114,7 +115,7 @@ impl WriteTx<'_> {
     }
 
     fn claim_one(&mut self, candidate: Candidate, claim: &Claim) -> rusqlite::Result<Claimed> {
-        let Candidate { mut claimed, seq, steps, log_event, last_event, is_plain, .. } = candidate;
+        let Candidate { mut claimed, seq, steps, log_event, last_event, run_at, is_plain, .. } = candidate;
         let token = self.draw();
         claimed.lease.token = unsigned(token);
         let lease_until = self.lease_now.at.plus(claim.lease_for).0;
@@ -123,7 +124,8 @@ impl WriteTx<'_> {
             self.insert_event(seq, last_event + 1, claimed.attempt, &EventBody::Reset)?;
         }
         if steps > 0 {
-            let mut read = self.connection.prepare_cached("SELECT name, output FROM steps WHERE job = ?1")?;
+            let outputs = "SELECT name, output FROM steps WHERE job = ?1 AND output <> ''";
+            let mut read = self.connection.prepare_cached(outputs)?;
             let mut rows = read.query([seq])?;
             while let Some(row) = rows.next()? {
                 let mut columns = Columns::new(row);
@@ -135,9 +137,14 @@ impl WriteTx<'_> {
             }
         }
         if is_plain {
-            self.remember(token, seq, &claimed.queue);
+            self.remember(token, seq, &claimed);
         }
-        self.moved(&claimed.queue, Some(State::Available), Some(State::Running));
+        self.moved(&Change {
+            from: Some(State::Available),
+            to: Some(State::Running),
+            since: Some(run_at),
+            ..self.change(&claimed.lease.id, &claimed.kind, &claimed.queue, claimed.attempt)
+        });
         self.notes.changed.push(claimed.lease.id.clone());
         Ok(claimed)
     }
@@ -166,13 +173,19 @@ impl WriteTx<'_> {
             .and_then(Iterator::collect)
             .map_err(&fault)?;
         for (seq, queue) in &due {
-            let id: String = self
+            let (id, kind, attempt) = self
                 .connection
                 .prepare_cached(include_str!("../sql/promote_job.sql"))
-                .and_then(|mut update| update.query_row(params![seq, self.now.0], |row| row.get(0)))
+                .and_then(|mut update| {
+                    update.query_row(params![seq, self.now.0], |row| {
+                        let mut columns = Columns::new(row);
+                        Ok((columns.id(), columns.next::<String>(), columns.next()))
+                    })
+                })
                 .map_err(&fault)?;
-            self.moved(queue, Some(State::Scheduled), Some(State::Available));
-            self.notes.changed.push(JobId::from_store(id));
+            let change = self.change(&id, &kind, queue, attempt);
+            self.moved(&Change { from: Some(State::Scheduled), to: Some(State::Available), ..change });
+            self.notes.changed.push(id);
         }
         Ok(due.len() as u64)
     }
@@ -201,6 +214,7 @@ struct Candidate {
     is_plain: bool,
     limit_key: Option<String>,
     priority: i32,
+    run_at: Timestamp,
 }
 
 /// The most jobs that one claim moves out of its way, because it cannot take them.
@@ -231,6 +245,7 @@ fn read_candidate(row: &Row<'_>) -> rusqlite::Result<Candidate> {
         seq: columns.next(),
         limit_key: columns.next(),
         priority: columns.next(),
+        run_at: columns.time(),
         is_plain: [columns.is_null(), columns.is_null()] == [true, true],
         unreadable: None,
     };

@@ -1,7 +1,9 @@
 use std::collections::HashMap;
 
 use longhaul::clock::millis;
-use longhaul::{EnqueueStatus, Enqueued, JobId, Json, NewJob, OnClash, Policy, Result, Start, lifecycle};
+use longhaul::{
+    Change, EnqueueStatus, Enqueued, JobId, Json, NewJob, OnClash, Policy, Result, Start, lifecycle,
+};
 use rusqlite::params;
 
 use super::write_tx::{WriteTx, no_json};
@@ -149,7 +151,7 @@ impl WriteTx<'_> {
         if inserted == 0 {
             return Ok(None);
         }
-        self.moved(&job.queue, None, Some(state));
+        self.moved(&Change { to: Some(state), ..self.change(id, &job.kind, &job.queue, 0) });
         Ok(Some(seq))
     }
 }

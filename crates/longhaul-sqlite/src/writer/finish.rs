@@ -1,12 +1,14 @@
 use std::slice;
 
-use longhaul::{Finish, Json, Lease, LeaseStatus, NewJob, Outcome, Result, State, admit, lifecycle};
-use rusqlite::{OptionalExtension, params};
+use longhaul::{
+    Change, Finish, Json, Lease, LeaseStatus, NewJob, Outcome, Result, State, Timestamp, admit, lifecycle,
+};
+use rusqlite::{OptionalExtension, Row, params};
 
 use super::run::{RunRow, held};
 use super::write_tx::{Isolation, WriteTx};
 use crate::error::fault;
-use crate::row::signed;
+use crate::row::{Columns, signed};
 
 impl WriteTx<'_> {
     /// Ends runs; each stands alone but for faults of the file.
@@ -75,44 +77,51 @@ impl WriteTx<'_> {
             let values =
                 params![leased.seq, signed(lease.token), self.now.0, output.as_str(), lease.id.as_str()];
             if self.statements.complete_leased.execute(values).map_err(&fault)? > 0 {
-                return self.completed(lease, &leased.queue, None, follow_ups, LeaseStatus::Held);
+                let change = Change {
+                    since: Some(leased.started_at),
+                    ..self.change(&lease.id, &leased.kind, &leased.queue, leased.attempt)
+                };
+                return self.completed(change, None, follow_ups, LeaseStatus::Held);
             }
         }
-        type Job = (i64, String, Option<String>, Option<i64>, Option<i64>, Option<i64>);
-        let job: Option<Job> = self
+        let run = self
             .statements
             .completable
-            .query_row(params![lease.id.as_str(), signed(lease.token)], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
-            })
+            .query_row(params![lease.id.as_str(), signed(lease.token)], read_completable)
             .optional()
             .map_err(&fault)?;
-        let Some((seq, queue, key, period, cancel_by, batch)) = job else {
-            return self.status_without_run(lease);
-        };
+        let Some(run) = run else { return self.status_without_run(lease) };
+        let (seq, period) = (run.seq, run.unique_period);
         let kept_from = self.now.0.saturating_add(period.unwrap_or(0));
         self.statements
             .complete
             .execute(params![seq, self.now.0, output.as_str(), kept_from])
             .map_err(&fault)?;
-        match (key, period) {
-            (Some(key), Some(period)) => self.expire_unique_key(&key, seq, period).map_err(&fault)?,
-            (Some(key), None) => self.free_unique_key(&key, seq).map_err(&fault)?,
+        match (&run.unique_key, period) {
+            (Some(key), Some(period)) => self.expire_unique_key(key, seq, period).map_err(&fault)?,
+            (Some(key), None) => self.free_unique_key(key, seq).map_err(&fault)?,
             (None, _) => {}
         }
-        self.completed(lease, &queue, batch, follow_ups, held(cancel_by))
+        if run.steps > 0 {
+            self.connection
+                .prepare_cached(include_str!("../sql/forget_outputs_of_steps.sql"))
+                .and_then(|mut update| update.execute([seq]))
+                .map_err(&fault)?;
+        }
+        let change =
+            Change { since: run.started_at, ..self.change(&lease.id, &run.kind, &run.queue, run.attempt) };
+        self.completed(change, run.batch, follow_ups, held(run.cancel_by))
     }
 
     fn completed(
         &mut self,
-        lease: &Lease,
-        queue: &str,
+        change: Change<'_>,
         batch: Option<i64>,
         follow_ups: &[NewJob],
         status: LeaseStatus,
     ) -> Result<LeaseStatus> {
-        self.moved(queue, Some(State::Running), Some(State::Completed));
-        self.notes.changed.push(lease.id.clone());
+        self.moved(&Change { from: Some(State::Running), to: Some(State::Completed), ..change });
+        self.notes.changed.push(change.id.clone());
         for job in follow_ups {
             // One by one: a follow-up that is there already, or whose key is another's, keeps no other back.
             self.enqueue_without_freeing(slice::from_ref(job))?;
@@ -121,4 +130,34 @@ impl WriteTx<'_> {
         self.child_ended(batch, State::Completed);
         Ok(status)
     }
+}
+
+/// A running job, as far as its completion must know it.
+struct Completable {
+    seq: i64,
+    queue: String,
+    unique_key: Option<String>,
+    unique_period: Option<i64>,
+    cancel_by: Option<i64>,
+    batch: Option<i64>,
+    kind: String,
+    attempt: u32,
+    started_at: Option<Timestamp>,
+    steps: i64,
+}
+
+fn read_completable(row: &Row<'_>) -> rusqlite::Result<Completable> {
+    let mut columns = Columns::new(row);
+    Ok(Completable {
+        seq: columns.next(),
+        queue: columns.next(),
+        unique_key: columns.next(),
+        unique_period: columns.next(),
+        cancel_by: columns.next(),
+        batch: columns.next(),
+        kind: columns.next(),
+        attempt: columns.next(),
+        started_at: columns.next::<Option<i64>>().map(Timestamp),
+        steps: columns.next(),
+    })
 }

@@ -2,6 +2,7 @@
 
 mod act;
 mod batches;
+mod changes;
 mod claim;
 mod command;
 mod enqueue;
@@ -14,6 +15,7 @@ mod prune;
 mod queue;
 mod record;
 mod run;
+mod samples;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 mod scratch;

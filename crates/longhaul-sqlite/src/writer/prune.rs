@@ -1,4 +1,4 @@
-use longhaul::{GONE_FOR, JobId, Keep, QueueConfig, Result, Retention, State};
+use longhaul::{Change, GONE_FOR, Keep, QueueConfig, Result, Retention, State};
 use rusqlite::{OptionalExtension, params};
 
 use super::write_tx::WriteTx;
@@ -106,18 +106,22 @@ impl WriteTx<'_> {
     pub(super) fn remove(&mut self, seq: i64, queue: &str, state: State) -> rusqlite::Result<()> {
         self.connection.prepare_cached("DELETE FROM events WHERE job = ?1")?.execute([seq])?;
         self.connection.prepare_cached("DELETE FROM steps WHERE job = ?1")?.execute([seq])?;
-        let (id, key): (String, Option<String>) = self
+        let (id, key, kind, attempt) = self
             .connection
-            .prepare_cached("DELETE FROM jobs WHERE seq = ?1 RETURNING id, unique_key")?
-            .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            .prepare_cached(include_str!("../sql/remove_job.sql"))?
+            .query_row([seq], |row| {
+                let mut columns = Columns::new(row);
+                let (id, key): (_, Option<String>) = (columns.id(), columns.next());
+                Ok((id, key, columns.next::<String>(), columns.next()))
+            })?;
         if let Some(key) = key {
             self.free_unique_key(&key, seq)?;
         }
         self.connection
             .prepare_cached("INSERT OR REPLACE INTO tombstones (id, expires_at) VALUES (?1, ?2)")?
-            .execute(params![id, self.now.plus(GONE_FOR).0])?;
-        self.moved(queue, Some(state), None);
-        self.notes.changed.push(JobId::from_store(id));
+            .execute(params![id.as_str(), self.now.plus(GONE_FOR).0])?;
+        self.moved(&Change { from: Some(state), ..self.change(&id, &kind, queue, attempt) });
+        self.notes.changed.push(id);
         Ok(())
     }
 
@@ -138,7 +142,7 @@ impl WriteTx<'_> {
         write().map_err(fault("configure a queue"))
     }
 
-    /// Drops keys, tombstones, pauses and workers whose time is over.
+    /// Drops keys, tombstones, pauses, samples and workers whose time is over.
     pub(super) fn forget(&self, limit: i64) -> Result<()> {
         let forget = || {
             for sql in [
@@ -146,6 +150,7 @@ impl WriteTx<'_> {
                 include_str!("../sql/forget_idempotency_keys.sql"),
                 include_str!("../sql/forget_tombstones.sql"),
                 include_str!("../sql/forget_pauses.sql"),
+                include_str!("../sql/forget_samples.sql"),
             ] {
                 self.connection.prepare_cached(sql)?.execute(params![self.now.0, limit])?;
             }

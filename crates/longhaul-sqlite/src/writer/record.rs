@@ -1,3 +1,4 @@
+use longhaul::clock::millis;
 use longhaul::{Entry, EventBody, Json, KEPT_EVENT_BYTES, KEPT_EVENTS, LeaseStatus, Record, Result};
 use rusqlite::params;
 
@@ -42,13 +43,13 @@ impl WriteTx<'_> {
         let mut bytes = 0;
         for entry in entries {
             let body = match entry {
-                Entry::Step { name, output, .. } => {
-                    steps += self
-                        .connection
-                        .prepare_cached(
-                            "INSERT OR IGNORE INTO steps (job, name, output) VALUES (?1, ?2, ?3)",
-                        )?
-                        .execute(params![row.seq, name, output.as_str()])?;
+                Entry::Step { name, output, took } => {
+                    let (attempt, place) = (row.run.attempt, row.steps + steps + 1);
+                    let mut insert =
+                        self.connection.prepare_cached(include_str!("../sql/insert_step.sql"))?;
+                    let (now, took) = (self.now.0, millis(*took));
+                    let values = params![row.seq, name, output.as_str(), attempt, now, took, place];
+                    steps += bound(insert.execute(values)?);
                     continue;
                 }
                 Entry::Progress(report) => {
@@ -71,10 +72,11 @@ impl WriteTx<'_> {
             progress.as_ref().map(Json::as_str),
             row.last_event,
             row.log_event,
-            i64::try_from(steps).unwrap_or(0),
+            steps,
             added,
             bytes,
         ])?;
+        row.steps += steps;
         row.log_entries += added;
         row.log_bytes += bytes;
         self.shorten_log(row)

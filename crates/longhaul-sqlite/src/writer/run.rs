@@ -1,5 +1,7 @@
 use longhaul::lifecycle::{self, Next, Token};
-use longhaul::{AttemptError, JobId, Json, KEPT_ERRORS, Lease, LeaseStatus, Result, State};
+use longhaul::{
+    AttemptError, Change, JobId, Json, KEPT_ERRORS, Lease, LeaseStatus, Result, State, Timestamp,
+};
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::write_tx::WriteTx;
@@ -22,6 +24,9 @@ pub(super) struct RunRow {
     errors: Vec<AttemptError>,
     pub(super) limit_key: Option<String>,
     batch: Option<i64>,
+    kind: String,
+    started_at: Option<Timestamp>,
+    pub(super) steps: i64,
 }
 
 fn read_run(row: &Row<'_>) -> rusqlite::Result<RunRow> {
@@ -46,6 +51,9 @@ fn read_run(row: &Row<'_>) -> rusqlite::Result<RunRow> {
         errors: columns.parsed().unwrap_or_default(),
         limit_key: columns.next(),
         batch: columns.next(),
+        kind: columns.next(),
+        started_at: columns.next::<Option<i64>>().map(Timestamp),
+        steps: columns.next(),
     })
 }
 
@@ -109,6 +117,8 @@ impl WriteTx<'_> {
         if is_finished && let Some(key) = &row.unique_key {
             self.free_unique_key(key, row.seq).map_err(&fault)?;
         }
+        let error = next.error.as_ref().filter(|_| next.state != State::Cancelled);
+        let error = error.map(|error| error.message.clone()).filter(|_| self.is_observed());
         let mut errors = row.errors;
         errors.extend(next.error);
         errors.drain(..errors.len().saturating_sub(KEPT_ERRORS));
@@ -132,7 +142,13 @@ impl WriteTx<'_> {
                 ])
             })
             .map_err(fault)?;
-        self.moved(&row.queue, Some(from), Some(next.state));
+        self.moved(&Change {
+            from: Some(from),
+            to: Some(next.state),
+            since: row.started_at.filter(|_| from == State::Running),
+            error: error.as_deref(),
+            ..self.change(id, &row.kind, &row.queue, next.attempt)
+        });
         if is_finished {
             self.child_ended(row.batch, next.state);
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use longhaul::Clock;
+use longhaul::{Changes, Clock};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -33,7 +33,8 @@ impl Scratch {
 
     /// A transaction that has begun.
     pub(super) fn begin(&self) -> WriteTx<'_> {
-        let mut tx = WriteTx::new(&self.connection, self.clock.clone(), true).unwrap();
+        let mut tx =
+            WriteTx::new(&self.connection, self.clock.clone(), Arc::new(Changes::default()), true).unwrap();
         tx.begin(Isolation::Together).unwrap();
         tx
     }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longhaul::clock::Stopwatch;
-use longhaul::{Claimed, Clock, Error, FinishAndClaim, LeaseStatus, Result, Signals, Timestamp};
+use longhaul::{Changes, Claimed, Clock, Error, FinishAndClaim, LeaseStatus, Result, Signals, Timestamp};
 use rusqlite::Connection;
 
 use super::command::{Call, ClaimCommand, Class};
@@ -18,6 +18,7 @@ pub(crate) struct Writer {
     pub(crate) connection: Connection,
     pub(crate) queue: Arc<CommandQueue>,
     pub(crate) signals: Arc<Signals>,
+    pub(crate) changes: Arc<Changes>,
     pub(crate) clock: Clock,
     pub(crate) volume: Arc<Volume>,
     /// Held until the last write is done, so that a successor never meets it.
@@ -92,7 +93,12 @@ impl<'w> Session<'w> {
     pub(super) fn new(writer: &'w Writer) -> Result<Self> {
         Ok(Self {
             writer,
-            tx: WriteTx::new(&writer.connection, writer.clock.clone(), writer.role.is_owner())?,
+            tx: WriteTx::new(
+                &writer.connection,
+                writer.clock.clone(),
+                Arc::clone(&writer.changes),
+                writer.role.is_owner(),
+            )?,
             waiting: Waiting::default(),
             parked: Parked::default(),
             next_due: None,
@@ -373,8 +379,9 @@ impl<'w> Session<'w> {
         }
     }
 
-    /// Wakes the readers of the jobs that a transaction has changed.
+    /// Tells those who observe of what a transaction has changed, and wakes the readers of the jobs.
     fn announce(&self) {
+        self.tx.tell_changes();
         for id in &self.tx.notes.changed {
             self.writer.signals.send(id.as_str());
         }

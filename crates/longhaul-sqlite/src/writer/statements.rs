@@ -30,7 +30,7 @@ impl<'c> Statements<'c> {
             begin: connection.prepare("BEGIN IMMEDIATE")?,
             commit: connection.prepare("COMMIT")?,
             rollback: connection.prepare("ROLLBACK")?,
-            newest: connection.prepare("SELECT coalesce(max(seq), 0) FROM jobs")?,
+            newest: connection.prepare(include_str!("../sql/newest_job.sql"))?,
         })
     }
 }

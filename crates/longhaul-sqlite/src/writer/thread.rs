@@ -82,7 +82,7 @@ mod tests {
     use std::sync::Arc;
     use std::thread::JoinHandle;
 
-    use longhaul::{Clock, Error, Signals};
+    use longhaul::{Changes, Clock, Error, Signals};
     use tempfile::TempDir;
     use tokio::sync::oneshot;
 
@@ -102,6 +102,7 @@ mod tests {
             connection,
             queue: Arc::clone(&queue),
             signals: Arc::new(Signals::default()),
+            changes: Arc::new(Changes::default()),
             clock: Clock::system(),
             volume: Arc::new(Volume::open(&path).unwrap()),
             role: Arc::new(Role::of(&path).unwrap()),

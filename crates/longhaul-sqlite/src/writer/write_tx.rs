@@ -1,9 +1,11 @@
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
-use longhaul::{Clock, JobId, Result, State, Timestamp};
+use longhaul::{Change, Changes, Claimed, Clock, JobId, Result, State, Timestamp};
 use rusqlite::{Connection, params};
 
+use super::changes::{KeptChange, Names};
 use super::statements::Statements;
 use crate::error::{fault, panicked, unavailable};
 use crate::lease_clock::{LeaseClock, LeaseTime};
@@ -27,6 +29,11 @@ pub(crate) struct WriteTx<'c> {
     /// The rows of running jobs, by their tokens. It only spares looking: what is done with a row
     /// checks the lease again, and a token that is not in here is looked up.
     leased: HashMap<i64, Leased>,
+    names: Names,
+    changes: Arc<Changes>,
+    is_observed: bool,
+    /// True where some queue may be paused; which, a claim looks up.
+    pub(super) has_paused_queues: bool,
     /// True where this store holds the lock file, so that a successor may take over from its workers.
     pub(super) owner: bool,
     pub(super) isolation: Isolation,
@@ -48,6 +55,8 @@ pub(super) struct Notes {
     queues: HashMap<String, QueueNotes>,
     /// Jobs that changed, for whoever waits for them.
     pub(super) changed: Vec<JobId>,
+    /// Changes of state, for those who observe them.
+    pub(super) changes: Vec<KeptChange>,
     /// True where a job became scheduled or ceased to be, so that another may be the next that falls due.
     pub(super) scheduled: bool,
     /// Children that have ended and are not yet counted: their batch, and how they ended.
@@ -68,12 +77,18 @@ struct QueueNotes {
 impl Notes {
     /// Forgets all, and keeps the memory: there is a transaction after each.
     fn clear(&mut self) {
-        let Self { queues, changed, scheduled, ended_children, new_batches, stopped_early } = self;
+        let Self { queues, changed, changes, scheduled, ended_children, new_batches, stopped_early } = self;
         queues.clear();
         changed.clear();
+        changes.clear();
         ended_children.clear();
         new_batches.clear();
         (*scheduled, *stopped_early) = (false, false);
+    }
+
+    /// Notes that claims may take jobs of a queue which they could not take before.
+    pub(super) fn make_available(&mut self, queue: &str) {
+        self.queues.entry(queue.to_owned()).or_default().made_available = true;
     }
 
     /// The queues in which a job became available.
@@ -85,14 +100,22 @@ impl Notes {
 /// A running job without a unique key and without a batch.
 pub(super) struct Leased {
     pub(super) seq: i64,
-    pub(super) queue: String,
+    pub(super) kind: Arc<str>,
+    pub(super) queue: Arc<str>,
+    pub(super) attempt: u32,
+    pub(super) started_at: Timestamp,
 }
 
 /// Leases that end otherwise than by a completion here stay remembered; beyond this many, all are forgotten.
 const REMEMBERED_LEASES: usize = 16_384;
 
 impl<'c> WriteTx<'c> {
-    pub(crate) fn new(connection: &'c Connection, clock: Clock, owner: bool) -> Result<Self> {
+    pub(crate) fn new(
+        connection: &'c Connection,
+        clock: Clock,
+        changes: Arc<Changes>,
+        owner: bool,
+    ) -> Result<Self> {
         let lease_clock = LeaseClock::open(connection, &clock)?;
         Ok(Self {
             connection,
@@ -105,6 +128,10 @@ impl<'c> WriteTx<'c> {
             notes: Notes::default(),
             known_workers: HashSet::new(),
             leased: HashMap::new(),
+            names: Names::default(),
+            changes,
+            is_observed: false,
+            has_paused_queues: false,
             owner,
             isolation: Isolation::Together,
         })
@@ -117,17 +144,20 @@ impl<'c> WriteTx<'c> {
     pub(super) fn begin(&mut self, isolation: Isolation) -> Result<()> {
         self.notes.clear();
         self.isolation = isolation;
+        self.is_observed = self.changes.is_observed();
         self.statements.begin.raw_execute().map_err(fault("begin a transaction"))?;
         // Read once the write lock is held, which may have been waited for.
         self.now = self.clock.now();
         self.lease_now = self.lease_clock.now(&self.clock);
-        // Another process may have drawn numbers since.
-        let newest = self.statements.newest.query_row([], |row| row.get(0));
+        // Another process may have drawn numbers, or paused a queue, since.
+        let newest = self.statements.newest.query_row([], |row| Ok((row.get(0)?, row.get(1)?)));
         if newest.is_err() {
             // A transaction that was left open would keep every later one from beginning.
             self.roll_back();
         }
-        self.sequence.observe(newest.map_err(fault("read the newest job"))?);
+        let (newest, has_paused_queues) = newest.map_err(fault("read the newest job"))?;
+        self.sequence.observe(newest);
+        self.has_paused_queues = has_paused_queues;
         Ok(())
     }
 
@@ -205,30 +235,61 @@ impl<'c> WriteTx<'c> {
         self.sequence.next(self.lease_now.ticks)
     }
 
-    /// Notes where a claimed job's row is.
-    pub(super) fn remember(&mut self, token: i64, seq: i64, queue: &str) {
+    /// Notes where a job's row is that is claimed now.
+    pub(super) fn remember(&mut self, token: i64, seq: i64, claimed: &Claimed) {
         if self.leased.len() >= REMEMBERED_LEASES {
             self.leased.clear();
         }
-        self.leased.insert(token, Leased { seq, queue: queue.to_owned() });
+        let leased = Leased {
+            seq,
+            kind: self.names.shared(&claimed.kind),
+            queue: self.names.shared(&claimed.queue),
+            attempt: claimed.attempt,
+            started_at: self.now,
+        };
+        self.leased.insert(token, leased);
     }
 
     pub(super) fn recall(&mut self, token: i64) -> Option<Leased> {
         self.leased.remove(&token)
     }
 
-    /// Notes that a job of `queue` went from one state to another; `None` is not being there.
-    pub(super) fn moved(&mut self, queue: &str, from: Option<State>, to: Option<State>) {
-        let notes = match self.notes.queues.get_mut(queue) {
+    /// True where somebody wants to know of the changes of this transaction.
+    pub(super) fn is_observed(&self) -> bool {
+        self.is_observed
+    }
+
+    /// What a change of a job's state has in common with others: to be completed with its states.
+    pub(super) fn change<'x>(
+        &self,
+        id: &'x JobId,
+        kind: &'x str,
+        queue: &'x str,
+        attempt: u32,
+    ) -> Change<'x> {
+        Change { id, kind, queue, from: None, to: None, attempt, at: self.now, since: None, error: None }
+    }
+
+    /// Notes that a job changes its state now; `since` and `error` are for those who observe it.
+    pub(super) fn moved(&mut self, change: &Change<'_>) {
+        let notes = match self.notes.queues.get_mut(change.queue) {
             Some(notes) => notes,
-            None => self.notes.queues.entry(queue.to_owned()).or_default(),
+            None => self.notes.queues.entry(change.queue.to_owned()).or_default(),
         };
-        for (state, change) in [(from, -1), (to, 1)] {
+        for (state, by) in [(change.from, -1), (change.to, 1)] {
             let Some(state) = state else { continue };
-            notes.changes[state as usize] += change;
-            self.notes.scheduled |= state == State::Scheduled;
+            notes.changes[state as usize] += by;
         }
-        notes.made_available |= to == Some(State::Available);
+        notes.made_available |= change.to == Some(State::Available);
+        self.notes.scheduled |= [change.from, change.to].contains(&Some(State::Scheduled));
+        if self.is_observed {
+            self.notes.changes.push(KeptChange::new(change, &mut self.names));
+        }
+    }
+
+    /// Tells those who observe what a transaction has changed, once it has committed.
+    pub(super) fn tell_changes(&self) {
+        self.changes.tell(self.notes.changes.iter().map(KeptChange::as_change));
     }
 
     /// True where the application's tables have constraints that are checked at the commit only.

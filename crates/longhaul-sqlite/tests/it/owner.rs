@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use longhaul::{
     Children, Claim, Claimed, Finish, JobId, Json, LeaseStatus, NewJob, Outcome, QueueSlots, Start, State,
-    Store, SupportedKind, Timestamp, WorkerInfo, process_id,
+    Store, SupportedKind, WorkerInfo, process_id,
 };
 use longhaul_sqlite::SqliteStore;
 

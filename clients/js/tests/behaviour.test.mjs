@@ -1,0 +1,150 @@
+// What a client sees: the same of a real server as of the server in memory, so that a test with the one says something of the other.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { isApiError, isLonghaulError, Longhaul } from "@longhaul/client";
+import { MemoryServer } from "@longhaul/client/testing";
+import { Worker } from "@longhaul/worker";
+import { Server } from "./server.mjs";
+
+/** A real server with the double's `run`: a worker does the work of a kind until none waits. */
+class RealServer {
+  constructor(url) {
+    this.url = url;
+  }
+
+  client(options = {}) {
+    return new Longhaul({ ...options, url: this.url });
+  }
+
+  async run(kind, work) {
+    const client = this.client();
+    const waiting = await all(client.jobs.list({ kind, state: ["available", "scheduled"] }));
+    const worker = new Worker({ url: this.url, warn: () => undefined }).job(kind, (_, args) => work(args));
+    const running = worker.start();
+    await Promise.all(waiting.map(({ id }) => client.job(id).wait().catch(() => undefined)));
+    worker.stop();
+    await running;
+    return waiting.length;
+  }
+}
+
+async function all(items) {
+  const seen = [];
+  for await (const item of items) seen.push(item);
+  return seen;
+}
+
+const STORIES = {
+  "a job has its options, and every field that the document gives it": async ({ client, fields }) => {
+    const options = { id: "a.b:c-1", priority: 3, max_attempts: 7, timeout: 9, key: "provider", labels: { tenant: "7" } };
+    const job = await (await client.enqueue("k", { n: [1, null] }, options)).get();
+    const { kind, queue, args, state, attempt, id, priority, max_attempts, timeout, key, labels } = job;
+    assert.deepEqual({ id, priority, max_attempts, timeout, key, labels }, options);
+    assert.deepEqual([kind, queue, args, state, attempt], ["k", "default", { n: [1, null] }, "available", 0]);
+    assert.deepEqual(Object.keys(job).sort(), fields);
+    assert.equal((await (await client.enqueue("k", 1, { delay: 60 })).get()).state, "scheduled");
+  },
+
+  "an output is waited for, its events are told once and in order": async ({ client, server }) => {
+    const job = await client.enqueue("double", 21);
+    assert.equal(await server.run("double", (n) => 2 * n), 1);
+    assert.equal(await job.wait(), 42);
+    const events = await all(job.events());
+    assert.deepEqual(events.slice(-2).map(({ type, output, state }) => [type, output ?? state]), [["output", 42], ["state", "completed"]]);
+    assert.deepEqual(events.map(({ id }) => id), events.map(({ id }) => id).sort((a, b) => a - b));
+    assert.deepEqual(await all(job.events({ after: events.at(-2).id })), events.slice(-1));
+    assert.deepEqual(await all(job.events({ after: events.at(-1).id })), []);
+  },
+
+  "a failure is an error that has the job, and a retry runs it again": async ({ client, server }) => {
+    const job = await client.enqueue("frail", null, { max_attempts: 1 });
+    await server.run("frail", () => Promise.reject(new Error("broken")));
+    await assert.rejects(job.wait(), (error) => {
+      assert.ok(isLonghaulError(error, "JobFailed") && !isLonghaulError(error, "JobCancelled"));
+      assert.deepEqual([error.job.state, error.job.errors.map(({ attempt, message }) => [attempt, message])], ["failed", [[1, "broken"]]]);
+      return true;
+    });
+    assert.equal((await job.retry()).state, "available");
+    await server.run("frail", () => "well");
+    assert.equal(await job.wait(), "well");
+  },
+
+  "a job that is cancelled is an error, and what has not ended is neither retried nor deleted": async ({ client }) => {
+    const job = await client.enqueue("k");
+    for (const refused of [() => job.retry(), () => job.delete()]) await assert.rejects(refused(), (error) => isApiError(error, 409));
+    assert.equal((await job.cancel()).state, "cancelled");
+    await assert.rejects(job.wait(), (error) => isLonghaulError(error, "JobCancelled"));
+    await job.delete();
+    await assert.rejects(job.get(), { name: "Gone" });
+    await assert.rejects(client.job("never").get(), { name: "NotFound", code: "no_such_job" });
+  },
+
+  "a duplicate is joined or thrown": async ({ client, server }) => {
+    const first = await client.enqueue("k", 1, { unique: { key: "one" }, id: "first" });
+    assert.equal((await client.enqueue("k", 2, { unique: { key: "one" } })).id, "first");
+    assert.equal((await client.enqueue("k", 3, { id: "first" })).last.duplicate, true);
+    await assert.rejects(client.enqueue("k", 2, { unique: { key: "one" }, onDuplicate: "throw" }), (error) => error.job.id === "first");
+    assert.notEqual((await client.enqueue("other", 2, { unique: { key: "one" } })).id, "first");
+    await server.run("k", () => null);
+    await first.wait();
+    assert.notEqual((await client.enqueue("k", 2, { unique: { key: "one" } })).id, "first");
+  },
+
+  "an idempotency key is one job, and of another request refused": async ({ client }) => {
+    const [one, two] = [await client.enqueue("k", 1, { idempotencyKey: "a" }), await client.enqueue("k", 1, { idempotencyKey: "a" })];
+    assert.equal(one.id, two.id);
+    await assert.rejects(client.enqueue("k", 2, { idempotencyKey: "a" }), { name: "Invalid" });
+  },
+
+  "many are enqueued all or none": async ({ client }) => {
+    const jobs = await client.enqueueMany([{ kind: "k", id: "x" }, { kind: "k", args: 2 }]);
+    assert.deepEqual((await all(client.jobs.list({ kind: "k" }))).map(({ id }) => id), [jobs[1].id, "x"]);
+    await assert.rejects(client.enqueueMany([{ kind: "k", id: "y" }, { kind: "k", max_attempts: 0 }]), { name: "Invalid" });
+    await assert.rejects(client.job("y").get(), { name: "NotFound" });
+  },
+
+  "a request that breaks a rule names the field": async ({ client }) => {
+    await assert.rejects(client.enqueue("k", 1, { max_attempts: 0 }), (error) => error.errors[0].field === "max_attempts");
+    await assert.rejects(client.enqueue("k", 1, { attempts: 2 }), (error) => isApiError(error, 422) && error.errors[0].field === "attempts");
+    await assert.rejects(client.jobs.cancel({ filter: { nope: 1 } }), (error) => isApiError(error, 422));
+  },
+
+  "lists are newest first, page by page, of what fits": async ({ client }) => {
+    await client.enqueueMany(Array.from({ length: 7 }, (_, n) => ({ kind: n < 5 ? "many" : "few", args: n, queue: n % 2 ? "odd" : "even", labels: { n: `${n}` } })));
+    const args = async (filter) => (await all(client.jobs.list(filter))).map(({ args }) => args);
+    assert.deepEqual(await args({ limit: 2 }), [6, 5, 4, 3, 2, 1, 0]);
+    assert.deepEqual(await args({ kind: "many", queue: ["odd"] }), [3, 1]);
+    assert.deepEqual(await args({ labels: { n: "6" } }), [6]);
+    assert.deepEqual(await args({ state: "running" }), []);
+    assert.deepEqual(await args({ kind: [] }), []);
+  },
+
+  "many are counted, cancelled, retried and deleted by a filter": async ({ client }) => {
+    await client.enqueueMany(Array.from({ length: 1_100 }, (_, n) => ({ kind: "many", args: n })));
+    const filter = { kind: "many" };
+    assert.deepEqual(await client.jobs.cancel({ filter, dryRun: true }), { matched: 1_100, done: 1_100, complete: true });
+    assert.equal((await client.jobs.cancel({ filter })).done, 1_100);
+    assert.equal((await client.jobs.cancel({ filter: { kind: [] } })).done, 0);
+    assert.equal((await client.jobs.retry({ filter, limit: 5 })).done, 5);
+    assert.equal((await client.jobs.delete({ filter })).done, 1_095);
+    assert.equal((await all(client.jobs.list(filter))).length, 5);
+  },
+};
+
+test("a client sees the same", { concurrency: 4, timeout: 240_000 }, async (t) => {
+  const { url } = await Server.start(t);
+  const { components } = await (await fetch(`${url}/api/openapi.json`)).json();
+  const fields = components.schemas.Job.required.toSorted();
+  await Promise.all(
+    Object.entries(STORIES).flatMap(([name, story]) => [
+      t.test(`in memory: ${name}`, () => {
+        const server = new MemoryServer();
+        return story({ client: server.client(), server, fields });
+      }),
+      t.test(`of a server: ${name}`, async (t) => {
+        const server = new RealServer((await Server.start(t)).url);
+        await story({ client: server.client({ maxRetries: 5 }), server, fields });
+      }),
+    ]),
+  );
+});

@@ -1,0 +1,194 @@
+"""What a client sees: the same of a real server as of the server in memory, so that a test with the one says something of the other."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import unittest
+from collections.abc import Callable
+from typing import Any
+
+import longhaul
+from longhaul import Longhaul, Worker
+from longhaul.testing import MemoryServer
+from server import Server
+
+
+class Stories:
+    """Each is told of both servers."""
+
+    client: Longhaul
+    #: Runs all jobs of a kind that wait, and answers how many.
+    work: Callable[[str, Callable[[Any], Any]], int]
+
+    def test_a_job_has_its_options(self) -> None:
+        options: Any = {"id": "a.b:c-1", "priority": 3, "max_attempts": 7, "timeout": 9, "key": "provider", "labels": {"tenant": "7"}}
+        job = self.client.enqueue("k", {"n": [1, None]}, **options).get()
+        self.assertEqual({name: getattr(job, name) for name in options}, options)
+        self.assertEqual((job.kind, job.queue, job.args, job.state, job.attempt), ("k", "default", {"n": [1, None]}, "available", 0))
+        self.assertEqual(self.client.enqueue("k", 1, delay=60).get().state, "scheduled")
+
+    def test_a_job_has_every_field_that_the_document_gives_it(self) -> None:
+        job = self.client.enqueue("k", 1).get()
+        self.assertEqual(set(job.raw), self.schema("Job"))
+
+    def test_an_output_is_waited_for_and_its_events_are_told_once_and_in_order(self) -> None:
+        job = self.client.enqueue("double", 21)
+        self.assertEqual(self.work("double", lambda n: 2 * n), 1)
+        self.assertEqual(job.wait(), 42)
+        events = list(job.events())
+        self.assertEqual([event.type for event in events][-2:], ["output", "state"])
+        self.assertEqual([event.id for event in events], sorted({event.id for event in events}))
+        self.assertEqual(list(job.events(after=events[-2].id)), events[-1:])
+        self.assertEqual(list(job.events(after=events[-1].id)), [])
+
+    def test_a_failure_is_an_error_that_has_the_job_and_a_retry_runs_it_again(self) -> None:
+        job = self.client.enqueue("frail", max_attempts=1)
+
+        def broken(args: object) -> None:
+            raise ValueError("broken")
+
+        self.work("frail", broken)
+        with self.assertRaises(longhaul.JobFailed) as caught:
+            job.wait()
+        failed = caught.exception.job
+        self.assertEqual((failed.state, [(e.attempt, e.message) for e in failed.errors]), ("failed", [(1, "ValueError: broken")]))
+        self.assertEqual(job.retry().state, "available")
+        self.work("frail", lambda args: "well")
+        self.assertEqual(job.wait(), "well")
+
+    def test_a_job_that_is_cancelled_is_an_error_and_what_has_not_ended_is_neither_retried_nor_deleted(self) -> None:
+        job = self.client.enqueue("k")
+        for refused in (job.retry, job.delete):
+            with self.assertRaises(longhaul.Conflict):
+                refused()
+        self.assertEqual(job.cancel().state, "cancelled")
+        with self.assertRaises(longhaul.JobCancelled):
+            job.wait()
+        job.delete()
+        with self.assertRaises(longhaul.Gone):
+            job.get()
+        with self.assertRaises(longhaul.NotFound) as caught:
+            self.client.job("never").get()
+        self.assertEqual(caught.exception.code, "no_such_job")
+
+    def test_a_duplicate_is_joined_or_raised(self) -> None:
+        first = self.client.enqueue("k", 1, unique={"key": "one"}, id="first")
+        self.assertEqual(self.client.enqueue("k", 2, unique={"key": "one"}).id, "first")
+        with self.assertRaises(longhaul.DuplicateJob) as caught:
+            self.client.enqueue("k", 3, id="first", on_duplicate="raise")
+        self.assertEqual(caught.exception.job.id, "first")
+        self.assertNotEqual(self.client.enqueue("other", 2, unique={"key": "one"}).id, "first")
+        self.work("k", lambda args: None)
+        first.wait()
+        self.assertNotEqual(self.client.enqueue("k", 2, unique={"key": "one"}).id, "first")
+
+    def test_an_idempotency_key_is_one_job_and_of_another_request_refused(self) -> None:
+        one, two = (self.client.enqueue("k", 1, idempotency_key="a") for _ in range(2))
+        self.assertEqual(one.id, two.id)
+        with self.assertRaises(longhaul.Invalid):
+            self.client.enqueue("k", 2, idempotency_key="a")
+
+    def test_many_are_enqueued_all_or_none(self) -> None:
+        jobs = self.client.enqueue_many([{"kind": "k", "args": 1, "id": "x"}, {"kind": "k", "args": 2}])
+        self.assertEqual([job.id for job in self.client.jobs.list(kind="k")], [jobs[1].id, "x"])
+        with self.assertRaises(longhaul.Invalid):
+            self.client.enqueue_many([{"kind": "k", "args": 1, "id": "y"}, {"kind": "k", "args": 1, "max_attempts": 0}])
+        with self.assertRaises(longhaul.NotFound):
+            self.client.job("y").get()
+
+    def test_a_request_that_breaks_a_rule_names_the_field(self) -> None:
+        wrong: list[dict[str, Any]] = [{"max_attempts": 0}, {"attempts": 2}]
+        for options in wrong:
+            with self.assertRaises(longhaul.Invalid) as caught:
+                self.client.enqueue("k", 1, **options)
+            self.assertEqual([error["field"] for error in caught.exception.errors], list(options))
+        with self.assertRaises(longhaul.Invalid):
+            self.client.jobs.cancel(filter={"nope": 1})
+
+    def test_lists_are_newest_first_page_by_page_of_what_fits(self) -> None:
+        self.client.enqueue_many(
+            {"kind": "many" if n < 5 else "few", "args": n, "queue": "odd" if n % 2 else "even", "labels": {"n": str(n)}} for n in range(7)
+        )
+        asked: list[tuple[dict[str, Any], list[int]]] = [
+            ({"limit": 2}, [6, 5, 4, 3, 2, 1, 0]),
+            ({"kind": "many", "queue": ["odd"]}, [3, 1]),
+            ({"labels": {"n": "6"}}, [6]),
+            ({"state": "running"}, []),
+            ({"kind": []}, []),
+        ]
+        for filter, args in asked:
+            self.assertEqual([job.args for job in self.client.jobs.list(**filter)], args, filter)
+
+    def test_many_are_counted_cancelled_retried_and_deleted_by_a_filter(self) -> None:
+        self.client.enqueue_many({"kind": "many", "args": n} for n in range(1_100))
+        filter = {"kind": "many"}
+        self.assertEqual(self.client.jobs.cancel(filter=filter, dry_run=True), longhaul.Acted(1_100, 1_100, True))
+        self.assertEqual(self.client.jobs.cancel(filter=filter).done, 1_100)
+        self.assertEqual(self.client.jobs.cancel(filter={"kind": []}).done, 0)
+        self.assertEqual(self.client.jobs.retry(filter=filter, limit=5).done, 5)
+        self.assertEqual(self.client.jobs.delete(filter=filter).done, 1_095)
+        self.assertEqual(len(list(self.client.jobs.list(**filter))), 5)
+
+    @staticmethod
+    def schema(name: str) -> set[str]:
+        """The fields of a schema that are always there, as the document of a server has them."""
+        return set(document()["components"]["schemas"][name]["required"])
+
+
+class OfTheServerInMemory(Stories, unittest.TestCase):
+    def setUp(self) -> None:
+        server = MemoryServer()
+        self.client, self.work = server.client(), server.run
+        self.addCleanup(self.client.close)
+
+
+class OfARealServer(Stories, unittest.TestCase):
+    def setUp(self) -> None:
+        self.server = Server()
+        self.addCleanup(self.server.close)
+        self.client, self.work = Longhaul(self.server.url, max_retries=5), self.work_really
+        self.addCleanup(self.client.close)
+
+    def work_really(self, kind: str, work: Callable[[Any], Any]) -> int:
+        waiting = [job.id for job in self.client.jobs.list(kind=kind, state=["available", "scheduled"])]
+        worker = Worker(self.server.url)
+        worker.job(kind)(lambda cx, args: work(args))
+        thread = threading.Thread(target=lambda: asyncio.run(worker.run_async()))
+        thread.start()
+        for id in waiting:
+            try:
+                self.client.job(id).wait()
+            except longhaul.JobFailed:
+                pass
+        worker.stop()
+        thread.join()
+        return len(waiting)
+
+
+class OfTheDocument(unittest.TestCase):
+    def test_jobs_and_options_have_the_fields_of_the_document(self) -> None:
+        schemas = document()["components"]["schemas"]
+        cut = {"args_cut", "args_bytes", "output_cut", "output_bytes"}
+        self.assertEqual(set(longhaul.Job.__dataclass_fields__) - {"raw"}, set(schemas["Job"]["properties"]) - cut)
+        self.assertEqual({"kind", "args", *longhaul.JobOptions.__annotations__}, set(schemas["NewJob"]["properties"]))
+
+
+_document: dict[str, Any] = {}
+
+
+def document() -> dict[str, Any]:
+    """The document of a server's API."""
+    if not _document:
+        server = Server()
+        try:
+            client = Longhaul(server.url)
+            _document.update(client._run(longhaul.flow.request(client._settings, "GET", "/api/openapi.json")).json())
+            client.close()
+        finally:
+            server.close()
+    return _document
+
+
+if __name__ == "__main__":
+    unittest.main()
