@@ -56,6 +56,20 @@ export async function act(server) {
   return shop(server);
 }
 
+/** Keeps the worker of the shop busy until the signal is aborted: some jobs a second come and go. */
+export async function keepBusy(server, signal) {
+  const worker = { id: "shop-9c21", process: "shop-9c21", host: "shop-3", queues: [{ queue: "mail", slots: 4 }] };
+  for (let n = 0; !signal.aborted; n++) {
+    const invoices = Array.from({ length: 1 + (n % 4) }, (_, at) => ({ kind: "invoice.remind", queue: "mail", args: { invoice: 20_262_000 + n * 4 + at } }));
+    await server.call("POST", "jobs/batch", invoices);
+    await new Promise((resolve) => setTimeout(resolve, 120 + (n % 5) * 70));
+    for (let run = await claim(server, "invoice.remind", "mail", { worker }); run !== undefined; run = await claim(server, "invoice.remind", "mail", { worker })) {
+      const isBad = run.args.invoice % 17 === 0;
+      await run.end(isBad ? { failed: { error: { message: `no address for invoice ${run.args.invoice}` } } } : { completed: { output: null } });
+    }
+  }
+}
+
 /** Jobs of a shop, taken by a worker that is written in JavaScript. */
 async function shop(server) {
   const enqueue = (kind, queue, args, more = {}) => server.call("POST", "jobs", { kind, queue, args, ...more });

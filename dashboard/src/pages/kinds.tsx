@@ -64,7 +64,7 @@ export function Kinds() {
 
 /** Tells of jobs that no live worker takes: of a kind that none knows, or of a version that all are too old for. */
 function Drift({ kind: { workers, known, versions, newest_supported } }: { kind: Kind }) {
-  if (known) return null;
+  if (known || versions.length === 0) return null;
   const strange = [...new Set(versions.filter((version) => !version.known).map(({ version }) => version))];
   const isTooNew = newest_supported !== null && strange.some((version) => version > newest_supported);
   const words = isTooNew ? `version ${strange.join(", ")} waits, and workers know up to ${newest_supported}` : workers > 0 ? "no worker of its queue takes it" : "no worker takes it";

@@ -46,7 +46,7 @@ function WorkerCard({ worker, jobs, isWhole }: { worker: Worker; jobs: Job[]; is
       <h2 title={worker.id}>{worker.id}</h2>
       <p class="soft">
         {worker.host}
-        {worker.version != null && `, version ${worker.version}`}
+        {worker.version && `, ${worker.version}`}
         {worker.started_at != null && (
           <>
             , up <Since at={worker.started_at} />

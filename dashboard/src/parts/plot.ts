@@ -20,7 +20,7 @@ export function draw(element: HTMLElement, height: number, lines: Line[], data: 
     legend: { live: true },
     scales: { y: { range: (_, __, most) => [0, Math.max(1, most * 1.08)] } },
     axes: [
-      { ...axis, values: times },
+      { ...axis, size: 32, values: times },
       { ...axis, size: 48, values: (_, values) => values.map((value) => (Number.isInteger(value) ? count(value) : "")) },
     ],
     series: [
