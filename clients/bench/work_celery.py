@@ -9,7 +9,7 @@ from celery import Celery
 
 url, slots, jobs = sys.argv[1], sys.argv[2], int(sys.argv[3])
 app = Celery("bench", broker=url)
-app.conf.update(task_ignore_result=True, worker_prefetch_multiplier=4, broker_connection_retry_on_startup=True)
+app.conf.update(task_ignore_result=True, worker_prefetch_multiplier=4, broker_connection_retry_on_startup=True, worker_redirect_stdouts=False)
 lock = threading.Lock()
 begun = done = 0.0
 

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { JSDOM } from "jsdom";
 
 const { window } = new JSDOM("<div id=root></div>", { url: "http://page.example/", pretendToBeVisual: true });
-for (const name of ["window", "document", "navigator"]) {
+for (const name of ["window", "document", "navigator", "sessionStorage"]) {
   // Newer releases of Node have a navigator of their own, which a plain assignment does not replace.
   Object.defineProperty(globalThis, name, { value: name === "window" ? window : window[name], configurable: true, writable: true });
 }
@@ -17,6 +17,7 @@ const { LonghaulProvider, useJob, useJobs, useRun, useStep10Status } = await imp
 /** Renders in StrictMode, and resolves once the page has the text. */
 function mounted(test, client, element) {
   const container = document.createElement("div");
+  document.body.append(container);
   const root = createRoot(container);
   test.after(() => root.unmount());
   root.render(h(StrictMode, null, h(LonghaulProvider, { client }, element)));
@@ -27,7 +28,7 @@ function mounted(test, client, element) {
       observer.observe(container, { childList: true, characterData: true, subtree: true });
       look();
     });
-  return { container, shows };
+  return { container, root, shows };
 }
 
 test("a job is followed by all who show it over one connection", { timeout: 60_000 }, async (t) => {
@@ -62,6 +63,77 @@ test("a job is followed by all who show it over one connection", { timeout: 60_0
   assert.equal(container.children.length, 2);
   assert.equal(container.children[0].textContent, container.children[1].textContent);
   assert.equal(connections, 1);
+});
+
+test("a page has four streams at most, and reads the other jobs", { timeout: 60_000 }, async (t) => {
+  const server = new MemoryServer();
+  const streams = [];
+  const fetch = async (input, init) => {
+    if (!String(input).endsWith("/events")) return server.fetch(input, init);
+    const body = new ReadableStream({
+      start: (stream) => {
+        streams.push(stream);
+        init.signal.addEventListener("abort", () => stream.error(init.signal.reason));
+      },
+    });
+    return new Response(body, { headers: { "content-type": "text/event-stream" } });
+  };
+  const client = new Longhaul({ url: "http://memory", fetch });
+  await client.enqueueMany(Array.from({ length: 6 }, (_, n) => ({ kind: "k", id: `j${n}`, args: n })));
+  const Show = ({ id }) => h("p", null, `${id}:${useJob(id, { throttle: 1 }).state}`);
+  const { shows } = mounted(t, client, Array.from({ length: 6 }, (_, n) => h(Show, { key: n, id: `j${n}` })));
+  // The two without a stream were read; those with one have heard nothing yet.
+  await shows("j4:available");
+  await shows("j5:available");
+  assert.equal(streams.length, 4);
+  streams[0].enqueue(new TextEncoder().encode('id: 1\nevent: state\ndata: {"attempt":1,"at":"","state":"completed","error":null}\n\n'));
+  await shows("j0:completed");
+  while (streams.length < 5) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(streams.length, 5);
+});
+
+test("a page that is loaded again goes on with its job", { timeout: 60_000 }, async (t) => {
+  const server = new MemoryServer();
+  let run;
+  const Run = () => {
+    const it = useRun("greet", { throttle: 1, persist: "greeting" });
+    run = it.run;
+    return h("p", null, `${it.state}|${it.text}|${it.output}`);
+  };
+  const first = mounted(t, server.client(), h(Run));
+  await first.shows("undefined||undefined");
+  const job = await run("Ada");
+  await first.shows("available||undefined");
+  first.root.unmount();
+  server.emit(job.id, "hello");
+  server.complete(job.id, "done");
+  const { shows } = mounted(t, server.client(), h(Run));
+  await shows("completed|hello|done");
+});
+
+test("the README's page writes a story", { timeout: 60_000 }, async (t) => {
+  const { readFile, writeFile } = await import("node:fs/promises");
+  const { createRequire } = await import("node:module");
+  // The compiler of the packages' own build.
+  const typescript = createRequire(new URL("../source/package.json", import.meta.url))("typescript");
+  const text = await readFile(new URL("node_modules/@longhaul/react/README.md", import.meta.url), "utf8");
+  const [snippet, ...more] = [...text.matchAll(/```jsx\n(.*?)```/gs)].map(([, snippet]) => snippet);
+  assert.deepEqual(more, []);
+  const { outputText } = typescript.transpileModule(snippet, { compilerOptions: { jsx: "react-jsx", module: "esnext", target: "es2022" } });
+  const file = new URL("readme-page.mjs", import.meta.url);
+  await writeFile(file, outputText);
+  const { Page } = await import(file);
+  const server = new MemoryServer();
+  const client = server.client();
+  const { shows, container } = mounted(t, client, h(Page, { client }));
+  await shows("Write");
+  container.querySelector("button").dispatchEvent(new window.MouseEvent("click", { bubbles: true }));
+  await shows("available");
+  const [job] = server.jobs.values();
+  server.emit(job.id, "Once there were whales");
+  server.complete(job.id);
+  await shows("Once there were whales");
+  await shows("completed");
 });
 
 test("a job is enqueued and followed, and a refusal is shown", { timeout: 60_000 }, async (t) => {

@@ -1,6 +1,8 @@
 //! The way by which a request has come, as far as an application knows more of it than the request itself says.
 
+use std::any::Any;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use axum::http::header::{HOST, ORIGIN};
@@ -17,6 +19,11 @@ pub struct Arrival {
     /// The name that the client asked for, where a proxy has replaced it.
     pub host: Option<String>,
 }
+
+/// Something that an answer keeps which outlives its request and takes the connection over, as a WebSocket does: a server that
+/// counts its connections, and waits for them when it stops, puts it into the request's extensions.
+#[derive(Clone)]
+pub struct Held(pub Arc<dyn Any + Send + Sync>);
 
 /// Whether others on the way can read what is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,4 +72,10 @@ fn is_own(origin: &str, parts: &Parts) -> bool {
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
+}
+
+impl std::fmt::Debug for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Held(..)")
+    }
 }

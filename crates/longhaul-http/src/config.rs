@@ -26,7 +26,7 @@ pub struct HttpConfig {
     /// path; empty without one.
     pub base_path: String,
     /// The origins of web pages on other sites that may follow jobs by WebSocket, which browsers let every page open; `*` is
-    /// every one.
+    /// every one, where access is not open.
     pub origins: Vec<String>,
     /// Fired when the server begins to stop: answers that are held open end at once, so that none of them
     /// outlasts the grace of a shutdown.

@@ -20,7 +20,7 @@ mod strict;
 mod time;
 mod wire;
 
-pub use arrival::{Arrival, Scheme};
+pub use arrival::{Arrival, Held, Scheme};
 pub use auth::Role;
 pub use canonical::fingerprint;
 pub use config::{Access, HttpConfig, Identity, Secret, UnknownKinds, Verifier};

@@ -2,7 +2,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -58,6 +58,7 @@ pub(crate) enum Code {
     StoreFull,
     StoreBroken,
     TooManyLogins,
+    UpgradeRequired,
 }
 
 impl Code {
@@ -93,6 +94,7 @@ impl Code {
             Code::Unavailable => ("unavailable", StatusCode::SERVICE_UNAVAILABLE),
             Code::StoreFull => ("store_full", StatusCode::SERVICE_UNAVAILABLE),
             Code::StoreBroken => ("store_broken", StatusCode::SERVICE_UNAVAILABLE),
+            Code::UpgradeRequired => ("upgrade_required", StatusCode::UPGRADE_REQUIRED),
             Code::TooManyLogins => ("too_many_logins", StatusCode::TOO_MANY_REQUESTS),
         }
     }
@@ -204,6 +206,8 @@ impl IntoResponse for Problem {
             Code::Unavailable | Code::StoreFull | Code::StoreBroken => {
                 headers.insert(RETRY_AFTER, rand::random_range(UNAVAILABLE_RETRY_AFTER).into())
             }
+            // RFC 9110, 15.5.22.
+            Code::UpgradeRequired => headers.insert(UPGRADE, HeaderValue::from_static("websocket")),
             Code::IdempotencyKeyInUse => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static(IN_USE_RETRY_AFTER))
             }

@@ -1,11 +1,13 @@
 use std::collections::HashMap;
 
 use longhaul::lifecycle::{self, Deed};
-use longhaul::{Acted, Action, GONE_FOR, JobFilter, JobId, Result, State, Timestamp};
+use longhaul::{
+    Acted, Action, Change, GONE_FOR, JobFilter, JobId, Json, Payloads, Result, State, Timestamp,
+};
 
 use crate::error::key_locked;
-use crate::read::{Values, conditions, references};
-use crate::row::{priority, state};
+use crate::read::{Candidate, Values, conditions, references};
+use crate::row::{job_columns, job_record, priority, small, state};
 use crate::write_tx::WriteTx;
 
 /// A job that an action may apply to, locked.
@@ -17,36 +19,71 @@ struct Target {
     unique_key: Option<String>,
     batch: Option<i64>,
     cancel_by: Option<i64>,
+    kind: String,
+    attempt: u32,
+    run_at: Timestamp,
+    state_event: i64,
+}
+
+impl Target {
+    fn change<'c>(&'c self, id: &'c JobId, to: Option<State>, at: Timestamp) -> Change<'c> {
+        Change {
+            id,
+            kind: &self.kind,
+            queue: &self.queue,
+            from: Some(self.state),
+            to,
+            attempt: self.attempt,
+            at,
+            since: None,
+            error: None,
+        }
+    }
 }
 
 impl WriteTx<'_> {
-    /// Applies an action to the jobs among `ids` that still fit the filter, and answers how many these are and how many
-    /// it changed.
-    pub(crate) async fn act(&mut self, ids: &[JobId], filter: &JobFilter, action: &Action) -> Result<Acted> {
-        let mut targets = self.targets(ids, filter).await?;
+    /// Applies an action to those of `jobs` that still fit the filter, and answers how many these are and how many it
+    /// changed.
+    pub(crate) async fn act(
+        &mut self,
+        jobs: &[Candidate],
+        filter: &JobFilter,
+        action: &Action,
+    ) -> Result<Acted> {
+        let mut targets = self.targets(jobs, filter).await?;
         let mut acted = Acted::default();
-        for id in ids {
+        for job in jobs {
+            let id = &job.id;
             let Some(mut target) = targets.remove(id.as_str()) else { continue };
             // A child that came earlier in `ids` was its last: it waits no more, and may fit the filter no more.
             if self.freed.contains(&target.seq) {
-                match self.targets(std::slice::from_ref(id), filter).await?.remove(id.as_str()) {
+                match self.targets(std::slice::from_ref(job), filter).await?.remove(id.as_str()) {
                     Some(freed) => target = freed,
                     None => continue,
                 }
             }
             acted.matched += 1;
             let applied = match lifecycle::act(target.state, action) {
-                // Goes when this store sets priorities.
-                Deed::Nothing | Deed::SetPriority(_) => false,
+                Deed::Nothing => false,
+                Deed::SetPriority(priority) => {
+                    let rank = lifecycle::rank(target.run_at, priority);
+                    let sql = include_str!("sql/set_priority.sql");
+                    let values = (i64::from(priority), self.now.0);
+                    self.rows("set a priority", sql, &[&target.seq, &values.1, &values.0, &rank]).await?;
+                    true
+                }
                 Deed::AskToStop(grace) => {
                     let by = lifecycle::cancel_by(target.cancel_by.map(Timestamp), grace, self.time.latest);
                     let sql = include_str!("sql/ask_to_stop.sql");
                     self.rows("cancel", sql, &[&target.seq, &by.0]).await?;
                     true
                 }
-                Deed::Cancel => self.cancel_waiting(&target).await?,
-                Deed::StartAnew => self.start_anew(&target).await?,
-                Deed::Remove => self.remove(&target).await?,
+                Deed::Cancel => self.cancel_waiting(id, &target).await?,
+                Deed::StartAnew => {
+                    let args = if let Action::RetryWith { args } = action { Some(args) } else { None };
+                    self.start_anew(id, &target, args).await?
+                }
+                Deed::Remove => self.remove(id, &target).await?,
             };
             if applied {
                 acted.done += 1;
@@ -59,8 +96,8 @@ impl WriteTx<'_> {
 
     /// Locks the jobs that fit now, whatever they did when they were looked for: the lock is taken where the filter is
     /// checked, so nothing changes between the check and the write.
-    async fn targets(&self, ids: &[JobId], filter: &JobFilter) -> Result<HashMap<String, Target>> {
-        let ids: Vec<String> = ids.iter().map(|id| id.as_str().to_owned()).collect();
+    async fn targets(&self, jobs: &[Candidate], filter: &JobFilter) -> Result<HashMap<String, Target>> {
+        let ids: Vec<String> = jobs.iter().map(|job| job.id.as_str().to_owned()).collect();
         let mut values: Values = vec![Box::new(ids)];
         let conditions = conditions(filter, &mut values)?;
         let sql = include_str!("sql/jobs_for_action.sql").replace("{conditions}", &conditions);
@@ -74,23 +111,53 @@ impl WriteTx<'_> {
                 unique_key: row.get(5),
                 batch: row.get(6),
                 cancel_by: row.get(7),
+                kind: row.get(8),
+                attempt: small(row.get(9)),
+                run_at: Timestamp(row.get(10)),
+                state_event: row.get(11),
             };
             (row.get(0), target)
         };
-        Ok(rows.iter().map(target).collect())
+        let mut targets: HashMap<String, Target> = rows.iter().map(target).collect();
+        if !filter.terms.is_empty() {
+            self.keep_to_terms(jobs, filter, &mut targets).await?;
+        }
+        Ok(targets)
     }
 
-    async fn cancel_waiting(&mut self, target: &Target) -> Result<bool> {
+    /// Leaves out jobs of which the filter's terms are not true any more. All that terms look at changes with a new number
+    /// of the state's event, so that only jobs which have one since they were looked for are read.
+    async fn keep_to_terms(
+        &self,
+        jobs: &[Candidate],
+        filter: &JobFilter,
+        targets: &mut HashMap<String, Target>,
+    ) -> Result<()> {
+        let sql = format!("SELECT {} FROM jobs WHERE seq = $1", job_columns(Payloads::Whole));
+        for job in jobs {
+            let Some(target) = targets.get(job.id.as_str()) else { continue };
+            if (target.seq, target.state_event) == (job.seq, job.state_event) {
+                continue;
+            }
+            let rows = self.rows_unprepared("look a job up", &sql, &[&target.seq]).await?;
+            if !rows.first().is_some_and(|row| filter.fits_terms(&job_record(row).0)) {
+                targets.remove(job.id.as_str());
+            }
+        }
+        Ok(())
+    }
+
+    async fn cancel_waiting(&mut self, id: &JobId, target: &Target) -> Result<bool> {
         self.rows("cancel", include_str!("sql/cancel_job.sql"), &[&target.seq, &self.now.0]).await?;
         if let Some(key) = &target.unique_key {
             self.free_unique_key(key, target.seq).await?;
         }
-        self.moved(&target.queue, Some(target.state), Some(State::Cancelled));
+        self.moved(target.change(id, Some(State::Cancelled), self.now));
         self.child_ended(target.batch, State::Cancelled);
         Ok(true)
     }
 
-    async fn start_anew(&mut self, target: &Target) -> Result<bool> {
+    async fn start_anew(&mut self, id: &JobId, target: &Target, args: Option<&Json>) -> Result<bool> {
         if let Some(key) = &target.unique_key {
             if !self.try_lock_keys(&[format!("u{key}")]).await?.is_empty() {
                 return Err(key_locked());
@@ -101,20 +168,22 @@ impl WriteTx<'_> {
             }
             self.hold_unique_keys(&[key], &[target.seq]).await?;
         }
-        if target.state == State::Completed {
+        if target.state == State::Completed || args.is_some() {
             self.rows("retry", include_str!("sql/forget_steps.sql"), &[&target.seq]).await?;
         }
         let rank = lifecycle::rank(self.now, target.priority);
-        self.rows("retry", include_str!("sql/retry_job.sql"), &[&target.seq, &self.now.0, &rank]).await?;
-        self.moved(&target.queue, Some(target.state), Some(State::Available));
+        let args = args.map(Json::as_str);
+        let sql = include_str!("sql/retry_job.sql");
+        self.rows("retry", sql, &[&target.seq, &self.now.0, &rank, &args]).await?;
+        self.moved(Change { attempt: 0, ..target.change(id, Some(State::Available), self.now) });
         self.uncount_end(target.batch, target.state).await?;
         Ok(true)
     }
 
-    async fn remove(&mut self, target: &Target) -> Result<bool> {
+    async fn remove(&mut self, id: &JobId, target: &Target) -> Result<bool> {
         let forgotten = self.now.plus(GONE_FOR).0;
         self.rows("delete", include_str!("sql/delete_job.sql"), &[&target.seq, &forgotten]).await?;
-        self.moved(&target.queue, Some(target.state), None);
+        self.moved(target.change(id, None, self.now));
         Ok(true)
     }
 }

@@ -57,9 +57,25 @@ async fn apply(tx: &mut WriteTx<'_>, op: &Op) -> Result<Answer> {
         Op::Claim { .. } => Answer::FinishAndClaim(FinishAndClaim::default()),
         Op::Record(records) => Answer::Statuses(tx.record(records).await?),
         Op::Sweep(limit) => Answer::Swept(tx.sweep(*limit).await?),
-        Op::Act { ids, filter, action } => Answer::Acted(tx.act(ids, filter, action).await?),
+        Op::Act { jobs, filter, action } => Answer::Acted(tx.act(jobs, filter, action).await?),
         Op::SetQueue { queue, config } => {
             tx.rows("configure a queue", include_str!("sql/set_queue.sql"), &[queue, config]).await?;
+            Answer::Done
+        }
+        Op::PauseQueue(queue) => {
+            tx.rows("pause a queue", include_str!("sql/pause_queue.sql"), &[queue]).await?;
+            Answer::Done
+        }
+        Op::ResumeQueue(queue) => {
+            let resumed = tx.rows("resume a queue", include_str!("sql/resume_queue.sql"), &[queue]).await?;
+            if !resumed.is_empty() {
+                // To claims it is as if all of its jobs had just come.
+                tx.effects.available.insert(queue.clone());
+            }
+            Answer::Done
+        }
+        Op::PutSamples(samples) => {
+            tx.put_samples(samples).await?;
             Answer::Done
         }
         Op::ProbeWrite => {

@@ -1,9 +1,9 @@
 use std::collections::{BTreeSet, HashMap};
 
 use longhaul::lifecycle;
-use longhaul::{Children, JobId, NewJob, Result, State, Timestamp};
+use longhaul::{Change, Children, JobId, NewJob, Result, State, Timestamp};
 
-use crate::row::{children, priority, signed};
+use crate::row::{children, priority, signed, small};
 use crate::write_tx::WriteTx;
 
 /// A closing job that waits for its children.
@@ -14,6 +14,8 @@ struct Closing {
     priority: i32,
     run_at: Timestamp,
     children: Children,
+    kind: String,
+    attempt: u32,
 }
 
 /// Closing jobs and their children. The counts are kept on the closing job's row, which is locked while they are
@@ -90,6 +92,8 @@ impl WriteTx<'_> {
             priority: priority(row, 2),
             run_at: Timestamp(row.get(3)),
             children: children(row, 5, row.get(4)),
+            kind: row.get(8),
+            attempt: small(row.get(9)),
         }))
     }
 
@@ -116,7 +120,17 @@ impl WriteTx<'_> {
         )
         .await?;
         if is_free {
-            self.moved(&closing.queue, Some(State::Blocked), Some(State::Available));
+            self.moved(Change {
+                id: &closing.id,
+                kind: &closing.kind,
+                queue: &closing.queue,
+                from: Some(State::Blocked),
+                to: Some(State::Available),
+                attempt: closing.attempt,
+                at: self.now,
+                since: None,
+                error: None,
+            });
             self.freed.insert(closing.seq);
         }
         self.effects.changed.push(closing.id.clone());

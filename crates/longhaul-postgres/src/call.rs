@@ -2,10 +2,12 @@ use std::time::Duration;
 
 use longhaul::clock::Stopwatch;
 use longhaul::{
-    Acted, Action, Claim, Enqueued, Finish, FinishAndClaim, JobFilter, JobId, Lease, LeaseStatus, NewJob,
-    Record, Result, Swept,
+    Acted, Action, Claim, Enqueued, Finish, FinishAndClaim, JobFilter, Lease, LeaseStatus, NewJob, Record,
+    Result, Sample, Swept,
 };
 use tokio::sync::oneshot;
+
+use crate::read::Candidate;
 
 /// An operation for a writing connection, and where its answer goes.
 #[derive(Debug)]
@@ -65,7 +67,7 @@ pub(crate) enum Op {
     Record(Vec<Record>),
     Sweep(usize),
     Act {
-        ids: Vec<JobId>,
+        jobs: Vec<Candidate>,
         filter: JobFilter,
         action: Action,
     },
@@ -75,6 +77,9 @@ pub(crate) enum Op {
         queue: String,
         config: String,
     },
+    PauseQueue(String),
+    ResumeQueue(String),
+    PutSamples(Vec<Sample>),
     /// Ends a claimed job whose row cannot be read, with the reason.
     FailUnreadable(Lease, String),
     /// Takes back claims whose callers went away before they were answered.

@@ -1,6 +1,6 @@
 use futures::future::join_all;
 use longhaul::lifecycle;
-use longhaul::{Claim, Claimed, EventBody, JobId, Json, Lease, QueueSlots, Result, State, Timestamp};
+use longhaul::{Change, Claim, Claimed, EventBody, JobId, Json, Lease, QueueSlots, Result, State, Timestamp};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -25,6 +25,8 @@ struct Next {
     priority: i32,
     rank: i64,
     paused_until: Option<Timestamp>,
+    kind: String,
+    run_at: Timestamp,
 }
 
 impl WriteTx<'_> {
@@ -96,8 +98,13 @@ impl WriteTx<'_> {
             self.insert_events(job.seq, job.attempt, reset).await?;
         }
         self.add_steps(&mut jobs).await?;
-        self.moved_many(queue, Some(State::Available), Some(State::Running), rows_at_most(jobs.len()));
+        self.count(queue, Some(State::Available), Some(State::Running), rows_at_most(jobs.len()));
         for job in jobs {
+            self.note(Change {
+                attempt: job.attempt,
+                since: Some(job.run_at),
+                ..job.leaves(queue, State::Running, self.now)
+            });
             match job.claimed {
                 Ok(job) => {
                     self.effects.changed.push(job.lease.id.clone());
@@ -149,7 +156,9 @@ impl WriteTx<'_> {
         }
         let sql = include_str!("sql/postpone_jobs.sql");
         self.rows("postpone jobs", sql, &[&seqs, &self.now.0, &run_ats, &ranks]).await?;
-        self.moved_many(queue, Some(State::Available), Some(State::Scheduled), rows_at_most(jobs.len()));
+        for job in &jobs {
+            self.moved(job.leaves(queue, State::Scheduled, self.now));
+        }
         self.effects.changed.extend(jobs.into_iter().map(|job| job.id));
         Ok(())
     }
@@ -188,8 +197,36 @@ impl WriteTx<'_> {
     /// Notes the jobs that [`PROMOTE_DUE`] has made available.
     pub(crate) fn promoted(&mut self, due: &[Row]) {
         for row in due {
-            self.moved(row.get(1), Some(State::Scheduled), Some(State::Available));
-            self.effects.changed.push(JobId::from_store(row.get(0)));
+            let id = JobId::from_store(row.get(0));
+            self.moved(Change {
+                id: &id,
+                kind: row.get(2),
+                queue: row.get(1),
+                from: Some(State::Scheduled),
+                to: Some(State::Available),
+                attempt: small(row.get(3)),
+                at: self.now,
+                since: None,
+                error: None,
+            });
+            self.effects.changed.push(id);
+        }
+    }
+}
+
+impl Next {
+    /// The change of state of an available job that no attempt has begun with.
+    fn leaves<'c>(&'c self, queue: &'c str, to: State, at: Timestamp) -> Change<'c> {
+        Change {
+            id: &self.id,
+            kind: &self.kind,
+            queue,
+            from: Some(State::Available),
+            to: Some(to),
+            attempt: self.attempt - 1,
+            at,
+            since: None,
+            error: None,
         }
     }
 }
@@ -226,5 +263,7 @@ fn read_next(row: &Row) -> Next {
         priority: priority(row, 15),
         paused_until: row.get::<_, Option<i64>>(16).map(Timestamp),
         rank: row.get(17),
+        kind: row.get(1),
+        run_at: Timestamp(row.get(20)),
     }
 }

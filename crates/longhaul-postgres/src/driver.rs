@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use longhaul::{Clock, Lease, LeaseStatus, Result, Signals, WorkerInfo};
+use longhaul::{Changes, Clock, Lease, LeaseStatus, Result, Signals, WorkerInfo};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::call::{Answer, Call, Op};
@@ -37,6 +37,7 @@ impl Driver {
         options: Arc<PostgresOptions>,
         clock: Clock,
         signals: Arc<Signals>,
+        observers: Arc<Changes>,
     ) -> Result<Self> {
         let (work, work_inbox) = mpsc::channel(CAPACITY);
         let (upkeep, upkeep_inbox) = mpsc::channel(CAPACITY);
@@ -56,7 +57,8 @@ impl Driver {
             let transactor = |role| {
                 let (options, clock) = (Arc::clone(&options), clock.clone());
                 let (state, signals) = (Arc::clone(&shared), Arc::clone(&signals));
-                Transactor::new(role, options, clock, state, signals, notifier.clone())
+                let observers = Arc::clone(&observers);
+                Transactor::new(role, options, clock, state, signals, observers, notifier.clone())
             };
             let writer = match Writer::open(transactor(Role::Work), deferred).await {
                 Ok(writer) => writer,
@@ -89,7 +91,11 @@ impl Driver {
         self.state.reach()?;
         let (call, answer) = Call::new(op);
         let inbox = match call.op {
-            Op::Sweep(_) | Op::Act { .. } | Op::TakeBack(_) | Op::TakeBackLost(_) => &self.upkeep,
+            Op::Sweep(_)
+            | Op::Act { .. }
+            | Op::PutSamples(_)
+            | Op::TakeBack(_)
+            | Op::TakeBackLost(_) => &self.upkeep,
             _ => &self.work,
         };
         inbox.send(call).await.map_err(|_| closed())?;

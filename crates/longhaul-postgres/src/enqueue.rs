@@ -1,14 +1,13 @@
-use std::collections::BTreeSet;
-
-use longhaul::{EnqueueStatus, Enqueued, JobId, NewJob, Result, Start, State};
+use longhaul::{Changes, EnqueueStatus, Enqueued, JobId, NewJob, Result, Start, State};
 use tokio_postgres::types::ToSql;
 
 use crate::connection::Connection;
 use crate::error::fault;
 use crate::keyed::KeyReused;
 use crate::new_rows::{JOBS_PER_STATEMENT, NewRows, duplicate, id_of};
+use crate::noted::Noted;
 use crate::server_clock::Now;
-use crate::write_tx::WriteTx;
+use crate::write_tx::{Effects, WriteTx};
 
 pub(crate) const INSERT_SIMPLE: &str = include_str!("sql/insert_simple_jobs.sql");
 
@@ -56,12 +55,13 @@ impl WriteTx<'_> {
 }
 
 /// Creates, in one statement and a commit of its own, the jobs of several calls that are [simple](is_simple_enqueue).
-/// Answers the queues in which jobs are available, too.
+/// Answers the queues in which jobs are available, and the changes that somebody wants to know of, too.
 pub(crate) async fn enqueue_simple(
     connection: &Connection,
     calls: &[&[NewJob]],
     now: Now,
-) -> Result<(Vec<Vec<Enqueued>>, BTreeSet<String>)> {
+    observers: &Changes,
+) -> Result<(Vec<Vec<Enqueued>>, Effects)> {
     let ids: Vec<Vec<JobId>> = calls.iter().map(|jobs| jobs.iter().map(id_of).collect()).collect();
     let mut rows = NewRows::default();
     for (jobs, ids) in calls.iter().zip(&ids) {
@@ -89,15 +89,20 @@ pub(crate) async fn enqueue_simple(
         &rows.policies,
     ];
     connection.rows(INSERT_SIMPLE, &values).await.map_err(fault("enqueue"))?;
-    let mut available = BTreeSet::new();
+    let mut effects = Effects::default();
     for (queue, state) in rows.queues.iter().zip(&rows.state_values) {
-        if *state == State::Available && !available.contains(*queue) {
-            available.insert((*queue).to_owned());
+        if *state == State::Available && !effects.available.contains(*queue) {
+            effects.available.insert((*queue).to_owned());
         }
+    }
+    if observers.is_observed() {
+        let created = ids.iter().flatten().enumerate();
+        let noted = created.map(|(number, id)| Noted::of(rows.created(number, id, now.earliest)));
+        effects.noted = noted.collect();
     }
     drop(rows);
     let created = |id| Enqueued { id, status: EnqueueStatus::Created };
-    Ok((ids.into_iter().map(|ids| ids.into_iter().map(created).collect()).collect(), available))
+    Ok((ids.into_iter().map(|ids| ids.into_iter().map(created).collect()).collect(), effects))
 }
 
 /// True where nothing has to be looked up, not even the ids.

@@ -3,14 +3,14 @@ use std::time::Duration;
 
 use longhaul::lifecycle::{self, Next, Token};
 use longhaul::{
-    AttemptError, Finish, JobId, Json, KEPT_ERRORS, Lease, LeaseStatus, NewJob, Outcome, Result, State,
+    AttemptError, Change, Finish, JobId, Json, KEPT_ERRORS, Lease, LeaseStatus, NewJob, Outcome, Result, State,
     Timestamp,
 };
 
 use crate::finish_and_claim::{Ended, simple_output};
 use crate::keyed::KeyReused;
 use crate::record::{Run, held};
-use crate::row::{signed, unsigned};
+use crate::row::{signed, small, unsigned};
 use crate::write_tx::WriteTx;
 
 impl WriteTx<'_> {
@@ -92,8 +92,19 @@ impl WriteTx<'_> {
         let ended: HashSet<(&str, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
         simple.retain(|(id, token), _| ended.contains(&(*id, *token)));
         for row in &rows {
-            self.effects.changed.push(JobId::from_store(row.get(0)));
-            self.moved(row.get(2), Some(State::Running), Some(State::Completed));
+            let id = JobId::from_store(row.get(0));
+            self.moved(Change {
+                id: &id,
+                kind: row.get(3),
+                queue: row.get(2),
+                from: Some(State::Running),
+                to: Some(State::Completed),
+                attempt: small(row.get(4)),
+                at: self.now,
+                since: row.get::<_, Option<i64>>(5).map(Timestamp),
+                error: None,
+            });
+            self.effects.changed.push(id);
         }
         Ok(simple)
     }
@@ -160,7 +171,7 @@ impl WriteTx<'_> {
             (Some(key), None) => self.free_unique_key(key, run.seq).await?,
             (None, _) => {}
         }
-        self.moved(&run.queue, Some(State::Running), Some(State::Completed));
+        self.moved(run.end(&lease.id, State::Completed, self.now));
         self.effects.changed.push(lease.id.clone());
         // A follow-up that is there already, or whose key is another's, keeps no other back.
         if !follow_ups.is_empty() {
@@ -177,6 +188,10 @@ impl WriteTx<'_> {
         if finished && let Some(key) = &run.unique_key {
             self.free_unique_key(key, run.seq).await?;
         }
+        let failure = next.error.as_ref().filter(|_| next.state != State::Cancelled);
+        let error = failure.map(|error| error.message.as_str());
+        let end = Change { attempt: next.attempt, error, ..run.end(&lease.id, next.state, self.now) };
+        self.moved(end);
         let token = if next.token == Token::Kept { signed(lease.token) } else { 0 };
         let last_error = next.error.as_ref().map(|error| error.message.clone());
         let errors = match next.error {
@@ -203,7 +218,6 @@ impl WriteTx<'_> {
             ],
         )
         .await?;
-        self.moved(&run.queue, Some(State::Running), Some(next.state));
         if finished {
             self.child_ended(run.batch, next.state);
         }

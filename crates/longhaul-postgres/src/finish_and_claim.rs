@@ -1,11 +1,14 @@
 use std::collections::HashSet;
 
-use longhaul::{Claim, Claimed, EventBody, Finish, JobId, Json, Lease, Outcome, Result, Timestamp};
+use longhaul::{
+    Change, Changes, Claim, Claimed, EventBody, Finish, JobId, Json, Lease, Outcome, Result, State, Timestamp,
+};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::connection::Connection;
 use crate::error::fault;
+use crate::noted::Noted;
 use crate::row::{Unreadable, json, json_text, parsed, policy, rows_at_most, signed, small, unsigned};
 use crate::server_clock::Now;
 
@@ -19,6 +22,8 @@ pub(crate) struct Done {
     pub(crate) unreadable: Vec<(Lease, String)>,
     /// True where it was all there is to do. If not, nothing was claimed.
     pub(crate) is_all: bool,
+    /// The changes, where somebody wants to know.
+    pub(crate) noted: Vec<Noted>,
 }
 
 /// Runs that have ended.
@@ -50,6 +55,7 @@ pub(crate) async fn run(
     claim: Option<&Claim>,
     now: Now,
     claim_number: i64,
+    observers: &Changes,
 ) -> Result<Done> {
     let mut runs: Vec<(&Lease, &Json)> =
         finishes.iter().filter_map(|finish| Some((&finish.lease, simple_output(finish)?))).collect();
@@ -82,7 +88,9 @@ pub(crate) async fn run(
         claimed: Vec::new(),
         unreadable: Vec::new(),
         is_all: true,
+        noted: Vec::new(),
     };
+    let is_observed = observers.is_observed();
     let mut claimed: Vec<((i64, i64), Claimed)> = Vec::new();
     for row in &rows {
         let Some(id) = row.get::<_, Option<&str>>(0) else {
@@ -90,9 +98,17 @@ pub(crate) async fn run(
             continue;
         };
         let lease = Lease { id: JobId::from_store(id.to_owned()), token: unsigned(row.get(1)) };
-        match row.get::<_, Option<String>>(2) {
+        let version: Option<i64> = row.get(3);
+        if is_observed {
+            let states = match version {
+                None => (State::Running, State::Completed),
+                Some(_) => (State::Available, State::Running),
+            };
+            done.noted.push(Noted::of(change(row, &lease.id, states, now.earliest)));
+        }
+        match version {
             None => drop(done.ended.insert(lease)),
-            Some(kind) => match read_claimed(row, lease.clone(), kind) {
+            Some(version) => match read_claimed(row, lease.clone(), version) {
                 Ok(job) => claimed.push(((row.get(14), row.get(15)), job)),
                 Err(unreadable) => done.unreadable.push((lease, unreadable.to_string())),
             },
@@ -125,14 +141,29 @@ fn sources(claim: &Claim) -> Sources<'_> {
     sources
 }
 
-fn read_claimed(row: &Row, lease: Lease, kind: String) -> Result<Claimed, Unreadable> {
+/// The change of state that a row tells of.
+fn change<'r>(row: &'r Row, id: &'r JobId, (from, to): (State, State), at: Timestamp) -> Change<'r> {
+    Change {
+        id,
+        kind: row.get(2),
+        queue: row.get(4),
+        from: Some(from),
+        to: Some(to),
+        attempt: small(row.get(6)),
+        at,
+        since: row.get::<_, Option<i64>>(17).map(Timestamp),
+        error: None,
+    }
+}
+
+fn read_claimed(row: &Row, lease: Lease, version: i64) -> Result<Claimed, Unreadable> {
     let names: Vec<String> = row.get::<_, Option<_>>(12).unwrap_or_default();
     let outputs: Vec<String> = row.get::<_, Option<_>>(13).unwrap_or_default();
     let steps = names.into_iter().zip(outputs).map(|(name, output)| Ok((name, json_text(output, "steps")?)));
     Ok(Claimed {
         lease,
-        kind,
-        version: small(row.get(3)),
+        kind: row.get(2),
+        version: small(version),
         queue: row.get(4),
         args: json(row, 5, "args")?,
         attempt: small(row.get(6)),

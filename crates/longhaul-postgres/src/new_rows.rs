@@ -2,7 +2,7 @@ use std::collections::{HashMap, HashSet};
 
 use longhaul::clock::millis;
 use longhaul::lifecycle;
-use longhaul::{EnqueueStatus, Enqueued, JobId, Json, NewJob, Policy, Result, Start, State};
+use longhaul::{Change, EnqueueStatus, Enqueued, JobId, Json, NewJob, Policy, Result, Start, State, Timestamp};
 
 use crate::server_clock::Now;
 use crate::write_tx::WriteTx;
@@ -84,6 +84,21 @@ impl<'j> NewRows<'j> {
         }
         Ok(())
     }
+
+    /// The change of state that the creation of one of the jobs is.
+    pub(crate) fn created<'c>(&'c self, number: usize, id: &'c JobId, at: Timestamp) -> Change<'c> {
+        Change {
+            id,
+            kind: self.kinds[number],
+            queue: self.queues[number],
+            from: None,
+            to: Some(self.state_values[number]),
+            attempt: 0,
+            at,
+            since: None,
+            error: None,
+        }
+    }
 }
 
 impl WriteTx<'_> {
@@ -125,7 +140,8 @@ impl WriteTx<'_> {
         for (number, id) in rows.ids.iter().enumerate() {
             // The first of a double id is the one that was created.
             if created.contains_key(*id) && counted.insert(*id) {
-                self.moved(rows.queues[number], None, Some(rows.state_values[number]));
+                let id = JobId::from_store((*id).to_owned());
+                self.moved(rows.created(number, &id, self.now));
             }
         }
         if !rows.given.is_empty() {

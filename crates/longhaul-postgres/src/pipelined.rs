@@ -1,10 +1,9 @@
 //! Calls that are one statement in a commit of its own, and are sent before the one before is answered.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longhaul::{Enqueued, NewJob, Result};
+use longhaul::{Changes, Enqueued, NewJob, Result};
 
 use crate::call::{Call, Op};
 use crate::connection::Connection;
@@ -12,6 +11,7 @@ use crate::enqueue::{enqueue_simple, is_simple_enqueue};
 use crate::error::{SILENCE, unavailable};
 use crate::finish_and_claim;
 use crate::server_clock::Now;
+use crate::write_tx::Effects;
 
 /// Calls whose statement has been answered.
 pub(crate) struct Pipelined {
@@ -25,8 +25,8 @@ pub(crate) struct Pipelined {
 /// The result of the statement, which is committed.
 pub(crate) enum Statement {
     FinishAndClaim(finish_and_claim::Done),
-    /// The answer of each call, and the queues that have available jobs of them.
-    Enqueued(Vec<Vec<Enqueued>>, BTreeSet<String>),
+    /// The answer of each call, and what others are told of.
+    Enqueued(Vec<Vec<Enqueued>>, Effects),
 }
 
 /// True where one statement can do what is asked for: a finish with a claim by itself, or enqueues.
@@ -51,19 +51,21 @@ pub(crate) async fn run(
     now: Now,
     claim_number: i64,
     patience: Duration,
+    observers: Arc<Changes>,
 ) -> Pipelined {
     let statement = async {
         match calls.as_slice() {
             [call @ Call { op: Op::Finish(finishes) | Op::Claim { finishes, .. }, .. }] => {
                 // A caller who is gone takes nothing.
                 let claim = call.claim().filter(|_| !call.reply.is_closed());
-                let done = finish_and_claim::run(&connection, finishes, claim, now, claim_number).await;
-                done.map(Statement::FinishAndClaim)
+                let done =
+                    finish_and_claim::run(&connection, finishes, claim, now, claim_number, &observers);
+                done.await.map(Statement::FinishAndClaim)
             }
             calls => {
                 let jobs: Vec<&[NewJob]> = calls.iter().filter_map(Call::jobs).collect();
-                let (enqueued, available) = enqueue_simple(&connection, &jobs, now).await?;
-                Ok(Statement::Enqueued(enqueued, available))
+                let (enqueued, effects) = enqueue_simple(&connection, &jobs, now, &observers).await?;
+                Ok(Statement::Enqueued(enqueued, effects))
             }
         }
     };

@@ -1,6 +1,8 @@
 use longhaul::lifecycle;
+use longhaul::clock::millis;
 use longhaul::{
-    Entry, EventBody, Json, KEPT_EVENT_BYTES, KEPT_EVENTS, Lease, LeaseStatus, Record, Result, Timestamp,
+    Change, Entry, EventBody, JobId, Json, KEPT_EVENT_BYTES, KEPT_EVENTS, Lease, LeaseStatus, Record, Result,
+    State, Timestamp,
 };
 
 use crate::row::{priority, rows_at_most, signed, small};
@@ -21,6 +23,8 @@ pub(crate) struct Run {
     pub(crate) run_at: i64,
     pub(crate) unique_key: Option<String>,
     pub(crate) unique_period: Option<i64>,
+    pub(crate) kind: String,
+    started_at: Option<i64>,
     pub(crate) errors: Option<String>,
     pub(crate) limit_key: Option<String>,
     pub(crate) batch: Option<i64>,
@@ -36,6 +40,21 @@ impl Run {
             interruptions: self.interruptions,
             cancel_requested: self.cancel_by.is_some(),
             run_at: Timestamp(self.run_at),
+        }
+    }
+
+    /// The change of state that the run's end is.
+    pub(crate) fn end<'c>(&'c self, id: &'c JobId, to: State, at: Timestamp) -> Change<'c> {
+        Change {
+            id,
+            kind: &self.kind,
+            queue: &self.queue,
+            from: Some(State::Running),
+            to: Some(to),
+            attempt: self.attempt,
+            at,
+            since: self.started_at.map(Timestamp),
+            error: None,
         }
     }
 }
@@ -78,6 +97,8 @@ impl WriteTx<'_> {
             limit_key: row.get(13),
             batch: row.get(14),
             unique_period: row.get(15),
+            kind: row.get(16),
+            started_at: row.get(17),
         }))
     }
 
@@ -86,8 +107,8 @@ impl WriteTx<'_> {
         let (mut progress, mut steps, mut events) = (None, 0_i64, Vec::new());
         for entry in entries {
             let body = match entry {
-                Entry::Step { name, output, .. } => {
-                    steps += self.insert_step(run.seq, name, output).await?;
+                Entry::Step { name, output, took } => {
+                    steps += self.insert_step(run, name, output, millis(*took)).await?;
                     continue;
                 }
                 Entry::Progress(report) => {
@@ -127,9 +148,12 @@ impl WriteTx<'_> {
     }
 
     /// Answers how many steps are new.
-    async fn insert_step(&self, job: i64, name: &str, output: &Json) -> Result<i64> {
+    async fn insert_step(&self, run: &Run, name: &str, output: &Json, took: i64) -> Result<i64> {
         let sql = include_str!("sql/insert_step.sql");
-        let rows = self.rows("record a step", sql, &[&job, &name, &output.as_str()]).await?;
+        let (attempt, now) = (i64::from(run.attempt), self.now.0);
+        let rows = self
+            .rows("record a step", sql, &[&run.seq, &name, &output.as_str(), &attempt, &now, &took])
+            .await?;
         Ok(rows_at_most(rows.len()))
     }
 

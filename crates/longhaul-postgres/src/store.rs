@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use deadpool_postgres::{Object, Pool};
 use longhaul::lifecycle::{self, Deed};
 use longhaul::{
-    Acted, Action, Backoff, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId,
-    JobPage, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Result, Signals,
-    Store, Swept, Timestamp, WorkerInfo, admit,
+    Acted, Action, Backoff, Changes, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId,
+    JobPage, KeyPause, Lane, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Result,
+    Sample, Signals, StepRecord, Store, Swept, Timestamp, WorkerInfo, admit,
 };
 use tokio::sync::oneshot;
 
@@ -20,7 +20,7 @@ use crate::error::{closed, failed, fault};
 use crate::migrate::migrate;
 use crate::notifier::{NOTIFY, available};
 use crate::options::PostgresOptions;
-use crate::read::{self, Reads};
+use crate::read::{self, Candidate, Reads};
 use crate::server_clock::Now;
 use crate::write_tx::WriteTx;
 
@@ -37,6 +37,7 @@ struct Inner {
     options: Arc<PostgresOptions>,
     clock: Clock,
     signals: Arc<Signals>,
+    changes: Arc<Changes>,
     driver: Driver,
     reads: Reads,
 }
@@ -67,7 +68,14 @@ impl PostgresStore {
         migrate(&options).await?;
         let options = Arc::new(options);
         let signals = Arc::new(Signals::default());
-        let driver = Driver::start(Arc::clone(&options), clock.clone(), Arc::clone(&signals)).await?;
+        let changes = Arc::new(Changes::default());
+        let driver = Driver::start(
+            Arc::clone(&options),
+            clock.clone(),
+            Arc::clone(&signals),
+            Arc::clone(&changes),
+        )
+        .await?;
         let reads = Reads::new(&options, Arc::clone(&driver.state))?;
         let nudged = Arc::downgrade(&driver.state);
         clock.on_advance(move || {
@@ -75,7 +83,7 @@ impl PostgresStore {
                 state.nudge();
             }
         });
-        Ok(Self { inner: Arc::new(Inner { options, clock, signals, driver, reads }) })
+        Ok(Self { inner: Arc::new(Inner { options, clock, signals, changes, driver, reads }) })
     }
 
     /// The connections that read, for an application's own tables too: on each, tables without a schema's name are those
@@ -125,7 +133,7 @@ impl PostgresStore {
                 Now::told(row.get(0))
             }
         };
-        let mut tx = WriteTx::new(Link::Theirs(transaction), now);
+        let mut tx = WriteTx::new(Link::Theirs(transaction), now, &self.inner.changes);
         tx.lock_keys(&crate::keys::locks(jobs.iter())).await?;
         let enqueued = tx.enqueue_all(&[&jobs]).await?.pop().unwrap_or_default();
         tx.write_counts().await?;
@@ -150,15 +158,15 @@ impl PostgresStore {
 
     async fn act_on(
         &self,
-        ids: Vec<JobId>,
+        jobs: Vec<Candidate>,
         filter: &JobFilter,
         action: &Action,
         acted: &mut Acted,
     ) -> Result<()> {
-        if ids.is_empty() {
+        if jobs.is_empty() {
             return Ok(());
         }
-        match self.inner.driver.call(Op::Act { ids, filter: filter.clone(), action: action.clone() }).await? {
+        match self.inner.driver.call(Op::Act { jobs, filter: filter.clone(), action: action.clone() }).await? {
             Answer::Acted(more) => {
                 acted.matched += more.matched;
                 acted.done += more.done;
@@ -309,28 +317,29 @@ impl Store for PostgresStore {
 
     async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted> {
         admit::filter(filter)?;
+        admit::action(&action)?;
         // Candidates are looked for on a reading connection, a bounded page at a time, so that a filter which fits few
         // of many jobs does not hold a writer up; the statement that locks them checks the filter again.
         let mut acted = Acted::default();
-        let (mut before, mut ids) = (i64::MAX, Vec::new());
+        let (mut before, mut jobs) = (i64::MAX, Vec::new());
         loop {
             let (found, next) = read::candidates(&self.inner.reads, filter, before).await?;
-            for (id, state) in found {
-                if ids.len() == ACTED_AT_ONCE || acted.done + ids.len() as u64 >= limit as u64 {
-                    self.act_on(std::mem::take(&mut ids), filter, &action, &mut acted).await?;
+            for job in found {
+                if jobs.len() == ACTED_AT_ONCE || acted.done + jobs.len() as u64 >= limit as u64 {
+                    self.act_on(std::mem::take(&mut jobs), filter, &action, &mut acted).await?;
                     if acted.done >= limit as u64 {
                         return Ok(acted);
                     }
                 }
-                match lifecycle::act(state, &action) {
+                match lifecycle::act(job.state, &action) {
                     Deed::Nothing => acted.matched += 1,
-                    _ => ids.push(id),
+                    _ => jobs.push(job),
                 }
             }
             let Some(next) = next else { break };
             before = next;
         }
-        self.act_on(ids, filter, &action, &mut acted).await?;
+        self.act_on(jobs, filter, &action, &mut acted).await?;
         Ok(Acted { complete: true, ..acted })
     }
 
@@ -342,6 +351,51 @@ impl Store for PostgresStore {
         admit::queue(queue)?;
         let config = longhaul::Json::new(config)?.as_str().to_owned();
         self.inner.driver.call(Op::SetQueue { queue: queue.to_owned(), config }).await.map(drop)
+    }
+
+    async fn pause_queue(&self, queue: &str) -> Result<()> {
+        admit::queue(queue)?;
+        self.inner.driver.call(Op::PauseQueue(queue.to_owned())).await.map(drop)
+    }
+
+    async fn resume_queue(&self, queue: &str) -> Result<()> {
+        // A queue that no job can be in is not paused.
+        if admit::queue(queue).is_err() {
+            return Ok(());
+        }
+        self.inner.driver.call(Op::ResumeQueue(queue.to_owned())).await.map(drop)
+    }
+
+    async fn lanes(&self) -> Result<Vec<Lane>> {
+        read::lanes(&self.inner.reads).await
+    }
+
+    async fn pauses(&self) -> Result<Vec<KeyPause>> {
+        read::pauses(&self.inner.reads, self.now()).await
+    }
+
+    async fn steps(&self, id: &JobId) -> Result<Option<Vec<StepRecord>>> {
+        read::steps(&self.inner.reads, id).await
+    }
+
+    async fn put_samples(&self, samples: &[Sample]) -> Result<()> {
+        admit::samples(samples)?;
+        if samples.is_empty() {
+            return Ok(());
+        }
+        self.inner.driver.call(Op::PutSamples(samples.to_vec())).await.map(drop)
+    }
+
+    async fn samples(&self, series: &str, from: Timestamp) -> Result<Vec<Sample>> {
+        // No series has it, and no statement takes it.
+        if series.contains('\0') {
+            return Ok(Vec::new());
+        }
+        read::samples(&self.inner.reads, series, from, self.now()).await
+    }
+
+    fn changes(&self) -> Option<&Changes> {
+        Some(&self.inner.changes)
     }
 
     async fn workers(&self) -> Result<Vec<WorkerInfo>> {

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use longhaul::lifecycle;
-use longhaul::{GONE_FOR, JobId, Keep, Lease, QueueConfig, Result, State, Swept, Timestamp};
+use longhaul::{Change, GONE_FOR, JobId, Keep, Lease, QueueConfig, Result, State, Swept, Timestamp};
 use tokio_postgres::Row;
 
-use crate::row::{queue_config, rows_at_most, signed, state, unsigned};
+use crate::row::{queue_config, rows_at_most, signed, small, state, unsigned};
 use crate::write_tx::WriteTx;
 
 /// Queues and states whose history one sweep looks at.
@@ -141,8 +141,21 @@ impl WriteTx<'_> {
             .rows("prune", sql, &[&queue, &state.as_str(), &kept_from, &last, &limit, &forgotten])
             .await?;
         let pruned = rows_at_most(rows.len());
-        self.moved_many(queue, Some(state), None, pruned);
-        self.effects.changed.extend(rows.iter().map(|row| JobId::from_store(row.get(0))));
+        for row in rows {
+            let id = JobId::from_store(row.get(0));
+            self.moved(Change {
+                id: &id,
+                kind: row.get(1),
+                queue,
+                from: Some(state),
+                to: None,
+                attempt: small(row.get(2)),
+                at: self.now,
+                since: None,
+                error: None,
+            });
+            self.effects.changed.push(id);
+        }
         Ok(pruned)
     }
 

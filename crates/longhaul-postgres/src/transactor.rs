@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::maybe_done;
 use longhaul::clock::Stopwatch;
-use longhaul::{Backoff, Claimed, Clock, Result, Signals, Timestamp};
+use longhaul::{Backoff, Changes, Claimed, Clock, Result, Signals, Timestamp};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -21,6 +21,7 @@ use crate::error::{
     SILENCE, failed, fault, is_serialization_failure, is_unreachable, key_locked, unavailable,
 };
 use crate::finish_and_claim::{Ended, FINISH_AND_CLAIM};
+use crate::noted::Noted;
 use crate::notifier::Notifier;
 use crate::options::{PostgresOptions, Purpose};
 use crate::state::{DriverState, Look};
@@ -91,6 +92,7 @@ pub(crate) struct Transactor {
     pub(crate) clock: Clock,
     pub(crate) state: Arc<DriverState>,
     signals: Arc<Signals>,
+    pub(crate) observers: Arc<Changes>,
     pub(crate) notifier: Notifier,
     pub(crate) connection: Option<Arc<Connection>>,
     /// Set once the clock was read on this very connection.
@@ -110,6 +112,7 @@ impl Transactor {
         clock: Clock,
         state: Arc<DriverState>,
         signals: Arc<Signals>,
+        observers: Arc<Changes>,
         notifier: Notifier,
     ) -> Self {
         // Random, so that no two connections ever use the same numbers.
@@ -120,6 +123,7 @@ impl Transactor {
             clock,
             state,
             signals,
+            observers,
             notifier,
             connection: None,
             knows_clock: false,
@@ -254,7 +258,7 @@ impl Transactor {
         } else {
             begun.as_mut().await;
         }
-        let mut tx = WriteTx::new(Link::Own(connection), self.state.now(&self.clock));
+        let mut tx = WriteTx::new(Link::Own(connection), self.state.now(&self.clock), &self.observers);
         tx.claim_number = number;
         let mut verdicts: Vec<Option<Verdict>> = calls.iter().map(|_| None).collect();
         // Polled together, so that the server's time is noted when it comes and not when the rest is done.
@@ -334,6 +338,7 @@ impl Transactor {
             self.signals.send(id.as_str());
         }
         self.notifier.tell(effects);
+        self.observers.tell(effects.noted.iter().map(Noted::change));
     }
 }
 

@@ -1,11 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use longhaul::{JobId, Result, State, Timestamp};
+use longhaul::{Change, Changes, JobId, Result, State, Timestamp};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::connection::Link;
 use crate::error::fault;
+use crate::noted::Noted;
 use crate::server_clock::Now;
 
 /// A transaction that writes: the operations of `enqueue.rs`, `claim.rs`, … are methods of it.
@@ -25,6 +26,8 @@ pub(crate) struct WriteTx<'a> {
     /// Closing jobs that became available in this transaction: what was read of them before is out of date.
     pub(crate) freed: BTreeSet<i64>,
     counts: BTreeMap<(String, State), i64>,
+    /// Those who want to know of changes of state.
+    observers: &'a Changes,
 }
 
 /// The changes that others are told of once the transaction is committed.
@@ -36,10 +39,12 @@ pub(crate) struct Effects {
     pub(crate) available: BTreeSet<String>,
     /// Queues in which a claim stopped at its bound: there may be more to take at once.
     pub(crate) stopped_early: BTreeSet<String>,
+    /// Changes of state, where somebody wants to know.
+    pub(crate) noted: Vec<Noted>,
 }
 
 impl<'a> WriteTx<'a> {
-    pub(crate) fn new(link: Link<'a>, time: Now) -> Self {
+    pub(crate) fn new(link: Link<'a>, time: Now, observers: &'a Changes) -> Self {
         Self {
             link,
             now: time.earliest,
@@ -50,6 +55,7 @@ impl<'a> WriteTx<'a> {
             new_batches: Vec::new(),
             freed: BTreeSet::new(),
             counts: BTreeMap::new(),
+            observers,
         }
     }
 
@@ -72,12 +78,20 @@ impl<'a> WriteTx<'a> {
         self.link.rows_unprepared(sql, values).await.map_err(fault(operation))
     }
 
-    /// Notes that a job of `queue` went from one state to another; `None` is not being there.
-    pub(crate) fn moved(&mut self, queue: &str, from: Option<State>, to: Option<State>) {
-        self.moved_many(queue, from, to, 1);
+    /// Counts and notes that a job went from one state to another; `None` is not being there.
+    pub(crate) fn moved(&mut self, change: Change<'_>) {
+        self.count(change.queue, change.from, change.to, 1);
+        self.note(change);
     }
 
-    pub(crate) fn moved_many(&mut self, queue: &str, from: Option<State>, to: Option<State>, jobs: i64) {
+    /// Notes a change of state that is [counted](Self::count) with others.
+    pub(crate) fn note(&mut self, change: Change<'_>) {
+        if self.observers.is_observed() {
+            self.effects.noted.push(Noted::of(change));
+        }
+    }
+
+    pub(crate) fn count(&mut self, queue: &str, from: Option<State>, to: Option<State>, jobs: i64) {
         for (state, change) in [(from, -jobs), (to, jobs)] {
             let Some(state) = state else { continue };
             *self.counts.entry((queue.to_owned(), state)).or_default() += change;
@@ -87,13 +101,13 @@ impl<'a> WriteTx<'a> {
         }
     }
 
-    /// Writes the changes that [`moved`](Self::moved) has noted so far.
+    /// Writes the changes that [`count`](Self::count) has noted so far.
     pub(crate) async fn write_counts(&mut self) -> Result<()> {
         let Some(Counts { queues, states, changes }) = self.take_counts() else { return Ok(()) };
         self.rows("count", ADD_COUNTS, &[&queues, &states, &changes]).await.map(drop)
     }
 
-    /// The changes that [`moved`](Self::moved) has noted so far, for [`ADD_COUNTS`].
+    /// The changes that [`count`](Self::count) has noted so far, for [`ADD_COUNTS`].
     pub(crate) fn take_counts(&mut self) -> Option<Counts> {
         let mut counts = Counts::default();
         for ((queue, state), change) in std::mem::take(&mut self.counts) {

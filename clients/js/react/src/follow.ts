@@ -1,4 +1,5 @@
 import { type AttemptError, isFinished, type Job, type JobHandle, type Progress, type State } from "@longhaul/client";
+import { sleep } from "@longhaul/client/http";
 
 /** A job as it is followed. */
 export interface Followed<Output = unknown> {
@@ -31,6 +32,33 @@ const NOTHING: Followed<never> = {
 export function nothing<Output>(): Followed<Output> {
   return NOTHING;
 }
+
+/** Browsers open six connections to a server over HTTP/1.1, and the page's other requests need some of them. */
+const STREAMS = 4;
+/** A job that has no stream yet is read so often, in milliseconds. */
+const LOOK = 2_000;
+
+/** The places of a page's streams; they are given to those who wait in their order. */
+const places = {
+  free: STREAMS,
+  waiting: new Set<() => void>(),
+  /** Takes a place; answers how to leave it, or the wait for it. */
+  take(signal: AbortSignal): Promise<() => void> {
+    return new Promise((resolve) => {
+      const enter = () => {
+        places.free -= 1;
+        places.waiting.delete(enter);
+        resolve(() => {
+          places.free += 1;
+          for (const next of places.waiting) return next();
+        });
+      };
+      signal.addEventListener("abort", () => places.waiting.delete(enter), { once: true });
+      if (places.free > 0) enter();
+      else places.waiting.add(enter);
+    });
+  },
+};
 
 /**
  * Follows one job for all components of a page that show it: the first to ask opens the connection, the last to leave closes it.
@@ -79,7 +107,13 @@ export class Follower<Output = unknown> {
       this.#seen = next;
       for (const listener of this.#listeners) listener();
     };
+    let leave: (() => void) | void = undefined;
     try {
+      const place = places.take(stop.signal);
+      while ((leave = await Promise.race([place, sleep(LOOK, stop.signal)])) === undefined) {
+        next = { ...seen(await this.#job.get({ signal: stop.signal })), chunks: next.chunks, text: next.text, isFinished: false };
+        show();
+      }
       for await (const event of this.#job.events({ after: this.#after, signal: stop.signal })) {
         this.#after = event.id;
         switch (event.type) {
@@ -113,13 +147,14 @@ export class Follower<Output = unknown> {
         show();
       }
     } finally {
+      leave?.();
       if (this.#stop === stop) this.#stop = undefined;
     }
   }
 }
 
 /** A job that was read, as it would be seen by one who had followed it. */
-export function seen<Output>(job: Job<Output>): Followed<Output> {
+function seen<Output>(job: Job<Output>): Followed<Output> {
   return {
     ...NOTHING,
     state: job.state,

@@ -33,10 +33,12 @@ export function useJob<Output = unknown>(
     let follower = known.get(name);
     if (follower === undefined) {
       const reader = token === undefined ? client : new Longhaul({ ...client.settings, token });
-      follower = new Follower(reader.job(id), throttle, () => known.delete(name));
+      const handle = token === undefined && typeof job === "object" ? job : reader.job(id);
+      follower = new Follower(handle, throttle, () => known.delete(name));
       known.set(name, follower);
     }
     return follower as Follower<Output>;
+    // A handle is as good as another one of its job.
   }, [client, id, token, enabled, throttle]);
   const empty = useCallback(() => nothing<Output>(), []);
   return useSyncExternalStore(follower?.subscribe ?? unsubscribed, follower?.snapshot ?? empty, empty);
@@ -69,14 +71,29 @@ export function useEnqueue<Output = unknown>(
   return { enqueue, job: last.job, isPending: last.isPending, error: last.error };
 }
 
-/** Enqueues a job of a kind and follows it. */
+/**
+ * Enqueues a job of a kind and follows it. With `persist`, a name, the page goes on with the job after it was loaded again, in the
+ * same tab.
+ */
 export function useRun<Output = unknown>(
   kind: string,
-  options?: UseJobOptions,
+  { persist, ...options }: UseJobOptions & { persist?: string } = {},
 ): Followed<Output> & { run: (args?: unknown, options?: EnqueueOptions) => Promise<JobHandle<Output>>; isPending: boolean } {
   const { enqueue, job, isPending, error } = useEnqueue<Output>(kind);
-  const followed = useJob<Output>(job, options);
-  return { ...followed, failure: error ?? followed.failure, run: enqueue, isPending };
+  const name = persist === undefined ? undefined : `longhaul:${persist}`;
+  const [kept, setKept] = useState<string>();
+  // After the first rendering, which is the server's as well.
+  useEffect(() => setKept((name && sessionStorage.getItem(name)) || undefined), [name]);
+  const run = useCallback(
+    async (args?: unknown, options?: EnqueueOptions) => {
+      const job = await enqueue(args, options);
+      if (name !== undefined) sessionStorage.setItem(name, job.id);
+      return job;
+    },
+    [enqueue, name],
+  );
+  const followed = useJob<Output>(job ?? kept, options);
+  return { ...followed, failure: error ?? followed.failure, run, isPending };
 }
 
 /** The newest jobs that fit a filter, read again every `interval` milliseconds (2,000) while the page is seen. */

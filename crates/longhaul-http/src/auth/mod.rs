@@ -155,6 +155,33 @@ where
     }
 }
 
+/// No page, one of this server, or one of another site that is allowed. Browsers ask nobody before they open a WebSocket, so the
+/// server has to look.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnPage;
+
+impl<S> FromRequestParts<S> for OwnPage
+where
+    S: Send + Sync,
+    Arc<HttpConfig>: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let config = Arc::<HttpConfig>::from_ref(state);
+        let Sender::Foreign(origin) = Sender::of(parts) else { return Ok(Self) };
+        let is_open = matches!(config.access, Access::Open);
+        let is_allowed = origin.is_some_and(|origin| {
+            config.origins.iter().any(|known| known == origin || (known == "*" && !is_open))
+        });
+        if is_allowed {
+            return Ok(Self);
+        }
+        let detail = "the page belongs to another site; name its origin in CORS_ORIGINS to let it in";
+        Err(Problem::new(Code::CrossSite, detail))
+    }
+}
+
 impl From<&HttpConfig> for Auth {
     fn from(config: &HttpConfig) -> Self {
         let gate = match &config.access {

@@ -3,8 +3,10 @@
 pub(crate) mod attempts;
 pub(crate) mod estimates;
 pub(crate) mod exchanges;
+pub(crate) mod feed;
 pub(crate) mod inflight;
 pub(crate) mod kinds;
+pub(crate) mod line;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +17,7 @@ use utoipa::openapi::OpenApi;
 
 use self::estimates::Estimator;
 use self::exchanges::Exchanges;
+use self::feed::Feeds;
 use self::inflight::InFlight;
 use self::kinds::RemoteKinds;
 use crate::auth::Auth;
@@ -31,6 +34,7 @@ pub(crate) struct Api {
     /// Requests of remote workers that may be sent again.
     pub(crate) exchanges: Arc<Exchanges>,
     pub(crate) remote_kinds: Arc<RemoteKinds>,
+    pub(crate) feeds: Arc<Feeds>,
     pub(crate) document: Arc<Document>,
 }
 
@@ -51,6 +55,7 @@ impl Api {
             in_flight: Arc::default(),
             exchanges: Arc::default(),
             remote_kinds: Arc::default(),
+            feeds: Arc::default(),
             document: Arc::new(Document(document)),
             config: Arc::new(config),
             longhaul,

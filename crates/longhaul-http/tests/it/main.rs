@@ -28,3 +28,4 @@ mod roles;
 mod symptoms;
 mod wait;
 mod worker;
+mod ws;

@@ -1,4 +1,4 @@
-use longhaul::{JobFilter, JobId, Json, Result, State};
+use longhaul::{Condition, JobFilter, JobId, Json, Result, State, Term};
 use tokio_postgres::types::ToSql;
 
 /// The values of a statement that is made for a filter, in the order of its parameters.
@@ -9,7 +9,8 @@ pub(crate) fn references(values: &Values) -> Vec<&(dyn ToSql + Sync)> {
     values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect()
 }
 
-/// A condition that holds for the jobs that fit a filter, but for their ids. What it compares with is added to `values`.
+/// A condition that holds for the jobs that fit a filter, but for their ids, and for others of which not all terms are true.
+/// What it compares with is added to `values`.
 pub(crate) fn conditions(filter: &JobFilter, values: &mut Values) -> Result<String> {
     let mut all = vec!["true".to_owned()];
     let mut one_of = |column: &str, words: Vec<String>| {
@@ -22,25 +23,55 @@ pub(crate) fn conditions(filter: &JobFilter, values: &mut Values) -> Result<Stri
     one_of("kind", filter.kinds.clone());
     one_of("queue", filter.queues.clone());
     for (label, value) in &filter.labels {
-        // Labels are kept as JSON's text, in which this can be nothing but the label: a quotation mark within a text
-        // has a backslash before it.
-        let pair = format!("{}:{}", Json::new(label)?.as_str(), Json::new(value)?.as_str());
-        values.push(Box::new(pair));
-        all.push(format!("strpos(labels, ${}::text) > 0", values.len()));
+        all.push(has_label(label, value, values)?);
     }
     if let Some(text) = &filter.text {
-        values.push(Box::new(format!("%{}%", escaped(text))));
-        let n = values.len();
-        let like = |column: &str| format!("{column} ILIKE ${n}::text");
-        all.push(format!(
-            "({} OR {} OR {} OR {})",
-            like("id"),
-            like("kind"),
-            like("args"),
-            like("last_error")
-        ));
+        all.push(has_text(text, values));
+    }
+    for term in &filter.terms {
+        all.extend(narrows(term, values)?);
     }
     Ok(all.join(" AND "))
+}
+
+/// A condition that is true at least where a term is; `None` where none is of use.
+fn narrows(term: &Term, values: &mut Values) -> Result<Option<String>> {
+    let (column, word) = match &term.condition {
+        Condition::Id(id) => ("id", id.as_str()),
+        Condition::State(state) => ("state", state.as_str()),
+        Condition::Kind(kind) => ("kind", kind.as_str()),
+        Condition::Queue(queue) => ("queue", queue.as_str()),
+        Condition::Parent(parent) => ("parent", parent.as_str()),
+        Condition::Key(key) => ("limit_key", key.as_str()),
+        Condition::Label { .. } | Condition::Args { .. } | Condition::Error(_) | Condition::Text(_)
+            if term.negated =>
+        {
+            return Ok(None);
+        }
+        Condition::Label { name, value } => return has_label(name, value, values).map(Some),
+        Condition::Error(_) => return Ok(Some("last_error IS NOT NULL".into())),
+        Condition::Text(text) => return Ok(Some(has_text(text, values))),
+        // The same value may be written in several ways.
+        Condition::Args { .. } => return Ok(None),
+    };
+    values.push(Box::new(word.to_owned()));
+    let is = if term.negated { "IS DISTINCT FROM" } else { "=" };
+    Ok(Some(format!("{column} {is} ${}::text", values.len())))
+}
+
+fn has_label(label: &str, value: &str, values: &mut Values) -> Result<String> {
+    // Labels are kept as JSON's text, in which this can be nothing but the label: a quotation mark within a text has a
+    // backslash before it.
+    let pair = format!("{}:{}", Json::new(&label)?.as_str(), Json::new(&value)?.as_str());
+    values.push(Box::new(pair));
+    Ok(format!("strpos(labels, ${}::text) > 0", values.len()))
+}
+
+fn has_text(text: &str, values: &mut Values) -> String {
+    values.push(Box::new(format!("%{}%", escaped(text))));
+    let n = values.len();
+    let like = |column: &str| format!("{column} ILIKE ${n}::text");
+    format!("({} OR {} OR {} OR {})", like("id"), like("kind"), like("args"), like("last_error"))
 }
 
 pub(super) fn words(ids: &[JobId]) -> Vec<String> {

@@ -1,11 +1,17 @@
-use longhaul::{Error, JobFilter, JobId, JobPage, Page, Result, State};
+use longhaul::{Error, JobFilter, JobId, JobPage, JobRecord, Page, Payloads, Result, State};
+use tokio_postgres::types::ToSql;
 
 use super::filter::{Values, conditions, list_of, references, words};
 use super::{Reader, Reads};
-use crate::row::{job_columns, job_record, state};
+use crate::row::{RowFacts, job_columns, job_record, signed, state, unsigned};
 
 /// The most rows that one page reads, so that a filter which fits few jobs costs a page no more than any other.
 const ROWS_READ: i64 = 10_000;
+/// The bytes of payloads after which a page that holds whole jobs against terms reads no more.
+const BYTES_READ: i64 = 8 * 1024 * 1024;
+/// Rows that are held against terms at once: at first, and what that grows by. A page may be full after a few.
+const FIRST_ROWS: i64 = 250;
+const GROWTH: i64 = 4;
 
 /// A page of jobs, newest first.
 pub(crate) async fn list(reads: &Reads, filter: &JobFilter, page: &Page) -> Result<JobPage> {
@@ -18,50 +24,162 @@ pub(crate) async fn list(reads: &Reads, filter: &JobFilter, page: &Page) -> Resu
     };
     let limit = page.limit.clamp(1, 1_000);
     let mut reader = Reader::of(reads, "list jobs").await?;
+    if !filter.terms.is_empty() {
+        let mut search = Search { before, limit, ..Search::default() };
+        search.run(&mut reader, filter).await?;
+        let mut jobs: Vec<JobRecord> = search.found.into_iter().map(|(record, _)| record).collect();
+        if page.payloads == Payloads::Short {
+            jobs.iter_mut().for_each(JobRecord::shorten);
+        }
+        let next = search.next.map(|seq| seq.to_string());
+        return Ok(JobPage { jobs, next, searched: search.searched });
+    }
     let mut values: Values = vec![Box::new(before)];
-    let source = source(filter, &mut values);
+    let source = source(filter, &mut values, ROWS_READ);
     let used = values.len();
     let conditions = conditions(filter, &mut values)?;
     let columns = job_columns(page.payloads);
     let sql = format!(
-        "SELECT {columns} FROM ({source}) AS read WHERE {conditions} ORDER BY seq DESC LIMIT {}",
+        "SELECT {columns}, place FROM (
+           SELECT *, row_number() OVER (ORDER BY seq DESC) AS place FROM ({source}) AS source
+         ) AS read WHERE {conditions} ORDER BY seq DESC LIMIT {}",
         limit + 1
     );
     let values = references(&values);
     let mut jobs = Vec::new();
-    let mut last = None;
+    let (mut next, mut searched) = (None, 0);
     let rows = reader.rows(&sql, &values).await?;
     // One job more than was asked for tells that there is a next page.
     let is_full = rows.len() > limit;
     for row in rows.iter().take(limit) {
         let (record, facts) = job_record(row);
-        last = Some(facts.seq);
+        (next, searched) = (Some(facts.seq), unsigned(row.get("place")));
         jobs.push(record);
     }
-    let next = if is_full { last } else { unread(&mut reader, &source, &values[..used]).await? };
-    Ok(JobPage { jobs, next: next.map(|seq| seq.to_string()), searched: 0 })
+    if !is_full {
+        (next, searched) = looked_at(&mut reader, &source, &values[..used], ROWS_READ).await?;
+    }
+    Ok(JobPage { jobs, next: next.map(|seq| seq.to_string()), searched })
 }
 
-/// Jobs that an action may be meant for, with their states: those that fit of the newest before `before`.
+/// A job that an action may be meant for, as it was when it was looked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate {
+    pub(crate) id: JobId,
+    pub(crate) state: State,
+    pub(crate) seq: i64,
+    pub(crate) state_event: i64,
+}
+
+/// Those of the newest jobs before `before` that fit, and where to look on; `None` where that was all.
 pub(crate) async fn candidates(
     reads: &Reads,
     filter: &JobFilter,
     before: i64,
-) -> Result<(Vec<(JobId, State)>, Option<i64>)> {
+) -> Result<(Vec<Candidate>, Option<i64>)> {
     let mut reader = Reader::of(reads, "list jobs").await?;
+    if !filter.terms.is_empty() {
+        let mut search = Search { before, limit: usize::MAX, ..Search::default() };
+        search.run(&mut reader, filter).await?;
+        let candidate = |(record, facts): (JobRecord, RowFacts)| Candidate {
+            id: record.id,
+            state: record.state,
+            seq: facts.seq,
+            state_event: signed(facts.state_event),
+        };
+        return Ok((search.found.into_iter().map(candidate).collect(), search.next));
+    }
     let mut values: Values = vec![Box::new(before)];
-    let source = source(filter, &mut values);
+    let source = source(filter, &mut values, ROWS_READ);
     let used = values.len();
     let conditions = conditions(filter, &mut values)?;
     let values = references(&values);
-    let sql = format!("SELECT id, state FROM ({source}) AS read WHERE {conditions} ORDER BY seq DESC");
-    let rows = reader.rows(&sql, &values).await?;
-    let found = rows.iter().map(|row| (JobId::from_store(row.get(0)), state(row, 1))).collect();
-    Ok((found, unread(&mut reader, &source, &values[..used]).await?))
+    let sql = format!(
+        "SELECT id, state, seq, state_event FROM ({source}) AS read WHERE {conditions} ORDER BY seq DESC"
+    );
+    let candidate = |row: &tokio_postgres::Row| Candidate {
+        id: JobId::from_store(row.get(0)),
+        state: state(row, 1),
+        seq: row.get(2),
+        state_event: row.get(3),
+    };
+    let found = reader.rows(&sql, &values).await?.iter().map(candidate).collect();
+    Ok((found, looked_at(&mut reader, &source, &values[..used], ROWS_READ).await?.0))
+}
+
+/// A search for jobs of which terms are true. Statements narrow by what they can, and whole jobs are held against the terms
+/// here, some rows at a time.
+#[derive(Default)]
+struct Search {
+    before: i64,
+    limit: usize,
+    found: Vec<(JobRecord, RowFacts)>,
+    searched: u64,
+    bytes: i64,
+    /// The last job that was looked at, where there may be more.
+    next: Option<i64>,
+}
+
+impl Search {
+    async fn run(&mut self, reader: &mut Reader<'_>, filter: &JobFilter) -> Result<()> {
+        let (mut rows, mut left) = (FIRST_ROWS, ROWS_READ);
+        loop {
+            self.look_at(reader, filter, rows).await?;
+            left -= rows;
+            rows = (rows * GROWTH).min(left);
+            match self.next {
+                Some(seq) if self.found.len() < self.limit && left > 0 && self.bytes < BYTES_READ => {
+                    self.before = seq;
+                }
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Looks at the next rows, as far as their payloads are of the bytes that are left.
+    async fn look_at(&mut self, reader: &mut Reader<'_>, filter: &JobFilter, rows: i64) -> Result<()> {
+        let mut values: Values = vec![Box::new(self.before)];
+        let source = source(filter, &mut values, rows);
+        let conditions = conditions(filter, &mut values)?;
+        values.push(Box::new(BYTES_READ - self.bytes));
+        // The last row that was looked at comes in any case: it tells how far that was.
+        let sql = format!(
+            "SELECT {columns}, fits, place, bytes, has_next FROM (
+               SELECT *, coalesce({conditions}, false) AS fits, lead(seq) OVER (ORDER BY seq DESC) IS NULL AS is_last
+               FROM (
+                 SELECT *, row_number() OVER newest AS place, lead(seq) OVER newest IS NOT NULL AS has_next,
+                   sum(octet_length(args) + coalesce(octet_length(output), 0) + coalesce(octet_length(errors), 0))
+                     OVER newest AS bytes
+                 FROM ({source}) AS source WINDOW newest AS (ORDER BY seq DESC)
+               ) AS measured WHERE place = 1 OR bytes <= ${last}::bigint
+             ) AS read WHERE fits OR is_last ORDER BY seq DESC",
+            columns = job_columns(Payloads::Whole),
+            last = values.len(),
+        );
+        let read = reader.rows(&sql, &references(&values)).await?;
+        self.next = None;
+        let Some(last) = read.last() else { return Ok(()) };
+        self.bytes += last.get::<_, i64>("bytes");
+        for (number, row) in read.iter().enumerate() {
+            let (record, facts) = job_record(row);
+            let (seq, place) = (facts.seq, row.get::<_, i64>("place"));
+            if row.get("fits") && filter.fits_terms(&record) {
+                self.found.push((record, facts));
+            }
+            let is_last = number + 1 == read.len();
+            if is_last || self.found.len() == self.limit {
+                self.searched += unsigned(place);
+                let has_next = !is_last || row.get("has_next") || place == rows;
+                self.next = has_next.then_some(seq);
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The rows that a page looks at. Named jobs and rare states have indexes of their own.
-fn source(filter: &JobFilter, values: &mut Values) -> String {
+fn source(filter: &JobFilter, values: &mut Values, rows: i64) -> String {
     let mut narrow = String::new();
     if !filter.ids.is_empty() {
         narrow = format!(" AND id = ANY ({})", list_of(values, words(&filter.ids)));
@@ -70,17 +188,20 @@ fn source(filter: &JobFilter, values: &mut Values) -> String {
     } else if let [state @ (State::Failed | State::Cancelled | State::Running)] = filter.states[..] {
         narrow = format!(" AND state = '{state}'");
     }
-    format!("SELECT * FROM jobs WHERE seq < $1{narrow} ORDER BY seq DESC LIMIT {ROWS_READ}")
+    format!("SELECT * FROM jobs WHERE seq < $1{narrow} ORDER BY seq DESC LIMIT {rows}")
 }
 
-/// The last row that a page has looked at without filling up; `None` where there are no more.
-async fn unread(
+/// The last row of a source, where there may be more, and how many rows it has.
+async fn looked_at(
     reader: &mut Reader<'_>,
     source: &str,
-    values: &[&(dyn tokio_postgres::types::ToSql + Sync)],
-) -> Result<Option<i64>> {
+    values: &[&(dyn ToSql + Sync)],
+    rows: i64,
+) -> Result<(Option<i64>, u64)> {
     let sql = format!("SELECT min(seq), count(*) FROM ({source}) AS read");
-    let rows = reader.rows(&sql, values).await?;
-    let last = rows.first().filter(|row| row.get::<_, i64>(1) == ROWS_READ);
-    Ok(last.and_then(|row| row.get(0)))
+    let counted = reader.rows(&sql, values).await?;
+    let Some(row) = counted.first() else { return Ok((None, 0)) };
+    let count: i64 = row.get(1);
+    let last = if count == rows { row.get(0) } else { None };
+    Ok((last, unsigned(count)))
 }

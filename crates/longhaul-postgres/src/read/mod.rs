@@ -5,6 +5,8 @@ mod filter;
 mod get;
 mod list;
 mod queues;
+mod samples;
+mod steps;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,8 +26,10 @@ use crate::state::DriverState;
 pub(crate) use events::events;
 pub(crate) use filter::{Values, conditions, references};
 pub(crate) use get::get;
-pub(crate) use list::{candidates, list};
-pub(crate) use queues::{queues, workers};
+pub(crate) use list::{Candidate, candidates, list};
+pub(crate) use queues::{lanes, pauses, queues, workers};
+pub(crate) use samples::samples;
+pub(crate) use steps::steps;
 
 /// The connections that read.
 pub(crate) struct Reads {

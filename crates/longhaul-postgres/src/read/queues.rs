@@ -1,11 +1,13 @@
 use std::collections::BTreeMap;
 
-use longhaul::{QueueInfo, Result, Timestamp, WorkerInfo};
+use longhaul::{
+    KeyPause, Lane, MAX_LANES, MAX_PAUSES, MAX_POSITION, QueueInfo, Result, Timestamp, WorkerInfo,
+};
 
 use super::{Reader, Reads};
-use crate::row::{parsed, queue_config, unsigned};
+use crate::row::{parsed, queue_config, rows_at_most, signed, small, unsigned};
 
-/// Every queue that has jobs or a configuration.
+/// Every queue that has jobs or a configuration, or is paused.
 pub(crate) async fn queues(reads: &Reads) -> Result<Vec<QueueInfo>> {
     let mut reader = Reader::of(reads, "read queues").await?;
     let mut queues: BTreeMap<String, QueueInfo> = BTreeMap::new();
@@ -19,6 +21,9 @@ pub(crate) async fn queues(reads: &Reads) -> Result<Vec<QueueInfo>> {
         let info = queues.entry(row.get(0)).or_default();
         info.config = queue_config(&row, 1);
     }
+    for row in reader.rows(include_str!("../sql/paused_queues.sql"), &[]).await? {
+        queues.entry(row.get(0)).or_default().paused = true;
+    }
     Ok(queues.into_iter().map(|(name, info)| QueueInfo { name, ..info }).collect())
 }
 
@@ -31,4 +36,28 @@ pub(crate) async fn workers(reads: &Reads, since: Timestamp) -> Result<Vec<Worke
         workers.extend(info.map(|info| WorkerInfo { seen_at: Timestamp(row.get(1)), ..info }));
     }
     Ok(workers)
+}
+
+/// The kinds and versions that wait in each queue.
+pub(crate) async fn lanes(reads: &Reads) -> Result<Vec<Lane>> {
+    let mut reader = Reader::of(reads, "read lanes").await?;
+    let (most, counted) = (rows_at_most(MAX_LANES), signed(MAX_POSITION));
+    let rows = reader.rows(include_str!("../sql/lanes.sql"), &[&most, &counted]).await?;
+    let lane = |row: &tokio_postgres::Row| Lane {
+        queue: row.get(0),
+        kind: row.get(1),
+        version: small(row.get(2)),
+        waiting: unsigned(row.get(3)),
+        oldest_at: Timestamp(row.get(4)),
+    };
+    Ok(rows.iter().map(lane).collect())
+}
+
+/// The limit keys that are paused at `now`.
+pub(crate) async fn pauses(reads: &Reads, now: Timestamp) -> Result<Vec<KeyPause>> {
+    let mut reader = Reader::of(reads, "read pauses").await?;
+    let sql = include_str!("../sql/paused_limit_keys.sql");
+    let rows = reader.rows(sql, &[&now.0, &rows_at_most(MAX_PAUSES)]).await?;
+    let pause = |row: &tokio_postgres::Row| KeyPause { key: row.get(0), until: Timestamp(row.get(1)) };
+    Ok(rows.iter().map(pause).collect())
 }

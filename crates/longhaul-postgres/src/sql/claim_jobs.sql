@@ -1,11 +1,11 @@
 -- Gives the next available jobs of some kinds in a queue to a worker, and answers what it must know of them; those whose
 -- limit key is paused are answered without a token and left as they are. What another process is just taking is passed
--- over. Where earlier attempts have written to a job's log, one more event number is left free before the state's, for
+-- over, and nothing taken while the queue is paused. Where earlier attempts have written to a job's log, one more event number is left free before the state's, for
 -- the `reset` that `claim.rs` then writes. See finish_and_claim.sql on versions and tokens.
 -- in: queue, kinds, newest version of each, limit, now, worker, lease_until, number of the claim
 -- out: id, kind, version, queue, args, attempt, max_attempts, timeout, backoff, created_at, labels, steps, log_event,
---      last_event, seq, priority, paused_until, rank (all as before the claim), token, policy
--- index: jobs_available, once for each kind and version; the primary key
+--      last_event, seq, priority, paused_until, rank (all as before the claim), token, policy, run_at
+-- index: the primary key of paused_queues; jobs_available, once for each kind and version; the primary key
 WITH next AS (
   SELECT j.*, p.until
   FROM unnest($2::text[], $3::bigint[]) AS source (of_kind, newest)
@@ -29,7 +29,7 @@ WITH next AS (
   ) AS versions
   CROSS JOIN LATERAL (
     SELECT id, kind, version, queue, args, attempt, max_attempts, timeout, backoff, created_at, labels, steps,
-      log_event, last_event, seq, priority, rank, limit_key, policy
+      log_event, last_event, seq, priority, rank, limit_key, policy, run_at
     FROM jobs
     WHERE jobs.state = 'available' AND jobs.queue = $1
       AND jobs.kind = source.of_kind AND jobs.version = versions.of_version
@@ -37,6 +37,7 @@ WITH next AS (
     FOR UPDATE SKIP LOCKED
   ) AS j
   LEFT JOIN pauses p ON p.limit_key = j.limit_key AND p.until > $5
+  WHERE NOT EXISTS (SELECT FROM paused_queues WHERE queue = $1)
   ORDER BY j.rank, j.seq LIMIT $4
 ), taken AS (
   UPDATE jobs SET
@@ -52,9 +53,9 @@ WITH next AS (
   RETURNING next.*, jobs.token
 )
 SELECT id, kind, version, queue, args, attempt, max_attempts, timeout, backoff, created_at, labels, steps, log_event,
-  last_event, seq, priority, until, rank, token, policy
+  last_event, seq, priority, until, rank, token, policy, run_at
 FROM taken
 UNION ALL
 SELECT id, kind, version, queue, args, attempt, max_attempts, timeout, backoff, created_at, labels, steps, log_event,
-  last_event, seq, priority, until, rank, NULL, policy
+  last_event, seq, priority, until, rank, NULL, policy, run_at
 FROM next WHERE until IS NOT NULL

@@ -1,6 +1,10 @@
--- Completes a run.
--- in: seq, now, output, kept_from    index: the primary key
-UPDATE jobs SET
-  state = 'completed', state_at = $2, finished_at = $2, kept_from = $4, output = $3,
-  lease_until = NULL, cancel_by = NULL, last_event = last_event + 2, state_event = last_event + 2
-WHERE seq = $1
+-- Completes a run, which its steps' outputs were kept for.
+-- in: seq, now, output, kept_from    index: the primary keys
+WITH completed AS (
+  UPDATE jobs SET
+    state = 'completed', state_at = $2, finished_at = $2, kept_from = $4, output = $3,
+    lease_until = NULL, cancel_by = NULL, last_event = last_event + 2, state_event = last_event + 2
+  WHERE seq = $1
+  RETURNING seq, steps
+)
+UPDATE steps SET output = '' WHERE job = (SELECT seq FROM completed WHERE steps > 0)

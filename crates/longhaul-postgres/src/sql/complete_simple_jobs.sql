@@ -1,11 +1,18 @@
 -- Completes runs of which nobody else must hear: no unique key, no batch, nobody asked to stop. The others, and those
 -- whose lease is lost, are left alone and not answered.
--- in: ids, tokens, outputs, now    out: id, token, queue
--- index: jobs_by_id (see finish_and_claim.sql on `lease_until`)
-UPDATE jobs SET
-  state = 'completed', state_at = $4, finished_at = $4, kept_from = $4, output = done.output, lease_until = NULL,
-  last_event = last_event + 2, state_event = last_event + 2
-FROM unnest($1::text[], $2::bigint[], $3::text[]) AS done (id, token, output)
-WHERE jobs.id = done.id AND jobs.token = done.token AND jobs.lease_until IS NOT NULL
-  AND jobs.unique_key IS NULL AND jobs.batch IS NULL AND jobs.cancel_by IS NULL
-RETURNING jobs.id, jobs.token, jobs.queue
+-- in: ids, tokens, outputs, now    out: id, token, queue, kind, attempt, started_at
+-- index: jobs_by_id (see finish_and_claim.sql on `lease_until`); the primary key of steps, where there are any (see there on `forgotten`)
+WITH ended AS (
+  UPDATE jobs SET
+    state = 'completed', state_at = $4, finished_at = $4, kept_from = $4, output = done.output, lease_until = NULL,
+    last_event = last_event + 2, state_event = last_event + 2
+  FROM unnest($1::text[], $2::bigint[], $3::text[]) AS done (id, token, output)
+  WHERE jobs.id = done.id AND jobs.token = done.token AND jobs.lease_until IS NOT NULL
+    AND jobs.unique_key IS NULL AND jobs.batch IS NULL AND jobs.cancel_by IS NULL
+  RETURNING jobs.id, jobs.token, queue, kind, attempt, started_at, seq, steps
+), forgotten AS (
+  UPDATE steps SET output = '' WHERE ctid = ANY (ARRAY(
+    SELECT step.ctid FROM ended CROSS JOIN LATERAL (SELECT ctid FROM steps WHERE job = ended.seq OFFSET 0) AS step
+    WHERE ended.steps > 0))
+)
+SELECT id, token, queue, kind, attempt, started_at FROM ended

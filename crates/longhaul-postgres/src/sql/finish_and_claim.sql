@@ -1,7 +1,7 @@
 -- Completes runs and gives the next available jobs to their worker, in one statement, and so in one message to the server
 -- and one commit. A run is left alone, and not answered, where it has a unique key, a batch, was asked to stop, or its
 -- lease is lost. Nothing is claimed where a run was left alone, a scheduled job is due, or a limit key is paused: those are
--- looked after by other statements first.
+-- looked after by other statements first. Of paused queues nothing is taken.
 --
 -- `lease_until` is set while a job runs. A run is looked up by its id alone: a condition on `state` would let the planner
 -- take jobs_running, whose rows it believes to be few.
@@ -15,10 +15,11 @@
 --
 -- in: ids, tokens, outputs of the runs; queues, kinds, newest versions, slots of the claim's sources; now, worker,
 --     lease_until, the body of a reset, number of the claim
--- out: a row for each ended run: id, token; for each claimed job: id, token, kind, version, queue, args, attempt,
---      max_attempts, timeout, backoff, created_at, labels, names and outputs of the steps, rank, seq, policy; and one of nulls where
---      nothing was claimed for one of these reasons
--- index: jobs_by_id; jobs_scheduled; jobs_available, once for each source and version; the primary keys of steps
+-- out: a row for each ended run: id, token, kind, attempt, queue, since (when it began); for each claimed job: id, token, kind, version, queue, args, attempt,
+--      max_attempts, timeout, backoff, created_at, labels, names and outputs of the steps, rank, seq, policy, since (when it fell due);
+--      and one of nulls where nothing was claimed for one of these reasons
+-- index: jobs_by_id; jobs_scheduled; the primary key of paused_queues, once for each source, jobs_available, once for each
+--        source and version; the primary key of steps, where there are any
 WITH ended AS (
   UPDATE jobs SET
     state = 'completed', state_at = $8, finished_at = $8, kept_from = $8, output = run.output, lease_until = NULL,
@@ -26,14 +27,24 @@ WITH ended AS (
   FROM unnest($1::text[], $2::bigint[], $3::text[]) AS run (id, token, output)
   WHERE jobs.id = run.id AND jobs.token = run.token AND jobs.lease_until IS NOT NULL
     AND jobs.unique_key IS NULL AND jobs.batch IS NULL AND jobs.cancel_by IS NULL
-  RETURNING jobs.id, jobs.token, jobs.queue
+  RETURNING jobs.id, jobs.token, queue, kind, attempt, started_at, seq, steps
+), forgotten AS (
+  -- By their places, which no plan can look up the other way round.
+  UPDATE steps SET output = '' WHERE ctid = ANY (ARRAY(
+    SELECT step.ctid FROM ended CROSS JOIN LATERAL (SELECT ctid FROM steps WHERE job = ended.seq OFFSET 0) AS step
+    WHERE ended.steps > 0))
 ), way AS MATERIALIZED (
   SELECT (SELECT count(*) FROM ended) = cardinality($1::text[])
     AND NOT EXISTS (SELECT FROM jobs WHERE state = 'scheduled' AND run_at <= $8)
     AND NOT EXISTS (SELECT FROM pauses WHERE until > $8) AS is_free
 ), next AS (
   SELECT j.*, row_number() OVER (PARTITION BY source.queue ORDER BY j.rank, j.seq) <= source.slots AS is_next
-  FROM unnest($4::text[], $5::text[], $6::bigint[], $7::bigint[]) AS source (queue, kind, newest, slots)
+  FROM (
+    SELECT * FROM unnest($4::text[], $5::text[], $6::bigint[], $7::bigint[]) AS given (queue, kind, newest, slots)
+    WHERE NOT EXISTS (SELECT FROM paused_queues WHERE paused_queues.queue = given.queue)
+    -- Before any job is looked at.
+    OFFSET 0
+  ) AS source
   CROSS JOIN LATERAL (
     SELECT generate_series(1, least(source.newest, 4)) AS version
     UNION ALL
@@ -73,7 +84,7 @@ WITH ended AS (
   FROM next
   WHERE jobs.ctid = next.place AND next.is_next
   RETURNING jobs.id, jobs.token, kind, version, queue, args, attempt, max_attempts, timeout, backoff, created_at,
-    labels, steps, last_event, jobs.seq, jobs.rank, next.log_event, policy
+    labels, steps, last_event, jobs.seq, jobs.rank, next.log_event, policy, run_at
 ), resets AS (
   INSERT INTO events (job, seq, at, attempt, body)
   SELECT seq, last_event - 1, $8, attempt, $11 FROM claimed WHERE log_event > 0
@@ -86,15 +97,17 @@ WITH ended AS (
     UNION ALL SELECT queue, -count(*), 'available' FROM claimed GROUP BY queue
   ) AS moved GROUP BY queue, state HAVING sum(n) <> 0
 )
-SELECT id, token, NULL AS kind, NULL::bigint, NULL, NULL, NULL::bigint, NULL::bigint, NULL::bigint, NULL, NULL::bigint,
-  NULL, NULL::text[], NULL::text[], NULL::bigint, NULL::bigint, NULL
+SELECT id, token, kind, NULL::bigint, queue, NULL, attempt, NULL::bigint, NULL::bigint, NULL, NULL::bigint,
+  NULL, NULL::text[], NULL::text[], NULL::bigint, NULL::bigint, NULL, started_at
 FROM ended
 UNION ALL
 SELECT id, token, kind, version, queue, args, attempt, max_attempts, timeout, backoff, created_at, labels,
-  CASE WHEN claimed.steps > 0 THEN ARRAY(SELECT s.name FROM steps s WHERE s.job = claimed.seq ORDER BY s.name) END,
-  CASE WHEN claimed.steps > 0 THEN ARRAY(SELECT s.output FROM steps s WHERE s.job = claimed.seq ORDER BY s.name) END,
-  rank, seq, policy
+  CASE WHEN claimed.steps > 0 THEN ARRAY(
+    SELECT s.name FROM steps s WHERE s.job = claimed.seq AND s.output <> '' ORDER BY s.name) END,
+  CASE WHEN claimed.steps > 0 THEN ARRAY(
+    SELECT s.output FROM steps s WHERE s.job = claimed.seq AND s.output <> '' ORDER BY s.name) END,
+  rank, seq, policy, run_at
 FROM claimed
 UNION ALL
-SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM way WHERE NOT is_free

@@ -1,3 +1,3 @@
 -- What the steps of some jobs have returned.
 -- in: jobs    out: job, name, output    index: the primary key
-SELECT job, name, output FROM steps WHERE job = ANY ($1::bigint[])
+SELECT job, name, output FROM steps WHERE job = ANY ($1::bigint[]) AND output <> ''

@@ -16,3 +16,4 @@ SELECT
   OR EXISTS (SELECT FROM idempotency_keys WHERE expires_at <= (SELECT now FROM clock))
   OR EXISTS (SELECT FROM tombstones WHERE expires_at <= (SELECT now FROM clock))
   OR EXISTS (SELECT FROM pauses WHERE until <= (SELECT now FROM clock))
+  OR EXISTS (SELECT FROM samples WHERE expires_at <= (SELECT now FROM clock))

@@ -48,7 +48,8 @@ impl Writer {
         let now = self.transactor.state.now(&self.transactor.clock);
         let patience = self.transactor.options.response_timeout;
         let claim_number = self.transactor.number_claim();
-        Ok(Box::pin(pipelined::run(connection, calls, now, claim_number, patience)))
+        let observers = Arc::clone(&self.transactor.observers);
+        Ok(Box::pin(pipelined::run(connection, calls, now, claim_number, patience, observers)))
     }
 
     /// Sends a statement now, so that what is sent later comes after it at the server, too. A task of its own takes the
@@ -64,11 +65,11 @@ impl Writer {
     pub(super) async fn complete(&mut self, pipelined: Pipelined) {
         let Pipelined { calls, connection, claim_number, result } = pipelined;
         match result {
-            Ok(Statement::Enqueued(enqueued, available)) => {
+            Ok(Statement::Enqueued(enqueued, effects)) => {
                 let verdicts = enqueued.into_iter().map(|jobs| Verdict::Answered(Answer::Enqueued(jobs)));
                 // Claims that have begun to wait meanwhile have looked after these jobs were there.
                 self.transactor.state.note_write(Ok(()));
-                self.transactor.tell(&Effects { available, ..Effects::default() });
+                self.transactor.tell(&effects);
                 let done = self.done(verdicts.collect());
                 self.deliver(calls, done);
             }
@@ -76,6 +77,8 @@ impl Writer {
                 self.complete_turn(calls, statement).await;
             }
             Ok(Statement::FinishAndClaim(statement)) => {
+                // These are durable, whatever becomes of the rest.
+                self.transactor.tell(&Effects { noted: statement.noted, ..Effects::default() });
                 self.general_turns = GENERAL_TURNS;
                 self.transact_or_log(calls, Some(statement.ended)).await;
             }
@@ -95,8 +98,8 @@ impl Writer {
 
     async fn complete_turn(&mut self, calls: Vec<Call>, statement: finish_and_claim::Done) {
         let leases = statement.ended.into_iter().chain(statement.claimed.iter().map(|job| job.lease.clone()));
-        self.transactor
-            .tell(&Effects { changed: leases.map(|lease| lease.id).collect(), ..Effects::default() });
+        let changed = leases.map(|lease| lease.id).collect();
+        self.transactor.tell(&Effects { changed, noted: statement.noted, ..Effects::default() });
         let statuses = |finishes: &[Finish]| vec![LeaseStatus::Held; finishes.len()];
         let claimed = statement.claimed;
         let answer = match calls.as_slice() {

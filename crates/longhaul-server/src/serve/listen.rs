@@ -17,12 +17,13 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use longhaul_http::Held;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::{ServiceExt, service_fn};
 
-use super::connections::{self, Connection, Connections, Place};
+use super::connections::{self, Connection, Connections};
 use super::pace::{Arriving, Leaving, PAUSE, Paced};
 use crate::Result;
 
@@ -86,7 +87,10 @@ impl Listener {
             };
             let Some(place) = stop.run_until_cancelled(places.place()).await else { break };
             if let Some(stream) = prepared(stream) {
-                connections.spawn(connection(&http, stream, place, app.clone(), stop.clone()));
+                let own = Arc::clone(&place.0);
+                // A WebSocket takes it over from the connection: it is counted and waited for until it ends.
+                let held = Held(Arc::new((place, connections.token())));
+                connections.spawn(connection(&http, stream, own, held, app.clone(), stop.clone()));
             }
         }
         // Dropped before the wait, so that new clients are refused at once and can go elsewhere.
@@ -101,18 +105,20 @@ impl Listener {
 fn connection(
     http: &http1::Builder,
     stream: TcpStream,
-    place: Place,
+    own: Arc<Connection>,
+    held: Held,
     app: Router,
     stop: CancellationToken,
 ) -> impl Future<Output = ()> + use<> {
     // Services limit callers who do not say who they are by where they call from.
     let peer = stream.peer_addr().ok().map(ConnectInfo);
-    let own = Arc::clone(&place.0);
+    let (connection, kept) = (Arc::clone(&own), held.clone());
     let app = service_fn(move |mut request: Request<Incoming>| {
         if let Some(peer) = peer {
             request.extensions_mut().insert(peer);
         }
-        answer(app.clone(), request, Arc::clone(&own))
+        request.extensions_mut().insert(kept.clone());
+        answer(app.clone(), request, Arc::clone(&connection))
     });
     let stream = TokioIo::new(Paced::new(stream, PAUSE));
     let connection = http.serve_connection(stream, TowerToHyperService::new(app)).with_upgrades();
@@ -125,7 +131,8 @@ fn connection(
                 let _ = connection.await;
             }
         };
-        place.0.cut.run_until_cancelled(served).await;
+        own.cut.run_until_cancelled(served).await;
+        drop(held);
     }
 }
 

@@ -11,6 +11,7 @@ mod dependencies;
 mod doctor;
 mod edges;
 mod events;
+mod following;
 mod kill;
 mod kill_services;
 mod lifecycle;

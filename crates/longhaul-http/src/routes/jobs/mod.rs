@@ -5,11 +5,13 @@ mod create;
 mod delete;
 mod events;
 mod filter;
+mod follow;
 mod list;
 mod read;
 mod request;
 mod token;
 mod unique;
+mod ws;
 
 pub use body::{ChildrenBody, ErrorBody, JobBody, ProgressBody};
 
@@ -28,5 +30,6 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(act::cancel))
         .routes(routes!(act::retry))
         .routes(routes!(events::events))
+        .routes(routes!(ws::follow))
         .routes(routes!(token::sign))
 }

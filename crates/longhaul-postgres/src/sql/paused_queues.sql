@@ -1,0 +1,3 @@
+-- The queues that are paused.
+-- out: queue
+SELECT queue FROM paused_queues
