@@ -58,7 +58,7 @@ export async function act(server) {
 
 /** Keeps the worker of the shop busy until the signal is aborted: some jobs a second come and go. */
 export async function keepBusy(server, signal) {
-  const worker = { id: "shop-9c21", process: "shop-9c21", host: "shop-3", queues: [{ queue: "mail", slots: 4 }] };
+  const worker = { id: "shop-9c21", process: "shop-9c21", host: "shop-3", queues: [{ queue: "mail", slots: 4 }], kinds: [{ kind: "invoice.remind", version: 1 }], version: "shop 2.4.1", started_at: new Date().toISOString() };
   for (let n = 0; !signal.aborted; n++) {
     const invoices = Array.from({ length: 1 + (n % 4) }, (_, at) => ({ kind: "invoice.remind", queue: "mail", args: { invoice: 20_262_000 + n * 4 + at } }));
     await server.call("POST", "jobs/batch", invoices);
@@ -74,7 +74,8 @@ export async function keepBusy(server, signal) {
 async function shop(server) {
   const enqueue = (kind, queue, args, more = {}) => server.call("POST", "jobs", { kind, queue, args, ...more });
   const queues = [["mail", 4], ["images", 8], ["reports", 2]].map(([queue, slots]) => ({ queue, slots }));
-  const worker = { id: "shop-7f3a", process: "shop-7f3a", host: "shop-2", queues };
+  const kinds = ["invoice.send", "image.resize", "report.build"].map((kind) => ({ kind, version: 1 }));
+  const worker = { id: "shop-7f3a", process: "shop-7f3a", host: "shop-2", queues, kinds, version: "shop 2.4.0", started_at: new Date().toISOString() };
   for (const [kind, queue] of [["invoice.send", "mail"], ["image.resize", "images"], ["report.build", "reports"]]) await declare(server, kind, queue, worker);
   const jobs = Array.from({ length: 60 }, (_, n) => ({
     ...(n % 3 === 0
@@ -107,14 +108,14 @@ async function shop(server) {
   // One that failed once, went on, and is under way.
   const { id } = await enqueue("report.build", "reports", { year: 2026, customer: 9_007_199_254_740_993n.toString(), format: "pdf" }, { labels: { tenant: "2" } });
   const first = await claim(server, "report.build", "reports", { worker });
-  await first.say({ step: { name: "load orders", output: 18_244 } });
+  await first.say({ step: { name: "load orders", output: 18_244, took: 0.35 } });
   await first.say({ log: { level: "info", message: "18,244 orders" } });
   await first.say({ log: { level: "warn", message: "the tax service is slow: 4.2 s" } });
   await first.end({ retry: { error: { message: "failed to ask the tax service: timed out after 5 s" }, delay: 0 } });
   const second = await claim(server, "report.build", "reports", { wait: 5, worker });
-  for (const name of ["ask the tax service", "total by month", "draw the charts"]) {
-    await new Promise((resolve) => setTimeout(resolve, 400));
-    await second.say({ step: { name, output: null } });
+  for (const [name, took] of [["ask the tax service", 1.1], ["total by month", 0.24], ["draw the charts", 1.6]]) {
+    await new Promise((resolve) => setTimeout(resolve, took * 1_000));
+    await second.say({ step: { name, output: null, took } });
     await second.say({ log: { level: "info", message: `${name}: done` } });
   }
   await second.say({ progress: { percent: 62, message: "page 31 of 50" } });

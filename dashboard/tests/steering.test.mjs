@@ -111,3 +111,31 @@ test("a hidden tab asks the server nothing, and is true again as soon as it is s
   await visitor.page.getByText("3 jobs listed").waitFor();
   visitor.isQuiet();
 });
+
+test("a batch shows how many of its children have ended, and is found once it has", options, async (t) => {
+  const server = await serve(t);
+  const visitor = await visit(t, server);
+  const { page } = visitor;
+  for (const kind of ["book", "page", "bind"]) await declare(server, kind, "site");
+  await server.call("POST", "jobs", { kind: "book", queue: "site", args: {} });
+  const book = await claim(server, "book", "site");
+  const pages = [1, 2].map((n) => ({ kind: "page", queue: "site", args: { n }, parent: "binding" }));
+  await book.end({ completed: { output: null } }, [{ id: "binding", kind: "bind", queue: "site", args: {}, after_children: true }, ...pages]);
+  await visitor.open("/batches");
+  const batch = page.locator(".batch", { hasText: "bind" });
+  await batch.getByText("0 completed").waitFor();
+  const first = await claim(server, "page", "site");
+  await first.end({ completed: { output: null } });
+  await batch.getByText("1 completed").waitFor();
+  await visitor.open("/jobs/binding");
+  await page.locator(".why", { hasText: "children to end: 1 of 2" }).waitFor();
+  await page.getByText("1 of 2 have ended").waitFor();
+  const second = await claim(server, "page", "site");
+  await second.end({ completed: { output: null } });
+  const bind = await claim(server, "bind", "site");
+  await bind.end({ completed: { output: null } });
+  await page.locator("h1 .completed").waitFor();
+  await visitor.open("/batches?show=ended");
+  await batch.getByText("2 completed").waitFor();
+  visitor.isQuiet();
+});

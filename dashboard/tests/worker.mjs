@@ -11,7 +11,7 @@ export async function claim(server, kind, queue, { version = 1, wait = 0, worker
     attempt,
     args,
     say: (entry) => server.call("POST", "worker/record", { records: [{ lease, entries: [entry] }] }),
-    end: (outcome) => server.call("POST", "worker/finish", { finishes: [{ lease, outcome }] }),
+    end: (outcome, follow_ups = []) => server.call("POST", "worker/finish", { finishes: [{ lease, outcome, follow_ups }] }),
   };
 }
 

@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { type Acted, type Action, type Filter, actOnJobs } from "../api/routes";
+import type { Acted, Action } from "../api/model";
+import { type Filter, actOnJobs } from "../api/routes";
 import { words } from "../search";
 import { count, jobs } from "../words";
 import { ActDialog } from "./act-dialog";

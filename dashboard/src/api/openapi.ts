@@ -4,7 +4,7 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /** @enum {string} */
-        Action: "cancel" | "retry" | "delete";
+        Action: "cancel" | "retry" | "delete" | "set_priority";
         ActionResult: {
             complete: boolean;
             /**
@@ -44,6 +44,8 @@ export interface components {
             dry_run?: boolean;
             filter: components["schemas"]["JobFilter"];
             limit?: number | null;
+            /** Format: int32 */
+            priority?: number | null;
         };
         BullCounts: {
             /** Format: int64 */
@@ -108,10 +110,33 @@ export interface components {
             step: {
                 name: string;
                 output: unknown;
+                /** Format: double */
+                took?: number;
             };
+        };
+        ErrorGroup: {
+            /** Format: int64 */
+            count: number;
+            /** @example 3f1c22ab90de4471 */
+            fingerprint: string;
+            /** Format: date-time */
+            first_at: string;
+            job: string;
+            kind: string;
+            /** Format: date-time */
+            last_at: string;
+            message: string;
+            spark: number[];
         };
         /** @enum {string} */
         ErrorKind: "error" | "fatal" | "timeout" | "panic" | "crash" | "cancelled";
+        Errors: {
+            groups: components["schemas"]["ErrorGroup"][];
+            /** Format: double */
+            step: number;
+            /** Format: double */
+            window: number;
+        };
         Event: components["schemas"]["EventBody"] & {
             /** Format: date-time */
             at: string;
@@ -135,9 +160,25 @@ export interface components {
         } | {
             output: unknown;
         } | Record<string, never>;
+        EventMessage: {
+            data: components["schemas"]["Event"];
+            event: string;
+            /** Format: int64 */
+            id: number;
+        };
         Failure: {
             kind?: components["schemas"]["ErrorKind"];
             message: string;
+        };
+        FeedItem: {
+            /** Format: date-time */
+            at: string;
+            /** Format: int32 */
+            attempt: number;
+            id: string;
+            kind: string;
+            queue: string;
+            state: components["schemas"]["State"] | null;
         };
         FieldError: {
             /** @example max_attempts */
@@ -245,6 +286,7 @@ export interface components {
         JobPage: {
             jobs: components["schemas"]["Job"][];
             next: string | null;
+            searched: components["schemas"]["Searched"];
         };
         Keep: {
             /** Format: double */
@@ -257,6 +299,56 @@ export interface components {
             age?: number | null;
             /** Format: int64 */
             count?: number | null;
+        };
+        Key: {
+            /** Format: date-time */
+            closed_until: string | null;
+            /** @example provider:openai */
+            key: string;
+            rate: unknown;
+            /** Format: int64 */
+            running: number | null;
+            /** Format: int64 */
+            slots: number | null;
+            /** Format: int64 */
+            waiting: number | null;
+            /** Format: double */
+            weight: number | null;
+        };
+        KeyList: {
+            keys: components["schemas"]["Key"][];
+            next: string | null;
+        };
+        Kind: {
+            /** Format: int64 */
+            completed: number;
+            /** Format: int64 */
+            failed: number;
+            kind: string;
+            known: boolean;
+            /** Format: int32 */
+            newest_supported: number | null;
+            run: components["schemas"]["Times"];
+            versions: components["schemas"]["KindVersion"][];
+            wait: components["schemas"]["Times"];
+            /** Format: int64 */
+            workers: number;
+        };
+        KindList: {
+            kinds: components["schemas"]["Kind"][];
+        };
+        KindTotals: components["schemas"]["StatsTotals"] & {
+            kind: string;
+        };
+        KindVersion: {
+            known: boolean;
+            /** Format: date-time */
+            oldest_at: string;
+            queue: string;
+            /** Format: int32 */
+            version: number;
+            /** Format: int64 */
+            waiting: number;
         };
         Lease: {
             id: string;
@@ -363,6 +455,7 @@ export interface components {
             counts: components["schemas"]["BullCounts"];
             /** @example default */
             name: string;
+            paused: boolean;
             states: components["schemas"]["StateCounts"];
         };
         QueueConfig: {
@@ -378,6 +471,9 @@ export interface components {
             queue: string;
             slots: number;
         };
+        QueueTotals: components["schemas"]["StatsTotals"] & {
+            queue: string;
+        };
         ReadToken: {
             /** Format: date-time */
             expires_at: string;
@@ -386,6 +482,17 @@ export interface components {
         ReadTokenRequest: {
             /** Format: double */
             expires_in?: number | null;
+        };
+        Reason: {
+            key?: string | null;
+            /** Format: int64 */
+            of?: number | null;
+            rule: string;
+            /** Format: date-time */
+            until?: string | null;
+            /** Format: int64 */
+            used?: number | null;
+            waits_for?: string[];
         };
         Retention: {
             cancelled: components["schemas"]["Keep"];
@@ -397,8 +504,16 @@ export interface components {
             completed?: components["schemas"]["KeepPatch"];
             failed?: components["schemas"]["KeepPatch"];
         };
+        Retry: {
+            args?: unknown;
+        };
         /** @enum {string} */
         Role: "viewer" | "operator" | "admin";
+        Searched: {
+            complete: boolean;
+            /** Format: int64 */
+            jobs: number;
+        };
         /** Format: double */
         Seconds: number;
         /** @enum {string} */
@@ -418,6 +533,49 @@ export interface components {
             running: number;
             /** Format: int64 */
             scheduled: number;
+        };
+        Stats: {
+            kinds: components["schemas"]["KindTotals"][];
+            /** Format: date-time */
+            oldest_waiting: string | null;
+            queues: components["schemas"]["QueueTotals"][];
+            run: components["schemas"]["Times"];
+            series: components["schemas"]["StatsPoint"][];
+            /** Format: double */
+            step: number;
+            wait: components["schemas"]["Times"];
+            /** Format: double */
+            window: number;
+        };
+        StatsCounts: {
+            /** Format: int64 */
+            cancelled: number;
+            /** Format: int64 */
+            completed: number;
+            /** Format: int64 */
+            enqueued: number;
+            /** Format: int64 */
+            failed: number;
+            /** Format: int64 */
+            retried: number;
+        };
+        StatsPoint: components["schemas"]["StatsCounts"] & {
+            /** Format: date-time */
+            at: string;
+        };
+        StatsTotals: components["schemas"]["StatsCounts"] & {
+            run: components["schemas"]["Times"];
+            wait: components["schemas"]["Times"];
+        };
+        Step: {
+            /** Format: int32 */
+            attempt: number;
+            /** Format: date-time */
+            finished_at: string | null;
+            name: string;
+            output?: unknown;
+            /** Format: date-time */
+            started_at: string | null;
         };
         StoreAct: {
             action: unknown;
@@ -446,16 +604,42 @@ export interface components {
         StoreGot: {
             jobs: unknown[];
         };
+        StoreLanes: {
+            lanes: unknown[];
+        };
         StoreList: {
             filter: unknown;
             page: unknown;
         };
+        StorePauses: {
+            pauses: unknown[];
+        };
+        StorePutSamples: {
+            samples: unknown[];
+        };
+        StoreQueueName: {
+            queue: string;
+        };
         StoreQueues: {
             queues: unknown[];
+        };
+        StoreSamples: {
+            /** Format: int64 */
+            from: number;
+            series: string;
+        };
+        StoreSamplesRead: {
+            samples: unknown[];
         };
         StoreSetQueue: {
             config: unknown;
             queue: string;
+        };
+        StoreSteps: {
+            id: string;
+        };
+        StoreStepsRead: {
+            steps: unknown[] | null;
         };
         StoreSweep: {
             limit: number;
@@ -469,6 +653,16 @@ export interface components {
             /** Format: int32 */
             version?: number;
         };
+        Times: {
+            /** Format: double */
+            max: number | null;
+            /** Format: double */
+            p50: number | null;
+            /** Format: double */
+            p90: number | null;
+            /** Format: double */
+            p99: number | null;
+        };
         Unique: {
             fields?: string[] | null;
             key?: string | null;
@@ -481,13 +675,25 @@ export interface components {
             on_clash?: string | null;
             period?: components["schemas"]["Seconds"] | null;
         };
+        Why: {
+            /** Format: int64 */
+            eta_seconds: number | null;
+            /** Format: int64 */
+            position: number | null;
+            reasons: components["schemas"]["Reason"][];
+            state: components["schemas"]["State"];
+        };
         Worker: {
             host: string;
             id: string;
+            kinds: components["schemas"]["SupportedKind"][];
             process: string;
             queues: components["schemas"]["QueueSlots"][];
             /** Format: date-time */
             seen_at: string;
+            /** Format: date-time */
+            started_at: string | null;
+            version: string;
         };
         WorkerAbandon: {
             key: string;
@@ -533,8 +739,13 @@ export interface components {
             host?: string;
             /** @example painter-7f3a */
             id: string;
+            kinds?: components["schemas"]["SupportedKind"][];
             process?: string;
             queues?: components["schemas"]["QueueSlots"][];
+            /** Format: date-time */
+            started_at?: string | null;
+            /** @example longhaul-py 0.1.0 */
+            version?: string;
         };
         WorkerRecord: {
             entries: components["schemas"]["Entry"][];

@@ -1,5 +1,5 @@
 import { api, base, call } from "./call";
-import type { ErrorGroup, Job, JobPage, Kind, LimitKey, Me, Queue, Retention, Stats, Step, Why, Worker } from "./model";
+import type { Acted, Acting, ErrorGroup, Job, JobPage, KeyList, Kind, Me, Queue, Retention, Stats, Step, Why, Worker } from "./model";
 
 const segment = encodeURIComponent;
 type Signal = AbortSignal | undefined;
@@ -25,21 +25,8 @@ export const stepsOf = (id: string, signal?: Signal) => call<Step[]>(`jobs/${seg
 export const whyOf = (id: string, signal?: Signal) => call<Why>(`jobs/${segment(id)}/why`, { signal });
 export const eventsOf = (id: string) => new URL(`jobs/${segment(id)}/events`, api);
 
-export type Action = "cancel" | "retry" | "delete" | "set_priority";
 /** An empty `q` fits every job; `ids` are jobs that were picked. */
 export type Filter = { q?: string; ids?: string[] };
-export interface Acting {
-  action: Action;
-  filter: Filter;
-  priority?: number;
-  limit?: number;
-  dry_run?: boolean;
-}
-export interface Acted {
-  matched: number;
-  done: number;
-  complete: boolean;
-}
 export const actOnJobs = (acting: Acting, signal?: Signal) => call<Acted>("jobs/actions", { method: "POST", body: acting, signal });
 export const cancelJob = (id: string) => call<Job>(`jobs/${segment(id)}/cancel`, { method: "POST" });
 /** `args` is JSON text, so that what was not edited stays as it was written. */
@@ -52,8 +39,8 @@ export const pauseQueue = (queue: string) => call<Queue>(`queues/${segment(queue
 export const resumeQueue = (queue: string) => call<Queue>(`queues/${segment(queue)}/resume`, { method: "POST" });
 export const setRetention = (queue: string, retention: Retention) =>
   call<Queue>(`queues/${segment(queue)}`, { method: "PATCH", body: { retention } });
-export const listKeys = (parameters: { prefix?: string; queue?: string; cursor?: string | undefined }, signal?: Signal) =>
-  call<{ keys: LimitKey[]; next: string | null }>(`keys${query(parameters)}`, { signal });
+export const listKeys = (parameters: { prefix?: string; cursor?: string | undefined }, signal?: Signal) =>
+  call<KeyList>(`keys${query(parameters)}`, { signal });
 
 export const listWorkers = (signal?: Signal) => call<{ workers: Worker[] }>("workers", { signal });
 export const listKinds = (signal?: Signal) => call<{ kinds: Kind[] }>("kinds", { signal });

@@ -1,8 +1,8 @@
-import type { Spread as Values } from "../api/model";
+import type { Times } from "../api/model";
 import { seconds } from "../words";
 
 /** A spread of times: the middle, and how bad it gets. */
-export function Spread({ title, values }: { title: string; values: Values | undefined }) {
+export function Spread({ title, values }: { title: string; values: Times | undefined }) {
   return (
     <div class="card spread">
       <h2>{title}</h2>

@@ -1,7 +1,8 @@
 import { useLocation } from "preact-iso";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { BulkDialog } from "../../acts/bulk";
-import type { Action, Filter } from "../../api/routes";
+import type { Action } from "../../api/model";
+import type { Filter } from "../../api/routes";
 import { listQueues } from "../../api/routes";
 import { useKeys } from "../../keys";
 import { useLive } from "../../live/read";
@@ -41,9 +42,12 @@ export function Jobs() {
   const [picked, setPicked] = useState<ReadonlySet<string>>(new Set());
   const [isAll, setAll] = useState(false);
   const [at, setAt] = useState(-1);
+  // Keys may come faster than pages are rendered.
+  const place = useRef(-1);
   const [meant, setMeant] = useState<{ action: Action; filter: Filter }>();
   useEffect(() => {
     clear();
+    place.current = -1;
     setAt(-1);
     scrollTo(0, 0);
   }, [text]);
@@ -53,21 +57,29 @@ export function Jobs() {
     setAll(false);
   };
   const pick = ({ id }: Row) => {
-    const next = new Set(picked);
-    if (!next.delete(id)) next.add(id);
-    setPicked(next);
+    setPicked((picked) => {
+      const next = new Set(picked);
+      if (!next.delete(id)) next.add(id);
+      return next;
+    });
     setAll(false);
   };
   const move = (step: number) => {
-    const next = Math.min(rows.length - 1, Math.max(0, at + step));
-    setAt(next);
-    show(body.current, next * height, height);
+    place.current = Math.min(listing.rows.length - 1, Math.max(0, place.current + step));
+    setAt(place.current);
+    show(body.current, place.current * height, height);
   };
   useKeys({
     j: () => move(1),
     k: () => move(-1),
-    x: () => rows[at] !== undefined && pick(rows[at]),
-    Enter: () => rows[at] !== undefined && route(addressOf(`jobs/${encodeURIComponent(rows[at].id)}`)),
+    x: () => {
+      const row = listing.rows[place.current];
+      if (row !== undefined) pick(row);
+    },
+    Enter: () => {
+      const row = listing.rows[place.current];
+      if (row !== undefined) route(addressOf(`jobs/${encodeURIComponent(row.id)}`));
+    },
     Escape: clear,
   });
 

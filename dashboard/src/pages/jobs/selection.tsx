@@ -1,5 +1,5 @@
 import { VERBS } from "../../acts/bulk";
-import type { Action } from "../../api/routes";
+import type { Action } from "../../api/model";
 import { may } from "../../session";
 import { jobs } from "../../words";
 
