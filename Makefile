@@ -27,12 +27,12 @@ test: ## Install what is missing, then run every check and test there is.
 test-quick: ## Test the crates that differ from main, and unit tests of those built on them. ARGS: crates.
 	@scripts/test-quick $(ARGS)
 
-measure: ## Measure the bars in time, on a quiet machine: idle cost, sweeps, waiting claims, the dashboard's list. ARGS: bars and flags.
+measure: ## Measure the bars in time, on a quiet machine: idle cost, waiting claims, live readers, the dashboard's list. ARGS: bars and flags.
 	@scripts/install-tools test
-	@$(CARGO) build --release --locked --quiet --package longhaul-chaos
+	@$(CARGO) build --release --locked --quiet --package longhaul-chaos --package longhaul-server
 	@target/release/longhaul-chaos measure $(ARGS)
 	@if [ -z "$(ARGS)" ]; then \
-		$(CARGO) build --release --locked --quiet --package longhaul-server --package fakes && scripts/in-dashboard measure.mjs; \
+		$(CARGO) build --release --locked --quiet --package fakes && scripts/in-dashboard measure.mjs; \
 	fi
 
 lint: ## Only the checks that run nothing: format, clippy, licences, deployment files.

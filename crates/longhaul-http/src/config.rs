@@ -6,6 +6,7 @@ use longhaul::{Clock, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Role;
+use crate::redaction::Redaction;
 
 /// The configuration of the HTTP side. Every field has a default, so that a caller names only what differs.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +29,8 @@ pub struct HttpConfig {
     /// The origins of web pages on other sites that may follow jobs by WebSocket, which browsers let every page open; `*` is
     /// every one, where access is not open.
     pub origins: Vec<String>,
+    /// Values of jobs that are shown to nobody. Workers are given them all the same.
+    pub redaction: Redaction,
     /// Fired when the server begins to stop: answers that are held open end at once, so that none of them
     /// outlasts the grace of a shutdown.
     pub stopping: CancellationToken,

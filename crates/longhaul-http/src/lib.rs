@@ -12,6 +12,7 @@ mod path;
 mod prefer;
 mod problem;
 mod query;
+mod redaction;
 #[cfg(feature = "remote")]
 mod remote_store;
 mod routes;
@@ -24,6 +25,7 @@ pub use arrival::{Arrival, Held, Scheme};
 pub use auth::Role;
 pub use canonical::fingerprint;
 pub use config::{Access, HttpConfig, Identity, Secret, UnknownKinds, Verifier};
+pub use redaction::{Redaction, redacted};
 #[cfg(feature = "remote")]
 pub use remote_store::RemoteStore;
 pub use routes::{ChildrenBody, ErrorBody, JobBody, ProgressBody, QueueBody, health_router, login_router};

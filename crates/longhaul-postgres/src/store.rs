@@ -105,7 +105,8 @@ impl PostgresStore {
     }
 
     /// Creates jobs within the caller's own transaction, on any connection to the same database: they are there with
-    /// whatever else it does, once it commits, or not at all. Workers hear of them at the commit.
+    /// whatever else it does, once it commits, or not at all. Workers hear of them at the commit, and so do those who observe
+    /// the store's [changes](Store::changes).
     ///
     /// # Errors
     /// [`Error::Invalid`](longhaul::Error::Invalid) where a job breaks a bound; otherwise a fault, after which the transaction can only be
@@ -134,7 +135,8 @@ impl PostgresStore {
         let enqueued = tx.enqueue_all(&[&jobs]).await?.pop().unwrap_or_default();
         tx.write_counts().await?;
         let channel = self.inner.options.channel();
-        let payload = available(std::mem::take(&mut tx.effects.available));
+        let mark = self.inner.driver.state.uncommitted.keep(std::mem::take(&mut tx.effects.noted));
+        let payload = available(std::mem::take(&mut tx.effects.available), mark);
         transaction.execute(NOTIFY, &[&channel, &payload]).await.map_err(fault)?;
         transaction.execute(set, &[&theirs]).await.map_err(fault)?;
         Ok(enqueued)

@@ -15,6 +15,8 @@ use crate::scripts;
 
 /// The most jobs that one page looks at, so that a filter which fits few costs a page no more than any other.
 const SCANNED_PER_PAGE: u64 = 10_000;
+/// The same where all of each job has to be read.
+const SEARCHED_PER_PAGE: u64 = 5_000;
 /// The bytes of rows after which a page ends.
 const BYTES_PER_PAGE: u64 = 8 << 20;
 /// And one call.
@@ -70,8 +72,9 @@ fn size(value: &Value) -> Option<u64> {
 pub(crate) async fn list_jobs(driver: &Driver, filter: &JobFilter, page: &Page) -> Result<JobPage> {
     let Some(narrowed) = Narrowed::new(filter) else { return Ok(JobPage::default()) };
     let rows = match (page.payloads, narrowed.looks_at()) {
-        (Payloads::Short, Rows::Short | Rows::None) => Rows::Short,
-        _ => Rows::Whole,
+        (Payloads::Whole, _) => Rows::Whole,
+        (Payloads::Short, Rows::None) => Rows::Short,
+        (Payloads::Short, looked_at) => looked_at,
     };
     let listed = list_rows(driver, &narrowed, page, rows).await?;
     let mut jobs: Vec<JobRecord> = listed.rows.into_iter().filter_map(|row| row.record).collect();
@@ -114,9 +117,9 @@ pub(crate) async fn list_rows(driver: &Driver, filter: &Narrowed, page: &Page, r
     let mut bytes = 0;
     loop {
         // Where rows are held against terms here, few may be left of those that a script answers.
-        let most = match filter.looks_at() {
-            Rows::None => limit - listed.rows.len(),
-            Rows::Whole | Rows::Short => SCANNED_PER_CALL,
+        let (most, most_searched) = match filter.looks_at() {
+            Rows::None => (limit - listed.rows.len(), SCANNED_PER_PAGE),
+            Rows::Whole | Rows::Args | Rows::Short => (SCANNED_PER_CALL, SEARCHED_PER_PAGE),
         };
         let mut arguments = vec![
             before.map(|seq| seq.to_string()).unwrap_or_default().into_bytes(),
@@ -125,6 +128,7 @@ pub(crate) async fn list_rows(driver: &Driver, filter: &Narrowed, page: &Page, r
             wanted.clone(),
             match rows {
                 Rows::Whole => "whole".into(),
+                Rows::Args => "args".into(),
                 Rows::Short => "short".into(),
                 Rows::None => "none".into(),
             },
@@ -155,7 +159,7 @@ pub(crate) async fn list_rows(driver: &Driver, filter: &Narrowed, page: &Page, r
         }
         listed.next = before.filter(|_| has_more).map(|seq| seq.to_string());
         let is_enough =
-            listed.rows.len() == limit || listed.searched >= SCANNED_PER_PAGE || bytes >= BYTES_PER_PAGE;
+            listed.rows.len() == limit || listed.searched >= most_searched || bytes >= BYTES_PER_PAGE;
         if !has_more || is_enough {
             return Ok(listed);
         }

@@ -23,11 +23,15 @@ use self::inflight::InFlight;
 use self::kinds::RemoteKinds;
 use crate::auth::Auth;
 use crate::config::HttpConfig;
+use crate::redaction::redacted;
 
 /// The state of the router. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
+    /// What people see: without hidden values.
     pub(crate) longhaul: Longhaul,
+    /// What workers are given.
+    pub(crate) whole: Longhaul,
     pub(crate) config: Arc<HttpConfig>,
     pub(crate) auth: Arc<Auth>,
     pub(crate) estimator: Arc<Estimator>,
@@ -50,7 +54,8 @@ impl std::fmt::Debug for Document {
 }
 
 impl Api {
-    pub(crate) fn new(longhaul: Longhaul, config: HttpConfig, document: OpenApi) -> Self {
+    pub(crate) fn new(whole: Longhaul, config: HttpConfig, document: OpenApi) -> Self {
+        let longhaul = whole.on(redacted(Arc::clone(whole.store()), config.redaction.clone()));
         let api = Self {
             auth: Arc::new(Auth::from(&config)),
             estimator: Arc::new(Estimator::new(longhaul.clone(), config.clock.clone())),
@@ -61,6 +66,7 @@ impl Api {
             document: Arc::new(Document(document)),
             config: Arc::new(config),
             longhaul,
+            whole,
             recorder: Arc::default(),
         };
         // So that what is enqueued before anybody asks for statistics is counted, too.
@@ -74,7 +80,7 @@ impl Api {
     pub(crate) fn recorder(&self) -> &Recorder {
         self.recorder.get_or_init(|| {
             let runtime = Runtime { clock: self.config.clock.clone(), ..Runtime::tokio() };
-            Recorder::start_on(Arc::clone(self.longhaul.store()), runtime)
+            Recorder::start_on(Arc::clone(self.whole.store()), runtime)
         })
     }
 

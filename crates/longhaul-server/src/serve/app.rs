@@ -2,7 +2,7 @@
 
 use axum::Router;
 use longhaul::Timestamp;
-use longhaul_http::{Access, HttpConfig, Identity, Role, Secret, UnknownKinds, Verifier};
+use longhaul_http::{Access, HttpConfig, Identity, Redaction, Role, Secret, UnknownKinds, Verifier};
 use service_support::{Auth, Claims, Deps};
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +17,7 @@ use crate::services::Services;
 /// The jobs' API under `/api`, health at the root, and the services' routes.
 pub(super) fn app(
     services: &Services,
+    redaction: Redaction,
     admin: Admin,
     unknown_kinds: UnknownKinds,
     base_path: BasePath,
@@ -25,6 +26,7 @@ pub(super) fn app(
     let is_open = admin == Admin::Open;
     let origins = Origins::from_env(&services.deps.env)?;
     let config = HttpConfig {
+        redaction,
         base_path: base_path.to_string(),
         origins: origins.words(),
         access: match admin {
