@@ -53,7 +53,7 @@ const AT_ONCE: usize = 500;
 /// nothing by one. What workers claim must not come from here.
 #[must_use]
 pub fn redacted(store: Arc<dyn Store>, redaction: Redaction) -> Arc<dyn Store> {
-    if redaction.paths.is_empty() {
+    if redaction.is_empty() {
         return store;
     }
     Arc::new(Intercept::over(store, move |store, call| {
@@ -102,6 +102,11 @@ impl fmt::Display for Redaction {
 struct Secrets(BTreeSet<String>);
 
 impl Redaction {
+    /// True where everything is shown.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.paths.is_empty()
+    }
+
     /// The args of a job that is not in the store yet.
     pub(crate) fn args(&self, args: &Json) -> Json {
         self.hide(Part::Args, args, &mut Secrets::default())
