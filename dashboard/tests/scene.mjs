@@ -2,7 +2,7 @@
 // `FAKES_BIN` names the stand-ins' binary.
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
-import { claim, declare } from "./worker.mjs";
+import { claim, declare, present } from "./worker.mjs";
 import { Server } from "./server.mjs";
 
 /** Starts it. `close` ends all of it. */
@@ -56,12 +56,24 @@ export async function act(server) {
   return shop(server);
 }
 
-/** Keeps the worker of the shop busy until the signal is aborted: some jobs a second come and go. */
+/** The worker of the shop. */
+const SHOP = {
+  id: "shop-7f3a",
+  process: "shop-7f3a",
+  host: "shop-2",
+  queues: [["mail", 4], ["images", 8], ["reports", 2]].map(([queue, slots]) => ({ queue, slots })),
+  kinds: ["invoice.send", "image.resize", "report.build"].map((kind) => ({ kind, version: 1 })),
+  version: "shop 2.4.0",
+  started_at: new Date().toISOString(),
+};
+
+/** Keeps a second worker of the shop busy until the signal is aborted: some jobs a second come and go. */
 export async function keepBusy(server, signal) {
   const worker = { id: "shop-9c21", process: "shop-9c21", host: "shop-3", queues: [{ queue: "mail", slots: 4 }], kinds: [{ kind: "invoice.remind", version: 1 }], version: "shop 2.4.1", started_at: new Date().toISOString() };
   for (let n = 0; !signal.aborted; n++) {
     const invoices = Array.from({ length: 1 + (n % 4) }, (_, at) => ({ kind: "invoice.remind", queue: "mail", args: { invoice: 20_262_000 + n * 4 + at } }));
     await server.call("POST", "jobs/batch", invoices);
+    if (n % 8 === 0) await present(server, SHOP);
     await new Promise((resolve) => setTimeout(resolve, 120 + (n % 5) * 70));
     for (let run = await claim(server, "invoice.remind", "mail", { worker }); run !== undefined; run = await claim(server, "invoice.remind", "mail", { worker })) {
       const isBad = run.args.invoice % 17 === 0;
@@ -73,10 +85,7 @@ export async function keepBusy(server, signal) {
 /** Jobs of a shop, taken by a worker that is written in JavaScript. */
 async function shop(server) {
   const enqueue = (kind, queue, args, more = {}) => server.call("POST", "jobs", { kind, queue, args, ...more });
-  const queues = [["mail", 4], ["images", 8], ["reports", 2]].map(([queue, slots]) => ({ queue, slots }));
-  const kinds = ["invoice.send", "image.resize", "report.build"].map((kind) => ({ kind, version: 1 }));
-  const worker = { id: "shop-7f3a", process: "shop-7f3a", host: "shop-2", queues, kinds, version: "shop 2.4.0", started_at: new Date().toISOString() };
-  for (const [kind, queue] of [["invoice.send", "mail"], ["image.resize", "images"], ["report.build", "reports"]]) await declare(server, kind, queue, worker);
+  for (const [kind, queue] of [["invoice.send", "mail"], ["image.resize", "images"], ["report.build", "reports"]]) await declare(server, kind, queue, SHOP);
   const jobs = Array.from({ length: 60 }, (_, n) => ({
     ...(n % 3 === 0
       ? { kind: "invoice.send", queue: "mail", args: { invoice: 20_261_100 + n, to: `customer-${n}@example.com` } }
@@ -86,7 +95,7 @@ async function shop(server) {
   }));
   await server.call("POST", "jobs/batch", jobs);
   for (let n = 0; n < 16; n++) {
-    const run = await claim(server, "invoice.send", "mail", { worker });
+    const run = await claim(server, "invoice.send", "mail", { worker: SHOP });
     if (run === undefined) break;
     const isBad = n % 4 === 1;
     const error = { message: `failed to send invoice ${run.args.invoice}: smtp.example.com answered 450: "mailbox ${run.args.to} is full"` };
@@ -94,12 +103,12 @@ async function shop(server) {
     await run.end(isBad ? (n % 8 === 1 ? { failed: { error } } : retry) : { completed: { output: { sent: true } } });
   }
   for (let n = 0; n < 22; n++) {
-    const run = await claim(server, "image.resize", "images", { worker });
+    const run = await claim(server, "image.resize", "images", { worker: SHOP });
     if (run === undefined) break;
     await run.end(n % 7 === 3 ? { failed: { error: { message: `failed to read ${run.args.file}: premature end of the file at byte ${4_096 * n}` } } } : { completed: { output: { bytes: 48_211 + n } } });
   }
   for (let n = 0; n < 5; n++) {
-    const run = await claim(server, "image.resize", "images", { worker });
+    const run = await claim(server, "image.resize", "images", { worker: SHOP });
     await run?.say({ progress: { percent: 12 + 17 * n, message: "tile by tile" } });
   }
   await enqueue("invoice.send", "mail", { invoice: 20_261_200, to: "later@example.com" }, { delay: 7_200 });
@@ -107,12 +116,13 @@ async function shop(server) {
 
   // One that failed once, went on, and is under way.
   const { id } = await enqueue("report.build", "reports", { year: 2026, customer: 9_007_199_254_740_993n.toString(), format: "pdf" }, { labels: { tenant: "2" } });
-  const first = await claim(server, "report.build", "reports", { worker });
+  const first = await claim(server, "report.build", "reports", { worker: SHOP });
+  await new Promise((resolve) => setTimeout(resolve, 350));
   await first.say({ step: { name: "load orders", output: 18_244, took: 0.35 } });
   await first.say({ log: { level: "info", message: "18,244 orders" } });
   await first.say({ log: { level: "warn", message: "the tax service is slow: 4.2 s" } });
   await first.end({ retry: { error: { message: "failed to ask the tax service: timed out after 5 s" }, delay: 0 } });
-  const second = await claim(server, "report.build", "reports", { wait: 5, worker });
+  const second = await claim(server, "report.build", "reports", { wait: 5, worker: SHOP });
   for (const [name, took] of [["ask the tax service", 1.1], ["total by month", 0.24], ["draw the charts", 1.6]]) {
     await new Promise((resolve) => setTimeout(resolve, took * 1_000));
     await second.say({ step: { name, output: null, took } });

@@ -21,6 +21,7 @@ export async function declare(server, kind, queue, worker = workerOf(kind, queue
   await present(server, worker);
 }
 
-const present = (server, worker) => server.call("POST", "worker/heartbeat", { worker, leases: [], lease_for: 600 });
+/** A heartbeat. */
+export const present = (server, worker) => server.call("POST", "worker/heartbeat", { worker, leases: [], lease_for: 600 });
 
 const workerOf = (kind, queue) => ({ id: `tester-${kind}`, process: "tester", host: "test", queues: [{ queue, slots: 2 }] });

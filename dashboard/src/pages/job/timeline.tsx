@@ -48,7 +48,9 @@ function momentsOf(job: Job, events: LogEvent[], steps: Step[]): Moment[] {
   for (const { type, attempt, at } of events) if (type !== "state" && type !== "reset") note(attempt, at);
   for (const { attempt, started_at } of steps) note(attempt, started_at);
   if (job.started_at !== null && job.attempt > 0) begins.set(job.attempt, job.started_at);
-  for (const [attempt, at] of begins) moments.push({ at, what: `Attempt ${attempt} began`, tone: "running" });
+  // What a worker of another machine measured may seem to begin before the job was there.
+  const latest = (at: string) => (Date.parse(at) < Date.parse(job.created_at) ? job.created_at : at);
+  for (const [attempt, at] of begins) moments.push({ at: latest(at), what: `Attempt ${attempt} began`, tone: "running" });
   for (const { attempt, at, kind } of job.errors) moments.push({ at, what: `Attempt ${attempt} failed${kind === "error" ? "" : `: ${kind}`}`, tone: "failed" });
   if (job.state === "scheduled") moments.push({ at: job.run_at, what: job.attempt > 0 ? "Next attempt" : "Due", tone: "scheduled" });
   const isToldAlready = job.state === "failed" && job.errors.at(-1)?.at === job.finished_at;
