@@ -366,6 +366,11 @@ export interface components {
             name?: string | null;
             role: components["schemas"]["Role"];
         };
+        Near: {
+            methods: string[];
+            /** @example /api/jobs/{id} */
+            path: string;
+        };
         NewJob: {
             args: unknown;
             cancel_on_disconnect?: boolean | null;
@@ -426,6 +431,7 @@ export interface components {
             code: string;
             detail: string;
             errors?: components["schemas"]["FieldError"][];
+            nearest?: components["schemas"]["Near"][];
             needs?: components["schemas"]["Role"] | null;
             request_id: string;
             /**
