@@ -5,7 +5,7 @@ export CARGO ?= cargo
 ARGS ?=
 BUILT := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run release corpus demo test test-quick measure lint fmt bench bench-stores bench-acks chaos-kill chaos outage docs install clean
+.PHONY: help run release corpus demo test test-quick measure lint fmt bench bench-stores bench-acks chaos-kill chaos outage docs doors install clean
 
 help: ## Print this list.
 	@echo "usage: make <target> [ARGS=\"...\"]"
@@ -77,9 +77,17 @@ outage: ## Take each store's server away for a minute, killed and silent, judge 
 	@$(CARGO) build --locked --quiet --package longhaul-server --package longhaul-chaos
 	@target/debug/longhaul-chaos outage --longhaul target/debug/longhaul --seconds $(or $(SECONDS),60)
 
-docs: ## Build the API documentation and say where it is.
+docs: ## Build the guide, which the server shows at /docs, and the API documentation of the crates.
+	@scripts/install-tools build
+	@scripts/book $(BUILT)/book
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
-	@echo "open target/doc/longhaul/index.html"
+	@echo "open $(BUILT)/book/index.html, or http://127.0.0.1:8000/docs while the server runs"
+	@echo "open $(BUILT)/doc/longhaul/index.html"
+
+doors: ## Follow the three doors of the guide in an empty folder, and measure how long each takes.
+	@scripts/install-tools test
+	@$(CARGO) build --release --locked --quiet --package longhaul-server
+	@scripts/doors
 
 install: ## Install what is missing on this machine: a C compiler, poppler, tesseract, GraphicsMagick.
 	@scripts/install-tools run

@@ -194,6 +194,16 @@ impl OpenStores {
         &self.described
     }
 
+    /// The kind of store that has the jobs, which is no secret; its address may be one.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.described.split(':').next() {
+            Some("sqlite") => "SQLite",
+            Some("redis" | "rediss" | "redis+cluster") => "Redis",
+            Some("postgres" | "postgresql") => "Postgres",
+            _ => "another server",
+        }
+    }
+
     /// Logs at start-up the address of the jobs, with a warning if another process has them too.
     pub(crate) fn announce(&self) {
         match self.shared {

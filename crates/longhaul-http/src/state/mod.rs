@@ -44,8 +44,13 @@ pub(crate) struct Api {
     recorder: Arc<OnceLock<Recorder>>,
 }
 
-/// The OpenAPI document, which is too long to be printed.
-pub(crate) struct Document(pub(crate) OpenApi);
+/// The OpenAPI document that is answered, which is too long to be printed.
+pub(crate) enum Document {
+    /// These routes alone, wherever they are mounted.
+    Own(Box<OpenApi>),
+    /// All that the application serves, from its root.
+    OfApplication(Arc<OpenApi>),
+}
 
 impl std::fmt::Debug for Document {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -63,7 +68,10 @@ impl Api {
             exchanges: Arc::default(),
             remote_kinds: Arc::default(),
             feeds: Arc::default(),
-            document: Arc::new(Document(document)),
+            document: Arc::new(match &config.document {
+                Some(whole) => Document::OfApplication(Arc::clone(&whole.0)),
+                None => Document::Own(Box::new(document)),
+            }),
             config: Arc::new(config),
             longhaul,
             whole,
