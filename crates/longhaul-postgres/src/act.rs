@@ -1,9 +1,7 @@
 use std::collections::HashMap;
 
 use longhaul::lifecycle::{self, Deed};
-use longhaul::{
-    Acted, Action, Change, GONE_FOR, JobFilter, JobId, Json, Payloads, Result, State, Timestamp,
-};
+use longhaul::{Acted, Action, Change, GONE_FOR, JobFilter, JobId, Json, Payloads, Result, State, Timestamp};
 
 use crate::error::key_locked;
 use crate::read::{Candidate, Values, conditions, references};

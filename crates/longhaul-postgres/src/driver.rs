@@ -91,11 +91,9 @@ impl Driver {
         self.state.reach()?;
         let (call, answer) = Call::new(op);
         let inbox = match call.op {
-            Op::Sweep(_)
-            | Op::Act { .. }
-            | Op::PutSamples(_)
-            | Op::TakeBack(_)
-            | Op::TakeBackLost(_) => &self.upkeep,
+            Op::Sweep(_) | Op::Act { .. } | Op::PutSamples(_) | Op::TakeBack(_) | Op::TakeBackLost(_) => {
+                &self.upkeep
+            }
             _ => &self.work,
         };
         inbox.send(call).await.map_err(|_| closed())?;

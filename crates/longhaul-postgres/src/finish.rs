@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use longhaul::lifecycle::{self, Next, Token};
 use longhaul::{
-    AttemptError, Change, Finish, JobId, Json, KEPT_ERRORS, Lease, LeaseStatus, NewJob, Outcome, Result, State,
-    Timestamp,
+    AttemptError, Change, Finish, JobId, Json, KEPT_ERRORS, Lease, LeaseStatus, NewJob, Outcome, Result,
+    State, Timestamp,
 };
 
 use crate::finish_and_claim::{Ended, simple_output};

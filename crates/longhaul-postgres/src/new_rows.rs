@@ -2,7 +2,9 @@ use std::collections::{HashMap, HashSet};
 
 use longhaul::clock::millis;
 use longhaul::lifecycle;
-use longhaul::{Change, EnqueueStatus, Enqueued, JobId, Json, NewJob, Policy, Result, Start, State, Timestamp};
+use longhaul::{
+    Change, EnqueueStatus, Enqueued, JobId, Json, NewJob, Policy, Result, Start, State, Timestamp,
+};
 
 use crate::server_clock::Now;
 use crate::write_tx::WriteTx;

@@ -58,8 +58,7 @@ pub(crate) async fn run(
             [call @ Call { op: Op::Finish(finishes) | Op::Claim { finishes, .. }, .. }] => {
                 // A caller who is gone takes nothing.
                 let claim = call.claim().filter(|_| !call.reply.is_closed());
-                let done =
-                    finish_and_claim::run(&connection, finishes, claim, now, claim_number, &observers);
+                let done = finish_and_claim::run(&connection, finishes, claim, now, claim_number, &observers);
                 done.await.map(Statement::FinishAndClaim)
             }
             calls => {

@@ -1,5 +1,5 @@
-use longhaul::lifecycle;
 use longhaul::clock::millis;
+use longhaul::lifecycle;
 use longhaul::{
     Change, Entry, EventBody, JobId, Json, KEPT_EVENT_BYTES, KEPT_EVENTS, Lease, LeaseStatus, Record, Result,
     State, Timestamp,

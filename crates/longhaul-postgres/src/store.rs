@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use deadpool_postgres::{Object, Pool};
 use longhaul::lifecycle::{self, Deed};
 use longhaul::{
-    Acted, Action, Backoff, Changes, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId,
-    JobPage, KeyPause, Lane, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Result,
-    Sample, Signals, StepRecord, Store, Swept, Timestamp, WorkerInfo, admit,
+    Acted, Action, Backoff, Changes, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim,
+    JobFilter, JobId, JobPage, KeyPause, Lane, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig,
+    QueueInfo, Record, Result, Sample, Signals, StepRecord, Store, Swept, Timestamp, WorkerInfo, admit,
 };
 use tokio::sync::oneshot;
 
@@ -69,13 +69,9 @@ impl PostgresStore {
         let options = Arc::new(options);
         let signals = Arc::new(Signals::default());
         let changes = Arc::new(Changes::default());
-        let driver = Driver::start(
-            Arc::clone(&options),
-            clock.clone(),
-            Arc::clone(&signals),
-            Arc::clone(&changes),
-        )
-        .await?;
+        let driver =
+            Driver::start(Arc::clone(&options), clock.clone(), Arc::clone(&signals), Arc::clone(&changes))
+                .await?;
         let reads = Reads::new(&options, Arc::clone(&driver.state))?;
         let nudged = Arc::downgrade(&driver.state);
         clock.on_advance(move || {
@@ -166,7 +162,8 @@ impl PostgresStore {
         if jobs.is_empty() {
             return Ok(());
         }
-        match self.inner.driver.call(Op::Act { jobs, filter: filter.clone(), action: action.clone() }).await? {
+        match self.inner.driver.call(Op::Act { jobs, filter: filter.clone(), action: action.clone() }).await?
+        {
             Answer::Acted(more) => {
                 acted.matched += more.matched;
                 acted.done += more.done;

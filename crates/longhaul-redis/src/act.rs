@@ -1,13 +1,10 @@
-use longhaul::{Acted, Action, JobFilter, Page, Result};
-use redis::Value;
-
-use crate::answer::{int, list};
 use crate::driver::{Driver, JOBS_PER_CALL};
-use crate::error::unreadable;
 use crate::fields::bounded;
 use crate::filter::Narrowed;
 use crate::read::{Row, list_rows};
 use crate::scripts;
+use crate::sweep::numbers;
+use longhaul::{Acted, Action, JobFilter, Page, Result};
 
 /// Acts on jobs that fit, and changes at most `limit`. Candidates are looked for a bounded page at a time; the script that
 /// writes holds each against the filter again.
@@ -51,8 +48,13 @@ async fn act_on(
         Action::Delete => (&scripts::ACT, "delete", String::new()),
         Action::SetPriority { priority } => (&scripts::ACT, "set_priority", priority.to_string()),
     };
-    let mut arguments =
-        vec![word.into(), value.into_bytes(), limit.to_string().into_bytes(), filter.packed()];
+    let mut arguments = vec![
+        word.into(),
+        value.into_bytes(),
+        limit.to_string().into_bytes(),
+        filter.packed(),
+        driver.telling.notes().argument(),
+    ];
     for row in candidates {
         let state_event = if filter.may_change() { row.state_event.to_string() } else { String::new() };
         arguments.extend([
@@ -61,10 +63,7 @@ async fn act_on(
             state_event.into_bytes(),
         ]);
     }
-    let answer = driver.call(script, arguments).await?;
-    let number = |value: &Value| u64::try_from(int(value)?).ok();
-    let numbers: Option<Vec<u64>> = list(answer).and_then(|answer| answer.iter().map(number).collect());
-    numbers.and_then(|numbers| numbers.try_into().ok()).ok_or_else(|| unreadable(script.operation))
+    numbers(driver, script, arguments).await
 }
 
 #[cfg(test)]

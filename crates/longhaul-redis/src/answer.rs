@@ -1,6 +1,6 @@
 //! Reads the server's answers: every function answers `None` where there is something that no script answers.
 
-use longhaul::{Json, LeaseStatus};
+use longhaul::Json;
 use redis::Value;
 use serde::de::DeserializeOwned;
 
@@ -36,14 +36,4 @@ pub(crate) fn json(value: &Value) -> Option<Json> {
 
 pub(crate) fn parsed<T: DeserializeOwned>(value: &Value) -> Option<T> {
     serde_json::from_str(text(value)?).ok()
-}
-
-pub(crate) fn statuses(values: &[Value]) -> Option<Vec<LeaseStatus>> {
-    let status = |value: &Value| match value {
-        Value::Int(0) => Some(LeaseStatus::Held),
-        Value::Int(1) => Some(LeaseStatus::CancelRequested),
-        Value::Int(2) => Some(LeaseStatus::Lost),
-        _ => None,
-    };
-    values.iter().map(status).collect()
 }

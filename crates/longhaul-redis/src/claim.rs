@@ -4,12 +4,13 @@ use longhaul::{AttemptError, Claim, Claimed, Finish, JobId, Json, Lease, LeaseSt
 use redis::{RedisResult, Value};
 use tokio::sync::oneshot;
 
-use crate::answer::{bytes, int, json, list, statuses, text};
+use crate::answer::{bytes, int, json, list, text};
+use crate::changes::{Hear, Notes};
 use crate::driver::{Alone, Driver, JOBS_PER_CALL, Request, Route, Undo};
 use crate::due::Due;
 use crate::error::{closed, fault, is_answer_lost, is_outage, unreadable};
 use crate::fields::{Data, Fields, bounded, token_of};
-use crate::finish::{error_tail, fail, finish, pack_finish};
+use crate::finish::{error_tail, fail, finish, pack_finishes, statuses};
 use crate::pack::Packer;
 use crate::scripts::{self, Script};
 
@@ -25,8 +26,8 @@ pub(crate) struct Taken {
     has_more: bool,
 }
 
-/// The values of an answer that stand before the jobs.
-const BEFORE_JOBS: usize = 3;
+/// The values of an answer that stand before the jobs; the last of them are the changes that the script has noted.
+pub(crate) const BEFORE_JOBS: usize = 4;
 
 /// Says if the caller waits where there is nothing, and must be notified of what arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,11 +38,12 @@ pub(crate) enum Patience {
 
 /// Takes what is there.
 pub(crate) async fn claim(driver: &Driver, claim: &Claim, patience: Patience) -> Result<Taken> {
-    let packed = pack_claim(claim, patience);
+    let packed = pack_claim(claim, patience, driver.telling.notes());
     let worker = &claim.worker.id;
     driver.lost_claims.take_back(driver, worker).await?;
     loop {
-        let answer = send(driver, worker, &scripts::CLAIM, vec![packed.clone()], undo_claim).await?;
+        let hear = driver.telling.hear_claimed();
+        let answer = send(driver, worker, &scripts::CLAIM, vec![packed.clone()], undo_claim, hear).await?;
         let answer = answer.map_err(|error| fault(scripts::CLAIM.operation, error))?;
         let taken = taken(answer).ok_or_else(|| unreadable(scripts::CLAIM.operation))?;
         driver.lost_claims.answered(worker, &taken.claimed);
@@ -59,9 +61,10 @@ async fn send(
     script: &'static Script,
     arguments: Vec<Vec<u8>>,
     undo: Undo,
+    hear: Option<Hear>,
 ) -> Result<RedisResult<Value>> {
     let floor = driver.lost_claims.floor();
-    let answer = driver.call_undoable(script, arguments, undo)?;
+    let answer = driver.call_undoable(script, arguments, undo, hear)?;
     let answer = ClaimAnswer { driver, answer, undo }.heard().await?;
     if answer.as_ref().is_err_and(is_answer_lost) {
         driver.lost_claims.lose(worker, floor);
@@ -87,11 +90,14 @@ pub(crate) async fn finish_and_claim(
 ) -> Result<(Vec<LeaseStatus>, Vec<Claimed>)> {
     let last = finishes.split_off(finishes.len().saturating_sub(JOBS_PER_CALL));
     let mut finished = finish(driver, finishes).await?;
-    let mut arguments = vec![pack_claim(claim, Patience::Leaves)];
-    arguments.extend(last.iter().map(pack_finish));
     let worker = &claim.worker.id;
     driver.lost_claims.take_back(driver, worker).await?;
-    let answer = send(driver, worker, &scripts::FINISH_AND_CLAIM, arguments, undo_finish_and_claim).await?;
+    let (packed, endings) = pack_finishes(driver, &last);
+    let mut arguments = vec![pack_claim(claim, Patience::Leaves, driver.telling.notes())];
+    arguments.extend(packed);
+    let hear = driver.telling.hear_turn(endings);
+    let script = &scripts::FINISH_AND_CLAIM;
+    let answer = send(driver, worker, script, arguments, undo_finish_and_claim, hear).await?;
     let read = |answer| {
         let mut parts = list(answer)?.into_iter();
         let ended = statuses(&list(parts.next()?)?)?;
@@ -148,14 +154,15 @@ impl Drop for ClaimAnswer<'_> {
         if let Ok(Ok(answer)) = self.answer.try_recv()
             && let Some(undo) = (self.undo)(&answer)
         {
-            let _ = self.driver.send(Request::Alone(undo));
+            let hear = self.driver.telling.hear_noted();
+            let _ = self.driver.send(Request::Alone(Alone { hear, ..undo }));
         }
     }
 }
 
-fn pack_claim(claim: &Claim, patience: Patience) -> Vec<u8> {
+fn pack_claim(claim: &Claim, patience: Patience, notes: Notes) -> Vec<u8> {
     let mut wanted = Packer::new();
-    wanted.list(5).text(&claim.worker.id).int(bounded(claim.lease_for));
+    wanted.list(6).text(&claim.worker.id).int(bounded(claim.lease_for));
     wanted.list(claim.queues.len());
     for queue in &claim.queues {
         // More could not be carried in one answer.
@@ -168,6 +175,10 @@ fn pack_claim(claim: &Claim, patience: Patience) -> Vec<u8> {
     match patience {
         Patience::Waits => wanted.yes(),
         Patience::Leaves => wanted.none(),
+    };
+    match notes {
+        Notes::Wanted => wanted.yes(),
+        Notes::Unwanted => wanted.none(),
     };
     wanted.done()
 }
@@ -188,6 +199,7 @@ fn undo_claim(answer: &Value) -> Option<Alone> {
         reply: oneshot::channel().0,
         undo: None,
         route: Route::Work,
+        hear: None,
     })
 }
 
@@ -216,7 +228,7 @@ fn taken(answer: Value) -> Option<Taken> {
 }
 
 /// The lease of a claimed job, which the script has just written.
-fn lease(job: &[Value]) -> Option<Lease> {
+pub(crate) fn lease(job: &[Value]) -> Option<Lease> {
     Some(Lease { id: JobId::from_store(text(&job[0])?.to_owned()), token: token_of(bytes(&job[1])?)? })
 }
 

@@ -11,6 +11,7 @@ use redis::{RedisResult, Value};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use crate::changes::{Hear, Telling};
 use crate::connection::Connection;
 use crate::error::{closed, fault, is_outage, unreadable};
 use crate::looks::Looks;
@@ -30,10 +31,10 @@ pub(crate) struct Driver {
     topology: Topology,
     runtime: Handle,
     pub(crate) lost_claims: LostClaims,
+    pub(crate) telling: Arc<Telling>,
 }
 
 /// A call of a script.
-#[derive(Debug)]
 pub(crate) enum Request {
     /// By itself.
     Alone(Alone),
@@ -41,7 +42,6 @@ pub(crate) enum Request {
     Shared(Shared),
 }
 
-#[derive(Debug)]
 pub(crate) struct Alone {
     pub(crate) script: &'static Script,
     pub(crate) arguments: Vec<Vec<u8>>,
@@ -49,6 +49,7 @@ pub(crate) struct Alone {
     /// Undoes an answer whose caller has gone away.
     pub(crate) undo: Option<Undo>,
     pub(crate) route: Route,
+    pub(crate) hear: Option<Hear>,
 }
 
 /// The connection that carries a call.
@@ -62,13 +63,13 @@ pub(crate) enum Route {
 /// Makes, of an answer that nobody hears, the call that undoes it.
 pub(crate) type Undo = fn(&Value) -> Option<Alone>;
 
-#[derive(Debug)]
 pub(crate) struct Shared {
     script: &'static Script,
     arguments: Vec<Vec<u8>>,
     /// The number of jobs that it is about, each of which has one answer.
     jobs: usize,
     reply: oneshot::Sender<RedisResult<Vec<Value>>>,
+    hear: Option<Hear>,
 }
 
 /// The most calls that may be on their way.
@@ -88,14 +89,15 @@ impl Driver {
         let (requests, inbox) = mpsc::unbounded_channel();
         let (opened, opening) = oneshot::channel();
         let looks = Arc::new(Looks::default());
-        let (noted, topology) = (Arc::clone(&looks), options.topology);
+        let telling = Arc::new(Telling::default());
+        let (noted, told, topology) = (Arc::clone(&looks), Arc::clone(&telling), options.topology);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|e| fault("open", redis::RedisError::from(e)))?;
         let handle = runtime.handle().clone();
         let run = async move {
-            let state = match DriverState::open(&options, clock, signals, noted).await {
+            let state = match DriverState::open(&options, clock, signals, noted, told).await {
                 Ok(state) => state,
                 Err(error) => return drop(opened.send(Err(error))),
             };
@@ -110,7 +112,7 @@ impl Driver {
         opening.await.map_err(|_| closed())??;
         let permits = Semaphore::new(CAPACITY);
         let lost_claims = LostClaims::default();
-        Ok(Self { requests, permits, looks, topology, runtime: handle, lost_claims })
+        Ok(Self { requests, permits, looks, topology, runtime: handle, lost_claims, telling })
     }
 
     /// True where a call may be made twice on its way: a cluster's client does so when a connection breaks under it.
@@ -126,17 +128,33 @@ impl Driver {
     /// Runs a script.
     pub(crate) async fn call(&self, script: &'static Script, arguments: Vec<Vec<u8>>) -> Result<Value> {
         let _permit = self.permits.acquire().await.map_err(|_| closed())?;
-        self.call_by(Route::Work, script, arguments).await
+        self.call_by(Route::Work, script, arguments, None).await
+    }
+
+    /// Runs a script whose answer ends with the changes of state that it has noted.
+    pub(crate) async fn call_noting(
+        &self,
+        script: &'static Script,
+        arguments: Vec<Vec<u8>>,
+    ) -> Result<Value> {
+        let _permit = self.permits.acquire().await.map_err(|_| closed())?;
+        self.call_by(Route::Work, script, arguments, self.telling.hear_noted()).await
     }
 
     /// Runs a script on the connection for heartbeats, however many calls are on their way.
     pub(crate) async fn call_ahead(&self, script: &'static Script, arguments: Vec<Vec<u8>>) -> Result<Value> {
-        self.call_by(Route::Heartbeat, script, arguments).await
+        self.call_by(Route::Heartbeat, script, arguments, None).await
     }
 
-    async fn call_by(&self, route: Route, script: &'static Script, arguments: Vec<Vec<u8>>) -> Result<Value> {
+    async fn call_by(
+        &self,
+        route: Route,
+        script: &'static Script,
+        arguments: Vec<Vec<u8>>,
+        hear: Option<Hear>,
+    ) -> Result<Value> {
         let (reply, answer) = oneshot::channel();
-        self.send(Request::Alone(Alone { script, arguments, reply, undo: None, route }))?;
+        self.send(Request::Alone(Alone { script, arguments, reply, undo: None, route, hear }))?;
         answer.await.map_err(|_| closed())?.map_err(|error| fault(script.operation, error))
     }
 
@@ -151,9 +169,11 @@ impl Driver {
         script: &'static Script,
         arguments: Vec<Vec<u8>>,
         undo: Undo,
+        hear: Option<Hear>,
     ) -> Result<oneshot::Receiver<RedisResult<Value>>> {
         let (reply, answer) = oneshot::channel();
-        self.send(Request::Alone(Alone { script, arguments, reply, undo: Some(undo), route: Route::Work }))?;
+        let undo = Some(undo);
+        self.send(Request::Alone(Alone { script, arguments, reply, undo, route: Route::Work, hear }))?;
         Ok(answer)
     }
 
@@ -163,10 +183,11 @@ impl Driver {
         script: &'static Script,
         arguments: Vec<Vec<u8>>,
         jobs: usize,
+        hear: Option<Hear>,
     ) -> Result<Vec<Value>> {
         let (reply, answer) = oneshot::channel();
         let _permit = self.permits.acquire().await.map_err(|_| closed())?;
-        self.send(Request::Shared(Shared { script, arguments, jobs, reply }))?;
+        self.send(Request::Shared(Shared { script, arguments, jobs, reply, hear }))?;
         answer.await.map_err(|_| closed())?.map_err(|error| fault(script.operation, error))
     }
 
@@ -182,6 +203,7 @@ struct DriverState {
     root: Arc<str>,
     clock: Clock,
     waiting: Vec<Queue>,
+    telling: Arc<Telling>,
 }
 
 /// Shared calls of one script that wait.
@@ -200,6 +222,7 @@ impl DriverState {
         clock: Clock,
         signals: Arc<Signals>,
         looks: Arc<Looks>,
+        telling: Arc<Telling>,
     ) -> Result<Self> {
         let connection = Connection::open(options).await?;
         let heartbeats = Connection::open(options).await?;
@@ -208,7 +231,8 @@ impl DriverState {
         let first = notifier.subscribe().await.map_err(|error| fault("open", error))?;
         looks.live();
         tokio::spawn(notifier.run(Some(first)));
-        Ok(Self { connection, heartbeats, root: options.root().into(), clock, waiting: Vec::new() })
+        let root = options.root().into();
+        Ok(Self { connection, heartbeats, root, clock, waiting: Vec::new(), telling })
     }
 
     /// Runs until the store is dropped and all that it asked for is answered.
@@ -226,7 +250,8 @@ impl DriverState {
                         queue.in_flight -= 1;
                     }
                     if let Some(next) = next {
-                        in_flight.push(self.alone(next));
+                        let hear = self.telling.hear_noted();
+                        in_flight.push(self.alone(Alone { hear, ..next }));
                     }
                 }
                 // A connection that something on the way has forgotten must not be found out by somebody's job.
@@ -273,6 +298,9 @@ impl DriverState {
         let mut caller = self.caller(call.route);
         Box::pin(async move {
             let answer = caller.run(call.script, &call.arguments).await;
+            if let (Ok(answer), Some(hear)) = (&answer, call.hear) {
+                hear(std::slice::from_ref(answer));
+            }
             let unheard = call.reply.send(answer).err().and_then(Result::ok);
             (None, unheard.zip(call.undo).and_then(|(answer, undo)| undo(&answer)))
         })
@@ -307,7 +335,8 @@ impl DriverState {
             (jobs, bytes) = (jobs + call.jobs, bytes + size);
             let first = arguments.len();
             arguments.extend(call.arguments);
-            calls.push(Part { arguments: first..arguments.len(), jobs: call.jobs, reply: call.reply });
+            let arguments = first..arguments.len();
+            calls.push(Part { arguments, jobs: call.jobs, reply: call.reply, hear: call.hear });
         }
         Box::pin(async move {
             caller.run_together(script, &arguments, calls, jobs).await;
@@ -321,6 +350,16 @@ struct Part {
     arguments: Range<usize>,
     jobs: usize,
     reply: oneshot::Sender<RedisResult<Vec<Value>>>,
+    hear: Option<Hear>,
+}
+
+impl Part {
+    fn answer(self, answer: RedisResult<Vec<Value>>) {
+        if let (Ok(answers), Some(hear)) = (&answer, self.hear) {
+            hear(answers);
+        }
+        let _ = self.reply.send(answer);
+    }
 }
 
 /// Runs scripts.
@@ -348,18 +387,19 @@ impl Caller {
             Ok(answers) => {
                 let mut answers = answers.into_iter();
                 for call in calls {
-                    let _ = call.reply.send(Ok(answers.by_ref().take(call.jobs).collect()));
+                    let answers = answers.by_ref().take(call.jobs).collect();
+                    call.answer(Ok(answers));
                 }
             }
             Err(error) if calls.len() == 1 || is_outage(&error) => {
                 for call in calls {
-                    let _ = call.reply.send(Err(error.clone()));
+                    call.answer(Err(error.clone()));
                 }
             }
             Err(_) => {
                 for call in calls {
-                    let answer = self.run_for(script, &arguments[call.arguments], call.jobs).await;
-                    let _ = call.reply.send(answer);
+                    let answer = self.run_for(script, &arguments[call.arguments.clone()], call.jobs).await;
+                    call.answer(answer);
                 }
             }
         }

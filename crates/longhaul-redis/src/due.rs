@@ -87,8 +87,9 @@ async fn sleep_until(clock: Clock, due: Due) {
 
 /// Makes due jobs available, and answers when the next one falls due.
 async fn promote(driver: &Driver) -> Result<Option<Due>> {
-    let answer = driver.call(&scripts::PROMOTE, vec![PROMOTED_AT_ONCE.to_vec()]).await?;
-    let numbers: Option<Vec<i64>> = list(answer).and_then(|answer| answer.iter().map(int).collect());
+    let arguments = vec![PROMOTED_AT_ONCE.to_vec(), driver.telling.notes().argument()];
+    let answer = driver.call_noting(&scripts::PROMOTE, arguments).await?;
+    let numbers: Option<Vec<i64>> = list(answer).and_then(|answer| answer.iter().take(2).map(int).collect());
     match numbers.as_deref() {
         Some([_, -1]) => Ok(None),
         Some([now, at]) => Ok(Some(Due { at: Timestamp(*at), now: Timestamp(*now) })),

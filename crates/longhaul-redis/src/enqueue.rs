@@ -2,6 +2,7 @@ use longhaul::{EnqueueStatus, Enqueued, JobId, NewJob, Result, Start};
 use redis::Value;
 
 use crate::answer::text;
+use crate::changes::{New, Notes, created};
 use crate::driver::Driver;
 use crate::error::unreadable;
 use crate::fields::{MayExist, pack_new};
@@ -18,6 +19,8 @@ pub(crate) async fn enqueue(driver: &Driver, jobs: Vec<NewJob>) -> Result<Vec<En
         arguments.push(jobs.len().to_string().into_bytes());
     }
     let mut ids = Vec::with_capacity(jobs.len());
+    let notes = driver.telling.notes();
+    let mut new = Vec::new();
     for mut job in jobs {
         let given = job.id.take();
         let is_ours = given.is_none();
@@ -25,10 +28,13 @@ pub(crate) async fn enqueue(driver: &Driver, jobs: Vec<NewJob>) -> Result<Vec<En
         let is_fresh = is_ours && !driver.may_send_twice();
         let may_exist = if is_fresh { MayExist::No } else { MayExist::Yes };
         arguments.extend(pack_new(&id, may_exist, &job));
+        if notes == Notes::Wanted {
+            new.push(New { id: id.clone(), kind: job.kind, queue: job.queue });
+        }
         ids.push((id, is_ours));
     }
     let script = if is_simple { &scripts::ENQUEUE_SIMPLE } else { &scripts::ENQUEUE };
-    let answers = driver.share(script, arguments, ids.len()).await?;
+    let answers = driver.share(script, arguments, ids.len(), driver.telling.hear_created(new)).await?;
     let enqueued = ids.into_iter().zip(&answers).map(|((id, is_ours), answer)| enqueued(id, is_ours, answer));
     enqueued.collect::<Option<_>>().ok_or_else(|| unreadable(script.operation))
 }
@@ -44,7 +50,7 @@ fn is_simple(job: &NewJob) -> bool {
 
 fn enqueued(id: JobId, is_ours: bool, answer: &Value) -> Option<Enqueued> {
     let status = match answer {
-        Value::Int(0) => EnqueueStatus::Created,
+        answer if created(answer).is_some() => EnqueueStatus::Created,
         Value::Int(1) => EnqueueStatus::KeyReused,
         Value::Int(2) => EnqueueStatus::NotCreated,
         // A random id exists only where this very call was sent twice, which a cluster's client does when a connection

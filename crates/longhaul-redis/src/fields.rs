@@ -42,6 +42,8 @@ pub(crate) struct Fields<'a> {
     pub(crate) children: Option<Children>,
     pub(crate) limit_key: Option<&'a str>,
     pub(crate) parent: Option<&'a str>,
+    /// True where a batch counts it, or did.
+    pub(crate) is_counted: bool,
 }
 
 /// Packs a job that is to be created, in the order of `new.lua`.
@@ -140,7 +142,7 @@ impl<'a> Fields<'a> {
                 cancelled: rest.int()?.into(),
             }),
         };
-        let (_seq, _batch) = (rest.long()?, rest.long()?);
+        let (_seq, batch) = (rest.long()?, rest.long()?);
         let (version, priority, max_crashes) = (rest.int()?, rest.int()? as i32, rest.int()?);
         let _period = rest.long()?;
         let (queue, kind, _unique) = (rest.word()?, rest.word()?, rest.word()?);
@@ -170,6 +172,7 @@ impl<'a> Fields<'a> {
             children,
             limit_key: some(limit_key),
             parent: some(parent),
+            is_counted: batch != 0,
         })
     }
 }

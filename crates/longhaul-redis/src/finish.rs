@@ -2,11 +2,13 @@ use std::time::Duration;
 
 use longhaul::{
     AttemptError, Entry, Error, ErrorKind, EventBody, Finish, JobId, Lease, LeaseStatus, NewJob, Outcome,
-    Record, Result, WorkerInfo,
+    Record, Result, Timestamp, WorkerInfo,
 };
+use redis::Value;
 use serde::Serialize;
 
-use crate::answer::{list, statuses};
+use crate::answer::{int, list};
+use crate::changes::{Ending, Hear, Notes, told_with_time};
 use crate::driver::{Driver, JOBS_PER_CALL};
 use crate::error::unreadable;
 use crate::fields::{MayExist, bounded, json_of, pack_new};
@@ -17,13 +19,12 @@ use crate::scripts::{self, Script};
 pub(crate) async fn finish(driver: &Driver, finishes: Vec<Finish>) -> Result<Vec<LeaseStatus>> {
     let mut found = Vec::with_capacity(finishes.len());
     for finishes in finishes.chunks(JOBS_PER_CALL) {
-        let packed = finishes.iter().map(pack_finish).collect();
-        if let Some(statuses) = share(driver, &scripts::FINISH, packed).await? {
+        if let Some(statuses) = end(driver, finishes).await? {
             found.extend(statuses);
             continue;
         }
         for finish in finishes {
-            let status = share(driver, &scripts::FINISH, vec![pack_finish(finish)]).await?;
+            let status = end(driver, std::slice::from_ref(finish)).await?;
             found.push(match status {
                 Some(status) => status[0],
                 None => fail(driver, &finish.lease, "failed to store the end of the run").await?,
@@ -38,12 +39,12 @@ pub(crate) async fn record(driver: &Driver, records: Vec<Record>) -> Result<Vec<
     let mut found = Vec::with_capacity(records.len());
     for records in records.chunks(JOBS_PER_CALL) {
         let packed = records.iter().map(pack_record).collect();
-        if let Some(statuses) = share(driver, &scripts::RECORD, packed).await? {
+        if let Some(statuses) = share(driver, &scripts::RECORD, packed, None).await? {
             found.extend(statuses);
             continue;
         }
         for record in records {
-            let status = share(driver, &scripts::RECORD, vec![pack_record(record)]).await?;
+            let status = share(driver, &scripts::RECORD, vec![pack_record(record)], None).await?;
             if status.is_none() {
                 fail(driver, &record.lease, "failed to store what the run has recorded").await?;
             }
@@ -64,8 +65,14 @@ pub(crate) async fn fail(driver: &Driver, lease: &Lease, reason: &str) -> Result
         entries: Vec::new(),
         follow_ups: Vec::new(),
     };
-    let status = share(driver, &scripts::FINISH, vec![pack_finish(&finish)]).await?;
+    let status = end(driver, &[finish]).await?;
     Ok(status.map_or(LeaseStatus::Lost, |status| status[0]))
+}
+
+/// Ends runs in one call, and answers nothing where one of them is at fault.
+async fn end(driver: &Driver, finishes: &[Finish]) -> Result<Option<Vec<LeaseStatus>>> {
+    let (packed, endings) = pack_finishes(driver, finishes);
+    share(driver, &scripts::FINISH, packed, driver.telling.hear_ended(endings)).await
 }
 
 /// Runs a script over packed runs, and answers nothing where one of them is at fault.
@@ -73,9 +80,10 @@ async fn share(
     driver: &Driver,
     script: &'static Script,
     packed: Vec<Vec<u8>>,
+    hear: Option<Hear>,
 ) -> Result<Option<Vec<LeaseStatus>>> {
     let jobs = packed.len();
-    match driver.share(script, packed, jobs).await {
+    match driver.share(script, packed, jobs, hear).await {
         Ok(answers) => statuses(&answers).map(Some).ok_or_else(|| unreadable(script.operation)),
         Err(error @ Error::Store { .. }) => {
             tracing::warn!("{error}");
@@ -115,8 +123,36 @@ pub(crate) async fn heartbeat(
     Ok(found)
 }
 
+/// What became of a run that was to end: its status, and when it ended, where it did so by this very call. `finishing.lua` says
+/// how.
+pub(crate) fn ended(answer: &Value) -> Option<(LeaseStatus, Option<Timestamp>)> {
+    let answer = match answer {
+        Value::Array(parts) => parts.first()?,
+        answer => answer,
+    };
+    match told_with_time(answer) {
+        Some((at, status)) => Some((*STATUSES.get(status)?, Some(at))),
+        None => Some((*STATUSES.get(usize::try_from(int(answer)?).ok()?)?, None)),
+    }
+}
+
+const STATUSES: [LeaseStatus; 3] = [LeaseStatus::Held, LeaseStatus::CancelRequested, LeaseStatus::Lost];
+
+/// The statuses of leases that a script answers.
+pub(crate) fn statuses(answers: &[Value]) -> Option<Vec<LeaseStatus>> {
+    answers.iter().map(|answer| Some(ended(answer)?.0)).collect()
+}
+
+/// Packs the ends of runs, and says how each is told of where somebody wants to know.
+pub(crate) fn pack_finishes(driver: &Driver, finishes: &[Finish]) -> (Vec<Vec<u8>>, Vec<Ending>) {
+    let endings = driver.telling.endings(finishes);
+    let notes = |place: usize| endings.get(place).map_or(Notes::Unwanted, |end| end.notes(&driver.telling));
+    let packed = finishes.iter().enumerate().map(|(place, finish)| pack_finish(finish, notes(place)));
+    (packed.collect(), endings)
+}
+
 /// Packs the end of a run as `finish` in `finishing.lua` reads it.
-pub(crate) fn pack_finish(finish: &Finish) -> Vec<u8> {
+fn pack_finish(finish: &Finish, notes: Notes) -> Vec<u8> {
     let stopped = || error_tail(&AttemptError::cancelled());
     let (outcome, said, delay) = match &finish.outcome {
         Outcome::Completed { output } => ("completed", output.as_str().to_owned(), Duration::ZERO),
@@ -130,7 +166,7 @@ pub(crate) fn pack_finish(finish: &Finish) -> Vec<u8> {
         Outcome::RateLimited { delay } => ("limited", stopped(), *delay),
         Outcome::Released => ("released", stopped(), Duration::ZERO),
     };
-    let mut packed = pack_lease(7, &finish.lease);
+    let mut packed = pack_lease(8, &finish.lease);
     packed.text(outcome).text(&said).int(bounded(delay));
     // Most runs have neither, and an empty list is one more thing for Lua to make and look through.
     if finish.entries.is_empty() {
@@ -144,6 +180,10 @@ pub(crate) fn pack_finish(finish: &Finish) -> Vec<u8> {
         packed.list(finish.follow_ups.len());
         finish.follow_ups.iter().for_each(|next| pack_follow_up(&mut packed, next));
     }
+    match notes {
+        Notes::Wanted => packed.yes(),
+        Notes::Unwanted => packed.none(),
+    };
     packed.done()
 }
 

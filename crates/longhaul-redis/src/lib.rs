@@ -50,6 +50,7 @@
 
 mod act;
 mod answer;
+mod changes;
 mod claim;
 mod connection;
 mod driver;

@@ -63,7 +63,7 @@ impl LostClaims {
             lost.floor.to_string().into_bytes(),
         ];
         arguments.extend(lost.known.iter().map(|token| token.to_string().into_bytes()));
-        driver.call(&scripts::UNCLAIM_LOST, arguments).await?;
+        driver.call_noting(&scripts::UNCLAIM_LOST, arguments).await?;
         let mut by_worker = self.by_worker.lock();
         by_worker.remove(worker);
         self.is_any.store(!by_worker.is_empty(), Ordering::SeqCst);

@@ -6,9 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::select_all;
 use longhaul::{
-    Acted, Action, Backoff, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId,
-    JobPage, KeyPause, Lane, Lease, LeaseStatus, Listener, Lookup, NewJob, Page, QueueConfig, QueueInfo,
-    Record, Result, Sample, Signals, StepRecord, Store, Swept, Timestamp, WorkerInfo, admit,
+    Acted, Action, Backoff, Changes, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim,
+    JobFilter, JobId, JobPage, KeyPause, Lane, Lease, LeaseStatus, Listener, Lookup, NewJob, Page,
+    QueueConfig, QueueInfo, Record, Result, Sample, Signals, StepRecord, Store, Swept, Timestamp, WorkerInfo,
+    admit,
 };
 
 use crate::answer::int;
@@ -263,6 +264,10 @@ impl Store for RedisStore {
 
     async fn samples(&self, series: &str, from: Timestamp) -> Result<Vec<Sample>> {
         samples::read(&self.inner.driver, series, from).await
+    }
+
+    fn changes(&self) -> Option<&Changes> {
+        Some(&self.inner.driver.telling.changes)
     }
 
     async fn workers(&self) -> Result<Vec<WorkerInfo>> {

@@ -4,6 +4,7 @@ use longhaul::{AttemptError, Keep, QueueConfig, Result, State, Swept, WORKER_SEE
 use redis::Value;
 
 use crate::answer::{int, list, parsed, text};
+use crate::changes::Notes;
 use crate::driver::{Driver, JOBS_PER_CALL};
 use crate::error::unreadable;
 use crate::fields::bounded;
@@ -23,7 +24,7 @@ pub(crate) async fn sweep(driver: &Driver, limit: usize) -> Result<Swept> {
     while left > 0 {
         let most = left.min(JOBS_PER_CALL);
         let [promoted, rescued, poisoned, fenced, more, prunes] =
-            numbers(driver, &scripts::SWEEP, sweep_arguments(most)).await?;
+            numbers(driver, &scripts::SWEEP, sweep_arguments(most, driver.telling.notes())).await?;
         swept.promoted += promoted;
         swept.rescued += rescued;
         swept.poisoned += poisoned;
@@ -40,7 +41,7 @@ pub(crate) async fn sweep(driver: &Driver, limit: usize) -> Result<Swept> {
     Ok(swept)
 }
 
-fn sweep_arguments(limit: usize) -> Vec<Vec<u8>> {
+fn sweep_arguments(limit: usize, notes: Notes) -> Vec<Vec<u8>> {
     // The number of crashes is known to the script alone, and put between the two parts of the message.
     let poison = error_tail(&AttemptError::crash(u32::MAX, 0));
     let (before, after) = poison.split_once(&u32::MAX.to_string()).unwrap_or((&poison, ""));
@@ -48,7 +49,7 @@ fn sweep_arguments(limit: usize) -> Vec<Vec<u8>> {
     let fenced = error_tail(&AttemptError::fenced());
     let texts = [limit.to_string(), crash, before.to_owned(), after.to_owned(), fenced];
     let seen_for = bounded(WORKER_SEEN_FOR).to_string();
-    texts.into_iter().chain([seen_for]).map(String::into_bytes).collect()
+    texts.into_iter().chain([seen_for]).map(String::into_bytes).chain([notes.argument()]).collect()
 }
 
 /// Removes history that its queue's retention no longer covers, where that is due.
@@ -62,7 +63,7 @@ async fn prune(driver: &Driver, limit: usize) -> Result<u64> {
         let mut places = due.places.as_slice();
         while left > 0 && !places.is_empty() {
             let most = left.min(JOBS_PER_CALL);
-            let mut arguments = vec![most.to_string().into_bytes()];
+            let mut arguments = vec![most.to_string().into_bytes(), driver.telling.notes().argument()];
             arguments.extend(places.iter().flatten().cloned());
             let [removed, finished] = numbers(driver, &scripts::PRUNE, arguments).await?;
             pruned += removed;
@@ -78,15 +79,16 @@ async fn prune(driver: &Driver, limit: usize) -> Result<u64> {
     Ok(pruned)
 }
 
-/// Numbers that a script answers.
-async fn numbers<const N: usize>(
+/// Numbers that a script answers before the changes that it has noted.
+pub(crate) async fn numbers<const N: usize>(
     driver: &Driver,
     script: &'static Script,
     arguments: Vec<Vec<u8>>,
 ) -> Result<[u64; N]> {
-    let answer = driver.call(script, arguments).await?;
+    let answer = driver.call_noting(script, arguments).await?;
     let number = |value: &Value| u64::try_from(int(value)?).ok();
-    let numbers: Option<Vec<u64>> = list(answer).and_then(|answer| answer.iter().map(number).collect());
+    let numbers = |answer: Vec<Value>| answer.iter().take(N).map(number).collect::<Option<Vec<u64>>>();
+    let numbers = list(answer).and_then(numbers);
     numbers.and_then(|numbers| numbers.try_into().ok()).ok_or_else(|| unreadable(script.operation))
 }
 

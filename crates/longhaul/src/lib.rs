@@ -13,8 +13,10 @@ mod model;
 mod panics;
 mod runtime;
 pub mod search;
+pub mod stats;
 mod store;
 pub mod testing;
+pub mod why;
 mod worker;
 
 pub use backoff::Backoff;

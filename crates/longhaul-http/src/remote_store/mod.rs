@@ -15,18 +15,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use longhaul::{
-    Acted, Action, Claim, Claimed, EnqueueStatus, Enqueued, Error, Event, Finish, FinishAndClaim, JobFilter,
-    JobId, JobPage, JobRecord, Json, Lease, LeaseStatus, Lookup, NewJob, Page, Payloads, QueueConfig,
-    QueueInfo, Record, Result, State, Store, Swept, WorkerInfo, admit,
+    Acted, Action, Changes, Claim, Claimed, EnqueueStatus, Enqueued, Error, Event, Finish, FinishAndClaim,
+    JobFilter, JobId, JobPage, JobRecord, Json, KeyPause, Lane, Lease, LeaseStatus, Lookup, NewJob, Page,
+    Payloads, QueueConfig, QueueInfo, Record, Result, Sample, State, StepRecord, Store, Swept, Timestamp,
+    WorkerInfo, admit,
 };
 
 use self::call::{Caller, Failed, Reached, Wire};
 use self::pieces::{finish_pieces, record_pieces};
 use crate::wire::{
     AbandonAnswer, AbandonBody, ActAnswer, ActBody, ClaimAnswer, ClaimBody, ClaimedBody, EnqueueAnswer,
-    EnqueueBody, EventsAnswer, EventsBody, FinishesBody, GetAnswer, GetBody, HeartbeatBody, Item, ListBody,
-    MAX_ITEMS, NewJobBody, NothingBody, QueuesAnswer, RecordsBody, Seconds, SetQueueBody, StatusesAnswer,
-    SweepBody, TurnAnswer, TurnBody, WorkerBody, WorkersAnswer,
+    EnqueueBody, EventsAnswer, EventsBody, FinishesBody, GetAnswer, GetBody, HeartbeatBody, Item,
+    LanesAnswer, ListBody, MAX_ITEMS, NewJobBody, NothingBody, PausesAnswer, PutSamplesBody, QueueNameBody,
+    QueuesAnswer, RecordsBody, SamplesAnswer, SamplesBody, Seconds, SetQueueBody, StatusesAnswer,
+    StepsAnswer, StepsBody, SweepBody, TurnAnswer, TurnBody, WorkerBody, WorkersAnswer,
 };
 
 /// The jobs of a Longhaul server, over HTTP. Cheap to clone.
@@ -311,6 +313,7 @@ impl Store for RemoteStore {
 
     async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted> {
         admit::filter(filter)?;
+        admit::action(&action)?;
         let mut acted = Acted::default();
         loop {
             let some = limit.saturating_sub(acted.done as usize).min(MAX_ITEMS);
@@ -339,6 +342,60 @@ impl Store for RemoteStore {
         let body = SetQueueBody { queue: queue.to_owned(), config: config.clone() };
         let NothingBody {} = self.caller.call(&wire, &body).await?;
         Ok(())
+    }
+
+    async fn pause_queue(&self, queue: &str) -> Result<()> {
+        admit::queue(queue)?;
+        let wire = Wire { route: "pause-queue", operation: "pause a queue", ..Wire::default() };
+        let NothingBody {} = self.caller.call(&wire, &QueueNameBody { queue: queue.to_owned() }).await?;
+        Ok(())
+    }
+
+    async fn resume_queue(&self, queue: &str) -> Result<()> {
+        // No queue of another name is ever paused.
+        if admit::queue(queue).is_err() {
+            return Ok(());
+        }
+        let wire = Wire { route: "resume-queue", operation: "resume a queue", ..Wire::default() };
+        let NothingBody {} = self.caller.call(&wire, &QueueNameBody { queue: queue.to_owned() }).await?;
+        Ok(())
+    }
+
+    async fn lanes(&self) -> Result<Vec<Lane>> {
+        let wire = Wire { route: "lanes", operation: "list lanes", ..Wire::default() };
+        let answer: LanesAnswer = self.caller.call(&wire, &NothingBody {}).await?;
+        Ok(answer.lanes)
+    }
+
+    async fn pauses(&self) -> Result<Vec<KeyPause>> {
+        let wire = Wire { route: "pauses", operation: "list pauses", ..Wire::default() };
+        let answer: PausesAnswer = self.caller.call(&wire, &NothingBody {}).await?;
+        Ok(answer.pauses)
+    }
+
+    async fn steps(&self, id: &JobId) -> Result<Option<Vec<StepRecord>>> {
+        let wire = Wire { route: "steps", operation: "list steps", ..Wire::default() };
+        let answer: StepsAnswer = self.caller.call(&wire, &StepsBody { id: id.clone() }).await?;
+        Ok(answer.steps)
+    }
+
+    async fn put_samples(&self, samples: &[Sample]) -> Result<()> {
+        admit::samples(samples)?;
+        let wire = Wire { route: "put-samples", operation: "keep samples", ..Wire::default() };
+        let NothingBody {} = self.caller.call(&wire, &PutSamplesBody { samples: samples.to_vec() }).await?;
+        Ok(())
+    }
+
+    async fn samples(&self, series: &str, from: Timestamp) -> Result<Vec<Sample>> {
+        let wire = Wire { route: "samples", operation: "read samples", ..Wire::default() };
+        let body = SamplesBody { series: series.to_owned(), from };
+        let answer: SamplesAnswer = self.caller.call(&wire, &body).await?;
+        Ok(answer.samples)
+    }
+
+    /// The server's store makes the changes, and its process counts them.
+    fn changes(&self) -> Option<&Changes> {
+        None
     }
 
     async fn workers(&self) -> Result<Vec<WorkerInfo>> {

@@ -1,13 +1,18 @@
 //! The routes. Each is mounted and documented by the same call, so that neither exists without the other.
 
+mod errors;
+mod feed;
 mod health;
 mod jobs;
+mod keys;
+mod kinds;
 mod login;
 mod me;
 mod metrics;
 mod openapi;
 mod queues;
 mod remote;
+mod stats;
 mod workers;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -26,7 +31,12 @@ pub(crate) fn all() -> OpenApiRouter<Api> {
         .merge(me::routes())
         .merge(jobs::routes())
         .merge(queues::routes())
+        .merge(keys::routes())
+        .merge(kinds::routes())
         .merge(workers::routes())
+        .merge(stats::routes())
+        .merge(errors::routes())
+        .merge(feed::routes())
         .merge(remote::routes());
     openapi::complete(router.get_openapi_mut());
     router

@@ -10,7 +10,7 @@ use crate::auth::Caller;
 use crate::problem::Problem;
 use crate::state::Api;
 use crate::time::Rfc3339;
-use crate::wire::SlotsBody;
+use crate::wire::{KindBody, SlotsBody};
 
 /// The route of workers.
 pub(crate) fn routes() -> OpenApiRouter<Api> {
@@ -37,6 +37,13 @@ struct WorkerBody {
     host: String,
     /// The queues that it serves.
     queues: Vec<SlotsBody>,
+    /// The kinds that it runs; empty where it is of a release that does not tell them.
+    kinds: Vec<KindBody>,
+    /// The program and release that it is of.
+    version: String,
+    /// When it started, by its own clock.
+    #[schema(value_type = Option<String>, format = DateTime, required)]
+    started_at: Option<Rfc3339>,
     /// The time of its last sign of life.
     #[schema(value_type = String, format = DateTime)]
     seen_at: Rfc3339,
@@ -65,6 +72,9 @@ impl From<WorkerInfo> for WorkerBody {
             process: worker.process,
             host: worker.host,
             queues: worker.queues.iter().map(SlotsBody::from).collect(),
+            kinds: worker.kinds.iter().map(KindBody::from).collect(),
+            version: worker.version,
+            started_at: worker.started_at.map(Rfc3339),
             seen_at: Rfc3339(worker.seen_at),
         }
     }

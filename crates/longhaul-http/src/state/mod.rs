@@ -8,11 +8,12 @@ pub(crate) mod inflight;
 pub(crate) mod kinds;
 pub(crate) mod line;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::extract::FromRef;
-use longhaul::{JobId, Longhaul, Lookup};
+use longhaul::stats::Recorder;
+use longhaul::{JobId, Longhaul, Lookup, Runtime};
 use utoipa::openapi::OpenApi;
 
 use self::estimates::Estimator;
@@ -36,6 +37,7 @@ pub(crate) struct Api {
     pub(crate) remote_kinds: Arc<RemoteKinds>,
     pub(crate) feeds: Arc<Feeds>,
     pub(crate) document: Arc<Document>,
+    recorder: Arc<OnceLock<Recorder>>,
 }
 
 /// The OpenAPI document, which is too long to be printed.
@@ -49,7 +51,7 @@ impl std::fmt::Debug for Document {
 
 impl Api {
     pub(crate) fn new(longhaul: Longhaul, config: HttpConfig, document: OpenApi) -> Self {
-        Self {
+        let api = Self {
             auth: Arc::new(Auth::from(&config)),
             estimator: Arc::new(Estimator::new(longhaul.clone(), config.clock.clone())),
             in_flight: Arc::default(),
@@ -59,7 +61,21 @@ impl Api {
             document: Arc::new(Document(document)),
             config: Arc::new(config),
             longhaul,
+            recorder: Arc::default(),
+        };
+        // So that what is enqueued before anybody asks for statistics is counted, too.
+        if tokio::runtime::Handle::try_current().is_ok() {
+            api.recorder();
         }
+        api
+    }
+
+    /// The statistics of the store.
+    pub(crate) fn recorder(&self) -> &Recorder {
+        self.recorder.get_or_init(|| {
+            let runtime = Runtime { clock: self.config.clock.clone(), ..Runtime::tokio() };
+            Recorder::start_on(Arc::clone(self.longhaul.store()), runtime)
+        })
     }
 
     /// The job as it is when it has ended, when `wait` is over or when the server begins to stop.

@@ -11,7 +11,9 @@ mod store;
 
 #[cfg(feature = "remote")]
 pub(crate) use claim::WorkerBody;
-pub(crate) use claim::{ClaimAnswer, ClaimBody, ClaimedBody, HeartbeatBody, SlotsBody, TurnAnswer, TurnBody};
+pub(crate) use claim::{
+    ClaimAnswer, ClaimBody, ClaimedBody, HeartbeatBody, KindBody, SlotsBody, TurnAnswer, TurnBody,
+};
 #[cfg(feature = "remote")]
 pub(crate) use finish::OutcomeBody;
 pub(crate) use finish::{FinishBody, FinishesBody, RecordsBody, StatusesAnswer};
@@ -21,8 +23,9 @@ pub(crate) use job::NewJobBody;
 pub(crate) use job::{EnqueueAnswer, EnqueueBody};
 pub(crate) use seconds::Seconds;
 pub(crate) use store::{
-    AbandonAnswer, AbandonBody, ActAnswer, ActBody, EventsAnswer, EventsBody, GetAnswer, GetBody, ListBody,
-    NothingBody, QueuesAnswer, SetQueueBody, SweepBody, WorkersAnswer,
+    AbandonAnswer, AbandonBody, ActAnswer, ActBody, EventsAnswer, EventsBody, GetAnswer, GetBody,
+    LanesAnswer, ListBody, NothingBody, PausesAnswer, PutSamplesBody, QueueNameBody, QueuesAnswer,
+    SamplesAnswer, SamplesBody, SetQueueBody, StepsAnswer, StepsBody, SweepBody, WorkersAnswer,
 };
 
 /// The most bytes of a body under `/worker`. More than elsewhere, because finishes carry outputs.

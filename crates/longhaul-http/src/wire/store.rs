@@ -1,7 +1,8 @@
 //! The operations that only a whole store needs, with the engine's own types inside.
 
 use longhaul::{
-    Acted, Action, Event, JobFilter, JobId, Json, Lookup, Page, QueueConfig, QueueInfo, WorkerInfo,
+    Acted, Action, Event, JobFilter, JobId, Json, KeyPause, Lane, Lookup, Page, QueueConfig, QueueInfo,
+    Sample, StepRecord, Timestamp, WorkerInfo,
 };
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -130,6 +131,69 @@ pub(crate) struct SetQueueBody {
     pub(crate) queue: String,
     #[schema(value_type = serde_json::Value)]
     pub(crate) config: QueueConfig,
+}
+
+/// A queue that is paused or resumed.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = StoreQueueName)]
+pub(crate) struct QueueNameBody {
+    pub(crate) queue: String,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = StoreLanes)]
+pub(crate) struct LanesAnswer {
+    #[schema(value_type = Vec<serde_json::Value>)]
+    pub(crate) lanes: Vec<Lane>,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = StorePauses)]
+pub(crate) struct PausesAnswer {
+    #[schema(value_type = Vec<serde_json::Value>)]
+    pub(crate) pauses: Vec<KeyPause>,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = StoreSteps)]
+pub(crate) struct StepsBody {
+    #[schema(value_type = String)]
+    pub(crate) id: JobId,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = StoreStepsRead)]
+pub(crate) struct StepsAnswer {
+    /// Null where there is no such job.
+    #[schema(value_type = Option<Vec<serde_json::Value>>, required)]
+    pub(crate) steps: Option<Vec<StepRecord>>,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = StorePutSamples)]
+pub(crate) struct PutSamplesBody {
+    #[schema(value_type = Vec<serde_json::Value>)]
+    pub(crate) samples: Vec<Sample>,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = StoreSamples)]
+pub(crate) struct SamplesBody {
+    pub(crate) series: String,
+    /// The first moment, in milliseconds since 1970.
+    #[schema(value_type = i64)]
+    pub(crate) from: Timestamp,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = StoreSamplesRead)]
+pub(crate) struct SamplesAnswer {
+    #[schema(value_type = Vec<serde_json::Value>)]
+    pub(crate) samples: Vec<Sample>,
 }
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]

@@ -25,6 +25,7 @@ mod queues;
 mod read;
 mod remote;
 mod roles;
+mod seen;
 mod symptoms;
 mod wait;
 mod worker;

@@ -15,7 +15,8 @@ pub(crate) async fn steps(reads: &Reads, id: &JobId) -> Result<Option<Vec<StepRe
 
 fn step(row: &Row) -> Option<StepRecord> {
     let finished_at: Option<i64> = row.get(2);
-    let took = row.get::<_, Option<i64>>(3).map_or(Duration::ZERO, |took| Duration::from_millis(unsigned(took)));
+    let took =
+        row.get::<_, Option<i64>>(3).map_or(Duration::ZERO, |took| Duration::from_millis(unsigned(took)));
     Some(StepRecord {
         name: row.get::<_, Option<String>>(0)?,
         attempt: row.get::<_, Option<i64>>(1).map_or(0, small),

@@ -4,10 +4,12 @@
 -- ARGV[3]   for a cancel, how long a running job may take to stop; for a retry with other args, these; a priority
 -- ARGV[4]   how many to change at most
 -- ARGV[5]   the packed filter: see `matching.lua`
--- ARGV[6..] for each candidate its id, its seq, and the number of the state that was looked at or ''
--- Returns   how many candidates were looked at, fitted, and were changed, and how many are in another state than the one that
---           was looked at
+-- ARGV[6]   '1' where the caller wants to be told of changes
+-- ARGV[7..] for each candidate its id, its seq, and the number of the state that was looked at or ''
+-- Returns   how many candidates were looked at, fitted, and were changed, how many are in another state than the one that was
+--           looked at, and the changes of state or false
 
+if ARGV[6] == '1' then note_changes() end
 local value, limit = ARGV[3], tonumber(ARGV[4])
 
 -- Forgets the steps of a job, and their times.
@@ -102,14 +104,14 @@ local actions = {
 
 local act, fits = actions[ARGV[2]], filter_of(ARGV[5])
 local ids, looked_at, matched, acted, changed_since = {}, 0, 0, 0, 0
-for i = 6, #ARGV, 3 do
+for i = 7, #ARGV, 3 do
   ids[#ids + 1] = ARGV[i]
 end
 read_jobs(ids)
 for i, id in ipairs(ids) do
   if acted == limit then break end
   looked_at = looked_at + 1
-  local job, seq, state_event = jobs[id], tonumber(ARGV[3 * i + 4]), tonumber(ARGV[3 * i + 5])
+  local job, seq, state_event = jobs[id], tonumber(ARGV[3 * i + 5]), tonumber(ARGV[3 * i + 6])
   if job and job[SEQ] == seq then
     if state_event and job[STATE_EVENT] ~= state_event then
       changed_since = changed_since + 1
@@ -120,4 +122,4 @@ for i, id in ipairs(ids) do
   end
 end
 done()
-return { looked_at, matched, acted, changed_since }
+return { looked_at, matched, acted, changed_since, told }

@@ -87,6 +87,7 @@ local function without_paused(found, queue)
     local ends_at = job and job[STATE] == AVAILABLE and pause_of(job)
     if ends_at then
       count(queue, AVAILABLE, -1)
+      states_left[id] = AVAILABLE
       wait_until(job, ends_at)
       index(id, job)
     else
@@ -154,10 +155,12 @@ local function versions_of(wanted)
 end
 
 -- Gives jobs to a worker. `wanted` is worker, lease_for, {{queue, slots}}, {{kind, version}}, true where the caller
--- waits. Answers the time; when the next job falls due or -1; 1 where there is more to look at; and for each job its id,
--- fields, data and steps.
+-- waits, and true where it wants to be told of changes. Answers the time; when the next job falls due or -1; 1 where there is
+-- more to look at; the changes of state but for the jobs that are claimed, or false; and for each of these its id, fields,
+-- data and steps.
 local function claim(wanted)
-  local worker, lease_for, queues, kinds, waits = unpack(wanted)
+  local worker, lease_for, queues, kinds, waits, tells = unpack(wanted)
+  if tells then note_changes() end
   local _, due = promote(PROMOTED_AT_ONCE)
   if due > 0 then flush() end
   kinds = versions_of(kinds)
@@ -184,7 +187,7 @@ local function claim(wanted)
     local first = call('ZRANGE', scheduled_key, 0, 0, 'WITHSCORES')
     next_due = first[2] and tonumber(first[2]) or -1
   end
-  local answer, n = { now, next_due, left == 0 and 1 or 0 }, 3
+  local answer, n = { now, next_due, left == 0 and 1 or 0, told }, 4
   for _, job in ipairs(claimed) do
     local id = job[1]
     answer[n + 1], answer[n + 2], answer[n + 3] = id, job[2], job[3]

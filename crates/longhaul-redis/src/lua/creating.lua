@@ -78,7 +78,7 @@ local function join(id, seq, parent)
   return batch[SEQ]
 end
 
--- Adds a job. Nothing is read of it: what is stored is made of what came.
+-- Adds a job, and answers its state. Nothing is read of it: what is stored is made of what came.
 local function insert(id, source_name, start, fixed, data, parent)
   local delay, at, priority, flags = struct_unpack(START, start)
   local key, queue = unpack(source_named(source_name))
@@ -93,7 +93,7 @@ local function insert(id, source_name, start, fixed, data, parent)
   if waits then
     jobs[id] = decode(fields)
     waiting[#waiting + 1] = id
-    return
+    return state
   end
   local member = new_member(seq, id, queue)
   if state == AVAILABLE then
@@ -106,6 +106,8 @@ local function insert(id, source_name, start, fixed, data, parent)
   values[n + 3], values[n + 4] = root .. 'm:' .. id, fields
   created[id], jobs[id] = true, nil
   if is_watched then topics['q' .. queue] = true end
+  if told then told[#told + 1] = { id, string.match(source_name, '|(.*)|'), queue, -1, state, 0, 0, false } end
+  return state
 end
 
 -- Places the jobs of a call that wait for children. Those that were given none need not wait.
@@ -119,13 +121,13 @@ local function place_waiting()
   waiting = {}
 end
 
--- Enqueues one job: false where it was created, or else the id of the job that stands for it.
+-- Enqueues one job. Answers false and its state where it was created, or else the id of the job that stands for it.
 local function create(id, source, start, fixed, data)
   local keys = keys_of(start)
   local earlier = keys and keys[IDEMPOTENCY] and promised(keys[IDEMPOTENCY])
   if earlier then return earlier[3] end
-  local other = stands_for(id, keys)
-  if not other then insert(id, source, start, fixed, data, keys and keys[PARENT_ID]) end
+  local other, state = stands_for(id, keys), nil
+  if not other then state = insert(id, source, start, fixed, data, keys and keys[PARENT_ID]) end
   if keys and keys[IDEMPOTENCY] then promise(keys, other or id) end
-  return other
+  return other, state
 end

@@ -1,7 +1,7 @@
 -- Creates jobs: of each caller's all or none.
 --
 -- ARGV[2..]  for each caller: how many jobs, and then these: see `new.lua`
--- Returns    for each job 0 where it was created, 1 where its idempotency key was used for another request, 2 where
+-- Returns    for each job the answer of `created_in` where it was created, 1 where its idempotency key was used for another request, 2 where
 --            another job of its call was refused, or the id of the job that stands for it
 
 local NEW_JOB = 5
@@ -46,10 +46,17 @@ end
 
 for_each_caller(function(from, many)
   if refused(from, many) then return end
-  for i = from, from + NEW_JOB * (many - 1), NEW_JOB do
-    answers[#answers + 1] = create(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]) or 0
+  local others, states = {}, {}
+  for n = 1, many do
+    local i = from + NEW_JOB * (n - 1)
+    others[n], states[n] = create(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4])
   end
   place_waiting()
+  for n = 1, many do
+    -- One that was to wait for children is available where it has none.
+    local state = states[n] == BLOCKED and jobs[ARGV[from + NEW_JOB * (n - 1)]][STATE] or states[n]
+    answers[#answers + 1] = others[n] or created_in(state)
+  end
 end)
 done()
 return answers

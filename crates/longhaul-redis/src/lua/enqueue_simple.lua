@@ -3,7 +3,7 @@
 -- because making the functions that all other scripts share takes the server longer than creating a job.
 --
 -- ARGV[2..]  new jobs: see `new.lua`
--- Returns    0 for each
+-- Returns    the answer of `created_in` for each
 
 local NEW_JOB = 5
 
@@ -17,7 +17,7 @@ if drawn > last then
 end
 -- Keys and values in turn; scores and members in turn. Their lengths are counted along, for `#` has to search for them.
 local values, all, scheduled, listed, answers = {}, {}, {}, {}, {}
-local created, waiting = 0, 0
+local created, waiting, created_at = 0, 0, created_in(0)
 -- Name of a claim source -> {queue, the rest of the name, its available jobs by rank, how many these are}; queue -> how many wait.
 local sources, later = {}, {}
 local data_of, fields_of = root .. 'd:', root .. 'm:'
@@ -45,7 +45,7 @@ for i = 2, #ARGV, NEW_JOB do
   values[v + 3], values[v + 4] = fields_of .. id, new_fields(state, run_at, NO_CHILDREN, last, 0, fixed)
   all[a + 1], all[a + 2] = seq, id
   created = created + 1
-  answers[created] = 0
+  answers[created] = created_at - state
   if state == AVAILABLE then
     local rank, members, m = run_at - priority * PRIORITY_STEP, source[3], 2 * source[4]
     if rank ~= score then score, score_text = rank, text_of('%d', rank) end

@@ -3,7 +3,7 @@
 --
 -- ARGV[2]    the packed claim: see `claim`
 -- ARGV[3..]  packed ends of runs: see `finish`
--- Returns    the statuses of the ends, and the answer of `claim`
+-- Returns    the answers about the ends, as `finish.lua` gives them, and the answer of `claim`
 
 local statuses = finish_all(3, #ARGV)
 return { statuses, claim(cmsgpack.unpack(ARGV[2])) }

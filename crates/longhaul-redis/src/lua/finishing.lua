@@ -76,11 +76,18 @@ local outcomes = {
   end,
 }
 
--- Ends one run: {id, token, outcome, value, delay, entries, {new job}}, the last two of which may be false.
+-- The answer about a run that ends here, which tells its status and the time: it is negative, and no other is.
+local function ended_as(status)
+  return -4 * now - status - 1
+end
+
+-- Ends one run: {id, token, outcome, value, delay, entries, {new job}, true where the caller wants to be told of changes}, of
+-- which entries and new jobs may be false. Answers as `finish.lua` does.
 local function finish(end_of_run)
-  local id, token, outcome, value, delay, entries, follow_ups = unpack(end_of_run)
+  local id, token, outcome, value, delay, entries, follow_ups, tells = unpack(end_of_run)
   local job = leased(id, token)
   if not job then return has_ended_by(job_of(id), token) and HELD or LOST end
+  if tells then note_changes() end
   local status = lease_status(job)
   unindex(id, job)
   if entries then add_entries(id, job, entries) end
@@ -98,7 +105,9 @@ local function finish(end_of_run)
     place_waiting()
   end
   count_ended()
-  return status
+  local noted = told
+  told = false
+  return noted and { ended_as(status), noted } or ended_as(status)
 end
 
 -- Completes a run, and answers true, where that is simple: it has but a short output, no steps, no unique key and no batch,
@@ -134,9 +143,9 @@ local function finish_all(first, to)
   -- Of two ends of one run the first counts.
   local found, completed_by, is_left = read_all('m:', ids), {}, {}
   for i, run in ipairs(runs) do
-    local id, token, outcome, output, _, entries, follow_ups = unpack(run)
-    local is_simple = outcome == 'completed' and not entries and not follow_ups and #output <= SHORT_OUTPUT and found[i]
-      and not is_left[id]
+    local id, token, outcome, output, _, entries, follow_ups, tells = unpack(run)
+    local is_simple = outcome == 'completed' and not entries and not follow_ups and not tells and #output <= SHORT_OUTPUT
+      and found[i] and not is_left[id]
     if completed_by[id] then
       statuses[i] = completed_by[id] == token and HELD or LOST
     else
@@ -144,7 +153,7 @@ local function finish_all(first, to)
       -- A record that cannot be read is none of a simple run.
       if is_simple then is_read, is_done = pcall(complete_simple, id, token, output, found[i]) end
       if is_read and is_done then
-        statuses[i], completed_by[id] = HELD, token
+        statuses[i], completed_by[id] = ended_as(HELD), token
       else
         rest[#rest + 1], is_left[id] = i, true
       end

@@ -16,5 +16,5 @@ if is_idle then
       write_now('SADD', root .. 'watched', 'q' .. queue[1])
     end
   end
-  return { now, first_due or -1, 0 }
+  return { now, first_due or -1, 0, false }
 end

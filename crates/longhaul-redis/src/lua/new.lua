@@ -20,6 +20,11 @@ local NOTHING = '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
   .. struct_pack('>I4I4i8', 1, 1, now) .. '\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
 local NO_CHILDREN, NONE_YET = '\0\0', '\0\16\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
 
+-- The answer for a job that was created in a state, which tells the state and the time: it is negative, and no other is.
+local function created_in(state)
+  return -4 * now - state - 1
+end
+
 local function new_fields(state, run_at, children, seq, batch, fixed)
   return struct_pack(NEW_FIELDS, state, run_at, NOTHING, children, seq, batch, fixed, now)
 end

@@ -1,10 +1,12 @@
 -- Removes ended jobs that the retention of their queues no longer covers, and notes when there will be more.
 --
 -- ARGV[2]   how many to remove at most
--- ARGV[3..] places: a queue, a state, how many are kept or -1 for any number, and how old they may become in
+-- ARGV[3]   '1' where the caller wants to be told of changes
+-- ARGV[4..] places: a queue, a state, how many are kept or -1 for any number, and how old they may become in
 --           milliseconds or -1 for any age
--- Returns   how many were removed, and how many of the places were done with
+-- Returns   how many were removed, how many of the places were done with, and the changes of state or false
 
+if ARGV[3] == '1' then note_changes() end
 local limit = tonumber(ARGV[2])
 
 -- Notes when a place is due again: when its oldest job comes of age, or one that does not count yet begins to.
@@ -39,7 +41,7 @@ local function prune(queue, state, kept, age, most)
 end
 
 local looked_at, pruned, finished = 0, 0, 0
-for i = 3, #ARGV, 4 do
+for i = 4, #ARGV, 4 do
   local most = limit - looked_at
   if most == 0 then break end
   local queue, state, kept, age = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])
@@ -53,4 +55,4 @@ for i = 3, #ARGV, 4 do
   end
 end
 done()
-return { pruned, finished }
+return { pruned, finished, told }

@@ -49,6 +49,7 @@ local function fail_damaged(key, member, state)
   jobs[id], members[id], damaged[id] = decode(packed[id]), member, nil
   write('DEL', root .. 'e:' .. id)
   keep_error(id, jobs[id], UNREADABLE_ERROR)
+  states_left[id] = state
   index(id, jobs[id])
 end
 

@@ -3,6 +3,7 @@
 -- Adds to the history of failures, as of the present attempt. `error` is the rest of an object in JSON.
 local function keep_error(id, job, error)
   local key = root .. 'e:' .. id
+  if told then failures[id] = error end
   write('RPUSH', key, '{"attempt":' .. job[ATTEMPT] .. ',"at":' .. digits(now) .. ',' .. error)
   if job[ERRORS] >= KEPT_ERRORS then
     write('LTRIM', key, -KEPT_ERRORS, -1)

@@ -29,6 +29,12 @@ local sources = {}
 local topics, is_watched = {}, call('EXISTS', root .. 'watched') == 1
 local last
 
+-- Changes of state, where the caller wants to be told of them, or false: the time, and then for each its id, kind, queue, the
+-- states before and after or -1, the attempt, when the run began that is over or 0, and the failure that ended it or false.
+local told = false
+-- id -> the state that a job has left, and the failure of its run.
+local states_left, failures = {}, {}
+
 -- A number in digits: Lua's own way loses those beyond the fourteenth.
 local function digits(number)
   return format('%d', number)
@@ -229,6 +235,19 @@ local function mark_changed(id)
   if is_watched then topics['j' .. id] = true end
 end
 
+-- Has changes of state noted from here on.
+local function note_changes()
+  told = { now }
+end
+
+local function tell(id, job, from, to)
+  states_left[id] = nil
+  if from == to then return end
+  local failure = to ~= CANCELLED and failures[id] or false
+  told[#told + 1] =
+    { id, job[KIND], job[QUEUE], from, to, job[ATTEMPT], from == RUNNING and job[STARTED_AT] or 0, failure }
+end
+
 -- Takes a job out of the sets of its state. All fields that its places are made of must still be as they were.
 local function unindex(id, job)
   local state, member, place = job[STATE], member_of(id, job), place_of(job)
@@ -236,6 +255,7 @@ local function unindex(id, job)
   if LISTED[state] then remove_member(LISTED[state], id) end
   if state == RUNNING and job[CANCEL_BY] ~= 0 then remove_member(stopping_key, member) end
   count(job[QUEUE], state, -1)
+  if told then states_left[id] = state end
 end
 
 -- Puts a job into the sets of its state.
@@ -249,6 +269,7 @@ local function index(id, job)
   if is_watched and (state == AVAILABLE or state == SCHEDULED) then topics['q' .. job[QUEUE]] = true end
   count(job[QUEUE], state, 1)
   mark_changed(id)
+  if told then tell(id, job, states_left[id] or -1, state) end
 end
 
 -- Moves a job to another state. A run that this ends is over, and so is its token.

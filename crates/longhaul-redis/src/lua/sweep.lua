@@ -6,9 +6,11 @@
 -- ARGV[4], ARGV[5]  the same for poison, before and after the number of crashes
 -- ARGV[6]           the rest of the error of a job that did not stop in time
 -- ARGV[7]           for how long a silent worker is listed
--- Returns           how many were promoted, rescued, poisoned and fenced off, 1 where there may be more to do, and 1 where
---                   history may be removed: see `due`
+-- ARGV[8]           '1' where the caller wants to be told of changes
+-- Returns           how many were promoted, rescued, poisoned and fenced off, 1 where there may be more to do, 1 where history
+--                   may be removed: see `due`, and the changes of state or false
 
+if ARGV[8] == '1' then note_changes() end
 local limit = tonumber(ARGV[2])
 local promoted, due = promote(limit)
 
@@ -95,4 +97,5 @@ return {
   rescued[CANCELLED] + #fenced,
   most >= limit and 1 or 0,
   prunes and 1 or 0,
+  told,
 }

@@ -2,8 +2,9 @@
 --
 -- ARGV[2]    the rest of the error of a job that was asked to stop meanwhile, in JSON
 -- ARGV[3..]  ids and tokens
--- Returns    how many there were
+-- Returns    how many there were, and the changes of state
 
+note_changes()
 local undone = 0
 for i = 3, #ARGV, 2 do
   local job = leased(ARGV[i], tonumber(ARGV[i + 1]))
@@ -13,4 +14,4 @@ for i = 3, #ARGV, 2 do
   end
 end
 done()
-return undone
+return { undone, told }

@@ -4,8 +4,9 @@
 -- ARGV[3]    the worker
 -- ARGV[4]    the highest token that the process had seen when it sent the first of these claims
 -- ARGV[5..]  tokens that the worker was given since
--- Returns    how many there were
+-- Returns    how many there were, and the changes of state
 
+note_changes()
 local floor, known, undone = tonumber(ARGV[4]), {}, 0
 for i = 5, #ARGV do
   known[tonumber(ARGV[i])] = true
@@ -24,4 +25,4 @@ for _, id in ipairs(ids) do
   end
 end
 done()
-return undone
+return { undone, told }

@@ -69,7 +69,13 @@ pub struct StepRecord {
     /// When it was recorded.
     pub finished_at: Option<Timestamp>,
     /// Its output, which is kept until the job completes.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub output: Option<Json>,
+}
+
+/// Tells an output that is `null` from one that is not there.
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
+    Json::deserialize(deserializer).map(Some)
 }
 
 /// Entries of one run.

@@ -17,6 +17,7 @@ use crate::maintenance::Maintenance;
 use crate::model::{QueueSlots, WorkerInfo, process_id};
 use crate::panics::contain_future;
 use crate::runtime::Runtime;
+use crate::stats::Recorder;
 
 /// The longest time that a worker may go without a heartbeat before its jobs are given to others.
 pub const DEFAULT_LEASE: Duration = Duration::from_secs(30);
@@ -102,6 +103,7 @@ impl WorkerBuilder {
         let active = Active::default();
         let (stopping, stopped) = (CancellationToken::new(), CancellationToken::new());
         let maintenance = Maintenance::start_on(Arc::clone(longhaul.store()), runtime.clone());
+        let stats = Recorder::start_on(Arc::clone(longhaul.store()), runtime.clone());
         let heartbeat = Heartbeat {
             activity: maintenance.activity(),
             store: Arc::clone(longhaul.store()),
@@ -139,16 +141,21 @@ impl WorkerBuilder {
             ended,
         };
         let ending = Ending { active: active.clone(), stopped: stopped.clone(), _maintenance: maintenance };
-        let clock = runtime.clock.clone();
+        let (clock, task_clock) = (runtime.clock.clone(), runtime.clock.clone());
         runtime.spawn(async move {
             let _ending = ending;
             if let Err(panic) = contain_future(dispatch.run(ends)).await {
                 tracing::error!("the worker {panic}; it has stopped, and its jobs will be run by others");
             }
+            // Counts may be lost, and nobody waits long for them.
+            let _ = task_clock.timeout(FLUSH, stats.flush()).await;
         });
         Worker { stopping, stopped, active, clock }
     }
 }
+
+/// The longest that a worker which has ended waits for its counts to be written.
+const FLUSH: Duration = Duration::from_secs(2);
 
 /// Ends with the dispatcher's task, however that ends: the runtime may be dropped with it and all jobs in it. A heartbeat
 /// that went on would keep their leases alive for ever, and jobs that went on without one would run twice.

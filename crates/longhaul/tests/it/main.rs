@@ -18,3 +18,4 @@ mod refused;
 mod script;
 mod shutdown;
 mod slots;
+mod stats;

@@ -315,8 +315,8 @@ struct DropsOne {
 
 impl Spawn for DropsOne {
     fn spawn(&self, task: BoxFuture<'static, ()>) {
-        // The worker starts three tasks besides those of jobs: maintenance, recorder, dispatcher.
-        if self.count.fetch_add(1, Ordering::SeqCst) == 3 {
+        // The worker starts four tasks besides those of jobs: maintenance, statistics, recorder, dispatcher.
+        if self.count.fetch_add(1, Ordering::SeqCst) == 4 {
             return drop(task);
         }
         self.inner.spawn(task);

@@ -2,6 +2,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use longhaul::lifecycle::{self, Deed};
 use longhaul::{Acted, Action, CANCEL_GRACE, JobFilter, JobId, JobRecord, Longhaul, Page, Payloads};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -10,7 +11,7 @@ use super::body::JobBody;
 use super::filter::FilterRequest;
 use super::read::found;
 use crate::auth::Caller;
-use crate::extract::JsonBody;
+use crate::extract::{JsonBody, OptionalJson};
 use crate::faults::Faults;
 use crate::path::{JobPath, Mount};
 use crate::problem::{Code, Problem};
@@ -45,15 +46,26 @@ pub(crate) async fn cancel(
     Ok(JobBody::from(&*record).answer(status, mount.base(), api.estimator.of(&record)))
 }
 
+/// The way in which a job is to run again.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schema(as = Retry)]
+pub(crate) struct RetryRequest {
+    /// Its new args, at most 256 KiB. Its steps were those of the former ones, and are forgotten.
+    #[schema(value_type = Option<serde_json::Value>)]
+    args: Option<longhaul::Json>,
+}
+
 /// Runs a finished job again
 ///
-/// With all its attempts.
+/// With all its attempts. A job that failed or was cancelled keeps the outputs of its steps, unless it is given other args.
 #[utoipa::path(
     post,
     path = "/jobs/{id}/retry",
     operation_id = "retryJob",
     tag = "jobs",
     params(("id" = String, Path, description = "The job's id")),
+    request_body(content = Option<RetryRequest>),
     responses(
         (status = 202, description = "The job is to run again", body = JobBody),
         (status = 404, description = "No job of this id is known"),
@@ -66,8 +78,10 @@ pub(crate) async fn retry(
     _: Caller,
     mount: Mount,
     JobPath(id): JobPath,
+    OptionalJson(RetryRequest { args }): OptionalJson<RetryRequest>,
 ) -> Result<Response, Problem> {
-    finished_only(&api, &id, Action::Retry).await?;
+    let action = args.map_or(Action::Retry, |args| Action::RetryWith { args });
+    finished_only(&api, &id, action).await?;
     let record = found(api.longhaul.get(&id).await?)?;
     Ok(JobBody::from(&*record).answer(StatusCode::ACCEPTED, mount.base(), api.estimator.of(&record)))
 }
@@ -95,6 +109,9 @@ pub(crate) async fn finished_only(api: &Api, id: &JobId, action: Action) -> Resu
 pub(crate) struct ActionRequest {
     action: ActionWord,
     filter: FilterRequest,
+    /// The new priority of the jobs, −100 to 100, higher first: for `set_priority`, which needs one.
+    #[schema(minimum = -100, maximum = 100)]
+    priority: Option<i32>,
     /// The most jobs to act on, 1 to 10,000; 1,000 unless given.
     #[schema(minimum = 1, maximum = 10_000)]
     limit: Option<usize>,
@@ -115,6 +132,8 @@ enum ActionWord {
     Retry,
     /// Removes finished jobs.
     Delete,
+    /// Gives unfinished jobs another priority: those that wait take their place by it.
+    SetPriority,
 }
 
 /// The effect of an action on many jobs.
@@ -146,7 +165,7 @@ const MAX_ACTIONS: usize = 10_000;
 /// The most jobs of a page that are counted at once.
 const COUNTED_AT_ONCE: usize = 1_000;
 
-/// Cancels, retries or deletes many jobs
+/// Cancels, retries, deletes or moves many jobs
 ///
 /// Jobs that the action is not for (a retry of an unfinished one, or of one whose unique key another job holds) are
 /// left alone: they are `matched` and not `done`. A job is changed only if it fits the filter at that moment.
@@ -173,13 +192,23 @@ pub(crate) async fn act_on_many(
     if !(1..=MAX_ACTIONS).contains(&limit) {
         faults.add(Code::Invalid, "limit", format!("must be from 1 to {MAX_ACTIONS}"));
     }
+    let action = match (value.action, value.priority) {
+        (ActionWord::SetPriority, None) => {
+            faults.add(Code::Invalid, "priority", "must be given, from -100 to 100");
+            Action::SetPriority { priority: 0 }
+        }
+        (ActionWord::SetPriority, Some(priority)) => Action::SetPriority { priority },
+        (_, Some(_)) => {
+            faults.add(Code::Invalid, "priority", "is for the action set_priority alone");
+            Action::Retry
+        }
+        (ActionWord::Cancel, None) => Action::Cancel { grace: CANCEL_GRACE },
+        (ActionWord::Retry, None) => Action::Retry,
+        (ActionWord::Delete, None) => Action::Delete,
+    };
+    faults.check(longhaul::admit::action(&action));
     faults.into_result()?;
     let Some(filter) = filter else { return Ok(Json(Acted { complete: true, ..Acted::default() }.into())) };
-    let action = match value.action {
-        ActionWord::Cancel => Action::Cancel { grace: CANCEL_GRACE },
-        ActionWord::Retry => Action::Retry,
-        ActionWord::Delete => Action::Delete,
-    };
     let acted = match value.dry_run {
         true => count(&longhaul, &filter, &action, limit).await?,
         false => longhaul.store().act(&filter, action, limit).await?,
@@ -202,7 +231,7 @@ async fn count(
         let page = Page { cursor, limit: left.min(COUNTED_AT_ONCE), payloads: Payloads::Short };
         let page = longhaul.store().list(filter, page).await?;
         acted.matched += page.jobs.len() as u64;
-        let is_for = |job: &&JobRecord| job.state.is_finished() != matches!(action, Action::Cancel { .. });
+        let is_for = |job: &&JobRecord| lifecycle::act(job.state, action) != Deed::Nothing;
         acted.done += page.jobs.iter().filter(is_for).count() as u64;
         cursor = page.next;
         acted.complete = cursor.is_none();

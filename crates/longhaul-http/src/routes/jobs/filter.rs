@@ -36,7 +36,7 @@ pub(crate) struct FilterRequest {
     parent: Option<Vec<String>>,
     /// With all of these labels.
     labels: BTreeMap<String, String>,
-    /// With this text in the id, the kind, the args or the last error; the case of ASCII letters does not count.
+    /// That fit all of these words, as in the list of jobs.
     q: Option<String>,
 }
 
@@ -80,8 +80,11 @@ impl FilterRequest {
             queues: self.queue.unwrap_or_default(),
             parents,
             labels: self.labels.into_iter().collect(),
-            text: self.q,
-            terms: Vec::new(),
+            ..JobFilter::default()
+        };
+        let filter = match self.q {
+            Some(query) => faults.check(filter.with_query(&query).map_err(in_filter))?,
+            None => filter,
         };
         (!fits_nothing).then_some(filter)
     }
@@ -140,6 +143,15 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<
         OneOrMany::One(word) => Some(vec![word]),
         OneOrMany::Many(words) => Some(words),
     })
+}
+
+fn in_filter(error: longhaul::Error) -> longhaul::Error {
+    match error {
+        longhaul::Error::Invalid { field, reason } => {
+            longhaul::Error::Invalid { field: format!("filter.{field}"), reason }
+        }
+        other => other,
+    }
 }
 
 fn states_schema() -> Schema {

@@ -27,6 +27,17 @@ pub(crate) struct PageBody<'a> {
     /// The cursor of the next page; null after the last.
     #[schema(required)]
     next: Option<&'a str>,
+    /// The part of the jobs that was looked at for this page.
+    searched: Searched,
+}
+
+/// The bound of a search: a page looks at a bounded number of jobs, fitting or not.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Searched {
+    /// The jobs that were looked at for this page.
+    jobs: u64,
+    /// True where no older job is left to be looked at; false where the next page goes on.
+    complete: bool,
 }
 
 /// Lists jobs
@@ -44,8 +55,11 @@ pub(crate) struct PageBody<'a> {
         ("queue" = Option<Vec<String>>, Query, description = "In any of these queues"),
         ("parent" = Option<Vec<String>>, Query, description = "That belong to any of these jobs"),
         ("label" = Option<Vec<String>>, Query, description = "With all of these labels, each as `name:value`"),
-        ("q" = Option<String>, Query, description = "With this text in the id, the kind, the args or the last \
-            error; the case of ASCII letters does not count. The same on every store"),
+        ("q" = Option<String>, Query, description = "That fit all of these words: `queue:` `kind:` `state:` `id:` `parent:` \
+            `key:` (the limit key) `label.NAME:` `args.PATH:` (dots between names; a scalar, or one of an array) `error:` \
+            (a fingerprint, or text of the last error), and any other text, which is looked for in the id, the kind, the \
+            args and the last error (the case of ASCII letters does not count). `\"…\"` keeps blanks together, `-` before a \
+            word turns it round. The same on every store"),
         ("cursor" = Option<String>, Query, description = "Where the last page ended"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "The most jobs of a page, 50 \
             unless given"),
@@ -69,7 +83,11 @@ pub(crate) async fn list(
         Some(filter) => longhaul.store().list(&filter, page).await?,
         None => JobPage::default(),
     };
-    let body = PageBody { jobs: page.jobs.iter().map(JobBody::from).collect(), next: page.next.as_deref() };
+    let body = PageBody {
+        jobs: page.jobs.iter().map(JobBody::from).collect(),
+        next: page.next.as_deref(),
+        searched: Searched { jobs: page.searched, complete: page.next.is_none() },
+    };
     let mut response = Json(body).into_response();
     if let Some(next) = &page.next {
         let query = query::with(query.as_deref(), "cursor", next);
@@ -86,7 +104,7 @@ fn read_query(query: Option<&str>) -> Result<(Option<JobFilter>, Page), Problem>
     let mut faults = Faults::default();
     let mut filter = JobFilter::default();
     let mut page = Page { limit: DEFAULT_LIMIT, payloads: Payloads::Short, ..Page::default() };
-    let mut without_value = Vec::new();
+    let (mut without_value, mut search) = (Vec::new(), None);
     for (name, value) in query::pairs(query) {
         if matches!(&*name, "kind" | "queue" | "label" | "q") {
             word(&name, &value, &mut faults);
@@ -101,7 +119,7 @@ fn read_query(query: Option<&str>) -> Result<(Option<JobFilter>, Page), Problem>
                 Some((label, value)) => filter.labels.push((label.to_owned(), value.to_owned())),
                 None => faults.add(Code::Invalid, "label", "must have the form 'name:value'"),
             },
-            "q" => filter.text = Some(value.into_owned()).filter(|text| !text.is_empty()),
+            "q" => search = Some(value.into_owned()),
             "cursor" => page.cursor = Some(value.into_owned()),
             "limit" => match query::number(&value, 1..=MAX_LIMIT) {
                 Ok(limit) => page.limit = limit,
@@ -127,12 +145,15 @@ fn read_query(query: Option<&str>) -> Result<(Option<JobFilter>, Page), Problem>
         ("label", filter.labels.len()),
     ];
     lists.into_iter().for_each(|(field, count)| bound(field, count, &mut faults));
-    faults.into_result()?;
     let fits_nothing = without_value.iter().any(|name| match &**name {
         "state" => filter.states.is_empty(),
         "kind" => filter.kinds.is_empty(),
         "queue" => filter.queues.is_empty(),
         _ => filter.parents.is_empty(),
     });
+    if let Some(search) = search {
+        filter = faults.check(filter.with_query(&search)).unwrap_or_default();
+    }
+    faults.into_result()?;
     Ok(((!fits_nothing).then_some(filter), page))
 }

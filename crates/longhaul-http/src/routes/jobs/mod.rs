@@ -9,8 +9,10 @@ mod follow;
 mod list;
 mod read;
 mod request;
+mod steps;
 mod token;
 mod unique;
+mod why;
 mod ws;
 
 pub use body::{ChildrenBody, ErrorBody, JobBody, ProgressBody};
@@ -30,6 +32,8 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(act::cancel))
         .routes(routes!(act::retry))
         .routes(routes!(events::events))
+        .routes(routes!(steps::steps))
+        .routes(routes!(why::why))
         .routes(routes!(ws::follow))
         .routes(routes!(token::sign))
 }

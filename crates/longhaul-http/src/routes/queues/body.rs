@@ -16,6 +16,8 @@ pub struct QueueBody {
     /// The same jobs in the words of Bull and BullMQ, for dashboards that know those. Jobs that wait for other jobs
     /// (`blocked`) and cancelled ones have no word there and are not counted.
     counts: BullCounts,
+    /// True while no worker is given jobs of it.
+    paused: bool,
     /// Its configuration.
     config: ConfigBody,
 }
@@ -50,7 +52,7 @@ struct StateCounts {
 /// Jobs per state in Bull's words.
 #[derive(Debug, Serialize, ToSchema)]
 struct BullCounts {
-    /// `available`
+    /// `available`, unless the queue is paused
     waiting: u64,
     /// `running`
     active: u64,
@@ -60,7 +62,7 @@ struct BullCounts {
     failed: u64,
     /// `scheduled`
     delayed: u64,
-    /// Always 0: queues cannot be paused yet.
+    /// `available`, while the queue is paused
     paused: u64,
 }
 
@@ -109,14 +111,20 @@ impl From<QueueInfo> for QueueBody {
             cancelled: count(State::Cancelled),
         };
         let counts = BullCounts {
-            waiting: states.available,
+            waiting: if queue.paused { 0 } else { states.available },
             active: states.running,
             completed: states.completed,
             failed: states.failed,
             delayed: states.scheduled,
-            paused: 0,
+            paused: if queue.paused { states.available } else { 0 },
         };
-        Self { states, counts, config: ConfigBody::from(&queue.config), name: queue.name }
+        Self {
+            states,
+            counts,
+            paused: queue.paused,
+            config: ConfigBody::from(&queue.config),
+            name: queue.name,
+        }
     }
 }
 

@@ -1,4 +1,5 @@
 mod body;
+mod pause;
 mod read;
 mod set;
 
@@ -11,5 +12,9 @@ use crate::state::Api;
 
 /// Every route of queues, each with its own documentation.
 pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::default().routes(routes!(read::list)).routes(routes!(read::read, set::set))
+    OpenApiRouter::default()
+        .routes(routes!(read::list))
+        .routes(routes!(read::read, set::set))
+        .routes(routes!(pause::pause))
+        .routes(routes!(pause::resume))
 }

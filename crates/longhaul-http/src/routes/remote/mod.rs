@@ -4,10 +4,12 @@
 //! |---|---|
 //! | `claim` | claims, turns, and claims that nobody hears the answer of |
 //! | `lease` | heartbeats, records, finishes |
+//! | `seen` | pauses, lanes, steps and samples: what people see of a store |
 //! | `store` | what only a whole store needs: [`RemoteStore`](crate::RemoteStore) |
 
 mod claim;
 mod lease;
+mod seen;
 mod store;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -34,4 +36,11 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(store::queues))
         .routes(routes!(store::set_queue))
         .routes(routes!(store::workers))
+        .routes(routes!(seen::pause_queue))
+        .routes(routes!(seen::resume_queue))
+        .routes(routes!(seen::lanes))
+        .routes(routes!(seen::pauses))
+        .routes(routes!(seen::steps))
+        .routes(routes!(seen::put_samples))
+        .routes(routes!(seen::samples))
 }

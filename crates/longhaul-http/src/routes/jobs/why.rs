@@ -1,0 +1,99 @@
+use axum::Json;
+use axum::extract::State;
+use longhaul::State as JobState;
+use longhaul::why::{Reason, Why};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::read::found;
+use crate::auth::Reader;
+use crate::path::no_such_job;
+use crate::problem::Problem;
+use crate::state::Api;
+use crate::time::Rfc3339;
+
+/// Why a job is where it is.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Why)]
+pub(crate) struct WhyBody {
+    /// Its state.
+    state: JobState,
+    /// Its place among the available jobs of its queue, from 1; at most 1,000 is counted.
+    #[schema(required)]
+    position: Option<u64>,
+    /// When it is likely to have ended, in seconds from now, where its kind has been measured.
+    #[schema(required)]
+    eta_seconds: Option<u64>,
+    /// What keeps it from running. An available job with no reason waits for its turn; one that runs or has ended waits for
+    /// nothing.
+    reasons: Vec<ReasonBody>,
+}
+
+/// One thing that keeps a job from running.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Reason)]
+pub(crate) struct ReasonBody {
+    /// `run_at` (its time has not come), `retry` (the next attempt waits for its backoff), `children` (they have not all
+    /// ended), `paused_queue`, `paused_key`, `no_worker` (no live worker serves the queue), `unknown_kind` (none of those that
+    /// serve it knows the kind and version).
+    rule: &'static str,
+    /// The limit key, the queue or the kind that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    /// Of what must happen, how much has: children that have ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    used: Option<u64>,
+    /// How much must happen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    of: Option<u64>,
+    /// When it ends, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    until: Option<Rfc3339>,
+    /// Jobs that it waits for; at most 20.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    waits_for: Vec<String>,
+}
+
+/// Tells why a job waits
+#[utoipa::path(
+    get,
+    path = "/jobs/{id}/why",
+    operation_id = "whyJob",
+    tag = "jobs",
+    params(
+        ("id" = String, Path, description = "The job's id"),
+        ("token" = Option<String>, Query, description = "The job's read token, where no header can be sent"),
+    ),
+    responses(
+        (status = 200, description = "The reasons", body = WhyBody),
+        (status = 404, description = "No job of this id is known"),
+        (status = 410, description = "The job was pruned or deleted within the last 24 hours"),
+    ),
+)]
+pub(crate) async fn why(State(api): State<Api>, reader: Reader) -> Result<Json<WhyBody>, Problem> {
+    let record = found(api.longhaul.get(&reader.id).await?)?;
+    reader.check(&record)?;
+    let why = api.longhaul.why(&reader.id).await?.ok_or_else(no_such_job)?;
+    let Why { state, position, reasons } = why;
+    Ok(Json(WhyBody {
+        state,
+        position,
+        eta_seconds: api.estimator.of(&record).eta_seconds(),
+        reasons: reasons.into_iter().map(ReasonBody::from).collect(),
+    }))
+}
+
+impl From<Reason> for ReasonBody {
+    fn from(reason: Reason) -> Self {
+        Self {
+            rule: reason.rule.as_str(),
+            key: reason.key,
+            used: reason.done,
+            of: reason.of,
+            until: reason.until.map(Rfc3339),
+            waits_for: reason.waits_for.iter().map(ToString::to_string).collect(),
+        }
+    }
+}

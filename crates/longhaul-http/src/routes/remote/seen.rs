@@ -1,0 +1,133 @@
+use axum::Json;
+use axum::extract::State;
+use longhaul::Longhaul;
+
+use crate::auth::WorkerCaller;
+use crate::extract::WorkerJson;
+use crate::problem::Problem;
+use crate::wire::{
+    LanesAnswer, NothingBody, PausesAnswer, PutSamplesBody, QueueNameBody, SamplesAnswer, SamplesBody,
+    StepsAnswer, StepsBody,
+};
+
+/// Pauses a queue
+#[utoipa::path(
+    post,
+    path = "/worker/pause-queue",
+    operation_id = "storePauseQueue",
+    tag = "store",
+    request_body(content = QueueNameBody),
+    responses((status = 200, description = "It is paused", body = NothingBody)),
+)]
+pub(crate) async fn pause_queue(
+    State(longhaul): State<Longhaul>,
+    _: WorkerCaller,
+    WorkerJson(QueueNameBody { queue }, _): WorkerJson<QueueNameBody>,
+) -> Result<Json<NothingBody>, Problem> {
+    longhaul.store().pause_queue(&queue).await?;
+    Ok(Json(NothingBody {}))
+}
+
+/// Resumes a queue
+#[utoipa::path(
+    post,
+    path = "/worker/resume-queue",
+    operation_id = "storeResumeQueue",
+    tag = "store",
+    request_body(content = QueueNameBody),
+    responses((status = 200, description = "It is not paused", body = NothingBody)),
+)]
+pub(crate) async fn resume_queue(
+    State(longhaul): State<Longhaul>,
+    _: WorkerCaller,
+    WorkerJson(QueueNameBody { queue }, _): WorkerJson<QueueNameBody>,
+) -> Result<Json<NothingBody>, Problem> {
+    longhaul.store().resume_queue(&queue).await?;
+    Ok(Json(NothingBody {}))
+}
+
+/// Lists what waits by queue, kind and version
+#[utoipa::path(
+    post,
+    path = "/worker/lanes",
+    operation_id = "storeLanes",
+    tag = "store",
+    request_body(content = NothingBody),
+    responses((status = 200, description = "The lanes", body = LanesAnswer)),
+)]
+pub(crate) async fn lanes(
+    State(longhaul): State<Longhaul>,
+    _: WorkerCaller,
+    WorkerJson(NothingBody {}, _): WorkerJson<NothingBody>,
+) -> Result<Json<LanesAnswer>, Problem> {
+    Ok(Json(LanesAnswer { lanes: longhaul.store().lanes().await? }))
+}
+
+/// Lists the limit keys that are paused
+#[utoipa::path(
+    post,
+    path = "/worker/pauses",
+    operation_id = "storePauses",
+    tag = "store",
+    request_body(content = NothingBody),
+    responses((status = 200, description = "The pauses", body = PausesAnswer)),
+)]
+pub(crate) async fn pauses(
+    State(longhaul): State<Longhaul>,
+    _: WorkerCaller,
+    WorkerJson(NothingBody {}, _): WorkerJson<NothingBody>,
+) -> Result<Json<PausesAnswer>, Problem> {
+    Ok(Json(PausesAnswer { pauses: longhaul.store().pauses().await? }))
+}
+
+/// Lists the steps of a job, as the engine writes them
+#[utoipa::path(
+    post,
+    path = "/worker/steps",
+    operation_id = "storeSteps",
+    tag = "store",
+    request_body(content = StepsBody),
+    responses((status = 200, description = "The steps that are done", body = StepsAnswer)),
+)]
+pub(crate) async fn steps(
+    State(longhaul): State<Longhaul>,
+    _: WorkerCaller,
+    WorkerJson(StepsBody { id }, _): WorkerJson<StepsBody>,
+) -> Result<Json<StepsAnswer>, Problem> {
+    Ok(Json(StepsAnswer { steps: longhaul.store().steps(&id).await? }))
+}
+
+/// Keeps samples of time series
+#[utoipa::path(
+    post,
+    path = "/worker/put-samples",
+    operation_id = "storePutSamples",
+    tag = "store",
+    request_body(content = PutSamplesBody),
+    responses((status = 200, description = "They are kept", body = NothingBody)),
+)]
+pub(crate) async fn put_samples(
+    State(longhaul): State<Longhaul>,
+    _: WorkerCaller,
+    WorkerJson(PutSamplesBody { samples }, _): WorkerJson<PutSamplesBody>,
+) -> Result<Json<NothingBody>, Problem> {
+    longhaul.store().put_samples(&samples).await?;
+    Ok(Json(NothingBody {}))
+}
+
+/// Reads the samples of a series
+#[utoipa::path(
+    post,
+    path = "/worker/samples",
+    operation_id = "storeSamples",
+    tag = "store",
+    request_body(content = SamplesBody),
+    responses((status = 200, description = "The samples from a moment on", body = SamplesAnswer)),
+)]
+pub(crate) async fn samples(
+    State(longhaul): State<Longhaul>,
+    _: WorkerCaller,
+    WorkerJson(SamplesBody { series, from }, _): WorkerJson<SamplesBody>,
+) -> Result<Json<SamplesAnswer>, Problem> {
+    Ok(Json(SamplesAnswer { samples: longhaul.store().samples(&series, from).await? }))
+}

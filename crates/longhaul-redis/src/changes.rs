@@ -1,0 +1,331 @@
+//! Tells of changes of state, on the driver's thread: a change is told also where the caller that made it has gone away before
+//! the answer came.
+//!
+//! Of what most jobs go through nothing needs to be said: what was enqueued and claimed here is known here, and so is the run
+//! that a completion ends. Scripts note the other changes, where somebody wants to know.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use longhaul::{AttemptError, Change, Changes, Finish, JobId, Lease, Outcome, State, Timestamp};
+use parking_lot::Mutex;
+use redis::Value;
+
+use crate::answer::{bytes, int, text};
+use crate::claim::{BEFORE_JOBS, lease};
+use crate::fields::Fields;
+use crate::finish::ended;
+
+/// Hears an answer before its caller does: of a script that several callers share, their values; else the one answer.
+pub(crate) type Hear = Box<dyn FnOnce(&[Value]) + Send>;
+
+/// Those who want to know of changes, and what needs to be known for that.
+#[derive(Debug, Default)]
+pub(crate) struct Telling {
+    pub(crate) changes: Changes,
+    runs: Mutex<Runs>,
+}
+
+/// Says if a script is to note the changes that it makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Notes {
+    Wanted,
+    Unwanted,
+}
+
+impl Notes {
+    /// The argument by which a script is told.
+    pub(crate) fn argument(self) -> Vec<u8> {
+        match self {
+            Notes::Wanted => b"1".to_vec(),
+            Notes::Unwanted => b"0".to_vec(),
+        }
+    }
+}
+
+/// A job that is being created.
+#[derive(Debug)]
+pub(crate) struct New {
+    pub(crate) id: JobId,
+    pub(crate) kind: Cow<'static, str>,
+    pub(crate) queue: Cow<'static, str>,
+}
+
+/// The end of a run that is on its way, and the run, where the script need not note what becomes of it.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    lease: Lease,
+    run: Option<Run>,
+}
+
+impl Ending {
+    pub(crate) fn notes(&self, telling: &Telling) -> Notes {
+        if self.run.is_some() { Notes::Unwanted } else { telling.notes() }
+    }
+}
+
+impl Telling {
+    /// Changes are to be noted where somebody wants to know.
+    pub(crate) fn notes(&self) -> Notes {
+        if self.changes.is_observed() { Notes::Wanted } else { Notes::Unwanted }
+    }
+
+    /// Hears what a script has noted, which is the last value of its answer.
+    pub(crate) fn hear_noted(self: &Arc<Self>) -> Option<Hear> {
+        self.hear(|telling, answers| {
+            if let [Value::Array(answer)] = answers
+                && let Some(noted) = answer.last()
+            {
+                telling.tell_noted(noted);
+            }
+        })
+    }
+
+    /// Hears which of new jobs were created.
+    pub(crate) fn hear_created(self: &Arc<Self>, jobs: Vec<New>) -> Option<Hear> {
+        self.hear(move |telling, answers| {
+            let created = jobs.iter().zip(answers).filter_map(|(job, answer)| {
+                let (at, state) = created(answer)?;
+                Some(Change {
+                    id: &job.id,
+                    kind: &job.kind,
+                    queue: &job.queue,
+                    from: None,
+                    to: Some(state),
+                    attempt: 0,
+                    at,
+                    since: None,
+                    error: None,
+                })
+            });
+            telling.changes.tell(created);
+        })
+    }
+
+    /// Hears the answer to a claim.
+    pub(crate) fn hear_claimed(self: &Arc<Self>) -> Option<Hear> {
+        self.hear(|telling, answers| {
+            if let [Value::Array(answer)] = answers {
+                telling.tell_claimed(answer);
+            }
+        })
+    }
+
+    /// Hears what became of runs that were to end.
+    pub(crate) fn hear_ended(self: &Arc<Self>, endings: Vec<Ending>) -> Option<Hear> {
+        self.hear(move |telling, answers| telling.tell_ended(&endings, answers))
+    }
+
+    /// Hears the answer to the ends of runs and a claim.
+    pub(crate) fn hear_turn(self: &Arc<Self>, endings: Vec<Ending>) -> Option<Hear> {
+        self.hear(move |telling, answers| {
+            if let [Value::Array(parts)] = answers
+                && let [Value::Array(ends), Value::Array(claim)] = parts.as_slice()
+            {
+                telling.tell_ended(&endings, ends);
+                telling.tell_claimed(claim);
+            }
+        })
+    }
+
+    fn hear(self: &Arc<Self>, hear: impl FnOnce(&Self, &[Value]) + Send + 'static) -> Option<Hear> {
+        let telling = Arc::clone(self);
+        let hear = move |answers: &[Value]| hear(&telling, answers);
+        self.changes.is_observed().then(|| Box::new(hear) as Hear)
+    }
+
+    /// The ends of runs that are about to be sent. A completion of a run that was claimed here, and that no batch counts, says
+    /// all of itself.
+    pub(crate) fn endings(&self, finishes: &[Finish]) -> Vec<Ending> {
+        if !self.changes.is_observed() {
+            return Vec::new();
+        }
+        let mut runs = self.runs.lock();
+        let ending = |finish: &Finish| {
+            let run = runs.take(finish.lease.token);
+            let is_plain =
+                matches!(finish.outcome, Outcome::Completed { .. }) && finish.follow_ups.is_empty();
+            Ending { lease: finish.lease.clone(), run: run.filter(|_| is_plain) }
+        };
+        finishes.iter().map(ending).collect()
+    }
+
+    fn tell_ended(&self, endings: &[Ending], answers: &[Value]) {
+        let known = endings.iter().zip(answers).filter_map(|(ending, answer)| {
+            let run = ending.run.as_ref()?;
+            let at = ended(answer)?.1?;
+            Some(Change {
+                id: &ending.lease.id,
+                kind: &run.kind,
+                queue: &run.queue,
+                from: Some(State::Running),
+                to: Some(State::Completed),
+                attempt: run.attempt,
+                at,
+                since: run.started_at,
+                error: None,
+            })
+        });
+        self.changes.tell(known);
+        for answer in answers {
+            if let Value::Array(parts) = answer
+                && let Some(noted) = parts.get(1)
+            {
+                self.tell_noted(noted);
+            }
+        }
+    }
+
+    fn tell_claimed(&self, answer: &[Value]) {
+        if let Some(noted) = answer.get(BEFORE_JOBS - 1) {
+            self.tell_noted(noted);
+        }
+        let (Some(now), Some(jobs)) = (answer.first().and_then(int), answer.get(BEFORE_JOBS..)) else {
+            return;
+        };
+        let claimed =
+            jobs.chunks_exact(4).filter_map(|job| Some((lease(job)?, Fields::unpack(bytes(&job[1])?)?)));
+        let claimed: Vec<_> = claimed.collect();
+        self.changes.tell(claimed.iter().map(|(lease, fields)| Change {
+            id: &lease.id,
+            kind: fields.kind,
+            queue: fields.queue,
+            from: Some(State::Available),
+            to: Some(State::Running),
+            attempt: fields.attempt,
+            at: Timestamp(now),
+            since: Some(fields.run_at),
+            error: None,
+        }));
+        let mut runs = self.runs.lock();
+        for (lease, fields) in claimed.iter().filter(|(_, fields)| !fields.is_counted) {
+            let run = Run {
+                kind: fields.kind.into(),
+                queue: fields.queue.into(),
+                attempt: fields.attempt,
+                started_at: fields.started_at,
+            };
+            runs.note(lease.token, run);
+        }
+    }
+
+    /// Tells what a script has noted, where it has.
+    fn tell_noted(&self, noted: &Value) {
+        let Value::Array(noted) = noted else { return };
+        let Some((now, changes)) = noted.split_first() else { return };
+        let Some(now) = int(now).map(Timestamp) else { return };
+        let changes: Vec<Noted<'_>> = changes.iter().filter_map(Noted::read).collect();
+        self.changes.tell(changes.iter().map(|change| change.at(now)));
+    }
+}
+
+/// When and in which state a job was created, by the answer of `created_in` in `new.lua`.
+pub(crate) fn created(answer: &Value) -> Option<(Timestamp, State)> {
+    let (at, state) = told_with_time(answer)?;
+    Some((at, *State::ALL.get(state)?))
+}
+
+/// The time, and the small number that it was told with.
+pub(crate) fn told_with_time(answer: &Value) -> Option<(Timestamp, usize)> {
+    let told = int(answer).filter(|told| *told < 0)?;
+    let told = -(told + 1);
+    Some((Timestamp(told / 4), usize::try_from(told % 4).ok()?))
+}
+
+/// A change that a script has noted.
+struct Noted<'a> {
+    id: JobId,
+    kind: &'a str,
+    queue: &'a str,
+    from: Option<State>,
+    to: Option<State>,
+    attempt: u32,
+    since: Option<Timestamp>,
+    error: Option<AttemptError>,
+}
+
+impl<'a> Noted<'a> {
+    fn read(change: &'a Value) -> Option<Self> {
+        let Value::Array(parts) = change else { return None };
+        let [id, kind, queue, from, to, attempt, since, error] = parts.as_slice() else { return None };
+        let state = |value: &Value| State::ALL.get(usize::try_from(int(value)?).ok()?).copied();
+        // Without the attempt and the time, which stand at its beginning.
+        let error = text(error).and_then(|rest| serde_json::from_str(&format!("{{{rest}")).ok());
+        Some(Self {
+            id: JobId::from_store(text(id)?.to_owned()),
+            kind: text(kind)?,
+            queue: text(queue)?,
+            from: state(from),
+            to: state(to),
+            attempt: u32::try_from(int(attempt)?).ok()?,
+            since: int(since).filter(|since| *since != 0).map(Timestamp),
+            error,
+        })
+    }
+
+    fn at(&self, at: Timestamp) -> Change<'_> {
+        Change {
+            id: &self.id,
+            kind: self.kind,
+            queue: self.queue,
+            from: self.from,
+            to: self.to,
+            attempt: self.attempt,
+            at,
+            since: self.since,
+            error: self.error.as_ref().map(|error| error.message.as_str()),
+        }
+    }
+}
+
+/// A run that this process has claimed.
+#[derive(Debug)]
+struct Run {
+    kind: Box<str>,
+    queue: Box<str>,
+    attempt: u32,
+    started_at: Option<Timestamp>,
+}
+
+/// Runs that this process has claimed, by their tokens. Of those that never end here the oldest are forgotten: a script notes
+/// the end of a run that is not known.
+#[derive(Debug, Default)]
+struct Runs {
+    new: HashMap<u64, Run>,
+    old: HashMap<u64, Run>,
+}
+
+/// There are at most twice as many.
+const RUNS: usize = 16_384;
+
+impl Runs {
+    fn note(&mut self, token: u64, run: Run) {
+        if self.new.len() == RUNS {
+            self.old = std::mem::take(&mut self.new);
+        }
+        self.new.insert(token, run);
+    }
+
+    fn take(&mut self, token: u64) -> Option<Run> {
+        self.new.remove(&token).or_else(|| self.old.remove(&token))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_that_never_end_are_forgotten_once_many_are_newer() {
+        let mut runs = Runs::default();
+        let run = || Run { kind: "k".into(), queue: "q".into(), attempt: 1, started_at: None };
+        for token in 0..3 * RUNS as u64 {
+            runs.note(token, run());
+        }
+        assert!(runs.take(0).is_none());
+        assert!(runs.take(3 * RUNS as u64 - 1).is_some());
+        assert!(runs.take(3 * RUNS as u64 - 1).is_none(), "a run ends once");
+        assert!(runs.new.len() + runs.old.len() <= 2 * RUNS);
+    }
+}

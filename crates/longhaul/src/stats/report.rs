@@ -1,0 +1,294 @@
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use super::bucket::{Body, Bucket, Cell, Failure, Named, begin};
+use super::histogram::Histogram;
+use super::recorder::{HOUR, HOURS, MINUTE, MINUTES, Recorder, hour_buckets};
+use crate::clock::Timestamp;
+use crate::store::{MAX_SAMPLES, Result};
+
+/// The part of the past that is asked about, and of which jobs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// How far it reaches back from now; at most a week is kept.
+    pub length: Duration,
+    /// The length of its pieces.
+    pub step: Duration,
+    /// Of this queue alone.
+    pub queue: Option<String>,
+    /// Of this kind alone.
+    pub kind: Option<String>,
+}
+
+/// What happened in a window.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// The length of the window as it was counted, whole pieces.
+    pub window: Duration,
+    /// The length of a piece as it was counted: whole minutes, or whole hours where the window is longer than a day.
+    pub step: Duration,
+    /// The counts of each piece, oldest first, those with nothing too.
+    pub series: Vec<Point>,
+    /// All of it.
+    pub all: Totals,
+    /// By queue.
+    pub queues: BTreeMap<String, Totals>,
+    /// By kind.
+    pub kinds: BTreeMap<String, Totals>,
+}
+
+/// The counts of a piece of a window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Point {
+    /// The begin of the piece.
+    pub at: Timestamp,
+    /// Its counts.
+    pub counts: Counts,
+}
+
+/// How many jobs changed in which way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Jobs that were created.
+    pub enqueued: u64,
+    /// Jobs that completed.
+    pub completed: u64,
+    /// Jobs that failed for good.
+    pub failed: u64,
+    /// Jobs that were cancelled.
+    pub cancelled: u64,
+    /// Attempts that failed and were followed by another.
+    pub retried: u64,
+}
+
+/// Counts and times.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Totals {
+    /// The counts.
+    pub counts: Counts,
+    /// From when jobs fell due to their starts.
+    pub wait: Percentiles,
+    /// From the starts of runs to their ends.
+    pub run: Percentiles,
+}
+
+/// What so many in a hundred did not exceed; `None` where there was nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Percentiles {
+    /// Half of them.
+    pub p50: Option<Duration>,
+    /// Nine in ten.
+    pub p90: Option<Duration>,
+    /// All but one in a hundred.
+    pub p99: Option<Duration>,
+    /// All of them.
+    pub max: Option<Duration>,
+}
+
+/// Failures by kind and shape of message, those with the most first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Failures {
+    /// The length of the window as it was counted.
+    pub window: Duration,
+    /// The length of one piece of a group's `spark`.
+    pub step: Duration,
+    /// The groups.
+    pub groups: Vec<Group>,
+}
+
+/// Failures of one kind whose messages have one shape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// The failures together.
+    pub failure: Failure,
+    /// How many there were in each piece of the window, oldest first.
+    pub spark: Vec<u64>,
+}
+
+/// The longest window.
+const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+/// The longest window that is counted in minutes.
+const BY_MINUTES: Duration = Duration::from_secs(24 * 3600);
+/// The most pieces of a window.
+const MAX_PIECES: i64 = 1_440;
+/// The pieces of a group's `spark`.
+const SPARKS: u32 = 30;
+
+/// The pieces of a window, as they are counted.
+struct Pieces {
+    series: &'static str,
+    first: Timestamp,
+    step: Duration,
+    count: usize,
+}
+
+impl Window {
+    /// Whole pieces, the last of which is the one that now is in.
+    fn pieces(&self, now: Timestamp) -> Pieces {
+        let length = self.length.clamp(MINUTE, LONGEST);
+        let (series, unit) = if length > BY_MINUTES { (HOURS, HOUR) } else { (MINUTES, MINUTE) };
+        let units = |length: Duration| length.as_secs().div_ceil(unit.as_secs()).max(1) as i64;
+        let fewest = units(length).div_euclid(MAX_PIECES) + i64::from(units(length) % MAX_PIECES > 0);
+        let step_units = units(self.step.min(length)).max(fewest);
+        let count = (units(length) + step_units - 1) / step_units;
+        let step = unit * u32::try_from(step_units).unwrap_or(1);
+        let last = begin(now, step);
+        let first = last.minus(step * u32::try_from(count - 1).unwrap_or(0));
+        Pieces { series, first, step, count: usize::try_from(count).unwrap_or(1) }
+    }
+
+    fn includes(&self, queue: &str, kind: &str) -> bool {
+        self.queue.as_ref().is_none_or(|wanted| wanted == queue)
+            && self.kind.as_ref().is_none_or(|wanted| wanted == kind)
+    }
+}
+
+impl Pieces {
+    fn place(&self, at: Timestamp) -> Option<usize> {
+        let place = usize::try_from(at.since(self.first).as_millis() / self.step.as_millis()).ok()?;
+        (at >= self.first && place < self.count).then_some(place)
+    }
+
+    fn window(&self) -> Duration {
+        self.step * u32::try_from(self.count).unwrap_or(u32::MAX)
+    }
+}
+
+/// Counts and times that are added up.
+#[derive(Default)]
+struct Sum {
+    counts: Counts,
+    wait: Histogram,
+    run: Histogram,
+}
+
+impl Recorder {
+    /// Throughput and times in a window until `now`, the store's time.
+    ///
+    /// # Errors
+    /// A store that is away.
+    pub async fn report(&self, window: &Window, now: Timestamp) -> Result<Report> {
+        let pieces = window.pieces(now);
+        let mut points = vec![Counts::default(); pieces.count];
+        let (mut all, mut queues, mut kinds) = (Sum::default(), HashMap::new(), HashMap::new());
+        for (at, body) in self.bodies(&pieces).await? {
+            let Some(point) = pieces.place(at) else { continue };
+            for Named { queue, kind, cell } in body.cells {
+                if window.includes(&queue, &kind) {
+                    points[point].add(&cell);
+                    all.add(&cell);
+                    queues.entry(queue).or_insert_with(Sum::default).add(&cell);
+                    kinds.entry(kind).or_insert_with(Sum::default).add(&cell);
+                }
+            }
+        }
+        let starts = (0_u32..).map(|piece| pieces.first.plus(pieces.step * piece));
+        let totals =
+            |sums: HashMap<String, Sum>| sums.into_iter().map(|(name, sum)| (name, sum.into())).collect();
+        Ok(Report {
+            window: pieces.window(),
+            step: pieces.step,
+            series: starts.zip(points).map(|(at, counts)| Point { at, counts }).collect(),
+            all: all.into(),
+            queues: totals(queues),
+            kinds: totals(kinds),
+        })
+    }
+
+    /// Failures in a window until `now`, the store's time, in groups.
+    ///
+    /// # Errors
+    /// A store that is away.
+    pub async fn failures(&self, window: &Window, now: Timestamp) -> Result<Failures> {
+        let step = window.length.clamp(MINUTE, LONGEST) / SPARKS;
+        let pieces = Window { step, ..window.clone() }.pieces(now);
+        let mut groups: HashMap<String, Group> = HashMap::new();
+        for (at, body) in self.bodies(&pieces).await? {
+            let Some(piece) = pieces.place(at) else { continue };
+            for failure in body.failures.into_iter().filter(|f| window.includes(&f.queue, &f.kind)) {
+                let count = failure.count;
+                let group = match groups.get_mut(&failure.fingerprint) {
+                    Some(group) => {
+                        group.failure.merge(&failure);
+                        group
+                    }
+                    None => groups
+                        .entry(failure.fingerprint.clone())
+                        .or_insert_with(|| Group { failure, spark: vec![0; pieces.count] }),
+                };
+                group.spark[piece] += count;
+            }
+        }
+        let mut groups: Vec<Group> = groups.into_values().collect();
+        groups.sort_by(|a, b| {
+            (b.failure.count, &a.failure.fingerprint).cmp(&(a.failure.count, &b.failure.fingerprint))
+        });
+        Ok(Failures { window: pieces.window(), step: pieces.step, groups })
+    }
+
+    /// All that is known of the pieces: samples of all processes, and what this one has not written yet.
+    async fn bodies(&self, pieces: &Pieces) -> Result<Vec<(Timestamp, Body)>> {
+        let shared = self.shared();
+        let (mut bodies, mut from) = (Vec::new(), pieces.first);
+        // What this process still counts is read before the samples: a minute that it lets go of meanwhile is among them.
+        let mut own: BTreeMap<Timestamp, Body> = BTreeMap::new();
+        shared.unwritten(|minutes, hours| {
+            let body = |(at, bucket): (&Timestamp, &Bucket)| (*at, bucket.body());
+            own = match pieces.series {
+                MINUTES => minutes.iter().map(body).collect(),
+                _ => hour_buckets(minutes, hours).iter().map(body).collect(),
+            };
+        });
+        loop {
+            let samples = shared.store.samples(pieces.series, from).await?;
+            let is_last = samples.len() < MAX_SAMPLES;
+            let last = samples.last().map(|sample| sample.at);
+            for sample in samples {
+                // Those of the last moment are read again with the next page.
+                let is_known = shared.is_own(&sample) && own.contains_key(&sample.at);
+                if is_known || (!is_last && Some(sample.at) == last) {
+                    continue;
+                }
+                bodies.extend(sample.body.to().map(|body| (sample.at, body)));
+            }
+            match last {
+                // A moment with as many samples as are read at once cannot be paged through.
+                Some(last) if !is_last && last > from => from = last,
+                _ => break,
+            }
+        }
+        bodies.extend(own);
+        Ok(bodies)
+    }
+}
+
+impl Counts {
+    fn add(&mut self, cell: &Cell) {
+        self.enqueued += cell.enqueued;
+        self.completed += cell.completed;
+        self.failed += cell.failed;
+        self.cancelled += cell.cancelled;
+        self.retried += cell.retried;
+    }
+}
+
+impl Sum {
+    fn add(&mut self, cell: &Cell) {
+        self.counts.add(cell);
+        self.wait.merge(&cell.wait);
+        self.run.merge(&cell.run);
+    }
+}
+
+impl From<Sum> for Totals {
+    fn from(sum: Sum) -> Self {
+        Self { counts: sum.counts, wait: Percentiles::from(&sum.wait), run: Percentiles::from(&sum.run) }
+    }
+}
+
+impl From<&Histogram> for Percentiles {
+    fn from(times: &Histogram) -> Self {
+        let at = |part| times.percentile(part);
+        Self { p50: at(0.5), p90: at(0.9), p99: at(0.99), max: (!times.is_empty()).then(|| times.max()) }
+    }
+}
