@@ -208,14 +208,23 @@ pub async fn a_short_list_leaves_large_payloads_out_and_tells_their_sizes(fx: &F
     fx.end(&one, Outcome::Completed { output: large.clone() }).await;
     let two = fx.running_from(NewJob { args: small.clone(), ..job() }).await.lease;
     fx.end(&two, Outcome::Completed { output: small.clone() }).await;
-    let page = Page { payloads: Payloads::Short, ..Page::default() };
-    let jobs = ok("list", fx.store.list(&JobFilter::default(), page).await).jobs;
-    assert_eq!((&jobs[0].args, jobs[0].output.as_ref()), (&small, Some(&small)), "what is small is there");
-    assert_eq!((jobs[0].args_bytes, jobs[0].output_bytes), (None, None));
-    assert_eq!((jobs[1].args.as_str(), jobs[1].output.as_ref()), ("null", None));
-    let bytes = Some(large.as_str().len() as u64);
-    assert_eq!((jobs[1].args_bytes, jobs[1].output_bytes), (bytes, bytes));
-    let whole = ok("list", fx.store.list(&JobFilter::default(), Page::default()).await).jobs;
-    assert_eq!((&whole[1].args, whole[1].output.as_ref()), (&large, Some(&large)));
+    // A search looks at whole jobs, whatever of them it shows.
+    let search = ok("read a query", JobFilter::default().with_query("xx -queue:mail"));
+    for filter in [JobFilter::default(), search] {
+        let page = Page { payloads: Payloads::Short, ..Page::default() };
+        let jobs = ok("list", fx.store.list(&filter, page).await).jobs;
+        assert_eq!(
+            (&jobs[0].args, jobs[0].output.as_ref()),
+            (&small, Some(&small)),
+            "what is small is there"
+        );
+        assert_eq!((jobs[0].args_bytes, jobs[0].output_bytes), (None, None));
+        assert_eq!((jobs[1].args.as_str(), jobs[1].output.as_ref()), ("null", None));
+        let bytes = Some(large.as_str().len() as u64);
+        assert_eq!((jobs[1].args_bytes, jobs[1].output_bytes), (bytes, bytes));
+        let whole = ok("list", fx.store.list(&filter, Page::default()).await).jobs;
+        assert_eq!((&whole[1].args, whole[1].output.as_ref()), (&large, Some(&large)));
+        assert_eq!((whole[1].args_bytes, whole[1].output_bytes), (None, None));
+    }
     assert_eq!(fx.job(&one.id).await.args, large, "a look-up leaves nothing out");
 }

@@ -53,7 +53,10 @@ impl Driver {
         let deferred = upkeep.downgrade();
         let shared = Arc::clone(&state);
         let run = async move {
-            let notifier = Notifier::new(Arc::clone(&options), Arc::clone(&signals), Arc::clone(&shared));
+            let notifier = {
+                let (options, signals) = (Arc::clone(&options), Arc::clone(&signals));
+                Notifier::new(options, signals, Arc::clone(&observers), Arc::clone(&shared))
+            };
             let transactor = |role| {
                 let (options, clock) = (Arc::clone(&options), clock.clone());
                 let (state, signals) = (Arc::clone(&shared), Arc::clone(&signals));

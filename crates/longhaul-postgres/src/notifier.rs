@@ -10,6 +10,7 @@ use tokio_postgres::AsyncMessage;
 
 use crate::connection::Connection;
 use crate::error::{SILENCE, fault, unavailable};
+use crate::noted::Noted;
 use crate::options::{PostgresOptions, Purpose};
 use crate::state::{DriverState, Look, Throttle};
 use crate::write_tx::Effects;
@@ -20,6 +21,7 @@ use crate::write_tx::Effects;
 pub(crate) struct Notifier {
     options: Arc<PostgresOptions>,
     signals: Arc<Signals>,
+    observers: Arc<longhaul::Changes>,
     state: Arc<DriverState>,
     /// Tells our own notifications from others'.
     name: Arc<str>,
@@ -54,10 +56,15 @@ const ALL_EVERY: Duration = Duration::from_millis(50);
 const PING_EVERY: Duration = Duration::from_secs(10);
 
 impl Notifier {
-    pub(crate) fn new(options: Arc<PostgresOptions>, signals: Arc<Signals>, state: Arc<DriverState>) -> Self {
+    pub(crate) fn new(
+        options: Arc<PostgresOptions>,
+        signals: Arc<Signals>,
+        observers: Arc<longhaul::Changes>,
+        state: Arc<DriverState>,
+    ) -> Self {
         let name = JobId::random().as_str().into();
         let (pending, everything) = (Arc::default(), Arc::default());
-        Self { options, signals, state, name, pending, everything }
+        Self { options, signals, observers, state, name, pending, everything }
     }
 
     /// Begins to listen, and goes on as long as the thread's runtime does.
@@ -116,7 +123,11 @@ impl Notifier {
         if flags.contains('*') {
             self.everything.notify_one();
         } else {
-            lines.for_each(|id| self.signals.send(id));
+            for id in lines {
+                self.signals.send(id);
+                let committed = self.state.uncommitted.take(id);
+                self.observers.tell(committed.iter().map(Noted::change));
+            }
         }
     }
 
@@ -219,9 +230,10 @@ fn payload(sender: &str, changes: &Changes) -> String {
     payload
 }
 
-/// The notification of jobs that an application's transaction has enqueued: for everybody, the sender too.
-pub(crate) fn available(queues: BTreeSet<String>) -> String {
-    payload("-", &Changes { queues, ..Changes::default() })
+/// The notification of jobs that an application's transaction has enqueued: for everybody, the sender too, who knows the
+/// [mark](crate::noted::Uncommitted) of its changes. To others it is a job that nobody waits for.
+pub(crate) fn available(queues: BTreeSet<String>, mark: Option<JobId>) -> String {
+    payload("-", &Changes { queues, jobs: mark.into_iter().collect(), ..Changes::default() })
 }
 
 /// Tells everybody who listens.
@@ -243,7 +255,7 @@ mod tests {
         assert_eq!(payload("p", &changes(&["images", "mail"], &["x", "y"])), "p\na images mail\nx\ny");
         assert_eq!(payload("p", &changes(&[], &["x"])), "p\n\nx");
         assert_eq!(payload("p", &Changes { is_full: true, ..changes(&["images"], &["x"]) }), "p\na* images");
-        assert_eq!(available(["mail".to_owned()].into()), "-\na mail");
+        assert_eq!(available(["mail".to_owned()].into(), None), "-\na mail");
     }
 
     #[test]

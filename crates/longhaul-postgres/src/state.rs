@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::error::{copy, unavailable};
+use crate::noted::Uncommitted;
 use crate::server_clock::{Now, ServerClock};
 
 /// Shared by the connections and by callers.
@@ -21,6 +22,8 @@ pub(crate) struct DriverState {
     pub(crate) is_away: AtomicBool,
     /// Set while other processes' notifications are received.
     pub(crate) is_listening: AtomicBool,
+    /// Changes of applications' own transactions.
+    pub(crate) uncommitted: Uncommitted,
     server_clock: Mutex<Option<ServerClock>>,
     /// The last write's failure, where the server had no room or could not write, and since when it is known.
     write_fault: Mutex<Option<(Error, Stopwatch)>>,

@@ -134,7 +134,8 @@ impl PostgresStore {
         let enqueued = tx.enqueue_all(&[&jobs]).await?.pop().unwrap_or_default();
         tx.write_counts().await?;
         let channel = self.inner.options.channel();
-        let payload = available(std::mem::take(&mut tx.effects.available));
+        let mark = self.inner.driver.state.uncommitted.keep(std::mem::take(&mut tx.effects.noted));
+        let payload = available(std::mem::take(&mut tx.effects.available), mark);
         transaction.execute(NOTIFY, &[&channel, &payload]).await.map_err(fault)?;
         transaction.execute(set, &[&theirs]).await.map_err(fault)?;
         Ok(enqueued)

@@ -15,6 +15,8 @@ use crate::scripts;
 
 /// The most jobs that one page looks at, so that a filter which fits few costs a page no more than any other.
 const SCANNED_PER_PAGE: u64 = 10_000;
+/// The same where all of each job has to be read.
+const SEARCHED_PER_PAGE: u64 = 5_000;
 /// The bytes of rows after which a page ends.
 const BYTES_PER_PAGE: u64 = 8 << 20;
 /// And one call.
@@ -114,9 +116,9 @@ pub(crate) async fn list_rows(driver: &Driver, filter: &Narrowed, page: &Page, r
     let mut bytes = 0;
     loop {
         // Where rows are held against terms here, few may be left of those that a script answers.
-        let most = match filter.looks_at() {
-            Rows::None => limit - listed.rows.len(),
-            Rows::Whole | Rows::Short => SCANNED_PER_CALL,
+        let (most, most_searched) = match filter.looks_at() {
+            Rows::None => (limit - listed.rows.len(), SCANNED_PER_PAGE),
+            Rows::Whole | Rows::Short => (SCANNED_PER_CALL, SEARCHED_PER_PAGE),
         };
         let mut arguments = vec![
             before.map(|seq| seq.to_string()).unwrap_or_default().into_bytes(),
@@ -155,7 +157,7 @@ pub(crate) async fn list_rows(driver: &Driver, filter: &Narrowed, page: &Page, r
         }
         listed.next = before.filter(|_| has_more).map(|seq| seq.to_string());
         let is_enough =
-            listed.rows.len() == limit || listed.searched >= SCANNED_PER_PAGE || bytes >= BYTES_PER_PAGE;
+            listed.rows.len() == limit || listed.searched >= most_searched || bytes >= BYTES_PER_PAGE;
         if !has_more || is_enough {
             return Ok(listed);
         }

@@ -143,7 +143,7 @@ impl<'r, 's> Columns<'r, 's> {
         Json::parse(text).unwrap_or_else(|error| self.note(column, &error))
     }
 
-    fn optional_json(&mut self) -> Option<Json> {
+    pub(crate) fn optional_json(&mut self) -> Option<Json> {
         let text: Option<String> = self.next();
         let column = self.column - 1;
         text.map(|text| Json::parse(text).unwrap_or_else(|error| self.note(column, &error)))

@@ -4,8 +4,10 @@
 //! | file | what |
 //! |---|---|
 //! | `operation` | what can be done, and how sequences of it are drawn |
+//! | `hearing` | what a store tells of its changes of state |
 //! | `observation` | what can be seen afterwards, and what must hold of it on any store |
 
+mod hearing;
 mod observation;
 mod operation;
 
@@ -19,9 +21,11 @@ use longhaul::{
 use proptest::collection::vec;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 
+use self::hearing::Ear;
 use self::observation::Observation;
 use self::operation::{End, Operation, Run};
 use crate::Fixture;
+use crate::fixture::ok;
 use crate::jobs::{id, worker};
 
 /// The number of sequences that are tried, unless `PROPTEST_CASES` says otherwise.
@@ -85,6 +89,7 @@ where
 async fn agree(model: &Fixture, store: &Fixture, operations: &[Operation]) -> Result<(), TestCaseError> {
     // A token means something to the store that drew it, and nothing to the other.
     let (mut modelled_leases, mut leases) = (Vec::new(), Vec::new());
+    let (modelled_ear, ear) = (Ear::listen(model), Ear::listen(store));
     let mut before = Observation::of(model).await;
     for (number, operation) in operations.iter().enumerate() {
         let mut expected = apply(model, operation, &before.runs(&modelled_leases)).await;
@@ -96,6 +101,14 @@ async fn agree(model: &Fixture, store: &Fixture, operations: &[Operation]) -> Re
         compare(number, operation, "leaves to be seen", &modelled, &seen)?;
         if let Err(broken) = seen.check_against(&before) {
             return Err(TestCaseError::fail(format!("after operation {number}, {operation:#?}: {broken}")));
+        }
+        if let (Some(modelled_ear), Some(ear)) = (&modelled_ear, &ear) {
+            let (modelled, heard) = (modelled_ear.take(), ear.take());
+            compare(number, operation, "tells", &hearing::runs(&modelled), &hearing::runs(&heard))?;
+            if let Err(broken) = hearing::check(&heard, &before, &seen) {
+                let broken = format!("after operation {number}, {operation:#?}: {broken}");
+                return Err(TestCaseError::fail(broken));
+            }
         }
         before = seen;
     }
@@ -194,6 +207,14 @@ async fn apply(fx: &Fixture, operation: &Operation, runs: &Runs<'_>) -> Answer {
         }
         Operation::SetQueue(queue, config) => {
             fx.set_queue(queue, config).await;
+            answer
+        }
+        Operation::PauseQueue(queue) => {
+            ok("pause a queue", fx.store.pause_queue(queue).await);
+            answer
+        }
+        Operation::ResumeQueue(queue) => {
+            ok("resume a queue", fx.store.resume_queue(queue).await);
             answer
         }
     }

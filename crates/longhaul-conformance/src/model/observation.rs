@@ -1,7 +1,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use longhaul::{Event, EventBody, JobFilter, JobId, JobRecord, Lease, Lookup, QueueInfo, State, WorkerInfo};
+use longhaul::{
+    Event, EventBody, JobFilter, JobId, JobRecord, KeyPause, Lane, Lease, Lookup, QueueInfo, State,
+    StepRecord, WorkerInfo,
+};
 
 use super::Runs;
 use super::operation::{IDS, PARENTS};
@@ -17,20 +20,27 @@ pub(super) struct Observation {
     listed: Vec<JobRecord>,
     /// Of those that are listed, the ones that name one of two parents.
     children: Vec<JobId>,
+    /// Of each job that is there.
+    steps: Vec<Vec<StepRecord>>,
     queues: Vec<QueueInfo>,
+    lanes: Vec<Lane>,
+    pauses: Vec<KeyPause>,
     workers: Vec<WorkerInfo>,
 }
 
 impl Observation {
     pub(super) async fn of(fx: &Fixture) -> Self {
         let ids = IDS.map(id);
-        let mut jobs = Vec::new();
+        let (mut jobs, mut steps) = (Vec::new(), Vec::new());
         for (id, lookup) in ids.iter().zip(fx.lookup_all(&ids).await) {
             // Reading is most of what a sequence costs, so a log is looked for only where there is a job.
             let events = match lookup {
                 Lookup::Found(_) => ok("read events", fx.store.events(id, 0, 1_000, Duration::ZERO).await),
                 Lookup::Gone | Lookup::Unknown => None,
             };
+            if let Lookup::Found(_) = lookup {
+                steps.extend(ok("list steps", fx.store.steps(id).await));
+            }
             jobs.push((id.clone(), lookup, events));
         }
         let mut workers = fx.workers().await;
@@ -39,7 +49,10 @@ impl Observation {
             jobs,
             listed: fx.list_records(&JobFilter::default()).await,
             children: fx.list(&two_parents()).await,
+            steps,
             queues: ok("list queues", fx.store.queues().await),
+            lanes: ok("list lanes", fx.store.lanes().await),
+            pauses: ok("list pauses", fx.store.pauses().await),
             workers,
         }
     }
@@ -53,6 +66,14 @@ impl Observation {
         let open =
             all.iter().enumerate().filter(|(number, lease)| is_latest(*number, lease) && is_running(lease));
         Runs { all, open: open.map(|(_, lease)| lease).collect() }
+    }
+
+    /// The states of all jobs there may be.
+    pub(super) fn states(&self) -> impl Iterator<Item = (&JobId, Option<State>)> {
+        self.jobs.iter().map(|(id, lookup, _)| match lookup {
+            Lookup::Found(job) => (id, Some(job.state)),
+            Lookup::Gone | Lookup::Unknown => (id, None),
+        })
     }
 
     /// Invariants of any store, whatever was done to it.

@@ -9,9 +9,10 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
+use crate::fixture::ok;
 use crate::jobs::{
     HOUR, QUEUE, cancelled, chunk, claim, completed, failed, id, job, json, kind, log, progress, retry, secs,
-    slots, step, worker,
+    slots, worker,
 };
 
 /// The ids that jobs may have: few, so that they meet.
@@ -21,6 +22,15 @@ pub(super) const QUEUES: [&str; 2] = [QUEUE, "mail"];
 /// The ids that jobs name as their parents: few, so that batches come about.
 pub(super) const PARENTS: [&str; 3] = ["a", "b", "c"];
 const KINDS: [&str; 2] = ["resize", "send"];
+/// Words that people search by.
+const SEARCHES: [&str; 6] = [
+    "key:p",
+    "-key:p -queue:mail",
+    "error:full",
+    "-error:image state:failed",
+    "parent:a -kind:send",
+    "-state:running 7",
+];
 
 /// Something that is done to a store.
 #[derive(Clone, Debug)]
@@ -35,6 +45,8 @@ pub(super) enum Operation {
     Advance(Duration),
     Act(JobFilter, Action),
     SetQueue(&'static str, QueueConfig),
+    PauseQueue(&'static str),
+    ResumeQueue(&'static str),
 }
 
 /// One of the runs so far, counted from the latest.
@@ -75,6 +87,8 @@ pub(super) fn any() -> impl Strategy<Value = Operation> {
                 let retention = Retention { completed, failed, ..Retention::default() };
                 Operation::SetQueue(queue, QueueConfig { retention })
             }),
+        1 => select(&QUEUES[..]).prop_map(Operation::PauseQueue),
+        2 => select(&QUEUES[..]).prop_map(Operation::ResumeQueue),
     ]
 }
 
@@ -175,7 +189,9 @@ fn any_entry() -> impl Strategy<Value = Entry> {
         (0..100_u32).prop_map(|percent| Entry::Progress(progress(f64::from(percent)))),
         Just(log("hm")),
         (0..100_u32).prop_map(|data| chunk(&data.to_string())),
-        (select(vec!["ocr", "index"]), 0..100_u32).prop_map(|(name, output)| step(name, &output.to_string())),
+        (select(vec!["ocr", "index"]), 0..100_u32, select(vec![secs(0), secs(3)])).prop_map(
+            |(name, output, took)| Entry::Step { name: name.into(), output: json(&output.to_string()), took }
+        ),
     ]
 }
 
@@ -202,6 +218,7 @@ fn any_filter() -> impl Strategy<Value = JobFilter> {
         1 => select(&PARENTS[..]).prop_map(move |name| JobFilter { parents: vec![id(name)], ..all() }),
         1 => subsequence(&State::ALL[..], 1..4).prop_map(move |states| JobFilter { states, ..all() }),
         1 => select(&QUEUES[..]).prop_map(move |queue| JobFilter { queues: vec![queue.into()], ..all() }),
+        2 => select(&SEARCHES[..]).prop_map(move |words| ok("read a query", all().with_query(words))),
     ]
 }
 
@@ -209,6 +226,8 @@ fn any_action() -> impl Strategy<Value = Action> {
     prop_oneof![
         2 => select(vec![secs(0), secs(10), HOUR]).prop_map(|grace| Action::Cancel { grace }),
         2 => Just(Action::Retry),
+        1 => (0..100_u32).prop_map(|number| Action::RetryWith { args: json(&number.to_string()) }),
+        2 => select(vec![-100, -1, 0, 1, 100]).prop_map(|priority| Action::SetPriority { priority }),
         1 => Just(Action::Delete),
     ]
 }

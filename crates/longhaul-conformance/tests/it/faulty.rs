@@ -22,19 +22,24 @@ enum Fault {
     FreesNoParent,
     FreesParentsTwice,
     FreesParentsWithTheFirstChild,
+    IgnoresNewPriorities,
     IgnoresPriority,
+    IgnoresTerms,
     IgnoresTheGrace,
     IgnoresUniqueKeys,
+    KeepsArgs,
     LosesSteps,
+    PausesNoQueue,
     PausesOneJobOnly,
     RefreshesNothing,
     ReportsNoRescue,
     SaysHeldWhenLost,
+    SaysStepsTookNoTime,
     ShortensPauses,
     TakesEveryVersion,
 }
 
-const FAULTS: [Fault; 18] = [
+const FAULTS: [Fault; 23] = [
     Fault::DelaysNothing,
     Fault::DropsChunks,
     Fault::DropsFollowUps,
@@ -43,14 +48,19 @@ const FAULTS: [Fault; 18] = [
     Fault::FreesNoParent,
     Fault::FreesParentsTwice,
     Fault::FreesParentsWithTheFirstChild,
+    Fault::IgnoresNewPriorities,
     Fault::IgnoresPriority,
+    Fault::IgnoresTerms,
     Fault::IgnoresTheGrace,
     Fault::IgnoresUniqueKeys,
+    Fault::KeepsArgs,
     Fault::LosesSteps,
+    Fault::PausesNoQueue,
     Fault::PausesOneJobOnly,
     Fault::RefreshesNothing,
     Fault::ReportsNoRescue,
     Fault::SaysHeldWhenLost,
+    Fault::SaysStepsTookNoTime,
     Fault::ShortensPauses,
     Fault::TakesEveryVersion,
 ];
@@ -85,6 +95,16 @@ async fn around(fault: Fault, store: Arc<dyn Store>, mut call: Call) -> Result<A
         Call::Act(_, Action::Cancel { grace }, _) if fault == Fault::IgnoresTheGrace => {
             *grace = Duration::ZERO
         }
+        Call::Act(filter, ..) if fault == Fault::IgnoresTerms => filter.terms.clear(),
+        Call::Act(_, action @ Action::RetryWith { .. }, _) if fault == Fault::KeepsArgs => {
+            *action = Action::Retry;
+        }
+        Call::Act(_, Action::SetPriority { priority }, _) if fault == Fault::IgnoresNewPriorities => {
+            *priority = 0;
+        }
+        Call::PauseQueue(queue) if fault == Fault::PausesNoQueue => {
+            call = Call::ResumeQueue(std::mem::take(queue));
+        }
         _ => {}
     }
     for finish in call.finishes_mut() {
@@ -104,6 +124,9 @@ async fn around(fault: Fault, store: Arc<dyn Store>, mut call: Call) -> Result<A
         (Fault::FreesParentsTwice, _) => free_again(store.as_ref(), &leases).await?,
         (Fault::SaysHeldWhenLost, answer) if !leases.is_empty() => answer.statuses().fill(LeaseStatus::Held),
         (Fault::LosesSteps, answer) => answer.claimed().iter_mut().for_each(|claimed| claimed.steps.clear()),
+        (Fault::SaysStepsTookNoTime, Answer::Steps(Some(steps))) => {
+            steps.iter_mut().for_each(|step| step.started_at = step.finished_at);
+        }
         (Fault::ReportsNoRescue, Answer::Swept(swept)) => swept.rescued = 0,
         (Fault::DropsResets, Answer::Events(Some(events))) => {
             events.retain(|event| event.body != EventBody::Reset);

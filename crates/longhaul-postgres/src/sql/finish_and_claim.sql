@@ -39,12 +39,7 @@ WITH ended AS (
     AND NOT EXISTS (SELECT FROM pauses WHERE until > $8) AS is_free
 ), next AS (
   SELECT j.*, row_number() OVER (PARTITION BY source.queue ORDER BY j.rank, j.seq) <= source.slots AS is_next
-  FROM (
-    SELECT * FROM unnest($4::text[], $5::text[], $6::bigint[], $7::bigint[]) AS given (queue, kind, newest, slots)
-    WHERE NOT EXISTS (SELECT FROM paused_queues WHERE paused_queues.queue = given.queue)
-    -- Before any job is looked at.
-    OFFSET 0
-  ) AS source
+  FROM unnest($4::text[], $5::text[], $6::bigint[], $7::bigint[]) AS source (queue, kind, newest, slots)
   CROSS JOIN LATERAL (
     SELECT generate_series(1, least(source.newest, 4)) AS version
     UNION ALL
@@ -72,6 +67,8 @@ WITH ended AS (
     ORDER BY jobs.rank, jobs.seq LIMIT CASE WHEN (SELECT is_free FROM way) THEN source.slots ELSE 0 END
     FOR UPDATE SKIP LOCKED
   ) AS j
+  -- One value and no join: it is asked of each source, by its key, before any job is looked at.
+  WHERE (SELECT queue FROM paused_queues WHERE paused_queues.queue = source.queue) IS NULL
 ), claimed AS (
   UPDATE jobs SET
     state = 'running',

@@ -4,7 +4,7 @@
 -- index: the primary key of paused_queues, jobs_available, one step in each for each; jobs_scheduled
 SELECT DISTINCT source.queue, NULL::bigint
 FROM unnest($1::text[], $2::text[], $3::bigint[]) AS source (queue, kind, version)
-WHERE NOT EXISTS (SELECT FROM paused_queues WHERE paused_queues.queue = source.queue) AND EXISTS (
+WHERE (SELECT queue FROM paused_queues WHERE paused_queues.queue = source.queue) IS NULL AND EXISTS (
   SELECT FROM jobs
   WHERE state = 'available' AND queue = source.queue AND kind = source.kind AND version <= source.version
 )

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod changes;
 mod conformance;
 mod containment;
 mod crossing;
@@ -11,8 +12,10 @@ mod liveness;
 mod lost_claims;
 mod migration;
 mod outage;
+mod paused_queues;
 mod plans;
 mod releases;
+mod search;
 mod server;
 mod silence;
 mod tls;

@@ -21,6 +21,30 @@ async fn plan(client: &Client, sql: &str, arguments: &str) -> String {
     rows.iter().map(|row| row.get::<_, String>(0) + "\n").collect()
 }
 
+/// Claims ask a table that is empty nearly always, before they look at any job; and completions look for the steps of what
+/// they have ended, which the server may believe to be none.
+#[tokio::test]
+async fn pauses_and_steps_are_found_by_their_keys_however_few_the_server_has_counted() {
+    let options = shared().options();
+    let store = PostgresStore::open(options.clone()).await.unwrap();
+    store.enqueue((0..500).map(|number| named(&format!("job-{number}"))).collect()).await.unwrap();
+    let client = client(&options).await;
+    client.batch_execute(WRITING).await.unwrap();
+    client.batch_execute("ANALYZE").await.unwrap();
+    let place = |plan: &str, what: &str| plan.find(what).unwrap_or_else(|| panic!("no {what} in\n{plan}"));
+    let claim =
+        plan(&client, include_str!("../../src/sql/claim_jobs.sql"), "'q', '{}', '{}', 1, 1, 'w', 1, 1").await;
+    assert!(place(&claim, "One-Time Filter: (NOT $") < place(&claim, "jobs_available"), "{claim}");
+    let turn = include_str!("../../src/sql/finish_and_claim.sql");
+    let turn = plan(&client, turn, "'{}', '{}', '{}', '{}', '{}', '{}', '{}', 1, 'w', 1, '', 1").await;
+    assert!(turn.contains("Index Cond: (queue = source.queue)"), "{turn}");
+    assert!(place(&turn, "Function Scan on source") < place(&turn, "jobs_available"), "{turn}");
+    let complete = include_str!("../../src/sql/complete_simple_jobs.sql");
+    for plan in [turn, plan(&client, complete, "'{}', '{}', '{}', 1").await] {
+        assert!(plan.contains("Tid Scan on steps") && plan.contains("Index Cond: (job = ended"), "{plan}");
+    }
+}
+
 #[tokio::test]
 async fn a_run_is_found_by_its_id_where_the_server_has_counted_no_running_jobs() {
     let options = shared().options();

@@ -1,7 +1,7 @@
 //! Tables that another release has made, or works on at the same time.
 
-use longhaul::{Backoff, Claim, Clock, JobRecord, Lease, LeaseStatus, NewJob, Policy, State, Store};
-use longhaul_conformance::jobs::{HOUR, KIND, QUEUE, claim, completed, finish, id, named, slots};
+use longhaul::{Backoff, Claim, Clock, JobRecord, Lease, LeaseStatus, NewJob, Policy, Record, State, Store};
+use longhaul_conformance::jobs::{HOUR, KIND, QUEUE, claim, completed, finish, id, named, slots, step};
 use longhaul_postgres::tokio_postgres::types::ToSql;
 use longhaul_postgres::tokio_postgres::{Client, NoTls, Row};
 use longhaul_postgres::{PostgresOptions, PostgresStore};
@@ -71,6 +71,35 @@ async fn both_releases_work_on_the_same_jobs_at_the_same_time() {
     clock.advance(25 * HOUR);
     store.sweep(10).await.unwrap();
     assert_eq!(store.queues().await.unwrap()[0].counts.get(&State::Completed), None, "both are pruned");
+}
+
+#[tokio::test]
+async fn steps_of_both_releases_are_kept_in_the_order_in_which_they_were_recorded() {
+    let options = shared().options();
+    let store = PostgresStore::open(options.clone()).await.unwrap();
+    store.enqueue(vec![named("a")]).await.unwrap();
+    let lease = store.claim(claim()).await.unwrap().remove(0).lease;
+    let previous = Previous(client(&options).await);
+    let token = i64::try_from(lease.token).unwrap();
+    let found = previous.rows(include_str!("previous_release/find_lease.sql"), &[&"a", &token]).await;
+    let seq: i64 = found[0].get("seq");
+    let insert = include_str!("previous_release/insert_step.sql");
+    for name in ["theirs", "again"] {
+        previous.rows(insert, &[&seq, &name, &"7"]).await;
+    }
+    let entries = vec![step("ours", "8"), step("theirs", "9")];
+    store.record(vec![Record { lease: lease.clone(), entries }]).await.unwrap();
+    let steps = store.steps(&id("a")).await.unwrap().unwrap();
+    let told: Vec<_> = steps
+        .iter()
+        .map(|step| (step.name.as_str(), step.attempt, step.output.as_ref().map_or("", |out| out.as_str())))
+        .collect();
+    assert_eq!(told, [("theirs", 0, "7"), ("again", 0, "7"), ("ours", 1, "8")]);
+    assert!(steps[0].finished_at.is_none() && steps[2].finished_at.is_some());
+    // The release before leaves the outputs of what it completes in place.
+    previous.complete(&[("a".into(), token)]).await;
+    let steps = store.steps(&id("a")).await.unwrap().unwrap();
+    assert!(steps.len() == 3 && steps.iter().all(|step| step.output.is_none()));
 }
 
 /// A process of the previous release, as far as its statements go.

@@ -40,7 +40,7 @@ for i = 3, #ARGV do
 end
 read_jobs(ids)
 for i, id in ipairs(ids) do
-  local job = shown(id, false)
+  local job = job_of(id) and shown(id, packed[id], false, data_of(id, false))
   if job then
     job[8] = position(id, jobs[id])
     answers[i] = job

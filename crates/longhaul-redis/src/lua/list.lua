@@ -12,10 +12,14 @@
 
 -- The bytes of rows after which a call answers: args are up to 256 KiB, and no answer may keep others waiting for long.
 local MOST_BYTES = 4194304
+-- The jobs whose data is read at once.
+local ROWS_AT_ONCE = 16
+-- Where the fields STATE_EVENT and WORKER begin in a record.
+local STATE_EVENT_BYTE, WORKER_BYTE = 66, 86
 
 local before = ARGV[2] == '' and math.huge or tonumber(ARGV[2])
 local scanned, limit, rows = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[6]
-local fits, states, parents = filter_of(ARGV[5])
+local fits, states, parents, looks_at_words = filter_of(ARGV[5])
 local names_ids = #ARGV > 6
 
 local newest = ARGV[2] == '' and '+inf' or '(' .. ARGV[2]
@@ -77,7 +81,8 @@ else
   add_newest(root .. 'all')
 end
 
-table.sort(candidates, function(a, b) return a[2] > b[2] end)
+-- Those of one set come in order.
+if names_ids or parents or is_of_few() then table.sort(candidates, function(a, b) return a[2] > b[2] end) end
 local ids = {}
 for i, candidate in ipairs(candidates) do
   if i > scanned and not names_ids then
@@ -86,7 +91,21 @@ for i, candidate in ipairs(candidates) do
   end
   ids[i] = candidate[1]
 end
-read_jobs(ids)
+local records = read_all('m:', ids)
+
+-- What a filter looks at of a record: the same table for each, because a search reads many.
+local looked_for = {}
+
+-- True for a record that fits; an error for one that cannot be read.
+local function fits_record(record)
+  looked_for[STATE] = string.byte(record)
+  if looks_at_words then
+    local _, _, _, at = struct_unpack('>I2c0I4c0I2c0', record, WORKER_BYTE)
+    _, _, _, _, _, _, looked_for[QUEUE], looked_for[KIND], _, looked_for[LIMIT_KEY], looked_for[PARENT] =
+      struct_unpack(FIXED_FORMAT, record, at)
+  end
+  return fits(looked_for)
+end
 
 -- The bytes of what is large in the answer of `shown`.
 local function bytes_of(row)
@@ -97,19 +116,51 @@ local function bytes_of(row)
   return bytes
 end
 
-local last_seen, answer, looked_at, bytes = -1, {}, 0, 0
-for i, id in ipairs(ids) do
-  local job = jobs[id]
-  last_seen, looked_at = candidates[i][2], i
-  -- There may be none: somebody has taken its data from under us.
-  if job and fits(job) then
-    local row = rows ~= 'none' and shown(id, rows == 'short')
-    if row or rows == 'none' then answer[#answer + 1] = { id, last_seen, job[STATE_EVENT], row } end
+local answer, bytes, n = {}, 0, 0
+-- The places of jobs that fit and are not yet among the answer.
+local fitting, many = {}, 0
+
+-- Reads what is to be shown of the jobs that fit. There may be none: somebody has taken its data from under us.
+local function read_rows()
+  local keys = {}
+  for i = 1, many do
+    keys[i] = root .. 'd:' .. ids[fitting[i]]
+  end
+  local data = rows == 'whole' and many > 0 and call('MGET', unpack(keys))
+  for i = 1, many do
+    local place = fitting[i]
+    local id, record, row = ids[place], records[place], false
+    if rows == 'whole' then
+      row = shown(id, record, false, data[i], 0)
+    elseif rows == 'short' then
+      row = shown(id, record, true, data_of(id, true))
+    end
+    if row or rows == 'none' then
+      n = n + 1
+      local state_event = struct_unpack('>I4', record, STATE_EVENT_BYTE)
+      answer[n] = { id, candidates[place][2], state_event, row }
+    end
     if row then bytes = bytes + bytes_of(row) end
   end
-  if #answer == limit or bytes >= MOST_BYTES then
+  many = 0
+end
+
+local last_seen, looked_at = -1, 0
+for i = 1, #ids do
+  last_seen, looked_at = candidates[i][2], i
+  local record = records[i]
+  if record then
+    local is_ours, does_fit = pcall(fits_record, record)
+    if is_ours and does_fit then
+      many = many + 1
+      fitting[many] = i
+    end
+  end
+  if many == ROWS_AT_ONCE or n + many == limit then read_rows() end
+  if n >= limit or bytes >= MOST_BYTES then
     more = more or i < #ids
     break
   end
 end
+read_rows()
 return { last_seen, more and 1 or 0, answer, looked_at, bytes }

@@ -10,7 +10,8 @@ local function set_of(words)
   return set
 end
 
--- A function that answers true for jobs which fit a packed filter, and the sets of states and parents, or false for any.
+-- A function that answers true for jobs which fit a packed filter; the sets of states and parents, or false for any; and true
+-- where it looks at more than the state.
 local function filter_of(packed_filter)
   local wanted = cmsgpack.unpack(packed_filter)
   local states, kinds, queues, parents = set_of(wanted[1]), set_of(wanted[2]), set_of(wanted[3]), set_of(wanted[4])
@@ -22,5 +23,5 @@ local function filter_of(packed_filter)
       and (not parents or parents[job[PARENT]])
       and (not limit_keys or limit_keys[job[LIMIT_KEY]])
   end
-  return fits, states, parents
+  return fits, states, parents, kinds or queues or parents or limit_keys
 end

@@ -3,11 +3,14 @@
 -- The most bytes of args and outputs in a short row.
 local SHORT_PAYLOAD = 1024
 
+-- The bytes of a record that hold ERRORS, PROGRESS and OUTPUT_AT.
+local ERRORS_BYTE, OUTPUT_AT_BYTE = 83, 85
+
 -- Reads the progress of a job and an output that is not among its fields; of an output too large for a short row its size.
-local function progress_and_output(id, job, is_short)
+local function progress_and_output(id, progress, output_at, is_short)
   local key = root .. 'x:' .. id
-  if job[PROGRESS] == 0 and job[OUTPUT_AT] ~= 2 then return false, false, 0 end
-  if is_short and job[OUTPUT_AT] == 2 then
+  if progress == 0 and output_at ~= 2 then return false, false, 0 end
+  if is_short and output_at == 2 then
     local bytes = call('HSTRLEN', key, 'output')
     if bytes > SHORT_PAYLOAD then return call('HGET', key, 'progress'), false, bytes end
   end
@@ -32,13 +35,12 @@ local function data_of(id, is_short)
 end
 
 -- All that a record is made of, but for its place: fields, data, progress, a long output, errors, and the sizes of args and
--- of an output that were left out, or 0. False where there is no such job.
-local function shown(id, is_short)
-  local job = job_of(id)
-  if not job then return false end
-  local data, args_bytes = data_of(id, is_short)
+-- of an output that were left out, or 0. False where the data is lost. It is given the packed fields and what `data_of` answers;
+-- no table is made of the fields, because a search reads many.
+local function shown(id, record, is_short, data, args_bytes)
   if not data then return false end
-  local progress, output, output_bytes = progress_and_output(id, job, is_short)
-  local errors = job[ERRORS] > 0 and call('LRANGE', root .. 'e:' .. id, 0, -1) or false
-  return { packed[id], data, progress, output, errors, args_bytes, output_bytes }
+  local errors, has_progress, output_at = string.byte(record, ERRORS_BYTE, OUTPUT_AT_BYTE)
+  local progress, output, output_bytes = progress_and_output(id, has_progress, output_at, is_short)
+  errors = errors > 0 and call('LRANGE', root .. 'e:' .. id, 0, -1) or false
+  return { record, data, progress, output, errors, args_bytes, output_bytes }
 end

@@ -66,6 +66,22 @@ async fn claims_of_one_process_that_wait_for_the_same_jobs_are_all_served() {
 }
 
 #[tokio::test]
+async fn a_pause_holds_for_the_claims_of_every_process_and_a_resume_wakes_them() {
+    for options in [shared().options(), Cluster::shared().options()].map(told_only) {
+        let [one, other] = two(options).await;
+        one.pause_queue("images").await.unwrap();
+        other.enqueue(vec![named("a")]).await.unwrap();
+        let mut waiting = Box::pin(other.claim(Claim { wait: LONG, ..claim() }));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        // On the same connection, and so after the claim has begun to wait.
+        other.queues().await.unwrap();
+        assert!(futures::poll!(&mut waiting).is_pending());
+        one.resume_queue("images").await.unwrap();
+        assert_eq!(tokio::time::timeout(LONG / 5, waiting).await.unwrap().unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn a_waiting_claim_answers_when_a_job_falls_due_by_the_servers_clock() {
     let [one, other] = two(told_only(shared().options())).await;
     other.enqueue(vec![delayed(Duration::from_millis(30))]).await.unwrap();

@@ -10,6 +10,8 @@ mod crossing;
 mod lost_data;
 mod outage;
 mod releases;
+mod search;
 mod server;
 mod tls;
+mod told;
 mod upkeep;

@@ -1,11 +1,14 @@
 //! Jobs that the scripts of the previous release and those of this one work on at the same time, as they do while one is
 //! rolled out after the other: what is kept, and in which form, is the same for both, or the layout's version is another.
 
-use longhaul::{Claim, Clock, JobRecord, Lease, NewJob, Outcome, State, Store};
-use longhaul_conformance::jobs::{KIND, QUEUE, claim, completed, failed, finish, id, named, slots, worker};
+use longhaul::{
+    Action, Backoff, Claim, Clock, JobFilter, JobRecord, Lease, NewJob, Outcome, Policy, Record, State, Store,
+};
+use longhaul_conformance::jobs::{
+    HOUR, KIND, QUEUE, claim, completed, failed, finish, id, json, named, slots, step, worker,
+};
 use longhaul_redis::redis::{Value, cmd};
 use longhaul_redis::{RedisOptions, RedisStore};
-use serde_json::json;
 
 use crate::alike::kept;
 use crate::server::shared;
@@ -73,8 +76,12 @@ impl Previous {
     }
 
     fn finish(&self, lease: &Lease, outcome: &str, said: &str) {
+        self.finish_with(lease, outcome, said, pack::NIL.to_vec());
+    }
+
+    fn finish_with(&self, lease: &Lease, outcome: &str, said: &str, entries: Vec<u8>) {
         let lease = [pack::text(lease.id.as_str()), pack::int(i64::try_from(lease.token).unwrap())].concat();
-        let end = [pack::text(outcome), pack::text(said), pack::int(0), pack::NIL.to_vec()].concat();
+        let end = [pack::text(outcome), pack::text(said), pack::int(0), entries].concat();
         let packed = [pack::list(7), lease, end, pack::NIL.to_vec()].concat();
         assert_eq!(self.run(include_str!("previous_release/finish.lua"), &[packed]), [Value::Int(0)]);
     }
@@ -166,10 +173,62 @@ async fn two_releases_keep_jobs_alike() {
     let Outcome::Completed { output } = completed() else { unreachable!() };
     previous.finish(&leases[0], "completed", output.as_str());
     let Outcome::Failed { error } = failed() else { unreachable!() };
-    let [message, kind] = [json!(error.message), json!(error.kind)];
+    let [message, kind] = [serde_json::json!(error.message), serde_json::json!(error.kind)];
     previous.finish(&leases[1], "failed", &format!("\"message\":{message},\"kind\":{kind}}}"));
     // The previous release does not note what is to be pruned; a survey does that for it.
     let [mut ours, theirs] = [kept(&ours), kept(&theirs)];
     ours.remove("prune");
     assert_eq!(ours, theirs);
+}
+
+#[tokio::test]
+async fn steps_that_two_releases_record_are_listed_and_forgotten_together() {
+    let (options, clock) = (shared().options(), Clock::manual());
+    let store = RedisStore::open_with_clock(options.clone(), clock.clone()).await.unwrap();
+    let previous = Previous::of(&options, &clock);
+    store.enqueue(vec![named("a")]).await.unwrap();
+    let lease = previous.claim(1).remove(0);
+    let mine = |name: &str| Record { lease: lease.clone(), entries: vec![step(name, "1")] };
+    store.record(vec![mine("mine")]).await.unwrap();
+    let theirs =
+        [pack::list(1), pack::list(3), pack::text("s"), pack::text("theirs"), pack::text("2")].concat();
+    previous.finish_with(&lease, "retry", "\"message\":\"no\",\"kind\":\"error\"}", theirs);
+    let steps = async || store.steps(&id("a")).await.unwrap().unwrap();
+    let shown: Vec<_> =
+        steps().await.into_iter().map(|step| (step.name, step.attempt, step.finished_at.is_some())).collect();
+    assert_eq!(shown, [("theirs".into(), 0, false), ("mine".into(), 1, true)]);
+    let again = store.claim(claim()).await.unwrap().remove(0);
+    assert_eq!(again.steps.keys().collect::<Vec<_>>(), ["mine", "theirs"]);
+    // The previous release forgets the outputs of a completed job, and knows nothing of the times.
+    previous.finish(&again.lease, "completed", "null");
+    let shown: Vec<_> = steps().await.into_iter().map(|step| (step.name, step.output)).collect();
+    assert_eq!(shown, [("mine".into(), None)]);
+    store.act(&JobFilter::id(id("a")), Action::Retry, 1).await.unwrap();
+    assert!(steps().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_job_with_other_args_is_one_that_the_previous_release_runs() {
+    let (options, clock) = (shared().options(), Clock::manual());
+    let store = RedisStore::open_with_clock(options.clone(), clock.clone()).await.unwrap();
+    let previous = Previous::of(&options, &clock);
+    let policy = Policy { timeout: Some(HOUR), backoff: Some(Backoff::default()) };
+    let labels = [("tenant".to_owned(), "ada".to_owned())].into();
+    store.enqueue(vec![NewJob { policy, labels, max_attempts: 1_000, ..named("a") }]).await.unwrap();
+    let lease = previous.claim(1).remove(0);
+    previous.finish(&lease, "failed", "\"message\":\"no\",\"kind\":\"fatal\"}");
+    let before = record(&store, "a").await;
+    let (long, priority) = (format!("[\"{}\"]", "é".repeat(5_000)), Action::SetPriority { priority: -100 });
+    for args in [long.as_str(), "null", "{\"n\": 12345678901234567890}"] {
+        let retry = Action::RetryWith { args: json(args) };
+        assert_eq!(store.act(&JobFilter::id(id("a")), retry, 1).await.unwrap().done, 1);
+        assert_eq!(store.act(&JobFilter::id(id("a")), priority.clone(), 1).await.unwrap().done, 1);
+        let after = record(&store, "a").await;
+        assert_eq!(after.args.as_str(), args);
+        assert_eq!((after.policy, &after.labels), (before.policy, &before.labels));
+        assert_eq!((after.max_attempts, after.priority), (before.max_attempts, -100));
+        let lease = previous.claim(1).remove(0);
+        assert_eq!(lease.id, id("a"));
+        previous.finish(&lease, "failed", "\"message\":\"no\",\"kind\":\"fatal\"}");
+    }
 }

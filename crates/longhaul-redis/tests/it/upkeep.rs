@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use longhaul::{Claim, Clock, JobFilter, Keep, NewJob, QueueConfig, Retention};
+use longhaul::{Claim, Clock, JobFilter, Keep, NewJob, QueueConfig, Retention, Sample, Timestamp};
 use longhaul_conformance::Fixture;
-use longhaul_conformance::jobs::{HOUR, claim, completed, delayed, id, kind, named, secs};
+use longhaul_conformance::jobs::{HOUR, claim, completed, delayed, id, job, json, kind, named, secs, slots};
 use longhaul_redis::redis::{Cmd, cmd};
 use longhaul_redis::{RedisOptions, RedisStore};
 
@@ -99,6 +99,52 @@ async fn a_queue_that_keeps_a_number_of_jobs_is_pruned_at_each_end() {
     }
     assert_eq!(pruned, 2);
     assert_eq!(fx.list(&JobFilter::default()).await, [id("c")]);
+}
+
+#[tokio::test]
+async fn a_claim_costs_the_same_however_many_jobs_of_a_paused_queue_wait_and_a_look_at_the_pauses_once() {
+    let (server, fx, _) = on_its_own_server().await;
+    let cost = async |slots_wanted| {
+        let before = calls(&server, "");
+        let queues = vec![slots("images", slots_wanted)];
+        let claimed = fx.claim(Claim { queues, ..claim() }).await.len();
+        (claimed, calls(&server, "") - before)
+    };
+    fx.enqueue_all(vec![job(); 300]).await;
+    fx.claim_ids().await;
+    let [(one, of_one), (many, of_many)] = [cost(1).await, cost(99).await];
+    assert_eq!(
+        (one, many, of_one),
+        (1, 99, of_many),
+        "a look at the pauses is for a claim and not for a job"
+    );
+    fx.store.pause_queue("images").await.unwrap();
+    let (none, of_few) = cost(99).await;
+    fx.enqueue_all(vec![job(); 3_000]).await;
+    assert_eq!((none, cost(99).await), (0, (0, of_few)));
+    assert!(of_few < of_many, "{of_few} commands for nothing");
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_samples_whose_time_is_over() {
+    let (server, fx, options) = on_its_own_server().await;
+    let sample = |at| Sample {
+        series: "s".into(),
+        at: Timestamp(at),
+        source: "a".into(),
+        keep_for: secs(10),
+        body: json("1"),
+    };
+    // More than one call of a sweep forgets, before and after the year 1970.
+    fx.store.put_samples(&(-150..150).map(sample).collect::<Vec<_>>()).await.unwrap();
+    let kept = fx.store.samples("s", Timestamp(-1)).await.unwrap();
+    assert_eq!((kept.len(), &kept[0], &kept[1]), (151, &sample(-1), &sample(0)));
+    fx.clock.advance(secs(10));
+    fx.sweep().await;
+    for key in ["sample", "samples", "samples_end"] {
+        let key = format!("{{{}}}:{key}", options.prefix);
+        assert_eq!(server.tell::<i64>(cmd("EXISTS").arg(key)).unwrap(), 0);
+    }
 }
 
 /// Answers once a command's answer is as wanted.

@@ -1,6 +1,6 @@
 -- Pauses of queues, times of steps, time series, and searches for failures.
 
--- Queues of which no claim is given jobs.
+-- Queues of which no claim is given jobs. A process of an earlier release that shares the file does not look here.
 CREATE TABLE paused_queues (
   queue TEXT PRIMARY KEY
 ) WITHOUT ROWID;

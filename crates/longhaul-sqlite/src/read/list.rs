@@ -14,14 +14,20 @@ const BYTES_SEARCHED: i64 = 4 * 1024 * 1024;
 /// A page of jobs, newest first.
 pub(crate) fn list(connection: &Connection, filter: &JobFilter, page: &Page) -> Result<JobPage> {
     let before = cursor(page.cursor.as_deref())?;
-    // Terms are held against whole args; they do not look at outputs.
-    let args = if filter.terms.is_empty() { page.payloads } else { Payloads::Whole };
-    let columns = job_columns(args, page.payloads);
+    // Terms are held against whole args; they do not look at outputs, which are read of the jobs that fit.
+    let (args, output) = match filter.terms[..] {
+        [] => (page.payloads, page.payloads),
+        _ => (Payloads::Whole, Payloads::Short),
+    };
+    let columns = job_columns(args, output);
     let read = |row: &Row<'_>| {
         let (mut record, facts) = job_record(row)?;
         let fits = filter.fits_terms(&record);
         if page.payloads == Payloads::Short {
             record.shorten();
+        } else if fits && record.output_bytes.take().is_some() {
+            let mut read = connection.prepare_cached("SELECT output FROM jobs WHERE seq = ?1")?;
+            record.output = read.query_row([facts.seq], |row| Ok(Columns::new(row).optional_json()))?;
         }
         Ok((facts.seq, fits.then_some(record)))
     };
@@ -132,10 +138,7 @@ fn find<T>(
 /// The oldest job that a search looks at, so that it looks through a bounded number of bytes.
 fn searched_from(connection: &Connection, source: &str, values: &[Value]) -> rusqlite::Result<i64> {
     // The sizes are in the rows' headers, so the texts themselves are not read for this.
-    let sql = format!(
-        "SELECT seq, octet_length(args) + coalesce(octet_length(errors), 0) + coalesce(octet_length(output), 0)
-         FROM ({source})"
-    );
+    let sql = format!("SELECT seq, octet_length(args) + coalesce(octet_length(errors), 0) FROM ({source})");
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params_from_iter(values))?;
     let (mut from, mut bytes) = (0, 0);
@@ -154,4 +157,69 @@ fn count(connection: &Connection, source: &str, values: &[Value]) -> rusqlite::R
     connection
         .prepare_cached(&format!("SELECT min(seq), count(*) FROM ({source})"))?
         .query_row(params_from_iter(values), |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+mod tests {
+    use longhaul::{AttemptError, Condition, ErrorKind, Json, State, Term};
+    use rusqlite::params;
+
+    use super::*;
+
+    /// A file with so many completed jobs, after one that has failed.
+    fn history(jobs: i64) -> (tempfile::TempDir, Connection) {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = crate::open::writing(&folder.path().join("jobs.db")).unwrap();
+        crate::open::migrate(&connection).unwrap();
+        let fill = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?1)
+             INSERT INTO jobs (seq, id, kind, version, queue, state, priority, rank, run_at, max_attempts, max_crashes,
+                               state_at, created_at, finished_at, kept_from, args, parent, errors)
+             SELECT n, 'j' || n, 'k', 1, 'q', iif(n = 1, 'failed', 'completed'), 0, 1, 1, 3, 5, 1, 1, 1, 1, '{}',
+               iif(n = 1, 'p', NULL),
+               iif(n = 1, ?2, NULL)
+             FROM n";
+        let errors = Json::new(&[AttemptError::new(ErrorKind::Error, "no user 7")]).unwrap();
+        connection.execute(fill, params![jobs, errors.as_str()]).unwrap();
+        (folder, connection)
+    }
+
+    fn search(conditions: Vec<(Condition, bool)>) -> JobFilter {
+        let term = |(condition, negated)| Term { condition, negated };
+        JobFilter { terms: conditions.into_iter().map(term).collect(), ..JobFilter::default() }
+    }
+
+    #[test]
+    fn a_search_for_what_an_index_knows_looks_at_no_other_job() {
+        let (_folder, connection) = history(2 * ROWS_READ);
+        let failed = Condition::State(State::Failed);
+        for conditions in [
+            vec![(Condition::Error("user".into()), false)],
+            vec![(failed.clone(), false)],
+            vec![(Condition::Parent(JobId::from_store("p".into())), false), (failed, false)],
+            vec![(Condition::Id(JobId::from_store("j1".into())), false)],
+        ] {
+            let page = list(&connection, &search(conditions.clone()), &Page::default()).unwrap();
+            let found: Vec<&str> = page.jobs.iter().map(|job| job.id.as_str()).collect();
+            assert_eq!((found, page.searched, page.next), (vec!["j1"], 1, None), "{conditions:?}");
+        }
+    }
+
+    #[test]
+    fn a_search_through_many_jobs_goes_on_from_page_to_page_and_tells_how_far_it_came() {
+        let (_folder, connection) = history(2 * ROWS_READ + 5);
+        let filter = search(vec![(Condition::Kind("k".into()), false), (Condition::Queue("q".into()), true)]);
+        let (mut searched, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = list(&connection, &filter, &Page { cursor, ..Page::default() }).unwrap();
+            assert!(page.jobs.is_empty());
+            searched.push(page.searched);
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        let rows = unsigned(ROWS_READ);
+        assert_eq!(searched, [rows, rows, 5]);
+    }
 }

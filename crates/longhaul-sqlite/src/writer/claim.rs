@@ -314,4 +314,35 @@ mod tests {
         let all = Claim { queues: claim().queues, ..up_to(20_260_101) };
         assert_eq!(tx.claim(&all).unwrap().len(), 3);
     }
+
+    #[test]
+    fn a_claim_of_a_paused_queue_costs_the_same_however_many_jobs_wait_in_it() {
+        let cost = |jobs: u32| {
+            let file = Scratch::new();
+            let mut tx = file.begin();
+            let jobs: Vec<NewJob> = (0..jobs).map(|n| named(&format!("j{n}"))).collect();
+            tx.enqueue(&jobs).unwrap();
+            tx.pause_queue(&jobs[0].queue).unwrap();
+            tx.commit().unwrap();
+            // A transaction of its own, as after another process's pause.
+            let mut tx = file.begin();
+            file.steps(|| assert!(tx.claim(&claim()).unwrap().is_empty()))
+        };
+        assert_eq!(cost(2_000), cost(1));
+    }
+
+    #[test]
+    fn a_claim_costs_nothing_more_where_no_queue_is_paused() {
+        let file = Scratch::new();
+        let mut tx = file.begin();
+        tx.claim(&claim()).unwrap();
+        let before = file.steps(|| assert!(tx.claim(&claim()).unwrap().is_empty()));
+        tx.pause_queue("other").unwrap();
+        let paused = file.steps(|| assert!(tx.claim(&claim()).unwrap().is_empty()));
+        tx.resume_queue("other").unwrap();
+        tx.commit().unwrap();
+        let mut tx = file.begin();
+        let resumed = file.steps(|| assert!(tx.claim(&claim()).unwrap().is_empty()));
+        assert!(before == resumed && paused > before, "{before} {paused} {resumed}");
+    }
 }

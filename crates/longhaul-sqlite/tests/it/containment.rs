@@ -11,7 +11,7 @@ use longhaul_sqlite::SqliteStore;
 use crate::application::{busy, store};
 use crate::owner::{claim, completed, job};
 
-async fn execute(store: &SqliteStore, sql: &'static str) {
+pub(crate) async fn execute(store: &SqliteStore, sql: &'static str) {
     store.transact(move |tx| tx.connection().execute_batch(sql)).await.unwrap().unwrap();
 }
 
@@ -24,7 +24,7 @@ fn reason(record: &JobRecord) -> &str {
 }
 
 /// Has the file refuse a value, as it may refuse one that nobody thought of.
-const REFUSES: &str = "
+pub(crate) const REFUSES: &str = "
     CREATE TRIGGER refuse_jobs BEFORE INSERT ON jobs WHEN NEW.args = '\"poison\"'
     BEGIN SELECT raise(ABORT, 'no such job, please'); END;
     CREATE TRIGGER refuse_outputs BEFORE UPDATE OF output ON jobs WHEN NEW.output = '\"poison\"'
@@ -32,7 +32,7 @@ const REFUSES: &str = "
     CREATE TRIGGER refuse_events BEFORE INSERT ON events WHEN NEW.body LIKE '%poison%'
     BEGIN SELECT raise(ABORT, 'no such entry, please'); END;";
 
-fn poison(name: &str) -> NewJob {
+pub(crate) fn poison(name: &str) -> NewJob {
     NewJob { args: Json::new(&"poison").unwrap(), ..job(name) }
 }
 

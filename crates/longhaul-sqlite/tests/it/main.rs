@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod application;
+mod changes;
 mod conformance;
 mod containment;
 mod crossing;

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use longhaul::{
-    Children, Enqueued, JobFilter, JobId, JobRecord, NewJob, OnClash, Start, State, Store, Unique, process_id,
+    Children, Enqueued, JobFilter, JobId, JobRecord, Json, NewJob, OnClash, Start, State, StepRecord, Store,
+    Unique, process_id,
 };
 use longhaul_sqlite::SqliteStore;
 use longhaul_sqlite::rusqlite::{Connection, Row, ToSql, params};
@@ -100,6 +101,7 @@ async fn the_statements_of_the_previous_release_work_on_the_newest_schema() {
     assert_eq!(record(&store, "mine").await.worker.as_deref(), Some("previous"));
     previous.complete_leased(claimed[0].0);
     previous.complete(&claimed[1].1);
+    previous.record_step(claimed[2].0, "pack");
     previous.fail(&claimed[2].1);
 
     for (name, state) in [("mine", State::Completed), ("theirs", State::Completed), ("fails", State::Failed)]
@@ -109,6 +111,14 @@ async fn the_statements_of_the_previous_release_work_on_the_newest_schema() {
         assert_eq!(job.output.map(|output| output.to_value()), (name != "fails").then(|| "sent".into()));
         assert!(store.events(&id(name), 0, 10, Duration::ZERO).await.unwrap().is_some());
     }
+    let pack = StepRecord {
+        name: "pack".into(),
+        attempt: 0,
+        started_at: None,
+        finished_at: None,
+        output: Some(Json::new(&"box 7").unwrap()),
+    };
+    assert_eq!(store.steps(&id("fails")).await.unwrap(), Some(vec![pack]), "nothing but its output was kept");
     let counts = store.queues().await.unwrap().remove(0).counts;
     let counts: Vec<_> = counts.into_iter().filter(|(_, jobs)| *jobs > 0).collect();
     assert_eq!(counts, [(State::Completed, 2), (State::Failed, 1)]);
@@ -200,6 +210,12 @@ impl Previous {
         let values = params![seq, NOW, "\"sent\"", NOW];
         self.execute(include_str!("previous_release/complete_job.sql"), values);
         self.ended("completed");
+    }
+
+    fn record_step(&self, seq: i64, name: &str) {
+        self.execute(include_str!("previous_release/insert_step.sql"), params![seq, name, "\"box 7\""]);
+        let progress = None::<String>;
+        self.execute(include_str!("previous_release/record_progress.sql"), params![seq, progress, 2, 0, 1]);
     }
 
     fn fail(&self, id: &str) {

@@ -8,7 +8,7 @@ use longhaul::{
     Outcome, Start, State, Unique,
 };
 use longhaul_conformance::Fixture;
-use longhaul_conformance::jobs::{HOUR, completed, finish, id, idempotent, named, secs};
+use longhaul_conformance::jobs::{HOUR, completed, finish, id, idempotent, named, secs, step};
 use longhaul_sqlite::SqliteStore;
 use longhaul_sqlite::rusqlite::Connection;
 
@@ -96,6 +96,12 @@ async fn the_jobs_of_a_version_1_file_go_on() {
     assert_eq!(fx.act(&id("failed"), Action::Retry).await, 1);
     let retried = fx.claim_one().await;
     assert_eq!(retried.steps["read"].as_str(), "[1,2]", "its steps are there still");
+    // Those of both releases are listed, each with what is known of it.
+    fx.record(&retried.lease, vec![step("read", "[]"), step("count", "2")]).await;
+    let steps = fx.store.steps(&id("failed")).await.unwrap().unwrap();
+    let steps: Vec<_> =
+        steps.iter().map(|step| (step.name.as_str(), step.attempt, step.finished_at)).collect();
+    assert_eq!(steps, [("read", 0, None), ("count", 1, Some(fx.now()))]);
     assert_eq!(fx.act(&id("cancelled"), Action::Delete).await, 1);
     // Whatever crashed under the older binary's worker is found when its lease is over.
     fx.clock.advance(HOUR);

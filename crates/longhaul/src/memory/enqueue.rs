@@ -146,6 +146,7 @@ fn new_row(seq: u64, id: JobId, job: NewJob, now: Timestamp) -> Row {
         lease_until: Timestamp::default(),
         cancel_by: None,
         state_event: 1,
+        failure_event: 0,
         state_at: now,
         log: VecDeque::new(),
         log_bytes: 0,

@@ -26,6 +26,8 @@ pub(super) struct Row {
     pub(super) cancel_by: Option<Timestamp>,
     /// The event number at which it entered its present state.
     pub(super) state_event: u64,
+    /// The event number of the state that its last failure led to (0: none).
+    pub(super) failure_event: u64,
     /// And when that was.
     pub(super) state_at: Timestamp,
     pub(super) log: VecDeque<Event>,
@@ -84,6 +86,7 @@ impl Row {
 
     /// Ends the run as the rules say.
     pub(super) fn go_on(&mut self, next: Next, now: Timestamp) {
+        let has_failed = next.error.is_some() && next.state != State::Cancelled;
         if let Some(error) = next.error {
             let errors = &mut self.record.errors;
             if errors.len() >= KEPT_ERRORS {
@@ -103,6 +106,15 @@ impl Row {
             self.steps.iter_mut().for_each(|step| step.output = None);
         }
         self.enter(next.state, now);
+        if has_failed {
+            self.failure_event = self.state_event;
+        }
+    }
+
+    /// The message of the failure that led to its present state.
+    pub(super) fn failure(&self) -> Option<&str> {
+        let has_failed = self.failure_event == self.state_event;
+        self.record.errors.last().filter(|_| has_failed).map(|error| error.message.as_str())
     }
 
     /// True where a finish with this lease ended the job.

@@ -6,7 +6,7 @@ use super::keys::Keys;
 use super::row::Row;
 use super::samples::Samples;
 use crate::clock::Timestamp;
-use crate::model::{AttemptError, Change, JobId, JobRecord, Lease, QueueConfig, State, WorkerInfo};
+use crate::model::{Change, JobId, Lease, QueueConfig, State, WorkerInfo};
 use crate::store::{Changes, Signals};
 
 /// All that the store knows. Its methods are synchronous and atomic: whoever holds the lock sees each of them
@@ -61,7 +61,7 @@ impl Table {
         change: impl FnOnce(&mut Row) -> T,
     ) -> Option<T> {
         let row = self.rows.get_mut(&seq)?;
-        let (state, attempt, last_event) = (row.record.state, row.record.attempt, row.record.last_event);
+        let (state, last_event) = (row.record.state, row.record.last_event);
         self.index.remove(row);
         let answer = change(row);
         self.index.insert(row);
@@ -73,7 +73,7 @@ impl Table {
             announce(&self.signals, row);
         }
         if row.record.state != state {
-            self.changes.tell([changed(&row.record, Some((state, attempt)), now)]);
+            self.changes.tell([changed(row, Some(state), now)]);
         }
         Some(answer)
     }
@@ -102,7 +102,7 @@ impl Table {
         self.keys.forget_gone(&row.record.id);
         self.index.insert(&row);
         announce(&self.signals, &row);
-        self.changes.tell([changed(&row.record, None, row.record.created_at)]);
+        self.changes.tell([changed(&row, None, row.record.created_at)]);
         self.ids.insert(row.record.id.clone(), row.seq);
         self.rows.insert(row.seq, row);
     }
@@ -113,7 +113,7 @@ impl Table {
         self.index.remove(&row);
         self.ids.remove(&row.record.id);
         self.keys.free(&row);
-        let removed = changed(&row.record, Some((row.record.state, row.record.attempt)), now);
+        let removed = changed(&row, Some(row.record.state), now);
         self.changes.tell([Change { to: None, error: None, since: None, ..removed }]);
         // Whoever waits for the job must hear that it is no more.
         self.signals.send(row.record.id.as_str());
@@ -147,15 +147,9 @@ fn announce(signals: &Signals, row: &Row) {
     }
 }
 
-/// The change of a job that was in a state, at an attempt, before.
-fn changed(job: &JobRecord, before: Option<(State, u32)>, now: Timestamp) -> Change<'_> {
-    let from = before.map(|(state, _)| state);
-    // Of the run that has ended: an earlier one may have failed at the same moment.
-    let failed = |error: &&AttemptError| {
-        error.at == now && before.is_some_and(|(_, attempt)| error.attempt == attempt)
-    };
-    let is_end = from == Some(State::Running) || job.state == State::Failed;
-    let is_failure = is_end && job.state != State::Cancelled;
+/// The change of a job that was in a state before.
+fn changed(row: &Row, from: Option<State>, now: Timestamp) -> Change<'_> {
+    let job = &row.record;
     Change {
         id: &job.id,
         kind: &job.kind,
@@ -169,6 +163,6 @@ fn changed(job: &JobRecord, before: Option<(State, u32)>, now: Timestamp) -> Cha
             (Some(State::Running), _) => job.started_at,
             _ => None,
         },
-        error: job.errors.last().filter(|_| is_failure).filter(failed).map(|error| error.message.as_str()),
+        error: row.failure(),
     }
 }

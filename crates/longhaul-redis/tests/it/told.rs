@@ -1,0 +1,107 @@
+//! Changes of state as they are told by several processes, and where nobody hears the answer.
+
+use std::sync::{Arc, Mutex};
+
+use longhaul::{Change, Claim, Finish, Observer, State, Store};
+use longhaul_conformance::jobs::{claim, completed, failed, finish, id, job, named, slots};
+use longhaul_redis::RedisStore;
+
+use crate::server::{Cluster, shared};
+
+use State::{Available, Completed, Failed, Running};
+
+type Moves = Vec<(String, Option<State>, Option<State>)>;
+
+#[derive(Default)]
+struct Ear(Mutex<Moves>);
+
+impl Observer for Ear {
+    fn changed(&self, change: &Change<'_>) {
+        self.0.lock().unwrap().push((change.id.to_string(), change.from, change.to));
+    }
+}
+
+impl Ear {
+    fn of(store: &RedisStore) -> Arc<Self> {
+        let ear = Arc::new(Self::default());
+        store.changes().unwrap().observe(&ear);
+        ear
+    }
+
+    /// What was heard until a call is answered that came after it.
+    async fn take(&self, store: &RedisStore) -> Moves {
+        store.queues().await.unwrap();
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+fn moves<const N: usize>(moves: [(&str, Option<State>, Option<State>); N]) -> Moves {
+    moves.map(|(name, from, to)| (name.to_owned(), from, to)).to_vec()
+}
+
+async fn tell_once(options: longhaul_redis::RedisOptions) {
+    let (one, other) =
+        (RedisStore::open(options.clone()).await.unwrap(), RedisStore::open(options).await.unwrap());
+    let (first, second) = (Ear::of(&one), Ear::of(&other));
+    one.enqueue(["a", "b", "c"].map(named).into()).await.unwrap();
+    let new = ["a", "b", "c"].map(|name| (name, None, Some(Available)));
+    assert_eq!(first.take(&one).await, moves(new));
+    let leases: Vec<_> =
+        other.claim(claim()).await.unwrap().into_iter().map(|claimed| claimed.lease).collect();
+    assert_eq!(
+        second.take(&other).await,
+        moves(["a", "b", "c"].map(|name| (name, Some(Available), Some(Running))))
+    );
+    // The one that ends a run need not be the one that has claimed it.
+    one.finish(vec![finish(&leases[0], completed()), finish(&leases[1], failed())]).await.unwrap();
+    let mut ended = first.take(&one).await;
+    ended.sort();
+    assert_eq!(ended, moves([("a", Some(Running), Some(Completed)), ("b", Some(Running), Some(Failed))]));
+    for store in [&one, &other] {
+        let again: Vec<Finish> = leases[..2].iter().map(|lease| finish(lease, completed())).collect();
+        store.finish(again).await.unwrap();
+    }
+    other.finish(vec![finish(&leases[2], completed())]).await.unwrap();
+    assert_eq!(second.take(&other).await, moves([("c", Some(Running), Some(Completed))]));
+    assert!(first.take(&one).await.is_empty());
+}
+
+#[tokio::test]
+async fn each_change_is_told_by_the_process_that_makes_it() {
+    tell_once(shared().options()).await;
+    tell_once(Cluster::shared().options()).await;
+}
+
+#[tokio::test]
+async fn a_change_is_told_where_its_caller_has_gone_away() {
+    let store = RedisStore::open(shared().options()).await.unwrap();
+    let ear = Ear::of(&store);
+    let mut enqueue = Box::pin(store.enqueue(vec![named("a")]));
+    // Sent, and answered by now or later.
+    let _ = futures::poll!(&mut enqueue);
+    drop(enqueue);
+    assert_eq!(ear.take(&store).await, moves([("a", None, Some(Available))]));
+    // A claim that nobody hears is taken back, and both are told or none.
+    let mut claimed = Box::pin(store.claim(claim()));
+    let is_heard = futures::poll!(&mut claimed).is_ready();
+    drop(claimed);
+    store.queues().await.unwrap();
+    let heard = ear.take(&store).await;
+    let both = moves([("a", Some(Available), Some(Running)), ("a", Some(Running), Some(Available))]);
+    let expected = if is_heard { &both[..1] } else { &both };
+    assert!(heard == expected || heard.is_empty() && !is_heard, "{heard:?}");
+}
+
+#[tokio::test]
+async fn the_end_of_a_run_that_was_claimed_before_anybody_listened_is_told() {
+    let store = RedisStore::open(shared().options()).await.unwrap();
+    store.enqueue(vec![named("a"), job()]).await.unwrap();
+    let one_slot = Claim { queues: vec![slots("images", 1)], ..claim() };
+    let lease = store.claim(one_slot.clone()).await.unwrap().remove(0).lease;
+    assert_eq!(lease.id, id("a"));
+    let ear = Ear::of(&store);
+    let turn = store.finish_and_claim(vec![finish(&lease, completed())], one_slot).await.unwrap();
+    let next = turn.claimed[0].lease.id.as_str();
+    let heard = ear.take(&store).await;
+    assert_eq!(heard, moves([("a", Some(Running), Some(Completed)), (next, Some(Available), Some(Running))]));
+}
