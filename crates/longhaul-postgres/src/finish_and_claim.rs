@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use longhaul::{
     Change, Changes, Claim, Claimed, EventBody, Finish, JobId, Json, Lease, Outcome, Result, State, Timestamp,
@@ -109,7 +109,7 @@ pub(crate) async fn run(
         match version {
             None => drop(done.ended.insert(lease)),
             Some(version) => match read_claimed(row, lease.clone(), version) {
-                Ok(job) => claimed.push(((row.get(14), row.get(15)), job)),
+                Ok(job) => claimed.push(((row.get(13), row.get(14)), job)),
                 Err(unreadable) => done.unreadable.push((lease, unreadable.to_string())),
             },
         }
@@ -151,15 +151,17 @@ fn change<'r>(row: &'r Row, id: &'r JobId, (from, to): (State, State), at: Times
         to: Some(to),
         attempt: small(row.get(6)),
         at,
-        since: row.get::<_, Option<i64>>(17).map(Timestamp),
+        since: row.get::<_, Option<i64>>(16).map(Timestamp),
         error: None,
     }
 }
 
 fn read_claimed(row: &Row, lease: Lease, version: i64) -> Result<Claimed, Unreadable> {
-    let names: Vec<String> = row.get::<_, Option<_>>(12).unwrap_or_default();
-    let outputs: Vec<String> = row.get::<_, Option<_>>(13).unwrap_or_default();
-    let steps = names.into_iter().zip(outputs).map(|(name, output)| Ok((name, json_text(output, "steps")?)));
+    let mut steps = BTreeMap::new();
+    let mut words = row.get::<_, Option<Vec<String>>>(12).unwrap_or_default().into_iter();
+    while let (Some(name), Some(output)) = (words.next(), words.next()) {
+        steps.insert(name, json_text(output, "steps")?);
+    }
     Ok(Claimed {
         lease,
         kind: row.get(2),
@@ -168,9 +170,9 @@ fn read_claimed(row: &Row, lease: Lease, version: i64) -> Result<Claimed, Unread
         args: json(row, 5, "args")?,
         attempt: small(row.get(6)),
         max_attempts: small(row.get(7)),
-        policy: policy(row, [8, 9, 16])?,
+        policy: policy(row, [8, 9, 15])?,
         created_at: Timestamp(row.get(10)),
         labels: parsed(row, 11, "labels")?.unwrap_or_default(),
-        steps: steps.collect::<Result<_, Unreadable>>()?,
+        steps,
     })
 }

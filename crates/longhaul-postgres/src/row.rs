@@ -11,7 +11,16 @@ use tokio_postgres::Row;
 
 /// The columns that [`job_record`] reads, in its order. Large payloads that a list leaves out are not even fetched.
 pub(crate) fn job_columns(payloads: Payloads) -> String {
-    let payload = |column: &str| match payloads {
+    columns(payloads, payloads)
+}
+
+/// The same with the args whole, which searches look at, and a large output left out.
+pub(crate) fn search_columns() -> String {
+    columns(Payloads::Whole, Payloads::Short)
+}
+
+fn columns(args: Payloads, output: Payloads) -> String {
+    let payload = |column: &str, payloads| match payloads {
         Payloads::Whole => (column.to_owned(), "NULL::int".to_owned()),
         Payloads::Short => {
             let is_long = format!("octet_length({column}) > {SHORT_PAYLOAD_BYTES}");
@@ -19,7 +28,7 @@ pub(crate) fn job_columns(payloads: Payloads) -> String {
             (short, format!("CASE WHEN {is_long} THEN octet_length({column}) END"))
         }
     };
-    let ((args, args_bytes), (output, output_bytes)) = (payload("args"), payload("output"));
+    let ((args, args_bytes), (output, output_bytes)) = (payload("args", args), payload("output", output));
     format!(
         "id, kind, version, queue, {args}, state, priority, attempt, max_attempts, crashes, max_crashes, interruptions, \
          timeout, progress, {output}, errors, cancel_by, worker, created_at, run_at, started_at, finished_at, last_event, \

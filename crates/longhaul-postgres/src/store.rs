@@ -105,7 +105,8 @@ impl PostgresStore {
     }
 
     /// Creates jobs within the caller's own transaction, on any connection to the same database: they are there with
-    /// whatever else it does, once it commits, or not at all. Workers hear of them at the commit.
+    /// whatever else it does, once it commits, or not at all. Workers hear of them at the commit, and so do those who observe
+    /// the store's [changes](Store::changes).
     ///
     /// # Errors
     /// [`Error::Invalid`](longhaul::Error::Invalid) where a job breaks a bound; otherwise a fault, after which the transaction can only be

@@ -15,6 +15,8 @@ pub(crate) struct Narrowed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rows {
     Whole,
+    /// Without large outputs.
+    Args,
     /// Without large args and outputs.
     Short,
     /// Only what names the job and its state.
@@ -84,7 +86,7 @@ impl Narrowed {
         let needs_args = |term: &Term| matches!(term.condition, Condition::Args { .. } | Condition::Text(_));
         match self.filter.terms.as_slice() {
             [] => Rows::None,
-            terms if terms.iter().any(needs_args) => Rows::Whole,
+            terms if terms.iter().any(needs_args) => Rows::Args,
             _ => Rows::Short,
         }
     }

@@ -72,8 +72,9 @@ fn size(value: &Value) -> Option<u64> {
 pub(crate) async fn list_jobs(driver: &Driver, filter: &JobFilter, page: &Page) -> Result<JobPage> {
     let Some(narrowed) = Narrowed::new(filter) else { return Ok(JobPage::default()) };
     let rows = match (page.payloads, narrowed.looks_at()) {
-        (Payloads::Short, Rows::Short | Rows::None) => Rows::Short,
-        _ => Rows::Whole,
+        (Payloads::Whole, _) => Rows::Whole,
+        (Payloads::Short, Rows::None) => Rows::Short,
+        (Payloads::Short, looked_at) => looked_at,
     };
     let listed = list_rows(driver, &narrowed, page, rows).await?;
     let mut jobs: Vec<JobRecord> = listed.rows.into_iter().filter_map(|row| row.record).collect();
@@ -118,7 +119,7 @@ pub(crate) async fn list_rows(driver: &Driver, filter: &Narrowed, page: &Page, r
         // Where rows are held against terms here, few may be left of those that a script answers.
         let (most, most_searched) = match filter.looks_at() {
             Rows::None => (limit - listed.rows.len(), SCANNED_PER_PAGE),
-            Rows::Whole | Rows::Short => (SCANNED_PER_CALL, SEARCHED_PER_PAGE),
+            Rows::Whole | Rows::Args | Rows::Short => (SCANNED_PER_CALL, SEARCHED_PER_PAGE),
         };
         let mut arguments = vec![
             before.map(|seq| seq.to_string()).unwrap_or_default().into_bytes(),
@@ -127,6 +128,7 @@ pub(crate) async fn list_rows(driver: &Driver, filter: &Narrowed, page: &Page, r
             wanted.clone(),
             match rows {
                 Rows::Whole => "whole".into(),
+                Rows::Args => "args".into(),
                 Rows::Short => "short".into(),
                 Rows::None => "none".into(),
             },

@@ -60,7 +60,13 @@ impl App {
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let is_feed = request.uri().path() == "/api/events";
         let response = self.router.clone().oneshot(request).await.expect("the router has no errors");
+        // The feed of all jobs does not end, so only its head is looked at.
+        if is_feed && response.status() == StatusCode::OK {
+            let (head, _) = response.into_parts();
+            return Answer { status: head.status, headers: head.headers, body: Bytes::new() };
+        }
         Answer::of(response).await
     }
 

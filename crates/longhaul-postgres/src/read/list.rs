@@ -3,7 +3,7 @@ use tokio_postgres::types::ToSql;
 
 use super::filter::{Values, conditions, list_of, references, words};
 use super::{Reader, Reads};
-use crate::row::{RowFacts, job_columns, job_record, signed, state, unsigned};
+use crate::row::{RowFacts, job_columns, job_record, parsed, search_columns, signed, state, unsigned};
 
 /// The most rows that one page reads, so that a filter which fits few jobs costs a page no more than any other.
 const ROWS_READ: i64 = 10_000;
@@ -27,10 +27,11 @@ pub(crate) async fn list(reads: &Reads, filter: &JobFilter, page: &Page) -> Resu
     if !filter.terms.is_empty() {
         let mut search = Search { before, limit, ..Search::default() };
         search.run(&mut reader, filter).await?;
-        let mut jobs: Vec<JobRecord> = search.found.into_iter().map(|(record, _)| record).collect();
-        if page.payloads == Payloads::Short {
-            jobs.iter_mut().for_each(JobRecord::shorten);
+        match page.payloads {
+            Payloads::Short => search.found.iter_mut().for_each(|(record, _)| record.shorten()),
+            Payloads::Whole => search.fetch_outputs(&mut reader).await?,
         }
+        let jobs = search.found.into_iter().map(|(record, _)| record).collect();
         let next = search.next.map(|seq| seq.to_string());
         return Ok(JobPage { jobs, next, searched: search.searched });
     }
@@ -148,12 +149,11 @@ impl Search {
                SELECT *, coalesce({conditions}, false) AS fits, lead(seq) OVER (ORDER BY seq DESC) IS NULL AS is_last
                FROM (
                  SELECT *, row_number() OVER newest AS place, lead(seq) OVER newest IS NOT NULL AS has_next,
-                   sum(octet_length(args) + coalesce(octet_length(output), 0) + coalesce(octet_length(errors), 0))
-                     OVER newest AS bytes
+                   sum(octet_length(args) + coalesce(octet_length(errors), 0)) OVER newest AS bytes
                  FROM ({source}) AS source WINDOW newest AS (ORDER BY seq DESC)
                ) AS measured WHERE place = 1 OR bytes <= ${last}::bigint
              ) AS read WHERE fits OR is_last ORDER BY seq DESC",
-            columns = job_columns(Payloads::Whole),
+            columns = search_columns(),
             last = values.len(),
         );
         let read = reader.rows(&sql, &references(&values)).await?;
@@ -173,6 +173,28 @@ impl Search {
                 self.next = has_next.then_some(seq);
                 return Ok(());
             }
+        }
+        Ok(())
+    }
+}
+
+impl Search {
+    /// Brings the large outputs of the jobs that were found, which no term looks at. A job that has changed since goes
+    /// without, and tells the size.
+    async fn fetch_outputs(&mut self, reader: &mut Reader<'_>) -> Result<()> {
+        let large: Vec<i64> =
+            self.found.iter().filter_map(|(record, facts)| record.output_bytes.map(|_| facts.seq)).collect();
+        if large.is_empty() {
+            return Ok(());
+        }
+        let sql = "SELECT seq, state_event, output FROM jobs WHERE seq = ANY ($1::bigint[])";
+        for row in reader.rows(sql, &[&large]).await? {
+            let is_same = |facts: &RowFacts| {
+                (facts.seq, signed(facts.state_event)) == (row.get::<_, i64>(0), row.get::<_, i64>(1))
+            };
+            let Some((record, _)) = self.found.iter_mut().find(|(_, facts)| is_same(facts)) else { continue };
+            record.output = parsed(&row, 2, "output").unwrap_or_default();
+            record.output_bytes = None;
         }
         Ok(())
     }

@@ -16,7 +16,7 @@
 -- in: ids, tokens, outputs of the runs; queues, kinds, newest versions, slots of the claim's sources; now, worker,
 --     lease_until, the body of a reset, number of the claim
 -- out: a row for each ended run: id, token, kind, attempt, queue, since (when it began); for each claimed job: id, token, kind, version, queue, args, attempt,
---      max_attempts, timeout, backoff, created_at, labels, names and outputs of the steps, rank, seq, policy, since (when it fell due);
+--      max_attempts, timeout, backoff, created_at, labels, name and output of each step in turn, rank, seq, policy, since (when it fell due);
 --      and one of nulls where nothing was claimed for one of these reasons
 -- index: jobs_by_id; jobs_scheduled; the primary key of paused_queues, once for each source, jobs_available, once for each
 --        source and version; the primary key of steps, where there are any
@@ -95,16 +95,14 @@ WITH ended AS (
   ) AS moved GROUP BY queue, state HAVING sum(n) <> 0
 )
 SELECT id, token, kind, NULL::bigint, queue, NULL, attempt, NULL::bigint, NULL::bigint, NULL, NULL::bigint,
-  NULL, NULL::text[], NULL::text[], NULL::bigint, NULL::bigint, NULL, started_at
+  NULL, NULL::text[], NULL::bigint, NULL::bigint, NULL, started_at
 FROM ended
 UNION ALL
 SELECT id, token, kind, version, queue, args, attempt, max_attempts, timeout, backoff, created_at, labels,
   CASE WHEN claimed.steps > 0 THEN ARRAY(
-    SELECT s.name FROM steps s WHERE s.job = claimed.seq AND s.output <> '' ORDER BY s.name) END,
-  CASE WHEN claimed.steps > 0 THEN ARRAY(
-    SELECT s.output FROM steps s WHERE s.job = claimed.seq AND s.output <> '' ORDER BY s.name) END,
+    SELECT unnest(ARRAY[s.name, s.output]) FROM steps s WHERE s.job = claimed.seq AND s.output <> '') END,
   rank, seq, policy, run_at
 FROM claimed
 UNION ALL
-SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM way WHERE NOT is_free

@@ -1,7 +1,7 @@
 //! Searches that hold whole jobs against terms: what a page of them costs, and what an action does with their answers.
 
-use longhaul::{Action, JobFilter, NewJob, Page, State, Store};
-use longhaul_conformance::jobs::{id, json, named};
+use longhaul::{Action, JobFilter, NewJob, Outcome, Page, Payloads, State, Store};
+use longhaul_conformance::jobs::{claim, finish, id, json, named};
 use longhaul_postgres::PostgresStore;
 
 use crate::releases::client;
@@ -63,6 +63,22 @@ async fn a_page_reads_a_bounded_number_of_bytes() {
     }
     assert_eq!(found, (0..80).rev().map(|n| id(&format!("job-{n:02}"))).collect::<Vec<_>>());
     assert_eq!(pages, [34, 34, 12]);
+}
+
+/// No term looks at outputs: a page brings those of the jobs that it shows, and no others count.
+#[tokio::test]
+async fn large_outputs_come_with_the_jobs_that_a_search_shows() {
+    let store = PostgresStore::open(shared().options()).await.unwrap();
+    store.enqueue(["a", "b"].map(named).into()).await.unwrap();
+    let output = json(&format!("\"{}\"", "x".repeat(500_000)));
+    let end = |job: &longhaul::Claimed| finish(&job.lease, Outcome::Completed { output: output.clone() });
+    let claimed = store.claim(claim()).await.unwrap();
+    store.finish(claimed.iter().map(end).collect()).await.unwrap();
+    let page = |payloads| Page { payloads, ..Page::default() };
+    let whole = store.list(&query("-id:b"), page(Payloads::Whole)).await.unwrap().jobs.remove(0);
+    assert_eq!((whole.id.as_str(), whole.output.as_ref(), whole.output_bytes), ("a", Some(&output), None));
+    let short = store.list(&query("-id:b"), page(Payloads::Short)).await.unwrap().jobs.remove(0);
+    assert_eq!((short.output, short.output_bytes), (None, Some(500_002)));
 }
 
 /// Jobs change after they were looked for and before they are locked: one is what is sought no more, the other still is.

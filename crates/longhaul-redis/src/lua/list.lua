@@ -4,7 +4,7 @@
 -- ARGV[3]    how many to look at
 -- ARGV[4]    how many to answer at most
 -- ARGV[5]    the packed filter: see `matching.lua`
--- ARGV[6]    the rows: 'whole', 'short' (without large args and outputs) or 'none'
+-- ARGV[6]    the rows: 'whole', 'args' (without large outputs), 'short' (without large args, too) or 'none'
 -- ARGV[7..]  ids, where only these are meant
 -- Returns    the seq of the last one that was looked at or -1, 1 where there are more, for each job that fits its id, its
 --            seq, the number of its state, and the answer of `shown` or false, then how many were looked at, and the bytes
@@ -126,12 +126,12 @@ local function read_rows()
   for i = 1, many do
     keys[i] = root .. 'd:' .. ids[fitting[i]]
   end
-  local data = rows == 'whole' and many > 0 and call('MGET', unpack(keys))
+  local data = (rows == 'whole' or rows == 'args') and many > 0 and call('MGET', unpack(keys))
   for i = 1, many do
     local place = fitting[i]
     local id, record, row = ids[place], records[place], false
-    if rows == 'whole' then
-      row = shown(id, record, false, data[i], 0)
+    if data then
+      row = shown(id, record, rows == 'args', data[i], 0)
     elseif rows == 'short' then
       row = shown(id, record, true, data_of(id, true))
     end

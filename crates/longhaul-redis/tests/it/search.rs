@@ -1,7 +1,7 @@
 //! Lists that hold each job against terms read a bounded part of the history.
 
-use longhaul::{JobFilter, JobPage, NewJob, Page, Payloads, Store};
-use longhaul_conformance::jobs::{job, json};
+use longhaul::{JobFilter, JobPage, NewJob, Outcome, Page, Payloads, Store};
+use longhaul_conformance::jobs::{claim, finish, job, json};
 use longhaul_redis::RedisStore;
 
 use crate::server::shared;
@@ -54,4 +54,18 @@ async fn a_search_of_large_jobs_reads_a_bounded_number_of_bytes_for_a_page() {
     let pages = all_pages(&store, "args.0:7", 10).await;
     assert_eq!(pages.iter().map(|page| page.jobs.len()).sum::<usize>(), 1);
     assert_eq!(pages.iter().map(|page| page.searched).sum::<u64>(), 120);
+}
+
+#[tokio::test]
+async fn large_outputs_make_the_pages_of_a_search_no_shorter() {
+    let store = RedisStore::open(shared().options()).await.unwrap();
+    let output = Outcome::Completed { output: json(&format!("\"{}\"", "x".repeat(500_000))) };
+    for _ in 0..40 {
+        store.enqueue(vec![job()]).await.unwrap();
+        let lease = store.claim(claim()).await.unwrap().remove(0).lease;
+        store.finish(vec![finish(&lease, output.clone())]).await.unwrap();
+    }
+    let found = page(&store, "args.width:640", None, 100).await;
+    assert_eq!((found.jobs.len(), found.searched, found.next), (40, 40, None));
+    assert!(found.jobs.iter().all(|job| job.output.is_none() && job.output_bytes == Some(500_002)));
 }
