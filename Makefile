@@ -5,7 +5,7 @@ export CARGO ?= cargo
 ARGS ?=
 BUILT := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run release corpus demo test test-quick measure lint fmt bench bench-stores bench-acks chaos-kill chaos outage docs install clean
+.PHONY: help run release corpus demo screenshots test test-quick measure lint fmt bench bench-stores bench-acks chaos-kill chaos outage docs doors install clean
 
 help: ## Print this list.
 	@echo "usage: make <target> [ARGS=\"...\"]"
@@ -27,10 +27,13 @@ test: ## Install what is missing, then run every check and test there is.
 test-quick: ## Test the crates that differ from main, and unit tests of those built on them. ARGS: crates.
 	@scripts/test-quick $(ARGS)
 
-measure: ## Measure the bars in time, on a quiet machine: idle cost, sweeps, waiting claims. ARGS: bars and flags.
+measure: ## Measure the bars in time, on a quiet machine: idle cost, waiting claims, live readers, the dashboard's list. ARGS: bars and flags.
 	@scripts/install-tools test
-	@$(CARGO) build --release --locked --quiet --package longhaul-chaos
+	@$(CARGO) build --release --locked --quiet --package longhaul-chaos --package longhaul-server
 	@target/release/longhaul-chaos measure $(ARGS)
+	@if [ -z "$(ARGS)" ]; then \
+		$(CARGO) build --release --locked --quiet --package fakes && scripts/in-dashboard measure.mjs; \
+	fi
 
 lint: ## Only the checks that run nothing: format, clippy, licences, deployment files.
 	@scripts/check format clippy licences deploy
@@ -47,6 +50,11 @@ demo: ## Show all five services at work in the dashboard, offline. ARGS="--termi
 	@scripts/install-tools run
 	@scripts/build-quick longhaul-server fakes
 	@exec scripts/demo $(ARGS)
+
+screenshots: ## Take each page of the dashboard, light and dark, into docs/screenshots. ARGS: pages.
+	@scripts/install-tools test
+	@scripts/build-quick longhaul-server fakes
+	@exec scripts/in-dashboard screenshots.mjs $(ARGS)
 
 bench: ## Measure, beside a bare log on the same disk. ARGS: workloads and flags of `longhaul bench`.
 	@scripts/install-tools build
@@ -77,9 +85,17 @@ outage: ## Take each store's server away for a minute, killed and silent, judge 
 	@$(CARGO) build --locked --quiet --package longhaul-server --package longhaul-chaos
 	@target/debug/longhaul-chaos outage --longhaul target/debug/longhaul --seconds $(or $(SECONDS),60)
 
-docs: ## Build the API documentation and say where it is.
+docs: ## Build the guide, which the server shows at /docs, and the API documentation of the crates.
+	@scripts/install-tools build
+	@scripts/book $(BUILT)/book
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
-	@echo "open target/doc/longhaul/index.html"
+	@echo "open $(BUILT)/book/index.html, or http://127.0.0.1:8000/docs while the server runs"
+	@echo "open $(BUILT)/doc/longhaul/index.html"
+
+doors: ## Follow the three doors of the guide in an empty folder, and measure how long each takes.
+	@scripts/install-tools test
+	@$(CARGO) build --release --locked --quiet --package longhaul-server
+	@scripts/doors
 
 install: ## Install what is missing on this machine: a C compiler, poppler, tesseract, GraphicsMagick.
 	@scripts/install-tools run

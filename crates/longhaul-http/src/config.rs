@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use longhaul::{Clock, Timestamp};
 use tokio_util::sync::CancellationToken;
+use utoipa::openapi::OpenApi;
 
 use crate::auth::Role;
+use crate::redaction::Redaction;
 
 /// The configuration of the HTTP side. Every field has a default, so that a caller names only what differs.
 #[derive(Clone, Debug, Default)]
@@ -22,12 +24,17 @@ pub struct HttpConfig {
     pub read_token_secret: Option<Secret>,
     /// Members of the answer of `/health` beside `"status": "ok"`: which composer is in use, say.
     pub health: BTreeMap<String, String>,
+    /// What `/openapi.json` answers, and what paths that are not there are compared with: all that the application serves
+    /// ([`document`](crate::document)). Without it these are the routes of the router alone.
+    pub document: Option<Described>,
     /// The path under which a proxy serves the application (`/longhaul`), in front of the links in answers and as the cookie's
     /// path; empty without one.
     pub base_path: String,
     /// The origins of web pages on other sites that may follow jobs by WebSocket, which browsers let every page open; `*` is
     /// every one, where access is not open.
     pub origins: Vec<String>,
+    /// Values of jobs that are shown to nobody. Workers are given them all the same.
+    pub redaction: Redaction,
     /// Fired when the server begins to stop: answers that are held open end at once, so that none of them
     /// outlasts the grace of a shutdown.
     pub stopping: CancellationToken,
@@ -96,6 +103,16 @@ pub enum UnknownKinds {
     Refuse,
     /// It is enqueued in the queue `default`, for workers elsewhere.
     Accept,
+}
+
+/// An OpenAPI document of all that an application serves.
+#[derive(Clone)]
+pub struct Described(pub Arc<OpenApi>);
+
+impl fmt::Debug for Described {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Described(..)")
+    }
 }
 
 /// Bytes that must not be printed.

@@ -6,22 +6,45 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
-use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::extract::{FromRequestParts, NestedPath, Request};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 
+use crate::nearest::Known;
 use crate::problem::{Code, Problem};
 
 /// Puts the frame around a router, and makes its missing routes and methods problems too.
-pub(crate) fn around(router: Router) -> Router {
+pub(crate) fn around(router: Router, known: Known) -> Router {
+    let known = Arc::new(known);
+    let answered = |answer: fn(&Known, &Method, &str, &str) -> Problem| {
+        let known = Arc::clone(&known);
+        async move |request: Request| {
+            let (mut head, _) = request.into_parts();
+            let mount = NestedPath::from_request_parts(&mut head, &()).await;
+            let mount = mount.as_ref().map_or("", NestedPath::as_str);
+            answer(&known, &head.method, mount, head.uri.path())
+        }
+    };
     router
-        .fallback(async || Problem::new(Code::NoSuchRoute, "nothing is served under this path"))
-        .method_not_allowed_fallback(async || {
-            Problem::new(Code::MethodNotAllowed, "the path does not take this method; see the Allow header")
-        })
+        .fallback(answered(no_route))
+        .method_not_allowed_fallback(answered(no_method))
         .layer(middleware::from_fn(frame))
+}
+
+fn no_route(known: &Known, method: &Method, mount: &str, path: &str) -> Problem {
+    let nearest = known.near_under(mount, method, path);
+    let detail = match nearest.first() {
+        Some(near) => format!("nothing is served under this path; did you mean {near}?"),
+        None => "nothing is served under this path".to_owned(),
+    };
+    Problem { nearest, ..Problem::new(Code::NoSuchRoute, detail) }
+}
+
+fn no_method(known: &Known, method: &Method, mount: &str, path: &str) -> Problem {
+    let taken = known.methods(mount, path).join(" and ");
+    Problem::new(Code::MethodNotAllowed, format!("the path does not take {method}; it takes {taken}"))
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

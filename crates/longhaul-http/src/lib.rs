@@ -8,10 +8,12 @@ mod extract;
 mod faults;
 mod frame;
 mod idempotency;
+mod nearest;
 mod path;
 mod prefer;
 mod problem;
 mod query;
+mod redaction;
 #[cfg(feature = "remote")]
 mod remote_store;
 mod routes;
@@ -23,10 +25,14 @@ mod wire;
 pub use arrival::{Arrival, Held, Scheme};
 pub use auth::Role;
 pub use canonical::fingerprint;
-pub use config::{Access, HttpConfig, Identity, Secret, UnknownKinds, Verifier};
+pub use config::{Access, Described, HttpConfig, Identity, Secret, UnknownKinds, Verifier};
+pub use nearest::{Known, Near};
+pub use redaction::{Redaction, redacted};
 #[cfg(feature = "remote")]
 pub use remote_store::RemoteStore;
-pub use routes::{ChildrenBody, ErrorBody, JobBody, ProgressBody, QueueBody, health_router, login_router};
+pub use routes::{
+    ChildrenBody, ErrorBody, JobBody, ProgressBody, QueueBody, document, health_router, login_router,
+};
 pub use time::Rfc3339;
 
 use axum::Router;
@@ -40,5 +46,6 @@ use crate::state::Api;
 /// Paths and methods that are not there are answered with problems too, under the nest's prefix only.
 pub fn router(longhaul: Longhaul, config: HttpConfig) -> Router {
     let (routes, document) = routes::all().split_for_parts();
-    frame::around(routes.with_state(Api::new(longhaul, config, document)))
+    let known = Known::of(config.document.as_ref().map_or(&document, |whole| &whole.0));
+    frame::around(routes.with_state(Api::new(longhaul, config, document)), known)
 }

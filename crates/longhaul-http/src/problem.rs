@@ -9,6 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::auth::Role;
+use crate::nearest::Near;
 
 /// An answer that is not what was asked for, in the form of RFC 9457.
 ///
@@ -19,6 +20,8 @@ pub(crate) struct Problem {
     pub(crate) code: Code,
     pub(crate) detail: String,
     pub(crate) errors: Vec<FieldError>,
+    /// What is served under paths like that of the request.
+    pub(crate) nearest: Vec<Near>,
     /// The role that the caller lacks.
     pub(crate) needs: Option<Role>,
     /// The cause, for the log only.
@@ -132,6 +135,9 @@ pub(crate) struct ProblemBody<'a> {
     /// The fields that are not as they must be.
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
     errors: &'a [FieldError],
+    /// What is served under paths like that of the request, the likest first, where nothing is served under it.
+    #[serde(skip_serializing_if = "<[Near]>::is_empty")]
+    nearest: &'a [Near],
     /// With a 403: the role that is needed.
     #[serde(skip_serializing_if = "Option::is_none")]
     needs: Option<Role>,
@@ -147,7 +153,14 @@ const IN_USE_RETRY_AFTER: &str = "1";
 
 impl Problem {
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), needs: None, cause: None }
+        Self {
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            nearest: Vec::new(),
+            needs: None,
+            cause: None,
+        }
     }
 
     /// A request with fields that are not as they must be.
@@ -183,6 +196,7 @@ impl Problem {
             detail: &self.detail,
             code,
             errors: &self.errors,
+            nearest: &self.nearest,
             needs: self.needs,
             request_id,
         };

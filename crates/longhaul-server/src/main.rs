@@ -9,6 +9,7 @@ mod jobs;
 mod late;
 mod logging;
 mod migrate;
+mod pages;
 mod queues;
 mod run;
 mod serve;

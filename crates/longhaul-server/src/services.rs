@@ -17,6 +17,7 @@ use longhaul_sqlite::SqliteStore;
 use materials::Materials;
 use service_support::{Db, Deps, Env, Load, OpenError, Repeats, Service};
 use sessions::Sessions;
+use utoipa::openapi::OpenApi;
 
 use crate::Result;
 use crate::stores::{OpenStores, StoreArgs, make_private_folder};
@@ -124,6 +125,11 @@ impl Services {
     /// Their routes, from the root.
     pub(crate) fn routes(&self) -> Router {
         self.open.iter().map(|(_, service)| service.router()).fold(Router::new(), Router::merge)
+    }
+
+    /// The OpenAPI documents of their routes.
+    pub(crate) fn documents(&self) -> Vec<OpenApi> {
+        self.open.iter().map(|(_, service)| service.document()).collect()
     }
 
     /// Their kinds of jobs.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use longhaul::clock::Stopwatch;
 use longhaul::{Longhaul, Store};
-use longhaul_http::RemoteStore;
+use longhaul_http::{Redaction, RemoteStore, redacted};
 use longhaul_postgres::PostgresStore;
 use longhaul_redis::RedisStore;
 use longhaul_sqlite::SqliteStore;
@@ -22,6 +22,9 @@ use crate::store_url::StoreUrl;
 /// The variable with the token that opens a server to remote workers. It is no flag, because flags can be read by
 /// everyone on the machine.
 pub(crate) const WORKER_TOKEN: &str = "LONGHAUL_WORKER_TOKEN";
+
+/// The variable with the paths of values that are shown to nobody.
+const REDACT: &str = "LONGHAUL_REDACT";
 
 /// The flags of every command that touches data.
 #[derive(Args, Clone, Debug)]
@@ -142,7 +145,11 @@ impl StoreArgs {
             )
             .into());
         }
-        Ok((Longhaul::over(Database::open(&store).await?.store()), store.to_string()))
+        // What is hidden in the dashboard is hidden in the terminal.
+        let redaction = std::env::var(REDACT).unwrap_or_default().parse::<Redaction>();
+        let redaction = redaction.map_err(|error| format!("{REDACT}: {error}"))?;
+        let jobs = redacted(Database::open(&store).await?.store(), redaction);
+        Ok((Longhaul::over(jobs), store.to_string()))
     }
 
     /// The addresses of the jobs and the tables. `DATABASE_URL` and `REDIS_URL` are what hosts and other tools set.
@@ -185,6 +192,16 @@ impl OpenStores {
     /// The addresses, for people.
     pub(crate) fn described(&self) -> &str {
         &self.described
+    }
+
+    /// The kind of store that has the jobs, which is no secret; its address may be one.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.described.split(':').next() {
+            Some("sqlite") => "SQLite",
+            Some("redis" | "rediss" | "redis+cluster") => "Redis",
+            Some("postgres" | "postgresql") => "Postgres",
+            _ => "another server",
+        }
     }
 
     /// Logs at start-up the address of the jobs, with a warning if another process has them too.

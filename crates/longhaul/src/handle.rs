@@ -38,6 +38,12 @@ impl Longhaul {
         Self { store, kinds: Arc::default() }
     }
 
+    /// The same on another view of the store: the kinds that are known here are known there.
+    #[must_use]
+    pub fn on(&self, store: Arc<dyn Store>) -> Self {
+        Self { store, kinds: Arc::clone(&self.kinds) }
+    }
+
     /// The store, for what has no form here.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use axum::Router;
 use longhaul::{Clock, Keep, Longhaul, Registry, Retention};
 use service_support::{Db, Deps, Migration, OpenError, Providers, Queue, Repeats, Service};
+use utoipa::openapi::OpenApi;
 
 use crate::error::Unsuccessful;
 use crate::jobs::{GenerateModule, QUEUE, RewriteLesson};
@@ -64,6 +65,10 @@ impl Service for Curriculum {
     /// `/api/v3/workflow/…`.
     fn router(&self) -> Router {
         self.0.repeats.around::<Unsuccessful>(routes::router(Arc::clone(&self.0)))
+    }
+
+    fn document(&self) -> OpenApi {
+        routes::document()
     }
 
     fn register(&self, registry: &mut Registry) {

@@ -1,15 +1,27 @@
 use serde::Serialize;
-use serde_json::json;
 use service_support::{ErrorShape, ServiceError};
+use utoipa::ToSchema;
 
 /// `{"success": false, "error": …}`.
 pub(crate) enum Unsuccessful {}
 
+/// What cannot be served.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CurriculumError)]
+pub(crate) struct Body<'a> {
+    /// Always false.
+    success: bool,
+    /// The reason, for people.
+    error: &'a str,
+}
+
 pub(crate) type Error = ServiceError<Unsuccessful>;
 
 impl ErrorShape for Unsuccessful {
+    type Form = Body<'static>;
+
     fn body(error: &Error) -> impl Serialize + '_ {
-        json!({ "success": false, "error": error.message })
+        Body { success: false, error: &error.message }
     }
 }
 

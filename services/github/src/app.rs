@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use axum::Router;
 use longhaul::{Clock, Longhaul, Registry};
 use service_support::{Auth, Db, Deps, Migration, OpenError, Queue, Repeats, Service, TrustedProxies};
+use utoipa::openapi::OpenApi;
 
 use crate::client::Client;
 use crate::config::GithubConfig;
@@ -73,6 +74,10 @@ impl Service for Github {
     /// where the server serves with `into_make_service_with_connect_info::<SocketAddr>()`.
     fn router(&self) -> Router {
         self.0.repeats.around::<Detail>(routes::router(Arc::clone(&self.0)))
+    }
+
+    fn document(&self) -> OpenApi {
+        routes::document()
     }
 
     fn register(&self, registry: &mut Registry) {

@@ -2,19 +2,29 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use serde::Serialize;
-use serde_json::json;
 use service_support::{ErrorShape, ServiceError};
+use utoipa::ToSchema;
 
 use crate::start::StartError;
 
 /// `{"detail": …}`.
 pub(crate) enum Detail {}
 
+/// What cannot be served.
+#[derive(Serialize, ToSchema)]
+#[schema(as = GithubError)]
+pub(crate) struct Body<'a> {
+    /// The reason, for people.
+    detail: &'a str,
+}
+
 pub(crate) type Error = ServiceError<Detail>;
 
 impl ErrorShape for Detail {
+    type Form = Body<'static>;
+
     fn body(error: &Error) -> impl Serialize + '_ {
-        json!({ "detail": error.message })
+        Body { detail: &error.message }
     }
 }
 

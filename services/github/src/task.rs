@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use longhaul::{Children, Job, JobId, JobRecord, Json, State};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::error::{self, Error};
@@ -17,9 +18,11 @@ use crate::time::original_time;
 const TASK_TTL: Duration = Duration::from_secs(3_600);
 
 /// A task, as it is shown.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = GithubTask)]
 pub(crate) enum Task {
+    /// It waits or runs.
     Processing {
         task_id: String,
         status: &'static str,
@@ -31,14 +34,18 @@ pub(crate) enum Task {
         started_at: String,
         updated_at: String,
     },
+    /// Its result is there.
     Completed {
         task_id: String,
         status: &'static str,
         #[serde(skip_serializing_if = "Option::is_none")]
         progress: Option<BatchProgress>,
+        /// The result; of a batch, each name with its result or `error`.
+        #[schema(value_type = Value)]
         result: Json,
         completed_at: String,
     },
+    /// It has ended without a result.
     Failed {
         task_id: String,
         status: &'static str,
@@ -51,7 +58,8 @@ pub(crate) enum Task {
 }
 
 /// The progress of the names of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = GithubBatchProgress)]
 pub(crate) struct BatchProgress {
     total: u64,
     completed: u64,

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use axum::Router;
 use longhaul::{Clock, Longhaul, Registry};
 use service_support::{Db, Deps, Migration, OpenError, Providers, Queue, Repeats, Service};
+use utoipa::openapi::OpenApi;
 
 use crate::error::Suggesting;
 use crate::estimate::Estimator;
@@ -73,6 +74,10 @@ impl Service for Lessons {
     /// `/lessons` and what is under it, and `/search_lessons`.
     fn router(&self) -> Router {
         self.0.repeats.around::<Suggesting>(routes::router(Arc::clone(&self.0)))
+    }
+
+    fn document(&self) -> OpenApi {
+        routes::document()
     }
 
     fn register(&self, registry: &mut Registry) {

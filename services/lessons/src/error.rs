@@ -1,25 +1,34 @@
 use axum::http::StatusCode;
 use serde::Serialize;
 use service_support::{ErrorShape, ServiceError};
+use utoipa::ToSchema;
 
 /// `{"detail": {"message": …, "suggestion": …}}`.
 pub(crate) enum Suggesting {}
 
 pub(crate) type Error = ServiceError<Suggesting>;
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// What cannot be served.
+#[derive(Serialize, ToSchema)]
+#[schema(as = LessonsError)]
+pub(crate) struct Body<'a> {
     detail: Detail<'a>,
 }
 
-#[derive(Serialize)]
+/// The reason, for people.
+#[derive(Serialize, ToSchema)]
+#[schema(as = LessonsErrorDetail)]
 struct Detail<'a> {
+    /// What is wrong.
     message: &'a str,
+    /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     suggestion: Option<&'static str>,
 }
 
 impl ErrorShape for Suggesting {
+    type Form = Body<'static>;
+
     fn body(error: &Error) -> impl Serialize + '_ {
         Body { detail: Detail { message: &error.message, suggestion: error.suggestion } }
     }

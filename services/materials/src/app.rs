@@ -8,6 +8,7 @@ use service_support::{
     Auth, Db, DbError, Deps, Load, Migration, OpenError, Providers, Queue, Repeats, Service, placeholders,
     refused,
 };
+use utoipa::openapi::OpenApi;
 
 use crate::error::Detail;
 use crate::extract::{self, Limits};
@@ -79,6 +80,10 @@ impl Service for Materials {
     /// `/courses/…` and `/materials/…`, at the root and the same under `/api`.
     fn router(&self) -> Router {
         self.0.repeats.around::<Detail>(routes::router(Arc::clone(&self.0)))
+    }
+
+    fn document(&self) -> OpenApi {
+        routes::document()
     }
 
     fn register(&self, registry: &mut Registry) {

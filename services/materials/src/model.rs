@@ -1,9 +1,11 @@
 use longhaul::{JobId, JobRecord, State, Timestamp};
 use serde::Serialize;
 use service_support::{DbError, Row, iso8601};
+use utoipa::ToSchema;
 
 /// A course, as its owner sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Course)]
 pub(crate) struct CourseResponse {
     pub(crate) id: String,
     pub(crate) name: String,
@@ -11,7 +13,8 @@ pub(crate) struct CourseResponse {
 }
 
 /// A material, as its owner sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Material)]
 pub struct MaterialResponse {
     /// Its id.
     pub id: String,
@@ -40,8 +43,9 @@ pub struct MaterialResponse {
 }
 
 /// The service's own words for the state of a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = MaterialStatus)]
 pub enum Status {
     /// No worker has taken it yet.
     Pending,

@@ -8,6 +8,7 @@ use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::auth::AuthError;
 use crate::db::DbError;
@@ -34,6 +35,9 @@ const NO_WRITES: &str = "Service temporarily unavailable: its data cannot be wri
 
 /// The form of a service's error bodies, as the original document of the service (docs/services/…) has it.
 pub trait ErrorShape: Sized + 'static {
+    /// The body, as the OpenAPI document describes it.
+    type Form: ToSchema;
+
     /// The body.
     fn body(error: &ServiceError<Self>) -> impl Serialize + '_;
 }

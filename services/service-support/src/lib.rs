@@ -8,6 +8,7 @@ mod ai_brain;
 mod auth;
 mod config;
 mod db;
+mod described;
 mod embedding;
 mod env;
 mod error;
@@ -29,6 +30,7 @@ pub use config::{AiBrainConfig, AuthConfig, Config, EmbeddingConfig, EmbeddingSo
 pub use db::{
     Belongs, Commit, Committed, Db, DbError, FromValue, Migration, Row, Value, Write, placeholders,
 };
+pub use described::{Callers, Described};
 pub use embedding::{Embedder, Likeness, LocalEmbedder, OpenAiEmbedder};
 pub use env::{ConfigError, Env, refused};
 pub use error::{ErrorShape, ServiceError};

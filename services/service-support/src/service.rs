@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use axum::Router;
 use longhaul::{Clock, Longhaul, Registry};
 use thiserror::Error;
+use utoipa::openapi::OpenApi;
 
 use crate::auth::Auth;
 use crate::config::Config;
@@ -37,6 +38,9 @@ pub trait Service: Debug + Send + Sync + 'static {
 
     /// Its routes, from the root.
     fn router(&self) -> Router;
+
+    /// The OpenAPI document of its routes, with its own form of errors.
+    fn document(&self) -> OpenApi;
 
     /// Registers its jobs with a worker's registry.
     fn register(&self, registry: &mut Registry);

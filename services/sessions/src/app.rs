@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use axum::Router;
 use longhaul::{Clock, Longhaul, Registry};
 use service_support::{Auth, Db, Deps, Migration, OpenError, Providers, Queue, Repeats, Service};
+use utoipa::openapi::OpenApi;
 
 use crate::error::Nest;
 use crate::external_http::ExternalHttp;
@@ -54,6 +55,10 @@ impl Service for Sessions {
     /// `/skills`, `/sessions`, and `/api/v1/llm/query`.
     fn router(&self) -> Router {
         self.0.repeats.around::<Nest>(routes::router(Arc::clone(&self.0)))
+    }
+
+    fn document(&self) -> OpenApi {
+        routes::document()
     }
 
     fn register(&self, registry: &mut Registry) {

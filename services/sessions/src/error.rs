@@ -1,28 +1,35 @@
 use axum::http::StatusCode;
 use serde::Serialize;
 use service_support::{ErrorShape, ServiceError};
+use utoipa::ToSchema;
 
 /// The form of NestJS: `{message, error, statusCode}`, where the message is a list if fields are at fault.
 pub(crate) enum Nest {}
 
 pub(crate) type Error = ServiceError<Nest>;
 
-#[derive(Serialize)]
+/// What cannot be served.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Body<'a> {
+#[schema(as = SessionsError)]
+pub(crate) struct Body<'a> {
     message: Message<'a>,
     error: &'a str,
     status_code: u16,
 }
 
-#[derive(Serialize)]
+/// The reason for people, or what is wrong with each field.
+#[derive(Serialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = SessionsErrorMessage)]
 enum Message<'a> {
     One(&'a str),
     Many(&'a [String]),
 }
 
 impl ErrorShape for Nest {
+    type Form = Body<'static>;
+
     fn body(error: &Error) -> impl Serialize + '_ {
         let message = match error.faults.as_slice() {
             [] => Message::One(&error.message),

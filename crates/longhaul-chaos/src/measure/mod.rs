@@ -3,8 +3,10 @@
 
 mod idle;
 mod poison;
+mod readers;
 mod waiting;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -33,6 +35,12 @@ pub(crate) struct MeasureArgs {
     /// Claims that wait for jobs of other queues while jobs are enqueued
     #[arg(long, default_value_t = 5_000)]
     waiting: usize,
+    /// Readers of jobs' events
+    #[arg(long, default_value_t = 2_000)]
+    readers: usize,
+    /// The server that they read from
+    #[arg(long, value_name = "BINARY", default_value = "target/release/longhaul")]
+    longhaul: PathBuf,
     /// Seconds for which idle processes are watched
     #[arg(long, default_value_t = 30)]
     seconds: u64,
@@ -47,6 +55,8 @@ enum Bar {
     Waiting,
     /// Time of a thousand good jobs among every kind of bad one
     Poison,
+    /// Latency and memory of readers of one job and of a job each, by SSE and by WebSocket
+    Readers,
 }
 
 /// A line of the table.
@@ -70,6 +80,7 @@ pub(crate) async fn run(args: MeasureArgs) -> Result<()> {
                 Bar::Idle => idle::measure(&args, &target).await?,
                 Bar::Waiting => waiting::measure(&args, &target).await?,
                 Bar::Poison => poison::measure(store).await?,
+                Bar::Readers => readers::measure(&args, &target).await?,
             };
             for Figure { name, value, bar } in figures {
                 println!("| {store:?} | {name} | {value} | {bar} |");

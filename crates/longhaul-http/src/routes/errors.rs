@@ -1,5 +1,6 @@
 use axum::Json;
 use axum::extract::{RawQuery, State};
+use longhaul::search;
 use longhaul::stats::Group;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -76,12 +77,26 @@ async fn errors(
     RawQuery(query): RawQuery,
 ) -> Result<Json<ErrorsBody>, Problem> {
     let window = window(query.as_deref(), &["window", "queue", "kind"])?;
-    let failures = api.recorder().failures(&window, api.config.clock.now()).await?;
+    let mut failures = api.recorder().failures(&window, api.config.clock.now()).await?;
+    if !api.config.redaction.is_empty() {
+        hide(&api, &mut failures.groups).await?;
+    }
     Ok(Json(ErrorsBody {
         window: in_seconds(failures.window),
         step: in_seconds(failures.step),
         groups: failures.groups.into_iter().map(GroupBody::from).collect(),
     }))
+}
+
+/// Shows of each group the message that its last job is shown with; where that job is gone, only the shape of the message.
+async fn hide(api: &Api, groups: &mut [Group]) -> Result<(), Problem> {
+    let ids: Vec<_> = groups.iter().map(|group| group.failure.job.clone()).collect();
+    let jobs = api.longhaul.store().get(&ids).await?;
+    for (group, job) in groups.iter_mut().zip(jobs) {
+        let shown = job.found().and_then(|mut job| job.errors.pop()).map(|error| error.message);
+        group.failure.message = shown.unwrap_or_else(|| search::shape(&group.failure.message));
+    }
+    Ok(())
 }
 
 impl From<Group> for GroupBody {

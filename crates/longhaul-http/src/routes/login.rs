@@ -17,6 +17,7 @@ use crate::auth::{Auth, Caller, set_cookie};
 use crate::config::HttpConfig;
 use crate::extract::JsonBody;
 use crate::frame;
+use crate::nearest::Known;
 use crate::problem::{Code, Problem};
 use crate::state::attempts::Attempts;
 
@@ -27,6 +28,7 @@ use crate::state::attempts::Attempts;
 /// another site asked for it. Ten wrong tokens a minute are answered for one client, then 429. See [`Arrival`] for an
 /// application behind a proxy.
 pub fn login_router(config: HttpConfig) -> Router {
+    let known = config.document.as_ref().map_or_else(Known::default, |whole| Known::of(&whole.0));
     let door = Door {
         auth: Auth::from(&config),
         attempts: Attempts::default(),
@@ -34,7 +36,7 @@ pub fn login_router(config: HttpConfig) -> Router {
         clock: config.clock,
     };
     let routes = Router::new().route("/login", post(log_in)).route("/logout", post(log_out));
-    frame::around(routes.with_state(Arc::new(door)))
+    frame::around(routes.with_state(Arc::new(door)), known)
 }
 
 struct Door {

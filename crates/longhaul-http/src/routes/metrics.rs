@@ -1,10 +1,9 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State as Extract;
+use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Router, http::HeaderValue};
 use longhaul::{Longhaul, State};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -15,7 +14,9 @@ use prometheus_client::registry::Registry;
 
 use crate::problem::Problem;
 
-/// `/metrics`, in the text form of OpenMetrics, for Prometheus and what reads like it. Open to everyone, as scrapers
+/// The depth of queues, for Prometheus
+///
+/// In the text form of OpenMetrics, for Prometheus and what reads like it. Open to everyone, as scrapers
 /// expect: it names queues and counts jobs, and says nothing of what is in them.
 ///
 /// | metric | labels | meaning |
@@ -24,22 +25,16 @@ use crate::problem::Problem;
 /// | `longhaul_workers` | | workers heard of within the last minute |
 /// | `longhaul_worker_slots` | `queue` | the slots that they have together |
 /// | `longhaul_build_info` | `version` | always 1 |
-pub(crate) fn routes(longhaul: Longhaul) -> Router {
-    Router::new().route("/metrics", get(metrics)).with_state(longhaul)
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct QueueState {
-    queue: String,
-    state: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Queue {
-    queue: String,
-}
-
-async fn metrics(Extract(longhaul): Extract<Longhaul>) -> Result<Response, Problem> {
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "getMetrics",
+    tag = "about",
+    security(()),
+    responses((status = 200, description = "The metrics", body = String,
+        content_type = "application/openmetrics-text")),
+)]
+pub(super) async fn metrics(Extract(longhaul): Extract<Longhaul>) -> Result<Response, Problem> {
     let (queues, workers) = (longhaul.store().queues().await?, longhaul.store().workers().await?);
     let mut slots: BTreeMap<String, i64> = BTreeMap::new();
     for queue in workers.iter().flat_map(|worker| &worker.queues) {
@@ -71,4 +66,15 @@ async fn metrics(Extract(longhaul): Extract<Longhaul>) -> Result<Response, Probl
     encode(&mut text, &registry).map_err(|e| Problem::internal(format!("failed to write metrics: {e}")))?;
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     Ok(([(CONTENT_TYPE, kind)], text).into_response())
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QueueState {
+    queue: String,
+    state: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Queue {
+    queue: String,
 }

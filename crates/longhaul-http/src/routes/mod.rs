@@ -21,13 +21,14 @@ use utoipa_axum::routes;
 pub use self::health::health_router;
 pub use self::jobs::{ChildrenBody, ErrorBody, JobBody, ProgressBody};
 pub use self::login::login_router;
+pub use self::openapi::document;
 pub use self::queues::QueueBody;
 use crate::state::Api;
 
 /// Every route with its documentation.
 pub(crate) fn all() -> OpenApiRouter<Api> {
     let mut router = OpenApiRouter::with_openapi(openapi::empty())
-        .routes(routes!(openapi::document))
+        .routes(routes!(openapi::answer))
         .merge(me::routes())
         .merge(jobs::routes())
         .merge(queues::routes())

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
@@ -15,6 +16,7 @@ use utoipa::openapi::{
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::auth::{Need, SESSION_COOKIE, need};
+use crate::nearest::Near;
 use crate::path::Mount;
 use crate::problem::{FieldError, ProblemBody};
 use crate::state::Document;
@@ -28,11 +30,36 @@ use crate::state::Document;
     security(()),
     responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value)),
 )]
-pub(super) async fn document(State(document): State<Arc<Document>>, mount: Mount) -> Json<OpenApi> {
-    let mut document = document.0.clone();
+pub(super) async fn answer(State(document): State<Arc<Document>>, mount: Mount) -> Response {
+    let mut document = match &*document {
+        Document::OfApplication(document) => return Json(&**document).into_response(),
+        Document::Own(document) => (**document).clone(),
+    };
     let base = if mount.base().is_empty() { "/" } else { mount.base() };
     document.servers = Some(vec![Server::new(base)]);
-    Json(document)
+    Json(document).into_response()
+}
+
+/// The OpenAPI document of an application that nests [`router`](crate::router) at `mount` (`/api`, say), has
+/// [`health_router`](crate::health_router) at its root, and routes of its own, which `others` describe. All paths of the
+/// answer are from the application's root, and so must those of `others` be; `base_path` is the path of the root to the
+/// outside, empty where no proxy adds one. An operation of `others` that names no security is open to whoever may use the
+/// jobs.
+#[must_use]
+pub fn document(base_path: &str, mount: &str, others: Vec<OpenApi>) -> OpenApi {
+    let (_, jobs) = super::all().split_for_parts();
+    let mut document = jobs;
+    let own = std::mem::take(&mut document.paths.paths);
+    document.paths.paths = own.into_iter().map(|(path, item)| (format!("{mount}{path}"), item)).collect();
+    let (_, mut health) = super::health::documented().split_for_parts();
+    add_problems(&mut health);
+    document.merge(health);
+    others.into_iter().for_each(|other| document.merge(other));
+    for item in document.paths.paths.values_mut() {
+        item.servers.iter_mut().flatten().for_each(|server| server.url.insert_str(0, base_path));
+    }
+    document.servers = Some(vec![Server::new(if base_path.is_empty() { "/" } else { base_path })]);
+    document
 }
 
 const DESCRIPTION: &str = "Durable background jobs. Every answer that is not what was asked for is \
@@ -52,9 +79,11 @@ pub(super) fn empty() -> OpenApi {
 /// Adds what is the same for every operation: the problem, and the bearer token.
 pub(super) fn complete(document: &mut OpenApi) {
     let components = document.components.get_or_insert_with(Components::new);
-    for (name, schema) in
-        [(ProblemBody::name(), ProblemBody::schema()), (FieldError::name(), FieldError::schema())]
-    {
+    for (name, schema) in [
+        (ProblemBody::name(), ProblemBody::schema()),
+        (FieldError::name(), FieldError::schema()),
+        (Near::name(), Near::schema()),
+    ] {
         components.schemas.insert(name.into_owned(), schema);
     }
     components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
@@ -82,6 +111,10 @@ pub(super) fn complete(document: &mut OpenApi) {
             }
         }
     }
+    add_problems(document);
+}
+
+fn add_problems(document: &mut OpenApi) {
     for operation in operations(document) {
         let any = ResponseBuilder::new().description("Any other problem").build();
         operation.responses.responses.insert("default".into(), RefOr::T(any));

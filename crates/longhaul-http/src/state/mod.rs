@@ -23,11 +23,15 @@ use self::inflight::InFlight;
 use self::kinds::RemoteKinds;
 use crate::auth::Auth;
 use crate::config::HttpConfig;
+use crate::redaction::redacted;
 
 /// The state of the router. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
+    /// What people see: without hidden values.
     pub(crate) longhaul: Longhaul,
+    /// What workers are given.
+    pub(crate) whole: Longhaul,
     pub(crate) config: Arc<HttpConfig>,
     pub(crate) auth: Arc<Auth>,
     pub(crate) estimator: Arc<Estimator>,
@@ -40,8 +44,13 @@ pub(crate) struct Api {
     recorder: Arc<OnceLock<Recorder>>,
 }
 
-/// The OpenAPI document, which is too long to be printed.
-pub(crate) struct Document(pub(crate) OpenApi);
+/// The OpenAPI document that is answered, which is too long to be printed.
+pub(crate) enum Document {
+    /// These routes alone, wherever they are mounted.
+    Own(Box<OpenApi>),
+    /// All that the application serves, from its root.
+    OfApplication(Arc<OpenApi>),
+}
 
 impl std::fmt::Debug for Document {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -50,7 +59,8 @@ impl std::fmt::Debug for Document {
 }
 
 impl Api {
-    pub(crate) fn new(longhaul: Longhaul, config: HttpConfig, document: OpenApi) -> Self {
+    pub(crate) fn new(whole: Longhaul, config: HttpConfig, document: OpenApi) -> Self {
+        let longhaul = whole.on(redacted(Arc::clone(whole.store()), config.redaction.clone()));
         let api = Self {
             auth: Arc::new(Auth::from(&config)),
             estimator: Arc::new(Estimator::new(longhaul.clone(), config.clock.clone())),
@@ -58,9 +68,13 @@ impl Api {
             exchanges: Arc::default(),
             remote_kinds: Arc::default(),
             feeds: Arc::default(),
-            document: Arc::new(Document(document)),
+            document: Arc::new(match &config.document {
+                Some(whole) => Document::OfApplication(Arc::clone(&whole.0)),
+                None => Document::Own(Box::new(document)),
+            }),
             config: Arc::new(config),
             longhaul,
+            whole,
             recorder: Arc::default(),
         };
         // So that what is enqueued before anybody asks for statistics is counted, too.
@@ -74,7 +88,7 @@ impl Api {
     pub(crate) fn recorder(&self) -> &Recorder {
         self.recorder.get_or_init(|| {
             let runtime = Runtime { clock: self.config.clock.clone(), ..Runtime::tokio() };
-            Recorder::start_on(Arc::clone(self.longhaul.store()), runtime)
+            Recorder::start_on(Arc::clone(self.whole.store()), runtime)
         })
     }
 

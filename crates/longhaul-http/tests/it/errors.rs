@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::{Method, StatusCode};
 use insta::assert_snapshot;
 use longhaul_http::HttpConfig;
+use serde_json::Value;
 
 use crate::app::{App, request};
 use crate::fault::{Fault, SECRET, longhaul};
@@ -127,6 +128,35 @@ async fn a_path_that_is_not_there_and_a_method_that_is_not_taken_are_problems() 
     assert_eq!(app.get("/api").await.code(), "no_such_route");
     assert_eq!(app.get("/api/jobs/a/b/c").await.code(), "no_such_route");
     assert_snapshot!(app.send(request(Method::PUT, "/api/jobs/x").body(Body::empty()).unwrap()).await.text());
+}
+
+#[tokio::test]
+async fn a_path_with_a_slip_is_told_what_is_near_under_the_mount_or_in_the_application() {
+    let near = async |app: &App, method: Method, path: &str| -> Vec<(String, String)> {
+        let answer = app.send(request(method, path).body(Body::empty()).unwrap()).await.json();
+        let near = answer["nearest"].as_array().cloned().unwrap_or_default();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        near.iter().map(|near| (text(&near["methods"][0]), text(&near["path"]))).collect()
+    };
+    let app = App::new();
+    assert_eq!(
+        near(&app, Method::POST, "/api/jobs/17/cancle").await[0],
+        ("POST".into(), "/api/jobs/17/cancel".into())
+    );
+    assert_eq!(near(&app, Method::GET, "/helth").await, [("GET".into(), "/health".into())]);
+    assert_eq!(near(&app, Method::GET, "/nothing-like-it").await, []);
+
+    let other = serde_json::json!({
+        "openapi": "3.1.0", "info": {"title": "", "version": ""},
+        "paths": {"/lessons/{id}": {"get": {"responses": {}}}},
+    });
+    let whole = longhaul_http::document("", "/api", vec![serde_json::from_value(other).unwrap()]);
+    let document = Some(longhaul_http::Described(whole.into()));
+    let app = App::with(HttpConfig { document, ..HttpConfig::default() });
+    assert_eq!(near(&app, Method::GET, "/lesson/17").await[0], ("GET".into(), "/lessons/17".into()));
+    assert_eq!(near(&app, Method::GET, "/api/job").await[0], ("GET".into(), "/api/jobs".into()));
+    let paths = app.get("/api/openapi.json").await.json()["paths"].clone();
+    assert!(paths.get("/lessons/{id}").is_some() && paths.get("/api/jobs/{id}").is_some(), "{paths}");
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ mod metrics;
 mod openapi;
 mod queues;
 mod read;
+mod redaction;
 mod remote;
 mod roles;
 mod seen;

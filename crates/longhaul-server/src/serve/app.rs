@@ -1,8 +1,13 @@
 //! All routes under one roof.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use axum::Router;
 use longhaul::Timestamp;
-use longhaul_http::{Access, HttpConfig, Identity, Role, Secret, UnknownKinds, Verifier};
+use longhaul_http::{
+    Access, Described, HttpConfig, Identity, Redaction, Role, Secret, UnknownKinds, Verifier,
+};
 use service_support::{Auth, Claims, Deps};
 use tokio_util::sync::CancellationToken;
 
@@ -12,19 +17,35 @@ use super::cors::Origins;
 use super::dashboard;
 use super::guard::{Guard, Reach};
 use crate::Result;
+use crate::pages::{self, About, ServiceAbout};
 use crate::services::Services;
+
+/// What the pages show, and where they are.
+pub(super) struct Shown {
+    /// The kind of store that has the jobs.
+    pub(super) store: &'static str,
+    /// True if jobs run in this process, too.
+    pub(super) works: bool,
+    /// The folder of the built guide, where one is named.
+    pub(super) guide: Option<PathBuf>,
+    pub(super) base_path: BasePath,
+}
 
 /// The jobs' API under `/api`, health at the root, and the services' routes.
 pub(super) fn app(
     services: &Services,
+    redaction: Redaction,
     admin: Admin,
     unknown_kinds: UnknownKinds,
-    base_path: BasePath,
+    shown: Shown,
     stopping: CancellationToken,
 ) -> Result<Router> {
+    let Shown { store, works, guide, base_path } = shown;
     let is_open = admin == Admin::Open;
+    let document = Arc::new(longhaul_http::document(&base_path.to_string(), "/api", services.documents()));
     let origins = Origins::from_env(&services.deps.env)?;
     let config = HttpConfig {
+        redaction,
         base_path: base_path.to_string(),
         origins: origins.words(),
         access: match admin {
@@ -39,6 +60,7 @@ pub(super) fn app(
         read_token_secret: Some(Secret(services.secret()?)),
         health: services.details(),
         stopping,
+        document: Some(Described(Arc::clone(&document))),
         ..HttpConfig::default()
     };
     let longhaul = services.deps.longhaul.clone();
@@ -53,9 +75,22 @@ pub(super) fn app(
     let admin = guarded(origins.around(Router::new().nest("/api", jobs)), reach);
     let others = longhaul_http::health_router(longhaul, config.clone()).merge(services.routes());
     // The pages of other sites neither sign in nor look.
-    let pages = Router::new().nest("/admin", longhaul_http::login_router(config)).merge(dashboard::routes());
+    let about = About {
+        base_path: base_path.to_string(),
+        store,
+        works,
+        services: ServiceAbout::all(&document),
+        systems: services.details().into_iter().collect(),
+    };
+    let shown = Router::new()
+        .nest("/admin", longhaul_http::login_router(config))
+        .merge(dashboard::routes())
+        .merge(pages::home_routes(about))
+        .merge(pages::reference_routes(document))
+        .merge(pages::guide_routes(pages::find(guide), base_path.to_string()));
     let routes =
-        admin.merge(guarded(origins.around(others), Reach::Services)).merge(guarded(pages, Reach::Services));
+        admin.merge(guarded(origins.around(others), Reach::Services)).merge(guarded(shown, Reach::Services));
+    let routes = pages::for_browsers(routes, base_path.to_string());
     Ok(arrival::around(routes, base_path, services.deps.config.trusted_proxies.clone()))
 }
 

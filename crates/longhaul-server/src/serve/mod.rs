@@ -13,12 +13,13 @@ mod pace;
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use longhaul::clock::Stopwatch;
 use longhaul::{Maintenance, Worker};
-use longhaul_http::UnknownKinds;
+use longhaul_http::{Redaction, UnknownKinds};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -49,6 +50,12 @@ pub(crate) struct Args {
     /// The path under which a proxy serves this server: in front of all links, whether or not the proxy takes it away
     #[arg(long, env = "LONGHAUL_BASE_PATH", value_name = "PATH", default_value = "")]
     base_path: BasePath,
+    /// The folder of the built guide, which /docs serves [default: book, beside the binary or its folder]
+    #[arg(long, env = "LONGHAUL_DOCS", value_name = "FOLDER")]
+    docs: Option<PathBuf>,
+    /// Values of jobs that nobody is shown, by their paths: args.password,output.token,args.*.secret
+    #[arg(long, env = "LONGHAUL_REDACT", value_name = "PATHS", default_value = "")]
+    redact: Redaction,
     /// Only serve; the jobs wait for a `longhaul worker`
     #[arg(long, env = "LONGHAUL_NO_WORKER")]
     no_worker: bool,
@@ -92,7 +99,13 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     admin.announce();
 
     let stopping = CancellationToken::new();
-    let app = app::app(&services, admin, args.unknown_kinds(), args.base_path.clone(), stopping.clone())?;
+    let shown = app::Shown {
+        store: stores.kind(),
+        works: !args.no_worker,
+        guide: args.docs.clone(),
+        base_path: args.base_path.clone(),
+    };
+    let app = app::app(&services, args.redact.clone(), admin, args.unknown_kinds(), shown, stopping.clone())?;
     let role = if args.no_worker {
         Role::Maintenance { _maintenance: Maintenance::start(services.deps.longhaul.store().clone()) }
     } else {

@@ -136,3 +136,27 @@ async fn without_a_proxy_the_page_is_where_it_was() {
     }
     assert_eq!(json_of(send(client().get(server.at("/api/me"))).await).await, json!({ "role": "admin" }));
 }
+
+#[tokio::test]
+async fn hidden_values_are_neither_in_answers_nor_in_the_terminal_nor_in_the_log() {
+    const SECRET: &str = "hunter2-hunter2";
+    let place = Place::new();
+    let hidden = [("LONGHAUL_REDACT", "args.password")];
+    let server = place.serve_with(&["--accept-unknown-kinds", "--no-worker"], &hidden).await;
+    let body = json!({ "kind": "login", "args": { "password": SECRET, "user": "ada" }, "id": "j" });
+    send(client().post(server.at("/api/jobs")).json(&body)).await;
+    let job = json_of(send(client().get(server.at("/api/jobs/j"))).await).await;
+    assert_eq!(job["args"], json!({ "password": "[redacted]", "user": "ada" }));
+    for args in
+        [&["jobs", "show", "j"][..], &["jobs", "list", "--json"], &["jobs", "list", "--json", "hunter2"]]
+    {
+        let shown = crate::server::output(place.command(args).env(hidden[0].0, hidden[0].1)).await;
+        assert!(shown.status.success(), "{}", stderr(&shown));
+        let shown = crate::server::stdout(&shown);
+        assert!(!shown.contains(SECRET), "{shown}");
+        assert_eq!(shown.contains("redacted"), !args.contains(&"hunter2"), "{args:?}: {shown}");
+    }
+    assert!(!server.log().contains(SECRET), "{}", server.log());
+    let refused = place.run(&["serve", "--redact", "password"]).await;
+    assert!(!refused.status.success() && stderr(&refused).contains("args.password"), "{}", stderr(&refused));
+}

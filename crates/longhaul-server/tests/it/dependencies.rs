@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// The packages of this workspace that each package may use. The packages that are not named are services: each may
 /// use [`SERVICE`], and the server may use each.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 13] = [
     ("longhaul", &[]),
     ("longhaul-conformance", &["longhaul"]),
     ("longhaul-sqlite", &["longhaul"]),
@@ -17,6 +17,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("longhaul-http", &["longhaul"]),
     ("service-support", &["longhaul", "longhaul-http", "longhaul-postgres", "longhaul-sqlite"]),
     ("fakes", &["longhaul"]),
+    ("examples", &["longhaul", "longhaul-http", "longhaul-sqlite"]),
     (
         "longhaul-bench",
         &["longhaul", "longhaul-http", "longhaul-postgres", "longhaul-redis", "longhaul-sqlite"],

@@ -2,7 +2,6 @@
 //! the one that the crate's documentation compiles.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use fakes::pages::Session;
 use tokio::process::Command;
@@ -34,22 +33,6 @@ fn the_example_in_the_readme_is_the_one_that_is_compiled() {
     let shown = |line: &&str| *line != "#" && !line.starts_with("# ");
     let compiled: Vec<&str> = block(CRATE_README, "rust").lines().filter(shown).collect();
     assert_eq!(example.lines().collect::<Vec<_>>(), compiled);
-}
-
-#[test]
-fn every_file_that_the_documents_link_to_exists() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    for document in
-        ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "docs/states.md", "docs/configuration.md"]
-    {
-        let text = std::fs::read_to_string(root.join(document)).expect(document);
-        let folder = root.join(document);
-        let folder = folder.parent().expect("a folder");
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
-            let is_file = !link.is_empty() && !link.contains("://");
-            assert!(!is_file || folder.join(link).exists(), "{document} links to {link}, which is not there");
-        }
-    }
 }
 
 #[tokio::test]

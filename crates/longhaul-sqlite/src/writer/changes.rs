@@ -21,8 +21,8 @@ impl KeptChange {
     pub(super) fn new(change: &Change<'_>, names: &mut Names) -> Self {
         Self {
             id: change.id.clone(),
-            kind: names.shared(change.kind),
-            queue: names.shared(change.queue),
+            kind: names.kind(change.kind),
+            queue: names.queue(change.queue),
             from: change.from,
             to: change.to,
             attempt: change.attempt,
@@ -49,21 +49,45 @@ impl KeptChange {
 
 /// The names of kinds and queues, each in memory once: jobs share a few of them.
 #[derive(Default)]
-pub(super) struct Names(HashSet<Arc<str>>);
+pub(super) struct Names {
+    kinds: Shared,
+    queues: Shared,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// Most jobs are like the one before.
+    last: Option<Arc<str>>,
+    known: HashSet<Arc<str>>,
+}
 
 /// Beyond this many, all are forgotten.
 const REMEMBERED_NAMES: usize = 4_096;
 
 impl Names {
-    pub(super) fn shared(&mut self, name: &str) -> Arc<str> {
-        if let Some(known) = self.0.get(name) {
-            return Arc::clone(known);
+    pub(super) fn kind(&mut self, kind: &str) -> Arc<str> {
+        self.kinds.get(kind)
+    }
+
+    pub(super) fn queue(&mut self, queue: &str) -> Arc<str> {
+        self.queues.get(queue)
+    }
+}
+
+impl Shared {
+    fn get(&mut self, name: &str) -> Arc<str> {
+        if let Some(last) = self.last.as_ref().filter(|last| ***last == *name) {
+            return Arc::clone(last);
         }
-        if self.0.len() >= REMEMBERED_NAMES {
-            self.0.clear();
-        }
-        let name: Arc<str> = name.into();
-        self.0.insert(Arc::clone(&name));
-        name
+        let found = self.known.get(name).cloned().unwrap_or_else(|| {
+            if self.known.len() >= REMEMBERED_NAMES {
+                self.known.clear();
+            }
+            let name: Arc<str> = name.into();
+            self.known.insert(Arc::clone(&name));
+            name
+        });
+        self.last = Some(Arc::clone(&found));
+        found
     }
 }

@@ -242,8 +242,8 @@ impl<'c> WriteTx<'c> {
         }
         let leased = Leased {
             seq,
-            kind: self.names.shared(&claimed.kind),
-            queue: self.names.shared(&claimed.queue),
+            kind: self.names.kind(&claimed.kind),
+            queue: self.names.queue(&claimed.queue),
             attempt: claimed.attempt,
             started_at: self.now,
         };

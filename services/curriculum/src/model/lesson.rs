@@ -1,23 +1,26 @@
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Hours;
 
 /// The lesson plans of one module.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ModulePlan {
     pub(crate) module_id: String,
     pub(crate) module_code: String,
     pub(crate) module_title: String,
     /// As the workflow has it.
+    #[schema(value_type = f64)]
     pub(crate) total_contact_hours: Hours,
     pub(crate) total_lessons: u32,
     pub(crate) lessons: Vec<Lesson>,
 }
 
 /// The plan of one lesson.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = LessonPlan)]
 pub(crate) struct Lesson {
     /// `{code}-L{n}`.
     pub(crate) lesson_id: String,
@@ -42,7 +45,7 @@ pub(crate) struct Lesson {
 }
 
 /// The levels of Bloom's revised taxonomy, from the simplest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 pub(crate) enum Bloom {
     #[serde(alias = "remember", alias = "Remembering")]
     Remember,
@@ -59,7 +62,8 @@ pub(crate) enum Bloom {
 }
 
 /// Something that happens in a lesson.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = LessonActivity)]
 pub(crate) struct Activity {
     /// `case_study` is counted; the other words are for people.
     #[serde(rename = "type")]
@@ -72,7 +76,7 @@ pub(crate) struct Activity {
 }
 
 /// Work that students do on their own after a lesson.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct IndependentStudy {
     #[serde(rename = "duration", alias = "minutes")]
     pub(crate) minutes: u32,
@@ -80,7 +84,7 @@ pub(crate) struct IndependentStudy {
 }
 
 /// A check, during the lesson, of what has been learnt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FormativeCheck {
     #[serde(rename = "type")]

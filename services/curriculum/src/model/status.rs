@@ -1,9 +1,11 @@
 use longhaul::{JobRecord, State};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// The status of step 10 of a workflow, as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = Step10State)]
 pub(crate) enum Status {
     /// No job is there that would do anything.
     Pending,
@@ -16,7 +18,8 @@ pub(crate) enum Status {
 }
 
 /// The jobs of a workflow that are kept, in Bull's words.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = Step10Jobs)]
 pub(crate) struct Jobs {
     pub(crate) total: usize,
     pub(crate) active: usize,
@@ -26,8 +29,9 @@ pub(crate) struct Jobs {
 }
 
 /// One of them.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Step10Job)]
 pub(crate) struct Detail {
     pub(crate) job_id: String,
     pub(crate) module_index: usize,
@@ -48,8 +52,9 @@ pub(crate) struct Detail {
 }
 
 /// The states of a job in Bull.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = Step10JobState)]
 pub(crate) enum BullState {
     Waiting,
     Delayed,

@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Hours, Lesson, Module, ModulePlan};
 
@@ -18,8 +19,9 @@ pub(crate) struct Tally {
 }
 
 /// The result of comparing the plans with the modules.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Step10Validation)]
 pub(crate) struct Validation {
     /// True if all of the following hold.
     pub(crate) valid: bool,
@@ -42,10 +44,12 @@ pub(crate) struct Validation {
 }
 
 /// The sums over the plans.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Step10Summary)]
 pub(crate) struct Summary {
     pub(crate) total_lessons: usize,
+    #[schema(value_type = f64)]
     pub(crate) total_contact_hours: Hours,
     /// In minutes, rounded.
     pub(crate) average_lesson_duration: u64,

@@ -1,5 +1,7 @@
 //! The HTTP side: validates, enqueues, and shows.
 
+#[expect(dead_code, reason = "they describe")]
+mod bodies;
 mod plans;
 mod step10;
 mod workflow;
@@ -11,33 +13,52 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{DefaultBodyLimit, Path};
 use axum::http::StatusCode;
-use axum::routing::{get, post};
 use serde_json::{Map, Value};
+use service_support::{Callers, Described, Service};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use crate::app::App;
-use crate::error::{self, Error};
+use crate::app::{App, Curriculum};
+use crate::error::{self, Error, Unsuccessful};
 use crate::model::is_object_id;
 
 /// The most bytes of a JSON body.
 const MAX_JSON_BYTES: usize = 1024 * 1024;
 
 pub(crate) fn router(app: Arc<App>) -> Router {
-    Router::new()
-        .route("/api/v3/workflow", post(workflow::create).get(workflow::list))
-        .route(
-            "/api/v3/workflow/{workflow}",
-            get(workflow::get).put(workflow::update).delete(workflow::delete),
-        )
-        .route("/api/v3/workflow/{workflow}/step10", post(step10::start).get(plans::get))
-        .route("/api/v3/workflow/{workflow}/step10/cancel", post(step10::cancel))
-        .route("/api/v3/workflow/{workflow}/step10/lessons/{lesson}", get(plans::lesson))
-        .route("/api/v3/workflow/{workflow}/step10/lessons/{lesson}/redo", post(plans::redo))
-        .route("/api/v3/workflow/{workflow}/step10/status", get(step10::status))
+    let (routes, _) = documented().split_for_parts();
+    routes
         .method_not_allowed_fallback(async || {
             Error::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed")
         })
         .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
         .with_state(app)
+}
+
+/// Every route with its documentation.
+fn documented() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::default()
+        .routes(routes!(workflow::create, workflow::list))
+        .routes(routes!(workflow::get, workflow::update, workflow::delete))
+        .routes(routes!(step10::start, plans::get))
+        .routes(routes!(step10::cancel))
+        .routes(routes!(step10::status))
+        .routes(routes!(plans::lesson))
+        .routes(routes!(plans::redo))
+}
+
+pub(crate) fn document() -> OpenApi {
+    let described = Described {
+        service: Curriculum::name(),
+        about: Curriculum::about(),
+        callers: Callers::Anybody,
+        parameters: &[
+            ("workflow", "The workflow's id, a MongoDB ObjectId"),
+            ("lesson", "The lesson's id, `{code}-L{n}`"),
+        ],
+    };
+    described.complete::<Unsuccessful>(documented().into_openapi())
 }
 
 /// The id in the path: what cannot be one belongs to no workflow.

@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use service_support::{Commit, DbError, iso8601};
 
+use super::bodies::{LessonRedone, LessonShown, Step10Plans, Successful};
 use super::workflow_id;
 use crate::app::App;
 use crate::error::{self, Error};
@@ -39,8 +40,18 @@ enum End {
     Sent,
 }
 
-/// `GET /api/v3/workflow/{workflow}/step10`: the plans of the modules that have them. They are sent as they are read, so that
-/// the server holds those of one module.
+/// Reads lesson plans
+///
+/// Those of the modules that have them.
+#[utoipa::path(
+    get,
+    path = "/api/v3/workflow/{workflow}/step10",
+    operation_id = "getStep10",
+    responses(
+        (status = 200, description = "The plans", body = Successful<Step10Plans>),
+        (status = 404, description = "Nothing has been generated, or the workflow is not there"),
+    ),
+)]
 pub(crate) async fn get(
     State(app): State<Arc<App>>,
     path: Result<Path<String>, PathRejection>,
@@ -64,6 +75,7 @@ pub(crate) async fn get(
         text_of(&status)?,
         text_of(&iso8601(newest))?
     );
+    // Sent as they are read, so that the server holds the plans of one module.
     let telling = Telling { app, id, modules, left, tally: Tally::default(), end: End::Ahead };
     let plans = stream::try_unfold(telling, Telling::next);
     let body = stream::StreamExt::chain(stream::iter([Ok(Bytes::from(head))]), plans);
@@ -98,7 +110,15 @@ fn text_of(value: &impl Serialize) -> Result<String, DbError> {
     Ok(longhaul::Json::new(value)?.as_str().to_owned())
 }
 
-/// `GET /api/v3/workflow/{workflow}/step10/lessons/{lesson}`: the lesson, and the job that writes or wrote it anew.
+/// Looks a lesson up
+///
+/// The lesson, and the job that writes or wrote it anew.
+#[utoipa::path(
+    get,
+    path = "/api/v3/workflow/{workflow}/step10/lessons/{lesson}",
+    operation_id = "getStep10Lesson",
+    responses((status = 200, description = "The lesson", body = Successful<LessonShown>)),
+)]
 pub(crate) async fn lesson(
     State(app): State<Arc<App>>,
     path: Result<Path<(String, String)>, PathRejection>,
@@ -111,7 +131,15 @@ pub(crate) async fn lesson(
     Ok(Json(json!({ "success": true, "data": { "lesson": lesson, "redo": redo } })))
 }
 
-/// `POST /api/v3/workflow/{workflow}/step10/lessons/{lesson}/redo`
+/// Has a lesson written anew
+///
+/// Until then the one of before stays.
+#[utoipa::path(
+    post,
+    path = "/api/v3/workflow/{workflow}/step10/lessons/{lesson}/redo",
+    operation_id = "redoStep10Lesson",
+    responses((status = 200, description = "The job", body = Successful<LessonRedone>)),
+)]
 pub(crate) async fn redo(
     State(app): State<Arc<App>>,
     path: Result<Path<(String, String)>, PathRejection>,

@@ -8,6 +8,7 @@ use longhaul::{Action, JobFilter, JobId, JobRecord, State as JobState};
 use serde_json::{Value, json};
 use service_support::{Commit, DbError, Write};
 
+use super::bodies::{Step10Cancelled, Step10Started, Step10Status, Successful};
 use super::workflow_id;
 use crate::app::App;
 use crate::error::{self, Error};
@@ -50,7 +51,18 @@ const ACT_AT_ONCE: usize = 1_000;
 /// Minutes that a module takes, until it has been measured.
 const USUAL_MINUTES: u64 = 15;
 
-/// `POST /api/v3/workflow/{workflow}/step10`: queues the next module, whose job queues the one after it.
+/// Generates lesson plans
+///
+/// Queues the next module that has no plans, whose job queues the one after it. Calling again does no harm.
+#[utoipa::path(
+    post,
+    path = "/api/v3/workflow/{workflow}/step10",
+    operation_id = "startStep10",
+    responses(
+        (status = 200, description = "The generation is on its way, or was", body = Successful<Step10Started>),
+        (status = 400, description = "The workflow is not ready for step 10"),
+    ),
+)]
 pub(crate) async fn start(
     State(app): State<Arc<App>>,
     path: Result<Path<String>, PathRejection>,
@@ -77,7 +89,15 @@ pub(crate) async fn start(
     app.running(&standing).await
 }
 
-/// `POST /api/v3/workflow/{workflow}/step10/cancel`: the modules that have their plans keep them.
+/// Ends a generation
+///
+/// The modules that have their plans keep them.
+#[utoipa::path(
+    post,
+    path = "/api/v3/workflow/{workflow}/step10/cancel",
+    operation_id = "cancelStep10",
+    responses((status = 200, description = "It is ended", body = Successful<Step10Cancelled>)),
+)]
 pub(crate) async fn cancel(
     State(app): State<Arc<App>>,
     path: Result<Path<String>, PathRejection>,
@@ -109,7 +129,13 @@ pub(crate) async fn cancel(
     })))
 }
 
-/// `GET /api/v3/workflow/{workflow}/step10/status`
+/// Tells how far the lesson plans are
+#[utoipa::path(
+    get,
+    path = "/api/v3/workflow/{workflow}/step10/status",
+    operation_id = "getStep10Status",
+    responses((status = 200, description = "How far they are", body = Successful<Step10Status>)),
+)]
 pub(crate) async fn status(
     State(app): State<Arc<App>>,
     path: Result<Path<String>, PathRejection>,

@@ -9,7 +9,9 @@ use longhaul::{Action, JobFilter, JobId};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use service_support::{Commit, DbError, Once, Row, Write};
+use utoipa::IntoParams;
 
+use super::bodies::{self, Successful, WorkflowDeleted, WorkflowPage, WorkflowRequest};
 use super::{MAX_JSON_BYTES, json_object, workflow_id};
 use crate::app::App;
 use crate::error::{self, Error};
@@ -17,9 +19,12 @@ use crate::jobs::module_job_id;
 use crate::model::{Module, Workflow};
 
 /// The part of the list that is wanted.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Paging {
+    /// From 1.
     page: Option<u32>,
+    /// The most workflows of a page, 20 unless given and at most 100.
     limit: Option<u32>,
 }
 
@@ -32,7 +37,16 @@ const MAX_LISTED_BYTES: usize = 16 * 1024;
 /// Looks that are taken at a workflow which others edit, too.
 const LOOKS: usize = 20;
 
-/// `POST /api/v3/workflow`
+/// Keeps a workflow
+///
+/// It stands for steps 1 to 9 done.
+#[utoipa::path(
+    post,
+    path = "/api/v3/workflow",
+    operation_id = "createWorkflow",
+    request_body = WorkflowRequest,
+    responses((status = 201, description = "The workflow", body = Successful<bodies::Workflow>)),
+)]
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
     once: Once,
@@ -70,7 +84,16 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, Json(answer)))
 }
 
-/// `GET /api/v3/workflow`, newest first.
+/// Lists workflows
+///
+/// Newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v3/workflow",
+    operation_id = "listWorkflows",
+    params(Paging),
+    responses((status = 200, description = "A page of workflows", body = WorkflowPage)),
+)]
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
     paging: Result<Query<Paging>, QueryRejection>,
@@ -101,7 +124,13 @@ pub(crate) async fn list(
     Ok(Json(json!({ "success": true, "data": data, "total": total, "page": page, "limit": limit })))
 }
 
-/// `GET /api/v3/workflow/{workflow}`
+/// Looks a workflow up
+#[utoipa::path(
+    get,
+    path = "/api/v3/workflow/{workflow}",
+    operation_id = "getWorkflow",
+    responses((status = 200, description = "The workflow", body = Successful<bodies::Workflow>)),
+)]
 pub(crate) async fn get(
     State(app): State<Arc<App>>,
     path: Result<Path<String>, PathRejection>,
@@ -110,9 +139,20 @@ pub(crate) async fn get(
     Ok(Json(json!({ "success": true, "data": workflow.view() })))
 }
 
-/// `PUT /api/v3/workflow/{workflow}`: the fields that are given take the place of those of before. Modules that would be taught
-/// as before keep their plans, wherever they stand now; the others lose them. Modules of which one is being
-/// generated are not changed.
+/// Changes a workflow
+///
+/// The fields that are given take the place of those of before. Modules that would be taught as before keep their plans,
+/// wherever they stand now; the others lose them. Modules of which one is being generated are not changed.
+#[utoipa::path(
+    put,
+    path = "/api/v3/workflow/{workflow}",
+    operation_id = "updateWorkflow",
+    request_body(content = Value, description = "The fields to replace; null removes one", example = json!({"level": "Diploma"})),
+    responses(
+        (status = 200, description = "The workflow", body = Successful<bodies::Workflow>),
+        (status = 409, description = "Its plans are being generated, or others change it at the moment"),
+    ),
+)]
 pub(crate) async fn update(
     State(app): State<Arc<App>>,
     path: Result<Path<String>, PathRejection>,
@@ -130,7 +170,15 @@ pub(crate) async fn update(
     Err(Error::new(StatusCode::CONFLICT, "The workflow is being changed by others: try again"))
 }
 
-/// `DELETE /api/v3/workflow/{workflow}`: with its plans; what works for it is cancelled.
+/// Deletes a workflow
+///
+/// With its plans; what works for it is cancelled.
+#[utoipa::path(
+    delete,
+    path = "/api/v3/workflow/{workflow}",
+    operation_id = "deleteWorkflow",
+    responses((status = 200, description = "It is gone", body = Successful<WorkflowDeleted>)),
+)]
 pub(crate) async fn delete(
     State(app): State<Arc<App>>,
     path: Result<Path<String>, PathRejection>,

@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The result of an analysis, as the original document has it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Profile {
     /// The user.
     pub user_data: UserData,
@@ -24,7 +25,7 @@ pub struct Profile {
 }
 
 /// The part of a profile that was read. Analyses are bounded, and GitHub does not answer everything.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Coverage {
     /// The repositories that were read, forks too.
     pub repositories_read: usize,
@@ -39,7 +40,7 @@ pub struct Coverage {
 }
 
 /// GitHub's own data of a user, and sums over the user's own repositories.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[allow(missing_docs, reason = "GitHub's own fields, under GitHub's names")]
 pub struct UserData {
     pub login: String,
@@ -71,7 +72,7 @@ pub struct UserData {
 }
 
 /// A repository.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[allow(missing_docs, reason = "GitHub's own fields")]
 pub struct Repository {
     pub name: String,
@@ -97,7 +98,7 @@ pub struct Repository {
 }
 
 /// A language over all repositories that were looked into.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LanguageShare {
     /// Its name, as GitHub writes it.
     pub language: String,
@@ -110,7 +111,7 @@ pub struct LanguageShare {
 }
 
 /// The skills of a user, as far as the code shows.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Skills {
     /// Languages with at least 1 % of the bytes, the largest first, then the main languages of other own repositories.
     pub technical_skills: Vec<String>,
@@ -127,7 +128,7 @@ pub struct Skills {
 }
 
 /// The way in which a user works, by at most 150 commits of at most ten repositories.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CommitAnalysis {
     /// The number of commits that the rest is made from.
     pub total_commits_analyzed: usize,
@@ -148,7 +149,7 @@ pub struct CommitAnalysis {
 }
 
 /// The share of messages that keep to Conventional Commits.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ConventionalAnalysis {
     /// Counts.
     pub stats: ConventionalStats,
@@ -158,7 +159,7 @@ pub struct ConventionalAnalysis {
 }
 
 /// Counts of messages. Merges do not count.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ConventionalStats {
     /// All of them.
     pub total: usize,
@@ -180,7 +181,7 @@ pub struct ConventionalStats {
 /// delivery 3, documentation 2, the rest 1.5), 2 more for a breaking change, up to 3 more for its size where that was
 /// measured (half the binary logarithm of the lines changed), and up to 1.5 more for the repository's reach (half the
 /// decimal logarithm of its stars). A merge is worth 1.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ImpactAnalysis {
     /// The number of commits by score.
     pub distribution: ImpactDistribution,
@@ -191,7 +192,7 @@ pub struct ImpactAnalysis {
 }
 
 /// Commits by score.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ImpactDistribution {
     /// 7 or more.
     pub high: usize,
@@ -202,7 +203,7 @@ pub struct ImpactDistribution {
 }
 
 /// A commit that matters.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HighImpactCommit {
     /// Its hash.
     pub sha: String,
@@ -221,7 +222,7 @@ pub struct HighImpactCommit {
 }
 
 /// The areas that commits are about.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ExcellenceAreas {
     /// Commits by area; areas without any are left out. A conventional type decides, else the subject's words.
     pub patterns: BTreeMap<String, AreaShare>,
@@ -230,7 +231,7 @@ pub struct ExcellenceAreas {
 }
 
 /// An area's part of the commits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AreaShare {
     /// Its commits.
     pub count: usize,
@@ -239,7 +240,7 @@ pub struct AreaShare {
 }
 
 /// The tools and features that messages name.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ToolsAndFeatures {
     /// Tools and frameworks by how many messages name them, at most ten.
     pub tools: BTreeMap<String, usize>,
@@ -248,7 +249,7 @@ pub struct ToolsAndFeatures {
 }
 
 /// The times of commits, in UTC: GitHub does not tell the author's time zone.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CommitPatterns {
     /// Commits by day of the week.
     pub by_weekday: BTreeMap<String, usize>,
@@ -273,7 +274,7 @@ pub struct CommitPatterns {
 }
 
 /// A repository by the user's commits to it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TopRepository {
     /// Its full name.
     pub repository: String,
@@ -288,7 +289,7 @@ pub struct TopRepository {
 }
 
 /// Sums over the commits that were looked at.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ContributorMetrics {
     /// Repositories with at least one of them.
     pub repositories_contributed_to: usize,

@@ -10,8 +10,10 @@ use axum::http::StatusCode;
 use longhaul::{JobId, JobRecord, State as JobState};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::{Caller, named, read};
+use crate::analysis::{CommitAnalysis, Coverage, LanguageShare, Profile, Repository, Skills, UserData};
 use crate::app::App;
 use crate::error::Error;
 use crate::failure::{self, Failure, LIMIT_EXCEEDED};
@@ -20,12 +22,75 @@ use crate::outage::Answered;
 use crate::start::{Begun, StartError, Wish};
 use crate::time::original_time;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AnalyzeRequest {
+    /// 1 to 39 letters, digits or hyphens.
+    #[schema(example = "octocat")]
     username: String,
+    /// True makes a new result where a fresh one is there.
     #[serde(default)]
     force_refresh: bool,
+}
+
+/// The answer to a request for an analysis.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[schema(as = AnalyzeAnswer)]
+#[expect(dead_code, reason = "it describes")]
+enum Analyzed {
+    /// A fresh result.
+    Whole(Box<Fresh>),
+    /// The task that makes it.
+    Running(Running),
+}
+
+/// A result, with the task that made it.
+#[derive(ToSchema)]
+#[schema(as = FreshProfile)]
+#[expect(dead_code, reason = "it describes")]
+struct Fresh {
+    user_data: FreshUser,
+    repositories: Vec<Repository>,
+    languages: Vec<LanguageShare>,
+    skills: Skills,
+    commit_analysis: CommitAnalysis,
+    coverage: Coverage,
+    analyzed_at: String,
+    /// Always `profile`.
+    analysis_context_type: String,
+    /// True where it was made while the store was away.
+    degraded: Option<bool>,
+}
+
+/// The user, with the task that made the result.
+#[derive(ToSchema)]
+#[schema(as = FreshUserData)]
+#[expect(dead_code, reason = "it describes")]
+struct FreshUser {
+    #[serde(flatten)]
+    user: UserData,
+    task_id: String,
+}
+
+/// An analysis that runs.
+#[derive(ToSchema)]
+#[schema(as = AnalyzeRunning)]
+#[expect(dead_code, reason = "it describes")]
+struct Running {
+    /// `login`, `processing`, `task_id` and `message`.
+    user_data: Value,
+    /// Empty.
+    repositories: Vec<Value>,
+    /// Empty.
+    languages: Vec<Value>,
+    /// `status`, `task_id` and `message`.
+    skills: Value,
+    /// `status`, `task_id` and `message`.
+    commit_analysis: Value,
+    analyzed_at: String,
+    /// Always `profile`.
+    analysis_context_type: String,
 }
 
 impl AnalyzeRequest {
@@ -41,7 +106,19 @@ pub(super) fn wish(force_refresh: bool) -> Wish {
 /// The longest that a caller who waits for a result may wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
 
-/// `POST /analyze`: the task at once, or a result that is fresh.
+/// Asks for an analysis
+///
+/// The task at once, or a result that is fresh. A result that is not there yet has `user_data.processing`.
+#[utoipa::path(
+    post,
+    path = "/analyze",
+    operation_id = "analyzeProfile",
+    request_body = AnalyzeRequest,
+    responses(
+        (status = 200, description = "The task, or the result", body = Analyzed),
+        (status = 429, description = "The caller has too many tasks in progress"),
+    ),
+)]
 pub(super) async fn start(
     State(app): State<Arc<App>>,
     Caller(caller): Caller,
@@ -59,7 +136,22 @@ pub(super) async fn start(
     }
 }
 
-/// `POST /analyze/sync`: the result, when it is there.
+/// Waits for an analysis
+#[utoipa::path(
+    post,
+    path = "/analyze/sync",
+    operation_id = "analyzeProfileSync",
+    request_body = AnalyzeRequest,
+    responses(
+        (status = 200, description = "The result", body = Profile),
+        (status = 404, description = "GitHub does not know the user"),
+        (status = 409, description = "The analysis was cancelled"),
+        (status = 429, description = "The caller has too many tasks in progress"),
+        (status = 502, description = "GitHub refuses the token, fails, or cannot be understood"),
+        (status = 503, description = "A limit of GitHub's, or GitHub cannot be reached; `Retry-After` says for how long"),
+        (status = 504, description = "GitHub did not answer in time, or the analysis goes on"),
+    ),
+)]
 pub(super) async fn wait(
     State(app): State<Arc<App>>,
     Caller(caller): Caller,

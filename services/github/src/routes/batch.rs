@@ -6,8 +6,8 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use longhaul::JobId;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Caller, named, read};
 use crate::app::App;
@@ -15,24 +15,50 @@ use crate::error::Error;
 use crate::jobs::Batch;
 use crate::start::StartError;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct BatchRequest {
+    /// 1 to 100 names.
+    #[schema(example = json!(["octocat", "torvalds"]))]
     usernames: Vec<String>,
     #[serde(default)]
     force_refresh: bool,
 }
 
+/// A batch that has begun.
+#[derive(Serialize, ToSchema)]
+pub(super) struct BatchStarted {
+    task_id: String,
+    /// Always `processing`.
+    status: &'static str,
+    /// The number of its names.
+    total: usize,
+    /// Where it is followed.
+    poll_url: String,
+}
+
 /// Names of one batch.
 const MAX_NAMES: usize = 100;
 
-/// `POST /analyze/batch`: one task for many names. A name that is given twice counts once; each spelling of one has a result of
-/// its own, made by one analysis.
+/// Asks for the analyses of many users
+///
+/// One task for all. A name that is given twice counts once; each spelling of one has a result of its own, made by one
+/// analysis.
+#[utoipa::path(
+    post,
+    path = "/analyze/batch",
+    operation_id = "analyzeProfiles",
+    request_body = BatchRequest,
+    responses(
+        (status = 200, description = "The task", body = BatchStarted),
+        (status = 429, description = "The caller has too many tasks in progress"),
+    ),
+)]
 pub(super) async fn start(
     State(app): State<Arc<App>>,
     Caller(caller): Caller,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Json<Value>, Error> {
+) -> Result<Json<BatchStarted>, Error> {
     let request: BatchRequest = read(body)?;
     if !(1..=MAX_NAMES).contains(&request.usernames.len()) {
         return Err(Error::bad_request("usernames must be between 1 and 100"));
@@ -48,12 +74,9 @@ pub(super) async fn start(
     }
     let batch = Batch { usernames, force_refresh: request.force_refresh };
     let id = app.start_batch(&batch, &caller).await.map_err(|e| e.answer(app.config.tasks_per_user))?;
-    Ok(Json(json!({
-        "task_id": id,
-        "status": "processing",
-        "total": batch.usernames.len(),
-        "poll_url": format!("{}/api/v1/github/task/{id}", app.base_path),
-    })))
+    let poll_url = format!("{}/api/v1/github/task/{id}", app.base_path);
+    let total = batch.usernames.len();
+    Ok(Json(BatchStarted { task_id: id.to_string(), status: "processing", total, poll_url }))
 }
 
 impl App {

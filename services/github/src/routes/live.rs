@@ -31,7 +31,19 @@ const MAX_MESSAGE_BYTES: usize = 4 * 1024;
 
 type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
 
-/// `GET /api/v1/github/task/{task_id}/ws`
+/// Follows a task by WebSocket
+///
+/// The body of the task each time it changes; it closes with 1000 after the end.
+#[utoipa::path(
+    get,
+    path = "/task/{task_id}/ws",
+    operation_id = "followGithubTask",
+    responses(
+        (status = 101, description = "The WebSocket is open"),
+        (status = 404, description = "The task is not known, or not any more"),
+        (status = 426, description = "The request is for no WebSocket"),
+    ),
+)]
 pub(super) async fn socket(
     State(app): State<Arc<App>>,
     TaskId(id): TaskId,
@@ -42,7 +54,19 @@ pub(super) async fn socket(
     follow(app, id, upgrade).await
 }
 
-/// `GET /task/{task_id}`: the WebSocket of the original document, or the task to whoever asks for no WebSocket.
+/// Follows a task by WebSocket, or shows it
+///
+/// The original document's own address; without an upgrade it shows the task once.
+#[utoipa::path(
+    get,
+    path = "/task/{task_id}",
+    operation_id = "followTask",
+    responses(
+        (status = 101, description = "The WebSocket is open"),
+        (status = 200, description = "The task", body = Task),
+        (status = 404, description = "The task is not known, or not any more"),
+    ),
+)]
 pub(super) async fn socket_or_task(
     State(app): State<Arc<App>>,
     TaskId(id): TaskId,
@@ -86,8 +110,19 @@ async fn serve(mut socket: WebSocket, changes: impl Stream<Item = Result<Task, E
     let _ = socket.send(Message::Close(Some(close))).await;
 }
 
-/// `POST /analyze/stream`: begins an analysis and tells of it as it goes: events `processing`, and at the end `completed`
-/// or `failed`, each with the task's body.
+/// Asks for an analysis and follows it
+///
+/// Events `processing`, then `completed` or `failed`, each with the task.
+#[utoipa::path(
+    post,
+    path = "/analyze/stream",
+    operation_id = "streamProfile",
+    request_body = AnalyzeRequest,
+    responses(
+        (status = 200, description = "The events", body = String, content_type = "text/event-stream"),
+        (status = 429, description = "The caller has too many tasks in progress"),
+    ),
+)]
 pub(super) async fn stream(
     State(app): State<Arc<App>>,
     Caller(caller): Caller,

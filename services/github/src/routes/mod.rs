@@ -7,21 +7,25 @@ mod live;
 mod task;
 mod user;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection};
-use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, State};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, Request, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use axum::{Json, Router};
+use longhaul_http::Known;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use service_support::{Callers, Described, Service};
+use utoipa::ToSchema;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use crate::app::App;
-use crate::error::{self, Error};
+use crate::app::{App, Github};
+use crate::error::{self, Detail, Error};
 use crate::name::Username;
 
 pub(crate) use caller::Caller;
@@ -30,22 +34,8 @@ pub(crate) use caller::Caller;
 const MAX_BODY_BYTES: usize = 64 * 1024;
 
 pub(crate) fn router(app: Arc<App>) -> Router {
-    let routes = Router::new()
-        .route("/analyze", post(analyze::start))
-        .route("/analyze/sync", post(analyze::wait))
-        .route("/analyze/stream", post(live::stream))
-        .route("/analyze/batch", post(batch::start))
-        .route("/task/{task_id}", get(task::show))
-        .route("/task/{task_id}/ws", get(live::socket))
-        .route("/user/{username}", get(user::wait))
-        .route("/user/{username}/async", get(user::start))
-        .route("/user/{username}/history", get(user::history))
-        .route("/health", get(health))
-        .fallback(async || Error::new(StatusCode::NOT_FOUND, "Not Found"));
-    Router::new()
-        .nest("/api/v1/github", routes)
-        // The original document's own address for its WebSocket; without an upgrade it shows the task once.
-        .route("/task/{task_id}", get(live::socket_or_task))
+    let (routes, _) = documented().split_for_parts();
+    routes
         .method_not_allowed_fallback(async || {
             Error::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
         })
@@ -53,23 +43,95 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// `GET /health`: what the service knows of GitHub without asking it.
-async fn health(State(app): State<Arc<App>>) -> Response {
-    let quota = app.client.quota().map(|quota| {
-        json!({
-            "limit": quota.limit,
-            "remaining": quota.remaining,
-            "resets_in": quota.resets_in.as_secs(),
-        })
+/// The path in front of all routes but one.
+const PREFIX: &str = "/api/v1/github";
+
+/// Every route with its documentation.
+fn documented() -> OpenApiRouter<Arc<App>> {
+    let routes = OpenApiRouter::default()
+        .routes(routes!(analyze::start))
+        .routes(routes!(analyze::wait))
+        .routes(routes!(live::stream))
+        .routes(routes!(batch::start))
+        .routes(routes!(task::show))
+        .routes(routes!(live::socket))
+        .routes(routes!(user::wait))
+        .routes(routes!(user::start))
+        .routes(routes!(user::history))
+        .routes(routes!(health))
+        .fallback(no_route);
+    OpenApiRouter::default().nest(PREFIX, routes).routes(routes!(live::socket_or_task))
+}
+
+pub(crate) fn document() -> OpenApi {
+    let described = Described {
+        service: Github::name(),
+        about: Github::about(),
+        callers: Callers::Anybody,
+        parameters: &[("task_id", "The task's id"), ("username", "A user's name on GitHub")],
+    };
+    described.complete::<Detail>(documented().into_openapi())
+}
+
+async fn no_route(request: Request) -> Error {
+    static KNOWN: LazyLock<Known> = LazyLock::new(|| Known::of(&document()));
+    let near = KNOWN.near(request.method(), &format!("{PREFIX}{}", request.uri().path()));
+    let told = near
+        .first()
+        .map_or_else(|| "Not Found".to_owned(), |near| format!("Not Found: did you mean {near}?"));
+    Error::new(StatusCode::NOT_FOUND, told)
+}
+
+/// What the service knows of GitHub without asking it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = GithubHealth)]
+struct Health {
+    /// Always `healthy`.
+    status: &'static str,
+    /// Always `github`.
+    service: &'static str,
+    /// True if a token is set.
+    authenticated: bool,
+    /// For how many seconds a result is fresh.
+    cache_ttl: u64,
+    /// GitHub's own limit, as it last told it.
+    rate_limit: Option<RateLimit>,
+}
+
+/// GitHub's limit of calls.
+#[derive(Serialize, ToSchema)]
+#[schema(as = GithubRateLimit)]
+struct RateLimit {
+    /// The calls of an hour.
+    limit: u32,
+    /// Those that are left.
+    remaining: u32,
+    /// The seconds until they are counted anew.
+    resets_in: u64,
+}
+
+/// Tells what is known of GitHub
+///
+/// GitHub is not asked for it.
+#[utoipa::path(
+    get,
+    path = "/health",
+    operation_id = "getGithubHealth",
+    responses((status = 200, description = "What is known", body = Health)),
+)]
+async fn health(State(app): State<Arc<App>>) -> Json<Health> {
+    let rate_limit = app.client.quota().map(|quota| RateLimit {
+        limit: quota.limit,
+        remaining: quota.remaining,
+        resets_in: quota.resets_in.as_secs(),
     });
-    Json(json!({
-        "status": "healthy",
-        "service": "github",
-        "authenticated": app.client.has_token(),
-        "cache_ttl": app.config.cache_ttl.as_secs(),
-        "rate_limit": quota,
-    }))
-    .into_response()
+    Json(Health {
+        status: "healthy",
+        service: "github",
+        authenticated: app.client.has_token(),
+        cache_ttl: app.config.cache_ttl.as_secs(),
+        rate_limit,
+    })
 }
 
 /// A user's name in the path.

@@ -6,10 +6,12 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use longhaul::Json as Text;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::analyze::wish;
 use super::{Caller, Named};
+use crate::analysis::Profile;
 use crate::app::App;
 use crate::error::Error;
 use crate::start::{StartError, Wish};
@@ -17,7 +19,22 @@ use crate::time::original_time;
 
 type Params = Result<Query<HashMap<String, String>>, QueryRejection>;
 
-/// `GET /user/{username}?force_refresh=`: the result, when it is there.
+/// Waits for an analysis
+#[utoipa::path(
+    get,
+    path = "/user/{username}",
+    operation_id = "getProfile",
+    params(("force_refresh" = Option<bool>, Query, description = "`true` makes a new result where a fresh one is there")),
+    responses(
+        (status = 200, description = "The result", body = Profile),
+        (status = 404, description = "GitHub does not know the user"),
+        (status = 409, description = "The analysis was cancelled"),
+        (status = 429, description = "The caller has too many tasks in progress"),
+        (status = 502, description = "GitHub refuses the token, fails, or cannot be understood"),
+        (status = 503, description = "A limit of GitHub's, or GitHub cannot be reached; `Retry-After` says for how long"),
+        (status = 504, description = "GitHub did not answer in time, or the analysis goes on"),
+    ),
+)]
 pub(super) async fn wait(
     State(app): State<Arc<App>>,
     Named(username): Named,
@@ -27,36 +44,70 @@ pub(super) async fn wait(
     app.wait_for_result(&username, wished(params)?, &caller).await.map(Json)
 }
 
-/// `GET /user/{username}/async?force_refresh=`: the task. That of a fresh result has it at the first poll.
+/// Asks for an analysis
+///
+/// The task alone. That of a fresh result has it at the first poll.
+#[utoipa::path(
+    get,
+    path = "/user/{username}/async",
+    operation_id = "analyzeUser",
+    params(("force_refresh" = Option<bool>, Query, description = "`true` makes a new result where a fresh one is there")),
+    responses(
+        (status = 200, description = "The task", body = Started),
+        (status = 429, description = "The caller has too many tasks in progress"),
+    ),
+)]
 pub(super) async fn start(
     State(app): State<Arc<App>>,
     Named(username): Named,
     Caller(caller): Caller,
     params: Params,
-) -> Result<Json<Value>, Error> {
+) -> Result<Json<Started>, Error> {
     let wish = wished(params)?;
     let id = match app.begin(&username, wish, Some(&caller)).await {
         Ok(begun) => begun.task().clone(),
         Err(StartError::Away) => app.analyze_here(&username, wish).await?.task_id,
         Err(error) => return Err(error.answer(app.config.tasks_per_user)),
     };
-    Ok(Json(json!({
-        "task_id": id,
-        "status": "processing",
-        "username": username.as_str(),
-        "message": "GitHub profile analysis started in background",
-    })))
+    Ok(Json(Started {
+        task_id: id.to_string(),
+        status: "processing",
+        username: username.as_str().to_owned(),
+        message: "GitHub profile analysis started in background",
+    }))
+}
+
+/// An analysis that has begun.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AnalysisStarted)]
+pub(super) struct Started {
+    task_id: String,
+    /// Always `processing`.
+    status: &'static str,
+    username: String,
+    message: &'static str,
 }
 
 /// A result that was kept.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = PastProfile)]
 pub(super) struct Past {
     task_id: String,
     analyzed_at: String,
+    #[schema(value_type = Profile)]
     result: Text,
 }
 
-/// `GET /user/{username}/history?limit=`: results that were kept, newest first, whether fresh or not.
+/// Lists results that were kept
+///
+/// Newest first, whether fresh or not.
+#[utoipa::path(
+    get,
+    path = "/user/{username}/history",
+    operation_id = "listProfiles",
+    params(("limit" = Option<u32>, Query, description = "The most results, 1 unless given", minimum = 1, maximum = 10)),
+    responses((status = 200, description = "The results", body = Vec<Past>)),
+)]
 pub(super) async fn history(
     State(app): State<Arc<App>>,
     Named(username): Named,

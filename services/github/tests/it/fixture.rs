@@ -125,7 +125,7 @@ impl Fixture {
 
     /// A request of a user who is signed in.
     pub(crate) async fn post_as(&self, user: &str, path: &str, body: &Value) -> Reply {
-        let user = User { sub: user.into(), email: None, role: Role::User };
+        let user = User { sub: user.into(), email: None, name: None, role: Role::User };
         let token = self.auth.sign(&user, Duration::from_secs(3_600)).unwrap();
         let request = self.client.post(format!("{}{path}", self.url)).bearer_auth(token);
         self.send(request.body(body.to_string())).await

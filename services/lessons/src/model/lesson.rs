@@ -2,11 +2,14 @@ use longhaul::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use service_support::{DbError, Row};
+use utoipa::ToSchema;
 
 use super::Version;
+use crate::wikipedia::WikipediaInfo;
 
 /// The content of a lesson, written by a model or the outline.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = LessonContent)]
 pub(crate) struct Content {
     pub(crate) title: String,
     pub(crate) shloka: String,
@@ -17,11 +20,12 @@ pub(crate) struct Content {
 }
 
 /// The seven fields of a lesson, as everybody is shown them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct LessonData {
     #[serde(flatten)]
     pub(crate) content: Content,
     /// An object, or null where Wikipedia was not to be asked.
+    #[schema(value_type = Option<WikipediaInfo>)]
     pub(crate) wikipedia_info: Value,
 }
 

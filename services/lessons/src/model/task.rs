@@ -2,13 +2,15 @@ use std::time::Duration;
 
 use longhaul::{JobRecord, State, Timestamp};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{LessonData, isoformat};
 use crate::jobs::Generate;
 
 /// The original document's words for the state of a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = LessonStatus)]
 pub(crate) enum Status {
     /// No worker has taken it yet.
     Pending,
@@ -21,7 +23,8 @@ pub(crate) enum Status {
 }
 
 /// The answer to a poll: always these seven keys.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = LessonTask)]
 pub(crate) struct TaskStatus {
     task_id: String,
     status: Status,
@@ -33,7 +36,8 @@ pub(crate) struct TaskStatus {
 }
 
 /// A task in the list of them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = LessonTaskEntry)]
 pub(crate) struct TaskEntry {
     task_id: String,
     subject: String,
@@ -46,7 +50,8 @@ pub(crate) struct TaskEntry {
 }
 
 /// The number of tasks of each status.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = LessonCounts)]
 pub(crate) struct StatusCounts {
     pending: u64,
     in_progress: u64,

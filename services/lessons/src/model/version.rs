@@ -2,9 +2,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 /// The version of a lesson: 1.0, 1.1, … 1.9, 1.10. The second part is its number among those of its subject and topic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ToSchema)]
+#[schema(value_type = String, example = "1.3", as = LessonVersionNumber)]
 pub(crate) struct Version(pub(crate) u32);
 
 impl fmt::Display for Version {

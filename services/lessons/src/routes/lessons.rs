@@ -5,6 +5,7 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::error::{self, Error};
@@ -14,21 +15,24 @@ use crate::model::{Lesson, LessonData, Version, isoformat};
 const LESSON_GENERATOR: HeaderName = HeaderName::from_static("lesson-generator");
 
 /// A lesson with its version.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Lesson)]
 pub(super) struct Versioned {
     #[serde(flatten)]
     data: LessonData,
     version: Version,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = LessonVersions)]
 pub(super) struct Versions {
     subject: String,
     topic: String,
     versions: Vec<Made>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = LessonVersion)]
 struct Made {
     version: Version,
     created_at: String,
@@ -41,6 +45,21 @@ pub(super) struct Which {
 
 type TopicPath = Result<Path<(String, String)>, PathRejection>;
 
+/// Reads a lesson
+///
+/// The newest version, unless one is named.
+#[utoipa::path(
+    get,
+    path = "/lessons/{subject}/{topic}",
+    operation_id = "getLesson",
+    params(("version" = Option<String>, Query, description = "Its version", example = "1.3")),
+    responses(
+        (status = 200, description = "The lesson", body = Versioned, headers(
+            ("Lesson-Generator" = Option<String>, description = "What wrote it: a model, or `outline`"),
+        )),
+        (status = 404, description = "No lesson of that name"),
+    ),
+)]
 pub(super) async fn get(
     State(app): State<Arc<App>>,
     path: TopicPath,
@@ -63,6 +82,18 @@ pub(super) async fn get(
     Ok((headers, Json(Versioned { data: lesson.data, version: lesson.version })))
 }
 
+/// Lists the versions of a lesson
+///
+/// Newest first, at most 1,000.
+#[utoipa::path(
+    get,
+    path = "/lessons/{subject}/{topic}/versions",
+    operation_id = "listLessonVersions",
+    responses(
+        (status = 200, description = "The versions", body = Versions),
+        (status = 404, description = "No lesson of that name"),
+    ),
+)]
 pub(super) async fn versions(State(app): State<Arc<App>>, path: TopicPath) -> Result<Json<Versions>, Error> {
     let (subject, topic) = topic(path)?;
     let versions = app.versions(&subject, &topic).await?;

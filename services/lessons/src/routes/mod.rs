@@ -11,28 +11,48 @@ use axum::extract::DefaultBodyLimit;
 use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Map, Value, json};
+use service_support::{Callers, Described, Service};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use crate::app::App;
-use crate::error::Error;
+use crate::app::{App, Lessons};
+use crate::error::{Error, Suggesting};
 
 /// The most bytes of a body: a request for a lesson is a few lines.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 
 pub(crate) fn router(app: Arc<App>) -> Router {
-    Router::new()
-        .route("/lessons", post(tasks::create))
-        .route("/lessons/status/{task}", get(tasks::status))
-        .route("/lessons/status/{task}/cancel", post(tasks::cancel))
-        .route("/lessons/tasks", get(tasks::list))
-        .route("/lessons/{subject}/{topic}", get(lessons::get))
-        .route("/lessons/{subject}/{topic}/versions", get(lessons::versions))
-        .route("/search_lessons", get(search::search))
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .method_not_allowed_fallback(no_method)
-        .with_state(app)
+    let (routes, _) = documented().split_for_parts();
+    routes.layer(DefaultBodyLimit::max(MAX_BODY_BYTES)).method_not_allowed_fallback(no_method).with_state(app)
+}
+
+/// Every route with its documentation.
+fn documented() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::default()
+        .routes(routes!(tasks::create))
+        .routes(routes!(tasks::status))
+        .routes(routes!(tasks::cancel))
+        .routes(routes!(tasks::list))
+        .routes(routes!(lessons::get))
+        .routes(routes!(lessons::versions))
+        .routes(routes!(search::search))
+}
+
+pub(crate) fn document() -> OpenApi {
+    let described = Described {
+        service: Lessons::name(),
+        about: Lessons::about(),
+        callers: Callers::Anybody,
+        parameters: &[
+            ("task", "The task's id"),
+            ("subject", "The subject, in any case of letters"),
+            ("topic", "The topic, in any case of letters"),
+        ],
+    };
+    described.complete::<Suggesting>(documented().into_openapi())
 }
 
 /// As the framework of the original service says it.

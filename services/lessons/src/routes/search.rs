@@ -4,12 +4,14 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::error::Error;
 use crate::model::{Lesson, Version, isoformat};
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = LessonsFound)]
 pub(super) struct Found {
     status: &'static str,
     count: usize,
@@ -17,7 +19,8 @@ pub(super) struct Found {
 }
 
 /// The newest lesson of a topic that fits.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = LessonHit)]
 struct Hit {
     subject: String,
     topic: String,
@@ -27,9 +30,14 @@ struct Hit {
     created_at: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Wanted {
+    /// The words, at most 500 characters.
+    #[param(value_type = String)]
     query: Option<String>,
+    /// The most lessons, 10 unless given.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 50)]
     limit: Option<String>,
 }
 
@@ -39,6 +47,16 @@ const MAX_LIMIT: u32 = 50;
 const MAX_QUERY_CHARS: usize = 500;
 const EXCERPT_CHARS: usize = 200;
 
+/// Searches lessons
+///
+/// The newest lessons that hold every word of the query, those whose topic has it first.
+#[utoipa::path(
+    get,
+    path = "/search_lessons",
+    operation_id = "searchLessons",
+    params(Wanted),
+    responses((status = 200, description = "What was found", body = Found)),
+)]
 pub(super) async fn search(
     State(app): State<Arc<App>>,
     query: Result<Query<Wanted>, QueryRejection>,

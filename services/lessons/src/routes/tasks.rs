@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use longhaul::{Job, JobFilter, JobId, JobRecord, Page, Payloads};
 use serde::{Deserialize, Serialize};
 use service_support::Once;
+use utoipa::{IntoParams, ToSchema};
 
 use super::lessons::generator;
 use super::object;
@@ -17,7 +18,8 @@ use crate::jobs::{Generate, generate_job};
 use crate::model::{LessonRequest, Status, StatusCounts, TaskEntry, TaskStatus, has_expired};
 
 /// The answer to a request for a lesson.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = LessonStarted)]
 pub(super) struct Started {
     task_id: String,
     status: Status,
@@ -27,7 +29,8 @@ pub(super) struct Started {
 }
 
 /// Tasks that can still be asked about, newest first, and the numbers of all of them.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = LessonTasks)]
 pub(super) struct Tasks {
     status: &'static str,
     total_tasks: u64,
@@ -36,11 +39,37 @@ pub(super) struct Tasks {
 }
 
 /// The part of the list that is wanted.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Wanted {
+    /// The user whose tasks they are; everybody's unless given.
     user_id: Option<String>,
+    /// From 1.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 10_000)]
     page: Option<String>,
+    /// The most tasks of a page.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1_000)]
     limit: Option<String>,
+}
+
+/// A request for a lesson, as the document describes it: it is read by hand, in the words of the original document.
+#[derive(ToSchema)]
+#[schema(as = LessonRequest)]
+#[expect(dead_code, reason = "it describes")]
+struct RequestBody {
+    /// 1 to 200 characters.
+    #[schema(example = "english")]
+    subject: String,
+    /// 1 to 200 characters.
+    #[schema(example = "verbs")]
+    topic: String,
+    /// 1 to 200 characters.
+    #[schema(example = "user123")]
+    user_id: String,
+    /// True unless said otherwise.
+    include_wikipedia: Option<bool>,
+    /// English, German, Spanish, French or Hindi, by code or name; the words of the request tell it unless given.
+    language: Option<String>,
 }
 
 /// Tasks on a page, unless the caller wants fewer.
@@ -52,6 +81,16 @@ const PAGE: usize = 1_000;
 /// looked at.
 const LONGEST: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
+/// Asks for a lesson
+///
+/// Answered as soon as the task is durable. Every request makes a new lesson, also for a topic that has one.
+#[utoipa::path(
+    post,
+    path = "/lessons",
+    operation_id = "createLesson",
+    request_body = RequestBody,
+    responses((status = 200, description = "The task", body = Started)),
+)]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     once: Once,
@@ -73,6 +112,20 @@ pub(super) async fn create(
     Ok(Json(started))
 }
 
+/// Tells how a task stands
+///
+/// A task that has failed is answered with 200 too, for an hour after its end.
+#[utoipa::path(
+    get,
+    path = "/lessons/status/{task}",
+    operation_id = "getLessonTask",
+    responses(
+        (status = 200, description = "The task", body = TaskStatus, headers(
+            ("Lesson-Generator" = Option<String>, description = "What wrote the lesson: a model, or `outline`"),
+        )),
+        (status = 404, description = "The task is not known, or not any more"),
+    ),
+)]
 pub(super) async fn status(
     State(app): State<Arc<App>>,
     path: Result<Path<String>, PathRejection>,
@@ -87,6 +140,16 @@ pub(super) async fn status(
     Ok((headers, Json(TaskStatus::of(&job, lesson.map(|lesson| lesson.data)))))
 }
 
+/// Lists tasks
+///
+/// Those that can still be asked about, newest first.
+#[utoipa::path(
+    get,
+    path = "/lessons/tasks",
+    operation_id = "listLessonTasks",
+    params(Wanted),
+    responses((status = 200, description = "The tasks", body = Tasks)),
+)]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     query: Result<Query<Wanted>, QueryRejection>,
@@ -106,7 +169,19 @@ pub(super) async fn list(
     Ok(Json(app.tasks(user_id, (page - 1) * limit, limit).await?))
 }
 
-/// Cancels a task that has not ended; one that was cancelled before is shown again.
+/// Cancels a task
+///
+/// One that was cancelled before is shown again.
+#[utoipa::path(
+    post,
+    path = "/lessons/status/{task}/cancel",
+    operation_id = "cancelLessonTask",
+    responses(
+        (status = 200, description = "The task", body = TaskStatus),
+        (status = 404, description = "The task is not known, or not any more"),
+        (status = 409, description = "It has ended"),
+    ),
+)]
 pub(super) async fn cancel(
     State(app): State<Arc<App>>,
     path: Result<Path<String>, PathRejection>,

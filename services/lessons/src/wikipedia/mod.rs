@@ -11,6 +11,7 @@ use reqwest::header::USER_AGENT;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use service_support::{Cause, Env, Language, OpenError, Provider, ProviderError, refused};
+use utoipa::ToSchema;
 
 use crate::outline::guide;
 
@@ -23,7 +24,7 @@ pub(crate) struct Wikipedia {
 }
 
 /// The part of an answer that is kept with a lesson. Where Wikipedia could not help, the note has the reason.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct WikipediaInfo {
     pub(crate) title: Option<String>,
     /// The article's first paragraph or two, in its own words, without markup and pronunciations.
@@ -35,7 +36,7 @@ pub(crate) struct WikipediaInfo {
 }
 
 /// Another article that the search found.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct RelatedArticle {
     pub(crate) title: String,
     pub(crate) url: String,

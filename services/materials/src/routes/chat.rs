@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use futures::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use service_support::{Message, MessageRole, Row, TextStream, Write, iso8601};
+use utoipa::ToSchema;
 
 use super::{Caller, json};
 use crate::app::App;
@@ -20,7 +21,7 @@ use crate::question::Question;
 use crate::retrieval::{Asking, Found};
 
 /// A question about a course.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 struct ChatRequest {
     message: String,
     /// The conversation so far, oldest first.
@@ -31,15 +32,18 @@ struct ChatRequest {
     attachments: Vec<Attachment>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[schema(as = ChatTurn)]
 struct Turn {
+    #[schema(value_type = String)]
     role: MessageRole,
     content: String,
 }
 
 /// A material of the course, by its id alone or in an object, or a text that comes with the question.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = ChatAttachment)]
 enum Attachment {
     Id(String),
     Material { material_id: String },
@@ -47,7 +51,7 @@ enum Attachment {
 }
 
 /// A passage that an answer was made from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 struct ChatSource {
     /// `None` for a text that came with the question.
     material_id: Option<String>,
@@ -59,7 +63,8 @@ struct ChatSource {
     page: Option<u32>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = ChatAnswer)]
 struct ChatResponse {
     response: String,
     timestamp: String,
@@ -67,7 +72,8 @@ struct ChatResponse {
 }
 
 /// An exchange as it is kept.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = ChatExchange)]
 pub(crate) struct Exchange {
     id: String,
     message: String,
@@ -83,7 +89,25 @@ const MAX_ATTACHMENTS: usize = 5;
 /// The longest turn of a history or text of an attachment, in characters.
 const MAX_TEXT_CHARS: usize = 20_000;
 
-/// `POST /courses/{course}/chat`
+/// Asks about a course
+///
+/// The answer is made of the passages that speak of the question. With `Accept: text/event-stream` it comes as it is
+/// written: `sources`, then `chunk` again and again, then `done` with the whole answer, or `error`.
+#[utoipa::path(
+    post,
+    path = "/courses/{course}/chat",
+    operation_id = "askCourse",
+    request_body = ChatRequest,
+    responses(
+        (status = 201, description = "The answer", content(
+            (ChatResponse = "application/json"),
+            (String = "text/event-stream"),
+        )),
+        (status = 502, description = "The language model failed"),
+        (status = 503, description = "The language model is over its limit; `Retry-After` says for how long"),
+        (status = 504, description = "The language model took too long"),
+    ),
+)]
 pub(crate) async fn ask(
     State(app): State<Arc<App>>,
     Caller(user): Caller,
@@ -106,7 +130,15 @@ pub(crate) async fn ask(
     Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
 }
 
-/// `GET /courses/{course}/chat`, oldest first; the last hundred.
+/// Lists the exchanges of a course
+///
+/// Oldest first; the last hundred.
+#[utoipa::path(
+    get,
+    path = "/courses/{course}/chat",
+    operation_id = "listChat",
+    responses((status = 200, description = "The exchanges", body = Vec<Exchange>)),
+)]
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
     Caller(user): Caller,

@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use longhaul::{Action, CANCEL_GRACE, JobFilter, NewJob};
 use serde::Deserialize;
 use service_support::{Commit, DbError, Once, Row, User, Write, iso8601, placeholders};
+use utoipa::ToSchema;
 
 use super::list::{Cursor, Listed, Part};
 use super::{Caller, json};
@@ -16,7 +17,8 @@ use crate::error::{self, Error};
 use crate::jobs::PurgeCourse;
 use crate::model::CourseResponse;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = CourseName)]
 struct Named {
     name: String,
 }
@@ -24,7 +26,14 @@ struct Named {
 /// The longest name of a course, in characters.
 const MAX_NAME_CHARS: usize = 255;
 
-/// `POST /courses`
+/// Creates a course
+#[utoipa::path(
+    post,
+    path = "/courses",
+    operation_id = "createCourse",
+    request_body = Named,
+    responses((status = 201, description = "The course", body = CourseResponse)),
+)]
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
     Caller(user): Caller,
@@ -42,7 +51,18 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, Json(course)))
 }
 
-/// `GET /courses`, newest first.
+/// Lists the caller's courses
+///
+/// Newest first.
+#[utoipa::path(
+    get,
+    path = "/courses",
+    operation_id = "listCourses",
+    params(Part),
+    responses((status = 200, description = "The courses", body = Vec<CourseResponse>, headers(
+        ("Link" = Option<String>, description = "The next part of the list, as `rel=\"next\"`"),
+    ))),
+)]
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
     Caller(user): Caller,
@@ -60,7 +80,14 @@ pub(crate) async fn list(
     Ok(part.listed(&format!("{}/courses", app.base_path), courses, last))
 }
 
-/// `PATCH /courses/{course}` `{name}`
+/// Renames a course
+#[utoipa::path(
+    patch,
+    path = "/courses/{course}",
+    operation_id = "renameCourse",
+    request_body = Named,
+    responses((status = 200, description = "The course under its new name", body = CourseResponse)),
+)]
 pub(crate) async fn rename(
     State(app): State<Arc<App>>,
     Caller(user): Caller,
@@ -80,8 +107,18 @@ pub(crate) async fn rename(
     Ok(Json(CourseResponse::from_row(rows.first().ok_or_else(error::no_course)?)?))
 }
 
-/// `DELETE /courses/{course}`: it is gone at once with its materials and chats; their files and texts follow in the
-/// background.
+/// Deletes a course
+///
+/// It is gone at once with its materials and chats; their files and texts follow in the background.
+#[utoipa::path(
+    delete,
+    path = "/courses/{course}",
+    operation_id = "deleteCourse",
+    responses(
+        (status = 204, description = "It is gone"),
+        (status = 409, description = "Somebody uploads to it at the moment"),
+    ),
+)]
 pub(crate) async fn delete(
     State(app): State<Arc<App>>,
     Caller(user): Caller,

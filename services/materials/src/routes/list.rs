@@ -4,13 +4,17 @@ use axum::http::header::LINK;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use service_support::{DbError, Row, Value};
+use utoipa::IntoParams;
 
 use crate::error::Error;
 
 /// The part of a list that is asked for: `?limit=&after=`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Part {
+    /// The most entries, 1 to 1,000.
     limit: Option<u32>,
+    /// Where the part before ended: see the header `Link`.
     after: Option<String>,
 }
 

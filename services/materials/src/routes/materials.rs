@@ -18,7 +18,18 @@ use crate::error::{self, Error};
 use crate::jobs::{Purge, process_job};
 use crate::model::{Material, MaterialResponse, Status};
 
-/// `GET /courses/{course}/materials`, newest first.
+/// Lists the materials of a course
+///
+/// Newest first.
+#[utoipa::path(
+    get,
+    path = "/courses/{course}/materials",
+    operation_id = "listMaterials",
+    params(Part),
+    responses((status = 200, description = "The materials", body = Vec<MaterialResponse>, headers(
+        ("Link" = Option<String>, description = "The next part of the list, as `rel=\"next\"`"),
+    ))),
+)]
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
     Caller(user): Caller,
@@ -41,7 +52,13 @@ pub(crate) async fn list(
     Ok(part.listed(&format!("{}/courses/{course_id}/materials", app.base_path), views.collect(), last))
 }
 
-/// `GET /materials/{material}`
+/// Looks a material up
+#[utoipa::path(
+    get,
+    path = "/materials/{material}",
+    operation_id = "getMaterial",
+    responses((status = 200, description = "The material", body = MaterialResponse)),
+)]
 pub(crate) async fn get(
     State(app): State<Arc<App>>,
     Caller(user): Caller,
@@ -51,7 +68,15 @@ pub(crate) async fn get(
     Ok(Json(app.shown(material).await?))
 }
 
-/// `DELETE /materials/{material}`: it is gone at once; its file and its texts follow in the background.
+/// Deletes a material
+///
+/// It is gone at once; its file and its texts follow in the background.
+#[utoipa::path(
+    delete,
+    path = "/materials/{material}",
+    operation_id = "deleteMaterial",
+    responses((status = 204, description = "It is gone")),
+)]
 pub(crate) async fn delete(
     State(app): State<Arc<App>>,
     Caller(user): Caller,
@@ -73,7 +98,18 @@ pub(crate) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `POST /materials/{material}/reprocess`: reads it anew. Until that is done, search goes on with what it has.
+/// Reads a material anew
+///
+/// Until that is done, search goes on with what it has.
+#[utoipa::path(
+    post,
+    path = "/materials/{material}/reprocess",
+    operation_id = "reprocessMaterial",
+    responses(
+        (status = 202, description = "The material, pending", body = MaterialResponse),
+        (status = 409, description = "It is being processed"),
+    ),
+)]
 pub(crate) async fn reprocess(
     State(app): State<Arc<App>>,
     Caller(user): Caller,
@@ -99,7 +135,13 @@ pub(crate) async fn reprocess(
     }
 }
 
-/// `GET /materials/{material}/download`
+/// Downloads the file of a material
+#[utoipa::path(
+    get,
+    path = "/materials/{material}/download",
+    operation_id = "downloadMaterial",
+    responses((status = 200, description = "The file", content_type = "application/octet-stream", body = Vec<u8>)),
+)]
 pub(crate) async fn download(
     State(app): State<Arc<App>>,
     Caller(user): Caller,

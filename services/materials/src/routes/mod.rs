@@ -16,12 +16,15 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, FromRequestParts};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::routing::{get, patch, post};
 use serde::de::DeserializeOwned;
-use service_support::User;
+use service_support::{Callers, Described, Service, User};
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::server::Server;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
+use utoipa_axum::routes;
 
-use crate::app::App;
-use crate::error::{self, Error};
+use crate::app::{App, Materials};
+use crate::error::{self, Detail, Error};
 
 /// Whoever is signed in.
 pub(crate) struct Caller(pub(crate) User);
@@ -30,22 +33,38 @@ pub(crate) struct Caller(pub(crate) User);
 const MAX_JSON_BYTES: usize = 256 * 1024;
 
 pub(crate) fn router(app: Arc<App>) -> Router {
-    let routes = Router::new()
-        .route("/courses", post(courses::create).get(courses::list))
-        .route("/courses/{course}", patch(courses::rename).delete(courses::delete))
-        .route("/courses/{course}/materials/search", get(search::search))
-        .route("/courses/{course}/chat", post(chat::ask).get(chat::list))
-        .route("/materials/{material}", get(materials::get).delete(materials::delete))
-        .route("/materials/{material}/text", get(text::get))
-        .route("/materials/{material}/download", get(materials::download))
-        .route("/materials/{material}/reprocess", post(materials::reprocess))
-        .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
-        .route(
-            "/courses/{course}/materials",
-            // The upload bounds itself while it streams.
-            post(upload::upload).get(materials::list).layer(DefaultBodyLimit::disable()),
-        );
+    let (routes, _) = documented().split_for_parts();
     Router::new().merge(routes.clone()).nest("/api", routes).with_state(app)
+}
+
+/// Every route, from the root, with its documentation. The same are there under `/api`.
+fn documented() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::default()
+        .routes(routes!(courses::create, courses::list))
+        .routes(routes!(courses::rename, courses::delete))
+        .routes(routes!(search::search))
+        .routes(routes!(chat::ask, chat::list))
+        .routes(routes!(materials::get, materials::delete))
+        .routes(routes!(text::get))
+        .routes(routes!(materials::download))
+        .routes(routes!(materials::reprocess))
+        .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
+        // The upload bounds itself while it streams.
+        .routes(routes!(upload::upload, materials::list).layer(DefaultBodyLimit::disable()))
+}
+
+pub(crate) fn document() -> OpenApi {
+    let described = Described {
+        service: Materials::name(),
+        about: Materials::about(),
+        callers: Callers::Users,
+        parameters: &[("course", "The course's id"), ("material", "The material's id")],
+    };
+    let mut document = described.complete::<Detail>(documented().into_openapi());
+    for item in document.paths.paths.values_mut() {
+        item.servers = Some(vec![Server::new("/"), Server::new("/api")]);
+    }
+    document
 }
 
 impl FromRequestParts<Arc<App>> for Caller {

@@ -7,6 +7,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::http::HeaderValue;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Caller;
 use crate::app::App;
@@ -14,7 +15,7 @@ use crate::error::Error;
 use crate::search::{Mode, Passage, Query as Asked, Wanted};
 
 /// A material that answers a query.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct SearchResult {
     material_id: String,
     name: String,
@@ -31,7 +32,21 @@ const DEFAULT_LIMIT: usize = 3;
 /// The longest query, in characters.
 const MAX_QUERY_CHARS: usize = 2_000;
 
-/// `GET /courses/{course}/materials/search?query=&limit=`
+/// Searches a course
+///
+/// The best passage of each material that answers the query, the best first.
+#[utoipa::path(
+    get,
+    path = "/courses/{course}/materials/search",
+    operation_id = "searchMaterials",
+    params(
+        ("query" = String, Query, description = "The words to look for, at most 2,000 characters"),
+        ("limit" = Option<u32>, Query, description = "The most materials, 3 unless given", minimum = 1, maximum = 10),
+    ),
+    responses((status = 200, description = "What was found", body = Vec<SearchResult>, headers(
+        ("Search-Mode" = String, description = "`lexical` (by words) or `hybrid` (by words and meaning)"),
+    ))),
+)]
 pub(crate) async fn search(
     State(app): State<Arc<App>>,
     Caller(user): Caller,

@@ -6,6 +6,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use service_support::{DbError, Row};
+use utoipa::ToSchema;
 
 use super::Caller;
 use crate::app::App;
@@ -19,7 +20,8 @@ pub(crate) struct Asked {
 }
 
 /// A page of a material, as it was read.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MaterialText)]
 pub(crate) struct TextResponse {
     /// Pages, slides, or for a kind without pages parts of some length; 0 where nothing has been read.
     pages: u32,
@@ -34,8 +36,16 @@ const MAX_CHARACTERS: u32 = 1_000_000;
 /// The most warnings that are shown.
 const MAX_WARNINGS: usize = 1_000;
 
-/// `GET /materials/{material}/text?page=`: the text of one page, from 1, which is the first where none is named. While
-/// a material is read for the first time, it has the pages that are read so far.
+/// Reads the text of a material
+///
+/// One page at a time, as it was read.
+#[utoipa::path(
+    get,
+    path = "/materials/{material}/text",
+    operation_id = "getMaterialText",
+    params(("page" = Option<u32>, Query, description = "The page, the first unless given", minimum = 1)),
+    responses((status = 200, description = "The page", body = TextResponse)),
+)]
 pub(crate) async fn get(
     State(app): State<Arc<App>>,
     Caller(user): Caller,

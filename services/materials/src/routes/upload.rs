@@ -8,6 +8,7 @@ use axum::http::header::{CONTENT_LENGTH, EXPECT};
 use axum::http::{HeaderMap, StatusCode};
 use futures::{Stream, StreamExt};
 use service_support::{Commit, FileDigest, Form, FormField, Once, User, Write};
+use utoipa::ToSchema;
 
 use super::Caller;
 use crate::app::App;
@@ -28,8 +29,19 @@ const MAX_NAME_BYTES: usize = 255;
 const LINGER: Duration = Duration::from_secs(10);
 const LINGER_BYTES: usize = 2 * MAX_FILE_BYTES as usize;
 
-/// `POST /courses/{course}/materials`: the file goes to the disk as it comes; its row and its job are one commit, and
-/// the answer follows that.
+/// Uploads a material
+///
+/// The answer comes as soon as the file is durable: its row and the job that reads it are one commit.
+#[utoipa::path(
+    post,
+    path = "/courses/{course}/materials",
+    operation_id = "uploadMaterial",
+    request_body(content = UploadForm, content_type = "multipart/form-data"),
+    responses(
+        (status = 201, description = "The material, pending", body = MaterialResponse),
+        (status = 413, description = "The file is too large, or the caller's room is used up"),
+    ),
+)]
 pub(crate) async fn upload(
     State(app): State<Arc<App>>,
     Caller(user): Caller,
@@ -77,6 +89,15 @@ impl App {
         self.db.ready().await?;
         Ok(room)
     }
+}
+
+/// The form of an upload, as the document describes it: it is read as it comes.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes")]
+struct UploadForm {
+    /// The file, at most 50 MB; its bytes decide what it is.
+    #[schema(value_type = String, format = Binary)]
+    file: (),
 }
 
 /// A file that has come whole and looks like one that is taken.

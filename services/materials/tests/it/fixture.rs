@@ -124,7 +124,7 @@ impl Fixture {
     }
 
     pub(crate) fn token(&self, user: &str) -> String {
-        let user = User { sub: user.into(), email: None, role: Role::User };
+        let user = User { sub: user.into(), email: None, name: None, role: Role::User };
         self.auth.sign(&user, Duration::from_secs(30 * 86_400)).unwrap()
     }
 

@@ -2,13 +2,14 @@ use longhaul::{JobId, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 use service_support::{DbError, Row, Value as Column, iso8601};
+use utoipa::ToSchema;
 
 use super::json_column;
 use crate::times;
 use crate::validate::{Fields, LINE, Need, TEXT};
 
 /// A session, as everybody sees it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Session {
     #[serde(rename = "_id")]

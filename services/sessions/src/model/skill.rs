@@ -2,12 +2,13 @@ use longhaul::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use service_support::{DbError, Row, Value as Column, iso8601};
+use utoipa::ToSchema;
 
 use super::json_column;
 use crate::validate::{Fields, LINE, Need, TEXT};
 
 /// A skill, as its owner sees it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Skill {
     #[serde(rename = "_id")]
@@ -26,6 +27,8 @@ pub(crate) struct Skill {
     pub(crate) goals: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) agenda: Option<Value>,
+    /// Always empty.
+    #[schema(value_type = Vec<Value>)]
     pub(crate) metadata: [(); 0],
     pub(crate) user_id: String,
     pub(crate) created_at: String,

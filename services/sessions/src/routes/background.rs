@@ -20,8 +20,22 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 /// The longest that a request is held, in seconds.
 const MAX_WAIT: u64 = 60;
 
-/// `GET /sessions/{id}/background`: the session's job, in the form that every job has. With `Prefer: wait=N` the answer
-/// is held up to N seconds, until the job has ended.
+/// Looks a session's job up
+///
+/// For its host, in the form that every job has.
+#[utoipa::path(
+    get,
+    path = "/sessions/{id}/background",
+    operation_id = "getSessionBackground",
+    params(("Prefer" = Option<String>, Header, description = "`wait=N` holds the answer up to N seconds (at most 60) \
+        until the job has ended", example = "wait=30")),
+    responses(
+        (status = 200, description = "The job", body = JobBody, headers(
+            ("Preference-Applied" = Option<String>, description = "The wait that was applied"),
+        )),
+        (status = 404, description = "The session is not dispatched, or is not there"),
+    ),
+)]
 pub(crate) async fn get(
     Shared(app): Shared<Arc<App>>,
     Caller(user): Caller,
@@ -42,8 +56,15 @@ pub(crate) async fn get(
     Ok(response)
 }
 
-/// `POST /sessions/{id}/background/retry`: runs a dispatch that has failed again, with all its attempts; one whose record was
-/// cleared away is begun anew.
+/// Runs a session's job again
+///
+/// One whose record was cleared away is begun anew.
+#[utoipa::path(
+    post,
+    path = "/sessions/{id}/background/retry",
+    operation_id = "retrySessionBackground",
+    responses((status = 200, description = "The job", body = JobBody)),
+)]
 pub(crate) async fn retry(
     Shared(app): Shared<Arc<App>>,
     Caller(user): Caller,

@@ -6,6 +6,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use serde::Serialize;
 use service_support::{DbError, Row, Value};
+use utoipa::{IntoParams, ToSchema};
 
 use super::Caller;
 use crate::app::App;
@@ -13,8 +14,9 @@ use crate::error::{self, Error};
 use crate::model::{STATUSES, Session};
 
 /// One page of a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = SessionPage)]
 pub(crate) struct Listed {
     data: Vec<Session>,
     total: u64,
@@ -41,6 +43,26 @@ enum Sort {
     Title,
 }
 
+/// The parameters that all lists take, as the document describes them.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+#[expect(dead_code, reason = "it describes")]
+struct ListParams {
+    /// From 1.
+    page: Option<u32>,
+    /// The most sessions of a page, 10 unless given.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u32>,
+    /// `upcoming`, `ongoing`, `completed` or `cancelled`.
+    status: Option<String>,
+    skill_category: Option<String>,
+    is_teaching: Option<bool>,
+    /// `createdAt` (unless given), `date` or `title`.
+    sort: Option<String>,
+    /// `desc` (unless given) or `asc`.
+    order: Option<String>,
+}
+
 type Params = Result<Query<HashMap<String, String>>, QueryRejection>;
 
 const DEFAULT_LIMIT: u64 = 10;
@@ -50,7 +72,16 @@ const MAX_PAGE: u64 = 1_000_000;
 /// Words that a search looks for at most; the rest of a long query is not looked for.
 const MAX_WORDS: usize = 8;
 
-/// `GET /sessions`: those that the caller hosts or has joined, newest first.
+/// Lists the caller's sessions
+///
+/// Those that they host or have joined, newest first.
+#[utoipa::path(
+    get,
+    path = "/sessions",
+    operation_id = "listSessions",
+    params(ListParams),
+    responses((status = 200, description = "A page of sessions", body = Listed)),
+)]
 pub(crate) async fn mine(
     State(app): State<Arc<App>>,
     Caller(user): Caller,
@@ -64,10 +95,19 @@ pub(crate) async fn mine(
     Ok(Json(app.list(selected, wanted, "m.session_created_at").await?))
 }
 
-/// `GET /sessions/public`: all public ones, newest first.
+/// Lists public sessions
+///
+/// Newest first.
+#[utoipa::path(
+    get,
+    path = "/sessions/public",
+    operation_id = "listPublicSessions",
+    params(ListParams),
+    responses((status = 200, description = "A page of sessions", body = Listed)),
+)]
 pub(crate) async fn public(
     State(app): State<Arc<App>>,
-    Caller(_): Caller,
+    _: Caller,
     params: Params,
 ) -> Result<Json<Listed>, Error> {
     let params = read(params)?;
@@ -78,8 +118,17 @@ pub(crate) async fn public(
     Ok(Json(app.list(selected, wanted, "s.created_at").await?))
 }
 
-/// `GET /sessions/search?q=`: among the public ones and the caller's own, newest first. Every word of `q` must stand somewhere
-/// in the title, the description, the category or the keywords.
+/// Searches sessions
+///
+/// Among the public ones and the caller's own. Every word of `q` must stand somewhere in the title, the description, the
+/// category or the keywords.
+#[utoipa::path(
+    get,
+    path = "/sessions/search",
+    operation_id = "searchSessions",
+    params(("q" = Option<String>, Query, description = "The words"), ListParams),
+    responses((status = 200, description = "A page of sessions", body = Listed)),
+)]
 pub(crate) async fn search(
     State(app): State<Arc<App>>,
     Caller(user): Caller,

@@ -32,7 +32,13 @@ fn touch(session_id: &str, now: Timestamp) -> Write {
     Write::guarded(sql, vec![session_id.into(), now.into()])
 }
 
-/// `POST /sessions/{id}/join`
+/// Joins a session
+#[utoipa::path(
+    post,
+    path = "/sessions/{id}/join",
+    operation_id = "joinSession",
+    responses((status = 200, description = "The session", body = Session)),
+)]
 pub(crate) async fn join(
     State(app): State<Arc<App>>,
     Caller(user): Caller,
@@ -73,7 +79,13 @@ fn closed(session: &Session, now: Timestamp) -> Option<&'static str> {
     }
 }
 
-/// `POST /sessions/{id}/leave`
+/// Leaves a session
+#[utoipa::path(
+    post,
+    path = "/sessions/{id}/leave",
+    operation_id = "leaveSession",
+    responses((status = 200, description = "The session", body = Session)),
+)]
 pub(crate) async fn leave(
     State(app): State<Arc<App>>,
     Caller(user): Caller,

@@ -15,12 +15,15 @@ use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::routing::{get, post};
 use serde_json::Value;
 use service_support::User;
+use service_support::{Callers, Described, Service};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use crate::app::App;
-use crate::error::Error;
+use crate::app::{App, Sessions};
+use crate::error::{Error, Nest};
 use crate::object_id::is_object_id;
 
 /// Whoever is signed in.
@@ -30,21 +33,34 @@ pub(crate) struct Caller(pub(crate) User);
 const MAX_BODY_BYTES: usize = 100 * 1024;
 
 pub(crate) fn router(app: Arc<App>) -> Router {
-    Router::new()
-        .route("/skills", post(skills::create).get(skills::list))
-        .route("/skills/{id}", get(skills::get).put(skills::update).delete(skills::delete))
-        .route("/sessions", post(sessions::create).get(lists::mine))
-        .route("/sessions/public", get(lists::public))
-        .route("/sessions/search", get(lists::search))
-        .route("/sessions/{id}", get(sessions::get).put(sessions::update).delete(sessions::delete))
-        .route("/sessions/{id}/join", post(members::join))
-        .route("/sessions/{id}/leave", post(members::leave))
-        .route("/sessions/{id}/background", get(background::get))
-        .route("/sessions/{id}/background/retry", post(background::retry))
-        .route("/api/v1/llm/query", post(query::query))
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .method_not_allowed_fallback(no_route)
-        .with_state(app)
+    let (routes, _) = documented().split_for_parts();
+    routes.layer(DefaultBodyLimit::max(MAX_BODY_BYTES)).method_not_allowed_fallback(no_route).with_state(app)
+}
+
+/// Every route with its documentation.
+fn documented() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::default()
+        .routes(routes!(skills::create, skills::list))
+        .routes(routes!(skills::get, skills::update, skills::delete))
+        .routes(routes!(sessions::create, lists::mine))
+        .routes(routes!(lists::public))
+        .routes(routes!(lists::search))
+        .routes(routes!(sessions::get, sessions::update, sessions::delete))
+        .routes(routes!(members::join))
+        .routes(routes!(members::leave))
+        .routes(routes!(background::get))
+        .routes(routes!(background::retry))
+        .routes(routes!(query::query))
+}
+
+pub(crate) fn document() -> OpenApi {
+    let described = Described {
+        service: Sessions::name(),
+        about: Sessions::about(),
+        callers: Callers::Users,
+        parameters: &[("id", "The id, a MongoDB ObjectId")],
+    };
+    described.complete::<Nest>(documented().into_openapi())
 }
 
 /// A method that a path does not take is, in the framework of the original service, a route that is not there.

@@ -8,15 +8,35 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use service_support::{Cause, ProviderError, SHOULD_RETRY, Waiting};
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::external_http::GENERATOR;
 use crate::keywords::Keywords;
 
-/// `POST /api/v1/llm/query`: ten keywords for a topic. It asks for no token, because the service that it stands for
-/// asks for none: whoever dispatches to it sends a topic and nothing else.
+/// Finds ten keywords for a topic
+///
+/// It asks for no token, because the service that it stands for asks for none: whoever dispatches to it sends a topic and
+/// nothing else.
+#[utoipa::path(
+    post,
+    path = "/api/v1/llm/query",
+    operation_id = "queryKeywords",
+    security(()),
+    request_body = Topic,
+    responses(
+        (status = 200, description = "The keywords", body = Answer, headers(
+            ("Generator" = Option<String>, description = "What made them: a model, or `outline`"),
+        )),
+        (status = 400, description = "The request cannot be used", body = Refusal),
+        (status = 413, description = "The request is too large", body = Refusal),
+        (status = 429, description = "The model is over its limit", body = Refusal),
+        (status = 500, description = "The model failed", body = Refusal),
+    ),
+)]
 pub(crate) async fn query(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
@@ -29,7 +49,7 @@ pub(crate) async fn query(
     let composer = &app.providers.composer;
     match keywords.compose(composer.as_ref()).await {
         Ok(keywords) => {
-            let mut response = Json(json!({ "response": keywords })).into_response();
+            let mut response = Json(Answer { response: keywords }).into_response();
             if let Ok(name) = HeaderValue::from_str(composer.generator()) {
                 response.headers_mut().insert(GENERATOR, name);
             }
@@ -37,6 +57,33 @@ pub(crate) async fn query(
         }
         Err(error) => failed(&error),
     }
+}
+
+/// A topic, as the document describes it.
+#[derive(ToSchema)]
+#[schema(as = KeywordsRequest)]
+#[expect(dead_code, reason = "it describes")]
+struct Topic {
+    #[schema(example = "React Development")]
+    topic: String,
+    #[schema(example = json!(["useState", "useEffect"]))]
+    sub_topics: Vec<String>,
+}
+
+/// The keywords of a topic.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Keywords)]
+struct Answer {
+    /// Ten.
+    response: Vec<String>,
+}
+
+/// What cannot be answered, in the form of the service that this one stands for.
+#[derive(Serialize, ToSchema)]
+#[schema(as = KeywordsError)]
+struct Refusal<'a> {
+    /// The reason, for people.
+    error: &'a str,
 }
 
 /// A limit of the model's is passed on, so that whoever asked waits as long, and so is that asking again is in vain; the log
@@ -92,5 +139,5 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 fn refuse(status: StatusCode, reason: &str) -> Response {
-    (status, Json(json!({ "error": reason }))).into_response()
+    (status, Json(Refusal { error: reason })).into_response()
 }

@@ -7,9 +7,10 @@ use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use longhaul::Timestamp;
-use serde::Serialize;
 use service_support::{DbError, Once, User, Write, iso8601, placeholders};
+use utoipa::ToSchema;
 
+use super::skills::Deleted;
 use super::{Caller, json, named};
 use crate::app::App;
 use crate::error::{self, Error};
@@ -17,7 +18,16 @@ use crate::jobs::dispatch_job;
 use crate::model::{STATUSES, Session, SessionFields, for_log, job_id, name_for_log, order_fault};
 use crate::validate::Need;
 
-/// `POST /sessions`: answered once the session and, where it has a skill and keywords, its dispatch are durable.
+/// Creates a session
+///
+/// Answered once the session and, where it has a skill and keywords, its dispatch are durable.
+#[utoipa::path(
+    post,
+    path = "/sessions",
+    operation_id = "createSession",
+    request_body = SessionBody,
+    responses((status = 201, description = "The session", body = Session)),
+)]
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
     Caller(user): Caller,
@@ -97,7 +107,13 @@ fn insert(session: &Session, now: Timestamp) -> Vec<Write> {
     vec![Write::new(sql, values), host]
 }
 
-/// `GET /sessions/{id}`
+/// Looks a session up
+#[utoipa::path(
+    get,
+    path = "/sessions/{id}",
+    operation_id = "getSession",
+    responses((status = 200, description = "The session", body = Session)),
+)]
 pub(crate) async fn get(
     State(app): State<Arc<App>>,
     Caller(user): Caller,
@@ -109,8 +125,20 @@ pub(crate) async fn get(
 /// The most times that a change is made anew because of one that came between.
 const LOOKS: usize = 50;
 
-/// `PUT /sessions/{id}`: what is not said stays as it is, and a null empties what may be left out. Another skill or other
-/// keywords are dispatched anew.
+/// Changes a session
+///
+/// What is not said stays as it is, and a null empties what may be left out. Another skill or other keywords are
+/// dispatched anew.
+#[utoipa::path(
+    put,
+    path = "/sessions/{id}",
+    operation_id = "updateSession",
+    request_body = SessionChange,
+    responses(
+        (status = 200, description = "The session", body = Session),
+        (status = 403, description = "The caller does not host it"),
+    ),
+)]
 pub(crate) async fn update(
     State(app): State<Arc<App>>,
     Caller(user): Caller,
@@ -178,13 +206,67 @@ fn changed(before: &Session, fields: &SessionFields) -> Result<Session, Error> {
     Ok(after)
 }
 
-/// The answer to a deletion.
-#[derive(Serialize)]
-pub(crate) struct Deleted {
-    message: &'static str,
+/// A request for a session, as the document describes it.
+#[derive(ToSchema)]
+#[schema(as = SessionRequest, rename_all = "camelCase")]
+#[expect(dead_code, reason = "it describes")]
+struct SessionBody {
+    #[schema(example = "React Hooks Masterclass")]
+    title: String,
+    description: Option<String>,
+    /// The id of a skill of the caller's: with it and a keyword, the session is dispatched.
+    teach_skill_id: Option<String>,
+    #[schema(example = json!(["useState", "useEffect"]))]
+    focus_keywords: Option<Vec<String>>,
+    #[schema(example = "2030-01-15")]
+    date: String,
+    /// `HH:MM`.
+    #[schema(example = "14:00")]
+    start_time: String,
+    /// `HH:MM`, after the start.
+    #[schema(example = "16:00")]
+    end_time: String,
+    #[schema(example = "Programming")]
+    skill_category: String,
+    #[schema(example = true)]
+    is_teaching: bool,
+    is_public: Option<bool>,
+    max_participants: Option<u32>,
 }
 
-/// `DELETE /sessions/{id}`
+/// A change of a session: what it leaves out stays as it is.
+#[derive(ToSchema)]
+#[schema(as = SessionChange, rename_all = "camelCase")]
+#[expect(dead_code, reason = "it describes")]
+struct SessionChange {
+    title: Option<String>,
+    description: Option<String>,
+    /// The id of a skill of the caller's: Option<with it and a keyword>, the session is dispatched.
+    teach_skill_id: Option<String>,
+    focus_keywords: Option<Vec<String>>,
+    date: Option<String>,
+    /// `HH:MM`.
+    start_time: Option<String>,
+    /// `HH:MM`, after the start.
+    end_time: Option<String>,
+    skill_category: Option<String>,
+    is_teaching: Option<bool>,
+    is_public: Option<bool>,
+    max_participants: Option<u32>,
+    /// `upcoming`, `ongoing`, `completed` or `cancelled`.
+    status: Option<String>,
+}
+
+/// Deletes a session
+#[utoipa::path(
+    delete,
+    path = "/sessions/{id}",
+    operation_id = "deleteSession",
+    responses(
+        (status = 200, description = "It is gone", body = Deleted),
+        (status = 403, description = "The caller does not host it"),
+    ),
+)]
 pub(crate) async fn delete(
     State(app): State<Arc<App>>,
     Caller(user): Caller,

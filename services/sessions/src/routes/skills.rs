@@ -6,7 +6,9 @@ use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::Serialize;
+use serde_json::Value;
 use service_support::{Commit, DbError, Once, User, Write, placeholders};
+use utoipa::ToSchema;
 
 use super::{Caller, json, named};
 use crate::app::App;
@@ -17,7 +19,14 @@ use crate::validate::Need;
 /// The most skills that a list shows.
 const MAX_LISTED: usize = 1_000;
 
-/// `POST /skills`
+/// Creates a skill
+#[utoipa::path(
+    post,
+    path = "/skills",
+    operation_id = "createSkill",
+    request_body = SkillBody,
+    responses((status = 201, description = "The skill", body = Skill)),
+)]
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
     Caller(user): Caller,
@@ -40,7 +49,13 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, Json(skill)))
 }
 
-/// `GET /skills`: the caller's, newest first.
+/// Lists the caller's skills
+#[utoipa::path(
+    get,
+    path = "/skills",
+    operation_id = "listSkills",
+    responses((status = 200, description = "The skills", body = Vec<Skill>)),
+)]
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
     Caller(user): Caller,
@@ -54,7 +69,13 @@ pub(crate) async fn list(
     Ok(Json(rows.iter().map(Skill::from_row).collect::<Result<_, DbError>>()?))
 }
 
-/// `GET /skills/{id}`
+/// Looks a skill up
+#[utoipa::path(
+    get,
+    path = "/skills/{id}",
+    operation_id = "getSkill",
+    responses((status = 200, description = "The skill", body = Skill)),
+)]
 pub(crate) async fn get(
     State(app): State<Arc<App>>,
     Caller(user): Caller,
@@ -63,7 +84,16 @@ pub(crate) async fn get(
     Ok(Json(app.own_skill(&user, named(path)).await?))
 }
 
-/// `PUT /skills/{id}`: what is not said stays as it is.
+/// Changes a skill
+///
+/// What is not said stays as it is.
+#[utoipa::path(
+    put,
+    path = "/skills/{id}",
+    operation_id = "updateSkill",
+    request_body = SkillChange,
+    responses((status = 200, description = "The skill", body = Skill)),
+)]
 pub(crate) async fn update(
     State(app): State<Arc<App>>,
     Caller(user): Caller,
@@ -86,13 +116,62 @@ pub(crate) async fn update(
     }
 }
 
-/// The answer to a deletion.
-#[derive(Serialize)]
-pub(crate) struct Deleted {
-    message: &'static str,
+/// A request for a skill, as the document describes it.
+#[derive(ToSchema)]
+#[schema(as = SkillRequest)]
+#[expect(dead_code, reason = "it describes")]
+struct SkillBody {
+    #[schema(example = "React Development")]
+    name: String,
+    #[schema(example = "Programming")]
+    category: String,
+    /// `teaching` or `learning`.
+    #[schema(example = "teaching")]
+    r#type: String,
+    /// 0 to 100.
+    #[schema(example = 85)]
+    proficiency: f64,
+    description: Option<String>,
+    experience: Option<String>,
+    /// A text or a list of texts.
+    goals: Option<Value>,
+    /// A text or a list of texts.
+    agenda: Option<Value>,
 }
 
-/// `DELETE /skills/{id}`
+/// A change of a skill: what it leaves out stays as it is.
+#[derive(ToSchema)]
+#[schema(as = SkillChange)]
+#[expect(dead_code, reason = "it describes")]
+struct SkillChange {
+    name: Option<String>,
+    category: Option<String>,
+    /// `teaching` or `learning`.
+    r#type: Option<String>,
+    /// 0 to 100.
+    proficiency: Option<f64>,
+    description: Option<String>,
+    experience: Option<String>,
+    /// A text or a list of texts.
+    goals: Option<Value>,
+    /// A text or a list of texts.
+    agenda: Option<Value>,
+}
+
+/// The answer to a deletion.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SessionsDeleted)]
+pub(crate) struct Deleted {
+    pub(super) message: &'static str,
+}
+
+/// Deletes a skill
+#[utoipa::path(
+    delete,
+    path = "/skills/{id}",
+    operation_id = "deleteSkill",
+    responses((status = 200, description = "It is gone", body = Deleted)),
+)]
 pub(crate) async fn delete(
     State(app): State<Arc<App>>,
     Caller(user): Caller,

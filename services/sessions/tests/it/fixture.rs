@@ -125,7 +125,12 @@ impl Fixture {
     }
 
     pub(crate) fn token(&self, user: &str) -> String {
-        let user = User { sub: user.into(), email: Some(format!("{user}@example.com")), role: Role::User };
+        let user = User {
+            sub: user.into(),
+            email: Some(format!("{user}@example.com")),
+            name: None,
+            role: Role::User,
+        };
         self.auth.sign(&user, Duration::from_secs(30 * 86_400)).unwrap()
     }
 

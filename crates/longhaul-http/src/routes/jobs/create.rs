@@ -125,9 +125,10 @@ async fn answer(
         // A job that is gone by now is told as such: what it was is not known any more.
         _ => Some(found(api.hold(id, wait).await?)?),
     };
+    let args = api.config.redaction.args(&job.args);
     let mut body = match &record {
         Some(record) => JobBody::from(&**record),
-        None => JobBody::accepted(id, job, api.config.clock.now()),
+        None => JobBody { args: &args, ..JobBody::accepted(id, job, api.config.clock.now()) },
     };
     let ended_while_held = wait.is_some() && body.state.is_finished();
     body.duplicate = standing == Standing::Existing(Duplicates::Ambiguous);

@@ -58,7 +58,7 @@ pub(crate) async fn claim(
         None => hold(&api, claim, &CancellationToken::new()).await?,
         Some(exchange) => {
             let mut turn = exchange.begin().await;
-            turn.progress.give_back(&**api.longhaul.store()).await?;
+            turn.progress.give_back(&**api.whole.store()).await?;
             let claimed = if turn.progress.abandoned {
                 Vec::new()
             } else {
@@ -81,11 +81,11 @@ pub(crate) async fn claim(
 /// Claims, and waits as long as an answer can be held. Dropping the store's claim takes nothing.
 async fn hold(api: &Api, claim: Claim, superseded: &CancellationToken) -> Result<Vec<Claimed>, Problem> {
     if claim.wait.is_zero() {
-        return Ok(api.longhaul.store().claim(claim).await?);
+        return Ok(api.whole.store().claim(claim).await?);
     }
     tokio::select! {
         biased;
-        claimed = api.longhaul.store().claim(claim) => Ok(claimed?),
+        claimed = api.whole.store().claim(claim) => Ok(claimed?),
         () = superseded.cancelled() => Ok(Vec::new()),
         () = api.config.stopping.cancelled() => Ok(Vec::new()),
         () = tokio::time::sleep(LONGEST_HOLD) => Ok(Vec::new()),
@@ -115,7 +115,7 @@ pub(crate) async fn turn(
     let finishes = finishes(body.finishes)?;
     let claim = Claim { wait: Duration::ZERO, ..prepare(&api, body.claim, "claim.")? };
     let turned = match api.exchanges.of(&headers, &caller, "turn", digest)? {
-        None => api.longhaul.store().finish_and_claim(finishes, claim).await?,
+        None => api.whole.store().finish_and_claim(finishes, claim).await?,
         Some(exchange) => turn_once(&api, exchange, finishes, claim).await?,
     };
     Ok(Json(TurnAnswer { statuses: turned.finished, claimed: bodies(turned.claimed) }))
@@ -131,7 +131,7 @@ async fn turn_once(
     let (answer, heard) = oneshot::channel();
     let api = api.clone();
     tokio::spawn(async move {
-        let store = api.longhaul.store();
+        let store = api.whole.store();
         let mut progress = exchange.begin().await.progress;
         let taken = async {
             progress.give_back(&**store).await?;
@@ -190,7 +190,7 @@ pub(crate) async fn abandon(
         let mut turn = api.exchanges.named(&caller, route, &key).begin().await;
         // For a request that is still on its way, and arrives after this one.
         turn.progress.abandoned = true;
-        given_back += turn.progress.give_back(&**api.longhaul.store()).await?;
+        given_back += turn.progress.give_back(&**api.whole.store()).await?;
     }
     Ok(Json(AbandonAnswer { given_back }))
 }

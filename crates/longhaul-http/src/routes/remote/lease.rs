@@ -31,7 +31,7 @@ pub(crate) async fn heartbeat(
     WorkerJson(body, _): WorkerJson<HeartbeatBody>,
 ) -> Result<Json<StatusesAnswer>, Problem> {
     let worker = body.worker.into();
-    let statuses = api.longhaul.store().heartbeat(&worker, &body.leases, body.lease_for.0).await?;
+    let statuses = api.whole.store().heartbeat(&worker, &body.leases, body.lease_for.0).await?;
     Ok(Json(StatusesAnswer { statuses }))
 }
 
@@ -55,7 +55,7 @@ pub(crate) async fn record(
     WorkerJson(body, digest): WorkerJson<RecordsBody>,
 ) -> Result<Json<StatusesAnswer>, Problem> {
     let exchange = api.exchanges.of(&headers, &caller, "record", digest)?;
-    let store = Arc::clone(api.longhaul.store());
+    let store = Arc::clone(api.whole.store());
     statuses(exchange, async move { record_all(&*store, body.records).await }).await
 }
 
@@ -106,7 +106,7 @@ pub(crate) async fn finish(
 ) -> Result<Json<StatusesAnswer>, Problem> {
     let exchange = api.exchanges.of(&headers, &caller, "finish", digest)?;
     let finishes = finishes(body.finishes)?;
-    let store = Arc::clone(api.longhaul.store());
+    let store = Arc::clone(api.whole.store());
     statuses(exchange, async move { store.finish(finishes).await }).await
 }
 

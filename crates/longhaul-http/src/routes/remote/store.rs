@@ -50,7 +50,7 @@ pub(crate) async fn enqueue(
         jobs.extend(faults.check(job.into_job()));
     }
     faults.into_result()?;
-    Ok(Json(EnqueueAnswer { enqueued: api.longhaul.store().enqueue(jobs).await? }))
+    Ok(Json(EnqueueAnswer { enqueued: api.whole.store().enqueue(jobs).await? }))
 }
 
 /// Tells whether the store takes writes now
@@ -88,7 +88,7 @@ pub(crate) async fn get(
     if ids.len() > MAX_ITEMS {
         return Err(too_many("ids"));
     }
-    Ok(Json(GetAnswer { jobs: api.longhaul.store().get(&ids).await? }))
+    Ok(Json(GetAnswer { jobs: api.whole.store().get(&ids).await? }))
 }
 
 /// Lists jobs, as the engine writes them
@@ -106,7 +106,7 @@ pub(crate) async fn list(
     WorkerJson(ListBody { filter, page }, _): WorkerJson<ListBody>,
 ) -> Result<Json<JobPage>, Problem> {
     let page = Page { limit: page.limit.clamp(1, MAX_PAGE), ..page };
-    Ok(Json(api.longhaul.store().list(&filter, page).await?))
+    Ok(Json(api.whole.store().list(&filter, page).await?))
 }
 
 /// Reads a job's log, as the engine writes it
@@ -132,7 +132,7 @@ pub(crate) async fn events(
     let nothing = || Ok(Some(Vec::new()));
     let (events, is_cut_off) = tokio::select! {
         biased;
-        events = api.longhaul.store().events(&id, after, limit, wait) => (events, false),
+        events = api.whole.store().events(&id, after, limit, wait) => (events, false),
         () = api.config.stopping.cancelled(), if !wait.is_zero() => (nothing(), true),
         () = tokio::time::sleep(LONGEST_HOLD), if !wait.is_zero() => (nothing(), true),
     };
@@ -162,7 +162,7 @@ pub(crate) async fn act(
     WorkerJson(ActBody { filter, action, limit }, digest): WorkerJson<ActBody>,
 ) -> Result<Json<ActAnswer>, Problem> {
     let exchange = api.exchanges.of(&headers, &caller, "act", digest)?;
-    let store = Arc::clone(api.longhaul.store());
+    let store = Arc::clone(api.whole.store());
     let act = async move { Ok(Answer::Acted(store.act(&filter, action, limit.min(MAX_ITEMS)).await?)) };
     match once(exchange, act).await? {
         Answer::Acted(acted) => Ok(Json(ActAnswer { count: acted.done, acted: Some(acted) })),
@@ -186,7 +186,7 @@ pub(crate) async fn sweep(
     _: WorkerCaller,
     WorkerJson(SweepBody { limit }, _): WorkerJson<SweepBody>,
 ) -> Result<Json<Swept>, Problem> {
-    Ok(Json(api.longhaul.store().sweep(limit.min(MAX_ITEMS)).await?))
+    Ok(Json(api.whole.store().sweep(limit.min(MAX_ITEMS)).await?))
 }
 
 /// Lists queues, as the engine writes them
@@ -203,7 +203,7 @@ pub(crate) async fn queues(
     _: WorkerCaller,
     WorkerJson(NothingBody {}, _): WorkerJson<NothingBody>,
 ) -> Result<Json<QueuesAnswer>, Problem> {
-    Ok(Json(QueuesAnswer { queues: api.longhaul.store().queues().await? }))
+    Ok(Json(QueuesAnswer { queues: api.whole.store().queues().await? }))
 }
 
 /// Configures a queue, as the engine writes it
@@ -220,7 +220,7 @@ pub(crate) async fn set_queue(
     _: WorkerCaller,
     WorkerJson(SetQueueBody { queue, config }, _): WorkerJson<SetQueueBody>,
 ) -> Result<Json<NothingBody>, Problem> {
-    api.longhaul.store().set_queue(&queue, &config).await?;
+    api.whole.store().set_queue(&queue, &config).await?;
     Ok(Json(NothingBody {}))
 }
 
@@ -238,7 +238,7 @@ pub(crate) async fn workers(
     _: WorkerCaller,
     WorkerJson(NothingBody {}, _): WorkerJson<NothingBody>,
 ) -> Result<Json<WorkersAnswer>, Problem> {
-    Ok(Json(WorkersAnswer { workers: api.longhaul.store().workers().await? }))
+    Ok(Json(WorkersAnswer { workers: api.whole.store().workers().await? }))
 }
 
 fn too_many(field: &str) -> Problem {
