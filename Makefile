@@ -5,7 +5,7 @@ export CARGO ?= cargo
 ARGS ?=
 BUILT := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run release corpus demo test test-quick measure lint fmt bench bench-stores bench-acks chaos-kill chaos outage docs doors install clean
+.PHONY: help run release corpus demo screenshots test test-quick measure lint fmt bench bench-stores bench-acks chaos-kill chaos outage docs doors install clean
 
 help: ## Print this list.
 	@echo "usage: make <target> [ARGS=\"...\"]"
@@ -27,10 +27,13 @@ test: ## Install what is missing, then run every check and test there is.
 test-quick: ## Test the crates that differ from main, and unit tests of those built on them. ARGS: crates.
 	@scripts/test-quick $(ARGS)
 
-measure: ## Measure the bars in time, on a quiet machine: idle cost, waiting claims, live readers. ARGS: bars and flags.
+measure: ## Measure the bars in time, on a quiet machine: idle cost, waiting claims, live readers, the dashboard's list. ARGS: bars and flags.
 	@scripts/install-tools test
 	@$(CARGO) build --release --locked --quiet --package longhaul-chaos --package longhaul-server
 	@target/release/longhaul-chaos measure $(ARGS)
+	@if [ -z "$(ARGS)" ]; then \
+		$(CARGO) build --release --locked --quiet --package fakes && scripts/in-dashboard measure.mjs; \
+	fi
 
 lint: ## Only the checks that run nothing: format, clippy, licences, deployment files.
 	@scripts/check format clippy licences deploy
@@ -47,6 +50,11 @@ demo: ## Show all five services at work in the dashboard, offline. ARGS="--termi
 	@scripts/install-tools run
 	@scripts/build-quick longhaul-server fakes
 	@exec scripts/demo $(ARGS)
+
+screenshots: ## Take each page of the dashboard, light and dark, into docs/screenshots. ARGS: pages.
+	@scripts/install-tools test
+	@scripts/build-quick longhaul-server fakes
+	@exec scripts/in-dashboard screenshots.mjs $(ARGS)
 
 bench: ## Measure, beside a bare log on the same disk. ARGS: workloads and flags of `longhaul bench`.
 	@scripts/install-tools build

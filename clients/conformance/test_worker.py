@@ -302,9 +302,11 @@ class Leases(Case):
     def test_a_heartbeat_makes_the_worker_known(self) -> None:
         self.worker(slots=3)
         [heartbeat] = self.proxy.seen(lambda one: one.call == "heartbeat" and one.answer)[:1]
-        answer = self.client._run(request(self.client._settings, "GET", "/api/workers")).json()
-        [known] = [one for one in answer["workers"] if one["id"] == heartbeat.body["worker"]["id"]]
+        [known] = [one for one in self.client.workers() if one["id"] == heartbeat.body["worker"]["id"]]
         self.assertEqual(known["queues"], [{"queue": self.queue, "slots": 3}])
+        self.assertIn({"kind": "told", "version": 2}, known["kinds"])
+        self.assertRegex(known["version"], r"^\S+ \d+\.\d+")
+        self.assertLessEqual(known["started_at"], known["seen_at"])
 
     def test_a_worker_that_is_not_heard_stops_its_runs_within_their_leases_and_hands_them_back(self) -> None:
         self.worker(lease=BRIEF)

@@ -1,52 +1,39 @@
 import { render } from "preact";
-import { lazy, LocationProvider, Route, Router, useLocation } from "preact-iso";
-import { base } from "./api";
-import { Jobs } from "./pages/jobs";
-import { Overview } from "./pages/overview";
-import { To } from "./parts";
+import { lazy, LocationProvider, Route, Router } from "preact-iso";
+import { base } from "./api/call";
+import { Frame } from "./frame";
+import { Jobs } from "./pages/jobs/jobs";
+import { Login } from "./pages/login";
+import { Overview } from "./pages/overview/overview";
+import { To } from "./parts/to";
+import { me, meet } from "./session";
+import "./style/index.css";
 
-const JobPage = lazy(() => import("./pages/job").then((page) => page.JobPage));
-const Queues = lazy(() => import("./pages/queues").then((page) => page.Queues));
+const JobPage = lazy(() => import("./pages/job/job").then((page) => page.JobPage));
+const Queues = lazy(() => import("./pages/queues/queues").then((page) => page.Queues));
+const Errors = lazy(() => import("./pages/errors").then((page) => page.Errors));
 const Workers = lazy(() => import("./pages/workers").then((page) => page.Workers));
+const Kinds = lazy(() => import("./pages/kinds").then((page) => page.Kinds));
+const Batches = lazy(() => import("./pages/batches").then((page) => page.Batches));
 
-const PAGES = [
-  ["", "Overview"],
-  ["jobs", "Jobs"],
-  ["queues", "Queues"],
-  ["workers", "Workers"],
-] as const;
-
-function Frame() {
-  const { path } = useLocation();
-  const page = path.slice(base.length).split("/")[0] ?? "";
+function App() {
+  if (me.value === undefined) return <p class="soft meeting">Looking for the server …</p>;
+  if (me.value === null) return <Login />;
   return (
-    <>
-      <a class="skip" href="#content">
-        Skip to the content
-      </a>
-      <header>
-        <To page="" class="brand">
-          Longhaul
-        </To>
-        <nav aria-label="Pages">
-          {PAGES.map(([name, title]) => (
-            <To key={name} page={name} {...(name === page && { "aria-current": "page" as const })}>
-              {title}
-            </To>
-          ))}
-        </nav>
-      </header>
-      <main id="content" tabIndex={-1}>
-        <Router>
-          <Route path={base} component={Overview} />
-          <Route path={`${base}jobs`} component={Jobs} />
-          <Route path={`${base}jobs/:id`} component={JobPage} />
-          <Route path={`${base}queues`} component={Queues} />
-          <Route path={`${base}workers`} component={Workers} />
-          <Route default component={NotFound} />
-        </Router>
-      </main>
-    </>
+    <Frame>
+      <Router>
+        <Route path={base} component={Overview} />
+        <Route path={`${base}jobs`} component={Jobs} />
+        <Route path={`${base}jobs/:id`} component={JobPage} />
+        <Route path={`${base}queues`} component={Queues} />
+        <Route path={`${base}errors`} component={Errors} />
+        <Route path={`${base}workers`} component={Workers} />
+        <Route path={`${base}kinds`} component={Kinds} />
+        <Route path={`${base}batches`} component={Batches} />
+        <Route path={`${base}login`} component={Overview} />
+        <Route default component={NotFound} />
+      </Router>
+    </Frame>
   );
 }
 
@@ -55,17 +42,18 @@ function NotFound() {
     <>
       <h1>No such page</h1>
       <p>
-        <To page="jobs">All jobs</To>
+        <To page="">Overview</To>
       </p>
     </>
   );
 }
 
+void meet();
 const root = document.getElementById("app");
 if (root !== null) {
   render(
     <LocationProvider scope={base}>
-      <Frame />
+      <App />
     </LocationProvider>,
     root,
   );

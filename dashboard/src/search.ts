@@ -1,56 +1,33 @@
-/** The search box: words with qualifiers, as the API's list takes them. */
+/** The search box's words, as the API's `q` takes them: each is text, `"quoted text"`, or `qualifier:value`; `-` before it means not. */
 
-export interface Search {
-  state: string[];
-  kind: string[];
-  queue: string[];
-  parent: string[];
-  labels: Record<string, string>;
-  q: string;
+export interface Word {
+  /** The word as it stands in the text. */
+  text: string;
+  from: number;
+  to: number;
 }
 
-export const QUALIFIERS = ["state:", "kind:", "queue:", "parent:", "label."] as const;
+const WORD = /-?(?:[^\s":]+:)?"[^"]*"?|\S+/g;
 
-/** Reads `state:failed queue:mail label.tenant:7 "out of memory"`. */
-export function parseSearch(text: string): Search {
-  const search: Search = { state: [], kind: [], queue: [], parent: [], labels: {}, q: "" };
-  const words: string[] = [];
-  for (const [, quoted, bare] of text.matchAll(/"([^"]*)"?|(\S+)/g)) {
-    const word = quoted ?? bare ?? "";
-    const colon = word.indexOf(":");
-    const [name, value] = quoted === undefined && colon > 0 ? [word.slice(0, colon), word.slice(colon + 1)] : ["", ""];
-    if (name === "state" || name === "kind" || name === "queue" || name === "parent") search[name].push(value);
-    else if (name.startsWith("label.")) search.labels[name.slice("label.".length)] = value;
-    else if (word !== "") words.push(word);
-  }
-  search.q = words.join(" ");
-  return search;
+export function words(text: string): Word[] {
+  return [...text.matchAll(WORD)].map((match) => ({ text: match[0], from: match.index, to: match.index + match[0].length }));
 }
 
-/** The parameters of the list. */
-export function queryOf(search: Search): URLSearchParams {
-  const query = new URLSearchParams();
-  for (const name of ["state", "kind", "queue", "parent"] as const) {
-    for (const value of search[name]) query.append(name, value);
-  }
-  for (const [label, value] of Object.entries(search.labels)) query.append("label", `${label}:${value}`);
-  if (search.q !== "") query.append("q", search.q);
-  return query;
-}
+/** A qualifier with its value; quoted where it holds what would end the word. */
+export const qualified = (name: string, value: string): string => `${name}:${/[\s"]/.test(value) ? `"${value.replaceAll('"', "")}"` : value}`;
 
-/** The filter of a bulk action. What the search leaves open is left out: an empty list would fit nothing. */
-export function filterOf(search: Search): Record<string, unknown> {
-  const { labels, q } = search;
-  const lists = (["state", "kind", "queue", "parent"] as const).filter((name) => search[name].length > 0);
-  return {
-    ...Object.fromEntries(lists.map((name) => [name, search[name]])),
-    ...(Object.keys(labels).length > 0 && { labels }),
-    ...(q !== "" && { q }),
-  };
+/** The values of a qualifier in a text. */
+export function valuesOf(text: string, name: string): string[] {
+  const values = words(text).filter((word) => word.text.startsWith(`${name}:`));
+  return values.map((word) => word.text.slice(name.length + 1).replaceAll('"', ""));
 }
 
 /** The text with one qualifier set to a value, or taken out. */
 export function withQualifier(text: string, name: string, value: string | undefined): string {
-  const rest = text.split(/\s+/).filter((word) => word !== "" && !word.startsWith(`${name}:`));
-  return (value === undefined ? rest : [`${name}:${value}`, ...rest]).join(" ");
+  const rest = words(text).map((word) => word.text).filter((word) => !word.startsWith(`${name}:`));
+  return (value === undefined ? rest : [qualified(name, value), ...rest]).join(" ");
 }
+
+/** True where the text asks for nothing beside these qualifiers. */
+export const asksOnly = (text: string, names: string[]): boolean =>
+  words(text).every((word) => names.some((name) => word.text.startsWith(`${name}:`)));

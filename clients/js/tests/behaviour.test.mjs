@@ -119,6 +119,50 @@ const STORIES = {
     assert.deepEqual(await args({ kind: [] }), []);
   },
 
+  "a queue is paused and resumed, and a job says why it waits": async ({ client, server }) => {
+    const [job, later] = [await client.enqueue("k", 1, { queue: "q" }), await client.enqueue("k", 1, { delay: 60 })];
+    assert.deepEqual((await later.why()).reasons.map(({ rule }) => rule), ["run_at"]);
+    assert.equal((await client.queues.pause("q")).paused, true);
+    const { paused, counts } = await client.queues.get("q");
+    assert.deepEqual([paused, counts.paused, counts.waiting], [true, 1, 0]);
+    assert.ok((await job.why()).reasons.some(({ rule }) => rule === "paused_queue"));
+    assert.equal((await client.queues.resume("q")).paused, false);
+    assert.ok((await client.queues.list()).some(({ name }) => name === "q"));
+    await assert.rejects(client.queues.get("nowhere"), { name: "NotFound" });
+    assert.deepEqual(await job.steps(), []);
+  },
+
+  "a job that has ended runs again with other args": async ({ client, server }) => {
+    const job = await client.enqueue("double", 1);
+    await server.run("double", (n) => 2 * n);
+    assert.equal((await job.retry({ args: 4 })).args, 4);
+    await server.run("double", (n) => 2 * n);
+    assert.equal(await job.wait(), 8);
+  },
+
+  "waiting jobs get another priority": async ({ client }) => {
+    const jobs = await client.enqueueMany([{ kind: "k" }, { kind: "k" }, { kind: "other" }]);
+    assert.deepEqual(await client.jobs.setPriority({ filter: { kind: "k" }, priority: 7 }), { matched: 2, done: 2, complete: true });
+    assert.deepEqual(await Promise.all(jobs.map(async (job) => (await job.get()).priority)), [7, 7, 0]);
+  },
+
+  "a search goes by words, and says how far it has looked": async ({ client }) => {
+    await client.enqueueMany([
+      { kind: "mail", args: { to: "ada@example.com", n: 1 }, labels: { tenant: "7" } },
+      { kind: "mail", args: { to: "bob@example.com", n: 2 }, queue: "slow" },
+      { kind: "ocr", args: { page: "two words" }, labels: { tenant: "8" } },
+    ]);
+    const kinds = async (q) => (await all(client.jobs.list({ q }))).map(({ kind, queue }) => `${kind} ${queue}`);
+    assert.deepEqual(await kinds("kind:mail"), ["mail slow", "mail default"]);
+    assert.deepEqual(await kinds("kind:mail -queue:slow"), ["mail default"]);
+    assert.deepEqual(await kinds("label.tenant:8"), ["ocr default"]);
+    assert.deepEqual(await kinds("args.n:2"), ["mail slow"]);
+    assert.deepEqual(await kinds('"two words"'), ["ocr default"]);
+    assert.deepEqual(await kinds("ADA"), ["mail default"]);
+    const page = await client.jobs.page({ q: "bob" });
+    assert.deepEqual([page.jobs.length, page.next, page.searched.complete, page.searched.jobs], [1, null, true, 3]);
+  },
+
   "many are counted, cancelled, retried and deleted by a filter": async ({ client }) => {
     await client.enqueueMany(Array.from({ length: 1_100 }, (_, n) => ({ kind: "many", args: n })));
     const filter = { kind: "many" };

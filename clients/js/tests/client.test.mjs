@@ -141,6 +141,47 @@ test("against a server", parallel, async (t) => {
       await assert.rejects(client.enqueue("x", {}, { unique: { key: "k" }, onDuplicate: "throw" }), { name: "DuplicateJob" });
     }),
 
+    t.test("the live feed tells of each change, and of a gap where the server was away; failures are grouped and counted", async (t) => {
+      const { server } = await setUp(t, (worker) =>
+        worker.job("frail", () => {
+          throw new Error("no page 7");
+        }),
+      );
+      const followed = [signal(), signal()];
+      let connections = 0;
+      const fetch = async (...call) => {
+        const response = await globalThis.fetch(...call);
+        if (response.ok && String(call[0]).includes("/api/events")) followed[connections++]?.give();
+        return response;
+      };
+      const client = new Longhaul({ url: server.url, maxRetries: 10, fetch });
+      const feed = client.events({ kind: "frail" });
+      const next = feed.next();
+      await followed[0].given;
+      const job = await client.enqueue("frail", null, { max_attempts: 1 });
+      const seen = [(await next).value];
+      while (seen.at(-1).state !== "failed") seen.push((await feed.next()).value);
+      assert.ok(seen.every(({ type, id, kind }) => type === "job" && id === job.id && kind === "frail"), JSON.stringify(seen));
+      assert.deepEqual(seen.map(({ state }) => state), ["available", "running", "failed"]);
+      const [{ kind, count, message, job: example }] = await client.errors({ kind: "frail" });
+      assert.deepEqual([kind, count, example], ["frail", 1, job.id]);
+      assert.match(message, /no page/);
+      const { series } = await client.stats({ window: 600, kind: "frail" });
+      assert.deepEqual([series.reduce((sum, { failed }) => sum + failed, 0), series.reduce((sum, { enqueued }) => sum + enqueued, 0)], [1, 1]);
+      // The worker's first heartbeat may be on its way yet.
+      while (!(await client.kinds()).some(({ kind, known, workers }) => kind === "frail" && known && workers === 1));
+      assert.ok((await client.workers()).some(({ kinds, version }) => kinds.some(({ kind }) => kind === "frail") && version.startsWith("longhaul-js ")));
+      assert.deepEqual([await client.keys(), (await client.me()).role], [[], "admin"]);
+      const gap = feed.next();
+      await server.restart();
+      assert.deepEqual((await gap).value, { type: "gap" });
+      const after = feed.next();
+      await followed[1].given;
+      await client.jobs.delete({ filter: { ids: [job.id] } });
+      assert.deepEqual([(await after).value.id, (await after).value.state], [job.id, null]);
+      await feed.return();
+    }),
+
     t.test("a reader and a worker live through a server that is killed", async (t) => {
       const [said, go] = [signal(), signal()];
       const { client, server } = await setUp(

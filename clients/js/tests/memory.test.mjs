@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Longhaul, Parser } from "@longhaul/client";
+import { readFile } from "node:fs/promises";
+import { Longhaul, Parser, VERSION } from "@longhaul/client";
 import { MemoryServer } from "@longhaul/client/testing";
 
 test("jobs of the server in memory end as the test says", async () => {
@@ -43,5 +44,12 @@ test("events are read wherever the network cuts", () => {
     const messages = [...parser.feed(stream.slice(0, cut)), ...parser.feed(stream.slice(cut))];
     assert.deepEqual(messages, [{ id: "1", event: "chunk", data: '{"a":\n"ä"}' }, { id: "2", event: "message", data: "x" }], `cut at ${cut}`);
     assert.equal(parser.retry, 1500);
+  }
+});
+
+test("the packages are of one release, which they tell", async () => {
+  for (const name of ["client", "worker", "react"]) {
+    const { version } = JSON.parse(await readFile(new URL(`node_modules/@longhaul/${name}/package.json`, import.meta.url), "utf8"));
+    assert.equal(version, VERSION, name);
   }
 });

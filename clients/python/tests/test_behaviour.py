@@ -120,6 +120,51 @@ class Stories:
         for filter, args in asked:
             self.assertEqual([job.args for job in self.client.jobs.list(**filter)], args, filter)
 
+    def test_a_queue_is_paused_and_resumed_and_a_job_says_why_it_waits(self) -> None:
+        job, later = self.client.enqueue("k", 1, queue="q"), self.client.enqueue("k", 1, delay=60)
+        self.assertEqual([reason["rule"] for reason in later.why()["reasons"]], ["run_at"])
+        self.assertTrue(self.client.queues.pause("q")["paused"])
+        queue = self.client.queues.get("q")
+        self.assertEqual((queue["paused"], queue["counts"]["paused"], queue["counts"]["waiting"]), (True, 1, 0))
+        self.assertIn("paused_queue", [reason["rule"] for reason in job.why()["reasons"]])
+        self.assertFalse(self.client.queues.resume("q")["paused"])
+        self.assertIn("q", [queue["name"] for queue in self.client.queues.list()])
+        with self.assertRaises(longhaul.NotFound):
+            self.client.queues.get("nowhere")
+        self.assertEqual(job.steps(), [])
+
+    def test_a_job_that_has_ended_runs_again_with_other_args(self) -> None:
+        job = self.client.enqueue("double", 1)
+        self.work("double", lambda n: 2 * n)
+        self.assertEqual(job.retry(args=4).args, 4)
+        self.work("double", lambda n: 2 * n)
+        self.assertEqual(job.wait(), 8)
+
+    def test_waiting_jobs_get_another_priority(self) -> None:
+        jobs = self.client.enqueue_many({"kind": kind, "args": None} for kind in ("k", "k", "other"))
+        self.assertEqual(self.client.jobs.set_priority(filter={"kind": "k"}, priority=7), longhaul.Acted(2, 2, True))
+        self.assertEqual([job.get().priority for job in jobs], [7, 7, 0])
+
+    def test_a_search_goes_by_words_and_says_how_far_it_has_looked(self) -> None:
+        self.client.enqueue_many(
+            [
+                {"kind": "mail", "args": {"to": "ada@example.com", "n": 1}, "labels": {"tenant": "7"}},
+                {"kind": "mail", "args": {"to": "bob@example.com", "n": 2}, "queue": "slow"},
+                {"kind": "ocr", "args": {"page": "two words"}, "labels": {"tenant": "8"}},
+            ]
+        )
+        for words, fitting in {
+            "kind:mail": ["mail slow", "mail default"],
+            "kind:mail -queue:slow": ["mail default"],
+            "label.tenant:8": ["ocr default"],
+            "args.n:2": ["mail slow"],
+            '"two words"': ["ocr default"],
+            "ADA": ["mail default"],
+        }.items():
+            self.assertEqual([f"{job.kind} {job.queue}" for job in self.client.jobs.list(q=words)], fitting, words)
+        page = self.client.jobs.page(q="bob")
+        self.assertEqual((len(page.jobs), page.next, page.searched), (1, None, 3))
+
     def test_many_are_counted_cancelled_retried_and_deleted_by_a_filter(self) -> None:
         self.client.enqueue_many({"kind": "many", "args": n} for n in range(1_100))
         filter = {"kind": "many"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import signal
 import subprocess
 import sys
@@ -15,6 +16,20 @@ import httpx
 import longhaul
 from longhaul import AsyncLonghaul, Longhaul, Worker
 from server import Server
+
+
+class Following(httpx.HTTPTransport):
+    """Tells that the live feed is followed."""
+
+    def __init__(self, followed: threading.Semaphore) -> None:
+        super().__init__()
+        self.followed = followed
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = super().handle_request(request)
+        if request.url.path == "/api/events" and response.status_code == 200:
+            self.followed.release()
+        return response
 
 
 class Counting(httpx.HTTPTransport):
@@ -196,6 +211,51 @@ class Lists(Case):
         self.assertEqual(self.client.enqueue("x", {}, unique={"key": "k"}).id, first.id)
         with self.assertRaises(longhaul.DuplicateJob):
             self.client.enqueue("x", {}, unique={"key": "k"}, on_duplicate="raise")
+
+
+class Feed(Case):
+    def test_the_live_feed_tells_of_each_change_and_of_a_gap_and_failures_are_grouped_and_counted(self) -> None:
+        worker, followed = self.worker(), threading.Semaphore(0)
+
+        @worker.job("frail")
+        def frail(cx: longhaul.Context, args: object) -> None:
+            raise ValueError("no page 7")
+
+        self.work(worker)
+        client = Longhaul(self.server.url, max_retries=10, transport=Following(followed))
+        self.addCleanup(client.close)
+        heard: queue.Queue[object] = queue.Queue()
+
+        def follow() -> None:
+            for change in client.events(kind="frail"):
+                heard.put(change)
+                if isinstance(change, longhaul.JobChange) and change.state is None:
+                    return
+
+        reader = threading.Thread(target=follow)
+        reader.start()
+        self.addCleanup(reader.join)
+        followed.acquire()
+        job = client.enqueue("frail", max_attempts=1)
+        seen = [heard.get(timeout=60) for _ in range(3)]
+        told = [(change.type, change.id, change.state) for change in seen if isinstance(change, longhaul.JobChange)]
+        self.assertEqual(told, [("job", job.id, state) for state in ("available", "running", "failed")])
+        [group] = client.errors(kind="frail")
+        self.assertEqual((group["kind"], group["count"], group["job"]), ("frail", 1, job.id))
+        series = client.stats(window=600, kind="frail")["series"]
+        self.assertEqual((sum(at["failed"] for at in series), sum(at["enqueued"] for at in series)), (1, 1))
+        # The worker's first heartbeat may be on its way yet.
+        while ("frail", True, 1) not in [(kind["kind"], kind["known"], kind["workers"]) for kind in client.kinds()]:
+            pass
+        self.assertIn(worker.id, [known["id"] for known in client.workers() if known["version"].startswith("longhaul-py ")])
+        self.assertEqual((client.keys(), client.me()["role"]), ([], "admin"))
+        self.server.restart()
+        self.assertEqual(heard.get(timeout=60), longhaul.ChangesMissed())
+        followed.acquire()
+        client.jobs.delete(filter={"ids": [job.id]})
+        last = heard.get(timeout=60)
+        assert isinstance(last, longhaul.JobChange)
+        self.assertEqual((last.id, last.state), (job.id, None))
 
 
 class Faults(Case):

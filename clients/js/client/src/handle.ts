@@ -1,6 +1,7 @@
 import { isApiError, JobCancelled, JobExpired, JobFailed, TimeoutError } from "./errors.js";
 import { request, type Settings, sleep } from "./http.js";
 import { isFinished, type Job, type JobEvent } from "./job.js";
+import type { Schemas } from "./openapi.js";
 import { eventOf } from "./sse.js";
 import { messages } from "./stream.js";
 
@@ -87,9 +88,20 @@ export class JobHandle<Output = unknown> {
     return this.#read(await request(this.#settings, { method: "POST", path: `${this.#path}/cancel` }));
   }
 
-  /** Runs a job that has ended again. */
-  async retry(): Promise<Job<Output>> {
-    return this.#read(await request(this.#settings, { method: "POST", path: `${this.#path}/retry` }));
+  /** Runs a job that has ended again, with other `args` where they are given. */
+  async retry({ args }: { args?: unknown } = {}): Promise<Job<Output>> {
+    const body = args === undefined ? undefined : { args };
+    return this.#read(await request(this.#settings, { method: "POST", path: `${this.#path}/retry`, body }));
+  }
+
+  /** The reasons for which a job waits. */
+  async why(): Promise<Schemas["Why"]> {
+    return (await (await request(this.#settings, { path: `${this.#path}/why` })).json()) as Schemas["Why"];
+  }
+
+  /** The steps that are done, with their times. */
+  async steps(): Promise<Schemas["Step"][]> {
+    return (await (await request(this.#settings, { path: `${this.#path}/steps` })).json()) as Schemas["Step"][];
   }
 
   /** Removes a job that has ended. */

@@ -1,5 +1,11 @@
 import { request, type Settings } from "./http.js";
 import type { Acted, Job, JobFilter } from "./job.js";
+import type { Schemas } from "./openapi.js";
+
+/** What a list is asked for; with `full`, args and outputs over 1 KiB are whole. */
+export type ListFilter = Omit<JobFilter, "ids"> & { limit?: number; full?: boolean };
+/** A page of a list. */
+export type JobPage = Omit<Schemas["JobPage"], "jobs"> & { jobs: Job[] };
 
 /** All jobs: lists, and actions on many. */
 export class Jobs {
@@ -9,19 +15,23 @@ export class Jobs {
     this.#settings = settings;
   }
 
-  /** The jobs that fit, newest first, page by page as they are asked for; `limit` is the size of a page. */
-  async *list(filter: JobFilter & { limit?: number; full?: boolean } = {}): AsyncGenerator<Job, void, void> {
-    const { limit = 50, ...rest } = filter;
-    let cursor: string | null = null;
+  /**
+   * The jobs that fit, newest first, page by page as they are asked for; `limit` is the size of a page. `q` is a search as in the
+   * dashboard: words such as `queue:mail`, `label.tenant:7` or `error:timeout`, all of which have to fit.
+   */
+  async *list(filter: ListFilter = {}): AsyncGenerator<Job, void, void> {
+    let cursor: string | null | undefined;
     do {
-      const query: URLSearchParams = queryOf(rest);
-      query.append("limit", String(limit));
-      if (cursor !== null) query.append("cursor", cursor);
-      const response = await request(this.#settings, { path: `/api/jobs?${query.toString()}` });
-      const page = (await response.json()) as { jobs: Job[]; next: string | null };
+      const page: JobPage = await this.page({ ...filter, ...(cursor && { cursor }) });
       yield* page.jobs;
       cursor = page.next;
-    } while (cursor !== null);
+    } while (cursor);
+  }
+
+  /** One page. `next` is the cursor of the following one, `searched` how many jobs were looked at for this one. */
+  async page({ limit = 50, ...filter }: ListFilter & { cursor?: string } = {}): Promise<JobPage> {
+    const query = queryOf({ ...filter, limit });
+    return (await (await request(this.#settings, { path: `/api/jobs?${query.toString()}` })).json()) as JobPage;
   }
 
   /** Cancels the jobs that fit. An empty list in the filter fits none. */
@@ -37,6 +47,15 @@ export class Jobs {
   /** Removes the finished jobs that fit. */
   delete(options: { filter: JobFilter; limit?: number; dryRun?: boolean }): Promise<Acted> {
     return this.#act("delete", options);
+  }
+
+  /** Gives unfinished jobs that fit another priority, -100 to 100: 10,000 at once, the newest first; `complete` says if that was all. */
+  async setPriority(options: { filter: JobFilter; priority: number; limit?: number; dryRun?: boolean }): Promise<Acted> {
+    const { filter, priority, limit = 10_000, dryRun = false } = options;
+    const body = { action: "set_priority", filter, priority, limit, dry_run: dryRun };
+    const response = await request(this.#settings, { method: "POST", path: "/api/jobs/actions", body });
+    const { matched, done, complete } = (await response.json()) as Acted;
+    return { matched, done, complete };
   }
 
   async #act(
@@ -56,9 +75,10 @@ export class Jobs {
   }
 }
 
-function queryOf(filter: JobFilter & { full?: boolean }): URLSearchParams {
+/** The parameters of a list. */
+export function queryOf(filter: Record<string, unknown>): URLSearchParams {
   const query = new URLSearchParams();
-  for (const [name, value] of Object.entries(filter) as [string, unknown][]) {
+  for (const [name, value] of Object.entries(filter)) {
     if (value === undefined) continue;
     if (name === "labels") {
       for (const [label, wanted] of Object.entries(value as Record<string, string>)) query.append("label", `${label}:${wanted}`);

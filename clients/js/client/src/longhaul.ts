@@ -2,7 +2,10 @@ import { DuplicateJob } from "./errors.js";
 import { JobHandle, type WaitOptions } from "./handle.js";
 import { request, type Settings } from "./http.js";
 import type { Job, JobOptions } from "./job.js";
-import { Jobs } from "./jobs.js";
+import { Jobs, queryOf } from "./jobs.js";
+import type { Schemas } from "./openapi.js";
+import { Queues } from "./queues.js";
+import { messages } from "./stream.js";
 
 /** The args and the output of each kind, for types: `new Longhaul<{ welcome: { args: {name: string}; output: string } }>()`. */
 export type Kinds = Record<string, { args?: unknown; output?: unknown }>;
@@ -31,9 +34,13 @@ export interface EnqueueOptions extends JobOptions {
   signal?: AbortSignal;
 }
 
+/** A change of a job, or a note that some may have been missed. */
+export type FeedEvent = ({ type: "job" } & Schemas["FeedItem"]) | { type: "gap" };
+
 /** A client of a Longhaul server. */
 export class Longhaul<K extends Kinds = Kinds> {
   readonly jobs: Jobs;
+  readonly queues: Queues;
   /** How the server is reached. */
   readonly settings: Settings;
 
@@ -46,6 +53,7 @@ export class Longhaul<K extends Kinds = Kinds> {
       fetch: options.fetch ?? ((...args) => globalThis.fetch(...args)),
     };
     this.jobs = new Jobs(this.settings);
+    this.queues = new Queues(this.settings);
   }
 
   /** Enqueues a job and answers as soon as it is durable. */
@@ -83,9 +91,57 @@ export class Longhaul<K extends Kinds = Kinds> {
     return (await this.enqueue(kind, args, rest)).wait(wait);
   }
 
+  /** What became of jobs in the last `window` seconds, in pieces of `step`: counts, and how long they waited and ran. */
+  stats(of: { window?: number; step?: number; queue?: string; kind?: string } = {}): Promise<Schemas["Stats"]> {
+    return this.#read("/api/stats", of);
+  }
+
+  /** The failures of the last `window` seconds, those that differ in numbers, ids and quoted words only as one group. */
+  async errors(of: { window?: number; queue?: string; kind?: string } = {}): Promise<Schemas["ErrorGroup"][]> {
+    return (await this.#read<Schemas["Errors"]>("/api/errors", of)).groups;
+  }
+
+  /** The kinds of jobs, with who runs them and the versions that wait. */
+  async kinds(): Promise<Schemas["Kind"][]> {
+    return (await this.#read<Schemas["KindList"]>("/api/kinds")).kinds;
+  }
+
+  /** The workers that were heard of within the last minute. */
+  async workers(): Promise<Schemas["Worker"][]> {
+    return (await this.#read<Schemas["WorkerList"]>("/api/workers")).workers;
+  }
+
+  /** The limit keys that are paused. */
+  async keys(of: { prefix?: string } = {}): Promise<Schemas["Key"][]> {
+    return (await this.#read<Schemas["KeyList"]>("/api/keys", of)).keys;
+  }
+
+  /** What the client's token may do. */
+  me(): Promise<Schemas["Me"]> {
+    return this.#read("/api/me");
+  }
+
+  /**
+   * Follows all jobs, or those of some queues and kinds: `job` for each change of state from now on, and `gap` where changes may
+   * have been missed, also because the connection broke: then what is shown is to be read anew.
+   */
+  async *events(of: { queue?: string | string[]; kind?: string | string[]; signal?: AbortSignal } = {}): AsyncGenerator<FeedEvent, void, void> {
+    const { signal, ...filter } = of;
+    const stream = { path: `/api/events?${queryOf(filter).toString()}`, what: "the changes of jobs", signal };
+    for await (const message of messages(this.settings, stream)) {
+      if (message === "cut" || message.event === "gap") yield { type: "gap" };
+      else if (message.event === "job") yield { type: "job", ...(JSON.parse(message.data) as Schemas["FeedItem"]) };
+    }
+  }
+
   /** A handle on a job that exists already, without asking the server. */
   job<Output = unknown>(id: string): JobHandle<Output> {
     return new JobHandle(this.settings, id);
+  }
+
+  async #read<T>(path: string, of: Record<string, unknown> = {}): Promise<T> {
+    const query = queryOf(of).toString();
+    return (await (await request(this.settings, { path: query === "" ? path : `${path}?${query}` })).json()) as T;
   }
 }
 

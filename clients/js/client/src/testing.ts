@@ -1,6 +1,7 @@
 // A server in memory, for the tests of an application: the same calls, no process and no port.
 import type { Job, JobFilter, JobOptions, State } from "./job.js";
 import { isFinished } from "./job.js";
+import type { Schemas } from "./openapi.js";
 import { Longhaul, type LonghaulOptions } from "./longhaul.js";
 
 type Kept = Job;
@@ -16,6 +17,8 @@ export class MemoryServer {
   /** By job, the unique key that it holds until it has ended. */
   readonly #unique = new Map<string, string>();
   readonly #gone = new Set<string>();
+  /** The queues that are known, and the paused ones among them. */
+  readonly #queues = new Map<string, { isPaused: boolean }>();
 
   /** A client of this server. */
   client(options: Omit<LonghaulOptions, "url" | "fetch"> = {}): Longhaul {
@@ -38,7 +41,8 @@ export class MemoryServer {
 
   /** Runs all jobs of a kind that wait, oldest first; an error fails the job. Resolves to how many. */
   async run(kind: string, work: (args: any) => unknown): Promise<number> {
-    const waiting = [...this.jobs.values()].filter((job) => job.kind === kind && waits(job));
+    const isOpen = ({ queue }: Job) => this.#queues.get(queue)?.isPaused !== true;
+    const waiting = [...this.jobs.values()].filter((job) => job.kind === kind && waits(job) && isOpen(job));
     for (const job of waiting) {
       this.#begin(job);
       try {
@@ -117,15 +121,16 @@ export class MemoryServer {
       return Response.json(created, { status: 202 });
     }
     if (route === "POST jobs/*" && parts[1] === "actions") {
-      const { action, filter, limit, dry_run } = body as unknown as { action: string; filter: JobFilter; limit: number; dry_run: boolean };
+      const { action, filter, limit, dry_run, priority } = body as unknown as Schemas["BulkAction"] & { limit: number };
       for (const field of Object.keys(filter)) if (!FILTERS.includes(field)) return invalid(`filter.${field}`, "unknown field");
       const fitting = [...this.jobs.values()].filter((job) => fits(job, filter));
-      const meant = fitting.filter((job) => isFinished(job.state) !== (action === "cancel"));
+      const meant = fitting.filter((job) => isFinished(job.state) === (action === "retry" || action === "delete"));
       const some = meant.slice(0, limit);
-      const done = dry_run ? some.length : some.filter((job) => this.#apply(action, job)).length;
+      const done = dry_run ? some.length : some.filter((job) => this.#apply(action, job, { priority })).length;
       return Response.json({ matched: fitting.length, done, complete: some.length === meant.length });
     }
     if (route === "GET jobs") return this.#list(url.searchParams);
+    if (parts[0] === "queues") return this.#queue(request.method, parts[1], parts[2]);
     const job = this.jobs.get(parts[1] ?? "");
     if (parts[0] !== "jobs") return problem(404, "no_such_route", `${url.pathname} is not served`);
     if (job === undefined && this.#gone.has(parts[1] ?? "")) return problem(410, "gone", "the job was deleted");
@@ -135,14 +140,18 @@ export class MemoryServer {
         return Response.json(job);
       case "GET events":
         return this.#events(job, Number(request.headers.get("last-event-id") ?? 0));
+      case "GET steps":
+        return Response.json([]);
+      case "GET why":
+        return Response.json({ state: job.state, position: null, eta_seconds: null, reasons: this.#why(job) });
       case "POST token":
         return Response.json({ token: `read-${job.id}` });
       case "POST cancel":
-        this.#apply("cancel", job);
+        this.#apply("cancel", job, {});
         return Response.json(job, { status: 202 });
       case "POST retry":
       case "DELETE ":
-        if (!this.#apply(request.method === "DELETE" ? "delete" : "retry", job)) {
+        if (!this.#apply(request.method === "DELETE" ? "delete" : "retry", job, body)) {
           return problem(409, "not_finished", "the job has not ended");
         }
         return request.method === "DELETE" ? new Response(null, { status: 204 }) : Response.json(job, { status: 202 });
@@ -187,24 +196,46 @@ export class MemoryServer {
     };
     if (unique !== undefined) this.#unique.set(job.id, unique);
     this.jobs.set(job.id, job);
+    if (!this.#queues.has(job.queue)) this.#queues.set(job.queue, { isPaused: false });
     this.#logs.set(job.id, []);
     const isLater = body.run_at !== undefined || Number(body.delay ?? 0) > 0;
     this.#enter(job, isLater ? "scheduled" : "available");
     return [job, true];
   }
 
-  #apply(action: string, job: Kept): boolean {
-    const hasEnded = isFinished(job.state);
-    if (hasEnded === (action === "cancel")) return false;
-    if (action === "delete") {
+  #apply(action: string, job: Kept, to: { args?: unknown; priority?: number | null | undefined }): boolean {
+    if (isFinished(job.state) !== (action === "retry" || action === "delete")) return false;
+    if (action === "set_priority") job.priority = to.priority ?? 0;
+    else if (action === "delete") {
       this.jobs.delete(job.id);
       this.#gone.add(job.id);
-    }
-    else {
-      if (action === "retry") Object.assign(job, { attempt: 0, output: null });
+    } else {
+      if (action === "retry") Object.assign(job, { attempt: 0, output: null, ...(to.args !== undefined && { args: to.args }) });
       this.#enter(job, action === "retry" ? "available" : "cancelled");
     }
     return true;
+  }
+
+  #queue(method: string, name: string | undefined, action: string | undefined): Response {
+    if (name === undefined) return Response.json({ queues: [...this.#queues.keys()].sort().map((name) => this.#shown(name)) });
+    if (action === "pause" || action === "resume") this.#queues.set(name, { isPaused: action === "pause" });
+    else if (method !== "GET") return problem(404, "no_such_route", "the server in memory configures no queue");
+    return this.#queues.has(name) ? Response.json(this.#shown(name)) : problem(404, "no_such_queue", "no queue of this name is known");
+  }
+
+  #shown(name: string): Schemas["Queue"] {
+    const states = { blocked: 0, scheduled: 0, available: 0, running: 0, completed: 0, failed: 0, cancelled: 0 };
+    for (const { queue, state } of this.jobs.values()) if (queue === name) states[state] += 1;
+    const paused = this.#queues.get(name)?.isPaused === true;
+    const waiting = states.available + states.blocked;
+    const counts = { active: states.running, completed: states.completed, failed: states.failed + states.cancelled, delayed: states.scheduled, waiting: paused ? 0 : waiting, paused: paused ? waiting : 0 };
+    return { name, paused, states, counts, config: { retention: { completed: {}, failed: {}, cancelled: {} } } } as Schemas["Queue"];
+  }
+
+  #why(job: Job): { rule: string; until?: string }[] {
+    if (job.state === "scheduled") return [{ rule: "run_at", until: job.run_at }];
+    if (job.state !== "available") return [];
+    return [{ rule: this.#queues.get(job.queue)?.isPaused === true ? "paused_queue" : "no_worker" }];
   }
 
   #list(query: URLSearchParams): Response {
@@ -216,7 +247,7 @@ export class MemoryServer {
     const fitting = [...this.jobs.values()].reverse().filter((job) => fits(job, filter as JobFilter));
     const start = Number(query.get("cursor") ?? 0);
     const end = start + Number(query.get("limit") ?? 50);
-    return Response.json({ jobs: fitting.slice(start, end), next: end < fitting.length ? String(end) : null });
+    return Response.json({ jobs: fitting.slice(start, end), next: end < fitting.length ? String(end) : null, searched: { jobs: this.jobs.size, complete: end >= fitting.length } });
   }
 
   #events(job: Kept, after: number): Response {
@@ -235,9 +266,20 @@ function fits(job: Job, { labels = {}, q, ids, ...rest }: JobFilter): boolean {
   const wanted: [string, string | string[] | undefined][] = [["id", ids], ...Object.entries(rest)];
   const isAny = ([name, value]: (typeof wanted)[number]) =>
     value === undefined || [value].flat().includes(String(job[name as keyof Job]));
-  const text = JSON.stringify([job.id, job.kind, job.args, job.errors.at(-1)]).toLowerCase();
+  const words = [...(q ?? "").matchAll(/(-?)([\w.]+:)?(?:"([^"]*)"|(\S+))/g)];
+  const hasWord = ([, not, name, quoted, bare]: RegExpMatchArray) => (not === "-") !== says(job, name?.slice(0, -1), quoted ?? bare ?? "");
   const hasLabels = Object.entries(labels).every(([label, value]) => job.labels[label] === value);
-  return wanted.every(isAny) && hasLabels && text.includes((q ?? "").toLowerCase());
+  return wanted.every(isAny) && hasLabels && words.every(hasWord);
+}
+
+/** True where a job fits one word of a search. */
+function says(job: Job, name: string | undefined, value: string): boolean {
+  const has = (of: unknown) => (JSON.stringify(of) ?? "").toLowerCase().includes(value.toLowerCase());
+  if (name === undefined) return has([job.id, job.kind, job.args, job.errors.at(-1)]);
+  if (name === "error") return has(job.errors.at(-1));
+  if (name.startsWith("label.")) return job.labels[name.slice(6)] === value;
+  if (name.startsWith("args.")) return String(name.split(".").slice(1).reduce((of: any, part) => of?.[part], job.args)) === value;
+  return String(job[name as keyof Job]) === value;
 }
 
 function now(): string {

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { Worker as Thread } from "node:worker_threads";
+import type { Schemas } from "@longhaul/client";
 import { type Call, request, type Settings } from "@longhaul/client/http";
 import { type Claimed, completed, type Context, failure, type Outcome, outcomeOf } from "./context.js";
 import { BODY_BYTES, type Entries, Recorder } from "./recorder.js";
@@ -20,7 +21,7 @@ export interface Registered {
 export interface Plan {
   settings: Settings;
   /** The worker as it presents itself. */
-  worker: unknown;
+  worker: Schemas["WorkerName"];
   kinds: ReadonlyMap<string, Registered>;
   slots: number;
   /** In seconds. */
@@ -44,7 +45,7 @@ const TURNS = 2;
 export class Session {
   readonly #plan: Plan;
   readonly #queues: string[];
-  readonly #kinds: unknown;
+  readonly #kinds: Schemas["SupportedKind"][];
   readonly #keeper: Thread;
   readonly #recorder = new Recorder((entries) => this.#record(entries));
   /** Jobs whose ends were not heard yet, by lease. */
@@ -230,7 +231,7 @@ export class Session {
     return (await response.json()) as T;
   }
 
-  #claim(slots: number, wait: number): unknown {
+  #claim(slots: number, wait: number): Schemas["WorkerClaim"] {
     // The free slots are shared out among the queues, beginning with another each time.
     this.#first = (this.#first + 1) % this.#queues.length;
     const queues = [...this.#queues.slice(this.#first), ...this.#queues.slice(0, this.#first)].slice(0, slots);

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
-import { Longhaul } from "@longhaul/client";
+import { Longhaul, type Schemas, VERSION } from "@longhaul/client";
 import { type Handler, type Registered, Session } from "./session.js";
 
 export interface WorkerOptions {
@@ -82,8 +82,16 @@ export class Worker {
     clearTimeout(timer);
   }
 
-  #presentation(slots: number): unknown {
+  #presentation(slots: number): Schemas["WorkerName"] {
     const queues = [...new Set([...this.#kinds.values()].map(({ queue }) => queue))].sort();
-    return { id: this.id, process: String(process.pid), host: hostname(), queues: queues.map((queue) => ({ queue, slots })) };
+    return {
+      id: this.id,
+      process: String(process.pid),
+      host: hostname(),
+      queues: queues.map((queue) => ({ queue, slots })),
+      kinds: [...this.#kinds].map(([kind, { version }]) => ({ kind, version })),
+      version: `longhaul-js ${VERSION}`,
+      started_at: new Date().toISOString(),
+    };
   }
 }

@@ -24,14 +24,16 @@ from .errors import (
     Unauthorized,
     Unavailable,
 )
-from .flow import Acted
+from .flow import Acted, JobPage
 from .job import (
     AttemptError,
+    ChangesMissed,
     Children,
     ChunkEvent,
     Event,
     GapEvent,
     Job,
+    JobChange,
     JobOptions,
     LogEvent,
     OutputEvent,
@@ -51,6 +53,7 @@ __all__ = [
     "AttemptError",
     "BadRequest",
     "Cancel",
+    "ChangesMissed",
     "Children",
     "ChunkEvent",
     "Conflict",
@@ -65,10 +68,12 @@ __all__ = [
     "Invalid",
     "Job",
     "JobCancelled",
+    "JobChange",
     "JobExpired",
     "JobFailed",
     "JobHandle",
     "JobOptions",
+    "JobPage",
     "LogEvent",
     "Longhaul",
     "LonghaulError",

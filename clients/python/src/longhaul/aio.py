@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import httpx
 
 from . import flow
-from .flow import Acted, Answer, Flow, Pause, Send, Settings, Unreachable
-from .job import Event, Job, JobOptions
+from .flow import Acted, Answer, Flow, JobPage, Pause, Send, Settings, Unreachable
+from .job import ChangesMissed, Event, Job, JobChange, JobOptions
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 T = TypeVar("T")
+#: Objects of an answer.
+Rows = list[dict[str, Any]]
 
 
 class AsyncLonghaul:
@@ -36,6 +38,7 @@ class AsyncLonghaul:
         self._timeout = timeout
         self._http = httpx.AsyncClient(base_url=url.rstrip("/"), transport=transport, follow_redirects=False)
         self.jobs = AsyncJobs(self)
+        self.queues = AsyncQueues(self)
 
     async def __aenter__(self) -> AsyncLonghaul:
         return self
@@ -73,6 +76,70 @@ class AsyncLonghaul:
     def job(self, id: str) -> AsyncJobHandle:
         """A handle on a job that exists already, without asking the server."""
         return AsyncJobHandle(self, id)
+
+    async def stats(
+        self, *, window: float | None = None, step: float | None = None, queue: str | None = None, kind: str | None = None
+    ) -> dict[str, Any]:
+        """What became of jobs in the last ``window`` seconds, in pieces of ``step``: counts, and how long they waited and ran."""
+        query = {"window": window, "step": step, "queue": queue, "kind": kind}
+        return dict(await self._run(flow.read(self._settings, "/api/stats", query)))
+
+    async def errors(
+        self, *, window: float | None = None, queue: str | None = None, kind: str | None = None
+    ) -> Rows:
+        """The failures of the last ``window`` seconds, those that differ in numbers, ids and quoted words only as one group."""
+        query = {"window": window, "queue": queue, "kind": kind}
+        return list((await self._run(flow.read(self._settings, "/api/errors", query)))["groups"])
+
+    async def kinds(self) -> Rows:
+        """The kinds of jobs, with who runs them and the versions that wait."""
+        return list((await self._run(flow.read(self._settings, "/api/kinds")))["kinds"])
+
+    async def workers(self) -> Rows:
+        """The workers that were heard of within the last minute."""
+        return list((await self._run(flow.read(self._settings, "/api/workers")))["workers"])
+
+    async def keys(self, *, prefix: str | None = None) -> Rows:
+        """The limit keys that are paused."""
+        return list((await self._run(flow.read(self._settings, "/api/keys", {"prefix": prefix})))["keys"])
+
+    async def me(self) -> dict[str, Any]:
+        """What the client's token may do."""
+        return dict(await self._run(flow.read(self._settings, "/api/me")))
+
+    async def events(
+        self, *, queue: str | Sequence[str] | None = None, kind: str | Sequence[str] | None = None
+    ) -> AsyncIterator[JobChange | ChangesMissed]:
+        """Follows all jobs, or those of some queues and kinds: a :class:`JobChange` for each change of state from now on, and
+        :class:`ChangesMissed` where some may have been missed: then what is shown is to be read anew."""
+        changes = flow.Changes(self._settings, {"queue": queue, "kind": kind})
+        async for piece in self._pieces(changes):
+            if piece is None:
+                yield ChangesMissed()
+                continue
+            for change in changes.take(piece):
+                yield change
+
+    async def _pieces(self, stream: flow.Stream) -> AsyncIterator[bytes | None]:
+        """The pieces of a stream, across connections that break; ``None`` where one did."""
+        while not stream.has_ended:
+            timeout = httpx.Timeout(self._timeout, read=flow.Stream.SILENCE)
+            try:
+                async with self._http.stream("GET", stream.path, headers=stream.headers(), timeout=timeout) as response:
+                    if response.status_code == 204:
+                        return
+                    if response.status_code >= 400:
+                        await response.aread()
+                        stream.refused(_answer(response))
+                    else:
+                        async for piece in response.aiter_bytes():
+                            yield piece
+                            if stream.has_ended:
+                                return
+            except httpx.TransportError as error:
+                stream.broken(error)
+            await asyncio.sleep(stream.pause())
+            yield None
 
     async def _run(self, steps: Flow[T]) -> T:
         try:
@@ -134,26 +201,9 @@ class AsyncJobHandle:
     async def events(self, *, after: int = 0) -> AsyncIterator[Event]:
         """Follows the job's events until it has ended, across connections that break."""
         following = flow.Following(self._client._settings, self.id, self._path, after)
-        while not following.has_ended:
-            timeout = httpx.Timeout(self._client._timeout, read=flow.Following.SILENCE)
-            try:
-                async with self._client._http.stream(
-                    "GET", following.path, headers=following.headers(), timeout=timeout
-                ) as response:
-                    if response.status_code == 204:
-                        return
-                    if response.status_code >= 400:
-                        await response.aread()
-                        following.refused(_answer(response))
-                    else:
-                        async for piece in response.aiter_bytes():
-                            for event in following.take(piece):
-                                yield event
-                            if following.has_ended:
-                                return
-            except httpx.TransportError as error:
-                following.broken(error)
-            await asyncio.sleep(following.pause())
+        async for piece in self._client._pieces(following):
+            for event in following.take(piece or b""):
+                yield event
 
     async def text(self) -> str:
         """Follows the job to its end and joins its chunks, those of the attempt that completed."""
@@ -167,9 +217,17 @@ class AsyncJobHandle:
         """Cancels the job: at once where it waits, else it is asked to stop."""
         return await self._post("/cancel")
 
-    async def retry(self) -> Job:
-        """Runs a job that has ended again."""
-        return await self._post("/retry")
+    async def retry(self, *, args: Any = flow.KEEP) -> Job:
+        """Runs a job that has ended again, with other ``args`` where they are given."""
+        return await self._post("/retry", None if args is flow.KEEP else {"args": args})
+
+    async def why(self) -> dict[str, Any]:
+        """The reasons for which the job waits."""
+        return dict(await self._client._run(flow.read(self._client._settings, self._path + "/why")))
+
+    async def steps(self) -> Rows:
+        """The steps that are done, with their times."""
+        return list(await self._client._run(flow.read(self._client._settings, self._path + "/steps")))
 
     async def delete(self) -> None:
         """Removes a job that has ended."""
@@ -180,9 +238,8 @@ class AsyncJobHandle:
         steps = flow.request(self._client._settings, "POST", self._path + "/token")
         return str((await self._client._run(steps)).json()["token"])
 
-    async def _post(self, rest: str) -> Job:
-        steps = flow.request(self._client._settings, "POST", self._path + rest)
-        self.last = Job.read((await self._client._run(steps)).json())
+    async def _post(self, rest: str, body: Any = None) -> Job:
+        self.last = Job.read(await self._client._run(flow.change(self._client._settings, "POST", self._path + rest, body)))
         return self.last
 
 
@@ -194,9 +251,18 @@ class AsyncJobs:
 
     async def list(self, *, limit: int = 50, **filter: Any) -> AsyncIterator[Job]:
         """The jobs that fit, newest first, page by page as they are asked for."""
-        for page in flow.pages(self._client._settings, filter, limit):
-            for job in await self._client._run(page):
+        cursor: str | None = None
+        while True:
+            page = await self.page(limit=limit, cursor=cursor, **filter)
+            for job in page.jobs:
                 yield job
+            cursor = page.next
+            if cursor is None:
+                return
+
+    async def page(self, *, limit: int = 50, cursor: str | None = None, **filter: Any) -> JobPage:
+        """One page of a list."""
+        return await self._client._run(flow.page(self._client._settings, filter, limit, cursor))
 
     async def cancel(self, *, filter: Mapping[str, Any], limit: int | None = None, dry_run: bool = False) -> Acted:
         """Cancels the jobs that fit. An empty list in the filter fits none."""
@@ -210,5 +276,42 @@ class AsyncJobs:
         """Removes the finished jobs that fit."""
         return await self._act("delete", filter, limit, dry_run)
 
+    async def set_priority(
+        self, *, filter: Mapping[str, Any], priority: int, limit: int = 10_000, dry_run: bool = False
+    ) -> Acted:
+        """Gives unfinished jobs that fit another priority, -100 to 100: 10,000 at once, the newest first; ``complete`` says if that
+        was all."""
+        return await self._client._run(flow.set_priority(self._client._settings, filter, priority, limit, dry_run))
+
     async def _act(self, action: str, filter: Mapping[str, Any], limit: int | None, dry_run: bool) -> Acted:
         return await self._client._run(flow.act(self._client._settings, action, filter, limit, dry_run))
+
+
+class AsyncQueues:
+    """The queues. A queue is the server's answer, a mapping with ``name``, ``paused``, ``counts``, ``states`` and ``config``."""
+
+    def __init__(self, client: AsyncLonghaul) -> None:
+        self._client = client
+
+    async def list(self) -> Rows:
+        """All queues, by name."""
+        return list((await self._client._run(flow.read(self._client._settings, "/api/queues")))["queues"])
+
+    async def get(self, queue: str) -> dict[str, Any]:
+        """One queue."""
+        return dict(await self._client._run(flow.read(self._client._settings, flow.queue_path(queue))))
+
+    async def set(self, queue: str, patch: Mapping[str, Any]) -> dict[str, Any]:
+        """Changes what is given of a queue's configuration."""
+        return await self._change("PATCH", flow.queue_path(queue), dict(patch))
+
+    async def pause(self, queue: str) -> dict[str, Any]:
+        """No job of the queue is given to a worker any more; those that run go on."""
+        return await self._change("POST", flow.queue_path(queue, "/pause"))
+
+    async def resume(self, queue: str) -> dict[str, Any]:
+        """Jobs of the queue are given to workers again."""
+        return await self._change("POST", flow.queue_path(queue, "/resume"))
+
+    async def _change(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        return dict(await self._client._run(flow.change(self._client._settings, method, path, body)))

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import httpx
 
 from . import flow
-from .flow import Acted, Answer, Flow, Pause, Send, Settings, Unreachable
-from .job import Event, Job, JobOptions
+from .flow import Acted, Answer, Flow, JobPage, Pause, Send, Settings, Unreachable
+from .job import ChangesMissed, Event, Job, JobChange, JobOptions
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 T = TypeVar("T")
+#: Objects of an answer.
+Rows = list[dict[str, Any]]
 
 
 class Longhaul:
@@ -41,6 +43,7 @@ class Longhaul:
         self._timeout = timeout
         self._http = httpx.Client(base_url=url.rstrip("/"), transport=transport, follow_redirects=False)
         self.jobs = Jobs(self)
+        self.queues = Queues(self)
 
     def __enter__(self) -> Longhaul:
         return self
@@ -81,6 +84,70 @@ class Longhaul:
     def job(self, id: str) -> JobHandle:
         """A handle on a job that exists already, without asking the server."""
         return JobHandle(self, id)
+
+    def stats(
+        self, *, window: float | None = None, step: float | None = None, queue: str | None = None, kind: str | None = None
+    ) -> dict[str, Any]:
+        """What became of jobs in the last ``window`` seconds, in pieces of ``step``: counts, and how long they waited and ran."""
+        query = {"window": window, "step": step, "queue": queue, "kind": kind}
+        return dict(self._run(flow.read(self._settings, "/api/stats", query)))
+
+    def errors(
+        self, *, window: float | None = None, queue: str | None = None, kind: str | None = None
+    ) -> Rows:
+        """The failures of the last ``window`` seconds, those that differ in numbers, ids and quoted words only as one group."""
+        query = {"window": window, "queue": queue, "kind": kind}
+        return list((self._run(flow.read(self._settings, "/api/errors", query)))["groups"])
+
+    def kinds(self) -> Rows:
+        """The kinds of jobs, with who runs them and the versions that wait."""
+        return list((self._run(flow.read(self._settings, "/api/kinds")))["kinds"])
+
+    def workers(self) -> Rows:
+        """The workers that were heard of within the last minute."""
+        return list((self._run(flow.read(self._settings, "/api/workers")))["workers"])
+
+    def keys(self, *, prefix: str | None = None) -> Rows:
+        """The limit keys that are paused."""
+        return list((self._run(flow.read(self._settings, "/api/keys", {"prefix": prefix})))["keys"])
+
+    def me(self) -> dict[str, Any]:
+        """What the client's token may do."""
+        return dict(self._run(flow.read(self._settings, "/api/me")))
+
+    def events(
+        self, *, queue: str | Sequence[str] | None = None, kind: str | Sequence[str] | None = None
+    ) -> Iterator[JobChange | ChangesMissed]:
+        """Follows all jobs, or those of some queues and kinds: a :class:`JobChange` for each change of state from now on, and
+        :class:`ChangesMissed` where some may have been missed: then what is shown is to be read anew."""
+        changes = flow.Changes(self._settings, {"queue": queue, "kind": kind})
+        for piece in self._pieces(changes):
+            if piece is None:
+                yield ChangesMissed()
+                continue
+            for change in changes.take(piece):
+                yield change
+
+    def _pieces(self, stream: flow.Stream) -> Iterator[bytes | None]:
+        """The pieces of a stream, across connections that break; ``None`` where one did."""
+        while not stream.has_ended:
+            timeout = httpx.Timeout(self._timeout, read=flow.Stream.SILENCE)
+            try:
+                with self._http.stream("GET", stream.path, headers=stream.headers(), timeout=timeout) as response:
+                    if response.status_code == 204:
+                        return
+                    if response.status_code >= 400:
+                        response.read()
+                        stream.refused(_answer(response))
+                    else:
+                        for piece in response.iter_bytes():
+                            yield piece
+                            if stream.has_ended:
+                                return
+            except httpx.TransportError as error:
+                stream.broken(error)
+            time.sleep(stream.pause())
+            yield None
 
     def _run(self, steps: Flow[T]) -> T:
         try:
@@ -146,26 +213,9 @@ class JobHandle:
         A connection that breaks is made anew, and goes on after the last event: none is lost, none comes twice.
         """
         following = flow.Following(self._client._settings, self.id, self._path, after)
-        while not following.has_ended:
-            timeout = httpx.Timeout(self._client._timeout, read=flow.Following.SILENCE)
-            try:
-                with self._client._http.stream(
-                    "GET", following.path, headers=following.headers(), timeout=timeout
-                ) as response:
-                    if response.status_code == 204:
-                        return
-                    if response.status_code >= 400:
-                        response.read()
-                        following.refused(_answer(response))
-                    else:
-                        for piece in response.iter_bytes():
-                            for event in following.take(piece):
-                                yield event
-                            if following.has_ended:
-                                return
-            except httpx.TransportError as error:
-                following.broken(error)
-            time.sleep(following.pause())
+        for piece in self._client._pieces(following):
+            for event in following.take(piece or b""):
+                yield event
 
     def text(self) -> str:
         """Follows the job to its end and joins its chunks, those of the attempt that completed. Raises as :meth:`wait` does."""
@@ -179,9 +229,17 @@ class JobHandle:
         """Cancels the job: at once where it waits, else it is asked to stop."""
         return self._post("/cancel")
 
-    def retry(self) -> Job:
-        """Runs a job that has ended again."""
-        return self._post("/retry")
+    def retry(self, *, args: Any = flow.KEEP) -> Job:
+        """Runs a job that has ended again, with other ``args`` where they are given."""
+        return self._post("/retry", None if args is flow.KEEP else {"args": args})
+
+    def why(self) -> dict[str, Any]:
+        """The reasons for which the job waits."""
+        return dict(self._client._run(flow.read(self._client._settings, self._path + "/why")))
+
+    def steps(self) -> Rows:
+        """The steps that are done, with their times."""
+        return list(self._client._run(flow.read(self._client._settings, self._path + "/steps")))
 
     def delete(self) -> None:
         """Removes a job that has ended."""
@@ -192,9 +250,8 @@ class JobHandle:
         answer = self._client._run(flow.request(self._client._settings, "POST", self._path + "/token"))
         return str(answer.json()["token"])
 
-    def _post(self, rest: str) -> Job:
-        answer = self._client._run(flow.request(self._client._settings, "POST", self._path + rest))
-        self.last = Job.read(answer.json())
+    def _post(self, rest: str, body: Any = None) -> Job:
+        self.last = Job.read(self._client._run(flow.change(self._client._settings, "POST", self._path + rest, body)))
         return self.last
 
 
@@ -209,8 +266,18 @@ class Jobs:
 
         The filter's names: ``state``, ``kind``, ``queue``, ``parent`` (each a word or a list), ``labels``, ``q``, ``full``.
         """
-        for page in flow.pages(self._client._settings, filter, limit):
-            yield from self._client._run(page)
+        cursor: str | None = None
+        while True:
+            page = self.page(limit=limit, cursor=cursor, **filter)
+            for job in page.jobs:
+                yield job
+            cursor = page.next
+            if cursor is None:
+                return
+
+    def page(self, *, limit: int = 50, cursor: str | None = None, **filter: Any) -> JobPage:
+        """One page of a list."""
+        return self._client._run(flow.page(self._client._settings, filter, limit, cursor))
 
     def cancel(self, *, filter: Mapping[str, Any], limit: int | None = None, dry_run: bool = False) -> Acted:
         """Cancels the jobs that fit. An empty list in the filter fits none."""
@@ -224,5 +291,42 @@ class Jobs:
         """Removes the finished jobs that fit."""
         return self._act("delete", filter, limit, dry_run)
 
+    def set_priority(
+        self, *, filter: Mapping[str, Any], priority: int, limit: int = 10_000, dry_run: bool = False
+    ) -> Acted:
+        """Gives unfinished jobs that fit another priority, -100 to 100: 10,000 at once, the newest first; ``complete`` says if that
+        was all."""
+        return self._client._run(flow.set_priority(self._client._settings, filter, priority, limit, dry_run))
+
     def _act(self, action: str, filter: Mapping[str, Any], limit: int | None, dry_run: bool) -> Acted:
         return self._client._run(flow.act(self._client._settings, action, filter, limit, dry_run))
+
+
+class Queues:
+    """The queues. A queue is the server's answer, a mapping with ``name``, ``paused``, ``counts``, ``states`` and ``config``."""
+
+    def __init__(self, client: Longhaul) -> None:
+        self._client = client
+
+    def list(self) -> Rows:
+        """All queues, by name."""
+        return list((self._client._run(flow.read(self._client._settings, "/api/queues")))["queues"])
+
+    def get(self, queue: str) -> dict[str, Any]:
+        """One queue."""
+        return dict(self._client._run(flow.read(self._client._settings, flow.queue_path(queue))))
+
+    def set(self, queue: str, patch: Mapping[str, Any]) -> dict[str, Any]:
+        """Changes what is given of a queue's configuration."""
+        return self._change("PATCH", flow.queue_path(queue), dict(patch))
+
+    def pause(self, queue: str) -> dict[str, Any]:
+        """No job of the queue is given to a worker any more; those that run go on."""
+        return self._change("POST", flow.queue_path(queue, "/pause"))
+
+    def resume(self, queue: str) -> dict[str, Any]:
+        """Jobs of the queue are given to workers again."""
+        return self._change("POST", flow.queue_path(queue, "/resume"))
+
+    def _change(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        return dict(self._client._run(flow.change(self._client._settings, method, path, body)))

@@ -17,13 +17,15 @@ from typing import Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 from .errors import ConnectionError, DuplicateJob, Gone, JobCancelled, JobExpired, JobFailed, TimeoutError, api_error
-from .job import FINISHED, ChunkEvent, Event, Job, ResetEvent, StateEvent
-from .sse import Parser, event_of
+from .job import FINISHED, ChangesMissed, ChunkEvent, Event, Job, JobChange, ResetEvent, StateEvent
+from .sse import Message, Parser, event_of
 
 T = TypeVar("T")
 
 #: The longest that one request asks the server to hold its answer, in seconds; the server's own bound is 60.
 HELD_FOR = 25.0
+#: Args that are to stay as they are.
+KEEP: Any = object()
 #: The longest pause between two tries, in seconds, where the server names none.
 LONGEST_PAUSE = 8.0
 
@@ -236,21 +238,37 @@ def outcome(job: Job) -> Any:
     return job.output
 
 
-def pages(settings: Settings, filter: Mapping[str, Any], limit: int) -> Generator[Flow[list[Job]], None, None]:
-    """The pages of a list, a flow each, until the last."""
-    query = filter_query(filter) + [("limit", str(limit))]
-    cursor: list[str | None] = [None]
+def read(settings: Settings, path: str, query: Mapping[str, Any] | None = None) -> Flow[Any]:
+    """The body of an answer."""
+    answer = yield from request(settings, "GET", path, query=filter_query(query or {}))
+    return answer.json()
 
-    def page() -> Flow[list[Job]]:
-        more = [("cursor", cursor[0])] if cursor[0] is not None else []
-        answer = yield from request(settings, "GET", "/api/jobs", query=query + more)
-        body = answer.json()
-        cursor[0] = body["next"]
-        return [Job.read(job) for job in body["jobs"]]
 
-    yield page()
-    while cursor[0] is not None:
-        yield page()
+def change(settings: Settings, method: str, path: str, body: Any = None) -> Flow[Any]:
+    """The body of the answer to a change."""
+    answer = yield from request(settings, method, path, body=body)
+    return answer.json()
+
+
+def queue_path(queue: str, rest: str = "") -> str:
+    """The path of a queue."""
+    return f"/api/queues/{quote(queue, safe='')}{rest}"
+
+
+@dataclass(frozen=True)
+class JobPage:
+    """A page of a list. ``next`` is the cursor of the following one, ``searched`` how many jobs were looked at for this one."""
+
+    jobs: list[Job]
+    next: str | None
+    searched: int
+
+
+def page(settings: Settings, filter: Mapping[str, Any], limit: int, cursor: str | None) -> Flow[JobPage]:
+    """One page of a list."""
+    query = filter_query({**filter, "limit": limit, "cursor": cursor})
+    body = (yield from request(settings, "GET", "/api/jobs", query=query)).json()
+    return JobPage([Job.read(job) for job in body["jobs"]], body["next"], body["searched"]["jobs"])
 
 
 def filter_query(filter: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -295,41 +313,43 @@ def act(settings: Settings, action: str, filter: Mapping[str, Any], limit: int |
             return Acted(matched, done, result["complete"])
 
 
-class Following:
-    """One reader of a job's events, across the connections that it takes.
+def set_priority(settings: Settings, filter: Mapping[str, Any], priority: int, limit: int, dry_run: bool) -> Flow[Acted]:
+    """Gives unfinished jobs that fit a filter another priority."""
+    body = {"action": "set_priority", "filter": dict(filter), "priority": priority, "limit": limit, "dry_run": dry_run}
+    result = (yield from request(settings, "POST", "/api/jobs/actions", body=body)).json()
+    return Acted(result["matched"], result["done"], result["complete"])
 
-    ``after`` is the number of the last event that was handed out: a new connection goes on from there.
-    """
+
+class Stream:
+    """One reader of server-sent events, across the connections that it takes. ``last`` is the id after which a new one goes on."""
 
     #: A heartbeat comes every 15 seconds, so that a silence of three is a connection that is gone.
     SILENCE = 45.0
 
-    def __init__(self, settings: Settings, id: str, path: str, after: int) -> None:
-        self.path = path + "/events"
-        self.after = after
+    def __init__(self, settings: Settings, path: str, what: str, last: str | None = None) -> None:
+        self.path = path
+        self.last = last
         self.has_ended = False
-        self._settings, self._id, self._tries = settings, id, 0
+        self._settings, self._what, self._tries = settings, what, 0
         self._parser = Parser()
         self._told: float | None = None
-        self._error: Exception = ConnectionError(f"the events of job {id} were cut off")
+        self._error: Exception = ConnectionError(f"{what} were cut off")
 
     def headers(self) -> dict[str, str]:
         """The headers of the next connection."""
         self._parser, self._told = Parser(), None
-        headers = {"accept": "text/event-stream", "last-event-id": str(self.after)}
+        headers = {"accept": "text/event-stream"}
+        if self.last is not None:
+            headers["last-event-id"] = self.last
         if self._settings.token is not None:
             headers["authorization"] = f"Bearer {self._settings.token}"
         return headers
 
-    def take(self, piece: bytes) -> Generator[Event, None, None]:
-        """The events that end within a piece of the stream."""
+    def messages(self, piece: bytes) -> Generator[Message, None, None]:
+        """The messages that end within a piece of the stream."""
         for message in self._parser.feed(piece):
-            event = event_of(message)
-            if event is None:
-                continue
-            self.after, self._tries = event.id, 0
-            self.has_ended = isinstance(event, StateEvent) and event.state in FINISHED
-            yield event
+            self._tries = 0
+            yield message
 
     def refused(self, answer: Answer) -> None:
         """Notes an answer that is no stream. Raises where trying again cannot help."""
@@ -341,7 +361,7 @@ class Following:
 
     def broken(self, error: Exception) -> None:
         """Notes a connection that broke."""
-        self._error = ConnectionError(f"the events of job {self._id} were cut off: {error or type(error).__name__}")
+        self._error = ConnectionError(f"{self._what} were cut off: {error or type(error).__name__}")
 
     def pause(self) -> float:
         """The seconds before the next connection. Raises after as many tries without an event as are allowed."""
@@ -349,6 +369,39 @@ class Following:
             raise self._error
         self._tries += 1
         return pause(self._tries - 1, self._told if self._told is not None else self._parser.retry)
+
+
+class Following(Stream):
+    """The events of a job, after number ``after``."""
+
+    def __init__(self, settings: Settings, id: str, path: str, after: int) -> None:
+        super().__init__(settings, f"{path}/events", f"the events of job {id}", str(after))
+
+    def take(self, piece: bytes) -> Generator[Event, None, None]:
+        """The events that end within a piece of the stream."""
+        for message in self.messages(piece):
+            event = event_of(message)
+            if event is None:
+                continue
+            self.last = str(event.id)
+            self.has_ended = isinstance(event, StateEvent) and event.state in FINISHED
+            yield event
+
+
+class Changes(Stream):
+    """The changes of all jobs, or of those of some queues and kinds, from now on. There is nothing to resume."""
+
+    def __init__(self, settings: Settings, filter: Mapping[str, Any]) -> None:
+        query = urlencode(filter_query(filter))
+        super().__init__(settings, "/api/events" + (f"?{query}" if query else ""), "the changes of jobs")
+
+    def take(self, piece: bytes) -> Generator[JobChange | ChangesMissed, None, None]:
+        """The changes that end within a piece of the stream."""
+        for message in self.messages(piece):
+            if message.event == "job":
+                yield JobChange.read(json.loads(message.data))
+            elif message.event == "gap":
+                yield ChangesMissed()
 
 
 class Text:

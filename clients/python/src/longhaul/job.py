@@ -182,6 +182,31 @@ class GapEvent(_Place):
 Event = Union[StateEvent, ProgressEvent, LogEvent, ChunkEvent, OutputEvent, ResetEvent, GapEvent]
 
 
+@dataclass(frozen=True)
+class JobChange:
+    """A job that has changed its state; ``state`` is ``None`` once it was deleted or pruned."""
+
+    id: str
+    kind: str
+    queue: str
+    state: State | None
+    attempt: int
+    at: str
+    type: Literal["job"] = "job"
+
+    @classmethod
+    def read(cls, body: dict[str, Any]) -> JobChange:
+        """The change of a message."""
+        return cls(body["id"], body["kind"], body["queue"], body["state"], body["attempt"], body["at"])
+
+
+@dataclass(frozen=True)
+class ChangesMissed:
+    """Changes may have been missed, also because the connection broke: what is shown is to be read anew."""
+
+    type: Literal["gap"] = "gap"
+
+
 def read_event(name: str, id: int, data: dict[str, Any]) -> Event | None:
     """The event of a message; ``None`` for one that this release does not know."""
     place = {"id": id, "attempt": data.get("attempt", 0), "at": data.get("at", "")}

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -36,6 +37,8 @@ class MemoryServer:
         #: By job, the unique key that it holds until it has ended.
         self._unique: dict[str, Any] = {}
         self._gone: set[str] = set()
+        #: The queues that are known; true for a paused one.
+        self._queues: dict[str, bool] = {}
 
     def client(self, **options: Any) -> Longhaul:
         """A client of this server."""
@@ -48,6 +51,7 @@ class MemoryServer:
     def run(self, kind: str, work: Callable[[Any], Any]) -> int:
         """Runs all jobs of a kind that wait, oldest first, with ``work(args)``; an exception fails the job. Answers how many."""
         waiting = [job for job in self.jobs.values() if job["kind"] == kind and job["state"] in ("available", "scheduled")]
+        waiting = [job for job in waiting if not self._queues[job["queue"]]]
         for job in waiting:
             self._begin(job)
             try:
@@ -130,6 +134,8 @@ class MemoryServer:
                 return self._act(body)
             case ("GET", ["api", "jobs"]):
                 return self._list(parse_qsl(request.url.query.decode(), keep_blank_values=True))
+            case (method, ["api", "queues", *rest]):
+                return self._queue(method, *rest)
             case (method, ["api", "jobs", id, *rest]):
                 if id in self._gone:
                     return _problem(410, "gone", "the job was deleted")
@@ -172,6 +178,7 @@ class MemoryServer:
         if unique is not None:
             self._unique[job["id"]] = unique
         self.jobs[job["id"]] = job
+        self._queues.setdefault(job["queue"], False)
         self._logs[job["id"]] = []
         self._log_state(job)
         return job, True
@@ -182,32 +189,73 @@ class MemoryServer:
                 return _json(200, job)
             case ("GET", ["events"]):
                 return self._events(job, int(request.headers.get("last-event-id", "0") or 0))
+            case ("GET", ["steps"]):
+                return _json(200, [])
+            case ("GET", ["why"]):
+                return _json(200, {"state": job["state"], "position": None, "eta_seconds": None, "reasons": self._why(job)})
             case ("POST", ["token"]):
                 return _json(200, {"token": f"read-{job['id']}"})
             case ("POST", [("cancel" | "retry") as action]):
-                if not self._apply(action, job) and action == "retry":
+                if not self._apply(action, job, json.loads(request.content or b"{}")) and action == "retry":
                     return _problem(409, "not_finished", "the job has not ended")
                 return _json(202, job)
             case ("DELETE", []):
-                if not self._apply("delete", job):
+                if not self._apply("delete", job, {}):
                     return _problem(409, "not_finished", "the job has not ended")
                 return httpx.Response(204)
         return _problem(404, "no_such_route", "is not served")
 
-    def _apply(self, action: str, job: dict[str, Any]) -> bool:
-        has_ended = job["state"] in FINISHED
-        if action == "cancel" and not has_ended:
-            job.update(state="cancelled", finished_at=_now())
-        elif action == "retry" and has_ended:
-            job.update(state="available", attempt=0, output=None, finished_at=None)
-        elif action == "delete" and has_ended:
+    def _apply(self, action: str, job: dict[str, Any], to: dict[str, Any]) -> bool:
+        if (job["state"] in FINISHED) != (action in ("retry", "delete")):
+            return False
+        if action == "set_priority":
+            job["priority"] = to["priority"]
+            return True
+        if action == "delete":
             del self.jobs[job["id"]]
             self._gone.add(job["id"])
             return True
+        if action == "cancel":
+            job.update(state="cancelled", finished_at=_now())
         else:
-            return False
+            job.update(state="available", attempt=0, output=None, finished_at=None, args=to.get("args", job["args"]))
         self._log_state(job)
         return True
+
+    def _queue(self, method: str, name: str | None = None, action: str | None = None) -> httpx.Response:
+        if name is None:
+            return _json(200, {"queues": [self._shown(queue) for queue in sorted(self._queues)]})
+        if action in ("pause", "resume"):
+            self._queues[name] = action == "pause"
+        elif method != "GET":
+            return _problem(404, "no_such_route", "the server in memory configures no queue")
+        if name not in self._queues:
+            return _problem(404, "no_such_queue", "no queue of this name is known")
+        return _json(200, self._shown(name))
+
+    def _shown(self, name: str) -> dict[str, Any]:
+        states = dict.fromkeys(("blocked", "scheduled", "available", "running", "completed", "failed", "cancelled"), 0)
+        for job in self.jobs.values():
+            if job["queue"] == name:
+                states[job["state"]] += 1
+        paused, waiting = self._queues[name], states["available"] + states["blocked"]
+        counts = {
+            "active": states["running"],
+            "completed": states["completed"],
+            "failed": states["failed"] + states["cancelled"],
+            "delayed": states["scheduled"],
+            "waiting": 0 if paused else waiting,
+            "paused": waiting if paused else 0,
+        }
+        config: dict[str, Any] = {"retention": {"completed": {}, "failed": {}, "cancelled": {}}}
+        return {"name": name, "paused": paused, "states": states, "counts": counts, "config": config}
+
+    def _why(self, job: dict[str, Any]) -> list[dict[str, Any]]:
+        if job["state"] == "scheduled":
+            return [{"rule": "run_at", "until": job["run_at"]}]
+        if job["state"] != "available":
+            return []
+        return [{"rule": "paused_queue" if self._queues[job["queue"]] else "no_worker"}]
 
     def _act(self, body: dict[str, Any]) -> httpx.Response:
         filter = dict(body["filter"])
@@ -216,9 +264,9 @@ class MemoryServer:
                 return _invalid(f"filter.{name}", "unknown field")
         pairs = [(name, value) for name, value in filter.items() if name != "labels"]
         fitting = [job for job in self.jobs.values() if _fits(job, pairs, filter.get("labels", {}))]
-        meant = [job for job in fitting if (job["state"] in FINISHED) != (body["action"] == "cancel")]
+        meant = [job for job in fitting if (job["state"] in FINISHED) == (body["action"] in ("retry", "delete"))]
         some = meant[: body["limit"]]
-        done = len(some) if body.get("dry_run") else sum(self._apply(body["action"], job) for job in some)
+        done = len(some) if body.get("dry_run") else sum(self._apply(body["action"], job, body) for job in some)
         return _json(200, {"matched": len(fitting), "done": done, "complete": len(some) == len(meant)})
 
     def _list(self, query: list[tuple[str, str]]) -> httpx.Response:
@@ -230,7 +278,8 @@ class MemoryServer:
         fitting = [job for job in reversed(self.jobs.values()) if _fits(job, list(wanted.items()), labels)]
         start, limit = int(dict(query).get("cursor", 0)), int(dict(query).get("limit", 50))
         end = start + limit
-        return _json(200, {"jobs": fitting[start:end], "next": str(end) if end < len(fitting) else None})
+        searched = {"jobs": len(self.jobs), "complete": end >= len(fitting)}
+        return _json(200, {"jobs": fitting[start:end], "next": str(end) if end < len(fitting) else None, "searched": searched})
 
     def _events(self, job: dict[str, Any], after: int) -> httpx.Response:
         log = self._logs[job["id"]][after:]
@@ -246,12 +295,25 @@ def _fits(job: dict[str, Any], wanted: list[tuple[str, Any]], labels: dict[str, 
     for name, value in wanted:
         values = [value] if isinstance(value, str) else value
         if name == "q":
-            text = json.dumps([job["id"], job["kind"], job["args"], job["errors"][-1:]]).lower()
-            if not all(one.lower() in text for one in values):
+            words = re.findall(r'(-?)(?:([\w.]+):)?(?:"([^"]*)"|(\S+))', " ".join(values))
+            if any((not_ == "-") == _says(job, of, quoted or bare) for not_, of, quoted, bare in words):
                 return False
         elif job["id" if name == "ids" else name] not in values:
             return False
     return all(job["labels"].get(label) == value for label, value in labels.items())
+
+
+def _says(job: dict[str, Any], name: str, value: str) -> bool:
+    """True where a job fits one word of a search."""
+    last = job["errors"][-1:]
+    if name in ("", "error"):
+        return value.lower() in json.dumps(last if name else [job["id"], job["kind"], job["args"], last]).lower()
+    if name.startswith("label."):
+        return bool(job["labels"].get(name.removeprefix("label.")) == value)
+    of: Any = job
+    for part in name.split("."):
+        of = of.get(part) if isinstance(of, dict) else {}
+    return str(of) == value
 
 
 def _now() -> str:

@@ -17,6 +17,8 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from datetime import datetime, timezone
+from importlib.metadata import version
 from typing import Any, TypeVar
 
 import httpx
@@ -135,7 +137,15 @@ class Worker:
 
     def _presentation(self) -> dict[str, Any]:
         queues = [{"queue": queue, "slots": self._slots} for queue in sorted(self._queues)]
-        return {"id": self.id, "process": str(os.getpid()), "host": socket.gethostname(), "queues": queues}
+        return {
+            "id": self.id,
+            "process": str(os.getpid()),
+            "host": socket.gethostname(),
+            "queues": queues,
+            "kinds": [{"kind": kind, "version": it.version} for kind, it in self._kinds.items()],
+            "version": f"longhaul-py {version('longhaul')}",
+            "started_at": datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        }
 
 
 def _end_process() -> None:

@@ -1,15 +1,23 @@
 //! The dashboard, at `/admin`. It is built from the folder `dashboard` at the root and embedded, so that no build of the
 //! binary needs Node.
 
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::LazyLock;
+
 use axum::extract::Path;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+    VARY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderName, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
-use rust_embed::{EmbeddedFile, RustEmbed};
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use rust_embed::RustEmbed;
 
 use super::arrival::BasePath;
 
@@ -53,8 +61,8 @@ async fn page(Extension(base_path): Extension<BasePath>) -> Response {
     }
 }
 
-async fn asset(Path(file): Path<String>) -> Response {
-    let Some(EmbeddedFile { data, .. }) = Built::get(&format!("assets/{file}")) else {
+async fn asset(Path(file): Path<String>, request: HeaderMap) -> Response {
+    let Some(Asset { plain, compressed }) = ASSETS.get(&file) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let kind = match file.rsplit_once('.') {
@@ -64,10 +72,42 @@ async fn asset(Path(file): Path<String>) -> Response {
         _ => "application/octet-stream",
     };
     // Its name holds a digest of its content.
-    let headers: [(HeaderName, &str); 3] = [
+    let headers: [(HeaderName, &str); 4] = [
         (CONTENT_TYPE, kind),
         (CACHE_CONTROL, "public, max-age=31536000, immutable"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (VARY, "accept-encoding"),
     ];
-    (headers, data).into_response()
+    if takes_gzip(&request) {
+        (headers, [(CONTENT_ENCODING, "gzip")], compressed.clone()).into_response()
+    } else {
+        (headers, plain.clone()).into_response()
+    }
+}
+
+/// A file of the dashboard, as it is and as it is sent to whoever takes gzip.
+struct Asset {
+    plain: Bytes,
+    compressed: Bytes,
+}
+
+/// All of them, compressed when the first is asked for. Compressed files in the repository would differ with the zlib of whoever
+/// built them, so the check could not compare them.
+static ASSETS: LazyLock<BTreeMap<String, Asset>> = LazyLock::new(|| {
+    let names = Built::iter().filter_map(|path| path.strip_prefix("assets/").map(str::to_owned));
+    let assets = names.filter_map(|name| {
+        let plain = Bytes::from(Built::get(&format!("assets/{name}"))?.data.into_owned());
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+        let written = gzip.write_all(&plain).and_then(|()| gzip.finish());
+        Some((name, Asset { compressed: Bytes::from(written.ok()?), plain }))
+    });
+    assets.collect()
+});
+
+fn takes_gzip(request: &HeaderMap) -> bool {
+    let accepted = request.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    accepted.split(',').any(|coding| {
+        let (name, weight) = coding.trim().split_once(';').unwrap_or((coding.trim(), ""));
+        name == "gzip" && !matches!(weight.trim(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000")
+    })
 }

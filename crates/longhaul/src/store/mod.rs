@@ -284,40 +284,30 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A paused queue is listed though no job is in it.
     /// - A configuration leaves a pause as it is.
     /// - A queue that no job can be in is not paused.
-    async fn pause_queue(&self, queue: &str) -> Result<()> {
-        Err(not_yet(queue, "pause a queue"))
-    }
+    async fn pause_queue(&self, queue: &str) -> Result<()>;
 
     /// Gives a queue's jobs to claims again.
     ///
     /// - Resuming a queue that is not paused changes nothing.
-    async fn resume_queue(&self, queue: &str) -> Result<()> {
-        Err(not_yet(queue, "resume a queue"))
-    }
+    async fn resume_queue(&self, queue: &str) -> Result<()>;
 
     /// The claim sources that are not empty, by queue, kind and version; at most [`MAX_LANES`].
     ///
     /// - Lanes tell the kinds and versions that wait in each queue.
     /// - A lane counts no more than a thousand jobs.
-    async fn lanes(&self) -> Result<Vec<Lane>> {
-        Err(not_yet("", "list lanes"))
-    }
+    async fn lanes(&self) -> Result<Vec<Lane>>;
 
     /// The limit keys that are paused, by when their pauses end; at most [`MAX_PAUSES`].
     ///
     /// - A pause of a limit key is listed until it ends.
-    async fn pauses(&self) -> Result<Vec<KeyPause>> {
-        Err(not_yet("", "list pauses"))
-    }
+    async fn pauses(&self) -> Result<Vec<KeyPause>>;
 
     /// The steps of a job that are done, in the order in which they were recorded; `None` where there is no such job.
     ///
     /// - Steps tell their attempts and times in the order in which they were done.
     /// - A completed job keeps the times of its steps without their outputs.
     /// - Steps of an unknown job are none.
-    async fn steps(&self, id: &JobId) -> Result<Option<Vec<StepRecord>>> {
-        Err(not_yet(id.as_str(), "list steps"))
-    }
+    async fn steps(&self, id: &JobId) -> Result<Option<Vec<StepRecord>>>;
 
     /// Keeps samples; one of the same series, moment and source takes the place of the earlier one.
     ///
@@ -325,18 +315,12 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A later sample of the same moment and source takes the place of the earlier one.
     /// - A sample is forgotten after its time.
     /// - A sample that cannot be kept is refused.
-    async fn put_samples(&self, samples: &[Sample]) -> Result<()> {
-        let _ = samples;
-        Err(not_yet("", "keep samples"))
-    }
+    async fn put_samples(&self, samples: &[Sample]) -> Result<()>;
 
     /// The samples of a series from a moment on, by moment and source; at most [`MAX_SAMPLES`], the oldest of them.
     ///
     /// - Samples come by moment and source from the moment asked for.
-    async fn samples(&self, series: &str, from: Timestamp) -> Result<Vec<Sample>> {
-        let _ = from;
-        Err(not_yet(series, "read samples"))
-    }
+    async fn samples(&self, series: &str, from: Timestamp) -> Result<Vec<Sample>>;
 
     /// Those who want to know of each change of state that is made through this store, in this process; `None` where another
     /// process makes them.
@@ -344,19 +328,12 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - Every change of state is told once.
     /// - A change tells when the wait or the run before it began.
     /// - A failed attempt is told with its message.
-    fn changes(&self) -> Option<&Changes> {
-        None
-    }
+    fn changes(&self) -> Option<&Changes>;
 
     /// The workers heard of within the last minute.
     ///
     /// - A silent worker is forgotten after a minute.
     async fn workers(&self) -> Result<Vec<WorkerInfo>>;
-}
-
-// Goes when every store has these operations.
-fn not_yet(_: &str, operation: &'static str) -> Error {
-    Error::Store { store: "any", operation, source: "this store does not have it yet".into() }
 }
 
 /// The most entries that a job's log keeps. Stores may drop up to a tenth more at once, so that dropping is not paid for

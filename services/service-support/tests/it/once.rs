@@ -25,6 +25,8 @@ const MIGRATIONS: &[Migration] =
 enum Shape {}
 
 impl ErrorShape for Shape {
+    type Form = serde_json::Value;
+
     fn body(error: &ServiceError<Self>) -> impl Serialize + '_ {
         json!({ "error": error.message })
     }

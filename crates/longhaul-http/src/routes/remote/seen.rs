@@ -1,10 +1,10 @@
 use axum::Json;
 use axum::extract::State;
-use longhaul::Longhaul;
 
 use crate::auth::WorkerCaller;
 use crate::extract::WorkerJson;
 use crate::problem::Problem;
+use crate::state::Api;
 use crate::wire::{
     LanesAnswer, NothingBody, PausesAnswer, PutSamplesBody, QueueNameBody, SamplesAnswer, SamplesBody,
     StepsAnswer, StepsBody,
@@ -20,11 +20,11 @@ use crate::wire::{
     responses((status = 200, description = "It is paused", body = NothingBody)),
 )]
 pub(crate) async fn pause_queue(
-    State(longhaul): State<Longhaul>,
+    State(api): State<Api>,
     _: WorkerCaller,
     WorkerJson(QueueNameBody { queue }, _): WorkerJson<QueueNameBody>,
 ) -> Result<Json<NothingBody>, Problem> {
-    longhaul.store().pause_queue(&queue).await?;
+    api.whole.store().pause_queue(&queue).await?;
     Ok(Json(NothingBody {}))
 }
 
@@ -38,11 +38,11 @@ pub(crate) async fn pause_queue(
     responses((status = 200, description = "It is not paused", body = NothingBody)),
 )]
 pub(crate) async fn resume_queue(
-    State(longhaul): State<Longhaul>,
+    State(api): State<Api>,
     _: WorkerCaller,
     WorkerJson(QueueNameBody { queue }, _): WorkerJson<QueueNameBody>,
 ) -> Result<Json<NothingBody>, Problem> {
-    longhaul.store().resume_queue(&queue).await?;
+    api.whole.store().resume_queue(&queue).await?;
     Ok(Json(NothingBody {}))
 }
 
@@ -56,11 +56,11 @@ pub(crate) async fn resume_queue(
     responses((status = 200, description = "The lanes", body = LanesAnswer)),
 )]
 pub(crate) async fn lanes(
-    State(longhaul): State<Longhaul>,
+    State(api): State<Api>,
     _: WorkerCaller,
     WorkerJson(NothingBody {}, _): WorkerJson<NothingBody>,
 ) -> Result<Json<LanesAnswer>, Problem> {
-    Ok(Json(LanesAnswer { lanes: longhaul.store().lanes().await? }))
+    Ok(Json(LanesAnswer { lanes: api.whole.store().lanes().await? }))
 }
 
 /// Lists the limit keys that are paused
@@ -73,11 +73,11 @@ pub(crate) async fn lanes(
     responses((status = 200, description = "The pauses", body = PausesAnswer)),
 )]
 pub(crate) async fn pauses(
-    State(longhaul): State<Longhaul>,
+    State(api): State<Api>,
     _: WorkerCaller,
     WorkerJson(NothingBody {}, _): WorkerJson<NothingBody>,
 ) -> Result<Json<PausesAnswer>, Problem> {
-    Ok(Json(PausesAnswer { pauses: longhaul.store().pauses().await? }))
+    Ok(Json(PausesAnswer { pauses: api.whole.store().pauses().await? }))
 }
 
 /// Lists the steps of a job, as the engine writes them
@@ -90,11 +90,11 @@ pub(crate) async fn pauses(
     responses((status = 200, description = "The steps that are done", body = StepsAnswer)),
 )]
 pub(crate) async fn steps(
-    State(longhaul): State<Longhaul>,
+    State(api): State<Api>,
     _: WorkerCaller,
     WorkerJson(StepsBody { id }, _): WorkerJson<StepsBody>,
 ) -> Result<Json<StepsAnswer>, Problem> {
-    Ok(Json(StepsAnswer { steps: longhaul.store().steps(&id).await? }))
+    Ok(Json(StepsAnswer { steps: api.whole.store().steps(&id).await? }))
 }
 
 /// Keeps samples of time series
@@ -107,11 +107,11 @@ pub(crate) async fn steps(
     responses((status = 200, description = "They are kept", body = NothingBody)),
 )]
 pub(crate) async fn put_samples(
-    State(longhaul): State<Longhaul>,
+    State(api): State<Api>,
     _: WorkerCaller,
     WorkerJson(PutSamplesBody { samples }, _): WorkerJson<PutSamplesBody>,
 ) -> Result<Json<NothingBody>, Problem> {
-    longhaul.store().put_samples(&samples).await?;
+    api.whole.store().put_samples(&samples).await?;
     Ok(Json(NothingBody {}))
 }
 
@@ -125,9 +125,9 @@ pub(crate) async fn put_samples(
     responses((status = 200, description = "The samples from a moment on", body = SamplesAnswer)),
 )]
 pub(crate) async fn samples(
-    State(longhaul): State<Longhaul>,
+    State(api): State<Api>,
     _: WorkerCaller,
     WorkerJson(SamplesBody { series, from }, _): WorkerJson<SamplesBody>,
 ) -> Result<Json<SamplesAnswer>, Problem> {
-    Ok(Json(SamplesAnswer { samples: longhaul.store().samples(&series, from).await? }))
+    Ok(Json(SamplesAnswer { samples: api.whole.store().samples(&series, from).await? }))
 }

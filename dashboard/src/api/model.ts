@@ -1,0 +1,35 @@
+import type { components } from "./openapi";
+
+type Schemas = components["schemas"];
+
+export type Job = Schemas["Job"];
+export type JobPage = Schemas["JobPage"];
+export type State = Schemas["State"];
+export type Step = Schemas["Step"];
+export type Why = Schemas["Why"];
+export type Reason = Schemas["Reason"];
+export type Queue = Schemas["Queue"];
+export type Retention = Schemas["Retention"];
+export type Worker = Schemas["Worker"];
+export type Kind = Schemas["Kind"];
+export type Stats = Schemas["Stats"];
+export type Counted = Schemas["StatsTotals"];
+export type Times = Schemas["Times"];
+export type ErrorGroup = Schemas["ErrorGroup"];
+/** A change of a job's state, as the live feed tells it. */
+export type Change = Schemas["FeedItem"];
+export type Me = Schemas["Me"];
+export type Role = Schemas["Role"];
+export type Action = Schemas["Action"];
+export type Acting = Schemas["BulkAction"];
+export type Acted = Schemas["ActionResult"];
+
+/** A limit key. The document leaves open what a rate is, because none can be set yet. */
+export type LimitKey = Omit<Schemas["Key"], "rate"> & { rate: { n: number; per: number } | null };
+export type KeyList = Omit<Schemas["KeyList"], "keys"> & { keys: LimitKey[] };
+
+/** In the order in which pages show them: what waits, what runs, what has ended. */
+export const STATES = ["available", "running", "scheduled", "blocked", "completed", "failed", "cancelled"] as const satisfies readonly State[];
+
+const ENDS: ReadonlySet<State> = new Set<State>(["completed", "failed", "cancelled"]);
+export const hasEnded = (state: State): boolean => ENDS.has(state);

@@ -1,0 +1,779 @@
+// Written by types.mjs; not to be edited.
+export type paths = Record<string, never>;
+export type webhooks = Record<string, never>;
+export interface components {
+    schemas: {
+        /** @enum {string} */
+        Action: "cancel" | "retry" | "delete" | "set_priority";
+        ActionResult: {
+            complete: boolean;
+            /**
+             * Format: int64
+             * @deprecated
+             */
+            count: number;
+            /** Format: int64 */
+            done: number;
+            /** Format: int64 */
+            matched: number;
+            /** @deprecated */
+            more: boolean;
+        };
+        AttemptError: {
+            /** Format: date-time */
+            at: string;
+            /** Format: int32 */
+            attempt: number;
+            kind: components["schemas"]["ErrorKind"];
+            message: string;
+        };
+        Backoff: {
+            base: components["schemas"]["Seconds"];
+            /** Format: double */
+            factor: number;
+            /** Format: double */
+            jitter: number;
+            max: components["schemas"]["Seconds"];
+        };
+        BatchedJob: {
+            duplicate: boolean;
+            id: string;
+        };
+        BulkAction: {
+            action: components["schemas"]["Action"];
+            dry_run?: boolean;
+            filter: components["schemas"]["JobFilter"];
+            limit?: number | null;
+            /** Format: int32 */
+            priority?: number | null;
+        };
+        BullCounts: {
+            /** Format: int64 */
+            active: number;
+            /** Format: int64 */
+            completed: number;
+            /** Format: int64 */
+            delayed: number;
+            /** Format: int64 */
+            failed: number;
+            /** Format: int64 */
+            paused: number;
+            /** Format: int64 */
+            waiting: number;
+        };
+        Children: {
+            /** Format: int64 */
+            cancelled: number;
+            /** Format: int64 */
+            completed: number;
+            /** Format: int64 */
+            failed: number;
+            /** Format: int64 */
+            total: number;
+        };
+        ClaimedJob: {
+            args: unknown;
+            /** Format: int32 */
+            attempt: number;
+            backoff: components["schemas"]["Backoff"] | null;
+            /** Format: date-time */
+            created_at: string;
+            kind: string;
+            labels: {
+                [key: string]: string;
+            };
+            lease: components["schemas"]["Lease"];
+            /** Format: int32 */
+            max_attempts: number;
+            policy?: unknown;
+            queue: string;
+            retry_in: components["schemas"]["Seconds"] | null;
+            steps: {
+                [key: string]: unknown;
+            };
+            timeout: components["schemas"]["Seconds"] | null;
+            /** Format: int32 */
+            version: number;
+        };
+        Entry: {
+            progress: components["schemas"]["ProgressEntry"];
+        } | {
+            log: {
+                level: components["schemas"]["LogLevel"];
+                message: string;
+            };
+        } | {
+            chunk: {
+                data: unknown;
+            };
+        } | {
+            step: {
+                name: string;
+                output: unknown;
+                /** Format: double */
+                took?: number;
+            };
+        };
+        ErrorGroup: {
+            /** Format: int64 */
+            count: number;
+            /** @example 3f1c22ab90de4471 */
+            fingerprint: string;
+            /** Format: date-time */
+            first_at: string;
+            job: string;
+            kind: string;
+            /** Format: date-time */
+            last_at: string;
+            message: string;
+            spark: number[];
+        };
+        /** @enum {string} */
+        ErrorKind: "error" | "fatal" | "timeout" | "panic" | "crash" | "cancelled";
+        Errors: {
+            groups: components["schemas"]["ErrorGroup"][];
+            /** Format: double */
+            step: number;
+            /** Format: double */
+            window: number;
+        };
+        Event: components["schemas"]["EventBody"] & {
+            /** Format: date-time */
+            at: string;
+            /** Format: int32 */
+            attempt: number;
+        };
+        EventBody: {
+            children?: components["schemas"]["Children"] | null;
+            error: components["schemas"]["AttemptError"] | null;
+            state: components["schemas"]["State"];
+        } | {
+            data: unknown;
+            message: string;
+            /** Format: double */
+            percent: number;
+        } | {
+            level: components["schemas"]["LogLevel"];
+            message: string;
+        } | {
+            data: unknown;
+        } | {
+            output: unknown;
+        } | Record<string, never>;
+        EventMessage: {
+            data: components["schemas"]["Event"];
+            event: string;
+            /** Format: int64 */
+            id: number;
+        };
+        Failure: {
+            kind?: components["schemas"]["ErrorKind"];
+            message: string;
+        };
+        FeedItem: {
+            /** Format: date-time */
+            at: string;
+            /** Format: int32 */
+            attempt: number;
+            id: string;
+            kind: string;
+            queue: string;
+            state: components["schemas"]["State"] | null;
+        };
+        FieldError: {
+            /** @example max_attempts */
+            field: string;
+            /** @example must be from 1 to 1000 */
+            message: string;
+        };
+        FollowUp: {
+            after_children?: boolean;
+            args: unknown;
+            backoff?: components["schemas"]["Backoff"] | null;
+            delay?: components["schemas"]["Seconds"] | null;
+            id?: string | null;
+            idempotency?: components["schemas"]["Idempotency"] | null;
+            kind: string;
+            labels?: {
+                [key: string]: string;
+            };
+            limit_key?: string | null;
+            /** Format: int32 */
+            max_attempts?: number;
+            /** Format: int32 */
+            max_crashes?: number;
+            parent?: string | null;
+            policy?: unknown;
+            /** Format: int32 */
+            priority?: number;
+            queue?: string;
+            /** Format: date-time */
+            run_at?: string | null;
+            timeout?: components["schemas"]["Seconds"] | null;
+            unique?: components["schemas"]["UniqueKey"] | null;
+            /** Format: int32 */
+            version?: number;
+        };
+        Idempotency: {
+            fingerprint: string;
+            keep_for: components["schemas"]["Seconds"];
+            key: string;
+        };
+        Job: {
+            args: unknown;
+            /** Format: int64 */
+            args_bytes?: number | null;
+            args_cut?: boolean;
+            /** Format: int32 */
+            attempt: number;
+            cancel_requested: boolean;
+            children: components["schemas"]["Children"] | null;
+            /** Format: int32 */
+            crashes: number;
+            /** Format: date-time */
+            created_at: string;
+            duplicate?: boolean;
+            errors: components["schemas"]["AttemptError"][];
+            /** Format: int64 */
+            eta_seconds: number | null;
+            /** Format: date-time */
+            finished_at: string | null;
+            id: string;
+            /** Format: int32 */
+            interruptions: number;
+            key: string | null;
+            kind: string;
+            labels: {
+                [key: string]: string;
+            };
+            /** Format: int32 */
+            max_attempts: number;
+            output: unknown;
+            /** Format: int64 */
+            output_bytes?: number | null;
+            output_cut?: boolean;
+            parent: string | null;
+            /** Format: int64 */
+            position: number | null;
+            /** Format: int32 */
+            priority: number;
+            progress: components["schemas"]["Progress"] | null;
+            queue: string;
+            /** Format: date-time */
+            run_at: string;
+            /** Format: date-time */
+            started_at: string | null;
+            state: components["schemas"]["State"];
+            /** Format: double */
+            timeout: number | null;
+            /** Format: int32 */
+            version: number;
+            worker: string | null;
+        };
+        JobFilter: {
+            ids?: string | string[];
+            kind?: string | string[];
+            /** @default {} */
+            labels?: {
+                [key: string]: string;
+            };
+            parent?: string | string[];
+            /** @default null */
+            q?: string | null;
+            queue?: string | string[];
+            state?: ("blocked" | "scheduled" | "available" | "running" | "completed" | "failed" | "cancelled") | ("blocked" | "scheduled" | "available" | "running" | "completed" | "failed" | "cancelled")[];
+        };
+        JobPage: {
+            jobs: components["schemas"]["Job"][];
+            next: string | null;
+            searched: components["schemas"]["Searched"];
+        };
+        Keep: {
+            /** Format: double */
+            age: number | null;
+            /** Format: int64 */
+            count: number | null;
+        };
+        KeepPatch: {
+            /** Format: double */
+            age?: number | null;
+            /** Format: int64 */
+            count?: number | null;
+        };
+        Key: {
+            /** Format: date-time */
+            closed_until: string | null;
+            /** @example provider:openai */
+            key: string;
+            rate: unknown;
+            /** Format: int64 */
+            running: number | null;
+            /** Format: int64 */
+            slots: number | null;
+            /** Format: int64 */
+            waiting: number | null;
+            /** Format: double */
+            weight: number | null;
+        };
+        KeyList: {
+            keys: components["schemas"]["Key"][];
+            next: string | null;
+        };
+        Kind: {
+            /** Format: int64 */
+            completed: number;
+            /** Format: int64 */
+            failed: number;
+            kind: string;
+            known: boolean;
+            /** Format: int32 */
+            newest_supported: number | null;
+            run: components["schemas"]["Times"];
+            versions: components["schemas"]["KindVersion"][];
+            wait: components["schemas"]["Times"];
+            /** Format: int64 */
+            workers: number;
+        };
+        KindList: {
+            kinds: components["schemas"]["Kind"][];
+        };
+        KindTotals: components["schemas"]["StatsTotals"] & {
+            kind: string;
+        };
+        KindVersion: {
+            known: boolean;
+            /** Format: date-time */
+            oldest_at: string;
+            queue: string;
+            /** Format: int32 */
+            version: number;
+            /** Format: int64 */
+            waiting: number;
+        };
+        Lease: {
+            id: string;
+            /** Format: int64 */
+            token: number;
+        };
+        /** @enum {string} */
+        LeaseStatus: "held" | "cancel_requested" | "lost";
+        LeaseStatuses: {
+            statuses: components["schemas"]["LeaseStatus"][];
+        };
+        /** @enum {string} */
+        LogLevel: "debug" | "info" | "warn" | "error";
+        Me: {
+            name?: string | null;
+            role: components["schemas"]["Role"];
+        };
+        Near: {
+            methods: string[];
+            /** @example /api/jobs/{id} */
+            path: string;
+        };
+        NewJob: {
+            args: unknown;
+            cancel_on_disconnect?: boolean | null;
+            /** Format: double */
+            delay?: number | null;
+            id?: string | null;
+            key?: string | null;
+            /** @example welcome */
+            kind: string;
+            labels?: {
+                [key: string]: string;
+            } | null;
+            /** Format: int32 */
+            max_attempts?: number | null;
+            parent?: string | null;
+            /** Format: int32 */
+            priority?: number | null;
+            queue?: string | null;
+            /** Format: date-time */
+            run_at?: string | null;
+            /** Format: double */
+            timeout?: number | null;
+            unique?: components["schemas"]["Unique"] | null;
+        };
+        Nothing: Record<string, never>;
+        /** @enum {string} */
+        OnClash: "join" | "refresh" | "reject" | "replace" | "debounce" | "throttle";
+        Outcome: {
+            completed: {
+                output?: unknown;
+            };
+        } | {
+            retry: {
+                delay: components["schemas"]["Seconds"];
+                error: components["schemas"]["Failure"];
+            };
+        } | {
+            failed: {
+                error: components["schemas"]["Failure"];
+            };
+        } | {
+            cancelled: {
+                reason: string;
+            };
+        } | {
+            snoozed: {
+                delay: components["schemas"]["Seconds"];
+            };
+        } | {
+            rate_limited: {
+                delay: components["schemas"]["Seconds"];
+            };
+        } | {
+            released: Record<string, never>;
+        };
+        Problem: {
+            /** @example invalid */
+            code: string;
+            detail: string;
+            errors?: components["schemas"]["FieldError"][];
+            nearest?: components["schemas"]["Near"][];
+            needs?: components["schemas"]["Role"] | null;
+            request_id: string;
+            /**
+             * Format: int32
+             * @example 422
+             */
+            status: number;
+            /** @example Unprocessable Entity */
+            title: string;
+            /** @example about:blank */
+            type: string;
+        };
+        Progress: {
+            data: unknown;
+            message: string;
+            /** Format: double */
+            percent: number;
+        };
+        ProgressEntry: {
+            data?: unknown;
+            message: string;
+            /** Format: double */
+            percent: number;
+        };
+        Queue: {
+            config: components["schemas"]["QueueConfig"];
+            counts: components["schemas"]["BullCounts"];
+            /** @example default */
+            name: string;
+            paused: boolean;
+            states: components["schemas"]["StateCounts"];
+        };
+        QueueConfig: {
+            retention: components["schemas"]["Retention"];
+        };
+        QueueList: {
+            queues: components["schemas"]["Queue"][];
+        };
+        QueuePatch: {
+            retention?: components["schemas"]["RetentionPatch"];
+        };
+        QueueSlots: {
+            queue: string;
+            slots: number;
+        };
+        QueueTotals: components["schemas"]["StatsTotals"] & {
+            queue: string;
+        };
+        ReadToken: {
+            /** Format: date-time */
+            expires_at: string;
+            token: string;
+        };
+        ReadTokenRequest: {
+            /** Format: double */
+            expires_in?: number | null;
+        };
+        Reason: {
+            key?: string | null;
+            /** Format: int64 */
+            of?: number | null;
+            rule: string;
+            /** Format: date-time */
+            until?: string | null;
+            /** Format: int64 */
+            used?: number | null;
+            waits_for?: string[];
+        };
+        Retention: {
+            cancelled: components["schemas"]["Keep"];
+            completed: components["schemas"]["Keep"];
+            failed: components["schemas"]["Keep"];
+        };
+        RetentionPatch: {
+            cancelled?: components["schemas"]["KeepPatch"];
+            completed?: components["schemas"]["KeepPatch"];
+            failed?: components["schemas"]["KeepPatch"];
+        };
+        Retry: {
+            args?: unknown;
+        };
+        /** @enum {string} */
+        Role: "viewer" | "operator" | "admin";
+        Searched: {
+            complete: boolean;
+            /** Format: int64 */
+            jobs: number;
+        };
+        /** Format: double */
+        Seconds: number;
+        /** @enum {string} */
+        State: "blocked" | "scheduled" | "available" | "running" | "completed" | "failed" | "cancelled";
+        StateCounts: {
+            /** Format: int64 */
+            available: number;
+            /** Format: int64 */
+            blocked: number;
+            /** Format: int64 */
+            cancelled: number;
+            /** Format: int64 */
+            completed: number;
+            /** Format: int64 */
+            failed: number;
+            /** Format: int64 */
+            running: number;
+            /** Format: int64 */
+            scheduled: number;
+        };
+        Stats: {
+            kinds: components["schemas"]["KindTotals"][];
+            /** Format: date-time */
+            oldest_waiting: string | null;
+            queues: components["schemas"]["QueueTotals"][];
+            run: components["schemas"]["Times"];
+            series: components["schemas"]["StatsPoint"][];
+            /** Format: double */
+            step: number;
+            wait: components["schemas"]["Times"];
+            /** Format: double */
+            window: number;
+        };
+        StatsCounts: {
+            /** Format: int64 */
+            cancelled: number;
+            /** Format: int64 */
+            completed: number;
+            /** Format: int64 */
+            enqueued: number;
+            /** Format: int64 */
+            failed: number;
+            /** Format: int64 */
+            retried: number;
+        };
+        StatsPoint: components["schemas"]["StatsCounts"] & {
+            /** Format: date-time */
+            at: string;
+        };
+        StatsTotals: components["schemas"]["StatsCounts"] & {
+            run: components["schemas"]["Times"];
+            wait: components["schemas"]["Times"];
+        };
+        Step: {
+            /** Format: int32 */
+            attempt: number;
+            /** Format: date-time */
+            finished_at: string | null;
+            name: string;
+            output?: unknown;
+            /** Format: date-time */
+            started_at: string | null;
+        };
+        StoreAct: {
+            action: unknown;
+            filter: unknown;
+            limit: number;
+        };
+        StoreActed: {
+            acted?: unknown;
+            /** Format: int64 */
+            count: number;
+        };
+        StoreEvents: {
+            /** Format: int64 */
+            after: number;
+            id: string;
+            limit: number;
+            wait: components["schemas"]["Seconds"];
+        };
+        StoreEventsRead: {
+            events: unknown[] | null;
+            wait_left: components["schemas"]["Seconds"];
+        };
+        StoreGet: {
+            ids: string[];
+        };
+        StoreGot: {
+            jobs: unknown[];
+        };
+        StoreLanes: {
+            lanes: unknown[];
+        };
+        StoreList: {
+            filter: unknown;
+            page: unknown;
+        };
+        StorePauses: {
+            pauses: unknown[];
+        };
+        StorePutSamples: {
+            samples: unknown[];
+        };
+        StoreQueueName: {
+            queue: string;
+        };
+        StoreQueues: {
+            queues: unknown[];
+        };
+        StoreSamples: {
+            /** Format: int64 */
+            from: number;
+            series: string;
+        };
+        StoreSamplesRead: {
+            samples: unknown[];
+        };
+        StoreSetQueue: {
+            config: unknown;
+            queue: string;
+        };
+        StoreSteps: {
+            id: string;
+        };
+        StoreStepsRead: {
+            steps: unknown[] | null;
+        };
+        StoreSweep: {
+            limit: number;
+        };
+        StoreWorkers: {
+            workers: unknown[];
+        };
+        SupportedKind: {
+            /** @example paint */
+            kind: string;
+            /** Format: int32 */
+            version?: number;
+        };
+        Times: {
+            /** Format: double */
+            max: number | null;
+            /** Format: double */
+            p50: number | null;
+            /** Format: double */
+            p90: number | null;
+            /** Format: double */
+            p99: number | null;
+        };
+        Unique: {
+            fields?: string[] | null;
+            key?: string | null;
+            on_clash?: components["schemas"]["OnClash"];
+            /** Format: double */
+            period?: number | null;
+        };
+        UniqueKey: {
+            key: string;
+            on_clash?: string | null;
+            period?: components["schemas"]["Seconds"] | null;
+        };
+        Why: {
+            /** Format: int64 */
+            eta_seconds: number | null;
+            /** Format: int64 */
+            position: number | null;
+            reasons: components["schemas"]["Reason"][];
+            state: components["schemas"]["State"];
+        };
+        Worker: {
+            host: string;
+            id: string;
+            kinds: components["schemas"]["SupportedKind"][];
+            process: string;
+            queues: components["schemas"]["QueueSlots"][];
+            /** Format: date-time */
+            seen_at: string;
+            /** Format: date-time */
+            started_at: string | null;
+            version: string;
+        };
+        WorkerAbandon: {
+            key: string;
+        };
+        WorkerAbandoned: {
+            given_back: number;
+        };
+        WorkerClaim: {
+            kinds: components["schemas"]["SupportedKind"][];
+            lease_for?: components["schemas"]["Seconds"] | null;
+            queues: components["schemas"]["QueueSlots"][];
+            wait?: components["schemas"]["Seconds"] | null;
+            worker: components["schemas"]["WorkerName"];
+        };
+        WorkerClaimed: {
+            claimed: components["schemas"]["ClaimedJob"][];
+            wait_left: components["schemas"]["Seconds"];
+        };
+        WorkerEnqueue: {
+            jobs: components["schemas"]["FollowUp"][];
+        };
+        WorkerEnqueued: {
+            enqueued: unknown[];
+        };
+        WorkerFinish: {
+            entries?: components["schemas"]["Entry"][];
+            follow_ups?: components["schemas"]["FollowUp"][];
+            lease: components["schemas"]["Lease"];
+            outcome: components["schemas"]["Outcome"];
+        };
+        WorkerFinishes: {
+            finishes: components["schemas"]["WorkerFinish"][];
+        };
+        WorkerHeartbeat: {
+            lease_for?: components["schemas"]["Seconds"] | null;
+            leases: components["schemas"]["Lease"][];
+            worker: components["schemas"]["WorkerName"];
+        };
+        WorkerList: {
+            workers: components["schemas"]["Worker"][];
+        };
+        WorkerName: {
+            host?: string;
+            /** @example painter-7f3a */
+            id: string;
+            kinds?: components["schemas"]["SupportedKind"][];
+            process?: string;
+            queues?: components["schemas"]["QueueSlots"][];
+            /** Format: date-time */
+            started_at?: string | null;
+            /** @example longhaul-py 0.1.0 */
+            version?: string;
+        };
+        WorkerRecord: {
+            entries: components["schemas"]["Entry"][];
+            lease: components["schemas"]["Lease"];
+        };
+        WorkerRecords: {
+            records: components["schemas"]["WorkerRecord"][];
+        };
+        WorkerTurn: {
+            claim: components["schemas"]["WorkerClaim"];
+            finishes: components["schemas"]["WorkerFinish"][];
+        };
+        WorkerTurned: {
+            claimed: components["schemas"]["ClaimedJob"][];
+            statuses: components["schemas"]["LeaseStatus"][];
+        };
+    };
+    responses: never;
+    parameters: never;
+    requestBodies: never;
+    headers: never;
+    pathItems: never;
+}
+export type $defs = Record<string, never>;
+export type operations = Record<string, never>;

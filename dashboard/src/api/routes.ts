@@ -1,0 +1,56 @@
+import { api, base, call } from "./call";
+import type { Acted, Acting, ErrorGroup, Job, JobPage, KeyList, Kind, Me, Queue, Retention, Stats, Step, Why, Worker } from "./model";
+
+const segment = encodeURIComponent;
+type Signal = AbortSignal | undefined;
+
+/** The parameters that have a value. */
+function query(parameters: Record<string, string | number | undefined>): string {
+  const given = Object.entries(parameters).filter(([, value]) => value !== undefined && value !== "");
+  return given.length === 0 ? "" : `?${new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString()}`;
+}
+
+export const whoAmI = () => call<Me>("me");
+export const signIn = (token: string) => call<Me>(new URL(`${base}login`, location.href), { method: "POST", body: { token } });
+export const signOut = () => call<unknown>(new URL(`${base}logout`, location.href), { method: "POST" });
+
+export interface Listing {
+  q?: string;
+  cursor?: string | undefined;
+  limit?: number;
+}
+export const listJobs = (listing: Listing, signal?: Signal) => call<JobPage>(`jobs${query({ ...listing })}`, { signal });
+export const getJob = (id: string, signal?: Signal) => call<Job>(`jobs/${segment(id)}`, { signal });
+export const stepsOf = (id: string, signal?: Signal) => call<Step[]>(`jobs/${segment(id)}/steps`, { signal });
+export const whyOf = (id: string, signal?: Signal) => call<Why>(`jobs/${segment(id)}/why`, { signal });
+export const eventsOf = (id: string) => new URL(`jobs/${segment(id)}/events`, api);
+
+/** An empty `q` fits every job; `ids` are jobs that were picked. */
+export type Filter = { q?: string; ids?: string[] };
+export const actOnJobs = (acting: Acting, signal?: Signal) => call<Acted>("jobs/actions", { method: "POST", body: acting, signal });
+export const cancelJob = (id: string) => call<Job>(`jobs/${segment(id)}/cancel`, { method: "POST" });
+/** `args` is JSON text, so that what was not edited stays as it was written. */
+export const retryJob = (id: string, args?: string) =>
+  call<Job>(`jobs/${segment(id)}/retry`, { method: "POST", ...(args !== undefined && { text: `{"args":${args}}` }) });
+export const deleteJob = (id: string) => call<unknown>(`jobs/${segment(id)}`, { method: "DELETE" });
+
+export const listQueues = (signal?: Signal) => call<{ queues: Queue[] }>("queues", { signal });
+export const pauseQueue = (queue: string) => call<Queue>(`queues/${segment(queue)}/pause`, { method: "POST" });
+export const resumeQueue = (queue: string) => call<Queue>(`queues/${segment(queue)}/resume`, { method: "POST" });
+export const setRetention = (queue: string, retention: Retention) =>
+  call<Queue>(`queues/${segment(queue)}`, { method: "PATCH", body: { retention } });
+export const listKeys = (parameters: { prefix?: string; cursor?: string | undefined }, signal?: Signal) =>
+  call<KeyList>(`keys${query(parameters)}`, { signal });
+
+export const listWorkers = (signal?: Signal) => call<{ workers: Worker[] }>("workers", { signal });
+export const listKinds = (signal?: Signal) => call<{ kinds: Kind[] }>("kinds", { signal });
+
+export interface Window {
+  window: number;
+  step?: number;
+  queue?: string;
+  kind?: string;
+}
+export const getStats = (window: Window, signal?: Signal) => call<Stats>(`stats${query({ ...window })}`, { signal });
+export const listErrors = (window: Window, signal?: Signal) => call<{ groups: ErrorGroup[] }>(`errors${query({ ...window })}`, { signal });
+export const feedUrl = new URL("events", api);

@@ -1,0 +1,43 @@
+import type { ComponentChildren } from "preact";
+import type { Job } from "../../api/model";
+import { To, ToJob } from "../../parts/to";
+import { qualified } from "../../search";
+import { chosen, count, seconds } from "../../words";
+
+/** What else is known of a job, each a way to others like it. */
+export function Facts({ job }: { job: Job }) {
+  const search = (name: string, value: string) => (
+    <To page="jobs" query={{ q: qualified(name, value) }}>
+      {value}
+    </To>
+  );
+  const facts: [string, ComponentChildren][] = [
+    ["Queue", search("queue", job.queue)],
+    ["Attempt", `${job.attempt} of ${job.max_attempts}`],
+  ];
+  if (job.version !== 1) facts.push(["Version of its args", job.version]);
+  if (job.position !== null) facts.push(["Place in its queue", count(job.position)]);
+  if (job.eta_seconds !== null) facts.push(["Ready in about", seconds(job.eta_seconds)]);
+  facts.push(["Priority", job.priority]);
+  if (job.timeout !== null) facts.push(["Timeout", chosen(job.timeout)]);
+  if (job.crashes > 0) facts.push(["Workers that died under it", job.crashes]);
+  if (job.interruptions > 0) facts.push(["Given back by workers", job.interruptions]);
+  if (job.cancel_requested) facts.push(["Asked to stop", "yes"]);
+  if (job.worker !== null) facts.push(["Worker", <code>{job.worker}</code>]);
+  if (job.key !== null) facts.push(["Limit key", search("key", job.key)]);
+  if (job.parent !== null) facts.push(["Parent", <ToJob id={job.parent}>{job.parent}</ToJob>]);
+  for (const [label, value] of Object.entries(job.labels)) facts.push([`Label ${label}`, search(`label.${label}`, value)]);
+  return (
+    <section>
+      <h2>Facts</h2>
+      <dl class="facts">
+        {facts.map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
+    </section>
+  );
+}
