@@ -97,3 +97,17 @@ pub async fn a_finished_job_keeps_its_priority(fx: &Fixture) {
     assert_eq!(fx.act(&lease.id, Action::SetPriority { priority: 3 }).await, 0);
     assert_eq!(fx.seen(&lease.id).await, before);
 }
+
+/// "A job that has the priority already is left alone."
+pub async fn a_job_that_has_the_priority_already_is_left_alone(fx: &Fixture) {
+    fx.enqueue_all(vec![job(), job(), job()]).await;
+    let all = JobFilter::default();
+    let mut done = Vec::new();
+    // As whoever works through a large number does it: until nothing is left to be done.
+    for _ in 0..3 {
+        done.push(fx.act_on(&all, Action::SetPriority { priority: 4 }, 2).await);
+    }
+    assert_eq!(done, [2, 1, 0]);
+    let acted = ok("act", fx.store.act(&all, Action::SetPriority { priority: 4 }, 2).await);
+    assert_eq!((acted.matched, acted.done, acted.complete), (3, 0, true));
+}

@@ -277,6 +277,7 @@ macro_rules! sentences {
                 a_new_priority_counts_for_a_running_job_once_it_waits_again
                 a_new_priority_is_told_to_the_readers_of_the_job
                 a_finished_job_keeps_its_priority
+                a_job_that_has_the_priority_already_is_left_alone
             }
             samples {
                 a_sample_is_read_back_in_its_series

@@ -63,6 +63,7 @@ impl WriteTx<'_> {
             acted.matched += 1;
             let applied = match lifecycle::act(target.state, action) {
                 Deed::Nothing => false,
+                Deed::SetPriority(priority) if priority == target.priority => false,
                 Deed::SetPriority(priority) => {
                     let rank = lifecycle::rank(target.run_at, priority);
                     let sql = include_str!("sql/set_priority.sql");

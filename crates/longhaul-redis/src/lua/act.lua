@@ -91,7 +91,8 @@ local actions = {
     return true
   end,
   set_priority = function(id, job)
-    if job[STATE] >= COMPLETED then return false end
+    -- Whoever repeats the action until all is done must come to an end.
+    if job[STATE] >= COMPLETED or job[PRIORITY] == tonumber(value) then return false end
     unindex(id, job)
     job[PRIORITY] = tonumber(value)
     -- After the seq, the batch and the version.

@@ -105,6 +105,7 @@ impl WriteTx<'_> {
                 return self.retry(id, target, args);
             }
             Deed::Remove => self.remove(target.seq, &target.queue, target.state)?,
+            Deed::SetPriority(priority) if priority == target.priority => return Ok(false),
             Deed::SetPriority(priority) => {
                 let rank = lifecycle::rank(target.run_at, priority);
                 self.connection

@@ -42,6 +42,7 @@ impl Table {
                 return self.retry(seq, args, now);
             }
             Deed::Remove => self.remove(seq, now),
+            Deed::SetPriority(priority) if priority == row.record.priority => return false,
             Deed::SetPriority(priority) => {
                 self.change(seq, now, |row| {
                     row.record.priority = priority;

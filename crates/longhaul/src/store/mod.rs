@@ -263,6 +263,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A new priority counts for a running job once it waits again.
     /// - A new priority is told to the readers of the job.
     /// - A finished job keeps its priority.
+    /// - A job that has the priority already is left alone.
     async fn act(&self, filter: &JobFilter, action: Action, limit: usize) -> Result<Acted>;
 
     /// The queues, with counts that are kept and not counted.
