@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use longhaul::testing::Intercept;
-use longhaul::{Error, MemoryStore, Store};
+use longhaul::{Change, Error, MemoryStore, Observer, Store};
 use longhaul_redis::RedisStore;
 use service_support::Db;
 
@@ -15,6 +15,20 @@ use crate::store_url::StoreUrl;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Late {
     found: Arc<OnceLock<RedisStore>>,
+    /// Tells the changes of the store that was found to whoever observes the one that stands for it.
+    echo: Arc<Echo>,
+}
+
+/// No call reaches this store; its observers are those of the store that is looked for.
+#[derive(Debug, Default)]
+struct Echo(Arc<MemoryStore>);
+
+impl Observer for Echo {
+    fn changed(&self, change: &Change<'_>) {
+        if let Some(changes) = self.0.changes() {
+            changes.tell([*change]);
+        }
+    }
 }
 
 /// The pause between two looks.
@@ -23,8 +37,7 @@ const LOOK: Duration = Duration::from_secs(1);
 impl Late {
     pub(crate) fn store(&self) -> Arc<dyn Store> {
         let found = Arc::clone(&self.found);
-        // No call reaches the store in memory.
-        Arc::new(Intercept::new(MemoryStore::new(), move |_, call| {
+        Arc::new(Intercept::over(Arc::clone(&self.echo.0) as Arc<dyn Store>, move |_, call| {
             let found = Arc::clone(&found);
             async move {
                 match found.get() {
@@ -48,6 +61,9 @@ impl Late {
                         let belongs = db.belongs_to_jobs(&jobs).await.map_err(Into::into);
                         match belongs.and_then(|belongs| check(belongs, &store, &database)) {
                             Ok(()) => {
+                                if let Some(changes) = redis.changes() {
+                                    changes.observe(&self.echo);
+                                }
                                 let _ = self.found.set(redis);
                                 tracing::info!("{store} is there now");
                                 return;
