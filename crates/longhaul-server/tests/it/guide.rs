@@ -9,6 +9,7 @@ use tokio::process::Command;
 use crate::server::Place;
 
 const SERVER_DOOR: &str = include_str!("../../../../docs/start/server.md");
+const WATCH: &str = include_str!("../../../../docs/guides/watch.md");
 const REFERENCE: &str = include_str!("../../../../docs/reference.md");
 
 fn root() -> PathBuf {
@@ -134,6 +135,15 @@ async fn the_door_of_the_server_works_as_printed() {
     let session = Session::read(SERVER_DOOR);
     assert!(session.steps.len() >= 8, "the session has been found: {session:?}");
     session.check(&[("http://127.0.0.1:8000", server.url.as_str())], Command::new("sh")).await;
+}
+
+#[tokio::test]
+async fn the_guide_to_what_jobs_do_works_as_printed() {
+    let place = Place::new();
+    let server = place.serve(&["--accept-unknown-kinds"]).await;
+    let mut shell = Command::new("sh");
+    shell.current_dir(place.data());
+    Session::read(WATCH).check(&[("http://127.0.0.1:8000", server.url.as_str())], shell).await;
 }
 
 #[tokio::test]
