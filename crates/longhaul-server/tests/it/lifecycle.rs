@@ -153,7 +153,7 @@ async fn jobs_are_looked_after_from_the_command_line_beside_a_server() {
     assert_eq!(place.printed(&["jobs", "list", "--label", "room=8", "--json"]).await, "");
     assert!(place.printed(&["jobs", "show", id]).await.contains("state      available"));
     let retry = place.run(&["jobs", "retry", id]).await;
-    assert!(stderr(&retry).contains("is available: it has not ended"), "{}", stderr(&retry));
+    assert!(stderr(&retry).contains("the job is available; this is for finished jobs"), "{}", stderr(&retry));
     place.printed(&["jobs", "cancel", id]).await;
     assert_eq!(get(&server, &format!("/api/jobs/{id}")).await["state"], "cancelled");
     place.printed(&["jobs", "retry", "--state", "cancelled"]).await;
@@ -170,7 +170,8 @@ async fn an_idle_server_is_small() {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("Linux tells");
     let line = status.lines().find(|line| line.starts_with("RssAnon:")).expect("its memory");
     let kilobytes: u64 = line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number");
-    assert!(kilobytes < 24 * 1024, "{line}");
+    // The bound that docs/operations.md tells, of which the document of all routes takes three.
+    assert!(kilobytes < 30 * 1024, "{line}");
 }
 
 /// Sends a request without its body, and waits until the server asks for that: from then on it is in flight.
