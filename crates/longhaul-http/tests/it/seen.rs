@@ -115,7 +115,7 @@ async fn failures_of_one_shape_are_a_group_that_a_search_finds_and_an_action_ret
 #[tokio::test]
 async fn the_feed_tells_each_change_of_the_jobs_that_were_asked_for() {
     let app = App::new();
-    app.post("/api/jobs", r#"{"kind":"nap","args":{"seconds":1},"id":"before"}"#).await;
+    app.post("/api/jobs", r#"{"kind":"greet","args":{"name":"x"},"id":"before","delay":99}"#).await;
     let open = request(Method::GET, "/api/events?kind=greet").body(Body::empty()).unwrap();
     let response = app.router.clone().oneshot(open).await.unwrap();
     assert_eq!(response.headers()["content-type"], "text/event-stream");

@@ -137,6 +137,8 @@ impl Recorder {
     /// A store that is away.
     pub async fn feed(&self) -> Result<Feed> {
         let shared = &self.shared;
+        // What was heard and not yet told changed before.
+        Task::of(shared).tell().await;
         let news = shared.news.subscribe();
         let watch = Watch::of(shared);
         let mut others = Others { seen: HashSet::new(), newest: None };
