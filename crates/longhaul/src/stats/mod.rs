@@ -2,23 +2,31 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `recorder` | hears of changes, counts them, and keeps what it counted as samples of the store |
+//! | `ear` | hears of changes, on the store's threads, and counts them |
+//! | `recorder` | keeps what was counted as samples of the store, and tells changes |
+//! | `shared` | what the recorders of one store in one process share |
+//! | `exchange` | changes that cross from one process to another |
 //! | `bucket` | the counts of a minute or an hour, and their form as samples |
 //! | `histogram` | durations, from which percentiles are read |
 //! | `report` | reads samples back: throughput, times, groups of failures |
-//! | `feed` | the changes themselves, for those who watch |
+//! | `feed`, `item` | the changes themselves, for those who watch |
 //!
 //! Counters live in memory and are written every few seconds, so that the hot path pays for an addition and no row. A process
 //! that is killed loses the counts of these seconds, and nothing of its jobs.
 
 mod bucket;
+mod ear;
+mod exchange;
 mod feed;
 mod histogram;
+mod item;
 mod recorder;
 mod report;
+mod shared;
 
 pub use bucket::Failure;
-pub use feed::{Feed, FeedItem, FeedNews};
+pub use feed::Feed;
 pub use histogram::Histogram;
+pub use item::{FeedItem, FeedNews};
 pub use recorder::Recorder;
 pub use report::{Counts, Failures, Group, Percentiles, Point, Report, Totals, Window};

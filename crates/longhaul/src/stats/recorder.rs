@@ -1,19 +1,18 @@
-use std::collections::{BTreeMap, HashSet};
-use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, broadcast};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
 
-use super::bucket::{Bucket, begin};
-use super::feed::{Feed, FeedItem, FeedNews};
+use super::ear::Ear;
+use super::exchange::{Others, follow, publish};
+use super::feed::Feed;
+use super::item::FeedNews;
+use super::shared::{Shared, TICK, WATCH, Watch, Writing};
 use crate::clock::Timestamp;
-use crate::model::{Change, Json, Sample};
 use crate::runtime::Runtime;
-use crate::store::{Observer, Result, Store};
+use crate::store::{Result, Store};
 
 /// Counts the changes that a store makes in this process, keeps the counts as [samples](crate::Sample), and feeds those who
 /// watch. Every worker brings one, and so does `longhaul-http`; those of one store in one process are the same.
@@ -22,61 +21,8 @@ pub struct Recorder {
     shared: Arc<Shared>,
 }
 
-/// The part that all recorders of one store in one process share.
-pub(super) struct Shared {
-    pub(super) store: Arc<dyn Store>,
-    pub(super) runtime: Runtime,
-    /// Names this process among those that share the store.
-    source: String,
-    /// What the store calls; of its own, so that the store does not keep itself alive.
-    ear: Arc<Ear>,
-    news: broadcast::Sender<FeedNews>,
-    watchers: Arc<AtomicUsize>,
-    _stop: DropGuard,
-}
-
-/// Hears of changes, on the store's own threads.
-struct Ear {
-    heard: Mutex<Heard>,
-    /// Tells the task that there is something to write.
-    awake: Notify,
-}
-
-#[derive(Default)]
-struct Heard {
-    /// By the begin of the minute; the last is the present one.
-    minutes: BTreeMap<Timestamp, Bucket>,
-    /// By the begin of the hour, of minutes that are over.
-    hours: BTreeMap<Timestamp, Bucket>,
-    /// Changes since the last tick.
-    items: Vec<FeedItem>,
-    /// True where there were more of these than are kept.
-    has_lost: bool,
-    /// True while the task is awake, so that a change need not wake it.
-    is_awake: bool,
-}
-
-pub(super) const MINUTE: Duration = Duration::from_secs(60);
-pub(super) const HOUR: Duration = Duration::from_secs(3600);
-pub(super) const MINUTES: &str = "stats.minutes";
-pub(super) const HOURS: &str = "stats.hours";
-/// Minutes are kept for a day, and hours for a week, each with room for a reader at its edge.
-const KEEP_MINUTES: Duration = Duration::from_secs(25 * 3600);
-const KEEP_HOURS: Duration = Duration::from_secs(8 * 24 * 3600);
-
-/// Changes of other processes, and the processes that want to hear of them.
-const FEED: &str = "feed.changes";
-const WATCH: &str = "feed.watch";
-const KEEP_FEED: Duration = Duration::from_secs(10);
-const KEEP_WATCH: Duration = Duration::from_secs(5);
-const RENEW_WATCH: Duration = Duration::from_secs(2);
-
-/// The pause between two looks at what was heard, while there is something to hear.
-const TICK: Duration = Duration::from_millis(100);
 /// Ticks between two writes of counts.
 const WRITE_EVERY: u32 = 50;
-/// The most changes that are kept between two ticks; a process that makes more tells of a gap.
-const KEPT_ITEMS: usize = 2_000;
 /// The news that a slow reader may be behind.
 const KEPT_NEWS: usize = 256;
 
@@ -141,13 +87,12 @@ impl Recorder {
         Task::of(shared).tell().await;
         let news = shared.news.subscribe();
         let watch = Watch::of(shared);
-        let mut others = Others { seen: HashSet::new(), newest: None };
+        let mut others = Others::default();
         // What is there already was changed before.
         others.read(shared).await?;
         shared.tell_watch().await?;
-        if watch.is_first {
-            let (shared, watchers) = (Arc::downgrade(shared), Arc::clone(&watch.watchers));
-            self.shared.runtime.spawn(follow(shared, watchers, others));
+        if let Some(generation) = watch.begins {
+            shared.runtime.spawn(follow(Arc::downgrade(shared), generation, others));
         }
         Ok(Feed { news, _watch: watch })
     }
@@ -155,84 +100,6 @@ impl Recorder {
     pub(super) fn shared(&self) -> &Shared {
         &self.shared
     }
-}
-
-impl Shared {
-    /// The counts that are not written yet, or not whole: minutes of this process by their begin.
-    pub(super) fn unwritten(
-        &self,
-        read: impl FnOnce(&BTreeMap<Timestamp, Bucket>, &BTreeMap<Timestamp, Bucket>),
-    ) {
-        let heard = self.ear.heard.lock();
-        read(&heard.minutes, &heard.hours);
-    }
-
-    /// True for a sample that this process has written, and knows better.
-    pub(super) fn is_own(&self, sample: &Sample) -> bool {
-        sample.source.starts_with(&self.source)
-    }
-
-    async fn tell_watch(&self) -> Result<()> {
-        let watch = self.sample(WATCH, Timestamp(0), 0, KEEP_WATCH, Json::null());
-        self.store.put_samples(&[watch]).await
-    }
-
-    fn sample(&self, series: &str, at: Timestamp, part: usize, keep_for: Duration, body: Json) -> Sample {
-        Sample { series: series.to_owned(), at, source: format!("{}.{part}", self.source), keep_for, body }
-    }
-}
-
-/// Somebody watches the feed for as long as this lives.
-#[derive(Debug)]
-pub(super) struct Watch {
-    watchers: Arc<AtomicUsize>,
-    is_first: bool,
-}
-
-impl Watch {
-    fn of(shared: &Shared) -> Self {
-        let before = shared.watchers.fetch_add(1, Ordering::SeqCst);
-        Self { watchers: Arc::clone(&shared.watchers), is_first: before == 0 }
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.watchers.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-impl Ear {
-    fn new() -> Self {
-        Self { heard: Mutex::default(), awake: Notify::new() }
-    }
-}
-
-impl Observer for Ear {
-    fn changed(&self, change: &Change<'_>) {
-        let mut heard = self.heard.lock();
-        let minute = begin(change.at, MINUTE);
-        // One that comes late counts for the oldest minute that is not closed.
-        let minute = heard.minutes.first_key_value().map_or(minute, |(oldest, _)| minute.max(*oldest));
-        heard.minutes.entry(minute).or_default().count(change);
-        if heard.items.len() < KEPT_ITEMS {
-            heard.items.push(FeedItem::from(change));
-        } else {
-            heard.has_lost = true;
-        }
-        if !std::mem::replace(&mut heard.is_awake, true) {
-            self.awake.notify_one();
-        }
-    }
-}
-
-/// When counts are written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Writing {
-    /// In passing: only the minutes, for the hours can be made of them.
-    Often,
-    /// Before the process ends or sleeps.
-    Last,
 }
 
 /// The task that writes counts and tells changes.
@@ -312,146 +179,5 @@ impl Task {
         let hours = shared.close_minutes(writing)?;
         // Those that this does not keep are whole in memory, and written with the next minute that ends.
         shared.store.put_samples(&hours).await
-    }
-}
-
-impl Shared {
-    /// The samples of minutes that have changed since they were written.
-    fn dirty_minutes(&self) -> Result<Vec<Sample>> {
-        let mut heard = self.ear.heard.lock();
-        let mut samples = Vec::new();
-        for (at, bucket) in heard.minutes.iter_mut().filter(|(_, bucket)| bucket.is_dirty) {
-            bucket.is_dirty = false;
-            for (part, body) in bucket.bodies()?.into_iter().enumerate() {
-                samples.push(self.sample(MINUTES, *at, part, KEEP_MINUTES, body));
-            }
-        }
-        Ok(samples)
-    }
-
-    /// Counts minutes that are over in their hours, whose samples it answers. Two minutes stay open for changes that come
-    /// late.
-    fn close_minutes(&self, writing: Writing) -> Result<Vec<Sample>> {
-        let mut heard = self.ear.heard.lock();
-        let Heard { minutes, hours, .. } = &mut *heard;
-        let mut has_closed = false;
-        while minutes.len() > 2
-            && minutes.first_key_value().is_some_and(|(_, oldest)| !oldest.is_dirty)
-            && let Some((at, bucket)) = minutes.pop_first()
-        {
-            hours.entry(begin(at, HOUR)).or_default().merge(&bucket);
-            has_closed = true;
-        }
-        let mut samples = Vec::new();
-        if has_closed || writing == Writing::Last {
-            for (at, bucket) in hour_buckets(minutes, hours) {
-                for (part, body) in bucket.bodies()?.into_iter().enumerate() {
-                    samples.push(self.sample(HOURS, at, part, KEEP_HOURS, body));
-                }
-            }
-            while hours.len() > 2 {
-                hours.pop_first();
-            }
-        }
-        Ok(samples)
-    }
-}
-
-/// The hours that minutes which are still open belong to, whole.
-pub(super) fn hour_buckets(
-    minutes: &BTreeMap<Timestamp, Bucket>,
-    hours: &BTreeMap<Timestamp, Bucket>,
-) -> BTreeMap<Timestamp, Bucket> {
-    let mut whole: BTreeMap<Timestamp, Bucket> = BTreeMap::new();
-    let minutes = minutes.iter().map(|(at, bucket)| (begin(*at, HOUR), bucket));
-    for (at, bucket) in minutes.chain(hours.iter().map(|(at, bucket)| (*at, bucket))) {
-        whole.entry(at).or_default().merge(bucket);
-    }
-    whole
-}
-
-/// Hands changes to the processes that watch.
-async fn publish(shared: &Shared, items: &[FeedItem], has_lost: bool) -> Result<()> {
-    let mut samples = Vec::new();
-    for (part, some) in items.chunks(500).enumerate() {
-        let Some(last) = some.last() else { continue };
-        let body = Json::new(&Told { items: some.to_vec(), has_lost })?;
-        // The time is the store's, so that of two processes with two clocks neither is read late.
-        samples.push(shared.sample(FEED, last.at, next_part(part), KEEP_FEED, body));
-    }
-    shared.store.put_samples(&samples).await
-}
-
-/// A number that no other sample of this process has.
-fn next_part(part: usize) -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    NEXT.fetch_add(1, Ordering::Relaxed).wrapping_mul(8) + part
-}
-
-/// Changes, as one process tells others of them.
-#[derive(serde::Serialize, serde::Deserialize)]
-struct Told {
-    items: Vec<FeedItem>,
-    #[serde(default)]
-    has_lost: bool,
-}
-
-/// The changes of other processes that were read already.
-struct Others {
-    seen: HashSet<(Timestamp, String)>,
-    newest: Option<Timestamp>,
-}
-
-impl Others {
-    /// Reads what is new. Samples of one process may become visible after later ones of another, so the last seconds are
-    /// read again each time.
-    async fn read(&mut self, shared: &Shared) -> Result<Vec<Told>> {
-        let from = self.newest.map_or(Timestamp(0), |newest| newest.minus(Duration::from_secs(3)));
-        let mut told = Vec::new();
-        for sample in shared.store.samples(FEED, from).await? {
-            self.newest = self.newest.max(Some(sample.at));
-            if !shared.is_own(&sample) && self.seen.insert((sample.at, sample.source)) {
-                told.extend(sample.body.to::<Told>());
-            }
-        }
-        let oldest = self.newest.map_or(Timestamp(0), |newest| newest.minus(KEEP_FEED));
-        self.seen.retain(|(at, _)| *at >= oldest);
-        Ok(told)
-    }
-}
-
-/// Tells this process's readers of the changes of others, for as long as there are readers.
-async fn follow(shared: Weak<Shared>, watchers: Arc<AtomicUsize>, mut others: Others) {
-    let (mut since_watch, mut was_away) = (Duration::ZERO, false);
-    while watchers.load(Ordering::SeqCst) > 0 {
-        let Some(shared) = shared.upgrade() else { return };
-        if since_watch >= RENEW_WATCH {
-            since_watch = Duration::ZERO;
-            was_away |= shared.tell_watch().await.is_err();
-        }
-        match others.read(&shared).await {
-            Ok(told) => {
-                if std::mem::take(&mut was_away) {
-                    let _ = shared.news.send(FeedNews::Gap);
-                }
-                for Told { items, has_lost } in told {
-                    let _ = shared.news.send(FeedNews::Items(Arc::new(items)));
-                    if has_lost {
-                        let _ = shared.news.send(FeedNews::Gap);
-                    }
-                }
-            }
-            Err(_) => was_away = true,
-        }
-        let clock = shared.runtime.clock.clone();
-        drop(shared);
-        clock.sleep(2 * TICK).await;
-        since_watch += 2 * TICK;
-    }
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("store", &self.store).finish_non_exhaustive()
     }
 }

@@ -2,8 +2,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use super::bucket::{Body, Bucket, Cell, Failure, Named, begin};
+use super::ear::{HOUR, MINUTE, hour_buckets};
 use super::histogram::Histogram;
-use super::recorder::{HOUR, HOURS, MINUTE, MINUTES, Recorder, hour_buckets};
+use super::recorder::Recorder;
+use super::shared::{HOURS, MINUTES};
 use crate::clock::Timestamp;
 use crate::store::{MAX_SAMPLES, Result};
 

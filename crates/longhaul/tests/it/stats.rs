@@ -214,6 +214,14 @@ async fn the_feed_tells_changes_of_this_process_and_of_others() {
         2,
         "by each of them: {told:?}"
     );
+
+    // A reader that comes right after the last one has left hears nothing twice.
+    drop(feed);
+    let mut feed = while_time_passes(&here.clock, here.recorder.feed()).await.unwrap();
+    here.enqueue("mail", "send").await;
+    here.run("mail", "send", SECOND, completed()).await;
+    let told = while_time_passes(&here.clock, states(&mut feed, 6)).await;
+    assert_eq!(told.iter().filter(|state| **state == Some(State::Running)).count(), 2, "{told:?}");
     drop(there);
 }
 

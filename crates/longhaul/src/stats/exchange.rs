@@ -1,0 +1,94 @@
+//! Changes that cross from one process to another, by way of the store's samples.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::item::{FeedItem, FeedNews};
+use super::shared::{FEED, KEEP_FEED, RENEW_WATCH, Shared, TICK};
+use crate::clock::Timestamp;
+use crate::model::Json;
+use crate::store::Result;
+
+/// Hands changes to the processes that watch.
+pub(super) async fn publish(shared: &Shared, items: &[FeedItem], has_lost: bool) -> Result<()> {
+    let mut samples = Vec::new();
+    for (part, some) in items.chunks(500).enumerate() {
+        let Some(last) = some.last() else { continue };
+        let body = Json::new(&Told { items: some.to_vec(), has_lost })?;
+        // The time is the store's, so that of two processes with two clocks neither is read late.
+        samples.push(shared.sample(FEED, last.at, next_part(part), KEEP_FEED, body));
+    }
+    shared.store.put_samples(&samples).await
+}
+
+/// A number that no other sample of this process has.
+fn next_part(part: usize) -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed).wrapping_mul(8) + part
+}
+
+/// Changes, as one process tells others of them.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Told {
+    items: Vec<FeedItem>,
+    #[serde(default)]
+    has_lost: bool,
+}
+
+/// The changes of other processes that were read already.
+#[derive(Default)]
+pub(super) struct Others {
+    seen: HashSet<(Timestamp, String)>,
+    newest: Option<Timestamp>,
+}
+
+impl Others {
+    /// Reads what is new. Samples of one process may become visible after later ones of another, so the last seconds are
+    /// read again each time.
+    pub(super) async fn read(&mut self, shared: &Shared) -> Result<Vec<Told>> {
+        let from = self.newest.map_or(Timestamp(0), |newest| newest.minus(Duration::from_secs(3)));
+        let mut told = Vec::new();
+        for sample in shared.store.samples(FEED, from).await? {
+            self.newest = self.newest.max(Some(sample.at));
+            if !shared.is_own(&sample) && self.seen.insert((sample.at, sample.source)) {
+                told.extend(sample.body.to::<Told>());
+            }
+        }
+        let oldest = self.newest.map_or(Timestamp(0), |newest| newest.minus(KEEP_FEED));
+        self.seen.retain(|(at, _)| *at >= oldest);
+        Ok(told)
+    }
+}
+
+/// Tells this process's readers of the changes of others, for as long as there are readers.
+pub(super) async fn follow(shared: Weak<Shared>, generation: usize, mut others: Others) {
+    let (mut since_watch, mut was_away) = (Duration::ZERO, false);
+    while let Some(shared) = shared.upgrade().filter(|shared| shared.watchers.go_on(generation)) {
+        if since_watch >= RENEW_WATCH {
+            since_watch = Duration::ZERO;
+            was_away |= shared.tell_watch().await.is_err();
+        }
+        match others.read(&shared).await {
+            Ok(told) => {
+                if std::mem::take(&mut was_away) {
+                    let _ = shared.news.send(FeedNews::Gap);
+                }
+                for Told { items, has_lost } in told {
+                    let _ = shared.news.send(FeedNews::Items(Arc::new(items)));
+                    if has_lost {
+                        let _ = shared.news.send(FeedNews::Gap);
+                    }
+                }
+            }
+            Err(_) => was_away = true,
+        }
+        let clock = shared.runtime.clock.clone();
+        drop(shared);
+        clock.sleep(2 * TICK).await;
+        since_watch += 2 * TICK;
+    }
+}

@@ -1,0 +1,170 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+use tokio_util::sync::DropGuard;
+
+use super::bucket::{Bucket, begin};
+use super::ear::{Ear, HOUR, Heard, hour_buckets};
+use super::item::FeedNews;
+use crate::clock::Timestamp;
+use crate::model::{Json, Sample};
+use crate::runtime::Runtime;
+use crate::store::{Result, Store};
+
+/// The part that all recorders of one store in one process share.
+pub(super) struct Shared {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) runtime: Runtime,
+    /// Names this process among those that share the store.
+    pub(super) source: String,
+    /// What the store calls; of its own, so that the store does not keep itself alive.
+    pub(super) ear: Arc<Ear>,
+    pub(super) news: broadcast::Sender<FeedNews>,
+    pub(super) watchers: Arc<Watchers>,
+    pub(super) _stop: DropGuard,
+}
+
+pub(super) const MINUTES: &str = "stats.minutes";
+pub(super) const HOURS: &str = "stats.hours";
+/// Minutes are kept for a day, and hours for a week, each with room for a reader at its edge.
+const KEEP_MINUTES: Duration = Duration::from_secs(25 * 3600);
+const KEEP_HOURS: Duration = Duration::from_secs(8 * 24 * 3600);
+
+/// Changes of other processes, and the processes that want to hear of them.
+pub(super) const FEED: &str = "feed.changes";
+pub(super) const WATCH: &str = "feed.watch";
+pub(super) const KEEP_FEED: Duration = Duration::from_secs(10);
+const KEEP_WATCH: Duration = Duration::from_secs(5);
+pub(super) const RENEW_WATCH: Duration = Duration::from_secs(2);
+
+/// The pause between two looks at what was heard, while there is something to hear.
+pub(super) const TICK: Duration = Duration::from_millis(100);
+
+/// When counts are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Writing {
+    /// In passing: only the minutes, for the hours can be made of them.
+    Often,
+    /// Before the process ends or sleeps.
+    Last,
+}
+
+impl Shared {
+    /// The counts that are not written yet, or not whole: minutes of this process by their begin.
+    pub(super) fn unwritten(
+        &self,
+        read: impl FnOnce(&BTreeMap<Timestamp, Bucket>, &BTreeMap<Timestamp, Bucket>),
+    ) {
+        let heard = self.ear.heard.lock();
+        read(&heard.minutes, &heard.hours);
+    }
+
+    /// True for a sample that this process has written, and knows better.
+    pub(super) fn is_own(&self, sample: &Sample) -> bool {
+        sample.source.starts_with(&self.source)
+    }
+
+    pub(super) async fn tell_watch(&self) -> Result<()> {
+        let watch = self.sample(WATCH, Timestamp(0), 0, KEEP_WATCH, Json::null());
+        self.store.put_samples(&[watch]).await
+    }
+
+    pub(super) fn sample(
+        &self,
+        series: &str,
+        at: Timestamp,
+        part: usize,
+        keep_for: Duration,
+        body: Json,
+    ) -> Sample {
+        Sample { series: series.to_owned(), at, source: format!("{}.{part}", self.source), keep_for, body }
+    }
+
+    /// The samples of minutes that have changed since they were written.
+    pub(super) fn dirty_minutes(&self) -> Result<Vec<Sample>> {
+        let mut heard = self.ear.heard.lock();
+        let mut samples = Vec::new();
+        for (at, bucket) in heard.minutes.iter_mut().filter(|(_, bucket)| bucket.is_dirty) {
+            bucket.is_dirty = false;
+            for (part, body) in bucket.bodies()?.into_iter().enumerate() {
+                samples.push(self.sample(MINUTES, *at, part, KEEP_MINUTES, body));
+            }
+        }
+        Ok(samples)
+    }
+
+    /// Counts minutes that are over in their hours, whose samples it answers. Two minutes stay open for changes that come
+    /// late.
+    pub(super) fn close_minutes(&self, writing: Writing) -> Result<Vec<Sample>> {
+        let mut heard = self.ear.heard.lock();
+        let Heard { minutes, hours, .. } = &mut *heard;
+        let mut has_closed = false;
+        while minutes.len() > 2
+            && minutes.first_key_value().is_some_and(|(_, oldest)| !oldest.is_dirty)
+            && let Some((at, bucket)) = minutes.pop_first()
+        {
+            hours.entry(begin(at, HOUR)).or_default().merge(&bucket);
+            has_closed = true;
+        }
+        let mut samples = Vec::new();
+        if has_closed || writing == Writing::Last {
+            for (at, bucket) in hour_buckets(minutes, hours) {
+                for (part, body) in bucket.bodies()?.into_iter().enumerate() {
+                    samples.push(self.sample(HOURS, at, part, KEEP_HOURS, body));
+                }
+            }
+            while hours.len() > 2 {
+                hours.pop_first();
+            }
+        }
+        Ok(samples)
+    }
+}
+
+/// Those in this process who watch the feed.
+#[derive(Debug, Default)]
+pub(super) struct Watchers {
+    count: AtomicUsize,
+    /// Rises with each first watcher: whoever tells the watchers of before ends.
+    generation: AtomicUsize,
+}
+
+/// Somebody watches the feed for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Watch {
+    watchers: Arc<Watchers>,
+    /// The generation that this one begins, where nobody watched before.
+    pub(super) begins: Option<usize>,
+}
+
+impl Watch {
+    pub(super) fn of(shared: &Shared) -> Self {
+        let watchers = Arc::clone(&shared.watchers);
+        let is_first = watchers.count.fetch_add(1, Ordering::SeqCst) == 0;
+        let begins = is_first.then(|| watchers.generation.fetch_add(1, Ordering::SeqCst) + 1);
+        Self { watchers, begins }
+    }
+}
+
+impl Watchers {
+    /// True while somebody of this generation, or who came to it, watches.
+    pub(super) fn go_on(&self, generation: usize) -> bool {
+        self.count.load(Ordering::SeqCst) > 0 && self.generation.load(Ordering::SeqCst) == generation
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.watchers.count.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("store", &self.store).finish_non_exhaustive()
+    }
+}
