@@ -7,6 +7,7 @@ pub(crate) mod feed;
 pub(crate) mod inflight;
 pub(crate) mod kinds;
 pub(crate) mod line;
+pub(crate) mod presence;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -21,6 +22,7 @@ use self::exchanges::Exchanges;
 use self::feed::Feeds;
 use self::inflight::InFlight;
 use self::kinds::RemoteKinds;
+use self::presence::Presence;
 use crate::auth::Auth;
 use crate::config::HttpConfig;
 use crate::redaction::redacted;
@@ -39,6 +41,8 @@ pub(crate) struct Api {
     /// Requests of remote workers that may be sent again.
     pub(crate) exchanges: Arc<Exchanges>,
     pub(crate) remote_kinds: Arc<RemoteKinds>,
+    /// Remote workers whose claims have made them known.
+    pub(crate) presence: Arc<Presence>,
     pub(crate) feeds: Arc<Feeds>,
     pub(crate) document: Arc<Document>,
     recorder: Arc<OnceLock<Recorder>>,
@@ -67,6 +71,7 @@ impl Api {
             in_flight: Arc::default(),
             exchanges: Arc::default(),
             remote_kinds: Arc::default(),
+            presence: Arc::default(),
             feeds: Arc::default(),
             document: Arc::new(match &config.document {
                 Some(whole) => Document::OfApplication(Arc::clone(&whole.0)),

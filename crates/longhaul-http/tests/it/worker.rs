@@ -604,3 +604,21 @@ async fn another_body_under_a_workers_key_is_refused() {
     assert_eq!(job(&app, "other").await["state"], "running");
     assert_eq!(keyed(&app, "finish", "k", &finish(&one)).await.json()["statuses"], json!(["held"]));
 }
+
+#[tokio::test]
+async fn a_worker_that_waits_for_jobs_is_known_by_its_claims() {
+    let app = App::new();
+    let workers = async || app.get("/api/workers").await.json()["workers"].clone();
+    app.post("/api/worker/claim", CLAIM).await;
+    let first = workers().await;
+    assert_eq!((&first[0]["id"], first.as_array().unwrap().len()), (&json!("w1"), 1));
+    assert_eq!(first[0]["queues"], json!([{"queue": "default", "slots": 5}]));
+    assert_eq!(first[0]["kinds"], json!([{"kind": "greet", "version": 1}]));
+    let claim: Value = serde_json::from_str(CLAIM).unwrap();
+    app.clock.advance(Duration::from_secs(19));
+    app.post("/api/worker/claim", CLAIM).await;
+    assert_eq!(workers().await, first, "not every claim costs the store a write");
+    app.clock.advance(Duration::from_secs(1));
+    call(&app, "turn", &json!({"finishes": [], "claim": claim})).await;
+    assert_ne!(workers().await[0]["seen_at"], first[0]["seen_at"], "a turn is a sign of life, too");
+}

@@ -33,7 +33,8 @@ const VERSIONS: RangeInclusive<u32> = 1..=i32::MAX as u32;
 /// put off. With a `wait` the answer is held open while there is nothing to take. A claim whose caller goes away while
 /// it is held takes nothing. Where a connection breaks while the answer is on its way, a claim that had an
 /// `Idempotency-Key` is sent again to the same server within a minute: what it had taken is given back before it is
-/// made anew. Without a key such jobs wait until their leases end, which counts as a crash.
+/// made anew. Without a key such jobs wait until their leases end, which counts as a crash. A claim that waits, or whose
+/// worker names no queues, makes the worker known: with the queues and kinds of the claim where it names none.
 #[utoipa::path(
     post,
     path = "/worker/claim",
@@ -52,6 +53,7 @@ pub(crate) async fn claim(
 ) -> Result<Json<ClaimAnswer>, Problem> {
     let claim = prepare(&api, body, "")?;
     let wait = claim.wait;
+    make_known(&api, &claim).await;
     let began = api.config.clock.now();
     // A claim that is made anew waits for what is left of its time, so its body is another one.
     let claimed = match api.exchanges.of(&headers, &caller, "claim", BodyDigest::default())? {
@@ -76,6 +78,27 @@ pub(crate) async fn claim(
         Duration::ZERO
     };
     Ok(Json(ClaimAnswer { claimed: bodies(claimed), wait_left: Seconds(wait_left) }))
+}
+
+/// Tells the store that the worker lives, at intervals: while it waits for jobs, its claims are all that is heard of it.
+async fn make_known(api: &Api, claim: &Claim) {
+    // One that presents what it serves and does not wait sends heartbeats of its own, as the engine's workers do.
+    let speaks_for_itself = !claim.worker.queues.is_empty() && claim.wait.is_zero();
+    if speaks_for_itself || !api.presence.is_due(&claim.worker.id, api.config.clock.now()) {
+        return;
+    }
+    let mut worker = claim.worker.clone();
+    if worker.queues.is_empty() {
+        worker.queues.clone_from(&claim.queues);
+    }
+    if worker.kinds.is_empty() {
+        worker.kinds.clone_from(&claim.kinds);
+    }
+    // A claim need not fail because the list of workers lacks one.
+    if let Err(error) = api.whole.store().heartbeat(&worker, &[], claim.lease_for).await {
+        api.presence.forget(&worker.id);
+        tracing::debug!("failed to note that the worker {} lives: {error}", worker.id);
+    }
 }
 
 /// Claims, and waits as long as an answer can be held. Dropping the store's claim takes nothing.
@@ -114,6 +137,7 @@ pub(crate) async fn turn(
 ) -> Result<Json<TurnAnswer>, Problem> {
     let finishes = finishes(body.finishes)?;
     let claim = Claim { wait: Duration::ZERO, ..prepare(&api, body.claim, "claim.")? };
+    make_known(&api, &claim).await;
     let turned = match api.exchanges.of(&headers, &caller, "turn", digest)? {
         None => api.whole.store().finish_and_claim(finishes, claim).await?,
         Some(exchange) => turn_once(&api, exchange, finishes, claim).await?,
