@@ -112,6 +112,13 @@ impl Redaction {
         self.hide(Part::Args, args, &mut Secrets::default())
     }
 
+    /// True where the word for a hidden value stands in the place of one: what was shown is being given back.
+    pub(crate) fn holds_placeholder(&self, args: &Json) -> bool {
+        let mut given = Secrets::default();
+        self.hide(Part::Args, args, &mut given);
+        given.0.contains(REDACTED)
+    }
+
     async fn answer(&self, store: &dyn Store, call: Call) -> Result<Answer> {
         Ok(match call {
             Call::Get(ids) => {

@@ -96,6 +96,26 @@ async fn a_bulk_action_by_what_is_hidden_is_done_to_nothing() {
     assert_eq!(app.get("/api/jobs/j").await.status, StatusCode::GONE);
 }
 
+#[tokio::test]
+async fn a_retry_does_not_take_what_is_shown_for_a_secret_as_the_secret() {
+    let app = app();
+    let claim =
+        r#"{"worker":{"id":"w"},"queues":[{"queue":"default","slots":1}],"kinds":[{"kind":"login"}]}"#;
+    app.post("/api/worker/claim", claim).await;
+    app.post("/api/jobs", &format!(r#"{{"kind":"login","args":{{"password":"{SECRET}"}},"id":"j"}}"#)).await;
+    app.post("/api/jobs/j/cancel", "").await;
+    for args in [r#"{"password":"[redacted]"}"#, r#"{"users":[{"secret":"[redacted]"}],"password":"new"}"#] {
+        let refused = app.post("/api/jobs/j/retry", &format!(r#"{{"args":{args}}}"#)).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{refused:?}");
+        assert_eq!(refused.code(), "invalid");
+        assert_eq!(refused.json()["errors"][0]["field"], "args");
+    }
+    assert_eq!(app.get("/api/jobs/j").await.json()["state"], "cancelled");
+    // Where nothing is hidden, the word is one like any other.
+    let given = r#"{"args":{"password":"new-secret","note":"[redacted]"}}"#;
+    assert_eq!(app.post("/api/jobs/j/retry", given).await.status, StatusCode::ACCEPTED);
+}
+
 fn form(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02x}")).collect()
 }

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use longhaul::lifecycle::{self, Deed};
 use longhaul::{Acted, Action, CANCEL_GRACE, JobFilter, JobId, JobRecord, Longhaul, Page, Payloads};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::body::JobBody;
@@ -51,9 +51,16 @@ pub(crate) async fn cancel(
 #[serde(deny_unknown_fields, default)]
 #[schema(as = Retry)]
 pub(crate) struct RetryRequest {
-    /// Its new args, at most 256 KiB. Its steps were those of the former ones, and are forgotten.
+    /// Its new args, at most 256 KiB; null is one of them. Its steps were those of the former ones, and are forgotten.
+    /// Without this field it keeps its args. A value that is shown as `[redacted]` cannot be given back as such.
+    #[serde(deserialize_with = "given")]
     #[schema(value_type = Option<serde_json::Value>)]
     args: Option<longhaul::Json>,
+}
+
+/// Tells null from what is not there.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<longhaul::Json>, D::Error> {
+    longhaul::Json::deserialize(deserializer).map(Some)
 }
 
 /// Runs a finished job again
@@ -80,6 +87,12 @@ pub(crate) async fn retry(
     JobPath(id): JobPath,
     OptionalJson(RetryRequest { args }): OptionalJson<RetryRequest>,
 ) -> Result<Response, Problem> {
+    if args.as_ref().is_some_and(|args| api.config.redaction.holds_placeholder(args)) {
+        let mut faults = Faults::default();
+        // Taken as it is, it would put the word in the place of a secret that nobody has any more.
+        faults.add(Code::Invalid, "args", "holds a value that is not shown; give the value itself");
+        faults.into_result()?;
+    }
     let action = args.map_or(Action::Retry, |args| Action::RetryWith { args });
     finished_only(&api, &id, action).await?;
     let record = found(api.longhaul.get(&id).await?)?;
