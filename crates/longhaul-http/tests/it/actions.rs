@@ -193,6 +193,10 @@ async fn an_action_that_is_not_understood_does_nothing() {
         r#"{"action":"cancel","filter":{"ids":["a b"]}}"#,
         r#"{"action":"cancel","filter":{"ids":null}}"#,
         r#"{"action":"cancel","filter":{},"limit":0}"#,
+        r#"{"action":"cancel","filter":{"q":""}}"#,
+        r#"{"action":"cancel","filter":{"q":"   "}}"#,
+        r#"{"action":"cancel","filter":{"q":"\"\" "}}"#,
+        r#"{"action":"cancel","filter":{"queue":"default","q":"\t"}}"#,
     ] {
         assert_eq!(app.post("/api/jobs/actions", body).await.code(), "invalid", "{body}");
     }
@@ -221,4 +225,26 @@ async fn all_failed_jobs_of_a_queue_are_retried_or_cleaned_away_in_one_call() {
     let left = states().await;
     assert_eq!((&left["failed"], &left["available"], &left["completed"]), (&json!(0), &json!(2), &json!(1)));
     assert_eq!(app.get("/api/jobs/other").await.json()["state"], "cancelled", "another queue's is let alone");
+}
+
+#[tokio::test]
+async fn what_cannot_be_looked_for_is_told_once() {
+    let app = App::new();
+    let action = app.post("/api/jobs/actions", r#"{"action":"cancel","filter":{"q":"a\u0000b"}}"#).await;
+    let list = app.get("/api/jobs?q=a%00b").await;
+    for (answer, field) in [(action, "filter.q"), (list, "q")] {
+        let expected = json!([{"field": field, "message": "must not hold a NUL character"}]);
+        assert_eq!(answer.json()["errors"], expected, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_retry_with_null_replaces_the_args_and_one_without_keeps_them() {
+    let app = App::new();
+    app.post("/api/jobs", RUNNING).await;
+    for (body, args) in [("{}", json!({"lines": 1})), (r#"{"args":null}"#, json!(null))] {
+        app.post("/api/jobs/t/cancel", "").await;
+        let retried = app.post("/api/jobs/t/retry", body).await;
+        assert_eq!((retried.status, &retried.json()["args"]), (StatusCode::ACCEPTED, &args), "{body}");
+    }
 }

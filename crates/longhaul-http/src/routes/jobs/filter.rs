@@ -59,17 +59,10 @@ impl FilterRequest {
             ("filter.labels", self.labels.len()),
         ];
         lists.into_iter().for_each(|(field, count)| bound(field, count, faults));
-        if self.q.as_deref() == Some("") {
-            faults.add(
-                Code::Invalid,
-                "filter.q",
-                "must not be empty, for it would fit every job; leave it out",
-            );
-        }
+        self.q.iter().for_each(|text| short("filter.q", text, faults));
         let mut words = |field, words: &[String]| words.iter().for_each(|text| word(field, text, faults));
         words("filter.kind", self.kind.as_deref().unwrap_or_default());
         words("filter.queue", self.queue.as_deref().unwrap_or_default());
-        words("filter.q", self.q.as_slice());
         for (label, value) in &self.labels {
             words("filter.labels", &[label.clone(), value.clone()]);
         }
@@ -83,7 +76,16 @@ impl FilterRequest {
             ..JobFilter::default()
         };
         let filter = match self.q {
-            Some(query) => faults.check(filter.with_query(&query).map_err(in_filter))?,
+            Some(query) => {
+                let searched = faults.check(filter.clone().with_query(&query).map_err(in_filter))?;
+                // Blanks and empty quotation marks are no condition either: whoever sent them looked for something.
+                if searched == filter {
+                    let message =
+                        "must name something to look for, else it would fit every job; leave it out";
+                    faults.add(Code::Invalid, "filter.q", message);
+                }
+                searched
+            }
             None => filter,
         };
         (!fits_nothing).then_some(filter)
@@ -110,6 +112,11 @@ pub(crate) fn word(field: &str, text: &str, faults: &mut Faults) {
     if text.contains('\0') {
         faults.add(Code::Invalid, field, "must not hold a NUL character");
     }
+    short(field, text, faults);
+}
+
+/// Notes a text that is too long. Of a search nothing else, for what cannot be looked for is told by whoever reads it.
+pub(crate) fn short(field: &str, text: &str, faults: &mut Faults) {
     if text.len() > MAX_TEXT_BYTES {
         faults.add(Code::Invalid, field, format!("must be at most {MAX_TEXT_BYTES} bytes"));
     }

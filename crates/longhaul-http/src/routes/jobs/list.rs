@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::body::JobBody;
-use super::filter::{bound, id, state, word};
+use super::filter::{bound, id, short, state, word};
 use crate::auth::Caller;
 use crate::faults::Faults;
 use crate::path::Mount;
@@ -106,8 +106,10 @@ fn read_query(query: Option<&str>) -> Result<(Option<JobFilter>, Page), Problem>
     let mut page = Page { limit: DEFAULT_LIMIT, payloads: Payloads::Short, ..Page::default() };
     let (mut without_value, mut search) = (Vec::new(), None);
     for (name, value) in query::pairs(query) {
-        if matches!(&*name, "kind" | "queue" | "label" | "q") {
-            word(&name, &value, &mut faults);
+        match &*name {
+            "kind" | "queue" | "label" => word(&name, &value, &mut faults),
+            "q" => short("q", &value, &mut faults),
+            _ => {}
         }
         match &*name {
             "state" | "kind" | "queue" | "parent" if value.is_empty() => without_value.push(name),
