@@ -54,7 +54,8 @@ pub(crate) struct ItemBody<'a> {
 ///
 /// A stream of server-sent events: `job` for each change of state from now on, whichever process makes it, and `gap` where
 /// changes were left out, because the reader was too slow, there were more than could be told, or the store was away: load
-/// anew then. There is nothing to resume; what a job has to say is in its own events.
+/// anew then. Of two changes of one job that two processes made, the one with the later `at` counts. There is nothing to
+/// resume; what a job has to say is in its own events.
 #[utoipa::path(
     get,
     path = "/events",

@@ -126,8 +126,8 @@ pub(crate) struct TotalsBody {
 
 /// Tells throughput, waits and run times
 ///
-/// Counted by each process that makes changes, and written every few seconds: a process that is killed loses the counts of
-/// these, and no job. Minutes are kept for a day and hours for a week, through restarts.
+/// Counted by each process that makes changes, and written every second: a process that is killed loses the counts of
+/// that, and no job. Minutes are kept for a day and hours for a week, through restarts.
 #[utoipa::path(
     get,
     path = "/stats",

@@ -50,7 +50,10 @@ fn narrows(term: &Term, values: &mut Values) -> Result<Option<String>> {
         }
         Condition::Label { name, value } => return has_label(name, value, values).map(Some),
         Condition::Error(_) => return Ok(Some("last_error IS NOT NULL".into())),
-        Condition::Text(text) => return Ok(Some(has_text(text, values))),
+        // Where anything is escaped in the args, the text may be there in another form.
+        Condition::Text(text) => {
+            return Ok(Some(format!("({} OR strpos(args, '\\') > 0)", has_text(text, values))));
+        }
         // The same value may be written in several ways.
         Condition::Args { .. } => return Ok(None),
     };

@@ -44,6 +44,7 @@ pub enum Condition {
     },
     /// Its last error has this fingerprint, or else has this text in its message (the case aside, for ASCII).
     Error(String),
-    /// It has this text (the case aside, for ASCII) in the id, the kind, the args or the last error.
+    /// It has this text (the case aside, for ASCII) in the id, the kind, the args (as they are written, and in their strings as
+    /// they are meant) or the last error.
     Text(String),
 }

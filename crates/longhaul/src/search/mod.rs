@@ -6,7 +6,10 @@ mod query;
 
 pub use fingerprint::{fingerprint, shape};
 
+use std::collections::HashMap;
+
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::model::{Condition, JobFilter, JobRecord, Term};
 
@@ -48,53 +51,73 @@ impl Condition {
             Condition::Parent(parent) => job.parent.as_ref() == Some(parent),
             Condition::Key(key) => job.limit_key.as_ref() == Some(key),
             Condition::Label { name, value } => job.labels.get(name) == Some(value),
-            Condition::Args { path, value } => has_value(&job.args.to_value(), path, value),
+            Condition::Args { path, value } => has_value(job.args.as_str(), path, value),
             Condition::Error(sought) => job.errors.last().is_some_and(|error| {
                 contains(&error.message, sought) || fingerprint(&job.kind, &error.message) == *sought
             }),
-            Condition::Text(text) => has_text(job, text),
+            Condition::Text(text) => shows(job, text),
         }
     }
 }
 
-/// True where `value` stands at `path`. A key may hold dots itself, so each way of reading the path is tried.
-fn has_value(json: &Value, path: &str, value: &str) -> bool {
-    if path.is_empty() {
-        return match json {
-            Value::Array(items) => items.iter().any(|item| is_scalar(item, value)),
-            json => is_scalar(json, value),
-        };
-    }
-    let ends = path.match_indices('.').map(|(at, _)| at).chain([path.len()]);
-    ends.into_iter().any(|end| {
-        let (name, rest) = (&path[..end], path.get(end + 1..).unwrap_or_default());
-        match json {
-            Value::Object(fields) => fields.get(name).is_some_and(|field| has_value(field, rest, value)),
-            Value::Array(items) => {
-                let item = name.parse().ok().and_then(|place: usize| items.get(place));
+/// True where `value` stands at `path` of a JSON text. A key may hold dots itself, so each way of reading the path is tried.
+///
+/// The text is read level by level and not as a tree, because a tree's numbers lose digits.
+fn has_value(json: &str, path: &str, value: &str) -> bool {
+    let items = || serde_json::from_str::<Vec<&RawValue>>(json).unwrap_or_default();
+    match (json.trim_start().as_bytes().first(), path) {
+        (Some(b'['), "") => items().iter().any(|item| is_scalar(item.get(), value)),
+        (_, "") => is_scalar(json, value),
+        (Some(b'{'), _) => {
+            let fields: HashMap<String, &RawValue> = serde_json::from_str(json).unwrap_or_default();
+            ways(path)
+                .any(|(name, rest)| fields.get(name).is_some_and(|field| has_value(field.get(), rest, value)))
+        }
+        (Some(b'['), _) => {
+            let (items, (name, rest)) = (items(), path.split_once('.').unwrap_or((path, "")));
+            let item = name.parse().ok().and_then(|place: usize| items.get(place));
+            item.is_some_and(|item| has_value(item.get(), rest, value))
                 // A path may pass over the place: `args.pages.title` is the title of any page.
-                item.is_some_and(|item| has_value(item, rest, value))
-                    || (end == path.len() || name.parse::<usize>().is_err())
-                        && items.iter().any(|item| item.is_object() && has_value(item, path, value))
-            }
-            _ => false,
+                || items.iter().any(|item| item.get().starts_with('{') && has_value(item.get(), path, value))
         }
-    })
+        _ => false,
+    }
 }
 
-fn is_scalar(json: &Value, value: &str) -> bool {
+/// Each way of cutting a path into its first name and the rest.
+fn ways(path: &str) -> impl Iterator<Item = (&str, &str)> {
+    let ends = path.match_indices('.').map(|(at, _)| at).chain([path.len()]);
+    ends.map(|end| (&path[..end], path.get(end + 1..).unwrap_or_default()))
+}
+
+fn is_scalar(json: &str, value: &str) -> bool {
+    let json = json.trim();
+    match json.as_bytes().first() {
+        Some(b'"') => serde_json::from_str::<String>(json).is_ok_and(|text| text == value),
+        Some(b'{' | b'[') => false,
+        // `1` and `1.0` are the same number, as far as a float tells one number from the next.
+        _ => json == value || float(json).is_some_and(|number| float(value) == Some(number)),
+    }
+}
+
+fn float(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|number: &f64| number.abs() < 9_007_199_254_740_992.0)
+}
+
+/// True where a text stands in what people see of a job. Clients escape in JSON whatever they like (`Zo\u00eb`), so the strings
+/// of the args are looked at as they are meant, too.
+fn shows(job: &JobRecord, text: &str) -> bool {
+    has_text(job, text) || job.args.as_str().contains('\\') && has_string(&job.args.to_value(), text)
+}
+
+fn has_string(json: &Value, text: &str) -> bool {
     match json {
-        Value::String(text) => text == value,
-        // `1` and `1.0` are the same number, and large whole ones are compared digit by digit.
-        Value::Number(number) => {
-            number.to_string() == value
-                || number.as_f64().is_some_and(|number| {
-                    number.abs() < 9_007_199_254_740_992.0 && value.parse() == Ok(number)
-                })
+        Value::String(string) => contains(string, text),
+        Value::Array(items) => items.iter().any(|item| has_string(item, text)),
+        Value::Object(fields) => {
+            fields.iter().any(|(name, field)| contains(name, text) || has_string(field, text))
         }
-        Value::Bool(flag) => value.parse() == Ok(*flag),
-        Value::Null => value == "null",
-        Value::Array(_) | Value::Object(_) => false,
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
@@ -111,22 +134,22 @@ fn contains(place: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn a_value_is_found_at_its_path() {
-        let args = json!({
+        let args = r#"{
             "user": {"id": 7, "name": "Ann", "vip": true, "a.b": "dotted"},
-            "big": 12345678901234567890_u64, "rate": 1.0, "none": null,
-            "tags": ["red", "blue"], "pages": [{"title": "one"}, {"title": "two"}],
-        });
+            "big": 12345678901234567890123, "rate": 1.0, "none": null, "said": "Zo\u00eb \"hi\"",
+            "tags": ["red", "blue"], "pages": [{"title": "one"}, {"title": "two"}]
+        }"#;
         let found = [
             ("user.id", "7"),
             ("user.id", "7.0"),
             ("user.name", "Ann"),
             ("user.vip", "true"),
             ("user.a.b", "dotted"),
-            ("big", "12345678901234567890"),
+            ("big", "12345678901234567890123"),
+            ("said", "Zoë \"hi\""),
             ("rate", "1"),
             ("none", "null"),
             ("tags", "blue"),
@@ -135,20 +158,20 @@ mod tests {
             ("pages.title", "two"),
         ];
         for (path, value) in found {
-            assert!(has_value(&args, path, value), "{path}:{value}");
+            assert!(has_value(args, path, value), "{path}:{value}");
         }
         let missed = [
             ("user.id", "70"),
             ("user.name", "ann"),
             ("user", "7"),
-            ("big", "12345678901234567891"),
+            ("big", "12345678901234567890124"),
             ("tags.0", "blue"),
             ("tags.5", "red"),
             ("pages.0.title", "two"),
             ("nothing", "null"),
         ];
         for (path, value) in missed {
-            assert!(!has_value(&args, path, value), "{path}:{value}");
+            assert!(!has_value(args, path, value), "{path}:{value}");
         }
     }
 }

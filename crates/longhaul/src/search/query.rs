@@ -37,9 +37,6 @@ impl JobFilter {
             Term { condition: Condition::Label { name, value }, negated: false } => {
                 self.labels.push((name, value));
             }
-            Term { condition: Condition::Text(text), negated: false } if self.text.is_none() => {
-                self.text = Some(text);
-            }
             term => self.terms.push(term),
         }
     }
@@ -151,8 +148,8 @@ mod tests {
             queues: vec!["emails".into()],
             parents: vec![JobId::from_store("p".into())],
             labels: vec![("env".into(), "test".into())],
-            text: Some("late".into()),
-            terms: Vec::new(),
+            text: None,
+            terms: vec![yes(Condition::Text("late".into()))],
         };
         assert_eq!(filter, expected);
         assert_eq!(query(" \t "), JobFilter::default());
@@ -161,12 +158,12 @@ mod tests {
     #[test]
     fn what_no_index_knows_becomes_terms() {
         let filter = query(r#"-state:failed key:openai args.user.id:7 error:"timed out" one two -three"#);
-        assert_eq!(filter.text.as_deref(), Some("one"));
         let expected = [
             not(Condition::State(State::Failed)),
             yes(Condition::Key("openai".into())),
             yes(Condition::Args { path: "user.id".into(), value: "7".into() }),
             yes(Condition::Error("timed out".into())),
+            yes(Condition::Text("one".into())),
             yes(Condition::Text("two".into())),
             not(Condition::Text("three".into())),
         ];
@@ -189,7 +186,7 @@ mod tests {
             ("label.:x", "label.:x"),
         ];
         for (typed, text) in texts {
-            assert_eq!(query(typed).text.as_deref(), Some(text), "{typed}");
+            assert_eq!(query(typed).terms, [yes(Condition::Text(text.into()))], "{typed}");
         }
         assert_eq!(query(r#"kind:"a b""#).kinds, ["a b"]);
         assert_eq!(query(r#"-"a b""#).terms, [not(Condition::Text("a b".into()))]);

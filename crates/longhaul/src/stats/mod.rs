@@ -11,8 +11,8 @@
 //! | `report` | reads samples back: throughput, times, groups of failures |
 //! | `feed`, `item` | the changes themselves, for those who watch |
 //!
-//! Counters live in memory and are written every few seconds, so that the hot path pays for an addition and no row. A process
-//! that is killed loses the counts of these seconds, and nothing of its jobs.
+//! Counters live in memory and are written every second, so that the hot path pays for an addition and no row. A process
+//! that is killed loses the counts of that second, and nothing of its jobs.
 
 mod bucket;
 mod ear;

@@ -22,7 +22,7 @@ pub struct Recorder {
 }
 
 /// Ticks between two writes of counts.
-const WRITE_EVERY: u32 = 50;
+const WRITE_EVERY: u32 = 10;
 /// The news that a slow reader may be behind.
 const KEPT_NEWS: usize = 256;
 

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 /// Longer than anything takes on a busy machine; only a test that would hang meets it.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The path of every request to the model.
 pub(crate) const CHAT: &str = "/v1/chat/completions";

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 /// Longer than anything takes on a busy machine; only a test that would hang meets it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The service in a folder of its own, on a port of its own. No job runs until [`work`](Self::work) is called.
 pub(crate) struct Fixture {

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 /// Longer than anything takes on a busy machine; only a test that would hang meets it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 /// The path of the double's model.
 pub(crate) const CHAT: &str = "/v1/chat/completions";
 /// The path of the search in the double's Wikipedia.
