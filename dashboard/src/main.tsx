@@ -7,6 +7,7 @@ import { Login } from "./pages/login";
 import { Overview } from "./pages/overview/overview";
 import { To } from "./parts/to";
 import { me, meet } from "./session";
+import { useTitle } from "./title";
 import "./style/index.css";
 
 const JobPage = lazy(() => import("./pages/job/job").then((page) => page.JobPage));
@@ -38,6 +39,7 @@ function App() {
 }
 
 function NotFound() {
+  useTitle("No such page");
   return (
     <>
       <h1>No such page</h1>

@@ -64,6 +64,9 @@ export const roughly = (value: number): string => (value < 10_000 ? whole.format
 /** `1 job`, `2 jobs` */
 export const jobs = (value: number): string => `${count(value)} ${value === 1 ? "job" : "jobs"}`;
 
+/** `once`, `2 times` */
+export const times = (value: number): string => (value === 1 ? "once" : `${count(value)} times`);
+
 /** The end of a long id: that is where ids differ. */
 export const tail = (id: string): string => (id.length > 13 && /^[0-9a-f-]{36}$/.test(id) ? `…${id.slice(-8)}` : id);
 

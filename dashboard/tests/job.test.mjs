@@ -78,6 +78,27 @@ test("attempts, steps and errors with their causes are shown, and a job runs aga
   visitor.isQuiet();
 });
 
+test("args keep their digits where they are edited, and what is hidden is not sent back as args", options, async (t) => {
+  const server = await serve(t, { env: { LONGHAUL_REDACT: "args.password" } });
+  const visitor = await visit(t, server);
+  const { page } = visitor;
+  const job = '{"kind":"login","queue":"post","args":{"password":"hunter2","rate":1.0,"share":1.10,"many":1e3}}';
+  const { id } = await server.call("POST", "jobs", job);
+  await server.call("POST", `jobs/${id}/cancel`);
+  await visitor.open(`/jobs/${id}`);
+  await visitor.button("Edit and run again").click();
+  const dialog = page.getByRole("dialog");
+  const text = await page.getByRole("textbox", { name: "Args" }).inputValue();
+  for (const member of [/"rate": 1\.0,/, /"share": 1\.10,/, /"many": 1e3\n/]) assert.match(text, member);
+  assert.match(await dialog.locator("#fault.error").innerText(), /stands for a value that is not shown/);
+  assert.ok(await visitor.button("Run again", dialog).isDisabled());
+  await page.getByRole("textbox", { name: "Args" }).fill(text.replace("[redacted]", "hunter3"));
+  assert.match(await dialog.innerText(), /"rate":1\.0,/, "the command that does the same has them, too");
+  await visitor.confirm("Edit its args and run it again", "Run again");
+  await page.locator("h1 .available").waitFor();
+  visitor.isQuiet();
+});
+
 test("a waiting job says why it waits, is given a priority, cancelled, retried and deleted", options, async (t) => {
   const server = await serve(t);
   const visitor = await visit(t, server);

@@ -114,6 +114,19 @@ test("some jobs, and all that match, are counted, cancelled, given a priority, r
   visitor.isQuiet();
 });
 
+test("more jobs than one request changes are given a priority, those that have it already beside them", options, async (t) => {
+  const server = await serve(t);
+  const visitor = await visit(t, server);
+  await server.call("POST", "jobs/batch", Array.from({ length: 2_500 }, (_, n) => ({ kind: "mail", queue: "post", args: {}, priority: n % 5 === 0 ? 7 : 0 })));
+  await visitor.open("/jobs");
+  await visitor.button("Select all that match").click();
+  await visitor.button("Set priority").click();
+  await visitor.page.getByLabel(/Priority/).fill("7");
+  await visitor.confirm("Set priority 2,500 jobs?", "Set priority");
+  await visitor.page.getByText("2,000 jobs have the new priority.").waitFor();
+  visitor.isQuiet();
+});
+
 test("a list follows jobs as they come and change, in two tabs", options, async (t) => {
   const server = await serve(t);
   const visitor = await visit(t, server);

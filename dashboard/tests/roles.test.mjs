@@ -11,6 +11,8 @@ test("without a token nothing is shown, and a wrong one is refused", options, as
   const visitor = await visit(t, server);
   const { page } = visitor;
   await visitor.open("/jobs");
+  await page.getByLabel("Token").waitFor();
+  assert.deepEqual(visitor.complaints.filter((text) => !text.includes("401")), [], "the form has all that a browser's own list of passwords asks for");
   await page.getByLabel("Token").fill("something else");
   await visitor.button("Sign in").click();
   await page.getByText("not known here").waitFor();

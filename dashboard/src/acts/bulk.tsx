@@ -49,19 +49,17 @@ export function BulkDialog({ action, filter, onClose, onDone }: Props) {
     // What was counted is done, and no more: a job that is retried may fail again meanwhile, and one that is asked to stop may be asked
     // again.
     const most = found?.complete === true ? found.done : Infinity;
-    // Jobs keep fitting after their priority was set, so a second portion would be the first one again.
-    const portion = action === "set_priority" ? COUNTED : PORTION;
     let sum = 0;
     let isComplete = false;
     try {
       while (!isComplete && sum < most && !isStopped.current) {
-        const answer = await actOnJobs({ ...acting, limit: Math.min(portion, most - sum) });
+        const answer = await actOnJobs({ ...acting, limit: Math.min(PORTION, most - sum) });
         sum += answer.done;
         setActed(sum);
+        // A portion that changed nothing would be the same one again.
         isComplete = answer.complete || answer.done === 0;
-        if (action === "set_priority") break;
       }
-      notify(`${jobs(sum)} ${done}.${action === "set_priority" && !isComplete && sum < most ? " More match: narrow the search." : ""}`);
+      notify(`${jobs(sum)} ${done}.`);
     } finally {
       onDone();
     }
@@ -92,7 +90,7 @@ export function BulkDialog({ action, filter, onClose, onDone }: Props) {
         <p class="progress">
           <progress max={Math.max(found.done, acted)} value={acted} aria-label="Jobs done" />
           <span class="number">
-            {count(acted)} of {number}
+            {acted > found.done ? `${jobs(acted)} so far` : `${count(acted)} of ${number}`}
           </span>
         </p>
       )}

@@ -1,4 +1,4 @@
-/** A number that JavaScript cannot hold, as it was written. */
+/** A number that JavaScript would write otherwise, or cannot hold, as it was written. */
 export class Exact {
   readonly source: string;
 
@@ -7,15 +7,25 @@ export class Exact {
   }
 }
 
-/** Reads JSON. Integers beyond 2⁵³ stay as they are written, where the browser can tell. */
-export function parse(text: string): unknown {
+/** Reads JSON. Numbers stay as they are written (`1.0`, integers beyond 2⁵³), where the browser can tell. */
+export function exact(text: string): unknown {
   return JSON.parse(text, function (_key, value: unknown, context?: { source?: string }) {
     const source = context?.source;
-    if (typeof value === "number" && source !== undefined && !Number.isSafeInteger(value) && /^-?\d+$/.test(source)) {
-      return new Exact(source);
-    }
-    return value;
+    return typeof value === "number" && source !== undefined && String(value) !== source ? new Exact(source) : value;
   } as (this: unknown, key: string, value: unknown) => unknown);
+}
+
+/** The members of an answer that hold what callers and workers wrote. */
+const THEIRS: ReadonlySet<string> = new Set(["args", "output", "data"]);
+
+/** Reads an answer of the server: what callers and workers wrote stays as it is, and the server's own numbers are numbers. */
+export const parse = (text: string): unknown => counted(exact(text));
+
+function counted(value: unknown): unknown {
+  if (value instanceof Exact) return /^-?\d+$/.test(value.source) ? value : Number(value.source);
+  if (Array.isArray(value)) return value.map(counted);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, THEIRS.has(name) ? one : counted(one)]));
 }
 
 /** Writes JSON for people, two spaces a level, numbers as they were. */
@@ -29,10 +39,13 @@ export function written(value: unknown, indent = ""): string {
   if (typeof value === "object" && value !== null) {
     const members = Object.entries(value);
     if (members.length === 0) return "{}";
-    return `{\n${members.map(([name, one]) => `${deeper}${JSON.stringify(name)}: ${written(one, deeper)}`).join(",\n")}\n${indent}}`;
+    return `{\n${members.map(([name, one]) => `${deeper}${visible(JSON.stringify(name))}: ${written(one, deeper)}`).join(",\n")}\n${indent}}`;
   }
-  return JSON.stringify(value) ?? "null";
+  return visible(JSON.stringify(value) ?? "null");
 }
+
+/** Controls that turn the direction of writing would show the rest of a line the wrong way round. */
+const visible = (json: string): string => json.replace(/[\u202a-\u202e\u2066-\u2069]/g, (control) => `\\u${control.charCodeAt(0).toString(16)}`);
 
 /** Writes JSON in one line, numbers as they were. */
 export function compact(value: unknown): string {

@@ -21,7 +21,7 @@ export function Kinds() {
       {live.value !== undefined && kinds.length === 0 && <Empty title="No kinds yet">A kind shows up here when a worker takes it or a job of it waits.</Empty>}
       {kinds.length > 0 && (
         <div class="wide">
-          <table>
+          <table class="stacked">
             <thead>
               <tr>
                 <th scope="col">Kind</th>
@@ -39,19 +39,19 @@ export function Kinds() {
               {kinds.map((kind) => (
                 <tr key={kind.kind}>
                   <th scope="row">
-                    <To page="jobs" query={{ q: qualified("kind", kind.kind) }}>{kind.kind}</To>
+                    <To page="jobs" query={{ q: qualified("kind", kind.kind) }} title={kind.kind}>{kind.kind}</To>
                     <Drift kind={kind} />
                   </th>
-                  <td>
+                  <td data-label="Waiting">
                     <Waiting kind={kind} />
                   </td>
-                  <td class="number">{count(kind.workers)}</td>
-                  <td class="number">{count(kind.completed)}</td>
-                  <td class="number">{kind.failed > 0 ? <span class="error">{count(kind.failed)}</span> : 0}</td>
-                  <td class="number">{seconds(kind.run.p50)}</td>
-                  <td class="number">{seconds(kind.run.p90)}</td>
-                  <td class="number">{seconds(kind.run.p99)}</td>
-                  <td class="number">{seconds(kind.wait.p99)}</td>
+                  <td class="number" data-label="Workers">{count(kind.workers)}</td>
+                  <td class="number" data-label="Completed, 1 h">{count(kind.completed)}</td>
+                  <td class="number" data-label="Failed, 1 h">{kind.failed > 0 ? <span class="error">{count(kind.failed)}</span> : 0}</td>
+                  <td class="number" data-label="Run p50">{seconds(kind.run.p50)}</td>
+                  <td class="number" data-label="Run p90">{seconds(kind.run.p90)}</td>
+                  <td class="number" data-label="Run p99">{seconds(kind.run.p99)}</td>
+                  <td class="number" data-label="Wait p99">{seconds(kind.wait.p99)}</td>
                 </tr>
               ))}
             </tbody>
@@ -79,7 +79,7 @@ function Waiting({ kind }: { kind: Kind }) {
       {waiting.map(({ queue, version, waiting, oldest_at }) => (
         <li key={`${queue} ${version}`}>
           {jobs(waiting)}
-          {waiting >= 1_000 && " or more"} in {queue}
+          {waiting >= 1_000 && " or more"} in <bdi>{queue}</bdi>
           {version !== 1 && `, version ${version}`}, oldest <Time at={oldest_at} />
         </li>
       ))}

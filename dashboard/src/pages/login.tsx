@@ -26,6 +26,8 @@ export function Login() {
         }}
       >
         <h1>Longhaul</h1>
+        {/* Browsers that keep passwords ask for whom they keep one. */}
+        <input name="username" type="text" autocomplete="username" value="token" readOnly hidden />
         <label class="field">
           Token
           <input name="token" type="password" autocomplete="current-password" required autofocus />

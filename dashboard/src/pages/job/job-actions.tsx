@@ -3,7 +3,7 @@ import { useLocation } from "preact-iso";
 import { ActDialog } from "../../acts/act-dialog";
 import { curl, longhaul } from "../../acts/commands";
 import { notify } from "../../acts/notices";
-import { compact, parse, written } from "../../api/json";
+import { compact, exact, written } from "../../api/json";
 import { type Acting, hasEnded, type Job } from "../../api/model";
 import { actOnJobs, cancelJob, deleteJob, retryJob } from "../../api/routes";
 import { useKeys } from "../../keys";
@@ -111,7 +111,7 @@ function EditDialog({ job, path, onDone, onClose }: DialogProps & { path: string
       title="Edit its args and run it again"
       verb="Run again"
       isBlocked={fault !== ""}
-      commands={{ curl: curl("POST", `${path}/retry`, fault === "" ? compact({ args: parse(text) }) : '{"args": …}') }}
+      commands={{ curl: curl("POST", `${path}/retry`, fault === "" ? compact({ args: exact(text) }) : '{"args": …}') }}
       onDo={() => retryJob(job.id, text).then(() => onDone("It runs again, with the new args."))}
       onClose={onClose}
     >
@@ -126,10 +126,15 @@ function EditDialog({ job, path, onDone, onClose }: DialogProps & { path: string
   );
 }
 
+/** What the server shows in place of a value that nobody is to see. */
+const REDACTED = "[redacted]";
+const isHidden = (value: unknown): boolean =>
+  value === REDACTED || (typeof value === "object" && value !== null && Object.values(value).some(isHidden));
+
 function faultOf(text: string): string {
   try {
-    JSON.parse(text);
-    return "";
+    if (!isHidden(JSON.parse(text))) return "";
+    return `${REDACTED} stands for a value that is not shown here, and the job would get that word instead. Write the value in its place, or use Retry, which keeps it.`;
   } catch (error) {
     return (error as Error).message;
   }
@@ -146,7 +151,8 @@ function PriorityDialog({ job, onDone, onClose }: DialogProps) {
       commands={{ curl: curl("POST", "jobs/actions", acting) }}
       onDo={async () => {
         const { done } = await actOnJobs(acting);
-        onDone(done === 1 ? `Its priority is ${priority}.` : "It waits no longer, so its priority stays.");
+        // A job that has the priority already is left alone.
+        onDone(done === 1 || priority === job.priority ? `Its priority is ${priority}.` : "It waits no longer, so its priority stays.");
       }}
       onClose={onClose}
     >

@@ -46,7 +46,7 @@ function Line({ event }: { event: LogEvent }) {
   if (event.type === "progress") {
     return (
       <span>
-        <small>{Math.round(Number(event.percent))} %</small> {String(event.message)}
+        <small>{Math.round(Number(event.percent))} %</small> <bdi>{String(event.message)}</bdi>
       </span>
     );
   }

@@ -71,13 +71,13 @@ function InWords({ reason, job }: { reason: Reason; job: Job }): ComponentChildr
     case "turn":
       return turn(job);
     case "signal":
-      return <>It waits for the signal {reason.key}{until}.</>;
+      return <>It waits for the signal <bdi>{reason.key}</bdi>{until}.</>;
     case "no_worker":
       return <>No worker is there that serves the queue {queue}.</>;
     case "unknown_kind":
       return (
         <>
-          No worker that is there takes jobs of kind {job.kind}, version {job.version}. See <To page="kinds">Kinds</To>.
+          No worker that is there takes jobs of kind <bdi>{job.kind}</bdi>, version {job.version}. See <To page="kinds">Kinds</To>.
         </>
       );
     case "exhausted":

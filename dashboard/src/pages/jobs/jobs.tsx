@@ -10,6 +10,7 @@ import { Empty } from "../../parts/empty";
 import { addressOf } from "../../parts/to";
 import { Trouble } from "../../parts/trouble";
 import { valuesOf } from "../../search";
+import { useTitle } from "../../title";
 import { count, jobs as jobsIn } from "../../words";
 import { JobRow } from "./job-row";
 import type { Row } from "./listing";
@@ -36,6 +37,7 @@ export function Jobs() {
   const height = useNarrow() ? HEIGHT_NARROW : HEIGHT;
   // Read here, so that the page is rendered with each change of the list.
   void listing.version.value;
+  useTitle("Jobs");
   const { rows } = listing;
   const seen = useWindow(body, height, rows.length);
   useFresh(listing, seen);

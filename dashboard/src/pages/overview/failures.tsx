@@ -2,7 +2,7 @@ import type { ErrorGroup } from "../../api/model";
 import { Sparkline } from "../../parts/sparkline";
 import { Time } from "../../parts/time";
 import { To } from "../../parts/to";
-import { count } from "../../words";
+import { count, times } from "../../words";
 
 const SHOWN = 5;
 
@@ -22,10 +22,10 @@ export function Failures({ groups, span }: { groups: ErrorGroup[] | undefined; s
                 {group.message}
               </To>
               <small>
-                {group.kind}, {count(group.count)} times, last <Time at={group.last_at} />
+                <bdi>{group.kind}</bdi>, {times(group.count)}, last <Time at={group.last_at} />
               </small>
             </div>
-            <Sparkline values={group.spark} label={`${count(group.count)} failures over time`} class="failed" />
+            <Sparkline values={group.spark} label={`${count(group.count)} ${group.count === 1 ? "failure" : "failures"} over time`} class="failed" />
           </li>
         ))}
       </ul>

@@ -12,7 +12,7 @@ export function QueueRates({ stats, queues, rates }: { stats: Stats | undefined;
     <section>
       <h2>By queue</h2>
       <div class="wide">
-        <table>
+        <table class="stacked">
           <thead>
             <tr>
               <th scope="col">Queue</th>
@@ -26,11 +26,11 @@ export function QueueRates({ stats, queues, rates }: { stats: Stats | undefined;
             {queues.map(({ name, states, paused }) => (
               <tr key={name}>
                 <th scope="row">
-                  <To page="jobs" query={{ q: qualified("queue", name) }}>{name}</To> {paused === true && <span class="badge warm">paused</span>}
+                  <To page="jobs" query={{ q: qualified("queue", name) }} title={name}>{name}</To> {paused === true && <span class="badge warm">paused</span>}
                 </th>
-                <td class="number">{count(states.available)}</td>
-                <td class="number">{count(states.running)}</td>
-                <td class="number">{rates.ofQueue(name) === 0 ? "—" : rates.ofQueue(name).toFixed(1)}</td>
+                <td class="number" data-label="Available">{count(states.available)}</td>
+                <td class="number" data-label="Running">{count(states.running)}</td>
+                <td class="number" data-label="Ends / s">{rates.ofQueue(name) === 0 ? "—" : rates.ofQueue(name).toFixed(1)}</td>
                 <Cells counted={stats?.queues.find(({ queue }) => queue === name)} failed={`${qualified("queue", name)} state:failed`} />
               </tr>
             ))}
@@ -48,7 +48,7 @@ export function KindRates({ stats }: { stats: Stats | undefined }) {
     <section>
       <h2>By kind</h2>
       <div class="wide">
-        <table>
+        <table class="stacked">
           <thead>
             <tr>
               <th scope="col">Kind</th>
@@ -59,7 +59,7 @@ export function KindRates({ stats }: { stats: Stats | undefined }) {
             {stats.kinds.map((counted) => (
               <tr key={counted.kind}>
                 <th scope="row">
-                  <To page="jobs" query={{ q: qualified("kind", counted.kind) }}>{counted.kind}</To>
+                  <To page="jobs" query={{ q: qualified("kind", counted.kind) }} title={counted.kind}>{counted.kind}</To>
                 </th>
                 <Cells counted={counted} failed={`${qualified("kind", counted.kind)} state:failed`} />
               </tr>
@@ -83,8 +83,8 @@ function Heads(): ComponentChildren {
 function Cells({ counted, failed }: { counted: Counted | undefined; failed: string }) {
   return (
     <>
-      <td class="number">{count(counted?.completed ?? 0)}</td>
-      <td class="number">
+      <td class="number" data-label="Completed">{count(counted?.completed ?? 0)}</td>
+      <td class="number" data-label="Failed">
         {counted !== undefined && counted.failed > 0 ? (
           <To page="jobs" query={{ q: failed }} class="error">
             {count(counted.failed)}
@@ -93,10 +93,10 @@ function Cells({ counted, failed }: { counted: Counted | undefined; failed: stri
           0
         )}
       </td>
-      <td class="number">{seconds(counted?.wait.p50)}</td>
-      <td class="number">{seconds(counted?.wait.p99)}</td>
-      <td class="number">{seconds(counted?.run.p50)}</td>
-      <td class="number">{seconds(counted?.run.p99)}</td>
+      <td class="number" data-label="Wait p50">{seconds(counted?.wait.p50)}</td>
+      <td class="number" data-label="Wait p99">{seconds(counted?.wait.p99)}</td>
+      <td class="number" data-label="Run p50">{seconds(counted?.run.p50)}</td>
+      <td class="number" data-label="Run p99">{seconds(counted?.run.p99)}</td>
     </>
   );
 }

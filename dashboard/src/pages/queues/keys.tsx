@@ -39,7 +39,7 @@ export function Keys() {
         <p class="soft">No paused key begins like this.</p>
       ) : (
         <div class="wide">
-          <table>
+          <table class="stacked">
             <thead>
               <tr>
                 <th scope="col">Key</th>
@@ -63,16 +63,16 @@ export function Keys() {
               {keys.map((key) => (
                 <tr key={key.key}>
                   <th scope="row">
-                    <To page="jobs" query={{ q: qualified("key", key.key) }}>{key.key}</To>
+                    <To page="jobs" query={{ q: qualified("key", key.key) }} title={key.key}>{key.key}</To>
                   </th>
                   {hasCounts && (
                     <>
-                      <td class="number">{number(key.waiting)}</td>
-                      <td class="number">{number(key.running)}</td>
+                      <td class="number" data-label="Waiting">{number(key.waiting)}</td>
+                      <td class="number" data-label="Running">{number(key.running)}</td>
                     </>
                   )}
                   {hasLimits && <Limits of={key} />}
-                  <td>{key.closed_until === null ? <span class="soft">open</span> : <Time at={key.closed_until} />}</td>
+                  <td data-label="Paused until">{key.closed_until === null ? <span class="soft">open</span> : <Time at={key.closed_until} />}</td>
                 </tr>
               ))}
             </tbody>
@@ -98,9 +98,9 @@ export function Keys() {
 function Limits({ of: { slots, rate, weight } }: { of: LimitKey }) {
   return (
     <>
-      <td class="number">{number(slots)}</td>
-      <td class="number">{rate === null ? "—" : `${count(rate.n)} in ${rate.per} s`}</td>
-      <td class="number">{number(weight)}</td>
+      <td class="number" data-label="Slots">{number(slots)}</td>
+      <td class="number" data-label="Rate">{rate === null ? "—" : `${count(rate.n)} in ${rate.per} s`}</td>
+      <td class="number" data-label="Weight">{number(weight)}</td>
     </>
   );
 }

@@ -33,7 +33,7 @@ export function Queues() {
       {queues?.length === 0 && <Empty title="No queues yet">A queue is made by its first job.</Empty>}
       {queues !== undefined && queues.length > 0 && (
         <div class="wide">
-          <table class="queues">
+          <table class="queues stacked">
             <thead>
               <tr>
                 <th scope="col">Queue</th>
@@ -65,7 +65,7 @@ function QueueRow({ queue, onAsk }: { queue: Queue; onAsk: (what: Asked["what"])
   return (
     <tr>
       <th scope="row">
-        <To page="jobs" query={{ q: qualified("queue", name) }}>{name}</To> {paused && <span class="badge warm">paused</span>}
+        <To page="jobs" query={{ q: qualified("queue", name) }} title={name}>{name}</To> {paused && <span class="badge warm">paused</span>}
         <small>
           {kept(config.retention)}
           {may("admin") && (
@@ -76,7 +76,7 @@ function QueueRow({ queue, onAsk }: { queue: Queue; onAsk: (what: Asked["what"])
         </small>
       </th>
       {STATES.map((state) => (
-        <td key={state} class="number">
+        <td key={state} class="number" data-label={state}>
           <To page="jobs" query={{ q: `${qualified("queue", name)} state:${state}` }} class={states[state] === 0 ? "zero" : state} aria-label={`${states[state]} ${state} in ${name}`}>
             {count(states[state])}
           </To>
