@@ -288,7 +288,7 @@ class Faults(Case):
 
     def test_a_handler_that_holds_the_event_loop_keeps_its_lease(self) -> None:
         beats = threading.Semaphore(0)
-        worker = self.worker(lease=2.0, transport=Counting(beats))
+        worker = self.worker(lease=6.0, transport=Counting(beats))
 
         @worker.job("rude")
         async def rude(cx: longhaul.AsyncContext, args: None) -> int:
