@@ -27,6 +27,8 @@ pub struct HttpConfig {
     /// What `/openapi.json` answers, and what paths that are not there are compared with: all that the application serves
     /// ([`document`](crate::document)). Without it these are the routes of the router alone.
     pub document: Option<Described>,
+    /// The application's pages, which no document describes (`/docs`): what paths that are not there are compared with, too.
+    pub pages: Vec<&'static str>,
     /// The path under which a proxy serves the application (`/longhaul`), in front of the links in answers and as the cookie's
     /// path; empty without one.
     pub base_path: String,

@@ -33,6 +33,21 @@ pub(crate) fn around(router: Router, known: Known) -> Router {
         .layer(middleware::from_fn(frame))
 }
 
+/// Makes the missing methods of pages problems, and leaves all else of them as it is.
+pub(crate) fn methods_around(routes: Router, known: Known) -> Router {
+    let known = Arc::new(known);
+    routes.method_not_allowed_fallback(async move |request: Request| {
+        let request_id = request_id(request.headers());
+        let problem = no_method(&known, request.method(), "", request.uri().path());
+        let mut response = problem.into_response();
+        if let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() {
+            problem.render(request_id.to_str().unwrap_or_default(), &mut response);
+        }
+        response.headers_mut().insert(REQUEST_ID, request_id);
+        response
+    })
+}
+
 fn no_route(known: &Known, method: &Method, mount: &str, path: &str) -> Problem {
     let nearest = known.near_under(mount, method, path);
     let detail = match nearest.first() {
@@ -43,7 +58,11 @@ fn no_route(known: &Known, method: &Method, mount: &str, path: &str) -> Problem 
 }
 
 fn no_method(known: &Known, method: &Method, mount: &str, path: &str) -> Problem {
-    let taken = known.methods(mount, path).join(" and ");
+    let taken = match known.methods(mount, path) {
+        // Of a page that is one of many.
+        [] => "GET".to_owned(),
+        methods => methods.join(" and "),
+    };
     Problem::new(Code::MethodNotAllowed, format!("the path does not take {method}; it takes {taken}"))
 }
 

@@ -40,12 +40,21 @@ use longhaul::Longhaul;
 
 use crate::state::Api;
 
+/// Answers methods that the application's pages do not take with the problem that the API has for them, so that a program
+/// which took a page for the API is told in the same form.
+pub fn pages(routes: Router, config: &HttpConfig) -> Router {
+    let document = config.document.as_ref();
+    let known = document.map_or_else(Known::default, |whole| Known::of(&whole.0)).with_pages(&config.pages);
+    frame::methods_around(routes, known)
+}
+
 /// The contract's routes (`/jobs`, `/jobs/{id}`, …, `/openapi.json`), to be nested where the application wants
 /// them under a path without parameters; links in answers follow.
 ///
 /// Paths and methods that are not there are answered with problems too, under the nest's prefix only.
 pub fn router(longhaul: Longhaul, config: HttpConfig) -> Router {
     let (routes, document) = routes::all().split_for_parts();
-    let known = Known::of(config.document.as_ref().map_or(&document, |whole| &whole.0));
+    let known =
+        Known::of(config.document.as_ref().map_or(&document, |whole| &whole.0)).with_pages(&config.pages);
     frame::around(routes.with_state(Api::new(longhaul, config, document)), known)
 }

@@ -59,6 +59,13 @@ impl Known {
         Self { base, routes }
     }
 
+    /// With the application's pages, which no document describes.
+    pub(crate) fn with_pages(mut self, pages: &[&str]) -> Self {
+        let page = |path: &&str| Route { template: (*path).to_owned(), methods: vec!["GET"] };
+        self.routes.extend(pages.iter().map(page));
+        self
+    }
+
     /// The routes that resemble the path most, the likest first; none where nothing does. Of routes that resemble it
     /// equally, those that take the method come first.
     #[must_use]
@@ -75,7 +82,7 @@ impl Known {
         let asked = parts(&path);
         let letters: usize = asked.iter().map(|part| part.chars().count()).sum();
         // Less than two parts: a path of which each part differs resembles nothing.
-        let bound = PART + (letters / 6).min(PART - 1);
+        let bound = PART + (letters / 4).min(PART - 1);
         let mut near: Vec<(usize, bool, usize, &Route)> = self
             .routes
             .iter()
@@ -142,7 +149,14 @@ fn is_parameter(part: &str) -> bool {
 /// True if a part of the path is a word of the template, or a slip of one.
 fn shares_a_word(asked: &[&str], template: &str) -> bool {
     let mut words = parts(template).into_iter().filter(|part| !is_parameter(part));
-    words.any(|word| asked.iter().any(|part| strsim::osa_distance(part, word) <= (word.len() / 3).max(1)))
+    words.any(|word| asked.iter().any(|part| differ(part, word) <= (word.len() / 3).max(1)))
+}
+
+/// The letters that differ, whatever their case. An ending that was left out counts as one.
+fn differ(part: &str, word: &str) -> usize {
+    let part = part.to_lowercase();
+    let whole = strsim::osa_distance(&part, word);
+    word.rsplit_once('.').map_or(whole, |(stem, _)| whole.min(strsim::osa_distance(&part, stem) + 1))
 }
 
 /// The cost of making a template of a path: letters that differ, and parts that are too many or missing.
@@ -151,8 +165,7 @@ fn distance(path: &[&str], template: &[&str]) -> usize {
     for (at, part) in path.iter().enumerate() {
         let mut diagonal = std::mem::replace(&mut row[0], (at + 1) * PART);
         for (column, wanted) in template.iter().enumerate() {
-            let differ =
-                if is_parameter(wanted) { 0 } else { strsim::osa_distance(&part.to_lowercase(), wanted) };
+            let differ = if is_parameter(wanted) { 0 } else { differ(part, wanted) };
             // What stands in front or at the end is forgotten more easily than what stands between.
             let missing = if at + 1 == path.len() { PART } else { 2 * PART };
             let cost = (diagonal + differ).min(row[column] + missing).min(row[column + 1] + PART);
@@ -167,7 +180,10 @@ fn distance(path: &[&str], template: &[&str]) -> usize {
 fn filled(template: &str, asked: &[&str]) -> String {
     let wanted = parts(template);
     let has_more = asked.len() > wanted.len();
-    let same = wanted.iter().zip(asked).all(|(wanted, part)| is_parameter(wanted) || wanted == part);
+    let same = wanted
+        .iter()
+        .zip(asked)
+        .all(|(wanted, part)| is_parameter(wanted) || wanted.eq_ignore_ascii_case(part));
     if wanted.len() > asked.len() || (has_more && !same) {
         return template.to_owned();
     }
@@ -202,8 +218,10 @@ mod tests {
                 route("/api/queues/{queue}", &["GET"]),
                 route("/sessions/{id}/join", &["POST"]),
                 route("/sessions", &["GET", "POST"]),
+                route("/api/openapi.json", &["GET"]),
             ],
         }
+        .with_pages(&["/", "/admin", "/admin/jobs", "/docs"])
     }
 
     fn first(method: Method, path: &str) -> Option<String> {
@@ -223,6 +241,12 @@ mod tests {
             (Method::POST, "/base/sessions/1/jion", "POST /base/sessions/1/join"),
             (Method::GET, "/base/api/queues/mail/x", "GET /base/api/queues/mail"),
             (Method::GET, "/base/sessoins", "GET or POST /base/sessions"),
+            (Method::GET, "/base/adminn", "GET /base/admin"),
+            (Method::GET, "/base/jobz", "GET or POST /base/api/jobs"),
+            (Method::GET, "/base/docz", "GET /base/docs"),
+            (Method::GET, "/base/api/openapi", "GET /base/api/openapi.json"),
+            (Method::GET, "/base/API/JOBS", "GET or POST /base/api/jobs"),
+            (Method::GET, "/base/ADMIN/", "GET /base/admin"),
         ] {
             assert_eq!(first(method, path).as_deref(), Some(meant), "{path}");
         }

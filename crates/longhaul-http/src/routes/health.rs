@@ -21,9 +21,10 @@ use crate::problem::{Code, Problem};
 /// Prometheus), for whoever watches over the server.
 /// They are open to everyone and say nothing that is not in [`HttpConfig::health`].
 pub fn health_router(longhaul: Longhaul, config: HttpConfig) -> Router {
+    let pages = config.pages;
     let probes = Probes { longhaul, details: Arc::new(config.health) };
     let (routes, document) = documented().split_for_parts();
-    let known = Known::of(config.document.as_ref().map_or(&document, |whole| &whole.0));
+    let known = Known::of(config.document.as_ref().map_or(&document, |whole| &whole.0)).with_pages(&pages);
     frame::around(routes.with_state(probes), known)
 }
 

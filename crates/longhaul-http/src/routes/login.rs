@@ -28,7 +28,11 @@ use crate::state::attempts::Attempts;
 /// another site asked for it. Ten wrong tokens a minute are answered for one client, then 429. See [`Arrival`] for an
 /// application behind a proxy.
 pub fn login_router(config: HttpConfig) -> Router {
-    let known = config.document.as_ref().map_or_else(Known::default, |whole| Known::of(&whole.0));
+    let known = config
+        .document
+        .as_ref()
+        .map_or_else(Known::default, |whole| Known::of(&whole.0))
+        .with_pages(&config.pages);
     let door = Door {
         auth: Auth::from(&config),
         attempts: Attempts::default(),

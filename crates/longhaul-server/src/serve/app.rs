@@ -61,6 +61,7 @@ pub(super) fn app(
         health: services.details(),
         stopping,
         document: Some(Described(Arc::clone(&document))),
+        pages: vec!["/", "/admin", "/admin/jobs", "/admin/queues", "/docs", "/api/reference"],
         ..HttpConfig::default()
     };
     let longhaul = services.deps.longhaul.clone();
@@ -83,11 +84,12 @@ pub(super) fn app(
         systems: services.details().into_iter().collect(),
     };
     let shown = Router::new()
-        .nest("/admin", longhaul_http::login_router(config))
+        .nest("/admin", longhaul_http::login_router(config.clone()))
         .merge(dashboard::routes())
         .merge(pages::home_routes(about))
         .merge(pages::reference_routes(document))
         .merge(pages::guide_routes(pages::find(guide), base_path.to_string()));
+    let shown = longhaul_http::pages(shown, &config);
     let routes =
         admin.merge(guarded(origins.around(others), Reach::Services)).merge(guarded(shown, Reach::Services));
     let routes = pages::for_browsers(routes, base_path.to_string());

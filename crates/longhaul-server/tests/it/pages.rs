@@ -94,6 +94,12 @@ async fn a_path_with_a_slip_is_a_page_for_a_browser_and_a_problem_for_a_program(
         ("/lesson/english/verbs", "/lessons/english/verbs"),
         ("/api/course", "/api/courses"),
         ("/helth", "/health"),
+        ("/adminn", "/admin"),
+        ("/jobz", "/api/jobs"),
+        ("/docz", "/docs"),
+        ("/api/openapi", "/api/openapi.json"),
+        ("/API/JOBS", "/api/jobs"),
+        ("/READY", "/ready"),
     ] {
         let answer = get(&server, slip, "*/*").await;
         assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{slip}");
@@ -183,4 +189,20 @@ async fn the_guide_is_served_where_it_was_built_and_else_its_place_says_how() {
     for outside in ["/docs/%2e%2e/secret", "/docs/..%2fsecret"] {
         assert!(!text(&server, outside, "*/*").await.contains("secret"), "{outside}");
     }
+}
+
+#[tokio::test]
+async fn a_page_that_is_posted_to_answers_as_the_api_does() {
+    let place = Place::new();
+    let server = place.serve(&["--services", "lessons", "--docs", "not-built"]).await;
+    for path in ["/", "/admin", "/admin/queues", "/docs", "/api/reference"] {
+        let answer = client().post(server.at(path)).send().await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
+        assert_eq!(answer.headers()["content-type"], "application/problem+json", "{path}");
+        let problem: Value = answer.json().await.expect("a problem");
+        let told = (&problem["code"], &problem["detail"]);
+        let expected = ("method_not_allowed".into(), "the path does not take POST; it takes GET".into());
+        assert_eq!(told, (&expected.0, &expected.1), "{path}");
+    }
+    assert_eq!(get(&server, "/admin/login", BROWSER).await.status(), StatusCode::OK);
 }
