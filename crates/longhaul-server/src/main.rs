@@ -56,6 +56,9 @@ fn main() -> ExitCode {
     }
 }
 
+/// The exit code of a wrong command line, as that of the flags' parser.
+pub(crate) const USAGE: u8 = 2;
+
 /// A failure with an exit code of its own, and its message.
 #[derive(Debug)]
 pub(crate) struct Coded(pub(crate) u8, pub(crate) String);

@@ -7,8 +7,8 @@ mod show;
 
 use clap::{Args as ClapArgs, Subcommand};
 
-use crate::Result;
 use crate::client::{Client, Place, Queue, QueuePage};
+use crate::{Coded, Result, USAGE};
 
 /// Look at queues, pause and resume them, and deal with what has failed in them. Works beside a running server, without
 /// one, and from afar.
@@ -17,6 +17,9 @@ use crate::client::{Client, Place, Queue, QueuePage};
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) place: Place,
+    /// One JSON object a line, as `longhaul queues list --json` prints
+    #[arg(long)]
+    json: bool,
     #[command(subcommand)]
     what: Option<What>,
 }
@@ -50,9 +53,14 @@ Examples:
   longhaul queues clean-failed materials          or to be rid of them: there is no way back";
 
 pub(crate) async fn run(args: Args) -> Result<()> {
+    let what = args.what.unwrap_or(What::List(list::Args { json: args.json }));
+    if args.json && !matches!(what, What::List(_)) {
+        // Not heeded, it would give a script a text where it reads JSON.
+        return Err(Coded(USAGE, "--json stands behind the subcommand, where it has one".into()).into());
+    }
     let client = args.place.open().await?;
-    match args.what.unwrap_or(What::List(list::Args { json: false })) {
-        What::List(args) => list::run(&client, args).await,
+    match what {
+        What::List(list) => list::run(&client, list::Args { json: list.json || args.json }).await,
         What::Show(args) => show::run(&client, args).await,
         What::Pause(args) => set::paused(&client, args, "pause").await,
         What::Resume(args) => set::paused(&client, args, "resume").await,

@@ -4,8 +4,8 @@ use axum::http::Method;
 use clap::Args as ClapArgs;
 use serde_json::{Map, Value, json};
 
-use super::find;
 use super::show::kept;
+use super::{all, find};
 use crate::Result;
 use crate::client::{Client, Queue, encoded};
 use crate::run::seconds;
@@ -25,8 +25,12 @@ pub(super) struct Paused {
 }
 
 pub(super) async fn paused(client: &Client, args: Paused, word: &str) -> Result<()> {
-    // A mistyped name is told with the names that there are.
-    find(client, &args.queue).await?;
+    // A queue may be paused before its first job; to go on with one that is not there can only be a mistyped name, which
+    // is told with the names that there are.
+    let is_known = match word {
+        "pause" => all(client).await?.iter().any(|(queue, _)| queue.name == args.queue),
+        _ => find(client, &args.queue).await.map(|_| true)?,
+    };
     let text = client.text(Method::POST, &format!("/queues/{}/{word}", encoded(&args.queue)), None).await?;
     if args.json {
         println!("{text}");
@@ -35,7 +39,9 @@ pub(super) async fn paused(client: &Client, args: Paused, word: &str) -> Result<
     let queue: Queue = serde_json::from_str(&text)?;
     let waiting = queue.count(longhaul::State::Available);
     let name = queue.name;
-    if queue.paused {
+    if queue.paused && !is_known {
+        println!("{name} is paused, though no job was ever in it; longhaul queues resume {name} goes on");
+    } else if queue.paused {
         println!("{name} is paused: {waiting} jobs wait; longhaul queues resume {name} goes on");
     } else {
         println!("{name} is not paused: {waiting} jobs wait for a worker");

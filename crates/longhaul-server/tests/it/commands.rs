@@ -195,3 +195,79 @@ async fn what_a_server_has_done_is_counted_and_its_failures_are_grouped() {
     let row = kinds.lines().find(|line| line.starts_with("lessons.generate")).unwrap_or_default();
     assert!(!row.is_empty() && !row.contains("no worker runs it"), "{kinds}");
 }
+
+/// The subcommands that a help names.
+fn subcommands(help: &str) -> Vec<String> {
+    let listed =
+        help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let words = listed.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    words
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|w| *w != "help")
+        .map(str::to_owned)
+        .collect()
+}
+
+#[tokio::test]
+async fn every_command_that_offers_json_prints_json() {
+    let place = Place::new();
+    let longhaul = Crew::idle(&place).await;
+    let enqueue =
+        async || longhaul.enqueue(Act { how: "stay".into(), n: 1 }).await.expect("it is enqueued").id;
+    let (one, other) = (enqueue().await.to_string(), enqueue().await.to_string());
+    place.printed(&["jobs", "cancel", &one]).await;
+    let mut commands = vec![vec!["queues".to_owned()]];
+    for command in subcommands(&place.printed(&["--help"]).await) {
+        let below = subcommands(&place.printed(&[&command, "--help"]).await);
+        commands.extend(below.iter().map(|below| vec![command.clone(), below.clone()]));
+        commands.push(vec![command]);
+    }
+    let mut seen = Vec::new();
+    for command in commands {
+        let words: Vec<&str> = command.iter().map(String::as_str).collect();
+        let help = place.printed(&[&words[..], &["--help"]].concat()).await;
+        if !help.contains("--json\n") && !help.contains("--json ") {
+            continue;
+        }
+        let words = words.join(" ");
+        let more = match words.as_str() {
+            "run" => vec!["act", "--queue", "stage"],
+            "why" => vec![other.as_str()],
+            "jobs show" | "jobs tail" | "jobs retry" | "jobs cancel" | "jobs delete" => vec![one.as_str()],
+            "jobs set-priority" => vec!["--state", "available", "--priority", "3"],
+            "queues show" | "queues pause" | "queues resume" | "queues retention" => vec!["stage"],
+            // Its examples name others.
+            "top" | "jobs" => continue,
+            _ => Vec::new(),
+        };
+        let args = [&words.split(' ').collect::<Vec<_>>()[..], &more[..], &["--json"]].concat();
+        let printed = place.run(&args).await;
+        assert_ne!(printed.status.code(), Some(2), "{args:?}: {}", stderr(&printed));
+        let values =
+            serde_json::Deserializer::from_str(&stdout(&printed)).into_iter::<Value>().collect::<Vec<_>>();
+        assert!(values.iter().all(Result::is_ok), "{args:?}: {}", stdout(&printed));
+        assert!(
+            !values.is_empty() || matches!(words.as_str(), "errors" | "workers" | "kinds"),
+            "{args:?} prints nothing"
+        );
+        seen.push(words);
+    }
+    assert!(seen.len() > 15 && seen.iter().any(|words| words == "queues"), "{seen:?}");
+    let misplaced = place.run(&["queues", "--json", "show", "stage"]).await;
+    assert!(stderr(&misplaced).contains("--json stands behind the subcommand"), "{misplaced:?}");
+}
+
+#[tokio::test]
+async fn a_queue_is_paused_before_its_first_job() {
+    let place = Place::new();
+    enqueued(&place, 1).await;
+    let paused = place.printed(&["queues", "pause", "later"]).await;
+    assert_eq!(
+        paused,
+        "later is paused, though no job was ever in it; longhaul queues resume later goes on\n"
+    );
+    let resumed = place.printed(&["queues", "resume", "later"]).await;
+    assert!(resumed.starts_with("later is not paused"), "{resumed}");
+    let mistyped = place.run(&["queues", "resume", "stge"]).await;
+    assert!(stderr(&mistyped).contains("there is no queue stge; there are "), "{mistyped:?}");
+}
