@@ -24,7 +24,13 @@ use crate::store_url::StoreUrl;
 pub(crate) const WORKER_TOKEN: &str = "LONGHAUL_WORKER_TOKEN";
 
 /// The variable with the paths of values that are shown to nobody.
-const REDACT: &str = "LONGHAUL_REDACT";
+pub(crate) const REDACT: &str = "LONGHAUL_REDACT";
+
+/// The values that the environment hides.
+pub(crate) fn redaction() -> Result<Redaction> {
+    let redaction = std::env::var(REDACT).unwrap_or_default().parse::<Redaction>();
+    redaction.map_err(|error| format!("{REDACT}: {error}").into())
+}
 
 /// The flags of every command that touches data.
 #[derive(Args, Clone, Debug)]
@@ -134,6 +140,12 @@ impl StoreArgs {
     /// Opens a store of jobs that must be there already, and answers its address for people too: a mistyped path is an error,
     /// not a new and empty store.
     pub(crate) async fn open_existing(&self) -> Result<(Longhaul, String)> {
+        // What is hidden in the dashboard is hidden in the terminal.
+        self.open_shown(redaction()?).await
+    }
+
+    /// The same, without what is hidden by `redaction`.
+    pub(crate) async fn open_shown(&self, redaction: Redaction) -> Result<(Longhaul, String)> {
         let (store, _) = self.urls()?;
         if let StoreUrl::Sqlite(path) = &store
             && !path.exists()
@@ -145,9 +157,6 @@ impl StoreArgs {
             )
             .into());
         }
-        // What is hidden in the dashboard is hidden in the terminal.
-        let redaction = std::env::var(REDACT).unwrap_or_default().parse::<Redaction>();
-        let redaction = redaction.map_err(|error| format!("{REDACT}: {error}"))?;
         let jobs = redacted(Database::open(&store).await?.store(), redaction);
         Ok((Longhaul::over(jobs), store.to_string()))
     }

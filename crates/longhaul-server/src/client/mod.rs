@@ -30,7 +30,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tower::ServiceExt;
 
-use crate::Result;
+use crate::{Coded, Result, USAGE};
 
 /// The longest that a server may take to answer, beyond what it was asked to hold the answer for.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -66,17 +66,17 @@ impl Client {
     /// Speaks to a store.
     pub(crate) fn over(longhaul: Longhaul, described: String) -> Self {
         // The kinds are those of the store's workers, which this process does not know.
-        let config = HttpConfig { unknown_kinds: UnknownKinds::Accept, ..HttpConfig::default() };
+        let unknown_kinds = UnknownKinds::Accept;
+        // The store hides by itself; here it is known too, so that what is shown does not come back as a value.
+        let redaction = crate::stores::redaction().unwrap_or_default();
+        let config = HttpConfig { unknown_kinds, redaction, ..HttpConfig::default() };
         let routes = Router::new().nest("/api", longhaul_http::router(longhaul, config));
         Self { transport: Transport::Store(routes), described }
     }
 
     /// Speaks to a server. `url` is its address, with its base path where it has one.
     pub(crate) fn at(url: &str, token: Option<String>) -> Result<Self> {
-        let parsed = reqwest::Url::parse(url).map_err(|error| format!("--url {url}: {error}"))?;
-        if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
-            return Err(format!("--url {url}: use http://HOST:PORT or https://HOST").into());
-        }
+        check_url(url).map_err(|message| Coded(USAGE, message))?;
         let base = url.trim_end_matches('/');
         let base = base.strip_suffix("/api").unwrap_or(base).to_owned();
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -181,7 +181,35 @@ impl Client {
     }
 }
 
+/// Notes an address that is none, in words that say what one is.
+fn check_url(url: &str) -> Result<(), String> {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    if !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+        let rest = if rest.is_empty() { "127.0.0.1:8000" } else { rest };
+        return Err(format!("--url {url} must begin with http:// or https://, as in http://{rest}"));
+    }
+    let parsed = reqwest::Url::parse(url).map_err(|error| format!("--url {url}: {error}"))?;
+    parsed.host_str().map(|_| ()).ok_or_else(|| format!("--url {url}: use http://HOST:PORT or https://HOST"))
+}
+
 /// A piece of a path or the value of a parameter, with whatever may stand in it.
 pub(crate) fn encoded(text: &str) -> String {
     form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_without_a_scheme_is_told_with_one() {
+        let told = check_url("127.0.0.1:21801").unwrap_err();
+        assert_eq!(
+            told,
+            "--url 127.0.0.1:21801 must begin with http:// or https://, as in http://127.0.0.1:21801"
+        );
+        assert!(check_url("ftp://h/x").unwrap_err().ends_with("as in http://h/x"));
+        assert!(check_url("http://").is_err() && check_url("localhost:8000").is_err());
+        assert!(check_url("http://[::1]:8000/base").is_ok() && check_url("HTTPS://h").is_ok());
+    }
 }

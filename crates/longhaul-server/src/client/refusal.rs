@@ -31,6 +31,14 @@ struct FieldError {
 }
 
 impl Refusal {
+    /// True where the request itself was wrong, whoever it is sent to.
+    pub(crate) fn is_for_the_words(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            "invalid" | "too_deep" | "invalid_path" | "body_too_large" | "malformed_json"
+        )
+    }
+
     pub(super) fn new(status: StatusCode, body: &[u8], place: &str) -> Self {
         let Problem { code, detail, errors } = serde_json::from_slice(body).unwrap_or_default();
         let said = match errors.as_slice() {

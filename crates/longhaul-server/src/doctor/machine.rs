@@ -13,6 +13,7 @@ use longhaul::clock::Stopwatch;
 use tokio::net::TcpListener;
 
 use super::{Check, server};
+use crate::stores;
 
 /// Every variable is explained there; a test of the services holds it.
 const CONFIGURATION: &str = include_str!("../../../../docs/configuration.md");
@@ -35,6 +36,12 @@ pub(super) fn variables() -> Vec<Check> {
         )
     };
     strange.map(check).collect()
+}
+
+/// What is to be hidden: nothing starts where it cannot be read.
+pub(super) fn redaction() -> Option<Check> {
+    let advice = "name paths as in args.password,output.token: docs/configuration.md";
+    stores::redaction().err().map(|error| Check::fail(stores::REDACT, error.to_string(), advice))
 }
 
 /// The number of letters that two names have in common at their beginning and at their end.
@@ -74,6 +81,11 @@ pub(super) fn folder(data: &Path) -> Vec<Check> {
             return vec![Check::fail("data folder", format!("{name} is a file"), advice)];
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
+            if let Err(error) = can_be_made(data) {
+                let advice = "mend the rights of the folder above, or name another one with --data";
+                let detail = format!("{name} is not there, and cannot be made: {error}");
+                return vec![Check::fail("data folder", detail, advice)];
+            }
             let advice = "nothing, if this is where it is to be; else name it with --data or LONGHAUL_DATA";
             return vec![Check::warn(
                 "data folder",
@@ -111,6 +123,19 @@ pub(super) fn folder(data: &Path) -> Vec<Check> {
     });
     checks.extend(room(data));
     checks
+}
+
+/// Makes a folder in the nearest one above that is there, and takes it away again: rights alone tell little, for a file system
+/// may be read-only, or none that takes folders.
+fn can_be_made(data: &Path) -> std::io::Result<()> {
+    let mut above = data.ancestors().skip(1).map(|folder| {
+        // What stands before a relative name is the folder that this runs in.
+        if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
+    });
+    let above = above.find(|folder| folder.exists()).unwrap_or(Path::new("."));
+    let probe = above.join(format!(".doctor-{}", std::process::id()));
+    fs::create_dir(&probe)?;
+    fs::remove_dir(&probe)
 }
 
 /// The median time of a few durable writes.

@@ -78,6 +78,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     match args.place.named_url() {
         Some(url) => checks.extend(server::look(&args.place, url).await),
         None => {
+            checks.extend(machine::redaction());
             checks.push(machine::clock());
             checks.extend(machine::folder(&args.place.stores.data));
             checks.extend(store::look(&args.place).await);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use longhaul::clock::Stopwatch;
 use longhaul::{Longhaul, State};
+use longhaul_http::Redaction;
 
 use super::Check;
 use crate::client::{Client, Place, Queue, QueuePage, Worker, WorkerPage};
@@ -14,7 +15,8 @@ use crate::terminal::grouped;
 const PATIENCE: Duration = Duration::from_secs(15);
 
 pub(super) async fn look(place: &Place) -> Vec<Check> {
-    let opening = tokio::time::timeout(PATIENCE, place.stores.open_existing());
+    // No payload is looked at here, so a fault in what is to be hidden is told as such, and the store by itself.
+    let opening = tokio::time::timeout(PATIENCE, place.stores.open_shown(Redaction::default()));
     let (longhaul, described) = match opening.await {
         Ok(Ok(opened)) => opened,
         Ok(Err(error)) if error.to_string().starts_with("there is no store at") => {

@@ -13,8 +13,8 @@ use serde_json::{Map, Value, json};
 
 pub(crate) use self::args::seconds;
 use self::watch::{Ended, Interrupts, Voice, Watch};
-use crate::client::{Client, Job, JobPage, Place, encoded, indented};
-use crate::{Coded, Result};
+use crate::client::{Client, Job, JobPage, Place, Refusal, encoded, indented};
+use crate::{Coded, Result, USAGE};
 
 /// Enqueue a job, and with --wait follow it to its end: progress, log and what it streams go to standard error, its output
 /// to standard output.
@@ -105,7 +105,6 @@ pub(crate) fn exit_code(state: State) -> ExitCode {
     })
 }
 
-const USAGE: u8 = 2;
 const TIMED_OUT: u8 = 4;
 const NOT_ASKED: u8 = 5;
 const INTERRUPTED: u8 = 130;
@@ -113,8 +112,12 @@ const INTERRUPTED: u8 = 130;
 pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     let body = args.body().map_err(|message| Coded(USAGE, message))?;
     run_body(args, body).await.map_err(|error| match error.downcast::<Coded>() {
-        Ok(coded) => coded.into(),
-        Err(error) => Coded(NOT_ASKED, error.to_string()).into(),
+        // Unboxed, else it would be boxed twice, and its code not found.
+        Ok(coded) => (*coded).into(),
+        Err(error) => {
+            let is_wrong = error.downcast_ref::<Refusal>().is_some_and(Refusal::is_for_the_words);
+            Coded(if is_wrong { USAGE } else { NOT_ASKED }, error.to_string()).into()
+        }
     })
 }
 

@@ -74,6 +74,19 @@ async fn a_doctor_tells_a_sound_place_from_one_that_is_not() {
 }
 
 #[tokio::test]
+async fn a_doctor_names_what_keeps_a_server_from_starting() {
+    let place = Place::new();
+    let nowhere = statuses(&place.run(&["doctor", "--json", "--data", "/proc/x"]).await);
+    assert_eq!(nowhere["data folder"], "fail", "{nowhere:?}");
+    place.printed(&["migrate"]).await;
+    let mut command = place.command(&["doctor", "--json"]);
+    let strange = crate::server::output(command.env("LONGHAUL_REDACT", "password")).await;
+    assert!(stdout(&strange).contains("'password' must begin with args"), "{}", stdout(&strange));
+    let strange = statuses(&strange);
+    assert_eq!((strange["LONGHAUL_REDACT"].as_str(), strange["store"].as_str()), ("fail", "ok"));
+}
+
+#[tokio::test]
 async fn a_doctor_looks_at_a_server_from_afar() {
     let place = Place::new();
     let secret = "0123456789abcdef-secret";

@@ -79,6 +79,12 @@ async fn the_exit_code_tells_how_a_job_ended() {
     let wrong = place.run(&act(&["{how:"])).await;
     assert_eq!(code(&wrong), Some(2), "{}", stderr(&wrong));
     assert!(stderr(&wrong).contains("quote it for the shell"), "{}", stderr(&wrong));
+    for words in [&["--at", "tomorrow"][..], &["--priority", "500"], &["--url", "127.0.0.1:1"]] {
+        let wrong = place.run(&[&["run", "act", "--queue", "stage"], words].concat()).await;
+        assert_eq!(code(&wrong), Some(2), "{words:?}: {}", stderr(&wrong));
+    }
+    let wrong = place.run(&["run", "an act", "--queue", "stage"]).await;
+    assert_eq!(code(&wrong), Some(2), "{}", stderr(&wrong));
     let nobody = place.run(&["run", "act", "--wait", "--url", "http://127.0.0.1:1"]).await;
     assert_eq!(code(&nobody), Some(5));
     assert!(stderr(&nobody).contains("is `longhaul serve` running there?"), "{}", stderr(&nobody));
