@@ -27,8 +27,10 @@ export function JobPage() {
   const { params } = useRoute();
   const id = params.id ?? "";
   const [run, setRun] = useState(0);
-  const live = useLive((signal) => getJob(id, signal), { key: id, every: 2_000, when: (change) => change.id === id });
-  const steps = useLive((signal) => stepsOf(id, signal), { key: id, every: 2_000, when: (change) => change.id === id });
+  // A job that is removed is not asked for again: whoever deletes it here is about to leave the page.
+  const reading = { key: id, every: 2_000, when: (change: { id: string; state: string | null }) => change.id === id && change.state !== null };
+  const live = useLive((signal) => getJob(id, signal), reading);
+  const steps = useLive((signal) => stepsOf(id, signal), reading);
   const followed = useFollowed(id, run);
   useEffect(() => {
     live.again();
