@@ -218,15 +218,18 @@ async fn a_job_with_other_args_is_one_that_the_previous_release_runs() {
     let lease = previous.claim(1).remove(0);
     previous.finish(&lease, "failed", "\"message\":\"no\",\"kind\":\"fatal\"}");
     let before = record(&store, "a").await;
-    let (long, priority) = (format!("[\"{}\"]", "é".repeat(5_000)), Action::SetPriority { priority: -100 });
-    for args in [long.as_str(), "null", "{\"n\": 12345678901234567890}"] {
+    let long = format!("[\"{}\"]", "é".repeat(5_000));
+    for (args, priority) in [(long.as_str(), -100), ("null", -99), ("{\"n\": 12345678901234567890}", 100)] {
         let retry = Action::RetryWith { args: json(args) };
         assert_eq!(store.act(&JobFilter::id(id("a")), retry, 1).await.unwrap().done, 1);
-        assert_eq!(store.act(&JobFilter::id(id("a")), priority.clone(), 1).await.unwrap().done, 1);
+        assert_eq!(
+            store.act(&JobFilter::id(id("a")), Action::SetPriority { priority }, 1).await.unwrap().done,
+            1
+        );
         let after = record(&store, "a").await;
         assert_eq!(after.args.as_str(), args);
         assert_eq!((after.policy, &after.labels), (before.policy, &before.labels));
-        assert_eq!((after.max_attempts, after.priority), (before.max_attempts, -100));
+        assert_eq!((after.max_attempts, after.priority), (before.max_attempts, priority));
         let lease = previous.claim(1).remove(0);
         assert_eq!(lease.id, id("a"));
         previous.finish(&lease, "failed", "\"message\":\"no\",\"kind\":\"fatal\"}");
