@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use longhaul::{
-    Action, AttemptError, Change, Claim, ErrorKind, Finish, JobId, NewJob, Observer, Outcome, Start, State,
-    Timestamp,
+    Action, AttemptError, Change, Claim, ErrorKind, Finish, JobId, KeptChange, NewJob, Observer, Outcome,
+    Start, State,
 };
 
 use crate::Fixture;
@@ -14,42 +14,21 @@ use crate::jobs::{
 
 use State::{Available, Blocked, Cancelled, Completed, Failed, Running, Scheduled};
 
-/// A change as it was heard.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Heard {
-    id: JobId,
-    from: Option<State>,
-    to: Option<State>,
-    attempt: u32,
-    at: Timestamp,
-    since: Option<Timestamp>,
-    error: Option<String>,
-}
-
 #[derive(Debug, Default)]
-struct Ear(Mutex<Vec<Heard>>);
+struct Ear(Mutex<Vec<KeptChange>>);
 
 impl Observer for Ear {
     fn changed(&self, change: &Change<'_>) {
-        let heard = Heard {
-            id: change.id.clone(),
-            from: change.from,
-            to: change.to,
-            attempt: change.attempt,
-            at: change.at,
-            since: change.since,
-            error: change.error.map(str::to_owned),
-        };
         if change.queue != "elsewhere" {
-            assert_eq!((change.kind, change.queue), (KIND, QUEUE), "{heard:?}");
-            self.0.lock().expect("no test panicked in here").push(heard);
+            assert_eq!((change.kind, change.queue), (KIND, QUEUE), "{change:?}");
+            self.0.lock().expect("no test panicked in here").push(change.into());
         }
     }
 }
 
 impl Ear {
     /// What was heard since the last time, which a store tells at the latest when it answers the next call.
-    async fn take(&self, fx: &Fixture) -> Vec<Heard> {
+    async fn take(&self, fx: &Fixture) -> Vec<KeptChange> {
         fx.workers().await;
         std::mem::take(&mut *self.0.lock().expect("no test panicked in here"))
     }

@@ -1,11 +1,10 @@
-use longhaul::{Changes, EnqueueStatus, Enqueued, JobId, NewJob, Result, Start, State};
+use longhaul::{Changes, EnqueueStatus, Enqueued, JobId, KeptChange, NewJob, Result, Start, State};
 use tokio_postgres::types::ToSql;
 
 use crate::connection::Connection;
 use crate::error::fault;
 use crate::keyed::KeyReused;
 use crate::new_rows::{JOBS_PER_STATEMENT, NewRows, duplicate, id_of};
-use crate::noted::Noted;
 use crate::server_clock::Now;
 use crate::write_tx::{Effects, WriteTx};
 
@@ -97,7 +96,7 @@ pub(crate) async fn enqueue_simple(
     }
     if observers.is_observed() {
         let created = ids.iter().flatten().enumerate();
-        let noted = created.map(|(number, id)| Noted::of(rows.created(number, id, now.earliest)));
+        let noted = created.map(|(number, id)| KeptChange::from(&rows.created(number, id, now.earliest)));
         effects.noted = noted.collect();
     }
     drop(rows);

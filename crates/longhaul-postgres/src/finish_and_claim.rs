@@ -1,14 +1,14 @@
 use std::collections::{BTreeMap, HashSet};
 
 use longhaul::{
-    Change, Changes, Claim, Claimed, EventBody, Finish, JobId, Json, Lease, Outcome, Result, State, Timestamp,
+    Change, Changes, Claim, Claimed, EventBody, Finish, JobId, Json, KeptChange, Lease, Outcome, Result,
+    State, Timestamp,
 };
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::connection::Connection;
 use crate::error::fault;
-use crate::noted::Noted;
 use crate::row::{Unreadable, json, json_text, parsed, policy, rows_at_most, signed, small, unsigned};
 use crate::server_clock::Now;
 
@@ -23,7 +23,7 @@ pub(crate) struct Done {
     /// True where it was all there is to do. If not, nothing was claimed.
     pub(crate) is_all: bool,
     /// The changes, where somebody wants to know.
-    pub(crate) noted: Vec<Noted>,
+    pub(crate) noted: Vec<KeptChange>,
 }
 
 /// Runs that have ended.
@@ -104,7 +104,7 @@ pub(crate) async fn run(
                 None => (State::Running, State::Completed),
                 Some(_) => (State::Available, State::Running),
             };
-            done.noted.push(Noted::of(change(row, &lease.id, states, now.earliest)));
+            done.noted.push(KeptChange::from(&change(row, &lease.id, states, now.earliest)));
         }
         match version {
             None => drop(done.ended.insert(lease)),

@@ -3,14 +3,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use longhaul::{Backoff, JobId, Result, Signals};
+use longhaul::{Backoff, JobId, KeptChange, Result, Signals};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 use tokio_postgres::AsyncMessage;
 
 use crate::connection::Connection;
 use crate::error::{SILENCE, fault, unavailable};
-use crate::noted::Noted;
 use crate::options::{PostgresOptions, Purpose};
 use crate::state::{DriverState, Look, Throttle};
 use crate::write_tx::Effects;
@@ -126,7 +125,7 @@ impl Notifier {
             for id in lines {
                 self.signals.send(id);
                 let committed = self.state.uncommitted.take(id);
-                self.observers.tell(committed.iter().map(Noted::change));
+                self.observers.tell(committed.iter().map(KeptChange::change));
             }
         }
     }
@@ -231,7 +230,7 @@ fn payload(sender: &str, changes: &Changes) -> String {
 }
 
 /// The notification of jobs that an application's transaction has enqueued: for everybody, the sender too, who knows the
-/// [mark](crate::noted::Uncommitted) of its changes. To others it is a job that nobody waits for.
+/// [mark](crate::uncommitted::Uncommitted) of its changes. To others it is a job that nobody waits for.
 pub(crate) fn available(queues: BTreeSet<String>, mark: Option<JobId>) -> String {
     payload("-", &Changes { queues, jobs: mark.into_iter().collect(), ..Changes::default() })
 }

@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::error::{copy, unavailable};
-use crate::noted::Uncommitted;
 use crate::server_clock::{Now, ServerClock};
+use crate::uncommitted::Uncommitted;
 
 /// Shared by the connections and by callers.
 #[derive(Debug, Default)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::maybe_done;
 use longhaul::clock::Stopwatch;
-use longhaul::{Backoff, Changes, Claimed, Clock, Result, Signals, Timestamp};
+use longhaul::{Backoff, Changes, Claimed, Clock, KeptChange, Result, Signals, Timestamp};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -21,7 +21,6 @@ use crate::error::{
     SILENCE, failed, fault, is_serialization_failure, is_unreachable, key_locked, unavailable,
 };
 use crate::finish_and_claim::{Ended, FINISH_AND_CLAIM};
-use crate::noted::Noted;
 use crate::notifier::Notifier;
 use crate::options::{PostgresOptions, Purpose};
 use crate::state::{DriverState, Look};
@@ -338,7 +337,7 @@ impl Transactor {
             self.signals.send(id.as_str());
         }
         self.notifier.tell(effects);
-        self.observers.tell(effects.noted.iter().map(Noted::change));
+        self.observers.tell(effects.noted.iter().map(KeptChange::change));
     }
 }
 

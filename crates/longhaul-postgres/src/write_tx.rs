@@ -1,12 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use longhaul::{Change, Changes, JobId, Result, State, Timestamp};
+use longhaul::{Change, Changes, JobId, KeptChange, Result, State, Timestamp};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::connection::Link;
 use crate::error::fault;
-use crate::noted::Noted;
 use crate::server_clock::Now;
 
 /// A transaction that writes: the operations of `enqueue.rs`, `claim.rs`, … are methods of it.
@@ -40,7 +39,7 @@ pub(crate) struct Effects {
     /// Queues in which a claim stopped at its bound: there may be more to take at once.
     pub(crate) stopped_early: BTreeSet<String>,
     /// Changes of state, where somebody wants to know.
-    pub(crate) noted: Vec<Noted>,
+    pub(crate) noted: Vec<KeptChange>,
 }
 
 impl<'a> WriteTx<'a> {
@@ -87,7 +86,7 @@ impl<'a> WriteTx<'a> {
     /// Notes a change of state that is [counted](Self::count) with others.
     pub(crate) fn note(&mut self, change: Change<'_>) {
         if self.observers.is_observed() {
-            self.effects.noted.push(Noted::of(change));
+            self.effects.noted.push(KeptChange::from(&change));
         }
     }
 

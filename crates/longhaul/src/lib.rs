@@ -28,11 +28,11 @@ pub use memory::MemoryStore;
 pub use model::{
     Acted, Action, AttemptError, Change, Children, Claim, Claimed, Condition, DEFAULT_MAX_ATTEMPTS,
     DEFAULT_QUEUE, EnqueueStatus, Enqueued, Entry, ErrorKind, Event, EventBody, Finish, FinishAndClaim,
-    Idempotency, JobFilter, JobId, JobPage, JobRecord, Json, JsonBreach, JsonRule, Keep, KeyPause, Lane,
-    Lease, LeaseStatus, LogLevel, Lookup, MAX_ARGS_BYTES, MAX_JSON_DEPTH, NewJob, OnClash, Outcome, Page,
-    Payloads, Policy, Progress, QueueConfig, QueueInfo, QueueSlots, Record, Retention, SHORT_PAYLOAD_BYTES,
-    Sample, Start, State, StepRecord, SupportedKind, Swept, Term, Unique, WorkerInfo, check_json,
-    check_json_within, default_max_crashes, process_id,
+    Idempotency, JobFilter, JobId, JobPage, JobRecord, Json, JsonBreach, JsonRule, Keep, KeptChange,
+    KeyPause, Lane, Lease, LeaseStatus, LogLevel, Lookup, MAX_ARGS_BYTES, MAX_JSON_DEPTH, NewJob, OnClash,
+    Outcome, Page, Payloads, Policy, Progress, QueueConfig, QueueInfo, QueueSlots, Record, Retention,
+    SHORT_PAYLOAD_BYTES, Sample, Start, State, StepRecord, SupportedKind, Swept, Term, Unique, WorkerInfo,
+    check_json, check_json_within, default_max_crashes, process_id,
 };
 pub use runtime::{Runtime, Spawn};
 pub use store::{

@@ -2,7 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::handle::Longhaul;
-use crate::model::{JobFilter, JobId, JobRecord, Lookup, Page, Payloads, State, WorkerInfo};
+use crate::model::{JobFilter, JobId, JobRecord, Page, Payloads, State, WorkerInfo};
 use crate::store::Result;
 
 /// Why a job is where it is.
@@ -73,19 +73,18 @@ impl Rule {
 pub const MAX_WAITED_FOR: usize = 20;
 
 impl Longhaul {
-    /// Why a job waits; `None` where no job of this id is there.
+    /// Why a job waits, as it was [looked up](Self::get).
     ///
     /// # Errors
     /// A store's fault.
-    pub async fn why(&self, id: &JobId) -> Result<Option<Why>> {
-        let Lookup::Found(job) = self.get(id).await? else { return Ok(None) };
+    pub async fn why(&self, job: &JobRecord) -> Result<Why> {
         let reasons = match job.state {
-            State::Blocked => vec![self.unfinished_children(&job).await?],
-            State::Scheduled => self.delayed(&job).await?,
-            State::Available => self.not_claimed(&job).await?,
+            State::Blocked => vec![self.unfinished_children(job).await?],
+            State::Scheduled => self.delayed(job).await?,
+            State::Available => self.not_claimed(job).await?,
             State::Running | State::Completed | State::Failed | State::Cancelled => Vec::new(),
         };
-        Ok(Some(Why { state: job.state, position: job.position, reasons }))
+        Ok(Why { state: job.state, position: job.position, reasons })
     }
 
     async fn unfinished_children(&self, job: &JobRecord) -> Result<Reason> {

@@ -1,51 +1,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use longhaul::{Change, JobId, State, Timestamp};
-
-/// A change of a job's state, kept until its transaction has committed.
-#[derive(Clone)]
-pub(super) struct KeptChange {
-    id: JobId,
-    kind: Arc<str>,
-    queue: Arc<str>,
-    from: Option<State>,
-    to: Option<State>,
-    attempt: u32,
-    at: Timestamp,
-    since: Option<Timestamp>,
-    error: Option<String>,
-}
-
-impl KeptChange {
-    pub(super) fn new(change: &Change<'_>, names: &mut Names) -> Self {
-        Self {
-            id: change.id.clone(),
-            kind: names.kind(change.kind),
-            queue: names.queue(change.queue),
-            from: change.from,
-            to: change.to,
-            attempt: change.attempt,
-            at: change.at,
-            since: change.since,
-            error: change.error.map(str::to_owned),
-        }
-    }
-
-    pub(super) fn as_change(&self) -> Change<'_> {
-        Change {
-            id: &self.id,
-            kind: &self.kind,
-            queue: &self.queue,
-            from: self.from,
-            to: self.to,
-            attempt: self.attempt,
-            at: self.at,
-            since: self.since,
-            error: self.error.as_deref(),
-        }
-    }
-}
+use longhaul::{Change, KeptChange};
 
 /// The names of kinds and queues, each in memory once: jobs share a few of them.
 #[derive(Default)]
@@ -65,6 +21,10 @@ struct Shared {
 const REMEMBERED_NAMES: usize = 4_096;
 
 impl Names {
+    pub(super) fn keep(&mut self, change: &Change<'_>) -> KeptChange {
+        KeptChange::named(change, self.kind(change.kind), self.queue(change.queue))
+    }
+
     pub(super) fn kind(&mut self, kind: &str) -> Arc<str> {
         self.kinds.get(kind)
     }

@@ -2,10 +2,10 @@ use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use longhaul::{Change, Changes, Claimed, Clock, JobId, Result, State, Timestamp};
+use longhaul::{Change, Changes, Claimed, Clock, JobId, KeptChange, Result, State, Timestamp};
 use rusqlite::{Connection, params};
 
-use super::changes::{KeptChange, Names};
+use super::changes::Names;
 use super::statements::Statements;
 use crate::error::{fault, panicked, unavailable};
 use crate::lease_clock::{LeaseClock, LeaseTime};
@@ -283,13 +283,13 @@ impl<'c> WriteTx<'c> {
         notes.made_available |= change.to == Some(State::Available);
         self.notes.scheduled |= [change.from, change.to].contains(&Some(State::Scheduled));
         if self.is_observed {
-            self.notes.changes.push(KeptChange::new(change, &mut self.names));
+            self.notes.changes.push(self.names.keep(change));
         }
     }
 
     /// Tells those who observe what a transaction has changed, once it has committed.
     pub(super) fn tell_changes(&self) {
-        self.changes.tell(self.notes.changes.iter().map(KeptChange::as_change));
+        self.changes.tell(self.notes.changes.iter().map(KeptChange::change));
     }
 
     /// True where the application's tables have constraints that are checked at the commit only.

@@ -15,7 +15,7 @@ mod sample;
 mod state;
 mod term;
 
-pub use change::Change;
+pub use change::{Change, KeptChange};
 pub use claim::{Claim, Claimed, FinishAndClaim, Lease, LeaseStatus, QueueSlots, SupportedKind, WorkerInfo};
 pub use enqueue::{
     DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, EnqueueStatus, Enqueued, Idempotency, MAX_ARGS_BYTES, NewJob,

@@ -53,7 +53,8 @@ impl Condition {
             Condition::Label { name, value } => job.labels.get(name) == Some(value),
             Condition::Args { path, value } => has_value(job.args.as_str(), path, value),
             Condition::Error(sought) => job.errors.last().is_some_and(|error| {
-                contains(&error.message, sought) || fingerprint(&job.kind, &error.message) == *sought
+                contains(&error.message, &sought.to_ascii_lowercase())
+                    || fingerprint(&job.kind, &error.message) == *sought
             }),
             Condition::Text(text) => shows(job, text),
         }
@@ -107,15 +108,16 @@ fn float(text: &str) -> Option<f64> {
 /// True where a text stands in what people see of a job. Clients escape in JSON whatever they like (`Zo\u00eb`), so the strings
 /// of the args are looked at as they are meant, too.
 fn shows(job: &JobRecord, text: &str) -> bool {
-    has_text(job, text) || job.args.as_str().contains('\\') && has_string(&job.args.to_value(), text)
+    has_text(job, text)
+        || job.args.as_str().contains('\\') && has_string(&job.args.to_value(), &text.to_ascii_lowercase())
 }
 
-fn has_string(json: &Value, text: &str) -> bool {
+fn has_string(json: &Value, lowered: &str) -> bool {
     match json {
-        Value::String(string) => contains(string, text),
-        Value::Array(items) => items.iter().any(|item| has_string(item, text)),
+        Value::String(string) => contains(string, lowered),
+        Value::Array(items) => items.iter().any(|item| has_string(item, lowered)),
         Value::Object(fields) => {
-            fields.iter().any(|(name, field)| contains(name, text) || has_string(field, text))
+            fields.iter().any(|(name, field)| contains(name, lowered) || has_string(field, lowered))
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
@@ -124,11 +126,13 @@ fn has_string(json: &Value, text: &str) -> bool {
 fn has_text(job: &JobRecord, text: &str) -> bool {
     let last_error = job.errors.last().map_or("", |error| error.message.as_str());
     let places = [job.id.as_str(), &job.kind, job.args.as_str(), last_error];
-    places.iter().any(|place| contains(place, text))
+    let lowered = text.to_ascii_lowercase();
+    places.iter().any(|place| contains(place, &lowered))
 }
 
-fn contains(place: &str, text: &str) -> bool {
-    place.to_ascii_lowercase().contains(&text.to_ascii_lowercase())
+/// True where a text, which is in lower case, stands at a place in any case.
+fn contains(place: &str, lowered: &str) -> bool {
+    place.to_ascii_lowercase().contains(lowered)
 }
 
 #[cfg(test)]

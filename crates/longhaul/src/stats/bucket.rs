@@ -65,6 +65,13 @@ pub(super) struct Body {
     pub(super) failures: Vec<Failure>,
 }
 
+/// A part of a [`Body`], as it is written.
+#[derive(Serialize)]
+struct Part<'b> {
+    cells: &'b [Named],
+    failures: &'b [Failure],
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Named {
     pub(super) queue: String,
@@ -176,14 +183,9 @@ impl Bucket {
     /// Its parts, each as the body of a sample.
     pub(super) fn bodies(&self) -> Result<Vec<Json>> {
         let failures: Vec<Failure> = self.failures.values().cloned().collect();
-        let mut bodies = Vec::new();
-        for some in self.cells.chunks(CELLS_PER_SAMPLE) {
-            bodies.push(Json::new(&serde_json::json!({ "cells": some }))?);
-        }
-        for some in failures.chunks(FAILURES_PER_SAMPLE) {
-            bodies.push(Json::new(&serde_json::json!({ "failures": some }))?);
-        }
-        Ok(bodies)
+        let of_cells = self.cells.chunks(CELLS_PER_SAMPLE).map(|cells| Part { cells, failures: &[] });
+        let of_failures = failures.chunks(FAILURES_PER_SAMPLE).map(|failures| Part { cells: &[], failures });
+        of_cells.chain(of_failures).map(|part| Json::new(&part)).collect()
     }
 }
 

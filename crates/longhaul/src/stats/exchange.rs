@@ -16,19 +16,19 @@ use crate::store::Result;
 /// Hands changes to the processes that watch.
 pub(super) async fn publish(shared: &Shared, items: &[FeedItem], has_lost: bool) -> Result<()> {
     let mut samples = Vec::new();
-    for (part, some) in items.chunks(500).enumerate() {
+    for some in items.chunks(500) {
         let Some(last) = some.last() else { continue };
         let body = Json::new(&Told { items: some.to_vec(), has_lost })?;
         // The time is the store's, so that of two processes with two clocks neither is read late.
-        samples.push(shared.sample(FEED, last.at, next_part(part), KEEP_FEED, body));
+        samples.push(shared.sample(FEED, last.at, next_part(), KEEP_FEED, body));
     }
     shared.store.put_samples(&samples).await
 }
 
 /// A number that no other sample of this process has.
-fn next_part(part: usize) -> usize {
+fn next_part() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
-    NEXT.fetch_add(1, Ordering::Relaxed).wrapping_mul(8) + part
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Changes, as one process tells others of them.

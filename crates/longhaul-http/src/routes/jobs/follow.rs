@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderName};
 use longhaul::{JobId, Lookup};
 use tokio_util::sync::CancellationToken;
 
-use super::read::found;
+use super::read::{found, readable};
 use crate::auth::Reader;
 use crate::problem::{Code, FieldError, Problem};
 use crate::query;
@@ -70,7 +70,7 @@ impl Follower {
     /// 403 where the reader's token is for an earlier job of the id, 404 or 410 where there is none, 503 without a store.
     pub(crate) async fn start(api: Api, reader: Reader, seen: Option<u64>) -> Result<Self, Problem> {
         if reader.has_token() {
-            reader.check(&*found(api.longhaul.get(&reader.id).await?)?)?;
+            readable(&api, &reader).await?;
         }
         let page = VecDeque::new();
         let after = seen.unwrap_or(0);

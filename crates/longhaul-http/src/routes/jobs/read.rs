@@ -85,6 +85,13 @@ fn names_tag(known: &str, tag: &str) -> bool {
     known.split(',').map(str::trim).any(|known| known == "*" || known.trim_start_matches("W/") == tag)
 }
 
+/// The job that a reader may read, as it is now.
+pub(super) async fn readable(api: &Api, reader: &Reader) -> Result<Box<JobRecord>, Problem> {
+    let record = found(api.longhaul.get(&reader.id).await?)?;
+    reader.check(&record)?;
+    Ok(record)
+}
+
 /// The job of a look-up, or the problem that there is none.
 pub(crate) fn found(lookup: Lookup) -> Result<Box<JobRecord>, Problem> {
     match lookup {

@@ -4,7 +4,7 @@ use longhaul::{Json as RawJson, StepRecord};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::read::found;
+use super::read::readable;
 use crate::auth::Reader;
 use crate::path::no_such_job;
 use crate::problem::Problem;
@@ -50,8 +50,7 @@ pub(crate) struct StepBody {
     ),
 )]
 pub(crate) async fn steps(State(api): State<Api>, reader: Reader) -> Result<Json<Vec<StepBody>>, Problem> {
-    let record = found(api.longhaul.get(&reader.id).await?)?;
-    reader.check(&record)?;
+    readable(&api, &reader).await?;
     let steps = api.longhaul.store().steps(&reader.id).await?.ok_or_else(no_such_job)?;
     Ok(Json(steps.into_iter().map(StepBody::from).collect()))
 }

@@ -5,9 +5,8 @@ use longhaul::why::{Reason, Why};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::read::found;
+use super::read::readable;
 use crate::auth::Reader;
-use crate::path::no_such_job;
 use crate::problem::Problem;
 use crate::state::Api;
 use crate::time::Rfc3339;
@@ -73,10 +72,8 @@ pub(crate) struct ReasonBody {
     ),
 )]
 pub(crate) async fn why(State(api): State<Api>, reader: Reader) -> Result<Json<WhyBody>, Problem> {
-    let record = found(api.longhaul.get(&reader.id).await?)?;
-    reader.check(&record)?;
-    let why = api.longhaul.why(&reader.id).await?.ok_or_else(no_such_job)?;
-    let Why { state, position, reasons } = why;
+    let record = readable(&api, &reader).await?;
+    let Why { state, position, reasons } = api.longhaul.why(&record).await?;
     Ok(Json(WhyBody {
         state,
         position,

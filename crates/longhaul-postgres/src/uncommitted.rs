@@ -1,63 +1,19 @@
 use std::collections::VecDeque;
 
-use longhaul::{Change, JobId, State, Timestamp};
+use longhaul::{JobId, KeptChange};
 use parking_lot::Mutex;
-
-/// A change of state that is told once it is durable, where somebody wants to know.
-#[derive(Clone, Debug)]
-pub(crate) struct Noted {
-    id: JobId,
-    kind: String,
-    queue: String,
-    from: Option<State>,
-    to: Option<State>,
-    attempt: u32,
-    at: Timestamp,
-    since: Option<Timestamp>,
-    error: Option<String>,
-}
-
-impl Noted {
-    pub(crate) fn of(change: Change<'_>) -> Self {
-        Self {
-            id: change.id.clone(),
-            kind: change.kind.to_owned(),
-            queue: change.queue.to_owned(),
-            from: change.from,
-            to: change.to,
-            attempt: change.attempt,
-            at: change.at,
-            since: change.since,
-            error: change.error.map(str::to_owned),
-        }
-    }
-
-    pub(crate) fn change(&self) -> Change<'_> {
-        Change {
-            id: &self.id,
-            kind: &self.kind,
-            queue: &self.queue,
-            from: self.from,
-            to: self.to,
-            attempt: self.attempt,
-            at: self.at,
-            since: self.since,
-            error: self.error.as_deref(),
-        }
-    }
-}
 
 /// Changes of applications' own transactions, which the store does not see end: each transaction sends a mark with its
 /// notification, which comes back once it is committed.
 #[derive(Debug, Default)]
-pub(crate) struct Uncommitted(Mutex<VecDeque<(JobId, Vec<Noted>)>>);
+pub(crate) struct Uncommitted(Mutex<VecDeque<(JobId, Vec<KeptChange>)>>);
 
 /// The most changes that wait; those of transactions that were rolled back wait until there are more.
 const UNCOMMITTED: usize = 20_000;
 
 impl Uncommitted {
     /// Keeps changes, and answers the mark; `None` where there are none.
-    pub(crate) fn keep(&self, noted: Vec<Noted>) -> Option<JobId> {
+    pub(crate) fn keep(&self, noted: Vec<KeptChange>) -> Option<JobId> {
         if noted.is_empty() {
             return None;
         }
@@ -73,7 +29,7 @@ impl Uncommitted {
     }
 
     /// Takes the changes of a transaction out, where this is the mark of one.
-    pub(crate) fn take(&self, mark: &str) -> Vec<Noted> {
+    pub(crate) fn take(&self, mark: &str) -> Vec<KeptChange> {
         let mut kept = self.0.lock();
         let place = kept.iter().position(|(kept, _)| kept.as_str() == mark);
         place.and_then(|place| kept.remove(place)).map(|(_, noted)| noted).unwrap_or_default()
@@ -82,9 +38,11 @@ impl Uncommitted {
 
 #[cfg(test)]
 mod tests {
+    use longhaul::{Change, State, Timestamp};
+
     use super::*;
 
-    fn noted(changes: usize) -> Vec<Noted> {
+    fn noted(changes: usize) -> Vec<KeptChange> {
         let change = Change {
             id: &JobId::random(),
             kind: "k",
@@ -96,7 +54,7 @@ mod tests {
             since: None,
             error: None,
         };
-        vec![Noted::of(change); changes]
+        vec![KeptChange::from(&change); changes]
     }
 
     #[test]
