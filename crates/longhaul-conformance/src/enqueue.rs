@@ -41,8 +41,9 @@ pub async fn a_new_job_has_the_fields_it_was_given(fx: &Fixture) {
         policy: Policy {
             timeout: Some(Duration::from_millis(1_500)),
             backoff: Some(Backoff { base: secs(3), factor: 1.1, max: secs(86_400), jitter: 0.3 }),
+            cost: longhaul::Cost { slots: 3, rate: 1_000 },
         },
-        limit_key: Some("provider.eu:chat-1".into()),
+        limit_keys: vec!["provider.eu:chat-1".into(), "tenant:42".into()],
         unique: None,
         idempotency: None,
         parent: Some(parent),

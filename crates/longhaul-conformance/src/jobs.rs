@@ -39,7 +39,7 @@ pub fn job() -> NewJob {
         max_attempts: 5,
         max_crashes: 5,
         policy: Policy::default(),
-        limit_key: None,
+        limit_keys: Vec::new(),
         unique: None,
         idempotency: None,
         parent: None,
@@ -51,6 +51,12 @@ pub fn job() -> NewJob {
 #[must_use]
 pub fn named(name: &str) -> NewJob {
     NewJob { id: Some(id(name)), ..job() }
+}
+
+/// A plain job with an id that shares limits with others.
+#[must_use]
+pub fn limited(name: &str, keys: &[&str]) -> NewJob {
+    NewJob { limit_keys: keys.iter().map(|key| (*key).to_owned()).collect(), ..named(name) }
 }
 
 /// A plain job that waits.
@@ -210,7 +216,7 @@ pub fn untouched(id: &JobId, job: &NewJob, now: Timestamp) -> JobRecord {
         started_at: None,
         finished_at: None,
         last_event: 1,
-        limit_key: job.limit_key.clone(),
+        limit_keys: job.limit_keys.clone(),
         parent: job.parent.clone(),
         children: None,
         labels: job.labels.clone(),

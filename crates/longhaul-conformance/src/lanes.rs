@@ -1,10 +1,10 @@
-//! The contracts of [`Store::lanes`](longhaul::Store::lanes) and [`Store::pauses`](longhaul::Store::pauses).
+//! The contract of [`Store::lanes`](longhaul::Store::lanes).
 
-use longhaul::{KeyPause, Lane, NewJob, Outcome};
+use longhaul::{Lane, NewJob};
 
 use crate::Fixture;
 use crate::fixture::ok;
-use crate::jobs::{HOUR, LEASE, QUEUE, delayed, job, secs};
+use crate::jobs::{delayed, job, secs};
 
 async fn lanes(fx: &Fixture) -> Vec<Lane> {
     ok("list lanes", fx.store.lanes().await)
@@ -57,25 +57,4 @@ pub async fn a_lane_counts_no_more_than_a_thousand_jobs(fx: &Fixture) {
     assert_eq!(lanes(fx).await[0].waiting, 999);
     fx.enqueue_all(vec![job(); 2]).await;
     assert_eq!(lanes(fx).await[0].waiting, longhaul::MAX_POSITION);
-}
-
-/// "A pause of a limit key is listed until it ends."
-pub async fn a_pause_of_a_limit_key_is_listed_until_it_ends(fx: &Fixture) {
-    let pauses = async || ok("list pauses", fx.store.pauses().await);
-    assert!(pauses().await.is_empty());
-    let pause = async |key: &str, delay| {
-        let lease = fx.running_from(NewJob { limit_key: Some(key.into()), ..job() }).await.lease;
-        fx.end(&lease, Outcome::RateLimited { delay }).await;
-        fx.act(&lease.id, longhaul::Action::Cancel { grace: LEASE }).await;
-    };
-    pause("openai", HOUR).await;
-    pause("github", secs(60)).await;
-    let until = |delay| fx.now().plus(delay);
-    let openai = KeyPause { key: "openai".into(), until: until(HOUR) };
-    assert_eq!(pauses().await, [KeyPause { key: "github".into(), until: until(secs(60)) }, openai.clone()]);
-    fx.clock.advance(secs(60));
-    assert_eq!(pauses().await, [openai], "before a sweep and after it");
-    fx.sweep().await;
-    assert_eq!(pauses().await.len(), 1);
-    assert!(fx.queue(QUEUE).await.counts.len() == 1, "nothing waits");
 }

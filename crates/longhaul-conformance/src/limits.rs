@@ -7,12 +7,7 @@ use longhaul::{Action, Claim, JobId, LeaseStatus, NewJob, Outcome, State};
 
 use crate::Fixture;
 use crate::fixture::{ok, park, within};
-use crate::jobs::{HOUR, LEASE, QUEUE, claim, completed, id, job, named, retry, secs, slots};
-
-/// A plain job that shares a limit with others.
-fn limited(name: &str, key: &str) -> NewJob {
-    NewJob { limit_key: Some(key.into()), ..named(name) }
-}
+use crate::jobs::{HOUR, LEASE, QUEUE, claim, completed, id, job, limited, named, retry, secs, slots};
 
 fn rate_limited(delay: Duration) -> Outcome {
     Outcome::RateLimited { delay }
@@ -22,7 +17,7 @@ fn rate_limited(delay: Duration) -> Outcome {
 async fn pause(fx: &Fixture, key: &str, delay: Duration) {
     let queue = format!("pausing-{key}");
     let name = id(&format!("pauses-{key}"));
-    fx.enqueue(NewJob { queue: queue.clone().into(), ..limited(name.as_str(), key) }).await;
+    fx.enqueue(NewJob { queue: queue.clone().into(), ..limited(name.as_str(), &[key]) }).await;
     let claimed = fx.claim(Claim { queues: vec![slots(&queue, 1)], ..claim() }).await.remove(0);
     fx.end(&claimed.lease, rate_limited(delay)).await;
     assert_eq!(fx.act(&name, Action::Cancel { grace: LEASE }).await, 1);
@@ -30,13 +25,13 @@ async fn pause(fx: &Fixture, key: &str, delay: Duration) {
 
 /// "A job of a paused limit key is not claimed."
 pub async fn a_job_of_a_paused_limit_key_is_not_claimed(fx: &Fixture) {
-    fx.enqueue(limited("before", "provider")).await;
+    fx.enqueue(limited("before", &["provider"])).await;
     pause(fx, "provider", secs(10)).await;
-    fx.enqueue(limited("after", "provider")).await;
+    fx.enqueue(limited("after", &["provider"])).await;
     assert!(fx.claim_ids().await.is_empty());
     let record = fx.job(&id("before")).await;
-    assert_eq!((record.state, record.run_at), (State::Scheduled, fx.now().plus(secs(10))), "it waits");
-    assert_eq!((record.attempt, record.limit_key.as_deref()), (0, Some("provider")));
+    assert_eq!((record.state, record.run_at), (State::Available, fx.now()), "it waits where it is");
+    assert_eq!((record.attempt, record.limit_keys), (0, vec!["provider".to_owned()]));
     fx.clock.advance(secs(10) - Duration::from_millis(1));
     assert!(fx.claim_ids().await.is_empty(), "until the pause is over");
     fx.clock.advance(Duration::from_millis(1));
@@ -47,10 +42,10 @@ pub async fn a_job_of_a_paused_limit_key_is_not_claimed(fx: &Fixture) {
 pub async fn jobs_of_other_keys_are_claimed_past_those_of_a_paused_one(fx: &Fixture) {
     pause(fx, "provider", secs(10)).await;
     for number in 0..7 {
-        fx.enqueue(limited(&format!("paused-{number}"), "provider")).await;
+        fx.enqueue(limited(&format!("paused-{number}"), &["provider"])).await;
     }
     fx.enqueue(named("free")).await;
-    fx.enqueue(limited("other", "another")).await;
+    fx.enqueue(limited("other", &["another"])).await;
     let two = Claim { queues: vec![slots(QUEUE, 2)], ..claim() };
     let ids: Vec<JobId> = fx.claim(two).await.into_iter().map(|claimed| claimed.lease.id).collect();
     assert_eq!(ids, [id("free"), id("other")]);
@@ -61,10 +56,10 @@ pub async fn jobs_of_other_keys_are_claimed_past_those_of_a_paused_one(fx: &Fixt
 /// "Jobs of a paused key keep their order."
 pub async fn jobs_of_a_paused_key_keep_their_order(fx: &Fixture) {
     for name in ["a", "b", "c"] {
-        fx.enqueue(limited(name, "provider")).await;
+        fx.enqueue(limited(name, &["provider"])).await;
         fx.clock.advance(secs(1));
     }
-    fx.enqueue(NewJob { priority: 1, ..limited("first", "provider") }).await;
+    fx.enqueue(NewJob { priority: 1, ..limited("first", &["provider"]) }).await;
     pause(fx, "provider", secs(300)).await;
     assert!(fx.claim_ids().await.is_empty());
     fx.clock.advance(secs(300));
@@ -74,7 +69,7 @@ pub async fn jobs_of_a_paused_key_keep_their_order(fx: &Fixture) {
 /// "A waiting claim answers when a pause ends."
 pub async fn a_waiting_claim_answers_when_a_pause_ends(fx: &Fixture) {
     pause(fx, "provider", secs(10)).await;
-    fx.enqueue(limited("a", "provider")).await;
+    fx.enqueue(limited("a", &["provider"])).await;
     let mut waiting = pin!(fx.store.claim(Claim { wait: HOUR, ..claim() }));
     park(fx, waiting.as_mut()).await;
     fx.clock.advance(secs(10));
@@ -85,7 +80,7 @@ pub async fn a_waiting_claim_answers_when_a_pause_ends(fx: &Fixture) {
 
 /// "A rate limited run costs no attempt."
 pub async fn a_rate_limited_run_costs_no_attempt(fx: &Fixture) {
-    let job = NewJob { max_attempts: 1, ..limited("a", "provider") };
+    let job = NewJob { max_attempts: 1, ..limited("a", &["provider"]) };
     let mut claimed = fx.running_from(job).await;
     for _ in 0..3 {
         assert_eq!(claimed.attempt, 1);
@@ -100,12 +95,12 @@ pub async fn a_rate_limited_run_costs_no_attempt(fx: &Fixture) {
     fx.end(&claimed.lease, completed()).await;
 }
 
-/// "A rate limited run pauses its limit key."
-pub async fn a_rate_limited_run_pauses_its_limit_key(fx: &Fixture) {
-    let first = fx.running_from(limited("first", "provider")).await;
-    let second = fx.running_from(limited("second", "provider")).await;
+/// "A rate limited run pauses its first limit key."
+pub async fn a_rate_limited_run_pauses_its_first_limit_key(fx: &Fixture) {
+    let first = fx.running_from(limited("first", &["provider"])).await;
+    let second = fx.running_from(limited("second", &["provider"])).await;
     fx.end(&first.lease, rate_limited(secs(10))).await;
-    fx.enqueue(limited("third", "provider")).await;
+    fx.enqueue(limited("third", &["provider"])).await;
     assert!(fx.claim_ids().await.is_empty(), "for every worker");
     // Who runs already is not stopped; the provider will tell it.
     fx.end(&second.lease, retry(secs(1))).await;
@@ -114,12 +109,16 @@ pub async fn a_rate_limited_run_pauses_its_limit_key(fx: &Fixture) {
     assert!(fx.claim_ids().await.is_empty(), "a retry that falls due within the pause waits on");
     fx.clock.advance(secs(9));
     assert_eq!(fx.claim_ids().await.len(), 3);
+    let both = fx.running_from(limited("both", &["first", "second"])).await;
+    fx.end(&both.lease, rate_limited(secs(10))).await;
+    fx.enqueue_all(vec![limited("of-first", &["first"]), limited("of-second", &["second"])]).await;
+    assert_eq!(fx.claim_ids().await, [id("of-second")]);
 }
 
 /// "A longer pause is not shortened by a shorter one."
 pub async fn a_longer_pause_is_not_shortened_by_a_shorter_one(fx: &Fixture) {
-    let first = fx.running_from(limited("first", "provider")).await;
-    let second = fx.running_from(limited("second", "provider")).await;
+    let first = fx.running_from(limited("first", &["provider"])).await;
+    let second = fx.running_from(limited("second", &["provider"])).await;
     fx.end(&first.lease, rate_limited(secs(60))).await;
     fx.end(&second.lease, rate_limited(secs(5))).await;
     let end = fx.now().plus(secs(60));
@@ -142,17 +141,17 @@ pub async fn a_rate_limited_run_without_a_key_waits_alone(fx: &Fixture) {
 
 /// "A rate limited run of a lost lease pauses nothing."
 pub async fn a_rate_limited_run_of_a_lost_lease_pauses_nothing(fx: &Fixture) {
-    let old = fx.running_from(limited("a", "provider")).await.lease;
+    let old = fx.running_from(limited("a", &["provider"])).await.lease;
     fx.crash_workers().await;
     assert_eq!(fx.finish(&old, rate_limited(secs(60))).await, LeaseStatus::Lost);
-    fx.enqueue(limited("b", "provider")).await;
+    fx.enqueue(limited("b", &["provider"])).await;
     assert_eq!(fx.claim_ids().await, [id("a"), id("b")]);
 }
 
 /// "Very many jobs of a paused key keep no other back."
 pub async fn very_many_jobs_of_a_paused_key_keep_no_other_back(fx: &Fixture) {
     pause(fx, "provider", secs(600)).await;
-    let key = || NewJob { limit_key: Some("provider".into()), ..job() };
+    let key = || NewJob { limit_keys: vec!["provider".into()], ..job() };
     for _ in 0..3 {
         fx.enqueue_all((0..1_000).map(|_| key()).collect()).await;
     }
@@ -161,4 +160,29 @@ pub async fn very_many_jobs_of_a_paused_key_keep_no_other_back(fx: &Fixture) {
     let claimed = ok("claim", within("a job behind very many paused ones", waiting).await);
     assert_eq!(claimed.len(), 1);
     assert_eq!(claimed[0].lease.id, id("free"));
+}
+
+/// "Very many keys that are paused keep no other back."
+pub async fn very_many_keys_that_are_paused_keep_no_other_back(fx: &Fixture) {
+    ok("pause", fx.store.pause_key("provider", secs(600)).await);
+    for hundreds in 0..15 {
+        let tenants = (0..100).map(|n| NewJob {
+            limit_keys: vec![format!("tenant:{hundreds}-{n}"), "provider".into()],
+            ..job()
+        });
+        fx.enqueue_all(tenants.collect()).await;
+    }
+    fx.enqueue(limited("free", &["tenant:0-0"])).await;
+    let waiting = fx.store.claim(Claim { wait: HOUR, queues: vec![slots(QUEUE, 1)], ..claim() });
+    let claimed = ok("claim", within("a job behind very many paused keys", waiting).await);
+    assert_eq!(claimed[0].lease.id, id("free"));
+    assert_eq!(claimed.len(), 1);
+    ok("resume", fx.store.resume_key("provider").await);
+    let mut resumed = 0;
+    while resumed < 1_500 {
+        let waiting = fx.store.claim(Claim { wait: HOUR, ..claim() });
+        let claimed = ok("claim", within("jobs of very many keys", waiting).await);
+        resumed += claimed.len();
+    }
+    assert_eq!(resumed, 1_500);
 }

@@ -111,7 +111,10 @@ pub async fn a_paused_queue_is_listed_though_no_job_is_in_it(fx: &Fixture) {
 /// "A configuration leaves a pause as it is."
 pub async fn a_configuration_leaves_a_pause_as_it_is(fx: &Fixture) {
     let keep = Keep { age: None, count: Some(7) };
-    let config = QueueConfig { retention: Retention { failed: keep, ..Retention::default() } };
+    let config = QueueConfig {
+        retention: Retention { failed: keep, ..Retention::default() },
+        ..QueueConfig::default()
+    };
     pause(fx, QUEUE).await;
     fx.set_queue(QUEUE, &config).await;
     let queue = fx.queue(QUEUE).await;

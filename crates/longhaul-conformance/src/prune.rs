@@ -21,7 +21,7 @@ async fn ended(fx: &Fixture, queue: &'static str, name: &str, outcome: Outcome) 
 }
 
 async fn set_retention(fx: &Fixture, queue: &str, retention: Retention) {
-    fx.set_queue(queue, &QueueConfig { retention }).await;
+    fx.set_queue(queue, &QueueConfig { retention, ..QueueConfig::default() }).await;
 }
 
 fn age(seconds: u64) -> Keep {

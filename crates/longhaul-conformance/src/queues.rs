@@ -88,6 +88,7 @@ pub async fn a_queue_keeps_its_configuration(fx: &Fixture) {
             failed: keep(None, None),
             cancelled: keep(None, Some(1_000_000)),
         },
+        fair: true,
     };
     for queue in [QUEUE, "no-jobs-yet"] {
         fx.set_queue(queue, &first).await;

@@ -411,7 +411,7 @@ pub async fn a_child_that_joins_while_the_last_one_ends_is_waited_for_or_too_lat
 
 /// A limit key is paused while many claim jobs of it.
 pub async fn no_claim_that_begins_after_a_pause_takes_a_job_of_its_key(fx: &Fixture) {
-    let limited = || NewJob { limit_key: Some("provider".into()), ..job() };
+    let limited = || NewJob { limit_keys: vec!["provider".into()], ..job() };
     for _ in 0..ROUNDS / 6 {
         let lease = fx.running_from(limited()).await.lease;
         fx.enqueue_all((0..4 * CROWD).map(|_| limited()).collect()).await;

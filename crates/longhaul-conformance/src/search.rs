@@ -18,7 +18,7 @@ async fn jobs(fx: &Fixture) {
     let ends = fx.running_from(NewJob { args: json(r#"{"size": "large"}"#), ..named("done") }).await.lease;
     fx.end(&ends, completed()).await;
     let labels = [("env".to_owned(), "test".to_owned())].into();
-    fx.enqueue(NewJob { labels, limit_key: Some("openai".into()), ..named("keyed") }).await;
+    fx.enqueue(NewJob { labels, limit_keys: vec!["tenant".into(), "openai".into()], ..named("keyed") }).await;
     let args = json(r#"{"user": {"id": 7, "name": "Ann B"}, "tags": ["red", "blue"], "n": 1.0}"#);
     fx.enqueue(NewJob { kind: "mail".into(), queue: "mail".into(), args, ..named("mail") }).await;
     fx.enqueue(NewJob { parent: Some(id("mail")), ..named("child") }).await;

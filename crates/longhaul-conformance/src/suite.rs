@@ -97,9 +97,10 @@ macro_rules! sentences {
                 jobs_of_other_keys_are_claimed_past_those_of_a_paused_one
                 jobs_of_a_paused_key_keep_their_order
                 very_many_jobs_of_a_paused_key_keep_no_other_back
+                very_many_keys_that_are_paused_keep_no_other_back
                 a_waiting_claim_answers_when_a_pause_ends
                 a_rate_limited_run_costs_no_attempt
-                a_rate_limited_run_pauses_its_limit_key
+                a_rate_limited_run_pauses_its_first_limit_key
                 a_longer_pause_is_not_shortened_by_a_shorter_one
                 a_rate_limited_run_without_a_key_waits_alone
                 a_rate_limited_run_of_a_lost_lease_pauses_nothing
@@ -258,7 +259,39 @@ macro_rules! sentences {
             lanes {
                 lanes_tell_the_kinds_and_versions_that_wait_in_each_queue
                 a_lane_counts_no_more_than_a_thousand_jobs
+            }
+            keys {
+                no_more_jobs_of_a_key_run_than_it_has_slots
+                a_job_takes_as_many_slots_of_its_keys_as_it_costs
+                a_job_that_costs_more_than_all_slots_runs_alone
+                all_keys_of_a_job_must_admit_it
+                a_key_that_keeps_a_job_back_takes_nothing_of_the_others
+                jobs_of_a_full_key_keep_their_order_and_no_other_back
+                a_slot_is_given_back_when_its_run_ends_however_it_ends
+                a_slot_is_given_back_once
+                a_rescue_gives_a_slot_back
+                a_waiting_claim_answers_when_a_slot_of_its_key_is_given_back
+                a_rate_admits_a_burst_and_then_its_share
+                a_rate_counts_what_jobs_cost
+                a_waiting_claim_answers_when_a_rate_admits_the_next_job
+                a_key_has_its_own_limits_or_those_of_its_longest_prefix
+                limits_that_are_raised_or_taken_away_let_waiting_jobs_go
+                limits_that_are_set_count_what_runs_already
+                a_key_that_no_job_can_have_is_not_configured
+                jobs_of_a_paused_key_stay_available
+                a_key_that_no_job_can_have_is_not_paused
+                a_waiting_claim_answers_when_its_key_is_resumed
+                resuming_a_key_that_is_not_paused_changes_nothing
+                keys_tell_their_limits_what_waits_and_what_runs
                 a_pause_of_a_limit_key_is_listed_until_it_ends
+                keys_are_listed_by_name_and_page_by_page
+                keys_of_a_queue_are_those_of_which_jobs_wait_in_it
+            }
+            fair {
+                a_fair_queue_takes_turns_between_its_keys
+                a_fair_queue_gives_turns_by_weight
+                jobs_without_keys_take_turns_as_one_key_does
+                a_key_that_comes_late_to_a_fair_queue_has_no_turns_to_catch_up_with
             }
             paused_queues {
                 a_claim_takes_no_job_of_a_paused_queue

@@ -8,7 +8,7 @@ use longhaul::{Action, Claim, JobId, JobRecord, Lease, LeaseStatus, Lookup, NewJ
 
 use crate::Fixture;
 use crate::fixture::{ok, within};
-use crate::jobs::{HOUR, LEASE, QUEUE, cancelled, claim, completed, failed, job, retry, slots};
+use crate::jobs::{HOUR, LEASE, QUEUE, cancelled, claim, completed, failed, job, retry};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(10);
@@ -108,10 +108,6 @@ impl Walker<'_> {
                 self.fx.act(&self.child(), Action::Cancel { grace: GRACE }).await;
             }
             "claim" => self.claim().await,
-            "claim while its limit key is paused" => {
-                self.pause().await;
-                self.claim().await;
-            }
             "claim when due" => {
                 self.fx.clock.advance(MINUTE);
                 self.claim().await;
@@ -198,16 +194,6 @@ impl Walker<'_> {
         JobId::from_store(format!("{}.child", self.id))
     }
 
-    /// Has another job of the same limit key come to the limit.
-    async fn pause(&self) {
-        let queue = "elsewhere";
-        let other = NewJob { queue: queue.into(), limit_key: self.job().limit_key, ..job() };
-        self.fx.enqueue(other).await;
-        let claimed = self.fx.claim(Claim { queues: vec![slots(queue, 1)], ..claim() }).await.remove(0);
-        self.fx.end(&claimed.lease, Outcome::RateLimited { delay: MINUTE }).await;
-        self.fx.act(&claimed.lease.id, Action::Cancel { grace: GRACE }).await;
-    }
-
     async fn claim(&mut self) {
         let claimed = self.fx.claim(claim()).await;
         if let Some(claimed) = claimed.into_iter().find(|claimed| claimed.lease.id == self.id) {
@@ -265,8 +251,8 @@ impl Walker<'_> {
 
     fn job(&self) -> NewJob {
         // Each has a limit key of its own, so that no walker meets the pause of an earlier one.
-        let limit_key = Some(self.id.to_string());
-        NewJob { id: Some(self.id.clone()), queue: QUEUE.into(), limit_key, ..job() }
+        let limit_keys = vec![self.id.to_string()];
+        NewJob { id: Some(self.id.clone()), queue: QUEUE.into(), limit_keys, ..job() }
     }
 }
 

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use crate::model::{
-    Action, AttemptError, Claim, Condition, Entry, ErrorKind, Finish, JobFilter, LeaseStatus, MAX_ARGS_BYTES,
-    NewJob, Outcome, Progress, Record, Sample, WorkerInfo, check_name,
+    Action, AttemptError, Claim, Condition, Entry, ErrorKind, Finish, JobFilter, KeyConfig, LeaseStatus,
+    MAX_ARGS_BYTES, NewJob, Outcome, Progress, Record, Sample, WorkerInfo, check_key_name, check_name,
 };
 use crate::store::{Error, Result, Store};
 
@@ -280,6 +280,23 @@ where
 /// [`Error::Invalid`] where no queue can have it.
 pub fn queue(name: &str) -> Result<()> {
     check_name("queue", name)
+}
+
+/// Checks the name of a limit key, or of a prefix with its `*`, and the limits that it is given.
+///
+/// # Errors
+/// [`Error::Invalid`] where no key can have the name, and with the limit that breaks its bound.
+pub fn key(name: &str, config: Option<&KeyConfig>) -> Result<()> {
+    check_key_name(name)?;
+    config.map_or(Ok(()), KeyConfig::validate)
+}
+
+/// Checks the name of a limit key that is paused, which is no prefix: a pause concerns one key.
+///
+/// # Errors
+/// [`Error::Invalid`] where no job can have the key.
+pub fn paused_key(name: &str) -> Result<()> {
+    check_name("key", name)
 }
 
 /// Checks the words of a filter.

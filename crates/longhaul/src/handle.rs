@@ -9,7 +9,7 @@ use crate::backoff::Backoff;
 use crate::clock::Stopwatch;
 use crate::job::Job;
 use crate::model::{
-    Action, EnqueueStatus, Enqueued, Event, JobFilter, JobId, JobRecord, Lookup, NewJob, Policy, Start,
+    Action, Cost, EnqueueStatus, Enqueued, Event, JobFilter, JobId, JobRecord, Lookup, NewJob, Policy, Start,
     Unique,
 };
 use crate::store::{Error, Result, Store};
@@ -253,8 +253,10 @@ pub struct EnqueueOptions {
     pub timeout: Option<Duration>,
     /// Another backoff.
     pub backoff: Option<Backoff>,
-    /// Another limit key.
-    pub limit_key: Option<String>,
+    /// Other limit keys.
+    pub limit_keys: Vec<String>,
+    /// Another cost.
+    pub cost: Option<Cost>,
     /// One job at a time per key.
     pub unique: Option<Unique>,
     /// The job that this one belongs to.
@@ -273,8 +275,12 @@ impl EnqueueOptions {
             start: self.start,
             priority: self.priority,
             max_attempts: self.max_attempts.unwrap_or(job.max_attempts),
-            policy: Policy { timeout: self.timeout.or(job.policy.timeout), backoff: self.backoff },
-            limit_key: self.limit_key.or(job.limit_key),
+            policy: Policy {
+                timeout: self.timeout.or(job.policy.timeout),
+                backoff: self.backoff,
+                cost: self.cost.unwrap_or(job.policy.cost),
+            },
+            limit_keys: if self.limit_keys.is_empty() { job.limit_keys } else { self.limit_keys },
             unique: self.unique,
             parent: self.parent,
             labels: self.labels,

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::backoff::Backoff;
-use crate::model::{DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE};
+use crate::model::{Cost, DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE};
 use crate::store::Error;
 use crate::worker::Context;
 
@@ -56,11 +56,17 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
         Backoff::default()
     }
 
-    /// The name of a limit that the job shares with others that are to be paused together when one of them is
-    /// [rate limited](JobError::rate_limited): the name of a provider, say, 1–128 of `A–Z a–z 0–9 . _ : -`.
+    /// The names of limits that the job shares with others, at most 4: `provider:openai`, say, and `tenant:42`, each 1–128 of
+    /// `A–Z a–z 0–9 . _ : -`. All of them must admit a run; see [`NewJob::limit_keys`](crate::NewJob::limit_keys).
     #[must_use]
-    fn limit_key(&self) -> Option<String> {
-        None
+    fn limit_keys(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The units of its limit keys' limits that a run takes.
+    #[must_use]
+    fn cost(&self) -> Cost {
+        Cost::default()
     }
 
     /// Does the work. It may be run more than once (a crash after the work and before its end is stored), so
@@ -96,7 +102,7 @@ pub enum Verdict {
     Cancel,
     /// Run again after this delay; costs no attempt.
     Snooze(Duration),
-    /// Run again after this delay, and let no job of the same limit key run until then; costs no attempt.
+    /// Run again after this delay, and let no job of its first limit key run until then; costs no attempt.
     RateLimited(Duration),
 }
 
@@ -138,8 +144,8 @@ impl JobError {
         Self::snooze(OUTAGE_DELAY, message)
     }
 
-    /// Runs again after `delay`, at no cost of an attempt; until then no worker claims a job of the same
-    /// [limit key](Job::limit_key).
+    /// Runs again after `delay`, at no cost of an attempt; until then no worker claims a job of its
+    /// first [limit key](Job::limit_keys).
     #[must_use]
     pub fn rate_limited(delay: Duration, message: impl fmt::Display) -> Self {
         Self { verdict: Verdict::RateLimited(delay), message: message.to_string() }

@@ -2,7 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::handle::Longhaul;
-use crate::model::{JobFilter, JobId, JobRecord, Page, Payloads, State, WorkerInfo};
+use crate::model::{JobFilter, JobId, JobRecord, KeyFilter, KeyInfo, Page, Payloads, State, WorkerInfo};
 use crate::store::Result;
 
 /// Why a job is where it is.
@@ -30,8 +30,10 @@ pub struct Reason {
     pub waits_for: Vec<JobId>,
     /// Of a number of things that must happen, those that have.
     pub done: Option<u64>,
-    /// That number.
+    /// That number, or that of the slots there are.
     pub of: Option<u64>,
+    /// The slots that are taken.
+    pub used: Option<u64>,
 }
 
 /// The rules that keep jobs from running.
@@ -45,8 +47,12 @@ pub enum Rule {
     Children,
     /// Its queue is paused.
     PausedQueue,
-    /// Its limit key is paused.
+    /// One of its limit keys is paused.
     PausedKey,
+    /// The runs of one of its limit keys take all the slots that it may have.
+    SlotsKey,
+    /// The rate of one of its limit keys lets it start later.
+    RateKey,
     /// No live worker serves its queue.
     NoWorker,
     /// Live workers serve its queue, and none knows its kind and version.
@@ -63,6 +69,8 @@ impl Rule {
             Rule::Children => "children",
             Rule::PausedQueue => "paused_queue",
             Rule::PausedKey => "paused_key",
+            Rule::SlotsKey => "slots_key",
+            Rule::RateKey => "rate_key",
             Rule::NoWorker => "no_worker",
             Rule::UnknownKind => "unknown_kind",
         }
@@ -104,27 +112,19 @@ impl Longhaul {
     }
 
     async fn delayed(&self, job: &JobRecord) -> Result<Vec<Reason>> {
-        let pause = self.pause_of(job).await?;
-        let rule = match pause {
-            // The pause has put it off.
-            Some(until) if until >= job.run_at => Rule::PausedKey,
-            _ if job.errors.last().is_some_and(|error| error.attempt >= job.attempt && job.attempt > 0) => {
-                Rule::Retry
-            }
-            _ => Rule::RunAt,
-        };
-        let key = job.limit_key.clone().filter(|_| rule == Rule::PausedKey);
-        let mut reasons = vec![Reason { key, until: Some(job.run_at), ..Reason::of(rule) }];
-        if rule != Rule::PausedKey {
-            reasons.extend(pause.map(|until| Reason::paused_key(job, until)));
-        }
-        reasons.extend(self.paused_queue(job).await?);
-        Ok(reasons)
+        let paused = self.paused_keys(job).await?;
+        let has_failed =
+            job.errors.last().is_some_and(|error| error.attempt >= job.attempt && job.attempt > 0);
+        let rule = if has_failed { Rule::Retry } else { Rule::RunAt };
+        // A run that came to its limit waits as long as its key is paused.
+        let by_pause = paused.iter().any(|reason| reason.until == Some(job.run_at));
+        let own = (!by_pause).then(|| Reason { until: Some(job.run_at), ..Reason::of(rule) });
+        Ok(own.into_iter().chain(paused).chain(self.paused_queue(job).await?).collect())
     }
 
     async fn not_claimed(&self, job: &JobRecord) -> Result<Vec<Reason>> {
         let mut reasons: Vec<Reason> = self.paused_queue(job).await?.into_iter().collect();
-        reasons.extend(self.pause_of(job).await?.map(|until| Reason::paused_key(job, until)));
+        reasons.extend(self.closed_keys(job).await?);
         let workers = self.store().workers().await?;
         let serving: Vec<&WorkerInfo> = workers
             .iter()
@@ -144,20 +144,43 @@ impl Longhaul {
         Ok(is_paused.then(|| Reason { key: Some(job.queue.clone()), ..Reason::of(Rule::PausedQueue) }))
     }
 
-    async fn pause_of(&self, job: &JobRecord) -> Result<Option<Timestamp>> {
-        let Some(key) = &job.limit_key else { return Ok(None) };
-        let pauses = self.store().pauses().await?;
-        Ok(pauses.into_iter().find(|pause| pause.key == *key).map(|pause| pause.until))
+    async fn paused_keys(&self, job: &JobRecord) -> Result<Vec<Reason>> {
+        let mut reasons = self.closed_keys(job).await?;
+        reasons.retain(|reason| reason.rule == Rule::PausedKey);
+        Ok(reasons)
+    }
+
+    /// The limit keys that keep a job from being claimed, in the order in which they are looked at: pauses, slots, rates.
+    async fn closed_keys(&self, job: &JobRecord) -> Result<Vec<Reason>> {
+        if job.limit_keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let limit = job.limit_keys.len();
+        let filter = KeyFilter { names: job.limit_keys.clone(), limit, ..KeyFilter::default() };
+        let keys = self.store().keys(&filter).await?;
+        let mut reasons: Vec<Reason> = keys.iter().filter_map(|key| Reason::closed(key, job)).collect();
+        reasons.sort_by_key(|reason| reason.rule as u8);
+        Ok(reasons)
     }
 }
 
 impl Reason {
     fn of(rule: Rule) -> Self {
-        Self { rule, key: None, until: None, waits_for: Vec::new(), done: None, of: None }
+        Self { rule, key: None, until: None, waits_for: Vec::new(), done: None, of: None, used: None }
     }
 
-    fn paused_key(job: &JobRecord, until: Timestamp) -> Self {
-        Self { key: job.limit_key.clone(), until: Some(until), ..Self::of(Rule::PausedKey) }
+    fn closed(key: &KeyInfo, job: &JobRecord) -> Option<Self> {
+        let of = |rule| Self { key: Some(key.key.clone()), ..Self::of(rule) };
+        if key.closed_until.is_some() {
+            return Some(Self { until: key.closed_until, ..of(Rule::PausedKey) });
+        }
+        let slots = u64::from(job.policy.cost.slots);
+        if let Some(most) =
+            key.limits.slots.map(u64::from).filter(|most| key.used > 0 && key.used + slots > *most)
+        {
+            return Some(Self { used: Some(key.used), of: Some(most), ..of(Rule::SlotsKey) });
+        }
+        key.rate_free_at.map(|_| Self { until: key.rate_free_at, ..of(Rule::RateKey) })
     }
 }
 

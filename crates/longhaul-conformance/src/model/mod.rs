@@ -213,6 +213,18 @@ async fn apply(fx: &Fixture, operation: &Operation, runs: &Runs<'_>) -> Answer {
             ok("pause a queue", fx.store.pause_queue(queue).await);
             answer
         }
+        Operation::SetKey(key, config) => {
+            ok("configure a key", fx.store.set_key(key, config.as_ref()).await);
+            answer
+        }
+        Operation::PauseKey(key, pause) => {
+            ok("pause a key", fx.store.pause_key(key, *pause).await);
+            answer
+        }
+        Operation::ResumeKey(key) => {
+            ok("resume a key", fx.store.resume_key(key).await);
+            answer
+        }
         Operation::ResumeQueue(queue) => {
             ok("resume a queue", fx.store.resume_queue(queue).await);
             answer

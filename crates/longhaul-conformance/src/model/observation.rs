@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use longhaul::{
-    Event, EventBody, JobFilter, JobId, JobRecord, KeyPause, Lane, Lease, Lookup, QueueInfo, State,
+    Event, EventBody, JobFilter, JobId, JobRecord, KeyFilter, KeyInfo, Lane, Lease, Lookup, QueueInfo, State,
     StepRecord, WorkerInfo,
 };
 
@@ -24,7 +24,7 @@ pub(super) struct Observation {
     steps: Vec<Vec<StepRecord>>,
     queues: Vec<QueueInfo>,
     lanes: Vec<Lane>,
-    pauses: Vec<KeyPause>,
+    keys: Vec<KeyInfo>,
     workers: Vec<WorkerInfo>,
 }
 
@@ -45,6 +45,12 @@ impl Observation {
         }
         let mut workers = fx.workers().await;
         workers.sort_by(|a, b| a.id.cmp(&b.id));
+        let all = KeyFilter { limit: 100, ..KeyFilter::default() };
+        let mut keys = ok("list keys", fx.store.keys(&all).await);
+        // A store may remember a key for a while of which nothing is left.
+        keys.retain(|key| {
+            key.config.is_some() || key.closed_until.is_some() || key.waiting > 0 || key.used > 0
+        });
         Self {
             jobs,
             listed: fx.list_records(&JobFilter::default()).await,
@@ -52,7 +58,7 @@ impl Observation {
             steps,
             queues: ok("list queues", fx.store.queues().await),
             lanes: ok("list lanes", fx.store.lanes().await),
-            pauses: ok("list pauses", fx.store.pauses().await),
+            keys,
             workers,
         }
     }

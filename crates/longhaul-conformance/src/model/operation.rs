@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use longhaul::{
-    Action, Claim, Entry, Idempotency, JobFilter, Keep, NewJob, OnClash, Outcome, QueueConfig, Retention,
-    Start, State, Unique,
+    Action, Claim, Cost, Entry, Idempotency, JobFilter, Keep, KeyConfig, NewJob, OnClash, Outcome, Policy,
+    QueueConfig, Rate, Retention, Start, State, Unique,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -21,6 +21,8 @@ pub(super) const IDS: [&str; 10] = ["a", "b", "c", "d", "e", "f", "g", "h", "i",
 pub(super) const QUEUES: [&str; 2] = [QUEUE, "mail"];
 /// The ids that jobs name as their parents: few, so that batches come about.
 pub(super) const PARENTS: [&str; 3] = ["a", "b", "c"];
+/// The limit keys that jobs may have.
+pub(super) const KEYS: [&str; 2] = ["p", "q"];
 const KINDS: [&str; 2] = ["resize", "send"];
 /// Words that people search by.
 const SEARCHES: [&str; 6] = [
@@ -47,6 +49,9 @@ pub(super) enum Operation {
     SetQueue(&'static str, QueueConfig),
     PauseQueue(&'static str),
     ResumeQueue(&'static str),
+    SetKey(&'static str, Option<KeyConfig>),
+    PauseKey(&'static str, Duration),
+    ResumeKey(&'static str),
 }
 
 /// One of the runs so far, counted from the latest.
@@ -82,13 +87,17 @@ pub(super) fn any() -> impl Strategy<Value = Operation> {
         4 => Just(Operation::Sweep),
         5 => any_time().prop_map(Operation::Advance),
         4 => (any_filter(), any_action()).prop_map(|(filter, action)| Operation::Act(filter, action)),
-        1 => (select(&QUEUES[..]), any_keep(), any_keep())
-            .prop_map(|(queue, completed, failed)| {
+        1 => (select(&QUEUES[..]), any_keep(), any_keep(), proptest::bool::ANY)
+            .prop_map(|(queue, completed, failed, fair)| {
                 let retention = Retention { completed, failed, ..Retention::default() };
-                Operation::SetQueue(queue, QueueConfig { retention })
+                Operation::SetQueue(queue, QueueConfig { retention, fair })
             }),
         1 => select(&QUEUES[..]).prop_map(Operation::PauseQueue),
         2 => select(&QUEUES[..]).prop_map(Operation::ResumeQueue),
+        3 => (select(vec!["p", "q", "*"]), option::weighted(0.8, any_limits()))
+            .prop_map(|(key, config)| Operation::SetKey(key, config)),
+        1 => (select(&KEYS[..]), select(vec![secs(5), HOUR])).prop_map(|(key, pause)| Operation::PauseKey(key, pause)),
+        1 => select(&KEYS[..]).prop_map(Operation::ResumeKey),
     ]
 }
 
@@ -127,13 +136,16 @@ fn any_job() -> impl Strategy<Value = NewJob> {
         );
     let place = (select(&IDS[..]), select(&KINDS[..]), select(&QUEUES[..]), 1..3_u32);
     let bounds = (select(vec![0, 0, 0, 1, -1, 100]), 1..4_u32, 0..3_u32);
-    let limit_key = select(vec!["p", "q"]).prop_map(String::from);
+    let limit_keys = subsequence(KEYS.map(String::from).to_vec(), 1..=2).prop_shuffle();
+    let cost =
+        (select(vec![1, 1, 2]), select(vec![0, 1, 1, 3])).prop_map(|(slots, rate)| Cost { slots, rate });
     let parent = select(&PARENTS[..]).prop_map(id);
     let keys = (
         option::weighted(0.3, unique),
         option::weighted(0.2, idempotency),
-        option::weighted(0.3, limit_key),
+        option::weighted(0.4, limit_keys),
         option::weighted(0.4, parent),
+        option::weighted(0.3, cost),
     );
     (place, start, bounds, keys, 0..100_u32).prop_map(|(place, start, bounds, keys, number)| NewJob {
         id: Some(id(place.0)),
@@ -147,8 +159,9 @@ fn any_job() -> impl Strategy<Value = NewJob> {
         max_crashes: bounds.2,
         unique: keys.0,
         idempotency: keys.1,
-        limit_key: keys.2,
+        limit_keys: keys.2.unwrap_or_default(),
         parent: keys.3,
+        policy: Policy { cost: keys.4.unwrap_or_default(), ..Policy::default() },
         ..job()
     })
 }
@@ -230,6 +243,13 @@ fn any_action() -> impl Strategy<Value = Action> {
         2 => select(vec![-100, -1, 0, 1, 100]).prop_map(|priority| Action::SetPriority { priority }),
         1 => Just(Action::Delete),
     ]
+}
+
+fn any_limits() -> impl Strategy<Value = KeyConfig> {
+    let per = select(vec![Duration::from_millis(7), secs(10)]);
+    let rate = (1..4_u32, per, option::of(1..3_u32)).prop_map(|(n, per, burst)| Rate { n, per, burst });
+    (option::of(1..4_u32), option::weighted(0.3, rate), option::of(1..4_u32))
+        .prop_map(|(slots, rate, weight)| KeyConfig { slots, rate, weight })
 }
 
 fn any_keep() -> impl Strategy<Value = Keep> {

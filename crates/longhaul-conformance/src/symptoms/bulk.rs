@@ -22,7 +22,7 @@ fn full(number: usize) -> NewJob {
         priority: 3,
         start: Start::After(HOUR),
         policy: Policy { timeout: Some(HOUR), ..backing_off },
-        limit_key: Some("provider".into()),
+        limit_keys: vec!["provider".into()],
         labels: [("tenant".to_owned(), format!("t{number}"))].into(),
         ..named(&format!("job-{number}"))
     }

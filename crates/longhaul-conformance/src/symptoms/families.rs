@@ -69,7 +69,7 @@ pub async fn a14_a_parent_waits_for_no_child_that_failed_was_removed_or_never_ra
             "pruned" => {
                 let none = Keep { age: None, count: Some(0) };
                 let retention = Retention { failed: none, ..Retention::default() };
-                fx.set_queue(QUEUE, &QueueConfig { retention }).await;
+                fx.set_queue(QUEUE, &QueueConfig { retention, ..QueueConfig::default() }).await;
                 assert_eq!(fx.sweep().await.pruned, 1);
                 assert_eq!(fx.lookup(&odd).await, Lookup::Gone);
             }

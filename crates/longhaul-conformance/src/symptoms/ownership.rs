@@ -182,7 +182,7 @@ pub async fn a28_a_job_keeps_its_priority_through_retry_rescue_snooze_and_releas
 pub async fn a29_a_job_that_is_removed_with_its_end_is_never_run_without_its_args(fx: &Fixture) {
     for keep in [Keep { age: Some(Duration::ZERO), count: None }, Keep { age: None, count: Some(0) }] {
         let retention = Retention { completed: keep, ..Retention::default() };
-        fx.set_queue(QUEUE, &QueueConfig { retention }).await;
+        fx.set_queue(QUEUE, &QueueConfig { retention, ..QueueConfig::default() }).await;
         for _ in 0..4 {
             let leases = Arc::new(fx.claim_many(12).await);
             fx.clock.advance(LEASE + secs(1));

@@ -58,7 +58,7 @@ pub async fn a17_a_run_that_is_put_off_for_years_does_not_come_back_at_once(fx: 
     for delay in FAR.into_iter().chain([Duration::MAX]) {
         let key = format!("provider-{}", delay.as_secs());
         for outcome in [retry(delay), Outcome::Snoozed { delay }, Outcome::RateLimited { delay }] {
-            let job = NewJob { limit_key: Some(key.clone()), ..job() };
+            let job = NewJob { limit_keys: vec![key.clone()], ..job() };
             let lease = fx.running_from(job).await.lease;
             fx.end(&lease, outcome).await;
             let record = fx.job(&lease.id).await;

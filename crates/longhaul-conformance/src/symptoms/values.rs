@@ -102,7 +102,7 @@ pub async fn a22_a_nul_in_a_follow_up_fails_its_own_job_with_the_field(fx: &Fixt
         ("queue", NewJob { queue: NUL.into(), ..job() }),
         ("id", named(NUL)),
         ("parent", NewJob { parent: Some(id(NUL)), ..job() }),
-        ("limit_key", NewJob { limit_key: Some(nul()), ..job() }),
+        ("limit_keys[0]", NewJob { limit_keys: vec![nul()], ..job() }),
         ("unique.key", unique(NUL, None)),
         ("idempotency.key", idempotent(NUL, "f")),
         ("idempotency.fingerprint", idempotent("k", NUL)),

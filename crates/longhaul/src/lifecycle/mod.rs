@@ -4,6 +4,7 @@
 //! follow-ups are one round trip there. The conformance suite compares every store with this module, event by event, and
 //! `docs/states.md` is made of [`transitions`].
 
+pub mod limits;
 mod table;
 
 pub use table::{Transition, table, transitions};

@@ -71,11 +71,6 @@ const EVENTS: &[Event] = &[
         who: "a worker with a free slot",
         to: |from| (from == Some(State::Available)).then_some(Some(State::Running)),
     },
-    Event {
-        by: "claim while its limit key is paused",
-        who: "a worker that met it; it waits for the end of the pause",
-        to: |from| (from == Some(State::Available)).then(|| Some(wait_until(NOW.plus(LATER), NOW).0)),
-    },
     Event { by: "cancel", who: OUTSIDE, to: |from| outside(from, Action::Cancel { grace: LATER }) },
     Event { by: "finish: completed", who: WORKER, to: |from| ends(from, RUN, completed()) },
     Event {
@@ -100,7 +95,7 @@ const EVENTS: &[Event] = &[
     },
     Event {
         by: "finish: rate limited",
-        who: "the worker that holds the lease; no attempt is used, and its limit key is paused",
+        who: "the worker that holds the lease; no attempt is used, and its first limit key is paused",
         to: |from| ends(from, RUN, Outcome::RateLimited { delay: LATER }),
     },
     Event {
@@ -120,7 +115,7 @@ const EVENTS: &[Event] = &[
     },
     Event {
         by: "finish: rate limited after cancel",
-        who: "the same; its limit key is paused all the same",
+        who: "the same; its first limit key is paused all the same",
         to: |from| ends(from, ASKED, Outcome::RateLimited { delay: LATER }),
     },
     Event {

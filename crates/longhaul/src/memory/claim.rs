@@ -5,7 +5,7 @@ use super::index::Index;
 use super::row::Row;
 use super::table::Table;
 use crate::clock::Timestamp;
-use crate::model::{Claim, Claimed, Json, Lease, LeaseStatus, State, WorkerInfo};
+use crate::model::{Claim, Claimed, Json, Lease, LeaseStatus, State, SupportedKind, WorkerInfo};
 
 impl Table {
     pub(super) fn claim(&mut self, claim: &Claim, now: Timestamp) -> Vec<Claimed> {
@@ -16,26 +16,46 @@ impl Table {
             if self.paused_queues.contains(&wanted.queue) {
                 continue;
             }
-            let mut free = wanted.slots;
-            while free > 0 {
-                let Some(seq) = self.index.first_available(&wanted.queue, &claim.kinds) else { break };
-                if let Some(until) = self.paused_until(seq, now) {
-                    // It is met once, and not again before the pause is over.
-                    self.change(seq, now, |row| row.wait_until(until, now));
-                    continue;
-                }
+            for _ in 0..wanted.slots {
+                let Some(seq) = self.next(&wanted.queue, &claim.kinds, now) else { break };
                 let token = self.draw_token();
                 claimed.extend(self.change(seq, now, |row| take(row, token, claim, now)));
-                free -= 1;
             }
         }
         claimed
     }
 
-    /// When the pause of a job's limit key ends, where it has one that goes on.
-    fn paused_until(&self, seq: u64, now: Timestamp) -> Option<Timestamp> {
-        let key = self.rows.get(&seq)?.record.limit_key.as_ref()?;
-        self.pauses.get(key).copied().filter(|until| *until > now)
+    /// The job of a queue that is claimed next: of those whose limit keys admit it, the first by rank, or in a fair queue the
+    /// first of the keys whose turn it is.
+    fn next(&mut self, queue: &str, kinds: &[SupportedKind], now: Timestamp) -> Option<u64> {
+        let is_fair = self.is_fair(queue);
+        let open = self.index.first_available(queue, kinds).filter(|(keys, first)| {
+            self.rows
+                .get(&first.1)
+                .is_some_and(|row| self.limits.closed(keys, &row.record.policy.cost, now).is_none())
+        });
+        let turn = |keys: &Vec<String>| if is_fair { self.limits.turn(queue, keys) } else { 0 };
+        let (keys, (_, seq)) = match is_fair {
+            true => open.min_by_key(|(keys, first)| (turn(keys), keys.join(","), *first))?,
+            false => open.min_by_key(|(_, first)| *first)?,
+        };
+        if is_fair {
+            let (keys, cost) = (keys.clone(), self.rows.get(&seq)?.record.policy.cost);
+            self.limits.next_turn(queue, &keys, &cost);
+        }
+        Some(seq)
+    }
+
+    /// When a claim that found nothing may find something though nothing is done: a scheduled job falls due, a pause ends, or a
+    /// rate admits a job.
+    pub(super) fn next_change(&self, claim: &Claim, now: Timestamp) -> Option<Timestamp> {
+        let waiting = claim.queues.iter().filter(|queue| !self.paused_queues.contains(&queue.queue));
+        let first = waiting.flat_map(|queue| self.index.first_available(&queue.queue, &claim.kinds));
+        let opens = first.filter_map(|(keys, (_, seq))| {
+            self.limits.closed(keys, &self.rows.get(&seq)?.record.policy.cost, now)?.until()
+        });
+        let due = self.index.scheduled.first().map(|(run_at, _)| *run_at);
+        opens.chain(due).min()
     }
 
     /// Makes at most `limit` scheduled jobs available whose time has come, and says how many there were.
@@ -46,11 +66,6 @@ impl Table {
             self.change(*seq, now, |row| row.enter(State::Available, now));
         }
         due.len() as u64
-    }
-
-    /// When the next scheduled job falls due.
-    pub(super) fn next_due(&self) -> Option<Timestamp> {
-        self.index.scheduled.first().map(|(run_at, _)| *run_at)
     }
 
     pub(super) fn heartbeat(

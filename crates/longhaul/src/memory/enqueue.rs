@@ -130,7 +130,7 @@ fn new_row(seq: u64, id: JobId, job: NewJob, now: Timestamp) -> Row {
         started_at: None,
         finished_at: None,
         last_event: 1,
-        limit_key: job.limit_key,
+        limit_keys: job.limit_keys,
         parent: job.parent,
         children: (job.start == Start::AfterChildren).then(Children::default),
         labels: job.labels,

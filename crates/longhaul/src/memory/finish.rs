@@ -31,14 +31,13 @@ impl Table {
         status
     }
 
-    /// Pauses the limit key of a run that came to its limit; for the run itself this is a snooze until the pause ends,
+    /// Pauses the first limit key of a run that came to its limit; for the run itself this is a snooze until the pause ends,
     /// which another run may have set further off.
     fn pause(&mut self, seq: u64, outcome: Outcome, now: Timestamp) -> Outcome {
         let Outcome::RateLimited { delay } = outcome else { return outcome };
-        let key = self.rows.get(&seq).and_then(|row| row.record.limit_key.clone());
+        let key = self.rows.get(&seq).and_then(|row| row.record.limit_keys.first().cloned());
         let Some(key) = key else { return Outcome::Snoozed { delay } };
-        let until = lifecycle::pause_until(delay, self.pauses.get(&key).copied(), now);
-        self.pauses.insert(key, until);
+        let until = self.pause_key(&key, delay, now);
         Outcome::Snoozed { delay: until.since(now) }
     }
 

@@ -8,9 +8,9 @@ use crate::store::MAX_POSITION;
 /// Which jobs are where. Everything in here follows from the rows, and nothing is in here twice.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    /// By queue, kind and version, so that a claim passes over what its worker cannot run without looking at
-    /// it.
-    available: BTreeMap<String, BTreeMap<String, Versions>>,
+    /// By queue and limit keys, and then by kind and version, so that a claim passes over what is not for its worker without
+    /// looking at it. None of them is empty.
+    available: BTreeMap<String, BTreeMap<Vec<String>, Lanes>>,
     /// By the time they fall due.
     pub(super) scheduled: BTreeSet<(Timestamp, u64)>,
     /// By the end of their leases.
@@ -23,8 +23,8 @@ pub(super) struct Index {
     pub(super) counts: BTreeMap<String, BTreeMap<State, u64>>,
 }
 
-/// The available jobs of one queue and kind, by version; within a version by rank.
-type Versions = BTreeMap<u32, BTreeSet<(i64, u64)>>;
+/// The available jobs of one queue and set of limit keys, by kind and version; within a version by rank.
+type Lanes = BTreeMap<(String, u32), BTreeSet<(i64, u64)>>;
 
 impl Index {
     /// Adds a job. Everything that a place is made of must stay as it is until the job is removed again.
@@ -34,9 +34,9 @@ impl Index {
         *counts.entry(record.state).or_default() += 1;
         match record.state {
             State::Available => {
-                let kinds = self.available.entry(record.queue.clone()).or_default();
-                let versions = kinds.entry(record.kind.clone()).or_default();
-                versions.entry(record.version).or_default().insert(row.rank());
+                let groups = self.available.entry(record.queue.clone()).or_default();
+                let lanes = groups.entry(record.limit_keys.clone()).or_default();
+                lanes.entry((record.kind.clone(), record.version)).or_default().insert(row.rank());
             }
             State::Scheduled => {
                 self.scheduled.insert((record.run_at, row.seq));
@@ -59,11 +59,13 @@ impl Index {
         self.uncount(row);
         match record.state {
             State::Available => {
-                let kinds = self.available.get_mut(&record.queue);
-                let versions = kinds.and_then(|kinds| kinds.get_mut(&record.kind));
-                if let Some(jobs) = versions.and_then(|versions| versions.get_mut(&record.version)) {
+                let Some(groups) = self.available.get_mut(&record.queue) else { return };
+                let Some(lanes) = groups.get_mut(&record.limit_keys) else { return };
+                if let Some(jobs) = lanes.get_mut(&(record.kind.clone(), record.version)) {
                     jobs.remove(&row.rank());
                 }
+                lanes.retain(|_, jobs| !jobs.is_empty());
+                groups.retain(|_, lanes| !lanes.is_empty());
             }
             State::Scheduled => {
                 self.scheduled.remove(&(record.run_at, row.seq));
@@ -96,29 +98,58 @@ impl Index {
         }
     }
 
-    /// The job of `queue` that goes first among those that the worker can run.
-    pub(super) fn first_available(&self, queue: &str, supported: &[SupportedKind]) -> Option<u64> {
-        let kinds = self.available.get(queue)?;
-        let versions = supported.iter().filter_map(|s| Some(kinds.get(&s.kind)?.range(..=s.version)));
-        let first = versions.flatten().filter_map(|(_, jobs)| jobs.first()).min()?;
-        Some(first.1)
+    /// Of each set of limit keys of which jobs wait in a queue, the job that goes first among those that the worker can run.
+    pub(super) fn first_available<'i>(
+        &'i self,
+        queue: &str,
+        supported: &'i [SupportedKind],
+    ) -> impl Iterator<Item = (&'i Vec<String>, (i64, u64))> {
+        let known = |kind: &str, version| supported.iter().any(|s| s.kind == kind && version <= s.version);
+        let groups = self.available.get(queue).into_iter().flatten();
+        groups.filter_map(move |(keys, lanes)| {
+            let known = lanes.iter().filter(|((kind, version), _)| known(kind, *version));
+            let first = known.filter_map(|(_, jobs)| jobs.first()).min()?;
+            Some((keys, *first))
+        })
     }
 
-    /// The queues, kinds and versions that have available jobs, with these.
-    pub(super) fn lanes(&self) -> impl Iterator<Item = (&String, &String, u32, &BTreeSet<(i64, u64)>)> {
-        let kinds =
-            self.available.iter().flat_map(|(queue, kinds)| kinds.iter().map(move |kind| (queue, kind)));
-        let lanes = kinds.flat_map(|(queue, (kind, versions))| {
-            versions.iter().map(move |(version, jobs)| (queue, kind, *version, jobs))
-        });
-        lanes.filter(|(.., jobs)| !jobs.is_empty())
+    /// The queues, kinds and versions that have available jobs, with those of one set of limit keys at a time.
+    pub(super) fn lanes(&self) -> impl Iterator<Item = (&String, &(String, u32), &BTreeSet<(i64, u64)>)> {
+        let groups =
+            self.available.iter().flat_map(|(queue, groups)| groups.values().map(move |g| (queue, g)));
+        groups.flat_map(|(queue, lanes)| lanes.iter().map(move |(lane, jobs)| (queue, lane, jobs)))
+    }
+
+    /// The number of available jobs of a queue and set of limit keys.
+    pub(super) fn waiting_in(&self, queue: &str, keys: &Vec<String>) -> usize {
+        let lanes = self.available.get(queue).and_then(|groups| groups.get(keys));
+        lanes.map_or(0, |lanes| lanes.values().map(BTreeSet::len).sum())
+    }
+
+    /// The number of available jobs of a limit key.
+    pub(super) fn waiting_of(&self, key: &str) -> u64 {
+        let groups = self.available.values().flatten().filter(|(keys, _)| keys.iter().any(|own| own == key));
+        groups.flat_map(|(_, lanes)| lanes.values()).map(|jobs| jobs.len() as u64).sum()
+    }
+
+    /// The limit keys of which jobs wait, in one queue or in any.
+    pub(super) fn waiting_keys<'i>(&'i self, queue: Option<&'i String>) -> impl Iterator<Item = &'i String> {
+        let queues = self.available.iter().filter(move |(name, _)| queue.is_none_or(|queue| queue == *name));
+        queues.flat_map(|(_, groups)| groups.keys()).flatten()
+    }
+
+    /// The queues in which jobs of a limit key wait.
+    pub(super) fn queues_of(&self, key: &str) -> impl Iterator<Item = &String> {
+        let has_key =
+            move |groups: &BTreeMap<Vec<String>, Lanes>| groups.keys().flatten().any(|own| own == key);
+        self.available.iter().filter(move |(_, groups)| has_key(groups)).map(|(queue, _)| queue)
     }
 
     /// The place of an available job in its queue, from 1, counted up to [`MAX_POSITION`].
     pub(super) fn position(&self, row: &Row) -> u64 {
-        let kinds = self.available.get(&row.record.queue);
-        let lines = kinds.into_iter().flat_map(BTreeMap::values).flat_map(BTreeMap::values);
-        let ahead = lines.flat_map(|jobs| jobs.range(..row.rank()));
+        let groups = self.available.get(&row.record.queue);
+        let lanes = groups.into_iter().flat_map(BTreeMap::values).flat_map(BTreeMap::values);
+        let ahead = lanes.flat_map(|jobs| jobs.range(..row.rank()));
         ahead.take(MAX_POSITION as usize - 1).count() as u64 + 1
     }
 

@@ -7,6 +7,7 @@
 //! | `row` | a job with what its record does not show |
 //! | `index` | which jobs are where: available, scheduled, running, finished |
 //! | `samples` | small time series |
+//! | `limits` | limit keys: their limits, what is taken of them, and whose turn is next |
 //! | `keys` | unique keys, idempotency keys, and the ids of jobs that are gone |
 //! | `enqueue`, `claim`, `finish`, `sweep`, `act`, `read` | the operations |
 
@@ -16,6 +17,7 @@ mod enqueue;
 mod finish;
 mod index;
 mod keys;
+mod limits;
 mod read;
 mod row;
 mod samples;
@@ -35,8 +37,9 @@ use self::table::Table;
 use crate::admit;
 use crate::clock::{Clock, Timestamp};
 use crate::model::{
-    Acted, Action, Claim, Claimed, Enqueued, Event, Finish, JobFilter, JobId, JobPage, KeyPause, Lane, Lease,
-    LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Sample, StepRecord, Swept, WorkerInfo,
+    Acted, Action, Claim, Claimed, Enqueued, Event, Finish, JobFilter, JobId, JobPage, KeyConfig, KeyFilter,
+    KeyInfo, Lane, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Sample,
+    StepRecord, Swept, WorkerInfo,
 };
 use crate::store::{Changes, Listener, Result, Signals, Store};
 
@@ -112,16 +115,17 @@ impl Store for MemoryStore {
             if !is_over {
                 arrivals.extend(claim.queues.iter().map(|q| self.signals.listen(&q.queue)));
             }
-            let (claimed, next_due) = {
+            let (claimed, next_change) = {
                 let mut table = self.table.lock();
-                (table.claim(&claim, self.clock.now()), table.next_due())
+                let now = self.clock.now();
+                (table.claim(&claim, now), table.next_change(&claim, now))
             };
             if is_over || !claimed.is_empty() {
                 return Ok(claimed);
             }
             tokio::select! {
                 () = any_heard(&mut arrivals) => {}
-                () = self.sleep_until(next_due) => {}
+                () = self.sleep_until(next_change) => {}
                 () = &mut over => is_over = true,
             }
         }
@@ -217,8 +221,26 @@ impl Store for MemoryStore {
         Ok(self.table.lock().lanes())
     }
 
-    async fn pauses(&self) -> Result<Vec<KeyPause>> {
-        Ok(self.table.lock().pauses(self.clock.now()))
+    async fn set_key(&self, key: &str, config: Option<&KeyConfig>) -> Result<()> {
+        admit::key(key, config)?;
+        self.table.lock().set_key(key, config);
+        self.signals.send_all();
+        Ok(())
+    }
+
+    async fn pause_key(&self, key: &str, pause: Duration) -> Result<()> {
+        admit::paused_key(key)?;
+        self.table.lock().pause_key(key, pause, self.clock.now());
+        Ok(())
+    }
+
+    async fn resume_key(&self, key: &str) -> Result<()> {
+        self.table.lock().resume_key(key);
+        Ok(())
+    }
+
+    async fn keys(&self, filter: &KeyFilter) -> Result<Vec<KeyInfo>> {
+        Ok(self.table.lock().list_keys(filter, self.clock.now()))
     }
 
     async fn steps(&self, id: &JobId) -> Result<Option<Vec<StepRecord>>> {

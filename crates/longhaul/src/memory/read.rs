@@ -1,14 +1,14 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::row::Row;
 use super::table::Table;
 use crate::clock::Timestamp;
 use crate::lifecycle;
 use crate::model::{
-    Event, EventBody, JobFilter, JobId, JobPage, JobRecord, KeyPause, Lane, Lookup, Page, Payloads,
-    QueueConfig, QueueInfo, State, StepRecord, WorkerInfo,
+    Event, EventBody, JobFilter, JobId, JobPage, JobRecord, Lane, Lookup, Page, Payloads, QueueInfo, State,
+    StepRecord, WorkerInfo,
 };
-use crate::store::{Error, MAX_LANES, MAX_PAUSES, MAX_POSITION, Result, WORKER_SEEN_FOR};
+use crate::store::{Error, MAX_LANES, MAX_POSITION, Result, WORKER_SEEN_FOR};
 
 /// The part of a log that a reader has not yet seen.
 pub(super) struct News {
@@ -106,32 +106,21 @@ impl Table {
         names.into_iter().map(info).collect()
     }
 
-    pub(super) fn set_queue(&mut self, queue: &str, config: &QueueConfig) {
-        self.configs.insert(queue.to_owned(), config.clone());
-    }
-
     pub(super) fn lanes(&self) -> Vec<Lane> {
-        let lanes = self.index.lanes().take(MAX_LANES);
-        let lane = |(queue, kind, version, jobs): (&String, &String, u32, &BTreeSet<(i64, u64)>)| {
-            let first = self.rows.get(&jobs.first()?.1)?;
-            Some(Lane {
-                queue: queue.clone(),
-                kind: kind.clone(),
-                version,
-                waiting: (jobs.len() as u64).min(MAX_POSITION),
-                oldest_at: first.record.run_at,
-            })
-        };
-        lanes.filter_map(lane).collect()
-    }
-
-    pub(super) fn pauses(&self, now: Timestamp) -> Vec<KeyPause> {
-        let paused = self.pauses.iter().filter(|(_, until)| **until > now);
-        let mut pauses: Vec<_> =
-            paused.map(|(key, until)| KeyPause { key: key.clone(), until: *until }).collect();
-        pauses.sort_by(|a, b| (a.until, &a.key).cmp(&(b.until, &b.key)));
-        pauses.truncate(MAX_PAUSES);
-        pauses
+        // The number of jobs of each, and the first by rank.
+        let mut lanes = BTreeMap::new();
+        for (queue, (kind, version), jobs) in self.index.lanes() {
+            let Some(first) = jobs.first() else { continue };
+            let lane = lanes.entry((queue, kind, *version)).or_insert((0, *first));
+            *lane = (lane.0 + jobs.len(), lane.1.min(*first));
+        }
+        let mut listed = Vec::new();
+        for ((queue, kind, version), (jobs, (_, first))) in lanes.into_iter().take(MAX_LANES) {
+            let oldest_at = self.rows.get(&first).map(|row| row.record.run_at).unwrap_or_default();
+            let (queue, kind) = (queue.clone(), kind.clone());
+            listed.push(Lane { queue, kind, version, waiting: MAX_POSITION.min(jobs as u64), oldest_at });
+        }
+        listed
     }
 
     pub(super) fn steps(&self, id: &JobId) -> Option<Vec<StepRecord>> {

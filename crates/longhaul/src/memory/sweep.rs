@@ -25,7 +25,7 @@ impl Table {
             swept.fenced += 1;
         }
         self.settle(now);
-        self.pauses.retain(|_, until| *until > now);
+        self.limits.forget(now);
         swept.pruned = self.prune(limit, now);
         self.keys.throw_away(limit, now);
         self.samples.forget(now);

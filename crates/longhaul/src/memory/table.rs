@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use super::index::Index;
 use super::keys::Keys;
+use super::limits::Limits;
 use super::row::Row;
 use super::samples::Samples;
 use crate::clock::Timestamp;
@@ -22,13 +23,12 @@ pub(super) struct Table {
     pub(super) paused_queues: BTreeSet<String>,
     pub(super) samples: Samples,
     pub(super) workers: BTreeMap<String, WorkerInfo>,
-    /// Until when no job of a limit key is claimed.
-    pub(super) pauses: HashMap<String, Timestamp>,
+    pub(super) limits: Limits,
     /// Children that have ended and are not yet counted by their batch.
     ended: Vec<(u64, State)>,
     last_seq: u64,
     last_token: u64,
-    signals: Arc<Signals>,
+    pub(super) signals: Arc<Signals>,
     changes: Arc<Changes>,
 }
 
@@ -43,7 +43,7 @@ impl Table {
             paused_queues: BTreeSet::new(),
             samples: Samples::default(),
             workers: BTreeMap::new(),
-            pauses: HashMap::new(),
+            limits: Limits::default(),
             ended: Vec::new(),
             last_seq: 0,
             last_token: 0,
@@ -74,6 +74,7 @@ impl Table {
         }
         if row.record.state != state {
             self.changes.tell([changed(row, Some(state), now)]);
+            self.limit(seq, Some(state), now);
         }
         Some(answer)
     }
@@ -103,8 +104,10 @@ impl Table {
         self.index.insert(&row);
         announce(&self.signals, &row);
         self.changes.tell([changed(&row, None, row.record.created_at)]);
-        self.ids.insert(row.record.id.clone(), row.seq);
-        self.rows.insert(row.seq, row);
+        let (seq, now) = (row.seq, row.record.created_at);
+        self.ids.insert(row.record.id.clone(), seq);
+        self.rows.insert(seq, row);
+        self.limit(seq, None, now);
     }
 
     /// Removes a job with its log, its steps and its unique key, and remembers for a while that it was there.

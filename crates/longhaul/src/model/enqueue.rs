@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::id::check_name;
+use super::key::check_limit_keys;
 use super::{JobId, Json, Policy};
 use crate::clock::Timestamp;
 use crate::job::Job;
@@ -50,10 +51,11 @@ pub struct NewJob {
     /// The policy of its runs: timeout, backoff.
     #[serde(default)]
     pub policy: Policy,
-    /// A name that it shares with the jobs that are paused together with it: a provider's, say, with a limit of its own. See
-    /// [`Outcome::RateLimited`](super::Outcome::RateLimited).
+    /// The names of limits that it shares with others, at most [`MAX_LIMIT_KEYS`](super::MAX_LIMIT_KEYS): a tenant's, say, and
+    /// a provider's. All of them must [admit](super::KeyConfig) a run. The first is the one that a [rate
+    /// limited](super::Outcome::RateLimited) run pauses, and whose weight counts in a fair queue.
     #[serde(default)]
-    pub limit_key: Option<String>,
+    pub limit_keys: Vec<String>,
     /// Keeps a second job of the same key from being created.
     pub unique: Option<Unique>,
     /// Makes a repeated request answer with the first one's job.
@@ -69,7 +71,7 @@ impl NewJob {
     /// The job with the defaults of its type.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the job has no JSON form, and where its `limit_key()` or `Serialize` panics.
+    /// [`Error::Invalid`] where the job has no JSON form, and where its `limit_keys()`, `cost()` or `Serialize` panics.
     pub fn of<J: Job>(job: &J) -> Result<Self> {
         let panicked = |field: &str| {
             let field = field.to_owned();
@@ -79,8 +81,12 @@ impl NewJob {
             version: J::VERSION,
             queue: Cow::Borrowed(J::QUEUE),
             max_attempts: J::MAX_ATTEMPTS,
-            policy: Policy { timeout: J::TIMEOUT, ..Policy::default() },
-            limit_key: contain(|| job.limit_key()).map_err(panicked("limit_key"))?,
+            policy: Policy {
+                timeout: J::TIMEOUT,
+                cost: contain(|| job.cost()).map_err(panicked("cost"))?,
+                ..Policy::default()
+            },
+            limit_keys: contain(|| job.limit_keys()).map_err(panicked("limit_keys"))?,
             ..Self::new(J::KIND, contain(|| Json::new(job)).map_err(panicked("args"))??)
         })
     }
@@ -99,7 +105,7 @@ impl NewJob {
             max_attempts: DEFAULT_MAX_ATTEMPTS,
             max_crashes: default_max_crashes(),
             policy: Policy::default(),
-            limit_key: None,
+            limit_keys: Vec::new(),
             unique: None,
             idempotency: None,
             parent: None,
@@ -164,7 +170,7 @@ const CHECKS: [fn(&NewJob) -> Result<()>; 14] = [
     |job| check_number("max_attempts", job.max_attempts, 1..=1000),
     |job| check_number("max_crashes", job.max_crashes, 0..=MAX_CRASHES),
     |job| job.policy.validate(),
-    |job| job.limit_key.as_ref().map_or(Ok(()), |key| check_name("limit_key", key)),
+    |job| check_limit_keys(&job.limit_keys),
     |job| job.parent.as_ref().map_or(Ok(()), |parent| check_name("parent", parent.as_str())),
     |job| job.unique.as_ref().map_or(Ok(()), |unique| check_key("unique.key", &unique.key)),
     |job| {

@@ -8,6 +8,7 @@ mod filter;
 mod finish;
 mod id;
 mod json;
+mod key;
 mod policy;
 mod queue;
 mod record;
@@ -27,8 +28,13 @@ pub use finish::{AttemptError, ErrorKind, Finish, Outcome};
 pub(crate) use id::check_name;
 pub use id::{JobId, process_id};
 pub use json::{Json, JsonBreach, JsonRule, MAX_JSON_DEPTH, check_json, check_json_within};
+pub(crate) use key::check_key_name;
+pub use key::{
+    Cost, KeyConfig, KeyFilter, KeyInfo, MAX_LIMIT_KEYS, MAX_RATE_PERIOD, MAX_UNITS, MAX_WEIGHT, Rate,
+    joined_keys, split_keys,
+};
 pub use policy::Policy;
-pub use queue::{Keep, KeyPause, Lane, QueueConfig, QueueInfo, Retention, Swept};
+pub use queue::{Keep, Lane, QueueConfig, QueueInfo, Retention, Swept};
 pub use record::{Children, JobRecord, Lookup};
 pub use sample::Sample;
 pub use state::State;

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Cost;
 use crate::backoff::Backoff;
 use crate::store::{Error, Result};
 
@@ -18,6 +19,9 @@ pub struct Policy {
     /// The waits after failed attempts; `None` leaves them to the kind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backoff: Option<Backoff>,
+    /// The units of its limit keys' limits that a run takes.
+    #[serde(skip_serializing_if = "Cost::is_default")]
+    pub cost: Cost,
 }
 
 impl Policy {
@@ -29,6 +33,7 @@ impl Policy {
         if self.timeout.is_some_and(|timeout| timeout.is_zero()) {
             return Err(Error::Invalid { field: "timeout".into(), reason: "must be more than zero".into() });
         }
+        self.cost.validate()?;
         self.backoff.as_ref().map_or(Ok(()), Backoff::validate)
     }
 }

@@ -35,21 +35,16 @@ pub struct Lane {
     pub oldest_at: Timestamp,
 }
 
-/// A pause of a limit key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeyPause {
-    /// The limit key.
-    pub key: String,
-    /// When it ends.
-    pub until: Timestamp,
-}
-
 /// The configuration of a queue.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct QueueConfig {
     /// The part of its history that is kept.
     pub retention: Retention,
+    /// True where its limit keys take turns, by their weights; jobs without keys take one key's turns together, of weight 1.
+    /// Within a key, priority and age decide. False where they decide among all jobs.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub fair: bool,
 }
 
 /// The part of a queue's history that is kept, per outcome.

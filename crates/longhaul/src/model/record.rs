@@ -58,8 +58,9 @@ pub struct JobRecord {
     pub finished_at: Option<Timestamp>,
     /// The number of its newest event: it rises with every change that a reader could see.
     pub last_event: u64,
-    /// The name that it shares with the jobs that are paused together with it.
-    pub limit_key: Option<String>,
+    /// The names of limits that it shares with others.
+    #[serde(default)]
+    pub limit_keys: Vec<String>,
     /// The job that this one belongs to.
     pub parent: Option<JobId>,
     /// The counts of its children, where it waits, or waited, for children.

@@ -49,7 +49,7 @@ impl Condition {
             Condition::Kind(kind) => job.kind == *kind,
             Condition::Queue(queue) => job.queue == *queue,
             Condition::Parent(parent) => job.parent.as_ref() == Some(parent),
-            Condition::Key(key) => job.limit_key.as_ref() == Some(key),
+            Condition::Key(key) => job.limit_keys.contains(key),
             Condition::Label { name, value } => job.labels.get(name) == Some(value),
             Condition::Args { path, value } => has_value(job.args.as_str(), path, value),
             Condition::Error(sought) => job.errors.last().is_some_and(|error| {

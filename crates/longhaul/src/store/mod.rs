@@ -22,8 +22,8 @@ use async_trait::async_trait;
 use crate::clock::Timestamp;
 use crate::model::{
     Acted, Action, Claim, Claimed, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId, JobPage,
-    KeyPause, Lane, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Sample,
-    StepRecord, Swept, WorkerInfo,
+    KeyConfig, KeyFilter, KeyInfo, Lane, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo,
+    Record, Sample, StepRecord, Swept, WorkerInfo,
 };
 
 /// A database of jobs. Small, dyn-safe and batch-first: single-item forms are on [`Longhaul`](crate::Longhaul).
@@ -92,7 +92,21 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - Jobs of other keys are claimed past those of a paused one.
     /// - Jobs of a paused key keep their order.
     /// - Very many jobs of a paused key keep no other back.
+    /// - Very many keys that are paused keep no other back.
     /// - A waiting claim answers when a pause ends.
+    /// - No more jobs of a key run than it has slots.
+    /// - A job takes as many slots of its keys as it costs.
+    /// - A job that costs more than all slots runs alone.
+    /// - All keys of a job must admit it.
+    /// - A key that keeps a job back takes nothing of the others.
+    /// - Jobs of a full key keep their order and no other back.
+    /// - A rate admits a burst and then its share.
+    /// - A rate counts what jobs cost.
+    /// - A waiting claim answers when a rate admits the next job.
+    /// - A fair queue takes turns between its keys.
+    /// - A fair queue gives turns by weight.
+    /// - Jobs without keys take turns as one key does.
+    /// - A key that comes late to a fair queue has no turns to catch up with.
     /// - A claim takes no job of a paused queue.
     /// - A claim of several queues passes over a paused one.
     /// - A waiting claim answers when its queue is resumed.
@@ -138,7 +152,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A cancelled outcome ends the job.
     /// - A snooze costs no attempt.
     /// - A rate limited run costs no attempt.
-    /// - A rate limited run pauses its limit key.
+    /// - A rate limited run pauses its first limit key.
     /// - A longer pause is not shortened by a shorter one.
     /// - A rate limited run without a key waits alone.
     /// - A rate limited run of a lost lease pauses nothing.
@@ -167,6 +181,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A completion of a job asked to cancel stands.
     /// - Each finish of a batch stands alone.
     /// - The last twenty errors are kept.
+    /// - A slot is given back when its run ends, however it ends.
+    /// - A slot is given back once.
+    /// - A waiting claim answers when a slot of its key is given back.
     async fn finish(&self, finishes: Vec<Finish>) -> Result<Vec<LeaseStatus>>;
 
     /// A finish and a claim in one round trip, which is the hot path of a busy worker. The claim sees what
@@ -192,6 +209,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A rescued job asked to cancel is cancelled.
     /// - A sweep fences off a cancelled job after its grace.
     /// - A poisoned child is counted.
+    /// - A rescue gives a slot back.
     /// - A sweep prunes by age.
     /// - A sweep prunes by count.
     /// - A sweep keeps a job whose unique key is held.
@@ -298,10 +316,34 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A lane counts no more than a thousand jobs.
     async fn lanes(&self) -> Result<Vec<Lane>>;
 
-    /// The limit keys that are paused, by when their pauses end; at most [`MAX_PAUSES`].
+    /// Sets the limits of a limit key, or of a prefix where the name ends in `*`; `None` takes them away. What runs goes on.
     ///
+    /// - A key has its own limits or those of its longest prefix.
+    /// - Limits that are raised or taken away let waiting jobs go.
+    /// - Limits that are set count what runs already.
+    /// - A key that no job can have is not configured.
+    async fn set_key(&self, key: &str, config: Option<&KeyConfig>) -> Result<()>;
+
+    /// Keeps jobs of a limit key from being claimed for this long, at most until [`Timestamp::MAX`]; a longer pause stays.
+    ///
+    /// - Jobs of a paused key stay available.
+    /// - A key that no job can have is not paused.
+    async fn pause_key(&self, key: &str, pause: Duration) -> Result<()>;
+
+    /// Ends the pause of a limit key.
+    ///
+    /// - A waiting claim answers when its key is resumed.
+    /// - Resuming a key that is not paused changes nothing.
+    async fn resume_key(&self, key: &str) -> Result<()>;
+
+    /// The limit keys that have limits of their own, are paused, or of which jobs wait or run, by name. Of others that were
+    /// asked for by name, what holds for them. A store may list a key for some minutes after its last job has ended.
+    ///
+    /// - Keys tell their limits, what waits and what runs.
     /// - A pause of a limit key is listed until it ends.
-    async fn pauses(&self) -> Result<Vec<KeyPause>>;
+    /// - Keys are listed by name and page by page.
+    /// - Keys of a queue are those of which jobs wait in it.
+    async fn keys(&self, filter: &KeyFilter) -> Result<Vec<KeyInfo>>;
 
     /// The steps of a job that are done, in the order in which they were recorded; `None` where there is no such job.
     ///
@@ -354,7 +396,7 @@ pub const PRIORITY_STEP: Duration = Duration::from_secs(60);
 pub const MAX_POSITION: u64 = 1_000;
 /// The most lanes that are listed.
 pub const MAX_LANES: usize = 1_000;
-/// The most pauses of limit keys that are listed.
-pub const MAX_PAUSES: usize = 1_000;
+/// The most limit keys that are listed at once.
+pub const MAX_KEYS: usize = 1_000;
 /// The most samples that are read at once.
 pub const MAX_SAMPLES: usize = 10_000;

@@ -8,8 +8,8 @@ use futures::future::BoxFuture;
 use crate::clock::Timestamp;
 use crate::model::{
     Acted, Action, Claim, Claimed, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId, JobPage,
-    KeyPause, Lane, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Sample,
-    StepRecord, Swept, WorkerInfo,
+    KeyConfig, KeyFilter, KeyInfo, Lane, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo,
+    Record, Sample, StepRecord, Swept, WorkerInfo,
 };
 use crate::store::{Changes, Result, Store};
 
@@ -58,7 +58,10 @@ pub enum Call {
     PauseQueue(String),
     ResumeQueue(String),
     Lanes,
-    Pauses,
+    SetKey(String, Option<KeyConfig>),
+    PauseKey(String, Duration),
+    ResumeKey(String),
+    Keys(KeyFilter),
     Steps(JobId),
     PutSamples(Vec<Sample>),
     Samples(String, Timestamp),
@@ -81,7 +84,7 @@ pub enum Answer {
     Acted(Acted),
     Queues(Vec<QueueInfo>),
     Lanes(Vec<Lane>),
-    Pauses(Vec<KeyPause>),
+    Keys(Vec<KeyInfo>),
     Steps(Option<Vec<StepRecord>>),
     Samples(Vec<Sample>),
     Workers(Vec<WorkerInfo>),
@@ -146,7 +149,10 @@ impl Call {
             Call::PauseQueue(queue) => store.pause_queue(&queue).await.map(|()| Answer::Done)?,
             Call::ResumeQueue(queue) => store.resume_queue(&queue).await.map(|()| Answer::Done)?,
             Call::Lanes => Answer::Lanes(store.lanes().await?),
-            Call::Pauses => Answer::Pauses(store.pauses().await?),
+            Call::SetKey(key, config) => store.set_key(&key, config.as_ref()).await.map(|()| Answer::Done)?,
+            Call::PauseKey(key, pause) => store.pause_key(&key, pause).await.map(|()| Answer::Done)?,
+            Call::ResumeKey(key) => store.resume_key(&key).await.map(|()| Answer::Done)?,
+            Call::Keys(filter) => Answer::Keys(store.keys(&filter).await?),
             Call::Steps(id) => Answer::Steps(store.steps(&id).await?),
             Call::PutSamples(samples) => store.put_samples(&samples).await.map(|()| Answer::Done)?,
             Call::Samples(series, from) => Answer::Samples(store.samples(&series, from).await?),
@@ -305,8 +311,20 @@ impl Store for Intercept {
         answer!(self, Call::Lanes, Answer::Lanes(lanes) => lanes)
     }
 
-    async fn pauses(&self) -> Result<Vec<KeyPause>> {
-        answer!(self, Call::Pauses, Answer::Pauses(pauses) => pauses)
+    async fn set_key(&self, key: &str, config: Option<&KeyConfig>) -> Result<()> {
+        answer!(self, Call::SetKey(key.to_owned(), config.copied()), Answer::Done => ())
+    }
+
+    async fn pause_key(&self, key: &str, pause: Duration) -> Result<()> {
+        answer!(self, Call::PauseKey(key.to_owned(), pause), Answer::Done => ())
+    }
+
+    async fn resume_key(&self, key: &str) -> Result<()> {
+        answer!(self, Call::ResumeKey(key.to_owned()), Answer::Done => ())
+    }
+
+    async fn keys(&self, filter: &KeyFilter) -> Result<Vec<KeyInfo>> {
+        answer!(self, Call::Keys(filter.clone()), Answer::Keys(keys) => keys)
     }
 
     async fn steps(&self, id: &JobId) -> Result<Option<Vec<StepRecord>>> {

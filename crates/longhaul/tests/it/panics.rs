@@ -282,9 +282,9 @@ impl Job for Unwritable {
     type State = ();
     type Output = ();
 
-    fn limit_key(&self) -> Option<String> {
-        assert!(self.key != "limit_key", "a fault in limit_key()");
-        None
+    fn limit_keys(&self) -> Vec<String> {
+        assert!(self.key != "limit_keys", "a fault in limit_keys()");
+        Vec::new()
     }
 
     async fn run(self, _: Context<()>) -> JobResult<()> {
@@ -296,7 +296,7 @@ impl Job for Unwritable {
 fn a_panic_while_a_job_is_enqueued_is_an_error_of_its_caller() {
     for (field, message) in [
         ("args", "panicked: a fault in Serialize of the args"),
-        ("limit_key", "panicked: a fault in limit_key()"),
+        ("limit_keys", "panicked: a fault in limit_keys()"),
     ] {
         match NewJob::of(&Unwritable { key: field.into() }) {
             Err(Error::Invalid { field: found, reason }) => {
