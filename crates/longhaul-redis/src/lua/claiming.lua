@@ -4,28 +4,35 @@
 local PROMOTED_AT_ONCE = 100
 -- Available jobs that one claim looks at, so that no script keeps heartbeats waiting.
 local LOOKED_AT_ONCE = 500
+-- Where the token of a job begins among its fields.
+local TOKEN_BYTE = 22
 
--- The claim sources of a queue that a worker takes jobs of. Only those that are not empty are looked at, because a version may
--- be any number, and kinds that the worker does not know may be many.
+-- The claim sources of a queue that a worker takes jobs of, and their lanes; and true where one has open groups of jobs with
+-- limit keys. Only those that are not empty are looked at, because a version may be any number, and kinds that the worker does
+-- not know may be many.
 local function known_sources(queue, kinds)
-  local keys = {}
+  local keys, lanes, seen, has_groups = {}, {}, {}, false
   for _, name in ipairs(call('SMEMBERS', root .. 'lanes|' .. queue)) do
     local kind, version = string.match(name, '^(.*)|(%d+)$')
+    local is_groups = not kind
+    if is_groups then
+      kind, version = string.match(name, '^(.*)|(%d+)|groups$')
+    end
     if kind and kinds[kind] and tonumber(version) <= kinds[kind] then
-      keys[#keys + 1] = source_of(queue, kind, version)
+      has_groups = has_groups or is_groups
+      local lane = is_groups and kind .. '|' .. version or name
+      if not is_groups then keys[#keys + 1] = source_of(queue, kind, version) end
+      if not seen[lane] then lanes[#lanes + 1] = lane end
+      seen[lane] = true
     end
   end
-  return keys
+  return keys, lanes, has_groups
 end
 
--- The first members of a claim source that this script has not taken, with what a ZRANGE is told besides.
+-- The first members of a claim source that this script has not taken and that have no limit keys, with what a ZRANGEBYSCORE is
+-- told besides.
 local function first_of(key, slots, ...)
-  local from = popped[key] or 0
-  return call('ZRANGE', key, from, from + slots - 1, ...)
-end
-
-local function pop(key, many)
-  popped[key] = (popped[key] or 0) + many
+  return call('ZRANGEBYSCORE', key, '-inf', PLAIN, 'LIMIT', popped[key] or 0, slots, ...)
 end
 
 -- Takes the first jobs of several sources in the order of their ranks.
@@ -48,10 +55,9 @@ local function pop_merged(keys, slots)
   return first
 end
 
--- Takes the first jobs of a queue out of their sources, at most `slots`, and answers their members in the order in which they
--- are claimed.
-local function pop_first(queue, slots, kinds)
-  local keys = known_sources(queue, kinds)
+-- Takes the first jobs without limit keys out of their sources, at most `slots`, and answers their members in the order in which
+-- they are claimed.
+local function pop_first(keys, slots)
   if #keys ~= 1 then return pop_merged(keys, slots) end
   local found = first_of(keys[1], slots)
   if #found > 0 then pop(keys[1], #found) end
@@ -66,48 +72,28 @@ local function source_with(queue, member)
   return source_of(queue, '', 1)
 end
 
--- True where any limit key is paused: only then does a claim look at what does not change of a job. Asked when a claim
--- begins, because the finishes of the same script may have paused one.
-local function has_pauses()
-  return call('EXISTS', root .. 'paused') == 1
-end
-
-local function pause_of(job)
-  if job[LIMIT_KEY] == '' then return false end
-  local ends_at = tonumber(call('ZSCORE', root .. 'paused', job[LIMIT_KEY]) or 0)
-  return ends_at > now and ends_at
-end
-
--- Those of the members, which have left their source already, whose limit keys are not paused. The others are met once, and
--- not again before their pause is over.
-local function without_paused(found, queue)
-  local ids, free = read_members(found), {}
-  for i, id in ipairs(ids) do
-    local job = jobs[id]
-    local ends_at = job and job[STATE] == AVAILABLE and pause_of(job)
-    if ends_at then
-      count(queue, AVAILABLE, -1)
-      states_left[id] = AVAILABLE
-      wait_until(job, ends_at)
-      index(id, job)
-    else
-      free[#free + 1] = found[i]
-    end
-  end
-  return free
+-- The limit keys of a job without a place among the groups: a process of an older release has made it available. Most jobs have
+-- none, and two lengths of zero say so. It is given the packed fields and where those begin that do not change.
+local function limit_keys_of(fields, at, queue)
+  local high, low = string.byte(fields, at + 38 + #queue, at + 39 + #queue)
+  local from = at + 40 + #queue + 256 * high + low
+  local a, b, c, d = string.byte(fields, from, from + 3)
+  if a + b + c + d == 0 then return '' end
+  return struct_unpack('>I2c0', fields, from + 2 + 256 * a + b)
 end
 
 -- Makes jobs of one queue run, which have left their source already, and adds the id, fields, data and number of steps of
--- each to `claimed`. What does not change of them is not even read, and no table is made of what does: this is done for every
--- job there is. Answers how many there were.
-local function take(found, queue, worker, lease_until, claimed)
+-- each to `claimed`. What does not change of them is hardly read, and no table is made of what does: this is done for every job
+-- there is. Answers how many there were, and how many were put into their groups instead: those with limit keys that are not
+-- among the `costs` of this claim.
+local function take(found, queue, worker, lease_until, claimed, costs)
   local many, ids, keys = #found, {}, {}
   for i, member in ipairs(found) do
     local id = id_of(member)
     ids[i], keys[i], keys[many + i] = id, root .. 'm:' .. id, root .. 'd:' .. id
   end
   local read = many > 0 and call('MGET', unpack(keys)) or {}
-  local running, taken, left = list_of(added, running_key), 0, 0
+  local running, taken, left, moved = list_of(added, running_key), 0, 0, 0
   local n, v, c, until_text = #running, #values, #claimed, digits(lease_until)
   local try, read_fields, write_fields, rest_of = pcall, struct_unpack, struct_pack, sub
   for i, id in ipairs(ids) do
@@ -117,6 +103,12 @@ local function take(found, queue, worker, lease_until, claimed)
         errors, progress, output_at, _, output, children, at = try(read_fields, CHANGING, fields)
       if not is_ours then
         fail_damaged(source_with(queue, found[i]), found[i], AVAILABLE)
+      elseif state == AVAILABLE and not (costs and costs[id]) and limit_keys_of(fields, at, queue) ~= '' then
+        moved = moved + 1
+        local job = decode(fields)
+        local source, score = place_of(job)
+        add_member(source, score, found[i])
+        groups().add(lane_of(job), job[LIMIT_KEY], score - KEYED, found[i])
       elseif state == AVAILABLE then
         attempt, last_event = attempt + 1, last_event + 1
         -- Tells readers to drop what earlier attempts wrote, where they wrote anything since they were last told.
@@ -142,7 +134,35 @@ local function take(found, queue, worker, lease_until, claimed)
   end
   count(queue, AVAILABLE, -taken - left)
   count(queue, RUNNING, taken)
-  return taken
+  return taken, moved
+end
+
+-- Notes what the jobs hold that were claimed from `from` on, and gives back what was taken for those that could not be.
+local function hold_slots(claimed, from, costs)
+  local holds, ids = {}, {}
+  for n = from, #claimed do
+    local id, fields = claimed[n][1], claimed[n][2]
+    local cost = costs[id]
+    if cost then
+      ids[#ids + 1] = id
+      holds[#holds + 1] = id
+      holds[#holds + 1] = format('%d|%d|%s', cost[1], struct_unpack('>i8', fields, TOKEN_BYTE), cost[2])
+      costs[id] = nil
+    end
+  end
+  for _, cost in pairs(costs) do
+    groups().give_back(cost[2], cost[1])
+  end
+  -- A process of an older release has ended a run without giving back what it held.
+  local earlier = is_holding and groups().read_hash('holding', ids) or {}
+  for i = 1, #ids do
+    local slots, keys = string.match(earlier[i] or '', '^(%d+)|%d+|(.*)$')
+    if slots then
+      groups().load_keys(groups().split(keys))
+      groups().give_back(keys, tonumber(slots))
+    end
+  end
+  if #holds > 0 then write('HSET', root .. 'holding', unpack(holds)) end
 end
 
 -- The highest version of each kind that a worker knows, by kind, of {{kind, version}}.
@@ -154,6 +174,15 @@ local function versions_of(wanted)
   return kinds
 end
 
+-- Moves groups of a queue to their places where it has become fair, or is so no more, and a call that did so had to stop.
+local function go_on_with_places(queue)
+  local after = call('HGET', root .. 'rehung', queue)
+  if not after then return end
+  local further = groups().rehang(queue, after)
+  if further then write('HSET', root .. 'rehung', queue, further) else write('HDEL', root .. 'rehung', queue) end
+  flush()
+end
+
 -- Gives jobs to a worker. `wanted` is worker, lease_for, {{queue, slots}}, {{kind, version}}, true where the caller
 -- waits, and true where it wants to be told of changes. Answers the time; when the next job falls due or -1; 1 where there is
 -- more to look at; the changes of state but for the jobs that are claimed, or false; and for each of these its id, fields,
@@ -162,20 +191,36 @@ local function claim(wanted)
   local worker, lease_for, queues, kinds, waits, tells = unpack(wanted)
   if tells then note_changes() end
   local _, due = promote(PROMOTED_AT_ONCE)
-  if due > 0 then flush() end
+  local any_paused = call('EXISTS', root .. 'paused_queues', root .. 'opens') > 0
+  local has_due_keys = any_paused and call('ZCOUNT', root .. 'opens', '-inf', now) > 0 and groups().due()
+  if has_due_keys or due > 0 or next(ended_runs) then flush() end
   kinds = versions_of(kinds)
   local claimed, left = {}, LOOKED_AT_ONCE
-  local any_paused = call('EXISTS', root .. 'paused_queues') == 1
   for _, queue in ipairs(queues) do
     local name, slots = queue[1], queue[2]
     if any_paused and call('SISMEMBER', root .. 'paused_queues', name) == 1 then slots = 0 end
+    if is_fair_any then go_on_with_places(name) end
     while slots > 0 and left > 0 do
       local asked = min(slots, left)
-      local found = pop_first(name, asked, kinds)
-      local free = has_pauses() and without_paused(found, name) or found
-      slots = slots - take(free, name, worker, now + lease_for, claimed)
-      left = left - #found
-      if #found < asked then break end
+      local taken, moved, looked_at
+      local keys, lanes, has_groups = known_sources(name, kinds)
+      if has_groups or is_fair_any and groups().is_fair(name) then
+        local costs, before, found = {}, #claimed, nil
+        found, looked_at = choose(name, lanes, asked, left, costs)
+        taken, moved = take(found, name, worker, now + lease_for, claimed, costs)
+        hold_slots(claimed, before + 1, costs)
+        -- What is chosen next must see all that.
+        if taken < asked then flush() end
+        moved = moved + #found - taken
+      else
+        local found = pop_first(keys, asked)
+        looked_at = #found
+        taken, moved = take(found, name, worker, now + lease_for, claimed)
+        if moved > 0 then flush() end
+        moved = moved + (#found == asked and 1 or 0)
+      end
+      slots, left = slots - taken, left - looked_at
+      if moved == 0 then break end
     end
   end
   local next_due = -1
@@ -184,8 +229,7 @@ local function claim(wanted)
     for _, queue in ipairs(queues) do
       write_now('SADD', root .. 'watched', 'q' .. queue[1])
     end
-    local first = call('ZRANGE', scheduled_key, 0, 0, 'WITHSCORES')
-    next_due = first[2] and tonumber(first[2]) or -1
+    next_due = next_change()
   end
   local answer, n = { now, next_due, left == 0 and 1 or 0, told }, 4
   for _, job in ipairs(claimed) do

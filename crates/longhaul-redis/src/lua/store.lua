@@ -25,8 +25,17 @@ local changed, values, added, removed, popped, counts, events, commands, unlinke
 local created = {}
 -- Claim sources among the keys: key -> {queue, 'kind|version'}.
 local sources = {}
--- Topics to be published: topic -> true. Most of the time nobody waits for any.
-local topics, is_watched = {}, call('EXISTS', root .. 'watched') == 1
+-- Topics to be published: topic -> true.
+local topics = {}
+-- Most of the time nobody waits for any, nothing runs that has limit keys, and no queue is fair.
+local is_watched, is_holding, is_fair_any = false, false, false
+if call('EXISTS', root .. 'watched', root .. 'holding', root .. 'fair') > 0 then
+  is_watched = call('EXISTS', root .. 'watched') == 1
+  is_holding = call('EXISTS', root .. 'holding') == 1
+  is_fair_any = call('EXISTS', root .. 'fair') == 1
+end
+-- Ids of runs that this script ends, which may hold slots; queues in which jobs without limit keys become available, if any is fair.
+local ended_runs, arrivals = {}, {}
 local last
 
 -- Changes of state, where the caller wants to be told of them, or false: the time, and then for each its id, kind, queue, the
@@ -217,7 +226,8 @@ local running_key, scheduled_key, stopping_key = root .. 'running', root .. 'sch
 local function place_of(job)
   local state = job[STATE]
   if state == AVAILABLE then
-    return source_of(job[QUEUE], job[KIND], job[VERSION]), job[RUN_AT] - job[PRIORITY] * PRIORITY_STEP
+    local rank = job[RUN_AT] - job[PRIORITY] * PRIORITY_STEP
+    return source_of(job[QUEUE], job[KIND], job[VERSION]), job[LIMIT_KEY] == '' and rank or rank + KEYED
   elseif state == RUNNING then
     return running_key, job[LEASE_UNTIL]
   elseif state == SCHEDULED then
@@ -248,12 +258,21 @@ local function tell(id, job, from, to)
     { id, job[KIND], job[QUEUE], from, to, job[ATTEMPT], from == RUNNING and job[STARTED_AT] or 0, failure }
 end
 
+local function lane_of(job)
+  return job[QUEUE] .. '|' .. job[KIND] .. '|' .. job[VERSION]
+end
+
 -- Takes a job out of the sets of its state. All fields that its places are made of must still be as they were.
 local function unindex(id, job)
   local state, member, place = job[STATE], member_of(id, job), place_of(job)
   if place then remove_member(place, member) end
   if LISTED[state] then remove_member(LISTED[state], id) end
-  if state == RUNNING and job[CANCEL_BY] ~= 0 then remove_member(stopping_key, member) end
+  if state == RUNNING then
+    if job[CANCEL_BY] ~= 0 then remove_member(stopping_key, member) end
+    if is_holding then ended_runs[id] = true end
+  elseif state == AVAILABLE and job[LIMIT_KEY] ~= '' then
+    groups().remove(lane_of(job), job[LIMIT_KEY], member)
+  end
   count(job[QUEUE], state, -1)
   if told then states_left[id] = state end
 end
@@ -264,7 +283,14 @@ local function index(id, job)
   local state, member = job[STATE], member_of(id, job)
   if place then add_member(place, score, member) end
   if LISTED[state] then add_member(LISTED[state], job[SEQ], id) end
-  if state == RUNNING and job[CANCEL_BY] ~= 0 then add_member(stopping_key, job[CANCEL_BY], member) end
+  if state == RUNNING then
+    if job[CANCEL_BY] ~= 0 then add_member(stopping_key, job[CANCEL_BY], member) end
+    ended_runs[id] = nil
+  elseif state == AVAILABLE and job[LIMIT_KEY] ~= '' then
+    groups().add(lane_of(job), job[LIMIT_KEY], score - KEYED, member)
+  elseif state == AVAILABLE and is_fair_any then
+    arrivals[job[QUEUE]] = true
+  end
   -- Claims that wait for the next due job must look again where one is due sooner, too.
   if is_watched and (state == AVAILABLE or state == SCHEDULED) then topics['q' .. job[QUEUE]] = true end
   count(job[QUEUE], state, 1)
@@ -344,6 +370,9 @@ local function flush()
   end
   write_all('MSET', nil, values)
   changed, values = {}, {}
+  for queue in pairs(arrivals) do
+    groups().arrive_plain(queue)
+  end
   write_members()
   write_counts()
   local time = #events > 0 and digits(now)
@@ -355,6 +384,13 @@ local function flush()
   end
   write_all('UNLINK', nil, unlinked)
   events, commands, unlinked = {}, {}, {}
+  if made_groups or next(ended_runs) then
+    groups().settle(ended_runs)
+    for topic in pairs(groups().woken) do
+      topics[topic] = true
+    end
+    ended_runs, arrivals = {}, {}
+  end
   if last then write_now('SET', root .. 'last', digits(last)) end
 end
 

@@ -47,7 +47,7 @@ async fn simple_jobs_are_kept_as_those_that_had_to_be_looked_up() {
     let labels = [("tenant".to_owned(), "ada".to_owned())].into_iter().collect();
     let jobs = vec![
         job(),
-        NewJob { priority: 3, limit_key: Some("post".into()), labels, ..job() },
+        NewJob { priority: 3, limit_keys: vec!["post".into()], labels, ..job() },
         NewJob { kind: "crop".into(), version: 2, queue: "others".into(), ..job() },
         NewJob {
             policy: longhaul::Policy { timeout: Some(HOUR), ..longhaul::Policy::default() },

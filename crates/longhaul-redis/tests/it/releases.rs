@@ -212,7 +212,7 @@ async fn a_job_with_other_args_is_one_that_the_previous_release_runs() {
     let (options, clock) = (shared().options(), Clock::manual());
     let store = RedisStore::open_with_clock(options.clone(), clock.clone()).await.unwrap();
     let previous = Previous::of(&options, &clock);
-    let policy = Policy { timeout: Some(HOUR), backoff: Some(Backoff::default()) };
+    let policy = Policy { timeout: Some(HOUR), backoff: Some(Backoff::default()), ..Policy::default() };
     let labels = [("tenant".to_owned(), "ada".to_owned())].into();
     store.enqueue(vec![NewJob { policy, labels, max_attempts: 1_000, ..named("a") }]).await.unwrap();
     let lease = previous.claim(1).remove(0);

@@ -90,7 +90,7 @@ async fn history_is_pruned_when_it_is_due_and_not_looked_at_before() {
 async fn a_queue_that_keeps_a_number_of_jobs_is_pruned_at_each_end() {
     let (_server, fx, _) = on_its_own_server().await;
     let retention = Retention { completed: Keep { age: None, count: Some(1) }, ..Retention::default() };
-    fx.set_queue("images", &QueueConfig { retention }).await;
+    fx.set_queue("images", &QueueConfig { retention, ..QueueConfig::default() }).await;
     let mut pruned = 0;
     for name in ["a", "b", "c"] {
         let lease = fx.running_from(named(name)).await.lease;
