@@ -46,6 +46,7 @@ fn the_guide_shows_every_example() {
         "llm_stream.rs",
         "llm_stream.html",
         "fan_out.rs",
+        "tenants.rs",
         "transactional.rs",
         "python_worker.py",
         "react-page.mjs",
