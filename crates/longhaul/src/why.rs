@@ -153,8 +153,8 @@ impl Longhaul {
         if job.limit_keys.is_empty() {
             return Ok(Vec::new());
         }
-        let limit = job.limit_keys.len();
-        let filter = KeyFilter { names: job.limit_keys.clone(), limit, ..KeyFilter::default() };
+        let (names, limit, cost) = (job.limit_keys.clone(), job.limit_keys.len(), job.policy.cost);
+        let filter = KeyFilter { names, limit, cost, ..KeyFilter::default() };
         let keys = self.store().keys(&filter).await?;
         let mut reasons: Vec<Reason> = keys.iter().filter_map(|key| Reason::closed(key, job)).collect();
         reasons.sort_by_key(|reason| reason.rule as u8);

@@ -2,7 +2,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use longhaul::{
-    Cost, DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, JobId, Json, KindInfo, NewJob, Start, default_max_crashes,
+    Cost, DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, Error, JobId, Json, KindInfo, NewJob, Start,
+    default_max_crashes,
 };
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -116,6 +117,7 @@ impl JobRequest {
         let unique = self.unique.and_then(|unique| unique.prepare(&kind, &self.args, faults));
         let default_queue = info.as_ref().map_or(DEFAULT_QUEUE, |info| info.queue);
         let default_attempts = info.as_ref().map_or(DEFAULT_MAX_ATTEMPTS, |info| info.max_attempts);
+        let has_key = self.key.is_some();
         let limit_keys = match (self.limit_keys, self.key) {
             (Some(_), Some(_)) => {
                 faults.add(Code::Invalid, "key", "must not be given together with limit_keys");
@@ -147,7 +149,13 @@ impl JobRequest {
             labels: self.labels.unwrap_or_default(),
         };
         for check in job.checks() {
-            faults.check(check);
+            faults.check(check.map_err(|error| match error {
+                // In the words of the request.
+                Error::Invalid { field, reason } if has_key && field == "limit_keys[0]" => {
+                    Error::Invalid { field: "key".into(), reason }
+                }
+                other => other,
+            }));
         }
         let on_disconnect = match self.cancel_on_disconnect {
             Some(true) => OnDisconnect::CancelJob,
