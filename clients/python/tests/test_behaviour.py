@@ -42,6 +42,30 @@ class Stories:
         self.assertEqual(list(job.events(after=events[-2].id)), events[-1:])
         self.assertEqual(list(job.events(after=events[-1].id)), [])
 
+    def test_integers_keep_their_digits_there_and_back(self) -> None:
+        args = {"id": 12345678901234567890, "huge": -(10**60) - 1, "share": 0.1}
+        job = self.client.enqueue("echo", args)
+        self.work("echo", lambda args: {**args, "id": args["id"] + 1})
+        self.assertEqual(job.wait(), {**args, "id": args["id"] + 1})
+        self.assertEqual(job.retry(args=job.get().output).args, {**args, "id": args["id"] + 1})
+
+    def test_a_job_that_failed_runs_again_while_it_has_attempts_left(self) -> None:
+        job, calls = self.client.enqueue("frail", 3, max_attempts=3), []
+
+        def frail(n: int) -> str:
+            calls.append(n)
+            if len(calls) < n:
+                raise TypeError(f"broken {len(calls)}")
+            return "well"
+
+        self.work("frail", frail)
+        self.assertEqual(job.wait(), "well")
+        ended = job.get()
+        self.assertEqual((ended.attempt, [(e.attempt, e.message, e.kind) for e in ended.errors]), (3, [(1, "TypeError: broken 1", "error"), (2, "TypeError: broken 2", "error")]))
+        told = [getattr(e, "state", e.type) for e in job.events() if e.type in ("state", "reset")]
+        again = ["scheduled", "running", "reset"]
+        self.assertEqual([state for state in told if state != "available"], ["running", *again, *again, "completed"])
+
     def test_a_failure_is_an_error_that_has_the_job_and_a_retry_runs_it_again(self) -> None:
         job = self.client.enqueue("frail", max_attempts=1)
 
