@@ -20,11 +20,21 @@ import httpx
 from ..aio import AsyncLonghaul
 from ..client import Longhaul
 from ..context import AsyncContext, Cancel, Context, completed, outcome_of
-from ..job import FINISHED, JobOptions
+from ..job import FINISHED
 from ..run import Run
 from .attempt import Attempt, claimed_as, failed_as, now, plain, waits, written
+from .rules import Broken, broken_rule, job_rules, page_rule, shown
 from .search import fits
 from .stream import Stream
+
+
+DAY = 86_400.0
+#: What a queue keeps unless told otherwise.
+RETENTION: dict[str, dict[str, float | None]] = {
+    "completed": {"age": DAY, "count": None},
+    "failed": {"age": 14 * DAY, "count": None},
+    "cancelled": {"age": DAY, "count": None},
+}
 
 
 class MemoryServer:
@@ -42,6 +52,7 @@ class MemoryServer:
         self._gone: set[str] = set()
         #: The queues that are known; true for a paused one.
         self._queues: dict[str, bool] = {}
+        self._retention: dict[str, dict[str, dict[str, float | None]]] = {}
         #: What the live feed tells.
         self._changes: list[dict[str, Any]] = []
         #: By job, the run whose handler is at work.
@@ -134,7 +145,8 @@ class MemoryServer:
             outcome = completed(attempt.output)
         except Exception as error:  # noqa: BLE001  Whatever a handler raises is the end of its own attempt only.
             outcome = outcome_of(error, run.claimed)
-        del self._runs[job["id"]]
+        finally:
+            del self._runs[job["id"]]
         attempt.is_put_off = "snoozed" in outcome or "rate_limited" in outcome
         # The test may have ended the job meanwhile.
         if job["state"] == "running":
@@ -161,12 +173,17 @@ class MemoryServer:
             times = {"attempt": run.claimed["attempt"], "started_at": now(), "finished_at": now()}
             self._steps[id][entry["name"]] = {**entry, **times}
         else:
-            {"chunk": self.emit, "progress": self.progress, "log": self.log}[what](id, **entry)
+            tellers: dict[str, Callable[..., None]] = {"chunk": self.emit, "progress": self.progress, "log": self.log}
+            tellers[what](id, **entry)
         if heard is not None:
             heard.set_result(None)
 
     def _begin(self, job: dict[str, Any]) -> None:
-        job.update(attempt=job["attempt"] + 1, started_at=now())
+        job.update(attempt=job["attempt"] + 1, started_at=now(), worker="memory")
+        # What the attempt before has said is void.
+        said = [event for event, _ in self._logs[job["id"]] if event != "state"]
+        if said and said[-1] != "reset":
+            self._log(job, "reset", {})
         self._enter(job, "running")
 
     def _started(self, id: str) -> dict[str, Any]:
@@ -263,10 +280,10 @@ class MemoryServer:
         parts = _parts(request)
         body: Any = json.loads(request.content) if request.content else None
         is_new = request.method == "POST" and parts[1:] in (["jobs"], ["jobs", "batch"])
-        for one in (body if isinstance(body, list) else [body]) if is_new else []:
-            refused = _refusal(one)
-            if refused is not None:
-                return refused
+        if is_new:
+            broken = [rule for n, one in enumerate(body) for rule in job_rules(one, f"[{n}].")] if isinstance(body, list) else job_rules(body)
+            if broken:
+                return _invalid(*broken)
         match (request.method, parts):
             case ("POST", ["api", "jobs"]):
                 job, is_new = self._create(body)
@@ -281,7 +298,11 @@ class MemoryServer:
             case ("GET", ["api", "events"]):
                 return self._feed(parse_qsl(request.url.query.decode()))
             case (method, ["api", "queues", *rest]):
-                return self._queue(method, *rest)
+                return self._queue(method, body, *rest)
+            case ("GET", ["api", "me"]):
+                return _json(200, {"role": "admin"})
+            case ("GET", ["api", ("workers" | "keys") as name]):
+                return _json(200, {name: []})
             case (method, ["api", "jobs", id, *rest]):
                 if id in self._gone:
                     return _problem(410, "gone", "the job was deleted")
@@ -297,7 +318,7 @@ class MemoryServer:
             is_held = unique is not None and self._unique.get(job["id"]) == unique and job["state"] not in FINISHED
             if job["id"] == body.get("id") or is_held:
                 return job, False
-        waits = body.get("run_at") is not None or body.get("delay", 0) > 0
+        is_later = body.get("run_at") is not None or body.get("delay", 0) > 0
         nothing = ("progress", "position", "eta_seconds", "started_at", "finished_at", "output", "worker", "children")
         job = {
             **dict.fromkeys(nothing),
@@ -306,7 +327,7 @@ class MemoryServer:
             "version": 1,
             "queue": body.get("queue", "default"),
             "args": body.get("args"),
-            "state": "scheduled" if waits else "available",
+            "state": "scheduled" if is_later else "available",
             "attempt": 0,
             "max_attempts": body.get("max_attempts", 3),
             "crashes": 0,
@@ -337,18 +358,19 @@ class MemoryServer:
                 after = request.headers.get("last-event-id") or request.url.params.get("after") or "0"
                 return self._events(job, int(after))
             case ("GET", ["steps"]):
-                return _json(200, list(self._steps[job["id"]].values()))
+                steps = self._steps[job["id"]].values()
+                return _json(200, [{name: value for name, value in step.items() if name != "output"} for step in steps])
             case ("GET", ["why"]):
                 return _json(200, {"state": job["state"], "position": None, "eta_seconds": None, "reasons": self._why(job)})
             case ("POST", ["token"]):
                 return _json(200, {"token": f"read-{job['id']}"})
             case ("POST", [("cancel" | "retry") as action]):
                 if not self._apply(action, job, json.loads(request.content or b"{}")) and action == "retry":
-                    return _problem(409, "not_finished", "the job has not ended")
+                    return _not_finished(job)
                 return _json(202, job)
             case ("DELETE", []):
                 if not self._apply("delete", job, {}):
-                    return _problem(409, "not_finished", "the job has not ended")
+                    return _not_finished(job)
                 return httpx.Response(204)
         return _problem(404, "no_such_route", "is not served")
 
@@ -366,7 +388,7 @@ class MemoryServer:
         elif action == "retry":
             if "args" in to:
                 self._steps[job["id"]].clear()
-            job.update(attempt=0, output=None, cancel_requested=False, args=to.get("args", job["args"]))
+            job.update(attempt=0, output=None, progress=None, cancel_requested=False, args=to.get("args", job["args"]))
             self._enter(job, "available")
         elif job["id"] in self._runs:
             # Its handler is asked to stop, and ends it.
@@ -376,13 +398,15 @@ class MemoryServer:
             self._enter(job, "cancelled")
         return True
 
-    def _queue(self, method: str, name: str | None = None, action: str | None = None) -> httpx.Response:
+    def _queue(self, method: str, body: Any, name: str | None = None, action: str | None = None) -> httpx.Response:
         if name is None:
             return _json(200, {"queues": [self._shown(queue) for queue in sorted(self._queues)]})
         if action in ("pause", "resume"):
             self._queues[name] = action == "pause"
-        elif method != "GET":
-            return _problem(404, "no_such_route", "the server in memory configures no queue")
+        elif method == "PATCH":
+            before = self._retention.get(name, RETENTION)
+            self._retention[name] = {**before, **{state: {**before[state], **kept} for state, kept in body.get("retention", {}).items()}}
+            self._queues.setdefault(name, False)
         if name not in self._queues:
             return _problem(404, "no_such_queue", "no queue of this name is known")
         return _json(200, self._shown(name))
@@ -401,7 +425,7 @@ class MemoryServer:
             "waiting": 0 if paused else waiting,
             "paused": waiting if paused else 0,
         }
-        config: dict[str, Any] = {"retention": {"completed": {}, "failed": {}, "cancelled": {}}}
+        config = {"retention": self._retention.get(name, RETENTION)}
         return {"name": name, "paused": paused, "states": states, "counts": counts, "config": config}
 
     def _why(self, job: dict[str, Any]) -> list[dict[str, Any]]:
@@ -409,13 +433,15 @@ class MemoryServer:
             return [{"rule": "run_at", "until": job["run_at"]}]
         if job["state"] != "available":
             return []
-        return [{"rule": "paused_queue" if self._queues[job["queue"]] else "no_worker"}]
+        return [{"rule": "paused_queue"} if self._queues[job["queue"]] else {"rule": "no_worker", "key": job["queue"]}]
 
     def _act(self, body: dict[str, Any]) -> httpx.Response:
         filter = dict(body["filter"])
-        for name in filter:
-            if name not in ("ids", "state", "kind", "queue", "parent", "labels", "q"):
-                return _invalid(f"filter.{name}", "unknown field")
+        fault = broken_rule(filter, "filter.")
+        if fault is None and not -100 <= (body.get("priority") or 0) <= 100:
+            fault = ("priority", "must be -100 to 100")
+        if fault is not None:
+            return _invalid(fault)
         pairs = [(name, value) for name, value in filter.items() if name != "labels"]
         fitting = [job for job in self.jobs.values() if fits(job, pairs, filter.get("labels", {}))]
         meant = [job for job in fitting if (job["state"] in FINISHED) == (body["action"] in ("retry", "delete"))]
@@ -428,12 +454,15 @@ class MemoryServer:
         for name, value in query:
             if name not in ("label", "cursor", "limit", "full"):
                 wanted.setdefault(name, []).extend([value] if value else [])
+        fault = page_rule(dict(query)) or broken_rule(wanted)
+        if fault is not None:
+            return _invalid(fault)
         labels = dict(value.split(":", 1) for name, value in query if name == "label")
         fitting = [job for job in reversed(self.jobs.values()) if fits(job, list(wanted.items()), labels)]
         start, limit = int(dict(query).get("cursor", 0)), int(dict(query).get("limit", 50))
         end = start + limit
         searched = {"jobs": len(self.jobs), "complete": end >= len(fitting)}
-        return _json(200, {"jobs": fitting[start:end], "next": str(end) if end < len(fitting) else None, "searched": searched})
+        return _json(200, {"jobs": [job if dict(query).get("full") == "true" else shown(job) for job in fitting[start:end]], "next": str(end) if end < len(fitting) else None, "searched": searched})
 
     def _events(self, job: dict[str, Any], after: int) -> httpx.Response:
         log, sent = self._logs[job["id"]], after
@@ -445,7 +474,10 @@ class MemoryServer:
             if sent >= len(log) and job["state"] in FINISHED:
                 return None
             first, sent = sent, len(log)
-            lines = [f"id: {n + 1}\nevent: {log[n][0]}\ndata: {json.dumps(log[n][1])}\n\n" for n in range(first, sent)]
+            # A state is told to those who hear the change; who comes later hears the present one.
+            last = max(n for n, (event, _) in enumerate(log) if event == "state")
+            told = [n for n in range(first, sent) if n == last or log[n][0] != "state"]
+            lines = [f"id: {n + 1}\nevent: {log[n][0]}\ndata: {json.dumps(log[n][1])}\n\n" for n in told]
             return "".join(lines).encode()
 
         return Stream(self, b"", news).response()
@@ -480,19 +512,15 @@ def _json(status: int, body: Any) -> httpx.Response:
     return httpx.Response(status, json=body)
 
 
-def _refusal(body: dict[str, Any]) -> httpx.Response | None:
-    """The answer to a job that breaks a rule, where it does. The server knows more of them."""
-    for field in body:
-        if field not in ("kind", "args", *JobOptions.__annotations__):
-            return _invalid(field, "unknown field")
-    if not 1 <= body.get("max_attempts", 1) <= 1_000:
-        return _invalid("max_attempts", "must be 1 to 1000")
-    return None
+def _invalid(*broken: Broken) -> httpx.Response:
+    detail = "; ".join(f"{field}: {message}" for field, message in broken)
+    errors = [{"field": field, "message": message} for field, message in broken]
+    body = {"type": "about:blank", "status": 422, "code": "invalid", "detail": detail, "errors": errors}
+    return httpx.Response(422, json=body)
 
 
-def _invalid(field: str, message: str) -> httpx.Response:
-    body = {"type": "about:blank", "status": 422, "code": "invalid", "detail": f"{field}: {message}"}
-    return httpx.Response(422, json={**body, "errors": [{"field": field, "message": message}]})
+def _not_finished(job: dict[str, Any]) -> httpx.Response:
+    return _problem(409, "not_finished", f"the job is {job['state']}; this is for finished jobs, cancel it first")
 
 
 def _problem(status: int, code: str, detail: str) -> httpx.Response:
