@@ -55,7 +55,8 @@ pub(crate) fn pack_new(id: &JobId, may_exist: MayExist, job: &NewJob) -> [Vec<u8
     let (keys, cost) = (joined_keys(&job.limit_keys), job.policy.cost);
     let mut source = format!("{}|{}|{}", job.queue, job.kind, job.version);
     if keys.is_some() || cost != Cost::default() {
-        let cost = if cost == Cost::default() { String::new() } else { format!("{},{}", cost.slots, cost.rate) };
+        let cost =
+            if cost == Cost::default() { String::new() } else { format!("{},{}", cost.slots, cost.rate) };
         source.push_str(&format!("|{}|{cost}", keys.as_deref().unwrap_or("")));
     }
     [

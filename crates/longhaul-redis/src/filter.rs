@@ -51,7 +51,9 @@ impl Narrowed {
             (Condition::Queue(queue), false) => leave_only(&mut filter.queues, queue),
             (Condition::Parent(parent), false) => leave_only(&mut filter.parents, parent),
             // A job may have several, so that all but the first are looked for in the whole job.
-            (Condition::Key(key), false) if self.limit_keys.is_empty() => leave_only(&mut self.limit_keys, key),
+            (Condition::Key(key), false) if self.limit_keys.is_empty() => {
+                leave_only(&mut self.limit_keys, key)
+            }
             (condition, negated) => {
                 filter.terms.push(Term { condition, negated });
                 true

@@ -29,7 +29,8 @@ pub(crate) async fn resume(driver: &Driver, key: &str) -> Result<()> {
 pub(crate) async fn keys(driver: &Driver, filter: &KeyFilter) -> Result<Vec<KeyInfo>> {
     let (after, queue) = (filter.after.as_deref().unwrap_or(""), filter.queue.as_deref().unwrap_or(""));
     let (limit, furthest) = (filter.limit.clamp(1, MAX_KEYS).to_string(), MAX_POSITION.to_string());
-    let arguments = [filter.prefix.as_str(), after, queue, &limit, &furthest];
+    let units = filter.cost.rate.to_string();
+    let arguments = [filter.prefix.as_str(), after, queue, &limit, &furthest, &units];
     let arguments = arguments.into_iter().chain(filter.names.iter().map(String::as_str));
     let answer =
         driver.call(&scripts::LIST_KEYS, arguments.map(|text| text.as_bytes().to_vec()).collect()).await?;

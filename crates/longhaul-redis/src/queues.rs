@@ -44,12 +44,8 @@ pub(crate) async fn set_queue(driver: &Driver, queue: &str, config: &QueueConfig
         .iter()
         .any(|keep| keep.count.is_some());
     let flag = |is_set: bool| if is_set { b"1".to_vec() } else { b"0".to_vec() };
-    let arguments = vec![
-        queue.as_bytes().to_vec(),
-        json_of(config).into_bytes(),
-        flag(is_capped),
-        flag(config.fair),
-    ];
+    let arguments =
+        vec![queue.as_bytes().to_vec(), json_of(config).into_bytes(), flag(is_capped), flag(config.fair)];
     driver.call(&scripts::SET_QUEUE, arguments).await?;
     Ok(())
 }

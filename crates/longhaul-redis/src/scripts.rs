@@ -70,13 +70,22 @@ pub(crate) static ENQUEUE: Lazy = LazyLock::new(|| {
         &[STORE, KEYS, BATCHES, NEW, CREATING, include_str!("lua/enqueue.lua")],
     )
 });
-pub(crate) static ENQUEUE_SIMPLE: Lazy =
-    LazyLock::new(|| Script::new("enqueue", Flags::Adds, &[GROUPS, NEW, include_str!("lua/enqueue_simple.lua")]));
+pub(crate) static ENQUEUE_SIMPLE: Lazy = LazyLock::new(|| {
+    Script::new("enqueue", Flags::Adds, &[GROUPS, NEW, include_str!("lua/enqueue_simple.lua")])
+});
 pub(crate) static CLAIM: Lazy = LazyLock::new(|| {
     Script::new(
         "claim",
         Flags::GoesOn,
-        &[include_str!("lua/idle_claim.lua"), STORE, RUNS, REMOVING, CHOOSING, CLAIMING, include_str!("lua/claim.lua")],
+        &[
+            include_str!("lua/idle_claim.lua"),
+            STORE,
+            RUNS,
+            REMOVING,
+            CHOOSING,
+            CLAIMING,
+            include_str!("lua/claim.lua"),
+        ],
     )
 });
 pub(crate) static UNCLAIM: Lazy = LazyLock::new(|| {

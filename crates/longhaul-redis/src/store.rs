@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use futures::future::select_all;
 use longhaul::{
     Acted, Action, Backoff, Changes, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim,
-    JobFilter, JobId, JobPage, KeyConfig, KeyFilter, KeyInfo, Lane, Lease, LeaseStatus, Listener, Lookup, NewJob, Page,
-    QueueConfig, QueueInfo, Record, Result, Sample, Signals, StepRecord, Store, Swept, Timestamp, WorkerInfo,
-    admit,
+    JobFilter, JobId, JobPage, KeyConfig, KeyFilter, KeyInfo, Lane, Lease, LeaseStatus, Listener, Lookup,
+    NewJob, Page, QueueConfig, QueueInfo, Record, Result, Sample, Signals, StepRecord, Store, Swept,
+    Timestamp, WorkerInfo, admit,
 };
 
 use crate::answer::int;

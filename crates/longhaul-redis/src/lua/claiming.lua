@@ -4,29 +4,21 @@
 local PROMOTED_AT_ONCE = 100
 -- Available jobs that one claim looks at, so that no script keeps heartbeats waiting.
 local LOOKED_AT_ONCE = 500
--- Where the token of a job begins among its fields.
-local TOKEN_BYTE = 22
 
--- The claim sources of a queue that a worker takes jobs of, and their lanes; and true where one has open groups of jobs with
--- limit keys. Only those that are not empty are looked at, because a version may be any number, and kinds that the worker does
--- not know may be many.
+-- The claim sources of a queue that a worker takes jobs of; and true where one has open groups of jobs with limit keys. Only those
+-- that are not empty are looked at, because a version may be any number, and kinds that the worker does not know may be many.
 local function known_sources(queue, kinds)
-  local keys, lanes, seen, has_groups = {}, {}, {}, false
+  local keys, has_groups = {}, false
   for _, name in ipairs(call('SMEMBERS', root .. 'lanes|' .. queue)) do
     local kind, version = string.match(name, '^(.*)|(%d+)$')
-    local is_groups = not kind
-    if is_groups then
+    if not kind then
       kind, version = string.match(name, '^(.*)|(%d+)|groups$')
-    end
-    if kind and kinds[kind] and tonumber(version) <= kinds[kind] then
-      has_groups = has_groups or is_groups
-      local lane = is_groups and kind .. '|' .. version or name
-      if not is_groups then keys[#keys + 1] = source_of(queue, kind, version) end
-      if not seen[lane] then lanes[#lanes + 1] = lane end
-      seen[lane] = true
+      has_groups = has_groups or kind and kinds[kind] and tonumber(version) <= kinds[kind]
+    elseif kinds[kind] and tonumber(version) <= kinds[kind] then
+      keys[#keys + 1] = source_of(queue, kind, version)
     end
   end
-  return keys, lanes, has_groups
+  return keys, has_groups
 end
 
 -- The first members of a claim source that this script has not taken and that have no limit keys, with what a ZRANGEBYSCORE is
@@ -82,11 +74,20 @@ local function limit_keys_of(fields, at, queue)
   return struct_unpack('>I2c0', fields, from + 2 + 256 * a + b)
 end
 
+local function put_into_group(id, fields, member)
+  local job = decode(fields)
+  local lane, score = place_of(job)
+  add_member(lane, score, member)
+  regroup(id, job, member, score)
+end
+
 -- Makes jobs of one queue run, which have left their source already, and adds the id, fields, data and number of steps of
 -- each to `claimed`. What does not change of them is hardly read, and no table is made of what does: this is done for every job
 -- there is. Answers how many there were, and how many were put into their groups instead: those with limit keys that are not
--- among the `costs` of this claim.
-local function take(found, queue, worker, lease_until, claimed, costs)
+-- among the `costs` of this claim. `source` is the one that all of them are of, where it is one.
+local function take(found, queue, worker, lease_until, claimed, costs, source)
+  -- Where the lengths of a unique key and of limit keys stand after a queue and a kind.
+  local keys_at = source and 39 + #queue + #string.match(source, '([^|]*)|%d+$')
   local many, ids, keys = #found, {}, {}
   for i, member in ipairs(found) do
     local id = id_of(member)
@@ -103,12 +104,10 @@ local function take(found, queue, worker, lease_until, claimed, costs)
         errors, progress, output_at, _, output, children, at = try(read_fields, CHANGING, fields)
       if not is_ours then
         fail_damaged(source_with(queue, found[i]), found[i], AVAILABLE)
-      elseif state == AVAILABLE and not (costs and costs[id]) and limit_keys_of(fields, at, queue) ~= '' then
+      elseif state == AVAILABLE and not (keys_at and rest_of(fields, at + keys_at + 1, at + keys_at + 4) == '\0\0\0\0')
+        and not (costs and costs[id]) and limit_keys_of(fields, at, queue) ~= '' then
         moved = moved + 1
-        local job = decode(fields)
-        local source, score = place_of(job)
-        add_member(source, score, found[i])
-        groups().add(lane_of(job), job[LIMIT_KEY], score - KEYED, found[i])
+        put_into_group(id, fields, found[i])
       elseif state == AVAILABLE then
         attempt, last_event = attempt + 1, last_event + 1
         -- Tells readers to drop what earlier attempts wrote, where they wrote anything since they were last told.
@@ -137,34 +136,6 @@ local function take(found, queue, worker, lease_until, claimed, costs)
   return taken, moved
 end
 
--- Notes what the jobs hold that were claimed from `from` on, and gives back what was taken for those that could not be.
-local function hold_slots(claimed, from, costs)
-  local holds, ids = {}, {}
-  for n = from, #claimed do
-    local id, fields = claimed[n][1], claimed[n][2]
-    local cost = costs[id]
-    if cost then
-      ids[#ids + 1] = id
-      holds[#holds + 1] = id
-      holds[#holds + 1] = format('%d|%d|%s', cost[1], struct_unpack('>i8', fields, TOKEN_BYTE), cost[2])
-      costs[id] = nil
-    end
-  end
-  for _, cost in pairs(costs) do
-    groups().give_back(cost[2], cost[1])
-  end
-  -- A process of an older release has ended a run without giving back what it held.
-  local earlier = is_holding and groups().read_hash('holding', ids) or {}
-  for i = 1, #ids do
-    local slots, keys = string.match(earlier[i] or '', '^(%d+)|%d+|(.*)$')
-    if slots then
-      groups().load_keys(groups().split(keys))
-      groups().give_back(keys, tonumber(slots))
-    end
-  end
-  if #holds > 0 then write('HSET', root .. 'holding', unpack(holds)) end
-end
-
 -- The highest version of each kind that a worker knows, by kind, of {{kind, version}}.
 local function versions_of(wanted)
   local kinds = {}
@@ -172,15 +143,6 @@ local function versions_of(wanted)
     kinds[kind[1]] = max(kinds[kind[1]] or 0, kind[2])
   end
   return kinds
-end
-
--- Moves groups of a queue to their places where it has become fair, or is so no more, and a call that did so had to stop.
-local function go_on_with_places(queue)
-  local after = call('HGET', root .. 'rehung', queue)
-  if not after then return end
-  local further = groups().rehang(queue, after)
-  if further then write('HSET', root .. 'rehung', queue, further) else write('HDEL', root .. 'rehung', queue) end
-  flush()
 end
 
 -- Gives jobs to a worker. `wanted` is worker, lease_for, {{queue, slots}}, {{kind, version}}, true where the caller
@@ -193,33 +155,35 @@ local function claim(wanted)
   local _, due = promote(PROMOTED_AT_ONCE)
   local any_paused = call('EXISTS', root .. 'paused_queues', root .. 'opens') > 0
   local has_due_keys = any_paused and call('ZCOUNT', root .. 'opens', '-inf', now) > 0 and groups().due()
-  if has_due_keys or due > 0 or next(ended_runs) then flush() end
+  if has_due_keys or due > 0 or next(keyed.ended) then flush() end
   kinds = versions_of(kinds)
   local claimed, left = {}, LOOKED_AT_ONCE
   for _, queue in ipairs(queues) do
     local name, slots = queue[1], queue[2]
     if any_paused and call('SISMEMBER', root .. 'paused_queues', name) == 1 then slots = 0 end
-    if is_fair_any then go_on_with_places(name) end
+    if keyed.is_fair then choosing().go_on_with_places(name) end
     while slots > 0 and left > 0 do
       local asked = min(slots, left)
       local taken, moved, looked_at
-      local keys, lanes, has_groups = known_sources(name, kinds)
-      if has_groups or is_fair_any and groups().is_fair(name) then
+      local keys, has_groups = known_sources(name, kinds)
+      if has_groups or keyed.is_fair and groups().is_fair(name) then
         local costs, before, found = {}, #claimed, nil
-        found, looked_at = choose(name, lanes, asked, left, costs)
+        found, looked_at = choosing().choose(name, kinds, asked, costs)
+        -- As many groups as were looked at are enough for one call.
+        if #found < asked and looked_at - #found >= GROUPS_AT_ONCE then left = 0 end
         taken, moved = take(found, name, worker, now + lease_for, claimed, costs)
-        hold_slots(claimed, before + 1, costs)
+        choosing().hold_slots(claimed, before + 1, costs)
         -- What is chosen next must see all that.
         if taken < asked then flush() end
         moved = moved + #found - taken
       else
         local found = pop_first(keys, asked)
         looked_at = #found
-        taken, moved = take(found, name, worker, now + lease_for, claimed)
+        taken, moved = take(found, name, worker, now + lease_for, claimed, nil, #keys == 1 and keys[1])
         if moved > 0 then flush() end
         moved = moved + (#found == asked and 1 or 0)
       end
-      slots, left = slots - taken, left - looked_at
+      slots, left = slots - taken, max(left - looked_at, 0)
       if moved == 0 then break end
     end
   end

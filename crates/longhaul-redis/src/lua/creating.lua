@@ -101,8 +101,8 @@ local function insert(id, source_name, start, fixed, data, parent)
     add_member(key, limit_keys == '' and rank or rank + KEYED, member)
     if limit_keys ~= '' then
       groups().add(lane, limit_keys, rank, member)
-    elseif is_fair_any then
-      arrivals[queue] = true
+    elseif keyed.is_fair then
+      keyed.arrivals[queue] = true
     end
   else
     add_member(scheduled_key, run_at, member)

@@ -129,7 +129,7 @@ local function complete_simple(id, token, output, fields)
   running[#running + 1] = member
   add_member(ended_of(queue, COMPLETED), now, member)
   if is_watched then topics['j' .. id] = true end
-  if is_holding then ended_runs[id] = true end
+  if keyed.is_holding then keyed.ended[id] = true end
   completed[queue] = (completed[queue] or 0) + 1
   return true
 end

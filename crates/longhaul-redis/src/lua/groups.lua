@@ -23,8 +23,9 @@ local function groups()
   local api = {}
   made_groups = api
   local states, configs, own_configs, changed_states = {}, {}, {}, {}
-  -- key -> when time opens it; keys whose lists are to be looked at; topics of queues in which a group was opened.
-  local opens, again, woken = {}, {}, {}
+  -- Key -> when time opens it, and the topics of those who wait for that; keys whose lists are to be looked at; topics of queues
+  -- in which a group was opened.
+  local opens, waits, again, woken = {}, {}, {}, {}
   api.woken = woken
 
   local splits = {}
@@ -85,8 +86,8 @@ local function groups()
     end
   end
 
-  -- Reads what is taken of keys, and their limits, in one go.
-  local function load_keys(keys)
+  -- Reads what is taken of keys, in one go.
+  local function load_states(keys)
     local missing = {}
     for _, key in ipairs(keys) do
       if not states[key] then
@@ -94,15 +95,32 @@ local function groups()
         missing[#missing + 1] = key
       end
     end
+    for i, stored in ipairs(read_hash('limits', missing)) do
+      local used, free_at, rate
+      if stored then
+        used, free_at, rate = string.match(stored, '^(%d+)|(%d+)|(.*)$')
+      end
+      states[missing[i]] = { tonumber(used) or 0, tonumber(free_at) or 0, rate or '', 0 }
+    end
+  end
+
+  -- Reads the limits and pauses of keys, too.
+  local function load_keys(keys)
+    load_states(keys)
+    local missing = {}
+    for _, key in ipairs(keys) do
+      if not configs[key] then
+        configs[key] = true
+        missing[#missing + 1] = key
+      end
+    end
     if #missing == 0 then return end
-    local stored = read_hash('limits', missing)
-    for from = 1, #missing, ARGUMENTS do
-      local to = min(from + ARGUMENTS - 1, #missing)
-      for i, paused in ipairs(call('ZMSCORE', root .. 'paused', unpack(missing, from, to))) do
-        local n = from + i - 1
-        local used, free_at, rate = string.match(stored[n] or '', '^(%d+)|(%d+)|(.*)$')
-        states[missing[n]] =
-          { tonumber(used) or 0, tonumber(free_at) or 0, rate or '', tonumber(paused) or 0 }
+    if call('EXISTS', root .. 'paused') == 1 then
+      for from = 1, #missing, ARGUMENTS do
+        local to = min(from + ARGUMENTS - 1, #missing)
+        for i, paused in ipairs(call('ZMSCORE', root .. 'paused', unpack(missing, from, to))) do
+          states[missing[from + i - 1]][PAUSED_UNTIL] = tonumber(paused) or 0
+        end
       end
     end
     read_limits(missing)
@@ -135,11 +153,12 @@ local function groups()
   end
   api.refuses = refuses
 
-  -- What is kept of a key for those who look: its limits, the slots taken, the end of its pause, and when its rate admits one.
-  function api.seen(key)
+  -- What is kept of a key for those who look: if it has limits of its own, those that hold, the slots that are taken, the end of its
+  -- pause, and when its rate admits so many units.
+  function api.seen(key, units)
     local limits, state = configs[key], states[key]
     local paused_until = state[PAUSED_UNTIL] > now and state[PAUSED_UNTIL] or 0
-    return own_configs[key], limits[LIMITS_JSON], state[USED], paused_until, rate_admits_at(key, 1) or 0
+    return own_configs[key], limits[LIMITS_JSON], state[USED], paused_until, rate_admits_at(key, units) or 0
   end
 
   function api.take(keys, slots, units)
@@ -169,13 +188,15 @@ local function groups()
     again[key] = true
   end
 
-  function api.note_opens(key, at)
-    if at < math.huge then opens[key] = min(opens[key] or at, at) end
+  -- Notes when time opens a key that keeps back a group of a queue.
+  function api.note_opens(key, at, queue)
+    if at == math.huge then return end
+    opens[key], waits['q' .. queue] = min(opens[key] or at, at), true
   end
 
   -- Forgets what is taken of a key, where that is nothing.
   function api.forget(key)
-    load_keys({ key })
+    load_states({ key })
     changed_states[key] = true
   end
 
@@ -199,10 +220,16 @@ local function groups()
       due[#due + 1] = format('%d', at)
       due[#due + 1] = key
     end
+    local changed = 0
     for from = 1, #due, ARGUMENTS do
-      write_now('ZADD', root .. 'opens', 'LT', unpack(due, from, min(from + ARGUMENTS - 1, #due)))
+      local to = min(from + ARGUMENTS - 1, #due)
+      changed = changed + (write_now('ZADD', root .. 'opens', 'LT', 'CH', unpack(due, from, to)) or 0)
     end
-    opens = {}
+    -- Claims that wait must know when to look again.
+    for topic in pairs(changed > 0 and waits or {}) do
+      woken[topic] = true
+    end
+    opens, waits = {}, {}
   end
 
   -- Turns in fair queues: queue -> keys -> turn, and under '*' the latest that was taken.
@@ -390,14 +417,15 @@ local function groups()
     load_groups(names)
     for _, name in ipairs(names) do
       local group, members, member, rank = known[name], coming[name] or {}, nil, nil
-      if going[name] or not group.seq then
+      if going[name] then
         local head = write_now('ZRANGE', root .. 'group|' .. name, 0, 0, 'WITHSCORES') or {}
         member, rank = head[1], tonumber(head[2])
         set_head(group, member, rank)
       else
         for n = 1, #members, 2 do
           local score = tonumber(members[n])
-          if score < (rank or group.rank) or score == (rank or group.rank) and members[n + 1] < (member or group.seq) then
+          local first_rank, first = rank or group.seq and group.rank, member or group.seq
+          if not first or score < first_rank or score == first_rank and members[n + 1] < first then
             member, rank = members[n + 1], score
           end
         end
@@ -508,7 +536,7 @@ local function groups()
         write_now('ZREM', root .. set, entry)
         entry = call('ZRANGE', root .. set, 0, 0)[1]
       end
-      if at then api.note_opens(key, at) end
+      if at then api.note_opens(key, at, string.match(lane, '^[^|]*')) end
     end
   end
 
@@ -550,6 +578,19 @@ local function groups()
     return #found == 5 * KEYS_AT_ONCE and '(' .. found[#found]
   end
 
+  -- Forgets turns of a fair queue that tell nothing: those of keys that have none to wait for and of which nothing waits.
+  function api.forget_turns(queue, limit)
+    local at = call('HGET', root .. 'turn_at', queue) or '0'
+    local page = call('HSCAN', root .. 'turn|' .. queue, at, 'COUNT', limit)
+    local latest, gone = turn_of(queue, '*'), {}
+    for i = 1, #page[2], 2 do
+      local keys, turn = page[2][i], tonumber(page[2][i + 1]) or 0
+      if keys ~= '*' and keys ~= '' and turn <= latest and #siblings(queue, keys) == 0 then gone[#gone + 1] = keys end
+    end
+    write_all('HDEL', root .. 'turn|' .. queue, gone)
+    write_now('HSET', root .. 'turn_at', queue, page[1])
+  end
+
   -- Writes all that is noted, after the slots of ended runs are given back: a set of ids.
   function api.settle(ended)
     local ids = {}
@@ -568,7 +609,7 @@ local function groups()
         end
       end
     end
-    load_keys(freed)
+    load_states(freed)
     for keys, slots in pairs(slots_of) do
       give_back(keys, slots)
     end

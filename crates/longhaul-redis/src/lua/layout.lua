@@ -30,6 +30,7 @@
 -- <root>holding     a hash: id -> 'slots|token|KEYS' of a running job with limit keys; <root>holding_at, <root>limits_at: how far
 --                   the sweep has looked at these
 -- <root>fair        a set of the fair queues; <root>turn|Q: a hash of KEYS -> turn, and '*' -> the latest that was taken;
+--                   <root>turn_at: a hash of a queue -> how far the sweep has looked at these;
 --                   <root>rehung: a hash of a queue -> how far its groups were moved to their places since that was changed
 -- <root>scheduled   members by run_at
 -- <root>running     members by the end of their leases

@@ -3,9 +3,10 @@
 -- ARGV[2], ARGV[3]  what names begin with, and the name behind which to begin
 -- ARGV[4]           the queue in which jobs of them wait, or ''
 -- ARGV[5], ARGV[6]  how many at most, and how far waiting jobs are counted
--- ARGV[7..]         names, where only these are meant
+-- ARGV[7]           the units of its rate that a start is to take
+-- ARGV[8..]         names, where only these are meant
 -- Returns           for each its name, its own limits in JSON or false, those that hold in JSON or false, how many jobs wait, how
---                   many slots are taken, the end of its pause or 0, and when its rate admits one or 0
+--                   many slots are taken, the end of its pause or 0, and when its rate admits a start or 0
 
 local prefix, after, in_queue, limit, furthest = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 -- The names that one step reads of each index.
@@ -94,10 +95,10 @@ local function add(names)
       limits = is_ours and type(packed_limits) == 'table' and packed_limits[LIMITS_JSON] or false
       own, used, paused_until, free_at, waiting = limits, 0, 0, 0, 0
     else
-      own, limits, used, paused_until, free_at = groups().seen(name)
+      own, limits, used, paused_until, free_at = groups().seen(name, tonumber(ARGV[7]))
       waiting = waiting_of(name)
     end
-    local is_wanted = #ARGV > 6 or own or used > 0 or paused_until > 0 or waiting > 0
+    local is_wanted = #ARGV > 7 or own or used > 0 or paused_until > 0 or waiting > 0
     if is_wanted and (in_queue == '' or waiting > 0) then
       answer[n + 1], answer[n + 2], answer[n + 3], answer[n + 4] = name, own and limits or false, limits, waiting
       answer[n + 5], answer[n + 6], answer[n + 7] = used, paused_until, free_at
@@ -106,9 +107,9 @@ local function add(names)
   end
 end
 
-if #ARGV > 6 then
+if #ARGV > 7 then
   local names, seen = {}, {}
-  for i = 7, #ARGV do
+  for i = 8, #ARGV do
     if fits(ARGV[i]) and not seen[ARGV[i]] then
       names[#names + 1], seen[ARGV[i]] = ARGV[i], true
     end

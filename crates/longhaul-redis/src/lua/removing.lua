@@ -7,7 +7,7 @@ local UNREADABLE_ERROR = '"message":"failed to read the stored job: its record c
 local function forget_job(id)
   jobs[id] = false
   changed[id] = nil
-  if is_holding then ended_runs[id] = true end
+  if keyed.is_holding then keyed.ended[id] = true end
   remove_member(root .. 'all', id)
   for _, key in pairs(LISTED) do
     remove_member(key, id)
@@ -41,7 +41,7 @@ local function fail_damaged(key, member, state)
     remove_member(set, member)
   end
   if LISTED[state] then remove_member(LISTED[state], id) end
-  if state == RUNNING and is_holding then ended_runs[id] = true end
+  if state == RUNNING and keyed.is_holding then keyed.ended[id] = true end
   count(queue, state, -1)
   local last_event = last_event_of(id) + 1
   local job = { FAILED, now, 0, 0, 0, 0, 0, now, 0, 0, last_event, last_event, now, 2, 0, 0, 0, 0, '', '', '' }

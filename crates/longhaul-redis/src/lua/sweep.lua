@@ -65,7 +65,7 @@ local function forget(memory)
 end
 
 -- Gives back what runs hold that have ended under an older release or whose record was lost, a part of them at a time.
-if is_holding then
+if keyed.is_holding then
   local page = call('HSCAN', root .. 'holding', call('GET', root .. 'holding_at') or '0', 'COUNT', limit)
   local ids = {}
   for i = 1, #page[2], 2 do
@@ -74,7 +74,7 @@ if is_holding then
   read_jobs(ids)
   for i, id in ipairs(ids) do
     local job, token = jobs[id], tonumber(string.match(page[2][2 * i], '^%d+|(%d+)'))
-    if not damaged[id] and not (job and job[STATE] == RUNNING and job[TOKEN] == token) then ended_runs[id] = true end
+    if not damaged[id] and not (job and job[STATE] == RUNNING and job[TOKEN] == token) then keyed.ended[id] = true end
   end
   write('SET', root .. 'holding_at', page[1])
 end
@@ -86,6 +86,9 @@ if call('EXISTS', root .. 'limits') == 1 then
     if free_at and free_at <= now * 1000 then groups().forget(page[2][i]) end
   end
   write('SET', root .. 'limits_at', page[1])
+end
+for _, queue in ipairs(keyed.is_fair and call('SMEMBERS', root .. 'fair') or {}) do
+  groups().forget_turns(queue, limit)
 end
 local has_opened = call('EXISTS', root .. 'opens') == 1 and groups().due()
 write('ZREMRANGEBYSCORE', root .. 'paused', '-inf', now)
