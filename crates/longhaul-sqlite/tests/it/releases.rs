@@ -47,7 +47,7 @@ async fn a_file_of_the_first_schema_is_migrated_with_its_jobs_and_goes_on() {
 
     let ran = record(&store, "ran").await;
     assert_eq!((ran.state, ran.attempt, ran.crashes), (State::Available, 0, 1), "its server has ended");
-    assert_eq!((ran.children, ran.limit_key), (None, None));
+    assert_eq!((ran.children, ran.limit_keys), (None, Vec::new()));
     let log = store.events(&id("ran"), 0, 10, Duration::ZERO).await.unwrap().unwrap();
     assert_eq!(log.len(), 3, "what it had written, and its state: {log:?}");
     let retries = record(&store, "retries").await;
@@ -69,7 +69,7 @@ async fn a_file_of_the_first_schema_is_migrated_with_its_jobs_and_goes_on() {
     assert_eq!(answer.id, id("done"));
 
     let closing = NewJob { start: Start::AfterChildren, ..job("all") };
-    let child = NewJob { parent: Some(id("all")), limit_key: Some("post".into()), ..job("child") };
+    let child = NewJob { parent: Some(id("all")), limit_keys: vec!["post".into()], ..job("child") };
     let answers = store.enqueue(vec![closing, child]).await.unwrap();
     assert!(answers.iter().all(Enqueued::is_created), "and what is new works in it");
     let claimed = store.claim(claim("w", process_id(), Duration::ZERO)).await.unwrap();
