@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use longhaul::lifecycle::limits;
-use longhaul::{KeyConfig, KeyFilter, KeyInfo, MAX_KEYS, MAX_POSITION, Result, Timestamp};
+use longhaul::{Cost, KeyConfig, KeyFilter, KeyInfo, MAX_KEYS, MAX_POSITION, Result, Timestamp};
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use crate::error::fault;
@@ -14,7 +14,7 @@ pub(crate) fn keys(connection: &Connection, filter: &KeyFilter, now: Timestamp) 
     let transaction = connection.unchecked_transaction().map_err(fault("list limit keys"))?;
     let names = names(&transaction, filter, now).map_err(fault("list limit keys"))?;
     let keys: rusqlite::Result<Vec<KeyInfo>> =
-        names.iter().map(|name| key(&transaction, name, now)).collect();
+        names.iter().map(|name| key(&transaction, name, &filter.cost, now)).collect();
     let keys = keys.map_err(fault("list limit keys"))?;
     transaction.finish().map_err(fault("list limit keys"))?;
     Ok(keys)
@@ -87,7 +87,7 @@ fn waits_in(connection: &Connection, key: &str, queue: &str) -> rusqlite::Result
     connection.prepare_cached(sql)?.exists([key, queue])
 }
 
-fn key(connection: &Connection, name: &str, now: Timestamp) -> rusqlite::Result<KeyInfo> {
+fn key(connection: &Connection, name: &str, cost: &Cost, now: Timestamp) -> rusqlite::Result<KeyInfo> {
     let none = KeyInfo {
         key: name.to_owned(),
         config: None,
@@ -111,7 +111,7 @@ fn key(connection: &Connection, name: &str, now: Timestamp) -> rusqlite::Result<
         waiting: count_waiting(connection, name)?,
         used: row.state.used,
         closed_until: row.state.closed_until.filter(|until| *until > now),
-        rate_free_at: limits::rate_admits_at(&row.limits, &row.state, 1, now),
+        rate_free_at: limits::rate_admits_at(&row.limits, &row.state, cost.rate, now),
         ..none
     })
 }

@@ -12,6 +12,9 @@ mod groups;
 mod heartbeat;
 mod held;
 mod keys;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+mod limit_costs;
 mod limits;
 mod merge;
 mod parked;
