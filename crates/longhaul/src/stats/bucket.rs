@@ -15,6 +15,8 @@ pub(super) struct Bucket {
     cells: Vec<Named>,
     /// The places of cells: by queue, then by kind.
     places: HashMap<String, HashMap<String, usize>>,
+    /// The place of the cell that was counted in last: the next job is often of the same.
+    last: usize,
     /// By fingerprint.
     failures: HashMap<String, Failure>,
     /// True where something was counted since it was written.
@@ -123,7 +125,9 @@ impl Bucket {
         let place = |places: &HashMap<String, HashMap<String, usize>>, queue: &str, kind: &str| {
             places.get(queue).and_then(|kinds| kinds.get(kind)).copied()
         };
-        let (mut queue, mut kind, mut known) = (queue, kind, place(&self.places, queue, kind));
+        let last = self.cells.get(self.last).is_some_and(|last| last.queue == queue && last.kind == kind);
+        let known = if last { Some(self.last) } else { place(&self.places, queue, kind) };
+        let (mut queue, mut kind, mut known) = (queue, kind, known);
         if known.is_none() && self.cells.len() >= MAX_PAIRS {
             (queue, kind) = (OTHER, OTHER);
             known = place(&self.places, queue, kind);
@@ -135,6 +139,7 @@ impl Bucket {
             self.cells.push(Named { queue: queue.to_owned(), kind: kind.to_owned(), cell });
             self.cells.len() - 1
         });
+        self.last = place;
         &mut self.cells[place].cell
     }
 
