@@ -17,6 +17,7 @@ use crate::maintenance::Maintenance;
 use crate::model::{QueueSlots, WorkerInfo, process_id};
 use crate::panics::contain_future;
 use crate::runtime::Runtime;
+use crate::schedule::Scheduler;
 use crate::stats::Recorder;
 
 /// The longest time that a worker may go without a heartbeat before its jobs are given to others.
@@ -30,6 +31,7 @@ pub struct WorkerBuilder {
     queues: Vec<QueueSlots>,
     lease_for: Duration,
     runtime: Runtime,
+    runs_schedules: bool,
 }
 
 impl WorkerBuilder {
@@ -40,6 +42,7 @@ impl WorkerBuilder {
             queues: Vec::new(),
             lease_for: DEFAULT_LEASE,
             runtime: Runtime::default(),
+            runs_schedules: false,
         }
     }
 
@@ -82,13 +85,21 @@ impl WorkerBuilder {
         self
     }
 
+    /// Fires the [schedules](Longhaul::schedules) of the store, too, as every server of it does.
+    #[must_use]
+    pub fn run_schedules(mut self) -> Self {
+        self.runs_schedules = true;
+        self
+    }
+
     /// Starts to claim and run jobs, and the store's [`Maintenance`] with it.
     ///
     /// # Panics
     /// Outside of a tokio runtime (unless it was given [another](Self::runtime)), or where no thread can be started.
     #[must_use]
     pub fn start(self) -> Worker {
-        let Self { longhaul, registry, queues, lease_for, runtime } = self;
+        let Self { longhaul, registry, queues, lease_for, runtime, runs_schedules } = self;
+        let scheduler = runs_schedules.then(|| Scheduler::start_on(longhaul.clone(), runtime.clone()));
         let worker = WorkerInfo {
             // Short, because every job that it claims keeps it.
             id: format!("{:016x}", (runtime.random)()),
@@ -140,7 +151,12 @@ impl WorkerBuilder {
             next_run: 0,
             ended,
         };
-        let ending = Ending { active: active.clone(), stopped: stopped.clone(), _maintenance: maintenance };
+        let ending = Ending {
+            active: active.clone(),
+            stopped: stopped.clone(),
+            _maintenance: maintenance,
+            _scheduler: scheduler,
+        };
         let (clock, task_clock) = (runtime.clock.clone(), runtime.clock.clone());
         runtime.spawn(async move {
             let _ending = ending;
@@ -163,6 +179,7 @@ struct Ending {
     active: Active,
     stopped: CancellationToken,
     _maintenance: Maintenance,
+    _scheduler: Option<Scheduler>,
 }
 
 impl Drop for Ending {
