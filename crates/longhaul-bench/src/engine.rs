@@ -7,18 +7,15 @@ use longhaul::{Longhaul, NewJob, State, Worker};
 use crate::probe::{Email, Probe, QUEUE};
 use crate::report::Run;
 use crate::sizes::{Bound, Sizes};
-use crate::target::{Fresh, StoreUrl};
 use crate::{Result, Serve, Workload, http, load};
 
-/// Runs one workload on a new store, through the engine's public API.
+/// Runs one workload on a store that is empty, through the engine's public API.
 pub(crate) async fn measure(
     workload: Workload,
-    store: &StoreUrl,
+    longhaul: &Longhaul,
     sizes: &Sizes,
     serve: Serve,
 ) -> Result<Run> {
-    let fresh = Fresh::open(store).await?;
-    let longhaul = &fresh.longhaul;
     match workload {
         Workload::Enqueue1 => enqueue(longhaul, 1, sizes.enqueue1()).await,
         Workload::Enqueue64 => enqueue(longhaul, 64, sizes.enqueue64()).await,
@@ -118,12 +115,14 @@ async fn check_stored(longhaul: &Longhaul, run: &Run) -> Result<()> {
 mod tests {
     use super::*;
     use crate::sizes::tests::sizes;
+    use crate::target::{Fresh, StoreUrl};
 
     async fn run(workload: Workload) -> Run {
         let folder = tempfile::tempdir().unwrap();
         let url = StoreUrl::Sqlite(folder.path().to_owned());
+        let fresh = Fresh::open(&url).await.unwrap();
         let sizes = sizes(&["--jobs=300", "--enqueue1-jobs=20", "--pickup-jobs=3"]);
-        measure(workload, &url, &sizes, http::tests::serve).await.unwrap()
+        measure(workload, &fresh.longhaul, &sizes, http::tests::serve).await.unwrap()
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -20,15 +20,17 @@ mod upload;
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::Router;
 use futures::future::BoxFuture;
+use longhaul::stats::Recorder;
 use tokio_util::sync::CancellationToken;
 
 use crate::machine::Quiet;
 use crate::report::{Contender, Line, Run, Sample};
 use crate::sizes::Sizes;
-use crate::target::StoreUrl;
+use crate::target::{Fresh, StoreUrl};
 use crate::upload::Pace;
 
 /// The outcome of a measurement, or a message that a person can act on.
@@ -51,6 +53,9 @@ pub struct Args {
     /// Also measures a bare append-only log with the same group commit, on the same disk, run by run in turn
     #[arg(long)]
     limit: bool,
+    /// Also measures with what every server adds: statistics are counted and the live feed is kept, run by run in turn
+    #[arg(long)]
+    recorded: bool,
     /// The number of runs of each workload; the line holds the median
     #[arg(long, env = "PEERS_REPS", value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     reps: u32,
@@ -144,6 +149,9 @@ impl Bench {
     /// Runs a workload for every contender in turn, so that a neighbour who comes and goes disturbs all alike.
     async fn compare(&mut self, workload: Workload) -> Result<()> {
         let mut contenders = vec![(Contender::longhaul(&self.args.store), Vec::new())];
+        if self.args.recorded {
+            contenders.push((Contender::recorded(&self.args.store), Vec::new()));
+        }
         if self.args.limit {
             contenders.push((Contender::limit(), Vec::new()));
         }
@@ -174,7 +182,10 @@ impl Bench {
         if contender.peer == report::LIMIT {
             return limit::measure(workload, store, sizes, self.serve).await;
         }
-        engine::measure(workload, store, sizes, self.serve).await
+        let fresh = Fresh::open(store).await?;
+        let _recorder =
+            (contender.peer == report::RECORDED).then(|| Recorder::start(Arc::clone(fresh.longhaul.store())));
+        engine::measure(workload, &fresh.longhaul, sizes, self.serve).await
     }
 
     async fn claim_history(&mut self) -> Result<Line> {

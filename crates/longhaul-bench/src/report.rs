@@ -37,11 +37,16 @@ pub(crate) struct Contender {
 }
 
 pub(crate) const LONGHAUL: &str = "longhaul";
+pub(crate) const RECORDED: &str = "longhaul, recorded";
 pub(crate) const LIMIT: &str = "limit";
 
 impl Contender {
     pub(crate) fn longhaul(url: &StoreUrl) -> Self {
         Self { peer: LONGHAUL, store: url.description(), durability: url.durability() }
+    }
+
+    pub(crate) fn recorded(url: &StoreUrl) -> Self {
+        Self { peer: RECORDED, ..Self::longhaul(url) }
     }
 
     pub(crate) fn limit() -> Self {
