@@ -13,6 +13,7 @@ use crate::model::{
     Unique,
 };
 use crate::schedule::Schedules;
+use crate::stats::Recorder;
 use crate::store::{Error, Result, Store};
 use crate::worker::WorkerBuilder;
 
@@ -172,6 +173,19 @@ impl Longhaul {
     /// A store's fault.
     pub async fn get_all(&self, ids: &[JobId]) -> Result<Vec<JobRecord>> {
         Ok(self.store.get(ids).await?.into_iter().filter_map(Lookup::found).collect())
+    }
+
+    /// Writes what this process has counted and not written yet, and tells those who watch the live feed of its last changes.
+    /// Both happen every second by themselves; a process that ends calls this last, or loses up to a second of its
+    /// statistics, and nothing of its jobs. A [worker's shutdown](crate::Worker::shutdown) does it, too.
+    ///
+    /// # Errors
+    /// A store's fault.
+    pub async fn flush(&self) -> Result<()> {
+        match Recorder::of(&self.store) {
+            Some(recorder) => recorder.flush().await,
+            None => Ok(()),
+        }
     }
 
     /// Begins to describe a worker: register kinds, name queues, start.

@@ -41,4 +41,4 @@ pub use store::{
     Changes, Error, GONE_FOR, KEPT_ERRORS, KEPT_EVENT_BYTES, KEPT_EVENTS, Listener, MAX_LANES, MAX_PAUSES,
     MAX_POSITION, MAX_SAMPLES, Observer, PRIORITY_STEP, Result, Signals, Store, WORKER_SEEN_FOR,
 };
-pub use worker::{Context, DEFAULT_LEASE, Registry, Shutdown, Worker, WorkerBuilder};
+pub use worker::{Context, DEFAULT_LEASE, Registry, Shutdown, Worker, WorkerBuilder, layer};

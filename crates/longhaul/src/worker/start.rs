@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::active::{Active, Shutdown};
 use super::dispatch::{Dispatch, Pause};
 use super::heartbeat::Heartbeat;
+use super::layer::{Layers, RunLayer, Stack};
 use super::queue::WorkerQueue;
 use super::recorder::record;
 use super::registry::Registry;
@@ -28,6 +29,7 @@ pub const DEFAULT_LEASE: Duration = Duration::from_secs(30);
 pub struct WorkerBuilder {
     longhaul: Longhaul,
     registry: Registry,
+    layers: Layers,
     queues: Vec<QueueSlots>,
     lease_for: Duration,
     runtime: Runtime,
@@ -39,6 +41,7 @@ impl WorkerBuilder {
         Self {
             longhaul,
             registry: Registry::default(),
+            layers: Layers::default(),
             queues: Vec::new(),
             lease_for: DEFAULT_LEASE,
             runtime: Runtime::default(),
@@ -58,6 +61,14 @@ impl WorkerBuilder {
     #[must_use]
     pub fn registry(mut self, registry: Registry) -> Self {
         self.registry = registry;
+        self
+    }
+
+    /// Puts a [layer](crate::layer) around every run of the worker, whatever its kind. The first that is added is the
+    /// outermost.
+    #[must_use]
+    pub fn layer(mut self, layer: impl RunLayer) -> Self {
+        self.layers.add(layer);
         self
     }
 
@@ -95,10 +106,11 @@ impl WorkerBuilder {
     /// Starts to claim and run jobs, and the store's [`Maintenance`] with it.
     ///
     /// # Panics
-    /// Outside of a tokio runtime (unless it was given [another](Self::runtime)), or where no thread can be started.
+    /// Outside of a tokio runtime (unless it was given [another](Self::runtime)), where no thread can be started, or where a
+    /// layer panics when it is put around the others.
     #[must_use]
     pub fn start(self) -> Worker {
-        let Self { longhaul, registry, queues, lease_for, runtime, runs_schedules } = self;
+        let Self { longhaul, registry, layers, queues, lease_for, runtime, runs_schedules } = self;
         let scheduler = runs_schedules.then(|| Scheduler::start_on(longhaul.clone(), runtime.clone()));
         let worker = WorkerInfo {
             // Short, because every job that it claims keeps it.
@@ -139,7 +151,7 @@ impl WorkerBuilder {
             sends: Pause::default(),
             claims: Pause::default(),
             kinds: registry.supported(),
-            registry: Arc::new(registry),
+            stack: Arc::new(Stack::new(registry, &layers, longhaul.clone())),
             recorder,
             active: active.clone(),
             activity: maintenance.activity(),

@@ -8,6 +8,7 @@ mod cancel;
 mod faults;
 mod faulty;
 mod harness;
+mod layers;
 mod leases;
 mod log;
 mod maintenance;
