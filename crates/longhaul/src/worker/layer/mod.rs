@@ -56,7 +56,7 @@
 //! The response is the job's output, and the error a [`RunError`]; what leaves the outermost layer is what the job's policy is
 //! applied to: a [`JobError::retry`] is retried with the job's backoff while attempts are left, an output completes the job, and
 //! so on, whichever layer it came from. A layer's own error type may be anything that becomes a `Box<dyn Error + Send + Sync>`:
-//! a [`RunError`] in it, or among its causes, keeps its consequence; another is treated as a job's [error](JobError) is.
+//! a [`RunError`] in it, or among its causes, keeps its consequence; another is treated as a job's [error](crate::JobError) is.
 //!
 //! # Layers of `tower`
 //!
@@ -89,7 +89,6 @@
 //!
 //! [`Service`]: tower_service::Service
 //! [`JobError::retry`]: crate::JobError::retry
-//! [`JobError`]: crate::JobError
 //! [`WorkerBuilder::layer`]: crate::WorkerBuilder::layer
 //! [`Harness::layer`]: crate::testing::Harness::layer
 
