@@ -185,8 +185,10 @@ async fn claims_and_looks_at_keys_read_no_more_than_their_indexes() {
         (include_str!("../../src/sql/forget_limit_keys.sql"), "limit_keys_at_rest"),
     ] {
         let plan = plan(sql).await;
+        let tables = ["jobs", "g", "o", "key_groups", "limit_keys", "key_configs"];
         let is_scan = |step: &str| {
-            step.starts_with("SCAN ") && !step.contains("subquery") && !step.contains("CONSTANT")
+            step.strip_prefix("SCAN ")
+                .is_some_and(|what| what.split(' ').next().is_some_and(|name| tables.contains(&name)))
         };
         let scans = plan.split("; ").any(is_scan);
         assert!(plan.contains(index) && !plan.contains("TEMP B-TREE") && !scans, "{index}: {plan}");
