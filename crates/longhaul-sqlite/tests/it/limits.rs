@@ -186,7 +186,6 @@ async fn claims_and_looks_at_keys_read_no_more_than_their_indexes() {
         (include_str!("../../src/sql/forget_limit_keys.sql"), "limit_keys_at_rest"),
     ] {
         let plan = plan(sql).await;
-        let tables = ["jobs", "g", "o", "key_groups", "limit_keys", "key_configs"];
         // An index of only what is looked for may be read as a whole.
         let is_scan = |step: &str| {
             let table = step.strip_prefix("SCAN ").and_then(|what| what.split(' ').next());
