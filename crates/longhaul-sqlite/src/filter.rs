@@ -7,13 +7,25 @@ use rusqlite::types::Value;
 /// depends on the filter, because named jobs, rare states and failures have indexes of their own.
 pub(crate) fn source(filter: &JobFilter, values: &mut Vec<Value>, limit: i64) -> String {
     let words = |ids: &[JobId]| ids.iter().map(|id| id.as_str().to_owned()).collect::<Vec<_>>();
+    // Named, because the planner does not know how few jobs an index holds, and reads all in their order.
     let mut index = "";
+    let mut in_state = |state: State| match state {
+        State::Running => {
+            index = " INDEXED BY jobs_running";
+            " AND state = 'running'".to_owned()
+        }
+        state => {
+            index = " INDEXED BY jobs_unsuccessful";
+            // The second condition is the index's own, without which it cannot be named.
+            format!(" AND state = '{state}' AND state IN ('failed', 'cancelled')")
+        }
+    };
     let narrow = if !filter.ids.is_empty() {
         format!(" AND id IN ({})", placeholders(values, words(&filter.ids)))
     } else if !filter.parents.is_empty() {
         format!(" AND parent IN ({})", placeholders(values, words(&filter.parents)))
     } else if let [state @ (State::Failed | State::Cancelled | State::Running)] = filter.states[..] {
-        format!(" AND state = '{state}'")
+        in_state(state)
     } else {
         match narrowest(&filter.terms) {
             Some(Condition::Id(id)) => {
@@ -22,9 +34,8 @@ pub(crate) fn source(filter: &JobFilter, values: &mut Vec<Value>, limit: i64) ->
             Some(Condition::Parent(id)) => {
                 format!(" AND parent = {}", placeholders(values, vec![id.as_str().into()]))
             }
-            Some(Condition::State(state)) => format!(" AND state = '{state}'"),
+            Some(Condition::State(state)) => in_state(*state),
             Some(_) => {
-                // The planner does not know how few these are.
                 index = " INDEXED BY jobs_with_errors";
                 " AND errors IS NOT NULL".to_owned()
             }
@@ -63,16 +74,23 @@ pub(crate) fn conditions(filter: &JobFilter, values: &mut Vec<Value>) -> String 
     one_of("kind", filter.kinds.clone());
     one_of("queue", filter.queues.clone());
     for Term { condition, negated } in &filter.terms {
+        if let Condition::Key(key) = condition {
+            let word = placeholders(values, vec![format!(",{key},")]);
+            let is = if *negated { "= 0" } else { "> 0" };
+            all.push(format!("coalesce(instr(',' || limit_key || ',', {word}), 0) {is}"));
+            continue;
+        }
         let (column, word) = match condition {
             Condition::Id(id) => ("id", id.as_str()),
             Condition::State(state) => ("state", state.as_str()),
             Condition::Kind(kind) => ("kind", kind.as_str()),
             Condition::Queue(queue) => ("queue", queue.as_str()),
             Condition::Parent(parent) => ("parent", parent.as_str()),
-            Condition::Key(key) => ("limit_key", key.as_str()),
-            Condition::Label { .. } | Condition::Args { .. } | Condition::Error(_) | Condition::Text(_) => {
-                continue;
-            }
+            Condition::Key(_)
+            | Condition::Label { .. }
+            | Condition::Args { .. }
+            | Condition::Error(_)
+            | Condition::Text(_) => continue,
         };
         let is = if *negated { "IS NOT" } else { "IS" };
         all.push(format!("{column} {is} {}", placeholders(values, vec![word.to_owned()])));

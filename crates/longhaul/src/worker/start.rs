@@ -18,6 +18,7 @@ use crate::maintenance::Maintenance;
 use crate::model::{QueueSlots, WorkerInfo, process_id};
 use crate::panics::contain_future;
 use crate::runtime::Runtime;
+use crate::schedule::Scheduler;
 use crate::stats::Recorder;
 
 /// The longest time that a worker may go without a heartbeat before its jobs are given to others.
@@ -32,6 +33,7 @@ pub struct WorkerBuilder {
     queues: Vec<QueueSlots>,
     lease_for: Duration,
     runtime: Runtime,
+    runs_schedules: bool,
 }
 
 impl WorkerBuilder {
@@ -43,6 +45,7 @@ impl WorkerBuilder {
             queues: Vec::new(),
             lease_for: DEFAULT_LEASE,
             runtime: Runtime::default(),
+            runs_schedules: false,
         }
     }
 
@@ -93,6 +96,13 @@ impl WorkerBuilder {
         self
     }
 
+    /// Fires the [schedules](Longhaul::schedules) of the store, too, as every server of it does.
+    #[must_use]
+    pub fn run_schedules(mut self) -> Self {
+        self.runs_schedules = true;
+        self
+    }
+
     /// Starts to claim and run jobs, and the store's [`Maintenance`] with it.
     ///
     /// # Panics
@@ -100,7 +110,8 @@ impl WorkerBuilder {
     /// layer panics when it is put around the others.
     #[must_use]
     pub fn start(self) -> Worker {
-        let Self { longhaul, registry, layers, queues, lease_for, runtime } = self;
+        let Self { longhaul, registry, layers, queues, lease_for, runtime, runs_schedules } = self;
+        let scheduler = runs_schedules.then(|| Scheduler::start_on(longhaul.clone(), runtime.clone()));
         let worker = WorkerInfo {
             // Short, because every job that it claims keeps it.
             id: format!("{:016x}", (runtime.random)()),
@@ -152,7 +163,12 @@ impl WorkerBuilder {
             next_run: 0,
             ended,
         };
-        let ending = Ending { active: active.clone(), stopped: stopped.clone(), _maintenance: maintenance };
+        let ending = Ending {
+            active: active.clone(),
+            stopped: stopped.clone(),
+            _maintenance: maintenance,
+            _scheduler: scheduler,
+        };
         let (clock, task_clock) = (runtime.clock.clone(), runtime.clock.clone());
         runtime.spawn(async move {
             let _ending = ending;
@@ -175,6 +191,7 @@ struct Ending {
     active: Active,
     stopped: CancellationToken,
     _maintenance: Maintenance,
+    _scheduler: Option<Scheduler>,
 }
 
 impl Drop for Ending {

@@ -16,6 +16,7 @@ mod outage;
 mod outcomes;
 mod panics;
 mod refused;
+mod schedules;
 mod script;
 mod shutdown;
 mod slots;
