@@ -87,7 +87,7 @@ impl Load {
             let probe = Probe { millis: random.random_range(1..120), behaviour };
             let mut body =
                 json!({ "id": id, "kind": Probe::KIND, "args": probe, "queue": QUEUE, "max_attempts": 3 });
-            if let Some(key) = probe.limit_key() {
+            if let Some(key) = probe.limit_keys().pop() {
                 body["key"] = key.into();
             }
             self.send(&client, &body, &mut random).await?;

@@ -123,8 +123,8 @@ impl Job for Probe {
         Backoff { base: Duration::from_millis(50), factor: 2.0, max: Duration::from_secs(1), jitter: 0.2 }
     }
 
-    fn limit_key(&self) -> Option<String> {
-        (self.behaviour == Behaviour::Limited).then(|| LIMIT_KEY.to_owned())
+    fn limit_keys(&self) -> Vec<String> {
+        Vec::from_iter((self.behaviour == Behaviour::Limited).then(|| LIMIT_KEY.to_owned()))
     }
 
     async fn run(self, cx: Context<()>) -> JobResult<String> {

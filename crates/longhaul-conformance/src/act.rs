@@ -59,6 +59,34 @@ pub async fn cancelling_a_running_job_asks_it_to_stop(fx: &Fixture) {
     assert_eq!(fx.state(&other.lease.id).await, State::Cancelled, "and it may stop by itself");
 }
 
+/// "A job that was asked to stop already is left alone unless its grace becomes shorter."
+pub async fn a_job_that_was_asked_to_stop_already_is_left_alone_unless_its_grace_becomes_shorter(
+    fx: &Fixture,
+) {
+    fx.claim_many(3).await;
+    let all = JobFilter::default();
+    // As whoever works through a large number does it: until nothing is left to be done.
+    let mut done = Vec::new();
+    for _ in 0..3 {
+        done.push(fx.act_on(&all, CANCEL, 2).await);
+    }
+    assert_eq!(done, [2, 1, 0]);
+    fx.clock.advance(secs(1));
+    for grace in [secs(10), HOUR, Duration::MAX] {
+        let acted = ok("act", fx.store.act(&all, Action::Cancel { grace }, 10).await);
+        assert_eq!((acted.matched, acted.done, acted.complete), (3, 0, true), "{grace:?} ends later");
+    }
+    assert_eq!(fx.act_on(&all, Action::Cancel { grace: secs(2) }, 10).await, 3, "it ends sooner");
+    assert_eq!(fx.act_on(&all, Action::Cancel { grace: secs(2) }, 10).await, 0);
+    fx.clock.advance(secs(3));
+    assert_eq!(fx.sweep().await, Swept { fenced: 3, ..Swept::default() });
+
+    // A new run knows nothing of the request to the one before.
+    assert_eq!(fx.act_on(&all, Action::Retry, 10).await, 3);
+    assert_eq!(fx.claim_ids().await.len(), 3);
+    assert_eq!(fx.act_on(&all, Action::Cancel { grace: HOUR }, 10).await, 3);
+}
+
 /// "Cancelling a finished job does nothing."
 pub async fn cancelling_a_finished_job_does_nothing(fx: &Fixture) {
     for outcome in [completed(), failed(), cancelled()] {

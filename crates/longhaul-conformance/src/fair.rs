@@ -43,7 +43,7 @@ pub async fn a_fair_queue_takes_turns_between_its_keys(fx: &Fixture) {
     assert_eq!(ids, ["a.0", "b.first", "a.1"], "within a key, priority and age decide");
     assert_eq!(turns(fx, 5).await, ["b", "a", "b", "a", "a"]);
     fx.set_queue(QUEUE, &QueueConfig::default()).await;
-    enqueue(fx, "a", 2).await;
+    enqueue(fx, "c", 2).await;
     fx.enqueue(NewJob { id: None, limit_keys: vec!["b".into()], ..job() }).await;
     assert_eq!(fx.claim_ids().await.len(), 3, "and goes on when it is fair no more");
 }

@@ -438,6 +438,10 @@ pub async fn keys_tell_their_limits_what_waits_and_what_runs(fx: &Fixture) {
     assert_eq!(told[0].config, Some(KeyConfig { rate, ..KeyConfig::default() }));
     assert_eq!((told[2].config, told[2].limits.slots), (None, Some(2)));
     assert_eq!((told[0].closed_until, told[0].rate_free_at), (None, None), "one of a burst is left");
+    let cost = Cost { slots: 1, rate: 3 };
+    let names = vec!["provider".to_owned()];
+    let all_three = keys(fx, KeyFilter { names, limit: 1, cost, ..KeyFilter::default() }).await;
+    assert_eq!(all_three[0].rate_free_at, Some(fx.now().plus(secs(2))), "for the job that is asked for");
 }
 
 /// "A pause of a limit key is listed until it ends."

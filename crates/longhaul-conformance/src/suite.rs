@@ -239,6 +239,7 @@ macro_rules! sentences {
             act {
                 cancelling_a_waiting_job_ends_it_at_once
                 cancelling_a_running_job_asks_it_to_stop
+                a_job_that_was_asked_to_stop_already_is_left_alone_unless_its_grace_becomes_shorter
                 cancelling_a_finished_job_does_nothing
                 retrying_a_finished_job_makes_it_available_with_all_its_attempts
                 retrying_keeps_the_steps_of_a_failed_job

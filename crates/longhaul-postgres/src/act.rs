@@ -73,10 +73,13 @@ impl WriteTx<'_> {
                     true
                 }
                 Deed::AskToStop(grace) => {
-                    let by = lifecycle::cancel_by(target.cancel_by.map(Timestamp), grace, self.time.latest);
-                    let sql = include_str!("sql/ask_to_stop.sql");
-                    self.rows("cancel", sql, &[&target.seq, &by.0]).await?;
-                    true
+                    let earlier = target.cancel_by.map(Timestamp);
+                    let by = lifecycle::cancel_by(earlier, grace, self.time.latest);
+                    if let Some(by) = by {
+                        let sql = include_str!("sql/ask_to_stop.sql");
+                        self.rows("cancel", sql, &[&target.seq, &by.0]).await?;
+                    }
+                    by.is_some()
                 }
                 Deed::Cancel => self.cancel_waiting(id, &target).await?,
                 Deed::StartAnew => {

@@ -6,6 +6,7 @@ mod client;
 mod completions;
 mod doctor;
 mod jobs;
+mod keys;
 mod late;
 mod logging;
 mod look;
@@ -87,6 +88,7 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Serve(args) => serve::run(args).await,
             Command::Worker(args) => worker::run(args).await,
             Command::Queues(args) => queues::run(args).await,
+            Command::Keys(args) => keys::run(args).await,
             Command::Workers(args) => look::workers::run(args).await,
             Command::Why(args) => look::why::run(args).await,
             Command::Stats(args) => look::stats::run(args).await,

@@ -12,6 +12,8 @@ use crate::model::{
     Action, Cost, EnqueueStatus, Enqueued, Event, JobFilter, JobId, JobRecord, Lookup, NewJob, Policy, Start,
     Unique,
 };
+use crate::schedule::Schedules;
+use crate::stats::Recorder;
 use crate::store::{Error, Result, Store};
 use crate::worker::WorkerBuilder;
 
@@ -128,7 +130,7 @@ impl Longhaul {
     }
 
     /// Cancels a job: a waiting one at once, a running one within its next heartbeat and 10 s. Answers whether
-    /// there was anything to cancel.
+    /// there was anything to cancel: not where it has ended, or was asked to stop already.
     ///
     /// The closing job of a batch takes its unfinished children with it, and theirs. It goes first, so that their
     /// ends do not set it free; where this is interrupted after that, cancelling it again cancels the rest.
@@ -173,10 +175,30 @@ impl Longhaul {
         Ok(self.store.get(ids).await?.into_iter().filter_map(Lookup::found).collect())
     }
 
+    /// Writes what this process has counted and not written yet, and tells those who watch the live feed of its last changes.
+    /// Both happen every second by themselves; a process that ends calls this last, or loses up to a second of its
+    /// statistics, and nothing of its jobs. A [worker's shutdown](crate::Worker::shutdown) does it, too.
+    ///
+    /// # Errors
+    /// A store's fault.
+    pub async fn flush(&self) -> Result<()> {
+        match Recorder::of(&self.store) {
+            Some(recorder) => recorder.flush().await,
+            None => Ok(()),
+        }
+    }
+
     /// Begins to describe a worker: register kinds, name queues, start.
     #[must_use]
     pub fn worker(&self) -> WorkerBuilder {
         WorkerBuilder::new(self.clone())
+    }
+
+    /// The schedules of the store. They are fired by every server of it, and by workers that are told to
+    /// [`run_schedules`](WorkerBuilder::run_schedules).
+    #[must_use]
+    pub fn schedules(&self) -> Schedules {
+        Schedules::new(self.clone())
     }
 
     /// Makes a kind known to this handle, so that the HTTP side accepts it. Registering a kind with a worker

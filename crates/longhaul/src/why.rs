@@ -28,12 +28,10 @@ pub struct Reason {
     pub until: Option<Timestamp>,
     /// Jobs that it waits for; at most [`MAX_WAITED_FOR`].
     pub waits_for: Vec<JobId>,
-    /// Of a number of things that must happen, those that have.
+    /// Of a number of things that must happen, those that have; of slots, those that are taken.
     pub done: Option<u64>,
     /// That number, or that of the slots there are.
     pub of: Option<u64>,
-    /// The slots that are taken.
-    pub used: Option<u64>,
 }
 
 /// The rules that keep jobs from running.
@@ -155,8 +153,8 @@ impl Longhaul {
         if job.limit_keys.is_empty() {
             return Ok(Vec::new());
         }
-        let limit = job.limit_keys.len();
-        let filter = KeyFilter { names: job.limit_keys.clone(), limit, ..KeyFilter::default() };
+        let (names, limit, cost) = (job.limit_keys.clone(), job.limit_keys.len(), job.policy.cost);
+        let filter = KeyFilter { names, limit, cost, ..KeyFilter::default() };
         let keys = self.store().keys(&filter).await?;
         let mut reasons: Vec<Reason> = keys.iter().filter_map(|key| Reason::closed(key, job)).collect();
         reasons.sort_by_key(|reason| reason.rule as u8);
@@ -166,7 +164,7 @@ impl Longhaul {
 
 impl Reason {
     fn of(rule: Rule) -> Self {
-        Self { rule, key: None, until: None, waits_for: Vec::new(), done: None, of: None, used: None }
+        Self { rule, key: None, until: None, waits_for: Vec::new(), done: None, of: None }
     }
 
     fn closed(key: &KeyInfo, job: &JobRecord) -> Option<Self> {
@@ -178,7 +176,7 @@ impl Reason {
         if let Some(most) =
             key.limits.slots.map(u64::from).filter(|most| key.used > 0 && key.used + slots > *most)
         {
-            return Some(Self { used: Some(key.used), of: Some(most), ..of(Rule::SlotsKey) });
+            return Some(Self { done: Some(key.used), of: Some(most), ..of(Rule::SlotsKey) });
         }
         key.rate_free_at.map(|_| Self { until: key.rate_free_at, ..of(Rule::RateKey) })
     }

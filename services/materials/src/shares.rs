@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use longhaul::{JobError, JobFilter, Page, Payloads, State, process_id};
+use longhaul::{JobError, JobFilter, KeyFilter, Page, Payloads, State, process_id};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
@@ -127,7 +127,16 @@ impl App {
         };
         let page = Page { cursor: None, limit: LOOKED_AT, payloads: Payloads::Short };
         let waiting = self.longhaul.store().list(&filter, page).await?.jobs;
-        Ok(waiting.iter().any(|job| job.limit_key.as_deref() != Some(key)))
+        let mut others: Vec<String> = waiting.into_iter().flat_map(|job| job.limit_keys).collect();
+        others.retain(|other| other != key);
+        others.sort();
+        others.dedup();
+        if others.is_empty() {
+            return Ok(false);
+        }
+        // A user whose own runs gave way just now waits for that, and not for a slot.
+        let others = KeyFilter { limit: others.len(), names: others, ..KeyFilter::default() };
+        Ok(self.longhaul.store().keys(&others).await?.iter().any(|other| other.closed_until.is_none()))
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use longhaul::testing::{Answer, Call, Intercept};
 use longhaul::{
-    Action, Clock, Entry, EventBody, JobFilter, JobId, JobRecord, Lease, LeaseStatus, Lookup, MemoryStore,
-    NewJob, OnClash, Outcome, Result, Start, State, Store, Unique,
+    Action, Clock, Cost, Entry, EventBody, JobFilter, JobId, JobRecord, Lease, LeaseStatus, Lookup,
+    MemoryStore, NewJob, OnClash, Outcome, Result, Start, State, Store, Unique,
 };
 use longhaul_conformance::Fixture;
 use longhaul_conformance::model::{CASES, SEED, find_difference};
@@ -22,24 +22,32 @@ enum Fault {
     FreesNoParent,
     FreesParentsTwice,
     FreesParentsWithTheFirstChild,
+    IgnoresCosts,
     IgnoresNewPriorities,
     IgnoresPriority,
+    IgnoresRates,
+    IgnoresSecondKeys,
+    IgnoresSlots,
     IgnoresTerms,
     IgnoresTheGrace,
     IgnoresUniqueKeys,
+    IgnoresWeights,
+    IsNeverFair,
     KeepsArgs,
     LosesSteps,
+    PausesNoKey,
     PausesNoQueue,
     PausesOneJobOnly,
     RefreshesNothing,
     ReportsNoRescue,
+    ResumesNoKey,
     SaysHeldWhenLost,
     SaysStepsTookNoTime,
     ShortensPauses,
     TakesEveryVersion,
 }
 
-const FAULTS: [Fault; 23] = [
+const FAULTS: [Fault; 31] = [
     Fault::DelaysNothing,
     Fault::DropsChunks,
     Fault::DropsFollowUps,
@@ -48,17 +56,25 @@ const FAULTS: [Fault; 23] = [
     Fault::FreesNoParent,
     Fault::FreesParentsTwice,
     Fault::FreesParentsWithTheFirstChild,
+    Fault::IgnoresCosts,
     Fault::IgnoresNewPriorities,
     Fault::IgnoresPriority,
+    Fault::IgnoresRates,
+    Fault::IgnoresSecondKeys,
+    Fault::IgnoresSlots,
     Fault::IgnoresTerms,
     Fault::IgnoresTheGrace,
     Fault::IgnoresUniqueKeys,
+    Fault::IgnoresWeights,
+    Fault::IsNeverFair,
     Fault::KeepsArgs,
     Fault::LosesSteps,
+    Fault::PausesNoKey,
     Fault::PausesNoQueue,
     Fault::PausesOneJobOnly,
     Fault::RefreshesNothing,
     Fault::ReportsNoRescue,
+    Fault::ResumesNoKey,
     Fault::SaysHeldWhenLost,
     Fault::SaysStepsTookNoTime,
     Fault::ShortensPauses,
@@ -68,7 +84,7 @@ const FAULTS: [Fault; 23] = [
 #[test]
 fn the_model_test_finds_each_fault() {
     // A fault that takes a long sequence to show is found by most runs of `CASES` sequences, not by all.
-    let cases = 10 * CASES;
+    let cases = 40 * CASES;
     for fault in FAULTS {
         let difference = find_difference(
             || async move {
@@ -101,6 +117,17 @@ async fn around(fault: Fault, store: Arc<dyn Store>, mut call: Call) -> Result<A
         }
         Call::Act(_, Action::SetPriority { priority }, _) if fault == Fault::IgnoresNewPriorities => {
             *priority = 0;
+        }
+        Call::SetQueue(_, config) if fault == Fault::IsNeverFair => config.fair = false,
+        Call::SetKey(_, Some(config)) => match fault {
+            Fault::IgnoresSlots => config.slots = None,
+            Fault::IgnoresRates => config.rate = None,
+            Fault::IgnoresWeights => config.weight = None,
+            _ => {}
+        },
+        Call::PauseKey(key, _) if fault == Fault::PausesNoKey => call = Call::ResumeKey(std::mem::take(key)),
+        Call::ResumeKey(key) if fault == Fault::ResumesNoKey => {
+            call = Call::PauseKey(std::mem::take(key), Duration::ZERO);
         }
         Call::PauseQueue(queue) if fault == Fault::PausesNoQueue => {
             call = Call::ResumeQueue(std::mem::take(queue));
@@ -146,7 +173,9 @@ async fn around(fault: Fault, store: Arc<dyn Store>, mut call: Call) -> Result<A
 fn bend_job(fault: Fault, job: &mut NewJob) {
     match fault {
         Fault::DelaysNothing => job.start = Start::Now,
+        Fault::IgnoresCosts => job.policy.cost = Cost::default(),
         Fault::IgnoresPriority => job.priority = 0,
+        Fault::IgnoresSecondKeys => job.limit_keys.truncate(1),
         Fault::IgnoresUniqueKeys => job.unique = None,
         Fault::TakesEveryVersion => job.version = 1,
         Fault::RefreshesNothing => {

@@ -15,9 +15,9 @@ use utoipa::ToSchema;
 pub enum Role {
     /// Reads everything, and changes nothing.
     Viewer,
-    /// Also enqueues, cancels, retries and deletes jobs, and pauses queues.
+    /// Also enqueues, cancels, retries and deletes jobs, and pauses queues and limit keys.
     Operator,
-    /// Also configures queues, and does what remote workers do.
+    /// Also configures queues and limit keys, and does what remote workers do.
     Admin,
 }
 
@@ -62,6 +62,11 @@ pub(crate) const TABLE: &[(&str, &str, Need)] = &[
     ("GET",    "/errors",                 VIEWER),
     ("GET",    "/events",                 VIEWER),
     ("GET",    "/keys",                   VIEWER),
+    ("GET",    "/keys/{key}",             VIEWER),
+    ("PUT",    "/keys/{key}",             ADMIN),
+    ("DELETE", "/keys/{key}",             ADMIN),
+    ("POST",   "/keys/{key}/pause",       OPERATOR),
+    ("POST",   "/keys/{key}/resume",      OPERATOR),
     ("GET",    "/kinds",                  VIEWER),
     ("GET",    "/workers",                VIEWER),
     ("GET",    "/queues",                 VIEWER),

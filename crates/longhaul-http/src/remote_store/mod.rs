@@ -16,9 +16,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use longhaul::{
     Acted, Action, Changes, Claim, Claimed, EnqueueStatus, Enqueued, Error, Event, Finish, FinishAndClaim,
-    JobFilter, JobId, JobPage, JobRecord, Json, KeyPause, Lane, Lease, LeaseStatus, Lookup, NewJob, Page,
-    Payloads, QueueConfig, QueueInfo, Record, Result, Sample, State, StepRecord, Store, Swept, Timestamp,
-    WorkerInfo, admit,
+    JobFilter, JobId, JobPage, JobRecord, Json, KeyConfig, KeyFilter, KeyInfo, Lane, Lease, LeaseStatus,
+    Lookup, NewJob, Page, Payloads, QueueConfig, QueueInfo, Record, Result, Sample, State, StepRecord, Store,
+    Swept, Timestamp, WorkerInfo, admit,
 };
 
 use self::call::{Caller, Failed, Reached, Wire};
@@ -26,9 +26,10 @@ use self::pieces::{finish_pieces, record_pieces};
 use crate::wire::{
     AbandonAnswer, AbandonBody, ActAnswer, ActBody, ClaimAnswer, ClaimBody, ClaimedBody, EnqueueAnswer,
     EnqueueBody, EventsAnswer, EventsBody, FinishesBody, GetAnswer, GetBody, HeartbeatBody, Item,
-    LanesAnswer, ListBody, MAX_ITEMS, NewJobBody, NothingBody, PausesAnswer, PutSamplesBody, QueueNameBody,
-    QueuesAnswer, RecordsBody, SamplesAnswer, SamplesBody, Seconds, SetQueueBody, StatusesAnswer,
-    StepsAnswer, StepsBody, SweepBody, TurnAnswer, TurnBody, WorkerBody, WorkersAnswer,
+    KeyNameBody, KeysAnswer, KeysBody, LanesAnswer, ListBody, MAX_ITEMS, NewJobBody, NothingBody,
+    PauseKeyBody, PutSamplesBody, QueueNameBody, QueuesAnswer, RecordsBody, SamplesAnswer, SamplesBody,
+    Seconds, SetKeyBody, SetQueueBody, StatusesAnswer, StepsAnswer, StepsBody, SweepBody, TurnAnswer,
+    TurnBody, WorkerBody, WorkersAnswer,
 };
 
 /// The jobs of a Longhaul server, over HTTP. Cheap to clone.
@@ -367,10 +368,36 @@ impl Store for RemoteStore {
         Ok(answer.lanes)
     }
 
-    async fn pauses(&self) -> Result<Vec<KeyPause>> {
-        let wire = Wire { route: "pauses", operation: "list pauses", ..Wire::default() };
-        let answer: PausesAnswer = self.caller.call(&wire, &NothingBody {}).await?;
-        Ok(answer.pauses)
+    async fn set_key(&self, key: &str, config: Option<&KeyConfig>) -> Result<()> {
+        admit::key(key, config)?;
+        let wire = Wire { route: "set-key", operation: "configure a limit key", ..Wire::default() };
+        let body = SetKeyBody { key: key.to_owned(), config: config.copied() };
+        let NothingBody {} = self.caller.call(&wire, &body).await?;
+        Ok(())
+    }
+
+    async fn pause_key(&self, key: &str, pause: Duration) -> Result<()> {
+        admit::paused_key(key)?;
+        let wire = Wire { route: "pause-key", operation: "pause a limit key", ..Wire::default() };
+        let body = PauseKeyBody { key: key.to_owned(), pause: Seconds(pause) };
+        let NothingBody {} = self.caller.call(&wire, &body).await?;
+        Ok(())
+    }
+
+    async fn resume_key(&self, key: &str) -> Result<()> {
+        // No key of another name is ever paused.
+        if admit::paused_key(key).is_err() {
+            return Ok(());
+        }
+        let wire = Wire { route: "resume-key", operation: "resume a limit key", ..Wire::default() };
+        let NothingBody {} = self.caller.call(&wire, &KeyNameBody { key: key.to_owned() }).await?;
+        Ok(())
+    }
+
+    async fn keys(&self, filter: &KeyFilter) -> Result<Vec<KeyInfo>> {
+        let wire = Wire { route: "keys", operation: "list limit keys", ..Wire::default() };
+        let answer: KeysAnswer = self.caller.call(&wire, &KeysBody { filter: filter.clone() }).await?;
+        Ok(answer.keys)
     }
 
     async fn steps(&self, id: &JobId) -> Result<Option<Vec<StepRecord>>> {

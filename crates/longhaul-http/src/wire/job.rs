@@ -83,8 +83,13 @@ pub(crate) struct NewJobBody {
     #[serde(default, skip_serializing_if = "is_default")]
     #[schema(value_type = Option<serde_json::Value>)]
     policy: Policy,
-    /// The limit key that it shares with jobs that are paused together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The names of limits that it shares with others; at most 4.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    limit_keys: Vec<String>,
+    /// One of them, as workers of the previous release name it.
+    #[serde(default, skip_serializing)]
+    #[schema(ignore)]
     limit_key: Option<String>,
     /// Keeps a second job of the same key from being created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -182,7 +187,8 @@ impl From<&NewJob> for NewJobBody {
             timeout: job.policy.timeout.map(Seconds),
             backoff: job.policy.backoff.map(BackoffBody::from),
             policy: rest(job.policy),
-            limit_key: job.limit_key.clone(),
+            limit_keys: job.limit_keys.clone(),
+            limit_key: None,
             unique: job.unique.as_ref().map(|unique| UniqueBody {
                 key: unique.key.clone(),
                 period: unique.period.map(Seconds),
@@ -226,7 +232,7 @@ impl NewJobBody {
             max_attempts: self.max_attempts,
             max_crashes: self.max_crashes,
             policy: policy(self.timeout, self.backoff, self.policy),
-            limit_key: self.limit_key,
+            limit_keys: self.limit_key.into_iter().chain(self.limit_keys).collect(),
             unique: self.unique.map(|unique| Unique {
                 key: unique.key,
                 period: unique.period.map(|period| period.0),

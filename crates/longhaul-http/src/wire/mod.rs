@@ -24,8 +24,9 @@ pub(crate) use job::{EnqueueAnswer, EnqueueBody};
 pub(crate) use seconds::Seconds;
 pub(crate) use store::{
     AbandonAnswer, AbandonBody, ActAnswer, ActBody, EventsAnswer, EventsBody, GetAnswer, GetBody,
-    LanesAnswer, ListBody, NothingBody, PausesAnswer, PutSamplesBody, QueueNameBody, QueuesAnswer,
-    SamplesAnswer, SamplesBody, SetQueueBody, StepsAnswer, StepsBody, SweepBody, WorkersAnswer,
+    KeyNameBody, KeysAnswer, KeysBody, LanesAnswer, ListBody, NothingBody, PauseKeyBody, PutSamplesBody,
+    QueueNameBody, QueuesAnswer, SamplesAnswer, SamplesBody, SetKeyBody, SetQueueBody, StepsAnswer,
+    StepsBody, SweepBody, WorkersAnswer,
 };
 
 /// The most bytes of a body under `/worker`. More than elsewhere, because finishes carry outputs.

@@ -1,8 +1,8 @@
 //! The operations that only a whole store needs, with the engine's own types inside.
 
 use longhaul::{
-    Acted, Action, Event, JobFilter, JobId, Json, KeyPause, Lane, Lookup, Page, QueueConfig, QueueInfo,
-    Sample, StepRecord, Timestamp, WorkerInfo,
+    Acted, Action, Event, JobFilter, JobId, Json, KeyConfig, KeyFilter, KeyInfo, Lane, Lookup, Page,
+    QueueConfig, QueueInfo, Sample, StepRecord, Timestamp, WorkerInfo,
 };
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -148,11 +148,47 @@ pub(crate) struct LanesAnswer {
     pub(crate) lanes: Vec<Lane>,
 }
 
+/// The limits of a limit key; null takes them away.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[schema(as = StorePauses)]
-pub(crate) struct PausesAnswer {
+#[serde(deny_unknown_fields)]
+#[schema(as = StoreSetKey)]
+pub(crate) struct SetKeyBody {
+    pub(crate) key: String,
+    #[schema(value_type = Option<serde_json::Value>, required)]
+    pub(crate) config: Option<KeyConfig>,
+}
+
+/// A limit key that is paused.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = StorePauseKey)]
+pub(crate) struct PauseKeyBody {
+    pub(crate) key: String,
+    #[schema(value_type = Seconds)]
+    pub(crate) pause: Seconds,
+}
+
+/// A limit key that is resumed.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = StoreKeyName)]
+pub(crate) struct KeyNameBody {
+    pub(crate) key: String,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = StoreKeysFilter)]
+pub(crate) struct KeysBody {
+    #[schema(value_type = serde_json::Value)]
+    pub(crate) filter: KeyFilter,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = StoreKeys)]
+pub(crate) struct KeysAnswer {
     #[schema(value_type = Vec<serde_json::Value>)]
-    pub(crate) pauses: Vec<KeyPause>,
+    pub(crate) keys: Vec<KeyInfo>,
 }
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]

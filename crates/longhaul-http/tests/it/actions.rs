@@ -3,6 +3,7 @@ use insta::assert_snapshot;
 use serde_json::json;
 
 use crate::app::App;
+use crate::seen::claim;
 
 const RUNNING: &str = r#"{"kind":"tell","args":{"lines":1},"id":"t"}"#;
 
@@ -151,6 +152,23 @@ async fn a_dry_run_counts_what_would_be_changed_and_changes_nothing() {
     let retry = r#"{"action":"retry","filter":{},"dry_run":true}"#;
     assert_eq!(app.post("/api/jobs/actions", retry).await.json(), acted(5, 0, true));
     assert_eq!(app.get("/api/jobs?state=available").await.json()["jobs"].as_array().unwrap().len(), 5);
+}
+
+#[tokio::test]
+async fn a_dry_run_counts_no_job_that_is_as_the_action_would_make_it() {
+    let app = App::new();
+    app.post("/api/jobs", r#"{"kind":"greet","args":{"name":"x"}}"#).await;
+    claim(&app, "default", "greet").await;
+    for action in [r#""action":"cancel""#, r#""action":"set_priority","priority":3"#] {
+        let act = async |dry_run: bool| {
+            let body = format!(r#"{{{action},"filter":{{}},"dry_run":{dry_run}}}"#);
+            app.post("/api/jobs/actions", &body).await.json()
+        };
+        assert_eq!(act(true).await, acted(1, 1, true), "{action}");
+        assert_eq!(act(false).await, acted(1, 1, true), "{action}");
+        assert_eq!(act(true).await, acted(1, 0, true), "{action}");
+        assert_eq!(act(false).await, acted(1, 0, true), "{action}");
+    }
 }
 
 #[tokio::test]

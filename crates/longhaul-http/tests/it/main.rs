@@ -17,6 +17,7 @@ mod events;
 mod fault;
 mod health;
 mod idempotency;
+mod keys;
 mod kinds;
 mod list;
 mod metrics;

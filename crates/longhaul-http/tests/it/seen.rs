@@ -13,7 +13,7 @@ use crate::app::{App, request};
 
 const GREET: &str = r#"{"kind":"greet","args":{"name":"x"},"id":"g"}"#;
 
-async fn claim(app: &App, queue: &str, kind: &str) -> Claimed {
+pub(crate) async fn claim(app: &App, queue: &str, kind: &str) -> Claimed {
     let claim = Claim {
         worker: WorkerInfo { id: "w".into(), ..WorkerInfo::default() },
         queues: vec![QueueSlots { queue: queue.into(), slots: 1 }],

@@ -55,11 +55,12 @@ end
 local actions = {
   cancel = function(id, job)
     if job[STATE] >= COMPLETED then return false end
+    local earlier, by = job[CANCEL_BY], min(END_OF_TIME, now + tonumber(value))
+    -- A second request may shorten the grace and cannot lengthen it.
+    if job[STATE] == RUNNING and earlier ~= 0 and by >= earlier then return false end
     unindex(id, job)
     if job[STATE] == RUNNING then
-      -- A second request may shorten the grace and cannot lengthen it.
-      local by = job[CANCEL_BY]
-      job[CANCEL_BY] = min(by == 0 and END_OF_TIME or by, now + tonumber(value))
+      job[CANCEL_BY] = by
     else
       set_state(job, CANCELLED)
       end_job(id, job)

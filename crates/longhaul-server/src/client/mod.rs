@@ -34,6 +34,8 @@ use crate::{Coded, Result, USAGE};
 
 /// The longest that a server may take to answer, beyond what it was asked to hold the answer for.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest that a command which has done its work waits for its statistics to be written.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest that a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The most bytes of an answer: a page of jobs with all their args and outputs.
@@ -50,7 +52,7 @@ pub(crate) struct Client {
 #[derive(Clone)]
 enum Transport {
     /// The routes over a store that this process has opened.
-    Store(Router),
+    Store(Router, Longhaul),
     Server {
         http: reqwest::Client,
         /// Without a slash at its end.
@@ -70,8 +72,19 @@ impl Client {
         // The store hides by itself; here it is known too, so that what is shown does not come back as a value.
         let redaction = crate::stores::redaction().unwrap_or_default();
         let config = HttpConfig { unknown_kinds, redaction, ..HttpConfig::default() };
-        let routes = Router::new().nest("/api", longhaul_http::router(longhaul, config));
-        Self { transport: Transport::Store(routes), described }
+        let routes = Router::new().nest("/api", longhaul_http::router(longhaul.clone(), config));
+        Self { transport: Transport::Store(routes, longhaul), described }
+    }
+
+    /// Writes what this process has counted and tells others of its changes, which a command that ends would take along.
+    pub(crate) async fn flush(&self) {
+        let Transport::Store(_, longhaul) = &self.transport else { return };
+        // The command has done what it was for, and its exit code says so.
+        match tokio::time::timeout(FLUSH_TIMEOUT, longhaul.flush()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => eprintln!("longhaul: the statistics lack what was just done: {error}"),
+            Err(_) => eprintln!("longhaul: the statistics lack what was just done: the store did not answer"),
+        }
     }
 
     /// Speaks to a server. `url` is its address, with its base path where it has one.
@@ -115,7 +128,7 @@ impl Client {
             chunks.try_fold(Vec::new(), add).await
         };
         let bytes = match &self.transport {
-            Transport::Store(_) => answer.await?,
+            Transport::Store(..) => answer.await?,
             Transport::Server { base, .. } => {
                 let silent = || format!("{base} did not answer within {} s", ANSWER_TIMEOUT.as_secs());
                 tokio::time::timeout(ANSWER_TIMEOUT, answer).await.map_err(|_| silent())??
@@ -135,7 +148,7 @@ impl Client {
         let body = body.map(Value::to_string);
         let last_event = last_event.map(|seq| seq.to_string());
         let (status, chunks): (StatusCode, Chunks) = match &self.transport {
-            Transport::Store(routes) => {
+            Transport::Store(routes, _) => {
                 let mut request = Request::builder().method(method).uri(format!("/api{path}"));
                 if let Some(seq) = &last_event {
                     request = request.header("last-event-id", seq);

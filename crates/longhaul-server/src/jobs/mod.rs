@@ -53,14 +53,15 @@ Examples:
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     let client = args.place.open().await?;
-    match args.what {
-        What::List(args) => list::run(&client, args).await?,
-        What::Show(args) => show::run(&client, args).await?,
+    let done = match args.what {
+        What::List(args) => list::run(&client, args).await,
+        What::Show(args) => show::run(&client, args).await,
         What::Tail(args) => return tail::run(&client, args).await,
-        What::Retry(args) => act::again(&client, args).await?,
-        What::SetPriority(args) => act::moved(&client, args).await?,
-        What::Cancel(args) => act::run(&client, args, act::Deed::Cancel).await?,
-        What::Delete(args) => act::run(&client, args, act::Deed::Delete).await?,
-    }
-    Ok(ExitCode::SUCCESS)
+        What::Retry(args) => act::again(&client, args).await,
+        What::SetPriority(args) => act::moved(&client, args).await,
+        What::Cancel(args) => act::run(&client, args, act::Deed::Cancel).await,
+        What::Delete(args) => act::run(&client, args, act::Deed::Delete).await,
+    };
+    client.flush().await;
+    done.map(|()| ExitCode::SUCCESS)
 }

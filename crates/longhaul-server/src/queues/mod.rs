@@ -34,6 +34,8 @@ enum What {
     Pause(set::Paused),
     /// Take jobs of a queue again
     Resume(set::Paused),
+    /// Let the limit keys of a queue take turns, or its jobs go by priority and age alone
+    Fair(set::Fair),
     /// Say how long, and how many of, the finished jobs of a queue are kept
     Retention(set::Retention),
     /// Run all failed jobs of a queue again, with all their attempts
@@ -47,6 +49,7 @@ Examples:
   longhaul queues                                 what waits, runs and has failed
   longhaul queues show materials
   longhaul queues pause materials                 while its provider is down
+  longhaul queues fair imports                    no tenant waits behind the thousand jobs of another
   longhaul queues retention mail --completed 7d --failed 30d,10000
   longhaul jobs list queue:materials state:failed           which ones, and why
   longhaul queues retry-failed materials          once the cause is mended
@@ -64,6 +67,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         What::Show(args) => show::run(&client, args).await,
         What::Pause(args) => set::paused(&client, args, "pause").await,
         What::Resume(args) => set::paused(&client, args, "resume").await,
+        What::Fair(args) => set::fair(&client, args).await,
         What::Retention(args) => set::retention(&client, args).await,
         What::RetryFailed(args) => act::retry(&client, args).await,
         What::CleanFailed(args) => act::clean(&client, args).await,

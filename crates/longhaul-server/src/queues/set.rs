@@ -49,6 +49,36 @@ pub(super) async fn paused(client: &Client, args: Paused, word: &str) -> Result<
     Ok(())
 }
 
+/// The queue whose limit keys take turns.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  longhaul queues fair imports
+  longhaul queues fair imports --off
+  longhaul keys set tenant:42 --weight 4          four turns where others have one")]
+pub(super) struct Fair {
+    /// The queue's name
+    queue: String,
+    /// Lets all jobs go by priority and age
+    #[arg(long)]
+    off: bool,
+    /// The queue as the HTTP API has it
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn fair(client: &Client, args: Fair) -> Result<()> {
+    find(client, &args.queue).await?;
+    let path = format!("/queues/{}", encoded(&args.queue));
+    let text = client.text(Method::PATCH, &path, Some(&json!({"fair": !args.off}))).await?;
+    match (args.json, args.off) {
+        (true, _) => println!("{text}"),
+        (false, false) => println!("the limit keys of {} take turns", args.queue),
+        (false, true) => println!("the jobs of {} go by priority and age", args.queue),
+    }
+    Ok(())
+}
+
 /// Bounds of the history of a queue; an outcome that is left out stays as it is.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\

@@ -121,11 +121,17 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     })
 }
 
-async fn run_body(args: Args, mut body: Map<String, Value>) -> Result<ExitCode> {
+async fn run_body(args: Args, body: Map<String, Value>) -> Result<ExitCode> {
     let client = args.place.open().await?;
+    let ended = enqueue(&client, args, body).await;
+    client.flush().await;
+    ended
+}
+
+async fn enqueue(client: &Client, args: Args, mut body: Map<String, Value>) -> Result<ExitCode> {
     let voice = if args.quiet { Voice::Silent } else { Voice::Aloud };
     if args.queue.is_none() && !client.is_server() {
-        body.insert("queue".into(), queue_of(&client, &args.kind).await?.into());
+        body.insert("queue".into(), queue_of(client, &args.kind).await?.into());
     }
     // From before the job is there, so that Ctrl-C never leaves one behind that nobody was told of.
     let interrupts = Interrupts::listen()?;
@@ -139,11 +145,11 @@ async fn run_body(args: Args, mut body: Map<String, Value>) -> Result<ExitCode> 
         return Ok(ExitCode::SUCCESS);
     }
     let give_up = args.give_up_after.map(Duration::from_secs_f64);
-    let watch = Watch::new(&client, &job, voice);
+    let watch = Watch::new(client, &job, voice);
     let ended = watch.follow(interrupts, give_up, args.cancel_on_interrupt.into()).await?;
     match ended {
         Ended::Job { state, output } => {
-            print_result(&client, &job.id, &args, output).await?;
+            print_result(client, &job.id, &args, output).await?;
             Ok(exit_code(state))
         }
         Ended::TimedOut => Ok(ExitCode::from(TIMED_OUT)),

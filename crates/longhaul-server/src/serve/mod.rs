@@ -82,6 +82,8 @@ LLM_BASE_URL, EMBEDDING_BASE_URL, AI_BRAIN_ENDPOINT, STORAGE_URL, JWT_SECRET: se
 
 /// The least time that requests have to end after the last job has: for answers that are on their way.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
+/// The longest that a server which has drained waits for its statistics to be written.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(args: Args) -> Result<()> {
     logging::start()?;
@@ -128,6 +130,12 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     services.start();
     stop.cancelled().await;
     drain(role, server, &args.work, &stopping).await;
+    // The worker has done so, too; the last requests may have changed something since.
+    match tokio::time::timeout(FLUSH_TIMEOUT, stores.longhaul.flush()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!("the last second is missing in the statistics: {error}"),
+        Err(_) => tracing::warn!("the last second is missing in the statistics: the store did not answer"),
+    }
     tracing::info!("stopped");
     Ok(())
 }

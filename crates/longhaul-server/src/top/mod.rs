@@ -59,6 +59,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         ratatui::try_init().map_err(|error| format!("failed to take over the terminal: {error}"))?;
     let watched = watch(&client, screen, &mut terminal).await;
     ratatui::restore();
+    client.flush().await;
     watched
 }
 

@@ -1,5 +1,9 @@
 //! The commands that look at jobs and act on them, by id and by search.
 
+use std::sync::Arc;
+
+use longhaul::State;
+use longhaul::stats::{FeedNews, Recorder};
 use serde_json::Value;
 
 use crate::crew::{Act, Crew};
@@ -270,4 +274,30 @@ async fn a_queue_is_paused_before_its_first_job() {
     assert!(resumed.starts_with("later is not paused"), "{resumed}");
     let mistyped = place.run(&["queues", "resume", "stge"]).await;
     assert!(stderr(&mistyped).contains("there is no queue stge; there are "), "{mistyped:?}");
+}
+
+#[tokio::test]
+async fn what_a_command_did_is_counted_and_told_by_the_time_that_it_ends() {
+    let place = Place::new();
+    let longhaul = Crew::idle(&place).await;
+    let id = longhaul.enqueue(Act { how: "stay".into(), n: 1 }).await.expect("it is enqueued").id.to_string();
+    let recorder = Recorder::start(Arc::clone(longhaul.store()));
+    let mut feed = recorder.feed().await.expect("the store is there");
+    let made = place.printed(&["run", "act", "how=stay", "--queue", "stage", "--id", "second"]).await;
+    assert_eq!(made, "second\n");
+    assert_eq!(place.printed(&["jobs", "cancel", &id]).await, format!("{id} cancelled, or asked to stop\n"));
+    let all: Value = serde_json::from_str(&place.printed(&["stats", "--json"]).await).expect("JSON");
+    let sum = |field: &str| -> u64 {
+        all["series"].as_array().expect("a series").iter().filter_map(|point| point[field].as_u64()).sum()
+    };
+    // The first was enqueued by a process that nobody counts in.
+    assert_eq!((sum("enqueued"), sum("cancelled")), (1, 1), "{all}");
+    let mut told = Vec::new();
+    while told.len() < 2 {
+        match feed.next().await.expect("the feed goes on") {
+            FeedNews::Items(items) => told.extend(items.iter().map(|item| (item.id.to_string(), item.state))),
+            FeedNews::Gap => panic!("nothing was left out"),
+        }
+    }
+    assert_eq!(told, [("second".to_owned(), Some(State::Available)), (id, Some(State::Cancelled))]);
 }

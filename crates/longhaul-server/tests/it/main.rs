@@ -13,6 +13,7 @@ mod edges;
 mod events;
 mod following;
 mod guide;
+mod keys;
 mod kill;
 mod kill_services;
 mod lifecycle;

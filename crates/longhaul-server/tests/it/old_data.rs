@@ -97,7 +97,7 @@ async fn goes_on(fx: &Fixture) {
     let waiting = job("waiting").await;
     assert_eq!((waiting.state, waiting.priority, waiting.max_attempts), (State::Available, 5, 7));
     assert_eq!(
-        (waiting.limit_key.as_deref(), waiting.policy.timeout),
+        (waiting.limit_keys.first().map(String::as_str), waiting.policy.timeout),
         (Some("provider"), Some(Duration::from_secs(90)))
     );
     let running = job("running").await;

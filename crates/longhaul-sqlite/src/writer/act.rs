@@ -94,7 +94,10 @@ impl WriteTx<'_> {
             Deed::Nothing => return Ok(false),
             Deed::AskToStop(grace) => {
                 // The grace ends on the clock of leases, as the lease itself does.
-                let by = lifecycle::cancel_by(target.cancel_by.map(Timestamp), grace, self.lease_now.at);
+                let earlier = target.cancel_by.map(Timestamp);
+                let Some(by) = lifecycle::cancel_by(earlier, grace, self.lease_now.at) else {
+                    return Ok(false);
+                };
                 self.connection
                     .prepare_cached("UPDATE jobs SET cancel_by = ?2 WHERE seq = ?1")?
                     .execute(params![target.seq, by.0])?;

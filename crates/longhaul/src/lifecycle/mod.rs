@@ -228,11 +228,12 @@ pub fn act(state: State, action: &Action) -> Deed {
     }
 }
 
-/// When a job that is asked to stop is fenced off: a second request may shorten the grace and cannot lengthen it.
+/// When a job that is asked to stop is fenced off. A second request may shorten the grace and cannot lengthen it: `None` where
+/// it would not end sooner, so that the job is left alone.
 #[must_use]
-pub fn cancel_by(earlier: Option<Timestamp>, grace: Duration, now: Timestamp) -> Timestamp {
+pub fn cancel_by(earlier: Option<Timestamp>, grace: Duration, now: Timestamp) -> Option<Timestamp> {
     let by = now.plus(grace).min(Timestamp::MAX);
-    earlier.map_or(by, |earlier| earlier.min(by))
+    earlier.is_none_or(|earlier| by < earlier).then_some(by)
 }
 
 /// The place of a job among the available jobs of its queue: lower goes first. A step of priority is a head start of one
@@ -421,8 +422,11 @@ mod tests {
 
     #[test]
     fn graces_shorten_pauses_lengthen_and_ranks_saturate() {
-        assert_eq!(cancel_by(None, MINUTE, NOW), NOW.plus(MINUTE));
-        assert_eq!(cancel_by(Some(NOW), MINUTE, NOW), NOW);
+        let by = NOW.plus(MINUTE);
+        assert_eq!(cancel_by(None, MINUTE, NOW), Some(by));
+        assert_eq!(cancel_by(Some(by.plus(MINUTE)), MINUTE, NOW), Some(by), "it ends sooner");
+        assert_eq!(cancel_by(Some(by), MINUTE, NOW), None);
+        assert_eq!(cancel_by(Some(NOW), MINUTE, NOW), None);
         assert_eq!(pause_until(MINUTE, Some(NOW), NOW), NOW.plus(MINUTE));
         assert_eq!(pause_until(Duration::ZERO, Some(NOW.plus(MINUTE)), NOW), NOW.plus(MINUTE));
         assert_eq!(rank(NOW, 1), NOW.0 - 60_000);

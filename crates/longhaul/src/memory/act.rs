@@ -28,9 +28,10 @@ impl Table {
         match lifecycle::act(row.record.state, action) {
             Deed::Nothing => return false,
             Deed::AskToStop(grace) => {
+                let Some(by) = lifecycle::cancel_by(row.cancel_by, grace, now) else { return false };
                 self.change(seq, now, |row| {
                     row.record.cancel_requested = true;
-                    row.cancel_by = Some(lifecycle::cancel_by(row.cancel_by, grace, now));
+                    row.cancel_by = Some(by);
                 });
             }
             Deed::Cancel => {

@@ -139,10 +139,10 @@ impl Table {
         }
         let behind = |name: &&String| filter.after.as_ref().is_none_or(|after| name > &after);
         let fits = names.into_iter().filter(|name| name.starts_with(&filter.prefix)).filter(behind);
-        fits.take(filter.limit.clamp(1, MAX_KEYS)).map(|key| self.key(key, now)).collect()
+        fits.take(filter.limit.clamp(1, MAX_KEYS)).map(|key| self.key(key, &filter.cost, now)).collect()
     }
 
-    fn key(&self, key: &str, now: Timestamp) -> KeyInfo {
+    fn key(&self, key: &str, cost: &Cost, now: Timestamp) -> KeyInfo {
         let config = self.limits.configs.get(key).copied();
         if key.ends_with('*') {
             let limits = config.unwrap_or_default();
@@ -164,7 +164,7 @@ impl Table {
             waiting: self.index.waiting_of(key).min(MAX_POSITION),
             used: state.used,
             closed_until: state.closed_until.filter(|until| *until > now),
-            rate_free_at: limits::rate_admits_at(&limits, &state, 1, now),
+            rate_free_at: limits::rate_admits_at(&limits, &state, cost.rate, now),
         }
     }
 

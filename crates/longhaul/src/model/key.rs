@@ -79,7 +79,7 @@ pub struct KeyInfo {
     pub used: u64,
     /// Until when it is paused; [`Timestamp::MAX`] until it is resumed.
     pub closed_until: Option<Timestamp>,
-    /// From when on the rate lets a job of cost 1 start, where that is later than now.
+    /// From when on the rate lets a job of the [cost asked for](KeyFilter::cost) start, where that is later than now.
     pub rate_free_at: Option<Timestamp>,
 }
 
@@ -96,6 +96,9 @@ pub struct KeyFilter {
     pub after: Option<String>,
     /// The most keys, at most [`MAX_KEYS`](crate::MAX_KEYS).
     pub limit: usize,
+    /// The job for which [`KeyInfo::rate_free_at`] is told.
+    #[serde(default)]
+    pub cost: Cost,
 }
 
 impl KeyConfig {

@@ -12,7 +12,8 @@
 //! | `feed`, `item` | the changes themselves, for those who watch |
 //!
 //! Counters live in memory and are written every second, so that the hot path pays for an addition and no row. A process
-//! that is killed loses the counts of that second, and nothing of its jobs.
+//! that is killed loses the counts of that second, and nothing of its jobs; one that ends calls
+//! [`Longhaul::flush`](crate::Longhaul::flush).
 
 mod bucket;
 mod ear;

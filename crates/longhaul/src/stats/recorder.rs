@@ -21,6 +21,9 @@ pub struct Recorder {
     shared: Arc<Shared>,
 }
 
+/// The recorders of this process, by the address of the store, which its recorder keeps from being used again.
+static ALL: Mutex<BTreeMap<usize, Weak<Shared>>> = Mutex::new(BTreeMap::new());
+
 /// Ticks between two writes of counts.
 const WRITE_EVERY: u32 = 10;
 /// The news that a slow reader may be behind.
@@ -42,9 +45,7 @@ impl Recorder {
     /// If `runtime` cannot start a task.
     #[must_use]
     pub fn start_on(store: Arc<dyn Store>, runtime: Runtime) -> Self {
-        /// By the address of the store, which its recorder keeps from being used again.
-        static ALL: Mutex<BTreeMap<usize, Weak<Shared>>> = Mutex::new(BTreeMap::new());
-        let address = Arc::as_ptr(&store).cast::<()>().addr();
+        let address = address(&store);
         let mut all = ALL.lock();
         all.retain(|_, shared| shared.strong_count() > 0);
         if let Some(shared) = all.get(&address).and_then(Weak::upgrade) {
@@ -58,6 +59,7 @@ impl Recorder {
         let shared = Arc::new(Shared {
             news: broadcast::Sender::new(KEPT_NEWS),
             watchers: Arc::default(),
+            writing: tokio::sync::Mutex::default(),
             _stop: stop.clone().drop_guard(),
             ear,
             source,
@@ -69,12 +71,20 @@ impl Recorder {
         Self { shared }
     }
 
-    /// Writes what was counted, before a process ends.
+    /// The recorder that counts for a store in this process, where one does.
+    pub(crate) fn of(store: &Arc<dyn Store>) -> Option<Self> {
+        let shared = ALL.lock().get(&address(store)).and_then(Weak::upgrade)?;
+        Some(Self { shared })
+    }
+
+    /// Writes what was counted and tells what has changed, before a process ends.
     ///
     /// # Errors
     /// The store's; what was counted is kept, to be written later.
     pub async fn flush(&self) -> Result<()> {
-        Task::of(&self.shared).write(Writing::Last).await
+        let task = Task::of(&self.shared);
+        task.tell().await;
+        task.write(Writing::Last).await
     }
 
     /// The changes from now on, of all processes that share the store.
@@ -100,6 +110,10 @@ impl Recorder {
     pub(super) fn shared(&self) -> &Shared {
         &self.shared
     }
+}
+
+fn address(store: &Arc<dyn Store>) -> usize {
+    Arc::as_ptr(store).cast::<()>().addr()
 }
 
 /// The task that writes counts and tells changes.
@@ -145,6 +159,7 @@ impl Task {
     /// Tells what was heard since the last tick. Answers whether there was anything.
     async fn tell(&self) -> bool {
         let Some(shared) = self.shared.upgrade() else { return false };
+        let _writing = shared.writing.lock().await;
         let (items, has_lost) = {
             let mut heard = self.ear.heard.lock();
             (std::mem::take(&mut heard.items), std::mem::take(&mut heard.has_lost))
@@ -170,14 +185,17 @@ impl Task {
     /// Writes the counts that have changed, and lets go of minutes that are over.
     async fn write(&self, writing: Writing) -> Result<()> {
         let Some(shared) = self.shared.upgrade() else { return Ok(()) };
+        let _writing = shared.writing.lock().await;
         let minutes = shared.dirty_minutes()?;
-        if let Err(error) = shared.store.put_samples(&minutes).await {
+        if !minutes.is_empty()
+            && let Err(error) = shared.store.put_samples(&minutes).await
+        {
             let mut heard = self.ear.heard.lock();
             heard.minutes.values_mut().for_each(|bucket| bucket.is_dirty = true);
             return Err(error);
         }
         let hours = shared.close_minutes(writing)?;
         // Those that this does not keep are whole in memory, and written with the next minute that ends.
-        shared.store.put_samples(&hours).await
+        if hours.is_empty() { Ok(()) } else { shared.store.put_samples(&hours).await }
     }
 }

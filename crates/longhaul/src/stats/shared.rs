@@ -25,6 +25,8 @@ pub(super) struct Shared {
     pub(super) ear: Arc<Ear>,
     pub(super) news: broadcast::Sender<FeedNews>,
     pub(super) watchers: Arc<Watchers>,
+    /// Held from the moment that something is taken to be written until it is: whoever flushes waits for what is on its way.
+    pub(super) writing: tokio::sync::Mutex<()>,
     pub(super) _stop: DropGuard,
 }
 

@@ -260,6 +260,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     ///
     /// - Cancelling a waiting job ends it at once.
     /// - Cancelling a running job asks it to stop.
+    /// - A job that was asked to stop already is left alone unless its grace becomes shorter.
     /// - Cancelling a finished job does nothing.
     /// - Retrying a finished job makes it available with all its attempts.
     /// - Retrying keeps the steps of a failed job.

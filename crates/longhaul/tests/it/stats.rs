@@ -4,9 +4,10 @@ use std::time::Duration;
 use longhaul::stats::{Counts, FeedNews, Recorder, Window};
 use longhaul::testing::{Call, Intercept};
 use longhaul::{
-    AttemptError, Claim, Clock, Error, ErrorKind, Finish, Json, MemoryStore, NewJob, Outcome, QueueSlots,
-    Runtime, State, Store, SupportedKind, WorkerInfo,
+    AttemptError, Claim, Clock, Error, ErrorKind, Finish, Json, Longhaul, MemoryStore, NewJob, Outcome,
+    QueueSlots, Runtime, State, Store, SupportedKind, Timestamp, WorkerInfo,
 };
+use tokio::sync::{Notify, Semaphore};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -261,4 +262,57 @@ async fn a_reader_that_is_too_slow_and_a_store_that_was_away_are_told_as_gaps() 
         items += some.len();
     }
     assert!(items < 3_000, "{items}");
+}
+
+#[tokio::test]
+async fn a_flush_writes_the_counts_and_tells_others_before_a_process_ends() {
+    let here = Watched::new();
+    let face = Intercept::over(Arc::clone(&here.store), async |store, call| call.on(store.as_ref()).await);
+    let there = Watched::over(Arc::new(face), here.clock.clone());
+    let mut feed = there.recorder.feed().await.unwrap();
+    here.enqueue("mail", "send").await;
+    Longhaul::over(Arc::clone(&here.store)).flush().await.unwrap();
+    drop(here);
+    // Both hear of every change of the store in memory, so each of them counts and tells it once.
+    assert_eq!(there.report(HOUR, MINUTE).await.all.counts.enqueued, 2);
+    assert_eq!(while_time_passes(&there.clock, states(&mut feed, 2)).await, [Some(State::Available); 2]);
+}
+
+#[tokio::test]
+async fn a_flush_of_a_store_that_nobody_counts_for_does_nothing() {
+    Longhaul::new(MemoryStore::default()).flush().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_flush_waits_for_counts_that_are_on_their_way() {
+    let clock = Clock::manual();
+    let (may_go, begun) = (Arc::new(Semaphore::new(0)), Arc::new(Notify::new()));
+    let store = Intercept::new(MemoryStore::with_clock(clock.clone()), {
+        let (may_go, begun) = (Arc::clone(&may_go), Arc::clone(&begun));
+        move |store, call| {
+            let (may_go, begun) = (Arc::clone(&may_go), Arc::clone(&begun));
+            async move {
+                if matches!(call, Call::PutSamples(..)) {
+                    begun.notify_one();
+                    may_go.acquire().await.expect("it is open").forget();
+                }
+                call.on(store.as_ref()).await
+            }
+        }
+    });
+    let watched = Watched::over(Arc::new(store), clock.clone());
+    watched.enqueue("mail", "send").await;
+    while_time_passes(&clock, begun.notified()).await;
+    // The task has taken the counts, and has not written them.
+    let flush = watched.recorder.flush();
+    tokio::pin!(flush);
+    assert!(futures::poll!(&mut flush).is_pending());
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+        assert!(futures::poll!(&mut flush).is_pending());
+    }
+    may_go.add_permits(10);
+    flush.await.unwrap();
+    let written = watched.store.samples("stats.minutes", Timestamp(0)).await.unwrap();
+    assert_eq!(written.len(), 1);
 }

@@ -46,8 +46,8 @@ impl Job for RewriteLesson {
         Backoff { base: Duration::from_secs(60), jitter: 0.0, ..Backoff::default() }
     }
 
-    fn limit_key(&self) -> Option<String> {
-        Some("llm".into())
+    fn limit_keys(&self) -> Vec<String> {
+        vec!["llm".to_owned()]
     }
 
     async fn run(self, cx: Context<Curriculum>) -> JobResult<Rewritten> {

@@ -56,8 +56,8 @@ impl Job for GenerateModule {
     }
 
     /// All that is written by a model pauses together when the model's server asks for it.
-    fn limit_key(&self) -> Option<String> {
-        Some("llm".into())
+    fn limit_keys(&self) -> Vec<String> {
+        vec!["llm".to_owned()]
     }
 
     async fn run(self, cx: Context<Curriculum>) -> JobResult<Generated> {

@@ -33,8 +33,8 @@ impl Job for Analyze {
     type State = Github;
     type Output = Profile;
 
-    fn limit_key(&self) -> Option<String> {
-        Some(LIMIT_KEY.to_owned())
+    fn limit_keys(&self) -> Vec<String> {
+        vec![LIMIT_KEY.to_owned()]
     }
 
     async fn run(self, cx: Context<Github>) -> JobResult<Profile> {

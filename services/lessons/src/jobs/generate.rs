@@ -76,8 +76,8 @@ impl Job for Generate {
     }
 
     /// A model that is over its limit makes whoever needs it wait.
-    fn limit_key(&self) -> Option<String> {
-        Some("llm".to_owned())
+    fn limit_keys(&self) -> Vec<String> {
+        vec!["llm".to_owned()]
     }
 
     async fn run(self, cx: Context<Lessons>) -> JobResult<Generated> {

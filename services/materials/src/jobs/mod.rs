@@ -42,8 +42,8 @@ pub(crate) fn process_job(material: &Material, owner: &str) -> Result<NewJob, lo
         ("material".to_owned(), material.id.clone()),
         ("course".to_owned(), material.course_id.clone()),
     ]);
-    let limit_key = Some(user_key(owner));
-    Ok(NewJob { id: Some(material.job_id()), labels, limit_key, ..NewJob::of(&job)? })
+    let limit_keys = vec![user_key(owner)];
+    Ok(NewJob { id: Some(material.job_id()), labels, limit_keys, ..NewJob::of(&job)? })
 }
 
 /// Materials whose jobs are enqueued at a time.

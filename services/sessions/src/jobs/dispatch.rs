@@ -50,8 +50,8 @@ impl Job for Dispatch {
     type Output = Dispatched;
 
     /// Whoever is told to wait by the service makes all dispatches wait.
-    fn limit_key(&self) -> Option<String> {
-        Some("llm-query".to_owned())
+    fn limit_keys(&self) -> Vec<String> {
+        vec!["llm-query".to_owned()]
     }
 
     async fn run(self, cx: Context<Sessions>) -> JobResult<Dispatched> {

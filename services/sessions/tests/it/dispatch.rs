@@ -102,7 +102,7 @@ async fn a_limit_of_the_service_costs_no_attempt() {
     let id = f.dispatched().await;
     let _worker = f.work();
     let job = f.becomes(&id, |job| job.state == State::Scheduled).await;
-    assert_eq!((job.attempt, job.limit_key.as_deref()), (0, Some("llm-query")));
+    assert_eq!((job.attempt, job.limit_keys), (0, vec!["llm-query".to_owned()]));
     assert_eq!(job.run_at, f.clock.now().plus(Duration::from_secs(120)));
     // The service is not asked for another session before its time, though nobody has refused that one.
     let other = f.dispatched().await;

@@ -180,8 +180,9 @@ const COUNTED_AT_ONCE: usize = 1_000;
 
 /// Cancels, retries, deletes or moves many jobs
 ///
-/// Jobs that the action is not for (a retry of an unfinished one, or of one whose unique key another job holds) are
-/// left alone: they are `matched` and not `done`. A job is changed only if it fits the filter at that moment.
+/// Jobs that the action is not for (a retry of an unfinished one, or of one whose unique key another job holds, a cancel of
+/// one that was asked to stop already) are left alone: they are `matched` and not `done`. A job is changed only if it fits
+/// the filter at that moment.
 /// To retry all failed jobs of a queue, or to clean them away:
 /// `{"action": "retry", "filter": {"queue": "mail", "state": "failed"}}`, and the same with `"delete"`. An empty list in
 /// a filter fits no job. The store works in small batches, so that nobody else waits for a large action; one that is cut
@@ -229,7 +230,7 @@ pub(crate) async fn act_on_many(
     Ok(Json(acted.into()))
 }
 
-/// Counts the jobs that fit, `limit` at most, and those among them that the action is for. That another job holds the
+/// Counts the jobs that fit, `limit` at most, and those among them that the action would change. That another job holds the
 /// unique key of one shows only when it is retried.
 async fn count(
     longhaul: &Longhaul,
@@ -244,12 +245,21 @@ async fn count(
         let page = Page { cursor, limit: left.min(COUNTED_AT_ONCE), payloads: Payloads::Short };
         let page = longhaul.store().list(filter, page).await?;
         acted.matched += page.jobs.len() as u64;
-        let is_for = |job: &&JobRecord| lifecycle::act(job.state, action) != Deed::Nothing;
-        acted.done += page.jobs.iter().filter(is_for).count() as u64;
+        acted.done += page.jobs.iter().filter(|job| would_change(job, action)).count() as u64;
         cursor = page.next;
         acted.complete = cursor.is_none();
         if acted.complete || acted.matched >= limit as u64 {
             return Ok(acted);
         }
+    }
+}
+
+fn would_change(job: &JobRecord, action: &Action) -> bool {
+    match lifecycle::act(job.state, action) {
+        Deed::Nothing => false,
+        // Every cancel of the contract has the same grace, so that a second one is never sooner.
+        Deed::AskToStop(_) => !job.cancel_requested,
+        Deed::SetPriority(priority) => priority != job.priority,
+        Deed::Cancel | Deed::StartAnew | Deed::Remove => true,
     }
 }

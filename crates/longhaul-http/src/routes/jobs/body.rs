@@ -4,7 +4,8 @@ use axum::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use longhaul::{
-    AttemptError, Children, ErrorKind, JobId, JobRecord, Json, NewJob, Progress, Start, State, Timestamp,
+    AttemptError, Children, Cost, ErrorKind, JobId, JobRecord, Json, NewJob, Progress, Start, State,
+    Timestamp,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -81,9 +82,13 @@ pub struct JobBody<'a> {
     /// The counts of its children, where it waits, or waited, for children: it closes a batch.
     #[schema(required)]
     pub children: Option<ChildrenBody>,
-    /// The limit key that it shares with the jobs that are paused together with it.
+    /// The names of limits that it shares with others.
+    pub limit_keys: &'a [String],
+    /// The first of them.
     #[schema(required)]
     pub key: Option<&'a str>,
+    /// The units of their limits that a run takes.
+    pub cost: Cost,
     /// Names and values to find it by.
     pub labels: &'a BTreeMap<String, String>,
     /// True in a list that left out `args` because they are larger than 1 KiB. Absent otherwise.
@@ -196,7 +201,9 @@ impl<'a> From<&'a JobRecord> for JobBody<'a> {
             worker: job.worker.as_deref(),
             parent: job.parent.as_ref().map(JobId::as_str),
             children: job.children.map(ChildrenBody::from),
-            key: job.limit_key.as_deref(),
+            limit_keys: &job.limit_keys,
+            key: job.limit_keys.first().map(String::as_str),
+            cost: job.policy.cost,
             labels: &job.labels,
             args_cut: job.args_bytes.is_some(),
             args_bytes: job.args_bytes,
@@ -241,7 +248,9 @@ impl<'a> JobBody<'a> {
             worker: None,
             parent: job.parent.as_ref().map(JobId::as_str),
             children: None,
-            key: job.limit_key.as_deref(),
+            limit_keys: &job.limit_keys,
+            key: job.limit_keys.first().map(String::as_str),
+            cost: job.policy.cost,
             labels: &job.labels,
             args_cut: false,
             args_bytes: None,

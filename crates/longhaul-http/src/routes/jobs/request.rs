@@ -2,7 +2,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use longhaul::{
-    DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, Error, JobId, Json, KindInfo, NewJob, Start, default_max_crashes,
+    Cost, DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, Error, JobId, Json, KindInfo, NewJob, Start,
+    default_max_crashes,
 };
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -47,9 +48,14 @@ pub(crate) struct JobRequest {
     /// The longest that one attempt may take, in seconds: more than 0, at most ten years.
     #[schema(exclusive_minimum = 0.0, maximum = 315_360_000.0)]
     timeout: Option<f64>,
-    /// The limit key that it shares with jobs that are to be paused together, where one of them comes to a limit: a provider's
-    /// name, say. 1–128 characters of `A–Z a–z 0–9 . _ : -`.
+    /// The names of limits that it shares with others, at most 4: `provider:openai`, say, and `tenant:42`, each 1–128 characters of
+    /// `A–Z a–z 0–9 . _ : -`. All of them must admit a run (see `PUT /keys/{key}`). The first is the one that a run which comes to
+    /// its limit pauses, and whose weight counts in a fair queue.
+    limit_keys: Option<Vec<String>>,
+    /// One limit key, in place of `limit_keys`.
     key: Option<String>,
+    /// The units of its limit keys' limits that a run takes.
+    cost: Option<CostRequest>,
     /// The job that it belongs to; where that one waits for its children, this one is waited for too.
     parent: Option<String>,
     /// Names and values to find it by; at most 8 KiB in all.
@@ -62,6 +68,19 @@ pub(crate) struct JobRequest {
     depends_on: Option<IgnoredAny>,
     #[schema(ignore)]
     webhook: Option<IgnoredAny>,
+}
+
+/// The units of its limit keys' limits that a run takes: 1 of each unless given.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CostRequest)]
+struct CostRequest {
+    /// Slots that are taken while it runs.
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    slots: Option<u32>,
+    /// Units of the rate that its start takes.
+    #[schema(minimum = 0, maximum = 1_000_000)]
+    rate: Option<u32>,
 }
 
 /// A request that was found good.
@@ -98,6 +117,16 @@ impl JobRequest {
         let unique = self.unique.and_then(|unique| unique.prepare(&kind, &self.args, faults));
         let default_queue = info.as_ref().map_or(DEFAULT_QUEUE, |info| info.queue);
         let default_attempts = info.as_ref().map_or(DEFAULT_MAX_ATTEMPTS, |info| info.max_attempts);
+        let has_key = self.key.is_some();
+        let limit_keys = match (self.limit_keys, self.key) {
+            (Some(_), Some(_)) => {
+                faults.add(Code::Invalid, "key", "must not be given together with limit_keys");
+                Vec::new()
+            }
+            (limit_keys, key) => limit_keys.unwrap_or_else(|| key.into_iter().collect()),
+        };
+        let cost = self.cost.unwrap_or_default();
+        let cost = Cost { slots: cost.slots.unwrap_or(1), rate: cost.rate.unwrap_or(1) };
         let job = NewJob {
             id,
             kind,
@@ -110,16 +139,23 @@ impl JobRequest {
             max_crashes: default_max_crashes(),
             policy: longhaul::Policy {
                 timeout: timeout.or(info.and_then(|info| info.timeout)),
+                cost,
                 ..longhaul::Policy::default()
             },
-            limit_key: self.key,
+            limit_keys,
             unique,
             idempotency: None,
             parent,
             labels: self.labels.unwrap_or_default(),
         };
         for check in job.checks() {
-            faults.check(check.map_err(in_the_words_of_a_request));
+            faults.check(check.map_err(|error| match error {
+                // In the words of the request.
+                Error::Invalid { field, reason } if has_key && field == "limit_keys[0]" => {
+                    Error::Invalid { field: "key".into(), reason }
+                }
+                other => other,
+            }));
         }
         let on_disconnect = match self.cancel_on_disconnect {
             Some(true) => OnDisconnect::CancelJob,
@@ -173,14 +209,5 @@ impl JobRequest {
                 Start::Now
             }
         }
-    }
-}
-
-fn in_the_words_of_a_request(error: Error) -> Error {
-    match error {
-        Error::Invalid { field, reason } if field == "limit_key" => {
-            Error::Invalid { field: "key".into(), reason }
-        }
-        other => other,
     }
 }

@@ -33,16 +33,17 @@ pub(crate) struct WhyBody {
 #[schema(as = Reason)]
 pub(crate) struct ReasonBody {
     /// `run_at` (its time has not come), `retry` (the next attempt waits for its backoff), `children` (they have not all
-    /// ended), `paused_queue`, `paused_key`, `no_worker` (no live worker serves the queue), `unknown_kind` (none of those that
+    /// ended), `paused_queue`, `paused_key`, `slots_key` (the runs of a limit key take all its slots), `rate_key` (its rate
+    /// lets the next start later), `no_worker` (no live worker serves the queue), `unknown_kind` (none of those that
     /// serve it knows the kind and version).
     rule: &'static str,
     /// The limit key, the queue or the kind that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
-    /// Of what must happen, how much has: children that have ended.
+    /// Of what must happen, how much has: children that have ended. Of a key's slots, those that are taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     used: Option<u64>,
-    /// How much must happen.
+    /// How much must happen. All slots of a key.
     #[serde(skip_serializing_if = "Option::is_none")]
     of: Option<u64>,
     /// When it ends, where that is known.

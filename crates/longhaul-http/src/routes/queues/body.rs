@@ -72,6 +72,8 @@ struct BullCounts {
 pub(crate) struct ConfigBody {
     /// The time for which its history is kept.
     retention: RetentionBody,
+    /// True where its limit keys take turns, by their weights; jobs without keys take one key's turns together.
+    fair: bool,
 }
 
 /// The history that is kept, per outcome.
@@ -133,7 +135,7 @@ impl From<&QueueConfig> for ConfigBody {
         let Retention { completed, failed, cancelled } = &config.retention;
         let retention =
             RetentionBody { completed: completed.into(), failed: failed.into(), cancelled: cancelled.into() };
-        Self { retention }
+        Self { retention, fair: config.fair }
     }
 }
 

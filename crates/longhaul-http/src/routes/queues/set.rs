@@ -21,6 +21,8 @@ pub(crate) struct ConfigPatch {
     /// The time for which its history is kept.
     #[serde(default)]
     retention: RetentionPatch,
+    /// True lets its limit keys take turns, by their weights; within a key, priority and age decide.
+    fair: Option<bool>,
 }
 
 /// A change of a queue's retention, per outcome.
@@ -87,6 +89,7 @@ pub(crate) async fn set(
     value.retention.completed.apply("retention.completed.age", &mut retention.completed, &mut faults);
     value.retention.failed.apply("retention.failed.age", &mut retention.failed, &mut faults);
     value.retention.cancelled.apply("retention.cancelled.age", &mut retention.cancelled, &mut faults);
+    queue.config.fair = value.fair.unwrap_or(queue.config.fair);
     faults.into_result()?;
     api.longhaul.store().set_queue(&name, &queue.config).await?;
     Ok(Json(find(&api, &name).await?.into()))

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `claim` | claims, turns, and claims that nobody hears the answer of |
 //! | `lease` | heartbeats, records, finishes |
-//! | `seen` | pauses, lanes, steps and samples: what people see of a store |
+//! | `seen` | pauses, limit keys, lanes, steps and samples: what people see of a store |
 //! | `store` | what only a whole store needs: [`RemoteStore`](crate::RemoteStore) |
 
 mod claim;
@@ -39,7 +39,10 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(seen::pause_queue))
         .routes(routes!(seen::resume_queue))
         .routes(routes!(seen::lanes))
-        .routes(routes!(seen::pauses))
+        .routes(routes!(seen::set_key))
+        .routes(routes!(seen::pause_key))
+        .routes(routes!(seen::resume_key))
+        .routes(routes!(seen::keys))
         .routes(routes!(seen::steps))
         .routes(routes!(seen::put_samples))
         .routes(routes!(seen::samples))

@@ -6,8 +6,8 @@ use crate::extract::WorkerJson;
 use crate::problem::Problem;
 use crate::state::Api;
 use crate::wire::{
-    LanesAnswer, NothingBody, PausesAnswer, PutSamplesBody, QueueNameBody, SamplesAnswer, SamplesBody,
-    StepsAnswer, StepsBody,
+    KeyNameBody, KeysAnswer, KeysBody, LanesAnswer, NothingBody, PauseKeyBody, PutSamplesBody, QueueNameBody,
+    SamplesAnswer, SamplesBody, SetKeyBody, StepsAnswer, StepsBody,
 };
 
 /// Pauses a queue
@@ -63,21 +63,75 @@ pub(crate) async fn lanes(
     Ok(Json(LanesAnswer { lanes: api.whole.store().lanes().await? }))
 }
 
-/// Lists the limit keys that are paused
+/// Sets the limits of a limit key
 #[utoipa::path(
     post,
-    path = "/worker/pauses",
-    operation_id = "storePauses",
+    path = "/worker/set-key",
+    operation_id = "storeSetKey",
     tag = "store",
-    request_body(content = NothingBody),
-    responses((status = 200, description = "The pauses", body = PausesAnswer)),
+    request_body(content = SetKeyBody),
+    responses((status = 200, description = "They are set", body = NothingBody)),
 )]
-pub(crate) async fn pauses(
+pub(crate) async fn set_key(
     State(api): State<Api>,
     _: WorkerCaller,
-    WorkerJson(NothingBody {}, _): WorkerJson<NothingBody>,
-) -> Result<Json<PausesAnswer>, Problem> {
-    Ok(Json(PausesAnswer { pauses: api.whole.store().pauses().await? }))
+    WorkerJson(SetKeyBody { key, config }, _): WorkerJson<SetKeyBody>,
+) -> Result<Json<NothingBody>, Problem> {
+    api.whole.store().set_key(&key, config.as_ref()).await?;
+    Ok(Json(NothingBody {}))
+}
+
+/// Pauses a limit key
+#[utoipa::path(
+    post,
+    path = "/worker/pause-key",
+    operation_id = "storePauseKey",
+    tag = "store",
+    request_body(content = PauseKeyBody),
+    responses((status = 200, description = "It is paused", body = NothingBody)),
+)]
+pub(crate) async fn pause_key(
+    State(api): State<Api>,
+    _: WorkerCaller,
+    WorkerJson(PauseKeyBody { key, pause }, _): WorkerJson<PauseKeyBody>,
+) -> Result<Json<NothingBody>, Problem> {
+    api.whole.store().pause_key(&key, pause.0).await?;
+    Ok(Json(NothingBody {}))
+}
+
+/// Resumes a limit key
+#[utoipa::path(
+    post,
+    path = "/worker/resume-key",
+    operation_id = "storeResumeKey",
+    tag = "store",
+    request_body(content = KeyNameBody),
+    responses((status = 200, description = "It is not paused", body = NothingBody)),
+)]
+pub(crate) async fn resume_key(
+    State(api): State<Api>,
+    _: WorkerCaller,
+    WorkerJson(KeyNameBody { key }, _): WorkerJson<KeyNameBody>,
+) -> Result<Json<NothingBody>, Problem> {
+    api.whole.store().resume_key(&key).await?;
+    Ok(Json(NothingBody {}))
+}
+
+/// Lists limit keys, as the engine writes them
+#[utoipa::path(
+    post,
+    path = "/worker/keys",
+    operation_id = "storeKeys",
+    tag = "store",
+    request_body(content = KeysBody),
+    responses((status = 200, description = "The keys", body = KeysAnswer)),
+)]
+pub(crate) async fn keys(
+    State(api): State<Api>,
+    _: WorkerCaller,
+    WorkerJson(KeysBody { filter }, _): WorkerJson<KeysBody>,
+) -> Result<Json<KeysAnswer>, Problem> {
+    Ok(Json(KeysAnswer { keys: api.whole.store().keys(&filter).await? }))
 }
 
 /// Lists the steps of a job, as the engine writes them

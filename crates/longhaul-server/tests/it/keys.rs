@@ -1,0 +1,61 @@
+//! `longhaul keys`: limits of keys, their pauses, and fair queues.
+
+use serde_json::Value;
+
+use crate::crew::{Act, Crew};
+use crate::server::{Place, stderr};
+
+#[tokio::test]
+async fn limits_are_set_listed_and_taken_away() {
+    let place = Place::new();
+    let none = place.printed(&["keys"]).await;
+    assert!(none.contains("longhaul keys set KEY --slots N"), "{none}");
+    let set = ["keys", "set", "provider:openai", "--slots", "10", "--rate", "90000/1m", "--burst", "5000"];
+    let set = place.printed(&set).await;
+    assert!(set.contains("provider:openai") && set.contains("90000/60 s, burst 5000"), "{set}");
+    place.printed(&["keys", "set", "tenant:*", "--slots", "2", "--weight", "3"]).await;
+    let listed = place.printed(&["keys", "list", "--prefix", "tenant", "--json"]).await;
+    let key: Value = serde_json::from_str(&listed).expect("one line of JSON");
+    assert_eq!((&key["key"], &key["slots"], &key["weight"]), (&"tenant:*".into(), &2.into(), &3.into()));
+    assert_eq!(place.printed(&["keys", "remove", "tenant:*"]).await, "tenant:* has no limits of its own\n");
+    let table = place.printed(&["keys"]).await;
+    assert!(table.starts_with("KEY") && table.lines().count() == 2, "{table}");
+}
+
+#[tokio::test]
+async fn a_key_is_paused_and_resumed_and_its_waiting_job_says_why() {
+    let place = Place::new();
+    let longhaul = Crew::idle(&place).await;
+    let job = longhaul::NewJob {
+        limit_keys: vec!["github".into()],
+        ..longhaul::NewJob::of(&Act { how: "stay".into(), n: 1 }).expect("a job")
+    };
+    let id = longhaul.enqueue_one(job).await.expect("it is enqueued").id.to_string();
+    let paused = place.printed(&["keys", "pause", "github", "--for", "10m"]).await;
+    assert!(paused.contains("paused until "), "{paused}");
+    let why = place.printed(&["why", &id]).await;
+    assert!(why.contains("github"), "{why}");
+    let resumed = place.printed(&["keys", "resume", "github", "--json"]).await;
+    let resumed: Value = serde_json::from_str(&resumed).expect("JSON");
+    assert_eq!((&resumed["closed_until"], &resumed["waiting"]), (&Value::Null, &1.into()));
+    let fair = place.printed(&["queues", "fair", "stage"]).await;
+    assert_eq!(fair, "the limit keys of stage take turns\n");
+    let off = place.printed(&["queues", "fair", "stage", "--off", "--json"]).await;
+    assert_eq!(serde_json::from_str::<Value>(&off).expect("JSON")["config"]["fair"], false);
+}
+
+#[tokio::test]
+async fn wrong_limits_say_what_to_write() {
+    let place = Place::new();
+    for (arguments, said) in [
+        (vec!["keys", "set", "a"], "say --slots, --rate or --weight"),
+        (vec!["keys", "set", "a", "--rate", "fast"], "use 100/1s, 90000/1m or 500/1h"),
+        (vec!["keys", "set", "a", "--slots", "0"], "slots must be from 1 to 1000000"),
+        (vec!["keys", "set", "a b", "--slots", "1"], "1 to 128 characters"),
+        (vec!["keys", "pause", "tenant:*"], "1 to 128 characters"),
+        (vec!["keys", "--json", "set", "a", "--slots", "1"], "--json stands behind the subcommand"),
+    ] {
+        let refused = place.run(&arguments).await;
+        assert!(!refused.status.success() && stderr(&refused).contains(said), "{arguments:?}: {refused:?}");
+    }
+}
