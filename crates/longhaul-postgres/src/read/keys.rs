@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use longhaul::lifecycle::limits::{limits_of, rate_admits_at};
-use longhaul::{KeyConfig, KeyFilter, KeyInfo, MAX_KEYS, MAX_POSITION, Result, Timestamp};
+use longhaul::{Cost, KeyConfig, KeyFilter, KeyInfo, MAX_KEYS, MAX_POSITION, Result, Timestamp};
 use tokio_postgres::Row;
 
 use super::{Reader, Reads};
@@ -22,7 +22,10 @@ pub(crate) async fn keys(reads: &Reads, filter: &KeyFilter, now: Timestamp) -> R
             .rows(include_str!("../sql/key_infos.sql"), &[&names, &signed(MAX_POSITION), &filter.queue])
             .await?;
         after = names.into_iter().next_back().or(after);
-        let infos = rows.iter().filter(|row| row.get::<_, bool>(7)).map(|row| info(row, &prefixes, now));
+        let infos = rows
+            .iter()
+            .filter(|row| row.get::<_, bool>(7))
+            .map(|row| info(row, &prefixes, &filter.cost, now));
         keys.extend(infos.filter(|key| !filter.names.is_empty() || is_told(key)));
         if is_last {
             break;
@@ -75,7 +78,7 @@ fn is_told(key: &KeyInfo) -> bool {
 }
 
 /// Reads a row of key_infos.sql.
-fn info(row: &Row, prefixes: &BTreeMap<String, KeyConfig>, now: Timestamp) -> KeyInfo {
+fn info(row: &Row, prefixes: &BTreeMap<String, KeyConfig>, cost: &Cost, now: Timestamp) -> KeyInfo {
     let key: String = row.get(0);
     let config = row.get::<_, Option<&str>>(5).and_then(key_config);
     if key.ends_with('*') {
@@ -91,6 +94,6 @@ fn info(row: &Row, prefixes: &BTreeMap<String, KeyConfig>, now: Timestamp) -> Ke
         waiting: unsigned(row.get(6)),
         used: state.used,
         closed_until: state.closed_until.filter(|until| *until > now),
-        rate_free_at: rate_admits_at(&limits, &state, 1, now),
+        rate_free_at: rate_admits_at(&limits, &state, cost.rate, now),
     }
 }
