@@ -1,0 +1,8 @@
+-- Notes where groups of a queue stand after a claim has looked at them, and the gates behind which they are.
+-- in: queue; for each group its kind, version, limit_key, rank, seq and the key that has closed it
+-- index: the primary key
+UPDATE limit_groups SET rank = moved.rank, seq = moved.seq, closed_by = moved.closed_by
+FROM unnest($2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::text[])
+  AS moved (kind, version, limit_key, rank, seq, closed_by)
+WHERE limit_groups.queue = $1 AND limit_groups.limit_key = moved.limit_key AND limit_groups.kind = moved.kind
+  AND limit_groups.version = moved.version
