@@ -60,6 +60,22 @@ pub(crate) enum What {
         /// The worker's process.
         pid: u32,
     },
+    /// A client is about to ask for a job's cancel.
+    CancelAsked {
+        /// The job's id.
+        job: String,
+    },
+    /// A job met a lock file of one of its keys.
+    LockMet {
+        /// The job's id.
+        job: String,
+        /// The worker's process.
+        pid: u32,
+        /// The job that held the lock.
+        holder: String,
+        /// The process that held it.
+        holder_pid: u32,
+    },
     /// A fault was made.
     Fault {
         /// The fault.
@@ -76,7 +92,9 @@ impl What {
             Self::Acknowledged { job }
             | Self::Claimed { job, .. }
             | Self::Finished { job, .. }
-            | Self::Ticked { job, .. } => Some(job),
+            | Self::Ticked { job, .. }
+            | Self::CancelAsked { job }
+            | Self::LockMet { job, .. } => Some(job),
             Self::Fault { .. } => None,
         }
     }

@@ -7,6 +7,7 @@
 //! | `outage` | a store that is unreachable for a minute |
 //! | `partition` | a network that breaks between a worker and its store |
 //! | `scale` | throughput by worker processes |
+//! | `limits` | slots, rates and turns of limit keys while workers are killed and stopped |
 //! | `measure` | bars in time, for `make measure` |
 //! | `zoo` | every kind of bad job beside a thousand good ones |
 //! | `cluster` | the processes of a run and the history that they write |
@@ -20,6 +21,7 @@
 mod check;
 mod cluster;
 mod history;
+mod limits;
 mod load;
 mod measure;
 mod observed;
@@ -62,6 +64,8 @@ enum Command {
     Partition(partition::PartitionArgs),
     /// A store that is unreachable for a minute
     Outage(outage::OutageArgs),
+    /// Limits of keys under fire: slots, rates and fair turns
+    Limits(limits::LimitsArgs),
     /// Throughput by worker processes: one full queue, drained by 1, 2, 4 and 8
     Scale(scale::ScaleArgs),
     /// Bars in time: idle cost, sweeps, enqueues beside waiting claims
@@ -83,6 +87,7 @@ fn main() -> Result<()> {
             Command::Run(args) => run::run(args).await,
             Command::Partition(args) => partition::run(args).await,
             Command::Outage(args) => outage::run(args).await,
+            Command::Limits(args) => limits::run(args).await,
             Command::Scale(args) => scale::run(args).await,
             Command::Measure(args) => measure::run(args).await,
             Command::Worker(args) => {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::history::{History, What};
+use crate::limits::{self, Guarded, Notes};
 use crate::observed::observed;
 
 /// The queue of the jobs of a run.
@@ -37,6 +38,9 @@ pub(crate) struct WorkerArgs {
     /// The length of its lease, in milliseconds
     #[arg(long)]
     pub(crate) lease: u64,
+    /// The folder of the lock files, where it runs jobs of limit keys
+    #[arg(long)]
+    pub(crate) locks: Option<PathBuf>,
 }
 
 /// A job of a run. It takes a while, and says more than a worker that dies has time to say.
@@ -164,6 +168,13 @@ pub(crate) async fn work(args: WorkerArgs, store: Arc<dyn Store>) -> Result<()> 
     let start = |_| {
         let worker = longhaul.worker().register::<Probe>(()).register::<Nothing>(());
         let worker = worker.register::<Watch>(history.clone()).queue(QUEUE, args.slots);
+        let worker = match &args.locks {
+            Some(locks) => {
+                let notes = Notes { history: history.clone(), locks: locks.clone() };
+                worker.register::<Guarded>(notes).queue(limits::QUEUE, args.slots)
+            }
+            None => worker,
+        };
         worker.lease(Duration::from_millis(args.lease)).start()
     };
     let _workers: Vec<_> = (0..args.count).map(start).collect();

@@ -3,6 +3,7 @@
 
 mod dashboard;
 mod idle;
+mod limits;
 mod poison;
 mod readers;
 mod served;
@@ -43,6 +44,9 @@ pub(crate) struct MeasureArgs {
     /// Jobs of the store that the dashboard shows
     #[arg(long, default_value_t = 5_000_000)]
     jobs: usize,
+    /// Jobs that wait behind a paused key, and keys of a job each
+    #[arg(long, default_value_t = 100_000)]
+    keyed: usize,
     /// Jobs a second that are enqueued and run while the dashboard is open
     #[arg(long, default_value_t = 100)]
     load: usize,
@@ -63,6 +67,8 @@ enum Bar {
     Waiting,
     /// Time of a thousand good jobs among every kind of bad one
     Poison,
+    /// Cost of calls beside very many jobs of a paused key and beside very many keys, and of a key on every job
+    Limits,
     /// Latency and memory of readers of one job and of a job each, by SSE and by WebSocket
     Readers,
     /// Time of each page of the dashboard on millions of jobs, and what the store pays while it is open
@@ -90,6 +96,7 @@ pub(crate) async fn run(args: MeasureArgs) -> Result<()> {
                 Bar::Idle => idle::measure(&args, &target).await?,
                 Bar::Waiting => waiting::measure(&args, &target).await?,
                 Bar::Poison => poison::measure(store).await?,
+                Bar::Limits => limits::measure(&args, store).await?,
                 Bar::Readers => readers::measure(&args, &target).await?,
                 Bar::Dashboard => dashboard::measure(&args, &target).await?,
             };

@@ -1,0 +1,153 @@
+//! Limits under fire: slots that never overlap and are never lost, rates that no window exceeds, and turns that are fair.
+//!
+//! | file | what |
+//! |---|---|
+//! | `slots` | keys with slots, while workers are killed and stopped and jobs are cancelled |
+//! | `rate` | keys with a rate, which processes share |
+//! | `fair` | the turns of a fair queue |
+//! | `guarded` | the job of such a run, which takes a lock file for each of its keys |
+//! | `verdict` | the check of what was seen against the limits |
+
+mod fair;
+mod guarded;
+mod rate;
+mod slots;
+mod verdict;
+
+pub(crate) use fair::{claim, completed};
+pub(crate) use guarded::{Guarded, Notes, QUEUE};
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use longhaul::Store;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::history::{Fault, History, What};
+use crate::process::Process;
+use crate::target::{self, StoreKind, Target};
+use crate::{Judge, Result};
+
+/// The flags of a run of limits.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct LimitsArgs {
+    /// The stores to run on, one after the other [default: all of them]
+    #[arg(long, value_delimiter = ',')]
+    store: Vec<StoreKind>,
+    /// Seconds for which each rate is used
+    #[arg(long, default_value_t = 20)]
+    seconds: u64,
+    /// Workers that are killed while slots are taken and given back
+    #[arg(long, default_value_t = 500)]
+    kills: u64,
+    /// Jobs that are cancelled meanwhile
+    #[arg(long, default_value_t = 10_000)]
+    cancels: u64,
+    /// Worker processes
+    #[arg(long, default_value_t = 3)]
+    workers: usize,
+    /// The length of a worker's lease, in milliseconds
+    #[arg(long, default_value_t = 2_000)]
+    lease: u64,
+    /// The promises to judge by
+    #[arg(long, value_enum, default_value_t = Judge::Times)]
+    judge: Judge,
+    /// Repeats a run's jobs and faults
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+/// Runs on each store, and fails where a limit was exceeded, a slot lost or a turn unfair on one.
+///
+/// # Errors
+/// Where a promise was broken, or a run could not be made.
+pub(crate) async fn run(args: LimitsArgs) -> Result<()> {
+    let seed = args.seed.unwrap_or_else(rand::random);
+    println!("seed {seed}: --seed {seed} makes the same jobs and faults again");
+    let mut broken = Vec::new();
+    for store in StoreKind::chosen(&args.store) {
+        println!("\n{store:?}: {} workers", args.workers);
+        let mut random = StdRng::seed_from_u64(seed);
+        let found = [
+            slots::run(&args, store, &mut random).await?,
+            rate::run(&args, store, rate::Faults::None, &mut random).await?,
+            rate::run(&args, store, rate::Faults::Kills, &mut random).await?,
+            fair::run(&args, store).await?,
+        ];
+        for what in found.into_iter().flatten() {
+            println!("  BROKEN               {what}");
+            broken.push(format!("{store:?}: {what}"));
+        }
+    }
+    if broken.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("promises were broken: {}", broken.join("; ")).into())
+    }
+}
+
+/// Workers that share an empty store.
+struct Crowd<'a> {
+    args: &'a LimitsArgs,
+    target: Target,
+    store: Arc<dyn Store>,
+    folder: TempDir,
+    history: History,
+    slots: usize,
+    workers: Vec<Process>,
+}
+
+impl<'a> Crowd<'a> {
+    /// An empty store without workers; each of those that start takes so many jobs at once.
+    async fn new(args: &'a LimitsArgs, kind: StoreKind, slots: usize) -> Result<Self> {
+        let folder = TempDir::new()?;
+        let history = History::open(&folder.path().join("history"))?;
+        std::fs::create_dir(folder.path().join("locks"))?;
+        let target = Target::start(kind).await?;
+        let store = target::open(&target.direct).await?;
+        Ok(Self { args, target, store, folder, history, slots, workers: Vec::new() })
+    }
+
+    fn history_file(&self) -> PathBuf {
+        self.folder.path().join("history")
+    }
+
+    fn start_all(&mut self) -> Result<()> {
+        for _ in 0..self.args.workers {
+            let worker = self.start_worker()?;
+            self.workers.push(worker);
+        }
+        Ok(())
+    }
+
+    fn start_worker(&self) -> Result<Process> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["worker", "--store", &self.target.direct, "--slots", &self.slots.to_string()]);
+        command.args(["--lease", &self.args.lease.to_string()]).arg("--history").arg(self.history_file());
+        command.arg("--locks").arg(self.folder.path().join("locks"));
+        Process::start(&mut command)
+    }
+
+    /// Kills a worker, stopped or not, and starts another in its place.
+    async fn kill_one(&mut self, random: &mut StdRng) -> Result<usize> {
+        let number = random.random_range(0..self.workers.len());
+        let pid = self.workers[number].pid();
+        self.workers[number].kill().await?;
+        self.note(Fault::WorkerKilled, pid);
+        self.workers[number] = self.start_worker()?;
+        Ok(number)
+    }
+
+    fn note(&self, fault: Fault, pid: u32) {
+        self.history.note(vec![What::Fault { fault, pid }]);
+    }
+
+    fn lease(&self) -> Duration {
+        Duration::from_millis(self.args.lease)
+    }
+}
