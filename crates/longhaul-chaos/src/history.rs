@@ -38,6 +38,13 @@ pub(crate) enum What {
         /// The time of the request.
         asked: Timestamp,
     },
+    /// A worker is about to tell the store of a run's end. It may die before it hears the answer.
+    Finishing {
+        /// The job's id.
+        job: String,
+        /// The lease's token.
+        token: u64,
+    },
     /// A worker ended a run, and the store answered.
     Finished {
         /// The job's id.
@@ -91,6 +98,7 @@ impl What {
         match self {
             Self::Acknowledged { job }
             | Self::Claimed { job, .. }
+            | Self::Finishing { job, .. }
             | Self::Finished { job, .. }
             | Self::Ticked { job, .. }
             | Self::CancelAsked { job }

@@ -14,6 +14,7 @@ pub(crate) fn observed(store: Arc<dyn Store>, history: History) -> Intercept {
         let notes = Arc::clone(&notes);
         async move {
             let (asked, ends) = (notes.0.now(), ends(call.finishes()));
+            notes.finishing(&ends);
             let mut answer = call.on(store.as_ref()).await?;
             notes.finished(ends, answer.statuses(), asked);
             notes.claimed(answer.claimed(), asked);
@@ -33,6 +34,12 @@ impl Notes {
             pid,
             asked,
         });
+        self.note(seen.collect());
+    }
+
+    fn finishing(&self, ends: &[(Lease, End)]) {
+        let seen =
+            ends.iter().map(|(lease, _)| What::Finishing { job: lease.id.to_string(), token: lease.token });
         self.note(seen.collect());
     }
 

@@ -103,7 +103,7 @@ impl Job for Guarded {
         .await?;
         match self.end {
             FirstEnd::Fails if is_first => Err(JobError::retry("fails the first time")),
-            FirstEnd::Panics if is_first => panic!("the first run of a job that panics"),
+            FirstEnd::Panics if is_first => std::panic::resume_unwind(Box::new("panics the first time")),
             FirstEnd::Snoozes if is_first => Err(JobError::snooze(PAUSE, "waits the first time")),
             FirstEnd::PausesItsKey if is_first => Err(JobError::rate_limited(PAUSE, "the provider is busy")),
             _ => Ok(()),

@@ -235,14 +235,14 @@ fn check(history: &[Line], keys: &BTreeMap<String, Vec<String>>, lease: Duration
     let mut broken = Vec::new();
     for (key, runs) in of_key {
         let slots = SHARED.iter().find(|(name, _)| *name == key).map_or(1, |(_, slots)| *slots as usize);
-        let beyond: BTreeSet<&str> = overlaps(&runs, slots, lease).into_iter().map(|run| &*run.job).collect();
-        if !beyond.is_empty() {
-            let first: Vec<&str> = beyond.iter().take(5).copied().collect();
+        let beyond = overlaps(&runs, slots, lease);
+        if let Some(first) = beyond.first() {
             broken.push(format!(
-                "{key}: {} runs beyond its {slots} slots: {}",
+                "{key}: {} runs beyond its {slots} slots, first {}",
                 beyond.len(),
-                first.join(", ")
+                first.job
             ));
+            print_around(history, &runs, first);
         }
     }
     let (overlapping, met) = locks_met(history, &runs);
@@ -252,6 +252,16 @@ fn check(history: &[Line], keys: &BTreeMap<String, Vec<String>>, lease: Duration
     );
     broken.extend(overlapping);
     broken
+}
+
+/// Prints the history of the runs of a key from shortly before one of them.
+fn print_around(history: &[Line], runs: &[&Lasted], broken: &Lasted) {
+    let jobs: BTreeSet<&str> = runs.iter().map(|run| &*run.job).collect();
+    let near = |line: &&Line| broken.from.minus(Duration::from_secs(3)) < line.at && line.at <= broken.from;
+    let of_key = |line: &&Line| line.what.job().is_none_or(|job| jobs.contains(job));
+    for line in history.iter().filter(near).filter(of_key) {
+        println!("    {line:?}");
+    }
 }
 
 /// No slot is lost: nothing is used of a key of which nothing runs, and a job of each key runs.

@@ -1,6 +1,7 @@
 //! The check of what was seen against the limits. Each finds only what is certain: a claim happened between its request and
-//! its answer, and its lease lasted at least until the first of its finish's request, the end of the grace of a cancel, and
-//! its length after the claim's request. A process that was stopped for longer may run on for a moment; it has no lease then.
+//! its answer, and its lease lasted at least until the first of its finish's request (a worker may die before it hears the
+//! answer), the end of the grace of a cancel, and its length after the claim's request. A process that was stopped for longer
+//! may run on for a moment; it has no lease then.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,7 +16,7 @@ pub(super) struct Lasted {
     pub(super) job: String,
     pid: u32,
     asked: Timestamp,
-    from: Timestamp,
+    pub(super) from: Timestamp,
     to: Timestamp,
 }
 
@@ -25,9 +26,7 @@ pub(super) fn runs(history: &[Line], lease: Duration, grace: Duration) -> Vec<La
     let mut cancelled: BTreeMap<&str, Timestamp> = BTreeMap::new();
     for line in history {
         let (at, earliest) = match &line.what {
-            What::Finished { job, token, asked, .. } => {
-                (*asked, finished.entry((job, *token)).or_insert(*asked))
-            }
+            What::Finishing { job, token } => (line.at, finished.entry((job, *token)).or_insert(line.at)),
             What::CancelAsked { job } => {
                 let end = line.at.plus(grace);
                 (end, cancelled.entry(job).or_insert(end))
@@ -93,7 +92,6 @@ pub(super) fn excess(starts: &[Timestamp], rate: Rate) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{Accepted, End};
 
     const LEASE: Duration = Duration::from_secs(2);
     const GRACE: Duration = Duration::from_millis(500);
@@ -106,9 +104,8 @@ mod tests {
         line(at, What::Claimed { job: job.into(), token: 1, pid, asked: Timestamp(asked) })
     }
 
-    fn finished(asked: i64, job: &str) -> Line {
-        let (outcome, accepted, asked) = (End::Completed, Accepted::Yes, Timestamp(asked));
-        line(asked.0 + 5, What::Finished { job: job.into(), token: 1, pid: 1, outcome, accepted, asked })
+    fn finishing(at: i64, job: &str) -> Line {
+        line(at, What::Finishing { job: job.into(), token: 1 })
     }
 
     fn overlapping(history: &[Line], slots: usize) -> Vec<String> {
@@ -119,14 +116,14 @@ mod tests {
 
     #[test]
     fn a_claim_beside_a_run_that_lasts_is_an_overlap_beyond_the_slots() {
-        let history = [claimed(0, 10, "a", 1), claimed(20, 30, "b", 2), finished(40, "a")];
+        let history = [claimed(0, 10, "a", 1), claimed(20, 30, "b", 2), finishing(40, "a")];
         assert_eq!(overlapping(&history, 1), ["b"]);
         assert_eq!(overlapping(&history, 2), Vec::<String>::new());
     }
 
     #[test]
     fn a_claim_that_may_have_come_after_the_end_is_none() {
-        let waits = [claimed(0, 10, "a", 1), finished(40, "a"), claimed(20, 41, "b", 2)];
+        let waits = [claimed(0, 10, "a", 1), finishing(40, "a"), claimed(20, 41, "b", 2)];
         assert!(overlapping(&waits, 1).is_empty(), "it waited until the finish");
         let rescues = [claimed(0, 10, "a", 1), claimed(1_990, 2_001, "b", 2)];
         assert!(overlapping(&rescues, 1).is_empty(), "the lease had ended");
