@@ -2,7 +2,7 @@
 // wheel. No frame may cost the page 50 ms.
 //   LONGHAUL_BIN=… node measure.mjs
 import { chromium } from "playwright-core";
-import { Server } from "./tests/server.mjs";
+import { Server } from "../clients/js/tests/server.mjs";
 import { cpuOf, fill, scrollAll, toTheEnd } from "./tests/many.mjs";
 
 const JOBS = 100_000;

@@ -1,5 +1,6 @@
 import { useLocation } from "preact-iso";
 import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 import { Notices } from "./acts/notices";
 import { base } from "./api/call";
 import { Help, isHelpOpen } from "./help";
@@ -23,6 +24,9 @@ const PAGES = [
 export function Frame({ children }: { children: ComponentChildren }) {
   const { path, route } = useLocation();
   const page = path.slice(base.length).split("/")[0] ?? "";
+  const pages = useRef<HTMLElement>(null);
+  // On a narrow screen the names of the pages are a line that scrolls.
+  useEffect(() => pages.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }), [page]);
   useKeys({
     "?": () => (isHelpOpen.value = true),
     "/": () => {
@@ -41,7 +45,7 @@ export function Frame({ children }: { children: ComponentChildren }) {
         <To page="" class="brand">
           <Mark /> Longhaul
         </To>
-        <nav aria-label="Pages">
+        <nav aria-label="Pages" ref={pages}>
           {PAGES.map(([name, title]) => (
             <To key={name} page={name} aria-current={name === page ? "page" : undefined}>
               {title}

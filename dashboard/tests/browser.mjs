@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { after, before } from "node:test";
 import { chromium } from "playwright-core";
-import { Server } from "./server.mjs";
+import { Server } from "../../clients/js/tests/server.mjs";
 
 const QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 /** Long enough for a busy machine. */
@@ -18,11 +18,7 @@ before(async () => {
 after(() => browser.close());
 
 /** A server of the test's own. */
-export async function serve(t, settings) {
-  const server = await Server.start(settings);
-  t.after(() => server.close());
-  return server;
-}
+export const serve = (t, settings) => Server.start(t, settings);
 
 /** A browser of its own, with its own cookies, and a page in it. */
 export async function visit(t, server, { width = 1440, colorScheme = "light" } = {}) {

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { test } from "node:test";
 import { chromium } from "playwright-core";
-import { Server } from "./server.mjs";
+import { Server } from "../../clients/js/tests/server.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 // Whoever has built the guide gets it at /docs, and not the page that says how.
@@ -13,8 +13,7 @@ process.env.LONGHAUL_DOCS = "not-built";
 const QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 
 test("the pages fit, can be read by everybody, and nothing is complained of", { timeout: 240_000 }, async (t) => {
-  const server = await Server.start();
-  t.after(() => server.close());
+  const server = await Server.start(t);
   const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: QUIET });
   t.after(() => browser.close());
   for (const [width, colorScheme] of [[360, "light"], [360, "dark"], [1440, "light"], [1440, "dark"]]) {
@@ -46,8 +45,7 @@ test("the pages fit, can be read by everybody, and nothing is complained of", { 
 });
 
 test("from the first page, a person gets to the dashboard and to an example of a call", { timeout: 120_000 }, async (t) => {
-  const server = await Server.start();
-  t.after(() => server.close());
+  const server = await Server.start(t);
   const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: QUIET });
   t.after(() => browser.close());
   const page = await browser.newPage();

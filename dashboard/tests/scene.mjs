@@ -3,7 +3,7 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { claim, declare, present } from "./worker.mjs";
-import { Server } from "./server.mjs";
+import { Server } from "../../clients/js/tests/server.mjs";
 
 /** Starts it. `close` ends all of it. */
 export async function startScene({ pace = 60 } = {}) {
@@ -15,7 +15,7 @@ export async function startScene({ pace = 60 } = {}) {
     if (line.startsWith("# export")) break;
   }
   fakes.stdout.resume();
-  const server = await Server.start({ env });
+  const server = await Server.start(undefined, { env });
   return {
     server,
     async close() {

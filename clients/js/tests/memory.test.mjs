@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readFile } from "node:fs/promises";
 import { Longhaul, Parser, VERSION } from "@longhaul/client";
+import { parse, stringify } from "@longhaul/client/json";
 import { MemoryServer } from "@longhaul/client/testing";
+import { Fatal, Snooze } from "@longhaul/worker";
 
 test("jobs of the server in memory end as the test says", async () => {
   const server = new MemoryServer();
@@ -19,6 +21,77 @@ test("jobs of the server in memory end as the test says", async () => {
   assert.equal((await client.jobs.retry({ filter: { state: "failed" } })).done, 1);
   assert.equal(await server.run("a", (args) => args + 1), 1);
   assert.equal(await bad.wait(), 3);
+});
+
+test("handlers of the server in memory are given what a worker gives them", async () => {
+  const server = new MemoryServer();
+  const client = server.client();
+  const job = await client.enqueue("report", { year: 2026 }, { labels: { tenant: "7" } });
+  let reads = 0;
+  await server.run("report", async (args, cx) => {
+    const orders = await cx.step("orders", () => ++reads);
+    cx.progress(50, "half", { orders });
+    cx.log("drawing", "warn");
+    cx.emit(`attempt ${cx.attempt}`);
+    args.year = 0;
+    if (cx.attempt === 1) throw new Error("no paper");
+    return [orders, cx.jobId, cx.maxAttempts, cx.labels];
+  });
+  assert.deepEqual(await job.wait(), [1, job.id, 3, { tenant: "7" }]);
+  assert.equal(await job.text(), "attempt 2");
+  const { args, progress, errors } = await job.get();
+  assert.deepEqual([args, progress.percent, errors.map(({ message }) => message)], [{ year: 2026 }, 50, ["no paper"]]);
+  assert.deepEqual((await job.steps()).map(({ name, attempt }) => [name, attempt]), [["orders", 1]]);
+
+  const fatal = await client.enqueue("fatal");
+  await server.run("fatal", () => Promise.reject(new Fatal("never")));
+  await assert.rejects(fatal.wait(), (error) => error.job.attempt === 1 && error.job.errors[0].kind === "fatal");
+  const later = await client.enqueue("later");
+  assert.equal(await server.run("later", () => Promise.reject(new Snooze(60))), 1);
+  const { state, attempt } = await later.get();
+  assert.deepEqual([state, attempt], ["scheduled", 0]);
+  assert.throws(() => server.complete(fatal.id), /has ended: it is failed/);
+});
+
+test("whoever waits for a job of the server in memory hears of it, and a running one is asked to stop", { timeout: 60_000 }, async () => {
+  const server = new MemoryServer();
+  const client = server.client({ maxRetries: 0 });
+  const job = await client.enqueue("slow");
+  const feed = client.events({ kind: "slow" });
+  assert.deepEqual((await feed.next()).value, { type: "gap" });
+  const [output, events] = [job.wait(), job.events()];
+  assert.equal((await events.next()).value.state, "available");
+  const next = events.next();
+  server.start(job.id);
+  assert.equal((await next).value.state, "running");
+  assert.deepEqual([(await feed.next()).value.state, (await job.get()).state], ["running", "running"]);
+  server.complete(job.id, "well");
+  assert.equal(await output, "well");
+  await feed.return();
+
+  const stopped = await client.enqueue("stubborn");
+  const running = server.run("stubborn", async (_, { signal }) => {
+    await stopped.cancel();
+    assert.deepEqual([signal.aborted, (await stopped.get()).cancel_requested], [true, true]);
+    signal.throwIfAborted();
+  });
+  await assert.rejects(stopped.wait(), { name: "JobCancelled" });
+  await running;
+  assert.deepEqual((await stopped.get()).errors, []);
+});
+
+test("JSON has the digits of its integers, and everything else as JavaScript has it", () => {
+  const kept = ['{"a":[9007199254740993,-9007199254740993],"b":9007199254740991}', `[${"7".repeat(80)}]`, "9007199254740992", '{"12345678901234567890":"12345678901234567890"}'];
+  for (const text of kept) assert.equal(stringify(parse(text)), text);
+  assert.deepEqual(parse(kept[0]), { a: [9_007_199_254_740_993n, -9_007_199_254_740_993n], b: Number.MAX_SAFE_INTEGER });
+  const plain = ['"1234567890123456789"', '["\\\\\\"1234567890123456789,",1.0e3,-0,0.12345678901234567]', '{"\\\\":1234567890.1234567890,"":1e400}', "12345678901234567890e0", "[]", '"\\u0000 ä"', "null"];
+  for (const text of plain) assert.deepEqual(parse(`[12345678901234567890,${text}]`)[1], JSON.parse(text), text);
+  for (const text of ['[12345678901234567890,"', "[12345678901234567890", "[012345678901234567890]", "[1234567890123456789-1]", ""]) assert.throws(() => parse(text), SyntaxError, text);
+  assert.deepEqual([stringify({ a: 5n, b: undefined, c: new Date(0) }), stringify([-(2n ** 64n)])], ['{"a":5,"c":"1970-01-01T00:00:00.000Z"}', "[-18446744073709551616]"]);
+  assert.equal(stringify(undefined), undefined);
+  const round = { n: 1n };
+  round.round = round;
+  assert.throws(() => stringify(round), TypeError);
 });
 
 test("a POST is sent again under the same key, and what no retry can help is not", async () => {

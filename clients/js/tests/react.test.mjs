@@ -12,6 +12,7 @@ const { createRoot } = await import("react-dom/client");
 const { renderToString } = await import("react-dom/server");
 const { Longhaul } = await import("@longhaul/client");
 const { MemoryServer } = await import("@longhaul/client/testing");
+const { Server } = await import("./server.mjs");
 const { LonghaulProvider, useJob, useJobs, useRun, useStep10Status } = await import("@longhaul/react");
 
 /** Renders in StrictMode, and resolves once the page has the text. */
@@ -151,6 +152,99 @@ test("a job is enqueued and followed, and a refusal is shown", { timeout: 60_000
   const job = await run("Ada");
   server.complete(job.id, "hello Ada");
   await shows("completed|hello Ada|undefined|1");
+});
+
+/** A client that notes its requests for lists, and how many feeds are open. */
+function watched(url, options = {}) {
+  const seen = { lists: 0, open: 0 };
+  const client = new Longhaul({
+    url,
+    maxRetries: 10,
+    ...options,
+    fetch: async (input, init) => {
+      if (/\/api\/jobs\?/.test(input)) seen.lists += 1;
+      const response = await fetch(input, init);
+      if (!input.includes("/api/events")) return response;
+      seen.open += 1;
+      init.signal.addEventListener("abort", () => (seen.open -= 1), { once: true });
+      return response;
+    },
+  });
+  return { client, seen };
+}
+
+/** Lists of two kinds, which are read by time alone once an hour. */
+function Lists() {
+  const options = { throttle: 1, interval: 3_600_000 };
+  const greet = useJobs({ kind: "greet", state: ["available", "cancelled"] }, options);
+  const other = useJobs({ kind: ["other"] }, options);
+  const states = (jobs) => jobs?.map(({ state }) => state).join("+");
+  return h("p", null, `${states(greet.jobs)}|${states(other.jobs)}|`);
+}
+
+const hide = (isHidden) => {
+  Object.defineProperty(document, "hidden", { configurable: true, get: () => isHidden });
+  document.dispatchEvent(new window.Event("visibilitychange"));
+};
+
+test("lists follow the feed of a server over one connection, also after it was away, and a hidden page reads nothing", { timeout: 240_000 }, async (t) => {
+  const server = await Server.start(t);
+  t.after(() => hide(false));
+  const another = new Longhaul({ url: server.url, maxRetries: 10 });
+  const { client, seen } = watched(server.url);
+  const { shows, root } = mounted(t, client, h(Lists));
+  await shows("||");
+  const job = await another.enqueue("greet");
+  await shows("available||");
+  await another.enqueue("other");
+  await shows("available|available|");
+  await job.cancel();
+  await shows("cancelled|available|");
+  assert.equal(seen.open, 1, "all lists share a feed");
+
+  await server.restart();
+  await another.enqueue("greet");
+  await shows("available+cancelled|available|");
+
+  hide(true);
+  assert.equal(seen.open, 0);
+  const { lists } = seen;
+  // By another feed it is known that the change was told.
+  const feed = another.events({ kind: "other" });
+  await feed.next();
+  await another.jobs.cancel({ filter: { kind: "other" } });
+  assert.equal((await feed.next()).value.state, "cancelled");
+  await feed.return();
+  assert.equal(seen.lists, lists, "nothing was read while the page was hidden");
+  hide(false);
+  await shows("available+cancelled|cancelled|");
+  root.unmount();
+  while (seen.open > 0) await new Promise((resolve) => setImmediate(resolve));
+});
+
+test("a list is read by time where there is no feed, and says what is wrong until it is well again", { timeout: 60_000 }, async (t) => {
+  const server = new MemoryServer();
+  let isAway = false;
+  const client = new Longhaul({
+    url: "http://memory",
+    maxRetries: 0,
+    fetch: (input, init) => {
+      if (isAway || String(input).includes("/api/events")) return Promise.resolve(Response.json({ code: "forbidden", detail: "not for you" }, { status: 403 }));
+      return server.fetch(input, init);
+    },
+  });
+  const List = () => {
+    const { jobs, error } = useJobs({ kind: "greet" }, { interval: 1 });
+    return h("p", null, `${jobs?.length}|${error?.name}`);
+  };
+  const { shows } = mounted(t, client, h(List));
+  await shows("0|undefined");
+  await client.enqueue("greet");
+  await shows("1|undefined");
+  isAway = true;
+  await shows("1|Forbidden");
+  isAway = false;
+  await shows("1|undefined");
 });
 
 test("the status of step 10 has the seed's fields, and pages are rendered on a server", { timeout: 60_000 }, async (t) => {

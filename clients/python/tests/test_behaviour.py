@@ -42,6 +42,30 @@ class Stories:
         self.assertEqual(list(job.events(after=events[-2].id)), events[-1:])
         self.assertEqual(list(job.events(after=events[-1].id)), [])
 
+    def test_integers_keep_their_digits_there_and_back(self) -> None:
+        args = {"id": 12345678901234567890, "huge": -(10**60) - 1, "share": 0.1}
+        job = self.client.enqueue("echo", args)
+        self.work("echo", lambda args: {**args, "id": args["id"] + 1})
+        self.assertEqual(job.wait(), {**args, "id": args["id"] + 1})
+        self.assertEqual(job.retry(args=job.get().output).args, {**args, "id": args["id"] + 1})
+
+    def test_a_job_that_failed_runs_again_while_it_has_attempts_left(self) -> None:
+        job, calls = self.client.enqueue("frail", 3, max_attempts=3), []
+
+        def frail(n: int) -> str:
+            calls.append(n)
+            if len(calls) < n:
+                raise TypeError(f"broken {len(calls)}")
+            return "well"
+
+        self.work("frail", frail)
+        self.assertEqual(job.wait(), "well")
+        ended = job.get()
+        self.assertEqual((ended.attempt, [(e.attempt, e.message, e.kind) for e in ended.errors]), (3, [(1, "TypeError: broken 1", "error"), (2, "TypeError: broken 2", "error")]))
+        told = [getattr(e, "state", e.type) for e in job.events() if e.type in ("state", "reset")]
+        # Nothing was said, so that nothing is void; and a state is told to those who hear the change.
+        self.assertEqual(told, ["completed"])
+
     def test_a_failure_is_an_error_that_has_the_job_and_a_retry_runs_it_again(self) -> None:
         job = self.client.enqueue("frail", max_attempts=1)
 
@@ -98,13 +122,20 @@ class Stories:
             self.client.job("y").get()
 
     def test_a_request_that_breaks_a_rule_names_the_field(self) -> None:
-        wrong: list[dict[str, Any]] = [{"max_attempts": 0}, {"attempts": 2}]
+        wrong: list[dict[str, Any]] = [{"max_attempts": 0}, {"attempts": 2}, {"id": "a b"}, {"id": ".."}, {"queue": ""}, {"priority": 101}, {"timeout": 0}]
         for options in wrong:
             with self.assertRaises(longhaul.Invalid) as caught:
                 self.client.enqueue("k", 1, **options)
             self.assertEqual([error["field"] for error in caught.exception.errors], list(options))
         with self.assertRaises(longhaul.Invalid):
             self.client.jobs.cancel(filter={"nope": 1})
+        with self.assertRaisesRegex(longhaul.Invalid, "delay: must not be given together with run_at"):
+            self.client.enqueue("k", 1, delay=1, run_at="2030-01-01T00:00:00Z")
+        with self.assertRaisesRegex(longhaul.Invalid, "args: must be at most 262144 bytes of JSON, and has 262145"):
+            self.client.enqueue("k", "x" * 262_143)
+        for filter in ({"state": "gone"}, {"limit": 0}, {"limit": 101}, {"cursor": "there"}):
+            with self.assertRaises(longhaul.Invalid, msg=str(filter)):
+                self.client.jobs.page(**filter)
 
     def test_lists_are_newest_first_page_by_page_of_what_fits(self) -> None:
         self.client.enqueue_many(
@@ -119,10 +150,17 @@ class Stories:
         ]
         for filter, args in asked:
             self.assertEqual([job.args for job in self.client.jobs.list(**filter)], args, filter)
+        self.client.enqueue("large", "x" * 1_023)
+        [large] = self.client.jobs.list(kind="large")
+        self.assertEqual((large.args, large.raw["args_cut"], large.raw["args_bytes"]), (None, True, 1_025), "what is large is left out")
+        self.assertEqual([job.args for job in self.client.jobs.list(kind="large", full=True)], ["x" * 1_023])
 
     def test_a_queue_is_paused_and_resumed_and_a_job_says_why_it_waits(self) -> None:
         job, later = self.client.enqueue("k", 1, queue="q"), self.client.enqueue("k", 1, delay=60)
         self.assertEqual([reason["rule"] for reason in later.why()["reasons"]], ["run_at"])
+        self.assertEqual(self.client.enqueue("k", 1, queue="open").why()["reasons"], [{"rule": "no_worker", "key": "open"}])
+        kept = self.client.queues.set("q", {"retention": {"failed": {"count": 3}}})["config"]["retention"]
+        self.assertEqual((kept["failed"], kept["completed"]), ({"age": 1_209_600, "count": 3}, {"age": 86_400, "count": None}))
         self.assertTrue(self.client.queues.pause("q")["paused"])
         queue = self.client.queues.get("q")
         self.assertEqual((queue["paused"], queue["counts"]["paused"], queue["counts"]["waiting"]), (True, 1, 0))
@@ -148,7 +186,7 @@ class Stories:
     def test_a_search_goes_by_words_and_says_how_far_it_has_looked(self) -> None:
         self.client.enqueue_many(
             [
-                {"kind": "mail", "args": {"to": "ada@example.com", "n": 1}, "labels": {"tenant": "7"}},
+                {"kind": "mail", "args": {"to": "olga@example.com", "n": 1}, "labels": {"tenant": "7"}},
                 {"kind": "mail", "args": {"to": "bob@example.com", "n": 2}, "queue": "slow"},
                 {"kind": "ocr", "args": {"page": "two words"}, "labels": {"tenant": "8"}},
             ]
@@ -159,7 +197,7 @@ class Stories:
             "label.tenant:8": ["ocr default"],
             "args.n:2": ["mail slow"],
             '"two words"': ["ocr default"],
-            "ADA": ["mail default"],
+            "OLGA": ["mail default"],
         }.items():
             self.assertEqual([f"{job.kind} {job.queue}" for job in self.client.jobs.list(q=words)], fitting, words)
         page = self.client.jobs.page(q="bob")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import doctest
+import queue
 import unittest
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
@@ -22,7 +25,7 @@ class Memory(unittest.TestCase):
     def test_jobs_end_as_the_test_says(self) -> None:
         server = MemoryServer()
         client = server.client()
-        good, bad = client.enqueue("a", 1, id="x/y"), client.enqueue("a", 2)
+        good, bad = client.enqueue("a", 1, id="x:y"), client.enqueue("a", 2)
         server.emit(good.id, "one")
         server.complete(good.id, {"n": 1})
         server.fail(bad.id, "broken")
@@ -34,6 +37,102 @@ class Memory(unittest.TestCase):
         self.assertEqual(bad.get().state, "available")
         self.assertEqual(list(client.jobs.list(kind=[])), [])
 
+    def test_a_workers_handler_is_given_its_context(self) -> None:
+        server = MemoryServer()
+        client = server.client()
+        job, reads = client.enqueue("report", {"year": 2026}, labels={"tenant": "7"}), []
+
+        def report(cx: longhaul.Context, args: dict[str, int]) -> list[object]:
+            orders = cx.step("orders", lambda: reads.append(1) or len(reads))
+            cx.progress(50, "half", {"orders": orders})
+            cx.log("drawing", "warn")
+            cx.emit(f"attempt {cx.attempt}")
+            args["year"] = 0
+            if cx.attempt == 1:
+                raise ValueError("no paper")
+            return [orders, cx.job_id, cx.max_attempts, cx.labels]
+
+        self.assertEqual(server.run("report", report), 1)
+        self.assertEqual((job.wait(), job.text()), ([1, job.id, 3, {"tenant": "7"}], "attempt 2"))
+        ended = job.get()
+        assert ended.progress is not None
+        self.assertEqual((ended.args, ended.progress.percent, [e.message for e in ended.errors]), ({"year": 2026}, 50, ["ValueError: no paper"]))
+        self.assertEqual([(step["name"], step["attempt"]) for step in job.steps()], [("orders", 1)])
+
+    def test_fatal_snooze_and_cancel_are_heeded(self) -> None:
+        server = MemoryServer()
+        client = server.client()
+
+        def raising(error: Exception) -> Callable[[object], None]:
+            def work(args: object) -> None:
+                raise error
+
+            return work
+
+        fatal, later, stopped = (client.enqueue(kind) for kind in ("fatal", "later", "stopped"))
+        server.run("fatal", raising(longhaul.Fatal("never")))
+        self.assertEqual([(e.attempt, e.kind) for e in fatal.get().errors], [(1, "fatal")])
+        self.assertEqual(server.run("later", raising(longhaul.Snooze(60))), 1)
+        self.assertEqual((later.get().state, later.get().attempt), ("scheduled", 0))
+
+        def stubborn(cx: longhaul.Context, args: object) -> None:
+            stopped.cancel()
+            self.assertTrue(cx.is_cancelled and stopped.get().cancel_requested)
+            cx.raise_if_cancelled()
+
+        server.run("stopped", stubborn)
+        self.assertEqual((stopped.get().state, stopped.get().errors), ("cancelled", []))
+        with self.assertRaisesRegex(ValueError, "has ended: it is failed"):
+            server.complete(fatal.id)
+
+    def test_another_thread_hears_of_what_becomes_of_a_job(self) -> None:
+        server = MemoryServer()
+        client = server.client(max_retries=0)
+        heard: queue.Queue[object] = queue.Queue()
+        job = client.enqueue("slow")
+
+        def follow() -> None:
+            for change in client.events(kind="slow"):
+                heard.put(change)
+                if isinstance(change, longhaul.JobChange) and change.state == "completed":
+                    return
+
+        with ThreadPoolExecutor() as pool:
+            pool.submit(follow)
+            self.assertEqual(heard.get(timeout=60), longhaul.ChangesMissed())
+            output, events = pool.submit(job.wait), pool.submit(lambda: [event.type for event in job.events()])
+            server.start(job.id)
+            server.emit(job.id, "one")
+            server.complete(job.id, "well")
+            self.assertEqual(output.result(60), "well")
+            self.assertEqual([type for type in events.result(60) if type != "state"], ["chunk", "output"])
+            states = [change.state for change in (heard.get(timeout=60), heard.get(timeout=60)) if isinstance(change, longhaul.JobChange)]
+            self.assertEqual(states, ["running", "completed"])
+
+    def test_another_task_hears_of_what_becomes_of_a_job(self) -> None:
+        async def story() -> None:
+            server = MemoryServer()
+            async with server.async_client(max_retries=0) as client:
+                job, stopped = await client.enqueue("slow"), await client.enqueue("slow")
+                output = asyncio.create_task(job.wait())
+                events = job.events()
+                self.assertEqual((await anext(events)).type, "state")
+                begun = asyncio.create_task(anext(events))
+
+                async def slow(cx: longhaul.AsyncContext, args: object) -> str:
+                    if cx.job_id == stopped.id:
+                        await stopped.cancel()
+                        await asyncio.Event().wait()
+                    return await cx.step("write", lambda: said("well"))
+
+                self.assertEqual(await server.run_async("slow", slow), 2)
+                self.assertEqual((await begun).type, "state")
+                self.assertEqual(await output, "well")
+                with self.assertRaises(longhaul.JobCancelled):
+                    await stopped.wait()
+
+        asyncio.run(asyncio.wait_for(story(), 60))
+
     def test_the_asyncio_client_reads_it_too(self) -> None:
         async def story() -> object:
             server = MemoryServer()
@@ -43,6 +142,10 @@ class Memory(unittest.TestCase):
                 return await job.wait()
 
         self.assertEqual(asyncio.run(story()), 2)
+
+
+async def said(words: str) -> str:
+    return words
 
 
 class Retries(unittest.TestCase):

@@ -12,6 +12,7 @@ use crate::model::{
     Action, EnqueueStatus, Enqueued, Event, JobFilter, JobId, JobRecord, Lookup, NewJob, Policy, Start,
     Unique,
 };
+use crate::schedule::Schedules;
 use crate::stats::Recorder;
 use crate::store::{Error, Result, Store};
 use crate::worker::WorkerBuilder;
@@ -191,6 +192,13 @@ impl Longhaul {
     #[must_use]
     pub fn worker(&self) -> WorkerBuilder {
         WorkerBuilder::new(self.clone())
+    }
+
+    /// The schedules of the store. They are fired by every server of it, and by workers that are told to
+    /// [`run_schedules`](WorkerBuilder::run_schedules).
+    #[must_use]
+    pub fn schedules(&self) -> Schedules {
+        Schedules::new(self.clone())
     }
 
     /// Makes a kind known to this handle, so that the HTTP side accepts it. Registering a kind with a worker

@@ -146,15 +146,9 @@ impl JobError {
     }
 }
 
-impl fmt::Display for JobError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-// `JobError` itself is no `std::error::Error`, or this conversion could not exist.
-impl<E: std::error::Error + Send + Sync + 'static> From<E> for JobError {
-    fn from(error: E) -> Self {
+impl JobError {
+    /// What becomes of a job with this error of another's.
+    pub(crate) fn of(error: &(dyn std::error::Error + 'static)) -> Self {
         let mut message = error.to_string();
         let mut cause = error.source();
         while let Some(error) = cause {
@@ -166,12 +160,24 @@ impl<E: std::error::Error + Send + Sync + 'static> From<E> for JobError {
             }
             cause = error.source();
         }
-        let error: &(dyn std::error::Error + 'static) = &error;
         match (Error::outage_in(error), error.downcast_ref()) {
             (Some(_), _) => Self::outage(message),
             (None, Some(Error::Invalid { .. })) => Self::fatal(message),
             (None, _) => Self::retry(message),
         }
+    }
+}
+
+impl fmt::Display for JobError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+// `JobError` itself is no `std::error::Error`, or this conversion could not exist.
+impl<E: std::error::Error + Send + Sync + 'static> From<E> for JobError {
+    fn from(error: E) -> Self {
+        Self::of(&error)
     }
 }
 

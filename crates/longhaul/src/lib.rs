@@ -12,6 +12,7 @@ mod memory;
 mod model;
 mod panics;
 mod runtime;
+pub mod schedule;
 pub mod search;
 pub mod stats;
 mod store;
@@ -35,8 +36,9 @@ pub use model::{
     check_json, check_json_within, default_max_crashes, process_id,
 };
 pub use runtime::{Runtime, Spawn};
+pub use schedule::{CatchUp, Schedule, ScheduleInfo, Scheduler, Schedules, Timing};
 pub use store::{
     Changes, Error, GONE_FOR, KEPT_ERRORS, KEPT_EVENT_BYTES, KEPT_EVENTS, Listener, MAX_LANES, MAX_PAUSES,
     MAX_POSITION, MAX_SAMPLES, Observer, PRIORITY_STEP, Result, Signals, Store, WORKER_SEEN_FOR,
 };
-pub use worker::{Context, DEFAULT_LEASE, Registry, Shutdown, Worker, WorkerBuilder};
+pub use worker::{Context, DEFAULT_LEASE, Registry, Shutdown, Worker, WorkerBuilder, layer};

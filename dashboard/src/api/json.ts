@@ -15,6 +15,10 @@ export function exact(text: string): unknown {
   } as (this: unknown, key: string, value: unknown) => unknown);
 }
 
+/** True where the browser cannot tell how a number was written, so that its last digits may not be those of the job. */
+export const isRounded = (text: string): boolean => !canTell && /\d{16}/.test(text);
+const canTell = exact("1.0") instanceof Exact;
+
 /** The members of an answer that hold what callers and workers wrote. */
 const THEIRS: ReadonlySet<string> = new Set(["args", "output", "data"]);
 

@@ -1,5 +1,5 @@
 import { useEffect, useState } from "preact/hooks";
-import { parse, written } from "../api/json";
+import { compact, parse } from "../api/json";
 import { eventsOf } from "../api/routes";
 import { stream } from "./stream";
 
@@ -30,6 +30,9 @@ const NOTHING: Followed = { events: [], text: "", hasGap: false, changes: 0, tol
 /** The shortest time between two renderings while words stream in, in milliseconds. */
 const THROTTLE = 50;
 
+/** What is no text stands in a line of its own. */
+const line = (before: string, data: unknown): string => `${before === "" || before.endsWith("\n") ? "" : "\n"}${compact(data)}\n`;
+
 /** Follows a job's events while the page shows it. `run` is another number once it was retried: a log that had ended goes on. */
 export function useFollowed(id: string, run: number): Followed {
   const [seen, setSeen] = useState<Followed & { of: string }>({ of: id, ...NOTHING });
@@ -51,7 +54,7 @@ export function useFollowed(id: string, run: number): Followed {
         text = "";
         if (number === 0) events = [];
       } else if (type === "gap") hasGap = true;
-      else if (type === "chunk") text += typeof data.data === "string" ? data.data : written(data.data);
+      else if (type === "chunk") text += typeof data.data === "string" ? data.data : line(text, data.data);
       else events.push({ ...data, id: number, type } as LogEvent);
       if (type === "state") changes++;
       timer ??= setTimeout(show, THROTTLE);

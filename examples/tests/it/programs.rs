@@ -127,6 +127,16 @@ async fn a_batch_is_closed_once_and_is_the_same_when_it_is_enqueued_again() {
 }
 
 #[tokio::test]
+async fn layers_give_a_job_its_tenant_and_keep_one_without_from_running() {
+    let (first, _) = printed(env!("CARGO_BIN_EXE_layers")).await;
+    let lines: Vec<&str> = first.lines().collect();
+    let [greeted, madrid, refused, atlantis] = lines.as_slice() else { panic!("{first}") };
+    assert!(greeted.starts_with("greet ") && greeted.ends_with(" ms: \"Hola, Ada!\""), "{greeted}");
+    assert!(refused.ends_with(" ms: no such tenant: Some(\"atlantis\")"), "{refused}");
+    assert_eq!((*madrid, *atlantis), ("madrid: completed", "atlantis: failed"));
+}
+
+#[tokio::test]
 async fn an_order_that_fails_leaves_neither_a_row_nor_a_job() {
     let (first, _) = printed(env!("CARGO_BIN_EXE_transactional")).await;
     assert_eq!(first, "an order needs a price\n\"order 2 is confirmed\"\norders: 1\n");

@@ -1,6 +1,7 @@
 import { isApiError, JobCancelled, JobExpired, JobFailed, TimeoutError } from "./errors.js";
 import { request, type Settings, sleep } from "./http.js";
 import { isFinished, type Job, type JobEvent } from "./job.js";
+import { read, stringify } from "./json.js";
 import type { Schemas } from "./openapi.js";
 import { eventOf } from "./sse.js";
 import { messages } from "./stream.js";
@@ -64,7 +65,7 @@ export class JobHandle<Output = unknown> {
   async *events({ after = 0, signal }: { after?: number; signal?: AbortSignal } = {}): AsyncGenerator<JobEvent, void, void> {
     const stream = { path: `${this.#path}/events`, what: `the events of job ${this.id}`, last: String(after), signal };
     for await (const message of messages(this.#settings, stream)) {
-      const event = message === "cut" ? undefined : eventOf(message);
+      const event = message === "open" ? undefined : eventOf(message);
       if (event === undefined) continue;
       stream.last = String(event.id);
       yield event;
@@ -77,7 +78,7 @@ export class JobHandle<Output = unknown> {
     let parts: string[] = [];
     for await (const event of this.events(signal ? { signal } : {})) {
       if (event.type === "reset") parts = [];
-      else if (event.type === "chunk") parts.push(typeof event.data === "string" ? event.data : JSON.stringify(event.data));
+      else if (event.type === "chunk") parts.push(typeof event.data === "string" ? event.data : (stringify(event.data) ?? ""));
     }
     outcome(await this.get(signal ? { signal } : {}));
     return parts.join("");
@@ -96,12 +97,12 @@ export class JobHandle<Output = unknown> {
 
   /** The reasons for which a job waits. */
   async why(): Promise<Schemas["Why"]> {
-    return (await (await request(this.#settings, { path: `${this.#path}/why` })).json()) as Schemas["Why"];
+    return read(await request(this.#settings, { path: `${this.#path}/why` }));
   }
 
   /** The steps that are done, with their times. */
   async steps(): Promise<Schemas["Step"][]> {
-    return (await (await request(this.#settings, { path: `${this.#path}/steps` })).json()) as Schemas["Step"][];
+    return read(await request(this.#settings, { path: `${this.#path}/steps` }));
   }
 
   /** Removes a job that has ended. */
@@ -118,11 +119,11 @@ export class JobHandle<Output = unknown> {
   /** A token that lets a browser follow this job, and nothing else. */
   async readToken(): Promise<string> {
     const response = await request(this.#settings, { method: "POST", path: `${this.#path}/token` });
-    return ((await response.json()) as { token: string }).token;
+    return (await read<{ token: string }>(response)).token;
   }
 
   async #read(response: Response): Promise<Job<Output>> {
-    this.last = (await response.json()) as Job<Output>;
+    this.last = await read<Job<Output>>(response);
     return this.last;
   }
 }

@@ -1,4 +1,5 @@
 import { ApiError, ConnectionError, type Problem } from "./errors.js";
+import { read, stringify, unlikeAll } from "./json.js";
 
 /** How a client reaches its server. */
 export interface Settings {
@@ -36,9 +37,9 @@ const LONGEST_PAUSE = 8_000;
 export async function request(settings: Settings, call: Call): Promise<Response> {
   const method = call.method ?? "GET";
   const headers: Record<string, string> = { accept: "application/json", ...authorization(settings), ...call.headers };
-  if (method === "POST") headers["idempotency-key"] ??= crypto.randomUUID();
+  if (method === "POST") headers["idempotency-key"] ??= unlikeAll();
   const init: RequestInit = { method, headers, redirect: "manual" };
-  const body = call.text ?? (call.body === undefined ? undefined : JSON.stringify(call.body));
+  const body = call.text ?? stringify(call.body);
   if (body !== undefined) {
     headers["content-type"] = "application/json";
     init.body = body;
@@ -97,7 +98,7 @@ export function authorization(settings: Settings): Record<string, string> {
 
 /** The error of an answer. */
 export async function apiError(response: Response): Promise<ApiError> {
-  const body: unknown = await response.json().catch(() => ({}));
+  const body: unknown = await read(response).catch(() => ({}));
   const problem = typeof body === "object" && body !== null ? (body as Problem) : {};
   const [requestId, after] = [response.headers.get("x-request-id") ?? undefined, retryAfter(response.headers.get("retry-after"))];
   return ApiError.of(response.status, problem, requestId, after);

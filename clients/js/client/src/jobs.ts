@@ -1,5 +1,6 @@
 import { request, type Settings } from "./http.js";
 import type { Acted, Job, JobFilter } from "./job.js";
+import { read } from "./json.js";
 import type { Schemas } from "./openapi.js";
 
 /** What a list is asked for; with `full`, args and outputs over 1 KiB are whole. */
@@ -31,7 +32,7 @@ export class Jobs {
   /** One page. `next` is the cursor of the following one, `searched` how many jobs were looked at for this one. */
   async page({ limit = 50, ...filter }: ListFilter & { cursor?: string } = {}): Promise<JobPage> {
     const query = queryOf({ ...filter, limit });
-    return (await (await request(this.#settings, { path: `/api/jobs?${query.toString()}` })).json()) as JobPage;
+    return read(await request(this.#settings, { path: `/api/jobs?${query.toString()}` }));
   }
 
   /** Cancels the jobs that fit. An empty list in the filter fits none. */
@@ -54,7 +55,7 @@ export class Jobs {
     const { filter, priority, limit = 10_000, dryRun = false } = options;
     const body = { action: "set_priority", filter, priority, limit, dry_run: dryRun };
     const response = await request(this.#settings, { method: "POST", path: "/api/jobs/actions", body });
-    const { matched, done, complete } = (await response.json()) as Acted;
+    const { matched, done, complete } = await read<Acted>(response);
     return { matched, done, complete };
   }
 
@@ -67,7 +68,7 @@ export class Jobs {
       // A dry run counts all that it can at once, because nothing moves on between two requests.
       const body = { action, filter, limit: Math.min(dryRun ? 10_000 : 1_000, limit - done), dry_run: dryRun };
       const response = await request(this.#settings, { method: "POST", path: "/api/jobs/actions", body });
-      const acted = (await response.json()) as Acted;
+      const acted = await read<Acted>(response);
       matched += acted.matched;
       done += acted.done;
       if (acted.complete || dryRun || acted.done === 0 || done >= limit) return { matched, done, complete: acted.complete };

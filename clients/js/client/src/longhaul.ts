@@ -3,11 +3,15 @@ import { JobHandle, type WaitOptions } from "./handle.js";
 import { request, type Settings } from "./http.js";
 import type { Job, JobOptions } from "./job.js";
 import { Jobs, queryOf } from "./jobs.js";
+import { parse, read } from "./json.js";
 import type { Schemas } from "./openapi.js";
 import { Queues } from "./queues.js";
 import { messages } from "./stream.js";
 
-/** The args and the output of each kind, for types: `new Longhaul<{ welcome: { args: {name: string}; output: string } }>()`. */
+/**
+ * The args and the output of each kind, for types: `new Longhaul<{ welcome: { args: {name: string}; output: string } }>()`. An integer
+ * beyond `Number.MAX_SAFE_INTEGER` is read as a bigint: where one may come, the type is `number | bigint`.
+ */
 export type Kinds = Record<string, { args?: unknown; output?: unknown }>;
 type ArgsOf<K extends Kinds, N extends keyof K> = K[N] extends { args: infer A } ? A : unknown;
 type OutputOf<K extends Kinds, N extends keyof K> = K[N] extends { output: infer O } ? O : unknown;
@@ -34,7 +38,7 @@ export interface EnqueueOptions extends JobOptions {
   signal?: AbortSignal;
 }
 
-/** A change of a job, or a note that some may have been missed. */
+/** A change of a job, or a note that changes before it may have been missed. */
 export type FeedEvent = ({ type: "job" } & Schemas["FeedItem"]) | { type: "gap" };
 
 /** A client of a Longhaul server. */
@@ -68,7 +72,7 @@ export class Longhaul<K extends Kinds = Kinds> {
     if (fields.cancel_on_disconnect) headers.prefer = "wait=1";
     const body = { kind, args: args ?? null, ...fields };
     const response = await request(this.settings, { method: "POST", path: "/api/jobs", body, headers, heldFor: 1_000, signal });
-    const job = (await response.json()) as Job<OutputOf<K, N>>;
+    const job = await read<Job<OutputOf<K, N>>>(response);
     if (job.duplicate && onDuplicate === "throw") throw new DuplicateJob(job);
     return new JobHandle(this.settings, job.id, job, linked(this.settings, response.headers.get("location")));
   }
@@ -77,7 +81,7 @@ export class Longhaul<K extends Kinds = Kinds> {
   async enqueueMany(jobs: ({ kind: keyof K & string; args?: unknown } & JobOptions)[]): Promise<JobHandle[]> {
     const body = jobs.map((job) => ({ ...job, args: job.args ?? null }));
     const response = await request(this.settings, { method: "POST", path: "/api/jobs/batch", body });
-    const created = (await response.json()) as { id: string }[];
+    const created = await read<{ id: string }[]>(response);
     return created.map(({ id }) => new JobHandle(this.settings, id));
   }
 
@@ -122,15 +126,16 @@ export class Longhaul<K extends Kinds = Kinds> {
   }
 
   /**
-   * Follows all jobs, or those of some queues and kinds: `job` for each change of state from now on, and `gap` where changes may
-   * have been missed, also because the connection broke: then what is shown is to be read anew.
+   * Follows all jobs, or those of some queues and kinds: `job` for each change of state, and `gap` where changes before it may have
+   * been missed: at the beginning, after a connection that broke, and where the server has left some out. Who reads what is shown at
+   * each `gap` misses nothing, because later changes are told.
    */
   async *events(of: { queue?: string | string[]; kind?: string | string[]; signal?: AbortSignal } = {}): AsyncGenerator<FeedEvent, void, void> {
     const { signal, ...filter } = of;
     const stream = { path: `/api/events?${queryOf(filter).toString()}`, what: "the changes of jobs", signal };
     for await (const message of messages(this.settings, stream)) {
-      if (message === "cut" || message.event === "gap") yield { type: "gap" };
-      else if (message.event === "job") yield { type: "job", ...(JSON.parse(message.data) as Schemas["FeedItem"]) };
+      if (message === "open" || message.event === "gap") yield { type: "gap" };
+      else if (message.event === "job") yield { type: "job", ...(parse(message.data) as Schemas["FeedItem"]) };
     }
   }
 
@@ -141,7 +146,7 @@ export class Longhaul<K extends Kinds = Kinds> {
 
   async #read<T>(path: string, of: Record<string, unknown> = {}): Promise<T> {
     const query = queryOf(of).toString();
-    return (await (await request(this.settings, { path: query === "" ? path : `${path}?${query}` })).json()) as T;
+    return read(await request(this.settings, { path: query === "" ? path : `${path}?${query}` }));
   }
 }
 

@@ -1,4 +1,5 @@
 import { request, type Settings } from "./http.js";
+import { read } from "./json.js";
 import type { Schemas } from "./openapi.js";
 
 /** A queue with its configuration and counts. */
@@ -15,7 +16,7 @@ export class Queues {
   /** All queues, by name. */
   async list(): Promise<Queue[]> {
     const response = await request(this.#settings, { path: "/api/queues" });
-    return ((await response.json()) as Schemas["QueueList"]).queues;
+    return (await read<Schemas["QueueList"]>(response)).queues;
   }
 
   get(queue: string): Promise<Queue> {
@@ -38,6 +39,6 @@ export class Queues {
 
   async #ask(method: string, queue: string, rest = "", body?: unknown): Promise<Queue> {
     const path = `/api/queues/${encodeURIComponent(queue)}${rest}`;
-    return (await (await request(this.#settings, { method, path, body })).json()) as Queue;
+    return read(await request(this.#settings, { method, path, body }));
   }
 }

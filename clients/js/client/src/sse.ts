@@ -1,4 +1,5 @@
 import type { JobEvent } from "./job.js";
+import { parse } from "./json.js";
 
 /** One message of a stream of server-sent events. */
 export interface Message {
@@ -52,7 +53,7 @@ export class Parser {
 export function eventOf(message: Message): JobEvent | undefined {
   if (!/^\d+$/.test(message.id) || !TYPES.has(message.event)) return undefined;
   try {
-    const data: unknown = JSON.parse(message.data);
+    const data: unknown = parse(message.data);
     if (typeof data !== "object" || data === null) return undefined;
     return { ...data, type: message.event, id: Number(message.id) } as JobEvent;
   } catch {

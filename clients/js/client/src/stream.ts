@@ -16,10 +16,10 @@ export interface Stream {
 }
 
 /**
- * The messages of a stream, across connections that break; `cut` where one did. Ends where the server says that there is nothing
+ * The messages of a stream, across connections that break; `open` for each connection. Ends where the server says that there is nothing
  * more, and fails where so many connections as are allowed have brought nothing.
  */
-export async function* messages(settings: Settings, stream: Stream): AsyncGenerator<Message | "cut", void, void> {
+export async function* messages(settings: Settings, stream: Stream): AsyncGenerator<Message | "open", void, void> {
   const { signal } = stream;
   for (let tries = 0; ; tries++) {
     const parser = new Parser();
@@ -46,9 +46,13 @@ export async function* messages(settings: Settings, stream: Stream): AsyncGenera
         error = problem;
         told = problem.retryAfter;
       } else {
+        yield "open";
         const reader = response.body.getReader();
+        let pieces = 0;
         for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
           heard();
+          // A stream may be quiet for hours, and a proxy cut it now and then: a heartbeat is enough to have brought.
+          if (pieces++ > 0) tries = 0;
           for (const message of parser.feed(piece.value)) {
             tries = 0;
             yield message;
@@ -66,6 +70,5 @@ export async function* messages(settings: Settings, stream: Stream): AsyncGenera
     }
     if (tries > settings.maxRetries) throw error;
     await sleep(pause(tries, told ?? parser.retry), signal);
-    yield "cut";
   }
 }

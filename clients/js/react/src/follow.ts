@@ -1,5 +1,6 @@
 import { type AttemptError, isFinished, type Job, type JobHandle, type Progress, type State } from "@longhaul/client";
 import { sleep } from "@longhaul/client/http";
+import { places } from "./places.js";
 
 /** A job as it is followed. */
 export interface Followed<Output = unknown> {
@@ -33,32 +34,8 @@ export function nothing<Output>(): Followed<Output> {
   return NOTHING;
 }
 
-/** Browsers open six connections to a server over HTTP/1.1, and the page's other requests need some of them. */
-const STREAMS = 4;
 /** A job that has no stream yet is read so often, in milliseconds. */
 const LOOK = 2_000;
-
-/** The places of a page's streams; they are given to those who wait in their order. */
-const places = {
-  free: STREAMS,
-  waiting: new Set<() => void>(),
-  /** Takes a place; answers how to leave it, or the wait for it. */
-  take(signal: AbortSignal): Promise<() => void> {
-    return new Promise((resolve) => {
-      const enter = () => {
-        places.free -= 1;
-        places.waiting.delete(enter);
-        resolve(() => {
-          places.free += 1;
-          for (const next of places.waiting) return next();
-        });
-      };
-      signal.addEventListener("abort", () => places.waiting.delete(enter), { once: true });
-      if (places.free > 0) enter();
-      else places.waiting.add(enter);
-    });
-  },
-};
 
 /**
  * Follows one job for all components of a page that show it: the first to ask opens the connection, the last to leave closes it.

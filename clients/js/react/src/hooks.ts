@@ -1,5 +1,6 @@
 import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import { type EnqueueOptions, type Job, type JobFilter, JobHandle, Longhaul } from "@longhaul/client";
+import { feedOf, isHidden } from "./feed.js";
 import { type Followed, Follower, nothing } from "./follow.js";
 import { useLonghaul } from "./provider.js";
 
@@ -96,35 +97,70 @@ export function useRun<Output = unknown>(
   return { ...followed, failure: error ?? followed.failure, run, isPending };
 }
 
-/** The newest jobs that fit a filter, read again every `interval` milliseconds (2,000) while the page is seen. */
+/** Where the live feed tells of changes, a list is also read after so many intervals without one. */
+const RARELY = 8;
+
+export interface UseJobsOptions {
+  /** The shortest time between two readings while changes are told, in milliseconds; 500 unless given. */
+  throttle?: number;
+  /** The time between two readings while none are told, in milliseconds; 2,000 unless given. */
+  interval?: number;
+}
+
+/**
+ * The newest jobs that fit a filter, read again when the live feed tells of a change that may concern them; by time alone where the
+ * feed cannot be had. A page that is hidden reads nothing. The feed tells no progress: `useJob` does.
+ */
 export function useJobs(
   filter: JobFilter & { limit?: number },
-  { interval = 2_000 }: { interval?: number } = {},
+  { throttle = 500, interval = 2_000 }: UseJobsOptions = {},
 ): { jobs: Job[] | undefined; error: Error | undefined } {
   const client = useLonghaul();
-  const [seen, setSeen] = useState<{ jobs?: Job[]; error?: Error }>({});
+  const [seen, setSeen] = useState<{ of?: string; jobs?: Job[]; error?: Error }>({});
   const wanted = JSON.stringify(filter);
   useEffect(() => {
-    let isOver = false;
+    const { limit = 50, ...rest } = JSON.parse(wanted) as JobFilter & { limit?: number };
+    const feed = feedOf(client);
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const read = async () => {
-      if (globalThis.document?.hidden !== true) {
-        try {
-          const { limit = 50, ...rest } = JSON.parse(wanted) as JobFilter & { limit?: number };
-          const jobs: Job[] = [];
-          for await (const job of client.jobs.list({ ...rest, limit })) if (jobs.push(job) === limit) break;
-          if (!isOver) setSeen({ jobs });
-        } catch (error) {
-          if (!isOver) setSeen(({ jobs }) => ({ ...(jobs && { jobs }), error: error as Error }));
-        }
-      }
-      if (!isOver) timer = setTimeout(() => void read(), interval);
+    let [isOver, isReading, isStale, lastAt] = [false, false, false, -Infinity];
+    const plan = (milliseconds: number) => {
+      clearTimeout(timer);
+      timer = setTimeout(() => void read(), milliseconds);
     };
+    const read = async () => {
+      clearTimeout(timer);
+      if (isReading || isOver || isHidden()) return;
+      [isReading, isStale] = [true, false];
+      let isFailed = false;
+      try {
+        const jobs: Job[] = [];
+        for await (const job of client.jobs.list({ ...rest, limit })) if (jobs.push(job) === limit) break;
+        if (!isOver) setSeen({ of: wanted, jobs });
+      } catch (error) {
+        isFailed = true;
+        if (!isOver) setSeen(({ of, jobs }) => ({ of: wanted, ...(of === wanted && jobs && { jobs }), error: error as Error }));
+      }
+      [isReading, lastAt] = [false, performance.now()];
+      if (!isOver) plan(isStale ? throttle : isFailed || !feed.isLive ? interval : interval * RARELY);
+    };
+    const unlisten = feed.listen((event) => {
+      if (isStale || (event.type === "job" && !(isAmong(rest.kind, event.kind) && isAmong(rest.queue, event.queue)))) return;
+      isStale = true;
+      if (!isReading) plan(Math.max(0, lastAt + throttle - performance.now()));
+    });
+    const look = () => void read();
+    globalThis.document?.addEventListener("visibilitychange", look);
     void read();
     return () => {
       isOver = true;
       clearTimeout(timer);
+      unlisten();
+      globalThis.document?.removeEventListener("visibilitychange", look);
     };
-  }, [client, wanted, interval]);
-  return { jobs: seen.jobs, error: seen.error };
+  }, [client, wanted, throttle, interval]);
+  return seen.of === wanted ? { jobs: seen.jobs, error: seen.error } : { jobs: undefined, error: undefined };
+}
+
+function isAmong(wanted: string | string[] | null | undefined, value: string): boolean {
+  return wanted == null || [wanted].flat().includes(value);
 }

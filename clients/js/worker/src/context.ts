@@ -1,4 +1,5 @@
 import type { Schemas } from "@longhaul/client";
+import { plain } from "@longhaul/client/json";
 
 /** The job fails for good: no retry can help. */
 export class Fatal extends Error {
@@ -63,14 +64,7 @@ export type Claimed = Schemas["ClaimedJob"];
 
 /** The end of a job that returned `output`. */
 export function completed(output: unknown): Outcome {
-  return { completed: { output: json(output) } };
-}
-
-/** A value as JSON keeps it; throws where it has no such form, in the handler that made it. */
-export function json(value: unknown): unknown {
-  const text = JSON.stringify(value === undefined ? null : value);
-  if (text === undefined) throw new TypeError(`a ${typeof value} has no JSON form`);
-  return JSON.parse(text) as unknown;
+  return { completed: { output: plain(output) } };
 }
 
 /** The end that an error of a handler stands for. */

@@ -2,6 +2,7 @@
 // loop, and a heartbeat that waited for it would come too late. Then the job is given to another worker while it still runs here.
 import { parentPort, workerData } from "node:worker_threads";
 import { request, words } from "@longhaul/client/http";
+import { read } from "@longhaul/client/json";
 import { type FromKeeper, key, type KeeperData, type Lease, now, type ToKeeper } from "./thread.js";
 
 const port = parentPort;
@@ -21,7 +22,7 @@ if (port !== null) {
     try {
       const body = { worker, leases: held.map(({ lease }) => lease), lease_for: seconds };
       const response = await request(once, { method: "POST", path: "/api/worker/heartbeat", body });
-      const { statuses } = (await response.json()) as { statuses: string[] };
+      const { statuses } = await read<{ statuses: string[] }>(response);
       held.forEach((one, index) => {
         one.at = sentAt;
         if (statuses[index] === "lost") drop(one.lease, "lost");

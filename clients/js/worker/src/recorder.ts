@@ -1,4 +1,5 @@
 import type { Entry } from "@longhaul/client";
+import { stringify } from "@longhaul/client/json";
 import type { Run, Said } from "./run.js";
 
 /** The most bytes of one request's entries or ends; a body may have 16 MiB. */
@@ -27,7 +28,7 @@ export class Recorder {
 
   /** Sends an entry soon, and at once where it is awaited. Resolves once it is durable, or the run is lost. */
   say(run: Run, entry: Entry, isAwaited = false): Promise<void> {
-    const text = JSON.stringify(entry);
+    const text = stringify(entry) ?? "null";
     run.said = new Promise((heard) => run.entries.push({ text, bytes: Buffer.byteLength(text), heard }));
     this.#speaking.add(run);
     if (isAwaited) this.#hurry();

@@ -1,5 +1,6 @@
 import type { Entry } from "@longhaul/client";
-import { type Claimed, type Context, json } from "./context.js";
+import { plain } from "@longhaul/client/json";
+import { type Claimed, type Context } from "./context.js";
 
 /** An entry as JSON, with whom to tell that it was heard. */
 export interface Said {
@@ -52,18 +53,18 @@ export function contextOf(run: Run, say: (entry: Entry, isAwaited?: boolean) => 
     signal: run.stopping.signal,
     progress(percent, message = "", data) {
       if (!Number.isFinite(percent)) throw new TypeError(`the percent of a progress is a number, and not ${percent}`);
-      void say({ progress: { percent, message: String(message), ...(data === undefined ? {} : { data: json(data) }) } });
+      void say({ progress: { percent, message: String(message), ...(data === undefined ? {} : { data: plain(data) }) } });
     },
     log(message, level = "info") {
       if (!LEVELS.has(level)) throw new TypeError(`the level of a log line is debug, info, warn or error, and not ${level}`);
       void say({ log: { level, message: String(message) } });
     },
     emit(data) {
-      void say({ chunk: { data: json(data) } });
+      void say({ chunk: { data: plain(data) } });
     },
     async step<T>(name: string, work: () => T | Promise<T>): Promise<T> {
       if (Object.hasOwn(claimed.steps, name)) return claimed.steps[name] as T;
-      const output = json(await work());
+      const output = plain(await work());
       await say({ step: { name: String(name), output } }, true);
       run.stopping.signal.throwIfAborted();
       claimed.steps[name] = output;

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { Worker as Thread } from "node:worker_threads";
 import type { Schemas } from "@longhaul/client";
 import { type Call, request, type Settings } from "@longhaul/client/http";
+import { read, stringify } from "@longhaul/client/json";
 import { type Claimed, completed, type Context, failure, type Outcome, outcomeOf } from "./context.js";
 import { BODY_BYTES, type Entries, Recorder } from "./recorder.js";
 import { contextOf, Run, type Said } from "./run.js";
@@ -191,7 +192,7 @@ export class Session {
     this.#plan.warn(`the server refused ends of jobs: ${refusal.message}`);
     const lease = end.run.claimed.lease;
     const failed: Outcome = { failed: { error: { message: `the server refused its end: ${refusal.message}`, kind: "error" } } };
-    for (const text of [finish(end), JSON.stringify({ lease, outcome: failed })]) {
+    for (const text of [finish(end), `{"lease":${stringify(lease)},"outcome":${stringify(failed)}}`]) {
       try {
         await this.#send("finish", `{"finishes":[${text}]}`, randomUUID());
         return;
@@ -202,7 +203,7 @@ export class Session {
   }
 
   async #record(entries: Entries[]): Promise<void> {
-    const one = ({ run, texts }: Entries) => `{"lease":${JSON.stringify(run.claimed.lease)},"entries":[${texts.join(",")}]}`;
+    const one = ({ run, texts }: Entries) => `{"lease":${stringify(run.claimed.lease)},"entries":[${texts.join(",")}]}`;
     try {
       const body = `{"records":[${entries.map(one).join(",")}]}`;
       const { statuses } = await this.#send<{ statuses: string[] }>("record", body, randomUUID());
@@ -228,7 +229,7 @@ export class Session {
         ...call,
       },
     );
-    return (await response.json()) as T;
+    return read(response);
   }
 
   #claim(slots: number, wait: number): Schemas["WorkerClaim"] {
@@ -294,7 +295,7 @@ export class Session {
       for (const { heard } of entries) heard();
       return;
     }
-    const text = `{"lease":${JSON.stringify(run.claimed.lease)},"outcome":${JSON.stringify(outcome)}`;
+    const text = `{"lease":${stringify(run.claimed.lease)},"outcome":${stringify(outcome)}`;
     this.#ends.push({ run, text, entries });
   }
 

@@ -110,8 +110,8 @@ class AsyncLonghaul:
     async def events(
         self, *, queue: str | Sequence[str] | None = None, kind: str | Sequence[str] | None = None
     ) -> AsyncIterator[JobChange | ChangesMissed]:
-        """Follows all jobs, or those of some queues and kinds: a :class:`JobChange` for each change of state from now on, and
-        :class:`ChangesMissed` where some may have been missed: then what is shown is to be read anew."""
+        """Follows all jobs, or those of some queues and kinds: a :class:`JobChange` for each change of state, and
+        :class:`ChangesMissed` at the beginning and where some may have been missed: then what is shown is to be read anew."""
         changes = flow.Changes(self._settings, {"queue": queue, "kind": kind})
         async for piece in self._pieces(changes):
             if piece is None:
@@ -121,7 +121,7 @@ class AsyncLonghaul:
                 yield change
 
     async def _pieces(self, stream: flow.Stream) -> AsyncIterator[bytes | None]:
-        """The pieces of a stream, across connections that break; ``None`` where one did."""
+        """The pieces of a stream, across connections that break; ``None`` at the beginning of each."""
         while not stream.has_ended:
             timeout = httpx.Timeout(self._timeout, read=flow.Stream.SILENCE)
             try:
@@ -132,6 +132,7 @@ class AsyncLonghaul:
                         await response.aread()
                         stream.refused(_answer(response))
                     else:
+                        yield None
                         async for piece in response.aiter_bytes():
                             yield piece
                             if stream.has_ended:
@@ -139,7 +140,6 @@ class AsyncLonghaul:
             except httpx.TransportError as error:
                 stream.broken(error)
             await asyncio.sleep(stream.pause())
-            yield None
 
     async def _run(self, steps: Flow[T]) -> T:
         try:

@@ -118,8 +118,8 @@ class Longhaul:
     def events(
         self, *, queue: str | Sequence[str] | None = None, kind: str | Sequence[str] | None = None
     ) -> Iterator[JobChange | ChangesMissed]:
-        """Follows all jobs, or those of some queues and kinds: a :class:`JobChange` for each change of state from now on, and
-        :class:`ChangesMissed` where some may have been missed: then what is shown is to be read anew."""
+        """Follows all jobs, or those of some queues and kinds: a :class:`JobChange` for each change of state, and
+        :class:`ChangesMissed` at the beginning and where some may have been missed: then what is shown is to be read anew."""
         changes = flow.Changes(self._settings, {"queue": queue, "kind": kind})
         for piece in self._pieces(changes):
             if piece is None:
@@ -129,7 +129,7 @@ class Longhaul:
                 yield change
 
     def _pieces(self, stream: flow.Stream) -> Iterator[bytes | None]:
-        """The pieces of a stream, across connections that break; ``None`` where one did."""
+        """The pieces of a stream, across connections that break; ``None`` at the beginning of each."""
         while not stream.has_ended:
             timeout = httpx.Timeout(self._timeout, read=flow.Stream.SILENCE)
             try:
@@ -140,6 +140,7 @@ class Longhaul:
                         response.read()
                         stream.refused(_answer(response))
                     else:
+                        yield None
                         for piece in response.iter_bytes():
                             yield piece
                             if stream.has_ended:
@@ -147,7 +148,6 @@ class Longhaul:
             except httpx.TransportError as error:
                 stream.broken(error)
             time.sleep(stream.pause())
-            yield None
 
     def _run(self, steps: Flow[T]) -> T:
         try:

@@ -8,9 +8,8 @@ import math
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
-from .recorder import Recorder
 from .run import Run
 
 T = TypeVar("T")
@@ -37,8 +36,15 @@ class RateLimited(Snooze):
     """A limit was reached: all jobs with the job's limit key pause for ``seconds``, at no cost of an attempt."""
 
 
+class Hearing(Protocol):
+    """Takes what handlers say of their jobs: the recorder of a worker, or the server in memory."""
+
+    def say(self, run: Run, text: str, heard: Future[None] | None = None) -> None:
+        """Takes an entry as JSON, and tells ``heard`` once it is durable."""
+
+
 class _Speaking:
-    def __init__(self, recorder: Recorder, run: Run) -> None:
+    def __init__(self, recorder: Hearing, run: Run) -> None:
         self._recorder, self._run = recorder, run
         claimed = run.claimed
         self._steps: dict[str, Any] = dict(claimed["steps"])

@@ -333,11 +333,12 @@ class Stream:
         self._settings, self._what, self._tries = settings, what, 0
         self._parser = Parser()
         self._told: float | None = None
+        self._pieces = 0
         self._error: Exception = ConnectionError(f"{what} were cut off")
 
     def headers(self) -> dict[str, str]:
         """The headers of the next connection."""
-        self._parser, self._told = Parser(), None
+        self._parser, self._told, self._pieces = Parser(), None, 0
         headers = {"accept": "text/event-stream"}
         if self.last is not None:
             headers["last-event-id"] = self.last
@@ -347,6 +348,10 @@ class Stream:
 
     def messages(self, piece: bytes) -> Generator[Message, None, None]:
         """The messages that end within a piece of the stream."""
+        self._pieces += bool(piece)
+        # A stream may be quiet for hours, and a proxy cut it now and then: a heartbeat is enough to have brought.
+        if self._pieces > 1:
+            self._tries = 0
         for message in self._parser.feed(piece):
             self._tries = 0
             yield message

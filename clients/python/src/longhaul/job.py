@@ -202,7 +202,8 @@ class JobChange:
 
 @dataclass(frozen=True)
 class ChangesMissed:
-    """Changes may have been missed, also because the connection broke: what is shown is to be read anew."""
+    """Changes before this may have been missed: at the beginning, after a connection that broke, and where the server has left some out.
+    Who reads what is shown at each of them misses nothing, because later changes are told."""
 
     type: Literal["gap"] = "gap"
 

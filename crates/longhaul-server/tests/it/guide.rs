@@ -10,6 +10,8 @@ use crate::server::Place;
 
 const SERVER_DOOR: &str = include_str!("../../../../docs/start/server.md");
 const WATCH: &str = include_str!("../../../../docs/guides/watch.md");
+const UNIQUE: &str = include_str!("../../../../docs/guides/unique.md");
+const APPROVAL: &str = include_str!("../../../../docs/patterns/approval.md");
 const REFERENCE: &str = include_str!("../../../../docs/reference.md");
 
 fn root() -> PathBuf {
@@ -144,6 +146,16 @@ async fn the_guide_to_what_jobs_do_works_as_printed() {
     let mut shell = Command::new("sh");
     shell.current_dir(place.data());
     Session::read(WATCH).check(&[("http://127.0.0.1:8000", server.url.as_str())], shell).await;
+}
+
+#[tokio::test]
+async fn the_requests_of_the_guide_and_of_the_patterns_are_answered_as_printed() {
+    let place = Place::new();
+    let server = place.serve(&["--accept-unknown-kinds"]).await;
+    for page in [UNIQUE, APPROVAL] {
+        let shell = Command::new("sh");
+        Session::read(page).check(&[("http://127.0.0.1:8000", server.url.as_str())], shell).await;
+    }
 }
 
 #[tokio::test]

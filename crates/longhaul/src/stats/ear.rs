@@ -8,6 +8,7 @@ use super::bucket::{Bucket, begin};
 use super::item::FeedItem;
 use crate::clock::Timestamp;
 use crate::model::Change;
+use crate::schedule;
 use crate::store::Observer;
 
 /// Hears of changes, on the store's own threads.
@@ -45,6 +46,10 @@ impl Ear {
 
 impl Observer for Ear {
     fn changed(&self, change: &Change<'_>) {
+        // The jobs that move schedules on are the engine's own; what they enqueue is counted.
+        if change.queue == schedule::QUEUE {
+            return;
+        }
         let mut heard = self.heard.lock();
         let minute = begin(change.at, MINUTE);
         // One that comes late counts for the oldest minute that is not closed.

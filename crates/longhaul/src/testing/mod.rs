@@ -60,6 +60,7 @@ use crate::model::{
 };
 use crate::runtime::Runtime;
 use crate::store::Result;
+use crate::worker::layer::{Layers, RunLayer, Stack};
 use crate::worker::{Registry, RunningJob, execute};
 
 /// Runs an application's jobs inside a test, one after the other, on a clock that the test moves.
@@ -68,6 +69,7 @@ pub struct Harness {
     clock: Clock,
     longhaul: Longhaul,
     registry: Registry,
+    layers: Layers,
 }
 
 /// One run of a job, as [`Harness::drain`] saw it.
@@ -94,13 +96,20 @@ impl Harness {
     pub fn new() -> Self {
         let clock = Clock::manual();
         let longhaul = Longhaul::new(MemoryStore::with_clock(clock.clone()));
-        Self { clock, longhaul, registry: Registry::default() }
+        Self { clock, longhaul, registry: Registry::default(), layers: Layers::default() }
     }
 
     /// Lets [`drain`](Self::drain) run jobs of this kind, each with a clone of `state`.
     pub fn register<J: Job>(&mut self, state: J::State) -> &mut Self {
         self.longhaul.declare::<J>();
         self.registry.register::<J>(state);
+        self
+    }
+
+    /// Puts a [layer](crate::layer) around every run, as [`WorkerBuilder::layer`](crate::WorkerBuilder::layer) does. Each drain
+    /// puts the layers around its runs anew.
+    pub fn layer(&mut self, layer: impl RunLayer) -> &mut Self {
+        self.layers.add(layer);
         self
     }
 
@@ -142,17 +151,18 @@ impl Harness {
     /// After 10,000 runs, which only jobs that follow each other without end come to.
     pub async fn drain(&self) -> Vec<Ran> {
         let mut runs = Vec::new();
+        let stack = Stack::new(self.registry.clone(), &self.layers, self.longhaul.clone());
         while let Some(claimed) = self.claim_next() {
             assert!(runs.len() < MOST_RUNS, "drained {MOST_RUNS} runs and there is more; {}", self.listing());
-            runs.extend(self.run(claimed).await);
+            runs.extend(self.run(claimed, &stack).await);
         }
         runs
     }
 
-    async fn run(&self, claimed: Claimed) -> Option<Ran> {
+    async fn run(&self, claimed: Claimed, stack: &Stack) -> Option<Ran> {
         let (kind, attempt) = (claimed.kind.clone(), claimed.attempt);
         let job = RunningJob::new(claimed, Runtime::default(), Duration::ZERO, LEASE, None);
-        let finish = execute(&job, &self.registry, &self.longhaul).await?;
+        let finish = execute(&job, stack).await?;
         let ran = Ran { id: finish.lease.id.clone(), kind, attempt, outcome: finish.outcome.clone() };
         at_once("finish a job", self.longhaul.store().finish(vec![finish]));
         Some(ran)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::layer::{Extensions, Run};
 use super::running::{RunningJob, Sent};
 use crate::admit::{self, MAX_FOLLOW_UPS};
 use crate::handle::Longhaul;
@@ -18,17 +19,25 @@ pub struct Context<S> {
     state: S,
     job: Arc<RunningJob>,
     longhaul: Longhaul,
+    extensions: Extensions,
 }
 
 impl<S> Context<S> {
-    pub(crate) fn new(state: S, job: Arc<RunningJob>, longhaul: Longhaul) -> Self {
-        Self { state, job, longhaul }
+    pub(crate) fn new(state: S, run: Run) -> Self {
+        let Run { extensions, job, longhaul, .. } = run;
+        Self { state, job, longhaul, extensions }
     }
 
     /// The state that the application registered the kind with.
     #[must_use]
     pub fn state(&self) -> &S {
         &self.state
+    }
+
+    /// The value of this type that a [layer](crate::layer) of the worker has put into the run's extensions.
+    #[must_use]
+    pub fn extension<T: Send + Sync + 'static>(&self) -> Option<&T> {
+        self.extensions.get()
     }
 
     /// The job's id.
@@ -46,7 +55,7 @@ impl<S> Context<S> {
     /// True where no retry follows if this attempt fails.
     #[must_use]
     pub fn is_last_attempt(&self) -> bool {
-        self.attempt() >= self.job.claimed.max_attempts
+        self.job.is_last_attempt()
     }
 
     /// The job's labels.
@@ -108,13 +117,13 @@ impl<S> Context<S> {
         let percent = if percent.is_nan() { 0.0 } else { percent.clamp(0.0, 100.0) };
         // A third is 33.33 %: nobody looks at more, and every report is stored.
         let percent = (percent * 100.0).round() / 100.0;
-        self.push(Entry::Progress(Progress { percent, message, data }));
+        self.job.say(Entry::Progress(Progress { percent, message, data }));
     }
 
     /// Adds a line to the job's log, cut to 8 KiB. While the store is away a thousand lines are kept, and 1 MiB of them;
     /// those beyond that are counted, and a line says how many they were.
     pub fn log(&self, level: LogLevel, message: impl Into<String>) {
-        self.push(Entry::Log { level, message: message.into() });
+        self.job.say(Entry::Log { level, message: message.into() });
     }
 
     /// Streams a piece of the output to whoever listens, 64 KiB at most. Waits where the store is slower than the job.
@@ -156,12 +165,6 @@ impl<S> Context<S> {
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.job.cancelled.is_cancelled()
-    }
-
-    fn push(&self, mut entry: Entry) {
-        // What cannot be kept is left to the store, which ends the job with the reason: the caller has no error to look at.
-        let _ = admit::entry(&mut entry);
-        self.job.push(entry);
     }
 
     async fn send(&self, entry: Option<Entry>) -> JobResult<()> {

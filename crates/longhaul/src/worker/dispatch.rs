@@ -8,11 +8,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::active::Active;
+use super::layer::Stack;
 use super::queue::{LONGEST_WAIT, Waiting, WorkerQueue};
-use super::registry::Registry;
-use super::run::{Run, RunEnded, release};
 use super::running::RunningJob;
 use super::settle::{End, Settled, settle};
+use super::task::{RunEnded, Task, release};
 use crate::backoff::Backoff;
 use crate::handle::Longhaul;
 use crate::maintenance::Activity;
@@ -25,7 +25,7 @@ use crate::store::{Error, Result};
 pub(crate) struct Dispatch {
     pub(crate) longhaul: Longhaul,
     pub(crate) runtime: Runtime,
-    pub(crate) registry: Arc<Registry>,
+    pub(crate) stack: Arc<Stack>,
     pub(crate) kinds: Vec<SupportedKind>,
     pub(crate) worker: WorkerInfo,
     pub(crate) lease_for: Duration,
@@ -295,8 +295,8 @@ impl Dispatch {
 
     fn start_waiting(&mut self, queue: usize) {
         while let Some(Waiting { run, job, .. }) = self.queues[queue].next() {
-            let run = Run::new(run, queue, job, self.ended.clone());
-            self.runtime.spawn(run.execute(Arc::clone(&self.registry), self.longhaul.clone()));
+            let task = Task::new(run, queue, job, self.ended.clone());
+            self.runtime.spawn(task.execute(Arc::clone(&self.stack)));
         }
     }
 

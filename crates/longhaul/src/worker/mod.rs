@@ -6,8 +6,9 @@
 //! | `dispatch` | claims jobs, starts their runs, sends their ends |
 //! | `queue` | the slots that a worker has for one queue |
 //! | `settle` | sends ends, and narrows an error to the end that caused it |
-//! | `run` | one run, whose slot comes back however it ends |
-//! | `execution`, `registry` | the application's code, contained, and the policy for its end |
+//! | `task` | the task of one run, whose slot comes back however it ends |
+//! | `layer` | what every run goes through: span, time, the application's layers, timeout, containment |
+//! | `registry`, `execution` | the application's code, and the policy for the end of a run |
 //! | `context` | what a job sees |
 //! | `running`, `active` | what the parts share of a job that runs, and of all of them |
 //! | `pending`, `recorder` | what jobs say, bounded, on its way to the store |
@@ -18,14 +19,15 @@ mod context;
 mod dispatch;
 mod execution;
 mod heartbeat;
+pub mod layer;
 mod pending;
 mod queue;
 mod recorder;
 mod registry;
-mod run;
 mod running;
 mod settle;
 mod start;
+mod task;
 
 pub use active::Shutdown;
 pub use context::Context;

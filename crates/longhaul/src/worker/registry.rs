@@ -2,17 +2,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, TryFutureExt};
 
-use super::Context;
-use super::running::RunningJob;
+use super::context::Context;
+use super::layer::{Run, RunResult};
 use crate::admit::MAX_OUTPUT_BYTES;
 use crate::backoff::Backoff;
-use crate::handle::Longhaul;
-use crate::job::{Job, JobError};
+use crate::job::{Job, JobError, JobResult};
 use crate::model::{Json, SupportedKind};
-use crate::panics::{contain, contain_future};
+use crate::panics::contain;
 
 /// The kinds that a worker can run, with each its state: the one place where job types are erased.
 #[derive(Clone, Default)]
@@ -25,16 +24,7 @@ pub struct Registry {
 pub(crate) struct Runner {
     pub(crate) version: u32,
     backoff: fn() -> Backoff,
-    run: Arc<Run>,
-}
-
-type Run = dyn Fn(Arc<RunningJob>, Longhaul) -> BoxFuture<'static, Result<Json, JobError>> + Send + Sync;
-
-/// The end of a job's own code.
-pub(crate) enum Ended {
-    Returned(Json),
-    Erred(JobError),
-    Panicked(String),
+    run: Arc<dyn Fn(Run) -> BoxFuture<'static, RunResult> + Send + Sync>,
 }
 
 impl Registry {
@@ -42,9 +32,7 @@ impl Registry {
     pub fn register<J: Job>(&mut self, state: J::State) {
         // Cloned as the application does it only where a panic of that is contained.
         let state = Arc::new(state);
-        let run = move |job: Arc<RunningJob>, longhaul: Longhaul| {
-            run::<J>(Arc::clone(&state), job, longhaul).boxed()
-        };
+        let run = move |run: Run| work::<J>(Arc::clone(&state), run).err_into().boxed();
         self.kinds.insert(J::KIND, Runner { version: J::VERSION, backoff: J::backoff, run: Arc::new(run) });
     }
 
@@ -63,17 +51,17 @@ impl Registry {
 
 /// All of a run that is the application's code: it reads its args, clones its state, works, writes its output, and drops all
 /// of them.
-async fn run<J: Job>(
-    state: Arc<J::State>,
-    job: Arc<RunningJob>,
-    longhaul: Longhaul,
-) -> Result<Json, JobError> {
-    let args = job.claimed.args.to::<J>();
+async fn work<J: Job>(state: Arc<J::State>, run: Run) -> JobResult<Json> {
+    let args = run.job.claimed.args.to::<J>();
     let args = args.map_err(|e| JobError::fatal(format!("failed to read args: {e}")))?;
-    let context = Context::new(J::State::clone(&state), job, longhaul);
+    let context = Context::new(J::State::clone(&state), run);
     let output = args.run(context).await?;
-    let output =
-        Json::new(&output).map_err(|e| JobError::fatal(format!("failed to write the output: {e}")))?;
+    let output = Json::new(&output);
+    keepable(output.map_err(|e| JobError::fatal(format!("failed to write the output: {e}")))?)
+}
+
+/// An output, where it is within the bound of one.
+pub(crate) fn keepable(output: Json) -> JobResult<Json> {
     match output.as_str().len() {
         0..=MAX_OUTPUT_BYTES => Ok(output),
         bytes => {
@@ -85,30 +73,9 @@ async fn run<J: Job>(
 }
 
 impl Runner {
-    /// Runs a job until it ends or `cut_off` completes, with whose value it is then dropped. Its panics go no further.
-    pub(crate) async fn run<C>(
-        &self,
-        job: Arc<RunningJob>,
-        longhaul: Longhaul,
-        cut_off: impl Future<Output = C>,
-    ) -> Result<Ended, C> {
-        let id = job.id().clone();
-        let mut run = (self.run)(job, longhaul);
-        let ended = tokio::select! {
-            // The job first: most end at their first poll, and never need to listen for the rest.
-            biased;
-            ended = contain_future(&mut run) => Ok(match ended {
-                Ok(Ok(output)) => Ended::Returned(output),
-                Ok(Err(error)) => Ended::Erred(error),
-                Err(panic) => Ended::Panicked(panic),
-            }),
-            cut_off = cut_off => Err(cut_off),
-        };
-        // Drops what the job has left in its variables.
-        if let Err(panic) = contain(|| drop(run)) {
-            tracing::error!(job = %id, "a job {panic}, when its run was dropped");
-        }
-        ended
+    /// Runs a job. Its panics are the caller's to contain.
+    pub(crate) fn run(&self, run: Run) -> BoxFuture<'static, RunResult> {
+        (self.run)(run)
     }
 
     /// The kind's backoff; the default, and why, where the application's code panics.

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::pending::Pending;
+use crate::admit;
 use crate::backoff::Backoff;
 use crate::model::{Claimed, Entry, JobId, Json, Lease, LeaseStatus, NewJob, Record};
 use crate::runtime::Runtime;
@@ -35,6 +36,10 @@ pub(crate) struct RunningJob {
     sending: tokio::sync::Mutex<()>,
     /// True once the job has had an entry: one that has not needs neither lock at its end.
     has_entries: AtomicBool,
+    /// The time that its run took, once it has ended.
+    took: OnceLock<Duration>,
+    /// The reason of the abort that ended its run.
+    stopped: OnceLock<AbortReason>,
     follow_ups: Mutex<Vec<NewJob>>,
     steps: Mutex<BTreeMap<String, Json>>,
 }
@@ -84,6 +89,8 @@ impl RunningJob {
             pending: Mutex::default(),
             sending: tokio::sync::Mutex::default(),
             has_entries: AtomicBool::new(false),
+            took: OnceLock::new(),
+            stopped: OnceLock::new(),
             follow_ups: Mutex::default(),
             steps: Mutex::new(steps),
         })
@@ -91,6 +98,11 @@ impl RunningJob {
 
     pub(crate) fn id(&self) -> &JobId {
         &self.claimed.lease.id
+    }
+
+    /// True where no retry follows if this attempt fails.
+    pub(crate) fn is_last_attempt(&self) -> bool {
+        self.claimed.attempt >= self.claimed.max_attempts
     }
 
     pub(crate) fn lease(&self) -> Lease {
@@ -113,6 +125,23 @@ impl RunningJob {
         self.abort_reason.get().cloned().unwrap_or(AbortReason::LeaseLost)
     }
 
+    /// Notes that an abort has ended the run, and not the job's own code.
+    pub(crate) fn stop(&self, reason: AbortReason) {
+        let _ = self.stopped.set(reason);
+    }
+
+    pub(crate) fn stopped(&self) -> Option<&AbortReason> {
+        self.stopped.get()
+    }
+
+    pub(crate) fn note_took(&self, took: Duration) {
+        let _ = self.took.set(took);
+    }
+
+    pub(crate) fn took(&self) -> Option<Duration> {
+        self.took.get().copied()
+    }
+
     /// Notes that the lease was extended by a heartbeat that was sent at the monotonic time `sending`.
     pub(crate) fn extend_lease(&self, sending: Duration, lease_for: Duration) {
         *self.lease.lock() = (sending, lease_for);
@@ -129,6 +158,13 @@ impl RunningJob {
         self.has_entries.store(true, Ordering::Release);
         self.pending.lock().push(entry);
         self.wake_recorder();
+    }
+
+    /// Adds an entry after its text is cut to its bound. What cannot be kept is left to the store, which ends the job with
+    /// the reason: the caller has no error to look at.
+    pub(crate) fn say(self: &Arc<Self>, mut entry: Entry) {
+        let _ = admit::entry(&mut entry);
+        self.push(entry);
     }
 
     /// True where so much waits for the store that whoever can wait should.

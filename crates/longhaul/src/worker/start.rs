@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::active::{Active, Shutdown};
 use super::dispatch::{Dispatch, Pause};
 use super::heartbeat::Heartbeat;
+use super::layer::{Layers, RunLayer, Stack};
 use super::queue::WorkerQueue;
 use super::recorder::record;
 use super::registry::Registry;
@@ -17,6 +18,7 @@ use crate::maintenance::Maintenance;
 use crate::model::{QueueSlots, WorkerInfo, process_id};
 use crate::panics::contain_future;
 use crate::runtime::Runtime;
+use crate::schedule::Scheduler;
 use crate::stats::Recorder;
 
 /// The longest time that a worker may go without a heartbeat before its jobs are given to others.
@@ -27,9 +29,11 @@ pub const DEFAULT_LEASE: Duration = Duration::from_secs(30);
 pub struct WorkerBuilder {
     longhaul: Longhaul,
     registry: Registry,
+    layers: Layers,
     queues: Vec<QueueSlots>,
     lease_for: Duration,
     runtime: Runtime,
+    runs_schedules: bool,
 }
 
 impl WorkerBuilder {
@@ -37,9 +41,11 @@ impl WorkerBuilder {
         Self {
             longhaul,
             registry: Registry::default(),
+            layers: Layers::default(),
             queues: Vec::new(),
             lease_for: DEFAULT_LEASE,
             runtime: Runtime::default(),
+            runs_schedules: false,
         }
     }
 
@@ -55,6 +61,14 @@ impl WorkerBuilder {
     #[must_use]
     pub fn registry(mut self, registry: Registry) -> Self {
         self.registry = registry;
+        self
+    }
+
+    /// Puts a [layer](crate::layer) around every run of the worker, whatever its kind. The first that is added is the
+    /// outermost.
+    #[must_use]
+    pub fn layer(mut self, layer: impl RunLayer) -> Self {
+        self.layers.add(layer);
         self
     }
 
@@ -82,13 +96,22 @@ impl WorkerBuilder {
         self
     }
 
+    /// Fires the [schedules](Longhaul::schedules) of the store, too, as every server of it does.
+    #[must_use]
+    pub fn run_schedules(mut self) -> Self {
+        self.runs_schedules = true;
+        self
+    }
+
     /// Starts to claim and run jobs, and the store's [`Maintenance`] with it.
     ///
     /// # Panics
-    /// Outside of a tokio runtime (unless it was given [another](Self::runtime)), or where no thread can be started.
+    /// Outside of a tokio runtime (unless it was given [another](Self::runtime)), where no thread can be started, or where a
+    /// layer panics when it is put around the others.
     #[must_use]
     pub fn start(self) -> Worker {
-        let Self { longhaul, registry, queues, lease_for, runtime } = self;
+        let Self { longhaul, registry, layers, queues, lease_for, runtime, runs_schedules } = self;
+        let scheduler = runs_schedules.then(|| Scheduler::start_on(longhaul.clone(), runtime.clone()));
         let worker = WorkerInfo {
             // Short, because every job that it claims keeps it.
             id: format!("{:016x}", (runtime.random)()),
@@ -128,7 +151,7 @@ impl WorkerBuilder {
             sends: Pause::default(),
             claims: Pause::default(),
             kinds: registry.supported(),
-            registry: Arc::new(registry),
+            stack: Arc::new(Stack::new(registry, &layers, longhaul.clone())),
             recorder,
             active: active.clone(),
             activity: maintenance.activity(),
@@ -140,7 +163,12 @@ impl WorkerBuilder {
             next_run: 0,
             ended,
         };
-        let ending = Ending { active: active.clone(), stopped: stopped.clone(), _maintenance: maintenance };
+        let ending = Ending {
+            active: active.clone(),
+            stopped: stopped.clone(),
+            _maintenance: maintenance,
+            _scheduler: scheduler,
+        };
         let (clock, task_clock) = (runtime.clock.clone(), runtime.clock.clone());
         runtime.spawn(async move {
             let _ending = ending;
@@ -163,6 +191,7 @@ struct Ending {
     active: Active,
     stopped: CancellationToken,
     _maintenance: Maintenance,
+    _scheduler: Option<Scheduler>,
 }
 
 impl Drop for Ending {

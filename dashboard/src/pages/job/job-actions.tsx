@@ -8,6 +8,7 @@ import { type Acting, hasEnded, type Job } from "../../api/model";
 import { actOnJobs, cancelJob, deleteJob, retryJob } from "../../api/routes";
 import { useKeys } from "../../keys";
 import { Copy } from "../../parts/copy";
+import { Rounded } from "../../parts/json-text";
 import { addressOf } from "../../parts/to";
 import { may } from "../../session";
 
@@ -111,7 +112,7 @@ function EditDialog({ job, path, onDone, onClose }: DialogProps & { path: string
       title="Edit its args and run it again"
       verb="Run again"
       isBlocked={fault !== ""}
-      commands={{ curl: curl("POST", `${path}/retry`, fault === "" ? compact({ args: exact(text) }) : '{"args": …}') }}
+      commands={{ curl: curl("POST", `${path}/retry`, commandBody(text, fault)) }}
       onDo={() => retryJob(job.id, text).then(() => onDone("It runs again, with the new args."))}
       onClose={onClose}
     >
@@ -119,11 +120,20 @@ function EditDialog({ job, path, onDone, onClose }: DialogProps & { path: string
         Args
         <textarea data-first rows={12} spellcheck={false} value={text} onInput={({ currentTarget }) => setText(currentTarget.value)} aria-describedby="fault" />
       </label>
+      <Rounded text={text} />
       <p id="fault" class={fault === "" ? "soft" : "error"} role="status">
         {fault || "Steps that it has completed are done again."}
       </p>
     </ActDialog>
   );
+}
+
+/** The most letters that stand in a command: a shell takes 128 KiB, and each key that is pressed writes it anew. */
+const MOST = 20_000;
+
+function commandBody(text: string, fault: string): string {
+  if (text.length > MOST) return "@body.json";
+  return fault === "" ? compact({ args: exact(text) }) : '{"args": …}';
 }
 
 /** What the server shows in place of a value that nobody is to see. */

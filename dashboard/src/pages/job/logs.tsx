@@ -1,11 +1,13 @@
 import { useState } from "preact/hooks";
 import { now } from "../../live/clock";
 import type { LogEvent } from "../../live/follow";
+import { useEnd } from "../../parts/use-end";
 import { time } from "../../words";
 
 /** What a job logged and said, attempt by attempt. The newest attempt is shown until another is chosen. */
 export function Logs({ events, hasGap, attempt }: { events: LogEvent[]; hasGap: boolean; attempt: number }) {
   const [wanted, setWanted] = useState<number>();
+  const end = useEnd<HTMLDivElement>(events);
   const told = events.filter(({ type }) => type === "log" || type === "progress");
   if (told.length === 0) return null;
   const attempts = [...new Set(told.map((event) => event.attempt))].sort((one, other) => one - other);
@@ -25,7 +27,7 @@ export function Logs({ events, hasGap, attempt }: { events: LogEvent[]; hasGap: 
       )}
       {hasGap && <p class="soft">Older events are gone: a job keeps its newest 10,000.</p>}
       {lines.length === MOST && <p class="soft">The last {MOST} lines are shown.</p>}
-      <div class="log" tabIndex={0} role="region" aria-label="Log">
+      <div {...end} class="log" tabIndex={0} role="region" aria-label="Log">
         <ol>
           {lines.map((event) => (
             <li key={event.id}>

@@ -4,10 +4,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::execution::execute;
-use super::registry::Registry;
+use super::layer::Stack;
 use super::running::RunningJob;
 use crate::backoff::Backoff;
-use crate::handle::Longhaul;
 use crate::model::{AttemptError, ErrorKind, Finish, Outcome};
 
 /// A run is over; its finish goes to the store, where there is one.
@@ -18,18 +17,18 @@ pub(crate) struct RunEnded {
     pub(crate) finish: Option<Finish>,
 }
 
-/// One run of a claimed job. It tells the dispatcher that it is over when it is dropped, and so however its task ends: its
-/// slot always comes back.
-pub(crate) struct Run {
+/// The task of one run of a claimed job. It tells the dispatcher that it is over when it is dropped, and so however it ends:
+/// its slot always comes back.
+pub(crate) struct Task {
     number: u64,
     queue: usize,
     job: Arc<RunningJob>,
     ended: mpsc::UnboundedSender<RunEnded>,
-    /// The time that it took and its finish; `None` until the job has come to its end.
-    end: Option<(Duration, Option<Finish>)>,
+    /// Its finish; `None` until the job has come to its end.
+    end: Option<Option<Finish>>,
 }
 
-impl Run {
+impl Task {
     pub(crate) fn new(
         number: u64,
         queue: usize,
@@ -39,17 +38,16 @@ impl Run {
         Self { number, queue, job, ended, end: None }
     }
 
-    pub(crate) async fn execute(mut self, registry: Arc<Registry>, longhaul: Longhaul) {
-        let begun = self.job.runtime.clock.monotonic();
-        let finish = execute(&self.job, &registry, &longhaul).await;
-        self.end = Some((self.job.runtime.clock.since(begun), finish));
+    pub(crate) async fn execute(mut self, stack: Arc<Stack>) {
+        self.end = Some(execute(&self.job, &stack).await);
     }
 }
 
-impl Drop for Run {
+impl Drop for Task {
     fn drop(&mut self) {
-        let end = self.end.take();
-        let (took, finish) = end.unwrap_or_else(|| (Duration::MAX, Some(died(&self.job))));
+        let finish = self.end.take().unwrap_or_else(|| Some(died(&self.job)));
+        // One whose end nobody saw was not brief.
+        let took = self.job.took().unwrap_or(Duration::MAX);
         // The receiver outlives every run but those that ignored their abort, which were handed back.
         let _ = self.ended.send(RunEnded { run: self.number, queue: self.queue, took, finish });
     }
@@ -58,7 +56,7 @@ impl Drop for Run {
 /// The end of a run whose task dies before it.
 fn died(job: &RunningJob) -> Finish {
     let error = AttemptError::new(ErrorKind::Panic, "the task of the job ended before the job did");
-    let outcome = match job.claimed.attempt >= job.claimed.max_attempts {
+    let outcome = match job.is_last_attempt() {
         true => Outcome::Failed { error },
         false => Outcome::Retry { error, delay: Backoff::default().base },
     };

@@ -1,0 +1,91 @@
+// The rules that the server in memory keeps, and what fits a filter. They are those of a server, with its words.
+import type { Job, JobFilter, JobOptions, State } from "./job.js";
+import { stringify } from "./json.js";
+
+/** A job that is asked for. */
+export type Body = { kind: string; args?: unknown } & JobOptions;
+/** A field that breaks a rule, and the rule. */
+export type Broken = { field: string; message: string };
+
+const OPTIONS = ["kind", "args", "queue", "id", "unique", "run_at", "delay", "priority", "max_attempts", "timeout", "key", "parent", "labels", "cancel_on_disconnect"];
+const FILTERS = ["ids", "state", "kind", "queue", "parent", "labels", "q"];
+const STATES: State[] = ["blocked", "scheduled", "available", "running", "completed", "failed", "cancelled"];
+const MAX_ARGS_BYTES = 262_144;
+/** Args and outputs of more bytes are left out of lists. */
+const SHORT_BYTES = 1_024;
+
+/** The rules that a job breaks. The server knows more of them. */
+export function jobRules(body: Body, place = ""): Broken[] {
+  const broken: Broken[] = Object.keys(body).flatMap((field) => (OPTIONS.includes(field) ? [] : [{ field, message: "unknown field" }]));
+  const check = (field: string, isWell: boolean, message: string) => isWell || broken.push({ field, message });
+  for (const field of ["kind", "queue", "id", "key", "parent"] as const) {
+    const name = body[field];
+    const isName = typeof name === "string" && /^[\w.:-]{1,128}$/.test(name) && name !== "." && name !== "..";
+    check(field, (name == null && field !== "kind") || isName, "must be 1 to 128 characters of A-Z a-z 0-9 . _ : -, and not . or ..");
+  }
+  const between = (field: "priority" | "max_attempts", least: number, most: number) =>
+    check(field, body[field] == null || (body[field] >= least && body[field] <= most), `must be from ${least} to ${most}`);
+  between("priority", -100, 100);
+  between("max_attempts", 1, 1_000);
+  check("timeout", body.timeout == null || body.timeout > 0, "must be more than zero");
+  check("delay", body.delay == null || body.run_at == null, "must not be given together with run_at");
+  const bytes = bytesOf(body.args ?? null);
+  check("args", bytes <= MAX_ARGS_BYTES, `must be at most ${MAX_ARGS_BYTES} bytes of JSON, and has ${bytes}`);
+  for (const [label, value] of Object.entries(body.labels ?? {})) check(`labels.${label}`, typeof value === "string", "expected a string");
+  return broken.map(({ field, message }) => ({ field: place + field, message }));
+}
+
+/** The rule that a filter breaks. */
+export function brokenRule(filter: JobFilter, place = ""): Broken | undefined {
+  for (const name of Object.keys(filter)) if (!FILTERS.includes(name)) return { field: place + name, message: "unknown field" };
+  const unknown = [filter.state ?? []].flat().find((state) => !STATES.includes(state));
+  return unknown && { field: `${place}state`, message: `no state is called '${unknown}': use ${STATES.join(", ")}` };
+}
+
+/** The rules that a page of a list breaks. */
+export function pageRules(query: URLSearchParams): Broken | undefined {
+  const [limit, cursor] = [query.get("limit") ?? "50", query.get("cursor") ?? "0"];
+  if (!/^\d+$/.test(limit) || Number(limit) < 1 || Number(limit) > 100) return { field: "limit", message: "must be a whole number from 1 to 100" };
+  return /^\d+$/.test(cursor) ? undefined : { field: "cursor", message: "must be the `next` of an earlier page" };
+}
+
+/** A job as a list shows it: what is large is left out. */
+export function shown(job: Job): Job {
+  const cut: Record<string, unknown> = {};
+  for (const field of ["args", "output"] as const) {
+    const bytes = bytesOf(job[field]);
+    if (bytes > SHORT_BYTES) Object.assign(cut, { [field]: null, [`${field}_cut`]: true, [`${field}_bytes`]: bytes });
+  }
+  return { ...job, ...cut };
+}
+
+function bytesOf(value: unknown): number {
+  return new TextEncoder().encode(stringify(value)).length;
+}
+
+/** True for a job that no worker has. */
+export function waits(job: Job): boolean {
+  return job.state === "available" || job.state === "scheduled";
+}
+
+/** True where a job fits a filter. */
+export function fits(job: Job, { labels = {}, q, ids, ...rest }: JobFilter): boolean {
+  const wanted: [string, string | string[] | undefined][] = [["id", ids], ...Object.entries(rest)];
+  const isAny = ([name, value]: (typeof wanted)[number]) =>
+    value === undefined || [value].flat().includes(String(job[name as keyof Job]));
+  const words = [...(q ?? "").matchAll(/(-?)([\w.]+:)?(?:"([^"]*)"|(\S+))/g)];
+  const hasWord = ([, not, name, quoted, bare]: RegExpMatchArray) => (not === "-") !== says(job, name?.slice(0, -1), quoted ?? bare ?? "");
+  const hasLabels = Object.entries(labels).every(([label, value]) => job.labels[label] === value);
+  return wanted.every(isAny) && hasLabels && words.every(hasWord);
+}
+
+/** True where a job fits one word of a search. */
+function says(job: Job, name: string | undefined, value: string): boolean {
+  const has = (of: unknown) => (stringify(of) ?? "").toLowerCase().includes(value.toLowerCase());
+  if (name === undefined) return has([job.id, job.kind, job.args, job.errors.at(-1)]);
+  if (name === "error") return has(job.errors.at(-1));
+  if (name === "id" && value.endsWith("*")) return job.id.startsWith(value.slice(0, -1));
+  if (name.startsWith("label.")) return job.labels[name.slice(6)] === value;
+  if (name.startsWith("args.")) return String(name.split(".").slice(1).reduce((of: any, part) => of?.[part], job.args)) === value;
+  return String(job[name as keyof Job]) === value;
+}

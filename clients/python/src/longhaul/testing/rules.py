@@ -1,0 +1,78 @@
+"""The rules that the server in memory keeps. They are those of a server, with its words."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ..job import JobOptions
+
+#: A field that breaks a rule, and the rule.
+Broken = tuple[str, str]
+
+OPTIONS = ("kind", "args", *JobOptions.__annotations__)
+FILTERS = ("ids", "state", "kind", "queue", "parent", "labels", "q")
+STATES = ("blocked", "scheduled", "available", "running", "completed", "failed", "cancelled")
+MAX_ARGS_BYTES = 262_144
+#: Args and outputs of more bytes are left out of lists.
+SHORT_BYTES = 1_024
+
+
+def job_rules(body: Mapping[str, Any], place: str = "") -> list[Broken]:
+    """The rules that a job breaks. The server knows more of them."""
+    broken = [(field, "unknown field") for field in body if field not in OPTIONS]
+    for field in ("kind", "queue", "id", "key", "parent"):
+        name = body.get(field)
+        is_name = isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_.:-]{1,128}", name) is not None and name not in (".", "..")
+        if not is_name and (name is not None or field == "kind"):
+            broken.append((field, "must be 1 to 128 characters of A-Z a-z 0-9 . _ : -, and not . or .."))
+    for field, least, most in (("priority", -100, 100), ("max_attempts", 1, 1_000)):
+        number = body.get(field)
+        if number is not None and not least <= number <= most:
+            broken.append((field, f"must be from {least} to {most}"))
+    if body.get("timeout") is not None and body["timeout"] <= 0:
+        broken.append(("timeout", "must be more than zero"))
+    if body.get("delay") is not None and body.get("run_at") is not None:
+        broken.append(("delay", "must not be given together with run_at"))
+    bytes_ = _bytes_of(body.get("args"))
+    if bytes_ > MAX_ARGS_BYTES:
+        broken.append(("args", f"must be at most {MAX_ARGS_BYTES} bytes of JSON, and has {bytes_}"))
+    labels = (body.get("labels") or {}).items()
+    broken += [(f"labels.{label}", "expected a string") for label, value in labels if not isinstance(value, str)]
+    return [(place + field, message) for field, message in broken]
+
+
+def broken_rule(filter: Mapping[str, Any], place: str = "") -> Broken | None:
+    """The rule that a filter breaks."""
+    for name in filter:
+        if name not in FILTERS:
+            return place + name, "unknown field"
+    states = filter.get("state") or []
+    for state in [states] if isinstance(states, str) else states:
+        if state not in STATES:
+            return f"{place}state", f"no state is called '{state}': use {', '.join(STATES)}"
+    return None
+
+
+def page_rule(query: Mapping[str, str]) -> Broken | None:
+    """The rule that a page of a list breaks."""
+    limit = query.get("limit", "50")
+    if not limit.isdigit() or not 1 <= int(limit) <= 100:
+        return "limit", "must be a whole number from 1 to 100"
+    return None if query.get("cursor", "0").isdigit() else ("cursor", "must be the `next` of an earlier page")
+
+
+def shown(job: dict[str, Any]) -> dict[str, Any]:
+    """A job as a list shows it: what is large is left out."""
+    cut: dict[str, Any] = {}
+    for field in ("args", "output"):
+        bytes_ = _bytes_of(job[field])
+        if bytes_ > SHORT_BYTES:
+            cut |= {field: None, f"{field}_cut": True, f"{field}_bytes": bytes_}
+    return {**job, **cut}
+
+
+def _bytes_of(value: Any) -> int:
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())

@@ -1,0 +1,527 @@
+"""The server in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import threading
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+import httpx
+
+from ..aio import AsyncLonghaul
+from ..client import Longhaul
+from ..context import AsyncContext, Cancel, Context, completed, outcome_of
+from ..job import FINISHED
+from ..run import Run
+from .attempt import Attempt, claimed_as, failed_as, now, plain, waits, written
+from .rules import Broken, broken_rule, job_rules, page_rule, shown
+from .search import fits
+from .stream import Stream
+
+
+DAY = 86_400.0
+#: What a queue keeps unless told otherwise.
+RETENTION: dict[str, dict[str, float | None]] = {
+    "completed": {"age": DAY, "count": None},
+    "failed": {"age": 14 * DAY, "count": None},
+    "cancelled": {"age": DAY, "count": None},
+}
+
+
+class MemoryServer:
+    """Jobs in memory. They stand still until :meth:`run`, :meth:`start`, :meth:`complete`, :meth:`fail` or a call moves them; no time
+    passes for them."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, dict[str, Any]] = {}
+        self._logs: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+        #: By job, the steps that are done, by name.
+        self._steps: dict[str, dict[str, dict[str, Any]]] = {}
+        self._replays: dict[str, tuple[tuple[str, bytes], httpx.Response]] = {}
+        #: By job, the unique key that it holds until it has ended.
+        self._unique: dict[str, Any] = {}
+        self._gone: set[str] = set()
+        #: The queues that are known; true for a paused one.
+        self._queues: dict[str, bool] = {}
+        self._retention: dict[str, dict[str, dict[str, float | None]]] = {}
+        #: What the live feed tells.
+        self._changes: list[dict[str, Any]] = []
+        #: By job, the run whose handler is at work.
+        self._runs: dict[str, Run] = {}
+        #: Called at each change, for requests that wait for one.
+        self._waiting: list[Callable[[], object]] = []
+
+    def client(self, **options: Any) -> Longhaul:
+        """A client of this server."""
+        return Longhaul("http://memory", transport=httpx.MockTransport(self._answer_held), **options)
+
+    def async_client(self, **options: Any) -> AsyncLonghaul:
+        """An asyncio client of this server."""
+        return AsyncLonghaul("http://memory", transport=httpx.MockTransport(self._answer_held_async), **options)
+
+    def run(self, kind: str, work: Callable[..., Any]) -> int:
+        """Runs all jobs of a kind that wait, oldest first, also those whose time has not come, with ``work(args)`` or a worker's
+        handler, ``work(cx, args)``. Answers how many.
+
+        An exception is a failed attempt, and the job runs again at once where it has attempts left. ``Fatal``, ``Cancel``, ``Snooze``
+        and ``RateLimited`` are heeded as by a worker.
+        """
+        waiting = self._that_wait(kind)
+        for job in waiting:
+            while waits(job):
+                with self._attempt(job) as attempt:
+                    attempt.output = attempt.call(work, Context)
+                if attempt.is_put_off:
+                    break
+        return len(waiting)
+
+    async def run_async(self, kind: str, work: Callable[..., Awaitable[Any]]) -> int:
+        """Runs jobs as :meth:`run` does, with a coroutine function."""
+        waiting = self._that_wait(kind)
+        for job in waiting:
+            while waits(job):
+                with self._attempt(job) as attempt:
+                    task = asyncio.ensure_future(attempt.call(work, AsyncContext))
+                    attempt.run.on_stop = task.cancel
+                    try:
+                        attempt.output = await task
+                    except asyncio.CancelledError:
+                        if not attempt.run.stopped.is_set():
+                            raise
+                        raise Cancel("it was asked to stop") from None
+                if attempt.is_put_off:
+                    break
+        return len(waiting)
+
+    def start(self, id: str) -> None:
+        """Begins an attempt of a job, as if a worker had taken it."""
+        self._started(id)
+
+    def complete(self, id: str, output: Any = None) -> None:
+        """Ends a job as completed."""
+        job = self._started(id)
+        job["output"] = plain(output)
+        self._log(job, "output", {"output": job["output"]})
+        self._enter(job, "completed")
+
+    def fail(self, id: str, message: str) -> None:
+        """Ends a job as failed, whatever attempts are left."""
+        job = self._started(id)
+        self._enter(job, "failed", failed_as(job, {"message": message, "kind": "fatal"}))
+
+    def emit(self, id: str, data: Any) -> None:
+        """Adds a chunk to a job's events."""
+        self._log(self._started(id), "chunk", {"data": plain(data)})
+
+    def progress(self, id: str, percent: float, message: str = "", data: Any = None) -> None:
+        """Sets a job's progress."""
+        job = self._started(id)
+        job["progress"] = {"percent": float(percent), "message": message, "data": plain(data)}
+        self._log(job, "progress", job["progress"])
+
+    def log(self, id: str, message: str, level: str = "info") -> None:
+        """Writes a line to a job's log."""
+        self._log(self._started(id), "log", {"level": level, "message": message})
+
+    def _that_wait(self, kind: str) -> list[dict[str, Any]]:
+        return [job for job in self.jobs.values() if job["kind"] == kind and waits(job) and not self._queues[job["queue"]]]
+
+    @contextmanager
+    def _attempt(self, job: dict[str, Any]) -> Iterator[Attempt]:
+        self._begin(job)
+        run = self._runs[job["id"]] = Run(claimed_as(job, self._steps[job["id"]]), 0.0)
+        attempt = Attempt(run, self, plain(job["args"]))
+        try:
+            yield attempt
+            outcome = completed(attempt.output)
+        except Exception as error:  # noqa: BLE001  Whatever a handler raises is the end of its own attempt only.
+            outcome = outcome_of(error, run.claimed)
+        finally:
+            del self._runs[job["id"]]
+        attempt.is_put_off = "snoozed" in outcome or "rate_limited" in outcome
+        # The test may have ended the job meanwhile.
+        if job["state"] == "running":
+            self._end(job, outcome)
+
+    def _end(self, job: dict[str, Any], outcome: dict[str, Any]) -> None:
+        [(how, what)] = outcome.items()
+        if how == "completed":
+            self.complete(job["id"], what["output"])
+        elif how == "cancelled" or job["cancel_requested"]:
+            self._enter(job, "cancelled")
+        elif "error" in what:
+            self._enter(job, "failed" if how == "failed" else "scheduled", failed_as(job, what["error"]))
+        else:
+            run_at = datetime.now(timezone.utc) + timedelta(seconds=what["delay"])
+            job.update(attempt=job["attempt"] - 1, run_at=written(run_at))
+            self._enter(job, "scheduled")
+
+    def say(self, run: Run, text: str, heard: Future[None] | None = None) -> None:
+        """Takes what a handler says of its job. For contexts."""
+        [(what, entry)] = json.loads(text).items()
+        id: str = run.lease["id"]
+        if what == "step":
+            times = {"attempt": run.claimed["attempt"], "started_at": now(), "finished_at": now()}
+            self._steps[id][entry["name"]] = {**entry, **times}
+        else:
+            tellers: dict[str, Callable[..., None]] = {"chunk": self.emit, "progress": self.progress, "log": self.log}
+            tellers[what](id, **entry)
+        if heard is not None:
+            heard.set_result(None)
+
+    def _begin(self, job: dict[str, Any]) -> None:
+        job.update(attempt=job["attempt"] + 1, started_at=now(), worker="memory")
+        # What the attempt before has said is void.
+        said = [event for event, _ in self._logs[job["id"]] if event != "state"]
+        if said and said[-1] != "reset":
+            self._log(job, "reset", {})
+        self._enter(job, "running")
+
+    def _started(self, id: str) -> dict[str, Any]:
+        """A job that runs; one that waits begins to."""
+        job = self.jobs[id]
+        if job["state"] in FINISHED:
+            raise ValueError(f"job {id!r} has ended: it is {job['state']}")
+        if waits(job):
+            self._begin(job)
+        return job
+
+    def _enter(self, job: dict[str, Any], state: str, error: dict[str, Any] | None = None) -> None:
+        job.update(state=state, finished_at=now() if state in FINISHED else None)
+        self._log(job, "state", {"state": state, "error": error})
+
+    def _log(self, job: dict[str, Any], event: str, data: dict[str, Any]) -> None:
+        self._logs[job["id"]].append((event, {"attempt": job["attempt"], "at": now(), **data}))
+        if event == "state":
+            self._change(job, job["state"])
+        self._wake()
+
+    def _change(self, job: dict[str, Any], state: str | None) -> None:
+        told = {name: job[name] for name in ("id", "kind", "queue", "attempt")}
+        self._changes.append({**told, "state": state, "at": now()})
+
+    def _wake(self) -> None:
+        for tell in list(self._waiting):
+            tell()
+
+    def _answer_held(self, request: httpx.Request) -> httpx.Response:
+        seconds = _held_for(request)
+        if seconds:
+            self.wait_for(lambda: self._has_ended(request), seconds)
+        return self._answer(request)
+
+    async def _answer_held_async(self, request: httpx.Request) -> httpx.Response:
+        seconds = _held_for(request)
+        if seconds:
+            await self.wait_for_async(lambda: self._has_ended(request), seconds)
+        return self._answer(request)
+
+    def _has_ended(self, request: httpx.Request) -> bool:
+        """False for the request of a job that has not ended yet."""
+        job = self.jobs.get(_parts(request)[-1])
+        return job is None or job["state"] in FINISHED
+
+    def wait_for(self, is_so: Callable[[], bool], seconds: float) -> bool:
+        """Waits until a change of a job, by another thread, makes something true; false where it is not after ``seconds``."""
+        woken, over = threading.Event(), time.monotonic() + seconds
+        self._waiting.append(woken.set)
+        try:
+            while not is_so():
+                if not woken.wait(max(0.0, over - time.monotonic())):
+                    return False
+                woken.clear()
+            return True
+        finally:
+            self._waiting.remove(woken.set)
+
+    async def wait_for_async(self, is_so: Callable[[], bool], seconds: float) -> bool:
+        """Waits as :meth:`wait_for` does, for another task or thread."""
+        woken, loop = asyncio.Event(), asyncio.get_running_loop()
+        over = loop.time() + seconds
+
+        def wake() -> None:
+            loop.call_soon_threadsafe(woken.set)
+
+        self._waiting.append(wake)
+        try:
+            while not is_so():
+                try:
+                    await asyncio.wait_for(woken.wait(), over - loop.time())
+                except asyncio.TimeoutError:
+                    return False
+                woken.clear()
+            return True
+        finally:
+            self._waiting.remove(wake)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        key = request.headers.get("idempotency-key")
+        asked = (str(request.url), request.content)
+        if key is not None and key in self._replays:
+            before, kept = self._replays[key]
+            if asked != before:
+                return _problem(422, "idempotency_key_reused", "the key was used for another request")
+            return httpx.Response(kept.status_code, content=kept.content, headers={"idempotency-replayed": "true"})
+        response = self._route(request)
+        if key is not None and response.is_success:
+            self._replays[key] = (asked, response)
+        return response
+
+    def _route(self, request: httpx.Request) -> httpx.Response:
+        parts = _parts(request)
+        body: Any = json.loads(request.content) if request.content else None
+        is_new = request.method == "POST" and parts[1:] in (["jobs"], ["jobs", "batch"])
+        if is_new:
+            broken = [rule for n, one in enumerate(body) for rule in job_rules(one, f"[{n}].")] if isinstance(body, list) else job_rules(body)
+            if broken:
+                return _invalid(*broken)
+        match (request.method, parts):
+            case ("POST", ["api", "jobs"]):
+                job, is_new = self._create(body)
+                return _json(202 if is_new else 200, job if is_new else {**job, "duplicate": True})
+            case ("POST", ["api", "jobs", "batch"]):
+                created = [self._create(one) for one in body]
+                return _json(202, [{"id": job["id"], "duplicate": not is_new} for job, is_new in created])
+            case ("POST", ["api", "jobs", "actions"]):
+                return self._act(body)
+            case ("GET", ["api", "jobs"]):
+                return self._list(parse_qsl(request.url.query.decode(), keep_blank_values=True))
+            case ("GET", ["api", "events"]):
+                return self._feed(parse_qsl(request.url.query.decode()))
+            case (method, ["api", "queues", *rest]):
+                return self._queue(method, body, *rest)
+            case ("GET", ["api", "me"]):
+                return _json(200, {"role": "admin"})
+            case ("GET", ["api", ("workers" | "keys") as name]):
+                return _json(200, {name: []})
+            case (method, ["api", "jobs", id, *rest]):
+                if id in self._gone:
+                    return _problem(410, "gone", "the job was deleted")
+                if id not in self.jobs:
+                    return _problem(404, "no_such_job", "no job of this id is known")
+                return self._one(method, self.jobs[id], rest, request)
+        return _problem(404, "no_such_route", f"{request.method} {request.url.path} is not served")
+
+    def _create(self, body: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+        key = body.get("unique") or {}
+        unique = (body["kind"], json.dumps(key.get("key") or (body.get("args") if "fields" in key else None))) if key else None
+        for job in self.jobs.values():
+            is_held = unique is not None and self._unique.get(job["id"]) == unique and job["state"] not in FINISHED
+            if job["id"] == body.get("id") or is_held:
+                return job, False
+        is_later = body.get("run_at") is not None or body.get("delay", 0) > 0
+        nothing = ("progress", "position", "eta_seconds", "started_at", "finished_at", "output", "worker", "children")
+        job = {
+            **dict.fromkeys(nothing),
+            "id": body.get("id") or uuid.uuid4().hex,
+            "kind": body["kind"],
+            "version": 1,
+            "queue": body.get("queue", "default"),
+            "args": body.get("args"),
+            "state": "scheduled" if is_later else "available",
+            "attempt": 0,
+            "max_attempts": body.get("max_attempts", 3),
+            "crashes": 0,
+            "interruptions": 0,
+            "priority": body.get("priority", 0),
+            "timeout": body.get("timeout"),
+            "created_at": now(),
+            "run_at": body.get("run_at") or now(),
+            "errors": [],
+            "cancel_requested": False,
+            "parent": body.get("parent"),
+            "key": body.get("key"),
+            "labels": body.get("labels", {}),
+        }
+        if unique is not None:
+            self._unique[job["id"]] = unique
+        self.jobs[job["id"]] = job
+        self._queues.setdefault(job["queue"], False)
+        self._logs[job["id"]], self._steps[job["id"]] = [], {}
+        self._enter(job, job["state"])
+        return job, True
+
+    def _one(self, method: str, job: dict[str, Any], rest: list[str], request: httpx.Request) -> httpx.Response:
+        match (method, rest):
+            case ("GET", []):
+                return _json(200, job)
+            case ("GET", ["events"]):
+                after = request.headers.get("last-event-id") or request.url.params.get("after") or "0"
+                return self._events(job, int(after))
+            case ("GET", ["steps"]):
+                steps = self._steps[job["id"]].values()
+                return _json(200, [{name: value for name, value in step.items() if name != "output"} for step in steps])
+            case ("GET", ["why"]):
+                return _json(200, {"state": job["state"], "position": None, "eta_seconds": None, "reasons": self._why(job)})
+            case ("POST", ["token"]):
+                return _json(200, {"token": f"read-{job['id']}"})
+            case ("POST", [("cancel" | "retry") as action]):
+                if not self._apply(action, job, json.loads(request.content or b"{}")) and action == "retry":
+                    return _not_finished(job)
+                return _json(202, job)
+            case ("DELETE", []):
+                if not self._apply("delete", job, {}):
+                    return _not_finished(job)
+                return httpx.Response(204)
+        return _problem(404, "no_such_route", "is not served")
+
+    def _apply(self, action: str, job: dict[str, Any], to: dict[str, Any]) -> bool:
+        if (job["state"] in FINISHED) != (action in ("retry", "delete")):
+            return False
+        if action == "set_priority":
+            job["priority"] = to["priority"]
+            return True
+        if action == "delete":
+            del self.jobs[job["id"]]
+            self._gone.add(job["id"])
+            self._change(job, None)
+            self._wake()
+        elif action == "retry":
+            if "args" in to:
+                self._steps[job["id"]].clear()
+            job.update(attempt=0, output=None, progress=None, cancel_requested=False, args=to.get("args", job["args"]))
+            self._enter(job, "available")
+        elif job["id"] in self._runs:
+            # Its handler is asked to stop, and ends it.
+            job["cancel_requested"] = True
+            self._runs[job["id"]].stop()
+        else:
+            self._enter(job, "cancelled")
+        return True
+
+    def _queue(self, method: str, body: Any, name: str | None = None, action: str | None = None) -> httpx.Response:
+        if name is None:
+            return _json(200, {"queues": [self._shown(queue) for queue in sorted(self._queues)]})
+        if action in ("pause", "resume"):
+            self._queues[name] = action == "pause"
+        elif method == "PATCH":
+            before = self._retention.get(name, RETENTION)
+            self._retention[name] = {**before, **{state: {**before[state], **kept} for state, kept in body.get("retention", {}).items()}}
+            self._queues.setdefault(name, False)
+        if name not in self._queues:
+            return _problem(404, "no_such_queue", "no queue of this name is known")
+        return _json(200, self._shown(name))
+
+    def _shown(self, name: str) -> dict[str, Any]:
+        states = dict.fromkeys(("blocked", "scheduled", "available", "running", "completed", "failed", "cancelled"), 0)
+        for job in self.jobs.values():
+            if job["queue"] == name:
+                states[job["state"]] += 1
+        paused, waiting = self._queues[name], states["available"] + states["blocked"]
+        counts = {
+            "active": states["running"],
+            "completed": states["completed"],
+            "failed": states["failed"] + states["cancelled"],
+            "delayed": states["scheduled"],
+            "waiting": 0 if paused else waiting,
+            "paused": waiting if paused else 0,
+        }
+        config = {"retention": self._retention.get(name, RETENTION)}
+        return {"name": name, "paused": paused, "states": states, "counts": counts, "config": config}
+
+    def _why(self, job: dict[str, Any]) -> list[dict[str, Any]]:
+        if job["state"] == "scheduled":
+            return [{"rule": "run_at", "until": job["run_at"]}]
+        if job["state"] != "available":
+            return []
+        return [{"rule": "paused_queue"} if self._queues[job["queue"]] else {"rule": "no_worker", "key": job["queue"]}]
+
+    def _act(self, body: dict[str, Any]) -> httpx.Response:
+        filter = dict(body["filter"])
+        fault = broken_rule(filter, "filter.")
+        if fault is None and not -100 <= (body.get("priority") or 0) <= 100:
+            fault = ("priority", "must be -100 to 100")
+        if fault is not None:
+            return _invalid(fault)
+        pairs = [(name, value) for name, value in filter.items() if name != "labels"]
+        fitting = [job for job in self.jobs.values() if fits(job, pairs, filter.get("labels", {}))]
+        meant = [job for job in fitting if (job["state"] in FINISHED) == (body["action"] in ("retry", "delete"))]
+        some = meant[: body["limit"]]
+        done = len(some) if body.get("dry_run") else sum(self._apply(body["action"], job, body) for job in some)
+        return _json(200, {"matched": len(fitting), "done": done, "complete": len(some) == len(meant)})
+
+    def _list(self, query: list[tuple[str, str]]) -> httpx.Response:
+        wanted: dict[str, list[str]] = {}
+        for name, value in query:
+            if name not in ("label", "cursor", "limit", "full"):
+                wanted.setdefault(name, []).extend([value] if value else [])
+        fault = page_rule(dict(query)) or broken_rule(wanted)
+        if fault is not None:
+            return _invalid(fault)
+        labels = dict(value.split(":", 1) for name, value in query if name == "label")
+        fitting = [job for job in reversed(self.jobs.values()) if fits(job, list(wanted.items()), labels)]
+        start, limit = int(dict(query).get("cursor", 0)), int(dict(query).get("limit", 50))
+        end = start + limit
+        searched = {"jobs": len(self.jobs), "complete": end >= len(fitting)}
+        return _json(200, {"jobs": [job if dict(query).get("full") == "true" else shown(job) for job in fitting[start:end]], "next": str(end) if end < len(fitting) else None, "searched": searched})
+
+    def _events(self, job: dict[str, Any], after: int) -> httpx.Response:
+        log, sent = self._logs[job["id"]], after
+        if sent >= len(log) and job["state"] in FINISHED:
+            return httpx.Response(204)
+
+        def news() -> bytes | None:
+            nonlocal sent
+            if sent >= len(log) and job["state"] in FINISHED:
+                return None
+            first, sent = sent, len(log)
+            # A state is told to those who hear the change; who comes later hears the present one.
+            last = max(n for n, (event, _) in enumerate(log) if event == "state")
+            told = [n for n in range(first, sent) if n == last or log[n][0] != "state"]
+            lines = [f"id: {n + 1}\nevent: {log[n][0]}\ndata: {json.dumps(log[n][1])}\n\n" for n in told]
+            return "".join(lines).encode()
+
+        return Stream(self, b"", news).response()
+
+    def _feed(self, query: list[tuple[str, str]]) -> httpx.Response:
+        wanted = {name: [value for one, value in query if one == name] for name in ("queue", "kind")}
+        told = len(self._changes)
+
+        def news() -> bytes:
+            nonlocal told
+            changes = self._changes[told:]
+            told += len(changes)
+            meant = [change for change in changes if all(change[name] in some for name, some in wanted.items() if some)]
+            return "".join(f"event: job\ndata: {json.dumps(change)}\n\n" for change in meant).encode()
+
+        return Stream(self, b": following\n\n", news).response()
+
+
+def _parts(request: httpx.Request) -> list[str]:
+    # The path as it was sent: an id may hold an escaped slash.
+    path = request.url.raw_path.decode().partition("?")[0]
+    return [unquote(part) for part in path.strip("/").split("/")]
+
+
+def _held_for(request: httpx.Request) -> float:
+    """The seconds for which a request may wait for the end of its job."""
+    wait = re.search(r"\bwait=(\d+)", request.headers.get("prefer", ""))
+    return float(wait[1]) if wait and request.method == "GET" else 0.0
+
+
+def _json(status: int, body: Any) -> httpx.Response:
+    return httpx.Response(status, json=body)
+
+
+def _invalid(*broken: Broken) -> httpx.Response:
+    detail = "; ".join(f"{field}: {message}" for field, message in broken)
+    errors = [{"field": field, "message": message} for field, message in broken]
+    body = {"type": "about:blank", "status": 422, "code": "invalid", "detail": detail, "errors": errors}
+    return httpx.Response(422, json=body)
+
+
+def _not_finished(job: dict[str, Any]) -> httpx.Response:
+    return _problem(409, "not_finished", f"the job is {job['state']}; this is for finished jobs, cancel it first")
+
+
+def _problem(status: int, code: str, detail: str) -> httpx.Response:
+    return httpx.Response(status, json={"type": "about:blank", "status": status, "code": code, "detail": detail})
