@@ -9,6 +9,7 @@ use super::named::{NoOneJob, named};
 use super::search::{Fields, Search, WORDS, is_search, word};
 use crate::Result;
 use crate::client::{Client, Refusal, encoded};
+use crate::output::{print, tell};
 use crate::terminal::{Answer, ask, bar, grouped};
 
 /// The jobs to act on: some by id, or all that fit a search.
@@ -176,32 +177,36 @@ async fn set_priority(client: &Client, id: &str, priority: i32) -> Result<String
 
 /// Acts on jobs by their ids, one after the other.
 async fn each(client: &Client, args: &Args, deed: Deed) -> Result<()> {
-    let mut refused = 0;
+    // A report that nobody reads any longer does not keep the deed from the others.
+    let (mut refused, mut reported) = (0, Ok(()));
     for given in args.words.iter().take(args.limit.map_or(usize::MAX, |limit| limit as usize)) {
         let done = named(client, given, async |id: &str| one(client, id, args.dry_run, &deed).await).await;
         let (id, text) = match done {
             Ok(done) => done,
             Err(error) => {
-                eprintln!("{}", why_not(error, given)?);
+                tell(why_not(error, given)?);
                 refused += 1;
                 continue;
             }
         };
-        let mut out = io::stdout().lock();
-        if args.json && (args.dry_run || deed != Deed::Delete) {
-            writeln!(out, "{text}")?;
+        reported = reported.and(if args.json && (args.dry_run || deed != Deed::Delete) {
+            print(text)
         } else if args.json {
-            writeln!(out, "{}", json!({"id": id, "deleted": true}))?;
+            print(json!({"id": id, "deleted": true}))
         } else if args.dry_run {
-            writeln!(out, "{id} is there; nothing was done")?;
+            print(format_args!("{id} is there; nothing was done"))
         } else if deed == Deed::Cancel && !was_stopped(&text) {
-            eprintln!("{id} has ended by itself: {}", state(&text));
+            tell(format_args!("{id} has ended by itself: {}", state(&text)));
             refused += 1;
+            Ok(())
         } else {
-            writeln!(out, "{id} {}", deed.done())?;
-        }
+            print(format_args!("{id} {}", deed.done()))
+        });
     }
-    if refused > 0 { Err(format!("{refused} of the jobs named were left alone").into()) } else { Ok(()) }
+    if refused > 0 {
+        return Err(format!("{refused} of the jobs named were left alone").into());
+    }
+    Ok(reported?)
 }
 
 /// Acts on the job of this id, or only looks at it.

@@ -1,4 +1,3 @@
-use std::io::{self, Write};
 use std::str::FromStr;
 
 use axum::http::Method;
@@ -9,6 +8,7 @@ use super::show::kept;
 use super::{all, find};
 use crate::Result;
 use crate::client::{Client, Queue, encoded};
+use crate::output::{print, tell};
 use crate::run::seconds;
 
 /// The queue to pause or resume.
@@ -30,22 +30,21 @@ pub(super) async fn paused(client: &Client, args: Paused, word: &str) -> Result<
     let names: Vec<String> = all(client).await?.into_iter().map(|(queue, _)| queue.name).collect();
     let text = client.text(Method::POST, &format!("/queues/{}/{word}", encoded(&args.queue)), None).await?;
     if args.json {
-        println!("{text}");
+        print(text)?;
         return Ok(());
     }
     let queue: Queue = serde_json::from_str(&text)?;
     let waiting = queue.count(longhaul::State::Available);
     let name = queue.name;
-    let mut out = io::stdout().lock();
     if queue.paused {
-        writeln!(out, "{name} is paused: {waiting} jobs wait; longhaul queues resume {name} goes on")?;
+        print(format_args!("{name} is paused: {waiting} jobs wait; longhaul queues resume {name} goes on"))?;
     } else {
-        writeln!(out, "{name} is not paused: {waiting} jobs wait for a worker")?;
+        print(format_args!("{name} is not paused: {waiting} jobs wait for a worker"))?;
     }
     if !names.contains(&name) {
         let others =
             if names.is_empty() { String::new() } else { format!("; there are {}", names.join(", ")) };
-        eprintln!("no job was ever in a queue {name}{others}");
+        tell(format_args!("no job was ever in a queue {name}{others}"));
     }
     Ok(())
 }
@@ -119,9 +118,9 @@ pub(super) async fn retention(client: &Client, args: Retention) -> Result<()> {
         queue = serde_json::from_str(&text)?;
     }
     if args.json {
-        println!("{text}");
+        print(text)?;
     } else {
-        println!("{}", kept(&queue).join("\n"));
+        print(kept(&queue).join("\n"))?;
     }
     Ok(())
 }

@@ -360,3 +360,44 @@ async fn a_prefix_that_no_other_id_has_names_a_job() {
     assert!(stderr(&some).ends_with("longhaul: 2 of the jobs named were left alone\n"), "{some:?}");
     assert_eq!(place.printed(&["jobs", "list", "id:mails-*", "--json"]).await.lines().count(), 2);
 }
+
+#[tokio::test]
+async fn a_command_whose_reader_went_away_does_its_work_and_ends_quietly() {
+    let place = Place::new();
+    let longhaul = Crew::idle(&place).await;
+    for name in ["mails-1", "mails-2", "mails-3"] {
+        let job = NewJob { id: Some(JobId::new(name).expect("an id")), ..NewJob::new("act", Json::null()) };
+        longhaul.enqueue_one(job).await.expect("it is enqueued");
+    }
+    let closed = || std::io::pipe().expect("a pipe").1;
+    for (args, code) in [
+        (&["token", "--sub", "ada"][..], 0),
+        (&["migrate"], 0),
+        (&["completions", "bash"], 0),
+        (&["run", "act", "how=stay", "n=1", "--queue", "stage"], 0),
+        (&["run", "act", "how=stay", "n=1", "--queue", "stage", "--json"], 0),
+        (&["jobs", "list"], 0),
+        (&["jobs", "show", "mails-1"], 0),
+        (&["jobs", "cancel", "mails-1", "mails-2"], 0),
+        (&["jobs", "delete", "mails-1", "nobody", "mails-2"], 1),
+        (&["jobs", "show", "nobody"], 1),
+        (&["queues", "pause", "later"], 0),
+        (&["queues", "retention", "stage"], 0),
+        (&["queues", "retry", "stage"], 0),
+        (&["workers"], 0),
+        (&["stats"], 0),
+    ] {
+        let mut command = place.command(args);
+        let unread = command.stdout(closed()).stderr(std::process::Stdio::piped()).output().await;
+        let unread = unread.expect("it runs");
+        let told = stderr(&unread);
+        assert_eq!(unread.status.code(), Some(code), "{args:?}: {told}");
+        assert!(code == 1 || !told.contains("longhaul: "), "{args:?} reports a failure: {told}");
+        let mut command = place.command(args);
+        let unheard = command.stdout(closed()).stderr(closed()).status().await.expect("it runs");
+        assert_ne!(unheard.code(), Some(101), "{args:?} panics where nobody hears it");
+    }
+    let left: Vec<_> =
+        place.printed(&["jobs", "list", "id:mails-*", "--json"]).await.lines().map(str::to_owned).collect();
+    assert_eq!(left.len(), 1, "those after the first are deleted, too: {left:?}");
+}
