@@ -383,7 +383,7 @@ async fn a_command_whose_reader_went_away_does_its_work_and_ends_quietly() {
         (&["jobs", "show", "nobody"], 1),
         (&["queues", "pause", "later"], 0),
         (&["queues", "retention", "stage"], 0),
-        (&["queues", "retry", "stage"], 0),
+        (&["queues", "retry-failed", "stage"], 0),
         (&["workers"], 0),
         (&["stats"], 0),
     ] {
