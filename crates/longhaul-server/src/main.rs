@@ -13,6 +13,7 @@ mod migrate;
 mod pages;
 mod queues;
 mod run;
+mod schedules;
 mod serve;
 mod services;
 mod signals;
@@ -87,6 +88,7 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Serve(args) => serve::run(args).await,
             Command::Worker(args) => worker::run(args).await,
             Command::Queues(args) => queues::run(args).await,
+            Command::Schedules(args) => schedules::run(args).await,
             Command::Workers(args) => look::workers::run(args).await,
             Command::Why(args) => look::why::run(args).await,
             Command::Stats(args) => look::stats::run(args).await,

@@ -47,6 +47,7 @@ fn the_guide_shows_every_example() {
         "llm_stream.html",
         "fan_out.rs",
         "layers.rs",
+        "schedules.rs",
         "transactional.rs",
         "python_worker.py",
         "react-page.mjs",
