@@ -22,13 +22,15 @@ test("of a long stream and a long log the newest is shown and in view, and value
   const text = await stream.innerText();
   assert.ok(text.length <= 200_000 && text.endsWith('x\n{"token":1}\n["two",12]\n'), text.slice(-60));
   assert.equal(await page.locator(".log li").count(), 500);
+  const log = page.locator(".log");
+  await log.getByText("line 599").waitFor({ state: "attached" });
   const isAtEnd = (box) => box.evaluate((box) => box.scrollHeight - box.scrollTop - box.clientHeight < 24);
   assert.ok(await isAtEnd(stream), "the end of the stream is in view");
-  const log = page.locator(".log");
   assert.ok(await isAtEnd(log), "the end of the log is in view");
   // Who reads what came before is not taken away from it.
   await log.evaluate((box) => (box.scrollTop = 40));
-  await page.waitForFunction(() => document.querySelector(".log").scrollTop === 40);
+  // Two frames later the page has heard of it.
+  await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
   await run.say({ log: { level: "warn", message: "the newest" } });
   await log.getByText("the newest").waitFor({ state: "attached" });
   assert.ok(!(await isAtEnd(log)), "the log stays where it was scrolled to");

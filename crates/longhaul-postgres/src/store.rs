@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use deadpool_postgres::{Object, Pool};
+use futures::future::BoxFuture;
 use longhaul::lifecycle::{self, Deed};
 use longhaul::{
     Acted, Action, Backoff, Changes, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim,
@@ -63,7 +64,12 @@ impl PostgresStore {
     ///
     /// # Errors
     /// As for [`connect`](Self::connect).
-    pub async fn open_with_clock(options: PostgresOptions, clock: Clock) -> Result<Self> {
+    pub fn open_with_clock(options: PostgresOptions, clock: Clock) -> BoxFuture<'static, Result<Self>> {
+        // Boxed, so that it is compiled here, with the driver, and not in each crate that opens a store.
+        Box::pin(Self::start(options, clock))
+    }
+
+    async fn start(options: PostgresOptions, clock: Clock) -> Result<Self> {
         options.check()?;
         migrate(&options).await?;
         let options = Arc::new(options);

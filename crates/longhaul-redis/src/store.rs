@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::future::select_all;
+use futures::future::{BoxFuture, select_all};
 use longhaul::{
     Acted, Action, Backoff, Changes, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim,
     JobFilter, JobId, JobPage, KeyPause, Lane, Lease, LeaseStatus, Listener, Lookup, NewJob, Page,
@@ -61,7 +61,12 @@ impl RedisStore {
     ///
     /// # Errors
     /// As for [`connect`](Self::connect).
-    pub async fn open_with_clock(options: RedisOptions, clock: Clock) -> Result<Self> {
+    pub fn open_with_clock(options: RedisOptions, clock: Clock) -> BoxFuture<'static, Result<Self>> {
+        // Boxed, so that it is compiled here, with the client, and not in each crate that opens a store.
+        Box::pin(Self::start(options, clock))
+    }
+
+    async fn start(options: RedisOptions, clock: Clock) -> Result<Self> {
         if options.is_secure() {
             // An application that has chosen another provider keeps it.
             let _ = rustls::crypto::ring::default_provider().install_default();

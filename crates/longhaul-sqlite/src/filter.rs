@@ -7,13 +7,25 @@ use rusqlite::types::Value;
 /// depends on the filter, because named jobs, rare states and failures have indexes of their own.
 pub(crate) fn source(filter: &JobFilter, values: &mut Vec<Value>, limit: i64) -> String {
     let words = |ids: &[JobId]| ids.iter().map(|id| id.as_str().to_owned()).collect::<Vec<_>>();
+    // Named, because the planner does not know how few jobs an index holds, and reads all in their order.
     let mut index = "";
+    let mut in_state = |state: State| match state {
+        State::Running => {
+            index = " INDEXED BY jobs_running";
+            " AND state = 'running'".to_owned()
+        }
+        state => {
+            index = " INDEXED BY jobs_unsuccessful";
+            // The second condition is the index's own, without which it cannot be named.
+            format!(" AND state = '{state}' AND state IN ('failed', 'cancelled')")
+        }
+    };
     let narrow = if !filter.ids.is_empty() {
         format!(" AND id IN ({})", placeholders(values, words(&filter.ids)))
     } else if !filter.parents.is_empty() {
         format!(" AND parent IN ({})", placeholders(values, words(&filter.parents)))
     } else if let [state @ (State::Failed | State::Cancelled | State::Running)] = filter.states[..] {
-        format!(" AND state = '{state}'")
+        in_state(state)
     } else {
         match narrowest(&filter.terms) {
             Some(Condition::Id(id)) => {
@@ -22,9 +34,8 @@ pub(crate) fn source(filter: &JobFilter, values: &mut Vec<Value>, limit: i64) ->
             Some(Condition::Parent(id)) => {
                 format!(" AND parent = {}", placeholders(values, vec![id.as_str().into()]))
             }
-            Some(Condition::State(state)) => format!(" AND state = '{state}'"),
+            Some(Condition::State(state)) => in_state(*state),
             Some(_) => {
-                // The planner does not know how few these are.
                 index = " INDEXED BY jobs_with_errors";
                 " AND errors IS NOT NULL".to_owned()
             }

@@ -83,6 +83,12 @@ impl<S> ServiceError<S> {
         Self { retry_after: Some(wait), ..self }
     }
 
+    /// The same with a body of another shape.
+    pub(crate) fn shaped<T>(self) -> ServiceError<T> {
+        let Self { status, message, faults, suggestion, retry_after, shape: _ } = self;
+        ServiceError { status, message, faults, suggestion, retry_after, shape: PhantomData }
+    }
+
     /// The same with a suggestion.
     #[must_use]
     pub fn suggesting(self, suggestion: &'static str) -> Self {

@@ -1,9 +1,11 @@
 //! Bars in time, measured by hand on a quiet machine with a release build (`make measure`). `make test` asserts nothing of
 //! this: a busy machine would decide it.
 
+mod dashboard;
 mod idle;
 mod poison;
 mod readers;
+mod served;
 mod waiting;
 
 use std::path::PathBuf;
@@ -38,7 +40,13 @@ pub(crate) struct MeasureArgs {
     /// Readers of jobs' events
     #[arg(long, default_value_t = 2_000)]
     readers: usize,
-    /// The server that they read from
+    /// Jobs of the store that the dashboard shows
+    #[arg(long, default_value_t = 5_000_000)]
+    jobs: usize,
+    /// Jobs a second that are enqueued and run while the dashboard is open
+    #[arg(long, default_value_t = 100)]
+    load: usize,
+    /// The server that readers and the dashboard read from
     #[arg(long, value_name = "BINARY", default_value = "target/release/longhaul")]
     longhaul: PathBuf,
     /// Seconds for which idle processes are watched
@@ -57,6 +65,8 @@ enum Bar {
     Poison,
     /// Latency and memory of readers of one job and of a job each, by SSE and by WebSocket
     Readers,
+    /// Time of each page of the dashboard on millions of jobs, and what the store pays while it is open
+    Dashboard,
 }
 
 /// A line of the table.
@@ -81,6 +91,7 @@ pub(crate) async fn run(args: MeasureArgs) -> Result<()> {
                 Bar::Waiting => waiting::measure(&args, &target).await?,
                 Bar::Poison => poison::measure(store).await?,
                 Bar::Readers => readers::measure(&args, &target).await?,
+                Bar::Dashboard => dashboard::measure(&args, &target).await?,
             };
             for Figure { name, value, bar } in figures {
                 println!("| {store:?} | {name} | {value} | {bar} |");

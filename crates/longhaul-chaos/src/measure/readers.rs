@@ -1,22 +1,19 @@
 use std::fs;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use longhaul::clock::Stopwatch;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::process::Command;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 
+use super::served::Served;
 use super::{Figure, MeasureArgs, millis, part};
 use crate::Result;
-use crate::process::Process;
 use crate::target::Target;
 
 /// Events of each job, and the pause between two of them.
@@ -42,11 +39,8 @@ type Latencies = Vec<Duration>;
 
 /// A server, and this process as the worker that emits: its clock is the readers', too.
 struct Stage {
-    server: Process,
-    url: String,
-    http: reqwest::Client,
+    served: Served,
     clock: Stopwatch,
-    _data: TempDir,
 }
 
 /// Many readers of one job, and as many of a job each, by SSE and by WebSocket: each must hear every event, in order. Told is
@@ -56,7 +50,8 @@ pub(super) async fn measure(args: &MeasureArgs, target: &Target) -> Result<Vec<F
     for by in [By::Sse, By::WebSocket] {
         for jobs in [1, args.readers] {
             // A server of its own for each, so that its memory is that of these readers.
-            let stage = Stage::start(&args.longhaul, &target.direct).await?;
+            let served = Served::start(&args.longhaul, &target.direct).await?;
+            let stage = Stage { served, clock: Stopwatch::start() };
             let (mut all, per_reader) = stage.run(by, jobs, args.readers).await?;
             all.sort_unstable();
             let name = format!("{by:?}: {} readers of {jobs} jobs", args.readers);
@@ -82,22 +77,6 @@ pub(super) async fn measure(args: &MeasureArgs, target: &Target) -> Result<Vec<F
 }
 
 impl Stage {
-    async fn start(longhaul: &PathBuf, store: &str) -> Result<Self> {
-        let data = TempDir::new()?;
-        let mut command = Command::new(longhaul);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--no-worker", "--accept-unknown-kinds"]);
-        command.args(["--services", "sessions", "--store", store, "--data"]).arg(data.path());
-        command.env("LONGHAUL_LOG", "error");
-        let (server, url) = Process::start_and_read_line(&mut command).await?;
-        let http = reqwest::Client::builder().no_proxy().build()?;
-        Ok(Self { server, url, http, clock: Stopwatch::start(), _data: data })
-    }
-
-    async fn post(&self, path: &str, body: &Value) -> Result<Value> {
-        let answer = self.http.post(format!("{}{path}", self.url)).json(body).send().await?;
-        Ok(answer.error_for_status()?.json().await?)
-    }
-
     async fn run(&self, by: By, jobs: usize, readers: usize) -> Result<(Latencies, f64)> {
         let leases = self.claim(jobs).await?;
         let events = if jobs == 1 { EVENTS } else { EVENTS_OF_MANY };
@@ -107,7 +86,7 @@ impl Stage {
         for number in 0..readers {
             let id = leases[number % jobs]["id"].as_str().unwrap_or_default();
             let reader = Reader {
-                address: self.url.replace("http://", ""),
+                address: self.served.url.replace("http://", ""),
                 id: id.into(),
                 by,
                 events,
@@ -143,14 +122,14 @@ impl Stage {
     /// Jobs that run, with their leases.
     async fn claim(&self, jobs: usize) -> Result<Vec<Value>> {
         let new = json!({ "kind": "told", "queue": "readers", "args": {} });
-        self.post("/api/jobs/batch", &Value::Array(vec![new; jobs])).await?;
+        self.served.post("/api/jobs/batch", &Value::Array(vec![new; jobs])).await?;
         let mut leases = Vec::new();
         while leases.len() < jobs {
             let body = json!({
                 "worker": { "id": "teller" }, "queues": [{ "queue": "readers", "slots": jobs - leases.len() }],
                 "kinds": [{ "kind": "told" }], "lease_for": 600, "wait": 5,
             });
-            let claimed = self.post("/api/worker/claim", &body).await?;
+            let claimed = self.served.post("/api/worker/claim", &body).await?;
             let claimed = claimed["claimed"].as_array().cloned().unwrap_or_default();
             leases.extend(claimed.into_iter().map(|mut job| job["lease"].take()));
         }
@@ -161,7 +140,7 @@ impl Stage {
         let said = format!("{event} {}", self.clock.elapsed().as_micros());
         let record = |lease: &Value| json!({ "lease": lease, "entries": [{ "chunk": { "data": said } }] });
         let records: Vec<Value> = leases.iter().map(record).collect();
-        self.post("/api/worker/record", &json!({ "records": records })).await.map(|_| ())
+        self.served.post("/api/worker/record", &json!({ "records": records })).await.map(|_| ())
     }
 
     async fn emit_to_one(&self, leases: &[Value], events: usize) -> Result<()> {
@@ -188,7 +167,7 @@ impl Stage {
 
     /// Bytes of memory that the server holds.
     fn memory(&self) -> Result<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.server.pid()))?;
+        let status = fs::read_to_string(format!("/proc/{}/status", self.served.process.pid()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
         Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? * 1024.0)
     }

@@ -113,8 +113,8 @@ async fn next((mut feed, wanted): (Feed, Wanted)) -> Option<(Events, (Feed, Want
 
 impl Wanted {
     fn includes(&self, item: &FeedItem) -> bool {
-        (self.queues.is_empty() || self.queues.contains(&item.queue))
-            && (self.kinds.is_empty() || self.kinds.contains(&item.kind))
+        (self.queues.is_empty() || self.queues.iter().any(|queue| **queue == *item.queue))
+            && (self.kinds.is_empty() || self.kinds.iter().any(|kind| **kind == *item.kind))
     }
 }
 

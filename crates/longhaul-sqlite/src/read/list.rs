@@ -206,6 +206,26 @@ mod tests {
     }
 
     #[test]
+    fn a_list_of_a_state_that_few_jobs_have_reads_the_index_of_these_alone() {
+        let (_folder, connection) = history(1);
+        for (state, index) in [
+            (State::Failed, "jobs_unsuccessful"),
+            (State::Cancelled, "jobs_unsuccessful"),
+            (State::Running, "jobs_running"),
+        ] {
+            let listed = JobFilter { states: vec![state], ..JobFilter::default() };
+            for filter in [listed, search(vec![(Condition::State(state), false)])] {
+                let mut values = vec![Value::Integer(i64::MAX), Value::Integer(0)];
+                let source = filter::source(&filter, &mut values, ROWS_READ);
+                let explain = format!("EXPLAIN QUERY PLAN {source}");
+                let plan: String =
+                    connection.query_row(&explain, params_from_iter(values), |row| row.get(3)).unwrap();
+                assert!(plan.contains(index), "{state}: {plan}");
+            }
+        }
+    }
+
+    #[test]
     fn a_search_through_many_jobs_goes_on_from_page_to_page_and_tells_how_far_it_came() {
         let (_folder, connection) = history(2 * ROWS_READ + 5);
         let filter = search(vec![(Condition::Kind("k".into()), false), (Condition::Queue("q".into()), true)]);

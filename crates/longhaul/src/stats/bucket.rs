@@ -12,9 +12,11 @@ use crate::store::Result;
 /// The counts of a span of time, by queue and kind, and the failures in it.
 #[derive(Debug, Default)]
 pub(super) struct Bucket {
-    cells: Vec<Named>,
+    cells: Vec<Cell>,
     /// The places of cells: by queue, then by kind.
     places: HashMap<String, HashMap<String, usize>>,
+    /// The place of the cell that was counted in last: the next job is often of the same.
+    last: usize,
     /// By fingerprint.
     failures: HashMap<String, Failure>,
     /// True where something was counted since it was written.
@@ -25,6 +27,8 @@ pub(super) struct Bucket {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Cell {
+    pub(super) queue: String,
+    pub(super) kind: String,
     pub(super) enqueued: u64,
     pub(super) completed: u64,
     pub(super) failed: u64,
@@ -58,26 +62,24 @@ pub struct Failure {
 }
 
 /// The form in which a part of a bucket is kept.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub(super) struct Body {
-    pub(super) cells: Vec<Named>,
-    pub(super) failures: Vec<Failure>,
-}
-
-/// A part of a [`Body`], as it is written.
 #[derive(Serialize)]
 struct Part<'b> {
-    cells: &'b [Named],
+    cells: &'b [Cell],
     failures: &'b [Failure],
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Named {
-    pub(super) queue: String,
-    pub(super) kind: String,
-    #[serde(flatten)]
-    pub(super) cell: Cell,
+/// The cells of a part, read without its failures.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Cells {
+    pub(super) cells: Vec<Cell>,
+}
+
+/// The failures of a part, read without its cells.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Failed {
+    pub(super) failures: Vec<Failure>,
 }
 
 /// The most pairs of a queue and a kind that are counted apart; all others are counted together under `OTHER`.
@@ -123,7 +125,9 @@ impl Bucket {
         let place = |places: &HashMap<String, HashMap<String, usize>>, queue: &str, kind: &str| {
             places.get(queue).and_then(|kinds| kinds.get(kind)).copied()
         };
-        let (mut queue, mut kind, mut known) = (queue, kind, place(&self.places, queue, kind));
+        let last = self.cells.get(self.last).is_some_and(|last| last.queue == queue && last.kind == kind);
+        let known = if last { Some(self.last) } else { place(&self.places, queue, kind) };
+        let (mut queue, mut kind, mut known) = (queue, kind, known);
         if known.is_none() && self.cells.len() >= MAX_PAIRS {
             (queue, kind) = (OTHER, OTHER);
             known = place(&self.places, queue, kind);
@@ -131,11 +135,11 @@ impl Bucket {
         let place = known.unwrap_or_else(|| {
             let kinds = self.places.entry(queue.to_owned()).or_default();
             kinds.insert(kind.to_owned(), self.cells.len());
-            let cell = Cell::default();
-            self.cells.push(Named { queue: queue.to_owned(), kind: kind.to_owned(), cell });
+            self.cells.push(Cell { queue: queue.to_owned(), kind: kind.to_owned(), ..Cell::default() });
             self.cells.len() - 1
         });
-        &mut self.cells[place].cell
+        self.last = place;
+        &mut self.cells[place]
     }
 
     fn fail(&mut self, change: &Change<'_>, message: &str) {
@@ -161,14 +165,19 @@ impl Bucket {
     }
 
     /// What it has counted.
-    pub(super) fn body(&self) -> Body {
-        Body { cells: self.cells.clone(), failures: self.failures.values().cloned().collect() }
+    pub(super) fn cells(&self) -> Cells {
+        Cells { cells: self.cells.clone() }
+    }
+
+    /// The failures in it.
+    pub(super) fn failed(&self) -> Failed {
+        Failed { failures: self.failures.values().cloned().collect() }
     }
 
     /// Adds all that another has counted.
     pub(super) fn merge(&mut self, other: &Bucket) {
-        for Named { queue, kind, cell } in &other.cells {
-            self.cell(queue, kind).merge(cell);
+        for cell in &other.cells {
+            self.cell(&cell.queue, &cell.kind).merge(cell);
         }
         let is_full = self.failures.len() >= MAX_FAILURES;
         for (fingerprint, failure) in &other.failures {
@@ -191,7 +200,7 @@ impl Bucket {
 
 impl Cell {
     pub(super) fn merge(&mut self, other: &Cell) {
-        let Self { enqueued, completed, failed, cancelled, retried, wait, run } = self;
+        let Self { queue: _, kind: _, enqueued, completed, failed, cancelled, retried, wait, run } = self;
         *enqueued += other.enqueued;
         *completed += other.completed;
         *failed += other.failed;

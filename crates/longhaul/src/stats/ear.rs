@@ -56,7 +56,8 @@ impl Observer for Ear {
         let minute = heard.minutes.first_key_value().map_or(minute, |(oldest, _)| minute.max(*oldest));
         heard.minutes.entry(minute).or_default().count(change);
         if heard.items.len() < KEPT_ITEMS {
-            heard.items.push(FeedItem::from(change));
+            let item = FeedItem::of(change, heard.items.last());
+            heard.items.push(item);
         } else {
             heard.has_lost = true;
         }

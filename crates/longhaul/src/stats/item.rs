@@ -11,9 +11,9 @@ pub struct FeedItem {
     /// The job.
     pub id: JobId,
     /// Its kind.
-    pub kind: String,
+    pub kind: Arc<str>,
     /// Its queue.
-    pub queue: String,
+    pub queue: Arc<str>,
     /// Its state; `None` once it was removed.
     pub state: Option<State>,
     /// Attempts begun that count.
@@ -31,12 +31,17 @@ pub enum FeedNews {
     Gap,
 }
 
-impl From<&Change<'_>> for FeedItem {
-    fn from(change: &Change<'_>) -> Self {
+impl FeedItem {
+    /// Tells of a change. One job is often like the one before, whose names it shares then.
+    pub(super) fn of(change: &Change<'_>, before: Option<&Self>) -> Self {
+        let shared = |name: &str, before: Option<&Arc<str>>| match before {
+            Some(known) if **known == *name => Arc::clone(known),
+            _ => name.into(),
+        };
         Self {
             id: change.id.clone(),
-            kind: change.kind.to_owned(),
-            queue: change.queue.to_owned(),
+            kind: shared(change.kind, before.map(|item| &item.kind)),
+            queue: shared(change.queue, before.map(|item| &item.queue)),
             state: change.to,
             attempt: change.attempt,
             at: change.at,

@@ -1,7 +1,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use super::bucket::{Body, Bucket, Cell, Failure, Named, begin};
+use serde::de::DeserializeOwned;
+
+use super::bucket::{Bucket, Cell, Cells, Failed, Failure, begin};
 use super::ear::{HOUR, MINUTE, hour_buckets};
 use super::histogram::Histogram;
 use super::recorder::Recorder;
@@ -172,16 +174,29 @@ impl Recorder {
     pub async fn report(&self, window: &Window, now: Timestamp) -> Result<Report> {
         let pieces = window.pieces(now);
         let mut points = vec![Counts::default(); pieces.count];
-        let (mut all, mut queues, mut kinds) = (Sum::default(), HashMap::new(), HashMap::new());
-        for (at, body) in self.bodies(&pieces).await? {
-            let Some(point) = pieces.place(at) else { continue };
-            for Named { queue, kind, cell } in body.cells {
-                if window.includes(&queue, &kind) {
-                    points[point].add(&cell);
-                    all.add(&cell);
-                    queues.entry(queue).or_insert_with(Sum::default).add(&cell);
-                    kinds.entry(kind).or_insert_with(Sum::default).add(&cell);
+        // Times are added up once for each pair, and all that is told of them after that.
+        let mut pairs: HashMap<String, HashMap<String, Sum>> = HashMap::new();
+        let read = |point: usize, Cells { cells }: Cells| {
+            for cell in cells.into_iter().filter(|cell| window.includes(&cell.queue, &cell.kind)) {
+                points[point].add(&cell);
+                let sum = pairs.get_mut(&cell.queue).and_then(|kinds| kinds.get_mut(&cell.kind));
+                match sum {
+                    Some(sum) => sum.add(&cell),
+                    None => {
+                        let sum = pairs.entry(cell.queue.clone()).or_default().entry(cell.kind.clone());
+                        sum.or_default().add(&cell);
+                    }
                 }
+            }
+        };
+        self.read(&pieces, Bucket::cells, read).await?;
+        let (mut all, mut queues, mut kinds) = (Sum::default(), HashMap::new(), HashMap::new());
+        for (queue, of_queue) in pairs {
+            let in_queue: &mut Sum = queues.entry(queue).or_default();
+            for (kind, sum) in of_queue {
+                all.merge(&sum);
+                in_queue.merge(&sum);
+                kinds.entry(kind).or_insert_with(Sum::default).merge(&sum);
             }
         }
         let starts = (0_u32..).map(|piece| pieces.first.plus(pieces.step * piece));
@@ -205,9 +220,8 @@ impl Recorder {
         let step = window.length.clamp(MINUTE, LONGEST) / SPARKS;
         let pieces = Window { step, ..window.clone() }.pieces(now);
         let mut groups: HashMap<String, Group> = HashMap::new();
-        for (at, body) in self.bodies(&pieces).await? {
-            let Some(piece) = pieces.place(at) else { continue };
-            for failure in body.failures.into_iter().filter(|f| window.includes(&f.queue, &f.kind)) {
+        let read = |piece: usize, Failed { failures }: Failed| {
+            for failure in failures.into_iter().filter(|f| window.includes(&f.queue, &f.kind)) {
                 let count = failure.count;
                 let group = match groups.get_mut(&failure.fingerprint) {
                     Some(group) => {
@@ -220,7 +234,8 @@ impl Recorder {
                 };
                 group.spark[piece] += count;
             }
-        }
+        };
+        self.read(&pieces, Bucket::failed, read).await?;
         let mut groups: Vec<Group> = groups.into_values().collect();
         groups.sort_by(|a, b| {
             (b.failure.count, &a.failure.fingerprint).cmp(&(a.failure.count, &b.failure.fingerprint))
@@ -228,14 +243,25 @@ impl Recorder {
         Ok(Failures { window: pieces.window(), step: pieces.step, groups })
     }
 
-    /// All that is known of the pieces: samples of all processes, and what this one has not written yet.
-    async fn bodies(&self, pieces: &Pieces) -> Result<Vec<(Timestamp, Body)>> {
+    /// Reads all that is known of the pieces: samples of all processes, and what this one has not written yet. A day is some
+    /// thousands of samples, so each reader takes from their JSON the part that it needs.
+    async fn read<B: DeserializeOwned>(
+        &self,
+        pieces: &Pieces,
+        of: impl Fn(&Bucket) -> B,
+        mut take: impl FnMut(usize, B),
+    ) -> Result<()> {
         let shared = self.shared();
-        let (mut bodies, mut from) = (Vec::new(), pieces.first);
+        let mut take = |at: Timestamp, body: B| {
+            if let Some(piece) = pieces.place(at) {
+                take(piece, body);
+            }
+        };
+        let mut from = pieces.first;
         // What this process still counts is read before the samples: a minute that it lets go of meanwhile is among them.
-        let mut own: BTreeMap<Timestamp, Body> = BTreeMap::new();
+        let mut own: BTreeMap<Timestamp, B> = BTreeMap::new();
         shared.unwritten(|minutes, hours| {
-            let body = |(at, bucket): (&Timestamp, &Bucket)| (*at, bucket.body());
+            let body = |(at, bucket): (&Timestamp, &Bucket)| (*at, of(bucket));
             own = match pieces.series {
                 MINUTES => minutes.iter().map(body).collect(),
                 _ => hour_buckets(minutes, hours).iter().map(body).collect(),
@@ -251,7 +277,9 @@ impl Recorder {
                 if is_known || (!is_last && Some(sample.at) == last) {
                     continue;
                 }
-                bodies.extend(sample.body.to().map(|body| (sample.at, body)));
+                if let Ok(body) = sample.body.to() {
+                    take(sample.at, body);
+                }
             }
             match last {
                 // A moment with as many samples as are read at once cannot be paged through.
@@ -259,8 +287,8 @@ impl Recorder {
                 _ => break,
             }
         }
-        bodies.extend(own);
-        Ok(bodies)
+        own.into_iter().for_each(|(at, body)| take(at, body));
+        Ok(())
     }
 }
 
@@ -272,6 +300,15 @@ impl Counts {
         self.cancelled += cell.cancelled;
         self.retried += cell.retried;
     }
+
+    fn merge(&mut self, other: &Self) {
+        let Self { enqueued, completed, failed, cancelled, retried } = self;
+        *enqueued += other.enqueued;
+        *completed += other.completed;
+        *failed += other.failed;
+        *cancelled += other.cancelled;
+        *retried += other.retried;
+    }
 }
 
 impl Sum {
@@ -279,6 +316,12 @@ impl Sum {
         self.counts.add(cell);
         self.wait.merge(&cell.wait);
         self.run.merge(&cell.run);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.counts.merge(&other.counts);
+        self.wait.merge(&other.wait);
+        self.run.merge(&other.run);
     }
 }
 

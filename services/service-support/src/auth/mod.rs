@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use futures::future::BoxFuture;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use longhaul::{Clock, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -166,7 +167,11 @@ impl Auth {
     ///
     /// # Errors
     /// [`AuthError::Missing`] without a bearer token, [`AuthError::Invalid`] with one that does not hold.
-    pub async fn authenticate(&self, headers: &HeaderMap) -> Result<User, AuthError> {
+    pub fn authenticate<'a>(&'a self, headers: &'a HeaderMap) -> BoxFuture<'a, Result<User, AuthError>> {
+        Box::pin(self.user_of(headers))
+    }
+
+    async fn user_of(&self, headers: &HeaderMap) -> Result<User, AuthError> {
         let value = headers.get(AUTHORIZATION).ok_or(AuthError::Missing)?;
         let value = value.to_str().map_err(|_| AuthError::Invalid)?;
         let (scheme, token) = value.trim().split_once(' ').ok_or(AuthError::Missing)?;

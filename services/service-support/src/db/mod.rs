@@ -13,6 +13,7 @@ pub use value::{FromValue, Row, Value};
 
 use std::borrow::Cow;
 
+use futures::future::BoxFuture;
 use longhaul::{Enqueued, Longhaul, NewJob, Store as _};
 use longhaul_postgres::PostgresStore;
 use longhaul_sqlite::SqliteStore;
@@ -23,6 +24,9 @@ use thiserror::Error;
 ///
 /// The text keeps to what SQLite and Postgres share: JSON as text, times as integers (milliseconds since 1970),
 /// `BIGINT` for whole numbers, `BYTEA` for bytes, `ON CONFLICT`.
+///
+/// Its futures are boxed, because a crate that awaits another's compiles it anew, with all that it awaits in turn: both
+/// databases' drivers would be compiled for each service.
 ///
 /// [`commit`]: Db::commit
 #[derive(Clone, Debug)]
@@ -141,14 +145,22 @@ impl Db {
     ///
     /// # Errors
     /// A wrong statement, or a fault of the database.
-    pub async fn read(
+    pub fn read(
         &self,
         sql: impl Into<Cow<'static, str>>,
         params: Vec<Value>,
-    ) -> Result<Vec<Row>, DbError> {
+    ) -> BoxFuture<'_, Result<Vec<Row>, DbError>> {
+        self.read_text(sql.into(), params)
+    }
+
+    fn read_text(
+        &self,
+        sql: Cow<'static, str>,
+        params: Vec<Value>,
+    ) -> BoxFuture<'_, Result<Vec<Row>, DbError>> {
         match &self.rows {
-            Rows::Sqlite(store) => sqlite::read(store, sql.into(), params).await,
-            Rows::Postgres(store) => postgres::read(store, sql.into(), params).await,
+            Rows::Sqlite(store) => Box::pin(sqlite::read(store, sql, params)),
+            Rows::Postgres(store) => Box::pin(postgres::read(store, sql, params)),
         }
     }
 
@@ -161,12 +173,12 @@ impl Db {
     ///
     /// # Errors
     /// A wrong statement, a broken constraint, an invalid job, or a fault of the database. Nothing was written.
-    pub async fn commit(&self, writes: Vec<Write>, jobs: Vec<NewJob>) -> Result<Commit, DbError> {
+    pub fn commit(&self, writes: Vec<Write>, jobs: Vec<NewJob>) -> BoxFuture<'_, Result<Commit, DbError>> {
         match &self.jobs {
             Jobs::Elsewhere(longhaul) if !jobs.is_empty() => {
-                outbox::commit(self, longhaul, writes, jobs).await
+                Box::pin(outbox::commit(self, longhaul, writes, jobs))
             }
-            _ => self.commit_here(writes, jobs).await,
+            _ => self.commit_here(writes, jobs),
         }
     }
 
@@ -175,12 +187,14 @@ impl Db {
     ///
     /// # Errors
     /// The store's outage.
-    pub async fn ready(&self) -> Result<(), DbError> {
-        match &self.rows {
-            Rows::Sqlite(store) => store.ready().await?,
-            Rows::Postgres(store) => store.ready().await?,
-        }
-        Ok(())
+    pub fn ready(&self) -> BoxFuture<'_, Result<(), DbError>> {
+        Box::pin(async move {
+            match &self.rows {
+                Rows::Sqlite(store) => store.ready().await?,
+                Rows::Postgres(store) => store.ready().await?,
+            }
+            Ok(())
+        })
     }
 
     /// Gives the pages that deleted rows have left back to the file system, a few at a time. Postgres does that by itself.
@@ -212,10 +226,10 @@ impl Db {
         }
     }
 
-    async fn commit_here(&self, writes: Vec<Write>, jobs: Vec<NewJob>) -> Result<Commit, DbError> {
+    fn commit_here(&self, writes: Vec<Write>, jobs: Vec<NewJob>) -> BoxFuture<'_, Result<Commit, DbError>> {
         match &self.rows {
-            Rows::Sqlite(store) => sqlite::commit(store, writes, jobs).await,
-            Rows::Postgres(store) => postgres::commit(store, writes, jobs).await,
+            Rows::Sqlite(store) => Box::pin(sqlite::commit(store, writes, jobs)),
+            Rows::Postgres(store) => Box::pin(postgres::commit(store, writes, jobs)),
         }
     }
 
@@ -223,12 +237,12 @@ impl Db {
     ///
     /// # Errors
     /// Fails if a migration fails, or the database was migrated by a newer binary or by other texts.
-    pub async fn migrate(
+    pub fn migrate(
         &self,
         service: &'static str,
         migrations: &'static [Migration],
-    ) -> Result<(), DbError> {
-        migrate::migrate(self, service, migrations).await
+    ) -> BoxFuture<'_, Result<(), DbError>> {
+        Box::pin(migrate::migrate(self, service, migrations))
     }
 }
 

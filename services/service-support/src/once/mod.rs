@@ -18,6 +18,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use futures::future::BoxFuture;
 use futures::{StreamExt, stream};
 use longhaul::{Clock, NewJob};
 use serde::Serialize;
@@ -121,6 +122,19 @@ async fn answer<S: ErrorShape>(
     request: Request,
     next: Next,
 ) -> Result<Response, ServiceError<S>> {
+    // Boxed out of sight of `S`, so that it is compiled once for all services.
+    shapeless(repeats, request, next).await.map_err(ServiceError::shaped)
+}
+
+fn shapeless(
+    repeats: Repeats,
+    request: Request,
+    next: Next,
+) -> BoxFuture<'static, Result<Response, ServiceError<()>>> {
+    Box::pin(answer_once(repeats, request, next))
+}
+
+async fn answer_once(repeats: Repeats, request: Request, next: Next) -> Result<Response, ServiceError<()>> {
     if request.method() != Method::POST || !request.headers().contains_key(KEY) {
         return Ok(next.run(request).await);
     }
@@ -153,7 +167,7 @@ async fn answer<S: ErrorShape>(
 }
 
 /// The answer of before, or the refusal of another request under its key.
-fn replay<S: ErrorShape>(kept: Kept, fingerprint: Option<&str>) -> Result<Response, ServiceError<S>> {
+fn replay(kept: Kept, fingerprint: Option<&str>) -> Result<Response, ServiceError<()>> {
     if fingerprint != Some(kept.fingerprint.as_str()) {
         let message = "This Idempotency-Key was used for another request within the last 24 hours";
         return Err(ServiceError::new(StatusCode::UNPROCESSABLE_ENTITY, message));
@@ -172,32 +186,14 @@ impl Once {
     pub async fn commit(
         &self,
         db: &Db,
-        answer: (StatusCode, &impl Serialize),
-        mut writes: Vec<Write>,
+        (status, answer): (StatusCode, &impl Serialize),
+        writes: Vec<Write>,
         jobs: Vec<NewJob>,
     ) -> Result<Commit, DbError> {
-        let (Some(held), Some(fingerprint)) = (&self.0, self.fingerprint()) else {
-            return db.commit(writes, jobs).await;
-        };
-        let (status, body) = answer;
-        let body = longhaul::Json::new(body)?.as_str().to_owned();
-        let kept = Kept { status, fingerprint, body };
-        let place = writes.len();
-        writes.push(kept.write(&held.id, held.repeats.0.clock.now()));
-        let committed = match db.commit(writes, jobs).await? {
-            Commit::Refused { write } => {
-                if write == place {
-                    held.set(Outcome::Lost);
-                }
-                Commit::Refused { write }
-            }
-            Commit::Done(mut done) => {
-                held.set(Outcome::Kept);
-                done.changed.pop();
-                Commit::Done(done)
-            }
-        };
-        Ok(committed)
+        match &self.0 {
+            None => db.commit(writes, jobs).await,
+            Some(held) => held.commit(db, (status, longhaul::Json::new(answer)?), writes, jobs).await,
+        }
     }
 
     /// Begins to read an uploaded file, which tells the request from others: its boundary is another one each time.
@@ -252,6 +248,37 @@ impl<S: Sync> FromRequestParts<S> for Once {
 }
 
 impl Held {
+    fn commit<'a>(
+        &'a self,
+        db: &'a Db,
+        (status, answer): (StatusCode, longhaul::Json),
+        mut writes: Vec<Write>,
+        jobs: Vec<NewJob>,
+    ) -> BoxFuture<'a, Result<Commit, DbError>> {
+        Box::pin(async move {
+            let Some(fingerprint) = self.lock().fingerprint.clone() else {
+                return db.commit(writes, jobs).await;
+            };
+            let kept = Kept { status, fingerprint, body: answer.as_str().to_owned() };
+            let place = writes.len();
+            writes.push(kept.write(&self.id, self.repeats.0.clock.now()));
+            let committed = match db.commit(writes, jobs).await? {
+                Commit::Refused { write } => {
+                    if write == place {
+                        self.set(Outcome::Lost);
+                    }
+                    Commit::Refused { write }
+                }
+                Commit::Done(mut done) => {
+                    self.set(Outcome::Kept);
+                    done.changed.pop();
+                    Commit::Done(done)
+                }
+            };
+            Ok(committed)
+        })
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Progress> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures::future::BoxFuture;
 use futures::{Stream, StreamExt};
 use longhaul::Clock;
 use reqwest::header::HeaderMap;
@@ -118,14 +119,16 @@ impl Provider {
     ///
     /// # Errors
     /// Anything but a 2xx with a body within bounds.
-    pub async fn send(&self, request: RequestBuilder) -> Result<Reply, ProviderError> {
-        let response = request.send().await.map_err(|e| self.transport(&e))?;
-        if !response.status().is_success() {
-            return Err(self.refusal(response).await);
-        }
-        let reply = self.read_whole(response).await?;
-        self.untold.over();
-        Ok(reply)
+    pub fn send(&self, request: RequestBuilder) -> BoxFuture<'_, Result<Reply, ProviderError>> {
+        Box::pin(async move {
+            let response = request.send().await.map_err(|e| self.transport(&e))?;
+            if !response.status().is_success() {
+                return Err(self.refusal(response).await);
+            }
+            let reply = self.read_whole(response).await?;
+            self.untold.over();
+            Ok(reply)
+        })
     }
 
     /// Sends a request and reads the whole reply, whatever its status: for protocols that say in a refusal's headers
@@ -133,9 +136,11 @@ impl Provider {
     ///
     /// # Errors
     /// Fails if there is no reply, or its body passes the bound.
-    pub async fn ask(&self, request: RequestBuilder) -> Result<Reply, ProviderError> {
-        let response = request.send().await.map_err(|e| self.transport(&e))?;
-        self.read_whole(response).await
+    pub fn ask(&self, request: RequestBuilder) -> BoxFuture<'_, Result<Reply, ProviderError>> {
+        Box::pin(async move {
+            let response = request.send().await.map_err(|e| self.transport(&e))?;
+            self.read_whole(response).await
+        })
     }
 
     /// The error that [`send`](Self::send) would have made of a reply.

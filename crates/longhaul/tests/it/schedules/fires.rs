@@ -114,6 +114,6 @@ fn ticks_do_not_appear_among_the_counts_of_what_applications_enqueue() {
     simulation.advance(Duration::from_secs(60));
     let heard = simulation.run(feed.next());
     let longhaul::stats::FeedNews::Items(items) = heard.unwrap() else { panic!("a gap") };
-    assert!(items.iter().all(|item| item.queue == "default"), "{items:?}");
+    assert!(items.iter().all(|item| *item.queue == *"default"), "{items:?}");
     assert!(matches!(simulation.run(longhaul.get(&items[0].id)).unwrap(), Lookup::Found(_)));
 }
