@@ -10,7 +10,7 @@ use crate::client::{Client, Job};
 pub(super) struct Args {
     /// The schedule's name
     schedule: String,
-    /// What it is now as the HTTP API has it: the schedule, or the job that was enqueued
+    /// As the HTTP API has it: the schedule as it is now, or was, or the job that was enqueued
     #[arg(long)]
     json: bool,
 }
@@ -41,12 +41,13 @@ pub(super) async fn paused(client: &Client, args: Args, word: &str) -> Result<()
 }
 
 pub(super) async fn delete(client: &Client, args: Args) -> Result<()> {
-    ask(client, &args, Method::DELETE, "").await?;
-    let name = args.schedule;
-    if !args.json {
-        println!(
-            "{name} is deleted; longhaul jobs list label.schedule:{name} has the jobs that it has enqueued"
-        );
+    let (Schedule { name, .. }, json) = find(client, &args.schedule).await?;
+    client.text(Method::DELETE, &path(&name, ""), None).await?;
+    if args.json {
+        println!("{json}");
+    } else {
+        let search = format!("longhaul jobs list label.schedule:{name}");
+        println!("{name} is deleted; {search} has the jobs that it has enqueued");
     }
     Ok(())
 }

@@ -126,8 +126,7 @@ struct SchedulePage {
 /// All schedules by name, each with its JSON.
 async fn all(client: &Client) -> Result<Vec<(Schedule, String)>> {
     let page: SchedulePage = client.get("/schedules").await?;
-    let read = |one: &Box<RawValue>| Ok((serde_json::from_str(one.get())?, one.get().to_owned()));
-    page.schedules.iter().map(read).collect()
+    page.schedules.iter().map(|one| Ok((serde_json::from_str(one.get())?, one.get().to_owned()))).collect()
 }
 
 /// The schedule of this name and its JSON, or which ones there are.

@@ -18,11 +18,15 @@ async fn a_schedule_is_made_looked_at_run_paused_and_deleted() {
         "there is no schedule: longhaul schedules set --help makes one\n"
     );
     let set = ["schedules", "set", "nightly", "act", "how=talk", "--queue", "stage", "--cron", "0 3 * * *"];
-    let made = place.printed(&[&set[..], &["--timezone", "Europe/Berlin", "--label", "team=ops"]].concat()).await;
+    let made =
+        place.printed(&[&set[..], &["--timezone", "Europe/Berlin", "--label", "team=ops"]].concat()).await;
     assert!(made.contains("fires      At 03:00 (Europe/Berlin)\n"), "{made}");
     assert!(made.contains("job        act {\"how\":\"talk\"} in queue stage\n"), "{made}");
     let list = place.printed(&["schedules"]).await;
-    assert!(list.starts_with("SCHEDULE") && list.contains("nightly   At 03:00 (Europe/Berlin)  act"), "{list}");
+    assert!(
+        list.starts_with("SCHEDULE") && list.contains("nightly   At 03:00 (Europe/Berlin)  act"),
+        "{list}"
+    );
     let listed = json(&place.printed(&["schedules", "list", "--json"]).await);
     assert_eq!(listed["job"]["labels"]["team"], "ops");
     assert_eq!(json(&place.printed(&["schedules", "show", "nightly", "--json"]).await), listed);
@@ -36,10 +40,16 @@ async fn a_schedule_is_made_looked_at_run_paused_and_deleted() {
         "nightly is paused; longhaul schedules resume nightly goes on\n"
     );
     assert!(place.printed(&["schedules"]).await.trim_end().ends_with("paused"));
-    assert!(place.printed(&["schedules", "resume", "nightly"]).await.starts_with("nightly is not paused: its next tick is "));
+    assert!(
+        place
+            .printed(&["schedules", "resume", "nightly"])
+            .await
+            .starts_with("nightly is not paused: its next tick is ")
+    );
     assert!(place.printed(&["schedules", "delete", "nightly"]).await.starts_with("nightly is deleted; "));
 
-    let often = place.printed(&["schedules", "set", "often", "act", "--queue", "stage", "--every", "15m"]).await;
+    let often =
+        place.printed(&["schedules", "set", "often", "act", "--queue", "stage", "--every", "15m"]).await;
     assert!(often.contains("fires      Every 15 minutes\n"), "{often}");
     let missing = stderr(&place.run(&["schedules", "run", "ofen"]).await);
     assert_eq!(missing, "longhaul: there is no schedule ofen; there are often\n");
@@ -52,7 +62,10 @@ async fn a_schedule_that_is_wrong_is_refused_with_what_is_right() {
     let set = ["schedules", "set", "s", "act", "--queue", "stage"];
     for (flags, told) in [
         (&["--cron", "0 3 * *"][..], "cron must be 'minute hour day-of-month month day-of-week'"),
-        (&["--cron", "0 3 * * *", "--timezone", "Berlin"], "timezone must be a time zone of the IANA database"),
+        (
+            &["--cron", "0 3 * * *", "--timezone", "Berlin"],
+            "timezone must be a time zone of the IANA database",
+        ),
         (&["--every", "1500ms"], "every must be a whole number of seconds"),
         (&["--every", "soon"], "use 30s, 10m, 2h or 7d"),
         (&[], "--cron <PATTERN>|--every <DURATION>"),
@@ -92,7 +105,10 @@ args = {}
         http.get(server.at(path)).send().await.expect("it answers").json().await.expect("JSON")
     };
     let listed = get("/api/schedules").await;
-    assert_eq!((&listed["schedules"][0]["name"], &listed["schedules"][0]["origin"]), (&"nightly".into(), &"file".into()));
+    assert_eq!(
+        (&listed["schedules"][0]["name"], &listed["schedules"][0]["origin"]),
+        (&"nightly".into(), &"file".into())
+    );
     let fired = async {
         loop {
             let schedule = get("/api/schedules/often").await;
@@ -110,7 +126,8 @@ args = {}
 
     write("[schedules.nightly]\ncron = \"0 4 * * *\"\njob = { kind = \"of-a-remote-worker\", args = {} }\n");
     let server = place.serve_with(&["--no-worker"], &[("LONGHAUL_SCHEDULES", path)]).await;
-    let listed: Value = http.get(server.at("/api/schedules")).send().await.expect("it answers").json().await.expect("JSON");
+    let listed: Value =
+        http.get(server.at("/api/schedules")).send().await.expect("it answers").json().await.expect("JSON");
     assert_eq!(listed["schedules"].as_array().map(Vec::len), Some(1), "{listed}");
     assert_eq!(listed["schedules"][0]["cron"], "0 4 * * *");
     server.kill().await;
