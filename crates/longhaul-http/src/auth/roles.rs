@@ -15,15 +15,9 @@ use utoipa::ToSchema;
 pub enum Role {
     /// Reads everything, and changes nothing.
     Viewer,
-<<<<<<< HEAD
-    /// Also enqueues, cancels, retries and deletes jobs, and pauses queues and limit keys.
+    /// Also enqueues, cancels, retries and deletes jobs, pauses queues and limit keys, and pauses and runs schedules.
     Operator,
-    /// Also configures queues and limit keys, and does what remote workers do.
-=======
-    /// Also enqueues, cancels, retries and deletes jobs, pauses queues, and pauses and runs schedules.
-    Operator,
-    /// Also configures queues and schedules, and does what remote workers do.
->>>>>>> main
+    /// Also configures queues, limit keys and schedules, and does what remote workers do.
     Admin,
 }
 

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use longhaul::schedule::{Origin, Tick};
-use longhaul::{CatchUp, Json, NewJob, OnClash, ScheduleInfo, State, Timing, Unique};
+use longhaul::{CatchUp, Cost, Json, NewJob, OnClash, ScheduleInfo, State, Timing, Unique};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -90,9 +90,13 @@ struct ScheduledJobBody {
     /// The longest that one attempt may take, in seconds.
     #[schema(required)]
     timeout: Option<f64>,
-    /// The limit key that it shares with jobs that are paused together.
+    /// The names of limits that it shares with others.
+    limit_keys: Vec<String>,
+    /// The first of them.
     #[schema(required)]
     key: Option<String>,
+    /// The units of their limits that a run takes.
+    cost: Cost,
     /// Keeps a second job of the same key from being created, so that a tick enqueues nothing while an earlier one's job goes on.
     #[schema(required)]
     unique: Option<UniqueBody>,
@@ -187,7 +191,9 @@ impl ScheduledJobBody {
             priority: job.priority,
             max_attempts: job.max_attempts,
             timeout: job.policy.timeout.map(in_seconds),
-            key: job.limit_key,
+            key: job.limit_keys.first().cloned(),
+            limit_keys: job.limit_keys,
+            cost: job.policy.cost,
             labels: job.labels,
         }
     }
