@@ -5,7 +5,7 @@ export CARGO ?= cargo
 ARGS ?=
 BUILT := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run release corpus demo screenshots test test-quick measure lint fmt bench bench-stores bench-acks chaos-kill chaos outage docs doors install clean
+.PHONY: help run release corpus demo screenshots test test-quick measure lint fmt bench bench-stores bench-acks chaos-kill chaos chaos-limits outage docs doors install clean
 
 help: ## Print this list.
 	@echo "usage: make <target> [ARGS=\"...\"]"
@@ -79,6 +79,11 @@ chaos: ## Kill and stop workers and servers under load, judge outcomes and times
 	@$(CARGO) build --locked --quiet --package longhaul-server --package longhaul-chaos
 	@target/debug/longhaul-chaos run --longhaul target/debug/longhaul --seconds $(or $(SECONDS),120) \
 		$(if $(STORE),--store $(STORE)) $(if $(SEED),--seed $(SEED))
+
+chaos-limits: ## Kill and stop workers while keys' slots and rates are taken, and judge turns. KILLS=n (default 500), STORE=list, SEED=n.
+	@scripts/install-tools test
+	@$(CARGO) build --locked --quiet --package longhaul-chaos
+	@target/debug/longhaul-chaos limits $(if $(KILLS),--kills $(KILLS)) $(if $(STORE),--store $(STORE)) $(if $(SEED),--seed $(SEED))
 
 outage: ## Take each store's server away for a minute, killed and silent, judge outcomes and times. SECONDS=n (default 60).
 	@scripts/install-tools test

@@ -52,7 +52,7 @@ fn info(parts: &[Value]) -> Option<KeyInfo> {
     })
 }
 
-/// Packs limits as `groups.lua` reads them, and at their end in JSON as they are shown. A rate has a name, by which a script knows
+/// Packs limits as `limits.lua` reads them, and at their end in JSON as they are shown. A rate has a name, by which a script knows
 /// it from one that was set before.
 fn pack(config: &KeyConfig) -> Vec<u8> {
     let mut packed = Packer::new();

@@ -45,9 +45,15 @@ impl Script {
 
 type Lazy = LazyLock<Script>;
 
-const GROUPS: &str = include_str!("lua/groups.lua");
+const GROUPS: &str = concat!(include_str!("lua/limits.lua"), "\n", include_str!("lua/groups.lua"));
 /// The groups stand first, because what is written of them is noted and written with the rest.
-const STORE: &str = concat!(include_str!("lua/groups.lua"), "\n", include_str!("lua/store.lua"));
+const STORE: &str = concat!(
+    include_str!("lua/limits.lua"),
+    "\n",
+    include_str!("lua/groups.lua"),
+    "\n",
+    include_str!("lua/store.lua")
+);
 const NEW: &str = include_str!("lua/new.lua");
 const KEYS: &str = include_str!("lua/keys.lua");
 const BATCHES: &str = include_str!("lua/batches.lua");

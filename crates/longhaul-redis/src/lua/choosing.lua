@@ -4,6 +4,7 @@
 local WORKER_AT = 86
 -- Where the token begins.
 local TOKEN_AT = 22
+local BAR = 124
 -- The groups that one call looks at and takes nothing of: each costs as much as some jobs.
 local GROUPS_AT_ONCE = 200
 
@@ -71,26 +72,40 @@ local function choosing()
       table.insert(returned, n + 1, candidate)
     end
 
-    -- Reads the next members of groups, and their records, in one go.
+    -- Reads the next members of groups, and the records of their heads in one go.
     local function read_members_of(candidates)
       local each = min(max(math.ceil((wanted - many) / #candidates), 1), 100) + 1
-      local keys, owners = {}, {}
+      local keys, of = {}, {}
       for _, candidate in ipairs(candidates) do
         local from = candidate.read
         local found = call('ZRANGE', root .. 'group|' .. candidate.name, from, from + each - 1, 'WITHSCORES')
         candidate.found, candidate.records, candidate.at = found, {}, 1
         candidate.read, candidate.is_all = from + #found / 2, #found < 2 * each
-        for n = 1, #found, 2 do
+        if found[1] and #candidates > 1 then
+          keys[#keys + 1] = root .. 'm:' .. id_of(found[1])
+          of[#keys] = candidate
+        end
+      end
+      if #keys == 0 then return end
+      for i, record in ipairs(call('MGET', unpack(keys))) do
+        of[i].records[1] = record
+      end
+    end
+
+    -- The record of the head of a group, which is read with those behind it where it has not been read yet.
+    local function record_of(candidate)
+      local found, records = candidate.found, candidate.records
+      local first = (candidate.at + 1) / 2
+      if records[first] == nil then
+        local keys = {}
+        for n = candidate.at, min(#found, candidate.at + 2 * max(wanted - many, 1) - 1), 2 do
           keys[#keys + 1] = root .. 'm:' .. id_of(found[n])
-          owners[#keys] = candidate
+        end
+        for i, record in ipairs(call('MGET', unpack(keys))) do
+          records[first + i - 1] = record
         end
       end
-      for from = 1, #keys, ARGUMENTS do
-        for i, record in ipairs(call('MGET', unpack(keys, from, min(from + ARGUMENTS - 1, #keys)))) do
-          local records = owners[from + i - 1].records
-          records[#records + 1] = record
-        end
-      end
+      return records[first]
     end
 
     -- Drops a member of a group whose job does not wait there: an older release has moved it, or its record is damaged or lost.
@@ -117,28 +132,29 @@ local function choosing()
 
     -- Gives a group its next head, and answers false where it is empty.
     local function find_head(candidate)
-      while true do
-        local at = candidate.at
-        local member = candidate.found[at]
-        if not member then
-          if candidate.is_all then
-            candidate.member, touched[candidate] = nil, true
-            return false
-          end
-          read_members_of({ candidate })
-        else
-          local record = candidate.records[(at + 1) / 2]
-          local is_read, state, seq, keys, slots, units = pcall(read_head, record or nil)
-          if is_read and state == AVAILABLE and keys == candidate.keys and seq == tonumber(sub(member, 1, 16)) then
-            candidate.member, candidate.rank = member, tonumber(candidate.found[at + 1])
-            candidate.slots, candidate.units = slots, units
-            set_place(candidate)
-            return true
-          end
-          drop(candidate, member, record, is_read)
-          candidate.at, candidate.gone, touched[candidate] = at + 2, candidate.gone + 1, true
-        end
+      if not candidate.found[candidate.at] and not candidate.is_all then read_members_of({ candidate }) end
+      local member = candidate.found[candidate.at]
+      if not member then
+        candidate.member, touched[candidate] = nil, true
+        return false
       end
+      candidate.member, candidate.rank = member, tonumber(candidate.found[candidate.at + 1])
+      set_place(candidate)
+      return true
+    end
+
+    -- Reads what the head of a group costs, and answers false where it does not wait there: then the group has the next one.
+    local function is_waiting(candidate)
+      local record = record_of(candidate)
+      local is_read, state, seq, keys, slots, units = pcall(read_head, record or nil)
+      if is_read and state == AVAILABLE and keys == candidate.keys and seq == tonumber(sub(candidate.member, 1, 16)) then
+        candidate.slots, candidate.units = slots, units
+        return true
+      end
+      drop(candidate, candidate.member, record, is_read)
+      candidate.at, candidate.gone, touched[candidate] = candidate.at + 2, candidate.gone + 1, true
+      if find_head(candidate) then put_back(candidate) end
+      return false
     end
 
     local function new_candidate(lane, keys)
@@ -179,10 +195,15 @@ local function choosing()
       stream.ahead, stream.is_all = stream.ahead + #found / 2, #found < 2 * asked
       local texts, names, keys = {}, {}, {}
       for n = 1, #found, 2 do
-        local text = string.match(found[n], '^%d+|(.*)$') or found[n]
+        local entry = found[n]
+        local text = string.byte(entry, 17) == BAR and sub(entry, 18) or string.match(entry, '[^|]*$')
         texts[#texts + 1] = text
-        for _, lane in ipairs(lanes) do
-          names[#names + 1] = queue .. '|' .. lane .. '|' .. text
+        if #lanes == 1 and not fair and #text + 17 == #entry then
+          made.note_open(stream.prefix .. text, queue, stream.lane_name, text, entry, tonumber(found[n + 1]))
+        else
+          for _, lane in ipairs(lanes) do
+            names[#names + 1] = queue .. '|' .. lane .. '|' .. text
+          end
         end
         for _, key in ipairs(made.split(text)) do
           keys[#keys + 1] = key
@@ -223,7 +244,7 @@ local function choosing()
       streams[#streams + 1] = { key = key, ahead = 0, found = {}, at = 1, read = read_plain }
       streams[#streams + 1] = {
         key = root .. 'groups|' .. queue .. '|' .. lane, lane = lane, ahead = 0, found = {}, at = 1, read = read_groups,
-        asked = min(max(wanted, 4), 100), seen = {},
+        asked = min(max(wanted, 4), 100), seen = {}, lane_name = queue .. '|' .. lane, prefix = queue .. '|' .. lane .. '|',
       }
     end
 
@@ -355,6 +376,8 @@ local function choosing()
           if stream.key == candidate.key then stream.ahead = stream.ahead - 1 end
         end
         if fair then made.next_turn(queue, '', candidate.slots) end
+      elseif not is_waiting(candidate) then
+        -- It has come back with its next head.
       elseif fair and candidate.score ~= made.turn_of(queue, candidate.keys) then
         set_place(candidate)
         put_back(candidate)

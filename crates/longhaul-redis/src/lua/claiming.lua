@@ -87,7 +87,8 @@ end
 -- among the `costs` of this claim. `source` is the one that all of them are of, where it is one.
 local function take(found, queue, worker, lease_until, claimed, costs, source)
   -- Where the lengths of a unique key and of limit keys stand after a queue and a kind.
-  local keys_at = source and 39 + #queue + #string.match(source, '([^|]*)|%d+$')
+  local kind_at = source and #root + #queue + 7
+  local keys_at = source and 39 + #queue + find(source, '|', kind_at, true) - kind_at
   local many, ids, keys = #found, {}, {}
   for i, member in ipairs(found) do
     local id = id_of(member)

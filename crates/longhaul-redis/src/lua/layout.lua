@@ -23,7 +23,7 @@
 -- <root>hung|Q      'KEY K|V|KEYS' for each key of each group of a queue, all of score 0
 -- <root>limits      a hash: limit key -> 'slots|free|rate': the slots that are taken, the microsecond at which all units of its
 --                   rate are free, and the rate by which that was counted
--- <root>limit_config  a hash: limit key or prefix with its '*' -> its limits, packed as `groups.lua` names them;
+-- <root>limit_config  a hash: limit key or prefix with its '*' -> its limits, packed as `limits.lua` names them;
 --                   <root>limit_lengths: a hash of the lengths of the prefixes -> how many there are
 -- <root>named       the names in that hash, all of score 0
 -- <root>opens       limit keys with lists, by when time opens one of these; and 'PREFIX*|KEY': the keys behind one

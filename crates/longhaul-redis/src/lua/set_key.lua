@@ -1,7 +1,7 @@
 -- Sets the limits of a limit key, or of a prefix, or takes them away.
 --
 -- ARGV[2]  the key, or a prefix with its '*'
--- ARGV[3]  its limits, packed as `groups.lua` names them, or ''
+-- ARGV[3]  its limits, packed as `limits.lua` names them, or ''
 -- Returns  1
 
 local name = ARGV[2]

@@ -55,9 +55,7 @@ pub(super) async fn fill(store: Arc<dyn Store>, jobs: usize) -> Result<Filled> {
     let all = Keep { age: None, count: None };
     let retention = Retention { completed: all.clone(), failed: all.clone(), cancelled: all };
     for queue in (0..HANDS * QUEUES_OF_A_HAND).map(queue) {
-        store
-            .set_queue(&queue, &QueueConfig { retention: retention.clone(), ..QueueConfig::default() })
-            .await?;
+        store.set_queue(&queue, &QueueConfig { retention: retention.clone() }).await?;
     }
     let mut filled = Filled::default();
     let rounds = jobs.div_ceil(HANDS * AT_ONCE);
@@ -105,8 +103,9 @@ fn job(number: usize, queue: String) -> Result<NewJob> {
     let mut job =
         NewJob { queue: queue.into(), ..NewJob::new(KINDS[number % KINDS.len()], Json::new(&args)?) };
     job.labels.insert("tenant".into(), format!("tenant-{}", number % TENANTS));
-    let provider = number.is_multiple_of(10).then(|| format!("provider-{}", number / 10 % PROVIDERS));
-    job.limit_keys = Vec::from_iter(provider);
+    if number.is_multiple_of(10) {
+        job.limit_keys.push(format!("provider-{}", number / 10 % PROVIDERS));
+    }
     Ok(job)
 }
 
