@@ -12,7 +12,10 @@ WITH taken AS MATERIALIZED (
   INSERT INTO limit_turns (queue, limit_key, turn, is_empty) SELECT $1, limit_key, turn, is_empty FROM taken
   ON CONFLICT (queue, limit_key) DO UPDATE SET turn = excluded.turn, is_empty = excluded.is_empty
 ), moved AS (
-  UPDATE limit_groups SET turn = taken.turn FROM taken
-  WHERE limit_groups.queue = $1 AND limit_groups.limit_key = taken.limit_key
+  UPDATE limit_groups SET turn = taken.turn
+  FROM taken CROSS JOIN LATERAL (
+    SELECT ctid AS place FROM limit_groups WHERE queue = $1 AND limit_key = taken.limit_key OFFSET 0
+  ) AS known
+  WHERE limit_groups.ctid = known.place
 )
 UPDATE fair_queues SET turn = $4 WHERE queue = $1 AND turn < $4
