@@ -134,9 +134,10 @@ BEGIN
   END IF;
   IF OLD.state = 'available' AND NEW.state IS DISTINCT FROM 'running' AND OLD.rank >= 576460752303423488 THEN
     INSERT INTO arrivals (queue, limit_key, kind, version, rank, seq, event)
-    SELECT OLD.queue, OLD.limit_key, OLD.kind, OLD.version, OLD.rank, OLD.seq, CASE WHEN EXISTS (
-      SELECT FROM jobs WHERE state = 'available' AND queue = OLD.queue AND limit_key = OLD.limit_key
-    ) THEN 'left' ELSE 'emptied' END;
+    SELECT OLD.queue, OLD.limit_key, OLD.kind, OLD.version, OLD.rank, OLD.seq, CASE WHEN (
+      SELECT seq FROM jobs WHERE state = 'available' AND queue = OLD.queue AND limit_key = OLD.limit_key
+      ORDER BY queue, limit_key, kind, version, rank, seq LIMIT 1
+    ) IS NULL THEN 'emptied' ELSE 'left' END;
   END IF;
   IF NEW.rank < 576460752303423488 THEN
     UPDATE jobs SET rank = place(rank, limit_key) WHERE seq = NEW.seq;

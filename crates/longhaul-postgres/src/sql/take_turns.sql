@@ -4,8 +4,10 @@
 WITH taken AS MATERIALIZED (
   SELECT limit_key, turn, CASE limit_key
       WHEN '' THEN NOT has_plain_jobs($1)
-      ELSE NOT EXISTS (
-        SELECT FROM jobs WHERE state = 'available' AND queue = $1 AND jobs.limit_key = run.limit_key)
+      ELSE (
+        SELECT seq FROM jobs WHERE state = 'available' AND queue = $1 AND jobs.limit_key = run.limit_key
+        ORDER BY queue, jobs.limit_key, kind, version, rank, seq LIMIT 1
+      ) IS NULL
     END AS is_empty
   FROM unnest($2::text[], $3::bigint[]) AS run (limit_key, turn)
 ), noted AS (
