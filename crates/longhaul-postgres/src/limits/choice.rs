@@ -243,3 +243,117 @@ impl Choice {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use longhaul::KeyConfig;
+    use longhaul::lifecycle::limits::{KeyState, TURN};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_767_225_600_000);
+
+    fn job(rank: i64, slots: u32) -> Head {
+        Head { rank, seq: rank, cost: Cost { slots, rate: 1 } }
+    }
+
+    fn group(kind: &str, key: &str, jobs: &[Head]) -> Group {
+        Group {
+            kind: kind.into(),
+            version: 1,
+            limit_key: key.into(),
+            keys: vec![key.into()],
+            turn: 0,
+            turn_key: String::new(),
+            stored: jobs.first().map(|job| (job.rank, job.seq)).unwrap(),
+            jobs: jobs.iter().copied().collect(),
+            rest: Rest::None,
+            closed_by: None,
+            behind: None,
+            is_kept_back: false,
+        }
+    }
+
+    /// A choice where the key `full` has so many free slots.
+    fn choice(groups: Vec<Group>, plain: &[i64], free: u32) -> Choice {
+        let config = KeyConfig { slots: Some(10), ..KeyConfig::default() };
+        let state = KeyState { used: u64::from(10 - free), ..KeyState::default() };
+        Choice {
+            groups,
+            plain: plain.iter().map(|rank| job(*rank, 1)).collect(),
+            turns: None,
+            bounds: Vec::new(),
+            keys: Keys::with("full", config, state),
+            now: NOW,
+            chosen: Vec::new(),
+            closings: Vec::new(),
+        }
+    }
+
+    fn place(rank: i64) -> Place {
+        Place { turn: 0, turn_key: String::new(), rank, seq: rank }
+    }
+
+    fn ranks(choice: &Choice) -> Vec<i64> {
+        choice.chosen.iter().map(|job| job.rank).collect()
+    }
+
+    #[test]
+    fn jobs_are_chosen_by_rank_with_keys_and_without_and_a_closed_group_keeps_no_other_back() {
+        let groups = vec![
+            group("k", "full", &[job(1, 1), job(4, 1), job(6, 1)]),
+            group("k", "free", &[job(3, 1), job(7, 1)]),
+        ];
+        let mut choice = choice(groups, &[2, 5, 8], 2);
+        assert_eq!(choice.choose(99), End::Over);
+        assert_eq!(ranks(&choice), [1, 2, 3, 4, 5, 7, 8]);
+        let cost = Cost { slots: 1, rate: 1 };
+        let closing = Closing { key: "full".into(), kind: "k".into(), version: 1, until: None, cost };
+        assert_eq!(choice.closings, [closing]);
+        assert_eq!((choice.groups[0].front(), choice.groups[1].front()), (Some((6, 6)), None));
+    }
+
+    #[test]
+    fn nothing_is_chosen_behind_what_is_not_known() {
+        let mut more = group("k", "free", &[job(1, 1)]);
+        more.rest = Rest::From(1, 2);
+        let mut unread = choice(vec![more], &[9], 0);
+        assert_eq!((unread.choose(99), ranks(&unread)), (End::Unknown, vec![1]));
+
+        let gate = Some(("full".to_owned(), Cost::default()));
+        for (free, gate, end, chosen) in [
+            (1, None, End::Unknown, vec![1]),
+            (1, gate.clone(), End::Unknown, vec![1]),
+            (0, gate, End::Over, vec![1, 9]),
+        ] {
+            let mut bounded = choice(Vec::new(), &[1, 9], free);
+            bounded.bounds = vec![Bound { place: place(5), gate }];
+            assert_eq!((bounded.choose(99), ranks(&bounded)), (end, chosen), "{free} free");
+        }
+    }
+
+    #[test]
+    fn a_job_stays_behind_one_of_the_same_keys_that_costs_more_than_is_free() {
+        let groups = vec![group("large", "full", &[job(1, 2)]), group("small", "full", &[job(2, 1)])];
+        let mut both = choice(groups, &[3], 1);
+        assert_eq!((both.choose(99), ranks(&both)), (End::Over, vec![3]));
+        assert!(both.groups[1].is_kept_back && both.groups[1].closed_by.is_none());
+        // To a worker that does not know the first, it is the first.
+        let mut one = choice(vec![group("small", "full", &[job(2, 1)])], &[3], 1);
+        assert_eq!((one.choose(99), ranks(&one)), (End::Over, vec![2, 3]));
+    }
+
+    #[test]
+    fn keys_and_jobs_without_keys_take_turns_in_a_fair_queue() {
+        let fair = |key: &str, ranks: [i64; 3]| Group {
+            turn_key: key.into(),
+            ..group("k", key, &ranks.map(|rank| job(rank, 1)))
+        };
+        let mut choice = choice(vec![fair("a", [1, 2, 3]), fair("b", [7, 8, 9])], &[4, 5], 0);
+        choice.turns = Some(Turns::default());
+        assert_eq!((choice.choose(7), ranks(&choice)), (End::Over, vec![4, 1, 7, 5, 2, 8, 3]));
+        let turns = choice.turns.unwrap();
+        assert_eq!((turns.latest, turns.plain), (2 * TURN, 2 * TURN));
+        assert_eq!(turns.unwritten.get("a"), Some(&(3 * TURN)));
+    }
+}

@@ -6,9 +6,10 @@ WITH gone AS (
   DELETE FROM arrivals WHERE ctid = ANY (ARRAY(SELECT ctid FROM arrivals LIMIT $1))
   RETURNING n, queue, limit_key, kind, version, rank, seq, event
 ), told AS MATERIALIZED (
-  SELECT gone.queue, gone.limit_key, gone.kind, gone.version, gone.rank, gone.seq, fair.turn AS latest,
+  SELECT gone.queue, gone.limit_key, gone.kind, gone.version, gone.rank, gone.seq,
+    (SELECT turn FROM fair_queues WHERE fair_queues.queue = gone.queue) AS latest,
     max(n) FILTER (WHERE event = 'arrived') OVER keys AS arrived, max(n) FILTER (WHERE event = 'emptied') OVER keys AS emptied
-  FROM gone LEFT JOIN fair_queues AS fair ON fair.queue = gone.queue
+  FROM gone
   WINDOW keys AS (PARTITION BY gone.queue, gone.limit_key)
 ), placed AS MATERIALIZED (
   SELECT DISTINCT ON (told.queue, told.limit_key, told.kind, told.version) told.*,
@@ -18,9 +19,15 @@ WITH gone AS (
     END AS turn,
     known.queue IS NULL OR known.closed_by = '' AS is_new
   FROM told
-  LEFT JOIN limit_turns AS before ON before.queue = told.queue AND before.limit_key = told.limit_key
-  LEFT JOIN limit_groups AS known ON known.queue = told.queue AND known.limit_key = told.limit_key
-    AND known.kind = told.kind AND known.version = told.version
+  LEFT JOIN LATERAL (
+    SELECT turn, is_empty FROM limit_turns
+    WHERE latest IS NOT NULL AND limit_turns.queue = told.queue AND limit_turns.limit_key = told.limit_key OFFSET 0
+  ) AS before ON true
+  LEFT JOIN LATERAL (
+    SELECT queue, closed_by FROM limit_groups
+    WHERE limit_groups.queue = told.queue AND limit_groups.limit_key = told.limit_key AND limit_groups.kind = told.kind
+      AND limit_groups.version = told.version OFFSET 0
+  ) AS known ON true
   ORDER BY told.queue, told.limit_key, told.kind, told.version, told.rank, told.seq
 ), turned AS (
   INSERT INTO limit_turns (queue, limit_key, turn, is_empty)

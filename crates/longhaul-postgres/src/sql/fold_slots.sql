@@ -11,8 +11,11 @@ WITH gone AS (
   INSERT INTO limit_keys (key, used) SELECT key, change FROM sums WHERE change <> 0
   ON CONFLICT (key) DO UPDATE SET used = greatest(limit_keys.used + excluded.used, 0)
 ), opened AS (
-  UPDATE limit_gates SET opens_at = $1 FROM sums
-  WHERE sums.opens AND limit_gates.key = sums.key AND (opens_at IS NULL OR opens_at > $1)
+  UPDATE limit_gates SET opens_at = $1
+  FROM sums CROSS JOIN LATERAL (
+    SELECT ctid AS place FROM limit_gates WHERE key = sums.key AND (opens_at IS NULL OR opens_at > $1) OFFSET 0
+  ) AS closed
+  WHERE sums.opens AND limit_gates.ctid = closed.place
   RETURNING queue
 )
 SELECT DISTINCT queue, NULL FROM opened

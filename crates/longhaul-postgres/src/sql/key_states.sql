@@ -3,6 +3,7 @@
 -- index: the primary keys of limit_keys, pauses and key_configs
 SELECT asked.key, coalesce(taken.used, 0), taken.rate, coalesce(taken.rate_free_at, 0), pauses.until, own.config
 FROM unnest($1::text[]) AS asked (key)
-LEFT JOIN limit_keys AS taken ON taken.key = asked.key
-LEFT JOIN pauses ON pauses.limit_key = asked.key
-LEFT JOIN key_configs AS own ON own.key = asked.key
+-- One look-up for each, whatever the server has counted: see ARCHITECTURE.md on small tables.
+LEFT JOIN LATERAL (SELECT used, rate, rate_free_at FROM limit_keys WHERE key = asked.key OFFSET 0) AS taken ON true
+LEFT JOIN LATERAL (SELECT until FROM pauses WHERE limit_key = asked.key OFFSET 0) AS pauses ON true
+LEFT JOIN LATERAL (SELECT config FROM key_configs WHERE key = asked.key OFFSET 0) AS own ON true

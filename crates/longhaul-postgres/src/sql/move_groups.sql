@@ -4,5 +4,8 @@
 UPDATE limit_groups SET rank = moved.rank, seq = moved.seq, closed_by = moved.closed_by
 FROM unnest($2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::text[])
   AS moved (kind, version, limit_key, rank, seq, closed_by)
-WHERE limit_groups.queue = $1 AND limit_groups.limit_key = moved.limit_key AND limit_groups.kind = moved.kind
-  AND limit_groups.version = moved.version
+CROSS JOIN LATERAL (
+  SELECT ctid AS place FROM limit_groups
+  WHERE queue = $1 AND limit_key = moved.limit_key AND kind = moved.kind AND version = moved.version OFFSET 0
+) AS known
+WHERE limit_groups.ctid = known.place

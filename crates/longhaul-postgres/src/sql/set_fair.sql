@@ -10,8 +10,10 @@ WITH fair AS (
 )
 INSERT INTO limit_turns (queue, limit_key, turn, is_empty)
 SELECT DISTINCT $1, limit_key, 0, false FROM limit_groups
-WHERE queue = $1 AND EXISTS (
-  SELECT FROM jobs
-  WHERE jobs.state = 'available' AND jobs.queue = $1 AND jobs.limit_key = limit_groups.limit_key)
+WHERE queue = $1 AND (
+  SELECT jobs.seq FROM jobs
+  WHERE jobs.state = 'available' AND jobs.queue = $1 AND jobs.limit_key = limit_groups.limit_key
+  ORDER BY jobs.queue, jobs.limit_key, jobs.kind, jobs.version, jobs.rank, jobs.seq LIMIT 1
+) IS NOT NULL
 UNION ALL
 SELECT $1, '', 0, false WHERE has_plain_jobs($1)

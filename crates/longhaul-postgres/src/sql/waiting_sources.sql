@@ -33,4 +33,4 @@ WHERE (SELECT queue FROM paused_queues WHERE paused_queues.queue = source.queue)
       LIMIT 1) IS NOT NULL
 )
 UNION ALL
-SELECT NULL, (SELECT min(run_at) FROM jobs WHERE state = 'scheduled'), (SELECT min(opens_at) FROM limit_gates WHERE opens_at > $4)
+SELECT NULL, (SELECT min(run_at) FROM jobs WHERE state = 'scheduled'), (SELECT min(opens_at + 0) FROM limit_gates WHERE opens_at + 0 > $4)

@@ -38,7 +38,7 @@ async fn pauses_and_steps_are_found_by_their_keys_however_few_the_server_has_cou
         "'q', '{}', '{}', 1, 1, 'w', 1, 1, false",
     )
     .await;
-    assert!(place(&claim, "One-Time Filter: (NOT $") < place(&claim, "jobs_available"), "{claim}");
+    assert!(place(&claim, "One-Time Filter: ((NOT $") < place(&claim, "jobs_available"), "{claim}");
     let turn = include_str!("../../src/sql/finish_and_claim.sql");
     let turn = plan(&client, turn, "'{}', '{}', '{}', '{}', '{}', '{}', '{}', 1, 'w', 1, '', 1").await;
     assert!(turn.contains("Index Cond: (queue = source.queue)"), "{turn}");
