@@ -17,7 +17,7 @@ const LARGE: usize = 10_000;
 const SMALL_KEYS: usize = 50;
 const SMALL: usize = 10;
 /// Rounds, of which the fastest counts.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 9;
 /// The factor within which the small keys are done beside the large one.
 const FACTOR: f64 = 1.2;
 /// Keys by weight, the jobs that are claimed of them, and the deviation of a share.

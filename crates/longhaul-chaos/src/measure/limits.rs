@@ -13,6 +13,8 @@ use crate::worker::{Nothing, QUEUE};
 /// Rounds, in which all stores take turns, of which the fastest counts; and calls of each sort in a round.
 const ROUNDS: usize = 5;
 const CALLS: usize = 100;
+/// Drains without and with keys, in turn.
+const DRAINS: usize = 20;
 /// Jobs of one call while stores are filled, and of a drain.
 const AT_ONCE: usize = 1_000;
 /// The key that the jobs of one store wait behind.
@@ -55,7 +57,7 @@ pub(super) async fn measure(args: &MeasureArgs, kind: StoreKind) -> Result<Vec<F
         }
     }
     let (mut plain, mut keyed) = (Duration::MAX, Duration::MAX);
-    for _ in 0..ROUNDS {
+    for _ in 0..DRAINS {
         plain = drain(empty.as_ref(), Keys::None).await?.min(plain);
         keyed = drain(empty.as_ref(), Keys::OneEach).await?.min(keyed);
     }
