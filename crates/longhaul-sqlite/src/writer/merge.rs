@@ -330,8 +330,7 @@ impl<'m, 'c> Merge<'m, 'c> {
         let Group { keys, lane, .. } = &member.group;
         let (rank, seq) = member.last;
         let values = params![keys, self.queue, lane.kind, lane.version, rank, seq, member.batch as i64];
-        let mut find = self.tx.connection.prepare_cached(include_str!("../sql/jobs_of_group.sql"))?;
-        let mut rows = find.query(values)?;
+        let mut rows = self.tx.statements.jobs_of_group.query(values)?;
         while let Some(row) = rows.next()? {
             let mut candidate = read_candidate(row)?;
             member.last = (candidate.rank, candidate.seq);
@@ -368,7 +367,8 @@ impl<'m, 'c> Merge<'m, 'c> {
     fn take_turn(&mut self, group: &mut Group) -> rusqlite::Result<()> {
         group.turn = self.tx.next_turn(self.queue, Some(&group.keys), group.turn, &group.cost)?;
         self.turns.insert(group.keys.clone(), group.turn);
-        let others = "UPDATE key_groups SET turn = ?3 WHERE limit_key = ?1 AND queue = ?2 AND id <> ?4";
+        let others = "UPDATE key_groups SET turn = ?3
+             WHERE several = (instr(?1, ',') > 0) AND limit_key = ?1 AND queue = ?2 AND id <> ?4";
         self.tx
             .connection
             .prepare_cached(others)?
