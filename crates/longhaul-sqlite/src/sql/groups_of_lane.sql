@@ -1,8 +1,8 @@
 -- The groups of a lane that no limit key is known to keep back, behind a place; and whether others of the same queue and keys
 -- are kept back.
--- in: queue, kind, version, turn, tie, rank, seq, limit
+-- in: queue, kind, version, turn, tie, rank, seq, limit, whether any group may be kept back
 -- out: id, queue, kind, version, limit_key, turn, rank, seq, slots, units, 1 or 0    index: key_groups_open
-SELECT id, queue, kind, version, limit_key, turn, rank, seq, slots, units, EXISTS (
+SELECT id, queue, kind, version, limit_key, turn, rank, seq, slots, units, ?9 AND EXISTS (
     SELECT 1 FROM key_groups o
     WHERE o.several = g.several AND o.limit_key = g.limit_key AND o.queue = g.queue AND o.closed_by IS NOT NULL)
 FROM key_groups g INDEXED BY key_groups_open

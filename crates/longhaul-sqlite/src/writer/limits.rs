@@ -1,3 +1,4 @@
+use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use longhaul::lifecycle;
@@ -38,17 +39,21 @@ const OPENED_AT_ONCE: usize = 100;
 /// What is taken of limit keys. Each is read once in a transaction that needs it, and written at its end.
 impl WriteTx<'_> {
     pub(super) fn key(&mut self, key: &str) -> rusqlite::Result<&mut Key> {
-        use std::collections::hash_map::Entry;
+        let in_use = self.limits_in_use()?;
         Ok(match self.keys.entry(key.to_owned()) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(unknown) => {
-                let in_use = match self.limits_in_use {
-                    Some(known) => known,
-                    None => *self.limits_in_use.insert(InUse::read(self.connection)?),
-                };
                 let row = limit_key::find(self.connection, key, in_use)?;
                 unknown.insert(Key { row, has_changed: false })
             }
+        })
+    }
+
+    /// What may be looked for of limit keys.
+    pub(super) fn limits_in_use(&mut self) -> rusqlite::Result<InUse> {
+        Ok(match self.limits_in_use {
+            Some(known) => known,
+            None => *self.limits_in_use.insert(InUse::read(self.connection)?),
         })
     }
 

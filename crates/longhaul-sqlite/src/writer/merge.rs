@@ -177,9 +177,10 @@ impl<'m, 'c> Merge<'m, 'c> {
     /// Reads the groups of a lane behind those that were read.
     fn read_groups(&mut self, lane: usize, wanted: usize) -> rusqlite::Result<()> {
         let limit = (wanted + 1).min(GROUPS_AT_ONCE);
+        let kept_back = self.tx.limits_in_use()?.kept_back;
         let Lane { kind, version, last } = &self.lanes[lane];
         let Some((_, Place { turn, tie, rank, seq })) = last else { return Ok(()) };
-        let values = params![self.queue, kind, version, turn, tie, rank, seq, limit as i64];
+        let values = params![self.queue, kind, version, turn, tie, rank, seq, limit as i64, kept_back];
         let found: Vec<Group> = self
             .tx
             .connection
