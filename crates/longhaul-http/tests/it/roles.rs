@@ -2,6 +2,8 @@
 
 use axum::body::Body;
 use axum::http::{Method, StatusCode};
+use longhaul::testing::{Call, Intercept};
+use longhaul_http::HttpConfig;
 use serde_json::Value;
 
 use crate::access::guarded;
@@ -131,6 +133,48 @@ async fn a_token_is_exchanged_for_a_cookie_that_no_script_reads() {
         (out.status, out.header("set-cookie").contains("=; Path=/; Max-Age=0;")),
         (StatusCode::NO_CONTENT, true)
     );
+}
+
+#[tokio::test]
+async fn a_logout_ends_that_session_on_every_server_of_the_store() {
+    let here = App::with(guarded());
+    let another = || App::over(here.longhaul.clone(), HttpConfig { clock: here.clock.clone(), ..guarded() });
+    let there = another();
+    let (left, _) = sign_in(&here, "operator-ada").await;
+    let (kept, _) = sign_in(&here, "operator-ada").await;
+    let me = async |app: &App, cookie: &str| app.get_with("/api/me", &[("cookie", cookie)]).await.status;
+    for app in [&here, &there] {
+        assert_eq!((me(app, &left).await, me(app, &kept).await), (StatusCode::OK, StatusCode::OK));
+    }
+    let out = here.post_with("/admin/logout", "", &[("cookie", &*left)]).await;
+    assert_eq!(out.status, StatusCode::NO_CONTENT);
+    here.clock.advance(std::time::Duration::from_secs(1));
+    for app in [&here, &there, &another()] {
+        assert_eq!((me(app, &left).await, me(app, &kept).await), (StatusCode::UNAUTHORIZED, StatusCode::OK));
+    }
+    // It is remembered for as long as the cookie would have been good.
+    here.clock.advance(std::time::Duration::from_secs(12 * 3_600 - 2));
+    assert_eq!(
+        (me(&there, &left).await, me(&there, &kept).await),
+        (StatusCode::UNAUTHORIZED, StatusCode::OK)
+    );
+}
+
+#[tokio::test]
+async fn a_logout_that_the_store_cannot_keep_says_so_and_takes_the_cookie_away() {
+    let clock = longhaul::Clock::manual();
+    let store =
+        Intercept::new(longhaul::MemoryStore::with_clock(clock.clone()), async |store, call| match call {
+            Call::PutSamples(..) => {
+                Err(longhaul::Error::Unavailable { store: "test", source: "gone".into() })
+            }
+            call => call.on(store.as_ref()).await,
+        });
+    let app = App::over(longhaul::Longhaul::new(store), HttpConfig { clock, ..guarded() });
+    let (cookie, _) = sign_in(&app, "operator-ada").await;
+    let out = app.post_with("/admin/logout", "", &[("cookie", &*cookie)]).await;
+    assert_eq!(out.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(out.header("set-cookie").contains("=; Path=/; Max-Age=0;"), "{out:?}");
 }
 
 #[tokio::test]

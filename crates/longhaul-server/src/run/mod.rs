@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 pub(crate) use self::args::seconds;
 use self::watch::{Ended, Interrupts, Voice, Watch};
 use crate::client::{Client, Job, JobPage, Place, Refusal, encoded, indented};
+use crate::output::{print, tell};
 use crate::{Coded, Result, USAGE};
 
 /// Enqueue a job, and with --wait follow it to its end: progress, log and what it streams go to standard error, its output
@@ -138,10 +139,10 @@ async fn enqueue(client: &Client, args: Args, mut body: Map<String, Value>) -> R
     let text = client.text(Method::POST, "/jobs", Some(&body.into())).await?;
     let job: Job = serde_json::from_str(&text)?;
     if job.duplicate && voice == Voice::Aloud {
-        eprintln!("{} stands for it already", job.id);
+        tell(format_args!("{} stands for it already", job.id));
     }
     if !args.wait {
-        println!("{}", if args.json { &text } else { &job.id });
+        print(if args.json { &text } else { &job.id })?;
         return Ok(ExitCode::SUCCESS);
     }
     let give_up = args.give_up_after.map(Duration::from_secs_f64);
@@ -161,9 +162,9 @@ async fn enqueue(client: &Client, args: Args, mut body: Map<String, Value>) -> R
 async fn print_result(client: &Client, id: &str, args: &Args, output: Option<String>) -> Result<()> {
     if args.json {
         let text = client.text(Method::GET, &format!("/jobs/{}", encoded(id)), None).await?;
-        println!("{}", indented(&text));
+        print(indented(&text))?;
     } else if let Some(output) = output {
-        println!("{output}");
+        print(output)?;
     }
     Ok(())
 }
