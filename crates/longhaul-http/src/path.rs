@@ -40,11 +40,19 @@ impl<S: Send + Sync> FromRequestParts<S> for QueuePath {
     }
 }
 
+<<<<<<< HEAD
 /// The name of the limit key that the path names.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyPath(pub(crate) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for KeyPath {
+=======
+/// The name of the schedule that the path names.
+#[derive(Clone, Debug)]
+pub(crate) struct SchedulePath(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for SchedulePath {
+>>>>>>> main
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {

@@ -4,7 +4,11 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::client::Place;
+<<<<<<< HEAD
 use crate::{completions, doctor, jobs, keys, look, migrate, queues, run, serve, token, top, worker};
+=======
+use crate::{completions, doctor, jobs, look, migrate, queues, run, schedules, serve, token, top, worker};
+>>>>>>> main
 
 /// Slow work behind fast APIs: a request enqueues a job and is answered in milliseconds; the job survives
 /// crashes, retries, reports progress and can be followed live.
@@ -29,8 +33,13 @@ pub(crate) enum Command {
     Jobs(jobs::Args),
     /// Look at queues, pause them, and deal with what has failed in them
     Queues(queues::Args),
+<<<<<<< HEAD
     /// Look at limit keys, set their limits, pause and resume them
     Keys(keys::Args),
+=======
+    /// Look at schedules, make and change them, pause them, and run them now
+    Schedules(schedules::Args),
+>>>>>>> main
     /// Say why a job does not run
     Why(look::why::Args),
     /// Show throughput, and how long jobs waited and ran
@@ -97,7 +106,11 @@ impl Command {
             Command::Run(args) => Some(&mut args.place),
             Command::Jobs(args) => Some(&mut args.place),
             Command::Queues(args) => Some(&mut args.place),
+<<<<<<< HEAD
             Command::Keys(args) => Some(&mut args.place),
+=======
+            Command::Schedules(args) => Some(&mut args.place),
+>>>>>>> main
             Command::Workers(args) => Some(&mut args.place),
             Command::Why(args) => Some(&mut args.place),
             Command::Stats(args) => Some(&mut args.place),

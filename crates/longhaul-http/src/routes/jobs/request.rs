@@ -98,6 +98,11 @@ pub(crate) enum OnDisconnect {
 }
 
 impl JobRequest {
+    /// The args that are asked for.
+    pub(crate) fn args(&self) -> &Json {
+        &self.args
+    }
+
     /// The job that is asked for, with its kind's defaults; nothing where something is wrong with it, which is
     /// then among the faults.
     pub(crate) fn prepare(self, api: &Api, faults: &mut Faults) -> Option<Prepared> {
