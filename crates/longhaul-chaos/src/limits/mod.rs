@@ -93,13 +93,14 @@ pub(crate) async fn run(args: LimitsArgs) -> Result<()> {
 
 /// Workers that share an empty store.
 struct Crowd<'a> {
+    // Before the store's server, so that they end before it does.
+    workers: Vec<Process>,
     args: &'a LimitsArgs,
     target: Target,
     store: Arc<dyn Store>,
     folder: TempDir,
     history: History,
     slots: usize,
-    workers: Vec<Process>,
 }
 
 impl<'a> Crowd<'a> {
