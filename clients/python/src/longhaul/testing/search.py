@@ -24,6 +24,8 @@ def says(job: dict[str, Any], name: str, value: str) -> bool:
     last = job["errors"][-1:]
     if name in ("", "error"):
         return value.lower() in json.dumps(last if name else [job["id"], job["kind"], job["args"], last]).lower()
+    if name == "key":
+        return value in job["limit_keys"]
     if name.startswith("label."):
         return bool(job["labels"].get(name.removeprefix("label.")) == value)
     of: Any = job
