@@ -9,7 +9,7 @@ export const WINDOWS = [
 export type Span = (typeof WINDOWS)[number][0];
 
 /** The width of a point of a chart, in seconds. */
-const STEPS: Record<Span, number> = { 3_600: 60, 21_600: 300, 86_400: 1_200, 604_800: 7_200 };
+const STEPS: Record<Span, number> = { 3_600: 60, 21_600: 300, 86_400: 3_600, 604_800: 7_200 };
 
 export const stepOf = (span: Span): number => STEPS[span];
 

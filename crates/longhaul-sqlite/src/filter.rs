@@ -74,16 +74,23 @@ pub(crate) fn conditions(filter: &JobFilter, values: &mut Vec<Value>) -> String 
     one_of("kind", filter.kinds.clone());
     one_of("queue", filter.queues.clone());
     for Term { condition, negated } in &filter.terms {
+        if let Condition::Key(key) = condition {
+            let word = placeholders(values, vec![format!(",{key},")]);
+            let is = if *negated { "= 0" } else { "> 0" };
+            all.push(format!("coalesce(instr(',' || limit_key || ',', {word}), 0) {is}"));
+            continue;
+        }
         let (column, word) = match condition {
             Condition::Id(id) => ("id", id.as_str()),
             Condition::State(state) => ("state", state.as_str()),
             Condition::Kind(kind) => ("kind", kind.as_str()),
             Condition::Queue(queue) => ("queue", queue.as_str()),
             Condition::Parent(parent) => ("parent", parent.as_str()),
-            Condition::Key(key) => ("limit_key", key.as_str()),
-            Condition::Label { .. } | Condition::Args { .. } | Condition::Error(_) | Condition::Text(_) => {
-                continue;
-            }
+            Condition::Key(_)
+            | Condition::Label { .. }
+            | Condition::Args { .. }
+            | Condition::Error(_)
+            | Condition::Text(_) => continue,
         };
         let is = if *negated { "IS NOT" } else { "IS" };
         all.push(format!("{column} {is} {}", placeholders(values, vec![word.to_owned()])));

@@ -18,6 +18,7 @@
 mod error;
 mod filter;
 mod lease_clock;
+mod limit_key;
 mod lock;
 mod open;
 mod read;

@@ -6,10 +6,14 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use longhaul::{Children, JobId, JobRecord, Json, Payloads, Policy, SHORT_PAYLOAD_BYTES, State, Timestamp};
+use longhaul::{
+    Children, JobId, JobRecord, Json, Payloads, Policy, SHORT_PAYLOAD_BYTES, State, Timestamp, split_keys,
+};
 use rusqlite::Row;
 use rusqlite::types::{FromSql, ValueRef};
 use serde::de::DeserializeOwned;
+
+use crate::limit_key::natural_rank;
 
 /// The columns that [`job_record`] reads, in its order.
 pub(crate) fn job_columns(args: Payloads, output: Payloads) -> String {
@@ -35,6 +39,7 @@ pub(crate) struct RowFacts {
     pub(crate) seq: i64,
     pub(crate) state_event: u64,
     pub(crate) state_at: Timestamp,
+    /// Its rank among all jobs.
     pub(crate) rank: i64,
     /// The number of the newest entry that has left the log.
     pub(crate) log_gap: u64,
@@ -72,17 +77,19 @@ pub(crate) fn job_record(row: &Row<'_>) -> rusqlite::Result<(JobRecord, RowFacts
         last_event: unsigned(columns.next()),
         parent: columns.next::<Option<String>>().map(JobId::from_store),
         labels: columns.parsed().unwrap_or_default(),
-        limit_key: None,
+        limit_keys: Vec::new(),
         children: None,
     };
     let facts = RowFacts {
         seq: columns.next(),
         state_event: unsigned(columns.next()),
         state_at: columns.time(),
-        rank: columns.next(),
+        rank: natural_rank(columns.next()),
         log_gap: 0,
     };
-    let record = JobRecord { limit_key: columns.next(), children: columns.children(), ..record };
+    let keys: Option<String> = columns.next();
+    let limit_keys = split_keys(keys.as_deref());
+    let record = JobRecord { limit_keys, children: columns.children(), ..record };
     Ok((record, RowFacts { log_gap: unsigned(columns.next()), ..facts }))
 }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use longhaul::{
     Acted, Action, Changes, Claim, Claimed, Clock, Enqueued, Error, Event, Finish, FinishAndClaim, JobFilter,
-    JobId, JobPage, KeyPause, Lane, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record,
-    Result, Sample, Signals, StepRecord, Store, Swept, Timestamp, WorkerInfo, admit, lifecycle,
+    JobId, JobPage, KeyConfig, KeyFilter, KeyInfo, Lane, Lease, LeaseStatus, Lookup, NewJob, Page,
+    QueueConfig, QueueInfo, Record, Result, Sample, Signals, StepRecord, Store, Swept, Timestamp, WorkerInfo,
+    admit, lifecycle,
 };
 use parking_lot::Mutex;
 use rusqlite::Connection;
@@ -501,9 +502,26 @@ impl Store for SqliteStore {
         self.inner.scans.read(read::lanes).await
     }
 
-    async fn pauses(&self) -> Result<Vec<KeyPause>> {
-        let now = self.inner.clock.now();
-        self.inner.look_ups.read(move |connection| read::pauses(connection, now)).await
+    async fn set_key(&self, key: &str, config: Option<&KeyConfig>) -> Result<()> {
+        admit::key(key, config)?;
+        let (key, config) = (key.to_owned(), config.copied());
+        self.write(Class::Growth, move |tx| tx.set_key(&key, config.as_ref())).await
+    }
+
+    async fn pause_key(&self, key: &str, pause: Duration) -> Result<()> {
+        admit::paused_key(key)?;
+        let key = key.to_owned();
+        self.write(Class::Upkeep, move |tx| tx.pause_key(&key, pause).map(drop)).await
+    }
+
+    async fn resume_key(&self, key: &str) -> Result<()> {
+        let key = key.to_owned();
+        self.write(Class::Upkeep, move |tx| tx.resume_key(&key)).await
+    }
+
+    async fn keys(&self, filter: &KeyFilter) -> Result<Vec<KeyInfo>> {
+        let (filter, now) = (filter.clone(), self.inner.clock.now());
+        self.inner.scans.read(move |connection| read::keys(connection, &filter, now)).await
     }
 
     async fn steps(&self, id: &JobId) -> Result<Option<Vec<StepRecord>>> {

@@ -2,7 +2,8 @@ use longhaul::{JobId, JobRecord, Lookup, MAX_POSITION, Payloads, Result, State, 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::fault;
-use crate::row::{RowFacts, job_columns, job_record, unsigned};
+use crate::limit_key::beyond_plain;
+use crate::row::{RowFacts, job_columns, job_record, signed, unsigned};
 
 /// Looks jobs up by id.
 pub(crate) fn get(connection: &Connection, ids: &[JobId], now: Timestamp) -> Result<Vec<Lookup>> {
@@ -50,7 +51,15 @@ fn position(connection: &Connection, record: &JobRecord, facts: &RowFacts) -> ru
             break;
         }
         let count: i64 = ahead.query_row(
-            params![record.queue, kind, version, facts.rank, facts.seq, crate::row::signed(left)],
+            params![
+                record.queue,
+                kind,
+                version,
+                facts.rank,
+                beyond_plain(facts.rank),
+                facts.seq,
+                signed(left)
+            ],
             |row| row.get(0),
         )?;
         position += unsigned(count);

@@ -1,8 +1,9 @@
-use longhaul::{KeyPause, Lane, MAX_LANES, MAX_PAUSES, MAX_POSITION, Result, Timestamp};
+use longhaul::{Lane, MAX_LANES, MAX_POSITION, Result, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::fault;
-use crate::row::{Columns, signed, unsigned};
+use crate::limit_key::{FIRST_KEYED, natural_rank};
+use crate::row::{signed, unsigned};
 
 /// The claim sources that are not empty. From one to the next is a step in the index, and a lane's jobs are counted up to
 /// a bound, so that this costs no more for millions of jobs.
@@ -16,34 +17,35 @@ fn read_lanes(connection: &Connection) -> rusqlite::Result<Vec<Lane>> {
     let mut lanes: Vec<Lane> = Vec::new();
     let (mut queue, mut kind, mut version) = (String::new(), String::new(), 0_u32);
     while lanes.len() < MAX_LANES {
-        let found = next.query_row(params![queue, kind, version], |row| {
-            let mut columns = Columns::new(row);
-            Ok((columns.next(), columns.next(), columns.next(), columns.time()))
-        });
-        let Some((next_queue, next_kind, next_version, oldest_at)) = found.optional()? else { break };
-        (queue, kind, version) = (next_queue, next_kind, next_version);
+        let found =
+            next.query_row(params![queue, kind, version], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+        let Some(lane) = found.optional()? else { break };
+        (queue, kind, version) = lane;
         let waiting: i64 =
             count.query_row(params![queue, kind, version, signed(MAX_POSITION)], |row| row.get(0))?;
         // The last of its jobs may have been claimed between the two looks.
-        if waiting > 0 {
-            let waiting = unsigned(waiting);
+        if let Some(oldest_at) = oldest_at(connection, &queue, &kind, version)? {
+            let waiting = unsigned(waiting).max(1);
             lanes.push(Lane { queue: queue.clone(), kind: kind.clone(), version, waiting, oldest_at });
         }
     }
     Ok(lanes)
 }
 
-/// The limit keys that are paused, by when their pauses end.
-pub(crate) fn pauses(connection: &Connection, now: Timestamp) -> Result<Vec<KeyPause>> {
-    let most = i64::try_from(MAX_PAUSES).unwrap_or(i64::MAX);
-    connection
-        .prepare_cached(include_str!("../sql/pauses.sql"))
-        .and_then(|mut find| {
-            find.query_map(params![now.0, most], |row| {
-                let mut columns = Columns::new(row);
-                Ok(KeyPause { key: columns.next(), until: columns.time() })
-            })?
-            .collect()
+/// When the job of a lane fell due that is claimed first: of those without limit keys, or of those with.
+fn oldest_at(
+    connection: &Connection,
+    queue: &str,
+    kind: &str,
+    version: u32,
+) -> rusqlite::Result<Option<Timestamp>> {
+    let mut find = connection.prepare_cached(include_str!("../sql/first_of_lane.sql"))?;
+    let mut first = |from: i64| {
+        find.query_row(params![queue, kind, version, from], |row| {
+            Ok(((natural_rank(row.get(0)?), row.get::<_, i64>(1)?), Timestamp(row.get(2)?)))
         })
-        .map_err(fault("list pauses"))
+        .optional()
+    };
+    let firsts = [first(i64::MIN)?, first(FIRST_KEYED)?];
+    Ok(firsts.into_iter().flatten().min().map(|(_, run_at)| run_at))
 }

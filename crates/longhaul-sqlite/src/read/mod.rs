@@ -2,6 +2,7 @@
 
 mod events;
 mod get;
+mod keys;
 mod lanes;
 mod leases;
 mod list;
@@ -12,7 +13,8 @@ mod steps;
 
 pub(crate) use events::events;
 pub(crate) use get::get;
-pub(crate) use lanes::{lanes, pauses};
+pub(crate) use keys::keys;
+pub(crate) use lanes::lanes;
 pub(crate) use leases::statuses;
 pub(crate) use list::{candidates, list};
 pub(crate) use pool::Readers;

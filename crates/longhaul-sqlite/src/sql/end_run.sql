@@ -4,6 +4,6 @@
 -- index: the primary key
 UPDATE jobs SET
   state = ?2, state_at = ?3, rank = ?4, run_at = ?5, attempt = ?6, interruptions = ?7, crashes = ?8, errors = ?9,
-  finished_at = ?10, kept_from = ?10, lease_until = NULL, cancel_by = NULL, last_event = ?11, state_event = ?11,
-  token = token * ?12
+  finished_at = ?10, kept_from = ?10, held = NULL, lease_until = NULL, cancel_by = NULL, last_event = ?11,
+  state_event = ?11, token = token * ?12
 WHERE seq = ?1

@@ -1,11 +1,13 @@
 use longhaul::lifecycle::{self, Deed};
-use longhaul::{Action, Change, JobFilter, JobId, Json, Payloads, Result, State, Timestamp};
+use longhaul::{Action, Change, Cost, JobFilter, JobId, Json, Payloads, Result, State, Timestamp};
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, params, params_from_iter};
 
+use super::groups::{Keyed, cost_of};
 use super::write_tx::WriteTx;
 use crate::error::fault;
 use crate::filter;
+use crate::limit_key::stored_rank;
 use crate::row::{Columns, job_columns, job_record};
 
 /// The parts of a job's row that an action looks at.
@@ -20,6 +22,17 @@ struct Target {
     kind: String,
     attempt: u32,
     run_at: Timestamp,
+    limit_key: Option<String>,
+    version: u32,
+    cost: Cost,
+}
+
+impl Target {
+    /// What its group must know of it; none where it has no limit keys.
+    fn keyed(&self, rank: i64) -> Option<Keyed<'_>> {
+        let (seq, version, cost) = (self.seq, self.version, self.cost);
+        self.limit_key.as_deref().map(|keys| Keyed { keys, seq, version, rank, cost, held: None })
+    }
 }
 
 /// The result of an action on some jobs.
@@ -74,6 +87,9 @@ impl WriteTx<'_> {
                     kind: columns.next(),
                     attempt: columns.next(),
                     run_at: columns.time(),
+                    limit_key: columns.next(),
+                    version: columns.next(),
+                    cost: cost_of(columns.parsed()),
                 })
             })
             .optional()
@@ -111,9 +127,15 @@ impl WriteTx<'_> {
             Deed::SetPriority(priority) if priority == target.priority => return Ok(false),
             Deed::SetPriority(priority) => {
                 let rank = lifecycle::rank(target.run_at, priority);
+                let stored = stored_rank(target.state, target.limit_key.as_deref(), rank);
                 self.connection
                     .prepare_cached(include_str!("../sql/set_priority.sql"))?
-                    .execute(params![target.seq, self.now.0, priority, rank])?;
+                    .execute(params![target.seq, self.now.0, priority, stored])?;
+                if let Some(job) = target.keyed(rank)
+                    && target.state == State::Available
+                {
+                    self.reprioritized(id, &target.kind, &target.queue, &job)?;
+                }
             }
         }
         Ok(true)
@@ -127,7 +149,9 @@ impl WriteTx<'_> {
             self.free_unique_key(key, target.seq)?;
         }
         let change = self.change(id, &target.kind, &target.queue, target.attempt);
-        self.moved(&Change { from: Some(target.state), to: Some(State::Cancelled), ..change });
+        let rank = lifecycle::rank(target.run_at, target.priority);
+        let change = Change { from: Some(target.state), to: Some(State::Cancelled), ..change };
+        self.moved(&change, target.keyed(rank).as_ref())?;
         self.child_ended(target.batch, State::Cancelled);
         Ok(())
     }
@@ -145,14 +169,16 @@ impl WriteTx<'_> {
                 .prepare_cached("UPDATE jobs SET steps = 0 WHERE seq = ?1")?
                 .execute([target.seq])?;
         }
+        let rank = lifecycle::rank(self.now, target.priority);
         self.connection.prepare_cached(include_str!("../sql/retry_job.sql"))?.execute(params![
             target.seq,
             self.now.0,
-            lifecycle::rank(self.now, target.priority),
+            stored_rank(State::Available, target.limit_key.as_deref(), rank),
             args.map(Json::as_str),
         ])?;
         let change = self.change(id, &target.kind, &target.queue, 0);
-        self.moved(&Change { from: Some(target.state), to: Some(State::Available), ..change });
+        let change = Change { from: Some(target.state), to: Some(State::Available), ..change };
+        self.moved(&change, target.keyed(rank).as_ref())?;
         self.uncount_end(target.batch, target.state)?;
         Ok(true)
     }

@@ -1,8 +1,10 @@
-use longhaul::{Change, Children, JobId, Result, State, Timestamp, lifecycle};
+use longhaul::{Change, Children, Cost, JobId, Result, State, Timestamp, lifecycle};
 use rusqlite::{OptionalExtension, params};
 
+use super::groups::{Keyed, cost_of};
 use super::write_tx::WriteTx;
 use crate::error::fault;
+use crate::limit_key::stored_rank;
 use crate::row::{Columns, signed};
 
 /// A closing job that waits for its children.
@@ -15,6 +17,9 @@ struct Closing {
     attempt: u32,
     run_at: Timestamp,
     children: Children,
+    limit_key: Option<String>,
+    version: u32,
+    cost: Cost,
 }
 
 /// Closing jobs and their children. The counts are kept on the closing job's row, and stand still once it is free.
@@ -93,6 +98,9 @@ impl WriteTx<'_> {
                     attempt: columns.next(),
                     run_at: columns.time(),
                     children: columns.children().unwrap_or_default(),
+                    limit_key: columns.next(),
+                    version: columns.next(),
+                    cost: cost_of(columns.parsed()),
                 })
             })
             .optional()
@@ -102,12 +110,13 @@ impl WriteTx<'_> {
         let is_free = then == Then::FreeIfDone && closing.children.unfinished() == 0;
         let (state, run_at) =
             if is_free { (State::Available, self.now) } else { (State::Blocked, closing.run_at) };
+        let rank = lifecycle::rank(run_at, closing.priority);
         self.connection.prepare_cached(include_str!("../sql/count_children.sql"))?.execute(params![
             closing.seq,
             self.now.0,
             state.as_str(),
             run_at.0,
-            lifecycle::rank(run_at, closing.priority),
+            stored_rank(state, closing.limit_key.as_deref(), rank),
             signed(closing.children.total),
             signed(closing.children.completed),
             signed(closing.children.failed),
@@ -115,7 +124,11 @@ impl WriteTx<'_> {
         ])?;
         if is_free {
             let change = self.change(&closing.id, &closing.kind, &closing.queue, closing.attempt);
-            self.moved(&Change { from: Some(State::Blocked), to: Some(State::Available), ..change });
+            let (seq, version, cost) = (closing.seq, closing.version, closing.cost);
+            let keys = closing.limit_key.as_deref();
+            let keyed = keys.map(|keys| Keyed { keys, seq, version, rank, cost, held: None });
+            let change = Change { from: Some(State::Blocked), to: Some(State::Available), ..change };
+            self.moved(&change, keyed.as_ref())?;
         }
         self.notes.changed.push(closing.id.clone());
         Ok(())

@@ -3,11 +3,12 @@ use std::sync::Arc;
 
 use longhaul::{Change, KeptChange};
 
-/// The names of kinds and queues, each in memory once: jobs share a few of them.
+/// The names of kinds, queues and limit keys, each in memory once: jobs share a few of them.
 #[derive(Default)]
 pub(super) struct Names {
     kinds: Shared,
     queues: Shared,
+    keys: Shared,
 }
 
 #[derive(Default)]
@@ -31,6 +32,10 @@ impl Names {
 
     pub(super) fn queue(&mut self, queue: &str) -> Arc<str> {
         self.queues.get(queue)
+    }
+
+    pub(super) fn keys(&mut self, keys: &str) -> Arc<str> {
+        self.keys.get(keys)
     }
 }
 

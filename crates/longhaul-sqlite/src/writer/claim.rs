@@ -3,8 +3,11 @@ use longhaul::{
 };
 use rusqlite::{OptionalExtension, Row, params};
 
+use super::groups::{Keyed, cost_of};
+use super::merge::Merge;
 use super::write_tx::WriteTx;
 use crate::error::fault;
+use crate::limit_key::{beyond_plain, natural_rank};
 use crate::row::{Columns, unsigned};
 
 impl WriteTx<'_> {
@@ -20,6 +23,7 @@ impl WriteTx<'_> {
 
     fn claim_where(&mut self, claim: &Claim, is_meant: impl Fn(&QueueSlots) -> bool) -> Result<Vec<Claimed>> {
         let mut claimed = Vec::new();
+        self.open_what_was_freed()?;
         for slots in claim.queues.iter().filter(|slots| is_meant(slots)) {
             if !self.is_paused(&slots.queue)? {
                 self.fill_slots(slots, claim, &mut claimed)?;
@@ -32,41 +36,55 @@ impl WriteTx<'_> {
         Ok(claimed)
     }
 
-    /// Takes jobs of one queue. Those whose limit key is paused are moved out of the way, each once per pause; a claim
-    /// that meets very many of them stops, and the writer looks again in its next transaction.
+    /// Takes jobs of one queue. A claim that meets very many that it cannot take stops, and the writer looks again in its next
+    /// transaction.
     fn fill_slots(&mut self, queue: &QueueSlots, claim: &Claim, claimed: &mut Vec<Claimed>) -> Result<()> {
-        let (mut free, mut out_of_the_way) = (queue.slots, 0);
+        let mut moved = 0;
         loop {
             let next = self
-                .candidates(&queue.queue, free, &claim.kinds)
+                .candidates(&queue.queue, queue.slots, &claim.kinds)
                 .map_err(fault("look for available jobs"))?;
-            claimed.reserve(next.len());
-            let before = out_of_the_way;
-            for candidate in next {
-                if let Some(reason) = &candidate.unreadable {
-                    self.fail_unreadable(candidate.seq, &candidate.claimed.lease.id, reason)?;
-                    out_of_the_way += 1;
-                } else if let Some(until) = self.pause_of(&candidate).map_err(fault("look for a pause"))? {
-                    let Candidate { claimed: job, seq, priority, .. } = candidate;
-                    self.postpone(seq, job, priority, until).map_err(fault("postpone a job"))?;
-                    out_of_the_way += 1;
-                } else {
-                    claimed.push(self.claim_one(candidate, claim).map_err(fault("claim"))?);
-                    free -= 1;
+            if next.iter().any(Candidate::is_misplaced) {
+                for candidate in next.into_iter().filter(Candidate::is_misplaced) {
+                    self.put_right(candidate)?;
+                    moved += 1;
                 }
+                if moved >= MOVED_AT_ONCE {
+                    self.notes.stopped_early = true;
+                    return Ok(());
+                }
+                continue;
             }
-            if out_of_the_way == before || free == 0 {
-                return Ok(());
+            if self.has_groups
+                || self.fair_queue(&queue.queue).map_err(fault("look for a fair queue"))?.is_some()
+            {
+                return Merge::new(self, claim, &queue.queue, next).run(queue.slots, claimed);
             }
-            if out_of_the_way >= MOVED_AT_ONCE {
-                self.notes.stopped_early = true;
-                return Ok(());
+            claimed.reserve(next.len());
+            for candidate in next {
+                claimed.push(self.claim_one(candidate, claim).map_err(fault("claim"))?);
             }
+            return Ok(());
         }
     }
 
-    fn pause_of(&self, candidate: &Candidate) -> rusqlite::Result<Option<Timestamp>> {
-        candidate.limit_key.as_ref().map_or(Ok(None), |key| self.paused_until(key))
+    /// Moves a job out of the way of the plain ones: one that cannot be read ends, and one with limit keys, which a process of
+    /// an earlier release has made available, joins its group.
+    fn put_right(&mut self, candidate: Candidate) -> Result<()> {
+        let Candidate { claimed, unreadable, limit_key, seq, rank, .. } = candidate;
+        if let Some(reason) = unreadable {
+            return self.fail_unreadable(seq, &claimed.lease.id, &reason);
+        }
+        let Some(keys) = limit_key else { return Ok(()) };
+        let (cost, version) = (claimed.policy.cost, claimed.version);
+        let job = Keyed { keys: &keys, seq, version, rank, cost, held: None };
+        let change = self.change(&claimed.lease.id, &claimed.kind, &claimed.queue, claimed.attempt);
+        let mut join = || {
+            let place = "UPDATE jobs SET rank = ?2 WHERE seq = ?1";
+            self.connection.prepare_cached(place)?.execute(params![seq, beyond_plain(rank)])?;
+            self.arrive(&change, &job)
+        };
+        join().map_err(fault("put a job into its group"))
     }
 
     /// The next jobs of a queue. Each kind and version is looked up by itself, because kinds that this worker
@@ -114,12 +132,20 @@ impl WriteTx<'_> {
             .optional()
     }
 
-    fn claim_one(&mut self, candidate: Candidate, claim: &Claim) -> rusqlite::Result<Claimed> {
-        let Candidate { mut claimed, seq, steps, log_event, last_event, run_at, is_plain, .. } = candidate;
+    pub(super) fn claim_one(&mut self, candidate: Candidate, claim: &Claim) -> rusqlite::Result<Claimed> {
+        let Candidate { mut claimed, seq, steps, log_event, last_event, run_at, is_plain, limit_key, .. } =
+            candidate;
         let token = self.draw();
         claimed.lease.token = unsigned(token);
         let lease_until = self.lease_now.at.plus(claim.lease_for).0;
-        self.statements.claim.execute(params![seq, token, claim.worker.id, self.now.0, lease_until])?;
+        let held = limit_key.as_deref().map(|keys| (keys, i64::from(claimed.policy.cost.slots)));
+        let (worker, now) = (&claim.worker.id, self.now.0);
+        match held {
+            None => self.statements.claim.execute(params![seq, token, worker, now, lease_until])?,
+            Some((_, slots)) => {
+                self.statements.claim_keyed.execute(params![seq, token, worker, now, lease_until, slots])?
+            }
+        };
         if log_event > 0 {
             self.insert_event(seq, last_event + 1, claimed.attempt, &EventBody::Reset)?;
         }
@@ -137,14 +163,15 @@ impl WriteTx<'_> {
             }
         }
         if is_plain {
-            self.remember(token, seq, &claimed);
+            self.remember(token, seq, &claimed, held);
         }
-        self.moved(&Change {
+        let change = Change {
             from: Some(State::Available),
             to: Some(State::Running),
             since: Some(run_at),
             ..self.change(&claimed.lease.id, &claimed.kind, &claimed.queue, claimed.attempt)
-        });
+        };
+        self.moved(&change, None)?;
         self.notes.changed.push(claimed.lease.id.clone());
         Ok(claimed)
     }
@@ -173,54 +200,72 @@ impl WriteTx<'_> {
             .and_then(Iterator::collect)
             .map_err(&fault)?;
         for (seq, queue) in &due {
-            let (id, kind, attempt) = self
-                .connection
-                .prepare_cached(include_str!("../sql/promote_job.sql"))
-                .and_then(|mut update| {
-                    update.query_row(params![seq, self.now.0], |row| {
-                        let mut columns = Columns::new(row);
-                        Ok((columns.id(), columns.next::<String>(), columns.next()))
-                    })
-                })
-                .map_err(&fault)?;
-            let change = self.change(&id, &kind, queue, attempt);
-            self.moved(&Change { from: Some(State::Scheduled), to: Some(State::Available), ..change });
-            self.notes.changed.push(id);
+            self.promote(*seq, queue).map_err(&fault)?;
         }
         Ok(due.len() as u64)
     }
 
-    /// When the next scheduled job falls due.
+    fn promote(&mut self, seq: i64, queue: &str) -> rusqlite::Result<()> {
+        let mut update = self.connection.prepare_cached(include_str!("../sql/promote_job.sql"))?;
+        let (id, kind, attempt, keys, version, rank, cost) =
+            update.query_row(params![seq, self.now.0], |row| {
+                let mut columns = Columns::new(row);
+                let (id, kind, attempt) = (columns.id(), columns.next::<String>(), columns.next());
+                let (keys, version, rank) =
+                    (columns.next::<Option<String>>(), columns.next(), columns.next());
+                Ok((id, kind, attempt, keys, version, natural_rank(rank), cost_of(columns.parsed())))
+            })?;
+        let change = self.change(&id, &kind, queue, attempt);
+        let keyed = keys.as_deref().map(|keys| Keyed { keys, seq, version, rank, cost, held: None });
+        let change = Change { from: Some(State::Scheduled), to: Some(State::Available), ..change };
+        self.moved(&change, keyed.as_ref())?;
+        self.notes.changed.push(id);
+        Ok(())
+    }
+
+    /// When the next scheduled job falls due, or time alone may open a limit key that keeps jobs back.
     pub(super) fn next_due(&self) -> Result<Option<Timestamp>> {
-        self.connection
-            .prepare_cached("SELECT min(run_at) FROM jobs WHERE state = 'scheduled'")
-            .and_then(|mut read| read.query_row([], |row| row.get(0)))
-            .map(|due: Option<i64>| due.map(Timestamp))
-            .map_err(fault("look for the next scheduled job"))
+        let read = |sql| -> rusqlite::Result<Option<i64>> {
+            self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
+        };
+        let due = read("SELECT min(run_at) FROM jobs WHERE state = 'scheduled'");
+        let due = due.and_then(|due| {
+            let opens = read("SELECT min(opens_at) FROM limit_keys WHERE opens_at IS NOT NULL")?;
+            Ok(due.into_iter().chain(opens).min().map(Timestamp))
+        });
+        due.map_err(fault("look for the next scheduled job"))
     }
 }
 
 /// An available job, as it will be claimed.
-struct Candidate {
-    claimed: Claimed,
+pub(super) struct Candidate {
+    pub(super) claimed: Claimed,
     /// The column that cannot be read, and why: the job ends as failed.
-    unreadable: Option<String>,
-    rank: i64,
-    seq: i64,
+    pub(super) unreadable: Option<String>,
+    pub(super) rank: i64,
+    pub(super) seq: i64,
     steps: i64,
     log_event: i64,
     last_event: i64,
     /// Neither a unique key nor a batch must hear of its end.
     is_plain: bool,
     limit_key: Option<String>,
-    priority: i32,
+    /// The slots of its limit keys that it takes though it does not run: an earlier release has ended a run of it.
+    pub(super) held: Option<i64>,
     run_at: Timestamp,
 }
 
-/// The most jobs that one claim moves out of its way, because it cannot take them.
-const MOVED_AT_ONCE: usize = 1_000;
+impl Candidate {
+    /// True where it should not stand among the plain jobs.
+    fn is_misplaced(&self) -> bool {
+        self.unreadable.is_some() || self.limit_key.is_some()
+    }
+}
 
-fn read_candidate(row: &Row<'_>) -> rusqlite::Result<Candidate> {
+/// The most jobs and groups that one claim moves out of its way, because it cannot take them.
+pub(super) const MOVED_AT_ONCE: usize = 500;
+
+pub(super) fn read_candidate(row: &Row<'_>) -> rusqlite::Result<Candidate> {
     let mut columns = Columns::new(row);
     let claimed = Claimed {
         lease: Lease { id: columns.id(), token: 0 },
@@ -244,7 +289,7 @@ fn read_candidate(row: &Row<'_>) -> rusqlite::Result<Candidate> {
         rank: columns.next(),
         seq: columns.next(),
         limit_key: columns.next(),
-        priority: columns.next(),
+        held: None,
         run_at: columns.time(),
         is_plain: [columns.is_null(), columns.is_null()] == [true, true],
         unreadable: None,

@@ -2,12 +2,15 @@ use std::collections::HashMap;
 
 use longhaul::clock::millis;
 use longhaul::{
-    Change, EnqueueStatus, Enqueued, JobId, Json, NewJob, OnClash, Policy, Result, Start, lifecycle,
+    Change, EnqueueStatus, Enqueued, JobId, Json, NewJob, OnClash, Policy, Result, Start, joined_keys,
+    lifecycle,
 };
 use rusqlite::params;
 
+use super::groups::Keyed;
 use super::write_tx::{WriteTx, no_json};
 use crate::error::fault;
+use crate::limit_key::stored_rank;
 
 impl WriteTx<'_> {
     /// Creates jobs, all or none.
@@ -118,6 +121,8 @@ impl WriteTx<'_> {
         let now = self.now;
         let (state, run_at) = lifecycle::start(job.start, now);
         let seq = self.draw();
+        let keys = joined_keys(&job.limit_keys);
+        let rank = lifecycle::rank(run_at, job.priority);
         let labels = (!job.labels.is_empty()).then(|| Json::new(&job.labels)).transpose().map_err(no_json)?;
         // The release before this one reads the columns `timeout` and `backoff`.
         let policy = (job.policy != Policy::default()).then(|| Json::new(&job.policy));
@@ -131,7 +136,7 @@ impl WriteTx<'_> {
             job.queue,
             state.as_str(),
             job.priority,
-            lifecycle::rank(run_at, job.priority),
+            stored_rank(state, keys.as_deref(), rank),
             run_at.0,
             job.max_attempts,
             job.max_crashes,
@@ -143,7 +148,7 @@ impl WriteTx<'_> {
             backoff.as_ref().map(Json::as_str),
             labels.as_ref().map(Json::as_str),
             job.args.as_str(),
-            job.limit_key,
+            keys,
             batch,
             (job.start == Start::AfterChildren).then_some(0),
             policy.as_ref().map(Json::as_str),
@@ -151,7 +156,10 @@ impl WriteTx<'_> {
         if inserted == 0 {
             return Ok(None);
         }
-        self.moved(&Change { to: Some(state), ..self.change(id, &job.kind, &job.queue, 0) });
+        let (version, cost) = (job.version, job.policy.cost);
+        let keyed = keys.as_deref().map(|keys| Keyed { keys, seq, version, rank, cost, held: None });
+        let change = Change { to: Some(state), ..self.change(id, &job.kind, &job.queue, 0) };
+        self.moved(&change, keyed.as_ref())?;
         Ok(Some(seq))
     }
 }

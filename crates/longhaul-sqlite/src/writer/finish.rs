@@ -1,10 +1,12 @@
 use std::slice;
 
 use longhaul::{
-    Change, Finish, Json, Lease, LeaseStatus, NewJob, Outcome, Result, State, Timestamp, admit, lifecycle,
+    Change, Cost, Finish, Json, Lease, LeaseStatus, NewJob, Outcome, Result, State, Timestamp, admit,
+    lifecycle,
 };
 use rusqlite::{OptionalExtension, Row, params};
 
+use super::groups::Keyed;
 use super::run::{RunRow, held};
 use super::write_tx::{Isolation, WriteTx};
 use crate::error::fault;
@@ -58,16 +60,17 @@ impl WriteTx<'_> {
     }
 
     fn end(&mut self, lease: &Lease, row: RunRow, outcome: &Outcome) -> Result<LeaseStatus> {
-        let (status, paused) = (row.status(), self.pause_key(&row, outcome)?);
+        let (status, paused) = (row.status(), self.pause_first(&row, outcome)?);
         let next = lifecycle::finish(&row.run, paused.as_ref().unwrap_or(outcome), self.now);
         self.end_run(&lease.id, row, next)?;
         Ok(status)
     }
 
-    /// Pauses the limit key of a run that came to its limit; for the run itself this is a snooze until the pause ends.
-    fn pause_key(&self, row: &RunRow, outcome: &Outcome) -> Result<Option<Outcome>> {
-        let (Outcome::RateLimited { delay }, Some(key)) = (outcome, &row.limit_key) else { return Ok(None) };
-        let until = self.pause(key, *delay).map_err(fault("pause a limit key"))?;
+    /// Pauses the first limit key of a run that came to its limit; for the run itself this is a snooze until the pause ends.
+    fn pause_first(&mut self, row: &RunRow, outcome: &Outcome) -> Result<Option<Outcome>> {
+        let first = row.limit_key.as_ref().and_then(|keys| keys.split(',').next());
+        let (Outcome::RateLimited { delay }, Some(key)) = (outcome, first) else { return Ok(None) };
+        let until = self.pause_key(key, *delay)?;
         Ok(Some(Outcome::Snoozed { delay: until.since(self.now) }))
     }
 
@@ -76,12 +79,17 @@ impl WriteTx<'_> {
         if let Some(leased) = self.recall(signed(lease.token)) {
             let values =
                 params![leased.seq, signed(lease.token), self.now.0, output.as_str(), lease.id.as_str()];
-            if self.statements.complete_leased.execute(values).map_err(&fault)? > 0 {
+            let complete = match leased.held {
+                None => &mut self.statements.complete_leased,
+                Some(_) => &mut self.statements.complete_leased_keyed,
+            };
+            if complete.execute(values).map_err(&fault)? > 0 {
+                let keyed = leased.held.as_ref().map(|(keys, held)| ended(keys, leased.seq, Some(*held)));
                 let change = Change {
                     since: Some(leased.started_at),
                     ..self.change(&lease.id, &leased.kind, &leased.queue, leased.attempt)
                 };
-                return self.completed(change, None, follow_ups, LeaseStatus::Held);
+                return self.completed(change, keyed.as_ref(), None, follow_ups, LeaseStatus::Held);
             }
         }
         let run = self
@@ -110,17 +118,20 @@ impl WriteTx<'_> {
         }
         let change =
             Change { since: run.started_at, ..self.change(&lease.id, &run.kind, &run.queue, run.attempt) };
-        self.completed(change, run.batch, follow_ups, held(run.cancel_by))
+        let keyed = run.limit_key.as_deref().map(|keys| ended(keys, seq, run.held));
+        self.completed(change, keyed.as_ref(), run.batch, follow_ups, held(run.cancel_by))
     }
 
     fn completed(
         &mut self,
         change: Change<'_>,
+        keyed: Option<&Keyed<'_>>,
         batch: Option<i64>,
         follow_ups: &[NewJob],
         status: LeaseStatus,
     ) -> Result<LeaseStatus> {
-        self.moved(&Change { from: Some(State::Running), to: Some(State::Completed), ..change });
+        let change = Change { from: Some(State::Running), to: Some(State::Completed), ..change };
+        self.moved(&change, keyed).map_err(fault("complete"))?;
         self.notes.changed.push(change.id.clone());
         for job in follow_ups {
             // One by one: a follow-up that is there already, or whose key is another's, keeps no other back.
@@ -144,6 +155,13 @@ struct Completable {
     attempt: u32,
     started_at: Option<Timestamp>,
     steps: i64,
+    limit_key: Option<String>,
+    held: Option<i64>,
+}
+
+/// A job with limit keys that has completed: only what it took matters.
+fn ended(keys: &str, seq: i64, held: Option<i64>) -> Keyed<'_> {
+    Keyed { keys, seq, version: 0, rank: 0, cost: Cost::default(), held }
 }
 
 fn read_completable(row: &Row<'_>) -> rusqlite::Result<Completable> {
@@ -159,5 +177,7 @@ fn read_completable(row: &Row<'_>) -> rusqlite::Result<Completable> {
         attempt: columns.next(),
         started_at: columns.next::<Option<i64>>().map(Timestamp),
         steps: columns.next(),
+        limit_key: columns.next(),
+        held: columns.next(),
     })
 }

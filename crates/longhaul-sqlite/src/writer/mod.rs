@@ -6,9 +6,17 @@ mod changes;
 mod claim;
 mod command;
 mod enqueue;
+mod fair;
 mod finish;
+mod groups;
 mod heartbeat;
+mod held;
 mod keys;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+mod limit_costs;
+mod limits;
+mod merge;
 mod parked;
 mod pauses;
 mod prune;

@@ -106,28 +106,32 @@ impl WriteTx<'_> {
     pub(super) fn remove(&mut self, seq: i64, queue: &str, state: State) -> rusqlite::Result<()> {
         self.connection.prepare_cached("DELETE FROM events WHERE job = ?1")?.execute([seq])?;
         self.connection.prepare_cached("DELETE FROM steps WHERE job = ?1")?.execute([seq])?;
-        let (id, key, kind, attempt) = self
+        let (id, key, kind, attempt, limit_key, held) = self
             .connection
             .prepare_cached(include_str!("../sql/remove_job.sql"))?
             .query_row([seq], |row| {
                 let mut columns = Columns::new(row);
                 let (id, key): (_, Option<String>) = (columns.id(), columns.next());
-                Ok((id, key, columns.next::<String>(), columns.next()))
+                let (kind, attempt) = (columns.next::<String>(), columns.next());
+                Ok((id, key, kind, attempt, columns.next::<Option<String>>(), columns.next::<Option<i64>>()))
             })?;
+        if let (Some(keys), Some(held)) = (&limit_key, held) {
+            self.give_back(keys, held)?;
+        }
         if let Some(key) = key {
             self.free_unique_key(&key, seq)?;
         }
         self.connection
             .prepare_cached("INSERT OR REPLACE INTO tombstones (id, expires_at) VALUES (?1, ?2)")?
             .execute(params![id.as_str(), self.now.plus(GONE_FOR).0])?;
-        self.moved(&Change { from: Some(state), ..self.change(&id, &kind, queue, attempt) });
+        self.moved(&Change { from: Some(state), ..self.change(&id, &kind, queue, attempt) }, None)?;
         self.notes.changed.push(id);
         Ok(())
     }
 
     /// Sets a queue's configuration, and notes beside its counts what a sweep must know of it.
     pub(crate) fn set_queue(&mut self, queue: &str, text: &str, config: &QueueConfig) -> Result<()> {
-        let write = || {
+        let mut write = || {
             self.connection
                 .prepare_cached("INSERT OR REPLACE INTO queues (name, config) VALUES (?1, ?2)")?
                 .execute(params![queue, text])?;
@@ -137,7 +141,7 @@ impl WriteTx<'_> {
                     .prepare_cached(include_str!("../sql/set_retention.sql"))?
                     .execute(params![queue, state.as_str(), most])?;
             }
-            Ok(())
+            self.set_fair(queue, config)
         };
         write().map_err(fault("configure a queue"))
     }
@@ -153,6 +157,13 @@ impl WriteTx<'_> {
                 include_str!("../sql/forget_samples.sql"),
             ] {
                 self.connection.prepare_cached(sql)?.execute(params![self.now.0, limit])?;
+            }
+            let micros = self.now.0.saturating_mul(1_000);
+            self.connection
+                .prepare_cached(include_str!("../sql/forget_limit_keys.sql"))?
+                .execute(params![micros, limit])?;
+            if self.has_fair_queues {
+                self.connection.prepare_cached(include_str!("../sql/forget_turns.sql"))?.execute([limit])?;
             }
             self.connection
                 .prepare_cached(include_str!("../sql/forget_workers.sql"))?
@@ -214,8 +225,10 @@ mod tests {
     fn a_bound_that_is_set_later_is_kept_at_the_next_sweep() {
         let file = idle(3);
         assert_eq!(sweep(&file).1, 0);
-        let config =
-            |keep: Keep| QueueConfig { retention: Retention { completed: keep, ..Retention::default() } };
+        let config = |keep: Keep| QueueConfig {
+            retention: Retention { completed: keep, ..Retention::default() },
+            ..QueueConfig::default()
+        };
         let mut tx = file.begin();
         let by_count = config(Keep { age: None, count: Some(0) });
         tx.set_queue("q1", "{}", &by_count).unwrap();

@@ -1,11 +1,13 @@
 use longhaul::lifecycle::{self, Next, Token};
 use longhaul::{
-    AttemptError, Change, JobId, Json, KEPT_ERRORS, Lease, LeaseStatus, Result, State, Timestamp,
+    AttemptError, Change, Cost, JobId, Json, KEPT_ERRORS, Lease, LeaseStatus, Result, State, Timestamp,
 };
 use rusqlite::{OptionalExtension, Row, params};
 
+use super::groups::{Keyed, cost_of};
 use super::write_tx::WriteTx;
 use crate::error::fault;
+use crate::limit_key::stored_rank;
 use crate::row::{Columns, signed};
 
 /// The row of a running job whose lease was found to be current.
@@ -27,6 +29,9 @@ pub(super) struct RunRow {
     kind: String,
     started_at: Option<Timestamp>,
     pub(super) steps: i64,
+    version: u32,
+    cost: Cost,
+    held: Option<i64>,
 }
 
 fn read_run(row: &Row<'_>) -> rusqlite::Result<RunRow> {
@@ -54,6 +59,9 @@ fn read_run(row: &Row<'_>) -> rusqlite::Result<RunRow> {
         kind: columns.next(),
         started_at: columns.next::<Option<i64>>().map(Timestamp),
         steps: columns.next(),
+        version: columns.next(),
+        cost: cost_of(columns.parsed()),
+        held: columns.next(),
     })
 }
 
@@ -119,6 +127,7 @@ impl WriteTx<'_> {
         }
         let error = next.error.as_ref().filter(|_| next.state != State::Cancelled);
         let error = error.map(|error| error.message.clone()).filter(|_| self.is_observed());
+        let rank = lifecycle::rank(next.run_at, row.priority);
         let mut errors = row.errors;
         errors.extend(next.error);
         errors.drain(..errors.len().saturating_sub(KEPT_ERRORS));
@@ -130,7 +139,7 @@ impl WriteTx<'_> {
                     row.seq,
                     next.state.as_str(),
                     self.now.0,
-                    lifecycle::rank(next.run_at, row.priority),
+                    stored_rank(next.state, row.limit_key.as_deref(), rank),
                     next.run_at.0,
                     next.attempt,
                     next.interruptions,
@@ -141,14 +150,17 @@ impl WriteTx<'_> {
                     next.token == Token::Kept,
                 ])
             })
-            .map_err(fault)?;
-        self.moved(&Change {
+            .map_err(&fault)?;
+        let (seq, version, cost, held) = (row.seq, row.version, row.cost, row.held);
+        let keyed = row.limit_key.as_deref().map(|keys| Keyed { keys, seq, version, rank, cost, held });
+        let change = Change {
             from: Some(from),
             to: Some(next.state),
             since: row.started_at.filter(|_| from == State::Running),
             error: error.as_deref(),
             ..self.change(id, &row.kind, &row.queue, next.attempt)
-        });
+        };
+        self.moved(&change, keyed.as_ref()).map_err(fault)?;
         if is_finished {
             self.child_ended(row.batch, next.state);
         }

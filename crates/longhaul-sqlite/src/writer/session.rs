@@ -34,7 +34,7 @@ pub(super) struct Session<'w> {
     tx: WriteTx<'w>,
     pub(super) waiting: Waiting,
     parked: Parked,
-    /// When the next scheduled job falls due, where a claim waits.
+    /// When the next scheduled job falls due, or a limit key opens, where a claim waits.
     next_due: Option<Timestamp>,
     /// True where something may have become available unseen since the parked claims were last served.
     look_again: bool,
@@ -314,6 +314,9 @@ impl<'w> Session<'w> {
             finished.push(tx.run_isolated(isolation, |tx| tx.finish(&command.finishes))?);
         }
         if let Err(error) = tx.run_isolated(isolation, |tx| tx.promote_due(PROMOTED_AT_ONCE))? {
+            tracing::error!("{error}");
+        }
+        if let Err(error) = tx.run_isolated(isolation, WriteTx::open_for_claims)? {
             tracing::error!("{error}");
         }
         round.served = self.parked.serve(tx, woken, isolation)?;

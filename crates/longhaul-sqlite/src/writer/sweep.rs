@@ -24,6 +24,7 @@ impl WriteTx<'_> {
         for lease in self.leases(include_str!("../sql/overdue_cancels.sql"), &[&now, &rows])? {
             swept.fenced += u64::from(self.each(&lease, |tx| tx.fence(&lease))? == Some(true));
         }
+        self.release_what_is_held_on(rows).map_err(fault("give slots back"))?;
         swept.pruned = self.prune(rows)?;
         self.forget(rows)?;
         Ok(swept)
@@ -38,6 +39,7 @@ impl WriteTx<'_> {
         self.connection
             .execute("UPDATE workers SET owned = 0 WHERE owned = 1", [])
             .map_err(fault("disown workers"))?;
+        self.count_held_anew().map_err(fault("count the slots of limit keys"))?;
         Ok(taken)
     }
 

@@ -1,4 +1,4 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -6,6 +6,9 @@ use longhaul::{Change, Changes, Claimed, Clock, JobId, KeptChange, Result, State
 use rusqlite::{Connection, params};
 
 use super::changes::Names;
+use super::fair::FairQueue;
+use super::groups::{Displaced, Keyed};
+use super::limits::Key;
 use super::statements::Statements;
 use crate::error::{fault, panicked, unavailable};
 use crate::lease_clock::{LeaseClock, LeaseTime};
@@ -34,6 +37,13 @@ pub(crate) struct WriteTx<'c> {
     is_observed: bool,
     /// True where some queue may be paused; which, a claim looks up.
     pub(super) has_paused_queues: bool,
+    /// True where some queue may be fair.
+    pub(super) has_fair_queues: bool,
+    /// True where some job with limit keys may wait.
+    pub(super) has_groups: bool,
+    /// The limit keys and the queues that this transaction has looked at.
+    pub(super) keys: HashMap<String, Key>,
+    pub(super) fair: HashMap<String, Option<FairQueue>>,
     /// True where this store holds the lock file, so that a successor may take over from its workers.
     pub(super) owner: bool,
     pub(super) isolation: Isolation,
@@ -63,6 +73,10 @@ pub(super) struct Notes {
     pub(super) ended_children: Vec<(i64, State)>,
     /// Closing jobs that were created and may turn out to have no children.
     pub(super) new_batches: Vec<i64>,
+    /// Limit keys of which slots were given back, and that keep groups back.
+    pub(super) given_back: BTreeSet<String>,
+    /// Groups that have gone or moved on, but for those that a claim has taken jobs of.
+    pub(super) displaced: Vec<Displaced>,
     /// True where a claim stopped at its bound, so that there may be more to take at once.
     pub(super) stopped_early: bool,
 }
@@ -77,12 +91,24 @@ struct QueueNotes {
 impl Notes {
     /// Forgets all, and keeps the memory: there is a transaction after each.
     fn clear(&mut self) {
-        let Self { queues, changed, changes, scheduled, ended_children, new_batches, stopped_early } = self;
+        let Self {
+            queues,
+            changed,
+            changes,
+            scheduled,
+            ended_children,
+            new_batches,
+            given_back,
+            displaced,
+            stopped_early,
+        } = self;
         queues.clear();
         changed.clear();
         changes.clear();
         ended_children.clear();
         new_batches.clear();
+        given_back.clear();
+        displaced.clear();
         (*scheduled, *stopped_early) = (false, false);
     }
 
@@ -104,6 +130,8 @@ pub(super) struct Leased {
     pub(super) queue: Arc<str>,
     pub(super) attempt: u32,
     pub(super) started_at: Timestamp,
+    /// Its limit keys and the slots of them that it takes.
+    pub(super) held: Option<(Arc<str>, i64)>,
 }
 
 /// Leases that end otherwise than by a completion here stay remembered; beyond this many, all are forgotten.
@@ -132,6 +160,10 @@ impl<'c> WriteTx<'c> {
             changes,
             is_observed: false,
             has_paused_queues: false,
+            has_fair_queues: false,
+            has_groups: false,
+            keys: HashMap::new(),
+            fair: HashMap::new(),
             owner,
             isolation: Isolation::Together,
         })
@@ -143,6 +175,7 @@ impl<'c> WriteTx<'c> {
 
     pub(super) fn begin(&mut self, isolation: Isolation) -> Result<()> {
         self.notes.clear();
+        self.forget_limits();
         self.isolation = isolation;
         self.is_observed = self.changes.is_observed();
         self.statements.begin.raw_execute().map_err(fault("begin a transaction"))?;
@@ -150,18 +183,24 @@ impl<'c> WriteTx<'c> {
         self.now = self.clock.now();
         self.lease_now = self.lease_clock.now(&self.clock);
         // Another process may have drawn numbers, or paused a queue, since.
-        let newest = self.statements.newest.query_row([], |row| Ok((row.get(0)?, row.get(1)?)));
+        let newest = self
+            .statements
+            .newest
+            .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
         if newest.is_err() {
             // A transaction that was left open would keep every later one from beginning.
             self.roll_back();
         }
-        let (newest, has_paused_queues) = newest.map_err(fault("read the newest job"))?;
-        self.sequence.observe(newest);
-        self.has_paused_queues = has_paused_queues;
+        let newest: (i64, bool, bool, bool) = newest.map_err(fault("read the newest job"))?;
+        self.sequence.observe(newest.0);
+        (self.has_paused_queues, self.has_fair_queues, self.has_groups) = (newest.1, newest.2, newest.3);
         Ok(())
     }
 
     pub(super) fn commit(&mut self) -> Result<()> {
+        // The claims that wait have been served by now.
+        self.notes.stopped_early |= self.open_what_was_freed()?;
+        self.write_limits().map_err(fault("count what limit keys have given"))?;
         self.write_counts().map_err(fault("count"))?;
         self.statements.commit.raw_execute().map_err(fault("commit"))?;
         Ok(())
@@ -208,12 +247,17 @@ impl<'c> WriteTx<'c> {
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<Result<T, E>> {
+        if !self.connection.is_autocommit() {
+            // What is undone is forgotten, and must not take with it what was taken before.
+            self.write_limits().map_err(fault("count what limit keys have given"))?;
+        }
         self.execute("SAVEPOINT")?;
         let notes = self.notes.clone();
         let done = catch_unwind(AssertUnwindSafe(|| work(self)));
         if !matches!(done, Ok(Ok(_))) {
             self.known_workers.clear();
             self.notes = notes;
+            self.forget_limits();
             self.execute("ROLLBACK TO")?;
         }
         self.execute("RELEASE")?;
@@ -230,13 +274,24 @@ impl<'c> WriteTx<'c> {
         run.map(|_| ()).map_err(fault("run a transaction"))
     }
 
+    /// Writes what has been taken so far of limit keys and turns.
+    fn write_limits(&mut self) -> rusqlite::Result<()> {
+        self.write_keys()?;
+        self.write_turns()
+    }
+
+    fn forget_limits(&mut self) {
+        self.keys.clear();
+        self.fair.clear();
+    }
+
     /// Draws the next number for a job or a lease.
     pub(super) fn draw(&mut self) -> i64 {
         self.sequence.next(self.lease_now.ticks)
     }
 
     /// Notes where a job's row is that is claimed now.
-    pub(super) fn remember(&mut self, token: i64, seq: i64, claimed: &Claimed) {
+    pub(super) fn remember(&mut self, token: i64, seq: i64, claimed: &Claimed, held: Option<(&str, i64)>) {
         if self.leased.len() >= REMEMBERED_LEASES {
             self.leased.clear();
         }
@@ -246,6 +301,7 @@ impl<'c> WriteTx<'c> {
             queue: self.names.queue(&claimed.queue),
             attempt: claimed.attempt,
             started_at: self.now,
+            held: held.map(|(keys, slots)| (self.names.keys(keys), slots)),
         };
         self.leased.insert(token, leased);
     }
@@ -270,8 +326,9 @@ impl<'c> WriteTx<'c> {
         Change { id, kind, queue, from: None, to: None, attempt, at: self.now, since: None, error: None }
     }
 
-    /// Notes that a job changes its state now; `since` and `error` are for those who observe it.
-    pub(super) fn moved(&mut self, change: &Change<'_>) {
+    /// Notes that a job changes its state now, after its row has; `since` and `error` are for those who observe it. Of a job
+    /// with limit keys, `keyed` is what its group and keys must know, which whoever claims it sees to.
+    pub(super) fn moved(&mut self, change: &Change<'_>, keyed: Option<&Keyed<'_>>) -> rusqlite::Result<()> {
         let notes = match self.notes.queues.get_mut(change.queue) {
             Some(notes) => notes,
             None => self.notes.queues.entry(change.queue.to_owned()).or_default(),
@@ -284,6 +341,27 @@ impl<'c> WriteTx<'c> {
         self.notes.scheduled |= [change.from, change.to].contains(&Some(State::Scheduled));
         if self.is_observed {
             self.notes.changes.push(self.names.keep(change));
+        }
+        match keyed {
+            Some(job) => self.limit(change, job),
+            None if self.has_fair_queues && change.to == Some(State::Available) => {
+                self.plain_arrived(change.queue)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps groups, and what is taken of limit keys, in step with a job that changes its state.
+    fn limit(&mut self, change: &Change<'_>, job: &Keyed<'_>) -> rusqlite::Result<()> {
+        if change.from == Some(State::Running)
+            && let Some(held) = job.held
+        {
+            self.give_back(job.keys, held)?;
+        }
+        match (change.from, change.to) {
+            (Some(State::Available), _) => self.depart(change, job),
+            (_, Some(State::Available)) => self.arrive(change, job),
+            _ => Ok(()),
         }
     }
 

@@ -8,6 +8,7 @@ mod conformance;
 mod containment;
 mod crossing;
 mod disk;
+mod limits;
 mod liveness;
 mod owner;
 mod releases;

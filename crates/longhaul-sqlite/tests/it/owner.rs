@@ -19,7 +19,7 @@ pub(crate) fn job(id: &str) -> NewJob {
         max_attempts: 3,
         max_crashes: 5,
         policy: longhaul::Policy::default(),
-        limit_key: None,
+        limit_keys: Vec::new(),
         unique: None,
         idempotency: None,
         parent: None,

@@ -21,7 +21,7 @@ async fn record(store: &SqliteStore, name: &str) -> JobRecord {
     store.get(&[id(name)]).await.unwrap().remove(0).found().unwrap()
 }
 
-fn file(folder: &TempDir) -> PathBuf {
+pub(crate) fn file(folder: &TempDir) -> PathBuf {
     folder.path().join("jobs.db")
 }
 
@@ -47,7 +47,7 @@ async fn a_file_of_the_first_schema_is_migrated_with_its_jobs_and_goes_on() {
 
     let ran = record(&store, "ran").await;
     assert_eq!((ran.state, ran.attempt, ran.crashes), (State::Available, 0, 1), "its server has ended");
-    assert_eq!((ran.children, ran.limit_key), (None, None));
+    assert_eq!((ran.children, ran.limit_keys), (None, Vec::new()));
     let log = store.events(&id("ran"), 0, 10, Duration::ZERO).await.unwrap().unwrap();
     assert_eq!(log.len(), 3, "what it had written, and its state: {log:?}");
     let retries = record(&store, "retries").await;
@@ -69,7 +69,7 @@ async fn a_file_of_the_first_schema_is_migrated_with_its_jobs_and_goes_on() {
     assert_eq!(answer.id, id("done"));
 
     let closing = NewJob { start: Start::AfterChildren, ..job("all") };
-    let child = NewJob { parent: Some(id("all")), limit_key: Some("post".into()), ..job("child") };
+    let child = NewJob { parent: Some(id("all")), limit_keys: vec!["post".into()], ..job("child") };
     let answers = store.enqueue(vec![closing, child]).await.unwrap();
     assert!(answers.iter().all(Enqueued::is_created), "and what is new works in it");
     let claimed = store.claim(claim("w", process_id(), Duration::ZERO)).await.unwrap();
@@ -125,13 +125,13 @@ async fn the_statements_of_the_previous_release_work_on_the_newest_schema() {
 }
 
 /// A process of the previous release, as far as its statements go.
-struct Previous(Connection);
+pub(crate) struct Previous(Connection);
 
 const TOKEN: i64 = 2_000;
 const NOW: i64 = 1_000;
 
 impl Previous {
-    fn open(path: &Path) -> Self {
+    pub(crate) fn open(path: &Path) -> Self {
         let connection = Connection::open(path).unwrap();
         connection.busy_timeout(Duration::from_secs(60)).unwrap();
         Self(connection)
@@ -145,7 +145,11 @@ impl Previous {
         self.execute(include_str!("previous_release/add_count.sql"), params!["default", state, change]);
     }
 
-    fn insert(&self, seq: i64, name: &str) {
+    pub(crate) fn insert(&self, seq: i64, name: &str) {
+        self.insert_keyed(seq, name, None);
+    }
+
+    pub(crate) fn insert_keyed(&self, seq: i64, name: &str, limit_key: Option<&str>) {
         let null = None::<String>;
         self.execute(
             include_str!("previous_release/insert_job.sql"),
@@ -169,7 +173,7 @@ impl Previous {
                 null,
                 null,
                 "{}",
-                null,
+                limit_key,
                 null,
                 null
             ],
@@ -178,7 +182,7 @@ impl Previous {
     }
 
     /// The jobs that it has claimed, by their rows.
-    fn claim(&self, slots: i64) -> Vec<(i64, String)> {
+    pub(crate) fn claim(&self, slots: i64) -> Vec<(i64, String)> {
         let mut candidates = self.0.prepare(include_str!("previous_release/claim_candidates.sql")).unwrap();
         let read = |row: &Row<'_>| Ok((row.get("seq")?, row.get("id")?));
         let found = candidates.query_map(params!["default", "ship", 1, slots], read).unwrap();
@@ -200,7 +204,7 @@ impl Previous {
         self.ended("completed");
     }
 
-    fn complete(&self, id: &str) {
+    pub(crate) fn complete(&self, id: &str) {
         let seq: i64 = self
             .0
             .query_row(include_str!("previous_release/completable_job.sql"), params![id, TOKEN], |row| {

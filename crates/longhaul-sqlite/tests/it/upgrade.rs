@@ -60,7 +60,7 @@ async fn every_job_of_a_version_1_file_is_as_it_was() {
         ("cached", State::Completed),
     ];
     assert_eq!(states, expected);
-    assert!(found.iter().all(|job| (job.limit_key.as_ref(), job.children) == (None, None)));
+    assert!(found.iter().all(|job| job.limit_keys.is_empty() && job.children.is_none()));
     let running = fx.job(&id("running")).await;
     assert_eq!(running.progress.unwrap().message, "page 2 of 5");
     assert_eq!(fx.job(&id("cached")).await.output.unwrap().as_str(), r#"{"bytes":512}"#);
@@ -130,7 +130,7 @@ async fn a_version_1_file_takes_batches_and_limit_keys() {
     let closing = NewJob { start: Start::AfterChildren, ..named("closing") };
     let child = |name: &str| NewJob {
         parent: Some(JobId::new("closing").unwrap()),
-        limit_key: Some("provider".into()),
+        limit_keys: vec!["provider".into()],
         ..named(name)
     };
     fx.enqueue_all(vec![closing, child("a"), child("b")]).await;

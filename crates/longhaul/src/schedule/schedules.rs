@@ -348,7 +348,7 @@ impl Schedules {
         }
         let completed = Keep { age: Some(Duration::from_secs(86_400)), count: Some(MAX_SCHEDULES as u64) };
         let retention = Retention { completed, failed: Keep::default(), cancelled: Keep::default() };
-        self.store().set_queue(QUEUE, &QueueConfig { retention }).await
+        self.store().set_queue(QUEUE, &QueueConfig { retention, ..QueueConfig::default() }).await
     }
 }
 

@@ -29,7 +29,8 @@ pub struct Window {
 pub struct Report {
     /// The length of the window as it was counted, whole pieces.
     pub window: Duration,
-    /// The length of a piece as it was counted: whole minutes, or whole hours where the window is longer than a day.
+    /// The length of a piece as it was counted: whole minutes, or whole hours where it is asked to be an hour at
+    /// least or the window is longer than a day.
     pub step: Duration,
     /// The counts of each piece, oldest first, those with nothing too.
     pub series: Vec<Point>,
@@ -130,7 +131,9 @@ impl Window {
     /// Whole pieces, the last of which is the one that now is in.
     fn pieces(&self, now: Timestamp) -> Pieces {
         let length = self.length.clamp(MINUTE, LONGEST);
-        let (series, unit) = if length > BY_MINUTES { (HOURS, HOUR) } else { (MINUTES, MINUTE) };
+        // A day of minutes is thousands of samples, so they are read only where they are told apart.
+        let by_hours = length > BY_MINUTES || (length > HOUR && self.step >= HOUR);
+        let (series, unit) = if by_hours { (HOURS, HOUR) } else { (MINUTES, MINUTE) };
         let units = |length: Duration| length.as_secs().div_ceil(unit.as_secs()).max(1) as i64;
         let fewest = units(length).div_euclid(MAX_PIECES) + i64::from(units(length) % MAX_PIECES > 0);
         let step_units = units(self.step.min(length)).max(fewest);
@@ -217,7 +220,8 @@ impl Recorder {
     /// # Errors
     /// A store that is away.
     pub async fn failures(&self, window: &Window, now: Timestamp) -> Result<Failures> {
-        let step = window.length.clamp(MINUTE, LONGEST) / SPARKS;
+        let length = window.length.clamp(MINUTE, LONGEST);
+        let step = if length < BY_MINUTES { length / SPARKS } else { (length / SPARKS).max(HOUR) };
         let pieces = Window { step, ..window.clone() }.pieces(now);
         let mut groups: HashMap<String, Group> = HashMap::new();
         let read = |piece: usize, Failed { failures }: Failed| {

@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
-use futures::{FutureExt, TryFutureExt};
 
 use super::context::Context;
 use super::layer::{Run, RunResult};
@@ -32,7 +32,7 @@ impl Registry {
     pub fn register<J: Job>(&mut self, state: J::State) {
         // Cloned as the application does it only where a panic of that is contained.
         let state = Arc::new(state);
-        let run = move |run: Run| work::<J>(Arc::clone(&state), run).err_into().boxed();
+        let run = move |run: Run| work::<J>(Arc::clone(&state), run).boxed();
         self.kinds.insert(J::KIND, Runner { version: J::VERSION, backoff: J::backoff, run: Arc::new(run) });
     }
 
@@ -51,13 +51,13 @@ impl Registry {
 
 /// All of a run that is the application's code: it reads its args, clones its state, works, writes its output, and drops all
 /// of them.
-async fn work<J: Job>(state: Arc<J::State>, run: Run) -> JobResult<Json> {
+async fn work<J: Job>(state: Arc<J::State>, run: Run) -> RunResult {
     let args = run.job.claimed.args.to::<J>();
     let args = args.map_err(|e| JobError::fatal(format!("failed to read args: {e}")))?;
     let context = Context::new(J::State::clone(&state), run);
     let output = args.run(context).await?;
     let output = Json::new(&output);
-    keepable(output.map_err(|e| JobError::fatal(format!("failed to write the output: {e}")))?)
+    Ok(keepable(output.map_err(|e| JobError::fatal(format!("failed to write the output: {e}")))?)?)
 }
 
 /// An output, where it is within the bound of one.

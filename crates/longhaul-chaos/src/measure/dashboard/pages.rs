@@ -33,7 +33,7 @@ impl Page {
 /// What the pages of the dashboard ask for.
 pub(super) async fn all(served: &Served, filled: Filled) -> Result<Vec<Page>> {
     let mut pages = Vec::new();
-    for (name, window, step) in [("1 h", 3_600, 60), ("24 h", 86_400, 1_200), ("7 d", 604_800, 7_200)] {
+    for (name, window, step) in [("1 h", 3_600, 60), ("24 h", 86_400, 3_600), ("7 d", 604_800, 7_200)] {
         pages.push(Page::new(format!("Overview, {name}"), move |_| {
             let stats = format!("/api/stats?window={window}&step={step}");
             vec!["/api/queues".into(), stats, format!("/api/errors?window={window}")]

@@ -80,8 +80,8 @@
 //!
 //! # Cost
 //!
-//! A worker without layers of its own allocates nothing for them. Each call of `layer` costs two allocations a run; layers that
-//! belong together can be added as one, as a tuple.
+//! A worker without layers of its own allocates nothing for them. With them a run costs four allocations more, and two for each
+//! call of `layer`; layers that belong together can be added as one, as a tuple.
 //!
 //! Longhaul's own are layers, too. From outside to inside: the tracing span of the run (`run`, level info, with `job`, `kind`,
 //! `queue`, `attempt`), the measuring of its time, those that were added, the job's timeout, and the containment of panics.

@@ -61,7 +61,9 @@ impl RunService {
     {
         match (&service as &dyn Any).downcast_ref::<Self>() {
             Some(known) => known.clone(),
-            None => Self { inner: CatchPanic.layer(Inner::Layered(Box::new(service))) },
+            None => {
+                Self { inner: CatchPanic.layer(Inner::Layered { service: Arc::new(service), ready: None }) }
+            }
         }
     }
 }
@@ -86,10 +88,22 @@ impl fmt::Debug for RunService {
     }
 }
 
-#[derive(Clone)]
 enum Inner {
     Kinds(Arc<Registry>),
-    Layered(Box<dyn Erased>),
+    Layered {
+        service: Arc<dyn Erased>,
+        /// A clone of it for one run, from the first look at whether it is ready.
+        ready: Option<Box<dyn Erased>>,
+    },
+}
+
+impl Clone for Inner {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Kinds(registry) => Self::Kinds(Arc::clone(registry)),
+            Self::Layered { service, .. } => Self::Layered { service: Arc::clone(service), ready: None },
+        }
+    }
 }
 
 impl Service<Run> for Inner {
@@ -100,14 +114,16 @@ impl Service<Run> for Inner {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), RunError>> {
         match self {
             Self::Kinds(_) => Poll::Ready(Ok(())),
-            Self::Layered(service) => service.ready(cx),
+            Self::Layered { service, ready } => ready.get_or_insert_with(|| service.clone_box()).ready(cx),
         }
     }
 
     fn call(&mut self, run: Run) -> BoxFuture<'static, RunResult> {
         let registry = match self {
             Self::Kinds(registry) => registry,
-            Self::Layered(service) => return service.run(run),
+            Self::Layered { service, ready } => {
+                return ready.take().unwrap_or_else(|| service.clone_box()).run(run);
+            }
         };
         if let Some(runner) = registry.get(&run.job().kind) {
             return runner.run(run);
@@ -148,11 +164,5 @@ where
     fn run(&mut self, run: Run) -> BoxFuture<'static, RunResult> {
         let running = self.call(run);
         async move { running.await.map_err(|error| RunError::from(error.into())) }.boxed()
-    }
-}
-
-impl Clone for Box<dyn Erased> {
-    fn clone(&self) -> Self {
-        (**self).clone_box()
     }
 }

@@ -3,6 +3,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -48,51 +49,60 @@ pub(crate) struct Stack {
     pub(crate) registry: Arc<Registry>,
     longhaul: Longhaul,
     service: Traced<Metered<RunService>>,
-    /// The time that layers have to end.
-    grace: Duration,
+    has_layers: bool,
 }
 
 impl Stack {
     pub(crate) fn new(registry: Registry, layers: &Layers, longhaul: Longhaul) -> Self {
         let registry = Arc::new(registry);
-        let kinds = RunService::kinds(Arc::clone(&registry));
-        let (service, grace) = match layers.0.as_slice() {
-            // The cut-off around all is near enough to the job.
-            [] => (kinds, Duration::ZERO),
-            layers => {
-                let job = RunService::of(CutOffLayer.layer(kinds));
-                (layers.iter().rev().fold(job, |inner, layer| layer.around(inner)), LAYER_GRACE)
-            }
-        };
-        Self { registry, longhaul, service: Trace.layer(Meter.layer(service)), grace }
+        let mut service = RunService::kinds(Arc::clone(&registry));
+        let has_layers = !layers.0.is_empty();
+        if has_layers {
+            let job = RunService::of(CutOffLayer.layer(service));
+            service = layers.0.iter().rev().fold(job, |inner, layer| layer.around(inner));
+        }
+        Self { registry, longhaul, service: Trace.layer(Meter.layer(service)), has_layers }
     }
 
     /// Runs a job until it ends, or is cut off and its layers have had their time. Its panics go no further.
     pub(crate) async fn run(&self, job: &Arc<RunningJob>) -> RunResult {
-        let clock = &job.runtime.clock;
         let run = Run::new(Arc::clone(job), self.longhaul.clone());
+        if self.has_layers {
+            // Apart, so that runs without layers have a small future.
+            return self.run_in_layers(run).boxed().await;
+        }
         let began = run.began;
+        // Ready at once, and with nothing of an application's outside of what catches its panics.
+        let running = self.service.clone().call(run);
+        tokio::select! {
+            // The run first: most end at their first poll, and never need to listen for the rest.
+            biased;
+            result = running => result,
+            cut_off = cut_off(job, began) => Err(cut_off.end(job)),
+        }
+    }
+
+    async fn run_in_layers(&self, run: Run) -> RunResult {
+        let (job, began) = (Arc::clone(&run.job), run.began);
+        let clock = &job.runtime.clock;
         let running = async {
             let mut service = self.service.clone();
             until_ready(&mut service, clock).await?;
             service.call(run).await
         };
-        let stopped = async {
-            let cut_off = cut_off(job, began).await;
-            if !self.grace.is_zero() {
-                clock.sleep(self.grace).await;
-            }
-            cut_off.end(job)
+        let cut_off = async {
+            let cut_off = cut_off(&job, began).await;
+            clock.sleep(LAYER_GRACE).await;
+            cut_off.end(&job)
         };
         let ended = async {
             tokio::select! {
-                // The run first: most end at their first poll, and never need to listen for the rest.
                 biased;
                 result = running => result,
-                error = stopped => Err(error),
+                error = cut_off => Err(error),
             }
         };
-        // An application's layers can panic here when they are cloned and when they are dropped.
+        // A service of an application's that was made ready and never called can panic here when it is dropped.
         contain_future(ended).await.unwrap_or_else(|panic| Err(RunError::panicked(panic)))
     }
 }

@@ -1,0 +1,126 @@
+//! What the file knows of limit keys, for the writer and for readers.
+
+use longhaul::lifecycle::limits::KeyState;
+use longhaul::{KeyConfig, State, Timestamp};
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use crate::row::{Columns, unsigned};
+
+/// The rank that a job's row has. An available job that has limit keys stands in its lane behind all that have none: claims
+/// find it by its group, so that those of plain jobs never read it, and a process of an earlier release, which knows no groups,
+/// finds it all the same. Half of the numbers are left to either, which is more than there are times.
+pub(crate) fn stored_rank(state: State, limit_key: Option<&str>, rank: i64) -> i64 {
+    match (state, limit_key) {
+        (State::Available, Some(_)) => beyond_plain(rank),
+        _ => rank,
+    }
+}
+
+/// The rank of a job among those that have limit keys.
+pub(crate) fn beyond_plain(rank: i64) -> i64 {
+    BEHIND_PLAIN + rank.clamp(-FIRST_KEYED, FIRST_KEYED - 1)
+}
+
+/// The rank of a job among all, by the rank that its row has.
+pub(crate) fn natural_rank(stored: i64) -> i64 {
+    if stored < FIRST_KEYED { stored } else { stored - BEHIND_PLAIN }
+}
+
+/// The first rank of a job that has limit keys. The statements have it as `1 << 61`, and the next as `1 << 62`.
+pub(crate) const FIRST_KEYED: i64 = 1 << 61;
+const BEHIND_PLAIN: i64 = 1 << 62;
+
+/// A limit key as the file has it.
+#[derive(Debug, Default)]
+pub(crate) struct KeyRow {
+    /// The limits that were set for this very key.
+    pub(crate) config: Option<KeyConfig>,
+    /// Those that hold.
+    pub(crate) limits: KeyConfig,
+    pub(crate) state: KeyState,
+    /// When time alone may let a group go that it keeps back.
+    pub(crate) opens_at: Option<Timestamp>,
+    /// True where it has a row of its own.
+    pub(crate) is_stored: bool,
+    /// True where it may keep groups back.
+    pub(crate) keeps_back: bool,
+}
+
+/// Looks a limit key up.
+pub(crate) fn find(connection: &Connection, key: &str) -> rusqlite::Result<KeyRow> {
+    let mut find = connection.prepare_cached(include_str!("sql/find_key.sql"))?;
+    let row = find.query_row([key], read_key)?;
+    let limits = match row.config {
+        Some(own) => own,
+        None => limits_of_prefix(connection, key)?,
+    };
+    Ok(KeyRow { limits, ..row })
+}
+
+fn read_key(row: &Row<'_>) -> rusqlite::Result<KeyRow> {
+    let mut columns = Columns::new(row);
+    let state = KeyState {
+        used: unsigned(columns.next::<Option<i64>>().unwrap_or_default()),
+        rate_free_at: columns.next::<Option<i64>>().unwrap_or_default(),
+        rate: columns.parsed(),
+        closed_until: None,
+    };
+    let opens_at = columns.next::<Option<i64>>().map(Timestamp);
+    let closed_until = columns.next::<Option<i64>>().map(Timestamp);
+    Ok(KeyRow {
+        config: columns.parsed(),
+        limits: KeyConfig::default(),
+        state: KeyState { closed_until, ..state },
+        opens_at,
+        is_stored: columns.next(),
+        keeps_back: columns.next(),
+    })
+}
+
+/// The limits of the longest configured prefix of a key.
+fn limits_of_prefix(connection: &Connection, key: &str) -> rusqlite::Result<KeyConfig> {
+    let mut find = connection.prepare_cached(include_str!("sql/prefix_at_or_before.sql"))?;
+    let mut up_to = key;
+    loop {
+        // The last prefix in order up to the key is the longest one of it, or else shares a part with it: no prefix of the key
+        // that is longer than that part can be configured.
+        let found = find.query_row([up_to], |row| {
+            let mut columns = Columns::new(row);
+            Ok((columns.next::<String>(), columns.parsed::<KeyConfig>()))
+        });
+        let Some((prefix, config)) = found.optional()? else { return Ok(KeyConfig::default()) };
+        if key.starts_with(&prefix) {
+            return Ok(config.unwrap_or_default());
+        }
+        let shared = prefix.bytes().zip(key.bytes()).take_while(|(a, b)| a == b).count();
+        // Names are ASCII, so every length is between two characters.
+        let Some(shared) = key.get(..shared) else { return Ok(KeyConfig::default()) };
+        up_to = shared;
+    }
+}
+
+/// The first text in order behind all that begin with a prefix; `None` behind the empty one.
+pub(crate) fn end_of_prefix(prefix: &str) -> Option<String> {
+    // Names are ASCII, so the next character after the last is one.
+    let last = prefix.chars().last()?;
+    let next = char::from_u32(u32::from(last) + 1)?;
+    Some(format!("{}{next}", &prefix[..prefix.len() - last.len_utf8()]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_of_jobs_with_keys_are_behind_all_others_in_the_same_order() {
+        let ranks = [i64::MIN, -1, 0, 1_767_225_600_000, 1 << 61, i64::MAX];
+        let stored = ranks.map(|rank| stored_rank(State::Available, Some("a"), rank));
+        assert!(stored.is_sorted() && stored.iter().all(|rank| *rank >= FIRST_KEYED), "{stored:?}");
+        for rank in &ranks[1..4] {
+            assert_eq!(natural_rank(stored_rank(State::Available, Some("a"), *rank)), *rank);
+            assert_eq!(natural_rank(*rank), *rank);
+            assert_eq!(stored_rank(State::Scheduled, Some("a"), *rank), *rank, "until it is available");
+            assert_eq!(stored_rank(State::Available, None, *rank), *rank);
+        }
+    }
+}

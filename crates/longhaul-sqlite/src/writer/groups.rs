@@ -1,0 +1,276 @@
+use longhaul::lifecycle::limits;
+use longhaul::{Change, Cost, JobId, Policy};
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::write_tx::WriteTx;
+use crate::limit_key::natural_rank;
+use crate::row::Columns;
+
+/// A job that has limit keys, as far as its group and its keys must know it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keyed<'a> {
+    /// Its limit keys, as one text.
+    pub(super) keys: &'a str,
+    pub(super) seq: i64,
+    pub(super) version: u32,
+    /// Its rank among all jobs.
+    pub(super) rank: i64,
+    pub(super) cost: Cost,
+    /// The slots that its run took.
+    pub(super) held: Option<i64>,
+}
+
+/// The available jobs of one queue, kind, version and text of limit keys, which a claim takes one after the other. The place
+/// and the cost are those of its first job.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    pub(super) id: i64,
+    pub(super) lane: Source,
+    pub(super) keys: String,
+    pub(super) turn: i64,
+    pub(super) rank: i64,
+    pub(super) seq: i64,
+    pub(super) cost: Cost,
+    /// True where another group of its queue and keys may be kept back.
+    pub(super) has_kept_back: bool,
+}
+
+/// A queue, kind and version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Source {
+    pub(super) queue: String,
+    pub(super) kind: String,
+    pub(super) version: u32,
+}
+
+/// An open group that is not what it was: those behind it, which the keys keep back, may be the next.
+#[derive(Clone, Debug)]
+pub(super) struct Displaced {
+    pub(super) keys: String,
+    pub(super) lane: Source,
+}
+
+pub(super) fn read_group(row: &Row<'_>) -> rusqlite::Result<Group> {
+    let mut columns = Columns::new(row);
+    Ok(Group {
+        id: columns.next(),
+        lane: Source { queue: columns.next(), kind: columns.next(), version: columns.next() },
+        keys: columns.next(),
+        turn: columns.next(),
+        rank: columns.next(),
+        seq: columns.next(),
+        cost: Cost { slots: columns.next(), rate: columns.next() },
+        has_kept_back: columns.next(),
+    })
+}
+
+/// The cost in a job's policy.
+pub(super) fn cost_of(policy: Option<Policy>) -> Cost {
+    policy.unwrap_or_default().cost
+}
+
+/// The groups in which jobs of limit keys wait.
+///
+/// A claim reads the open ones of its lanes by their places. One that it finds kept back by a key is noted as such, and is not
+/// read again until the key may let it go. What holds between transactions, and makes that exact: where a key admits a cost and
+/// keeps back a group of that cost, a group of the same lane and key is open whose place is not behind it. So whatever lets
+/// a key admit more opens one group of each lane, and an open group that goes or moves on is replaced by the next of its keys.
+impl WriteTx<'_> {
+    /// A job has become available.
+    pub(super) fn arrive(&mut self, change: &Change<'_>, job: &Keyed<'_>) -> rusqlite::Result<()> {
+        match self.find_group(change, job)? {
+            // It waits behind the first.
+            Some((_, first, _)) if first <= (job.rank, job.seq) => Ok(()),
+            Some((id, _, turn)) => self.place(id, turn, job.rank, job.seq, &job.cost, None),
+            None => self.create_group(change, job),
+        }
+    }
+
+    /// An available job has gone otherwise than by a claim.
+    pub(super) fn depart(&mut self, change: &Change<'_>, job: &Keyed<'_>) -> rusqlite::Result<()> {
+        match self.find_group(change, job)? {
+            Some((id, (_, seq), turn)) if seq == job.seq => self.read_anew(id, turn, change, job),
+            _ => Ok(()),
+        }
+    }
+
+    /// An available job has another priority: `id` is the job's.
+    pub(super) fn reprioritized(
+        &mut self,
+        id: &JobId,
+        kind: &str,
+        queue: &str,
+        job: &Keyed<'_>,
+    ) -> rusqlite::Result<()> {
+        let change = self.change(id, kind, queue, 0);
+        match self.find_group(&change, job)? {
+            Some((id, (rank, seq), turn)) if seq == job.seq || (job.rank, job.seq) < (rank, seq) => {
+                self.read_anew(id, turn, &change, job)
+            }
+            Some(_) => Ok(()),
+            None => self.create_group(&change, job),
+        }
+    }
+
+    /// Number, first place and turn of a job's group.
+    #[allow(clippy::type_complexity, reason = "used in this file only")]
+    fn find_group(
+        &self,
+        change: &Change<'_>,
+        job: &Keyed<'_>,
+    ) -> rusqlite::Result<Option<(i64, (i64, i64), i64)>> {
+        self.connection
+            .prepare_cached(include_str!("../sql/find_group.sql"))?
+            .query_row(params![job.keys, change.queue, change.kind, job.version], |row| {
+                Ok((row.get(0)?, (row.get(1)?, row.get(2)?), row.get(3)?))
+            })
+            .optional()
+    }
+
+    fn create_group(&mut self, change: &Change<'_>, job: &Keyed<'_>) -> rusqlite::Result<()> {
+        let turn = self.turn_of_arrival(change.queue, job.keys)?;
+        let tie = if turn.is_some() { job.keys } else { "" };
+        let values = params![
+            job.keys,
+            change.queue,
+            change.kind,
+            job.version,
+            turn.unwrap_or(0),
+            tie,
+            job.rank,
+            job.seq,
+            job.cost.slots,
+            job.cost.rate
+        ];
+        let mut insert = self.connection.prepare_cached(include_str!("../sql/insert_group.sql"))?;
+        let id = insert.insert(values)?;
+        let mut note =
+            self.connection.prepare_cached("INSERT INTO group_keys (key, key_group) VALUES (?1, ?2)")?;
+        for key in job.keys.split(',') {
+            note.execute(params![key, id])?;
+        }
+        self.has_groups = true;
+        Ok(())
+    }
+
+    /// Gives a group the place that its first job has now, and lets claims look at it.
+    fn read_anew(
+        &mut self,
+        id: i64,
+        turn: i64,
+        change: &Change<'_>,
+        job: &Keyed<'_>,
+    ) -> rusqlite::Result<()> {
+        let first = self
+            .connection
+            .prepare_cached(include_str!("../sql/first_of_group.sql"))?
+            .query_row(params![job.keys, change.queue, change.kind, job.version], |row| {
+                let mut columns = Columns::new(row);
+                Ok((columns.next(), columns.next(), cost_of(columns.parsed())))
+            })
+            .optional()?;
+        match first {
+            Some((rank, seq, cost)) => self.place(id, turn, natural_rank(rank), seq, &cost, None)?,
+            None => self.remove_group(id, change.queue, job.keys, turn)?,
+        }
+        let lane =
+            Source { queue: change.queue.to_owned(), kind: change.kind.to_owned(), version: job.version };
+        self.notes.make_available(change.queue);
+        self.notes.displaced.push(Displaced { keys: job.keys.to_owned(), lane });
+        Ok(())
+    }
+
+    pub(super) fn place(
+        &self,
+        id: i64,
+        turn: i64,
+        rank: i64,
+        seq: i64,
+        cost: &Cost,
+        closed_by: Option<&str>,
+    ) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached(include_str!("../sql/place_group.sql"))?
+            .execute(params![id, turn, rank, seq, cost.slots, cost.rate, closed_by])?;
+        Ok(())
+    }
+
+    /// Removes a group of which no job waits.
+    pub(super) fn remove_group(
+        &mut self,
+        id: i64,
+        queue: &str,
+        keys: &str,
+        turn: i64,
+    ) -> rusqlite::Result<()> {
+        self.connection.prepare_cached("DELETE FROM key_groups WHERE id = ?1")?.execute([id])?;
+        let mut forget =
+            self.connection.prepare_cached("DELETE FROM group_keys WHERE key = ?1 AND key_group = ?2")?;
+        for key in keys.split(',') {
+            forget.execute(params![key, id])?;
+        }
+        drop(forget);
+        self.keep_turn(queue, keys, turn)
+    }
+
+    /// Opens groups that a key keeps back and admits now: the first of each cost, in one lane or in each. Notes when time
+    /// alone will admit others.
+    pub(super) fn open_groups(&mut self, key: &str, lane: Option<&Source>) -> rusqlite::Result<Vec<Group>> {
+        let mut opened = Vec::new();
+        let mut opens_at = None;
+        let (mut last, mut keeps_back) = (Cost { slots: 0, rate: 0 }, false);
+        while let Some(cost) = self.next_cost_kept_back(key, &last)? {
+            (last, keeps_back) = (cost, true);
+            let now = self.now;
+            let row = self.key(key)?;
+            match limits::closed(&row.limits, &row.state, &cost, now) {
+                None => self.open_first(key, &cost, lane, &mut opened)?,
+                Some(closed) => opens_at = [opens_at, closed.until()].into_iter().flatten().min(),
+            }
+        }
+        let row = self.key(key)?;
+        row.keeps_back = keeps_back;
+        if row.opens_at != opens_at {
+            row.opens_at = opens_at;
+            row.has_changed = true;
+            self.notes.scheduled = true;
+        }
+        Ok(opened)
+    }
+
+    fn next_cost_kept_back(&self, key: &str, last: &Cost) -> rusqlite::Result<Option<Cost>> {
+        self.connection
+            .prepare_cached(include_str!("../sql/next_cost_kept_back.sql"))?
+            .query_row(params![key, last.slots, last.rate], |row| {
+                Ok(Cost { slots: row.get(0)?, rate: row.get(1)? })
+            })
+            .optional()
+    }
+
+    fn open_first(
+        &mut self,
+        key: &str,
+        cost: &Cost,
+        lane: Option<&Source>,
+        opened: &mut Vec<Group>,
+    ) -> rusqlite::Result<()> {
+        let next = include_str!("../sql/first_kept_back_of_next_lane.sql");
+        let sql = if lane.is_some() { include_str!("../sql/first_kept_back.sql") } else { next };
+        let mut find = self.connection.prepare_cached(sql)?;
+        let mut open =
+            self.connection.prepare_cached("UPDATE key_groups SET closed_by = NULL WHERE id = ?1")?;
+        let nowhere = Source { queue: String::new(), kind: String::new(), version: 0 };
+        let mut at = lane.cloned().unwrap_or(nowhere);
+        loop {
+            let values = params![key, cost.slots, cost.rate, at.queue, at.kind, at.version];
+            let Some(group) = find.query_row(values, read_group).optional()? else { return Ok(()) };
+            open.execute([group.id])?;
+            self.notes.make_available(&group.lane.queue);
+            at = group.lane.clone();
+            opened.push(group);
+            if lane.is_some() {
+                return Ok(());
+            }
+        }
+    }
+}

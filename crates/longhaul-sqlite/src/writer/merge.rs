@@ -1,0 +1,429 @@
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::vec;
+
+use longhaul::{Claim, Claimed, Result};
+use rusqlite::{OptionalExtension, params};
+
+use super::claim::{Candidate, MOVED_AT_ONCE, read_candidate};
+use super::groups::{Group, Source, read_group};
+use super::write_tx::WriteTx;
+use crate::error::fault;
+use crate::limit_key::natural_rank;
+
+/// A claim of one queue in which jobs of limit keys wait, or which is fair: takes, again and again, the first by place among the
+/// plain jobs and the groups whose keys admit their first job.
+pub(super) struct Merge<'m, 'c> {
+    tx: &'m mut WriteTx<'c>,
+    claim: &'m Claim,
+    queue: &'m str,
+    is_fair: bool,
+    /// What is next of each source.
+    next: BTreeMap<Place, Next>,
+    plain: vec::IntoIter<Candidate>,
+    lanes: Vec<Lane>,
+    /// The groups that were read by their places, so that none is read twice.
+    read: HashSet<i64>,
+    /// The turns of keys that have taken one.
+    turns: HashMap<String, i64>,
+    /// Keys whose first job, of the kinds that the worker knows, is not admitted.
+    blocked: HashSet<String>,
+    /// Jobs and groups that were moved out of the way.
+    moved: usize,
+}
+
+/// The order of claims. In a queue that is not fair, turn and tie are the same of all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    turn: i64,
+    tie: String,
+    rank: i64,
+    seq: i64,
+}
+
+enum Next {
+    Plain(Box<Candidate>),
+    Group(Box<Member>),
+}
+
+/// A group in a claim.
+struct Member {
+    group: Group,
+    /// Its next jobs, as far as they were read.
+    jobs: VecDeque<Candidate>,
+    /// Rank, as the rows have it, and number of the last that was read.
+    last: (i64, i64),
+    /// True where it has no others.
+    has_all: bool,
+    /// True where the group's row is to be written.
+    has_changed: bool,
+    /// The number of jobs that are read next.
+    batch: usize,
+}
+
+/// The open groups of a kind and version, read some at a time.
+struct Lane {
+    kind: String,
+    version: u32,
+    /// The last group that was read; `None` where there is no other.
+    last: Option<(i64, Place)>,
+}
+
+/// The most groups that are read at once.
+const GROUPS_AT_ONCE: usize = 100;
+/// The most jobs of a group that are read at once.
+const JOBS_AT_ONCE: usize = 64;
+
+impl<'m, 'c> Merge<'m, 'c> {
+    pub(super) fn new(
+        tx: &'m mut WriteTx<'c>,
+        claim: &'m Claim,
+        queue: &'m str,
+        plain: Vec<Candidate>,
+    ) -> Self {
+        Self {
+            tx,
+            claim,
+            queue,
+            is_fair: false,
+            next: BTreeMap::new(),
+            plain: plain.into_iter(),
+            lanes: Vec::new(),
+            read: HashSet::new(),
+            turns: HashMap::new(),
+            blocked: HashSet::new(),
+            moved: 0,
+        }
+    }
+
+    /// Takes at most `free` jobs. A claim that meets very many groups which are kept back stops, and the writer looks again in
+    /// its next transaction.
+    pub(super) fn run(mut self, mut free: usize, claimed: &mut Vec<Claimed>) -> Result<()> {
+        let wanted = free;
+        self.begin(wanted).map_err(fault("look for groups"))?;
+        while free > 0
+            && let Some((place, next)) = self.next.pop_first()
+        {
+            match next {
+                Next::Plain(candidate) => {
+                    claimed.push(self.take_plain(*candidate, place.turn).map_err(fault("claim"))?);
+                    free -= 1;
+                }
+                Next::Group(member) => {
+                    self.read_behind(member.group.id, wanted).map_err(fault("look for groups"))?;
+                    if let Some(job) = self.take_of_group(member)? {
+                        claimed.push(job);
+                        free -= 1;
+                    }
+                    if self.moved >= MOVED_AT_ONCE {
+                        self.tx.notes.stopped_early = true;
+                        break;
+                    }
+                }
+            }
+        }
+        self.write().map_err(fault("note what waits"))
+    }
+
+    fn begin(&mut self, wanted: usize) -> rusqlite::Result<()> {
+        self.is_fair = self.tx.fair_queue(self.queue)?.is_some();
+        self.push_plain()?;
+        let claim = self.claim;
+        for supported in &claim.kinds {
+            let mut version = if supported.version == 1 {
+                Some(1)
+            } else {
+                self.next_version(&supported.kind, 0, supported.version)?
+            };
+            while let Some(present) = version {
+                let last = Some((0, Place { turn: i64::MIN, rank: i64::MIN, ..Place::default() }));
+                self.lanes.push(Lane { kind: supported.kind.clone(), version: present, last });
+                self.read_groups(self.lanes.len() - 1, wanted)?;
+                version = match present {
+                    present if present < supported.version => {
+                        self.next_version(&supported.kind, present, supported.version)?
+                    }
+                    _ => None,
+                };
+            }
+        }
+        Ok(())
+    }
+
+    fn next_version(&self, kind: &str, above: u32, up_to: u32) -> rusqlite::Result<Option<u32>> {
+        self.tx
+            .connection
+            .prepare_cached(include_str!("../sql/next_version_of_groups.sql"))?
+            .query_row(params![self.queue, kind, above, up_to], |row| row.get(0))
+            .optional()
+    }
+
+    fn push_plain(&mut self) -> rusqlite::Result<()> {
+        let Some(candidate) = self.plain.next() else { return Ok(()) };
+        let turn = self.tx.fair_queue(self.queue)?.map_or(0, |fair| fair.plain_turn);
+        let place = Place { turn, tie: String::new(), rank: candidate.rank, seq: candidate.seq };
+        self.next.insert(place, Next::Plain(Box::new(candidate)));
+        Ok(())
+    }
+
+    fn push(&mut self, member: Box<Member>) {
+        self.next.insert(self.place_of(&member.group), Next::Group(member));
+    }
+
+    fn place_of(&self, group: &Group) -> Place {
+        let tie = if self.is_fair { group.keys.clone() } else { String::new() };
+        Place { turn: group.turn, tie, rank: group.rank, seq: group.seq }
+    }
+
+    /// Reads the groups of a lane behind those that were read.
+    fn read_groups(&mut self, lane: usize, wanted: usize) -> rusqlite::Result<()> {
+        let limit = (wanted + 1).min(GROUPS_AT_ONCE);
+        let Lane { kind, version, last } = &self.lanes[lane];
+        let Some((_, Place { turn, tie, rank, seq })) = last else { return Ok(()) };
+        let values = params![self.queue, kind, version, turn, tie, rank, seq, limit as i64];
+        let found: Vec<Group> = self
+            .tx
+            .connection
+            .prepare_cached(include_str!("../sql/groups_of_lane.sql"))?
+            .query_map(values, read_group)?
+            .collect::<rusqlite::Result<_>>()?;
+        let is_last = found.len() < limit;
+        self.lanes[lane].last =
+            found.last().filter(|_| !is_last).map(|group| (group.id, self.place_of(group)));
+        for group in found {
+            if self.read.insert(group.id) {
+                self.push(Member::new(group));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads on in the lane of which a group was the last that was read.
+    fn read_behind(&mut self, group: i64, wanted: usize) -> rusqlite::Result<()> {
+        let is_last = |lane: &Lane| lane.last.as_ref().is_some_and(|(id, _)| *id == group);
+        match self.lanes.iter().position(is_last) {
+            Some(lane) => self.read_groups(lane, wanted),
+            None => Ok(()),
+        }
+    }
+
+    fn take_plain(&mut self, candidate: Candidate, turn: i64) -> rusqlite::Result<Claimed> {
+        if self.is_fair {
+            self.tx.next_turn(self.queue, None, turn, &candidate.claimed.policy.cost)?;
+        }
+        let claimed = self.tx.claim_one(candidate, self.claim)?;
+        self.push_plain()?;
+        Ok(claimed)
+    }
+
+    /// Takes the first job of a group; `None` where there is none, or it is not admitted, or not the next after all.
+    fn take_of_group(&mut self, mut member: Box<Member>) -> Result<Option<Claimed>> {
+        let read = fault("look for available jobs");
+        if !self.is_next(&mut member).map_err(&read)? {
+            return Ok(None);
+        }
+        let Some(first) = member.jobs.front() else { return Ok(None) };
+        if let Some(reason) = first.unreadable.clone() {
+            let (seq, id) = (first.seq, first.claimed.lease.id.clone());
+            self.tx.fail_unreadable(seq, &id, &reason)?;
+            self.moved += 1;
+            // Its group's row is up to date, and is read anew where it is still there.
+            let found = self.find(member.group.id).map_err(read)?;
+            found.into_iter().for_each(|group| self.push(Member::new(group)));
+            return Ok(None);
+        }
+        if let Some(held) = first.held {
+            let seq = first.seq;
+            self.tx.release_held(seq, &member.group.keys, held).map_err(fault("give slots back"))?;
+        }
+        self.admit_and_take(member).map_err(fault("claim"))
+    }
+
+    /// Holds a group against its first job; where that is another than was thought, the group is put where it belongs.
+    fn is_next(&mut self, member: &mut Box<Member>) -> rusqlite::Result<bool> {
+        let turn = self.turns.get(&member.group.keys).copied().unwrap_or(member.group.turn);
+        if member.jobs.is_empty() {
+            self.read_jobs(member)?;
+        }
+        let group = &mut member.group;
+        let Some(first) = member.jobs.front() else {
+            let group = group.clone();
+            self.tx.remove_group(group.id, self.queue, &group.keys, turn)?;
+            self.replace(&group)?;
+            return Ok(false);
+        };
+        let (place, cost) = ((first.rank, first.seq), first.claimed.policy.cost);
+        if (group.rank, group.seq, group.cost, group.turn) == (place.0, place.1, cost, turn) {
+            return Ok(true);
+        }
+        (group.rank, group.seq) = place;
+        (group.cost, group.turn, member.has_changed) = (cost, turn, true);
+        let moved = std::mem::replace(member, Member::new(member.group.clone()));
+        self.push(moved);
+        Ok(false)
+    }
+
+    fn admit_and_take(&mut self, mut member: Box<Member>) -> rusqlite::Result<Option<Claimed>> {
+        if let Some(first) = self.kept_back_before(&member.group)? {
+            match self.tx.closed(&first.keys, &first.cost)? {
+                Some(_) => drop(self.blocked.insert(first.keys)),
+                None => {
+                    // What holds between transactions forbids it; it is the next all the same.
+                    let open = "UPDATE key_groups SET closed_by = NULL WHERE id = ?1";
+                    self.tx.connection.prepare_cached(open)?.execute([first.id])?;
+                    self.push(Member::new(first));
+                    self.push(member);
+                    return Ok(None);
+                }
+            }
+        }
+        let is_blocked = self.blocked.contains(&member.group.keys);
+        let closed = self.tx.closed(&member.group.keys, &member.group.cost)?;
+        if let Some((key, closed)) = closed {
+            let Group { id, turn, rank, seq, cost, .. } = member.group;
+            self.tx.place(id, turn, rank, seq, &cost, Some(&key))?;
+            self.tx.keep_back(&key, closed)?;
+            self.blocked.insert(member.group.keys.clone());
+            self.moved += 1;
+            self.replace(&member.group)?;
+            return Ok(None);
+        }
+        if is_blocked {
+            // A worker that does not know the kind of the job before may take it.
+            if member.has_changed {
+                self.write_member(&member.group)?;
+            }
+            self.replace(&member.group)?;
+            return Ok(None);
+        }
+        let Some(job) = member.jobs.pop_front() else { return Ok(None) };
+        self.tx.take(&member.group.keys, &member.group.cost)?;
+        if self.is_fair {
+            self.take_turn(&mut member.group)?;
+        }
+        let job = self.tx.claim_one(job, self.claim)?;
+        self.go_on(member)?;
+        Ok(Some(job))
+    }
+
+    /// Puts a group of which a job was taken where its next job is.
+    fn go_on(&mut self, mut member: Box<Member>) -> rusqlite::Result<()> {
+        if member.jobs.is_empty() {
+            self.read_jobs(&mut member)?;
+        }
+        let group = member.group.clone();
+        match member.jobs.front() {
+            Some(next) => {
+                (member.group.rank, member.group.seq) = (next.rank, next.seq);
+                (member.group.cost, member.has_changed) = (next.claimed.policy.cost, true);
+                self.push(member);
+            }
+            None => self.tx.remove_group(group.id, self.queue, &group.keys, group.turn)?,
+        }
+        self.replace(&group)
+    }
+
+    /// Reads the next jobs of a group: twice as many each time, so that few are read for nothing where many groups wait.
+    fn read_jobs(&mut self, member: &mut Member) -> rusqlite::Result<()> {
+        if member.has_all {
+            return Ok(());
+        }
+        let Group { keys, lane, .. } = &member.group;
+        let (rank, seq) = member.last;
+        let values = params![keys, self.queue, lane.kind, lane.version, rank, seq, member.batch as i64];
+        let mut find = self.tx.connection.prepare_cached(include_str!("../sql/jobs_of_group.sql"))?;
+        let mut rows = find.query(values)?;
+        while let Some(row) = rows.next()? {
+            let mut candidate = read_candidate(row)?;
+            member.last = (candidate.rank, candidate.seq);
+            candidate.rank = natural_rank(candidate.rank);
+            candidate.held = row.get("held")?;
+            member.jobs.push_back(candidate);
+        }
+        member.has_all = member.jobs.len() < member.batch;
+        member.batch = (2 * member.batch).min(JOBS_AT_ONCE);
+        Ok(())
+    }
+
+    /// The first group of the same keys that is kept back, where its first job goes before that of the open one: then the keys
+    /// keep both back, because their jobs go in order.
+    fn kept_back_before(&self, group: &Group) -> rusqlite::Result<Option<Group>> {
+        if !group.has_kept_back || self.blocked.contains(&group.keys) {
+            return Ok(None);
+        }
+        let mut find = self.tx.connection.prepare_cached(include_str!("../sql/groups_kept_back.sql"))?;
+        let found: Vec<Group> =
+            find.query_map(params![group.keys, self.queue], read_group)?.collect::<rusqlite::Result<_>>()?;
+        let before =
+            |other: &Group| (other.rank, other.seq) < (group.rank, group.seq) && self.knows(&other.lane);
+        Ok(found.into_iter().filter(before).min_by_key(|other| (other.rank, other.seq)))
+    }
+
+    fn knows(&self, lane: &Source) -> bool {
+        let kinds = &self.claim.kinds;
+        lane.queue == self.queue
+            && kinds.iter().any(|known| known.kind == lane.kind && lane.version <= known.version)
+    }
+
+    /// The next turn of a group's keys, which is that of all groups of these keys in the queue.
+    fn take_turn(&mut self, group: &mut Group) -> rusqlite::Result<()> {
+        group.turn = self.tx.next_turn(self.queue, Some(&group.keys), group.turn, &group.cost)?;
+        self.turns.insert(group.keys.clone(), group.turn);
+        let others = "UPDATE key_groups SET turn = ?3 WHERE limit_key = ?1 AND queue = ?2 AND id <> ?4";
+        self.tx
+            .connection
+            .prepare_cached(others)?
+            .execute(params![group.keys, self.queue, group.turn, group.id])?;
+        Ok(())
+    }
+
+    /// Opens what the keys of a group keep back behind it, now that it is not where it was.
+    fn replace(&mut self, group: &Group) -> rusqlite::Result<()> {
+        for key in group.keys.split(',') {
+            if !self.tx.key(key)?.keeps_back {
+                continue;
+            }
+            // A turn moves the groups of other lanes, too.
+            let lane = (!self.is_fair).then_some(&group.lane);
+            for opened in self.tx.open_groups(key, lane)? {
+                if self.knows(&opened.lane) {
+                    self.read.insert(opened.id);
+                    self.push(Member::new(opened));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn find(&self, id: i64) -> rusqlite::Result<Option<Group>> {
+        let sql = "SELECT id, queue, kind, version, limit_key, turn, rank, seq, slots, units, 1 FROM key_groups WHERE id = ?1";
+        self.tx.connection.prepare_cached(sql)?.query_row([id], read_group).optional()
+    }
+
+    /// Writes the places of the groups of which jobs were taken.
+    fn write(&self) -> rusqlite::Result<()> {
+        self.next.values().try_for_each(|next| match next {
+            Next::Group(member) if member.has_changed => self.write_member(&member.group),
+            _ => Ok(()),
+        })
+    }
+
+    fn write_member(&self, group: &Group) -> rusqlite::Result<()> {
+        self.tx.place(group.id, group.turn, group.rank, group.seq, &group.cost, None)
+    }
+}
+
+/// One job, and one more that tells where the group stands without it.
+const FIRST_BATCH: usize = 2;
+
+impl Member {
+    fn new(group: Group) -> Box<Self> {
+        Box::new(Self {
+            group,
+            jobs: VecDeque::new(),
+            last: (i64::MIN, 0),
+            has_all: false,
+            has_changed: false,
+            batch: FIRST_BATCH,
+        })
+    }
+}
