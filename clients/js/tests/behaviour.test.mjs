@@ -205,18 +205,18 @@ const STORIES = {
     const { slots, rate, weight, own } = await client.key("tenant:7");
     assert.deepEqual([slots, rate, weight, own, await client.keys()], [null, null, 1, false, []]);
     const refusals = [
-      [client.setKey("a", { slots: 0 }), "slots"],
-      [client.setKey("a", { weight: 1_001 }), "weight"],
-      [client.setKey("a", { rate: { n: 0, per: 1 } }), "rate.n"],
-      [client.setKey("a", { rate: { n: 1, per: 0 } }), "rate.per"],
-      [client.setKey("a", { rate: { n: 1, per: 1, burst: 0 } }), "rate.burst"],
-      [client.setKey("a", { most: 1 }), "most"],
-      [client.setKey("*a", { slots: 1 }), "key"],
-      [client.pauseKey("a*"), "key"],
-      [client.pauseKey("a", { for: -1 }), "for"],
-      [client.keysPage({ limit: 0 }), "limit"],
+      [() => client.setKey("a", { slots: 0 }), "slots"],
+      [() => client.setKey("a", { weight: 1_001 }), "weight"],
+      [() => client.setKey("a", { rate: { n: 0, per: 1 } }), "rate.n"],
+      [() => client.setKey("a", { rate: { n: 1, per: 0 } }), "rate.per"],
+      [() => client.setKey("a", { rate: { n: 1, per: 1, burst: 0 } }), "rate.burst"],
+      [() => client.setKey("a", { most: 1 }), "most"],
+      [() => client.setKey("*a", { slots: 1 }), "key"],
+      [() => client.pauseKey("a*"), "key"],
+      [() => client.pauseKey("a", { for: -1 }), "for"],
+      [() => client.keysPage({ limit: 0 }), "limit"],
     ];
-    for (const [refused, field] of refusals) await assert.rejects(refused, (error) => isApiError(error, 422) && error.errors[0].field === field, field);
+    for (const [refused, field] of refusals) await assert.rejects(refused(), (error) => isApiError(error, 422) && error.errors[0].field === field, field);
   },
 
   "keys are listed by prefix and queue, page by page": async ({ client }) => {
