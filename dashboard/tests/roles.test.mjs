@@ -51,7 +51,7 @@ for (const [role, mayAct, maySet] of [["viewer", false, false], ["operator", tru
     assert.equal(await visitor.button("Pause tenant:7").count(), mayAct ? 1 : 0);
     assert.equal(await visitor.button("Limits of tenant:7").count(), maySet ? 1 : 0);
     assert.equal(await visitor.button("Set limits of another key").count(), maySet ? 1 : 0);
-    for (const name of ["Overview", "Errors", "Workers", "Kinds", "Batches"]) {
+    for (const name of ["Overview", "Errors", "Schedules", "Workers", "Kinds", "Batches"]) {
       await page.getByRole("link", { name, exact: true }).click();
       await page.getByRole("heading", { name, level: 1 }).waitFor();
       assert.equal(await page.getByRole("alert").count(), 0, name);

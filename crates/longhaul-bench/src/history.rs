@@ -8,13 +8,13 @@ use longhaul::{
     Claim, Claimed, Finish, Job, Json, Longhaul, Outcome, QueueSlots, SupportedKind, WorkerInfo, process_id,
 };
 
-use crate::Result;
 use crate::engine;
 use crate::load;
 use crate::probe::{Email, Probe, QUEUE};
 use crate::report::{Line, Run, middle_of, round};
 use crate::sizes::{Bound, Sizes};
 use crate::target::{Fresh, StoreUrl};
+use crate::{Result, tell};
 
 /// A store with a history, and what was found on it so far.
 pub(crate) struct History {
@@ -50,7 +50,7 @@ impl History {
             probe.all_called(Duration::MAX).await;
         }
         worker.shutdown(Duration::from_secs(60)).await;
-        eprintln!("bench: {jobs} jobs were run in {:.1} s", filling.elapsed().as_secs_f64());
+        tell(format_args!("{jobs} jobs were run in {:.1} s", filling.elapsed().as_secs_f64()));
         Ok(Self { filled, jobs, found: Vec::new() })
     }
 

@@ -18,6 +18,7 @@ mod sizes;
 mod target;
 mod upload;
 
+use std::fmt::Display;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -159,7 +160,7 @@ impl Bench {
             for (contender, samples) in &mut contenders {
                 let disk_syncs_per_s = self.probe_machine().await?;
                 let run = self.measure(contender, workload).await?;
-                eprintln!("bench: {} {} run {rep}: {run}", contender.peer, workload.name());
+                tell(format_args!("{} {} run {rep}: {run}", contender.peer, workload.name()));
                 samples.push(Sample { run, disk_syncs_per_s });
             }
         }
@@ -194,7 +195,7 @@ impl Bench {
         for rep in 1..=self.args.reps {
             let disk_syncs_per_s = self.probe_machine().await?;
             let run = history.measure(&self.args.store, &self.args.sizes).await?;
-            eprintln!("bench: longhaul claim-history run {rep}: {run}");
+            tell(format_args!("longhaul claim-history run {rep}: {run}"));
             samples.push(Sample { run, disk_syncs_per_s });
         }
         let mut line = Line::median(&Contender::longhaul(&self.args.store), "claim-history", &samples);
@@ -209,6 +210,11 @@ impl Bench {
         let syncs = tokio::task::spawn_blocking(move || machine::disk_syncs_per_s(&folder)).await?;
         Ok(syncs.map_err(|e| format!("failed to measure the disk: {e}"))?)
     }
+}
+
+/// Tells what goes on, whether or not somebody reads it: `eprintln!` would panic on a closed pipe.
+fn tell(line: impl Display) {
+    let _ = writeln!(std::io::stderr().lock(), "bench: {line}");
 }
 
 fn print(line: &Line) -> Result<()> {

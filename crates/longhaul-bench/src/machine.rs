@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use longhaul::clock::Stopwatch;
 
-use crate::Result;
+use crate::{Result, tell};
 
 const PAGE: usize = 4096;
 /// Pages of the file that is written over and over: 1 MiB of them.
@@ -59,7 +59,7 @@ impl Quiet {
             }
             self.left = self.left.saturating_sub(LOOK_FOR);
             if self.left.is_zero() {
-                eprintln!("bench: the machine does not come to rest; measuring all the same");
+                tell("the machine does not come to rest; measuring all the same");
             }
         }
         Ok(())

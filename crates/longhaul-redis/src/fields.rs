@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use longhaul::clock::millis;
-use longhaul::{Backoff, Children, JobId, JobRecord, Json, NewJob, OnClash, Policy, Start, State, Timestamp};
+use longhaul::{
+    Backoff, Children, Cost, JobId, JobRecord, Json, NewJob, OnClash, Policy, Start, State, Timestamp,
+    joined_keys, split_keys,
+};
 use serde::Serialize;
 
 use crate::pack::{Packer, Unpacker};
@@ -40,7 +43,8 @@ pub(crate) struct Fields<'a> {
     pub(crate) state_at: Timestamp,
     pub(crate) output: Option<&'a str>,
     pub(crate) children: Option<Children>,
-    pub(crate) limit_key: Option<&'a str>,
+    /// All limit keys, with commas.
+    pub(crate) limit_keys: Option<&'a str>,
     pub(crate) parent: Option<&'a str>,
     /// True where a batch counts it, or did.
     pub(crate) is_counted: bool,
@@ -48,12 +52,18 @@ pub(crate) struct Fields<'a> {
 
 /// Packs a job that is to be created, in the order of `new.lua`.
 pub(crate) fn pack_new(id: &JobId, may_exist: MayExist, job: &NewJob) -> [Vec<u8>; 5] {
-    let source = format!("{}|{}|{}", job.queue, job.kind, job.version);
+    let (keys, cost) = (joined_keys(&job.limit_keys), job.policy.cost);
+    let mut source = format!("{}|{}|{}", job.queue, job.kind, job.version);
+    if keys.is_some() || cost != Cost::default() {
+        let cost =
+            if cost == Cost::default() { String::new() } else { format!("{},{}", cost.slots, cost.rate) };
+        source.push_str(&format!("|{}|{cost}", keys.as_deref().unwrap_or("")));
+    }
     [
         id.as_str().as_bytes().to_vec(),
         source.into_bytes(),
         pack_start(may_exist, job),
-        pack_fixed(job),
+        pack_fixed(job, keys.as_deref().unwrap_or("")),
         Data::pack(job),
     ]
 }
@@ -96,7 +106,7 @@ fn pack_start(may_exist: MayExist, job: &NewJob) -> Vec<u8> {
 }
 
 /// Packs the fields that do not change, between the batch and the time of creation.
-fn pack_fixed(job: &NewJob) -> Vec<u8> {
+fn pack_fixed(job: &NewJob, limit_keys: &str) -> Vec<u8> {
     let unique = job.unique.as_ref();
     let mut fixed = Vec::with_capacity(96);
     let mut put = |bytes: &[u8]| fixed.extend_from_slice(bytes);
@@ -106,7 +116,7 @@ fn pack_fixed(job: &NewJob) -> Vec<u8> {
     put(&unique.and_then(|unique| unique.period).map_or(-1, bounded).to_be_bytes());
     let parent = job.parent.as_ref().map_or("", JobId::as_str);
     let key = unique.map_or("", |unique| unique.key.as_str());
-    for word in [&job.queue, &job.kind, key, job.limit_key.as_deref().unwrap_or(""), parent] {
+    for word in [&job.queue, &job.kind, key, limit_keys, parent] {
         let length = u16::try_from(word.len()).unwrap_or(u16::MAX);
         put(&length.to_be_bytes());
         put(&word.as_bytes()[..usize::from(length)]);
@@ -146,7 +156,7 @@ impl<'a> Fields<'a> {
         let (version, priority, max_crashes) = (rest.int()?, rest.int()? as i32, rest.int()?);
         let _period = rest.long()?;
         let (queue, kind, _unique) = (rest.word()?, rest.word()?, rest.word()?);
-        let (limit_key, parent) = (rest.word()?, rest.word()?);
+        let (limit_keys, parent) = (rest.word()?, rest.word()?);
         let created_at = Timestamp(rest.long()?);
         let some = |word: &'a str| Some(word).filter(|word| !word.is_empty());
         Some(Self {
@@ -170,7 +180,7 @@ impl<'a> Fields<'a> {
             state_at,
             output: Some(output).filter(|_| has_short_output),
             children,
-            limit_key: some(limit_key),
+            limit_keys: some(limit_keys),
             parent: some(parent),
             is_counted: batch != 0,
         })
@@ -327,7 +337,7 @@ pub(crate) fn record(id: JobId, fields: &Fields<'_>, data: Data, beside: Beside)
         started_at: fields.started_at,
         finished_at: fields.finished_at,
         last_event: fields.last_event,
-        limit_key: fields.limit_key.map(str::to_owned),
+        limit_keys: split_keys(fields.limit_keys),
         parent: fields.parent.map(|parent| JobId::from_store(parent.to_owned())),
         children: fields.children,
         labels: data.labels,

@@ -50,7 +50,10 @@ impl Narrowed {
             (Condition::Kind(kind), false) => leave_only(&mut filter.kinds, kind),
             (Condition::Queue(queue), false) => leave_only(&mut filter.queues, queue),
             (Condition::Parent(parent), false) => leave_only(&mut filter.parents, parent),
-            (Condition::Key(key), false) => leave_only(&mut self.limit_keys, key),
+            // A job may have several, so that all but the first are looked for in the whole job.
+            (Condition::Key(key), false) if self.limit_keys.is_empty() => {
+                leave_only(&mut self.limit_keys, key)
+            }
             (condition, negated) => {
                 filter.terms.push(Term { condition, negated });
                 true

@@ -60,6 +60,7 @@ mod error;
 mod fields;
 mod filter;
 mod finish;
+mod limit_keys;
 mod looks;
 mod lost;
 mod notifier;

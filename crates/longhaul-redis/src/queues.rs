@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
 use longhaul::{
-    KeyPause, Lane, MAX_LANES, MAX_PAUSES, MAX_POSITION, QueueConfig, QueueInfo, Result, State, Timestamp,
-    WORKER_SEEN_FOR, WorkerInfo,
+    Lane, MAX_LANES, MAX_POSITION, QueueConfig, QueueInfo, Result, State, Timestamp, WORKER_SEEN_FOR,
+    WorkerInfo,
 };
 use redis::Value;
 
@@ -43,8 +43,9 @@ pub(crate) async fn set_queue(driver: &Driver, queue: &str, config: &QueueConfig
     let is_capped = [&retention.completed, &retention.failed, &retention.cancelled]
         .iter()
         .any(|keep| keep.count.is_some());
-    let is_capped = if is_capped { "1" } else { "0" };
-    let arguments = vec![queue.as_bytes().to_vec(), json_of(config).into_bytes(), is_capped.into()];
+    let flag = |is_set: bool| if is_set { b"1".to_vec() } else { b"0".to_vec() };
+    let arguments =
+        vec![queue.as_bytes().to_vec(), json_of(config).into_bytes(), flag(is_capped), flag(config.fair)];
     driver.call(&scripts::SET_QUEUE, arguments).await?;
     Ok(())
 }
@@ -76,16 +77,6 @@ pub(crate) async fn lanes(driver: &Driver) -> Result<Vec<Lane>> {
     lanes.sort_by(|a, b| (&a.queue, &a.kind, a.version).cmp(&(&b.queue, &b.kind, b.version)));
     lanes.truncate(MAX_LANES);
     Ok(lanes)
-}
-
-/// The limit keys that are paused.
-pub(crate) async fn pauses(driver: &Driver) -> Result<Vec<KeyPause>> {
-    let answer = driver.call(&scripts::PAUSES, vec![MAX_PAUSES.to_string().into_bytes()]).await?;
-    let pause = |pair: &[Value]| {
-        Some(KeyPause { key: text(&pair[0])?.to_owned(), until: Timestamp(text(&pair[1])?.parse().ok()?) })
-    };
-    let read = list(answer).and_then(|answer| answer.chunks_exact(2).map(pause).collect());
-    read.ok_or_else(|| unreadable(scripts::PAUSES.operation))
 }
 
 /// The workers heard of within the last minute.

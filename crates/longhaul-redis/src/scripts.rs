@@ -45,7 +45,15 @@ impl Script {
 
 type Lazy = LazyLock<Script>;
 
-const STORE: &str = include_str!("lua/store.lua");
+const GROUPS: &str = concat!(include_str!("lua/limits.lua"), "\n", include_str!("lua/groups.lua"));
+/// The groups stand first, because what is written of them is noted and written with the rest.
+const STORE: &str = concat!(
+    include_str!("lua/limits.lua"),
+    "\n",
+    include_str!("lua/groups.lua"),
+    "\n",
+    include_str!("lua/store.lua")
+);
 const NEW: &str = include_str!("lua/new.lua");
 const KEYS: &str = include_str!("lua/keys.lua");
 const BATCHES: &str = include_str!("lua/batches.lua");
@@ -55,6 +63,7 @@ const ENTRIES: &str = include_str!("lua/entries.lua");
 const REMOVING: &str = include_str!("lua/removing.lua");
 const DELETING: &str = include_str!("lua/deleting.lua");
 const CREATING: &str = include_str!("lua/creating.lua");
+const CHOOSING: &str = include_str!("lua/choosing.lua");
 const CLAIMING: &str = include_str!("lua/claiming.lua");
 const FINISHING: &str = include_str!("lua/finishing.lua");
 const READING: &str = include_str!("lua/reading.lua");
@@ -67,13 +76,22 @@ pub(crate) static ENQUEUE: Lazy = LazyLock::new(|| {
         &[STORE, KEYS, BATCHES, NEW, CREATING, include_str!("lua/enqueue.lua")],
     )
 });
-pub(crate) static ENQUEUE_SIMPLE: Lazy =
-    LazyLock::new(|| Script::new("enqueue", Flags::Adds, &[NEW, include_str!("lua/enqueue_simple.lua")]));
+pub(crate) static ENQUEUE_SIMPLE: Lazy = LazyLock::new(|| {
+    Script::new("enqueue", Flags::Adds, &[GROUPS, NEW, include_str!("lua/enqueue_simple.lua")])
+});
 pub(crate) static CLAIM: Lazy = LazyLock::new(|| {
     Script::new(
         "claim",
         Flags::GoesOn,
-        &[include_str!("lua/idle_claim.lua"), STORE, RUNS, REMOVING, CLAIMING, include_str!("lua/claim.lua")],
+        &[
+            include_str!("lua/idle_claim.lua"),
+            STORE,
+            RUNS,
+            REMOVING,
+            CHOOSING,
+            CLAIMING,
+            include_str!("lua/claim.lua"),
+        ],
     )
 });
 pub(crate) static UNCLAIM: Lazy = LazyLock::new(|| {
@@ -111,6 +129,7 @@ pub(crate) static FINISH_AND_CLAIM: Lazy = LazyLock::new(|| {
             NEW,
             CREATING,
             FINISHING,
+            CHOOSING,
             CLAIMING,
             include_str!("lua/finish_and_claim.lua"),
         ],
@@ -174,8 +193,16 @@ pub(crate) static RESUME_QUEUE: Lazy = LazyLock::new(|| {
 });
 pub(crate) static LANES: Lazy =
     LazyLock::new(|| Script::new("list lanes", Flags::Reads, &[STORE, include_str!("lua/lanes.lua")]));
-pub(crate) static PAUSES: Lazy =
-    LazyLock::new(|| Script::new("list pauses", Flags::Reads, &[STORE, include_str!("lua/pauses.lua")]));
+pub(crate) static SET_KEY: Lazy = LazyLock::new(|| {
+    Script::new("configure a key", Flags::GoesOn, &[STORE, include_str!("lua/set_key.lua")])
+});
+pub(crate) static PAUSE_KEY: Lazy =
+    LazyLock::new(|| Script::new("pause a key", Flags::GoesOn, &[include_str!("lua/pause_key.lua")]));
+pub(crate) static RESUME_KEY: Lazy = LazyLock::new(|| {
+    Script::new("resume a key", Flags::GoesOn, &[STORE, include_str!("lua/resume_key.lua")])
+});
+pub(crate) static LIST_KEYS: Lazy =
+    LazyLock::new(|| Script::new("list keys", Flags::Reads, &[STORE, include_str!("lua/list_keys.lua")]));
 pub(crate) static STEPS: Lazy =
     LazyLock::new(|| Script::new("list steps", Flags::Reads, &[STORE, include_str!("lua/steps.lua")]));
 pub(crate) static PUT_SAMPLES: Lazy =

@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use futures::future::{BoxFuture, select_all};
 use longhaul::{
     Acted, Action, Backoff, Changes, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim,
-    JobFilter, JobId, JobPage, KeyPause, Lane, Lease, LeaseStatus, Listener, Lookup, NewJob, Page,
-    QueueConfig, QueueInfo, Record, Result, Sample, Signals, StepRecord, Store, Swept, Timestamp, WorkerInfo,
-    admit,
+    JobFilter, JobId, JobPage, KeyConfig, KeyFilter, KeyInfo, Lane, Lease, LeaseStatus, Listener, Lookup,
+    NewJob, Page, QueueConfig, QueueInfo, Record, Result, Sample, Signals, StepRecord, Store, Swept,
+    Timestamp, WorkerInfo, admit,
 };
 
 use crate::answer::int;
@@ -18,7 +18,7 @@ use crate::driver::Driver;
 use crate::due::DueTimer;
 use crate::error::{failed, unreadable};
 use crate::options::RedisOptions;
-use crate::{act, claim, enqueue, finish, queues, read, samples, scripts, steps, sweep};
+use crate::{act, claim, enqueue, finish, limit_keys, queues, read, samples, scripts, steps, sweep};
 
 /// Jobs in Redis or Valkey. Cheap to clone; the connections are closed when the last clone is dropped.
 #[derive(Clone, Debug)]
@@ -254,8 +254,22 @@ impl Store for RedisStore {
         queues::lanes(&self.inner.driver).await
     }
 
-    async fn pauses(&self) -> Result<Vec<KeyPause>> {
-        queues::pauses(&self.inner.driver).await
+    async fn set_key(&self, key: &str, config: Option<&KeyConfig>) -> Result<()> {
+        admit::key(key, config)?;
+        limit_keys::set(&self.inner.driver, key, config).await
+    }
+
+    async fn pause_key(&self, key: &str, pause: Duration) -> Result<()> {
+        admit::paused_key(key)?;
+        limit_keys::pause(&self.inner.driver, key, pause).await
+    }
+
+    async fn resume_key(&self, key: &str) -> Result<()> {
+        limit_keys::resume(&self.inner.driver, key).await
+    }
+
+    async fn keys(&self, filter: &KeyFilter) -> Result<Vec<KeyInfo>> {
+        limit_keys::keys(&self.inner.driver, filter).await
     }
 
     async fn steps(&self, id: &JobId) -> Result<Option<Vec<StepRecord>>> {

@@ -1,5 +1,11 @@
 //! The `longhaul` binary: a server for jobs and the services on them, and the commands to look after it.
 
+#![deny(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "they panic on a closed pipe; `output` does not"
+)]
+
 mod belonging;
 mod cli;
 mod client;
@@ -11,9 +17,11 @@ mod late;
 mod logging;
 mod look;
 mod migrate;
+mod output;
 mod pages;
 mod queues;
 mod run;
+mod schedules;
 mod serve;
 mod services;
 mod signals;
@@ -47,11 +55,10 @@ fn main() -> ExitCode {
     match run(command) {
         Ok(code) => code,
         Err(error) => {
-            // A reader that went away (`longhaul jobs list | head`) is no failure to report.
-            if error.downcast_ref::<std::io::Error>().is_some_and(is_broken_pipe) {
+            if output::is_closed_pipe(&*error) {
                 return ExitCode::SUCCESS;
             }
-            eprintln!("longhaul: {error}");
+            output::tell(format_args!("longhaul: {error}"));
             error.downcast_ref::<Coded>().map_or(ExitCode::FAILURE, |coded| ExitCode::from(coded.0))
         }
     }
@@ -89,6 +96,7 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Worker(args) => worker::run(args).await,
             Command::Queues(args) => queues::run(args).await,
             Command::Keys(args) => keys::run(args).await,
+            Command::Schedules(args) => schedules::run(args).await,
             Command::Workers(args) => look::workers::run(args).await,
             Command::Why(args) => look::why::run(args).await,
             Command::Stats(args) => look::stats::run(args).await,
@@ -125,10 +133,6 @@ fn check_environment(variables: impl Iterator<Item = (OsString, OsString)>) -> R
         }
     }
     Ok(())
-}
-
-fn is_broken_pipe(error: &std::io::Error) -> bool {
-    error.kind() == std::io::ErrorKind::BrokenPipe
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use clap::Args as ClapArgs;
 
 use crate::Result;
+use crate::output::print;
 use crate::services::{self, Selection};
 use crate::stores::StoreArgs;
 
@@ -24,6 +25,6 @@ Examples:
 pub(crate) async fn run(args: Args) -> Result<()> {
     let stores = args.stores.open().await?;
     services::open(&args.selection, &args.stores, &stores, None, "").await?;
-    println!("{} is up to date", stores.described());
+    print(format_args!("{} is up to date", stores.described()))?;
     Ok(())
 }

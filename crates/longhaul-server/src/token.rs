@@ -7,6 +7,7 @@ use longhaul::Clock;
 use service_support::{Auth, Config, Env, Role, User};
 
 use crate::Result;
+use crate::output::print;
 use crate::stores::{self, StoreArgs};
 
 /// Print a bearer token for a user of the services, or for the dashboard and the admin API, signed with the secret that the
@@ -69,7 +70,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let config = Config::from_env(&Env::of_process(&args.stores.data))?;
     let auth = Auth::open(&config.auth, Clock::system())?;
     let user = User { sub: sub.into(), email: args.email.clone(), name: args.name.clone(), role };
-    println!("{}", auth.sign(&user, DAY * u32::from(args.days))?);
+    print(auth.sign(&user, DAY * u32::from(args.days))?)?;
     Ok(())
 }
 

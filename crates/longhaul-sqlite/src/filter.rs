@@ -82,6 +82,12 @@ pub(crate) fn conditions(filter: &JobFilter, values: &mut Vec<Value>) -> String 
         }
         let (column, word) = match condition {
             Condition::Id(id) => ("id", id.as_str()),
+            Condition::IdPrefix(prefix) => {
+                values.push(Value::Text(prefix.clone()));
+                let (n, not) = (values.len(), if *negated { "NOT " } else { "" });
+                all.push(format!("{not}substr(id, 1, length(?{n})) = ?{n}"));
+                continue;
+            }
             Condition::State(state) => ("state", state.as_str()),
             Condition::Kind(kind) => ("kind", kind.as_str()),
             Condition::Queue(queue) => ("queue", queue.as_str()),

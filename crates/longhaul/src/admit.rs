@@ -321,7 +321,8 @@ pub fn filter(filter: &JobFilter) -> Result<()> {
 
 fn words_of(condition: &Condition) -> [&str; 2] {
     match condition {
-        Condition::Kind(word)
+        Condition::IdPrefix(word)
+        | Condition::Kind(word)
         | Condition::Queue(word)
         | Condition::Key(word)
         | Condition::Error(word)

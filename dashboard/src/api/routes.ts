@@ -1,5 +1,5 @@
 import { api, base, call } from "./call";
-import type { Acted, Acting, ErrorGroup, Job, JobPage, KeyLimits, KeyList, Kind, LimitKey, Me, Queue, Retention, Stats, Step, Why, Worker } from "./model";
+import type { Acted, Acting, ErrorGroup, Job, JobPage, KeyLimits, KeyList, Kind, LimitKey, Me, Queue, Retention, Schedule, Stats, Step, Why, Worker } from "./model";
 
 const segment = encodeURIComponent;
 type Signal = AbortSignal | undefined;
@@ -48,6 +48,13 @@ export const setKey = (key: string, limits: KeyLimits) => call<LimitKey>(keyPath
 export const removeKey = (key: string) => call<unknown>(keyPath(key), { method: "DELETE" });
 export const pauseKey = (key: string, pause: { for?: number }) => call<LimitKey>(`${keyPath(key)}/pause`, { method: "POST", body: pause });
 export const resumeKey = (key: string) => call<LimitKey>(`${keyPath(key)}/resume`, { method: "POST" });
+
+export const listSchedules = (signal?: Signal) => call<{ schedules: Schedule[] }>("schedules", { signal });
+const steer = (what: string) => (name: string) => call<Schedule>(`schedules/${segment(name)}/${what}`, { method: "POST" });
+export const pauseSchedule = steer("pause");
+export const resumeSchedule = steer("resume");
+export const runSchedule = (name: string) => call<Job>(`schedules/${segment(name)}/run`, { method: "POST" });
+export const deleteSchedule = (name: string) => call<unknown>(`schedules/${segment(name)}`, { method: "DELETE" });
 
 export const listWorkers = (signal?: Signal) => call<{ workers: Worker[] }>("workers", { signal });
 export const listKinds = (signal?: Signal) => call<{ kinds: Kind[] }>("kinds", { signal });

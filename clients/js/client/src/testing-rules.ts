@@ -115,6 +115,7 @@ function says(job: Job, name: string | undefined, value: string): boolean {
   if (name === undefined) return has([job.id, job.kind, job.args, job.errors.at(-1)]);
   if (name === "error") return has(job.errors.at(-1));
   if (name === "key") return job.limit_keys.includes(value);
+  if (name === "id" && value.endsWith("*")) return job.id.startsWith(value.slice(0, -1));
   if (name.startsWith("label.")) return job.labels[name.slice(6)] === value;
   if (name.startsWith("args.")) return String(name.split(".").slice(1).reduce((of: any, part) => of?.[part], job.args)) === value;
   return String(job[name as keyof Job]) === value;

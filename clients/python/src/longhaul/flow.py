@@ -279,6 +279,16 @@ def limits(slots: int | None, rate: Mapping[str, Any] | None, weight: int | None
     return {name: value for name, value in given.items() if value is not None}
 
 
+def schedule_path(name: str, rest: str = "") -> str:
+    """The path of a schedule."""
+    return f"/api/schedules/{quote(name, safe='')}{rest}"
+
+
+def remove(settings: Settings, path: str) -> Flow[None]:
+    """Removes what is at a path."""
+    yield from request(settings, "DELETE", path)
+
+
 @dataclass(frozen=True)
 class JobPage:
     """A page of a list. ``next`` is the cursor of the following one, ``searched`` how many jobs were looked at for this one."""

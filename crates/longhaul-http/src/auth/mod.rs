@@ -6,9 +6,11 @@
 //! |---|---|
 //! | `roles` | the table of what each route asks for |
 //! | `session` | the cookie of the dashboard |
+//! | `ended` | sessions that somebody has signed out of |
 //! | `read_token` | tokens that read one job |
 //! | `signed` | the JWTs that the two are made of |
 
+mod ended;
 mod read_token;
 mod roles;
 mod session;
@@ -21,14 +23,14 @@ use axum::extract::{FromRef, FromRequestParts};
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, UPGRADE};
 use axum::http::request::Parts;
-use longhaul::{Clock, JobId, JobRecord, Timestamp};
+use longhaul::{Clock, JobId, JobRecord, Store, Timestamp};
 use sha2::{Digest, Sha256};
 
 use self::read_token::Readable;
 pub(crate) use self::read_token::{ReadTokens, expiry};
 pub use self::roles::Role;
 pub(crate) use self::roles::{Need, need};
-pub(crate) use self::session::{NAME as SESSION_COOKIE, Sessions, set_cookie};
+pub(crate) use self::session::{NAME as SESSION_COOKIE, Sessions, cookie, set_cookie};
 use crate::arrival::Sender;
 use crate::config::{Access, HttpConfig, Identity, Verifier};
 use crate::path::JobPath;
@@ -79,7 +81,7 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        Arc::<Auth>::from_ref(state).admit(parts, roles::need_of(parts))
+        Arc::<Auth>::from_ref(state).admit(parts, roles::need_of(parts)).await
     }
 }
 
@@ -99,7 +101,7 @@ where
         if auth.is_worker(bearer(&parts.headers)) {
             return Ok(Self("worker".into()));
         }
-        auth.admit(parts, Need::Worker).map(|caller| Self(caller.key))
+        auth.admit(parts, Need::Worker).await.map(|caller| Self(caller.key))
     }
 }
 
@@ -139,7 +141,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let auth = Arc::<Auth>::from_ref(state);
         let id = JobPath::from_request_parts(parts, state).await.map(|JobPath(id)| id);
-        let Err(refusal) = auth.admit(parts, Need::ReadJob) else {
+        let Err(refusal) = auth.admit(parts, Need::ReadJob).await else {
             return id.map(|id| Reader { id, created_at: None });
         };
         // A browser's EventSource cannot send headers, hence the token in the query.
@@ -182,8 +184,9 @@ where
     }
 }
 
-impl From<&HttpConfig> for Auth {
-    fn from(config: &HttpConfig) -> Self {
+impl Auth {
+    /// The configured access; `store` keeps the sessions that have ended.
+    pub(crate) fn new(config: &HttpConfig, store: &Arc<dyn Store>) -> Self {
         let gate = match &config.access {
             Access::Open => Gate::Open,
             Access::Bearer { token, verifier } => Gate::Bearer {
@@ -195,7 +198,9 @@ impl From<&HttpConfig> for Auth {
         let secret = config.read_token_secret.as_ref();
         let sessions = match &gate {
             Gate::Open => None,
-            Gate::Bearer { digest, .. } => secret.map(|secret| Sessions::new(secret, digest)),
+            Gate::Bearer { digest, .. } => {
+                secret.map(|secret| Sessions::new(secret, digest, Arc::clone(store)))
+            }
         };
         Self { gate, read_tokens: secret.map(ReadTokens::new), sessions, clock: config.clock.clone() }
     }
@@ -226,8 +231,8 @@ impl Auth {
         token.is_some_and(|token| digest(token) == *worker)
     }
 
-    fn admit(&self, parts: &Parts, need: Need) -> Result<Caller, Problem> {
-        let caller = self.known(parts)?;
+    async fn admit(&self, parts: &Parts, need: Need) -> Result<Caller, Problem> {
+        let caller = self.known(parts).await?;
         let needed = need.role();
         if caller.role < needed {
             return Err(Problem::too_little(needed, caller.role));
@@ -235,7 +240,7 @@ impl Auth {
         Ok(caller)
     }
 
-    fn known(&self, parts: &Parts) -> Result<Caller, Problem> {
+    async fn known(&self, parts: &Parts) -> Result<Caller, Problem> {
         if matches!(self.gate, Gate::Open) {
             return Ok(Caller { key: "open".into(), role: Role::Admin, name: None });
         }
@@ -251,12 +256,15 @@ impl Auth {
                 identity => identity.map(Caller::from),
             },
             Shown::Cookie(token) => {
-                let session = self.sessions.as_ref().and_then(|all| all.verify(token, self.clock.now()));
+                let session = match &self.sessions {
+                    Some(all) => all.verify(token, self.clock.now()).await,
+                    None => None,
+                };
                 let session = session.ok_or_else(|| {
                     Problem::new(Code::InvalidToken, "the session has ended; sign in again")
                 })?;
                 same_site(parts)?;
-                let session::Session { sub: subject, name, role } = session;
+                let session::Session { sub: subject, name, role, .. } = session;
                 Ok(Identity { subject, name, role, expires_at: None }.into())
             }
         }

@@ -1,12 +1,15 @@
-//! The cookie of the dashboard: who has signed in with a token is known by it, until it ends or the tokens' secrets change.
+//! The cookie of the dashboard: who has signed in with a token is known by it, until it ends, its bearer signs out or the
+//! tokens' secrets change.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::HeaderMap;
 use axum::http::header::COOKIE;
-use longhaul::Timestamp;
+use longhaul::{JobId, Store, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::ended::EndedSessions;
 use super::read_token::expiry;
 use super::roles::Role;
 use super::signed::Signer;
@@ -20,12 +23,18 @@ const LASTS: Duration = Duration::from_secs(12 * 3_600);
 pub(crate) const NAME: &str = "longhaul_session";
 const AUDIENCE: &str = "longhaul:session";
 
-/// Makes and checks sessions.
-pub(crate) struct Sessions(Signer);
+/// Makes, checks and ends sessions.
+pub(crate) struct Sessions {
+    signer: Signer,
+    ended: EndedSessions,
+}
 
 /// Who has signed in, and what for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Session {
+    /// Names it, so that it can be ended; those of the release before have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
     /// The caller, as the token that was shown would have it.
     pub(crate) sub: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,8 +44,9 @@ pub(crate) struct Session {
 
 impl Sessions {
     /// The administrator's token is part of the key, so that a change of it ends the sessions that it has opened.
-    pub(crate) fn new(secret: &Secret, admin: &[u8; 32]) -> Self {
-        Self(Signer::new(AUDIENCE, &[b"longhaul session\0", admin, &secret.0]))
+    pub(crate) fn new(secret: &Secret, admin: &[u8; 32], store: Arc<dyn Store>) -> Self {
+        let signer = Signer::new(AUDIENCE, &[b"longhaul session\0", admin, &secret.0]);
+        Self { signer, ended: EndedSessions::new(store) }
     }
 
     /// A new session's token and its end, which is no later than that of the token that was shown.
@@ -48,12 +58,30 @@ impl Sessions {
         let longest = expiry(now, LASTS);
         let end = identity.expires_at.map_or(longest, |end| end.min(longest));
         let Identity { subject, name, role, .. } = identity.clone();
-        let token = self.0.sign(Session { sub: subject, name, role }, end)?;
+        let id = Some(JobId::random().to_string());
+        let token = self.signer.sign(Session { id, sub: subject, name, role }, end)?;
         Ok((token, Duration::from_millis(u64::try_from(end.0 - now.0).unwrap_or(0))))
     }
 
-    pub(crate) fn verify(&self, token: &str, now: Timestamp) -> Option<Session> {
-        self.0.verify(token, now)
+    pub(crate) async fn verify(&self, token: &str, now: Timestamp) -> Option<Session> {
+        let session: Session = self.signer.verify(token, now)?;
+        let has_ended = match &session.id {
+            Some(id) => self.ended.has(id, now).await,
+            None => false,
+        };
+        (!has_ended).then_some(session)
+    }
+
+    /// Ends the session of a token for every server on the store.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn end(&self, token: &str, now: Timestamp) -> longhaul::Result<()> {
+        let session: Option<Session> = self.signer.verify(token, now);
+        match session.and_then(|session| session.id) {
+            Some(id) => self.ended.end(&id, LASTS, now).await,
+            None => Ok(()),
+        }
     }
 }
 

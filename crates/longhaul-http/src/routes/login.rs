@@ -8,12 +8,12 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use longhaul::Clock;
+use longhaul::{Clock, Longhaul};
 use serde::Deserialize;
 
 use super::me::MeBody;
 use crate::arrival::{Arrival, Sender};
-use crate::auth::{Auth, Caller, set_cookie};
+use crate::auth::{Auth, Caller, cookie, set_cookie};
 use crate::config::HttpConfig;
 use crate::extract::JsonBody;
 use crate::frame;
@@ -24,17 +24,18 @@ use crate::state::attempts::Attempts;
 /// `POST /login` `{token}` and `POST /logout`, to be nested beside the pages that people sign in at (`/admin`).
 ///
 /// A token that opens the API is exchanged for a cookie that does for 12 hours, or until the token ends: `HttpOnly`, so that
-/// no script reads it, and `SameSite=Strict`. The answer is that of `GET /me`. What the cookie does is refused where a page of
+/// no script reads it, and `SameSite=Strict`. The answer is that of `GET /me`. A logout ends the session on every server of the
+/// store within a second, whoever has the cookie. What the cookie does is refused where a page of
 /// another site asked for it. Ten wrong tokens a minute are answered for one client, then 429. See [`Arrival`] for an
 /// application behind a proxy.
-pub fn login_router(config: HttpConfig) -> Router {
+pub fn login_router(longhaul: &Longhaul, config: HttpConfig) -> Router {
     let known = config
         .document
         .as_ref()
         .map_or_else(Known::default, |whole| Known::of(&whole.0))
         .with_pages(&config.pages);
     let door = Door {
-        auth: Auth::from(&config),
+        auth: Auth::new(&config, longhaul.store()),
         attempts: Attempts::default(),
         base_path: config.base_path,
         clock: config.clock,
@@ -92,6 +93,12 @@ async fn log_out(State(door): State<Arc<Door>>, request: Request) -> Result<Resp
     let scheme = parts.extensions.get::<Arrival>().map(|arrival| arrival.scheme).unwrap_or_default();
     let mut headers = no_store();
     put_cookie(&mut headers, &set_cookie("", Duration::ZERO, &door.base_path, scheme));
+    if let (Some(sessions), Some(token)) = (&door.auth.sessions, cookie(&parts.headers))
+        && let Err(error) = sessions.end(token, door.clock.now()).await
+    {
+        // This browser has signed out, and whoever has copied its cookie has not.
+        return Ok((headers, Problem::from(error)).into_response());
+    }
     Ok((StatusCode::NO_CONTENT, headers).into_response())
 }
 

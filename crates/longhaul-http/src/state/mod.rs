@@ -66,7 +66,7 @@ impl Api {
     pub(crate) fn new(whole: Longhaul, config: HttpConfig, document: OpenApi) -> Self {
         let longhaul = whole.on(redacted(Arc::clone(whole.store()), config.redaction.clone()));
         let api = Self {
-            auth: Arc::new(Auth::from(&config)),
+            auth: Arc::new(Auth::new(&config, whole.store())),
             estimator: Arc::new(Estimator::new(longhaul.clone(), config.clock.clone())),
             in_flight: Arc::default(),
             exchanges: Arc::default(),

@@ -39,7 +39,7 @@ impl App {
         let clock = config.clock.clone();
         let router = Router::new()
             .nest("/api", router(longhaul.clone(), config.clone()))
-            .nest("/admin", login_router(config.clone()))
+            .nest("/admin", login_router(&longhaul, config.clone()))
             .merge(health_router(longhaul.clone(), config));
         Self { router, longhaul, clock, gate: kinds::gate() }
     }

@@ -2,6 +2,8 @@
 
 use axum::body::Body;
 use axum::http::{Method, StatusCode};
+use longhaul::testing::{Call, Intercept};
+use longhaul_http::HttpConfig;
 use serde_json::Value;
 
 use crate::access::guarded;
@@ -14,7 +16,8 @@ async fn operations(app: &App) -> Vec<(Method, String, Option<String>)> {
     let document = app.get("/api/openapi.json").await.json();
     let paths = document["paths"].as_object().unwrap();
     let all = paths.iter().flat_map(|(path, item)| {
-        let path = format!("/api{}", path.replace("{id}", "x").replace("{queue}", "x"));
+        let path =
+            format!("/api{}", path.replace("{id}", "x").replace("{queue}", "x").replace("{name}", "x"));
         item.as_object().unwrap().iter().map(move |(method, operation)| {
             let role = operation["security"][0]["bearer"][0].as_str().map(str::to_owned);
             (method.to_uppercase().parse().unwrap(), path.clone(), role)
@@ -57,7 +60,8 @@ async fn each_role_opens_its_routes_and_is_refused_the_others_with_the_role_they
 async fn each_route_needs_the_role_that_its_kind_of_work_has() {
     let app = App::with(guarded());
     for (method, path, needed) in operations(&app).await {
-        let steers = path.starts_with("/api/jobs") || path.ends_with("/pause") || path.ends_with("/resume");
+        let steers = path.starts_with("/api/jobs")
+            || ["/pause", "/resume", "/run"].iter().any(|end| path.ends_with(end));
         let expected = match method.as_str() {
             _ if path == "/api/openapi.json" => None,
             _ if path.starts_with("/api/worker/") => Some("admin"),
@@ -131,6 +135,48 @@ async fn a_token_is_exchanged_for_a_cookie_that_no_script_reads() {
         (out.status, out.header("set-cookie").contains("=; Path=/; Max-Age=0;")),
         (StatusCode::NO_CONTENT, true)
     );
+}
+
+#[tokio::test]
+async fn a_logout_ends_that_session_on_every_server_of_the_store() {
+    let here = App::with(guarded());
+    let another = || App::over(here.longhaul.clone(), HttpConfig { clock: here.clock.clone(), ..guarded() });
+    let there = another();
+    let (left, _) = sign_in(&here, "operator-ada").await;
+    let (kept, _) = sign_in(&here, "operator-ada").await;
+    let me = async |app: &App, cookie: &str| app.get_with("/api/me", &[("cookie", cookie)]).await.status;
+    for app in [&here, &there] {
+        assert_eq!((me(app, &left).await, me(app, &kept).await), (StatusCode::OK, StatusCode::OK));
+    }
+    let out = here.post_with("/admin/logout", "", &[("cookie", &*left)]).await;
+    assert_eq!(out.status, StatusCode::NO_CONTENT);
+    here.clock.advance(std::time::Duration::from_secs(1));
+    for app in [&here, &there, &another()] {
+        assert_eq!((me(app, &left).await, me(app, &kept).await), (StatusCode::UNAUTHORIZED, StatusCode::OK));
+    }
+    // It is remembered for as long as the cookie would have been good.
+    here.clock.advance(std::time::Duration::from_secs(12 * 3_600 - 2));
+    assert_eq!(
+        (me(&there, &left).await, me(&there, &kept).await),
+        (StatusCode::UNAUTHORIZED, StatusCode::OK)
+    );
+}
+
+#[tokio::test]
+async fn a_logout_that_the_store_cannot_keep_says_so_and_takes_the_cookie_away() {
+    let clock = longhaul::Clock::manual();
+    let store =
+        Intercept::new(longhaul::MemoryStore::with_clock(clock.clone()), async |store, call| match call {
+            Call::PutSamples(..) => {
+                Err(longhaul::Error::Unavailable { store: "test", source: "gone".into() })
+            }
+            call => call.on(store.as_ref()).await,
+        });
+    let app = App::over(longhaul::Longhaul::new(store), HttpConfig { clock, ..guarded() });
+    let (cookie, _) = sign_in(&app, "operator-ada").await;
+    let out = app.post_with("/admin/logout", "", &[("cookie", &*cookie)]).await;
+    assert_eq!(out.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(out.header("set-cookie").contains("=; Path=/; Max-Age=0;"), "{out:?}");
 }
 
 #[tokio::test]

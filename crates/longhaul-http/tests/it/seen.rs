@@ -303,8 +303,20 @@ async fn a_queue_is_paused_and_resumed() {
         true,
         "before there is a job in it"
     );
-    assert_eq!(app.post("/api/queues/nobody/resume", "").await.code(), "no_such_queue");
-    assert_eq!(app.post("/api/queues/a%20b/pause", "").await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    for _ in 0..2 {
+        assert_eq!(
+            app.post("/api/queues/new/resume", "").await.json()["paused"],
+            false,
+            "and it may be sent again"
+        );
+    }
+    let nobody = app.post("/api/queues/nobody/resume", "").await;
+    assert_eq!((nobody.status, &nobody.json()["name"]), (StatusCode::OK, &json!("nobody")));
+    assert_eq!(app.get("/api/queues/nobody").await.code(), "no_such_queue", "and none is made");
+    for word in ["pause", "resume"] {
+        let answer = app.post(&format!("/api/queues/a%20b/{word}"), "").await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{word}");
+    }
 }
 
 #[tokio::test]

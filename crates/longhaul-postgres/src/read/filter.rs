@@ -38,6 +38,11 @@ pub(crate) fn conditions(filter: &JobFilter, values: &mut Values) -> Result<Stri
 fn narrows(term: &Term, values: &mut Values) -> Result<Option<String>> {
     let (column, word) = match &term.condition {
         Condition::Id(id) => ("id", id.as_str()),
+        Condition::IdPrefix(prefix) => {
+            values.push(Box::new(prefix.clone()));
+            let not = if term.negated { "NOT " } else { "" };
+            return Ok(Some(format!("{not}starts_with(id, ${}::text)", values.len())));
+        }
         Condition::State(state) => ("state", state.as_str()),
         Condition::Kind(kind) => ("kind", kind.as_str()),
         Condition::Queue(queue) => ("queue", queue.as_str()),

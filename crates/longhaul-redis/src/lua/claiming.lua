@@ -5,27 +5,26 @@ local PROMOTED_AT_ONCE = 100
 -- Available jobs that one claim looks at, so that no script keeps heartbeats waiting.
 local LOOKED_AT_ONCE = 500
 
--- The claim sources of a queue that a worker takes jobs of. Only those that are not empty are looked at, because a version may
--- be any number, and kinds that the worker does not know may be many.
+-- The claim sources of a queue that a worker takes jobs of; and true where one has open groups of jobs with limit keys. Only those
+-- that are not empty are looked at, because a version may be any number, and kinds that the worker does not know may be many.
 local function known_sources(queue, kinds)
-  local keys = {}
+  local keys, has_groups = {}, false
   for _, name in ipairs(call('SMEMBERS', root .. 'lanes|' .. queue)) do
     local kind, version = string.match(name, '^(.*)|(%d+)$')
-    if kind and kinds[kind] and tonumber(version) <= kinds[kind] then
+    if not kind then
+      kind, version = string.match(name, '^(.*)|(%d+)|groups$')
+      has_groups = has_groups or kind and kinds[kind] and tonumber(version) <= kinds[kind]
+    elseif kinds[kind] and tonumber(version) <= kinds[kind] then
       keys[#keys + 1] = source_of(queue, kind, version)
     end
   end
-  return keys
+  return keys, has_groups
 end
 
--- The first members of a claim source that this script has not taken, with what a ZRANGE is told besides.
+-- The first members of a claim source that this script has not taken and that have no limit keys, with what a ZRANGEBYSCORE is
+-- told besides.
 local function first_of(key, slots, ...)
-  local from = popped[key] or 0
-  return call('ZRANGE', key, from, from + slots - 1, ...)
-end
-
-local function pop(key, many)
-  popped[key] = (popped[key] or 0) + many
+  return call('ZRANGEBYSCORE', key, '-inf', PLAIN, 'LIMIT', popped[key] or 0, slots, ...)
 end
 
 -- Takes the first jobs of several sources in the order of their ranks.
@@ -48,10 +47,9 @@ local function pop_merged(keys, slots)
   return first
 end
 
--- Takes the first jobs of a queue out of their sources, at most `slots`, and answers their members in the order in which they
--- are claimed.
-local function pop_first(queue, slots, kinds)
-  local keys = known_sources(queue, kinds)
+-- Takes the first jobs without limit keys out of their sources, at most `slots`, and answers their members in the order in which
+-- they are claimed.
+local function pop_first(keys, slots)
   if #keys ~= 1 then return pop_merged(keys, slots) end
   local found = first_of(keys[1], slots)
   if #found > 0 then pop(keys[1], #found) end
@@ -66,48 +64,38 @@ local function source_with(queue, member)
   return source_of(queue, '', 1)
 end
 
--- True where any limit key is paused: only then does a claim look at what does not change of a job. Asked when a claim
--- begins, because the finishes of the same script may have paused one.
-local function has_pauses()
-  return call('EXISTS', root .. 'paused') == 1
+-- The limit keys of a job without a place among the groups: a process of an older release has made it available. Most jobs have
+-- none, and two lengths of zero say so. It is given the packed fields and where those begin that do not change.
+local function limit_keys_of(fields, at, queue)
+  local high, low = string.byte(fields, at + 38 + #queue, at + 39 + #queue)
+  local from = at + 40 + #queue + 256 * high + low
+  local a, b, c, d = string.byte(fields, from, from + 3)
+  if a + b + c + d == 0 then return '' end
+  return struct_unpack('>I2c0', fields, from + 2 + 256 * a + b)
 end
 
-local function pause_of(job)
-  if job[LIMIT_KEY] == '' then return false end
-  local ends_at = tonumber(call('ZSCORE', root .. 'paused', job[LIMIT_KEY]) or 0)
-  return ends_at > now and ends_at
-end
-
--- Those of the members, which have left their source already, whose limit keys are not paused. The others are met once, and
--- not again before their pause is over.
-local function without_paused(found, queue)
-  local ids, free = read_members(found), {}
-  for i, id in ipairs(ids) do
-    local job = jobs[id]
-    local ends_at = job and job[STATE] == AVAILABLE and pause_of(job)
-    if ends_at then
-      count(queue, AVAILABLE, -1)
-      states_left[id] = AVAILABLE
-      wait_until(job, ends_at)
-      index(id, job)
-    else
-      free[#free + 1] = found[i]
-    end
-  end
-  return free
+local function put_into_group(id, fields, member)
+  local job = decode(fields)
+  local lane, score = place_of(job)
+  add_member(lane, score, member)
+  regroup(id, job, member, score)
 end
 
 -- Makes jobs of one queue run, which have left their source already, and adds the id, fields, data and number of steps of
--- each to `claimed`. What does not change of them is not even read, and no table is made of what does: this is done for every
--- job there is. Answers how many there were.
-local function take(found, queue, worker, lease_until, claimed)
+-- each to `claimed`. What does not change of them is hardly read, and no table is made of what does: this is done for every job
+-- there is. Answers how many there were, and how many were put into their groups instead: those with limit keys that are not
+-- among the `costs` of this claim. `source` is the one that all of them are of, where it is one.
+local function take(found, queue, worker, lease_until, claimed, costs, source)
+  -- Where the lengths of a unique key and of limit keys stand after a queue and a kind.
+  local kind_at = source and #root + #queue + 7
+  local keys_at = source and 39 + #queue + find(source, '|', kind_at, true) - kind_at
   local many, ids, keys = #found, {}, {}
   for i, member in ipairs(found) do
     local id = id_of(member)
     ids[i], keys[i], keys[many + i] = id, root .. 'm:' .. id, root .. 'd:' .. id
   end
   local read = many > 0 and call('MGET', unpack(keys)) or {}
-  local running, taken, left = list_of(added, running_key), 0, 0
+  local running, taken, left, moved = list_of(added, running_key), 0, 0, 0
   local n, v, c, until_text = #running, #values, #claimed, digits(lease_until)
   local try, read_fields, write_fields, rest_of = pcall, struct_unpack, struct_pack, sub
   for i, id in ipairs(ids) do
@@ -117,6 +105,10 @@ local function take(found, queue, worker, lease_until, claimed)
         errors, progress, output_at, _, output, children, at = try(read_fields, CHANGING, fields)
       if not is_ours then
         fail_damaged(source_with(queue, found[i]), found[i], AVAILABLE)
+      elseif state == AVAILABLE and not (keys_at and rest_of(fields, at + keys_at + 1, at + keys_at + 4) == '\0\0\0\0')
+        and not (costs and costs[id]) and limit_keys_of(fields, at, queue) ~= '' then
+        moved = moved + 1
+        put_into_group(id, fields, found[i])
       elseif state == AVAILABLE then
         attempt, last_event = attempt + 1, last_event + 1
         -- Tells readers to drop what earlier attempts wrote, where they wrote anything since they were last told.
@@ -142,7 +134,7 @@ local function take(found, queue, worker, lease_until, claimed)
   end
   count(queue, AVAILABLE, -taken - left)
   count(queue, RUNNING, taken)
-  return taken
+  return taken, moved
 end
 
 -- The highest version of each kind that a worker knows, by kind, of {{kind, version}}.
@@ -162,20 +154,38 @@ local function claim(wanted)
   local worker, lease_for, queues, kinds, waits, tells = unpack(wanted)
   if tells then note_changes() end
   local _, due = promote(PROMOTED_AT_ONCE)
-  if due > 0 then flush() end
+  local any_paused = call('EXISTS', root .. 'paused_queues', root .. 'opens') > 0
+  local has_due_keys = any_paused and call('ZCOUNT', root .. 'opens', '-inf', now) > 0 and groups().due()
+  if has_due_keys or due > 0 or next(keyed.ended) then flush() end
   kinds = versions_of(kinds)
   local claimed, left = {}, LOOKED_AT_ONCE
-  local any_paused = call('EXISTS', root .. 'paused_queues') == 1
   for _, queue in ipairs(queues) do
     local name, slots = queue[1], queue[2]
     if any_paused and call('SISMEMBER', root .. 'paused_queues', name) == 1 then slots = 0 end
+    if keyed.is_fair then choosing().go_on_with_places(name) end
     while slots > 0 and left > 0 do
       local asked = min(slots, left)
-      local found = pop_first(name, asked, kinds)
-      local free = has_pauses() and without_paused(found, name) or found
-      slots = slots - take(free, name, worker, now + lease_for, claimed)
-      left = left - #found
-      if #found < asked then break end
+      local taken, moved, looked_at
+      local keys, has_groups = known_sources(name, kinds)
+      if has_groups or keyed.is_fair and groups().is_fair(name) then
+        local costs, before, found = {}, #claimed, nil
+        found, looked_at = choosing().choose(name, kinds, asked, costs)
+        -- As many groups as were looked at are enough for one call.
+        if #found < asked and looked_at - #found >= GROUPS_AT_ONCE then left = 0 end
+        taken, moved = take(found, name, worker, now + lease_for, claimed, costs)
+        choosing().hold_slots(claimed, before + 1, costs)
+        -- What is chosen next must see all that.
+        if taken < asked then flush() end
+        moved = moved + #found - taken
+      else
+        local found = pop_first(keys, asked)
+        looked_at = #found
+        taken, moved = take(found, name, worker, now + lease_for, claimed, nil, #keys == 1 and keys[1])
+        if moved > 0 then flush() end
+        moved = moved + (#found == asked and 1 or 0)
+      end
+      slots, left = slots - taken, max(left - looked_at, 0)
+      if moved == 0 then break end
     end
   end
   local next_due = -1
@@ -184,8 +194,7 @@ local function claim(wanted)
     for _, queue in ipairs(queues) do
       write_now('SADD', root .. 'watched', 'q' .. queue[1])
     end
-    local first = call('ZRANGE', scheduled_key, 0, 0, 'WITHSCORES')
-    next_due = first[2] and tonumber(first[2]) or -1
+    next_due = next_change()
   end
   local answer, n = { now, next_due, left == 0 and 1 or 0, told }, 4
   for _, job in ipairs(claimed) do

@@ -4,7 +4,7 @@
 -- long the two are remembered; its unique key, and whether it takes that from a job that has ended; its parent.
 local IDEMPOTENCY, FINGERPRINT, KEEP_FOR, UNIQUE_KEY, REFRESHES, PARENT_ID = 1, 2, 3, 4, 5, 6
 
--- The claim sources of this call: name -> {key, queue}.
+-- The claim sources of this call: name -> {key, queue, lane, limit keys or '', cost as it is stored}.
 local sources_named = {}
 -- Idempotency keys as this script leaves them: key -> {expiry, fingerprint, id}, or false.
 local promises = {}
@@ -16,10 +16,10 @@ end
 local function source_named(name)
   local source = sources_named[name]
   if not source then
-    local bar = find(name, '|', 1, true)
-    local key, queue = root .. 'lane|' .. name, sub(name, 1, bar - 1)
-    sources[key] = { queue, sub(name, bar + 1) }
-    source = { key, queue }
+    local lane, queue, keys, cost = read_source(name)
+    local key = root .. 'lane|' .. lane
+    sources[key] = { queue, sub(lane, #queue + 2) }
+    source = { key, queue, lane, keys, cost }
     sources_named[name] = source
   end
   return source
@@ -81,11 +81,11 @@ end
 -- Adds a job, and answers its state. Nothing is read of it: what is stored is made of what came.
 local function insert(id, source_name, start, fixed, data, parent)
   local delay, at, priority, flags = struct_unpack(START, start)
-  local key, queue = unpack(source_named(source_name))
+  local key, queue, lane, limit_keys, cost = unpack(source_named(source_name))
   local run_at, seq, waits = min(max(now + delay, at), max(now, END_OF_TIME)), draw(), flags >= WAITS
   local state = waits and BLOCKED or run_at > now and SCHEDULED or AVAILABLE
   local batch = parent and join(id, seq, parent) or 0
-  local fields = new_fields(state, run_at, waits and NONE_YET or NO_CHILDREN, seq, batch, fixed)
+  local fields = new_fields(state, run_at, waits and NONE_YET or NO_CHILDREN, seq, batch, fixed) .. cost
   local n = #values
   values[n + 1], values[n + 2] = root .. 'd:' .. id, data
   add_member(root .. 'all', seq, id)
@@ -97,7 +97,13 @@ local function insert(id, source_name, start, fixed, data, parent)
   end
   local member = new_member(seq, id, queue)
   if state == AVAILABLE then
-    add_member(key, run_at - priority * PRIORITY_STEP, member)
+    local rank = run_at - priority * PRIORITY_STEP
+    add_member(key, limit_keys == '' and rank or rank + KEYED, member)
+    if limit_keys ~= '' then
+      groups().add(lane, limit_keys, rank, member)
+    elseif keyed.is_fair then
+      keyed.arrivals[queue] = true
+    end
   else
     add_member(scheduled_key, run_at, member)
     add_member(LISTED[state], seq, id)
@@ -106,7 +112,7 @@ local function insert(id, source_name, start, fixed, data, parent)
   values[n + 3], values[n + 4] = root .. 'm:' .. id, fields
   created[id], jobs[id] = true, nil
   if is_watched then topics['q' .. queue] = true end
-  if told then told[#told + 1] = { id, string.match(source_name, '|(.*)|'), queue, -1, state, 0, 0, false } end
+  if told then told[#told + 1] = { id, string.match(source_name, '|([^|]*)|'), queue, -1, state, 0, 0, false } end
   return state
 end
 

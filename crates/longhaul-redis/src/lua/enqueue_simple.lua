@@ -18,8 +18,9 @@ end
 -- Keys and values in turn; scores and members in turn. Their lengths are counted along, for `#` has to search for them.
 local values, all, scheduled, listed, answers = {}, {}, {}, {}, {}
 local created, waiting, created_at = 0, 0, created_in(0)
--- Name of a claim source -> {queue, the rest of the name, its available jobs by rank, how many these are}; queue -> how many wait.
-local sources, later = {}, {}
+-- Lane -> {queue, the rest of its name, its available jobs by rank, how many these are, true where one has no limit keys}; name of a
+-- claim source -> its lane, and the limit keys and stored cost of its jobs, where there are any; queue -> how many wait.
+local lanes, sources, later = {}, {}, {}
 local data_of, fields_of = root .. 'd:', root .. 'm:'
 local score, score_text
 -- A local variable is found sooner than a function of the server's.
@@ -32,25 +33,34 @@ for i = 2, #ARGV, NEW_JOB do
   local state = run_at > now and SCHEDULED or AVAILABLE
   local source = sources[name]
   if not source then
-    local bar = find(name, '|', 1, true)
-    source = { sub(name, 1, bar - 1), sub(name, bar + 1), {}, 0 }
+    local lane, queue, keys, cost = read_source(name)
+    lanes[lane] = lanes[lane] or { queue, sub(lane, #queue + 2), {}, 0, false }
+    source = { lanes[lane], keys ~= '' and keys, cost ~= '' and cost, lane }
     sources[name] = source
   end
-  local queue = source[1]
+  local lane = source[1]
+  local queue = lane[1]
   last = last + 1
   local seq = text_of('%016d', last)
   local member = seq .. id .. '|' .. queue
   local v, a = 4 * created, 2 * created
   values[v + 1], values[v + 2] = data_of .. id, ARGV[i + 4]
   values[v + 3], values[v + 4] = fields_of .. id, new_fields(state, run_at, NO_CHILDREN, last, 0, fixed)
+  if source[3] then values[v + 4] = values[v + 4] .. source[3] end
   all[a + 1], all[a + 2] = seq, id
   created = created + 1
   answers[created] = created_at - state
   if state == AVAILABLE then
-    local rank, members, m = run_at - priority * PRIORITY_STEP, source[3], 2 * source[4]
+    local rank, members, m = run_at - priority * PRIORITY_STEP, lane[3], 2 * lane[4]
+    if source[2] then
+      groups().add(source[4], source[2], rank, member)
+      rank = rank + KEYED
+    else
+      lane[5] = true
+    end
     if rank ~= score then score, score_text = rank, text_of('%d', rank) end
     members[m + 1], members[m + 2] = score_text, member
-    source[4] = source[4] + 1
+    lane[4] = lane[4] + 1
   else
     local w = 2 * waiting
     scheduled[w + 1], scheduled[w + 2] = format('%d', run_at), member
@@ -60,15 +70,21 @@ for i = 2, #ARGV, NEW_JOB do
   end
 end
 
+local is_heard = call('EXISTS', root .. 'watched', root .. 'fair') > 0
+if is_heard and call('EXISTS', root .. 'fair') == 1 then
+  for _, lane in pairs(lanes) do
+    if lane[5] then groups().arrive_plain(lane[1]) end
+  end
+end
 write_all('MSET', nil, values)
 write_all('ZADD', root .. 'all', all)
 write_all('ZADD', root .. 'scheduled', scheduled)
 write_all('ZADD', root .. 'state|' .. SCHEDULED, listed)
-for name, source in pairs(sources) do
-  if source[4] > 0 then
-    write_all('ZADD', root .. 'lane|' .. name, source[3])
-    write_now('SADD', root .. 'lanes|' .. source[1], source[2])
-    write_now('HINCRBY', root .. 'counts', source[1] .. '|' .. AVAILABLE, source[4])
+for name, lane in pairs(lanes) do
+  if lane[4] > 0 then
+    write_all('ZADD', root .. 'lane|' .. name, lane[3])
+    write_now('SADD', root .. 'lanes|' .. lane[1], lane[2])
+    write_now('HINCRBY', root .. 'counts', lane[1] .. '|' .. AVAILABLE, lane[4])
   end
 end
 for queue, many in pairs(later) do
@@ -76,10 +92,13 @@ for queue, many in pairs(later) do
 end
 
 -- Tells those who wait for jobs of a queue, or for the next one that is due. Who was told must ask again.
-if call('EXISTS', root .. 'watched') == 1 then
-  local heard = {}
-  for _, source in pairs(sources) do
-    local topic = 'q' .. source[1]
+if made_groups then groups().settle({}) end
+if is_heard and call('EXISTS', root .. 'watched') == 1 then
+  local heard, topics = {}, made_groups and groups().woken or {}
+  for _, lane in pairs(lanes) do
+    topics['q' .. lane[1]] = true
+  end
+  for topic in pairs(topics) do
     if call('SREM', root .. 'watched', topic) == 1 then heard[#heard + 1] = topic end
   end
   if #heard > 0 then write_now('PUBLISH', root .. 'news', table.concat(heard, '\n')) end

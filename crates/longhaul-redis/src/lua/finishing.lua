@@ -21,9 +21,10 @@ end
 -- The pauses of limit keys as this script leaves them: key -> end.
 local pauses = {}
 
--- Pauses a limit key, which an earlier run may have paused for longer, and answers until when.
-local function pause(key, run_at)
-  if key == '' then return run_at end
+-- Pauses the first of a job's limit keys, which an earlier run may have paused for longer, and answers until when.
+local function pause(keys, run_at)
+  local key = string.match(keys, '^[^,]+')
+  if not key then return run_at end
   local before = pauses[key] or tonumber(call('ZSCORE', root .. 'paused', key) or 0)
   pauses[key] = max(min(run_at, END_OF_TIME), before)
   write('ZADD', root .. 'paused', digits(pauses[key]), key)
@@ -60,7 +61,7 @@ local outcomes = {
     give_attempt_back(job)
     wait_until(job, now + delay)
   end,
-  -- A snooze, and one for all jobs of its limit key.
+  -- A snooze, and one for all jobs of its first limit key.
   limited = function(id, job, stopped, delay)
     local run_at = pause(job[LIMIT_KEY], now + delay)
     if job[CANCEL_BY] ~= 0 then return cancel_instead(id, job, stopped) end
@@ -128,6 +129,7 @@ local function complete_simple(id, token, output, fields)
   running[#running + 1] = member
   add_member(ended_of(queue, COMPLETED), now, member)
   if is_watched then topics['j' .. id] = true end
+  if keyed.is_holding then keyed.ended[id] = true end
   completed[queue] = (completed[queue] or 0) + 1
   return true
 end

@@ -7,23 +7,32 @@
 local furthest = tonumber(ARGV[2])
 
 -- Counts the jobs of a claim source that go before a job: those of a lower rank, and of those of the same rank the older
--- ones.
-local function ahead(key, rank, member, own)
-  if key == own then return call('ZRANK', key, member) or 0 end
-  local lower = call('ZCOUNT', key, '-inf', '(' .. digits(rank))
-  for _, other in ipairs(call('ZRANGEBYSCORE', key, rank, rank, 'LIMIT', 0, furthest)) do
-    if other > member then break end
-    lower = lower + 1
+-- ones. Those with limit keys have ranks that are shifted.
+local function ahead(key, rank, member, own, shift)
+  local lower = 0
+  for _, base in ipairs({ 0, KEYED }) do
+    local from = base == 0 and '-inf' or digits(base)
+    if key == own and base == shift then
+      lower = lower + (call('ZRANK', key, member) or 0) - (base == 0 and 0 or call('ZCOUNT', key, '-inf', PLAIN))
+    else
+      local same = digits(base + rank)
+      lower = lower + call('ZCOUNT', key, from, '(' .. same)
+      for _, other in ipairs(call('ZRANGEBYSCORE', key, same, same, 'LIMIT', 0, furthest)) do
+        if other > member then break end
+        lower = lower + 1
+      end
+    end
   end
   return lower
 end
 
 local function position(id, job)
   if job[STATE] ~= AVAILABLE then return -1 end
-  local own, rank = place_of(job)
+  local own, score = place_of(job)
+  local shift = score < KEYED and 0 or KEYED
   local place = 1
   for _, source in ipairs(call('SMEMBERS', root .. 'lanes|' .. job[QUEUE])) do
-    place = place + ahead(root .. 'lane|' .. job[QUEUE] .. '|' .. source, rank, member_of(id, job), own)
+    place = place + ahead(root .. 'lane|' .. job[QUEUE] .. '|' .. source, score - shift, member_of(id, job), own, shift)
     if place >= furthest then return furthest end
   end
   return place

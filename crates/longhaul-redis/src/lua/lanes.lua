@@ -16,6 +16,12 @@ for _, queue in ipairs(queues) do
   for _, name in ipairs(call('SMEMBERS', root .. 'lanes|' .. queue)) do
     local key = root .. 'lane|' .. queue .. '|' .. name
     local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')
+    -- The first with limit keys, whose ranks are shifted, may go before the first without.
+    local keyed = first[1] and call('ZRANGEBYSCORE', key, KEYED, '+inf', 'WITHSCORES', 'LIMIT', 0, 1) or {}
+    if keyed[1] then
+      local rank, plain_rank = tonumber(keyed[2]) - KEYED, tonumber(first[2])
+      if plain_rank > rank or plain_rank == rank and keyed[1] < first[1] then first = { keyed[1], rank } end
+    end
     if first[1] then
       local is_ours, job = pcall(job_of, id_of(first[1]))
       answer[n + 1], answer[n + 2], answer[n + 3] = queue, name, min(call('ZCARD', key), furthest)

@@ -12,8 +12,26 @@
 -- <root>l:ID        a stream, its log; the number of an event is the id of the entry
 -- <root>all         ids by seq; <root>state|S: those in a state that few jobs are in, for lists of these
 -- <root>lane|Q|K|V  a claim source: the available jobs of a queue, kind and version by rank; a member is a seq, an id and
---                   a queue
--- <root>lanes|Q     a set of 'K|V': the claim sources of a queue that are not empty
+--                   a queue. Those with limit keys stand behind all others (their scores are greater by KEYED), where the
+--                   previous release finds them, and counts and places are read
+-- <root>lanes|Q     a set of 'K|V': the claim sources of a queue that are not empty; and 'K|V|groups' where one has open groups
+-- <root>group|Q|K|V|KEYS   a group: the available jobs with the same limit keys, as KEYS joins them, by rank
+-- <root>placed      a hash: 'Q|K|V|KEYS' -> 'seq|rank|' of the head of a group, and where it is kept back 'key|slots,units'
+-- <root>groups|Q|K|V       the open groups of a lane: 'seq|KEYS' by rank of the head, or in a fair queue KEYS by turn
+-- <root>closed|KEY|COST|Q|K|V  the groups that a key keeps back, with the same members; COST is 'slots,units' of each head
+-- <root>closing|KEY a set of 'COST|Q|K|V': the lists that a key has; <root>closing: the keys with lists, all of score 0
+-- <root>hung|Q      'KEY K|V|KEYS' for each key of each group of a queue, all of score 0
+-- <root>limits      a hash: limit key -> 'slots|free|rate': the slots that are taken, the microsecond at which all units of its
+--                   rate are free, and the rate by which that was counted
+-- <root>limit_config  a hash: limit key or prefix with its '*' -> its limits, packed as `limits.lua` names them;
+--                   <root>limit_lengths: a hash of the lengths of the prefixes -> how many there are
+-- <root>named       the names in that hash, all of score 0
+-- <root>opens       limit keys with lists, by when time opens one of these; and 'PREFIX*|KEY': the keys behind one
+-- <root>holding     a hash: id -> 'slots|token|KEYS' of a running job with limit keys; <root>holding_at, <root>limits_at: how far
+--                   the sweep has looked at these
+-- <root>fair        a set of the fair queues; <root>turn|Q: a hash of KEYS -> turn, and '*' -> the latest that was taken;
+--                   <root>turn_at: a hash of a queue -> how far the sweep has looked at these;
+--                   <root>rehung: a hash of a queue -> how far its groups were moved to their places since that was changed
 -- <root>scheduled   members by run_at
 -- <root>running     members by the end of their leases
 -- <root>stopping    members that were asked to stop, by the end of their grace
@@ -61,6 +79,11 @@ local FIXED, SEQ, BATCH, VERSION, PRIORITY, MAX_CRASHES, PERIOD = 22, 23, 24, 25
 local QUEUE, KIND, UNIQUE, LIMIT_KEY, PARENT = 29, 30, 31, 32, 33
 local TO_UNIQUE = '>i8i8I4i4I4i8I2c0I2c0I2c0'
 local FIXED_FORMAT = '>i8i8I4i4I4i8I2c0I2c0I2c0I2c0I2c0'
+-- Behind the time of creation are the slots and units of a rate that a job costs, where it is not one of each. LIMIT_KEY is all
+-- limit keys of a job, with commas.
+local COST, COST_BYTES = '>I4I4', 8
+-- What is added to the rank of a job with limit keys in its lane, and the end of the others.
+local KEYED, PLAIN = 2251799813685248, '(2251799813685248'
 
 local BLOCKED, SCHEDULED, AVAILABLE, RUNNING, COMPLETED, FAILED, CANCELLED = 0, 1, 2, 3, 4, 5, 6
 local HELD, CANCEL_REQUESTED, LOST = 0, 1, 2

@@ -10,6 +10,14 @@ local function set_of(words)
   return set
 end
 
+-- True where any of a job's limit keys is in a set.
+local function has_any(keys, set)
+  for key in string.gmatch(keys, '[^,]+') do
+    if set[key] then return true end
+  end
+  return false
+end
+
 -- A function that answers true for jobs which fit a packed filter; the sets of states and parents, or false for any; and true
 -- where it looks at more than the state.
 local function filter_of(packed_filter)
@@ -21,7 +29,7 @@ local function filter_of(packed_filter)
       and (not kinds or kinds[job[KIND]])
       and (not queues or queues[job[QUEUE]])
       and (not parents or parents[job[PARENT]])
-      and (not limit_keys or limit_keys[job[LIMIT_KEY]])
+      and (not limit_keys or has_any(job[LIMIT_KEY], limit_keys))
   end
   return fits, states, parents, kinds or queues or parents or limit_keys
 end

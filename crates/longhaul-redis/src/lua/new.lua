@@ -2,7 +2,8 @@
 --
 -- A new job is
 --   its id,
---   its claim source: 'queue|kind|version',
+--   its claim source: 'queue|kind|version', and where it has limit keys or costs more than one of each 'queue|kind|version|KEYS|COST',
+--   of which COST is '' or 'slots,units',
 --   its start, packed: how long it waits, a time of day before which it must not run, its priority, its flags, and after
 --   these its packed keys, if any,
 --   what does not change of it between its batch and its time of creation, as it is stored,
@@ -27,4 +28,12 @@ end
 
 local function new_fields(state, run_at, children, seq, batch, fixed)
   return struct_pack(NEW_FIELDS, state, run_at, NOTHING, children, seq, batch, fixed, now)
+end
+
+-- The lane, queue, limit keys and stored cost that the name of a source tells.
+local function read_source(name)
+  local lane, queue, rest = string.match(name, '^(([^|]*)|[^|]*|[^|]*)(.*)$')
+  local keys, slots, units = string.match(rest, '^|([^|]*)|(%d*),?(%d*)$')
+  local cost = slots and slots ~= '' and struct_pack(COST, tonumber(slots), tonumber(units)) or ''
+  return lane, queue, keys or '', cost
 end

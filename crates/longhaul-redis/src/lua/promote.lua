@@ -1,11 +1,11 @@
--- Makes scheduled jobs available whose time has come.
+-- Makes scheduled jobs available whose time has come, and looks at the limit keys that time opens.
 --
 -- ARGV[2]  how many at most
 -- ARGV[3]  '1' where the caller wants to be told of changes
--- Returns  the time, when the next job falls due or -1, and the changes of state or false
+-- Returns  the time, when the next job falls due or a key opens or -1, and the changes of state or false
 
 if ARGV[3] == '1' then note_changes() end
 promote(tonumber(ARGV[2]))
+if call('EXISTS', root .. 'opens') == 1 then groups().due() end
 done()
-local first = call('ZRANGE', scheduled_key, 0, 0, 'WITHSCORES')
-return { now, first[2] and tonumber(first[2]) or -1, told }
+return { now, next_change(), told }

@@ -7,6 +7,7 @@ local UNREADABLE_ERROR = '"message":"failed to read the stored job: its record c
 local function forget_job(id)
   jobs[id] = false
   changed[id] = nil
+  if keyed.is_holding then keyed.ended[id] = true end
   remove_member(root .. 'all', id)
   for _, key in pairs(LISTED) do
     remove_member(key, id)
@@ -40,6 +41,7 @@ local function fail_damaged(key, member, state)
     remove_member(set, member)
   end
   if LISTED[state] then remove_member(LISTED[state], id) end
+  if state == RUNNING and keyed.is_holding then keyed.ended[id] = true end
   count(queue, state, -1)
   local last_event = last_event_of(id) + 1
   local job = { FAILED, now, 0, 0, 0, 0, 0, now, 0, 0, last_event, last_event, now, 2, 0, 0, 0, 0, '', '', '' }
@@ -81,6 +83,14 @@ local function jobs_at(key, found, state, counted)
     end
   end
   return there
+end
+
+-- When the next job falls due or time opens a limit key, or -1.
+local function next_change()
+  local first = call('ZRANGE', scheduled_key, 0, 0, 'WITHSCORES')[2]
+  local opens = call('ZRANGE', root .. 'opens', 0, 0, 'WITHSCORES')[2]
+  local at = min(tonumber(first) or math.huge, tonumber(opens) or math.huge)
+  return at < math.huge and at or -1
 end
 
 -- Makes at most `limit` scheduled jobs available whose time has come, and answers how many were and how many

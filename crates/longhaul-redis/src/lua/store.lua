@@ -25,8 +25,18 @@ local changed, values, added, removed, popped, counts, events, commands, unlinke
 local created = {}
 -- Claim sources among the keys: key -> {queue, 'kind|version'}.
 local sources = {}
--- Topics to be published: topic -> true. Most of the time nobody waits for any.
-local topics, is_watched = {}, call('EXISTS', root .. 'watched') == 1
+-- Topics to be published: topic -> true.
+local topics = {}
+-- What is noted for limit keys: ids of runs that end and may hold slots, where any run holds some; queues in which jobs without keys
+-- become available, where any queue is fair. It is one table, because each variable costs the functions that use it.
+local keyed = { ended = {}, arrivals = {}, is_holding = false, is_fair = false }
+-- Most of the time nobody waits for any topic, nothing runs that has limit keys, and no queue is fair.
+local is_watched = call('EXISTS', root .. 'watched', root .. 'holding', root .. 'fair') > 0
+if is_watched then
+  keyed.is_holding = call('EXISTS', root .. 'holding') == 1
+  keyed.is_fair = call('EXISTS', root .. 'fair') == 1
+  is_watched = call('EXISTS', root .. 'watched') == 1
+end
 local last
 
 -- Changes of state, where the caller wants to be told of them, or false: the time, and then for each its id, kind, queue, the
@@ -217,7 +227,8 @@ local running_key, scheduled_key, stopping_key = root .. 'running', root .. 'sch
 local function place_of(job)
   local state = job[STATE]
   if state == AVAILABLE then
-    return source_of(job[QUEUE], job[KIND], job[VERSION]), job[RUN_AT] - job[PRIORITY] * PRIORITY_STEP
+    local rank = job[RUN_AT] - job[PRIORITY] * PRIORITY_STEP
+    return source_of(job[QUEUE], job[KIND], job[VERSION]), job[LIMIT_KEY] == '' and rank or rank + KEYED
   elseif state == RUNNING then
     return running_key, job[LEASE_UNTIL]
   elseif state == SCHEDULED then
@@ -248,12 +259,30 @@ local function tell(id, job, from, to)
     { id, job[KIND], job[QUEUE], from, to, job[ATTEMPT], from == RUNNING and job[STARTED_AT] or 0, failure }
 end
 
+-- Notes what a job that leaves its state, or enters it with a rank, means to limit keys.
+local function regroup(id, job, member, rank)
+  local state, keys = job[STATE], job[LIMIT_KEY]
+  if state == RUNNING then
+    keyed.ended[id] = keyed.is_holding and not rank or nil
+  elseif state == AVAILABLE and keys ~= '' then
+    local lane = job[QUEUE] .. '|' .. job[KIND] .. '|' .. job[VERSION]
+    if rank then
+      groups().add(lane, keys, rank - KEYED, member)
+    else
+      groups().remove(lane, keys, member)
+    end
+  elseif state == AVAILABLE and rank and keyed.is_fair then
+    keyed.arrivals[job[QUEUE]] = true
+  end
+end
+
 -- Takes a job out of the sets of its state. All fields that its places are made of must still be as they were.
 local function unindex(id, job)
   local state, member, place = job[STATE], member_of(id, job), place_of(job)
   if place then remove_member(place, member) end
   if LISTED[state] then remove_member(LISTED[state], id) end
   if state == RUNNING and job[CANCEL_BY] ~= 0 then remove_member(stopping_key, member) end
+  regroup(id, job, member)
   count(job[QUEUE], state, -1)
   if told then states_left[id] = state end
 end
@@ -265,6 +294,7 @@ local function index(id, job)
   if place then add_member(place, score, member) end
   if LISTED[state] then add_member(LISTED[state], job[SEQ], id) end
   if state == RUNNING and job[CANCEL_BY] ~= 0 then add_member(stopping_key, job[CANCEL_BY], member) end
+  regroup(id, job, member, score or 0)
   -- Claims that wait for the next due job must look again where one is due sooner, too.
   if is_watched and (state == AVAILABLE or state == SCHEDULED) then topics['q' .. job[QUEUE]] = true end
   count(job[QUEUE], state, 1)
@@ -344,6 +374,9 @@ local function flush()
   end
   write_all('MSET', nil, values)
   changed, values = {}, {}
+  for queue in pairs(keyed.arrivals) do
+    groups().arrive_plain(queue)
+  end
   write_members()
   write_counts()
   local time = #events > 0 and digits(now)
@@ -355,6 +388,13 @@ local function flush()
   end
   write_all('UNLINK', nil, unlinked)
   events, commands, unlinked = {}, {}, {}
+  if made_groups or next(keyed.ended) then
+    groups().settle(keyed.ended)
+    for topic in pairs(groups().woken) do
+      topics[topic] = true
+    end
+    keyed.ended, keyed.arrivals = {}, {}
+  end
   if last then write_now('SET', root .. 'last', digits(last)) end
 end
 

@@ -64,6 +64,33 @@ local function forget(memory)
   end
 end
 
+-- Gives back what runs hold that have ended under an older release or whose record was lost, a part of them at a time.
+if keyed.is_holding then
+  local page = call('HSCAN', root .. 'holding', call('GET', root .. 'holding_at') or '0', 'COUNT', limit)
+  local ids = {}
+  for i = 1, #page[2], 2 do
+    ids[#ids + 1] = page[2][i]
+  end
+  read_jobs(ids)
+  for i, id in ipairs(ids) do
+    local job, token = jobs[id], tonumber(string.match(page[2][2 * i], '^%d+|(%d+)'))
+    if not damaged[id] and not (job and job[STATE] == RUNNING and job[TOKEN] == token) then keyed.ended[id] = true end
+  end
+  write('SET', root .. 'holding_at', page[1])
+end
+-- Forgets rates that are free again.
+if call('EXISTS', root .. 'limits') == 1 then
+  local page = call('HSCAN', root .. 'limits', call('GET', root .. 'limits_at') or '0', 'COUNT', limit)
+  for i = 1, #page[2], 2 do
+    local free_at = tonumber(string.match(page[2][i + 1], '^0|(%d+)'))
+    if free_at and free_at <= now * 1000 then groups().forget(page[2][i]) end
+  end
+  write('SET', root .. 'limits_at', page[1])
+end
+for _, queue in ipairs(keyed.is_fair and call('SMEMBERS', root .. 'fair') or {}) do
+  groups().forget_turns(queue, limit)
+end
+local has_opened = call('EXISTS', root .. 'opens') == 1 and groups().due()
 write('ZREMRANGEBYSCORE', root .. 'paused', '-inf', now)
 local forgotten = call('ZRANGEBYSCORE', root .. 'forget', '-inf', now, 'LIMIT', 0, limit)
 for _, memory in ipairs(forgotten) do
@@ -95,7 +122,7 @@ return {
   rescued[AVAILABLE],
   rescued[FAILED],
   rescued[CANCELLED] + #fenced,
-  most >= limit and 1 or 0,
+  (most >= limit or has_opened) and 1 or 0,
   prunes and 1 or 0,
   told,
 }

@@ -45,9 +45,13 @@ async fn simple_jobs_are_kept_as_those_that_had_to_be_looked_up() {
     let first = RedisStore::open_with_clock(simple.clone(), clock.clone()).await.unwrap();
     let second = RedisStore::open_with_clock(looked_up.clone(), clock.clone()).await.unwrap();
     let labels = [("tenant".to_owned(), "ada".to_owned())].into_iter().collect();
+    let cost = longhaul::Cost { slots: 2, rate: 0 };
+    let costly = longhaul::Policy { cost, ..longhaul::Policy::default() };
     let jobs = vec![
         job(),
-        NewJob { priority: 3, limit_key: Some("post".into()), labels, ..job() },
+        NewJob { priority: 3, limit_keys: vec!["post".into()], labels, ..job() },
+        NewJob { limit_keys: vec!["post".into(), "tenant:1".into()], policy: costly, ..job() },
+        NewJob { limit_keys: vec!["post".into()], ..delayed(HOUR) },
         NewJob { kind: "crop".into(), version: 2, queue: "others".into(), ..job() },
         NewJob {
             policy: longhaul::Policy { timeout: Some(HOUR), ..longhaul::Policy::default() },

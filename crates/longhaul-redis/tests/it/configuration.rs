@@ -103,7 +103,7 @@ async fn nothing_is_left_of_what_is_gone() {
     fx.act(&id("broken"), longhaul::Action::Delete).await;
     fx.heartbeat_all(&worker("w1"), &[], HOUR).await;
     let closing = NewJob { start: Start::AfterChildren, ..named("closing") };
-    let child = NewJob { parent: Some(id("closing")), limit_key: Some("provider".into()), ..job() };
+    let child = NewJob { parent: Some(id("closing")), limit_keys: vec!["provider".into()], ..job() };
     fx.enqueue_all(vec![closing, child]).await;
     let limited = fx.claim_one().await.lease;
     fx.end(&limited, Outcome::RateLimited { delay: HOUR }).await;

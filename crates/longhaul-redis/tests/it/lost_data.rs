@@ -90,7 +90,7 @@ async fn a_finished_job_without_data_is_pruned_away() {
     robbed.take("m", "a");
     let completed = Keep { age: Some(HOUR), count: None };
     let retention = Retention { completed, ..Retention::default() };
-    fx.set_queue("images", &QueueConfig { retention }).await;
+    fx.set_queue("images", &QueueConfig { retention, ..QueueConfig::default() }).await;
     fx.clock.advance(2 * HOUR);
     assert_eq!(fx.sweep().await.pruned, 1, "only what was there is said to be pruned");
     robbed.assert_counts(&[]).await;

@@ -2,8 +2,10 @@
 //! rolled out after the other: what is kept, and in which form, is the same for both, or the layout's version is another.
 
 use longhaul::{
-    Action, Backoff, Claim, Clock, JobFilter, JobRecord, Lease, NewJob, Outcome, Policy, Record, State, Store,
+    Action, Backoff, Claim, Clock, JobFilter, JobRecord, KeyConfig, KeyFilter, Lease, NewJob, Outcome,
+    Policy, Record, State, Store,
 };
+use longhaul_conformance::Fixture;
 use longhaul_conformance::jobs::{
     HOUR, KIND, QUEUE, claim, completed, failed, finish, id, json, named, slots, step, worker,
 };
@@ -38,6 +40,11 @@ impl Previous {
 
     /// Creates a job as `named` makes it, with data that a job of this release has.
     fn enqueue(&self, name: &str, data: &[u8]) {
+        self.enqueue_limited(name, data, "");
+    }
+
+    /// The same with a limit key, which is none where it is empty.
+    fn enqueue_limited(&self, name: &str, data: &[u8], limit_key: &str) {
         let lane = format!("{QUEUE}|{KIND}|1");
         // No delay, no time, no priority; its id may exist.
         let start = [&[0; 20][..], &[1]].concat();
@@ -45,7 +52,7 @@ impl Previous {
         let fixed = [
             [1_u32, 0, 5].map(u32::to_be_bytes).concat(),
             (-1_i64).to_be_bytes().to_vec(),
-            [QUEUE, KIND, "", "", ""].map(word).concat(),
+            [QUEUE, KIND, "", limit_key, ""].map(word).concat(),
         ];
         let job = [name.into(), lane.into_bytes(), start, fixed.concat(), data.to_vec()];
         let arguments = [vec![b"1".to_vec()], job.to_vec()].concat();
@@ -212,7 +219,7 @@ async fn a_job_with_other_args_is_one_that_the_previous_release_runs() {
     let (options, clock) = (shared().options(), Clock::manual());
     let store = RedisStore::open_with_clock(options.clone(), clock.clone()).await.unwrap();
     let previous = Previous::of(&options, &clock);
-    let policy = Policy { timeout: Some(HOUR), backoff: Some(Backoff::default()) };
+    let policy = Policy { timeout: Some(HOUR), backoff: Some(Backoff::default()), ..Policy::default() };
     let labels = [("tenant".to_owned(), "ada".to_owned())].into();
     store.enqueue(vec![NewJob { policy, labels, max_attempts: 1_000, ..named("a") }]).await.unwrap();
     let lease = previous.claim(1).remove(0);
@@ -234,4 +241,79 @@ async fn a_job_with_other_args_is_one_that_the_previous_release_runs() {
         assert_eq!(lease.id, id("a"));
         previous.finish(&lease, "failed", "\"message\":\"no\",\"kind\":\"fatal\"}");
     }
+}
+
+async fn limited_to_one(options: &RedisOptions, clock: &Clock) -> Fixture {
+    let store = RedisStore::open_with_clock(options.clone(), clock.clone()).await.unwrap();
+    let one = KeyConfig { slots: Some(1), ..KeyConfig::default() };
+    store.set_key("provider", Some(&one)).await.unwrap();
+    Fixture::new(store, clock.clone())
+}
+
+async fn provider(fx: &Fixture) -> (u64, u64) {
+    let filter = KeyFilter { names: vec!["provider".into()], limit: 1, ..KeyFilter::default() };
+    let found = fx.store.keys(&filter).await.unwrap().remove(0);
+    (found.waiting, found.used)
+}
+
+#[tokio::test]
+async fn jobs_with_limit_keys_of_the_previous_release_wait_in_their_group_once_a_claim_meets_them() {
+    let (options, clock) = (shared().options(), Clock::manual());
+    let fx = limited_to_one(&options, &clock).await;
+    let previous = Previous::of(&options, &clock);
+    fx.enqueue(NewJob { queue: "mail".into(), ..named("data") }).await;
+    for name in ["a", "b", "c"] {
+        previous.enqueue_limited(name, &data_of(&options, "data"), "provider");
+    }
+    fx.enqueue(named("plain")).await;
+    let claimed = fx.claim(claim()).await;
+    let ids: Vec<_> = claimed.iter().map(|job| job.lease.id.as_str()).collect();
+    assert_eq!(ids, ["plain", "a"], "in any order, and no more than the key has slots");
+    assert_eq!(provider(&fx).await, (2, 1));
+    // It is an older process that ends the run, and knows of no slots: the next sweep gives its slot back.
+    previous.finish(&claimed[1].lease, "completed", "null");
+    assert!(fx.claim_ids().await.is_empty());
+    fx.sweep().await;
+    assert_eq!(provider(&fx).await, (2, 0));
+    let second = fx.claim(claim()).await.remove(0).lease;
+    // One that a process of the previous release has put back is met as any other.
+    previous.finish(&second, "released", "\"message\":\"no\",\"kind\":\"cancelled\"}");
+    fx.sweep().await;
+    assert_eq!(fx.claim_ids().await.len(), 1);
+    assert_eq!(provider(&fx).await, (1, 1));
+}
+
+#[tokio::test]
+async fn the_previous_release_finds_jobs_with_limit_keys_and_leaves_nothing_of_them_in_their_groups() {
+    let (options, clock) = (shared().options(), Clock::manual());
+    let fx = limited_to_one(&options, &clock).await;
+    let previous = Previous::of(&options, &clock);
+    let limited = |name| NewJob { limit_keys: vec!["provider".into()], ..named(name) };
+    fx.enqueue_all(["a", "b", "c"].map(limited).to_vec()).await;
+    fx.enqueue(named("plain")).await;
+    let leases = previous.claim(3);
+    let ids: Vec<_> = leases.iter().map(|lease| lease.id.as_str()).collect();
+    assert_eq!(ids, ["plain", "a", "b"], "which it gives no slots, and claims behind all others");
+    fx.end(&leases[1], completed()).await;
+    previous.finish(&leases[2], "completed", "null");
+    assert_eq!(provider(&fx).await.1, 0);
+    assert_eq!(fx.claim_ids().await, [id("c")]);
+    assert_eq!(provider(&fx).await, (0, 1));
+    let kept = kept(&options);
+    let groups: Vec<_> = kept.keys().filter(|key| key.starts_with("group") || *key == "placed").collect();
+    assert!(groups.is_empty(), "{groups:?}");
+}
+
+#[tokio::test]
+async fn a_run_that_an_older_process_has_ended_and_that_is_claimed_again_holds_its_slots_once() {
+    let (options, clock) = (shared().options(), Clock::manual());
+    let fx = limited_to_one(&options, &clock).await;
+    let previous = Previous::of(&options, &clock);
+    fx.store.set_key("provider", None).await.unwrap();
+    let first = fx.running_from(NewJob { limit_keys: vec!["provider".into()], ..named("a") }).await.lease;
+    previous.finish(&first, "released", "\"message\":\"no\",\"kind\":\"cancelled\"}");
+    let again = fx.claim(claim()).await.remove(0).lease;
+    assert_eq!(provider(&fx).await, (0, 1));
+    fx.end(&again, completed()).await;
+    assert_eq!(provider(&fx).await, (0, 0));
 }

@@ -90,7 +90,7 @@ async fn history_is_pruned_when_it_is_due_and_not_looked_at_before() {
 async fn a_queue_that_keeps_a_number_of_jobs_is_pruned_at_each_end() {
     let (_server, fx, _) = on_its_own_server().await;
     let retention = Retention { completed: Keep { age: None, count: Some(1) }, ..Retention::default() };
-    fx.set_queue("images", &QueueConfig { retention }).await;
+    fx.set_queue("images", &QueueConfig { retention, ..QueueConfig::default() }).await;
     let mut pruned = 0;
     for name in ["a", "b", "c"] {
         let lease = fx.running_from(named(name)).await.lease;
@@ -201,4 +201,37 @@ async fn a_waiting_claim_hears_of_a_job_after_its_connection_for_notifications_w
     let claimed =
         tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("a claim within seconds");
     assert_eq!(claimed.unwrap().unwrap().len(), 1);
+}
+
+/// Jobs of one key, or each of a key of its own and that key.
+async fn enqueue_limited(fx: &Fixture, numbers: std::ops::Range<u32>, has_own: bool) {
+    let own = |n| has_own.then(|| format!("tenant:{n}"));
+    let keys = |n| own(n).into_iter().chain(["provider".to_owned()]).collect();
+    fx.enqueue_all(numbers.map(|n| NewJob { limit_keys: keys(n), ..job() }).collect()).await;
+}
+
+#[tokio::test]
+async fn what_a_paused_key_keeps_back_costs_nothing_however_many_jobs_and_groups_it_is() {
+    for has_own in [false, true] {
+        let (server, fx, _) = on_its_own_server().await;
+        fx.store.pause_key("provider", HOUR).await.unwrap();
+        let mut costs = Vec::new();
+        for numbers in [0..20, 20..2_000] {
+            enqueue_limited(&fx, numbers, has_own).await;
+            // Each group is met once.
+            assert!(fx.claim_ids().await.is_empty());
+            let start = calls(&server, "");
+            assert!(fx.claim_ids().await.is_empty());
+            let claimed = calls(&server, "");
+            fx.store.resume_key("provider").await.unwrap();
+            fx.store.pause_key("provider", HOUR).await.unwrap();
+            let resumed = calls(&server, "");
+            costs.push([claimed - start, resumed - claimed]);
+            assert!(fx.claim_ids().await.is_empty());
+        }
+        assert!(costs[1][0] <= costs[0][0] && costs[1][1] <= costs[0][1], "{costs:?}");
+        assert!(costs[0][0] < 20 && costs[0][1] < 40, "{costs:?}");
+        fx.enqueue(named("plain")).await;
+        assert_eq!(fx.claim_ids().await, [id("plain")]);
+    }
 }

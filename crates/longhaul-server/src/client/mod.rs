@@ -30,6 +30,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tower::ServiceExt;
 
+use crate::output::tell;
 use crate::{Coded, Result, USAGE};
 
 /// The longest that a server may take to answer, beyond what it was asked to hold the answer for.
@@ -82,8 +83,10 @@ impl Client {
         // The command has done what it was for, and its exit code says so.
         match tokio::time::timeout(FLUSH_TIMEOUT, longhaul.flush()).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => eprintln!("longhaul: the statistics lack what was just done: {error}"),
-            Err(_) => eprintln!("longhaul: the statistics lack what was just done: the store did not answer"),
+            Ok(Err(error)) => {
+                tell(format_args!("longhaul: the statistics lack what was just done: {error}"));
+            }
+            Err(_) => tell("longhaul: the statistics lack what was just done: the store did not answer"),
         }
     }
 

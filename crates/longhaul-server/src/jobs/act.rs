@@ -5,16 +5,18 @@ use clap::Args as ClapArgs;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::named::{NoOneJob, named};
 use super::search::{Fields, Search, WORDS, is_search, word};
 use crate::Result;
 use crate::client::{Client, Refusal, encoded};
+use crate::output::{print, tell};
 use crate::terminal::{Answer, ask, bar, grouped};
 
 /// The jobs to act on: some by id, or all that fit a search.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{WORDS}"))]
 pub(super) struct Args {
-    /// The ids of jobs, or the words of a search
+    /// The ids of jobs (a prefix does that no other id has), or the words of a search
     #[arg(value_name = "ID|SEARCH", value_parser = word)]
     words: Vec<String>,
     #[command(flatten)]
@@ -175,57 +177,67 @@ async fn set_priority(client: &Client, id: &str, priority: i32) -> Result<String
 
 /// Acts on jobs by their ids, one after the other.
 async fn each(client: &Client, args: &Args, deed: Deed) -> Result<()> {
-    let mut refused = 0;
-    for id in args.words.iter().take(args.limit.map_or(usize::MAX, |limit| limit as usize)) {
-        let path = format!("/jobs/{}", encoded(id));
-        if args.dry_run {
-            let text = client.text(Method::GET, &path, None).await?;
-            if args.json {
-                println!("{text}")
-            } else {
-                println!("{id} is there; nothing was done")
+    // A report that nobody reads any longer does not keep the deed from the others.
+    let (mut refused, mut reported) = (0, Ok(()));
+    for given in args.words.iter().take(args.limit.map_or(usize::MAX, |limit| limit as usize)) {
+        let done = named(client, given, async |id: &str| one(client, id, args.dry_run, &deed).await).await;
+        let (id, text) = match done {
+            Ok(done) => done,
+            Err(error) => {
+                tell(why_not(error, given)?);
+                refused += 1;
+                continue;
             }
-            continue;
-        }
-        let answer = match &deed {
-            Deed::Delete => client.text(Method::DELETE, &path, None).await,
-            Deed::Retry | Deed::Cancel => {
-                client.text(Method::POST, &format!("{path}/{}", deed.word()), None).await
-            }
-            Deed::RetryWith(args) => {
-                let body = json!({"args": args});
-                client.text(Method::POST, &format!("{path}/retry"), Some(&body)).await
-            }
-            Deed::SetPriority(priority) => set_priority(client, id, *priority).await,
         };
-        match answer {
-            Ok(text) if args.json && deed != Deed::Delete => println!("{text}"),
-            Ok(_) if args.json => println!("{}", json!({"id": id, "deleted": true})),
-            Ok(text) => {
-                let is_late = deed == Deed::Cancel && !was_stopped(&text);
-                if is_late {
-                    eprintln!("{id} has ended by itself: {}", state(&text));
-                    refused += 1;
-                } else {
-                    println!("{id} {}", deed.done());
-                }
-            }
-            Err(error) => match error.downcast_ref::<Refusal>() {
-                Some(refusal) if !refusal.code.is_empty() && !refusal.status.is_server_error() => {
-                    eprintln!("{}", why_not(refusal, id));
-                    refused += 1;
-                }
-                _ => return Err(error),
-            },
-        }
+        reported = reported.and(if args.json && (args.dry_run || deed != Deed::Delete) {
+            print(text)
+        } else if args.json {
+            print(json!({"id": id, "deleted": true}))
+        } else if args.dry_run {
+            print(format_args!("{id} is there; nothing was done"))
+        } else if deed == Deed::Cancel && !was_stopped(&text) {
+            tell(format_args!("{id} has ended by itself: {}", state(&text)));
+            refused += 1;
+            Ok(())
+        } else {
+            print(format_args!("{id} {}", deed.done()))
+        });
     }
-    if refused > 0 { Err(format!("{refused} of the jobs named were left alone").into()) } else { Ok(()) }
+    if refused > 0 {
+        return Err(format!("{refused} of the jobs named were left alone").into());
+    }
+    Ok(reported?)
 }
 
-fn why_not(refusal: &Refusal, id: &str) -> String {
-    match refusal.code.as_str() {
-        "no_such_job" => format!("there is no job {id}; a text is searched for with --text"),
-        _ => format!("{id}: {refusal}"),
+/// Acts on the job of this id, or only looks at it.
+async fn one(client: &Client, id: &str, dry_run: bool, deed: &Deed) -> Result<String> {
+    let path = format!("/jobs/{}", encoded(id));
+    if dry_run {
+        return client.text(Method::GET, &path, None).await;
+    }
+    match deed {
+        Deed::Delete => client.text(Method::DELETE, &path, None).await,
+        Deed::Retry | Deed::Cancel => {
+            client.text(Method::POST, &format!("{path}/{}", deed.word()), None).await
+        }
+        Deed::RetryWith(args) => {
+            let body = json!({"args": args});
+            client.text(Method::POST, &format!("{path}/retry"), Some(&body)).await
+        }
+        Deed::SetPriority(priority) => set_priority(client, id, *priority).await,
+    }
+}
+
+/// The reason for which one job is left alone; an error where the others would meet it, too.
+fn why_not(error: Box<dyn std::error::Error + Send + Sync>, given: &str) -> Result<String> {
+    if error.downcast_ref::<NoOneJob>().is_some() {
+        return Ok(error.to_string());
+    }
+    match error.downcast_ref::<Refusal>() {
+        Some(refusal) if !refusal.code.is_empty() && !refusal.status.is_server_error() => {
+            Ok(format!("{given}: {refusal}"))
+        }
+        _ => Err(error),
     }
 }
 

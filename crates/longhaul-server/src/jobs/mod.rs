@@ -2,6 +2,7 @@
 
 pub(crate) mod act;
 mod list;
+pub(crate) mod named;
 pub(crate) mod search;
 mod show;
 mod tail;

@@ -4,15 +4,16 @@ use axum::http::Method;
 use clap::Args as ClapArgs;
 
 use super::list::seconds;
+use super::named::named;
 use super::tail;
 use crate::Result;
-use crate::client::{Client, Job, Refusal, encoded, indented, one_line};
+use crate::client::{Client, Job, encoded, indented, one_line};
 
 /// Show one job and what it has logged.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The job's id
+    /// The job's id, or a prefix of it that no other has
     id: String,
     /// The job as the HTTP API has it, without its log
     #[arg(long)]
@@ -23,6 +24,7 @@ const EXAMPLES: &str = "\
 Examples:
   longhaul jobs show materials-0199c1f2
   longhaul jobs show materials-0199c1f2 --json
+  longhaul jobs show mater                        as much of the id as no other has
   longhaul why materials-0199c1f2                 why it does not run";
 
 pub(super) async fn run(client: &Client, args: Args) -> Result<()> {
@@ -41,12 +43,8 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<()> {
 
 /// A job as it was sent.
 pub(super) async fn text(client: &Client, id: &str) -> Result<String> {
-    client.text(Method::GET, &format!("/jobs/{}", encoded(id)), None).await.map_err(|error| {
-        match error.downcast_ref::<Refusal>() {
-            Some(refusal) if refusal.code == "no_such_job" => format!("there is no job {id}").into(),
-            _ => error,
-        }
-    })
+    let read = async |id: &str| client.text(Method::GET, &format!("/jobs/{}", encoded(id)), None).await;
+    named(client, id, read).await.map(|(_, text)| text)
 }
 
 /// The longest line of args, output or an error.

@@ -15,7 +15,7 @@ use crate::run::exit_code;
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The job's id
+    /// The job's id, or a prefix of it that no other has
     id: String,
     /// Only events after this number
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
@@ -41,7 +41,7 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<ExitCode> {
     let mut last = args.after;
     let standing = job.state;
     client
-        .follow(&args.id, args.after, |event| {
+        .follow(&job.id, args.after, |event| {
             if event.seq <= last && event.seq > 0 {
                 return Ok(Flow::GoOn);
             }

@@ -6,7 +6,8 @@ use longhaul::{Clock, State, Timestamp};
 use serde::Deserialize;
 
 use crate::Result;
-use crate::client::{Place, Refusal, encoded, one_line};
+use crate::client::{Place, encoded, one_line};
+use crate::jobs::named::named;
 use crate::terminal::until;
 
 /// Say why a job does not run: what it waits for, for how long, and what to do about it.
@@ -18,7 +19,7 @@ Examples:
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) place: Place,
-    /// The job's id
+    /// The job's id, or a prefix of it that no other has
     id: String,
     /// As the HTTP API has it
     #[arg(long)]
@@ -51,11 +52,8 @@ struct Reason {
 
 pub(crate) async fn run(args: Args) -> Result<()> {
     let client = args.place.open().await?;
-    let text = client.text(Method::GET, &format!("/jobs/{}/why", encoded(&args.id)), None).await;
-    let text = text.map_err(|error| match error.downcast_ref::<Refusal>() {
-        Some(refusal) if refusal.code == "no_such_job" => format!("there is no job {}", args.id).into(),
-        _ => error,
-    })?;
+    let ask = async |id: &str| client.text(Method::GET, &format!("/jobs/{}/why", encoded(id)), None).await;
+    let (id, text) = named(&client, &args.id, ask).await?;
     let mut out = io::stdout().lock();
     if args.json {
         writeln!(out, "{text}")?;
@@ -64,7 +62,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let Why { state, position, eta_seconds, reasons } = serde_json::from_str(&text)?;
     let position = position.map(|position| format!(", at place {position} of its queue")).unwrap_or_default();
     let eta = eta_seconds.map(|eta| format!(", to be done in about {eta} s")).unwrap_or_default();
-    writeln!(out, "{} is {state}{position}{eta}", args.id)?;
+    writeln!(out, "{id} is {state}{position}{eta}")?;
     if reasons.is_empty() {
         writeln!(out, "  {}", nothing(state))?;
     }

@@ -5,6 +5,7 @@ use crate::Result;
 use crate::client::{Client, State};
 use crate::jobs::act::{self, Bounds, Deed, Look, Yes};
 use crate::jobs::search::{Fields, Search};
+use crate::output::print;
 
 /// The queue to deal with.
 #[derive(Debug, ClapArgs)]
@@ -31,9 +32,9 @@ async fn act(client: &Client, args: Args, deed: Deed, done: &str) -> Result<()> 
     let search = Search::new(Fields::failed_of(&args.queue), Vec::new());
     let bounds = Bounds { limit: Some(wanted), yes: Yes::Given, look: Look::ThenAct };
     let acted = if wanted == 0 { 0 } else { act::all(client, &search, &deed, &bounds).await?.done };
-    println!("{acted} of {failed} failed jobs of {} {done}", args.queue);
+    print(format_args!("{acted} of {failed} failed jobs of {} {done}", args.queue))?;
     if acted < wanted {
-        println!("the others have gone meanwhile, or another job holds their unique key");
+        print("the others have gone meanwhile, or another job holds their unique key")?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use super::show::kept;
 use super::{all, find};
 use crate::Result;
 use crate::client::{Client, Queue, encoded};
+use crate::output::{print, tell};
 use crate::run::seconds;
 
 /// The queue to pause or resume.
@@ -25,26 +26,25 @@ pub(super) struct Paused {
 }
 
 pub(super) async fn paused(client: &Client, args: Paused, word: &str) -> Result<()> {
-    // A queue may be paused before its first job; to go on with one that is not there can only be a mistyped name, which
-    // is told with the names that there are.
-    let is_known = match word {
-        "pause" => all(client).await?.iter().any(|(queue, _)| queue.name == args.queue),
-        _ => find(client, &args.queue).await.map(|_| true)?,
-    };
+    // A queue may be paused before its first job. As likely the name is mistyped, so that the others are told.
+    let names: Vec<String> = all(client).await?.into_iter().map(|(queue, _)| queue.name).collect();
     let text = client.text(Method::POST, &format!("/queues/{}/{word}", encoded(&args.queue)), None).await?;
     if args.json {
-        println!("{text}");
+        print(text)?;
         return Ok(());
     }
     let queue: Queue = serde_json::from_str(&text)?;
     let waiting = queue.count(longhaul::State::Available);
     let name = queue.name;
-    if queue.paused && !is_known {
-        println!("{name} is paused, though no job was ever in it; longhaul queues resume {name} goes on");
-    } else if queue.paused {
-        println!("{name} is paused: {waiting} jobs wait; longhaul queues resume {name} goes on");
+    if queue.paused {
+        print(format_args!("{name} is paused: {waiting} jobs wait; longhaul queues resume {name} goes on"))?;
     } else {
-        println!("{name} is not paused: {waiting} jobs wait for a worker");
+        print(format_args!("{name} is not paused: {waiting} jobs wait for a worker"))?;
+    }
+    if !names.contains(&name) {
+        let others =
+            if names.is_empty() { String::new() } else { format!("; there are {}", names.join(", ")) };
+        tell(format_args!("no job was ever in a queue {name}{others}"));
     }
     Ok(())
 }
@@ -71,12 +71,11 @@ pub(super) async fn fair(client: &Client, args: Fair) -> Result<()> {
     find(client, &args.queue).await?;
     let path = format!("/queues/{}", encoded(&args.queue));
     let text = client.text(Method::PATCH, &path, Some(&json!({"fair": !args.off}))).await?;
-    match (args.json, args.off) {
-        (true, _) => println!("{text}"),
-        (false, false) => println!("the limit keys of {} take turns", args.queue),
-        (false, true) => println!("the jobs of {} go by priority and age", args.queue),
-    }
-    Ok(())
+    Ok(print(match (args.json, args.off) {
+        (true, _) => text,
+        (false, false) => format!("the limit keys of {} take turns", args.queue),
+        (false, true) => format!("the jobs of {} go by priority and age", args.queue),
+    })?)
 }
 
 /// Bounds of the history of a queue; an outcome that is left out stays as it is.
@@ -148,9 +147,9 @@ pub(super) async fn retention(client: &Client, args: Retention) -> Result<()> {
         queue = serde_json::from_str(&text)?;
     }
     if args.json {
-        println!("{text}");
+        print(text)?;
     } else {
-        println!("{}", kept(&queue).join("\n"));
+        print(kept(&queue).join("\n"))?;
     }
     Ok(())
 }

@@ -11,9 +11,10 @@ use clap::Args as ClapArgs;
 use longhaul::State;
 use serde_json::{Map, Value, json};
 
-pub(crate) use self::args::seconds;
+pub(crate) use self::args::{read_args, seconds};
 use self::watch::{Ended, Interrupts, Voice, Watch};
 use crate::client::{Client, Job, JobPage, Place, Refusal, encoded, indented};
+use crate::output::{print, tell};
 use crate::{Coded, Result, USAGE};
 
 /// Enqueue a job, and with --wait follow it to its end: progress, log and what it streams go to standard error, its output
@@ -138,10 +139,10 @@ async fn enqueue(client: &Client, args: Args, mut body: Map<String, Value>) -> R
     let text = client.text(Method::POST, "/jobs", Some(&body.into())).await?;
     let job: Job = serde_json::from_str(&text)?;
     if job.duplicate && voice == Voice::Aloud {
-        eprintln!("{} stands for it already", job.id);
+        tell(format_args!("{} stands for it already", job.id));
     }
     if !args.wait {
-        println!("{}", if args.json { &text } else { &job.id });
+        print(if args.json { &text } else { &job.id })?;
         return Ok(ExitCode::SUCCESS);
     }
     let give_up = args.give_up_after.map(Duration::from_secs_f64);
@@ -161,15 +162,15 @@ async fn enqueue(client: &Client, args: Args, mut body: Map<String, Value>) -> R
 async fn print_result(client: &Client, id: &str, args: &Args, output: Option<String>) -> Result<()> {
     if args.json {
         let text = client.text(Method::GET, &format!("/jobs/{}", encoded(id)), None).await?;
-        println!("{}", indented(&text));
+        print(indented(&text))?;
     } else if let Some(output) = output {
-        println!("{output}");
+        print(output)?;
     }
     Ok(())
 }
 
 /// The queue of the newest job of the kind: the store itself does not know the queues of kinds.
-async fn queue_of(client: &Client, kind: &str) -> Result<String> {
+pub(crate) async fn queue_of(client: &Client, kind: &str) -> Result<String> {
     let page: JobPage = client.get(&format!("/jobs?limit=1&kind={}", encoded(kind))).await?;
     let Some(newest) = page.jobs.first() else {
         return Err(format!(
@@ -187,7 +188,7 @@ impl Args {
     fn body(&self) -> Result<Map<String, Value>, String> {
         let mut body = Map::new();
         body.insert("kind".into(), json!(self.kind));
-        body.insert("args".into(), args::read(&self.args, std::io::stdin())?);
+        body.insert("args".into(), read_args(&self.args)?);
         let optional = [
             ("queue", self.queue.as_ref().map(|queue| json!(queue))),
             ("priority", self.priority.map(Value::from)),
@@ -212,7 +213,7 @@ impl Args {
     }
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("use KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
 }

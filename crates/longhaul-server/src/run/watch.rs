@@ -11,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::Result;
 use crate::client::{Client, Event, Flow, Job, Said, encoded, one_line};
+use crate::output::tell;
 use crate::terminal::bar;
 
 /// The end of a wait.
@@ -216,8 +217,7 @@ impl Screen {
             None => format!("{}\n", one_line(json, LONGEST)),
         };
         if let Some(last) = text.chars().last() {
-            eprint!("{text}");
-            let _ = io::stderr().flush();
+            let _ = write!(io::stderr(), "{text}");
             self.is_in_line = last != '\n';
         }
     }
@@ -226,13 +226,13 @@ impl Screen {
         match (&self.bar, self.voice) {
             (_, Voice::Silent) => {}
             (Some(bar), Voice::Aloud) => bar.println(text),
-            (None, Voice::Aloud) => eprintln!("{text}"),
+            (None, Voice::Aloud) => tell(text),
         }
     }
 
     fn end_line(&mut self) {
         if std::mem::take(&mut self.is_in_line) {
-            eprintln!();
+            tell("");
         }
     }
 

@@ -74,6 +74,7 @@ pub(super) fn app(
     };
     let reach = if is_open { Reach::OpenAdmin } else { Reach::Services };
     let admin = guarded(origins.around(Router::new().nest("/api", jobs)), reach);
+    let login = longhaul_http::login_router(&longhaul, config.clone());
     let others = longhaul_http::health_router(longhaul, config.clone()).merge(services.routes());
     // The pages of other sites neither sign in nor look.
     let about = About {
@@ -84,7 +85,7 @@ pub(super) fn app(
         systems: services.details().into_iter().collect(),
     };
     let shown = Router::new()
-        .nest("/admin", longhaul_http::login_router(config.clone()))
+        .nest("/admin", login)
         .merge(dashboard::routes())
         .merge(pages::home_routes(about))
         .merge(pages::reference_routes(document))

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use longhaul::State;
 use longhaul::stats::{FeedNews, Recorder};
+use longhaul::{JobId, Json, NewJob, State};
 use serde_json::Value;
 
 use crate::crew::{Act, Crew};
@@ -171,7 +171,8 @@ async fn a_job_that_waits_says_why_and_a_paused_queue_how_to_go_on() {
     let why = place.printed(&["why", id.as_str()]).await;
     assert!(why.contains("is completed") && why.contains("it has ended"), "{why}");
     let unknown = place.run(&["why", "nobody"]).await;
-    assert_eq!(stderr(&unknown), "longhaul: there is no job nobody\n");
+    let told = "longhaul: there is no job nobody, and none whose id begins so; longhaul jobs list shows what is there\n";
+    assert_eq!(stderr(&unknown), told);
 }
 
 #[tokio::test]
@@ -220,6 +221,10 @@ async fn every_command_that_offers_json_prints_json() {
         async || longhaul.enqueue(Act { how: "stay".into(), n: 1 }).await.expect("it is enqueued").id;
     let (one, other) = (enqueue().await.to_string(), enqueue().await.to_string());
     place.printed(&["jobs", "cancel", &one]).await;
+    let schedule = ["act", "--queue", "stage", "--every", "1h"];
+    for name in ["nightly", "hourly"] {
+        place.printed(&[&["schedules", "set", name], &schedule[..]].concat()).await;
+    }
     let mut commands = vec![vec!["queues".to_owned()]];
     for command in subcommands(&place.printed(&["--help"]).await) {
         let below = subcommands(&place.printed(&[&command, "--help"]).await);
@@ -240,6 +245,11 @@ async fn every_command_that_offers_json_prints_json() {
             "jobs show" | "jobs tail" | "jobs retry" | "jobs cancel" | "jobs delete" => vec![one.as_str()],
             "jobs set-priority" => vec!["--state", "available", "--priority", "3"],
             "queues show" | "queues pause" | "queues resume" | "queues retention" => vec!["stage"],
+            "schedules set" => [&["nightly"], &schedule[..]].concat(),
+            "schedules show" | "schedules run" | "schedules pause" | "schedules resume"
+            | "schedules delete" => {
+                vec!["nightly"]
+            }
             // Its examples name others.
             "top" | "jobs" => continue,
             _ => Vec::new(),
@@ -265,15 +275,21 @@ async fn every_command_that_offers_json_prints_json() {
 async fn a_queue_is_paused_before_its_first_job() {
     let place = Place::new();
     enqueued(&place, 1).await;
-    let paused = place.printed(&["queues", "pause", "later"]).await;
+    let paused = place.run(&["queues", "pause", "later"]).await;
+    assert_eq!(stdout(&paused), "later is paused: 0 jobs wait; longhaul queues resume later goes on\n");
     assert_eq!(
-        paused,
-        "later is paused, though no job was ever in it; longhaul queues resume later goes on\n"
+        stderr(&paused),
+        "no job was ever in a queue later; there are stage\n",
+        "the name may be mistyped"
     );
-    let resumed = place.printed(&["queues", "resume", "later"]).await;
-    assert!(resumed.starts_with("later is not paused"), "{resumed}");
+    assert_eq!(stderr(&place.run(&["queues", "pause", "later"]).await), "", "by now it is known");
+    for _ in 0..2 {
+        let resumed = place.run(&["queues", "resume", "later"]).await;
+        assert_eq!(stdout(&resumed), "later is not paused: 0 jobs wait for a worker\n");
+        assert!(resumed.status.success(), "as often as it is sent: {resumed:?}");
+    }
     let mistyped = place.run(&["queues", "resume", "stge"]).await;
-    assert!(stderr(&mistyped).contains("there is no queue stge; there are "), "{mistyped:?}");
+    assert_eq!(stderr(&mistyped), "no job was ever in a queue stge; there are stage\n");
 }
 
 #[tokio::test]
@@ -300,4 +316,97 @@ async fn what_a_command_did_is_counted_and_told_by_the_time_that_it_ends() {
         }
     }
     assert_eq!(told, [("second".to_owned(), Some(State::Available)), (id, Some(State::Cancelled))]);
+}
+
+#[tokio::test]
+async fn a_prefix_that_no_other_id_has_names_a_job() {
+    let place = Place::new();
+    let longhaul = Crew::idle(&place).await;
+    for name in ["mails", "mails-1", "mails-2", "reports-1", "re"] {
+        let job = NewJob { id: Some(JobId::new(name).expect("an id")), ..NewJob::new("act", Json::null()) };
+        longhaul.enqueue_one(job).await.expect("it is enqueued");
+    }
+    let shown = place.printed(&["jobs", "show", "repo"]).await;
+    assert!(shown.starts_with("id         reports-1\n"), "{shown}");
+    assert!(place.printed(&["why", "repor"]).await.starts_with("reports-1 is available"));
+    let told = place.printed(&["jobs", "tail", "reports", "--no-follow"]).await;
+    assert!(told.contains("is available"), "{told}");
+    assert_eq!(place.printed(&["jobs", "cancel", "repo"]).await, "reports-1 cancelled, or asked to stop\n");
+    assert_eq!(
+        place.printed(&["jobs", "retry", "repo", "--dry-run"]).await,
+        "reports-1 is there; nothing was done\n"
+    );
+    assert_eq!(place.printed(&["jobs", "retry", "repo"]).await, "reports-1 will run again\n");
+    assert_eq!(
+        place.printed(&["jobs", "set-priority", "repo", "--priority", "3"]).await,
+        "reports-1 moved\n"
+    );
+    // The whole id wins, and is told what it is whatever its length.
+    assert!(place.printed(&["jobs", "show", "mails"]).await.starts_with("id         mails\n"));
+    assert!(place.printed(&["jobs", "show", "re"]).await.starts_with("id         re\n"));
+    for (words, told) in [
+        (
+            ["jobs", "show", "mail"],
+            "longhaul: mail is the prefix of several ids; give more of it:\n  mails-2  act available\n  \
+          mails-1  act available\n  mails  act available\n",
+        ),
+        (
+            ["jobs", "show", "rep"],
+            "longhaul: there is no job rep; a prefix of an id does from 4 characters on\n",
+        ),
+        (["jobs", "tail", "a b"], "longhaul: there is no job a b; longhaul jobs list searches for a text\n"),
+        (
+            ["jobs", "show", "nobody"],
+            "longhaul: there is no job nobody, and none whose id begins so; longhaul jobs list shows \
+          what is there\n",
+        ),
+    ] {
+        let refused = place.run(&words).await;
+        assert_eq!((stderr(&refused).as_str(), refused.status.code()), (told, Some(1)), "{words:?}");
+    }
+    let some = place.run(&["jobs", "cancel", "mail", "nobody", "mails-1"]).await;
+    assert_eq!(stdout(&some), "mails-1 cancelled, or asked to stop\n", "the others are left alone: {some:?}");
+    assert!(stderr(&some).ends_with("longhaul: 2 of the jobs named were left alone\n"), "{some:?}");
+    assert_eq!(place.printed(&["jobs", "list", "id:mails-*", "--json"]).await.lines().count(), 2);
+}
+
+#[tokio::test]
+async fn a_command_whose_reader_went_away_does_its_work_and_ends_quietly() {
+    let place = Place::new();
+    let longhaul = Crew::idle(&place).await;
+    for name in ["mails-1", "mails-2", "mails-3"] {
+        let job = NewJob { id: Some(JobId::new(name).expect("an id")), ..NewJob::new("act", Json::null()) };
+        longhaul.enqueue_one(job).await.expect("it is enqueued");
+    }
+    let closed = || std::io::pipe().expect("a pipe").1;
+    for (args, code) in [
+        (&["token", "--sub", "ada"][..], 0),
+        (&["migrate"], 0),
+        (&["completions", "bash"], 0),
+        (&["run", "act", "how=stay", "n=1", "--queue", "stage"], 0),
+        (&["run", "act", "how=stay", "n=1", "--queue", "stage", "--json"], 0),
+        (&["jobs", "list"], 0),
+        (&["jobs", "show", "mails-1"], 0),
+        (&["jobs", "cancel", "mails-1", "mails-2"], 0),
+        (&["jobs", "delete", "mails-1", "nobody", "mails-2"], 1),
+        (&["jobs", "show", "nobody"], 1),
+        (&["queues", "pause", "later"], 0),
+        (&["queues", "retention", "stage"], 0),
+        (&["queues", "retry-failed", "stage"], 0),
+        (&["workers"], 0),
+        (&["stats"], 0),
+    ] {
+        let mut command = place.command(args);
+        let unread = command.stdout(closed()).stderr(std::process::Stdio::piped()).output().await;
+        let unread = unread.expect("it runs");
+        let told = stderr(&unread);
+        assert_eq!(unread.status.code(), Some(code), "{args:?}: {told}");
+        assert!(code == 1 || !told.contains("longhaul: "), "{args:?} reports a failure: {told}");
+        let mut command = place.command(args);
+        let unheard = command.stdout(closed()).stderr(closed()).status().await.expect("it runs");
+        assert_ne!(unheard.code(), Some(101), "{args:?} panics where nobody hears it");
+    }
+    let left: Vec<_> =
+        place.printed(&["jobs", "list", "id:mails-*", "--json"]).await.lines().map(str::to_owned).collect();
+    assert_eq!(left.len(), 1, "those after the first are deleted, too: {left:?}");
 }

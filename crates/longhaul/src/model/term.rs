@@ -18,6 +18,8 @@ pub struct Term {
 pub enum Condition {
     /// It has this id.
     Id(JobId),
+    /// Its id has this prefix.
+    IdPrefix(String),
     /// It is in this state.
     State(State),
     /// It is of this kind.

@@ -45,6 +45,7 @@ impl Condition {
     fn is_met_by(&self, job: &JobRecord) -> bool {
         match self {
             Condition::Id(id) => job.id == *id,
+            Condition::IdPrefix(prefix) => job.id.as_str().starts_with(prefix.as_str()),
             Condition::State(state) => job.state == *state,
             Condition::Kind(kind) => job.kind == *kind,
             Condition::Queue(queue) => job.queue == *queue,

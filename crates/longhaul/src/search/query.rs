@@ -4,8 +4,8 @@ use crate::store::{Error, Result};
 impl JobFilter {
     /// Adds what a person types into a search: words, all of which must fit.
     ///
-    /// `queue:` `kind:` `state:` `id:` `parent:` `key:` `label.NAME:` `args.PATH:` and `error:` look at that field; any other
-    /// word is looked for in the id, the kind, the args and the last error. `"…"` keeps blanks together, also after a colon,
+    /// `queue:` `kind:` `state:` `id:` `parent:` `key:` `label.NAME:` `args.PATH:` and `error:` look at that field, and
+    /// `id:PREFIX*` at the prefix of the id; any other word is looked for in the id, the kind, the args and the last error. `"…"` keeps blanks together, also after a colon,
     /// with `\"` and `\\` for what they are; a `-` before a word turns it round.
     ///
     /// # Errors
@@ -59,7 +59,12 @@ impl Word {
             Some(qualifier) if is_known(qualifier) && text.is_empty() => {
                 return Err(invalid(format!("must have a value after '{qualifier}:'")));
             }
-            Some("id") => Condition::Id(JobId::from_store(text)),
+            // No id has a star.
+            Some("id") => match text.strip_suffix('*') {
+                Some("") => return Err(invalid("must have a prefix before the star of 'id:'".into())),
+                Some(prefix) => Condition::IdPrefix(prefix.to_owned()),
+                None => Condition::Id(JobId::from_store(text)),
+            },
             Some("parent") => Condition::Parent(JobId::from_store(text)),
             Some("state") => Condition::State(text.parse::<State>().map_err(invalid)?),
             Some("kind") => Condition::Kind(text),
@@ -157,9 +162,11 @@ mod tests {
 
     #[test]
     fn what_no_index_knows_becomes_terms() {
-        let filter = query(r#"-state:failed key:openai args.user.id:7 error:"timed out" one two -three"#);
+        let filter =
+            query(r#"-state:failed id:0199:a* key:openai args.user.id:7 error:"timed out" one two -three"#);
         let expected = [
             not(Condition::State(State::Failed)),
+            yes(Condition::IdPrefix("0199:a".into())),
             yes(Condition::Key("openai".into())),
             yes(Condition::Args { path: "user.id".into(), value: "7".into() }),
             yes(Condition::Error("timed out".into())),
@@ -194,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_state_that_there_is_not_and_a_missing_value_are_refused() {
-        for typed in ["state:done", "kind:", "args.x:", "a\0b"] {
+        for typed in ["state:done", "kind:", "id:*", "args.x:", "a\0b"] {
             let refused = JobFilter::default().with_query(typed).unwrap_err();
             assert!(matches!(&refused, Error::Invalid { field, .. } if field == "q"), "{refused}");
         }

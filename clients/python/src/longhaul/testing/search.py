@@ -26,6 +26,8 @@ def says(job: dict[str, Any], name: str, value: str) -> bool:
         return value.lower() in json.dumps(last if name else [job["id"], job["kind"], job["args"], last]).lower()
     if name == "key":
         return value in job["limit_keys"]
+    if name == "id" and value.endswith("*"):
+        return bool(job["id"].startswith(value[:-1]))
     if name.startswith("label."):
         return bool(job["labels"].get(name.removeprefix("label.")) == value)
     of: Any = job

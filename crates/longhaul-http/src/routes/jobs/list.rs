@@ -55,7 +55,7 @@ pub(crate) struct Searched {
         ("queue" = Option<Vec<String>>, Query, description = "In any of these queues"),
         ("parent" = Option<Vec<String>>, Query, description = "That belong to any of these jobs"),
         ("label" = Option<Vec<String>>, Query, description = "With all of these labels, each as `name:value`"),
-        ("q" = Option<String>, Query, description = "That fit all of these words: `queue:` `kind:` `state:` `id:` `parent:` \
+        ("q" = Option<String>, Query, description = "That fit all of these words: `queue:` `kind:` `state:` `id:` (an id, or a prefix and `*`) `parent:` \
             `key:` (the limit key) `label.NAME:` `args.PATH:` (dots between names; a scalar, or one of an array) `error:` \
             (a fingerprint, or text of the last error), and any other text, which is looked for in the id, the kind, the \
             args and the last error (the case of ASCII letters does not count). `\"…\"` keeps blanks together, `-` before a \

@@ -1,8 +1,9 @@
 use axum::Json;
 use axum::extract::State;
+use longhaul::QueueInfo;
 
 use super::body::QueueBody;
-use super::read::find;
+use super::read::{find, look_up};
 use crate::auth::Caller;
 use crate::path::QueuePath;
 use crate::problem::Problem;
@@ -31,25 +32,22 @@ pub(crate) async fn pause(
 
 /// Resumes a queue
 ///
-/// Workers that wait are given its jobs at once.
+/// Workers that wait are given its jobs at once. One that is not paused stays as it is, as does one that no job was in.
 #[utoipa::path(
     post,
     path = "/queues/{queue}/resume",
     operation_id = "resumeQueue",
     tag = "queues",
     params(("queue" = String, Path, description = "The queue's name")),
-    responses(
-        (status = 200, description = "The queue as it is now", body = QueueBody),
-        (status = 404, description = "No job was ever enqueued in a queue of this name"),
-    ),
+    responses((status = 200, description = "The queue as it is now", body = QueueBody)),
 )]
 pub(crate) async fn resume(
     State(api): State<Api>,
     _: Caller,
     QueuePath(name): QueuePath,
 ) -> Result<Json<QueueBody>, Problem> {
-    let mut queue = find(&api, &name).await?;
+    longhaul::admit::queue(&name)?;
     api.longhaul.store().resume_queue(&name).await?;
-    queue.paused = false;
-    Ok(Json(queue.into()))
+    let queue = look_up(&api, &name).await?;
+    Ok(Json(queue.unwrap_or_else(|| QueueInfo { name, ..QueueInfo::default() }).into()))
 }

@@ -46,7 +46,12 @@ pub(crate) async fn read(
 
 /// The queue of this name, or the problem that there is none.
 pub(crate) async fn find(api: &Api, name: &str) -> Result<QueueInfo, Problem> {
+    look_up(api, name)
+        .await?
+        .ok_or_else(|| Problem::new(Code::NoSuchQueue, "no job was ever enqueued in a queue of this name"))
+}
+
+pub(super) async fn look_up(api: &Api, name: &str) -> longhaul::Result<Option<QueueInfo>> {
     let queues = api.longhaul.store().queues().await?;
-    let found = queues.into_iter().find(|queue| queue.name == name);
-    found.ok_or_else(|| Problem::new(Code::NoSuchQueue, "no job was ever enqueued in a queue of this name"))
+    Ok(queues.into_iter().find(|queue| queue.name == name))
 }

@@ -1,0 +1,452 @@
+-- Chooses the jobs of a queue that a claim takes where jobs with limit keys wait or the queue is fair.
+
+-- Where the field WORKER begins in a record.
+local WORKER_AT = 86
+-- Where the token begins.
+local TOKEN_AT = 22
+local BAR = 124
+-- The groups that one call looks at and takes nothing of: each costs as much as some jobs.
+local GROUPS_AT_ONCE = 200
+
+-- Notes that members go at the beginning of a claim source.
+local function pop(key, many)
+  popped[key] = (popped[key] or 0) + many
+end
+
+local made_choosing
+
+-- Made where a script needs it, as the groups are.
+local function choosing()
+  if made_choosing then return made_choosing end
+
+  -- The state of a job, its seq, its keys, and what it costs.
+  local function read_head(record)
+    local _, _, _, at = struct_unpack('>I2c0I4c0I2c0', record, WORKER_AT)
+    local seq, _, _, _, _, _, _, _, _, keys, _, rest = struct_unpack(FIXED_FORMAT, record, at)
+    local slots, units = 1, 1
+    if #record >= rest + 15 then
+      slots, units = struct_unpack('>I4I4', record, rest + 8)
+    end
+    return string.byte(record), seq, keys, slots, units
+  end
+
+  -- The lanes of a queue that a worker takes jobs of, as 'kind|version', of which one with open groups has a mark.
+  local function known_lanes(queue, kinds)
+    local lanes, seen = {}, {}
+    for _, name in ipairs(call('SMEMBERS', root .. 'lanes|' .. queue)) do
+      local lane, kind, version = string.match(name, '^((.*)|(%d+))')
+      if lane and not seen[lane] and kinds[kind] and tonumber(version) <= kinds[kind] then
+        lanes[#lanes + 1], seen[lane] = lane, true
+      end
+    end
+    return lanes
+  end
+
+  -- Answers the members of at most `wanted` jobs in the order in which they are claimed, and how many jobs and groups were looked
+  -- at. What they cost goes to `costs`, by id, where they have keys: slots and keys. Members without keys leave their lanes, and
+  -- those with keys their groups and lanes.
+  local function choose(queue, kinds, wanted, costs)
+    local made, lanes = groups(), known_lanes(queue, kinds)
+    local fair = made.is_fair(queue)
+    local chosen, many, looked_at = {}, 0, 0
+    -- The keys whose head was refused: what waits of them in other lanes is behind it.
+    local refused = {}
+    local streams, returned, touched, advanced = {}, {}, {}, {}
+    local has_lists, lists_by_key, opened = call('EXISTS', root .. 'closing') == 1, {}, {}
+
+    local function is_before(a, b)
+      local a_score, b_score = a.score, b.score
+      if fair and a.is_plain then a_score = made.turn_of(queue, '') end
+      if fair and b.is_plain then b_score = made.turn_of(queue, '') end
+      if a_score ~= b_score then return a_score < b_score end
+      if a.tie ~= b.tie then return a.tie < b.tie end
+      if a.rank ~= b.rank then return a.rank < b.rank end
+      return a.member < b.member
+    end
+
+    local function put_back(candidate)
+      local n = #returned
+      while n > 0 and is_before(candidate, returned[n]) do
+        n = n - 1
+      end
+      table.insert(returned, n + 1, candidate)
+    end
+
+    -- Reads the next members of groups, and the records of their heads in one go.
+    local function read_members_of(candidates)
+      local each = min(max(math.ceil((wanted - many) / #candidates), 1), 100) + 1
+      local keys, of = {}, {}
+      for _, candidate in ipairs(candidates) do
+        local from = candidate.read
+        local found = call('ZRANGE', root .. 'group|' .. candidate.name, from, from + each - 1, 'WITHSCORES')
+        candidate.found, candidate.records, candidate.at = found, {}, 1
+        candidate.read, candidate.is_all = from + #found / 2, #found < 2 * each
+        if found[1] and #candidates > 1 then
+          keys[#keys + 1] = root .. 'm:' .. id_of(found[1])
+          of[#keys] = candidate
+        end
+      end
+      if #keys == 0 then return end
+      for i, record in ipairs(call('MGET', unpack(keys))) do
+        of[i].records[1] = record
+      end
+    end
+
+    -- The record of the head of a group, which is read with those behind it where it has not been read yet.
+    local function record_of(candidate)
+      local found, records = candidate.found, candidate.records
+      local first = (candidate.at + 1) / 2
+      if records[first] == nil then
+        local keys = {}
+        for n = candidate.at, min(#found, candidate.at + 2 * max(wanted - many, 1) - 1), 2 do
+          keys[#keys + 1] = root .. 'm:' .. id_of(found[n])
+        end
+        for i, record in ipairs(call('MGET', unpack(keys))) do
+          records[first + i - 1] = record
+        end
+      end
+      return records[first]
+    end
+
+    -- Drops a member of a group whose job does not wait there: an older release has moved it, or its record is damaged or lost.
+    local function drop(candidate, member, record, is_read)
+      local is_there = call('ZSCORE', candidate.lane_key, member)
+      if not is_there then return end
+      sources[candidate.lane_key] = { queue, candidate.lane }
+      if not record then
+        forget_member(candidate.lane_key, member, AVAILABLE)
+      elseif not is_read then
+        fail_damaged(candidate.lane_key, member, AVAILABLE)
+      else
+        remove_member(candidate.lane_key, member)
+      end
+    end
+
+    local function set_place(candidate)
+      if fair then
+        candidate.score, candidate.tie = made.turn_of(queue, candidate.keys), candidate.keys
+      else
+        candidate.score, candidate.tie = candidate.rank, sub(candidate.member, 1, 16) .. '|' .. candidate.keys
+      end
+    end
+
+    -- Gives a group its next head, and answers false where it is empty.
+    local function find_head(candidate)
+      if not candidate.found[candidate.at] and not candidate.is_all then read_members_of({ candidate }) end
+      local member = candidate.found[candidate.at]
+      if not member then
+        candidate.member, touched[candidate] = nil, true
+        return false
+      end
+      candidate.member, candidate.rank = member, tonumber(candidate.found[candidate.at + 1])
+      set_place(candidate)
+      return true
+    end
+
+    -- Reads what the head of a group costs, and answers false where it does not wait there: then the group has the next one.
+    local function is_waiting(candidate)
+      local record = record_of(candidate)
+      local is_read, state, seq, keys, slots, units = pcall(read_head, record or nil)
+      if is_read and state == AVAILABLE and keys == candidate.keys and seq == tonumber(sub(candidate.member, 1, 16)) then
+        candidate.slots, candidate.units = slots, units
+        return true
+      end
+      drop(candidate, candidate.member, record, is_read)
+      candidate.at, candidate.gone, touched[candidate] = candidate.at + 2, candidate.gone + 1, true
+      if find_head(candidate) then put_back(candidate) end
+      return false
+    end
+
+    local function new_candidate(lane, keys)
+      local lane_name = queue .. '|' .. lane
+      local name = lane_name .. '|' .. keys
+      return {
+        name = name, keys = keys, lane = lane, lane_key = root .. 'lane|' .. lane_name, group = made.group(name),
+        read = 0, gone = 0,
+      }
+    end
+
+    local function read_plain(stream)
+      local from, asked = (popped[stream.key] or 0) + stream.ahead, min(max(wanted - many, 1), 100)
+      local found =
+        call('ZRANGEBYSCORE', stream.key, '-inf', PLAIN, 'WITHSCORES', 'LIMIT', from, asked)
+      local ids, records = {}, {}
+      for n = 1, #found, 2 do
+        ids[#ids + 1] = id_of(found[n])
+      end
+      -- What plain jobs cost counts for their turns.
+      if fair then records = read_all('m:', ids) end
+      for n = 1, #found, 2 do
+        local _, _, _, _, slots = pcall(read_head, records[(n + 1) / 2] or nil)
+        local rank = tonumber(found[n + 1])
+        stream.found[#stream.found + 1] = {
+          is_plain = true, key = stream.key, member = found[n], rank = rank, score = rank, tie = fair and '' or found[n],
+          slots = slots or 1,
+        }
+      end
+      stream.ahead = stream.ahead + #found / 2
+      stream.is_all = #found < 2 * asked
+    end
+
+    local function read_groups(stream)
+      local asked = stream.asked
+      stream.asked = min(2 * asked, 100)
+      local found = call('ZRANGE', stream.key, stream.ahead, stream.ahead + asked - 1, 'WITHSCORES')
+      stream.ahead, stream.is_all = stream.ahead + #found / 2, #found < 2 * asked
+      local texts, names, keys = {}, {}, {}
+      for n = 1, #found, 2 do
+        local entry = found[n]
+        local text = string.byte(entry, 17) == BAR and sub(entry, 18) or string.match(entry, '[^|]*$')
+        texts[#texts + 1] = text
+        if #lanes == 1 and not fair and #text + 17 == #entry then
+          made.note_open(stream.prefix .. text, queue, stream.lane_name, text, entry, tonumber(found[n + 1]))
+        else
+          for _, lane in ipairs(lanes) do
+            names[#names + 1] = queue .. '|' .. lane .. '|' .. text
+          end
+        end
+        for _, key in ipairs(made.split(text)) do
+          keys[#keys + 1] = key
+        end
+      end
+      made.load_groups(names)
+      made.load_keys(keys)
+      local candidates = {}
+      for n, text in ipairs(texts) do
+        local candidate = new_candidate(stream.lane, text)
+        if candidate.group.seq and candidate.group.where == '' and not stream.seen[text] then
+          stream.seen[text] = true
+          candidate.entry, candidate.entry_score = found[2 * n - 1], tonumber(found[2 * n])
+          candidates[#candidates + 1] = candidate
+        elseif not stream.seen[text] then
+          -- It is elsewhere by now.
+          write('ZREM', stream.key, found[2 * n - 1])
+        end
+      end
+      if #candidates == 0 then return end
+      read_members_of(candidates)
+      for _, candidate in ipairs(candidates) do
+        if find_head(candidate) then
+          local is_in_order = candidate.score == candidate.entry_score and candidate.tie == candidate.entry
+          if is_in_order then
+            stream.found[#stream.found + 1] = candidate
+          else
+            touched[candidate] = true
+            put_back(candidate)
+          end
+        end
+      end
+    end
+
+    for _, lane in ipairs(lanes) do
+      local key = root .. 'lane|' .. queue .. '|' .. lane
+      sources[key] = sources[key] or { queue, lane }
+      streams[#streams + 1] = { key = key, ahead = 0, found = {}, at = 1, read = read_plain }
+      streams[#streams + 1] = {
+        key = root .. 'groups|' .. queue .. '|' .. lane, lane = lane, ahead = 0, found = {}, at = 1, read = read_groups,
+        asked = min(max(wanted, 4), 100), seen = {}, lane_name = queue .. '|' .. lane, prefix = queue .. '|' .. lane .. '|',
+      }
+    end
+
+    -- Takes the first of all candidates out.
+    local function first()
+      local best
+      for _, stream in ipairs(streams) do
+        while not stream.found[stream.at] and not stream.is_all do
+          stream.read(stream)
+        end
+      end
+      for _, stream in ipairs(streams) do
+        local candidate = stream.found[stream.at]
+        if candidate and (not best or is_before(candidate, best.found[best.at])) then best = stream end
+      end
+      local candidate = best and best.found[best.at]
+      if returned[1] and (not candidate or is_before(returned[1], candidate)) then return table.remove(returned, 1) end
+      if candidate then best.at = best.at + 1 end
+      return candidate
+    end
+
+    -- The lists of a key as a set.
+    local function lists_of(key)
+      if not lists_by_key[key] then
+        lists_by_key[key] = {}
+        for _, list in ipairs(has_lists and call('SMEMBERS', root .. 'closing|' .. key) or {}) do
+          lists_by_key[key][list] = true
+        end
+      end
+      return lists_by_key[key]
+    end
+
+    -- Opens the next group of the list on which a group like this one is kept back by a key, where the key admits it.
+    local function open_next(key, slots, units, lane)
+      local list = slots .. ',' .. units .. '|' .. queue .. '|' .. lane
+      if not lists_of(key)[list] then return end
+      local at = made.refuses(key, slots, units)
+      if at then return made.note_opens(key, at, queue) end
+      local set = root .. 'closed|' .. key .. '|' .. list
+      while true do
+        local from = opened[set] or 0
+        local found = call('ZRANGE', set, from, from, 'WITHSCORES')
+        local entry = found[1]
+        if not entry then
+          lists_of(key)[list] = nil
+          return
+        end
+        opened[set] = from + 1
+        local candidate = new_candidate(lane, string.match(entry, '^%d+|(.*)$') or entry)
+        local group = candidate.group
+        if group.seq and group.where == key .. '|' .. slots .. ',' .. units then
+          group.where = ''
+          touched[candidate] = true
+          made.load_keys(made.split(candidate.keys))
+          read_members_of({ candidate })
+          if find_head(candidate) then
+            put_back(candidate)
+            -- One that has had a turn meanwhile does not stand for those behind it.
+            if candidate.score == tonumber(found[2]) then return end
+          end
+        else
+          write('ZREM', set, entry)
+        end
+      end
+    end
+
+    -- Opens what a group stands for that leaves its place: the next on the lists of its keys, but for the one that keeps it back.
+    local function open_others(candidate, by)
+      for _, key in ipairs(has_lists and made.split(candidate.keys) or {}) do
+        if key ~= by then open_next(key, candidate.slots, candidate.units, candidate.lane) end
+      end
+    end
+
+    -- True where jobs of the same keys wait in another lane before this one, and are kept back.
+    local function is_behind_another(candidate)
+      for _, lane in ipairs(lanes) do
+        local other = lane ~= candidate.lane and made.group(queue .. '|' .. lane .. '|' .. candidate.keys)
+        if other and other.seq and other.where ~= '' then
+          local seq = sub(candidate.member, 1, 16)
+          if other.rank < candidate.rank or other.rank == candidate.rank and other.seq < seq then return true end
+        end
+      end
+      return false
+    end
+
+    -- Keeps a group back by the key that does so for longest, where any does.
+    local function is_kept_back(candidate)
+      local by, latest = nil, 0
+      for _, key in ipairs(made.split(candidate.keys)) do
+        local at = made.refuses(key, candidate.slots, candidate.units)
+        if at and at >= latest then
+          by, latest = key, at
+        end
+      end
+      if not by then return false end
+      made.note_opens(by, latest, queue)
+      touched[candidate] = true
+      candidate.group.where = by .. '|' .. candidate.slots .. ',' .. candidate.units
+      open_others(candidate, by)
+      return true
+    end
+
+    local function take_head(candidate)
+      local slots, units, keys = candidate.slots, candidate.units, candidate.keys
+      made.take(keys, slots, units)
+      many = many + 1
+      chosen[many] = candidate.member
+      costs[id_of(candidate.member)] = { slots, keys }
+      remove_member(candidate.lane_key, candidate.member)
+      candidate.at, candidate.gone, touched[candidate] = candidate.at + 2, candidate.gone + 1, true
+      if fair then
+        made.next_turn(queue, keys, slots)
+        advanced[keys] = true
+      end
+      open_others(candidate)
+      if find_head(candidate) then put_back(candidate) end
+    end
+
+    while many < wanted and looked_at - many < GROUPS_AT_ONCE do
+      local candidate = first()
+      if not candidate then break end
+      looked_at = looked_at + 1
+      if candidate.is_plain then
+        many = many + 1
+        chosen[many] = candidate.member
+        pop(candidate.key, 1)
+        for _, stream in ipairs(streams) do
+          -- What is read next is counted from the beginning of what is left.
+          if stream.key == candidate.key then stream.ahead = stream.ahead - 1 end
+        end
+        if fair then made.next_turn(queue, '', candidate.slots) end
+      elseif not is_waiting(candidate) then
+        -- It has come back with its next head.
+      elseif fair and candidate.score ~= made.turn_of(queue, candidate.keys) then
+        set_place(candidate)
+        put_back(candidate)
+        open_others(candidate)
+      elseif refused[candidate.keys] or #lanes > 1 and is_behind_another(candidate) then
+        refused[candidate.keys] = true
+        open_others(candidate)
+      elseif is_kept_back(candidate) then
+        refused[candidate.keys] = true
+      else
+        take_head(candidate)
+      end
+    end
+
+    for candidate in pairs(touched) do
+      local group, member = candidate.group, candidate.member
+      if candidate.gone > 0 then made.pop(candidate.name, candidate.gone, not member) end
+      group.seq, group.rank = member and sub(member, 1, 16) or false, member and candidate.rank or 0
+      made.mark(group)
+    end
+    for keys in pairs(advanced) do
+      for _, sibling in ipairs(made.siblings(queue, keys)) do
+        made.mark(sibling)
+        -- What it stood for may go before it now.
+        for _, key in ipairs(has_lists and sibling.where == '' and made.split(keys) or {}) do
+          made.look_again(key)
+        end
+      end
+    end
+    return chosen, looked_at
+  end
+
+  -- Notes what the jobs hold that were claimed from `from` on, and gives back what was taken for those that could not be.
+  local function hold_slots(claimed, from, costs)
+    local holds, ids = {}, {}
+    for n = from, #claimed do
+      local id, fields = claimed[n][1], claimed[n][2]
+      local cost = costs[id]
+      if cost then
+        ids[#ids + 1] = id
+        holds[#holds + 1] = id
+        holds[#holds + 1] = format('%d|%d|%s', cost[1], struct_unpack('>i8', fields, TOKEN_AT), cost[2])
+        costs[id] = nil
+      end
+    end
+    for _, cost in pairs(costs) do
+      groups().give_back(cost[2], cost[1])
+    end
+    -- A process of an older release has ended a run without giving back what it held.
+    local earlier = keyed.is_holding and groups().read_hash('holding', ids) or {}
+    for i = 1, #ids do
+      local slots, keys = string.match(earlier[i] or '', '^(%d+)|%d+|(.*)$')
+      if slots then
+        groups().load_keys(groups().split(keys))
+        groups().give_back(keys, tonumber(slots))
+      end
+    end
+    if #holds > 0 then write('HSET', root .. 'holding', unpack(holds)) end
+  end
+
+  -- Moves groups of a queue to their places where it has become fair, or is so no more, and a call that did so had to stop.
+  local function go_on_with_places(queue)
+    local after = call('HGET', root .. 'rehung', queue)
+    if not after then return end
+    local further = groups().rehang(queue, after)
+    if further then write('HSET', root .. 'rehung', queue, further) else write('HDEL', root .. 'rehung', queue) end
+    flush()
+  end
+
+  made_choosing = { choose = choose, hold_slots = hold_slots, go_on_with_places = go_on_with_places }
+  return made_choosing
+end

@@ -1,0 +1,447 @@
+-- The groups in which jobs wait that have limit keys.
+--
+-- A group is what waits of one lane ('queue|kind|version') and one text of keys. It stands among the open groups of its lane by
+-- the place of its head, or is kept back on a list of the key that refused its head, with groups of the same lane and cost: the
+-- key admits all of a list or none. When it admits a list again, the first group is opened, and each next one when the one before
+-- it is taken or kept back by another key, so that no step costs more than one group.
+
+-- The length of a turn: see `lifecycle/limits.rs`.
+local TURN = 1000000
+-- The keys that one call looks at anew.
+local KEYS_AT_ONCE = 100
+
+local made_groups
+
+-- Made where a script needs it, as the limits are, among whose functions these are.
+local function groups()
+  if made_groups then return made_groups end
+  local api = limits()
+  made_groups = api
+  local split, read_hash, load_states, load_keys = api.split, api.read_hash, api.load_states, api.load_keys
+  local configs, refuses, give_back, again, woken = api.configs, api.refuses, api.give_back, api.again, api.woken
+
+  -- Turns in fair queues: queue -> keys -> turn, and under '*' the latest that was taken.
+  local turns, changed_turns, fair_queues = {}, {}, {}
+
+  local function is_fair(queue)
+    if fair_queues[queue] == nil then fair_queues[queue] = call('SISMEMBER', root .. 'fair', queue) == 1 end
+    return fair_queues[queue]
+  end
+  api.is_fair = is_fair
+
+  local function turn_of(queue, keys)
+    turns[queue] = turns[queue] or {}
+    if not turns[queue][keys] then turns[queue][keys] = tonumber(call('HGET', root .. 'turn|' .. queue, keys) or 0) or 0 end
+    return turns[queue][keys]
+  end
+  api.turn_of = turn_of
+
+  local function set_turn(queue, keys, turn)
+    turns[queue] = turns[queue] or {}
+    turns[queue][keys] = turn
+    changed_turns[queue] = changed_turns[queue] or {}
+    changed_turns[queue][keys] = true
+  end
+
+  -- Lets the next of a fair queue have its turn, after a job of these keys.
+  function api.next_turn(queue, keys, slots)
+    local turn, latest, first = turn_of(queue, keys), turn_of(queue, '*'), split(keys)[1]
+    local step = math.floor(TURN * slots / (first and configs[first][WEIGHT] or 1))
+    set_turn(queue, '*', max(turn, latest))
+    set_turn(queue, keys, max(turn, latest) + step)
+  end
+
+  local function write_turns()
+    for queue, changed in pairs(changed_turns) do
+      local list = {}
+      for keys in pairs(changed) do
+        list[#list + 1] = keys
+        list[#list + 1] = format('%d', turns[queue][keys])
+      end
+      write_all('HSET', root .. 'turn|' .. queue, list)
+    end
+    changed_turns = {}
+  end
+
+  -- Groups as this script leaves them, by name ('lane|keys'): the seq and rank of the head, false where nothing waits; where it is
+  -- kept back ('key|slots,units', or '' where it is open); and the stored form of these.
+  local known, dirty = {}, {}
+
+  local function load_groups(names)
+    local missing = {}
+    for _, name in ipairs(names) do
+      if not known[name] then
+        known[name] = true
+        missing[#missing + 1] = name
+      end
+    end
+    for i, placed in ipairs(read_hash('placed', missing)) do
+      local lane, queue, keys = string.match(missing[i], '^(([^|]*)|[^|]*|[^|]*)|(.*)$')
+      local seq, rank, where = string.match(placed or '', '^(%d+)|(%-?%d+)|(.*)$')
+      known[missing[i]] = {
+        name = missing[i], lane = lane, queue = queue, keys = keys, stored_seq = seq or false, stored_where = where,
+        seq = seq or false, rank = tonumber(rank) or 0, where = where or '',
+      }
+    end
+  end
+  api.load_groups = load_groups
+
+  -- Notes an open group, as its entry among these tells it.
+  function api.note_open(name, queue, lane, keys, entry, rank)
+    if known[name] then return end
+    local seq = sub(entry, 1, 16)
+    known[name] = {
+      name = name, lane = lane, queue = queue, keys = keys, entry = entry, stored_seq = seq, stored_where = '', seq = seq,
+      rank = rank, where = '',
+    }
+  end
+
+  function api.group(name)
+    load_groups({ name })
+    return known[name]
+  end
+
+  local function mark(group)
+    dirty[group] = true
+  end
+  api.mark = mark
+
+  -- The lanes of a queue that are not empty, as 'kind|version'.
+  local function lanes_of(queue)
+    local lanes = {}
+    for _, name in ipairs(call('SMEMBERS', root .. 'lanes|' .. queue)) do
+      if string.match(name, '|%d+$') then lanes[#lanes + 1] = name end
+    end
+    return lanes
+  end
+
+  -- The groups of these keys in all lanes of a queue.
+  local function siblings(queue, keys)
+    local names, there = {}, {}
+    for _, lane in ipairs(lanes_of(queue)) do
+      names[#names + 1] = queue .. '|' .. lane .. '|' .. keys
+    end
+    load_groups(names)
+    for _, name in ipairs(names) do
+      if known[name].seq then there[#there + 1] = known[name] end
+    end
+    return there
+  end
+  api.siblings = siblings
+
+  local function arrive(queue, keys)
+    set_turn(queue, keys, max(turn_of(queue, keys), turn_of(queue, '*')))
+  end
+
+  -- Jobs without keys are about to be written to a queue: where it is fair and none waited, they have no turns to catch up with.
+  function api.arrive_plain(queue)
+    if not is_fair(queue) then return end
+    for _, lane in ipairs(lanes_of(queue)) do
+      local key = root .. 'lane|' .. queue .. '|' .. lane
+      if #call('ZRANGEBYSCORE', key, '-inf', PLAIN, 'LIMIT', 0, 1) > 0 then return end
+    end
+    arrive(queue, '')
+  end
+
+  -- Gives a group its head, or none. It is open then: whoever meets it says what keeps it back.
+  local function set_head(group, member, rank)
+    local seq = member and sub(member, 1, 16) or false
+    if group.seq == seq and (not seq or group.rank == rank) then return end
+    if not group.seq and is_fair(group.queue) and #siblings(group.queue, group.keys) == 0 then
+      arrive(group.queue, group.keys)
+    end
+    if group.seq and group.where == '' then
+      for _, key in ipairs(split(group.keys)) do
+        again[key] = true
+      end
+    end
+    group.seq, group.rank, group.where = seq, rank, ''
+    if seq then woken['q' .. group.queue] = true end
+    mark(group)
+  end
+
+  -- Noted: name -> members that come as scores and members, members that go, and how many go at its beginning; keys of groups that
+  -- are taken whole.
+  local coming, going, popping, emptied = {}, {}, {}, {}
+
+  function api.add(lane, keys, rank, member)
+    local name = lane .. '|' .. keys
+    local list = coming[name]
+    if not list then
+      list = {}
+      coming[name] = list
+    end
+    list[#list + 1] = format('%d', rank)
+    list[#list + 1] = member
+  end
+
+  function api.remove(lane, keys, member)
+    local name = lane .. '|' .. keys
+    local noted = coming[name]
+    for n = noted and #noted or 0, 2, -2 do
+      if noted[n] == member then
+        table.remove(noted, n)
+        table.remove(noted, n - 1)
+      end
+    end
+    going[name] = going[name] or {}
+    table.insert(going[name], member)
+  end
+
+  -- Members go at the beginning of a group, whose head the caller sets; all of them, where `is_all` says so.
+  function api.pop(name, many, is_all)
+    if is_all then
+      emptied[#emptied + 1] = root .. 'group|' .. name
+    else
+      popping[name] = (popping[name] or 0) + many
+    end
+  end
+
+  -- Writes who comes to groups and who goes, and finds the heads.
+  local function write_members_of_groups()
+    write_all('DEL', nil, emptied)
+    for name, many in pairs(popping) do
+      write_now('ZREMRANGEBYRANK', root .. 'group|' .. name, 0, many - 1)
+    end
+    local names = {}
+    for name, members in pairs(going) do
+      names[#names + 1] = name
+      write_all('ZREM', root .. 'group|' .. name, members)
+    end
+    for name, members in pairs(coming) do
+      if not going[name] then names[#names + 1] = name end
+      write_all('ZADD', root .. 'group|' .. name, members)
+    end
+    load_groups(names)
+    for _, name in ipairs(names) do
+      local group, members, member, rank = known[name], coming[name] or {}, nil, nil
+      if going[name] then
+        local head = write_now('ZRANGE', root .. 'group|' .. name, 0, 0, 'WITHSCORES') or {}
+        member, rank = head[1], tonumber(head[2])
+        set_head(group, member, rank)
+      else
+        for n = 1, #members, 2 do
+          local score = tonumber(members[n])
+          local first_rank, first = rank or group.seq and group.rank, member or group.seq
+          if not first or score < first_rank or score == first_rank and members[n + 1] < first then
+            member, rank = members[n + 1], score
+          end
+        end
+        if member then set_head(group, member, rank) end
+      end
+    end
+    coming, going, popping, emptied = {}, {}, {}, {}
+  end
+
+  local function set_of(lane, where)
+    return where == '' and 'groups|' .. lane or 'closed|' .. where .. '|' .. lane
+  end
+
+  local function listed(lists, key)
+    lists[key] = lists[key] or {}
+    return lists[key]
+  end
+
+  -- Keeps the marks in step that say which lanes have open groups and which keys have lists.
+  local function mark_set(set, lane, where, has_more)
+    local queue, rest = string.match(lane, '^([^|]*)|(.*)$')
+    local is_empty = not has_more and call('EXISTS', root .. set) == 0
+    if where == '' then
+      if has_more or is_empty then
+        write_now(has_more and 'SADD' or 'SREM', root .. 'lanes|' .. queue, rest .. '|groups')
+      end
+      return
+    end
+    local key, cost = string.match(where, '^(.*)|(.*)$')
+    if has_more then
+      write_now('SADD', root .. 'closing|' .. key, cost .. '|' .. lane)
+      write_now('ZADD', root .. 'closing', 0, key)
+    elseif is_empty then
+      write_now('SREM', root .. 'closing|' .. key, cost .. '|' .. lane)
+      if call('EXISTS', root .. 'closing|' .. key) == 0 then write_now('ZREM', root .. 'closing', key) end
+    end
+  end
+
+  local function write_groups()
+    local removed, added, places, gone, hung, unhung, sets = {}, {}, {}, {}, {}, {}, {}
+    for group in pairs(dirty) do
+      local keys = group.keys
+      if group.stored_seq then
+        local set = set_of(group.lane, group.stored_where)
+        sets[set] = { group.lane, group.stored_where }
+        local list = listed(removed, set)
+        local n = #list
+        if group.entry then
+          list[n + 1] = group.entry
+        else
+          -- A queue that is fair now may not have been when this was written.
+          list[n + 1], list[n + 2] = group.stored_seq .. '|' .. keys, keys
+        end
+      end
+      if group.seq then
+        local set = set_of(group.lane, group.where)
+        sets[set] = { group.lane, group.where }
+        local list, fair = listed(added, set), is_fair(group.queue)
+        local n = #list
+        group.entry = fair and keys or group.seq .. '|' .. keys
+        list[n + 1], list[n + 2] = format('%d', fair and turn_of(group.queue, keys) or group.rank), group.entry
+        places[#places + 1] = group.name
+        places[#places + 1] = format('%s|%d|%s', group.seq, group.rank, group.where)
+      else
+        gone[#gone + 1] = group.name
+      end
+      if not group.seq ~= not group.stored_seq then
+        local rest = sub(group.lane, #group.queue + 2) .. '|' .. keys
+        for _, key in ipairs(split(keys)) do
+          local list = listed(group.seq and hung or unhung, group.queue)
+          if group.seq then list[#list + 1] = 0 end
+          list[#list + 1] = key .. ' ' .. rest
+        end
+      end
+      group.stored_seq, group.stored_where = group.seq, group.where
+    end
+    dirty = {}
+    write_all('HDEL', root .. 'placed', gone)
+    write_all('HSET', root .. 'placed', places)
+    for set, list in pairs(removed) do
+      write_all('ZREM', root .. set, list)
+    end
+    for set, list in pairs(added) do
+      write_all('ZADD', root .. set, list)
+    end
+    for queue, list in pairs(unhung) do
+      write_all('ZREM', root .. 'hung|' .. queue, list)
+    end
+    for queue, list in pairs(hung) do
+      write_all('ZADD', root .. 'hung|' .. queue, list)
+    end
+    for set, of in pairs(sets) do
+      mark_set(set, of[1], of[2], added[set] ~= nil)
+    end
+    write_turns()
+  end
+
+  -- Opens the first group of each list that a key admits again, and notes when time does that of the others.
+  local function look_at_lists(key)
+    for _, list in ipairs(call('SMEMBERS', root .. 'closing|' .. key)) do
+      local slots, units, lane = string.match(list, '^(%d+),(%d+)|(.*)$')
+      local at = refuses(key, tonumber(slots), tonumber(units))
+      local set = 'closed|' .. key .. '|' .. list
+      local entry = not at and call('ZRANGE', root .. set, 0, 0)[1]
+      while entry do
+        local group = api.group(lane .. '|' .. (string.match(entry, '^%d+|(.*)$') or entry))
+        if group.seq and set_of(lane, group.where) == set then
+          group.where = ''
+          mark(group)
+          woken['q' .. group.queue] = true
+          break
+        end
+        -- It is elsewhere by now.
+        write_now('ZREM', root .. set, entry)
+        entry = call('ZRANGE', root .. set, 0, 0)[1]
+      end
+      if at then api.note_opens(key, at, string.match(lane, '^[^|]*')) end
+    end
+  end
+
+  -- Notes that the time has come to look at keys again, at most a hundred, and answers true where there were any. A prefix stands
+  -- for the keys with lists that begin so, from where the last call has stopped.
+  function api.due()
+    local found = call('ZRANGEBYSCORE', root .. 'opens', '-inf', now, 'LIMIT', 0, KEYS_AT_ONCE)
+    if #found > 0 then write_all('ZREM', root .. 'opens', found) end
+    for _, key in ipairs(found) do
+      local prefix, after = string.match(key, '^(.*)%*|?(.*)$')
+      if prefix then
+        local from, to = after == '' and '[' .. prefix or '(' .. after, prefix == '' and '+' or '(' .. prefix .. '\255'
+        local keys = call('ZRANGEBYLEX', root .. 'closing', from == '[' and '-' or from, to, 'LIMIT', 0, KEYS_AT_ONCE)
+        for _, other in ipairs(keys) do
+          again[other] = true
+        end
+        if #keys == KEYS_AT_ONCE then api.note_opens(prefix .. '*|' .. keys[#keys], 0) end
+      else
+        again[key] = true
+      end
+    end
+    return #found > 0
+  end
+
+  -- Moves groups of a queue to the places that they have as it is fair now, or not, and answers where it has stopped or false.
+  function api.rehang(queue, after)
+    local found = call('ZRANGEBYLEX', root .. 'hung|' .. queue, after, '+', 'LIMIT', 0, 5 * KEYS_AT_ONCE)
+    local names = {}
+    for i, member in ipairs(found) do
+      names[i] = queue .. '|' .. string.match(member, ' (.*)$')
+    end
+    load_groups(names)
+    for _, name in ipairs(names) do
+      if known[name].seq then
+        known[name].where = ''
+        mark(known[name])
+      end
+    end
+    return #found == 5 * KEYS_AT_ONCE and '(' .. found[#found]
+  end
+
+  -- Forgets turns of a fair queue that tell nothing: those of keys that have none to wait for and of which nothing waits.
+  function api.forget_turns(queue, limit)
+    local at = call('HGET', root .. 'turn_at', queue) or '0'
+    local page = call('HSCAN', root .. 'turn|' .. queue, at, 'COUNT', limit)
+    local latest, gone = turn_of(queue, '*'), {}
+    for i = 1, #page[2], 2 do
+      local keys, turn = page[2][i], tonumber(page[2][i + 1]) or 0
+      if keys ~= '*' and keys ~= '' and turn <= latest and #siblings(queue, keys) == 0 then gone[#gone + 1] = keys end
+    end
+    write_all('HDEL', root .. 'turn|' .. queue, gone)
+    write_now('HSET', root .. 'turn_at', queue, page[1])
+  end
+
+  local function settle(ended)
+    local ids = {}
+    for id in pairs(ended) do
+      ids[#ids + 1] = id
+    end
+    local held, gone = read_hash('holding', ids), {}
+    local freed, slots_of = {}, {}
+    for i = 1, #ids do
+      local slots, keys = string.match(held[i] or '', '^(%d+)|%d+|(.*)$')
+      if slots then
+        gone[#gone + 1] = ids[i]
+        slots_of[keys] = (slots_of[keys] or 0) + slots
+        for _, key in ipairs(split(keys)) do
+          freed[#freed + 1] = key
+        end
+      end
+    end
+    load_states(freed)
+    for keys, slots in pairs(slots_of) do
+      give_back(keys, slots)
+    end
+    write_all('HDEL', root .. 'holding', gone)
+    write_members_of_groups()
+    write_groups()
+    if next(again) and call('EXISTS', root .. 'closing') == 1 then
+      local keys = {}
+      for key in pairs(again) do
+        keys[#keys + 1] = key
+      end
+      load_keys(keys)
+      for _, key in ipairs(keys) do
+        look_at_lists(key)
+      end
+      write_groups()
+    end
+    for key in pairs(again) do
+      again[key] = nil
+    end
+    api.write_states()
+  end
+
+  -- Writes all that is noted, after the slots of ended runs are given back: a set of ids. The jobs are written by then, so that what
+  -- cannot be read here (a key of a wrong type, which somebody else has put there) keeps nobody from an answer.
+  function api.settle(ended)
+    local is_done, fault = pcall(settle, ended)
+    if not is_done then redis.log(redis.LOG_WARNING, 'longhaul: limit keys: ' .. tostring(fault)) end
+  end
+
+  return api
+end

@@ -1,0 +1,233 @@
+-- Limit keys: their limits, what is taken of these, and what they admit. All of it is made where a script needs it, because most jobs
+-- have no keys. It repeats `lifecycle/limits.rs`.
+
+-- The fields of what is taken of a key: slots; the microsecond at which all units of its rate are free; the rate by which that was
+-- counted, or ''; the end of its pause.
+local USED, RATE_FREE_AT, RATE_OF, PAUSED_UNTIL = 1, 2, 3, 4
+-- The fields of a key's limits, of which each may be false but the weight: a rate is n in so many microseconds, a burst and a name.
+local SLOTS, WEIGHT, RATE_N, RATE_PER, RATE_BURST, RATE_NAME, LIMITS_JSON = 1, 2, 3, 4, 5, 6, 7
+local made_limits
+
+local function limits()
+  if made_limits then return made_limits end
+  local api = {}
+  made_limits = api
+  local states, configs, own_configs, changed_states = {}, {}, {}, {}
+  -- Key -> when time opens it, and the topics of those who wait for that; keys whose lists are to be looked at; topics of queues
+  -- in which a group was opened.
+  local opens, waits, again, woken = {}, {}, {}, {}
+  api.configs, api.again, api.woken = configs, again, woken
+
+  local splits = {}
+  local function split(keys)
+    local list = splits[keys]
+    if not list then
+      list = {}
+      if not find(keys, ',', 1, true) then
+        if keys ~= '' then list[1] = keys end
+      else
+        for key in string.gmatch(keys, '[^,]+') do
+          list[#list + 1] = key
+        end
+      end
+      splits[keys] = list
+    end
+    return list
+  end
+  api.split = split
+
+  local function read_hash(hash, fields)
+    local found = {}
+    for from = 1, #fields, ARGUMENTS do
+      local to = min(from + ARGUMENTS - 1, #fields)
+      for i, value in ipairs(call('HMGET', root .. hash, unpack(fields, from, to))) do
+        found[from + i - 1] = value
+      end
+    end
+    return found
+  end
+  api.read_hash = read_hash
+
+  -- The lengths of the prefixes that have limits, the longest first; false where no key has any.
+  local prefix_lengths
+
+  local function read_limits(keys)
+    if prefix_lengths == nil then
+      prefix_lengths = call('EXISTS', root .. 'limit_config') == 1 and call('HKEYS', root .. 'limit_lengths')
+      for i, length in ipairs(prefix_lengths or {}) do
+        prefix_lengths[i] = tonumber(length)
+      end
+      if prefix_lengths then table.sort(prefix_lengths, function(a, b) return a > b end) end
+    end
+    local none, fields = { false, 1, false, 0, 0, '', false }, {}
+    for _, key in ipairs(prefix_lengths and keys or {}) do
+      fields[#fields + 1] = key
+      for _, length in ipairs(prefix_lengths) do
+        if length <= #key then fields[#fields + 1] = sub(key, 1, length) .. '*' end
+      end
+    end
+    local found, n = read_hash('limit_config', fields), 0
+    for _, key in ipairs(keys) do
+      configs[key] = none
+      while prefix_lengths and n < #fields and (fields[n + 1] == key or sub(fields[n + 1], -1) == '*') do
+        n = n + 1
+        local is_ours, limits = pcall(cmsgpack.unpack, found[n] or '')
+        if configs[key] == none and found[n] and is_ours and type(limits) == 'table' then
+          configs[key] = limits
+          own_configs[key] = fields[n] == key
+        end
+      end
+    end
+  end
+
+  -- Reads what is taken of keys, in one go.
+  local function load_states(keys)
+    local missing = {}
+    for _, key in ipairs(keys) do
+      if not states[key] then
+        states[key] = true
+        missing[#missing + 1] = key
+      end
+    end
+    for i, stored in ipairs(read_hash('limits', missing)) do
+      local used, free_at, rate
+      if stored then
+        used, free_at, rate = string.match(stored, '^(%d+)|(%d+)|(.*)$')
+      end
+      states[missing[i]] = { tonumber(used) or 0, tonumber(free_at) or 0, rate or '', 0 }
+    end
+  end
+
+  api.load_states = load_states
+
+  -- Reads the limits and pauses of keys, too.
+  local function load_keys(keys)
+    load_states(keys)
+    local missing = {}
+    for _, key in ipairs(keys) do
+      if not configs[key] then
+        configs[key] = true
+        missing[#missing + 1] = key
+      end
+    end
+    if #missing == 0 then return end
+    if call('EXISTS', root .. 'paused') == 1 then
+      for from = 1, #missing, ARGUMENTS do
+        local to = min(from + ARGUMENTS - 1, #missing)
+        for i, paused in ipairs(call('ZMSCORE', root .. 'paused', unpack(missing, from, to))) do
+          states[missing[from + i - 1]][PAUSED_UNTIL] = tonumber(paused) or 0
+        end
+      end
+    end
+    read_limits(missing)
+  end
+  api.load_keys = load_keys
+
+  -- The microseconds that units of a rate take, rounded up.
+  local function micros(limits, units)
+    local rest = limits[RATE_PER] % limits[RATE_N]
+    return (limits[RATE_PER] - rest) / limits[RATE_N] * units + math.ceil(rest * units / limits[RATE_N])
+  end
+
+  -- From when on the rate of a key lets a job of so many units start, where that is later than now.
+  local function rate_admits_at(key, units)
+    local limits, state = configs[key], states[key]
+    if not limits[RATE_N] or state[RATE_OF] ~= limits[RATE_NAME] or units == 0 then return nil end
+    local at = state[RATE_FREE_AT]
+    if units <= limits[RATE_BURST] then at = at + micros(limits, units) - micros(limits, limits[RATE_BURST]) end
+    local rest = at % 1000
+    at = (at - rest) / 1000 + (rest > 0 and 1 or 0)
+    return at > now and at or nil
+  end
+
+  -- Until when a key keeps a job of this cost back: beyond all times where a slot must be given back, nil where it admits the job.
+  local function refuses(key, slots, units)
+    local limits, state = configs[key], states[key]
+    if state[PAUSED_UNTIL] > now then return state[PAUSED_UNTIL] end
+    if limits[SLOTS] and state[USED] > 0 and state[USED] + slots > limits[SLOTS] then return math.huge end
+    return rate_admits_at(key, units)
+  end
+  api.refuses = refuses
+
+  -- What is kept of a key for those who look: if it has limits of its own, those that hold, the slots that are taken, the end of its
+  -- pause, and when its rate admits so many units.
+  function api.seen(key, units)
+    local limits, state = configs[key], states[key]
+    local paused_until = state[PAUSED_UNTIL] > now and state[PAUSED_UNTIL] or 0
+    return own_configs[key], limits[LIMITS_JSON], state[USED], paused_until, rate_admits_at(key, units) or 0
+  end
+
+  function api.take(keys, slots, units)
+    for _, key in ipairs(split(keys)) do
+      local limits, state = configs[key], states[key]
+      state[USED] = state[USED] + slots
+      if limits[RATE_N] then
+        local free_at = state[RATE_OF] == limits[RATE_NAME] and state[RATE_FREE_AT] or 0
+        state[RATE_FREE_AT], state[RATE_OF] = max(free_at, now * 1000) + micros(limits, units), limits[RATE_NAME]
+      else
+        state[RATE_FREE_AT], state[RATE_OF] = 0, ''
+      end
+      changed_states[key] = true
+    end
+  end
+
+  local function give_back(keys, slots)
+    for _, key in ipairs(split(keys)) do
+      states[key][USED] = max(states[key][USED] - slots, 0)
+      changed_states[key], again[key] = true, true
+    end
+  end
+  api.give_back = give_back
+
+  -- Has the lists of a key looked at when all is written.
+  function api.look_again(key)
+    again[key] = true
+  end
+
+  -- Notes when time opens a key that keeps back a group of a queue, where there is one.
+  function api.note_opens(key, at, queue)
+    if at == math.huge then return end
+    opens[key] = min(opens[key] or at, at)
+    if queue then waits['q' .. queue] = true end
+  end
+
+  -- Forgets what is taken of a key, where that is nothing.
+  function api.forget(key)
+    load_states({ key })
+    changed_states[key] = true
+  end
+
+  function api.write_states()
+    local kept, gone = {}, {}
+    for key in pairs(changed_states) do
+      local state = states[key]
+      if state[USED] == 0 and state[RATE_FREE_AT] <= now * 1000 then
+        gone[#gone + 1] = key
+        state[RATE_FREE_AT], state[RATE_OF] = 0, ''
+      else
+        kept[#kept + 1] = key
+        kept[#kept + 1] = format('%d|%d|%s', state[USED], state[RATE_FREE_AT], state[RATE_OF])
+      end
+    end
+    write_all('HDEL', root .. 'limits', gone)
+    write_all('HSET', root .. 'limits', kept)
+    changed_states = {}
+    local due = {}
+    for key, at in pairs(opens) do
+      due[#due + 1] = format('%d', at)
+      due[#due + 1] = key
+    end
+    local changed = 0
+    for from = 1, #due, ARGUMENTS do
+      local to = min(from + ARGUMENTS - 1, #due)
+      changed = changed + (write_now('ZADD', root .. 'opens', 'LT', 'CH', unpack(due, from, to)) or 0)
+    end
+    -- Claims that wait must know when to look again.
+    for topic in pairs(changed > 0 and waits or {}) do
+      woken[topic] = true
+    end
+    opens, waits = {}, {}
+  end
+
+  return api
+end
