@@ -32,6 +32,9 @@
 //!   heartbeats have a connection of their own, so that they do not wait behind a pipeline of jobs.
 //! - **Scripts end whole.** Nothing undoes what a script has written, so each works in memory, and writes when all is
 //!   checked. Calls that were sent together and fail for one of them are sent again one by one.
+//! - **Limit keys cost where they are used.** Jobs with the same keys wait in a group, and a group that a key keeps back is not read
+//!   again before the key opens: a paused or full key costs the same whatever waits behind it. A process of an older release that
+//!   works beside this one claims such jobs past their limits; what its runs hold is given back by the next sweeps.
 //! - **Maintenance costs what is due**: sorted sets hold what falls due when, and nothing is counted or scanned, except by a
 //!   survey every ten minutes that finds history of the previous release.
 //!

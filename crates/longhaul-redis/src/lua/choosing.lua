@@ -5,8 +5,10 @@ local WORKER_AT = 86
 -- Where the token begins.
 local TOKEN_AT = 22
 local BAR = 124
--- The groups that one call looks at and takes nothing of: each costs as much as some jobs.
+-- The groups that one call keeps back: each costs as much as some jobs.
 local GROUPS_AT_ONCE = 200
+-- And those that it passes over, which wait behind jobs of the same keys that are kept back, and which the next call meets again.
+local PASSED_AT_ONCE = 1000
 
 -- Notes that members go at the beginning of a claim source.
 local function pop(key, many)
@@ -42,13 +44,13 @@ local function choosing()
     return lanes
   end
 
-  -- Answers the members of at most `wanted` jobs in the order in which they are claimed, and how many jobs and groups were looked
-  -- at. What they cost goes to `costs`, by id, where they have keys: slots and keys. Members without keys leave their lanes, and
+  -- Answers the members of at most `wanted` jobs in the order in which they are claimed, and true where so many groups were kept
+  -- back that others are left for the next call. What they cost goes to `costs`, by id, where they have keys: slots and keys. Members without keys leave their lanes, and
   -- those with keys their groups and lanes.
   local function choose(queue, kinds, wanted, costs)
     local made, lanes = groups(), known_lanes(queue, kinds)
     local fair = made.is_fair(queue)
-    local chosen, many, looked_at = {}, 0, 0
+    local chosen, many, kept_back, passed = {}, 0, 0, 0
     -- The keys whose head was refused: what waits of them in other lanes is behind it.
     local refused = {}
     local streams, returned, touched, advanced = {}, {}, {}, {}
@@ -363,10 +365,9 @@ local function choosing()
       if find_head(candidate) then put_back(candidate) end
     end
 
-    while many < wanted and looked_at - many < GROUPS_AT_ONCE do
+    while many < wanted and kept_back < GROUPS_AT_ONCE and passed < PASSED_AT_ONCE do
       local candidate = first()
       if not candidate then break end
-      looked_at = looked_at + 1
       if candidate.is_plain then
         many = many + 1
         chosen[many] = candidate.member
@@ -383,10 +384,10 @@ local function choosing()
         put_back(candidate)
         open_others(candidate)
       elseif refused[candidate.keys] or #lanes > 1 and is_behind_another(candidate) then
-        refused[candidate.keys] = true
+        refused[candidate.keys], passed = true, passed + 1
         open_others(candidate)
       elseif is_kept_back(candidate) then
-        refused[candidate.keys] = true
+        refused[candidate.keys], kept_back = true, kept_back + 1
       else
         take_head(candidate)
       end
@@ -407,7 +408,7 @@ local function choosing()
         end
       end
     end
-    return chosen, looked_at
+    return chosen, kept_back >= GROUPS_AT_ONCE
   end
 
   -- Notes what the jobs hold that were claimed from `from` on, and gives back what was taken for those that could not be.

@@ -169,9 +169,9 @@ local function claim(wanted)
       local keys, has_groups = known_sources(name, kinds)
       if has_groups or keyed.is_fair and groups().is_fair(name) then
         local costs, before, found = {}, #claimed, nil
-        found, looked_at = choosing().choose(name, kinds, asked, costs)
-        -- As many groups as were looked at are enough for one call.
-        if #found < asked and looked_at - #found >= GROUPS_AT_ONCE then left = 0 end
+        local is_cut
+        found, is_cut = choosing().choose(name, kinds, asked, costs)
+        looked_at = is_cut and left or #found
         taken, moved = take(found, name, worker, now + lease_for, claimed, costs)
         choosing().hold_slots(claimed, before + 1, costs)
         -- What is chosen next must see all that.

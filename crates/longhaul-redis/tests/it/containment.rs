@@ -238,3 +238,18 @@ async fn a_key_of_a_wrong_type_keeps_a_run_from_nothing_else() {
     fx.end(&lease, Outcome::Retry { error, delay: HOUR }).await;
     assert_eq!(fx.counts("images").await, [(State::Scheduled, 1)].into(), "the rest of the end is written");
 }
+
+#[tokio::test]
+async fn limit_keys_of_which_nothing_can_be_read_keep_no_run_from_its_end() {
+    let damaged = Damaged::new().await;
+    let fx = &damaged.fx;
+    let lease = fx.running_from(NewJob { limit_keys: vec!["provider".into()], ..named("a") }).await.lease;
+    for key in ["holding", "limits"] {
+        damaged.say("DEL", key, "");
+        damaged.say("SET", key, "garbage");
+    }
+    fx.end(&lease, completed()).await;
+    fx.enqueue(named("b")).await;
+    assert_eq!(fx.claim_ids().await, [id("b")]);
+    assert_eq!(fx.counts("images").await, [(State::Running, 1), (State::Completed, 1)].into());
+}
