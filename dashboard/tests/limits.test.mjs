@@ -64,7 +64,7 @@ test("a key is bounded by itself or by its prefix, paused and resumed", options,
   await provider.getByText("open", { exact: true }).waitFor();
   assert.notEqual(await claim(server, "mail", "post"), undefined);
 
-  await visitor.button("Take the limits of tenant:7 away").click();
+  await visitor.button("Take away the limits of tenant:7").click();
   await visitor.confirm("Take the limits of tenant:7 away?", "Take away");
   await row.getByText("limits of its prefix").waitFor();
   visitor.isQuiet();

@@ -140,7 +140,7 @@ function KeyRow({ of, onAsk }: { of: LimitKey; onAsk: (asked: Asked) => void }) 
               </button>
             )}
             {may("admin") && own && (
-              <button type="button" onClick={() => onAsk({ what: "remove", key: of })} aria-label={`Take the limits of ${key} away`}>
+              <button type="button" onClick={() => onAsk({ what: "remove", key: of })} aria-label={`Take away the limits of ${key}`}>
                 Take away
               </button>
             )}
