@@ -129,10 +129,21 @@ async fn a_batch_is_closed_once_and_is_the_same_when_it_is_enqueued_again() {
 #[tokio::test]
 async fn schedules_are_kept_with_their_next_ticks_and_run_by_hand() {
     let program = Serving::start(env!("CARGO_BIN_EXE_schedules"), &[]).await;
-    let listed: Value =
-        client().get(program.at("/api/schedules")).send().await.expect("an answer").json().await.expect("JSON");
-    let [nightly, visits] = listed["schedules"].as_array().expect("a list").as_slice() else { panic!("{listed}") };
-    assert_eq!((&nightly["description"], &visits["catch_up"]), (&json!("At 03:00 (Europe/Berlin)"), &json!("none")));
+    let listed: Value = client()
+        .get(program.at("/api/schedules"))
+        .send()
+        .await
+        .expect("an answer")
+        .json()
+        .await
+        .expect("JSON");
+    let [nightly, visits] = listed["schedules"].as_array().expect("a list").as_slice() else {
+        panic!("{listed}")
+    };
+    assert_eq!(
+        (&nightly["description"], &visits["catch_up"]),
+        (&json!("At 03:00 (Europe/Berlin)"), &json!("none"))
+    );
     assert_eq!(nightly["next"].as_array().map(Vec::len), Some(5));
     let run = client().post(program.at("/api/schedules/nightly-report/run")).send().await.expect("an answer");
     assert_eq!(run.status(), 202);
