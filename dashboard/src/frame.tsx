@@ -15,6 +15,7 @@ const PAGES = [
   ["jobs", "Jobs", "j"],
   ["queues", "Queues", "q"],
   ["errors", "Errors", "e"],
+  ["schedules", "Schedules", "s"],
   ["workers", "Workers", "w"],
   ["kinds", "Kinds", "k"],
   ["batches", "Batches", "b"],

@@ -14,6 +14,7 @@ const JobPage = lazy(() => import("./pages/job/job").then((page) => page.JobPage
 const Queues = lazy(() => import("./pages/queues/queues").then((page) => page.Queues));
 const Errors = lazy(() => import("./pages/errors").then((page) => page.Errors));
 const Workers = lazy(() => import("./pages/workers").then((page) => page.Workers));
+const Schedules = lazy(() => import("./pages/schedules").then((page) => page.Schedules));
 const Kinds = lazy(() => import("./pages/kinds").then((page) => page.Kinds));
 const Batches = lazy(() => import("./pages/batches").then((page) => page.Batches));
 
@@ -28,6 +29,7 @@ function App() {
         <Route path={`${base}jobs/:id`} component={JobPage} />
         <Route path={`${base}queues`} component={Queues} />
         <Route path={`${base}errors`} component={Errors} />
+        <Route path={`${base}schedules`} component={Schedules} />
         <Route path={`${base}workers`} component={Workers} />
         <Route path={`${base}kinds`} component={Kinds} />
         <Route path={`${base}batches`} component={Batches} />

@@ -32,6 +32,7 @@ for (const width of [360, 1440]) {
       ["/queues", "table.queues"],
       ["/errors", ".groups > li"],
       [`/errors?kind=${KIND}`, ".groups > li"],
+      ["/schedules", "h1"],
       ["/workers", ".workers > li"],
       ["/kinds", "tbody tr"],
       ["/batches", "h1"],

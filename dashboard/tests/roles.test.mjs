@@ -46,7 +46,7 @@ for (const [role, mayAct, maySet] of [["viewer", false, false], ["operator", tru
     await page.getByRole("row", { name: /^post/ }).waitFor();
     assert.equal(await visitor.button("Pause post").count(), mayAct ? 1 : 0);
     assert.equal(await visitor.button("Change what is kept of post").count(), maySet ? 1 : 0);
-    for (const name of ["Overview", "Errors", "Workers", "Kinds", "Batches"]) {
+    for (const name of ["Overview", "Errors", "Schedules", "Workers", "Kinds", "Batches"]) {
       await page.getByRole("link", { name, exact: true }).click();
       await page.getByRole("heading", { name, level: 1 }).waitFor();
       assert.equal(await page.getByRole("alert").count(), 0, name);

@@ -38,6 +38,7 @@ for (const [width, colorScheme] of [[1440, "light"], [1440, "dark"], [360, "ligh
       [`/jobs/${running}`, ".now progress"],
       ["/queues", "table.queues"],
       ["/errors", ".groups > li"],
+      ["/schedules", "h1"],
       ["/workers", ".workers > li"],
       ["/kinds", "tbody tr"],
       ["/batches", ".empty"],

@@ -64,6 +64,35 @@ test("failures that differ only in numbers are one group, which is retried as a 
   visitor.isQuiet();
 });
 
+test("a schedule is seen, run by hand, paused, resumed and deleted", options, async (t) => {
+  const server = await serve(t);
+  const job = { kind: "report", args: {}, queue: "reports" };
+  await server.call("PUT", "schedules/nightly", { cron: "0 3 * * *", timezone: "Europe/Berlin", job });
+  const visitor = await visit(t, server);
+  const { page } = visitor;
+  const row = page.getByRole("row", { name: /^nightly/ });
+  const act = async (name, verb) => {
+    await visitor.button(name).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByText(`longhaul schedules ${verb} nightly`, { exact: true }).waitFor();
+    await dialog.locator("button[type=submit]").click();
+    await dialog.waitFor({ state: "detached" });
+  };
+  await visitor.open("/schedules");
+  await row.getByText("At 03:00 (Europe/Berlin)").waitFor();
+  await act("Run now nightly", "run");
+  const { jobs } = await server.call("GET", "jobs?q=label.schedule:nightly");
+  assert.deepEqual(jobs.map(({ kind, state }) => [kind, state]), [["report", "available"]]);
+  await act("Pause nightly", "pause");
+  await row.getByText("paused", { exact: true }).waitFor();
+  await act("Resume nightly", "resume");
+  await visitor.button("Pause nightly").waitFor();
+  await visitor.violations().then((violations) => assert.deepEqual(violations, []));
+  await act("Delete nightly", "delete");
+  await page.getByText("No schedules yet").waitFor();
+  visitor.isQuiet();
+});
+
 test("workers, batches and the overview follow what happens", options, async (t) => {
   const server = await serve(t);
   const visitor = await visit(t, server);

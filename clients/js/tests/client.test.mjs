@@ -39,6 +39,21 @@ test("against a server", parallel, async (t) => {
       assert.equal(await client.run("add", { a: 1, b: 2 }), 3);
     }),
 
+    t.test("a schedule is kept, run by hand, paused and deleted", async (t) => {
+      const { client } = await setUp(t, (worker) => worker.job("add", (_, { a, b }) => a + b));
+      const job = { kind: "add", args: { a: 1, b: 2 }, labels: { team: "ops" } };
+      const made = await client.schedules.set("nightly", { cron: "0 3 * * *", timezone: "Europe/Berlin", job });
+      assert.deepEqual([made.description, made.next.length, made.last_at], ["At 03:00 (Europe/Berlin)", 5, null]);
+      assert.deepEqual((await client.schedules.list()).map(({ name }) => name), ["nightly"]);
+      assert.equal(await (await client.schedules.run("nightly")).wait(), 3);
+      assert.equal((await client.schedules.pause("nightly")).paused, true);
+      assert.equal((await client.schedules.get("nightly")).paused, true);
+      assert.equal((await client.schedules.resume("nightly")).paused, false);
+      await client.schedules.delete("nightly");
+      await assert.rejects(client.schedules.get("nightly"), { name: "NotFound", code: "no_such_schedule" });
+      await assert.rejects(client.schedules.set("s", { cron: "0 3 * *", job }), { name: "Invalid" });
+    }),
+
     t.test("chunks, progress and logs are followed to the end, and nothing is told twice", async (t) => {
       const { client } = await setUp(t, (worker) =>
         worker.job("write", async (cx) => {

@@ -62,6 +62,31 @@ class Jobs(Case):
         self.work(worker)
         self.assertEqual(self.client.run("add", {"a": 1, "b": 2}, wait_timeout=60), 3)
 
+    def test_a_schedule_is_kept_run_by_hand_paused_and_deleted(self) -> None:
+        job = {"kind": "add", "args": {"a": 1, "b": 2}, "labels": {"team": "ops"}}
+        made = self.client.schedules.set("nightly", cron="0 3 * * *", timezone="Europe/Berlin", job=job)
+        self.assertEqual((made["description"], len(made["next"]), made["last_at"]), ("At 03:00 (Europe/Berlin)", 5, None))
+        self.assertEqual([schedule["name"] for schedule in self.client.schedules.list()], ["nightly"])
+        run = self.client.schedules.run("nightly")
+        self.assertEqual((run.get().args, run.get().labels["schedule"]), ({"a": 1, "b": 2}, "nightly"))
+        self.assertTrue(self.client.schedules.pause("nightly")["paused"])
+        self.assertFalse(self.client.schedules.resume("nightly")["paused"])
+        self.client.schedules.delete("nightly")
+        with self.assertRaises(longhaul.NotFound):
+            self.client.schedules.get("nightly")
+        with self.assertRaises(longhaul.Invalid):
+            self.client.schedules.set("s", cron="0 3 * *", job=job)
+
+        async def awaited() -> list[str]:
+            async with AsyncLonghaul(self.server.url) as client:
+                await client.schedules.set("often", every=900, job=job)
+                await (await client.schedules.run("often")).get()
+                names = [schedule["name"] for schedule in await client.schedules.list()]
+                await client.schedules.delete("often")
+                return names
+
+        self.assertEqual(asyncio.run(awaited()), ["often"])
+
     def test_chunks_progress_and_logs_are_followed_to_the_end(self) -> None:
         worker = self.worker()
 

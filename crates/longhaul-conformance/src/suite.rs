@@ -400,6 +400,9 @@ macro_rules! symptoms {
                 a17_a_timeout_lease_grace_or_period_of_years_does_not_end_at_once
                 a17_a_backoff_over_a_thousand_attempts_stays_at_its_longest_wait
             }
+            schedules {
+                a36_each_tick_is_enqueued_once_by_servers_that_die_while_clocks_change
+            }
             values {
                 a22_a_nul_in_what_a_run_says_keeps_no_end_from_being_written
                 a22_a_nul_in_a_name_concerns_nobody_else

@@ -22,6 +22,8 @@ pub(crate) enum FieldPath {
     Whole,
     /// The item at this index of a body that is an array.
     Index(usize),
+    /// The member `job`.
+    Job,
 }
 
 impl Faults {
@@ -41,6 +43,7 @@ impl Faults {
         let field = match self.path {
             FieldPath::Whole => field.to_owned(),
             FieldPath::Index(index) => format!("[{index}].{field}"),
+            FieldPath::Job => format!("job.{field}"),
         };
         self.errors.push(FieldError { field, message: message.into() });
     }

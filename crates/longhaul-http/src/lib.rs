@@ -32,6 +32,7 @@ pub use redaction::{Redaction, redacted};
 pub use remote_store::RemoteStore;
 pub use routes::{
     ChildrenBody, ErrorBody, JobBody, ProgressBody, QueueBody, document, health_router, login_router,
+    schedules_of_file,
 };
 pub use time::Rfc3339;
 

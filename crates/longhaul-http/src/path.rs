@@ -52,6 +52,18 @@ impl<S: Send + Sync> FromRequestParts<S> for KeyPath {
     }
 }
 
+/// The name of the schedule that the path names.
+#[derive(Clone, Debug)]
+pub(crate) struct SchedulePath(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for SchedulePath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        QueuePath::from_request_parts(parts, state).await.map(|QueuePath(name)| Self(name))
+    }
+}
+
 /// The path under which this router is reached (`/api`, say, or `/longhaul/api` behind a proxy), for the links in its answers.
 #[derive(Clone, Debug)]
 pub(crate) struct Mount(String);

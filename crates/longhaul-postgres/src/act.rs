@@ -21,6 +21,7 @@ struct Target {
     attempt: u32,
     run_at: Timestamp,
     state_event: i64,
+    has_keys: bool,
 }
 
 impl Target {
@@ -117,6 +118,7 @@ impl WriteTx<'_> {
                 attempt: small(row.get(9)),
                 run_at: Timestamp(row.get(10)),
                 state_event: row.get(11),
+                has_keys: row.get(12),
             };
             (row.get(0), target)
         };
@@ -153,6 +155,10 @@ impl WriteTx<'_> {
         self.rows("cancel", include_str!("sql/cancel_job.sql"), &[&target.seq, &self.now.0]).await?;
         if let Some(key) = &target.unique_key {
             self.free_unique_key(key, target.seq).await?;
+        }
+        if target.state == State::Available && !target.has_keys {
+            let sql = include_str!("sql/note_emptied.sql");
+            self.rows("cancel", sql, &[&target.queue, &target.kind]).await?;
         }
         self.moved(target.change(id, Some(State::Cancelled), self.now));
         self.child_ended(target.batch, State::Cancelled);

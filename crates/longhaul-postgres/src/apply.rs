@@ -1,4 +1,4 @@
-use longhaul::{FinishAndClaim, Result};
+use longhaul::{FinishAndClaim, Result, Timestamp};
 
 use crate::call::{Answer, Call, Op, Verdict};
 use crate::finish_and_claim::Ended;
@@ -59,7 +59,7 @@ async fn apply(tx: &mut WriteTx<'_>, op: &Op) -> Result<Answer> {
         Op::Sweep(limit) => Answer::Swept(tx.sweep(*limit).await?),
         Op::Act { jobs, filter, action } => Answer::Acted(tx.act(jobs, filter, action).await?),
         Op::SetQueue { queue, config } => {
-            tx.rows("configure a queue", include_str!("sql/set_queue.sql"), &[queue, config]).await?;
+            tx.set_queue(queue, config).await?;
             Answer::Done
         }
         Op::PauseQueue(queue) => {
@@ -72,6 +72,18 @@ async fn apply(tx: &mut WriteTx<'_>, op: &Op) -> Result<Answer> {
                 // To claims it is as if all of its jobs had just come.
                 tx.effects.available.insert(queue.clone());
             }
+            Answer::Done
+        }
+        Op::SetKey { key, config } => {
+            tx.set_key(key, config.as_deref()).await?;
+            Answer::Done
+        }
+        Op::PauseKey { key, pause } => {
+            tx.pause_key(key, tx.time.plus(*pause).min(Timestamp::MAX)).await?;
+            Answer::Done
+        }
+        Op::ResumeKey(key) => {
+            tx.resume_key(key).await?;
             Answer::Done
         }
         Op::PutSamples(samples) => {

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use longhaul::clock::Stopwatch;
 use longhaul::{
-    Acted, Action, Claim, Enqueued, Finish, FinishAndClaim, JobFilter, Lease, LeaseStatus, NewJob, Record,
-    Result, Sample, Swept,
+    Acted, Action, Claim, Enqueued, Finish, FinishAndClaim, JobFilter, Lease, LeaseStatus, NewJob,
+    QueueConfig, Record, Result, Sample, Swept,
 };
 use tokio::sync::oneshot;
 
@@ -75,10 +75,19 @@ pub(crate) enum Op {
     ProbeWrite,
     SetQueue {
         queue: String,
-        config: String,
+        config: QueueConfig,
     },
     PauseQueue(String),
     ResumeQueue(String),
+    SetKey {
+        key: String,
+        config: Option<String>,
+    },
+    PauseKey {
+        key: String,
+        pause: Duration,
+    },
+    ResumeKey(String),
     PutSamples(Vec<Sample>),
     /// Ends a claimed job whose row cannot be read, with the reason.
     FailUnreadable(Lease, String),

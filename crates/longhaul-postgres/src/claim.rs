@@ -4,27 +4,31 @@ use longhaul::{Change, Claim, Claimed, EventBody, JobId, Json, Lease, QueueSlots
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::row::{Unreadable, json, parsed, policy, priority, rows_at_most, small, unsigned};
+use crate::row::{Unreadable, json, parsed, policy, rows_at_most, small, unsigned};
 use crate::write_tx::WriteTx;
-
-/// The most jobs of paused limit keys that one claim moves out of its way.
-const POSTPONED_AT_ONCE: usize = 1_000;
 
 pub(crate) const PROMOTE_DUE: &str = include_str!("sql/promote_due.sql");
 
-/// The next job of a queue: taken, or kept back by the pause of its limit key.
-struct Next {
+/// What a claim of jobs without limit keys does where groups are to be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Groups {
+    /// Nothing: it tells that there are some.
+    Told,
+    /// It passes over them.
+    PassedOver,
+}
+
+/// A job that was taken.
+pub(crate) struct Next {
     id: JobId,
     claimed: Result<Claimed, Unreadable>,
     token: u64,
     attempt: u32,
-    seq: i64,
+    pub(crate) seq: i64,
     steps: i64,
     log_event: i64,
     last_event: i64,
-    priority: i32,
     rank: i64,
-    paused_until: Option<Timestamp>,
     kind: String,
     run_at: Timestamp,
 }
@@ -33,61 +37,61 @@ impl WriteTx<'_> {
     /// Gives jobs to a worker: whatever is there, which may be nothing.
     pub(crate) async fn claim(&mut self, claim: &Claim) -> Result<Vec<Claimed>> {
         let queues: Vec<&QueueSlots> = claim.queues.iter().filter(|queue| queue.slots > 0).collect();
-        // Sent together: one round trip for all queues.
-        let next =
-            join_all(queues.iter().map(|queue| self.next_jobs(&queue.queue, queue.slots, claim))).await;
         let mut claimed = Vec::new();
+        if self.limits.is_held() {
+            for queue in queues {
+                self.claim_with_groups(queue, claim, &mut claimed).await?;
+            }
+            return Ok(claimed);
+        }
+        // Sent together: one round trip for all queues.
+        let told = queues.iter().map(|queue| self.next_jobs(&queue.queue, queue.slots, claim, Groups::Told));
+        let next = join_all(told).await;
         for (queue, next) in queues.into_iter().zip(next) {
-            self.claim_from(queue, next?, claim, &mut claimed).await?;
+            match next? {
+                Some(jobs) => self.hand_over(&queue.queue, jobs, &mut claimed).await?,
+                None => self.claim_with_groups(queue, claim, &mut claimed).await?,
+            }
         }
         Ok(claimed)
     }
 
-    /// Hands over what was taken of one queue. Jobs whose limit key is paused are moved out of the way, each once per
-    /// pause, and others taken in their stead; a claim that meets very many of them stops, and the writer looks again in
-    /// its next transaction.
-    async fn claim_from(
-        &mut self,
-        queue: &QueueSlots,
-        mut next: Vec<Next>,
+    /// Takes the next jobs of a queue that have no limit keys; `None` where there are groups to be looked at. Each kind and
+    /// version is looked up by itself, because kinds that this worker does not know may stand before those that it does, in
+    /// any number.
+    pub(crate) async fn next_jobs(
+        &self,
+        queue: &str,
+        free: usize,
         claim: &Claim,
-        claimed: &mut Vec<Claimed>,
-    ) -> Result<()> {
-        let (mut free, mut postponed) = (queue.slots, 0);
-        loop {
-            let (paused, taken): (Vec<_>, Vec<_>) =
-                next.into_iter().partition(|job| job.paused_until.is_some());
-            free = free.saturating_sub(taken.len());
-            self.hand_over(&queue.queue, taken, claimed).await?;
-            if paused.is_empty() {
-                return Ok(());
-            }
-            postponed += paused.len();
-            self.postpone(&queue.queue, paused).await?;
-            if postponed >= POSTPONED_AT_ONCE {
-                self.effects.stopped_early.insert(queue.queue.clone());
-                return Ok(());
-            }
-            next = self.next_jobs(&queue.queue, free, claim).await?;
-        }
-    }
-
-    /// Takes the next jobs of a queue. Each kind and version is looked up by itself, because kinds that this worker
-    /// does not know may stand before those that it does, in any number.
-    async fn next_jobs(&self, queue: &str, free: usize, claim: &Claim) -> Result<Vec<Next>> {
+        groups: Groups,
+    ) -> Result<Option<Vec<Next>>> {
         let known = claim.kinds.iter().map(|known| (known.kind.as_str(), i64::from(known.version)));
         let (kinds, versions): (Vec<&str>, Vec<i64>) = known.unzip();
         let (limit, until) = (rows_at_most(free), self.time.plus(claim.lease_for).0);
-        let values: [&(dyn ToSql + Sync); 8] =
-            [&queue, &kinds, &versions, &limit, &self.now.0, &claim.worker.id, &until, &self.claim_number];
+        let passes_over = groups == Groups::PassedOver;
+        let values: [&(dyn ToSql + Sync); 9] = [
+            &queue,
+            &kinds,
+            &versions,
+            &limit,
+            &self.now.0,
+            &claim.worker.id,
+            &until,
+            &self.claim_number,
+            &passes_over,
+        ];
         let rows = self.rows("claim", include_str!("sql/claim_jobs.sql"), &values).await?;
+        if rows.iter().any(|row| row.get::<_, Option<&str>>(0).is_none()) {
+            return Ok(None);
+        }
         let mut next: Vec<Next> = rows.iter().map(read_next).collect();
         next.sort_unstable_by_key(|job| (job.rank, job.seq));
-        Ok(next)
+        Ok(Some(next))
     }
 
     /// Hands over jobs that were taken. One that cannot be read is no worker's to run: it fails for that reason.
-    async fn hand_over(
+    pub(crate) async fn hand_over(
         &mut self,
         queue: &str,
         mut jobs: Vec<Next>,
@@ -142,24 +146,6 @@ impl WriteTx<'_> {
                     Ok(claimed)
                 });
         }
-        Ok(())
-    }
-
-    /// Lets jobs wait for the ends of their keys' pauses: a claim meets each once, and not again before that.
-    async fn postpone(&mut self, queue: &str, jobs: Vec<Next>) -> Result<()> {
-        let (mut seqs, mut run_ats, mut ranks) = (Vec::new(), Vec::new(), Vec::new());
-        for job in &jobs {
-            let until = job.paused_until.unwrap_or(self.now);
-            seqs.push(job.seq);
-            run_ats.push(until.0);
-            ranks.push(lifecycle::rank(until, job.priority));
-        }
-        let sql = include_str!("sql/postpone_jobs.sql");
-        self.rows("postpone jobs", sql, &[&seqs, &self.now.0, &run_ats, &ranks]).await?;
-        for job in &jobs {
-            self.moved(job.leaves(queue, State::Scheduled, self.now));
-        }
-        self.effects.changed.extend(jobs.into_iter().map(|job| job.id));
         Ok(())
     }
 
@@ -231,9 +217,9 @@ impl Next {
     }
 }
 
-fn read_next(row: &Row) -> Next {
+pub(crate) fn read_next(row: &Row) -> Next {
     let id = JobId::from_store(row.get(0));
-    let token = row.get::<_, Option<i64>>(18).map_or(0, unsigned);
+    let token = unsigned(row.get(16));
     // The row is read before the claim raises it.
     let attempt = small(row.get(5)) + 1;
     let claimed = || {
@@ -245,7 +231,7 @@ fn read_next(row: &Row) -> Next {
             args: json(row, 4, "args")?,
             attempt,
             max_attempts: small(row.get(6)),
-            policy: policy(row, [7, 8, 19])?,
+            policy: policy(row, [7, 8, 17])?,
             created_at: Timestamp(row.get(9)),
             labels: parsed(row, 10, "labels")?.unwrap_or_default(),
             steps: Default::default(),
@@ -260,10 +246,8 @@ fn read_next(row: &Row) -> Next {
         log_event: row.get(12),
         last_event: row.get(13),
         seq: row.get(14),
-        priority: priority(row, 15),
-        paused_until: row.get::<_, Option<i64>>(16).map(Timestamp),
-        rank: row.get(17),
+        rank: row.get(15),
         kind: row.get(1),
-        run_at: Timestamp(row.get(20)),
+        run_at: Timestamp(row.get(18)),
     }
 }

@@ -47,9 +47,11 @@ impl WriteTx<'_> {
         calls: &[&'f [Finish]],
         ended: &Ended,
     ) -> HashMap<(&'f str, i64), (usize, usize)> {
+        self.limits.has_opened |= ended.has_keys;
         let mut noted = HashMap::new();
         for (call, finishes) in calls.iter().enumerate() {
-            for (number, finish) in finishes.iter().enumerate().filter(|(_, f)| ended.contains(&f.lease)) {
+            for (number, finish) in finishes.iter().enumerate().filter(|(_, f)| ended.runs.contains(&f.lease))
+            {
                 self.effects.changed.push(finish.lease.id.clone());
                 noted.insert(lease_key(&finish.lease), (call, number));
             }
@@ -93,6 +95,7 @@ impl WriteTx<'_> {
         simple.retain(|(id, token), _| ended.contains(&(*id, *token)));
         for row in &rows {
             let id = JobId::from_store(row.get(0));
+            self.limits.has_opened |= row.get::<_, bool>(6);
             self.moved(Change {
                 id: &id,
                 kind: row.get(3),
@@ -120,7 +123,7 @@ impl WriteTx<'_> {
             self.complete(lease, run, output, follow_ups).await?;
             return Ok(status);
         }
-        let outcome = self.counted_from_latest(self.pause_key(&run, outcome.clone()).await?);
+        let outcome = self.counted_from_latest(self.pause_first_key(&run, outcome.clone()).await?);
         let next = lifecycle::finish(&run.facts(), &outcome, self.now);
         self.end_run(lease, run, next).await?;
         Ok(status)
@@ -134,11 +137,11 @@ impl WriteTx<'_> {
         Ok(if rows.is_empty() { LeaseStatus::Lost } else { LeaseStatus::Held })
     }
 
-    /// Pauses the limit key of a run that came to its limit; for the run itself this is a snooze until the pause ends.
-    async fn pause_key(&self, run: &Run, outcome: Outcome) -> Result<Outcome> {
-        match (outcome, &run.limit_key) {
+    /// Pauses the first limit key of a run that came to its limit; for the run itself this is a snooze until the pause ends.
+    async fn pause_first_key(&self, run: &Run, outcome: Outcome) -> Result<Outcome> {
+        match (outcome, run.limit_key.as_deref().and_then(|keys| keys.split(',').next())) {
             (Outcome::RateLimited { delay }, Some(key)) => {
-                let until = self.pause(key, self.time.plus(delay).min(Timestamp::MAX)).await?;
+                let until = self.pause_key(key, self.time.plus(delay).min(Timestamp::MAX)).await?;
                 Ok(Outcome::Snoozed { delay: until.since(self.time.latest) })
             }
             (outcome, _) => Ok(outcome),
@@ -155,6 +158,15 @@ impl WriteTx<'_> {
         outcome
     }
 
+    /// Notes that the end of a run gives the slots of its keys back, which a trigger counts.
+    fn gives_back(&mut self, run: &Run) {
+        if run.limit_key.is_some() {
+            self.limits.has_opened = true;
+            // What this transaction has folded in is without it.
+            self.effects.fold_later |= self.limits.is_held();
+        }
+    }
+
     async fn complete(
         &mut self,
         lease: &Lease,
@@ -162,6 +174,7 @@ impl WriteTx<'_> {
         output: &Json,
         follow_ups: &[NewJob],
     ) -> Result<()> {
+        self.gives_back(&run);
         let period = run.unique_period.map(|millis| Duration::from_millis(unsigned(millis)));
         let kept_from = lifecycle::key_until(State::Completed, period, self.now).unwrap_or(self.now).0;
         let sql = include_str!("sql/complete_job.sql");
@@ -184,6 +197,7 @@ impl WriteTx<'_> {
 
     /// Ends a run other than by completion: by its worker's word, a rescue, or the end of a cancel's grace.
     pub(crate) async fn end_run(&mut self, lease: &Lease, run: Run, next: Next) -> Result<()> {
+        self.gives_back(&run);
         let finished = next.state.is_finished();
         if finished && let Some(key) = &run.unique_key {
             self.free_unique_key(key, run.seq).await?;

@@ -27,7 +27,12 @@ pub(crate) struct Done {
 }
 
 /// Runs that have ended.
-pub(crate) type Ended = HashSet<Lease>;
+#[derive(Default)]
+pub(crate) struct Ended {
+    pub(crate) runs: HashSet<Lease>,
+    /// True where some of them had limit keys, of which they have given slots back.
+    pub(crate) has_keys: bool,
+}
 
 /// True where all runs have completed and have nothing but their outputs.
 pub(crate) fn is_simple(finishes: &[Finish]) -> bool {
@@ -84,7 +89,7 @@ pub(crate) async fn run(
     ];
     let rows = connection.rows(FINISH_AND_CLAIM, &values).await.map_err(fault("finish and claim"))?;
     let mut done = Done {
-        ended: HashSet::with_capacity(runs.len()),
+        ended: Ended::default(),
         claimed: Vec::new(),
         unreadable: Vec::new(),
         is_all: true,
@@ -107,7 +112,10 @@ pub(crate) async fn run(
             done.noted.push(KeptChange::from(&change(row, &lease.id, states, now.earliest)));
         }
         match version {
-            None => drop(done.ended.insert(lease)),
+            None => {
+                done.ended.has_keys |= row.get::<_, Option<i64>>(7).is_some();
+                done.ended.runs.insert(lease);
+            }
             Some(version) => match read_claimed(row, lease.clone(), version) {
                 Ok(job) => claimed.push(((row.get(13), row.get(14)), job)),
                 Err(unreadable) => done.unreadable.push((lease, unreadable.to_string())),

@@ -1,6 +1,6 @@
 use std::collections::{HashMap, HashSet};
 
-use longhaul::{JobId, NewJob, Result, State, Timestamp};
+use longhaul::{JobId, NewJob, Result, State};
 use tokio_postgres::Row;
 
 use crate::call::Call;
@@ -82,12 +82,5 @@ impl WriteTx<'_> {
     /// Takes the key from a job, where it is the job's.
     pub(crate) async fn free_unique_key(&self, key: &str, seq: i64) -> Result<()> {
         self.rows("free a unique key", include_str!("sql/free_unique_key.sql"), &[&key, &seq]).await.map(drop)
-    }
-
-    /// Pauses a limit key, and answers when the pause ends, which another run may have set further off.
-    pub(crate) async fn pause(&self, key: &str, until: Timestamp) -> Result<Timestamp> {
-        let sql = include_str!("sql/pause_limit_key.sql");
-        let rows = self.rows("pause a limit key", sql, &[&key, &until.0]).await?;
-        Ok(rows.first().map_or(until, |row| Timestamp(row.get(0))))
     }
 }

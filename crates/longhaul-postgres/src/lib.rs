@@ -27,6 +27,7 @@ mod finish_and_claim;
 mod heartbeat;
 mod keyed;
 mod keys;
+mod limits;
 mod migrate;
 mod narrow;
 mod new_rows;

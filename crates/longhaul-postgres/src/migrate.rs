@@ -14,6 +14,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { sql: include_str!("migrations/0002_room_for_versions.sql"), oldest: 1 },
     Migration { sql: include_str!("migrations/0003_containment.sql"), oldest: 1 },
     Migration { sql: include_str!("migrations/0004_people.sql"), oldest: 1 },
+    Migration { sql: include_str!("migrations/0005_limits.sql"), oldest: 1 },
 ];
 
 struct Migration {

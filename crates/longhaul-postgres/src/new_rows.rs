@@ -4,6 +4,7 @@ use longhaul::clock::millis;
 use longhaul::lifecycle;
 use longhaul::{
     Change, EnqueueStatus, Enqueued, JobId, Json, NewJob, Policy, Result, Start, State, Timestamp,
+    joined_keys,
 };
 
 use crate::server_clock::Now;
@@ -34,7 +35,7 @@ pub(crate) struct NewRows<'j> {
     pub(crate) policies: Vec<Option<String>>,
     pub(crate) labels: Vec<Option<String>>,
     pub(crate) args: Vec<&'j str>,
-    pub(crate) limit_keys: Vec<Option<&'j str>>,
+    pub(crate) limit_keys: Vec<Option<String>>,
     pub(crate) batches: Vec<Option<i64>>,
     pub(crate) children: Vec<Option<i64>>,
     pub(crate) state_values: Vec<State>,
@@ -78,7 +79,7 @@ impl<'j> NewRows<'j> {
         self.policies.push(policy.map(|policy| policy.as_str().to_owned()));
         self.labels.push(labels.map(|labels| labels.as_str().to_owned()));
         self.args.push(job.args.as_str());
-        self.limit_keys.push(job.limit_key.as_deref());
+        self.limit_keys.push(joined_keys(&job.limit_keys));
         self.batches.push(batch);
         self.children.push((job.start == Start::AfterChildren).then_some(0));
         if job.id.is_some() {

@@ -117,7 +117,7 @@ impl Notifier {
             let queues: BTreeSet<String> = words.map(str::to_owned).collect();
             // A process of the release before names none.
             let everywhere = queues.is_empty();
-            self.state.look(Look { queues, everywhere });
+            self.state.look(Look { queues, everywhere, ..Look::default() });
         }
         if flags.contains('*') {
             self.everything.notify_one();
@@ -172,7 +172,7 @@ impl Notifier {
                     tracing::info!("notifications are received again");
                     // Nothing was received while there was no connection.
                     self.signals.send_all();
-                    self.state.look(Look { queues: BTreeSet::new(), everywhere: true });
+                    self.state.look(Look { everywhere: true, ..Look::default() });
                 }
                 Err(error) => tracing::debug!("failed to listen for changes: {error}"),
             }

@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use longhaul::{
     Children, JobId, JobRecord, Json, Payloads, Policy, QueueConfig, SHORT_PAYLOAD_BYTES, State, Timestamp,
+    split_keys,
 };
 use serde::de::DeserializeOwned;
 use tokio_postgres::Row;
+
+use crate::limits::rank_of;
 
 /// The columns that [`job_record`] reads, in its order. Large payloads that a list leaves out are not even fetched.
 pub(crate) fn job_columns(payloads: Payloads) -> String {
@@ -74,7 +77,7 @@ pub(crate) fn job_record(row: &Row) -> (JobRecord, RowFacts) {
         started_at: row.get::<_, Option<i64>>(20).map(Timestamp),
         finished_at: row.get::<_, Option<i64>>(21).map(Timestamp),
         last_event: unsigned(row.get(22)),
-        limit_key: row.get(29),
+        limit_keys: split_keys(row.get(29)),
         parent: row.get::<_, Option<String>>(23).map(JobId::from_store),
         children: row.get::<_, Option<i64>>(30).map(|total| children(row, 31, total)),
         labels: shown(row, 24).unwrap_or_default(),
@@ -85,7 +88,7 @@ pub(crate) fn job_record(row: &Row) -> (JobRecord, RowFacts) {
         seq: row.get(25),
         state_event: unsigned(row.get(26)),
         state_at: Timestamp(row.get(27)),
-        rank: row.get(28),
+        rank: rank_of(row.get(28)),
         gap: unsigned(row.get(36)),
     };
     (record, facts)

@@ -35,16 +35,20 @@ pub(crate) struct Look {
     pub(crate) queues: BTreeSet<String>,
     /// Set where it is not known which.
     pub(crate) everywhere: bool,
+    /// Set where limits are to be looked after, and jobs with limit keys looked for, in a while: another transaction was
+    /// at it.
+    pub(crate) fold_later: bool,
 }
 
 impl Look {
     pub(crate) fn is_empty(&self) -> bool {
-        self.queues.is_empty() && !self.everywhere
+        self.queues.is_empty() && !self.everywhere && !self.fold_later
     }
 
     pub(crate) fn merge(&mut self, other: Self) {
         self.queues.extend(other.queues);
         self.everywhere |= other.everywhere;
+        self.fold_later |= other.fold_later;
     }
 }
 

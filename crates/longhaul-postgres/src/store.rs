@@ -9,8 +9,9 @@ use futures::future::BoxFuture;
 use longhaul::lifecycle::{self, Deed};
 use longhaul::{
     Acted, Action, Backoff, Changes, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim,
-    JobFilter, JobId, JobPage, KeyPause, Lane, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig,
-    QueueInfo, Record, Result, Sample, Signals, StepRecord, Store, Swept, Timestamp, WorkerInfo, admit,
+    JobFilter, JobId, JobPage, KeyConfig, KeyFilter, KeyInfo, Lane, Lease, LeaseStatus, Lookup, NewJob, Page,
+    QueueConfig, QueueInfo, Record, Result, Sample, Signals, StepRecord, Store, Swept, Timestamp, WorkerInfo,
+    admit,
 };
 use tokio::sync::oneshot;
 
@@ -18,6 +19,7 @@ use crate::call::{Answer, Op};
 use crate::connection::Link;
 use crate::driver::Driver;
 use crate::error::{closed, failed, fault};
+use crate::limits::config_text;
 use crate::migrate::migrate;
 use crate::notifier::{NOTIFY, available};
 use crate::options::PostgresOptions;
@@ -354,8 +356,8 @@ impl Store for PostgresStore {
 
     async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()> {
         admit::queue(queue)?;
-        let config = longhaul::Json::new(config)?.as_str().to_owned();
-        self.inner.driver.call(Op::SetQueue { queue: queue.to_owned(), config }).await.map(drop)
+        let (queue, config) = (queue.to_owned(), config.clone());
+        self.inner.driver.call(Op::SetQueue { queue, config }).await.map(drop)
     }
 
     async fn pause_queue(&self, queue: &str) -> Result<()> {
@@ -375,8 +377,27 @@ impl Store for PostgresStore {
         read::lanes(&self.inner.reads).await
     }
 
-    async fn pauses(&self) -> Result<Vec<KeyPause>> {
-        read::pauses(&self.inner.reads, self.now()).await
+    async fn set_key(&self, key: &str, config: Option<&KeyConfig>) -> Result<()> {
+        admit::key(key, config)?;
+        let config = config_text(config)?;
+        self.inner.driver.call(Op::SetKey { key: key.to_owned(), config }).await.map(drop)
+    }
+
+    async fn pause_key(&self, key: &str, pause: Duration) -> Result<()> {
+        admit::paused_key(key)?;
+        self.inner.driver.call(Op::PauseKey { key: key.to_owned(), pause }).await.map(drop)
+    }
+
+    async fn resume_key(&self, key: &str) -> Result<()> {
+        // A key that no job can have is not paused.
+        if admit::paused_key(key).is_err() {
+            return Ok(());
+        }
+        self.inner.driver.call(Op::ResumeKey(key.to_owned())).await.map(drop)
+    }
+
+    async fn keys(&self, filter: &KeyFilter) -> Result<Vec<KeyInfo>> {
+        read::keys(&self.inner.reads, filter, self.now()).await
     }
 
     async fn steps(&self, id: &JobId) -> Result<Option<Vec<StepRecord>>> {

@@ -45,6 +45,8 @@ impl WriteTx<'_> {
         self.rows("count", include_str!("sql/fold_counts.sql"), &[]).await?;
         swept.pruned = self.prune(rows).await?;
         self.rows("forget", include_str!("sql/forget.sql"), &[&self.now.0, &rows]).await?;
+        // Last, for everybody's claims pass over jobs with limit keys from here to the commit.
+        self.tidy_limits(rows).await?;
         Ok(swept)
     }
 
@@ -169,7 +171,7 @@ impl WriteTx<'_> {
 
 fn history(row: &Row) -> History {
     let state = state(row, 1);
-    let QueueConfig { retention } = queue_config(row, 3);
+    let QueueConfig { retention, .. } = queue_config(row, 3);
     let keep = match state {
         State::Completed => retention.completed,
         State::Failed => retention.failed,

@@ -65,11 +65,22 @@ pub(crate) struct Work<'w> {
     /// Runs that a pipelined statement has ended already.
     pub(crate) ended: Option<&'w Ended>,
     pub(crate) locks: Locks,
+    /// True where limits are to be looked after.
+    pub(crate) fold: Fold,
+}
+
+/// What a transaction does about limits that runs have left something to do about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fold {
+    /// It looks after those of its own runs.
+    Own,
+    /// It looks after all.
+    All,
 }
 
 impl<'w> Work<'w> {
     pub(crate) fn of(calls: &'w [Call], locks: Locks) -> Self {
-        Self { calls, waiting: None, ended: None, locks }
+        Self { calls, waiting: None, ended: None, locks, fold: Fold::Own }
     }
 }
 
@@ -79,9 +90,25 @@ pub(crate) struct Done {
     pub(crate) verdicts: Vec<Verdict>,
     /// Waiting claims, by their numbers, that found something.
     pub(crate) served: Vec<(u64, Vec<Claimed>)>,
-    pub(crate) next_due: Option<Timestamp>,
+    pub(crate) next: Next,
     /// Queues in which there may be more to claim at once.
     pub(crate) look: Look,
+}
+
+/// When something is to be looked for though nobody tells of it, on this machine's clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Next {
+    /// The next scheduled job falls due.
+    pub(crate) due: Option<Timestamp>,
+    /// The next gate of a limit key opens.
+    pub(crate) opens: Option<Timestamp>,
+}
+
+impl Next {
+    /// The earlier of the two.
+    pub(crate) fn first(self) -> Option<Timestamp> {
+        self.due.into_iter().chain(self.opens).min()
+    }
 }
 
 /// Runs transactions on one connection.
@@ -166,7 +193,8 @@ impl Transactor {
                     }
                     self.tell(&effects);
                     if work.waiting.is_none() {
-                        self.state.look(Look { queues: effects.available, everywhere: false });
+                        let (queues, fold_later) = (effects.available, effects.fold_later);
+                        self.state.look(Look { queues, everywhere: false, fold_later });
                     }
                     return Ok(done);
                 }
@@ -247,7 +275,7 @@ impl Transactor {
     }
 
     async fn run(&self, connection: &Connection, work: &Work<'_>, number: i64) -> Result<(Done, Effects)> {
-        let Work { calls, waiting, ended, locks } = *work;
+        let Work { calls, waiting, ended, locks, fold } = *work;
         let wants_jobs = waiting.is_some_and(|(waiting, _)| !waiting.is_empty())
             || calls.iter().any(|call| call.claim().is_some());
         let mut begun = std::pin::pin!(maybe_done(self.begin(connection, wants_jobs, locks)));
@@ -265,6 +293,9 @@ impl Transactor {
         let due = begun.take_output().unwrap_or_else(|| Ok(Vec::new()))?;
         applied?;
         tx.promoted(&due);
+        if tx.limits.has_opened || fold == Fold::All {
+            tx.fold_limits().await?;
+        }
         let (served, look) = match waiting {
             Some((waiting, look)) => serve(&mut tx, waiting, look).await?,
             None => Default::default(),
@@ -275,10 +306,11 @@ impl Transactor {
                 answer.claimed = tx.claim(claim).await?;
             }
         }
-        let next_due = self.commit(connection, &mut tx, wants_jobs).await?;
+        let next = self.commit(connection, &mut tx, wants_jobs).await?;
         let verdicts = verdicts.into_iter().map(|v| v.unwrap_or(Verdict::Answered(Answer::Done))).collect();
-        let mut done = Done { verdicts, served, next_due, look };
+        let mut done = Done { verdicts, served, next, look };
         done.look.queues.append(&mut tx.effects.stopped_early);
+        done.look.fold_later = tx.effects.fold_later;
         Ok((done, tx.effects))
     }
 
@@ -303,32 +335,31 @@ impl Transactor {
         due.map_err(fault)
     }
 
-    /// Writes the counts, looks when the next scheduled job falls due, where that is wanted, and commits: all sent
-    /// together. A fault of the first makes the commit a rollback.
-    async fn commit(
-        &self,
-        connection: &Connection,
-        tx: &mut WriteTx<'_>,
-        wants_due: bool,
-    ) -> Result<Option<Timestamp>> {
+    /// Writes the counts, looks when there will be something to claim, where that is wanted, and commits: all sent together. A fault of the first makes the commit a rollback.
+    async fn commit(&self, connection: &Connection, tx: &mut WriteTx<'_>, wants_next: bool) -> Result<Next> {
         let fault = fault("commit");
         let counts = tx.take_counts();
         let write = async {
             let Some(Counts { queues, states, changes }) = &counts else { return Ok(Vec::new()) };
             connection.rows(ADD_COUNTS, &[queues, states, changes]).await
         };
-        let look = async { if wants_due { connection.rows(NEXT_DUE, &[]).await } else { Ok(Vec::new()) } };
+        let now: [&(dyn ToSql + Sync); 1] = [&tx.now.0];
+        let look = async { if wants_next { connection.rows(NEXT_DUE, &now).await } else { Ok(Vec::new()) } };
         let (written, due, committed) =
             futures::join!(write, look, connection.client.batch_execute("COMMIT"));
         written.map_err(fault)?;
-        let due = due.map_err(fault)?.first().and_then(|row| row.get::<_, Option<i64>>(0));
+        let due = due.map_err(fault)?;
         committed.map_err(fault)?;
-        Ok(due.map(|due| self.local_time(Timestamp(due), tx.now)))
+        Ok(due.first().map(|row| self.next(row, 0, tx.now)).unwrap_or_default())
     }
 
-    /// A moment of the server's clock, which now shows `now`, on this machine's.
-    pub(crate) fn local_time(&self, moment: Timestamp, now: Timestamp) -> Timestamp {
-        self.clock.now().plus(moment.since(now))
+    /// Reads two moments of the server's clock, which now shows `now`, as ones of this machine's.
+    pub(crate) fn next(&self, row: &Row, column: usize, now: Timestamp) -> Next {
+        let local = |column| {
+            let moment = row.get::<_, Option<i64>>(column)?;
+            Some(self.clock.now().plus(Timestamp(moment).since(now)))
+        };
+        Next { due: local(column), opens: local(column + 1) }
     }
 
     /// Tells those who wait, here and elsewhere, of a transaction's changes.

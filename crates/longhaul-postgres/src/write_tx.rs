@@ -6,6 +6,7 @@ use tokio_postgres::types::ToSql;
 
 use crate::connection::Link;
 use crate::error::fault;
+use crate::limits::Limits;
 use crate::server_clock::Now;
 
 /// A transaction that writes: the operations of `enqueue.rs`, `claim.rs`, … are methods of it.
@@ -24,6 +25,8 @@ pub(crate) struct WriteTx<'a> {
     pub(crate) new_batches: Vec<i64>,
     /// Closing jobs that became available in this transaction: what was read of them before is out of date.
     pub(crate) freed: BTreeSet<i64>,
+    /// The limits of keys, as far as they were looked at.
+    pub(crate) limits: Limits,
     counts: BTreeMap<(String, State), i64>,
     /// Those who want to know of changes of state.
     observers: &'a Changes,
@@ -38,6 +41,8 @@ pub(crate) struct Effects {
     pub(crate) available: BTreeSet<String>,
     /// Queues in which a claim stopped at its bound: there may be more to take at once.
     pub(crate) stopped_early: BTreeSet<String>,
+    /// Set where another transaction has the lock of limits, or there is more to fold in: it is to be tried again soon.
+    pub(crate) fold_later: bool,
     /// Changes of state, where somebody wants to know.
     pub(crate) noted: Vec<KeptChange>,
 }
@@ -53,6 +58,7 @@ impl<'a> WriteTx<'a> {
             ended_children: Vec::new(),
             new_batches: Vec::new(),
             freed: BTreeSet::new(),
+            limits: Limits::default(),
             counts: BTreeMap::new(),
             observers,
         }

@@ -4,7 +4,9 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::client::Place;
-use crate::{completions, doctor, jobs, keys, look, migrate, queues, run, serve, token, top, worker};
+use crate::{
+    completions, doctor, jobs, keys, look, migrate, queues, run, schedules, serve, token, top, worker,
+};
 
 /// Slow work behind fast APIs: a request enqueues a job and is answered in milliseconds; the job survives
 /// crashes, retries, reports progress and can be followed live.
@@ -31,6 +33,8 @@ pub(crate) enum Command {
     Queues(queues::Args),
     /// Look at limit keys, set their limits, pause and resume them
     Keys(keys::Args),
+    /// Look at schedules, make and change them, pause them, and run them now
+    Schedules(schedules::Args),
     /// Say why a job does not run
     Why(look::why::Args),
     /// Show throughput, and how long jobs waited and ran
@@ -98,6 +102,7 @@ impl Command {
             Command::Jobs(args) => Some(&mut args.place),
             Command::Queues(args) => Some(&mut args.place),
             Command::Keys(args) => Some(&mut args.place),
+            Command::Schedules(args) => Some(&mut args.place),
             Command::Workers(args) => Some(&mut args.place),
             Command::Why(args) => Some(&mut args.place),
             Command::Stats(args) => Some(&mut args.place),

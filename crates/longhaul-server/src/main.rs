@@ -21,6 +21,7 @@ mod output;
 mod pages;
 mod queues;
 mod run;
+mod schedules;
 mod serve;
 mod services;
 mod signals;
@@ -95,6 +96,7 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Worker(args) => worker::run(args).await,
             Command::Queues(args) => queues::run(args).await,
             Command::Keys(args) => keys::run(args).await,
+            Command::Schedules(args) => schedules::run(args).await,
             Command::Workers(args) => look::workers::run(args).await,
             Command::Why(args) => look::why::run(args).await,
             Command::Stats(args) => look::stats::run(args).await,

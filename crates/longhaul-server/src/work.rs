@@ -71,7 +71,7 @@ impl Work {
         let worker = services.deps.longhaul.worker().registry(services.registry());
         let worker =
             queues.into_iter().fold(worker, |worker, QueueSlots { queue, slots }| worker.queue(queue, slots));
-        Ok(worker.start())
+        Ok(worker.run_schedules().start())
     }
 
     fn chosen(&self, all: Vec<QueueSlots>) -> Result<Vec<QueueSlots>> {

@@ -46,35 +46,60 @@ pub(crate) struct KeyRow {
     pub(crate) keeps_back: bool,
 }
 
+/// The look-ups that can find something. A transaction reads it once, so that keys without limits cost one look-up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InUse {
+    pub(crate) configs: bool,
+    pub(crate) pauses: bool,
+    pub(crate) kept_back: bool,
+}
+
+impl InUse {
+    pub(crate) const ALL: Self = Self { configs: true, pauses: true, kept_back: true };
+
+    pub(crate) fn read(connection: &Connection) -> rusqlite::Result<Self> {
+        let mut find = connection.prepare_cached(include_str!("sql/limits_in_use.sql"))?;
+        find.query_row([], |row| {
+            Ok(Self { configs: row.get(0)?, pauses: row.get(1)?, kept_back: row.get(2)? })
+        })
+    }
+}
+
 /// Looks a limit key up.
-pub(crate) fn find(connection: &Connection, key: &str) -> rusqlite::Result<KeyRow> {
+pub(crate) fn find(connection: &Connection, key: &str, in_use: InUse) -> rusqlite::Result<KeyRow> {
     let mut find = connection.prepare_cached(include_str!("sql/find_key.sql"))?;
-    let row = find.query_row([key], read_key)?;
-    let limits = match row.config {
-        Some(own) => own,
-        None => limits_of_prefix(connection, key)?,
-    };
-    Ok(KeyRow { limits, ..row })
+    let mut row = find.query_row([key], read_key).optional()?.unwrap_or_default();
+    if in_use.configs {
+        let mut find = connection.prepare_cached("SELECT config FROM key_configs WHERE key = ?1")?;
+        let own = find.query_row([key], |row| Ok(Columns::new(row).parsed::<KeyConfig>())).optional()?;
+        // Limits that this release cannot read are none.
+        row.config = own.map(Option::unwrap_or_default);
+        row.limits = match row.config {
+            Some(own) => own,
+            None => limits_of_prefix(connection, key)?,
+        };
+    }
+    if in_use.pauses {
+        let mut find = connection.prepare_cached("SELECT until FROM pauses WHERE limit_key = ?1")?;
+        row.state.closed_until = find.query_row([key], |row| row.get(0).map(Timestamp)).optional()?;
+    }
+    if in_use.kept_back {
+        row.keeps_back =
+            connection.prepare_cached("SELECT 1 FROM key_groups WHERE closed_by = ?1")?.exists([key])?;
+    }
+    Ok(row)
 }
 
 fn read_key(row: &Row<'_>) -> rusqlite::Result<KeyRow> {
     let mut columns = Columns::new(row);
     let state = KeyState {
-        used: unsigned(columns.next::<Option<i64>>().unwrap_or_default()),
-        rate_free_at: columns.next::<Option<i64>>().unwrap_or_default(),
+        used: unsigned(columns.next()),
+        rate_free_at: columns.next(),
         rate: columns.parsed(),
         closed_until: None,
     };
     let opens_at = columns.next::<Option<i64>>().map(Timestamp);
-    let closed_until = columns.next::<Option<i64>>().map(Timestamp);
-    Ok(KeyRow {
-        config: columns.parsed(),
-        limits: KeyConfig::default(),
-        state: KeyState { closed_until, ..state },
-        opens_at,
-        is_stored: columns.next(),
-        keeps_back: columns.next(),
-    })
+    Ok(KeyRow { state, opens_at, is_stored: true, ..KeyRow::default() })
 }
 
 /// The limits of the longest configured prefix of a key.

@@ -10,6 +10,7 @@ export type Why = Schemas["Why"];
 export type Reason = Schemas["Reason"];
 export type Queue = Schemas["Queue"];
 export type Retention = Schemas["Retention"];
+export type Schedule = Schemas["Schedule"];
 export type Worker = Schemas["Worker"];
 export type Kind = Schemas["Kind"];
 export type Stats = Schemas["Stats"];

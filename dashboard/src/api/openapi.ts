@@ -61,6 +61,8 @@ export interface components {
             /** Format: int64 */
             waiting: number;
         };
+        /** @enum {string} */
+        CatchUp: "none" | "once" | "all";
         Children: {
             /** Format: int64 */
             cancelled: number;
@@ -395,6 +397,19 @@ export interface components {
             timeout?: number | null;
             unique?: components["schemas"]["Unique"] | null;
         };
+        NewSchedule: {
+            catch_up?: components["schemas"]["CatchUp"] | null;
+            /** @example 0 3 * * * */
+            cron?: string | null;
+            /** Format: double */
+            every?: number | null;
+            /** Format: double */
+            jitter?: number | null;
+            job: components["schemas"]["NewJob"];
+            paused?: boolean | null;
+            /** @example Europe/Berlin */
+            timezone?: string | null;
+        };
         Nothing: Record<string, never>;
         /** @enum {string} */
         OnClash: "join" | "refresh" | "reject" | "replace" | "debounce" | "throttle";
@@ -515,6 +530,62 @@ export interface components {
         };
         /** @enum {string} */
         Role: "viewer" | "operator" | "admin";
+        Schedule: {
+            catch_up: components["schemas"]["CatchUp"];
+            /** @example 0 3 * * * */
+            cron: string | null;
+            /** @example At 03:00 (Europe/Berlin) */
+            description: string;
+            /** Format: int64 */
+            every: number | null;
+            /** Format: double */
+            jitter: number;
+            job: components["schemas"]["ScheduledJob"];
+            /** Format: date-time */
+            last_at: string | null;
+            last_job: string | null;
+            /** @example nightly */
+            name: string;
+            next: string[];
+            origin: components["schemas"]["ScheduleOrigin"];
+            paused: boolean;
+            recent: components["schemas"]["ScheduleTick"][];
+            /** @example Europe/Berlin */
+            timezone: string;
+        };
+        ScheduleList: {
+            schedules: components["schemas"]["Schedule"][];
+        };
+        /** @enum {string} */
+        ScheduleOrigin: "call" | "file";
+        ScheduleTick: {
+            /** Format: date-time */
+            at: string;
+            job: string;
+            state: string | null;
+        };
+        ScheduledJob: {
+            args: unknown;
+            key: string | null;
+            kind: string;
+            labels: {
+                [key: string]: string;
+            };
+            /** Format: int32 */
+            max_attempts: number;
+            /** Format: int32 */
+            priority: number;
+            queue: string;
+            /** Format: double */
+            timeout: number | null;
+            unique: components["schemas"]["ScheduledUnique"] | null;
+        };
+        ScheduledUnique: {
+            key: string;
+            on_clash: string;
+            /** Format: double */
+            period: number | null;
+        };
         Searched: {
             complete: boolean;
             /** Format: int64 */

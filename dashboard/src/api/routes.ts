@@ -1,5 +1,5 @@
 import { api, base, call } from "./call";
-import type { Acted, Acting, ErrorGroup, Job, JobPage, KeyList, Kind, Me, Queue, Retention, Stats, Step, Why, Worker } from "./model";
+import type { Acted, Acting, ErrorGroup, Job, JobPage, KeyList, Kind, Me, Queue, Retention, Schedule, Stats, Step, Why, Worker } from "./model";
 
 const segment = encodeURIComponent;
 type Signal = AbortSignal | undefined;
@@ -41,6 +41,13 @@ export const setRetention = (queue: string, retention: Retention) =>
   call<Queue>(`queues/${segment(queue)}`, { method: "PATCH", body: { retention } });
 export const listKeys = (parameters: { prefix?: string; cursor?: string | undefined }, signal?: Signal) =>
   call<KeyList>(`keys${query(parameters)}`, { signal });
+
+export const listSchedules = (signal?: Signal) => call<{ schedules: Schedule[] }>("schedules", { signal });
+const steer = (what: string) => (name: string) => call<Schedule>(`schedules/${segment(name)}/${what}`, { method: "POST" });
+export const pauseSchedule = steer("pause");
+export const resumeSchedule = steer("resume");
+export const runSchedule = (name: string) => call<Job>(`schedules/${segment(name)}/run`, { method: "POST" });
+export const deleteSchedule = (name: string) => call<unknown>(`schedules/${segment(name)}`, { method: "DELETE" });
 
 export const listWorkers = (signal?: Signal) => call<{ workers: Worker[] }>("workers", { signal });
 export const listKinds = (signal?: Signal) => call<{ kinds: Kind[] }>("kinds", { signal });

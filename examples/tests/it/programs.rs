@@ -133,6 +133,31 @@ async fn tenants_take_turns_however_many_jobs_one_has() {
 }
 
 #[tokio::test]
+async fn schedules_are_kept_with_their_next_ticks_and_run_by_hand() {
+    let program = Serving::start(env!("CARGO_BIN_EXE_schedules"), &[]).await;
+    let listed: Value = client()
+        .get(program.at("/api/schedules"))
+        .send()
+        .await
+        .expect("an answer")
+        .json()
+        .await
+        .expect("JSON");
+    let [nightly, visits] = listed["schedules"].as_array().expect("a list").as_slice() else {
+        panic!("{listed}")
+    };
+    assert_eq!(
+        (&nightly["description"], &visits["catch_up"]),
+        (&json!("At 03:00 (Europe/Berlin)"), &json!("none"))
+    );
+    assert_eq!(nightly["next"].as_array().map(Vec::len), Some(5));
+    let run = client().post(program.at("/api/schedules/nightly-report/run")).send().await.expect("an answer");
+    assert_eq!(run.status(), 202);
+    let run: Value = run.json().await.expect("JSON");
+    assert_eq!(program.ended(&run["id"]).await["output"], "the sales up to now");
+}
+
+#[tokio::test]
 async fn layers_give_a_job_its_tenant_and_keep_one_without_from_running() {
     let (first, _) = printed(env!("CARGO_BIN_EXE_layers")).await;
     let lines: Vec<&str> = first.lines().collect();

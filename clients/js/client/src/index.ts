@@ -6,5 +6,6 @@ export { type JobPage, Jobs, type ListFilter } from "./jobs.js";
 export { type EnqueueOptions, type FeedEvent, type Kinds, Longhaul, type LonghaulOptions } from "./longhaul.js";
 export type { Schemas } from "./openapi.js";
 export { type Queue, Queues } from "./queues.js";
+export { type NewSchedule, type Schedule, Schedules } from "./schedules.js";
 export { VERSION } from "./version.js";
 export { eventOf, type Message, Parser } from "./sse.js";

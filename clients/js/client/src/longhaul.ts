@@ -6,6 +6,7 @@ import { Jobs, queryOf } from "./jobs.js";
 import { parse, read } from "./json.js";
 import type { Schemas } from "./openapi.js";
 import { Queues } from "./queues.js";
+import { Schedules } from "./schedules.js";
 import { messages } from "./stream.js";
 
 /**
@@ -45,6 +46,7 @@ export type FeedEvent = ({ type: "job" } & Schemas["FeedItem"]) | { type: "gap" 
 export class Longhaul<K extends Kinds = Kinds> {
   readonly jobs: Jobs;
   readonly queues: Queues;
+  readonly schedules: Schedules;
   /** How the server is reached. */
   readonly settings: Settings;
 
@@ -58,6 +60,7 @@ export class Longhaul<K extends Kinds = Kinds> {
     };
     this.jobs = new Jobs(this.settings);
     this.queues = new Queues(this.settings);
+    this.schedules = new Schedules(this.settings);
   }
 
   /** Enqueues a job and answers as soon as it is durable. */

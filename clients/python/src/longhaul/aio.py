@@ -39,6 +39,7 @@ class AsyncLonghaul:
         self._http = httpx.AsyncClient(base_url=url.rstrip("/"), transport=transport, follow_redirects=False)
         self.jobs = AsyncJobs(self)
         self.queues = AsyncQueues(self)
+        self.schedules = AsyncSchedules(self)
 
     async def __aenter__(self) -> AsyncLonghaul:
         return self
@@ -312,6 +313,47 @@ class AsyncQueues:
     async def resume(self, queue: str) -> dict[str, Any]:
         """Jobs of the queue are given to workers again."""
         return await self._change("POST", flow.queue_path(queue, "/resume"))
+
+    async def _change(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        return dict(await self._client._run(flow.change(self._client._settings, method, path, body)))
+
+
+class AsyncSchedules:
+    """The schedules: jobs that are enqueued again and again. A schedule is the server's answer, a mapping with ``name``, ``cron`` or
+    ``every``, ``timezone``, ``paused``, ``job``, ``last_at``, ``last_job``, ``recent`` and ``next``."""
+
+    def __init__(self, client: AsyncLonghaul) -> None:
+        self._client = client
+
+    async def list(self) -> Rows:
+        """All schedules, by name."""
+        return list((await self._client._run(flow.read(self._client._settings, "/api/schedules")))["schedules"])
+
+    async def get(self, name: str) -> dict[str, Any]:
+        """One schedule."""
+        return dict(await self._client._run(flow.read(self._client._settings, flow.schedule_path(name))))
+
+    async def set(self, name: str, **schedule: Any) -> dict[str, Any]:
+        """Keeps a schedule, in the place of the one that has its name: ``cron`` or ``every``, and the ``job`` of each tick. One that is
+        paused stays paused, unless ``paused`` is given."""
+        return await self._change("PUT", flow.schedule_path(name), schedule)
+
+    async def pause(self, name: str) -> dict[str, Any]:
+        """Leaves ticks out, on every server, until the schedule is resumed."""
+        return await self._change("POST", flow.schedule_path(name, "/pause"))
+
+    async def resume(self, name: str) -> dict[str, Any]:
+        """Ticks are fired again, from now on."""
+        return await self._change("POST", flow.schedule_path(name, "/resume"))
+
+    async def run(self, name: str) -> AsyncJobHandle:
+        """Enqueues the schedule's job now, beside its ticks."""
+        job = Job.read(await self._change("POST", flow.schedule_path(name, "/run")))
+        return AsyncJobHandle(self._client, job.id, job)
+
+    async def delete(self, name: str) -> None:
+        """Deletes a schedule; jobs that it has enqueued stay."""
+        await self._client._run(flow.remove(self._client._settings, flow.schedule_path(name)))
 
     async def _change(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         return dict(await self._client._run(flow.change(self._client._settings, method, path, body)))

@@ -44,6 +44,7 @@ class Longhaul:
         self._http = httpx.Client(base_url=url.rstrip("/"), transport=transport, follow_redirects=False)
         self.jobs = Jobs(self)
         self.queues = Queues(self)
+        self.schedules = Schedules(self)
 
     def __enter__(self) -> Longhaul:
         return self
@@ -327,6 +328,47 @@ class Queues:
     def resume(self, queue: str) -> dict[str, Any]:
         """Jobs of the queue are given to workers again."""
         return self._change("POST", flow.queue_path(queue, "/resume"))
+
+    def _change(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        return dict(self._client._run(flow.change(self._client._settings, method, path, body)))
+
+
+class Schedules:
+    """The schedules: jobs that are enqueued again and again. A schedule is the server's answer, a mapping with ``name``, ``cron`` or
+    ``every``, ``timezone``, ``paused``, ``job``, ``last_at``, ``last_job``, ``recent`` and ``next``."""
+
+    def __init__(self, client: Longhaul) -> None:
+        self._client = client
+
+    def list(self) -> Rows:
+        """All schedules, by name."""
+        return list((self._client._run(flow.read(self._client._settings, "/api/schedules")))["schedules"])
+
+    def get(self, name: str) -> dict[str, Any]:
+        """One schedule."""
+        return dict(self._client._run(flow.read(self._client._settings, flow.schedule_path(name))))
+
+    def set(self, name: str, **schedule: Any) -> dict[str, Any]:
+        """Keeps a schedule, in the place of the one that has its name: ``cron`` or ``every``, and the ``job`` of each tick. One that is
+        paused stays paused, unless ``paused`` is given."""
+        return self._change("PUT", flow.schedule_path(name), schedule)
+
+    def pause(self, name: str) -> dict[str, Any]:
+        """Leaves ticks out, on every server, until the schedule is resumed."""
+        return self._change("POST", flow.schedule_path(name, "/pause"))
+
+    def resume(self, name: str) -> dict[str, Any]:
+        """Ticks are fired again, from now on."""
+        return self._change("POST", flow.schedule_path(name, "/resume"))
+
+    def run(self, name: str) -> JobHandle:
+        """Enqueues the schedule's job now, beside its ticks."""
+        job = Job.read(self._change("POST", flow.schedule_path(name, "/run")))
+        return JobHandle(self._client, job.id, job)
+
+    def delete(self, name: str) -> None:
+        """Deletes a schedule; jobs that it has enqueued stay."""
+        self._client._run(flow.remove(self._client._settings, flow.schedule_path(name)))
 
     def _change(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         return dict(self._client._run(flow.change(self._client._settings, method, path, body)))

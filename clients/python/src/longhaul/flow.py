@@ -255,6 +255,16 @@ def queue_path(queue: str, rest: str = "") -> str:
     return f"/api/queues/{quote(queue, safe='')}{rest}"
 
 
+def schedule_path(name: str, rest: str = "") -> str:
+    """The path of a schedule."""
+    return f"/api/schedules/{quote(name, safe='')}{rest}"
+
+
+def remove(settings: Settings, path: str) -> Flow[None]:
+    """Removes what is at a path."""
+    yield from request(settings, "DELETE", path)
+
+
 @dataclass(frozen=True)
 class JobPage:
     """A page of a list. ``next`` is the cursor of the following one, ``searched`` how many jobs were looked at for this one."""

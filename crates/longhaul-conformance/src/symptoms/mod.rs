@@ -7,5 +7,6 @@ pub mod bulk;
 pub mod families;
 pub mod keys;
 pub mod ownership;
+pub mod schedules;
 pub mod times;
 pub mod values;

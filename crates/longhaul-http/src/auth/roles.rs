@@ -15,9 +15,9 @@ use utoipa::ToSchema;
 pub enum Role {
     /// Reads everything, and changes nothing.
     Viewer,
-    /// Also enqueues, cancels, retries and deletes jobs, and pauses queues and limit keys.
+    /// Also enqueues, cancels, retries and deletes jobs, pauses queues and limit keys, and pauses and runs schedules.
     Operator,
-    /// Also configures queues and limit keys, and does what remote workers do.
+    /// Also configures queues, limit keys and schedules, and does what remote workers do.
     Admin,
 }
 
@@ -74,6 +74,13 @@ pub(crate) const TABLE: &[(&str, &str, Need)] = &[
     ("PATCH",  "/queues/{queue}",         ADMIN),
     ("POST",   "/queues/{queue}/pause",   OPERATOR),
     ("POST",   "/queues/{queue}/resume",  OPERATOR),
+    ("GET",    "/schedules",              VIEWER),
+    ("GET",    "/schedules/{name}",       VIEWER),
+    ("PUT",    "/schedules/{name}",       ADMIN),
+    ("DELETE", "/schedules/{name}",       ADMIN),
+    ("POST",   "/schedules/{name}/pause",  OPERATOR),
+    ("POST",   "/schedules/{name}/resume", OPERATOR),
+    ("POST",   "/schedules/{name}/run",    OPERATOR),
 ];
 
 /// The routes of remote workers.

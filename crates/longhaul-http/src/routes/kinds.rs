@@ -4,7 +4,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use longhaul::stats::{Totals, Window};
-use longhaul::{Lane, WorkerInfo};
+use longhaul::{Lane, WorkerInfo, schedule};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -88,7 +88,8 @@ async fn kinds(State(api): State<Api>, _: Caller) -> Result<Json<KindsBody>, Pro
     let window = Window { length: HOUR, step: HOUR, queue: None, kind: None };
     let mut measured = api.recorder().report(&window, api.config.clock.now()).await?.kinds;
     let mut waiting: BTreeMap<String, Vec<Lane>> = BTreeMap::new();
-    for lane in lanes {
+    // The jobs that move schedules on are the engine's own, whose kind no worker has.
+    for lane in lanes.into_iter().filter(|lane| lane.queue != schedule::QUEUE) {
         waiting.entry(lane.kind.clone()).or_default().push(lane);
     }
     let known = workers.iter().flat_map(|worker| &worker.kinds).map(|kind| &kind.kind);

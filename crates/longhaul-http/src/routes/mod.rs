@@ -12,6 +12,7 @@ mod metrics;
 mod openapi;
 mod queues;
 mod remote;
+mod schedules;
 mod stats;
 mod workers;
 
@@ -23,6 +24,7 @@ pub use self::jobs::{ChildrenBody, ErrorBody, JobBody, ProgressBody};
 pub use self::login::login_router;
 pub use self::openapi::document;
 pub use self::queues::QueueBody;
+pub use self::schedules::schedules_of_file;
 use crate::state::Api;
 
 /// Every route with its documentation.
@@ -32,6 +34,7 @@ pub(crate) fn all() -> OpenApiRouter<Api> {
         .merge(me::routes())
         .merge(jobs::routes())
         .merge(queues::routes())
+        .merge(schedules::routes())
         .merge(keys::routes())
         .merge(kinds::routes())
         .merge(workers::routes())

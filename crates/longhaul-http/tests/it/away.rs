@@ -64,6 +64,13 @@ const REQUESTS: &[(&str, &str)] = &[
     ("listErrors", ""),
     ("listKeys", ""),
     ("listKinds", ""),
+    ("listSchedules", ""),
+    ("getSchedule", ""),
+    ("putSchedule", r#"{"every":60,"job":{"kind":"greet","args":{"name":"x"}}}"#),
+    ("deleteSchedule", ""),
+    ("pauseSchedule", ""),
+    ("resumeSchedule", ""),
+    ("runSchedule", ""),
 ];
 
 fn app() -> (App, Switch) {
@@ -91,7 +98,10 @@ async fn everything(app: &App) -> Vec<(String, Answer)> {
                 _ => REQUESTS.iter().find(|(known, _)| *known == name).expect(name).1,
             };
             let method: Method = method.to_uppercase().parse().unwrap();
-            let path = format!("/api{}", path.replace("{id}", "x").replace("{queue}", "default"));
+            let path = format!(
+                "/api{}",
+                path.replace("{id}", "x").replace("{queue}", "default").replace("{name}", "x")
+            );
             for key in [None, Some(format!("key of {name}"))] {
                 let mut request = request(method.clone(), &path).header("content-type", "application/json");
                 if let Some(key) = &key {
@@ -140,8 +150,16 @@ async fn every_operation_answers_503_while_the_store_is_away_and_works_when_it_i
         // The request for `x` is of a job that waits, or was cancelled by one of the others.
         let code = if answer.status.is_success() { String::new() } else { answer.code() };
         assert!(
-            ["", "not_finished", "job_gone", "no_such_job", "idempotency_key_reused", "upgrade_required"]
-                .contains(&code.as_str()),
+            [
+                "",
+                "not_finished",
+                "job_gone",
+                "no_such_job",
+                "no_such_schedule",
+                "idempotency_key_reused",
+                "upgrade_required",
+            ]
+            .contains(&code.as_str()),
             "{name}: {answer:?}"
         );
     }

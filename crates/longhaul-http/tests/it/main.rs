@@ -27,6 +27,7 @@ mod read;
 mod redaction;
 mod remote;
 mod roles;
+mod schedules;
 mod seen;
 mod symptoms;
 mod wait;

@@ -40,7 +40,8 @@ async fn every_documented_operation_is_mounted_and_no_other_method() {
     for (path, item) in document(&app).await["paths"].as_object().unwrap() {
         let documented: BTreeSet<String> =
             item.as_object().unwrap().keys().map(|method| method.to_uppercase()).collect();
-        let mounted = format!("/api{}", path.replace("{id}", "x").replace("{queue}", "x"));
+        let mounted =
+            format!("/api{}", path.replace("{id}", "x").replace("{queue}", "x").replace("{name}", "x"));
         for method in METHODS {
             let method: Method = method.parse().unwrap();
             let answer = app.send(request(method.clone(), &mounted).body(Body::empty()).unwrap()).await;

@@ -16,7 +16,8 @@ async fn operations(app: &App) -> Vec<(Method, String, Option<String>)> {
     let document = app.get("/api/openapi.json").await.json();
     let paths = document["paths"].as_object().unwrap();
     let all = paths.iter().flat_map(|(path, item)| {
-        let path = format!("/api{}", path.replace("{id}", "x").replace("{queue}", "x"));
+        let path =
+            format!("/api{}", path.replace("{id}", "x").replace("{queue}", "x").replace("{name}", "x"));
         item.as_object().unwrap().iter().map(move |(method, operation)| {
             let role = operation["security"][0]["bearer"][0].as_str().map(str::to_owned);
             (method.to_uppercase().parse().unwrap(), path.clone(), role)
@@ -59,7 +60,8 @@ async fn each_role_opens_its_routes_and_is_refused_the_others_with_the_role_they
 async fn each_route_needs_the_role_that_its_kind_of_work_has() {
     let app = App::with(guarded());
     for (method, path, needed) in operations(&app).await {
-        let steers = path.starts_with("/api/jobs") || path.ends_with("/pause") || path.ends_with("/resume");
+        let steers = path.starts_with("/api/jobs")
+            || ["/pause", "/resume", "/run"].iter().any(|end| path.ends_with(end));
         let expected = match method.as_str() {
             _ if path == "/api/openapi.json" => None,
             _ if path.starts_with("/api/worker/") => Some("admin"),

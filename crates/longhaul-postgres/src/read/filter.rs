@@ -47,7 +47,13 @@ fn narrows(term: &Term, values: &mut Values) -> Result<Option<String>> {
         Condition::Kind(kind) => ("kind", kind.as_str()),
         Condition::Queue(queue) => ("queue", queue.as_str()),
         Condition::Parent(parent) => ("parent", parent.as_str()),
-        Condition::Key(key) => ("limit_key", key.as_str()),
+        Condition::Key(key) => {
+            values.push(Box::new(key.clone()));
+            let not = if term.negated { "NOT " } else { "" };
+            let has =
+                format!("coalesce(${}::text = ANY (string_to_array(limit_key, ',')), false)", values.len());
+            return Ok(Some(format!("{not}{has}")));
+        }
         Condition::Label { .. } | Condition::Args { .. } | Condition::Error(_) | Condition::Text(_)
             if term.negated =>
         {

@@ -3,6 +3,7 @@
 mod events;
 mod filter;
 mod get;
+mod keys;
 mod list;
 mod queues;
 mod samples;
@@ -26,8 +27,9 @@ use crate::state::DriverState;
 pub(crate) use events::events;
 pub(crate) use filter::{Values, conditions, references};
 pub(crate) use get::get;
+pub(crate) use keys::keys;
 pub(crate) use list::{Candidate, candidates, list};
-pub(crate) use queues::{lanes, pauses, queues, workers};
+pub(crate) use queues::{lanes, queues, workers};
 pub(crate) use samples::samples;
 pub(crate) use steps::steps;
 

@@ -1,8 +1,6 @@
 use std::collections::BTreeMap;
 
-use longhaul::{
-    KeyPause, Lane, MAX_LANES, MAX_PAUSES, MAX_POSITION, QueueInfo, Result, Timestamp, WorkerInfo,
-};
+use longhaul::{Lane, MAX_LANES, MAX_POSITION, QueueInfo, Result, Timestamp, WorkerInfo};
 
 use super::{Reader, Reads};
 use crate::row::{parsed, queue_config, rows_at_most, signed, small, unsigned};
@@ -51,13 +49,4 @@ pub(crate) async fn lanes(reads: &Reads) -> Result<Vec<Lane>> {
         oldest_at: Timestamp(row.get(4)),
     };
     Ok(rows.iter().map(lane).collect())
-}
-
-/// The limit keys that are paused at `now`.
-pub(crate) async fn pauses(reads: &Reads, now: Timestamp) -> Result<Vec<KeyPause>> {
-    let mut reader = Reader::of(reads, "read pauses").await?;
-    let sql = include_str!("../sql/paused_limit_keys.sql");
-    let rows = reader.rows(sql, &[&now.0, &rows_at_most(MAX_PAUSES)]).await?;
-    let pause = |row: &tokio_postgres::Row| KeyPause { key: row.get(0), until: Timestamp(row.get(1)) };
-    Ok(rows.iter().map(pause).collect())
 }

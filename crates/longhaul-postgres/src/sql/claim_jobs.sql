@@ -1,13 +1,29 @@
--- Gives the next available jobs of some kinds in a queue to a worker, and answers what it must know of them; those whose
--- limit key is paused are answered without a token and left as they are. What another process is just taking is passed
--- over, and nothing taken while the queue is paused. Where earlier attempts have written to a job's log, one more event number is left free before the state's, for
--- the `reset` that `claim.rs` then writes. See finish_and_claim.sql on versions and tokens.
--- in: queue, kinds, newest version of each, limit, now, worker, lease_until, number of the claim
+-- Gives the next available jobs without limit keys of some kinds in a queue to a worker, and answers what it must know of
+-- them. What another process is just taking is passed over, and nothing taken while the queue is paused; nor where groups of
+-- jobs with limit keys are to be looked at together with them, unless they are to be passed over: a row of nulls says so. Of
+-- a fair queue, whose turns are counted there, nothing is taken then either. Where earlier attempts have written to a job's
+-- log, one more event number is left free before the state's, for the `reset` that `claim.rs` then writes. See
+-- finish_and_claim.sql on versions and tokens.
+-- in: queue, kinds, newest version of each, limit, now, worker, lease_until, number of the claim, true where groups are passed over
 -- out: id, kind, version, queue, args, attempt, max_attempts, timeout, backoff, created_at, labels, steps, log_event,
---      last_event, seq, priority, paused_until, rank (all as before the claim), token, policy, run_at
--- index: the primary key of paused_queues; jobs_available, once for each kind and version; the primary key
-WITH next AS (
-  SELECT j.*, p.until
+--      last_event, seq, rank (all as before the claim), token, policy, run_at
+-- index: the primary keys of paused_queues and fair_queues; arrivals_of_queue; limit_groups_open and limit_gates_of_queue,
+--        once for each kind; jobs_available, once for each kind and version; the primary key
+WITH way AS MATERIALIZED (
+  SELECT is_fair, is_fair OR NOT $9 AND (
+      EXISTS (SELECT FROM arrivals WHERE queue = $1)
+      OR EXISTS (
+        SELECT FROM unnest($2::text[], $3::bigint[]) AS source (kind, newest)
+        WHERE (SELECT queue FROM limit_groups
+               WHERE closed_by IS NULL AND queue = $1 AND limit_groups.kind = source.kind AND version <= newest
+               LIMIT 1) IS NOT NULL
+          OR (SELECT queue FROM limit_gates
+              WHERE queue = $1 AND limit_gates.kind = source.kind AND opens_at <= $5 AND version <= newest
+              LIMIT 1) IS NOT NULL)
+    ) AS is_keyed
+  FROM (SELECT EXISTS (SELECT FROM fair_queues WHERE queue = $1) AS is_fair) AS fair
+), next AS (
+  SELECT j.*
   FROM unnest($2::text[], $3::bigint[]) AS source (of_kind, newest)
   CROSS JOIN LATERAL (
     SELECT generate_series(1, least(newest, 4)) AS of_version
@@ -29,15 +45,14 @@ WITH next AS (
   ) AS versions
   CROSS JOIN LATERAL (
     SELECT id, kind, version, queue, args, attempt, max_attempts, timeout, backoff, created_at, labels, steps,
-      log_event, last_event, seq, priority, rank, limit_key, policy, run_at
+      log_event, last_event, seq, rank, policy, run_at
     FROM jobs
-    WHERE jobs.state = 'available' AND jobs.queue = $1
-      AND jobs.kind = source.of_kind AND jobs.version = versions.of_version
+    WHERE jobs.state = 'available' AND jobs.queue = $1 AND jobs.kind = source.of_kind
+      AND jobs.version = versions.of_version AND jobs.rank < 576460752303423488
     ORDER BY jobs.rank, jobs.seq LIMIT $4
     FOR UPDATE SKIP LOCKED
   ) AS j
-  LEFT JOIN pauses p ON p.limit_key = j.limit_key AND p.until > $5
-  WHERE NOT EXISTS (SELECT FROM paused_queues WHERE queue = $1)
+  WHERE NOT EXISTS (SELECT FROM paused_queues WHERE queue = $1) AND NOT (SELECT is_keyed FROM way)
   ORDER BY j.rank, j.seq LIMIT $4
 ), taken AS (
   UPDATE jobs SET
@@ -49,13 +64,12 @@ WITH next AS (
     state_event = jobs.last_event + 1 + (jobs.log_event > 0)::int,
     log_event = 0
   FROM next
-  WHERE jobs.seq = next.seq AND next.until IS NULL
+  WHERE jobs.seq = next.seq
   RETURNING next.*, jobs.token
 )
 SELECT id, kind, version, queue, args, attempt, max_attempts, timeout, backoff, created_at, labels, steps, log_event,
-  last_event, seq, priority, until, rank, token, policy, run_at
+  last_event, seq, rank, token, policy, run_at
 FROM taken
 UNION ALL
-SELECT id, kind, version, queue, args, attempt, max_attempts, timeout, backoff, created_at, labels, steps, log_event,
-  last_event, seq, priority, until, rank, NULL, policy, run_at
-FROM next WHERE until IS NOT NULL
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM way WHERE is_keyed

@@ -1,6 +1,6 @@
 -- Completes runs of which nobody else must hear: no unique key, no batch, nobody asked to stop. The others, and those
 -- whose lease is lost, are left alone and not answered.
--- in: ids, tokens, outputs, now    out: id, token, queue, kind, attempt, started_at
+-- in: ids, tokens, outputs, now    out: id, token, queue, kind, attempt, started_at, true where it has limit keys
 -- index: jobs_by_id (see finish_and_claim.sql on `lease_until`); the primary key of steps, where there are any (see there on `forgotten`)
 WITH ended AS (
   UPDATE jobs SET
@@ -9,10 +9,10 @@ WITH ended AS (
   FROM unnest($1::text[], $2::bigint[], $3::text[]) AS done (id, token, output)
   WHERE jobs.id = done.id AND jobs.token = done.token AND jobs.lease_until IS NOT NULL
     AND jobs.unique_key IS NULL AND jobs.batch IS NULL AND jobs.cancel_by IS NULL
-  RETURNING jobs.id, jobs.token, queue, kind, attempt, started_at, seq, steps
+  RETURNING jobs.id, jobs.token, queue, kind, attempt, started_at, seq, steps, limit_key
 ), forgotten AS (
   UPDATE steps SET output = '' WHERE ctid = ANY (ARRAY(
     SELECT step.ctid FROM ended CROSS JOIN LATERAL (SELECT ctid FROM steps WHERE job = ended.seq OFFSET 0) AS step
     WHERE ended.steps > 0))
 )
-SELECT id, token, queue, kind, attempt, started_at FROM ended
+SELECT id, token, queue, kind, attempt, started_at, limit_key IS NOT NULL FROM ended

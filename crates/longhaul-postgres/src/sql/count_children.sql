@@ -3,7 +3,7 @@
 --     how many changes these are
 -- index: the primary key
 UPDATE jobs SET
-  state = $3, state_at = $2, run_at = $4, rank = $5,
+  state = $3, state_at = $2, run_at = $4, rank = place($5, limit_key),
   children_total = $6, children_completed = $7, children_failed = $8, children_cancelled = $9,
   last_event = last_event + $10, state_event = last_event + $10
 WHERE seq = $1

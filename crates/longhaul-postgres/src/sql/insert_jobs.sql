@@ -4,7 +4,7 @@
 INSERT INTO jobs (seq, id, kind, version, queue, state, priority, rank, run_at, max_attempts, max_crashes, timeout,
                   unique_key, unique_period, parent, backoff, labels, args, limit_key, batch, children_total,
                   children_completed, children_failed, children_cancelled, created_at, state_at, policy)
-SELECT nextval('numbers'), id, kind, version, queue, state, priority, rank, run_at, max_attempts, max_crashes, timeout,
+SELECT nextval('numbers'), id, kind, version, queue, state, priority, place(rank, limit_key), run_at, max_attempts, max_crashes, timeout,
        unique_key, unique_period, parent, backoff, labels, args, limit_key, batch, children, children, children,
        children, $20, $20, policy
 FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[],

@@ -4,7 +4,7 @@
 WITH created AS (
   INSERT INTO jobs (seq, id, kind, version, queue, state, priority, rank, run_at, max_attempts, max_crashes, timeout,
                     backoff, labels, args, limit_key, created_at, state_at, policy)
-  SELECT nextval('numbers'), id, kind, version, queue, state, priority, rank, run_at, max_attempts, max_crashes, timeout,
+  SELECT nextval('numbers'), id, kind, version, queue, state, priority, place(rank, limit_key), run_at, max_attempts, max_crashes, timeout,
          backoff, labels, args, limit_key, $14, $14, policy
   FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[],
               $9::bigint[], $10::bigint[], $11::bigint[], $12::text[], $13::text[], $15::text[], $16::text[], $17::text[])

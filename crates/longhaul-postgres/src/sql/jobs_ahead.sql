@@ -1,7 +1,14 @@
--- How many available jobs of a kind and version are claimed before a given one, counted up to a limit.
+-- How many available jobs of a kind and version are claimed before a given one, counted up to a limit: those without limit
+-- keys, and those with.
 -- in: queue, kind, version, rank, seq, limit    out: n    index: jobs_available
 SELECT count(*) FROM (
-  SELECT 1 FROM jobs
-  WHERE state = 'available' AND queue = $1 AND kind = $2 AND version = $3 AND (rank, seq) < ($4, $5)
+  (SELECT 1 FROM jobs
+   WHERE state = 'available' AND queue = $1 AND kind = $2 AND version = $3 AND (rank, seq) < ($4, $5)
+   LIMIT $6)
+  UNION ALL
+  (SELECT 1 FROM jobs
+   WHERE state = 'available' AND queue = $1 AND kind = $2 AND version = $3 AND rank >= 576460752303423488
+     AND (rank, seq) < (place($4, ''), $5)
+   LIMIT $6)
   LIMIT $6
 ) AS ahead

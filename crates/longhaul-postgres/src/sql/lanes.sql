@@ -23,8 +23,17 @@ CROSS JOIN LATERAL (
   ) AS counted
 ) AS waiting
 CROSS JOIN LATERAL (
-  SELECT run_at FROM jobs
-  WHERE state = 'available' AND queue = lane.queue AND kind = lane.kind AND version = lane.version
+  SELECT run_at FROM (
+    (SELECT rank, seq, run_at FROM jobs
+     WHERE state = 'available' AND queue = lane.queue AND kind = lane.kind AND version = lane.version
+       AND rank < 576460752303423488
+     ORDER BY rank, seq LIMIT 1)
+    UNION ALL
+    (SELECT rank - place(0, ''), seq, run_at FROM jobs
+     WHERE state = 'available' AND queue = lane.queue AND kind = lane.kind AND version = lane.version
+       AND rank >= 576460752303423488
+     ORDER BY rank, seq LIMIT 1)
+  ) AS firsts
   ORDER BY rank, seq LIMIT 1
 ) AS first
 ORDER BY lane.place

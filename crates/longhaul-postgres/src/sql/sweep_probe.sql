@@ -16,4 +16,8 @@ SELECT
   OR EXISTS (SELECT FROM idempotency_keys WHERE expires_at <= (SELECT now FROM clock))
   OR EXISTS (SELECT FROM tombstones WHERE expires_at <= (SELECT now FROM clock))
   OR EXISTS (SELECT FROM pauses WHERE until <= (SELECT now FROM clock))
+  OR EXISTS (SELECT FROM slot_changes)
+  OR EXISTS (SELECT FROM arrivals)
+  OR EXISTS (SELECT FROM limit_groups WHERE closed_by = '')
+  OR EXISTS (SELECT FROM limit_keys WHERE used <= 0 AND rate_free_at <= (SELECT now * 1000 FROM clock))
   OR EXISTS (SELECT FROM samples WHERE expires_at <= (SELECT now FROM clock))

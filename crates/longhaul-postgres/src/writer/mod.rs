@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use longhaul::clock::Stopwatch;
-use longhaul::{Backoff, FinishAndClaim, Lease, Result, Timestamp};
+use longhaul::{Backoff, FinishAndClaim, Lease, Result};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinHandle;
@@ -19,7 +19,7 @@ use crate::error::{SILENCE, copy, fault, is_outage, key_locked, unavailable};
 use crate::finish_and_claim::Ended;
 use crate::pipelined::{Pipelined, is_simple};
 use crate::state::{DriverState, Look};
-use crate::transactor::{Done, Locks, Transactor, Work};
+use crate::transactor::{Done, Fold, Locks, Next, Transactor, Work};
 use crate::waiting::Waiting;
 
 /// The most calls of one transaction.
@@ -27,6 +27,9 @@ const CALLS_AT_ONCE: usize = 1_024;
 /// The most jobs that its enqueues create together, but for a single call that has more: small calls are not delayed
 /// behind large ones.
 const JOBS_AT_ONCE: usize = 10_000;
+
+/// The pause before limits are looked after that another transaction was at.
+const FOLD_AFTER: Duration = Duration::from_millis(4);
 
 const WAITING_SOURCES: &str = include_str!("../sql/waiting_sources.sql");
 
@@ -41,8 +44,11 @@ pub(crate) struct Writer {
     waiting: Waiting,
     /// Queues in which waiting claims may find something.
     look: Look,
-    /// When the next scheduled job falls due, on this machine's clock.
-    next_due: Option<Timestamp>,
+    /// When there will be something to look for.
+    next: Next,
+    /// Since another transaction was found at limits that this one has to look after, too.
+    fold_since: Option<Stopwatch>,
+    fold: Fold,
     /// Since the last look without a word from anybody.
     looked: Stopwatch,
     /// Since the last look into every queue that is waited for.
@@ -58,7 +64,9 @@ impl Writer {
             general_turns: 0,
             waiting: Waiting::default(),
             look: Look::default(),
-            next_due: None,
+            next: Next::default(),
+            fold_since: None,
+            fold: Fold::Own,
             looked: Stopwatch::start(),
             looked_everywhere: Stopwatch::start(),
         };
@@ -121,9 +129,14 @@ impl Writer {
     /// Finds out where waiting claims may find something.
     async fn look_around(&mut self) {
         self.look.merge(self.transactor.state.take_news());
+        self.time_fold();
         if self.waiting.is_empty() {
             self.look = Look::default();
             return;
+        }
+        if self.next.opens.is_some_and(|opens| opens <= self.transactor.clock.now()) {
+            self.next.opens = None;
+            self.look.everywhere = true;
         }
         self.look.everywhere |= self.looked_everywhere.elapsed() >= self.look_everywhere_every();
         self.look.queues.retain(|queue| self.waiting.has_queue(queue));
@@ -138,6 +151,18 @@ impl Writer {
                 Ok(()) => {}
                 Err(error) => tracing::debug!("failed to look for jobs: {error}"),
             }
+        }
+    }
+
+    /// Finds out whether limits are to be looked after that another transaction was at.
+    fn time_fold(&mut self) {
+        if std::mem::take(&mut self.look.fold_later) && self.fold_since.is_none() {
+            self.fold_since = Some(Stopwatch::start());
+        }
+        if self.fold_since.is_some_and(|since| since.elapsed() >= FOLD_AFTER) {
+            self.fold_since = None;
+            self.fold = Fold::All;
+            self.look.everywhere = true;
         }
     }
 
@@ -161,7 +186,8 @@ impl Writer {
             versions.push(*version);
         }
         let connection = self.transactor.connected().await?;
-        let values: [&(dyn ToSql + Sync); 3] = [&queues, &kinds, &versions];
+        let now = self.transactor.state.now(&self.transactor.clock).earliest;
+        let values: [&(dyn ToSql + Sync); 4] = [&queues, &kinds, &versions, &now.0];
         let rows = connection.rows(WAITING_SOURCES, &values);
         let rows = tokio::time::timeout(self.transactor.options.response_timeout, rows).await;
         let Ok(rows) = rows else {
@@ -169,14 +195,10 @@ impl Writer {
             return Err(unavailable(SILENCE));
         };
         self.transactor.connection = Some(connection);
-        let now = self.transactor.state.now(&self.transactor.clock).earliest;
         for row in rows.map_err(fault("look for jobs"))? {
             match row.get::<_, Option<String>>(0) {
                 Some(queue) => drop(self.look.queues.insert(queue)),
-                None => {
-                    let due = row.get::<_, Option<i64>>(1).map(Timestamp);
-                    self.next_due = due.map(|due| self.transactor.local_time(due, now));
-                }
+                None => self.next = self.transactor.next(&row, 1, now),
             }
         }
         Ok(())
@@ -185,8 +207,8 @@ impl Writer {
     /// True where a transaction is due even without a call.
     fn wants_look(&self) -> bool {
         let now = self.transactor.clock.now();
-        !self.waiting.is_empty()
-            && (!self.look.queues.is_empty() || self.next_due.is_some_and(|due| due <= now))
+        let is_due = || !self.look.queues.is_empty() || self.next.due.is_some_and(|due| due <= now);
+        self.fold == Fold::All || (!self.waiting.is_empty() && is_due())
     }
 
     fn is_away(&self) -> bool {
@@ -198,18 +220,20 @@ impl Writer {
         if self.is_away() || self.wants_look() {
             return Some(Duration::ZERO);
         }
-        let deadline = self.waiting.next_deadline()?;
+        let fold = self.fold_since.map(|since| FOLD_AFTER.saturating_sub(since.elapsed()));
+        let Some(deadline) = self.waiting.next_deadline() else { return fold };
         // Not all processes at once.
         let every = self.transactor.options.look_every;
         let poll = Backoff { base: every, factor: 1.0, max: every, jitter: 0.2 }.delay(1) + every / 4;
         if self.transactor.clock.is_manual() {
             // Its moves nudge us.
-            return Some(poll);
+            return Some(fold.map_or(poll, |fold| fold.min(poll)));
         }
         let now = self.transactor.clock.now();
-        let next = self.next_due.map_or(deadline, |due| due.min(deadline)).since(now);
+        let next = self.next.first().map_or(deadline, |next| next.min(deadline)).since(now);
         // A millisecond at least: the clock has no finer steps, and a busy loop would wait for the next one.
-        Some(next.clamp(Duration::from_millis(1), poll))
+        let next = next.clamp(Duration::from_millis(1), poll);
+        Some(fold.map_or(next, |fold| fold.min(next)))
     }
 
     async fn serve(&mut self, calls: Vec<Call>) {
@@ -249,7 +273,8 @@ impl Writer {
     async fn transact(&mut self, calls: Vec<Call>, ended: Option<Ended>) -> Result<()> {
         let look = std::mem::take(&mut self.look);
         let waiting = Some((&self.waiting, &look));
-        let work = Work { calls: &calls, waiting, ended: ended.as_ref(), locks: Locks::Patient };
+        let fold = std::mem::replace(&mut self.fold, Fold::Own);
+        let work = Work { calls: &calls, waiting, ended: ended.as_ref(), locks: Locks::Patient, fold };
         match self.transactor.attempt(&work).await {
             Ok(done) => {
                 self.deliver(calls, done);
@@ -272,7 +297,7 @@ impl Writer {
 
     /// Answers everybody, and lets the claims that found nothing wait.
     fn deliver(&mut self, calls: Vec<Call>, done: Done) {
-        self.next_due = done.next_due;
+        self.next = done.next;
         self.look.merge(done.look);
         for (number, claimed) in done.served {
             if let Some(call) = self.waiting.take(number) {

@@ -97,7 +97,8 @@ impl Writer {
     }
 
     async fn complete_turn(&mut self, calls: Vec<Call>, statement: finish_and_claim::Done) {
-        let leases = statement.ended.into_iter().chain(statement.claimed.iter().map(|job| job.lease.clone()));
+        let leases =
+            statement.ended.runs.into_iter().chain(statement.claimed.iter().map(|job| job.lease.clone()));
         let changed = leases.map(|lease| lease.id).collect();
         self.transactor.tell(&Effects { changed, noted: statement.noted, ..Effects::default() });
         let statuses = |finishes: &[Finish]| vec![LeaseStatus::Held; finishes.len()];
@@ -118,6 +119,6 @@ impl Writer {
     }
 
     fn done(&self, verdicts: Vec<Verdict>) -> Done {
-        Done { verdicts, served: Vec::new(), next_due: self.next_due, look: Look::default() }
+        Done { verdicts, served: Vec::new(), next: self.next, look: Look::default() }
     }
 }

@@ -8,6 +8,7 @@ mod containment;
 mod crossing;
 mod finish_and_claim;
 mod keyed;
+mod limits;
 mod liveness;
 mod lost_claims;
 mod migration;

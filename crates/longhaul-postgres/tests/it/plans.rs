@@ -32,9 +32,13 @@ async fn pauses_and_steps_are_found_by_their_keys_however_few_the_server_has_cou
     client.batch_execute(WRITING).await.unwrap();
     client.batch_execute("ANALYZE").await.unwrap();
     let place = |plan: &str, what: &str| plan.find(what).unwrap_or_else(|| panic!("no {what} in\n{plan}"));
-    let claim =
-        plan(&client, include_str!("../../src/sql/claim_jobs.sql"), "'q', '{}', '{}', 1, 1, 'w', 1, 1").await;
-    assert!(place(&claim, "One-Time Filter: (NOT $") < place(&claim, "jobs_available"), "{claim}");
+    let claim = plan(
+        &client,
+        include_str!("../../src/sql/claim_jobs.sql"),
+        "'q', '{}', '{}', 1, 1, 'w', 1, 1, false",
+    )
+    .await;
+    assert!(place(&claim, "One-Time Filter: ((NOT $") < place(&claim, "jobs_available"), "{claim}");
     let turn = include_str!("../../src/sql/finish_and_claim.sql");
     let turn = plan(&client, turn, "'{}', '{}', '{}', '{}', '{}', '{}', '{}', 1, 'w', 1, '', 1").await;
     assert!(turn.contains("Index Cond: (queue = source.queue)"), "{turn}");

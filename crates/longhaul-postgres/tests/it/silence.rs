@@ -90,7 +90,7 @@ async fn a_pause_is_not_over_early_where_the_clock_was_heard_of_late() {
     let url = format!("postgres://longhaul@{address}/postgres?schema={}", options.schema);
     let store = PostgresStore::open(options).await.unwrap();
     let late = PostgresStore::connect(&url).await.unwrap();
-    let limited = |name| NewJob { limit_key: Some("provider".into()), ..named(name) };
+    let limited = |name| NewJob { limit_keys: vec!["provider".into()], ..named(name) };
     store.enqueue(vec![limited("a"), limited("b")]).await.unwrap();
     let one = Claim { queues: vec![slots("images", 1)], ..claim() };
     let lease = late.claim(one.clone()).await.unwrap().remove(0).lease;

@@ -76,6 +76,7 @@ async fn a_new_configuration_and_new_ends_are_looked_at_by_the_next_sweep() {
     assert_eq!(store.sweep(10).await.unwrap().pruned, 0);
     let keep = |count| QueueConfig {
         retention: Retention { completed: Keep { age: None, count: Some(count) }, ..Retention::default() },
+        ..QueueConfig::default()
     };
     store.set_queue("images", &keep(2)).await.unwrap();
     assert_eq!(store.sweep(10).await.unwrap().pruned, 1, "the oldest");

@@ -3,8 +3,8 @@ use std::io::{self, Write};
 use clap::Args as ClapArgs;
 
 use super::{Key, page, table};
-use crate::Result;
 use crate::client::Client;
+use crate::{Result, output};
 
 /// List limit keys that have limits of their own, are paused, or of which jobs wait or run.
 #[derive(Debug, Default, ClapArgs)]
@@ -46,12 +46,9 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<()> {
     }
     match (args.json, keys.is_empty()) {
         (true, _) => Ok(()),
-        (false, true) => {
-            println!(
-                "no limit key has limits, or jobs that wait or run; longhaul keys set KEY --slots N sets some"
-            );
-            Ok(())
-        }
+        (false, true) => Ok(output::print(
+            "no limit key has limits, or jobs that wait or run; longhaul keys set KEY --slots N sets some",
+        )?),
         (false, false) => table(&mut io::stdout().lock(), &keys),
     }
 }

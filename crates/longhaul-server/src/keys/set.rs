@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::print;
 use crate::client::{Client, encoded};
 use crate::run::seconds;
-use crate::{Coded, Result, USAGE};
+use crate::{Coded, Result, USAGE, output};
 
 /// All limits of a key: those that are left out are taken away.
 #[derive(Debug, ClapArgs)]
@@ -81,8 +81,7 @@ pub(super) async fn set(client: &Client, args: Args) -> Result<()> {
 
 pub(super) async fn remove(client: &Client, args: Remove) -> Result<()> {
     client.text(Method::DELETE, &format!("/keys/{}", encoded(&args.key)), None).await?;
-    println!("{} has no limits of its own", args.key);
-    Ok(())
+    Ok(output::print(format_args!("{} has no limits of its own", args.key))?)
 }
 
 #[cfg(test)]

@@ -71,12 +71,11 @@ pub(super) async fn fair(client: &Client, args: Fair) -> Result<()> {
     find(client, &args.queue).await?;
     let path = format!("/queues/{}", encoded(&args.queue));
     let text = client.text(Method::PATCH, &path, Some(&json!({"fair": !args.off}))).await?;
-    match (args.json, args.off) {
-        (true, _) => println!("{text}"),
-        (false, false) => println!("the limit keys of {} take turns", args.queue),
-        (false, true) => println!("the jobs of {} go by priority and age", args.queue),
-    }
-    Ok(())
+    Ok(print(match (args.json, args.off) {
+        (true, _) => text,
+        (false, false) => format!("the limit keys of {} take turns", args.queue),
+        (false, true) => format!("the jobs of {} go by priority and age", args.queue),
+    })?)
 }
 
 /// Bounds of the history of a queue; an outcome that is left out stays as it is.

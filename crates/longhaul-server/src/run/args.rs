@@ -32,6 +32,11 @@ fn field(word: &str) -> Result<(String, Value), String> {
     Ok((key.to_owned(), value))
 }
 
+/// A job's args, with those that come in on standard input.
+pub(crate) fn read_args(words: &[String]) -> Result<Value, String> {
+    read(words, std::io::stdin())
+}
+
 /// Seconds of a duration: `30`, `30s`, `10m`, `2h`, `7d`.
 pub(crate) fn seconds(text: &str) -> Result<f64, String> {
     let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));

@@ -11,7 +11,7 @@ use clap::Args as ClapArgs;
 use longhaul::State;
 use serde_json::{Map, Value, json};
 
-pub(crate) use self::args::seconds;
+pub(crate) use self::args::{read_args, seconds};
 use self::watch::{Ended, Interrupts, Voice, Watch};
 use crate::client::{Client, Job, JobPage, Place, Refusal, encoded, indented};
 use crate::output::{print, tell};
@@ -170,7 +170,7 @@ async fn print_result(client: &Client, id: &str, args: &Args, output: Option<Str
 }
 
 /// The queue of the newest job of the kind: the store itself does not know the queues of kinds.
-async fn queue_of(client: &Client, kind: &str) -> Result<String> {
+pub(crate) async fn queue_of(client: &Client, kind: &str) -> Result<String> {
     let page: JobPage = client.get(&format!("/jobs?limit=1&kind={}", encoded(kind))).await?;
     let Some(newest) = page.jobs.first() else {
         return Err(format!(
@@ -188,7 +188,7 @@ impl Args {
     fn body(&self) -> Result<Map<String, Value>, String> {
         let mut body = Map::new();
         body.insert("kind".into(), json!(self.kind));
-        body.insert("args".into(), args::read(&self.args, std::io::stdin())?);
+        body.insert("args".into(), read_args(&self.args)?);
         let optional = [
             ("queue", self.queue.as_ref().map(|queue| json!(queue))),
             ("priority", self.priority.map(Value::from)),
@@ -213,7 +213,7 @@ impl Args {
     }
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("use KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
 }

@@ -10,6 +10,7 @@ mod dashboard;
 mod guard;
 pub(crate) mod listen;
 mod pace;
+mod schedules;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -18,7 +19,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use longhaul::clock::Stopwatch;
-use longhaul::{Maintenance, Worker};
+use longhaul::{Maintenance, Scheduler, Worker};
 use longhaul_http::{Redaction, UnknownKinds};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -53,6 +54,9 @@ pub(crate) struct Args {
     /// The folder of the built guide, which /docs serves [default: book, beside the binary or its folder]
     #[arg(long, env = "LONGHAUL_DOCS", value_name = "FOLDER")]
     docs: Option<PathBuf>,
+    /// A file of schedules in TOML, kept at each start; those that came from it and are in it no more are deleted
+    #[arg(long, env = "LONGHAUL_SCHEDULES", value_name = "FILE")]
+    schedules: Option<PathBuf>,
     /// Values of jobs that nobody is shown, by their paths: args.password,output.token,args.*.secret
     #[arg(long, env = "LONGHAUL_REDACT", value_name = "PATHS", default_value = "")]
     redact: Redaction,
@@ -100,6 +104,9 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     services.announce();
     admin.announce();
 
+    if let Some(file) = &args.schedules {
+        schedules::load(&services.deps.longhaul, file).await?;
+    }
     let stopping = CancellationToken::new();
     let shown = app::Shown {
         store: stores.kind(),
@@ -109,7 +116,10 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     };
     let app = app::app(&services, args.redact.clone(), admin, args.unknown_kinds(), shown, stopping.clone())?;
     let role = if args.no_worker {
-        Role::Maintenance { _maintenance: Maintenance::start(services.deps.longhaul.store().clone()) }
+        Role::Maintenance {
+            _maintenance: Maintenance::start(services.deps.longhaul.store().clone()),
+            _scheduler: Scheduler::start(services.deps.longhaul.clone()),
+        }
     } else {
         Role::Worker(args.work.start(&services)?)
     };
@@ -143,9 +153,10 @@ pub(crate) async fn run(args: Args) -> Result<()> {
 /// The part of this process in running jobs.
 enum Role {
     Worker(Worker),
-    /// Nobody runs them here; delayed ones still fall due and old ones are still pruned.
+    /// Nobody runs them here; delayed ones still fall due, schedules still fire and old ones are still pruned.
     Maintenance {
         _maintenance: Maintenance,
+        _scheduler: Scheduler,
     },
 }
 

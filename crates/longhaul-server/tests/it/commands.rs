@@ -221,6 +221,10 @@ async fn every_command_that_offers_json_prints_json() {
         async || longhaul.enqueue(Act { how: "stay".into(), n: 1 }).await.expect("it is enqueued").id;
     let (one, other) = (enqueue().await.to_string(), enqueue().await.to_string());
     place.printed(&["jobs", "cancel", &one]).await;
+    let schedule = ["act", "--queue", "stage", "--every", "1h"];
+    for name in ["nightly", "hourly"] {
+        place.printed(&[&["schedules", "set", name], &schedule[..]].concat()).await;
+    }
     let mut commands = vec![vec!["queues".to_owned()]];
     for command in subcommands(&place.printed(&["--help"]).await) {
         let below = subcommands(&place.printed(&[&command, "--help"]).await);
@@ -241,6 +245,11 @@ async fn every_command_that_offers_json_prints_json() {
             "jobs show" | "jobs tail" | "jobs retry" | "jobs cancel" | "jobs delete" => vec![one.as_str()],
             "jobs set-priority" => vec!["--state", "available", "--priority", "3"],
             "queues show" | "queues pause" | "queues resume" | "queues retention" => vec!["stage"],
+            "schedules set" => [&["nightly"], &schedule[..]].concat(),
+            "schedules show" | "schedules run" | "schedules pause" | "schedules resume"
+            | "schedules delete" => {
+                vec!["nightly"]
+            }
             // Its examples name others.
             "top" | "jobs" => continue,
             _ => Vec::new(),

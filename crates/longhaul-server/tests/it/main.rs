@@ -23,6 +23,7 @@ mod openapi;
 mod pages;
 mod readme;
 mod run;
+mod schedules;
 mod server;
 mod terminal;
 mod top;

@@ -12,6 +12,8 @@ WHERE limit_key IS NOT NULL AND state = 'available';
 CREATE TABLE key_groups (
   id INTEGER PRIMARY KEY,
   limit_key TEXT NOT NULL,
+  -- 1 where that is several keys, 0 where it is one.
+  several INTEGER NOT NULL,
   queue TEXT NOT NULL,
   kind TEXT NOT NULL,
   version INTEGER NOT NULL,
@@ -26,12 +28,12 @@ CREATE TABLE key_groups (
   -- The limit key by which a claim found it kept back.
   closed_by TEXT
 );
-CREATE UNIQUE INDEX key_groups_by_keys ON key_groups (limit_key, queue, kind, version);
+CREATE UNIQUE INDEX key_groups_by_keys ON key_groups (several, limit_key, queue, kind, version);
 CREATE INDEX key_groups_open ON key_groups (queue, kind, version, turn, tie, rank, seq) WHERE closed_by IS NULL;
 CREATE INDEX key_groups_closed ON key_groups (closed_by, slots, units, queue, kind, version, turn, tie, rank, seq)
 WHERE closed_by IS NOT NULL;
 
--- The groups of each limit key.
+-- The groups of several limit keys, by each of these.
 CREATE TABLE group_keys (
   key TEXT NOT NULL,
   key_group INTEGER NOT NULL,

@@ -2,10 +2,10 @@ use std::collections::BTreeSet;
 
 use longhaul::lifecycle::limits;
 use longhaul::{Cost, KeyConfig, KeyFilter, KeyInfo, MAX_KEYS, MAX_POSITION, Result, Timestamp};
-use rusqlite::{Connection, OptionalExtension, ToSql, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::fault;
-use crate::limit_key;
+use crate::limit_key::{self, InUse};
 use crate::row::{Columns, signed, unsigned};
 
 /// The limit keys that fit a filter, by name, with what holds for them now.
@@ -29,14 +29,14 @@ fn names(connection: &Connection, filter: &KeyFilter, now: Timestamp) -> rusqlit
     } else {
         let mut names = waiting(connection, filter, limit, None)?;
         let sql = include_str!("../sql/keys_of_note.sql");
-        let values: [&dyn ToSql; 4] = [&from(filter), &filter.after, &now.0, &signed(limit as u64)];
-        for name in connection.prepare_cached(sql)?.query_map(&values[..], |row| row.get::<_, String>(0))? {
+        let mut find = connection.prepare_cached(sql)?;
+        for name in find.query_map(params![from(filter), now.0, signed(limit as u64)], |row| row.get(0))? {
             names.insert(name?);
         }
         names
     };
-    let behind = |name: &str| filter.after.as_deref().is_none_or(|after| name > after);
-    names.retain(|name| name.starts_with(&filter.prefix) && behind(name));
+    let is_behind = |name: &str| filter.after.as_deref().is_none_or(|after| name > after);
+    names.retain(|name| name.starts_with(&filter.prefix) && is_behind(name));
     if let Some(queue) = filter.queue.as_ref().filter(|_| !filter.names.is_empty()) {
         let mut of_queue = BTreeSet::new();
         for name in names {
@@ -49,9 +49,14 @@ fn names(connection: &Connection, filter: &KeyFilter, now: Timestamp) -> rusqlit
     Ok(names.into_iter().take(limit).collect())
 }
 
-/// The first text that a name may be: the prefix, or the name after which the page begins.
-fn from(filter: &KeyFilter) -> &str {
-    filter.after.as_deref().unwrap_or_default().max(&filter.prefix)
+/// The first text that a name may be: the prefix, or what follows the name after which the page begins.
+fn from(filter: &KeyFilter) -> String {
+    filter.after.as_deref().map(behind).unwrap_or_default().max(filter.prefix.clone())
+}
+
+/// The first text behind a name: no name has a character as low as this.
+fn behind(name: &str) -> String {
+    format!("{name}\u{1}")
 }
 
 /// Keys of which jobs wait, one step in the index after the other, however many groups a key has.
@@ -63,14 +68,12 @@ fn waiting(
 ) -> rusqlite::Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     let mut next = connection.prepare_cached(include_str!("../sql/next_waiting_key.sql"))?;
-    let (mut from, mut after) = (from(filter).to_owned(), filter.after.clone());
+    let mut at = from(filter);
     while names.len() < limit
-        && let Some(name) = next.query_row(params![from, after], |row| row.get::<_, String>(0)).optional()?
+        && let Some(name) = next.query_row([&at], |row| row.get::<_, Option<String>>(0))?
+        && name.starts_with(&filter.prefix)
     {
-        if !name.starts_with(&filter.prefix) {
-            break;
-        }
-        (from, after) = (name.clone(), Some(name.clone()));
+        at = behind(&name);
         let fits = match queue {
             Some(queue) => waits_in(connection, &name, queue)?,
             None => true,
@@ -83,8 +86,8 @@ fn waiting(
 }
 
 fn waits_in(connection: &Connection, key: &str, queue: &str) -> rusqlite::Result<bool> {
-    let sql = "SELECT 1 FROM group_keys k JOIN key_groups g ON g.id = k.key_group WHERE k.key = ?1 AND g.queue = ?2";
-    connection.prepare_cached(sql)?.exists([key, queue])
+    let sql = format!("SELECT 1 FROM ({}) WHERE queue = ?2", include_str!("../sql/groups_of_key.sql"));
+    connection.prepare_cached(&sql)?.exists([key, queue])
 }
 
 fn key(connection: &Connection, name: &str, cost: &Cost, now: Timestamp) -> rusqlite::Result<KeyInfo> {
@@ -104,7 +107,7 @@ fn key(connection: &Connection, name: &str, cost: &Cost, now: Timestamp) -> rusq
             find.query_row([name], |row| Ok(Columns::new(row).parsed())).optional()?.flatten();
         return Ok(KeyInfo { config, limits: config.unwrap_or_default(), ..none });
     }
-    let row = limit_key::find(connection, name)?;
+    let row = limit_key::find(connection, name, InUse::ALL)?;
     Ok(KeyInfo {
         config: row.config,
         limits: row.limits,

@@ -41,7 +41,7 @@ impl WriteTx<'_> {
     /// The turn of limit keys of which a job comes to wait in a fair queue; `None` where the queue is not fair.
     pub(super) fn turn_of_arrival(&mut self, queue: &str, keys: &str) -> rusqlite::Result<Option<i64>> {
         let Some(fair) = self.fair_queue(queue)? else { return Ok(None) };
-        let of_others = "SELECT turn FROM key_groups WHERE limit_key = ?1 AND queue = ?2 LIMIT 1";
+        let of_others = "SELECT turn FROM key_groups WHERE several = (instr(?1, ',') > 0) AND limit_key = ?1 AND queue = ?2 LIMIT 1";
         let mut find = self.connection.prepare_cached(of_others)?;
         if let Some(turn) = find.query_row(params![keys, queue], |row| row.get(0)).optional()? {
             return Ok(Some(turn));

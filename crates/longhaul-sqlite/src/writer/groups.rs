@@ -69,6 +69,11 @@ pub(super) fn cost_of(policy: Option<Policy>) -> Cost {
     policy.unwrap_or_default().cost
 }
 
+/// The limit keys of a text that has more than one: a group of one is found by the text itself.
+fn several(keys: &str) -> impl Iterator<Item = &str> {
+    keys.split(',').filter(move |key| key.len() < keys.len())
+}
+
 /// The groups in which jobs of limit keys wait.
 ///
 /// A claim reads the open ones of its lanes by their places. One that it finds kept back by a key is noted as such, and is not
@@ -144,10 +149,9 @@ impl WriteTx<'_> {
         ];
         let mut insert = self.connection.prepare_cached(include_str!("../sql/insert_group.sql"))?;
         let id = insert.insert(values)?;
-        let mut note =
-            self.connection.prepare_cached("INSERT INTO group_keys (key, key_group) VALUES (?1, ?2)")?;
-        for key in job.keys.split(',') {
-            note.execute(params![key, id])?;
+        for key in several(job.keys) {
+            let note = "INSERT INTO group_keys (key, key_group) VALUES (?1, ?2)";
+            self.connection.prepare_cached(note)?.execute(params![key, id])?;
         }
         self.has_groups = true;
         Ok(())
@@ -204,12 +208,10 @@ impl WriteTx<'_> {
         turn: i64,
     ) -> rusqlite::Result<()> {
         self.connection.prepare_cached("DELETE FROM key_groups WHERE id = ?1")?.execute([id])?;
-        let mut forget =
-            self.connection.prepare_cached("DELETE FROM group_keys WHERE key = ?1 AND key_group = ?2")?;
-        for key in keys.split(',') {
-            forget.execute(params![key, id])?;
+        for key in several(keys) {
+            let forget = "DELETE FROM group_keys WHERE key = ?1 AND key_group = ?2";
+            self.connection.prepare_cached(forget)?.execute(params![key, id])?;
         }
-        drop(forget);
         self.keep_turn(queue, keys, turn)
     }
 

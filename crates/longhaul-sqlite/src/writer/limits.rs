@@ -1,3 +1,4 @@
+use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use longhaul::lifecycle;
@@ -7,7 +8,7 @@ use rusqlite::params;
 
 use super::write_tx::{WriteTx, no_json};
 use crate::error::fault;
-use crate::limit_key::{self, KeyRow, end_of_prefix};
+use crate::limit_key::{self, InUse, KeyRow, end_of_prefix};
 use crate::row::signed;
 
 /// A limit key that this transaction has looked at.
@@ -38,13 +39,21 @@ const OPENED_AT_ONCE: usize = 100;
 /// What is taken of limit keys. Each is read once in a transaction that needs it, and written at its end.
 impl WriteTx<'_> {
     pub(super) fn key(&mut self, key: &str) -> rusqlite::Result<&mut Key> {
-        use std::collections::hash_map::Entry;
+        let in_use = self.limits_in_use()?;
         Ok(match self.keys.entry(key.to_owned()) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(unknown) => {
-                let row = limit_key::find(self.connection, key)?;
+                let row = limit_key::find(self.connection, key, in_use)?;
                 unknown.insert(Key { row, has_changed: false })
             }
+        })
+    }
+
+    /// What may be looked for of limit keys.
+    pub(super) fn limits_in_use(&mut self) -> rusqlite::Result<InUse> {
+        Ok(match self.limits_in_use {
+            Some(known) => known,
+            None => *self.limits_in_use.insert(InUse::read(self.connection)?),
         })
     }
 
@@ -98,6 +107,9 @@ impl WriteTx<'_> {
             row.opens_at = Some(until);
             row.has_changed = true;
             self.notes.scheduled = true;
+        }
+        if let Some(in_use) = &mut self.limits_in_use {
+            in_use.kept_back = true;
         }
         Ok(())
     }
@@ -195,6 +207,7 @@ impl WriteTx<'_> {
         // What is known of keys has been written with other limits in mind.
         self.write_keys()?;
         self.keys.clear();
+        self.limits_in_use = None;
         match prefix {
             Some(prefix) => self.open_prefix(prefix, String::new()),
             None => self.open_groups(key, None).map(drop),
@@ -211,6 +224,7 @@ impl WriteTx<'_> {
             self.connection
                 .prepare_cached(include_str!("../sql/pause_limit_key.sql"))?
                 .execute(params![key, until.0])?;
+            self.limits_in_use = None;
             Ok(until)
         };
         write().map_err(fault("pause a limit key"))
@@ -237,8 +251,11 @@ impl WriteTx<'_> {
                 && key.row.opens_at.is_none()
                 && state.rate_free_at <= self.now.0.saturating_mul(1_000);
             if !is_at_rest {
+                let (update, insert) =
+                    (include_str!("../sql/update_key.sql"), include_str!("../sql/insert_key.sql"));
+                let write = if key.row.is_stored { update } else { insert };
                 let rate = state.rate.map(|rate| Json::new(&rate)).transpose().map_err(no_json)?;
-                self.connection.prepare_cached(include_str!("../sql/put_key.sql"))?.execute(params![
+                self.connection.prepare_cached(write)?.execute(params![
                     name,
                     signed(state.used),
                     state.rate_free_at,

@@ -177,9 +177,10 @@ impl<'m, 'c> Merge<'m, 'c> {
     /// Reads the groups of a lane behind those that were read.
     fn read_groups(&mut self, lane: usize, wanted: usize) -> rusqlite::Result<()> {
         let limit = (wanted + 1).min(GROUPS_AT_ONCE);
+        let kept_back = self.tx.limits_in_use()?.kept_back;
         let Lane { kind, version, last } = &self.lanes[lane];
         let Some((_, Place { turn, tie, rank, seq })) = last else { return Ok(()) };
-        let values = params![self.queue, kind, version, turn, tie, rank, seq, limit as i64];
+        let values = params![self.queue, kind, version, turn, tie, rank, seq, limit as i64, kept_back];
         let found: Vec<Group> = self
             .tx
             .connection
@@ -330,8 +331,7 @@ impl<'m, 'c> Merge<'m, 'c> {
         let Group { keys, lane, .. } = &member.group;
         let (rank, seq) = member.last;
         let values = params![keys, self.queue, lane.kind, lane.version, rank, seq, member.batch as i64];
-        let mut find = self.tx.connection.prepare_cached(include_str!("../sql/jobs_of_group.sql"))?;
-        let mut rows = find.query(values)?;
+        let mut rows = self.tx.statements.jobs_of_group.query(values)?;
         while let Some(row) = rows.next()? {
             let mut candidate = read_candidate(row)?;
             member.last = (candidate.rank, candidate.seq);
@@ -368,7 +368,8 @@ impl<'m, 'c> Merge<'m, 'c> {
     fn take_turn(&mut self, group: &mut Group) -> rusqlite::Result<()> {
         group.turn = self.tx.next_turn(self.queue, Some(&group.keys), group.turn, &group.cost)?;
         self.turns.insert(group.keys.clone(), group.turn);
-        let others = "UPDATE key_groups SET turn = ?3 WHERE limit_key = ?1 AND queue = ?2 AND id <> ?4";
+        let others = "UPDATE key_groups SET turn = ?3
+             WHERE several = (instr(?1, ',') > 0) AND limit_key = ?1 AND queue = ?2 AND id <> ?4";
         self.tx
             .connection
             .prepare_cached(others)?

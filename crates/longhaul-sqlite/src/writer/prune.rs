@@ -45,9 +45,10 @@ impl WriteTx<'_> {
                 .prepare_cached(include_str!("../sql/next_finished.sql"))?
                 .query_row(params![queue, state.as_str()], |row| row.get(0))
                 .optional()?;
-            // A job that ends from now on is younger than those that there are, or than now.
-            let next =
-                age.map_or(i64::MAX, |age| longhaul::Timestamp(oldest.unwrap_or(self.now.0)).plus(age).0);
+            // A job that ends from now on counts from now at the earliest; one that holds its unique key counts from later.
+            let next = age.map_or(i64::MAX, |age| {
+                longhaul::Timestamp(oldest.unwrap_or(i64::MAX).min(self.now.0)).plus(age).0
+            });
             self.connection
                 .prepare_cached("UPDATE counts SET prune_at = ?3 WHERE queue = ?1 AND state = ?2")?
                 .execute(params![queue, state.as_str(), next])?;
@@ -257,6 +258,23 @@ mod tests {
         let count = include_str!("../../tests/it/previous_release/add_count.sql");
         file.connection.execute(count, params!["q1", "completed", 1]).unwrap();
         file.clock.advance(Duration::from_secs(24 * 3600));
+        assert_eq!(sweep(&file).1, 1);
+    }
+
+    #[test]
+    fn a_job_that_ends_after_one_whose_key_is_held_on_is_pruned_in_its_time() {
+        let file = idle(1);
+        let held = "UPDATE jobs SET kept_from = kept_from + 5000; UPDATE counts SET prune_at = 0";
+        file.connection.execute_batch(held).unwrap();
+        assert_eq!(sweep(&file).1, 0);
+        let copy = "INSERT INTO jobs (seq, id, kind, version, queue, state, priority, rank, run_at, max_attempts, max_crashes,
+                                      state_at, created_at, finished_at, kept_from, args)
+                    VALUES (2, 'j2', 'k', 1, 'q1', 'completed', 0, 1, 1, 3, 5, 1, 1, ?1, ?1, '{}')";
+        file.connection.execute(copy, [file.clock.now().0]).unwrap();
+        file.connection.execute("UPDATE counts SET n = 2", []).unwrap();
+        file.clock.advance(Duration::from_secs(24 * 3600));
+        assert_eq!(sweep(&file).1, 1);
+        file.clock.advance(Duration::from_secs(5));
         assert_eq!(sweep(&file).1, 1);
     }
 

@@ -4,6 +4,7 @@ use rusqlite::{Connection, Statement};
 pub(crate) struct Statements<'c> {
     pub(super) insert: Statement<'c>,
     pub(super) candidates: Statement<'c>,
+    pub(super) jobs_of_group: Statement<'c>,
     pub(super) claim: Statement<'c>,
     pub(super) claim_keyed: Statement<'c>,
     pub(super) completable: Statement<'c>,
@@ -23,6 +24,7 @@ impl<'c> Statements<'c> {
         Ok(Self {
             insert: connection.prepare(include_str!("../sql/insert_job.sql"))?,
             candidates: connection.prepare(include_str!("../sql/claim_candidates.sql"))?,
+            jobs_of_group: connection.prepare(include_str!("../sql/jobs_of_group.sql"))?,
             claim: connection.prepare(include_str!("../sql/claim_job.sql"))?,
             claim_keyed: connection.prepare(include_str!("../sql/claim_keyed_job.sql"))?,
             completable: connection.prepare(include_str!("../sql/completable_job.sql"))?,

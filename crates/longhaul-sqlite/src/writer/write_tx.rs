@@ -12,6 +12,7 @@ use super::limits::Key;
 use super::statements::Statements;
 use crate::error::{fault, panicked, unavailable};
 use crate::lease_clock::{LeaseClock, LeaseTime};
+use crate::limit_key::InUse;
 use crate::sequence::Sequence;
 
 /// A transaction: what the operations of `enqueue.rs`, `claim.rs`, … work on. One serves after the other, so that
@@ -43,6 +44,8 @@ pub(crate) struct WriteTx<'c> {
     pub(super) has_groups: bool,
     /// The limit keys and the queues that this transaction has looked at.
     pub(super) keys: HashMap<String, Key>,
+    /// What may be looked for of limit keys, where this transaction has looked at any.
+    pub(super) limits_in_use: Option<InUse>,
     pub(super) fair: HashMap<String, Option<FairQueue>>,
     /// True where this store holds the lock file, so that a successor may take over from its workers.
     pub(super) owner: bool,
@@ -163,6 +166,7 @@ impl<'c> WriteTx<'c> {
             has_fair_queues: false,
             has_groups: false,
             keys: HashMap::new(),
+            limits_in_use: None,
             fair: HashMap::new(),
             owner,
             isolation: Isolation::Together,
@@ -282,6 +286,7 @@ impl<'c> WriteTx<'c> {
 
     fn forget_limits(&mut self) {
         self.keys.clear();
+        self.limits_in_use = None;
         self.fair.clear();
     }
 

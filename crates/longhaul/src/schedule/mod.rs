@@ -13,7 +13,7 @@ mod timing;
 
 pub use kept::Origin;
 pub use scheduler::Scheduler;
-pub use schedules::{Put, ScheduleInfo, Schedules};
+pub use schedules::{Put, ScheduleInfo, Schedules, Tick};
 pub use timing::Timing;
 
 use std::time::Duration;

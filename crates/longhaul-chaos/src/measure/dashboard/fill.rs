@@ -103,7 +103,9 @@ fn job(number: usize, queue: String) -> Result<NewJob> {
     let mut job =
         NewJob { queue: queue.into(), ..NewJob::new(KINDS[number % KINDS.len()], Json::new(&args)?) };
     job.labels.insert("tenant".into(), format!("tenant-{}", number % TENANTS));
-    job.limit_key = number.is_multiple_of(10).then(|| format!("provider-{}", number / 10 % PROVIDERS));
+    if number.is_multiple_of(10) {
+        job.limit_keys.push(format!("provider-{}", number / 10 % PROVIDERS));
+    }
     Ok(job)
 }
 

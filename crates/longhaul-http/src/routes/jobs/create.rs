@@ -79,14 +79,38 @@ pub(crate) async fn create(
     } else if on_disconnect == OnDisconnect::CancelJob {
         abandoned.job = Some(enqueued.id.clone());
     }
-    let standing = if enqueued.is_duplicate() { Standing::Existing(duplicates) } else { Standing::Created };
-    let mut response = answer(&api, &job, &enqueued.id, standing, wait, mount.base()).await.into_response();
+    let response = tell(&api, &job, &enqueued, duplicates, wait, mount.base()).await;
     abandoned.job = None;
+    Ok(response)
+}
+
+/// Enqueues a job that was found good, and answers as for one that was asked for.
+pub(crate) async fn enqueue(
+    api: &Api,
+    job: NewJob,
+    duplicates: Duplicates,
+    wait: Option<Duration>,
+    base: &str,
+) -> Result<Response, Problem> {
+    let enqueued = enqueue_one(api, job.clone()).await?;
+    Ok(tell(api, &job, &enqueued, duplicates, wait, base).await)
+}
+
+async fn tell(
+    api: &Api,
+    job: &NewJob,
+    enqueued: &Enqueued,
+    duplicates: Duplicates,
+    wait: Option<Duration>,
+    base: &str,
+) -> Response {
+    let standing = if enqueued.is_duplicate() { Standing::Existing(duplicates) } else { Standing::Created };
+    let mut response = answer(api, job, &enqueued.id, standing, wait, base).await.into_response();
     // That the earlier request's job is gone is an answer to it, too; that it cannot be looked up is none.
     if standing == Standing::Existing(Duplicates::Replay) && !response.status().is_server_error() {
         idempotency::mark_replayed(response.headers_mut());
     }
-    Ok(response)
+    response
 }
 
 fn prepare(request: JobRequest, api: &Api, wait: Option<Duration>) -> Result<Prepared, Problem> {

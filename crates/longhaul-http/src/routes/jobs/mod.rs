@@ -16,6 +16,8 @@ mod why;
 mod ws;
 
 pub use body::{ChildrenBody, ErrorBody, JobBody, ProgressBody};
+pub(crate) use create::enqueue;
+pub(crate) use request::{JobRequest, OnDisconnect};
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;

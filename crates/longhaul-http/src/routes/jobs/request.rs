@@ -98,6 +98,11 @@ pub(crate) enum OnDisconnect {
 }
 
 impl JobRequest {
+    /// The args that are asked for.
+    pub(crate) fn args(&self) -> &Json {
+        &self.args
+    }
+
     /// The job that is asked for, with its kind's defaults; nothing where something is wrong with it, which is
     /// then among the faults.
     pub(crate) fn prepare(self, api: &Api, faults: &mut Faults) -> Option<Prepared> {
@@ -119,9 +124,9 @@ impl JobRequest {
         let default_attempts = info.as_ref().map_or(DEFAULT_MAX_ATTEMPTS, |info| info.max_attempts);
         let has_key = self.key.is_some();
         let limit_keys = match (self.limit_keys, self.key) {
-            (Some(_), Some(_)) => {
-                faults.add(Code::Invalid, "key", "must not be given together with limit_keys");
-                Vec::new()
+            (Some(limit_keys), Some(key)) if !limit_keys.contains(&key) => {
+                faults.add(Code::Invalid, "key", "must be one of limit_keys, where both are given");
+                limit_keys
             }
             (limit_keys, key) => limit_keys.unwrap_or_else(|| key.into_iter().collect()),
         };

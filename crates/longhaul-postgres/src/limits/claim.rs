@@ -1,0 +1,285 @@
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use longhaul::{Claim, Claimed, Cost, Policy, QueueSlots, Result, split_keys};
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use crate::claim::{Groups, Next, read_next};
+use crate::limits::choice::{Bound, Choice, Chosen, End, Group, Head, Place, Rest, Turns};
+use crate::limits::gates::Gate;
+use crate::limits::{BEHIND_OTHERS, count, rank_of};
+use crate::row::{rows_at_most, signed};
+use crate::write_tx::WriteTx;
+
+/// Gates that one claim looks behind.
+const GATES_AT_ONCE: i64 = 500;
+/// Open groups that are read at once: beyond the jobs that are wanted, and at most.
+const GROUPS_MORE: usize = 8;
+const GROUPS_AT_ONCE: usize = 200;
+/// The most groups that one claim closes, and the most rounds that it takes: the writer looks again in its next transaction.
+const CLOSED_AT_ONCE: usize = 300;
+const ROUNDS: usize = 64;
+
+/// A claim of one queue, as its statements want it.
+struct Wanted<'c> {
+    claim: &'c Claim,
+    queue: &'c str,
+    kinds: Vec<&'c str>,
+    versions: Vec<i64>,
+    /// Jobs that another transaction holds.
+    held: HashSet<i64>,
+    /// Joined keys of groups that closed ones of the same keys keep back.
+    kept_back: Vec<String>,
+}
+
+impl WriteTx<'_> {
+    /// Claims jobs of a queue with limit keys and without; those without alone, while another transaction has the lock.
+    pub(crate) async fn claim_with_groups(
+        &mut self,
+        queue: &QueueSlots,
+        claim: &Claim,
+        claimed: &mut Vec<Claimed>,
+    ) -> Result<()> {
+        if !self.fold_limits().await? {
+            let plain = self.next_jobs(&queue.queue, queue.slots, claim, Groups::PassedOver).await?;
+            return self.hand_over(&queue.queue, plain.unwrap_or_default(), claimed).await;
+        }
+        let known = claim.kinds.iter().map(|known| (known.kind.as_str(), i64::from(known.version)));
+        let (kinds, versions): (Vec<&str>, Vec<i64>) = known.unzip();
+        let mut wanted = Wanted {
+            claim,
+            queue: &queue.queue,
+            kinds,
+            versions,
+            held: HashSet::new(),
+            kept_back: Vec::new(),
+        };
+        self.read_prefixes().await?;
+        let values: [&(dyn ToSql + Sync); 5] =
+            [&wanted.queue, &wanted.kinds, &wanted.versions, &self.now.0, &GATES_AT_ONCE];
+        let (facts, due) = futures::try_join!(
+            self.rows("claim", include_str!("../sql/queue_facts.sql"), &values[..1]),
+            self.rows("claim", include_str!("../sql/due_gates.sql"), &values),
+        )?;
+        let Some(facts) = facts.first().filter(|facts| !facts.get::<_, bool>(0)) else { return Ok(()) };
+        let mut turns = facts.get::<_, Option<i64>>(1).map(|latest| Turns {
+            latest: count(latest),
+            plain: count(facts.get(2)),
+            ..Turns::default()
+        });
+        due.iter().for_each(|row| self.limits.keys.note(row, 0));
+        let mut gates: Vec<Gate> = due.iter().map(Gate::read).collect();
+        let (mut closed, mut free) = (0, queue.slots);
+        for round in 1.. {
+            let (choice, end) = self.choose(&wanted, &mut gates, turns.take(), free).await?;
+            let Choice { groups, chosen, closings, .. } = choice;
+            turns = choice.turns;
+            let taken = self.take_chosen(&mut wanted, &chosen, &groups, turns.as_mut()).await?;
+            self.close_groups(wanted.queue, &mut gates, &closings).await?;
+            let is_short = taken.len() < chosen.len();
+            let kept_back = groups.iter().filter(|group| group.is_kept_back);
+            wanted.kept_back.extend(kept_back.map(|group| group.limit_key.clone()));
+            free -= taken.len().min(free);
+            closed += closings.len();
+            self.hand_over(wanted.queue, taken, claimed).await?;
+            if free == 0 || (end == End::Over && !is_short) {
+                break;
+            }
+            if closed >= CLOSED_AT_ONCE || round >= ROUNDS {
+                self.effects.stopped_early.insert(queue.queue.clone());
+                break;
+            }
+        }
+        self.settle_gates(wanted.queue, &gates).await
+    }
+
+    /// Reads the groups and jobs that come first, and chooses among them.
+    async fn choose(
+        &mut self,
+        wanted: &Wanted<'_>,
+        gates: &mut [Gate],
+        turns: Option<Turns>,
+        free: usize,
+    ) -> Result<(Choice, End)> {
+        self.open_groups(wanted.queue, gates, free).await?;
+        let most = (free + GROUPS_MORE).min(GROUPS_AT_ONCE);
+        let (groups, jobs) = (rows_at_most(most), rows_at_most(free));
+        let values: [&(dyn ToSql + Sync); 6] =
+            [&wanted.queue, &wanted.kinds, &wanted.versions, &groups, &jobs, &wanted.kept_back];
+        let plain: [&(dyn ToSql + Sync); 4] = [&wanted.queue, &wanted.kinds, &wanted.versions, &jobs];
+        let (groups, plain) = futures::try_join!(
+            self.rows("claim", include_str!("../sql/next_groups.sql"), &values),
+            self.rows("claim", include_str!("../sql/next_plain_jobs.sql"), &plain),
+        )?;
+        let groups = read_groups(&groups, free, &wanted.held);
+        let mut bounds: Vec<Bound> = gates.iter().filter_map(Gate::bound).collect();
+        if groups.len() == most {
+            bounds.extend(groups.last().map(|last| Bound { place: last.stored_place(), gate: None }));
+        }
+        self.read_keys(groups.iter().flat_map(|group| &group.keys)).await?;
+        let mut choice = Choice {
+            groups,
+            plain: plain
+                .iter()
+                .map(|row| head(row, 0))
+                .filter(|job| !wanted.held.contains(&job.seq))
+                .collect(),
+            turns,
+            bounds,
+            keys: std::mem::take(&mut self.limits.keys),
+            now: self.now,
+            chosen: Vec::new(),
+            closings: Vec::new(),
+        };
+        let end = choice.choose(free);
+        self.limits.keys = std::mem::take(&mut choice.keys);
+        Ok((choice, end))
+    }
+
+    /// Claims the jobs that were chosen, in their order, and writes what that changes. Jobs that another transaction holds
+    /// stay, and are looked at again by the next claim.
+    async fn take_chosen(
+        &mut self,
+        wanted: &mut Wanted<'_>,
+        chosen: &[Chosen],
+        groups: &[Group],
+        turns: Option<&mut Turns>,
+    ) -> Result<Vec<Next>> {
+        let seqs: Vec<i64> = chosen.iter().map(|job| job.seq).collect();
+        let rates = self.limits.keys.take_rates();
+        let until = self.time.plus(wanted.claim.lease_for).0;
+        let worker = wanted.claim.worker.id.as_str();
+        let values: [&(dyn ToSql + Sync); 5] = [&seqs, &self.now.0, &worker, &until, &self.claim_number];
+        // Sent together, and done in this order.
+        let (rows, (), (), ()) = futures::try_join!(
+            self.rows("claim", include_str!("../sql/claim_chosen_jobs.sql"), &values),
+            self.move_groups(wanted.queue, groups),
+            self.write_rates(&rates),
+            self.write_turns(wanted.queue, turns),
+        )?;
+        let mut taken: HashMap<i64, Next> = rows.iter().map(read_next).map(|next| (next.seq, next)).collect();
+        let mut in_order = Vec::with_capacity(taken.len());
+        for job in chosen {
+            match (taken.remove(&job.seq), job.group.and_then(|number| groups.get(number))) {
+                (Some(next), _) => in_order.push(next),
+                (None, Some(group)) => {
+                    self.limits.keys.give_back(&group.keys, &job.cost);
+                    let place = job.rank + BEHIND_OTHERS;
+                    let sql = include_str!("../sql/note_arrival.sql");
+                    let values: [&(dyn ToSql + Sync); 6] =
+                        [&wanted.queue, &group.limit_key, &group.kind, &group.version, &place, &job.seq];
+                    self.rows("claim", sql, &values).await?;
+                    wanted.held.insert(job.seq);
+                }
+                (None, None) => drop(wanted.held.insert(job.seq)),
+            }
+        }
+        Ok(in_order)
+    }
+
+    /// Writes where groups stand now.
+    async fn move_groups(&self, queue: &str, groups: &[Group]) -> Result<()> {
+        let (mut kinds, mut versions, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut ranks, mut seqs, mut closed_by) = (Vec::new(), Vec::new(), Vec::new());
+        for group in groups {
+            let front = group.front();
+            if front == Some(group.stored) && group.closed_by.is_none() {
+                continue;
+            }
+            kinds.push(group.kind.as_str());
+            versions.push(group.version);
+            keys.push(group.limit_key.as_str());
+            ranks.push(front.map_or(i64::MAX, |(rank, _)| rank + BEHIND_OTHERS));
+            seqs.push(front.map_or(i64::MAX, |(_, seq)| seq));
+            closed_by.push(if front.is_none() { Some("") } else { group.closed_by.as_deref() });
+        }
+        if kinds.is_empty() {
+            return Ok(());
+        }
+        let values: [&(dyn ToSql + Sync); 7] = [&queue, &kinds, &versions, &keys, &ranks, &seqs, &closed_by];
+        self.rows("move groups", include_str!("../sql/move_groups.sql"), &values).await.map(drop)
+    }
+
+    async fn write_rates(&self, rates: &[(String, Option<String>, i64)]) -> Result<()> {
+        if rates.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<&str> = rates.iter().map(|(key, ..)| key.as_str()).collect();
+        let texts: Vec<Option<&str>> = rates.iter().map(|(_, rate, _)| rate.as_deref()).collect();
+        let free_at: Vec<i64> = rates.iter().map(|(.., free_at)| *free_at).collect();
+        let sql = include_str!("../sql/set_rates.sql");
+        self.rows("take of a rate", sql, &[&keys, &texts, &free_at]).await.map(drop)
+    }
+
+    async fn write_turns(&self, queue: &str, turns: Option<&mut Turns>) -> Result<()> {
+        let Some(turns) = turns.filter(|turns| !turns.unwritten.is_empty()) else { return Ok(()) };
+        let unwritten = std::mem::take(&mut turns.unwritten);
+        let keys: Vec<&str> = unwritten.keys().map(String::as_str).collect();
+        let next: Vec<i64> = unwritten.values().map(|turn| signed(*turn)).collect();
+        let sql = include_str!("../sql/take_turns.sql");
+        let latest = signed(turns.latest);
+        self.rows("take turns", sql, &[&queue, &keys, &next, &latest]).await.map(drop)
+    }
+}
+
+/// Reads the rows of next_groups.sql, each of which is a job, or a group without any.
+fn read_groups(rows: &[Row], free: usize, held: &HashSet<i64>) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for row in rows {
+        let name = (row.get::<_, &str>(0), row.get::<_, i64>(1), row.get::<_, &str>(2));
+        let is_next = groups
+            .last()
+            .is_none_or(|last| (last.kind.as_str(), last.version, last.limit_key.as_str()) != name);
+        if is_next {
+            groups.push(Group {
+                kind: name.0.to_owned(),
+                version: name.1,
+                limit_key: name.2.to_owned(),
+                keys: split_keys(Some(name.2)),
+                turn: count(row.get(3)),
+                turn_key: row.get(4),
+                stored: (rank_of(row.get(5)), row.get(6)),
+                jobs: VecDeque::new(),
+                rest: Rest::None,
+                closed_by: None,
+                behind: row.get::<_, Option<i64>>(10).map(|rank| (rank_of(rank), row.get(11))),
+                is_kept_back: false,
+            });
+        }
+        if let Some(group) = groups.last_mut().filter(|_| row.get::<_, Option<i64>>(7).is_some()) {
+            group.jobs.push_back(head(row, 7));
+        }
+    }
+    let most = jobs_of_each(free, groups.len());
+    for group in &mut groups {
+        if let Some(last) = group.jobs.back().filter(|_| group.jobs.len() == most) {
+            group.rest = Rest::From(last.rank, last.seq + 1);
+        }
+        group.jobs.retain(|job| !held.contains(&job.seq));
+    }
+    groups
+}
+
+/// The jobs that next_groups.sql reads of each group.
+fn jobs_of_each(free: usize, groups: usize) -> usize {
+    1 + (2 * free / groups.max(1)).max(free.min(3))
+}
+
+/// Reads a job's number, place and policy.
+fn head(row: &Row, column: usize) -> Head {
+    let policy = row.get::<_, Option<&str>>(column + 2);
+    // One that cannot be read is found out when the job is claimed.
+    let cost = policy.and_then(|text| serde_json::from_str::<Policy>(text).ok());
+    Head {
+        seq: row.get(column),
+        rank: rank_of(row.get(column + 1)),
+        cost: cost.map_or(Cost::default(), |policy| policy.cost),
+    }
+}
+
+impl Group {
+    fn stored_place(&self) -> Place {
+        let (rank, seq) = self.stored;
+        Place { turn: self.turn, turn_key: self.turn_key.clone(), rank, seq }
+    }
+}

@@ -1,0 +1,187 @@
+//! Limit keys: what is taken of them, and the groups in which their jobs wait.
+//!
+//! The jobs of one queue, kind, version and set of keys wait as a group, which is one row whatever their number. A claim
+//! reads open groups by their places, and closes those that a key keeps back; each waits behind that key's gate, where no
+//! claim reads it again before the gate opens: by a slot that is given back, by time, or by hand.
+//!
+//! All of this is written under one lock, which a claim tries and never awaits: one that does not get it takes jobs
+//! without keys, and looks again soon. Whatever else happens to jobs with keys, by any release's statement, a trigger adds
+//! to `slot_changes` and `arrivals`, where nobody waits for anybody; whoever holds the lock folds that in first. So what is
+//! taken of a key is the sum of what committed transactions have taken and given back.
+//!
+//! | file | what |
+//! |---|---|
+//! | `keys` | the keys that a transaction has looked at, and what it has taken of them |
+//! | `choice` | which jobs are claimed next, and which groups are closed: no statements |
+//! | `claim` | a claim of jobs with keys and without |
+//! | `gates` | the gates that are looked behind |
+
+mod choice;
+mod claim;
+mod gates;
+mod keys;
+
+use longhaul::{Json, KeyConfig, QueueConfig, Result, Timestamp};
+
+pub(crate) use self::keys::{Keys, key_config, key_state};
+use crate::error::key_locked;
+use crate::row::{rows_at_most, unsigned};
+use crate::write_tx::WriteTx;
+
+/// Arrivals that are folded in at once; the others are by the next transaction.
+const FOLDED_AT_ONCE: usize = 2_000;
+/// Gates that are opened at once where the limits of a prefix are set.
+const OPENED_AT_ONCE: usize = 1_000;
+
+/// The distance between the places of jobs with limit keys and those without: see `place` in `migrations/0005_limits.sql`.
+const BEHIND_OTHERS: i64 = 1 << 60;
+
+/// A job's rank among all jobs, with limit keys and without, of its place in the tables.
+pub(crate) fn rank_of(place: i64) -> i64 {
+    if place >= BEHIND_OTHERS / 2 { place - BEHIND_OTHERS } else { place }
+}
+
+/// The limits as far as a transaction knows them.
+#[derive(Default)]
+pub(crate) struct Limits {
+    lock: Lock,
+    keys: Keys,
+    /// Set once a run has given slots back, or a key was opened by hand: somebody may wait for that.
+    pub(crate) has_opened: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Lock {
+    #[default]
+    Untried,
+    /// Another transaction holds it.
+    Elsewhere,
+    /// And what has happened before is folded in.
+    Held,
+}
+
+impl Limits {
+    pub(crate) fn is_held(&self) -> bool {
+        self.lock == Lock::Held
+    }
+}
+
+impl WriteTx<'_> {
+    /// Folds in what has happened to jobs with keys, and tells the queues in which gates have opened. False where another
+    /// transaction holds the lock: then it is done soon.
+    pub(crate) async fn fold_limits(&mut self) -> Result<bool> {
+        if self.limits.lock == Lock::Untried {
+            let rows = self.rows("lock limits", include_str!("../sql/lock_limits.sql"), &[]).await?;
+            let is_locked = rows.first().is_some_and(|row| row.get(0));
+            self.limits.lock = if is_locked { Lock::Held } else { Lock::Elsewhere };
+            if is_locked {
+                self.fold().await?;
+            }
+        }
+        self.effects.fold_later |= !self.limits.is_held();
+        Ok(self.limits.is_held())
+    }
+
+    async fn fold(&mut self) -> Result<()> {
+        let most = rows_at_most(FOLDED_AT_ONCE);
+        let now = self.now.0;
+        let slots: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&now];
+        let arrivals: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&most];
+        let (opened, folded) = futures::try_join!(
+            self.rows("add up slots", include_str!("../sql/fold_slots.sql"), &slots),
+            self.rows("group jobs", include_str!("../sql/fold_arrivals.sql"), &arrivals),
+        )?;
+        for row in &opened {
+            self.effects.available.extend(row.get::<_, Option<String>>(0));
+            if let Some(prefix) = row.get::<_, Option<&str>>(1) {
+                self.open_prefix(prefix).await?;
+            }
+        }
+        self.effects.fold_later |= folded.first().is_some_and(|row| row.get::<_, i64>(0) >= most);
+        Ok(())
+    }
+
+    async fn open_prefix(&mut self, prefix: &str) -> Result<()> {
+        let (sql, most) = (include_str!("../sql/open_prefix.sql"), rows_at_most(OPENED_AT_ONCE));
+        let beginning = prefix.trim_end_matches('*');
+        let opened = self.rows("open gates", sql, &[&beginning, &self.now.0, &most]).await?;
+        if opened.len() == OPENED_AT_ONCE {
+            self.note_slots(prefix).await?;
+            self.effects.fold_later = true;
+        }
+        self.effects.available.extend(opened.iter().map(|row| row.get::<_, String>(0)));
+        Ok(())
+    }
+
+    async fn note_slots(&self, key: &str) -> Result<()> {
+        self.rows("open a key", include_str!("../sql/note_slots.sql"), &[&key]).await.map(drop)
+    }
+
+    /// Sets the limits of a key, or takes them away.
+    pub(crate) async fn set_key(&mut self, key: &str, config: Option<&str>) -> Result<()> {
+        match config {
+            Some(config) => {
+                self.rows("configure a key", include_str!("../sql/set_key.sql"), &[&key, &config]).await?
+            }
+            None => self.rows("configure a key", include_str!("../sql/unset_key.sql"), &[&key]).await?,
+        };
+        self.note_slots(key).await?;
+        self.limits.has_opened = true;
+        Ok(())
+    }
+
+    /// Ends the pause of a key.
+    pub(crate) async fn resume_key(&mut self, key: &str) -> Result<()> {
+        self.rows("resume a key", include_str!("../sql/resume_limit_key.sql"), &[&key]).await?;
+        self.note_slots(key).await?;
+        self.limits.has_opened = true;
+        Ok(())
+    }
+
+    /// Pauses a limit key, and answers when the pause ends, which another run may have set further off.
+    pub(crate) async fn pause_key(&self, key: &str, until: Timestamp) -> Result<Timestamp> {
+        let sql = include_str!("../sql/pause_limit_key.sql");
+        let rows = self.rows("pause a limit key", sql, &[&key, &until.0]).await?;
+        Ok(rows.first().map_or(until, |row| Timestamp(row.get(0))))
+    }
+
+    /// Sets a queue's configuration. One that becomes fair, or is so no more, has all turns begin anew.
+    pub(crate) async fn set_queue(&mut self, queue: &str, config: &QueueConfig) -> Result<()> {
+        let text = Json::new(config)?;
+        let sql = include_str!("../sql/set_queue.sql");
+        self.rows("configure a queue", sql, &[&queue, &text.as_str()]).await?;
+        let rows = self.rows("configure a queue", include_str!("../sql/is_fair.sql"), &[&queue]).await?;
+        if rows.first().is_some_and(|row| row.get::<_, bool>(0)) == config.fair {
+            return Ok(());
+        }
+        if !self.fold_limits().await? {
+            return Err(key_locked());
+        }
+        let sql = match config.fair {
+            true => include_str!("../sql/set_fair.sql"),
+            false => include_str!("../sql/set_unfair.sql"),
+        };
+        self.rows("configure a queue", sql, &[&queue]).await.map(drop)
+    }
+
+    /// Folds in what has happened, and forgets groups and keys that nothing is left of; where another transaction holds
+    /// the lock, the next sweep does.
+    pub(crate) async fn tidy_limits(&mut self, limit: i64) -> Result<()> {
+        if self.fold_limits().await? {
+            let micros = self.now.0.saturating_mul(1_000);
+            let sql = include_str!("../sql/tidy_limits.sql");
+            self.rows("forget keys", sql, &[&micros, &limit]).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A count or a turn, of which a hand in the tables may have made anything.
+fn count(number: i64) -> u64 {
+    unsigned(number)
+}
+
+/// The limits of a configuration as the tables keep it. One that cannot be read is none.
+pub(crate) fn config_text(config: Option<&KeyConfig>) -> Result<Option<String>> {
+    config.map(|config| Ok(Json::new(config)?.as_str().to_owned())).transpose()
+}

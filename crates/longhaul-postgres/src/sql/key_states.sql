@@ -1,0 +1,9 @@
+-- What is taken of keys, and their limits.
+-- in: keys    out: key, used, rate, rate_free_at, until when it is paused, its own limits
+-- index: the primary keys of limit_keys, pauses and key_configs
+SELECT asked.key, coalesce(taken.used, 0), taken.rate, coalesce(taken.rate_free_at, 0), pauses.until, own.config
+FROM unnest($1::text[]) AS asked (key)
+-- One look-up for each, whatever the server has counted: see ARCHITECTURE.md on small tables.
+LEFT JOIN LATERAL (SELECT used, rate, rate_free_at FROM limit_keys WHERE key = asked.key OFFSET 0) AS taken ON true
+LEFT JOIN LATERAL (SELECT until FROM pauses WHERE limit_key = asked.key OFFSET 0) AS pauses ON true
+LEFT JOIN LATERAL (SELECT config FROM key_configs WHERE key = asked.key OFFSET 0) AS own ON true

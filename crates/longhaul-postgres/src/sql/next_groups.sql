@@ -1,0 +1,46 @@
+-- The open groups of a queue that come first, by their places, each with its first jobs.
+-- in: queue, kinds, newest version of each, the most groups, how many jobs are wanted, joined keys that are passed over
+-- out: kind, version, limit_key, turn, turn_key, rank, seq of the group; seq, rank and policy of a job (null: it has none);
+--      rank and seq of the first closed group of the same keys, which goes before what stands behind it (null: there is none)
+-- index: limit_groups_open, once for each kind and version; jobs_available_by_keys and the primary key, once for each group
+WITH first AS MATERIALIZED (
+  SELECT groups.*
+  FROM unnest($2::text[], $3::bigint[]) AS source (of_kind, newest)
+  CROSS JOIN LATERAL (
+    WITH RECURSIVE present AS (
+      (SELECT version FROM limit_groups
+       WHERE closed_by IS NULL AND queue = $1 AND kind = of_kind AND version <= newest
+       ORDER BY version LIMIT 1)
+      UNION ALL
+      SELECT (SELECT g.version FROM limit_groups g
+              WHERE g.closed_by IS NULL AND g.queue = $1 AND g.kind = of_kind
+                AND g.version > present.version AND g.version <= newest
+              ORDER BY g.version LIMIT 1)
+      FROM present WHERE present.version IS NOT NULL
+    )
+    SELECT version AS of_version FROM present WHERE version IS NOT NULL
+  ) AS versions
+  CROSS JOIN LATERAL (
+    SELECT kind, version, limit_key, turn, turn_key, rank, seq FROM limit_groups
+    WHERE closed_by IS NULL AND queue = $1 AND kind = of_kind AND version = of_version AND limit_key <> ALL ($6::text[])
+    ORDER BY turn, turn_key, rank, seq LIMIT $4
+  ) AS groups
+  ORDER BY turn, turn_key, rank, seq LIMIT $4
+)
+SELECT first.kind, first.version, first.limit_key, first.turn, first.turn_key, first.rank, first.seq,
+  waiting.seq, waiting.rank, waiting.policy, closed.rank, closed.seq
+FROM first
+LEFT JOIN LATERAL (
+  SELECT seq, rank, policy FROM jobs
+  WHERE state = 'available' AND queue = $1 AND limit_key = first.limit_key AND kind = first.kind
+    AND version = first.version AND (rank, seq) >= (first.rank, first.seq)
+  ORDER BY rank, seq LIMIT (SELECT 1 + greatest($5::bigint * 2 / greatest(count(*), 1), least($5, 3)) FROM first)
+) AS waiting ON true
+LEFT JOIN LATERAL (
+  SELECT rank, seq FROM limit_groups AS other
+  WHERE other.queue = $1 AND other.limit_key = first.limit_key AND other.closed_by <> '' AND EXISTS (
+    SELECT FROM unnest($2::text[], $3::bigint[]) AS source (of_kind, newest)
+    WHERE of_kind = other.kind AND other.version <= newest)
+  ORDER BY rank, seq LIMIT 1
+) AS closed ON true
+ORDER BY first.turn, first.turn_key, first.rank, first.seq, first.kind, first.version, first.limit_key, waiting.rank, waiting.seq

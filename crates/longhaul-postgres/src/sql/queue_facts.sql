@@ -1,0 +1,20 @@
+-- A queue as a claim that looks at groups has to know it. Jobs without keys that have come anew to a fair queue begin with the
+-- turn that was taken last.
+-- in: queue
+-- out: true where it is paused; the latest turn, where it is fair (null: it is not); the turn of its jobs without keys
+-- index: the primary keys; jobs_available, one step for each kind and version, in a fair queue
+WITH fair AS MATERIALIZED (
+  SELECT turn FROM fair_queues WHERE queue = $1
+), plain AS MATERIALIZED (
+  SELECT turn, is_empty FROM limit_turns WHERE queue = $1 AND limit_key = ''
+), come AS (
+  INSERT INTO limit_turns (queue, limit_key, turn, is_empty)
+  SELECT $1, '', fair.turn, false FROM fair
+  WHERE coalesce((SELECT is_empty FROM plain), true) AND has_plain_jobs($1)
+  ON CONFLICT (queue, limit_key) DO UPDATE SET turn = greatest(limit_turns.turn, excluded.turn), is_empty = false
+  RETURNING turn
+)
+SELECT
+  EXISTS (SELECT FROM paused_queues WHERE queue = $1),
+  (SELECT turn FROM fair),
+  coalesce((SELECT turn FROM come), (SELECT turn FROM plain), 0)
