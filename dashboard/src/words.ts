@@ -43,6 +43,9 @@ export function milliseconds(ms: number): string {
 
 const two = (much: number, unit: string, rest: number, lesser: string) => `${much} ${unit}${rest === 0 ? "" : ` ${rest} ${lesser}`}`;
 
+/** True for the end of a pause that lasts until somebody ends it: the last moment that a server can write. */
+export const isForEver = (at: string): boolean => at.startsWith("9999-");
+
 export const between = (from: string, to: string | number): string =>
   milliseconds(Math.max(0, (typeof to === "number" ? to : Date.parse(to)) - Date.parse(from)));
 

@@ -30,7 +30,7 @@ for (const [role, mayAct, maySet] of [["viewer", false, false], ["operator", tru
     const server = await serve(t, { env: { LONGHAUL_ADMIN_TOKEN: ADMIN } });
     const visitor = await visit(t, server);
     const { page } = visitor;
-    await server.call("POST", "jobs", { kind: "mail", queue: "post", args: {}, id: "one" }, bearer);
+    await server.call("POST", "jobs", { kind: "mail", queue: "post", args: {}, id: "one", limit_keys: ["tenant:7"] }, bearer);
     await visitor.open("/jobs");
     await page.getByLabel("Token").fill(server.token("--sub", "eva", "--role", role));
     await visitor.button("Sign in").click();
@@ -46,6 +46,11 @@ for (const [role, mayAct, maySet] of [["viewer", false, false], ["operator", tru
     await page.getByRole("row", { name: /^post/ }).waitFor();
     assert.equal(await visitor.button("Pause post").count(), mayAct ? 1 : 0);
     assert.equal(await visitor.button("Change what is kept of post").count(), maySet ? 1 : 0);
+    assert.equal(await visitor.button("Change the order of post").count(), maySet ? 1 : 0);
+    await page.getByRole("row", { name: /^tenant:7/ }).waitFor();
+    assert.equal(await visitor.button("Pause tenant:7").count(), mayAct ? 1 : 0);
+    assert.equal(await visitor.button("Limits of tenant:7").count(), maySet ? 1 : 0);
+    assert.equal(await visitor.button("Set limits of another key").count(), maySet ? 1 : 0);
     for (const name of ["Overview", "Errors", "Schedules", "Workers", "Kinds", "Batches"]) {
       await page.getByRole("link", { name, exact: true }).click();
       await page.getByRole("heading", { name, level: 1 }).waitFor();
@@ -59,6 +64,9 @@ for (const [role, mayAct, maySet] of [["viewer", false, false], ["operator", tru
       );
     assert.equal(await status("PATCH", "/api/queues/post", '{"retention":{"failed":{"count":5}}}'), maySet ? 200 : 403);
     assert.equal(await status("POST", "/api/queues/post/pause"), mayAct ? 200 : 403);
+    assert.equal(await status("PUT", "/api/keys/tenant:7", '{"slots":5}'), maySet ? 200 : 403);
+    assert.equal(await status("DELETE", "/api/keys/tenant:7"), maySet ? 204 : 403);
+    assert.equal(await status("POST", "/api/keys/tenant:7/pause"), mayAct ? 200 : 403);
     assert.equal(await status("POST", "/api/jobs/one/cancel"), mayAct ? 200 : 403);
     await visitor.button("sign out").click();
     await page.getByLabel("Token").waitFor();

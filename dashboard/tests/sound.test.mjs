@@ -11,11 +11,14 @@ async function busy(t) {
   const server = await serve(t);
   await declare(server, "mail", "post");
   await server.call("POST", "jobs/batch", [
-    { kind: "mail", queue: "post", args: { text: LONG }, max_attempts: 1, key: "tenant:7", labels: { tenant: LONG } },
+    { kind: "mail", queue: "post", args: { text: LONG }, max_attempts: 1, limit_keys: ["tenant:7", LONG], cost: { slots: 2 }, labels: { tenant: LONG } },
     { kind: LONG.slice(0, 60), queue: LONG.slice(0, 60), args: {} },
     { kind: "mail", queue: "post", args: {}, delay: 3_600 },
     { kind: "mail", queue: "post", args: {} },
+    { kind: "page", queue: "post", args: {}, limit_keys: ["tenant:7", `tenant:${LONG}`] },
   ]);
+  await server.call("PUT", "keys/tenant:*", { slots: 2, rate: { n: 90_000, per: 60 }, weight: 4 });
+  await server.call("PUT", `keys/${LONG}`, { slots: 1_000_000 });
   const run = await claim(server, "mail", "post");
   await run.say({ step: { name: LONG, output: 1 } });
   await run.say({ log: { level: "warn", message: LONG } });
@@ -36,7 +39,7 @@ for (const [width, colorScheme] of [[1440, "light"], [1440, "dark"], [360, "ligh
       ["/jobs?q=state:failed", "tr .state.failed"],
       [`/jobs/${id}`, ".waterfall"],
       [`/jobs/${running}`, ".now progress"],
-      ["/queues", "table.queues"],
+      ["/queues", "table.limit-keys"],
       ["/errors", ".groups > li"],
       ["/schedules", "h1"],
       ["/workers", ".workers > li"],
@@ -60,6 +63,17 @@ for (const [width, colorScheme] of [[1440, "light"], [1440, "dark"], [360, "ligh
     await visitor.button("Retry").click();
     await visitor.page.getByRole("dialog").waitFor();
     assert.deepEqual(await visitor.violations(), [], "a dialog");
+    await visitor.open("/queues");
+    for (const name of ["Limits of tenant:7", `Pause tenant:${LONG}`, "Take away the limits of tenant:*", "Change the order of post"]) {
+      await visitor.button(name).click();
+      const dialog = visitor.page.getByRole("dialog");
+      await dialog.waitFor();
+      const overflow = await dialog.evaluate((dialog) => dialog.scrollWidth - dialog.clientWidth);
+      assert.equal(overflow, 0, `the dialog of ${name} is wider than itself`);
+      assert.deepEqual(await visitor.violations(), [], name);
+      await visitor.button("Leave it", dialog).click();
+      await dialog.waitFor({ state: "detached" });
+    }
   });
 }
 

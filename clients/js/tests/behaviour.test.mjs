@@ -36,10 +36,10 @@ async function all(items) {
 
 const STORIES = {
   "a job has its options, and every field that the document gives it": async ({ client, fields }) => {
-    const options = { id: "a.b:c-1", priority: 3, max_attempts: 7, timeout: 9, key: "provider", labels: { tenant: "7" } };
+    const options = { id: "a.b:c-1", priority: 3, max_attempts: 7, timeout: 9, limit_keys: ["provider", "tenant:7"], cost: { slots: 2, rate: 0 }, labels: { tenant: "7" } };
     const job = await (await client.enqueue("k", { n: [1, null] }, options)).get();
-    const { kind, queue, args, state, attempt, id, priority, max_attempts, timeout, key, labels } = job;
-    assert.deepEqual({ id, priority, max_attempts, timeout, key, labels }, options);
+    const { kind, queue, args, state, attempt, id, priority, max_attempts, timeout, limit_keys, cost, labels, key } = job;
+    assert.deepEqual([{ id, priority, max_attempts, timeout, limit_keys, cost, labels }, key], [options, "provider"]);
     assert.deepEqual([kind, queue, args, state, attempt], ["k", "default", { n: [1, null] }, "available", 0]);
     assert.deepEqual(Object.keys(job).sort(), fields);
     assert.equal((await (await client.enqueue("k", 1, { delay: 60 })).get()).state, "scheduled");
@@ -147,6 +147,11 @@ const STORIES = {
       priority: [{ priority: 101 }, { priority: -101 }],
       timeout: [{ timeout: 0 }],
       "labels.a": [{ labels: { a: 1 } }],
+      limit_keys: [{ limit_keys: ["a", "b", "c", "d", "e"] }, { limit_keys: ["a", "a"] }],
+      "limit_keys[1]": [{ limit_keys: ["a", "b c"] }],
+      key: [{ key: "a b" }, { key: "a", limit_keys: ["b"] }],
+      "cost.slots": [{ cost: { slots: 0 } }, { cost: { slots: 1_000_001 } }],
+      "cost.rate": [{ cost: { rate: 1_000_001 } }],
     };
     for (const [field, all] of Object.entries(refusals)) {
       for (const options of all) await assert.rejects(client.enqueue("k", 1, options), (error) => isApiError(error, 422) && error.errors[0].field === field, JSON.stringify(options));
@@ -185,6 +190,79 @@ const STORIES = {
     const { config } = await client.queues.set("q", { retention: { failed: { count: 3 } } });
     assert.deepEqual(config.retention, { completed: { age: 86_400, count: null }, failed: { age: 1_209_600, count: 3 }, cancelled: { age: 86_400, count: null } });
     assert.deepEqual(await job.steps(), []);
+  },
+
+  "the limits of a key are its own or those of its longest prefix, and are taken away": async ({ client }) => {
+    const limits = { slots: 2, rate: { n: 90, per: 60 }, weight: 3 };
+    const set = await client.setKey("tenant:*", limits);
+    const told = { waiting: 0, running: 0, slots: 2, rate: { n: 90, per: 60, burst: 9 }, weight: 3, closed_until: null, rate_free_at: null };
+    assert.deepEqual(set, { key: "tenant:*", own: true, ...told });
+    assert.deepEqual(await client.key("tenant:7"), { key: "tenant:7", own: false, ...told });
+    await client.setKey("*", { slots: 1 });
+    assert.deepEqual([(await client.key("tenant:7")).slots, (await client.key("other")).slots], [2, 1]);
+    assert.equal((await client.setKey("tenant:7", {})).slots, null, "all of them at once");
+    for (const key of ["tenant:7", "tenant:*", "*"]) await client.removeKey(key);
+    const { slots, rate, weight, own } = await client.key("tenant:7");
+    assert.deepEqual([slots, rate, weight, own, await client.keys()], [null, null, 1, false, []]);
+    const refusals = [
+      [() => client.setKey("a", { slots: 0 }), "slots"],
+      [() => client.setKey("a", { weight: 1_001 }), "weight"],
+      [() => client.setKey("a", { rate: { n: 0, per: 1 } }), "rate.n"],
+      [() => client.setKey("a", { rate: { n: 1, per: 0 } }), "rate.per"],
+      [() => client.setKey("a", { rate: { n: 1, per: 1, burst: 0 } }), "rate.burst"],
+      [() => client.setKey("a", { most: 1 }), "most"],
+      [() => client.setKey("*a", { slots: 1 }), "key"],
+      [() => client.pauseKey("a*"), "key"],
+      [() => client.pauseKey("a", { for: -1 }), "for"],
+      [() => client.keysPage({ limit: 0 }), "limit"],
+    ];
+    for (const [refused, field] of refusals) await assert.rejects(refused(), (error) => isApiError(error, 422) && error.errors[0].field === field, field);
+  },
+
+  "keys are listed by prefix and queue, page by page": async ({ client }) => {
+    await client.enqueueMany([0, 1, 2].map((n) => ({ kind: "k", limit_keys: [`tenant:${n}`, "provider"] })));
+    await client.enqueue("k", 1, { queue: "mail", limit_keys: ["tenant:9"] });
+    const names = (keys) => keys.map(({ key }) => key);
+    assert.deepEqual(names(await client.keys()), ["provider", "tenant:0", "tenant:1", "tenant:2", "tenant:9"]);
+    assert.deepEqual(names(await client.keys({ queue: "mail" })), ["tenant:9"]);
+    const first = await client.keysPage({ prefix: "tenant:", limit: 3 });
+    assert.deepEqual([names(first.keys), first.next], [["tenant:0", "tenant:1", "tenant:2"], "tenant:2"]);
+    const second = await client.keysPage({ prefix: "tenant:", limit: 3, cursor: first.next });
+    assert.deepEqual([names(second.keys), second.next], [["tenant:9"], null]);
+    assert.equal((await client.key("provider")).waiting, 3);
+    assert.deepEqual((await all(client.jobs.list({ q: "key:tenant:1" }))).map(({ key }) => key), ["tenant:1"]);
+    assert.equal((await all(client.jobs.list({ q: "key:provider" }))).length, 3, "any of a job's keys");
+  },
+
+  "a paused key keeps its jobs waiting until it is resumed": async ({ client, server }) => {
+    const [held, other] = [await client.enqueue("k", 1, { limit_keys: ["tenant:7", "provider"] }), await client.enqueue("k", 2)];
+    const paused = await client.pauseKey("provider");
+    assert.ok(Date.parse(paused.closed_until) > Date.now() + 1e12, "until it is resumed");
+    assert.equal((await client.pauseKey("provider", { for: 60 })).closed_until, paused.closed_until, "a longer pause is not shortened");
+    const { state, reasons } = await held.why();
+    assert.deepEqual([state, reasons[0]], ["available", { rule: "paused_key", key: "provider", until: paused.closed_until }]);
+    assert.deepEqual((await other.why()).reasons.map(({ rule }) => rule), ["no_worker"]);
+    assert.deepEqual([(await client.resumeKey("provider")).closed_until, (await held.why()).reasons.map(({ rule }) => rule)], [null, ["no_worker"]]);
+    await server.run("k", () => "well");
+    assert.equal(await held.wait(), "well");
+  },
+
+  "no more of a key runs than it has slots, and slots are given back": async ({ client, server }) => {
+    await client.setKey("gpu", { slots: 3 });
+    const jobs = await client.enqueueMany([2, 2, 1, 1, 9].map((slots) => ({ kind: "train", limit_keys: ["gpu"], cost: { slots } })));
+    await server.run("train", async () => (await client.key("gpu")).running);
+    const taken = await Promise.all(jobs.map((job) => job.wait()));
+    assert.ok(taken.every((running) => running >= 1 && (running <= 3 || running === 9)), `${taken}`);
+    assert.equal(taken[4], 9, "what takes more than all slots runs alone");
+    assert.equal((await client.key("gpu")).running, 0);
+  },
+
+  "a queue lets its keys take turns": async ({ client }) => {
+    await client.enqueue("k", 1, { queue: "q" });
+    assert.equal((await client.queues.get("q")).config.fair, false);
+    const { config } = await client.queues.set("q", { fair: true });
+    assert.deepEqual([config.fair, config.retention.failed.count], [true, null]);
+    assert.equal((await client.queues.set("q", { retention: { failed: { count: 3 } } })).config.fair, true);
   },
 
   "a job that has ended runs again with other args": async ({ client, server }) => {

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { Longhaul, Parser, VERSION } from "@longhaul/client";
 import { parse, stringify } from "@longhaul/client/json";
 import { MemoryServer } from "@longhaul/client/testing";
-import { Fatal, Snooze } from "@longhaul/worker";
+import { Fatal, RateLimited, Snooze } from "@longhaul/worker";
 
 test("jobs of the server in memory end as the test says", async () => {
   const server = new MemoryServer();
@@ -78,6 +78,33 @@ test("whoever waits for a job of the server in memory hears of it, and a running
   await assert.rejects(stopped.wait(), { name: "JobCancelled" });
   await running;
   assert.deepEqual((await stopped.get()).errors, []);
+});
+
+test("the server in memory runs no more of a limit key than its slots, and nothing of a paused one", async () => {
+  const server = new MemoryServer();
+  const client = server.client();
+  await client.setKey("gpu:*", { slots: 1 });
+  const [one, two] = [await client.enqueue("train", 1, { limit_keys: ["gpu:0"] }), await client.enqueue("train", 2, { limit_keys: ["gpu:0"] })];
+  server.start(one.id);
+  assert.equal(await server.run("train", () => "well"), 0);
+  assert.deepEqual((await two.why()).reasons[0], { rule: "slots_key", key: "gpu:0", used: 1, of: 1 });
+  server.complete(one.id);
+  assert.equal(await server.run("train", () => "well"), 1);
+  assert.equal(await two.wait(), "well");
+
+  // Two programs of a test at once: the second one finds the slot taken.
+  await client.enqueueMany([3, 4].map((args) => ({ kind: "train", args, limit_keys: ["gpu:0"] })));
+  const both = await Promise.all([server.run("train", () => Promise.resolve()), server.run("train", () => Promise.resolve())]);
+  assert.deepEqual(both.toSorted(), [0, 2]);
+
+  const limited = await client.enqueue("ask", 1, { limit_keys: ["provider", "tenant:7"] });
+  await client.enqueue("ask", 2, { limit_keys: ["provider"] });
+  assert.equal(await server.run("ask", () => Promise.reject(new RateLimited(3_600))), 1, "the others wait for the provider, too");
+  const [{ closed_until }, { run_at, attempt }] = [await client.key("provider"), await limited.get()];
+  assert.deepEqual([closed_until, attempt, (await client.key("tenant:7")).closed_until], [run_at, 0, null]);
+  assert.deepEqual((await limited.why()).reasons, [{ rule: "paused_key", key: "provider", until: run_at }]);
+  await client.resumeKey("provider");
+  assert.equal(await server.run("ask", () => "well"), 2);
 });
 
 test("JSON has the digits of its integers, and everything else as JavaScript has it", () => {

@@ -22,9 +22,10 @@ class Stories:
     work: Callable[[str, Callable[[Any], Any]], int]
 
     def test_a_job_has_its_options(self) -> None:
-        options: Any = {"id": "a.b:c-1", "priority": 3, "max_attempts": 7, "timeout": 9, "key": "provider", "labels": {"tenant": "7"}}
-        job = self.client.enqueue("k", {"n": [1, None]}, **options).get()
+        options: Any = {"id": "a.b:c-1", "priority": 3, "max_attempts": 7, "timeout": 9, "limit_keys": ["provider", "tenant:7"], "labels": {"tenant": "7"}}
+        job = self.client.enqueue("k", {"n": [1, None]}, cost={"slots": 2, "rate": 0}, **options).get()
         self.assertEqual({name: getattr(job, name) for name in options}, options)
+        self.assertEqual((job.cost, job.key), (longhaul.Cost(slots=2, rate=0), "provider"))
         self.assertEqual((job.kind, job.queue, job.args, job.state, job.attempt), ("k", "default", {"n": [1, None]}, "available", 0))
         self.assertEqual(self.client.enqueue("k", 1, delay=60).get().state, "scheduled")
 
@@ -127,6 +128,19 @@ class Stories:
             with self.assertRaises(longhaul.Invalid) as caught:
                 self.client.enqueue("k", 1, **options)
             self.assertEqual([error["field"] for error in caught.exception.errors], list(options))
+        limits: list[tuple[dict[str, Any], str]] = [
+            ({"limit_keys": ["a", "b", "c", "d", "e"]}, "limit_keys"),
+            ({"limit_keys": ["a", "a"]}, "limit_keys"),
+            ({"limit_keys": ["a", "b c"]}, "limit_keys[1]"),
+            ({"key": "a b"}, "key"),
+            ({"key": "a", "limit_keys": ["b"]}, "key"),
+            ({"cost": {"slots": 0}}, "cost.slots"),
+            ({"cost": {"rate": 1_000_001}}, "cost.rate"),
+        ]
+        for options, field in limits:
+            with self.assertRaises(longhaul.Invalid) as caught:
+                self.client.enqueue("k", 1, **options)
+            self.assertEqual(caught.exception.errors[0]["field"], field)
         with self.assertRaises(longhaul.Invalid):
             self.client.jobs.cancel(filter={"nope": 1})
         with self.assertRaisesRegex(longhaul.Invalid, "delay: must not be given together with run_at"):
@@ -170,6 +184,80 @@ class Stories:
         with self.assertRaises(longhaul.NotFound):
             self.client.queues.get("nowhere")
         self.assertEqual(job.steps(), [])
+
+    def test_the_limits_of_a_key_are_its_own_or_those_of_its_longest_prefix_and_are_taken_away(self) -> None:
+        client = self.client
+        told = {"waiting": 0, "running": 0, "slots": 2, "rate": {"n": 90, "per": 60, "burst": 9}, "weight": 3, "closed_until": None, "rate_free_at": None}
+        self.assertEqual(client.set_key("tenant:*", slots=2, rate={"n": 90, "per": 60}, weight=3), {"key": "tenant:*", "own": True, **told})
+        self.assertEqual(client.key("tenant:7"), {"key": "tenant:7", "own": False, **told})
+        client.set_key("*", slots=1)
+        self.assertEqual((client.key("tenant:7")["slots"], client.key("other")["slots"]), (2, 1))
+        self.assertIsNone(client.set_key("tenant:7")["slots"], "all of them at once")
+        for key in ("tenant:7", "tenant:*", "*"):
+            client.remove_key(key)
+        key_ = client.key("tenant:7")
+        self.assertEqual((key_["slots"], key_["rate"], key_["weight"], key_["own"], client.keys()), (None, None, 1, False, []))
+        refusals: list[tuple[Callable[[], object], str]] = [
+            (lambda: client.set_key("a", slots=0), "slots"),
+            (lambda: client.set_key("a", weight=1_001), "weight"),
+            (lambda: client.set_key("a", rate={"n": 0, "per": 1}), "rate.n"),
+            (lambda: client.set_key("a", rate={"n": 1, "per": 0}), "rate.per"),
+            (lambda: client.set_key("a", rate={"n": 1, "per": 1, "burst": 0}), "rate.burst"),
+            (lambda: client.set_key("*a", slots=1), "key"),
+            (lambda: client.pause_key("a*"), "key"),
+            (lambda: client.pause_key("a", -1), "for"),
+            (lambda: client.keys_page(limit=0), "limit"),
+        ]
+        for call, field in refusals:
+            with self.assertRaises(longhaul.Invalid) as caught:
+                call()
+            self.assertEqual(caught.exception.errors[0]["field"], field)
+
+    def test_keys_are_listed_by_prefix_and_queue_page_by_page(self) -> None:
+        client = self.client
+        client.enqueue_many({"kind": "k", "args": n, "limit_keys": [f"tenant:{n}", "provider"]} for n in range(3))
+        client.enqueue("k", 1, queue="mail", limit_keys=["tenant:9"])
+
+        def names(keys: list[dict[str, Any]]) -> list[str]:
+            return [key["key"] for key in keys]
+
+        self.assertEqual(names(client.keys()), ["provider", "tenant:0", "tenant:1", "tenant:2", "tenant:9"])
+        self.assertEqual(names(client.keys(queue="mail")), ["tenant:9"])
+        first = client.keys_page(prefix="tenant:", limit=3)
+        self.assertEqual((names(first["keys"]), first["next"]), (["tenant:0", "tenant:1", "tenant:2"], "tenant:2"))
+        second = client.keys_page(prefix="tenant:", limit=3, cursor=first["next"])
+        self.assertEqual((names(second["keys"]), second["next"]), (["tenant:9"], None))
+        self.assertEqual(client.key("provider")["waiting"], 3)
+        self.assertEqual(len(list(client.jobs.list(q="key:provider"))), 3, "any of a job's keys")
+
+    def test_a_paused_key_keeps_its_jobs_waiting_until_it_is_resumed(self) -> None:
+        client = self.client
+        held, other = client.enqueue("k", 1, limit_keys=["tenant:7", "provider"]), client.enqueue("k", 2)
+        until = client.pause_key("provider")["closed_until"]
+        self.assertEqual(client.pause_key("provider", 60)["closed_until"], until, "a longer pause is not shortened")
+        why = held.why()
+        self.assertEqual((why["state"], why["reasons"][0]), ("available", {"rule": "paused_key", "key": "provider", "until": until}))
+        self.assertEqual([reason["rule"] for reason in other.why()["reasons"]], ["no_worker"])
+        self.assertIsNone(client.resume_key("provider")["closed_until"])
+        self.assertEqual([reason["rule"] for reason in held.why()["reasons"]], ["no_worker"])
+        self.work("k", lambda args: "well")
+        self.assertEqual(held.wait(), "well")
+
+    def test_no_more_of_a_key_runs_than_it_has_slots(self) -> None:
+        client = self.client
+        client.set_key("gpu", slots=3)
+        costs = [{"slots": slots} for slots in (2, 2, 1, 1, 9)]
+        jobs = client.enqueue_many({"kind": "train", "args": n, "limit_keys": ["gpu"], "cost": cost} for n, cost in enumerate(costs))
+        self.work("train", lambda args: client.key("gpu")["running"])
+        taken = [job.wait() for job in jobs]
+        self.assertTrue(all(1 <= running <= 3 or running == 9 for running in taken), taken)
+        self.assertEqual((taken[4], client.key("gpu")["running"]), (9, 0), "what takes more than all slots runs alone")
+
+    def test_a_queue_lets_its_keys_take_turns(self) -> None:
+        self.client.enqueue("k", 1, queue="q")
+        self.assertFalse(self.client.queues.get("q")["config"]["fair"])
+        self.assertTrue(self.client.queues.set("q", {"fair": True})["config"]["fair"])
+        self.assertTrue(self.client.queues.set("q", {"retention": {"failed": {"count": 3}}})["config"]["fair"])
 
     def test_a_job_that_has_ended_runs_again_with_other_args(self) -> None:
         job = self.client.enqueue("double", 1)

@@ -85,6 +85,31 @@ class Memory(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "has ended: it is failed"):
             server.complete(fatal.id)
 
+    def test_no_more_of_a_limit_key_runs_than_its_slots_and_nothing_of_a_paused_one(self) -> None:
+        server = MemoryServer()
+        client = server.client()
+        client.set_key("gpu:*", slots=1)
+        one, two = (client.enqueue("train", n, limit_keys=["gpu:0"]) for n in range(2))
+        server.start(one.id)
+        self.assertEqual(server.run("train", lambda args: "well"), 0)
+        self.assertEqual(two.why()["reasons"][0], {"rule": "slots_key", "key": "gpu:0", "used": 1, "of": 1})
+        server.complete(one.id)
+        self.assertEqual(server.run("train", lambda args: "well"), 1)
+        self.assertEqual(two.wait(), "well")
+
+        def limited(args: object) -> None:
+            raise longhaul.RateLimited(3_600)
+
+        job = client.enqueue("ask", 1, limit_keys=["provider", "tenant:7"])
+        client.enqueue("ask", 2, limit_keys=["provider"])
+        self.assertEqual(server.run("ask", limited), 1, "the other waits for the provider, too")
+        put_off = job.get()
+        self.assertEqual((client.key("provider")["closed_until"], put_off.attempt), (put_off.run_at, 0))
+        self.assertIsNone(client.key("tenant:7")["closed_until"])
+        self.assertEqual(job.why()["reasons"], [{"rule": "paused_key", "key": "provider", "until": put_off.run_at}])
+        client.resume_key("provider")
+        self.assertEqual(server.run("ask", lambda args: "well"), 2)
+
     def test_another_thread_hears_of_what_becomes_of_a_job(self) -> None:
         server = MemoryServer()
         client = server.client(max_retries=0)
@@ -137,6 +162,13 @@ class Memory(unittest.TestCase):
         async def story() -> object:
             server = MemoryServer()
             async with server.async_client() as client:
+                await client.set_key("provider", slots=1)
+                self.assertEqual([(key["key"], key["slots"]) for key in await client.keys()], [("provider", 1)])
+                self.assertIsNotNone((await client.pause_key("provider", 60))["closed_until"])
+                await client.resume_key("provider")
+                await client.remove_key("provider")
+                self.assertEqual((await client.keys_page())["keys"], [])
+                self.assertFalse((await client.key("provider"))["own"])
                 job = await client.enqueue("a", 1)
                 server.run("a", lambda args: args + 1)
                 return await job.wait()

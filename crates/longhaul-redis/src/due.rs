@@ -48,10 +48,13 @@ type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 async fn run(driver: std::sync::Weak<Driver>, clock: Clock, mut noted: mpsc::UnboundedReceiver<Due>) {
     let mut next: Option<Timestamp> = None;
+    // The time of the last promotion, which has seen all that was known before it.
+    let mut promoted_at: Option<Timestamp> = None;
     let mut sleep: Sleep = Box::pin(pending());
     loop {
         let due = tokio::select! {
             due = noted.recv() => match due {
+                Some(due) if promoted_at.is_some_and(|at| due.now < at) => continue,
                 Some(due) if next.is_none_or(|next| due.at < next) => Some(due),
                 Some(_) => continue,
                 None => return,
@@ -59,7 +62,10 @@ async fn run(driver: std::sync::Weak<Driver>, clock: Clock, mut noted: mpsc::Unb
             () = &mut sleep => {
                 let Some(driver) = driver.upgrade() else { return };
                 match promote(&driver).await {
-                    Ok(due) => due,
+                    Ok((now, due)) => {
+                        promoted_at = Some(now);
+                        due
+                    }
                     Err(error) => {
                         tracing::debug!("failed to promote due jobs: {error}");
                         sleep = Box::pin(tokio::time::sleep(RETRY_AFTER));
@@ -85,14 +91,16 @@ async fn sleep_until(clock: Clock, due: Due) {
     }
 }
 
-/// Makes due jobs available, and answers when the next one falls due.
-async fn promote(driver: &Driver) -> Result<Option<Due>> {
+/// Makes due jobs available, and answers the store's time and when the next one falls due.
+async fn promote(driver: &Driver) -> Result<(Timestamp, Option<Due>)> {
     let arguments = vec![PROMOTED_AT_ONCE.to_vec(), driver.telling.notes().argument()];
     let answer = driver.call_noting(&scripts::PROMOTE, arguments).await?;
     let numbers: Option<Vec<i64>> = list(answer).and_then(|answer| answer.iter().take(2).map(int).collect());
     match numbers.as_deref() {
-        Some([_, -1]) => Ok(None),
-        Some([now, at]) => Ok(Some(Due { at: Timestamp(*at), now: Timestamp(*now) })),
+        Some([now, at]) => {
+            let now = Timestamp(*now);
+            Ok((now, (*at != -1).then_some(Due { at: Timestamp(*at), now })))
+        }
         _ => Err(unreadable(scripts::PROMOTE.operation)),
     }
 }

@@ -15,7 +15,7 @@ export class Problem extends Error {
 }
 
 export interface Request {
-  method?: "GET" | "POST" | "PATCH" | "DELETE";
+  method?: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** Sent as JSON. */
   body?: unknown;
   /** JSON that is sent as it is written. */

@@ -25,9 +25,9 @@ export type Action = Schemas["Action"];
 export type Acting = Schemas["BulkAction"];
 export type Acted = Schemas["ActionResult"];
 
-/** A limit key. The document leaves open what a rate is, because none can be set yet. */
-export type LimitKey = Omit<Schemas["Key"], "rate"> & { rate: { n: number; per: number } | null };
-export type KeyList = Omit<Schemas["KeyList"], "keys"> & { keys: LimitKey[] };
+export type LimitKey = Schemas["Key"];
+export type KeyList = Schemas["KeyList"];
+export type KeyLimits = Schemas["KeyLimits"];
 
 /** In the order in which pages show them: what waits, what runs, what has ended. */
 export const STATES = ["available", "running", "scheduled", "blocked", "completed", "failed", "cancelled"] as const satisfies readonly State[];

@@ -97,6 +97,24 @@ export interface components {
             /** Format: int32 */
             version: number;
         };
+        Cost: {
+            /**
+             * Format: int32
+             * @default 1
+             */
+            rate?: number;
+            /**
+             * Format: int32
+             * @default 1
+             */
+            slots?: number;
+        };
+        CostRequest: {
+            /** Format: int32 */
+            rate?: number | null;
+            /** Format: int32 */
+            slots?: number | null;
+        };
         Entry: {
             progress: components["schemas"]["ProgressEntry"];
         } | {
@@ -199,7 +217,7 @@ export interface components {
             labels?: {
                 [key: string]: string;
             };
-            limit_key?: string | null;
+            limit_keys?: string[];
             /** Format: int32 */
             max_attempts?: number;
             /** Format: int32 */
@@ -230,6 +248,7 @@ export interface components {
             attempt: number;
             cancel_requested: boolean;
             children: components["schemas"]["Children"] | null;
+            cost: components["schemas"]["Cost"];
             /** Format: int32 */
             crashes: number;
             /** Format: date-time */
@@ -248,6 +267,7 @@ export interface components {
             labels: {
                 [key: string]: string;
             };
+            limit_keys: string[];
             /** Format: int32 */
             max_attempts: number;
             output: unknown;
@@ -307,19 +327,33 @@ export interface components {
             closed_until: string | null;
             /** @example provider:openai */
             key: string;
-            rate: unknown;
+            own: boolean;
+            rate: components["schemas"]["Rate"] | null;
+            /** Format: date-time */
+            rate_free_at: string | null;
             /** Format: int64 */
-            running: number | null;
-            /** Format: int64 */
+            running: number;
+            /** Format: int32 */
             slots: number | null;
             /** Format: int64 */
-            waiting: number | null;
-            /** Format: double */
-            weight: number | null;
+            waiting: number;
+            /** Format: int32 */
+            weight: number;
+        };
+        KeyLimits: {
+            rate?: components["schemas"]["RateLimit"] | null;
+            /** Format: int32 */
+            slots?: number | null;
+            /** Format: int32 */
+            weight?: number | null;
         };
         KeyList: {
             keys: components["schemas"]["Key"][];
             next: string | null;
+        };
+        KeyPause: {
+            /** Format: double */
+            for?: number | null;
         };
         Kind: {
             /** Format: int64 */
@@ -376,6 +410,7 @@ export interface components {
         NewJob: {
             args: unknown;
             cancel_on_disconnect?: boolean | null;
+            cost?: components["schemas"]["CostRequest"] | null;
             /** Format: double */
             delay?: number | null;
             id?: string | null;
@@ -385,6 +420,7 @@ export interface components {
             labels?: {
                 [key: string]: string;
             } | null;
+            limit_keys?: string[] | null;
             /** Format: int32 */
             max_attempts?: number | null;
             parent?: string | null;
@@ -480,12 +516,14 @@ export interface components {
             states: components["schemas"]["StateCounts"];
         };
         QueueConfig: {
+            fair: boolean;
             retention: components["schemas"]["Retention"];
         };
         QueueList: {
             queues: components["schemas"]["Queue"][];
         };
         QueuePatch: {
+            fair?: boolean | null;
             retention?: components["schemas"]["RetentionPatch"];
         };
         QueueSlots: {
@@ -494,6 +532,22 @@ export interface components {
         };
         QueueTotals: components["schemas"]["StatsTotals"] & {
             queue: string;
+        };
+        Rate: {
+            /** Format: int32 */
+            burst: number;
+            /** Format: int32 */
+            n: number;
+            /** Format: double */
+            per: number;
+        };
+        RateLimit: {
+            /** Format: int32 */
+            burst?: number | null;
+            /** Format: int32 */
+            n: number;
+            /** Format: double */
+            per: number;
         };
         ReadToken: {
             /** Format: date-time */
@@ -681,6 +735,15 @@ export interface components {
         StoreGot: {
             jobs: unknown[];
         };
+        StoreKeyName: {
+            key: string;
+        };
+        StoreKeys: {
+            keys: unknown[];
+        };
+        StoreKeysFilter: {
+            filter: unknown;
+        };
         StoreLanes: {
             lanes: unknown[];
         };
@@ -688,8 +751,9 @@ export interface components {
             filter: unknown;
             page: unknown;
         };
-        StorePauses: {
-            pauses: unknown[];
+        StorePauseKey: {
+            key: string;
+            pause: components["schemas"]["Seconds"];
         };
         StorePutSamples: {
             samples: unknown[];
@@ -707,6 +771,10 @@ export interface components {
         };
         StoreSamplesRead: {
             samples: unknown[];
+        };
+        StoreSetKey: {
+            config: unknown;
+            key: string;
         };
         StoreSetQueue: {
             config: unknown;

@@ -1,5 +1,5 @@
 import { api, base, call } from "./call";
-import type { Acted, Acting, ErrorGroup, Job, JobPage, KeyList, Kind, Me, Queue, Retention, Schedule, Stats, Step, Why, Worker } from "./model";
+import type { Acted, Acting, ErrorGroup, Job, JobPage, KeyLimits, KeyList, Kind, LimitKey, Me, Queue, Retention, Schedule, Stats, Step, Why, Worker } from "./model";
 
 const segment = encodeURIComponent;
 type Signal = AbortSignal | undefined;
@@ -39,8 +39,15 @@ export const pauseQueue = (queue: string) => call<Queue>(`queues/${segment(queue
 export const resumeQueue = (queue: string) => call<Queue>(`queues/${segment(queue)}/resume`, { method: "POST" });
 export const setRetention = (queue: string, retention: Retention) =>
   call<Queue>(`queues/${segment(queue)}`, { method: "PATCH", body: { retention } });
-export const listKeys = (parameters: { prefix?: string; cursor?: string | undefined }, signal?: Signal) =>
+export const setFair = (queue: string, fair: boolean) => call<Queue>(`queues/${segment(queue)}`, { method: "PATCH", body: { fair } });
+
+export const listKeys = (parameters: { prefix?: string; queue?: string; cursor?: string | undefined }, signal?: Signal) =>
   call<KeyList>(`keys${query(parameters)}`, { signal });
+export const keyPath = (key: string) => `keys/${segment(key)}`;
+export const setKey = (key: string, limits: KeyLimits) => call<LimitKey>(keyPath(key), { method: "PUT", body: limits });
+export const removeKey = (key: string) => call<unknown>(keyPath(key), { method: "DELETE" });
+export const pauseKey = (key: string, pause: { for?: number }) => call<LimitKey>(`${keyPath(key)}/pause`, { method: "POST", body: pause });
+export const resumeKey = (key: string) => call<LimitKey>(`${keyPath(key)}/resume`, { method: "POST" });
 
 export const listSchedules = (signal?: Signal) => call<{ schedules: Schedule[] }>("schedules", { signal });
 const steer = (what: string) => (name: string) => call<Schedule>(`schedules/${segment(name)}/${what}`, { method: "POST" });

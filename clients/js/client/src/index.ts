@@ -2,6 +2,7 @@ export * from "./errors.js";
 export { JobHandle, type WaitOptions } from "./handle.js";
 export { pause, retryAfter, type Settings } from "./http.js";
 export * from "./job.js";
+export type { Key, KeyFilter, KeyPage } from "./keys.js";
 export { type JobPage, Jobs, type ListFilter } from "./jobs.js";
 export { type EnqueueOptions, type FeedEvent, type Kinds, Longhaul, type LonghaulOptions } from "./longhaul.js";
 export type { Schemas } from "./openapi.js";

@@ -4,6 +4,7 @@ import { request, type Settings } from "./http.js";
 import type { Job, JobOptions } from "./job.js";
 import { Jobs, queryOf } from "./jobs.js";
 import { parse, read } from "./json.js";
+import { askKey, type Key, type KeyFilter, type KeyPage, keysOf, keysPage, removeKey } from "./keys.js";
 import type { Schemas } from "./openapi.js";
 import { Queues } from "./queues.js";
 import { Schedules } from "./schedules.js";
@@ -118,9 +119,38 @@ export class Longhaul<K extends Kinds = Kinds> {
     return (await this.#read<Schemas["WorkerList"]>("/api/workers")).workers;
   }
 
-  /** The limit keys that are paused. */
-  async keys(of: { prefix?: string } = {}): Promise<Schemas["Key"][]> {
-    return (await this.#read<Schemas["KeyList"]>("/api/keys", of)).keys;
+  /** The limit keys that have limits, are paused, or of which jobs wait or run, by name. */
+  keys(of: KeyFilter = {}): Promise<Key[]> {
+    return keysOf(this.settings, of);
+  }
+
+  /** One page of them, 100 keys unless `limit` says 1 to 1,000: where each tenant is a key, there may be very many. */
+  keysPage(of: KeyFilter & { limit?: number; cursor?: string } = {}): Promise<KeyPage> {
+    return keysPage(this.settings, of);
+  }
+
+  /** A limit key; one that nothing is known of with the limits that its first job would meet. */
+  key(key: string): Promise<Key> {
+    return askKey(this.settings, "GET", key);
+  }
+
+  /** Sets all limits of a key at once, or of all keys that begin alike: `tenant:*`. What is left out is no limit. */
+  setKey(key: string, limits: Schemas["KeyLimits"]): Promise<Key> {
+    return askKey(this.settings, "PUT", key, "", limits);
+  }
+
+  /** Takes the limits of a key away; those of its longest prefix hold then. */
+  removeKey(key: string): Promise<void> {
+    return removeKey(this.settings, key);
+  }
+
+  /** No job of the key is given to a worker for so many seconds, or until it is resumed; those that run go on. */
+  pauseKey(key: string, pause: { for?: number } = {}): Promise<Key> {
+    return askKey(this.settings, "POST", key, "/pause", pause);
+  }
+
+  resumeKey(key: string): Promise<Key> {
+    return askKey(this.settings, "POST", key, "/resume");
   }
 
   /** What the client's token may do. */

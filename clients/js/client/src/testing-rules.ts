@@ -7,9 +7,12 @@ export type Body = { kind: string; args?: unknown } & JobOptions;
 /** A field that breaks a rule, and the rule. */
 export type Broken = { field: string; message: string };
 
-const OPTIONS = ["kind", "args", "queue", "id", "unique", "run_at", "delay", "priority", "max_attempts", "timeout", "key", "parent", "labels", "cancel_on_disconnect"];
+const OPTIONS = ["kind", "args", "queue", "id", "unique", "run_at", "delay", "priority", "max_attempts", "timeout", "limit_keys", "key", "cost", "parent", "labels", "cancel_on_disconnect"];
 const FILTERS = ["ids", "state", "kind", "queue", "parent", "labels", "q"];
 const STATES: State[] = ["blocked", "scheduled", "available", "running", "completed", "failed", "cancelled"];
+/** The most units of a limit, and of a cost. */
+export const MAX_UNITS = 1_000_000;
+export const NAME_RULE = "must be 1 to 128 characters of A-Z a-z 0-9 . _ : -, and not . or ..";
 const MAX_ARGS_BYTES = 262_144;
 /** Args and outputs of more bytes are left out of lists. */
 const SHORT_BYTES = 1_024;
@@ -20,8 +23,7 @@ export function jobRules(body: Body, place = ""): Broken[] {
   const check = (field: string, isWell: boolean, message: string) => isWell || broken.push({ field, message });
   for (const field of ["kind", "queue", "id", "key", "parent"] as const) {
     const name = body[field];
-    const isName = typeof name === "string" && /^[\w.:-]{1,128}$/.test(name) && name !== "." && name !== "..";
-    check(field, (name == null && field !== "kind") || isName, "must be 1 to 128 characters of A-Z a-z 0-9 . _ : -, and not . or ..");
+    check(field, (name == null && field !== "kind") || isName(name), NAME_RULE);
   }
   const between = (field: "priority" | "max_attempts", least: number, most: number) =>
     check(field, body[field] == null || (body[field] >= least && body[field] <= most), `must be from ${least} to ${most}`);
@@ -29,10 +31,38 @@ export function jobRules(body: Body, place = ""): Broken[] {
   between("max_attempts", 1, 1_000);
   check("timeout", body.timeout == null || body.timeout > 0, "must be more than zero");
   check("delay", body.delay == null || body.run_at == null, "must not be given together with run_at");
+  broken.push(...limitRules(body));
   const bytes = bytesOf(body.args ?? null);
   check("args", bytes <= MAX_ARGS_BYTES, `must be at most ${MAX_ARGS_BYTES} bytes of JSON, and has ${bytes}`);
   for (const [label, value] of Object.entries(body.labels ?? {})) check(`labels.${label}`, typeof value === "string", "expected a string");
   return broken.map(({ field, message }) => ({ field: place + field, message }));
+}
+
+/** The rules that the limit keys and the cost of a job break. */
+function limitRules({ limit_keys, key, cost }: Body): Broken[] {
+  const broken: Broken[] = [];
+  if (limit_keys != null && key != null) broken.push({ field: "key", message: "must not be given together with limit_keys" });
+  const keys = limit_keys ?? [];
+  const twice = keys.find((one, at) => keys.indexOf(one) < at);
+  const unfit = keys.findIndex((one) => !isName(one));
+  if (keys.length > 4) broken.push({ field: "limit_keys", message: `must be at most 4, and are ${keys.length}` });
+  else if (unfit >= 0) broken.push({ field: `limit_keys[${unfit}]`, message: NAME_RULE });
+  else if (twice !== undefined) broken.push({ field: "limit_keys", message: `must not name ${twice} twice` });
+  for (const field of Object.keys(cost ?? {})) if (field !== "slots" && field !== "rate") broken.push({ field: `cost.${field}`, message: "unknown field" });
+  units(broken, "cost.slots", cost?.slots, 1, MAX_UNITS);
+  units(broken, "cost.rate", cost?.rate, 0, MAX_UNITS);
+  return broken;
+}
+
+/** Notes a number of units that is outside of its bounds. */
+export function units(broken: Broken[], field: string, given: number | null | undefined, least: number, most: number): void {
+  const isWell = given == null || (Number.isInteger(given) && given >= least && given <= most);
+  if (!isWell) broken.push({ field, message: `must be from ${least} to ${most}` });
+}
+
+/** True for what may be the name of a kind, a queue, a key or a job. */
+export function isName(name: unknown): boolean {
+  return typeof name === "string" && /^[\w.:-]{1,128}$/.test(name) && name !== "." && name !== "..";
 }
 
 /** The rule that a filter breaks. */
@@ -84,6 +114,7 @@ function says(job: Job, name: string | undefined, value: string): boolean {
   const has = (of: unknown) => (stringify(of) ?? "").toLowerCase().includes(value.toLowerCase());
   if (name === undefined) return has([job.id, job.kind, job.args, job.errors.at(-1)]);
   if (name === "error") return has(job.errors.at(-1));
+  if (name === "key") return job.limit_keys.includes(value);
   if (name === "id" && value.endsWith("*")) return job.id.startsWith(value.slice(0, -1));
   if (name.startsWith("label.")) return job.labels[name.slice(6)] === value;
   if (name.startsWith("args.")) return String(name.split(".").slice(1).reduce((of: any, part) => of?.[part], job.args)) === value;

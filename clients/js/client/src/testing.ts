@@ -4,6 +4,7 @@ import { isFinished } from "./job.js";
 import { parse, plain, stringify, unlikeAll } from "./json.js";
 import type { Schemas } from "./openapi.js";
 import { Longhaul, type LonghaulOptions } from "./longhaul.js";
+import { keyListRules, LimitKeys, limitRules, pauseRules, type Reason } from "./testing-keys.js";
 import { type Body, type Broken, brokenRule, fits, jobRules, pageRules, shown, waits } from "./testing-rules.js";
 
 type Kept = Job;
@@ -39,9 +40,10 @@ export class MemoryServer {
   /** By job, the unique key that it holds until it has ended. */
   readonly #unique = new Map<string, string>();
   readonly #gone = new Set<string>();
-  /** The queues that are known, and the paused ones among them. */
-  readonly #queues = new Map<string, { isPaused: boolean }>();
+  /** The queues that are known, and the paused and the fair ones among them. */
+  readonly #queues = new Map<string, { isPaused: boolean; isFair: boolean }>();
   readonly #retention = new Map<string, Record<string, unknown>>();
+  readonly #keys = new LimitKeys(this.jobs);
 
   /** A client of this server. */
   client(options: Omit<LonghaulOptions, "url" | "fetch"> = {}): Longhaul {
@@ -63,15 +65,20 @@ export class MemoryServer {
   };
 
   /**
-   * Runs all jobs of a kind that wait, oldest first, also those whose time has not come. An error is a failed attempt, and the job runs
-   * again at once where it has attempts left; `Fatal`, `Cancel`, `Snooze` and `RateLimited` are heeded as by a worker. Resolves to how
-   * many jobs were run.
+   * Runs all jobs of a kind that wait, oldest first, also those whose time has not come; those whose queue or limit key is paused, or
+   * whose limit key has no slot free, go on waiting. An error is a failed attempt, and the job runs again at once where it has attempts
+   * left; `Fatal`, `Cancel`, `Snooze` and `RateLimited` are heeded as by a worker. Resolves to how many jobs were run.
    */
   async run(kind: string, work: (args: any, cx: MemoryContext) => unknown): Promise<number> {
     const isOpen = ({ queue }: Job) => this.#queues.get(queue)?.isPaused !== true;
     const waiting = [...this.jobs.values()].filter((job) => job.kind === kind && waits(job) && isOpen(job));
-    for (const job of waiting) while (waits(job) && (await this.#attempt(job, work)));
-    return waiting.length;
+    const mayRun = (job: Job) => waits(job) && this.#keys.closed(job).length === 0;
+    let ran = 0;
+    for (const job of waiting) {
+      if (mayRun(job)) ran += 1;
+      while (mayRun(job) && (await this.#attempt(job, work)));
+    }
+    return ran;
   }
 
   /** Begins an attempt of a job, as if a worker had taken it. */
@@ -132,8 +139,10 @@ export class MemoryServer {
   #endAttempt(job: Kept, { name, message, seconds = 0 }: Error & { seconds?: number }): void {
     if (job.cancel_requested || name === "Cancel") return this.#enter(job, "cancelled");
     if (name === "Snooze" || name === "RateLimited") {
+      const [until, first] = [Date.now() + 1_000 * seconds, job.limit_keys[0]];
+      if (name === "RateLimited" && first !== undefined) this.#keys.pause(first, until);
       job.attempt -= 1;
-      job.run_at = new Date(Date.now() + 1_000 * seconds).toISOString();
+      job.run_at = new Date(until).toISOString();
       return this.#enter(job, "scheduled");
     }
     const isFatal = name === "Fatal";
@@ -258,8 +267,9 @@ export class MemoryServer {
     if (route === "GET jobs") return this.#list(url.searchParams);
     if (route === "GET events") return this.#feed(request, url.searchParams);
     if (parts[0] === "queues") return this.#queue(request.method, parts[1], parts[2], body as Schemas["QueuePatch"]);
+    if (parts[0] === "keys") return this.#key(request.method, url.searchParams, body, parts[1], parts[2]);
     if (route === "GET me") return answer({ role: "admin" });
-    if (route === "GET workers" || route === "GET keys") return answer({ [parts[0] ?? ""]: [] });
+    if (route === "GET workers") return answer({ workers: [] });
     const job = this.jobs.get(parts[1] ?? "");
     if (parts[0] !== "jobs") return problem(404, "no_such_route", `${url.pathname} is not served`);
     if (job === undefined && this.#gone.has(parts[1] ?? "")) return problem(410, "gone", "the job was deleted");
@@ -295,6 +305,7 @@ export class MemoryServer {
       const isHeld = unique !== undefined && unique === this.#unique.get(job.id) && !isFinished(job.state);
       if (job.id === body.id || isHeld) return [job, false];
     }
+    const limitKeys = body.limit_keys ?? (body.key == null ? [] : [body.key]);
     const job: Kept = {
       id: body.id ?? unlikeAll(),
       kind: body.kind,
@@ -321,12 +332,14 @@ export class MemoryServer {
       worker: null,
       parent: body.parent ?? null,
       children: null,
-      key: body.key ?? null,
+      limit_keys: limitKeys,
+      key: limitKeys[0] ?? null,
+      cost: { slots: body.cost?.slots ?? 1, rate: body.cost?.rate ?? 1 },
       labels: body.labels ?? {},
     };
     if (unique !== undefined) this.#unique.set(job.id, unique);
     this.jobs.set(job.id, job);
-    if (!this.#queues.has(job.queue)) this.#queues.set(job.queue, { isPaused: false });
+    if (!this.#queues.has(job.queue)) this.#queues.set(job.queue, { isPaused: false, isFair: false });
     this.#logs.set(job.id, []);
     this.#steps.set(job.id, new Map());
     const isLater = body.run_at !== undefined || Number(body.delay ?? 0) > 0;
@@ -355,12 +368,13 @@ export class MemoryServer {
 
   #queue(method: string, name: string | undefined, action: string | undefined, body: Schemas["QueuePatch"]): Response {
     if (name === undefined) return answer({ queues: [...this.#queues.keys()].sort().map((name) => this.#shown(name)) });
-    if (action === "pause" || action === "resume") this.#queues.set(name, { isPaused: action === "pause" });
+    const { isPaused = false, isFair = false } = this.#queues.get(name) ?? {};
+    if (action === "pause" || action === "resume") this.#queues.set(name, { isPaused: action === "pause", isFair });
     else if (method === "PATCH") {
       const patched = { ...RETENTION, ...this.#retention.get(name) };
       for (const [state, kept] of Object.entries(body.retention ?? {})) patched[state] = { ...(patched[state] as object), ...kept };
       this.#retention.set(name, patched);
-      if (!this.#queues.has(name)) this.#queues.set(name, { isPaused: false });
+      this.#queues.set(name, { isPaused, isFair: body.fair ?? isFair });
     }
     return this.#queues.has(name) ? answer(this.#shown(name)) : problem(404, "no_such_queue", "no queue of this name is known");
   }
@@ -371,13 +385,37 @@ export class MemoryServer {
     const paused = this.#queues.get(name)?.isPaused === true;
     const waiting = states.available + states.blocked;
     const counts = { active: states.running, completed: states.completed, failed: states.failed + states.cancelled, delayed: states.scheduled, waiting: paused ? 0 : waiting, paused: paused ? waiting : 0 };
-    return { name, paused, states, counts, config: { retention: this.#retention.get(name) ?? RETENTION } } as unknown as Schemas["Queue"];
+    const config = { retention: this.#retention.get(name) ?? RETENTION, fair: this.#queues.get(name)?.isFair === true };
+    return { name, paused, states, counts, config } as unknown as Schemas["Queue"];
   }
 
-  #why(job: Job): { rule: string; until?: string; key?: string }[] {
-    if (job.state === "scheduled") return [{ rule: "run_at", until: job.run_at }];
-    if (job.state !== "available") return [];
-    return this.#queues.get(job.queue)?.isPaused === true ? [{ rule: "paused_queue" }] : [{ rule: "no_worker", key: job.queue }];
+  #key(method: string, query: URLSearchParams, body: unknown, key: string | undefined, action: string | undefined): Response {
+    const refused = (broken: Broken[]) => (broken.length > 0 ? invalid(...broken) : undefined);
+    if (key === undefined) return refused(keyListRules(query)) ?? answer(this.#keys.list(query));
+    const limits = body as Schemas["KeyLimits"];
+    const pause = body as Schemas["KeyPause"];
+    const fault = refused(action === undefined ? limitRules(key, method === "PUT" ? limits : {}) : pauseRules(key, pause.for));
+    if (fault !== undefined) return fault;
+    if (action === "pause") this.#keys.pause(key, pause.for == null ? undefined : Date.now() + 1_000 * pause.for);
+    else if (action === "resume") this.#keys.resume(key);
+    else if (method === "PUT") this.#keys.set(key, limits);
+    else if (method === "DELETE") {
+      this.#keys.set(key, undefined);
+      return new Response(null, { status: 204 });
+    }
+    return answer(this.#keys.get(key));
+  }
+
+  #why(job: Job): Reason[] {
+    const isPaused = this.#queues.get(job.queue)?.isPaused === true;
+    const queue: Reason[] = isPaused ? [{ rule: "paused_queue", key: job.queue }] : [];
+    const closed = this.#keys.closed(job);
+    if (job.state === "available") return [...queue, ...closed, { rule: "no_worker", key: job.queue }];
+    if (job.state !== "scheduled") return [];
+    const paused = closed.filter(({ rule }) => rule === "paused_key");
+    // A run that came to its limit waits as long as its key is paused.
+    const own: Reason[] = paused.some(({ until }) => until === job.run_at) ? [] : [{ rule: "run_at", until: job.run_at }];
+    return [...own, ...paused, ...queue];
   }
 
   #list(query: URLSearchParams): Response {

@@ -108,9 +108,42 @@ class Longhaul:
         """The workers that were heard of within the last minute."""
         return list((self._run(flow.read(self._settings, "/api/workers")))["workers"])
 
-    def keys(self, *, prefix: str | None = None) -> Rows:
-        """The limit keys that are paused."""
-        return list((self._run(flow.read(self._settings, "/api/keys", {"prefix": prefix})))["keys"])
+    def keys(self, *, prefix: str | None = None, queue: str | None = None) -> Rows:
+        """The limit keys that have limits, are paused, or of which jobs wait or run, by name: those that begin with ``prefix``, those of
+        which jobs wait in ``queue``."""
+        return self._run(flow.keys(self._settings, prefix, queue))
+
+    def keys_page(
+        self, *, prefix: str | None = None, queue: str | None = None, limit: int = 100, cursor: str | None = None
+    ) -> dict[str, Any]:
+        """One page of them, ``keys`` and the cursor ``next``: where each tenant is a key, there may be very many."""
+        query = {"prefix": prefix, "queue": queue, "limit": limit, "cursor": cursor}
+        return dict(self._run(flow.read(self._settings, "/api/keys", query)))
+
+    def key(self, key: str) -> dict[str, Any]:
+        """A limit key; one that nothing is known of with the limits that its first job would meet."""
+        return dict(self._run(flow.read(self._settings, flow.key_path(key))))
+
+    def set_key(
+        self, key: str, *, slots: int | None = None, rate: Mapping[str, Any] | None = None, weight: int | None = None
+    ) -> dict[str, Any]:
+        """Sets all limits of a key at once, or of all keys that begin alike: ``tenant:*``. What is left out is no limit; ``rate`` is
+        ``{"n": 100, "per": 60}``, with a ``burst`` where it is to be another than a tenth."""
+        steps = flow.change(self._settings, "PUT", flow.key_path(key), flow.limits(slots, rate, weight))
+        return dict(self._run(steps))
+
+    def remove_key(self, key: str) -> None:
+        """Takes the limits of a key away; those of its longest prefix hold then."""
+        self._run(flow.request(self._settings, "DELETE", flow.key_path(key)))
+
+    def pause_key(self, key: str, seconds: float | None = None) -> dict[str, Any]:
+        """No job of the key is given to a worker for so many seconds, or until it is resumed; those that run go on."""
+        body = {} if seconds is None else {"for": seconds}
+        return dict(self._run(flow.change(self._settings, "POST", flow.key_path(key, "/pause"), body)))
+
+    def resume_key(self, key: str) -> dict[str, Any]:
+        """Jobs of the key are given to workers again, as far as its limits admit them."""
+        return dict(self._run(flow.change(self._settings, "POST", flow.key_path(key, "/resume"))))
 
     def me(self) -> dict[str, Any]:
         """What the client's token may do."""

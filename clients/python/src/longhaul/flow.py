@@ -255,6 +255,30 @@ def queue_path(queue: str, rest: str = "") -> str:
     return f"/api/queues/{quote(queue, safe='')}{rest}"
 
 
+def key_path(key: str, rest: str = "") -> str:
+    """The path of a limit key."""
+    return f"/api/keys/{quote(key, safe='')}{rest}"
+
+
+def keys(settings: Settings, prefix: str | None, queue: str | None) -> Flow[list[dict[str, Any]]]:
+    """All limit keys that fit, page by page."""
+    found: list[dict[str, Any]] = []
+    cursor: str | None = None
+    while True:
+        query = {"prefix": prefix, "queue": queue, "limit": 1_000, "cursor": cursor}
+        page = yield from read(settings, "/api/keys", query)
+        found += page["keys"]
+        cursor = page["next"]
+        if cursor is None:
+            return found
+
+
+def limits(slots: int | None, rate: Mapping[str, Any] | None, weight: int | None) -> dict[str, Any]:
+    """The body of a key's limits. Those that are ``None`` are left out."""
+    given = {"slots": slots, "rate": None if rate is None else dict(rate), "weight": weight}
+    return {name: value for name, value in given.items() if value is not None}
+
+
 def schedule_path(name: str, rest: str = "") -> str:
     """The path of a schedule."""
     return f"/api/schedules/{quote(name, safe='')}{rest}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict, Union
 
@@ -40,6 +40,14 @@ class Children:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """The units of its limit keys' limits that a run takes."""
+
+    slots: int = 1
+    rate: int = 1
+
+
+@dataclass(frozen=True)
 class Job:
     """A job as it stood when the server answered. Times are RFC 3339, durations seconds. ``raw`` has every field of the answer."""
 
@@ -68,7 +76,11 @@ class Job:
     worker: str | None
     parent: str | None
     children: Children | None
+    #: The names of limits that it shares with others.
+    limit_keys: list[str]
+    #: The first of its limit keys.
     key: str | None
+    cost: Cost
     labels: dict[str, str]
     #: True in an answer to a request that created nothing.
     duplicate: bool
@@ -82,13 +94,16 @@ class Job:
     @classmethod
     def read(cls, body: dict[str, Any]) -> Job:
         """The job of an answer's body. Fields that this release does not know stay in ``raw``."""
-        known = {name: body.get(name) for name in cls.__dataclass_fields__ if name not in ("raw", "progress", "children", "errors")}
+        known = {name: body.get(name) for name in cls.__dataclass_fields__ if name not in ("raw", "progress", "children", "cost", "errors")}
         known["duplicate"] = body.get("duplicate", False)
-        progress, children = body.get("progress"), body.get("children")
+        # A server of an earlier release has one key at most.
+        known["limit_keys"] = body.get("limit_keys", [body["key"]] if body.get("key") else [])
+        progress, children, cost = body.get("progress"), body.get("children"), body.get("cost") or {}
         return cls(
             **known,  # type: ignore[arg-type]
             progress=Progress(progress["percent"], progress["message"], progress.get("data")) if progress else None,
             children=Children(**{name: children[name] for name in Children.__dataclass_fields__}) if children else None,
+            cost=Cost(cost.get("slots", 1), cost.get("rate", 1)),
             errors=[AttemptError(e["attempt"], e["at"], e["message"], e["kind"]) for e in body.get("errors", [])],
             raw=body,
         )
@@ -106,7 +121,11 @@ class JobOptions(TypedDict, total=False):
     priority: int | None
     max_attempts: int | None
     timeout: float | None
+    #: The names of limits that it shares with others, at most 4: ``provider:openai``, say, and ``tenant:42``. ``key`` is one alone.
+    limit_keys: Sequence[str] | None
     key: str | None
+    #: What a run takes of their limits: ``{"slots": 1, "rate": 1}`` unless given.
+    cost: Mapping[str, int] | None
     parent: str | None
     labels: Mapping[str, str] | None
     cancel_on_disconnect: bool | None

@@ -33,6 +33,16 @@ impl Ear {
         store.queues().await.unwrap();
         std::mem::take(&mut *self.0.lock().unwrap())
     }
+
+    /// The same once something was heard: a script that the server does not know yet is sent again after calls that came later.
+    async fn take_some(&self, store: &RedisStore) -> Moves {
+        loop {
+            let heard = self.take(store).await;
+            if !heard.is_empty() {
+                return heard;
+            }
+        }
+    }
 }
 
 fn moves<const N: usize>(moves: [(&str, Option<State>, Option<State>); N]) -> Moves {
@@ -80,20 +90,20 @@ async fn a_change_is_told_where_its_caller_has_gone_away() {
     // Sent, and answered by now or later; or taken back before it was sent.
     let _ = futures::poll!(&mut enqueue);
     drop(enqueue);
-    let (heard, created) = (ear.take(&store).await, moves([("a", None, Some(Available))]));
+    let created = moves([("a", None, Some(Available))]);
     if matches!(store.get(&[id("a")]).await.unwrap()[0], Lookup::Unknown) {
-        assert!(heard.is_empty(), "{heard:?}");
         store.enqueue(vec![named("a")]).await.unwrap();
-        assert_eq!(ear.take(&store).await, created);
-    } else {
-        assert_eq!(heard, created);
     }
+    assert_eq!(ear.take_some(&store).await, created);
     // A claim that nobody hears is taken back, and both are told or none.
     let mut claimed = Box::pin(store.claim(claim()));
     let is_heard = futures::poll!(&mut claimed).is_ready();
     drop(claimed);
     store.queues().await.unwrap();
-    let heard = ear.take(&store).await;
+    let mut heard = ear.take(&store).await;
+    while !is_heard && heard.len() == 1 {
+        heard.extend(ear.take_some(&store).await);
+    }
     let both = moves([("a", Some(Available), Some(Running)), ("a", Some(Running), Some(Available))]);
     let expected = if is_heard { &both[..1] } else { &both };
     assert!(heard == expected || heard.is_empty() && !is_heard, "{heard:?}");

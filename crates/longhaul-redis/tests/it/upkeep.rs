@@ -162,6 +162,8 @@ async fn until<T: longhaul_redis::redis::FromRedisValue>(
 async fn a_job_that_falls_due_wakes_no_claim_of_another_queue() {
     let (server, fx, options) = on_its_own_server().await;
     fx.enqueue(NewJob { queue: "elsewhere".into(), ..delayed(secs(5)) }).await;
+    // A script that the server does not know is sent twice, which is not to be counted.
+    assert!(fx.claim_ids().await.is_empty());
     let before = calls(&server, "evalsha");
     // Each wants another kind: of those that want the same, only the first looks.
     let waiting: Vec<_> = (0..50)

@@ -11,10 +11,10 @@ use crate::{Result, output};
 pub(super) struct Args {
     /// Those whose names begin so
     #[arg(long, value_name = "TEXT")]
-    prefix: Option<String>,
+    pub(super) prefix: Option<String>,
     /// Those of which jobs wait in this queue
     #[arg(long)]
-    queue: Option<String>,
+    pub(super) queue: Option<String>,
     /// One JSON object a line, as the HTTP API has it
     #[arg(long)]
     pub(super) json: bool,

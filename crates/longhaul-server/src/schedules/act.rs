@@ -4,6 +4,7 @@ use clap::Args as ClapArgs;
 use super::{Schedule, find, path};
 use crate::Result;
 use crate::client::{Client, Job};
+use crate::output::{print, tell};
 
 /// The schedule that is meant.
 #[derive(Debug, ClapArgs)]
@@ -19,23 +20,23 @@ pub(super) async fn now(client: &Client, args: Args) -> Result<()> {
     let text = ask(client, &args, Method::POST, "/run").await?;
     let job: Job = serde_json::from_str(&text)?;
     if job.duplicate {
-        eprintln!("{} stands for it already", job.id);
+        tell(format!("{} stands for it already", job.id));
     }
-    println!("{}", if args.json { &text } else { &job.id });
+    print(if args.json { &text } else { &job.id })?;
     Ok(())
 }
 
 pub(super) async fn paused(client: &Client, args: Args, word: &str) -> Result<()> {
     let text = ask(client, &args, Method::POST, &format!("/{word}")).await?;
     if args.json {
-        println!("{text}");
+        print(text)?;
         return Ok(());
     }
     let Schedule { name, paused, next, .. } = serde_json::from_str(&text)?;
     match (paused, next.first()) {
-        (true, _) => println!("{name} is paused; longhaul schedules resume {name} goes on"),
-        (false, Some(next)) => println!("{name} is not paused: its next tick is {next}"),
-        (false, None) => println!("{name} is not paused"),
+        (true, _) => print(format!("{name} is paused; longhaul schedules resume {name} goes on"))?,
+        (false, Some(next)) => print(format!("{name} is not paused: its next tick is {next}"))?,
+        (false, None) => print(format!("{name} is not paused"))?,
     }
     Ok(())
 }
@@ -44,10 +45,10 @@ pub(super) async fn delete(client: &Client, args: Args) -> Result<()> {
     let (Schedule { name, .. }, json) = find(client, &args.schedule).await?;
     client.text(Method::DELETE, &path(&name, ""), None).await?;
     if args.json {
-        println!("{json}");
+        print(json)?;
     } else {
         let search = format!("longhaul jobs list label.schedule:{name}");
-        println!("{name} is deleted; {search} has the jobs that it has enqueued");
+        print(format!("{name} is deleted; {search} has the jobs that it has enqueued"))?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Schedule, path, show};
 use crate::client::{Client, indented};
+use crate::output::print;
 use crate::run::{pair, queue_of, read_args, seconds};
 use crate::{Coded, Result, USAGE};
 
@@ -93,7 +94,7 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<()> {
     let (name, body) = args.body(queue).map_err(|message| Coded(USAGE, message))?;
     let text = client.text(Method::PUT, &path(&name, ""), Some(&body)).await?;
     if json {
-        println!("{}", indented(&text));
+        print(indented(&text))?;
         return Ok(());
     }
     let schedule: Schedule = serde_json::from_str(&text)?;

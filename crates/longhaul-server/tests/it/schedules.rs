@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::crew::Crew;
-use crate::server::{PATIENCE, Place, stderr};
+use crate::server::{PATIENCE, Place, client, stderr};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).expect("JSON")
@@ -100,7 +100,7 @@ args = {}
 "#,
     );
     let server = place.serve(&["--schedules", path]).await;
-    let http = reqwest::Client::new();
+    let http = client();
     let get = async |path: &str| -> Value {
         http.get(server.at(path)).send().await.expect("it answers").json().await.expect("JSON")
     };

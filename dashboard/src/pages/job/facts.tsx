@@ -24,7 +24,12 @@ export function Facts({ job }: { job: Job }) {
   if (job.interruptions > 0) facts.push(["Given back by workers", job.interruptions]);
   if (job.cancel_requested) facts.push(["Asked to stop", "yes"]);
   if (job.worker !== null) facts.push(["Worker", <code>{job.worker}</code>]);
-  if (job.key !== null) facts.push(["Limit key", search("key", job.key)]);
+  if (job.limit_keys.length > 0) {
+    const keys = job.limit_keys.map((key) => <li key={key}>{search("key", key)}</li>);
+    facts.push([keys.length === 1 ? "Limit key" : "Limit keys", <ul class="plain">{keys}</ul>]);
+  }
+  const { slots = 1, rate = 1 } = job.cost;
+  if (slots !== 1 || rate !== 1) facts.push(["Cost", `${count(slots)} ${slots === 1 ? "slot" : "slots"}, ${count(rate)} of the rate`]);
   if (job.parent !== null) facts.push(["Parent", <ToJob id={job.parent}>{job.parent}</ToJob>]);
   for (const [label, value] of Object.entries(job.labels)) facts.push([`Label ${label}`, search(`label.${label}`, value)]);
   return (

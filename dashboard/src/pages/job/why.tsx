@@ -6,7 +6,7 @@ import { Time } from "../../parts/time";
 import { To, ToJob } from "../../parts/to";
 import { Trouble } from "../../parts/trouble";
 import { qualified } from "../../search";
-import { count, seconds } from "../../words";
+import { count, isForEver, seconds } from "../../words";
 
 /** Why a job waits, and for how long. Nothing for a job that runs or has ended. */
 export function Why({ job }: { job: Job }) {
@@ -43,6 +43,7 @@ function InWords({ reason, job }: { reason: Reason; job: Job }): ComponentChildr
       until <Time at={reason.until} />
     </>
   );
+  const { slots = 1 } = job.cost;
   switch (reason.rule) {
     case "run_at":
       return <>Its time has not come: it is due <Time at={reason.until ?? job.run_at} />.</>;
@@ -59,15 +60,19 @@ function InWords({ reason, job }: { reason: Reason; job: Job }): ComponentChildr
     case "paused_queue":
       return <>The queue {queue} is paused{until}. Nothing of it runs until it is resumed.</>;
     case "paused_key":
-      return <>Its limit key {key} is paused{until}.</>;
+      return <>Its limit key {key} is paused{reason.until != null && isForEver(reason.until) ? " until it is resumed" : until}.</>;
     case "slots_queue":
       return <>All slots of the queue {queue} are taken{used(reason)}.</>;
     case "slots_key":
-      return <>All slots of its limit key {key} are taken{used(reason)}.</>;
+      return (
+        <>
+          Its limit key {key} has too few free slots: {count(reason.used ?? 0)} of {count(reason.of ?? 0)} are taken{slots > 1 && `, and it takes ${count(slots)}`}.
+        </>
+      );
     case "rate_queue":
       return <>The queue {queue} has used up its rate{used(reason)}{until}.</>;
     case "rate_key":
-      return <>Its limit key {key} has used up its rate{used(reason)}{until}.</>;
+      return <>The rate of its limit key {key} lets it start <Time at={reason.until} />.</>;
     case "turn":
       return turn(job);
     case "signal":

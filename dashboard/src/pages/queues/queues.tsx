@@ -12,13 +12,14 @@ import { qualified } from "../../search";
 import { may } from "../../session";
 import { useTitle } from "../../title";
 import { chosen, count } from "../../words";
+import { FairDialog } from "./fair-dialog";
 import { Keys } from "./keys";
 import { RetentionDialog } from "./retention-dialog";
 
 /** The queue of the curriculum's service, whose users know this page as that of one queue. */
 const FIRST = "step10";
 
-type Asked = { what: "pause" | "resume" | "retention"; queue: Queue };
+type Asked = { what: "pause" | "resume" | "retention" | "fair"; queue: Queue };
 
 /** All queues: what is in them, pause and resume, how long history is kept; then the limit keys of their jobs. */
 export function Queues() {
@@ -53,9 +54,10 @@ export function Queues() {
           </table>
         </div>
       )}
-      <Keys />
+      <Keys queues={queues?.map(({ name }) => name) ?? []} />
       {(asked?.what === "pause" || asked?.what === "resume") && <PauseDialog {...asked} what={asked.what} onDone={live.again} onClose={() => setAsked(undefined)} />}
       {asked?.what === "retention" && <RetentionDialog queue={asked.queue} onDone={live.again} onClose={() => setAsked(undefined)} />}
+      {asked?.what === "fair" && <FairDialog queue={asked.queue} onDone={live.again} onClose={() => setAsked(undefined)} />}
     </>
   );
 }
@@ -70,6 +72,14 @@ function QueueRow({ queue, onAsk }: { queue: Queue; onAsk: (what: Asked["what"])
           {kept(config.retention)}
           {may("admin") && (
             <button type="button" class="quiet" onClick={() => onAsk("retention")} aria-label={`Change what is kept of ${name}`}>
+              change
+            </button>
+          )}
+        </small>
+        <small>
+          {config.fair ? "its limit keys take turns" : "goes by priority and age"}
+          {may("admin") && (
+            <button type="button" class="quiet" onClick={() => onAsk("fair")} aria-label={`Change the order of ${name}`}>
               change
             </button>
           )}

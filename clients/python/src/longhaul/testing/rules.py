@@ -15,6 +15,9 @@ Broken = tuple[str, str]
 OPTIONS = ("kind", "args", *JobOptions.__annotations__)
 FILTERS = ("ids", "state", "kind", "queue", "parent", "labels", "q")
 STATES = ("blocked", "scheduled", "available", "running", "completed", "failed", "cancelled")
+#: The most units of a limit, and of a cost.
+MAX_UNITS = 1_000_000
+NAME_RULE = "must be 1 to 128 characters of A-Z a-z 0-9 . _ : -, and not . or .."
 MAX_ARGS_BYTES = 262_144
 #: Args and outputs of more bytes are left out of lists.
 SHORT_BYTES = 1_024
@@ -25,9 +28,8 @@ def job_rules(body: Mapping[str, Any], place: str = "") -> list[Broken]:
     broken = [(field, "unknown field") for field in body if field not in OPTIONS]
     for field in ("kind", "queue", "id", "key", "parent"):
         name = body.get(field)
-        is_name = isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_.:-]{1,128}", name) is not None and name not in (".", "..")
-        if not is_name and (name is not None or field == "kind"):
-            broken.append((field, "must be 1 to 128 characters of A-Z a-z 0-9 . _ : -, and not . or .."))
+        if not is_name(name) and (name is not None or field == "kind"):
+            broken.append((field, NAME_RULE))
     for field, least, most in (("priority", -100, 100), ("max_attempts", 1, 1_000)):
         number = body.get(field)
         if number is not None and not least <= number <= most:
@@ -36,12 +38,44 @@ def job_rules(body: Mapping[str, Any], place: str = "") -> list[Broken]:
         broken.append(("timeout", "must be more than zero"))
     if body.get("delay") is not None and body.get("run_at") is not None:
         broken.append(("delay", "must not be given together with run_at"))
+    broken += _limit_rules(body)
     bytes_ = _bytes_of(body.get("args"))
     if bytes_ > MAX_ARGS_BYTES:
         broken.append(("args", f"must be at most {MAX_ARGS_BYTES} bytes of JSON, and has {bytes_}"))
     labels = (body.get("labels") or {}).items()
     broken += [(f"labels.{label}", "expected a string") for label, value in labels if not isinstance(value, str)]
     return [(place + field, message) for field, message in broken]
+
+
+def _limit_rules(body: Mapping[str, Any]) -> list[Broken]:
+    """The rules that the limit keys and the cost of a job break."""
+    keys, cost = body.get("limit_keys"), body.get("cost") or {}
+    broken: list[Broken] = [(f"cost.{field}", "unknown field") for field in cost if field not in ("slots", "rate")]
+    broken += units("cost.slots", cost.get("slots"), 1, MAX_UNITS) + units("cost.rate", cost.get("rate"), 0, MAX_UNITS)
+    if keys is None:
+        return broken
+    if body.get("key") is not None:
+        broken.append(("key", "must not be given together with limit_keys"))
+    unfit = [n for n, key in enumerate(keys) if not is_name(key)]
+    twice = [key for n, key in enumerate(keys) if key in keys[:n]]
+    if len(keys) > 4:
+        broken.append(("limit_keys", f"must be at most 4, and are {len(keys)}"))
+    elif unfit:
+        broken.append((f"limit_keys[{unfit[0]}]", NAME_RULE))
+    elif twice:
+        broken.append(("limit_keys", f"must not name {twice[0]} twice"))
+    return broken
+
+
+def units(field: str, given: int | None, least: int, most: int) -> list[Broken]:
+    """The rule that a number of units breaks."""
+    is_well = given is None or (isinstance(given, int) and least <= given <= most)
+    return [] if is_well else [(field, f"must be from {least} to {most}")]
+
+
+def is_name(name: object) -> bool:
+    """True for what may be the name of a kind, a queue, a key or a job."""
+    return isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_.:-]{1,128}", name) is not None and name not in (".", "..")
 
 
 def broken_rule(filter: Mapping[str, Any], place: str = "") -> Broken | None:

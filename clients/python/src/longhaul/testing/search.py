@@ -24,6 +24,8 @@ def says(job: dict[str, Any], name: str, value: str) -> bool:
     last = job["errors"][-1:]
     if name in ("", "error"):
         return value.lower() in json.dumps(last if name else [job["id"], job["kind"], job["args"], last]).lower()
+    if name == "key":
+        return value in job["limit_keys"]
     if name == "id" and value.endswith("*"):
         return bool(job["id"].startswith(value[:-1]))
     if name.startswith("label."):

@@ -23,6 +23,7 @@ from ..context import AsyncContext, Cancel, Context, completed, outcome_of
 from ..job import FINISHED
 from ..run import Run
 from .attempt import Attempt, claimed_as, failed_as, now, plain, waits, written
+from .keys import LimitKeys, key_list_rules, limits_rules, pause_rules
 from .rules import Broken, broken_rule, job_rules, page_rule, shown
 from .search import fits
 from .stream import Stream
@@ -53,6 +54,9 @@ class MemoryServer:
         #: The queues that are known; true for a paused one.
         self._queues: dict[str, bool] = {}
         self._retention: dict[str, dict[str, dict[str, float | None]]] = {}
+        #: The queues whose limit keys take turns.
+        self._fair: set[str] = set()
+        self._keys = LimitKeys(self.jobs)
         #: What the live feed tells.
         self._changes: list[dict[str, Any]] = []
         #: By job, the run whose handler is at work.
@@ -70,25 +74,28 @@ class MemoryServer:
 
     def run(self, kind: str, work: Callable[..., Any]) -> int:
         """Runs all jobs of a kind that wait, oldest first, also those whose time has not come, with ``work(args)`` or a worker's
-        handler, ``work(cx, args)``. Answers how many.
+        handler, ``work(cx, args)``. Those whose queue or limit key is paused, or whose limit key has no slot free, go on waiting. Answers
+        how many were run.
 
         An exception is a failed attempt, and the job runs again at once where it has attempts left. ``Fatal``, ``Cancel``, ``Snooze``
         and ``RateLimited`` are heeded as by a worker.
         """
-        waiting = self._that_wait(kind)
-        for job in waiting:
-            while waits(job):
+        ran = 0
+        for job in self._that_wait(kind):
+            ran += self._may_run(job)
+            while self._may_run(job):
                 with self._attempt(job) as attempt:
                     attempt.output = attempt.call(work, Context)
                 if attempt.is_put_off:
                     break
-        return len(waiting)
+        return ran
 
     async def run_async(self, kind: str, work: Callable[..., Awaitable[Any]]) -> int:
         """Runs jobs as :meth:`run` does, with a coroutine function."""
-        waiting = self._that_wait(kind)
-        for job in waiting:
-            while waits(job):
+        ran = 0
+        for job in self._that_wait(kind):
+            ran += self._may_run(job)
+            while self._may_run(job):
                 with self._attempt(job) as attempt:
                     task = asyncio.ensure_future(attempt.call(work, AsyncContext))
                     attempt.run.on_stop = task.cancel
@@ -100,7 +107,7 @@ class MemoryServer:
                         raise Cancel("it was asked to stop") from None
                 if attempt.is_put_off:
                     break
-        return len(waiting)
+        return ran
 
     def start(self, id: str) -> None:
         """Begins an attempt of a job, as if a worker had taken it."""
@@ -135,6 +142,9 @@ class MemoryServer:
     def _that_wait(self, kind: str) -> list[dict[str, Any]]:
         return [job for job in self.jobs.values() if job["kind"] == kind and waits(job) and not self._queues[job["queue"]]]
 
+    def _may_run(self, job: dict[str, Any]) -> bool:
+        return waits(job) and not self._keys.closed(job)
+
     @contextmanager
     def _attempt(self, job: dict[str, Any]) -> Iterator[Attempt]:
         self._begin(job)
@@ -162,6 +172,8 @@ class MemoryServer:
             self._enter(job, "failed" if how == "failed" else "scheduled", failed_as(job, what["error"]))
         else:
             run_at = datetime.now(timezone.utc) + timedelta(seconds=what["delay"])
+            if how == "rate_limited" and job["limit_keys"]:
+                self._keys.pause(job["limit_keys"][0], run_at)
             job.update(attempt=job["attempt"] - 1, run_at=written(run_at))
             self._enter(job, "scheduled")
 
@@ -299,10 +311,16 @@ class MemoryServer:
                 return self._feed(parse_qsl(request.url.query.decode()))
             case (method, ["api", "queues", *rest]):
                 return self._queue(method, body, *rest)
+            case ("GET", ["api", "keys"]):
+                query = dict(parse_qsl(request.url.query.decode(), keep_blank_values=True))
+                refused = key_list_rules(query)
+                return _invalid(*refused) if refused else _json(200, self._keys.list(query))
+            case (method, ["api", "keys", key, *rest]):
+                return self._key(method, key, rest, body or {})
             case ("GET", ["api", "me"]):
                 return _json(200, {"role": "admin"})
-            case ("GET", ["api", ("workers" | "keys") as name]):
-                return _json(200, {name: []})
+            case ("GET", ["api", "workers"]):
+                return _json(200, {"workers": []})
             case (method, ["api", "jobs", id, *rest]):
                 if id in self._gone:
                     return _problem(410, "gone", "the job was deleted")
@@ -319,6 +337,9 @@ class MemoryServer:
             if job["id"] == body.get("id") or is_held:
                 return job, False
         is_later = body.get("run_at") is not None or body.get("delay", 0) > 0
+        keys, cost = body.get("limit_keys"), {"slots": 1, "rate": 1}
+        if keys is None:
+            keys = [] if body.get("key") is None else [body["key"]]
         nothing = ("progress", "position", "eta_seconds", "started_at", "finished_at", "output", "worker", "children")
         job = {
             **dict.fromkeys(nothing),
@@ -339,7 +360,9 @@ class MemoryServer:
             "errors": [],
             "cancel_requested": False,
             "parent": body.get("parent"),
-            "key": body.get("key"),
+            "limit_keys": keys,
+            "key": keys[0] if keys else None,
+            "cost": cost | {name: units for name, units in (body.get("cost") or {}).items() if units is not None},
             "labels": body.get("labels", {}),
         }
         if unique is not None:
@@ -407,6 +430,8 @@ class MemoryServer:
             before = self._retention.get(name, RETENTION)
             self._retention[name] = {**before, **{state: {**before[state], **kept} for state, kept in body.get("retention", {}).items()}}
             self._queues.setdefault(name, False)
+            if body.get("fair") is not None:
+                (self._fair.add if body["fair"] else self._fair.discard)(name)
         if name not in self._queues:
             return _problem(404, "no_such_queue", "no queue of this name is known")
         return _json(200, self._shown(name))
@@ -425,15 +450,39 @@ class MemoryServer:
             "waiting": 0 if paused else waiting,
             "paused": waiting if paused else 0,
         }
-        config = {"retention": self._retention.get(name, RETENTION)}
+        config = {"retention": self._retention.get(name, RETENTION), "fair": name in self._fair}
         return {"name": name, "paused": paused, "states": states, "counts": counts, "config": config}
 
     def _why(self, job: dict[str, Any]) -> list[dict[str, Any]]:
-        if job["state"] == "scheduled":
-            return [{"rule": "run_at", "until": job["run_at"]}]
-        if job["state"] != "available":
+        queue = [{"rule": "paused_queue", "key": job["queue"]}] if self._queues[job["queue"]] else []
+        closed = self._keys.closed(job)
+        if job["state"] == "available":
+            return [*queue, *closed, {"rule": "no_worker", "key": job["queue"]}]
+        if job["state"] != "scheduled":
             return []
-        return [{"rule": "paused_queue"} if self._queues[job["queue"]] else {"rule": "no_worker", "key": job["queue"]}]
+        paused = [reason for reason in closed if reason["rule"] == "paused_key"]
+        # A run that came to its limit waits as long as its key is paused.
+        is_limited = any(reason["until"] == job["run_at"] for reason in paused)
+        own = [] if is_limited else [{"rule": "run_at", "until": job["run_at"]}]
+        return [*own, *paused, *queue]
+
+    def _key(self, method: str, key: str, rest: list[str], body: dict[str, Any]) -> httpx.Response:
+        broken = pause_rules(key, body.get("for")) if rest else limits_rules(key, body)
+        if broken:
+            return _invalid(*broken)
+        match (method, rest):
+            case ("POST", ["pause"]) if body.get("for") is not None:
+                self._keys.pause(key, datetime.now(timezone.utc) + timedelta(seconds=body["for"]))
+            case ("POST", ["pause"]):
+                self._keys.pause(key)
+            case ("POST", ["resume"]):
+                self._keys.resume(key)
+            case ("PUT", []):
+                self._keys.set(key, body)
+            case ("DELETE", []):
+                self._keys.remove(key)
+                return httpx.Response(204)
+        return _json(200, self._keys.get(key))
 
     def _act(self, body: dict[str, Any]) -> httpx.Response:
         filter = dict(body["filter"])
