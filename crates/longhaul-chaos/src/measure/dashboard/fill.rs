@@ -55,7 +55,9 @@ pub(super) async fn fill(store: Arc<dyn Store>, jobs: usize) -> Result<Filled> {
     let all = Keep { age: None, count: None };
     let retention = Retention { completed: all.clone(), failed: all.clone(), cancelled: all };
     for queue in (0..HANDS * QUEUES_OF_A_HAND).map(queue) {
-        store.set_queue(&queue, &QueueConfig { retention: retention.clone() }).await?;
+        store
+            .set_queue(&queue, &QueueConfig { retention: retention.clone(), ..QueueConfig::default() })
+            .await?;
     }
     let mut filled = Filled::default();
     let rounds = jobs.div_ceil(HANDS * AT_ONCE);
