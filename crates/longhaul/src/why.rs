@@ -93,6 +93,21 @@ impl Longhaul {
         Ok(Why { state: job.state, position: job.position, reasons })
     }
 
+    /// From when on a waiting job may run, as far as time alone tells: its own time, the end of a pause of its limit keys, and
+    /// when their rates admit it. `None` where no time keeps it back.
+    ///
+    /// # Errors
+    /// A store's fault.
+    pub async fn waits_until(&self, job: &JobRecord) -> Result<Option<Timestamp>> {
+        let own = match job.state {
+            State::Scheduled => Some(job.run_at),
+            State::Available => None,
+            _ => return Ok(None),
+        };
+        let closed = self.closed_keys(job).await?;
+        Ok(closed.into_iter().filter_map(|reason| reason.until).chain(own).max())
+    }
+
     async fn unfinished_children(&self, job: &JobRecord) -> Result<Reason> {
         let unfinished = [State::Blocked, State::Scheduled, State::Available, State::Running];
         let filter =

@@ -122,10 +122,9 @@ impl App {
             _ => {
                 let reported = record.progress.as_ref().map(|progress| progress.message.clone());
                 let mut message = reported.unwrap_or_else(|| "Analyzing GitHub profile...".into());
-                // Nothing is enqueued for later, so what is scheduled waits for a limit or for its next attempt.
-                if record.state == State::Scheduled {
-                    message =
-                        format!("{message} (waiting for GitHub until {})", original_time(record.run_at));
+                // Nothing is enqueued for later, so what waits for a time waits for a limit or for its next attempt.
+                if let Some(until) = self.longhaul.waits_until(record).await? {
+                    message = format!("{message} (waiting for GitHub until {})", original_time(until));
                 }
                 self.processing(record, message, username, None).await?
             }

@@ -105,6 +105,8 @@ pub(super) fn wish(force_refresh: bool) -> Wish {
 
 /// The longest that a caller who waits for a result may wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
+/// The longest until a caller hears that a pause of the limit key keeps the analysis back.
+const PAUSE_SEEN_WITHIN: Duration = Duration::from_secs(5);
 
 /// Asks for an analysis
 ///
@@ -199,14 +201,16 @@ impl App {
     async fn barred_beyond(&self, id: &JobId, longest: Duration) -> Result<Duration, Error> {
         loop {
             let Some(record) = self.longhaul.get(id).await?.found() else { return pending().await };
-            let wait = record.run_at.since(self.clock.now());
-            if record.state == JobState::Scheduled && wait > longest {
+            let until = self.longhaul.waits_until(&record).await?;
+            let wait = until.map(|until| until.since(self.clock.now()));
+            if let Some(wait) = wait.filter(|wait| *wait > longest) {
                 return Ok(wait);
             }
             if record.state.is_finished() {
                 return pending().await;
             }
-            self.longhaul.events(id, record.last_event, 1, longest).await?;
+            // A pause of its limit key is no event of the job.
+            self.longhaul.events(id, record.last_event, 1, longest.min(PAUSE_SEEN_WITHIN)).await?;
         }
     }
 }

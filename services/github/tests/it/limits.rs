@@ -68,9 +68,9 @@ async fn a_429_pauses_every_analysis_of_this_provider() {
     let first = f.started("octocat").await;
     f.in_state(&first, State::Scheduled).await;
     let second = f.started("torvalds").await;
-    // A third party's job shows that the worker has looked at the queues since.
-    let held = f.reaches(&second, |job| job.state == State::Scheduled || job.state.is_finished()).await;
-    assert_eq!(held.state, State::Scheduled, "{held:?}");
+    let until = f.clock.now().plus(Duration::from_secs(30));
+    let held = f.job(&second).await;
+    assert_eq!((held.state, f.longhaul.waits_until(&held).await.unwrap()), (State::Available, Some(until)));
     assert!(f.double.seen("/github/users/torvalds").is_empty());
     f.clock.advance(Duration::from_secs(30));
     for task in [&first, &second] {
@@ -96,7 +96,8 @@ async fn the_budget_of_an_hour_holds_across_restarts() {
     // Another task of this hour's has nothing left of it either.
     f.clock.advance(Duration::from_secs(60));
     let other = f.started("torvalds").await;
-    f.in_state(&other, State::Scheduled).await;
+    let held = f.job(&other).await;
+    assert_eq!(f.longhaul.waits_until(&held).await.unwrap(), Some(job.run_at), "{held:?}");
     assert_eq!(f.double.github_calls().values().sum::<usize>(), 5);
 }
 

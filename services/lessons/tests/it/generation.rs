@@ -232,7 +232,7 @@ async fn a_model_over_its_limit_costs_no_attempt() {
     assert_eq!(told["progress_message"], "Lesson generation is in progress... (waiting to go on)");
     // A second lesson waits with it: the limit is the provider's.
     let second = f.start("english", "nouns").await;
-    f.becomes(&second, |job| job.state == State::Scheduled).await;
+    f.becomes(&second, |job| job.state == State::Available).await;
     assert_eq!(double.seen(CHAT).len(), 1);
     f.clock.advance(Duration::from_secs(30));
     for task in [&task, &second] {

@@ -106,8 +106,8 @@ async fn a_limit_of_the_service_costs_no_attempt() {
     assert_eq!(job.run_at, f.clock.now().plus(Duration::from_secs(120)));
     // The service is not asked for another session before its time, though nobody has refused that one.
     let other = f.dispatched().await;
-    let paused = f.becomes(&other, |job| job.state == State::Scheduled).await;
-    assert_eq!((paused.attempt, paused.run_at), (0, job.run_at));
+    let paused = f.becomes(&other, |job| job.state == State::Available).await;
+    assert_eq!(f.longhaul.waits_until(&paused).await.unwrap(), Some(job.run_at));
     assert_eq!(double.seen(PATH).len(), 1);
     f.clock.advance(Duration::from_secs(120));
     for id in [&id, &other] {
