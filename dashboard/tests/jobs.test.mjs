@@ -122,7 +122,7 @@ test("more jobs than one request changes are given a priority, those that have i
   await visitor.button("Select all that match").click();
   await visitor.button("Set priority").click();
   await visitor.page.getByLabel(/Priority/).fill("7");
-  await visitor.confirm("Set priority 2,500 jobs?", "Set priority");
+  await visitor.confirm("Set priority 2,000 jobs?", "Set priority");
   await visitor.page.getByText("2,000 jobs have the new priority.").waitFor();
   visitor.isQuiet();
 });

@@ -71,6 +71,13 @@ pub(crate) const USAGE: u8 = 2;
 #[derive(Debug)]
 pub(crate) struct Coded(pub(crate) u8, pub(crate) String);
 
+impl Coded {
+    /// `--json` before a subcommand that would not heed it, and so give a script a text where it reads JSON.
+    pub(crate) fn misplaced_json() -> Self {
+        Self(USAGE, "--json stands behind the subcommand, where it has one".into())
+    }
+}
+
 impl fmt::Display for Coded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.1)

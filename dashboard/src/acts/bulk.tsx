@@ -34,16 +34,22 @@ export function BulkDialog({ action, filter, onClose, onDone }: Props) {
   const [priority, setPriority] = useState(0);
   const isStopped = useRef(false);
   const acting = { action, filter, ...(action === "set_priority" && { priority }) };
+  // Counted anew for another priority, because jobs that have it already are left alone.
   useEffect(() => {
     const over = new AbortController();
+    setFound(undefined);
+    setTrouble("");
     actOnJobs({ ...acting, dry_run: true, limit: COUNTED }, over.signal).then(setFound, (error: Error) => {
       if (!over.signal.aborted) setTrouble(error.message);
     });
-    return () => {
-      over.abort();
+    return () => over.abort();
+  }, [priority]);
+  useEffect(
+    () => () => {
       isStopped.current = true;
-    };
-  }, []);
+    },
+    [],
+  );
 
   const doIt = async () => {
     // What was counted is done, and no more: a job that is retried may fail again meanwhile, and one that is asked to stop may be asked

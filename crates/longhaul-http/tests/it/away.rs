@@ -108,7 +108,10 @@ async fn everything(app: &App) -> Vec<(String, Answer)> {
             let method: Method = method.to_uppercase().parse().unwrap();
             let path = format!(
                 "/api{}",
-                path.replace("{id}", "x").replace("{queue}", "default").replace("{name}", "x")
+                path.replace("{id}", "x")
+                    .replace("{queue}", "default")
+                    .replace("{name}", "x")
+                    .replace("{key}", "x")
             );
             for key in [None, Some(format!("key of {name}"))] {
                 let mut request = request(method.clone(), &path).header("content-type", "application/json");

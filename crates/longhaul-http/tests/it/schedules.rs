@@ -26,7 +26,7 @@ async fn a_schedule_is_kept_shown_and_deleted() {
         "description": "At 03:00 (Europe/Berlin)", "jitter": 30.0, "catch_up": "all", "paused": false, "origin": "call",
         "job": {
             "kind": "greet", "args": {"name": "Ada"}, "queue": "default", "priority": 0, "max_attempts": 3,
-            "timeout": null, "key": null, "unique": {"key": "ada", "period": null, "on_clash": "join"},
+            "timeout": null, "key": null, "limit_keys": [], "cost": {"slots": 1, "rate": 1}, "unique": {"key": "ada", "period": null, "on_clash": "join"},
             "labels": {"team": "ops"},
         },
         "last_at": null, "last_job": null, "recent": [],

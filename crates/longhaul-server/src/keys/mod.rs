@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::client::{Client, Place};
 use crate::terminal::{Table, grouped};
-use crate::{Coded, Result, USAGE};
+use crate::{Coded, Result};
 
 /// Look at limit keys, set their limits, pause and resume them. A limit key is a name that jobs share, such as a provider or a
 /// tenant, with a bound on what runs and starts over all queues and workers.
@@ -55,8 +55,7 @@ Examples:
 pub(crate) async fn run(args: Args) -> Result<()> {
     let what = args.what.unwrap_or(What::List(list::Args { json: args.json, ..list::Args::default() }));
     if args.json && !matches!(what, What::List(_)) {
-        // Not heeded, it would give a script a text where it reads JSON.
-        return Err(Coded(USAGE, "--json stands behind the subcommand, where it has one".into()).into());
+        return Err(Coded::misplaced_json().into());
     }
     let client = args.place.open().await?;
     match what {

@@ -8,7 +8,7 @@ mod show;
 use clap::{Args as ClapArgs, Subcommand};
 
 use crate::client::{Client, Place, Queue, QueuePage};
-use crate::{Coded, Result, USAGE};
+use crate::{Coded, Result};
 
 /// Look at queues, pause and resume them, and deal with what has failed in them. Works beside a running server, without
 /// one, and from afar.
@@ -58,8 +58,7 @@ Examples:
 pub(crate) async fn run(args: Args) -> Result<()> {
     let what = args.what.unwrap_or(What::List(list::Args { json: args.json }));
     if args.json && !matches!(what, What::List(_)) {
-        // Not heeded, it would give a script a text where it reads JSON.
-        return Err(Coded(USAGE, "--json stands behind the subcommand, where it has one".into()).into());
+        return Err(Coded::misplaced_json().into());
     }
     let client = args.place.open().await?;
     match what {

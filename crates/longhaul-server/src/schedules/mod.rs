@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::client::{Client, Place, State, encoded};
-use crate::{Coded, Result, USAGE};
+use crate::{Coded, Result};
 
 /// Look at schedules, make and change them, pause and resume them, and run them now. Works beside a running server, without
 /// one, and from afar. What fires them is a server: longhaul serve, or longhaul worker.
@@ -58,8 +58,7 @@ Examples:
 pub(crate) async fn run(args: Args) -> Result<()> {
     let what = args.what.unwrap_or(What::List(list::Args { json: args.json }));
     if args.json && !matches!(what, What::List(_)) {
-        // Not heeded, it would give a script a text where it reads JSON.
-        return Err(Coded(USAGE, "--json stands behind the subcommand, where it has one".into()).into());
+        return Err(Coded::misplaced_json().into());
     }
     let client = args.place.open().await?;
     match what {
