@@ -264,6 +264,10 @@ impl WriteTx<'_> {
             }
         }
         let row = self.key(key)?;
+        if lane.is_some() {
+            // Those of other lanes wait for that moment still.
+            opens_at = [opens_at, row.opens_at].into_iter().flatten().min();
+        }
         row.keeps_back = keeps_back;
         if row.opens_at != opens_at {
             row.opens_at = opens_at;
