@@ -108,7 +108,7 @@ impl WriteTx<'_> {
     fn act_on(&mut self, id: &JobId, target: &Target, action: &Action) -> rusqlite::Result<bool> {
         match lifecycle::act(target.state, action) {
             Deed::Nothing => return Ok(false),
-            Deed::AskToStop(grace) => {
+            Deed::AskToStop(grace, _) => {
                 // The grace ends on the clock of leases, as the lease itself does.
                 let earlier = target.cancel_by.map(Timestamp);
                 let Some(by) = lifecycle::cancel_by(earlier, grace, self.lease_now.at) else {
@@ -118,7 +118,7 @@ impl WriteTx<'_> {
                     .prepare_cached("UPDATE jobs SET cancel_by = ?2 WHERE seq = ?1")?
                     .execute(params![target.seq, by.0])?;
             }
-            Deed::Cancel => self.cancel_waiting(id, target)?,
+            Deed::Cancel(_) => self.cancel_waiting(id, target)?,
             Deed::StartAnew => {
                 let args = if let Action::RetryWith { args } = action { Some(args) } else { None };
                 return self.retry(id, target, args);

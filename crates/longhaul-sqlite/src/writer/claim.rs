@@ -278,6 +278,7 @@ pub(super) fn read_candidate(row: &Row<'_>) -> rusqlite::Result<Candidate> {
         max_attempts: columns.next(),
         policy: columns.policy(),
         created_at: columns.time(),
+        deadline_in: None,
         labels: columns.parsed().unwrap_or_default(),
         steps: Default::default(),
     };
@@ -335,7 +336,7 @@ mod tests {
 
     #[test]
     fn a_claim_that_is_taken_back_after_its_job_was_cancelled_ends_it() {
-        let (child, all) = taken_back(Some(Action::Cancel { grace: HOUR }));
+        let (child, all) = taken_back(Some(Action::cancel(HOUR)));
         assert_eq!((child.state, child.attempt, child.cancel_requested), (State::Cancelled, 0, false));
         assert_eq!(all.state, State::Available);
         assert_eq!(all.children, Some(Children { total: 1, completed: 0, failed: 0, cancelled: 1 }));

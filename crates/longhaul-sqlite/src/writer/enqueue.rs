@@ -58,10 +58,10 @@ impl WriteTx<'_> {
             return Ok(None);
         }
         let answer = |(job, holder): (&NewJob, Option<JobId>)| match holder {
-            Some(id) => Enqueued { id, status: EnqueueStatus::KeyReused },
+            Some(id) => Enqueued::new(id, EnqueueStatus::KeyReused),
             None => {
                 let id = job.id.clone().unwrap_or_else(JobId::random);
-                Enqueued { id, status: EnqueueStatus::NotCreated }
+                Enqueued::new(id, EnqueueStatus::NotCreated)
             }
         };
         Ok(Some(jobs.iter().zip(refused).map(answer).collect()))
@@ -90,7 +90,7 @@ impl WriteTx<'_> {
                 match unique.on_clash {
                     // The key is given to the new job below.
                     OnClash::Refresh if holder.state.is_finished() => {}
-                    OnClash::Join | OnClash::Refresh => return Ok(duplicate(holder.id)),
+                    _ => return Ok(duplicate(holder.id)),
                 }
             }
         }
@@ -109,7 +109,7 @@ impl WriteTx<'_> {
         if let Some(unique) = &job.unique {
             self.hold_unique_key(&unique.key, seq)?;
         }
-        Ok(Enqueued { id, status: EnqueueStatus::Created })
+        Ok(Enqueued::new(id, EnqueueStatus::Created))
     }
 
     fn exists(&self, id: &JobId) -> rusqlite::Result<bool> {
@@ -165,5 +165,5 @@ impl WriteTx<'_> {
 }
 
 fn duplicate(id: JobId) -> Enqueued {
-    Enqueued { id, status: EnqueueStatus::Duplicate }
+    Enqueued::new(id, EnqueueStatus::Duplicate)
 }

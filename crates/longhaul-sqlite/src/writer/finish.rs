@@ -34,12 +34,13 @@ impl WriteTx<'_> {
     pub(super) fn fail_run(&mut self, lease: &Lease, error: &longhaul::Error) -> Result<LeaseStatus> {
         tracing::error!(job = %lease.id, "{error}");
         let (entries, follow_ups) = (Vec::new(), Vec::new());
-        let failed = Finish { lease: lease.clone(), outcome: admit::refused(error), entries, follow_ups };
+        let failed =
+            Finish { lease: lease.clone(), outcome: admit::refused(error), entries, follow_ups, cost: None };
         self.run_isolated(Isolation::Apart, |tx| tx.finish_one(&failed))?
     }
 
     fn finish_one(&mut self, finish: &Finish) -> Result<LeaseStatus> {
-        let Finish { lease, outcome, entries, follow_ups } = finish;
+        let Finish { lease, outcome, entries, follow_ups, .. } = finish;
         let status = match outcome {
             Outcome::Completed { output } if entries.is_empty() => {
                 self.complete(lease, output, follow_ups)?

@@ -45,6 +45,7 @@ fn read_run(row: &Row<'_>) -> rusqlite::Result<RunRow> {
             max_crashes: columns.next(),
             interruptions: columns.next(),
             cancel_requested: columns.next::<Option<i64>>().is_some(),
+            cancel_reason: None,
             run_at: columns.time(),
         },
         last_event: columns.next(),
