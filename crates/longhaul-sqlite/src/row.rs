@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use longhaul::lifecycle::Times;
 use longhaul::{
-    CancelReason, Children, JobId, JobRecord, Json, Payloads, Policy, SHORT_PAYLOAD_BYTES, State, Timestamp, split_keys,
+    CancelReason, Children, JobId, JobRecord, Json, Payloads, Policy, SHORT_PAYLOAD_BYTES, State, Timestamp,
+    split_keys,
 };
 use rusqlite::Row;
 use rusqlite::types::{FromSql, ValueRef};

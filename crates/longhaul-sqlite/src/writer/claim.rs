@@ -72,9 +72,8 @@ impl WriteTx<'_> {
     fn claimable(&mut self, queue: &QueueSlots, kinds: &[SupportedKind]) -> Result<Vec<Candidate>> {
         let mut limit = queue.slots;
         loop {
-            let mut found = self
-                .candidates(&queue.queue, limit, kinds)
-                .map_err(fault("look for available jobs"))?;
+            let mut found =
+                self.candidates(&queue.queue, limit, kinds).map_err(fault("look for available jobs"))?;
             let (now, read) = (self.now, found.len());
             if found.iter().all(|candidate| !candidate.is_over(now)) {
                 return Ok(found);

@@ -5,8 +5,8 @@ use longhaul::lifecycle::unique::{self, Clash, Hold};
 use longhaul::lifecycle::waiting::{self, Admission};
 use longhaul::lifecycle::{self, Times};
 use longhaul::{
-    CancelReason, Change, EnqueueStatus, Enqueued, JobId, Json, NewJob, Result, Start, State,
-    Timestamp, joined_keys,
+    CancelReason, Change, EnqueueStatus, Enqueued, JobId, Json, NewJob, Result, Start, State, Timestamp,
+    joined_keys,
 };
 use rusqlite::params;
 
@@ -122,7 +122,8 @@ impl WriteTx<'_> {
             return self.merge(holder, *clash, job);
         }
         let unique = job.unique.as_ref();
-        let unique = unique.map(|unique| UniqueKey { key: unique.key.clone(), hold: Hold::of(unique, self.now) });
+        let unique =
+            unique.map(|unique| UniqueKey { key: unique.key.clone(), hold: Hold::of(unique, self.now) });
         let batch = self.open_batch(job.parent.as_ref())?;
         let mut insert = Insert { id: &id, job, batch, unique, state, run_at };
         if is_bounded {
