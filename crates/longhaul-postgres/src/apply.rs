@@ -20,10 +20,14 @@ pub(crate) async fn apply_all(
     let (busy, bounds) = futures::try_join!(tx.try_lock_keys(&words), tx.read_bounds(new_jobs))?;
     tx.bounds = bounds;
     defer(verdicts, &locks, &busy);
-    let locks: Vec<Vec<String>> = calls.iter().zip(&*verdicts).map(|(call, verdict)| {
-        let jobs = call.jobs().filter(|_| verdict.is_none()).unwrap_or_default();
-        tx.bounds.locks(jobs).into_iter().collect()
-    }).collect();
+    let locks: Vec<Vec<String>> = calls
+        .iter()
+        .zip(&*verdicts)
+        .map(|(call, verdict)| {
+            let jobs = call.jobs().filter(|_| verdict.is_none()).unwrap_or_default();
+            tx.bounds.locks(jobs).into_iter().collect()
+        })
+        .collect();
     let busy = tx.try_lock_keys(&locks.concat()).await?;
     defer(verdicts, &locks, &busy);
     let open: Vec<(usize, &Call)> =

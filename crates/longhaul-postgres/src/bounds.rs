@@ -200,8 +200,7 @@ impl WriteTx<'_> {
         let queues: Vec<&str> = queues.into_iter().collect();
         let keys: BTreeSet<&str> = jobs.flat_map(|job| &job.limit_keys).map(String::as_str).collect();
         let keys: Vec<&str> = keys.into_iter().collect();
-        let rows =
-            self.rows("look bounds up", include_str!("sql/bounds.sql"), &[&queues, &keys]).await?;
+        let rows = self.rows("look bounds up", include_str!("sql/bounds.sql"), &[&queues, &keys]).await?;
         let mut bounds = Bounds::default();
         for row in &rows {
             let name: String = row.get(1);
@@ -232,7 +231,9 @@ impl WriteTx<'_> {
                     let sql = include_str!("sql/waiting_of_queue.sql");
                     let rows = self.rows("count waiting jobs", sql, &[queue]).await?;
                     let written: i64 = rows.first().map_or(0, |row| row.get(0));
-                    written + self.uncounted(queue, State::Available) + self.uncounted(queue, State::Scheduled)
+                    written
+                        + self.uncounted(queue, State::Available)
+                        + self.uncounted(queue, State::Scheduled)
                 }
                 Of::Key(key) => {
                     let sql = include_str!("sql/waiting_of_key.sql");

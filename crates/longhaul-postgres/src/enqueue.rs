@@ -116,8 +116,7 @@ pub(crate) async fn enqueue_simple(
 
 /// True where nothing has to be looked up, not even the ids.
 pub(crate) fn is_simple_enqueue(jobs: &[NewJob]) -> bool {
-    let is_simple_job =
-        |job: &NewJob| job.id.is_none() && job.expires_in.is_none() && job.deadline.is_none();
+    let is_simple_job = |job: &NewJob| job.id.is_none() && job.expires_in.is_none() && job.deadline.is_none();
     is_simple(jobs) && jobs.len() <= JOBS_PER_STATEMENT && jobs.iter().all(is_simple_job)
 }
 

@@ -2,8 +2,8 @@ use std::collections::{HashMap, HashSet};
 
 use longhaul::lifecycle::{self, Next, Token};
 use longhaul::{
-    AttemptError, CancelReason, Change, Finish, JobId, Json, KEPT_ERRORS, Lease, LeaseStatus, NewJob, Outcome, Result,
-    State, Timestamp,
+    AttemptError, CancelReason, Change, Finish, JobId, Json, KEPT_ERRORS, Lease, LeaseStatus, NewJob,
+    Outcome, Result, State, Timestamp,
 };
 
 use crate::bounds::Room;

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use longhaul::lifecycle::unique::{self, Clash, Hold, Holder};
 use longhaul::lifecycle::waiting::{self, Admission};
 use longhaul::{
-    CancelReason, EnqueueStatus, Enqueued, JobId, NewJob, OnClash, Result, STOP_GRACE, Start, State, Timestamp,
-    Unique,
+    CancelReason, EnqueueStatus, Enqueued, JobId, NewJob, OnClash, Result, STOP_GRACE, Start, State,
+    Timestamp, Unique,
 };
 
 use crate::bounds::Room;
@@ -95,7 +95,7 @@ impl WriteTx<'_> {
         {
             return Ok(refused);
         }
-        let taken = self.taken(jobs).await?;
+        let taken = self.taken(jobs, &creation.room).await?;
         creation.taken = taken.iter().map(String::as_str).collect();
         let holders = self.holders(jobs).await?;
         let stored = |holder: &Target| Held::Stored(Box::new(holder.clone()));
@@ -323,10 +323,11 @@ impl WriteTx<'_> {
         self.rows("hold an idempotency key", sql, &[&keys, &ids, &digests, &ends]).await.map(drop)
     }
 
-    /// The ids among those of jobs with unique keys that are taken: the id goes before the key, so that a job of that very id
-    /// is a duplicate, whoever holds the key. Of others the statement that writes them finds it out.
-    async fn taken(&self, jobs: &[NewJob]) -> Result<Vec<String>> {
-        let keyed = jobs.iter().filter(|job| job.unique.is_some());
+    /// The ids among those of jobs with unique keys, and of jobs that a bound may hold for, that are taken: the id goes before
+    /// the key and the bound, so that a job of that very id is a duplicate in any case. Of others the statement that writes
+    /// them finds it out.
+    async fn taken(&self, jobs: &[NewJob], room: &Room) -> Result<Vec<String>> {
+        let keyed = jobs.iter().filter(|job| job.unique.is_some() || !room.is_free());
         let ids: Vec<&str> = keyed.filter_map(|job| Some(job.id.as_ref()?.as_str())).collect();
         if ids.is_empty() {
             return Ok(Vec::new());
@@ -428,7 +429,8 @@ impl<'j> Creation<'j> {
             job.unique.as_ref().is_some_and(|unique| self.uncertain_keys.contains(&*unique.key));
         let waits_for_parent =
             job.parent.as_ref().is_some_and(|parent| self.closing.contains(parent.as_str()));
-        let is_made_room = !self.room.is_free() && self.unwritten.iter().any(|job| job.fate == Fate::Supersedes);
+        let is_made_room =
+            !self.room.is_free() && self.unwritten.iter().any(|job| job.fate == Fate::Supersedes);
         waits_for_key || waits_for_parent || is_made_room || self.unwritten.len() >= JOBS_PER_STATEMENT
     }
 

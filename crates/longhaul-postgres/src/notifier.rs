@@ -264,7 +264,11 @@ mod tests {
         assert_eq!(available(["mail".to_owned()].into(), None, Vec::new()), "-\na mail");
         let changed: Vec<JobId> = (0..9_999).map(|n| JobId::from_store(format!("job-{n}"))).collect();
         let told = available(BTreeSet::new(), Some(JobId::from_store("mark".into())), changed);
-        assert!(told.contains("\nmark") && told.contains("\njob-7\n") && told.len() < 8_000, "{}", told.len());
+        assert!(
+            told.contains("\nmark") && told.contains("\njob-7\n") && told.len() < 8_000,
+            "{}",
+            told.len()
+        );
     }
 
     #[test]

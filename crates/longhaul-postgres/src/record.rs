@@ -2,8 +2,8 @@ use longhaul::clock::millis;
 use longhaul::lifecycle;
 use longhaul::lifecycle::unique::Hold;
 use longhaul::{
-    CancelReason, Change, Entry, EventBody, JobId, Json, KEPT_EVENT_BYTES, KEPT_EVENTS, Lease, LeaseStatus, Record, Result,
-    State, Timestamp,
+    CancelReason, Change, Entry, EventBody, JobId, Json, KEPT_EVENT_BYTES, KEPT_EVENTS, Lease, LeaseStatus,
+    Record, Result, State, Timestamp,
 };
 
 use crate::row::{cancel_reason, hold, priority, rows_at_most, signed, small};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use longhaul::lifecycle::unique::Hold;
 use longhaul::{
-    CancelReason, Children, JobId, JobRecord, Json, Payloads, Policy, QueueConfig, SHORT_PAYLOAD_BYTES, State, Timestamp,
-    split_keys,
+    CancelReason, Children, JobId, JobRecord, Json, Payloads, Policy, QueueConfig, SHORT_PAYLOAD_BYTES,
+    State, Timestamp, split_keys,
 };
 use serde::de::DeserializeOwned;
 use tokio_postgres::Row;
@@ -73,9 +73,8 @@ pub(crate) fn job_record(row: &Row) -> (JobRecord, RowFacts) {
         errors: shown(row, 15).unwrap_or_default(),
         cancel_requested: row.get::<_, Option<i64>>(16).is_some(),
         // The release before leaves it, whatever becomes of the job.
-        cancel_reason: cancel_reason(row, 39).filter(|_| {
-            row.get::<_, Option<i64>>(16).is_some() || state(row, 5) == State::Cancelled
-        }),
+        cancel_reason: cancel_reason(row, 39)
+            .filter(|_| row.get::<_, Option<i64>>(16).is_some() || state(row, 5) == State::Cancelled),
         worker: row.get(17),
         position: None,
         created_at: Timestamp(row.get(18)),

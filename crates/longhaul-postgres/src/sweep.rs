@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use longhaul::lifecycle::{self, Times};
 use longhaul::{
-    CancelReason, Change, GONE_FOR, JobId, Keep, Lease, QueueConfig, Result, STOP_GRACE, State, Swept, Timestamp,
+    CancelReason, Change, GONE_FOR, JobId, Keep, Lease, QueueConfig, Result, STOP_GRACE, State, Swept,
+    Timestamp,
 };
 use tokio_postgres::Row;
 

@@ -162,7 +162,8 @@ impl WriteTx<'_> {
             self.write_rates(&rates),
             self.write_turns(wanted.queue, turns),
         )?;
-        let mut taken: HashMap<i64, Next> = rows.iter().map(|row| read_next(row, self.now)).map(|next| (next.seq, next)).collect();
+        let mut taken: HashMap<i64, Next> =
+            rows.iter().map(|row| read_next(row, self.now)).map(|next| (next.seq, next)).collect();
         let mut in_order = Vec::with_capacity(taken.len());
         for job in chosen {
             match (taken.remove(&job.seq), job.group.and_then(|number| groups.get(number))) {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use longhaul::{
-    Clock, EnqueueStatus, Enqueued, JobFilter, JobRecord, KeyConfig, NewJob, OnClash, OnFull, Page, Policy,
-    QueueConfig, State, Store, Unique,
-};
 use longhaul::{CancelReason, Cost, Finish};
+use longhaul::{
+    Claim, Clock, EnqueueStatus, Enqueued, JobFilter, JobRecord, KeyConfig, NewJob, OnClash, OnFull, Page,
+    Policy, QueueConfig, State, Store, Unique,
+};
 use longhaul_conformance::jobs::{HOUR, QUEUE, claim, completed, finish, id, job, json, limited, named};
 use longhaul_postgres::PostgresStore;
 
@@ -42,11 +42,15 @@ async fn of_many_processes_that_supersede_one_another_one_job_is_left() {
     assert_eq!(statuses(&created, EnqueueStatus::Created), 40);
     assert_eq!(in_states(&stores[0], &[State::Available]).await.len(), 1);
     let cancelled = in_states(&stores[0], &[State::Cancelled]).await;
-    assert!(cancelled.len() == 39 && cancelled.iter().all(|job| job.cancel_reason == Some(CancelReason::Superseded)));
+    assert!(
+        cancelled.len() == 39
+            && cancelled.iter().all(|job| job.cancel_reason == Some(CancelReason::Superseded))
+    );
 }
 
 #[tokio::test]
-async fn what_is_replaced_while_workers_of_another_process_claim_runs_once_with_the_last_args_that_were_taken() {
+async fn what_is_replaced_while_workers_of_another_process_claim_runs_once_with_the_last_args_that_were_taken()
+ {
     let [one, other] = two().await;
     let (mut replaced, mut runs) = (0, 0);
     for n in 0..60 {
@@ -86,7 +90,10 @@ async fn a_bound_is_exact_however_many_processes_enqueue() {
         async move { store.enqueue(vec![job(), job()]).await.unwrap() }
     });
     let answers: Vec<Enqueued> = futures::future::join_all(calls).await.concat();
-    assert_eq!((statuses(&answers, EnqueueStatus::Created), statuses(&answers, EnqueueStatus::Full)), (20, 40));
+    assert_eq!(
+        (statuses(&answers, EnqueueStatus::Created), statuses(&answers, EnqueueStatus::Full)),
+        (20, 40)
+    );
     assert_eq!(in_states(&stores[0], &[State::Available]).await.len(), 20);
     // A release that knows no bounds writes the configuration without one.
     let client = client(stores[0].options()).await;
@@ -99,10 +106,8 @@ async fn the_oldest_jobs_of_a_key_are_dropped_whether_they_wait_for_a_time_or_a_
     let store = PostgresStore::open(shared().options()).await.unwrap();
     let config = KeyConfig { max_waiting: Some(4), on_full: OnFull::DropOldest, ..KeyConfig::default() };
     store.set_key("tenant:*", Some(&config)).await.unwrap();
-    let later = |name: &str, keys: &[&str]| NewJob {
-        start: longhaul::Start::After(HOUR),
-        ..limited(name, keys)
-    };
+    let later =
+        |name: &str, keys: &[&str]| NewJob { start: longhaul::Start::After(HOUR), ..limited(name, keys) };
     let jobs = vec![
         later("a", &["tenant:1"]),
         limited("b", &["tenant:1"]),
@@ -131,8 +136,12 @@ async fn a_call_of_more_jobs_than_a_bounded_queue_holds_keeps_the_newest() {
     let config = QueueConfig { max_waiting: Some(10), on_full: OnFull::DropOldest, ..QueueConfig::default() };
     store.set_queue(QUEUE, &config).await.unwrap();
     store.enqueue((0..25).map(|n| named(&format!("job-{n:02}"))).collect()).await.unwrap();
-    let kept: Vec<String> =
-        in_states(&store, &[State::Available]).await.into_iter().rev().map(|job| job.id.to_string()).collect();
+    let kept: Vec<String> = in_states(&store, &[State::Available])
+        .await
+        .into_iter()
+        .rev()
+        .map(|job| job.id.to_string())
+        .collect();
     let newest: Vec<String> = (15..25).map(|n| format!("job-{n}")).collect();
     assert_eq!(kept, newest);
     assert_eq!(in_states(&store, &[State::Cancelled]).await.len(), 15);
@@ -145,8 +154,7 @@ async fn what_a_run_took_in_truth_is_counted_while_another_process_looks_after_l
     let rate = longhaul::Rate { n: 1, per: Duration::from_secs(1), burst: Some(10) };
     store.set_key("tokens", Some(&KeyConfig { rate: Some(rate), ..KeyConfig::default() })).await.unwrap();
     let cost = Cost { slots: 2, rate: 5 };
-    let costly =
-        |name| NewJob { policy: Policy { cost, ..Policy::default() }, ..limited(name, &["tokens"]) };
+    let costly = |name| NewJob { policy: Policy { cost, ..Policy::default() }, ..limited(name, &["tokens"]) };
     store.enqueue(vec![costly("a"), costly("b"), costly("c")]).await.unwrap();
     let claimed = store.claim(claim()).await.unwrap();
     assert_eq!(claimed.len(), 2, "ten units at once");
@@ -157,8 +165,11 @@ async fn what_a_run_took_in_truth_is_counted_while_another_process_looks_after_l
     store.finish(ends.collect()).await.unwrap();
     other.batch_execute(&format!("SELECT pg_advisory_unlock({lock})")).await.unwrap();
     // Six units are free again, of which it takes five.
-    assert_eq!(store.claim(claim()).await.unwrap().remove(0).lease.id, id("c"));
-    let taken = other.query_one("SELECT rate_free_at FROM limit_keys WHERE key = 'tokens'", &[]).await.unwrap();
+    let waiting = Claim { wait: HOUR, ..claim() };
+    let next = tokio::time::timeout(HOUR, store.claim(waiting)).await.expect("nobody looks again").unwrap();
+    assert_eq!(next[0].lease.id, id("c"));
+    let taken =
+        other.query_one("SELECT rate_free_at FROM limit_keys WHERE key = 'tokens'", &[]).await.unwrap();
     assert_eq!(taken.get::<_, i64>(0) / 1_000 - clock.now().0, 9_000);
 }
 
@@ -168,14 +179,18 @@ async fn bounds_cost_other_queues_no_statement() {
     let options = server.options();
     let store = PostgresStore::open(options.clone()).await.unwrap();
     let client = client(&options).await;
-    client.batch_execute("CREATE EXTENSION pg_stat_statements SCHEMA public; SET search_path = public").await.unwrap();
+    client
+        .batch_execute("CREATE EXTENSION pg_stat_statements SCHEMA public; SET search_path = public")
+        .await
+        .unwrap();
     let config = QueueConfig { max_waiting: Some(10), ..QueueConfig::default() };
     store.set_queue("bounded", &config).await.unwrap();
     client.batch_execute("SELECT pg_stat_statements_reset()").await.unwrap();
     for n in 0..20 {
         store.enqueue(vec![NewJob { queue: format!("free-{n}").into(), ..job() }]).await.unwrap();
     }
-    let asked = "SELECT coalesce(sum(calls), 0)::bigint FROM pg_stat_statements WHERE query LIKE '%max_waiting%'";
+    let asked =
+        "SELECT coalesce(sum(calls), 0)::bigint FROM pg_stat_statements WHERE query LIKE '%max_waiting%'";
     let calls: i64 = client.query_one(asked, &[]).await.unwrap().get(0);
     let all = "SELECT coalesce(sum(calls), 0)::bigint FROM pg_stat_statements WHERE query NOT LIKE '%pg_%'";
     let all: i64 = client.query_one(all, &[]).await.unwrap().get(0);
