@@ -41,6 +41,8 @@ pub(crate) struct Effects {
     pub(crate) available: BTreeSet<String>,
     /// Queues in which a claim stopped at its bound: there may be more to take at once.
     pub(crate) stopped_early: BTreeSet<String>,
+    /// Queues in which a claim took no jobs with limit keys, because another transaction has the lock of limits.
+    pub(crate) kept_out: BTreeSet<String>,
     /// Set where another transaction has the lock of limits, or there is more to fold in: it is to be tried again soon.
     pub(crate) fold_later: bool,
     /// Changes of state, where somebody wants to know.

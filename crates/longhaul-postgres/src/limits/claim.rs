@@ -41,6 +41,7 @@ impl WriteTx<'_> {
         claimed: &mut Vec<Claimed>,
     ) -> Result<()> {
         if !self.fold_limits().await? {
+            self.effects.kept_out.insert(queue.queue.clone());
             let plain = self.next_jobs(&queue.queue, queue.slots, claim, Groups::PassedOver).await?;
             return self.hand_over(&queue.queue, plain.unwrap_or_default(), claimed).await;
         }
@@ -54,6 +55,9 @@ impl WriteTx<'_> {
             held: HashSet::new(),
             kept_back: Vec::new(),
         };
+        if self.limits.is_partial {
+            self.effects.stopped_early.insert(queue.queue.clone());
+        }
         self.read_prefixes().await?;
         let values: [&(dyn ToSql + Sync); 5] =
             [&wanted.queue, &wanted.kinds, &wanted.versions, &self.now.0, &GATES_AT_ONCE];

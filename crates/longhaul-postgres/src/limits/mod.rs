@@ -46,6 +46,8 @@ pub(crate) fn rank_of(place: i64) -> i64 {
 pub(crate) struct Limits {
     lock: Lock,
     keys: Keys,
+    /// Set where some arrivals are left to be folded in: jobs are not in their groups yet.
+    pub(crate) is_partial: bool,
     /// Set once a run has given slots back, or a key was opened by hand: somebody may wait for that.
     pub(crate) has_opened: bool,
 }
@@ -97,7 +99,8 @@ impl WriteTx<'_> {
                 self.open_prefix(prefix).await?;
             }
         }
-        self.effects.fold_later |= folded.first().is_some_and(|row| row.get::<_, i64>(0) >= most);
+        self.limits.is_partial = folded.first().is_some_and(|row| row.get::<_, i64>(0) >= most);
+        self.effects.fold_later |= self.limits.is_partial;
         Ok(())
     }
 
