@@ -40,7 +40,7 @@ pub(crate) struct Network {
     /// The store is away until then.
     away_until: Mutex<Duration>,
     random: Random,
-    /// Processes that were stopped at a call, and when they go on.
+    /// Processes that stand still, and when they go on.
     pub(crate) stopped: Mutex<Vec<(Duration, ProcessId)>>,
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use longhaul::testing::{Answer, Call, Intercept};
 use longhaul::{
-    Action, Claim, Clock, EnqueueStatus, EventBody, Finish, JobId, Json, KeyConfig, LeaseStatus, Lookup,
-    NewJob, QueueSlots, Result, Start, State, Store, SupportedKind, Timestamp, WorkerInfo, schedule,
+    Action, Claim, Clock, EnqueueStatus, EventBody, Finish, JobId, JobRecord, Json, KeyConfig, LeaseStatus,
+    Lookup, NewJob, QueueSlots, Result, Start, State, Store, SupportedKind, Timestamp, WorkerInfo, schedule,
 };
 use parking_lot::Mutex;
 
@@ -139,12 +139,10 @@ impl Gardener {
         match self.planted {
             Planted::StaleReleaseGivesASlotBackTwice => {
                 self.note_configs(&call);
-                let leases: Vec<JobId> =
-                    call.finishes().iter().map(|finish| finish.lease.id.clone()).collect();
+                let ended = ended_by(&call);
                 let mut answer = call.on(store.as_ref()).await?;
                 let statuses = answer.statuses().to_vec();
-                for (id, _) in leases.iter().zip(statuses).filter(|(_, status)| *status == LeaseStatus::Lost)
-                {
+                for (id, _) in ended.iter().zip(statuses).filter(|(_, status)| *status == LeaseStatus::Lost) {
                     self.raise_slots(store.as_ref(), id).await?;
                 }
                 return Ok(answer);
@@ -193,8 +191,7 @@ impl Gardener {
                 };
                 let running = self.running(store.as_ref(), &cancelled).await?;
                 self.seen.lock().cancelled.extend(running);
-                let ended: Vec<JobId> =
-                    call.finishes().iter().map(|finish| finish.lease.id.clone()).collect();
+                let ended = ended_by(&call);
                 let answer = call.on(store.as_ref()).await?;
                 for id in ended {
                     if self.seen.lock().cancelled.remove(&id) {
@@ -232,10 +229,9 @@ impl Gardener {
                 }
             }
             Planted::ClosingJobRunsTwice => {
-                let leases: Vec<JobId> =
-                    call.finishes().iter().map(|finish| finish.lease.id.clone()).collect();
+                let ended = ended_by(&call);
                 let answer = call.on(store.as_ref()).await?;
-                self.free_again(store.as_ref(), leases).await?;
+                self.free_again(store.as_ref(), ended).await?;
                 return Ok(answer);
             }
             Planted::StepsAreForgotten => {
@@ -280,6 +276,13 @@ impl Gardener {
         Ok(answer)
     }
 
+    /// An id for the next job by which the fault does its harm.
+    fn next_id(&self, sort: &str) -> JobId {
+        let mut seen = self.seen.lock();
+        seen.leaks += 1;
+        JobId::from_store(format!("{sort}{}", seen.leaks))
+    }
+
     fn note_configs(&self, call: &Call) {
         if let Call::SetKey(key, Some(config)) = call {
             self.seen.lock().configs.insert(key.clone(), *config);
@@ -287,7 +290,7 @@ impl Gardener {
     }
 
     async fn raise_slots(&self, store: &dyn Store, id: &JobId) -> Result<()> {
-        let job = store.get(std::slice::from_ref(id)).await?.pop().and_then(Lookup::found);
+        let job = found(store, id).await?;
         for key in job.into_iter().flat_map(|job| job.limit_keys) {
             let raised = {
                 let mut seen = self.seen.lock();
@@ -317,12 +320,11 @@ impl Gardener {
         let [job] = jobs else { return Ok(None) };
         let (Some(unique), Some(id)) = (&job.unique, &job.id) else { return Ok(None) };
         let holder = self.seen.lock().keys.get(&unique.key).map(|(holder, _)| holder.clone());
-        if let Some(holder) = holder.filter(|holder| holder != id) {
-            let ended = store.get(std::slice::from_ref(&holder)).await?.pop().and_then(Lookup::found);
-            if ended.is_some_and(|ended| ended.state.is_finished()) {
-                let status = EnqueueStatus::Duplicate;
-                return Ok(Some(Answer::Enqueued(vec![longhaul::Enqueued { id: holder, status }])));
-            }
+        if let Some(holder) = holder.filter(|holder| holder != id)
+            && found(store, &holder).await?.is_some_and(|ended| ended.state.is_finished())
+        {
+            let status = EnqueueStatus::Duplicate;
+            return Ok(Some(Answer::Enqueued(vec![longhaul::Enqueued { id: holder, status }])));
         }
         self.seen.lock().keys.insert(unique.key.clone(), (id.clone(), self.clock.now()));
         Ok(None)
@@ -365,17 +367,11 @@ impl Gardener {
 
     /// Takes the slots of a job for ever.
     async fn leak_slots(&self, store: &dyn Store, id: &JobId) -> Result<()> {
-        let Some(job) = store.get(std::slice::from_ref(id)).await?.pop().and_then(Lookup::found) else {
-            return Ok(());
-        };
+        let Some(job) = found(store, id).await? else { return Ok(()) };
         if job.limit_keys.is_empty() || !job.state.is_finished() {
             return Ok(());
         }
-        let leak = {
-            let mut seen = self.seen.lock();
-            seen.leaks += 1;
-            JobId::from_store(format!("leak{}", seen.leaks))
-        };
+        let leak = self.next_id("leak");
         let keys = job.limit_keys;
         store.enqueue(vec![NewJob { limit_keys: keys, ..planted_job(leak, job.policy.cost) }]).await?;
         store.claim(claim_of_planted()).await?;
@@ -384,13 +380,9 @@ impl Gardener {
 
     /// The parent goes on waiting, as if the child had not been counted.
     async fn hold_parent(&self, store: &dyn Store, parent: JobId) -> Result<()> {
-        let leak = {
-            let mut seen = self.seen.lock();
-            seen.leaks += 1;
-            JobId::from_store(format!("held{}", seen.leaks))
-        };
+        let held = self.next_id("held");
         let far = Start::After(Duration::from_secs(365 * 86_400));
-        let job = NewJob { parent: Some(parent), start: far, ..planted_job(leak, longhaul::Cost::default()) };
+        let job = NewJob { parent: Some(parent), start: far, ..planted_job(held, longhaul::Cost::default()) };
         store.enqueue(vec![job]).await.map(drop)
     }
 
@@ -398,7 +390,7 @@ impl Gardener {
     async fn free_again(&self, store: &dyn Store, children: Vec<JobId>) -> Result<()> {
         for child in store.get(&children).await?.into_iter().filter_map(Lookup::found) {
             let Some(parent) = child.parent.filter(|_| child.state.is_finished()) else { continue };
-            let parent = store.get(&[parent]).await?.pop().and_then(Lookup::found);
+            let parent = found(store, &parent).await?;
             if let Some(parent) =
                 parent.filter(|parent| parent.children.is_some() && parent.state.is_finished())
             {
@@ -430,6 +422,15 @@ impl Gardener {
         }
         answer
     }
+}
+
+async fn found(store: &dyn Store, id: &JobId) -> Result<Option<JobRecord>> {
+    Ok(store.get(std::slice::from_ref(id)).await?.pop().and_then(Lookup::found))
+}
+
+/// The jobs whose runs a call ends.
+fn ended_by(call: &Call) -> Vec<JobId> {
+    call.finishes().iter().map(|finish| finish.lease.id.clone()).collect()
 }
 
 fn planted_job(id: JobId, cost: longhaul::Cost) -> NewJob {

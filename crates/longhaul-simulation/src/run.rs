@@ -80,7 +80,6 @@ pub(crate) fn run_steps(seed: u64, planted: Option<Planted>, lines: Lines, taken
         network,
         runs: Arc::default(),
         served: 0,
-        resume_at: Vec::new(),
         schedules: Arc::default(),
         scenario,
     };
@@ -110,8 +109,6 @@ struct Stage {
     places: Vec<Place>,
     /// Steps that servers were given.
     served: usize,
-    /// Processes that stand still, and when they go on.
-    resume_at: Vec<(Duration, ProcessId)>,
     /// The schedules that were put, and from when their ticks count.
     schedules: Arc<Mutex<BTreeMap<String, Put>>>,
 }
@@ -168,9 +165,8 @@ impl Stage {
             if self.is_broken() || now >= until {
                 return Ok(());
             }
-            self.resume_at.append(&mut self.network.stopped.lock());
             let world = &self.world;
-            self.resume_at.retain(|(at, process)| {
+            self.network.stopped.lock().retain(|(at, process)| {
                 let is_due = *at <= now;
                 if is_due && world.state(*process) == ProcessState::Stopped {
                     world.note(&world.name(*process), format_args!("goes on"));
@@ -179,7 +175,7 @@ impl Stage {
                 !is_due
             });
             self.replace_dead();
-            let next = self.resume_at.iter().map(|(at, _)| at.saturating_sub(now)).min();
+            let next = self.network.stopped.lock().iter().map(|(at, _)| at.saturating_sub(now)).min();
             self.world.run_until_stalled()?;
             self.world.pass(next.unwrap_or(Duration::MAX).min(until - now).max(Duration::from_millis(1)));
         }
@@ -270,7 +266,7 @@ impl Stage {
                 let process = self.places[place].process;
                 self.world.note(&self.world.name(process), format_args!("is stopped for {time:?}"));
                 self.world.stop(process);
-                self.resume_at.push((self.world.now() + time, process));
+                self.network.stopped.lock().push((self.world.now() + time, process));
             }
             Step::ShutDown(place, grace) => self.shut_down(place, grace),
             Step::CutOff(place, time) => {
@@ -336,7 +332,6 @@ impl Stage {
     fn calm(&mut self) {
         self.world.note("net", format_args!("faults stop"));
         self.network.calm();
-        self.resume_at.clear();
         self.network.stopped.lock().clear();
         for place in &self.places {
             place.line.cut(Duration::ZERO);

@@ -164,7 +164,7 @@ impl Bucket {
         }
     }
 
-    /// What it has counted, by queue and kind.
+    /// Its counts, by queue and kind.
     pub(super) fn into_cells(self) -> Vec<Cell> {
         self.cells
     }
@@ -179,7 +179,7 @@ impl Bucket {
         Failed { failures: self.failures.values().cloned().collect() }
     }
 
-    /// Adds what another has counted, without its failures.
+    /// Adds the counts of another, without its failures.
     pub(super) fn merge_counts(&mut self, other: &Bucket) {
         for cell in &other.cells {
             self.cell(&cell.queue, &cell.kind).merge(cell);

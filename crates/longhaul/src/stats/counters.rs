@@ -24,7 +24,7 @@ pub struct Counted {
     pub run: Histogram,
 }
 
-/// What a process counts beside the changes of jobs, from its begin.
+/// Counts of a process beside those of the changes of jobs, from its begin.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Runs whose lease was lost: another worker has the job, or nobody was heard of in time.
@@ -43,7 +43,7 @@ pub struct Counters {
     pub lag: Mutex<Histogram>,
 }
 
-/// A number that many raise at once.
+/// A number that many threads change at once.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
@@ -88,13 +88,13 @@ impl Counters {
 }
 
 impl Recorder {
-    /// What this process counts beside the changes of jobs.
+    /// The counts of this process beside those of the changes of jobs.
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.shared().counters
     }
 
-    /// What this process has counted since it began to, by queue and kind.
+    /// The changes of jobs that this process has counted since it began to, by queue and kind.
     #[must_use]
     pub fn counted(&self) -> Vec<Counted> {
         let mut all = Bucket::default();

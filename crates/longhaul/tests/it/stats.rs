@@ -4,8 +4,8 @@ use std::time::Duration;
 use longhaul::stats::{Counts, FeedNews, Recorder, Window};
 use longhaul::testing::{Call, Intercept};
 use longhaul::{
-    AttemptError, Claim, Clock, Error, ErrorKind, Finish, Json, Longhaul, Maintenance, MemoryStore, NewJob,
-    Outcome, QueueSlots, Runtime, State, Store, SupportedKind, Timestamp, WorkerInfo,
+    AttemptError, Claim, Clock, Error, ErrorKind, Finish, Json, Lease, Longhaul, Maintenance, MemoryStore,
+    NewJob, Outcome, QueueSlots, Runtime, State, Store, SupportedKind, Timestamp, WorkerInfo,
 };
 use tokio::sync::{Notify, Semaphore};
 
@@ -42,16 +42,21 @@ impl Watched {
         self.store.enqueue(vec![job]).await.unwrap();
     }
 
-    /// Runs the next job of a queue for so long, and ends it.
-    async fn run(&self, queue: &str, kind: &str, took: Duration, outcome: Outcome) {
+    /// Claims the next job of a queue.
+    async fn claim(&self, queue: &str, kind: &str, lease_for: Duration) -> Lease {
         let claim = Claim {
             worker: WorkerInfo { id: "w".into(), ..WorkerInfo::default() },
             queues: vec![QueueSlots { queue: queue.into(), slots: 1 }],
             kinds: vec![SupportedKind { kind: kind.into(), version: 1 }],
-            lease_for: HOUR,
+            lease_for,
             wait: Duration::ZERO,
         };
-        let lease = self.store.claim(claim).await.unwrap().pop().expect("a job waits").lease;
+        self.store.claim(claim).await.unwrap().pop().expect("a job waits").lease
+    }
+
+    /// Runs the next job of a queue for so long, and ends it.
+    async fn run(&self, queue: &str, kind: &str, took: Duration, outcome: Outcome) {
+        let lease = self.claim(queue, kind, HOUR).await;
         self.clock.advance(took);
         let finish = Finish { lease, outcome, entries: Vec::new(), follow_ups: Vec::new() };
         self.store.finish(vec![finish]).await.unwrap();
@@ -338,14 +343,7 @@ async fn what_a_process_counted_does_not_fall_when_its_minutes_are_written_and_f
 async fn what_sweeps_take_from_silent_workers_is_counted() {
     let watched = Watched::new();
     watched.enqueue("mail", "send").await;
-    let claim = Claim {
-        worker: WorkerInfo { id: "w".into(), ..WorkerInfo::default() },
-        queues: vec![QueueSlots { queue: "mail".into(), slots: 1 }],
-        kinds: vec![SupportedKind { kind: "send".into(), version: 1 }],
-        lease_for: SECOND,
-        wait: Duration::ZERO,
-    };
-    watched.store.claim(claim).await.unwrap();
+    watched.claim("mail", "send", SECOND).await;
     watched.clock.advance(MINUTE);
     let runtime = Runtime { clock: watched.clock.clone(), ..Runtime::tokio() };
     let _sweeping = Maintenance::start_on(Arc::clone(&watched.store), runtime);

@@ -1,9 +1,9 @@
-//! What a process has counted, as metrics.
+//! The counts of a process, as metrics.
 
 use std::fmt;
 use std::time::Duration;
 
-use longhaul::stats::{Counted, Histogram};
+use longhaul::stats::{Counted, Counts, Histogram};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -25,8 +25,11 @@ pub(super) struct Times {
     pub(super) times: Histogram,
 }
 
-/// Which of its times.
+/// Takes one of its times of a queue and kind.
 type Of = fn(&Counted) -> &Histogram;
+
+/// Takes three ends and their counts of a queue and kind.
+type Ends = fn(&Counts) -> [(&'static str, u64); 3];
 
 impl Collector for ByKind {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
@@ -40,28 +43,21 @@ impl Collector for ByKind {
             let labels = [("queue", counted.queue.as_str()), ("kind", &counted.kind)];
             count(&mut enqueued, &labels, counted.counts.enqueued)?;
         }
-        let mut finished =
-            encoder.encode_descriptor("jobs_finished", "Jobs that have ended", None, MetricType::Counter)?;
-        for counted in &self.0 {
-            let Counted { queue, kind, counts, .. } = counted;
-            let states =
-                [("completed", counts.completed), ("failed", counts.failed), ("cancelled", counts.cancelled)];
-            for (state, number) in states {
-                count(&mut finished, &[("queue", queue.as_str()), ("kind", kind), ("state", state)], number)?;
-            }
-        }
-        let help = "Attempts that have ended, by how";
-        let mut attempts = encoder.encode_descriptor("attempts", help, None, MetricType::Counter)?;
-        for counted in &self.0 {
-            let Counted { queue, kind, counts, .. } = counted;
-            let outcomes =
-                [("completed", counts.completed), ("failed", counts.failed), ("retried", counts.retried)];
-            for (outcome, number) in outcomes {
-                count(
-                    &mut attempts,
-                    &[("queue", queue.as_str()), ("kind", kind), ("outcome", outcome)],
-                    number,
-                )?;
+        let ends: [(_, _, _, Ends); 2] = [
+            ("jobs_finished", "Jobs that have ended", "state", |counts| {
+                [("completed", counts.completed), ("failed", counts.failed), ("cancelled", counts.cancelled)]
+            }),
+            ("attempts", "Attempts that have ended, by how", "outcome", |counts| {
+                [("completed", counts.completed), ("failed", counts.failed), ("retried", counts.retried)]
+            }),
+        ];
+        for (name, help, label, of) in ends {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for Counted { queue, kind, counts, .. } in &self.0 {
+                for (end, number) in of(counts) {
+                    let labels = [("queue", queue.as_str()), ("kind", kind), (label, end)];
+                    count(&mut metric, &labels, number)?;
+                }
             }
         }
         let times: [(_, _, Of); 2] = [

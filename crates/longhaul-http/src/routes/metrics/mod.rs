@@ -1,4 +1,4 @@
-//! `/metrics`: what the store knows, the same on every server, and what this process has counted.
+//! `/metrics`: the figures of the store, the same on every server, and the counts of this process.
 
 mod counted;
 
@@ -15,7 +15,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
@@ -75,7 +75,7 @@ pub(super) async fn metrics(
     let keys = store.keys(&KeyFilter { limit: KEYS, ..KeyFilter::default() }).await?;
     let mut slots: BTreeMap<String, i64> = BTreeMap::new();
     for queue in workers.iter().flat_map(|worker| &worker.queues) {
-        *slots.entry(queue.queue.clone()).or_default() += i64::try_from(queue.slots).unwrap_or(i64::MAX);
+        *slots.entry(queue.queue.clone()).or_default() += gauged(queue.slots);
     }
 
     // A registry of this answer's own: the figures are the store's, and are asked for when somebody looks.
@@ -85,7 +85,7 @@ pub(super) async fn metrics(
         for state in State::ALL {
             let count = queue.counts.get(&state).copied().unwrap_or(0);
             let labels = QueueState { queue: queue.name.clone(), state: state.to_string() };
-            jobs.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
+            jobs.get_or_create(&labels).set(gauged(count));
         }
     }
     registry.register("queue_jobs", "Jobs of a queue in a state", jobs);
@@ -104,8 +104,7 @@ pub(super) async fn metrics(
     let help = "For how long the job that is claimed first has been due";
     registry.register_with_unit("oldest_waiting", help, Unit::Seconds, oldest);
     register_keys(&mut registry, &keys, now);
-    let known = Gauge::<i64>::default();
-    known.set(i64::try_from(workers.len()).unwrap_or(i64::MAX));
+    let known = ConstGauge::new(gauged(workers.len()));
     registry.register("workers", "Workers heard of within the last minute", known);
     let worker_slots = Family::<Queue, Gauge>::default();
     for (queue, count) in slots {
@@ -144,8 +143,7 @@ fn register_keys(registry: &mut Registry, keys: &[KeyInfo], now: Timestamp) {
     let gauges: [Family<Key, Gauge>; 4] = Default::default();
     let [slots, used, waiting, paused] = &gauges;
     let set = |family: &Family<Key, Gauge>, key: &str, number: u64| {
-        let number = i64::try_from(number).unwrap_or(i64::MAX);
-        family.get_or_create(&Key { key: key.to_owned() }).set(number);
+        family.get_or_create(&Key { key: key.to_owned() }).set(gauged(number));
     };
     let mut keys_waiting = 0;
     for key in keys.iter().filter(|key| !key.key.ends_with('*')) {
@@ -162,9 +160,12 @@ fn register_keys(registry: &mut Registry, keys: &[KeyInfo], now: Timestamp) {
     registry.register("key_slots_used", "The slots of a limit key that its runs take", used);
     registry.register("key_waiting", "Available jobs of a limit key, a thousand at most", waiting);
     registry.register("key_paused", "1 while a limit key is paused", paused);
-    let waiting = Gauge::<i64>::default();
-    waiting.set(keys_waiting);
-    registry.register("keys_waiting", "Limit keys of which jobs wait", waiting);
+    registry.register("keys_waiting", "Limit keys of which jobs wait", ConstGauge::new(keys_waiting));
+}
+
+/// A number as gauges take it.
+fn gauged(number: impl TryInto<i64>) -> i64 {
+    number.try_into().unwrap_or(i64::MAX)
 }
 
 fn register_counted(registry: &mut Registry, recorder: &Recorder) {
@@ -179,8 +180,7 @@ fn register_counted(registry: &mut Registry, recorder: &Recorder) {
     ] {
         registry.register(name, help, ConstCounter::new(counter.get()));
     }
-    let readers = Gauge::<i64>::default();
-    readers.set(i64::try_from(counters.readers.get()).unwrap_or(i64::MAX));
+    let readers = ConstGauge::new(gauged(counters.readers.get()));
     registry.register("event_readers", "Readers that follow a job's events", readers);
     registry.register_collector(Box::new(Times {
         name: "event_lag",
