@@ -25,7 +25,7 @@ use crate::notifier::Notifier;
 use crate::options::{PostgresOptions, Purpose};
 use crate::state::{DriverState, Look};
 use crate::waiting::Waiting;
-use crate::write_tx::{ADD_COUNTS, Counts, Effects, WriteTx};
+use crate::write_tx::{ADD_COUNTS, Counts, Effects, Unfinished, WriteTx};
 
 /// The most runs of a transaction after serialization failures and deadlocks.
 const MAX_CONFLICT_RETRIES: u32 = 10;
@@ -95,15 +95,6 @@ pub(crate) struct Done {
     pub(crate) look: Look,
     /// The same for claims that have no time to wait.
     pub(crate) unfinished: Unfinished,
-}
-
-/// Queues in which claims have not looked at all jobs with limit keys.
-#[derive(Debug, Default)]
-pub(crate) struct Unfinished {
-    /// They stopped at their bounds: each look gets further.
-    pub(crate) stopped_early: BTreeSet<String>,
-    /// Another transaction has the lock of limits.
-    pub(crate) kept_out: BTreeSet<String>,
 }
 
 /// When something is to be looked for though nobody tells of it, on this machine's clock.
@@ -319,10 +310,9 @@ impl Transactor {
         }
         let next = self.commit(connection, &mut tx, wants_jobs).await?;
         let verdicts = verdicts.into_iter().map(|v| v.unwrap_or(Verdict::Answered(Answer::Done))).collect();
-        let mut done = Done { verdicts, served, next, look, unfinished: Unfinished::default() };
-        done.look.queues.extend(tx.effects.stopped_early.iter().cloned());
-        done.unfinished.stopped_early = std::mem::take(&mut tx.effects.stopped_early);
-        done.unfinished.kept_out = std::mem::take(&mut tx.effects.kept_out);
+        let mut done =
+            Done { verdicts, served, next, look, unfinished: std::mem::take(&mut tx.effects.unfinished) };
+        done.look.queues.extend(done.unfinished.stopped_early.iter().cloned());
         done.look.fold_later = tx.effects.fold_later;
         Ok((done, tx.effects))
     }

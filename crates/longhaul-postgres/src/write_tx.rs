@@ -42,14 +42,20 @@ pub(crate) struct Effects {
     pub(crate) changed: Vec<JobId>,
     /// Queues in which jobs became available: claims that wait for these may find something.
     pub(crate) available: BTreeSet<String>,
-    /// Queues in which a claim stopped at its bound: there may be more to take at once.
-    pub(crate) stopped_early: BTreeSet<String>,
-    /// Queues in which a claim took no jobs with limit keys, because another transaction has the lock of limits.
-    pub(crate) kept_out: BTreeSet<String>,
+    pub(crate) unfinished: Unfinished,
     /// Set where another transaction has the lock of limits, or there is more to fold in: it is to be tried again soon.
     pub(crate) fold_later: bool,
     /// Changes of state, where somebody wants to know.
     pub(crate) noted: Vec<KeptChange>,
+}
+
+/// Queues in which claims have not looked at all jobs with limit keys.
+#[derive(Debug, Default)]
+pub(crate) struct Unfinished {
+    /// They stopped at their bounds: each look gets further.
+    pub(crate) stopped_early: BTreeSet<String>,
+    /// Another transaction has the lock of limits.
+    pub(crate) kept_out: BTreeSet<String>,
 }
 
 impl<'a> WriteTx<'a> {

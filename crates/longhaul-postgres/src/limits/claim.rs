@@ -41,7 +41,7 @@ impl WriteTx<'_> {
         claimed: &mut Vec<Claimed>,
     ) -> Result<()> {
         if !self.fold_limits().await? {
-            self.effects.kept_out.insert(queue.queue.clone());
+            self.effects.unfinished.kept_out.insert(queue.queue.clone());
             let plain = self.next_jobs(&queue.queue, queue.slots, claim, Groups::PassedOver).await?;
             return self.hand_over(&queue.queue, plain.unwrap_or_default(), claimed).await;
         }
@@ -56,7 +56,7 @@ impl WriteTx<'_> {
             kept_back: Vec::new(),
         };
         if self.limits.is_partial {
-            self.effects.stopped_early.insert(queue.queue.clone());
+            self.effects.unfinished.stopped_early.insert(queue.queue.clone());
         }
         self.read_prefixes().await?;
         let values: [&(dyn ToSql + Sync); 5] =
@@ -90,7 +90,7 @@ impl WriteTx<'_> {
                 break;
             }
             if closed >= CLOSED_AT_ONCE || round >= ROUNDS {
-                self.effects.stopped_early.insert(queue.queue.clone());
+                self.effects.unfinished.stopped_early.insert(queue.queue.clone());
                 break;
             }
         }

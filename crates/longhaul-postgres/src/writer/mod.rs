@@ -20,8 +20,9 @@ use crate::error::{SILENCE, copy, fault, is_outage, key_locked, unavailable};
 use crate::finish_and_claim::Ended;
 use crate::pipelined::{Pipelined, is_simple};
 use crate::state::{DriverState, Look};
-use crate::transactor::{Done, Fold, Locks, Next, Transactor, Unfinished, Work};
+use crate::transactor::{Done, Fold, Locks, Next, Transactor, Work};
 use crate::waiting::Waiting;
+use crate::write_tx::Unfinished;
 
 /// The most calls of one transaction.
 const CALLS_AT_ONCE: usize = 1_024;

@@ -11,8 +11,8 @@ use crate::error::{copy, is_outage};
 use crate::finish_and_claim;
 use crate::pipelined::{self, Pipelined, Statement, are_simple, is_simple};
 use crate::state::Look;
-use crate::transactor::{Done, Unfinished};
-use crate::write_tx::Effects;
+use crate::transactor::Done;
+use crate::write_tx::{Effects, Unfinished};
 use crate::writer::Writer;
 
 /// The most statements on their way: while the server works on one, the answer of another is read.

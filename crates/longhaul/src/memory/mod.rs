@@ -126,9 +126,12 @@ impl Store for MemoryStore {
                 return Ok(claimed);
             }
             tokio::select! {
+                // In one order, so that a simulation takes the same course each time; the end first, which signals without end
+                // must not put off.
+                biased;
+                () = &mut over => is_over = true,
                 () = any_heard(&mut arrivals) => {}
                 () = self.sleep_until(next_change) => {}
-                () = &mut over => is_over = true,
             }
         }
     }
@@ -184,8 +187,9 @@ impl Store for MemoryStore {
                 return Ok(Some(news.events));
             }
             tokio::select! {
-                () = any_heard(&mut changes) => {}
+                biased;
                 () = &mut over => is_over = true,
+                () = any_heard(&mut changes) => {}
             }
         }
     }
