@@ -73,6 +73,7 @@ impl Writer {
                 let done = self.done(verdicts.collect());
                 self.deliver(calls, done);
             }
+            Ok(Statement::Bounded) => self.transact_or_log(calls, None).await,
             Ok(Statement::FinishAndClaim(statement)) if statement.is_all => {
                 self.complete_turn(calls, statement).await;
             }
