@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longhaul::{
-    Clock, EnqueueStatus, Enqueued, Event, EventBody, JobFilter, JobId, KeyFilter, Longhaul, Lookup, NewJob,
-    Page, Result,
+    Clock, Enqueued, Event, EventBody, JobFilter, JobId, KeyFilter, Longhaul, Lookup, NewJob, Page, Result,
 };
 use parking_lot::Mutex;
 
+use crate::jobs::is_kept;
 use crate::run::Put;
 use crate::scenario::Step;
 use crate::witness::{EVENTS, Witness};
@@ -78,7 +78,7 @@ impl Client {
                 self.schedules().resume(name).await?;
             }
             Step::RunSchedule(name) => {
-                if let Some(enqueued) = self.schedules().run(name).await? {
+                if let Some(enqueued) = self.schedules().run(name).await?.filter(is_kept) {
                     self.witness.acknowledge(&enqueued.id);
                 }
             }
@@ -92,10 +92,8 @@ impl Client {
     /// Answers the first job, where the call has created it.
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Option<JobId>> {
         let answers = self.longhaul.enqueue_many(jobs.to_vec()).await?;
-        for answer in &answers {
-            if matches!(answer.status, EnqueueStatus::Created | EnqueueStatus::Duplicate) {
-                self.witness.acknowledge(&answer.id);
-            }
+        for answer in answers.iter().filter(|answer| is_kept(answer)) {
+            self.witness.acknowledge(&answer.id);
         }
         Ok(answers.into_iter().next().filter(Enqueued::is_created).map(|answer| answer.id))
     }
@@ -131,7 +129,7 @@ impl Client {
     fn compare(&self, id: &JobId, reading: &Reading) {
         let Some(whole) = self.witness.read_whole(id) else { return };
         let whole: Vec<&Event> =
-            whole.iter().filter(|event| is_kept(event) && event.seq <= reading.after).collect();
+            whole.iter().filter(|event| is_row(event) && event.seq <= reading.after).collect();
         if !whole.iter().copied().eq(&reading.kept) {
             let how = format!("{id} was read as {:?} as it came, and as {whole:?} as a whole", reading.kept);
             self.witness.break_promise(EVENTS, how);
@@ -190,7 +188,7 @@ impl Reading {
             return Err(format!("event {} came after {}", event.seq, self.after));
         }
         self.after = event.seq;
-        if event.body == EventBody::Reset || (event.attempt != self.attempt && is_kept(&event)) {
+        if event.body == EventBody::Reset || (event.attempt != self.attempt && is_row(&event)) {
             (self.pieces, self.attempt) = (0, event.attempt);
         }
         if let EventBody::Chunk { data } = &event.body {
@@ -201,7 +199,7 @@ impl Reading {
             }
             self.pieces = self.pieces.max(piece + 1);
         }
-        if is_kept(&event) {
+        if is_row(&event) {
             self.kept.push(event.clone());
         }
         Ok(matches!(event.body, EventBody::State { state, .. } if state.is_finished()))
@@ -209,6 +207,6 @@ impl Reading {
 }
 
 /// True for events that are rows of the log, and not made of the job's present state.
-fn is_kept(event: &Event) -> bool {
+fn is_row(event: &Event) -> bool {
     !matches!(event.body, EventBody::State { .. } | EventBody::Output { .. } | EventBody::Gap)
 }

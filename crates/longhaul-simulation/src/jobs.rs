@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{Either, select};
-use longhaul::{Clock, Context, Job, JobError, JobId, JobResult, Json, LogLevel, NewJob};
+use longhaul::{
+    Clock, Context, EnqueueStatus, Enqueued, Job, JobError, JobId, JobResult, Json, LogLevel, NewJob,
+};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
@@ -137,11 +139,18 @@ async fn play(script: Script, cx: Context<Floor>) -> JobResult<usize> {
             }
             Act::Enqueue(job) => {
                 let enqueued = cx.longhaul().enqueue_one(*job).await?;
-                floor.witness.acknowledge(&enqueued.id);
+                if is_kept(&enqueued) {
+                    floor.witness.acknowledge(&enqueued.id);
+                }
             }
         }
     }
     end(script.ends.get(run.active.number).copied().unwrap_or(End::Complete), run.active.number)
+}
+
+/// True for an answer that names a job which is there.
+pub(crate) fn is_kept(enqueued: &Enqueued) -> bool {
+    matches!(enqueued.status, EnqueueStatus::Created | EnqueueStatus::Duplicate | EnqueueStatus::Replaced)
 }
 
 fn end(end: End, run: usize) -> JobResult<usize> {

@@ -294,6 +294,7 @@ impl Delivery {
             outcome: Outcome::Released,
             entries: Vec::new(),
             follow_ups: Vec::new(),
+            cost: None,
         };
         let call = Call::Finish(leases.into_iter().map(release).collect());
         self.line

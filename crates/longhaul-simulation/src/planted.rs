@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use longhaul::testing::{Answer, Call, Intercept};
 use longhaul::{
-    Action, Claim, Clock, EnqueueStatus, EventBody, Finish, JobId, JobRecord, Json, KeyConfig, LeaseStatus,
-    Lookup, NewJob, QueueSlots, Result, Start, State, Store, SupportedKind, Timestamp, WorkerInfo, schedule,
+    Action, Claim, Clock, EnqueueStatus, Enqueued, EventBody, Finish, JobId, JobRecord, Json, KeyConfig,
+    LeaseStatus, Lookup, NewJob, QueueSlots, Result, Start, State, Store, SupportedKind, Timestamp,
+    WorkerInfo, schedule,
 };
 use parking_lot::Mutex;
 
@@ -221,9 +222,9 @@ impl Gardener {
                     && number.is_multiple_of(5)
                     && jobs.iter().all(|job| job.unique.is_none() && job.idempotency.is_none())
                 {
-                    let created = |job: &NewJob| longhaul::Enqueued {
-                        id: job.id.clone().unwrap_or_else(JobId::random),
-                        status: EnqueueStatus::Created,
+                    let created = |job: &NewJob| {
+                        let id = job.id.clone().unwrap_or_else(JobId::random);
+                        Enqueued::new(id, EnqueueStatus::Created)
                     };
                     return Ok(Answer::Enqueued(jobs.iter().map(created).collect()));
                 }
@@ -323,8 +324,7 @@ impl Gardener {
         if let Some(holder) = holder.filter(|holder| holder != id)
             && found(store, &holder).await?.is_some_and(|ended| ended.state.is_finished())
         {
-            let status = EnqueueStatus::Duplicate;
-            return Ok(Some(Answer::Enqueued(vec![longhaul::Enqueued { id: holder, status }])));
+            return Ok(Some(Answer::Enqueued(vec![Enqueued::new(holder, EnqueueStatus::Duplicate)])));
         }
         self.seen.lock().keys.insert(unique.key.clone(), (id.clone(), self.clock.now()));
         Ok(None)

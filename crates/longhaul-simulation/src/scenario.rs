@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use longhaul::{
-    Action, CatchUp, Cost, Idempotency, JobFilter, JobId, Keep, KeyConfig, NewJob, OnClash, Policy,
-    QueueConfig, Rate, Retention, Schedule, Start, Unique,
+    Action, CatchUp, Cost, Deadline, Edge, Idempotency, JobFilter, JobId, Keep, KeyConfig, NewJob, OnClash,
+    OnFull, Policy, QueueConfig, Rate, Retention, Schedule, Start, State, Unique,
 };
 
 use crate::jobs::{Act, End, Script};
@@ -220,11 +220,16 @@ impl Draw {
             }
         }
         if random.happens(200) {
-            job.unique = Some(Unique {
-                key: (*random.pick(&UNIQUE_KEYS)).into(),
-                period: random.happens(300).then(|| random.millis(1, 8_000)),
-                on_clash: *random.pick(&[OnClash::Join, OnClash::Refresh]),
-            });
+            job.unique = Some(self.unique());
+            if matches!(self.debounced(&job), Some(Edge::Trailing)) {
+                job.start = Start::Now;
+            }
+        }
+        if random.happens(120) {
+            job.expires_in = Some(random.millis(300, 10_000));
+        }
+        if random.happens(120) {
+            job.deadline = Some(Deadline::In(random.millis(1_000, 15_000)));
         }
         if random.happens(100) {
             job.idempotency = Some(Idempotency {
@@ -239,6 +244,49 @@ impl Draw {
             ..Policy::default()
         };
         job
+    }
+
+    fn debounced(&self, job: &NewJob) -> Option<Edge> {
+        match job.unique.as_ref()?.on_clash {
+            OnClash::Debounce { edge, .. } => Some(edge),
+            _ => None,
+        }
+    }
+
+    fn unique(&self) -> Unique {
+        let random = &self.random;
+        let period = || random.millis(1_000, 8_000);
+        let debounce = |edge| OnClash::Debounce {
+            delay: random.millis(300, 3_000),
+            max_delay: random.happens(500).then(|| random.millis(3_000, 6_000)),
+            edge,
+        };
+        let on_clash = match random.below(10) {
+            0..=2 => OnClash::Join,
+            3 => OnClash::Refresh,
+            4 => OnClash::Reject,
+            5 => OnClash::Replace,
+            6 => OnClash::Throttle,
+            7 => debounce(Edge::Trailing),
+            8 => debounce(Edge::Leading),
+            _ => OnClash::Supersede,
+        };
+        let states = [vec![State::Scheduled, State::Available], vec![State::Running], State::ALL.to_vec()];
+        Unique {
+            key: (*random.pick(&UNIQUE_KEYS)).into(),
+            period: (on_clash == OnClash::Throttle || random.happens(250)).then(period),
+            states: random.happens(120).then(|| random.pick(&states).clone()),
+            on_clash,
+        }
+    }
+
+    fn max_waiting(&self) -> (Option<u64>, OnFull) {
+        let random = &self.random;
+        let on_full = *random.pick(&[OnFull::Reject, OnFull::DropOldest, OnFull::DropNewest]);
+        match random.happens(150) {
+            true => (Some(random.between(1, 6) as u64), on_full),
+            false => (None, OnFull::default()),
+        }
     }
 
     fn script(&self, deep: usize) -> Script {
@@ -293,10 +341,13 @@ impl Draw {
             per: *random.pick(&[Duration::from_millis(500), Duration::from_secs(2)]),
             burst: random.happens(500).then(|| random.between(1, 3) as u32),
         };
+        let (max_waiting, on_full) = self.max_waiting();
         KeyConfig {
             slots: random.happens(750).then(|| random.between(1, 3) as u32),
             rate: random.happens(350).then(rate),
             weight: random.happens(300).then(|| random.between(1, 4) as u32),
+            max_waiting,
+            on_full,
         }
     }
 
@@ -317,7 +368,7 @@ impl Draw {
             0 | 1 => {
                 let grace =
                     *random.pick(&[Duration::ZERO, Duration::from_millis(700), Duration::from_secs(10)]);
-                Step::Act(JobFilter::id(id()), Action::Cancel { grace })
+                Step::Act(JobFilter::id(id()), Action::cancel(grace))
             }
             2 => Step::Cancel(id()),
             3 | 4 => Step::Act(JobFilter::id(id()), Action::Retry),
@@ -333,7 +384,13 @@ impl Draw {
                 let completed =
                     Keep { age: Some(random.millis(1_000, 9_000)), count: Some(random.below(4) as u64) };
                 let retention = Retention { completed, ..Retention::default() };
-                Step::SetQueue(queue, QueueConfig { retention, fair: random.happens(400) })
+                {
+                    let (max_waiting, on_full) = self.max_waiting();
+                    Step::SetQueue(
+                        queue,
+                        QueueConfig { retention, fair: random.happens(400), max_waiting, on_full },
+                    )
+                }
             }
             _ => Step::Look,
         }

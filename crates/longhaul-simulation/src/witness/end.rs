@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use longhaul::{Enqueued, JobId, Json, KeyFilter, Lookup, NewJob, Start, State, Timestamp, Unique};
@@ -104,23 +104,20 @@ impl Witness {
     /// A new job of each unique key must be created, unless the key is held for a period.
     fn check_unique_keys(&self) -> Result<(), String> {
         let now = self.world.store_clock.now();
-        let (keys, held) = {
+        let keys: Vec<(String, bool)> = {
             let ledger = self.ledger.lock();
-            let keys: BTreeSet<String> = ledger.holders.keys().cloned().collect();
-            let period =
-                |job: &super::ledger::Job| job.spec.unique.clone().map(|unique| (unique, job.finished_at));
-            let held: Vec<(Unique, Timestamp)> = ledger.jobs.values().filter_map(period).collect();
-            (keys, held)
+            let held = |(key, id): (&String, &JobId)| {
+                let job = ledger.jobs.get(id)?;
+                Some((key.clone(), super::unique::is_held_after_its_end(job, now)))
+            };
+            ledger.holders.iter().filter_map(held).collect()
         };
-        for key in keys {
-            let is_cached = held.iter().any(|(unique, at)| {
-                unique.key == key && unique.period.is_some_and(|period| at.plus(period) > now)
-            });
+        for (key, is_cached) in keys {
             if is_cached {
                 continue;
             }
             let id = JobId::from_store(format!("probe-{key}"));
-            let unique = Unique { key: key.clone(), period: None, on_clash: longhaul::OnClash::Join };
+            let unique = Unique::new(key.clone());
             let probe = NewJob {
                 id: Some(id.clone()),
                 queue: crate::planted::QUEUE.into(),

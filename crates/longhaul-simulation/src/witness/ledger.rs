@@ -3,12 +3,13 @@ use std::time::Duration;
 
 use longhaul::testing::Call;
 use longhaul::{
-    Action, Change, EnqueueStatus, Enqueued, JobFilter, JobId, Json, NewJob, Start, State, Timestamp,
-    schedule,
+    Action, Change, EnqueueStatus, Enqueued, JobFilter, JobId, Json, NewJob, QueueConfig, Start, State,
+    Timestamp, schedule,
 };
 
 use super::limits::Limits;
-use super::{ACKNOWLEDGED, BATCH, Broken, CHANGES, HAND_BACK, PAUSES, TICKS, UNIQUE, UNIQUE_FREE};
+use super::unique::holds;
+use super::{ACKNOWLEDGED, BATCH, Broken, CHANGES, HAND_BACK, PAUSES, TICKS, TIMES, UNIQUE_FREE};
 
 /// The jobs as the changes of state tell of them, beside what their callers asked for.
 #[derive(Default)]
@@ -18,8 +19,9 @@ pub(super) struct Ledger {
     pub(super) paused_queues: BTreeSet<String>,
     /// Jobs that were acknowledged to somebody.
     pub(super) acknowledged: BTreeSet<JobId>,
-    /// Unfinished jobs by their unique key.
-    pub(super) holders: BTreeMap<String, BTreeSet<JobId>>,
+    /// The jobs that took the unique keys last.
+    pub(super) holders: BTreeMap<String, JobId>,
+    pub(super) queue_configs: BTreeMap<String, QueueConfig>,
     /// The jobs that idempotency keys stand for.
     pub(super) promised: BTreeMap<String, JobId>,
     /// Ticks that were fired, by schedule.
@@ -60,6 +62,8 @@ pub(super) struct Job {
     /// Rises whenever the outputs of its steps are forgotten.
     pub(super) epoch: u32,
     pub(super) steps: BTreeMap<String, u64>,
+    pub(super) created_at: Timestamp,
+    pub(super) has_run: bool,
     pub(super) finished_at: Timestamp,
 }
 
@@ -157,10 +161,18 @@ impl Ledger {
             retries: self.jobs.get(id).map_or(0, |earlier| earlier.retries + 1),
             epoch: self.jobs.get(id).map_or(0, |earlier| earlier.epoch + 1),
             steps: BTreeMap::new(),
+            created_at: change.at,
+            has_run: false,
             finished_at: Timestamp::default(),
         };
+        // What follows a completion would be lost with it, so bounds are not for it.
+        if self.deed == Deed::Enqueue {
+            self.check_room(id, &job.spec, state);
+        }
         self.jobs.insert(id.clone(), job);
-        self.hold(id);
+        if !state.is_finished() {
+            self.hold(id, change.at);
+        }
     }
 
     /// A tick's job is created.
@@ -169,18 +181,6 @@ impl Ledger {
             && !self.ticks.entry(name.clone()).or_default().insert(tick.clone())
         {
             self.break_promise(TICKS, format!("schedule {name} has fired its tick of {tick} twice"));
-        }
-    }
-
-    /// An unfinished job takes its unique key.
-    fn hold(&mut self, id: &JobId) {
-        let Some(unique) = self.jobs.get(id).and_then(|job| job.spec.unique.as_ref()) else { return };
-        let key = unique.key.clone();
-        let holders = self.holders.entry(key.clone()).or_default();
-        holders.insert(id.clone());
-        if holders.len() > 1 {
-            let how = format!("the unfinished jobs {holders:?} have the unique key {key}");
-            self.break_promise(UNIQUE, how);
         }
     }
 
@@ -210,7 +210,7 @@ impl Ledger {
             self.check_children(id);
         }
         if from.is_finished() {
-            self.begin_anew(id, from);
+            self.begin_anew(id, from, change.at);
         }
         let Some(job) = self.jobs.get_mut(id) else { return };
         job.state = Some(to);
@@ -220,6 +220,12 @@ impl Ledger {
             if self.paused_queues.contains(change.queue) {
                 let how = format!("{id} was claimed while its queue {} was paused", change.queue);
                 self.break_promise(PAUSES, how);
+            }
+            if self.jobs.get(id).is_some_and(|job| job.is_over(change.at)) {
+                self.break_promise(TIMES, format!("{id} was claimed though its time was over"));
+            }
+            if let Some(job) = self.jobs.get_mut(id) {
+                job.has_run = true;
             }
             if let Some(job) = self.jobs.get(id)
                 && let Err((promise, how)) = self.limits.take(id, &job.spec, change.at)
@@ -231,11 +237,6 @@ impl Ledger {
             *self.counts.entry(to.as_str()).or_default() += 1;
             if let Some(job) = self.jobs.get_mut(id) {
                 job.finished_at = change.at;
-                if let Some(unique) = &job.spec.unique
-                    && let Some(holders) = self.holders.get_mut(&unique.key)
-                {
-                    holders.remove(id);
-                }
             }
         }
     }
@@ -249,7 +250,9 @@ impl Ledger {
                 let is_asked = |(filter, by): &(JobFilter, Timestamp)| {
                     *by <= now && (filter.ids.is_empty() || filter.ids.contains(id))
                 };
-                job.lease_until <= now || (to == State::Cancelled && self.cancels.iter().any(is_asked))
+                let is_over = job.deadline().is_some_and(|deadline| deadline <= now);
+                let may_be_fenced = is_over || self.cancels.iter().any(is_asked);
+                job.lease_until <= now || (to == State::Cancelled && may_be_fenced)
             }
             _ => false,
         };
@@ -270,33 +273,39 @@ impl Ledger {
         }
     }
 
-    fn begin_anew(&mut self, id: &JobId, from: State) {
+    fn begin_anew(&mut self, id: &JobId, from: State, now: Timestamp) {
         let Some(job) = self.jobs.get_mut(id) else { return };
         job.retries += 1;
         job.ended_by = None;
+        // The times were those of the first life.
+        (job.spec.expires_in, job.spec.deadline) = (None, None);
         if from == State::Completed || self.deed == Deed::RetryWith {
             job.epoch += 1;
             job.steps.clear();
         }
-        self.hold(id);
+        self.hold(id, now);
     }
 
     /// Checks that whoever is told to share another job may.
     pub(super) fn check_enqueued(&mut self, asked: &[NewJob], answers: &[Enqueued], now: Timestamp) {
         for (job, answer) in asked.iter().zip(answers) {
             let known = self.jobs.get(&answer.id);
+            let is_there = known.is_some_and(|known| known.state.is_some());
             let is_right = match answer.status {
-                EnqueueStatus::Created => known.is_some_and(|known| known.state.is_some()),
+                EnqueueStatus::Created => is_there,
                 EnqueueStatus::Duplicate => {
-                    let is_same = job.id.as_ref() == Some(&answer.id)
-                        && known.is_some_and(|known| known.state.is_some());
+                    let is_same = job.id.as_ref() == Some(&answer.id) && is_there;
                     let is_promised = job
                         .idempotency
                         .as_ref()
                         .is_some_and(|own| self.promised.get(&own.key) == Some(&answer.id));
                     is_same || is_promised || known.is_some_and(|known| holds(known, job, now))
                 }
-                EnqueueStatus::KeyReused | EnqueueStatus::NotCreated => true,
+                EnqueueStatus::Rejected => known.is_some_and(|known| holds(known, job, now)),
+                EnqueueStatus::Replaced => {
+                    known.is_some_and(|known| holds(known, job, now) && known.spec.kind == job.kind)
+                }
+                EnqueueStatus::Full | EnqueueStatus::KeyReused | EnqueueStatus::NotCreated => true,
             };
             if !is_right {
                 let state = known.and_then(|known| known.state);
@@ -308,8 +317,16 @@ impl Ledger {
                 );
                 self.break_promise(promise, how);
             }
+            if answer.status == EnqueueStatus::Replaced
+                && let Some(known) = self.jobs.get_mut(&answer.id)
+            {
+                known.take_over(job);
+            }
             if let Some(idempotency) = &job.idempotency
-                && matches!(answer.status, EnqueueStatus::Created | EnqueueStatus::Duplicate)
+                && matches!(
+                    answer.status,
+                    EnqueueStatus::Created | EnqueueStatus::Duplicate | EnqueueStatus::Replaced
+                )
             {
                 // The first answer is the one that all others get.
                 self.promised.entry(idempotency.key.clone()).or_insert_with(|| answer.id.clone());
@@ -328,9 +345,10 @@ impl Ledger {
         match call {
             Call::PauseQueue(queue) => drop(self.paused_queues.insert(queue.clone())),
             Call::ResumeQueue(queue) => drop(self.paused_queues.remove(queue)),
-            Call::Act(filter, Action::Cancel { grace }, _) => {
+            Call::Act(filter, Action::Cancel { grace, .. }, _) => {
                 self.cancels.push((filter.clone(), now.plus(*grace)));
             }
+            Call::SetQueue(queue, config) => drop(self.queue_configs.insert(queue.clone(), config.clone())),
             Call::SetKey(key, config) => self.limits.set(key, config.as_ref()),
             Call::PauseKey(key, pause) => self.limits.pause(key, *pause, now),
             Call::ResumeKey(key) => self.limits.resume(key),
@@ -338,15 +356,4 @@ impl Ledger {
             _ => {}
         }
     }
-}
-
-/// True where a job holds the unique key of another that asks for it.
-fn holds(holder: &Job, asks: &NewJob, now: Timestamp) -> bool {
-    let (Some(held), Some(asked)) = (&holder.spec.unique, &asks.unique) else { return false };
-    let is_held = match holder.state {
-        None => false,
-        Some(State::Completed) => held.period.is_some_and(|period| holder.finished_at.plus(period) > now),
-        Some(state) => !state.is_finished(),
-    };
-    held.key == asked.key && is_held
 }

@@ -4,6 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | `ledger` | the jobs as the changes of state tell of them, and what no change may do |
+//! | `unique` | unique keys, bounds on what waits, and the times of a job |
 //! | `limits` | what is taken of limit keys, by the witness' own count |
 //! | `leases` | tokens, leases and the ends of runs |
 //! | `quiet` | those who wait though there is something for them |
@@ -14,6 +15,7 @@ mod leases;
 mod ledger;
 mod limits;
 mod quiet;
+mod unique;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,9 +42,10 @@ pub struct Broken {
 }
 
 /// The promises that a run is judged by.
-pub const PROMISES: [&str; 19] = [
+pub const PROMISES: [&str; 21] = [
     ACKNOWLEDGED,
     BATCH,
+    BOUNDS,
     CHANGES,
     CLAIMS,
     COUNTS,
@@ -57,6 +60,7 @@ pub const PROMISES: [&str; 19] = [
     SLOTS,
     STEPS,
     TICKS,
+    TIMES,
     UNIQUE,
     UNIQUE_FREE,
     WAKES,
@@ -77,7 +81,9 @@ pub(crate) const RATES: &str = "no window has more starts than its rate allows";
 pub(crate) const SLOTS: &str = "runs never take more slots than a key has, and none is lost";
 pub(crate) const STEPS: &str = "a step whose output is recorded is not run again";
 pub(crate) const TICKS: &str = "each tick of a schedule is fired once";
-pub(crate) const UNIQUE: &str = "a unique key has one unfinished job at most";
+pub(crate) const BOUNDS: &str = "no job is enqueued beyond a bound on what waits";
+pub(crate) const TIMES: &str = "no job starts once its time is over";
+pub(crate) const UNIQUE: &str = "a unique key has one unfinished job at most, but for those that give way";
 pub(crate) const UNIQUE_FREE: &str = "a unique key is free once its job has ended";
 pub(crate) const WAKES: &str = "who waits is woken when there is something for them";
 

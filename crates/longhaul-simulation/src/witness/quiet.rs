@@ -127,7 +127,8 @@ impl Witness {
             {
                 let group = (&*job.spec.queue, &*job.spec.limit_keys);
                 groups.entry(group).or_default().push((id.clone(), job.spec.clone()));
-                if ledger.is_kept_back(&job.spec, now) {
+                // One whose time is over makes way when a sweep has ended it.
+                if job.is_over(now) || ledger.is_kept_back(&job.spec, now) {
                     kept_back.insert(group);
                 }
             }

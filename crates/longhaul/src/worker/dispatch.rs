@@ -289,11 +289,6 @@ impl Dispatch {
                 self.unsent.push(End { run, finish: release(&job) });
                 continue;
             };
-            // As for a process that stood still after it had asked: another may run the job by now.
-            if job.is_lease_unsure() {
-                self.unsent.push(End { run, finish: release(&job) });
-                continue;
-            }
             self.active.insert(run, Arc::clone(&job));
             self.queues[queue].wait(run, job);
             self.start_waiting(queue);
