@@ -7,6 +7,7 @@ use longhaul::{
 use redis::Value;
 use serde::Serialize;
 
+use crate::act::number_of;
 use crate::answer::{int, list};
 use crate::changes::{Ending, Hear, Notes, told_with_time};
 use crate::driver::{Driver, JOBS_PER_CALL};
@@ -64,6 +65,7 @@ pub(crate) async fn fail(driver: &Driver, lease: &Lease, reason: &str) -> Result
         outcome: Outcome::Failed { error },
         entries: Vec::new(),
         follow_ups: Vec::new(),
+        cost: None,
     };
     let status = end(driver, &[finish]).await?;
     Ok(status.map_or(LeaseStatus::Lost, |status| status[0]))
@@ -158,7 +160,7 @@ fn pack_finish(finish: &Finish, notes: Notes) -> Vec<u8> {
         Outcome::Completed { output } => ("completed", output.as_str().to_owned(), Duration::ZERO),
         Outcome::Retry { error, delay } => ("retry", error_tail(error), *delay),
         Outcome::Failed { error } => ("failed", error_tail(error), Duration::ZERO),
-        Outcome::Cancelled { reason } => {
+        Outcome::Cancelled { reason, .. } => {
             let error = AttemptError::new(ErrorKind::Cancelled, reason.as_str());
             ("cancelled", error_tail(&error), Duration::ZERO)
         }
@@ -166,7 +168,7 @@ fn pack_finish(finish: &Finish, notes: Notes) -> Vec<u8> {
         Outcome::RateLimited { delay } => ("limited", stopped(), *delay),
         Outcome::Released => ("released", stopped(), Duration::ZERO),
     };
-    let mut packed = pack_lease(8, &finish.lease);
+    let mut packed = pack_lease(10, &finish.lease);
     packed.text(outcome).text(&said).int(bounded(delay));
     // Most runs have neither, and an empty list is one more thing for Lua to make and look through.
     if finish.entries.is_empty() {
@@ -183,6 +185,11 @@ fn pack_finish(finish: &Finish, notes: Notes) -> Vec<u8> {
     match notes {
         Notes::Wanted => packed.yes(),
         Notes::Unwanted => packed.none(),
+    };
+    packed.int_or_none(finish.cost.map(i64::from));
+    match &finish.outcome {
+        Outcome::Cancelled { cancel_reason, .. } => packed.int(number_of(*cancel_reason) as i64),
+        _ => packed.none(),
     };
     packed.done()
 }
