@@ -220,15 +220,14 @@ impl<'a> Fields<'a> {
         let (queue, kind, _unique) = (rest.word()?, rest.word()?, rest.word()?);
         let (limit_keys, parent) = (rest.word()?, rest.word()?);
         let created_at = Timestamp(rest.long()?);
-        let (expires_at, deadline, reason) = match rest.0 {
-            [] => (None, None, 0),
-            // The cost stands before them.
-            _ if rest.take(8).is_some() && !rest.0.is_empty() => {
-                let times = (some_time(rest.long()?), some_time(rest.long()?));
-                let _held_until = rest.long()?;
-                (times.0, times.1, rest.byte()?)
-            }
-            _ => (None, None, 0),
+        // The cost stands before the tail.
+        let _cost = rest.take(8);
+        let (expires_at, deadline, reason) = if rest.0.is_empty() {
+            (None, None, 0)
+        } else {
+            let times = (some_time(rest.long()?), some_time(rest.long()?));
+            let _held_until = rest.long()?;
+            (times.0, times.1, rest.byte()?)
         };
         // Nothing is said of one that somebody has asked to.
         let reason = CancelReason::ALL.get(usize::from(reason).saturating_sub(1)).copied().unwrap_or_default();

@@ -144,6 +144,7 @@ local function take(found, queue, worker, lease_until, claimed, costs, source)
         moved = moved + 1
         put_into_group(id, fields, found[i])
       elseif state == AVAILABLE then
+        if keyed.is_bounded then bounds().note(queue, limit_keys_of(fields, at, queue), found[i], -1) end
         attempt, last_event = attempt + 1, last_event + 1
         -- Tells readers to drop what earlier attempts wrote, where they wrote anything since they were last told.
         if log == 2 then
@@ -153,7 +154,6 @@ local function take(found, queue, worker, lease_until, claimed, costs, source)
         fields = write_fields(CHANGING_AND_REST, RUNNING, run_at, attempt, crashes, interruptions, draw(), now, finished_at,
           lease_until, 0, last_event, last_event, now, log, steps, errors, progress, output_at, #worker, worker, #output,
           output, #children, children, rest_of(fields, at))
-        if keyed.is_bounded then bounds().note(queue, limit_keys_of(fields, at, queue), found[i], -1) end
         running[n + 1], running[n + 2] = until_text, found[i]
         values[v + 1], values[v + 2] = keys[i], fields
         n, v = n + 2, v + 2

@@ -18,9 +18,6 @@ local function cancel_instead(id, job, error)
   set_state(job, CANCELLED)
 end
 
--- The pauses of limit keys as this script leaves them: key -> end.
-local pauses = {}
-
 -- Pauses the first of a job's limit keys, which an earlier run may have paused for longer, and answers until when.
 local function pause(keys, run_at)
   local key = string.match(keys, '^[^,]+')
@@ -28,6 +25,7 @@ local function pause(keys, run_at)
   local before = pauses[key] or tonumber(call('ZSCORE', root .. 'paused', key) or 0)
   pauses[key] = max(min(run_at, END_OF_TIME), before)
   write('ZADD', root .. 'paused', digits(pauses[key]), key)
+  if made_limits then limits().note_pause(key) end
   return pauses[key]
 end
 

@@ -8,6 +8,8 @@ local USED, RATE_FREE_AT, RATE_OF, PAUSED_UNTIL = 1, 2, 3, 4
 -- a bound is how many may wait, and what happens then.
 local SLOTS, WEIGHT, RATE_N, RATE_PER, RATE_BURST, RATE_NAME, LIMITS_JSON, MAX_WAITING, ON_FULL = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local made_limits
+-- The pauses of limit keys that this script is to write: key -> end.
+local pauses = {}
 
 local function limits()
   if made_limits then return made_limits end
@@ -120,9 +122,17 @@ local function limits()
         end
       end
     end
+    for _, key in ipairs(missing) do
+      if pauses[key] then states[key][PAUSED_UNTIL] = pauses[key] end
+    end
     read_limits(missing)
   end
   api.load_keys = load_keys
+
+  -- Has a key know of its pause that this script is to write, where its state was read before.
+  function api.note_pause(key)
+    if configs[key] then states[key][PAUSED_UNTIL] = pauses[key] end
+  end
 
   -- The microseconds that units of a rate take, rounded up.
   local function micros(limits, units)
