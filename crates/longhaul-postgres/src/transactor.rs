@@ -93,6 +93,17 @@ pub(crate) struct Done {
     pub(crate) next: Next,
     /// Queues in which there may be more to claim at once.
     pub(crate) look: Look,
+    /// The same for claims that have no time to wait.
+    pub(crate) unfinished: Unfinished,
+}
+
+/// Queues in which claims have not looked at all jobs with limit keys.
+#[derive(Debug, Default)]
+pub(crate) struct Unfinished {
+    /// They stopped at their bounds: each look gets further.
+    pub(crate) stopped_early: BTreeSet<String>,
+    /// Another transaction has the lock of limits.
+    pub(crate) kept_out: BTreeSet<String>,
 }
 
 /// When something is to be looked for though nobody tells of it, on this machine's clock.
@@ -308,8 +319,10 @@ impl Transactor {
         }
         let next = self.commit(connection, &mut tx, wants_jobs).await?;
         let verdicts = verdicts.into_iter().map(|v| v.unwrap_or(Verdict::Answered(Answer::Done))).collect();
-        let mut done = Done { verdicts, served, next, look };
-        done.look.queues.append(&mut tx.effects.stopped_early);
+        let mut done = Done { verdicts, served, next, look, unfinished: Unfinished::default() };
+        done.look.queues.extend(tx.effects.stopped_early.iter().cloned());
+        done.unfinished.stopped_early = std::mem::take(&mut tx.effects.stopped_early);
+        done.unfinished.kept_out = std::mem::take(&mut tx.effects.kept_out);
         done.look.fold_later = tx.effects.fold_later;
         Ok((done, tx.effects))
     }

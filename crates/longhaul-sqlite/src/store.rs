@@ -404,9 +404,8 @@ impl Store for SqliteStore {
     async fn sweep(&self, limit: usize) -> Result<Swept> {
         let mut swept = Swept::default();
         loop {
-            let most = [swept.promoted, swept.rescued + swept.poisoned + swept.fenced, swept.pruned]
-                .into_iter()
-                .max();
+            let crashed = swept.rescued + swept.poisoned + swept.fenced;
+            let most = [swept.promoted, crashed, swept.expired, swept.pruned].into_iter().max();
             let left = limit.saturating_sub(usize::try_from(most.unwrap_or(0)).unwrap_or(limit));
             let piece = left.min(AT_ONCE);
             let found = self.write(Class::Upkeep, move |tx| tx.sweep(piece)).await?;
@@ -414,10 +413,13 @@ impl Store for SqliteStore {
             swept.rescued += found.rescued;
             swept.poisoned += found.poisoned;
             swept.fenced += found.fenced;
+            swept.expired += found.expired;
             swept.pruned += found.pruned;
             // A sort that has filled its piece may have more.
             let crashed = found.rescued + found.poisoned + found.fenced;
-            let has_more = [found.promoted, crashed, found.pruned].iter().any(|done| *done >= piece as u64);
+            let has_more = [found.promoted, crashed, found.expired, found.pruned]
+                .iter()
+                .any(|done| *done >= piece as u64);
             if !has_more || left <= piece {
                 return Ok(swept);
             }
@@ -482,7 +484,7 @@ impl Store for SqliteStore {
     }
 
     async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()> {
-        admit::queue(queue)?;
+        admit::queue_config(queue, config)?;
         let (queue, text, config) = (queue.to_owned(), longhaul::Json::new(config)?, config.clone());
         self.write(Class::Growth, move |tx| tx.set_queue(&queue, text.as_str(), &config)).await
     }

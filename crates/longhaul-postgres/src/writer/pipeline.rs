@@ -11,7 +11,7 @@ use crate::error::{copy, is_outage};
 use crate::finish_and_claim;
 use crate::pipelined::{self, Pipelined, Statement, are_simple, is_simple};
 use crate::state::Look;
-use crate::transactor::Done;
+use crate::transactor::{Done, Unfinished};
 use crate::write_tx::Effects;
 use crate::writer::Writer;
 
@@ -73,6 +73,7 @@ impl Writer {
                 let done = self.done(verdicts.collect());
                 self.deliver(calls, done);
             }
+            Ok(Statement::Bounded) => self.transact_or_log(calls, None).await,
             Ok(Statement::FinishAndClaim(statement)) if statement.is_all => {
                 self.complete_turn(calls, statement).await;
             }
@@ -119,6 +120,12 @@ impl Writer {
     }
 
     fn done(&self, verdicts: Vec<Verdict>) -> Done {
-        Done { verdicts, served: Vec::new(), next: self.next, look: Look::default() }
+        Done {
+            verdicts,
+            served: Vec::new(),
+            next: self.next,
+            look: Look::default(),
+            unfinished: Unfinished::default(),
+        }
     }
 }

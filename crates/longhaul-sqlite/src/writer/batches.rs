@@ -128,7 +128,7 @@ impl WriteTx<'_> {
             let keys = closing.limit_key.as_deref();
             let keyed = keys.map(|keys| Keyed { keys, seq, version, rank, cost, held: None });
             let change = Change { from: Some(State::Blocked), to: Some(State::Available), ..change };
-            self.moved(&change, keyed.as_ref())?;
+            self.moved(closing.seq, &change, keyed.as_ref())?;
         }
         self.notes.changed.push(closing.id.clone());
         Ok(())

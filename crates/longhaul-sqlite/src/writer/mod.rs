@@ -2,9 +2,12 @@
 
 mod act;
 mod batches;
+mod bounds;
 mod changes;
 mod claim;
+mod clash;
 mod command;
+mod ends;
 mod enqueue;
 mod fair;
 mod finish;
@@ -30,6 +33,9 @@ mod scratch;
 mod session;
 mod space;
 mod statements;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+mod steering_costs;
 mod sweep;
 mod takeover;
 mod thread;

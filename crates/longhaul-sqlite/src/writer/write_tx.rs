@@ -5,6 +5,7 @@ use std::sync::Arc;
 use longhaul::{Change, Changes, Claimed, Clock, JobId, KeptChange, Result, State, Timestamp};
 use rusqlite::{Connection, params};
 
+use super::bounds::MaxWaiting;
 use super::changes::Names;
 use super::fair::FairQueue;
 use super::groups::{Displaced, Keyed};
@@ -42,11 +43,16 @@ pub(crate) struct WriteTx<'c> {
     pub(super) has_fair_queues: bool,
     /// True where some job with limit keys may wait.
     pub(super) has_groups: bool,
+    /// True where some queue may bound what waits.
+    pub(super) has_queue_bounds: bool,
+    /// True where some limit key may.
+    pub(super) has_key_bounds: bool,
     /// The limit keys and the queues that this transaction has looked at.
     pub(super) keys: HashMap<String, Key>,
     /// What may be looked for of limit keys, where this transaction has looked at any.
     pub(super) limits_in_use: Option<InUse>,
     pub(super) fair: HashMap<String, Option<FairQueue>>,
+    pub(super) queue_bounds: HashMap<String, Option<MaxWaiting>>,
     /// True where this store holds the lock file, so that a successor may take over from its workers.
     pub(super) owner: bool,
     pub(super) isolation: Isolation,
@@ -120,6 +126,12 @@ impl Notes {
         self.queues.entry(queue.to_owned()).or_default().made_available = true;
     }
 
+    /// By how many more jobs wait in a queue than is written.
+    pub(super) fn waiting_in(&self, queue: &str) -> i64 {
+        let changes = self.queues.get(queue).map(|notes| &notes.changes);
+        changes.map_or(0, |by| by[State::Available as usize] + by[State::Scheduled as usize])
+    }
+
     /// The queues in which a job became available.
     pub(super) fn queues_made_available(&self) -> Vec<&String> {
         self.queues.iter().filter(|(_, notes)| notes.made_available).map(|(queue, _)| queue).collect()
@@ -165,9 +177,12 @@ impl<'c> WriteTx<'c> {
             has_paused_queues: false,
             has_fair_queues: false,
             has_groups: false,
+            has_queue_bounds: false,
+            has_key_bounds: false,
             keys: HashMap::new(),
             limits_in_use: None,
             fair: HashMap::new(),
+            queue_bounds: HashMap::new(),
             owner,
             isolation: Isolation::Together,
         })
@@ -187,17 +202,17 @@ impl<'c> WriteTx<'c> {
         self.now = self.clock.now();
         self.lease_now = self.lease_clock.now(&self.clock);
         // Another process may have drawn numbers, or paused a queue, since.
-        let newest = self
-            .statements
-            .newest
-            .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
+        let newest = self.statements.newest.query_row([], |row| {
+            Ok((row.get(0)?, [row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?]))
+        });
         if newest.is_err() {
             // A transaction that was left open would keep every later one from beginning.
             self.roll_back();
         }
-        let newest: (i64, bool, bool, bool) = newest.map_err(fault("read the newest job"))?;
-        self.sequence.observe(newest.0);
-        (self.has_paused_queues, self.has_fair_queues, self.has_groups) = (newest.1, newest.2, newest.3);
+        let (newest, has): (i64, [bool; 5]) = newest.map_err(fault("read the newest job"))?;
+        self.sequence.observe(newest);
+        [self.has_paused_queues, self.has_fair_queues, self.has_groups, ..] = has;
+        [.., self.has_queue_bounds, self.has_key_bounds] = has;
         Ok(())
     }
 
@@ -288,6 +303,7 @@ impl<'c> WriteTx<'c> {
         self.keys.clear();
         self.limits_in_use = None;
         self.fair.clear();
+        self.queue_bounds.clear();
     }
 
     /// Draws the next number for a job or a lease.
@@ -333,7 +349,12 @@ impl<'c> WriteTx<'c> {
 
     /// Notes that a job changes its state now, after its row has; `since` and `error` are for those who observe it. Of a job
     /// with limit keys, `keyed` is what its group and keys must know, which whoever claims it sees to.
-    pub(super) fn moved(&mut self, change: &Change<'_>, keyed: Option<&Keyed<'_>>) -> rusqlite::Result<()> {
+    pub(super) fn moved(
+        &mut self,
+        seq: i64,
+        change: &Change<'_>,
+        keyed: Option<&Keyed<'_>>,
+    ) -> rusqlite::Result<()> {
         let notes = match self.notes.queues.get_mut(change.queue) {
             Some(notes) => notes,
             None => self.notes.queues.entry(change.queue.to_owned()).or_default(),
@@ -346,6 +367,9 @@ impl<'c> WriteTx<'c> {
         self.notes.scheduled |= [change.from, change.to].contains(&Some(State::Scheduled));
         if self.is_observed {
             self.notes.changes.push(self.names.keep(change));
+        }
+        if self.has_queue_bounds || self.has_key_bounds {
+            self.track(seq, change, keyed.map(|job| job.keys))?;
         }
         match keyed {
             Some(job) => self.limit(change, job),
