@@ -42,13 +42,9 @@ async fn act_on(
     candidates: &[Row],
 ) -> Result<[u64; 4]> {
     let (script, word, value) = match action {
-<<<<<<< HEAD
         Action::Cancel { grace, reason } => {
             (&scripts::ACT, "cancel", format!("{}|{}", bounded(*grace), number_of(*reason)))
         }
-=======
-        Action::Cancel { grace, .. } => (&scripts::ACT, "cancel", bounded(*grace).to_string()),
->>>>>>> unique
         Action::Retry => (&scripts::ACT, "retry", String::new()),
         Action::RetryWith { args } => (&scripts::ACT_WITH_DATA, "retry_with", args.as_str().to_owned()),
         Action::Delete => (&scripts::ACT, "delete", String::new()),

@@ -255,11 +255,7 @@ fn claimed(lease: &Lease, job: &[Value], now: Timestamp) -> Result<Claimed, &'st
         max_attempts: data.max_attempts,
         policy: data.policy,
         created_at: fields.created_at,
-<<<<<<< HEAD
         deadline_in: fields.deadline.map(|deadline| deadline.since(now)),
-=======
-        deadline_in: None,
->>>>>>> unique
         labels: data.labels,
         steps: steps(&job[3]).ok_or("steps")?,
     })

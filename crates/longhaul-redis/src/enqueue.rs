@@ -103,7 +103,6 @@ fn enqueued(id: JobId, is_ours: bool, answer: &Value) -> Option<Enqueued> {
         // A random id exists only where this very call was sent twice, which a cluster's client does when a connection
         // breaks under it.
         answer if is_ours && text(answer)? == id.as_str() => EnqueueStatus::Created,
-<<<<<<< HEAD
         answer => return Some(Enqueued::new(id_in(answer)?, EnqueueStatus::Duplicate)),
     };
     Some(Enqueued::new(id, status))
@@ -127,12 +126,4 @@ fn merged(id: JobId, is_ours: bool, parts: &[Value]) -> Option<Enqueued> {
 
 fn id_in(answer: &Value) -> Option<JobId> {
     Some(JobId::from_store(text(answer)?.to_owned()))
-=======
-        answer => {
-            let id = JobId::from_store(text(answer)?.to_owned());
-            return Some(Enqueued::new(id, EnqueueStatus::Duplicate));
-        }
-    };
-    Some(Enqueued::new(id, status))
->>>>>>> unique
 }

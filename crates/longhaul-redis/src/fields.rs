@@ -106,14 +106,7 @@ fn pack_start(may_exist: MayExist, job: &NewJob) -> Vec<u8> {
         keys.text_or_none(idempotency.map(|promise| promise.fingerprint.as_str()));
         keys.int_or_none(idempotency.map(|promise| bounded(promise.keep_for)));
         keys.text_or_none(unique.map(|unique| unique.key.as_str()));
-<<<<<<< HEAD
         keys.int_or_none(unique.map(|unique| number_of(unique.on_clash)));
-=======
-        match unique.map(|unique| unique.on_clash) {
-            Some(OnClash::Refresh) => keys.yes(),
-            _ => keys.none(),
-        };
->>>>>>> unique
         keys.text_or_none(job.parent.as_ref().map(JobId::as_str));
         if has_tail(job) {
             pack_more(&mut keys, job);
@@ -414,24 +407,15 @@ pub(crate) fn record(id: JobId, fields: &Fields<'_>, data: Data, beside: Beside)
         output,
         errors: beside.errors,
         cancel_requested: fields.is_to_stop,
-<<<<<<< HEAD
         cancel_reason: fields.cancel_reason,
-=======
-        cancel_reason: None,
->>>>>>> unique
         worker: fields.worker.map(str::to_owned),
         position: None,
         created_at: fields.created_at,
         run_at: fields.run_at,
         started_at: fields.started_at,
         finished_at: fields.finished_at,
-<<<<<<< HEAD
         expires_at: fields.expires_at,
         deadline: fields.deadline,
-=======
-        expires_at: None,
-        deadline: None,
->>>>>>> unique
         last_event: fields.last_event,
         limit_keys: split_keys(fields.limit_keys),
         parent: fields.parent.map(|parent| JobId::from_store(parent.to_owned())),
