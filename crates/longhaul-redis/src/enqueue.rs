@@ -75,8 +75,7 @@ impl Bounded {
 
     /// Notes the queues of jobs that were not created because of a bound, and answers true where any was not.
     fn note(&self, jobs: &[New], answers: &[Value]) -> bool {
-        let bounded =
-            |(new, answer): (&New, &Value)| (int(answer) == Some(BOUNDED)).then(|| place(&new.job));
+        let bounded = |(new, answer): (&New, &Value)| (int(answer) == Some(BOUNDED)).then(|| place(&new.job));
         let is_created = answers.iter().all(|answer| created(answer).is_some());
         if is_created {
             return false;

@@ -230,7 +230,8 @@ impl<'a> Fields<'a> {
             (times.0, times.1, rest.byte()?)
         };
         // Nothing is said of one that somebody has asked to.
-        let reason = CancelReason::ALL.get(usize::from(reason).saturating_sub(1)).copied().unwrap_or_default();
+        let reason =
+            CancelReason::ALL.get(usize::from(reason).saturating_sub(1)).copied().unwrap_or_default();
         let is_cancelled = state == State::Cancelled || state == State::Running && is_to_stop;
         let some = |word: &'a str| Some(word).filter(|word| !word.is_empty());
         Some(Self {

@@ -70,7 +70,8 @@ pub(crate) async fn count_waiting(driver: &Driver, answer: &Value) -> Result<()>
     loop {
         let arguments = vec![set, at, COUNTED_AT_ONCE.to_string().into_bytes()];
         let answer = driver.call(&scripts::COUNT_WAITING, arguments).await?;
-        let next = list(answer).and_then(|answer| Some([text(&answer[0])?, text(answer.get(1)?)?].map(str::to_owned)));
+        let next = list(answer)
+            .and_then(|answer| Some([text(&answer[0])?, text(answer.get(1)?)?].map(str::to_owned)));
         let [next_set, next_at] = next.ok_or_else(|| unreadable(scripts::COUNT_WAITING.operation))?;
         if next_set.is_empty() {
             return Ok(());
