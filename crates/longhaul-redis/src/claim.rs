@@ -10,7 +10,7 @@ use crate::driver::{Alone, Driver, JOBS_PER_CALL, Request, Route, Undo};
 use crate::due::Due;
 use crate::error::{closed, fault, is_answer_lost, is_outage, unreadable};
 use crate::fields::{Data, Fields, bounded, token_of};
-use crate::finish::{error_tail, fail, finish, pack_finishes, statuses};
+use crate::finish::{error_tail, fail, finish, have_follow_ups, pack_finishes, statuses};
 use crate::pack::Packer;
 use crate::scripts::{self, Script};
 use crate::sweep::sweep;
@@ -101,7 +101,8 @@ pub(crate) async fn finish_and_claim(
     let mut arguments = vec![pack_claim(claim, Patience::Leaves, driver.telling.notes())];
     arguments.extend(packed);
     let hear = driver.telling.hear_turn(endings);
-    let script = &scripts::FINISH_AND_CLAIM;
+    let script =
+        if have_follow_ups(&last) { &scripts::FINISH_FOLLOW_AND_CLAIM } else { &scripts::FINISH_AND_CLAIM };
     let answer = send(driver, worker, script, arguments, undo_finish_and_claim, hear).await?;
     let read = |answer| {
         let mut parts = list(answer)?.into_iter();
@@ -109,7 +110,7 @@ pub(crate) async fn finish_and_claim(
         Some((ended, taken(parts.next()?)))
     };
     let answer = match answer {
-        Err(error) if is_outage(&error) => return Err(fault(scripts::FINISH_AND_CLAIM.operation, error)),
+        Err(error) if is_outage(&error) => return Err(fault(script.operation, error)),
         answer => answer.ok().and_then(read),
     };
     let taken = match answer {

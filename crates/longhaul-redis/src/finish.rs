@@ -74,7 +74,13 @@ pub(crate) async fn fail(driver: &Driver, lease: &Lease, reason: &str) -> Result
 /// Ends runs in one call, and answers nothing where one of them is at fault.
 async fn end(driver: &Driver, finishes: &[Finish]) -> Result<Option<Vec<LeaseStatus>>> {
     let (packed, endings) = pack_finishes(driver, finishes);
-    share(driver, &scripts::FINISH, packed, driver.telling.hear_ended(endings)).await
+    let script = if have_follow_ups(finishes) { &scripts::FINISH_AND_FOLLOW } else { &scripts::FINISH };
+    share(driver, script, packed, driver.telling.hear_ended(endings)).await
+}
+
+/// True where a script must be able to create jobs.
+pub(crate) fn have_follow_ups(finishes: &[Finish]) -> bool {
+    finishes.iter().any(|finish| !finish.follow_ups.is_empty())
 }
 
 /// Runs a script over packed runs, and answers nothing where one of them is at fault.

@@ -73,6 +73,7 @@ const DELETING: &str = include_str!("lua/deleting.lua");
 const CREATING: &str = concat!(include_str!("lua/clashing.lua"), "\n", include_str!("lua/creating.lua"));
 const CHOOSING: &str = include_str!("lua/choosing.lua");
 const CLAIMING: &str = include_str!("lua/claiming.lua");
+const FOLLOWING: &str = include_str!("lua/following.lua");
 const FINISHING: &str = include_str!("lua/finishing.lua");
 const READING: &str = include_str!("lua/reading.lua");
 const MATCHING: &str = include_str!("lua/matching.lua");
@@ -117,31 +118,58 @@ pub(crate) static UNCLAIM_LOST: Lazy = LazyLock::new(|| {
     )
 });
 pub(crate) static FINISH: Lazy = LazyLock::new(|| {
-    Script::new(
-        "finish",
-        Flags::GoesOn,
-        &[STORE, KEYS, BATCHES, RUNS, ENTRIES, NEW, CREATING, FINISHING, include_str!("lua/finish.lua")],
-    )
+    let parts = [STORE, KEYS, BATCHES, RUNS, ENTRIES, FINISHING, include_str!("lua/finish.lua")];
+    Script::new("finish", Flags::GoesOn, &parts)
+});
+/// The same where runs have follow-ups.
+pub(crate) static FINISH_AND_FOLLOW: Lazy = LazyLock::new(|| {
+    let parts = [
+        STORE,
+        KEYS,
+        BATCHES,
+        RUNS,
+        ENTRIES,
+        NEW,
+        CREATING,
+        FOLLOWING,
+        FINISHING,
+        include_str!("lua/finish.lua"),
+    ];
+    Script::new("finish", Flags::GoesOn, &parts)
 });
 pub(crate) static FINISH_AND_CLAIM: Lazy = LazyLock::new(|| {
-    Script::new(
-        "finish and claim",
-        Flags::GoesOn,
-        &[
-            STORE,
-            KEYS,
-            BATCHES,
-            RUNS,
-            ENTRIES,
-            REMOVING,
-            NEW,
-            CREATING,
-            FINISHING,
-            CHOOSING,
-            CLAIMING,
-            include_str!("lua/finish_and_claim.lua"),
-        ],
-    )
+    let parts = [
+        STORE,
+        KEYS,
+        BATCHES,
+        RUNS,
+        ENTRIES,
+        REMOVING,
+        FINISHING,
+        CHOOSING,
+        CLAIMING,
+        include_str!("lua/finish_and_claim.lua"),
+    ];
+    Script::new("finish and claim", Flags::GoesOn, &parts)
+});
+/// The same where runs have follow-ups.
+pub(crate) static FINISH_FOLLOW_AND_CLAIM: Lazy = LazyLock::new(|| {
+    let parts = [
+        STORE,
+        KEYS,
+        BATCHES,
+        RUNS,
+        ENTRIES,
+        REMOVING,
+        NEW,
+        CREATING,
+        FOLLOWING,
+        FINISHING,
+        CHOOSING,
+        CLAIMING,
+        include_str!("lua/finish_and_claim.lua"),
+    ];
+    Script::new("finish and claim", Flags::GoesOn, &parts)
 });
 pub(crate) static RECORD: Lazy = LazyLock::new(|| {
     Script::new("record", Flags::Adds, &[STORE, RUNS, ENTRIES, include_str!("lua/record.lua")])
@@ -332,7 +360,9 @@ mod tests {
             &CLAIM,
             &UNCLAIM,
             &FINISH,
+            &FINISH_AND_FOLLOW,
             &FINISH_AND_CLAIM,
+            &FINISH_FOLLOW_AND_CLAIM,
             &RECORD,
             &HEARTBEAT,
             &SWEEP,

@@ -27,7 +27,7 @@ local function start_anew(id, job)
   unindex(id, job)
   if job[ENDS] then
     job[EXPIRES_AT], job[DEADLINE], job[REASON] = 0, 0, 0
-    keep_tail(job)
+    tails().keep(job)
   end
   if job[OUTPUT_AT] == 2 or job[PROGRESS] == 1 then write('HDEL', root .. 'x:' .. id, 'progress', 'output') end
   job[ATTEMPT], job[CRASHES] = 0, 0
@@ -50,9 +50,9 @@ local actions = {
     if job[STATE] >= COMPLETED then return false end
     local grace, reason = string.match(value, '^(%d+)|(%d+)$')
     if job[STATE] == RUNNING then
-      return ask_to_stop(id, job, min(END_OF_TIME, now + tonumber(grace)), tonumber(reason))
+      return stopping().ask(id, job, min(END_OF_TIME, now + tonumber(grace)), tonumber(reason))
     end
-    cancel(id, job, tonumber(reason))
+    stopping().cancel(id, job, tonumber(reason))
     count_ended()
     return true
   end,
@@ -61,14 +61,14 @@ local actions = {
     if job[STATE] < COMPLETED then return false end
     local has_completed = job[STATE] == COMPLETED
     local is_done = start_anew(id, job)
-    if is_done and has_completed then forget_steps(id, job) end
+    if is_done and has_completed then stopping().forget_steps(id, job) end
     return is_done
   end,
   -- The steps were those of the former args.
   retry_with = function(id, job)
     local data = job[STATE] >= COMPLETED and data_with(id, value)
     if not data or not start_anew(id, job) then return false end
-    forget_steps(id, job)
+    stopping().forget_steps(id, job)
     local n = #values
     values[n + 1], values[n + 2] = root .. 'd:' .. id, data
     return true

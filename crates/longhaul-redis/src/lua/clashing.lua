@@ -1,5 +1,5 @@
--- What becomes of new jobs whose unique keys are held, or whose queue or limit keys bound what waits. Made where a script needs it,
--- because most jobs have neither. It repeats `lifecycle/unique.rs` and `lifecycle/waiting.rs`.
+-- What becomes of new jobs whose unique keys are held, whose queue or limit keys bound what waits, or that have a tail. Made where a
+-- script needs it, because most jobs have none of these. It repeats `lifecycle/unique.rs` and `lifecycle/waiting.rs`.
 
 -- The packed keys of a new job, each of which may be false: its idempotency key and the request's digest, and how long the two are
 -- remembered; its unique key, and what becomes of it where that is held; its parent; and what few jobs have.
@@ -22,6 +22,19 @@ local function clashing()
   local api = {}
   made_clashing = api
 
+  -- The tail of a new job that has one, and when time ends it, or 0.
+  function api.tail_of(more)
+    local expires_at = more[EXPIRES_IN] and min(now + more[EXPIRES_IN], END_OF_TIME) or 0
+    local deadline = more[DEADLINE_IN] and now + more[DEADLINE_IN] or more[DEADLINE_AT] or 0
+    -- A time that is past is a time, too.
+    if more[DEADLINE_AT] then deadline = max(deadline, 1) end
+    deadline = min(deadline, END_OF_TIME)
+    local held_until = more[HOLD_FOR] and min(now + more[HOLD_FOR], END_OF_TIME) or 0
+    local tail = struct_pack(TAIL, expires_at, deadline, held_until, 0, more[KEEPS_AFTER])
+    if expires_at == 0 or deadline == 0 then return tail, max(expires_at, deadline) end
+    return tail, min(expires_at, deadline)
+  end
+
   local function is_named(states, state)
     if states then return bit.band(states, 2 ^ state) ~= 0 end
     return state ~= FAILED and state ~= CANCELLED
@@ -31,7 +44,7 @@ local function clashing()
   local function quiet_at(job, more)
     local at = now + more[DELAY]
     if more[MAX_DELAY] then
-      at = min(at, struct_unpack('>i8', job[FIXED], created_at_in(job[FIXED])) + more[MAX_DELAY])
+      at = min(at, tails().created_at(job) + more[MAX_DELAY])
     end
     return min(at, END_OF_TIME)
   end
@@ -84,7 +97,7 @@ local function clashing()
     job[VERSION] = version
     -- After the seq and the batch.
     job[FIXED] = sub(job[FIXED], 1, 16) .. struct_pack('>I4', version) .. sub(job[FIXED], 21)
-    forget_steps(id, job)
+    stopping().forget_steps(id, job)
     job[RUN_AT] = run_at
     if state == job[STATE] then repeat_state(id, job) else set_state(job, state) end
     if not unplaced[id] then index(id, job) end
@@ -94,7 +107,7 @@ local function clashing()
   local function lengthen(id, job, held_until)
     local place, score = place_of(job)
     job[HELD_UNTIL] = held_until
-    keep_tail(job)
+    tails().keep(job)
     changed[id] = true
     hold(job[UNIQUE], id, held_until)
     local _, later = place_of(job)
@@ -107,7 +120,7 @@ local function clashing()
       local job = job_of(id)
       return job and (job[STATE] == AVAILABLE or job[STATE] == SCHEDULED)
     end)
-    if id then cancel(id, job_of(id), DROPPED) end
+    if id then stopping().cancel(id, job_of(id), DROPPED) end
   end
 
   -- What becomes of a new job: false where it is created, and true besides where it is to be cancelled at once; or else the answer.
@@ -148,11 +161,11 @@ local function clashing()
     if how == SUPERSEDE then
       local job = job_of(holder)
       if job[STATE] == RUNNING then
-        ask_to_stop(holder, job, now + STOP_GRACE, SUPERSEDED)
+        stopping().ask(holder, job, now + STOP_GRACE, SUPERSEDED)
       else
         if unplaced[holder] then index(holder, job) end
         unplaced[holder] = nil
-        cancel(holder, job, SUPERSEDED)
+        stopping().cancel(holder, job, SUPERSEDED)
       end
     end
     return false

@@ -63,19 +63,6 @@ local function join(id, seq, parent)
   return batch[SEQ]
 end
 
--- The tail of a new job that has one, and when time ends it, or 0.
-local function tail_of(more)
-  local expires_at = more[EXPIRES_IN] and min(now + more[EXPIRES_IN], END_OF_TIME) or 0
-  local deadline = more[DEADLINE_IN] and now + more[DEADLINE_IN] or more[DEADLINE_AT] or 0
-  -- A time that is past is a time, too.
-  if more[DEADLINE_AT] then deadline = max(deadline, 1) end
-  deadline = min(deadline, END_OF_TIME)
-  local held_until = more[HOLD_FOR] and min(now + more[HOLD_FOR], END_OF_TIME) or 0
-  local tail = struct_pack(TAIL, expires_at, deadline, held_until, 0, more[KEEPS_AFTER])
-  if expires_at == 0 or deadline == 0 then return tail, max(expires_at, deadline) end
-  return tail, min(expires_at, deadline)
-end
-
 -- Adds a job, and answers its state. Nothing is read of it: what is stored is made of what came.
 local function insert(id, source_name, start, fixed, data, parent, more, is_dropped)
   local delay, at, priority, flags = struct_unpack(START, start)
@@ -85,7 +72,7 @@ local function insert(id, source_name, start, fixed, data, parent, more, is_drop
   local batch = parent and join(id, seq, parent) or 0
   local tail, timed_at = '', 0
   if more then
-    tail, timed_at = tail_of(more)
+    tail, timed_at = clashing().tail_of(more)
     if cost == '' then cost = struct_pack(COST, 1, 1) end
   end
   local fields = new_fields(state, run_at, waits and NONE_YET or NO_CHILDREN, seq, batch, fixed) .. cost .. tail
@@ -102,7 +89,7 @@ local function insert(id, source_name, start, fixed, data, parent, more, is_drop
   if is_dropped then
     jobs[id] = decode(fields)
     jobs[id][STATE], jobs[id][FINISHED_AT] = CANCELLED, now
-    set_reason(jobs[id], DROPPED)
+    tails().set_reason(jobs[id], DROPPED)
     if batch ~= 0 then ended_children[#ended_children + 1] = jobs[id] end
     index(id, jobs[id])
     return CANCELLED

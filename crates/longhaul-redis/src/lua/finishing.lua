@@ -1,4 +1,5 @@
--- Ends runs: for the scripts that do so.
+-- Ends runs: for the scripts that do so. `follow` is there in those for runs with follow-ups, see `following.lua`: making what creates
+-- jobs takes the server as long as the end of some runs.
 
 -- Queue -> number of runs that were completed as simple ones.
 local completed = {}
@@ -90,11 +91,11 @@ local function finish(end_of_run)
   local status = lease_status(job)
   unindex(id, job)
   if cost and job[LIMIT_KEY] ~= '' then
-    local _, units = cost_of(job)
+    local _, units = tails().cost_of(job)
     groups().settle_rates(job[LIMIT_KEY], units, cost)
   end
   -- What it was asked to stop for goes before what it says.
-  if reason and job[CANCEL_BY] == 0 then set_reason(job, reason) end
+  if reason and reason ~= ASKED and job[CANCEL_BY] == 0 then tails().set_reason(job, reason) end
   if entries then add_entries(id, job, entries) end
   outcomes[outcome](id, job, value, delay)
   if job[STATE] >= COMPLETED then
@@ -103,12 +104,7 @@ local function finish(end_of_run)
   end
   index(id, job)
   -- The unique key is settled by now, so that a job may be followed by one of its own key.
-  if follow_ups and job[STATE] == COMPLETED then
-    for _, next in ipairs(follow_ups) do
-      if not is_reused(keys_of(next[3]), {}) then create(next[1], next[2], next[3], next[4], next[5], true) end
-    end
-    place_waiting()
-  end
+  if follow_ups and job[STATE] == COMPLETED then follow(follow_ups) end
   count_ended()
   local noted = told
   told = false

@@ -81,39 +81,6 @@ local function decode(record)
   return job
 end
 
--- Where the time of creation stands among the fields that do not change.
-local function created_at_in(fixed)
-  return select(12, struct_unpack(FIXED_FORMAT, fixed))
-end
-
--- The slots and units of a rate that a job costs.
-local function cost_of(job)
-  local at = created_at_in(job[FIXED]) + 8
-  if #job[FIXED] < at + COST_BYTES - 1 then return 1, 1 end
-  return struct_unpack(COST, job[FIXED], at)
-end
-
--- Puts the tail of a job among its fields, as it is now.
-local function keep_tail(job)
-  local fixed, at = job[FIXED], created_at_in(job[FIXED])
-  if job[PERIOD] == -1 then job[PERIOD] = TAILED end
-  -- After the seq, the batch, the version, the priority and the crashes.
-  job[FIXED] = sub(fixed, 1, 28) .. struct_pack('>i8', job[PERIOD]) .. sub(fixed, 37, at + 7) .. struct_pack(COST, cost_of(job))
-    .. struct_pack(TAIL, job[EXPIRES_AT], job[DEADLINE], job[HELD_UNTIL], job[REASON], job[ENDS])
-end
-
-local function give_tail(job)
-  if not job[ENDS] then job[EXPIRES_AT], job[DEADLINE], job[HELD_UNTIL], job[REASON], job[ENDS] = 0, 0, 0, 0, 0 end
-end
-
--- Notes why a job is cancelled, or asked to stop. Nothing needs to be said of one without a tail that somebody has asked to.
-local function set_reason(job, reason)
-  if reason == ASKED and not job[ENDS] then return end
-  give_tail(job)
-  job[REASON] = reason
-  keep_tail(job)
-end
-
 -- Reads values of keys, in order; false where there is none.
 local function read_all(prefix, ids)
   local found, keys = {}, {}
@@ -340,21 +307,68 @@ local function unindex(id, job)
   if told then states_left[id] = state end
 end
 
--- When time ends a job, or asks it to stop; 0 where it does not.
-local function ends_at(job)
-  local deadline, expires_at = job[DEADLINE], job[STARTED_AT] == 0 and job[EXPIRES_AT] or 0
-  if deadline == 0 or expires_at == 0 then return max(deadline, expires_at) end
-  return min(deadline, expires_at)
-end
+local made_tails
 
--- Has time end a job, or no more where it has ended.
-local function set_time(job, member)
-  local at = ends_at(job)
-  if at ~= 0 and job[STATE] < COMPLETED then
-    add_member(timed_key, at, member)
-  elseif at ~= 0 or job[EXPIRES_AT] ~= 0 then
-    remove_member(timed_key, member)
+-- What few jobs have: see `TAIL` in `layout.lua`. Made where a script needs it, as the groups are.
+local function tails()
+  if made_tails then return made_tails end
+  local api = {}
+  made_tails = api
+
+  -- Where the time of creation stands among the fields that do not change.
+  local function created_at_in(fixed)
+    return select(12, struct_unpack(FIXED_FORMAT, fixed))
   end
+
+  function api.created_at(job)
+    return (struct_unpack('>i8', job[FIXED], created_at_in(job[FIXED])))
+  end
+
+  -- The slots and units of a rate that a job costs.
+  function api.cost_of(job)
+    local at = created_at_in(job[FIXED]) + 8
+    if #job[FIXED] < at + COST_BYTES - 1 then return 1, 1 end
+    return struct_unpack(COST, job[FIXED], at)
+  end
+
+  -- Puts the tail of a job among its fields, as it is now.
+  function api.keep(job)
+    local fixed, at = job[FIXED], created_at_in(job[FIXED])
+    local slots, units = api.cost_of(job)
+    if job[PERIOD] == -1 then job[PERIOD] = TAILED end
+    -- After the seq, the batch, the version, the priority and the crashes.
+    job[FIXED] = sub(fixed, 1, 28) .. struct_pack('>i8', job[PERIOD]) .. sub(fixed, 37, at + 7) .. struct_pack(COST, slots, units)
+      .. struct_pack(TAIL, job[EXPIRES_AT], job[DEADLINE], job[HELD_UNTIL], job[REASON], job[ENDS])
+  end
+
+  -- Notes why a job is cancelled, or asked to stop. Nothing needs to be said of one without a tail that somebody has asked to.
+  function api.set_reason(job, reason)
+    if not job[ENDS] then
+      if reason == ASKED then return end
+      job[EXPIRES_AT], job[DEADLINE], job[HELD_UNTIL], job[ENDS] = 0, 0, 0, 0
+    end
+    job[REASON] = reason
+    api.keep(job)
+  end
+
+  -- When time ends a job, or asks it to stop; 0 where it does not.
+  function api.ends_at(job)
+    local deadline, expires_at = job[DEADLINE], job[STARTED_AT] == 0 and job[EXPIRES_AT] or 0
+    if deadline == 0 or expires_at == 0 then return max(deadline, expires_at) end
+    return min(deadline, expires_at)
+  end
+
+  -- Has time end a job, or no more where it has ended.
+  function api.set_time(job, member)
+    local at = api.ends_at(job)
+    if at ~= 0 and job[STATE] < COMPLETED then
+      add_member(timed_key, at, member)
+    elseif at ~= 0 or job[EXPIRES_AT] ~= 0 then
+      remove_member(timed_key, member)
+    end
+  end
+
+  return api
 end
 
 -- Puts a job into the sets of its state.
@@ -365,7 +379,7 @@ local function index(id, job)
   if LISTED[state] then add_member(LISTED[state], job[SEQ], id) end
   if state == RUNNING and job[CANCEL_BY] ~= 0 then add_member(stopping_key, job[CANCEL_BY], member) end
   regroup(id, job, member, score or 0)
-  if job[ENDS] then set_time(job, member) end
+  if job[ENDS] then tails().set_time(job, member) end
   -- Claims that wait for the next due job must look again where one is due sooner, too.
   if is_watched and (state == AVAILABLE or state == SCHEDULED) then topics['q' .. job[QUEUE]] = true end
   count(job[QUEUE], state, 1)

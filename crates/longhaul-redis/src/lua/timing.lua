@@ -8,7 +8,7 @@ local function end_waiting(limit)
   local cancelled = 0
   for i, id in ipairs(read_members(found)) do
     local job = jobs[id]
-    local at = job and job[ENDS] and job[STATE] < COMPLETED and ends_at(job) or 0
+    local at = job and job[ENDS] and job[STATE] < COMPLETED and tails().ends_at(job) or 0
     remove_member(timed_key, found[i])
     if at > now then
       -- It has been started.
@@ -16,7 +16,7 @@ local function end_waiting(limit)
     elseif at ~= 0 and job[STATE] == RUNNING then
       add_member(root .. 'overdue', at, found[i])
     elseif at ~= 0 then
-      cancel(id, job, job[STARTED_AT] == 0 and at == job[EXPIRES_AT] and EXPIRED or OVERDUE)
+      stopping().cancel(id, job, job[STARTED_AT] == 0 and at == job[EXPIRES_AT] and EXPIRED or OVERDUE)
       cancelled = cancelled + 1
     end
   end
@@ -31,7 +31,7 @@ local function stop_overdue(limit)
   for i, id in ipairs(read_members(found)) do
     local job = jobs[id]
     remove_member(root .. 'overdue', found[i])
-    if job and job[STATE] == RUNNING and ask_to_stop(id, job, now + STOP_GRACE, OVERDUE) then
+    if job and job[STATE] == RUNNING and stopping().ask(id, job, now + STOP_GRACE, OVERDUE) then
       asked = asked + 1
       remove_member(timed_key, found[i])
     end
