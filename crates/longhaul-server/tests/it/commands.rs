@@ -248,6 +248,7 @@ async fn every_command_that_offers_json_prints_json() {
             "queues show" | "queues pause" | "queues resume" | "queues retention" | "queues fair" => {
                 vec!["stage"]
             }
+            "queues set" => vec!["stage", "--max-waiting", "9"],
             "keys set" => vec!["tenant", "--slots", "2"],
             "keys pause" | "keys resume" | "keys remove" => vec!["tenant"],
             "schedules set" => [&["nightly"], &schedule[..]].concat(),

@@ -50,7 +50,7 @@ async fn wrong_limits_say_what_to_write() {
     let place = Place::new();
     place.printed(&["migrate"]).await;
     for (arguments, said) in [
-        (vec!["keys", "set", "a"], "say --slots, --rate or --weight"),
+        (vec!["keys", "set", "a"], "say --slots, --rate, --weight or --max-waiting"),
         (vec!["keys", "set", "a", "--rate", "fast"], "use 100/1s, 90000/1m or 500/1h"),
         (vec!["keys", "set", "a", "--slots", "0"], "slots must be from 1 to 1000000"),
         (vec!["keys", "set", "a b", "--slots", "1"], "1 to 128 characters"),
