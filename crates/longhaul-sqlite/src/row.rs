@@ -79,6 +79,10 @@ pub(crate) fn job_record(row: &Row<'_>) -> rusqlite::Result<(JobRecord, RowFacts
         labels: columns.parsed().unwrap_or_default(),
         limit_keys: Vec::new(),
         children: None,
+        depends_on: Vec::new(),
+        waits_for: None,
+        wakes_at: None,
+        forked_from: None,
     };
     let facts = RowFacts {
         seq: columns.next(),

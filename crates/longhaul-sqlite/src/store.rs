@@ -266,7 +266,7 @@ impl SqliteStore {
                 break;
             }
             last = Some(candidate.seq);
-            if lifecycle::act(candidate.state, &action) == lifecycle::Deed::Nothing {
+            if lifecycle::act(candidate.state, None, &action) == lifecycle::Deed::Nothing {
                 untouched += 1;
             } else {
                 ids.push(candidate.id);

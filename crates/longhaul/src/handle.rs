@@ -9,8 +9,8 @@ use crate::backoff::Backoff;
 use crate::clock::Stopwatch;
 use crate::job::Job;
 use crate::model::{
-    Action, Cost, EnqueueStatus, Enqueued, Event, JobFilter, JobId, JobRecord, Lookup, NewJob, Policy, Start,
-    Unique,
+    Action, Cost, Dependency, EnqueueStatus, Enqueued, Event, JobFilter, JobId, JobRecord, Lookup, NewJob,
+    OnExhausted, Policy, Start, Unique,
 };
 use crate::schedule::Schedules;
 use crate::stats::Recorder;
@@ -279,6 +279,10 @@ pub struct EnqueueOptions {
     pub limit_keys: Vec<String>,
     /// Another cost.
     pub cost: Option<Cost>,
+    /// Something else to become of it when its last attempt fails.
+    pub on_exhausted: Option<OnExhausted>,
+    /// The jobs that must end before it may run.
+    pub depends_on: Vec<Dependency>,
     /// One job at a time per key.
     pub unique: Option<Unique>,
     /// The job that this one belongs to.
@@ -301,11 +305,13 @@ impl EnqueueOptions {
                 timeout: self.timeout.or(job.policy.timeout),
                 backoff: self.backoff,
                 cost: self.cost.unwrap_or(job.policy.cost),
+                on_exhausted: self.on_exhausted.unwrap_or(job.policy.on_exhausted),
             },
             limit_keys: if self.limit_keys.is_empty() { job.limit_keys } else { self.limit_keys },
             unique: self.unique,
             parent: self.parent,
             labels: self.labels,
+            depends_on: self.depends_on,
             ..job
         }
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::backoff::Backoff;
-use crate::model::{Cost, DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE};
+use crate::model::{Cost, DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, OnExhausted};
 use crate::store::Error;
 use crate::worker::Context;
 
@@ -44,6 +44,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const MAX_ATTEMPTS: u32 = DEFAULT_MAX_ATTEMPTS;
     /// The longest time that one attempt may take; `None` is no limit.
     const TIMEOUT: Option<Duration> = None;
+    /// What becomes of a job when its last attempt fails: it fails, or waits for a person.
+    const ON_EXHAUSTED: OnExhausted = OnExhausted::Fail;
 
     /// The dependencies that the application gives to every job of this type: a pool, a client, a configuration.
     type State: Clone + Send + Sync + 'static;

@@ -106,8 +106,8 @@ impl WriteTx<'_> {
 
     /// Answers false where the action does not apply.
     fn act_on(&mut self, id: &JobId, target: &Target, action: &Action) -> rusqlite::Result<bool> {
-        match lifecycle::act(target.state, action) {
-            Deed::Nothing => return Ok(false),
+        match lifecycle::act(target.state, None, action) {
+            Deed::Nothing | Deed::StartFromStep => return Ok(false),
             Deed::AskToStop(grace) => {
                 // The grace ends on the clock of leases, as the lease itself does.
                 let earlier = target.cancel_by.map(Timestamp);

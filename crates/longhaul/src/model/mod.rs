@@ -15,6 +15,7 @@ mod record;
 mod sample;
 mod state;
 mod term;
+mod wait;
 
 pub use change::{Change, KeptChange};
 pub use claim::{Claim, Claimed, FinishAndClaim, Lease, LeaseStatus, QueueSlots, SupportedKind, WorkerInfo};
@@ -39,3 +40,5 @@ pub use record::{Children, JobRecord, Lookup};
 pub use sample::Sample;
 pub use state::State;
 pub use term::{Condition, Term};
+pub(crate) use wait::check_dependencies;
+pub use wait::{Dependency, MAX_DEPENDENCIES, OnExhausted, OnFailure, SIGNAL_PREFIX, Signalled, WaitsFor};

@@ -6,7 +6,7 @@ use super::registry::{Registry, Runner, keepable};
 use super::running::{AbortReason, RunningJob};
 use crate::backoff::Backoff;
 use crate::job::{JobError, Verdict};
-use crate::model::{AttemptError, Entry, ErrorKind, Finish, LogLevel, Outcome};
+use crate::model::{AttemptError, Entry, ErrorKind, Finish, LogLevel, OnExhausted, Outcome, WaitsFor};
 
 /// Runs one claimed job to its end and says what to tell the store: nothing, where the job is no longer ours.
 pub(crate) async fn execute(job: &Arc<RunningJob>, stack: &Stack) -> Option<Finish> {
@@ -81,7 +81,11 @@ fn failed_attempt(
     delay: Option<Duration>,
 ) -> Outcome {
     if job.is_last_attempt() {
-        return Outcome::Failed { error: AttemptError::new(kind, message) };
+        let error = AttemptError::new(kind, message);
+        return match job.claimed.policy.on_exhausted {
+            OnExhausted::Fail => Outcome::Failed { error },
+            OnExhausted::Pause => Outcome::Waits { on: WaitsFor::Person, timeout: None, error: Some(error) },
+        };
     }
     let delay = delay.unwrap_or_else(|| {
         let (backoff, panic) = match job.claimed.policy.backoff {
