@@ -34,6 +34,7 @@ pub mod paused_queues;
 pub mod prune;
 pub mod queues;
 pub mod races;
+pub mod races_of_waits;
 pub mod read;
 pub mod record;
 pub mod restart;

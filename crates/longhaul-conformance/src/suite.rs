@@ -406,20 +406,32 @@ macro_rules! races {
     ($callback:ident $($context:tt)*) => {
         $crate::$callback! {
             [$($context)*]
-            each_job_is_claimed_by_one_of_many_claimers
-            a_waiting_claimer_never_takes_what_another_took
-            one_of_many_enqueuers_of_a_unique_key_creates_the_job
-            one_of_many_enqueuers_of_an_id_creates_the_job
-            one_of_many_enqueuers_of_an_idempotency_key_creates_the_job
-            one_of_two_finishes_has_an_effect
-            a_lease_that_expires_while_finishing_has_one_winner
-            a_cancel_while_finishing_is_not_lost
-            a_fence_while_finishing_has_one_winner
-            two_sweepers_do_everything_once
-            a_rescued_worker_never_overwrites_its_successor
-            the_last_children_free_their_parent_once
-            a_child_that_joins_while_the_last_one_ends_is_waited_for_or_too_late
-            no_claim_that_begins_after_a_pause_takes_a_job_of_its_key
+            races {
+                each_job_is_claimed_by_one_of_many_claimers
+                a_waiting_claimer_never_takes_what_another_took
+                one_of_many_enqueuers_of_a_unique_key_creates_the_job
+                one_of_many_enqueuers_of_an_id_creates_the_job
+                one_of_many_enqueuers_of_an_idempotency_key_creates_the_job
+                one_of_two_finishes_has_an_effect
+                a_lease_that_expires_while_finishing_has_one_winner
+                a_cancel_while_finishing_is_not_lost
+                a_fence_while_finishing_has_one_winner
+                two_sweepers_do_everything_once
+                a_rescued_worker_never_overwrites_its_successor
+                the_last_children_free_their_parent_once
+                a_child_that_joins_while_the_last_one_ends_is_waited_for_or_too_late
+                no_claim_that_begins_after_a_pause_takes_a_job_of_its_key
+            }
+            races_of_waits {
+                a_signal_while_the_run_begins_to_wait_is_not_lost
+                one_of_many_signals_is_accepted
+                a_signal_at_the_end_of_the_wait_has_one_outcome
+                the_last_child_that_ends_while_its_parent_begins_to_wait_is_not_missed
+                the_last_dependencies_free_a_dependant_once
+                a_dependant_that_is_enqueued_while_its_dependency_ends_is_freed
+                a_dependant_that_is_cancelled_while_its_dependency_ends_stays_so
+                dependencies_that_fail_at_once_cancel_a_dependant_once
+            }
         }
     };
 }
@@ -503,14 +515,14 @@ macro_rules! __tests {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __race_tests {
-    ([$fixture:expr] $($name:ident)*) => {
-        $(
+    ([$fixture:expr] $($module:ident { $($name:ident)* })*) => {
+        $($(
             #[test]
             fn $name() {
                 let make = $fixture;
-                $crate::on_many_threads(async { $crate::races::$name(&make().await).await });
+                $crate::on_many_threads(async { $crate::$module::$name(&make().await).await });
             }
-        )*
+        )*)*
     };
 }
 

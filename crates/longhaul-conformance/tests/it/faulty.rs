@@ -6,7 +6,8 @@ use std::time::Duration;
 use longhaul::testing::{Answer, Call, Intercept};
 use longhaul::{
     Action, Clock, Cost, Entry, EventBody, JobFilter, JobId, JobRecord, Lease, LeaseStatus, Lookup,
-    MemoryStore, NewJob, OnClash, Outcome, Result, Start, State, Store, Unique,
+    MemoryStore, NewJob, OnClash, OnFailure, Outcome, Page, Result, Signalled, Start, State, Store, Unique,
+    WaitsFor,
 };
 use longhaul_conformance::Fixture;
 use longhaul_conformance::model::{CASES, SEED, find_difference};
@@ -14,11 +15,15 @@ use longhaul_conformance::model::{CASES, SEED, find_difference};
 /// The fault of a store.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fault {
+    CancelsAfterAnyFailure,
     DelaysNothing,
     DropsChunks,
     DropsFollowUps,
     DropsResets,
     DropsSecondErrors,
+    ForgetsForkedSteps,
+    ForgetsTimeouts,
+    FreesDependantsWithTheFirstEnd,
     FreesNoParent,
     FreesParentsTwice,
     FreesParentsWithTheFirstChild,
@@ -34,25 +39,36 @@ enum Fault {
     IgnoresWeights,
     IsNeverFair,
     KeepsArgs,
+    KeepsStepsThatAreToBeDoneAgain,
+    LosesEarlySignals,
     LosesSteps,
+    PausesNoJob,
     PausesNoKey,
     PausesNoQueue,
     PausesOneJobOnly,
     RefreshesNothing,
     ReportsNoRescue,
     ResumesNoKey,
+    RunsAfterFailures,
+    SaysEverySignalWasFirst,
     SaysHeldWhenLost,
     SaysStepsTookNoTime,
     ShortensPauses,
     TakesEveryVersion,
+    WaitsForDeletedChildren,
+    WaitsForNoChildren,
 }
 
-const FAULTS: [Fault; 31] = [
+const FAULTS: [Fault; 42] = [
+    Fault::CancelsAfterAnyFailure,
     Fault::DelaysNothing,
     Fault::DropsChunks,
     Fault::DropsFollowUps,
     Fault::DropsResets,
     Fault::DropsSecondErrors,
+    Fault::ForgetsForkedSteps,
+    Fault::ForgetsTimeouts,
+    Fault::FreesDependantsWithTheFirstEnd,
     Fault::FreesNoParent,
     Fault::FreesParentsTwice,
     Fault::FreesParentsWithTheFirstChild,
@@ -68,17 +84,24 @@ const FAULTS: [Fault; 31] = [
     Fault::IgnoresWeights,
     Fault::IsNeverFair,
     Fault::KeepsArgs,
+    Fault::KeepsStepsThatAreToBeDoneAgain,
+    Fault::LosesEarlySignals,
     Fault::LosesSteps,
+    Fault::PausesNoJob,
     Fault::PausesNoKey,
     Fault::PausesNoQueue,
     Fault::PausesOneJobOnly,
     Fault::RefreshesNothing,
     Fault::ReportsNoRescue,
     Fault::ResumesNoKey,
+    Fault::RunsAfterFailures,
+    Fault::SaysEverySignalWasFirst,
     Fault::SaysHeldWhenLost,
     Fault::SaysStepsTookNoTime,
     Fault::ShortensPauses,
     Fault::TakesEveryVersion,
+    Fault::WaitsForDeletedChildren,
+    Fault::WaitsForNoChildren,
 ];
 
 #[test]
@@ -118,6 +141,17 @@ async fn around(fault: Fault, store: Arc<dyn Store>, mut call: Call) -> Result<A
         Call::Act(_, Action::SetPriority { priority }, _) if fault == Fault::IgnoresNewPriorities => {
             *priority = 0;
         }
+        Call::Act(_, action @ Action::RetryFrom { .. }, _)
+            if fault == Fault::KeepsStepsThatAreToBeDoneAgain =>
+        {
+            *action = Action::Retry;
+        }
+        Call::Signal(id, ..) if fault == Fault::LosesEarlySignals => {
+            let job = store.get(std::slice::from_ref(id)).await?.remove(0).found();
+            if job.is_some_and(|job| job.state == State::Running) {
+                return Ok(Answer::Signalled(Signalled::Accepted));
+            }
+        }
         Call::SetQueue(_, config) if fault == Fault::IsNeverFair => config.fair = false,
         Call::SetKey(_, Some(config)) => match fault {
             Fault::IgnoresSlots => config.slots = None,
@@ -142,6 +176,13 @@ async fn around(fault: Fault, store: Arc<dyn Store>, mut call: Call) -> Result<A
             }
             (Fault::ShortensPauses, Outcome::RateLimited { delay }) => *delay /= 2,
             (Fault::DelaysNothing, Outcome::Retry { delay, .. }) => *delay = Duration::ZERO,
+            (Fault::ForgetsTimeouts, Outcome::Waits { timeout, .. }) => *timeout = None,
+            (Fault::WaitsForNoChildren, Outcome::Waits { on: WaitsFor::Children, .. }) => {
+                finish.outcome = Outcome::Snoozed { delay: Duration::ZERO };
+            }
+            (Fault::PausesNoJob, Outcome::Waits { on: WaitsFor::Person, error: Some(error), .. }) => {
+                finish.outcome = Outcome::Failed { error: error.clone() };
+            }
             _ => {}
         }
     }
@@ -153,6 +194,23 @@ async fn around(fault: Fault, store: Arc<dyn Store>, mut call: Call) -> Result<A
         (Fault::LosesSteps, answer) => answer.claimed().iter_mut().for_each(|claimed| claimed.steps.clear()),
         (Fault::SaysStepsTookNoTime, Answer::Steps(Some(steps))) => {
             steps.iter_mut().for_each(|step| step.started_at = step.finished_at);
+        }
+        (Fault::SaysEverySignalWasFirst, Answer::Signalled(signalled)) if *signalled == Signalled::Sent => {
+            *signalled = Signalled::Accepted;
+        }
+        (Fault::WaitsForDeletedChildren, Answer::Lookups(lookups)) => {
+            for lookup in lookups {
+                if let Lookup::Found(job) = lookup {
+                    wait_for_deleted_children(store.as_ref(), job).await?;
+                }
+            }
+        }
+        (Fault::FreesDependantsWithTheFirstEnd, Answer::Lookups(lookups)) => {
+            for lookup in lookups {
+                if let Lookup::Found(job) = lookup {
+                    free_with_the_first_end(store.as_ref(), job).await?;
+                }
+            }
         }
         (Fault::ReportsNoRescue, Answer::Swept(swept)) => swept.rescued = 0,
         (Fault::DropsResets, Answer::Events(Some(events))) => {
@@ -178,6 +236,11 @@ fn bend_job(fault: Fault, job: &mut NewJob) {
         Fault::IgnoresSecondKeys => job.limit_keys.truncate(1),
         Fault::IgnoresUniqueKeys => job.unique = None,
         Fault::TakesEveryVersion => job.version = 1,
+        Fault::ForgetsForkedSteps => job.steps.clear(),
+        Fault::RunsAfterFailures => job.depends_on.iter_mut().for_each(|on| on.on_failure = OnFailure::Run),
+        Fault::CancelsAfterAnyFailure => {
+            job.depends_on.iter_mut().for_each(|on| on.on_failure = OnFailure::Cancel);
+        }
         Fault::RefreshesNothing => {
             job.unique = job.unique.take().map(|unique| Unique { on_clash: OnClash::Join, ..unique });
         }
@@ -197,6 +260,27 @@ fn bend_record(fault: Fault, job: &mut JobRecord) {
         }
         _ => {}
     }
+}
+
+/// Shows a job as waiting still whose last child was deleted after its end.
+async fn wait_for_deleted_children(store: &dyn Store, job: &mut JobRecord) -> Result<()> {
+    let children = JobFilter { parents: vec![job.id.clone()], ..JobFilter::default() };
+    let there = store.list(&children, Page::default()).await?.jobs.len() as u64;
+    let has_waited = job.state == State::Available && job.attempt == 0;
+    if has_waited && job.children.is_some_and(|children| children.total > there) {
+        (job.state, job.position, job.waits_for) = (State::Blocked, None, Some(WaitsFor::Children));
+    }
+    Ok(())
+}
+
+/// Shows a job as freed once one of its dependencies has ended, as where the one is counted twice.
+async fn free_with_the_first_end(store: &dyn Store, job: &mut JobRecord) -> Result<()> {
+    let ids: Vec<JobId> = job.depends_on.iter().map(|dependency| dependency.id.clone()).collect();
+    let mut there = store.get(&ids).await?.into_iter().filter_map(Lookup::found);
+    if job.waits_for == Some(WaitsFor::Dependencies) && there.any(|other| other.state.is_finished()) {
+        (job.state, job.waits_for) = (State::Scheduled, None);
+    }
+    Ok(())
 }
 
 /// Has the closing jobs whose children these runs were free once more, where they have run.
