@@ -6,6 +6,7 @@ mod bounds;
 mod changes;
 mod claim;
 mod command;
+mod dependencies;
 mod clash;
 mod ends;
 mod enqueue;
@@ -39,6 +40,7 @@ mod steering_costs;
 mod sweep;
 mod takeover;
 mod thread;
+mod waits;
 mod write_tx;
 
 pub(crate) use act::Done;
