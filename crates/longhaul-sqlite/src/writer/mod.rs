@@ -40,6 +40,9 @@ mod steering_costs;
 mod sweep;
 mod takeover;
 mod thread;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+mod waiting_costs;
 mod waits;
 mod write_tx;
 
