@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use longhaul::lifecycle::{self, Next, Run, Token, Transition};
-use longhaul::{Action, Claim, JobId, JobRecord, Lease, LeaseStatus, Lookup, NewJob, Outcome, Start, State};
+use longhaul::{
+    Action, CancelReason, Claim, Deadline, JobId, JobRecord, KeyConfig, Lease, LeaseStatus, Lookup, NewJob,
+    OnClash, OnFull, Outcome, Start, State, Unique,
+};
 
 use crate::Fixture;
 use crate::fixture::{ok, within};
@@ -63,13 +66,21 @@ impl Walker<'_> {
     /// Brings the job to where a row begins.
     async fn arrive(&mut self, row: Transition) {
         let max_crashes = if row.by.ends_with("too many crashes") { 0 } else { 5 };
-        let new = NewJob { max_crashes, ..self.job() };
+        let mut new = NewJob { max_crashes, ..self.job() };
+        match row.by {
+            "sweep after its expiry" => new.expires_in = Some(GRACE),
+            "sweep after its deadline" => new.deadline = Some(Deadline::In(GRACE)),
+            "superseded" | "replaced by one that is due" | "replaced by one with a delay" => {
+                new.unique = Some(Unique::new(self.id.as_str()));
+            }
+            _ => {}
+        }
         let Some(from) = row.from else { return };
         match from {
             State::Scheduled => {
                 self.fx.enqueue(NewJob { start: Start::After(MINUTE), ..new }).await;
             }
-            State::Blocked => self.enqueue_with_a_child().await,
+            State::Blocked => self.enqueue_with_a_child(new).await,
             // Its claim is in the hands of the event, which drops it.
             State::Running if row.by.starts_with("claim taken back") => {
                 self.fx.enqueue(new).await;
@@ -79,7 +90,7 @@ impl Walker<'_> {
                 self.fx.enqueue(new).await;
                 match from {
                     State::Available => {}
-                    State::Cancelled => self.outside(Action::Cancel { grace: GRACE }).await,
+                    State::Cancelled => self.outside(Action::cancel(GRACE)).await,
                     State::Running => self.claim().await,
                     ended => {
                         self.claim().await;
@@ -94,18 +105,31 @@ impl Walker<'_> {
     async fn happens(&mut self, by: &str) {
         if let Some(outcome) = outcome(by) {
             if by.ends_with("after cancel") {
-                self.outside(Action::Cancel { grace: GRACE }).await;
+                self.outside(Action::cancel(GRACE)).await;
             }
             return self.finish(outcome).await;
         }
         match by {
             "enqueue" => self.enqueue(Start::Now).await,
             "enqueue with a delay" => self.enqueue(Start::After(MINUTE)).await,
-            "enqueue to start after its children" => self.enqueue_with_a_child().await,
+            "enqueue to start after its children" => self.enqueue_with_a_child(self.job()).await,
+            "enqueue, dropped as the newest" => {
+                self.bound(OnFull::DropNewest).await;
+                self.fx.enqueue(self.other()).await;
+                self.enqueue(Start::Now).await;
+            }
+            "dropped as the oldest" => {
+                self.bound(OnFull::DropOldest).await;
+                self.fx.enqueue(self.other()).await;
+            }
+            "superseded" => self.meet(OnClash::Supersede, Start::Now).await,
+            "replaced by one that is due" => self.meet(OnClash::Replace, Start::Now).await,
+            "replaced by one with a delay" => self.meet(OnClash::Replace, Start::After(MINUTE)).await,
+            "sweep after its expiry" | "sweep after its deadline" => self.sweep_after(GRACE).await,
             "enqueue to start after no children" => self.enqueue(Start::AfterChildren).await,
             "the last child ends" => {
                 // It is not there where the event is tried on a job without children.
-                self.fx.act(&self.child(), Action::Cancel { grace: GRACE }).await;
+                self.fx.act(&self.child(), Action::cancel(GRACE)).await;
             }
             "claim" => self.claim().await,
             "claim when due" => {
@@ -114,10 +138,10 @@ impl Walker<'_> {
             }
             "claim taken back" => self.release_and_drop_a_claim().await,
             "claim taken back after cancel" => {
-                self.outside(Action::Cancel { grace: GRACE }).await;
+                self.outside(Action::cancel(GRACE)).await;
                 self.finish(Outcome::Released).await;
             }
-            "cancel" => self.outside(Action::Cancel { grace: GRACE }).await,
+            "cancel" => self.outside(Action::cancel(GRACE)).await,
             "retry" => self.outside(Action::Retry).await,
             "delete" => self.outside(Action::Delete).await,
             "sweep when due" => self.sweep_after(MINUTE).await,
@@ -125,11 +149,11 @@ impl Walker<'_> {
                 self.sweep_after(LEASE + GRACE).await;
             }
             "sweep after the lease and cancel" => {
-                self.outside(Action::Cancel { grace: HOUR }).await;
+                self.outside(Action::cancel(HOUR)).await;
                 self.sweep_after(LEASE + GRACE).await;
             }
             "sweep after cancel and its grace" => {
-                self.outside(Action::Cancel { grace: GRACE }).await;
+                self.outside(Action::cancel(GRACE)).await;
                 self.sweep_after(GRACE).await;
             }
             "sweep after its retention" => self.sweep_after(LONG).await,
@@ -142,6 +166,7 @@ impl Walker<'_> {
         let Some(next) = self.next(by, before) else { return };
         let after = self.record().await.unwrap_or_else(|| panic!("{by}: the job is there"));
         let added = after.errors.get(before.errors.len());
+        assert_eq!(after.cancel_reason, next.cancel_reason, "{by}");
         let seen = (after.state, after.run_at, after.attempt, after.crashes, after.interruptions, added);
         let said =
             (next.state, next.run_at, next.attempt, next.crashes, next.interruptions, next.error.as_ref());
@@ -155,12 +180,14 @@ impl Walker<'_> {
 
     /// The job after the event, by the rules; `None` where the event is not the end of its run.
     fn next(&self, by: &str, before: &JobRecord) -> Option<Next> {
+        let cancel_requested = by.contains("cancel") && by != "cancel" && by != "finish: cancelled";
         let run = Run {
             attempt: before.attempt,
             crashes: before.crashes,
             max_crashes: before.max_crashes,
             interruptions: before.interruptions,
-            cancel_requested: by.contains("cancel") && by != "cancel" && by != "finish: cancelled",
+            cancel_requested,
+            cancel_reason: cancel_requested.then_some(CancelReason::Asked),
             run_at: before.run_at,
         };
         let now = self.fx.now();
@@ -179,8 +206,8 @@ impl Walker<'_> {
     }
 
     /// The child is of a queue from which nobody claims.
-    async fn enqueue_with_a_child(&self) {
-        let closing = NewJob { start: Start::AfterChildren, ..self.job() };
+    async fn enqueue_with_a_child(&self, new: NewJob) {
+        let closing = NewJob { start: Start::AfterChildren, ..new };
         let child = NewJob {
             id: Some(self.child()),
             parent: Some(self.id.clone()),
@@ -188,6 +215,27 @@ impl Walker<'_> {
             ..job()
         };
         self.fx.enqueue_all(vec![closing, child]).await;
+    }
+
+    /// Another job with the limit key of this one, in a queue from which nobody claims.
+    fn other(&self) -> NewJob {
+        NewJob { id: Some(self.other_id()), queue: "others".into(), ..self.job() }
+    }
+
+    fn other_id(&self) -> JobId {
+        JobId::from_store(format!("{}.other", self.id))
+    }
+
+    /// Has another job meet this one's unique key.
+    async fn meet(&self, on_clash: OnClash, start: Start) {
+        let unique = Some(Unique { on_clash, ..Unique::new(self.id.as_str()) });
+        self.fx.offer(NewJob { unique, start, ..self.other() }).await;
+    }
+
+    /// Lets one job of this one's limit key wait.
+    async fn bound(&self, on_full: OnFull) {
+        let config = KeyConfig { max_waiting: Some(1), on_full, ..KeyConfig::default() };
+        ok("configure a key", self.fx.store.set_key(self.id.as_str(), Some(&config)).await);
     }
 
     fn child(&self) -> JobId {
@@ -232,8 +280,9 @@ impl Walker<'_> {
 
     /// Takes the job out of the next one's way.
     async fn leave(&self) {
-        self.outside(Action::Cancel { grace: Duration::ZERO }).await;
-        self.fx.act(&self.child(), Action::Cancel { grace: Duration::ZERO }).await;
+        self.outside(Action::cancel(Duration::ZERO)).await;
+        self.fx.act(&self.child(), Action::cancel(Duration::ZERO)).await;
+        self.fx.act(&self.other_id(), Action::cancel(Duration::ZERO)).await;
         self.sweep_after(GRACE).await;
         self.outside(Action::Delete).await;
     }

@@ -417,7 +417,9 @@ impl Store for SqliteStore {
             swept.pruned += found.pruned;
             // A sort that has filled its piece may have more.
             let crashed = found.rescued + found.poisoned + found.fenced;
-            let has_more = [found.promoted, crashed, found.expired, found.pruned].iter().any(|done| *done >= piece as u64);
+            let has_more = [found.promoted, crashed, found.expired, found.pruned]
+                .iter()
+                .any(|done| *done >= piece as u64);
             if !has_more || left <= piece {
                 return Ok(swept);
             }

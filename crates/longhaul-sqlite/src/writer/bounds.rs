@@ -127,7 +127,12 @@ impl WriteTx<'_> {
     }
 
     /// Keeps what is known of bounds in step with a job that changes its state.
-    pub(super) fn track(&mut self, seq: i64, change: &Change<'_>, keys: Option<&str>) -> rusqlite::Result<()> {
+    pub(super) fn track(
+        &mut self,
+        seq: i64,
+        change: &Change<'_>,
+        keys: Option<&str>,
+    ) -> rusqlite::Result<()> {
         let waits = |state: Option<State>| state.is_some_and(waiting::counts);
         let waits = match (waits(change.from), waits(change.to)) {
             (false, true) => Waits::Now,

@@ -72,9 +72,8 @@ impl WriteTx<'_> {
     fn claimable(&mut self, queue: &QueueSlots, kinds: &[SupportedKind]) -> Result<Vec<Candidate>> {
         let mut limit = queue.slots;
         loop {
-            let mut found = self
-                .candidates(&queue.queue, limit, kinds)
-                .map_err(fault("look for available jobs"))?;
+            let mut found =
+                self.candidates(&queue.queue, limit, kinds).map_err(fault("look for available jobs"))?;
             let (now, read) = (self.now, found.len());
             if found.iter().all(|candidate| !candidate.is_over(now)) {
                 return Ok(found);
@@ -382,7 +381,7 @@ mod tests {
 
     #[test]
     fn a_claim_that_is_taken_back_after_its_job_was_cancelled_ends_it() {
-        let (child, all) = taken_back(Some(Action::Cancel { grace: HOUR }));
+        let (child, all) = taken_back(Some(Action::cancel(HOUR)));
         assert_eq!((child.state, child.attempt, child.cancel_requested), (State::Cancelled, 0, false));
         assert_eq!(all.state, State::Available);
         assert_eq!(all.children, Some(Children { total: 1, completed: 0, failed: 0, cancelled: 1 }));

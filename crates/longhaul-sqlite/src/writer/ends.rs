@@ -75,6 +75,8 @@ impl WriteTx<'_> {
                 Err(error) => tracing::error!(job = seq, "{error}"),
             }
         }
+        // Once all have ended: a closing job whose time is over is not let go by the end of its last child.
+        self.settle()?;
         Ok(ended)
     }
 
@@ -140,7 +142,6 @@ impl WriteTx<'_> {
             }
         };
         self.notes.changed.push(id);
-        self.settle()?;
         Ok(is_over)
     }
 }

@@ -113,7 +113,14 @@ impl WriteTx<'_> {
                     since: Some(leased.started_at),
                     ..self.change(&lease.id, &leased.kind, &leased.queue, leased.attempt)
                 };
-                return self.completed(leased.seq, change, keyed.as_ref(), None, follow_ups, LeaseStatus::Held);
+                return self.completed(
+                    leased.seq,
+                    change,
+                    keyed.as_ref(),
+                    None,
+                    follow_ups,
+                    LeaseStatus::Held,
+                );
             }
         }
         let run = self

@@ -199,12 +199,7 @@ impl WriteTx<'_> {
     }
 
     /// Gives a group the place that its first job has now, and lets claims look at it.
-    fn read_anew(
-        &mut self,
-        group: &GroupRow,
-        change: &Change<'_>,
-        job: &Keyed<'_>,
-    ) -> rusqlite::Result<()> {
+    fn read_anew(&mut self, group: &GroupRow, change: &Change<'_>, job: &Keyed<'_>) -> rusqlite::Result<()> {
         let GroupRow { id, turn, .. } = *group;
         match self.first_of_group(change, job)? {
             Some((rank, seq, cost)) => self.place(id, turn, natural_rank(rank), seq, &cost, None)?,
@@ -264,6 +259,10 @@ impl WriteTx<'_> {
             }
         }
         let row = self.key(key)?;
+        if lane.is_some() {
+            // Those of other lanes wait for that moment still.
+            opens_at = [opens_at, row.opens_at].into_iter().flatten().min();
+        }
         row.keeps_back = keeps_back;
         if row.opens_at != opens_at {
             row.opens_at = opens_at;

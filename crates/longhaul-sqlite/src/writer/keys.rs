@@ -89,7 +89,12 @@ impl WriteTx<'_> {
     }
 
     /// Lets a job hold its key until another time, whatever becomes of the job.
-    pub(super) fn lengthen_hold(&self, key: &str, holder: &KeyHolder, until: Timestamp) -> rusqlite::Result<()> {
+    pub(super) fn lengthen_hold(
+        &self,
+        key: &str,
+        holder: &KeyHolder,
+        until: Timestamp,
+    ) -> rusqlite::Result<()> {
         let hold = Hold { until: Some(until), ..holder.hold.clone() };
         let hold = Json::new(&hold).map_err(no_json)?;
         let note = "UPDATE jobs SET policy = json_set(policy, '$.hold', json(?2)) WHERE seq = ?1";

@@ -284,7 +284,9 @@ mod tests {
     #[test]
     fn a_configuration_that_cannot_be_read_stands_back_for_the_default() {
         let file = idle(1);
-        file.connection.execute("INSERT INTO queues (name, config) VALUES ('q1', '{\"retention\": 7}')", []).unwrap();
+        file.connection
+            .execute("INSERT INTO queues (name, config) VALUES ('q1', '{\"retention\": 7}')", [])
+            .unwrap();
         file.clock.advance(Duration::from_secs(24 * 3600 + 1));
         assert_eq!(sweep(&file).1, 1);
     }

@@ -1,6 +1,7 @@
 use longhaul::lifecycle::{self, Next, Token};
 use longhaul::{
-    AttemptError, CancelReason, Change, Cost, JobId, Json, KEPT_ERRORS, Lease, LeaseStatus, Result, State, Timestamp,
+    AttemptError, CancelReason, Change, Cost, JobId, Json, KEPT_ERRORS, Lease, LeaseStatus, Result, State,
+    Timestamp,
 };
 use rusqlite::{OptionalExtension, Row, params};
 

@@ -60,11 +60,8 @@ fn jobs_pay_nothing_for_others_that_end_by_time() {
             tx.commit().unwrap();
         })
     };
-    let ends = |name: &str| NewJob {
-        expires_in: Some(HOUR),
-        deadline: Some(Deadline::In(HOUR)),
-        ..named(name)
-    };
+    let ends =
+        |name: &str| NewJob { expires_in: Some(HOUR), deadline: Some(Deadline::In(HOUR)), ..named(name) };
     assert_eq!(cost(named), cost(ends));
 }
 
@@ -130,9 +127,11 @@ fn limits_of_prefixes_that_change_count_anew_what_waits() {
     turn(&mut tx);
     let left: i64 = file
         .connection
-        .query_row("SELECT (SELECT count(*) FROM bounded_jobs) + (SELECT count(*) FROM bounded_counts)", [], |row| {
-            row.get(0)
-        })
+        .query_row(
+            "SELECT (SELECT count(*) FROM bounded_jobs) + (SELECT count(*) FROM bounded_counts)",
+            [],
+            |row| row.get(0),
+        )
         .unwrap();
     assert_eq!(left, 0, "nothing is counted where nothing is bounded");
     tx.unclaim(&leases[0]).unwrap();

@@ -1,4 +1,3 @@
-use std::borrow::Cow;
 use std::time::Duration;
 
 use longhaul::{
@@ -8,23 +7,7 @@ use longhaul::{
 use longhaul_sqlite::SqliteStore;
 
 pub(crate) fn job(id: &str) -> NewJob {
-    NewJob {
-        id: Some(JobId::new(id).unwrap()),
-        kind: Cow::Borrowed("ship"),
-        version: 1,
-        queue: Cow::Borrowed("default"),
-        args: Json::null(),
-        priority: 0,
-        start: Start::Now,
-        max_attempts: 3,
-        max_crashes: 5,
-        policy: longhaul::Policy::default(),
-        limit_keys: Vec::new(),
-        unique: None,
-        idempotency: None,
-        parent: None,
-        labels: Default::default(),
-    }
+    NewJob { id: Some(JobId::new(id).unwrap()), max_crashes: 5, ..NewJob::new("ship", Json::null()) }
 }
 
 pub(crate) fn claim(worker: &str, process: &str, wait: Duration) -> Claim {
@@ -49,6 +32,7 @@ pub(crate) fn completed(claimed: &Claimed) -> Finish {
         outcome: Outcome::Completed { output: Json::null() },
         entries: Vec::new(),
         follow_ups: Vec::new(),
+        cost: None,
     }
 }
 

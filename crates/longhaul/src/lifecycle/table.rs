@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
-use super::{Deed, Run, act, crash, fence, finish, freed, start, take_back, wait_until};
+use super::unique::{self, Clash, Holder};
+use super::waiting::{self, Admission, Bound};
+use super::{Deed, Run, Times, act, crash, fence, finish, freed, start, take_back, wait_until};
 use crate::clock::Timestamp;
-use crate::model::{Action, AttemptError, Children, ErrorKind, Json, Outcome, Start, State};
+use crate::model::{
+    Action, AttemptError, CancelReason, Children, ErrorKind, Json, NewJob, OnClash, OnFull, Outcome, Start,
+    State, Unique,
+};
 
 /// One way from one state to another; `None` is no job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,9 +33,17 @@ struct Event {
 
 const NOW: Timestamp = Timestamp(0);
 const LATER: Duration = Duration::from_secs(60);
-const RUN: Run =
-    Run { attempt: 1, crashes: 0, max_crashes: 5, interruptions: 0, cancel_requested: false, run_at: NOW };
+const RUN: Run = Run {
+    attempt: 1,
+    crashes: 0,
+    max_crashes: 5,
+    interruptions: 0,
+    cancel_requested: false,
+    cancel_reason: None,
+    run_at: NOW,
+};
 const ASKED: Run = Run { cancel_requested: true, ..RUN };
+const CANCELLED: Option<State> = Some(State::Cancelled);
 const WORKER: &str = "the worker that holds the lease";
 const OUTSIDE: &str = "a person or a program, from outside";
 const ENQUEUER: &str = "whoever enqueues; a completing job, for its follow-ups";
@@ -47,6 +60,39 @@ const EVENTS: &[Event] = &[
         by: "enqueue to start after no children",
         who: "the same; there is nothing to wait for",
         to: |from| from.is_none().then(|| Some(freed(&Children::default()))),
+    },
+    Event {
+        by: "enqueue, dropped as the newest",
+        who: "whoever enqueues, where the queue or a limit key is full and drops the newest",
+        to: |from| {
+            (from.is_none() && drops(OnFull::DropNewest) == Admission::DropNewest).then_some(CANCELLED)
+        },
+    },
+    Event {
+        by: "dropped as the oldest",
+        who: "whoever enqueues, where the queue or a limit key is full and drops the oldest",
+        to: |from| {
+            let is_counted = from.is_some_and(waiting::counts);
+            (is_counted && drops(OnFull::DropOldest) == Admission::DropOldest).then_some(CANCELLED)
+        },
+    },
+    Event {
+        by: "superseded",
+        who: "whoever enqueues another job of its unique key that supersedes it; a running one is asked to stop",
+        to: |from| {
+            let is_met = meets(from?, OnClash::Supersede, Start::Now) == Clash::Supersede;
+            (is_met && from != Some(State::Running)).then_some(CANCELLED)
+        },
+    },
+    Event {
+        by: "replaced by one that is due",
+        who: "whoever enqueues another job of its unique key that replaces it",
+        to: |from| replaced(from?, Start::Now),
+    },
+    Event {
+        by: "replaced by one with a delay",
+        who: "the same",
+        to: |from| replaced(from?, Start::After(LATER)),
     },
     Event {
         by: "the last child ends",
@@ -71,7 +117,7 @@ const EVENTS: &[Event] = &[
         who: "a worker with a free slot",
         to: |from| (from == Some(State::Available)).then_some(Some(State::Running)),
     },
-    Event { by: "cancel", who: OUTSIDE, to: |from| outside(from, Action::Cancel { grace: LATER }) },
+    Event { by: "cancel", who: OUTSIDE, to: |from| outside(from, Action::cancel(LATER)) },
     Event { by: "finish: completed", who: WORKER, to: |from| ends(from, RUN, completed()) },
     Event {
         by: "finish: retry",
@@ -83,11 +129,7 @@ const EVENTS: &[Event] = &[
         who: "the worker that holds the lease, where none is left or the error is fatal",
         to: |from| ends(from, RUN, Outcome::Failed { error: error() }),
     },
-    Event {
-        by: "finish: cancelled",
-        who: WORKER,
-        to: |from| ends(from, RUN, Outcome::Cancelled { reason: String::new() }),
-    },
+    Event { by: "finish: cancelled", who: WORKER, to: |from| ends(from, RUN, cancelled()) },
     Event {
         by: "finish: snoozed",
         who: "the worker that holds the lease; no attempt is used",
@@ -154,6 +196,16 @@ const EVENTS: &[Event] = &[
         who: "any sweeper; the worker is fenced off",
         to: |from| (from == Some(State::Running)).then(|| Some(fence(&ASKED, NOW).state)),
     },
+    Event {
+        by: "sweep after its expiry",
+        who: "any sweeper, where it was never started",
+        to: |from| over(from?, Times { expires_at: Some(NOW), deadline: None }),
+    },
+    Event {
+        by: "sweep after its deadline",
+        who: "any sweeper; a running one is asked to stop, unless its worker cuts it off before",
+        to: |from| over(from?, Times { expires_at: None, deadline: Some(NOW) }),
+    },
     Event { by: "retry", who: OUTSIDE, to: |from| outside(from, Action::Retry) },
     Event { by: "delete", who: OUTSIDE, to: |from| outside(from, Action::Delete) },
     Event {
@@ -167,10 +219,42 @@ fn enqueue(from: Option<State>, start: Start) -> Option<Option<State>> {
     from.is_none().then(|| Some(self::start(start, NOW).0))
 }
 
+fn drops(on_full: OnFull) -> Admission {
+    waiting::admission(&[Bound { waiting: 1, max_waiting: 1, on_full }])
+}
+
+/// The fate of a job whose unique key one in this state holds.
+fn meets(holder: State, on_clash: OnClash, start: Start) -> Clash {
+    let unique = Unique { on_clash, ..Unique::new("key") };
+    let job = NewJob { start, ..NewJob::new("kind", Json::null()) };
+    let holder = Holder {
+        kind: "kind",
+        state: holder,
+        run_at: NOW.plus(LATER),
+        created_at: NOW,
+        started_at: None,
+        held_until: None,
+    };
+    unique::clash(&job, &unique, &holder, NOW)
+}
+
+fn replaced(holder: State, start: Start) -> Option<Option<State>> {
+    match meets(holder, OnClash::Replace, start) {
+        Clash::Replace(state, _) if state != holder => Some(Some(state)),
+        _ => None,
+    }
+}
+
+/// A job that waits, and whose time is over.
+fn over(from: State, times: Times) -> Option<Option<State>> {
+    let waits = matches!(from, State::Blocked | State::Scheduled | State::Available);
+    (waits && times.over(None, NOW).is_some()).then_some(CANCELLED)
+}
+
 fn outside(from: Option<State>, action: Action) -> Option<Option<State>> {
     match act(from?, &action) {
-        Deed::Nothing | Deed::AskToStop(_) | Deed::SetPriority(_) => None,
-        Deed::Cancel => Some(Some(State::Cancelled)),
+        Deed::Nothing | Deed::AskToStop(..) | Deed::SetPriority(_) => None,
+        Deed::Cancel(_) => Some(Some(State::Cancelled)),
         Deed::StartAnew => Some(Some(State::Available)),
         Deed::Remove => Some(None),
     }
@@ -186,6 +270,10 @@ fn crashes(from: Option<State>, run: Run) -> Option<Option<State>> {
 
 fn completed() -> Outcome {
     Outcome::Completed { output: Json::null() }
+}
+
+fn cancelled() -> Outcome {
+    Outcome::Cancelled { reason: String::new(), cancel_reason: CancelReason::Asked }
 }
 
 fn retry() -> Outcome {
