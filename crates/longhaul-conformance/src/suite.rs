@@ -70,6 +70,7 @@ macro_rules! sentences {
                 an_id_that_exists_creates_nothing
                 the_same_id_twice_in_one_call_is_one_job
                 an_empty_enqueue_does_nothing
+                a_new_job_may_bring_steps_that_are_done_already
             }
             admission {
                 a_job_that_cannot_be_kept_is_refused_with_its_field
@@ -118,6 +119,63 @@ macro_rules! sentences {
                 a_child_retried_by_hand_is_waited_for_again
                 deleting_a_child_does_not_change_the_count
                 a_child_that_ends_tells_the_readers_of_its_parent
+            }
+            depends {
+                a_job_that_depends_on_others_is_blocked_until_all_have_ended
+                the_last_dependency_to_end_frees_its_dependants
+                a_dependency_that_has_ended_counts_at_once
+                a_job_whose_dependency_has_failed_already_is_created_and_cancelled
+                a_job_may_depend_on_one_that_stands_before_it_in_the_call
+                a_dependency_on_a_job_of_the_call_that_was_not_created_is_one_on_the_job_that_stands_for_it
+                a_job_that_depends_on_one_that_is_not_there_is_refused_with_its_call
+                a_job_that_exists_already_is_not_asked_for_its_dependencies
+                a_dependant_starts_no_sooner_than_its_own_time
+                a_closing_job_with_dependencies_waits_for_both
+                a_dependency_that_fails_or_is_cancelled_cancels_its_dependants_and_theirs
+                a_dependant_that_runs_after_any_end_is_freed_by_a_failure
+                very_many_dependants_are_settled_in_portions
+                very_many_dependants_are_cancelled_in_portions
+                a_follow_up_may_depend_on_the_job_that_it_follows
+                a_follow_up_that_depends_on_a_job_that_is_not_there_is_created_and_cancelled
+                a_dependency_counts_once_though_it_is_retried_by_hand
+                a_dependant_retried_by_hand_does_not_wait_again
+                deleting_a_dependency_changes_nothing
+                a_job_made_anew_under_an_old_id_does_not_know_the_old_dependencies
+                dependants_are_told_in_the_order_in_which_they_were_enqueued
+                an_unknown_job_has_no_dependants
+            }
+            waits {
+                a_child_of_a_job_that_has_begun_and_not_ended_is_counted
+                a_child_of_a_job_that_has_not_begun_or_has_ended_is_not_counted
+                a_run_that_waits_for_its_children_gives_its_slot_back_and_costs_no_attempt
+                a_run_that_waits_for_children_and_has_none_unfinished_goes_on_at_once
+                the_last_child_to_end_lets_a_waiting_run_go_on
+                a_child_that_ends_before_its_parent_waits_is_not_waited_for
+                a_wait_for_children_ends_after_its_timeout
+                a_child_that_is_deleted_or_retried_by_hand_keeps_no_waiting_run_back
+                retrying_a_parent_by_hand_keeps_the_counts_of_its_children
+                a_run_that_waits_for_a_signal_gives_its_slot_back_and_costs_no_attempt
+                a_wait_for_a_signal_that_has_come_goes_on_at_once
+                a_wait_for_a_signal_ends_after_its_timeout
+                a_sweep_lets_waits_that_are_over_go_on
+                a_wait_that_is_over_is_claimed_without_a_sweep
+                a_waiting_claim_answers_when_a_wait_is_over
+                a_wait_of_a_job_asked_to_cancel_ends_it_as_cancelled
+                a_job_that_waits_for_a_person_keeps_its_attempts_and_its_error
+                retrying_a_job_that_waits_for_a_person_starts_it_anew
+                cancelling_a_job_that_waits_for_a_person_ends_it
+                cancelling_a_blocked_job_ends_its_wait
+            }
+            signals {
+                a_signal_lets_the_job_that_waits_for_it_go_on
+                a_signal_of_another_name_keeps_the_wait
+                the_first_signal_of_a_name_wins
+                an_early_signal_is_kept
+                a_signal_is_listed_among_the_steps_of_its_job
+                a_signal_to_a_job_that_has_ended_changes_nothing
+                a_signal_to_an_unknown_job_says_so
+                a_signal_that_cannot_be_kept_is_refused
+                a_waiting_claim_answers_when_a_signal_comes
             }
             unique {
                 a_refresh_joins_an_unfinished_holder
@@ -353,6 +411,9 @@ macro_rules! sentences {
                 a_new_priority_is_told_to_the_readers_of_the_job
                 a_finished_job_keeps_its_priority
                 a_job_that_has_the_priority_already_is_left_alone
+                retrying_from_a_step_forgets_it_and_those_after_it
+                retrying_from_a_step_that_is_not_there_does_nothing
+                retrying_a_completed_job_from_a_step_does_nothing
             }
             samples {
                 a_sample_is_read_back_in_its_series

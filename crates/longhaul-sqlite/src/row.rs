@@ -8,7 +8,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use longhaul::{
-    CancelReason, Children, JobId, JobRecord, Json, Payloads, Policy, SHORT_PAYLOAD_BYTES, State, Timestamp, WaitsFor, split_keys,
+    CancelReason, Children, JobId, JobRecord, Json, Payloads, Policy, SHORT_PAYLOAD_BYTES, State, Timestamp,
+    WaitsFor, split_keys,
 };
 use rusqlite::Row;
 use rusqlite::types::{FromSql, ValueRef};

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use longhaul::{
     Acted, Action, Changes, Claim, Claimed, Clock, Enqueued, Error, Event, Finish, FinishAndClaim, JobFilter,
     JobId, JobPage, Json, KeyConfig, KeyFilter, KeyInfo, Lane, Lease, LeaseStatus, Lookup, NewJob, Page,
-    QueueConfig, QueueInfo, Record, Result, Sample, Signalled, Signals, StepRecord, Store, Swept, Timestamp, WorkerInfo,
-    admit, lifecycle,
+    QueueConfig, QueueInfo, Record, Result, Sample, Signalled, Signals, StepRecord, Store, Swept, Timestamp,
+    WorkerInfo, admit, lifecycle,
 };
 use parking_lot::Mutex;
 use rusqlite::Connection;
@@ -266,7 +266,9 @@ impl SqliteStore {
                 break;
             }
             last = Some(candidate.seq);
-            if lifecycle::act(candidate.state, candidate.waits_for.as_ref(), &action) == lifecycle::Deed::Nothing {
+            if lifecycle::act(candidate.state, candidate.waits_for.as_ref(), &action)
+                == lifecycle::Deed::Nothing
+            {
                 untouched += 1;
             } else {
                 ids.push(candidate.id);
@@ -274,11 +276,12 @@ impl SqliteStore {
         }
         let mut done = Done::default();
         if !ids.is_empty() {
-            let class = if matches!(action, Action::Retry | Action::RetryWith { .. } | Action::RetryFrom { .. }) {
-                Class::Growth
-            } else {
-                Class::Upkeep
-            };
+            let class =
+                if matches!(action, Action::Retry | Action::RetryWith { .. } | Action::RetryFrom { .. }) {
+                    Class::Growth
+                } else {
+                    Class::Upkeep
+                };
             done = self.write(class, move |tx| tx.act(&ids, &filter, &action)).await?;
         }
         Ok((Done { matched: done.matched + untouched, ..done }, next))

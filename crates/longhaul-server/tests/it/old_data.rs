@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use longhaul::{
-    Action, Claim, Clock, EventBody, JobFilter, JobId, JobRecord, Json, LeaseStatus, NewJob, OnClash, State,
+    Action, Claim, Clock, EventBody, JobFilter, JobId, JobRecord, Json, LeaseStatus, NewJob, State,
     Unique,
 };
 use longhaul_conformance::Fixture;

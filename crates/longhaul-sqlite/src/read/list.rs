@@ -79,7 +79,8 @@ pub(crate) fn candidates(
             let (id, state) = (columns.id(), columns.state());
             Ok((seq, Some(Candidate { seq, id, state, waits_for: columns.word() })))
         };
-        let columns = "seq, id, state, iif(state = 'blocked', (SELECT waits_for FROM waits WHERE job = seq), NULL)";
+        let columns =
+            "seq, id, state, iif(state = 'blocked', (SELECT waits_for FROM waits WHERE job = seq), NULL)";
         find(connection, filter, before, limit, columns, read)
     } else {
         let read = |row: &Row<'_>| {

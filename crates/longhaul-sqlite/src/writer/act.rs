@@ -2,8 +2,7 @@ use std::time::Duration;
 
 use longhaul::lifecycle::{self, Deed};
 use longhaul::{
-    Action, CancelReason, Change, Cost, JobFilter, JobId, Json, Payloads, Result, State, Timestamp,
-    WaitsFor,
+    Action, CancelReason, Change, Cost, JobFilter, JobId, Json, Payloads, Result, State, Timestamp, WaitsFor,
 };
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, params, params_from_iter};
@@ -28,8 +27,8 @@ pub(super) struct Target {
     pub(super) attempt: u32,
     pub(super) run_at: Timestamp,
     pub(super) limit_key: Option<String>,
-    version: u32,
-    cost: Cost,
+    pub(super) version: u32,
+    pub(super) cost: Cost,
     unique: Option<UniqueKey>,
     /// What it waits for, where it is blocked by more than its children.
     waits_for: Option<WaitsFor>,
@@ -127,8 +126,9 @@ impl WriteTx<'_> {
             }
             Deed::StartFromStep => {
                 let Action::RetryFrom { step, args } = action else { return Ok(false) };
-                return Ok(self.has_step(target.seq, step)?
-                    && self.retry(id, target, args.as_ref(), Some(step))?);
+                return Ok(
+                    self.has_step(target.seq, step)? && self.retry(id, target, args.as_ref(), Some(step))?
+                );
             }
             Deed::Remove => self.remove(target.seq, &target.queue, target.state)?,
             Deed::SetPriority(priority) if priority == target.priority => return Ok(false),

@@ -2,7 +2,8 @@ use std::collections::{HashMap, HashSet};
 
 use longhaul::lifecycle::{self, End};
 use longhaul::{
-    CancelReason, Dependency, EnqueueStatus, Enqueued, JobId, NewJob, OnFailure, Result, State, WaitsFor, admit,
+    CancelReason, Dependency, EnqueueStatus, Enqueued, JobId, NewJob, OnFailure, Result, State, WaitsFor,
+    admit,
 };
 use rusqlite::{OptionalExtension, params};
 
@@ -299,7 +300,8 @@ impl WriteTx<'_> {
     }
 
     fn forget_edges_of_removed(&self, job: i64) -> rusqlite::Result<()> {
-        let forget = "DELETE FROM dependencies WHERE job = ?1 AND NOT EXISTS (SELECT 1 FROM jobs WHERE seq = ?1)";
+        let forget =
+            "DELETE FROM dependencies WHERE job = ?1 AND NOT EXISTS (SELECT 1 FROM jobs WHERE seq = ?1)";
         self.connection.prepare_cached(forget)?.execute([job])?;
         Ok(())
     }

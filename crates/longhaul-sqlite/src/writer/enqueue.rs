@@ -109,12 +109,7 @@ impl WriteTx<'_> {
         Ok(Some(jobs.iter().zip(refused).map(answer).collect()))
     }
 
-    fn enqueue_one(
-        &mut self,
-        job: &NewJob,
-        room: Room,
-        stand_ins: &StandIns,
-    ) -> rusqlite::Result<Enqueued> {
+    fn enqueue_one(&mut self, job: &NewJob, room: Room, stand_ins: &StandIns) -> rusqlite::Result<Enqueued> {
         let Some(key) = &job.idempotency else { return self.create(job, room, stand_ins) };
         if let Some((id, _)) = self.idempotency_holder(key)? {
             return Ok(duplicate(id));
@@ -131,12 +126,11 @@ impl WriteTx<'_> {
     fn create(&mut self, job: &NewJob, room: Room, stand_ins: &StandIns) -> rusqlite::Result<Enqueued> {
         let id = job.id.clone().unwrap_or_else(JobId::random);
         let depends_on = stand_ins.replace(&job.depends_on);
-        let dependencies = self.dependencies(&depends_on)?;
-        let (state, run_at) = unique::start(job, self.now);
-        let state = if dependencies.is_waited_for() { State::Blocked } else { state };
+        let (mut state, run_at) = unique::start(job, self.now);
         let is_bounded = room == Room::Bounded
             && (self.has_queue_bounds || self.has_key_bounds && !job.limit_keys.is_empty())
-            && waiting::counts(state);
+            && waiting::counts(state)
+            && !self.dependencies(&depends_on)?.is_waited_for();
         // The id goes before the key and the bounds: a job of that very id is a duplicate, whoever holds the key.
         if (job.unique.is_some() || is_bounded) && job.id.is_some() && self.exists(&id)? {
             return Ok(duplicate(id));
@@ -145,16 +139,12 @@ impl WriteTx<'_> {
         if let Some((holder, clash)) = clash.as_ref().filter(|(_, clash)| !clash.creates()) {
             return self.merge(holder, *clash, job);
         }
-        let unique = job.unique.as_ref();
-        let unique = unique.map(|unique| UniqueKey { key: unique.key.clone(), hold: Hold::of(unique, self.now) });
-        let batch = self.parent_that_counts(job.parent.as_ref())?;
-        let mut insert = Insert { id: &id, job, batch, unique, state, run_at, depends_on, dependencies };
         if is_bounded {
             let (admission, mut of) = self.admission(job)?;
             match admission {
                 Admission::Create => {}
                 Admission::Reject(place) => return Ok(Enqueued::full(id.clone(), of.swap_remove(place))),
-                Admission::DropNewest => insert.state = State::Cancelled,
+                Admission::DropNewest => state = State::Cancelled,
                 Admission::DropOldest => {
                     self.drop_oldest(job)?;
                     // One that was dropped holds its key no more.
@@ -163,11 +153,20 @@ impl WriteTx<'_> {
             }
         }
         if let Some((holder, Clash::Supersede)) = &clash
-            && insert.state != State::Cancelled
+            && state != State::Cancelled
         {
             self.supersede(holder)?;
         }
-        self.insert_new(&insert)
+        let unique = job.unique.as_ref();
+        let unique =
+            unique.map(|unique| UniqueKey { key: unique.key.clone(), hold: Hold::of(unique, self.now) });
+        // What was superseded or dropped may be the job's parent, or one that it depends on.
+        let batch = self.parent_that_counts(job.parent.as_ref())?;
+        let dependencies = self.dependencies(&depends_on)?;
+        if dependencies.is_waited_for() && state != State::Cancelled {
+            state = State::Blocked;
+        }
+        self.insert_new(&Insert { id: &id, job, batch, unique, state, run_at, depends_on, dependencies })
     }
 
     /// The holder of a new job's unique key, and what becomes of the job.
@@ -245,11 +244,11 @@ impl WriteTx<'_> {
 
     /// Gives a new job steps that are done already.
     fn take_over_steps(&mut self, seq: i64, steps: &[(String, Json)]) -> rusqlite::Result<()> {
-        let mut place = 0;
+        let mut place: i64 = 0;
         for (name, output) in steps {
             let values = params![seq, name, output.as_str(), 0, self.now.0, 0, place + 1];
             let insert = include_str!("../sql/insert_step.sql");
-            place += self.connection.prepare_cached(insert)?.execute(values)?;
+            place += self.connection.prepare_cached(insert)?.execute(values)? as i64;
         }
         let count = "UPDATE jobs SET steps = ?2 WHERE seq = ?1";
         self.connection.prepare_cached(count)?.execute(params![seq, place])?;

@@ -72,7 +72,8 @@ fn a_failure_cancels_very_many_dependants_and_theirs_in_portions() {
     let file = Scratch::new();
     let mut tx = file.begin();
     let lease = fan_out(&mut tx, OnFailure::Cancel);
-    let chain = |n: usize| depends(&format!("c{n}"), &if n == 0 { "d7".into() } else { format!("c{}", n - 1) });
+    let chain =
+        |n: usize| depends(&format!("c{n}"), &if n == 0 { "d7".into() } else { format!("c{}", n - 1) });
     tx.enqueue(&(0..DEPENDANTS).map(chain).collect::<Vec<_>>()).unwrap();
     turn(&mut tx);
     tx.finish(&[finish(&lease, failed())]).unwrap();
@@ -108,7 +109,8 @@ fn a_dependency_that_is_removed_before_all_have_counted_it_is_counted_all_the_sa
 fn a_sweep_finds_what_an_earlier_release_has_ended() {
     let file = Scratch::new();
     let mut tx = file.begin();
-    tx.enqueue(&[named("ended"), named("waits"), depends("free", "ended"), depends("blocked", "waits")]).unwrap();
+    tx.enqueue(&[named("ended"), named("waits"), depends("free", "ended"), depends("blocked", "waits")])
+        .unwrap();
     let seq: i64 =
         file.connection.query_row("SELECT seq FROM jobs WHERE id = 'ended'", [], |row| row.get(0)).unwrap();
     let now = file.clock.now().0;
@@ -132,6 +134,9 @@ fn jobs_pay_nothing_for_others_that_wait() {
     let cost = |waits: bool| {
         let file = Scratch::new();
         let mut tx = file.begin();
+        tx.enqueue(&[named("c")]).unwrap();
+        let other = run(&mut tx);
+        tx.finish(&[finish(&other, completed())]).unwrap();
         tx.enqueue(&[named("a"), named("b")]).unwrap();
         let on = WaitsFor::Signal("go".into());
         let outcome = if waits { Outcome::Waits { on, timeout: None, error: None } } else { completed() };

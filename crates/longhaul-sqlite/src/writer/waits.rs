@@ -26,7 +26,8 @@ pub(super) struct Blocked {
 
 impl From<Found> for Blocked {
     fn from(found: Found) -> Self {
-        let Target { seq, queue, priority, kind, attempt, run_at, limit_key, version, cost, .. } = found.target;
+        let Target { seq, queue, priority, kind, attempt, run_at, limit_key, version, cost, .. } =
+            found.target;
         Self { seq, id: found.id, kind, queue, priority, attempt, run_at, limit_key, version, cost }
     }
 }
@@ -143,7 +144,8 @@ impl WriteTx<'_> {
                 Ok((seq, state, attempt, steps, columns.word::<WaitsFor>()))
             })
             .optional()?;
-        let (Some((seq, state, attempt, steps, waits_for)), Some(step)) = (found, awaited.signal_step()) else {
+        let (Some((seq, state, attempt, steps, waits_for)), Some(step)) = (found, awaited.signal_step())
+        else {
             return Ok(Signalled::Unknown);
         };
         if state.is_finished() {

@@ -2,7 +2,9 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use longhaul::{Change, Changes, Claimed, Clock, DEPENDANTS_AT_ONCE, JobId, KeptChange, Result, State, Timestamp};
+use longhaul::{
+    Change, Changes, Claimed, Clock, DEPENDANTS_AT_ONCE, JobId, KeptChange, Result, State, Timestamp,
+};
 use rusqlite::{Connection, params};
 
 use super::bounds::MaxWaiting;

@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use longhaul::{
-    Children, Done, Error, Idempotency, JobError, JobId, Longhaul, NewJob, OnClash, Outcome, Start, State,
-    Unique,
+    Children, Done, Error, Idempotency, JobError, JobId, Longhaul, NewJob, Outcome, Start, State, Unique,
 };
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use longhaul::{Context, Job, JobError, JobResult, NewJob, OnClash, Unique};
+use longhaul::{Context, Job, JobError, JobResult, NewJob, Unique};
 use serde::{Deserialize, Serialize};
 use service_support::{DbError, ProviderError, Write};
 

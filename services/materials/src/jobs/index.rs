@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use longhaul::{Context, Job, JobError, JobResult, NewJob, OnClash, Unique};
+use longhaul::{Context, Job, JobError, JobResult, NewJob, Unique};
 use serde::{Deserialize, Serialize};
 use service_support::{DbError, Write};
 
