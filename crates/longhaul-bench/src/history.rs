@@ -139,6 +139,7 @@ fn completion(job: Claimed) -> Finish {
         outcome: Outcome::Completed { output: Json::null() },
         entries: Vec::new(),
         follow_ups: Vec::new(),
+        cost: None,
     }
 }
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use longhaul::{Action, Finish, JobFilter, JobRecord, LeaseStatus, Lookup, NewJob, Outcome, State, Swept};
+use longhaul::{
+    Action, CancelReason, Finish, JobFilter, JobRecord, LeaseStatus, Lookup, NewJob, Outcome, State, Swept,
+};
 
 use crate::Fixture;
 use crate::fixture::ok;
@@ -12,7 +14,7 @@ use crate::jobs::{
     secs, step, unique,
 };
 
-const CANCEL: Action = Action::Cancel { grace: secs(10) };
+const CANCEL: Action = Action::cancel(secs(10));
 
 /// "Cancelling a waiting job ends it at once."
 pub async fn cancelling_a_waiting_job_ends_it_at_once(fx: &Fixture) {
@@ -41,7 +43,12 @@ pub async fn cancelling_a_running_job_asks_it_to_stop(fx: &Fixture) {
     let before = fx.job(&asked.lease.id).await;
     assert_eq!(fx.act(&asked.lease.id, CANCEL).await, 1);
     let after = fx.job(&asked.lease.id).await;
-    let expected = JobRecord { cancel_requested: true, last_event: after.last_event, ..before };
+    let expected = JobRecord {
+        cancel_requested: true,
+        cancel_reason: Some(CancelReason::Asked),
+        last_event: after.last_event,
+        ..before
+    };
     assert_eq!(after, expected, "it runs on, and all else is as it was");
     assert!(!fx.job(&other.lease.id).await.cancel_requested);
     assert_eq!(fx.record(&asked.lease, vec![chunk("1")]).await, LeaseStatus::CancelRequested);
@@ -49,12 +56,12 @@ pub async fn cancelling_a_running_job_asks_it_to_stop(fx: &Fixture) {
 
     // Asking again cannot buy it time.
     fx.clock.advance(secs(9));
-    fx.act(&asked.lease.id, Action::Cancel { grace: HOUR }).await;
+    fx.act(&asked.lease.id, Action::cancel(HOUR)).await;
     fx.clock.advance(secs(2));
     fx.heartbeat(&asked.lease).await;
     assert_eq!(fx.sweep().await, Swept { fenced: 1, ..Swept::default() });
 
-    fx.act(&other.lease.id, Action::Cancel { grace: HOUR }).await;
+    fx.act(&other.lease.id, Action::cancel(HOUR)).await;
     fx.end_asked(&other.lease, cancelled()).await;
     assert_eq!(fx.state(&other.lease.id).await, State::Cancelled, "and it may stop by itself");
 }
@@ -73,18 +80,18 @@ pub async fn a_job_that_was_asked_to_stop_already_is_left_alone_unless_its_grace
     assert_eq!(done, [2, 1, 0]);
     fx.clock.advance(secs(1));
     for grace in [secs(10), HOUR, Duration::MAX] {
-        let acted = ok("act", fx.store.act(&all, Action::Cancel { grace }, 10).await);
+        let acted = ok("act", fx.store.act(&all, Action::cancel(grace), 10).await);
         assert_eq!((acted.matched, acted.done, acted.complete), (3, 0, true), "{grace:?} ends later");
     }
-    assert_eq!(fx.act_on(&all, Action::Cancel { grace: secs(2) }, 10).await, 3, "it ends sooner");
-    assert_eq!(fx.act_on(&all, Action::Cancel { grace: secs(2) }, 10).await, 0);
+    assert_eq!(fx.act_on(&all, Action::cancel(secs(2)), 10).await, 3, "it ends sooner");
+    assert_eq!(fx.act_on(&all, Action::cancel(secs(2)), 10).await, 0);
     fx.clock.advance(secs(3));
     assert_eq!(fx.sweep().await, Swept { fenced: 3, ..Swept::default() });
 
     // A new run knows nothing of the request to the one before.
     assert_eq!(fx.act_on(&all, Action::Retry, 10).await, 3);
     assert_eq!(fx.claim_ids().await.len(), 3);
-    assert_eq!(fx.act_on(&all, Action::Cancel { grace: HOUR }, 10).await, 3);
+    assert_eq!(fx.act_on(&all, Action::cancel(HOUR), 10).await, 3);
 }
 
 /// "Cancelling a finished job does nothing."
@@ -265,7 +272,7 @@ pub async fn an_action_stops_at_its_limit(fx: &Fixture) {
     let elsewhere = NewJob { queue: "elsewhere".into(), ..named("elsewhere") };
     fx.enqueue_all((0..5).map(|_| job()).chain([elsewhere]).collect()).await;
     let ended = fx.claim_one().await.lease;
-    fx.end(&ended, Outcome::Cancelled { reason: "enough".into() }).await;
+    fx.end(&ended, Outcome::Cancelled { reason: "enough".into(), cancel_reason: CancelReason::Asked }).await;
     let filter = JobFilter { queues: vec![QUEUE.into()], ..JobFilter::default() };
     let cancelled = async || fx.counts(QUEUE).await.get(&State::Cancelled).copied().unwrap_or_default();
     assert_eq!(fx.act_on(&filter, CANCEL, 0).await, 0);

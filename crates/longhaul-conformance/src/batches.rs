@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::pin::pin;
 
 use longhaul::{
-    Action, Children, Claim, Claimed, EnqueueStatus, Event, EventBody, Finish, JobFilter, NewJob, Outcome,
-    Start, State,
+    Action, CancelReason, Children, Claim, Claimed, EnqueueStatus, Event, EventBody, Finish, JobFilter,
+    NewJob, Outcome, Start, State,
 };
 
 use crate::Fixture;
@@ -141,7 +141,11 @@ pub async fn a_failed_child_frees_its_parent_all_the_same(fx: &Fixture) {
     fx.end(&claimed[0].lease, retry(secs(5))).await;
     assert_eq!(children(fx).await, counted(3, 0, 0, 0), "a retry is no end");
     fx.end(&claimed[1].lease, failed()).await;
-    fx.end(&claimed[2].lease, Outcome::Cancelled { reason: "not needed".into() }).await;
+    fx.end(
+        &claimed[2].lease,
+        Outcome::Cancelled { reason: "not needed".into(), cancel_reason: CancelReason::Asked },
+    )
+    .await;
     assert_eq!(children(fx).await, counted(3, 0, 1, 1));
     fx.clock.advance(secs(5));
     fx.end(&fx.claim_one().await.lease, failed()).await;
@@ -201,7 +205,7 @@ pub async fn a_poisoned_child_is_counted(fx: &Fixture) {
 pub async fn a_cancelled_child_is_counted(fx: &Fixture) {
     fx.enqueue_all(vec![closing(), child("a"), child("b")]).await;
     let filter = JobFilter { parents: vec![id(ALL)], ..JobFilter::default() };
-    assert_eq!(fx.act_on(&filter, Action::Cancel { grace: LEASE }, 10).await, 2);
+    assert_eq!(fx.act_on(&filter, Action::cancel(LEASE), 10).await, 2);
     assert_eq!(children(fx).await, counted(2, 0, 0, 2));
     assert_eq!(fx.claim_ids().await, [id(ALL)]);
 
@@ -210,7 +214,7 @@ pub async fn a_cancelled_child_is_counted(fx: &Fixture) {
     let slow = NewJob { parent: Some(id("other")), ..named("slow") };
     fx.enqueue_all(vec![other, slow]).await;
     fx.claim_one().await;
-    assert_eq!(fx.act(&id("slow"), Action::Cancel { grace: secs(1) }).await, 1);
+    assert_eq!(fx.act(&id("slow"), Action::cancel(secs(1))).await, 1);
     fx.clock.advance(secs(1));
     assert_eq!(fx.sweep().await.fenced, 1);
     assert_eq!(fx.state(&id("other")).await, State::Available);
@@ -218,14 +222,14 @@ pub async fn a_cancelled_child_is_counted(fx: &Fixture) {
     // The same call meets the closing job after its last child: it is freed, then cancelled, and counted once.
     fx.enqueue_all(batch_in("both", "mail")).await;
     let filter = JobFilter { queues: vec!["mail".into()], ..JobFilter::default() };
-    assert_eq!(fx.act_on(&filter, Action::Cancel { grace: LEASE }, 10).await, 2);
+    assert_eq!(fx.act_on(&filter, Action::cancel(LEASE), 10).await, 2);
     assert_eq!(fx.counts("mail").await, BTreeMap::from([(State::Cancelled, 2)]));
 
     // Where it fits the filter only while it waits, it is left alone once it is free.
     fx.enqueue_all(batch_in("left", "post")).await;
     let waiting = vec![State::Blocked, State::Scheduled];
     let filter = JobFilter { queues: vec!["post".into()], states: waiting, ..JobFilter::default() };
-    assert_eq!(fx.act_on(&filter, Action::Cancel { grace: LEASE }, 10).await, 1);
+    assert_eq!(fx.act_on(&filter, Action::cancel(LEASE), 10).await, 1);
     assert_eq!(fx.counts("post").await, BTreeMap::from([(State::Available, 1), (State::Cancelled, 1)]));
 }
 
@@ -259,7 +263,7 @@ pub async fn deleting_a_child_does_not_change_the_count(fx: &Fixture) {
     assert_eq!(fx.claim_ids().await, [id(ALL)]);
     // And nobody misses a batch that is gone.
     let late = batch_of_another(fx).await;
-    assert_eq!(fx.act(&id("another"), Action::Cancel { grace: LEASE }).await, 1);
+    assert_eq!(fx.act(&id("another"), Action::cancel(LEASE)).await, 1);
     assert_eq!(fx.act(&id("another"), Action::Delete).await, 1);
     fx.end(&late.lease, completed()).await;
     assert_eq!(fx.state(&late.lease.id).await, State::Completed);

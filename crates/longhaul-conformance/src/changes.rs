@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use longhaul::{
-    Action, AttemptError, Change, Claim, ErrorKind, Finish, JobId, KeptChange, NewJob, Observer, Outcome,
-    Start, State,
+    Action, AttemptError, CancelReason, Change, Claim, ErrorKind, Finish, JobId, KeptChange, NewJob,
+    Observer, Outcome, Start, State,
 };
 
 use crate::Fixture;
@@ -92,7 +92,7 @@ pub async fn every_change_of_state_is_told_once(fx: &Fixture) {
     fx.finish(later, completed()).await;
     moved("a lost finish", &[]).await;
     let all = longhaul::JobFilter { queues: vec![QUEUE.into()], ..longhaul::JobFilter::default() };
-    fx.act_on(&all, Action::Cancel { grace: secs(5) }, 100).await;
+    fx.act_on(&all, Action::cancel(secs(5)), 100).await;
     let cancelled = [("next", Some(Available), Some(Cancelled)), ("later", Some(Available), Some(Cancelled))];
     moved("a cancel", &cancelled).await;
     fx.act(&id("next"), Action::Retry).await;
@@ -100,7 +100,7 @@ pub async fn every_change_of_state_is_told_once(fx: &Fixture) {
     fx.act(&id("next"), Action::SetPriority { priority: 5 }).await;
     moved("another priority", &[]).await;
     fx.claim_ids().await;
-    fx.act(&id("next"), Action::Cancel { grace: secs(5) }).await;
+    fx.act(&id("next"), Action::cancel(secs(5))).await;
     moved("a request to stop is no change", &[("next", Some(Available), Some(Running))]).await;
     fx.clock.advance(secs(5));
     fx.sweep().await;
@@ -176,6 +176,6 @@ pub async fn a_failed_attempt_is_told_with_its_message(fx: &Fixture) {
     assert!(poisoned.error.as_deref().is_some_and(|message| message.contains("poison")), "{poisoned:?}");
     let lease = fx.running().await.lease;
     ear.take(fx).await;
-    fx.end(&lease, Outcome::Cancelled { reason: "no more".into() }).await;
+    fx.end(&lease, Outcome::Cancelled { reason: "no more".into(), cancel_reason: CancelReason::Asked }).await;
     assert_eq!(ear.take(fx).await[0].error, None, "a cancel is none");
 }

@@ -13,7 +13,7 @@ use crate::jobs::{
     HOUR, LEASE, claim, completed, failed, finish, id, idempotent, job, named, retry, secs, unique,
 };
 
-const CANCEL: Action = Action::Cancel { grace: LEASE };
+const CANCEL: Action = Action::cancel(LEASE);
 
 /// A job that is cancelled where one of these fails.
 pub(crate) fn after(name: &str, dependencies: &[&str]) -> NewJob {
@@ -235,7 +235,9 @@ pub async fn a_closing_job_with_dependencies_waits_for_both(fx: &Fixture) {
 /// "A dependency that fails or is cancelled cancels its dependants and theirs."
 pub async fn a_dependency_that_fails_or_is_cancelled_cancels_its_dependants_and_theirs(fx: &Fixture) {
     for (round, end) in
-        [failed(), Outcome::Cancelled { reason: "no".into() }, completed()].into_iter().enumerate()
+        [failed(), Outcome::Cancelled { reason: "no".into(), cancel_reason: Default::default() }, completed()]
+            .into_iter()
+            .enumerate()
     {
         let name = |letter: &str| format!("{letter}{round}");
         let [a, b, c, d, e, left] = ["a", "b", "c", "d", "e", "left"].map(name);
@@ -271,7 +273,7 @@ pub async fn a_dependency_that_fails_or_is_cancelled_cancels_its_dependants_and_
     assert_eq!(fx.state(&id("of-poison")).await, State::Cancelled);
     fx.running_from(named("fenced")).await;
     fx.enqueue(after("of-fenced", &["fenced"])).await;
-    assert_eq!(fx.act(&id("fenced"), Action::Cancel { grace: secs(1) }).await, 1);
+    assert_eq!(fx.act(&id("fenced"), Action::cancel(secs(1))).await, 1);
     assert_eq!(fx.state(&id("of-fenced")).await, State::Blocked, "it has not stopped yet");
     fx.clock.advance(secs(1));
     assert_eq!(fx.sweep().await.fenced, 1);
@@ -289,7 +291,7 @@ pub async fn a_dependant_that_runs_after_any_end_is_freed_by_a_failure(fx: &Fixt
     fx.end(&leases[0], failed()).await;
     assert_eq!(fx.state(&id("c")).await, State::Blocked);
     assert_eq!(fx.state(&id("mixed")).await, State::Blocked, "of this one the failure means nothing to it");
-    fx.end(&leases[1], Outcome::Cancelled { reason: "no".into() }).await;
+    fx.end(&leases[1], Outcome::Cancelled { reason: "no".into(), cancel_reason: Default::default() }).await;
     assert_eq!(fx.state(&id("mixed")).await, State::Cancelled);
     assert_eq!(fx.claim_ids().await, [id("c")]);
 }

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use longhaul::{Backoff, EnqueueStatus, Enqueued, Event, EventBody, JobFilter, NewJob, Policy, Start, State};
+use longhaul::{
+    Backoff, Deadline, EnqueueStatus, Enqueued, Event, EventBody, JobFilter, NewJob, Policy, Start, State,
+    Unique,
+};
 
 use crate::Fixture;
 use crate::fixture::ok;
@@ -12,7 +15,7 @@ use crate::jobs::{QUEUE, claim, completed, delayed, id, job, json, kind, named, 
 /// "A new job is available at once."
 pub async fn a_new_job_is_available_at_once(fx: &Fixture) {
     let answer = fx.offer(named("a")).await;
-    assert_eq!(answer, Enqueued { id: id("a"), status: EnqueueStatus::Created });
+    assert_eq!(answer, Enqueued::new(id("a"), EnqueueStatus::Created));
     let record = fx.job(&answer.id).await;
     assert_eq!(record.state, State::Available);
     assert_eq!(record.run_at, fx.now());
@@ -46,7 +49,9 @@ pub async fn a_new_job_has_the_fields_it_was_given(fx: &Fixture) {
             on_exhausted: longhaul::OnExhausted::Pause,
         },
         limit_keys: vec!["provider.eu:chat-1".into(), "tenant:42".into()],
-        unique: None,
+        unique: Some(Unique { states: Some(vec![State::Running]), ..Unique::new("Grüße 😀") }),
+        expires_in: Some(secs(3_600)),
+        deadline: Some(Deadline::In(Duration::from_millis(7_200_500))),
         idempotency: None,
         parent: Some(parent),
         labels,
@@ -78,6 +83,7 @@ pub async fn a_new_job_has_the_fields_it_was_given(fx: &Fixture) {
             max_attempts: 1000,
             policy: full.policy,
             created_at: now,
+            deadline_in: Some(Duration::from_millis(7_199_500)),
             labels: full.labels,
             steps: BTreeMap::new(),
         },
@@ -122,7 +128,7 @@ pub async fn a_start_in_the_past_means_at_once(fx: &Fixture) {
 pub async fn an_id_that_exists_creates_nothing(fx: &Fixture) {
     fx.enqueue(named("a")).await;
     let second = NewJob { args: json("2"), queue: "elsewhere".into(), priority: 9, ..named("a") };
-    let duplicate = Enqueued { id: id("a"), status: EnqueueStatus::Duplicate };
+    let duplicate = Enqueued::new(id("a"), EnqueueStatus::Duplicate);
     let before = fx.seen(&id("a")).await;
     assert_eq!(fx.offer(second.clone()).await, duplicate);
     assert_eq!(fx.seen(&id("a")).await, before, "the job that is there is left as it is");
@@ -150,9 +156,9 @@ pub async fn the_same_id_twice_in_one_call_is_one_job(fx: &Fixture) {
     assert_eq!(
         answers,
         [
-            Enqueued { id: id("a"), status: EnqueueStatus::Created },
-            Enqueued { id: id("b"), status: EnqueueStatus::Created },
-            Enqueued { id: id("a"), status: EnqueueStatus::Duplicate },
+            Enqueued::new(id("a"), EnqueueStatus::Created),
+            Enqueued::new(id("b"), EnqueueStatus::Created),
+            Enqueued::new(id("a"), EnqueueStatus::Duplicate),
         ]
     );
     assert_eq!(fx.job(&id("a")).await.args, json("1"), "the first of them counts");

@@ -45,7 +45,7 @@ pub async fn a_job_that_emits_nothing_has_only_its_state_to_tell(fx: &Fixture) {
     assert_only(State::Running).await;
     fx.end(&claimed.lease, Outcome::Released).await;
     assert_only(State::Available).await;
-    assert_eq!(fx.act(&new, Action::Cancel { grace: secs(1) }).await, 1);
+    assert_eq!(fx.act(&new, Action::cancel(secs(1))).await, 1);
     let events = fx.events(&new).await;
     assert_eq!(events.len(), 1);
     assert!(matches!(events[0].body, EventBody::State { state: State::Cancelled, .. }));
@@ -197,12 +197,12 @@ pub async fn a_waiting_reader_hears_of_a_change_of_state(fx: &Fixture) {
         let news = heard(fx, &lease.id, &what, fx.end(&lease, outcome)).await;
         let last = news.last().unwrap_or_else(|| panic!("{what} is heard"));
         assert!(matches!(last, EventBody::State { state, .. } if *state == expected), "{what}: {last:?}");
-        fx.act(&lease.id, Action::Cancel { grace: secs(1) }).await;
+        fx.act(&lease.id, Action::cancel(secs(1))).await;
     }
 
     let waiting = fx.enqueue(job()).await;
     let cancelled = heard(fx, &waiting, "a cancel", async {
-        fx.act(&waiting, Action::Cancel { grace: secs(1) }).await;
+        fx.act(&waiting, Action::cancel(secs(1))).await;
     });
     assert!(matches!(cancelled.await[..], [EventBody::State { state: State::Cancelled, .. }]));
 }

@@ -223,7 +223,7 @@ pub async fn a_finish_has_its_effect_once(fx: &Fixture) {
             fx.finish_all(vec![Finish { entries, ..finish(&lease, second) }]).await;
         }
         assert_eq!(fx.seen(&lease.id).await, ended, "the first one stands");
-        fx.act(&lease.id, Action::Cancel { grace: secs(1) }).await;
+        fx.act(&lease.id, Action::cancel(secs(1))).await;
     }
     let lease = fx.running().await.lease;
     let twice = vec![finish(&lease, failed()), finish(&lease, completed())];
@@ -269,7 +269,7 @@ pub async fn a_retry_snooze_rate_limit_or_release_of_a_job_asked_to_cancel_ends_
         Outcome::Released,
     ] {
         let claimed = fx.running().await;
-        fx.act(&claimed.lease.id, Action::Cancel { grace: HOUR }).await;
+        fx.act(&claimed.lease.id, Action::cancel(HOUR)).await;
         fx.clock.advance(secs(4));
         assert_ne!(fx.finish(&claimed.lease, again.clone()).await, LeaseStatus::Lost);
         let record = fx.job(&claimed.lease.id).await;
@@ -287,7 +287,7 @@ pub async fn a_retry_snooze_rate_limit_or_release_of_a_job_asked_to_cancel_ends_
 /// "A completion of a job asked to cancel stands."
 pub async fn a_completion_of_a_job_asked_to_cancel_stands(fx: &Fixture) {
     let claimed = fx.running().await;
-    fx.act(&claimed.lease.id, Action::Cancel { grace: secs(5) }).await;
+    fx.act(&claimed.lease.id, Action::cancel(secs(5))).await;
     let follow_ups = vec![named("next")];
     let end = Finish { follow_ups, ..finish(&claimed.lease, completed()) };
     assert_ne!(fx.finish_all(vec![end]).await, [LeaseStatus::Lost]);
@@ -299,7 +299,7 @@ pub async fn a_completion_of_a_job_asked_to_cancel_stands(fx: &Fixture) {
     assert!(fx.sweep().await.is_empty(), "and there is nothing left to fence off");
 
     let claimed = fx.claim_one().await;
-    fx.act(&claimed.lease.id, Action::Cancel { grace: secs(5) }).await;
+    fx.act(&claimed.lease.id, Action::cancel(secs(5))).await;
     assert_ne!(fx.finish(&claimed.lease, failed()).await, LeaseStatus::Lost);
     assert_eq!(fx.state(&claimed.lease.id).await, State::Failed, "so does a failure for good");
 }

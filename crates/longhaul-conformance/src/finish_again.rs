@@ -19,7 +19,7 @@ pub async fn a_finish_repeated_with_the_token_that_ended_the_job_is_held(fx: &Fi
         assert_eq!(fx.finish(&other, completed()).await, LeaseStatus::Lost, "the id counts, too");
     }
     let asked = fx.running().await.lease;
-    fx.act(&asked.id, Action::Cancel { grace: HOUR }).await;
+    fx.act(&asked.id, Action::cancel(HOUR)).await;
     fx.end_asked(&asked, Outcome::Released).await;
     assert_eq!(fx.state(&asked.id).await, State::Cancelled);
     assert_eq!(fx.finish(&asked, Outcome::Released).await, LeaseStatus::Held, "its finish ended it");
@@ -32,12 +32,12 @@ pub async fn a_finish_repeated_after_a_run_that_did_not_end_the_job_is_lost(fx: 
         let lease = fx.running().await.lease;
         fx.end(&lease, outcome.clone()).await;
         assert_eq!(fx.finish(&lease, outcome.clone()).await, LeaseStatus::Lost);
-        fx.act(&lease.id, Action::Cancel { grace: secs(1) }).await;
+        fx.act(&lease.id, Action::cancel(secs(1))).await;
         assert_eq!(fx.state(&lease.id).await, State::Cancelled);
         assert_eq!(fx.finish(&lease, outcome).await, LeaseStatus::Lost, "another has ended the job");
     }
     let fenced = fx.running().await.lease;
-    fx.act(&fenced.id, Action::Cancel { grace: secs(1) }).await;
+    fx.act(&fenced.id, Action::cancel(secs(1))).await;
     fx.clock.advance(secs(2));
     fx.sweep().await;
     assert_eq!(fx.state(&fenced.id).await, State::Cancelled);

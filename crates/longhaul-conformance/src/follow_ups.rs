@@ -58,11 +58,11 @@ pub async fn follow_ups_of_a_retry_are_not_created(fx: &Fixture) {
         let end = Finish { follow_ups: vec![named("next")], ..finish(&lease, outcome.clone()) };
         assert_eq!(fx.finish_all(vec![end]).await, [LeaseStatus::Held]);
         assert_eq!(fx.lookup(&id("next")).await, Lookup::Unknown, "{outcome:?}");
-        fx.act(&lease.id, longhaul::Action::Cancel { grace: secs(1) }).await;
+        fx.act(&lease.id, longhaul::Action::cancel(secs(1))).await;
     }
     // A retry that turns into a cancel is no completion either.
     let lease = fx.running().await.lease;
-    fx.act(&lease.id, longhaul::Action::Cancel { grace: secs(60) }).await;
+    fx.act(&lease.id, longhaul::Action::cancel(secs(60))).await;
     fx.finish_all(vec![Finish { follow_ups: vec![named("next")], ..finish(&lease, retry(secs(5))) }]).await;
     assert_eq!(fx.lookup(&id("next")).await, Lookup::Unknown);
 }

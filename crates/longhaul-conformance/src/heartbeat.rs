@@ -72,7 +72,7 @@ pub async fn a_heartbeat_with_an_old_token_is_lost(fx: &Fixture) {
 /// "A heartbeat tells of a requested cancel."
 pub async fn a_heartbeat_tells_of_a_requested_cancel(fx: &Fixture) {
     let (asked, other) = (fx.running().await, fx.running().await);
-    fx.act(&asked.lease.id, Action::Cancel { grace: secs(600) }).await;
+    fx.act(&asked.lease.id, Action::cancel(secs(600))).await;
     let leases = [other.lease.clone(), asked.lease.clone()];
     for _ in 0..2 {
         fx.clock.advance(secs(20));

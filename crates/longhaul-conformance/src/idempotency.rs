@@ -11,7 +11,7 @@ fn request(name: &str, fingerprint: &str) -> NewJob {
 }
 
 fn first(name: &str) -> Enqueued {
-    Enqueued { id: id(name), status: EnqueueStatus::Duplicate }
+    Enqueued::new(id(name), EnqueueStatus::Duplicate)
 }
 
 /// "A repeated idempotency key answers the first job."
@@ -21,7 +21,7 @@ pub async fn a_repeated_idempotency_key_answers_the_first_job(fx: &Fixture) {
     assert_eq!(fx.offer(again.clone()).await, first("a"));
     assert_eq!(fx.lookup(&id("b")).await, Lookup::Unknown);
     let answers = fx.enqueue_all(vec![named("c"), again.clone()]).await;
-    assert_eq!(answers, [Enqueued { id: id("c"), status: EnqueueStatus::Created }, first("a")]);
+    assert_eq!(answers, [Enqueued::new(id("c"), EnqueueStatus::Created), first("a")]);
 
     let claimed = fx.claim_one().await;
     assert_eq!(claimed.lease.id, id("a"));
@@ -34,7 +34,7 @@ pub async fn a_repeated_idempotency_key_answers_the_first_job(fx: &Fixture) {
         NewJob { id: Some(id("y")), ..idempotent("k2", "f") },
     ];
     let answers = fx.enqueue_all(both).await;
-    let created = Enqueued { id: id("x"), status: EnqueueStatus::Created };
+    let created = Enqueued::new(id("x"), EnqueueStatus::Created);
     assert_eq!(answers, [created, first("x")], "twice in one call");
     assert_eq!(fx.lookup(&id("y")).await, Lookup::Unknown);
 }
@@ -78,7 +78,7 @@ pub async fn an_idempotency_key_is_forgotten_after_its_time(fx: &Fixture) {
     assert_eq!(fx.offer(request("b", HOUR)).await, first("a"), "a repetition does not make it longer");
     fx.clock.advance(secs(2));
     let second = fx.offer(request("b", HOUR)).await;
-    assert_eq!(second, Enqueued { id: id("b"), status: EnqueueStatus::Created }, "without a sweep");
+    assert_eq!(second, Enqueued::new(id("b"), EnqueueStatus::Created), "without a sweep");
     assert_eq!(fx.offer(request("c", HOUR)).await, first("b"), "the key is the second one's now");
     fx.sweep().await;
     assert_eq!(

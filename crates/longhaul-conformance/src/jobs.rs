@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use longhaul::{
-    AttemptError, Claim, Entry, ErrorKind, Finish, Idempotency, JobId, JobRecord, Json, Lease, LogLevel,
-    NewJob, OnClash, Outcome, Policy, Progress, QueueSlots, Start, State, SupportedKind, Timestamp, Unique,
-    WaitsFor, WorkerInfo,
+    AttemptError, CancelReason, Claim, Deadline, Entry, ErrorKind, Finish, Idempotency, JobId, JobRecord,
+    Json, Lease, LogLevel, NewJob, Outcome, Policy, Progress, QueueSlots, Start, State, SupportedKind,
+    Timestamp, Unique, WaitsFor, WorkerInfo,
 };
 
 /// The queue of a job that is not said to be in another.
@@ -41,6 +41,8 @@ pub fn job() -> NewJob {
         policy: Policy::default(),
         limit_keys: Vec::new(),
         unique: None,
+        expires_in: None,
+        deadline: None,
         idempotency: None,
         parent: None,
         labels: BTreeMap::new(),
@@ -71,7 +73,7 @@ pub fn delayed(delay: Duration) -> NewJob {
 /// A plain job with a unique key, held for `period` after its completion.
 #[must_use]
 pub fn unique(key: &str, period: Option<Duration>) -> NewJob {
-    NewJob { unique: Some(Unique { key: key.into(), period, on_clash: OnClash::Join }), ..job() }
+    NewJob { unique: Some(Unique { period, ..Unique::new(key) }), ..job() }
 }
 
 /// A plain job with an idempotency key, remembered for an hour.
@@ -150,13 +152,13 @@ pub fn failed() -> Outcome {
 /// An end by request.
 #[must_use]
 pub fn cancelled() -> Outcome {
-    Outcome::Cancelled { reason: "not needed any more".into() }
+    Outcome::Cancelled { reason: "not needed any more".into(), cancel_reason: CancelReason::Asked }
 }
 
 /// The end of a run that has nothing else to say.
 #[must_use]
 pub fn finish(lease: &Lease, outcome: Outcome) -> Finish {
-    Finish { lease: lease.clone(), outcome, entries: Vec::new(), follow_ups: Vec::new() }
+    Finish { lease: lease.clone(), outcome, entries: Vec::new(), follow_ups: Vec::new(), cost: None }
 }
 
 /// A piece of output.
@@ -194,6 +196,10 @@ pub fn untouched(id: &JobId, job: &NewJob, now: Timestamp) -> JobRecord {
         Start::At(time) if time <= now => (State::Available, now),
         Start::At(time) => (State::Scheduled, time),
     };
+    let deadline = job.deadline.map(|deadline| match deadline {
+        Deadline::In(time) => now.plus(time),
+        Deadline::At(at) => at,
+    });
     JobRecord {
         id: id.clone(),
         kind: job.kind.to_string(),
@@ -212,12 +218,15 @@ pub fn untouched(id: &JobId, job: &NewJob, now: Timestamp) -> JobRecord {
         output: None,
         errors: Vec::new(),
         cancel_requested: false,
+        cancel_reason: None,
         worker: None,
         position: (state == State::Available).then_some(1),
         created_at: now,
         run_at,
         started_at: None,
         finished_at: None,
+        expires_at: job.expires_in.map(|time| now.plus(time)),
+        deadline,
         last_event: 1,
         limit_keys: job.limit_keys.clone(),
         parent: job.parent.clone(),

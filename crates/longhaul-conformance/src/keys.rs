@@ -173,16 +173,16 @@ pub async fn a_slot_is_given_back_when_its_run_ends_however_it_ends(fx: &Fixture
         assert_eq!(key(fx, "provider").await.used, 1, "{outcome:?}");
         fx.end(&lease, outcome.clone()).await;
         assert_eq!(key(fx, "provider").await.used, 0, "{outcome:?}");
-        fx.act(&id(&name), Action::Cancel { grace: LEASE }).await;
+        fx.act(&id(&name), Action::cancel(LEASE)).await;
     }
     // Asked to stop, it ends in another way, and so it does when it is fenced off.
     let lease = fx.running_from(limited("asked", &["provider"])).await.lease;
-    fx.act(&id("asked"), Action::Cancel { grace: LEASE }).await;
+    fx.act(&id("asked"), Action::cancel(LEASE)).await;
     assert_eq!(key(fx, "provider").await.used, 1, "it runs on");
     fx.end_asked(&lease, retry(secs(1))).await;
     assert_eq!(key(fx, "provider").await.used, 0);
     fx.running_from(limited("fenced", &["provider"])).await;
-    fx.act(&id("fenced"), Action::Cancel { grace: secs(1) }).await;
+    fx.act(&id("fenced"), Action::cancel(secs(1))).await;
     fx.clock.advance(secs(1));
     fx.sweep().await;
     assert_eq!((fx.state(&id("fenced")).await, key(fx, "provider").await.used), (State::Cancelled, 0));

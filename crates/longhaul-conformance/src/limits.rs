@@ -20,7 +20,7 @@ async fn pause(fx: &Fixture, key: &str, delay: Duration) {
     fx.enqueue(NewJob { queue: queue.clone().into(), ..limited(name.as_str(), &[key]) }).await;
     let claimed = fx.claim(Claim { queues: vec![slots(&queue, 1)], ..claim() }).await.remove(0);
     fx.end(&claimed.lease, rate_limited(delay)).await;
-    assert_eq!(fx.act(&name, Action::Cancel { grace: LEASE }).await, 1);
+    assert_eq!(fx.act(&name, Action::cancel(LEASE)).await, 1);
 }
 
 /// "A job of a paused limit key is not claimed."

@@ -18,7 +18,7 @@ pub async fn counts_follow_every_transition(fx: &Fixture) {
     let assert_counts = async |what: &str, expected: &[(State, u64)]| {
         assert_eq!(fx.counts(QUEUE).await, expected.iter().copied().collect::<BTreeMap<_, _>>(), "{what}");
     };
-    let cancel = Action::Cancel { grace: secs(10) };
+    let cancel = Action::cancel(secs(10));
     let next = || NewJob { max_crashes: 1, ..unique("k", None) };
     fx.enqueue_all(vec![next(), unique("k", None), delayed(secs(10))]).await;
     assert_counts("an enqueue, one a duplicate", &[(Available, 1), (Scheduled, 1)]).await;
@@ -89,6 +89,8 @@ pub async fn a_queue_keeps_its_configuration(fx: &Fixture) {
             cancelled: keep(None, Some(1_000_000)),
         },
         fair: true,
+        max_waiting: Some(longhaul::MAX_WAITING),
+        on_full: longhaul::OnFull::DropNewest,
     };
     for queue in [QUEUE, "no-jobs-yet"] {
         fx.set_queue(queue, &first).await;

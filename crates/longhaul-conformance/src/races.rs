@@ -1,6 +1,9 @@
 //! Races: calls that meet at the same moment on several threads, many times over. Whoever wins, there is one
 //! winner, and what is read afterwards fits the answers.
 
+mod bounds;
+mod unique;
+
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
@@ -8,11 +11,19 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use longhaul::{
-    Action, Children, Claim, EnqueueStatus, Enqueued, Finish, JobId, LeaseStatus, Lookup, NewJob, Outcome,
-    Start, State, Swept,
+    Action, CancelReason, Children, Claim, EnqueueStatus, Enqueued, Finish, JobId, LeaseStatus, Lookup,
+    NewJob, Outcome, Start, State, Swept,
 };
 use tokio::sync::Barrier;
 
+pub use self::bounds::{
+    a_full_queue_that_drops_the_oldest_keeps_as_many_as_may_wait, no_more_jobs_wait_than_a_full_queue_lets,
+};
+pub use self::unique::{
+    a_replace_and_a_claim_have_one_winner, a_supersede_while_the_holder_ends_leaves_one_holder,
+    many_superseders_leave_one_holder, one_of_many_debounced_enqueuers_creates_the_job,
+    one_of_many_throttled_enqueuers_creates_the_job,
+};
 use crate::Fixture;
 use crate::fixture::{ok, within};
 use crate::jobs::{
@@ -241,7 +252,7 @@ pub async fn a_lease_that_expires_while_finishing_has_one_winner(fx: &Fixture) {
 
 /// Cancel while finishing.
 pub async fn a_cancel_while_finishing_is_not_lost(fx: &Fixture) {
-    let cancel = Action::Cancel { grace: HOUR };
+    let cancel = Action::cancel(HOUR);
     for _ in 0..ROUNDS {
         let again = fx.running().await.lease;
         let lease = again.clone();
@@ -273,7 +284,7 @@ pub async fn a_cancel_while_finishing_is_not_lost(fx: &Fixture) {
 pub async fn a_fence_while_finishing_has_one_winner(fx: &Fixture) {
     for _ in 0..ROUNDS {
         let lease = fx.running().await.lease;
-        fx.act(&lease.id, Action::Cancel { grace: secs(5) }).await;
+        fx.act(&lease.id, Action::cancel(secs(5))).await;
         fx.clock.advance(secs(6));
         let (end, one, other) = (lease.clone(), fx.clone(), fx.clone());
         let (status, swept) =
@@ -297,7 +308,7 @@ pub async fn two_sweepers_do_everything_once(fx: &Fixture) {
         let dead = fx.claim_many(20).await;
         let stubborn = fx.claim_many(5).await;
         for lease in &stubborn {
-            fx.act(&lease.id, Action::Cancel { grace: secs(10) }).await;
+            fx.act(&lease.id, Action::cancel(secs(10))).await;
         }
         fx.heartbeat_all(&worker("w1"), &stubborn, HOUR).await;
         fx.enqueue_all((0..15).map(|_| delayed(secs(20))).collect()).await;
@@ -308,16 +319,21 @@ pub async fn two_sweepers_do_everything_once(fx: &Fixture) {
             rescued: sum.rescued + swept.rescued,
             poisoned: sum.poisoned + swept.poisoned,
             fenced: sum.fenced + swept.fenced,
+            expired: sum.expired + swept.expired,
             pruned: sum.pruned + swept.pruned,
         });
-        assert_eq!(total, Swept { promoted: 15, rescued: 20, poisoned: 0, fenced: 5, pruned: 10 });
+        assert_eq!(total, Swept { promoted: 15, rescued: 20, fenced: 5, pruned: 10, ..Swept::default() });
         for lease in &dead {
             assert_eq!(fx.job(&lease.id).await.crashes, 1, "a crash is counted once");
         }
         let left = fx.claim(claim()).await;
         assert_eq!(left.len(), 35, "all that was promoted or rescued");
-        let ends =
-            left.iter().map(|claimed| finish(&claimed.lease, Outcome::Cancelled { reason: "done".into() }));
+        let ends = left.iter().map(|claimed| {
+            finish(
+                &claimed.lease,
+                Outcome::Cancelled { reason: "done".into(), cancel_reason: CancelReason::Asked },
+            )
+        });
         fx.finish_all(ends.collect()).await;
         // What these left behind is gone before the next round begins.
         fx.clock.advance(secs(25 * 3600));

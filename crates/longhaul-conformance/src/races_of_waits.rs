@@ -12,7 +12,7 @@ use crate::jobs::{LEASE, claim, completed, failed, finish, id, json, named, secs
 use crate::races::{CROWD, ROUNDS, both, meet};
 use crate::waits::waits;
 
-const CANCEL: Action = Action::Cancel { grace: LEASE };
+const CANCEL: Action = Action::Cancel { grace: LEASE, reason: longhaul::CancelReason::Asked };
 
 fn approval() -> WaitsFor {
     WaitsFor::Signal("approve".into())

@@ -47,7 +47,7 @@ pub async fn a_position_counts_the_available_jobs_ahead(fx: &Fixture) {
     assert_eq!(positions(&all).await, [None, Some(1), Some(2), Some(3), Some(1), None]);
     fx.end(&claimed.lease, completed()).await;
     assert_eq!(positions(&["first"]).await, [None]);
-    assert_eq!(fx.act(&id("a"), Action::Cancel { grace: secs(1) }).await, 1);
+    assert_eq!(fx.act(&id("a"), Action::cancel(secs(1))).await, 1);
     assert_eq!(positions(&all).await, [None, None, Some(1), Some(2), Some(1), None]);
 
     let many = (0..MAX_POSITION + 5).map(|n| NewJob { queue: "long".into(), ..named(&format!("{n}")) });
@@ -104,12 +104,12 @@ pub async fn pages_follow_each_other_without_gap_or_overlap(fx: &Fixture) {
     let seen = walk(fx, &JobFilter::default(), 3, async |page| {
         fx.enqueue(named(&format!("new-{page}"))).await;
         if page == 0 {
-            fx.act(&id("j8"), Action::Cancel { grace: secs(1) }).await;
+            fx.act(&id("j8"), Action::cancel(secs(1))).await;
             fx.act(&id("j8"), Action::Delete).await;
-            fx.act(&id("j5"), Action::Cancel { grace: secs(1) }).await;
+            fx.act(&id("j5"), Action::cancel(secs(1))).await;
         }
         if page == 1 {
-            fx.act(&id("j1"), Action::Cancel { grace: secs(1) }).await;
+            fx.act(&id("j1"), Action::cancel(secs(1))).await;
             fx.act(&id("j1"), Action::Delete).await;
         }
     })

@@ -139,7 +139,7 @@ pub async fn a_step_writes_no_event(fx: &Fixture) {
 pub async fn a_record_tells_of_a_requested_cancel(fx: &Fixture) {
     let claimed = fx.running().await;
     assert_eq!(fx.record(&claimed.lease, vec![chunk("1")]).await, LeaseStatus::Held);
-    fx.act(&claimed.lease.id, Action::Cancel { grace: LEASE }).await;
+    fx.act(&claimed.lease.id, Action::cancel(LEASE)).await;
     let before = fx.events(&claimed.lease.id).await.len();
     assert_eq!(fx.record(&claimed.lease, vec![chunk("2")]).await, LeaseStatus::CancelRequested);
     assert_eq!(fx.events(&claimed.lease.id).await.len(), before + 1, "and does what was asked");

@@ -57,7 +57,7 @@ pub async fn a_new_priority_moves_a_waiting_job_to_its_place(fx: &Fixture) {
     assert_eq!(fx.act(&id("parent"), to(20)).await, 1);
     assert_eq!(fx.job(&id("c")).await.position, Some(1));
     assert_eq!(fx.state(&id("later")).await, State::Scheduled, "its time stays");
-    fx.act(&id("child"), Action::Cancel { grace: LEASE }).await;
+    fx.act(&id("child"), Action::cancel(LEASE)).await;
     fx.clock.advance(secs(1));
     assert_eq!(fx.claim_ids().await, ["parent", "later", "c", "b", "a"].map(id));
     // All that fit, in one call.

@@ -92,7 +92,7 @@ pub async fn a_page_tells_how_many_jobs_it_looked_at(fx: &Fixture) {
 /// "An action keeps to the terms of its filter."
 pub async fn an_action_keeps_to_the_terms_of_its_filter(fx: &Fixture) {
     jobs(fx).await;
-    let cancel = Action::Cancel { grace: HOUR };
+    let cancel = Action::cancel(HOUR);
     assert_eq!(fx.act_on(&query("args.user.id:8"), cancel.clone(), 100).await, 0);
     assert_eq!(fx.act_on(&query("state:available args.user.id:7"), cancel.clone(), 100).await, 1);
     assert_eq!(fx.act_on(&query("-key:openai state:available"), cancel, 100).await, 2);

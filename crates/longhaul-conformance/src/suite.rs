@@ -187,6 +187,47 @@ macro_rules! sentences {
                 a_unique_key_is_free_once_its_job_completed_without_a_period
                 a_unique_key_with_a_period_outlives_completion_by_the_period
             }
+            unique_modes {
+                a_newcomer_takes_the_key_of_a_holder_in_a_state_that_it_does_not_name
+                a_job_whose_key_was_given_to_another_frees_nothing_when_it_ends
+                a_holder_that_has_ended_in_a_state_that_it_names_keeps_its_key
+                a_reject_creates_nothing_and_tells_the_holder
+                a_refused_job_leaves_its_idempotency_key_free
+                a_replace_gives_a_waiting_holder_its_args_and_its_time
+                a_replace_comes_too_late_for_a_holder_that_runs
+                a_debounced_job_waits_until_none_has_come_for_its_delay
+                a_debounced_job_waits_no_longer_than_its_longest_delay
+                a_debounce_moves_no_job_that_was_started_or_is_due
+                a_debounce_at_its_leading_edge_runs_the_first_at_once_and_joins_the_others
+                a_throttle_joins_for_its_period_whatever_becomes_of_its_job
+                a_supersede_cancels_a_waiting_holder_and_takes_its_key
+                a_supersede_asks_a_running_holder_to_stop
+                a_supersede_takes_the_key_from_a_finished_holder
+            }
+            max_waiting {
+                a_full_queue_refuses_a_job_and_the_others_of_the_call_are_created
+                a_full_queue_that_drops_the_oldest_cancels_it_for_the_new_job
+                a_full_queue_that_drops_the_newest_cancels_the_new_job_at_once
+                a_limit_key_bounds_its_waiting_jobs_in_all_queues
+                a_clash_that_creates_nothing_is_not_refused_by_a_full_queue
+                a_job_that_waits_for_its_children_passes_a_full_queue
+                follow_ups_and_jobs_that_wait_again_pass_a_full_queue
+            }
+            times {
+                a_sweep_cancels_a_job_that_was_not_started_before_its_expiry
+                a_job_past_its_expiry_or_its_deadline_is_not_claimed
+                a_job_that_was_started_does_not_expire
+                a_sweep_cancels_a_waiting_job_at_its_deadline
+                a_sweep_asks_a_running_job_to_stop_at_its_deadline
+                a_claim_tells_the_time_that_is_left_until_the_deadline
+                a_run_that_was_cut_off_at_its_deadline_says_so
+                a_cancelled_job_says_why
+                retrying_forgets_the_times_of_a_job_and_why_it_was_cancelled
+            }
+            settle {
+                a_run_that_settles_its_cost_moves_the_rates_of_its_keys_by_the_difference
+                a_run_that_settles_nothing_moves_no_rate
+            }
             idempotency {
                 a_repeated_idempotency_key_answers_the_first_job
                 an_idempotency_key_used_for_another_request_creates_nothing
@@ -421,6 +462,13 @@ macro_rules! races {
                 the_last_children_free_their_parent_once
                 a_child_that_joins_while_the_last_one_ends_is_waited_for_or_too_late
                 no_claim_that_begins_after_a_pause_takes_a_job_of_its_key
+                a_replace_and_a_claim_have_one_winner
+                a_supersede_while_the_holder_ends_leaves_one_holder
+                many_superseders_leave_one_holder
+                one_of_many_debounced_enqueuers_creates_the_job
+                one_of_many_throttled_enqueuers_creates_the_job
+                no_more_jobs_wait_than_a_full_queue_lets
+                a_full_queue_that_drops_the_oldest_keeps_as_many_as_may_wait
             }
             races_of_waits {
                 a_signal_while_the_run_begins_to_wait_is_not_lost

@@ -115,7 +115,7 @@ pub async fn a_job_that_crashed_too_often_fails_as_poison(fx: &Fixture) {
 /// "A rescued job asked to cancel is cancelled."
 pub async fn a_rescued_job_asked_to_cancel_is_cancelled(fx: &Fixture) {
     let claimed = fx.running_from(NewJob { max_crashes: 0, ..unique("k", None) }).await;
-    fx.act(&claimed.lease.id, Action::Cancel { grace: HOUR }).await;
+    fx.act(&claimed.lease.id, Action::cancel(HOUR)).await;
     fx.clock.advance(LEASE + secs(1));
     let swept = fx.sweep().await;
     assert_eq!((swept.rescued, swept.poisoned), (0, 0), "it is neither made available nor failed");
@@ -131,7 +131,7 @@ pub async fn a_rescued_job_asked_to_cancel_is_cancelled(fx: &Fixture) {
 /// "A sweep fences off a cancelled job after its grace."
 pub async fn a_sweep_fences_off_a_cancelled_job_after_its_grace(fx: &Fixture) {
     let claimed = fx.running().await;
-    fx.act(&claimed.lease.id, Action::Cancel { grace: secs(40) }).await;
+    fx.act(&claimed.lease.id, Action::cancel(secs(40))).await;
     for _ in 0..2 {
         fx.clock.advance(secs(20) - MILLISECOND);
         assert_eq!(fx.heartbeat(&claimed.lease).await, LeaseStatus::CancelRequested);
@@ -169,7 +169,7 @@ pub async fn a_sweep_does_no_more_than_its_limit(fx: &Fixture) {
     fx.claim_many(5).await;
     let stubborn = fx.claim_many(5).await;
     for lease in &stubborn {
-        fx.act(&lease.id, Action::Cancel { grace: secs(10) }).await;
+        fx.act(&lease.id, Action::cancel(secs(10))).await;
     }
     fx.heartbeat_all(&crate::jobs::worker("w1"), &stubborn, HOUR).await;
     fx.enqueue_all((0..5).map(|_| delayed(secs(10))).collect()).await;
@@ -189,7 +189,7 @@ pub async fn a_sweep_does_no_more_than_its_limit(fx: &Fixture) {
             break;
         }
     }
-    assert_eq!(total, Swept { promoted: 5, rescued: 5, poisoned: 0, fenced: 5, pruned: 5 });
+    assert_eq!(total, Swept { promoted: 5, rescued: 5, fenced: 5, pruned: 5, ..Swept::default() });
     let counts = BTreeMap::from([(State::Available, 10), (State::Cancelled, 5)]);
     assert_eq!(fx.counts(QUEUE).await, counts);
 }
@@ -202,7 +202,7 @@ pub async fn a_sweep_with_nothing_to_do_says_so(fx: &Fixture) {
     let keyed = fx.running_from(NewJob { id: Some(id("keyed")), ..unique("k", Some(secs(1))) }).await;
     fx.end(&keyed.lease, completed()).await;
     let running = fx.running().await;
-    fx.act(&running.lease.id, Action::Cancel { grace: HOUR }).await;
+    fx.act(&running.lease.id, Action::cancel(HOUR)).await;
     fx.enqueue_all(vec![delayed(HOUR), job()]).await;
     fx.heartbeat_all(&crate::jobs::worker("silent"), &[], LEASE).await;
     for _ in 0..3 {

@@ -20,7 +20,7 @@ fn cached(name: &str) -> NewJob {
 async fn assert_joins(fx: &Fixture, job: NewJob, holder: &JobId, when: &str) {
     let own = job.id.clone();
     let answer = fx.offer(job).await;
-    assert_eq!(answer, Enqueued { id: holder.clone(), status: EnqueueStatus::Duplicate }, "{when}");
+    assert_eq!(answer, Enqueued::new(holder.clone(), EnqueueStatus::Duplicate), "{when}");
     if let Some(own) = own {
         assert_eq!(fx.lookup(&own).await, Lookup::Unknown, "{when}: nothing was created");
     }
@@ -57,9 +57,9 @@ pub async fn the_same_unique_key_twice_in_one_call_is_one_job(fx: &Fixture) {
     assert_eq!(
         answers,
         [
-            Enqueued { id: id("a"), status: EnqueueStatus::Created },
-            Enqueued { id: id("x"), status: EnqueueStatus::Created },
-            Enqueued { id: id("a"), status: EnqueueStatus::Duplicate },
+            Enqueued::new(id("a"), EnqueueStatus::Created),
+            Enqueued::new(id("x"), EnqueueStatus::Created),
+            Enqueued::new(id("a"), EnqueueStatus::Duplicate),
         ]
     );
     assert_eq!(fx.lookup(&id("b")).await, Lookup::Unknown);
@@ -81,18 +81,18 @@ pub async fn a_unique_key_is_free_once_its_job_has_failed(fx: &Fixture) {
 /// "A unique key is free once its job was cancelled."
 pub async fn a_unique_key_is_free_once_its_job_was_cancelled(fx: &Fixture) {
     let waiting = fx.enqueue(cached("waiting")).await;
-    assert_eq!(fx.act(&waiting, Action::Cancel { grace: secs(10) }).await, 1);
+    assert_eq!(fx.act(&waiting, Action::cancel(secs(10))).await, 1);
 
     let by_itself = fx.running_from(cached("by-itself")).await;
     fx.end(&by_itself.lease, cancelled()).await;
 
     let asked = fx.running_from(cached("asked")).await;
-    assert_eq!(fx.act(&asked.lease.id, Action::Cancel { grace: secs(10) }).await, 1);
+    assert_eq!(fx.act(&asked.lease.id, Action::cancel(secs(10))).await, 1);
     assert_joins(fx, keyed("x"), &id("asked"), "a request to stop is not yet the end").await;
     fx.finish(&asked.lease, retry(secs(1))).await;
 
     let fenced = fx.running_from(cached("fenced")).await;
-    fx.act(&fenced.lease.id, Action::Cancel { grace: secs(10) }).await;
+    fx.act(&fenced.lease.id, Action::cancel(secs(10))).await;
     fx.clock.advance(secs(11));
     assert_eq!(fx.sweep().await.fenced, 1);
 
@@ -132,7 +132,7 @@ pub async fn a_unique_key_with_a_period_outlives_completion_by_the_period(fx: &F
     assert_eq!(fx.state(&id("a")).await, State::Completed, "the first job's history is kept apart");
 
     // A period longer than the wait of any other test, and a second kind that shares the key.
-    let long = Unique { key: "long".into(), period: Some(HOUR), on_clash: OnClash::Join };
+    let long = Unique { period: Some(HOUR), ..Unique::new("long") };
     let long = NewJob { id: Some(id("l")), queue: "long".into(), unique: Some(long), ..keyed("l") };
     fx.enqueue(long).await;
     let queues = vec![slots("long", 1)];
@@ -170,6 +170,6 @@ pub async fn a_refresh_takes_the_key_from_a_finished_holder(fx: &Fixture) {
 }
 
 fn refresh(name: &str) -> NewJob {
-    let unique = Unique { key: "k".into(), period: Some(HOUR), on_clash: OnClash::Refresh };
+    let unique = Unique { period: Some(HOUR), on_clash: OnClash::Refresh, ..Unique::new("k") };
     NewJob { unique: Some(unique), ..crate::jobs::named(name) }
 }

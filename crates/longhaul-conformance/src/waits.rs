@@ -16,7 +16,7 @@ use crate::jobs::{
     unique,
 };
 
-const CANCEL: Action = Action::Cancel { grace: LEASE };
+const CANCEL: Action = Action::cancel(LEASE);
 
 /// A run that waits.
 pub(crate) fn waits(on: WaitsFor, timeout: Option<Duration>) -> Outcome {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use longhaul::lifecycle::{self, Next, Run, Token, Transition};
 use longhaul::{
-    Action, AttemptError, Claim, Dependency, ErrorKind, JobId, JobRecord, Lease, LeaseStatus, Lookup, NewJob,
-    Outcome, Start, State, WaitsFor,
+    Action, AttemptError, CancelReason, Claim, Deadline, Dependency, ErrorKind, JobId, JobRecord, KeyConfig,
+    Lease, LeaseStatus, Lookup, NewJob, OnClash, OnFull, Outcome, Start, State, Unique, WaitsFor,
 };
 
 use crate::Fixture;
@@ -67,13 +67,21 @@ impl Walker<'_> {
     /// Brings the job to where a row begins.
     async fn arrive(&mut self, row: Transition) {
         let max_crashes = if row.by.ends_with("too many crashes") { 0 } else { 5 };
-        let new = NewJob { max_crashes, ..self.job() };
+        let mut new = NewJob { max_crashes, ..self.job() };
+        match row.by {
+            "sweep after its expiry" => new.expires_in = Some(GRACE),
+            "sweep after its deadline" => new.deadline = Some(Deadline::In(GRACE)),
+            "superseded" | "replaced by one that is due" | "replaced by one with a delay" => {
+                new.unique = Some(Unique::new(self.id.as_str()));
+            }
+            _ => {}
+        }
         let Some(from) = row.from else { return };
         match from {
             State::Scheduled => {
                 self.fx.enqueue(NewJob { start: Start::After(MINUTE), ..new }).await;
             }
-            State::Blocked => self.block(row.by).await,
+            State::Blocked => self.block(row.by, new).await,
             // Its claim is in the hands of the event, which drops it.
             State::Running if row.by.starts_with("claim taken back") => {
                 self.fx.enqueue(new).await;
@@ -100,7 +108,7 @@ impl Walker<'_> {
     }
 
     /// Blocks the job for the thing that an event ends.
-    async fn block(&mut self, by: &str) {
+    async fn block(&mut self, by: &str, new: NewJob) {
         let on = match by {
             "the last dependency ends" | "a dependency fails" => {
                 return self.enqueue_with_a_dependency(Start::Now).await;
@@ -112,7 +120,7 @@ impl Walker<'_> {
                 WaitsFor::Signal("approve".into())
             }
             "retry while it waits for a person" => WaitsFor::Person,
-            _ => return self.enqueue_with_a_child().await,
+            _ => return self.enqueue_with_a_child(new).await,
         };
         self.fx.enqueue(self.job()).await;
         self.claim().await;
@@ -123,13 +131,13 @@ impl Walker<'_> {
     async fn happens(&mut self, by: &str) {
         if let Some(outcome) = outcome(by) {
             if by.ends_with("after cancel") {
-                self.outside(Action::Cancel { grace: GRACE }).await;
+                self.outside(Action::cancel(GRACE)).await;
             }
             if by.starts_with("finish: waits for children") {
                 self.fx.offer(self.child_job()).await;
             }
             if by.ends_with("when all have ended") {
-                self.fx.act(&self.child(), Action::Cancel { grace: GRACE }).await;
+                self.fx.act(&self.child(), Action::cancel(GRACE)).await;
             }
             if by.ends_with("when it has come") {
                 self.signal().await;
@@ -139,7 +147,20 @@ impl Walker<'_> {
         match by {
             "enqueue" => self.enqueue(Start::Now).await,
             "enqueue with a delay" => self.enqueue(Start::After(MINUTE)).await,
-            "enqueue to start after its children" => self.enqueue_with_a_child().await,
+            "enqueue to start after its children" => self.enqueue_with_a_child(self.job()).await,
+            "enqueue, dropped as the newest" => {
+                self.bound(OnFull::DropNewest).await;
+                self.fx.enqueue(self.other()).await;
+                self.enqueue(Start::Now).await;
+            }
+            "dropped as the oldest" => {
+                self.bound(OnFull::DropOldest).await;
+                self.fx.enqueue(self.other()).await;
+            }
+            "superseded" => self.meet(OnClash::Supersede, Start::Now).await,
+            "replaced by one that is due" => self.meet(OnClash::Replace, Start::Now).await,
+            "replaced by one with a delay" => self.meet(OnClash::Replace, Start::After(MINUTE)).await,
+            "sweep after its expiry" | "sweep after its deadline" => self.sweep_after(GRACE).await,
             "enqueue to start after no children" => self.enqueue(Start::AfterChildren).await,
             "enqueue with dependencies" => self.enqueue_with_a_dependency(Start::Now).await,
             "enqueue when a dependency has failed" => self.enqueue_after(failed()).await,
@@ -157,7 +178,7 @@ impl Walker<'_> {
             "retry from a step" => self.outside(Action::RetryFrom { step: "ocr".into(), args: None }).await,
             "the last child ends" => {
                 // It is not there where the event is tried on a job without children.
-                self.fx.act(&self.child(), Action::Cancel { grace: GRACE }).await;
+                self.fx.act(&self.child(), Action::cancel(GRACE)).await;
             }
             "claim" => self.claim().await,
             "claim when due" => {
@@ -166,10 +187,10 @@ impl Walker<'_> {
             }
             "claim taken back" => self.release_and_drop_a_claim().await,
             "claim taken back after cancel" => {
-                self.outside(Action::Cancel { grace: GRACE }).await;
+                self.outside(Action::cancel(GRACE)).await;
                 self.finish(Outcome::Released).await;
             }
-            "cancel" => self.outside(Action::Cancel { grace: GRACE }).await,
+            "cancel" => self.outside(Action::cancel(GRACE)).await,
             "retry" | "retry while it waits for a person" => self.outside(Action::Retry).await,
             "delete" => self.outside(Action::Delete).await,
             "sweep when due" => self.sweep_after(MINUTE).await,
@@ -177,11 +198,11 @@ impl Walker<'_> {
                 self.sweep_after(LEASE + GRACE).await;
             }
             "sweep after the lease and cancel" => {
-                self.outside(Action::Cancel { grace: HOUR }).await;
+                self.outside(Action::cancel(HOUR)).await;
                 self.sweep_after(LEASE + GRACE).await;
             }
             "sweep after cancel and its grace" => {
-                self.outside(Action::Cancel { grace: GRACE }).await;
+                self.outside(Action::cancel(GRACE)).await;
                 self.sweep_after(GRACE).await;
             }
             "sweep after its retention" => self.sweep_after(LONG).await,
@@ -194,6 +215,7 @@ impl Walker<'_> {
         let Some(next) = self.next(by, before) else { return };
         let after = self.record().await.unwrap_or_else(|| panic!("{by}: the job is there"));
         let added = after.errors.get(before.errors.len());
+        assert_eq!(after.cancel_reason, next.cancel_reason, "{by}");
         let seen = (after.state, after.run_at, after.attempt, after.crashes, after.interruptions, added);
         let said =
             (next.state, next.run_at, next.attempt, next.crashes, next.interruptions, next.error.as_ref());
@@ -208,12 +230,14 @@ impl Walker<'_> {
 
     /// The job after the event, by the rules; `None` where the event is not the end of its run.
     fn next(&self, by: &str, before: &JobRecord) -> Option<Next> {
+        let cancel_requested = by.contains("cancel") && by != "cancel" && by != "finish: cancelled";
         let run = Run {
             attempt: before.attempt,
             crashes: before.crashes,
             max_crashes: before.max_crashes,
             interruptions: before.interruptions,
-            cancel_requested: by.contains("cancel") && by != "cancel" && by != "finish: cancelled",
+            cancel_requested,
+            cancel_reason: cancel_requested.then_some(CancelReason::Asked),
             run_at: before.run_at,
         };
         let now = self.fx.now();
@@ -234,8 +258,8 @@ impl Walker<'_> {
     }
 
     /// The child is of a queue from which nobody claims.
-    async fn enqueue_with_a_child(&self) {
-        let closing = NewJob { start: Start::AfterChildren, ..self.job() };
+    async fn enqueue_with_a_child(&self, new: NewJob) {
+        let closing = NewJob { start: Start::AfterChildren, ..new };
         self.fx.enqueue_all(vec![closing, self.child_job()]).await;
     }
 
@@ -277,6 +301,27 @@ impl Walker<'_> {
         if let Some(lease) = &self.lease {
             self.fx.record(lease, vec![step("ocr", "1")]).await;
         }
+    }
+
+    /// Another job with the limit key of this one, in a queue from which nobody claims.
+    fn other(&self) -> NewJob {
+        NewJob { id: Some(self.other_id()), queue: "others".into(), ..self.job() }
+    }
+
+    fn other_id(&self) -> JobId {
+        JobId::from_store(format!("{}.other", self.id))
+    }
+
+    /// Has another job meet this one's unique key.
+    async fn meet(&self, on_clash: OnClash, start: Start) {
+        let unique = Some(Unique { on_clash, ..Unique::new(self.id.as_str()) });
+        self.fx.offer(NewJob { unique, start, ..self.other() }).await;
+    }
+
+    /// Lets one job of this one's limit key wait.
+    async fn bound(&self, on_full: OnFull) {
+        let config = KeyConfig { max_waiting: Some(1), on_full, ..KeyConfig::default() };
+        ok("configure a key", self.fx.store.set_key(self.id.as_str(), Some(&config)).await);
     }
 
     fn child(&self) -> JobId {
@@ -321,9 +366,9 @@ impl Walker<'_> {
 
     /// Takes the job out of the next one's way.
     async fn leave(&self) {
-        self.outside(Action::Cancel { grace: Duration::ZERO }).await;
-        for other in [self.child(), self.dependency()] {
-            self.fx.act(&other, Action::Cancel { grace: Duration::ZERO }).await;
+        self.outside(Action::cancel(Duration::ZERO)).await;
+        for other in [self.child(), self.dependency(), self.other_id()] {
+            self.fx.act(&other, Action::cancel(Duration::ZERO)).await;
         }
         self.sweep_after(GRACE).await;
         self.outside(Action::Delete).await;

@@ -72,7 +72,7 @@ impl WriteTx<'_> {
                     self.rows("set a priority", sql, &[&target.seq, &values.1, &values.0, &rank]).await?;
                     true
                 }
-                Deed::AskToStop(grace) => {
+                Deed::AskToStop(grace, _) => {
                     let earlier = target.cancel_by.map(Timestamp);
                     let by = lifecycle::cancel_by(earlier, grace, self.time.latest);
                     if let Some(by) = by {
@@ -81,7 +81,7 @@ impl WriteTx<'_> {
                     }
                     by.is_some()
                 }
-                Deed::Cancel => self.cancel_waiting(id, &target).await?,
+                Deed::Cancel(_) => self.cancel_waiting(id, &target).await?,
                 Deed::StartAnew => {
                     let args = if let Action::RetryWith { args } = action { Some(args) } else { None };
                     self.start_anew(id, &target, args).await?

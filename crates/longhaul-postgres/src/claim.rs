@@ -233,6 +233,7 @@ pub(crate) fn read_next(row: &Row) -> Next {
             max_attempts: small(row.get(6)),
             policy: policy(row, [7, 8, 17])?,
             created_at: Timestamp(row.get(9)),
+            deadline_in: None,
             labels: parsed(row, 10, "labels")?.unwrap_or_default(),
             steps: Default::default(),
         })

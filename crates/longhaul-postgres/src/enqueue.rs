@@ -46,7 +46,7 @@ impl WriteTx<'_> {
         let mut created = self.insert(rows).await?;
         // The second of two jobs of one id finds it taken.
         let answer = |id: JobId| match created.remove(id.as_str()) {
-            Some(_) => Enqueued { id, status: EnqueueStatus::Created },
+            Some(_) => Enqueued::new(id, EnqueueStatus::Created),
             None => duplicate(id),
         };
         Ok(ids.into_iter().map(answer).collect())
@@ -100,7 +100,7 @@ pub(crate) async fn enqueue_simple(
         effects.noted = noted.collect();
     }
     drop(rows);
-    let created = |id| Enqueued { id, status: EnqueueStatus::Created };
+    let created = |id| Enqueued::new(id, EnqueueStatus::Created);
     Ok((ids.into_iter().map(|ids| ids.into_iter().map(created).collect()).collect(), effects))
 }
 

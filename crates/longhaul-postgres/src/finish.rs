@@ -1,6 +1,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use longhaul::lifecycle::unique::Hold;
 use longhaul::lifecycle::{self, Next, Token};
 use longhaul::{
     AttemptError, Change, Finish, JobId, Json, KEPT_ERRORS, Lease, LeaseStatus, NewJob, Outcome, Result,
@@ -113,7 +114,7 @@ impl WriteTx<'_> {
     }
 
     async fn finish_one(&mut self, finish: &Finish) -> Result<LeaseStatus> {
-        let Finish { lease, outcome, entries, follow_ups } = finish;
+        let Finish { lease, outcome, entries, follow_ups, .. } = finish;
         let Some(mut run) = self.find_lease(lease).await? else { return self.repeated(lease).await };
         if !entries.is_empty() {
             self.append(&mut run, entries).await?;
@@ -176,7 +177,8 @@ impl WriteTx<'_> {
     ) -> Result<()> {
         self.gives_back(&run);
         let period = run.unique_period.map(|millis| Duration::from_millis(unsigned(millis)));
-        let kept_from = lifecycle::key_until(State::Completed, period, self.now).unwrap_or(self.now).0;
+        let hold = Hold { period, ..Hold::default() };
+        let kept_from = hold.kept_from(State::Completed, self.now).0;
         let sql = include_str!("sql/complete_job.sql");
         self.rows("complete", sql, &[&run.seq, &self.now.0, &output.as_str(), &kept_from]).await?;
         match (&run.unique_key, run.unique_period) {

@@ -180,6 +180,7 @@ fn read_claimed(row: &Row, lease: Lease, version: i64) -> Result<Claimed, Unread
         max_attempts: small(row.get(7)),
         policy: policy(row, [8, 9, 15])?,
         created_at: Timestamp(row.get(10)),
+        deadline_in: None,
         labels: parsed(row, 11, "labels")?.unwrap_or_default(),
         steps,
     })

@@ -185,12 +185,12 @@ impl<'j> Creation<'j> {
         let mut used = self.promises.clone();
         let mut is_refused = false;
         let answer = |(job, id): (&'j NewJob, &'j JobId)| {
-            let mut answer = Enqueued { id: id.clone(), status: EnqueueStatus::NotCreated };
+            let mut answer = Enqueued::new(id.clone(), EnqueueStatus::NotCreated);
             if let Some(key) = &job.idempotency {
                 let (holder, digest) =
                     used.entry(&key.key).or_insert_with(|| (id.clone(), key.fingerprint.as_str()));
                 if *digest != key.fingerprint {
-                    answer = Enqueued { id: holder.clone(), status: EnqueueStatus::KeyReused };
+                    answer = Enqueued::new(holder.clone(), EnqueueStatus::KeyReused);
                     is_refused = true;
                 }
             }
@@ -218,7 +218,7 @@ impl<'j> Creation<'j> {
                 true => EnqueueStatus::Duplicate,
                 false => EnqueueStatus::KeyReused,
             };
-            self.answers.push(Enqueued { id: first.clone(), status });
+            self.answers.push(Enqueued::new(first.clone(), status));
             return;
         }
         let answer = match self.stands_for(job, id) {
@@ -236,7 +236,7 @@ impl<'j> Creation<'j> {
                     self.closing.insert(id.as_str());
                 }
                 self.unwritten.push((number, holder));
-                Enqueued { id: id.clone(), status: EnqueueStatus::Created }
+                Enqueued::new(id.clone(), EnqueueStatus::Created)
             }
         };
         if let Some(key) = &job.idempotency {
@@ -256,7 +256,7 @@ impl<'j> Creation<'j> {
         let (holder, state) = self.holders.get(&*unique.key)?;
         match unique.on_clash {
             OnClash::Refresh if state.is_finished() => None,
-            OnClash::Join | OnClash::Refresh => Some(holder.clone()),
+            _ => Some(holder.clone()),
         }
     }
 

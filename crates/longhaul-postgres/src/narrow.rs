@@ -111,7 +111,7 @@ fn is_about_data(error: &Error) -> bool {
 /// Ends a run whose outcome or entries cannot be kept, with a reason that a person understands.
 fn unkept(lease: &Lease, error: &Error) -> Finish {
     let (entries, follow_ups) = (Vec::new(), Vec::new());
-    Finish { lease: lease.clone(), outcome: admit::refused(error), entries, follow_ups }
+    Finish { lease: lease.clone(), outcome: admit::refused(error), entries, follow_ups, cost: None }
 }
 
 fn statuses_of(answer: Answer) -> Vec<LeaseStatus> {

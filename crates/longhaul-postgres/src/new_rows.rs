@@ -160,5 +160,5 @@ pub(crate) fn id_of(job: &NewJob) -> JobId {
 }
 
 pub(crate) fn duplicate(id: JobId) -> Enqueued {
-    Enqueued { id, status: EnqueueStatus::Duplicate }
+    Enqueued::new(id, EnqueueStatus::Duplicate)
 }

@@ -39,6 +39,7 @@ impl Run {
             max_crashes: self.max_crashes,
             interruptions: self.interruptions,
             cancel_requested: self.cancel_by.is_some(),
+            cancel_reason: None,
             run_at: Timestamp(self.run_at),
         }
     }

@@ -42,7 +42,7 @@ async fn act_on(
     candidates: &[Row],
 ) -> Result<[u64; 4]> {
     let (script, word, value) = match action {
-        Action::Cancel { grace } => (&scripts::ACT, "cancel", bounded(*grace).to_string()),
+        Action::Cancel { grace, .. } => (&scripts::ACT, "cancel", bounded(*grace).to_string()),
         Action::Retry => (&scripts::ACT, "retry", String::new()),
         Action::RetryWith { args } => (&scripts::ACT_WITH_DATA, "retry_with", args.as_str().to_owned()),
         // The scripts know no steps to begin from yet.

@@ -249,6 +249,7 @@ fn claimed(lease: &Lease, job: &[Value]) -> Result<Claimed, &'static str> {
         max_attempts: data.max_attempts,
         policy: data.policy,
         created_at: fields.created_at,
+        deadline_in: None,
         labels: data.labels,
         steps: steps(&job[3]).ok_or("steps")?,
     })

@@ -58,8 +58,8 @@ fn enqueued(id: JobId, is_ours: bool, answer: &Value) -> Option<Enqueued> {
         answer if is_ours && text(answer)? == id.as_str() => EnqueueStatus::Created,
         answer => {
             let id = JobId::from_store(text(answer)?.to_owned());
-            return Some(Enqueued { id, status: EnqueueStatus::Duplicate });
+            return Some(Enqueued::new(id, EnqueueStatus::Duplicate));
         }
     };
-    Some(Enqueued { id, status })
+    Some(Enqueued::new(id, status))
 }

@@ -97,7 +97,7 @@ fn pack_start(may_exist: MayExist, job: &NewJob) -> Vec<u8> {
         keys.text_or_none(unique.map(|unique| unique.key.as_str()));
         match unique.map(|unique| unique.on_clash) {
             Some(OnClash::Refresh) => keys.yes(),
-            Some(OnClash::Join) | None => keys.none(),
+            _ => keys.none(),
         };
         keys.text_or_none(job.parent.as_ref().map(JobId::as_str));
         start.extend_from_slice(&keys.done());
@@ -330,12 +330,15 @@ pub(crate) fn record(id: JobId, fields: &Fields<'_>, data: Data, beside: Beside)
         output,
         errors: beside.errors,
         cancel_requested: fields.is_to_stop,
+        cancel_reason: None,
         worker: fields.worker.map(str::to_owned),
         position: None,
         created_at: fields.created_at,
         run_at: fields.run_at,
         started_at: fields.started_at,
         finished_at: fields.finished_at,
+        expires_at: None,
+        deadline: None,
         last_event: fields.last_event,
         limit_keys: split_keys(fields.limit_keys),
         parent: fields.parent.map(|parent| JobId::from_store(parent.to_owned())),

@@ -64,6 +64,7 @@ pub(crate) async fn fail(driver: &Driver, lease: &Lease, reason: &str) -> Result
         outcome: Outcome::Failed { error },
         entries: Vec::new(),
         follow_ups: Vec::new(),
+        cost: None,
     };
     let status = end(driver, &[finish]).await?;
     Ok(status.map_or(LeaseStatus::Lost, |status| status[0]))
@@ -158,7 +159,7 @@ fn pack_finish(finish: &Finish, notes: Notes) -> Vec<u8> {
         Outcome::Completed { output } => ("completed", output.as_str().to_owned(), Duration::ZERO),
         Outcome::Retry { error, delay } => ("retry", error_tail(error), *delay),
         Outcome::Failed { error } => ("failed", error_tail(error), Duration::ZERO),
-        Outcome::Cancelled { reason } => {
+        Outcome::Cancelled { reason, .. } => {
             let error = AttemptError::new(ErrorKind::Cancelled, reason.as_str());
             ("cancelled", error_tail(&error), Duration::ZERO)
         }

@@ -15,6 +15,7 @@
 //!   and deletions go on in them, everything else is answered with `store_full`, and goes on by itself once there is room.
 //! - **Your data beside the jobs.** [`SqliteStore::transact`] runs your writes and your enqueues in one transaction.
 
+mod beside;
 mod error;
 mod filter;
 mod lease_clock;

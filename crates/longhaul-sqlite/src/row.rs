@@ -4,15 +4,18 @@
 //! for a default, so that it concerns its own job only.
 
 use std::fmt::Display;
+use std::str::FromStr;
 use std::time::Duration;
 
 use longhaul::{
-    Children, JobId, JobRecord, Json, Payloads, Policy, SHORT_PAYLOAD_BYTES, State, Timestamp, split_keys,
+    CancelReason, Children, JobId, JobRecord, Json, Payloads, Policy, SHORT_PAYLOAD_BYTES, State, Timestamp,
+    WaitsFor, split_keys,
 };
 use rusqlite::Row;
 use rusqlite::types::{FromSql, ValueRef};
 use serde::de::DeserializeOwned;
 
+use crate::beside::Beside;
 use crate::limit_key::natural_rank;
 
 /// The columns that [`job_record`] reads, in its order.
@@ -28,7 +31,9 @@ pub(crate) fn job_columns(args: Payloads, output: Payloads) -> String {
         "id, kind, version, queue, {args}, state, priority, attempt, max_attempts, crashes, max_crashes, interruptions, \
          policy, timeout, backoff, progress, {output}, errors, cancel_by, worker, created_at, run_at, started_at, finished_at, \
          last_event, parent, labels, seq, state_event, state_at, rank, limit_key, children_total, children_completed, \
-         children_failed, children_cancelled, log_gap",
+         children_failed, children_cancelled, log_gap, cancel_reason, policy AS beside, \
+         iif(state = 'blocked', (SELECT waits_for FROM waits WHERE job = seq), NULL), \
+         iif(state = 'blocked', (SELECT wakes_at FROM waits WHERE job = seq), NULL)",
         args = column("args", args),
         output = column("output", output),
     )
@@ -68,21 +73,24 @@ pub(crate) fn job_record(row: &Row<'_>) -> rusqlite::Result<(JobRecord, RowFacts
         output_bytes: columns.next::<Option<i64>>().map(unsigned),
         errors: columns.parsed().unwrap_or_default(),
         cancel_requested: columns.next::<Option<i64>>().is_some(),
+        cancel_reason: None,
         worker: columns.next(),
         position: None,
         created_at: columns.time(),
         run_at: columns.time(),
-        started_at: columns.next::<Option<i64>>().map(Timestamp),
-        finished_at: columns.next::<Option<i64>>().map(Timestamp),
+        started_at: columns.optional_time(),
+        finished_at: columns.optional_time(),
+        depends_on: Vec::new(),
+        waits_for: None,
+        wakes_at: None,
+        forked_from: None,
+        expires_at: None,
+        deadline: None,
         last_event: unsigned(columns.next()),
         parent: columns.next::<Option<String>>().map(JobId::from_store),
         labels: columns.parsed().unwrap_or_default(),
         limit_keys: Vec::new(),
         children: None,
-        depends_on: Vec::new(),
-        waits_for: None,
-        wakes_at: None,
-        forked_from: None,
     };
     let facts = RowFacts {
         seq: columns.next(),
@@ -94,7 +102,15 @@ pub(crate) fn job_record(row: &Row<'_>) -> rusqlite::Result<(JobRecord, RowFacts
     let keys: Option<String> = columns.next();
     let limit_keys = split_keys(keys.as_deref());
     let record = JobRecord { limit_keys, children: columns.children(), ..record };
-    Ok((record, RowFacts { log_gap: unsigned(columns.next()), ..facts }))
+    let facts = RowFacts { log_gap: unsigned(columns.next()), ..facts };
+    // The reason outlives a completion and a retry in the row. An earlier release notes none.
+    let is_told = record.cancel_requested || record.state == State::Cancelled;
+    let cancel_reason = columns.word().filter(|_| is_told).or(is_told.then(CancelReason::default));
+    let Beside { expires_at, deadline, depends_on, forked_from, .. } = columns.parsed().unwrap_or_default();
+    let (waits_for, wakes_at) = (columns.word(), columns.optional_time());
+    let waits_for = waits_for.or((record.state == State::Blocked).then_some(WaitsFor::Children));
+    let record = JobRecord { cancel_reason, expires_at, deadline, waits_for, wakes_at, ..record };
+    Ok((JobRecord { depends_on, forked_from, ..record }, facts))
 }
 
 /// The columns of a row, one after the other.
@@ -132,6 +148,10 @@ impl<'r, 's> Columns<'r, 's> {
 
     pub(crate) fn time(&mut self) -> Timestamp {
         Timestamp(self.next())
+    }
+
+    pub(crate) fn optional_time(&mut self) -> Option<Timestamp> {
+        self.next::<Option<i64>>().map(Timestamp)
     }
 
     /// A job's policy, of the columns `policy`, `timeout` and `backoff`: the last two are all that a release before
@@ -183,6 +203,13 @@ impl<'r, 's> Columns<'r, 's> {
             self.note::<()>(column, &error);
             State::Blocked
         })
+    }
+
+    /// A column that holds one of some words; none where it is null or cannot be read.
+    pub(crate) fn word<T: FromStr<Err = String>>(&mut self) -> Option<T> {
+        let word: Option<String> = self.next();
+        let column = self.column - 1;
+        word?.parse().inspect_err(|error: &String| self.note(column, error)).ok()
     }
 
     /// A closing job's children; null in all other jobs.

@@ -10,8 +10,8 @@ use std::future::Future;
 
 use crate::model::{
     Action, AttemptError, Claim, Condition, Entry, ErrorKind, Finish, JobFilter, JobId, Json, KeyConfig,
-    LeaseStatus, MAX_ARGS_BYTES, NewJob, Outcome, Progress, Record, SIGNAL_PREFIX, Sample, WaitsFor,
-    WorkerInfo, check_key_name, check_name,
+    LeaseStatus, MAX_ARGS_BYTES, MAX_UNITS, NewJob, Outcome, Progress, QueueConfig, Record, SIGNAL_PREFIX,
+    Sample, WaitsFor, WorkerInfo, check_key_name, check_name,
 };
 use crate::store::{Error, Result, Store};
 
@@ -111,6 +111,7 @@ pub fn worker(mut worker: WorkerInfo) -> WorkerInfo {
 #[must_use]
 pub fn finishes(mut finishes: Vec<Finish>) -> Vec<Finish> {
     for finish in &mut finishes {
+        finish.cost = finish.cost.map(|cost| cost.min(MAX_UNITS));
         let mut refusal = entries(&mut finish.entries).err();
         if refusal.is_none() {
             refusal = outcome(&mut finish.outcome, &mut finish.follow_ups).err();
@@ -146,7 +147,7 @@ fn outcome(outcome: &mut Outcome, follow_ups: &mut [NewJob]) -> Result<()> {
         Outcome::Retry { error, .. } | Outcome::Failed { error } => {
             clean(&mut error.message, MAX_ERROR_BYTES)
         }
-        Outcome::Cancelled { reason } => clean(reason, MAX_ERROR_BYTES),
+        Outcome::Cancelled { reason, .. } => clean(reason, MAX_ERROR_BYTES),
         Outcome::Waits { on, error, .. } => {
             if let Some(error) = error {
                 clean(&mut error.message, MAX_ERROR_BYTES);
@@ -298,7 +299,8 @@ pub fn records(records: Vec<Record>) -> Admitted {
             }
             Err(error) => {
                 let (lease, entries) = (record.lease, record.entries);
-                let end = Finish { lease, outcome: refused(&error), entries, follow_ups: Vec::new() };
+                let outcome = refused(&error);
+                let end = Finish { lease, outcome, entries, follow_ups: Vec::new(), cost: None };
                 admitted.refused.push((place, end));
             }
         }
@@ -339,6 +341,15 @@ where
 /// [`Error::Invalid`] where no queue can have it.
 pub fn queue(name: &str) -> Result<()> {
     check_name("queue", name)
+}
+
+/// Checks the name of a queue, and the configuration that it is given.
+///
+/// # Errors
+/// [`Error::Invalid`] where no queue can have the name, and with the field that breaks its bound.
+pub fn queue_config(name: &str, config: &QueueConfig) -> Result<()> {
+    queue(name)?;
+    config.validate()
 }
 
 /// Checks the name of a limit key, or of a prefix with its `*`, and the limits that it is given.
@@ -479,7 +490,13 @@ mod tests {
 
     #[test]
     fn a_run_whose_output_cannot_be_kept_ends_as_failed_with_the_reason() {
-        let end = |outcome, entries, follow_ups| Finish { lease: lease(), outcome, entries, follow_ups };
+        let end = |outcome, entries, follow_ups| Finish {
+            lease: lease(),
+            outcome,
+            entries,
+            follow_ups,
+            cost: None,
+        };
         let completed = |output| Outcome::Completed { output };
         let step = Entry::Step { name: "a\0b".into(), output: Json::null(), took: Duration::ZERO };
         let chunk = Entry::Chunk { data: text(&"x".repeat(MAX_CHUNK_BYTES)) };

@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
 use crate::handle::{CANCEL_GRACE, Longhaul};
-use crate::model::{Action, Enqueued, JobFilter, JobId, JobRecord, NewJob, Page, State};
+use crate::model::{Action, CancelReason, Enqueued, JobFilter, JobId, JobRecord, NewJob, Page, State};
 use crate::store::{Error, Result};
 
 /// The most children of a batch that are read, or cancelled, in one call to the store.
@@ -90,8 +90,8 @@ impl Longhaul {
                 if !ids.is_empty() {
                     let most = ids.len();
                     let these = JobFilter { ids, ..JobFilter::default() };
-                    done +=
-                        self.store().act(&these, Action::Cancel { grace: CANCEL_GRACE }, most).await?.done;
+                    let cancel = Action::Cancel { grace: CANCEL_GRACE, reason: CancelReason::Parent };
+                    done += self.store().act(&these, cancel, most).await?.done;
                 }
                 cursor = page.next;
                 if cursor.is_none() {

@@ -9,8 +9,8 @@ use crate::backoff::Backoff;
 use crate::clock::Stopwatch;
 use crate::job::Job;
 use crate::model::{
-    Action, Cost, Dependency, EnqueueStatus, Enqueued, Event, JobFilter, JobId, JobRecord, Lookup, NewJob,
-    OnExhausted, Policy, Start, Unique,
+    Action, Cost, Deadline, Dependency, EnqueueStatus, Enqueued, Event, JobFilter, JobId, JobRecord, Lookup,
+    NewJob, OnExhausted, Policy, Start, Unique,
 };
 use crate::schedule::Schedules;
 use crate::stats::Recorder;
@@ -138,7 +138,7 @@ impl Longhaul {
     /// # Errors
     /// A store's fault.
     pub async fn cancel(&self, id: &JobId) -> Result<Done> {
-        let done = self.act_on(id, Action::Cancel { grace: CANCEL_GRACE }).await?;
+        let done = self.act_on(id, Action::cancel(CANCEL_GRACE)).await?;
         let record = self.get(id).await?.found();
         if record.is_some_and(|record| record.children.is_some()) && self.cancel_children(id).await? > 0 {
             return Ok(Done::Yes);
@@ -244,6 +244,10 @@ pub struct KindInfo {
     pub max_attempts: u32,
     /// The longest that one attempt may take.
     pub timeout: Option<Duration>,
+    /// The longest that a job may wait for its first start.
+    pub expires_in: Option<Duration>,
+    /// The time from its creation in which a job must have ended.
+    pub deadline: Option<Duration>,
 }
 
 impl KindInfo {
@@ -254,6 +258,8 @@ impl KindInfo {
             queue: J::QUEUE,
             max_attempts: J::MAX_ATTEMPTS,
             timeout: J::TIMEOUT,
+            expires_in: J::EXPIRES_IN,
+            deadline: J::DEADLINE,
         }
     }
 }
@@ -279,12 +285,17 @@ pub struct EnqueueOptions {
     pub limit_keys: Vec<String>,
     /// Another cost.
     pub cost: Option<Cost>,
+    /// Another unique key.
     /// Something else to become of it when its last attempt fails.
     pub on_exhausted: Option<OnExhausted>,
     /// The jobs that must end before it may run.
     pub depends_on: Vec<Dependency>,
     /// One job at a time per key.
     pub unique: Option<Unique>,
+    /// The longest that it may wait for its first start.
+    pub expires_in: Option<Duration>,
+    /// When it must have ended, with all its attempts.
+    pub deadline: Option<Deadline>,
     /// The job that this one belongs to.
     pub parent: Option<JobId>,
     /// Names and values that lists filter by.
@@ -308,7 +319,9 @@ impl EnqueueOptions {
                 on_exhausted: self.on_exhausted.unwrap_or(job.policy.on_exhausted),
             },
             limit_keys: if self.limit_keys.is_empty() { job.limit_keys } else { self.limit_keys },
-            unique: self.unique,
+            unique: self.unique.or(job.unique),
+            expires_in: self.expires_in.or(job.expires_in),
+            deadline: self.deadline.or(job.deadline),
             parent: self.parent,
             labels: self.labels,
             depends_on: self.depends_on,

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::backoff::Backoff;
-use crate::model::{Cost, DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, OnExhausted};
+use crate::model::{Cost, DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, OnExhausted, Unique};
 use crate::store::Error;
 use crate::worker::Context;
 
@@ -44,6 +44,10 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const MAX_ATTEMPTS: u32 = DEFAULT_MAX_ATTEMPTS;
     /// The longest time that one attempt may take; `None` is no limit.
     const TIMEOUT: Option<Duration> = None;
+    /// The longest that a job may wait for its first start, else it is cancelled; `None` is no limit.
+    const EXPIRES_IN: Option<Duration> = None;
+    /// The time from its creation in which a job must have ended, with all its attempts; `None` is no limit.
+    const DEADLINE: Option<Duration> = None;
     /// What becomes of a job when its last attempt fails: it fails, or waits for a person.
     const ON_EXHAUSTED: OnExhausted = OnExhausted::Fail;
 
@@ -65,7 +69,15 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
         Vec::new()
     }
 
-    /// The units of its limit keys' limits that a run takes.
+    /// The key of which there is one job at a time, and what becomes of a second one. Begin it with the kind: keys are shared by
+    /// all kinds.
+    #[must_use]
+    fn unique(&self) -> Option<Unique> {
+        None
+    }
+
+    /// The units of its limit keys' limits that a run takes; a run that finds out better [settles](Context::settle) its units
+    /// of rates.
     #[must_use]
     fn cost(&self) -> Cost {
         Cost::default()

@@ -138,12 +138,12 @@ impl App {
     fn analyze_job(&self, id: &JobId, username: &Username, wish: Wish) -> Result<NewJob, longhaul::Error> {
         let job = Analyze { username: username.clone(), requested_at: Some(self.clock.now()) };
         let unique = Unique {
-            key: format!("github.analyze:{}", username.login()),
             period: Some(self.config.cache_ttl),
             on_clash: match wish {
                 Wish::Fresh => OnClash::Join,
                 Wish::Refreshed => OnClash::Refresh,
             },
+            ..Unique::new(format!("github.analyze:{}", username.login()))
         };
         let labels = [("username".to_owned(), username.login())].into();
         Ok(NewJob { id: Some(id.clone()), unique: Some(unique), labels, ..NewJob::of(&job)? })

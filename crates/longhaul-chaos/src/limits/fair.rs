@@ -152,5 +152,6 @@ pub(crate) fn completed(job: Claimed) -> Finish {
         outcome: Outcome::Completed { output: Json::null() },
         entries: Vec::new(),
         follow_ups: Vec::new(),
+        cost: None,
     }
 }

@@ -188,7 +188,7 @@ impl Load {
         }
         self.history.note(ids.iter().map(|id| What::CancelAsked { job: id.to_string() }).collect());
         let (filter, limit) = (JobFilter { ids, ..JobFilter::default() }, 1_000);
-        let done = insist(|| self.store.act(&filter, Action::Cancel { grace: GRACE }, limit)).await?.done;
+        let done = insist(|| self.store.act(&filter, Action::cancel(GRACE), limit)).await?.done;
         self.cancels.fetch_add(done, Ordering::Relaxed);
         Ok(())
     }

@@ -95,6 +95,7 @@ async fn run_a_job_in_each(store: &dyn Store, numbers: std::ops::Range<usize>) -
         outcome: Outcome::Completed { output: Json::null() },
         entries: Vec::new(),
         follow_ups: Vec::new(),
+        cost: None,
     };
     loop {
         let claimed = store.claim(claim.clone()).await?;

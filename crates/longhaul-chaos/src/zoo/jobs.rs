@@ -125,7 +125,7 @@ impl Job for Bad {
 }
 
 fn unique(key: String) -> Unique {
-    Unique { key, period: None, on_clash: Default::default() }
+    Unique::new(key)
 }
 
 /// JSON of this text, which a store refuses.

@@ -246,8 +246,13 @@ async fn apply(fx: &Fixture, operation: &Operation, runs: &Runs<'_>) -> Answer {
 /// The id of a job that was refused for its own or another's sake means nothing.
 fn without_chance(enqueued: Enqueued) -> Enqueued {
     match enqueued.status {
-        EnqueueStatus::Created | EnqueueStatus::Duplicate => enqueued,
-        EnqueueStatus::KeyReused | EnqueueStatus::NotCreated => Enqueued { id: id("-"), ..enqueued },
+        EnqueueStatus::Created
+        | EnqueueStatus::Duplicate
+        | EnqueueStatus::Replaced
+        | EnqueueStatus::Rejected => enqueued,
+        EnqueueStatus::Full | EnqueueStatus::KeyReused | EnqueueStatus::NotCreated => {
+            Enqueued { id: id("-"), ..enqueued }
+        }
     }
 }
 
@@ -281,5 +286,6 @@ fn finish_of(end: &End, runs: &Runs<'_>) -> Finish {
         outcome: end.outcome.clone(),
         entries: end.entries.clone(),
         follow_ups: end.follow_ups.clone(),
+        cost: end.cost,
     }
 }

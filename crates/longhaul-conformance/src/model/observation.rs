@@ -174,7 +174,8 @@ fn check_progress(then: &JobRecord, now: &JobRecord) -> Result<(), String> {
         return Ok(());
     }
     let changed = JobRecord { position: None, ..now.clone() } != JobRecord { position: None, ..then.clone() };
-    let asked_to_stop = then.cancel_requested != now.cancel_requested;
+    let asked = |job: &JobRecord| (job.cancel_requested, job.cancel_reason);
+    let asked_to_stop = asked(then) != asked(now);
     if now.last_event < then.last_event || (changed && !asked_to_stop && now.last_event == then.last_event) {
         return Err(format!("{then:?} became {now:?} without a new number"));
     }
@@ -192,6 +193,9 @@ fn check_job(job: &JobRecord, events: &[Event]) -> Result<(), String> {
     }
     if job.cancel_requested && job.state != State::Running {
         return wrong("only a running job is asked to stop");
+    }
+    if job.cancel_reason.is_some() != (job.state == State::Cancelled || job.cancel_requested) {
+        return wrong("a job that is cancelled, or is to stop, says why, and no other");
     }
     if job.crashes > job.max_crashes && !job.state.is_finished() {
         return wrong("a job lives on after too many crashes");

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use longhaul::{
-    Action, AttemptError, Claim, Cost, Dependency, Entry, ErrorKind, Idempotency, JobFilter, Keep, KeyConfig,
-    NewJob, OnClash, OnFailure, Outcome, Policy, QueueConfig, Rate, Retention, Start, State, Unique,
-    WaitsFor,
+    Action, AttemptError, CancelReason, Claim, Cost, Deadline, Dependency, Edge, Entry, ErrorKind,
+    Idempotency, JobFilter, Keep, KeyConfig, NewJob, OnClash, OnFailure, OnFull, Outcome, Policy,
+    QueueConfig, Rate, Retention, Start, State, Unique, WaitsFor,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -12,8 +12,8 @@ use proptest::sample::{select, subsequence};
 
 use crate::fixture::ok;
 use crate::jobs::{
-    HOUR, QUEUE, cancelled, chunk, claim, completed, failed, id, job, json, kind, log, progress, retry, secs,
-    slots, worker,
+    HOUR, QUEUE, chunk, claim, completed, failed, id, job, json, kind, log, progress, retry, secs, slots,
+    worker,
 };
 
 /// The ids that jobs may have: few, so that they meet.
@@ -74,6 +74,7 @@ pub(super) struct End {
     pub(super) outcome: Outcome,
     pub(super) entries: Vec<Entry>,
     pub(super) follow_ups: Vec<NewJob>,
+    pub(super) cost: Option<u32>,
 }
 
 /// Any operation; those that a job's life is made of more often than the others.
@@ -94,10 +95,10 @@ pub(super) fn any() -> impl Strategy<Value = Operation> {
         4 => Just(Operation::Sweep),
         5 => any_time().prop_map(Operation::Advance),
         4 => (any_filter(), any_action()).prop_map(|(filter, action)| Operation::Act(filter, action)),
-        1 => (select(&QUEUES[..]), any_keep(), any_keep(), proptest::bool::ANY)
-            .prop_map(|(queue, completed, failed, fair)| {
+        2 => (select(&QUEUES[..]), any_keep(), any_keep(), proptest::bool::ANY, any_bound())
+            .prop_map(|(queue, completed, failed, fair, (max_waiting, on_full))| {
                 let retention = Retention { completed, failed, ..Retention::default() };
-                Operation::SetQueue(queue, QueueConfig { retention, fair })
+                Operation::SetQueue(queue, QueueConfig { retention, fair, max_waiting, on_full })
             }),
         1 => select(&QUEUES[..]).prop_map(Operation::PauseQueue),
         2 => select(&QUEUES[..]).prop_map(Operation::ResumeQueue),
@@ -130,9 +131,6 @@ fn any_job() -> impl Strategy<Value = NewJob> {
             .prop_map(|at| Start::At(longhaul::Timestamp(at))),
         1 => Just(Start::AfterChildren),
     ];
-    let on_clash = select(vec![OnClash::Join, OnClash::Refresh]);
-    let unique = (select(vec!["u", "v"]), option::of(select(vec![secs(5), secs(60)])), on_clash)
-        .prop_map(|(key, period, on_clash)| Unique { key: key.into(), period, on_clash });
     let idempotency =
         (select(vec!["k", "l"]), select(vec!["f", "f", "f", "g"]), select(vec![secs(30), HOUR])).prop_map(
             |(key, fingerprint, keep_for)| Idempotency {
@@ -147,8 +145,12 @@ fn any_job() -> impl Strategy<Value = NewJob> {
     let cost =
         (select(vec![1, 1, 2]), select(vec![0, 1, 1, 3])).prop_map(|(slots, rate)| Cost { slots, rate });
     let parent = select(&PARENTS[..]).prop_map(id);
+    let at = Deadline::At(longhaul::Timestamp(1_767_225_640_000));
+    let deadline = select(vec![Deadline::In(secs(10)), Deadline::In(secs(31)), at]);
+    let times =
+        (option::weighted(0.15, select(vec![secs(5), secs(10), secs(60)])), option::weighted(0.15, deadline));
     let keys = (
-        option::weighted(0.3, unique),
+        option::weighted(0.4, any_unique()),
         option::weighted(0.2, idempotency),
         option::weighted(0.4, limit_keys),
         option::weighted(0.4, parent),
@@ -156,25 +158,64 @@ fn any_job() -> impl Strategy<Value = NewJob> {
         option::weighted(0.1, any_dependency().prop_map(|dependency| vec![dependency])),
         option::weighted(0.1, Just(vec![("ocr".to_owned(), json("7"))])),
     );
-    (place, start, bounds, keys, 0..100_u32).prop_map(|(place, start, bounds, keys, number)| NewJob {
-        id: Some(id(place.0)),
-        kind: place.1.into(),
-        queue: place.2.into(),
-        version: place.3,
-        args: json(&number.to_string()),
-        priority: bounds.0,
-        start,
-        max_attempts: bounds.1,
-        max_crashes: bounds.2,
-        unique: keys.0,
-        idempotency: keys.1,
-        limit_keys: keys.2.unwrap_or_default(),
-        parent: keys.3,
-        depends_on: keys.5.unwrap_or_default(),
-        steps: keys.6.unwrap_or_default(),
-        policy: Policy { cost: keys.4.unwrap_or_default(), ..Policy::default() },
-        ..job()
+    (place, start, bounds, keys, times, 0..100_u32).prop_map(|(place, start, bounds, keys, times, number)| {
+        let job = NewJob {
+            id: Some(id(place.0)),
+            kind: place.1.into(),
+            queue: place.2.into(),
+            version: place.3,
+            args: json(&number.to_string()),
+            priority: bounds.0,
+            start,
+            max_attempts: bounds.1,
+            max_crashes: bounds.2,
+            unique: keys.0,
+            idempotency: keys.1,
+            limit_keys: keys.2.unwrap_or_default(),
+            parent: keys.3,
+            policy: Policy { cost: keys.4.unwrap_or_default(), ..Policy::default() },
+            expires_in: times.0,
+            deadline: times.1,
+            depends_on: keys.5.unwrap_or_default(),
+            steps: keys.6.unwrap_or_default(),
+            ..job()
+        };
+        admissible(job)
     })
+}
+
+fn any_unique() -> impl Strategy<Value = Unique> {
+    let debounce = (select(vec![secs(5), secs(10)]), option::of(select(vec![secs(10), secs(15)])));
+    let edge = select(vec![Edge::Trailing, Edge::Trailing, Edge::Leading]);
+    let debounce =
+        (debounce, edge).prop_map(|((delay, max_delay), edge)| OnClash::Debounce { delay, max_delay, edge });
+    let on_clash = prop_oneof![
+        2 => Just(OnClash::Join),
+        1 => Just(OnClash::Refresh),
+        1 => Just(OnClash::Reject),
+        2 => Just(OnClash::Replace),
+        3 => debounce,
+        1 => Just(OnClash::Throttle),
+        2 => Just(OnClash::Supersede),
+    ];
+    let period = option::of(select(vec![secs(5), secs(60)]));
+    let states = option::weighted(0.3, subsequence(&State::ALL[..], 1..6));
+    (select(vec!["u", "v"]), period, states, on_clash).prop_map(|(key, period, states, on_clash)| {
+        let period = period.or((on_clash == OnClash::Throttle).then_some(secs(10)));
+        Unique { key: key.into(), period, states, on_clash }
+    })
+}
+
+/// The job with a unique key that goes with its start.
+fn admissible(job: NewJob) -> NewJob {
+    let unique = job.unique.clone().map(|unique| match (unique.on_clash, job.start) {
+        (OnClash::Replace, Start::AfterChildren) => Unique { on_clash: OnClash::Supersede, ..unique },
+        (OnClash::Debounce { edge: Edge::Trailing, .. }, start) if start != Start::Now => {
+            Unique { on_clash: OnClash::Supersede, ..unique }
+        }
+        _ => unique,
+    });
+    NewJob { unique, ..job }
 }
 
 fn any_dependency() -> impl Strategy<Value = Dependency> {
@@ -206,6 +247,7 @@ fn any_batch() -> impl Strategy<Value = Vec<NewJob>> {
     (any_job(), vec(any_job(), 0..4), select(&PARENTS[..]), select(vec![0_usize, 0, 0, 1])).prop_map(
         |(closing, children, name, place)| {
             let closing = NewJob { id: Some(id(name)), start: Start::AfterChildren, ..closing };
+            let closing = admissible(closing);
             let child = |child| NewJob { parent: Some(id(name)), ..child };
             let mut jobs: Vec<NewJob> = children.into_iter().map(child).collect();
             jobs.insert(place.min(jobs.len()), closing);
@@ -249,14 +291,17 @@ fn any_end() -> impl Strategy<Value = End> {
         3 => Just(completed()),
         4 => delays().prop_map(retry),
         1 => Just(failed()),
-        1 => Just(cancelled()),
+        1 => select(vec![CancelReason::Asked, CancelReason::Deadline]).prop_map(|cancel_reason| {
+            Outcome::Cancelled { reason: "not needed any more".into(), cancel_reason }
+        }),
         1 => delays().prop_map(|delay| Outcome::Snoozed { delay }),
         2 => delays().prop_map(|delay| Outcome::RateLimited { delay }),
         1 => Just(Outcome::Released),
         4 => any_wait(),
     ];
-    (any_run(), outcome, vec(any_entry(), 0..3), vec(any_job(), 0..2))
-        .prop_map(|(run, outcome, entries, follow_ups)| End { run, outcome, entries, follow_ups })
+    let cost = option::weighted(0.3, select(vec![0, 1, 5]));
+    (any_run(), outcome, vec(any_entry(), 0..3), vec(any_job(), 0..2), cost)
+        .prop_map(|(run, outcome, entries, follow_ups, cost)| End { run, outcome, entries, follow_ups, cost })
 }
 
 fn any_wait() -> impl Strategy<Value = Outcome> {
@@ -282,7 +327,8 @@ fn any_filter() -> impl Strategy<Value = JobFilter> {
 
 fn any_action() -> impl Strategy<Value = Action> {
     prop_oneof![
-        2 => select(vec![secs(0), secs(10), HOUR]).prop_map(|grace| Action::Cancel { grace }),
+        2 => (select(vec![secs(0), secs(10), HOUR]), select(vec![CancelReason::Asked, CancelReason::Parent]))
+            .prop_map(|(grace, reason)| Action::Cancel { grace, reason }),
         2 => Just(Action::Retry),
         1 => (0..100_u32).prop_map(|number| Action::RetryWith { args: json(&number.to_string()) }),
         2 => (select(vec!["ocr", "index", "signal:s"]), option::weighted(0.3, 0..100_u32)).prop_map(|(step, args)| {
@@ -296,8 +342,20 @@ fn any_action() -> impl Strategy<Value = Action> {
 fn any_limits() -> impl Strategy<Value = KeyConfig> {
     let per = select(vec![Duration::from_millis(7), secs(10)]);
     let rate = (1..4_u32, per, option::of(1..3_u32)).prop_map(|(n, per, burst)| Rate { n, per, burst });
-    (option::of(1..4_u32), option::weighted(0.3, rate), option::of(1..4_u32))
-        .prop_map(|(slots, rate, weight)| KeyConfig { slots, rate, weight })
+    (option::of(1..4_u32), option::weighted(0.3, rate), option::of(1..4_u32), any_bound()).prop_map(
+        |(slots, rate, weight, (max_waiting, on_full))| KeyConfig {
+            slots,
+            rate,
+            weight,
+            max_waiting,
+            on_full,
+        },
+    )
+}
+
+fn any_bound() -> impl Strategy<Value = (Option<u64>, OnFull)> {
+    let on_full = select(vec![OnFull::Reject, OnFull::DropOldest, OnFull::DropNewest]);
+    (option::weighted(0.4, 1..5_u64), on_full)
 }
 
 fn any_keep() -> impl Strategy<Value = Keep> {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use longhaul::{
-    Action, Backoff, Enqueued, Error, Finish, Idempotency, JobFilter, JobId, LeaseStatus, NewJob, OnClash,
-    Policy, Start, State, Unique,
+    Action, Backoff, Enqueued, Error, Finish, Idempotency, JobFilter, JobId, LeaseStatus, NewJob, Policy,
+    Start, State, Unique,
 };
 
 use crate::Fixture;
@@ -33,7 +33,7 @@ fn keyed(number: usize) -> NewJob {
     let idempotency = Idempotency { key: format!("i{number}"), fingerprint: "f".into(), keep_for: HOUR };
     NewJob {
         start: Start::Now,
-        unique: Some(Unique { key: format!("u{number}"), period: Some(HOUR), on_clash: OnClash::Join }),
+        unique: Some(Unique { period: Some(HOUR), ..Unique::new(format!("u{number}")) }),
         idempotency: Some(idempotency),
         parent: Some(JobId::from_store("parent".into())),
         ..full(number)
@@ -53,7 +53,7 @@ pub async fn a26_a_call_of_ten_thousand_full_jobs_is_kept_whole_or_not_at_all(fx
     assert_eq!(fx.counts(QUEUE).await, [(State::Scheduled, MANY as u64)].into());
     let ids = enqueued.into_iter().map(|Enqueued { id, .. }| id).collect();
     let all = JobFilter { ids, ..JobFilter::default() };
-    let acted = ok("act", fx.store.act(&all, Action::Cancel { grace: HOUR }, MANY).await);
+    let acted = ok("act", fx.store.act(&all, Action::cancel(HOUR), MANY).await);
     assert_eq!((acted.matched, acted.done), (MANY as u64, MANY as u64));
     assert_eq!(fx.counts(QUEUE).await, [(State::Cancelled, MANY as u64)].into());
 }
@@ -93,7 +93,7 @@ pub async fn a31_an_action_on_a_whole_queue_changes_only_what_it_is_for_and_coun
         assert_eq!(fx.act_on(&of(&unfinished), action, 1_000).await, 0, "{what}");
     }
     let ended = [State::Completed, State::Failed, State::Cancelled];
-    let cancel = Action::Cancel { grace: Duration::ZERO };
+    let cancel = Action::cancel(Duration::ZERO);
     assert_eq!(fx.act_on(&of(&ended), cancel, 1_000).await, 0);
     assert_eq!(fx.counts(QUEUE).await, before);
 

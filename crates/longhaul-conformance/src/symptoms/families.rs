@@ -52,7 +52,7 @@ async fn assert_closes(fx: &Fixture, parent: &str, siblings: &[Lease], odd: Chil
 pub async fn a14_a_parent_waits_for_no_child_that_failed_was_removed_or_never_ran(fx: &Fixture) {
     let failed_once = Children { failed: 1, ..Children::default() };
     let cancelled_once = Children { cancelled: 1, ..Children::default() };
-    let cancel = Action::Cancel { grace: secs(1) };
+    let cancel = Action::cancel(secs(1));
     let odd = id("odd");
 
     for delete in ["kept", "deleted", "deleted in bulk", "pruned"] {
@@ -105,7 +105,7 @@ pub async fn a14_a_parent_waits_for_no_child_that_failed_was_removed_or_never_ra
 
     let siblings = family(fx, "dead", named("asked-and-dead")).await;
     fx.claim_one().await;
-    fx.act(&id("asked-and-dead"), Action::Cancel { grace: HOUR }).await;
+    fx.act(&id("asked-and-dead"), Action::cancel(HOUR)).await;
     fx.crash_workers().await;
     assert_closes(fx, "dead", &siblings, cancelled_once).await;
 

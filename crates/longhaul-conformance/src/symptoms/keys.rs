@@ -1,7 +1,8 @@
 //! Symptoms of unique keys and own ids: held for ever, given back too early, joined with what has long failed.
 
 use longhaul::{
-    Action, EnqueueStatus, JobFilter, JobId, LeaseStatus, Lookup, NewJob, OnClash, Outcome, State, Unique,
+    Action, CancelReason, EnqueueStatus, JobFilter, JobId, LeaseStatus, Lookup, NewJob, OnClash, Outcome,
+    State, Unique,
 };
 
 use crate::Fixture;
@@ -20,7 +21,7 @@ async fn assert_held(fx: &Fixture, holder: &JobId, when: &str) {
 async fn assert_free(fx: &Fixture, when: &str) {
     let answer = fx.offer(unique("k", None)).await;
     assert_eq!(answer.status, EnqueueStatus::Created, "{when}");
-    assert_eq!(fx.act(&answer.id, Action::Cancel { grace: HOUR }).await, 1);
+    assert_eq!(fx.act(&answer.id, Action::cancel(HOUR)).await, 1);
 }
 
 /// A job that waits for its retry, others that want its key, and fifty that fall due with it.
@@ -36,7 +37,7 @@ pub async fn a5_a_clash_of_unique_keys_keeps_no_other_job_from_being_promoted(fx
 
     let x = id("x");
     assert_held(fx, &x, "it waits for its retry").await;
-    let refresh = Unique { key: "k".into(), period: None, on_clash: OnClash::Refresh };
+    let refresh = Unique { on_clash: OnClash::Refresh, ..Unique::new("k") };
     assert_eq!(fx.offer(NewJob { unique: Some(refresh), ..job() }).await.id, x);
     assert_eq!(fx.act(&id("older"), Action::Retry).await, 0, "the key is another's now");
     let all_failed = JobFilter { states: vec![State::Failed], ..JobFilter::default() };
@@ -86,13 +87,17 @@ pub async fn a8_a_unique_key_is_free_exactly_when_its_job_has_ended(fx: &Fixture
     assert_eq!(fx.finish(&lease, completed()).await, LeaseStatus::Lost);
 
     // It ends, its answer is lost, and it says so again when another has the key.
-    for outcome in [completed(), failed(), Outcome::Cancelled { reason: "enough".into() }] {
+    for outcome in [
+        completed(),
+        failed(),
+        Outcome::Cancelled { reason: "enough".into(), cancel_reason: CancelReason::Asked },
+    ] {
         let lease = fx.running_from(NewJob { id: None, ..only("ends") }).await.lease;
         fx.end(&lease, outcome.clone()).await;
         let next = fx.enqueue(NewJob { id: None, ..only("next") }).await;
         assert_eq!(fx.finish(&lease, outcome).await, LeaseStatus::Held);
         assert_held(fx, &next, "by its next holder, after the first one's end was told twice").await;
-        fx.act(&next, Action::Cancel { grace: HOUR }).await;
+        fx.act(&next, Action::cancel(HOUR)).await;
     }
 
     // It is put off.
@@ -110,7 +115,7 @@ pub async fn a8_a_unique_key_is_free_exactly_when_its_job_has_ended(fx: &Fixture
     for way in ["stops", "is fenced off", "died"] {
         let lease = fx.running_from(NewJob { id: None, ..only("asked") }).await.lease;
         let grace = if way == "died" { HOUR } else { secs(1) };
-        fx.act(&lease.id, Action::Cancel { grace }).await;
+        fx.act(&lease.id, Action::cancel(grace)).await;
         assert_held(fx, &lease.id, "a request to stop is no end").await;
         match way {
             "stops" => fx.end_asked(&lease, retry(delay)).await,

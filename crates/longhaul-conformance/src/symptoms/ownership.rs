@@ -239,7 +239,7 @@ pub async fn a35_a_worker_whose_clock_is_wrong_runs_nothing_early_and_keeps_its_
         let record = fx.job(&now).await;
         assert_eq!((record.errors[0].at, record.errors[0].attempt), (fx.now(), 1));
         assert_eq!(record.finished_at, Some(fx.now()));
-        fx.act(&later, Action::Cancel { grace: HOUR }).await;
+        fx.act(&later, Action::cancel(HOUR)).await;
         fx.clock.advance(HOUR);
     }
 }

@@ -4,8 +4,8 @@ use std::pin::pin;
 use std::time::Duration;
 
 use longhaul::{
-    Action, Backoff, Claim, EnqueueStatus, LeaseStatus, NewJob, OnClash, Outcome, Policy, Start, State,
-    Swept, Timestamp, Unique,
+    Action, Backoff, Claim, EnqueueStatus, LeaseStatus, NewJob, Outcome, Policy, Start, State, Swept,
+    Timestamp, Unique,
 };
 
 use crate::Fixture;
@@ -27,7 +27,7 @@ pub async fn a17_a_job_far_ahead_waits_for_its_time(fx: &Fixture) {
     for start in [Start::After(Duration::MAX), Start::At(Timestamp::MAX), Start::At(Timestamp(i64::MAX))] {
         let endless = fx.enqueue(NewJob { start, ..job() }).await;
         assert!(fx.job(&endless).await.run_at >= at(FAR[2]), "at the end of time, or as far as can be sent");
-        fx.act(&endless, Action::Cancel { grace: LEASE }).await;
+        fx.act(&endless, Action::cancel(LEASE)).await;
     }
     let due = FAR.map(at).into_iter().chain([LAST_DAY]);
     let ids: Vec<_> = fx.enqueue_all(jobs).await.into_iter().map(|answer| answer.id).collect();
@@ -76,7 +76,7 @@ pub async fn a17_a_timeout_lease_grace_or_period_of_years_does_not_end_at_once(f
     for (number, long) in FAR.into_iter().enumerate() {
         let (key, promise) = (format!("k{number}"), format!("i{number}"));
         let policy = Policy { timeout: Some(long), ..Policy::default() };
-        let unique = Some(Unique { key, period: Some(long), on_clash: OnClash::Join });
+        let unique = Some(Unique { period: Some(long), ..Unique::new(key) });
         let mut cached = NewJob { policy, unique, ..idempotent(&promise, "f") };
         if let Some(idempotency) = &mut cached.idempotency {
             idempotency.keep_for = long;
@@ -92,7 +92,7 @@ pub async fn a17_a_timeout_lease_grace_or_period_of_years_does_not_end_at_once(f
         );
         fx.clock.advance(long - secs(1));
         assert_eq!(taken(fx).await, 0, "nor after a heartbeat");
-        assert_eq!(fx.act(&first, Action::Cancel { grace: long }).await, 1);
+        assert_eq!(fx.act(&first, Action::cancel(long)).await, 1);
         let beat = fx.heartbeat_all(&worker("w1"), std::slice::from_ref(&claimed.lease), long).await;
         assert_eq!(beat, [LeaseStatus::CancelRequested]);
         fx.clock.advance(long - secs(1));
@@ -106,7 +106,7 @@ pub async fn a17_a_timeout_lease_grace_or_period_of_years_does_not_end_at_once(f
         assert_eq!(fx.offer(keyed.clone()).await.id, first, "its key holds for the period");
         fx.clock.advance(secs(2));
         let free = fx.enqueue(keyed).await;
-        fx.act(&free, Action::Cancel { grace: LEASE }).await;
+        fx.act(&free, Action::cancel(LEASE)).await;
     }
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use longhaul::{
-    Action, AttemptError, Entry, Error, ErrorKind, EventBody, Finish, JobFilter, Json, Lease, LeaseStatus,
-    LogLevel, Lookup, NewJob, Outcome, Page, Progress, Record, State, WorkerInfo, admit,
+    Action, AttemptError, CancelReason, Entry, Error, ErrorKind, EventBody, Finish, JobFilter, Json, Lease,
+    LeaseStatus, LogLevel, Lookup, NewJob, Outcome, Page, Progress, Record, State, WorkerInfo, admit,
 };
 
 use crate::Fixture;
@@ -42,7 +42,7 @@ pub async fn a22_a_nul_in_what_a_run_says_keeps_no_end_from_being_written(fx: &F
     let ends = [
         (completed(), State::Completed),
         (failed_with(NUL), State::Failed),
-        (Outcome::Cancelled { reason: NUL.into() }, State::Cancelled),
+        (Outcome::Cancelled { reason: NUL.into(), cancel_reason: CancelReason::Asked }, State::Cancelled),
         (Outcome::Retry { error: AttemptError::new(ErrorKind::Error, NUL), delay: HOUR }, State::Scheduled),
     ];
     for (outcome, state) in ends {

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use longhaul::testing::{Answer, Call, Intercept};
 use longhaul::{
-    Action, Clock, Cost, Entry, EventBody, JobFilter, JobId, JobRecord, Lease, LeaseStatus, Lookup,
-    MemoryStore, NewJob, OnClash, OnFailure, Outcome, Page, Result, Signalled, Start, State, Store, Unique,
-    WaitsFor,
+    Action, CancelReason, Clock, Cost, Edge, Entry, EventBody, JobFilter, JobId, JobRecord, Lease,
+    LeaseStatus, Lookup, MemoryStore, NewJob, OnClash, OnFailure, OnFull, Outcome, Page, Result, Signalled,
+    Start, State, Store, Unique, WaitsFor,
 };
 use longhaul_conformance::Fixture;
 use longhaul_conformance::model::{CASES, SEED, find_difference};
@@ -16,18 +16,26 @@ use longhaul_conformance::model::{CASES, SEED, find_difference};
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fault {
     CancelsAfterAnyFailure,
+    CancelsAsAsked,
+    DebouncesNothing,
     DelaysNothing,
     DropsChunks,
     DropsFollowUps,
     DropsResets,
     DropsSecondErrors,
+    DropsTheNewestAlways,
     ForgetsForkedSteps,
+    ForgetsTheLongestDelay,
     ForgetsTimeouts,
     FreesDependantsWithTheFirstEnd,
+    FreesKeysWithTheClaim,
     FreesNoParent,
     FreesParentsTwice,
     FreesParentsWithTheFirstChild,
+    IgnoresBounds,
     IgnoresCosts,
+    IgnoresDeadlines,
+    IgnoresExpiries,
     IgnoresNewPriorities,
     IgnoresPriority,
     IgnoresRates,
@@ -39,7 +47,10 @@ enum Fault {
     IgnoresWeights,
     IsNeverFair,
     KeepsArgs,
+    KeepsKeysAfterAFailure,
+    KeepsKeysForAWhile,
     KeepsStepsThatAreToBeDoneAgain,
+    LeadsInsteadOfTrailing,
     LosesEarlySignals,
     LosesSteps,
     PausesNoJob,
@@ -47,32 +58,47 @@ enum Fault {
     PausesNoQueue,
     PausesOneJobOnly,
     RefreshesNothing,
+    RejectsNothing,
+    RejectsTheOldestAlways,
+    ReplacesNothing,
     ReportsNoRescue,
     ResumesNoKey,
     RunsAfterFailures,
     SaysEverySignalWasFirst,
     SaysHeldWhenLost,
     SaysStepsTookNoTime,
+    SettlesNothing,
     ShortensPauses,
+    SupersedesNothing,
     TakesEveryVersion,
+    TellsNoDeadline,
+    ThrottlesNothing,
     WaitsForDeletedChildren,
     WaitsForNoChildren,
 }
 
-const FAULTS: [Fault; 42] = [
+const FAULTS: [Fault; 60] = [
     Fault::CancelsAfterAnyFailure,
+    Fault::CancelsAsAsked,
+    Fault::DebouncesNothing,
     Fault::DelaysNothing,
     Fault::DropsChunks,
     Fault::DropsFollowUps,
     Fault::DropsResets,
     Fault::DropsSecondErrors,
+    Fault::DropsTheNewestAlways,
     Fault::ForgetsForkedSteps,
+    Fault::ForgetsTheLongestDelay,
     Fault::ForgetsTimeouts,
     Fault::FreesDependantsWithTheFirstEnd,
+    Fault::FreesKeysWithTheClaim,
     Fault::FreesNoParent,
     Fault::FreesParentsTwice,
     Fault::FreesParentsWithTheFirstChild,
+    Fault::IgnoresBounds,
     Fault::IgnoresCosts,
+    Fault::IgnoresDeadlines,
+    Fault::IgnoresExpiries,
     Fault::IgnoresNewPriorities,
     Fault::IgnoresPriority,
     Fault::IgnoresRates,
@@ -84,7 +110,10 @@ const FAULTS: [Fault; 42] = [
     Fault::IgnoresWeights,
     Fault::IsNeverFair,
     Fault::KeepsArgs,
+    Fault::KeepsKeysAfterAFailure,
+    Fault::KeepsKeysForAWhile,
     Fault::KeepsStepsThatAreToBeDoneAgain,
+    Fault::LeadsInsteadOfTrailing,
     Fault::LosesEarlySignals,
     Fault::LosesSteps,
     Fault::PausesNoJob,
@@ -92,14 +121,21 @@ const FAULTS: [Fault; 42] = [
     Fault::PausesNoQueue,
     Fault::PausesOneJobOnly,
     Fault::RefreshesNothing,
+    Fault::RejectsNothing,
+    Fault::RejectsTheOldestAlways,
+    Fault::ReplacesNothing,
     Fault::ReportsNoRescue,
     Fault::ResumesNoKey,
     Fault::RunsAfterFailures,
     Fault::SaysEverySignalWasFirst,
     Fault::SaysHeldWhenLost,
     Fault::SaysStepsTookNoTime,
+    Fault::SettlesNothing,
     Fault::ShortensPauses,
+    Fault::SupersedesNothing,
     Fault::TakesEveryVersion,
+    Fault::TellsNoDeadline,
+    Fault::ThrottlesNothing,
     Fault::WaitsForDeletedChildren,
     Fault::WaitsForNoChildren,
 ];
@@ -131,7 +167,7 @@ async fn around(fault: Fault, store: Arc<dyn Store>, mut call: Call) -> Result<A
                 record.entries.retain(|entry| !matches!(entry, Entry::Chunk { .. }));
             }
         }
-        Call::Act(_, Action::Cancel { grace }, _) if fault == Fault::IgnoresTheGrace => {
+        Call::Act(_, Action::Cancel { grace, .. }, _) if fault == Fault::IgnoresTheGrace => {
             *grace = Duration::ZERO
         }
         Call::Act(filter, ..) if fault == Fault::IgnoresTerms => filter.terms.clear(),
@@ -152,7 +188,16 @@ async fn around(fault: Fault, store: Arc<dyn Store>, mut call: Call) -> Result<A
                 return Ok(Answer::Signalled(Signalled::Accepted));
             }
         }
-        Call::SetQueue(_, config) if fault == Fault::IsNeverFair => config.fair = false,
+        Call::Act(_, Action::Cancel { reason, .. }, _) if fault == Fault::CancelsAsAsked => {
+            *reason = CancelReason::Asked;
+        }
+        Call::SetQueue(_, config) => match fault {
+            Fault::IsNeverFair => config.fair = false,
+            Fault::IgnoresBounds => config.max_waiting = None,
+            Fault::DropsTheNewestAlways => config.on_full = OnFull::DropNewest,
+            Fault::RejectsTheOldestAlways => config.on_full = OnFull::Reject,
+            _ => {}
+        },
         Call::SetKey(_, Some(config)) => match fault {
             Fault::IgnoresSlots => config.slots = None,
             Fault::IgnoresRates => config.rate = None,
@@ -169,6 +214,9 @@ async fn around(fault: Fault, store: Arc<dyn Store>, mut call: Call) -> Result<A
         _ => {}
     }
     for finish in call.finishes_mut() {
+        if fault == Fault::SettlesNothing {
+            finish.cost = None;
+        }
         match (fault, &mut finish.outcome) {
             (Fault::DropsFollowUps, _) => finish.follow_ups.clear(),
             (Fault::PausesOneJobOnly, Outcome::RateLimited { delay }) => {
@@ -192,6 +240,9 @@ async fn around(fault: Fault, store: Arc<dyn Store>, mut call: Call) -> Result<A
         (Fault::FreesParentsTwice, _) => free_again(store.as_ref(), &leases).await?,
         (Fault::SaysHeldWhenLost, answer) if !leases.is_empty() => answer.statuses().fill(LeaseStatus::Held),
         (Fault::LosesSteps, answer) => answer.claimed().iter_mut().for_each(|claimed| claimed.steps.clear()),
+        (Fault::TellsNoDeadline, answer) => {
+            answer.claimed().iter_mut().for_each(|claimed| claimed.deadline_in = None);
+        }
         (Fault::SaysStepsTookNoTime, Answer::Steps(Some(steps))) => {
             steps.iter_mut().for_each(|step| step.started_at = step.finished_at);
         }
@@ -241,11 +292,49 @@ fn bend_job(fault: Fault, job: &mut NewJob) {
         Fault::CancelsAfterAnyFailure => {
             job.depends_on.iter_mut().for_each(|on| on.on_failure = OnFailure::Cancel);
         }
-        Fault::RefreshesNothing => {
-            job.unique = job.unique.take().map(|unique| Unique { on_clash: OnClash::Join, ..unique });
-        }
+        Fault::IgnoresExpiries => job.expires_in = None,
+        Fault::IgnoresDeadlines => job.deadline = None,
         _ => {}
     }
+    job.unique = job.unique.take().map(|unique| bend_unique(fault, unique));
+}
+
+fn bend_unique(fault: Fault, mut unique: Unique) -> Unique {
+    unique.on_clash = match (fault, unique.on_clash) {
+        (Fault::RefreshesNothing, OnClash::Refresh)
+        | (Fault::RejectsNothing, OnClash::Reject)
+        | (Fault::ReplacesNothing, OnClash::Replace)
+        | (Fault::DebouncesNothing, OnClash::Debounce { .. })
+        | (Fault::ThrottlesNothing, OnClash::Throttle) => OnClash::Join,
+        (Fault::SupersedesNothing, OnClash::Supersede) => OnClash::Refresh,
+        (Fault::ForgetsTheLongestDelay, OnClash::Debounce { delay, edge, .. }) => {
+            OnClash::Debounce { delay, max_delay: None, edge }
+        }
+        (Fault::LeadsInsteadOfTrailing, OnClash::Debounce { delay, max_delay, .. }) => {
+            OnClash::Debounce { delay, max_delay, edge: Edge::Leading }
+        }
+        (_, on_clash) => on_clash,
+    };
+    let timed = matches!(unique.on_clash, OnClash::Throttle | OnClash::Debounce { edge: Edge::Leading, .. });
+    match fault {
+        // A key that dies before its job, and two that outlive it.
+        Fault::FreesKeysWithTheClaim if !timed => {
+            let states = unique.states.clone().unwrap_or_else(|| State::ALL[..5].to_vec());
+            let states: Vec<State> = states.into_iter().filter(|state| *state != State::Running).collect();
+            unique.states = Some(states).filter(|states| !states.is_empty()).or(unique.states);
+        }
+        Fault::KeepsKeysAfterAFailure if !timed => {
+            let mut states = unique.states.unwrap_or_else(|| {
+                let unfinished = State::ALL.into_iter().filter(|state| !state.is_finished());
+                unfinished.collect()
+            });
+            states.push(State::Failed);
+            unique.states = Some(states);
+        }
+        Fault::KeepsKeysForAWhile => unique.period = unique.period.or(Some(Duration::from_secs(60))),
+        _ => {}
+    }
+    unique
 }
 
 fn bend_record(fault: Fault, job: &mut JobRecord) {

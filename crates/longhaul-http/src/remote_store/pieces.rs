@@ -110,7 +110,7 @@ mod tests {
 
     fn finish(name: &str, bytes: usize) -> Finish {
         let outcome = Outcome::Completed { output: text(bytes) };
-        Finish { lease: lease(name), outcome, entries: Vec::new(), follow_ups: Vec::new() }
+        Finish { lease: lease(name), outcome, entries: Vec::new(), follow_ups: Vec::new(), cost: None }
     }
 
     fn sizes<T>(pieces: &[Vec<T>]) -> Vec<usize> {

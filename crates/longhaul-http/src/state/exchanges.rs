@@ -156,6 +156,7 @@ pub(crate) async fn give_back(store: &dyn Store, leases: &[Lease]) -> longhaul::
         outcome: Outcome::Snoozed { delay: Duration::ZERO },
         entries: Vec::new(),
         follow_ups: Vec::new(),
+        cost: None,
     };
     store.finish(leases.iter().map(untouched).collect()).await.map(drop)
 }

@@ -139,6 +139,11 @@ pub(crate) struct ClaimedBody {
     /// The time at which it was enqueued.
     #[schema(value_type = String, format = DateTime)]
     pub(crate) created_at: Rfc3339,
+    /// The time that is left until its deadline. The worker is to cut the run off then, and to end it as cancelled with the
+    /// reason `deadline`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Seconds>)]
+    pub(crate) deadline_in: Option<Seconds>,
     /// Names and values to find it by.
     pub(crate) labels: BTreeMap<String, String>,
     /// The outputs of the steps that earlier attempts have done, by name.
@@ -286,6 +291,7 @@ impl From<Claimed> for ClaimedBody {
             backoff: claimed.policy.backoff.map(BackoffBody::from),
             policy: rest(claimed.policy),
             created_at: Rfc3339(claimed.created_at),
+            deadline_in: claimed.deadline_in.map(Seconds),
             labels: claimed.labels,
             steps: claimed.steps,
         }
@@ -304,6 +310,7 @@ impl From<ClaimedBody> for Claimed {
             max_attempts: body.max_attempts,
             policy: policy(body.timeout, body.backoff, body.policy),
             created_at: body.created_at.0,
+            deadline_in: body.deadline_in.map(|left| left.0),
             labels: body.labels,
             steps: body.steps,
         }

@@ -1,4 +1,6 @@
-use longhaul::{AttemptError, Entry, ErrorKind, Finish, Json, Lease, LeaseStatus, Outcome, Record, WaitsFor};
+use longhaul::{
+    AttemptError, CancelReason, Entry, ErrorKind, Finish, Json, Lease, LeaseStatus, Outcome, Record, WaitsFor,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -49,6 +51,9 @@ pub(crate) struct FinishBody {
     /// Jobs to be enqueued with a completion; ignored with any other outcome.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) follow_ups: Vec<NewJobBody>,
+    /// The units of its limit keys' rates that the run has taken in truth, in place of those that its start has reserved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cost: Option<u32>,
 }
 
 /// The outcome of a run.
@@ -78,8 +83,12 @@ pub(crate) enum OutcomeBody {
     },
     /// It stopped because it was asked to, or chose to.
     Cancelled {
-        /// The reason.
+        /// The reason, for people.
         reason: String,
+        /// The reason, for programs: `deadline` where the worker has cut the run off at its deadline; `asked` unless given.
+        #[serde(default, skip_serializing_if = "is_asked")]
+        #[schema(required = false)]
+        cancel_reason: CancelReason,
     },
     /// It wants to be run again later. Costs no attempt.
     Snoozed {
@@ -123,6 +132,10 @@ pub(crate) struct FailureBody {
     kind: ErrorKind,
 }
 
+fn is_asked(reason: &CancelReason) -> bool {
+    *reason == CancelReason::Asked
+}
+
 fn plain_error() -> ErrorKind {
     ErrorKind::Error
 }
@@ -134,6 +147,7 @@ impl From<&Finish> for FinishBody {
             outcome: OutcomeBody::from(&finish.outcome),
             entries: finish.entries.clone(),
             follow_ups: finish.follow_ups.iter().map(NewJobBody::from).collect(),
+            cost: finish.cost,
         }
     }
 }
@@ -141,12 +155,12 @@ impl From<&Finish> for FinishBody {
 impl From<Item<FinishBody>> for Finish {
     /// The finish, or one that fails the run for what cannot be kept of it.
     fn from(item: Item<FinishBody>) -> Self {
-        let FinishBody { lease, outcome, entries, follow_ups } = match item {
+        let FinishBody { lease, outcome, entries, follow_ups, cost } = match item {
             Item::Read(body) => body,
             Item::Unreadable { lease, error } => return refused(lease, &error),
         };
         match follow_ups.into_iter().map(NewJobBody::into_job).collect() {
-            Ok(follow_ups) => Self { lease, outcome: outcome.into(), entries, follow_ups },
+            Ok(follow_ups) => Self { lease, outcome: outcome.into(), entries, follow_ups, cost },
             Err(error) => refused(lease, &error),
         }
     }
@@ -158,7 +172,9 @@ impl From<&Outcome> for OutcomeBody {
             Outcome::Completed { output } => Self::Completed { output: output.clone() },
             Outcome::Retry { error, delay } => Self::Retry { error: error.into(), delay: Seconds(*delay) },
             Outcome::Failed { error } => Self::Failed { error: error.into() },
-            Outcome::Cancelled { reason } => Self::Cancelled { reason: reason.clone() },
+            Outcome::Cancelled { reason, cancel_reason } => {
+                Self::Cancelled { reason: reason.clone(), cancel_reason: *cancel_reason }
+            }
             Outcome::Snoozed { delay } => Self::Snoozed { delay: Seconds(*delay) },
             Outcome::RateLimited { delay } => Self::RateLimited { delay: Seconds(*delay) },
             Outcome::Released => Self::Released {},
@@ -177,7 +193,7 @@ impl From<OutcomeBody> for Outcome {
             OutcomeBody::Completed { output } => Self::Completed { output },
             OutcomeBody::Retry { error, delay } => Self::Retry { error: error.into(), delay: delay.0 },
             OutcomeBody::Failed { error } => Self::Failed { error: error.into() },
-            OutcomeBody::Cancelled { reason } => Self::Cancelled { reason },
+            OutcomeBody::Cancelled { reason, cancel_reason } => Self::Cancelled { reason, cancel_reason },
             OutcomeBody::Snoozed { delay } => Self::Snoozed { delay: delay.0 },
             OutcomeBody::RateLimited { delay } => Self::RateLimited { delay: delay.0 },
             OutcomeBody::Released {} => Self::Released,

@@ -80,7 +80,7 @@ impl<T: Serialize> Serialize for Item<T> {
 
 /// The end of a run that cannot be ended as its worker said.
 pub(crate) fn refused(lease: Lease, error: &Error) -> Finish {
-    Finish { lease, outcome: admit::refused(error), entries: Vec::new(), follow_ups: Vec::new() }
+    Finish { lease, outcome: admit::refused(error), entries: Vec::new(), follow_ups: Vec::new(), cost: None }
 }
 
 #[cfg(test)]

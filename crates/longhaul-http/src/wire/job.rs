@@ -1,13 +1,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use longhaul::{
-    Backoff, Enqueued, Idempotency, JobId, Json, NewJob, OnClash, Policy, Start, Unique, default_max_crashes,
-};
+use longhaul::{Backoff, Enqueued, Idempotency, JobId, Json, NewJob, Policy, Start, default_max_crashes};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::deadline::DeadlineBody;
 use super::seconds::Seconds;
+use super::unique::UniqueBody;
 use crate::time::Rfc3339;
 
 /// Jobs to be enqueued, all of them or none.
@@ -23,7 +23,8 @@ pub(crate) struct EnqueueBody {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = WorkerEnqueued)]
 pub(crate) struct EnqueueAnswer {
-    /// In the order of the request: `{"id": "…", "status": "created"}`, or `duplicate`, `key_reused`, `not_created`.
+    /// In the order of the request: `{"id": "…", "status": "created"}`, or `duplicate`, `replaced`, `rejected`, `full`,
+    /// `key_reused`, `not_created`.
     #[schema(value_type = Vec<serde_json::Value>)]
     pub(crate) enqueued: Vec<Enqueued>,
 }
@@ -94,6 +95,13 @@ pub(crate) struct NewJobBody {
     /// Keeps a second job of the same key from being created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unique: Option<UniqueBody>,
+    /// The longest that it may wait for its first start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Seconds>)]
+    expires_in: Option<Seconds>,
+    /// When it must have ended: a time, or seconds from when it is enqueued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    deadline: Option<DeadlineBody>,
     /// Makes a repeated request answer with the first one's job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     idempotency: Option<IdempotencyBody>,
@@ -120,23 +128,6 @@ pub(crate) struct BackoffBody {
     max: Seconds,
     /// The part of the wait that is random, 0 to 1.
     jitter: f64,
-}
-
-/// One job at a time, or one in a period, per key.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = UniqueKey)]
-struct UniqueBody {
-    /// The key, shared by all kinds and queues.
-    key: String,
-    /// Holds the key for this long after the job has completed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Seconds>)]
-    period: Option<Seconds>,
-    /// The treatment of the second job: `join` unless given.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    on_clash: OnClash,
 }
 
 /// A caller's promise that two requests with this key are one.
@@ -189,11 +180,9 @@ impl From<&NewJob> for NewJobBody {
             policy: rest(job.policy),
             limit_keys: job.limit_keys.clone(),
             limit_key: None,
-            unique: job.unique.as_ref().map(|unique| UniqueBody {
-                key: unique.key.clone(),
-                period: unique.period.map(Seconds),
-                on_clash: unique.on_clash,
-            }),
+            unique: job.unique.as_ref().map(UniqueBody::from),
+            expires_in: job.expires_in.map(Seconds),
+            deadline: job.deadline.map(DeadlineBody),
             idempotency: job.idempotency.as_ref().map(|idempotency| IdempotencyBody {
                 key: idempotency.key.clone(),
                 fingerprint: idempotency.fingerprint.clone(),
@@ -233,11 +222,9 @@ impl NewJobBody {
             max_crashes: self.max_crashes,
             policy: policy(self.timeout, self.backoff, self.policy),
             limit_keys: self.limit_key.into_iter().chain(self.limit_keys).collect(),
-            unique: self.unique.map(|unique| Unique {
-                key: unique.key,
-                period: unique.period.map(|period| period.0),
-                on_clash: unique.on_clash,
-            }),
+            unique: self.unique.map(UniqueBody::into_unique).transpose()?,
+            expires_in: self.expires_in.map(|time| time.0),
+            deadline: self.deadline.map(|deadline| deadline.0),
             idempotency: self.idempotency.map(|idempotency| Idempotency {
                 key: idempotency.key,
                 fingerprint: idempotency.fingerprint,

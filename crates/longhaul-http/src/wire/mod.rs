@@ -3,17 +3,20 @@
 //! writes it. The server and [`RemoteStore`](crate::RemoteStore) read and write the same types.
 
 mod claim;
+mod deadline;
 mod finish;
 mod item;
 mod job;
 mod seconds;
 mod store;
+mod unique;
 
 #[cfg(feature = "remote")]
 pub(crate) use claim::WorkerBody;
 pub(crate) use claim::{
     ClaimAnswer, ClaimBody, ClaimedBody, HeartbeatBody, KindBody, SlotsBody, TurnAnswer, TurnBody,
 };
+pub(crate) use deadline::DeadlineBody;
 #[cfg(feature = "remote")]
 pub(crate) use finish::OutcomeBody;
 pub(crate) use finish::{FinishBody, FinishesBody, RecordsBody, StatusesAnswer};
@@ -28,6 +31,7 @@ pub(crate) use store::{
     QueueNameBody, QueuesAnswer, SamplesAnswer, SamplesBody, SetKeyBody, SetQueueBody, StepsAnswer,
     StepsBody, SweepBody, WorkersAnswer,
 };
+pub(crate) use unique::{ClashWord, UniqueBody, on_clash};
 
 /// The most bytes of a body under `/worker`. More than elsewhere, because finishes carry outputs.
 pub(crate) const MAX_WORKER_BODY_BYTES: usize = 16 * 1024 * 1024;

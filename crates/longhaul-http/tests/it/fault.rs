@@ -75,7 +75,7 @@ impl Switch {
 
     /// Changes a job behind the store's back, so that whoever waits for it looks again.
     pub(crate) async fn wake(&self, id: &JobId) {
-        let cancel = Action::Cancel { grace: Duration::ZERO };
+        let cancel = Action::cancel(Duration::ZERO);
         self.store.act(&JobFilter::id(id.clone()), cancel, 1).await.unwrap();
     }
 

@@ -25,7 +25,8 @@ pub(crate) async fn claim(app: &App, queue: &str, kind: &str) -> Claimed {
 }
 
 async fn end(app: &App, claimed: Claimed, outcome: Outcome) {
-    let finish = Finish { lease: claimed.lease, outcome, entries: Vec::new(), follow_ups: Vec::new() };
+    let finish =
+        Finish { lease: claimed.lease, outcome, entries: Vec::new(), follow_ups: Vec::new(), cost: None };
     app.longhaul.store().finish(vec![finish]).await.unwrap();
 }
 

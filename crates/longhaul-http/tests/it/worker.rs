@@ -151,7 +151,7 @@ async fn every_outcome_ends_a_run_as_it_says() {
         assert_eq!(call(&app, "finish", &finish).await.json(), json!({"statuses": [again]}), "{outcome}");
         assert_eq!(job(&app, "a").await, ended, "{outcome}");
         let id = JobFilter::id(JobId::new("a").unwrap());
-        app.longhaul.store().act(&id, Action::Cancel { grace: Duration::ZERO }, 1).await.unwrap();
+        app.longhaul.store().act(&id, Action::cancel(Duration::ZERO), 1).await.unwrap();
         app.longhaul.store().act(&id, Action::Delete, 1).await.unwrap();
     }
 }

@@ -91,7 +91,7 @@ async fn jobs_of_a_claim_whose_answer_was_lost_come_back_without_a_crash() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_that_was_cancelled_before_its_claim_was_taken_back_ends_as_cancelled() {
     let (store, late, hold) = store_and_late().await;
-    let cancel = Action::Cancel { grace: LONG };
+    let cancel = Action::cancel(LONG);
     let cancelling =
         async || assert_eq!(store.act(&JobFilter::id(id("a")), cancel, 1).await.unwrap().done, 1);
     lose_the_answer(&store, &late, &hold, cancelling).await;

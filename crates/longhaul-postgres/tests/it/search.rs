@@ -97,7 +97,7 @@ async fn an_action_looks_again_at_a_job_that_has_changed_since_it_was_looked_for
     options.config.application_name("acts");
     let acting = PostgresStore::open(options).await.unwrap();
     let acted = tokio::spawn(async move {
-        acting.act(&query("args.user:7"), Action::Cancel { grace: std::time::Duration::ZERO }, 10).await
+        acting.act(&query("args.user:7"), Action::cancel(std::time::Duration::ZERO), 10).await
     });
     let waits =
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'acts' AND wait_event_type = 'Lock'";

@@ -57,7 +57,7 @@ async fn a_running_job_without_data_is_lost_and_then_forgotten() {
     let robbed = Robbed::new().await;
     let fx = &robbed.fx;
     let lease = fx.running_from(named("a")).await.lease;
-    fx.act(&id("a"), longhaul::Action::Cancel { grace: secs(1) }).await;
+    fx.act(&id("a"), longhaul::Action::cancel(secs(1))).await;
     robbed.take("m", "a");
     assert_eq!(fx.heartbeat(&lease).await, LeaseStatus::Lost);
     assert_eq!(fx.finish(&lease, completed()).await, LeaseStatus::Lost);

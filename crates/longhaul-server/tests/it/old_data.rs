@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use longhaul::{
-    Action, Claim, Clock, EventBody, JobFilter, JobId, JobRecord, Json, LeaseStatus, NewJob, OnClash, State,
+    Action, Claim, Clock, EventBody, JobFilter, JobId, JobRecord, Json, LeaseStatus, NewJob, State,
     Unique,
 };
 use longhaul_conformance::Fixture;
@@ -116,7 +116,7 @@ async fn goes_on(fx: &Fixture) {
     assert_eq!((count(State::Completed), count(State::Failed), count(State::Running)), (2, 1, 1));
 
     let unique = |key: &str| NewJob {
-        unique: Some(Unique { key: key.into(), period: None, on_clash: OnClash::Join }),
+        unique: Some(Unique::new(key)),
         queue: QUEUE.into(),
         ..NewJob::new("k", Json::null())
     };
@@ -152,7 +152,7 @@ async fn goes_on(fx: &Fixture) {
     for name in ["failed", "cached", "cancelled"] {
         assert_eq!(fx.act(&id(name), Action::Retry).await, 1, "{name} is retried");
     }
-    fx.act(&id("delayed"), Action::Cancel { grace: DAY }).await;
+    fx.act(&id("delayed"), Action::cancel(DAY)).await;
     let ended = JobFilter { states: vec![State::Completed, State::Cancelled], ..JobFilter::default() };
     assert_eq!(fx.act_on(&ended, Action::Delete, 100).await, 8);
     let left: Vec<JobId> = fx.list(&JobFilter { queues: vec![QUEUE.into()], ..JobFilter::default() }).await;

@@ -3,7 +3,7 @@
 -- out: as claim_candidates.sql, and held
 -- index: jobs_of_group
 SELECT id, kind, version, queue, args, attempt, max_attempts, policy, timeout, backoff, created_at, labels, steps,
-  log_event, last_event, rank, seq, limit_key, run_at, unique_key, batch, held
+  log_event, last_event, rank, seq, limit_key, run_at, unique_key, batch, ends_at, held
 FROM jobs INDEXED BY jobs_of_group
 WHERE limit_key = ?1 AND state = 'available' AND queue = ?2 AND kind = ?3 AND version = ?4 AND (rank, seq) > (?5, ?6)
 ORDER BY rank, seq LIMIT ?7

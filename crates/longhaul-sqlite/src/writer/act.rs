@@ -1,9 +1,14 @@
+use std::time::Duration;
+
 use longhaul::lifecycle::{self, Deed};
-use longhaul::{Action, Change, Cost, JobFilter, JobId, Json, Payloads, Result, State, Timestamp};
+use longhaul::{
+    Action, CancelReason, Change, Cost, JobFilter, JobId, Json, Payloads, Result, State, Timestamp, WaitsFor,
+};
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, params, params_from_iter};
 
 use super::groups::{Keyed, cost_of};
+use super::keys::UniqueKey;
 use super::write_tx::WriteTx;
 use crate::error::fault;
 use crate::filter;
@@ -11,25 +16,47 @@ use crate::limit_key::stored_rank;
 use crate::row::{Columns, job_columns, job_record};
 
 /// The parts of a job's row that an action looks at.
-struct Target {
-    seq: i64,
-    queue: String,
-    state: State,
-    priority: i32,
-    unique_key: Option<String>,
+pub(super) struct Target {
+    pub(super) seq: i64,
+    pub(super) queue: String,
+    pub(super) state: State,
+    pub(super) priority: i32,
     batch: Option<i64>,
     cancel_by: Option<i64>,
-    kind: String,
-    attempt: u32,
-    run_at: Timestamp,
-    limit_key: Option<String>,
-    version: u32,
-    cost: Cost,
+    pub(super) kind: String,
+    pub(super) attempt: u32,
+    pub(super) run_at: Timestamp,
+    pub(super) limit_key: Option<String>,
+    pub(super) version: u32,
+    pub(super) cost: Cost,
+    unique: Option<UniqueKey>,
+    /// What it waits for, where it is blocked by more than its children.
+    waits_for: Option<WaitsFor>,
+}
+
+/// Reads the columns of `job_for_action.sql`.
+pub(super) fn read_target(columns: &mut Columns<'_, '_>) -> Target {
+    Target {
+        seq: columns.next(),
+        queue: columns.next(),
+        state: columns.state(),
+        priority: columns.next(),
+        batch: columns.next(),
+        cancel_by: columns.next(),
+        kind: columns.next(),
+        attempt: columns.next(),
+        run_at: columns.time(),
+        limit_key: columns.next(),
+        version: columns.next(),
+        cost: cost_of(columns.parsed()),
+        unique: UniqueKey::read(columns),
+        waits_for: columns.word(),
+    }
 }
 
 impl Target {
     /// What its group must know of it; none where it has no limit keys.
-    fn keyed(&self, rank: i64) -> Option<Keyed<'_>> {
+    pub(super) fn keyed(&self, rank: i64) -> Option<Keyed<'_>> {
         let (seq, version, cost) = (self.seq, self.version, self.cost);
         self.limit_key.as_deref().map(|keys| Keyed { keys, seq, version, rank, cost, held: None })
     }
@@ -74,24 +101,7 @@ impl WriteTx<'_> {
     fn target(&self, sql: &str, values: &[Value]) -> rusqlite::Result<Option<Target>> {
         self.connection
             .prepare_cached(sql)?
-            .query_row(params_from_iter(values), |row| {
-                let mut columns = Columns::new(row);
-                Ok(Target {
-                    seq: columns.next(),
-                    queue: columns.next(),
-                    state: columns.state(),
-                    priority: columns.next(),
-                    unique_key: columns.next(),
-                    batch: columns.next(),
-                    cancel_by: columns.next(),
-                    kind: columns.next(),
-                    attempt: columns.next(),
-                    run_at: columns.time(),
-                    limit_key: columns.next(),
-                    version: columns.next(),
-                    cost: cost_of(columns.parsed()),
-                })
-            })
+            .query_row(params_from_iter(values), |row| Ok(read_target(&mut Columns::new(row))))
             .optional()
     }
 
@@ -106,22 +116,19 @@ impl WriteTx<'_> {
 
     /// Answers false where the action does not apply.
     fn act_on(&mut self, id: &JobId, target: &Target, action: &Action) -> rusqlite::Result<bool> {
-        match lifecycle::act(target.state, None, action) {
-            Deed::Nothing | Deed::StartFromStep => return Ok(false),
-            Deed::AskToStop(grace) => {
-                // The grace ends on the clock of leases, as the lease itself does.
-                let earlier = target.cancel_by.map(Timestamp);
-                let Some(by) = lifecycle::cancel_by(earlier, grace, self.lease_now.at) else {
-                    return Ok(false);
-                };
-                self.connection
-                    .prepare_cached("UPDATE jobs SET cancel_by = ?2 WHERE seq = ?1")?
-                    .execute(params![target.seq, by.0])?;
-            }
-            Deed::Cancel => self.cancel_waiting(id, target)?,
+        match lifecycle::act(target.state, target.waits_for.as_ref(), action) {
+            Deed::Nothing => return Ok(false),
+            Deed::AskToStop(grace, reason) => return self.ask_to_stop(target, grace, reason),
+            Deed::Cancel(reason) => self.cancel_waiting(id, target, reason)?,
             Deed::StartAnew => {
                 let args = if let Action::RetryWith { args } = action { Some(args) } else { None };
-                return self.retry(id, target, args);
+                return self.retry(id, target, args, None);
+            }
+            Deed::StartFromStep => {
+                let Action::RetryFrom { step, args } = action else { return Ok(false) };
+                return Ok(
+                    self.has_step(target.seq, step)? && self.retry(id, target, args.as_ref(), Some(step))?
+                );
             }
             Deed::Remove => self.remove(target.seq, &target.queue, target.state)?,
             Deed::SetPriority(priority) if priority == target.priority => return Ok(false),
@@ -141,33 +148,79 @@ impl WriteTx<'_> {
         Ok(true)
     }
 
-    fn cancel_waiting(&mut self, id: &JobId, target: &Target) -> rusqlite::Result<()> {
-        self.connection
-            .prepare_cached(include_str!("../sql/cancel_job.sql"))?
-            .execute(params![target.seq, self.now.0])?;
-        if let Some(key) = &target.unique_key {
-            self.free_unique_key(key, target.seq)?;
-        }
+    /// Asks a running job to stop. Answers false where it was asked to stop as soon already.
+    pub(super) fn ask_to_stop(
+        &mut self,
+        target: &Target,
+        grace: Duration,
+        reason: CancelReason,
+    ) -> rusqlite::Result<bool> {
+        // The grace ends on the clock of leases, as the lease itself does.
+        let earlier = target.cancel_by.map(Timestamp);
+        let Some(by) = lifecycle::cancel_by(earlier, grace, self.lease_now.at) else { return Ok(false) };
+        self.connection.prepare_cached(include_str!("../sql/ask_to_stop.sql"))?.execute(params![
+            target.seq,
+            by.0,
+            reason.as_str()
+        ])?;
+        Ok(true)
+    }
+
+    /// Cancels a job that waits.
+    pub(super) fn cancel_waiting(
+        &mut self,
+        id: &JobId,
+        target: &Target,
+        reason: CancelReason,
+    ) -> rusqlite::Result<()> {
+        let kept_from = self.key_ended(target.unique.as_ref(), target.seq, State::Cancelled)?;
+        self.connection.prepare_cached(include_str!("../sql/cancel_job.sql"))?.execute(params![
+            target.seq,
+            self.now.0,
+            reason.as_str(),
+            kept_from.0
+        ])?;
         let change = self.change(id, &target.kind, &target.queue, target.attempt);
         let rank = lifecycle::rank(target.run_at, target.priority);
         let change = Change { from: Some(target.state), to: Some(State::Cancelled), ..change };
-        self.moved(&change, target.keyed(rank).as_ref())?;
-        self.child_ended(target.batch, State::Cancelled);
+        self.moved(target.seq, &change, target.keyed(rank).as_ref())?;
+        if target.state == State::Blocked {
+            self.end_wait(target.seq)?;
+        }
+        self.ended(target.seq, target.batch, State::Cancelled);
         Ok(())
     }
 
-    fn retry(&mut self, id: &JobId, target: &Target, args: Option<&Json>) -> rusqlite::Result<bool> {
-        if let Some(key) = &target.unique_key {
-            if self.unique_holder(key)?.is_some_and(|holder| holder.seq != target.seq) {
+    /// Starts a job anew, from a step where one is named.
+    fn retry(
+        &mut self,
+        id: &JobId,
+        target: &Target,
+        args: Option<&Json>,
+        from: Option<&str>,
+    ) -> rusqlite::Result<bool> {
+        if let Some(unique) = &target.unique {
+            if self.unique_holder(&unique.key)?.is_some_and(|holder| holder.seq != target.seq) {
                 return Ok(false);
             }
-            self.hold_unique_key(key, target.seq)?;
+            self.hold_unique_key(unique, target.seq)?;
         }
-        if target.state == State::Completed || args.is_some() {
-            self.connection.prepare_cached("DELETE FROM steps WHERE job = ?1")?.execute([target.seq])?;
-            self.connection
-                .prepare_cached("UPDATE jobs SET steps = 0 WHERE seq = ?1")?
-                .execute([target.seq])?;
+        let forgotten = match from {
+            Some(step) => {
+                let forget = include_str!("../sql/forget_steps_from.sql");
+                self.connection.prepare_cached(forget)?.execute(params![target.seq, step])?
+            }
+            None if target.state == State::Completed || args.is_some() => {
+                self.connection.prepare_cached("DELETE FROM steps WHERE job = ?1")?.execute([target.seq])?
+            }
+            None => 0,
+        };
+        if forgotten > 0 {
+            let count = "UPDATE jobs SET steps = (SELECT count(*) FROM steps WHERE job = ?1) WHERE seq = ?1";
+            self.connection.prepare_cached(count)?.execute([target.seq])?;
+        }
+        if target.state == State::Blocked {
+            self.end_wait(target.seq)?;
         }
         let rank = lifecycle::rank(self.now, target.priority);
         self.connection.prepare_cached(include_str!("../sql/retry_job.sql"))?.execute(params![
@@ -178,8 +231,10 @@ impl WriteTx<'_> {
         ])?;
         let change = self.change(id, &target.kind, &target.queue, 0);
         let change = Change { from: Some(target.state), to: Some(State::Available), ..change };
-        self.moved(&change, target.keyed(rank).as_ref())?;
-        self.uncount_end(target.batch, target.state)?;
+        self.moved(target.seq, &change, target.keyed(rank).as_ref())?;
+        if target.state.is_finished() {
+            self.uncount_end(target.batch, target.state)?;
+        }
         Ok(true)
     }
 }

@@ -3,12 +3,13 @@ use longhaul::{
 };
 use rusqlite::{OptionalExtension, Row, params};
 
+use super::ends::Ends;
 use super::groups::{Keyed, cost_of};
 use super::merge::Merge;
 use super::write_tx::WriteTx;
 use crate::error::fault;
 use crate::limit_key::{beyond_plain, natural_rank};
-use crate::row::{Columns, unsigned};
+use crate::row::{Columns, signed, unsigned};
 
 impl WriteTx<'_> {
     /// Gives jobs to a worker: whatever is there, which may be nothing.
@@ -41,9 +42,7 @@ impl WriteTx<'_> {
     fn fill_slots(&mut self, queue: &QueueSlots, claim: &Claim, claimed: &mut Vec<Claimed>) -> Result<()> {
         let mut moved = 0;
         loop {
-            let next = self
-                .candidates(&queue.queue, queue.slots, &claim.kinds)
-                .map_err(fault("look for available jobs"))?;
+            let next = self.claimable(queue, &claim.kinds)?;
             if next.iter().any(Candidate::is_misplaced) {
                 for candidate in next.into_iter().filter(Candidate::is_misplaced) {
                     self.put_right(candidate)?;
@@ -65,6 +64,31 @@ impl WriteTx<'_> {
                 claimed.push(self.claim_one(candidate, claim).map_err(fault("claim"))?);
             }
             return Ok(());
+        }
+    }
+
+    /// The next jobs of a queue whose time is not over. Those whose time is are left to a sweep, but where they are very many:
+    /// then some of them are ended here, and the writer looks again in its next transaction.
+    fn claimable(&mut self, queue: &QueueSlots, kinds: &[SupportedKind]) -> Result<Vec<Candidate>> {
+        let mut limit = queue.slots;
+        loop {
+            let mut found =
+                self.candidates(&queue.queue, limit, kinds).map_err(fault("look for available jobs"))?;
+            let (now, read) = (self.now, found.len());
+            if found.iter().all(|candidate| !candidate.is_over(now)) {
+                return Ok(found);
+            }
+            found.retain(|candidate| !candidate.is_over(now));
+            if found.len() >= queue.slots || read < limit {
+                found.truncate(queue.slots);
+                return Ok(found);
+            }
+            if read - found.len() >= MOVED_AT_ONCE {
+                self.end_by_time(Ends::OfWaiting, MOVED_AT_ONCE as i64)?;
+                self.notes.stopped_early = true;
+                return Ok(found);
+            }
+            limit = limit.saturating_add(MOVED_AT_ONCE);
         }
     }
 
@@ -146,6 +170,9 @@ impl WriteTx<'_> {
                 self.statements.claim_keyed.execute(params![seq, token, worker, now, lease_until, slots])?
             }
         };
+        if candidate.ends_at.is_some() {
+            claimed.deadline_in = self.start_times(seq, token)?.deadline_in(self.now);
+        }
         if log_event > 0 {
             self.insert_event(seq, last_event + 1, claimed.attempt, &EventBody::Reset)?;
         }
@@ -171,7 +198,10 @@ impl WriteTx<'_> {
             since: Some(run_at),
             ..self.change(&claimed.lease.id, &claimed.kind, &claimed.queue, claimed.attempt)
         };
-        self.moved(&change, None)?;
+        self.moved(seq, &change, None)?;
+        if self.has_key_bounds {
+            self.track(seq, &change, limit_key.as_deref())?;
+        }
         self.notes.changed.push(claimed.lease.id.clone());
         Ok(claimed)
     }
@@ -181,15 +211,18 @@ impl WriteTx<'_> {
     pub(crate) fn unclaim(&mut self, lease: &Lease) -> Result<()> {
         let Some(row) = self.find_lease(lease)? else { return Ok(()) };
         let (seq, next) = (row.seq, lifecycle::take_back(&row.run, self.now));
+        let token = signed(lease.token);
         self.end_run(&lease.id, row, next)?;
         self.connection
             .prepare_cached(include_str!("../sql/forget_worker.sql"))
             .and_then(|mut update| update.execute([seq]))
+            .and_then(|_| self.connection.prepare_cached(include_str!("../sql/unstart_times.sql")))
+            .and_then(|mut update| update.execute([seq, token]))
             .map_err(fault("take a claim back"))?;
         self.settle()
     }
 
-    /// Makes due jobs available, at most `limit`.
+    /// Makes jobs available whose time has come or whose wait is over, at most `limit`.
     pub(super) fn promote_due(&mut self, limit: usize) -> Result<u64> {
         let fault = fault("promote due jobs");
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -202,7 +235,9 @@ impl WriteTx<'_> {
         for (seq, queue) in &due {
             self.promote(*seq, queue).map_err(&fault)?;
         }
-        Ok(due.len() as u64)
+        let promoted = due.len() as i64;
+        let woken = self.wake_due(limit - promoted).map_err(&fault)?;
+        Ok(unsigned(promoted) + woken)
     }
 
     fn promote(&mut self, seq: i64, queue: &str) -> rusqlite::Result<()> {
@@ -218,12 +253,12 @@ impl WriteTx<'_> {
         let change = self.change(&id, &kind, queue, attempt);
         let keyed = keys.as_deref().map(|keys| Keyed { keys, seq, version, rank, cost, held: None });
         let change = Change { from: Some(State::Scheduled), to: Some(State::Available), ..change };
-        self.moved(&change, keyed.as_ref())?;
+        self.moved(seq, &change, keyed.as_ref())?;
         self.notes.changed.push(id);
         Ok(())
     }
 
-    /// When the next scheduled job falls due, or time alone may open a limit key that keeps jobs back.
+    /// When the next scheduled job falls due, a wait ends, or time alone may open a limit key that keeps jobs back.
     pub(super) fn next_due(&self) -> Result<Option<Timestamp>> {
         let read = |sql| -> rusqlite::Result<Option<i64>> {
             self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
@@ -231,7 +266,8 @@ impl WriteTx<'_> {
         let due = read("SELECT min(run_at) FROM jobs WHERE state = 'scheduled'");
         let due = due.and_then(|due| {
             let opens = read("SELECT min(opens_at) FROM limit_keys WHERE opens_at IS NOT NULL")?;
-            Ok(due.into_iter().chain(opens).min().map(Timestamp))
+            let wakes = read("SELECT min(wakes_at) FROM waits WHERE wakes_at IS NOT NULL")?;
+            Ok(due.into_iter().chain(opens).chain(wakes).min().map(Timestamp))
         });
         due.map_err(fault("look for the next scheduled job"))
     }
@@ -247,18 +283,25 @@ pub(super) struct Candidate {
     steps: i64,
     log_event: i64,
     last_event: i64,
-    /// Neither a unique key nor a batch must hear of its end.
+    /// Neither a unique key nor a batch must hear of its end, and no time ends it.
     is_plain: bool,
     limit_key: Option<String>,
     /// The slots of its limit keys that it takes though it does not run: an earlier release has ended a run of it.
     pub(super) held: Option<i64>,
     run_at: Timestamp,
+    /// When its time is over, or must be looked at.
+    ends_at: Option<Timestamp>,
 }
 
 impl Candidate {
     /// True where it should not stand among the plain jobs.
     fn is_misplaced(&self) -> bool {
         self.unreadable.is_some() || self.limit_key.is_some()
+    }
+
+    /// True where its time is over, so that no claim takes it.
+    pub(super) fn is_over(&self, now: Timestamp) -> bool {
+        self.ends_at.is_some_and(|ends_at| ends_at <= now)
     }
 }
 
@@ -278,6 +321,7 @@ pub(super) fn read_candidate(row: &Row<'_>) -> rusqlite::Result<Candidate> {
         max_attempts: columns.next(),
         policy: columns.policy(),
         created_at: columns.time(),
+        deadline_in: None,
         labels: columns.parsed().unwrap_or_default(),
         steps: Default::default(),
     };
@@ -292,8 +336,10 @@ pub(super) fn read_candidate(row: &Row<'_>) -> rusqlite::Result<Candidate> {
         held: None,
         run_at: columns.time(),
         is_plain: [columns.is_null(), columns.is_null()] == [true, true],
+        ends_at: columns.optional_time(),
         unreadable: None,
     };
+    let candidate = Candidate { is_plain: candidate.is_plain && candidate.ends_at.is_none(), ..candidate };
     Ok(Candidate { unreadable: columns.unreadable(), ..candidate })
 }
 
@@ -335,7 +381,7 @@ mod tests {
 
     #[test]
     fn a_claim_that_is_taken_back_after_its_job_was_cancelled_ends_it() {
-        let (child, all) = taken_back(Some(Action::Cancel { grace: HOUR }));
+        let (child, all) = taken_back(Some(Action::cancel(HOUR)));
         assert_eq!((child.state, child.attempt, child.cancel_requested), (State::Cancelled, 0, false));
         assert_eq!(all.state, State::Available);
         assert_eq!(all.children, Some(Children { total: 1, completed: 0, failed: 0, cancelled: 1 }));

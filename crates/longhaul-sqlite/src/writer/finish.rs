@@ -6,7 +6,10 @@ use longhaul::{
 };
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::groups::Keyed;
+use super::dependencies::StandIns;
+use super::enqueue::Room;
+use super::groups::{Keyed, cost_of};
+use super::keys::UniqueKey;
 use super::run::{RunRow, held};
 use super::write_tx::{Isolation, WriteTx};
 use crate::error::fault;
@@ -34,12 +37,16 @@ impl WriteTx<'_> {
     pub(super) fn fail_run(&mut self, lease: &Lease, error: &longhaul::Error) -> Result<LeaseStatus> {
         tracing::error!(job = %lease.id, "{error}");
         let (entries, follow_ups) = (Vec::new(), Vec::new());
-        let failed = Finish { lease: lease.clone(), outcome: admit::refused(error), entries, follow_ups };
+        let outcome = admit::refused(error);
+        let failed = Finish { lease: lease.clone(), outcome, entries, follow_ups, cost: None };
         self.run_isolated(Isolation::Apart, |tx| tx.finish_one(&failed))?
     }
 
     fn finish_one(&mut self, finish: &Finish) -> Result<LeaseStatus> {
-        let Finish { lease, outcome, entries, follow_ups } = finish;
+        let Finish { lease, outcome, entries, follow_ups, cost } = finish;
+        if let Some(actual) = cost {
+            self.settle_cost(lease, *actual).map_err(fault("settle a cost"))?;
+        }
         let status = match outcome {
             Outcome::Completed { output } if entries.is_empty() => {
                 self.complete(lease, output, follow_ups)?
@@ -59,9 +66,26 @@ impl WriteTx<'_> {
         Ok(status)
     }
 
+    /// Has the rates of a run's limit keys count what it has taken in truth.
+    fn settle_cost(&mut self, lease: &Lease, actual: u32) -> rusqlite::Result<()> {
+        let found: Option<(String, Cost)> = self
+            .connection
+            .prepare_cached(include_str!("../sql/cost_of_run.sql"))?
+            .query_row(params![lease.id.as_str(), signed(lease.token)], |row| {
+                let mut columns = Columns::new(row);
+                Ok((columns.next(), cost_of(columns.parsed())))
+            })
+            .optional()?;
+        found.map_or(Ok(()), |(keys, cost)| self.settle_rates(&keys, cost.rate, actual))
+    }
+
     fn end(&mut self, lease: &Lease, row: RunRow, outcome: &Outcome) -> Result<LeaseStatus> {
-        let (status, paused) = (row.status(), self.pause_first(&row, outcome)?);
-        let next = lifecycle::finish(&row.run, paused.as_ref().unwrap_or(outcome), self.now);
+        let status = row.status();
+        let other = match self.pause_first(&row, outcome)? {
+            None => self.awaits(row.seq, outcome).map_err(fault("look for what a run waits for"))?,
+            paused => paused,
+        };
+        let next = lifecycle::finish(&row.run, other.as_ref().unwrap_or(outcome), self.now);
         self.end_run(&lease.id, row, next)?;
         Ok(status)
     }
@@ -89,7 +113,14 @@ impl WriteTx<'_> {
                     since: Some(leased.started_at),
                     ..self.change(&lease.id, &leased.kind, &leased.queue, leased.attempt)
                 };
-                return self.completed(change, keyed.as_ref(), None, follow_ups, LeaseStatus::Held);
+                return self.completed(
+                    leased.seq,
+                    change,
+                    keyed.as_ref(),
+                    None,
+                    follow_ups,
+                    LeaseStatus::Held,
+                );
             }
         }
         let run = self
@@ -99,16 +130,14 @@ impl WriteTx<'_> {
             .optional()
             .map_err(&fault)?;
         let Some(run) = run else { return self.status_without_run(lease) };
-        let (seq, period) = (run.seq, run.unique_period);
-        let kept_from = self.now.0.saturating_add(period.unwrap_or(0));
+        let seq = run.seq;
+        let kept_from = self.key_ended(run.unique.as_ref(), seq, State::Completed).map_err(&fault)?;
         self.statements
             .complete
-            .execute(params![seq, self.now.0, output.as_str(), kept_from])
+            .execute(params![seq, self.now.0, output.as_str(), kept_from.0])
             .map_err(&fault)?;
-        match (&run.unique_key, period) {
-            (Some(key), Some(period)) => self.expire_unique_key(key, seq, period).map_err(&fault)?,
-            (Some(key), None) => self.free_unique_key(key, seq).map_err(&fault)?,
-            (None, _) => {}
+        if run.ends_at.is_some() {
+            self.note_end(seq, None).map_err(&fault)?;
         }
         if run.steps > 0 {
             self.connection
@@ -119,11 +148,12 @@ impl WriteTx<'_> {
         let change =
             Change { since: run.started_at, ..self.change(&lease.id, &run.kind, &run.queue, run.attempt) };
         let keyed = run.limit_key.as_deref().map(|keys| ended(keys, seq, run.held));
-        self.completed(change, keyed.as_ref(), run.batch, follow_ups, held(run.cancel_by))
+        self.completed(seq, change, keyed.as_ref(), run.batch, follow_ups, held(run.cancel_by))
     }
 
     fn completed(
         &mut self,
+        seq: i64,
         change: Change<'_>,
         keyed: Option<&Keyed<'_>>,
         batch: Option<i64>,
@@ -131,14 +161,15 @@ impl WriteTx<'_> {
         status: LeaseStatus,
     ) -> Result<LeaseStatus> {
         let change = Change { from: Some(State::Running), to: Some(State::Completed), ..change };
-        self.moved(&change, keyed).map_err(fault("complete"))?;
+        self.moved(seq, &change, keyed).map_err(fault("complete"))?;
         self.notes.changed.push(change.id.clone());
+        let mut stand_ins = StandIns::default();
         for job in follow_ups {
             // One by one: a follow-up that is there already, or whose key is another's, keeps no other back.
-            self.enqueue_without_freeing(slice::from_ref(job))?;
+            self.enqueue_without_freeing(slice::from_ref(job), Room::Free, &mut stand_ins)?;
         }
         self.free_childless()?;
-        self.child_ended(batch, State::Completed);
+        self.ended(seq, batch, State::Completed);
         Ok(status)
     }
 }
@@ -147,8 +178,6 @@ impl WriteTx<'_> {
 struct Completable {
     seq: i64,
     queue: String,
-    unique_key: Option<String>,
-    unique_period: Option<i64>,
     cancel_by: Option<i64>,
     batch: Option<i64>,
     kind: String,
@@ -157,6 +186,8 @@ struct Completable {
     steps: i64,
     limit_key: Option<String>,
     held: Option<i64>,
+    ends_at: Option<Timestamp>,
+    unique: Option<UniqueKey>,
 }
 
 /// A job with limit keys that has completed: only what it took matters.
@@ -169,15 +200,15 @@ fn read_completable(row: &Row<'_>) -> rusqlite::Result<Completable> {
     Ok(Completable {
         seq: columns.next(),
         queue: columns.next(),
-        unique_key: columns.next(),
-        unique_period: columns.next(),
         cancel_by: columns.next(),
         batch: columns.next(),
         kind: columns.next(),
         attempt: columns.next(),
-        started_at: columns.next::<Option<i64>>().map(Timestamp),
+        started_at: columns.optional_time(),
         steps: columns.next(),
         limit_key: columns.next(),
         held: columns.next(),
+        ends_at: columns.optional_time(),
+        unique: UniqueKey::read(&mut columns),
     })
 }

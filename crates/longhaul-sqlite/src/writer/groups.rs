@@ -35,6 +35,15 @@ pub(super) struct Group {
     pub(super) has_kept_back: bool,
 }
 
+/// The row of a group, as far as a job of it must know it.
+struct GroupRow {
+    id: i64,
+    /// Rank and number of its first job.
+    first: (i64, i64),
+    turn: i64,
+    is_kept_back: bool,
+}
+
 /// A queue, kind and version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Source {
@@ -85,8 +94,8 @@ impl WriteTx<'_> {
     pub(super) fn arrive(&mut self, change: &Change<'_>, job: &Keyed<'_>) -> rusqlite::Result<()> {
         match self.find_group(change, job)? {
             // It waits behind the first.
-            Some((_, first, _)) if first <= (job.rank, job.seq) => Ok(()),
-            Some((id, _, turn)) => self.place(id, turn, job.rank, job.seq, &job.cost, None),
+            Some(group) if group.first <= (job.rank, job.seq) => Ok(()),
+            Some(group) => self.place(group.id, group.turn, job.rank, job.seq, &job.cost, None),
             None => self.create_group(change, job),
         }
     }
@@ -94,7 +103,22 @@ impl WriteTx<'_> {
     /// An available job has gone otherwise than by a claim.
     pub(super) fn depart(&mut self, change: &Change<'_>, job: &Keyed<'_>) -> rusqlite::Result<()> {
         match self.find_group(change, job)? {
-            Some((id, (_, seq), turn)) if seq == job.seq => self.read_anew(id, turn, change, job),
+            Some(group) if group.first.1 == job.seq => self.read_anew(&group, change, job),
+            _ => Ok(()),
+        }
+    }
+
+    /// The time of an available job is over, so that claims pass over it.
+    pub(super) fn pass_over(&mut self, change: &Change<'_>, job: &Keyed<'_>) -> rusqlite::Result<()> {
+        match self.find_group(change, job)? {
+            Some(group) if group.first.1 == job.seq => {
+                let is_next = self.first_of_group(change, job)?.is_some_and(|(_, seq, _)| seq != job.seq);
+                // One that has no other job is kept back no more, and keeps nothing back.
+                if is_next || group.is_kept_back {
+                    self.read_anew(&group, change, job)?;
+                }
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -109,25 +133,42 @@ impl WriteTx<'_> {
     ) -> rusqlite::Result<()> {
         let change = self.change(id, kind, queue, 0);
         match self.find_group(&change, job)? {
-            Some((id, (rank, seq), turn)) if seq == job.seq || (job.rank, job.seq) < (rank, seq) => {
-                self.read_anew(id, turn, &change, job)
+            Some(group) if group.first.1 == job.seq || (job.rank, job.seq) < group.first => {
+                self.read_anew(&group, &change, job)
             }
             Some(_) => Ok(()),
             None => self.create_group(&change, job),
         }
     }
 
-    /// Number, first place and turn of a job's group.
-    #[allow(clippy::type_complexity, reason = "used in this file only")]
-    fn find_group(
-        &self,
-        change: &Change<'_>,
-        job: &Keyed<'_>,
-    ) -> rusqlite::Result<Option<(i64, (i64, i64), i64)>> {
+    /// A job's group.
+    fn find_group(&self, change: &Change<'_>, job: &Keyed<'_>) -> rusqlite::Result<Option<GroupRow>> {
         self.connection
             .prepare_cached(include_str!("../sql/find_group.sql"))?
             .query_row(params![job.keys, change.queue, change.kind, job.version], |row| {
-                Ok((row.get(0)?, (row.get(1)?, row.get(2)?), row.get(3)?))
+                let mut columns = Columns::new(row);
+                Ok(GroupRow {
+                    id: columns.next(),
+                    first: (columns.next(), columns.next()),
+                    turn: columns.next(),
+                    is_kept_back: columns.next(),
+                })
+            })
+            .optional()
+    }
+
+    /// Rank, as its row has it, number and cost of the first job of a job's group.
+    fn first_of_group(
+        &self,
+        change: &Change<'_>,
+        job: &Keyed<'_>,
+    ) -> rusqlite::Result<Option<(i64, i64, Cost)>> {
+        let values = params![job.keys, change.queue, change.kind, job.version, self.now.0];
+        self.connection
+            .prepare_cached(include_str!("../sql/first_of_group.sql"))?
+            .query_row(values, |row| {
+                let mut columns = Columns::new(row);
+                Ok((columns.next(), columns.next(), cost_of(columns.parsed())))
             })
             .optional()
     }
@@ -158,22 +199,9 @@ impl WriteTx<'_> {
     }
 
     /// Gives a group the place that its first job has now, and lets claims look at it.
-    fn read_anew(
-        &mut self,
-        id: i64,
-        turn: i64,
-        change: &Change<'_>,
-        job: &Keyed<'_>,
-    ) -> rusqlite::Result<()> {
-        let first = self
-            .connection
-            .prepare_cached(include_str!("../sql/first_of_group.sql"))?
-            .query_row(params![job.keys, change.queue, change.kind, job.version], |row| {
-                let mut columns = Columns::new(row);
-                Ok((columns.next(), columns.next(), cost_of(columns.parsed())))
-            })
-            .optional()?;
-        match first {
+    fn read_anew(&mut self, group: &GroupRow, change: &Change<'_>, job: &Keyed<'_>) -> rusqlite::Result<()> {
+        let GroupRow { id, turn, .. } = *group;
+        match self.first_of_group(change, job)? {
             Some((rank, seq, cost)) => self.place(id, turn, natural_rank(rank), seq, &cost, None)?,
             None => self.remove_group(id, change.queue, job.keys, turn)?,
         }
@@ -231,6 +259,10 @@ impl WriteTx<'_> {
             }
         }
         let row = self.key(key)?;
+        if lane.is_some() {
+            // Those of other lanes wait for that moment still.
+            opens_at = [opens_at, row.opens_at].into_iter().flatten().min();
+        }
         row.keeps_back = keeps_back;
         if row.opens_at != opens_at {
             row.opens_at = opens_at;

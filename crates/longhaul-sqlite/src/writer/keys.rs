@@ -1,42 +1,128 @@
-use longhaul::{Idempotency, JobId, State};
+use std::time::Duration;
+
+use longhaul::lifecycle::unique::{Hold, Holder};
+use longhaul::{Idempotency, JobId, Json, State, Timestamp};
 use rusqlite::{OptionalExtension, params};
 
-use super::write_tx::WriteTx;
-use crate::row::Columns;
+use super::write_tx::{WriteTx, no_json};
+use crate::beside::Beside;
+use crate::row::{Columns, unsigned};
 
 /// The job that holds a unique key.
-pub(super) struct Holder {
+pub(super) struct KeyHolder {
     pub(super) id: JobId,
     pub(super) seq: i64,
-    pub(super) state: State,
+    state: State,
+    kind: String,
+    run_at: Timestamp,
+    created_at: Timestamp,
+    started_at: Option<Timestamp>,
+    hold: Hold,
+}
+
+impl KeyHolder {
+    /// The holder as the rules look at it.
+    pub(super) fn facts(&self) -> Holder<'_> {
+        Holder {
+            kind: &self.kind,
+            state: self.state,
+            run_at: self.run_at,
+            created_at: self.created_at,
+            started_at: self.started_at,
+            held_until: self.hold.until,
+        }
+    }
+}
+
+/// The unique key of a job, and how long the job holds it.
+pub(super) struct UniqueKey {
+    pub(super) key: String,
+    pub(super) hold: Hold,
+}
+
+impl UniqueKey {
+    /// Reads the columns `unique_key`, `unique_period` and `policy`: the period is all that there is where nothing stands
+    /// beside the policy.
+    pub(super) fn read(columns: &mut Columns<'_, '_>) -> Option<Self> {
+        let key: Option<String> = columns.next();
+        let period: Option<i64> = columns.next();
+        let beside: Option<Beside> = columns.parsed();
+        let period = period.map(|millis| Duration::from_millis(unsigned(millis)));
+        let hold = beside.and_then(|beside| beside.hold);
+        key.map(|key| Self { key, hold: hold.unwrap_or(Hold { period, ..Hold::default() }) })
+    }
+}
+
+/// True where a job's row says all with the key and the period.
+pub(super) fn is_of_period(hold: &Hold) -> bool {
+    hold.ends.is_empty() && hold.until.is_none()
 }
 
 /// The holders of keys. Jobs take and leave them in the transaction that creates or ends them.
 impl WriteTx<'_> {
     /// The job that holds a unique key now.
-    pub(super) fn unique_holder(&self, key: &str) -> rusqlite::Result<Option<Holder>> {
+    pub(super) fn unique_holder(&self, key: &str) -> rusqlite::Result<Option<KeyHolder>> {
         self.connection
             .prepare_cached(include_str!("../sql/unique_holder.sql"))?
             .query_row(params![key, self.now.0], |row| {
                 let mut columns = Columns::new(row);
-                Ok(Holder { id: columns.id(), seq: columns.next(), state: columns.state() })
+                Ok(KeyHolder {
+                    id: columns.id(),
+                    seq: columns.next(),
+                    state: columns.state(),
+                    kind: columns.next(),
+                    run_at: columns.time(),
+                    created_at: columns.time(),
+                    started_at: columns.optional_time(),
+                    hold: columns.parsed::<Beside>().and_then(|beside| beside.hold).unwrap_or_default(),
+                })
             })
             .optional()
     }
 
     /// Gives the key to a job, in place of one whose time with it is over.
-    pub(super) fn hold_unique_key(&self, key: &str, seq: i64) -> rusqlite::Result<()> {
+    pub(super) fn hold_unique_key(&self, unique: &UniqueKey, seq: i64) -> rusqlite::Result<()> {
         self.connection
-            .prepare_cached("INSERT OR REPLACE INTO unique_keys (key, job) VALUES (?1, ?2)")?
-            .execute(params![key, seq])?;
+            .prepare_cached("INSERT OR REPLACE INTO unique_keys (key, job, expires_at) VALUES (?1, ?2, ?3)")?
+            .execute(params![unique.key, seq, unique.hold.before_end().map(|until| until.0)])?;
         Ok(())
     }
 
-    /// Lets a completed job hold its key for its period more.
-    pub(super) fn expire_unique_key(&self, key: &str, seq: i64, period: i64) -> rusqlite::Result<()> {
+    /// Lets a job hold its key until another time, whatever becomes of the job.
+    pub(super) fn lengthen_hold(
+        &self,
+        key: &str,
+        holder: &KeyHolder,
+        until: Timestamp,
+    ) -> rusqlite::Result<()> {
+        let hold = Hold { until: Some(until), ..holder.hold.clone() };
+        let hold = Json::new(&hold).map_err(no_json)?;
+        let note = "UPDATE jobs SET policy = json_set(policy, '$.hold', json(?2)) WHERE seq = ?1";
+        self.connection.prepare_cached(note)?.execute(params![holder.seq, hold.as_str()])?;
+        self.expire_unique_key(key, holder.seq, until)
+    }
+
+    /// Frees the key of a job that ends now in a state, or lets the job hold it on. Answers from when its retention counts.
+    pub(super) fn key_ended(
+        &self,
+        unique: Option<&UniqueKey>,
+        seq: i64,
+        state: State,
+    ) -> rusqlite::Result<Timestamp> {
+        let Some(UniqueKey { key, hold }) = unique else { return Ok(self.now) };
+        match hold.after(state, self.now) {
+            None => self.free_unique_key(key, seq)?,
+            // Until the job is removed.
+            Some(Timestamp::MAX) => {}
+            Some(until) => self.expire_unique_key(key, seq, until)?,
+        }
+        Ok(hold.kept_from(state, self.now))
+    }
+
+    fn expire_unique_key(&self, key: &str, seq: i64, until: Timestamp) -> rusqlite::Result<()> {
         self.connection
             .prepare_cached("UPDATE unique_keys SET expires_at = ?3 WHERE key = ?1 AND job = ?2")?
-            .execute(params![key, seq, self.now.0.saturating_add(period)])?;
+            .execute(params![key, seq, until.0])?;
         Ok(())
     }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use longhaul::{Claim, KeyConfig, Lease, NewJob, QueueSlots};
-use longhaul_conformance::jobs::{HOUR, claim, completed, finish, limited, named};
+use longhaul::{Action, Claim, JobFilter, KeyConfig, Lease, NewJob, QueueSlots, SupportedKind};
+use longhaul_conformance::jobs::{HOUR, claim, completed, finish, id, limited, named};
 
 use super::scratch::Scratch;
 use super::write_tx::WriteTx;
@@ -146,6 +146,24 @@ fn a_claim_that_is_taken_back_gives_its_slot_back() {
         turn(&mut tx);
         assert_eq!(tx.key("provider").unwrap().state.used, 0);
     }
+}
+
+#[test]
+fn a_job_that_is_cancelled_once_the_pause_of_its_key_is_over_keeps_no_other_back() {
+    let file = Scratch::new();
+    let mut tx = file.begin();
+    tx.pause_key("provider", HOUR).unwrap();
+    tx.enqueue(&[limited("a", &["provider"]), NewJob { version: 2, ..limited("b", &["provider"]) }]).unwrap();
+    let kinds = claim().kinds.into_iter().map(|kind| SupportedKind { version: 2, ..kind }).collect();
+    let claim = Claim { kinds, ..claim() };
+    assert!(tx.claim(&claim).unwrap().is_empty());
+    turn(&mut tx);
+    file.clock.advance(HOUR);
+    turn(&mut tx);
+    assert_eq!(tx.act(&[id("b")], &JobFilter::default(), &Action::cancel(HOUR)).unwrap().done, 1);
+    turn(&mut tx);
+    tx.open_for_claims().unwrap();
+    assert_eq!(tx.claim(&claim).unwrap().len(), 1);
 }
 
 #[test]

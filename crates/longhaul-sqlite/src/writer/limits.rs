@@ -97,6 +97,20 @@ impl WriteTx<'_> {
         Ok(())
     }
 
+    /// Has rates count what a run took in truth, in place of what it took at its start.
+    pub(super) fn settle_rates(&mut self, keys: &str, reserved: u32, actual: u32) -> rusqlite::Result<()> {
+        let now = self.now;
+        for key in keys.split(',') {
+            let row = self.key(key)?;
+            row.state = limits::settle(&row.limits, &row.state, reserved, actual, now);
+            row.has_changed = true;
+            if row.keeps_back {
+                self.notes.given_back.insert(key.to_owned());
+            }
+        }
+        Ok(())
+    }
+
     /// Notes that a key keeps a group back.
     pub(super) fn keep_back(&mut self, key: &str, closed: Closed) -> rusqlite::Result<()> {
         let row = self.key(key)?;
@@ -141,6 +155,7 @@ impl WriteTx<'_> {
         if !self.has_groups {
             return Ok(());
         }
+        self.pass_over_ended()?;
         self.open_what_was_freed()?;
         self.open_due().map_err(fault("look for limit keys that open"))
     }
@@ -208,6 +223,7 @@ impl WriteTx<'_> {
         self.write_keys()?;
         self.keys.clear();
         self.limits_in_use = None;
+        self.set_key_bound(key, config)?;
         match prefix {
             Some(prefix) => self.open_prefix(prefix, String::new()),
             None => self.open_groups(key, None).map(drop),

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::vec;
 
-use longhaul::{Claim, Claimed, Result};
+use longhaul::{Claim, Claimed, Cost, Result};
 use rusqlite::{OptionalExtension, params};
 
 use super::claim::{Candidate, MOVED_AT_ONCE, read_candidate};
@@ -50,6 +50,8 @@ struct Member {
     group: Group,
     /// Its next jobs, as far as they were read.
     jobs: VecDeque<Candidate>,
+    /// Place and cost of the first whose time is over: it is left to a sweep, and keeps no other back.
+    passed_over: Option<(i64, i64, Cost)>,
     /// Rank, as the rows have it, and number of the last that was read.
     last: (i64, i64),
     /// True where it has no others.
@@ -248,7 +250,9 @@ impl<'m, 'c> Merge<'m, 'c> {
         let group = &mut member.group;
         let Some(first) = member.jobs.front() else {
             let group = group.clone();
-            self.tx.remove_group(group.id, self.queue, &group.keys, turn)?;
+            if member.passed_over.is_none() {
+                self.tx.remove_group(group.id, self.queue, &group.keys, turn)?;
+            }
             self.replace(&group)?;
             return Ok(false);
         };
@@ -318,29 +322,38 @@ impl<'m, 'c> Merge<'m, 'c> {
                 (member.group.cost, member.has_changed) = (next.claimed.policy.cost, true);
                 self.push(member);
             }
-            None => self.tx.remove_group(group.id, self.queue, &group.keys, group.turn)?,
+            None => match member.passed_over {
+                Some((rank, seq, cost)) => self.tx.place(group.id, group.turn, rank, seq, &cost, None)?,
+                None => self.tx.remove_group(group.id, self.queue, &group.keys, group.turn)?,
+            },
         }
         self.replace(&group)
     }
 
     /// Reads the next jobs of a group: twice as many each time, so that few are read for nothing where many groups wait.
     fn read_jobs(&mut self, member: &mut Member) -> rusqlite::Result<()> {
-        if member.has_all {
-            return Ok(());
+        while member.jobs.is_empty() && !member.has_all {
+            let Group { keys, lane, .. } = &member.group;
+            let (rank, seq) = member.last;
+            let values = params![keys, self.queue, lane.kind, lane.version, rank, seq, member.batch as i64];
+            let mut rows = self.tx.statements.jobs_of_group.query(values)?;
+            let mut read = 0;
+            while let Some(row) = rows.next()? {
+                read += 1;
+                let mut candidate = read_candidate(row)?;
+                member.last = (candidate.rank, candidate.seq);
+                candidate.rank = natural_rank(candidate.rank);
+                candidate.held = row.get("held")?;
+                if candidate.is_over(self.tx.now) {
+                    let place = (candidate.rank, candidate.seq, candidate.claimed.policy.cost);
+                    member.passed_over.get_or_insert(place);
+                } else {
+                    member.jobs.push_back(candidate);
+                }
+            }
+            member.has_all = read < member.batch;
+            member.batch = (2 * member.batch).min(JOBS_AT_ONCE);
         }
-        let Group { keys, lane, .. } = &member.group;
-        let (rank, seq) = member.last;
-        let values = params![keys, self.queue, lane.kind, lane.version, rank, seq, member.batch as i64];
-        let mut rows = self.tx.statements.jobs_of_group.query(values)?;
-        while let Some(row) = rows.next()? {
-            let mut candidate = read_candidate(row)?;
-            member.last = (candidate.rank, candidate.seq);
-            candidate.rank = natural_rank(candidate.rank);
-            candidate.held = row.get("held")?;
-            member.jobs.push_back(candidate);
-        }
-        member.has_all = member.jobs.len() < member.batch;
-        member.batch = (2 * member.batch).min(JOBS_AT_ONCE);
         Ok(())
     }
 
@@ -421,6 +434,7 @@ impl Member {
         Box::new(Self {
             group,
             jobs: VecDeque::new(),
+            passed_over: None,
             last: (i64::MIN, 0),
             has_all: false,
             has_changed: false,

@@ -2,9 +2,13 @@
 
 mod act;
 mod batches;
+mod bounds;
 mod changes;
 mod claim;
+mod clash;
 mod command;
+mod dependencies;
+mod ends;
 mod enqueue;
 mod fair;
 mod finish;
@@ -30,9 +34,16 @@ mod scratch;
 mod session;
 mod space;
 mod statements;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+mod steering_costs;
 mod sweep;
 mod takeover;
 mod thread;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+mod waiting_costs;
+mod waits;
 mod write_tx;
 
 pub(crate) use act::Done;

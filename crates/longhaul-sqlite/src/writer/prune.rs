@@ -122,10 +122,12 @@ impl WriteTx<'_> {
         if let Some(key) = key {
             self.free_unique_key(&key, seq)?;
         }
+        self.forget_dependencies(seq)?;
         self.connection
             .prepare_cached("INSERT OR REPLACE INTO tombstones (id, expires_at) VALUES (?1, ?2)")?
             .execute(params![id.as_str(), self.now.plus(GONE_FOR).0])?;
-        self.moved(&Change { from: Some(state), ..self.change(&id, &kind, queue, attempt) }, None)?;
+        let change = Change { from: Some(state), ..self.change(&id, &kind, queue, attempt) };
+        self.moved(seq, &change, None)?;
         self.notes.changed.push(id);
         Ok(())
     }
@@ -142,6 +144,7 @@ impl WriteTx<'_> {
                     .prepare_cached(include_str!("../sql/set_retention.sql"))?
                     .execute(params![queue, state.as_str(), most])?;
             }
+            self.set_queue_bound(queue, config)?;
             self.set_fair(queue, config)
         };
         write().map_err(fault("configure a queue"))
@@ -281,7 +284,9 @@ mod tests {
     #[test]
     fn a_configuration_that_cannot_be_read_stands_back_for_the_default() {
         let file = idle(1);
-        file.connection.execute("INSERT INTO queues VALUES ('q1', '{\"retention\": 7}')", []).unwrap();
+        file.connection
+            .execute("INSERT INTO queues (name, config) VALUES ('q1', '{\"retention\": 7}')", [])
+            .unwrap();
         file.clock.advance(Duration::from_secs(24 * 3600 + 1));
         assert_eq!(sweep(&file).1, 1);
     }

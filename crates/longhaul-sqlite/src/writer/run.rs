@@ -1,10 +1,12 @@
 use longhaul::lifecycle::{self, Next, Token};
 use longhaul::{
-    AttemptError, Change, Cost, JobId, Json, KEPT_ERRORS, Lease, LeaseStatus, Result, State, Timestamp,
+    AttemptError, CancelReason, Change, Cost, JobId, Json, KEPT_ERRORS, Lease, LeaseStatus, Result, State,
+    Timestamp,
 };
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::groups::{Keyed, cost_of};
+use super::keys::UniqueKey;
 use super::write_tx::WriteTx;
 use crate::error::fault;
 use crate::limit_key::stored_rank;
@@ -22,7 +24,6 @@ pub(super) struct RunRow {
     pub(super) log_entries: i64,
     pub(super) log_bytes: i64,
     priority: i32,
-    unique_key: Option<String>,
     errors: Vec<AttemptError>,
     pub(super) limit_key: Option<String>,
     batch: Option<i64>,
@@ -32,11 +33,13 @@ pub(super) struct RunRow {
     version: u32,
     cost: Cost,
     held: Option<i64>,
+    ends_at: Option<Timestamp>,
+    unique: Option<UniqueKey>,
 }
 
 fn read_run(row: &Row<'_>) -> rusqlite::Result<RunRow> {
     let mut columns = Columns::new(row);
-    Ok(RunRow {
+    let row = RunRow {
         seq: columns.next(),
         queue: columns.next(),
         run: lifecycle::Run {
@@ -45,6 +48,7 @@ fn read_run(row: &Row<'_>) -> rusqlite::Result<RunRow> {
             max_crashes: columns.next(),
             interruptions: columns.next(),
             cancel_requested: columns.next::<Option<i64>>().is_some(),
+            cancel_reason: None,
             run_at: columns.time(),
         },
         last_event: columns.next(),
@@ -52,7 +56,6 @@ fn read_run(row: &Row<'_>) -> rusqlite::Result<RunRow> {
         log_entries: columns.next(),
         log_bytes: columns.next(),
         priority: columns.next(),
-        unique_key: columns.next(),
         errors: columns.parsed().unwrap_or_default(),
         limit_key: columns.next(),
         batch: columns.next(),
@@ -62,7 +65,11 @@ fn read_run(row: &Row<'_>) -> rusqlite::Result<RunRow> {
         version: columns.next(),
         cost: cost_of(columns.parsed()),
         held: columns.next(),
-    })
+        ends_at: None,
+        unique: None,
+    };
+    let run = lifecycle::Run { cancel_reason: columns.word(), ..row.run };
+    Ok(RunRow { run, ends_at: columns.optional_time(), unique: UniqueKey::read(&mut columns), ..row })
 }
 
 impl RunRow {
@@ -122,8 +129,12 @@ impl WriteTx<'_> {
     fn leave(&mut self, from: State, id: &JobId, row: RunRow, next: Next) -> Result<()> {
         let fault = fault("end a run");
         let is_finished = next.state.is_finished();
-        if is_finished && let Some(key) = &row.unique_key {
-            self.free_unique_key(key, row.seq).map_err(&fault)?;
+        let mut kept_from = None;
+        if is_finished {
+            kept_from = Some(self.key_ended(row.unique.as_ref(), row.seq, next.state).map_err(&fault)?);
+            if row.ends_at.is_some() {
+                self.note_end(row.seq, None).map_err(&fault)?;
+            }
         }
         let error = next.error.as_ref().filter(|_| next.state != State::Cancelled);
         let error = error.map(|error| error.message.clone()).filter(|_| self.is_observed());
@@ -148,9 +159,14 @@ impl WriteTx<'_> {
                     is_finished.then_some(self.now.0),
                     row.last_event + 1,
                     next.token == Token::Kept,
+                    kept_from.map(|at| at.0),
+                    next.cancel_reason.map(CancelReason::as_str),
                 ])
             })
             .map_err(&fault)?;
+        if let Some(waits_for) = &next.waits_for {
+            self.begin_wait(row.seq, waits_for, next.wakes_at, None).map_err(&fault)?;
+        }
         let (seq, version, cost, held) = (row.seq, row.version, row.cost, row.held);
         let keyed = row.limit_key.as_deref().map(|keys| Keyed { keys, seq, version, rank, cost, held });
         let change = Change {
@@ -160,9 +176,9 @@ impl WriteTx<'_> {
             error: error.as_deref(),
             ..self.change(id, &row.kind, &row.queue, next.attempt)
         };
-        self.moved(&change, keyed.as_ref()).map_err(fault)?;
+        self.moved(seq, &change, keyed.as_ref()).map_err(fault)?;
         if is_finished {
-            self.child_ended(row.batch, next.state);
+            self.ended(row.seq, row.batch, next.state);
         }
         self.notes.changed.push(id.clone());
         Ok(())

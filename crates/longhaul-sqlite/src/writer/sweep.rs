@@ -1,6 +1,7 @@
 use longhaul::{JobId, Lease, Result, State, Swept, lifecycle};
 use rusqlite::Row;
 
+use super::ends::Ends;
 use super::write_tx::WriteTx;
 use crate::error::fault;
 use crate::row::unsigned;
@@ -10,7 +11,10 @@ impl WriteTx<'_> {
     /// costs what there is to do.
     pub(crate) fn sweep(&mut self, limit: usize) -> Result<Swept> {
         let rows = i64::try_from(limit).unwrap_or(i64::MAX);
-        let mut swept = Swept { promoted: self.promote_due(limit)?, ..Swept::default() };
+        self.find_ended_dependencies(rows)?;
+        self.settle()?;
+        let expired = self.end_by_time(Ends::OfWaiting, rows)?;
+        let mut swept = Swept { expired, promoted: self.promote_due(limit)?, ..Swept::default() };
         let now = self.lease_now.at.0;
         for lease in self.leases(include_str!("../sql/expired_leases.sql"), &[&now, &rows])? {
             let state = self.each(&lease, |tx| tx.crash(&lease))?.flatten();
@@ -21,6 +25,7 @@ impl WriteTx<'_> {
                 None => {}
             }
         }
+        swept.expired += self.end_by_time(Ends::OfRunning, rows)?;
         for lease in self.leases(include_str!("../sql/overdue_cancels.sql"), &[&now, &rows])? {
             swept.fenced += u64::from(self.each(&lease, |tx| tx.fence(&lease))? == Some(true));
         }

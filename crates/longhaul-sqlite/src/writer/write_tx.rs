@@ -1,11 +1,15 @@
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use longhaul::{Change, Changes, Claimed, Clock, JobId, KeptChange, Result, State, Timestamp};
+use longhaul::{
+    Change, Changes, Claimed, Clock, DEPENDANTS_AT_ONCE, JobId, KeptChange, Result, State, Timestamp,
+};
 use rusqlite::{Connection, params};
 
+use super::bounds::MaxWaiting;
 use super::changes::Names;
+use super::dependencies::Ended;
 use super::fair::FairQueue;
 use super::groups::{Displaced, Keyed};
 use super::limits::Key;
@@ -42,11 +46,28 @@ pub(crate) struct WriteTx<'c> {
     pub(super) has_fair_queues: bool,
     /// True where some job with limit keys may wait.
     pub(super) has_groups: bool,
+    /// True where some queue may bound what waits.
+    pub(super) has_queue_bounds: bool,
+    /// True where some limit key may.
+    pub(super) has_key_bounds: bool,
+    /// True where some job may depend on another.
+    pub(super) has_edges: bool,
+    /// True where some may not have counted the end of another.
+    pub(super) has_dependencies: bool,
+    /// True where some may have been left to do so.
+    pub(super) has_ended_dependencies: bool,
+    /// True where some wait may end by itself.
+    pub(super) has_wakes: bool,
+    /// How many dependants this transaction may still settle.
+    pub(super) settle_left: usize,
+    /// The last job that a sweep has looked at, of those that others depend on.
+    pub(super) looked_up_to: i64,
     /// The limit keys and the queues that this transaction has looked at.
     pub(super) keys: HashMap<String, Key>,
     /// What may be looked for of limit keys, where this transaction has looked at any.
     pub(super) limits_in_use: Option<InUse>,
     pub(super) fair: HashMap<String, Option<FairQueue>>,
+    pub(super) queue_bounds: HashMap<String, Option<MaxWaiting>>,
     /// True where this store holds the lock file, so that a successor may take over from its workers.
     pub(super) owner: bool,
     pub(super) isolation: Isolation,
@@ -72,8 +93,8 @@ pub(super) struct Notes {
     pub(super) changes: Vec<KeptChange>,
     /// True where a job became scheduled or ceased to be, so that another may be the next that falls due.
     pub(super) scheduled: bool,
-    /// Children that have ended and are not yet counted: their batch, and how they ended.
-    pub(super) ended_children: Vec<(i64, State)>,
+    /// Jobs that have ended and are not yet counted by those that wait for them.
+    pub(super) ended: VecDeque<Ended>,
     /// Closing jobs that were created and may turn out to have no children.
     pub(super) new_batches: Vec<i64>,
     /// Limit keys of which slots were given back, and that keep groups back.
@@ -99,7 +120,7 @@ impl Notes {
             changed,
             changes,
             scheduled,
-            ended_children,
+            ended,
             new_batches,
             given_back,
             displaced,
@@ -108,7 +129,7 @@ impl Notes {
         queues.clear();
         changed.clear();
         changes.clear();
-        ended_children.clear();
+        ended.clear();
         new_batches.clear();
         given_back.clear();
         displaced.clear();
@@ -118,6 +139,12 @@ impl Notes {
     /// Notes that claims may take jobs of a queue which they could not take before.
     pub(super) fn make_available(&mut self, queue: &str) {
         self.queues.entry(queue.to_owned()).or_default().made_available = true;
+    }
+
+    /// By how many more jobs wait in a queue than is written.
+    pub(super) fn waiting_in(&self, queue: &str) -> i64 {
+        let changes = self.queues.get(queue).map(|notes| &notes.changes);
+        changes.map_or(0, |by| by[State::Available as usize] + by[State::Scheduled as usize])
     }
 
     /// The queues in which a job became available.
@@ -165,9 +192,18 @@ impl<'c> WriteTx<'c> {
             has_paused_queues: false,
             has_fair_queues: false,
             has_groups: false,
+            has_queue_bounds: false,
+            has_key_bounds: false,
+            has_edges: false,
+            has_dependencies: false,
+            has_ended_dependencies: false,
+            has_wakes: false,
+            settle_left: DEPENDANTS_AT_ONCE,
+            looked_up_to: 0,
             keys: HashMap::new(),
             limits_in_use: None,
             fair: HashMap::new(),
+            queue_bounds: HashMap::new(),
             owner,
             isolation: Isolation::Together,
         })
@@ -187,17 +223,23 @@ impl<'c> WriteTx<'c> {
         self.now = self.clock.now();
         self.lease_now = self.lease_clock.now(&self.clock);
         // Another process may have drawn numbers, or paused a queue, since.
-        let newest = self
-            .statements
-            .newest
-            .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
+        let newest = self.statements.newest.query_row([], |row| {
+            let mut has = [false; 9];
+            for (place, has) in (1..).zip(&mut has) {
+                *has = row.get(place)?;
+            }
+            Ok((row.get(0)?, has))
+        });
         if newest.is_err() {
             // A transaction that was left open would keep every later one from beginning.
             self.roll_back();
         }
-        let newest: (i64, bool, bool, bool) = newest.map_err(fault("read the newest job"))?;
-        self.sequence.observe(newest.0);
-        (self.has_paused_queues, self.has_fair_queues, self.has_groups) = (newest.1, newest.2, newest.3);
+        let (newest, has): (i64, [bool; 9]) = newest.map_err(fault("read the newest job"))?;
+        self.sequence.observe(newest);
+        [self.has_paused_queues, self.has_fair_queues, self.has_groups, ..] = has;
+        [_, _, _, self.has_queue_bounds, self.has_key_bounds, self.has_edges, ..] = has;
+        [.., self.has_dependencies, self.has_ended_dependencies, self.has_wakes] = has;
+        self.settle_left = DEPENDANTS_AT_ONCE;
         Ok(())
     }
 
@@ -288,6 +330,7 @@ impl<'c> WriteTx<'c> {
         self.keys.clear();
         self.limits_in_use = None;
         self.fair.clear();
+        self.queue_bounds.clear();
     }
 
     /// Draws the next number for a job or a lease.
@@ -333,7 +376,12 @@ impl<'c> WriteTx<'c> {
 
     /// Notes that a job changes its state now, after its row has; `since` and `error` are for those who observe it. Of a job
     /// with limit keys, `keyed` is what its group and keys must know, which whoever claims it sees to.
-    pub(super) fn moved(&mut self, change: &Change<'_>, keyed: Option<&Keyed<'_>>) -> rusqlite::Result<()> {
+    pub(super) fn moved(
+        &mut self,
+        seq: i64,
+        change: &Change<'_>,
+        keyed: Option<&Keyed<'_>>,
+    ) -> rusqlite::Result<()> {
         let notes = match self.notes.queues.get_mut(change.queue) {
             Some(notes) => notes,
             None => self.notes.queues.entry(change.queue.to_owned()).or_default(),
@@ -346,6 +394,9 @@ impl<'c> WriteTx<'c> {
         self.notes.scheduled |= [change.from, change.to].contains(&Some(State::Scheduled));
         if self.is_observed {
             self.notes.changes.push(self.names.keep(change));
+        }
+        if self.has_queue_bounds || self.has_key_bounds {
+            self.track(seq, change, keyed.map(|job| job.keys))?;
         }
         match keyed {
             Some(job) => self.limit(change, job),

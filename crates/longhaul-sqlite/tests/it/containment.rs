@@ -162,7 +162,8 @@ async fn a_queue_whose_configuration_is_damaged_is_listed_and_swept_with_the_def
     store.enqueue(vec![job("a")]).await.unwrap();
     let lost = longhaul::Claim { lease_for: Duration::ZERO, ..claim("dead", "elsewhere", Duration::ZERO) };
     assert_eq!(store.claim(lost).await.unwrap().len(), 1);
-    execute(&store, "INSERT INTO queues VALUES ('default', '{\"retention\": \"for ever\"}')").await;
+    execute(&store, "INSERT INTO queues (name, config) VALUES ('default', '{\"retention\": \"for ever\"}')")
+        .await;
     assert_eq!(store.sweep(100).await.unwrap().rescued, 1);
     assert_eq!(store.queues().await.unwrap()[0].config, longhaul::QueueConfig::default());
 }

@@ -56,7 +56,7 @@ async fn a_wall_clock_that_jumps_ends_neither_leases_nor_graces_nor_waits() {
     let (store, fx) = store().await;
     fx.enqueue_all(vec![named("a"), named("b")]).await;
     assert_eq!(fx.claim_ids().await.len(), 2);
-    store.act(&JobFilter::id(id("b")), Action::Cancel { grace: secs(10) }, 1).await.unwrap();
+    store.act(&JobFilter::id(id("b")), Action::cancel(secs(10)), 1).await.unwrap();
     let mut waiting = Box::pin(store.claim(Claim { wait: LEASE * 4, ..claim() }));
     assert!(futures::poll!(&mut waiting).is_pending());
     fx.clock.set_wall_forward(HOUR);

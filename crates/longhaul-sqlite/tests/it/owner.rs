@@ -32,6 +32,7 @@ pub(crate) fn completed(claimed: &Claimed) -> Finish {
         outcome: Outcome::Completed { output: Json::null() },
         entries: Vec::new(),
         follow_ups: Vec::new(),
+        cost: None,
     }
 }
 

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use longhaul::{
-    Children, Enqueued, JobFilter, JobId, JobRecord, Json, NewJob, OnClash, Start, State, StepRecord, Store,
-    Unique, process_id,
+    Children, Enqueued, JobFilter, JobId, JobRecord, Json, NewJob, Start, State, StepRecord, Store, Unique,
+    process_id,
 };
 use longhaul_sqlite::SqliteStore;
 use longhaul_sqlite::rusqlite::{Connection, Row, ToSql, params};
@@ -62,7 +62,7 @@ async fn a_file_of_the_first_schema_is_migrated_with_its_jobs_and_goes_on() {
         .unwrap();
     assert_eq!(page.jobs.iter().map(|job| job.id.as_str()).collect::<Vec<_>>(), ["retries"]);
 
-    let unique = Unique { key: "order-4".into(), period: None, on_clash: OnClash::Join };
+    let unique = Unique::new("order-4");
     let answer =
         store.enqueue(vec![NewJob { unique: Some(unique), ..job("again") }]).await.unwrap().remove(0);
     assert!(answer.is_duplicate(), "its key is held on");

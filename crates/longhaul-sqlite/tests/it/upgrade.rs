@@ -112,7 +112,7 @@ async fn the_jobs_of_a_version_1_file_go_on() {
 #[tokio::test]
 async fn the_keys_of_a_version_1_file_are_held_still() {
     let fx = upgraded().await;
-    let unique = |key: &str, on_clash| Unique { key: key.into(), period: Some(HOUR), on_clash };
+    let unique = |key: &str, on_clash| Unique { period: Some(HOUR), on_clash, ..Unique::new(key) };
     let join = |key| NewJob { unique: Some(unique(key, OnClash::Join)), ..named("another") };
     assert_eq!(fx.offer(join("report:7")).await.id, id("running-keyed"));
     assert_eq!(fx.offer(join("thumbnail:1")).await.id, id("cached"));
@@ -179,7 +179,7 @@ async fn a_file_of_the_release_of_25_november_goes_on_and_its_runs_end() {
     let counted = Children { total: 1, completed: 1, failed: 0, cancelled: 0 };
     assert_eq!(fx.job(&id("all")).await.children, Some(counted));
     assert_eq!(fx.claim_ids().await, [id("all")]);
-    let unique = Unique { key: "thumbnail:1".into(), period: Some(HOUR), on_clash: OnClash::Join };
+    let unique = Unique { period: Some(HOUR), ..Unique::new("thumbnail:1") };
     assert_eq!(fx.offer(NewJob { unique: Some(unique), ..named("another") }).await.id, id("cached"));
 
     // What was set for a queue holds on, and what it retries waits as it was told to.

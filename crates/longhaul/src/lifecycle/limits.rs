@@ -89,6 +89,17 @@ pub fn give_back(state: &KeyState, slots: u64) -> KeyState {
     KeyState { used: state.used.saturating_sub(slots), ..*state }
 }
 
+/// The key after a run has ended that took `actual` units of its rate in truth, and `reserved` when it began: later runs wait
+/// for what it took in truth. A rate that was set anew since has not counted it.
+#[must_use]
+pub fn settle(config: &KeyConfig, state: &KeyState, reserved: u32, actual: u32, now: Timestamp) -> KeyState {
+    let Some(rate) = config.rate.filter(|rate| state.rate == Some(*rate)) else { return *state };
+    let now = now.0.saturating_mul(1_000);
+    let free_at = state.rate_free_at.max(now).saturating_add(micros(&rate, actual));
+    let rate_free_at = free_at.saturating_sub(micros(&rate, reserved)).max(now);
+    KeyState { rate_free_at, ..*state }
+}
+
 /// The turn of a key in a fair queue after one of its jobs was claimed in its turn. `queue_turn` is the latest turn that was
 /// taken in the queue before: a key that was closed for long has no more than one turn to catch up with.
 #[must_use]
@@ -192,6 +203,22 @@ mod tests {
             Some(Closed::Rate(NOW.plus(Duration::from_secs(1))))
         );
         assert_eq!(closed(&rate(1, 1), &free, &Cost { slots: 1, rate: 0 }, NOW), None);
+    }
+
+    #[test]
+    fn a_settled_run_moves_its_rate_by_the_difference_and_not_below_now() {
+        let config = rate(10, 4);
+        let free_in = |state: KeyState| state.rate_free_at / 1_000 - NOW.0;
+        let taken = take(&config, &KeyState::default(), &Cost { slots: 1, rate: 3 }, NOW);
+        assert_eq!(free_in(taken), 300);
+        assert_eq!(free_in(settle(&config, &taken, 3, 3, NOW)), 300);
+        assert_eq!(free_in(settle(&config, &taken, 3, 1, NOW)), 100);
+        assert_eq!(free_in(settle(&config, &taken, 3, 20, NOW)), 2_000);
+        let rested = NOW.plus(Duration::from_secs(9));
+        assert_eq!(free_in(settle(&config, &taken, 3, 0, rested)), 9_000, "what has been free is free");
+        assert_eq!(free_in(settle(&config, &taken, 3, 5, rested)), 9_200);
+        assert_eq!(settle(&rate(10, 5), &taken, 3, 1, NOW), taken, "another rate has not counted the run");
+        assert_eq!(settle(&KeyConfig::default(), &taken, 3, 1, NOW), taken);
     }
 
     #[test]

@@ -6,13 +6,19 @@
 
 pub mod limits;
 mod table;
+mod times;
+pub mod unique;
+pub mod waiting;
 
 pub use table::{Transition, table, transitions};
+pub use times::Times;
 
 use std::time::Duration;
 
 use crate::clock::{Timestamp, millis};
-use crate::model::{Action, AttemptError, Children, ErrorKind, OnFailure, Outcome, Start, State, WaitsFor};
+use crate::model::{
+    Action, AttemptError, CancelReason, Children, ErrorKind, OnFailure, Outcome, Start, State, WaitsFor,
+};
 use crate::store::PRIORITY_STEP;
 
 /// The facts of a running job that the rules look at.
@@ -28,6 +34,8 @@ pub struct Run {
     pub interruptions: u32,
     /// True once somebody has asked it to stop.
     pub cancel_requested: bool,
+    /// Why it was asked.
+    pub cancel_reason: Option<CancelReason>,
     /// When it fell due. Its place in the queue counts from here.
     pub run_at: Timestamp,
 }
@@ -45,6 +53,8 @@ pub struct Next {
     pub crashes: u32,
     /// Workers that gave it back because they were shutting down.
     pub interruptions: u32,
+    /// Why it was cancelled, where it was.
+    pub cancel_reason: Option<CancelReason>,
     /// An error that is added to its history of failures.
     pub error: Option<AttemptError>,
     /// The token of the run: kept or forgotten.
@@ -90,9 +100,10 @@ pub fn finish(run: &Run, outcome: &Outcome, now: Timestamp) -> Next {
             Next { steps: Steps::Forgotten, ..run.ends(State::Completed, None, now) }
         }
         Outcome::Failed { error } => run.ends(State::Failed, Some(error.clone()), now),
-        Outcome::Cancelled { reason } => {
-            run.ends(State::Cancelled, Some(AttemptError::new(ErrorKind::Cancelled, reason.clone())), now)
-        }
+        Outcome::Cancelled { reason, cancel_reason } => Next {
+            cancel_reason: Some(if run.cancel_requested { run.reason() } else { *cancel_reason }),
+            ..run.ends(State::Cancelled, Some(AttemptError::new(ErrorKind::Cancelled, reason.clone())), now)
+        },
         Outcome::Retry { error, .. } if run.cancel_requested => {
             run.ends(State::Cancelled, Some(error.clone()), now)
         }
@@ -172,6 +183,11 @@ pub fn unreadable(run: &Run, reason: &str, now: Timestamp) -> Next {
 }
 
 impl Run {
+    /// Why it was asked to stop; an earlier release kept no reason.
+    fn reason(&self) -> CancelReason {
+        self.cancel_reason.unwrap_or_default()
+    }
+
     /// The job ends by this run's own finish.
     fn ends(&self, state: State, error: Option<AttemptError>, now: Timestamp) -> Next {
         Next { token: Token::Kept, ..self.leaves(state, self.run_at, self.attempt, error, now) }
@@ -191,6 +207,7 @@ impl Run {
             attempt,
             crashes: self.crashes,
             interruptions: self.interruptions,
+            cancel_reason: (state == State::Cancelled).then(|| self.reason()),
             error: error.map(|error| AttemptError { attempt: self.attempt, at: now, ..error }),
             token: Token::Cleared,
             steps: Steps::Kept,
@@ -269,9 +286,9 @@ pub enum Deed {
     /// The action does not apply.
     Nothing,
     /// The job runs and is asked to stop; it is fenced off when the grace is over.
-    AskToStop(Duration),
+    AskToStop(Duration, CancelReason),
     /// The job ends as cancelled.
-    Cancel,
+    Cancel(CancelReason),
     /// The job starts anew, with all its attempts. Its errors stay as history, and so do the steps of one that has not
     /// completed and gets no other args. Refused where another job holds its unique key. It waits for no dependency again.
     StartAnew,
@@ -290,8 +307,10 @@ pub enum Deed {
 pub fn act(state: State, waits_for: Option<&WaitsFor>, action: &Action) -> Deed {
     let is_exhausted = state == State::Blocked && waits_for == Some(&WaitsFor::Person);
     match (action, state) {
-        (Action::Cancel { grace }, State::Running) => Deed::AskToStop(*grace),
-        (Action::Cancel { .. }, State::Blocked | State::Scheduled | State::Available) => Deed::Cancel,
+        (Action::Cancel { grace, reason }, State::Running) => Deed::AskToStop(*grace, *reason),
+        (Action::Cancel { reason, .. }, State::Blocked | State::Scheduled | State::Available) => {
+            Deed::Cancel(*reason)
+        }
         (Action::Retry | Action::RetryWith { .. }, state) if state.is_finished() || is_exhausted => {
             Deed::StartAnew
         }
@@ -338,12 +357,6 @@ pub const fn state_event(state_event: u64, gap: u64) -> u64 {
     if state_event < gap { gap } else { state_event }
 }
 
-/// Until when the unique key of a job that ended now stays held: `None` where it is free at once.
-#[must_use]
-pub fn key_until(state: State, period: Option<Duration>, now: Timestamp) -> Option<Timestamp> {
-    period.filter(|_| state == State::Completed).map(|period| now.plus(period).min(Timestamp::MAX))
-}
-
 /// The state of a job that waits for its children: it is freed by the end of the last one.
 #[must_use]
 pub fn freed(children: &Children) -> State {
@@ -362,9 +375,10 @@ mod tests {
         max_crashes: 5,
         interruptions: 3,
         cancel_requested: false,
+        cancel_reason: None,
         run_at: Timestamp(900_000),
     };
-    const ASKED: Run = Run { cancel_requested: true, ..RUN };
+    const ASKED: Run = Run { cancel_requested: true, cancel_reason: Some(CancelReason::Superseded), ..RUN };
     const MINUTE: Duration = Duration::from_secs(60);
 
     fn error() -> AttemptError {
@@ -384,6 +398,7 @@ mod tests {
             attempt: RUN.attempt,
             crashes: RUN.crashes,
             interruptions: RUN.interruptions,
+            cancel_reason: (state == State::Cancelled).then_some(CancelReason::Superseded),
             error: None,
             token: Token::Kept,
             steps: Steps::Kept,
@@ -410,7 +425,15 @@ mod tests {
         assert_eq!(finish(&RUN, &Outcome::Failed { error: error() }, NOW), failed);
         let reason = AttemptError::new(ErrorKind::Cancelled, "why");
         let cancelled = Next { error: kept(reason), ..ended(State::Cancelled) };
-        assert_eq!(finish(&RUN, &Outcome::Cancelled { reason: "why".into() }, NOW), cancelled);
+        let outcome = |cancel_reason| Outcome::Cancelled { reason: "why".into(), cancel_reason };
+        for reason in [CancelReason::Asked, CancelReason::Deadline] {
+            let by_itself = Next { cancel_reason: Some(reason), ..cancelled.clone() };
+            assert_eq!(finish(&RUN, &outcome(reason), NOW), by_itself);
+            assert_eq!(finish(&ASKED, &outcome(reason), NOW), cancelled, "what it was asked for goes first");
+        }
+        let of_an_earlier_release = Run { cancel_reason: None, ..ASKED };
+        let asked = finish(&of_an_earlier_release, &Outcome::Released, NOW);
+        assert_eq!(asked.cancel_reason, Some(CancelReason::Asked));
     }
 
     #[test]
@@ -543,11 +566,12 @@ mod tests {
     fn an_action_applies_to_the_states_it_is_for() {
         for state in State::ALL {
             let cancel = match state {
-                State::Running => Deed::AskToStop(MINUTE),
+                State::Running => Deed::AskToStop(MINUTE, CancelReason::Parent),
                 state if state.is_finished() => Deed::Nothing,
-                _ => Deed::Cancel,
+                _ => Deed::Cancel(CancelReason::Parent),
             };
-            assert_eq!(act(state, None, &Action::Cancel { grace: MINUTE }), cancel);
+            let action = Action::Cancel { grace: MINUTE, reason: CancelReason::Parent };
+            assert_eq!(act(state, None, &action), cancel);
             let applies = |deed| if state.is_finished() { deed } else { Deed::Nothing };
             assert_eq!(act(state, None, &Action::Retry), applies(Deed::StartAnew));
             assert_eq!(act(state, None, &Action::RetryWith { args: Json::null() }), applies(Deed::StartAnew));
@@ -570,7 +594,7 @@ mod tests {
         assert_eq!(act(State::Blocked, person, &Action::Retry), Deed::StartAnew);
         assert_eq!(act(State::Blocked, person, &retry_from()), Deed::StartFromStep);
         assert_eq!(act(State::Blocked, person, &Action::Delete), Deed::Nothing);
-        assert_eq!(act(State::Blocked, person, &Action::Cancel { grace: MINUTE }), Deed::Cancel);
+        assert_eq!(act(State::Blocked, person, &Action::cancel(MINUTE)), Deed::Cancel(CancelReason::Asked));
         for other in [WaitsFor::Dependencies, WaitsFor::Children, WaitsFor::Signal("person".into())] {
             assert_eq!(act(State::Blocked, Some(&other), &Action::Retry), Deed::Nothing);
             assert_eq!(act(State::Blocked, Some(&other), &retry_from()), Deed::Nothing);
@@ -589,12 +613,5 @@ mod tests {
         assert_eq!(rank(NOW, 1), NOW.0 - 60_000);
         assert_eq!(rank(Timestamp(i64::MAX), -100), i64::MAX);
         assert_eq!(rank(Timestamp(i64::MIN), 100), i64::MIN);
-    }
-
-    #[test]
-    fn a_key_outlives_a_completion_by_its_period_and_nothing_else() {
-        assert_eq!(key_until(State::Completed, Some(MINUTE), NOW), Some(NOW.plus(MINUTE)));
-        assert_eq!(key_until(State::Completed, None, NOW), None);
-        assert_eq!(key_until(State::Failed, Some(MINUTE), NOW), None);
     }
 }

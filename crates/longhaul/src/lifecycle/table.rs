@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use super::unique::{self, Clash, Holder};
+use super::waiting::{self, Admission, Bound};
 use super::{
-    Deed, End, Run, act, crash, dependency_ends, fence, finish, freed, start, take_back, undepend, wait_until,
+    Deed, End, Run, Times, act, crash, dependency_ends, fence, finish, freed, start, take_back, undepend,
+    wait_until,
 };
 use crate::clock::Timestamp;
 use crate::model::{
-    Action, AttemptError, Children, ErrorKind, Json, OnFailure, Outcome, Start, State, WaitsFor,
+    Action, AttemptError, CancelReason, Children, ErrorKind, Json, NewJob, OnClash, OnFailure, OnFull,
+    Outcome, Start, State, Unique, WaitsFor,
 };
 
 /// One way from one state to another; `None` is no job.
@@ -32,9 +36,17 @@ struct Event {
 
 const NOW: Timestamp = Timestamp(0);
 const LATER: Duration = Duration::from_secs(60);
-const RUN: Run =
-    Run { attempt: 1, crashes: 0, max_crashes: 5, interruptions: 0, cancel_requested: false, run_at: NOW };
+const RUN: Run = Run {
+    attempt: 1,
+    crashes: 0,
+    max_crashes: 5,
+    interruptions: 0,
+    cancel_requested: false,
+    cancel_reason: None,
+    run_at: NOW,
+};
 const ASKED: Run = Run { cancel_requested: true, ..RUN };
+const CANCELLED: Option<State> = Some(State::Cancelled);
 const WORKER: &str = "the worker that holds the lease";
 const OUTSIDE: &str = "a person or a program, from outside";
 const ENQUEUER: &str = "whoever enqueues; a completing job, for its follow-ups";
@@ -51,6 +63,39 @@ const EVENTS: &[Event] = &[
         by: "enqueue to start after no children",
         who: "the same; there is nothing to wait for",
         to: |from| from.is_none().then(|| Some(freed(&Children::default()))),
+    },
+    Event {
+        by: "enqueue, dropped as the newest",
+        who: "whoever enqueues, where the queue or a limit key is full and drops the newest",
+        to: |from| {
+            (from.is_none() && drops(OnFull::DropNewest) == Admission::DropNewest).then_some(CANCELLED)
+        },
+    },
+    Event {
+        by: "dropped as the oldest",
+        who: "whoever enqueues, where the queue or a limit key is full and drops the oldest",
+        to: |from| {
+            let is_counted = from.is_some_and(waiting::counts);
+            (is_counted && drops(OnFull::DropOldest) == Admission::DropOldest).then_some(CANCELLED)
+        },
+    },
+    Event {
+        by: "superseded",
+        who: "whoever enqueues another job of its unique key that supersedes it; a running one is asked to stop",
+        to: |from| {
+            let is_met = meets(from?, OnClash::Supersede, Start::Now) == Clash::Supersede;
+            (is_met && from != Some(State::Running)).then_some(CANCELLED)
+        },
+    },
+    Event {
+        by: "replaced by one that is due",
+        who: "whoever enqueues another job of its unique key that replaces it",
+        to: |from| replaced(from?, Start::Now),
+    },
+    Event {
+        by: "replaced by one with a delay",
+        who: "the same",
+        to: |from| replaced(from?, Start::After(LATER)),
     },
     Event {
         by: "enqueue with dependencies",
@@ -120,7 +165,7 @@ const EVENTS: &[Event] = &[
         who: "a worker with a free slot",
         to: |from| (from == Some(State::Available)).then_some(Some(State::Running)),
     },
-    Event { by: "cancel", who: OUTSIDE, to: |from| outside(from, Action::Cancel { grace: LATER }) },
+    Event { by: "cancel", who: OUTSIDE, to: |from| outside(from, Action::cancel(LATER)) },
     Event { by: "finish: completed", who: WORKER, to: |from| ends(from, RUN, completed()) },
     Event {
         by: "finish: retry",
@@ -132,11 +177,7 @@ const EVENTS: &[Event] = &[
         who: "the worker that holds the lease, where none is left or the error is fatal",
         to: |from| ends(from, RUN, Outcome::Failed { error: error() }),
     },
-    Event {
-        by: "finish: cancelled",
-        who: WORKER,
-        to: |from| ends(from, RUN, Outcome::Cancelled { reason: String::new() }),
-    },
+    Event { by: "finish: cancelled", who: WORKER, to: |from| ends(from, RUN, cancelled()) },
     Event {
         by: "finish: snoozed",
         who: "the worker that holds the lease; no attempt is used",
@@ -233,6 +274,16 @@ const EVENTS: &[Event] = &[
         who: "any sweeper; the worker is fenced off",
         to: |from| (from == Some(State::Running)).then(|| Some(fence(&ASKED, NOW).state)),
     },
+    Event {
+        by: "sweep after its expiry",
+        who: "any sweeper, where it was never started",
+        to: |from| over(from?, Times { expires_at: Some(NOW), deadline: None }),
+    },
+    Event {
+        by: "sweep after its deadline",
+        who: "any sweeper; a running one is asked to stop, unless its worker cuts it off before",
+        to: |from| over(from?, Times { expires_at: None, deadline: Some(NOW) }),
+    },
     Event { by: "retry", who: OUTSIDE, to: |from| outside(from, Action::Retry) },
     Event {
         by: "retry from a step",
@@ -259,6 +310,38 @@ fn enqueue(from: Option<State>, start: Start) -> Option<Option<State>> {
     from.is_none().then(|| Some(self::start(start, NOW).0))
 }
 
+fn drops(on_full: OnFull) -> Admission {
+    waiting::admission(&[Bound { waiting: 1, max_waiting: 1, on_full }])
+}
+
+/// The fate of a job whose unique key one in this state holds.
+fn meets(holder: State, on_clash: OnClash, start: Start) -> Clash {
+    let unique = Unique { on_clash, ..Unique::new("key") };
+    let job = NewJob { start, ..NewJob::new("kind", Json::null()) };
+    let holder = Holder {
+        kind: "kind",
+        state: holder,
+        run_at: NOW.plus(LATER),
+        created_at: NOW,
+        started_at: None,
+        held_until: None,
+    };
+    unique::clash(&job, &unique, &holder, NOW)
+}
+
+fn replaced(holder: State, start: Start) -> Option<Option<State>> {
+    match meets(holder, OnClash::Replace, start) {
+        Clash::Replace(state, _) if state != holder => Some(Some(state)),
+        _ => None,
+    }
+}
+
+/// A job that waits, and whose time is over.
+fn over(from: State, times: Times) -> Option<Option<State>> {
+    let waits = matches!(from, State::Blocked | State::Scheduled | State::Available);
+    (waits && times.over(None, NOW).is_some()).then_some(CANCELLED)
+}
+
 /// Where a job stands after the end of its only dependency, which frees it from `run_at` on.
 fn depended(ended: State, run_at: Timestamp) -> State {
     match dependency_ends(ended, OnFailure::Cancel) {
@@ -269,14 +352,14 @@ fn depended(ended: State, run_at: Timestamp) -> State {
 
 fn outside(from: Option<State>, action: Action) -> Option<Option<State>> {
     let deed = act(from?, None, &action);
-    let leaves = !matches!(deed, Deed::Nothing | Deed::AskToStop(_) | Deed::SetPriority(_));
+    let leaves = !matches!(deed, Deed::Nothing | Deed::AskToStop(..) | Deed::SetPriority(_));
     leaves.then(|| after(from, deed))
 }
 
 fn after(from: Option<State>, deed: Deed) -> Option<State> {
     match deed {
-        Deed::Nothing | Deed::AskToStop(_) | Deed::SetPriority(_) => from,
-        Deed::Cancel => Some(State::Cancelled),
+        Deed::Nothing | Deed::AskToStop(..) | Deed::SetPriority(_) => from,
+        Deed::Cancel(_) => Some(State::Cancelled),
         Deed::StartAnew | Deed::StartFromStep => Some(State::Available),
         Deed::Remove => None,
     }
@@ -292,6 +375,10 @@ fn crashes(from: Option<State>, run: Run) -> Option<Option<State>> {
 
 fn completed() -> Outcome {
     Outcome::Completed { output: Json::null() }
+}
+
+fn cancelled() -> Outcome {
+    Outcome::Cancelled { reason: String::new(), cancel_reason: CancelReason::Asked }
 }
 
 fn waits(on: WaitsFor) -> Outcome {

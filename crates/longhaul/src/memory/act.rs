@@ -27,15 +27,11 @@ impl Table {
         let Some(row) = self.rows.get(&seq) else { return false };
         match lifecycle::act(row.record.state, row.record.waits_for.as_ref(), action) {
             Deed::Nothing => return false,
-            Deed::AskToStop(grace) => {
-                let Some(by) = lifecycle::cancel_by(row.cancel_by, grace, now) else { return false };
-                self.change(seq, now, |row| {
-                    row.record.cancel_requested = true;
-                    row.cancel_by = Some(by);
-                });
+            Deed::AskToStop(grace, reason) => {
+                return self.change(seq, now, |row| row.ask_to_stop(grace, reason, now)) == Some(true);
             }
-            Deed::Cancel => {
-                self.change(seq, now, |row| row.enter(State::Cancelled, now));
+            Deed::Cancel(reason) => {
+                self.change(seq, now, |row| row.cancel(reason, now));
                 self.settle(now);
             }
             Deed::StartAnew => {
@@ -59,11 +55,13 @@ impl Table {
     }
 
     fn retry(&mut self, seq: u64, args: Option<&Json>, from: Option<&str>, now: Timestamp) -> bool {
-        if let Some(unique) = self.rows.get(&seq).and_then(|row| row.unique.as_ref()) {
-            if self.keys.holder(&unique.key, now).is_some_and(|holder| holder != seq) {
+        if let Some(row) = self.rows.get(&seq)
+            && let Some((key, _)) = &row.unique
+        {
+            if self.keys.holder(key, now).is_some_and(|holder| holder != seq) {
                 return false;
             }
-            self.keys.hold(&unique.key, seq);
+            self.keys.hold(row);
         }
         let was = self.rows.get(&seq).map(|row| (row.batch, row.record.state));
         self.change(seq, now, |row| row.begin_anew(args, from, now));
@@ -92,6 +90,8 @@ impl Row {
         self.record.output = None;
         self.record.progress = None;
         self.record.finished_at = None;
+        self.record.expires_at = None;
+        self.record.deadline = None;
         self.token = 0;
         self.wait_until(now, now);
     }

@@ -29,7 +29,7 @@ impl Table {
     /// first of the keys whose turn it is.
     fn next(&mut self, queue: &str, kinds: &[SupportedKind], now: Timestamp) -> Option<u64> {
         let is_fair = self.is_fair(queue);
-        let open = self.index.first_available(queue, kinds).filter(|(keys, first)| {
+        let open = self.index.first_available(queue, kinds, now).filter(|(keys, first)| {
             self.rows
                 .get(&first.1)
                 .is_some_and(|row| self.limits.closed(keys, &row.record.policy.cost, now).is_none())
@@ -50,7 +50,7 @@ impl Table {
     /// rate admits a job.
     pub(super) fn next_change(&self, claim: &Claim, now: Timestamp) -> Option<Timestamp> {
         let waiting = claim.queues.iter().filter(|queue| !self.paused_queues.contains(&queue.queue));
-        let first = waiting.flat_map(|queue| self.index.first_available(&queue.queue, &claim.kinds));
+        let first = waiting.flat_map(|queue| self.index.first_available(&queue.queue, &claim.kinds, now));
         let opens = first.filter_map(|(keys, (_, seq))| {
             self.limits.closed(keys, &self.rows.get(&seq)?.record.policy.cost, now)?.until()
         });
@@ -108,6 +108,7 @@ fn take(row: &mut Row, token: u64, claim: &Claim, now: Timestamp) -> Claimed {
         max_attempts: record.max_attempts,
         policy: record.policy,
         created_at: record.created_at,
+        deadline_in: row.times().deadline_in(now),
         labels: record.labels.clone(),
         steps: row.outputs_of_steps(),
     }

@@ -5,7 +5,9 @@ use super::table::Table;
 use crate::admit;
 use crate::clock::Timestamp;
 use crate::lifecycle::{self, End};
-use crate::model::{Dependency, EnqueueStatus, Enqueued, JobId, NewJob, OnFailure, State, WaitsFor};
+use crate::model::{
+    CancelReason, Dependency, EnqueueStatus, Enqueued, JobId, NewJob, OnFailure, State, WaitsFor,
+};
 use crate::store::Result;
 
 /// Which jobs depend on which: by the number of the dependency, and then by that of the dependant.
@@ -139,7 +141,7 @@ impl Table {
             row.dependencies = edges.into_iter().map(|(dependency, _)| dependency).collect();
             row.dependencies_left = unfinished;
             if has_failed {
-                row.enter(State::Cancelled, now);
+                row.cancel(CancelReason::Dependency, now);
             }
         });
     }
@@ -152,7 +154,7 @@ impl Table {
                 if row.waits_for(&WaitsFor::Dependencies) {
                     match lifecycle::dependency_ends(outcome, on_failure) {
                         End::Counts => row.count_dependency(now),
-                        End::Cancels => row.enter(State::Cancelled, now),
+                        End::Cancels => row.cancel(CancelReason::Dependency, now),
                     }
                 }
             });

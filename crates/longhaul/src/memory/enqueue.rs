@@ -5,11 +5,13 @@ use super::dependencies::StandIns;
 use super::row::Row;
 use super::table::Table;
 use crate::clock::Timestamp;
-use crate::lifecycle;
+use crate::lifecycle::Times;
+use crate::lifecycle::unique::{self, Clash, Hold};
+use crate::lifecycle::waiting::{self, Admission};
 use crate::model::{
-    Children, EnqueueStatus, Enqueued, JobId, JobRecord, NewJob, OnClash, Start, State, WaitsFor,
+    CancelReason, Children, EnqueueStatus, Enqueued, JobId, JobRecord, NewJob, Start, State, WaitsFor,
 };
-use crate::store::Result;
+use crate::store::{Result, STOP_GRACE};
 
 impl Table {
     pub(super) fn enqueue(&mut self, jobs: Vec<NewJob>, now: Timestamp) -> Result<Vec<Enqueued>> {
@@ -25,7 +27,7 @@ impl Table {
         self.check_dependencies(&jobs, now)?;
         let mut stand_ins = StandIns::default();
         let enqueued: Vec<Enqueued> =
-            jobs.into_iter().map(|job| self.enqueue_one(job, &mut stand_ins, now)).collect();
+            jobs.into_iter().map(|job| self.enqueue_one(job, Room::Bounded, &mut stand_ins, now)).collect();
         self.settle(now);
         self.free_childless(&enqueued, now);
         Ok(enqueued)
@@ -37,7 +39,7 @@ impl Table {
         let mut stand_ins = StandIns::default();
         for job in jobs {
             if !self.reused_keys(std::slice::from_ref(&job), now).contains(&true) {
-                enqueued.push(self.enqueue_one(job, &mut stand_ins, now));
+                enqueued.push(self.enqueue_one(job, Room::Free, &mut stand_ins, now));
             }
         }
         self.free_childless(&enqueued, now);
@@ -72,46 +74,114 @@ impl Table {
         jobs.iter().map(&mut is_reused).collect()
     }
 
-    fn enqueue_one(&mut self, mut job: NewJob, stand_ins: &mut StandIns, now: Timestamp) -> Enqueued {
+    fn enqueue_one(
+        &mut self,
+        mut job: NewJob,
+        room: Room,
+        stand_ins: &mut StandIns,
+        now: Timestamp,
+    ) -> Enqueued {
         let given = job.id.clone();
         stand_ins.replace(&mut job.depends_on);
-        let enqueued = self.enqueue_resolved(job, now);
+        let enqueued = self.enqueue_resolved(job, room, now);
         stand_ins.note(given, &enqueued);
         enqueued
     }
 
-    fn enqueue_resolved(&mut self, mut job: NewJob, now: Timestamp) -> Enqueued {
+    fn enqueue_resolved(&mut self, mut job: NewJob, room: Room, now: Timestamp) -> Enqueued {
         let idempotency = job.idempotency.take();
         if let Some(idempotency) = &idempotency
             && let Some((_, id)) = self.keys.promised(&idempotency.key, now)
         {
-            return Enqueued { id: id.clone(), status: EnqueueStatus::Duplicate };
+            return Enqueued::new(id.clone(), EnqueueStatus::Duplicate);
         }
-        let enqueued = self.create(job, now);
-        if let Some(idempotency) = idempotency {
+        let enqueued = self.create(job, room, now);
+        // A request that was refused may be made again, and then be granted.
+        let is_refused = matches!(enqueued.status, EnqueueStatus::Rejected | EnqueueStatus::Full);
+        if let Some(idempotency) = idempotency.filter(|_| !is_refused) {
             self.keys.promise(idempotency, enqueued.id.clone(), now);
         }
         enqueued
     }
 
-    fn create(&mut self, mut job: NewJob, now: Timestamp) -> Enqueued {
+    fn create(&mut self, mut job: NewJob, room: Room, now: Timestamp) -> Enqueued {
         let id = job.id.take().unwrap_or_else(JobId::random);
         if self.ids.contains_key(&id) {
-            return Enqueued { id, status: EnqueueStatus::Duplicate };
+            return Enqueued::new(id, EnqueueStatus::Duplicate);
         }
-        if let Some(unique) = &job.unique
-            && let Some(holder) = self.keys.holder(&unique.key, now).and_then(|seq| self.rows.get(&seq))
+        let clash = self.clash(&job, now);
+        if let Some((holder, clash)) = clash
+            && !clash.creates()
         {
-            let is_cached = holder.record.state.is_finished();
-            match unique.on_clash {
-                // The key is given to the new job when that is inserted.
-                OnClash::Refresh if is_cached => {}
-                OnClash::Join | OnClash::Refresh => {
-                    return Enqueued { id: holder.record.id.clone(), status: EnqueueStatus::Duplicate };
-                }
-            }
+            return self.merge(holder, clash, job, now);
         }
-        let enqueued = Enqueued { id: id.clone(), status: EnqueueStatus::Created };
+        let (state, _) = unique::start(&job, now);
+        let state = if self.dependencies(&job.depends_on).is_waited_for() { State::Blocked } else { state };
+        let (admission, mut bounds) = match room {
+            Room::Bounded if waiting::counts(state) => self.admission(&job),
+            _ => (Admission::Create, Vec::new()),
+        };
+        match admission {
+            Admission::Create => {}
+            Admission::Reject(place) => return Enqueued::full(id, bounds.swap_remove(place)),
+            Admission::DropNewest => return self.insert_new(id, job, Some(CancelReason::Dropped), now),
+            Admission::DropOldest => self.drop_oldest(&job, now),
+        }
+        // A holder that was dropped holds no more.
+        if let Some((holder, Clash::Supersede)) = self.clash(&job, now) {
+            self.supersede(holder, now);
+        }
+        self.insert_new(id, job, None, now)
+    }
+
+    /// The holder of the job's unique key, and what becomes of the job.
+    fn clash(&self, job: &NewJob, now: Timestamp) -> Option<(u64, Clash)> {
+        let unique = job.unique.as_ref()?;
+        let seq = self.keys.holder(&unique.key, now)?;
+        Some((seq, unique::clash(job, unique, &self.rows.get(&seq)?.as_holder(), now)))
+    }
+
+    /// Does to the holder what comes of a job that is not created.
+    fn merge(&mut self, holder: u64, clash: Clash, job: NewJob, now: Timestamp) -> Enqueued {
+        let status = match clash {
+            Clash::Reject => EnqueueStatus::Rejected,
+            Clash::Replace(state, run_at) => {
+                self.change(holder, now, |row| row.replace(job, state, run_at, now));
+                EnqueueStatus::Replaced
+            }
+            Clash::Lengthen(until) => {
+                self.change(holder, now, |row| {
+                    if let Some((_, hold)) = &mut row.unique {
+                        hold.until = Some(until);
+                    }
+                });
+                if let Some(row) = self.rows.get(&holder) {
+                    self.keys.hold(row);
+                }
+                EnqueueStatus::Duplicate
+            }
+            Clash::Join | Clash::Take | Clash::Supersede => EnqueueStatus::Duplicate,
+        };
+        let id = self.rows.get(&holder).map(|row| row.record.id.clone());
+        Enqueued::new(id.unwrap_or_else(JobId::random), status)
+    }
+
+    fn supersede(&mut self, holder: u64, now: Timestamp) {
+        self.change(holder, now, |row| match row.record.state {
+            State::Running => drop(row.ask_to_stop(STOP_GRACE, CancelReason::Superseded, now)),
+            _ => row.cancel(CancelReason::Superseded, now),
+        });
+    }
+
+    /// Adds a job: as one that waits, or as one that was cancelled for a reason.
+    fn insert_new(
+        &mut self,
+        id: JobId,
+        job: NewJob,
+        dropped: Option<CancelReason>,
+        now: Timestamp,
+    ) -> Enqueued {
+        let enqueued = Enqueued::new(id.clone(), EnqueueStatus::Created);
         let batch = self.batch_of(job.parent.as_ref());
         let dependencies = self.dependencies(&job.depends_on);
         let waits = dependencies.is_waited_for();
@@ -120,6 +190,10 @@ impl Table {
             if waits {
                 row.record.state = State::Blocked;
                 row.record.waits_for = Some(WaitsFor::Dependencies);
+            }
+            if dropped.is_some() {
+                (row.record.state, row.record.cancel_reason) = (State::Cancelled, dropped);
+                row.record.finished_at = Some(now);
             }
             row
         });
@@ -131,13 +205,37 @@ impl Table {
     }
 }
 
+/// Whether the bounds on waiting jobs hold for a job.
+#[derive(Clone, Copy, Debug)]
+enum Room {
+    /// They do.
+    Bounded,
+    /// They do not: what follows a completion would be lost with it.
+    Free,
+}
+
+impl Row {
+    /// Takes on what a newcomer of the same unique key would have run with.
+    fn replace(&mut self, job: NewJob, state: State, run_at: Timestamp, now: Timestamp) {
+        self.record.args = job.args;
+        self.record.version = job.version;
+        self.record.run_at = run_at;
+        self.steps.clear();
+        match state == self.record.state {
+            true => self.tell(now),
+            false => self.enter(state, now),
+        }
+    }
+}
+
 fn refusal(job: NewJob, is_reused: bool) -> Enqueued {
     let status = if is_reused { EnqueueStatus::KeyReused } else { EnqueueStatus::NotCreated };
-    Enqueued { id: job.id.unwrap_or_else(JobId::random), status }
+    Enqueued::new(job.id.unwrap_or_else(JobId::random), status)
 }
 
 fn new_row(seq: u64, id: JobId, job: NewJob, now: Timestamp) -> Row {
-    let (state, run_at) = lifecycle::start(job.start, now);
+    let (state, run_at) = unique::start(&job, now);
+    let times = Times::of(&job, now);
     let record = JobRecord {
         id,
         kind: job.kind.into_owned(),
@@ -156,12 +254,15 @@ fn new_row(seq: u64, id: JobId, job: NewJob, now: Timestamp) -> Row {
         output: None,
         errors: Vec::new(),
         cancel_requested: false,
+        cancel_reason: None,
         worker: None,
         position: None,
         created_at: now,
         run_at,
         started_at: None,
         finished_at: None,
+        expires_at: times.expires_at,
+        deadline: times.deadline,
         last_event: 1,
         limit_keys: job.limit_keys,
         parent: job.parent,
@@ -178,7 +279,7 @@ fn new_row(seq: u64, id: JobId, job: NewJob, now: Timestamp) -> Row {
         seq,
         record,
         token: 0,
-        unique: job.unique,
+        unique: job.unique.map(|unique| (unique.key.clone(), Hold::of(&unique, now))),
         batch: None,
         dependencies: Vec::new(),
         dependencies_left: 0,

@@ -18,6 +18,7 @@ impl Table {
         }
         let seq = self.leased(&finish.lease)?;
         let outcome = self.pause(seq, finish.outcome, now);
+        self.settle_cost(seq, finish.cost, now);
         let status = self.change(seq, now, |row| {
             let status = row.lease_status();
             row.add_entries(finish.entries, now);

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::row::Row;
 use crate::clock::Timestamp;
+use crate::lifecycle::waiting;
 use crate::model::{State, SupportedKind};
 use crate::store::MAX_POSITION;
 
@@ -19,6 +20,10 @@ pub(super) struct Index {
     pub(super) running: BTreeSet<(Timestamp, u64)>,
     /// Running jobs that were asked to stop, by the end of their grace.
     pub(super) stopping: BTreeSet<(Timestamp, u64)>,
+    /// Jobs that wait, by the time at which they are cancelled unless they are started or have ended.
+    pub(super) ending: BTreeSet<(Timestamp, u64)>,
+    /// Running jobs, by their deadline.
+    pub(super) deadlines: BTreeSet<(Timestamp, u64)>,
     /// By queue and outcome, then by the time from which their retention counts.
     pub(super) finished: BTreeMap<(String, State), BTreeSet<(Timestamp, u64)>>,
     /// The number of jobs in each queue and state; no entry is zero.
@@ -34,6 +39,12 @@ impl Index {
         let record = &row.record;
         let counts = self.counts.entry(record.queue.clone()).or_default();
         *counts.entry(record.state).or_default() += 1;
+        let times = row.times();
+        match record.state {
+            State::Running => self.deadlines.extend(times.deadline.map(|at| (at, row.seq))),
+            state if state.is_finished() => {}
+            _ => self.ending.extend(times.ends_at(record.started_at).map(|at| (at, row.seq))),
+        }
         match record.state {
             State::Available => {
                 let groups = self.available.entry(record.queue.clone()).or_default();
@@ -59,6 +70,12 @@ impl Index {
     pub(super) fn remove(&mut self, row: &Row) {
         let record = &row.record;
         self.uncount(row);
+        if let Some(at) = record.deadline {
+            self.deadlines.remove(&(at, row.seq));
+        }
+        if let Some(at) = row.times().ends_at(record.started_at) {
+            self.ending.remove(&(at, row.seq));
+        }
         match record.state {
             State::Available => {
                 let Some(groups) = self.available.get_mut(&record.queue) else { return };
@@ -104,18 +121,23 @@ impl Index {
         }
     }
 
-    /// Of each set of limit keys of which jobs wait in a queue, the job that goes first among those that the worker can run.
+    /// Of each set of limit keys of which jobs wait in a queue, the job that goes first among those that the worker can run and
+    /// whose time is not over.
     pub(super) fn first_available<'i>(
         &'i self,
         queue: &str,
         supported: &'i [SupportedKind],
+        now: Timestamp,
     ) -> impl Iterator<Item = (&'i Vec<String>, (i64, u64))> {
+        let over: BTreeSet<u64> = Self::due(&self.ending, now, usize::MAX).into_iter().collect();
         let known = |kind: &str, version| supported.iter().any(|s| s.kind == kind && version <= s.version);
         let groups = self.available.get(queue).into_iter().flatten();
         groups.filter_map(move |(keys, lanes)| {
             let known = lanes.iter().filter(|((kind, version), _)| known(kind, *version));
-            let first = known.filter_map(|(_, jobs)| jobs.first()).min()?;
-            Some((keys, *first))
+            let first =
+                |jobs: &BTreeSet<(i64, u64)>| jobs.iter().find(|(_, seq)| !over.contains(seq)).copied();
+            let first = known.filter_map(|(_, jobs)| first(jobs)).min()?;
+            Some((keys, first))
         })
     }
 
@@ -136,6 +158,14 @@ impl Index {
     pub(super) fn waiting_of(&self, key: &str) -> u64 {
         let groups = self.available.values().flatten().filter(|(keys, _)| keys.iter().any(|own| own == key));
         groups.flat_map(|(_, lanes)| lanes.values()).map(|jobs| jobs.len() as u64).sum()
+    }
+
+    /// The number of jobs of a queue that are available or scheduled.
+    pub(super) fn backlog_of(&self, queue: &str) -> u64 {
+        let counts = self.counts.get(queue);
+        counts.map_or(0, |counts| {
+            counts.iter().filter(|(state, _)| waiting::counts(**state)).map(|(_, count)| count).sum()
+        })
     }
 
     /// The limit keys of which jobs wait, in one queue or in any.

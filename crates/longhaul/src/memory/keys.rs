@@ -3,7 +3,6 @@ use std::hash::Hash;
 
 use super::row::Row;
 use crate::clock::Timestamp;
-use crate::lifecycle;
 use crate::model::{Idempotency, JobId};
 use crate::store::GONE_FOR;
 
@@ -21,7 +20,7 @@ pub(super) struct Keys {
 #[derive(Debug)]
 struct Hold {
     seq: u64,
-    /// `None` while the job is unfinished.
+    /// `None` until the job ends, where it then gives the key up.
     expires_at: Option<Timestamp>,
 }
 
@@ -46,29 +45,38 @@ impl Keys {
         hold.expires_at.is_none_or(|expires_at| expires_at > now).then_some(hold.seq)
     }
 
-    /// Gives a unique key to a job until it ends.
-    pub(super) fn hold(&mut self, key: &str, seq: u64) {
-        self.unique.insert(key.to_owned(), Hold { seq, expires_at: None });
+    /// Gives a job its unique key.
+    pub(super) fn hold(&mut self, row: &Row) {
+        let Some((key, hold)) = &row.unique else { return };
+        self.hold_until(key, row.seq, hold.before_end());
     }
 
-    /// The job has ended: its unique key outlives only a completion, and that only for its period.
+    fn hold_until(&mut self, key: &str, seq: u64, expires_at: Option<Timestamp>) {
+        self.unique.insert(key.to_owned(), Hold { seq, expires_at });
+        self.expiries.extend(expires_at.map(|at| (at, Memory::Unique(key.to_owned()))));
+    }
+
+    /// The job has ended: its unique key, where it is still the job's, outlives it for a time or not at all.
     pub(super) fn let_go(&mut self, row: &Row, now: Timestamp) {
-        let Some(unique) = &row.unique else { return };
-        match lifecycle::key_until(row.record.state, unique.period, now) {
-            Some(expires_at) => {
-                let hold = Hold { seq: row.seq, expires_at: Some(expires_at) };
-                self.unique.insert(unique.key.clone(), hold);
-                self.expiries.insert((expires_at, Memory::Unique(unique.key.clone())));
-            }
-            None => self.free(row),
+        let Some((key, hold)) = &row.unique else { return };
+        if !self.is_held_by(key, row.seq) {
+            return;
         }
+        match hold.after(row.record.state, now) {
+            Some(expires_at) => self.hold_until(key, row.seq, Some(expires_at)),
+            None => drop(self.unique.remove(key)),
+        }
+    }
+
+    fn is_held_by(&self, key: &str, seq: u64) -> bool {
+        self.unique.get(key).is_some_and(|hold| hold.seq == seq)
     }
 
     /// Frees the job's unique key, where it is the job's.
     pub(super) fn free(&mut self, row: &Row) {
-        let Some(unique) = &row.unique else { return };
-        if self.unique.get(&unique.key).is_some_and(|hold| hold.seq == row.seq) {
-            self.unique.remove(&unique.key);
+        let Some((key, _)) = &row.unique else { return };
+        if self.is_held_by(key, row.seq) {
+            self.unique.remove(key);
         }
     }
 

@@ -22,7 +22,7 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    fn config(&self, key: &str) -> KeyConfig {
+    pub(super) fn config(&self, key: &str) -> KeyConfig {
         limits::limits_of(key, &self.configs)
     }
 
@@ -48,6 +48,15 @@ impl Limits {
     pub(super) fn give_back(&mut self, row: &Row) {
         for key in &row.record.limit_keys {
             let state = limits::give_back(&self.state(key), u64::from(row.record.policy.cost.slots));
+            self.states.insert(key.clone(), state);
+        }
+    }
+
+    /// Has the rates of a run's keys count what it has taken in truth.
+    fn settle(&mut self, row: &Row, actual: u32, now: Timestamp) {
+        let reserved = row.record.policy.cost.rate;
+        for key in &row.record.limit_keys {
+            let state = limits::settle(&self.config(key), &self.state(key), reserved, actual, now);
             self.states.insert(key.clone(), state);
         }
     }
@@ -97,6 +106,13 @@ impl Table {
         match config {
             Some(config) => drop(self.limits.configs.insert(key.to_owned(), *config)),
             None => drop(self.limits.configs.remove(key)),
+        }
+    }
+
+    /// Settles what a run that ends now has taken of rates.
+    pub(super) fn settle_cost(&mut self, seq: u64, cost: Option<u32>, now: Timestamp) {
+        if let (Some(row), Some(actual)) = (self.rows.get(&seq), cost) {
+            self.limits.settle(row, actual, now);
         }
     }
 

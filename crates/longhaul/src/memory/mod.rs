@@ -8,11 +8,13 @@
 //! | `index` | which jobs are where: available, scheduled, running, finished |
 //! | `samples` | small time series |
 //! | `limits` | limit keys: their limits, what is taken of them, and whose turn is next |
+//! | `bounds` | bounds on waiting jobs |
 //! | `dependencies` | which jobs depend on which |
 //! | `keys` | unique keys, idempotency keys, and the ids of jobs that are gone |
 //! | `enqueue`, `claim`, `finish`, `sweep`, `act`, `read` | the operations |
 
 mod act;
+mod bounds;
 mod claim;
 mod dependencies;
 mod enqueue;
@@ -201,7 +203,7 @@ impl Store for MemoryStore {
     }
 
     async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()> {
-        admit::queue(queue)?;
+        admit::queue_config(queue, config)?;
         self.table.lock().set_queue(queue, config);
         Ok(())
     }
@@ -281,7 +283,7 @@ impl Store for MemoryStore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Idempotency, Json, LeaseStatus, OnClash, Outcome, QueueSlots, SupportedKind, Unique};
+    use crate::model::{Idempotency, Json, LeaseStatus, Outcome, QueueSlots, SupportedKind, Unique};
     use crate::store::GONE_FOR;
 
     const HOUR: Duration = Duration::from_secs(3600);
@@ -294,7 +296,7 @@ mod tests {
             "idempotency": null, "parent": null, "labels": {},
         });
         NewJob {
-            unique: Some(Unique { key: "once".into(), period: Some(HOUR), on_clash: OnClash::Join }),
+            unique: Some(Unique { period: Some(HOUR), ..Unique::new("once") }),
             idempotency: Some(Idempotency { key: "i".into(), fingerprint: "f".into(), keep_for: HOUR }),
             ..serde_json::from_value(job).unwrap()
         }
@@ -316,6 +318,7 @@ mod tests {
             outcome: Outcome::Completed { output: Json::null() },
             entries: Vec::new(),
             follow_ups: Vec::new(),
+            cost: None,
         };
         assert_eq!(store.finish(vec![finish]).await.unwrap(), [LeaseStatus::Held]);
     }

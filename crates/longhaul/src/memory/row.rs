@@ -2,10 +2,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::lifecycle::{self, Next, Run, Steps, Token};
+use crate::lifecycle::unique::{Hold, Holder};
+use crate::lifecycle::{self, Next, Run, Steps, Times, Token};
 use crate::model::{
-    Children, Entry, Event, EventBody, JobRecord, Json, Lease, LeaseStatus, Outcome, State, StepRecord,
-    Unique, WaitsFor,
+    CancelReason, Children, Entry, Event, EventBody, JobRecord, Json, Lease, LeaseStatus, Outcome, State,
+    StepRecord, WaitsFor,
 };
 use crate::store::{KEPT_ERRORS, KEPT_EVENT_BYTES, KEPT_EVENTS};
 
@@ -18,7 +19,9 @@ pub(super) struct Row {
     pub(super) record: JobRecord,
     /// The token of the present run, or of the run whose finish ended the job; 0 otherwise.
     pub(super) token: u64,
-    pub(super) unique: Option<Unique>,
+    /// Its unique key, and how long it holds the key unless another job takes it.
+    pub(super) unique: Option<(String, Hold)>,
+    /// The closing job that counts it, by its number.
     /// The job that counts it among its children, by its number.
     pub(super) batch: Option<u64>,
     /// The jobs that it depends, or depended, on, by their numbers.
@@ -52,9 +55,39 @@ impl Row {
 
     /// From when on its retention counts: its end, or that of the period for which its key outlives it.
     pub(super) fn kept_from(&self) -> Timestamp {
-        let period = self.unique.as_ref().and_then(|unique| unique.period);
         let ended = self.record.finished_at.unwrap_or_default();
-        lifecycle::key_until(self.record.state, period, ended).unwrap_or(ended)
+        self.unique.as_ref().map_or(ended, |(_, hold)| hold.kept_from(self.record.state, ended))
+    }
+
+    /// The job as the holder of its unique key.
+    pub(super) fn as_holder(&self) -> Holder<'_> {
+        Holder {
+            kind: &self.record.kind,
+            state: self.record.state,
+            run_at: self.record.run_at,
+            created_at: self.record.created_at,
+            started_at: self.record.started_at,
+            held_until: self.unique.as_ref().and_then(|(_, hold)| hold.until),
+        }
+    }
+
+    pub(super) fn times(&self) -> Times {
+        Times { expires_at: self.record.expires_at, deadline: self.record.deadline }
+    }
+
+    /// Cancels it where it waits.
+    pub(super) fn cancel(&mut self, reason: CancelReason, now: Timestamp) {
+        self.enter(State::Cancelled, now);
+        self.record.cancel_reason = Some(reason);
+    }
+
+    /// Asks it to stop where it runs. Answers false where it was asked to stop as soon already.
+    pub(super) fn ask_to_stop(&mut self, grace: Duration, reason: CancelReason, now: Timestamp) -> bool {
+        let Some(by) = lifecycle::cancel_by(self.cancel_by, grace, now) else { return false };
+        self.record.cancel_requested = true;
+        self.record.cancel_reason = Some(reason);
+        self.cancel_by = Some(by);
+        true
     }
 
     /// Moves it to another state. Whatever belongs to a run that this ends is void from here on.
@@ -64,6 +97,7 @@ impl Row {
         self.state_at = now;
         self.record.state = state;
         self.record.cancel_requested = false;
+        self.record.cancel_reason = None;
         self.cancel_by = None;
         if state != State::Blocked {
             self.record.waits_for = None;
@@ -89,6 +123,7 @@ impl Row {
             max_crashes: self.record.max_crashes,
             interruptions: self.record.interruptions,
             cancel_requested: self.record.cancel_requested,
+            cancel_reason: self.record.cancel_reason,
             run_at: self.record.run_at,
         }
     }
@@ -115,6 +150,7 @@ impl Row {
             self.steps.iter_mut().for_each(|step| step.output = None);
         }
         self.enter(next.state, now);
+        self.record.cancel_reason = next.cancel_reason;
         self.record.waits_for = next.waits_for;
         self.record.wakes_at = next.wakes_at;
         if has_failed {

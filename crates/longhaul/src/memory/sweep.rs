@@ -3,12 +3,13 @@ use super::row::Row;
 use super::table::Table;
 use crate::clock::Timestamp;
 use crate::lifecycle;
-use crate::model::{Keep, Retention, State, Swept};
-use crate::store::WORKER_SEEN_FOR;
+use crate::model::{CancelReason, Keep, Retention, State, Swept};
+use crate::store::{STOP_GRACE, WORKER_SEEN_FOR};
 
 impl Table {
     pub(super) fn sweep(&mut self, limit: usize, now: Timestamp) -> Swept {
-        let mut swept = Swept { promoted: self.promote(limit, now), ..Swept::default() };
+        let expired = self.end_waiting(limit, now);
+        let mut swept = Swept { expired, promoted: self.promote(limit, now), ..Swept::default() };
         for seq in Index::due(&self.index.running, now, limit) {
             let rescue = |row: &mut Row| {
                 row.go_on(lifecycle::crash(&row.run(), now), now);
@@ -19,6 +20,13 @@ impl Table {
                 Some(State::Failed) => swept.poisoned += 1,
                 _ => swept.fenced += 1,
             }
+        }
+        for seq in Index::due(&self.index.deadlines, now, usize::MAX) {
+            if swept.expired == expired + limit as u64 {
+                break;
+            }
+            let asked = self.change(seq, now, |row| row.ask_to_stop(STOP_GRACE, CancelReason::Deadline, now));
+            swept.expired += u64::from(asked == Some(true));
         }
         for seq in Index::due(&self.index.stopping, now, limit) {
             self.change(seq, now, |row| row.go_on(lifecycle::fence(&row.run(), now), now));
@@ -31,6 +39,20 @@ impl Table {
         self.samples.forget(now);
         self.workers.retain(|_, worker| worker.seen_at.plus(WORKER_SEEN_FOR) > now);
         swept
+    }
+
+    /// Cancels at most `limit` waiting jobs whose time is over.
+    fn end_waiting(&mut self, limit: usize, now: Timestamp) -> u64 {
+        let due = Index::due(&self.index.ending, now, limit);
+        for seq in &due {
+            self.change(*seq, now, |row| {
+                let reason = row.times().over(row.record.started_at, now).unwrap_or_default();
+                row.cancel(reason, now);
+            });
+        }
+        // The last child to end may free a closing job, which is promoted with the others.
+        self.settle(now);
+        due.len() as u64
     }
 
     fn prune(&mut self, limit: usize, now: Timestamp) -> u64 {

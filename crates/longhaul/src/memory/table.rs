@@ -105,14 +105,18 @@ impl Table {
     pub(super) fn insert(&mut self, make: impl FnOnce(u64) -> Row) -> u64 {
         self.last_seq += 1;
         let row = make(self.last_seq);
-        if let Some(unique) = &row.unique {
-            self.keys.hold(&unique.key, row.seq);
+        // A job that was dropped as the newest never holds its key.
+        if !row.record.state.is_finished() {
+            self.keys.hold(&row);
         }
         self.keys.forget_gone(&row.record.id);
         self.index.insert(&row);
         announce(&self.signals, &row);
         self.changes.tell([changed(&row, None, row.record.created_at)]);
         let (seq, now) = (row.seq, row.record.created_at);
+        if row.record.state.is_finished() {
+            self.ended.push_back((row.seq, row.record.state));
+        }
         self.ids.insert(row.record.id.clone(), seq);
         self.rows.insert(seq, row);
         self.limit(seq, None, now);

@@ -61,6 +61,9 @@ pub struct Claimed {
     pub policy: Policy,
     /// When it was enqueued.
     pub created_at: Timestamp,
+    /// The time that is left until its deadline, by the store's clock. Its worker cuts the run off then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_in: Option<Duration>,
     /// Names and values that lists filter by.
     pub labels: BTreeMap<String, String>,
     /// The outputs of the steps that earlier attempts have done, by name.

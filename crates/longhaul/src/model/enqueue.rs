@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::check_name;
 use super::key::check_limit_keys;
-use super::{Dependency, JobId, Json, Policy, check_dependencies};
+use super::{Dependency, JobId, Json, Policy, Unique, check_dependencies};
 use crate::admit::{MAX_STEP_BYTES, step_name};
 use crate::clock::Timestamp;
 use crate::job::Job;
@@ -59,6 +59,13 @@ pub struct NewJob {
     pub limit_keys: Vec<String>,
     /// Keeps a second job of the same key from being created.
     pub unique: Option<Unique>,
+    /// The longest that it may wait for its first start, from when it is enqueued; then it is cancelled as
+    /// [expired](super::CancelReason::Expired).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in: Option<Duration>,
+    /// When it must have ended, with all its attempts: it is cancelled then, whatever it waits for, and cut off where it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Deadline>,
     /// Makes a repeated request answer with the first one's job.
     pub idempotency: Option<Idempotency>,
     /// The job that this one belongs to. Where that one [waits for its children](Start::AfterChildren), or has begun and not
@@ -82,7 +89,8 @@ impl NewJob {
     /// The job with the defaults of its type.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the job has no JSON form, and where its `limit_keys()`, `cost()` or `Serialize` panics.
+    /// [`Error::Invalid`] where the job has no JSON form, and where its `limit_keys()`, `cost()`, `unique()` or
+    /// `Serialize` panics.
     pub fn of<J: Job>(job: &J) -> Result<Self> {
         let panicked = |field: &str| {
             let field = field.to_owned();
@@ -99,6 +107,9 @@ impl NewJob {
                 ..Policy::default()
             },
             limit_keys: contain(|| job.limit_keys()).map_err(panicked("limit_keys"))?,
+            unique: contain(|| job.unique()).map_err(panicked("unique"))?,
+            expires_in: J::EXPIRES_IN,
+            deadline: J::DEADLINE.map(Deadline::In),
             ..Self::new(J::KIND, contain(|| Json::new(job)).map_err(panicked("args"))??)
         })
     }
@@ -119,6 +130,8 @@ impl NewJob {
             policy: Policy::default(),
             limit_keys: Vec::new(),
             unique: None,
+            expires_in: None,
+            deadline: None,
             idempotency: None,
             parent: None,
             labels: BTreeMap::new(),
@@ -160,6 +173,33 @@ impl NewJob {
         CHECKS.iter().map(|check| check(self))
     }
 
+    fn validate_unique(&self) -> Result<()> {
+        let Some(unique) = &self.unique else { return Ok(()) };
+        unique.validate()?;
+        if unique.is_merged() && self.start == Start::AfterChildren {
+            let reason = "must not be replace or debounce where the job waits for its children: a job that is merged into \
+                          another has none";
+            return invalid("unique.on_clash", reason);
+        }
+        if unique.sets_start() && self.start != Start::Now {
+            return invalid(
+                "unique.on_clash",
+                "must not be debounce where the job has a start of its own: its delay is one",
+            );
+        }
+        Ok(())
+    }
+
+    fn validate_times(&self) -> Result<()> {
+        if self.expires_in.is_some_and(|time| time.is_zero()) {
+            return invalid("expires_in", "must be more than zero");
+        }
+        if self.deadline == Some(Deadline::In(Duration::ZERO)) {
+            return invalid("deadline", "must be more than zero");
+        }
+        Ok(())
+    }
+
     fn validate_steps(&self) -> Result<()> {
         for (name, output) in &self.steps {
             step_name(name)?;
@@ -183,7 +223,7 @@ impl NewJob {
 }
 
 /// The checks of a new job. Each is made only once the one before has passed, because every job passes through them.
-const CHECKS: [fn(&NewJob) -> Result<()>; 17] = [
+const CHECKS: [fn(&NewJob) -> Result<()>; 18] = [
     |job| check_name("kind", &job.kind),
     |job| check_name("queue", &job.queue),
     |job| job.id.as_ref().map_or(Ok(()), |id| check_name("id", id.as_str())),
@@ -195,7 +235,8 @@ const CHECKS: [fn(&NewJob) -> Result<()>; 17] = [
     |job| job.policy.validate(),
     |job| check_limit_keys(&job.limit_keys),
     |job| job.parent.as_ref().map_or(Ok(()), |parent| check_name("parent", parent.as_str())),
-    |job| job.unique.as_ref().map_or(Ok(()), |unique| check_key("unique.key", &unique.key)),
+    NewJob::validate_unique,
+    NewJob::validate_times,
     |job| {
         let Some(idempotency) = &job.idempotency else { return Ok(()) };
         check_key("idempotency.key", &idempotency.key)?;
@@ -210,7 +251,7 @@ const CHECKS: [fn(&NewJob) -> Result<()>; 17] = [
 /// The most crashes that a job may be made to survive.
 const MAX_CRASHES: u32 = 1_000_000;
 
-fn invalid<T>(field: impl Into<String>, reason: impl Into<String>) -> Result<T> {
+pub(super) fn invalid<T>(field: impl Into<String>, reason: impl Into<String>) -> Result<T> {
     Err(Error::Invalid { field: field.into(), reason: reason.into() })
 }
 
@@ -222,7 +263,7 @@ fn check_number<T: PartialOrd + Display>(field: &str, number: T, bounds: RangeIn
 }
 
 /// Keys are any text, because applications make them of what users give them; NUL cannot be stored by Postgres.
-fn check_key(field: &str, key: &str) -> Result<()> {
+pub(super) fn check_key(field: &str, key: &str) -> Result<()> {
     if !(1..=MAX_KEY_BYTES).contains(&key.len()) {
         return invalid(field, format!("must be 1 to {MAX_KEY_BYTES} bytes"));
     }
@@ -256,28 +297,14 @@ pub enum Start {
     AfterChildren,
 }
 
-/// One job at a time, or one in a period, per key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unique {
-    /// The key, 1–512 bytes, shared by all kinds and queues; begin it with the kind where it is the kind's own.
-    pub key: String,
-    /// Holds the key for this long after the job has *completed* too, which makes it a cache of results.
-    /// A job that fails or is cancelled gives its key up at once.
-    pub period: Option<Duration>,
-    /// The fate of the second job.
-    pub on_clash: OnClash,
-}
-
-/// The fate of a job whose unique key is held.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// When a job must have ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum OnClash {
-    /// It is not created; its caller is given the job that holds the key, and shares that one's run and result.
-    #[default]
-    Join,
-    /// The same while the job that holds the key has not ended; one that has ended, and holds the key for its period,
-    /// gives the key up to the new job.
-    Refresh,
+pub enum Deadline {
+    /// This long after it is enqueued, on the store's clock.
+    In(Duration),
+    /// At a moment of the store's clock.
+    At(Timestamp),
 }
 
 /// A caller's promise that two requests with this key are one (the `Idempotency-Key` header).
@@ -294,13 +321,38 @@ pub struct Idempotency {
 /// The answer about one job of an enqueue call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enqueued {
-    /// The job's id; for a duplicate, that of the job which was there before.
+    /// The job's id; that of the job which was there before for a duplicate, a rejected job and one that was merged.
     pub id: JobId,
-    /// Created, or a duplicate of another.
+    /// Created, or why not.
     pub status: EnqueueStatus,
+    /// The bound that a [full](EnqueueStatus::Full) answer is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full: Option<Full>,
+}
+
+/// A bound on waiting jobs that was reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Full {
+    /// This queue's.
+    Queue(String),
+    /// This limit key's.
+    Key(String),
 }
 
 impl Enqueued {
+    /// An answer about a job that no bound has refused.
+    #[must_use]
+    pub fn new(id: JobId, status: EnqueueStatus) -> Self {
+        Self { id, status, full: None }
+    }
+
+    /// The answer about a job that was refused because of a bound.
+    #[must_use]
+    pub fn full(id: JobId, full: Full) -> Self {
+        Self { id, status: EnqueueStatus::Full, full: Some(full) }
+    }
+
     /// True where an earlier job stands for this one.
     #[must_use]
     pub fn is_duplicate(&self) -> bool {
@@ -312,10 +364,17 @@ impl Enqueued {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EnqueueStatus {
-    /// It is durable and will run.
+    /// It is durable and will run; where its queue or a limit key of it [drops the newest](super::OnFull::DropNewest) and is
+    /// full, it is durable and has been cancelled.
     Created,
     /// Its id exists, its unique key is held, or its idempotency key was used for the same request.
     Duplicate,
+    /// The job that holds its unique key has taken on its args and its time.
+    Replaced,
+    /// Its unique key is held, and it does not join. The other jobs of the call are created.
+    Rejected,
+    /// Its queue or one of its limit keys has as many waiting jobs as it may. The other jobs of the call are created.
+    Full,
     /// Its idempotency key was used for another request; nothing of the call was created.
     KeyReused,
     /// Another job of the call was refused, so this one was not created either.

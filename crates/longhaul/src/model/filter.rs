@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{JobId, JobRecord, Json, State, Term};
+use super::{CancelReason, JobId, JobRecord, Json, State, Term};
 
 /// Which jobs are meant: those that fit every field that is not empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +90,9 @@ pub enum Action {
     Cancel {
         /// The time that a running job has to stop before it is fenced off.
         grace: Duration,
+        /// Why.
+        #[serde(default)]
+        reason: CancelReason,
     },
     /// Makes finished jobs available again, with all their attempts, and those that wait for a person.
     Retry,
@@ -116,6 +119,14 @@ pub enum Action {
         /// −100 to 100, higher first.
         priority: i32,
     },
+}
+
+impl Action {
+    /// Cancels because somebody asks.
+    #[must_use]
+    pub const fn cancel(grace: Duration) -> Self {
+        Self::Cancel { grace, reason: CancelReason::Asked }
+    }
 }
 
 /// JSON within JSON as a string: an enum that is tagged from inside cannot hold raw JSON (see [`Json`]).

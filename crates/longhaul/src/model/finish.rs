@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, Json, Lease, NewJob, WaitsFor};
+use super::{CancelReason, Entry, Json, Lease, NewJob, WaitsFor};
 use crate::clock::Timestamp;
 
 /// The end of one run of a job, and all that follows from it. A store applies it as one transaction.
@@ -16,6 +16,10 @@ pub struct Finish {
     pub entries: Vec<Entry>,
     /// Jobs to be enqueued with a completion; ignored with any other outcome.
     pub follow_ups: Vec<NewJob>,
+    /// The units of its limit keys' rates that the run has taken in truth, instead of those that its start has taken (its
+    /// [`Cost::rate`](super::Cost::rate)); `None` leaves it at those.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<u32>,
 }
 
 /// The outcome of a run. Policy (the backoff, a retry or none) was applied by whoever made this.
@@ -41,8 +45,11 @@ pub enum Outcome {
     },
     /// It stopped because it was asked to, or chose to.
     Cancelled {
-        /// Why.
+        /// Why, for people.
         reason: String,
+        /// Why, for programs; what the job was asked to stop for goes before it.
+        #[serde(default)]
+        cancel_reason: CancelReason,
     },
     /// It wants to be run again later. Costs no attempt.
     Snoozed {

@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::OnFull;
 use super::id::check_name;
+use super::queue::check_max_waiting;
 use crate::clock::Timestamp;
 use crate::store::{Error, Result};
 
@@ -29,6 +31,13 @@ pub struct KeyConfig {
     /// is not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
+    /// The most jobs of it that may wait (scheduled or available), in all queues, when another is enqueued, 1 to
+    /// [`MAX_WAITING`](super::MAX_WAITING).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_waiting: Option<u64>,
+    /// The fate of a job that is enqueued while as many wait.
+    #[serde(skip_serializing_if = "OnFull::is_default")]
+    pub on_full: OnFull,
 }
 
 /// A bound on starts. In any window of a time t, at most `burst` + `n` · t / `per` units start (a GCRA, as ATM Forum's
@@ -109,6 +118,7 @@ impl KeyConfig {
     pub fn validate(&self) -> Result<()> {
         check_units("slots", self.slots, 1, MAX_UNITS)?;
         check_units("weight", self.weight, 1, MAX_WEIGHT)?;
+        check_max_waiting(self.max_waiting)?;
         let Some(rate) = self.rate else { return Ok(()) };
         check_units("rate.n", Some(rate.n), 1, MAX_UNITS)?;
         check_units("rate.burst", rate.burst, 1, MAX_UNITS)?;

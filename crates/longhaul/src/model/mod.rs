@@ -1,5 +1,6 @@
 //! Plain data: what a job is, what is said to a store and what a store answers.
 
+mod cancel_reason;
 mod change;
 mod claim;
 mod enqueue;
@@ -15,13 +16,15 @@ mod record;
 mod sample;
 mod state;
 mod term;
+mod unique;
 mod wait;
 
+pub use cancel_reason::CancelReason;
 pub use change::{Change, KeptChange};
 pub use claim::{Claim, Claimed, FinishAndClaim, Lease, LeaseStatus, QueueSlots, SupportedKind, WorkerInfo};
 pub use enqueue::{
-    DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, EnqueueStatus, Enqueued, Idempotency, MAX_ARGS_BYTES, NewJob,
-    OnClash, Start, Unique, default_max_crashes,
+    DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, Deadline, EnqueueStatus, Enqueued, Full, Idempotency,
+    MAX_ARGS_BYTES, NewJob, Start, default_max_crashes,
 };
 pub use event::{Entry, Event, EventBody, LogLevel, Progress, Record, StepRecord};
 pub use filter::{Acted, Action, JobFilter, JobPage, Page, Payloads, SHORT_PAYLOAD_BYTES};
@@ -35,10 +38,11 @@ pub use key::{
     joined_keys, split_keys,
 };
 pub use policy::Policy;
-pub use queue::{Keep, Lane, QueueConfig, QueueInfo, Retention, Swept};
+pub use queue::{Keep, Lane, MAX_WAITING, OnFull, QueueConfig, QueueInfo, Retention, Swept};
 pub use record::{Children, JobRecord, Lookup};
 pub use sample::Sample;
 pub use state::State;
 pub use term::{Condition, Term};
+pub use unique::{Edge, OnClash, Unique};
 pub(crate) use wait::check_dependencies;
 pub use wait::{Dependency, MAX_DEPENDENCIES, OnExhausted, OnFailure, SIGNAL_PREFIX, Signalled, WaitsFor};

@@ -4,7 +4,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::State;
+use super::enqueue::invalid;
 use crate::clock::Timestamp;
+use crate::store::Result;
 
 /// A queue and how many of its jobs are in which state.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -45,6 +47,55 @@ pub struct QueueConfig {
     /// Within a key, priority and age decide. False where they decide among all jobs.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub fair: bool,
+    /// The most jobs that may wait (scheduled or available) when another is enqueued, 1 to [`MAX_WAITING`]; `None` is no bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_waiting: Option<u64>,
+    /// The fate of a job that is enqueued while as many wait.
+    #[serde(skip_serializing_if = "OnFull::is_default")]
+    pub on_full: OnFull,
+}
+
+/// The highest bound on waiting jobs.
+pub const MAX_WAITING: u64 = 1_000_000_000;
+
+/// The fate of a job that is enqueued while as many wait as may.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum OnFull {
+    /// It is not created, and its caller is told so.
+    #[default]
+    Reject,
+    /// Of those that wait, the one that was enqueued first is cancelled as [dropped](super::CancelReason::Dropped).
+    DropOldest,
+    /// It is created, and cancelled at once as [dropped](super::CancelReason::Dropped).
+    DropNewest,
+}
+
+impl OnFull {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+    pub(super) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl QueueConfig {
+    /// Checks the bounds of each field.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid), naming the field and what it must be.
+    pub fn validate(&self) -> Result<()> {
+        check_max_waiting(self.max_waiting)
+    }
+}
+
+pub(super) fn check_max_waiting(max_waiting: Option<u64>) -> Result<()> {
+    match max_waiting {
+        Some(bound) if !(1..=MAX_WAITING).contains(&bound) => {
+            invalid("max_waiting", format!("must be from 1 to {MAX_WAITING}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The part of a queue's history that is kept, per outcome.
@@ -90,6 +141,8 @@ pub struct Swept {
     pub poisoned: u64,
     /// Running jobs that did not stop within their grace and were fenced off.
     pub fenced: u64,
+    /// Waiting jobs that were cancelled because their time was over, and running ones that were asked to stop because of it.
+    pub expired: u64,
     /// Finished jobs that were removed.
     pub pruned: u64,
 }

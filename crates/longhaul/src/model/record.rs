@@ -2,7 +2,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AttemptError, Dependency, JobId, Json, Policy, Progress, SHORT_PAYLOAD_BYTES, State, WaitsFor};
+use super::{
+    AttemptError, CancelReason, Dependency, JobId, Json, Policy, Progress, SHORT_PAYLOAD_BYTES, State,
+    WaitsFor,
+};
 use crate::clock::Timestamp;
 
 /// All that a store knows of a job.
@@ -43,6 +46,9 @@ pub struct JobRecord {
     pub errors: Vec<AttemptError>,
     /// True once somebody has asked a running job to stop.
     pub cancel_requested: bool,
+    /// Why it was cancelled; why it was asked to stop, while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_reason: Option<CancelReason>,
     /// The worker that runs it, or ran it last.
     pub worker: Option<String>,
     /// Its place among the available jobs of its queue, from 1; at most 1,000 is counted. Only
@@ -56,6 +62,12 @@ pub struct JobRecord {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+    /// When it expires, or would have, had it not been started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// When it must have ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
     /// The number of its newest event: it rises with every change that a reader could see.
     pub last_event: u64,
     /// The names of limits that it shares with others.

@@ -167,7 +167,7 @@ impl Schedules {
         kept::delete(self.store(), name).await?;
         let waiting = vec![State::Scheduled, State::Available];
         let filter = JobFilter { parents: vec![parent(name)], states: waiting, ..JobFilter::default() };
-        self.store().act(&filter, Action::Cancel { grace: CANCEL_GRACE }, 1).await?;
+        self.store().act(&filter, Action::cancel(CANCEL_GRACE), 1).await?;
         Ok(Done::Yes)
     }
 

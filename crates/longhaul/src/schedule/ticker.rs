@@ -5,8 +5,7 @@ use super::timing::{Timing, text};
 use super::{CatchUp, KIND, MAX_CATCH_UP, ON_TIME, QUEUE};
 use crate::clock::Timestamp;
 use crate::model::{
-    AttemptError, Claimed, Entry, ErrorKind, Finish, JobId, Json, LogLevel, NewJob, OnClash, Outcome, Start,
-    Unique,
+    AttemptError, Claimed, Entry, ErrorKind, Finish, JobId, Json, LogLevel, NewJob, Outcome, Start, Unique,
 };
 use crate::store::Result;
 
@@ -55,11 +54,7 @@ impl Ticker {
             start,
             // Only a release that cannot read it fails it, and nothing that it does can kill a process.
             max_crashes: 1_000_000,
-            unique: Some(Unique {
-                key: format!("longhaul.schedule:{}", self.schedule),
-                period: None,
-                on_clash: OnClash::Join,
-            }),
+            unique: Some(Unique::new(format!("longhaul.schedule:{}", self.schedule))),
             parent: Some(parent(&self.schedule)),
             ..NewJob::new(KIND, Json::new(self)?)
         })
@@ -85,7 +80,7 @@ pub(super) fn run(
             (Outcome::Failed { error: AttemptError::new(ErrorKind::Fatal, reason) }, Vec::new())
         }
     };
-    Finish { lease: claimed.lease, outcome, entries, follow_ups }
+    Finish { lease: claimed.lease, outcome, entries, follow_ups, cost: None }
 }
 
 fn fire(

@@ -42,7 +42,13 @@ pub trait Store: Debug + Send + Sync + 'static {
         self.get(&[]).await.map(drop)
     }
 
-    /// Creates jobs: all of the call or none. Answers one [`Enqueued`] for each, in order.
+    /// Creates jobs: all of the call or none, but for those whose unique key or whose place among the waiting jobs refuses
+    /// them, which concerns them alone. Answers one [`Enqueued`] for each, in order; each sees those before it.
+    ///
+    /// First its id and its idempotency key are looked for, and what becomes of it where its unique key is held. Where it is
+    /// then to be created and to wait, the [bounds on waiting jobs](QueueConfig::max_waiting) of its queue and its limit keys
+    /// are looked at: those who refuse it go first, because then nothing else happens. Last it takes its unique key. The
+    /// [`lifecycle`](crate::lifecycle) has these rules as functions.
     ///
     /// - A new job is available at once.
     /// - A new job has the fields it was given.
@@ -58,6 +64,27 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A unique key with a period outlives completion by the period.
     /// - A refresh joins an unfinished holder.
     /// - A refresh takes the key from a finished holder.
+    /// - A newcomer takes the key of a holder in a state that it does not name.
+    /// - A job whose key was given to another frees nothing when it ends.
+    /// - A holder that has ended in a state that it names keeps its key.
+    /// - A reject creates nothing and tells the holder.
+    /// - A refused job leaves its idempotency key free.
+    /// - A replace gives a waiting holder its args and its time.
+    /// - A replace comes too late for a holder that runs.
+    /// - A debounced job waits until none has come for its delay.
+    /// - A debounced job waits no longer than its longest delay.
+    /// - A debounce moves no job that was started or is due.
+    /// - A debounce at its leading edge runs the first at once and joins the others.
+    /// - A throttle joins for its period whatever becomes of its job.
+    /// - A supersede cancels a waiting holder and takes its key.
+    /// - A supersede asks a running holder to stop.
+    /// - A supersede takes the key from a finished holder.
+    /// - A full queue refuses a job and the others of the call are created.
+    /// - A full queue that drops the oldest cancels it for the new job.
+    /// - A full queue that drops the newest cancels the new job at once.
+    /// - A limit key bounds its waiting jobs in all queues.
+    /// - A clash that creates nothing is not refused by a full queue.
+    /// - A job that waits for its children passes a full queue.
     /// - A job that waits for its children is blocked.
     /// - A job that waits for children and has none is available at once.
     /// - A child that joins later is waited for too.
@@ -128,6 +155,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A waiting claim answers when a wait is over.
     /// - A waiting claim answers with nothing after its wait.
     /// - A dropped claim takes nothing.
+    /// - A job past its expiry or its deadline is not claimed.
+    /// - A claim tells the time that is left until the deadline.
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>>;
 
     /// Tells the store that a worker lives, and extends its leases.
@@ -215,6 +244,10 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A slot is given back when its run ends, however it ends.
     /// - A slot is given back once.
     /// - A waiting claim answers when a slot of its key is given back.
+    /// - A run that settles its cost moves the rates of its keys by the difference.
+    /// - A run that settles nothing moves no rate.
+    /// - A run that was cut off at its deadline says so.
+    /// - Follow ups and jobs that wait again pass a full queue.
     async fn finish(&self, finishes: Vec<Finish>) -> Result<Vec<LeaseStatus>>;
 
     /// A finish and a claim in one round trip, which is the hot path of a busy worker. The claim sees what
@@ -242,6 +275,10 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A sweep fences off a cancelled job after its grace.
     /// - A poisoned child is counted.
     /// - A rescue gives a slot back.
+    /// - A sweep cancels a job that was not started before its expiry.
+    /// - A job that was started does not expire.
+    /// - A sweep cancels a waiting job at its deadline.
+    /// - A sweep asks a running job to stop at its deadline.
     /// - A sweep prunes by age.
     /// - A sweep prunes by count.
     /// - A sweep keeps a job whose unique key is held.
@@ -294,11 +331,13 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - Cancelling a running job asks it to stop.
     /// - A job that was asked to stop already is left alone unless its grace becomes shorter.
     /// - Cancelling a finished job does nothing.
+    /// - A cancelled job says why.
     /// - Retrying a finished job makes it available with all its attempts.
     /// - Retrying keeps the steps of a failed job.
     /// - Retrying a completed job forgets its steps.
     /// - Retrying an unfinished job does nothing.
     /// - Retrying a job whose unique key another holds does nothing.
+    /// - Retrying forgets the times of a job and why it was cancelled.
     /// - Deleting removes a finished job and frees its key.
     /// - Deleting an unfinished job does nothing.
     /// - A cancelled child is counted.
@@ -462,6 +501,8 @@ pub const KEPT_EVENT_BYTES: usize = 16 * 1024 * 1024;
 pub const KEPT_ERRORS: usize = 20;
 /// The time that a pruned or deleted job is remembered as gone.
 pub const GONE_FOR: Duration = Duration::from_secs(24 * 3600);
+/// The time that a running job has to stop once it was superseded or its deadline has passed.
+pub const STOP_GRACE: Duration = Duration::from_secs(30);
 /// The time that a silent worker is listed.
 pub const WORKER_SEEN_FOR: Duration = Duration::from_secs(60);
 /// The head start that one step of priority is worth.

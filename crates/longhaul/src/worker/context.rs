@@ -156,6 +156,13 @@ impl<S> Context<S> {
         Ok(())
     }
 
+    /// Tells how many units of its limit keys' rates the run has taken in truth, tokens of a model say: at the end of the run
+    /// they count in place of the [cost](crate::Job::cost) that its start has reserved, so that later runs wait longer, or
+    /// shorter. The last call counts, whatever the outcome.
+    pub fn settle(&self, units: u32) {
+        self.job.settle(units);
+    }
+
     /// Completes when somebody has asked for the job to be cancelled.
     pub async fn cancelled(&self) {
         self.job.cancelled.cancelled().await;

@@ -6,7 +6,12 @@ use super::registry::{Registry, Runner, keepable};
 use super::running::{AbortReason, RunningJob};
 use crate::backoff::Backoff;
 use crate::job::{JobError, Verdict};
-use crate::model::{AttemptError, Entry, ErrorKind, Finish, LogLevel, OnExhausted, Outcome, WaitsFor};
+use crate::model::{
+    AttemptError, CancelReason, Entry, ErrorKind, Finish, LogLevel, OnExhausted, Outcome, WaitsFor,
+};
+
+/// The words of a run that is cut off at its job's deadline.
+pub(super) const DEADLINE_PASSED: &str = "stopped, because its deadline has passed";
 
 /// Runs one claimed job to its end and says what to tell the store: nothing, where the job is no longer ours.
 pub(crate) async fn execute(job: &Arc<RunningJob>, stack: &Stack) -> Option<Finish> {
@@ -16,6 +21,9 @@ pub(crate) async fn execute(job: &Arc<RunningJob>, stack: &Stack) -> Option<Fini
         Some(AbortReason::LeaseLost) => return None,
         Some(AbortReason::LeaseUnsure | AbortReason::Shutdown) => Outcome::Released,
         Some(AbortReason::Unkept(reason)) => failed(reason.clone()),
+        Some(AbortReason::Deadline) => {
+            Outcome::Cancelled { reason: DEADLINE_PASSED.to_owned(), cancel_reason: CancelReason::Deadline }
+        }
     };
     if let Outcome::Failed { error } = &outcome {
         let (id, kind, queue) = (job.id(), &job.claimed.kind, &job.claimed.queue);
@@ -34,6 +42,7 @@ async fn finish(job: &Arc<RunningJob>, outcome: Outcome) -> Finish {
             _ => Vec::new(),
         },
         outcome,
+        cost: job.cost(),
     }
 }
 
@@ -46,7 +55,7 @@ fn outcome(job: &Arc<RunningJob>, registry: &Registry, result: RunResult) -> Out
     let sort = match kind {
         // A job that was asked to stop and stops with an error has done what it was asked.
         RunErrorKind::Returned if job.cancelled.is_cancelled() => {
-            return Outcome::Cancelled { reason: message };
+            return cancelled(message);
         }
         RunErrorKind::Returned | RunErrorKind::Stopped => ErrorKind::Error,
         RunErrorKind::Panicked => ErrorKind::Panic,
@@ -55,7 +64,7 @@ fn outcome(job: &Arc<RunningJob>, registry: &Registry, result: RunResult) -> Out
     match verdict {
         Verdict::Retry(delay) => failed_attempt(job, registry.get(&job.claimed.kind), sort, message, delay),
         Verdict::Fatal => failed(message),
-        Verdict::Cancel => Outcome::Cancelled { reason: message },
+        Verdict::Cancel => cancelled(message),
         Verdict::Snooze(delay) => {
             let message = format!("snoozed for {:.1} s: {message}", delay.as_secs_f64());
             job.push(Entry::Log { level: LogLevel::Info, message });
@@ -67,6 +76,10 @@ fn outcome(job: &Arc<RunningJob>, registry: &Registry, result: RunResult) -> Out
             Outcome::RateLimited { delay }
         }
     }
+}
+
+fn cancelled(reason: String) -> Outcome {
+    Outcome::Cancelled { reason, cancel_reason: CancelReason::Asked }
 }
 
 fn failed(message: String) -> Outcome {

@@ -121,6 +121,7 @@ mod tests {
             max_attempts: 3,
             policy: crate::model::Policy::default(),
             created_at: Timestamp::default(),
+            deadline_in: None,
             labels: Default::default(),
             steps: Default::default(),
         };

@@ -41,6 +41,10 @@ pub(crate) struct RunningJob {
     /// The reason of the abort that ended its run.
     stopped: OnceLock<AbortReason>,
     follow_ups: Mutex<Vec<NewJob>>,
+    /// The units of rates that the run has taken in truth, where it has said so.
+    cost: Mutex<Option<u32>>,
+    /// The monotonic time of its deadline.
+    deadline: Option<Duration>,
     steps: Mutex<BTreeMap<String, Json>>,
 }
 
@@ -55,6 +59,8 @@ pub(crate) enum AbortReason {
     Shutdown,
     /// The store cannot keep what the job has said; with the reason for which the job fails.
     Unkept(String),
+    /// The job's deadline has passed.
+    Deadline,
 }
 
 /// The store's answer to entries.
@@ -77,6 +83,7 @@ impl RunningJob {
         recorder: Option<mpsc::UnboundedSender<Arc<RunningJob>>>,
     ) -> Arc<Self> {
         let steps = std::mem::take(&mut claimed.steps);
+        let deadline = claimed.deadline_in.map(|left| runtime.clock.monotonic().saturating_add(left));
         Arc::new(Self {
             claimed,
             runtime,
@@ -92,6 +99,8 @@ impl RunningJob {
             took: OnceLock::new(),
             stopped: OnceLock::new(),
             follow_ups: Mutex::default(),
+            cost: Mutex::default(),
+            deadline,
             steps: Mutex::new(steps),
         })
     }
@@ -132,6 +141,25 @@ impl RunningJob {
 
     pub(crate) fn stopped(&self) -> Option<&AbortReason> {
         self.stopped.get()
+    }
+
+    /// Completes at the job's deadline.
+    pub(crate) async fn deadline(&self) {
+        match self.deadline {
+            Some(deadline) => {
+                let clock = &self.runtime.clock;
+                clock.sleep(deadline.saturating_sub(clock.monotonic())).await;
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    pub(crate) fn settle(&self, cost: u32) {
+        *self.cost.lock() = Some(cost);
+    }
+
+    pub(crate) fn cost(&self) -> Option<u32> {
+        *self.cost.lock()
     }
 
     pub(crate) fn note_took(&self, took: Duration) {

@@ -103,6 +103,7 @@ async fn settle_one(store: &dyn Store, runtime: &Runtime, mut end: End) -> (End,
         outcome: Outcome::Failed { error: AttemptError::new(ErrorKind::Fatal, message) },
         entries: Vec::new(),
         follow_ups: Vec::new(),
+        cost: end.finish.cost,
         lease: end.finish.lease,
     };
     match send_alone(store, runtime, &end.finish).await {
@@ -147,7 +148,7 @@ fn describe(finish: &Finish) -> String {
         Outcome::Retry { error, .. } | Outcome::Failed { error } => {
             format!("whose attempt had failed ({})", error.message)
         }
-        Outcome::Cancelled { reason } => format!("which had stopped ({reason})"),
+        Outcome::Cancelled { reason, .. } => format!("which had stopped ({reason})"),
         Outcome::Snoozed { .. } => "which was to run later".into(),
         Outcome::RateLimited { .. } => "which had met a limit".into(),
         Outcome::Released => "which was handed back".into(),

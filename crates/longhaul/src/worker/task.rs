@@ -66,5 +66,5 @@ fn died(job: &RunningJob) -> Finish {
 /// The end of a run that hands its job back.
 pub(crate) fn release(job: &RunningJob) -> Finish {
     let (entries, follow_ups) = (Vec::new(), Vec::new());
-    Finish { lease: job.lease(), outcome: Outcome::Released, entries, follow_ups }
+    Finish { lease: job.lease(), outcome: Outcome::Released, entries, follow_ups, cost: job.cost() }
 }

@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use longhaul::{
-    Children, Done, Error, Idempotency, JobError, JobId, Longhaul, NewJob, OnClash, Outcome, Start, State,
-    Unique,
+    Children, Done, Error, Idempotency, JobError, JobId, Longhaul, NewJob, Outcome, Start, State, Unique,
 };
 use serde_json::{Value, json};
 
@@ -75,7 +74,7 @@ async fn a_batch_without_children_is_closed_at_once() {
 #[tokio::test]
 async fn a_closing_job_for_which_another_might_stand_is_refused() {
     let (longhaul, _clock) = longhaul();
-    let unique = Unique { key: "k".into(), period: None, on_clash: OnClash::Join };
+    let unique = Unique::new("k");
     let idempotency = Idempotency { key: "k".into(), fingerprint: "f".into(), keep_for: GRACE };
     let refused = [
         (NewJob { unique: Some(unique), ..closing("all") }, "closing.unique"),
@@ -127,7 +126,7 @@ async fn cancelling_a_closing_job_that_was_cancelled_alone_cancels_what_was_left
 
 /// Cancels the closing job alone, as a process does that ends in the middle of cancelling a batch.
 async fn cancel_alone(longhaul: &Longhaul, id: &JobId) {
-    let action = longhaul::Action::Cancel { grace: GRACE };
+    let action = longhaul::Action::cancel(GRACE);
     assert_eq!(longhaul.store().act(&longhaul::JobFilter::id(id.clone()), action, 1).await.unwrap().done, 1);
 }
 

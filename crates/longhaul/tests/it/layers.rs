@@ -12,8 +12,8 @@ use longhaul::layer::{
 };
 use longhaul::testing::{Harness, Simulation};
 use longhaul::{
-    Backoff, CANCEL_GRACE, EnqueueOptions, ErrorKind, EventBody, JobError, JobId, JobRecord, Json, LogLevel,
-    Longhaul, MemoryStore, Outcome, State, Verdict, Worker,
+    Backoff, CANCEL_GRACE, CancelReason, EnqueueOptions, ErrorKind, EventBody, JobError, JobId, JobRecord,
+    Json, LogLevel, Longhaul, MemoryStore, Outcome, State, Verdict, Worker,
 };
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -169,7 +169,10 @@ async fn a_layer_that_answers_in_the_jobs_place_decides_what_becomes_of_it() {
     let denied = ran(never(), answer(|| Err(JobError::fatal("not allowed")))).await;
     assert!(matches!(denied, Outcome::Failed { error } if error.message == "not allowed"));
     let cancelled = ran(never(), answer(|| Err(JobError::cancel("nobody waits")))).await;
-    assert_eq!(cancelled, Outcome::Cancelled { reason: "nobody waits".into() });
+    assert_eq!(
+        cancelled,
+        Outcome::Cancelled { reason: "nobody waits".into(), cancel_reason: CancelReason::Asked }
+    );
     let cached = ran(never(), answer(|| Ok(Json::new(&"from the cache")?))).await;
     assert_eq!(cached, Outcome::Completed { output: Json::new(&"from the cache").unwrap() });
     let large = ran(never(), answer(|| Ok(Json::new(&"x".repeat(2 * 1024 * 1024))?))).await;

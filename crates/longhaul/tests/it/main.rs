@@ -21,3 +21,4 @@ mod script;
 mod shutdown;
 mod slots;
 mod stats;
+mod times;

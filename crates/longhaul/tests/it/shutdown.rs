@@ -143,7 +143,7 @@ async fn a_job_that_ignores_abort_does_not_use_up_the_grace_of_others() {
     assert!(poll!(&mut shutdown).is_pending());
     let shutdown = tokio::spawn(shutdown);
     // Fenced off with no grace, so that the next heartbeat finds its lease lost.
-    let action = Action::Cancel { grace: Duration::ZERO };
+    let action = Action::cancel(Duration::ZERO);
     longhaul.store().act(&JobFilter::id(ignores.clone()), action, 1).await.unwrap();
     longhaul.store().sweep(10).await.unwrap();
     // Five heartbeats take two seconds and more: the worker knows, and waits for jobs that it has aborted for one second.

@@ -4,8 +4,8 @@ use std::time::Duration;
 use longhaul::stats::{Counts, FeedNews, Recorder, Window};
 use longhaul::testing::{Call, Intercept};
 use longhaul::{
-    AttemptError, Claim, Clock, Error, ErrorKind, Finish, Json, Longhaul, MemoryStore, NewJob, Outcome,
-    QueueSlots, Runtime, State, Store, SupportedKind, Timestamp, WorkerInfo,
+    AttemptError, CancelReason, Claim, Clock, Error, ErrorKind, Finish, Json, Longhaul, MemoryStore, NewJob,
+    Outcome, QueueSlots, Runtime, State, Store, SupportedKind, Timestamp, WorkerInfo,
 };
 use tokio::sync::{Notify, Semaphore};
 
@@ -53,7 +53,7 @@ impl Watched {
         };
         let lease = self.store.claim(claim).await.unwrap().pop().expect("a job waits").lease;
         self.clock.advance(took);
-        let finish = Finish { lease, outcome, entries: Vec::new(), follow_ups: Vec::new() };
+        let finish = Finish { lease, outcome, entries: Vec::new(), follow_ups: Vec::new(), cost: None };
         self.store.finish(vec![finish]).await.unwrap();
     }
 
@@ -84,7 +84,14 @@ async fn throughput_and_times_are_those_of_the_jobs_that_ran() {
     watched.run("mail", "send", 2 * SECOND, failed("no")).await;
     let retry = Outcome::Retry { error: AttemptError::new(ErrorKind::Error, "no"), delay: Duration::ZERO };
     watched.run("mail", "send", 2 * SECOND, retry).await;
-    watched.run("images", "resize", HOUR / 2, Outcome::Cancelled { reason: "no".into() }).await;
+    watched
+        .run(
+            "images",
+            "resize",
+            HOUR / 2,
+            Outcome::Cancelled { reason: "no".into(), cancel_reason: CancelReason::Asked },
+        )
+        .await;
 
     let report = watched.report(HOUR, MINUTE).await;
     let counts = Counts { enqueued: 4, completed: 1, failed: 1, cancelled: 1, retried: 1 };

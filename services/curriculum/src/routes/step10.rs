@@ -260,8 +260,7 @@ impl App {
         let mut cancelled = 0;
         // A job that has been asked to stop and runs on fits again, so that an end is set to this.
         for _ in 0..LOOKS {
-            let acted =
-                self.longhaul.store().act(&filter, Action::Cancel { grace: GRACE }, ACT_AT_ONCE).await?;
+            let acted = self.longhaul.store().act(&filter, Action::cancel(GRACE), ACT_AT_ONCE).await?;
             cancelled += acted.done;
             if acted.complete {
                 break;

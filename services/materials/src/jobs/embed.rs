@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use longhaul::{Context, Job, JobError, JobResult, NewJob, OnClash, Unique};
+use longhaul::{Context, Job, JobError, JobResult, NewJob, Unique};
 use serde::{Deserialize, Serialize};
 use service_support::{DbError, ProviderError, Write};
 
@@ -106,7 +106,7 @@ impl Embed {
         let mut key = format!("materials.embed:{}:{}{dimension}:{}", self.material_id, self.run, self.model);
         // Keys are bounded; a model's name is not. Two that differ only so far out share a job, which then looks again.
         key.truncate(key.floor_char_boundary(512));
-        let unique = Unique { key, period: None, on_clash: OnClash::Join };
+        let unique = Unique::new(key);
         // New uploads go first.
         Ok(NewJob { unique: Some(unique), priority: -10, ..NewJob::of(&self)? })
     }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use longhaul::{Context, Job, JobError, JobResult, NewJob, OnClash, Unique};
+use longhaul::{Context, Job, JobError, JobResult, NewJob, Unique};
 use serde::{Deserialize, Serialize};
 use service_support::{DbError, Write};
 
@@ -66,7 +66,7 @@ impl Job for Index {
 pub(crate) async fn enqueue_indexing(app: &App) -> Result<usize, DbError> {
     enqueue_for_each(app, "nodes IS NULL", |material_id, run| {
         let key = format!("materials.index:{material_id}:{run}");
-        let unique = Unique { key, period: None, on_clash: OnClash::Join };
+        let unique = Unique::new(key);
         Ok(NewJob { unique: Some(unique), priority: -5, ..NewJob::of(&Index { material_id, run })? })
     })
     .await

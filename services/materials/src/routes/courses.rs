@@ -163,7 +163,7 @@ impl App {
     async fn cancel_processing(&self, course_id: &str) {
         let labels = vec![("course".to_owned(), course_id.to_owned())];
         let filter = JobFilter { labels, ..JobFilter::default() };
-        let action = Action::Cancel { grace: CANCEL_GRACE };
+        let action = Action::cancel(CANCEL_GRACE);
         if let Err(error) = self.longhaul.store().act(&filter, action, usize::MAX).await {
             tracing::warn!(
                 course = course_id,

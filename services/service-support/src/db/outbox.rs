@@ -45,7 +45,7 @@ pub(super) async fn commit(
         }
         Err(error) => {
             tracing::warn!("the jobs' store is away; {} jobs wait in the outbox: {error}", ids.len());
-            ids.into_iter().map(|id| Enqueued { id, status: EnqueueStatus::Created }).collect()
+            ids.into_iter().map(|id| Enqueued::new(id, EnqueueStatus::Created)).collect()
         }
     };
     Ok(Commit::Done(Committed { enqueued, ..committed }))

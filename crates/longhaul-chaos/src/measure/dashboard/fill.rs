@@ -161,7 +161,7 @@ fn finish(job: &Claimed, place: usize, number: usize) -> Result<Finish> {
     } else {
         Outcome::Completed { output: Json::new(&json!({ "message_id": number, "accepted": true }))? }
     };
-    Ok(Finish { lease: job.lease.clone(), outcome, entries: Vec::new(), follow_ups: Vec::new() })
+    Ok(Finish { lease: job.lease.clone(), outcome, entries: Vec::new(), follow_ups: Vec::new(), cost: None })
 }
 
 /// A word of letters, because numbers do not tell shapes of messages apart.

@@ -216,7 +216,7 @@ pub(crate) async fn act_on_many(
             faults.add(Code::Invalid, "priority", "is for the action set_priority alone");
             Action::Retry
         }
-        (ActionWord::Cancel, None) => Action::Cancel { grace: CANCEL_GRACE },
+        (ActionWord::Cancel, None) => Action::cancel(CANCEL_GRACE),
         (ActionWord::Retry, None) => Action::Retry,
         (ActionWord::Delete, None) => Action::Delete,
     };
@@ -258,8 +258,8 @@ fn would_change(job: &JobRecord, action: &Action) -> bool {
     match lifecycle::act(job.state, job.waits_for.as_ref(), action) {
         Deed::Nothing => false,
         // Every cancel of the contract has the same grace, so that a second one is never sooner.
-        Deed::AskToStop(_) => !job.cancel_requested,
+        Deed::AskToStop(..) => !job.cancel_requested,
         Deed::SetPriority(priority) => priority != job.priority,
-        Deed::Cancel | Deed::StartAnew | Deed::StartFromStep | Deed::Remove => true,
+        Deed::Cancel(_) | Deed::StartAnew | Deed::StartFromStep | Deed::Remove => true,
     }
 }

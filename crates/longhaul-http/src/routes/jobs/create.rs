@@ -129,7 +129,8 @@ async fn enqueue_one(api: &Api, job: NewJob) -> Result<Enqueued, Problem> {
     let enqueued = api.longhaul.store().enqueue(vec![job]).await?.pop();
     let enqueued = enqueued.ok_or_else(|| Problem::internal("the store answered nothing to an enqueue"))?;
     match enqueued.status {
-        EnqueueStatus::Created | EnqueueStatus::Duplicate => Ok(enqueued),
+        EnqueueStatus::Created | EnqueueStatus::Duplicate | EnqueueStatus::Replaced => Ok(enqueued),
+        EnqueueStatus::Rejected | EnqueueStatus::Full => Err(Problem::internal("refused")),
         EnqueueStatus::KeyReused => Err(idempotency::key_reused()),
         EnqueueStatus::NotCreated => Err(Problem::internal("the store refused a job that was alone")),
     }

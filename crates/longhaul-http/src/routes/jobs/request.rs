@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use longhaul::{
-    Cost, DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, Error, JobId, Json, KindInfo, NewJob, Start,
+    Cost, DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, Deadline, Error, JobId, Json, KindInfo, NewJob, Start,
     default_max_crashes,
 };
 use serde::Deserialize;
@@ -15,6 +15,7 @@ use crate::faults::{Faults, duration};
 use crate::problem::Code;
 use crate::state::Api;
 use crate::time::parse;
+use crate::wire::DeadlineBody;
 
 /// A job to be enqueued. What is left out is as the kind has it.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -48,6 +49,12 @@ pub(crate) struct JobRequest {
     /// The longest that one attempt may take, in seconds: more than 0, at most ten years.
     #[schema(exclusive_minimum = 0.0, maximum = 315_360_000.0)]
     timeout: Option<f64>,
+    /// The longest that it may wait for its first start, in seconds; then it is cancelled, with `cancel_reason` `expired`.
+    #[schema(exclusive_minimum = 0.0, maximum = 315_360_000.0)]
+    expires_in: Option<f64>,
+    /// When it must have ended, with all its attempts; then it is cancelled, with `cancel_reason` `deadline`.
+    #[schema(value_type = Option<DeadlineBody>)]
+    deadline: Option<DeadlineBody>,
     /// The names of limits that it shares with others, at most 4: `provider:openai`, say, and `tenant:42`, each 1–128 characters of
     /// `A–Z a–z 0–9 . _ : -`. All of them must admit a run (see `PUT /keys/{key}`). The first is the one that a run which comes to
     /// its limit pauses, and whose weight counts in a fair queue.
@@ -111,6 +118,7 @@ impl JobRequest {
         self.refuse_what_comes_later(faults);
         let start = self.start(faults);
         let timeout = self.timeout.and_then(|timeout| duration("timeout", timeout, faults));
+        let expires_in = self.expires_in.and_then(|time| duration("expires_in", time, faults));
         let version =
             info.as_ref().map(|info| info.version).or_else(|| self.remote_version(api)).unwrap_or(1);
         let id = self.id.and_then(|id| faults.check(JobId::new(id)));
@@ -143,12 +151,17 @@ impl JobRequest {
             max_attempts: self.max_attempts.unwrap_or(default_attempts),
             max_crashes: default_max_crashes(),
             policy: longhaul::Policy {
-                timeout: timeout.or(info.and_then(|info| info.timeout)),
+                timeout: timeout.or(info.as_ref().and_then(|info| info.timeout)),
                 cost,
                 ..longhaul::Policy::default()
             },
             limit_keys,
             unique,
+            expires_in: expires_in.or(info.as_ref().and_then(|info| info.expires_in)),
+            deadline: self
+                .deadline
+                .map(|deadline| deadline.0)
+                .or(info.as_ref().and_then(|info| info.deadline).map(Deadline::In)),
             idempotency: None,
             parent,
             labels: self.labels.unwrap_or_default(),

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use longhaul::{Json, OnClash, Unique};
+use longhaul::{Edge, Json, State, Unique};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -10,6 +10,7 @@ use crate::canonical;
 use crate::faults::Faults;
 use crate::faults::duration;
 use crate::problem::Code;
+use crate::wire::{ClashWord, on_clash};
 
 /// The jobs that count as one. Without `key` and `fields`, those of the same kind with the same args: white space and the
 /// order of members do not count, and numbers count as they are written (`1` and `1.0` are two).
@@ -20,52 +21,35 @@ pub(crate) struct UniqueRequest {
     /// Jobs of this kind with this key.
     key: Option<String>,
     /// Jobs of this kind whose args have the same values in these fields, each of which must be there.
+    #[serde(alias = "on")]
     fields: Option<Vec<String>>,
-    /// Holds the key for so many seconds after the job has completed, which makes it a cache of results.
+    /// Holds the key for so many seconds after the job has completed, which makes it a cache of results. A throttled job holds
+    /// it for so many seconds from its creation.
     period: Option<f64>,
+    /// The states in which another job that holds the key keeps it from this one; all but `failed` and `cancelled` unless given.
+    states: Option<Vec<State>>,
     /// The treatment of the second job: it joins the first.
     #[serde(default)]
-    on_clash: Clash,
-}
-
-/// The treatment of a job whose unique key is held.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = OnClash)]
-enum Clash {
-    /// It is not created; the job that holds the key is answered instead.
-    #[default]
-    Join,
-    /// The same while the job that holds the key has not ended; one that has ended, and holds the key for its
-    /// period, gives it up to this one.
-    Refresh,
-    /// Not supported yet.
-    Reject,
-    /// Not supported yet.
-    Replace,
-    /// Not supported yet.
-    Debounce,
-    /// Not supported yet.
-    Throttle,
+    on_clash: ClashWord,
+    /// The seconds without another that end a succession; `debounce` needs it.
+    delay: Option<f64>,
+    /// The most seconds that a succession may last, for `debounce`.
+    max_delay: Option<f64>,
+    /// The job of a succession that runs, for `debounce`: the last, unless given.
+    edge: Option<Edge>,
 }
 
 impl UniqueRequest {
     /// The key that is asked for; nothing where something is wrong with it, which is then among the faults.
     pub(crate) fn prepare(self, kind: &str, args: &Json, faults: &mut Faults) -> Option<Unique> {
         let before = faults.count();
-        let on_clash = match self.on_clash {
-            Clash::Join => OnClash::Join,
-            Clash::Refresh => OnClash::Refresh,
-            Clash::Reject | Clash::Replace | Clash::Debounce | Clash::Throttle => {
-                faults.add(
-                    Code::NotSupported,
-                    "unique.on_clash",
-                    "is not supported yet; only 'join' and 'refresh' are",
-                );
-                OnClash::Join
-            }
-        };
-        let period = self.period.and_then(|period| duration("unique.period", period, faults));
+        let mut seconds = |field, time: Option<f64>| time.and_then(|time| duration(field, time, faults));
+        let period = seconds("unique.period", self.period);
+        let (delay, max_delay) =
+            (seconds("unique.delay", self.delay), seconds("unique.max_delay", self.max_delay));
+        let on_clash = on_clash(self.on_clash, delay, max_delay, self.edge)
+            .map_err(|(field, reason)| faults.add(Code::Invalid, &format!("unique.{field}"), reason))
+            .ok();
         // A key begins with its kind, so that two kinds never share one by accident.
         let key = match (self.key, self.fields) {
             (Some(key), None) => Some(format!("{kind}:{key}")),
@@ -78,7 +62,7 @@ impl UniqueRequest {
                 None
             }
         };
-        let unique = Unique { key: key?, period, on_clash };
+        let unique = Unique { key: key?, period, states: self.states, on_clash: on_clash? };
         (faults.count() == before).then_some(unique)
     }
 }

@@ -72,7 +72,7 @@ pub(crate) async fn set(
         per: duration("rate.per", rate.per, &mut faults).unwrap_or(Duration::from_secs(1)),
         burst: rate.burst,
     });
-    let config = KeyConfig { slots: value.slots, rate, weight: value.weight };
+    let config = KeyConfig { slots: value.slots, rate, weight: value.weight, ..KeyConfig::default() };
     faults.check(longhaul::admit::key(&key, Some(&config)));
     faults.into_result()?;
     api.longhaul.store().set_key(&key, Some(&config)).await?;

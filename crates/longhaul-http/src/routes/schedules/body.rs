@@ -1,12 +1,13 @@
 use std::collections::BTreeMap;
 
 use longhaul::schedule::{Origin, Tick};
-use longhaul::{CatchUp, Cost, Json, NewJob, OnClash, ScheduleInfo, State, Timing, Unique};
+use longhaul::{CatchUp, Cost, Edge, Json, NewJob, ScheduleInfo, State, Timing, Unique};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::redaction::Redaction;
 use crate::time::{Rfc3339, in_seconds};
+use crate::wire::{self, ClashWord};
 
 /// A schedule: jobs that are enqueued again and again.
 #[derive(Debug, Serialize, ToSchema)]
@@ -113,9 +114,20 @@ struct UniqueBody {
     /// Holds the key for so many seconds after the job has completed.
     #[schema(required)]
     period: Option<f64>,
+    /// The states in which another job that holds the key keeps it from this one, where they are not the usual ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    states: Option<Vec<State>>,
     /// The fate of the second job.
-    #[schema(value_type = String)]
-    on_clash: OnClash,
+    on_clash: ClashWord,
+    /// Of a debounce, the seconds without another that end a succession.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delay: Option<f64>,
+    /// Of a debounce, the most seconds that a succession may last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_delay: Option<f64>,
+    /// Of a debounce, the job of a succession that runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    edge: Option<Edge>,
 }
 
 /// The fate of ticks that fell due while no server was there to fire them. One that is up to a minute late is on time.
@@ -177,11 +189,19 @@ impl ScheduleBody {
 impl ScheduledJobBody {
     fn of(job: NewJob, redaction: &Redaction) -> Self {
         let own = format!("{}:", job.kind);
-        let unique = |Unique { key, period, on_clash }: Unique| UniqueBody {
-            // As it was asked for: the kind was put before it.
-            key: key.strip_prefix(&own).map_or(key.clone(), str::to_owned),
-            period: period.map(in_seconds),
-            on_clash,
+        let unique = |unique: Unique| {
+            let wire::UniqueBody { key, period, states, on_clash, delay, max_delay, edge } = (&unique).into();
+            let seconds = |time: Option<wire::Seconds>| time.map(|time| in_seconds(time.0));
+            UniqueBody {
+                // As it was asked for: the kind was put before it.
+                key: key.strip_prefix(&own).map_or(key.clone(), str::to_owned),
+                period: seconds(period),
+                states,
+                on_clash,
+                delay: seconds(delay),
+                max_delay: seconds(max_delay),
+                edge,
+            }
         };
         Self {
             args: redaction.args(&job.args),

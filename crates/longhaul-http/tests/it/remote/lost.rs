@@ -121,7 +121,7 @@ async fn an_action_whose_count_was_lost_is_counted() {
     let Lossy { remote, proxy, .. } = &lossy().await;
     remote.enqueue(named("a")).await;
     proxy.lose(1);
-    assert_eq!(remote.act(&id("a"), Action::Cancel { grace: Duration::ZERO }).await, 1);
+    assert_eq!(remote.act(&id("a"), Action::cancel(Duration::ZERO)).await, 1);
     assert!(proxy.lost_all());
 }
 

@@ -11,6 +11,7 @@ use super::error::{RunError, RunErrorKind, RunResult};
 use super::request::Run;
 use crate::job::JobError;
 use crate::model::Json;
+use crate::worker::execution::DEADLINE_PASSED;
 use crate::worker::running::{AbortReason, RunningJob};
 
 /// Ends a job's own code at its timeout and when the worker stops the run, so that the layers around it see that as a result.
@@ -78,6 +79,7 @@ pub(super) async fn cut_off(job: &RunningJob, began: Duration) -> CutOff {
     tokio::select! {
         biased;
         reason = job.aborted() => CutOff::Aborted(reason),
+        () = job.deadline() => CutOff::Aborted(AbortReason::Deadline),
         timeout = timeout => CutOff::TimedOut(timeout),
     }
 }
@@ -95,6 +97,7 @@ impl CutOff {
                     AbortReason::LeaseUnsure => "stopped, because its lease could not be extended".to_owned(),
                     AbortReason::Shutdown => "stopped, because its worker shuts down".to_owned(),
                     AbortReason::Unkept(reason) => reason.clone(),
+                    AbortReason::Deadline => DEADLINE_PASSED.to_owned(),
                 };
                 job.stop(reason);
                 (RunErrorKind::Stopped, message)

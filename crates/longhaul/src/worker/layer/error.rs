@@ -28,8 +28,8 @@ pub enum RunErrorKind {
     Panicked,
     /// The attempt took longer than the job's timeout.
     TimedOut,
-    /// The worker stopped the run: its lease was lost or could not be extended, the worker shuts down, or the store cannot keep
-    /// what the job has said. No layer can change the consequence.
+    /// The worker stopped the run: its lease was lost or could not be extended, the worker shuts down, the job's deadline has
+    /// passed, or the store cannot keep what the job has said. No layer can change the consequence.
     Stopped,
 }
 

@@ -68,6 +68,7 @@ async fn consume(longhaul: &Longhaul) -> Vec<JobId> {
         outcome: Outcome::Completed { output: Json::null() },
         entries: Vec::new(),
         follow_ups: Vec::new(),
+        cost: None,
     };
     store.finish(leases.iter().cloned().map(end).collect()).await.unwrap();
     let ids: Vec<JobId> = leases.into_iter().map(|lease| lease.id).collect();

@@ -127,7 +127,7 @@ fn a_ticker_that_somebody_cancels_or_deletes_is_made_up_for() {
     let schedules = longhaul.schedules().clock(simulation.clock.clone());
     simulation.run(schedules.put(hourly())).unwrap();
     let tickers = JobFilter { kinds: vec![longhaul::schedule::KIND.into()], ..JobFilter::default() };
-    let cancel = longhaul::Action::Cancel { grace: MINUTE };
+    let cancel = longhaul::Action::cancel(MINUTE);
     simulation.run(longhaul.store().act(&tickers, cancel.clone(), 10)).unwrap();
     simulation.advance(HOUR);
     simulation.run(longhaul.store().act(&tickers, cancel, 10)).unwrap();
