@@ -5,7 +5,7 @@ export CARGO ?= cargo
 ARGS ?=
 BUILT := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run release corpus demo screenshots test test-quick measure lint fmt bench bench-stores bench-acks chaos-kill chaos chaos-limits outage docs doors install clean
+.PHONY: help run release corpus demo screenshots test test-quick measure lint fmt bench bench-stores bench-acks chaos-kill chaos chaos-limits simulate outage docs doors install clean
 
 help: ## Print this list.
 	@echo "usage: make <target> [ARGS=\"...\"]"
@@ -84,6 +84,10 @@ chaos-limits: ## Kill and stop workers while keys' slots and rates are taken, an
 	@scripts/install-tools test
 	@$(CARGO) build --locked --quiet --package longhaul-chaos
 	@target/debug/longhaul-chaos limits $(if $(KILLS),--kills $(KILLS)) $(if $(STORE),--store $(STORE)) $(if $(SEED),--seed $(SEED))
+
+simulate: ## Run the engine on a simulated store, network and clock, with faults. SEEDS=n (default 2000), HOURS=n, SEED=n replays.
+	@$(CARGO) build --release --locked --quiet --package longhaul-simulation
+	@target/release/longhaul-simulation $(if $(SEED),--seed $(SEED),$(if $(HOURS),--hours $(HOURS),--seeds $(or $(SEEDS),2000)))
 
 outage: ## Take each store's server away for a minute, killed and silent, judge outcomes and times. SECONDS=n (default 60).
 	@scripts/install-tools test

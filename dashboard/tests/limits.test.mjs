@@ -47,19 +47,19 @@ test("a key is bounded by itself or by its prefix, paused and resumed", options,
   for (const run of runs) await run.end({ completed: { output: null } });
   await row.getByText("0 of 2").waitFor();
 
-  await visitor.button("Pause provider").click();
+  await visitor.button("Pause key provider").click();
   await visitor.confirm("Pause the limit key provider?", "Pause");
   const provider = page.getByRole("row", { name: /^provider/ });
   await provider.getByText("paused", { exact: true }).waitFor();
   assert.equal(await claim(server, "mail", "post"), undefined, "nothing of a paused key is taken");
-  await visitor.button("Resume provider").click();
+  await visitor.button("Resume key provider").click();
   await visitor.confirm("Resume the limit key provider?", "Resume");
   await provider.getByText("open", { exact: true }).waitFor();
-  await visitor.button("Pause provider").click();
+  await visitor.button("Pause key provider").click();
   await page.getByLabel("Minutes").fill("10");
   await visitor.confirm("Pause the limit key provider?", "Pause");
   await provider.getByText(/paused, opens in (9|10)/).waitFor();
-  await visitor.button("Resume provider").click();
+  await visitor.button("Resume key provider").click();
   await visitor.confirm("Resume the limit key provider?", "Resume");
   await provider.getByText("open", { exact: true }).waitFor();
   assert.notEqual(await claim(server, "mail", "post"), undefined);

@@ -64,7 +64,7 @@ for (const [width, colorScheme] of [[1440, "light"], [1440, "dark"], [360, "ligh
     await visitor.page.getByRole("dialog").waitFor();
     assert.deepEqual(await visitor.violations(), [], "a dialog");
     await visitor.open("/queues");
-    for (const name of ["Limits of tenant:7", `Pause tenant:${LONG}`, "Take away the limits of tenant:*", "Change the order of post"]) {
+    for (const name of ["Limits of tenant:7", `Pause key tenant:${LONG}`, "Take away the limits of tenant:*", "Change the order of post"]) {
       await visitor.button(name).click();
       const dialog = visitor.page.getByRole("dialog");
       await dialog.waitFor();

@@ -2,9 +2,10 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use longhaul::Full;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -24,6 +25,8 @@ pub(crate) struct Problem {
     pub(crate) nearest: Vec<Near>,
     /// The role that the caller lacks.
     pub(crate) needs: Option<Role>,
+    /// A header of the answer: where what stands in the way is found, or when to ask again.
+    pub(crate) header: Option<Box<(HeaderName, HeaderValue)>>,
     /// The cause, for the log only.
     pub(crate) cause: Option<String>,
 }
@@ -48,6 +51,8 @@ pub(crate) enum Code {
     BodyTimeout,
     NotFinished,
     UniqueKeyHeld,
+    Duplicate,
+    QueueFull,
     IdempotencyKeyInUse,
     JobGone,
     BodyTooLarge,
@@ -86,6 +91,8 @@ impl Code {
             Code::BodyTimeout => ("body_timeout", StatusCode::REQUEST_TIMEOUT),
             Code::NotFinished => ("not_finished", StatusCode::CONFLICT),
             Code::UniqueKeyHeld => ("unique_key_held", StatusCode::CONFLICT),
+            Code::Duplicate => ("duplicate", StatusCode::CONFLICT),
+            Code::QueueFull => ("queue_full", StatusCode::TOO_MANY_REQUESTS),
             Code::IdempotencyKeyInUse => ("idempotency_key_in_use", StatusCode::CONFLICT),
             Code::JobGone => ("job_gone", StatusCode::GONE),
             Code::BodyTooLarge => ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE),
@@ -161,8 +168,26 @@ impl Problem {
             errors: Vec::new(),
             nearest: Vec::new(),
             needs: None,
+            header: None,
             cause: None,
         }
+    }
+
+    /// A job whose unique key another holds, which is found at `location`.
+    pub(crate) fn duplicate(holder: &str, location: &str) -> Self {
+        let detail = format!("job {holder} holds the unique key; nothing was created");
+        let header = HeaderValue::from_str(location).ok().map(|location| Box::new((LOCATION, location)));
+        Self { header, ..Self::new(Code::Duplicate, detail) }
+    }
+
+    /// A job that found no room among those that wait.
+    pub(crate) fn full(full: &Full, retry_after: u64) -> Self {
+        let detail = match full {
+            Full::Queue(queue) => format!("as many jobs wait in queue {queue} as may; nothing was created"),
+            Full::Key(key) => format!("as many jobs of limit key {key} wait as may; nothing was created"),
+        };
+        let header = Some(Box::new((RETRY_AFTER, retry_after.into())));
+        Self { header, ..Self::new(Code::QueueFull, detail) }
     }
 
     /// A request with fields that are not as they must be.
@@ -214,6 +239,9 @@ impl IntoResponse for Problem {
         let mut response = self.code.parts().1.into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some((name, value)) = self.header.as_deref() {
+            headers.insert(name.clone(), value.clone());
+        }
         match self.code {
             Code::Unauthorized => headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
             Code::InvalidToken => {

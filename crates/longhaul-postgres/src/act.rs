@@ -1,44 +1,13 @@
 use std::collections::HashMap;
 
 use longhaul::lifecycle::{self, Deed};
-use longhaul::{Acted, Action, Change, GONE_FOR, JobFilter, JobId, Json, Payloads, Result, State, Timestamp};
+use longhaul::{Acted, Action, Change, GONE_FOR, JobFilter, Json, Payloads, Result, State};
 
 use crate::error::key_locked;
 use crate::read::{Candidate, Values, conditions, references};
-use crate::row::{job_columns, job_record, priority, small, state};
+use crate::row::{job_columns, job_record};
+use crate::target::Target;
 use crate::write_tx::WriteTx;
-
-/// A job that an action may apply to, locked.
-struct Target {
-    seq: i64,
-    queue: String,
-    state: State,
-    priority: i32,
-    unique_key: Option<String>,
-    batch: Option<i64>,
-    cancel_by: Option<i64>,
-    kind: String,
-    attempt: u32,
-    run_at: Timestamp,
-    state_event: i64,
-    has_keys: bool,
-}
-
-impl Target {
-    fn change<'c>(&'c self, id: &'c JobId, to: Option<State>, at: Timestamp) -> Change<'c> {
-        Change {
-            id,
-            kind: &self.kind,
-            queue: &self.queue,
-            from: Some(self.state),
-            to,
-            attempt: self.attempt,
-            at,
-            since: None,
-            error: None,
-        }
-    }
-}
 
 impl WriteTx<'_> {
     /// Applies an action to those of `jobs` that still fit the filter, and answers how many these are and how many it
@@ -52,11 +21,10 @@ impl WriteTx<'_> {
         let mut targets = self.targets(jobs, filter).await?;
         let mut acted = Acted::default();
         for job in jobs {
-            let id = &job.id;
-            let Some(mut target) = targets.remove(id.as_str()) else { continue };
+            let Some(mut target) = targets.remove(job.id.as_str()) else { continue };
             // A child that came earlier in `ids` was its last: it waits no more, and may fit the filter no more.
             if self.freed.contains(&target.seq) {
-                match self.targets(std::slice::from_ref(job), filter).await?.remove(id.as_str()) {
+                match self.targets(std::slice::from_ref(job), filter).await?.remove(job.id.as_str()) {
                     Some(freed) => target = freed,
                     None => continue,
                 }
@@ -72,25 +40,20 @@ impl WriteTx<'_> {
                     self.rows("set a priority", sql, &[&target.seq, &values.1, &values.0, &rank]).await?;
                     true
                 }
-                Deed::AskToStop(grace, _) => {
-                    let earlier = target.cancel_by.map(Timestamp);
-                    let by = lifecycle::cancel_by(earlier, grace, self.time.latest);
-                    if let Some(by) = by {
-                        let sql = include_str!("sql/ask_to_stop.sql");
-                        self.rows("cancel", sql, &[&target.seq, &by.0]).await?;
-                    }
-                    by.is_some()
+                Deed::AskToStop(grace, reason) => self.ask_to_stop(&target, grace, reason).await?,
+                Deed::Cancel(reason) => {
+                    self.cancel_waiting(&target, reason).await?;
+                    true
                 }
-                Deed::Cancel(_) => self.cancel_waiting(id, &target).await?,
                 Deed::StartAnew => {
                     let args = if let Action::RetryWith { args } = action { Some(args) } else { None };
-                    self.start_anew(id, &target, args).await?
+                    self.start_anew(&target, args).await?
                 }
-                Deed::Remove => self.remove(id, &target).await?,
+                Deed::Remove => self.remove(&target).await?,
             };
             if applied {
                 acted.done += 1;
-                self.effects.changed.push(id.clone());
+                self.effects.changed.push(target.id.clone());
                 self.settle().await?;
             }
         }
@@ -105,24 +68,9 @@ impl WriteTx<'_> {
         let conditions = conditions(filter, &mut values)?;
         let sql = include_str!("sql/jobs_for_action.sql").replace("{conditions}", &conditions);
         let rows = self.rows_unprepared("look jobs up", &sql, &references(&values)).await?;
-        let target = |row: &tokio_postgres::Row| {
-            let target = Target {
-                seq: row.get(1),
-                queue: row.get(2),
-                state: state(row, 3),
-                priority: priority(row, 4),
-                unique_key: row.get(5),
-                batch: row.get(6),
-                cancel_by: row.get(7),
-                kind: row.get(8),
-                attempt: small(row.get(9)),
-                run_at: Timestamp(row.get(10)),
-                state_event: row.get(11),
-                has_keys: row.get(12),
-            };
-            (row.get(0), target)
-        };
-        let mut targets: HashMap<String, Target> = rows.iter().map(target).collect();
+        let targets = rows.iter().map(Target::read);
+        let mut targets: HashMap<String, Target> =
+            targets.map(|target| (target.id.as_str().to_owned(), target)).collect();
         if !filter.terms.is_empty() {
             self.keep_to_terms(jobs, filter, &mut targets).await?;
         }
@@ -151,21 +99,7 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    async fn cancel_waiting(&mut self, id: &JobId, target: &Target) -> Result<bool> {
-        self.rows("cancel", include_str!("sql/cancel_job.sql"), &[&target.seq, &self.now.0]).await?;
-        if let Some(key) = &target.unique_key {
-            self.free_unique_key(key, target.seq).await?;
-        }
-        if target.state == State::Available && !target.has_keys {
-            let sql = include_str!("sql/note_emptied.sql");
-            self.rows("cancel", sql, &[&target.queue, &target.kind]).await?;
-        }
-        self.moved(target.change(id, Some(State::Cancelled), self.now));
-        self.child_ended(target.batch, State::Cancelled);
-        Ok(true)
-    }
-
-    async fn start_anew(&mut self, id: &JobId, target: &Target, args: Option<&Json>) -> Result<bool> {
+    async fn start_anew(&mut self, target: &Target, args: Option<&Json>) -> Result<bool> {
         if let Some(key) = &target.unique_key {
             if !self.try_lock_keys(&[format!("u{key}")]).await?.is_empty() {
                 return Err(key_locked());
@@ -174,7 +108,8 @@ impl WriteTx<'_> {
             if holder.is_some_and(|holder| holder.seq != target.seq) {
                 return Ok(false);
             }
-            self.hold_unique_keys(&[key], &[target.seq]).await?;
+            let until = target.hold.before_end().map(|until| until.0);
+            self.hold_unique_keys(&[key], &[target.seq], &[until]).await?;
         }
         if target.state == State::Completed || args.is_some() {
             self.rows("retry", include_str!("sql/forget_steps.sql"), &[&target.seq]).await?;
@@ -183,15 +118,15 @@ impl WriteTx<'_> {
         let args = args.map(Json::as_str);
         let sql = include_str!("sql/retry_job.sql");
         self.rows("retry", sql, &[&target.seq, &self.now.0, &rank, &args]).await?;
-        self.moved(Change { attempt: 0, ..target.change(id, Some(State::Available), self.now) });
+        self.moved(Change { attempt: 0, ..target.change(Some(State::Available), self.now) });
         self.uncount_end(target.batch, target.state).await?;
         Ok(true)
     }
 
-    async fn remove(&mut self, id: &JobId, target: &Target) -> Result<bool> {
+    async fn remove(&mut self, target: &Target) -> Result<bool> {
         let forgotten = self.now.plus(GONE_FOR).0;
         self.rows("delete", include_str!("sql/delete_job.sql"), &[&target.seq, &forgotten]).await?;
-        self.moved(target.change(id, None, self.now));
+        self.moved(target.change(None, self.now));
         Ok(true)
     }
 }

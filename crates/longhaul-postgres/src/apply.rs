@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use longhaul::{FinishAndClaim, Result, Timestamp};
 
 use crate::call::{Answer, Call, Op, Verdict};
@@ -13,14 +15,21 @@ pub(crate) async fn apply_all(
     verdicts: &mut [Option<Verdict>],
 ) -> Result<()> {
     let locks: Vec<Vec<String>> = calls.iter().map(crate::keys::locks_of).collect();
+    let words = locks.concat();
+    let new_jobs = calls.iter().filter_map(Call::jobs).flatten();
+    let (busy, bounds) = futures::try_join!(tx.try_lock_keys(&words), tx.read_bounds(new_jobs))?;
+    tx.bounds = bounds;
+    defer(verdicts, &locks, &busy);
+    let locks: Vec<Vec<String>> = calls
+        .iter()
+        .zip(&*verdicts)
+        .map(|(call, verdict)| {
+            let jobs = call.jobs().filter(|_| verdict.is_none()).unwrap_or_default();
+            tx.bounds.locks(jobs).into_iter().collect()
+        })
+        .collect();
     let busy = tx.try_lock_keys(&locks.concat()).await?;
-    if !busy.is_empty() {
-        for (words, verdict) in locks.iter().zip(&mut *verdicts) {
-            if words.iter().any(|word| busy.contains(word)) {
-                *verdict = Some(Verdict::Deferred);
-            }
-        }
-    }
+    defer(verdicts, &locks, &busy);
     let open: Vec<(usize, &Call)> =
         calls.iter().enumerate().filter(|(number, _)| verdicts[*number].is_none()).collect();
     let enqueues: Vec<_> = open.iter().filter_map(|(n, call)| Some((*n, call.jobs()?))).collect();
@@ -47,6 +56,15 @@ pub(crate) async fn apply_all(
         }
     }
     Ok(())
+}
+
+/// Leaves out the calls that want a lock which another transaction holds.
+fn defer(verdicts: &mut [Option<Verdict>], locks: &[Vec<String>], busy: &HashSet<String>) {
+    for (words, verdict) in locks.iter().zip(verdicts).filter(|_| !busy.is_empty()) {
+        if words.iter().any(|word| busy.contains(word)) {
+            *verdict = Some(Verdict::Deferred);
+        }
+    }
 }
 
 /// Applies an operation that is not gathered from many calls; a claim is left to the end of the transaction.

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use futures::future::join_all;
 use longhaul::lifecycle;
 use longhaul::{Change, Claim, Claimed, EventBody, JobId, Json, Lease, QueueSlots, Result, State, Timestamp};
@@ -85,7 +87,7 @@ impl WriteTx<'_> {
         if rows.iter().any(|row| row.get::<_, Option<&str>>(0).is_none()) {
             return Ok(None);
         }
-        let mut next: Vec<Next> = rows.iter().map(read_next).collect();
+        let mut next: Vec<Next> = rows.iter().map(|row| read_next(row, self.now)).collect();
         next.sort_unstable_by_key(|job| (job.rank, job.seq));
         Ok(Some(next))
     }
@@ -217,7 +219,12 @@ impl Next {
     }
 }
 
-pub(crate) fn read_next(row: &Row) -> Next {
+/// The time that is left until a job's deadline.
+pub(crate) fn deadline_in(row: &Row, column: usize, now: Timestamp) -> Option<Duration> {
+    row.get::<_, Option<i64>>(column).map(|deadline| Timestamp(deadline).since(now))
+}
+
+pub(crate) fn read_next(row: &Row, now: Timestamp) -> Next {
     let id = JobId::from_store(row.get(0));
     let token = unsigned(row.get(16));
     // The row is read before the claim raises it.
@@ -233,7 +240,7 @@ pub(crate) fn read_next(row: &Row) -> Next {
             max_attempts: small(row.get(6)),
             policy: policy(row, [7, 8, 17])?,
             created_at: Timestamp(row.get(9)),
-            deadline_in: None,
+            deadline_in: deadline_in(row, 19, now),
             labels: parsed(row, 10, "labels")?.unwrap_or_default(),
             steps: Default::default(),
         })

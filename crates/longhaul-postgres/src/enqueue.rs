@@ -13,15 +13,18 @@ pub(crate) const INSERT_SIMPLE: &str = include_str!("sql/insert_simple_jobs.sql"
 impl WriteTx<'_> {
     /// Creates the jobs of several calls, each all or none. Their keys are locked already.
     pub(crate) async fn enqueue_all(&mut self, calls: &[&[NewJob]]) -> Result<Vec<Vec<Enqueued>>> {
-        let simple: Vec<&NewJob> = calls.iter().copied().filter(|jobs| is_simple(jobs)).flatten().collect();
+        let is_simple: Vec<bool> =
+            calls.iter().map(|jobs| is_simple(jobs) && !self.bounds.concern(jobs)).collect();
+        let simple = calls.iter().zip(&is_simple).filter(|(_, is_simple)| **is_simple);
+        let simple: Vec<&NewJob> = simple.flat_map(|(jobs, _)| *jobs).collect();
         let mut created = Vec::with_capacity(simple.len());
         for jobs in simple.chunks(JOBS_PER_STATEMENT) {
             created.extend(self.create_simple(jobs).await?);
         }
         let mut created = created.into_iter();
         let mut answers = Vec::with_capacity(calls.len());
-        for jobs in calls {
-            answers.push(match is_simple(jobs) {
+        for (jobs, is_simple) in calls.iter().zip(is_simple) {
+            answers.push(match is_simple {
                 true => created.by_ref().take(jobs.len()).collect(),
                 false => self.enqueue(jobs).await?,
             });
@@ -31,8 +34,11 @@ impl WriteTx<'_> {
 
     /// Creates jobs in their order, all or none.
     pub(crate) async fn enqueue(&mut self, jobs: &[NewJob]) -> Result<Vec<Enqueued>> {
-        let enqueued = self.enqueue_without_freeing(jobs, KeyReused::RefusesAll).await?;
+        let room = self.room(jobs).await?;
+        let enqueued = self.enqueue_without_freeing(jobs, KeyReused::RefusesAll, room).await?;
         self.free_childless().await?;
+        // Of jobs that were superseded or dropped, some may have been children.
+        self.settle().await?;
         Ok(enqueued)
     }
 
@@ -54,13 +60,14 @@ impl WriteTx<'_> {
 }
 
 /// Creates, in one statement and a commit of its own, the jobs of several calls that are [simple](is_simple_enqueue).
-/// Answers the queues in which jobs are available, and the changes that somebody wants to know of, too.
+/// Answers the queues in which jobs are available, and the changes that somebody wants to know of, too; `None` where a bound on
+/// waiting jobs may hold for one of them, and nothing was done.
 pub(crate) async fn enqueue_simple(
     connection: &Connection,
     calls: &[&[NewJob]],
     now: Now,
     observers: &Changes,
-) -> Result<(Vec<Vec<Enqueued>>, Effects)> {
+) -> Result<Option<(Vec<Vec<Enqueued>>, Effects)>> {
     let ids: Vec<Vec<JobId>> = calls.iter().map(|jobs| jobs.iter().map(id_of).collect()).collect();
     let mut rows = NewRows::default();
     for (jobs, ids) in calls.iter().zip(&ids) {
@@ -87,7 +94,9 @@ pub(crate) async fn enqueue_simple(
         &rows.limit_keys,
         &rows.policies,
     ];
-    connection.rows(INSERT_SIMPLE, &values).await.map_err(fault("enqueue"))?;
+    if !connection.rows(INSERT_SIMPLE, &values).await.map_err(fault("enqueue"))?.is_empty() {
+        return Ok(None);
+    }
     let mut effects = Effects::default();
     for (queue, state) in rows.queues.iter().zip(&rows.state_values) {
         if *state == State::Available && !effects.available.contains(*queue) {
@@ -101,12 +110,14 @@ pub(crate) async fn enqueue_simple(
     }
     drop(rows);
     let created = |id| Enqueued::new(id, EnqueueStatus::Created);
-    Ok((ids.into_iter().map(|ids| ids.into_iter().map(created).collect()).collect(), effects))
+    let answers = ids.into_iter().map(|ids| ids.into_iter().map(created).collect()).collect();
+    Ok(Some((answers, effects)))
 }
 
 /// True where nothing has to be looked up, not even the ids.
 pub(crate) fn is_simple_enqueue(jobs: &[NewJob]) -> bool {
-    is_simple(jobs) && jobs.len() <= JOBS_PER_STATEMENT && jobs.iter().all(|job| job.id.is_none())
+    let is_simple_job = |job: &NewJob| job.id.is_none() && job.expires_in.is_none() && job.deadline.is_none();
+    is_simple(jobs) && jobs.len() <= JOBS_PER_STATEMENT && jobs.iter().all(is_simple_job)
 }
 
 /// True where nothing has to be looked up but the ids.

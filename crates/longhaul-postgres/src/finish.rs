@@ -1,17 +1,16 @@
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
-use longhaul::lifecycle::unique::Hold;
 use longhaul::lifecycle::{self, Next, Token};
 use longhaul::{
-    AttemptError, Change, Finish, JobId, Json, KEPT_ERRORS, Lease, LeaseStatus, NewJob, Outcome, Result,
-    State, Timestamp,
+    AttemptError, CancelReason, Change, Finish, JobId, Json, KEPT_ERRORS, Lease, LeaseStatus, NewJob,
+    Outcome, Result, State, Timestamp,
 };
 
+use crate::bounds::Room;
 use crate::finish_and_claim::{Ended, simple_output};
 use crate::keyed::KeyReused;
 use crate::record::{Run, held};
-use crate::row::{signed, small, unsigned};
+use crate::row::{signed, small};
 use crate::write_tx::WriteTx;
 
 impl WriteTx<'_> {
@@ -114,8 +113,12 @@ impl WriteTx<'_> {
     }
 
     async fn finish_one(&mut self, finish: &Finish) -> Result<LeaseStatus> {
-        let Finish { lease, outcome, entries, follow_ups, .. } = finish;
+        let Finish { lease, outcome, entries, follow_ups, cost } = finish;
         let Some(mut run) = self.find_lease(lease).await? else { return self.repeated(lease).await };
+        if let Some(units) = cost.filter(|_| run.limit_key.is_some()) {
+            let sql = include_str!("sql/note_rates.sql");
+            self.rows("settle a run's cost", sql, &[&run.seq, &i64::from(units)]).await?;
+        }
         if !entries.is_empty() {
             self.append(&mut run, entries).await?;
         }
@@ -176,21 +179,17 @@ impl WriteTx<'_> {
         follow_ups: &[NewJob],
     ) -> Result<()> {
         self.gives_back(&run);
-        let period = run.unique_period.map(|millis| Duration::from_millis(unsigned(millis)));
-        let hold = Hold { period, ..Hold::default() };
-        let kept_from = hold.kept_from(State::Completed, self.now).0;
+        let kept_from = run.hold.kept_from(State::Completed, self.now).0;
         let sql = include_str!("sql/complete_job.sql");
         self.rows("complete", sql, &[&run.seq, &self.now.0, &output.as_str(), &kept_from]).await?;
-        match (&run.unique_key, run.unique_period) {
-            (Some(key), Some(_)) => self.expire_unique_key(key, run.seq, kept_from).await?,
-            (Some(key), None) => self.free_unique_key(key, run.seq).await?,
-            (None, _) => {}
+        if let Some(key) = &run.unique_key {
+            self.let_go(key, run.seq, &run.hold, State::Completed).await?;
         }
         self.moved(run.end(&lease.id, State::Completed, self.now));
         self.effects.changed.push(lease.id.clone());
         // A follow-up that is there already, or whose key is another's, keeps no other back.
         if !follow_ups.is_empty() {
-            self.enqueue_without_freeing(follow_ups, KeyReused::RefusesOne).await?;
+            self.enqueue_without_freeing(follow_ups, KeyReused::RefusesOne, Room::default()).await?;
         }
         self.free_childless().await?;
         self.child_ended(run.batch, State::Completed);
@@ -202,7 +201,7 @@ impl WriteTx<'_> {
         self.gives_back(&run);
         let finished = next.state.is_finished();
         if finished && let Some(key) = &run.unique_key {
-            self.free_unique_key(key, run.seq).await?;
+            self.let_go(key, run.seq, &run.hold, next.state).await?;
         }
         let failure = next.error.as_ref().filter(|_| next.state != State::Cancelled);
         let error = failure.map(|error| error.message.as_str());
@@ -231,6 +230,8 @@ impl WriteTx<'_> {
                 &finished.then_some(self.now.0),
                 &(run.last_event + signed(lifecycle::events_of(next.state))),
                 &token,
+                &next.cancel_reason.map(CancelReason::as_str),
+                &finished.then(|| run.hold.kept_from(next.state, self.now).0),
             ],
         )
         .await?;

@@ -7,6 +7,7 @@ use longhaul::{
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use crate::claim::deadline_in;
 use crate::connection::Connection;
 use crate::error::fault;
 use crate::row::{Unreadable, json, json_text, parsed, policy, rows_at_most, signed, small, unsigned};
@@ -46,7 +47,9 @@ pub(crate) fn is_simple(finishes: &[Finish]) -> bool {
 /// The output of a run that has completed and has nothing else to keep.
 pub(crate) fn simple_output(finish: &Finish) -> Option<&Json> {
     match &finish.outcome {
-        Outcome::Completed { output } if finish.entries.is_empty() && finish.follow_ups.is_empty() => {
+        Outcome::Completed { output }
+            if finish.entries.is_empty() && finish.follow_ups.is_empty() && finish.cost.is_none() =>
+        {
             Some(output)
         }
         _ => None,
@@ -116,7 +119,7 @@ pub(crate) async fn run(
                 done.ended.has_keys |= row.get::<_, Option<i64>>(7).is_some();
                 done.ended.runs.insert(lease);
             }
-            Some(version) => match read_claimed(row, lease.clone(), version) {
+            Some(version) => match read_claimed(row, lease.clone(), version, now.earliest) {
                 Ok(job) => claimed.push(((row.get(13), row.get(14)), job)),
                 Err(unreadable) => done.unreadable.push((lease, unreadable.to_string())),
             },
@@ -164,7 +167,7 @@ fn change<'r>(row: &'r Row, id: &'r JobId, (from, to): (State, State), at: Times
     }
 }
 
-fn read_claimed(row: &Row, lease: Lease, version: i64) -> Result<Claimed, Unreadable> {
+fn read_claimed(row: &Row, lease: Lease, version: i64, now: Timestamp) -> Result<Claimed, Unreadable> {
     let mut steps = BTreeMap::new();
     let mut words = row.get::<_, Option<Vec<String>>>(12).unwrap_or_default().into_iter();
     while let (Some(name), Some(output)) = (words.next(), words.next()) {
@@ -180,7 +183,7 @@ fn read_claimed(row: &Row, lease: Lease, version: i64) -> Result<Claimed, Unread
         max_attempts: small(row.get(7)),
         policy: policy(row, [8, 9, 15])?,
         created_at: Timestamp(row.get(10)),
-        deadline_in: None,
+        deadline_in: deadline_in(row, 17, now),
         labels: parsed(row, 11, "labels")?.unwrap_or_default(),
         steps,
     })

@@ -3,9 +3,17 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use longhaul::{EnqueueStatus, Enqueued, JobId, NewJob, OnClash, Result, Start, State};
+use longhaul::lifecycle::unique::{self, Clash, Hold, Holder};
+use longhaul::lifecycle::waiting::{self, Admission};
+use longhaul::{
+    CancelReason, EnqueueStatus, Enqueued, JobId, NewJob, OnClash, Result, STOP_GRACE, Start, State,
+    Timestamp, Unique,
+};
 
+use crate::bounds::Room;
 use crate::new_rows::{JOBS_PER_STATEMENT, NewRows, duplicate, id_of};
+use crate::row::hold_text;
+use crate::target::Target;
 use crate::write_tx::WriteTx;
 
 /// The consequence of an idempotency key that was used for another request.
@@ -26,12 +34,14 @@ struct Creation<'j> {
     /// Ids that are known to be taken.
     taken: HashSet<&'j str>,
     /// Unique key -> the job that holds it.
-    holders: HashMap<&'j str, (JobId, State)>,
+    holders: HashMap<&'j str, Held>,
+    /// The room that is left by bounds on waiting jobs.
+    room: Room,
     /// Id -> closing job that waits for its children.
     batches: HashMap<&'j str, i64>,
     answers: Vec<Enqueued>,
-    /// Jobs that are not written yet, each with whoever held its key before.
-    unwritten: Vec<(usize, Option<(JobId, State)>)>,
+    /// Jobs that are not written yet.
+    unwritten: Vec<Unwritten>,
     /// Names that are not known before these are written: unique keys of jobs whose id another transaction may be giving to a
     /// job of its own, and ids of closing jobs.
     uncertain_keys: HashSet<&'j str>,
@@ -40,37 +50,186 @@ struct Creation<'j> {
     promised: Vec<usize>,
 }
 
+/// The holder of a unique key.
+#[derive(Clone, Debug)]
+enum Held {
+    /// A job of this call, which is not read anew unless something is done to it.
+    New { number: usize, state: State, run_at: Timestamp, hold: Hold },
+    /// A job that was there, or a new one that is written and was read.
+    Stored(Box<Target>),
+}
+
+/// A job that is to be written.
+struct Unwritten {
+    number: usize,
+    /// Whoever held its unique key before.
+    before: Option<Held>,
+    fate: Fate,
+}
+
+/// What becomes of a job that is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It waits, and holds its key.
+    Created,
+    /// The same, and the former holder of its key is cancelled or asked to stop.
+    Supersedes,
+    /// It is cancelled at once, for want of room, and holds no key.
+    Dropped,
+}
+
 impl WriteTx<'_> {
     /// Creates jobs, while more children may come before a closing job without any is let go. Their keys are locked already.
     pub(crate) async fn enqueue_without_freeing(
         &mut self,
         jobs: &[NewJob],
         reused: KeyReused,
+        room: Room,
     ) -> Result<Vec<Enqueued>> {
         let ids: Vec<JobId> = jobs.iter().map(id_of).collect();
         let stored = self.promises(jobs).await?;
         let promises = stored.iter().map(|(key, (id, digest))| (key.as_str(), (id.clone(), digest.as_str())));
-        let mut creation = Creation::new(jobs, &ids, promises.collect());
+        let mut creation = Creation::new(jobs, &ids, promises.collect(), room);
         if reused == KeyReused::RefusesAll
             && let Some(refused) = creation.refused()
         {
             return Ok(refused);
         }
-        let taken = self.taken(jobs).await?;
+        let taken = self.taken(jobs, &creation.room).await?;
         creation.taken = taken.iter().map(String::as_str).collect();
         let holders = self.holders(jobs).await?;
-        creation.holders.extend(holders.iter().map(|(key, holder)| (key.as_str(), holder.clone())));
+        let stored = |holder: &Target| Held::Stored(Box::new(holder.clone()));
+        creation.holders.extend(holders.iter().map(|(key, holder)| (key.as_str(), stored(holder))));
         let batches = self.open_batches(jobs).await?;
         creation.batches.extend(batches.iter().map(|(id, batch)| (id.as_str(), *batch)));
         for (number, job) in jobs.iter().enumerate() {
             if creation.must_write_before(job) {
                 self.write(&mut creation).await?;
             }
-            creation.add(number);
+            self.add(&mut creation, number).await?;
         }
         self.write(&mut creation).await?;
         self.hold_idempotency_keys(&creation).await?;
         Ok(creation.answers)
+    }
+
+    /// Answers the next job, and notes that it is to be written where nothing stands for it.
+    async fn add<'j>(&mut self, creation: &mut Creation<'j>, number: usize) -> Result<()> {
+        let (jobs, ids) = (creation.jobs, creation.ids);
+        let (job, id) = (&jobs[number], &ids[number]);
+        if let Some(key) = &job.idempotency
+            && let Some((first, digest)) = creation.promises.get(key.key.as_str())
+        {
+            let status = match *digest == key.fingerprint {
+                true => EnqueueStatus::Duplicate,
+                false => EnqueueStatus::KeyReused,
+            };
+            creation.answers.push(Enqueued::new(first.clone(), status));
+            return Ok(());
+        }
+        let answer = match creation.taken.contains(id.as_str()) {
+            true => duplicate(id.clone()),
+            false => match self.meet_holder(creation, number).await? {
+                Some(answer) => answer,
+                None => self.admit(creation, number).await?,
+            },
+        };
+        // A request that was refused may be made again, and then be granted.
+        let is_refused = matches!(answer.status, EnqueueStatus::Rejected | EnqueueStatus::Full);
+        if let Some(key) = job.idempotency.as_ref().filter(|_| !is_refused) {
+            // Whatever the first request is answered with, a repetition is too: a job that was there before as well.
+            creation.promises.insert(&key.key, (answer.id.clone(), &key.fingerprint));
+            creation.promised.push(number);
+        }
+        creation.answers.push(answer);
+        Ok(())
+    }
+
+    /// Does what comes of a job whose unique key is held, and answers it; `None` where it is to be created.
+    async fn meet_holder<'j>(
+        &mut self,
+        creation: &mut Creation<'j>,
+        number: usize,
+    ) -> Result<Option<Enqueued>> {
+        let jobs = creation.jobs;
+        let job = &jobs[number];
+        let Some(unique) = &job.unique else { return Ok(None) };
+        let Some(mut clash) = creation.clash(number, self.time.latest) else { return Ok(None) };
+        if changes_holder(clash) && matches!(creation.holders.get(&*unique.key), Some(Held::New { .. })) {
+            self.write(creation).await?;
+            let holder = self.unique_holders(&[&unique.key]).await?.remove(&unique.key);
+            match holder {
+                Some(holder) => creation.holders.insert(&unique.key, Held::Stored(Box::new(holder))),
+                None => creation.holders.remove(&*unique.key),
+            };
+            match creation.clash(number, self.time.latest) {
+                Some(anew) => clash = anew,
+                None => return Ok(None),
+            }
+        }
+        let Some(held) = creation.holders.get_mut(&*unique.key) else { return Ok(None) };
+        let id = held.id(creation.ids);
+        let status = match (clash, held) {
+            (Clash::Take | Clash::Supersede, _) => return Ok(None),
+            (Clash::Reject, _) => EnqueueStatus::Rejected,
+            (Clash::Replace(state, run_at), Held::Stored(target)) => {
+                self.replace(target, job, state, run_at).await?;
+                creation.room.forget_oldest();
+                EnqueueStatus::Replaced
+            }
+            (Clash::Lengthen(until), Held::Stored(target)) => {
+                target.hold.until = Some(until);
+                let hold = hold_text(&target.hold)?;
+                let sql = include_str!("sql/set_hold.sql");
+                self.rows("hold a unique key", sql, &[&target.seq, &hold]).await?;
+                self.hold_until(&unique.key, target.seq, until).await?;
+                EnqueueStatus::Duplicate
+            }
+            (Clash::Join | Clash::Replace(..) | Clash::Lengthen(_), _) => EnqueueStatus::Duplicate,
+        };
+        Ok(Some(Enqueued::new(id, status)))
+    }
+
+    /// Notes that a job is to be written, where there is room for it.
+    async fn admit<'j>(&mut self, creation: &mut Creation<'j>, number: usize) -> Result<Enqueued> {
+        let (jobs, ids) = (creation.jobs, creation.ids);
+        let (job, id) = (&jobs[number], &ids[number]);
+        let (state, run_at) = unique::start(job, self.time.latest);
+        let mut fate = Fate::Created;
+        if !creation.room.is_free() && waiting::counts(state) {
+            match creation.room.admission(number) {
+                (Admission::Reject(_), Some(full)) => return Ok(Enqueued::full(id.clone(), full)),
+                (Admission::DropNewest, _) => fate = Fate::Dropped,
+                (Admission::DropOldest, _) => {
+                    if creation.room.must_read_oldest(number) {
+                        self.write(creation).await?;
+                    }
+                    let dropped = self.drop_oldest(&mut creation.room, number).await?;
+                    creation.note_cancelled(&dropped, self.now);
+                }
+                _ => {}
+            }
+            if fate == Fate::Created {
+                creation.room.came(job);
+            }
+        }
+        if fate == Fate::Created && creation.clash(number, self.time.latest) == Some(Clash::Supersede) {
+            fate = Fate::Supersedes;
+        }
+        creation.taken.insert(id.as_str());
+        let mut before = None;
+        if let Some(unique) = job.unique.as_ref().filter(|_| fate != Fate::Dropped) {
+            let hold = Hold::of(unique, self.time.latest);
+            before = creation.holders.insert(&unique.key, Held::New { number, state, run_at, hold });
+            if job.id.is_some() {
+                creation.uncertain_keys.insert(&unique.key);
+            }
+        }
+        if job.start == Start::AfterChildren {
+            creation.closing.insert(id.as_str());
+        }
+        creation.unwritten.push(Unwritten { number, before, fate });
+        Ok(Enqueued::new(id.clone(), EnqueueStatus::Created))
     }
 
     /// Writes the rows of jobs that are to be created, gives them their keys, and counts them among their parents' children.
@@ -83,35 +242,55 @@ impl WriteTx<'_> {
         }
         let (jobs, ids) = (creation.jobs, creation.ids);
         let mut rows = NewRows::default();
-        for (number, _) in &unwritten {
+        for Unwritten { number, fate, .. } in &unwritten {
             let batch = creation.batch_of(&jobs[*number]);
             rows.push(&ids[*number], &jobs[*number], batch, self.time)?;
+            if *fate == Fate::Dropped {
+                rows.drop_last();
+            }
         }
         let mut created = self.insert(rows).await?;
-        let (mut keys, mut holders, mut joined) = (Vec::new(), Vec::new(), BTreeMap::new());
-        for (number, holder) in unwritten {
+        let (mut keys, mut holders, mut untils) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut joined, mut dropped) = (BTreeMap::new(), Vec::new());
+        for Unwritten { number, before, fate } in unwritten {
             let (job, id) = (&jobs[number], &ids[number]);
             let Some(seq) = created.remove(id.as_str()) else {
-                creation.found_taken(number, holder);
+                creation.found_taken(number, before, fate);
                 continue;
             };
-            if let Some(unique) = &job.unique {
+            if let Some(unique) = job.unique.as_ref().filter(|_| fate != Fate::Dropped) {
                 keys.push(unique.key.as_str());
                 holders.push(seq);
+                untils.push(Hold::of(unique, self.time.latest).before_end().map(|until| until.0));
+            }
+            if let (Fate::Supersedes, Some(Held::Stored(holder))) = (fate, before) {
+                self.supersede(&holder).await?;
+                creation.room.left(&holder);
             }
             if let Some(batch) = creation.batch_of(job) {
                 *joined.entry(batch).or_default() += 1;
+                if fate == Fate::Dropped {
+                    dropped.push(batch);
+                }
             }
             if job.start == Start::AfterChildren {
                 self.new_batches.push(seq);
                 creation.batches.insert(id.as_str(), seq);
             }
         }
-        self.hold_unique_keys(&keys, &holders).await?;
+        self.hold_unique_keys(&keys, &holders, &untils).await?;
         for (batch, children) in joined {
             self.count_children(batch, children).await?;
         }
+        dropped.into_iter().for_each(|batch| self.child_ended(Some(batch), State::Cancelled));
         Ok(())
+    }
+
+    async fn supersede(&mut self, holder: &Target) -> Result<()> {
+        match holder.state {
+            State::Running => self.ask_to_stop(holder, STOP_GRACE, CancelReason::Superseded).await.map(drop),
+            _ => self.cancel_waiting(holder, CancelReason::Superseded).await,
+        }
     }
 
     /// The jobs that idempotency keys stand for, and the digests of the requests.
@@ -144,10 +323,11 @@ impl WriteTx<'_> {
         self.rows("hold an idempotency key", sql, &[&keys, &ids, &digests, &ends]).await.map(drop)
     }
 
-    /// The ids among those of jobs with unique keys that are taken: the id goes before the key, so that a job of that very id
-    /// is a duplicate, whoever holds the key. Of others the statement that writes them finds it out.
-    async fn taken(&self, jobs: &[NewJob]) -> Result<Vec<String>> {
-        let keyed = jobs.iter().filter(|job| job.unique.is_some());
+    /// The ids among those of jobs with unique keys, and of jobs that a bound may hold for, that are taken: the id goes before
+    /// the key and the bound, so that a job of that very id is a duplicate in any case. Of others the statement that writes
+    /// them finds it out.
+    async fn taken(&self, jobs: &[NewJob], room: &Room) -> Result<Vec<String>> {
+        let keyed = jobs.iter().filter(|job| job.unique.is_some() || !room.is_free());
         let ids: Vec<&str> = keyed.filter_map(|job| Some(job.id.as_ref()?.as_str())).collect();
         if ids.is_empty() {
             return Ok(Vec::new());
@@ -156,21 +336,65 @@ impl WriteTx<'_> {
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
-    async fn holders(&self, jobs: &[NewJob]) -> Result<HashMap<String, (JobId, State)>> {
-        let keys: Vec<&str> = jobs.iter().filter_map(|job| Some(job.unique.as_ref()?.key.as_str())).collect();
-        let holders = self.unique_holders(&keys).await?;
-        Ok(holders.into_iter().map(|(key, holder)| (key, (holder.id, holder.state))).collect())
+    /// The holders of the jobs' unique keys. Those that something may be done to are held for this transaction first.
+    async fn holders(&self, jobs: &[NewJob]) -> Result<HashMap<String, Target>> {
+        let unique = || jobs.iter().filter_map(|job| job.unique.as_ref());
+        let touching: Vec<&str> =
+            unique().filter(|unique| touches_holder(unique)).map(|unique| unique.key.as_str()).collect();
+        self.lock_unique_holders(&touching).await?;
+        let keys: Vec<&str> = unique().map(|unique| unique.key.as_str()).collect();
+        self.unique_holders(&keys).await
+    }
+}
+
+/// True where something may be done to the holder of the key.
+fn touches_holder(unique: &Unique) -> bool {
+    matches!(unique.on_clash, OnClash::Replace | OnClash::Debounce { .. } | OnClash::Supersede)
+}
+
+/// True where something is done to the holder.
+fn changes_holder(clash: Clash) -> bool {
+    matches!(clash, Clash::Replace(..) | Clash::Lengthen(_) | Clash::Supersede)
+}
+
+impl Held {
+    fn id(&self, ids: &[JobId]) -> JobId {
+        match self {
+            Self::New { number, .. } => ids[*number].clone(),
+            Self::Stored(target) => target.id.clone(),
+        }
+    }
+
+    /// The job as the rules look at it.
+    fn as_holder<'h>(&'h self, jobs: &'h [NewJob], now: Timestamp) -> Holder<'h> {
+        match self {
+            Self::New { number, state, run_at, hold } => Holder {
+                kind: &jobs[*number].kind,
+                state: *state,
+                run_at: *run_at,
+                created_at: now,
+                started_at: None,
+                held_until: hold.until,
+            },
+            Self::Stored(target) => target.as_holder(),
+        }
     }
 }
 
 impl<'j> Creation<'j> {
-    fn new(jobs: &'j [NewJob], ids: &'j [JobId], promises: HashMap<&'j str, (JobId, &'j str)>) -> Self {
+    fn new(
+        jobs: &'j [NewJob],
+        ids: &'j [JobId],
+        promises: HashMap<&'j str, (JobId, &'j str)>,
+        room: Room,
+    ) -> Self {
         Self {
             jobs,
             ids,
             promises,
             taken: HashSet::new(),
             holders: HashMap::new(),
+            room,
             batches: HashMap::new(),
             answers: Vec::with_capacity(jobs.len()),
             unwritten: Vec::new(),
@@ -205,66 +429,42 @@ impl<'j> Creation<'j> {
             job.unique.as_ref().is_some_and(|unique| self.uncertain_keys.contains(&*unique.key));
         let waits_for_parent =
             job.parent.as_ref().is_some_and(|parent| self.closing.contains(parent.as_str()));
-        waits_for_key || waits_for_parent || self.unwritten.len() >= JOBS_PER_STATEMENT
+        let is_made_room =
+            !self.room.is_free() && self.unwritten.iter().any(|job| job.fate == Fate::Supersedes);
+        waits_for_key || waits_for_parent || is_made_room || self.unwritten.len() >= JOBS_PER_STATEMENT
     }
 
-    /// Answers the next job, and notes that it is to be written where nothing stands for it.
-    fn add(&mut self, number: usize) {
-        let (job, id) = (&self.jobs[number], &self.ids[number]);
-        if let Some(key) = &job.idempotency
-            && let Some((first, digest)) = self.promises.get(key.key.as_str())
-        {
-            let status = match *digest == key.fingerprint {
-                true => EnqueueStatus::Duplicate,
-                false => EnqueueStatus::KeyReused,
-            };
-            self.answers.push(Enqueued::new(first.clone(), status));
+    /// What becomes of a job by its unique key; `None` where nobody holds that.
+    fn clash(&self, number: usize, now: Timestamp) -> Option<Clash> {
+        let job = &self.jobs[number];
+        let unique = job.unique.as_ref()?;
+        let holder = self.holders.get(&*unique.key)?;
+        Some(unique::clash(job, unique, &holder.as_holder(self.jobs, now), now))
+    }
+
+    /// Notes jobs that were cancelled, most of which hold their keys no longer.
+    fn note_cancelled(&mut self, cancelled: &[i64], now: Timestamp) {
+        if cancelled.is_empty() {
             return;
         }
-        let answer = match self.stands_for(job, id) {
-            Some(other) => duplicate(other),
-            None => {
-                self.taken.insert(id.as_str());
-                let mut holder = None;
-                if let Some(unique) = &job.unique {
-                    holder = self.holders.insert(&unique.key, (id.clone(), State::Available));
-                    if job.id.is_some() {
-                        self.uncertain_keys.insert(&unique.key);
-                    }
-                }
-                if job.start == Start::AfterChildren {
-                    self.closing.insert(id.as_str());
-                }
-                self.unwritten.push((number, holder));
-                Enqueued::new(id.clone(), EnqueueStatus::Created)
+        self.holders.retain(|_, held| match held {
+            Held::Stored(target) if cancelled.contains(&target.seq) => {
+                target.state = State::Cancelled;
+                target.hold.after(State::Cancelled, now).is_some()
             }
-        };
-        if let Some(key) = &job.idempotency {
-            // Whatever the first request is answered with, a repetition is too: a job that was there before as well.
-            self.promises.insert(&key.key, (answer.id.clone(), &key.fingerprint));
-            self.promised.push(number);
-        }
-        self.answers.push(answer);
-    }
-
-    /// The job that stands for one that is not to be created: itself, where it exists, or the holder of its unique key.
-    fn stands_for(&self, job: &NewJob, id: &JobId) -> Option<JobId> {
-        if self.taken.contains(id.as_str()) {
-            return Some(id.clone());
-        }
-        let unique = job.unique.as_ref()?;
-        let (holder, state) = self.holders.get(&*unique.key)?;
-        match unique.on_clash {
-            OnClash::Refresh if state.is_finished() => None,
-            _ => Some(holder.clone()),
-        }
+            _ => true,
+        });
     }
 
     /// Another job has the id: the one that was to be written is a duplicate, and takes no key.
-    fn found_taken(&mut self, number: usize, holder: Option<(JobId, State)>) {
+    fn found_taken(&mut self, number: usize, before: Option<Held>, fate: Fate) {
         self.answers[number] = duplicate(self.ids[number].clone());
-        if let Some(unique) = &self.jobs[number].unique {
-            match holder {
+        let job = &self.jobs[number];
+        if fate != Fate::Dropped {
+            self.room.was_there(job);
+        }
+        if let Some(unique) = job.unique.as_ref().filter(|_| fate != Fate::Dropped) {
+            match before {
                 Some(holder) => self.holders.insert(&unique.key, holder),
                 None => self.holders.remove(&*unique.key),
             };

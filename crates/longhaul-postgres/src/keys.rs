@@ -1,18 +1,11 @@
 use std::collections::{HashMap, HashSet};
 
-use longhaul::{JobId, NewJob, Result, State};
-use tokio_postgres::Row;
+use longhaul::lifecycle::unique::Hold;
+use longhaul::{NewJob, Result, State, Timestamp};
 
 use crate::call::Call;
-use crate::row::state;
+use crate::target::Target;
 use crate::write_tx::WriteTx;
-
-/// The job that holds a unique key.
-pub(crate) struct Holder {
-    pub(crate) id: JobId,
-    pub(crate) seq: i64,
-    pub(crate) state: State,
-}
 
 /// The words under which the keys of new jobs are locked.
 pub(crate) fn locks<'j>(jobs: impl Iterator<Item = &'j NewJob>) -> Vec<String> {
@@ -51,36 +44,52 @@ impl WriteTx<'_> {
     }
 
     /// The jobs that hold unique keys now, by key.
-    pub(crate) async fn unique_holders(&self, keys: &[&str]) -> Result<HashMap<String, Holder>> {
+    pub(crate) async fn unique_holders(&self, keys: &[&str]) -> Result<HashMap<String, Target>> {
         if keys.is_empty() {
             return Ok(HashMap::new());
         }
         let sql = include_str!("sql/unique_holders.sql");
         let rows = self.rows("look up a unique key", sql, &[&keys, &self.now.0]).await?;
-        let holder = |row: &Row| {
-            let id = JobId::from_store(row.get(1));
-            (row.get(0), Holder { id, seq: row.get(2), state: state(row, 3) })
-        };
-        Ok(rows.iter().map(holder).collect())
+        Ok(rows.iter().map(|row| (row.get(17), Target::read(row))).collect())
     }
 
-    /// Gives each key to a job, in place of one whose time with it is over.
-    pub(crate) async fn hold_unique_keys(&self, keys: &[&str], jobs: &[i64]) -> Result<()> {
+    /// Holds the rows of the jobs that have unique keys, so that nothing becomes of them before this transaction ends.
+    pub(crate) async fn lock_unique_holders(&self, keys: &[&str]) -> Result<()> {
+        if !keys.is_empty() {
+            let sql = include_str!("sql/lock_unique_holders.sql");
+            self.rows("look up a unique key", sql, &[&keys]).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives each key to a job, in place of one whose time with it is over: until a moment, or with the job.
+    pub(crate) async fn hold_unique_keys(
+        &self,
+        keys: &[&str],
+        jobs: &[i64],
+        until: &[Option<i64>],
+    ) -> Result<()> {
         if keys.is_empty() {
             return Ok(());
         }
         let sql = include_str!("sql/hold_unique_keys.sql");
-        self.rows("hold a unique key", sql, &[&keys, &jobs]).await.map(drop)
+        self.rows("hold a unique key", sql, &[&keys, &jobs, &until]).await.map(drop)
     }
 
-    /// Lets a completed job hold its key for its period more.
-    pub(crate) async fn expire_unique_key(&self, key: &str, seq: i64, expires_at: i64) -> Result<()> {
+    /// Takes the key from a job that has ended, where it is the job's and the job does not hold it longer.
+    pub(crate) async fn let_go(&self, key: &str, seq: i64, hold: &Hold, state: State) -> Result<()> {
+        match hold.after(state, self.now) {
+            Some(until) => self.hold_until(key, seq, until).await,
+            None => {
+                let sql = include_str!("sql/free_unique_key.sql");
+                self.rows("free a unique key", sql, &[&key, &seq]).await.map(drop)
+            }
+        }
+    }
+
+    /// Lets a job hold its key until then, where it is the job's.
+    pub(crate) async fn hold_until(&self, key: &str, seq: i64, until: Timestamp) -> Result<()> {
         let sql = include_str!("sql/expire_unique_key.sql");
-        self.rows("expire a unique key", sql, &[&key, &seq, &expires_at]).await.map(drop)
-    }
-
-    /// Takes the key from a job, where it is the job's.
-    pub(crate) async fn free_unique_key(&self, key: &str, seq: i64) -> Result<()> {
-        self.rows("free a unique key", include_str!("sql/free_unique_key.sql"), &[&key, &seq]).await.map(drop)
+        self.rows("expire a unique key", sql, &[&key, &seq, &until.0]).await.map(drop)
     }
 }

@@ -16,6 +16,7 @@
 mod act;
 mod apply;
 mod batches;
+mod bounds;
 mod call;
 mod claim;
 mod connection;
@@ -42,6 +43,7 @@ mod server_clock;
 mod state;
 mod store;
 mod sweep;
+mod target;
 mod transactor;
 mod uncommitted;
 mod upkeep;

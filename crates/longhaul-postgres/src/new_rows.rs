@@ -1,12 +1,14 @@
 use std::collections::{HashMap, HashSet};
 
 use longhaul::clock::millis;
-use longhaul::lifecycle;
+use longhaul::lifecycle::unique::Hold;
+use longhaul::lifecycle::{self, Times};
 use longhaul::{
-    Change, EnqueueStatus, Enqueued, JobId, Json, NewJob, Policy, Result, Start, State, Timestamp,
-    joined_keys,
+    Change, Edge, EnqueueStatus, Enqueued, JobId, Json, NewJob, OnClash, Policy, Result, Start, State,
+    Timestamp, joined_keys,
 };
 
+use crate::row::hold_text;
 use crate::server_clock::Now;
 use crate::write_tx::WriteTx;
 
@@ -38,6 +40,9 @@ pub(crate) struct NewRows<'j> {
     pub(crate) limit_keys: Vec<Option<String>>,
     pub(crate) batches: Vec<Option<i64>>,
     pub(crate) children: Vec<Option<i64>>,
+    pub(crate) holds: Vec<Option<String>>,
+    pub(crate) expires_ats: Vec<Option<i64>>,
+    pub(crate) deadlines: Vec<Option<i64>>,
     pub(crate) state_values: Vec<State>,
     /// The ids that callers have chosen, which may have been another job's.
     pub(crate) given: Vec<&'j str>,
@@ -52,11 +57,15 @@ impl<'j> NewRows<'j> {
         now: Now,
     ) -> Result<()> {
         // A delay is counted from the latest time that it may be.
-        let start = match job.start {
-            Start::After(delay) => Start::After(now.plus(delay).since(now.earliest)),
-            start => start,
+        let start = match (job.unique.as_ref().map(|unique| unique.on_clash), job.start) {
+            (Some(OnClash::Debounce { delay, edge: Edge::Trailing, .. }), _) | (_, Start::After(delay)) => {
+                Start::After(now.plus(delay).since(now.earliest))
+            }
+            (_, start) => start,
         };
         let (state, run_at) = lifecycle::start(start, now.earliest);
+        let times = Times::of(job, now.latest);
+        let hold = job.unique.as_ref().map(|unique| Hold::of(unique, now.latest)).unwrap_or_default();
         let labels = (!job.labels.is_empty()).then(|| Json::new(&job.labels)).transpose()?;
         let backoff = job.policy.backoff.map(|backoff| Json::new(&backoff)).transpose()?;
         self.ids.push(id.as_str());
@@ -72,7 +81,10 @@ impl<'j> NewRows<'j> {
         self.max_crashes.push(job.max_crashes.into());
         self.timeouts.push(job.policy.timeout.map(millis));
         self.unique_keys.push(job.unique.as_ref().map(|unique| unique.key.as_str()));
-        self.unique_periods.push(job.unique.as_ref().and_then(|unique| unique.period).map(millis));
+        self.unique_periods.push(hold.period.map(millis));
+        self.holds.push(hold_text(&hold)?);
+        self.expires_ats.push(times.expires_at.map(|at| at.0));
+        self.deadlines.push(times.deadline.map(|at| at.0));
         self.parents.push(job.parent.as_ref().map(JobId::as_str));
         let policy = (job.policy != Policy::default()).then(|| Json::new(&job.policy)).transpose()?;
         self.backoffs.push(backoff.map(|backoff| backoff.as_str().to_owned()));
@@ -86,6 +98,13 @@ impl<'j> NewRows<'j> {
             self.given.push(id.as_str());
         }
         Ok(())
+    }
+
+    /// Has the last job be cancelled from the beginning.
+    pub(crate) fn drop_last(&mut self) {
+        if let (Some(state), Some(value)) = (self.states.last_mut(), self.state_values.last_mut()) {
+            (*state, *value) = (State::Cancelled.as_str(), State::Cancelled);
+        }
     }
 
     /// The change of state that the creation of one of the jobs is.
@@ -135,6 +154,9 @@ impl WriteTx<'_> {
                     &self.now.0,
                     &rows.children,
                     &rows.policies,
+                    &rows.holds,
+                    &rows.expires_ats,
+                    &rows.deadlines,
                 ],
             )
             .await?;

@@ -230,9 +230,16 @@ fn payload(sender: &str, changes: &Changes) -> String {
 }
 
 /// The notification of jobs that an application's transaction has enqueued: for everybody, the sender too, who knows the
-/// [mark](crate::uncommitted::Uncommitted) of its changes. To others it is a job that nobody waits for.
-pub(crate) fn available(queues: BTreeSet<String>, mark: Option<JobId>) -> String {
-    payload("-", &Changes { queues, jobs: mark.into_iter().collect(), ..Changes::default() })
+/// [mark](crate::uncommitted::Uncommitted) of its changes. To others it is a job that nobody waits for. Changed jobs are named
+/// as far as there is room: who waits for one of the others looks by itself.
+pub(crate) fn available(queues: BTreeSet<String>, mark: Option<JobId>, changed: Vec<JobId>) -> String {
+    let mut bytes: usize = queues.iter().map(|queue| queue.len() + 1).sum();
+    let fits = |id: &JobId| {
+        bytes += id.as_str().len() + 1;
+        bytes <= NAMES
+    };
+    let jobs = mark.into_iter().chain(changed.into_iter().take_while(fits)).collect();
+    payload("-", &Changes { queues, jobs, ..Changes::default() })
 }
 
 /// Tells everybody who listens.
@@ -254,7 +261,14 @@ mod tests {
         assert_eq!(payload("p", &changes(&["images", "mail"], &["x", "y"])), "p\na images mail\nx\ny");
         assert_eq!(payload("p", &changes(&[], &["x"])), "p\n\nx");
         assert_eq!(payload("p", &Changes { is_full: true, ..changes(&["images"], &["x"]) }), "p\na* images");
-        assert_eq!(available(["mail".to_owned()].into(), None), "-\na mail");
+        assert_eq!(available(["mail".to_owned()].into(), None, Vec::new()), "-\na mail");
+        let changed: Vec<JobId> = (0..9_999).map(|n| JobId::from_store(format!("job-{n}"))).collect();
+        let told = available(BTreeSet::new(), Some(JobId::from_store("mark".into())), changed);
+        assert!(
+            told.contains("\nmark") && told.contains("\njob-7\n") && told.len() < 8_000,
+            "{}",
+            told.len()
+        );
     }
 
     #[test]

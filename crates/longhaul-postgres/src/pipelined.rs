@@ -27,6 +27,8 @@ pub(crate) enum Statement {
     FinishAndClaim(finish_and_claim::Done),
     /// The answer of each call, and what others are told of.
     Enqueued(Vec<Vec<Enqueued>>, Effects),
+    /// Nothing was done: a bound on waiting jobs may hold for some of those that were to be created.
+    Bounded,
 }
 
 /// True where one statement can do what is asked for: a finish with a claim by itself, or enqueues.
@@ -63,8 +65,9 @@ pub(crate) async fn run(
             }
             calls => {
                 let jobs: Vec<&[NewJob]> = calls.iter().filter_map(Call::jobs).collect();
-                let (enqueued, effects) = enqueue_simple(&connection, &jobs, now, &observers).await?;
-                Ok(Statement::Enqueued(enqueued, effects))
+                let created = enqueue_simple(&connection, &jobs, now, &observers).await?;
+                let enqueued = |(enqueued, effects)| Statement::Enqueued(enqueued, effects);
+                Ok(created.map_or(Statement::Bounded, enqueued))
             }
         }
     };

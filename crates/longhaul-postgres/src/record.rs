@@ -1,11 +1,12 @@
 use longhaul::clock::millis;
 use longhaul::lifecycle;
+use longhaul::lifecycle::unique::Hold;
 use longhaul::{
-    Change, Entry, EventBody, JobId, Json, KEPT_EVENT_BYTES, KEPT_EVENTS, Lease, LeaseStatus, Record, Result,
-    State, Timestamp,
+    CancelReason, Change, Entry, EventBody, JobId, Json, KEPT_EVENT_BYTES, KEPT_EVENTS, Lease, LeaseStatus,
+    Record, Result, State, Timestamp,
 };
 
-use crate::row::{priority, rows_at_most, signed, small};
+use crate::row::{cancel_reason, hold, priority, rows_at_most, signed, small};
 use crate::write_tx::WriteTx;
 
 /// A running job whose lease was found to be current.
@@ -22,7 +23,8 @@ pub(crate) struct Run {
     pub(crate) priority: i32,
     pub(crate) run_at: i64,
     pub(crate) unique_key: Option<String>,
-    pub(crate) unique_period: Option<i64>,
+    pub(crate) hold: Hold,
+    cancel_reason: Option<CancelReason>,
     pub(crate) kind: String,
     started_at: Option<i64>,
     pub(crate) errors: Option<String>,
@@ -39,7 +41,7 @@ impl Run {
             max_crashes: self.max_crashes,
             interruptions: self.interruptions,
             cancel_requested: self.cancel_by.is_some(),
-            cancel_reason: None,
+            cancel_reason: self.cancel_reason,
             run_at: Timestamp(self.run_at),
         }
     }
@@ -97,7 +99,8 @@ impl WriteTx<'_> {
             errors: row.get(12),
             limit_key: row.get(13),
             batch: row.get(14),
-            unique_period: row.get(15),
+            hold: hold(row, [19, 15]),
+            cancel_reason: cancel_reason(row, 18),
             kind: row.get(16),
             started_at: row.get(17),
         }))

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use longhaul::lifecycle::unique::Hold;
 use longhaul::{
-    Children, JobId, JobRecord, Json, Payloads, Policy, QueueConfig, SHORT_PAYLOAD_BYTES, State, Timestamp,
-    split_keys,
+    CancelReason, Children, JobId, JobRecord, Json, Payloads, Policy, QueueConfig, SHORT_PAYLOAD_BYTES,
+    State, Timestamp, split_keys,
 };
 use serde::de::DeserializeOwned;
 use tokio_postgres::Row;
@@ -36,7 +37,8 @@ fn columns(args: Payloads, output: Payloads) -> String {
         "id, kind, version, queue, {args}, state, priority, attempt, max_attempts, crashes, max_crashes, interruptions, \
          timeout, progress, {output}, errors, cancel_by, worker, created_at, run_at, started_at, finished_at, last_event, \
          parent, labels, seq, state_event, state_at, rank, limit_key, children_total, children_completed, \
-         children_failed, children_cancelled, {args_bytes}, {output_bytes}, log_gap, policy, backoff"
+         children_failed, children_cancelled, {args_bytes}, {output_bytes}, log_gap, policy, backoff, \
+         cancel_reason, expires_at, deadline"
     )
 }
 
@@ -70,15 +72,17 @@ pub(crate) fn job_record(row: &Row) -> (JobRecord, RowFacts) {
         output: shown(row, 14),
         errors: shown(row, 15).unwrap_or_default(),
         cancel_requested: row.get::<_, Option<i64>>(16).is_some(),
-        cancel_reason: None,
+        // The release before leaves it, whatever becomes of the job.
+        cancel_reason: cancel_reason(row, 39)
+            .filter(|_| row.get::<_, Option<i64>>(16).is_some() || state(row, 5) == State::Cancelled),
         worker: row.get(17),
         position: None,
         created_at: Timestamp(row.get(18)),
         run_at: Timestamp(row.get(19)),
         started_at: row.get::<_, Option<i64>>(20).map(Timestamp),
         finished_at: row.get::<_, Option<i64>>(21).map(Timestamp),
-        expires_at: None,
-        deadline: None,
+        expires_at: row.get::<_, Option<i64>>(40).map(Timestamp),
+        deadline: row.get::<_, Option<i64>>(41).map(Timestamp),
         last_event: unsigned(row.get(22)),
         limit_keys: split_keys(row.get(29)),
         parent: row.get::<_, Option<String>>(23).map(JobId::from_store),
@@ -164,6 +168,24 @@ pub(crate) fn policy(row: &Row, [timeout, backoff, policy]: [usize; 3]) -> Resul
             ..Policy::default()
         }),
     }
+}
+
+/// Why a job was cancelled, or asked to stop. A word that only a newer release knows is none.
+pub(crate) fn cancel_reason(row: &Row, column: usize) -> Option<CancelReason> {
+    row.get::<_, Option<&str>>(column)?.parse().ok()
+}
+
+/// How long a job holds its unique key, in the columns `hold` and `unique_period`. The first is empty where the second says
+/// it all, which the release before knows.
+pub(crate) fn hold(row: &Row, [hold, period]: [usize; 2]) -> Hold {
+    shown(row, hold).unwrap_or_else(|| Hold { period: duration(row, period), ..Hold::default() })
+}
+
+/// A hold as the column `hold` keeps it.
+pub(crate) fn hold_text(hold: &Hold) -> longhaul::Result<Option<String>> {
+    let says_it_all = Hold { period: hold.period, ..Hold::default() };
+    let text = (*hold != says_it_all).then(|| Json::new(hold)).transpose()?;
+    Ok(text.map(|text| text.as_str().to_owned()))
 }
 
 /// A queue's configuration. One that cannot be read is the default, so that it concerns its own queue alone.

@@ -139,12 +139,19 @@ impl PostgresStore {
             }
         };
         let mut tx = WriteTx::new(Link::Theirs(transaction), now, &self.inner.changes);
-        tx.lock_keys(&crate::keys::locks(jobs.iter())).await?;
+        tx.bounds = tx.read_bounds(jobs.iter()).await?;
+        let mut locks = crate::keys::locks(jobs.iter());
+        locks.extend(tx.bounds.locks(&jobs));
+        tx.lock_keys(&locks).await?;
         let enqueued = tx.enqueue_all(&[&jobs]).await?.pop().unwrap_or_default();
         tx.write_counts().await?;
         let channel = self.inner.options.channel();
         let mark = self.inner.driver.state.uncommitted.keep(std::mem::take(&mut tx.effects.noted));
-        let payload = available(std::mem::take(&mut tx.effects.available), mark);
+        let payload = available(
+            std::mem::take(&mut tx.effects.available),
+            mark,
+            std::mem::take(&mut tx.effects.changed),
+        );
         transaction.execute(NOTIFY, &[&channel, &payload]).await.map_err(fault)?;
         transaction.execute(set, &[&theirs]).await.map_err(fault)?;
         Ok(enqueued)
@@ -355,7 +362,7 @@ impl Store for PostgresStore {
     }
 
     async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()> {
-        admit::queue(queue)?;
+        admit::queue_config(queue, config)?;
         let (queue, config) = (queue.to_owned(), config.clone());
         self.inner.driver.call(Op::SetQueue { queue, config }).await.map(drop)
     }

@@ -1,10 +1,14 @@
 use std::time::Duration;
 
-use longhaul::lifecycle;
-use longhaul::{Change, GONE_FOR, JobId, Keep, Lease, QueueConfig, Result, State, Swept, Timestamp};
+use longhaul::lifecycle::{self, Times};
+use longhaul::{
+    CancelReason, Change, GONE_FOR, JobId, Keep, Lease, QueueConfig, Result, STOP_GRACE, State, Swept,
+    Timestamp,
+};
 use tokio_postgres::Row;
 
 use crate::row::{queue_config, rows_at_most, signed, small, state, unsigned};
+use crate::target::Target;
 use crate::write_tx::WriteTx;
 
 /// Queues and states whose history one sweep looks at.
@@ -27,7 +31,8 @@ impl WriteTx<'_> {
     /// Maintenance, at most about `limit` jobs of each sort. What another process is at is left to it.
     pub(crate) async fn sweep(&mut self, limit: usize) -> Result<Swept> {
         let rows = rows_at_most(limit);
-        let mut swept = Swept { promoted: self.promote_due(limit).await?, ..Swept::default() };
+        let expired = self.end_waiting(rows).await?;
+        let mut swept = Swept { expired, promoted: self.promote_due(limit).await?, ..Swept::default() };
         for lease in self.leases(include_str!("sql/expired_leases.sql"), rows).await? {
             match self.crash(&lease).await? {
                 Some(State::Available) => swept.rescued += 1,
@@ -36,6 +41,7 @@ impl WriteTx<'_> {
                 None => {}
             }
         }
+        swept.expired += self.end_running(rows).await?;
         for lease in self.leases(include_str!("sql/overdue_cancels.sql"), rows).await? {
             swept.fenced += u64::from(self.fence(&lease).await?);
         }
@@ -48,6 +54,35 @@ impl WriteTx<'_> {
         // Last, for everybody's claims pass over jobs with limit keys from here to the commit.
         self.tidy_limits(rows).await?;
         Ok(swept)
+    }
+
+    /// Cancels waiting jobs whose time is over.
+    async fn end_waiting(&mut self, limit: i64) -> Result<u64> {
+        let sql = include_str!("sql/over_waiting.sql");
+        let rows = self.rows("look for jobs that are over", sql, &[&self.now.0, &limit]).await?;
+        for row in &rows {
+            let target = Target::read(row);
+            let at = |column| row.get::<_, Option<i64>>(column).map(Timestamp);
+            let times = Times { expires_at: at(17), deadline: at(18) };
+            let reason = times.over(target.started_at, self.now).unwrap_or_default();
+            self.cancel_waiting(&target, reason).await?;
+        }
+        // The last child to end may free a closing job.
+        self.settle().await?;
+        Ok(rows.len() as u64)
+    }
+
+    /// Asks running jobs to stop whose deadlines have passed.
+    async fn end_running(&mut self, limit: i64) -> Result<u64> {
+        let by = self.time.latest.plus(STOP_GRACE).min(Timestamp::MAX);
+        let sql = include_str!("sql/over_running.sql");
+        let rows = self.rows("look for jobs that are over", sql, &[&self.now.0, &limit, &by.0]).await?;
+        let mut asked = 0;
+        for row in &rows {
+            let target = Target::read(row);
+            asked += u64::from(self.ask_to_stop(&target, STOP_GRACE, CancelReason::Deadline).await?);
+        }
+        Ok(asked)
     }
 
     /// Takes a job from a worker that is dead or cut off. Answers the job's new state.

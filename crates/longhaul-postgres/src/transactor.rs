@@ -25,7 +25,7 @@ use crate::notifier::Notifier;
 use crate::options::{PostgresOptions, Purpose};
 use crate::state::{DriverState, Look};
 use crate::waiting::Waiting;
-use crate::write_tx::{ADD_COUNTS, Counts, Effects, WriteTx};
+use crate::write_tx::{ADD_COUNTS, Counts, Effects, Unfinished, WriteTx};
 
 /// The most runs of a transaction after serialization failures and deadlocks.
 const MAX_CONFLICT_RETRIES: u32 = 10;
@@ -93,6 +93,8 @@ pub(crate) struct Done {
     pub(crate) next: Next,
     /// Queues in which there may be more to claim at once.
     pub(crate) look: Look,
+    /// The same for claims that have no time to wait.
+    pub(crate) unfinished: Unfinished,
 }
 
 /// When something is to be looked for though nobody tells of it, on this machine's clock.
@@ -308,8 +310,9 @@ impl Transactor {
         }
         let next = self.commit(connection, &mut tx, wants_jobs).await?;
         let verdicts = verdicts.into_iter().map(|v| v.unwrap_or(Verdict::Answered(Answer::Done))).collect();
-        let mut done = Done { verdicts, served, next, look };
-        done.look.queues.append(&mut tx.effects.stopped_early);
+        let mut done =
+            Done { verdicts, served, next, look, unfinished: std::mem::take(&mut tx.effects.unfinished) };
+        done.look.queues.extend(done.unfinished.stopped_early.iter().cloned());
         done.look.fold_later = tx.effects.fold_later;
         Ok((done, tx.effects))
     }

@@ -4,6 +4,7 @@ use longhaul::{Change, Changes, JobId, KeptChange, Result, State, Timestamp};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use crate::bounds::Bounds;
 use crate::connection::Link;
 use crate::error::fault;
 use crate::limits::Limits;
@@ -25,6 +26,8 @@ pub(crate) struct WriteTx<'a> {
     pub(crate) new_batches: Vec<i64>,
     /// Closing jobs that became available in this transaction: what was read of them before is out of date.
     pub(crate) freed: BTreeSet<i64>,
+    /// Bounds on waiting jobs that may hold for the new ones.
+    pub(crate) bounds: Bounds,
     /// The limits of keys, as far as they were looked at.
     pub(crate) limits: Limits,
     counts: BTreeMap<(String, State), i64>,
@@ -39,12 +42,20 @@ pub(crate) struct Effects {
     pub(crate) changed: Vec<JobId>,
     /// Queues in which jobs became available: claims that wait for these may find something.
     pub(crate) available: BTreeSet<String>,
-    /// Queues in which a claim stopped at its bound: there may be more to take at once.
-    pub(crate) stopped_early: BTreeSet<String>,
+    pub(crate) unfinished: Unfinished,
     /// Set where another transaction has the lock of limits, or there is more to fold in: it is to be tried again soon.
     pub(crate) fold_later: bool,
     /// Changes of state, where somebody wants to know.
     pub(crate) noted: Vec<KeptChange>,
+}
+
+/// Queues in which claims have not looked at all jobs with limit keys.
+#[derive(Debug, Default)]
+pub(crate) struct Unfinished {
+    /// They stopped at their bounds: each look gets further.
+    pub(crate) stopped_early: BTreeSet<String>,
+    /// Another transaction has the lock of limits.
+    pub(crate) kept_out: BTreeSet<String>,
 }
 
 impl<'a> WriteTx<'a> {
@@ -58,6 +69,7 @@ impl<'a> WriteTx<'a> {
             ended_children: Vec::new(),
             new_batches: Vec::new(),
             freed: BTreeSet::new(),
+            bounds: Bounds::default(),
             limits: Limits::default(),
             counts: BTreeMap::new(),
             observers,
@@ -104,6 +116,11 @@ impl<'a> WriteTx<'a> {
         if to == Some(State::Available) && jobs > 0 && !self.effects.available.contains(queue) {
             self.effects.available.insert(queue.to_owned());
         }
+    }
+
+    /// The change of a count that is not written yet.
+    pub(crate) fn uncounted(&self, queue: &str, state: State) -> i64 {
+        self.counts.get(&(queue.to_owned(), state)).copied().unwrap_or(0)
     }
 
     /// Writes the changes that [`count`](Self::count) has noted so far.

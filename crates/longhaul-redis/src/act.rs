@@ -4,7 +4,7 @@ use crate::filter::Narrowed;
 use crate::read::{Row, list_rows};
 use crate::scripts;
 use crate::sweep::numbers;
-use longhaul::{Acted, Action, JobFilter, Page, Result};
+use longhaul::{Acted, Action, CancelReason, JobFilter, Page, Result};
 
 /// Acts on jobs that fit, and changes at most `limit`. Candidates are looked for a bounded page at a time; the script that
 /// writes holds each against the filter again.
@@ -42,7 +42,9 @@ async fn act_on(
     candidates: &[Row],
 ) -> Result<[u64; 4]> {
     let (script, word, value) = match action {
-        Action::Cancel { grace, .. } => (&scripts::ACT, "cancel", bounded(*grace).to_string()),
+        Action::Cancel { grace, reason } => {
+            (&scripts::ACT, "cancel", format!("{}|{}", bounded(*grace), number_of(*reason)))
+        }
         Action::Retry => (&scripts::ACT, "retry", String::new()),
         Action::RetryWith { args } => (&scripts::ACT_WITH_DATA, "retry_with", args.as_str().to_owned()),
         // The scripts know no steps to begin from yet.
@@ -66,6 +68,11 @@ async fn act_on(
         ]);
     }
     numbers(driver, script, arguments).await
+}
+
+/// The number of a reason in `layout.lua`.
+pub(crate) fn number_of(reason: CancelReason) -> usize {
+    CancelReason::ALL.iter().position(|other| *other == reason).map_or(1, |place| place + 1)
 }
 
 #[cfg(test)]

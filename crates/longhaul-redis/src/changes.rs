@@ -4,11 +4,10 @@
 //! Of what most jobs go through nothing needs to be said: what was enqueued and claimed here is known here, and so is the run
 //! that a completion ends. Scripts note the other changes, where somebody wants to know.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use longhaul::{AttemptError, Change, Changes, Finish, JobId, Lease, Outcome, State, Timestamp};
+use longhaul::{AttemptError, Change, Changes, Finish, JobId, Lease, NewJob, Outcome, State, Timestamp};
 use parking_lot::Mutex;
 use redis::Value;
 
@@ -48,8 +47,16 @@ impl Notes {
 #[derive(Debug)]
 pub(crate) struct New {
     pub(crate) id: JobId,
-    pub(crate) kind: Cow<'static, str>,
-    pub(crate) queue: Cow<'static, str>,
+    /// True where its id was drawn for it.
+    pub(crate) is_ours: bool,
+    pub(crate) job: NewJob,
+}
+
+impl New {
+    pub(crate) fn of(mut job: NewJob) -> Self {
+        let given = job.id.take();
+        Self { is_ours: given.is_none(), id: given.unwrap_or_else(JobId::random), job }
+    }
 }
 
 /// The end of a run that is on its way, and the run, where the script need not note what becomes of it.
@@ -82,15 +89,20 @@ impl Telling {
         })
     }
 
-    /// Hears which of new jobs were created.
-    pub(crate) fn hear_created(self: &Arc<Self>, jobs: Vec<New>) -> Option<Hear> {
+    /// Hears which of new jobs were created, where the answers tell all of that.
+    pub(crate) fn hear_created(self: &Arc<Self>, jobs: &[New]) -> Option<Hear> {
+        if !self.changes.is_observed() {
+            return None;
+        }
+        let named = |new: &New| (new.id.clone(), new.job.kind.clone(), new.job.queue.clone());
+        let jobs: Vec<_> = jobs.iter().map(named).collect();
         self.hear(move |telling, answers| {
-            let created = jobs.iter().zip(answers).filter_map(|(job, answer)| {
+            let created = jobs.iter().zip(answers).filter_map(|((id, kind, queue), answer)| {
                 let (at, state) = created(answer)?;
                 Some(Change {
-                    id: &job.id,
-                    kind: &job.kind,
-                    queue: &job.queue,
+                    id,
+                    kind,
+                    queue,
                     from: None,
                     to: Some(state),
                     attempt: 0,
@@ -100,6 +112,17 @@ impl Telling {
                 })
             });
             telling.changes.tell(created);
+        })
+    }
+
+    /// Hears what new jobs have changed, which stands with the answer about the last one of a call.
+    pub(crate) fn hear_enqueued(self: &Arc<Self>) -> Option<Hear> {
+        self.hear(|telling, answers| {
+            if let Some(Value::Array(parts)) = answers.last()
+                && let [_, _, noted] = parts.as_slice()
+            {
+                telling.tell_noted(noted);
+            }
         })
     }
 

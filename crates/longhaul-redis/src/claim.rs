@@ -10,9 +10,10 @@ use crate::driver::{Alone, Driver, JOBS_PER_CALL, Request, Route, Undo};
 use crate::due::Due;
 use crate::error::{closed, fault, is_answer_lost, is_outage, unreadable};
 use crate::fields::{Data, Fields, bounded, token_of};
-use crate::finish::{error_tail, fail, finish, pack_finishes, statuses};
+use crate::finish::{error_tail, fail, finish, have_follow_ups, pack_finishes, statuses};
 use crate::pack::Packer;
 use crate::scripts::{self, Script};
+use crate::sweep::sweep;
 
 /// The answer to a claim.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(crate) struct Taken {
     pub(crate) next_due: Option<Due>,
     /// True where not all was looked at: very many jobs are asked for or paused.
     has_more: bool,
+    /// True where so many jobs are over that nothing is claimed before a sweep has ended them.
+    needs_sweep: bool,
 }
 
 /// The values of an answer that stand before the jobs; the last of them are the changes that the script has noted.
@@ -48,7 +51,9 @@ pub(crate) async fn claim(driver: &Driver, claim: &Claim, patience: Patience) ->
         let taken = taken(answer).ok_or_else(|| unreadable(scripts::CLAIM.operation))?;
         driver.lost_claims.answered(worker, &taken.claimed);
         fail_unreadable(driver, &taken.unreadable).await;
-        if !taken.has_more || !taken.claimed.is_empty() {
+        if taken.needs_sweep {
+            sweep(driver, JOBS_PER_CALL).await?;
+        } else if !taken.has_more || !taken.claimed.is_empty() {
             return Ok(taken);
         }
     }
@@ -96,7 +101,8 @@ pub(crate) async fn finish_and_claim(
     let mut arguments = vec![pack_claim(claim, Patience::Leaves, driver.telling.notes())];
     arguments.extend(packed);
     let hear = driver.telling.hear_turn(endings);
-    let script = &scripts::FINISH_AND_CLAIM;
+    let script =
+        if have_follow_ups(&last) { &scripts::FINISH_FOLLOW_AND_CLAIM } else { &scripts::FINISH_AND_CLAIM };
     let answer = send(driver, worker, script, arguments, undo_finish_and_claim, hear).await?;
     let read = |answer| {
         let mut parts = list(answer)?.into_iter();
@@ -104,7 +110,7 @@ pub(crate) async fn finish_and_claim(
         Some((ended, taken(parts.next()?)))
     };
     let answer = match answer {
-        Err(error) if is_outage(&error) => return Err(fault(scripts::FINISH_AND_CLAIM.operation, error)),
+        Err(error) if is_outage(&error) => return Err(fault(script.operation, error)),
         answer => answer.ok().and_then(read),
     };
     let taken = match answer {
@@ -215,11 +221,12 @@ fn taken(answer: Value) -> Option<Taken> {
     let now = Timestamp(int(answer.first()?)?);
     let next_due = Some(int(answer.get(1)?)?).filter(|due| *due >= 0);
     let next_due = next_due.map(|due| Due { at: Timestamp(due), now });
-    let has_more = int(answer.get(2)?)? == 1;
-    let mut taken = Taken { claimed: Vec::new(), unreadable: Vec::new(), next_due, has_more };
+    let more = int(answer.get(2)?)?;
+    let (has_more, needs_sweep) = (more != 0, more == 2);
+    let mut taken = Taken { claimed: Vec::new(), unreadable: Vec::new(), next_due, has_more, needs_sweep };
     for job in answer[BEFORE_JOBS..].chunks_exact(4) {
         let lease = lease(job)?;
-        match claimed(&lease, job) {
+        match claimed(&lease, job, now) {
             Ok(claimed) => taken.claimed.push(claimed),
             Err(field) => taken.unreadable.push((lease, field)),
         }
@@ -233,7 +240,7 @@ pub(crate) fn lease(job: &[Value]) -> Option<Lease> {
 }
 
 /// A claimed job, or the field of it that cannot be read.
-fn claimed(lease: &Lease, job: &[Value]) -> Result<Claimed, &'static str> {
+fn claimed(lease: &Lease, job: &[Value], now: Timestamp) -> Result<Claimed, &'static str> {
     let fields = bytes(&job[1]).and_then(Fields::unpack).ok_or("record")?;
     let data = match Data::unpack(bytes(&job[2]).ok_or("data")?) {
         (data, None) => data,
@@ -249,7 +256,7 @@ fn claimed(lease: &Lease, job: &[Value]) -> Result<Claimed, &'static str> {
         max_attempts: data.max_attempts,
         policy: data.policy,
         created_at: fields.created_at,
-        deadline_in: None,
+        deadline_in: fields.deadline.map(|deadline| deadline.since(now)),
         labels: data.labels,
         steps: steps(&job[3]).ok_or("steps")?,
     })

@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::changes::{Hear, Telling};
 use crate::connection::Connection;
+use crate::enqueue::Bounded;
 use crate::error::{closed, fault, is_outage, unreadable};
 use crate::looks::Looks;
 use crate::lost::LostClaims;
@@ -32,6 +33,7 @@ pub(crate) struct Driver {
     runtime: Handle,
     pub(crate) lost_claims: LostClaims,
     pub(crate) telling: Arc<Telling>,
+    pub(crate) bounded: Bounded,
 }
 
 /// A call of a script.
@@ -112,7 +114,8 @@ impl Driver {
         opening.await.map_err(|_| closed())??;
         let permits = Semaphore::new(CAPACITY);
         let lost_claims = LostClaims::default();
-        Ok(Self { requests, permits, looks, topology, runtime: handle, lost_claims, telling })
+        let bounded = Bounded::default();
+        Ok(Self { requests, permits, looks, topology, runtime: handle, lost_claims, telling, bounded })
     }
 
     /// True where a call may be made twice on its way: a cluster's client does so when a connection breaks under it.

@@ -1,11 +1,15 @@
-use longhaul::{EnqueueStatus, Enqueued, JobId, NewJob, Result, Start};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use longhaul::{EnqueueStatus, Enqueued, Full, JobId, NewJob, Result, Start};
+use parking_lot::RwLock;
 use redis::Value;
 
-use crate::answer::text;
+use crate::answer::{int, text};
 use crate::changes::{New, Notes, created};
 use crate::driver::Driver;
 use crate::error::unreadable;
-use crate::fields::{MayExist, pack_new};
+use crate::fields::{MayExist, has_tail, pack_new};
 use crate::scripts;
 
 /// Creates jobs, all or none: whatever its size, a call is one script.
@@ -13,39 +17,80 @@ pub(crate) async fn enqueue(driver: &Driver, jobs: Vec<NewJob>) -> Result<Vec<En
     if jobs.is_empty() {
         return Ok(Vec::new());
     }
-    let is_simple = !driver.may_send_twice() && jobs.iter().all(is_simple);
-    let mut arguments = Vec::with_capacity(1 + 5 * jobs.len());
-    if !is_simple {
-        arguments.push(jobs.len().to_string().into_bytes());
-    }
-    let mut ids = Vec::with_capacity(jobs.len());
-    let notes = driver.telling.notes();
-    let mut new = Vec::new();
-    for mut job in jobs {
-        let given = job.id.take();
-        let is_ours = given.is_none();
-        let id = given.unwrap_or_else(JobId::random);
-        let is_fresh = is_ours && !driver.may_send_twice();
-        let may_exist = if is_fresh { MayExist::No } else { MayExist::Yes };
-        arguments.extend(pack_new(&id, may_exist, &job));
-        if notes == Notes::Wanted {
-            new.push(New { id: id.clone(), kind: job.kind, queue: job.queue });
+    let jobs: Vec<New> = jobs.into_iter().map(New::of).collect();
+    let is_simple = |new: &New| is_simple(new) && !driver.bounded.holds(&new.job);
+    if !driver.may_send_twice() && jobs.iter().all(is_simple) {
+        let mut arguments = Vec::with_capacity(5 * jobs.len());
+        for new in &jobs {
+            arguments.extend(pack_new(&new.id, MayExist::No, &new.job));
         }
-        ids.push((id, is_ours));
+        let script = &scripts::ENQUEUE_SIMPLE;
+        let hear = driver.telling.hear_created(&jobs);
+        let answers = driver.share(script, arguments, jobs.len(), hear).await?;
+        if !driver.bounded.note(&jobs, &answers) {
+            return read(jobs, &answers).ok_or_else(|| unreadable(script.operation));
+        }
     }
-    let script = if is_simple { &scripts::ENQUEUE_SIMPLE } else { &scripts::ENQUEUE };
-    let answers = driver.share(script, arguments, ids.len(), driver.telling.hear_created(new)).await?;
-    let enqueued = ids.into_iter().zip(&answers).map(|((id, is_ours), answer)| enqueued(id, is_ours, answer));
-    enqueued.collect::<Option<_>>().ok_or_else(|| unreadable(script.operation))
+    let notes = driver.telling.notes();
+    let sign = if notes == Notes::Wanted { "-" } else { "" };
+    let mut arguments = Vec::with_capacity(1 + 5 * jobs.len());
+    arguments.push(format!("{sign}{}", jobs.len()).into_bytes());
+    for new in &jobs {
+        let is_fresh = new.is_ours && !driver.may_send_twice();
+        let may_exist = if is_fresh { MayExist::No } else { MayExist::Yes };
+        arguments.extend(pack_new(&new.id, may_exist, &new.job));
+    }
+    let script = &scripts::ENQUEUE;
+    let answers = driver.share(script, arguments, jobs.len(), driver.telling.hear_enqueued()).await?;
+    read(jobs, &answers).ok_or_else(|| unreadable(script.operation))
+}
+
+fn read(jobs: Vec<New>, answers: &[Value]) -> Option<Vec<Enqueued>> {
+    jobs.into_iter().zip(answers).map(|(new, answer)| enqueued(new.id, new.is_ours, answer)).collect()
 }
 
 /// True where nothing needs to be looked up for a job: see `enqueue_simple.lua`.
-fn is_simple(job: &NewJob) -> bool {
-    job.id.is_none()
+fn is_simple(new: &New) -> bool {
+    let job = &new.job;
+    new.is_ours
         && job.unique.is_none()
         && job.idempotency.is_none()
         && job.parent.is_none()
         && job.start != Start::AfterChildren
+        && !has_tail(job)
+}
+
+/// The queues of which this process has learnt that a bound of what waits concerns their jobs, so that these are not simple.
+#[derive(Debug, Default)]
+pub(crate) struct Bounded {
+    is_any: AtomicBool,
+    /// Jobs with limit keys apart from those without.
+    queues: RwLock<HashSet<(String, bool)>>,
+}
+
+impl Bounded {
+    fn holds(&self, job: &NewJob) -> bool {
+        self.is_any.load(Ordering::Relaxed) && self.queues.read().contains(&place(job))
+    }
+
+    /// Notes the queues of jobs that were not created because of a bound, and answers true where any was not.
+    fn note(&self, jobs: &[New], answers: &[Value]) -> bool {
+        let bounded = |(new, answer): (&New, &Value)| (int(answer) == Some(BOUNDED)).then(|| place(&new.job));
+        let is_created = answers.iter().all(|answer| created(answer).is_some());
+        if is_created {
+            return false;
+        }
+        self.queues.write().extend(jobs.iter().zip(answers).filter_map(bounded));
+        self.is_any.store(true, Ordering::Relaxed);
+        true
+    }
+}
+
+/// The answer about a job that a bound concerns.
+const BOUNDED: i64 = 0;
+
+fn place(job: &NewJob) -> (String, bool) {
+    (job.queue.to_string(), !job.limit_keys.is_empty())
 }
 
 fn enqueued(id: JobId, is_ours: bool, answer: &Value) -> Option<Enqueued> {
@@ -53,13 +98,31 @@ fn enqueued(id: JobId, is_ours: bool, answer: &Value) -> Option<Enqueued> {
         answer if created(answer).is_some() => EnqueueStatus::Created,
         Value::Int(1) => EnqueueStatus::KeyReused,
         Value::Int(2) => EnqueueStatus::NotCreated,
+        Value::Array(parts) => return merged(id, is_ours, parts),
         // A random id exists only where this very call was sent twice, which a cluster's client does when a connection
         // breaks under it.
         answer if is_ours && text(answer)? == id.as_str() => EnqueueStatus::Created,
-        answer => {
-            let id = JobId::from_store(text(answer)?.to_owned());
-            return Some(Enqueued::new(id, EnqueueStatus::Duplicate));
-        }
+        answer => return Some(Enqueued::new(id_in(answer)?, EnqueueStatus::Duplicate)),
     };
     Some(Enqueued::new(id, status))
+}
+
+/// An answer of more than one part.
+fn merged(id: JobId, is_ours: bool, parts: &[Value]) -> Option<Enqueued> {
+    let said = parts.get(1)?;
+    Some(match text(parts.first()?)? {
+        "told" => return enqueued(id, is_ours, said),
+        "dropped" => Enqueued::new(id, EnqueueStatus::Created),
+        "replaced" => Enqueued::new(id_in(said)?, EnqueueStatus::Replaced),
+        "rejected" => Enqueued::new(id_in(said)?, EnqueueStatus::Rejected),
+        "full" => match text(said)?.split_at_checked(1)? {
+            ("q", queue) => Enqueued::full(id, Full::Queue(queue.to_owned())),
+            (_, key) => Enqueued::full(id, Full::Key(key.to_owned())),
+        },
+        _ => return None,
+    })
+}
+
+fn id_in(answer: &Value) -> Option<JobId> {
+    Some(JobId::from_store(text(answer)?.to_owned()))
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use longhaul::clock::millis;
+use longhaul::lifecycle::unique::Hold;
 use longhaul::{
-    Backoff, Children, Cost, JobId, JobRecord, Json, NewJob, OnClash, Policy, Start, State, Timestamp,
-    joined_keys, split_keys,
+    Backoff, CancelReason, Children, Cost, Deadline, Edge, JobId, JobRecord, Json, NewJob, OnClash, Policy,
+    Start, State, Timestamp, Unique, joined_keys, split_keys,
 };
 use serde::Serialize;
 
@@ -48,6 +49,10 @@ pub(crate) struct Fields<'a> {
     pub(crate) parent: Option<&'a str>,
     /// True where a batch counts it, or did.
     pub(crate) is_counted: bool,
+    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) deadline: Option<Timestamp>,
+    /// Why it was cancelled or asked to stop, where it was.
+    pub(crate) cancel_reason: Option<CancelReason>,
 }
 
 /// Packs a job that is to be created, in the order of `new.lua`.
@@ -81,29 +86,84 @@ fn pack_start(may_exist: MayExist, job: &NewJob) -> Vec<u8> {
         Start::After(delay) => (bounded(delay), 0),
         Start::At(at) => (0, at.0.clamp(0, LONGEST)),
     };
+    let unique = job.unique.as_ref();
+    // A debounced job waits for its delay.
+    let (delay, at) = match unique.map(|unique| unique.on_clash) {
+        Some(OnClash::Debounce { delay, edge: Edge::Trailing, .. }) => (bounded(delay), 0),
+        _ => (delay, at),
+    };
     let mut start = Vec::with_capacity(64);
     start.extend_from_slice(&delay.to_be_bytes());
     start.extend_from_slice(&at.to_be_bytes());
     start.extend_from_slice(&job.priority.to_be_bytes());
     let may_exist = u8::from(may_exist == MayExist::Yes);
     start.push(may_exist + 2 * u8::from(job.start == Start::AfterChildren));
-    let (unique, idempotency) = (job.unique.as_ref(), job.idempotency.as_ref());
-    if unique.is_some() || idempotency.is_some() || job.parent.is_some() {
+    let idempotency = job.idempotency.as_ref();
+    if unique.is_some() || idempotency.is_some() || job.parent.is_some() || has_tail(job) {
         let mut keys = Packer::new();
-        keys.list(6);
+        keys.list(7);
         keys.text_or_none(idempotency.map(|promise| promise.key.as_str()));
         keys.text_or_none(idempotency.map(|promise| promise.fingerprint.as_str()));
         keys.int_or_none(idempotency.map(|promise| bounded(promise.keep_for)));
         keys.text_or_none(unique.map(|unique| unique.key.as_str()));
-        match unique.map(|unique| unique.on_clash) {
-            Some(OnClash::Refresh) => keys.yes(),
-            _ => keys.none(),
-        };
+        keys.int_or_none(unique.map(|unique| number_of(unique.on_clash)));
         keys.text_or_none(job.parent.as_ref().map(JobId::as_str));
+        if has_tail(job) {
+            pack_more(&mut keys, job);
+        } else {
+            keys.none();
+        }
         start.extend_from_slice(&keys.done());
     }
     start
 }
+
+/// The number of a clash in `clashing.lua`.
+fn number_of(on_clash: OnClash) -> i64 {
+    match on_clash {
+        OnClash::Join => 0,
+        OnClash::Refresh => 1,
+        OnClash::Reject => 2,
+        OnClash::Replace => 3,
+        OnClash::Debounce { edge: Edge::Trailing, .. } => 4,
+        OnClash::Debounce { edge: Edge::Leading, .. } => 5,
+        OnClash::Throttle => 6,
+        OnClash::Supersede => 7,
+    }
+}
+
+/// True for a job that is kept with a tail: see `layout.lua`.
+pub(crate) fn has_tail(job: &NewJob) -> bool {
+    let is_rare = |unique: &Unique| {
+        unique.states.is_some() || matches!(unique.on_clash, OnClash::Debounce { .. } | OnClash::Throttle)
+    };
+    job.expires_in.is_some() || job.deadline.is_some() || job.unique.as_ref().is_some_and(is_rare)
+}
+
+/// Packs what few jobs have, in the order of `clashing.lua`.
+fn pack_more(packed: &mut Packer, job: &NewJob) {
+    let unique = job.unique.as_ref();
+    let on_clash = unique.map_or(OnClash::Join, |unique| unique.on_clash);
+    let hold = unique.map(|unique| Hold::of(unique, Timestamp(0))).unwrap_or_default();
+    let bits = |states: &[State]| states.iter().fold(0, |bits, state| bits | 1 << (*state as i64));
+    packed.list(8);
+    packed.int_or_none(unique.and_then(|unique| unique.states.as_deref()).map(bits));
+    let (delay, max_delay) = match on_clash {
+        OnClash::Debounce { delay, max_delay, .. } => (Some(delay), max_delay),
+        _ => (None, None),
+    };
+    packed.int_or_none(delay.map(bounded)).int_or_none(max_delay.map(bounded));
+    packed.int_or_none(hold.until.map(|until| until.0)).int(bits(&hold.ends));
+    packed.int_or_none(job.expires_in.map(bounded));
+    match job.deadline {
+        Some(Deadline::In(time)) => packed.int(bounded(time)).none(),
+        Some(Deadline::At(at)) => packed.none().int(at.0.clamp(0, LONGEST)),
+        None => packed.none().none(),
+    };
+}
+
+/// The period of a job without one that has a tail.
+const TAILED: i64 = -2;
 
 /// Packs the fields that do not change, between the batch and the time of creation.
 fn pack_fixed(job: &NewJob, limit_keys: &str) -> Vec<u8> {
@@ -113,7 +173,9 @@ fn pack_fixed(job: &NewJob, limit_keys: &str) -> Vec<u8> {
     put(&job.version.to_be_bytes());
     put(&job.priority.to_be_bytes());
     put(&job.max_crashes.to_be_bytes());
-    put(&unique.and_then(|unique| unique.period).map_or(-1, bounded).to_be_bytes());
+    let period = unique.and_then(|unique| Hold::of(unique, Timestamp(0)).period);
+    let none = if has_tail(job) { TAILED } else { -1 };
+    put(&period.map_or(none, bounded).to_be_bytes());
     let parent = job.parent.as_ref().map_or("", JobId::as_str);
     let key = unique.map_or("", |unique| unique.key.as_str());
     for word in [&job.queue, &job.kind, key, limit_keys, parent] {
@@ -158,6 +220,19 @@ impl<'a> Fields<'a> {
         let (queue, kind, _unique) = (rest.word()?, rest.word()?, rest.word()?);
         let (limit_keys, parent) = (rest.word()?, rest.word()?);
         let created_at = Timestamp(rest.long()?);
+        // The cost stands before the tail.
+        let _cost = rest.take(8);
+        let (expires_at, deadline, reason) = if rest.0.is_empty() {
+            (None, None, 0)
+        } else {
+            let times = (some_time(rest.long()?), some_time(rest.long()?));
+            let _held_until = rest.long()?;
+            (times.0, times.1, rest.byte()?)
+        };
+        // Nothing is said of one that somebody has asked to.
+        let reason =
+            CancelReason::ALL.get(usize::from(reason).saturating_sub(1)).copied().unwrap_or_default();
+        let is_cancelled = state == State::Cancelled || state == State::Running && is_to_stop;
         let some = |word: &'a str| Some(word).filter(|word| !word.is_empty());
         Some(Self {
             state,
@@ -183,6 +258,9 @@ impl<'a> Fields<'a> {
             limit_keys: some(limit_keys),
             parent: some(parent),
             is_counted: batch != 0,
+            expires_at,
+            deadline,
+            cancel_reason: is_cancelled.then_some(reason),
         })
     }
 }
@@ -330,15 +408,15 @@ pub(crate) fn record(id: JobId, fields: &Fields<'_>, data: Data, beside: Beside)
         output,
         errors: beside.errors,
         cancel_requested: fields.is_to_stop,
-        cancel_reason: None,
+        cancel_reason: fields.cancel_reason,
         worker: fields.worker.map(str::to_owned),
         position: None,
         created_at: fields.created_at,
         run_at: fields.run_at,
         started_at: fields.started_at,
         finished_at: fields.finished_at,
-        expires_at: None,
-        deadline: None,
+        expires_at: fields.expires_at,
+        deadline: fields.deadline,
         last_event: fields.last_event,
         limit_keys: split_keys(fields.limit_keys),
         parent: fields.parent.map(|parent| JobId::from_store(parent.to_owned())),

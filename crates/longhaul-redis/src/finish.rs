@@ -7,6 +7,7 @@ use longhaul::{
 use redis::Value;
 use serde::Serialize;
 
+use crate::act::number_of;
 use crate::answer::{int, list};
 use crate::changes::{Ending, Hear, Notes, told_with_time};
 use crate::driver::{Driver, JOBS_PER_CALL};
@@ -73,7 +74,13 @@ pub(crate) async fn fail(driver: &Driver, lease: &Lease, reason: &str) -> Result
 /// Ends runs in one call, and answers nothing where one of them is at fault.
 async fn end(driver: &Driver, finishes: &[Finish]) -> Result<Option<Vec<LeaseStatus>>> {
     let (packed, endings) = pack_finishes(driver, finishes);
-    share(driver, &scripts::FINISH, packed, driver.telling.hear_ended(endings)).await
+    let script = if have_follow_ups(finishes) { &scripts::FINISH_AND_FOLLOW } else { &scripts::FINISH };
+    share(driver, script, packed, driver.telling.hear_ended(endings)).await
+}
+
+/// True where a script must be able to create jobs.
+pub(crate) fn have_follow_ups(finishes: &[Finish]) -> bool {
+    finishes.iter().any(|finish| !finish.follow_ups.is_empty())
 }
 
 /// Runs a script over packed runs, and answers nothing where one of them is at fault.
@@ -169,7 +176,7 @@ fn pack_finish(finish: &Finish, notes: Notes) -> Vec<u8> {
         // The scripts know no waits yet.
         Outcome::Waits { .. } => ("snoozed", stopped(), Duration::ZERO),
     };
-    let mut packed = pack_lease(8, &finish.lease);
+    let mut packed = pack_lease(10, &finish.lease);
     packed.text(outcome).text(&said).int(bounded(delay));
     // Most runs have neither, and an empty list is one more thing for Lua to make and look through.
     if finish.entries.is_empty() {
@@ -186,6 +193,11 @@ fn pack_finish(finish: &Finish, notes: Notes) -> Vec<u8> {
     match notes {
         Notes::Wanted => packed.yes(),
         Notes::Unwanted => packed.none(),
+    };
+    packed.int_or_none(finish.cost.map(i64::from));
+    match &finish.outcome {
+        Outcome::Cancelled { cancel_reason, .. } => packed.int(number_of(*cancel_reason) as i64),
+        _ => packed.none(),
     };
     packed.done()
 }

@@ -35,6 +35,9 @@
 //! - **Limit keys cost where they are used.** Jobs with the same keys wait in a group, and a group that a key keeps back is not read
 //!   again before the key opens: a paused or full key costs the same whatever waits behind it. A process of an older release that
 //!   works beside this one claims such jobs past their limits; what its runs hold is given back by the next sweeps.
+//! - **Bounds on what waits cost where they are set.** Jobs of a bounded queue or limit key stand in one more sorted set while they
+//!   wait. A process of an older release knows no bounds, and what it claims is counted until the next sweeps; nor does it end jobs
+//!   at their time, or know of modes of unique keys other than to join and to refresh.
 //! - **Maintenance costs what is due**: sorted sets hold what falls due when, and nothing is counted or scanned, except by a
 //!   survey every ten minutes that finds history of the previous release.
 //!

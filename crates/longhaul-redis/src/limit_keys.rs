@@ -8,12 +8,16 @@ use crate::driver::Driver;
 use crate::error::unreadable;
 use crate::fields::{bounded, json_of};
 use crate::pack::Packer;
+use crate::queues::{count_waiting, number_of};
 use crate::scripts;
 
 /// Sets the limits of a limit key, or of a prefix, or takes them away.
 pub(crate) async fn set(driver: &Driver, key: &str, config: Option<&KeyConfig>) -> Result<()> {
     let packed = config.map(pack).unwrap_or_default();
-    driver.call(&scripts::SET_KEY, vec![key.as_bytes().to_vec(), packed]).await.map(drop)
+    let is_bound = config.is_some_and(|config| config.max_waiting.is_some());
+    let is_bound = if is_bound { b"1".to_vec() } else { b"0".to_vec() };
+    let answer = driver.call(&scripts::SET_KEY, vec![key.as_bytes().to_vec(), packed, is_bound]).await?;
+    count_waiting(driver, &answer).await
 }
 
 pub(crate) async fn pause(driver: &Driver, key: &str, pause: Duration) -> Result<()> {
@@ -56,7 +60,7 @@ fn info(parts: &[Value]) -> Option<KeyInfo> {
 /// it from one that was set before.
 fn pack(config: &KeyConfig) -> Vec<u8> {
     let mut packed = Packer::new();
-    packed.list(7).int_or_none(config.slots.map(i64::from)).int(config.weight.unwrap_or(1).into());
+    packed.list(9).int_or_none(config.slots.map(i64::from)).int(config.weight.unwrap_or(1).into());
     match &config.rate {
         Some(rate) => {
             let micros = i64::try_from(rate.per.as_micros()).unwrap_or(i64::MAX);
@@ -65,6 +69,8 @@ fn pack(config: &KeyConfig) -> Vec<u8> {
         None => packed.none().int(0).int(0).text(""),
     };
     packed.text(&json_of(config));
+    packed.int_or_none(config.max_waiting.and_then(|most| i64::try_from(most).ok()));
+    packed.int(number_of(config.on_full).into());
     packed.done()
 }
 

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use longhaul::{
-    Lane, MAX_LANES, MAX_POSITION, QueueConfig, QueueInfo, Result, State, Timestamp, WORKER_SEEN_FOR,
+    Lane, MAX_LANES, MAX_POSITION, OnFull, QueueConfig, QueueInfo, Result, State, Timestamp, WORKER_SEEN_FOR,
     WorkerInfo,
 };
 use redis::Value;
@@ -44,11 +44,44 @@ pub(crate) async fn set_queue(driver: &Driver, queue: &str, config: &QueueConfig
         .iter()
         .any(|keep| keep.count.is_some());
     let flag = |is_set: bool| if is_set { b"1".to_vec() } else { b"0".to_vec() };
-    let arguments =
+    let mut arguments =
         vec![queue.as_bytes().to_vec(), json_of(config).into_bytes(), flag(is_capped), flag(config.fair)];
-    driver.call(&scripts::SET_QUEUE, arguments).await?;
-    Ok(())
+    let bound = config.max_waiting.map(|most| format!("{most}|{}", number_of(config.on_full)));
+    arguments.push(bound.unwrap_or_default().into_bytes());
+    let answer = driver.call(&scripts::SET_QUEUE, arguments).await?;
+    count_waiting(driver, &answer).await
 }
+
+/// The number of what happens in `bounds.lua`.
+pub(crate) fn number_of(on_full: OnFull) -> u8 {
+    match on_full {
+        OnFull::Reject => 0,
+        OnFull::DropOldest => 1,
+        OnFull::DropNewest => 2,
+    }
+}
+
+/// Has those counted that wait, a piece at a time, where a bound has been set: `answer` is that of the script which did so.
+pub(crate) async fn count_waiting(driver: &Driver, answer: &Value) -> Result<()> {
+    if int(answer) != Some(2) {
+        return Ok(());
+    }
+    let (mut set, mut at) = (Vec::new(), b"0".to_vec());
+    loop {
+        let arguments = vec![set, at, COUNTED_AT_ONCE.to_string().into_bytes()];
+        let answer = driver.call(&scripts::COUNT_WAITING, arguments).await?;
+        let next = list(answer)
+            .and_then(|answer| Some([text(&answer[0])?, text(answer.get(1)?)?].map(str::to_owned)));
+        let [next_set, next_at] = next.ok_or_else(|| unreadable(scripts::COUNT_WAITING.operation))?;
+        if next_set.is_empty() {
+            return Ok(());
+        }
+        (set, at) = (next_set.into_bytes(), next_at.into_bytes());
+    }
+}
+
+/// The jobs that one call counts.
+const COUNTED_AT_ONCE: usize = 500;
 
 pub(crate) async fn pause(driver: &Driver, queue: &str) -> Result<()> {
     driver.call(&scripts::PAUSE_QUEUE, vec![queue.as_bytes().to_vec()]).await.map(drop)

@@ -45,12 +45,20 @@ impl Script {
 
 type Lazy = LazyLock<Script>;
 
-const GROUPS: &str = concat!(include_str!("lua/limits.lua"), "\n", include_str!("lua/groups.lua"));
+const GROUPS: &str = concat!(
+    include_str!("lua/limits.lua"),
+    "\n",
+    include_str!("lua/groups.lua"),
+    "\n",
+    include_str!("lua/bounds.lua")
+);
 /// The groups stand first, because what is written of them is noted and written with the rest.
 const STORE: &str = concat!(
     include_str!("lua/limits.lua"),
     "\n",
     include_str!("lua/groups.lua"),
+    "\n",
+    include_str!("lua/bounds.lua"),
     "\n",
     include_str!("lua/store.lua")
 );
@@ -62,9 +70,10 @@ const TAKING_BACK: &str = include_str!("lua/taking_back.lua");
 const ENTRIES: &str = include_str!("lua/entries.lua");
 const REMOVING: &str = include_str!("lua/removing.lua");
 const DELETING: &str = include_str!("lua/deleting.lua");
-const CREATING: &str = include_str!("lua/creating.lua");
+const CREATING: &str = concat!(include_str!("lua/clashing.lua"), "\n", include_str!("lua/creating.lua"));
 const CHOOSING: &str = include_str!("lua/choosing.lua");
 const CLAIMING: &str = include_str!("lua/claiming.lua");
+const FOLLOWING: &str = include_str!("lua/following.lua");
 const FINISHING: &str = include_str!("lua/finishing.lua");
 const READING: &str = include_str!("lua/reading.lua");
 const MATCHING: &str = include_str!("lua/matching.lua");
@@ -109,31 +118,58 @@ pub(crate) static UNCLAIM_LOST: Lazy = LazyLock::new(|| {
     )
 });
 pub(crate) static FINISH: Lazy = LazyLock::new(|| {
-    Script::new(
-        "finish",
-        Flags::GoesOn,
-        &[STORE, KEYS, BATCHES, RUNS, ENTRIES, NEW, CREATING, FINISHING, include_str!("lua/finish.lua")],
-    )
+    let parts = [STORE, KEYS, BATCHES, RUNS, ENTRIES, FINISHING, include_str!("lua/finish.lua")];
+    Script::new("finish", Flags::GoesOn, &parts)
+});
+/// The same where runs have follow-ups.
+pub(crate) static FINISH_AND_FOLLOW: Lazy = LazyLock::new(|| {
+    let parts = [
+        STORE,
+        KEYS,
+        BATCHES,
+        RUNS,
+        ENTRIES,
+        NEW,
+        CREATING,
+        FOLLOWING,
+        FINISHING,
+        include_str!("lua/finish.lua"),
+    ];
+    Script::new("finish", Flags::GoesOn, &parts)
 });
 pub(crate) static FINISH_AND_CLAIM: Lazy = LazyLock::new(|| {
-    Script::new(
-        "finish and claim",
-        Flags::GoesOn,
-        &[
-            STORE,
-            KEYS,
-            BATCHES,
-            RUNS,
-            ENTRIES,
-            REMOVING,
-            NEW,
-            CREATING,
-            FINISHING,
-            CHOOSING,
-            CLAIMING,
-            include_str!("lua/finish_and_claim.lua"),
-        ],
-    )
+    let parts = [
+        STORE,
+        KEYS,
+        BATCHES,
+        RUNS,
+        ENTRIES,
+        REMOVING,
+        FINISHING,
+        CHOOSING,
+        CLAIMING,
+        include_str!("lua/finish_and_claim.lua"),
+    ];
+    Script::new("finish and claim", Flags::GoesOn, &parts)
+});
+/// The same where runs have follow-ups.
+pub(crate) static FINISH_FOLLOW_AND_CLAIM: Lazy = LazyLock::new(|| {
+    let parts = [
+        STORE,
+        KEYS,
+        BATCHES,
+        RUNS,
+        ENTRIES,
+        REMOVING,
+        NEW,
+        CREATING,
+        FOLLOWING,
+        FINISHING,
+        CHOOSING,
+        CLAIMING,
+        include_str!("lua/finish_and_claim.lua"),
+    ];
+    Script::new("finish and claim", Flags::GoesOn, &parts)
 });
 pub(crate) static RECORD: Lazy = LazyLock::new(|| {
     Script::new("record", Flags::Adds, &[STORE, RUNS, ENTRIES, include_str!("lua/record.lua")])
@@ -149,7 +185,15 @@ pub(crate) static SWEEP: Lazy = LazyLock::new(|| {
     Script::new(
         "sweep",
         Flags::GoesOn,
-        &[STORE, KEYS, BATCHES, RUNS, REMOVING, include_str!("lua/sweep.lua")],
+        &[
+            STORE,
+            KEYS,
+            BATCHES,
+            RUNS,
+            REMOVING,
+            include_str!("lua/timing.lua"),
+            include_str!("lua/sweep.lua"),
+        ],
     )
 });
 pub(crate) static PROMOTE: Lazy = LazyLock::new(|| {
@@ -195,6 +239,9 @@ pub(crate) static LANES: Lazy =
     LazyLock::new(|| Script::new("list lanes", Flags::Reads, &[STORE, include_str!("lua/lanes.lua")]));
 pub(crate) static SET_KEY: Lazy = LazyLock::new(|| {
     Script::new("configure a key", Flags::GoesOn, &[STORE, include_str!("lua/set_key.lua")])
+});
+pub(crate) static COUNT_WAITING: Lazy = LazyLock::new(|| {
+    Script::new("count what waits", Flags::GoesOn, &[STORE, include_str!("lua/count_waiting.lua")])
 });
 pub(crate) static PAUSE_KEY: Lazy =
     LazyLock::new(|| Script::new("pause a key", Flags::GoesOn, &[include_str!("lua/pause_key.lua")]));
@@ -313,7 +360,9 @@ mod tests {
             &CLAIM,
             &UNCLAIM,
             &FINISH,
+            &FINISH_AND_FOLLOW,
             &FINISH_AND_CLAIM,
+            &FINISH_FOLLOW_AND_CLAIM,
             &RECORD,
             &HEARTBEAT,
             &SWEEP,

@@ -237,7 +237,7 @@ impl Store for RedisStore {
     }
 
     async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()> {
-        admit::queue(queue)?;
+        admit::queue_config(queue, config)?;
         queues::set_queue(&self.inner.driver, queue, config).await
     }
 

@@ -23,12 +23,13 @@ pub(crate) async fn sweep(driver: &Driver, limit: usize) -> Result<Swept> {
     let mut may_prune = false;
     while left > 0 {
         let most = left.min(JOBS_PER_CALL);
-        let [promoted, rescued, poisoned, fenced, more, prunes] =
+        let [promoted, rescued, poisoned, fenced, expired, more, prunes] =
             numbers(driver, &scripts::SWEEP, sweep_arguments(most, driver.telling.notes())).await?;
         swept.promoted += promoted;
         swept.rescued += rescued;
         swept.poisoned += poisoned;
         swept.fenced += fenced;
+        swept.expired += expired;
         may_prune = prunes == 1;
         if more == 0 {
             break;

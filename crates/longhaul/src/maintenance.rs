@@ -9,6 +9,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::backoff::Backoff;
 use crate::panics::contain_future;
 use crate::runtime::Runtime;
+use crate::stats::Recorder;
 use crate::store::{Error, Store};
 
 /// Sweeps a store until it is dropped: promotes what is due, rescues what was abandoned, prunes. Every worker brings one; a
@@ -82,7 +83,7 @@ impl Maintenance {
             let stop = stop.clone();
             let sweeping = async move {
                 let _turn = shared.turn.lock().await;
-                sweep(store.as_ref(), &runtime, &shared).await;
+                sweep(&store, &runtime, &shared).await;
             };
             async move { stop.run_until_cancelled(sweeping).await.unwrap_or_default() }
         });
@@ -108,7 +109,7 @@ fn shared_by(store: &Arc<dyn Store>) -> Arc<Shared> {
     shared
 }
 
-async fn sweep(store: &dyn Store, runtime: &Runtime, shared: &Shared) {
+async fn sweep(store: &Arc<dyn Store>, runtime: &Runtime, shared: &Shared) {
     let (mut failures, mut idle, mut is_away) = (0, 0, false);
     loop {
         if is_away && store.ready().await.is_ok() {
@@ -119,6 +120,9 @@ async fn sweep(store: &dyn Store, runtime: &Runtime, shared: &Shared) {
         let failure = match swept {
             Ok(Ok(swept)) => {
                 failures = 0;
+                if let Some(recorder) = Recorder::of(store).filter(|_| !swept.is_empty()) {
+                    recorder.counters().swept(&swept);
+                }
                 if swept.rescued + swept.poisoned + swept.fenced > 0 {
                     tracing::warn!(?swept, "took jobs from workers that were not heard of in time");
                 }

@@ -620,11 +620,13 @@ export interface components {
         };
         ScheduledJob: {
             args: unknown;
+            cost: components["schemas"]["Cost"];
             key: string | null;
             kind: string;
             labels: {
                 [key: string]: string;
             };
+            limit_keys: string[];
             /** Format: int32 */
             max_attempts: number;
             /** Format: int32 */

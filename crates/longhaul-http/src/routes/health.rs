@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
-use longhaul::Longhaul;
+use longhaul::{Clock, Longhaul};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -22,7 +22,7 @@ use crate::problem::{Code, Problem};
 /// They are open to everyone and say nothing that is not in [`HttpConfig::health`].
 pub fn health_router(longhaul: Longhaul, config: HttpConfig) -> Router {
     let pages = config.pages;
-    let probes = Probes { longhaul, details: Arc::new(config.health) };
+    let probes = Probes { longhaul, clock: config.clock, details: Arc::new(config.health) };
     let (routes, document) = documented().split_for_parts();
     let known = Known::of(config.document.as_ref().map_or(&document, |whole| &whole.0)).with_pages(&pages);
     frame::around(routes.with_state(probes), known)
@@ -39,12 +39,19 @@ const READY_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub(super) struct Probes {
     longhaul: Longhaul,
+    clock: Clock,
     details: Arc<BTreeMap<String, String>>,
 }
 
 impl FromRef<Probes> for Longhaul {
     fn from_ref(probes: &Probes) -> Self {
         probes.longhaul.clone()
+    }
+}
+
+impl FromRef<Probes> for Clock {
+    fn from_ref(probes: &Probes) -> Self {
+        probes.clock.clone()
     }
 }
 

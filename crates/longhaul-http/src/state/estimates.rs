@@ -109,6 +109,12 @@ impl Estimator {
         Estimate(self.load(queue).and_then(|load| queued(run?, load.waiting, load.slots)))
     }
 
+    /// Until the next of the jobs that wait in a queue leaves it.
+    pub(crate) fn of_room(self: &Arc<Self>, kind: &str, queue: &str) -> Estimate {
+        let slots = |load: Load| u32::try_from(load.slots).ok().filter(|slots| *slots > 0);
+        Estimate(self.run_time(kind).and_then(|run| Some(run / self.load(queue).and_then(slots)?)))
+    }
+
     /// For a job as the store has it.
     pub(crate) fn of(self: &Arc<Self>, job: &JobRecord) -> Estimate {
         let now = self.clock.now();

@@ -13,6 +13,8 @@ use crate::time::Rfc3339;
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) seq: u64,
+    /// When it was stored.
+    pub(crate) at: Timestamp,
     /// The job has ended with it.
     pub(crate) is_end: bool,
     name: &'static str,
@@ -55,7 +57,7 @@ impl Line {
         let data = head.len()..head.len() + json.len();
         let frame = Bytes::from(format!("{head}{json}\n\n"));
         let is_end = matches!(event.body, EventBody::State { state, .. } if state.is_finished());
-        Self { seq: event.seq, is_end, name, frame, data, message: OnceLock::new() }
+        Self { seq: event.seq, at: event.at, is_end, name, frame, data, message: OnceLock::new() }
     }
 
     /// Tells a reader whose last event is unknown here to drop what it has: the whole log follows.

@@ -39,7 +39,7 @@ async fn the_limits_of_a_key_are_set_told_and_taken_away() {
     assert_eq!(set.status, StatusCode::OK, "{}", set.text());
     let expected = json!({
         "key": "tenant:*", "waiting": 0, "running": 0, "slots": 2, "rate": {"n": 90, "per": 60.0, "burst": 9},
-        "weight": 3, "own": true, "closed_until": null, "rate_free_at": null,
+        "weight": 3, "max_waiting": null, "on_full": "reject", "own": true, "closed_until": null, "rate_free_at": null,
     });
     assert_eq!(set.json(), expected);
     assert_eq!(put(&app, "tenant:1", "{}").await.json()["slots"], Value::Null, "all of them at once");
@@ -69,7 +69,7 @@ async fn limits_that_cannot_be_are_refused_with_their_fields() {
         assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{body}: {}", answer.text());
         assert_eq!(answer.json()["errors"][0]["field"], field, "{body}: {}", answer.text());
     }
-    assert_eq!(put(&app, "a", r#"{"max_waiting":5}"#).await.status.as_u16() / 100, 4);
+    assert_eq!(put(&app, "a", r#"{"max_wait":5}"#).await.status.as_u16() / 100, 4);
     for path in ["/api/keys/tenant:*/pause", "/api/keys/a%20b/pause"] {
         assert_eq!(app.post(path, "").await.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
     }

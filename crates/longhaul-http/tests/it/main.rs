@@ -30,6 +30,7 @@ mod roles;
 mod schedules;
 mod seen;
 mod symptoms;
+mod unique;
 mod wait;
 mod worker;
 mod ws;

@@ -1,15 +1,28 @@
-use axum::http::StatusCode;
-use longhaul::{Longhaul, MemoryStore};
-use longhaul_http::{HttpConfig, health_router};
+use std::sync::Arc;
 
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use longhaul::stats::Recorder;
+use longhaul::{KeyConfig, Longhaul, MemoryStore};
+use longhaul_http::{HttpConfig, health_router};
+use serde_json::json;
+use tower::ServiceExt;
+
+use crate::app::App;
 use crate::kinds;
 
 #[tokio::test]
 async fn a_scraper_is_told_the_depth_of_every_queue() {
     let longhaul = Longhaul::new(MemoryStore::new());
+    let _counting = Recorder::start(Arc::clone(longhaul.store()));
     kinds::declare(&longhaul);
+    let limits = KeyConfig { slots: Some(2), ..KeyConfig::default() };
+    longhaul.store().set_key("tenant", Some(&limits)).await.unwrap();
+    longhaul.store().pause_queue("mail").await.unwrap();
     let job = longhaul.kinds().first().map(|kind| kind.kind).expect("a kind");
-    let body = serde_json::json!({
+    let body = json!({
         "id": null, "kind": job, "version": 1, "queue": "mail", "args": null, "priority": 0, "start": "now",
         "max_attempts": 1, "max_crashes": 1, "timeout": null, "backoff": null, "unique": null,
         "idempotency": null, "parent": null, "labels": {},
@@ -17,20 +30,50 @@ async fn a_scraper_is_told_the_depth_of_every_queue() {
     for _ in 0..3 {
         longhaul.enqueue_one(serde_json::from_value(body.clone()).unwrap()).await.unwrap();
     }
-    let app = health_router(longhaul, HttpConfig::default());
-    let request = axum::http::Request::get("/metrics").body(axum::body::Body::empty()).unwrap();
-    let answer = tower::ServiceExt::oneshot(app, request).await.unwrap();
-    assert_eq!(answer.status(), StatusCode::OK);
-    let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
-    assert!(kind.starts_with("application/openmetrics-text"), "{kind}");
-    let body = http_body_util::BodyExt::collect(answer.into_body()).await.unwrap().to_bytes();
-    let text = String::from_utf8(body.to_vec()).unwrap();
+    let text = scraped(health_router(longhaul, HttpConfig::default())).await;
     for line in [
         r#"longhaul_queue_jobs{queue="mail",state="available"} 3"#,
         r#"longhaul_queue_jobs{queue="mail",state="failed"} 0"#,
         "longhaul_workers 0",
+        r#"longhaul_queue_paused{queue="mail"} 1"#,
+        r#"longhaul_key_slots{key="tenant"} 2"#,
+        r#"longhaul_key_slots_used{key="tenant"} 0"#,
+        "longhaul_keys_waiting 0",
+        &format!(r#"longhaul_jobs_enqueued_total{{queue="mail",kind="{job}"}} 3"#),
+        "longhaul_jobs_rescued_total 0",
+        "longhaul_event_readers 0",
+        r#"longhaul_event_lag_seconds_bucket{le="+Inf"} 0"#,
         "# EOF",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
     }
+}
+
+#[tokio::test]
+async fn a_scraper_is_told_how_attempts_ended_and_how_long_they_took() {
+    let app = App::new();
+    let worker = app.work();
+    let body = r#"{"kind": "greet", "args": {"name": "Ada"}}"#;
+    let done = app.post_with("/api/jobs", body, &[("prefer", "wait=30")]).await;
+    assert_eq!(done.status, StatusCode::OK, "{done:?}");
+    drop(worker);
+    let text = scraped(app.router).await;
+    for line in [
+        r#"longhaul_jobs_finished_total{queue="default",kind="greet",state="completed"} 1"#,
+        r#"longhaul_attempts_total{queue="default",kind="greet",outcome="completed"} 1"#,
+        r#"longhaul_run_seconds_count{queue="default",kind="greet"} 1"#,
+        r#"longhaul_wait_seconds_bucket{le="+Inf",queue="default",kind="greet"} 1"#,
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+    }
+}
+
+async fn scraped(app: Router) -> String {
+    let request = Request::get("/metrics").body(Body::empty()).unwrap();
+    let answer = app.oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
+    assert!(kind.starts_with("application/openmetrics-text"), "{kind}");
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    String::from_utf8(body.to_vec()).unwrap()
 }

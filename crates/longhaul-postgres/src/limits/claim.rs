@@ -41,6 +41,7 @@ impl WriteTx<'_> {
         claimed: &mut Vec<Claimed>,
     ) -> Result<()> {
         if !self.fold_limits().await? {
+            self.effects.unfinished.kept_out.insert(queue.queue.clone());
             let plain = self.next_jobs(&queue.queue, queue.slots, claim, Groups::PassedOver).await?;
             return self.hand_over(&queue.queue, plain.unwrap_or_default(), claimed).await;
         }
@@ -54,6 +55,9 @@ impl WriteTx<'_> {
             held: HashSet::new(),
             kept_back: Vec::new(),
         };
+        if self.limits.is_partial {
+            self.effects.unfinished.stopped_early.insert(queue.queue.clone());
+        }
         self.read_prefixes().await?;
         let values: [&(dyn ToSql + Sync); 5] =
             [&wanted.queue, &wanted.kinds, &wanted.versions, &self.now.0, &GATES_AT_ONCE];
@@ -86,7 +90,7 @@ impl WriteTx<'_> {
                 break;
             }
             if closed >= CLOSED_AT_ONCE || round >= ROUNDS {
-                self.effects.stopped_early.insert(queue.queue.clone());
+                self.effects.unfinished.stopped_early.insert(queue.queue.clone());
                 break;
             }
         }
@@ -104,9 +108,10 @@ impl WriteTx<'_> {
         self.open_groups(wanted.queue, gates, free).await?;
         let most = (free + GROUPS_MORE).min(GROUPS_AT_ONCE);
         let (groups, jobs) = (rows_at_most(most), rows_at_most(free));
-        let values: [&(dyn ToSql + Sync); 6] =
-            [&wanted.queue, &wanted.kinds, &wanted.versions, &groups, &jobs, &wanted.kept_back];
-        let plain: [&(dyn ToSql + Sync); 4] = [&wanted.queue, &wanted.kinds, &wanted.versions, &jobs];
+        let values: [&(dyn ToSql + Sync); 7] =
+            [&wanted.queue, &wanted.kinds, &wanted.versions, &groups, &jobs, &wanted.kept_back, &self.now.0];
+        let plain: [&(dyn ToSql + Sync); 5] =
+            [&wanted.queue, &wanted.kinds, &wanted.versions, &jobs, &self.now.0];
         let (groups, plain) = futures::try_join!(
             self.rows("claim", include_str!("../sql/next_groups.sql"), &values),
             self.rows("claim", include_str!("../sql/next_plain_jobs.sql"), &plain),
@@ -157,7 +162,8 @@ impl WriteTx<'_> {
             self.write_rates(&rates),
             self.write_turns(wanted.queue, turns),
         )?;
-        let mut taken: HashMap<i64, Next> = rows.iter().map(read_next).map(|next| (next.seq, next)).collect();
+        let mut taken: HashMap<i64, Next> =
+            rows.iter().map(|row| read_next(row, self.now)).map(|next| (next.seq, next)).collect();
         let mut in_order = Vec::with_capacity(taken.len());
         for job in chosen {
             match (taken.remove(&job.seq), job.group.and_then(|number| groups.get(number))) {
@@ -200,7 +206,7 @@ impl WriteTx<'_> {
         self.rows("move groups", include_str!("../sql/move_groups.sql"), &values).await.map(drop)
     }
 
-    async fn write_rates(&self, rates: &[(String, Option<String>, i64)]) -> Result<()> {
+    pub(super) async fn write_rates(&self, rates: &[(String, Option<String>, i64)]) -> Result<()> {
         if rates.is_empty() {
             return Ok(());
         }

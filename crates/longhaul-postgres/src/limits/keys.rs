@@ -80,6 +80,18 @@ impl Keys {
         }
     }
 
+    /// Has the rates of keys count what a run has taken in truth.
+    pub(super) fn settle(&mut self, keys: &[String], reserved: u32, actual: u32, now: Timestamp) {
+        for name in keys {
+            let Some(key) = self.known.get_mut(name) else { continue };
+            let settled = limits::settle(&key.config, &key.state, reserved, actual, now);
+            if settled.rate_free_at != key.state.rate_free_at {
+                self.unwritten.insert(name.clone());
+            }
+            key.state = settled;
+        }
+    }
+
     /// What is taken of rates, to be written: key, rate and when it is free.
     pub(super) fn take_rates(&mut self) -> Vec<(String, Option<String>, i64)> {
         let unwritten = std::mem::take(&mut self.unwritten);

@@ -21,11 +21,11 @@ mod claim;
 mod gates;
 mod keys;
 
-use longhaul::{Json, KeyConfig, QueueConfig, Result, Timestamp};
+use longhaul::{Json, KeyConfig, QueueConfig, Result, Timestamp, split_keys};
 
 pub(crate) use self::keys::{Keys, key_config, key_state};
 use crate::error::key_locked;
-use crate::row::{rows_at_most, unsigned};
+use crate::row::{rows_at_most, small, unsigned};
 use crate::write_tx::WriteTx;
 
 /// Arrivals that are folded in at once; the others are by the next transaction.
@@ -46,6 +46,8 @@ pub(crate) fn rank_of(place: i64) -> i64 {
 pub(crate) struct Limits {
     lock: Lock,
     keys: Keys,
+    /// Set where some arrivals are left to be folded in: jobs are not in their groups yet.
+    pub(crate) is_partial: bool,
     /// Set once a run has given slots back, or a key was opened by hand: somebody may wait for that.
     pub(crate) has_opened: bool,
 }
@@ -91,14 +93,34 @@ impl WriteTx<'_> {
             self.rows("add up slots", include_str!("../sql/fold_slots.sql"), &slots),
             self.rows("group jobs", include_str!("../sql/fold_arrivals.sql"), &arrivals),
         )?;
+        let mut settled = Vec::new();
         for row in &opened {
+            if let Some(keys) = row.get::<_, Option<&str>>(2) {
+                settled.push((split_keys(Some(keys)), small(row.get(3)), small(row.get(4))));
+            }
             self.effects.available.extend(row.get::<_, Option<String>>(0));
             if let Some(prefix) = row.get::<_, Option<&str>>(1) {
                 self.open_prefix(prefix).await?;
             }
         }
-        self.effects.fold_later |= folded.first().is_some_and(|row| row.get::<_, i64>(0) >= most);
+        self.settle_rates(&settled).await?;
+        self.limits.is_partial = folded.first().is_some_and(|row| row.get::<_, i64>(0) >= most);
+        self.effects.fold_later |= self.limits.is_partial;
         Ok(())
+    }
+
+    /// Has rates count what runs have taken in truth, in place of what was reserved for them.
+    async fn settle_rates(&mut self, settled: &[(Vec<String>, u32, u32)]) -> Result<()> {
+        if settled.is_empty() {
+            return Ok(());
+        }
+        self.read_prefixes().await?;
+        self.read_keys(settled.iter().flat_map(|(keys, ..)| keys)).await?;
+        for (keys, reserved, actual) in settled {
+            self.limits.keys.settle(keys, *reserved, *actual, self.now);
+        }
+        let rates = self.limits.keys.take_rates();
+        self.write_rates(&rates).await
     }
 
     async fn open_prefix(&mut self, prefix: &str) -> Result<()> {

@@ -7,7 +7,7 @@ WITH next AS (
   -- By the number alone, and then by the place: a condition on the state would let the planner take an index of available jobs.
   CROSS JOIN LATERAL (
     SELECT id, kind, version, queue, args, attempt, max_attempts, timeout, backoff, created_at, labels, steps,
-      log_event, last_event, seq, rank, policy, run_at, state, ctid AS place
+      log_event, last_event, seq, rank, policy, run_at, deadline, state, ctid AS place
     FROM jobs WHERE jobs.seq = chosen.number OFFSET 0
     FOR UPDATE SKIP LOCKED
   ) AS j
@@ -25,4 +25,4 @@ FROM next
 WHERE jobs.ctid = next.place
 RETURNING next.id, next.kind, next.version, next.queue, next.args, next.attempt, next.max_attempts, next.timeout,
   next.backoff, next.created_at, next.labels, next.steps, next.log_event, next.last_event, next.seq, next.rank,
-  jobs.token, next.policy, next.run_at
+  jobs.token, next.policy, next.run_at, next.deadline

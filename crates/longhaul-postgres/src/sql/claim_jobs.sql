@@ -1,12 +1,12 @@
 -- Gives the next available jobs without limit keys of some kinds in a queue to a worker, and answers what it must know of
--- them. What another process is just taking is passed over, and nothing taken while the queue is paused; nor where groups of
+-- them. What another process is just taking is passed over, and so are jobs whose time is over; nothing is taken while the queue is paused; nor where groups of
 -- jobs with limit keys are to be looked at together with them, unless they are to be passed over: a row of nulls says so. Of
 -- a fair queue, whose turns are counted there, nothing is taken then either. Where earlier attempts have written to a job's
 -- log, one more event number is left free before the state's, for the `reset` that `claim.rs` then writes. See
 -- finish_and_claim.sql on versions and tokens.
 -- in: queue, kinds, newest version of each, limit, now, worker, lease_until, number of the claim, true where groups are passed over
 -- out: id, kind, version, queue, args, attempt, max_attempts, timeout, backoff, created_at, labels, steps, log_event,
---      last_event, seq, rank (all as before the claim), token, policy, run_at
+--      last_event, seq, rank (all as before the claim), token, policy, run_at, deadline
 -- index: the primary keys of paused_queues and fair_queues; arrivals_of_queue; limit_groups_open and limit_gates_of_queue,
 --        once for each kind; jobs_available, once for each kind and version; the primary key
 WITH way AS MATERIALIZED (
@@ -45,10 +45,11 @@ WITH way AS MATERIALIZED (
   ) AS versions
   CROSS JOIN LATERAL (
     SELECT id, kind, version, queue, args, attempt, max_attempts, timeout, backoff, created_at, labels, steps,
-      log_event, last_event, seq, rank, policy, run_at
+      log_event, last_event, seq, rank, policy, run_at, deadline
     FROM jobs
     WHERE jobs.state = 'available' AND jobs.queue = $1 AND jobs.kind = source.of_kind
       AND jobs.version = versions.of_version AND jobs.rank < 576460752303423488
+      AND (ends_at(jobs.started_at, jobs.expires_at, jobs.deadline) > $5) IS NOT FALSE
     ORDER BY jobs.rank, jobs.seq LIMIT $4
     FOR UPDATE SKIP LOCKED
   ) AS j
@@ -68,8 +69,8 @@ WITH way AS MATERIALIZED (
   RETURNING next.*, jobs.token
 )
 SELECT id, kind, version, queue, args, attempt, max_attempts, timeout, backoff, created_at, labels, steps, log_event,
-  last_event, seq, rank, token, policy, run_at
+  last_event, seq, rank, token, policy, run_at, deadline
 FROM taken
 UNION ALL
-SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM way WHERE is_keyed

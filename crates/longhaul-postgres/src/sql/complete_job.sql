@@ -3,7 +3,7 @@
 WITH completed AS (
   UPDATE jobs SET
     state = 'completed', state_at = $2, finished_at = $2, kept_from = $4, output = $3,
-    lease_until = NULL, cancel_by = NULL, last_event = last_event + 2, state_event = last_event + 2
+    lease_until = NULL, cancel_by = NULL, cancel_reason = NULL, last_event = last_event + 2, state_event = last_event + 2
   WHERE seq = $1
   RETURNING seq, steps
 )

@@ -1,7 +1,8 @@
 -- Completes runs and gives the next available jobs to their worker, in one statement, and so in one message to the server
 -- and one commit. A run is left alone, and not answered, where it has a unique key, a batch, was asked to stop, or its
 -- lease is lost. Nothing is claimed where a run was left alone or has limit keys, a scheduled job is due, a queue is fair, or
--- groups of jobs with limit keys are to be looked at: other statements look after those. Of paused queues nothing is taken.
+-- groups of jobs with limit keys are to be looked at: other statements look after those. Of paused queues nothing is taken,
+-- and no job whose time is over.
 --
 -- `lease_until` is set while a job runs. A run is looked up by its id alone: a condition on `state` would let the planner
 -- take jobs_running, whose rows it believes to be few.
@@ -16,7 +17,7 @@
 -- in: ids, tokens, outputs of the runs; queues, kinds, newest versions, slots of the claim's sources; now, worker,
 --     lease_until, the body of a reset, number of the claim
 -- out: a row for each ended run: id, token, kind, attempt, queue, since (when it began), and 1 as max_attempts where it has limit keys; for each claimed job: id, token, kind, version, queue, args, attempt,
---      max_attempts, timeout, backoff, created_at, labels, name and output of each step in turn, rank, seq, policy, since (when it fell due);
+--      max_attempts, timeout, backoff, created_at, labels, name and output of each step in turn, rank, seq, policy, since (when it fell due), deadline;
 --      and one of nulls where nothing was claimed for one of these reasons
 -- index: jobs_by_id; jobs_scheduled; the primary keys of paused_queues and fair_queues, arrivals_of_queue, limit_groups_open and
 --        limit_gates_of_queue, once for each source, jobs_available, once for each
@@ -77,6 +78,7 @@ WITH ended AS (
     WHERE jobs.state = 'available' AND jobs.queue = source.queue
       AND jobs.kind = source.kind AND jobs.version = versions.version
       AND jobs.rank < 576460752303423488
+      AND (ends_at(jobs.started_at, jobs.expires_at, jobs.deadline) > $8) IS NOT FALSE
     ORDER BY jobs.rank, jobs.seq LIMIT CASE WHEN (SELECT is_free FROM way) THEN source.slots ELSE 0 END
     FOR UPDATE SKIP LOCKED
   ) AS j
@@ -94,7 +96,7 @@ WITH ended AS (
   FROM next
   WHERE jobs.ctid = next.place AND next.is_next
   RETURNING jobs.id, jobs.token, kind, version, queue, args, attempt, max_attempts, timeout, backoff, created_at,
-    labels, steps, last_event, jobs.seq, jobs.rank, next.log_event, policy, run_at
+    labels, steps, last_event, jobs.seq, jobs.rank, next.log_event, policy, run_at, deadline
 ), resets AS (
   INSERT INTO events (job, seq, at, attempt, body)
   SELECT seq, last_event - 1, $8, attempt, $11 FROM claimed WHERE log_event > 0
@@ -108,14 +110,14 @@ WITH ended AS (
   ) AS moved GROUP BY queue, state HAVING sum(n) <> 0
 )
 SELECT id, token, kind, NULL::bigint, queue, NULL, attempt, (CASE WHEN limit_key IS NOT NULL THEN 1 END)::bigint, NULL::bigint, NULL, NULL::bigint,
-  NULL, NULL::text[], NULL::bigint, NULL::bigint, NULL, started_at
+  NULL, NULL::text[], NULL::bigint, NULL::bigint, NULL, started_at, NULL::bigint
 FROM ended
 UNION ALL
 SELECT id, token, kind, version, queue, args, attempt, max_attempts, timeout, backoff, created_at, labels,
   CASE WHEN claimed.steps > 0 THEN ARRAY(
     SELECT unnest(ARRAY[s.name, s.output]) FROM steps s WHERE s.job = claimed.seq AND s.output <> '') END,
-  rank, seq, policy, run_at
+  rank, seq, policy, run_at, deadline
 FROM claimed
 UNION ALL
-SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM way WHERE NOT is_free

@@ -1,5 +1,7 @@
 -- Adds up what runs have taken of keys and given back, and opens the gates of keys of which slots were given back.
--- in: now    out: queues in which gates have opened, null; and null, prefixes that were configured
+-- Takes out what runs have taken of rates in truth.
+-- in: now    out: queues in which gates have opened, null; null, prefixes that were configured; null, null, joined keys of a run
+--     and the units of its rates that were reserved and taken
 -- index: the primary keys of limit_keys and limit_gates
 WITH gone AS (
   DELETE FROM slot_changes RETURNING limit_key, change
@@ -10,6 +12,8 @@ WITH gone AS (
 ), kept AS (
   INSERT INTO limit_keys (key, used) SELECT key, change FROM sums WHERE change <> 0
   ON CONFLICT (key) DO UPDATE SET used = greatest(limit_keys.used + excluded.used, 0)
+), settled AS (
+  DELETE FROM rate_changes RETURNING limit_key, reserved, actual
 ), opened AS (
   UPDATE limit_gates SET opens_at = $1
   FROM sums CROSS JOIN LATERAL (
@@ -18,6 +22,8 @@ WITH gone AS (
   WHERE sums.opens AND limit_gates.ctid = closed.place
   RETURNING queue
 )
-SELECT DISTINCT queue, NULL FROM opened
+SELECT DISTINCT queue, NULL, NULL, NULL::bigint, NULL::bigint FROM opened
 UNION ALL
-SELECT NULL, key FROM sums WHERE right(key, 1) = '*'
+SELECT NULL, key, NULL, NULL, NULL FROM sums WHERE right(key, 1) = '*'
+UNION ALL
+SELECT NULL, NULL, limit_key, reserved, actual FROM settled

@@ -1,5 +1,6 @@
--- The open groups of a queue that come first, by their places, each with its first jobs.
--- in: queue, kinds, newest version of each, the most groups, how many jobs are wanted, joined keys that are passed over
+-- The open groups of a queue that come first, by their places, each with its first jobs whose time is not over.
+-- in: queue, kinds, newest version of each, the most groups, how many jobs are wanted, joined keys that are passed over,
+--     now
 -- out: kind, version, limit_key, turn, turn_key, rank, seq of the group; seq, rank and policy of a job (null: it has none);
 --      rank and seq of the first closed group of the same keys, which goes before what stands behind it (null: there is none)
 -- index: limit_groups_open, once for each kind and version; jobs_available_by_keys and the primary key, once for each group
@@ -34,6 +35,7 @@ LEFT JOIN LATERAL (
   SELECT seq, rank, policy FROM jobs
   WHERE state = 'available' AND queue = $1 AND limit_key = first.limit_key AND kind = first.kind
     AND version = first.version AND (rank, seq) >= (first.rank, first.seq)
+    AND (ends_at(jobs.started_at, jobs.expires_at, jobs.deadline) > $7) IS NOT FALSE
   ORDER BY rank, seq LIMIT (SELECT 1 + greatest($5::bigint * 2 / greatest(count(*), 1), least($5, 3)) FROM first)
 ) AS waiting ON true
 LEFT JOIN LATERAL (

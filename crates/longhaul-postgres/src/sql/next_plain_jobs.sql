@@ -1,6 +1,6 @@
 -- The jobs without keys that come first in a queue, held for this transaction. What another process is just taking is passed
--- over. See finish_and_claim.sql on versions.
--- in: queue, kinds, newest version of each, limit    out: seq, rank, policy
+-- over, and so are jobs whose time is over. See finish_and_claim.sql on versions.
+-- in: queue, kinds, newest version of each, limit, now    out: seq, rank, policy
 -- index: jobs_available, once for each kind and version
 SELECT j.seq, j.rank, j.policy
 FROM unnest($2::text[], $3::bigint[]) AS source (of_kind, newest)
@@ -26,6 +26,7 @@ CROSS JOIN LATERAL (
   SELECT seq, rank, policy FROM jobs
   WHERE jobs.state = 'available' AND jobs.queue = $1 AND jobs.kind = source.of_kind
     AND jobs.version = versions.of_version AND jobs.rank < 576460752303423488
+    AND (ends_at(jobs.started_at, jobs.expires_at, jobs.deadline) > $5) IS NOT FALSE
   ORDER BY jobs.rank, jobs.seq LIMIT $4
   FOR UPDATE SKIP LOCKED
 ) AS j

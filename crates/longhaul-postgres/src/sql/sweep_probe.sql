@@ -8,6 +8,11 @@ SELECT
   EXISTS (SELECT FROM jobs WHERE state = 'scheduled' AND run_at <= (SELECT now FROM clock))
   OR EXISTS (SELECT FROM jobs WHERE state = 'running' AND lease_until <= (SELECT now FROM clock))
   OR EXISTS (SELECT FROM jobs WHERE cancel_by <= (SELECT now FROM clock))
+  OR EXISTS (
+    SELECT FROM jobs
+    WHERE finished_at IS NULL AND coalesce(expires_at, deadline) IS NOT NULL
+      AND ends_at(started_at, expires_at, deadline) <= (SELECT now FROM clock)
+      AND (state <> 'running' OR cancel_by IS NULL OR cancel_by > (SELECT now FROM clock) + 30000))
   OR EXISTS (SELECT FROM count_deltas)
   OR EXISTS (
     SELECT FROM counts

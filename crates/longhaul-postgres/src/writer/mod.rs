@@ -1,5 +1,6 @@
 mod pipeline;
 
+use std::collections::BTreeSet;
 use std::iter::Peekable;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,6 +22,7 @@ use crate::pipelined::{Pipelined, is_simple};
 use crate::state::{DriverState, Look};
 use crate::transactor::{Done, Fold, Locks, Next, Transactor, Work};
 use crate::waiting::Waiting;
+use crate::write_tx::Unfinished;
 
 /// The most calls of one transaction.
 const CALLS_AT_ONCE: usize = 1_024;
@@ -31,7 +33,20 @@ const JOBS_AT_ONCE: usize = 10_000;
 /// The pause before limits are looked after that another transaction was at.
 const FOLD_AFTER: Duration = Duration::from_millis(4);
 
+/// How long a claim that may not wait looks again and again while another transaction has the lock of limits, which is
+/// held for milliseconds, but by a process that was stopped.
+const KEPT_OUT_FOR: Duration = Duration::from_secs(1);
+
 const WAITING_SOURCES: &str = include_str!("../sql/waiting_sources.sql");
+
+/// Why there may be a job for a claim that has found none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unseen {
+    /// It stopped at its bound.
+    More,
+    /// Another transaction has the lock of limits.
+    KeptOut,
+}
 
 /// Carries out callers' work over one connection: whatever waits becomes one transaction.
 pub(crate) struct Writer {
@@ -42,6 +57,10 @@ pub(crate) struct Writer {
     /// Finishes with a claim that go the general way before one is tried in one statement again.
     general_turns: u32,
     waiting: Waiting,
+    /// Claims that may not wait and have found nothing, though they have not seen all yet: they look again at once, or once
+    /// limits are looked after again.
+    again: Vec<Call>,
+    kept_out: Vec<Call>,
     /// Queues in which waiting claims may find something.
     look: Look,
     /// When there will be something to look for.
@@ -63,6 +82,8 @@ impl Writer {
             pipelined: FuturesUnordered::new(),
             general_turns: 0,
             waiting: Waiting::default(),
+            again: Vec::new(),
+            kept_out: Vec::new(),
             look: Look::default(),
             next: Next::default(),
             fold_since: None,
@@ -99,6 +120,10 @@ impl Writer {
             // Whoever has given up waiting for it has been promised nothing, and may have asked anew.
             calls.retain(|call| !call.reply.is_closed() || call.jobs().is_none());
             self.park_covered(&mut calls);
+            calls.append(&mut self.again);
+            if self.fold == Fold::All {
+                calls.append(&mut self.kept_out);
+            }
             if !calls.is_empty() || self.wants_look() {
                 self.serve(std::mem::take(&mut calls)).await;
             } else if self.is_away() {
@@ -208,7 +233,7 @@ impl Writer {
     fn wants_look(&self) -> bool {
         let now = self.transactor.clock.now();
         let is_due = || !self.look.queues.is_empty() || self.next.due.is_some_and(|due| due <= now);
-        self.fold == Fold::All || (!self.waiting.is_empty() && is_due())
+        self.fold == Fold::All || !self.again.is_empty() || (!self.waiting.is_empty() && is_due())
     }
 
     fn is_away(&self) -> bool {
@@ -299,6 +324,8 @@ impl Writer {
     fn deliver(&mut self, calls: Vec<Call>, done: Done) {
         self.next = done.next;
         self.look.merge(done.look);
+        // Now, for nobody may wake this before it is time.
+        self.time_fold();
         for (number, claimed) in done.served {
             if let Some(call) = self.waiting.take(number) {
                 let answer = FinishAndClaim { finished: Vec::new(), claimed };
@@ -306,8 +333,30 @@ impl Writer {
             }
         }
         for (call, verdict) in calls.into_iter().zip(done.verdicts) {
-            self.answer(call, verdict);
+            match self.unseen(&call, &verdict, &done.unfinished) {
+                Some(Unseen::More) => self.again.push(call),
+                Some(Unseen::KeptOut) => self.kept_out.push(call),
+                None => self.answer(call, verdict),
+            }
         }
+    }
+
+    /// What a claim that found nothing and may not wait has not seen yet. One that waits is served later.
+    fn unseen(&self, call: &Call, verdict: &Verdict, unfinished: &Unfinished) -> Option<Unseen> {
+        let Verdict::Answered(Answer::FinishAndClaim(answer)) = verdict else { return None };
+        let claim = call.claim().filter(|_| answer.claimed.is_empty() && call.finishes().is_none())?;
+        if call.may_wait() || call.reply.is_closed() {
+            return None;
+        }
+        let is_of =
+            |queues: &BTreeSet<String>| claim.queues.iter().any(|queue| queues.contains(&queue.queue));
+        // Whoever else adds as fast as this looks would have it look for ever.
+        let patience = self.transactor.options.response_timeout / 2;
+        if is_of(&unfinished.stopped_early) && call.since.elapsed() < patience {
+            return Some(Unseen::More);
+        }
+        let is_kept_out = is_of(&unfinished.kept_out) && call.since.elapsed() < KEPT_OUT_FOR.min(patience);
+        is_kept_out.then_some(Unseen::KeptOut)
     }
 
     fn answer(&mut self, call: Call, verdict: Verdict) {

@@ -12,7 +12,7 @@ use crate::finish_and_claim;
 use crate::pipelined::{self, Pipelined, Statement, are_simple, is_simple};
 use crate::state::Look;
 use crate::transactor::Done;
-use crate::write_tx::Effects;
+use crate::write_tx::{Effects, Unfinished};
 use crate::writer::Writer;
 
 /// The most statements on their way: while the server works on one, the answer of another is read.
@@ -73,6 +73,7 @@ impl Writer {
                 let done = self.done(verdicts.collect());
                 self.deliver(calls, done);
             }
+            Ok(Statement::Bounded) => self.transact_or_log(calls, None).await,
             Ok(Statement::FinishAndClaim(statement)) if statement.is_all => {
                 self.complete_turn(calls, statement).await;
             }
@@ -119,6 +120,12 @@ impl Writer {
     }
 
     fn done(&self, verdicts: Vec<Verdict>) -> Done {
-        Done { verdicts, served: Vec::new(), next: self.next, look: Look::default() }
+        Done {
+            verdicts,
+            served: Vec::new(),
+            next: self.next,
+            look: Look::default(),
+            unfinished: Unfinished::default(),
+        }
     }
 }

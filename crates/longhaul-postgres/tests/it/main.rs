@@ -21,4 +21,5 @@ mod server;
 mod silence;
 mod tls;
 mod transactional;
+mod unique;
 mod upkeep;

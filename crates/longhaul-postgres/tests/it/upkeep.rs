@@ -49,7 +49,7 @@ async fn a_sweep_of_thousands_of_idle_queues_reads_a_handful_of_pages() {
     let plan: serde_json::Value = serde_json::from_str(row.unwrap()).unwrap();
     let blocks = |name: &str| plan[0]["Plan"][name].as_u64().unwrap();
     let pages = blocks("Shared Hit Blocks") + blocks("Shared Read Blocks");
-    assert!(pages < 40, "{pages} pages: {plan}");
+    assert!(pages < 50, "{pages} pages: {plan}");
 
     // A day later all are due, and pruned within as many sweeps as the limit asks for.
     clock.advance(25 * HOUR);

@@ -1,7 +1,7 @@
 -- Acts on jobs from outside: on those that fit a filter at the moment of the write, and that the action applies to.
 --
 -- ARGV[2]   'cancel', 'retry', 'retry_with', 'delete' or 'set_priority'
--- ARGV[3]   for a cancel, how long a running job may take to stop; for a retry with other args, these; a priority
+-- ARGV[3]   for a cancel, how long a running job may take to stop and the reason, as 'grace|reason'; for a retry with other args, these; a priority
 -- ARGV[4]   how many to change at most
 -- ARGV[5]   the packed filter: see `matching.lua`
 -- ARGV[6]   '1' where the caller wants to be told of changes
@@ -12,23 +12,12 @@
 if ARGV[6] == '1' then note_changes() end
 local value, limit = ARGV[3], tonumber(ARGV[4])
 
--- Forgets the steps of a job, and their times.
-local function forget_steps(id, job)
-  if job[STEPS] > 0 then
-    unlinked[#unlinked + 1] = root .. 't:' .. id
-    job[STEPS] = 0
-  end
-  for _, field in ipairs(redis.pcall('HKEYS', root .. 'x:' .. id)) do
-    if sub(field, 1, 5) == 'step|' then write('HDEL', root .. 'x:' .. id, field) end
-  end
-end
-
 -- Makes a finished job available with all its attempts. Its errors stay as history.
 local function start_anew(id, job)
   if job[UNIQUE] ~= '' then
     local holder = holder_of(job[UNIQUE])
     if holder and holder ~= id then return false end
-    hold(job[UNIQUE], id, 0)
+    hold(job[UNIQUE], id, job[HELD_UNTIL] or 0)
   end
   local parent = parent_of(job)
   if parent then
@@ -36,6 +25,10 @@ local function start_anew(id, job)
     repeat_state(job[PARENT], parent)
   end
   unindex(id, job)
+  if job[ENDS] then
+    job[EXPIRES_AT], job[DEADLINE], job[REASON] = 0, 0, 0
+    tails().keep(job)
+  end
   if job[OUTPUT_AT] == 2 or job[PROGRESS] == 1 then write('HDEL', root .. 'x:' .. id, 'progress', 'output') end
   job[ATTEMPT], job[CRASHES] = 0, 0
   job[OUTPUT_AT], job[OUTPUT], job[PROGRESS], job[FINISHED_AT] = 0, '', 0, 0
@@ -55,17 +48,11 @@ end
 local actions = {
   cancel = function(id, job)
     if job[STATE] >= COMPLETED then return false end
-    local earlier, by = job[CANCEL_BY], min(END_OF_TIME, now + tonumber(value))
-    -- A second request may shorten the grace and cannot lengthen it.
-    if job[STATE] == RUNNING and earlier ~= 0 and by >= earlier then return false end
-    unindex(id, job)
+    local grace, reason = string.match(value, '^(%d+)|(%d+)$')
     if job[STATE] == RUNNING then
-      job[CANCEL_BY] = by
-    else
-      set_state(job, CANCELLED)
-      end_job(id, job)
+      return stopping().ask(id, job, min(END_OF_TIME, now + tonumber(grace)), tonumber(reason))
     end
-    index(id, job)
+    stopping().cancel(id, job, tonumber(reason))
     count_ended()
     return true
   end,
@@ -74,14 +61,14 @@ local actions = {
     if job[STATE] < COMPLETED then return false end
     local has_completed = job[STATE] == COMPLETED
     local is_done = start_anew(id, job)
-    if is_done and has_completed then forget_steps(id, job) end
+    if is_done and has_completed then stopping().forget_steps(id, job) end
     return is_done
   end,
   -- The steps were those of the former args.
   retry_with = function(id, job)
     local data = job[STATE] >= COMPLETED and data_with(id, value)
     if not data or not start_anew(id, job) then return false end
-    forget_steps(id, job)
+    stopping().forget_steps(id, job)
     local n = #values
     values[n + 1], values[n + 2] = root .. 'd:' .. id, data
     return true

@@ -63,3 +63,45 @@ local function count_ended()
   end
   ended_children = {}
 end
+
+local made_stopping
+
+-- Cancels jobs, and what else is done to those that go on. Made where a script needs it.
+local function stopping()
+  if made_stopping then return made_stopping end
+  local api = {}
+  made_stopping = api
+
+  -- Cancels a job that waits.
+  function api.cancel(id, job, reason)
+    unindex(id, job)
+    tails().set_reason(job, reason)
+    set_state(job, CANCELLED)
+    end_job(id, job)
+    index(id, job)
+  end
+
+  -- Asks a running job to stop by a time. A second request may shorten that, and cannot lengthen it: then nothing happens, and
+  -- the answer is false.
+  function api.ask(id, job, by, reason)
+    if job[CANCEL_BY] ~= 0 and by >= job[CANCEL_BY] then return false end
+    unindex(id, job)
+    tails().set_reason(job, reason)
+    job[CANCEL_BY] = by
+    index(id, job)
+    return true
+  end
+
+  -- Forgets the steps of a job, and their times.
+  function api.forget_steps(id, job)
+    if job[STEPS] > 0 then
+      unlinked[#unlinked + 1] = root .. 't:' .. id
+      job[STEPS] = 0
+    end
+    for _, field in ipairs(redis.pcall('HKEYS', root .. 'x:' .. id)) do
+      if sub(field, 1, 5) == 'step|' then write('HDEL', root .. 'x:' .. id, field) end
+    end
+  end
+
+  return api
+end

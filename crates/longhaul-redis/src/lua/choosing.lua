@@ -49,6 +49,8 @@ local function choosing()
   -- those with keys their groups and lanes.
   local function choose(queue, kinds, wanted, costs)
     local made, lanes = groups(), known_lanes(queue, kinds)
+    -- Jobs that are over stay where they are, and what is taken behind them is taken out by name.
+    local over = keyed.over
     local fair = made.is_fair(queue)
     local chosen, many, kept_back, passed = {}, 0, 0, 0
     -- The keys whose head was refused: what waits of them in other lanes is behind it.
@@ -132,10 +134,28 @@ local function choosing()
       end
     end
 
+    -- Has the head of a group leave it.
+    local function leave(candidate)
+      if candidate.first_over then
+        made.pluck(candidate.name, candidate.member)
+      else
+        candidate.gone = candidate.gone + 1
+      end
+      candidate.at, touched[candidate] = candidate.at + 2, true
+    end
+
     -- Gives a group its next head, and answers false where it is empty.
     local function find_head(candidate)
-      if not candidate.found[candidate.at] and not candidate.is_all then read_members_of({ candidate }) end
-      local member = candidate.found[candidate.at]
+      local member
+      repeat
+        if not candidate.found[candidate.at] and not candidate.is_all then read_members_of({ candidate }) end
+        member = candidate.found[candidate.at]
+        local is_over = over and member and over[member]
+        if is_over then
+          candidate.first_over = candidate.first_over or { member, tonumber(candidate.found[candidate.at + 1]) }
+          candidate.at, touched[candidate] = candidate.at + 2, true
+        end
+      until not is_over
       if not member then
         candidate.member, touched[candidate] = nil, true
         return false
@@ -154,7 +174,7 @@ local function choosing()
         return true
       end
       drop(candidate, candidate.member, record, is_read)
-      candidate.at, candidate.gone, touched[candidate] = candidate.at + 2, candidate.gone + 1, true
+      leave(candidate)
       if find_head(candidate) then put_back(candidate) end
       return false
     end
@@ -181,10 +201,12 @@ local function choosing()
       for n = 1, #found, 2 do
         local _, _, _, _, slots = pcall(read_head, records[(n + 1) / 2] or nil)
         local rank = tonumber(found[n + 1])
-        stream.found[#stream.found + 1] = {
-          is_plain = true, key = stream.key, member = found[n], rank = rank, score = rank, tie = fair and '' or found[n],
-          slots = slots or 1,
-        }
+        if not (over and over[found[n]]) then
+          stream.found[#stream.found + 1] = {
+            is_plain = true, key = stream.key, member = found[n], rank = rank, score = rank, tie = fair and '' or found[n],
+            slots = slots or 1,
+          }
+        end
       end
       stream.ahead = stream.ahead + #found / 2
       stream.is_all = #found < 2 * asked
@@ -356,7 +378,7 @@ local function choosing()
       chosen[many] = candidate.member
       costs[id_of(candidate.member)] = { slots, keys }
       remove_member(candidate.lane_key, candidate.member)
-      candidate.at, candidate.gone, touched[candidate] = candidate.at + 2, candidate.gone + 1, true
+      leave(candidate)
       if fair then
         made.next_turn(queue, keys, slots)
         advanced[keys] = true
@@ -371,8 +393,8 @@ local function choosing()
       if candidate.is_plain then
         many = many + 1
         chosen[many] = candidate.member
-        pop(candidate.key, 1)
-        for _, stream in ipairs(streams) do
+        if over then remove_member(candidate.key, candidate.member) else pop(candidate.key, 1) end
+        for _, stream in ipairs(over and {} or streams) do
           -- What is read next is counted from the beginning of what is left.
           if stream.key == candidate.key then stream.ahead = stream.ahead - 1 end
         end
@@ -394,9 +416,12 @@ local function choosing()
     end
 
     for candidate in pairs(touched) do
-      local group, member = candidate.group, candidate.member
+      local group, member, rank = candidate.group, candidate.member, candidate.rank
+      if candidate.first_over then
+        member, rank = candidate.first_over[1], candidate.first_over[2]
+      end
       if candidate.gone > 0 then made.pop(candidate.name, candidate.gone, not member) end
-      group.seq, group.rank = member and sub(member, 1, 16) or false, member and candidate.rank or 0
+      group.seq, group.rank = member and sub(member, 1, 16) or false, member and rank or 0
       made.mark(group)
     end
     for keys in pairs(advanced) do

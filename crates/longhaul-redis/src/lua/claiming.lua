@@ -5,6 +5,19 @@ local PROMOTED_AT_ONCE = 100
 -- Available jobs that one claim looks at, so that no script keeps heartbeats waiting.
 local LOOKED_AT_ONCE = 500
 
+-- Jobs that are over and wait to be cancelled by a sweep, which one claim passes over.
+local OVER_AT_ONCE = 1000
+
+-- The members of jobs whose time is over, in a list and as a set; false where they are too many.
+local function members_over()
+  local found = call('ZRANGEBYSCORE', timed_key, '-inf', now, 'LIMIT', 0, OVER_AT_ONCE)
+  if #found == OVER_AT_ONCE then return false end
+  for i, member in ipairs(found) do
+    found[member] = i
+  end
+  return found
+end
+
 -- The claim sources of a queue that a worker takes jobs of; and true where one has open groups of jobs with limit keys. Only those
 -- that are not empty are looked at, because a version may be any number, and kinds that the worker does not know may be many.
 local function known_sources(queue, kinds)
@@ -47,9 +60,30 @@ local function pop_merged(keys, slots)
   return first
 end
 
+-- The same where some jobs are over, which stay where they are.
+local function first_not_over(keys, slots)
+  local all, first = {}, {}
+  for _, key in ipairs(keys) do
+    local found = call('ZRANGEBYSCORE', key, '-inf', PLAIN, 'WITHSCORES', 'LIMIT', 0, slots + #keyed.over)
+    for i = 1, #found, 2 do
+      if not keyed.over[found[i]] then all[#all + 1] = { found[i], tonumber(found[i + 1]), key } end
+    end
+  end
+  table.sort(all, function(a, b)
+    if a[2] ~= b[2] then return a[2] < b[2] end
+    return a[1] < b[1]
+  end)
+  for i = 1, min(slots, #all) do
+    first[i] = all[i][1]
+    remove_member(all[i][3], first[i])
+  end
+  return first
+end
+
 -- Takes the first jobs without limit keys out of their sources, at most `slots`, and answers their members in the order in which
 -- they are claimed.
 local function pop_first(keys, slots)
+  if keyed.over then return first_not_over(keys, slots) end
   if #keys ~= 1 then return pop_merged(keys, slots) end
   local found = first_of(keys[1], slots)
   if #found > 0 then pop(keys[1], #found) end
@@ -110,6 +144,7 @@ local function take(found, queue, worker, lease_until, claimed, costs, source)
         moved = moved + 1
         put_into_group(id, fields, found[i])
       elseif state == AVAILABLE then
+        if keyed.is_bounded then bounds().note(queue, limit_keys_of(fields, at, queue), found[i], -1) end
         attempt, last_event = attempt + 1, last_event + 1
         -- Tells readers to drop what earlier attempts wrote, where they wrote anything since they were last told.
         if log == 2 then
@@ -148,13 +183,19 @@ end
 
 -- Gives jobs to a worker. `wanted` is worker, lease_for, {{queue, slots}}, {{kind, version}}, true where the caller
 -- waits, and true where it wants to be told of changes. Answers the time; when the next job falls due or -1; 1 where there is
--- more to look at; the changes of state but for the jobs that are claimed, or false; and for each of these its id, fields,
+-- more to look at, 2 where so many jobs are over that a sweep must end them first; the changes of state but for the jobs that are claimed, or false; and for each of these its id, fields,
 -- data and steps.
 local function claim(wanted)
   local worker, lease_for, queues, kinds, waits, tells = unpack(wanted)
   if tells then note_changes() end
   local _, due = promote(PROMOTED_AT_ONCE)
-  local any_paused = call('EXISTS', root .. 'paused_queues', root .. 'opens') > 0
+  local any_paused = call('EXISTS', root .. 'paused_queues', root .. 'opens', timed_key) > 0
+  keyed.over = any_paused and members_over()
+  if any_paused and not keyed.over then
+    done()
+    return { now, -1, 2, told }
+  end
+  if keyed.over and #keyed.over == 0 then keyed.over = false end
   local has_due_keys = any_paused and call('ZCOUNT', root .. 'opens', '-inf', now) > 0 and groups().due()
   if has_due_keys or due > 0 or next(keyed.ended) then flush() end
   kinds = versions_of(kinds)
@@ -175,13 +216,13 @@ local function claim(wanted)
         taken, moved = take(found, name, worker, now + lease_for, claimed, costs)
         choosing().hold_slots(claimed, before + 1, costs)
         -- What is chosen next must see all that.
-        if taken < asked then flush() end
+        if taken < asked or keyed.over then flush() end
         moved = moved + #found - taken
       else
         local found = pop_first(keys, asked)
         looked_at = #found
         taken, moved = take(found, name, worker, now + lease_for, claimed, nil, #keys == 1 and keys[1])
-        if moved > 0 then flush() end
+        if moved > 0 or keyed.over then flush() end
         moved = moved + (#found == asked and 1 or 0)
       end
       slots, left = slots - taken, max(left - looked_at, 0)

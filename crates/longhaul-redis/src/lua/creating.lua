@@ -1,9 +1,5 @@
 -- Creates jobs: for the scripts that do so. `new.lua` has the form in which new jobs arrive.
 
--- The packed keys of a new job, each of which may be false: its idempotency key and the request's digest, and how
--- long the two are remembered; its unique key, and whether it takes that from a job that has ended; its parent.
-local IDEMPOTENCY, FINGERPRINT, KEEP_FOR, UNIQUE_KEY, REFRESHES, PARENT_ID = 1, 2, 3, 4, 5, 6
-
 -- The claim sources of this call: name -> {key, queue, lane, limit keys or '', cost as it is stored}.
 local sources_named = {}
 -- Idempotency keys as this script leaves them: key -> {expiry, fingerprint, id}, or false.
@@ -54,17 +50,6 @@ local function is_reused(keys, first)
   return first[key] ~= keys[FINGERPRINT]
 end
 
--- The job that stands for one that is not to be created: itself, where it exists, or the holder of its unique key.
-local function stands_for(id, keys)
-  if created[id] or job_of(id) or damaged[id] then return id end
-  local unique = keys and keys[UNIQUE_KEY]
-  if not unique then return false end
-  local holder = holder_of(unique)
-  if holder and keys[REFRESHES] and not created[holder] and job_of(holder)[STATE] >= COMPLETED then holder = false end
-  if not holder then hold(unique, id, 0) end
-  return holder
-end
-
 -- Jobs of this call that wait for children, and are placed when it is known whether they have any.
 local waiting = {}
 
@@ -79,13 +64,18 @@ local function join(id, seq, parent)
 end
 
 -- Adds a job, and answers its state. Nothing is read of it: what is stored is made of what came.
-local function insert(id, source_name, start, fixed, data, parent)
+local function insert(id, source_name, start, fixed, data, parent, more, is_dropped)
   local delay, at, priority, flags = struct_unpack(START, start)
   local key, queue, lane, limit_keys, cost = unpack(source_named(source_name))
   local run_at, seq, waits = min(max(now + delay, at), max(now, END_OF_TIME)), draw(), flags >= WAITS
   local state = waits and BLOCKED or run_at > now and SCHEDULED or AVAILABLE
   local batch = parent and join(id, seq, parent) or 0
-  local fields = new_fields(state, run_at, waits and NONE_YET or NO_CHILDREN, seq, batch, fixed) .. cost
+  local tail, timed_at = '', 0
+  if more then
+    tail, timed_at = clashing().tail_of(more)
+    if cost == '' then cost = struct_pack(COST, 1, 1) end
+  end
+  local fields = new_fields(state, run_at, waits and NONE_YET or NO_CHILDREN, seq, batch, fixed) .. cost .. tail
   local n = #values
   values[n + 1], values[n + 2] = root .. 'd:' .. id, data
   add_member(root .. 'all', seq, id)
@@ -93,7 +83,16 @@ local function insert(id, source_name, start, fixed, data, parent)
   if waits then
     jobs[id] = decode(fields)
     waiting[#waiting + 1] = id
+    unplaced[id] = true
     return state
+  end
+  if is_dropped then
+    jobs[id] = decode(fields)
+    jobs[id][STATE], jobs[id][FINISHED_AT] = CANCELLED, now
+    tails().set_reason(jobs[id], DROPPED)
+    if batch ~= 0 then ended_children[#ended_children + 1] = jobs[id] end
+    index(id, jobs[id])
+    return CANCELLED
   end
   local member = new_member(seq, id, queue)
   if state == AVAILABLE then
@@ -108,9 +107,11 @@ local function insert(id, source_name, start, fixed, data, parent)
     add_member(scheduled_key, run_at, member)
     add_member(LISTED[state], seq, id)
   end
+  if timed_at ~= 0 then add_member(timed_key, timed_at, member) end
+  if keyed.is_bounded then bounds().note(queue, limit_keys, member, 1) end
   count(queue, state, 1)
   values[n + 3], values[n + 4] = root .. 'm:' .. id, fields
-  created[id], jobs[id] = true, nil
+  created[id], jobs[id] = fields, nil
   if is_watched then topics['q' .. queue] = true end
   if told then told[#told + 1] = { id, string.match(source_name, '|([^|]*)|'), queue, -1, state, 0, 0, false } end
   return state
@@ -121,19 +122,40 @@ local function place_waiting()
   if #waiting == 0 then return end
   for _, id in ipairs(waiting) do
     local job = jobs[id]
-    if count_children(job, 1, 0) == 0 then wait_until(job, now) end
-    index(id, job)
+    if unplaced[id] then
+      if count_children(job, 1, 0) == 0 then wait_until(job, now) end
+      index(id, job)
+    end
+    unplaced[id] = nil
   end
   waiting = {}
 end
 
--- Enqueues one job. Answers false and its state where it was created, or else the id of the job that stands for it.
-local function create(id, source, start, fixed, data)
+-- Enqueues one job. Answers false and its state where it was created, or else the id of the job that stands for it, or what else has
+-- become of it and of whom.
+local function create(id, source, start, fixed, data, is_follow_up)
   local keys = keys_of(start)
   local earlier = keys and keys[IDEMPOTENCY] and promised(keys[IDEMPOTENCY])
   if earlier then return earlier[3] end
-  local other, state = stands_for(id, keys), nil
-  if not other then state = insert(id, source, start, fixed, data, keys and keys[PARENT_ID]) end
-  if keys and keys[IDEMPOTENCY] then promise(keys, other or id) end
+  local other, is_dropped, state = (created[id] or job_of(id) or damaged[id]) and id, false, nil
+  if not other then
+    local unique, more = keys and keys[UNIQUE_KEY], keys and keys[MORE]
+    local holder = unique and holder_of(unique)
+    if holder or keyed.is_bounded then
+      other, is_dropped = clashing().meet(keys, holder, source, start, data, is_follow_up)
+    end
+    if not other then
+      if unique then new_data[id] = data end
+      if unique and not is_dropped then
+        hold(unique, id, more and more[HOLD_FOR] and min(now + more[HOLD_FOR], END_OF_TIME) or 0)
+      end
+      state = insert(id, source, start, fixed, data, keys and keys[PARENT_ID], more, is_dropped)
+    end
+  end
+  if keys and keys[IDEMPOTENCY] then
+    -- A request that was refused may be made again, and then be granted.
+    local stands = type(other) ~= 'table' and (other or id) or other[1] == 'replaced' and other[2]
+    if stands then promise(keys, stands) end
+  end
   return other, state
 end

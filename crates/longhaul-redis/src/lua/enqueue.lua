@@ -1,8 +1,10 @@
 -- Creates jobs: of each caller's all or none.
 --
--- ARGV[2..]  for each caller: how many jobs, and then these: see `new.lua`
+-- ARGV[2..]  for each caller: how many jobs, negative where the caller wants to be told of changes, and then these: see `new.lua`
 -- Returns    for each job the answer of `created_in` where it was created, 1 where its idempotency key was used for another request, 2 where
---            another job of its call was refused, or the id of the job that stands for it
+--            another job of its call was refused, the id of the job that stands for it, or a list of 'dropped' and the answer of
+--            `created_in`, 'replaced' or 'rejected' and the id of the holder of its unique key, or 'full' and 'qQUEUE' or 'kKEY'. The
+--            last one of a caller that wants to be told is a list of 'told', the answer, and the changes
 
 local NEW_JOB = 5
 local answers = {}
@@ -11,8 +13,8 @@ local answers = {}
 local function for_each_caller(action)
   local at = 2
   while at <= #ARGV do
-    local many = tonumber(ARGV[at])
-    action(at + 1, many)
+    local many = math.abs(tonumber(ARGV[at]))
+    action(at + 1, many, tonumber(ARGV[at]) < 0)
     at = at + 1 + NEW_JOB * many
   end
 end
@@ -44,19 +46,23 @@ local function refused(from, many)
   return true
 end
 
-for_each_caller(function(from, many)
+for_each_caller(function(from, many, tells)
   if refused(from, many) then return end
+  if tells then note_changes() end
   local others, states = {}, {}
   for n = 1, many do
     local i = from + NEW_JOB * (n - 1)
     others[n], states[n] = create(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4])
   end
   place_waiting()
+  count_ended()
   for n = 1, many do
     -- One that was to wait for children is available where it has none.
     local state = states[n] == BLOCKED and jobs[ARGV[from + NEW_JOB * (n - 1)]][STATE] or states[n]
-    answers[#answers + 1] = others[n] or created_in(state)
+    answers[#answers + 1] = others[n] or state == CANCELLED and { 'dropped', created_in(AVAILABLE) } or created_in(state)
   end
+  if told then answers[#answers] = { 'told', answers[#answers], told } end
+  told = false
 end)
 done()
 return answers

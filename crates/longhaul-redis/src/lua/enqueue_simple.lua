@@ -3,9 +3,22 @@
 -- because making the functions that all other scripts share takes the server longer than creating a job.
 --
 -- ARGV[2..]  new jobs: see `new.lua`
--- Returns    the answer of `created_in` for each
+-- Returns    the answer of `created_in` for each; or where a bound of what waits concerns one of these, nothing is created, and the
+--            answer is 0 for those that it concerns and 1 for the others
 
 local NEW_JOB = 5
+
+local is_heard = call('EXISTS', root .. 'watched', root .. 'fair', root .. 'bounds') > 0
+if is_heard and call('EXISTS', root .. 'bounds') == 1 then
+  local answers, any = {}, false
+  for i = 2, #ARGV, NEW_JOB do
+    local _, queue, keys = read_source(ARGV[i + 1])
+    local is_bounded = #bounds().names_of(queue, keys) > 0
+    any = any or is_bounded
+    answers[#answers + 1] = is_bounded and 0 or 1
+  end
+  if any then return answers end
+end
 
 -- Numbers are drawn as `draw` in `store.lua` does, all at once: in most calls the time is beyond the last one drawn.
 local many = (#ARGV - 1) / NEW_JOB
@@ -70,7 +83,6 @@ for i = 2, #ARGV, NEW_JOB do
   end
 end
 
-local is_heard = call('EXISTS', root .. 'watched', root .. 'fair') > 0
 if is_heard and call('EXISTS', root .. 'fair') == 1 then
   for _, lane in pairs(lanes) do
     if lane[5] then groups().arrive_plain(lane[1]) end

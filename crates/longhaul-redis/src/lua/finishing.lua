@@ -1,4 +1,5 @@
--- Ends runs: for the scripts that do so.
+-- Ends runs: for the scripts that do so. `follow` is there in those for runs with follow-ups, see `following.lua`: making what creates
+-- jobs takes the server as long as the end of some runs.
 
 -- Queue -> number of runs that were completed as simple ones.
 local completed = {}
@@ -18,9 +19,6 @@ local function cancel_instead(id, job, error)
   set_state(job, CANCELLED)
 end
 
--- The pauses of limit keys as this script leaves them: key -> end.
-local pauses = {}
-
 -- Pauses the first of a job's limit keys, which an earlier run may have paused for longer, and answers until when.
 local function pause(keys, run_at)
   local key = string.match(keys, '^[^,]+')
@@ -28,6 +26,7 @@ local function pause(keys, run_at)
   local before = pauses[key] or tonumber(call('ZSCORE', root .. 'paused', key) or 0)
   pauses[key] = max(min(run_at, END_OF_TIME), before)
   write('ZADD', root .. 'paused', digits(pauses[key]), key)
+  if made_limits then limits().note_pause(key) end
   return pauses[key]
 end
 
@@ -82,15 +81,21 @@ local function ended_as(status)
   return -4 * now - status - 1
 end
 
--- Ends one run: {id, token, outcome, value, delay, entries, {new job}, true where the caller wants to be told of changes}, of
--- which entries and new jobs may be false. Answers as `finish.lua` does.
+-- Ends one run: {id, token, outcome, value, delay, entries, {new job}, true where the caller wants to be told of changes, the units
+-- of rates that the run has taken, why it was cancelled}, of which all but the first five may be false. Answers as `finish.lua` does.
 local function finish(end_of_run)
-  local id, token, outcome, value, delay, entries, follow_ups, tells = unpack(end_of_run)
+  local id, token, outcome, value, delay, entries, follow_ups, tells, cost, reason = unpack(end_of_run)
   local job = leased(id, token)
   if not job then return has_ended_by(job_of(id), token) and HELD or LOST end
   if tells then note_changes() end
   local status = lease_status(job)
   unindex(id, job)
+  if cost and job[LIMIT_KEY] ~= '' then
+    local _, units = tails().cost_of(job)
+    groups().settle_rates(job[LIMIT_KEY], units, cost)
+  end
+  -- What it was asked to stop for goes before what it says.
+  if reason and reason ~= ASKED and job[CANCEL_BY] == 0 then tails().set_reason(job, reason) end
   if entries then add_entries(id, job, entries) end
   outcomes[outcome](id, job, value, delay)
   if job[STATE] >= COMPLETED then
@@ -99,26 +104,21 @@ local function finish(end_of_run)
   end
   index(id, job)
   -- The unique key is settled by now, so that a job may be followed by one of its own key.
-  if follow_ups and job[STATE] == COMPLETED then
-    for _, next in ipairs(follow_ups) do
-      if not is_reused(keys_of(next[3]), {}) then create(unpack(next)) end
-    end
-    place_waiting()
-  end
+  if follow_ups and job[STATE] == COMPLETED then follow(follow_ups) end
   count_ended()
   local noted = told
   told = false
   return noted and { ended_as(status), noted } or ended_as(status)
 end
 
--- Completes a run, and answers true, where that is simple: it has but a short output, no steps, no unique key and no batch,
--- and nobody has asked it to stop. Most runs are such, so no table is made of their fields.
+-- Completes a run, and answers true, where that is simple: it has but a short output, no steps, no unique key, no batch and
+-- no tail, and nobody has asked it to stop. Most runs are such, so no table is made of their fields.
 local function complete_simple(id, token, output, fields)
   local state, run_at, attempt, crashes, interruptions, leased_token, started_at, _, lease_until, cancel_by,
     last_event, _, _, log, steps, errors, progress, _, worker, _, children, at = struct_unpack(CHANGING, fields)
   if state ~= RUNNING or leased_token ~= token or cancel_by ~= 0 or steps ~= 0 then return false end
-  local seq, batch, _, _, _, _, queue, _, unique = struct_unpack(TO_UNIQUE, fields, at)
-  if batch ~= 0 or unique ~= '' then return false end
+  local seq, batch, _, _, _, period, queue, _, unique = struct_unpack(TO_UNIQUE, fields, at)
+  if batch ~= 0 or unique ~= '' or period == TAILED then return false end
   last_event = last_event + 2
   local n = #values
   values[n + 1] = root .. 'm:' .. id
@@ -145,8 +145,8 @@ local function finish_all(first, to)
   -- Of two ends of one run the first counts.
   local found, completed_by, is_left = read_all('m:', ids), {}, {}
   for i, run in ipairs(runs) do
-    local id, token, outcome, output, _, entries, follow_ups, tells = unpack(run)
-    local is_simple = outcome == 'completed' and not entries and not follow_ups and not tells and #output <= SHORT_OUTPUT
+    local id, token, outcome, output, _, entries, follow_ups, tells, cost = unpack(run)
+    local is_simple = outcome == 'completed' and not entries and not follow_ups and not tells and not cost and #output <= SHORT_OUTPUT
       and found[i] and not is_left[id]
     if completed_by[id] then
       statuses[i] = completed_by[id] == token and HELD or LOST

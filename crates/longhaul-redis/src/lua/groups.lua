@@ -197,12 +197,23 @@ local function groups()
     end
   end
 
+  -- A member goes that does not stand at the beginning, so that the head stays.
+  local plucked = {}
+  function api.pluck(name, member)
+    plucked[name] = plucked[name] or {}
+    table.insert(plucked[name], member)
+  end
+
   -- Writes who comes to groups and who goes, and finds the heads.
   local function write_members_of_groups()
     write_all('DEL', nil, emptied)
     for name, many in pairs(popping) do
       write_now('ZREMRANGEBYRANK', root .. 'group|' .. name, 0, many - 1)
     end
+    for name, members in pairs(plucked) do
+      write_all('ZREM', root .. 'group|' .. name, members)
+    end
+    plucked = {}
     local names = {}
     for name, members in pairs(going) do
       names[#names + 1] = name

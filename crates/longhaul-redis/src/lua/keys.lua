@@ -16,7 +16,6 @@ end
 local function holder_of(key)
   local expires_at, id = hold_of(key)
   if not id or (expires_at ~= 0 and expires_at <= now) then return false end
-  if created[id] then return id end
   local job = job_of(id)
   return job and (expires_at ~= 0 or job[STATE] < COMPLETED) and id
 end
@@ -24,7 +23,7 @@ end
 local function hold(key, id, expires_at)
   holds[key] = digits(expires_at) .. '|' .. id
   write('HSET', root .. 'unique', key, holds[key])
-  if expires_at > 0 then write('ZADD', root .. 'forget', expires_at, 'u' .. key) end
+  if expires_at > 0 and expires_at < END_OF_TIME then write('ZADD', root .. 'forget', digits(expires_at), 'u' .. key) end
 end
 
 -- Frees the unique key of a job, where it is the job's.
@@ -37,12 +36,15 @@ local function free_key(id, job)
   end
 end
 
--- Settles the unique key of a job that has ended: it outlives only a completion, and that only for its period.
+-- Settles the unique key of a job that has ended: it is held on for as long as the job says, or free. Where it was given to another
+-- job, or is held until a time whatever becomes of this one, nothing happens to it.
 local function settle_key(id, job)
   if job[UNIQUE] == '' then return end
-  if job[STATE] == COMPLETED and job[PERIOD] >= 0 then
-    hold(job[UNIQUE], id, min(now + job[PERIOD], END_OF_TIME))
-  else
+  local held_until, _, holder = held_after(job), hold_of(job[UNIQUE])
+  if holder and holder ~= id then return end
+  if not held_until then
     free_key(id, job)
+  elseif (job[HELD_UNTIL] or 0) == 0 then
+    hold(job[UNIQUE], id, held_until)
   end
 end

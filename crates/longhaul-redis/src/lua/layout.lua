@@ -40,7 +40,13 @@
 -- <root>capped      a set of the queues whose retention has a count
 -- <root>counts      a hash: 'Q|S' -> number of jobs
 -- <root>queues      a hash: queue -> its configuration in JSON
--- <root>unique      a hash: unique key -> 'expiry|id', the expiry 0 while the job has not ended
+-- <root>bounds      a hash: 'qQUEUE' or 'kKEY' -> 'n|what happens when so many wait', of queues, limit keys and prefixes that bound
+--                   how many may; while there are any, <root>waiting has what waits with a bound, all of score 0: 'qQUEUE ' or
+--                   'kKEY ' and the member. <root>waiting_at: how far the sweep has looked at these
+-- <root>timed       members of jobs that have an end, by when that is; those that have been started since they waited stay until
+--                   then. <root>overdue: those that the sweep is to ask to stop
+-- <root>unique      a hash: unique key -> 'expiry|id', the expiry 0 while the job has not ended. A job that has not ended and
+--                   whose hold has an expiry holds the key until then, whatever becomes of it
 -- <root>promises    a hash: idempotency key -> packed {expiry, fingerprint, id}
 -- <root>paused      limit keys by when their pauses end
 -- <root>paused_queues  a set of the queues of which nothing is claimed
@@ -82,6 +88,16 @@ local FIXED_FORMAT = '>i8i8I4i4I4i8I2c0I2c0I2c0I2c0I2c0'
 -- Behind the time of creation are the slots and units of a rate that a job costs, where it is not one of each. LIMIT_KEY is all
 -- limit keys of a job, with commas.
 local COST, COST_BYTES = '>I4I4', 8
+-- A job that time may end, or that more belongs to than to most, has a tail behind its cost. PERIOD is below -1 where it would be
+-- -1 then, so that a simple completion is not taken for all of its end. EXPIRES_AT and DEADLINE are 0 for none, HELD_UNTIL is 0 or
+-- until when it holds its unique key whatever becomes of it, REASON 0 or why it was cancelled or asked to stop, and ENDS has a
+-- bit for each end after which it keeps its unique key.
+local EXPIRES_AT, DEADLINE, HELD_UNTIL, REASON, ENDS = 34, 35, 36, 37, 38
+local TAIL, TAIL_BYTES, TAILED = '>i8i8i8BB', 26, -2
+-- The reasons for which a job is cancelled, as `CancelReason` has them.
+local ASKED, EXPIRED, OVERDUE, SUPERSEDED, UNMET, DROPPED, ORPHANED = 1, 2, 3, 4, 5, 6, 7
+-- The time that a running job is given to stop which nobody has named one for.
+local STOP_GRACE = 30000
 -- What is added to the rank of a job with limit keys in its lane, and the end of the others.
 local KEYED, PLAIN = 2251799813685248, '(2251799813685248'
 

@@ -4,9 +4,12 @@
 -- The fields of what is taken of a key: slots; the microsecond at which all units of its rate are free; the rate by which that was
 -- counted, or ''; the end of its pause.
 local USED, RATE_FREE_AT, RATE_OF, PAUSED_UNTIL = 1, 2, 3, 4
--- The fields of a key's limits, of which each may be false but the weight: a rate is n in so many microseconds, a burst and a name.
-local SLOTS, WEIGHT, RATE_N, RATE_PER, RATE_BURST, RATE_NAME, LIMITS_JSON = 1, 2, 3, 4, 5, 6, 7
+-- The fields of a key's limits, of which each may be false but the weight: a rate is n in so many microseconds, a burst and a name;
+-- a bound is how many may wait, and what happens then.
+local SLOTS, WEIGHT, RATE_N, RATE_PER, RATE_BURST, RATE_NAME, LIMITS_JSON, MAX_WAITING, ON_FULL = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local made_limits
+-- The pauses of limit keys that this script is to write: key -> end.
+local pauses = {}
 
 local function limits()
   if made_limits then return made_limits end
@@ -119,9 +122,17 @@ local function limits()
         end
       end
     end
+    for _, key in ipairs(missing) do
+      if pauses[key] then states[key][PAUSED_UNTIL] = pauses[key] end
+    end
     read_limits(missing)
   end
   api.load_keys = load_keys
+
+  -- Has a key know of its pause that this script is to write, where its state was read before.
+  function api.note_pause(key)
+    if configs[key] then states[key][PAUSED_UNTIL] = pauses[key] end
+  end
 
   -- The microseconds that units of a rate take, rounded up.
   local function micros(limits, units)
@@ -178,6 +189,20 @@ local function limits()
     end
   end
   api.give_back = give_back
+
+  -- Has the rates of keys count what a run has taken in truth, instead of the units that its start took. A rate that was set since
+  -- has not counted it.
+  function api.settle_rates(keys, units, actual)
+    load_keys(split(keys))
+    for _, key in ipairs(split(keys)) do
+      local limits, state = configs[key], states[key]
+      if limits[RATE_N] and limits[RATE_NAME] == state[RATE_OF] then
+        local free_at = max(state[RATE_FREE_AT], now * 1000) + micros(limits, actual) - micros(limits, units)
+        state[RATE_FREE_AT] = max(free_at, now * 1000)
+        changed_states[key], again[key] = true, true
+      end
+    end
+  end
 
   -- Has the lists of a key looked at when all is written.
   function api.look_again(key)

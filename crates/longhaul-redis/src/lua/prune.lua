@@ -9,11 +9,12 @@
 if ARGV[3] == '1' then note_changes() end
 local limit = tonumber(ARGV[2])
 
--- Notes when a place is due again: when its oldest job comes of age, or one that does not count yet begins to.
+-- Notes when a place is due again: when its oldest job comes of age, or one that does not count yet begins to. Where the oldest
+-- holds its key for a time to come, one that ends sooner may come of age before it.
 local function note_next(key, place, kept, age)
   local oldest = age >= 0 and call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]
   local uncounted = kept >= 0 and call('ZRANGEBYSCORE', key, '(' .. digits(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
-  local next_due = min(oldest and tonumber(oldest) + age or math.huge, uncounted and tonumber(uncounted) or math.huge)
+  local next_due = min(oldest and min(tonumber(oldest), now) + age or math.huge, uncounted and tonumber(uncounted) or math.huge)
   if next_due < math.huge then
     write_now('ZADD', root .. 'prune', digits(max(next_due, now + 1)), place)
   else

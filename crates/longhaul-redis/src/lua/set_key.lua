@@ -2,7 +2,8 @@
 --
 -- ARGV[2]  the key, or a prefix with its '*'
 -- ARGV[3]  its limits, packed as `limits.lua` names them, or ''
--- Returns  1
+-- ARGV[4]  '1' where these bound how many may wait
+-- Returns  2 where those that wait must be looked at, because other bounds hold for them now, or else 1
 
 local name = ARGV[2]
 local is_prefix, length = sub(name, -1) == '*', #name - 1
@@ -25,4 +26,15 @@ for _, topic in ipairs(is_watched and call('SMEMBERS', root .. 'watched') or {})
   if sub(topic, 1, 1) == 'q' then topics[topic] = true end
 end
 done()
-return 1
+local is_bound, was_bound = ARGV[4] == '1', call('HEXISTS', root .. 'bounds', 'k' .. name) == 1
+if is_bound then
+  write_now('HSET', root .. 'bounds', 'k' .. name, '')
+elseif was_bound then
+  write_now('HDEL', root .. 'bounds', 'k' .. name)
+end
+-- Limits of its own, bounded or not, go before those of a prefix.
+local is_same = is_bound == was_bound and (ARGV[3] ~= '') == had_limits
+if is_same or call('EXISTS', root .. 'bounds') == 0 and not was_bound then return 1 end
+local from = '[k' .. (is_prefix and sub(name, 1, length) or name .. ' ')
+write_now('ZREMRANGEBYLEX', root .. 'waiting', from, '(k' .. (is_prefix and sub(name, 1, length) .. '\255' or name .. '!'))
+return call('EXISTS', root .. 'bounds') == 1 and 2 or 1

@@ -2,7 +2,8 @@
 --
 -- ARGV[2], ARGV[3]  the queue, and its configuration in JSON
 -- ARGV[4], ARGV[5]  '1' where its retention has a count, '1' where it is fair
--- Returns           1
+-- ARGV[6]           how many may wait and what happens then, as it is kept, or ''
+-- Returns           2 where those that wait must be looked at, because these are bounded now, or else 1
 
 call('HSET', root .. 'queues', ARGV[2], ARGV[3])
 write_now(ARGV[4] == '1' and 'SADD' or 'SREM', root .. 'capped', ARGV[2])
@@ -21,4 +22,11 @@ if has_changed == 1 then
   topics['q' .. ARGV[2]] = true
   done()
 end
-return 1
+local bound, earlier = 'q' .. ARGV[2], call('HGET', root .. 'bounds', 'q' .. ARGV[2])
+if ARGV[6] ~= '' then
+  write_now('HSET', root .. 'bounds', bound, ARGV[6])
+elseif earlier then
+  write_now('HDEL', root .. 'bounds', bound)
+  write_now('ZREMRANGEBYLEX', root .. 'waiting', '[' .. bound .. ' ', '(' .. bound .. '!')
+end
+return ARGV[6] ~= '' and not earlier and 2 or 1

@@ -21,7 +21,7 @@ local members = {}
 -- key -> how many members of the lowest scores; queue -> state -> difference; events as keys, ids, attempts and bodies in
 -- turn; commands; keys to be unlinked.
 local changed, values, added, removed, popped, counts, events, commands, unlinked = {}, {}, {}, {}, {}, {}, {}, {}, {}
--- Jobs that this very script has created, of which nothing is read before they are written.
+-- Jobs that this very script has created: id -> fields. They are read only where another job of the call concerns them.
 local created = {}
 -- Claim sources among the keys: key -> {queue, 'kind|version'}.
 local sources = {}
@@ -29,12 +29,13 @@ local sources = {}
 local topics = {}
 -- What is noted for limit keys: ids of runs that end and may hold slots, where any run holds some; queues in which jobs without keys
 -- become available, where any queue is fair. It is one table, because each variable costs the functions that use it.
-local keyed = { ended = {}, arrivals = {}, is_holding = false, is_fair = false }
--- Most of the time nobody waits for any topic, nothing runs that has limit keys, and no queue is fair.
-local is_watched = call('EXISTS', root .. 'watched', root .. 'holding', root .. 'fair') > 0
+local keyed = { ended = {}, arrivals = {}, is_holding = false, is_fair = false, is_bounded = false }
+-- Most of the time nobody waits for any topic, nothing runs that has limit keys, no queue is fair, and nothing is bounded.
+local is_watched = call('EXISTS', root .. 'watched', root .. 'holding', root .. 'fair', root .. 'bounds') > 0
 if is_watched then
   keyed.is_holding = call('EXISTS', root .. 'holding') == 1
   keyed.is_fair = call('EXISTS', root .. 'fair') == 1
+  keyed.is_bounded = call('EXISTS', root .. 'bounds') == 1
   is_watched = call('EXISTS', root .. 'watched') == 1
 end
 local last
@@ -65,14 +66,18 @@ end
 
 -- Reads a record, and fails where it is none of ours.
 local function decode(record)
-  local job, parent = { struct_unpack(CHANGING, record) }, nil
+  local job, parent, at = { struct_unpack(CHANGING, record) }, nil, nil
   -- The last value is the position at which the rest begins.
   job[FIXED] = sub(record, job[FIXED])
   job[SEQ], job[BATCH], job[VERSION], job[PRIORITY], job[MAX_CRASHES], job[PERIOD], job[QUEUE], job[KIND],
-    job[UNIQUE], job[LIMIT_KEY], parent = struct_unpack(FIXED_FORMAT, job[FIXED])
+    job[UNIQUE], job[LIMIT_KEY], parent, at = struct_unpack(FIXED_FORMAT, job[FIXED])
   assert(job[STATE] <= CANCELLED and (#job[CHILDREN] == 0 or #job[CHILDREN] == 16))
   -- Most have none, and a field more would make the table grow.
   if parent ~= '' then job[PARENT] = parent end
+  -- Behind the time of creation and the cost.
+  if #job[FIXED] >= at + 15 + TAIL_BYTES then
+    job[EXPIRES_AT], job[DEADLINE], job[HELD_UNTIL], job[REASON], job[ENDS] = struct_unpack(TAIL, job[FIXED], at + 16)
+  end
   return job
 end
 
@@ -116,7 +121,9 @@ local function read_jobs(ids)
 end
 
 local function job_of(id)
-  if jobs[id] == nil then read_jobs({ id }) end
+  if jobs[id] == nil then
+    if created[id] then jobs[id] = decode(created[id]) else read_jobs({ id }) end
+  end
   return jobs[id]
 end
 
@@ -222,6 +229,17 @@ local function ended_of(queue, state)
 end
 
 local running_key, scheduled_key, stopping_key = root .. 'running', root .. 'scheduled', root .. 'stopping'
+local timed_key = root .. 'timed'
+
+-- Until when a job holds its unique key that has ended, the end of all times where it does until it is removed; nil where it does
+-- not.
+local function held_after(job)
+  local state, ended_at, held_until = job[STATE], job[FINISHED_AT], job[HELD_UNTIL]
+  if held_until and held_until ~= 0 then return held_until > ended_at and held_until or nil end
+  local is_named = job[ENDS] and bit.band(job[ENDS], 2 ^ state) ~= 0
+  if job[PERIOD] >= 0 and (is_named or state == COMPLETED) then return min(ended_at + job[PERIOD], END_OF_TIME) end
+  return is_named and END_OF_TIME or nil
+end
 
 -- The ordered set that holds a job in its state, and its score there.
 local function place_of(job)
@@ -234,9 +252,8 @@ local function place_of(job)
   elseif state == SCHEDULED then
     return scheduled_key, job[RUN_AT]
   elseif state >= COMPLETED then
-    local kept_from = job[FINISHED_AT]
-    if state == COMPLETED and job[PERIOD] >= 0 then kept_from = kept_from + job[PERIOD] end
-    return ended_of(job[QUEUE], state), kept_from
+    local held_until = held_after(job)
+    return ended_of(job[QUEUE], state), held_until and held_until < END_OF_TIME and held_until or job[FINISHED_AT]
   end
 end
 
@@ -259,9 +276,12 @@ local function tell(id, job, from, to)
     { id, job[KIND], job[QUEUE], from, to, job[ATTEMPT], from == RUNNING and job[STARTED_AT] or 0, failure }
 end
 
--- Notes what a job that leaves its state, or enters it with a rank, means to limit keys.
+-- Notes what a job that leaves its state, or enters it with a rank, means to limit keys and to bounds.
 local function regroup(id, job, member, rank)
   local state, keys = job[STATE], job[LIMIT_KEY]
+  if keyed.is_bounded and (state == AVAILABLE or state == SCHEDULED) then
+    bounds().note(job[QUEUE], keys, member, rank and 1 or -1)
+  end
   if state == RUNNING then
     keyed.ended[id] = keyed.is_holding and not rank or nil
   elseif state == AVAILABLE and keys ~= '' then
@@ -287,6 +307,70 @@ local function unindex(id, job)
   if told then states_left[id] = state end
 end
 
+local made_tails
+
+-- What few jobs have: see `TAIL` in `layout.lua`. Made where a script needs it, as the groups are.
+local function tails()
+  if made_tails then return made_tails end
+  local api = {}
+  made_tails = api
+
+  -- Where the time of creation stands among the fields that do not change.
+  local function created_at_in(fixed)
+    return select(12, struct_unpack(FIXED_FORMAT, fixed))
+  end
+
+  function api.created_at(job)
+    return (struct_unpack('>i8', job[FIXED], created_at_in(job[FIXED])))
+  end
+
+  -- The slots and units of a rate that a job costs.
+  function api.cost_of(job)
+    local at = created_at_in(job[FIXED]) + 8
+    if #job[FIXED] < at + COST_BYTES - 1 then return 1, 1 end
+    return struct_unpack(COST, job[FIXED], at)
+  end
+
+  -- Puts the tail of a job among its fields, as it is now.
+  function api.keep(job)
+    local fixed, at = job[FIXED], created_at_in(job[FIXED])
+    local slots, units = api.cost_of(job)
+    if job[PERIOD] == -1 then job[PERIOD] = TAILED end
+    -- After the seq, the batch, the version, the priority and the crashes.
+    job[FIXED] = sub(fixed, 1, 28) .. struct_pack('>i8', job[PERIOD]) .. sub(fixed, 37, at + 7) .. struct_pack(COST, slots, units)
+      .. struct_pack(TAIL, job[EXPIRES_AT], job[DEADLINE], job[HELD_UNTIL], job[REASON], job[ENDS])
+  end
+
+  -- Notes why a job is cancelled, or asked to stop. Nothing needs to be said of one without a tail that somebody has asked to.
+  function api.set_reason(job, reason)
+    if not job[ENDS] then
+      if reason == ASKED then return end
+      job[EXPIRES_AT], job[DEADLINE], job[HELD_UNTIL], job[ENDS] = 0, 0, 0, 0
+    end
+    job[REASON] = reason
+    api.keep(job)
+  end
+
+  -- When time ends a job, or asks it to stop; 0 where it does not.
+  function api.ends_at(job)
+    local deadline, expires_at = job[DEADLINE], job[STARTED_AT] == 0 and job[EXPIRES_AT] or 0
+    if deadline == 0 or expires_at == 0 then return max(deadline, expires_at) end
+    return min(deadline, expires_at)
+  end
+
+  -- Has time end a job, or no more where it has ended.
+  function api.set_time(job, member)
+    local at = api.ends_at(job)
+    if at ~= 0 and job[STATE] < COMPLETED then
+      add_member(timed_key, at, member)
+    elseif at ~= 0 or job[EXPIRES_AT] ~= 0 then
+      remove_member(timed_key, member)
+    end
+  end
+
+  return api
+end
+
 -- Puts a job into the sets of its state.
 local function index(id, job)
   local place, score = place_of(job)
@@ -295,6 +379,7 @@ local function index(id, job)
   if LISTED[state] then add_member(LISTED[state], job[SEQ], id) end
   if state == RUNNING and job[CANCEL_BY] ~= 0 then add_member(stopping_key, job[CANCEL_BY], member) end
   regroup(id, job, member, score or 0)
+  if job[ENDS] then tails().set_time(job, member) end
   -- Claims that wait for the next due job must look again where one is due sooner, too.
   if is_watched and (state == AVAILABLE or state == SCHEDULED) then topics['q' .. job[QUEUE]] = true end
   count(job[QUEUE], state, 1)
@@ -395,6 +480,7 @@ local function flush()
     end
     keyed.ended, keyed.arrivals = {}, {}
   end
+  if made_bounds then bounds().write() end
   if last then write_now('SET', root .. 'last', digits(last)) end
 end
 

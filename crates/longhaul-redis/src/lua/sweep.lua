@@ -7,11 +7,12 @@
 -- ARGV[6]           the rest of the error of a job that did not stop in time
 -- ARGV[7]           for how long a silent worker is listed
 -- ARGV[8]           '1' where the caller wants to be told of changes
--- Returns           how many were promoted, rescued, poisoned and fenced off, 1 where there may be more to do, 1 where history
+-- Returns           how many were promoted, rescued, poisoned, fenced off and expired, 1 where there may be more to do, 1 where history
 --                   may be removed: see `due`, and the changes of state or false
 
 if ARGV[8] == '1' then note_changes() end
 local limit = tonumber(ARGV[2])
+local ended_by_time, timed = end_waiting(limit)
 local promoted, due = promote(limit)
 
 -- Takes a job from a worker that was not heard of in time, and answers its new state.
@@ -36,6 +37,8 @@ for _, id in ipairs(jobs_at(running_key, expired, RUNNING, RUNNING)) do
   rescued[state] = rescued[state] + 1
 end
 flush()
+
+local asked_to_stop, overdue_jobs = stop_overdue(limit)
 
 -- A job that is lost is counted where it runs.
 local overdue = call('ZRANGEBYSCORE', stopping_key, '-inf', now, 'LIMIT', 0, limit)
@@ -87,6 +90,23 @@ if call('EXISTS', root .. 'limits') == 1 then
   end
   write('SET', root .. 'limits_at', page[1])
 end
+-- Forgets what does not wait and is counted so, a part of it at a time: a process of an older release has taken it.
+if call('EXISTS', root .. 'waiting') == 1 then
+  local page = call('ZSCAN', root .. 'waiting', call('GET', root .. 'waiting_at') or '0', 'COUNT', limit)
+  local ids, gone = {}, {}
+  for i = 1, #page[2], 2 do
+    ids[#ids + 1] = string.match(page[2][i], '^%S+ %d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d([^|]*)')
+  end
+  read_jobs(ids)
+  for i, id in ipairs(ids) do
+    local job = jobs[id]
+    if not (job and (job[STATE] == AVAILABLE or job[STATE] == SCHEDULED)) then gone[#gone + 1] = page[2][2 * i - 1] end
+  end
+  for _, text in ipairs(gone) do
+    remove_member(root .. 'waiting', text)
+  end
+  write('SET', root .. 'waiting_at', page[1])
+end
 for _, queue in ipairs(keyed.is_fair and call('SMEMBERS', root .. 'fair') or {}) do
   groups().forget_turns(queue, limit)
 end
@@ -116,12 +136,13 @@ done()
 -- A survey of all queues is due where there was none for long, or none at all.
 local next_prune = call('ZRANGE', root .. 'prune', 0, 0, 'WITHSCORES')
 local prunes = not next_prune[2] or tonumber(next_prune[2]) <= now or not call('ZSCORE', root .. 'prune', '*')
-local most = max(due, #expired, #overdue, #forgotten, #gone, #stale, #silent)
+local most = max(timed, overdue_jobs, due, #expired, #overdue, #forgotten, #gone, #stale, #silent)
 return {
   promoted,
   rescued[AVAILABLE],
   rescued[FAILED],
   rescued[CANCELLED] + #fenced,
+  ended_by_time + asked_to_stop,
   (most >= limit or has_opened) and 1 or 0,
   prunes and 1 or 0,
   told,

@@ -3,7 +3,7 @@
 
 use longhaul::{
     Action, Backoff, Claim, Clock, JobFilter, JobRecord, KeyConfig, KeyFilter, Lease, NewJob, Outcome,
-    Policy, Record, State, Store,
+    Policy, QueueConfig, Record, State, Store,
 };
 use longhaul_conformance::Fixture;
 use longhaul_conformance::jobs::{
@@ -316,4 +316,22 @@ async fn a_run_that_an_older_process_has_ended_and_that_is_claimed_again_holds_i
     assert_eq!(provider(&fx).await, (0, 1));
     fx.end(&again, completed()).await;
     assert_eq!(provider(&fx).await, (0, 0));
+}
+
+#[tokio::test]
+async fn what_the_previous_release_has_claimed_or_ended_is_counted_no_more_after_a_sweep() {
+    let (options, clock) = (shared().options(), Clock::manual());
+    let store = RedisStore::open_with_clock(options.clone(), clock.clone()).await.unwrap();
+    let fx = Fixture::new(store, clock.clone());
+    let previous = Previous::of(&options, &clock);
+    fx.set_queue(QUEUE, &QueueConfig { max_waiting: Some(1), ..QueueConfig::default() }).await;
+    fx.enqueue(NewJob { expires_in: Some(HOUR), ..named("a") }).await;
+    let lease = previous.claim(1).remove(0);
+    fx.sweep().await;
+    fx.enqueue(named("b")).await;
+    previous.finish(&lease, "completed", "null");
+    assert_eq!(fx.job(&id("a")).await.state, State::Completed);
+    fx.clock.advance(HOUR);
+    assert_eq!(fx.sweep().await.expired, 0);
+    assert!(!kept(&options).contains_key("timed"));
 }

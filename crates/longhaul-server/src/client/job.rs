@@ -63,6 +63,14 @@ pub(crate) struct Job {
     pub(crate) labels: BTreeMap<String, String>,
     #[serde(default)]
     pub(crate) duplicate: bool,
+    #[serde(default)]
+    pub(crate) replaced: bool,
+    #[serde(default)]
+    pub(crate) expires_at: Option<String>,
+    #[serde(default)]
+    pub(crate) deadline: Option<String>,
+    #[serde(default)]
+    pub(crate) cancel_reason: Option<String>,
 }
 
 /// How far a job is.
@@ -131,6 +139,8 @@ pub(crate) struct Queue {
 #[serde(default)]
 pub(crate) struct Config {
     pub(crate) retention: BTreeMap<String, Keep>,
+    pub(crate) max_waiting: Option<u64>,
+    pub(crate) on_full: String,
 }
 
 /// The history of one outcome that is kept.

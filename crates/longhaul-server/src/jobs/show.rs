@@ -62,7 +62,8 @@ fn write_job(out: &mut impl Write, job: &Job) -> io::Result<()> {
     line("kind", format!("{} (version {})", job.kind, job.version))?;
     line("queue", job.queue.clone())?;
     let asked = if job.cancel_requested && !job.state.is_finished() { ", asked to stop" } else { "" };
-    line("state", format!("{}{asked}", job.state))?;
+    let reason = job.cancel_reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    line("state", format!("{}{asked}{reason}", job.state))?;
     line("position", job.position.map(|position| format!("{position} in its queue")).unwrap_or_default())?;
     line("takes", job.eta_seconds.map(|eta| format!("about {eta} s more")).unwrap_or_default())?;
     line("attempts", format!("{} of {}", job.attempt, job.max_attempts))?;
@@ -73,6 +74,9 @@ fn write_job(out: &mut impl Write, job: &Job) -> io::Result<()> {
     line("key", job.key.clone().unwrap_or_default())?;
     line("enqueued", seconds(&job.created_at))?;
     line("runs at", if job.started_at.is_none() { seconds(&job.run_at) } else { String::new() })?;
+    let waits = job.started_at.is_none() && !job.state.is_finished();
+    line("expires", if waits { moment(&job.expires_at) } else { String::new() })?;
+    line("deadline", moment(&job.deadline))?;
     line("started", moment(&job.started_at))?;
     line("finished", moment(&job.finished_at))?;
     line("worker", job.worker.clone().unwrap_or_default())?;

@@ -82,6 +82,7 @@ struct Key {
     slots: Option<u32>,
     rate: Option<Rate>,
     weight: u32,
+    max_waiting: Option<u64>,
     own: bool,
     closed_until: Option<String>,
     rate_free_at: Option<String>,
@@ -113,11 +114,15 @@ fn table(out: &mut impl Write, keys: &[Key]) -> Result<()> {
         let rate = |rate: &Rate| format!("{}/{} s, burst {}", rate.n, rate.per, rate.burst);
         let closed = key.closed_until.as_ref().map(|until| format!("paused until {until}"));
         let note = closed.or_else(|| key.rate_free_at.as_ref().map(|at| format!("next start {at}")));
-        let inherited =
-            (!key.own && (key.slots.is_some() || key.rate.is_some())).then(|| "limits of its prefix".into());
+        let inherited = (!key.own
+            && (key.slots.is_some() || key.rate.is_some() || key.max_waiting.is_some()))
+        .then(|| "limits of its prefix".into());
         rows.push([
             key.key.clone(),
-            grouped(key.waiting),
+            match key.max_waiting {
+                Some(most) => format!("{} of {}", grouped(key.waiting), grouped(most)),
+                None => grouped(key.waiting),
+            },
             grouped(key.running),
             key.slots.map_or_else(none, |slots| grouped(slots.into())),
             key.rate.as_ref().map_or_else(none, rate),

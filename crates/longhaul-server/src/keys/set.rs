@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::print;
 use crate::client::{Client, encoded};
+use crate::queues::set::OnFull;
 use crate::run::seconds;
 use crate::{Coded, Result, USAGE, output};
 
@@ -15,6 +16,7 @@ use crate::{Coded, Result, USAGE, output};
 Examples:
   longhaul keys set provider:openai --slots 10
   longhaul keys set provider:openai --slots 10 --rate 90000/1m --burst 5000
+  longhaul keys set 'tenant:*' --max-waiting 1000    one more is refused: 429 queue_full
   longhaul keys set 'tenant:*' --slots 2            quoted, or the shell looks for files")]
 pub(super) struct Args {
     /// The key's name, or a prefix with its `*`
@@ -31,6 +33,12 @@ pub(super) struct Args {
     /// Its share of the turns of a fair queue beside other keys' [default: 1]
     #[arg(long, value_name = "N")]
     weight: Option<u32>,
+    /// The most of its jobs that wait, scheduled or available and in all queues, when another is enqueued
+    #[arg(long, value_name = "N")]
+    max_waiting: Option<u64>,
+    /// What becomes of one more [default: reject]
+    #[arg(long, value_name = "FATE", requires = "max_waiting")]
+    on_full: Option<OnFull>,
     /// The key as the HTTP API has it
     #[arg(long)]
     json: bool,
@@ -67,12 +75,18 @@ pub(super) async fn set(client: &Client, args: Args) -> Result<()> {
         Some(burst) => json!({"n": rate.n, "per": rate.per, "burst": burst}),
         None => json!({"n": rate.n, "per": rate.per}),
     });
-    let named =
-        [("slots", args.slots.map(Value::from)), ("rate", rate), ("weight", args.weight.map(Value::from))];
+    let named = [
+        ("slots", args.slots.map(Value::from)),
+        ("rate", rate),
+        ("weight", args.weight.map(Value::from)),
+        ("max_waiting", args.max_waiting.map(Value::from)),
+        ("on_full", args.on_full.map(|fate| Value::from(fate.as_str()))),
+    ];
     let body: Map<String, Value> =
         named.into_iter().filter_map(|(name, value)| Some((name.into(), value?))).collect();
     if body.is_empty() {
-        let message = "say --slots, --rate or --weight; longhaul keys remove takes all limits away";
+        let message =
+            "say --slots, --rate, --weight or --max-waiting; longhaul keys remove takes all limits away";
         return Err(Coded(USAGE, message.into()).into());
     }
     let path = format!("/keys/{}", encoded(&args.key));

@@ -35,6 +35,10 @@ struct Why {
     eta_seconds: Option<u64>,
     #[serde(default)]
     reasons: Vec<Reason>,
+    #[serde(default)]
+    ends_at: Option<String>,
+    #[serde(default)]
+    cancel_reason: Option<String>,
 }
 
 /// One thing that keeps a job from running. The fields that it has depend on the rule.
@@ -59,7 +63,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         writeln!(out, "{text}")?;
         return Ok(());
     }
-    let Why { state, position, eta_seconds, reasons } = serde_json::from_str(&text)?;
+    let Why { state, position, eta_seconds, reasons, ends_at, cancel_reason } = serde_json::from_str(&text)?;
     let position = position.map(|position| format!(", at place {position} of its queue")).unwrap_or_default();
     let eta = eta_seconds.map(|eta| format!(", to be done in about {eta} s")).unwrap_or_default();
     writeln!(out, "{id} is {state}{position}{eta}")?;
@@ -67,10 +71,31 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         writeln!(out, "  {}", nothing(state))?;
     }
     let now = Clock::system().now();
+    if let Some(reason) = cancel_reason {
+        writeln!(out, "  {}", cancelled(state, &reason))?;
+    }
+    if let Some(at) = ends_at {
+        writeln!(out, "  it is cancelled unless it is started, or has ended, by {at}{}", until(&at, now))?;
+    }
     for reason in &reasons {
         writeln!(out, "  {}", one_line(&reason.in_words(now), 1_000))?;
     }
     Ok(())
+}
+
+fn cancelled(state: State, reason: &str) -> String {
+    let asked = if state == State::Cancelled { "it was cancelled" } else { "it was asked to stop" };
+    let because = match reason {
+        "asked" => "somebody asked, or its own code chose to",
+        "expired" => "it was not started in time",
+        "deadline" => "it did not end in time",
+        "superseded" => "a newer job has taken its unique key",
+        "dependency" => "a job that it depended on did not complete",
+        "dropped" => "too many jobs waited",
+        "parent" => "the job that it belongs to was cancelled",
+        other => other,
+    };
+    format!("{asked}: {because} ({reason})")
 }
 
 fn nothing(state: State) -> &'static str {

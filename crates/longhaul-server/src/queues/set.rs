@@ -4,7 +4,7 @@ use axum::http::Method;
 use clap::Args as ClapArgs;
 use serde_json::{Map, Value, json};
 
-use super::show::kept;
+use super::show::{bound, kept};
 use super::{all, find};
 use crate::Result;
 use crate::client::{Client, Queue, encoded};
@@ -76,6 +76,82 @@ pub(super) async fn fair(client: &Client, args: Fair) -> Result<()> {
         (false, false) => format!("the limit keys of {} take turns", args.queue),
         (false, true) => format!("the jobs of {} go by priority and age", args.queue),
     })?)
+}
+
+/// The bound on the jobs that wait in a queue; what is left out stays as it is.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  longhaul queues set imports --max-waiting 10000              one more is refused: 429 queue_full
+  longhaul queues set frames --max-waiting 100 --on-full drop-oldest
+  longhaul queues set imports --max-waiting none")]
+pub(super) struct Bound {
+    /// The queue's name
+    queue: String,
+    /// The most jobs that wait, scheduled or available, when another is enqueued; `none` is no bound
+    #[arg(long, value_name = "N", required_unless_present = "on_full")]
+    max_waiting: Option<Most>,
+    /// What becomes of one more
+    #[arg(long, value_name = "FATE")]
+    on_full: Option<OnFull>,
+    /// The queue as the HTTP API has it
+    #[arg(long)]
+    json: bool,
+}
+
+/// A bound, or none.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Most(Option<u64>);
+
+impl FromStr for Most {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "none" => Ok(Self(None)),
+            text => text.parse().map(|most| Self(Some(most))).map_err(|_| "use a number or none".into()),
+        }
+    }
+}
+
+/// What becomes of a job that is enqueued while as many wait as may.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum OnFull {
+    /// It is refused
+    Reject,
+    /// The one that was enqueued first is cancelled
+    DropOldest,
+    /// It is created and cancelled at once, so that its caller has an answer
+    DropNewest,
+}
+
+impl OnFull {
+    /// The word of the contract.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Reject => "reject",
+            Self::DropOldest => "drop_oldest",
+            Self::DropNewest => "drop_newest",
+        }
+    }
+}
+
+pub(super) async fn set_bound(client: &Client, args: Bound) -> Result<()> {
+    find(client, &args.queue).await?;
+    let named = [
+        ("max_waiting", args.max_waiting.map(|Most(most)| Value::from(most))),
+        ("on_full", args.on_full.map(|fate| Value::from(fate.as_str()))),
+    ];
+    let body: Map<String, Value> =
+        named.into_iter().filter_map(|(name, value)| Some((name.into(), value?))).collect();
+    let path = format!("/queues/{}", encoded(&args.queue));
+    let text = client.text(Method::PATCH, &path, Some(&body.into())).await?;
+    if args.json {
+        return Ok(print(text)?);
+    }
+    let queue: Queue = serde_json::from_str(&text)?;
+    let bound = bound(&queue).unwrap_or_else(|| "any number of jobs may wait".into());
+    Ok(print(format_args!("{}: {bound}", queue.name))?)
 }
 
 /// Bounds of the history of a queue; an outcome that is left out stays as it is.

@@ -38,10 +38,24 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<()> {
     }
     let total: u64 = slots.iter().sum();
     writeln!(out, "{:<10} {} with {total} slots, heard of within the last minute", "workers", slots.len())?;
+    if let Some(bound) = bound(&queue) {
+        writeln!(out, "{:<10} {bound}", "bound")?;
+    }
     for line in kept(&queue) {
         writeln!(out, "{:<10} {line}", "keeps")?;
     }
     Ok(())
+}
+
+/// The most jobs that may wait in a queue, where there is a bound, and what becomes of one more.
+pub(super) fn bound(queue: &Queue) -> Option<String> {
+    let most = queue.config.max_waiting?;
+    let fate = match queue.config.on_full.as_str() {
+        "drop_oldest" => "one more cancels the oldest of them",
+        "drop_newest" => "one more is cancelled at once",
+        _ => "one more is refused",
+    };
+    Some(format!("at most {most} wait; {fate}"))
 }
 
 /// The history of a queue that is kept, an outcome a line.

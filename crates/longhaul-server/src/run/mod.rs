@@ -1,6 +1,7 @@
 //! `longhaul run`
 
 mod args;
+mod unique;
 mod watch;
 
 use std::process::ExitCode;
@@ -12,6 +13,7 @@ use longhaul::State;
 use serde_json::{Map, Value, json};
 
 pub(crate) use self::args::{read_args, seconds};
+use self::unique::{UniqueArgs, deadline};
 use self::watch::{Ended, Interrupts, Voice, Watch};
 use crate::client::{Client, Job, JobPage, Place, Refusal, encoded, indented};
 use crate::output::{print, tell};
@@ -69,15 +71,20 @@ pub(crate) struct Args {
     /// Its id; a job of this id that exists is told and not made anew
     #[arg(long, value_name = "ID")]
     id: Option<String>,
-    /// Keeps a second unfinished job of the same key from being made; the first is told
-    #[arg(long, value_name = "KEY")]
-    unique: Option<String>,
+    /// The longest that it may wait for its first start, else it is cancelled: 30s, 10m, 2h
+    #[arg(long, value_name = "DURATION", value_parser = seconds)]
+    expires_in: Option<f64>,
+    /// When it must have ended, with all its attempts, else it is cancelled: 2h, or a time in RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = deadline)]
+    deadline: Option<Value>,
     /// The limit key that it shares with the jobs that are paused together with it
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
     /// The job that it belongs to
     #[arg(long, value_name = "ID")]
     parent: Option<String>,
+    #[command(flatten)]
+    unique: UniqueArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -86,6 +93,9 @@ Examples:
   longhaul run lessons.generate '{\"subject\": \"Botany\"}' --queue lessons --wait
   echo '[1, 2, 3]' | longhaul run sum - --queue default --wait --quiet
   longhaul run report year=2026 --label team=sales --delay 10m --max-attempts 3
+  longhaul run sync account=42 --unique-on account --on-clash debounce:10s,1m   the last of a burst runs
+  longhaul run render page=7 --unique page-7 --on-clash supersede              the newest runs, the one before stops
+  longhaul run quote item=3 --expires-in 30s --deadline 5m                     nobody waits for it longer
 
 Exit codes with --wait:
   0  the job completed                3  it was cancelled
@@ -140,6 +150,9 @@ async fn enqueue(client: &Client, args: Args, mut body: Map<String, Value>) -> R
     let job: Job = serde_json::from_str(&text)?;
     if job.duplicate && voice == Voice::Aloud {
         tell(format_args!("{} stands for it already", job.id));
+    }
+    if job.replaced && voice == Voice::Aloud {
+        tell(format_args!("{} waits already, and has taken on these args and this time", job.id));
     }
     if !args.wait {
         print(if args.json { &text } else { &job.id })?;
@@ -197,7 +210,9 @@ impl Args {
             ("max_attempts", self.max_attempts.map(Value::from)),
             ("timeout", self.timeout.map(Value::from)),
             ("id", self.id.as_ref().map(|id| json!(id))),
-            ("unique", self.unique.as_ref().map(|key| json!({"key": key}))),
+            ("unique", self.unique.body()?),
+            ("expires_in", self.expires_in.map(Value::from)),
+            ("deadline", self.deadline.clone()),
             ("key", self.key.as_ref().map(|key| json!(key))),
             ("parent", self.parent.as_ref().map(|parent| json!(parent))),
         ];

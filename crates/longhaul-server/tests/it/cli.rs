@@ -19,6 +19,8 @@ async fn every_command_has_help_with_examples() {
         &["queues", "--help"],
         &["queues", "pause", "--help"],
         &["queues", "retention", "--help"],
+        &["queues", "set", "--help"],
+        &["keys", "set", "--help"],
         &["schedules", "--help"],
         &["schedules", "set", "--help"],
         &["workers", "--help"],

@@ -225,6 +225,7 @@ async fn every_command_that_offers_json_prints_json() {
     for name in ["nightly", "hourly"] {
         place.printed(&[&["schedules", "set", name], &schedule[..]].concat()).await;
     }
+    place.printed(&["keys", "set", "tenant:*", "--slots", "2"]).await;
     let mut commands = vec![vec!["queues".to_owned()]];
     for command in subcommands(&place.printed(&["--help"]).await) {
         let below = subcommands(&place.printed(&[&command, "--help"]).await);
@@ -244,7 +245,12 @@ async fn every_command_that_offers_json_prints_json() {
             "why" => vec![other.as_str()],
             "jobs show" | "jobs tail" | "jobs retry" | "jobs cancel" | "jobs delete" => vec![one.as_str()],
             "jobs set-priority" => vec!["--state", "available", "--priority", "3"],
-            "queues show" | "queues pause" | "queues resume" | "queues retention" => vec!["stage"],
+            "queues show" | "queues pause" | "queues resume" | "queues retention" | "queues fair" => {
+                vec!["stage"]
+            }
+            "queues set" => vec!["stage", "--max-waiting", "9"],
+            "keys set" => vec!["tenant", "--slots", "2"],
+            "keys pause" | "keys resume" | "keys remove" => vec!["tenant"],
             "schedules set" => [&["nightly"], &schedule[..]].concat(),
             "schedules show" | "schedules run" | "schedules pause" | "schedules resume"
             | "schedules delete" => {

@@ -7,12 +7,13 @@ use serde_json::Value;
 
 /// The packages of this workspace that each package may use. The packages that are not named are services: each may
 /// use [`SERVICE`], and the server may use each.
-const MAY_USE: [(&str, &[&str]); 13] = [
+const MAY_USE: [(&str, &[&str]); 14] = [
     ("longhaul", &[]),
     ("longhaul-conformance", &["longhaul"]),
     ("longhaul-sqlite", &["longhaul"]),
     ("longhaul-postgres", &["longhaul"]),
     ("longhaul-redis", &["longhaul"]),
+    ("longhaul-simulation", &["longhaul"]),
     ("longhaul-testservers", &[]),
     ("longhaul-http", &["longhaul"]),
     ("service-support", &["longhaul", "longhaul-http", "longhaul-postgres", "longhaul-sqlite"]),

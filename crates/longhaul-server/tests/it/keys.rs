@@ -8,6 +8,7 @@ use crate::server::{Place, stderr};
 #[tokio::test]
 async fn limits_are_set_listed_and_taken_away() {
     let place = Place::new();
+    place.printed(&["migrate"]).await;
     let none = place.printed(&["keys"]).await;
     assert!(none.contains("longhaul keys set KEY --slots N"), "{none}");
     let set = ["keys", "set", "provider:openai", "--slots", "10", "--rate", "90000/1m", "--burst", "5000"];
@@ -47,8 +48,9 @@ async fn a_key_is_paused_and_resumed_and_its_waiting_job_says_why() {
 #[tokio::test]
 async fn wrong_limits_say_what_to_write() {
     let place = Place::new();
+    place.printed(&["migrate"]).await;
     for (arguments, said) in [
-        (vec!["keys", "set", "a"], "say --slots, --rate or --weight"),
+        (vec!["keys", "set", "a"], "say --slots, --rate, --weight or --max-waiting"),
         (vec!["keys", "set", "a", "--rate", "fast"], "use 100/1s, 90000/1m or 500/1h"),
         (vec!["keys", "set", "a", "--slots", "0"], "slots must be from 1 to 1000000"),
         (vec!["keys", "set", "a b", "--slots", "1"], "1 to 128 characters"),

@@ -4,8 +4,7 @@
 use std::time::Duration;
 
 use longhaul::{
-    Action, Claim, Clock, EventBody, JobFilter, JobId, JobRecord, Json, LeaseStatus, NewJob, State,
-    Unique,
+    Action, Claim, Clock, EventBody, JobFilter, JobId, JobRecord, Json, LeaseStatus, NewJob, State, Unique,
 };
 use longhaul_conformance::Fixture;
 use longhaul_conformance::jobs::{completed, id, kind, slots, worker};

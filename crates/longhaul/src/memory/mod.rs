@@ -128,9 +128,12 @@ impl Store for MemoryStore {
                 return Ok(claimed);
             }
             tokio::select! {
+                // In one order, so that a simulation takes the same course each time; the end first, which signals without end
+                // must not put off.
+                biased;
+                () = &mut over => is_over = true,
                 () = any_heard(&mut arrivals) => {}
                 () = self.sleep_until(next_change) => {}
-                () = &mut over => is_over = true,
             }
         }
     }
@@ -186,8 +189,9 @@ impl Store for MemoryStore {
                 return Ok(Some(news.events));
             }
             tokio::select! {
-                () = any_heard(&mut changes) => {}
+                biased;
                 () = &mut over => is_over = true,
+                () = any_heard(&mut changes) => {}
             }
         }
     }
@@ -283,7 +287,9 @@ impl Store for MemoryStore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Idempotency, Json, LeaseStatus, Outcome, QueueSlots, SupportedKind, Unique};
+    use crate::model::{
+        Cost, Idempotency, Json, LeaseStatus, Outcome, Policy, QueueSlots, SupportedKind, Unique,
+    };
     use crate::store::GONE_FOR;
 
     const HOUR: Duration = Duration::from_secs(3600);
@@ -341,6 +347,41 @@ mod tests {
         store.sweep(10).await.unwrap();
         assert_eq!(store.table.lock().keys.remembered(), 0);
         assert!(store.table.lock().index.counts.is_empty());
+    }
+
+    // The simulation found it (seed 1905 of its second version).
+    #[tokio::test]
+    async fn a_waiting_claim_answers_when_a_job_is_cancelled_that_kept_back_those_of_its_key() {
+        let store = MemoryStore::with_clock(Clock::manual());
+        let keyed = |id: &str, slots| {
+            let policy = Policy { cost: Cost { slots, rate: 1 }, ..Policy::default() };
+            let id = Some(JobId::new(id).unwrap());
+            NewJob {
+                id,
+                limit_keys: vec!["key".into()],
+                policy,
+                queue: "q".into(),
+                ..NewJob::new("k", Json::null())
+            }
+        };
+        let config = KeyConfig { slots: Some(2), ..KeyConfig::default() };
+        store.set_key("key", Some(&config)).await.unwrap();
+        store.enqueue(vec![keyed("runs", 1)]).await.unwrap();
+        let claim = |wait| Claim {
+            worker: WorkerInfo { id: "w".into(), ..WorkerInfo::default() },
+            queues: vec![QueueSlots { queue: "q".into(), slots: 1 }],
+            kinds: vec![SupportedKind { kind: "k".into(), version: 1 }],
+            lease_for: HOUR,
+            wait,
+        };
+        assert_eq!(store.claim(claim(Duration::ZERO)).await.unwrap().len(), 1);
+        store.enqueue(vec![keyed("wide", 2), keyed("narrow", 1)]).await.unwrap();
+        let mut waiting = Box::pin(store.claim(claim(HOUR)));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        let wide = JobFilter::id(JobId::new("wide").unwrap());
+        store.act(&wide, Action::cancel(HOUR), 1).await.unwrap();
+        let std::task::Poll::Ready(Ok(claimed)) = futures::poll!(&mut waiting) else { panic!("it waits on") };
+        assert_eq!(claimed[0].lease.id.as_str(), "narrow");
     }
 
     #[tokio::test]

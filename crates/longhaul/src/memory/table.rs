@@ -76,6 +76,12 @@ impl Table {
         if row.record.last_event != last_event {
             announce(&self.signals, row);
         }
+        // A job that waits no more may have kept back those behind it that take fewer slots.
+        let makes_way =
+            state == State::Available && !matches!(row.record.state, State::Available | State::Running);
+        if makes_way && !row.record.limit_keys.is_empty() {
+            self.signals.send(&row.record.queue);
+        }
         if row.record.state != state {
             self.changes.tell([changed(row, Some(state), now)]);
             self.limit(seq, Some(state), now);

@@ -164,6 +164,11 @@ impl Bucket {
         }
     }
 
+    /// Its counts, by queue and kind.
+    pub(super) fn into_cells(self) -> Vec<Cell> {
+        self.cells
+    }
+
     /// What it has counted.
     pub(super) fn cells(&self) -> Cells {
         Cells { cells: self.cells.clone() }
@@ -174,11 +179,16 @@ impl Bucket {
         Failed { failures: self.failures.values().cloned().collect() }
     }
 
-    /// Adds all that another has counted.
-    pub(super) fn merge(&mut self, other: &Bucket) {
+    /// Adds the counts of another, without its failures.
+    pub(super) fn merge_counts(&mut self, other: &Bucket) {
         for cell in &other.cells {
             self.cell(&cell.queue, &cell.kind).merge(cell);
         }
+    }
+
+    /// Adds all that another has counted.
+    pub(super) fn merge(&mut self, other: &Bucket) {
+        self.merge_counts(other);
         let is_full = self.failures.len() >= MAX_FAILURES;
         for (fingerprint, failure) in &other.failures {
             match self.failures.get_mut(fingerprint) {

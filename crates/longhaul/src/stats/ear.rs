@@ -25,6 +25,8 @@ pub(super) struct Heard {
     pub(super) minutes: BTreeMap<Timestamp, Bucket>,
     /// By the begin of the hour, of minutes that are over.
     pub(super) hours: BTreeMap<Timestamp, Bucket>,
+    /// The counts of all minutes that are over since the process began to count.
+    pub(super) past: Bucket,
     /// Changes since the last tick.
     pub(super) items: Vec<FeedItem>,
     /// True where there were more of these than are kept.

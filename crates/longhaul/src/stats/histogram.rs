@@ -13,6 +13,9 @@ pub struct Histogram {
     /// The longest, in milliseconds.
     #[serde(rename = "m")]
     max: u64,
+    /// All of them together, in milliseconds; releases before this one did not keep it.
+    #[serde(rename = "s", default)]
+    sum: u64,
 }
 
 impl Histogram {
@@ -20,12 +23,14 @@ impl Histogram {
     pub fn add(&mut self, duration: Duration) {
         let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         self.max = self.max.max(millis);
+        self.sum = self.sum.saturating_add(millis);
         self.count(bucket(millis), 1);
     }
 
     /// Counts all that another has counted.
     pub fn merge(&mut self, other: &Self) {
         self.max = self.max.max(other.max);
+        self.sum = self.sum.saturating_add(other.sum);
         for (bucket, count) in &other.buckets {
             self.count(*bucket, *count);
         }
@@ -47,6 +52,21 @@ impl Histogram {
     #[must_use]
     pub fn max(&self) -> Duration {
         Duration::from_millis(self.max)
+    }
+
+    /// All durations together.
+    #[must_use]
+    pub fn sum(&self) -> Duration {
+        Duration::from_millis(self.sum)
+    }
+
+    /// The number of durations that are in buckets which end at `bound` or before: those just below it may be missing, by an
+    /// eighth of it at most.
+    #[must_use]
+    pub fn up_to(&self, bound: Duration) -> u64 {
+        let bound = u64::try_from(bound.as_millis()).unwrap_or(u64::MAX);
+        let within = self.buckets.iter().take_while(|(bucket, _)| highest(*bucket) <= bound);
+        within.map(|(_, count)| count).sum()
     }
 
     /// The duration that the fraction `part` of all, 0 to 1, do not exceed; `None` where there are none.
@@ -125,6 +145,9 @@ mod tests {
         assert_eq!(slow.percentile(0.5), Some(Duration::from_millis(3)));
         assert_eq!(slow.percentile(0.99), Some(Duration::from_millis(3)));
         assert_eq!(slow.percentile(1.0), Some(Duration::from_secs(10)), "no more than the longest");
+        assert_eq!(slow.sum(), Duration::from_millis(99 * 3 + 10_000));
+        let up_to = |millis| slow.up_to(Duration::from_millis(millis));
+        assert_eq!((up_to(2), up_to(3), up_to(9_999), up_to(12_000)), (0, 99, 99, 100));
         let read: Histogram = serde_json::from_str(&serde_json::to_string(&slow).unwrap()).unwrap();
         assert_eq!(read, slow);
     }

@@ -8,6 +8,7 @@
 //! | `exchange` | changes that cross from one process to another |
 //! | `bucket` | the counts of a minute or an hour, and their form as samples |
 //! | `histogram` | durations, from which percentiles are read |
+//! | `counters` | all that this process has counted since it began, for Prometheus |
 //! | `report` | reads samples back: throughput, times, groups of failures |
 //! | `feed`, `item` | the changes themselves, for those who watch |
 //!
@@ -16,6 +17,7 @@
 //! [`Longhaul::flush`](crate::Longhaul::flush).
 
 mod bucket;
+mod counters;
 mod ear;
 mod exchange;
 mod feed;
@@ -26,6 +28,7 @@ mod report;
 mod shared;
 
 pub use bucket::Failure;
+pub use counters::{Counted, Counter, Counters, OneMore};
 pub use feed::Feed;
 pub use histogram::Histogram;
 pub use item::{FeedItem, FeedNews};

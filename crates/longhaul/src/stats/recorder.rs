@@ -5,6 +5,7 @@ use parking_lot::Mutex;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
+use super::counters::Counters;
 use super::ear::Ear;
 use super::exchange::{Others, follow, publish};
 use super::feed::Feed;
@@ -59,6 +60,7 @@ impl Recorder {
         let shared = Arc::new(Shared {
             news: broadcast::Sender::new(KEPT_NEWS),
             watchers: Arc::default(),
+            counters: Counters::default(),
             writing: tokio::sync::Mutex::default(),
             _stop: stop.clone().drop_guard(),
             ear,
@@ -72,7 +74,8 @@ impl Recorder {
     }
 
     /// The recorder that counts for a store in this process, where one does.
-    pub(crate) fn of(store: &Arc<dyn Store>) -> Option<Self> {
+    #[must_use]
+    pub fn of(store: &Arc<dyn Store>) -> Option<Self> {
         let shared = ALL.lock().get(&address(store)).and_then(Weak::upgrade)?;
         Some(Self { shared })
     }

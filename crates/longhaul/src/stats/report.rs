@@ -296,6 +296,15 @@ impl Recorder {
     }
 }
 
+impl Cell {
+    /// Its counts alone.
+    pub(super) fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        counts.add(self);
+        counts
+    }
+}
+
 impl Counts {
     fn add(&mut self, cell: &Cell) {
         self.enqueued += cell.enqueued;

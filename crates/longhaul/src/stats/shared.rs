@@ -8,6 +8,7 @@ use tokio::sync::broadcast;
 use tokio_util::sync::DropGuard;
 
 use super::bucket::{Bucket, begin};
+use super::counters::Counters;
 use super::ear::{Ear, HOUR, Heard, hour_buckets};
 use super::item::FeedNews;
 use crate::clock::Timestamp;
@@ -25,6 +26,7 @@ pub(super) struct Shared {
     pub(super) ear: Arc<Ear>,
     pub(super) news: broadcast::Sender<FeedNews>,
     pub(super) watchers: Arc<Watchers>,
+    pub(super) counters: Counters,
     /// Held from the moment that something is taken to be written until it is: whoever flushes waits for what is on its way.
     pub(super) writing: tokio::sync::Mutex<()>,
     pub(super) _stop: DropGuard,
@@ -103,13 +105,14 @@ impl Shared {
     /// late.
     pub(super) fn close_minutes(&self, writing: Writing) -> Result<Vec<Sample>> {
         let mut heard = self.ear.heard.lock();
-        let Heard { minutes, hours, .. } = &mut *heard;
+        let Heard { minutes, hours, past, .. } = &mut *heard;
         let mut has_closed = false;
         while minutes.len() > 2
             && minutes.first_key_value().is_some_and(|(_, oldest)| !oldest.is_dirty)
             && let Some((at, bucket)) = minutes.pop_first()
         {
             hours.entry(begin(at, HOUR)).or_default().merge(&bucket);
+            past.merge_counts(&bucket);
             has_closed = true;
         }
         let mut samples = Vec::new();

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,7 +12,8 @@ use tokio::sync::futures::OwnedNotified;
 /// a [`Listener`] hears every signal from the moment it was made.
 #[derive(Debug, Default)]
 pub struct Signals {
-    topics: Mutex<HashMap<String, Topic>>,
+    /// In an order of their own, so that a simulation takes the same course each time.
+    topics: Mutex<BTreeMap<String, Topic>>,
     /// The number of listeners, so that a hot path with none pays for one load.
     listeners: AtomicUsize,
 }

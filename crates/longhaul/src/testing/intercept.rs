@@ -32,6 +32,7 @@ use crate::store::{Changes, Result, Store};
 pub struct Intercept {
     store: Arc<dyn Store>,
     around: Box<Around>,
+    tells_changes: bool,
 }
 
 type Around = dyn Fn(Arc<dyn Store>, Call) -> BoxFuture<'static, Result<Answer>> + Send + Sync;
@@ -114,7 +115,17 @@ impl Intercept {
     where
         F: Future<Output = Result<Answer>> + Send + 'static,
     {
-        Self { store, around: Box::new(move |store, call| Box::pin(around(store, call))) }
+        Self {
+            store,
+            around: Box::new(move |store, call| Box::pin(around(store, call))),
+            tells_changes: true,
+        }
+    }
+
+    /// Tells nobody of [changes](Store::changes), as a store does whose changes another process makes.
+    #[must_use]
+    pub fn without_changes(self) -> Self {
+        Self { tells_changes: false, ..self }
     }
 
     async fn call(&self, call: Call) -> Result<Answer> {
@@ -356,7 +367,7 @@ impl Store for Intercept {
 
     /// The store's own, whatever the function around it does.
     fn changes(&self) -> Option<&Changes> {
-        self.store.changes()
+        self.store.changes().filter(|_| self.tells_changes)
     }
 
     async fn workers(&self) -> Result<Vec<WorkerInfo>> {

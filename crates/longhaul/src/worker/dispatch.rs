@@ -18,6 +18,7 @@ use crate::handle::Longhaul;
 use crate::maintenance::Activity;
 use crate::model::{Claim, Claimed, QueueSlots, SupportedKind, WorkerInfo};
 use crate::runtime::Runtime;
+use crate::stats::Recorder;
 use crate::store::{Error, Result};
 
 /// Claims jobs into free slots, runs each in a task, and sends their ends to the store in turns: what ended while
@@ -31,6 +32,7 @@ pub(crate) struct Dispatch {
     pub(crate) lease_for: Duration,
     pub(crate) active: Active,
     pub(crate) recorder: mpsc::UnboundedSender<Arc<RunningJob>>,
+    pub(crate) stats: Recorder,
     pub(crate) activity: Activity,
     /// Fired when no more jobs are to be claimed.
     pub(crate) stopping: CancellationToken,
@@ -304,7 +306,10 @@ impl Dispatch {
         self.queues[end.queue].note_end(end.took, end.finish.as_ref().map(|finish| &finish.outcome));
         match end.finish {
             Some(finish) => self.unsent.push(End { run: end.run, finish }),
-            None => self.active.remove(&[end.run]),
+            None => {
+                self.stats.counters().leases_lost.add(1);
+                self.active.remove(&[end.run]);
+            }
         }
         self.start_waiting(end.queue);
     }

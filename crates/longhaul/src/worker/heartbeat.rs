@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use super::active::Active;
-use super::running::{AbortReason, RunningJob};
+use super::running::{AbortReason, RunningJob, SHORTEST_PAUSE, heartbeat_interval};
 use crate::clock::Clock;
 use crate::maintenance::Activity;
 use crate::model::{LeaseStatus, WorkerInfo};
@@ -30,7 +30,7 @@ pub(crate) struct Heartbeat {
 
 impl Heartbeat {
     pub(crate) async fn run(self) {
-        let interval = interval(self.lease_for);
+        let interval = heartbeat_interval(self.lease_for);
         // The monotonic time at which a heartbeat without leases is due.
         let mut idle_due = Duration::ZERO;
         loop {
@@ -51,9 +51,7 @@ impl Heartbeat {
                     Err(panic) => tracing::error!("failed to send a heartbeat: the store {panic}"),
                 }
             }
-            // A heartbeat takes at most one interval and the pause another: a lease with less than that left
-            // might end before it is looked at again. The third interval is for threads that come late.
-            for job in jobs.iter().filter(|job| job.lease_left() <= 3 * interval && !job.is_aborted()) {
+            for job in jobs.iter().filter(|job| job.is_lease_unsure() && !job.is_aborted()) {
                 tracing::warn!(job = %job.id(), "stopped a job whose lease could not be extended");
                 job.abort(AbortReason::LeaseUnsure);
             }
@@ -113,12 +111,4 @@ impl Heartbeat {
         }
         Ok(())
     }
-}
-
-/// Between two heartbeats, however late they are, so that a store that answers slowly is not asked without pause.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
-
-/// The time from one heartbeat to the next: a tenth of the lease.
-pub(crate) fn interval(lease_for: Duration) -> Duration {
-    (lease_for / 10).max(SHORTEST_PAUSE)
 }

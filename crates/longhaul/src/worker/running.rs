@@ -175,10 +175,12 @@ impl RunningJob {
         *self.lease.lock() = (sending, lease_for);
     }
 
-    /// The time for which this process may still believe that the job is its own.
-    pub(crate) fn lease_left(&self) -> Duration {
+    /// True where the lease may end before it is looked at again, as far as this process knows: a heartbeat takes at most one
+    /// interval and the pause another. The third is for threads that come late.
+    pub(crate) fn is_lease_unsure(&self) -> bool {
         let (since, lease_for) = *self.lease.lock();
-        lease_for.saturating_sub(self.runtime.clock.since(since))
+        let left = lease_for.saturating_sub(self.runtime.clock.since(since));
+        left <= 3 * heartbeat_interval(lease_for)
     }
 
     /// Adds an entry to be sent soon.
@@ -319,6 +321,14 @@ impl RunningJob {
         std::mem::take(&mut *self.follow_ups.lock())
     }
 }
+
+/// The time from one heartbeat to the next: a tenth of the lease.
+pub(crate) fn heartbeat_interval(lease_for: Duration) -> Duration {
+    (lease_for / 10).max(SHORTEST_PAUSE)
+}
+
+/// Between two heartbeats, however late they are, so that a store that answers slowly is not asked without pause.
+pub(crate) const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 
 fn describe(entry: &Entry) -> String {
     match entry {

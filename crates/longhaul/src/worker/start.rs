@@ -153,6 +153,7 @@ impl WorkerBuilder {
             kinds: registry.supported(),
             stack: Arc::new(Stack::new(registry, &layers, longhaul.clone())),
             recorder,
+            stats: stats.clone(),
             active: active.clone(),
             activity: maintenance.activity(),
             stopping: stopping.clone(),

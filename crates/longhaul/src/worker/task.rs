@@ -39,7 +39,11 @@ impl Task {
     }
 
     pub(crate) async fn execute(mut self, stack: Arc<Stack>) {
-        self.end = Some(execute(&self.job, &stack).await);
+        // A process may have stood still since it asked for the job, which another runs by now.
+        self.end = Some(match self.job.is_lease_unsure() {
+            true => Some(release(&self.job)),
+            false => execute(&self.job, &stack).await,
+        });
     }
 }
 

@@ -300,6 +300,36 @@ fn a_job_that_was_rescued_is_stopped_where_it_ran_before_and_run_again() {
     simulation.run(worker.shutdown(GRACE));
 }
 
+// The simulation found it (seed 9 of its first version): the run began beside that of the worker that had rescued the job.
+#[test]
+fn a_job_whose_lease_has_ended_when_its_claim_is_answered_is_not_started() {
+    let simulation = Simulation::new(1);
+    let store = MemoryStore::with_clock(simulation.clock.clone());
+    // As if the process had stood still while the answer was on its way.
+    let late = Arc::new(Mutex::new(1));
+    let longhaul = Longhaul::new(Intercept::new(store, {
+        let (late, clock) = (Arc::clone(&late), simulation.clock.clone());
+        move |store, call| {
+            let (late, clock) = (Arc::clone(&late), clock.clone());
+            async move {
+                let mut answer = call.on(store.as_ref()).await?;
+                if !answer.claimed().is_empty() && std::mem::take(&mut *late.lock()) > 0 {
+                    clock.advance(LEASE);
+                    store.sweep(10).await?;
+                }
+                Ok::<Answer, longhaul::Error>(answer)
+            }
+        }
+    }));
+    let (script, runs) = long_runs(&simulation, |_| true);
+    let worker = worker(&longhaul, script).runtime(simulation.runtime()).start();
+    let id = simulation.run(enqueue(&longhaul, 1));
+    let done = simulation.run(longhaul.wait(&id, GRACE)).unwrap().found().unwrap();
+    assert_eq!((done.state, done.attempt, done.crashes), (State::Completed, 1, 1));
+    assert_eq!((runs.lock().len(), *late.lock()), (1, 0));
+    simulation.run(worker.shutdown(GRACE));
+}
+
 #[test]
 fn a_cancel_reaches_one_job_while_another_ignores_its_own() {
     let simulation = Simulation::new(1);

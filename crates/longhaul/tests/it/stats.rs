@@ -4,8 +4,8 @@ use std::time::Duration;
 use longhaul::stats::{Counts, FeedNews, Recorder, Window};
 use longhaul::testing::{Call, Intercept};
 use longhaul::{
-    AttemptError, CancelReason, Claim, Clock, Error, ErrorKind, Finish, Json, Longhaul, MemoryStore, NewJob,
-    Outcome, QueueSlots, Runtime, State, Store, SupportedKind, Timestamp, WorkerInfo,
+    AttemptError, CancelReason, Claim, Clock, Error, ErrorKind, Finish, Json, Lease, Longhaul, Maintenance,
+    MemoryStore, NewJob, Outcome, QueueSlots, Runtime, State, Store, SupportedKind, Timestamp, WorkerInfo,
 };
 use tokio::sync::{Notify, Semaphore};
 
@@ -42,16 +42,21 @@ impl Watched {
         self.store.enqueue(vec![job]).await.unwrap();
     }
 
-    /// Runs the next job of a queue for so long, and ends it.
-    async fn run(&self, queue: &str, kind: &str, took: Duration, outcome: Outcome) {
+    /// Claims the next job of a queue.
+    async fn claim(&self, queue: &str, kind: &str, lease_for: Duration) -> Lease {
         let claim = Claim {
             worker: WorkerInfo { id: "w".into(), ..WorkerInfo::default() },
             queues: vec![QueueSlots { queue: queue.into(), slots: 1 }],
             kinds: vec![SupportedKind { kind: kind.into(), version: 1 }],
-            lease_for: HOUR,
+            lease_for,
             wait: Duration::ZERO,
         };
-        let lease = self.store.claim(claim).await.unwrap().pop().expect("a job waits").lease;
+        self.store.claim(claim).await.unwrap().pop().expect("a job waits").lease
+    }
+
+    /// Runs the next job of a queue for so long, and ends it.
+    async fn run(&self, queue: &str, kind: &str, took: Duration, outcome: Outcome) {
+        let lease = self.claim(queue, kind, HOUR).await;
         self.clock.advance(took);
         let finish = Finish { lease, outcome, entries: Vec::new(), follow_ups: Vec::new(), cost: None };
         self.store.finish(vec![finish]).await.unwrap();
@@ -112,6 +117,11 @@ async fn throughput_and_times_are_those_of_the_jobs_that_ran() {
         wait.p50.is_some_and(|p50| p50 >= 67 * SECOND && p50 <= 76 * SECOND),
         "of 5, 67 and 69 s: {wait:?}"
     );
+    let mut counted = watched.recorder.counted();
+    counted.sort_by(|one, other| one.kind.cmp(&other.kind));
+    assert_eq!(counted[0].counts, report.kinds["resize"].counts);
+    assert_eq!((counted[1].counts, counted[1].run.len()), (report.kinds["send"].counts, 3));
+    assert_eq!(counted[1].run.sum(), 6 * SECOND);
     let mail = Window { length: HOUR, step: HOUR, queue: Some("mail".into()), kind: None };
     let mail = watched.recorder.report(&mail, watched.clock.now()).await.unwrap();
     assert_eq!((mail.all.counts.enqueued, mail.series.len(), mail.queues.len()), (3, 1, 1));
@@ -322,4 +332,30 @@ async fn a_flush_waits_for_counts_that_are_on_their_way() {
     flush.await.unwrap();
     let written = watched.store.samples("stats.minutes", Timestamp(0)).await.unwrap();
     assert_eq!(written.len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_process_counted_does_not_fall_when_its_minutes_are_written_and_forgotten() {
+    let watched = Watched::new();
+    for minute in 1..=200_u64 {
+        watched.enqueue("mail", "send").await;
+        watched.clock.advance(MINUTE);
+        watched.recorder.flush().await.unwrap();
+        let counted = watched.recorder.counted();
+        assert_eq!(counted.iter().map(|cell| cell.counts.enqueued).collect::<Vec<_>>(), [minute]);
+    }
+}
+
+#[tokio::test]
+async fn what_sweeps_take_from_silent_workers_is_counted() {
+    let watched = Watched::new();
+    watched.enqueue("mail", "send").await;
+    watched.claim("mail", "send", SECOND).await;
+    watched.clock.advance(MINUTE);
+    let runtime = Runtime { clock: watched.clock.clone(), ..Runtime::tokio() };
+    let _sweeping = Maintenance::start_on(Arc::clone(&watched.store), runtime);
+    while watched.recorder.counters().rescued.get() == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(watched.recorder.counters().rescued.get(), 1);
 }

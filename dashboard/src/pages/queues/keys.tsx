@@ -130,7 +130,7 @@ function KeyRow({ of, onAsk }: { of: LimitKey; onAsk: (asked: Asked) => void }) 
         <td>
           <span class="steer">
             {!isPrefix && (
-              <button type="button" onClick={() => onAsk({ what, key: of })} aria-label={`${closed_until === null ? "Pause" : "Resume"} ${key}`}>
+              <button type="button" onClick={() => onAsk({ what, key: of })} aria-label={`${closed_until === null ? "Pause" : "Resume"} key ${key}`}>
                 {closed_until === null ? "Pause" : "Resume"}
               </button>
             )}

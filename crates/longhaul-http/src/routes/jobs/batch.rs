@@ -22,15 +22,26 @@ const MAX_JOBS: usize = 10_000;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = BatchedJob)]
 pub(crate) struct BatchedJob {
-    /// The job's id; for a duplicate, that of the job which stands for it.
+    /// The job's id; for a duplicate, that of the job which stands for it, and for a refused one that of the job which holds its
+    /// unique key.
     id: String,
     /// True where a job of another request with the same id or unique key stands for it.
     duplicate: bool,
+    /// True where the job that holds its unique key has taken on its args and its time. Absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    replaced: bool,
+    /// Why it was not created: `duplicate` (its unique key is held, and it does not join) or `queue_full` (as many jobs wait as
+    /// may). Absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "queue_full")]
+    refused: Option<&'static str>,
 }
 
 /// Enqueues many jobs
 ///
-/// At most 10,000, all of them or none.
+/// At most 10,000, all of them or none: but for those whose unique key is held, or that find no room among the jobs that wait,
+/// which concerns them alone. Each sees those before it.
 #[utoipa::path(
     post,
     path = "/jobs/batch",
@@ -93,6 +104,12 @@ pub(crate) async fn create_batch(
     let batched = enqueued.into_iter().zip(duplicates).map(|(enqueued, duplicates)| BatchedJob {
         // A repeated answer is the first one again, in which these were not duplicates.
         duplicate: enqueued.is_duplicate() && duplicates == Duplicates::Ambiguous,
+        replaced: enqueued.status == EnqueueStatus::Replaced,
+        refused: match enqueued.status {
+            EnqueueStatus::Rejected => Some(Code::Duplicate.parts().0),
+            EnqueueStatus::Full => Some(Code::QueueFull.parts().0),
+            _ => None,
+        },
         id: enqueued.id.as_str().to_owned(),
     });
     let batched: Vec<BatchedJob> = batched.collect();

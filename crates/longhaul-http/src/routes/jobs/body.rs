@@ -3,8 +3,9 @@ use std::collections::BTreeMap;
 use axum::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use longhaul::lifecycle::{self, Times};
 use longhaul::{
-    AttemptError, Children, Cost, ErrorKind, JobId, JobRecord, Json, NewJob, Progress, Start, State,
+    AttemptError, CancelReason, Children, Cost, ErrorKind, JobId, JobRecord, Json, NewJob, Progress, State,
     Timestamp,
 };
 use serde::Serialize;
@@ -71,8 +72,17 @@ pub struct JobBody<'a> {
     pub output: Option<&'a Json>,
     /// The failed attempts, oldest first; the last 20 are kept.
     pub errors: Vec<ErrorBody<'a>>,
+    /// When it is cancelled unless it was started by then.
+    #[schema(value_type = Option<String>, format = DateTime, required)]
+    pub expires_at: Option<Rfc3339>,
+    /// When it must have ended: it is cancelled then, and cut off where it runs.
+    #[schema(value_type = Option<String>, format = DateTime, required)]
+    pub deadline: Option<Rfc3339>,
     /// True where it was asked to stop while it was running.
     pub cancel_requested: bool,
+    /// Why it was cancelled, or is to stop.
+    #[schema(required)]
+    pub cancel_reason: Option<CancelReason>,
     /// The worker that runs it, or ran it last.
     #[schema(required)]
     pub worker: Option<&'a str>,
@@ -109,6 +119,11 @@ pub struct JobBody<'a> {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     pub duplicate: bool,
+    /// True in an answer to a request that created nothing, because this job has taken on its args and its time. Absent
+    /// otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    pub replaced: bool,
 }
 
 /// The jobs of a batch, counted by outcome.
@@ -197,7 +212,10 @@ impl<'a> From<&'a JobRecord> for JobBody<'a> {
             finished_at: job.finished_at.map(Rfc3339),
             output: job.output.as_ref(),
             errors: job.errors.iter().map(ErrorBody::from).collect(),
+            expires_at: job.expires_at.map(Rfc3339),
+            deadline: job.deadline.map(Rfc3339),
             cancel_requested: job.cancel_requested,
+            cancel_reason: job.cancel_reason,
             worker: job.worker.as_deref(),
             parent: job.parent.as_ref().map(JobId::as_str),
             children: job.children.map(ChildrenBody::from),
@@ -210,6 +228,7 @@ impl<'a> From<&'a JobRecord> for JobBody<'a> {
             output_cut: job.output_bytes.is_some(),
             output_bytes: job.output_bytes,
             duplicate: false,
+            replaced: false,
         }
     }
 }
@@ -217,18 +236,15 @@ impl<'a> From<&'a JobRecord> for JobBody<'a> {
 impl<'a> JobBody<'a> {
     /// A job that was accepted at `now`, without asking the store for what is known anyway.
     pub(crate) fn accepted(id: &'a JobId, job: &'a NewJob, now: Timestamp) -> Self {
-        let run_at = match job.start {
-            Start::Now | Start::AfterChildren => now,
-            Start::After(delay) => now.plus(delay),
-            Start::At(moment) => moment.max(now),
-        };
+        let (state, run_at) = lifecycle::unique::start(job, now);
+        let times = Times::of(job, now);
         Self {
             id: id.as_str(),
             kind: &job.kind,
             version: job.version,
             queue: &job.queue,
             args: &job.args,
-            state: if run_at > now { State::Scheduled } else { State::Available },
+            state,
             progress: None,
             attempt: 0,
             max_attempts: job.max_attempts,
@@ -244,7 +260,10 @@ impl<'a> JobBody<'a> {
             finished_at: None,
             output: None,
             errors: Vec::new(),
+            expires_at: times.expires_at.map(Rfc3339),
+            deadline: times.deadline.map(Rfc3339),
             cancel_requested: false,
+            cancel_reason: None,
             worker: None,
             parent: job.parent.as_ref().map(JobId::as_str),
             children: None,
@@ -257,6 +276,7 @@ impl<'a> JobBody<'a> {
             output_cut: false,
             output_bytes: None,
             duplicate: false,
+            replaced: false,
         }
     }
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use longhaul::{EnqueueStatus, Enqueued, JobId, Longhaul, NewJob};
+use longhaul::{EnqueueStatus, Enqueued, Full, JobId, Longhaul, NewJob};
 
 use super::body::JobBody;
 use super::read::found;
@@ -22,7 +22,9 @@ use crate::state::inflight::Repeatable;
 ///
 /// The job is durable when the answer comes. Nothing was created where the answer is 200 with
 /// `"duplicate": true`: then a job with the same id or unique key stands for it. (So it does, too, where a request
-/// with an idempotency key *and* an id or unique key is repeated.)
+/// with an idempotency key *and* an id or unique key is repeated.) With `"replaced": true` the job that held the unique key has
+/// taken on what was asked for. Where the queue or a limit key drops the newest and is full, the job is created and cancelled at
+/// once, which its next look-up shows.
 #[utoipa::path(
     post,
     path = "/jobs",
@@ -45,7 +47,13 @@ use crate::state::inflight::Repeatable;
         )),
         (status = 200, description = "The job has ended while the answer was held, or an existing one stands \
             for it", body = JobBody),
-        (status = 409, description = "A request with the same idempotency key is still being answered"),
+        (status = 409, description = "Another job holds the unique key and `on_clash` is `reject` (`duplicate`), or a request \
+            with the same idempotency key is still being answered", headers(
+            ("Location" = Option<String>, description = "Where the job is found that holds the key"),
+        )),
+        (status = 429, description = "As many jobs wait in the queue, or of a limit key, as may (`queue_full`)", headers(
+            ("Retry-After" = u64, description = "When to ask again, in seconds"),
+        )),
         (status = 410, description = "The job that stands for it, or has ended while the answer was held, was pruned or \
             deleted", headers(
             ("Idempotency-Replayed" = Option<String>, description = "`true` where an earlier request with the \
@@ -73,8 +81,8 @@ pub(crate) async fn create(
         job.id = Some(id.clone());
         abandoned.job = Some(id);
     }
-    let enqueued = enqueue_one(&api, job.clone()).await?;
-    if enqueued.is_duplicate() {
+    let enqueued = enqueue_one(&api, job.clone(), mount.base()).await?;
+    if !enqueued.is_created() {
         abandoned.job = None;
     } else if on_disconnect == OnDisconnect::CancelJob {
         abandoned.job = Some(enqueued.id.clone());
@@ -92,7 +100,7 @@ pub(crate) async fn enqueue(
     wait: Option<Duration>,
     base: &str,
 ) -> Result<Response, Problem> {
-    let enqueued = enqueue_one(api, job.clone()).await?;
+    let enqueued = enqueue_one(api, job.clone(), base).await?;
     Ok(tell(api, &job, &enqueued, duplicates, wait, base).await)
 }
 
@@ -104,7 +112,11 @@ async fn tell(
     wait: Option<Duration>,
     base: &str,
 ) -> Response {
-    let standing = if enqueued.is_duplicate() { Standing::Existing(duplicates) } else { Standing::Created };
+    let standing = match enqueued.status {
+        EnqueueStatus::Duplicate => Standing::Existing(duplicates),
+        EnqueueStatus::Replaced => Standing::Replaced,
+        _ => Standing::Created,
+    };
     let mut response = answer(api, job, &enqueued.id, standing, wait, base).await.into_response();
     // That the earlier request's job is gone is an answer to it, too; that it cannot be looked up is none.
     if standing == Standing::Existing(Duplicates::Replay) && !response.status().is_server_error() {
@@ -124,13 +136,21 @@ fn prepare(request: JobRequest, api: &Api, wait: Option<Duration>) -> Result<Pre
     prepared.ok_or_else(|| Problem::internal("a request without faults made no job"))
 }
 
-async fn enqueue_one(api: &Api, job: NewJob) -> Result<Enqueued, Problem> {
+async fn enqueue_one(api: &Api, job: NewJob, base: &str) -> Result<Enqueued, Problem> {
+    let (kind, queue) = (job.kind.clone(), job.queue.clone());
     // Past the handle, which would only check once more what `prepare` has checked.
     let enqueued = api.longhaul.store().enqueue(vec![job]).await?.pop();
     let enqueued = enqueued.ok_or_else(|| Problem::internal("the store answered nothing to an enqueue"))?;
     match enqueued.status {
         EnqueueStatus::Created | EnqueueStatus::Duplicate | EnqueueStatus::Replaced => Ok(enqueued),
-        EnqueueStatus::Rejected | EnqueueStatus::Full => Err(Problem::internal("refused")),
+        EnqueueStatus::Rejected => {
+            let holder = enqueued.id.as_str();
+            Err(Problem::duplicate(holder, &format!("{base}/jobs/{holder}")))
+        }
+        EnqueueStatus::Full => {
+            let full = enqueued.full.unwrap_or_else(|| Full::Queue(queue.to_string()));
+            Err(Problem::full(&full, api.estimator.of_room(&kind, &queue).retry_after()))
+        }
         EnqueueStatus::KeyReused => Err(idempotency::key_reused()),
         EnqueueStatus::NotCreated => Err(Problem::internal("the store refused a job that was alone")),
     }
@@ -157,10 +177,11 @@ async fn answer(
     };
     let ended_while_held = wait.is_some() && body.state.is_finished();
     body.duplicate = standing == Standing::Existing(Duplicates::Ambiguous);
+    body.replaced = standing == Standing::Replaced;
     let status = if ended_while_held || body.duplicate { StatusCode::OK } else { StatusCode::ACCEPTED };
     let estimate = match &record {
         Some(record) => api.estimator.of(record),
-        None => api.estimator.of_new(&job.kind, &job.queue, job.start),
+        None => api.estimator.of_new(&job.kind, &job.queue, longhaul::Start::At(body.run_at.0)),
     };
     let mut response = body.answer(status, base, estimate);
     prefer::applied(wait, response.headers_mut());
@@ -174,6 +195,8 @@ enum Standing {
     Created,
     /// By an earlier one.
     Existing(Duplicates),
+    /// By an earlier one, whose job has taken on what this one asks for.
+    Replaced,
 }
 
 /// Cancels a job when the request that waits for it is dropped, which is how a lost connection shows.

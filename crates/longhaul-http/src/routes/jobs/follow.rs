@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName};
+use longhaul::stats::OneMore;
 use longhaul::{JobId, Lookup};
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +35,7 @@ pub(crate) struct Follower {
     /// Joined once the reader has caught up with the store.
     feed: Option<Arc<Feed>>,
     ended: Option<Ending>,
+    _counted: OneMore,
 }
 
 /// The reason why nothing more comes.
@@ -74,7 +76,9 @@ impl Follower {
         }
         let page = VecDeque::new();
         let after = seen.unwrap_or(0);
-        let mut follower = Self { api, id: reader.id, after, page, feed: None, ended: None };
+        let counted = api.recorder().counters().readers.one_more();
+        let mut follower =
+            Self { api, id: reader.id, after, page, feed: None, ended: None, _counted: counted };
         if !follower.read_store().await? {
             // The log does not tell a job that is gone from one that never was.
             found(follower.api.longhaul.get(&follower.id).await?)?;
@@ -136,6 +140,7 @@ impl Follower {
             if let Some(feed) = &self.feed {
                 match feed.after(self.after).await {
                     Taken::Lines(lines) => {
+                        self.note_lag(&lines);
                         self.page = lines;
                         return Ok(());
                     }
@@ -166,6 +171,12 @@ impl Follower {
             }
             self.feed = Some(self.api.feeds.join(&self.api.longhaul, &self.id, self.after));
         }
+    }
+
+    fn note_lag(&self, lines: &VecDeque<Arc<Line>>) {
+        let now = self.api.config.clock.now();
+        let mut lag = self.api.recorder().counters().lag.lock();
+        lines.iter().for_each(|line| lag.add(now.since(line.at)));
     }
 
     /// Tells a reader whose last event is unknown here to drop what it has: the whole log follows.

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use longhaul::{Edge, Json, State, Unique};
@@ -12,7 +13,7 @@ use crate::faults::duration;
 use crate::problem::Code;
 use crate::wire::{ClashWord, on_clash};
 
-/// The jobs that count as one. Without `key` and `fields`, those of the same kind with the same args: white space and the
+/// The jobs that count as one. Without `key` and `on`, those of the same kind with the same args: white space and the
 /// order of members do not count, and numbers count as they are written (`1` and `1.0` are two).
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -20,8 +21,9 @@ use crate::wire::{ClashWord, on_clash};
 pub(crate) struct UniqueRequest {
     /// Jobs of this kind with this key.
     key: Option<String>,
-    /// Jobs of this kind whose args have the same values in these fields, each of which must be there.
-    #[serde(alias = "on")]
+    /// Jobs of this kind whose args have the same values at these paths (`order.id`), each of which must be there.
+    on: Option<Vec<String>>,
+    /// Another name of `on`.
     fields: Option<Vec<String>>,
     /// Holds the key for so many seconds after the job has completed, which makes it a cache of results. A throttled job holds
     /// it for so many seconds from its creation.
@@ -51,14 +53,21 @@ impl UniqueRequest {
             .map_err(|(field, reason)| faults.add(Code::Invalid, &format!("unique.{field}"), reason))
             .ok();
         // A key begins with its kind, so that two kinds never share one by accident.
-        let key = match (self.key, self.fields) {
+        let on = match (self.on, self.fields) {
+            (Some(_), Some(_)) => {
+                faults.add(Code::Invalid, "unique.fields", "must not be given together with unique.on");
+                None
+            }
+            (on, fields) => on.map(|on| ("unique.on", on)).or(fields.map(|on| ("unique.fields", on))),
+        };
+        let key = match (self.key, on) {
             (Some(key), None) => Some(format!("{kind}:{key}")),
-            (None, Some(fields)) => {
-                digest_of_fields(&fields, args, faults).map(|digest| format!("{kind}:{digest}"))
+            (None, Some((field, on))) => {
+                digest_of_paths(field, &on, args, faults).map(|digest| format!("{kind}:{digest}"))
             }
             (None, None) => digest_of_all(args, faults).map(|digest| format!("{kind}:{digest}")),
-            (Some(_), Some(_)) => {
-                faults.add(Code::Invalid, "unique.fields", "must not be given together with unique.key");
+            (Some(_), Some((field, _))) => {
+                faults.add(Code::Invalid, field, "must not be given together with unique.key");
                 None
             }
         };
@@ -67,26 +76,39 @@ impl UniqueRequest {
     }
 }
 
-fn digest_of_fields(fields: &[String], args: &Json, faults: &mut Faults) -> Option<String> {
-    let Ok(values) = args.to::<BTreeMap<String, Box<RawValue>>>() else {
-        faults.add(Code::Invalid, "unique.fields", "can only be given where args are an object");
+fn digest_of_paths(field: &str, paths: &[String], args: &Json, faults: &mut Faults) -> Option<String> {
+    if !args.as_str().starts_with('{') {
+        faults.add(Code::Invalid, field, "can only be given where args are an object");
         return None;
-    };
+    }
+    let args: &RawValue = serde_json::from_str(args.as_str())
+        .map_err(|error| faults.add(Code::Invalid, "args", error.to_string()))
+        .ok()?;
     // Sorted, so that the order in which a caller names them makes no other key.
-    let mut fields: Vec<&String> = fields.iter().collect();
-    fields.sort_unstable();
-    fields.dedup();
+    let mut paths: Vec<&String> = paths.iter().collect();
+    paths.sort_unstable();
+    paths.dedup();
     let mut digest = Sha256::new();
-    for field in fields {
-        let Some(value) = values.get(field) else {
+    for path in paths {
+        let Some(value) = at(args, path) else {
             // Taking it for null would make one job of all jobs of the kind, after a mere typing error.
-            faults.add(Code::Invalid, "unique.fields", format!("names '{field}', which args do not have"));
+            faults.add(Code::Invalid, field, format!("names '{path}', which args do not have"));
             return None;
         };
-        digest.update(format!("{}:{field}", field.len()));
+        digest.update(format!("{}:{path}", path.len()));
         add(&mut digest, value, faults)?;
     }
     Some(canonical::hex(&digest.finalize()))
+}
+
+/// The value at a path: members with dots between them. A member whose own name has a dot goes before what the dot divides.
+fn at<'j>(value: &'j RawValue, path: &str) -> Option<&'j RawValue> {
+    let members: BTreeMap<Cow<'j, str>, &'j RawValue> = serde_json::from_str(value.get()).ok()?;
+    if let Some(member) = members.get(path) {
+        return Some(member);
+    }
+    let dots = path.match_indices('.').map(|(dot, _)| dot);
+    dots.into_iter().find_map(|dot| at(members.get(&path[..dot])?, &path[dot + 1..]))
 }
 
 fn digest_of_all(args: &Json, faults: &mut Faults) -> Option<String> {

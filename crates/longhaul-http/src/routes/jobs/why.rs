@@ -1,7 +1,9 @@
 use axum::Json;
 use axum::extract::State;
 use longhaul::State as JobState;
+use longhaul::lifecycle::Times;
 use longhaul::why::{Reason, Why};
+use longhaul::{CancelReason, JobRecord, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -23,6 +25,12 @@ pub(crate) struct WhyBody {
     /// When it is likely to have ended, in seconds from now, where its kind has been measured.
     #[schema(required)]
     eta_seconds: Option<u64>,
+    /// When it is cancelled unless it was started, or has ended, by then.
+    #[schema(value_type = Option<String>, format = DateTime, required)]
+    ends_at: Option<Rfc3339>,
+    /// Why it was cancelled, or is to stop.
+    #[schema(required)]
+    cancel_reason: Option<CancelReason>,
     /// What keeps it from running. An available job with no reason waits for its turn; one that runs or has ended waits for
     /// nothing.
     reasons: Vec<ReasonBody>,
@@ -78,9 +86,17 @@ pub(crate) async fn why(State(api): State<Api>, reader: Reader) -> Result<Json<W
     Ok(Json(WhyBody {
         state,
         position,
+        ends_at: ends_at(&record).map(Rfc3339),
+        cancel_reason: record.cancel_reason,
         eta_seconds: api.estimator.of(&record).eta_seconds(),
         reasons: reasons.into_iter().map(ReasonBody::from).collect(),
     }))
+}
+
+/// The time that ends a job which has not ended.
+fn ends_at(record: &JobRecord) -> Option<Timestamp> {
+    let times = Times { expires_at: record.expires_at, deadline: record.deadline };
+    times.ends_at(record.started_at).filter(|_| !record.state.is_finished())
 }
 
 impl From<Reason> for ReasonBody {

@@ -1,4 +1,4 @@
-use longhaul::{KeyInfo, Rate};
+use longhaul::{KeyInfo, OnFull, Rate};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -23,6 +23,11 @@ pub(crate) struct KeyBody {
     rate: Option<RateBody>,
     /// Its share of the turns of a fair queue beside other keys'.
     weight: u32,
+    /// The most of its jobs that may wait, scheduled or available and in all queues, when another is enqueued; null is no bound.
+    #[schema(required)]
+    max_waiting: Option<u64>,
+    /// The fate of a job that is enqueued while as many wait.
+    on_full: OnFull,
     /// False where its limits are those of a prefix, or none.
     own: bool,
     /// The end of its pause: until then none of its jobs is claimed.
@@ -64,6 +69,8 @@ impl From<KeyInfo> for KeyBody {
             slots: key.limits.slots,
             rate: key.limits.rate.map(RateBody::from),
             weight: key.limits.weight.unwrap_or(1),
+            max_waiting: key.limits.max_waiting,
+            on_full: key.limits.on_full,
             own: key.config.is_some(),
             closed_until: key.closed_until.map(Rfc3339),
             rate_free_at: key.rate_free_at.map(Rfc3339),

@@ -3,7 +3,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use longhaul::{KeyConfig, Rate};
+use longhaul::{KeyConfig, OnFull, Rate};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -29,6 +29,11 @@ pub(crate) struct LimitsRequest {
     /// Its share of the turns of a fair queue beside other keys'; 1 unless given.
     #[schema(minimum = 1, maximum = 1_000)]
     weight: Option<u32>,
+    /// The most of its jobs that may wait, scheduled or available and in all queues, when another is enqueued.
+    #[schema(minimum = 1, maximum = 1_000_000_000)]
+    max_waiting: Option<u64>,
+    /// The fate of a job that is enqueued while as many wait; `reject` unless given.
+    on_full: Option<OnFull>,
 }
 
 /// In any window of t seconds at most `burst + n · t / per` units start.
@@ -72,7 +77,13 @@ pub(crate) async fn set(
         per: duration("rate.per", rate.per, &mut faults).unwrap_or(Duration::from_secs(1)),
         burst: rate.burst,
     });
-    let config = KeyConfig { slots: value.slots, rate, weight: value.weight, ..KeyConfig::default() };
+    let config = KeyConfig {
+        slots: value.slots,
+        rate,
+        weight: value.weight,
+        max_waiting: value.max_waiting,
+        on_full: value.on_full.unwrap_or_default(),
+    };
     faults.check(longhaul::admit::key(&key, Some(&config)));
     faults.into_result()?;
     api.longhaul.store().set_key(&key, Some(&config)).await?;

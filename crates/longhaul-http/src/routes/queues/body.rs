@@ -1,4 +1,4 @@
-use longhaul::{Keep, QueueConfig, QueueInfo, Retention, State};
+use longhaul::{Keep, OnFull, QueueConfig, QueueInfo, Retention, State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -74,6 +74,11 @@ pub(crate) struct ConfigBody {
     retention: RetentionBody,
     /// True where its limit keys take turns, by their weights; jobs without keys take one key's turns together.
     fair: bool,
+    /// The most jobs that may wait, scheduled or available, when another is enqueued; null is no bound.
+    #[schema(required)]
+    max_waiting: Option<u64>,
+    /// The fate of a job that is enqueued while as many wait.
+    on_full: OnFull,
 }
 
 /// The history that is kept, per outcome.
@@ -135,7 +140,7 @@ impl From<&QueueConfig> for ConfigBody {
         let Retention { completed, failed, cancelled } = &config.retention;
         let retention =
             RetentionBody { completed: completed.into(), failed: failed.into(), cancelled: cancelled.into() };
-        Self { retention, fair: config.fair }
+        Self { retention, fair: config.fair, max_waiting: config.max_waiting, on_full: config.on_full }
     }
 }
 

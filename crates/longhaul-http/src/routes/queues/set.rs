@@ -1,6 +1,6 @@
 use axum::Json;
 use axum::extract::State;
-use longhaul::Keep;
+use longhaul::{Keep, OnFull};
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
@@ -23,6 +23,12 @@ pub(crate) struct ConfigPatch {
     retention: RetentionPatch,
     /// True lets its limit keys take turns, by their weights; within a key, priority and age decide.
     fair: Option<bool>,
+    /// The most jobs that may wait, scheduled or available, when another is enqueued; null is no bound.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 1_000_000_000)]
+    max_waiting: Option<Option<u64>>,
+    /// The fate of a job that is enqueued while as many wait.
+    on_full: Option<OnFull>,
 }
 
 /// A change of a queue's retention, per outcome.
@@ -90,6 +96,9 @@ pub(crate) async fn set(
     value.retention.failed.apply("retention.failed.age", &mut retention.failed, &mut faults);
     value.retention.cancelled.apply("retention.cancelled.age", &mut retention.cancelled, &mut faults);
     queue.config.fair = value.fair.unwrap_or(queue.config.fair);
+    queue.config.max_waiting = value.max_waiting.unwrap_or(queue.config.max_waiting);
+    queue.config.on_full = value.on_full.unwrap_or(queue.config.on_full);
+    faults.check(queue.config.validate());
     faults.into_result()?;
     api.longhaul.store().set_queue(&name, &queue.config).await?;
     Ok(Json(find(&api, &name).await?.into()))

@@ -91,6 +91,12 @@ struct ScheduledJobBody {
     /// The longest that one attempt may take, in seconds.
     #[schema(required)]
     timeout: Option<f64>,
+    /// The longest that it may wait for its first start, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_in: Option<f64>,
+    /// When it must have ended: seconds from its tick, or a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deadline: Option<wire::DeadlineBody>,
     /// The names of limits that it shares with others.
     limit_keys: Vec<String>,
     /// The first of them.
@@ -211,6 +217,8 @@ impl ScheduledJobBody {
             priority: job.priority,
             max_attempts: job.max_attempts,
             timeout: job.policy.timeout.map(in_seconds),
+            expires_in: job.expires_in.map(in_seconds),
+            deadline: job.deadline.map(wire::DeadlineBody),
             key: job.limit_keys.first().cloned(),
             limit_keys: job.limit_keys,
             cost: job.policy.cost,

@@ -1,0 +1,252 @@
+//! The jobs of a run: each does what its args say, and notes what it does.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{Either, select};
+use longhaul::{
+    Clock, Context, EnqueueStatus, Enqueued, Job, JobError, JobId, JobResult, Json, LogLevel, NewJob,
+};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use crate::witness::Witness;
+use crate::world::{ProcessId, ProcessState, World};
+
+/// The kinds of jobs; not every worker knows each of them.
+pub(crate) const KINDS: [&str; 3] = ["chore", "errand", "closing"];
+
+/// A job of the kind with this number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Work<const K: usize> {
+    acts: Vec<Act>,
+    ends: Vec<End>,
+    follow_ups: Vec<NewJob>,
+}
+
+/// The args of a job of any kind.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Script {
+    /// What each of its runs does.
+    pub(crate) acts: Vec<Act>,
+    /// How its first, second, … runs end; those behind the last complete.
+    pub(crate) ends: Vec<End>,
+    /// What a completion is followed by.
+    pub(crate) follow_ups: Vec<NewJob>,
+}
+
+/// Something that a run does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Act {
+    Sleep(u64),
+    Log,
+    Progress(u8),
+    /// Streams so many pieces.
+    Stream(u32),
+    Step {
+        name: String,
+        takes: u64,
+    },
+    /// Works so long, and stops where it is asked to.
+    Obey(u64),
+    Enqueue(Box<NewJob>),
+}
+
+/// The end of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum End {
+    Complete,
+    Retry,
+    Fail,
+    Cancel,
+    Snooze(u64),
+    RateLimited(u64),
+    Panic,
+}
+
+impl Script {
+    pub(crate) fn job(&self, kind: usize) -> NewJob {
+        let args = Json::new(self).unwrap_or_else(|_| Json::null());
+        NewJob::new(KINDS[kind], args)
+    }
+}
+
+/// What the runs of a job have in common: where they note what they do.
+#[derive(Clone)]
+pub(crate) struct Floor {
+    pub(crate) world: Arc<World>,
+    pub(crate) witness: Arc<Witness>,
+    pub(crate) runs: Arc<Mutex<BTreeMap<JobId, Runs>>>,
+    /// The process that works here.
+    pub(crate) process: ProcessId,
+    pub(crate) clock: Clock,
+}
+
+/// The runs of a job.
+#[derive(Default)]
+pub(crate) struct Runs {
+    begun: usize,
+    active: Vec<Active>,
+    steps: u64,
+}
+
+/// A run whose code has not ended.
+#[derive(Clone, Copy)]
+struct Active {
+    number: usize,
+    process: ProcessId,
+    stops: u32,
+    begun_at: Duration,
+    retries: u32,
+}
+
+impl<const K: usize> Job for Work<K> {
+    const KIND: &'static str = KINDS[K];
+    type State = Floor;
+    type Output = usize;
+
+    async fn run(self, cx: Context<Floor>) -> JobResult<usize> {
+        let script = Script { acts: self.acts, ends: self.ends, follow_ups: self.follow_ups };
+        play(script, cx).await
+    }
+}
+
+async fn play(script: Script, cx: Context<Floor>) -> JobResult<usize> {
+    let floor = cx.state().clone();
+    let run = floor.begin(cx.id());
+    for follow_up in script.follow_ups {
+        cx.follow_up(follow_up)?;
+    }
+    let mut streamed = 0;
+    for act in script.acts {
+        match act {
+            Act::Sleep(millis) => floor.clock.sleep(Duration::from_millis(millis)).await,
+            Act::Log => cx.log(LogLevel::Info, "it goes on"),
+            Act::Progress(percent) => cx.progress(percent, "so far"),
+            Act::Stream(pieces) => {
+                for _ in 0..pieces {
+                    cx.emit(streamed).await?;
+                    streamed += 1;
+                }
+            }
+            Act::Step { name, takes } => step(&cx, &floor, &run, &name, takes).await?,
+            Act::Obey(millis) => {
+                let work = Box::pin(floor.clock.sleep(Duration::from_millis(millis)));
+                if let Either::Right(_) = select(work, Box::pin(cx.cancelled())).await {
+                    return Err(JobError::cancel("it was asked to stop"));
+                }
+            }
+            Act::Enqueue(job) => {
+                let enqueued = cx.longhaul().enqueue_one(*job).await?;
+                if is_kept(&enqueued) {
+                    floor.witness.acknowledge(&enqueued.id);
+                }
+            }
+        }
+    }
+    end(script.ends.get(run.active.number).copied().unwrap_or(End::Complete), run.active.number)
+}
+
+/// True for an answer that names a job which is there.
+pub(crate) fn is_kept(enqueued: &Enqueued) -> bool {
+    matches!(enqueued.status, EnqueueStatus::Created | EnqueueStatus::Duplicate | EnqueueStatus::Replaced)
+}
+
+fn end(end: End, run: usize) -> JobResult<usize> {
+    match end {
+        End::Complete => Ok(run),
+        End::Retry => Err(JobError::retry("not this time")),
+        End::Fail => Err(JobError::fatal("never")),
+        End::Cancel => Err(JobError::cancel("not needed")),
+        End::Snooze(millis) => Err(JobError::snooze(Duration::from_millis(millis), "later")),
+        End::RateLimited(millis) => Err(JobError::rate_limited(Duration::from_millis(millis), "too fast")),
+        End::Panic => panic!("{PLANNED}"),
+    }
+}
+
+/// No run has a lease of more, so that a jump of the store's clock so long before it has not ended its lease.
+const LONGEST_LEASE: Duration = Duration::from_secs(40);
+
+/// The words of the panics that jobs are made to have.
+pub(crate) const PLANNED: &str = "as planned";
+
+async fn step(cx: &Context<Floor>, floor: &Floor, run: &Run, name: &str, takes: u64) -> JobResult<()> {
+    let epoch = floor.witness.epoch(cx.id());
+    let output = cx
+        .step(name, || async {
+            floor.witness.count("steps");
+            if let Some(value) =
+                floor.witness.step_output(cx.id(), name).filter(|_| !floor.is_excused(&run.active, cx.id()))
+            {
+                let how = format!("{} runs its step {name} again, whose output {value} is recorded", cx.id());
+                floor.witness.break_promise(crate::witness::STEPS, how);
+            }
+            floor.clock.sleep(Duration::from_millis(takes)).await;
+            let mut runs = floor.runs.lock();
+            let runs = runs.entry(cx.id().clone()).or_default();
+            runs.steps += 1;
+            Ok(runs.steps)
+        })
+        .await?;
+    floor.witness.note_step(cx.id(), epoch, name, output);
+    Ok(())
+}
+
+/// A run of a job's code, until it is dropped.
+struct Run {
+    floor: Floor,
+    id: JobId,
+    active: Active,
+}
+
+impl Floor {
+    fn begin(&self, id: &JobId) -> Run {
+        let mut all = self.runs.lock();
+        let runs = all.entry(id.clone()).or_default();
+        let active = Active {
+            number: runs.begun,
+            process: self.process,
+            stops: self.world.stops(self.process),
+            begun_at: self.world.now(),
+            retries: self.witness.retries(id),
+        };
+        runs.begun += 1;
+        let overlapping = runs.active.iter().find(|earlier| !self.is_excused(earlier, id)).copied();
+        runs.active.push(active);
+        drop(all);
+        let name = self.world.name(self.process);
+        self.world.note(&name, format_args!("runs {id} for the {}. time", active.number + 1));
+        if let Some(earlier) = overlapping {
+            let how = format!(
+                "{id} runs for the {}. time on {name} while its {}. run goes on, on {}",
+                active.number + 1,
+                earlier.number + 1,
+                self.world.name(earlier.process)
+            );
+            self.witness.break_promise(crate::witness::OVERLAP, how);
+        }
+        Run { floor: self.clone(), id: id.clone(), active }
+    }
+
+    /// True for a run that may have missed the end of its lease: its process has stood still, the store's clock has jumped, or
+    /// somebody has begun the job anew.
+    fn is_excused(&self, run: &Active, id: &JobId) -> bool {
+        self.world.state(run.process) != ProcessState::Running
+            || self.world.stops(run.process) != run.stops
+            || self.witness.jumped_at().is_some_and(|at| at + LONGEST_LEASE > run.begun_at)
+            || self.witness.retries(id) != run.retries
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if let Some(runs) = self.floor.runs.lock().get_mut(&self.id) {
+            runs.active.retain(|active| active.number != self.active.number);
+        }
+        let name = self.floor.world.name(self.floor.process);
+        self.floor
+            .world
+            .note(&name, format_args!("the {}. run of {} is over", self.active.number + 1, self.id));
+    }
+}

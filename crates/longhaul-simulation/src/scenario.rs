@@ -1,0 +1,412 @@
+//! What happens in a run, drawn from its seed: jobs, what people do, and what befalls processes and clocks.
+
+use std::time::Duration;
+
+use longhaul::{
+    Action, CatchUp, Cost, Deadline, Edge, Idempotency, JobFilter, JobId, Keep, KeyConfig, NewJob, OnClash,
+    OnFull, Policy, QueueConfig, Rate, Retention, Schedule, Start, State, Unique,
+};
+
+use crate::jobs::{Act, End, Script};
+use crate::network::Weather;
+use crate::random::Random;
+
+pub(crate) const QUEUES: [&str; 3] = ["alpha", "beta", "fair"];
+pub(crate) const KEYS: [&str; 4] = ["one", "two", "t:1", "t:2"];
+const UNIQUE_KEYS: [&str; 3] = ["u", "v", "w"];
+const IDEMPOTENCY_KEYS: [&str; 2] = ["i", "k"];
+pub(crate) const SCHEDULES: [&str; 2] = ["often", "seldom"];
+
+/// A run as it is planned.
+#[derive(Clone, Debug)]
+pub(crate) struct Scenario {
+    /// Workers, each with the length of its leases; a server for each of the first two places.
+    pub(crate) workers: Vec<WorkerPlan>,
+    pub(crate) servers: usize,
+    pub(crate) weather: Weather,
+    /// What happens, in its order.
+    pub(crate) steps: Vec<(Duration, Step)>,
+    /// When faults stop.
+    pub(crate) storm: Duration,
+}
+
+/// A worker process, and whoever takes its place.
+#[derive(Clone, Debug)]
+pub(crate) struct WorkerPlan {
+    pub(crate) lease: Duration,
+    /// Numbers of queues and their slots.
+    pub(crate) queues: Vec<(usize, usize)>,
+    /// Numbers of kinds.
+    pub(crate) kinds: Vec<usize>,
+    pub(crate) runs_schedules: bool,
+}
+
+/// Something that happens.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    Enqueue {
+        jobs: Vec<NewJob>,
+        is_read: bool,
+    },
+    Act(JobFilter, Action),
+    /// Cancels a job with all that it waits for.
+    Cancel(JobId),
+    PauseQueue(&'static str),
+    ResumeQueue(&'static str),
+    SetQueue(&'static str, QueueConfig),
+    SetKey(&'static str, Option<KeyConfig>),
+    PauseKey(&'static str, Duration),
+    ResumeKey(&'static str),
+    PutSchedule(Box<Schedule>),
+    PauseSchedule(&'static str),
+    ResumeSchedule(&'static str),
+    RunSchedule(&'static str),
+    Look,
+    /// Kills the process in a place; another takes it.
+    Kill(usize),
+    /// Stops it for a while.
+    Stop(usize, Duration),
+    /// Shuts it down with this grace; another takes its place.
+    ShutDown(usize, Duration),
+    /// Cuts it off from the store for a while.
+    CutOff(usize, Duration),
+    /// Sets its wall clock forward.
+    SetWallForward(usize, Duration),
+    /// The store is away for a while.
+    TakeStoreAway(Duration),
+    /// The store's clock jumps forward.
+    SetStoreForward(Duration),
+}
+
+impl Step {
+    /// The sort of fault that it is, for counts.
+    pub(crate) fn fault(&self) -> Option<&'static str> {
+        Some(match self {
+            Step::Kill(_) => "processes that were killed",
+            Step::Stop(..) => "processes that were stopped",
+            Step::ShutDown(..) => "processes that were shut down",
+            Step::CutOff(..) => "processes that were cut off",
+            Step::SetWallForward(..) => "jumps of a process' clock",
+            Step::TakeStoreAway(_) => "absences of the store",
+            Step::SetStoreForward(_) => "jumps of the store's clock",
+            _ => return None,
+        })
+    }
+}
+
+pub(crate) fn draw(seed: u64) -> Scenario {
+    let draw = Draw { random: Random::of(seed, 3) };
+    let random = &draw.random;
+    let storm = random.millis(8_000, 30_000);
+    let workers: Vec<WorkerPlan> = (0..random.between(1, 3)).map(|_| draw.worker()).collect();
+    let servers = random.between(1, 2);
+    let places = workers.len() + servers;
+    let mut steps = Vec::new();
+    let mut ids = Vec::new();
+    // Limits first, so that most jobs meet them.
+    for key in KEYS.iter().chain(&["t:*"]) {
+        if random.happens(600) {
+            steps.push((random.millis(0, 500), Step::SetKey(key, Some(draw.limits()))));
+        }
+    }
+    if random.happens(700) {
+        steps.push((
+            Duration::ZERO,
+            Step::SetQueue("fair", QueueConfig { fair: true, ..QueueConfig::default() }),
+        ));
+    }
+    for number in 0..random.between(4, 16) {
+        let at = random.millis(0, storm.as_millis() as usize);
+        steps.push((at, draw.enqueue(number, &mut ids)));
+    }
+    for _ in 0..random.between(0, 12) {
+        steps.push((random.millis(0, storm.as_millis() as usize), draw.steer(&ids)));
+    }
+    if random.happens(400) {
+        for name in SCHEDULES.iter().take(random.between(1, 2)) {
+            steps.push((random.millis(0, 4_000), Step::PutSchedule(Box::new(draw.schedule(name)))));
+            if random.happens(300) {
+                steps.push((random.millis(5_000, 12_000), Step::PauseSchedule(name)));
+                steps.push((random.millis(9_000, 20_000), Step::ResumeSchedule(name)));
+            }
+            if random.happens(300) {
+                steps.push((random.millis(5_000, 12_000), Step::RunSchedule(name)));
+            }
+        }
+    }
+    for _ in 0..random.between(0, 6) {
+        steps.push((random.millis(1_000, storm.as_millis() as usize), draw.fault(places)));
+    }
+    steps.sort_by_key(|(at, _)| *at);
+    Scenario { workers, servers, weather: draw.weather(), steps, storm }
+}
+
+struct Draw {
+    random: Random,
+}
+
+impl Draw {
+    fn worker(&self) -> WorkerPlan {
+        let random = &self.random;
+        let lease = *random.pick(&[Duration::from_secs(2), Duration::from_secs(3), Duration::from_secs(6)]);
+        let queues =
+            (0..QUEUES.len()).filter(|_| random.happens(750)).map(|queue| (queue, random.between(1, 4)));
+        let mut queues: Vec<(usize, usize)> = queues.collect();
+        if queues.is_empty() {
+            queues.push((0, 2));
+        }
+        let mut kinds: Vec<usize> = (0..3).filter(|_| random.happens(850)).collect();
+        if kinds.is_empty() {
+            kinds.push(0);
+        }
+        WorkerPlan { lease, queues, kinds, runs_schedules: random.happens(300) }
+    }
+
+    /// The weather of a run: some are calm, most have a few sorts of faults, some all of them.
+    fn weather(&self) -> Weather {
+        let random = &self.random;
+        let strength = *random.pick(&[0, 10, 25, 60]);
+        let some = |likely: u32| if random.happens(likely) { strength } else { 0 };
+        Weather {
+            lost_request: some(500),
+            lost_reply: some(600),
+            twice: some(500),
+            in_part: some(400),
+            slow: some(500),
+            killed_at_call: some(300) / 8,
+            stopped_at_call: some(300) / 8,
+            goes_on: *random.pick(&[0, 100, 500]),
+        }
+    }
+
+    fn enqueue(&self, number: usize, ids: &mut Vec<JobId>) -> Step {
+        let random = &self.random;
+        let id = |name: String| JobId::from_store(name);
+        let is_read = random.happens(250);
+        let jobs = if random.happens(200) {
+            let closing = NewJob {
+                id: Some(id(format!("b{number}"))),
+                unique: None,
+                idempotency: None,
+                start: Start::Now,
+                ..self.job(2)
+            };
+            let children = (0..random.between(0, 4)).map(|_| self.job(random.below(2))).collect();
+            NewJob::batch(closing, children)
+        } else {
+            let job =
+                |n: usize| NewJob { id: Some(id(format!("j{number}.{n}"))), ..self.job(random.below(3)) };
+            (0..random.between(1, 4)).map(job).collect()
+        };
+        ids.extend(jobs.iter().filter_map(|job: &NewJob| job.id.clone()));
+        Step::Enqueue { jobs, is_read }
+    }
+
+    fn job(&self, kind: usize) -> NewJob {
+        let random = &self.random;
+        let mut job = self.script(2).job(kind);
+        job.queue = QUEUES[random.below(QUEUES.len())].into();
+        job.priority = *random.pick(&[0, 0, 0, 1, -1, 50]);
+        job.max_attempts = random.between(1, 4) as u32;
+        job.max_crashes = random.between(0, 6) as u32;
+        if random.happens(200) {
+            job.start = Start::After(random.millis(0, 10_000));
+        }
+        if random.happens(400) {
+            let first = random.below(KEYS.len());
+            job.limit_keys = vec![KEYS[first].into()];
+            if random.happens(300) {
+                job.limit_keys.push(KEYS[(first + 1) % KEYS.len()].into());
+            }
+        }
+        if random.happens(200) {
+            job.unique = Some(self.unique());
+            if matches!(self.debounced(&job), Some(Edge::Trailing)) {
+                job.start = Start::Now;
+            }
+        }
+        if random.happens(120) {
+            job.expires_in = Some(random.millis(300, 10_000));
+        }
+        if random.happens(120) {
+            job.deadline = Some(Deadline::In(random.millis(1_000, 15_000)));
+        }
+        if random.happens(100) {
+            job.idempotency = Some(Idempotency {
+                key: (*random.pick(&IDEMPOTENCY_KEYS)).into(),
+                fingerprint: (*random.pick(&["f", "f", "f", "g"])).into(),
+                keep_for: Duration::from_secs(3_600),
+            });
+        }
+        job.policy = Policy {
+            timeout: random.happens(200).then(|| random.millis(500, 6_000)),
+            cost: Cost { slots: *random.pick(&[1, 1, 1, 2]), rate: *random.pick(&[1, 1, 1, 2, 0]) },
+            ..Policy::default()
+        };
+        job
+    }
+
+    fn debounced(&self, job: &NewJob) -> Option<Edge> {
+        match job.unique.as_ref()?.on_clash {
+            OnClash::Debounce { edge, .. } => Some(edge),
+            _ => None,
+        }
+    }
+
+    fn unique(&self) -> Unique {
+        let random = &self.random;
+        let period = || random.millis(1_000, 8_000);
+        let debounce = |edge| OnClash::Debounce {
+            delay: random.millis(300, 3_000),
+            max_delay: random.happens(500).then(|| random.millis(3_000, 6_000)),
+            edge,
+        };
+        let on_clash = match random.below(10) {
+            0..=2 => OnClash::Join,
+            3 => OnClash::Refresh,
+            4 => OnClash::Reject,
+            5 => OnClash::Replace,
+            6 => OnClash::Throttle,
+            7 => debounce(Edge::Trailing),
+            8 => debounce(Edge::Leading),
+            _ => OnClash::Supersede,
+        };
+        let states = [vec![State::Scheduled, State::Available], vec![State::Running], State::ALL.to_vec()];
+        Unique {
+            key: (*random.pick(&UNIQUE_KEYS)).into(),
+            period: (on_clash == OnClash::Throttle || random.happens(250)).then(period),
+            states: random.happens(120).then(|| random.pick(&states).clone()),
+            on_clash,
+        }
+    }
+
+    fn max_waiting(&self) -> (Option<u64>, OnFull) {
+        let random = &self.random;
+        let on_full = *random.pick(&[OnFull::Reject, OnFull::DropOldest, OnFull::DropNewest]);
+        match random.happens(150) {
+            true => (Some(random.between(1, 6) as u64), on_full),
+            false => (None, OnFull::default()),
+        }
+    }
+
+    fn script(&self, deep: usize) -> Script {
+        let random = &self.random;
+        let mut acts = Vec::new();
+        for number in 0..random.between(0, 4) {
+            acts.push(match random.below(10) {
+                0 | 1 => Act::Sleep(random.between(1, 400) as u64),
+                2 => Act::Sleep(random.between(1_000, 9_000) as u64),
+                3 => Act::Log,
+                4 => Act::Progress(random.below(100) as u8),
+                5 => Act::Stream(random.between(1, 5) as u32),
+                6 | 7 => Act::Step { name: format!("s{number}"), takes: random.between(0, 900) as u64 },
+                8 => Act::Obey(random.between(500, 9_000) as u64),
+                _ if deep > 0 && random.happens(400) => Act::Enqueue(Box::new(self.descendant(deep))),
+                _ => Act::Sleep(random.between(0, 30) as u64),
+            });
+        }
+        let ends = (0..random.below(4)).map(|_| self.end()).collect();
+        let follow_ups =
+            if deep > 0 && random.happens(200) { vec![self.descendant(deep)] } else { Vec::new() };
+        Script { acts, ends, follow_ups }
+    }
+
+    /// A job that a job makes. Its id is drawn, so that the run that is repeated makes the same.
+    fn descendant(&self, deep: usize) -> NewJob {
+        let random = &self.random;
+        NewJob {
+            id: Some(JobId::from_store(format!("d{}", random.next() % 1_000_000))),
+            queue: QUEUES[random.below(QUEUES.len())].into(),
+            ..self.script(deep - 1).job(random.below(2))
+        }
+    }
+
+    fn end(&self) -> End {
+        let random = &self.random;
+        match random.below(12) {
+            0..=3 => End::Retry,
+            4 => End::Fail,
+            5 => End::Cancel,
+            6 => End::Snooze(random.between(0, 4_000) as u64),
+            7 | 8 => End::RateLimited(random.between(100, 4_000) as u64),
+            9 => End::Panic,
+            _ => End::Complete,
+        }
+    }
+
+    fn limits(&self) -> KeyConfig {
+        let random = &self.random;
+        let rate = || Rate {
+            n: random.between(1, 5) as u32,
+            per: *random.pick(&[Duration::from_millis(500), Duration::from_secs(2)]),
+            burst: random.happens(500).then(|| random.between(1, 3) as u32),
+        };
+        let (max_waiting, on_full) = self.max_waiting();
+        KeyConfig {
+            slots: random.happens(750).then(|| random.between(1, 3) as u32),
+            rate: random.happens(350).then(rate),
+            weight: random.happens(300).then(|| random.between(1, 4) as u32),
+            max_waiting,
+            on_full,
+        }
+    }
+
+    fn schedule(&self, name: &'static str) -> Schedule {
+        let random = &self.random;
+        let job = NewJob { queue: QUEUES[random.below(2)].into(), ..self.script(0).job(0) };
+        let every = Duration::from_secs(random.between(2, 7) as u64);
+        let catch_up = *random.pick(&[CatchUp::All, CatchUp::All, CatchUp::Once, CatchUp::None]);
+        Schedule::every(name, every, job).catch_up(catch_up)
+    }
+
+    fn steer(&self, ids: &[JobId]) -> Step {
+        let random = &self.random;
+        let queue = *random.pick(&QUEUES);
+        let key = *random.pick(&KEYS);
+        let id = || random.pick(ids).clone();
+        match random.below(16) {
+            0 | 1 => {
+                let grace =
+                    *random.pick(&[Duration::ZERO, Duration::from_millis(700), Duration::from_secs(10)]);
+                Step::Act(JobFilter::id(id()), Action::cancel(grace))
+            }
+            2 => Step::Cancel(id()),
+            3 | 4 => Step::Act(JobFilter::id(id()), Action::Retry),
+            5 => Step::Act(JobFilter::id(id()), Action::RetryWith { args: self.script(0).job(0).args }),
+            6 | 7 => Step::Act(JobFilter::id(id()), Action::Delete),
+            8 => Step::Act(JobFilter::id(id()), Action::SetPriority { priority: *random.pick(&[-5, 7]) }),
+            9 => Step::PauseQueue(queue),
+            10 => Step::ResumeQueue(queue),
+            11 => Step::PauseKey(key, random.millis(100, 20_000)),
+            12 => Step::ResumeKey(key),
+            13 => Step::SetKey(key, random.happens(700).then(|| self.limits())),
+            14 => {
+                let completed =
+                    Keep { age: Some(random.millis(1_000, 9_000)), count: Some(random.below(4) as u64) };
+                let retention = Retention { completed, ..Retention::default() };
+                {
+                    let (max_waiting, on_full) = self.max_waiting();
+                    Step::SetQueue(
+                        queue,
+                        QueueConfig { retention, fair: random.happens(400), max_waiting, on_full },
+                    )
+                }
+            }
+            _ => Step::Look,
+        }
+    }
+
+    fn fault(&self, places: usize) -> Step {
+        let random = &self.random;
+        let place = random.below(places);
+        match random.below(12) {
+            0..=2 => Step::Kill(place),
+            3..=5 => Step::Stop(place, random.millis(200, 15_000)),
+            6 => Step::ShutDown(place, random.millis(0, 3_000)),
+            7 | 8 => Step::CutOff(place, random.millis(200, 12_000)),
+            9 => Step::SetWallForward(place, random.millis(100, 90_000)),
+            10 => Step::TakeStoreAway(random.millis(200, 10_000)),
+            _ => Step::SetStoreForward(random.millis(50, 40_000)),
+        }
+    }
+}

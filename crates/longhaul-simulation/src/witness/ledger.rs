@@ -1,0 +1,359 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use longhaul::testing::Call;
+use longhaul::{
+    Action, Change, EnqueueStatus, Enqueued, JobFilter, JobId, Json, NewJob, QueueConfig, Start, State,
+    Timestamp, schedule,
+};
+
+use super::limits::Limits;
+use super::unique::holds;
+use super::{ACKNOWLEDGED, BATCH, Broken, CHANGES, HAND_BACK, PAUSES, TICKS, TIMES, UNIQUE_FREE};
+
+/// The jobs as the changes of state tell of them, beside what their callers asked for.
+#[derive(Default)]
+pub(super) struct Ledger {
+    pub(super) jobs: BTreeMap<JobId, Job>,
+    pub(super) limits: Limits,
+    pub(super) paused_queues: BTreeSet<String>,
+    /// Jobs that were acknowledged to somebody.
+    pub(super) acknowledged: BTreeSet<JobId>,
+    /// The jobs that took the unique keys last.
+    pub(super) holders: BTreeMap<String, JobId>,
+    pub(super) queue_configs: BTreeMap<String, QueueConfig>,
+    /// The jobs that idempotency keys stand for.
+    pub(super) promised: BTreeMap<String, JobId>,
+    /// Ticks that were fired, by schedule.
+    pub(super) ticks: BTreeMap<String, BTreeSet<String>>,
+    /// Tokens of all claims.
+    pub(super) tokens: BTreeSet<u64>,
+    pub(super) counts: BTreeMap<&'static str, u64>,
+    pub(super) broken: Option<Broken>,
+    pub(super) deed: Deed,
+    /// When the store's clock has last jumped.
+    pub(super) jumped_at: Option<Duration>,
+    /// The ids that jobs were given in place of none or a random one.
+    pub(super) named: BTreeMap<JobId, JobId>,
+    /// Cancels so far: whom they mean, and when their grace is over.
+    pub(super) cancels: Vec<(JobFilter, Timestamp)>,
+    /// True where something may have been said to readers since the last look.
+    pub(super) has_news: bool,
+    /// Jobs that were created and that nobody asked for.
+    pub(super) unasked: Vec<JobId>,
+    /// The jobs of the call that is being made.
+    offered: BTreeMap<JobId, NewJob>,
+}
+
+/// A job as the witness knows it.
+pub(super) struct Job {
+    pub(super) spec: NewJob,
+    /// `None` once it is removed.
+    pub(super) state: Option<State>,
+    pub(super) token: u64,
+    /// The token of the run that ended it.
+    pub(super) ended_by: Option<u64>,
+    pub(super) lease_until: Timestamp,
+    /// When it falls due, once that was looked up.
+    pub(super) run_at: Option<Timestamp>,
+    /// The closing job that waits for it.
+    pub(super) batch: Option<JobId>,
+    pub(super) retries: u32,
+    /// Rises whenever the outputs of its steps are forgotten.
+    pub(super) epoch: u32,
+    pub(super) steps: BTreeMap<String, u64>,
+    pub(super) created_at: Timestamp,
+    pub(super) has_run: bool,
+    pub(super) finished_at: Timestamp,
+}
+
+/// The call that is being made, where it is done in one go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Deed {
+    #[default]
+    None,
+    Enqueue,
+    Finish,
+    Sweep(Timestamp),
+    Retry,
+    RetryWith,
+    Delete,
+    Cancel,
+    Other,
+}
+
+impl Deed {
+    pub(super) fn of(call: &Call, now: Timestamp) -> Self {
+        match call {
+            Call::Enqueue(_) => Deed::Enqueue,
+            // An entry that cannot be kept ends its run.
+            Call::Finish(_) | Call::FinishAndClaim(..) | Call::Record(_) => Deed::Finish,
+            Call::Sweep(_) => Deed::Sweep(now),
+            Call::Act(_, Action::Retry, _) => Deed::Retry,
+            Call::Act(_, Action::RetryWith { .. }, _) => Deed::RetryWith,
+            Call::Act(_, Action::Delete, _) => Deed::Delete,
+            Call::Act(_, Action::Cancel { .. }, _) => Deed::Cancel,
+            _ => Deed::Other,
+        }
+    }
+}
+
+impl Ledger {
+    pub(super) fn break_promise(&mut self, promise: &'static str, how: String) {
+        self.broken.get_or_insert(Broken { promise, how, at: Duration::ZERO });
+    }
+
+    /// Notes the jobs that a call may create.
+    pub(super) fn offer(&mut self, call: &Call) {
+        self.offered.clear();
+        let jobs = if let Call::Enqueue(jobs) = call { jobs.as_slice() } else { &[] };
+        let follow_ups = call.finishes().iter().flat_map(|finish| &finish.follow_ups);
+        for job in jobs.iter().chain(follow_ups) {
+            if let Some(id) = &job.id {
+                // The first of an id counts.
+                self.offered.entry(id.clone()).or_insert_with(|| job.clone());
+            }
+        }
+    }
+
+    /// A change of state, in the order in which the store makes them.
+    pub(super) fn change(&mut self, change: &Change<'_>) {
+        self.has_news = true;
+        let known = self.jobs.get(change.id).and_then(|job| job.state);
+        if change.from != known || change.from == change.to {
+            let how = format!(
+                "{} was {known:?}, and was told to go from {:?} to {:?}",
+                change.id, change.from, change.to
+            );
+            return self.break_promise(CHANGES, how);
+        }
+        match (change.from, change.to) {
+            (None, Some(state)) => self.create(change, state),
+            (Some(state), None) => self.remove(change, state),
+            (Some(from), Some(to)) => self.go(change, from, to),
+            (None, None) => {}
+        }
+    }
+
+    fn create(&mut self, change: &Change<'_>, state: State) {
+        *self.counts.entry("jobs").or_default() += 1;
+        let id = change.id;
+        // One that nobody asked for is looked at once the store can be asked.
+        let spec = self.offered.get(id).cloned().unwrap_or_else(|| {
+            self.unasked.push(id.clone());
+            let kind = change.kind.to_owned();
+            NewJob { queue: change.queue.to_owned().into(), ..NewJob::new(kind, Json::null()) }
+        });
+        self.note_tick(&spec.labels);
+        let batch = spec.parent.clone().filter(|parent| {
+            self.jobs.get(parent).is_some_and(|job| {
+                job.state == Some(State::Blocked) && job.spec.start == Start::AfterChildren
+            })
+        });
+        let job = Job {
+            spec,
+            state: Some(state),
+            token: 0,
+            ended_by: None,
+            lease_until: Timestamp::default(),
+            run_at: None,
+            batch,
+            retries: self.jobs.get(id).map_or(0, |earlier| earlier.retries + 1),
+            epoch: self.jobs.get(id).map_or(0, |earlier| earlier.epoch + 1),
+            steps: BTreeMap::new(),
+            created_at: change.at,
+            has_run: false,
+            finished_at: Timestamp::default(),
+        };
+        // What follows a completion would be lost with it, so bounds are not for it.
+        if self.deed == Deed::Enqueue {
+            self.check_room(id, &job.spec, state);
+        }
+        self.jobs.insert(id.clone(), job);
+        if !state.is_finished() {
+            self.hold(id, change.at);
+        }
+    }
+
+    /// A tick's job is created.
+    pub(super) fn note_tick(&mut self, labels: &BTreeMap<String, String>) {
+        if let (Some(name), Some(tick)) = (labels.get(schedule::LABEL), labels.get(schedule::TICK_LABEL))
+            && !self.ticks.entry(name.clone()).or_default().insert(tick.clone())
+        {
+            self.break_promise(TICKS, format!("schedule {name} has fired its tick of {tick} twice"));
+        }
+    }
+
+    fn remove(&mut self, change: &Change<'_>, state: State) {
+        let may = matches!(self.deed, Deed::Delete | Deed::Sweep(_)) && state.is_finished();
+        if !may {
+            let how = format!("{} was removed while {state}, by {:?}", change.id, self.deed);
+            self.break_promise(ACKNOWLEDGED, how);
+        }
+        if let Some(job) = self.jobs.get_mut(change.id) {
+            job.state = None;
+        }
+    }
+
+    fn go(&mut self, change: &Change<'_>, from: State, to: State) {
+        let id = change.id;
+        if from.is_finished() && !matches!(self.deed, Deed::Retry | Deed::RetryWith) {
+            let closes = self.jobs.get(id).is_some_and(|job| job.spec.start == Start::AfterChildren);
+            let promise = if closes { BATCH } else { CHANGES };
+            return self
+                .break_promise(promise, format!("{id} had {from}, and became {to} by {:?}", self.deed));
+        }
+        if from == State::Running {
+            self.end_run(id, to);
+        }
+        if from == State::Blocked && to != State::Cancelled {
+            self.check_children(id);
+        }
+        if from.is_finished() {
+            self.begin_anew(id, from, change.at);
+        }
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        job.state = Some(to);
+        job.run_at = None;
+        if to == State::Running {
+            *self.counts.entry("runs").or_default() += 1;
+            if self.paused_queues.contains(change.queue) {
+                let how = format!("{id} was claimed while its queue {} was paused", change.queue);
+                self.break_promise(PAUSES, how);
+            }
+            if self.jobs.get(id).is_some_and(|job| job.is_over(change.at)) {
+                self.break_promise(TIMES, format!("{id} was claimed though its time was over"));
+            }
+            if let Some(job) = self.jobs.get_mut(id) {
+                job.has_run = true;
+            }
+            if let Some(job) = self.jobs.get(id)
+                && let Err((promise, how)) = self.limits.take(id, &job.spec, change.at)
+            {
+                self.break_promise(promise, how);
+            }
+        }
+        if to.is_finished() {
+            *self.counts.entry(to.as_str()).or_default() += 1;
+            if let Some(job) = self.jobs.get_mut(id) {
+                job.finished_at = change.at;
+            }
+        }
+    }
+
+    fn end_run(&mut self, id: &JobId, to: State) {
+        let Some(job) = self.jobs.get(id) else { return };
+        self.limits.give_back(&job.spec);
+        let allowed = match self.deed {
+            Deed::Finish => true,
+            Deed::Sweep(now) => {
+                let is_asked = |(filter, by): &(JobFilter, Timestamp)| {
+                    *by <= now && (filter.ids.is_empty() || filter.ids.contains(id))
+                };
+                let is_over = job.deadline().is_some_and(|deadline| deadline <= now);
+                let may_be_fenced = is_over || self.cancels.iter().any(is_asked);
+                job.lease_until <= now || (to == State::Cancelled && may_be_fenced)
+            }
+            _ => false,
+        };
+        if !allowed {
+            let how = format!("{id} ran until {:?}, and became {to} by {:?}", job.lease_until, self.deed);
+            self.break_promise(HAND_BACK, how);
+        }
+    }
+
+    /// A closing job is free: all that it waits for must have ended.
+    fn check_children(&mut self, id: &JobId) {
+        let unfinished = self.jobs.iter().find(|(_, job)| {
+            job.batch.as_ref() == Some(id) && job.state.is_some_and(|state| !state.is_finished())
+        });
+        if let Some((child, job)) = unfinished {
+            let how = format!("{id} was freed while its child {child} was {:?}", job.state);
+            self.break_promise(BATCH, how);
+        }
+    }
+
+    fn begin_anew(&mut self, id: &JobId, from: State, now: Timestamp) {
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        job.retries += 1;
+        job.ended_by = None;
+        // The times were those of the first life.
+        (job.spec.expires_in, job.spec.deadline) = (None, None);
+        if from == State::Completed || self.deed == Deed::RetryWith {
+            job.epoch += 1;
+            job.steps.clear();
+        }
+        self.hold(id, now);
+    }
+
+    /// Checks that whoever is told to share another job may.
+    pub(super) fn check_enqueued(&mut self, asked: &[NewJob], answers: &[Enqueued], now: Timestamp) {
+        for (job, answer) in asked.iter().zip(answers) {
+            let known = self.jobs.get(&answer.id);
+            let is_there = known.is_some_and(|known| known.state.is_some());
+            let is_right = match answer.status {
+                EnqueueStatus::Created => is_there,
+                EnqueueStatus::Duplicate => {
+                    let is_same = job.id.as_ref() == Some(&answer.id) && is_there;
+                    let is_promised = job
+                        .idempotency
+                        .as_ref()
+                        .is_some_and(|own| self.promised.get(&own.key) == Some(&answer.id));
+                    is_same || is_promised || known.is_some_and(|known| holds(known, job, now))
+                }
+                EnqueueStatus::Rejected => known.is_some_and(|known| holds(known, job, now)),
+                EnqueueStatus::Replaced => {
+                    known.is_some_and(|known| holds(known, job, now) && known.spec.kind == job.kind)
+                }
+                EnqueueStatus::Full | EnqueueStatus::KeyReused | EnqueueStatus::NotCreated => true,
+            };
+            if !is_right {
+                let state = known.and_then(|known| known.state);
+                let promise =
+                    if answer.status == EnqueueStatus::Created { ACKNOWLEDGED } else { UNIQUE_FREE };
+                let how = format!(
+                    "{:?} was answered {:?} of {}, which is {state:?}",
+                    job.id, answer.status, answer.id
+                );
+                self.break_promise(promise, how);
+            }
+            if answer.status == EnqueueStatus::Replaced
+                && let Some(known) = self.jobs.get_mut(&answer.id)
+            {
+                known.take_over(job);
+            }
+            if let Some(idempotency) = &job.idempotency
+                && matches!(
+                    answer.status,
+                    EnqueueStatus::Created | EnqueueStatus::Duplicate | EnqueueStatus::Replaced
+                )
+            {
+                // The first answer is the one that all others get.
+                self.promised.entry(idempotency.key.clone()).or_insert_with(|| answer.id.clone());
+            }
+        }
+    }
+
+    pub(super) fn unfinished(&self) -> Vec<(JobId, State)> {
+        let unfinished =
+            |(id, job): (&JobId, &Job)| Some((id.clone(), job.state.filter(|state| !state.is_finished())?));
+        self.jobs.iter().filter_map(unfinished).collect()
+    }
+
+    /// What else a call has changed.
+    pub(super) fn note_deed(&mut self, call: &Call, now: Timestamp) {
+        match call {
+            Call::PauseQueue(queue) => drop(self.paused_queues.insert(queue.clone())),
+            Call::ResumeQueue(queue) => drop(self.paused_queues.remove(queue)),
+            Call::Act(filter, Action::Cancel { grace, .. }, _) => {
+                self.cancels.push((filter.clone(), now.plus(*grace)));
+            }
+            Call::SetQueue(queue, config) => drop(self.queue_configs.insert(queue.clone(), config.clone())),
+            Call::SetKey(key, config) => self.limits.set(key, config.as_ref()),
+            Call::PauseKey(key, pause) => self.limits.pause(key, *pause, now),
+            Call::ResumeKey(key) => self.limits.resume(key),
+            Call::Record(_) => self.has_news = true,
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,117 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::bucket::Bucket;
+use super::histogram::Histogram;
+use super::recorder::Recorder;
+use super::report::Counts;
+use crate::model::Swept;
+
+/// The jobs of one queue and kind that this process has changed since it began to count.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// The queue; `(other)` for all beyond a thousand pairs of a queue and a kind.
+    pub queue: String,
+    /// The kind; `(other)` for the same.
+    pub kind: String,
+    /// How many changed in which way.
+    pub counts: Counts,
+    /// From when jobs fell due to their starts.
+    pub wait: Histogram,
+    /// From the starts of runs to their ends.
+    pub run: Histogram,
+}
+
+/// Counts of a process beside those of the changes of jobs, from its begin.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Runs whose lease was lost: another worker has the job, or nobody was heard of in time.
+    pub leases_lost: Counter,
+    /// Jobs that sweeps of this process took from workers that were not heard of, and made available.
+    pub rescued: Counter,
+    /// Such jobs that had crashed too often and failed.
+    pub poisoned: Counter,
+    /// Running jobs that did not stop within their grace and were fenced off by this process' sweeps.
+    pub fenced: Counter,
+    /// Finished jobs that this process' sweeps removed.
+    pub pruned: Counter,
+    /// Readers that follow a job's events in this process now.
+    pub readers: Arc<Counter>,
+    /// Events that reached a reader who had caught up with the store, and the time from when each was stored.
+    pub lag: Mutex<Histogram>,
+}
+
+/// A number that many threads change at once.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+/// One more for as long as this lives.
+#[derive(Debug)]
+pub struct OneMore(Arc<Counter>);
+
+impl Counter {
+    /// Raises it.
+    pub fn add(&self, number: u64) {
+        self.0.fetch_add(number, Ordering::Relaxed);
+    }
+
+    /// Raises it by one until the answer is dropped.
+    #[must_use]
+    pub fn one_more(self: &Arc<Self>) -> OneMore {
+        self.add(1);
+        OneMore(Arc::clone(self))
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for OneMore {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Counters {
+    /// Counts the effect of a sweep.
+    pub(crate) fn swept(&self, swept: &Swept) {
+        self.rescued.add(swept.rescued);
+        self.poisoned.add(swept.poisoned);
+        self.fenced.add(swept.fenced);
+        self.pruned.add(swept.pruned);
+    }
+}
+
+impl Recorder {
+    /// The counts of this process beside those of the changes of jobs.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.shared().counters
+    }
+
+    /// The changes of jobs that this process has counted since it began to, by queue and kind.
+    #[must_use]
+    pub fn counted(&self) -> Vec<Counted> {
+        let mut all = Bucket::default();
+        {
+            let heard = self.shared().ear.heard.lock();
+            all.merge_counts(&heard.past);
+            heard.minutes.values().for_each(|minute| all.merge_counts(minute));
+        }
+        let cells = all.into_cells().into_iter();
+        cells
+            .map(|cell| Counted {
+                counts: cell.counts(),
+                queue: cell.queue,
+                kind: cell.kind,
+                wait: cell.wait,
+                run: cell.run,
+            })
+            .collect()
+    }
+}
