@@ -17,20 +17,19 @@ use async_trait::async_trait;
 use longhaul::{
     Acted, Action, Changes, Claim, Claimed, EnqueueStatus, Enqueued, Error, Event, Finish, FinishAndClaim,
     JobFilter, JobId, JobPage, JobRecord, Json, KeyConfig, KeyFilter, KeyInfo, Lane, Lease, LeaseStatus,
-    Lookup, NewJob, Page, Payloads, QueueConfig, QueueInfo, Record, Result, Sample, Signalled, State, StepRecord, Store,
-    Swept, Timestamp, WorkerInfo, admit,
+    Lookup, NewJob, Page, Payloads, QueueConfig, QueueInfo, Record, Result, Sample, Signalled, State,
+    StepRecord, Store, Swept, Timestamp, WorkerInfo, admit,
 };
 
 use self::call::{Caller, Failed, Reached, Wire};
 use self::pieces::{finish_pieces, record_pieces};
 use crate::wire::{
     AbandonAnswer, AbandonBody, ActAnswer, ActBody, ClaimAnswer, ClaimBody, ClaimedBody, DependantsAnswer,
-    DependantsBody, EnqueueAnswer,
-    EnqueueBody, EventsAnswer, EventsBody, FinishesBody, GetAnswer, GetBody, HeartbeatBody, Item,
-    KeyNameBody, KeysAnswer, KeysBody, LanesAnswer, ListBody, MAX_ITEMS, NewJobBody, NothingBody,
-    PauseKeyBody, PutSamplesBody, QueueNameBody, QueuesAnswer, RecordsBody, SamplesAnswer, SamplesBody,
-    Seconds, SetKeyBody, SetQueueBody, SignalAnswer, SignalBody, StatusesAnswer, StepsAnswer, StepsBody, SweepBody, TurnAnswer,
-    TurnBody, WorkerBody, WorkersAnswer,
+    DependantsBody, EnqueueAnswer, EnqueueBody, EventsAnswer, EventsBody, FinishesBody, GetAnswer, GetBody,
+    HeartbeatBody, Item, KeyNameBody, KeysAnswer, KeysBody, LanesAnswer, ListBody, MAX_ITEMS, NewJobBody,
+    NothingBody, PauseKeyBody, PutSamplesBody, QueueNameBody, QueuesAnswer, RecordsBody, SamplesAnswer,
+    SamplesBody, Seconds, SetKeyBody, SetQueueBody, SignalAnswer, SignalBody, StatusesAnswer, StepsAnswer,
+    StepsBody, SweepBody, TurnAnswer, TurnBody, WorkerBody, WorkersAnswer,
 };
 
 /// The jobs of a Longhaul server, over HTTP. Cheap to clone.

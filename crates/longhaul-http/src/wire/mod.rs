@@ -28,10 +28,10 @@ pub(crate) use job::NewJobBody;
 pub(crate) use job::{EnqueueAnswer, EnqueueBody};
 pub(crate) use seconds::Seconds;
 pub(crate) use store::{
-    AbandonAnswer, AbandonBody, ActAnswer, ActBody, DependantsAnswer, DependantsBody, EventsAnswer, EventsBody, GetAnswer, GetBody,
-    KeyNameBody, KeysAnswer, KeysBody, LanesAnswer, ListBody, NothingBody, PauseKeyBody, PutSamplesBody,
-    QueueNameBody, QueuesAnswer, SamplesAnswer, SamplesBody, SetKeyBody, SetQueueBody, SignalAnswer, SignalBody, StepsAnswer,
-    StepsBody, SweepBody, WorkersAnswer,
+    AbandonAnswer, AbandonBody, ActAnswer, ActBody, DependantsAnswer, DependantsBody, EventsAnswer,
+    EventsBody, GetAnswer, GetBody, KeyNameBody, KeysAnswer, KeysBody, LanesAnswer, ListBody, NothingBody,
+    PauseKeyBody, PutSamplesBody, QueueNameBody, QueuesAnswer, SamplesAnswer, SamplesBody, SetKeyBody,
+    SetQueueBody, SignalAnswer, SignalBody, StepsAnswer, StepsBody, SweepBody, WorkersAnswer,
 };
 pub(crate) use unique::{ClashWord, UniqueBody, on_clash};
 

@@ -2,8 +2,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use longhaul::{
-    Cost, DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, Deadline, Dependency, Error, JobId, Json, KindInfo, NewJob, OnExhausted,
-    Start, default_max_crashes,
+    Cost, DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, Deadline, Dependency, Error, JobId, Json, KindInfo, NewJob,
+    OnExhausted, Start, default_max_crashes,
 };
 use serde::Deserialize;
 use serde::de::IgnoredAny;
