@@ -57,6 +57,8 @@ const REQUESTS: &[(&str, &str)] = &[
     ("storeResumeKey", r#"{"key":"x"}"#),
     ("storeKeys", r#"{"filter":{"names":[],"prefix":"","queue":null,"after":null,"limit":1}}"#),
     ("storeSteps", r#"{"id":"x"}"#),
+    ("storeSignal", r#"{"id":"x","name":"s","value":1}"#),
+    ("storeDependants", r#"{"id":"x","limit":1}"#),
     ("storePutSamples", r#"{"samples":[]}"#),
     ("storeSamples", r#"{"series":"x","from":0}"#),
     ("pauseQueue", ""),

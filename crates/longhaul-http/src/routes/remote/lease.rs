@@ -116,8 +116,13 @@ async fn statuses(
 ) -> Result<Json<StatusesAnswer>, Problem> {
     match once(exchange, async move { Ok(Answer::Statuses(work.await?)) }).await? {
         Answer::Statuses(statuses) => Ok(Json(StatusesAnswer { statuses })),
-        Answer::Acted(_) => Err(Problem::internal("a request's key was remembered with another answer")),
+        Answer::Acted(_) | Answer::Signalled(_) => Err(another_answer()),
     }
+}
+
+/// The fault that a request's key was remembered with the answer to a request of another sort.
+pub(super) fn another_answer() -> Problem {
+    Problem::internal("a request's key was remembered with another answer")
 }
 
 /// Does something once for each key. With a key it is done in a task of its own, so that it is done whole, and its
