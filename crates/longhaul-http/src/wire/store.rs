@@ -228,6 +228,21 @@ pub(crate) struct SignalAnswer {
     pub(crate) signalled: Signalled,
 }
 
+/// A signal of a job that a token is to be made for.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = WorkerSignalToken)]
+pub(crate) struct SignalTokenBody {
+    /// The job.
+    #[schema(value_type = String)]
+    pub(crate) id: JobId,
+    /// The signal's name.
+    pub(crate) name: String,
+    /// The token's validity in seconds, 1 to 31,536,000; 7 days unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) expires_in: Option<f64>,
+}
+
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = StoreDependants)]

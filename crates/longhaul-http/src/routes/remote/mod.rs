@@ -26,6 +26,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(lease::heartbeat))
         .routes(routes!(lease::record))
         .routes(routes!(lease::finish))
+        .routes(routes!(lease::signal_token))
         .routes(routes!(store::enqueue))
         .routes(routes!(store::ready))
         .routes(routes!(store::get))
