@@ -429,3 +429,32 @@ async fn a_large_graph_is_cut_and_says_so() {
     assert_eq!((graph["nodes"].as_array().unwrap().len(), &graph["complete"]), (1_000, &json!(false)));
     assert_eq!(graph["nodes"][0]["id"], "a");
 }
+
+#[tokio::test]
+async fn a_blocked_job_tells_why() {
+    let app = App::new();
+    let why = async |id: &str| app.get(&format!("/api/jobs/{id}/why")).await.json()["reasons"].clone();
+    enqueue(&app, "a", json!({})).await;
+    enqueue(&app, "b", json!({})).await;
+    enqueue(&app, "c", json!({"depends_on": ["a", "b"]})).await;
+    let reason =
+        |used: u64, ids: &[&str]| json!([{"rule": "depends_on", "used": used, "of": 2, "waits_for": ids}]);
+    assert_eq!(why("c").await, reason(0, &["b", "a"]));
+    let (lease, _) = claim(&app).await;
+    finish(&app, &lease, json!({"completed": {"output": 1}})).await;
+    assert_eq!(why("c").await, reason(1, &["b"]));
+    let (lease, _) = claim(&app).await;
+    finish(&app, &lease, json!({"waits": {"on": "signal:go", "timeout": 60}})).await;
+    let until = json!("2026-01-01T00:01:00.000Z");
+    assert_eq!(why("b").await, json!([{"rule": "signal", "key": "go", "until": until}]));
+    app.post("/api/jobs/b/signals/go", "1").await;
+    let (lease, _) = claim(&app).await;
+    enqueue(&app, "child", json!({"parent": "b"})).await;
+    finish(&app, &lease, json!({"waits": {"on": "children", "timeout": 60}})).await;
+    let children = json!({"rule": "children", "used": 0, "of": 1, "until": until, "waits_for": ["child"]});
+    assert_eq!(why("b").await, json!([children]));
+    let (lease, _) = claim(&app).await;
+    assert_eq!(lease["id"], "child");
+    finish(&app, &lease, json!({"waits": {"on": "person", "error": {"message": "torn"}}})).await;
+    assert_eq!(why("child").await, json!([{"rule": "exhausted"}]));
+}
