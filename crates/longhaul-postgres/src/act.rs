@@ -30,8 +30,8 @@ impl WriteTx<'_> {
                 }
             }
             acted.matched += 1;
-            let applied = match lifecycle::act(target.state, action) {
-                Deed::Nothing => false,
+            let applied = match lifecycle::act(target.state, None, action) {
+                Deed::Nothing | Deed::StartFromStep => false,
                 Deed::SetPriority(priority) if priority == target.priority => false,
                 Deed::SetPriority(priority) => {
                     let rank = lifecycle::rank(target.run_at, priority);

@@ -90,6 +90,10 @@ pub(crate) fn job_record(row: &Row) -> (JobRecord, RowFacts) {
         labels: shown(row, 24).unwrap_or_default(),
         args_bytes: row.get::<_, Option<i32>>(34).map(|bytes| unsigned(bytes.into())),
         output_bytes: row.get::<_, Option<i32>>(35).map(|bytes| unsigned(bytes.into())),
+        depends_on: Vec::new(),
+        waits_for: None,
+        wakes_at: None,
+        forked_from: None,
     };
     let facts = RowFacts {
         seq: row.get(25),

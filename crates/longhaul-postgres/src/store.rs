@@ -345,7 +345,7 @@ impl Store for PostgresStore {
                         return Ok(acted);
                     }
                 }
-                match lifecycle::act(job.state, &action) {
+                match lifecycle::act(job.state, None, &action) {
                     Deed::Nothing => acted.matched += 1,
                     _ => jobs.push(job),
                 }

@@ -47,6 +47,8 @@ async fn act_on(
         }
         Action::Retry => (&scripts::ACT, "retry", String::new()),
         Action::RetryWith { args } => (&scripts::ACT_WITH_DATA, "retry_with", args.as_str().to_owned()),
+        // The scripts know no steps to begin from yet.
+        Action::RetryFrom { .. } => (&scripts::ACT, "retry", String::new()),
         Action::Delete => (&scripts::ACT, "delete", String::new()),
         Action::SetPriority { priority } => (&scripts::ACT, "set_priority", priority.to_string()),
     };

@@ -424,6 +424,10 @@ pub(crate) fn record(id: JobId, fields: &Fields<'_>, data: Data, beside: Beside)
         labels: data.labels,
         args_bytes: None,
         output_bytes: None,
+        depends_on: Vec::new(),
+        waits_for: None,
+        wakes_at: None,
+        forked_from: None,
     }
 }
 

@@ -173,6 +173,8 @@ fn pack_finish(finish: &Finish, notes: Notes) -> Vec<u8> {
         Outcome::Snoozed { delay } => ("snoozed", stopped(), *delay),
         Outcome::RateLimited { delay } => ("limited", stopped(), *delay),
         Outcome::Released => ("released", stopped(), Duration::ZERO),
+        // The scripts know no waits yet.
+        Outcome::Waits { .. } => ("snoozed", stopped(), Duration::ZERO),
     };
     let mut packed = pack_lease(10, &finish.lease);
     packed.text(outcome).text(&said).int(bounded(delay));

@@ -232,6 +232,9 @@ impl NewJobBody {
             }),
             parent: self.parent.map(JobId::new).transpose()?,
             labels: self.labels,
+            depends_on: Vec::new(),
+            steps: Vec::new(),
+            forked_from: None,
         };
         job.validate()?;
         Ok(job)

@@ -313,6 +313,9 @@ impl<'w> Session<'w> {
         for command in &round.claims {
             finished.push(tx.run_isolated(isolation, |tx| tx.finish(&command.finishes))?);
         }
+        if let Err(error) = tx.run_isolated(isolation, WriteTx::settle)? {
+            tracing::error!("{error}");
+        }
         if let Err(error) = tx.run_isolated(isolation, |tx| tx.promote_due(PROMOTED_AT_ONCE))? {
             tracing::error!("{error}");
         }

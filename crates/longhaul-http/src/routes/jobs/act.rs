@@ -255,11 +255,11 @@ async fn count(
 }
 
 fn would_change(job: &JobRecord, action: &Action) -> bool {
-    match lifecycle::act(job.state, action) {
+    match lifecycle::act(job.state, job.waits_for.as_ref(), action) {
         Deed::Nothing => false,
         // Every cancel of the contract has the same grace, so that a second one is never sooner.
         Deed::AskToStop(..) => !job.cancel_requested,
         Deed::SetPriority(priority) => priority != job.priority,
-        Deed::Cancel(_) | Deed::StartAnew | Deed::Remove => true,
+        Deed::Cancel(_) | Deed::StartAnew | Deed::StartFromStep | Deed::Remove => true,
     }
 }

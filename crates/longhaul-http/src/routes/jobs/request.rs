@@ -165,6 +165,9 @@ impl JobRequest {
             idempotency: None,
             parent,
             labels: self.labels.unwrap_or_default(),
+            depends_on: Vec::new(),
+            steps: Vec::new(),
+            forked_from: None,
         };
         for check in job.checks() {
             faults.check(check.map_err(|error| match error {
