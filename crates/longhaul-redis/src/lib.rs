@@ -79,6 +79,7 @@ mod scripts;
 mod steps;
 mod store;
 mod sweep;
+mod waits;
 
 pub use options::{RedisOptions, Topology};
 pub use redis;
