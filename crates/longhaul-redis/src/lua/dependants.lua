@@ -97,11 +97,13 @@ local function dependants()
   -- others wait for, and goes on from there at the next sweep. How one ended that is gone is not known.
   function api.find_ended(limit)
     local page = call('ZSCAN', root .. 'awaited', call('GET', root .. 'awaited_at') or '0', 'COUNT', limit)
-    local found = {}
+    local found, ids = {}, {}
     for i = 1, #page[2], 2 do
-      found[#found + 1] = page[2][i]
+      local n = #found + 1
+      found[n], ids[n] = page[2][i], id_of(page[2][i])
     end
-    for i, id in ipairs(read_members(found)) do
+    read_jobs(ids)
+    for i, id in ipairs(ids) do
       local job, seq = jobs[id], tonumber(sub(found[i], 1, 16))
       local is_there = damaged[id] or job and job[SEQ] == seq
       if not is_there or job and job[STATE] >= COMPLETED then
