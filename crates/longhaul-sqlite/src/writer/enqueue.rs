@@ -140,7 +140,15 @@ impl WriteTx<'_> {
         if let Some((holder, clash)) = clash.as_ref().filter(|(_, clash)| !clash.creates()) {
             return self.merge(holder, *clash, job);
         }
-        if is_bounded {
+        let behind = clash.as_ref().filter(|(_, clash)| *clash == Clash::Follow);
+        let behind = behind.map(|(holder, _)| holder.id.clone());
+        if let Some(followed) = &behind
+            && depends_on.iter().all(|dependency| dependency.id != *followed)
+        {
+            depends_on.push(Dependency::on_any_end(followed.clone()));
+        }
+        // One that follows is blocked.
+        if is_bounded && behind.is_none() {
             let (admission, mut of) = self.admission(job)?;
             match admission {
                 Admission::Create => {}
@@ -158,9 +166,10 @@ impl WriteTx<'_> {
         {
             self.supersede(holder)?;
         }
-        let unique = job.unique.as_ref();
-        let unique =
-            unique.map(|unique| UniqueKey { key: unique.key.clone(), hold: Hold::of(unique, self.now) });
+        let unique = job.unique.as_ref().map(|unique| {
+            let hold = Hold { behind, ..Hold::of(unique, self.now) };
+            UniqueKey { key: unique.key.clone(), hold }
+        });
         // What was superseded or dropped may be the job's parent, or one that it depends on.
         let batch = self.parent_that_counts(job.parent.as_ref())?;
         let dependencies = self.dependencies(&depends_on)?;
@@ -204,7 +213,7 @@ impl WriteTx<'_> {
 
     /// Writes a job, with its key and its place in a batch.
     fn insert_new(&mut self, insert: &Insert<'_>) -> rusqlite::Result<Enqueued> {
-        let Insert { id, job, batch, unique, state, dependencies, .. } = insert;
+        let Insert { id, job, batch, unique, state, depends_on, dependencies, .. } = insert;
         let Some(seq) = self.insert(insert)? else { return Ok(duplicate((*id).clone())) };
         if let Some(batch) = *batch {
             self.count_child(batch)?;
@@ -219,15 +228,16 @@ impl WriteTx<'_> {
         if !job.steps.is_empty() {
             self.take_over_steps(seq, &job.steps)?;
         }
-        if !job.depends_on.is_empty() {
-            self.depend(seq, dependencies)?;
-        }
         let ends_at = Times::of(job, self.now).ends_at(None);
         if ends_at.is_some() && *state != State::Cancelled {
             self.note_end(seq, ends_at)?;
         }
         if let Some(unique) = unique.as_ref().filter(|_| *state != State::Cancelled) {
             self.hold_unique_key(unique, seq)?;
+        }
+        // Last, because it may end the job.
+        if !depends_on.is_empty() {
+            self.depend(seq, dependencies)?;
         }
         if *state == State::Cancelled {
             let hold = unique.as_ref().map(|unique| &unique.hold);

@@ -53,9 +53,15 @@ impl UniqueKey {
     }
 }
 
+/// A job that another follows, and until when it holds its key.
+struct Followed {
+    seq: i64,
+    until: Option<Timestamp>,
+}
+
 /// True where a job's row says all with the key and the period.
 pub(super) fn is_of_period(hold: &Hold) -> bool {
-    hold.ends.is_empty() && hold.until.is_none()
+    *hold == Hold { period: hold.period, ..Hold::default() }
 }
 
 /// The holders of keys. Jobs take and leave them in the transaction that creates or ends them.
@@ -102,7 +108,8 @@ impl WriteTx<'_> {
         self.expire_unique_key(key, holder.seq, until)
     }
 
-    /// Frees the key of a job that ends now in a state, or lets the job hold it on. Answers from when its retention counts.
+    /// Frees the key of a job that ends now in a state, lets the job hold it on, or gives it back to the job that this one
+    /// follows. Answers from when its retention counts.
     pub(super) fn key_ended(
         &self,
         unique: Option<&UniqueKey>,
@@ -110,6 +117,10 @@ impl WriteTx<'_> {
         state: State,
     ) -> rusqlite::Result<Timestamp> {
         let Some(UniqueKey { key, hold }) = unique else { return Ok(self.now) };
+        if let Some(followed) = self.followed(key, hold)? {
+            self.give_back_unique_key(key, seq, &followed)?;
+            return Ok(hold.kept_from(state, self.now));
+        }
         match hold.after(state, self.now) {
             None => self.free_unique_key(key, seq)?,
             // Until the job is removed.
@@ -117,6 +128,29 @@ impl WriteTx<'_> {
             Some(until) => self.expire_unique_key(key, seq, until)?,
         }
         Ok(hold.kept_from(state, self.now))
+    }
+
+    /// The job that another follows, while it has not ended. One made anew under the old id may have another key.
+    fn followed(&self, key: &str, hold: &Hold) -> rusqlite::Result<Option<Followed>> {
+        let Some(behind) = &hold.behind else { return Ok(None) };
+        let found = self
+            .connection
+            .prepare_cached(include_str!("../sql/followed_job.sql"))?
+            .query_row(params![behind.as_str(), key], |row| {
+                let mut columns = Columns::new(row);
+                let (seq, state) = (columns.next(), columns.state());
+                let hold = columns.parsed::<Beside>().and_then(|beside| beside.hold).unwrap_or_default();
+                Ok((Followed { seq, until: hold.before_end() }, state))
+            })
+            .optional()?;
+        Ok(found.filter(|(_, state)| !state.is_finished()).map(|(followed, _)| followed))
+    }
+
+    fn give_back_unique_key(&self, key: &str, seq: i64, followed: &Followed) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached("UPDATE unique_keys SET job = ?3, expires_at = ?4 WHERE key = ?1 AND job = ?2")?
+            .execute(params![key, seq, followed.seq, followed.until.map(|until| until.0)])?;
+        Ok(())
     }
 
     fn expire_unique_key(&self, key: &str, seq: i64, until: Timestamp) -> rusqlite::Result<()> {
