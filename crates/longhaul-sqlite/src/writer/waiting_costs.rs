@@ -1,7 +1,8 @@
 //! What jobs that wait for others cost, in steps of SQLite's machine and in what one transaction settles.
 
 use longhaul::{
-    Action, DEPENDANTS_AT_ONCE, Dependency, JobFilter, Lease, NewJob, OnFailure, Outcome, State, WaitsFor,
+    Action, DEPENDANTS_AT_ONCE, Dependency, JobFilter, Lease, NewJob, OnFailure, Outcome, Start, State,
+    WaitsFor,
 };
 use longhaul_conformance::jobs::{claim, completed, failed, finish, id, named, secs};
 use rusqlite::params;
@@ -178,6 +179,46 @@ fn a_signal_and_a_timeout_cost_the_same_however_many_jobs_wait() {
     };
     let (few, many) = (cost(3), cost(2_000));
     assert!(many <= few + few / 5, "{few} {many}");
+}
+
+#[test]
+fn the_end_and_the_cancel_of_a_child_cost_the_same_however_many_its_batch_has() {
+    let cost = |children: usize| {
+        let file = Scratch::new();
+        let mut tx = file.begin();
+        let closing = NewJob { start: Start::AfterChildren, ..named("last") };
+        let child = |n| NewJob { parent: Some(id("last")), ..depends(&format!("d{n}"), "first") };
+        let jobs: Vec<NewJob> =
+            [closing, named("first")].into_iter().chain((0..children).map(child)).collect();
+        tx.enqueue(&jobs).unwrap();
+        let first = run_one(&mut tx);
+        tx.finish(&[finish(&first, completed())]).unwrap();
+        turn(&mut tx);
+        file.steps(|| {
+            let lease = run_one(&mut tx);
+            tx.finish(&[finish(&lease, completed())]).unwrap();
+            let cancelled = tx.act(&[id("d3")], &JobFilter::default(), &Action::cancel(secs(1)));
+            assert_eq!(cancelled.unwrap().done, 1);
+            tx.commit().unwrap();
+        })
+    };
+    let (few, many) = (cost(8), cost(900));
+    assert!(many <= few + few / 5, "{few} {many}");
+}
+
+#[test]
+fn a_job_that_goes_on_reads_its_finished_steps_once_each() {
+    let cost = |steps: usize| {
+        let file = Scratch::new();
+        let mut tx = file.begin();
+        let steps = (0..steps).map(|n| (format!("s{n}"), longhaul::Json::null())).collect();
+        tx.enqueue(&[NewJob { steps, ..named("goes-on") }]).unwrap();
+        turn(&mut tx);
+        file.steps(|| drop(run_one(&mut tx)))
+    };
+    let (none, some, many) = (cost(0), cost(1_000), cost(10_000));
+    let (of_some, of_many) = ((some - none) / 1_000, (many - none) / 10_000);
+    assert!(of_many <= of_some && of_some <= 30, "{none} {some} {many}");
 }
 
 fn run_one(tx: &mut WriteTx<'_>) -> Lease {
