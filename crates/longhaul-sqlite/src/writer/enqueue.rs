@@ -210,6 +210,7 @@ impl WriteTx<'_> {
                 kept_from.0
             ])?;
             self.child_ended(*batch, State::Cancelled);
+            return Ok(Enqueued::new((*id).clone(), EnqueueStatus::Dropped));
         }
         Ok(Enqueued::new((*id).clone(), EnqueueStatus::Created))
     }

@@ -155,7 +155,8 @@ impl Table {
         dropped: Option<CancelReason>,
         now: Timestamp,
     ) -> Enqueued {
-        let enqueued = Enqueued::new(id.clone(), EnqueueStatus::Created);
+        let status = if dropped.is_some() { EnqueueStatus::Dropped } else { EnqueueStatus::Created };
+        let enqueued = Enqueued::new(id.clone(), status);
         let batch = self.batch_of(job.parent.as_ref());
         self.insert(|seq| {
             let mut row = Row { batch, ..new_row(seq, id, job, now) };
