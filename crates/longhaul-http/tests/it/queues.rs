@@ -53,7 +53,8 @@ async fn a_queue_that_is_not_there_is_unknown() {
 #[tokio::test]
 async fn a_queue_is_configured_before_its_first_job() {
     let app = App::new();
-    let set = patch(&app, "/api/queues/beds", r#"{"max_waiting":1,"retention":{"failed":{"count":1}}}"#).await;
+    let set =
+        patch(&app, "/api/queues/beds", r#"{"max_waiting":1,"retention":{"failed":{"count":1}}}"#).await;
     assert_eq!((set.status, &set.json()["config"]["max_waiting"]), (StatusCode::OK, &json!(1)));
     assert_eq!(app.get("/api/queues").await.json()["queues"][0], set.json(), "and is listed from then on");
     let nap = r#"{"kind":"nap","args":{"seconds":1},"queue":"beds"}"#;

@@ -314,6 +314,15 @@ pub enum Full {
     Key(String),
 }
 
+impl Display for Full {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Full::Queue(queue) => write!(f, "queue {queue}"),
+            Full::Key(key) => write!(f, "limit key {key}"),
+        }
+    }
+}
+
 impl Enqueued {
     /// An answer about a job that no bound has refused.
     #[must_use]
