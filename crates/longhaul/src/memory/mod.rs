@@ -276,7 +276,7 @@ impl Store for MemoryStore {
 mod tests {
     use super::*;
     use crate::model::{
-        Cost, Idempotency, Json, LeaseStatus, Outcome, Policy, QueueSlots, SupportedKind, Unique,
+        Cost, Idempotency, Json, LeaseStatus, Outcome, Policy, QueueSlots, Start, SupportedKind, Unique,
     };
     use crate::store::GONE_FOR;
 
