@@ -237,7 +237,7 @@ pub(super) async fn retention(client: &Client, args: Retention) -> Result<()> {
         tell_if_new(&args.queue, &names);
         (serde_json::from_str(&text)?, text)
     };
-    Ok(if args.json { print(text)? } else { print(kept(&queue).join("\n"))? })
+    Ok(print(if args.json { text } else { kept(&queue).join("\n") })?)
 }
 
 #[cfg(test)]
