@@ -65,7 +65,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut outputs = Vec::new();
     for id in [&edits[0].id, &june.id] {
         let job = longhaul.wait(id, Duration::from_secs(60)).await?.found().ok_or("the job was deleted")?;
-        outputs.push(job.output.ok_or("the job has no output")?.to_string());
+        outputs.push(job.output.ok_or("the job has no output")?.to::<String>()?);
     }
     worker.shutdown(Duration::from_secs(10)).await;
 
