@@ -61,7 +61,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [may, june] = ["May", "June"].map(|month| longhaul.enqueue(Report { month: month.into() }));
     let (may, june) = (may.await?, june.await?);
 
-    let worker = longhaul.worker().register::<Index>(()).register::<Report>(()).start();
+    let worker = longhaul.worker().register::<Index>(()).register::<Report>(()).queue("default", 2).start();
     let mut outputs = Vec::new();
     for id in [&edits[0].id, &june.id] {
         let job = longhaul.wait(id, Duration::from_secs(60)).await?.found().ok_or("the job was deleted")?;
