@@ -107,7 +107,7 @@ test("a key's bound on what waits is set beside its other limits, which stay", o
   await visitor.open("/queues");
   await page.getByRole("row", { name: /^tenant:\*/ }).getByText("at most 5 each, scheduled ones too: one more is enqueued and cancelled at once").waitFor();
   const row = page.getByRole("row", { name: /^tenant:7/ });
-  await row.getByText(", at most 5").waitFor();
+  await row.getByText("at most 5, scheduled ones too").waitFor();
   await row.getByText("limits of its prefix").waitFor();
   await visitor.button("Limits of gpu").click();
   const dialog = page.getByRole("dialog");

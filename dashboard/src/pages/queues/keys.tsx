@@ -119,7 +119,7 @@ function KeyRow({ of, onAsk }: { of: LimitKey; onAsk: (asked: Asked) => void }) 
       </th>
       <td class="number" data-label="Waiting">
         {isPrefix ? "" : waiting >= 1_000 ? "1,000 or more" : count(waiting)}
-        {max_waiting !== null && <small>{`${isPrefix ? "at" : ", at"} most ${count(max_waiting)}${isPrefix ? " each" : ""}, scheduled ones too: one more ${ON_FULL[on_full]}`}</small>}
+        {max_waiting !== null && <small>{`at most ${count(max_waiting)}${isPrefix ? " each" : ""}, scheduled ones too: one more ${ON_FULL[on_full]}`}</small>}
         {isPrefix && max_waiting === null && "—"}
       </td>
       <td class="number" data-label="Running">

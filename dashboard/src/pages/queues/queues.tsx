@@ -100,7 +100,7 @@ function QueueRow({ queue, onAsk }: { queue: Queue; onAsk: (what: Asked["what"])
         </small>
         {most !== null && (
           <>
-            <meter min={0} max={most} value={Math.min(waiting, most)} aria-label={`Jobs of ${name} that wait`} />
+            <meter min={0} max={most} low={most * 0.8} high={most} optimum={0} value={Math.min(waiting, most)} aria-label={`Jobs of ${name} that wait`} />
             <small>one more {ON_FULL[config.on_full]}</small>
           </>
         )}
