@@ -9,9 +9,9 @@ use futures::future::BoxFuture;
 use longhaul::lifecycle::{self, Deed};
 use longhaul::{
     Acted, Action, Backoff, Changes, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim,
-    JobFilter, JobId, JobPage, KeyConfig, KeyFilter, KeyInfo, Lane, Lease, LeaseStatus, Lookup, NewJob, Page,
-    QueueConfig, QueueInfo, Record, Result, Sample, Signals, StepRecord, Store, Swept, Timestamp, WorkerInfo,
-    admit,
+    JobFilter, JobId, JobPage, Json, KeyConfig, KeyFilter, KeyInfo, Lane, Lease, LeaseStatus, Lookup, NewJob,
+    Page, QueueConfig, QueueInfo, Record, Result, Sample, Signalled, Signals, StepRecord, Store, Swept,
+    Timestamp, WorkerInfo, admit,
 };
 use tokio::sync::oneshot;
 
@@ -143,7 +143,7 @@ impl PostgresStore {
         let mut locks = crate::keys::locks(jobs.iter());
         locks.extend(tx.bounds.locks(&jobs));
         tx.lock_keys(&locks).await?;
-        let enqueued = tx.enqueue_all(&[&jobs]).await?.pop().unwrap_or_default();
+        let enqueued = tx.enqueue_all(&[&jobs]).await?.pop().unwrap_or_else(|| Ok(Vec::new()))?;
         tx.write_counts().await?;
         let channel = self.inner.options.channel();
         let mark = self.inner.driver.state.uncommitted.keep(std::mem::take(&mut tx.effects.noted));
@@ -345,7 +345,7 @@ impl Store for PostgresStore {
                         return Ok(acted);
                     }
                 }
-                match lifecycle::act(job.state, None, &action) {
+                match lifecycle::act(job.state, job.waits_for.as_ref(), &action) {
                     Deed::Nothing => acted.matched += 1,
                     _ => jobs.push(job),
                 }
@@ -409,6 +409,19 @@ impl Store for PostgresStore {
 
     async fn steps(&self, id: &JobId) -> Result<Option<Vec<StepRecord>>> {
         read::steps(&self.inner.reads, id).await
+    }
+
+    async fn signal(&self, id: &JobId, name: &str, value: &Json) -> Result<Signalled> {
+        admit::signal(name, value)?;
+        let (id, name, output) = (id.clone(), name.to_owned(), admit::signal_output(value)?);
+        match self.inner.driver.call(Op::Signal { id, name, output }).await? {
+            Answer::Signalled(signalled) => Ok(signalled),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn dependants(&self, id: &JobId, limit: usize) -> Result<Vec<JobId>> {
+        read::dependants(&self.inner.reads, id, limit).await
     }
 
     async fn put_samples(&self, samples: &[Sample]) -> Result<()> {

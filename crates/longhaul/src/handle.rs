@@ -248,6 +248,8 @@ pub struct KindInfo {
     pub expires_in: Option<Duration>,
     /// The time from its creation in which a job must have ended.
     pub deadline: Option<Duration>,
+    /// What becomes of a job when its last attempt fails.
+    pub on_exhausted: OnExhausted,
 }
 
 impl KindInfo {
@@ -260,6 +262,7 @@ impl KindInfo {
             timeout: J::TIMEOUT,
             expires_in: J::EXPIRES_IN,
             deadline: J::DEADLINE,
+            on_exhausted: J::ON_EXHAUSTED,
         }
     }
 }

@@ -159,6 +159,9 @@ impl From<Item<FinishBody>> for Finish {
             Item::Read(body) => body,
             Item::Unreadable { lease, error } => return refused(lease, &error),
         };
+        // Of any other outcome no job follows, so that nothing of it can be amiss.
+        let is_completed = matches!(outcome, OutcomeBody::Completed { .. });
+        let follow_ups = if is_completed { follow_ups } else { Vec::new() };
         match follow_ups.into_iter().map(NewJobBody::into_job).collect() {
             Ok(follow_ups) => Self { lease, outcome: outcome.into(), entries, follow_ups, cost },
             Err(error) => refused(lease, &error),
