@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod admit;
+mod again;
 pub mod backoff;
 mod batch;
 pub mod clock;
@@ -20,6 +21,7 @@ pub mod testing;
 pub mod why;
 mod worker;
 
+pub use again::FromStep;
 pub use backoff::Backoff;
 pub use clock::{Clock, TimedOut, Timestamp};
 pub use handle::{CANCEL_GRACE, Done, EnqueueOptions, KindInfo, Longhaul};
@@ -45,4 +47,4 @@ pub use store::{
     MAX_KEYS, MAX_LANES, MAX_POSITION, MAX_SAMPLES, Observer, PRIORITY_STEP, Result, STOP_GRACE, Signals,
     Store, WORKER_SEEN_FOR,
 };
-pub use worker::{Context, DEFAULT_LEASE, Registry, Shutdown, Worker, WorkerBuilder, layer};
+pub use worker::{Context, DEFAULT_LEASE, Registry, Shutdown, StepOptions, Worker, WorkerBuilder, layer};
