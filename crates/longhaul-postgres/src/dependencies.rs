@@ -75,17 +75,9 @@ impl WriteTx<'_> {
             self.has_ended_dependencies = false;
             return Ok(());
         }
-        let (mut numbers, mut jobs, mut outcomes) = (Vec::new(), Vec::new(), BTreeMap::new());
-        for row in &next {
-            // A job that has ended again meanwhile: first those count its first end who have waited for that.
-            let (number, job): (i64, i64) = (row.get(0), row.get(1));
-            if outcomes.contains_key(&job) {
-                break;
-            }
-            outcomes.insert(job, state(row, 2));
-            numbers.push(number);
-            jobs.push(job);
-        }
+        let numbers: Vec<i64> = next.iter().map(|row| row.get(0)).collect();
+        let jobs: Vec<i64> = next.iter().map(|row| row.get(1)).collect();
+        let outcomes: BTreeMap<i64, State> = next.iter().map(|row| (row.get(1), state(row, 2))).collect();
         let sql = include_str!("sql/settle_dependencies.sql");
         let edges = self.rows("settle dependants", sql, &[&numbers, &jobs, &limit]).await?;
         self.settle_left = self.settle_left.saturating_sub(edges.len());

@@ -29,6 +29,7 @@ CREATE TABLE ended_dependencies (
   job BIGINT NOT NULL,
   outcome TEXT COLLATE "C" NOT NULL
 );
+CREATE INDEX ended_dependencies_of ON ended_dependencies (job);
 
 -- Notes the end of a job that others depend on, whichever release's statement it is, and forgets what a job that is removed
 -- depends on. What depends on that one and has not counted its end still will.
