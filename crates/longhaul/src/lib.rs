@@ -18,6 +18,7 @@ pub mod search;
 pub mod stats;
 mod store;
 pub mod testing;
+mod wait_tokens;
 pub mod why;
 mod worker;
 
@@ -47,4 +48,5 @@ pub use store::{
     MAX_KEYS, MAX_LANES, MAX_POSITION, MAX_SAMPLES, Observer, PRIORITY_STEP, Result, STOP_GRACE, Signals,
     Store, WORKER_SEEN_FOR,
 };
+pub use wait_tokens::WaitTokens;
 pub use worker::{Context, DEFAULT_LEASE, Registry, Shutdown, StepOptions, Worker, WorkerBuilder, layer};
