@@ -21,6 +21,7 @@ from longhaul import (
     AttemptError,
     ChunkEvent,
     JobCancelled,
+    JobExpired,
     JobFailed,
     JobHandle,
     LogEvent,
@@ -400,6 +401,27 @@ class Finishes(Case):
         job = self.waiting("gate", timeout=1, max_attempts=1)
         self.assertEqual([error.kind for error in self.errors(job)], ["timeout"])
         self.proxy.hits("stopped-gate", at_least=1)
+
+    def test_a_run_that_was_cut_off_at_its_deadline_says_so(self) -> None:
+        self.worker()
+        job = self.waiting("gate", deadline=5, max_attempts=3)
+        with self.assertRaises(JobExpired):
+            job.wait(PATIENCE)
+        self.proxy.hits("stopped-gate", at_least=1)
+        self.assertEqual((self.counts(job), job.get().cancel_reason), (("cancelled", 1, 0, 0), "deadline"))
+        [end] = [end for one in self.proxy.seen(lambda one: "finishes" in one.body) for end in one.body["finishes"]]
+        self.assertEqual(end["outcome"]["cancelled"]["cancel_reason"], "deadline")
+
+    def test_a_run_that_settles_its_cost_moves_the_rates_of_its_keys_by_the_difference(self) -> None:
+        self.worker()
+
+        def is_free(units: int, set_aside: int) -> bool:
+            key = f"{self.queue}-{units}"
+            self.client.set_key(key, rate={"n": 10, "per": 3_600, "burst": 10})
+            self.enqueue("settle", {"units": units}, key=key, cost={"rate": set_aside}).wait(PATIENCE)
+            return self.client.key(key)["rate_free_at"] is None
+
+        self.assertEqual((is_free(20, 1), is_free(0, 10)), (False, True))
 
     def test_a_cancelled_outcome_ends_the_job(self) -> None:
         self.worker()

@@ -44,6 +44,10 @@ job("end", (cx, { how, bytes }) => {
   if (how === "no json") return () => 1;
   throw new TypeError("broken");
 });
+job("settle", (cx, { units }) => {
+  cx.settle(units + 1);
+  cx.settle(units);
+});
 job("later", async (cx, args) => {
   if ((await ask(args.hit)) === "1") throw new (args.is_limit ? RateLimited : Snooze)(args.seconds);
   return cx.attempt;

@@ -84,6 +84,12 @@ async def end(cx: AsyncContext, args: Any) -> Any:
     raise ValueError("broken")
 
 
+@worker.job("settle", queue=queue)
+async def settle(cx: AsyncContext, args: Any) -> None:
+    cx.settle(args["units"] + 1)
+    cx.settle(args["units"])
+
+
 @worker.job("later", queue=queue)
 async def later(cx: AsyncContext, args: Any) -> Any:
     if await ask(args["hit"]) == "1":

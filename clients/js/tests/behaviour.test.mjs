@@ -123,6 +123,106 @@ const STORIES = {
     assert.notEqual((await client.enqueue("k", 2, { unique: { key: "one" } })).id, "first");
   },
 
+  "the mode of a unique key says what becomes of a second job": async ({ client }) => {
+    const ask = (n, unique, options = {}) => client.enqueue("k", n, { unique: { key: "one", ...unique }, ...options });
+    const first = await ask(1, {}, { id: "first" });
+    assert.deepEqual([first.status, (await ask(2, {})).status], ["created", "duplicate"]);
+    const replaced = await ask(3, { on_clash: "replace" }, { delay: 60 });
+    assert.deepEqual([replaced.id, replaced.status, replaced.last.replaced], ["first", "replaced", true]);
+    const { args, state } = await first.get();
+    assert.deepEqual([args, state], [3, "scheduled"]);
+    await assert.rejects(ask(4, { on_clash: "reject" }), (error) => isLonghaulError(error, "DuplicateJob") && error.job.id === "first" && error.job.args === 3);
+    const newest = await ask(5, { on_clash: "supersede" });
+    assert.deepEqual([newest.status, (await first.get()).cancel_reason], ["created", "superseded"]);
+    await assert.rejects(first.retry(), (error) => isApiError(error, 409) && error.code === "unique_key_held");
+    await newest.cancel();
+    assert.equal((await first.retry()).cancel_reason, null, "the key is free, and is taken again");
+    assert.equal((await ask(6, { on_clash: "refresh" })).id, "first");
+    assert.equal((await ask(7, { states: ["running"] })).status, "created", "a holder that only waits gives the key up");
+  },
+
+  "a burst is one job, its last or its first, and a throttle lets one through": async ({ client }) => {
+    const ask = (n, key, unique) => client.enqueue("k", n, { unique: { key, ...unique } });
+    const last = { on_clash: "debounce", delay: 600, max_delay: 900 };
+    const [one, two] = [await ask(1, "last", last), await ask(2, "last", last)];
+    assert.deepEqual([two.id, one.status, two.status, two.last.args, two.last.state], [one.id, "created", "replaced", 2, "scheduled"]);
+    const leading = { on_clash: "debounce", delay: 600, edge: "leading" };
+    const [begun, later] = [await ask(1, "first", leading), await ask(2, "first", leading)];
+    assert.deepEqual([later.id, later.status, later.last.args, later.last.state], [begun.id, "duplicate", 1, "available"]);
+    const throttle = { on_clash: "throttle", period: 600 };
+    const through = await ask(1, "through", throttle);
+    await through.cancel();
+    assert.equal((await ask(2, "through", throttle)).id, through.id, "whatever became of it");
+    const paths = { unique: { on: ["order.id"] } };
+    const order = await client.enqueue("k", { order: { id: 7, n: 1 } }, paths);
+    assert.equal((await client.enqueue("k", { order: { id: 7, n: 2 } }, paths)).id, order.id);
+    assert.notEqual((await client.enqueue("k", { order: { id: 8, n: 1 } }, paths)).id, order.id);
+    const whole = await client.enqueue("k", { a: 1, b: 2 }, { unique: {} });
+    assert.equal((await client.enqueue("k", { b: 2, a: 1 }, { unique: {} })).id, whole.id);
+  },
+
+  "a completion is the answer for its period": async ({ client, server }) => {
+    const ask = () => client.enqueue("quote", 1, { unique: { key: "one", period: 600 } });
+    const first = await ask();
+    await server.run("quote", () => 12);
+    assert.equal(await first.wait(), 12);
+    const again = await ask();
+    assert.deepEqual([again.id, again.status, await again.wait()], [first.id, "duplicate", 12]);
+  },
+
+  "of many, each that is refused or joined says so itself": async ({ client }) => {
+    await client.enqueue("k", 0, { id: "holder", unique: { key: "one" }, queue: "q" });
+    await client.queues.set("q", { max_waiting: 2 });
+    const unique = (on_clash) => ({ kind: "k", unique: { key: "one", on_clash } });
+    const jobs = await client.enqueueMany([unique("join"), unique("replace"), unique("reject"), { kind: "k", queue: "q" }, { kind: "k", queue: "q" }]);
+    assert.deepEqual(jobs.map(({ status }) => status), ["duplicate", "replaced", "rejected", "created", "full"]);
+    assert.deepEqual(jobs.slice(0, 3).map(({ id }) => id), ["holder", "holder", "holder"]);
+    await assert.rejects(jobs[4].get(), { name: "NotFound" });
+  },
+
+  "a job has its ends by time, and its error says which one came": async ({ client, server }) => {
+    const [expires, ends] = [new Date(Date.now() + 300_000), "2100-01-01T00:00:00Z"];
+    const job = await client.enqueue("k", 1, { expires_in: 300, deadline: ends });
+    const { expires_at, deadline, cancel_reason } = await job.get();
+    assert.ok(Math.abs(Date.parse(expires_at) - expires) < 60_000, expires_at);
+    assert.deepEqual([Date.parse(deadline), cancel_reason], [Date.parse(ends), null]);
+    assert.equal((await job.why()).ends_at, expires_at);
+    const soon = await client.enqueue("k", 1, { deadline: 600 });
+    assert.equal(Date.parse((await soon.get()).deadline) > Date.now(), true);
+    await job.cancel();
+    const ended = await job.get();
+    assert.deepEqual([ended.state, ended.cancel_reason, (await job.why()).cancel_reason], ["cancelled", "asked", "asked"]);
+    const again = await job.retry();
+    assert.deepEqual([again.expires_at, again.deadline, again.cancel_reason], [null, null, null], "by hand it has all the time");
+    await server.run("k", () => "well");
+    assert.equal(await job.wait(), "well");
+  },
+
+  "no more wait than a queue or a key has room for": async ({ client, impatient }) => {
+    const ask = (id, options = {}) => impatient.enqueue("k", 1, { id, queue: "q", ...options });
+    await ask("oldest");
+    const { config } = await client.queues.set("q", { max_waiting: 1 });
+    assert.deepEqual([config.max_waiting, config.on_full], [1, "reject"]);
+    await assert.rejects(client.queues.set("q", { max_waiting: 0 }), (error) => isApiError(error, 422) && error.errors[0].field === "max_waiting");
+    await assert.rejects(ask("many"), (error) => isLonghaulError(error, "QueueFull") && isApiError(error, 429) && error.code === "queue_full" && error.retryAfter > 0 && /queue q/.test(error.detail));
+    await assert.rejects(client.job("many").get(), { name: "NotFound" });
+    await client.queues.set("q", { on_full: "drop_newest" });
+    const dropped = await ask("newest");
+    assert.deepEqual([(await dropped.get()).state, (await dropped.get()).cancel_reason], ["cancelled", "dropped"]);
+    await client.queues.set("q", { on_full: "drop_oldest" });
+    assert.equal((await (await ask("fresh")).get()).state, "available");
+    assert.equal((await client.job("oldest").get()).cancel_reason, "dropped");
+    assert.equal((await client.queues.set("q", { max_waiting: null })).config.max_waiting, null);
+    assert.equal((await ask("free")).status, "created");
+
+    await client.setKey("tenant:*", { max_waiting: 1 });
+    assert.deepEqual([(await client.key("tenant:1")).max_waiting, (await client.key("tenant:1")).on_full], [1, "reject"]);
+    const of = (key, queue) => impatient.enqueue("k", 1, { limit_keys: [key], queue });
+    await of("tenant:1", "here");
+    await assert.rejects(of("tenant:1", "there"), (error) => error.name === "QueueFull" && /tenant:1/.test(error.detail));
+    await of("tenant:2", "there");
+  },
+
   "an idempotency key is one job, and of another request refused": async ({ client }) => {
     const [one, two] = [await client.enqueue("k", 1, { idempotencyKey: "a" }), await client.enqueue("k", 1, { idempotencyKey: "a" })];
     assert.equal(one.id, two.id);
@@ -150,6 +250,14 @@ const STORIES = {
       limit_keys: [{ limit_keys: ["a", "b", "c", "d", "e"] }, { limit_keys: ["a", "a"] }],
       "limit_keys[1]": [{ limit_keys: ["a", "b c"] }],
       key: [{ key: "a b" }, { key: "a", limit_keys: ["b"] }],
+      expires_in: [{ expires_in: 0 }],
+      deadline: [{ deadline: 0 }, { deadline: "tomorrow" }],
+      "unique.on_clash": [{ unique: { on_clash: "debounce", delay: 1 }, delay: 1 }],
+      "unique.period": [{ unique: { on_clash: "throttle" } }],
+      "unique.delay": [{ unique: { on_clash: "debounce" } }, { unique: { on_clash: "debounce", delay: 0 } }, { unique: { delay: 1 } }],
+      "unique.max_delay": [{ unique: { on_clash: "debounce", delay: 2, max_delay: 1 } }],
+      "unique.states": [{ unique: { states: [] } }],
+      "unique.on": [{ unique: { on: ["a"] } }, { unique: { on: ["a"], key: "k" } }],
       "cost.slots": [{ cost: { slots: 0 } }, { cost: { slots: 1_000_001 } }],
       "cost.rate": [{ cost: { rate: 1_000_001 } }],
     };
@@ -195,7 +303,7 @@ const STORIES = {
   "the limits of a key are its own or those of its longest prefix, and are taken away": async ({ client }) => {
     const limits = { slots: 2, rate: { n: 90, per: 60 }, weight: 3 };
     const set = await client.setKey("tenant:*", limits);
-    const told = { waiting: 0, running: 0, slots: 2, rate: { n: 90, per: 60, burst: 9 }, weight: 3, closed_until: null, rate_free_at: null };
+    const told = { waiting: 0, running: 0, slots: 2, rate: { n: 90, per: 60, burst: 9 }, weight: 3, max_waiting: null, on_full: "reject", closed_until: null, rate_free_at: null };
     assert.deepEqual(set, { key: "tenant:*", own: true, ...told });
     assert.deepEqual(await client.key("tenant:7"), { key: "tenant:7", own: false, ...told });
     await client.setKey("*", { slots: 1 });
@@ -210,6 +318,7 @@ const STORIES = {
       [() => client.setKey("a", { rate: { n: 0, per: 1 } }), "rate.n"],
       [() => client.setKey("a", { rate: { n: 1, per: 0 } }), "rate.per"],
       [() => client.setKey("a", { rate: { n: 1, per: 1, burst: 0 } }), "rate.burst"],
+      [() => client.setKey("a", { max_waiting: 0 }), "max_waiting"],
       [() => client.setKey("a", { most: 1 }), "most"],
       [() => client.setKey("*a", { slots: 1 }), "key"],
       [() => client.pauseKey("a*"), "key"],
@@ -316,11 +425,11 @@ test("a client sees the same", { concurrency: 4, timeout: 240_000 }, async (t) =
     Object.entries(STORIES).flatMap(([name, story]) => [
       t.test(`in memory: ${name}`, () => {
         const server = new MemoryServer();
-        return story({ client: server.client(), server, fields });
+        return story({ client: server.client(), server, fields, impatient: server.client({ maxRetries: 0 }) });
       }),
       t.test(`of a server: ${name}`, async (t) => {
         const server = new RealServer((await Server.start(t)).url);
-        await story({ client: server.client({ maxRetries: 5 }), server, fields });
+        await story({ client: server.client({ maxRetries: 5 }), server, fields, impatient: server.client({ maxRetries: 0 }) });
       }),
     ]),
   );

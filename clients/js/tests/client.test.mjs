@@ -126,6 +126,40 @@ test("against a server", parallel, async (t) => {
       assert.deepEqual(warnings, [], "the heartbeat that told it got through");
     }),
 
+    t.test("a deadline cuts a handler off, and is no failure of an attempt", async (t) => {
+      const stopped = signal();
+      const { client } = await setUp(t, (worker) =>
+        worker.job("long", async (cx) => {
+          await once(cx.signal, "abort");
+          stopped.give();
+          return "too late";
+        }).job("brief", (_, args) => args),
+      );
+      const job = await client.enqueue("long", null, { deadline: 3 });
+      await assert.rejects(job.wait(), { name: "JobExpired", code: "job_expired" });
+      await stopped.given;
+      const { state, attempt, errors, cancel_reason } = await job.get();
+      assert.deepEqual([state, attempt, cancel_reason, errors.map(({ message }) => message)], ["cancelled", 1, "deadline", ["stopped, because its deadline has passed"]]);
+      // One of more milliseconds than a timer can have is not over at once.
+      assert.equal(await client.run("brief", 1, { deadline: 90 * 86_400, timeout: 60 * 86_400 }), 1);
+    }),
+
+    t.test("a run settles what it took, and later ones wait for it, or not", async (t) => {
+      const { client } = await setUp(t, (worker) =>
+        worker.job("ask", (cx, taken) => {
+          if (taken === null) assert.throws(() => cx.settle(-1), TypeError);
+          else cx.settle(taken);
+        }),
+      );
+      await client.setKey("tokens:*", { rate: { n: 10, per: 3_600, burst: 10 } });
+      const isFree = async (key, taken, rate) => {
+        await client.run("ask", taken, { limit_keys: [key], cost: { rate } });
+        return (await client.key(key)).rate_free_at === null;
+      };
+      assert.deepEqual([await isFree("tokens:a", 20, 1), await isFree("tokens:b", 0, 10)], [false, true], "more, and less, than was set aside");
+      assert.deepEqual([await isFree("tokens:c", null, 1), await isFree("tokens:d", null, 10)], [true, false], "what is not settled stays as it was");
+    }),
+
     t.test("an abort ends the waiting and not the job, unless it is asked to", async (t) => {
       const { client } = await setUp(t);
       const job = await client.enqueue("nobody");

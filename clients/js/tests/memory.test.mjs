@@ -107,6 +107,36 @@ test("the server in memory runs no more of a limit key than its slots, and nothi
   assert.equal(await server.run("ask", () => "well"), 2);
 });
 
+test("a job of the server in memory ends for its time when a test says so", async () => {
+  const server = new MemoryServer();
+  const client = server.client();
+  const waiting = await client.enqueue("quote", 1, { expires_in: 60, deadline: 600 });
+  server.expire(waiting.id);
+  await assert.rejects(waiting.wait(), { name: "JobExpired" });
+  assert.equal((await waiting.get()).cancel_reason, "expired");
+  assert.throws(() => server.expire(waiting.id), /has ended/);
+
+  const running = await client.enqueue("quote", 2, { expires_in: 60, deadline: 600 });
+  await server.run("quote", async (_, cx) => {
+    cx.settle(3);
+    assert.throws(() => cx.settle(0.5), TypeError);
+    server.expire(cx.jobId);
+    cx.signal.throwIfAborted();
+  });
+  await assert.rejects(running.wait(), { name: "JobExpired" });
+  const { cancel_reason, errors } = await running.get();
+  assert.deepEqual([cancel_reason, errors], ["deadline", []]);
+
+  // A holder that runs is asked to stop where a newer job takes its key.
+  const unique = { key: "page", on_clash: "supersede" };
+  const old = await client.enqueue("render", 1, { unique });
+  await server.run("render", async (page, { signal }) => {
+    await client.enqueue("render", page + 1, { unique, id: "newer" });
+    signal.throwIfAborted();
+  });
+  assert.deepEqual([(await old.get()).cancel_reason, (await client.job("newer").get()).state], ["superseded", "available"]);
+});
+
 test("JSON has the digits of its integers, and everything else as JavaScript has it", () => {
   const kept = ['{"a":[9007199254740993,-9007199254740993],"b":9007199254740991}', `[${"7".repeat(80)}]`, "9007199254740992", '{"12345678901234567890":"12345678901234567890"}'];
   for (const text of kept) assert.equal(stringify(parse(text)), text);

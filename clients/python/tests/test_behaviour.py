@@ -6,10 +6,11 @@ import asyncio
 import threading
 import unittest
 from collections.abc import Callable
+from datetime import datetime, timezone
 from typing import Any
 
 import longhaul
-from longhaul import Longhaul, Worker
+from longhaul import JobHandle, Longhaul, Worker
 from longhaul.testing import MemoryServer
 from server import Server
 
@@ -18,6 +19,8 @@ class Stories:
     """Each is told of both servers."""
 
     client: Longhaul
+    #: One that sends nothing a second time.
+    impatient: Longhaul
     #: Runs all jobs of a kind that wait, and answers how many.
     work: Callable[[str, Callable[[Any], Any]], int]
 
@@ -108,6 +111,109 @@ class Stories:
         first.wait()
         self.assertNotEqual(self.client.enqueue("k", 2, unique={"key": "one"}).id, "first")
 
+    def test_the_mode_of_a_unique_key_says_what_becomes_of_a_second_job(self) -> None:
+        def ask(n: int, on_clash: Any = "join", states: Any = None, **options: Any) -> JobHandle:
+            return self.client.enqueue("k", n, unique={"key": "one", "on_clash": on_clash, "states": states}, **options)
+
+        first = ask(1, id="first")
+        self.assertEqual((first.status, ask(2).status), ("created", "duplicate"))
+        replaced = ask(3, "replace", delay=60)
+        assert replaced.last is not None
+        self.assertEqual((replaced.id, replaced.status, replaced.last.replaced), ("first", "replaced", True))
+        self.assertEqual((first.get().args, first.get().state), (3, "scheduled"))
+        with self.assertRaises(longhaul.DuplicateJob) as caught:
+            ask(4, "reject")
+        self.assertEqual((caught.exception.job.id, caught.exception.job.args), ("first", 3))
+        newest = ask(5, "supersede")
+        self.assertEqual((newest.status, first.get().cancel_reason), ("created", "superseded"))
+        with self.assertRaises(longhaul.Conflict) as held:
+            first.retry()
+        self.assertEqual(held.exception.code, "unique_key_held")
+        newest.cancel()
+        self.assertIsNone(first.retry().cancel_reason, "the key is free, and is taken again")
+        self.assertEqual(ask(6, "refresh").id, "first")
+        self.assertEqual(ask(7, states=["running"]).status, "created", "a holder that only waits gives the key up")
+
+    def test_a_burst_is_one_job_its_last_or_its_first_and_a_throttle_lets_one_through(self) -> None:
+        last: Any = {"key": "last", "on_clash": "debounce", "delay": 600, "max_delay": 900}
+        one, two = (self.client.enqueue("k", n, unique=last) for n in (1, 2))
+        self.assertEqual((two.id, one.status, two.status), (one.id, "created", "replaced"))
+        self.assertEqual((one.get().args, one.get().state), (2, "scheduled"))
+        leading: Any = {"key": "first", "on_clash": "debounce", "delay": 600, "edge": "leading"}
+        begun, later = (self.client.enqueue("k", n, unique=leading) for n in (1, 2))
+        self.assertEqual((later.id, later.status, begun.get().args, begun.get().state), (begun.id, "duplicate", 1, "available"))
+        throttle: Any = {"key": "through", "on_clash": "throttle", "period": 600}
+        through = self.client.enqueue("k", 1, unique=throttle)
+        through.cancel()
+        self.assertEqual(self.client.enqueue("k", 2, unique=throttle).id, through.id, "whatever became of it")
+        orders = [self.client.enqueue("k", {"order": {"id": id, "n": n}}, unique={"on": ["order.id"]}).id for n, id in enumerate((7, 7, 8))]
+        self.assertEqual((orders[0] == orders[1], orders[0] == orders[2]), (True, False))
+        whole: list[Any] = [{"a": 1, "b": 2}, {"b": 2, "a": 1}]
+        self.assertEqual(len({self.client.enqueue("k", args, unique={}).id for args in whole}), 1)
+
+    def test_a_completion_is_the_answer_for_its_period(self) -> None:
+        first = self.client.enqueue("quote", 1, unique={"key": "one", "period": 600})
+        self.work("quote", lambda args: 12)
+        self.assertEqual(first.wait(), 12)
+        again = self.client.enqueue("quote", 1, unique={"key": "one", "period": 600})
+        self.assertEqual((again.id, again.status, again.wait()), (first.id, "duplicate", 12))
+
+    def test_of_many_each_that_is_refused_or_joined_says_so_itself(self) -> None:
+        self.client.enqueue("k", 0, id="holder", unique={"key": "one"}, queue="q")
+        self.client.queues.set("q", {"max_waiting": 2})
+        held: list[dict[str, Any]] = [
+            {"kind": "k", "args": 1, "unique": {"key": "one", "on_clash": mode}} for mode in ("join", "replace", "reject")
+        ]
+        jobs = self.client.enqueue_many([*held, *({"kind": "k", "args": 1, "queue": "q"} for _ in range(2))])
+        self.assertEqual([job.status for job in jobs], ["duplicate", "replaced", "rejected", "created", "full"])
+        self.assertEqual([job.id for job in jobs[:3]], ["holder"] * 3)
+        with self.assertRaises(longhaul.NotFound):
+            jobs[4].get()
+
+    def test_a_job_has_its_ends_by_time_and_says_which_one_came(self) -> None:
+        job = self.client.enqueue("k", 1, expires_in=300, deadline="2100-01-01T00:00:00Z")
+        seen = job.get()
+        assert seen.expires_at is not None and seen.deadline is not None
+        left = datetime.fromisoformat(seen.expires_at.replace("Z", "+00:00")) - datetime.now(timezone.utc)
+        self.assertTrue(180 < left.total_seconds() <= 300, left)
+        self.assertEqual((seen.deadline[:19], seen.cancel_reason, job.why()["ends_at"]), ("2100-01-01T00:00:00", None, seen.expires_at))
+        self.assertIsNotNone(self.client.enqueue("k", 1, deadline=600).get().deadline)
+        job.cancel()
+        self.assertEqual((job.get().state, job.get().cancel_reason, job.why()["cancel_reason"]), ("cancelled", "asked", "asked"))
+        again = job.retry()
+        self.assertEqual((again.expires_at, again.deadline, again.cancel_reason), (None, None, None), "by hand it has all the time")
+        self.work("k", lambda args: "well")
+        self.assertEqual(job.wait(), "well")
+
+    def test_no_more_wait_than_a_queue_or_a_key_has_room_for(self) -> None:
+        client, impatient = self.client, self.impatient
+        impatient.enqueue("k", 1, id="oldest", queue="q")
+        config = client.queues.set("q", {"max_waiting": 1})["config"]
+        self.assertEqual((config["max_waiting"], config["on_full"]), (1, "reject"))
+        with self.assertRaises(longhaul.Invalid):
+            client.queues.set("q", {"max_waiting": 0})
+        with self.assertRaises(longhaul.QueueFull) as caught:
+            impatient.enqueue("k", 1, id="many", queue="q")
+        full = caught.exception
+        self.assertEqual((full.status, full.code, (full.retry_after or 0) > 0, "queue q" in full.detail), (429, "queue_full", True, True))
+        with self.assertRaises(longhaul.NotFound):
+            client.job("many").get()
+        client.queues.set("q", {"on_full": "drop_newest"})
+        dropped = impatient.enqueue("k", 1, id="newest", queue="q").get()
+        self.assertEqual((dropped.state, dropped.cancel_reason), ("cancelled", "dropped"))
+        client.queues.set("q", {"on_full": "drop_oldest"})
+        self.assertEqual(impatient.enqueue("k", 1, id="fresh", queue="q").get().state, "available")
+        self.assertEqual(client.job("oldest").get().cancel_reason, "dropped")
+        self.assertIsNone(client.queues.set("q", {"max_waiting": None})["config"]["max_waiting"])
+        self.assertEqual(impatient.enqueue("k", 1, queue="q").status, "created")
+
+        client.set_key("tenant:*", max_waiting=1)
+        self.assertEqual((client.key("tenant:1")["max_waiting"], client.key("tenant:1")["on_full"]), (1, "reject"))
+        impatient.enqueue("k", 1, key="tenant:1", queue="here")
+        with self.assertRaisesRegex(longhaul.QueueFull, "tenant:1"):
+            impatient.enqueue("k", 1, key="tenant:1", queue="there")
+        impatient.enqueue("k", 1, key="tenant:2", queue="there")
+
     def test_an_idempotency_key_is_one_job_and_of_another_request_refused(self) -> None:
         one, two = (self.client.enqueue("k", 1, idempotency_key="a") for _ in range(2))
         self.assertEqual(one.id, two.id)
@@ -134,6 +240,17 @@ class Stories:
             ({"limit_keys": ["a", "b c"]}, "limit_keys[1]"),
             ({"key": "a b"}, "key"),
             ({"key": "a", "limit_keys": ["b"]}, "key"),
+            ({"expires_in": 0}, "expires_in"),
+            ({"deadline": 0}, "deadline"),
+            ({"deadline": "tomorrow"}, "deadline"),
+            ({"unique": {"on_clash": "debounce", "delay": 1}, "delay": 1}, "unique.on_clash"),
+            ({"unique": {"on_clash": "throttle"}}, "unique.period"),
+            ({"unique": {"on_clash": "debounce"}}, "unique.delay"),
+            ({"unique": {"delay": 1}}, "unique.delay"),
+            ({"unique": {"on_clash": "debounce", "delay": 2, "max_delay": 1}}, "unique.max_delay"),
+            ({"unique": {"states": []}}, "unique.states"),
+            ({"unique": {"on": ["a"]}}, "unique.on"),
+            ({"unique": {"on": ["a"], "key": "k"}}, "unique.on"),
             ({"cost": {"slots": 0}}, "cost.slots"),
             ({"cost": {"rate": 1_000_001}}, "cost.rate"),
         ]
@@ -187,7 +304,7 @@ class Stories:
 
     def test_the_limits_of_a_key_are_its_own_or_those_of_its_longest_prefix_and_are_taken_away(self) -> None:
         client = self.client
-        told = {"waiting": 0, "running": 0, "slots": 2, "rate": {"n": 90, "per": 60, "burst": 9}, "weight": 3, "closed_until": None, "rate_free_at": None}
+        told = {"waiting": 0, "running": 0, "slots": 2, "rate": {"n": 90, "per": 60, "burst": 9}, "weight": 3, "max_waiting": None, "on_full": "reject", "closed_until": None, "rate_free_at": None}
         self.assertEqual(client.set_key("tenant:*", slots=2, rate={"n": 90, "per": 60}, weight=3), {"key": "tenant:*", "own": True, **told})
         self.assertEqual(client.key("tenant:7"), {"key": "tenant:7", "own": False, **told})
         client.set_key("*", slots=1)
@@ -200,6 +317,7 @@ class Stories:
         refusals: list[tuple[Callable[[], object], str]] = [
             (lambda: client.set_key("a", slots=0), "slots"),
             (lambda: client.set_key("a", weight=1_001), "weight"),
+            (lambda: client.set_key("a", max_waiting=0), "max_waiting"),
             (lambda: client.set_key("a", rate={"n": 0, "per": 1}), "rate.n"),
             (lambda: client.set_key("a", rate={"n": 1, "per": 0}), "rate.per"),
             (lambda: client.set_key("a", rate={"n": 1, "per": 1, "burst": 0}), "rate.burst"),
@@ -310,8 +428,9 @@ class Stories:
 class OfTheServerInMemory(Stories, unittest.TestCase):
     def setUp(self) -> None:
         server = MemoryServer()
-        self.client, self.work = server.client(), server.run
+        self.client, self.impatient, self.work = server.client(), server.client(max_retries=0), server.run
         self.addCleanup(self.client.close)
+        self.addCleanup(self.impatient.close)
 
 
 class OfARealServer(Stories, unittest.TestCase):
@@ -319,7 +438,9 @@ class OfARealServer(Stories, unittest.TestCase):
         self.server = Server()
         self.addCleanup(self.server.close)
         self.client, self.work = Longhaul(self.server.url, max_retries=5), self.work_really
+        self.impatient = Longhaul(self.server.url, max_retries=0)
         self.addCleanup(self.client.close)
+        self.addCleanup(self.impatient.close)
 
     def work_really(self, kind: str, work: Callable[[Any], Any]) -> int:
         waiting = [job.id for job in self.client.jobs.list(kind=kind, state=["available", "scheduled"])]

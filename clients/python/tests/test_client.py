@@ -128,6 +128,53 @@ class Jobs(Case):
         self.assertEqual((job.get().output, done), ([7, 2], ["first"]))
         self.assertIn("ValueError: broken", job.get().errors[0].message)
 
+    def test_a_deadline_cuts_a_handler_off_and_is_no_failure_of_an_attempt(self) -> None:
+        worker, stopped = self.worker(), {kind: threading.Event() for kind in ("coroutine", "function")}
+
+        @worker.job("coroutine")
+        async def coroutine(cx: longhaul.AsyncContext, args: None) -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                stopped["coroutine"].set()
+
+        @worker.job("function")
+        def function(cx: longhaul.Context, args: None) -> str:
+            cx._run.stopped.wait(60)
+            stopped["function"].set()
+            return "too late"
+
+        self.work(worker)
+        jobs = {kind: self.client.enqueue(kind, deadline=3) for kind in stopped}
+        for kind, job in jobs.items():
+            with self.assertRaises(longhaul.JobExpired):
+                job.wait(60)
+            self.assertTrue(stopped[kind].wait(60), kind)
+            seen = job.get()
+            self.assertEqual((seen.attempt, seen.cancel_reason), (1, "deadline"))
+            self.assertEqual([error.message for error in seen.errors], ["stopped, because its deadline has passed"])
+
+    def test_a_run_settles_what_it_took_and_later_ones_wait_for_it_or_not(self) -> None:
+        worker = self.worker()
+
+        @worker.job("ask")
+        def ask(cx: longhaul.Context, taken: int | None) -> None:
+            if taken is None:
+                with self.assertRaises(ValueError):
+                    cx.settle(-1)
+            else:
+                cx.settle(taken)
+
+        self.work(worker)
+        self.client.set_key("tokens:*", rate={"n": 10, "per": 3_600, "burst": 10})
+
+        def is_free(key: str, taken: int | None, rate: int) -> bool:
+            self.client.run("ask", taken, key=key, cost={"rate": rate}, wait_timeout=60)
+            return self.client.key(key)["rate_free_at"] is None
+
+        self.assertEqual((is_free("tokens:a", 20, 1), is_free("tokens:b", 0, 10)), (False, True), "more, and less, than was set aside")
+        self.assertEqual((is_free("tokens:c", None, 1), is_free("tokens:d", None, 10)), (True, False), "what is not settled stays")
+
     def test_a_fatal_error_fails_at_once_and_is_raised_where_it_is_waited_for(self) -> None:
         worker = self.worker()
 

@@ -8,6 +8,7 @@ import queue
 import unittest
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 
@@ -109,6 +110,53 @@ class Memory(unittest.TestCase):
         self.assertEqual(job.why()["reasons"], [{"rule": "paused_key", "key": "provider", "until": put_off.run_at}])
         client.resume_key("provider")
         self.assertEqual(server.run("ask", lambda args: "well"), 2)
+
+    def test_a_job_ends_for_its_time_when_a_test_says_so(self) -> None:
+        server = MemoryServer()
+        client = server.client()
+        waiting = client.enqueue("quote", 1, expires_in=60, deadline=600)
+        server.expire(waiting.id)
+        with self.assertRaises(longhaul.JobExpired):
+            waiting.wait()
+        self.assertEqual(waiting.get().cancel_reason, "expired")
+        with self.assertRaisesRegex(ValueError, "has ended"):
+            server.expire(waiting.id)
+
+        def quote(cx: longhaul.Context, args: int) -> None:
+            cx.settle(3)
+            with self.assertRaises(ValueError):
+                cx.settle(2**32)
+            server.expire(cx.job_id)
+            cx.raise_if_cancelled()
+
+        running = client.enqueue("quote", 2, expires_in=60, deadline=600)
+        self.assertEqual(server.run("quote", quote), 1)
+        self.assertEqual((running.get().cancel_reason, running.get().errors), ("deadline", []))
+
+    def test_a_holder_that_runs_is_asked_to_stop_where_a_newer_job_takes_its_key(self) -> None:
+        server = MemoryServer()
+        client = server.client()
+        unique: Any = {"key": "page", "on_clash": "supersede"}
+        old = client.enqueue("render", 1, unique=unique)
+
+        def render(cx: longhaul.Context, page: int) -> None:
+            client.enqueue("render", page + 1, unique=unique, id="newer")
+            cx.raise_if_cancelled()
+
+        server.run("render", render)
+        self.assertEqual((old.get().cancel_reason, client.job("newer").get().state), ("superseded", "available"))
+
+        async def awaited() -> tuple[str | None, str | None, bool]:
+            async with server.async_client(max_retries=0) as client:
+                await client.set_key("tenant:*", max_waiting=1)
+                [one, two] = await client.enqueue_many([{"kind": "k", "args": n, "key": "tenant:1"} for n in range(2)])
+                try:
+                    await client.enqueue("k", 3, key="tenant:1")
+                except longhaul.QueueFull:
+                    return one.status, two.status, True
+                return one.status, two.status, False
+
+        self.assertEqual(asyncio.run(awaited()), ("created", "full", True))
 
     def test_another_thread_hears_of_what_becomes_of_a_job(self) -> None:
         server = MemoryServer()

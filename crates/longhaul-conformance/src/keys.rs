@@ -4,14 +4,15 @@ use std::pin::pin;
 use std::time::Duration;
 
 use longhaul::{
-    Action, Claim, Cost, Error, JobId, KeyConfig, KeyFilter, KeyInfo, Lease, LeaseStatus, NewJob, Outcome,
-    Policy, Rate, State,
+    Action, CancelReason, Claim, Cost, Error, JobId, KeyConfig, KeyFilter, KeyInfo, Lease, LeaseStatus,
+    NewJob, Outcome, Policy, Rate, State,
 };
 
 use crate::Fixture;
 use crate::fixture::{ok, park, within};
 use crate::jobs::{
-    HOUR, LEASE, QUEUE, cancelled, claim, completed, failed, id, limited, named, retry, secs, slots,
+    HOUR, KIND, LEASE, QUEUE, cancelled, claim, completed, failed, id, kind, limited, named, retry, secs,
+    slots,
 };
 
 /// Limits the runs of a key.
@@ -236,6 +237,36 @@ pub async fn a_waiting_claim_answers_when_a_slot_of_its_key_is_given_back(fx: &F
     fx.end(&lease, completed()).await;
     let claimed = ok("claim", within("a slot", waiting).await);
     assert_eq!((claimed.len(), &claimed[0].lease.id), (1, &id("second")));
+}
+
+/// "A waiting claim answers when a job goes that kept back others of its limit key."
+pub async fn a_waiting_claim_answers_when_a_job_goes_that_kept_back_others_of_its_limit_key(fx: &Fixture) {
+    set_slots(fx, "gpu", 3).await;
+    fx.enqueue(NewJob { queue: "mail".into(), ..limited("holder", &["gpu"]) }).await;
+    assert_eq!(fx.claim(Claim { queues: vec![slots("mail", 1)], ..claim() }).await.len(), 1);
+    // A store may keep the jobs of one kind apart from those of another.
+    for (n, other) in [KIND, "render"].into_iter().enumerate() {
+        for (way, cancels) in [("cancel", true), ("expiry", false)] {
+            let large =
+                NewJob { expires_in: Some(secs(5)), ..costing(&format!("large-{way}-{n}"), &["gpu"], 3, 1) };
+            let small = NewJob { kind: other.into(), ..limited(&format!("small-{way}-{n}"), &["gpu"]) };
+            let large = fx.enqueue_all(vec![large, small]).await.remove(0).id;
+            let kinds = vec![kind(KIND, 1), kind("render", 1)];
+            let mut waiting = pin!(fx.store.claim(Claim { wait: HOUR, kinds, ..claim() }));
+            park(fx, waiting.as_mut()).await;
+            if cancels {
+                let cancel = Action::Cancel { grace: secs(1), reason: CancelReason::Asked };
+                assert_eq!(fx.act(&large, cancel).await, 1);
+            } else {
+                fx.clock.advance(secs(5));
+                assert_eq!(fx.sweep().await.expired, 1);
+            }
+            let claimed = ok("claim", within(way, waiting).await);
+            let ids: Vec<&str> = claimed.iter().map(|claimed| claimed.lease.id.as_str()).collect();
+            assert_eq!(ids, [format!("small-{way}-{n}")], "{way}, {other}");
+            fx.end(&claimed[0].lease, completed()).await;
+        }
+    }
 }
 
 /// "A rate admits a burst and then its share."

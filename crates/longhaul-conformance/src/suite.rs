@@ -371,6 +371,7 @@ macro_rules! sentences {
                 a_slot_is_given_back_once
                 a_rescue_gives_a_slot_back
                 a_waiting_claim_answers_when_a_slot_of_its_key_is_given_back
+                a_waiting_claim_answers_when_a_job_goes_that_kept_back_others_of_its_limit_key
                 a_rate_admits_a_burst_and_then_its_share
                 a_rate_counts_what_jobs_cost
                 a_waiting_claim_answers_when_a_rate_admits_the_next_job

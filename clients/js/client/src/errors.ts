@@ -33,6 +33,13 @@ export class TimeoutError<Handle extends { id: string } = { id: string }> extend
 /** The body of an answer that is not a success (RFC 9457). A proxy may have answered with another one. */
 export type Problem = Partial<Schemas["Problem"]>;
 
+/** What the headers of an answer tell. */
+interface Told {
+  requestId?: string | undefined;
+  retryAfter?: number | undefined;
+  location?: string | undefined;
+}
+
 /** The server answered with a status that is not a success. */
 export class ApiError extends LonghaulError {
   readonly status: number;
@@ -42,8 +49,10 @@ export class ApiError extends LonghaulError {
   readonly requestId: string | undefined;
   /** After so many milliseconds the server may answer otherwise. */
   readonly retryAfter: number | undefined;
+  /** The link that the answer has, as to the job that holds a unique key. */
+  readonly location: string | undefined;
 
-  constructor(name: string, status: number, problem: Problem, requestId?: string, retryAfter?: number) {
+  constructor(name: string, status: number, problem: Problem, { requestId, retryAfter, location }: Told = {}) {
     const { code = "unknown", detail = "the answer has no problem document", errors = [] } = problem;
     const fields = errors.map(({ field, message }) => `${field} ${message}`).join("; ");
     super(name, code, `${status} ${code}: ${detail}${fields && ` (${fields})`}`);
@@ -52,12 +61,14 @@ export class ApiError extends LonghaulError {
     this.errors = errors;
     this.requestId = problem.request_id ?? requestId;
     this.retryAfter = retryAfter;
+    this.location = location;
   }
 
   /** The error of a status, of a class of its own. */
-  static of(status: number, problem: Problem, requestId?: string, retryAfter?: number): ApiError {
+  static of(status: number, problem: Problem, told: Told = {}): ApiError {
+    if (problem.code === "queue_full") return new QueueFull("QueueFull", status, problem, told);
     const [name, Class] = BY_STATUS[status] ?? (status >= 500 ? (["ServerError", ServerError] as const) : (["ApiError", ApiError] as const));
-    return new Class(name, status, problem, requestId, retryAfter);
+    return new Class(name, status, problem, told);
   }
 }
 
@@ -79,6 +90,8 @@ export class TooLarge extends ApiError {}
 export class Invalid extends ApiError {}
 /** 429: too much for now, after all retries. */
 export class TooManyRequests extends ApiError {}
+/** 429 `queue_full`: as many jobs wait in the queue, or of a limit key, as may. `retryAfter` says when there may be room. */
+export class QueueFull extends TooManyRequests {}
 /** 5xx, after all retries. */
 export class ServerError extends ApiError {}
 /** 503: the store of the server is away or full, after all retries. */
@@ -125,7 +138,7 @@ export class JobExpired extends JobCancelled {
   }
 }
 
-/** A job with the same id or unique key stands for the one that was asked for, and the caller refused duplicates. */
+/** A job with the same id or unique key stands for the one that was asked for, and the caller, or the key's `on_clash`, refused that. */
 export class DuplicateJob extends LonghaulError {
   readonly job: Job;
 
@@ -145,7 +158,7 @@ interface Named {
   JobExpired: JobExpired;
   DuplicateJob: DuplicateJob;
 }
-const NAMES = new Set(["ApiError", "ServerError", "ConnectionError", "TimeoutError", "JobFailed", "JobCancelled", "JobExpired", "DuplicateJob"]);
+const NAMES = new Set(["ApiError", "QueueFull", "ServerError", "ConnectionError", "TimeoutError", "JobFailed", "JobCancelled", "JobExpired", "DuplicateJob"]);
 for (const [name] of Object.values(BY_STATUS)) NAMES.add(name);
 
 /** True for an error of this package, also of another copy of it; with `name` for one of that name. */

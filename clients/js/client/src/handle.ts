@@ -17,20 +17,32 @@ export interface WaitOptions {
 /** The longest that one request asks the server to hold its answer, in seconds; the server's own bound is 60. */
 const HELD_FOR = 25;
 
+/**
+ * What became of a job that was enqueued: it was created; an earlier one stands for it (`duplicate`) or has taken on its args and time
+ * (`replaced`); or nothing was created, because its unique key is held (`rejected`) or as many jobs wait as may (`full`).
+ */
+export type EnqueueStatus = "created" | "duplicate" | "replaced" | "rejected" | "full";
+
 /** A job on the server. */
 export class JobHandle<Output = unknown> {
   readonly id: string;
   /** The job as it stood when it was last read, where it was. */
   last: Job<Output> | undefined;
+  /**
+   * What became of it when it was enqueued, for a handle that came of that. Where nothing was created (of `enqueueMany` alone: `enqueue`
+   * throws), the handle is on the job that holds the key, or on none where it is `full`.
+   */
+  readonly status: EnqueueStatus | undefined;
   readonly #settings: Settings;
   readonly #path: string;
 
   /** `path` is the link that the server has given, if it has. */
-  constructor(settings: Settings, id: string, last?: Job<Output>, path = `/api/jobs/${encodeURIComponent(id)}`) {
+  constructor(settings: Settings, id: string, { last, path, status }: { last?: Job<Output>; path?: string | undefined; status?: EnqueueStatus } = {}) {
     this.#settings = settings;
-    this.#path = path;
+    this.#path = path ?? `/api/jobs/${encodeURIComponent(id)}`;
     this.id = id;
     this.last = last;
+    this.status = status;
   }
 
   /** Reads the job. */
@@ -132,7 +144,7 @@ export class JobHandle<Output = unknown> {
 function outcome<Output>(job: Job<Output>): Output {
   if (job.state === "failed") throw new JobFailed(job);
   if (job.state === "cancelled") {
-    const { cancel_reason } = job as { cancel_reason?: string };
+    const { cancel_reason } = job;
     throw cancel_reason === "expired" || cancel_reason === "deadline" ? new JobExpired(job) : new JobCancelled(job);
   }
   return job.output as Output;

@@ -100,8 +100,9 @@ export function authorization(settings: Settings): Record<string, string> {
 export async function apiError(response: Response): Promise<ApiError> {
   const body: unknown = await read(response).catch(() => ({}));
   const problem = typeof body === "object" && body !== null ? (body as Problem) : {};
-  const [requestId, after] = [response.headers.get("x-request-id") ?? undefined, retryAfter(response.headers.get("retry-after"))];
-  return ApiError.of(response.status, problem, requestId, after);
+  const told = (name: string) => response.headers.get(name) ?? undefined;
+  const headers = { requestId: told("x-request-id"), retryAfter: retryAfter(response.headers.get("retry-after")), location: told("location") };
+  return ApiError.of(response.status, problem, headers);
 }
 
 /** The milliseconds before the next try. Jitter keeps many clients of one server from coming back at once. */

@@ -32,6 +32,13 @@ export function plain(value: unknown): unknown {
   return parse(text);
 }
 
+/** Units of a rate that a run has taken, whole and not below 0. */
+export function units(taken: number): number {
+  const isWell = Number.isSafeInteger(taken) && taken >= 0 && taken < 2 ** 32;
+  if (!isWell) throw new TypeError(`the units that a run took are a whole number from 0 to ${2 ** 32 - 1}, and not ${String(taken)}`);
+  return taken;
+}
+
 /** The JSON of an answer. */
 export async function read<T>(response: Response): Promise<T> {
   return parse(await response.text()) as T;

@@ -1,5 +1,5 @@
-import { DuplicateJob } from "./errors.js";
-import { JobHandle, type WaitOptions } from "./handle.js";
+import { DuplicateJob, isApiError } from "./errors.js";
+import { type EnqueueStatus, JobHandle, type WaitOptions } from "./handle.js";
 import { request, type Settings } from "./http.js";
 import type { Job, JobOptions } from "./job.js";
 import { Jobs, queryOf } from "./jobs.js";
@@ -75,18 +75,35 @@ export class Longhaul<K extends Kinds = Kinds> {
     // The server watches the connection of a request that it holds.
     if (fields.cancel_on_disconnect) headers.prefer = "wait=1";
     const body = { kind, args: args ?? null, ...fields };
-    const response = await request(this.settings, { method: "POST", path: "/api/jobs", body, headers, heldFor: 1_000, signal });
+    const response = await request(this.settings, { method: "POST", path: "/api/jobs", body, headers, heldFor: 1_000, signal }).catch((error: unknown) =>
+      this.#refused(error, signal),
+    );
     const job = await read<Job<OutputOf<K, N>>>(response);
     if (job.duplicate && onDuplicate === "throw") throw new DuplicateJob(job);
-    return new JobHandle(this.settings, job.id, job, linked(this.settings, response.headers.get("location")));
+    const status = job.duplicate ? "duplicate" : job.replaced ? "replaced" : "created";
+    return new JobHandle(this.settings, job.id, { last: job, path: linked(this.settings, response.headers.get("location")), status });
   }
 
-  /** Enqueues up to 10,000 jobs, all or none. */
+  /** A refusal because of a job that holds the unique key has that job. */
+  async #refused(error: unknown, signal: AbortSignal | undefined): Promise<never> {
+    if (!isApiError(error, 409) || error.code !== "duplicate" || error.location === undefined) throw error;
+    const path = linked(this.settings, error.location) ?? error.location;
+    const holder = await request(this.settings, { path, signal }).catch((gone: unknown) => {
+      // It has been deleted since; that it held the key is all that is known.
+      throw isApiError(gone) ? error : gone;
+    });
+    throw new DuplicateJob(await read<Job>(holder));
+  }
+
+  /**
+   * Enqueues up to 10,000 jobs, all or none. Where the unique key of one is held, or a queue is full, that concerns it alone, and the
+   * `status` of its handle says so.
+   */
   async enqueueMany(jobs: ({ kind: keyof K & string; args?: unknown } & JobOptions)[]): Promise<JobHandle[]> {
     const body = jobs.map((job) => ({ ...job, args: job.args ?? null }));
     const response = await request(this.settings, { method: "POST", path: "/api/jobs/batch", body });
-    const created = await read<{ id: string }[]>(response);
-    return created.map(({ id }) => new JobHandle(this.settings, id));
+    const created = await read<Schemas["BatchedJob"][]>(response);
+    return created.map((one) => new JobHandle(this.settings, one.id, { status: statusOf(one) }));
   }
 
   /** Enqueues a job, waits for its end and answers its output. */
@@ -183,6 +200,11 @@ export class Longhaul<K extends Kinds = Kinds> {
   }
 }
 
+
+function statusOf({ duplicate, replaced, refused }: Schemas["BatchedJob"]): EnqueueStatus {
+  if (refused != null) return refused === "queue_full" ? "full" : "rejected";
+  return duplicate ? "duplicate" : replaced ? "replaced" : "created";
+}
 
 /** The path below the client's own address of a link that the server has given. The address may hold a path of a proxy. */
 function linked(settings: Settings, link: string | null): string | undefined {

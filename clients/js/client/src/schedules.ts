@@ -44,7 +44,7 @@ export class Schedules {
   /** Enqueues the schedule's job now, beside its ticks. */
   async run<Output = unknown>(name: string): Promise<JobHandle<Output>> {
     const job = await this.#ask<Job<Output>>("POST", name, "/run");
-    return new JobHandle(this.#settings, job.id, job);
+    return new JobHandle(this.#settings, job.id, { last: job });
   }
 
   /** Deletes a schedule; jobs that it has enqueued stay. */

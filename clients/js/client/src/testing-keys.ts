@@ -2,7 +2,7 @@
 // nothing there, because no time passes for its jobs.
 import type { Job } from "./job.js";
 import type { Schemas } from "./openapi.js";
-import { type Broken, isName, MAX_UNITS, NAME_RULE, units } from "./testing-rules.js";
+import { type Broken, isName, MAX_UNITS, NAME_RULE, units, waitingRules } from "./testing-rules.js";
 
 type Key = Schemas["Key"];
 /** One thing that keeps a job from running. */
@@ -66,7 +66,7 @@ export class LimitKeys {
   }
 
   get(key: string): Key {
-    const { slots = null, rate, weight } = this.#limitsOf(key);
+    const { slots = null, rate, weight, max_waiting = null, on_full } = this.#limitsOf(key);
     const waiting = [...this.#jobs.values()].filter((job) => job.state === "available" && job.limit_keys.includes(key)).length;
     return {
       key,
@@ -75,6 +75,8 @@ export class LimitKeys {
       slots,
       rate: rate == null ? null : { n: rate.n, per: rate.per, burst: rate.burst ?? Math.ceil(rate.n / 10) },
       weight: weight ?? 1,
+      max_waiting,
+      on_full: on_full ?? "reject",
       own: this.#limits.has(key),
       closed_until: this.#pause(key),
       rate_free_at: null,
@@ -108,9 +110,10 @@ export class LimitKeys {
 /** The rules that the limits of a key break. */
 export function limitRules(key: string, limits: Schemas["KeyLimits"]): Broken[] {
   const broken: Broken[] = isName(key) || key === "*" || (key.endsWith("*") && isName(key.slice(0, -1))) ? [] : [{ field: "key", message: NAME_RULE }];
-  for (const field of Object.keys(limits)) if (!["slots", "rate", "weight"].includes(field)) broken.push({ field, message: "unknown field" });
+  for (const field of Object.keys(limits)) if (!["slots", "rate", "weight", "max_waiting", "on_full"].includes(field)) broken.push({ field, message: "unknown field" });
   units(broken, "slots", limits.slots, 1, MAX_UNITS);
   units(broken, "weight", limits.weight, 1, 1_000);
+  broken.push(...waitingRules(limits));
   if (limits.rate == null) return broken;
   const { n, per, burst } = limits.rate;
   units(broken, "rate.n", n ?? Number.NaN, 1, MAX_UNITS);

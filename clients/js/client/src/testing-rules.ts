@@ -1,15 +1,19 @@
 // The rules that the server in memory keeps, and what fits a filter. They are those of a server, with its words.
 import type { Job, JobFilter, JobOptions, State } from "./job.js";
 import { stringify } from "./json.js";
+import type { Schemas } from "./openapi.js";
+import { uniqueRules } from "./testing-unique.js";
 
 /** A job that is asked for. */
 export type Body = { kind: string; args?: unknown } & JobOptions;
 /** A field that breaks a rule, and the rule. */
 export type Broken = { field: string; message: string };
 
-const OPTIONS = ["kind", "args", "queue", "id", "unique", "run_at", "delay", "priority", "max_attempts", "timeout", "limit_keys", "key", "cost", "parent", "labels", "cancel_on_disconnect"];
+const OPTIONS = ["kind", "args", "queue", "id", "unique", "run_at", "delay", "priority", "max_attempts", "timeout", "expires_in", "deadline", "limit_keys", "key", "cost", "parent", "labels", "cancel_on_disconnect"];
 const FILTERS = ["ids", "state", "kind", "queue", "parent", "labels", "q"];
-const STATES: State[] = ["blocked", "scheduled", "available", "running", "completed", "failed", "cancelled"];
+export const STATES: State[] = ["blocked", "scheduled", "available", "running", "completed", "failed", "cancelled"];
+/** The largest bound on waiting jobs. */
+const MAX_WAITING = 1_000_000_000;
 /** The most units of a limit, and of a cost. */
 export const MAX_UNITS = 1_000_000;
 export const NAME_RULE = "must be 1 to 128 characters of A-Z a-z 0-9 . _ : -, and not . or ..";
@@ -30,8 +34,12 @@ export function jobRules(body: Body, place = ""): Broken[] {
   between("priority", -100, 100);
   between("max_attempts", 1, 1_000);
   check("timeout", body.timeout == null || body.timeout > 0, "must be more than zero");
+  check("expires_in", body.expires_in == null || body.expires_in > 0, "must be more than zero");
+  const { deadline } = body;
+  if (typeof deadline === "number") check("deadline", deadline > 0, "must be more than zero");
+  else check("deadline", deadline == null || !Number.isNaN(Date.parse(deadline)), "must be a time in RFC 3339: 2026-01-01T00:00:00Z");
   check("delay", body.delay == null || body.run_at == null, "must not be given together with run_at");
-  broken.push(...limitRules(body));
+  broken.push(...limitRules(body), ...uniqueRules(body));
   const bytes = bytesOf(body.args ?? null);
   check("args", bytes <= MAX_ARGS_BYTES, `must be at most ${MAX_ARGS_BYTES} bytes of JSON, and has ${bytes}`);
   for (const [label, value] of Object.entries(body.labels ?? {})) check(`labels.${label}`, typeof value === "string", "expected a string");
@@ -51,6 +59,14 @@ function limitRules({ limit_keys, key, cost }: Body): Broken[] {
   for (const field of Object.keys(cost ?? {})) if (field !== "slots" && field !== "rate") broken.push({ field: `cost.${field}`, message: "unknown field" });
   units(broken, "cost.slots", cost?.slots, 1, MAX_UNITS);
   units(broken, "cost.rate", cost?.rate, 0, MAX_UNITS);
+  return broken;
+}
+
+/** The rules that a bound on waiting jobs breaks. */
+export function waitingRules({ max_waiting, on_full }: Schemas["QueuePatch"] | Schemas["KeyLimits"]): Broken[] {
+  const broken: Broken[] = [];
+  units(broken, "max_waiting", max_waiting, 1, MAX_WAITING);
+  if (on_full != null && !["reject", "drop_oldest", "drop_newest"].includes(on_full)) broken.push({ field: "on_full", message: `unknown variant \`${on_full}\`` });
   return broken;
 }
 

@@ -1,13 +1,19 @@
 // A server in memory, for the tests of an application: the same calls, no process and no port.
 import type { Job, JobFilter, State } from "./job.js";
 import { isFinished } from "./job.js";
-import { parse, plain, stringify, unlikeAll } from "./json.js";
+import { parse, plain, stringify, units, unlikeAll } from "./json.js";
 import type { Schemas } from "./openapi.js";
 import { Longhaul, type LonghaulOptions } from "./longhaul.js";
 import { keyListRules, LimitKeys, limitRules, pauseRules, type Reason } from "./testing-keys.js";
-import { type Body, type Broken, brokenRule, fits, jobRules, pageRules, shown, waits } from "./testing-rules.js";
+import { type Body, type Broken, brokenRule, fits, jobRules, pageRules, shown, waits, waitingRules } from "./testing-rules.js";
+import { startOf, UniqueKeys } from "./testing-unique.js";
 
 type Kept = Job;
+type CancelReason = Schemas["CancelReason"];
+/** The job that stands for one that was asked for, and what became of that; nothing where a bound is full. */
+type Created = { job: Kept; status: "created" | "duplicate" | "replaced" | "rejected" } | { job?: never; status: "full"; full: string };
+type Queue = { isPaused: boolean; isFair: boolean; max_waiting: number | null; on_full: Schemas["OnFull"] };
+const QUEUE: Queue = { isPaused: false, isFair: false, max_waiting: null, on_full: "reject" };
 const DAY = 86_400;
 /** What a queue keeps unless told otherwise. */
 const RETENTION: Record<string, unknown> = { completed: { age: DAY, count: null }, failed: { age: 14 * DAY, count: null }, cancelled: { age: DAY, count: null } };
@@ -23,6 +29,7 @@ export interface MemoryContext {
   progress(percent: number, message?: string, data?: unknown): void;
   log(message: string, level?: Schemas["LogLevel"]): void;
   emit(data: unknown): void;
+  settle(units: number): void;
   step<T>(name: string, work: () => T | Promise<T>): Promise<T>;
 }
 
@@ -37,11 +44,9 @@ export class MemoryServer {
   /** Called at each event of any job, and at its deletion. */
   readonly #listeners = new Set<(job: Job, event: string) => void>();
   readonly #replays = new Map<string, { asked: string; status: number; body: string }>();
-  /** By job, the unique key that it holds until it has ended. */
-  readonly #unique = new Map<string, string>();
+  readonly #unique = new UniqueKeys();
   readonly #gone = new Set<string>();
-  /** The queues that are known, and the paused and the fair ones among them. */
-  readonly #queues = new Map<string, { isPaused: boolean; isFair: boolean }>();
+  readonly #queues = new Map<string, Queue>();
   readonly #retention = new Map<string, Record<string, unknown>>();
   readonly #keys = new LimitKeys(this.jobs);
 
@@ -100,6 +105,15 @@ export class MemoryServer {
     this.#enter(job, "failed", this.#failed(job, message, "fatal"));
   }
 
+  /** The time of a job is over: it is cancelled, as `expired` where it has not begun and has an `expires_in`, else for its deadline. */
+  expire(id: string): void {
+    const job = this.#job(id);
+    if (isFinished(job.state)) throw new Error(`job '${id}' has ended: it is ${job.state}`);
+    const reason = job.started_at === null && job.expires_at !== null ? "expired" : "deadline";
+    this.#enter(job, "cancelled", null, reason);
+    this.#running.get(id)?.abort(new DOMException("the time of the job is over", "AbortError"));
+  }
+
   /** Adds a chunk to a job's events. */
   emit(id: string, data: unknown): void {
     this.#log(this.#started(id), "chunk", { data: plain(data) });
@@ -137,7 +151,7 @@ export class MemoryServer {
 
   /** What a worker does with an error of a handler. */
   #endAttempt(job: Kept, { name, message, seconds = 0 }: Error & { seconds?: number }): void {
-    if (job.cancel_requested || name === "Cancel") return this.#enter(job, "cancelled");
+    if (job.cancel_requested || name === "Cancel") return this.#enter(job, "cancelled", null, job.cancel_reason ?? "asked");
     if (name === "Snooze" || name === "RateLimited") {
       const [until, first] = [Date.now() + 1_000 * seconds, job.limit_keys[0]];
       if (name === "RateLimited" && first !== undefined) this.#keys.pause(first, until);
@@ -162,6 +176,8 @@ export class MemoryServer {
       progress: (percent, message, data) => this.progress(id, percent, message, data),
       log: (message, level) => this.log(id, message, level),
       emit: (data) => this.emit(id, data),
+      // Rates bound nothing here.
+      settle: (taken) => void units(taken),
       step: async <T>(name: string, work: () => T | Promise<T>): Promise<T> => {
         const done = this.#steps.get(id)?.get(name);
         if (done !== undefined) return plain(done.output) as T;
@@ -205,8 +221,8 @@ export class MemoryServer {
     this.#enter(job, "running");
   }
 
-  #enter(job: Kept, state: State, error: Job["errors"][number] | null = null): void {
-    job.state = state;
+  #enter(job: Kept, state: State, error: Job["errors"][number] | null = null, reason: CancelReason | null = null): void {
+    Object.assign(job, { state, cancel_requested: false, cancel_reason: reason });
     job.finished_at = isFinished(state) ? now() : null;
     this.#log(job, "state", { state, error });
   }
@@ -246,12 +262,22 @@ export class MemoryServer {
     const broken = route === "POST jobs" ? jobRules(body) : isBatch ? body.flatMap((one, at) => jobRules(one, `[${at}].`)) : [];
     if (broken.length > 0) return invalid(...broken);
     if (route === "POST jobs") {
-      const [job, isNew] = this.#create(body);
-      return answer(isNew ? job : { ...job, duplicate: true }, { status: isNew ? 202 : 200 });
+      const created = this.#create(body);
+      if (created.status === "full") return problem(429, "queue_full", `as many jobs wait in ${created.full} as may; nothing was created`, { "retry-after": "1" });
+      const { job, status } = created;
+      const place = { location: `/api/jobs/${encodeURIComponent(job.id)}` };
+      if (status === "rejected") return problem(409, "duplicate", `job ${job.id} holds the unique key; nothing was created`, place);
+      return answer(status === "created" ? job : { ...job, [status]: true }, { status: status === "duplicate" ? 200 : 202, headers: place });
     }
     if (route === "POST jobs/*" && parts[1] === "batch") {
-      const created = body.map((one) => this.#create(one)).map(([{ id }, isNew]) => ({ id, duplicate: !isNew }));
-      return answer(created, { status: 202 });
+      const refused = { rejected: "duplicate", full: "queue_full" } as const;
+      const told = ({ job, status }: Created) => ({
+        id: job?.id ?? unlikeAll(),
+        duplicate: status === "duplicate",
+        ...(status === "replaced" && { replaced: true }),
+        ...((status === "rejected" || status === "full") && { refused: refused[status] }),
+      });
+      return answer(body.map((one) => told(this.#create(one))), { status: 202 });
     }
     if (route === "POST jobs/*" && parts[1] === "actions") {
       const { action, filter, limit, dry_run, priority } = body as unknown as Schemas["BulkAction"] & { limit: number };
@@ -283,7 +309,7 @@ export class MemoryServer {
       case "GET steps":
         return answer([...(this.#steps.get(job.id)?.values() ?? [])].map(({ output: _, ...step }) => step));
       case "GET why":
-        return answer({ state: job.state, position: null, eta_seconds: null, reasons: this.#why(job) });
+        return answer({ state: job.state, position: null, eta_seconds: null, reasons: this.#why(job), ...ending(job) });
       case "POST token":
         return answer({ token: `read-${job.id}` });
       case "POST cancel":
@@ -292,6 +318,7 @@ export class MemoryServer {
       case "POST retry":
       case "DELETE ":
         if (!this.#apply(request.method === "DELETE" ? "delete" : "retry", job, body)) {
+          if (isFinished(job.state)) return problem(409, "unique_key_held", "another job holds the unique key of this one");
           return problem(409, "not_finished", `the job is ${job.state}; this is for finished jobs, cancel it first`);
         }
         return request.method === "DELETE" ? new Response(null, { status: 204 }) : answer(job, { status: 202 });
@@ -299,13 +326,32 @@ export class MemoryServer {
     return problem(404, "no_such_route", `${url.pathname} is not served`);
   }
 
-  #create(body: Body): [Kept, boolean] {
-    const unique = body.unique ? stringify([body.kind, body.unique.key ?? (body.unique.fields && body.args)]) : undefined;
-    for (const job of this.jobs.values()) {
-      const isHeld = unique !== undefined && unique === this.#unique.get(job.id) && !isFinished(job.state);
-      if (job.id === body.id || isHeld) return [job, false];
+  #create(body: Body): Created {
+    const there = body.id == null ? undefined : this.jobs.get(body.id);
+    if (there !== undefined) return { job: there, status: "duplicate" };
+    const clash = this.#unique.clash(body);
+    if (clash?.fate === "join") return { job: clash.holder, status: "duplicate" };
+    if (clash?.fate === "reject") return { job: clash.holder, status: "rejected" };
+    if (clash?.fate === "replace") {
+      const { holder, at } = clash;
+      Object.assign(holder, { args: body.args ?? null, run_at: new Date(at).toISOString() });
+      this.#steps.get(holder.id)?.clear();
+      this.#enter(holder, at > Date.now() ? "scheduled" : "available");
+      return { job: holder, status: "replaced" };
     }
     const limitKeys = body.limit_keys ?? (body.key == null ? [] : [body.key]);
+    const full = this.#full(body.queue ?? "default", limitKeys);
+    const refusing = full.find(({ on_full }) => on_full === "reject");
+    if (refusing !== undefined) return { status: "full", full: refusing.name };
+    const isDropped = full.some(({ on_full }) => on_full === "drop_newest");
+    // The oldest of one bound may be that of another, too.
+    if (!isDropped) for (const { waiting, most } of full) if (waiting().length >= most) this.#cancel(waiting()[0] as Kept, "dropped");
+    const rival = isDropped ? undefined : this.#unique.clash(body);
+    if (rival?.fate === "supersede") this.#cancel(rival.holder, "superseded");
+    const startsAt = startOf(body);
+    const isLater = startsAt > Date.now();
+    const after = (seconds: number) => new Date(Date.now() + 1_000 * seconds).toISOString();
+    const { expires_in, deadline } = body;
     const job: Kept = {
       id: body.id ?? unlikeAll(),
       kind: body.kind,
@@ -323,12 +369,15 @@ export class MemoryServer {
       position: null,
       eta_seconds: null,
       created_at: now(),
-      run_at: body.run_at ?? now(),
+      run_at: isLater ? new Date(startsAt).toISOString() : now(),
       started_at: null,
       finished_at: null,
       output: null,
       errors: [],
+      expires_at: expires_in == null ? null : after(expires_in),
+      deadline: deadline == null ? null : typeof deadline === "number" ? after(deadline) : new Date(deadline).toISOString(),
       cancel_requested: false,
+      cancel_reason: null,
       worker: null,
       parent: body.parent ?? null,
       children: null,
@@ -337,14 +386,32 @@ export class MemoryServer {
       cost: { slots: body.cost?.slots ?? 1, rate: body.cost?.rate ?? 1 },
       labels: body.labels ?? {},
     };
-    if (unique !== undefined) this.#unique.set(job.id, unique);
+    if (!isDropped) this.#unique.take(body, job);
     this.jobs.set(job.id, job);
-    if (!this.#queues.has(job.queue)) this.#queues.set(job.queue, { isPaused: false, isFair: false });
+    if (!this.#queues.has(job.queue)) this.#queues.set(job.queue, QUEUE);
     this.#logs.set(job.id, []);
     this.#steps.set(job.id, new Map());
-    const isLater = body.run_at !== undefined || Number(body.delay ?? 0) > 0;
-    this.#enter(job, isLater ? "scheduled" : "available");
-    return [job, true];
+    if (isDropped) this.#enter(job, "cancelled", null, "dropped");
+    else this.#enter(job, isLater ? "scheduled" : "available");
+    return { job, status: "created" };
+  }
+
+  /** The bounds that are reached of a queue and of limit keys, with the jobs that wait there, the oldest first. */
+  #full(queue: string, keys: string[]): { name: string; most: number; on_full: Schemas["OnFull"]; waiting: () => Kept[] }[] {
+    const waitingOf = (isThere: (job: Kept) => boolean) => () => [...this.jobs.values()].filter((job) => waits(job) && isThere(job));
+    const bounds = [
+      { name: `queue ${queue}`, ...(this.#queues.get(queue) ?? QUEUE), waiting: waitingOf((job) => job.queue === queue) },
+      ...keys.map((key) => ({ name: `limit key ${key}`, ...this.#keys.get(key), waiting: waitingOf((job) => job.limit_keys.includes(key)) })),
+    ];
+    return bounds.flatMap(({ name, max_waiting, on_full, waiting }) => (max_waiting !== null && waiting().length >= max_waiting ? [{ name, most: max_waiting, on_full, waiting }] : []));
+  }
+
+  /** Cancels a job: at once, or by asking the handler that runs it. */
+  #cancel(job: Kept, reason: CancelReason): void {
+    const stopping = this.#running.get(job.id);
+    if (stopping === undefined) return this.#enter(job, "cancelled", null, reason);
+    Object.assign(job, { cancel_requested: true, cancel_reason: reason });
+    stopping.abort(new DOMException("the job was cancelled", "AbortError"));
   }
 
   #apply(action: string, job: Kept, to: { args?: unknown; priority?: number | null | undefined }): boolean {
@@ -352,29 +419,30 @@ export class MemoryServer {
     if (action === "set_priority") job.priority = to.priority ?? 0;
     else if (action === "delete") {
       this.jobs.delete(job.id);
+      this.#unique.free(job);
       this.#gone.add(job.id);
       this.#tell(job, "deleted");
     } else if (action === "retry") {
+      if (!this.#unique.retake(job)) return false;
       if (to.args !== undefined) this.#steps.get(job.id)?.clear();
-      Object.assign(job, { attempt: 0, output: null, progress: null, cancel_requested: false, ...(to.args !== undefined && { args: to.args }) });
+      Object.assign(job, { attempt: 0, output: null, progress: null, expires_at: null, deadline: null, ...(to.args !== undefined && { args: to.args }) });
       this.#enter(job, "available");
-    } else if (this.#running.has(job.id)) {
-      // Its handler is asked to stop, and ends it.
-      job.cancel_requested = true;
-      this.#running.get(job.id)?.abort(new DOMException("the job was cancelled", "AbortError"));
-    } else this.#enter(job, "cancelled");
+    } else this.#cancel(job, "asked");
     return true;
   }
 
   #queue(method: string, name: string | undefined, action: string | undefined, body: Schemas["QueuePatch"]): Response {
     if (name === undefined) return answer({ queues: [...this.#queues.keys()].sort().map((name) => this.#shown(name)) });
-    const { isPaused = false, isFair = false } = this.#queues.get(name) ?? {};
-    if (action === "pause" || action === "resume") this.#queues.set(name, { isPaused: action === "pause", isFair });
+    const queue = this.#queues.get(name) ?? QUEUE;
+    if (action === "pause" || action === "resume") this.#queues.set(name, { ...queue, isPaused: action === "pause" });
     else if (method === "PATCH") {
+      const broken = waitingRules(body);
+      if (broken.length > 0) return invalid(...broken);
       const patched = { ...RETENTION, ...this.#retention.get(name) };
       for (const [state, kept] of Object.entries(body.retention ?? {})) patched[state] = { ...(patched[state] as object), ...kept };
       this.#retention.set(name, patched);
-      this.#queues.set(name, { isPaused, isFair: body.fair ?? isFair });
+      const { fair, max_waiting = queue.max_waiting, on_full } = body;
+      this.#queues.set(name, { ...queue, isFair: fair ?? queue.isFair, max_waiting, on_full: on_full ?? queue.on_full });
     }
     return this.#queues.has(name) ? answer(this.#shown(name)) : problem(404, "no_such_queue", "no queue of this name is known");
   }
@@ -382,10 +450,10 @@ export class MemoryServer {
   #shown(name: string): Schemas["Queue"] {
     const states = { blocked: 0, scheduled: 0, available: 0, running: 0, completed: 0, failed: 0, cancelled: 0 };
     for (const { queue, state } of this.jobs.values()) if (queue === name) states[state] += 1;
-    const paused = this.#queues.get(name)?.isPaused === true;
+    const { isPaused: paused, isFair: fair, max_waiting, on_full } = this.#queues.get(name) ?? QUEUE;
     const waiting = states.available + states.blocked;
     const counts = { active: states.running, completed: states.completed, failed: states.failed + states.cancelled, delayed: states.scheduled, waiting: paused ? 0 : waiting, paused: paused ? waiting : 0 };
-    const config = { retention: this.#retention.get(name) ?? RETENTION, fair: this.#queues.get(name)?.isFair === true };
+    const config = { retention: this.#retention.get(name) ?? RETENTION, fair, max_waiting, on_full };
     return { name, paused, states, counts, config } as unknown as Schemas["Queue"];
   }
 
@@ -488,7 +556,7 @@ export class MemoryServer {
 }
 
 function answer(body: unknown, init: ResponseInit = {}): Response {
-  return new Response(stringify(body), { ...init, headers: { "content-type": "application/json" } });
+  return new Response(stringify(body), { ...init, headers: { "content-type": "application/json", ...init.headers } });
 }
 
 function now(): string {
@@ -500,6 +568,13 @@ function invalid(...errors: Broken[]): Response {
   return answer({ type: "about:blank", status: 422, code: "invalid", detail, errors }, { status: 422 });
 }
 
-function problem(status: number, code: string, detail: string): Response {
-  return answer({ type: "about:blank", status, code, detail }, { status });
+function problem(status: number, code: string, detail: string, headers: Record<string, string> = {}): Response {
+  return answer({ type: "about:blank", status, code, detail }, { status, headers });
+}
+
+/** When a job ends by itself, and what it was cancelled for, where there is such a thing. */
+function ending({ state, started_at, expires_at, deadline, cancel_reason }: Job): Record<string, string> {
+  const times = isFinished(state) ? [] : [started_at === null ? expires_at : null, deadline];
+  const [first] = times.filter((at) => at !== null).sort((one, other) => Date.parse(one) - Date.parse(other));
+  return { ...(first !== undefined && { ends_at: first }), ...(cancel_reason !== null && { cancel_reason }) };
 }

@@ -42,7 +42,7 @@ export interface Context {
   /** The version of the args. */
   readonly version: number;
   readonly labels: Readonly<Record<string, string>>;
-  /** Aborted where the handler should stop: the job was cancelled, its time is over, or its lease is lost. */
+  /** Aborted where the handler should stop: the job was cancelled, its time or deadline is over, or its lease is lost. */
   readonly signal: AbortSignal;
   /** Tells how far the job is, 0 to 100. */
   progress(percent: number, message?: string, data?: unknown): void;
@@ -50,6 +50,11 @@ export interface Context {
   log(message: string, level?: "debug" | "info" | "warn" | "error"): void;
   /** Sends a piece of the output to whoever follows the job, at most 64 KiB of JSON. */
   emit(data: unknown): void;
+  /**
+   * Says how many units of its limits' rates the run really took, in place of those that were set aside for it: tokens, say, once the
+   * answer tells them. It is heard at the end of the run, whatever that is; of several the last one counts.
+   */
+  settle(units: number): void;
   /**
    * Does something once for the job, whatever becomes of this attempt: its output is durable before this resolves, and a later
    * attempt is given it instead of doing it again.

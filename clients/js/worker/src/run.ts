@@ -1,5 +1,5 @@
 import type { Entry } from "@longhaul/client";
-import { plain } from "@longhaul/client/json";
+import { plain, units } from "@longhaul/client/json";
 import { type Claimed, type Context } from "./context.js";
 
 /** An entry as JSON, with whom to tell that it was heard. */
@@ -18,6 +18,8 @@ export class Run {
   isLost = false;
   /** Its end is on its way; what its handler still does is not heard. */
   hasEnded = false;
+  /** The units of its rates that it really took, where it has said so. */
+  cost: number | undefined;
   /** What it has said and is not yet sent. */
   entries: Said[] = [];
   /** Resolves once the last entry is durable. */
@@ -61,6 +63,9 @@ export function contextOf(run: Run, say: (entry: Entry, isAwaited?: boolean) => 
     },
     emit(data) {
       void say({ chunk: { data: plain(data) } });
+    },
+    settle(taken) {
+      run.cost = units(taken);
     },
     async step<T>(name: string, work: () => T | Promise<T>): Promise<T> {
       if (Object.hasOwn(claimed.steps, name)) return claimed.steps[name] as T;

@@ -251,27 +251,25 @@ export class Session {
     const { claimed, stopping } = run;
     this.#runs.set(key(claimed.lease), run);
     this.#running += 1;
-    let timer: ReturnType<typeof setTimeout> | undefined;
+    const timers: (() => void)[] = [];
     let outcome: Outcome;
     try {
       const cx = contextOf(run, (entry, isAwaited) => this.#recorder.say(run, entry, isAwaited));
       const work = Promise.resolve(this.#plan.kinds.get(claimed.kind)?.handler(cx, claimed.args));
-      const { timeout } = claimed;
-      if (timeout === null) outcome = completed(await work);
-      else {
-        const over = new Promise<never>((_, reject) => {
-          timer = setTimeout(() => reject(OVER), timeout * 1_000);
-        });
-        outcome = completed(await Promise.race([work, over]));
-      }
+      const over = new Promise<never>((_, reject) => {
+        for (const [seconds, reason] of [[claimed.timeout, OVER], [claimed.deadline_in, LATE]] as const) {
+          if (seconds != null) timers.push(after(seconds * 1_000, () => reject(reason)));
+        }
+      });
+      outcome = completed(timers.length === 0 ? await work : await Promise.race([work, over]));
     } catch (error) {
       const wasAsked = stopping.signal.aborted && (error as Error | undefined)?.name === "AbortError";
-      if (error === OVER) {
-        stopping.abort();
-        outcome = failure(`the attempt took longer than ${claimed.timeout} s`, claimed, "timeout");
-      } else outcome = wasAsked ? { cancelled: { reason: "it was asked to stop" } } : outcomeOf(error, claimed);
+      if (error === OVER) outcome = failure(`the attempt took longer than ${claimed.timeout} s`, claimed, "timeout");
+      else if (error === LATE) outcome = { cancelled: { reason: LATE.message, cancel_reason: "deadline" } };
+      else outcome = wasAsked ? { cancelled: { reason: "it was asked to stop" } } : outcomeOf(error, claimed);
+      if (error === OVER || error === LATE) stopping.abort();
     }
-    clearTimeout(timer);
+    for (const clear of timers) clear();
     await this.#end(run, outcome);
     this.#running -= 1;
     this.#schedule();
@@ -295,7 +293,8 @@ export class Session {
       for (const { heard } of entries) heard();
       return;
     }
-    const text = `{"lease":${stringify(run.claimed.lease)},"outcome":${stringify(outcome)}`;
+    const cost = run.cost === undefined ? "" : `,"cost":${run.cost}`;
+    const text = `{"lease":${stringify(run.claimed.lease)},"outcome":${stringify(outcome)}${cost}`;
     this.#ends.push({ run, text, entries });
   }
 
@@ -305,6 +304,19 @@ export class Session {
 }
 
 const OVER = new Error("the time is over");
+const LATE = new Error("stopped, because its deadline has passed");
+/** Node's longest timer, of 24 days; a longer one would be over at once. */
+const LONGEST = 2 ** 31 - 1;
+
+/** Calls after so many milliseconds, however many they are, unless the answer is called before. */
+function after(milliseconds: number, call: () => void): () => void {
+  let timer: ReturnType<typeof setTimeout>;
+  const wait = (left: number) => {
+    timer = setTimeout(() => (left > LONGEST ? wait(left - LONGEST) : call()), Math.min(left, LONGEST));
+  };
+  wait(milliseconds);
+  return () => clearTimeout(timer);
+}
 
 function finish({ text, entries }: End): string {
   return entries.length > 0 ? `${text},"entries":[${entries.map(({ text }) => text).join(",")}]}` : `${text}}`;

@@ -17,6 +17,7 @@ from .errors import (
     JobFailed,
     LonghaulError,
     NotFound,
+    QueueFull,
     ServerError,
     TimeoutError,
     TooLarge,
@@ -42,6 +43,7 @@ from .job import (
     ProgressEvent,
     ResetEvent,
     StateEvent,
+    Unique,
 )
 from .worker import Worker
 
@@ -83,6 +85,7 @@ __all__ = [
     "OutputEvent",
     "Progress",
     "ProgressEvent",
+    "QueueFull",
     "RateLimited",
     "ResetEvent",
     "ServerError",
@@ -93,5 +96,6 @@ __all__ = [
     "TooManyRequests",
     "Unauthorized",
     "Unavailable",
+    "Unique",
     "Worker",
 ]

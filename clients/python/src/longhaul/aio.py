@@ -12,7 +12,7 @@ import httpx
 
 from . import flow
 from .flow import Acted, Answer, Flow, JobPage, Pause, Send, Settings, Unreachable
-from .job import ChangesMissed, Event, Job, JobChange, JobOptions
+from .job import ChangesMissed, EnqueueStatus, Event, Job, JobChange, JobOptions, OnFull
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -64,11 +64,13 @@ class AsyncLonghaul:
     ) -> AsyncJobHandle:
         """Enqueues a job and answers as soon as it is durable."""
         job, path = await self._run(flow.enqueue(self._settings, kind, args, options, on_duplicate, idempotency_key))
-        return AsyncJobHandle(self, job.id, job, path)
+        return AsyncJobHandle(self, job.id, job, path, flow.status_of(job))
 
     async def enqueue_many(self, jobs: Iterable[Mapping[str, Any]]) -> list[AsyncJobHandle]:
-        """Enqueues up to 10,000 jobs, all or none."""
-        return [AsyncJobHandle(self, id) for id in await self._run(flow.enqueue_many(self._settings, jobs))]
+        """Enqueues up to 10,000 jobs, all or none. Each is a mapping with ``kind``, ``args`` and the options. Where the unique key of one
+        is held, or a queue is full, that concerns it alone, and the ``status`` of its handle says so."""
+        created = await self._run(flow.enqueue_many(self._settings, jobs))
+        return [AsyncJobHandle(self, id, status=status) for id, status in created]
 
     async def run(self, kind: str, args: Any = None, *, wait_timeout: float | None = None, **options: Unpack[JobOptions]) -> Any:
         """Enqueues a job, waits for its end and answers its output."""
@@ -117,11 +119,18 @@ class AsyncLonghaul:
         return dict(await self._run(flow.read(self._settings, flow.key_path(key))))
 
     async def set_key(
-        self, key: str, *, slots: int | None = None, rate: Mapping[str, Any] | None = None, weight: int | None = None
+        self,
+        key: str,
+        *,
+        slots: int | None = None,
+        rate: Mapping[str, Any] | None = None,
+        weight: int | None = None,
+        max_waiting: int | None = None,
+        on_full: OnFull | None = None,
     ) -> dict[str, Any]:
         """Sets all limits of a key at once, or of all keys that begin alike: ``tenant:*``. What is left out is no limit; ``rate`` is
-        ``{"n": 100, "per": 60}``, with a ``burst`` where it is to be another than a tenth."""
-        steps = flow.change(self._settings, "PUT", flow.key_path(key), flow.limits(slots, rate, weight))
+        ``{"n": 100, "per": 60}``, with a ``burst`` where it is to be another than a tenth. ``max_waiting`` bounds the jobs that wait."""
+        steps = flow.change(self._settings, "PUT", flow.key_path(key), flow.limits(slots, rate, weight, max_waiting, on_full))
         return dict(await self._run(steps))
 
     async def remove_key(self, key: str) -> None:
@@ -213,11 +222,14 @@ def _answer(response: httpx.Response) -> Answer:
 class AsyncJobHandle:
     """A job on the server. ``last`` is the job as it stood when it was last read, where it was."""
 
-    def __init__(self, client: AsyncLonghaul, id: str, last: Job | None = None, path: str | None = None) -> None:
+    def __init__(self, client: AsyncLonghaul, id: str, last: Job | None = None, path: str | None = None, status: EnqueueStatus | None = None) -> None:
         self._client = client
         self._path = path or flow.job_path(id)
         self.id = id
         self.last = last
+        #: What became of it when it was enqueued, for a handle that came of that. Where nothing was created (of ``enqueue_many`` alone:
+        #: ``enqueue`` raises), the handle is on the job that holds the key, or on none where it is ``full``.
+        self.status = status
 
     def __repr__(self) -> str:
         return f"AsyncJobHandle({self.id!r})"

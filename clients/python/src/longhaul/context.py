@@ -59,7 +59,7 @@ class _Speaking:
 
     @property
     def is_cancelled(self) -> bool:
-        """True once the handler should stop: somebody cancelled the job, or its lease is lost."""
+        """True once the handler should stop: the job was cancelled, its time or deadline is over, or its lease is lost."""
         return self._run.stopped.is_set()
 
     def raise_if_cancelled(self) -> None:
@@ -84,6 +84,13 @@ class _Speaking:
     def emit(self, data: Any) -> None:
         """Sends a piece of the output to whoever follows the job, at most 64 KiB of JSON."""
         self._say({"chunk": {"data": data}})
+
+    def settle(self, units: int) -> None:
+        """Says how many units of its limits' rates the run really took, in place of those that were set aside for it: tokens, say, once
+        the answer tells them. It is heard at the end of the run, whatever that is; of several the last one counts."""
+        if not (isinstance(units, int) and 0 <= units < 2**32):
+            raise ValueError(f"the units that a run took are a whole number from 0 to {2**32 - 1}, and not {units}")
+        self._run.cost = int(units)
 
     def _say(self, entry: dict[str, Any], heard: Future[None] | None = None) -> None:
         self._recorder.say(self._run, json.dumps(entry, allow_nan=False), heard)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class ApiError(LonghaulError):
         errors: list[dict[str, str]],
         request_id: str | None,
         retry_after: float | None = None,
+        location: str | None = None,
     ) -> None:
         fields = "; ".join(f"{error.get('field')} {error.get('message')}" for error in errors)
         super().__init__(f"{status} {code}: {detail}" + (f" ({fields})" if fields else ""))
@@ -51,6 +53,8 @@ class ApiError(LonghaulError):
         self.request_id = request_id
         #: After so many seconds the server may answer otherwise.
         self.retry_after = retry_after
+        #: The link that the answer has, as to the job that holds a unique key.
+        self.location = location
 
 
 class BadRequest(ApiError):
@@ -87,6 +91,10 @@ class Invalid(ApiError):
 
 class TooManyRequests(ApiError):
     """429: too much for now, after all retries."""
+
+
+class QueueFull(TooManyRequests):
+    """429 ``queue_full``: as many jobs wait in the queue, or of a limit key, as may. ``retry_after`` says when there may be room."""
 
 
 class ServerError(ApiError):
@@ -142,7 +150,7 @@ class JobExpired(JobCancelled):
 
 
 class DuplicateJob(LonghaulError):
-    """A job with the same id or unique key stands for the one that was asked for, and the caller refused duplicates."""
+    """A job with the same id or unique key stands for the one that was asked for, and the caller, or the key's ``on_clash``, refused that."""
 
     code = "duplicate_job"
 
@@ -151,10 +159,11 @@ class DuplicateJob(LonghaulError):
         self.job = job
 
 
-def api_error(status: int, body: Any, request_id: str | None, retry_after: float | None = None) -> ApiError:
+def api_error(status: int, body: Any, headers: Mapping[str, str], retry_after: float | None = None) -> ApiError:
     """The error of an answer, by its status."""
     problem = body if isinstance(body, dict) else {}
-    kind = _BY_STATUS.get(status) or (ServerError if status >= 500 else ApiError)
+    request_id = headers.get("x-request-id")
+    kind = QueueFull if problem.get("code") == "queue_full" else _BY_STATUS.get(status) or (ServerError if status >= 500 else ApiError)
     return kind(
         status,
         str(problem.get("code", "unknown")),
@@ -162,4 +171,5 @@ def api_error(status: int, body: Any, request_id: str | None, retry_after: float
         list(problem.get("errors", [])),
         problem.get("request_id") or request_id,
         retry_after,
+        headers.get("location"),
     )

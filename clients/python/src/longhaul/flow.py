@@ -16,8 +16,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
-from .errors import ConnectionError, DuplicateJob, Gone, JobCancelled, JobExpired, JobFailed, TimeoutError, api_error
-from .job import FINISHED, ChangesMissed, ChunkEvent, Event, Job, JobChange, ResetEvent, StateEvent
+from .errors import ApiError, Conflict, ConnectionError, DuplicateJob, Gone, JobCancelled, JobExpired, JobFailed, TimeoutError, api_error
+from .job import FINISHED, ChangesMissed, ChunkEvent, EnqueueStatus, Event, Job, JobChange, OnFull, ResetEvent, StateEvent
 from .sse import Message, Parser, event_of
 
 T = TypeVar("T")
@@ -128,7 +128,7 @@ def request(
             if answer.status < 400:
                 return answer
             told = retry_after(answer.headers.get("retry-after"))
-            error: Exception = api_error(answer.status, answer.json(), answer.headers.get("x-request-id"), told)
+            error: Exception = api_error(answer.status, answer.json(), answer.headers, told)
             in_use = answer.status == 409 and getattr(error, "code", "") == "idempotency_key_in_use"
             if answer.status not in (408, 429) and answer.status < 500 and not in_use:
                 raise error
@@ -179,7 +179,17 @@ def enqueue(
         # The server watches the connection of a request that it holds.
         headers["prefer"] = "wait=1"
     body = body_of(kind, args, options)
-    answer = yield from request(settings, "POST", "/api/jobs", body=body, headers=headers, held_for=1.0)
+    try:
+        answer = yield from request(settings, "POST", "/api/jobs", body=body, headers=headers, held_for=1.0)
+    except Conflict as refusal:
+        if refusal.code != "duplicate" or refusal.location is None:
+            raise
+        try:
+            holder = yield from get(settings, settings.below(refusal.location))
+        except ApiError:
+            # It has been deleted since; that it held the key is all that is known.
+            raise refusal from None
+        raise DuplicateJob(holder) from refusal
     job = Job.read(answer.json())
     if job.duplicate and on_duplicate == "raise":
         raise DuplicateJob(job)
@@ -187,10 +197,21 @@ def enqueue(
     return job, None if location is None else settings.below(location)
 
 
-def enqueue_many(settings: Settings, jobs: Iterable[Mapping[str, Any]]) -> Flow[list[str]]:
-    """Enqueues all jobs or none, and answers their ids in order."""
+def enqueue_many(settings: Settings, jobs: Iterable[Mapping[str, Any]]) -> Flow[list[tuple[str, EnqueueStatus]]]:
+    """Enqueues all jobs or none, and answers their ids and what became of them, in order."""
     answer = yield from request(settings, "POST", "/api/jobs/batch", body=list(jobs))
-    return [job["id"] for job in answer.json()]
+    return [(job["id"], _status_of(job)) for job in answer.json()]
+
+
+def _status_of(batched: Mapping[str, Any]) -> EnqueueStatus:
+    if batched.get("refused") is not None:
+        return "full" if batched["refused"] == "queue_full" else "rejected"
+    return "duplicate" if batched["duplicate"] else "replaced" if batched.get("replaced") else "created"
+
+
+def status_of(job: Job) -> EnqueueStatus:
+    """What became of a job that was enqueued alone."""
+    return "duplicate" if job.duplicate else "replaced" if job.replaced else "created"
 
 
 def get(settings: Settings, path: str) -> Flow[Job]:
@@ -234,7 +255,7 @@ def outcome(job: Job) -> Any:
     if job.state == "failed":
         raise JobFailed(job)
     if job.state == "cancelled":
-        raise (JobExpired if job.raw.get("cancel_reason") in ("expired", "deadline") else JobCancelled)(job)
+        raise (JobExpired if job.cancel_reason in ("expired", "deadline") else JobCancelled)(job)
     return job.output
 
 
@@ -273,9 +294,11 @@ def keys(settings: Settings, prefix: str | None, queue: str | None) -> Flow[list
             return found
 
 
-def limits(slots: int | None, rate: Mapping[str, Any] | None, weight: int | None) -> dict[str, Any]:
+def limits(
+    slots: int | None, rate: Mapping[str, Any] | None, weight: int | None, max_waiting: int | None, on_full: OnFull | None
+) -> dict[str, Any]:
     """The body of a key's limits. Those that are ``None`` are left out."""
-    given = {"slots": slots, "rate": None if rate is None else dict(rate), "weight": weight}
+    given = {"slots": slots, "rate": None if rate is None else dict(rate), "weight": weight, "max_waiting": max_waiting, "on_full": on_full}
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -393,7 +416,7 @@ class Stream:
     def refused(self, answer: Answer) -> None:
         """Notes an answer that is no stream. Raises where trying again cannot help."""
         self._told = retry_after(answer.headers.get("retry-after"))
-        error = api_error(answer.status, answer.json(), answer.headers.get("x-request-id"), self._told)
+        error = api_error(answer.status, answer.json(), answer.headers, self._told)
         if answer.status < 500 and answer.status not in (408, 429):
             raise error
         self._error = error

@@ -7,6 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict, Union
 
 State = Literal["scheduled", "blocked", "available", "running", "completed", "failed", "cancelled"]
+#: What a job was cancelled for.
+CancelReason = Literal["asked", "expired", "deadline", "superseded", "dependency", "dropped", "parent"]
+#: What became of a job that was enqueued: it was created; an earlier one stands for it (``duplicate``) or has taken on its args and time
+#: (``replaced``); or nothing was created, because its unique key is held (``rejected``) or as many jobs wait as may (``full``).
+EnqueueStatus = Literal["created", "duplicate", "replaced", "rejected", "full"]
+#: The fate of a job that is enqueued while as many wait as may.
+OnFull = Literal["reject", "drop_oldest", "drop_newest"]
 FINISHED = frozenset(("completed", "failed", "cancelled"))
 
 
@@ -72,7 +79,13 @@ class Job:
     finished_at: str | None
     output: Any
     errors: list[AttemptError]
+    #: When it is cancelled unless it has been started.
+    expires_at: str | None
+    #: When it is cancelled unless it has ended.
+    deadline: str | None
     cancel_requested: bool
+    #: What it was cancelled for, or is asked to stop for.
+    cancel_reason: CancelReason | None
     worker: str | None
     parent: str | None
     children: Children | None
@@ -84,6 +97,8 @@ class Job:
     labels: dict[str, str]
     #: True in an answer to a request that created nothing.
     duplicate: bool
+    #: True in an answer to a request whose args and time this job has taken on.
+    replaced: bool
     raw: dict[str, Any] = field(repr=False, compare=False)
 
     @property
@@ -95,7 +110,7 @@ class Job:
     def read(cls, body: dict[str, Any]) -> Job:
         """The job of an answer's body. Fields that this release does not know stay in ``raw``."""
         known = {name: body.get(name) for name in cls.__dataclass_fields__ if name not in ("raw", "progress", "children", "cost", "errors")}
-        known["duplicate"] = body.get("duplicate", False)
+        known |= {name: body.get(name, False) for name in ("duplicate", "replaced")}
         # A server of an earlier release has one key at most.
         known["limit_keys"] = body.get("limit_keys", [body["key"]] if body.get("key") else [])
         progress, children, cost = body.get("progress"), body.get("children"), body.get("cost") or {}
@@ -109,18 +124,41 @@ class Job:
         )
 
 
+class Unique(TypedDict, total=False):
+    """The jobs of a kind that count as one: those with the same ``key``, or the same args at the paths ``on``, or all the same args."""
+
+    key: str | None
+    on: Sequence[str] | None
+    #: Another name of ``on``.
+    fields: Sequence[str] | None
+    #: The key outlives a completion by so many seconds; a throttle holds it for so many from its creation.
+    period: float | None
+    #: The states in which the first keeps others out; all but ``failed`` and ``cancelled`` unless given.
+    states: Sequence[State] | None
+    #: What becomes of a second one; ``join`` unless given.
+    on_clash: Literal["join", "refresh", "reject", "replace", "debounce", "throttle", "supersede"]
+    #: For a debounce: the seconds without another that end a burst, the most that it may last, and which of its jobs runs.
+    delay: float | None
+    max_delay: float | None
+    edge: Literal["trailing", "leading"] | None
+
+
 class JobOptions(TypedDict, total=False):
     """The options of a job: the fields of ``POST /api/jobs`` by their names there. Durations are in seconds."""
 
     queue: str | None
     #: 1–128 characters of ``A–Z a–z 0–9 . _ : -``. An id that exists creates nothing.
     id: str | None
-    unique: Mapping[str, Any] | None
+    unique: Unique | None
     run_at: str | None
     delay: float | None
     priority: int | None
     max_attempts: int | None
     timeout: float | None
+    #: The longest that it may wait for its first start.
+    expires_in: float | None
+    #: When it must have ended, with all its attempts: seconds from now, or a time in RFC 3339.
+    deadline: float | str | None
     #: The names of limits that it shares with others, at most 4: ``provider:openai``, say, and ``tenant:42``. ``key`` is one alone.
     limit_keys: Sequence[str] | None
     key: str | None

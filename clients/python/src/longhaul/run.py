@@ -37,6 +37,8 @@ class Run:
         #: Set where the handler should stop.
         self.stopped = threading.Event()
         self.on_stop: Callable[[], Any] = lambda: None
+        #: The units of its rates that it really took, where it has said so.
+        self.cost: int | None = None
         #: What it has said and is not yet sent; the recorder's to change.
         self.entries: list[Said] = []
 

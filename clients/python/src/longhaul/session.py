@@ -260,9 +260,12 @@ class Session:
 
     async def _work(self, run: Run) -> None:
         claimed, handler = run.claimed, self._plan.kinds[run.claimed["kind"]].handler
-        timer = None
+        timers = []
         if claimed["timeout"] is not None:
-            timer = self._loop.call_later(claimed["timeout"], self._time_out, run)
+            timers.append(self._loop.call_later(claimed["timeout"], self._time_out, run))
+        # A server of an earlier release tells none.
+        if claimed.get("deadline_in") is not None:
+            timers.append(self._loop.call_later(claimed["deadline_in"], self._cut_off, run))
         try:
             if inspect.iscoroutinefunction(handler):
                 output = await handler(AsyncContext(self._recorder, run), claimed["args"])
@@ -276,7 +279,7 @@ class Session:
             if not isinstance(error, Exception) and not isinstance(error, (SystemExit, KeyboardInterrupt)):
                 raise
             outcome = outcome_of(error, claimed)
-        if timer is not None:
+        for timer in timers:
             timer.cancel()
         self._end(run, outcome)
 
@@ -304,6 +307,10 @@ class Session:
 
     def _time_out(self, run: Run) -> None:
         self._end(run, failure(f"the attempt took longer than {run.claimed['timeout']} s", run.claimed, "timeout"))
+        run.stop()
+
+    def _cut_off(self, run: Run) -> None:
+        self._end(run, {"cancelled": {"reason": "stopped, because its deadline has passed", "cancel_reason": "deadline"}})
         run.stop()
 
     def _release(self, run: Run) -> None:
@@ -338,7 +345,8 @@ class Session:
             for one in said:
                 one.tell()
         else:
-            self._ends.append(_End(run, f'{{"lease":{json.dumps(run.lease)},"outcome":{json.dumps(outcome)}', said))
+            cost = "" if run.cost is None else f',"cost":{run.cost}'
+            self._ends.append(_End(run, f'{{"lease":{json.dumps(run.lease)},"outcome":{json.dumps(outcome)}{cost}', said))
         self._schedule()
 
 

@@ -156,7 +156,8 @@ local function groups()
       end
     end
     group.seq, group.rank, group.where = seq, rank, ''
-    if seq then woken['q' .. group.queue] = true end
+    -- Also where none is left: jobs of the same keys in other lanes may have waited behind it.
+    woken['q' .. group.queue] = true
     mark(group)
   end
 

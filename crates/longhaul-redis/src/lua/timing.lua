@@ -31,7 +31,9 @@ local function stop_overdue(limit)
   for i, id in ipairs(read_members(found)) do
     local job = jobs[id]
     remove_member(root .. 'overdue', found[i])
-    if job and job[STATE] == RUNNING and stopping().ask(id, job, now + STOP_GRACE, OVERDUE) then
+    -- One that was retried by hand since has no deadline.
+    local is_overdue = job and job[STATE] == RUNNING and job[ENDS] and job[DEADLINE] ~= 0
+    if is_overdue and stopping().ask(id, job, now + STOP_GRACE, OVERDUE) then
       asked = asked + 1
       remove_member(timed_key, found[i])
     end

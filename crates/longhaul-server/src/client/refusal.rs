@@ -58,6 +58,12 @@ impl Refusal {
                 StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED,
                 "" | "no_such_route" | "method_not_allowed",
             ) => ". Is --url the address of a Longhaul server, and the server of this version?",
+            (_, "duplicate") => {
+                ". `longhaul jobs show` tells of it; --on-clash says what else may become of a second one"
+            }
+            (_, "queue_full") => {
+                ". Try again once some have run, or raise the bound: `longhaul queues set` or `longhaul keys set`, --max-waiting"
+            }
             (_, "job_gone") => ". It was deleted, or pruned by its age",
             (StatusCode::SERVICE_UNAVAILABLE, _) => ". `longhaul doctor` looks closer",
             _ => "",

@@ -114,7 +114,9 @@ pub(crate) fn what(job: &Job) -> String {
     let text = match job.state {
         State::Running => progress,
         State::Completed => None,
-        State::Available | State::Blocked | State::Scheduled | State::Failed | State::Cancelled => error,
+        // What it was cancelled for says more than the attempt before; that somebody asked says nothing.
+        State::Cancelled => job.cancel_reason.clone().filter(|reason| reason != "asked").or(error),
+        State::Available | State::Blocked | State::Scheduled | State::Failed => error,
     };
     one_line(&text.unwrap_or_default(), 80)
 }

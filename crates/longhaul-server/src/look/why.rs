@@ -67,12 +67,12 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let position = position.map(|position| format!(", at place {position} of its queue")).unwrap_or_default();
     let eta = eta_seconds.map(|eta| format!(", to be done in about {eta} s")).unwrap_or_default();
     writeln!(out, "{id} is {state}{position}{eta}")?;
-    if reasons.is_empty() {
-        writeln!(out, "  {}", nothing(state))?;
-    }
     let now = Clock::system().now();
     if let Some(reason) = cancel_reason {
         writeln!(out, "  {}", cancelled(state, &reason))?;
+    }
+    if reasons.is_empty() {
+        writeln!(out, "  {}", nothing(state))?;
     }
     if let Some(at) = ends_at {
         writeln!(out, "  it is cancelled unless it is started, or has ended, by {at}{}", until(&at, now))?;
@@ -83,7 +83,8 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
-fn cancelled(state: State, reason: &str) -> String {
+/// The end that a job was brought to, or asked to come to, in words.
+pub(crate) fn cancelled(state: State, reason: &str) -> String {
     let asked = if state == State::Cancelled { "it was cancelled" } else { "it was asked to stop" };
     let because = match reason {
         "asked" => "somebody asked, or its own code chose to",

@@ -13,9 +13,11 @@ use longhaul::State;
 use serde_json::{Map, Value, json};
 
 pub(crate) use self::args::{read_args, seconds};
-use self::unique::{UniqueArgs, deadline};
+pub(crate) use self::unique::UniqueArgs;
+use self::unique::deadline;
 use self::watch::{Ended, Interrupts, Voice, Watch};
 use crate::client::{Client, Job, JobPage, Place, Refusal, encoded, indented};
+use crate::look::why::cancelled;
 use crate::output::{print, tell};
 use crate::{Coded, Result, USAGE};
 
@@ -93,9 +95,10 @@ Examples:
   longhaul run lessons.generate '{\"subject\": \"Botany\"}' --queue lessons --wait
   echo '[1, 2, 3]' | longhaul run sum - --queue default --wait --quiet
   longhaul run report year=2026 --label team=sales --delay 10m --max-attempts 3
-  longhaul run sync account=42 --unique-on account --on-clash debounce:10s,1m   the last of a burst runs
-  longhaul run render page=7 --unique page-7 --on-clash supersede              the newest runs, the one before stops
-  longhaul run quote item=3 --expires-in 30s --deadline 5m                     nobody waits for it longer
+  longhaul run sync account=42 --unique-on account --on-clash debounce:10s,1m   the last of a burst
+  longhaul run render page=7 --unique page-7 --on-clash supersede   the one before is stopped
+  longhaul run alert host=db1 --unique db1 --on-clash throttle --period 1h   one in an hour
+  longhaul run quote item=3 --expires-in 30s --deadline 5m          nobody waits for it longer
 
 Exit codes with --wait:
   0  the job completed                3  it was cancelled
@@ -155,6 +158,10 @@ async fn enqueue(client: &Client, args: Args, mut body: Map<String, Value>) -> R
         tell(format_args!("{} waits already, and has taken on these args and this time", job.id));
     }
     if !args.wait {
+        // Its id alone would read as if it were to run.
+        if let Some(reason) = job.cancel_reason.as_deref().filter(|_| voice == Voice::Aloud) {
+            tell(format_args!("{}: {}", job.id, cancelled(job.state, reason)));
+        }
         print(if args.json { &text } else { &job.id })?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -163,11 +170,22 @@ async fn enqueue(client: &Client, args: Args, mut body: Map<String, Value>) -> R
     let ended = watch.follow(interrupts, give_up, args.cancel_on_interrupt.into()).await?;
     match ended {
         Ended::Job { state, output } => {
+            if state == State::Cancelled && voice == Voice::Aloud {
+                tell_reason(client, &job.id).await;
+            }
             print_result(client, &job.id, &args, output).await?;
             Ok(exit_code(state))
         }
         Ended::TimedOut => Ok(ExitCode::from(TIMED_OUT)),
         Ended::Interrupted => Ok(ExitCode::from(INTERRUPTED)),
+    }
+}
+
+/// Tells why a job was cancelled; one that was pruned at its end tells nothing any more.
+async fn tell_reason(client: &Client, id: &str) {
+    let Ok(job) = client.get::<Job>(&format!("/jobs/{}", encoded(id))).await else { return };
+    if let Some(reason) = &job.cancel_reason {
+        tell(cancelled(job.state, reason));
     }
 }
 

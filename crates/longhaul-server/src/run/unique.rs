@@ -3,14 +3,15 @@
 use std::str::FromStr;
 
 use clap::Args as ClapArgs;
+use longhaul::State;
 use serde_json::{Map, Value, json};
 
 use super::args::seconds;
 
-/// The options of `longhaul run` that say which jobs count as one.
+/// The options that say which jobs count as one.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "One job of many")]
-pub(super) struct UniqueArgs {
+pub(crate) struct UniqueArgs {
     /// Jobs of this kind with this key count as one: a second one joins the first, unless --on-clash says otherwise
     #[arg(long, value_name = "KEY", conflicts_with = "unique_on")]
     unique: Option<String>,
@@ -25,8 +26,8 @@ pub(super) struct UniqueArgs {
     #[arg(long, value_name = "DURATION", value_parser = seconds)]
     period: Option<f64>,
     /// The states in which the first keeps others out [default: all but failed and cancelled]
-    #[arg(long, value_name = "STATES", value_delimiter = ',')]
-    unique_states: Vec<String>,
+    #[arg(long, value_name = "STATES", value_delimiter = ',', value_parser = state)]
+    unique_states: Vec<State>,
 }
 
 /// What becomes of a second job of a key.
@@ -47,7 +48,10 @@ impl FromStr for Mode {
         let Some(times) = text.strip_prefix("debounce") else {
             return Err(format!("use {} or debounce:10s", PLAIN.join(", ")));
         };
-        let mut parts = times.trim_start_matches(':').split(',').map(str::trim).collect::<Vec<_>>();
+        let Some(times) = times.strip_prefix(':').filter(|times| !times.is_empty()) else {
+            return Err("it needs the time without another that ends a burst: use debounce:10s".into());
+        };
+        let mut parts = times.split(',').map(str::trim).collect::<Vec<_>>();
         let edge = parts.pop_if(|last| ["leading", "trailing"].contains(last)).map(str::to_owned);
         match parts[..] {
             [delay] => Ok(Self::Debounce { delay: seconds(delay)?, max_delay: None, edge }),
@@ -61,7 +65,7 @@ impl FromStr for Mode {
 
 impl UniqueArgs {
     /// The member `unique` of the request.
-    pub(super) fn body(&self) -> Result<Option<Value>, String> {
+    pub(crate) fn body(&self) -> Result<Option<Value>, String> {
         let mut body = Map::new();
         body.extend(self.unique.as_ref().map(|key| ("key".to_owned(), json!(key))));
         if !self.unique_on.is_empty() {
@@ -75,6 +79,11 @@ impl UniqueArgs {
             };
         }
         match &self.on_clash {
+            Some(Mode::Plain(word)) if word == "throttle" && self.period.is_none() => {
+                return Err(
+                    "--on-clash throttle needs --period, the time in which it lets one job through".into()
+                );
+            }
             Some(Mode::Plain(word)) => drop(body.insert("on_clash".into(), json!(word))),
             Some(Mode::Debounce { delay, max_delay, edge }) => {
                 body.insert("on_clash".into(), json!("debounce"));
@@ -86,7 +95,8 @@ impl UniqueArgs {
         }
         body.extend(self.period.map(|period| ("period".to_owned(), json!(period))));
         if !self.unique_states.is_empty() {
-            body.insert("states".into(), json!(self.unique_states));
+            let states: Vec<&str> = self.unique_states.iter().map(|state| state.as_str()).collect();
+            body.insert("states".into(), json!(states));
         }
         Ok(Some(body.into()))
     }
@@ -96,9 +106,14 @@ impl UniqueArgs {
 pub(super) fn deadline(text: &str) -> Result<Value, String> {
     match seconds(text) {
         Ok(seconds) => Ok(json!(seconds)),
-        Err(_) if text.contains('T') => Ok(json!(text)),
-        Err(reason) => Err(format!("{reason}, or a time: 2026-01-01T00:00:00Z")),
+        Err(_) if text.parse::<jiff::Timestamp>().is_ok() => Ok(json!(text)),
+        Err(_) => Err("use a time from now (30s, 10m, 2h) or one in RFC 3339 (2026-01-01T00:00:00Z)".into()),
     }
+}
+
+fn state(text: &str) -> Result<State, String> {
+    let found = State::ALL.into_iter().find(|state| state.as_str() == text);
+    found.ok_or_else(|| format!("use {}", State::ALL.map(|state| state.as_str()).join(", ")))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{Schedule, path, show};
 use crate::client::{Client, indented};
 use crate::output::print;
-use crate::run::{pair, queue_of, read_args, seconds};
+use crate::run::{UniqueArgs, pair, queue_of, read_args, seconds};
 use crate::{Coded, Result, USAGE};
 
 /// Make a schedule, or put another one in the place of what has its name. A schedule that is paused stays paused.
@@ -53,15 +53,20 @@ pub(super) struct Args {
     /// A name and value to find its jobs by; may be given again
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = pair)]
     labels: Vec<(String, String)>,
-    /// Keeps a tick from enqueueing a job while an earlier one of the same key has not ended
-    #[arg(long, value_name = "KEY")]
-    unique: Option<String>,
+    /// The longest that a job may wait for its first start, else it is cancelled: 30s, 10m, 2h
+    #[arg(long, value_name = "DURATION", value_parser = seconds)]
+    expires_in: Option<f64>,
+    /// The time from its tick in which a job must have ended, with all its attempts, else it is cancelled
+    #[arg(long, value_name = "DURATION", value_parser = seconds)]
+    deadline: Option<f64>,
     /// The limit key that its jobs share with those that are paused together with them
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
     /// The schedule as the HTTP API has it
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    unique: UniqueArgs,
 }
 
 /// Ticks that are made up for; one that is up to a minute late is on time.
@@ -80,6 +85,7 @@ Examples:
   longhaul schedules set nightly report what=sales --cron '0 3 * * *' --timezone Europe/Berlin
   longhaul schedules set often sync '{\"full\": false}' --every 15m --unique sync --catch-up none
   longhaul schedules set weekly digest --cron '@weekly' --jitter 10m --queue mail
+  longhaul schedules set poll feed n=1 --every 1m --expires-in 1m --unique feed --on-clash replace
 
 Where clocks are set forward, a time of day that is left out fires once, right after the gap; where they are
 set back, one that comes twice fires the first time. A pattern with * or a step in the minute or hour follows
@@ -118,7 +124,9 @@ impl Args {
             ("max_attempts", self.max_attempts.map(Value::from)),
             ("timeout", self.timeout.map(Value::from)),
             ("labels", labels.map(|labels| json!(labels))),
-            ("unique", self.unique.map(|key| json!({ "key": key }))),
+            ("unique", self.unique.body()?),
+            ("expires_in", self.expires_in.map(Value::from)),
+            ("deadline", self.deadline.map(Value::from)),
             ("key", self.key.map(Value::from)),
         ]);
         let catch_up = match self.catch_up {

@@ -17,7 +17,8 @@ use crate::server::{PATIENCE, Place, Server, client};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_in_mid_analysis_lose_no_task_and_repeat_no_call_that_was_answered() {
-    let scene = Scene::new("github").await;
+    // One analysis at a time, which makes at most three calls side by side.
+    let scene = Scene { slots: "1", ..Scene::new("github").await };
     let tasks = scene
         .strike(Duration::from_millis(400), |caller, kill| async move {
             let body = json!({ "username": format!("user-{kill}") });
@@ -145,6 +146,8 @@ struct Scene {
     place: Place,
     double: Double,
     token: String,
+    /// The jobs of a queue that run at once.
+    slots: &'static str,
     kills: usize,
     seed: u64,
 }
@@ -161,7 +164,7 @@ impl Scene {
         double.set_pause(Duration::from_millis(1));
         let place = Place::new();
         let token = place.token("60d5ec49f1b2c8b1f8e4f1a1").await;
-        Self { service, place, double, token, kills, seed }
+        Self { service, place, double, token, slots: "64", kills, seed }
     }
 
     async fn serve(&self) -> Life {
@@ -170,6 +173,7 @@ impl Scene {
         environment.push(("GITHUB_TASKS_PER_USER", "1000".into()));
         // Some job is bound to be under a dying server more often than five times.
         environment.push(("LONGHAUL_MAX_CRASHES", "1000".into()));
+        environment.push(("LONGHAUL_WAITING_SLOTS", self.slots.into()));
         let environment: Vec<(&str, &str)> =
             environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let server = self.place.serve_with(&["--services", self.service], &environment).await;

@@ -27,4 +27,5 @@ mod schedules;
 mod server;
 mod terminal;
 mod top;
+mod unique;
 mod uploads;

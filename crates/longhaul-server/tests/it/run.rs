@@ -178,7 +178,8 @@ async fn ctrl_c_ends_the_waiting_and_twice_the_job() {
             assert_eq!(code(&tail), Some(3), "{id}: {}", stdout(&tail));
         }
         let shown = place.printed(&["jobs", "show", id]).await;
-        assert!(shown.contains(&format!("state      {state}\n")), "{id}: {shown}");
+        let told = if state == "cancelled" { "cancelled (asked)" } else { state };
+        assert!(shown.contains(&format!("state      {told}\n")), "{id}: {shown}");
     }
 }
 

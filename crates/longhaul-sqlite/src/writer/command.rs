@@ -94,4 +94,9 @@ impl ClaimCommand {
     pub(super) fn may_wait(&self) -> bool {
         self.finishes.is_empty() && !self.claim.wait.is_zero() && !self.reply.is_closed()
     }
+
+    /// True where it is not answered, and not parked, before all jobs have been looked at.
+    pub(super) fn must_look_on(&self) -> bool {
+        self.finishes.is_empty() && self.claim.wait.is_zero() && !self.reply.is_closed()
+    }
 }

@@ -1,10 +1,7 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use longhaul::lifecycle::{self, End};
-use longhaul::{
-    CancelReason, Dependency, EnqueueStatus, Enqueued, JobId, NewJob, OnFailure, Result, State, WaitsFor,
-    admit,
-};
+use longhaul::{CancelReason, Dependency, JobId, NewJob, OnFailure, Result, State, WaitsFor, admit};
 use rusqlite::{OptionalExtension, params};
 
 use super::waits::Blocked;
@@ -19,31 +16,6 @@ pub(super) struct Ended {
     /// The job that counts it among its children.
     parent: Option<i64>,
     outcome: State,
-}
-
-/// The jobs that stand for others of the same call, which were not created.
-#[derive(Debug, Default)]
-pub(super) struct StandIns(HashMap<JobId, JobId>);
-
-impl StandIns {
-    /// Notes what became of a job that was enqueued under an id.
-    pub(super) fn note(&mut self, given: Option<&JobId>, enqueued: &Enqueued) {
-        if let Some(given) = given.filter(|given| **given != enqueued.id)
-            && enqueued.status == EnqueueStatus::Duplicate
-        {
-            self.0.insert(given.clone(), enqueued.id.clone());
-        }
-    }
-
-    /// The dependencies with the jobs that were created in the place of those that were not, each once.
-    pub(super) fn replace(&self, dependencies: &[Dependency]) -> Vec<Dependency> {
-        let mut seen = HashSet::new();
-        let stand_in = |dependency: &Dependency| {
-            let id = self.0.get(&dependency.id).unwrap_or(&dependency.id).clone();
-            seen.insert(id.clone()).then_some(Dependency { id, ..dependency.clone() })
-        };
-        dependencies.iter().filter_map(stand_in).collect()
-    }
 }
 
 /// The dependencies of a new job, as they stand.

@@ -3,14 +3,14 @@ use std::collections::HashMap;
 use longhaul::clock::millis;
 use longhaul::lifecycle::unique::{self, Clash, Hold};
 use longhaul::lifecycle::waiting::{self, Admission};
-use longhaul::lifecycle::{self, Times};
+use longhaul::lifecycle::{self, StandIns, Times};
 use longhaul::{
     CancelReason, Change, Dependency, EnqueueStatus, Enqueued, JobId, Json, NewJob, Result, Start, State,
     Timestamp, joined_keys,
 };
 use rusqlite::params;
 
-use super::dependencies::{Dependencies, StandIns};
+use super::dependencies::Dependencies;
 use super::groups::Keyed;
 use super::keys::{KeyHolder, UniqueKey, is_of_period};
 use super::write_tx::{WriteTx, no_json};
@@ -125,7 +125,8 @@ impl WriteTx<'_> {
 
     fn create(&mut self, job: &NewJob, room: Room, stand_ins: &StandIns) -> rusqlite::Result<Enqueued> {
         let id = job.id.clone().unwrap_or_else(JobId::random);
-        let depends_on = stand_ins.replace(&job.depends_on);
+        let mut depends_on = job.depends_on.clone();
+        stand_ins.replace(&mut depends_on);
         let (mut state, run_at) = unique::start(job, self.now);
         let is_bounded = room == Room::Bounded
             && (self.has_queue_bounds || self.has_key_bounds && !job.limit_keys.is_empty())

@@ -6,7 +6,6 @@ use longhaul::{
 };
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::dependencies::StandIns;
 use super::enqueue::Room;
 use super::groups::{Keyed, cost_of};
 use super::keys::UniqueKey;
@@ -163,7 +162,7 @@ impl WriteTx<'_> {
         let change = Change { from: Some(State::Running), to: Some(State::Completed), ..change };
         self.moved(seq, &change, keyed).map_err(fault("complete"))?;
         self.notes.changed.push(change.id.clone());
-        let mut stand_ins = StandIns::default();
+        let mut stand_ins = lifecycle::StandIns::default();
         for job in follow_ups {
             // One by one: a follow-up that is there already, or whose key is another's, keeps no other back.
             self.enqueue_without_freeing(slice::from_ref(job), Room::Free, &mut stand_ins)?;

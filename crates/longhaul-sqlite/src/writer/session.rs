@@ -34,6 +34,8 @@ pub(super) struct Session<'w> {
     tx: WriteTx<'w>,
     pub(super) waiting: Waiting,
     parked: Parked,
+    /// Claims that may not wait, and that have found nothing as far as they have looked.
+    unanswered: Vec<ClaimCommand>,
     /// When the next scheduled job falls due, or a limit key opens, where a claim waits.
     next_due: Option<Timestamp>,
     /// True where something may have become available unseen since the parked claims were last served.
@@ -101,6 +103,7 @@ impl<'w> Session<'w> {
             )?,
             waiting: Waiting::default(),
             parked: Parked::default(),
+            unanswered: Vec::new(),
             next_due: None,
             look_again: false,
             may_fall_due_earlier: true,
@@ -117,6 +120,7 @@ impl<'w> Session<'w> {
         for claim in self.parked.expired(self.writer.clock.monotonic()) {
             let _ = claim.reply.send(Ok(FinishAndClaim::default()));
         }
+        self.waiting.claims.append(&mut self.unanswered);
         let is_due = self.next_due.is_some_and(|due| due <= self.writer.clock.now());
         let has_claims = !self.parked.is_empty() && (is_due || woken == Woken::All);
         if self.waiting.is_empty() && !has_claims {
@@ -158,7 +162,7 @@ impl<'w> Session<'w> {
 
     /// True while nobody waits for anything.
     pub(super) fn is_quiet(&self) -> bool {
-        self.parked.is_empty() && self.writer.signals.is_idle()
+        self.parked.is_empty() && self.unanswered.is_empty() && self.writer.signals.is_idle()
     }
 
     /// The longest sleep: for ever while nobody waits for anything.
@@ -316,8 +320,9 @@ impl<'w> Session<'w> {
         if let Err(error) = tx.run_isolated(isolation, WriteTx::settle)? {
             tracing::error!("{error}");
         }
-        if let Err(error) = tx.run_isolated(isolation, |tx| tx.promote_due(PROMOTED_AT_ONCE))? {
-            tracing::error!("{error}");
+        match tx.run_isolated(isolation, |tx| tx.promote_due(PROMOTED_AT_ONCE))? {
+            Ok(promoted) => tx.notes.stopped_early |= promoted == PROMOTED_AT_ONCE as u64,
+            Err(error) => tracing::error!("{error}"),
         }
         if let Err(error) = tx.run_isolated(isolation, WriteTx::open_for_claims)? {
             tracing::error!("{error}");
@@ -344,7 +349,8 @@ impl<'w> Session<'w> {
 
     /// Answers everybody after a commit, and parks the claims that wait.
     fn answer(&mut self, round: Round) {
-        self.look_again |= self.tx.notes.stopped_early;
+        let has_stopped = self.tx.notes.stopped_early;
+        self.look_again |= has_stopped;
         self.may_fall_due_earlier |= self.tx.notes.scheduled;
         self.announce();
         for (call, end) in round.calls.into_iter().zip(round.ends) {
@@ -359,7 +365,9 @@ impl<'w> Session<'w> {
         let now = self.writer.clock.monotonic();
         for (command, answer) in round.claims.into_iter().zip(round.claimed) {
             let is_empty = answer.as_ref().is_ok_and(|answer| answer.claimed.is_empty());
-            if is_empty && command.may_wait() {
+            if is_empty && has_stopped && command.must_look_on() {
+                self.unanswered.push(command);
+            } else if is_empty && command.may_wait() {
                 let deadline = now.saturating_add(command.claim.wait);
                 self.parked.park(command, deadline);
             } else {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use longhaul::{JobId, KeyConfig, KeyFilter, KeyInfo, NewJob, Store, process_id};
+use longhaul::{Clock, JobId, KeyConfig, KeyFilter, KeyInfo, NewJob, Start, Store, process_id};
 use longhaul_sqlite::SqliteStore;
 use longhaul_sqlite::rusqlite::Connection;
 
@@ -61,6 +61,35 @@ async fn a_waiting_claim_hears_of_what_another_process_does_to_the_keys_of_its_j
     other.resume_key("provider").await.unwrap();
     let claimed = tokio::time::timeout(GUARD, waiting).await.unwrap().unwrap();
     assert_eq!(claimed[0].lease.id.as_str(), "e");
+}
+
+#[tokio::test]
+async fn a_claim_that_does_not_wait_looks_at_all_jobs_before_it_answers_that_there_is_none() {
+    const MANY: usize = 1_200;
+    let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::manual());
+    let store = SqliteStore::open_with_clock(file(&folder), clock.clone()).await.unwrap();
+    store.pause_key("paused", Duration::MAX).await.unwrap();
+    let second = Duration::from_secs(1);
+    let names = |what| (0..MANY).map(move |n| format!("{what}-{n}"));
+    let kept_back: Vec<NewJob> = names("kept-back").map(|name| limited(&name, &["paused", &name])).collect();
+    let over: Vec<NewJob> =
+        names("over").map(|name| NewJob { expires_in: Some(second), ..job(&name) }).collect();
+    let keyed: Vec<NewJob> = names("keyed-over")
+        .map(|name| NewJob { expires_in: Some(second), ..limited(&name, &[&name]) })
+        .collect();
+    let due: Vec<NewJob> = names("due")
+        .map(|name| NewJob { kind: "other".into(), start: Start::After(second), ..job(&name) })
+        .collect();
+    let mut found = Vec::new();
+    for (jobs, keys) in [(kept_back, [].as_slice()), (over, &[]), (keyed, &["own"]), (due, &[])] {
+        store.enqueue(jobs).await.unwrap();
+        let free = format!("free-{}", found.len());
+        store.enqueue(vec![NewJob { start: Start::After(second), ..limited(&free, keys) }]).await.unwrap();
+        clock.advance(2 * second);
+        found.push(claim_ids(&store).await.join(","));
+    }
+    assert_eq!(found, ["free-0", "free-1", "free-2", "free-3"]);
+    assert!(claim_ids(&store).await.is_empty());
 }
 
 #[tokio::test]

@@ -5,11 +5,13 @@
 //! `docs/states.md` is made of [`transitions`].
 
 pub mod limits;
+mod stand_ins;
 mod table;
 mod times;
 pub mod unique;
 pub mod waiting;
 
+pub use stand_ins::StandIns;
 pub use table::{Transition, table, transitions};
 pub use times::Times;
 

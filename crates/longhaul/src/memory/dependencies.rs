@@ -1,13 +1,11 @@
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use super::row::Row;
 use super::table::Table;
 use crate::admit;
 use crate::clock::Timestamp;
 use crate::lifecycle::{self, End};
-use crate::model::{
-    CancelReason, Dependency, EnqueueStatus, Enqueued, JobId, NewJob, OnFailure, State, WaitsFor,
-};
+use crate::model::{CancelReason, Dependency, JobId, NewJob, OnFailure, State, WaitsFor};
 use crate::store::Result;
 
 /// Which jobs depend on which: by the number of the dependency, and then by that of the dependant.
@@ -63,30 +61,6 @@ impl Dependencies {
     /// True where the new job is blocked, if only for a moment.
     pub(super) fn is_waited_for(&self) -> bool {
         self.unfinished > 0 || self.has_failed
-    }
-}
-
-/// The jobs that stand for others of the same call, which were not created.
-#[derive(Debug, Default)]
-pub(super) struct StandIns(HashMap<JobId, Option<JobId>>);
-
-impl StandIns {
-    /// Notes what became of a job that was enqueued under an id.
-    pub(super) fn note(&mut self, given: Option<JobId>, enqueued: &Enqueued) {
-        let Some(given) = given.filter(|given| *given != enqueued.id) else { return };
-        let stands = matches!(enqueued.status, EnqueueStatus::Duplicate);
-        self.0.insert(given, stands.then(|| enqueued.id.clone()));
-    }
-
-    /// Puts the jobs that were created in the place of those that were not, each once.
-    pub(super) fn replace(&self, dependencies: &mut Vec<Dependency>) {
-        for dependency in dependencies.iter_mut() {
-            if let Some(Some(stand_in)) = self.0.get(&dependency.id) {
-                dependency.id = stand_in.clone();
-            }
-        }
-        let mut seen = HashSet::new();
-        dependencies.retain(|dependency| seen.insert(dependency.id.clone()));
     }
 }
 

@@ -1,13 +1,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use super::dependencies::StandIns;
 use super::row::Row;
 use super::table::Table;
 use crate::clock::Timestamp;
-use crate::lifecycle::Times;
 use crate::lifecycle::unique::{self, Clash, Hold};
 use crate::lifecycle::waiting::{self, Admission};
+use crate::lifecycle::{StandIns, Times};
 use crate::model::{
     CancelReason, Children, EnqueueStatus, Enqueued, JobId, JobRecord, NewJob, Start, State, WaitsFor,
 };
@@ -84,7 +83,7 @@ impl Table {
         let given = job.id.clone();
         stand_ins.replace(&mut job.depends_on);
         let enqueued = self.enqueue_resolved(job, room, now);
-        stand_ins.note(given, &enqueued);
+        stand_ins.note(given.as_ref(), &enqueued);
         enqueued
     }
 

@@ -143,6 +143,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A rate admits a burst and then its share.
     /// - A rate counts what jobs cost.
     /// - A waiting claim answers when a rate admits the next job.
+    /// - A waiting claim answers when a job goes that kept back others of its limit key.
     /// - A fair queue takes turns between its keys.
     /// - A fair queue gives turns by weight.
     /// - Jobs without keys take turns as one key does.

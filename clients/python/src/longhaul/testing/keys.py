@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from .attempt import written
-from .rules import MAX_UNITS, NAME_RULE, Broken, is_name, units
+from .rules import MAX_UNITS, NAME_RULE, Broken, is_name, units, waiting_rules
 
 LONGEST = 315_360_000
 #: Waiting jobs of a key that are counted.
@@ -74,6 +74,8 @@ class LimitKeys:
             "slots": limits.get("slots"),
             "rate": rate,
             "weight": limits.get("weight") or 1,
+            "max_waiting": limits.get("max_waiting"),
+            "on_full": limits.get("on_full") or "reject",
             "own": key in self._limits,
             "closed_until": self._pause(key),
             "rate_free_at": None,
@@ -97,8 +99,9 @@ class LimitKeys:
 def limits_rules(key: str, limits: Mapping[str, Any]) -> list[Broken]:
     """The rules that the limits of a key break."""
     broken: list[Broken] = [] if key == "*" or is_name(key.removesuffix("*")) else [("key", NAME_RULE)]
-    broken += [(field, "unknown field") for field in limits if field not in ("slots", "rate", "weight")]
+    broken += [(field, "unknown field") for field in limits if field not in ("slots", "rate", "weight", "max_waiting", "on_full")]
     broken += units("slots", limits.get("slots"), 1, MAX_UNITS) + units("weight", limits.get("weight"), 1, 1_000)
+    broken += waiting_rules(limits)
     rate = limits.get("rate")
     if rate is None:
         return broken

@@ -15,6 +15,8 @@ Broken = tuple[str, str]
 OPTIONS = ("kind", "args", *JobOptions.__annotations__)
 FILTERS = ("ids", "state", "kind", "queue", "parent", "labels", "q")
 STATES = ("blocked", "scheduled", "available", "running", "completed", "failed", "cancelled")
+#: The largest bound on waiting jobs.
+MAX_WAITING = 1_000_000_000
 #: The most units of a limit, and of a cost.
 MAX_UNITS = 1_000_000
 NAME_RULE = "must be 1 to 128 characters of A-Z a-z 0-9 . _ : -, and not . or .."
@@ -23,7 +25,7 @@ MAX_ARGS_BYTES = 262_144
 SHORT_BYTES = 1_024
 
 
-def job_rules(body: Mapping[str, Any], place: str = "") -> list[Broken]:
+def job_rules(body: Mapping[str, Any]) -> list[Broken]:
     """The rules that a job breaks. The server knows more of them."""
     broken = [(field, "unknown field") for field in body if field not in OPTIONS]
     for field in ("kind", "queue", "id", "key", "parent"):
@@ -44,7 +46,7 @@ def job_rules(body: Mapping[str, Any], place: str = "") -> list[Broken]:
         broken.append(("args", f"must be at most {MAX_ARGS_BYTES} bytes of JSON, and has {bytes_}"))
     labels = (body.get("labels") or {}).items()
     broken += [(f"labels.{label}", "expected a string") for label, value in labels if not isinstance(value, str)]
-    return [(place + field, message) for field, message in broken]
+    return broken
 
 
 def _limit_rules(body: Mapping[str, Any]) -> list[Broken]:
@@ -64,6 +66,14 @@ def _limit_rules(body: Mapping[str, Any]) -> list[Broken]:
         broken.append((f"limit_keys[{unfit[0]}]", NAME_RULE))
     elif twice:
         broken.append(("limit_keys", f"must not name {twice[0]} twice"))
+    return broken
+
+
+def waiting_rules(given: Mapping[str, Any]) -> list[Broken]:
+    """The rules that a bound on waiting jobs breaks."""
+    broken = units("max_waiting", given.get("max_waiting"), 1, MAX_WAITING)
+    if given.get("on_full") not in (None, "reject", "drop_oldest", "drop_newest"):
+        broken.append(("on_full", f"unknown variant `{given['on_full']}`"))
     return broken
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import re
 import threading
 import time
@@ -13,7 +14,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
 import httpx
 
@@ -24,18 +25,11 @@ from ..job import FINISHED
 from ..run import Run
 from .attempt import Attempt, claimed_as, failed_as, now, plain, waits, written
 from .keys import LimitKeys, key_list_rules, limits_rules, pause_rules
-from .rules import Broken, broken_rule, job_rules, page_rule, shown
+from .queues import Queues
+from .rules import Broken, broken_rule, page_rule, shown, waiting_rules
 from .search import fits
 from .stream import Stream
-
-
-DAY = 86_400.0
-#: What a queue keeps unless told otherwise.
-RETENTION: dict[str, dict[str, float | None]] = {
-    "completed": {"age": DAY, "count": None},
-    "failed": {"age": 14 * DAY, "count": None},
-    "cancelled": {"age": DAY, "count": None},
-}
+from .unique import UniqueKeys, new_job_rules, read_time, start_of
 
 
 class MemoryServer:
@@ -48,14 +42,9 @@ class MemoryServer:
         #: By job, the steps that are done, by name.
         self._steps: dict[str, dict[str, dict[str, Any]]] = {}
         self._replays: dict[str, tuple[tuple[str, bytes], httpx.Response]] = {}
-        #: By job, the unique key that it holds until it has ended.
-        self._unique: dict[str, Any] = {}
+        self._unique = UniqueKeys()
         self._gone: set[str] = set()
-        #: The queues that are known; true for a paused one.
-        self._queues: dict[str, bool] = {}
-        self._retention: dict[str, dict[str, dict[str, float | None]]] = {}
-        #: The queues whose limit keys take turns.
-        self._fair: set[str] = set()
+        self._queues = Queues(self.jobs)
         self._keys = LimitKeys(self.jobs)
         #: What the live feed tells.
         self._changes: list[dict[str, Any]] = []
@@ -125,6 +114,17 @@ class MemoryServer:
         job = self._started(id)
         self._enter(job, "failed", failed_as(job, {"message": message, "kind": "fatal"}))
 
+    def expire(self, id: str) -> None:
+        """The time of a job is over: it is cancelled, as ``expired`` where it has not begun and has an ``expires_in``, else for its
+        deadline."""
+        job = self.jobs[id]
+        if job["state"] in FINISHED:
+            raise ValueError(f"job {id!r} has ended: it is {job['state']}")
+        is_expired = job["started_at"] is None and job["expires_at"] is not None
+        self._enter(job, "cancelled", reason="expired" if is_expired else "deadline")
+        if id in self._runs:
+            self._runs[id].stop()
+
     def emit(self, id: str, data: Any) -> None:
         """Adds a chunk to a job's events."""
         self._log(self._started(id), "chunk", {"data": plain(data)})
@@ -140,7 +140,7 @@ class MemoryServer:
         self._log(self._started(id), "log", {"level": level, "message": message})
 
     def _that_wait(self, kind: str) -> list[dict[str, Any]]:
-        return [job for job in self.jobs.values() if job["kind"] == kind and waits(job) and not self._queues[job["queue"]]]
+        return [job for job in self.jobs.values() if job["kind"] == kind and waits(job) and not self._queues.is_paused(job["queue"])]
 
     def _may_run(self, job: dict[str, Any]) -> bool:
         return waits(job) and not self._keys.closed(job)
@@ -167,7 +167,7 @@ class MemoryServer:
         if how == "completed":
             self.complete(job["id"], what["output"])
         elif how == "cancelled" or job["cancel_requested"]:
-            self._enter(job, "cancelled")
+            self._enter(job, "cancelled", reason=job["cancel_reason"] or "asked")
         elif "error" in what:
             self._enter(job, "failed" if how == "failed" else "scheduled", failed_as(job, what["error"]))
         else:
@@ -207,8 +207,8 @@ class MemoryServer:
             self._begin(job)
         return job
 
-    def _enter(self, job: dict[str, Any], state: str, error: dict[str, Any] | None = None) -> None:
-        job.update(state=state, finished_at=now() if state in FINISHED else None)
+    def _enter(self, job: dict[str, Any], state: str, error: dict[str, Any] | None = None, reason: str | None = None) -> None:
+        job.update(state=state, cancel_requested=False, cancel_reason=reason, finished_at=now() if state in FINISHED else None)
         self._log(job, "state", {"state": state, "error": error})
 
     def _log(self, job: dict[str, Any], event: str, data: dict[str, Any]) -> None:
@@ -293,16 +293,23 @@ class MemoryServer:
         body: Any = json.loads(request.content) if request.content else None
         is_new = request.method == "POST" and parts[1:] in (["jobs"], ["jobs", "batch"])
         if is_new:
-            broken = [rule for n, one in enumerate(body) for rule in job_rules(one, f"[{n}].")] if isinstance(body, list) else job_rules(body)
+            broken = [rule for n, one in enumerate(body) for rule in new_job_rules(one, f"[{n}].")] if isinstance(body, list) else new_job_rules(body)
             if broken:
                 return _invalid(*broken)
         match (request.method, parts):
             case ("POST", ["api", "jobs"]):
-                job, is_new = self._create(body)
-                return _json(202 if is_new else 200, job if is_new else {**job, "duplicate": True})
+                status, job = self._create(body)
+                if status == "full":
+                    detail = f"as many jobs wait in {job['full']} as may; nothing was created"
+                    return _problem(429, "queue_full", detail, {"retry-after": "1"})
+                place = {"location": f"/api/jobs/{quote(job['id'], safe='')}"}
+                if status == "rejected":
+                    return _problem(409, "duplicate", f"job {job['id']} holds the unique key; nothing was created", place)
+                return httpx.Response(
+                    200 if status == "duplicate" else 202, json=job if status == "created" else {**job, status: True}, headers=place
+                )
             case ("POST", ["api", "jobs", "batch"]):
-                created = [self._create(one) for one in body]
-                return _json(202, [{"id": job["id"], "duplicate": not is_new} for job, is_new in created])
+                return _json(202, [_batched(*self._create(one)) for one in body])
             case ("POST", ["api", "jobs", "actions"]):
                 return self._act(body)
             case ("GET", ["api", "jobs"]):
@@ -329,17 +336,39 @@ class MemoryServer:
                 return self._one(method, self.jobs[id], rest, request)
         return _problem(404, "no_such_route", f"{request.method} {request.url.path} is not served")
 
-    def _create(self, body: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-        key = body.get("unique") or {}
-        unique = (body["kind"], json.dumps(key.get("key") or (body.get("args") if "fields" in key else None))) if key else None
-        for job in self.jobs.values():
-            is_held = unique is not None and self._unique.get(job["id"]) == unique and job["state"] not in FINISHED
-            if job["id"] == body.get("id") or is_held:
-                return job, False
-        is_later = body.get("run_at") is not None or body.get("delay", 0) > 0
+    def _create(self, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """What became of a job, and the one that stands for it."""
+        if body.get("id") in self.jobs:
+            return "duplicate", self.jobs[body["id"]]
+        clash = self._unique.clash(body)
+        if clash is not None and clash.fate in ("join", "reject"):
+            return "duplicate" if clash.fate == "join" else "rejected", clash.holder
+        if clash is not None and clash.at is not None:
+            clash.holder.update(args=body.get("args"), run_at=written(clash.at))
+            self._steps[clash.holder["id"]].clear()
+            self._enter(clash.holder, "scheduled" if clash.at > datetime.now(timezone.utc) else "available")
+            return "replaced", clash.holder
         keys, cost = body.get("limit_keys"), {"slots": 1, "rate": 1}
         if keys is None:
             keys = [] if body.get("key") is None else [body["key"]]
+        full = self._full(body.get("queue", "default"), keys)
+        refusing = [name for name, on_full, _ in full if on_full == "reject"]
+        if refusing:
+            return "full", {"full": refusing[0]}
+        is_dropped = any(on_full == "drop_newest" for _, on_full, _ in full)
+        if not is_dropped:
+            for _, _, oldest in full:
+                # The oldest of one bound may be that of another, too.
+                if waits(oldest):
+                    self._cancel(oldest, "dropped")
+            clash = self._unique.clash(body)
+            if clash is not None and clash.fate == "supersede":
+                self._cancel(clash.holder, "superseded")
+        starts_at, present = start_of(body), datetime.now(timezone.utc)
+        is_later = starts_at > present
+        expires_in, deadline = body.get("expires_in"), body.get("deadline")
+        if deadline is not None:
+            deadline = written(present + timedelta(seconds=deadline) if isinstance(deadline, (int, float)) else read_time(deadline))
         nothing = ("progress", "position", "eta_seconds", "started_at", "finished_at", "output", "worker", "children")
         job = {
             **dict.fromkeys(nothing),
@@ -356,22 +385,44 @@ class MemoryServer:
             "priority": body.get("priority", 0),
             "timeout": body.get("timeout"),
             "created_at": now(),
-            "run_at": body.get("run_at") or now(),
+            "run_at": written(starts_at) if is_later else now(),
             "errors": [],
+            "expires_at": None if expires_in is None else written(present + timedelta(seconds=expires_in)),
+            "deadline": deadline,
             "cancel_requested": False,
+            "cancel_reason": None,
             "parent": body.get("parent"),
             "limit_keys": keys,
             "key": keys[0] if keys else None,
             "cost": cost | {name: units for name, units in (body.get("cost") or {}).items() if units is not None},
             "labels": body.get("labels", {}),
         }
-        if unique is not None:
-            self._unique[job["id"]] = unique
+        if not is_dropped:
+            self._unique.take(body, job)
         self.jobs[job["id"]] = job
-        self._queues.setdefault(job["queue"], False)
+        self._queues.see(job["queue"])
         self._logs[job["id"]], self._steps[job["id"]] = [], {}
-        self._enter(job, job["state"])
-        return job, True
+        if is_dropped:
+            self._enter(job, "cancelled", reason="dropped")
+        else:
+            self._enter(job, job["state"])
+        return "created", job
+
+    def _full(self, queue: str, keys: list[str]) -> list[tuple[str, str, dict[str, Any]]]:
+        """The bounds that are reached of a queue and of limit keys: the name, the fate of one more, and the job that waits longest."""
+        waiting = [job for job in self.jobs.values() if waits(job)]
+        bounds = [(f"queue {queue}", self._queues.config(queue), [job for job in waiting if job["queue"] == queue])]
+        bounds += [(f"limit key {key}", self._keys.get(key), [job for job in waiting if key in job["limit_keys"]]) for key in keys]
+        reached = [(name, config["on_full"], jobs) for name, config, jobs in bounds if len(jobs) >= (config["max_waiting"] or math.inf)]
+        return [(name, on_full, jobs[0]) for name, on_full, jobs in reached]
+
+    def _cancel(self, job: dict[str, Any], reason: str) -> None:
+        """Cancels a job: at once, or by asking the handler that runs it."""
+        if job["id"] in self._runs:
+            job.update(cancel_requested=True, cancel_reason=reason)
+            self._runs[job["id"]].stop()
+        else:
+            self._enter(job, "cancelled", reason=reason)
 
     def _one(self, method: str, job: dict[str, Any], rest: list[str], request: httpx.Request) -> httpx.Response:
         match (method, rest):
@@ -384,11 +435,13 @@ class MemoryServer:
                 steps = self._steps[job["id"]].values()
                 return _json(200, [{name: value for name, value in step.items() if name != "output"} for step in steps])
             case ("GET", ["why"]):
-                return _json(200, {"state": job["state"], "position": None, "eta_seconds": None, "reasons": self._why(job)})
+                return _json(200, {"state": job["state"], "position": None, "eta_seconds": None, "reasons": self._why(job), **_ending(job)})
             case ("POST", ["token"]):
                 return _json(200, {"token": f"read-{job['id']}"})
             case ("POST", [("cancel" | "retry") as action]):
                 if not self._apply(action, job, json.loads(request.content or b"{}")) and action == "retry":
+                    if job["state"] in FINISHED:
+                        return _problem(409, "unique_key_held", "another job holds the unique key of this one")
                     return _not_finished(job)
                 return _json(202, job)
             case ("DELETE", []):
@@ -405,56 +458,37 @@ class MemoryServer:
             return True
         if action == "delete":
             del self.jobs[job["id"]]
+            self._unique.free(job)
             self._gone.add(job["id"])
             self._change(job, None)
             self._wake()
         elif action == "retry":
+            if not self._unique.retake(job):
+                return False
             if "args" in to:
                 self._steps[job["id"]].clear()
-            job.update(attempt=0, output=None, progress=None, cancel_requested=False, args=to.get("args", job["args"]))
+            job.update(attempt=0, output=None, progress=None, expires_at=None, deadline=None, args=to.get("args", job["args"]))
             self._enter(job, "available")
-        elif job["id"] in self._runs:
-            # Its handler is asked to stop, and ends it.
-            job["cancel_requested"] = True
-            self._runs[job["id"]].stop()
         else:
-            self._enter(job, "cancelled")
+            self._cancel(job, "asked")
         return True
 
     def _queue(self, method: str, body: Any, name: str | None = None, action: str | None = None) -> httpx.Response:
         if name is None:
-            return _json(200, {"queues": [self._shown(queue) for queue in sorted(self._queues)]})
+            return _json(200, {"queues": self._queues.shown()})
         if action in ("pause", "resume"):
-            self._queues[name] = action == "pause"
+            (self._queues.pause if action == "pause" else self._queues.resume)(name)
         elif method == "PATCH":
-            before = self._retention.get(name, RETENTION)
-            self._retention[name] = {**before, **{state: {**before[state], **kept} for state, kept in body.get("retention", {}).items()}}
-            self._queues.setdefault(name, False)
-            if body.get("fair") is not None:
-                (self._fair.add if body["fair"] else self._fair.discard)(name)
+            broken = waiting_rules(body)
+            if broken:
+                return _invalid(*broken)
+            self._queues.change(name, body)
         if name not in self._queues:
             return _problem(404, "no_such_queue", "no queue of this name is known")
-        return _json(200, self._shown(name))
-
-    def _shown(self, name: str) -> dict[str, Any]:
-        states = dict.fromkeys(("blocked", "scheduled", "available", "running", "completed", "failed", "cancelled"), 0)
-        for job in self.jobs.values():
-            if job["queue"] == name:
-                states[job["state"]] += 1
-        paused, waiting = self._queues[name], states["available"] + states["blocked"]
-        counts = {
-            "active": states["running"],
-            "completed": states["completed"],
-            "failed": states["failed"] + states["cancelled"],
-            "delayed": states["scheduled"],
-            "waiting": 0 if paused else waiting,
-            "paused": waiting if paused else 0,
-        }
-        config = {"retention": self._retention.get(name, RETENTION), "fair": name in self._fair}
-        return {"name": name, "paused": paused, "states": states, "counts": counts, "config": config}
+        return _json(200, self._queues.get(name))
 
     def _why(self, job: dict[str, Any]) -> list[dict[str, Any]]:
-        queue = [{"rule": "paused_queue", "key": job["queue"]}] if self._queues[job["queue"]] else []
+        queue = [{"rule": "paused_queue", "key": job["queue"]}] if self._queues.is_paused(job["queue"]) else []
         closed = self._keys.closed(job)
         if job["state"] == "available":
             return [*queue, *closed, {"rule": "no_worker", "key": job["queue"]}]
@@ -572,5 +606,24 @@ def _not_finished(job: dict[str, Any]) -> httpx.Response:
     return _problem(409, "not_finished", f"the job is {job['state']}; this is for finished jobs, cancel it first")
 
 
-def _problem(status: int, code: str, detail: str) -> httpx.Response:
-    return httpx.Response(status, json={"type": "about:blank", "status": status, "code": code, "detail": detail})
+def _problem(status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> httpx.Response:
+    body = {"type": "about:blank", "status": status, "code": code, "detail": detail}
+    return httpx.Response(status, json=body, headers=headers)
+
+
+def _batched(status: str, job: dict[str, Any]) -> dict[str, Any]:
+    """The answer for one job of many."""
+    told: dict[str, Any] = {"id": job.get("id") or uuid.uuid4().hex, "duplicate": status == "duplicate"}
+    if status == "replaced":
+        told["replaced"] = True
+    elif status in ("rejected", "full"):
+        told["refused"] = "duplicate" if status == "rejected" else "queue_full"
+    return told
+
+
+def _ending(job: dict[str, Any]) -> dict[str, str]:
+    """When a job ends by itself, and what it was cancelled for, where there is such a thing."""
+    times = [] if job["state"] in FINISHED else [job["expires_at"] if job["started_at"] is None else None, job["deadline"]]
+    first = min((at for at in times if at is not None), key=read_time, default=None)
+    told = {"ends_at": first, "cancel_reason": job["cancel_reason"]}
+    return {name: value for name, value in told.items() if value is not None}
