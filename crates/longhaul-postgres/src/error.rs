@@ -45,6 +45,8 @@ pub fn is_unavailable(error: &tokio_postgres::Error) -> bool {
     };
     is_conflict(code)
         || *code == SqlState::LOCK_NOT_AVAILABLE
+        // The server has ended a transaction in which this process, held up, said nothing for long.
+        || *code == SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT
         || ["08", "53", "57"].iter().any(|class| code.code().starts_with(class))
 }
 

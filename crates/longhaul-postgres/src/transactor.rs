@@ -9,6 +9,7 @@ use futures::FutureExt;
 use futures::future::maybe_done;
 use longhaul::clock::Stopwatch;
 use longhaul::{Backoff, Changes, Claimed, Clock, KeptChange, Result, Signals, Timestamp};
+use parking_lot::Mutex;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -131,6 +132,8 @@ pub(crate) struct Transactor {
     failures: u32,
     /// The number of the last transaction that has claimed: its jobs carry it.
     claims: i64,
+    /// Limit keys of which the last claim that looked at groups took jobs.
+    recent_keys: Mutex<Vec<String>>,
     /// Numbers of claims that may have been committed and were never answered.
     pub(crate) lost_claims: Vec<i64>,
 }
@@ -159,6 +162,7 @@ impl Transactor {
             knows_clock: false,
             failures: 0,
             claims: i64::from_ne_bytes(start.to_ne_bytes()) >> 1,
+            recent_keys: Mutex::default(),
             lost_claims: Vec::new(),
         }
     }
@@ -266,6 +270,7 @@ impl Transactor {
         let opening = async {
             let connection = Connection::open(&self.options, Purpose::Write, |_| {}).await?;
             connection.prepare(&TOGETHER).await?;
+            connection.prepare(&crate::limits::TOGETHER).await?;
             Ok(connection)
         };
         tokio::time::timeout(self.options.response_timeout, opening)
@@ -291,6 +296,7 @@ impl Transactor {
         }
         let mut tx = WriteTx::new(Link::Own(connection), self.state.now(&self.clock), &self.observers);
         tx.claim_number = number;
+        tx.limits.recent = self.recent_keys.lock().clone();
         let mut verdicts: Vec<Option<Verdict>> = calls.iter().map(|_| None).collect();
         // Polled together, so that the server's time is noted when it comes and not when the rest is done.
         let ((), applied) = futures::join!(begun.as_mut(), apply_all(&mut tx, calls, ended, &mut verdicts));
@@ -315,6 +321,9 @@ impl Transactor {
             }
         }
         let next = self.commit(connection, &mut tx, wants_jobs).await?;
+        if let Some(keys) = tx.limits.taken() {
+            *self.recent_keys.lock() = keys;
+        }
         let verdicts = verdicts.into_iter().map(|v| v.unwrap_or(Verdict::Answered(Answer::Done))).collect();
         let mut done =
             Done { verdicts, served, next, look, unfinished: std::mem::take(&mut tx.effects.unfinished) };

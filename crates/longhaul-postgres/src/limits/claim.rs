@@ -5,9 +5,11 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::claim::{Groups, Next, read_next};
-use crate::limits::choice::{Bound, Choice, Chosen, End, Group, Head, Place, Rest, Turns};
+use crate::limits::choice::{Bound, Choice, Chosen, Closing, End, Group, Head, Place, Rest, Turns};
 use crate::limits::gates::Gate;
-use crate::limits::{BEHIND_OTHERS, count, rank_of};
+use crate::limits::{
+    BEHIND_OTHERS, DUE_GATES, Lock, NEXT_GROUPS, NEXT_PLAIN_JOBS, QUEUE_FACTS, count, rank_of,
+};
 use crate::row::{rows_at_most, signed};
 use crate::write_tx::WriteTx;
 
@@ -32,6 +34,27 @@ struct Wanted<'c> {
     kept_back: Vec<String>,
 }
 
+/// What a claim begins with.
+#[derive(Default)]
+struct Ahead {
+    facts: Vec<Row>,
+    due: Vec<Row>,
+    firsts: Firsts,
+}
+
+/// The groups and the jobs without keys that come first.
+#[derive(Default)]
+struct Firsts {
+    groups: Vec<Row>,
+    plain: Vec<Row>,
+}
+
+/// Groups that are closed, and the gates that have opened.
+struct Closings<'c> {
+    gates: &'c mut [Gate],
+    closings: &'c [Closing],
+}
+
 impl WriteTx<'_> {
     /// Claims jobs of a queue with limit keys and without; those without alone, while another transaction has the lock.
     pub(crate) async fn claim_with_groups(
@@ -40,11 +63,6 @@ impl WriteTx<'_> {
         claim: &Claim,
         claimed: &mut Vec<Claimed>,
     ) -> Result<()> {
-        if !self.fold_limits().await? {
-            self.effects.unfinished.kept_out.insert(queue.queue.clone());
-            let plain = self.next_jobs(&queue.queue, queue.slots, claim, Groups::PassedOver).await?;
-            return self.hand_over(&queue.queue, plain.unwrap_or_default(), claimed).await;
-        }
         let known = claim.kinds.iter().map(|known| (known.kind.as_str(), i64::from(known.version)));
         let (kinds, versions): (Vec<&str>, Vec<i64>) = known.unzip();
         let mut wanted = Wanted {
@@ -55,16 +73,28 @@ impl WriteTx<'_> {
             held: HashSet::new(),
             kept_back: Vec::new(),
         };
+        let mut ahead = match self.limits.lock {
+            Lock::Untried => {
+                let (fold, ahead) =
+                    futures::try_join!(self.try_fold(), self.read_ahead(&wanted, queue.slots))?;
+                let is_of_before = fold.opens_prefixes();
+                self.note_fold(fold).await?;
+                (!is_of_before).then_some(ahead)
+            }
+            _ => None,
+        };
+        if !self.fold_limits().await? {
+            self.effects.unfinished.kept_out.insert(queue.queue.clone());
+            let plain = self.next_jobs(&queue.queue, queue.slots, claim, Groups::PassedOver).await?;
+            return self.hand_over(&queue.queue, plain.unwrap_or_default(), claimed).await;
+        }
         if self.limits.is_partial {
             self.effects.unfinished.stopped_early.insert(queue.queue.clone());
         }
-        self.read_prefixes().await?;
-        let values: [&(dyn ToSql + Sync); 5] =
-            [&wanted.queue, &wanted.kinds, &wanted.versions, &self.now.0, &GATES_AT_ONCE];
-        let (facts, due) = futures::try_join!(
-            self.rows("claim", include_str!("../sql/queue_facts.sql"), &values[..1]),
-            self.rows("claim", include_str!("../sql/due_gates.sql"), &values),
-        )?;
+        if ahead.is_none() {
+            ahead = Some(self.read_ahead(&wanted, queue.slots).await?);
+        }
+        let Ahead { facts, due, firsts } = ahead.unwrap_or_default();
         let Some(facts) = facts.first().filter(|facts| !facts.get::<_, bool>(0)) else { return Ok(()) };
         let mut turns = facts.get::<_, Option<i64>>(1).map(|latest| Turns {
             latest: count(latest),
@@ -73,13 +103,15 @@ impl WriteTx<'_> {
         });
         due.iter().for_each(|row| self.limits.keys.note(row, 0));
         let mut gates: Vec<Gate> = due.iter().map(Gate::read).collect();
+        // What is behind gates that have opened stands before it.
+        let mut firsts = Some(firsts).filter(|_| gates.is_empty());
         let (mut closed, mut free) = (0, queue.slots);
         for round in 1.. {
-            let (choice, end) = self.choose(&wanted, &mut gates, turns.take(), free).await?;
+            let (choice, end) = self.choose(&wanted, &mut gates, turns.take(), free, firsts.take()).await?;
             let Choice { groups, chosen, closings, .. } = choice;
             turns = choice.turns;
-            let taken = self.take_chosen(&mut wanted, &chosen, &groups, turns.as_mut()).await?;
-            self.close_groups(wanted.queue, &mut gates, &closings).await?;
+            let closing = Closings { gates: &mut gates, closings: &closings };
+            let taken = self.take_chosen(&mut wanted, &chosen, &groups, turns.as_mut(), closing).await?;
             let is_short = taken.len() < chosen.len();
             let kept_back = groups.iter().filter(|group| group.is_kept_back);
             wanted.kept_back.extend(kept_back.map(|group| group.limit_key.clone()));
@@ -104,18 +136,16 @@ impl WriteTx<'_> {
         gates: &mut [Gate],
         turns: Option<Turns>,
         free: usize,
+        firsts: Option<Firsts>,
     ) -> Result<(Choice, End)> {
-        self.open_groups(wanted.queue, gates, free).await?;
-        let most = (free + GROUPS_MORE).min(GROUPS_AT_ONCE);
-        let (groups, jobs) = (rows_at_most(most), rows_at_most(free));
-        let values: [&(dyn ToSql + Sync); 7] =
-            [&wanted.queue, &wanted.kinds, &wanted.versions, &groups, &jobs, &wanted.kept_back, &self.now.0];
-        let plain: [&(dyn ToSql + Sync); 5] =
-            [&wanted.queue, &wanted.kinds, &wanted.versions, &jobs, &self.now.0];
-        let (groups, plain) = futures::try_join!(
-            self.rows("claim", include_str!("../sql/next_groups.sql"), &values),
-            self.rows("claim", include_str!("../sql/next_plain_jobs.sql"), &plain),
-        )?;
+        let Firsts { groups, plain } = match firsts {
+            Some(firsts) => firsts,
+            None => {
+                self.open_groups(wanted.queue, gates, free).await?;
+                self.firsts(wanted, free).await?
+            }
+        };
+        let most = groups_at_most(free);
         let groups = read_groups(&groups, free, &wanted.held);
         let mut bounds: Vec<Bound> = gates.iter().filter_map(Gate::bound).collect();
         if groups.len() == most {
@@ -141,6 +171,31 @@ impl WriteTx<'_> {
         Ok((choice, end))
     }
 
+    /// Reads what a claim begins with: all sent together, and where need be behind what folds in all that has happened.
+    async fn read_ahead(&self, wanted: &Wanted<'_>, free: usize) -> Result<Ahead> {
+        let values: [&(dyn ToSql + Sync); 5] =
+            [&wanted.queue, &wanted.kinds, &wanted.versions, &self.now.0, &GATES_AT_ONCE];
+        let (facts, due, firsts) = futures::try_join!(
+            self.rows("claim", QUEUE_FACTS, &values[..1]),
+            self.rows("claim", DUE_GATES, &values),
+            self.firsts(wanted, free),
+        )?;
+        Ok(Ahead { facts, due, firsts })
+    }
+
+    async fn firsts(&self, wanted: &Wanted<'_>, free: usize) -> Result<Firsts> {
+        let (groups, jobs) = (rows_at_most(groups_at_most(free)), rows_at_most(free));
+        let values: [&(dyn ToSql + Sync); 7] =
+            [&wanted.queue, &wanted.kinds, &wanted.versions, &groups, &jobs, &wanted.kept_back, &self.now.0];
+        let plain: [&(dyn ToSql + Sync); 5] =
+            [&wanted.queue, &wanted.kinds, &wanted.versions, &jobs, &self.now.0];
+        let (groups, plain) = futures::try_join!(
+            self.rows("claim", NEXT_GROUPS, &values),
+            self.rows("claim", NEXT_PLAIN_JOBS, &plain),
+        )?;
+        Ok(Firsts { groups, plain })
+    }
+
     /// Claims the jobs that were chosen, in their order, and writes what that changes. Jobs that another transaction holds
     /// stay, and are looked at again by the next claim.
     async fn take_chosen(
@@ -149,6 +204,7 @@ impl WriteTx<'_> {
         chosen: &[Chosen],
         groups: &[Group],
         turns: Option<&mut Turns>,
+        Closings { gates, closings }: Closings<'_>,
     ) -> Result<Vec<Next>> {
         let seqs: Vec<i64> = chosen.iter().map(|job| job.seq).collect();
         let rates = self.limits.keys.take_rates();
@@ -156,11 +212,12 @@ impl WriteTx<'_> {
         let worker = wanted.claim.worker.id.as_str();
         let values: [&(dyn ToSql + Sync); 5] = [&seqs, &self.now.0, &worker, &until, &self.claim_number];
         // Sent together, and done in this order.
-        let (rows, (), (), ()) = futures::try_join!(
+        let (rows, (), (), (), ()) = futures::try_join!(
             self.rows("claim", include_str!("../sql/claim_chosen_jobs.sql"), &values),
             self.move_groups(wanted.queue, groups),
             self.write_rates(&rates),
             self.write_turns(wanted.queue, turns),
+            self.close_groups(wanted.queue, gates, closings),
         )?;
         let mut taken: HashMap<i64, Next> =
             rows.iter().map(|row| read_next(row, self.now)).map(|next| (next.seq, next)).collect();
@@ -264,6 +321,11 @@ fn read_groups(rows: &[Row], free: usize, held: &HashSet<i64>) -> Vec<Group> {
         group.jobs.retain(|job| !held.contains(&job.seq));
     }
     groups
+}
+
+/// The groups that next_groups.sql reads.
+fn groups_at_most(free: usize) -> usize {
+    (free + GROUPS_MORE).min(GROUPS_AT_ONCE)
 }
 
 /// The jobs that next_groups.sql reads of each group.

@@ -4,7 +4,7 @@ use longhaul::lifecycle::limits::{self, Closed, KeyState};
 use longhaul::{Cost, KeyConfig, Rate, Result, Timestamp};
 use tokio_postgres::Row;
 
-use crate::limits::count;
+use crate::limits::{KEY_STATES, PREFIXES, RECENT, count};
 use crate::write_tx::WriteTx;
 
 /// The keys that a transaction has looked at, as they are after all that it has taken.
@@ -13,6 +13,8 @@ pub(crate) struct Keys {
     known: HashMap<String, Key>,
     /// The limits of all prefixes, once they are known.
     prefixes: Option<BTreeMap<String, KeyConfig>>,
+    /// Some of the keys that jobs were taken of.
+    taken: BTreeSet<String>,
     /// Keys whose rates are not written yet.
     unwritten: BTreeSet<String>,
 }
@@ -68,6 +70,9 @@ impl Keys {
             if (key.state.rate, key.state.rate_free_at) != (before.rate, before.rate_free_at) {
                 self.unwritten.insert(name.clone());
             }
+            if self.taken.len() < RECENT && !self.taken.contains(name) {
+                self.taken.insert(name.clone());
+            }
         }
     }
 
@@ -103,6 +108,17 @@ impl Keys {
         unwritten.into_iter().filter_map(rate).collect()
     }
 
+    /// Some of the keys that jobs were taken of: those of the next claim are likely to be the same.
+    pub(super) fn taken(&self) -> Vec<String> {
+        self.taken.iter().cloned().collect()
+    }
+
+    /// Notes the limits of all prefixes.
+    pub(super) fn note_prefixes(&mut self, rows: &[Row]) {
+        let config = |row: &Row| Some((row.get(0), key_config(row.get(1))?));
+        self.prefixes = Some(rows.iter().filter_map(config).collect());
+    }
+
     /// Notes a key that was read from `column` on: its name, what is taken of it, until when it is paused, and its own
     /// limits. One that is known already stays as it is, for more may have been taken since.
     pub(super) fn note(&mut self, row: &Row, column: usize) {
@@ -136,9 +152,8 @@ impl WriteTx<'_> {
     /// Reads the limits of all prefixes, once.
     pub(super) async fn read_prefixes(&mut self) -> Result<()> {
         if self.limits.keys.prefixes.is_none() {
-            let rows = self.rows("read keys", include_str!("../sql/prefix_configs.sql"), &[]).await?;
-            let config = |row: &Row| Some((row.get(0), key_config(row.get(1))?));
-            self.limits.keys.prefixes = Some(rows.iter().filter_map(config).collect());
+            let rows = self.rows("read keys", PREFIXES, &[]).await?;
+            self.limits.keys.note_prefixes(&rows);
         }
         Ok(())
     }
@@ -151,7 +166,7 @@ impl WriteTx<'_> {
             return Ok(());
         }
         let unknown: Vec<&str> = unknown.into_iter().map(String::as_str).collect();
-        let rows = self.rows("read keys", include_str!("../sql/key_states.sql"), &[&unknown]).await?;
+        let rows = self.rows("read keys", KEY_STATES, &[&unknown]).await?;
         rows.iter().for_each(|row| self.limits.keys.note(row, 0));
         Ok(())
     }

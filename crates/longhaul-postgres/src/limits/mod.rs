@@ -22,6 +22,8 @@ mod gates;
 mod keys;
 
 use longhaul::{Json, KeyConfig, QueueConfig, Result, Timestamp, split_keys};
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 pub(crate) use self::keys::{Keys, key_config, key_state};
 use crate::error::key_locked;
@@ -32,6 +34,30 @@ use crate::write_tx::WriteTx;
 const FOLDED_AT_ONCE: usize = 2_000;
 /// Gates that are opened at once where the limits of a prefix are set.
 const OPENED_AT_ONCE: usize = 1_000;
+/// The most keys that are read before it is known whether they are looked at.
+const RECENT: usize = 8;
+
+const LOCK: &str = include_str!("../sql/lock_limits.sql");
+const FOLD_SLOTS: &str = include_str!("../sql/fold_slots.sql");
+const FOLD_ARRIVALS: &str = include_str!("../sql/fold_arrivals.sql");
+const PREFIXES: &str = include_str!("../sql/prefix_configs.sql");
+const KEY_STATES: &str = include_str!("../sql/key_states.sql");
+const QUEUE_FACTS: &str = include_str!("../sql/queue_facts.sql");
+const DUE_GATES: &str = include_str!("../sql/due_gates.sql");
+const NEXT_GROUPS: &str = include_str!("../sql/next_groups.sql");
+const NEXT_PLAIN_JOBS: &str = include_str!("../sql/next_plain_jobs.sql");
+/// Statements that are sent together, each of which sees what those before it have done.
+pub(crate) const TOGETHER: [&str; 9] = [
+    LOCK,
+    FOLD_SLOTS,
+    FOLD_ARRIVALS,
+    PREFIXES,
+    KEY_STATES,
+    QUEUE_FACTS,
+    DUE_GATES,
+    NEXT_GROUPS,
+    NEXT_PLAIN_JOBS,
+];
 
 /// The distance between the places of jobs with limit keys and those without: see `place` in `migrations/0005_limits.sql`.
 const BEHIND_OTHERS: i64 = 1 << 60;
@@ -46,10 +72,28 @@ pub(crate) fn rank_of(place: i64) -> i64 {
 pub(crate) struct Limits {
     lock: Lock,
     keys: Keys,
+    /// Keys of which the claims of an earlier transaction took jobs, as this one's are likely to do, too.
+    pub(crate) recent: Vec<String>,
     /// Set where some arrivals are left to be folded in: jobs are not in their groups yet.
     pub(crate) is_partial: bool,
     /// Set once a run has given slots back, or a key was opened by hand: somebody may wait for that.
     pub(crate) has_opened: bool,
+}
+
+/// The answers to the statements that try the lock and fold in what has happened.
+struct Fold {
+    is_locked: bool,
+    opened: Vec<Row>,
+    folded: Vec<Row>,
+    prefixes: Vec<Row>,
+    keys: Vec<Row>,
+}
+
+impl Fold {
+    /// True where gates open by it that its statements have not opened.
+    fn opens_prefixes(&self) -> bool {
+        self.opened.iter().any(|row| row.get::<_, Option<&str>>(1).is_some())
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,6 +110,11 @@ impl Limits {
     pub(crate) fn is_held(&self) -> bool {
         self.lock == Lock::Held
     }
+
+    /// Keys of which the claims of this transaction took jobs.
+    pub(crate) fn taken(&self) -> Option<Vec<String>> {
+        self.is_held().then(|| self.keys.taken())
+    }
 }
 
 impl WriteTx<'_> {
@@ -73,26 +122,42 @@ impl WriteTx<'_> {
     /// transaction holds the lock: then it is done soon.
     pub(crate) async fn fold_limits(&mut self) -> Result<bool> {
         if self.limits.lock == Lock::Untried {
-            let rows = self.rows("lock limits", include_str!("../sql/lock_limits.sql"), &[]).await?;
-            let is_locked = rows.first().is_some_and(|row| row.get(0));
-            self.limits.lock = if is_locked { Lock::Held } else { Lock::Elsewhere };
-            if is_locked {
-                self.fold().await?;
-            }
+            let fold = self.try_fold().await?;
+            self.note_fold(fold).await?;
         }
         self.effects.fold_later |= !self.limits.is_held();
         Ok(self.limits.is_held())
     }
 
-    async fn fold(&mut self) -> Result<()> {
-        let most = rows_at_most(FOLDED_AT_ONCE);
-        let now = self.now.0;
-        let slots: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&now];
-        let arrivals: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&most];
-        let (opened, folded) = futures::try_join!(
-            self.rows("add up slots", include_str!("../sql/fold_slots.sql"), &slots),
-            self.rows("group jobs", include_str!("../sql/fold_arrivals.sql"), &arrivals),
+    /// Tries the lock and, where it is held, folds in what has happened, and reads the limits of prefixes and the keys that
+    /// claims have looked at lately: all sent together.
+    async fn try_fold(&self) -> Result<Fold> {
+        let (most, now) = (rows_at_most(FOLDED_AT_ONCE), self.now.0);
+        let recent: Vec<&str> = self.limits.recent.iter().map(String::as_str).collect();
+        let slots: [&(dyn ToSql + Sync); 1] = [&now];
+        let arrivals: [&(dyn ToSql + Sync); 1] = [&most];
+        let names: [&(dyn ToSql + Sync); 1] = [&recent];
+        let (locked, opened, folded, prefixes, keys) = futures::try_join!(
+            self.rows("lock limits", LOCK, &[]),
+            self.rows("add up slots", FOLD_SLOTS, &slots),
+            self.rows("group jobs", FOLD_ARRIVALS, &arrivals),
+            self.rows("read keys", PREFIXES, &[]),
+            self.rows("read keys", KEY_STATES, &names),
         )?;
+        let is_locked = locked.first().is_some_and(|row| row.get::<_, &str>(0) == "held");
+        Ok(Fold { is_locked, opened, folded, prefixes, keys })
+    }
+
+    /// Notes the lock and what was folded in.
+    async fn note_fold(&mut self, fold: Fold) -> Result<()> {
+        let Fold { is_locked, opened, folded, prefixes, keys } = fold;
+        self.limits.lock = if is_locked { Lock::Held } else { Lock::Elsewhere };
+        if !is_locked {
+            return Ok(());
+        }
+        let most = rows_at_most(FOLDED_AT_ONCE);
+        self.limits.keys.note_prefixes(&prefixes);
+        keys.iter().for_each(|row| self.limits.keys.note(row, 0));
         let mut settled = Vec::new();
         for row in &opened {
             if let Some(keys) = row.get::<_, Option<&str>>(2) {

@@ -1,9 +1,10 @@
--- Takes jobs that have come, gone or moved into their groups: a group whose first job may be another is looked at again. In
+-- Takes jobs that have come, gone or moved into their groups, where the lock of limits is held (see lock_limits.sql): a group whose first job may be another is looked at again. In
 -- a fair queue keys that come anew begin with the turn that was taken last.
 -- in: the most of them    out: how many there were
 -- index: the primary keys of fair_queues, limit_turns, limit_groups and key_groups
 WITH gone AS (
-  DELETE FROM arrivals WHERE ctid = ANY (ARRAY(SELECT ctid FROM arrivals LIMIT $1))
+  DELETE FROM arrivals WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM arrivals WHERE (SELECT current_setting('longhaul.limits', true) = 'held') LIMIT $1))
   RETURNING n, queue, limit_key, kind, version, rank, seq, event
 ), told AS MATERIALIZED (
   SELECT gone.queue, gone.limit_key, gone.kind, gone.version, gone.rank, gone.seq,

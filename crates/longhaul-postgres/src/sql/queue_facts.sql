@@ -1,5 +1,5 @@
 -- A queue as a claim that looks at groups has to know it. Jobs without keys that have come anew to a fair queue begin with the
--- turn that was taken last.
+-- turn that was taken last, which is noted where the lock of limits is held (see lock_limits.sql).
 -- in: queue
 -- out: true where it is paused; the latest turn, where it is fair (null: it is not); the turn of its jobs without keys
 -- index: the primary keys; jobs_available, one step for each kind and version, in a fair queue
@@ -10,7 +10,7 @@ WITH fair AS MATERIALIZED (
 ), come AS (
   INSERT INTO limit_turns (queue, limit_key, turn, is_empty)
   SELECT $1, '', fair.turn, false FROM fair
-  WHERE coalesce((SELECT is_empty FROM plain), true) AND has_plain_jobs($1)
+  WHERE (SELECT current_setting('longhaul.limits', true) = 'held') AND coalesce((SELECT is_empty FROM plain), true) AND has_plain_jobs($1)
   ON CONFLICT (queue, limit_key) DO UPDATE SET turn = greatest(limit_turns.turn, excluded.turn), is_empty = false
   RETURNING turn
 )
