@@ -154,8 +154,7 @@ fn pack_start(may_exist: MayExist, job: &NewJob) -> Vec<u8> {
 /// The number of a clash in `clashing.lua`.
 fn number_of(on_clash: OnClash) -> i64 {
     match on_clash {
-        // The script knows no `follow` yet.
-        OnClash::Join | OnClash::Follow => 0,
+        OnClash::Join => 0,
         OnClash::Refresh => 1,
         OnClash::Reject => 2,
         OnClash::Replace => 3,
@@ -163,13 +162,16 @@ fn number_of(on_clash: OnClash) -> i64 {
         OnClash::Debounce { edge: Edge::Leading, .. } => 5,
         OnClash::Throttle => 6,
         OnClash::Supersede => 7,
+        OnClash::Follow => 8,
     }
 }
 
 /// True for a job that is kept with a tail: see `layout.lua`.
 pub(crate) fn has_tail(job: &NewJob) -> bool {
     let is_rare = |unique: &Unique| {
-        unique.states.is_some() || matches!(unique.on_clash, OnClash::Debounce { .. } | OnClash::Throttle)
+        let may_wait =
+            matches!(unique.on_clash, OnClash::Debounce { .. } | OnClash::Throttle | OnClash::Follow);
+        unique.states.is_some() || may_wait
     };
     job.expires_in.is_some()
         || job.deadline.is_some()
@@ -271,6 +273,7 @@ impl<'a> Fields<'a> {
             let (number, wakes_at_run_at) = (rest.byte()?, rest.byte()?);
             let (_awaited, _depends, _left) = (rest.byte()?, rest.byte()?, rest.short()?);
             (waits_for, wakes) = (wait_of(number, rest.word()?), wakes_at_run_at == 1);
+            let _behind = rest.word()?;
         }
         // Nothing is said of one that somebody has asked to.
         let reason =
@@ -367,7 +370,9 @@ impl Data {
     /// release reads timeout and backoff, and passes over what follows; and last, where there are any, the dependencies, as
     /// `layout.lua` says, and the job that it is a fork of.
     pub(crate) fn pack(job: &NewJob) -> Vec<u8> {
-        let is_related = !job.depends_on.is_empty() || job.forked_from.is_some();
+        // A follower is given a dependency by the script.
+        let follows = job.unique.as_ref().is_some_and(|unique| unique.on_clash == OnClash::Follow);
+        let is_related = follows || !job.depends_on.is_empty() || job.forked_from.is_some();
         let policy = Some(job.policy).filter(|policy| is_related || *policy != Policy::default());
         let mut data = Packer::new();
         data.list(5 + usize::from(policy.is_some()) + 2 * usize::from(is_related));

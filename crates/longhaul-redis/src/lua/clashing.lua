@@ -10,7 +10,7 @@ local IDEMPOTENCY, FINGERPRINT, KEEP_FOR, UNIQUE_KEY, ON_CLASH, PARENT_ID, MORE,
 -- at most for its start, or false; its deadline from now on and as a time, or false.
 local IN_STATES, DELAY, MAX_DELAY, HOLD_FOR, KEEPS_AFTER, EXPIRES_IN, DEADLINE_IN, DEADLINE_AT = 1, 2, 3, 4, 5, 6, 7, 8
 -- What becomes of one whose key is held.
-local JOIN, REFRESH, REJECT, REPLACE, TRAILING, LEADING, THROTTLE, SUPERSEDE = 0, 1, 2, 3, 4, 5, 6, 7
+local JOIN, REFRESH, REJECT, REPLACE, TRAILING, LEADING, THROTTLE, SUPERSEDE, FOLLOW = 0, 1, 2, 3, 4, 5, 6, 7, 8
 
 -- The data of jobs with unique keys that this very script has created: id -> data.
 local new_data = {}
@@ -51,7 +51,7 @@ local function clashing()
   end
 
   -- What becomes of a new job whose key another holds: nil where it is created and takes the key, or else JOIN, REJECT, LEADING and
-  -- until when the holder holds the key on, REPLACE with the state and time of the holder, or SUPERSEDE where it is created, too.
+  -- until when the holder holds the key on, REPLACE with the state and time of the holder, or SUPERSEDE or FOLLOW where it is created, too.
   local function clash(job, keys, kind, delay, at)
     local how, more, state, held_until = keys[ON_CLASH] or JOIN, keys[MORE], job[STATE], job[HELD_UNTIL] or 0
     if held_until == 0 and not is_named(more and more[IN_STATES], state) then return nil end
@@ -64,6 +64,11 @@ local function clashing()
     if how == SUPERSEDE then
       if state >= COMPLETED then return nil end
       return SUPERSEDE
+    end
+    if how == FOLLOW then
+      if state >= COMPLETED then return nil end
+      -- It is in the middle of its work.
+      if state == RUNNING or state == BLOCKED and job[STARTED_AT] ~= 0 then return FOLLOW end
     end
     if how == LEADING then
       if held_until == 0 then return JOIN end
@@ -124,7 +129,8 @@ local function clashing()
     if id then keyed.stopping().cancel(id, job_of(id), DROPPED) end
   end
 
-  -- What becomes of a new job: false where it is created, and true besides where it is to be cancelled at once; or else the answer.
+  -- What becomes of a new job: false where it is created, and besides true where it is to be cancelled at once, or false and the job
+  -- that it follows; or else the answer.
   -- `holder` is the id of the job that holds its key, or nothing, and `passes` true for one that no bound keeps out: a follow-up, or one
   -- that is blocked.
   function api.meet(keys, holder, source, start, data, passes)
@@ -143,6 +149,7 @@ local function clashing()
       replace(holder, job_of(holder), tonumber(version), data, state, run_at)
       return { 'replaced', holder }
     end
+    if how == FOLLOW then return false, false, holder end
     if keyed.is_bounded and not passes then
       local names, hows = keyed.bounds().broken(queue, limit_keys)
       for n, what in ipairs(hows) do

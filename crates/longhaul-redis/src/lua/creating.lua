@@ -124,9 +124,10 @@ local function create(id, source, start, fixed, data, is_follow_up, stand_ins)
     local holder = unique and holder_of(unique)
     if holder or keyed.is_bounded then
       local is_blocked = bit.band(flags, WAITS) ~= 0 or dependencies and dependencies.is_waited_for
-      other, is_dropped = clashing().meet(keys, holder, source, start, data, is_follow_up or is_blocked)
+      local followed
+      other, is_dropped, followed = clashing().meet(keys, holder, source, start, data, is_follow_up or is_blocked)
       -- That may have ended one of the dependencies.
-      if dependencies and not other then data, dependencies = depending().look(data, stand_ins) end
+      if not other and (dependencies or followed) then data, dependencies = depending().look(data, stand_ins, followed) end
     end
     if not other then
       if unique then new_data[id] = data end

@@ -13,8 +13,8 @@ local function depending()
   end
 
   -- The packed data of a new job with its dependencies, of which those that were not created are replaced by the jobs that stand for
-  -- them, each once.
-  local function resolved(data, unpacked, stand_ins)
+  -- them, each once, and with the job that it follows, which may end in any way.
+  local function resolved(data, unpacked, stand_ins, followed)
     local list, others, seen, is_changed = unpacked[DEPENDS_ON], {}, {}, false
     for n = 1, #list, 2 do
       local id = stand_ins[list[n]] or list[n]
@@ -24,18 +24,22 @@ local function depending()
         seen[id] = true
       end
     end
+    if followed and not seen[followed] then
+      others[#others + 1], others[#others + 2] = followed, 1
+      is_changed = true
+    end
     if not is_changed then return data, list end
     unpacked[DEPENDS_ON] = others
     return cmsgpack.pack(unpacked), others
   end
 
   -- Looks at the dependencies that the data of a new job names. Answers the data, and the dependencies: those that are there, as ids and
-  -- bits in turn, how many have not ended, and true where one has ended in a way that cancels the job. One that is not there is a
+  -- bits in turn, how many have not ended, true where one has ended in a way that cancels the job, and the job that it follows. One that is not there is a
   -- follow-up's and counts as cancelled: what is enqueued by itself is refused before.
-  function api.look(data, stand_ins)
+  function api.look(data, stand_ins, followed)
     local list
-    data, list = resolved(data, cmsgpack.unpack(data), stand_ins)
-    local found = { unfinished = 0, has_failed = false }
+    data, list = resolved(data, cmsgpack.unpack(data), stand_ins, followed)
+    local found = { unfinished = 0, has_failed = false, behind = followed or '' }
     local ids = {}
     for n = 1, #list, 2 do
       ids[#ids + 1] = list[n]
@@ -60,7 +64,7 @@ local function depending()
   -- Makes a new job depend on others.
   function api.depend(id, job, dependencies)
     keyed.tails().begin(job)
-    job[DEPENDS], job[LEFT] = 1, dependencies.unfinished
+    job[DEPENDS], job[LEFT], job[BEHIND] = 1, dependencies.unfinished, dependencies.behind
     if dependencies.is_waited_for then job[WAITS_FOR] = ON_JOBS end
     keyed.tails().keep(job)
     local entry = formatted('%016d', job[SEQ]) .. id

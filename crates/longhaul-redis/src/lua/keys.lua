@@ -36,12 +36,18 @@ local function free_key(id, job)
   end
 end
 
--- Settles the unique key of a job that has ended: it is held on for as long as the job says, or free. Where it was given to another
+-- Settles the unique key of a job that has ended: it goes back to the job that this one follows, is held on for as long as the job
+-- says, or is free. Where it was given to another
 -- job, or is held until a time whatever becomes of this one, nothing happens to it.
 local function settle_key(id, job)
   if job[UNIQUE] == '' then return end
   local held_until, _, holder = keyed.held_after(job), hold_of(job[UNIQUE])
   if holder and holder ~= id then return end
+  local followed = holder and (job[BEHIND] or '') ~= '' and job_of(job[BEHIND])
+  -- One made anew under the old id may have another key.
+  if followed and followed[STATE] < COMPLETED and followed[UNIQUE] == job[UNIQUE] then
+    return hold(job[UNIQUE], job[BEHIND], followed[HELD_UNTIL] or 0)
+  end
   if not held_until then
     free_key(id, job)
   elseif (job[HELD_UNTIL] or 0) == 0 then

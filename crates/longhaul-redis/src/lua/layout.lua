@@ -102,9 +102,10 @@ local EXPIRES_AT, DEADLINE, HELD_UNTIL, REASON, ENDS = 34, 35, 36, 37, 38
 local TAIL, TAIL_BYTES, TAILED = '>i8i8i8BB', 26, -2
 -- A job that waits, or is waited for, has this behind its tail. WAITS_FOR is what a blocked job waits for, or 0 for its children; WAKES
 -- is 1 where it goes on at RUN_AT all the same, and SIGNAL the name of the signal. AWAITED is 1 where jobs depend on it, or did;
--- DEPENDS is 1 where it depends on jobs, or did, and LEFT is how many of them have not ended.
-local WAITS_FOR, WAKES, AWAITED, DEPENDS, LEFT, SIGNAL = 39, 40, 41, 42, 43, 44
-local WAITS_TAIL = '>BBBBI2I2c0'
+-- DEPENDS is 1 where it depends on jobs, or did, and LEFT is how many of them have not ended. BEHIND is the job that it follows and was
+-- given its unique key by.
+local WAITS_FOR, WAKES, AWAITED, DEPENDS, LEFT, SIGNAL, BEHIND = 39, 40, 41, 42, 43, 44, 45
+local WAITS_TAIL = '>BBBBI2I2c0I2c0'
 local ON_JOBS, ON_CHILDREN, ON_SIGNAL, ON_PERSON = 1, 2, 3, 4
 -- The reasons for which a job is cancelled, as `CancelReason` has them.
 local ASKED, EXPIRED, OVERDUE, SUPERSEDED, UNMET, DROPPED, ORPHANED = 1, 2, 3, 4, 5, 6, 7

@@ -83,10 +83,10 @@ local function decode(record)
   if #job[FIXED] >= at + 15 + TAIL_BYTES then
     job[EXPIRES_AT], job[DEADLINE], job[HELD_UNTIL], job[REASON], job[ENDS], at = struct_unpack(TAIL, job[FIXED], at + 16)
     if #job[FIXED] >= at then
-      job[WAITS_FOR], job[WAKES], job[AWAITED], job[DEPENDS], job[LEFT], job[SIGNAL] =
+      job[WAITS_FOR], job[WAKES], job[AWAITED], job[DEPENDS], job[LEFT], job[SIGNAL], job[BEHIND] =
         struct_unpack(WAITS_TAIL, job[FIXED], at)
     else
-      job[WAITS_FOR], job[WAKES], job[AWAITED], job[DEPENDS], job[LEFT], job[SIGNAL] = 0, 0, 0, 0, 0, ''
+      job[WAITS_FOR], job[WAKES], job[AWAITED], job[DEPENDS], job[LEFT], job[SIGNAL], job[BEHIND] = 0, 0, 0, 0, 0, '', ''
     end
   end
   return job
@@ -350,14 +350,15 @@ function keyed.tails()
       .. struct_pack(TAIL, job[EXPIRES_AT], job[DEADLINE], job[HELD_UNTIL], job[REASON], job[ENDS])
     if job[WAITS_FOR] + job[WAKES] + job[AWAITED] + job[DEPENDS] == 0 then return end
     job[FIXED] = job[FIXED]
-      .. struct_pack(WAITS_TAIL, job[WAITS_FOR], job[WAKES], job[AWAITED], job[DEPENDS], job[LEFT], #job[SIGNAL], job[SIGNAL])
+      .. struct_pack(WAITS_TAIL, job[WAITS_FOR], job[WAKES], job[AWAITED], job[DEPENDS], job[LEFT], #job[SIGNAL], job[SIGNAL],
+        #job[BEHIND], job[BEHIND])
   end
 
   -- Gives a job a tail that has none.
   function api.begin(job)
     if job[ENDS] then return end
     job[EXPIRES_AT], job[DEADLINE], job[HELD_UNTIL], job[REASON], job[ENDS] = 0, 0, 0, 0, 0
-    job[WAITS_FOR], job[WAKES], job[AWAITED], job[DEPENDS], job[LEFT], job[SIGNAL] = 0, 0, 0, 0, 0, ''
+    job[WAITS_FOR], job[WAKES], job[AWAITED], job[DEPENDS], job[LEFT], job[SIGNAL], job[BEHIND] = 0, 0, 0, 0, 0, '', ''
   end
 
   -- True for a job that is blocked for this.
