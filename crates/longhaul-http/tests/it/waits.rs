@@ -508,3 +508,17 @@ async fn a_token_of_a_job_where_nothing_signs_is_a_failure_that_says_what_to_do(
     assert!(failed["errors"][0]["message"].as_str().unwrap().contains("with a secret"), "{failed}");
     worker.shutdown(Duration::from_secs(60)).await;
 }
+
+#[tokio::test]
+async fn a_fork_has_the_values_that_nobody_is_shown() {
+    let redaction = "args.name, step".parse().unwrap();
+    let app = App::with(HttpConfig { redaction, ..HttpConfig::default() });
+    fail_after(&app, "a", &["fetch"]).await;
+    let fork = app.post("/api/jobs/a/fork", "").await.json();
+    assert_eq!(fork["args"], json!({"name": "[redacted]"}));
+    let refused = app.post("/api/jobs/a/fork", &json!({"args": fork["args"]}).to_string()).await;
+    assert_eq!(refused.json()["errors"][0]["field"], "args");
+    let (_, claimed) = claim(&app).await;
+    assert_eq!(claimed["lease"]["id"], fork["id"]);
+    assert_eq!((&claimed["args"], &claimed["steps"]), (&json!({"name": "a"}), &json!({"fetch": "fetch!"})));
+}
