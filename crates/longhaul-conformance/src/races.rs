@@ -20,8 +20,9 @@ pub use self::bounds::{
     a_full_queue_that_drops_the_oldest_keeps_as_many_as_may_wait, no_more_jobs_wait_than_a_full_queue_lets,
 };
 pub use self::unique::{
-    a_replace_and_a_claim_have_one_winner, a_supersede_while_the_holder_ends_leaves_one_holder,
-    many_superseders_leave_one_holder, one_of_many_debounced_enqueuers_creates_the_job,
+    a_follow_while_the_holder_ends_is_freed_or_created_anew, a_replace_and_a_claim_have_one_winner,
+    a_supersede_while_the_holder_ends_leaves_one_holder, many_superseders_leave_one_holder,
+    one_of_many_debounced_enqueuers_creates_the_job, one_of_many_followers_waits_behind_the_running_job,
     one_of_many_throttled_enqueuers_creates_the_job,
 };
 use crate::Fixture;

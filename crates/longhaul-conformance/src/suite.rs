@@ -203,6 +203,9 @@ macro_rules! sentences {
                 a_supersede_cancels_a_waiting_holder_and_takes_its_key
                 a_supersede_asks_a_running_holder_to_stop
                 a_supersede_takes_the_key_from_a_finished_holder
+                a_follow_waits_behind_a_running_holder_as_the_only_one
+                a_follow_replaces_a_waiting_holder_and_takes_the_key_from_a_finished_one
+                a_follower_that_ends_first_gives_the_key_back_to_the_job_that_it_follows
             }
             max_waiting {
                 a_full_queue_refuses_a_job_and_the_others_of_the_call_are_created
@@ -466,6 +469,8 @@ macro_rules! races {
                 a_replace_and_a_claim_have_one_winner
                 a_supersede_while_the_holder_ends_leaves_one_holder
                 many_superseders_leave_one_holder
+                one_of_many_followers_waits_behind_the_running_job
+                a_follow_while_the_holder_ends_is_freed_or_created_anew
                 one_of_many_debounced_enqueuers_creates_the_job
                 one_of_many_throttled_enqueuers_creates_the_job
                 no_more_jobs_wait_than_a_full_queue_lets

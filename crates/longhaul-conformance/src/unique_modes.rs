@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use longhaul::{
-    Action, CancelReason, Edge, EnqueueStatus, Enqueued, EventBody, LeaseStatus, Lookup, NewJob, OnClash,
-    STOP_GRACE, Start, State, Unique,
+    Action, CancelReason, Dependency, Edge, EnqueueStatus, Enqueued, EventBody, LeaseStatus, Lookup, NewJob,
+    OnClash, STOP_GRACE, Start, State, Unique, WaitsFor,
 };
 
 use crate::Fixture;
 use crate::jobs::{
     HOUR, completed, delayed, failed, id, idempotent, job, json, named, retry, secs, step, unique,
 };
+use crate::waits::waits;
 
 /// A job with the key `k`, an id and args that tell it.
 fn keyed(name: &str, on_clash: OnClash) -> NewJob {
@@ -384,4 +385,81 @@ pub async fn a_supersede_takes_the_key_from_a_finished_holder(fx: &Fixture) {
     fx.enqueue(cached("b")).await;
     assert_eq!(fx.state(&id("a")).await, State::Completed);
     assert_holds(fx, "b").await;
+}
+
+/// "A follow waits behind a running holder as the only one."
+pub async fn a_follow_waits_behind_a_running_holder_as_the_only_one(fx: &Fixture) {
+    let follow = |name: &str| keyed(name, OnClash::Follow);
+    let first = fx.running_from(follow("a")).await;
+    assert_eq!(fx.enqueue(follow("b")).await, id("b"));
+    let next = fx.job(&id("b")).await;
+    assert_eq!((next.state, next.waits_for), (State::Blocked, Some(WaitsFor::Dependencies)));
+    assert_eq!(next.depends_on, [Dependency::on_any_end(id("a"))]);
+    for name in ["c", "d"] {
+        assert_met(fx, follow(name), "b", EnqueueStatus::Replaced).await;
+    }
+    assert_holds(fx, "b").await;
+    assert!(fx.claim_ids().await.is_empty(), "it waits");
+    // An attempt that fails is no end.
+    fx.end(&first.lease, retry(secs(10))).await;
+    assert_eq!(fx.state(&id("b")).await, State::Blocked);
+    fx.clock.advance(secs(10));
+    let again = fx.claim_one().await;
+    assert_eq!(again.lease.id, id("a"));
+    fx.end(&again.lease, failed()).await;
+    let next = fx.claim_one().await;
+    assert_eq!((&next.lease.id, next.args.as_str()), (&id("b"), "\"d\""), "the newest");
+    assert_eq!(fx.act(&id("a"), Action::Retry).await, 0, "another holds its key");
+    assert_eq!(fx.enqueue(follow("e")).await, id("e"), "which is followed in its turn");
+    fx.end(&next.lease, completed()).await;
+    fx.end(&fx.claim_one().await.lease, completed()).await;
+    assert_free(fx).await;
+
+    // A job that has begun and waits for a signal is in the middle of its work.
+    let signalled = fx.running_from(follow("f")).await;
+    fx.end(&signalled.lease, waits(WaitsFor::Signal("approve".into()), None)).await;
+    assert_eq!(fx.enqueue(follow("g")).await, id("g"));
+    assert_eq!(args(fx, "f").await, "\"f\"");
+    fx.act(&id("f"), Action::cancel(Duration::ZERO)).await;
+    assert_eq!(fx.claim_ids().await, [id("g")], "however it ends");
+}
+
+/// "A follow replaces a waiting holder and takes the key from a finished one."
+pub async fn a_follow_replaces_a_waiting_holder_and_takes_the_key_from_a_finished_one(fx: &Fixture) {
+    let cached = |name: &str| with(keyed(name, OnClash::Follow), |unique| unique.period = Some(HOUR));
+    fx.enqueue(NewJob { start: Start::After(HOUR), ..cached("a") }).await;
+    assert_met(fx, cached("b"), "a", EnqueueStatus::Replaced).await;
+    let claimed = fx.claim_one().await;
+    assert_eq!((&claimed.lease.id, claimed.args.as_str()), (&id("a"), "\"b\""));
+    fx.end(&claimed.lease, completed()).await;
+    assert_eq!(fx.enqueue(cached("c")).await, id("c"), "its result is old");
+    let other = NewJob { kind: "mail".into(), ..cached("other") };
+    assert_met(fx, other, "c", EnqueueStatus::Rejected).await;
+    assert_holds(fx, "c").await;
+}
+
+/// "A follower that ends first gives the key back to the job that it follows."
+pub async fn a_follower_that_ends_first_gives_the_key_back_to_the_job_that_it_follows(fx: &Fixture) {
+    let follow = |name: &str| keyed(name, OnClash::Follow);
+    let first = fx.running_from(follow("a")).await;
+    fx.enqueue(follow("b")).await;
+    fx.act(&id("b"), Action::cancel(Duration::ZERO)).await;
+    assert_holds(fx, "a").await;
+    assert_eq!(fx.enqueue(NewJob { expires_in: Some(secs(5)), ..follow("c") }).await, id("c"));
+    fx.clock.advance(secs(5));
+    fx.sweep().await;
+    assert_eq!(fx.state(&id("c")).await, State::Cancelled, "it has expired");
+    assert_holds(fx, "a").await;
+    assert_eq!(fx.act(&id("c"), Action::Retry).await, 0, "another holds its key");
+    assert_eq!(fx.act(&id("c"), Action::Delete).await, 1);
+    assert_holds(fx, "a").await;
+    // One that has failed before it was created gives it back at once.
+    fx.enqueue(named("failed")).await;
+    fx.act(&id("failed"), Action::cancel(Duration::ZERO)).await;
+    let doomed = NewJob { depends_on: vec![Dependency::on(id("failed"))], ..follow("d") };
+    assert_eq!(fx.enqueue(doomed).await, id("d"));
+    assert_eq!(fx.state(&id("d")).await, State::Cancelled);
+    assert_holds(fx, "a").await;
+    fx.end(&first.lease, completed()).await;
+    assert_free(fx).await;
 }

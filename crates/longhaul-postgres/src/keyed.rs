@@ -194,7 +194,7 @@ impl WriteTx<'_> {
         let Some(held) = creation.holders.get_mut(&*unique.key) else { return Ok(None) };
         let id = held.id(creation.ids);
         let status = match (clash, held) {
-            (Clash::Take | Clash::Supersede, _) => return Ok(None),
+            (Clash::Take | Clash::Supersede | Clash::Follow, _) => return Ok(None),
             (Clash::Reject, _) => EnqueueStatus::Rejected,
             (Clash::Replace(state, run_at), Held::Stored(target)) => {
                 self.replace(target, job, state, run_at).await?;

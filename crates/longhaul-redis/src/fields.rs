@@ -154,7 +154,8 @@ fn pack_start(may_exist: MayExist, job: &NewJob) -> Vec<u8> {
 /// The number of a clash in `clashing.lua`.
 fn number_of(on_clash: OnClash) -> i64 {
     match on_clash {
-        OnClash::Join => 0,
+        // The script knows no `follow` yet.
+        OnClash::Join | OnClash::Follow => 0,
         OnClash::Refresh => 1,
         OnClash::Reject => 2,
         OnClash::Replace => 3,

@@ -148,7 +148,7 @@ impl Longhaul {
         Ok(done)
     }
 
-    /// Runs a finished job again, with all its attempts.
+    /// Runs a finished job again, with all its attempts, and one that waits for a person as well.
     ///
     /// # Errors
     /// A store's fault.
@@ -164,7 +164,7 @@ impl Longhaul {
         self.act_on(id, Action::Delete).await
     }
 
-    async fn act_on(&self, id: &JobId, action: Action) -> Result<Done> {
+    pub(crate) async fn act_on(&self, id: &JobId, action: Action) -> Result<Done> {
         let acted = self.store.act(&JobFilter::id(id.clone()), action, 1).await?;
         Ok(if acted.done > 0 { Done::Yes } else { Done::NotApplicable })
     }
@@ -300,12 +300,11 @@ pub struct EnqueueOptions {
     pub limit_keys: Vec<String>,
     /// Another cost.
     pub cost: Option<Cost>,
-    /// Another unique key.
     /// Something else to become of it when its last attempt fails.
     pub on_exhausted: Option<OnExhausted>,
     /// The jobs that must end before it may run.
     pub depends_on: Vec<Dependency>,
-    /// One job at a time per key.
+    /// Another unique key.
     pub unique: Option<Unique>,
     /// The longest that it may wait for its first start.
     pub expires_in: Option<Duration>,

@@ -118,6 +118,9 @@ pub enum Verdict {
     Snooze(Duration),
     /// Run again after this delay, and let no job of its first limit key run until then; costs no attempt.
     RateLimited(Duration),
+    /// Give the slot back until what the context was asked to wait for has come; costs no attempt. Only
+    /// [`Context::sleep`], [`Context::wait_for`] and [`Context::wait_for_children`] make it: return it as it is.
+    Waits,
 }
 
 impl JobError {
@@ -156,6 +159,11 @@ impl JobError {
     #[must_use]
     pub fn outage(message: impl fmt::Display) -> Self {
         Self::snooze(OUTAGE_DELAY, message)
+    }
+
+    /// Gives the slot back until what the context was asked to wait for has come.
+    pub(crate) fn waits(message: String) -> Self {
+        Self { verdict: Verdict::Waits, message }
     }
 
     /// Runs again after `delay`, at no cost of an attempt; until then no worker claims a job of its

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod admit;
+mod again;
 pub mod backoff;
 mod batch;
 pub mod clock;
@@ -21,6 +22,7 @@ mod wait_tokens;
 pub mod why;
 mod worker;
 
+pub use again::FromStep;
 pub use backoff::Backoff;
 pub use clock::{Clock, TimedOut, Timestamp};
 pub use handle::{CANCEL_GRACE, Done, EnqueueOptions, KindInfo, Longhaul};
@@ -47,4 +49,4 @@ pub use store::{
     Store, WORKER_SEEN_FOR,
 };
 pub use wait_tokens::WaitTokens;
-pub use worker::{Context, DEFAULT_LEASE, Registry, Shutdown, Worker, WorkerBuilder, layer};
+pub use worker::{Context, DEFAULT_LEASE, Registry, Shutdown, StepOptions, Worker, WorkerBuilder, layer};

@@ -191,12 +191,13 @@ fn any_unique() -> impl Strategy<Value = Unique> {
         (debounce, edge).prop_map(|((delay, max_delay), edge)| OnClash::Debounce { delay, max_delay, edge });
     let on_clash = prop_oneof![
         2 => Just(OnClash::Join),
-        1 => Just(OnClash::Refresh),
+        2 => Just(OnClash::Refresh),
         1 => Just(OnClash::Reject),
         2 => Just(OnClash::Replace),
-        3 => debounce,
+        4 => debounce,
         1 => Just(OnClash::Throttle),
         2 => Just(OnClash::Supersede),
+        2 => Just(OnClash::Follow),
     ];
     let period = option::of(select(vec![secs(5), secs(60)]));
     let states = option::weighted(0.3, subsequence(&State::ALL[..], 1..6));
@@ -209,7 +210,9 @@ fn any_unique() -> impl Strategy<Value = Unique> {
 /// The job with a unique key that goes with its start.
 fn admissible(job: NewJob) -> NewJob {
     let unique = job.unique.clone().map(|unique| match (unique.on_clash, job.start) {
-        (OnClash::Replace, Start::AfterChildren) => Unique { on_clash: OnClash::Supersede, ..unique },
+        (OnClash::Replace | OnClash::Follow, Start::AfterChildren) => {
+            Unique { on_clash: OnClash::Supersede, ..unique }
+        }
         (OnClash::Debounce { edge: Edge::Trailing, .. }, start) if start != Start::Now => {
             Unique { on_clash: OnClash::Supersede, ..unique }
         }

@@ -112,3 +112,44 @@ pub async fn a_supersede_while_the_holder_ends_leaves_one_holder(fx: &Fixture) {
         fx.end(&fx.claim_one().await.lease, completed()).await;
     }
 }
+
+/// N enqueuers of one unique key, each of which is to follow the job that runs.
+pub async fn one_of_many_followers_waits_behind_the_running_job(fx: &Fixture) {
+    for round in 0..ROUNDS / 2 {
+        let running = fx.running_from(keyed(&format!("k{round}"), OnClash::Join)).await.lease;
+        let offer = move |fx: Fixture, number| -> BoxFuture<'static, Enqueued> {
+            let job =
+                NewJob { args: json(&number_of(number)), ..keyed(&format!("k{round}"), OnClash::Follow) };
+            Box::pin(async move { fx.offer(job).await })
+        };
+        let answers = meet(fx, CROWD, offer).await;
+        let created = answers.iter().filter(|answer| answer.status == EnqueueStatus::Created).count();
+        let replaced = answers.iter().filter(|answer| answer.status == EnqueueStatus::Replaced).count();
+        assert_eq!((created, replaced), (1, CROWD - 1), "{answers:?}");
+        assert!(answers.iter().all(|answer| answer.id == answers[0].id), "one waits");
+        assert!(fx.claim_ids().await.is_empty(), "for the end of the other");
+        fx.end(&running, completed()).await;
+        let next = fx.claim_one().await.lease;
+        assert_eq!(next.id, answers[0].id);
+        fx.end(&next, completed()).await;
+        assert!(unfinished(fx).await.is_empty());
+    }
+}
+
+/// A holder ends while it is followed.
+pub async fn a_follow_while_the_holder_ends_is_freed_or_created_anew(fx: &Fixture) {
+    for round in 0..ROUNDS {
+        let key = format!("k{round}");
+        let running = fx.running_from(keyed(&key, OnClash::Join)).await.lease;
+        let newcomer = NewJob { id: Some(id(&format!("new-{round}"))), ..keyed(&key, OnClash::Follow) };
+        let (one, other) = (fx.clone(), fx.clone());
+        let (created, ()) = both(async move { one.enqueue(newcomer).await }, async move {
+            other.end(&running, completed()).await
+        })
+        .await;
+        assert_eq!(fx.state(&created).await, State::Available, "in either order");
+        let late = NewJob { unique: keyed(&key, OnClash::Join).unique, ..delayed(secs(1)) };
+        assert_eq!(fx.offer(late).await.id, created, "the newcomer holds the key");
+        fx.end(&fx.claim_one().await.lease, completed()).await;
+    }
+}

@@ -24,6 +24,8 @@ enum Fault {
     DropsResets,
     DropsSecondErrors,
     DropsTheNewestAlways,
+    FollowsNothing,
+    FollowsWithoutWaiting,
     ForgetsForkedSteps,
     ForgetsTheLongestDelay,
     ForgetsTimeouts,
@@ -77,7 +79,7 @@ enum Fault {
     WaitsForNoChildren,
 }
 
-const FAULTS: [Fault; 60] = [
+const FAULTS: [Fault; 62] = [
     Fault::CancelsAfterAnyFailure,
     Fault::CancelsAsAsked,
     Fault::DebouncesNothing,
@@ -87,6 +89,8 @@ const FAULTS: [Fault; 60] = [
     Fault::DropsResets,
     Fault::DropsSecondErrors,
     Fault::DropsTheNewestAlways,
+    Fault::FollowsNothing,
+    Fault::FollowsWithoutWaiting,
     Fault::ForgetsForkedSteps,
     Fault::ForgetsTheLongestDelay,
     Fault::ForgetsTimeouts,
@@ -143,7 +147,7 @@ const FAULTS: [Fault; 60] = [
 #[test]
 fn the_model_test_finds_each_fault() {
     // A fault that takes a long sequence to show is found by most runs of `CASES` sequences, not by all.
-    let cases = 40 * CASES;
+    let cases = 100 * CASES;
     for fault in FAULTS {
         let difference = find_difference(
             || async move {
@@ -304,6 +308,7 @@ fn bend_unique(fault: Fault, mut unique: Unique) -> Unique {
         (Fault::RefreshesNothing, OnClash::Refresh)
         | (Fault::RejectsNothing, OnClash::Reject)
         | (Fault::ReplacesNothing, OnClash::Replace)
+        | (Fault::FollowsNothing, OnClash::Follow)
         | (Fault::DebouncesNothing, OnClash::Debounce { .. })
         | (Fault::ThrottlesNothing, OnClash::Throttle) => OnClash::Join,
         (Fault::SupersedesNothing, OnClash::Supersede) => OnClash::Refresh,
@@ -330,6 +335,11 @@ fn bend_unique(fault: Fault, mut unique: Unique) -> Unique {
             });
             states.push(State::Failed);
             unique.states = Some(states);
+        }
+        // The newcomer runs beside the job that it is to follow.
+        Fault::FollowsWithoutWaiting if unique.on_clash == OnClash::Follow => {
+            unique.on_clash = OnClash::Replace;
+            unique.states = Some(vec![State::Blocked, State::Scheduled, State::Available]);
         }
         Fault::KeepsKeysForAWhile => unique.period = unique.period.or(Some(Duration::from_secs(60))),
         _ => {}

@@ -56,6 +56,8 @@ pub(crate) enum ClashWord {
     Throttle,
     /// It takes the key; a holder that waits is cancelled, and one that runs is asked to stop.
     Supersede,
+    /// It waits behind a holder that runs, as the one job that does: a later one gives it its args. One that waits is replaced.
+    Follow,
 }
 
 /// What is wrong with the fields of a unique key: the field, and the reason.
@@ -85,6 +87,7 @@ pub(crate) fn on_clash(
         ClashWord::Replace => OnClash::Replace,
         ClashWord::Throttle => OnClash::Throttle,
         ClashWord::Supersede => OnClash::Supersede,
+        ClashWord::Follow => OnClash::Follow,
         ClashWord::Debounce => {
             let delay = delay.ok_or(("delay", "must be given for on_clash 'debounce'"))?;
             OnClash::Debounce { delay, max_delay, edge: edge.unwrap_or_default() }
@@ -101,6 +104,7 @@ impl From<&Unique> for UniqueBody {
             OnClash::Replace => (ClashWord::Replace, None),
             OnClash::Throttle => (ClashWord::Throttle, None),
             OnClash::Supersede => (ClashWord::Supersede, None),
+            OnClash::Follow => (ClashWord::Follow, None),
             OnClash::Debounce { delay, max_delay, edge } => {
                 (ClashWord::Debounce, Some((delay, max_delay, edge)))
             }

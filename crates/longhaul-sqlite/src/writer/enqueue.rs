@@ -193,7 +193,7 @@ impl WriteTx<'_> {
                 self.lengthen_hold(key.unwrap_or_default(), holder, until)?;
                 EnqueueStatus::Duplicate
             }
-            Clash::Join | Clash::Take | Clash::Supersede => EnqueueStatus::Duplicate,
+            Clash::Join | Clash::Take | Clash::Supersede | Clash::Follow => EnqueueStatus::Duplicate,
         };
         Ok(Enqueued::new(holder.id.clone(), status))
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::lifecycle;
-use crate::model::{Edge, NewJob, OnClash, Start, State, Unique};
+use crate::model::{Edge, JobId, NewJob, OnClash, Start, State, Unique};
 
 /// What a store keeps of a job's unique key beside the key itself, as one JSON value: how long the job holds it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,10 @@ pub struct Hold {
     /// The job holds the key until then, whatever becomes of it, and no longer: a throttle, and a debounce at its leading edge.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+    /// The job that this one [follows](Clash::Follow), and was given the key by. Where it ends while that one is unfinished, the
+    /// key is that one's again, whatever the other fields say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub behind: Option<JobId>,
 }
 
 impl Hold {
@@ -39,7 +43,7 @@ impl Hold {
         let ends = unique.states.iter().flatten().copied().filter(|state| state.is_finished());
         match until {
             Some(time) => Self { until: Some(later(now, time)), ..Self::default() },
-            None => Self { period: unique.period, ends: ends.collect(), until: None },
+            None => Self { period: unique.period, ends: ends.collect(), ..Self::default() },
         }
     }
 
@@ -113,13 +117,17 @@ pub enum Clash {
     /// It is created and takes the key. The holder is cancelled as superseded where it waits, and asked to stop within
     /// [`STOP_GRACE`](crate::STOP_GRACE) where it runs.
     Supersede,
+    /// It is created, takes the key with a [`Hold::behind`] that names the holder, and depends on the holder as by
+    /// [`Dependency::on_any_end`](crate::Dependency::on_any_end), unless it was enqueued to depend on it anyway. Nothing
+    /// happens to the holder.
+    Follow,
 }
 
 impl Clash {
     /// True where a new job is created, which then needs room among those that wait.
     #[must_use]
     pub fn creates(self) -> bool {
-        matches!(self, Clash::Take | Clash::Supersede)
+        matches!(self, Clash::Take | Clash::Supersede | Clash::Follow)
     }
 }
 
@@ -137,8 +145,10 @@ pub fn clash(job: &NewJob, unique: &Unique, holder: &Holder<'_>, now: Timestamp)
         OnClash::Refresh => Clash::Join,
         OnClash::Supersede if holder.state.is_finished() => Clash::Take,
         OnClash::Supersede => Clash::Supersede,
-        OnClash::Replace if !is_alike => Clash::Reject,
-        OnClash::Replace => match holder.state {
+        OnClash::Follow if holder.state.is_finished() => Clash::Take,
+        OnClash::Follow if has_begun(holder) => Clash::Follow,
+        OnClash::Replace | OnClash::Follow if !is_alike => Clash::Reject,
+        OnClash::Replace | OnClash::Follow => match holder.state {
             State::Blocked => Clash::Replace(State::Blocked, holder.run_at),
             State::Scheduled | State::Available => {
                 let (state, run_at) = lifecycle::start(job.start, now);
@@ -176,6 +186,15 @@ pub fn start(job: &NewJob, now: Timestamp) -> (State, Timestamp) {
             lifecycle::start(Start::After(delay), now)
         }
         _ => lifecycle::start(job.start, now),
+    }
+}
+
+/// True for a holder that is in the middle of its work. One that waits for an attempt is not: it can begin with other args.
+fn has_begun(holder: &Holder<'_>) -> bool {
+    match holder.state {
+        State::Running => true,
+        State::Blocked => holder.started_at.is_some(),
+        _ => false,
     }
 }
 
@@ -275,6 +294,24 @@ mod tests {
             let taken = if state.is_finished() { Clash::Take } else { Clash::Supersede };
             assert_eq!(meet(&on(OnClash::Supersede), in_state(state)), taken, "{state}");
         }
+    }
+
+    #[test]
+    fn a_follower_stands_behind_what_has_begun_and_replaces_what_waits() {
+        let follow = on(OnClash::Follow);
+        assert_eq!(meet(&follow, RUNS), Clash::Follow);
+        let blocked = in_state(State::Blocked);
+        assert_eq!(meet(&follow, blocked), Clash::Replace(State::Blocked, blocked.run_at), "the next one");
+        let waits = Holder { started_at: Some(NOW), ..blocked };
+        assert_eq!(meet(&follow, waits), Clash::Follow, "it waits for a signal, say");
+        assert_eq!(meet(&follow, WAITS), Clash::Replace(State::Available, NOW));
+        let other = |holder| Holder { kind: "other", ..holder };
+        assert_eq!(meet(&follow, other(WAITS)), Clash::Reject);
+        assert_eq!(meet(&follow, other(RUNS)), Clash::Follow);
+        for state in [State::Completed, State::Failed, State::Cancelled] {
+            assert_eq!(meet(&follow, in_state(state)), Clash::Take, "{state}");
+        }
+        assert!(Clash::Follow.creates());
     }
 
     #[test]

@@ -8,7 +8,8 @@ use crate::lifecycle::unique::{self, Clash, Hold};
 use crate::lifecycle::waiting::{self, Admission};
 use crate::lifecycle::{StandIns, Times};
 use crate::model::{
-    CancelReason, Children, EnqueueStatus, Enqueued, JobId, JobRecord, NewJob, Start, State, WaitsFor,
+    CancelReason, Children, Dependency, EnqueueStatus, Enqueued, JobId, JobRecord, NewJob, Start, State,
+    WaitsFor,
 };
 use crate::store::{Result, STOP_GRACE};
 
@@ -114,6 +115,13 @@ impl Table {
         {
             return self.merge(holder, clash, job, now);
         }
+        let behind = clash.filter(|(_, clash)| *clash == Clash::Follow);
+        let behind = behind.and_then(|(holder, _)| Some(self.rows.get(&holder)?.record.id.clone()));
+        if let Some(followed) = &behind
+            && job.depends_on.iter().all(|dependency| dependency.id != *followed)
+        {
+            job.depends_on.push(Dependency::on_any_end(followed.clone()));
+        }
         let (state, _) = unique::start(&job, now);
         let state = if self.dependencies(&job.depends_on).is_waited_for() { State::Blocked } else { state };
         let (admission, mut bounds) = match room {
@@ -123,14 +131,14 @@ impl Table {
         match admission {
             Admission::Create => {}
             Admission::Reject(place) => return Enqueued::full(id, bounds.swap_remove(place)),
-            Admission::DropNewest => return self.insert_new(id, job, Some(CancelReason::Dropped), now),
+            Admission::DropNewest => return self.insert_new(id, job, None, Some(CancelReason::Dropped), now),
             Admission::DropOldest => self.drop_oldest(&job, now),
         }
         // A holder that was dropped holds no more.
         if let Some((holder, Clash::Supersede)) = self.clash(&job, now) {
             self.supersede(holder, now);
         }
-        self.insert_new(id, job, None, now)
+        self.insert_new(id, job, behind, None, now)
     }
 
     /// The holder of the job's unique key, and what becomes of the job.
@@ -159,7 +167,7 @@ impl Table {
                 }
                 EnqueueStatus::Duplicate
             }
-            Clash::Join | Clash::Take | Clash::Supersede => EnqueueStatus::Duplicate,
+            Clash::Join | Clash::Take | Clash::Supersede | Clash::Follow => EnqueueStatus::Duplicate,
         };
         let id = self.rows.get(&holder).map(|row| row.record.id.clone());
         Enqueued::new(id.unwrap_or_else(JobId::random), status)
@@ -177,6 +185,7 @@ impl Table {
         &mut self,
         id: JobId,
         job: NewJob,
+        behind: Option<JobId>,
         dropped: Option<CancelReason>,
         now: Timestamp,
     ) -> Enqueued {
@@ -186,6 +195,9 @@ impl Table {
         let waits = dependencies.is_waited_for();
         let seq = self.insert(|seq| {
             let mut row = Row { batch, ..new_row(seq, id, job, now) };
+            if let Some((_, hold)) = &mut row.unique {
+                hold.behind = behind;
+            }
             if waits {
                 row.record.state = State::Blocked;
                 row.record.waits_for = Some(WaitsFor::Dependencies);

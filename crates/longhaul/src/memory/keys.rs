@@ -56,11 +56,15 @@ impl Keys {
         self.expiries.extend(expires_at.map(|at| (at, Memory::Unique(key.to_owned()))));
     }
 
-    /// The job has ended: its unique key, where it is still the job's, outlives it for a time or not at all.
-    pub(super) fn let_go(&mut self, row: &Row, now: Timestamp) {
+    /// The job has ended: its unique key, where it is still the job's, goes back to the job that it follows, or outlives it for
+    /// a time or not at all.
+    pub(super) fn let_go(&mut self, row: &Row, followed: Option<&Row>, now: Timestamp) {
         let Some((key, hold)) = &row.unique else { return };
         if !self.is_held_by(key, row.seq) {
             return;
+        }
+        if let Some(followed) = followed {
+            return self.hold(followed);
         }
         match hold.after(row.record.state, now) {
             Some(expires_at) => self.hold_until(key, row.seq, Some(expires_at)),

@@ -69,8 +69,8 @@ impl Table {
         self.index.remove(row);
         let answer = change(row);
         self.index.insert(row);
-        if row.record.state.is_finished() && !state.is_finished() {
-            self.keys.let_go(row, now);
+        let has_ended = row.record.state.is_finished() && !state.is_finished();
+        if has_ended {
             self.ended.push_back((seq, row.record.state));
         }
         if row.record.last_event != last_event {
@@ -86,7 +86,21 @@ impl Table {
             self.changes.tell([changed(row, Some(state), now)]);
             self.limit(seq, Some(state), now);
         }
+        if has_ended {
+            self.let_go(seq, now);
+        }
         Some(answer)
+    }
+
+    /// Takes its unique key from a job that has ended: for the job that it follows, where that one has not.
+    fn let_go(&mut self, seq: u64, now: Timestamp) {
+        let Some(row) = self.rows.get(&seq) else { return };
+        let behind = row.unique.as_ref().and_then(|(_, hold)| hold.behind.as_ref());
+        let followed = behind.and_then(|id| self.rows.get(self.ids.get(id)?));
+        // One made anew under the old id may have another key.
+        let key = |row: &Row| row.unique.as_ref().map(|(key, _)| key.clone());
+        let followed = followed.filter(|other| !other.record.state.is_finished() && key(other) == key(row));
+        self.keys.let_go(row, followed, now);
     }
 
     /// Lets parents and dependants count the jobs that have ended since, which may free them, or cancel a dependant and so go on.

@@ -55,6 +55,11 @@ pub enum OnClash {
     /// It is created and takes the key. A holder that waits is cancelled, and one that runs is asked to stop within
     /// [`STOP_GRACE`](crate::STOP_GRACE): the two may overlap until then, unless a limit key of one slot keeps them apart.
     Supersede,
+    /// Behind a holder that runs, or that has begun and is blocked, one job waits: the first newcomer is created to depend on
+    /// the holder's end, whatever that is, and takes the key; later ones replace that one as by `Replace`. It gives the key
+    /// back where it ends before the job that it follows. A holder that waits is replaced as by `Replace`, and one that has
+    /// ended gives the key up.
+    Follow,
 }
 
 /// The job of a succession that runs.
@@ -100,7 +105,10 @@ impl Unique {
 
     /// True where a newcomer may be merged into a holder, so that its own start and id come to nothing.
     pub(super) fn is_merged(&self) -> bool {
-        matches!(self.on_clash, OnClash::Replace | OnClash::Debounce { edge: Edge::Trailing, .. })
+        matches!(
+            self.on_clash,
+            OnClash::Replace | OnClash::Follow | OnClash::Debounce { edge: Edge::Trailing, .. }
+        )
     }
 
     /// True where the key's time decides when the job starts.

@@ -79,6 +79,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A supersede cancels a waiting holder and takes its key.
     /// - A supersede asks a running holder to stop.
     /// - A supersede takes the key from a finished holder.
+    /// - A follow waits behind a running holder as the only one.
+    /// - A follow replaces a waiting holder and takes the key from a finished one.
+    /// - A follower that ends first gives the key back to the job that it follows.
     /// - A full queue refuses a job and the others of the call are created.
     /// - A full queue that drops the oldest cancels it for the new job.
     /// - A full queue that drops the newest cancels the new job at once.

@@ -1,23 +1,21 @@
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::layer::{Extensions, Run};
 use super::running::{RunningJob, Sent};
 use crate::admit::{self, MAX_FOLLOW_UPS};
 use crate::handle::Longhaul;
 use crate::job::{JobError, JobResult};
-use crate::model::{Entry, JobId, Json, LogLevel, NewJob, Progress};
+use crate::model::{Entry, JobId, Json, Lease, LogLevel, NewJob, Progress};
 use crate::store::Error;
 
 /// The view of a running job: what it can see, and what it can say.
 #[derive(Debug)]
 pub struct Context<S> {
     state: S,
-    job: Arc<RunningJob>,
+    pub(super) job: Arc<RunningJob>,
     longhaul: Longhaul,
     extensions: Extensions,
 }
@@ -46,6 +44,12 @@ impl<S> Context<S> {
         self.job.id()
     }
 
+    /// The lease of this run, for what records it in a [transaction of the application's own](Self::finished_step).
+    #[must_use]
+    pub fn lease(&self) -> Lease {
+        self.job.lease()
+    }
+
     /// The number of this attempt, from 1.
     #[must_use]
     pub fn attempt(&self) -> u32 {
@@ -68,37 +72,6 @@ impl<S> Context<S> {
     #[must_use]
     pub fn longhaul(&self) -> &Longhaul {
         &self.longhaul
-    }
-
-    /// Runs `work` once per job: its output is stored before this returns, and a later attempt gets it back
-    /// without running `work` again. A crash between the work and the storing of its output runs it again.
-    ///
-    /// # Errors
-    /// What `work` returned. Where the store is [away](JobError::outage), one that runs the job again at no cost of an
-    /// attempt: the output is stored before that. A fatal one where the name (512 bytes at most; checked before `work` is
-    /// run) or the output (1 MiB at most) cannot be kept, so that what was paid for is not paid for again and again.
-    pub async fn step<T, W, F>(&self, name: &str, work: W) -> JobResult<T>
-    where
-        T: Serialize + DeserializeOwned,
-        W: FnOnce() -> F,
-        F: Future<Output = JobResult<T>>,
-    {
-        if let Some(output) = self.job.step_output(name) {
-            return output.to().map_err(|e| {
-                JobError::fatal(format!("failed to read the stored output of step '{name}': {e}"))
-            });
-        }
-        admit::step_name(name)?;
-        let clock = &self.job.runtime.clock;
-        let began = clock.monotonic();
-        let value = work().await?;
-        let output = Json::new(&value)?;
-        let mut entry =
-            Entry::Step { name: name.to_owned(), output: output.clone(), took: clock.since(began) };
-        admit::entry(&mut entry)?;
-        self.send(Some(entry)).await?;
-        self.job.keep_step(name, output);
-        Ok(value)
     }
 
     /// Tells how far the job is: 0 to 100, with a message for people. Written within a tenth of a second;
@@ -194,7 +167,7 @@ impl<S> Context<S> {
         self.job.cancelled.is_cancelled()
     }
 
-    async fn send(&self, entry: Option<Entry>) -> JobResult<()> {
+    pub(super) async fn send(&self, entry: Option<Entry>) -> JobResult<()> {
         match self.job.send(self.longhaul.store().as_ref(), entry).await {
             Ok(Sent::Yes) => Ok(()),
             // The execution is being aborted; these errors are for code that looks before that happens.

@@ -62,6 +62,13 @@ fn outcome(job: &Arc<RunningJob>, registry: &Registry, result: RunResult) -> Out
         RunErrorKind::TimedOut => ErrorKind::Timeout,
     };
     match verdict {
+        Verdict::Waits => match job.take_wait() {
+            Some((entry, outcome)) => {
+                entry.into_iter().for_each(|entry| job.push(entry));
+                outcome
+            }
+            None => failed(format!("returned the wait of another run: {message}")),
+        },
         Verdict::Retry(delay) => failed_attempt(job, registry.get(&job.claimed.kind), sort, message, delay),
         Verdict::Fatal => failed(message),
         Verdict::Cancel => cancelled(message),

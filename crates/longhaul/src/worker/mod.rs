@@ -9,7 +9,7 @@
 //! | `task` | the task of one run, whose slot comes back however it ends |
 //! | `layer` | what every run goes through: span, time, the application's layers, timeout, containment |
 //! | `registry`, `execution` | the application's code, and the policy for the end of a run |
-//! | `context` | what a job sees |
+//! | `context` | what a job sees; its `steps`, and its `waits` that hold no slot |
 //! | `running`, `active` | what the parts share of a job that runs, and of all of them |
 //! | `pending`, `recorder` | what jobs say, bounded, on its way to the store |
 //! | `heartbeat` | keeps leases alive |
@@ -27,7 +27,9 @@ mod registry;
 mod running;
 mod settle;
 mod start;
+mod steps;
 mod task;
+mod waits;
 
 pub use active::Shutdown;
 pub use context::Context;
@@ -35,3 +37,4 @@ pub(crate) use execution::execute;
 pub use registry::Registry;
 pub(crate) use running::RunningJob;
 pub use start::{DEFAULT_LEASE, Worker, WorkerBuilder};
+pub use steps::StepOptions;

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -10,7 +10,10 @@ use tokio_util::sync::CancellationToken;
 use super::pending::Pending;
 use crate::admit;
 use crate::backoff::Backoff;
-use crate::model::{Claimed, Entry, JobId, Json, Lease, LeaseStatus, NewJob, Record};
+use crate::clock::Timestamp;
+use crate::model::{
+    Claimed, Entry, JobId, Json, Lease, LeaseStatus, Lookup, NewJob, Outcome, Record, SIGNAL_PREFIX,
+};
 use crate::runtime::Runtime;
 use crate::store::{Error, Result, Store};
 
@@ -45,7 +48,16 @@ pub(crate) struct RunningJob {
     cost: Mutex<Option<u32>>,
     /// The monotonic time of its deadline.
     deadline: Option<Duration>,
+    /// The outputs of the steps that are done.
     steps: Mutex<BTreeMap<String, Json>>,
+    /// The names of steps that this attempt has come to.
+    reached: Mutex<BTreeSet<String>>,
+    /// What the run has asked to wait for last: the outcome, and an entry that goes with it.
+    wait: Mutex<Option<(Option<Entry>, Outcome)>>,
+    /// The monotonic time at which the claim was answered.
+    claimed_at: Duration,
+    /// The moment of the claim on the store's clock, once it was asked for.
+    started_at: OnceLock<Timestamp>,
 }
 
 /// The reason for which a job's execution was cut off.
@@ -83,7 +95,8 @@ impl RunningJob {
         recorder: Option<mpsc::UnboundedSender<Arc<RunningJob>>>,
     ) -> Arc<Self> {
         let steps = std::mem::take(&mut claimed.steps);
-        let deadline = claimed.deadline_in.map(|left| runtime.clock.monotonic().saturating_add(left));
+        let claimed_at = runtime.clock.monotonic();
+        let deadline = claimed.deadline_in.map(|left| claimed_at.saturating_add(left));
         Arc::new(Self {
             claimed,
             runtime,
@@ -102,6 +115,10 @@ impl RunningJob {
             cost: Mutex::default(),
             deadline,
             steps: Mutex::new(steps),
+            reached: Mutex::default(),
+            wait: Mutex::default(),
+            claimed_at,
+            started_at: OnceLock::new(),
         })
     }
 
@@ -303,6 +320,43 @@ impl RunningJob {
 
     pub(crate) fn step_output(&self, name: &str) -> Option<Json> {
         self.steps.lock().get(name).cloned()
+    }
+
+    /// Notes that the attempt has come to a step. Answers false where it had come to one of the name already.
+    pub(crate) fn reach(&self, name: &str) -> bool {
+        self.reached.lock().insert(name.to_owned())
+    }
+
+    /// Takes back that the attempt has come to a step, which has failed and may be tried again.
+    pub(crate) fn leave(&self, name: &str) {
+        self.reached.lock().remove(name);
+    }
+
+    /// True while a step is done that this attempt has not come to, signals aside: they come when others send them.
+    pub(crate) fn is_replaying(&self) -> bool {
+        let reached = self.reached.lock();
+        self.steps.lock().keys().any(|name| !name.starts_with(SIGNAL_PREFIX) && !reached.contains(name))
+    }
+
+    /// Notes what the run is to wait for, should it end with [`Verdict::Waits`](crate::Verdict::Waits).
+    pub(crate) fn wait(&self, entry: Option<Entry>, outcome: Outcome) {
+        *self.wait.lock() = Some((entry, outcome));
+    }
+
+    pub(crate) fn take_wait(&self) -> Option<(Option<Entry>, Outcome)> {
+        self.wait.lock().take()
+    }
+
+    /// The time on the store's clock, by the moment of the claim and what has passed since: clocks of machines differ.
+    pub(crate) async fn store_time(&self, store: &dyn Store) -> Result<Timestamp> {
+        let since = |at: Timestamp| at.plus(self.runtime.clock.since(self.claimed_at));
+        if let Some(at) = self.started_at.get() {
+            return Ok(since(*at));
+        }
+        let found = store.get(std::slice::from_ref(self.id())).await?.pop().and_then(Lookup::found);
+        // A job that is not there has no run whose time would matter.
+        let at = found.and_then(|record| record.started_at).unwrap_or(self.claimed.created_at);
+        Ok(since(*self.started_at.get_or_init(|| at)))
     }
 
     pub(crate) fn keep_step(&self, name: &str, output: Json) {

@@ -5,6 +5,7 @@
 
 mod batches;
 mod cancel;
+mod durable;
 mod faults;
 mod faulty;
 mod harness;

@@ -47,7 +47,7 @@ impl Job for Analyze {
         if let Err(error) = &result {
             let goes_on = match error.verdict {
                 Verdict::Retry(_) => !cx.is_last_attempt(),
-                Verdict::RateLimited(_) | Verdict::Snooze(_) => true,
+                Verdict::RateLimited(_) | Verdict::Snooze(_) | Verdict::Waits => true,
                 Verdict::Fatal | Verdict::Cancel => false,
             };
             if !goes_on {

@@ -166,7 +166,7 @@ fn ends_the_job(error: &JobError, cx: &Context<Materials>) -> bool {
     match error.verdict {
         Verdict::Fatal => true,
         Verdict::Retry(_) => cx.is_last_attempt(),
-        Verdict::Cancel | Verdict::Snooze(_) | Verdict::RateLimited(_) => false,
+        Verdict::Cancel | Verdict::Snooze(_) | Verdict::RateLimited(_) | Verdict::Waits => false,
     }
 }
 

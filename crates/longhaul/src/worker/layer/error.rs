@@ -91,6 +91,7 @@ impl RunErrorKind {
             (Self::Returned, Verdict::Cancel) => "cancelled",
             (Self::Returned, Verdict::Snooze(_)) => "snoozed",
             (Self::Returned, Verdict::RateLimited(_)) => "rate_limited",
+            (Self::Returned, Verdict::Waits) => "waits",
             (Self::Returned, Verdict::Retry(_) | Verdict::Fatal) => "erred",
         }
     }

@@ -1,0 +1,115 @@
+//! Signals, and what runs again from the middle: retries from a step, and forks.
+
+use serde::Serialize;
+
+use crate::handle::{Done, Longhaul};
+use crate::model::{
+    Action, Enqueued, JobId, JobRecord, Json, NewJob, Signalled, State, StepRecord, WaitsFor,
+};
+use crate::store::Result;
+
+/// The fate of a retry, or of a fork, from a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FromStep<T> {
+    /// It was made.
+    Done(T),
+    /// The job has done no step of the name; those that it has done.
+    NoSuchStep(Vec<String>),
+    /// The job has completed, and has forgotten the outputs of its steps.
+    Forgotten,
+    /// The job is not there, is unfinished, or another holds its unique key.
+    NotApplicable,
+}
+
+impl Longhaul {
+    /// Gives a job a signal, which [`Context::wait_for`](crate::Context::wait_for) waits for, or will. The first of a name stays.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) where the name (505 bytes at most) or the value (64 KiB at most) cannot be kept; a
+    /// store's fault.
+    pub async fn signal(&self, id: &JobId, name: &str, value: &impl Serialize) -> Result<Signalled> {
+        self.store().signal(id, name, &Json::new(value)?).await
+    }
+
+    /// Runs a finished job, or one that waits for a person, again from a step on: the outputs of the steps before it stay, that
+    /// one and those after it are forgotten. With other args where they are given.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) where the args break a bound; a store's fault.
+    pub async fn retry_from(&self, id: &JobId, step: &str, args: Option<Json>) -> Result<FromStep<()>> {
+        let action = Action::RetryFrom { step: step.to_owned(), args };
+        if self.act_on(id, action).await? == Done::Yes {
+            return Ok(FromStep::Done(()));
+        }
+        let Some(record) = self.get(id).await?.found() else { return Ok(FromStep::NotApplicable) };
+        if !record.state.is_finished() && record.waits_for != Some(WaitsFor::Person) {
+            return Ok(FromStep::NotApplicable);
+        }
+        let steps = self.store().steps(id).await?.unwrap_or_default();
+        Ok(match before(&record, steps, step) {
+            // It has the step, so that something else kept it from being run again.
+            FromStep::Done(_) | FromStep::NotApplicable => FromStep::NotApplicable,
+            FromStep::NoSuchStep(names) => FromStep::NoSuchStep(names),
+            FromStep::Forgotten => FromStep::Forgotten,
+        })
+    }
+
+    /// Makes a new job of one that is there, whatever state that is in: of its kind, version and queue, with its limits and labels,
+    /// all its attempts, and [`forked_from`](JobRecord::forked_from) it; without its unique key, times, parent and dependencies.
+    /// It has done the steps that the other has, with `from_step` those before that one, and with other args and no step none.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) where the args break a bound; a store's fault.
+    pub async fn fork(
+        &self,
+        id: &JobId,
+        from_step: Option<&str>,
+        args: Option<Json>,
+    ) -> Result<FromStep<Enqueued>> {
+        let Some(record) = self.get(id).await?.found() else { return Ok(FromStep::NotApplicable) };
+        let steps = self.store().steps(id).await?.unwrap_or_default();
+        let steps = match (from_step, &args) {
+            (None, Some(_)) => Vec::new(),
+            (None, None) => steps,
+            (Some(step), _) => match before(&record, steps, step) {
+                FromStep::Done(steps) => steps,
+                FromStep::NoSuchStep(names) => return Ok(FromStep::NoSuchStep(names)),
+                FromStep::Forgotten | FromStep::NotApplicable => return Ok(FromStep::Forgotten),
+            },
+        };
+        Ok(FromStep::Done(self.enqueue_one(NewJob::fork_of(record, steps, args)).await?))
+    }
+}
+
+/// The steps that a job has done before one.
+fn before(record: &JobRecord, mut steps: Vec<StepRecord>, name: &str) -> FromStep<Vec<StepRecord>> {
+    let Some(place) = steps.iter().position(|step| step.name == name) else {
+        return FromStep::NoSuchStep(steps.into_iter().map(|step| step.name).collect());
+    };
+    if record.state == State::Completed {
+        return FromStep::Forgotten;
+    }
+    steps.truncate(place);
+    FromStep::Done(steps)
+}
+
+impl NewJob {
+    /// A job as another was when it was enqueued, but for its identity, its times and its place among others; with the steps that
+    /// are done and have an output, and with other args where they are given.
+    #[must_use]
+    pub fn fork_of(from: JobRecord, steps: Vec<StepRecord>, args: Option<Json>) -> Self {
+        Self {
+            version: from.version,
+            queue: from.queue.into(),
+            priority: from.priority,
+            max_attempts: from.max_attempts,
+            max_crashes: from.max_crashes,
+            policy: from.policy,
+            limit_keys: from.limit_keys,
+            labels: from.labels,
+            steps: steps.into_iter().filter_map(|step| Some((step.name, step.output?))).collect(),
+            forked_from: Some(from.id),
+            ..Self::new(from.kind, args.unwrap_or(from.args))
+        }
+    }
+}
