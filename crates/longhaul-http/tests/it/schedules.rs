@@ -26,7 +26,7 @@ async fn a_schedule_is_kept_shown_and_deleted() {
         "description": "At 03:00 (Europe/Berlin)", "jitter": 30.0, "catch_up": "all", "paused": false, "origin": "call",
         "job": {
             "kind": "greet", "args": {"name": "Ada"}, "queue": "default", "priority": 0, "max_attempts": 3,
-            "timeout": null, "key": null, "limit_keys": [], "cost": {"slots": 1, "rate": 1}, "unique": {"key": "ada", "period": null, "on_clash": "join"},
+            "timeout": null, "key": null, "limit_keys": [], "on_exhausted": "fail", "cost": {"slots": 1, "rate": 1}, "unique": {"key": "ada", "period": null, "on_clash": "join"},
             "labels": {"team": "ops"},
         },
         "last_at": null, "last_job": null, "recent": [],
@@ -138,6 +138,10 @@ async fn all_that_is_wrong_with_a_schedule_is_told_by_field() {
             "job.kind: is not known here; the kinds are",
         ),
         (json!({"every": 5, "job": {"kind": "greet", "args": {}, "id": "x"}}), "job.id: must be left out"),
+        (
+            json!({"every": 5, "job": {"kind": "greet", "args": {}, "depends_on": ["x"]}}),
+            "job.depends_on: must be left out",
+        ),
         (
             json!({"every": 5, "job": {"kind": "greet", "args": {}, "delay": 5}}),
             "job.run_at: must be left out",

@@ -508,3 +508,40 @@ async fn a_token_of_a_job_where_nothing_signs_is_a_failure_that_says_what_to_do(
     assert!(failed["errors"][0]["message"].as_str().unwrap().contains("with a secret"), "{failed}");
     worker.shutdown(Duration::from_secs(60)).await;
 }
+
+#[tokio::test]
+async fn a_fork_has_the_values_that_nobody_is_shown() {
+    let redaction = "args.name, step".parse().unwrap();
+    let app = App::with(HttpConfig { redaction, ..HttpConfig::default() });
+    fail_after(&app, "a", &["fetch"]).await;
+    let fork = app.post("/api/jobs/a/fork", "").await.json();
+    assert_eq!(fork["args"], json!({"name": "[redacted]"}));
+    let refused = app.post("/api/jobs/a/fork", &json!({"args": fork["args"]}).to_string()).await;
+    assert_eq!(refused.json()["errors"][0]["field"], "args");
+    let (_, claimed) = claim(&app).await;
+    assert_eq!(claimed["lease"]["id"], fork["id"]);
+    assert_eq!((&claimed["args"], &claimed["steps"]), (&json!({"name": "a"}), &json!({"fetch": "fetch!"})));
+}
+
+#[tokio::test]
+async fn a_follower_waits_behind_the_job_that_runs_and_takes_the_newest_args() {
+    let app = App::new();
+    let follow = json!({"unique": {"key": "k", "on_clash": "follow"}});
+    enqueue(&app, "a", follow.clone()).await;
+    let (lease, _) = claim(&app).await;
+    let next = enqueue(&app, "b", follow.clone()).await;
+    let body = next.json();
+    assert_eq!(
+        (next.status, &body["state"], &body["waits_for"]),
+        (StatusCode::ACCEPTED, &json!("blocked"), &json!("dependencies"))
+    );
+    assert_eq!(body["depends_on"], json!([{"id": "a", "on_failure": "run"}]));
+    let newest = enqueue(&app, "c", follow).await.json();
+    assert_eq!(
+        (&newest["id"], &newest["args"], &newest["replaced"]),
+        (&json!("b"), &json!({"name": "c"}), &json!(true))
+    );
+    finish(&app, &lease, failed()).await;
+    let (_, claimed) = claim(&app).await;
+    assert_eq!((&claimed["lease"]["id"], &claimed["args"]), (&json!("b"), &json!({"name": "c"})));
+}

@@ -46,7 +46,7 @@ pub struct Schedule {
     pub catch_up: CatchUp,
     /// The longest time by which a tick's job starts after its tick: a fixed part of it for each tick.
     pub jitter: Duration,
-    /// The job of each tick. It has no id, start, idempotency key or parent of its own; the tick gives it an id.
+    /// The job of each tick. It has no id, start, idempotency key, parent or dependencies of its own; the tick gives it an id.
     pub job: NewJob,
 }
 
@@ -142,6 +142,7 @@ impl Schedule {
             ("run_at", job.start != Start::Now, "the tick is when it starts; use jitter to spread starts"),
             ("idempotency", job.idempotency.is_some(), "each tick is a request of its own"),
             ("parent", job.parent.is_some(), "each tick's job stands by itself"),
+            ("depends_on", !job.depends_on.is_empty(), "each tick's job stands by itself"),
         ];
         if let Some((field, _, reason)) = own.into_iter().find(|(_, is_set, _)| *is_set) {
             return invalid(&format!("job.{field}"), format!("must be left out: {reason}"));

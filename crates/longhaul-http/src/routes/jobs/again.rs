@@ -2,7 +2,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use longhaul::{
-    Action, JobFilter, JobId, JobRecord, Json, NewJob, Start, State as JobState, StepRecord, WaitsFor, admit,
+    Action, JobFilter, JobId, JobRecord, Json, NewJob, State as JobState, StepRecord, WaitsFor, admit,
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
@@ -128,7 +128,7 @@ pub(crate) async fn fork(
         (None, None) => steps,
         (None, Some(_)) => Vec::new(),
     };
-    let mut job = forked(*record, kept, request.args);
+    let mut job = NewJob::fork_of(*record, kept, request.args);
     job.idempotency = repeatable.as_ref().map(Repeatable::one);
     let duplicates = Duplicates::of(&job);
     create::enqueue(&api, job, duplicates, None, mount.base()).await
@@ -145,23 +145,6 @@ impl AgainRequest {
             faults.check(admit::action(&Action::RetryWith { args: args.clone() }));
         }
         faults.into_result()
-    }
-}
-
-fn forked(from: JobRecord, steps: Vec<StepRecord>, args: Option<Json>) -> NewJob {
-    NewJob {
-        version: from.version,
-        queue: from.queue.into(),
-        priority: from.priority,
-        start: Start::Now,
-        max_attempts: from.max_attempts,
-        max_crashes: from.max_crashes,
-        policy: from.policy,
-        limit_keys: from.limit_keys,
-        labels: from.labels,
-        steps: steps.into_iter().filter_map(|step| Some((step.name, step.output?))).collect(),
-        forked_from: Some(from.id),
-        ..NewJob::new(from.kind, args.unwrap_or(from.args))
     }
 }
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use longhaul::{EnqueueStatus, Enqueued, Full, JobId, Longhaul, NewJob};
+use longhaul::{EnqueueStatus, Enqueued, Full, JobId, Longhaul, NewJob, OnClash};
 
 use super::body::JobBody;
 use super::read::found;
@@ -169,9 +169,9 @@ async fn answer(
     base: &str,
 ) -> Result<Response, Problem> {
     let record = match (standing, wait) {
-        // The hot path: all that the answer says is known without another look at the store. Of a job that depends on others it
-        // is not: they may have ended.
-        (Standing::Created, None) if job.depends_on.is_empty() => None,
+        // The hot path: all that the answer says is known without another look at the store. Of a job that waits for others it is
+        // not: they may have ended.
+        (Standing::Created, None) if !may_wait_for_others(job) => None,
         // A job that is gone by now is told as such: what it was is not known any more.
         _ => Some(found(api.hold(id, wait).await?)?),
     };
@@ -191,6 +191,11 @@ async fn answer(
     let mut response = body.answer(status, base, estimate);
     prefer::applied(wait, response.headers_mut());
     Ok(response)
+}
+
+fn may_wait_for_others(job: &NewJob) -> bool {
+    let follows = job.unique.as_ref().is_some_and(|unique| unique.on_clash == OnClash::Follow);
+    follows || !job.depends_on.is_empty()
 }
 
 /// The origin of the job that is answered.

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use longhaul::schedule::{Origin, Tick};
-use longhaul::{CatchUp, Cost, Edge, Json, NewJob, ScheduleInfo, State, Timing, Unique};
+use longhaul::{CatchUp, Cost, Edge, Json, NewJob, OnExhausted, ScheduleInfo, State, Timing, Unique};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -97,6 +97,8 @@ struct ScheduledJobBody {
     /// When it must have ended: seconds from its tick, or a time.
     #[serde(skip_serializing_if = "Option::is_none")]
     deadline: Option<wire::DeadlineBody>,
+    /// What becomes of it when its last attempt fails.
+    on_exhausted: OnExhausted,
     /// The names of limits that it shares with others.
     limit_keys: Vec<String>,
     /// The first of them.
@@ -219,6 +221,7 @@ impl ScheduledJobBody {
             timeout: job.policy.timeout.map(in_seconds),
             expires_in: job.expires_in.map(in_seconds),
             deadline: job.deadline.map(wire::DeadlineBody),
+            on_exhausted: job.policy.on_exhausted,
             key: job.limit_keys.first().cloned(),
             limit_keys: job.limit_keys,
             cost: job.policy.cost,

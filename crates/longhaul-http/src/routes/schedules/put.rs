@@ -40,7 +40,8 @@ pub(crate) struct ScheduleRequest {
     catch_up: Option<CatchUpWord>,
     /// Pauses or resumes it. Where it is left out, a schedule that is paused stays paused.
     paused: Option<bool>,
-    /// The job of each tick, with the fields of a job that is enqueued but `id`, `run_at`, `delay` and `parent`.
+    /// The job of each tick, with the fields of a job that is enqueued but `id`, `run_at`, `delay`,
+    /// `parent` and `depends_on`.
     job: JobRequest,
 }
 

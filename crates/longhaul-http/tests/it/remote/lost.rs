@@ -7,7 +7,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use longhaul::{
     Action, Claim, Clock, EnqueueStatus, Entry, Error, EventBody, Finish, Json, LeaseStatus, MemoryStore,
-    Outcome, Record, State, Store,
+    Outcome, Record, Signalled, State, Store,
 };
 use longhaul_conformance::Fixture;
 use longhaul_conformance::jobs::{claim, completed, finish, id, job, named, slots, worker};
@@ -114,6 +114,17 @@ async fn jobs_that_were_enqueued_and_not_heard_of_are_created_once() {
     // Whose id was given, that one may have been there before.
     assert_eq!(statuses, [EnqueueStatus::Created, EnqueueStatus::Created, EnqueueStatus::Duplicate]);
     assert_eq!(local.claim(claim()).await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_signal_whose_receipt_was_lost_is_known_to_be_accepted() {
+    let Lossy { remote, proxy, .. } = &lossy().await;
+    let job = remote.enqueue(job()).await;
+    let value = Json::new(&1).unwrap();
+    proxy.lose(2);
+    assert_eq!(remote.store.signal(&job, "go", &value).await.unwrap(), Signalled::Accepted);
+    assert!(proxy.lost_all());
+    assert_eq!(remote.store.signal(&job, "go", &value).await.unwrap(), Signalled::Sent);
 }
 
 #[tokio::test]
