@@ -9,8 +9,8 @@ use crate::backoff::Backoff;
 use crate::clock::Stopwatch;
 use crate::job::Job;
 use crate::model::{
-    Action, Cost, Deadline, EnqueueStatus, Enqueued, Event, JobFilter, JobId, JobRecord, Lookup, NewJob,
-    Policy, Start, Unique,
+    Action, Cost, Deadline, Dependency, EnqueueStatus, Enqueued, Event, JobFilter, JobId, JobRecord, Lookup,
+    NewJob, OnExhausted, Policy, Start, Unique,
 };
 use crate::schedule::Schedules;
 use crate::stats::Recorder;
@@ -248,6 +248,8 @@ pub struct KindInfo {
     pub expires_in: Option<Duration>,
     /// The time from its creation in which a job must have ended.
     pub deadline: Option<Duration>,
+    /// What becomes of a job when its last attempt fails.
+    pub on_exhausted: OnExhausted,
 }
 
 impl KindInfo {
@@ -260,6 +262,7 @@ impl KindInfo {
             timeout: J::TIMEOUT,
             expires_in: J::EXPIRES_IN,
             deadline: J::DEADLINE,
+            on_exhausted: J::ON_EXHAUSTED,
         }
     }
 }
@@ -286,6 +289,11 @@ pub struct EnqueueOptions {
     /// Another cost.
     pub cost: Option<Cost>,
     /// Another unique key.
+    /// Something else to become of it when its last attempt fails.
+    pub on_exhausted: Option<OnExhausted>,
+    /// The jobs that must end before it may run.
+    pub depends_on: Vec<Dependency>,
+    /// One job at a time per key.
     pub unique: Option<Unique>,
     /// The longest that it may wait for its first start.
     pub expires_in: Option<Duration>,
@@ -311,6 +319,7 @@ impl EnqueueOptions {
                 timeout: self.timeout.or(job.policy.timeout),
                 backoff: self.backoff,
                 cost: self.cost.unwrap_or(job.policy.cost),
+                on_exhausted: self.on_exhausted.unwrap_or(job.policy.on_exhausted),
             },
             limit_keys: if self.limit_keys.is_empty() { job.limit_keys } else { self.limit_keys },
             unique: self.unique.or(job.unique),
@@ -318,6 +327,7 @@ impl EnqueueOptions {
             deadline: self.deadline.or(job.deadline),
             parent: self.parent,
             labels: self.labels,
+            depends_on: self.depends_on,
             ..job
         }
     }

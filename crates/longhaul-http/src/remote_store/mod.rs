@@ -17,19 +17,19 @@ use async_trait::async_trait;
 use longhaul::{
     Acted, Action, Changes, Claim, Claimed, EnqueueStatus, Enqueued, Error, Event, Finish, FinishAndClaim,
     JobFilter, JobId, JobPage, JobRecord, Json, KeyConfig, KeyFilter, KeyInfo, Lane, Lease, LeaseStatus,
-    Lookup, NewJob, Page, Payloads, QueueConfig, QueueInfo, Record, Result, Sample, State, StepRecord, Store,
-    Swept, Timestamp, WorkerInfo, admit,
+    Lookup, NewJob, Page, Payloads, QueueConfig, QueueInfo, Record, Result, Sample, Signalled, State,
+    StepRecord, Store, Swept, Timestamp, WorkerInfo, admit,
 };
 
 use self::call::{Caller, Failed, Reached, Wire};
 use self::pieces::{finish_pieces, record_pieces};
 use crate::wire::{
-    AbandonAnswer, AbandonBody, ActAnswer, ActBody, ClaimAnswer, ClaimBody, ClaimedBody, EnqueueAnswer,
-    EnqueueBody, EventsAnswer, EventsBody, FinishesBody, GetAnswer, GetBody, HeartbeatBody, Item,
-    KeyNameBody, KeysAnswer, KeysBody, LanesAnswer, ListBody, MAX_ITEMS, NewJobBody, NothingBody,
-    PauseKeyBody, PutSamplesBody, QueueNameBody, QueuesAnswer, RecordsBody, SamplesAnswer, SamplesBody,
-    Seconds, SetKeyBody, SetQueueBody, StatusesAnswer, StepsAnswer, StepsBody, SweepBody, TurnAnswer,
-    TurnBody, WorkerBody, WorkersAnswer,
+    AbandonAnswer, AbandonBody, ActAnswer, ActBody, ClaimAnswer, ClaimBody, ClaimedBody, DependantsAnswer,
+    DependantsBody, EnqueueAnswer, EnqueueBody, EventsAnswer, EventsBody, FinishesBody, GetAnswer, GetBody,
+    HeartbeatBody, Item, KeyNameBody, KeysAnswer, KeysBody, LanesAnswer, ListBody, MAX_ITEMS, NewJobBody,
+    NothingBody, PauseKeyBody, PutSamplesBody, QueueNameBody, QueuesAnswer, RecordsBody, SamplesAnswer,
+    SamplesBody, Seconds, SetKeyBody, SetQueueBody, SignalAnswer, SignalBody, StatusesAnswer, StepsAnswer,
+    StepsBody, SweepBody, TurnAnswer, TurnBody, WorkerBody, WorkersAnswer,
 };
 
 /// The jobs of a Longhaul server, over HTTP. Cheap to clone.
@@ -404,6 +404,22 @@ impl Store for RemoteStore {
         let wire = Wire { route: "steps", operation: "list steps", ..Wire::default() };
         let answer: StepsAnswer = self.caller.call(&wire, &StepsBody { id: id.clone() }).await?;
         Ok(answer.steps)
+    }
+
+    async fn signal(&self, id: &JobId, name: &str, value: &Json) -> Result<Signalled> {
+        admit::signal(name, value)?;
+        let key = Some(JobId::random().to_string());
+        let wire = Wire { route: "signal", operation: "signal", key, ..Wire::default() };
+        let body = SignalBody { id: id.clone(), name: name.to_owned(), value: value.clone() };
+        let answer: SignalAnswer = self.caller.call(&wire, &body).await?;
+        Ok(answer.signalled)
+    }
+
+    async fn dependants(&self, id: &JobId, limit: usize) -> Result<Vec<JobId>> {
+        let wire = Wire { route: "dependants", operation: "list dependants", ..Wire::default() };
+        let answer: DependantsAnswer =
+            self.caller.call(&wire, &DependantsBody { id: id.clone(), limit }).await?;
+        Ok(answer.dependants)
     }
 
     async fn put_samples(&self, samples: &[Sample]) -> Result<()> {
