@@ -48,12 +48,10 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<()> {
     }
     let Signalled { accepted } = serde_json::from_str(&text)?;
     let name = &args.name;
-    Ok(match accepted {
-        true => print(format_args!("{id} has the signal {name}"))?,
-        false => {
-            print(format_args!("{id} had a signal {name} before, which stands; this one changed nothing"))?
-        }
-    })
+    Ok(print(match accepted {
+        true => format!("{id} has the signal {name}"),
+        false => format!("{id} had a signal {name} before, which stands; this one changed nothing"),
+    })?)
 }
 
 /// A signal's value. Whatever begins as JSON has to be JSON, so that a slip in it does not become a text.

@@ -103,12 +103,7 @@ async fn a_signal_sets_a_job_that_waits_for_it_going_and_the_first_one_stands() 
 #[tokio::test]
 async fn a_job_out_of_attempts_may_wait_for_a_person_who_retries_it() {
     let place = Place::new();
-    let error = longhaul::AttemptError {
-        attempt: 0,
-        at: longhaul::Timestamp(0),
-        message: "the printer is on fire".into(),
-        kind: longhaul::ErrorKind::Error,
-    };
+    let error = longhaul::AttemptError::new(longhaul::ErrorKind::Error, "the printer is on fire");
     ended(
         &place,
         "page",
