@@ -1,5 +1,5 @@
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::RwLock;
@@ -15,6 +15,7 @@ use crate::model::{
 use crate::schedule::Schedules;
 use crate::stats::Recorder;
 use crate::store::{Error, Result, Store};
+use crate::wait_tokens::WaitTokens;
 use crate::worker::WorkerBuilder;
 
 /// The application's handle on its jobs: enqueue, look up, act, and start workers. Cheap to clone.
@@ -22,6 +23,7 @@ use crate::worker::WorkerBuilder;
 pub struct Longhaul {
     store: Arc<dyn Store>,
     kinds: Arc<RwLock<HashMap<&'static str, KindInfo>>>,
+    wait_tokens: Arc<OnceLock<Arc<dyn WaitTokens>>>,
 }
 
 /// The time that a running job has to stop once it is cancelled, unless the caller says otherwise.
@@ -37,13 +39,13 @@ impl Longhaul {
     /// Wraps a store that others hold too.
     #[must_use]
     pub fn over(store: Arc<dyn Store>) -> Self {
-        Self { store, kinds: Arc::default() }
+        Self { store, kinds: Arc::default(), wait_tokens: Arc::default() }
     }
 
     /// The same on another view of the store: the kinds that are known here are known there.
     #[must_use]
     pub fn on(&self, store: Arc<dyn Store>) -> Self {
-        Self { store, kinds: Arc::clone(&self.kinds) }
+        Self { store, kinds: Arc::clone(&self.kinds), wait_tokens: Arc::clone(&self.wait_tokens) }
     }
 
     /// The store, for what has no form here.
@@ -205,6 +207,16 @@ impl Longhaul {
     /// does so too; only a process that enqueues and runs nothing needs to call it.
     pub fn declare<J: Job>(&self) {
         self.kinds.write().insert(J::KIND, KindInfo::of::<J>());
+    }
+
+    /// Says who makes the tokens of [`Context::wait_token`](crate::Context::wait_token) for jobs that run here, and in clones of
+    /// this handle. The first one that is told stays.
+    pub fn sign_wait_tokens(&self, tokens: impl WaitTokens) {
+        self.wait_tokens.get_or_init(|| Arc::new(tokens));
+    }
+
+    pub(crate) fn wait_tokens(&self) -> Option<&dyn WaitTokens> {
+        self.wait_tokens.get().map(|tokens| &**tokens)
     }
 
     /// The defaults of a kind that was declared or registered here.

@@ -17,6 +17,7 @@ pub mod search;
 pub mod stats;
 mod store;
 pub mod testing;
+mod wait_tokens;
 pub mod why;
 mod worker;
 
@@ -45,4 +46,5 @@ pub use store::{
     MAX_KEYS, MAX_LANES, MAX_POSITION, MAX_SAMPLES, Observer, PRIORITY_STEP, Result, STOP_GRACE, Signals,
     Store, WORKER_SEEN_FOR,
 };
+pub use wait_tokens::WaitTokens;
 pub use worker::{Context, DEFAULT_LEASE, Registry, Shutdown, Worker, WorkerBuilder, layer};

@@ -33,7 +33,8 @@ pub(crate) use self::read_token::{ReadTokens, expiry};
 pub use self::roles::Role;
 pub(crate) use self::roles::{Need, need};
 pub(crate) use self::session::{NAME as SESSION_COOKIE, Sessions, cookie, set_cookie};
-pub(crate) use self::signal_token::SignalTokens;
+pub(crate) use self::signal_token::LONGEST as LONGEST_SIGNAL_TOKEN;
+pub use self::signal_token::SignalTokens;
 use crate::arrival::Sender;
 use crate::config::{Access, HttpConfig, Identity, Verifier};
 use crate::path::JobPath;
@@ -210,7 +211,7 @@ impl Auth {
         Self {
             gate,
             read_tokens: secret.map(ReadTokens::new),
-            signal_tokens: secret.map(SignalTokens::new),
+            signal_tokens: secret.map(|secret| SignalTokens::new(secret, config.clock.clone())),
             sessions,
             clock: config.clock.clone(),
         }

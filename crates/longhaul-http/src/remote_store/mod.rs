@@ -18,18 +18,20 @@ use longhaul::{
     Acted, Action, Changes, Claim, Claimed, EnqueueStatus, Enqueued, Error, Event, Finish, FinishAndClaim,
     JobFilter, JobId, JobPage, JobRecord, Json, KeyConfig, KeyFilter, KeyInfo, Lane, Lease, LeaseStatus,
     Lookup, NewJob, Page, Payloads, QueueConfig, QueueInfo, Record, Result, Sample, Signalled, State,
-    StepRecord, Store, Swept, Timestamp, WorkerInfo, admit,
+    StepRecord, Store, Swept, Timestamp, WaitTokens, WorkerInfo, admit,
 };
 
 use self::call::{Caller, Failed, Reached, Wire};
 use self::pieces::{finish_pieces, record_pieces};
+use crate::auth::LONGEST_SIGNAL_TOKEN;
 use crate::wire::{
     AbandonAnswer, AbandonBody, ActAnswer, ActBody, ClaimAnswer, ClaimBody, ClaimedBody, DependantsAnswer,
     DependantsBody, EnqueueAnswer, EnqueueBody, EventsAnswer, EventsBody, FinishesBody, GetAnswer, GetBody,
     HeartbeatBody, Item, KeyNameBody, KeysAnswer, KeysBody, LanesAnswer, ListBody, MAX_ITEMS, NewJobBody,
     NothingBody, PauseKeyBody, PutSamplesBody, QueueNameBody, QueuesAnswer, RecordsBody, SamplesAnswer,
-    SamplesBody, Seconds, SetKeyBody, SetQueueBody, SignalAnswer, SignalBody, StatusesAnswer, StepsAnswer,
-    StepsBody, SweepBody, TurnAnswer, TurnBody, WorkerBody, WorkersAnswer,
+    SamplesBody, Seconds, SetKeyBody, SetQueueBody, SignalAnswer, SignalBody, SignalTokenAnswer,
+    SignalTokenBody, StatusesAnswer, StepsAnswer, StepsBody, SweepBody, TurnAnswer, TurnBody, WorkerBody,
+    WorkersAnswer,
 };
 
 /// The jobs of a Longhaul server, over HTTP. Cheap to clone.
@@ -445,6 +447,18 @@ impl Store for RemoteStore {
         let wire = Wire { route: "workers", operation: "list workers", ..Wire::default() };
         let answer: WorkersAnswer = self.caller.call(&wire, &NothingBody {}).await?;
         Ok(answer.workers)
+    }
+}
+
+/// The server signs them, because it is the one that takes them.
+#[async_trait]
+impl WaitTokens for RemoteStore {
+    async fn token(&self, job: &JobId, _created_at: Timestamp, name: &str) -> Result<String> {
+        let wire = Wire { route: "signal-token", operation: "make a signal's token", ..Wire::default() };
+        let longest = Some(LONGEST_SIGNAL_TOKEN.as_secs_f64());
+        let body = SignalTokenBody { id: job.clone(), name: name.to_owned(), expires_in: longest };
+        let answer: SignalTokenAnswer = self.caller.call(&wire, &body).await?;
+        Ok(answer.token)
     }
 }
 

@@ -31,8 +31,8 @@ pub(crate) use store::{
     AbandonAnswer, AbandonBody, ActAnswer, ActBody, DependantsAnswer, DependantsBody, EventsAnswer,
     EventsBody, GetAnswer, GetBody, KeyNameBody, KeysAnswer, KeysBody, LanesAnswer, ListBody, NothingBody,
     PauseKeyBody, PutSamplesBody, QueueNameBody, QueuesAnswer, SamplesAnswer, SamplesBody, SetKeyBody,
-    SetQueueBody, SignalAnswer, SignalBody, SignalTokenBody, StepsAnswer, StepsBody, SweepBody,
-    WorkersAnswer,
+    SetQueueBody, SignalAnswer, SignalBody, SignalTokenAnswer, SignalTokenBody, StepsAnswer, StepsBody,
+    SweepBody, WorkersAnswer,
 };
 pub(crate) use unique::{ClashWord, UniqueBody, on_clash};
 

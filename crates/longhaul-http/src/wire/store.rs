@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::seconds::Seconds;
+use crate::time::Rfc3339;
 
 /// A claim whose answer nobody hears.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -241,6 +242,20 @@ pub(crate) struct SignalTokenBody {
     /// The token's validity in seconds, 1 to 31,536,000; 7 days unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) expires_in: Option<f64>,
+}
+
+/// A token that gives one job one signal.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = SignalToken)]
+pub(crate) struct SignalTokenAnswer {
+    /// The token.
+    pub(crate) token: String,
+    /// Where it is redeemed, by a POST with the signal's value as the body: a path of this server.
+    #[schema(example = "/api/signals/eyJ0…")]
+    pub(crate) path: String,
+    /// The end of its validity.
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) expires_at: Rfc3339,
 }
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use longhaul::{EventBody, JobId, Longhaul, State};
 use longhaul_http::{HttpConfig, Secret};
 use serde_json::{Value, json};
 
 use crate::access::guarded;
 use crate::app::{Answer, App};
+use crate::kinds::Ask;
 
 async fn job(app: &App, id: &str) -> Value {
     app.get(&format!("/api/jobs/{id}")).await.json()
@@ -212,8 +214,7 @@ async fn a_token_gives_one_job_one_signal_once_and_nothing_else() {
 
 #[tokio::test]
 async fn a_token_is_for_the_job_that_it_was_made_for() {
-    let secret = Some(Secret(b"a secret that signs".to_vec()));
-    let app = App::with(HttpConfig { read_token_secret: secret, ..HttpConfig::default() });
+    let app = App::with(with_secret());
     enqueue(&app, "a", json!({})).await;
     let path = "/api/jobs/a/signals/go/token";
     let token = app.post(path, "").await.json();
@@ -457,4 +458,53 @@ async fn a_blocked_job_tells_why() {
     assert_eq!(lease["id"], "child");
     finish(&app, &lease, json!({"waits": {"on": "person", "error": {"message": "torn"}}})).await;
     assert_eq!(why("child").await, json!([{"rule": "exhausted"}]));
+}
+
+pub(crate) fn with_secret() -> HttpConfig {
+    HttpConfig { read_token_secret: Some(Secret(b"a secret that signs".to_vec())), ..HttpConfig::default() }
+}
+
+/// Runs a job by `worker` that asks for a token, gives it the signal with that token, and lets it end.
+pub(crate) async fn ask(app: &App, worker: &Longhaul) {
+    let patience = Duration::from_secs(60);
+    app.longhaul.declare::<Ask>();
+    let worker = worker.worker().register::<Ask>(app.gate.clone()).queue("default", 1).start();
+    let created = app.post("/api/jobs", r#"{"kind":"ask","args":{},"id":"a"}"#).await;
+    assert_eq!(created.status, StatusCode::ACCEPTED);
+    let id = JobId::new("a").unwrap();
+    let mut after = 0;
+    let token = loop {
+        let events = app.longhaul.events(&id, after, 100, patience).await.unwrap().unwrap();
+        after = events.last().expect("the job says it in time").seq;
+        let token = events.into_iter().find_map(|event| match event.body {
+            EventBody::Chunk { data } => Some(data.to::<String>().unwrap()),
+            EventBody::State { error: Some(error), .. } => panic!("{error:?}"),
+            _ => None,
+        });
+        if let Some(token) = token {
+            break token;
+        }
+    };
+    assert_eq!(app.post(&format!("/api/signals/{token}"), "7").await.json(), json!({"accepted": true}));
+    assert_eq!(steps(app, "a").await, ["signal:go"]);
+    app.gate.add_permits(1);
+    let ended = app.longhaul.wait(&id, patience).await.unwrap().found().unwrap();
+    assert_eq!(ended.state, State::Completed);
+    worker.shutdown(patience).await;
+}
+
+#[tokio::test]
+async fn a_job_makes_a_token_for_a_signal_of_its_own() {
+    let app = App::with(with_secret());
+    ask(&app, &app.longhaul).await;
+}
+
+#[tokio::test]
+async fn a_token_of_a_job_where_nothing_signs_is_a_failure_that_says_what_to_do() {
+    let app = App::new();
+    app.longhaul.declare::<Ask>();
+    let worker = app.longhaul.worker().register::<Ask>(app.gate.clone()).queue("default", 1).start();
+    let failed = app.run("a", "ask", "{}").await.json();
+    assert!(failed["errors"][0]["message"].as_str().unwrap().contains("with a secret"), "{failed}");
+    worker.shutdown(Duration::from_secs(60)).await;
 }

@@ -21,7 +21,7 @@ mod ws;
 pub use body::{ChildrenBody, ErrorBody, JobBody, ProgressBody};
 pub(crate) use create::enqueue;
 pub(crate) use request::{JobRequest, OnDisconnect};
-pub(crate) use signal::{TokenBody as SignalTokenBody, sign_for};
+pub(crate) use signal::sign_for;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;

@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::read::found;
-use crate::auth::{Caller, expiry};
+use crate::auth::{Caller, LONGEST_SIGNAL_TOKEN};
 use crate::extract::OptionalJson;
 use crate::faults::{Faults, duration};
 use crate::path::{Mount, SignalPath, TokenPath};
 use crate::problem::{Code, Problem};
 use crate::state::Api;
 use crate::time::Rfc3339;
+use crate::wire::SignalTokenAnswer;
 
 /// The fate of a signal.
 #[derive(Debug, Serialize, ToSchema)]
@@ -78,7 +79,7 @@ pub(crate) async fn redeem(
 ) -> Result<(StatusCode, Json<SignalledBody>), Problem> {
     let invalid = || Problem::new(Code::NoSuchToken, "the token is not valid here, or no longer");
     let tokens = api.auth.signal_tokens.as_ref().ok_or_else(invalid)?;
-    let signal = tokens.verify(&token, api.config.clock.now()).ok_or_else(invalid)?;
+    let signal = tokens.verify(&token).ok_or_else(invalid)?;
     let id = signal.id();
     if !signal.is_for(&*found(api.longhaul.get(&id).await?)?) {
         return Err(invalid());
@@ -117,23 +118,9 @@ pub(crate) struct TokenRequest {
     expires_in: Option<f64>,
 }
 
-/// A token that gives one job one signal.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[schema(as = SignalToken)]
-pub(crate) struct TokenBody {
-    /// The token.
-    token: String,
-    /// Where it is redeemed, by a POST with the signal's value as the body: a path of this server.
-    #[schema(example = "/api/signals/eyJ0…")]
-    path: String,
-    /// The end of its validity.
-    #[schema(value_type = String, format = DateTime)]
-    expires_at: Rfc3339,
-}
-
 const DEFAULT_EXPIRES_IN: f64 = 7.0 * 86_400.0;
 const SHORTEST: f64 = 1.0;
-const LONGEST: f64 = 365.0 * 86_400.0;
+const LONGEST: f64 = LONGEST_SIGNAL_TOKEN.as_secs() as f64;
 
 /// Makes a token that gives this job this signal
 ///
@@ -150,7 +137,7 @@ const LONGEST: f64 = 365.0 * 86_400.0;
     ),
     request_body(content = Option<TokenRequest>),
     responses(
-        (status = 201, description = "The token", body = TokenBody),
+        (status = 201, description = "The token", body = SignalTokenAnswer),
         (status = 404, description = "No job of this id is known, or the server gives out no tokens"),
         (status = 409, description = "The job has ended (`ended`)"),
         (status = 410, description = "The job was pruned or deleted within the last 24 hours"),
@@ -162,7 +149,7 @@ pub(crate) async fn sign(
     mount: Mount,
     SignalPath { id, name }: SignalPath,
     OptionalJson(TokenRequest { expires_in }): OptionalJson<TokenRequest>,
-) -> Result<(StatusCode, Json<TokenBody>), Problem> {
+) -> Result<(StatusCode, Json<SignalTokenAnswer>), Problem> {
     sign_for(&api, &mount, &id, &name, expires_in).await
 }
 
@@ -173,7 +160,7 @@ pub(crate) async fn sign_for(
     id: &JobId,
     name: &str,
     expires_in: Option<f64>,
-) -> Result<(StatusCode, Json<TokenBody>), Problem> {
+) -> Result<(StatusCode, Json<SignalTokenAnswer>), Problem> {
     let Some(tokens) = &api.auth.signal_tokens else {
         return Err(Problem::new(Code::ReadTokensOff, "this server gives out no tokens"));
     };
@@ -189,10 +176,7 @@ pub(crate) async fn sign_for(
     if job.state.is_finished() {
         return Err(Problem::new(Code::Ended, "the job has ended; no signal changes that"));
     }
-    let expires_at = expiry(api.config.clock.now(), expires_in);
-    let token = tokens.sign(&job, name, expires_at);
-    let token =
-        token.map_err(|error| Problem::internal(format!("failed to sign a signal's token: {error}")))?;
+    let (token, expires_at) = tokens.sign((id, job.created_at), name, expires_in)?;
     let path = format!("{}/signals/{token}", mount.base());
-    Ok((StatusCode::CREATED, Json(TokenBody { token, path, expires_at: Rfc3339(expires_at) })))
+    Ok((StatusCode::CREATED, Json(SignalTokenAnswer { token, path, expires_at: Rfc3339(expires_at) })))
 }

@@ -10,10 +10,13 @@ use crate::auth::WorkerCaller;
 use crate::extract::WorkerJson;
 use crate::path::Mount;
 use crate::problem::Problem;
-use crate::routes::jobs::{SignalTokenBody as SignalToken, sign_for};
+use crate::routes::jobs::sign_for;
 use crate::state::Api;
 use crate::state::exchanges::{Answer, Exchange};
-use crate::wire::{FinishesBody, HeartbeatBody, Item, RecordsBody, SignalTokenBody, StatusesAnswer, refused};
+use crate::wire::{
+    FinishesBody, HeartbeatBody, Item, RecordsBody, SignalTokenAnswer, SignalTokenBody, StatusesAnswer,
+    refused,
+};
 
 /// Tells that a worker lives, and extends its leases
 ///
@@ -122,7 +125,7 @@ pub(crate) async fn finish(
     tag = "workers",
     request_body(content = SignalTokenBody),
     responses(
-        (status = 201, description = "The token", body = SignalToken),
+        (status = 201, description = "The token", body = SignalTokenAnswer),
         (status = 404, description = "No job of this id is known, or the server gives out no tokens"),
         (status = 409, description = "The job has ended (`ended`)"),
         (status = 410, description = "The job was pruned or deleted within the last 24 hours"),
@@ -133,7 +136,7 @@ pub(crate) async fn signal_token(
     _: WorkerCaller,
     mount: Mount,
     WorkerJson(SignalTokenBody { id, name, expires_in }, _): WorkerJson<SignalTokenBody>,
-) -> Result<(StatusCode, Json<SignalToken>), Problem> {
+) -> Result<(StatusCode, Json<SignalTokenAnswer>), Problem> {
     sign_for(&api, &mount, &id, &name, expires_in).await
 }
 
