@@ -47,6 +47,7 @@ for (const [role, mayAct, maySet] of [["viewer", false, false], ["operator", tru
     assert.equal(await visitor.button("Pause post").count(), mayAct ? 1 : 0);
     assert.equal(await visitor.button("Change what is kept of post").count(), maySet ? 1 : 0);
     assert.equal(await visitor.button("Change the order of post").count(), maySet ? 1 : 0);
+    assert.equal(await visitor.button("Change how many of post may wait").count(), maySet ? 1 : 0);
     await page.getByRole("row", { name: /^tenant:7/ }).waitFor();
     assert.equal(await visitor.button("Pause key tenant:7").count(), mayAct ? 1 : 0);
     assert.equal(await visitor.button("Limits of tenant:7").count(), maySet ? 1 : 0);

@@ -17,7 +17,12 @@ async function busy(t) {
     { kind: "mail", queue: "post", args: {} },
     { kind: "page", queue: "post", args: {}, limit_keys: ["tenant:7", `tenant:${LONG}`] },
   ]);
-  await server.call("PUT", "keys/tenant:*", { slots: 2, rate: { n: 90_000, per: 60 }, weight: 4 });
+  await server.call("PUT", "keys/tenant:*", { slots: 2, rate: { n: 90_000, per: 60 }, weight: 4, max_waiting: 1_000_000, on_full: "drop_oldest" });
+  await server.call("PATCH", "queues/post", { max_waiting: 3 });
+  await server.call("POST", "jobs", { id: "gone", kind: "mail", queue: "spare", args: {}, expires_in: 3_600, deadline: 86_400 });
+  await server.call("POST", "jobs/gone/cancel");
+  const unique = { key: LONG, on_clash: "throttle", period: 60 };
+  await server.call("PUT", "schedules/nightly", { cron: "0 3 * * *", timezone: "Europe/Berlin", job: { kind: "mail", queue: "post", args: {}, expires_in: 60, deadline: 3_600, unique } });
   await server.call("PUT", `keys/${LONG}`, { slots: 1_000_000 });
   const run = await claim(server, "mail", "post");
   await run.say({ step: { name: LONG, output: 1 } });
@@ -39,9 +44,10 @@ for (const [width, colorScheme] of [[1440, "light"], [1440, "dark"], [360, "ligh
       ["/jobs?q=state:failed", "tr .state.failed"],
       [`/jobs/${id}`, ".waterfall"],
       [`/jobs/${running}`, ".now progress"],
+      ["/jobs/gone", "h1 .cancelled"],
       ["/queues", "table.limit-keys"],
       ["/errors", ".groups > li"],
-      ["/schedules", "h1"],
+      ["/schedules", "table.schedules"],
       ["/workers", ".workers > li"],
       ["/kinds", "tbody tr"],
       ["/batches", ".empty"],
@@ -64,7 +70,7 @@ for (const [width, colorScheme] of [[1440, "light"], [1440, "dark"], [360, "ligh
     await visitor.page.getByRole("dialog").waitFor();
     assert.deepEqual(await visitor.violations(), [], "a dialog");
     await visitor.open("/queues");
-    for (const name of ["Limits of tenant:7", `Pause key tenant:${LONG}`, "Take away the limits of tenant:*", "Change the order of post"]) {
+    for (const name of ["Limits of tenant:7", `Pause key tenant:${LONG}`, "Take away the limits of tenant:*", "Change the order of post", "Change how many of post may wait"]) {
       await visitor.button(name).click();
       const dialog = visitor.page.getByRole("dialog");
       await dialog.waitFor();

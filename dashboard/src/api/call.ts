@@ -1,8 +1,12 @@
+import { seconds } from "../words";
 import { parse } from "./json";
 
 /** The base of the pages: `/admin/` without a proxy. Links and calls start from it, so that a proxy may serve all of it anywhere. */
 export const base = new URL(document.baseURI).pathname.replace(/[^/]*$/, "");
 export const api = new URL("../api/", new URL(base, location.href));
+
+/** Too many requests or waiting jobs, and a store that is away: the same request may succeed later. */
+const REFUSED_FOR_NOW: ReadonlySet<number> = new Set([429, 503]);
 
 /** An answer that is not a success. */
 export class Problem extends Error {
@@ -42,11 +46,11 @@ export async function call<T>(path: string | URL, { method = "GET", body, text, 
     if (signal?.aborted) throw error;
     throw new Problem(0, "The server cannot be reached. The page goes on by itself when it is back.");
   }
-  if (!response.ok) throw problem(response.status, answer);
+  if (!response.ok) throw problem(response, answer);
   return (answer === "" ? null : parse(answer)) as T;
 }
 
-function problem(status: number, answer: string): Problem {
+function problem({ status, headers }: Response, answer: string): Problem {
   let told: { detail?: string; errors?: { field: string; message: string }[] } = {};
   try {
     told = JSON.parse(answer) as typeof told;
@@ -54,5 +58,7 @@ function problem(status: number, answer: string): Problem {
     // A proxy's own page says nothing that helps.
   }
   const fields = (told.errors ?? []).map(({ field, message }) => `${field} ${message}`).join("; ");
-  return new Problem(status, fields || told.detail || `The server answered ${status}.`);
+  const detail = fields || told.detail || `The server answered ${status}.`;
+  const pause = REFUSED_FOR_NOW.has(status) ? Number(headers.get("retry-after")) : 0;
+  return new Problem(status, pause > 0 ? `${detail}; try again in ${seconds(pause)}` : detail);
 }

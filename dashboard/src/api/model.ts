@@ -28,6 +28,10 @@ export type Acted = Schemas["ActionResult"];
 export type LimitKey = Schemas["Key"];
 export type KeyList = Schemas["KeyList"];
 export type KeyLimits = Schemas["KeyLimits"];
+export type OnFull = Schemas["OnFull"];
+export type OnClash = Schemas["OnClash"];
+export type Edge = Schemas["Edge"];
+export type CancelReason = Schemas["CancelReason"];
 
 /** In the order in which pages show them: what waits, what runs, what has ended. */
 export const STATES = ["available", "running", "scheduled", "blocked", "completed", "failed", "cancelled"] as const satisfies readonly State[];

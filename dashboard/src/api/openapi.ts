@@ -38,6 +38,9 @@ export interface components {
         BatchedJob: {
             duplicate: boolean;
             id: string;
+            /** @example queue_full */
+            refused?: string | null;
+            replaced?: boolean;
         };
         BulkAction: {
             action: components["schemas"]["Action"];
@@ -62,6 +65,8 @@ export interface components {
             waiting: number;
         };
         /** @enum {string} */
+        CancelReason: "asked" | "expired" | "deadline" | "superseded" | "dependency" | "dropped" | "parent";
+        /** @enum {string} */
         CatchUp: "none" | "once" | "all";
         Children: {
             /** Format: int64 */
@@ -80,6 +85,7 @@ export interface components {
             backoff: components["schemas"]["Backoff"] | null;
             /** Format: date-time */
             created_at: string;
+            deadline_in?: components["schemas"]["Seconds"] | null;
             kind: string;
             labels: {
                 [key: string]: string;
@@ -115,6 +121,9 @@ export interface components {
             /** Format: int32 */
             slots?: number | null;
         };
+        DeadlineBody: number | string;
+        /** @enum {string} */
+        Edge: "trailing" | "leading";
         Entry: {
             progress: components["schemas"]["ProgressEntry"];
         } | {
@@ -210,7 +219,9 @@ export interface components {
             after_children?: boolean;
             args: unknown;
             backoff?: components["schemas"]["Backoff"] | null;
+            deadline?: components["schemas"]["DeadlineBody"] | null;
             delay?: components["schemas"]["Seconds"] | null;
+            expires_in?: components["schemas"]["Seconds"] | null;
             id?: string | null;
             idempotency?: components["schemas"]["Idempotency"] | null;
             kind: string;
@@ -246,6 +257,7 @@ export interface components {
             args_cut?: boolean;
             /** Format: int32 */
             attempt: number;
+            cancel_reason: components["schemas"]["CancelReason"] | null;
             cancel_requested: boolean;
             children: components["schemas"]["Children"] | null;
             cost: components["schemas"]["Cost"];
@@ -253,10 +265,14 @@ export interface components {
             crashes: number;
             /** Format: date-time */
             created_at: string;
+            /** Format: date-time */
+            deadline: string | null;
             duplicate?: boolean;
             errors: components["schemas"]["AttemptError"][];
             /** Format: int64 */
             eta_seconds: number | null;
+            /** Format: date-time */
+            expires_at: string | null;
             /** Format: date-time */
             finished_at: string | null;
             id: string;
@@ -281,6 +297,7 @@ export interface components {
             priority: number;
             progress: components["schemas"]["Progress"] | null;
             queue: string;
+            replaced?: boolean;
             /** Format: date-time */
             run_at: string;
             /** Format: date-time */
@@ -327,6 +344,9 @@ export interface components {
             closed_until: string | null;
             /** @example provider:openai */
             key: string;
+            /** Format: int64 */
+            max_waiting: number | null;
+            on_full: components["schemas"]["OnFull"];
             own: boolean;
             rate: components["schemas"]["Rate"] | null;
             /** Format: date-time */
@@ -341,6 +361,9 @@ export interface components {
             weight: number;
         };
         KeyLimits: {
+            /** Format: int64 */
+            max_waiting?: number | null;
+            on_full?: components["schemas"]["OnFull"] | null;
             rate?: components["schemas"]["RateLimit"] | null;
             /** Format: int32 */
             slots?: number | null;
@@ -411,8 +434,11 @@ export interface components {
             args: unknown;
             cancel_on_disconnect?: boolean | null;
             cost?: components["schemas"]["CostRequest"] | null;
+            deadline?: components["schemas"]["DeadlineBody"] | null;
             /** Format: double */
             delay?: number | null;
+            /** Format: double */
+            expires_in?: number | null;
             id?: string | null;
             key?: string | null;
             /** @example welcome */
@@ -448,7 +474,9 @@ export interface components {
         };
         Nothing: Record<string, never>;
         /** @enum {string} */
-        OnClash: "join" | "refresh" | "reject" | "replace" | "debounce" | "throttle";
+        OnClash: "join" | "refresh" | "reject" | "replace" | "debounce" | "throttle" | "supersede";
+        /** @enum {string} */
+        OnFull: "reject" | "drop_oldest" | "drop_newest";
         Outcome: {
             completed: {
                 output?: unknown;
@@ -464,6 +492,7 @@ export interface components {
             };
         } | {
             cancelled: {
+                cancel_reason?: components["schemas"]["CancelReason"];
                 reason: string;
             };
         } | {
@@ -517,6 +546,9 @@ export interface components {
         };
         QueueConfig: {
             fair: boolean;
+            /** Format: int64 */
+            max_waiting: number | null;
+            on_full: components["schemas"]["OnFull"];
             retention: components["schemas"]["Retention"];
         };
         QueueList: {
@@ -524,6 +556,9 @@ export interface components {
         };
         QueuePatch: {
             fair?: boolean | null;
+            /** Format: int64 */
+            max_waiting?: number | null;
+            on_full?: components["schemas"]["OnFull"] | null;
             retention?: components["schemas"]["RetentionPatch"];
         };
         QueueSlots: {
@@ -621,6 +656,9 @@ export interface components {
         ScheduledJob: {
             args: unknown;
             cost: components["schemas"]["Cost"];
+            deadline?: components["schemas"]["DeadlineBody"] | null;
+            /** Format: double */
+            expires_in?: number | null;
             key: string | null;
             kind: string;
             labels: {
@@ -637,10 +675,16 @@ export interface components {
             unique: components["schemas"]["ScheduledUnique"] | null;
         };
         ScheduledUnique: {
+            /** Format: double */
+            delay?: number | null;
+            edge?: components["schemas"]["Edge"] | null;
             key: string;
-            on_clash: string;
+            /** Format: double */
+            max_delay?: number | null;
+            on_clash: components["schemas"]["OnClash"];
             /** Format: double */
             period: number | null;
+            states?: components["schemas"]["State"][] | null;
         };
         Searched: {
             complete: boolean;
@@ -811,18 +855,32 @@ export interface components {
             p99: number | null;
         };
         Unique: {
+            /** Format: double */
+            delay?: number | null;
+            edge?: components["schemas"]["Edge"] | null;
             fields?: string[] | null;
             key?: string | null;
+            /** Format: double */
+            max_delay?: number | null;
+            on?: string[] | null;
             on_clash?: components["schemas"]["OnClash"];
             /** Format: double */
             period?: number | null;
+            states?: components["schemas"]["State"][] | null;
         };
         UniqueKey: {
+            delay?: components["schemas"]["Seconds"] | null;
+            edge?: components["schemas"]["Edge"] | null;
             key: string;
-            on_clash?: string | null;
+            max_delay?: components["schemas"]["Seconds"] | null;
+            on_clash?: components["schemas"]["OnClash"];
             period?: components["schemas"]["Seconds"] | null;
+            states?: components["schemas"]["State"][] | null;
         };
         Why: {
+            cancel_reason: components["schemas"]["CancelReason"] | null;
+            /** Format: date-time */
+            ends_at: string | null;
             /** Format: int64 */
             eta_seconds: number | null;
             /** Format: int64 */
@@ -866,6 +924,8 @@ export interface components {
             enqueued: unknown[];
         };
         WorkerFinish: {
+            /** Format: int32 */
+            cost?: number | null;
             entries?: components["schemas"]["Entry"][];
             follow_ups?: components["schemas"]["FollowUp"][];
             lease: components["schemas"]["Lease"];

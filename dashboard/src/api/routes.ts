@@ -1,5 +1,5 @@
 import { api, base, call } from "./call";
-import type { Acted, Acting, ErrorGroup, Job, JobPage, KeyLimits, KeyList, Kind, LimitKey, Me, Queue, Retention, Schedule, Stats, Step, Why, Worker } from "./model";
+import type { Acted, Acting, ErrorGroup, Job, JobPage, KeyLimits, KeyList, Kind, LimitKey, Me, OnFull, Queue, Retention, Schedule, Stats, Step, Why, Worker } from "./model";
 
 const segment = encodeURIComponent;
 type Signal = AbortSignal | undefined;
@@ -39,6 +39,8 @@ export const pauseQueue = (queue: string) => call<Queue>(`queues/${segment(queue
 export const resumeQueue = (queue: string) => call<Queue>(`queues/${segment(queue)}/resume`, { method: "POST" });
 export const setRetention = (queue: string, retention: Retention) =>
   call<Queue>(`queues/${segment(queue)}`, { method: "PATCH", body: { retention } });
+export const setBound = (queue: string, bound: { max_waiting: number | null; on_full: OnFull }) =>
+  call<Queue>(`queues/${segment(queue)}`, { method: "PATCH", body: bound });
 export const setFair = (queue: string, fair: boolean) => call<Queue>(`queues/${segment(queue)}`, { method: "PATCH", body: { fair } });
 
 export const listKeys = (parameters: { prefix?: string; queue?: string; cursor?: string | undefined }, signal?: Signal) =>

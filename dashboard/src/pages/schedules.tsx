@@ -2,8 +2,8 @@ import { useState } from "preact/hooks";
 import { ActDialog } from "../acts/act-dialog";
 import { curl, longhaul } from "../acts/commands";
 import { notify } from "../acts/notices";
-import type { Schedule } from "../api/model";
-import { deleteSchedule, listSchedules, pauseSchedule, resumeSchedule, runSchedule } from "../api/routes";
+import type { Job, Schedule } from "../api/model";
+import { deleteSchedule, getJob, listSchedules, pauseSchedule, resumeSchedule, runSchedule } from "../api/routes";
 import { useLive } from "../live/read";
 import { Empty } from "../parts/empty";
 import { Time } from "../parts/time";
@@ -11,7 +11,9 @@ import { To, ToJob } from "../parts/to";
 import { Trouble } from "../parts/trouble";
 import { qualified } from "../search";
 import { may } from "../session";
+import { BECAUSE, unique } from "../steering";
 import { useTitle } from "../title";
+import { chosen } from "../words";
 
 type What = "run" | "pause" | "resume" | "delete";
 
@@ -71,6 +73,9 @@ function ScheduleRow({ schedule, onAsk }: { schedule: Schedule; onAsk: (what: Wh
           {job.kind} in {job.queue}
           {origin === "file" && ", from the server's file"}
         </small>
+        {bounds(job).map((words) => (
+          <small key={words}>{words}</small>
+        ))}
       </th>
       <td data-label="Fires">{description}</td>
       <td data-label="Last outcomes">
@@ -94,6 +99,15 @@ function ScheduleRow({ schedule, onAsk }: { schedule: Schedule; onAsk: (what: Wh
   );
 }
 
+/** What its jobs share a key with, and until when they must begin and end. */
+function bounds({ unique: key, expires_in, deadline }: Schedule["job"]): string[] {
+  return [
+    ...(key === null ? [] : [unique(key)]),
+    ...(expires_in == null ? [] : [`expires in ${chosen(expires_in)}`]),
+    ...(deadline == null ? [] : [typeof deadline === "number" ? `deadline ${chosen(deadline)} after its tick` : `deadline ${new Date(deadline).toLocaleString()}`]),
+  ];
+}
+
 /** The last ticks, a bar each, by how their jobs ended. */
 function Outcomes({ recent, name }: { recent: Schedule["recent"]; name: string }) {
   if (recent.length === 0) return <span class="soft">none yet</span>;
@@ -107,8 +121,22 @@ function Outcomes({ recent, name }: { recent: Schedule["recent"]; name: string }
   );
 }
 
+/** A full queue may have cancelled the job at once, which the answer that accepts it does not tell. */
+async function runNow(name: string): Promise<Job> {
+  const job = await runSchedule(name);
+  const { cancel_reason } = await getJob(job.id).catch(() => job);
+  return { ...job, cancel_reason };
+}
+
+/** Says so where a run by hand was merged into another job, or found no room. */
+function without({ id, duplicate, replaced, cancel_reason }: Job): string {
+  if (duplicate) return `Nothing was enqueued: job ${id} holds its unique key.`;
+  if (replaced) return `Job ${id}, which holds its unique key, has taken on its args and time.`;
+  return cancel_reason === null ? "" : `Job ${id} was enqueued and cancelled at once: ${BECAUSE[cancel_reason]}.`;
+}
+
 const ACTS: Record<What, { verb: string; act: (name: string) => Promise<unknown>; title: string; about: string; done: string }> = {
-  run: { verb: "Run now", act: runSchedule, title: "Run NAME now?", about: "Its job is enqueued once, beside its ticks, which come as before.", done: "The job of NAME is enqueued." },
+  run: { verb: "Run now", act: runNow, title: "Run NAME now?", about: "Its job is enqueued once, beside its ticks, which come as before.", done: "The job of NAME is enqueued." },
   pause: { verb: "Pause", act: pauseSchedule, title: "Pause the schedule NAME?", about: "Ticks are left out on every server until it is resumed, and are not made up for. Jobs that were enqueued go on.", done: "The schedule NAME is paused." },
   resume: { verb: "Resume", act: resumeSchedule, title: "Resume the schedule NAME?", about: "Ticks are fired again from now on.", done: "The schedule NAME is resumed." },
   delete: { verb: "Delete", act: deleteSchedule, title: "Delete the schedule NAME?", about: "It fires no more. Jobs that it has enqueued stay.", done: "The schedule NAME is deleted." },
@@ -125,8 +153,8 @@ function StepDialog({ what, schedule: { name }, onDone, onClose }: { what: What;
       isFinal={what === "delete"}
       commands={{ longhaul: longhaul("schedules", what, name), curl: request }}
       onDo={() =>
-        act(name).then(() => {
-          notify(done.replace("NAME", name));
+        act(name).then((answer) => {
+          notify((what === "run" && without(answer as Job)) || done.replace("NAME", name));
           onDone();
         })
       }

@@ -1,7 +1,9 @@
 import type { ComponentChildren } from "preact";
-import type { Job } from "../../api/model";
+import { hasEnded, type Job } from "../../api/model";
 import { To, ToJob } from "../../parts/to";
 import { qualified } from "../../search";
+import { BECAUSE } from "../../steering";
+import { Time } from "../../parts/time";
 import { chosen, count, seconds } from "../../words";
 
 /** What else is known of a job, each a way to others like it. */
@@ -20,9 +22,12 @@ export function Facts({ job }: { job: Job }) {
   if (job.eta_seconds !== null) facts.push(["Ready in about", seconds(job.eta_seconds)]);
   facts.push(["Priority", job.priority]);
   if (job.timeout !== null) facts.push(["Timeout", chosen(job.timeout)]);
+  // A job that was started does not expire.
+  if (job.expires_at !== null && job.started_at === null) facts.push([hasEnded(job.state) ? "Expired" : "Expires", <Time at={job.expires_at} />]);
+  if (job.deadline !== null) facts.push(["Deadline", <Time at={job.deadline} />]);
   if (job.crashes > 0) facts.push(["Workers that died under it", job.crashes]);
   if (job.interruptions > 0) facts.push(["Given back by workers", job.interruptions]);
-  if (job.cancel_requested) facts.push(["Asked to stop", "yes"]);
+  if (job.cancel_requested) facts.push(["Asked to stop", job.cancel_reason === null ? "yes" : BECAUSE[job.cancel_reason]]);
   if (job.worker !== null) facts.push(["Worker", <code>{job.worker}</code>]);
   if (job.limit_keys.length > 0) {
     const keys = job.limit_keys.map((key) => <li key={key}>{search("key", key)}</li>);

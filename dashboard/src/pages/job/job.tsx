@@ -11,6 +11,7 @@ import { StateBadge } from "../../parts/state";
 import { To } from "../../parts/to";
 import { Trouble } from "../../parts/trouble";
 import { qualified } from "../../search";
+import { BECAUSE } from "../../steering";
 import { useTitle } from "../../title";
 import { Children } from "./children";
 import { Errors } from "./errors";
@@ -78,6 +79,11 @@ export function JobPage() {
       </p>
       <Trouble error={live.error} />
       <JobActions job={job} onDone={again} />
+      {job.cancel_reason !== null && (
+        <p class="now soft">
+          {job.state === "cancelled" ? "Cancelled" : "Asked to stop"}: {BECAUSE[job.cancel_reason]}.
+        </p>
+      )}
       {progress !== null && !hasEnded(job.state) && (
         <p class="now">
           <Progress percent={progress.percent} label="Progress" /> <span>{progress.message}</span>

@@ -2,6 +2,7 @@ import type { ComponentChildren } from "preact";
 import { hasEnded, type Job, type Step } from "../../api/model";
 import { now } from "../../live/clock";
 import type { LogEvent } from "../../live/follow";
+import { BECAUSE } from "../../steering";
 import { between, time } from "../../words";
 
 interface Moment {
@@ -56,9 +57,11 @@ function momentsOf(job: Job, events: LogEvent[], steps: Step[]): Moment[] {
   const isToldAlready = job.state === "failed" && job.errors.at(-1)?.at === job.finished_at;
   if (job.finished_at !== null) {
     if (isToldAlready) moments.pop();
-    moments.push({ at: job.finished_at, what: job.state === "failed" && job.attempt > 0 ? `Failed in attempt ${job.attempt}` : capital(job.state), tone: job.state });
+    moments.push({ at: job.finished_at, what: job.state === "failed" && job.attempt > 0 ? `Failed in attempt ${job.attempt}` : capital(job.state) + because(job), tone: job.state });
   }
   return moments.sort((one, other) => Date.parse(one.at) - Date.parse(other.at));
 }
+
+const because = ({ state, cancel_reason }: Job) => (state === "cancelled" && cancel_reason !== null ? `: ${BECAUSE[cancel_reason]}` : "");
 
 const capital = (word: string) => word.charAt(0).toUpperCase() + word.slice(1);

@@ -28,6 +28,11 @@ function Reasons({ job }: { job: Job }) {
           </li>
         ))}
       </ul>
+      {why.value?.ends_at != null && (
+        <p>
+          {why.value.ends_at === job.deadline ? "Its deadline is" : "It is cancelled unless it is started"} <Time at={why.value.ends_at} />.
+        </p>
+      )}
       {why.value?.eta_seconds != null && <p>It will be ready in about {seconds(why.value.eta_seconds)}.</p>}
     </section>
   );

@@ -2,6 +2,7 @@ import { signal } from "@preact/signals";
 import type { Change, Job, JobPage, State } from "../../api/model";
 import { hasEnded } from "../../api/model";
 import { listJobs } from "../../api/routes";
+import { BECAUSE } from "../../steering";
 
 /** What a list shows of a job. Args and outputs of 100,000 jobs would fill the tab's memory. */
 export interface Row {
@@ -17,7 +18,7 @@ export interface Row {
   started_at: string | null;
   finished_at: string | null;
   percent: number | null;
-  /** Its last error, or what its progress says. */
+  /** Its last error, why it was cancelled, or what its progress says. */
   says: string;
   children: Job["children"];
 }
@@ -169,12 +170,13 @@ function rest(fresh: Page, pages: Page[]): Page[] {
 }
 
 function rowOf(job: Job): Row {
-  const { id, kind, queue, state, attempt, max_attempts, priority, created_at, run_at, started_at, finished_at, children } = job;
+  const { id, kind, queue, state, attempt, max_attempts, priority, created_at, run_at, started_at, finished_at, children, cancel_reason } = job;
   const isRunning = state === "running";
   const error = state === "failed" || state === "scheduled" ? job.errors.at(-1)?.message : undefined;
+  const because = cancel_reason === null ? "" : BECAUSE[cancel_reason];
   return {
     ...{ id, kind, queue, state, attempt, max_attempts, priority, created_at, run_at, started_at, finished_at, children },
     percent: isRunning ? (job.progress?.percent ?? null) : null,
-    says: error ?? (isRunning ? (job.progress?.message ?? "") : ""),
+    says: error ?? (isRunning ? (job.progress?.message ?? "") : state === "cancelled" ? because : ""),
   };
 }

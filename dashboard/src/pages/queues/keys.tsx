@@ -8,6 +8,7 @@ import { addressOf, To } from "../../parts/to";
 import { Trouble } from "../../parts/trouble";
 import { qualified } from "../../search";
 import { may } from "../../session";
+import { ON_FULL } from "../../steering";
 import { chosen, count, isForEver } from "../../words";
 import { LimitsDialog, RemoveDialog } from "./limits-dialog";
 import { KeyPauseDialog } from "./key-pause-dialog";
@@ -107,16 +108,20 @@ function KeyTable({ keys, onAsk }: { keys: LimitKey[]; onAsk: (asked: Asked) => 
 }
 
 function KeyRow({ of, onAsk }: { of: LimitKey; onAsk: (asked: Asked) => void }) {
-  const { key, waiting, running, slots, rate, weight, own, closed_until } = of;
+  const { key, waiting, running, slots, rate, weight, max_waiting, on_full, own, closed_until } = of;
   const isPrefix = key.endsWith("*");
   const what = closed_until === null ? "pause" : "resume";
   return (
     <tr>
       <th scope="row">
         {isPrefix ? key : <To page="jobs" query={{ q: qualified("key", key) }} title={key}>{key}</To>}
-        <small>{isPrefix ? "for each key that begins so" : own ? "limits of its own" : slots === null && rate === null ? "no limits" : "limits of its prefix"}</small>
+        <small>{isPrefix ? "for each key that begins so" : own ? "limits of its own" : hasLimits(of) ? "limits of its prefix" : "no limits"}</small>
       </th>
-      <td class="number" data-label="Waiting">{isPrefix ? "—" : waiting >= 1_000 ? "1,000 or more" : count(waiting)}</td>
+      <td class="number" data-label="Waiting">
+        {isPrefix ? "" : waiting >= 1_000 ? "1,000 or more" : count(waiting)}
+        {max_waiting !== null && <small>{`at most ${count(max_waiting)}${isPrefix ? " each" : ""}, scheduled ones too: one more ${ON_FULL[on_full]}`}</small>}
+        {isPrefix && max_waiting === null && "—"}
+      </td>
       <td class="number" data-label="Running">
         {isPrefix ? (slots === null ? "—" : `${count(slots)} each`) : slots === null ? count(running) : `${count(running)} of ${count(slots)}`}
         {!isPrefix && slots !== null && <meter min={0} max={slots} value={running} aria-label={`Slots of ${key} that are taken`} />}
@@ -150,6 +155,9 @@ function KeyRow({ of, onAsk }: { of: LimitKey; onAsk: (asked: Asked) => void }) 
     </tr>
   );
 }
+
+/** True where anything but its weight bounds a key. */
+const hasLimits = ({ slots, rate, max_waiting }: LimitKey): boolean => slots !== null || rate !== null || max_waiting !== null;
 
 /** From when on a key lets jobs start. */
 function Opening({ of: { key, closed_until, rate_free_at, slots, running } }: { of: LimitKey }) {

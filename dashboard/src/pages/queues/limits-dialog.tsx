@@ -2,8 +2,9 @@ import { useState } from "preact/hooks";
 import { ActDialog } from "../../acts/act-dialog";
 import { curl, longhaul } from "../../acts/commands";
 import { notify } from "../../acts/notices";
-import type { KeyLimits, LimitKey } from "../../api/model";
+import type { KeyLimits, LimitKey, OnFull } from "../../api/model";
 import { keyPath, removeKey, setKey } from "../../api/routes";
+import { Fate, MostWaiting } from "./bound-dialog";
 
 interface Props {
   onDone: () => void;
@@ -11,7 +12,7 @@ interface Props {
 }
 
 /** The numbers of the form; NaN where a field is empty. */
-type Numbers = Record<"slots" | "n" | "per" | "burst" | "weight", number>;
+type Numbers = Record<"slots" | "n" | "per" | "burst" | "weight" | "max_waiting", number>;
 
 /** All limits of a key, or of each key that begins alike. An empty field is no limit. */
 export function LimitsDialog({ of, onDone, onClose }: Props & { of?: LimitKey | undefined }) {
@@ -22,13 +23,17 @@ export function LimitsDialog({ of, onDone, onClose }: Props & { of?: LimitKey | 
     per: of?.rate?.per ?? NaN,
     burst: of?.rate?.burst ?? NaN,
     weight: of === undefined || of.weight === 1 ? NaN : of.weight,
+    max_waiting: of?.max_waiting ?? NaN,
   });
-  const { n, per, burst, slots, weight } = numbers;
+  const [fate, setFate] = useState<OnFull>(of?.on_full ?? "reject");
+  const { n, per, burst, slots, weight, max_waiting } = numbers;
+  const isBounded = !Number.isNaN(max_waiting);
   const hasRate = [n, per, burst].some((number) => !Number.isNaN(number));
   const limits: KeyLimits = {
     ...given({ slots }),
     ...(hasRate && { rate: { n, per, ...given({ burst }) } }),
-    ...given({ weight }),
+    ...given({ weight, max_waiting }),
+    ...(isBounded && { on_full: fate }),
   };
   const field = (of: keyof Numbers, label: string, bounds: { min: number; max: number; step?: "any"; required?: boolean; placeholder?: string }) => (
     <label class="field">
@@ -41,6 +46,7 @@ export function LimitsDialog({ of, onDone, onClose }: Props & { of?: LimitKey | 
     ...(hasRate ? ["--rate", `${n}/${per}s`] : []),
     ...(Number.isNaN(burst) ? [] : ["--burst", String(burst)]),
     ...(limits.weight == null ? [] : ["--weight", String(weight)]),
+    ...(isBounded ? ["--max-waiting", String(max_waiting), "--on-full", fate.replace("_", "-")] : []),
   ];
   return (
     <ActDialog
@@ -68,6 +74,8 @@ export function LimitsDialog({ of, onDone, onClose }: Props & { of?: LimitKey | 
         {field("n", "Rate: the most that start …", { min: 1, max: 1_000_000, required: hasRate })}
         {field("per", "… in so many seconds", { min: 0.001, max: 2_678_400, step: "any", required: hasRate })}
         {field("burst", "Burst: the most at once after a rest", { min: 1, max: 1_000_000, placeholder: Number.isNaN(n) ? "a tenth" : String(Math.ceil(n / 10)) })}
+        <MostWaiting value={max_waiting} label="The most that wait, in all queues" onChange={(most) => setNumbers({ ...numbers, max_waiting: most })} />
+        {isBounded && <Fate value={fate} onChange={setFate} />}
       </div>
     </ActDialog>
   );
@@ -97,7 +105,7 @@ function about(of: LimitKey | undefined): string {
   if (of === undefined) return "The limits of one key, or of each key that begins alike.";
   if (of.key.endsWith("*")) return "These hold for each key that begins so and has no limits of its own or of a longer prefix.";
   if (of.own) return "These are its own.";
-  return of.slots === null && of.rate === null ? "It has none yet." : "These are those of its prefix. What is set here is its own, and holds instead.";
+  return of.slots === null && of.rate === null && of.max_waiting === null ? "It has none yet." : "These are those of its prefix. What is set here is its own, and holds instead.";
 }
 
 /** The numbers that are there. */

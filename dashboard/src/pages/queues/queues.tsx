@@ -11,7 +11,9 @@ import { Trouble } from "../../parts/trouble";
 import { qualified } from "../../search";
 import { may } from "../../session";
 import { useTitle } from "../../title";
+import { ON_FULL } from "../../steering";
 import { chosen, count } from "../../words";
+import { BoundDialog } from "./bound-dialog";
 import { FairDialog } from "./fair-dialog";
 import { Keys } from "./keys";
 import { RetentionDialog } from "./retention-dialog";
@@ -19,9 +21,9 @@ import { RetentionDialog } from "./retention-dialog";
 /** The queue of the curriculum's service, whose users know this page as that of one queue. */
 const FIRST = "step10";
 
-type Asked = { what: "pause" | "resume" | "retention" | "fair"; queue: Queue };
+type Asked = { what: "pause" | "resume" | "retention" | "fair" | "bound"; queue: Queue };
 
-/** All queues: what is in them, pause and resume, how long history is kept; then the limit keys of their jobs. */
+/** All queues: what is in them and how full they are, pause and resume, how long history is kept; then the limit keys of their jobs. */
 export function Queues() {
   const live = useLive(listQueues, { key: "queues", every: 1_000, when: () => true });
   const [asked, setAsked] = useState<Asked>();
@@ -57,6 +59,7 @@ export function Queues() {
       <Keys queues={queues?.map(({ name }) => name) ?? []} />
       {(asked?.what === "pause" || asked?.what === "resume") && <PauseDialog {...asked} what={asked.what} onDone={live.again} onClose={() => setAsked(undefined)} />}
       {asked?.what === "retention" && <RetentionDialog queue={asked.queue} onDone={live.again} onClose={() => setAsked(undefined)} />}
+      {asked?.what === "bound" && <BoundDialog queue={asked.queue} onDone={live.again} onClose={() => setAsked(undefined)} />}
       {asked?.what === "fair" && <FairDialog queue={asked.queue} onDone={live.again} onClose={() => setAsked(undefined)} />}
     </>
   );
@@ -64,10 +67,13 @@ export function Queues() {
 
 function QueueRow({ queue, onAsk }: { queue: Queue; onAsk: (what: Asked["what"]) => void }) {
   const { name, states, config, paused = false } = queue;
+  const most = config.max_waiting;
+  const waiting = states.available + states.scheduled;
   return (
     <tr>
       <th scope="row">
         <To page="jobs" query={{ q: qualified("queue", name) }} title={name}>{name}</To> {paused && <span class="badge warm">paused</span>}
+        {most !== null && waiting >= most && <span class="badge bad">full</span>}
         <small>
           {kept(config.retention)}
           {may("admin") && (
@@ -84,6 +90,20 @@ function QueueRow({ queue, onAsk }: { queue: Queue; onAsk: (what: Asked["what"])
             </button>
           )}
         </small>
+        <small>
+          {most === null ? "any number may wait" : `${count(waiting)} of ${count(most)} wait`}
+          {may("admin") && (
+            <button type="button" class="quiet" onClick={() => onAsk("bound")} aria-label={`Change how many of ${name} may wait`}>
+              change
+            </button>
+          )}
+        </small>
+        {most !== null && (
+          <>
+            <meter min={0} max={most} low={most * 0.8} high={most} optimum={0} value={Math.min(waiting, most)} aria-label={`Jobs of ${name} that wait`} />
+            <small>one more {ON_FULL[config.on_full]}</small>
+          </>
+        )}
       </th>
       {STATES.map((state) => (
         <td key={state} class="number" data-label={state}>
