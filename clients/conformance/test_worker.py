@@ -445,6 +445,48 @@ class Finishes(Case):
         self.assertLess(other.get().raw["finished_at"], second.get().raw["started_at"])
         self.assertEqual(self.counts(first)[:3], ("completed", 1, 0))
 
+    def test_a_run_that_waits_for_a_signal_gives_its_slot_back_and_costs_no_attempt(self) -> None:
+        self.worker(slots=1)
+        job = self.enqueue("wait", {"how": "signal"}, max_attempts=1)
+        self.proxy.seen(lambda one: "waits" in str(one.body.get("finishes")) and one.answer)
+        self.assertEqual((self.enqueue("echo", 1).wait(PATIENCE), job.get().waits_for), (1, "signal:go"))
+        self.assertTrue(job.signal("go", {"by": "ada"}))
+        self.assertEqual(job.wait(PATIENCE), [{"by": "ada"}, 1])
+        early = self.enqueue("wait", {"how": "signal"}, delay=0.2)
+        self.assertEqual([early.signal("go", n) for n in range(2)], [True, False])
+        self.assertEqual(early.wait(PATIENCE), [0, 1])
+
+    def test_a_wait_for_a_signal_ends_after_its_timeout(self) -> None:
+        self.worker()
+        job = self.enqueue("wait", {"how": "signal", "timeout": 0.5}, max_attempts=1)
+        self.assertEqual(job.wait(PATIENCE), [None, 1])
+
+    def test_a_run_that_waits_for_its_children_gives_its_slot_back_and_costs_no_attempt(self) -> None:
+        self.worker(slots=1)
+        children = [{"kind": "echo", "queue": self.queue, "args": n} for n in range(5)]
+        bad = {"kind": "end", "queue": self.queue, "args": {"how": "fatal"}}
+        job = self.enqueue("wait", {"how": "children", "children": [*children, bad]}, max_attempts=1)
+        counts = {"total": 6, "completed": 5, "failed": 1, "cancelled": 0}
+        counted, attempt = job.wait(PATIENCE)
+        self.assertEqual(({name: counted[name] for name in counts}, attempt), (counts, 1))
+        self.assertEqual(self.client.job(f"{job.id}.all.4").wait(PATIENCE), 4)
+
+    def test_a_job_that_waits_for_a_person_keeps_its_attempts_and_its_error(self) -> None:
+        self.worker()
+        job = self.enqueue("end", {"how": "error"}, max_attempts=1, on_exhausted="pause")
+        self.proxy.seen(lambda one: "waits" in str(one.body.get("finishes")) and one.answer)
+        seen = job.get()
+        self.assertEqual((seen.state, seen.waits_for, seen.attempt), ("blocked", "person", 1))
+        self.assertIn("broken", seen.errors[0].message)
+        job.cancel()
+
+    def test_a_sleep_costs_no_attempt_and_holds_no_slot(self) -> None:
+        self.worker(slots=1)
+        job = self.enqueue("wait", {"how": "sleep", "seconds": 1}, max_attempts=1)
+        self.proxy.seen(lambda one: "snoozed" in str(one.body.get("finishes")) and one.answer)
+        self.assertEqual((self.enqueue("echo", 1).wait(PATIENCE), job.wait(PATIENCE)), (1, 1))
+        self.assertEqual(self.counts(job)[:3], ("completed", 1, 0))
+
     def test_a_finish_has_its_effect_once(self) -> None:
         for call in ("turn", "finish"):
             self.proxy.fault(call, "lose", times=1)

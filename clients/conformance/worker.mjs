@@ -44,6 +44,15 @@ job("end", (cx, { how, bytes }) => {
   if (how === "no json") return () => 1;
   throw new TypeError("broken");
 });
+job("wait", async (cx, { how, timeout, seconds, children }) => {
+  if (how === "signal") return [(await cx.waitFor("go", { timeout })) ?? null, cx.attempt];
+  if (how === "sleep") await cx.sleep("while", seconds);
+  else {
+    await cx.enqueueChildren("all", children);
+    return [await cx.waitForChildren(), cx.attempt];
+  }
+  return cx.attempt;
+});
 job("settle", (cx, { units }) => {
   cx.settle(units + 1);
   cx.settle(units);

@@ -84,6 +84,17 @@ async def end(cx: AsyncContext, args: Any) -> Any:
     raise ValueError("broken")
 
 
+@worker.job("wait", queue=queue)
+async def wait(cx: AsyncContext, args: Any) -> Any:
+    if args["how"] == "signal":
+        return [await cx.wait_for("go", timeout=args.get("timeout")), cx.attempt]
+    if args["how"] == "sleep":
+        await cx.sleep("while", args["seconds"])
+        return cx.attempt
+    await cx.enqueue_children("all", args["children"])
+    return [vars(await cx.wait_for_children()), cx.attempt]
+
+
 @worker.job("settle", queue=queue)
 async def settle(cx: AsyncContext, args: Any) -> None:
     cx.settle(args["units"] + 1)

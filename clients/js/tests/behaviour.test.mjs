@@ -17,14 +17,30 @@ class RealServer {
   }
 
   async run(kind, work) {
+    const waiting = await all(this.client().jobs.list({ kind, state: ["available", "scheduled"] }));
+    await this.#work(kind, work, (client) => Promise.all(waiting.map(({ id }) => client.job(id).wait().catch(() => undefined))));
+    return waiting.length;
+  }
+
+  /** Runs jobs of a kind until some are in a state, and the others that wait have ended. */
+  async runUntil(kind, work, until) {
+    const waiting = (await all(this.client().jobs.list({ kind, state: "available" }))).filter(({ id }) => !until.some(([job]) => job.id === id));
+    await this.#work(kind, work, async (client) => {
+      const arrived = until.map(async ([{ id }, state]) => {
+        const changes = client.events({ kind });
+        for await (const _ of changes) if ((await client.job(id).get()).state === state) return;
+      });
+      await Promise.all([...arrived, ...waiting.map(({ id }) => client.job(id).wait())]);
+    });
+  }
+
+  async #work(kind, work, over) {
     const client = this.client();
-    const waiting = await all(client.jobs.list({ kind, state: ["available", "scheduled"] }));
     const worker = new Worker({ url: this.url, warn: () => undefined }).job(kind, (cx, args) => work(args, cx));
     const running = worker.start();
-    await Promise.all(waiting.map(({ id }) => client.job(id).wait().catch(() => undefined)));
+    await over(client);
     worker.stop();
     await running;
-    return waiting.length;
   }
 }
 
@@ -32,6 +48,13 @@ async function all(items) {
   const seen = [];
   for await (const item of items) seen.push(item);
   return seen;
+}
+
+/** The server in memory runs jobs until they have ended or wait, without being told. */
+class Double extends MemoryServer {
+  runUntil(kind, work) {
+    return this.run(kind, work);
+  }
 }
 
 const STORIES = {
@@ -221,6 +244,85 @@ const STORIES = {
     await of("tenant:1", "here");
     await assert.rejects(of("tenant:1", "there"), (error) => error.name === "QueueFull" && /tenant:1/.test(error.detail));
     await of("tenant:2", "there");
+  },
+
+  "a job waits for those that it depends on, and is cancelled with them unless told otherwise": async ({ client, server }) => {
+    const [one, two] = [await client.enqueue("k", 1, { id: "one" }), await client.enqueue("broken", 2, { id: "two", max_attempts: 1 })];
+    const on = (n, ...depends_on) => client.enqueue("later", n, { depends_on });
+    const [both, either, cancelled] = [await on(1, "one", { id: "two", on_failure: "run" }), await on(2, "one"), await on(3, "two")];
+    const { state, waits_for, depends_on } = await both.get();
+    assert.deepEqual([state, waits_for, depends_on], ["blocked", "dependencies", [{ id: "one", on_failure: "cancel" }, { id: "two", on_failure: "run" }]]);
+    const [reason] = (await both.why()).reasons;
+    assert.deepEqual([reason.rule, reason.used, reason.of, reason.waits_for.toSorted()], ["depends_on", 0, 2, ["one", "two"]]);
+    const { nodes, edges, complete } = await one.graph();
+    assert.deepEqual([nodes.length, edges.length, complete], [5, 4, true]);
+    await server.run("k", () => "well");
+    assert.equal((await both.get()).state, "blocked");
+    await server.run("broken", () => Promise.reject(new Error("broken")));
+    await assert.rejects(cancelled.wait(), { name: "JobCancelled" });
+    assert.equal((await cancelled.get()).cancel_reason, "dependency");
+    await server.run("later", (n) => n);
+    assert.deepEqual([await both.wait(), await either.wait()], [1, 2]);
+    assert.equal((await (await on(4, "one")).get()).state, "available", "what has ended counts at once");
+    const many = await client.enqueueMany([{ kind: "k", id: "a" }, { kind: "k", depends_on: ["a"] }]);
+    assert.equal((await many[1].get()).state, "blocked");
+    await assert.rejects(on(5, "nobody"), (error) => isApiError(error, 422) && error.errors[0].field === "depends_on[0]");
+    await assert.rejects(client.enqueueMany([{ kind: "k", depends_on: ["b"] }, { kind: "k", id: "b" }]), (error) => error.errors[0].field === "[0].depends_on[0]");
+  },
+
+  "a signal sets a job that waits for it going, and the first of a name stands": async ({ client, server }) => {
+    const job = await client.enqueue("approve", null, { max_attempts: 1 });
+    const early = await client.enqueue("approve", null, { max_attempts: 1 });
+    assert.equal(await early.signal("answer", { by: "ada" }), true, "an early one is kept");
+    const work = async (_, cx) => ({ ...(await cx.waitFor("answer")), attempt: cx.attempt });
+    await server.runUntil("approve", work, [[job, "blocked"]]);
+    assert.deepEqual(await early.wait(), { by: "ada", attempt: 1 });
+    assert.equal((await job.get()).waits_for, "signal:answer");
+    assert.deepEqual((await job.why()).reasons, [{ rule: "signal", key: "answer" }]);
+    assert.deepEqual([await job.signal("answer", { by: "grace" }), await job.signal("answer", { by: "bob" })], [true, false]);
+    await server.run("approve", work);
+    assert.deepEqual(await job.wait(), { by: "grace", attempt: 1 });
+    await assert.rejects(job.signal("answer"), (error) => isApiError(error, 409) && error.code === "ended");
+  },
+
+  "a job waits for its children without a slot": async ({ client, server }) => {
+    const job = await client.enqueue("parent", 3);
+    const parent = async (n, cx) => {
+      await cx.sleep("a moment", 0);
+      const ids = await cx.enqueueChildren("pages", Array.from({ length: n }, (_, page) => ({ kind: "page", args: page, ...(page === 2 && { id: "third" }) })));
+      return { ids, ended: await cx.waitForChildren() };
+    };
+    await server.runUntil("parent", parent, [[job, "blocked"]]);
+    assert.deepEqual([(await job.get()).waits_for, (await job.why()).reasons[0].rule], ["children", "children"]);
+    await server.run("page", (page) => page);
+    await server.run("parent", parent);
+    const { ids, ended } = await job.wait();
+    assert.deepEqual(ids, [`${job.id}.pages.0`, `${job.id}.pages.1`, "third"]);
+    assert.deepEqual([ended.total, ended.completed, ended.failed, ended.cancelled], [3, 3, 0, 0]);
+  },
+
+  "a job out of attempts may wait for a person, who retries or forks it from a step on": async ({ client, server }) => {
+    const job = await client.enqueue("frail", 1, { max_attempts: 1, on_exhausted: "pause", labels: { team: "ops" } });
+    const done = [];
+    const frail = async (n, cx) => {
+      for (const name of ["outline", "draft"]) await cx.step(name, () => done.push(name));
+      if (n === 1) throw new Error("broken");
+      return "well";
+    };
+    await server.runUntil("frail", frail, [[job, "blocked"]]);
+    const { waits_for, errors } = await job.get();
+    assert.deepEqual([waits_for, errors.map(({ message }) => message), (await job.why()).reasons[0].rule], ["person", ["broken"], "exhausted"]);
+    await assert.rejects(job.retry({ from_step: "cover" }), (error) => isApiError(error, 404) && error.code === "no_such_step" && /outline, draft/.test(error.detail));
+    const fork = await job.fork({ from_step: "draft", args: 2 });
+    const { forked_from, labels, args } = await fork.get();
+    assert.deepEqual([forked_from, labels, args, fork.status], [job.id, { team: "ops" }, 2, "created"]);
+    assert.equal((await job.retry({ from_step: "draft", args: 2 })).state, "available");
+    assert.deepEqual((await job.steps()).map(({ name }) => name), ["outline"]);
+    await server.run("frail", frail);
+    assert.deepEqual([await job.wait(), await fork.wait()], ["well", "well"]);
+    assert.deepEqual(done, ["outline", "draft", "draft", "draft"]);
+    await assert.rejects(job.retry({ from_step: "draft" }), (error) => isApiError(error, 409) || error.code === "no_such_step");
+    assert.equal((await (await job.fork()).get()).state, "available");
   },
 
   "an idempotency key is one job, and of another request refused": async ({ client }) => {
@@ -424,7 +526,7 @@ test("a client sees the same", { concurrency: 4, timeout: 240_000 }, async (t) =
   await Promise.all(
     Object.entries(STORIES).flatMap(([name, story]) => [
       t.test(`in memory: ${name}`, () => {
-        const server = new MemoryServer();
+        const server = new Double();
         return story({ client: server.client(), server, fields, impatient: server.client({ maxRetries: 0 }) });
       }),
       t.test(`of a server: ${name}`, async (t) => {

@@ -137,6 +137,29 @@ test("a job of the server in memory ends for its time when a test says so", asyn
   assert.deepEqual([(await old.get()).cancel_reason, (await client.job("newer").get()).state], ["superseded", "available"]);
 });
 
+test("handlers of the server in memory sleep and wait for signals and children", async () => {
+  const server = new MemoryServer();
+  const client = server.client();
+  const order = async (n, cx) => {
+    await cx.sleep("a while", 3_600);
+    const answer = await cx.waitFor("answer", { timeout: 60 });
+    await cx.enqueueChildren("pages", Array.from({ length: n }, (_, args) => ({ kind: "page", args })));
+    return [answer ?? null, (await cx.waitForChildren()).completed, cx.attempt];
+  };
+  const [one, two] = [await client.enqueue("order", 2), await client.enqueue("order", 0)];
+  assert.equal(await server.run("order", order), 2);
+  assert.equal((await one.get()).waits_for, "signal:answer");
+  assert.equal(await one.signal("answer", "yes"), true);
+  server.wake(two.id);
+  assert.throws(() => server.wake(two.id), /waits for no signal/);
+  await server.run("order", order);
+  assert.deepEqual(await two.wait(), [null, 0, 1]);
+  assert.equal((await one.get()).waits_for, "children");
+  await server.run("page", (n) => n);
+  await server.run("order", order);
+  assert.deepEqual(await one.wait(), ["yes", 2, 1]);
+});
+
 test("JSON has the digits of its integers, and everything else as JavaScript has it", () => {
   const kept = ['{"a":[9007199254740993,-9007199254740993],"b":9007199254740991}', `[${"7".repeat(80)}]`, "9007199254740992", '{"12345678901234567890":"12345678901234567890"}'];
   for (const text of kept) assert.equal(stringify(parse(text)), text);

@@ -38,14 +38,28 @@ test("the five minutes print a story, and the double runs a job", options, async
 });
 
 test("the worker reads pages, and fails for good where no retry can help", options, async (t) => {
-  const [work, ...more] = await snippets("worker");
-  assert.deepEqual(more, []);
+  const [work] = await snippets("worker");
   const server = await Server.start(t);
   const client = new Longhaul({ url: server.url });
   const worker = await start("ocr", LEFT_OUT + work, server);
   const job = await client.enqueue("ocr", { url: "https://example.com/a.pdf" }, { queue: "gpu" });
   assert.deepEqual([await job.text(), await job.wait()], ["ONETWO", { pages: 2 }]);
   await assert.rejects(client.run("ocr", { url: "file:///etc/passwd" }, { queue: "gpu" }), /only https is read/);
+  worker.kill("SIGTERM");
+  assert.deepEqual(await once(worker, "exit"), [0, null]);
+});
+
+test("an order waits for an answer, sleeps, and waits for its items", options, async (t) => {
+  const [, waits, ...more] = await snippets("worker");
+  assert.deepEqual(more, []);
+  const server = await Server.start(t);
+  const setting = 'import { Fatal, Worker } from "@longhaul/worker";\nconst sendOffer = () => null;\nconst worker = new Worker({ url: "http://127.0.0.1:8000" });\n';
+  const end = 'worker.job("item", (_, item) => item);\nawait worker.run();\n';
+  // The hour of the sleep is one of a reader's.
+  const worker = await start("order", setting + waits.replace("3_600", "0.1") + end, server);
+  const job = await new Longhaul({ url: server.url }).enqueue("order", { items: [1, 2, 3] });
+  assert.equal(await job.signal("answer", "yes"), true);
+  assert.equal(await job.wait(), 3);
   worker.kill("SIGTERM");
   assert.deepEqual(await once(worker, "exit"), [0, null]);
 });

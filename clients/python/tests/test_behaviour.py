@@ -214,6 +214,67 @@ class Stories:
             impatient.enqueue("k", 1, key="tenant:1", queue="there")
         impatient.enqueue("k", 1, key="tenant:2", queue="there")
 
+    def test_a_job_waits_for_those_that_it_depends_on_and_is_cancelled_with_them_unless_told_otherwise(self) -> None:
+        client = self.client
+        one, _ = client.enqueue("k", 1, id="one"), client.enqueue("broken", 2, id="two", max_attempts=1)
+
+        def on(n: int, *depends_on: Any) -> JobHandle:
+            return client.enqueue("later", n, depends_on=depends_on)
+
+        both, either, cancelled = on(1, "one", {"id": "two", "on_failure": "run"}), on(2, "one"), on(3, "two")
+        seen = both.get()
+        self.assertEqual((seen.state, seen.waits_for), ("blocked", "dependencies"))
+        self.assertEqual(seen.depends_on, [{"id": "one", "on_failure": "cancel"}, {"id": "two", "on_failure": "run"}])
+        [reason] = both.why()["reasons"]
+        self.assertEqual((reason["rule"], reason["used"], reason["of"], sorted(reason["waits_for"])), ("depends_on", 0, 2, ["one", "two"]))
+        graph = one.graph()
+        self.assertEqual((len(graph["nodes"]), len(graph["edges"]), graph["complete"]), (5, 4, True))
+        self.work("k", lambda args: "well")
+        self.assertEqual(both.get().state, "blocked")
+
+        def broken(args: object) -> None:
+            raise ValueError("broken")
+
+        self.work("broken", broken)
+        with self.assertRaises(longhaul.JobCancelled):
+            cancelled.wait()
+        self.assertEqual(cancelled.get().cancel_reason, "dependency")
+        self.work("later", lambda n: n)
+        self.assertEqual((both.wait(), either.wait()), (1, 2))
+        self.assertEqual(on(4, "one").get().state, "available", "what has ended counts at once")
+        many = client.enqueue_many([{"kind": "k", "args": 1, "id": "a"}, {"kind": "k", "args": 2, "depends_on": ["a"]}])
+        self.assertEqual(many[1].get().state, "blocked")
+        for call, field in (
+            (lambda: on(5, "nobody"), "depends_on[0]"),
+            (lambda: client.enqueue_many([{"kind": "k", "args": 1, "depends_on": ["b"]}, {"kind": "k", "args": 1, "id": "b"}]), "[0].depends_on[0]"),
+        ):
+            with self.assertRaises(longhaul.Invalid) as caught:
+                call()
+            self.assertEqual(caught.exception.errors[0]["field"], field)
+
+    def test_a_signal_is_kept_and_the_first_of_a_name_stands(self) -> None:
+        job = self.client.enqueue("approve", 1)
+        self.assertEqual([job.signal("go", {"by": "ada"}), job.signal("go", None)], [True, False])
+        self.assertIn("path", job.signal_token("stop", expires_in=60))
+        self.assertEqual([step["name"] for step in job.steps()], ["signal:go"])
+        self.work("approve", lambda args: "well")
+        self.assertEqual(job.wait(), "well")
+        with self.assertRaises(longhaul.Conflict) as caught:
+            job.signal("late")
+        self.assertEqual(caught.exception.code, "ended")
+
+    def test_a_job_is_forked_and_waits_for_a_person_where_it_is_told_to(self) -> None:
+        job = self.client.enqueue("k", 1, labels={"team": "ops"}, on_exhausted="pause", id="first")
+        self.assertEqual(job.get().on_exhausted, "pause")
+        fork = job.fork(args=2)
+        seen = fork.get()
+        self.assertEqual((seen.forked_from, seen.args, seen.labels, seen.on_exhausted, fork.status), ("first", 2, {"team": "ops"}, "pause", "created"))
+        job.cancel()
+        with self.assertRaises(longhaul.NotFound) as caught:
+            job.retry(from_step="cover")
+        self.assertEqual(caught.exception.code, "no_such_step")
+        self.assertEqual(job.retry(args=3).args, 3)
+
     def test_an_idempotency_key_is_one_job_and_of_another_request_refused(self) -> None:
         one, two = (self.client.enqueue("k", 1, idempotency_key="a") for _ in range(2))
         self.assertEqual(one.id, two.id)

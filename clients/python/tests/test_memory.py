@@ -158,6 +158,52 @@ class Memory(unittest.TestCase):
 
         self.assertEqual(asyncio.run(awaited()), ("created", "full", True))
 
+    def test_handlers_sleep_and_wait_for_signals_children_and_people(self) -> None:
+        server = MemoryServer()
+        client = server.client()
+
+        def order(cx: longhaul.Context, args: int) -> Any:
+            cx.sleep("a while", 3_600)
+            answer = cx.wait_for("answer", timeout=60)
+            cx.enqueue_children("pages", [{"kind": "page", "args": n} for n in range(args)])
+            return [answer, vars(cx.wait_for_children()), cx.attempt]
+
+        one, two = client.enqueue("order", 2), client.enqueue("order", 0)
+        self.assertEqual((server.run("order", order), one.get().state), (2, "scheduled"))
+        self.assertEqual((server.run("order", order), one.get().waits_for), (2, "signal:answer"))
+        self.assertEqual(one.why()["reasons"], [{"rule": "signal", "key": "answer"}])
+        one.signal("answer", "yes")
+        server.wake(two.id)
+        with self.assertRaisesRegex(ValueError, "waits for no signal"):
+            server.wake(two.id)
+        server.run("order", order)
+        self.assertEqual(two.wait(), [None, {"total": 0, "completed": 0, "failed": 0, "cancelled": 0}, 1])
+        self.assertEqual((one.get().waits_for, one.why()["reasons"][0]["of"]), ("children", 2))
+        server.run("page", lambda n: n)
+        server.run("order", order)
+        answer, children, attempt = one.wait()
+        self.assertEqual((answer, children["completed"], attempt), ("yes", 2, 1))
+
+        done = []
+
+        def frail(cx: longhaul.Context, args: int) -> str:
+            for name in ("outline", "draft"):
+                cx.step(name, lambda: done.append(name))
+            if args == 1:
+                raise ValueError("broken")
+            return "well"
+
+        job = client.enqueue("frail", 1, max_attempts=1, on_exhausted="pause")
+        server.run("frail", frail)
+        self.assertEqual((job.get().waits_for, len(job.get().errors)), ("person", 1))
+        self.assertEqual(job.retry(from_step="draft", args=2).state, "available")
+        server.run("frail", frail)
+        self.assertEqual((job.wait(), done), ("well", ["outline", "draft", "draft"]))
+        with self.assertRaisesRegex(longhaul.JobFailed, "must not begin with 'signal:'"):
+            reserved = client.enqueue("reserved", max_attempts=1)
+            server.run("reserved", lambda cx, args: cx.step("signal:go", lambda: 1))
+            reserved.wait()
+
     def test_another_thread_hears_of_what_becomes_of_a_job(self) -> None:
         server = MemoryServer()
         client = server.client(max_retries=0)

@@ -56,9 +56,18 @@ class Readme(unittest.TestCase):
             bad.wait(120)
         self.assertIn("only https is read", str(caught.exception))
 
+    def test_an_order_waits_for_an_answer_sleeps_and_waits_for_its_items(self) -> None:
+        setting, end = 'from longhaul import Fatal, Worker\nasync def send_offer(args):\n    return None\nworker = Worker("http://127.0.0.1:8000")\n', "\nworker.run()\n"
+        items = '@worker.job("item")\ndef item(cx, args):\n    return args\n'
+        # The hour of the sleep is one of a reader's.
+        self.start(self.here(setting + items + SNIPPETS[3].replace("3_600", "0.1") + end))
+        job = self.client.enqueue("order", {"items": [1, 2, 3]})
+        self.assertTrue(job.signal("answer", "yes"))
+        self.assertEqual(job.wait(120), 3)
+
     def test_the_double_runs_a_job(self) -> None:
-        exec(SNIPPETS[3], {})
-        self.assertEqual(len(SNIPPETS), 4)
+        exec(SNIPPETS[4], {})
+        self.assertEqual(len(SNIPPETS), 5)
 
 
 if __name__ == "__main__":

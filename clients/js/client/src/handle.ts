@@ -1,7 +1,7 @@
 import { isApiError, JobCancelled, JobExpired, JobFailed, TimeoutError } from "./errors.js";
 import { request, type Settings, sleep } from "./http.js";
 import { isFinished, type Job, type JobEvent } from "./job.js";
-import { read, stringify } from "./json.js";
+import { plain, read, stringify } from "./json.js";
 import type { Schemas } from "./openapi.js";
 import { eventOf } from "./sse.js";
 import { messages } from "./stream.js";
@@ -22,6 +22,12 @@ const HELD_FOR = 25;
  * (`replaced`); or nothing was created, because its unique key is held (`rejected`) or as many jobs wait as may (`full`).
  */
 export type EnqueueStatus = "created" | "duplicate" | "replaced" | "rejected" | "full";
+
+/** How a job is to run again: with other args, or from a step on. */
+export interface Again {
+  args?: unknown;
+  from_step?: string;
+}
 
 /** A job on the server. */
 export class JobHandle<Output = unknown> {
@@ -101,10 +107,40 @@ export class JobHandle<Output = unknown> {
     return this.#read(await request(this.#settings, { method: "POST", path: `${this.#path}/cancel` }));
   }
 
-  /** Runs a job that has ended again, with other `args` where they are given. */
-  async retry({ args }: { args?: unknown } = {}): Promise<Job<Output>> {
-    const body = args === undefined ? undefined : { args };
-    return this.#read(await request(this.#settings, { method: "POST", path: `${this.#path}/retry`, body }));
+  /**
+   * Runs a job that has ended, or waits for a person, again, with other `args` where they are given. What it has done stays done: with
+   * `from_step` only what came before that step.
+   */
+  async retry(options: Again = {}): Promise<Job<Output>> {
+    return this.#read(await request(this.#settings, { method: "POST", path: `${this.#path}/retry`, body: again(options) }));
+  }
+
+  /** Makes a new job of this one, with the outputs of its steps: with `from_step` of those before that one. This one stays as it is. */
+  async fork(options: Again = {}): Promise<JobHandle<Output>> {
+    const body = again(options) ?? {};
+    const job = await read<Job<Output>>(await request(this.#settings, { method: "POST", path: `${this.#path}/fork`, body }));
+    return new JobHandle(this.#settings, job.id, { last: job, status: "created" });
+  }
+
+  /**
+   * Gives the job a signal that its code waits for, now or later. The first of a name wins: false where an earlier one stands.
+   * Throws `Conflict` with the code `ended` once the job has ended.
+   */
+  async signal(name: string, value: unknown = null): Promise<boolean> {
+    const path = `${this.#path}/signals/${encodeURIComponent(name)}`;
+    const response = await request(this.#settings, { method: "POST", path, text: stringify(plain(value)) ?? "null" });
+    return (await read<Schemas["Signalled"]>(response)).accepted;
+  }
+
+  /** A token that gives the job this signal, once, for whoever has no token of the server: a `POST` of the value to its `path`. */
+  async signalToken(name: string, options: Schemas["SignalTokenRequest"] = {}): Promise<Schemas["SignalToken"]> {
+    const path = `${this.#path}/signals/${encodeURIComponent(name)}/token`;
+    return read(await request(this.#settings, { method: "POST", path, body: options }));
+  }
+
+  /** The jobs that are connected with this one, by what they wait for. */
+  async graph(): Promise<Schemas["Graph"]> {
+    return read(await request(this.#settings, { path: `${this.#path}/graph` }));
   }
 
   /** The reasons for which a job waits. */
@@ -138,6 +174,11 @@ export class JobHandle<Output = unknown> {
     this.last = await read<Job<Output>>(response);
     return this.last;
   }
+}
+
+function again({ args, from_step }: Again): Partial<Schemas["Retry"]> | undefined {
+  if (args === undefined && from_step === undefined) return undefined;
+  return { ...(args !== undefined && { args }), ...(from_step !== undefined && { from_step }) };
 }
 
 /** The output of a job that has completed; an error for one that has ended otherwise. */

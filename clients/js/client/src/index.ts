@@ -1,5 +1,5 @@
 export * from "./errors.js";
-export { type EnqueueStatus, JobHandle, type WaitOptions } from "./handle.js";
+export { type Again, type EnqueueStatus, JobHandle, type WaitOptions } from "./handle.js";
 export { pause, retryAfter, type Settings } from "./http.js";
 export * from "./job.js";
 export type { Key, KeyFilter, KeyPage } from "./keys.js";

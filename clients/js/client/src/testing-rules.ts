@@ -5,11 +5,11 @@ import type { Schemas } from "./openapi.js";
 import { uniqueRules } from "./testing-unique.js";
 
 /** A job that is asked for. */
-export type Body = { kind: string; args?: unknown } & JobOptions;
+export type Body = { kind: string; args?: unknown; from_step?: string | null } & JobOptions;
 /** A field that breaks a rule, and the rule. */
 export type Broken = { field: string; message: string };
 
-const OPTIONS = ["kind", "args", "queue", "id", "unique", "run_at", "delay", "priority", "max_attempts", "timeout", "expires_in", "deadline", "limit_keys", "key", "cost", "parent", "labels", "cancel_on_disconnect"];
+const OPTIONS = ["kind", "args", "queue", "id", "unique", "run_at", "delay", "priority", "max_attempts", "timeout", "expires_in", "deadline", "limit_keys", "key", "cost", "parent", "depends_on", "on_exhausted", "labels", "cancel_on_disconnect"];
 const FILTERS = ["ids", "state", "kind", "queue", "parent", "labels", "q"];
 export const STATES: State[] = ["blocked", "scheduled", "available", "running", "completed", "failed", "cancelled"];
 /** The largest bound on waiting jobs. */

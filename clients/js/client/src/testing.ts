@@ -1,5 +1,5 @@
 // A server in memory, for the tests of an application: the same calls, no process and no port.
-import type { Job, JobFilter, State } from "./job.js";
+import type { Job, JobFilter, JobOptions, State } from "./job.js";
 import { isFinished } from "./job.js";
 import { parse, plain, stringify, units, unlikeAll } from "./json.js";
 import type { Schemas } from "./openapi.js";
@@ -7,6 +7,7 @@ import { Longhaul, type LonghaulOptions } from "./longhaul.js";
 import { keyListRules, LimitKeys, limitRules, pauseRules, type Reason } from "./testing-keys.js";
 import { type Body, type Broken, brokenRule, fits, jobRules, pageRules, shown, waits, waitingRules } from "./testing-rules.js";
 import { startOf, UniqueKeys } from "./testing-unique.js";
+import { type Asked, dependencyRules, Graphs, waitsOf } from "./testing-waits.js";
 
 type Kept = Job;
 type CancelReason = Schemas["CancelReason"];
@@ -31,6 +32,12 @@ export interface MemoryContext {
   emit(data: unknown): void;
   settle(units: number): void;
   step<T>(name: string, work: () => T | Promise<T>): Promise<T>;
+  /** Takes no time. */
+  sleep(name: string, seconds: number): Promise<void>;
+  /** Ends the attempt where the signal is not there: `job.signal` sets the job going again, `server.wake` as if its timeout were over. */
+  waitFor<T = unknown>(name: string, options?: { timeout?: number }): Promise<T | undefined>;
+  enqueueChildren(name: string, jobs: ({ kind: string; args?: unknown } & JobOptions)[]): Promise<string[]>;
+  waitForChildren(): Promise<Schemas["Children"]>;
 }
 
 /** Jobs in memory. They stand still until `run`, `start`, `complete`, `fail` or a call moves them; no time passes for them. */
@@ -49,6 +56,7 @@ export class MemoryServer {
   readonly #queues = new Map<string, Queue>();
   readonly #retention = new Map<string, Record<string, unknown>>();
   readonly #keys = new LimitKeys(this.jobs);
+  readonly #graphs = new Graphs(this.jobs);
 
   /** A client of this server. */
   client(options: Omit<LonghaulOptions, "url" | "fetch"> = {}): Longhaul {
@@ -114,6 +122,13 @@ export class MemoryServer {
     this.#running.get(id)?.abort(new DOMException("the time of the job is over", "AbortError"));
   }
 
+  /** The wait of a job is over: its signal has not come in time. */
+  wake(id: string): void {
+    const job = this.#job(id);
+    if (job.state !== "blocked" || !job.waits_for?.startsWith("signal:")) throw new Error(`job '${id}' waits for no signal: it is ${job.state}`);
+    this.#signal(job, job.waits_for, { timed_out: true });
+  }
+
   /** Adds a chunk to a job's events. */
   emit(id: string, data: unknown): void {
     this.#log(this.#started(id), "chunk", { data: plain(data) });
@@ -150,7 +165,11 @@ export class MemoryServer {
   }
 
   /** What a worker does with an error of a handler. */
-  #endAttempt(job: Kept, { name, message, seconds = 0 }: Error & { seconds?: number }): void {
+  #endAttempt(job: Kept, { name, message, seconds = 0, waits }: Error & { seconds?: number; waits?: Kept["waits_for"] }): void {
+    if (waits != null && !job.cancel_requested) {
+      job.attempt -= 1;
+      return this.#enter(job, "blocked", null, null, waits);
+    }
     if (job.cancel_requested || name === "Cancel") return this.#enter(job, "cancelled", null, job.cancel_reason ?? "asked");
     if (name === "Snooze" || name === "RateLimited") {
       const [until, first] = [Date.now() + 1_000 * seconds, job.limit_keys[0]];
@@ -161,7 +180,9 @@ export class MemoryServer {
     }
     const isFatal = name === "Fatal";
     const error = this.#failed(job, isFatal || name === "Error" ? message : `${name}: ${message}`, isFatal ? "fatal" : "error");
-    this.#enter(job, isFatal || job.attempt >= job.max_attempts ? "failed" : "scheduled", error);
+    const isLast = job.attempt >= job.max_attempts;
+    if (isLast && !isFatal && job.on_exhausted === "pause") return this.#enter(job, "blocked", error, null, "person");
+    this.#enter(job, isFatal || isLast ? "failed" : "scheduled", error);
   }
 
   #context(job: Kept, signal: AbortSignal): MemoryContext {
@@ -187,7 +208,17 @@ export class MemoryServer {
         signal.throwIfAborted();
         return plain(output) as T;
       },
+      ...waitsOf(job, this.#steps.get(id) ?? new Map(), this.#graphs, (children) => void children.map((child) => this.#create(child))),
     };
+  }
+
+  /** Gives a job a signal; false where an earlier one of the name stands. */
+  #signal(job: Kept, name: string, output: unknown): boolean {
+    const steps = this.#steps.get(job.id);
+    if (steps === undefined || steps.has(name)) return false;
+    steps.set(name, { name, output, attempt: job.attempt, started_at: now(), finished_at: now() });
+    if (job.waits_for === name) this.#enter(job, "available");
+    return true;
   }
 
   /** A job that runs; one that waits begins to. */
@@ -221,10 +252,15 @@ export class MemoryServer {
     this.#enter(job, "running");
   }
 
-  #enter(job: Kept, state: State, error: Job["errors"][number] | null = null, reason: CancelReason | null = null): void {
-    Object.assign(job, { state, cancel_requested: false, cancel_reason: reason });
+  #enter(job: Kept, state: State, error: Job["errors"][number] | null = null, reason: CancelReason | null = null, waits: Kept["waits_for"] = null): void {
+    Object.assign(job, { state, cancel_requested: false, cancel_reason: reason, waits_for: waits });
     job.finished_at = isFinished(state) ? now() : null;
     this.#log(job, "state", { state, error });
+    if (!isFinished(state)) return;
+    for (const { of, is } of this.#graphs.ended(job)) {
+      if (is === "cancelled") this.#enter(of, "cancelled", null, "dependency");
+      else this.#enter(of, Date.parse(of.run_at) > Date.now() ? "scheduled" : "available");
+    }
   }
 
   #log(job: Kept, event: string, data: Record<string, unknown>): void {
@@ -259,7 +295,8 @@ export class MemoryServer {
     const body = (text === "" ? {} : parse(text)) as Body & Body[];
     const route = `${request.method} ${parts.length > 1 ? `${parts[0]}/*` : (parts[0] ?? "")}`;
     const isBatch = Array.isArray(body);
-    const broken = route === "POST jobs" ? jobRules(body) : isBatch ? body.flatMap((one, at) => jobRules(one, `[${at}].`)) : [];
+    const known = (one: Asked, place: string, before: Asked[] = []) => [...jobRules(one, place), ...dependencyRules(one, place, this.jobs, before)];
+    const broken = route === "POST jobs" ? known(body, "") : isBatch ? body.flatMap((one, at) => known(one, `[${at}].`, body.slice(0, at))) : [];
     if (broken.length > 0) return invalid(...broken);
     if (route === "POST jobs") {
       const created = this.#create(body);
@@ -310,12 +347,36 @@ export class MemoryServer {
         return answer([...(this.#steps.get(job.id)?.values() ?? [])].map(({ output: _, ...step }) => step));
       case "GET why":
         return answer({ state: job.state, position: null, eta_seconds: null, reasons: this.#why(job), ...ending(job) });
+      case "GET graph":
+        return answer(this.#graphs.around(job));
+      case "POST signals": {
+        if (isFinished(job.state)) return problem(409, "ended", "the job has ended; no signal changes that");
+        if (parts[4] === "token") return answer({ token: `signal-${job.id}`, path: `/api/signals/signal-${job.id}`, expires_at: now() }, { status: 201 });
+        return answer({ accepted: this.#signal(job, `signal:${parts[3]}`, { value: text === "" ? null : parse(text) }) }, { status: 202 });
+      }
+      case "POST fork":
+        return this.#again(job, body, (kept) => {
+          const { kind, queue, args, priority, max_attempts, timeout, limit_keys, cost, on_exhausted, labels } = job;
+          const created = this.#create({ kind, queue, priority, max_attempts, timeout, limit_keys, cost, on_exhausted, labels, args: body.args === undefined ? args : body.args });
+          if (created.job === undefined) return problem(429, "queue_full", `as many jobs wait in ${created.full} as may; nothing was created`, { "retry-after": "1" });
+          created.job.forked_from = job.id;
+          this.#steps.set(created.job.id, new Map(kept));
+          return answer(created.job, { status: 202 });
+        });
       case "POST token":
         return answer({ token: `read-${job.id}` });
       case "POST cancel":
         this.#apply("cancel", job, {});
         return answer(job, { status: 202 });
       case "POST retry":
+        if (body.from_step != null && (isFinished(job.state) || job.waits_for === "person")) {
+          return this.#again(job, body, (kept) => {
+            if (!this.#apply("retry", job, { args: body.args })) return problem(409, "unique_key_held", "another job holds the unique key of this one");
+            this.#steps.set(job.id, new Map(kept));
+            return answer(job, { status: 202 });
+          });
+        }
+      // What follows is for both.
       case "DELETE ":
         if (!this.#apply(request.method === "DELETE" ? "delete" : "retry", job, body)) {
           if (isFinished(job.state)) return problem(409, "unique_key_held", "another job holds the unique key of this one");
@@ -324,6 +385,16 @@ export class MemoryServer {
         return request.method === "DELETE" ? new Response(null, { status: 204 }) : answer(job, { status: 202 });
     }
     return problem(404, "no_such_route", `${url.pathname} is not served`);
+  }
+
+  /** Runs what a retry or a fork is with the steps that it keeps. */
+  #again(job: Kept, { from_step, args }: Partial<Schemas["Retry"]>, work: (kept: [string, Schemas["Step"]][]) => Response): Response {
+    const steps = [...(this.#steps.get(job.id) ?? [])];
+    if (from_step == null) return work(args === undefined && job.state !== "completed" ? steps : []);
+    const at = steps.findIndex(([name]) => name === from_step);
+    if (at < 0) return problem(404, "no_such_step", `no step is called ${from_step}; there are ${steps.map(([name]) => name).join(", ")}`);
+    if (job.state === "completed") return problem(409, "steps_forgotten", "the job has completed, and the outputs of its steps are kept until then; leave from_step out");
+    return work(steps.slice(0, at));
   }
 
   #create(body: Body): Created {
@@ -381,6 +452,11 @@ export class MemoryServer {
       worker: null,
       parent: body.parent ?? null,
       children: null,
+      depends_on: (body.depends_on ?? []).map((on) => (typeof on === "string" ? { id: on, on_failure: "cancel" } : { on_failure: "cancel", ...on })),
+      waits_for: null,
+      wakes_at: null,
+      on_exhausted: body.on_exhausted ?? "fail",
+      forked_from: null,
       limit_keys: limitKeys,
       key: limitKeys[0] ?? null,
       cost: { slots: body.cost?.slots ?? 1, rate: body.cost?.rate ?? 1 },
@@ -391,7 +467,10 @@ export class MemoryServer {
     if (!this.#queues.has(job.queue)) this.#queues.set(job.queue, QUEUE);
     this.#logs.set(job.id, []);
     this.#steps.set(job.id, new Map());
+    const fate = this.#graphs.begin(job);
     if (isDropped) this.#enter(job, "cancelled", null, "dropped");
+    else if (fate === "cancelled") this.#enter(job, "cancelled", null, "dependency");
+    else if (fate === "blocked") this.#enter(job, "blocked", null, null, "dependencies");
     else this.#enter(job, isLater ? "scheduled" : "available");
     return { job, status: "created" };
   }
@@ -415,7 +494,8 @@ export class MemoryServer {
   }
 
   #apply(action: string, job: Kept, to: { args?: unknown; priority?: number | null | undefined }): boolean {
-    if (isFinished(job.state) !== (action === "retry" || action === "delete")) return false;
+    const isDone = isFinished(job.state) || (action === "retry" && job.waits_for === "person");
+    if (isDone !== (action === "retry" || action === "delete")) return false;
     if (action === "set_priority") job.priority = to.priority ?? 0;
     else if (action === "delete") {
       this.jobs.delete(job.id);
@@ -479,6 +559,7 @@ export class MemoryServer {
     const queue: Reason[] = isPaused ? [{ rule: "paused_queue", key: job.queue }] : [];
     const closed = this.#keys.closed(job);
     if (job.state === "available") return [...queue, ...closed, { rule: "no_worker", key: job.queue }];
+    if (job.state === "blocked") return [this.#graphs.why(job)];
     if (job.state !== "scheduled") return [];
     const paused = closed.filter(({ rule }) => rule === "paused_key");
     // A run that came to its limit waits as long as its key is paused.

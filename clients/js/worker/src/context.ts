@@ -33,6 +33,20 @@ export class RateLimited extends Error {
   }
 }
 
+/**
+ * Ends the run of a job that waits, and holds no slot meanwhile. `cx.sleep`, `cx.waitFor` and `cx.waitForChildren` throw it: let it
+ * pass. The job runs again once the wait is over, and comes to the same place by its steps.
+ */
+export class Waits extends Error {
+  override name = "Waits";
+  readonly outcome: Outcome;
+
+  constructor(what: string, outcome: Outcome) {
+    super(`waits for ${what}`);
+    this.outcome = outcome;
+  }
+}
+
 /** A job in this worker's hands, for the function that runs it. */
 export interface Context {
   readonly jobId: string;
@@ -60,7 +74,24 @@ export interface Context {
    * attempt is given it instead of doing it again.
    */
   step<T>(name: string, work: () => T | Promise<T>): Promise<T>;
+  /** Sleeps for so many seconds, at no cost of an attempt and without a slot, through every crash and restart. */
+  sleep(name: string, seconds: number): Promise<void>;
+  /**
+   * Waits for the signal of a name, without a slot: the value of the first one, also one that came early; `undefined` where none has come
+   * within `timeout` seconds. Whichever came first stays the answer.
+   */
+  waitFor<T = unknown>(name: string, options?: { timeout?: number }): Promise<T | undefined>;
+  /**
+   * Enqueues children of this job, once, as a step of the name, and answers their ids. Those without an id are given this job's, the name
+   * and their number.
+   */
+  enqueueChildren(name: string, jobs: Child[]): Promise<string[]>;
+  /** Waits, without a slot, until each child of this job has ended, however it has. */
+  waitForChildren(): Promise<Schemas["Children"]>;
 }
+
+/** A job that is enqueued as a child. */
+export type Child = Omit<Schemas["FollowUp"], "parent" | "args"> & { args?: unknown };
 
 /** The end of a run, as the server reads it. */
 export type Outcome = Schemas["Outcome"];
@@ -75,6 +106,7 @@ export function completed(output: unknown): Outcome {
 /** The end that an error of a handler stands for. */
 export function outcomeOf(error: unknown, claimed: Claimed): Outcome {
   if (!(error instanceof Error)) return failure(String(error), claimed);
+  if (error instanceof Waits) return error.outcome;
   const { name, message, seconds } = error as Error & { seconds?: unknown };
   if (name === "RateLimited" || name === "Snooze") {
     const isDelay = typeof seconds === "number" && seconds >= 0 && seconds < Infinity;
@@ -89,5 +121,6 @@ export function outcomeOf(error: unknown, claimed: Claimed): Outcome {
 /** A failed attempt: the job runs again where it has attempts left. */
 export function failure(message: string, claimed: Claimed, kind: Schemas["ErrorKind"] = "error"): Outcome {
   const error = { message, kind };
-  return claimed.retry_in === null ? { failed: { error } } : { retry: { error, delay: claimed.retry_in } };
+  if (claimed.retry_in !== null) return { retry: { error, delay: claimed.retry_in } };
+  return claimed.on_exhausted === "pause" ? { waits: { on: "person", error } } : { failed: { error } };
 }

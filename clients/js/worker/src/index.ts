@@ -1,3 +1,3 @@
-export { Cancel, type Context, Fatal, RateLimited, Snooze } from "./context.js";
+export { Cancel, type Child, type Context, Fatal, RateLimited, Snooze, Waits } from "./context.js";
 export type { Handler } from "./session.js";
 export { Worker, type WorkerOptions } from "./worker.js";

@@ -1,6 +1,7 @@
 import type { Entry } from "@longhaul/client";
 import { plain, units } from "@longhaul/client/json";
 import { type Claimed, type Context } from "./context.js";
+import { type Ask, checkStep, waitsOf } from "./waits.js";
 
 /** An entry as JSON, with whom to tell that it was heard. */
 export interface Said {
@@ -44,9 +45,15 @@ const LEVELS = new Set(["debug", "info", "warn", "error"]);
  * The view of a run for its handler. What is no entry is an error of the handler that said it: in a request, where the entries of
  * many runs are together, it would be theirs, too.
  */
-export function contextOf(run: Run, say: (entry: Entry, isAwaited?: boolean) => Promise<void>): Context {
+export function contextOf(run: Run, say: (entry: Entry, isAwaited?: boolean) => Promise<void>, ask: Ask): Context {
   const { claimed } = run;
+  const keep = async (name: string, output: unknown) => {
+    await say({ step: { name, output } }, true);
+    run.stopping.signal.throwIfAborted();
+    claimed.steps[name] = output;
+  };
   return {
+    ...waitsOf(run, say, keep, ask),
     jobId: claimed.lease.id,
     attempt: claimed.attempt,
     maxAttempts: claimed.max_attempts,
@@ -68,11 +75,10 @@ export function contextOf(run: Run, say: (entry: Entry, isAwaited?: boolean) => 
       run.cost = units(taken);
     },
     async step<T>(name: string, work: () => T | Promise<T>): Promise<T> {
+      checkStep(name);
       if (Object.hasOwn(claimed.steps, name)) return claimed.steps[name] as T;
       const output = plain(await work());
-      await say({ step: { name: String(name), output } }, true);
-      run.stopping.signal.throwIfAborted();
-      claimed.steps[name] = output;
+      await keep(String(name), output);
       return output as T;
     },
   };

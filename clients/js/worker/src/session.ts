@@ -254,7 +254,8 @@ export class Session {
     const timers: (() => void)[] = [];
     let outcome: Outcome;
     try {
-      const cx = contextOf(run, (entry, isAwaited) => this.#recorder.say(run, entry, isAwaited));
+      const ask = <T>(what: string, body: unknown) => this.#send<T>(what, stringify(body) ?? "null", randomUUID());
+      const cx = contextOf(run, (entry, isAwaited) => this.#recorder.say(run, entry, isAwaited), ask);
       const work = Promise.resolve(this.#plan.kinds.get(claimed.kind)?.handler(cx, claimed.args));
       const over = new Promise<never>((_, reject) => {
         for (const [seconds, reason] of [[claimed.timeout, OVER], [claimed.deadline_in, LATE]] as const) {

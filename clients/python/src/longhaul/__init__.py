@@ -32,6 +32,7 @@ from .job import (
     Children,
     ChunkEvent,
     Cost,
+    Dependency,
     Event,
     GapEvent,
     Job,
@@ -45,6 +46,7 @@ from .job import (
     StateEvent,
     Unique,
 )
+from .waits import Waits
 from .worker import Worker
 
 __all__ = [
@@ -63,6 +65,7 @@ __all__ = [
     "ConnectionError",
     "Context",
     "Cost",
+    "Dependency",
     "DuplicateJob",
     "Event",
     "Fatal",
@@ -97,5 +100,6 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "Unique",
+    "Waits",
     "Worker",
 ]

@@ -263,9 +263,32 @@ class AsyncJobHandle:
         """Cancels the job: at once where it waits, else it is asked to stop."""
         return await self._post("/cancel")
 
-    async def retry(self, *, args: Any = flow.KEEP) -> Job:
-        """Runs a job that has ended again, with other ``args`` where they are given."""
-        return await self._post("/retry", None if args is flow.KEEP else {"args": args})
+    async def retry(self, *, args: Any = flow.KEEP, from_step: str | None = None) -> Job:
+        """Runs a job that has ended, or waits for a person, again, with other ``args`` where they are given. What it has done stays done:
+        with ``from_step`` only what came before that step."""
+        return await self._post("/retry", flow.again(args, from_step))
+
+    async def fork(self, *, args: Any = flow.KEEP, from_step: str | None = None) -> AsyncJobHandle:
+        """Makes a new job of this one, with the outputs of its steps: with ``from_step`` of those before that one. This one stays as it
+        is."""
+        body = flow.again(args, from_step) or {}
+        job = Job.read(await self._client._run(flow.change(self._client._settings, "POST", self._path + "/fork", body)))
+        return AsyncJobHandle(self._client, job.id, job, status="created")
+
+    async def signal(self, name: str, value: Any = None) -> bool:
+        """Gives the job a signal that its code waits for, now or later. The first of a name wins: false where an earlier one stands.
+        Raises ``Conflict`` with the code ``ended`` once the job has ended."""
+        return await self._client._run(flow.signal(self._client._settings, self._path, name, value))
+
+    async def signal_token(self, name: str, *, expires_in: float | None = None) -> dict[str, Any]:
+        """A token that gives the job this signal, once, for whoever has no token of the server: a POST of the value to its ``path``."""
+        body = {} if expires_in is None else {"expires_in": expires_in}
+        path = flow.signal_path(self._path, name, "/token")
+        return dict(await self._client._run(flow.change(self._client._settings, "POST", path, body)))
+
+    async def graph(self) -> dict[str, Any]:
+        """The jobs that are connected with this one, by what they wait for."""
+        return dict(await self._client._run(flow.read(self._client._settings, self._path + "/graph")))
 
     async def why(self) -> dict[str, Any]:
         """The reasons for which the job waits."""

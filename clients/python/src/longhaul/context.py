@@ -6,11 +6,14 @@ import asyncio
 import json
 import math
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any, Literal, Protocol, TypeVar
 
+from . import waits
+from .job import Children
 from .run import Run
+from .waits import Ask, Keep, Waiting, Waits, check_step
 
 T = TypeVar("T")
 Outcome = dict[str, Any]
@@ -107,6 +110,7 @@ class Context(_Speaking):
     def step(self, name: str, work: Callable[[], T]) -> T:
         """Does something once for the job, whatever becomes of this attempt: its output is durable before this returns,
         and a later attempt is given it instead of doing it again."""
+        check_step(name)
         if name in self._steps:
             return self._steps[name]  # type: ignore[no-any-return]
         output = work()
@@ -115,18 +119,84 @@ class Context(_Speaking):
         self._steps[name] = output
         return output
 
+    def sleep(self, name: str, seconds: float) -> None:
+        """Sleeps for so many seconds, at no cost of an attempt and without a slot, through every crash and restart."""
+        self._wait(waits.sleep(self._run, self._steps, name, seconds))
+
+    def wait_for(self, name: str, *, timeout: float | None = None) -> Any:
+        """Waits for the signal of a name, without a slot: the value of the first one, also one that came early; ``None`` where none has
+        come within ``timeout`` seconds. Whichever came first stays the answer."""
+        return self._wait(waits.wait_for(self._run, self._steps, name, timeout))
+
+    def enqueue_children(self, name: str, jobs: Iterable[Mapping[str, Any]]) -> list[str]:
+        """Enqueues children of this job, once, as a step of the name, and answers their ids. Each is a mapping with ``kind``, ``args`` and
+        options. Those without an id are given this job's, the name and their number."""
+        return list(self._wait(waits.enqueue_children(self._run, self._steps, name, jobs)))
+
+    def wait_for_children(self) -> Children:
+        """Waits, without a slot, until each child of this job has ended, however it has."""
+        return Children(**self._wait(waits.wait_for_children(self._run)))
+
+    def _wait(self, steps: Waiting) -> Any:
+        try:
+            step = next(steps)
+            while True:
+                if isinstance(step, Ask):
+                    step = steps.send(self._run.ask(step.what, step.body))
+                    continue
+                heard = self._done(step.name, step.output)
+                if isinstance(step, Keep):
+                    heard.result()
+                    self.raise_if_cancelled()
+                self._steps[step.name] = step.output
+                step = steps.send(None)
+        except StopIteration as end:
+            return end.value
+
 
 class AsyncContext(_Speaking):
     """The context of a coroutine. It is cancelled where the job should stop."""
 
     async def step(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
         """Does something once for the job. See :meth:`Context.step`."""
+        check_step(name)
         if name in self._steps:
             return self._steps[name]  # type: ignore[no-any-return]
         output = await work()
         await asyncio.wrap_future(self._done(name, output))
         self._steps[name] = output
         return output
+
+    async def sleep(self, name: str, seconds: float) -> None:
+        """Sleeps without a slot. See :meth:`Context.sleep`."""
+        await self._wait(waits.sleep(self._run, self._steps, name, seconds))
+
+    async def wait_for(self, name: str, *, timeout: float | None = None) -> Any:
+        """Waits for a signal without a slot. See :meth:`Context.wait_for`."""
+        return await self._wait(waits.wait_for(self._run, self._steps, name, timeout))
+
+    async def enqueue_children(self, name: str, jobs: Iterable[Mapping[str, Any]]) -> list[str]:
+        """Enqueues children of this job, once. See :meth:`Context.enqueue_children`."""
+        return list(await self._wait(waits.enqueue_children(self._run, self._steps, name, jobs)))
+
+    async def wait_for_children(self) -> Children:
+        """Waits for the children without a slot. See :meth:`Context.wait_for_children`."""
+        return Children(**await self._wait(waits.wait_for_children(self._run)))
+
+    async def _wait(self, steps: Waiting) -> Any:
+        try:
+            step = next(steps)
+            while True:
+                if isinstance(step, Ask):
+                    step = steps.send(await asyncio.to_thread(self._run.ask, step.what, step.body))
+                    continue
+                heard = self._done(step.name, step.output)
+                if isinstance(step, Keep):
+                    await asyncio.wrap_future(heard)
+                self._steps[step.name] = step.output
+                step = steps.send(None)
+        except StopIteration as end:
+            return end.value
 
 
 def completed(output: Any) -> Outcome:
@@ -138,6 +208,8 @@ def completed(output: Any) -> Outcome:
 
 def outcome_of(error: BaseException, claimed: Mapping[str, Any]) -> Outcome:
     """The end that an exception of a handler stands for."""
+    if isinstance(error, Waits):
+        return error.outcome
     if isinstance(error, Snooze):
         if not (isinstance(error.seconds, (int, float)) and 0 <= error.seconds < math.inf):
             return failure(f"a {type(error).__name__} has a number of seconds, and not {error.seconds}", claimed)
@@ -152,6 +224,6 @@ def outcome_of(error: BaseException, claimed: Mapping[str, Any]) -> Outcome:
 def failure(message: str, claimed: Mapping[str, Any], kind: Literal["error", "timeout"] = "error") -> Outcome:
     """A failed attempt: the job runs again where it has attempts left."""
     error = {"message": message, "kind": kind}
-    if claimed["retry_in"] is None:
-        return {"failed": {"error": error}}
-    return {"retry": {"error": error, "delay": claimed["retry_in"]}}
+    if claimed["retry_in"] is not None:
+        return {"retry": {"error": error, "delay": claimed["retry_in"]}}
+    return {"waits": {"on": "person", "error": error}} if claimed.get("on_exhausted") == "pause" else {"failed": {"error": error}}

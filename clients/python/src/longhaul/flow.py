@@ -271,6 +271,24 @@ def change(settings: Settings, method: str, path: str, body: Any = None) -> Flow
     return answer.json()
 
 
+def again(args: Any, from_step: str | None) -> dict[str, Any] | None:
+    """The body of a retry or a fork."""
+    body = {} if args is KEEP else {"args": args}
+    return {**body, **({} if from_step is None else {"from_step": from_step})} or None
+
+
+def signal_path(path: str, name: str, rest: str = "") -> str:
+    """The path of a signal of a job."""
+    return f"{path}/signals/{quote(name, safe='')}{rest}"
+
+
+def signal(settings: Settings, path: str, name: str, value: Any) -> Flow[bool]:
+    """Gives a job a signal; false where an earlier one of the name stands."""
+    content = json.dumps(value, allow_nan=False).encode()
+    answer = yield from request(settings, "POST", signal_path(path, name), content=content)
+    return bool(answer.json()["accepted"])
+
+
 def queue_path(queue: str, rest: str = "") -> str:
     """The path of a queue."""
     return f"/api/queues/{quote(queue, safe='')}{rest}"

@@ -46,6 +46,13 @@ class Children:
     cancelled: int
 
 
+class Dependency(TypedDict, total=False):
+    """Another job that must end first. ``on_failure`` is ``cancel`` unless given: then the job that waits is cancelled with it."""
+
+    id: str
+    on_failure: Literal["cancel", "run"]
+
+
 @dataclass(frozen=True)
 class Cost:
     """The units of its limit keys' limits that a run takes."""
@@ -89,6 +96,16 @@ class Job:
     worker: str | None
     parent: str | None
     children: Children | None
+    #: The jobs that it waits, or waited, for.
+    depends_on: list[Dependency]
+    #: What it waits for while it is blocked: ``dependencies``, ``children``, ``signal:NAME``, or ``person`` where its attempts are used up.
+    waits_for: str | None
+    #: When it goes on though what it waits for has not come.
+    wakes_at: str | None
+    #: What becomes of it when its last attempt fails: ``fail`` or ``pause``.
+    on_exhausted: str
+    #: The job that it is a fork of.
+    forked_from: str | None
     #: The names of limits that it shares with others.
     limit_keys: list[str]
     #: The first of its limit keys.
@@ -110,6 +127,8 @@ class Job:
     def read(cls, body: dict[str, Any]) -> Job:
         """The job of an answer's body. Fields that this release does not know stay in ``raw``."""
         known = {name: body.get(name) for name in cls.__dataclass_fields__ if name not in ("raw", "progress", "children", "cost", "errors")}
+        known["depends_on"] = body.get("depends_on", [])
+        known["on_exhausted"] = body.get("on_exhausted", "fail")
         known |= {name: body.get(name, False) for name in ("duplicate", "replaced")}
         # A server of an earlier release has one key at most.
         known["limit_keys"] = body.get("limit_keys", [body["key"]] if body.get("key") else [])
@@ -165,6 +184,10 @@ class JobOptions(TypedDict, total=False):
     #: What a run takes of their limits: ``{"slots": 1, "rate": 1}`` unless given.
     cost: Mapping[str, int] | None
     parent: str | None
+    #: The jobs that must end before it may run: their ids, or a :class:`Dependency` each.
+    depends_on: Sequence[str | Dependency] | None
+    #: ``pause``: when its last attempt fails, it waits for a person to retry or cancel it.
+    on_exhausted: Literal["fail", "pause"] | None
     labels: Mapping[str, str] | None
     cancel_on_disconnect: bool | None
 

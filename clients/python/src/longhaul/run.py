@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -39,6 +40,10 @@ class Run:
         self.on_stop: Callable[[], Any] = lambda: None
         #: The units of its rates that it really took, where it has said so.
         self.cost: int | None = None
+        #: Asks the server for something that no entry says; blocks.
+        self.ask: Callable[[str, dict[str, Any]], Any] = lambda what, body: {}
+        #: The seconds that are left until a time, which is in milliseconds.
+        self.left_of: Callable[[int], float] = lambda until: until / 1_000 - time.time()
         #: What it has said and is not yet sent; the recorder's to change.
         self.entries: list[Said] = []
 

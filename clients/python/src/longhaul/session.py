@@ -248,6 +248,7 @@ class Session:
         runs = [Run(one, since) for one in claimed]
         self._keeper.add(runs)
         for run in runs:
+            run.ask = lambda what, body: self._send_blocking(what, json.dumps(body, allow_nan=False).encode())
             self._runs[run] = None
             task = self._loop.create_task(self._work(run))
             self.handlers.add(task)

@@ -71,6 +71,25 @@ pub(crate) struct Job {
     pub(crate) deadline: Option<String>,
     #[serde(default)]
     pub(crate) cancel_reason: Option<String>,
+    #[serde(default)]
+    pub(crate) depends_on: Vec<Dependency>,
+    /// `dependencies`, `children`, `signal:NAME` or `person`, while it is blocked.
+    #[serde(default)]
+    pub(crate) waits_for: Option<String>,
+    #[serde(default)]
+    pub(crate) wakes_at: Option<String>,
+    #[serde(default)]
+    pub(crate) on_exhausted: String,
+    #[serde(default)]
+    pub(crate) forked_from: Option<String>,
+}
+
+/// Another job that has to end first.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Dependency {
+    pub(crate) id: String,
+    #[serde(default)]
+    pub(crate) on_failure: String,
 }
 
 /// How far a job is.

@@ -47,9 +47,12 @@ Examples:
 pub(super) struct Again {
     #[command(flatten)]
     which: Args,
-    /// New args for jobs that are named by id: JSON. The outputs of their steps are forgotten
+    /// New args for jobs that are named by id: JSON. Without --from-step the outputs of their steps are forgotten
     #[arg(long, value_name = "JSON", value_parser = json)]
     args: Option<Value>,
+    /// The first step that jobs named by id do anew; the outputs of those before it are kept
+    #[arg(long, value_name = "STEP")]
+    from_step: Option<String>,
 }
 
 /// The jobs to move, and where to.
@@ -66,7 +69,7 @@ pub(super) struct Moved {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Deed {
     Retry,
-    /// With other args.
+    /// With other args, or from a step: the body of the request.
     RetryWith(Value),
     Cancel,
     Delete,
@@ -104,21 +107,31 @@ impl Deed {
     }
 }
 
-pub(super) async fn again(client: &Client, Again { which, args }: Again) -> Result<()> {
-    if args.is_some() && which.words.iter().any(|word| is_search(word)) {
+pub(super) async fn again(client: &Client, Again { which, args, from_step }: Again) -> Result<()> {
+    if args.is_none() && from_step.is_none() {
+        return run(client, which, Deed::Retry).await;
+    }
+    if which.words.is_empty() || which.words.iter().any(|word| is_search(word)) {
         return Err(
-            "--args is for jobs that are named by id: jobs that are searched for have args of their own"
+            "--args and --from-step are for jobs that are named by id: jobs that are searched for have args \
+                    and steps of their own"
                 .into(),
         );
     }
-    run(client, which, args.map_or(Deed::Retry, Deed::RetryWith)).await
+    run(client, which, Deed::RetryWith(again_body(from_step, args))).await
+}
+
+/// The body of a retry or a fork.
+pub(super) fn again_body(from_step: Option<String>, args: Option<Value>) -> Value {
+    let named = [("from_step", from_step.map(Value::from)), ("args", args)];
+    named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
 pub(super) async fn moved(client: &Client, Moved { which, priority }: Moved) -> Result<()> {
     run(client, which, Deed::SetPriority(priority)).await
 }
 
-fn json(text: &str) -> Result<Value, String> {
+pub(super) fn json(text: &str) -> Result<Value, String> {
     serde_json::from_str(text).map_err(|error| format!("not JSON ({error}): quote it for the shell"))
 }
 
@@ -220,10 +233,7 @@ async fn one(client: &Client, id: &str, dry_run: bool, deed: &Deed) -> Result<St
         Deed::Retry | Deed::Cancel => {
             client.text(Method::POST, &format!("{path}/{}", deed.word()), None).await
         }
-        Deed::RetryWith(args) => {
-            let body = json!({"args": args});
-            client.text(Method::POST, &format!("{path}/retry"), Some(&body)).await
-        }
+        Deed::RetryWith(body) => client.text(Method::POST, &format!("{path}/retry"), Some(body)).await,
         Deed::SetPriority(priority) => set_priority(client, id, *priority).await,
     }
 }

@@ -3,6 +3,7 @@ use std::io::{self, BufWriter, Write};
 use clap::Args as ClapArgs;
 
 use super::search::{Fields, Search, WORDS, word};
+use super::show::in_words;
 use crate::Result;
 use crate::client::{Client, Job, JobPage, State, encoded, one_line};
 use crate::terminal::{Table, grouped};
@@ -116,7 +117,8 @@ pub(crate) fn what(job: &Job) -> String {
         State::Completed => None,
         // What it was cancelled for says more than the attempt before; that somebody asked says nothing.
         State::Cancelled => job.cancel_reason.clone().filter(|reason| reason != "asked").or(error),
-        State::Available | State::Blocked | State::Scheduled | State::Failed => error,
+        State::Blocked => error.or(job.waits_for.as_deref().map(|on| format!("waits for {}", in_words(on)))),
+        State::Available | State::Scheduled | State::Failed => error,
     };
     one_line(&text.unwrap_or_default(), 80)
 }

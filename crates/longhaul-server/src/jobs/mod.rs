@@ -1,10 +1,12 @@
 //! `longhaul jobs`
 
 pub(crate) mod act;
+mod fork;
 mod list;
 pub(crate) mod named;
 pub(crate) mod search;
 mod show;
+mod signal;
 mod tail;
 
 use std::process::ExitCode;
@@ -34,6 +36,10 @@ enum What {
     Tail(tail::Args),
     /// Run finished jobs again, with all their attempts
     Retry(act::Again),
+    /// Make a new job of one that is there, with the outputs of its steps
+    Fork(fork::Args),
+    /// Give a job a signal that it waits for
+    Signal(signal::Args),
     /// End waiting jobs, and ask running ones to stop
     Cancel(act::Args),
     /// Give unfinished jobs another priority
@@ -49,6 +55,8 @@ Examples:
   longhaul jobs show materials-0199c1f2
   longhaul jobs tail materials-0199c1f2
   longhaul jobs retry state:failed kind:materials.process
+  longhaul jobs retry lessons-0199c1f2 --from-step outline
+  longhaul jobs signal order-17 approve by=ada
   longhaul jobs cancel materials-0199c1f2 --data /var/lib/longhaul
   longhaul jobs list --url https://jobs.example      with the server's token in LONGHAUL_TOKEN";
 
@@ -59,6 +67,8 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
         What::Show(args) => show::run(&client, args).await,
         What::Tail(args) => return tail::run(&client, args).await,
         What::Retry(args) => act::again(&client, args).await,
+        What::Fork(args) => fork::run(&client, args).await,
+        What::Signal(args) => signal::run(&client, args).await,
         What::SetPriority(args) => act::moved(&client, args).await,
         What::Cancel(args) => act::run(&client, args, act::Deed::Cancel).await,
         What::Delete(args) => act::run(&client, args, act::Deed::Delete).await,

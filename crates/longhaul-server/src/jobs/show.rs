@@ -50,6 +50,19 @@ pub(super) async fn text(client: &Client, id: &str) -> Result<String> {
 /// The longest line of args, output or an error.
 const LONGEST: usize = 2_000;
 
+/// What a job that is blocked waits for.
+pub(super) fn in_words(waits_for: &str) -> String {
+    match waits_for {
+        "dependencies" => "the jobs that it depends on".into(),
+        "children" => "its children".into(),
+        "person" => "a person, to retry or cancel it".into(),
+        other => match other.split_once(':') {
+            Some(("signal", name)) => format!("the signal {name}"),
+            _ => other.into(),
+        },
+    }
+}
+
 fn write_job(out: &mut impl Write, job: &Job) -> io::Result<()> {
     let mut line = |name: &str, text: String| {
         if text.is_empty() { Ok(()) } else { writeln!(out, "{name:<10} {text}") }
@@ -71,6 +84,14 @@ fn write_job(out: &mut impl Write, job: &Job) -> io::Result<()> {
         line("", format!("{} crashes, {} interruptions", job.crashes, job.interruptions))?;
     }
     line("priority", if job.priority == 0 { String::new() } else { job.priority.to_string() })?;
+    line("waits for", job.waits_for.as_deref().map(in_words).unwrap_or_default())?;
+    line("wakes", moment(&job.wakes_at))?;
+    for dependency in &job.depends_on {
+        let fate = if dependency.on_failure == "run" { ", however it ends" } else { "" };
+        line("depends on", format!("{}{fate}", dependency.id))?;
+    }
+    line("forked", job.forked_from.as_ref().map(|id| format!("from {id}")).unwrap_or_default())?;
+    line("exhausted", if job.on_exhausted == "pause" { "waits for a person".into() } else { String::new() })?;
     line("key", job.key.clone().unwrap_or_default())?;
     line("enqueued", seconds(&job.created_at))?;
     line("runs at", if job.started_at.is_none() { seconds(&job.run_at) } else { String::new() })?;

@@ -127,8 +127,8 @@ impl Reason {
             "run_at" => format!("its time has not come: it waits{until}"),
             "retry" => format!("an attempt failed, and the next one waits{until}"),
             "depends_on" => format!("jobs that it depends on have not ended{counts}{others}"),
-            "children" => format!("it closes a batch, whose jobs have not all ended{counts}{others}"),
-            "signal" => format!("it waits for the signal {key}{until}"),
+            "children" => format!("its children have not all ended{counts}{others}"),
+            "signal" => format!("it waits for the signal {key}{until}: longhaul jobs signal gives it"),
             "paused_queue" => format!("its queue {key} is paused: longhaul queues resume {key} goes on"),
             "paused_key" => format!("its limit key {key} is paused{until}"),
             "slots_queue" => format!("all slots of its queue {key} are taken{counts}{until}{others}"),
@@ -144,7 +144,8 @@ impl Reason {
                     "no worker that is there runs its kind {key}, or not this version of it: see longhaul kinds"
                 )
             }
-            "exhausted" => "it has no attempt left: longhaul jobs retry gives it all of them again".into(),
+            "exhausted" => "it has no attempt left, and waits for a person: longhaul jobs retry gives it all of them again, longhaul jobs \
+                            cancel ends it".into(),
             // A rule of a newer server's: its own word is better than none.
             other => format!("{other} {key}{counts}{until}{others}"),
         }

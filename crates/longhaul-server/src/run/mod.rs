@@ -85,6 +85,13 @@ pub(crate) struct Args {
     /// The job that it belongs to
     #[arg(long, value_name = "ID")]
     parent: Option<String>,
+    /// The jobs that must end before it may run; ID:run where a failure of that one is to be no more than an end
+    #[arg(long, value_name = "ID[:run]", value_delimiter = ',', value_parser = dependency)]
+    depends_on: Vec<Value>,
+    /// What becomes of it when its last attempt fails: pause waits for a person to retry or cancel it [default: that of its
+    /// kind]
+    #[arg(long, value_name = "FATE", value_parser = ["fail", "pause"])]
+    on_exhausted: Option<String>,
     #[command(flatten)]
     unique: UniqueArgs,
 }
@@ -98,6 +105,7 @@ Examples:
   longhaul run sync account=42 --unique-on account --on-clash debounce:10s,1m   the last of a burst
   longhaul run render page=7 --unique page-7 --on-clash supersede   the one before is stopped
   longhaul run alert host=db1 --unique db1 --on-clash throttle --period 1h   one in an hour
+  longhaul run publish book=7 --depends-on render-7,index-7:run     once both have ended
   longhaul run quote item=3 --expires-in 30s --deadline 5m          nobody waits for it longer
 
 Exit codes with --wait:
@@ -232,6 +240,8 @@ impl Args {
             ("expires_in", self.expires_in.map(Value::from)),
             ("deadline", self.deadline.clone()),
             ("key", self.key.as_ref().map(|key| json!(key))),
+            ("depends_on", (!self.depends_on.is_empty()).then(|| json!(self.depends_on))),
+            ("on_exhausted", self.on_exhausted.as_ref().map(|fate| json!(fate))),
             ("parent", self.parent.as_ref().map(|parent| json!(parent))),
         ];
         for (name, value) in optional {
@@ -249,4 +259,16 @@ impl Args {
 pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("use KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
+}
+
+/// A job to depend on. An id that ends in `:run` itself is written with `:cancel` behind it.
+fn dependency(text: &str) -> Result<Value, String> {
+    let (id, on_failure) = match text.rsplit_once(':') {
+        Some((id, fate @ ("run" | "cancel"))) => (id, fate),
+        _ => (text, "cancel"),
+    };
+    match id {
+        "" => Err("use the id of a job, or ID:run".into()),
+        id => Ok(json!({"id": id, "on_failure": on_failure})),
+    }
 }

@@ -15,6 +15,8 @@ async fn every_command_has_help_with_examples() {
         &["jobs", "show", "--help"],
         &["jobs", "tail", "--help"],
         &["jobs", "retry", "--help"],
+        &["jobs", "fork", "--help"],
+        &["jobs", "signal", "--help"],
         &["run", "--help"],
         &["queues", "--help"],
         &["queues", "pause", "--help"],

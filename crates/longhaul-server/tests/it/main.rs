@@ -29,3 +29,4 @@ mod terminal;
 mod top;
 mod unique;
 mod uploads;
+mod waits;

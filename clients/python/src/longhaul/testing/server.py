@@ -30,6 +30,7 @@ from .rules import Broken, broken_rule, page_rule, shown, waiting_rules
 from .search import fits
 from .stream import Stream
 from .unique import UniqueKeys, new_job_rules, read_time, start_of
+from .waits import Graphs, dependency_rules, read_dependencies
 
 
 class MemoryServer:
@@ -46,6 +47,7 @@ class MemoryServer:
         self._gone: set[str] = set()
         self._queues = Queues(self.jobs)
         self._keys = LimitKeys(self.jobs)
+        self._graphs = Graphs(self.jobs)
         #: What the live feed tells.
         self._changes: list[dict[str, Any]] = []
         #: By job, the run whose handler is at work.
@@ -125,6 +127,32 @@ class MemoryServer:
         if id in self._runs:
             self._runs[id].stop()
 
+    def wake(self, id: str) -> None:
+        """The wait of a job is over: its signal has not come in time."""
+        job = self.jobs[id]
+        if job["state"] != "blocked" or not str(job["waits_for"]).startswith("signal:"):
+            raise ValueError(f"job {id!r} waits for no signal: it is {job['state']}")
+        self._signal(job, job["waits_for"], {"timed_out": True})
+
+    def _signal(self, job: dict[str, Any], step: str, output: Any) -> bool:
+        """Gives a job a signal; false where an earlier one of the name stands."""
+        if step in self._steps[job["id"]]:
+            return False
+        times = {"attempt": job["attempt"], "started_at": now(), "finished_at": now()}
+        self._steps[job["id"]][step] = {"name": step, "output": output, **times}
+        if job["waits_for"] == step:
+            self._enter(job, "available")
+        return True
+
+    def _asked(self, what: str, body: dict[str, Any]) -> Any:
+        """What a handler's context asks a server for."""
+        if what == "enqueue":
+            return {"enqueued": [self._create(job)[0] for job in body["jobs"]]}
+        id = body["id"] if what == "steps" else body["ids"][0]
+        if what == "steps":
+            return {"steps": list(self._steps[id].values())}
+        return {"jobs": [{"found": {"children": self._graphs.counts(id)}}]}
+
     def emit(self, id: str, data: Any) -> None:
         """Adds a chunk to a job's events."""
         self._log(self._started(id), "chunk", {"data": plain(data)})
@@ -149,6 +177,8 @@ class MemoryServer:
     def _attempt(self, job: dict[str, Any]) -> Iterator[Attempt]:
         self._begin(job)
         run = self._runs[job["id"]] = Run(claimed_as(job, self._steps[job["id"]]), 0.0)
+        # No time passes here: a sleep that has begun is over with the next attempt.
+        run.ask, run.left_of = self._asked, lambda until: 0.0
         attempt = Attempt(run, self, plain(job["args"]))
         try:
             yield attempt
@@ -157,7 +187,7 @@ class MemoryServer:
             outcome = outcome_of(error, run.claimed)
         finally:
             del self._runs[job["id"]]
-        attempt.is_put_off = "snoozed" in outcome or "rate_limited" in outcome
+        attempt.is_put_off = not {"snoozed", "rate_limited", "waits"}.isdisjoint(outcome)
         # The test may have ended the job meanwhile.
         if job["state"] == "running":
             self._end(job, outcome)
@@ -168,6 +198,12 @@ class MemoryServer:
             self.complete(job["id"], what["output"])
         elif how == "cancelled" or job["cancel_requested"]:
             self._enter(job, "cancelled", reason=job["cancel_reason"] or "asked")
+        elif how == "waits":
+            error = failed_as(job, what["error"]) if what["on"] == "person" else None
+            job["attempt"] -= error is None
+            # What it waits for may have come meanwhile.
+            is_there = what["on"] in self._steps[job["id"]]
+            self._enter(job, "available" if is_there else "blocked", error, waits_for=None if is_there else what["on"])
         elif "error" in what:
             self._enter(job, "failed" if how == "failed" else "scheduled", failed_as(job, what["error"]))
         else:
@@ -207,9 +243,14 @@ class MemoryServer:
             self._begin(job)
         return job
 
-    def _enter(self, job: dict[str, Any], state: str, error: dict[str, Any] | None = None, reason: str | None = None) -> None:
-        job.update(state=state, cancel_requested=False, cancel_reason=reason, finished_at=now() if state in FINISHED else None)
+    def _enter(self, job: dict[str, Any], state: str, error: dict[str, Any] | None = None, reason: str | None = None, waits_for: str | None = None) -> None:
+        job.update(state=state, cancel_requested=False, cancel_reason=reason, waits_for=waits_for, finished_at=now() if state in FINISHED else None)
         self._log(job, "state", {"state": state, "error": error})
+        for of, fate in self._graphs.ended(job) if state in FINISHED else ():
+            if fate == "cancelled":
+                self._enter(of, "cancelled", reason="dependency")
+            else:
+                self._enter(of, "scheduled" if read_time(of["run_at"]) > datetime.now(timezone.utc) else "available")
 
     def _log(self, job: dict[str, Any], event: str, data: dict[str, Any]) -> None:
         self._logs[job["id"]].append((event, {"attempt": job["attempt"], "at": now(), **data}))
@@ -293,7 +334,8 @@ class MemoryServer:
         body: Any = json.loads(request.content) if request.content else None
         is_new = request.method == "POST" and parts[1:] in (["jobs"], ["jobs", "batch"])
         if is_new:
-            broken = [rule for n, one in enumerate(body) for rule in new_job_rules(one, f"[{n}].")] if isinstance(body, list) else new_job_rules(body)
+            asked = [(one, f"[{n}].", body[:n]) for n, one in enumerate(body)] if isinstance(body, list) else [(body, "", [])]
+            broken = [rule for one, place, before in asked for rule in new_job_rules(one, place) + dependency_rules(one, place, self.jobs, before)]
             if broken:
                 return _invalid(*broken)
         match (request.method, parts):
@@ -369,7 +411,7 @@ class MemoryServer:
         expires_in, deadline = body.get("expires_in"), body.get("deadline")
         if deadline is not None:
             deadline = written(present + timedelta(seconds=deadline) if isinstance(deadline, (int, float)) else read_time(deadline))
-        nothing = ("progress", "position", "eta_seconds", "started_at", "finished_at", "output", "worker", "children")
+        nothing = ("waits_for", "wakes_at", "forked_from", "progress", "position", "eta_seconds", "started_at", "finished_at", "output", "worker", "children")
         job = {
             **dict.fromkeys(nothing),
             "id": body.get("id") or uuid.uuid4().hex,
@@ -392,6 +434,8 @@ class MemoryServer:
             "cancel_requested": False,
             "cancel_reason": None,
             "parent": body.get("parent"),
+            "depends_on": read_dependencies(body),
+            "on_exhausted": body.get("on_exhausted") or "fail",
             "limit_keys": keys,
             "key": keys[0] if keys else None,
             "cost": cost | {name: units for name, units in (body.get("cost") or {}).items() if units is not None},
@@ -402,8 +446,11 @@ class MemoryServer:
         self.jobs[job["id"]] = job
         self._queues.see(job["queue"])
         self._logs[job["id"]], self._steps[job["id"]] = [], {}
-        if is_dropped:
-            self._enter(job, "cancelled", reason="dropped")
+        fate = self._graphs.begin(job)
+        if is_dropped or fate == "cancelled":
+            self._enter(job, "cancelled", reason="dropped" if is_dropped else "dependency")
+        elif fate == "blocked":
+            self._enter(job, "blocked", waits_for="dependencies")
         else:
             self._enter(job, job["state"])
         return "created", job
@@ -436,6 +483,18 @@ class MemoryServer:
                 return _json(200, [{name: value for name, value in step.items() if name != "output"} for step in steps])
             case ("GET", ["why"]):
                 return _json(200, {"state": job["state"], "position": None, "eta_seconds": None, "reasons": self._why(job), **_ending(job)})
+            case ("GET", ["graph"]):
+                return _json(200, self._graphs.around(job))
+            case ("POST", ["signals", _, *_]) if job["state"] in FINISHED:
+                return _problem(409, "ended", "the job has ended; no signal changes that")
+            case ("POST", ["signals", name]):
+                given = self._signal(job, f"signal:{name}", {"value": json.loads(request.content or b"null")})
+                return _json(202, {"accepted": given})
+            case ("POST", ["signals", _, "token"]):
+                token = f"signal-{job['id']}"
+                return _json(201, {"token": token, "path": f"/api/signals/{token}", "expires_at": now()})
+            case ("POST", [("fork" | "retry") as what]) if what == "fork" or b"from_step" in request.content:
+                return self._from_step(what, job, json.loads(request.content or b"{}"))
             case ("POST", ["token"]):
                 return _json(200, {"token": f"read-{job['id']}"})
             case ("POST", [("cancel" | "retry") as action]):
@@ -450,8 +509,35 @@ class MemoryServer:
                 return httpx.Response(204)
         return _problem(404, "no_such_route", "is not served")
 
+    def _from_step(self, what: str, job: dict[str, Any], body: dict[str, Any]) -> httpx.Response:
+        """Forks a job, or runs it again from a step on."""
+        if what == "retry" and job["state"] not in FINISHED and job["waits_for"] != "person":
+            return _not_finished(job)
+        steps, name = self._steps[job["id"]], body.get("from_step")
+        names = list(steps)
+        kept = [] if "args" in body or job["state"] == "completed" else names
+        if name is not None and name not in steps:
+            return _problem(404, "no_such_step", f"no step is called {name}; there are {', '.join(names)}")
+        if name is not None and job["state"] == "completed":
+            return _problem(409, "steps_forgotten", "the job has completed, and the outputs of its steps are kept until then; leave from_step out")
+        if name is not None:
+            kept = names[: names.index(name)]
+        done = {one: steps[one] for one in kept}
+        if what == "retry":
+            if not self._apply("retry", job, body):
+                return _problem(409, "unique_key_held", "another job holds the unique key of this one")
+            self._steps[job["id"]] = done
+            return _json(202, job)
+        fields = ("kind", "queue", "args", "priority", "max_attempts", "timeout", "limit_keys", "cost", "on_exhausted", "labels")
+        status, fork = self._create({**{field: job[field] for field in fields}, **({"args": body["args"]} if "args" in body else {})})
+        if status == "full":
+            return _problem(429, "queue_full", f"as many jobs wait in {fork['full']} as may; nothing was created", {"retry-after": "1"})
+        fork["forked_from"], self._steps[fork["id"]] = job["id"], done
+        return _json(202, fork)
+
     def _apply(self, action: str, job: dict[str, Any], to: dict[str, Any]) -> bool:
-        if (job["state"] in FINISHED) != (action in ("retry", "delete")):
+        is_done = job["state"] in FINISHED or (action == "retry" and job["waits_for"] == "person")
+        if is_done != (action in ("retry", "delete")):
             return False
         if action == "set_priority":
             job["priority"] = to["priority"]
@@ -492,6 +578,8 @@ class MemoryServer:
         closed = self._keys.closed(job)
         if job["state"] == "available":
             return [*queue, *closed, {"rule": "no_worker", "key": job["queue"]}]
+        if job["state"] == "blocked":
+            return [self._graphs.why(job)]
         if job["state"] != "scheduled":
             return []
         paused = [reason for reason in closed if reason["rule"] == "paused_key"]
