@@ -9,6 +9,7 @@ use longhaul::{
 };
 
 use crate::Fixture;
+use crate::fixture::ok;
 use crate::jobs::{QUEUE, claim, completed, delayed, id, job, json, kind, named, secs, slots, untouched};
 
 /// "A new job is available at once."
@@ -45,6 +46,7 @@ pub async fn a_new_job_has_the_fields_it_was_given(fx: &Fixture) {
             timeout: Some(Duration::from_millis(1_500)),
             backoff: Some(Backoff { base: secs(3), factor: 1.1, max: secs(86_400), jitter: 0.3 }),
             cost: longhaul::Cost { slots: 3, rate: 1_000 },
+            on_exhausted: longhaul::OnExhausted::Pause,
         },
         limit_keys: vec!["provider.eu:chat-1".into(), "tenant:42".into()],
         unique: Some(Unique { states: Some(vec![State::Running]), ..Unique::new("Grüße 😀") }),
@@ -53,6 +55,9 @@ pub async fn a_new_job_has_the_fields_it_was_given(fx: &Fixture) {
         idempotency: None,
         parent: Some(parent),
         labels,
+        depends_on: Vec::new(),
+        steps: Vec::new(),
+        forked_from: Some(id("gone-by-now")),
     };
     let plain = job();
     let answers = fx.enqueue_all(vec![full.clone(), plain.clone(), plain.clone()]).await;
@@ -167,4 +172,39 @@ pub async fn an_empty_enqueue_does_nothing(fx: &Fixture) {
     assert_eq!(fx.enqueue_all(Vec::new()).await, []);
     assert_eq!((fx.seen(&claimed.lease.id).await, fx.queue(QUEUE).await), before);
     assert_eq!(fx.list(&JobFilter::default()).await, [claimed.lease.id]);
+}
+
+/// "A new job may bring steps that are done already."
+pub async fn a_new_job_may_bring_steps_that_are_done_already(fx: &Fixture) {
+    let steps = vec![("upload".to_owned(), json("1.50")), ("convert".to_owned(), json("null"))];
+    let fork = NewJob { steps, forked_from: Some(id("first")), ..crate::jobs::named("fork") };
+    fx.enqueue(fork.clone()).await;
+    assert_eq!(fx.job(&id("fork")).await, untouched(&id("fork"), &fork, fx.now()));
+    let listed = ok("list steps", fx.store.steps(&id("fork")).await).unwrap_or_default();
+    let step = |name: &str, output: &str| longhaul::StepRecord {
+        name: name.into(),
+        attempt: 0,
+        started_at: Some(fx.now()),
+        finished_at: Some(fx.now()),
+        output: Some(json(output)),
+    };
+    assert_eq!(listed, [step("upload", "1.50"), step("convert", "null")]);
+    let claimed = fx.claim_one().await;
+    assert_eq!(
+        claimed.steps,
+        fork.steps.iter().cloned().collect(),
+        "a worker is given them as if it had done them"
+    );
+    fx.record(&claimed.lease, vec![crate::jobs::step("upload", "2"), crate::jobs::step("mail", "3")]).await;
+    fx.end(&claimed.lease, crate::jobs::retry(Duration::ZERO)).await;
+    let again = fx.claim_one().await.steps;
+    assert_eq!(
+        (again["upload"].as_str(), again["mail"].as_str()),
+        ("1.50", "3"),
+        "and the first of a name stays"
+    );
+    // A duplicate brings nothing.
+    let late = NewJob { steps: vec![("late".into(), json("1"))], ..fork };
+    assert!(fx.offer(late).await.is_duplicate());
+    assert_eq!(ok("list steps", fx.store.steps(&id("fork")).await).unwrap_or_default().len(), 3);
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use longhaul::{
     AttemptError, CancelReason, Claim, Deadline, Entry, ErrorKind, Finish, Idempotency, JobId, JobRecord,
     Json, Lease, LogLevel, NewJob, Outcome, Policy, Progress, QueueSlots, Start, State, SupportedKind,
-    Timestamp, Unique, WorkerInfo,
+    Timestamp, Unique, WaitsFor, WorkerInfo,
 };
 
 /// The queue of a job that is not said to be in another.
@@ -46,6 +46,9 @@ pub fn job() -> NewJob {
         idempotency: None,
         parent: None,
         labels: BTreeMap::new(),
+        depends_on: Vec::new(),
+        steps: Vec::new(),
+        forked_from: None,
     }
 }
 
@@ -231,5 +234,9 @@ pub fn untouched(id: &JobId, job: &NewJob, now: Timestamp) -> JobRecord {
         labels: job.labels.clone(),
         args_bytes: None,
         output_bytes: None,
+        depends_on: job.depends_on.clone(),
+        waits_for: (state == State::Blocked).then_some(WaitsFor::Children),
+        wakes_at: None,
+        forked_from: job.forked_from.clone(),
     }
 }

@@ -32,9 +32,9 @@ use crate::jobs::{
 };
 
 /// The number of times that two or three calls are made to meet. Each meeting is a few milliseconds at most.
-const ROUNDS: usize = 60;
+pub(crate) const ROUNDS: usize = 60;
 /// The number of calls that meet, where any number may.
-const CROWD: usize = 8;
+pub(crate) const CROWD: usize = 8;
 
 /// Runs all of `tasks`, none of which begins before each has a thread or is queued for one.
 pub(crate) async fn meet<T: Send + 'static>(
@@ -55,7 +55,7 @@ pub(crate) async fn meet<T: Send + 'static>(
 }
 
 /// Runs two calls at once.
-async fn both<A, B>(
+pub(crate) async fn both<A, B>(
     one: impl Future<Output = A> + Send + 'static,
     other: impl Future<Output = B> + Send + 'static,
 ) -> (A, B)

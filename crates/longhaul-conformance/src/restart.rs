@@ -111,3 +111,77 @@ pub async fn a_job_that_has_the_priority_already_is_left_alone(fx: &Fixture) {
     let acted = ok("act", fx.store.act(&all, Action::SetPriority { priority: 4 }, 2).await);
     assert_eq!((acted.matched, acted.done, acted.complete), (3, 0, true));
 }
+
+/// A job that has done the steps `a`, `b`, `c` in its first attempt and `d` in its second, and has ended so.
+async fn stepped(fx: &Fixture, name: &str, end: longhaul::Outcome) {
+    let steps = |names: &[&str]| names.iter().map(|name| step(name, &format!("\"{name}\""))).collect();
+    let first = fx.running_from(named(name)).await.lease;
+    fx.record(&first, steps(&["b", "a"])).await;
+    fx.record(&first, steps(&["c"])).await;
+    fx.end(&first, retry(secs(0))).await;
+    let second = fx.claim_one().await.lease;
+    fx.record(&second, steps(&["d"])).await;
+    fx.end(&second, end).await;
+}
+
+fn from(step: &str, args: Option<&str>) -> Action {
+    Action::RetryFrom { step: step.into(), args: args.map(json) }
+}
+
+/// "Retrying from a step forgets it and those after it."
+pub async fn retrying_from_a_step_forgets_it_and_those_after_it(fx: &Fixture) {
+    let error = longhaul::AttemptError::new(longhaul::ErrorKind::Error, "no");
+    let person =
+        longhaul::Outcome::Waits { on: longhaul::WaitsFor::Person, timeout: None, error: Some(error) };
+    for (round, end) in [failed(), crate::jobs::cancelled(), person].into_iter().enumerate() {
+        let name = format!("job-{round}");
+        stepped(fx, &name, end).await;
+        assert_eq!(fx.act(&id(&name), from("c", None)).await, 1);
+        let record = fx.job(&id(&name)).await;
+        assert_eq!((record.state, record.attempt, record.waits_for), (State::Available, 0, None));
+        let steps = ok("list steps", fx.store.steps(&id(&name)).await).unwrap_or_default();
+        let names: Vec<&str> = steps.iter().map(|step| step.name.as_str()).collect();
+        assert_eq!(names, ["b", "a"], "by the order in which they were done, and not by their names");
+        let again = fx.claim_one().await;
+        assert_eq!(again.steps.keys().collect::<Vec<_>>(), ["a", "b"]);
+        // What was forgotten is done anew, and comes after the others.
+        fx.record(&again.lease, vec![step("c", "\"again\"")]).await;
+        fx.end(&again.lease, failed()).await;
+        let before = fx.job(&id(&name)).await;
+        assert_eq!(
+            fx.act(&id(&name), from("b", Some(r#"{"width": 7}"#))).await,
+            1,
+            "the first one is all of them"
+        );
+        let again = fx.claim_one().await;
+        assert_eq!((again.args, again.steps.len()), (json(r#"{"width": 7}"#), 0));
+        assert_eq!(fx.job(&id(&name)).await.errors, before.errors, "its history is kept");
+        fx.end(&again.lease, completed()).await;
+    }
+    // Other args and the steps before: whoever says so knows that they fit.
+    stepped(fx, "other", failed()).await;
+    assert_eq!(fx.act(&id("other"), from("a", Some("1"))).await, 1);
+    let again = fx.claim_one().await;
+    assert_eq!((again.args, again.steps["b"].as_str()), (json("1"), "\"b\""));
+}
+
+/// "Retrying from a step that is not there does nothing."
+pub async fn retrying_from_a_step_that_is_not_there_does_nothing(fx: &Fixture) {
+    stepped(fx, "a", failed()).await;
+    let before = (fx.seen(&id("a")).await, ok("list steps", fx.store.steps(&id("a")).await));
+    for step in ["e", "", "A", "b "] {
+        assert_eq!(fx.act(&id("a"), from(step, Some("1"))).await, 0);
+    }
+    assert_eq!((fx.seen(&id("a")).await, ok("list steps", fx.store.steps(&id("a")).await)), before);
+    let running = fx.running().await.lease;
+    fx.record(&running, vec![step("b", "1")]).await;
+    assert_eq!(fx.act(&running.id, from("b", None)).await, 0, "nor does an unfinished job begin anew");
+}
+
+/// "Retrying a completed job from a step does nothing."
+pub async fn retrying_a_completed_job_from_a_step_does_nothing(fx: &Fixture) {
+    stepped(fx, "a", completed()).await;
+    let before = fx.seen(&id("a")).await;
+    assert_eq!(fx.act(&id("a"), from("c", None)).await, 0, "the outputs of the steps before are forgotten");
+    assert_eq!(fx.seen(&id("a")).await, before);
+}

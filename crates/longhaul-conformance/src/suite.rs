@@ -70,6 +70,7 @@ macro_rules! sentences {
                 an_id_that_exists_creates_nothing
                 the_same_id_twice_in_one_call_is_one_job
                 an_empty_enqueue_does_nothing
+                a_new_job_may_bring_steps_that_are_done_already
             }
             admission {
                 a_job_that_cannot_be_kept_is_refused_with_its_field
@@ -118,6 +119,63 @@ macro_rules! sentences {
                 a_child_retried_by_hand_is_waited_for_again
                 deleting_a_child_does_not_change_the_count
                 a_child_that_ends_tells_the_readers_of_its_parent
+            }
+            depends {
+                a_job_that_depends_on_others_is_blocked_until_all_have_ended
+                the_last_dependency_to_end_frees_its_dependants
+                a_dependency_that_has_ended_counts_at_once
+                a_job_whose_dependency_has_failed_already_is_created_and_cancelled
+                a_job_may_depend_on_one_that_stands_before_it_in_the_call
+                a_dependency_on_a_job_of_the_call_that_was_not_created_is_one_on_the_job_that_stands_for_it
+                a_job_that_depends_on_one_that_is_not_there_is_refused_with_its_call
+                a_job_that_exists_already_is_not_asked_for_its_dependencies
+                a_dependant_starts_no_sooner_than_its_own_time
+                a_closing_job_with_dependencies_waits_for_both
+                a_dependency_that_fails_or_is_cancelled_cancels_its_dependants_and_theirs
+                a_dependant_that_runs_after_any_end_is_freed_by_a_failure
+                very_many_dependants_are_settled_in_portions
+                very_many_dependants_are_cancelled_in_portions
+                a_follow_up_may_depend_on_the_job_that_it_follows
+                a_follow_up_that_depends_on_a_job_that_is_not_there_is_created_and_cancelled
+                a_dependency_counts_once_though_it_is_retried_by_hand
+                a_dependant_retried_by_hand_does_not_wait_again
+                deleting_a_dependency_changes_nothing
+                a_job_made_anew_under_an_old_id_does_not_know_the_old_dependencies
+                dependants_are_told_in_the_order_in_which_they_were_enqueued
+                an_unknown_job_has_no_dependants
+            }
+            waits {
+                a_child_of_a_job_that_has_begun_and_not_ended_is_counted
+                a_child_of_a_job_that_has_not_begun_or_has_ended_is_not_counted
+                a_run_that_waits_for_its_children_gives_its_slot_back_and_costs_no_attempt
+                a_run_that_waits_for_children_and_has_none_unfinished_goes_on_at_once
+                the_last_child_to_end_lets_a_waiting_run_go_on
+                a_child_that_ends_before_its_parent_waits_is_not_waited_for
+                a_wait_for_children_ends_after_its_timeout
+                a_child_that_is_deleted_or_retried_by_hand_keeps_no_waiting_run_back
+                retrying_a_parent_by_hand_keeps_the_counts_of_its_children
+                a_run_that_waits_for_a_signal_gives_its_slot_back_and_costs_no_attempt
+                a_wait_for_a_signal_that_has_come_goes_on_at_once
+                a_wait_for_a_signal_ends_after_its_timeout
+                a_sweep_lets_waits_that_are_over_go_on
+                a_wait_that_is_over_is_claimed_without_a_sweep
+                a_waiting_claim_answers_when_a_wait_is_over
+                a_wait_of_a_job_asked_to_cancel_ends_it_as_cancelled
+                a_job_that_waits_for_a_person_keeps_its_attempts_and_its_error
+                retrying_a_job_that_waits_for_a_person_starts_it_anew
+                cancelling_a_job_that_waits_for_a_person_ends_it
+                cancelling_a_blocked_job_ends_its_wait
+            }
+            signals {
+                a_signal_lets_the_job_that_waits_for_it_go_on
+                a_signal_of_another_name_keeps_the_wait
+                the_first_signal_of_a_name_wins
+                an_early_signal_is_kept
+                a_signal_is_listed_among_the_steps_of_its_job
+                a_signal_to_a_job_that_has_ended_changes_nothing
+                a_signal_to_an_unknown_job_says_so
+                a_signal_that_cannot_be_kept_is_refused
+                a_waiting_claim_answers_when_a_signal_comes
             }
             unique {
                 a_refresh_joins_an_unfinished_holder
@@ -354,6 +412,9 @@ macro_rules! sentences {
                 a_new_priority_is_told_to_the_readers_of_the_job
                 a_finished_job_keeps_its_priority
                 a_job_that_has_the_priority_already_is_left_alone
+                retrying_from_a_step_forgets_it_and_those_after_it
+                retrying_from_a_step_that_is_not_there_does_nothing
+                retrying_a_completed_job_from_a_step_does_nothing
             }
             samples {
                 a_sample_is_read_back_in_its_series
@@ -387,27 +448,39 @@ macro_rules! races {
     ($callback:ident $($context:tt)*) => {
         $crate::$callback! {
             [$($context)*]
-            each_job_is_claimed_by_one_of_many_claimers
-            a_waiting_claimer_never_takes_what_another_took
-            one_of_many_enqueuers_of_a_unique_key_creates_the_job
-            one_of_many_enqueuers_of_an_id_creates_the_job
-            one_of_many_enqueuers_of_an_idempotency_key_creates_the_job
-            one_of_two_finishes_has_an_effect
-            a_lease_that_expires_while_finishing_has_one_winner
-            a_cancel_while_finishing_is_not_lost
-            a_fence_while_finishing_has_one_winner
-            two_sweepers_do_everything_once
-            a_rescued_worker_never_overwrites_its_successor
-            the_last_children_free_their_parent_once
-            a_child_that_joins_while_the_last_one_ends_is_waited_for_or_too_late
-            no_claim_that_begins_after_a_pause_takes_a_job_of_its_key
-            a_replace_and_a_claim_have_one_winner
-            a_supersede_while_the_holder_ends_leaves_one_holder
-            many_superseders_leave_one_holder
-            one_of_many_debounced_enqueuers_creates_the_job
-            one_of_many_throttled_enqueuers_creates_the_job
-            no_more_jobs_wait_than_a_full_queue_lets
-            a_full_queue_that_drops_the_oldest_keeps_as_many_as_may_wait
+            races {
+                each_job_is_claimed_by_one_of_many_claimers
+                a_waiting_claimer_never_takes_what_another_took
+                one_of_many_enqueuers_of_a_unique_key_creates_the_job
+                one_of_many_enqueuers_of_an_id_creates_the_job
+                one_of_many_enqueuers_of_an_idempotency_key_creates_the_job
+                one_of_two_finishes_has_an_effect
+                a_lease_that_expires_while_finishing_has_one_winner
+                a_cancel_while_finishing_is_not_lost
+                a_fence_while_finishing_has_one_winner
+                two_sweepers_do_everything_once
+                a_rescued_worker_never_overwrites_its_successor
+                the_last_children_free_their_parent_once
+                a_child_that_joins_while_the_last_one_ends_is_waited_for_or_too_late
+                no_claim_that_begins_after_a_pause_takes_a_job_of_its_key
+                a_replace_and_a_claim_have_one_winner
+                a_supersede_while_the_holder_ends_leaves_one_holder
+                many_superseders_leave_one_holder
+                one_of_many_debounced_enqueuers_creates_the_job
+                one_of_many_throttled_enqueuers_creates_the_job
+                no_more_jobs_wait_than_a_full_queue_lets
+                a_full_queue_that_drops_the_oldest_keeps_as_many_as_may_wait
+            }
+            races_of_waits {
+                a_signal_while_the_run_begins_to_wait_is_not_lost
+                one_of_many_signals_is_accepted
+                a_signal_at_the_end_of_the_wait_has_one_outcome
+                the_last_child_that_ends_while_its_parent_begins_to_wait_is_not_missed
+                the_last_dependencies_free_a_dependant_once
+                a_dependant_that_is_enqueued_while_its_dependency_ends_is_freed
+                a_dependant_that_is_cancelled_while_its_dependency_ends_stays_so
+                dependencies_that_fail_at_once_cancel_a_dependant_once
+            }
         }
     };
 }
@@ -491,14 +564,14 @@ macro_rules! __tests {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __race_tests {
-    ([$fixture:expr] $($name:ident)*) => {
-        $(
+    ([$fixture:expr] $($module:ident { $($name:ident)* })*) => {
+        $($(
             #[test]
             fn $name() {
                 let make = $fixture;
-                $crate::on_many_threads(async { $crate::races::$name(&make().await).await });
+                $crate::on_many_threads(async { $crate::$module::$name(&make().await).await });
             }
-        )*
+        )*)*
     };
 }
 

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use longhaul::lifecycle::{self, Next, Run, Token, Transition};
 use longhaul::{
-    Action, CancelReason, Claim, Deadline, JobId, JobRecord, KeyConfig, Lease, LeaseStatus, Lookup, NewJob,
-    OnClash, OnFull, Outcome, Start, State, Unique,
+    Action, AttemptError, CancelReason, Claim, Deadline, Dependency, ErrorKind, JobId, JobRecord, KeyConfig,
+    Lease, LeaseStatus, Lookup, NewJob, OnClash, OnFull, Outcome, Start, State, Unique, WaitsFor,
 };
 
 use crate::Fixture;
 use crate::fixture::{ok, within};
-use crate::jobs::{HOUR, LEASE, QUEUE, cancelled, claim, completed, failed, job, retry};
+use crate::jobs::{HOUR, LEASE, QUEUE, cancelled, claim, completed, failed, job, json, retry, step};
+use crate::waits::waits;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(10);
@@ -80,7 +81,7 @@ impl Walker<'_> {
             State::Scheduled => {
                 self.fx.enqueue(NewJob { start: Start::After(MINUTE), ..new }).await;
             }
-            State::Blocked => self.enqueue_with_a_child(new).await,
+            State::Blocked => self.block(row.by, new).await,
             // Its claim is in the hands of the event, which drops it.
             State::Running if row.by.starts_with("claim taken back") => {
                 self.fx.enqueue(new).await;
@@ -90,10 +91,15 @@ impl Walker<'_> {
                 self.fx.enqueue(new).await;
                 match from {
                     State::Available => {}
-                    State::Cancelled => self.outside(Action::cancel(GRACE)).await,
+                    State::Cancelled => {
+                        self.claim().await;
+                        self.record_a_step().await;
+                        self.finish(cancelled()).await;
+                    }
                     State::Running => self.claim().await,
                     ended => {
                         self.claim().await;
+                        self.record_a_step().await;
                         self.finish(if ended == State::Completed { completed() } else { failed() }).await;
                     }
                 }
@@ -101,11 +107,40 @@ impl Walker<'_> {
         }
     }
 
+    /// Blocks the job for the thing that an event ends.
+    async fn block(&mut self, by: &str, new: NewJob) {
+        let on = match by {
+            "the last dependency ends" | "a dependency fails" => {
+                return self.enqueue_with_a_dependency(Start::Now).await;
+            }
+            "the last dependency ends while it is not due" => {
+                return self.enqueue_with_a_dependency(Start::After(HOUR)).await;
+            }
+            "the signal comes" | "sweep when the wait is over" | "claim when the wait is over" => {
+                WaitsFor::Signal("approve".into())
+            }
+            "retry while it waits for a person" => WaitsFor::Person,
+            _ => return self.enqueue_with_a_child(new).await,
+        };
+        self.fx.enqueue(self.job()).await;
+        self.claim().await;
+        self.finish(waits(on, Some(MINUTE))).await;
+    }
+
     /// Makes the event of a row happen, whether or not it applies.
     async fn happens(&mut self, by: &str) {
         if let Some(outcome) = outcome(by) {
             if by.ends_with("after cancel") {
                 self.outside(Action::cancel(GRACE)).await;
+            }
+            if by.starts_with("finish: waits for children") {
+                self.fx.offer(self.child_job()).await;
+            }
+            if by.ends_with("when all have ended") {
+                self.fx.act(&self.child(), Action::cancel(GRACE)).await;
+            }
+            if by.ends_with("when it has come") {
+                self.signal().await;
             }
             return self.finish(outcome).await;
         }
@@ -127,6 +162,20 @@ impl Walker<'_> {
             "replaced by one with a delay" => self.meet(OnClash::Replace, Start::After(MINUTE)).await,
             "sweep after its expiry" | "sweep after its deadline" => self.sweep_after(GRACE).await,
             "enqueue to start after no children" => self.enqueue(Start::AfterChildren).await,
+            "enqueue with dependencies" => self.enqueue_with_a_dependency(Start::Now).await,
+            "enqueue when a dependency has failed" => self.enqueue_after(failed()).await,
+            "enqueue when all dependencies have ended" => self.enqueue_after(completed()).await,
+            "the last dependency ends" | "the last dependency ends while it is not due" => {
+                self.end_the_dependency(completed()).await;
+            }
+            "a dependency fails" => self.end_the_dependency(failed()).await,
+            "the signal comes" => self.signal().await,
+            "sweep when the wait is over" => self.sweep_after(MINUTE).await,
+            "claim when the wait is over" => {
+                self.fx.clock.advance(MINUTE);
+                self.claim().await;
+            }
+            "retry from a step" => self.outside(Action::RetryFrom { step: "ocr".into(), args: None }).await,
             "the last child ends" => {
                 // It is not there where the event is tried on a job without children.
                 self.fx.act(&self.child(), Action::cancel(GRACE)).await;
@@ -142,7 +191,7 @@ impl Walker<'_> {
                 self.finish(Outcome::Released).await;
             }
             "cancel" => self.outside(Action::cancel(GRACE)).await,
-            "retry" => self.outside(Action::Retry).await,
+            "retry" | "retry while it waits for a person" => self.outside(Action::Retry).await,
             "delete" => self.outside(Action::Delete).await,
             "sweep when due" => self.sweep_after(MINUTE).await,
             "sweep after the lease" | "sweep after the lease, too many crashes" => {
@@ -171,6 +220,7 @@ impl Walker<'_> {
         let said =
             (next.state, next.run_at, next.attempt, next.crashes, next.interruptions, next.error.as_ref());
         assert_eq!(seen, said, "{by}");
+        assert_eq!((&after.waits_for, after.wakes_at), (&next.waits_for, next.wakes_at), "{by}");
         let Some(lease) = &self.lease else { return };
         let again = if next.token == Token::Kept { LeaseStatus::Held } else { LeaseStatus::Lost };
         assert_eq!(self.fx.finish(lease, completed()).await, again, "{by}: a finish with the run's token");
@@ -192,6 +242,8 @@ impl Walker<'_> {
         };
         let now = self.fx.now();
         if let Some(outcome) = outcome(by) {
+            let goes_on = by.ends_with("when it has come") || by.ends_with("when all have ended");
+            let outcome = if goes_on { Outcome::Snoozed { delay: Duration::ZERO } } else { outcome };
             return Some(lifecycle::finish(&run, &outcome, now));
         }
         match by {
@@ -208,13 +260,47 @@ impl Walker<'_> {
     /// The child is of a queue from which nobody claims.
     async fn enqueue_with_a_child(&self, new: NewJob) {
         let closing = NewJob { start: Start::AfterChildren, ..new };
-        let child = NewJob {
-            id: Some(self.child()),
-            parent: Some(self.id.clone()),
-            queue: "children".into(),
-            ..job()
-        };
-        self.fx.enqueue_all(vec![closing, child]).await;
+        self.fx.enqueue_all(vec![closing, self.child_job()]).await;
+    }
+
+    fn child_job(&self) -> NewJob {
+        NewJob { id: Some(self.child()), parent: Some(self.id.clone()), queue: "children".into(), ..job() }
+    }
+
+    /// The dependency is of a queue from which only [`end_the_dependency`](Self::end_the_dependency) claims.
+    async fn enqueue_with_a_dependency(&self, start: Start) {
+        let dependency = NewJob { id: Some(self.dependency()), queue: "dependencies".into(), ..job() };
+        let depends_on = vec![Dependency::on(self.dependency())];
+        self.fx.enqueue_all(vec![dependency, NewJob { depends_on, start, ..self.job() }]).await;
+    }
+
+    /// Enqueues the job after its dependency has ended.
+    async fn enqueue_after(&self, end: Outcome) {
+        self.fx.offer(NewJob { id: Some(self.dependency()), queue: "dependencies".into(), ..job() }).await;
+        self.end_the_dependency(end).await;
+        let depends_on = vec![Dependency::on(self.dependency())];
+        self.fx.offer(NewJob { depends_on, ..self.job() }).await;
+    }
+
+    async fn end_the_dependency(&self, end: Outcome) {
+        let queues = vec![crate::jobs::slots("dependencies", 1)];
+        for claimed in self.fx.claim(Claim { queues, ..claim() }).await {
+            self.fx.end(&claimed.lease, end.clone()).await;
+        }
+    }
+
+    fn dependency(&self) -> JobId {
+        JobId::from_store(format!("{}.dependency", self.id))
+    }
+
+    async fn signal(&self) {
+        ok("signal", self.fx.store.signal(&self.id, "approve", &json("true")).await);
+    }
+
+    async fn record_a_step(&self) {
+        if let Some(lease) = &self.lease {
+            self.fx.record(lease, vec![step("ocr", "1")]).await;
+        }
     }
 
     /// Another job with the limit key of this one, in a queue from which nobody claims.
@@ -281,8 +367,9 @@ impl Walker<'_> {
     /// Takes the job out of the next one's way.
     async fn leave(&self) {
         self.outside(Action::cancel(Duration::ZERO)).await;
-        self.fx.act(&self.child(), Action::cancel(Duration::ZERO)).await;
-        self.fx.act(&self.other_id(), Action::cancel(Duration::ZERO)).await;
+        for other in [self.child(), self.dependency(), self.other_id()] {
+            self.fx.act(&other, Action::cancel(Duration::ZERO)).await;
+        }
         self.sweep_after(GRACE).await;
         self.outside(Action::Delete).await;
     }
@@ -308,6 +395,7 @@ impl Walker<'_> {
 /// The outcome of an event that is a finish.
 fn outcome(by: &str) -> Option<Outcome> {
     let word = by.strip_prefix("finish: ")?;
+    let word = word.split_once(" when ").map_or(word, |(word, _)| word);
     Some(match word.trim_end_matches(" after cancel") {
         "completed" => completed(),
         "retry" => retry(MINUTE),
@@ -316,6 +404,12 @@ fn outcome(by: &str) -> Option<Outcome> {
         "snoozed" => Outcome::Snoozed { delay: MINUTE },
         "rate limited" => Outcome::RateLimited { delay: MINUTE },
         "released" => Outcome::Released,
+        "waits for a signal" => waits(WaitsFor::Signal("approve".into()), Some(MINUTE)),
+        "waits for children" => waits(WaitsFor::Children, Some(MINUTE)),
+        "waits for a person" => {
+            let error = Some(AttemptError::new(ErrorKind::Error, "the last attempt failed"));
+            Outcome::Waits { on: WaitsFor::Person, timeout: None, error }
+        }
         unknown => panic!("the lifecycle has the outcome '{unknown}', which this walk does not know"),
     })
 }

@@ -80,12 +80,21 @@ async fn frame(request: Request, next: Next) -> Response {
         let id = request_id.to_str().unwrap_or_default();
         if let Some(cause) = &problem.cause {
             // The path alone: a query may hold a read token.
-            tracing::error!(request_id = id, %method, path = uri.path(), "failed to answer: {cause}");
+            let path = without_token(uri.path());
+            tracing::error!(request_id = id, %method, path, "failed to answer: {cause}");
         }
         problem.render(id, &mut response);
     }
     response.headers_mut().insert(REQUEST_ID, request_id);
     response
+}
+
+/// A path without the token of a signal, which is as good as the signal itself.
+fn without_token(path: &str) -> &str {
+    match path.rsplit_once("/signals/") {
+        Some((before, _)) if !before.contains("/jobs/") => &path[..before.len() + "/signals/".len()],
+        _ => path,
+    }
 }
 
 /// The caller's own id where it is harmless to print, else a new one.

@@ -23,7 +23,7 @@ mod time;
 mod wire;
 
 pub use arrival::{Arrival, Held, Scheme};
-pub use auth::Role;
+pub use auth::{Role, SignalTokens};
 pub use canonical::fingerprint;
 pub use config::{Access, Described, HttpConfig, Identity, Secret, UnknownKinds, Verifier};
 pub use nearest::{Known, Near};

@@ -26,6 +26,36 @@ impl<S: Send + Sync> FromRequestParts<S> for JobPath {
     }
 }
 
+/// The job and the signal that the path names.
+#[derive(Clone, Debug)]
+pub(crate) struct SignalPath {
+    pub(crate) id: JobId,
+    pub(crate) name: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for SignalPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Path((id, name)) = Path::<(String, String)>::from_request_parts(parts, &())
+            .await
+            .map_err(|rejection| Problem::new(Code::InvalidPath, rejection.body_text().to_lowercase()))?;
+        JobId::new(id).map(|id| Self { id, name }).map_err(|_| no_such_job())
+    }
+}
+
+/// The token that the path holds.
+#[derive(Clone)]
+pub(crate) struct TokenPath(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for TokenPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        QueuePath::from_request_parts(parts, state).await.map(|QueuePath(token)| Self(token))
+    }
+}
+
 /// The name of the queue that the path names.
 #[derive(Clone, Debug)]
 pub(crate) struct QueuePath(pub(crate) String);

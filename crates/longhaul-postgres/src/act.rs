@@ -22,15 +22,15 @@ impl WriteTx<'_> {
         let mut acted = Acted::default();
         for job in jobs {
             let Some(mut target) = targets.remove(job.id.as_str()) else { continue };
-            // A child that came earlier in `ids` was its last: it waits no more, and may fit the filter no more.
-            if self.freed.contains(&target.seq) {
+            // One that came earlier has freed or cancelled it: it may fit the filter no more.
+            if self.touched.contains(&target.seq) {
                 match self.targets(std::slice::from_ref(job), filter).await?.remove(job.id.as_str()) {
                     Some(freed) => target = freed,
                     None => continue,
                 }
             }
             acted.matched += 1;
-            let applied = match lifecycle::act(target.state, action) {
+            let applied = match lifecycle::act(target.state, target.waits_for.as_ref(), action) {
                 Deed::Nothing => false,
                 Deed::SetPriority(priority) if priority == target.priority => false,
                 Deed::SetPriority(priority) => {
@@ -38,6 +38,10 @@ impl WriteTx<'_> {
                     let sql = include_str!("sql/set_priority.sql");
                     let values = (i64::from(priority), self.now.0);
                     self.rows("set a priority", sql, &[&target.seq, &values.1, &values.0, &rank]).await?;
+                    if target.state == State::Available && target.limit_key.is_some() {
+                        // Those behind it that take fewer slots may go before it now, or it before them.
+                        self.effects.available.insert(target.queue.clone());
+                    }
                     true
                 }
                 Deed::AskToStop(grace, reason) => self.ask_to_stop(&target, grace, reason).await?,
@@ -47,8 +51,14 @@ impl WriteTx<'_> {
                 }
                 Deed::StartAnew => {
                     let args = if let Action::RetryWith { args } = action { Some(args) } else { None };
-                    self.start_anew(&target, args).await?
+                    self.start_anew(&target, args, None).await?
                 }
+                Deed::StartFromStep => match action {
+                    Action::RetryFrom { step, args } if self.has_step(target.seq, step).await? => {
+                        self.start_anew(&target, args.as_ref(), Some(step)).await?
+                    }
+                    _ => false,
+                },
                 Deed::Remove => self.remove(&target).await?,
             };
             if applied {
@@ -68,7 +78,7 @@ impl WriteTx<'_> {
         let conditions = conditions(filter, &mut values)?;
         let sql = include_str!("sql/jobs_for_action.sql").replace("{conditions}", &conditions);
         let rows = self.rows_unprepared("look jobs up", &sql, &references(&values)).await?;
-        let targets = rows.iter().map(Target::read);
+        let targets = rows.iter().map(Target::read_with_wait);
         let mut targets: HashMap<String, Target> =
             targets.map(|target| (target.id.as_str().to_owned(), target)).collect();
         if !filter.terms.is_empty() {
@@ -99,7 +109,8 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    async fn start_anew(&mut self, target: &Target, args: Option<&Json>) -> Result<bool> {
+    /// Starts a job anew, from a step where one is named. Refused where another job holds its unique key.
+    async fn start_anew(&mut self, target: &Target, args: Option<&Json>, from: Option<&str>) -> Result<bool> {
         if let Some(key) = &target.unique_key {
             if !self.try_lock_keys(&[format!("u{key}")]).await?.is_empty() {
                 return Err(key_locked());
@@ -111,7 +122,10 @@ impl WriteTx<'_> {
             let until = target.hold.before_end().map(|until| until.0);
             self.hold_unique_keys(&[key], &[target.seq], &[until]).await?;
         }
-        if target.state == State::Completed || args.is_some() {
+        if let Some(step) = from {
+            let sql = include_str!("sql/forget_steps_from.sql");
+            self.rows("retry", sql, &[&target.seq, &step]).await?;
+        } else if target.state == State::Completed || args.is_some() {
             self.rows("retry", include_str!("sql/forget_steps.sql"), &[&target.seq]).await?;
         }
         let rank = lifecycle::rank(self.now, target.priority);
@@ -119,7 +133,9 @@ impl WriteTx<'_> {
         let sql = include_str!("sql/retry_job.sql");
         self.rows("retry", sql, &[&target.seq, &self.now.0, &rank, &args]).await?;
         self.moved(Change { attempt: 0, ..target.change(Some(State::Available), self.now) });
-        self.uncount_end(target.batch, target.state).await?;
+        if target.state.is_finished() {
+            self.uncount_end(target.batch, target.state).await?;
+        }
         Ok(true)
     }
 

@@ -36,7 +36,11 @@ pub(crate) async fn apply_all(
     if !enqueues.is_empty() {
         let jobs: Vec<_> = enqueues.iter().map(|(_, jobs)| *jobs).collect();
         for ((number, _), answer) in enqueues.iter().zip(tx.enqueue_all(&jobs).await?) {
-            verdicts[*number] = Some(Verdict::Answered(Answer::Enqueued(answer)));
+            verdicts[*number] = Some(match answer {
+                Ok(enqueued) => Verdict::Answered(Answer::Enqueued(enqueued)),
+                // Nothing of the call was done.
+                Err(refused) => Verdict::Failed(refused),
+            });
         }
     }
     let finishes: Vec<_> = open.iter().filter_map(|(n, call)| Some((*n, call.finishes()?))).collect();
@@ -70,7 +74,7 @@ fn defer(verdicts: &mut [Option<Verdict>], locks: &[Vec<String>], busy: &HashSet
 /// Applies an operation that is not gathered from many calls; a claim is left to the end of the transaction.
 async fn apply(tx: &mut WriteTx<'_>, op: &Op) -> Result<Answer> {
     Ok(match op {
-        Op::Enqueue(jobs) => Answer::Enqueued(tx.enqueue(jobs).await?),
+        Op::Enqueue(jobs) => Answer::Enqueued(tx.enqueue(jobs).await??),
         Op::Finish(_) => Answer::Statuses(Vec::new()),
         Op::Claim { .. } => Answer::FinishAndClaim(FinishAndClaim::default()),
         Op::Record(records) => Answer::Statuses(tx.record(records).await?),
@@ -108,6 +112,7 @@ async fn apply(tx: &mut WriteTx<'_>, op: &Op) -> Result<Answer> {
             tx.put_samples(samples).await?;
             Answer::Done
         }
+        Op::Signal { id, name, output } => Answer::Signalled(tx.signal(id, name, output).await?),
         Op::ProbeWrite => {
             tx.rows("write", include_str!("sql/probe_write.sql"), &[]).await?;
             Answer::Done

@@ -1,150 +1,166 @@
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use longhaul::lifecycle;
-use longhaul::{Change, Children, JobId, NewJob, Result, State, Timestamp};
+use longhaul::lifecycle::{self, counts_child};
+use longhaul::{Change, Children, JobId, NewJob, Result, State, Timestamp, WaitsFor};
+use tokio_postgres::types::ToSql;
 
-use crate::row::{children, priority, signed, small};
+use crate::row::{children, priority, signed, small, state, waits_for};
 use crate::write_tx::WriteTx;
 
-/// A closing job that waits for its children.
-struct Closing {
+/// A job that counts its children.
+struct Parent {
     seq: i64,
     id: JobId,
     queue: String,
     priority: i32,
-    run_at: Timestamp,
     children: Children,
     kind: String,
     attempt: u32,
+    state: State,
+    waits_for: Option<WaitsFor>,
 }
 
-/// Closing jobs and their children. The counts are kept on the closing job's row, which is locked while they are
-/// changed, and stand still once it is free.
+impl Parent {
+    /// True where it goes on once no child is unfinished, and none is.
+    fn is_free(&self) -> bool {
+        self.waits_for == Some(WaitsFor::Children) && self.children.unfinished() == 0
+    }
+}
+
+/// Parents and their children: closing jobs, and jobs that have had children since they began. The counts are kept on the
+/// parent's row, which is locked while they are changed.
 impl WriteTx<'_> {
-    /// The batches that new jobs join, where their parents are closing jobs that still wait, by the parents' ids.
-    pub(crate) async fn open_batches(&self, jobs: &[NewJob]) -> Result<HashMap<String, i64>> {
+    /// The jobs that count new ones among their children, by their ids.
+    pub(crate) async fn parents_that_count(&self, jobs: &[NewJob]) -> Result<HashMap<String, i64>> {
         let parents: BTreeSet<&str> =
             jobs.iter().filter_map(|job| Some(job.parent.as_ref()?.as_str())).collect();
         if parents.is_empty() {
             return Ok(HashMap::new());
         }
         let parents: Vec<&str> = parents.into_iter().collect();
-        let sql = include_str!("sql/open_batches_by_id.sql");
-        let rows = self.rows("look a batch up", sql, &[&parents]).await?;
-        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+        let sql = include_str!("sql/parents_of_new.sql");
+        let rows = self.rows("look a parent up", sql, &[&parents]).await?;
+        let counting = rows.iter().filter(|row| {
+            let started_at = row.get::<_, Option<i64>>(3).map(Timestamp);
+            let children = row.get::<_, Option<i64>>(4).map(|total| children(row, 5, total));
+            counts_child(state(row, 2), started_at, children.as_ref())
+        });
+        Ok(counting.map(|row| (row.get(0), row.get(1))).collect())
     }
 
     /// Counts children that join.
-    pub(crate) async fn count_children(&mut self, batch: i64, joined: u64) -> Result<()> {
-        let Some(mut closing) = self.closing(batch).await? else { return Ok(()) };
-        closing.children.total += joined;
-        self.write_closing(&closing, Then::Wait, joined).await
+    pub(crate) async fn count_children(&mut self, parent: i64, joined: u64) -> Result<()> {
+        let Some(mut parent) = self.parent(parent).await? else { return Ok(()) };
+        parent.children.total += joined;
+        self.write_children(&parent, Then::Wait, joined).await
     }
 
-    /// Notes that a child has ended, to be counted by [`settle`](Self::settle).
-    pub(crate) fn child_ended(&mut self, batch: Option<i64>, outcome: State) {
-        self.ended_children.extend(batch.map(|batch| (batch, outcome)));
+    /// Notes that a child has ended, to be counted by [`count_ended_children`](Self::count_ended_children).
+    pub(crate) fn child_ended(&mut self, parent: Option<i64>, outcome: State) {
+        self.ended_children.extend(parent.map(|parent| (parent, outcome)));
     }
 
-    /// Lets batches count the children that have ended since, which may free their closing jobs. Called at the end of
-    /// every operation, after a finish's follow-ups: a child may be followed by another of its batch.
-    pub(crate) async fn settle(&mut self) -> Result<()> {
-        for (batch, outcome) in std::mem::take(&mut self.ended_children) {
-            self.recount(batch, |children| *counter(children, outcome) += 1, Then::FreeIfDone).await?;
+    /// Lets parents count the children that have ended since, which may let them go on.
+    pub(crate) async fn count_ended_children(&mut self) -> Result<()> {
+        let mut ends: BTreeMap<i64, Vec<State>> = BTreeMap::new();
+        for (parent, outcome) in std::mem::take(&mut self.ended_children) {
+            ends.entry(parent).or_default().push(outcome);
+        }
+        for (parent, outcomes) in ends {
+            let Some(mut parent) = self.parent(parent).await? else { continue };
+            outcomes.iter().for_each(|outcome| *counter(&mut parent.children, *outcome) += 1);
+            self.write_children(&parent, Then::GoOnIfFree, outcomes.len() as u64).await?;
         }
         Ok(())
     }
 
-    /// Waits again for a child that had ended with `outcome` and is to run anew.
-    pub(crate) async fn uncount_end(&mut self, batch: Option<i64>, outcome: State) -> Result<()> {
-        let Some(batch) = batch else { return Ok(()) };
-        let less = |children: &mut Children| {
-            let counter = counter(children, outcome);
-            *counter = counter.saturating_sub(1);
-        };
-        self.recount(batch, less, Then::Wait).await
+    /// Counts a child as unfinished again that had ended with `outcome` and is to run anew.
+    pub(crate) async fn uncount_end(&mut self, parent: Option<i64>, outcome: State) -> Result<()> {
+        let Some(parent) = parent else { return Ok(()) };
+        let Some(mut parent) = self.parent(parent).await? else { return Ok(()) };
+        let counter = counter(&mut parent.children, outcome);
+        *counter = counter.saturating_sub(1);
+        self.write_children(&parent, Then::Wait, 1).await
     }
 
     /// New jobs that wait for children, and were given none, need not wait.
     pub(crate) async fn free_childless(&mut self) -> Result<()> {
-        for batch in std::mem::take(&mut self.new_batches) {
-            let closing = self.closing(batch).await?;
-            if let Some(closing) = closing.filter(|closing| closing.children.unfinished() == 0) {
-                self.write_closing(&closing, Then::FreeIfDone, 1).await?;
+        for parent in std::mem::take(&mut self.new_batches) {
+            if let Some(parent) = self.parent(parent).await?.filter(Parent::is_free) {
+                self.write_children(&parent, Then::GoOnIfFree, 1).await?;
             }
         }
         Ok(())
     }
 
-    async fn recount(&mut self, batch: i64, change: impl FnOnce(&mut Children), then: Then) -> Result<()> {
-        let Some(mut closing) = self.closing(batch).await? else { return Ok(()) };
-        change(&mut closing.children);
-        self.write_closing(&closing, then, 1).await
+    /// How the children of a run stand, whose job is held.
+    pub(crate) async fn children_of_run(&self, seq: i64) -> Result<Option<Children>> {
+        let sql = include_str!("sql/children_of_run.sql");
+        let rows = self.rows("look up children", sql, &[&seq]).await?;
+        let counts = |row: &tokio_postgres::Row| Some(children(row, 1, row.get::<_, Option<i64>>(0)?));
+        Ok(rows.first().and_then(counts))
     }
 
-    /// `None` where the job is not there any more or waits no more.
-    async fn closing(&self, seq: i64) -> Result<Option<Closing>> {
-        let rows = self.rows("look a batch up", include_str!("sql/open_batch.sql"), &[&seq]).await?;
-        Ok(rows.first().map(|row| Closing {
+    /// `None` where the job is not there any more.
+    async fn parent(&self, seq: i64) -> Result<Option<Parent>> {
+        let rows = self.rows("look a parent up", include_str!("sql/find_parent.sql"), &[&seq]).await?;
+        Ok(rows.first().map(|row| Parent {
             seq,
             id: JobId::from_store(row.get(0)),
             queue: row.get(1),
             priority: priority(row, 2),
-            run_at: Timestamp(row.get(3)),
-            children: children(row, 5, row.get(4)),
-            kind: row.get(8),
-            attempt: small(row.get(9)),
+            kind: row.get(3),
+            attempt: small(row.get(4)),
+            state: state(row, 5),
+            waits_for: waits_for(row, 5, 6),
+            children: children(row, 8, row.get::<_, Option<i64>>(7).unwrap_or(0)),
         }))
     }
 
     /// Writes the counts, after so many changes of them: each is a change of state that readers are told of.
-    async fn write_closing(&mut self, closing: &Closing, then: Then, changes: u64) -> Result<()> {
-        let is_free = then == Then::FreeIfDone && lifecycle::freed(&closing.children) == State::Available;
-        let (state, run_at) =
-            if is_free { (State::Available, self.now) } else { (State::Blocked, closing.run_at) };
-        self.rows(
-            "count a child",
-            include_str!("sql/count_children.sql"),
-            &[
-                &closing.seq,
-                &self.now.0,
-                &state.as_str(),
-                &run_at.0,
-                &lifecycle::rank(run_at, closing.priority),
-                &signed(closing.children.total),
-                &signed(closing.children.completed),
-                &signed(closing.children.failed),
-                &signed(closing.children.cancelled),
-                &signed(changes),
-            ],
-        )
-        .await?;
-        if is_free {
+    async fn write_children(&mut self, parent: &Parent, then: Then, changes: u64) -> Result<()> {
+        let goes_on = then == Then::GoOnIfFree && parent.is_free();
+        let next = goes_on.then_some((State::Available, self.now));
+        let Children { total, completed, failed, cancelled } = parent.children;
+        let values: [&(dyn ToSql + Sync); 10] = [
+            &parent.seq,
+            &self.now.0,
+            &next.map(|(state, _)| state.as_str()),
+            &next.map(|(_, run_at)| run_at.0),
+            &next.map(|(_, run_at)| lifecycle::rank(run_at, parent.priority)),
+            &signed(total),
+            &signed(completed),
+            &signed(failed),
+            &signed(cancelled),
+            &signed(changes.saturating_mul(lifecycle::events_of(parent.state))),
+        ];
+        self.rows("count a child", include_str!("sql/count_children.sql"), &values).await?;
+        if goes_on {
             self.moved(Change {
-                id: &closing.id,
-                kind: &closing.kind,
-                queue: &closing.queue,
+                id: &parent.id,
+                kind: &parent.kind,
+                queue: &parent.queue,
                 from: Some(State::Blocked),
                 to: Some(State::Available),
-                attempt: closing.attempt,
+                attempt: parent.attempt,
                 at: self.now,
                 since: None,
                 error: None,
             });
-            self.freed.insert(closing.seq);
+            self.touched.insert(parent.seq);
         }
-        self.effects.changed.push(closing.id.clone());
+        self.effects.changed.push(parent.id.clone());
         Ok(())
     }
 }
 
-/// The consequence of a change of its counts for a closing job.
+/// The consequence of a change of its counts for a parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
     /// Nothing: it waits on.
     Wait,
-    /// It is free where no child is unfinished.
-    FreeIfDone,
+    /// It goes on where it waits for its children and none is unfinished.
+    GoOnIfFree,
 }
 
 fn counter(children: &mut Children, outcome: State) -> &mut u64 {

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use longhaul::clock::Stopwatch;
 use longhaul::{
-    Acted, Action, Claim, Enqueued, Finish, FinishAndClaim, JobFilter, Lease, LeaseStatus, NewJob,
-    QueueConfig, Record, Result, Sample, Swept,
+    Acted, Action, Claim, Enqueued, Finish, FinishAndClaim, JobFilter, JobId, Json, Lease, LeaseStatus,
+    NewJob, QueueConfig, Record, Result, Sample, Signalled, Swept,
 };
 use tokio::sync::oneshot;
 
@@ -89,6 +89,11 @@ pub(crate) enum Op {
     },
     ResumeKey(String),
     PutSamples(Vec<Sample>),
+    Signal {
+        id: JobId,
+        name: String,
+        output: Json,
+    },
     /// Ends a claimed job whose row cannot be read, with the reason.
     FailUnreadable(Lease, String),
     /// Takes back claims whose callers went away before they were answered.
@@ -105,6 +110,7 @@ pub(crate) enum Answer {
     FinishAndClaim(FinishAndClaim),
     Swept(Swept),
     Count(u64),
+    Signalled(Signalled),
     /// How many of the jobs in question fitted and were changed; there may be more.
     Acted(Acted),
     Done,

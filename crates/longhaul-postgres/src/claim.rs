@@ -6,7 +6,7 @@ use longhaul::{Change, Claim, Claimed, EventBody, JobId, Json, Lease, QueueSlots
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::row::{Unreadable, json, parsed, policy, rows_at_most, small, unsigned};
+use crate::row::{Unreadable, json, parsed, policy, rows_at_most, small, state, unsigned};
 use crate::write_tx::WriteTx;
 
 pub(crate) const PROMOTE_DUE: &str = include_str!("sql/promote_due.sql");
@@ -190,7 +190,7 @@ impl WriteTx<'_> {
                 id: &id,
                 kind: row.get(2),
                 queue: row.get(1),
-                from: Some(State::Scheduled),
+                from: Some(state(row, 4)),
                 to: Some(State::Available),
                 attempt: small(row.get(3)),
                 at: self.now,

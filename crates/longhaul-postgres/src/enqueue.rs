@@ -11,8 +11,9 @@ use crate::write_tx::{Effects, WriteTx};
 pub(crate) const INSERT_SIMPLE: &str = include_str!("sql/insert_simple_jobs.sql");
 
 impl WriteTx<'_> {
-    /// Creates the jobs of several calls, each all or none. Their keys are locked already.
-    pub(crate) async fn enqueue_all(&mut self, calls: &[&[NewJob]]) -> Result<Vec<Vec<Enqueued>>> {
+    /// Creates the jobs of several calls, each all or none. Their keys are locked already. A call that is refused leaves the others
+    /// standing.
+    pub(crate) async fn enqueue_all(&mut self, calls: &[&[NewJob]]) -> Result<Vec<Result<Vec<Enqueued>>>> {
         let is_simple: Vec<bool> =
             calls.iter().map(|jobs| is_simple(jobs) && !self.bounds.concern(jobs)).collect();
         let simple = calls.iter().zip(&is_simple).filter(|(_, is_simple)| **is_simple);
@@ -25,7 +26,7 @@ impl WriteTx<'_> {
         let mut answers = Vec::with_capacity(calls.len());
         for (jobs, is_simple) in calls.iter().zip(is_simple) {
             answers.push(match is_simple {
-                true => created.by_ref().take(jobs.len()).collect(),
+                true => Ok(created.by_ref().take(jobs.len()).collect()),
                 false => self.enqueue(jobs).await?,
             });
         }
@@ -33,9 +34,10 @@ impl WriteTx<'_> {
     }
 
     /// Creates jobs in their order, all or none.
-    pub(crate) async fn enqueue(&mut self, jobs: &[NewJob]) -> Result<Vec<Enqueued>> {
+    pub(crate) async fn enqueue(&mut self, jobs: &[NewJob]) -> Result<Result<Vec<Enqueued>>> {
         let room = self.room(jobs).await?;
         let enqueued = self.enqueue_without_freeing(jobs, KeyReused::RefusesAll, room).await?;
+        // Of one that is refused nothing was done.
         self.free_childless().await?;
         // Of jobs that were superseded or dropped, some may have been children.
         self.settle().await?;
@@ -127,5 +129,8 @@ fn is_simple(jobs: &[NewJob]) -> bool {
             && job.idempotency.is_none()
             && job.parent.is_none()
             && job.start != Start::AfterChildren
+            && job.depends_on.is_empty()
+            && job.steps.is_empty()
+            && job.forked_from.is_none()
     })
 }

@@ -29,15 +29,20 @@ impl WriteTx<'_> {
         for (call, finishes) in calls.iter().enumerate() {
             let mut statuses = Vec::with_capacity(finishes.len());
             for (number, finish) in finishes.iter().enumerate() {
+                // Each sees what became of those before it in its call.
+                if number > 0 {
+                    self.settle().await?;
+                }
                 if completed.get(&lease_key(&finish.lease)) == Some(&(call, number)) {
                     statuses.push(LeaseStatus::Held);
                 } else {
                     statuses.push(self.finish_one(finish).await?);
-                    self.settle().await?;
+                    self.count_ended_children().await?;
                 }
             }
             answers.push(statuses);
         }
+        self.settle().await?;
         Ok(answers)
     }
 
@@ -127,7 +132,8 @@ impl WriteTx<'_> {
             self.complete(lease, run, output, follow_ups).await?;
             return Ok(status);
         }
-        let outcome = self.counted_from_latest(self.pause_first_key(&run, outcome.clone()).await?);
+        let outcome = self.pause_first_key(&run, outcome.clone()).await?;
+        let outcome = self.counted_from_latest(self.awaits(&run, outcome).await?);
         let next = lifecycle::finish(&run.facts(), &outcome, self.now);
         self.end_run(lease, run, next).await?;
         Ok(status)
@@ -154,8 +160,10 @@ impl WriteTx<'_> {
 
     /// An outcome whose delay, counted from the earliest time that it may be, ends when it does counted from the latest.
     fn counted_from_latest(&self, mut outcome: Outcome) -> Outcome {
-        if let Outcome::Retry { delay, .. } | Outcome::Snoozed { delay } | Outcome::RateLimited { delay } =
-            &mut outcome
+        if let Outcome::Retry { delay, .. }
+        | Outcome::Snoozed { delay }
+        | Outcome::RateLimited { delay }
+        | Outcome::Waits { timeout: Some(delay), .. } = &mut outcome
         {
             *delay = self.time.plus(*delay).since(self.time.earliest);
         }
@@ -181,7 +189,8 @@ impl WriteTx<'_> {
         self.gives_back(&run);
         let kept_from = run.hold.kept_from(State::Completed, self.now).0;
         let sql = include_str!("sql/complete_job.sql");
-        self.rows("complete", sql, &[&run.seq, &self.now.0, &output.as_str(), &kept_from]).await?;
+        let rows = self.rows("complete", sql, &[&run.seq, &self.now.0, &output.as_str(), &kept_from]).await?;
+        self.note_awaited(&rows);
         if let Some(key) = &run.unique_key {
             self.let_go(key, run.seq, &run.hold, State::Completed).await?;
         }
@@ -189,7 +198,7 @@ impl WriteTx<'_> {
         self.effects.changed.push(lease.id.clone());
         // A follow-up that is there already, or whose key is another's, keeps no other back.
         if !follow_ups.is_empty() {
-            self.enqueue_without_freeing(follow_ups, KeyReused::RefusesOne, Room::default()).await?;
+            self.enqueue_without_freeing(follow_ups, KeyReused::RefusesOne, Room::default()).await??;
         }
         self.free_childless().await?;
         self.child_ended(run.batch, State::Completed);
@@ -213,29 +222,34 @@ impl WriteTx<'_> {
             Some(error) => Some(with_error(run.errors.as_deref(), error)?),
             None => run.errors,
         };
-        self.rows(
-            "end a run",
-            include_str!("sql/end_run.sql"),
-            &[
-                &run.seq,
-                &next.state.as_str(),
-                &self.now.0,
-                &lifecycle::rank(next.run_at, run.priority),
-                &next.run_at.0,
-                &i64::from(next.attempt),
-                &i64::from(next.interruptions),
-                &i64::from(next.crashes),
-                &errors,
-                &last_error,
-                &finished.then_some(self.now.0),
-                &(run.last_event + signed(lifecycle::events_of(next.state))),
-                &token,
-                &next.cancel_reason.map(CancelReason::as_str),
-                &finished.then(|| run.hold.kept_from(next.state, self.now).0),
-            ],
-        )
-        .await?;
+        let waits_for = next.waits_for.as_ref().map(ToString::to_string);
+        let ended = self
+            .rows(
+                "end a run",
+                include_str!("sql/end_run.sql"),
+                &[
+                    &run.seq,
+                    &next.state.as_str(),
+                    &self.now.0,
+                    &lifecycle::rank(next.run_at, run.priority),
+                    &next.run_at.0,
+                    &i64::from(next.attempt),
+                    &i64::from(next.interruptions),
+                    &i64::from(next.crashes),
+                    &errors,
+                    &last_error,
+                    &finished.then_some(self.now.0),
+                    &(run.last_event + signed(lifecycle::events_of(next.state))),
+                    &token,
+                    &next.cancel_reason.map(CancelReason::as_str),
+                    &finished.then(|| run.hold.kept_from(next.state, self.now).0),
+                    &waits_for,
+                    &next.wakes_at.map(|at| at.0),
+                ],
+            )
+            .await?;
         if finished {
+            self.note_awaited(&ended);
             self.child_ended(run.batch, next.state);
         }
         self.effects.changed.push(lease.id.clone());

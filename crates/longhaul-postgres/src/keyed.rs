@@ -7,10 +7,12 @@ use longhaul::lifecycle::unique::{self, Clash, Hold, Holder};
 use longhaul::lifecycle::waiting::{self, Admission};
 use longhaul::{
     CancelReason, EnqueueStatus, Enqueued, JobId, NewJob, OnClash, Result, STOP_GRACE, Start, State,
-    Timestamp, Unique,
+    Timestamp, Unique, admit,
 };
 
 use crate::bounds::Room;
+use crate::error::key_locked;
+use crate::new_dependencies::{DependsOn, Edges, NewDependencies};
 use crate::new_rows::{JOBS_PER_STATEMENT, NewRows, duplicate, id_of};
 use crate::row::hold_text;
 use crate::target::Target;
@@ -37,8 +39,9 @@ struct Creation<'j> {
     holders: HashMap<&'j str, Held>,
     /// The room that is left by bounds on waiting jobs.
     room: Room,
-    /// Id -> closing job that waits for its children.
+    /// Id -> job that counts children.
     batches: HashMap<&'j str, i64>,
+    dependencies: NewDependencies,
     answers: Vec<Enqueued>,
     /// Jobs that are not written yet.
     unwritten: Vec<Unwritten>,
@@ -65,6 +68,7 @@ struct Unwritten {
     /// Whoever held its unique key before.
     before: Option<Held>,
     fate: Fate,
+    depends_on: DependsOn,
 }
 
 /// What becomes of a job that is written.
@@ -76,6 +80,8 @@ enum Fate {
     Supersedes,
     /// It is cancelled at once, for want of room, and holds no key.
     Dropped,
+    /// It is cancelled at once, because one that it depends on has failed, and holds its key as one that ends so.
+    Fails,
 }
 
 impl WriteTx<'_> {
@@ -85,7 +91,7 @@ impl WriteTx<'_> {
         jobs: &[NewJob],
         reused: KeyReused,
         room: Room,
-    ) -> Result<Vec<Enqueued>> {
+    ) -> Result<Result<Vec<Enqueued>>> {
         let ids: Vec<JobId> = jobs.iter().map(id_of).collect();
         let stored = self.promises(jobs).await?;
         let promises = stored.iter().map(|(key, (id, digest))| (key.as_str(), (id.clone(), digest.as_str())));
@@ -93,14 +99,25 @@ impl WriteTx<'_> {
         if reused == KeyReused::RefusesAll
             && let Some(refused) = creation.refused()
         {
-            return Ok(refused);
+            return Ok(Ok(refused));
+        }
+        creation.dependencies = self.new_dependencies(jobs).await?;
+        if reused == KeyReused::RefusesAll
+            && let Some((job, place)) =
+                creation.dependencies.unknown(jobs, |key| creation.promises.contains_key(key))
+        {
+            let id = &jobs[job].depends_on[place].id;
+            return Ok(Err(admit::unknown_dependency(job, jobs.len(), place, id)));
         }
         let taken = self.taken(jobs, &creation.room).await?;
         creation.taken = taken.iter().map(String::as_str).collect();
+        let given = jobs.iter().filter_map(|job| job.id.as_ref());
+        let stored = given.filter(|id| creation.dependencies.is_stored(id)).map(JobId::as_str);
+        creation.taken.extend(stored);
         let holders = self.holders(jobs).await?;
         let stored = |holder: &Target| Held::Stored(Box::new(holder.clone()));
         creation.holders.extend(holders.iter().map(|(key, holder)| (key.as_str(), stored(holder))));
-        let batches = self.open_batches(jobs).await?;
+        let batches = self.parents_that_count(jobs).await?;
         creation.batches.extend(batches.iter().map(|(id, batch)| (id.as_str(), *batch)));
         for (number, job) in jobs.iter().enumerate() {
             if creation.must_write_before(job) {
@@ -110,11 +127,20 @@ impl WriteTx<'_> {
         }
         self.write(&mut creation).await?;
         self.hold_idempotency_keys(&creation).await?;
-        Ok(creation.answers)
+        Ok(Ok(creation.answers))
     }
 
     /// Answers the next job, and notes that it is to be written where nothing stands for it.
     async fn add<'j>(&mut self, creation: &mut Creation<'j>, number: usize) -> Result<()> {
+        let answer = self.answer(creation, number).await?;
+        if answer.status == EnqueueStatus::Duplicate {
+            self.stand_in(&mut creation.dependencies, &creation.ids[number], &answer.id).await?;
+        }
+        creation.answers.push(answer);
+        Ok(())
+    }
+
+    async fn answer<'j>(&mut self, creation: &mut Creation<'j>, number: usize) -> Result<Enqueued> {
         let (jobs, ids) = (creation.jobs, creation.ids);
         let (job, id) = (&jobs[number], &ids[number]);
         if let Some(key) = &job.idempotency
@@ -124,8 +150,7 @@ impl WriteTx<'_> {
                 true => EnqueueStatus::Duplicate,
                 false => EnqueueStatus::KeyReused,
             };
-            creation.answers.push(Enqueued::new(first.clone(), status));
-            return Ok(());
+            return Ok(Enqueued::new(first.clone(), status));
         }
         let answer = match creation.taken.contains(id.as_str()) {
             true => duplicate(id.clone()),
@@ -141,8 +166,7 @@ impl WriteTx<'_> {
             creation.promises.insert(&key.key, (answer.id.clone(), &key.fingerprint));
             creation.promised.push(number);
         }
-        creation.answers.push(answer);
-        Ok(())
+        Ok(answer)
     }
 
     /// Does what comes of a job whose unique key is held, and answers it; `None` where it is to be created.
@@ -194,14 +218,15 @@ impl WriteTx<'_> {
     async fn admit<'j>(&mut self, creation: &mut Creation<'j>, number: usize) -> Result<Enqueued> {
         let (jobs, ids) = (creation.jobs, creation.ids);
         let (job, id) = (&jobs[number], &ids[number]);
-        let (state, run_at) = unique::start(job, self.time.latest);
+        let (mut state, run_at) = unique::start(job, self.time.latest);
+        let mut depends_on = creation.dependencies.of(job);
         let mut fate = Fate::Created;
-        if !creation.room.is_free() && waiting::counts(state) {
+        if !creation.room.is_free() && waiting::counts(state) && !depends_on.is_waited_for() {
             match creation.room.admission(number) {
                 (Admission::Reject(_), Some(full)) => return Ok(Enqueued::full(id.clone(), full)),
                 (Admission::DropNewest, _) => fate = Fate::Dropped,
                 (Admission::DropOldest, _) => {
-                    if creation.room.must_read_oldest(number) {
+                    if creation.room.must_read_oldest(number) || creation.has_unwritten_dependants() {
                         self.write(creation).await?;
                     }
                     let dropped = self.drop_oldest(&mut creation.room, number).await?;
@@ -215,20 +240,47 @@ impl WriteTx<'_> {
         }
         if fate == Fate::Created && creation.clash(number, self.time.latest) == Some(Clash::Supersede) {
             fate = Fate::Supersedes;
+            if let Some(holder) = creation.holder_that_it_belongs_to(job, &depends_on) {
+                // What was superseded is its parent, or one that it depends on.
+                self.write(creation).await?;
+                self.supersede(&holder).await?;
+                creation.superseded(&holder, self.now);
+                fate = Fate::Created;
+            }
         }
+        if fate != Fate::Dropped && creation.dependencies.are_needed {
+            // Some may have been dropped or superseded.
+            depends_on = creation.dependencies.of(job);
+            if depends_on.has_failed {
+                fate = Fate::Fails;
+            } else if depends_on.is_waited_for() {
+                state = State::Blocked;
+            }
+        }
+        let ends_at_once = matches!(fate, Fate::Dropped | Fate::Fails);
+        creation.dependencies.add(id, if ends_at_once { State::Cancelled } else { state });
         creation.taken.insert(id.as_str());
         let mut before = None;
         if let Some(unique) = job.unique.as_ref().filter(|_| fate != Fate::Dropped) {
             let hold = Hold::of(unique, self.time.latest);
-            before = creation.holders.insert(&unique.key, Held::New { number, state, run_at, hold });
+            before = match fate {
+                Fate::Fails if hold.after(State::Cancelled, self.now).is_none() => {
+                    creation.holders.remove(&*unique.key)
+                }
+                Fate::Fails => {
+                    let held = Held::New { number, state: State::Cancelled, run_at, hold };
+                    creation.holders.insert(&unique.key, held)
+                }
+                _ => creation.holders.insert(&unique.key, Held::New { number, state, run_at, hold }),
+            };
             if job.id.is_some() {
                 creation.uncertain_keys.insert(&unique.key);
             }
         }
-        if job.start == Start::AfterChildren {
+        if job.start == Start::AfterChildren && !ends_at_once {
             creation.closing.insert(id.as_str());
         }
-        creation.unwritten.push(Unwritten { number, before, fate });
+        creation.unwritten.push(Unwritten { number, before, fate, depends_on });
         Ok(Enqueued::new(id.clone(), EnqueueStatus::Created))
     }
 
@@ -242,48 +294,108 @@ impl WriteTx<'_> {
         }
         let (jobs, ids) = (creation.jobs, creation.ids);
         let mut rows = NewRows::default();
-        for Unwritten { number, fate, .. } in &unwritten {
-            let batch = creation.batch_of(&jobs[*number]);
-            rows.push(&ids[*number], &jobs[*number], batch, self.time)?;
-            if *fate == Fate::Dropped {
-                rows.drop_last();
+        for Unwritten { number, fate, depends_on, .. } in &unwritten {
+            let job = &jobs[*number];
+            let batch = creation.batch_of(job);
+            rows.push(&ids[*number], job, batch, self.time)?;
+            if !depends_on.all.is_empty() {
+                rows.depend_last(&depends_on.all)?;
+            }
+            match fate {
+                Fate::Dropped => rows.cancel_last(CancelReason::Dropped, self.now),
+                Fate::Fails => {
+                    let hold = job.unique.as_ref().map(|unique| Hold::of(unique, self.time.latest));
+                    let kept_from = hold.unwrap_or_default().kept_from(State::Cancelled, self.now);
+                    rows.cancel_last(CancelReason::Dependency, kept_from);
+                }
+                Fate::Created | Fate::Supersedes if depends_on.unfinished > 0 => {
+                    rows.block_last(depends_on.unfinished);
+                }
+                Fate::Created | Fate::Supersedes => {}
             }
         }
         let mut created = self.insert(rows).await?;
+        self.write_what_belongs_to(creation, &unwritten, &created).await?;
         let (mut keys, mut holders, mut untils) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut joined, mut dropped) = (BTreeMap::new(), Vec::new());
-        for Unwritten { number, before, fate } in unwritten {
+        let (mut joined, mut dropped, mut left) = (BTreeMap::new(), Vec::new(), Vec::new());
+        for Unwritten { number, before, fate, .. } in unwritten {
             let (job, id) = (&jobs[number], &ids[number]);
             let Some(seq) = created.remove(id.as_str()) else {
                 creation.found_taken(number, before, fate);
                 continue;
             };
             if let Some(unique) = job.unique.as_ref().filter(|_| fate != Fate::Dropped) {
-                keys.push(unique.key.as_str());
-                holders.push(seq);
-                untils.push(Hold::of(unique, self.time.latest).before_end().map(|until| until.0));
+                let hold = Hold::of(unique, self.time.latest);
+                let until = match fate {
+                    Fate::Fails => hold.after(State::Cancelled, self.now),
+                    _ => hold.before_end(),
+                };
+                if fate != Fate::Fails || until.is_some() {
+                    keys.push(unique.key.as_str());
+                    holders.push(seq);
+                    untils.push(until.map(|until| until.0));
+                } else if let Some(former) = before.as_ref().and_then(|held| creation.seq_of(held)) {
+                    left.push((unique.key.as_str(), former));
+                }
             }
             if let (Fate::Supersedes, Some(Held::Stored(holder))) = (fate, before) {
                 self.supersede(&holder).await?;
-                creation.room.left(&holder);
+                creation.superseded(&holder, self.now);
             }
             if let Some(batch) = creation.batch_of(job) {
                 *joined.entry(batch).or_default() += 1;
-                if fate == Fate::Dropped {
+                if matches!(fate, Fate::Dropped | Fate::Fails) {
                     dropped.push(batch);
                 }
             }
-            if job.start == Start::AfterChildren {
+            if job.start == Start::AfterChildren && fate != Fate::Fails {
                 self.new_batches.push(seq);
                 creation.batches.insert(id.as_str(), seq);
             }
         }
         self.hold_unique_keys(&keys, &holders, &untils).await?;
+        for (key, former) in left {
+            self.let_go(key, former, &Hold::default(), State::Cancelled).await?;
+        }
         for (batch, children) in joined {
             self.count_children(batch, children).await?;
         }
         dropped.into_iter().for_each(|batch| self.child_ended(Some(batch), State::Cancelled));
         Ok(())
+    }
+
+    /// Writes the steps of new jobs, and what they depend on: before anything ends that they depend on.
+    async fn write_what_belongs_to(
+        &self,
+        creation: &mut Creation<'_>,
+        unwritten: &[Unwritten],
+        created: &HashMap<String, i64>,
+    ) -> Result<()> {
+        let (mut edges, mut with_steps) = (Edges::default(), Vec::new());
+        let (mut names, mut outputs) = (Vec::new(), Vec::new());
+        let written = |number: usize| created.get(creation.ids[number].as_str()).copied();
+        for Unwritten { number, .. } in unwritten {
+            if let Some(seq) = written(*number) {
+                creation.dependencies.note_written(&creation.ids[*number], seq);
+            }
+        }
+        for Unwritten { number, depends_on, .. } in unwritten {
+            let Some(seq) = written(*number) else { continue };
+            if !creation.dependencies.add_edges(seq, depends_on, &mut edges) {
+                // Found out once it is tried again.
+                return Err(key_locked());
+            }
+            for (name, output) in &creation.jobs[*number].steps {
+                with_steps.push(seq);
+                names.push(name.as_str());
+                outputs.push(output.as_str());
+            }
+        }
+        if !with_steps.is_empty() {
+            let sql = include_str!("sql/take_over_steps.sql");
+            self.rows("take steps over", sql, &[&with_steps, &names, &outputs, &self.now.0]).await?;
+        }
+        self.depend(&edges).await
     }
 
     async fn supersede(&mut self, holder: &Target) -> Result<()> {
@@ -396,6 +508,7 @@ impl<'j> Creation<'j> {
             holders: HashMap::new(),
             room,
             batches: HashMap::new(),
+            dependencies: NewDependencies::default(),
             answers: Vec::with_capacity(jobs.len()),
             unwritten: Vec::new(),
             uncertain_keys: HashSet::new(),
@@ -431,7 +544,17 @@ impl<'j> Creation<'j> {
             job.parent.as_ref().is_some_and(|parent| self.closing.contains(parent.as_str()));
         let is_made_room =
             !self.room.is_free() && self.unwritten.iter().any(|job| job.fate == Fate::Supersedes);
-        waits_for_key || waits_for_parent || is_made_room || self.unwritten.len() >= JOBS_PER_STATEMENT
+        let belongs_to =
+            |id: &JobId| job.parent.as_ref() == Some(id) || job.depends_on.iter().any(|on| on.id == *id);
+        let belongs_to_superseded = self.unwritten.iter().any(|job| match &job.before {
+            Some(Held::Stored(holder)) => job.fate == Fate::Supersedes && belongs_to(&holder.id),
+            _ => false,
+        });
+        belongs_to_superseded
+            || waits_for_key
+            || waits_for_parent
+            || is_made_room
+            || self.unwritten.len() >= JOBS_PER_STATEMENT
     }
 
     /// What becomes of a job by its unique key; `None` where nobody holds that.
@@ -442,11 +565,41 @@ impl<'j> Creation<'j> {
         Some(unique::clash(job, unique, &holder.as_holder(self.jobs, now), now))
     }
 
+    /// True where a job that is not written yet depends on others.
+    fn has_unwritten_dependants(&self) -> bool {
+        self.unwritten.iter().any(|job| !job.depends_on.all.is_empty())
+    }
+
+    /// The holder of a job's unique key, where it is the job's parent or one that it depends on.
+    fn holder_that_it_belongs_to(&self, job: &NewJob, depends_on: &DependsOn) -> Option<Target> {
+        let Some(Held::Stored(holder)) = self.holders.get(&*job.unique.as_ref()?.key) else { return None };
+        let belongs = job.parent.as_ref() == Some(&holder.id) || depends_on.contains(&holder.id);
+        belongs.then(|| (**holder).clone())
+    }
+
+    /// Notes that a holder was superseded.
+    fn superseded(&mut self, holder: &Target, now: Timestamp) {
+        self.room.left(holder);
+        if !matches!(holder.state, State::Running) {
+            self.note_cancelled(&[holder.seq], now);
+        }
+    }
+
+    /// The number of the job that holds a key, where it is written.
+    fn seq_of(&self, held: &Held) -> Option<i64> {
+        match held {
+            Held::Stored(target) => Some(target.seq),
+            Held::New { number, .. } => self.dependencies.seq_of(&self.ids[*number]),
+        }
+    }
+
     /// Notes jobs that were cancelled, most of which hold their keys no longer.
     fn note_cancelled(&mut self, cancelled: &[i64], now: Timestamp) {
         if cancelled.is_empty() {
             return;
         }
+        self.dependencies.note_cancelled(cancelled);
+        self.batches.retain(|_, parent| !cancelled.contains(parent));
         self.holders.retain(|_, held| match held {
             Held::Stored(target) if cancelled.contains(&target.seq) => {
                 target.state = State::Cancelled;

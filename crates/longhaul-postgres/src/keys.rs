@@ -1,4 +1,4 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use longhaul::lifecycle::unique::Hold;
 use longhaul::{NewJob, Result, State, Timestamp};
@@ -72,6 +72,11 @@ impl WriteTx<'_> {
         if keys.is_empty() {
             return Ok(());
         }
+        // Of two new jobs of a key the later one has it.
+        let last: BTreeMap<&str, usize> = keys.iter().copied().zip(0..).collect();
+        let (keys, places): (Vec<&str>, Vec<usize>) = last.into_iter().unzip();
+        let jobs: Vec<i64> = places.iter().map(|place| jobs[*place]).collect();
+        let until: Vec<Option<i64>> = places.iter().map(|place| until[*place]).collect();
         let sql = include_str!("sql/hold_unique_keys.sql");
         self.rows("hold a unique key", sql, &[&keys, &jobs, &until]).await.map(drop)
     }

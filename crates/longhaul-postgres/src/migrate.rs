@@ -16,6 +16,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { sql: include_str!("migrations/0004_people.sql"), oldest: 1 },
     Migration { sql: include_str!("migrations/0005_limits.sql"), oldest: 1 },
     Migration { sql: include_str!("migrations/0006_unique.sql"), oldest: 1 },
+    Migration { sql: include_str!("migrations/0007_waits.sql"), oldest: 1 },
 ];
 
 struct Migration {

@@ -4,11 +4,11 @@ use longhaul::clock::millis;
 use longhaul::lifecycle::unique::Hold;
 use longhaul::lifecycle::{self, Times};
 use longhaul::{
-    Change, Edge, EnqueueStatus, Enqueued, JobId, Json, NewJob, OnClash, Policy, Result, Start, State,
-    Timestamp, joined_keys,
+    CancelReason, Change, Dependency, Edge, EnqueueStatus, Enqueued, JobId, Json, NewJob, OnClash, Policy,
+    Result, Start, State, Timestamp, WaitsFor, joined_keys,
 };
 
-use crate::row::hold_text;
+use crate::row::{hold_text, rows_at_most};
 use crate::server_clock::Now;
 use crate::write_tx::WriteTx;
 
@@ -43,6 +43,13 @@ pub(crate) struct NewRows<'j> {
     pub(crate) holds: Vec<Option<String>>,
     pub(crate) expires_ats: Vec<Option<i64>>,
     pub(crate) deadlines: Vec<Option<i64>>,
+    // The last six are as long as the last job that has a value.
+    cancel_reasons: Vec<Option<&'static str>>,
+    kept_froms: Vec<Option<i64>>,
+    depends_on: Vec<Option<String>>,
+    waits_for: Vec<Option<String>>,
+    dependencies_left: Vec<Option<i64>>,
+    forked_from: Vec<Option<&'j str>>,
     pub(crate) state_values: Vec<State>,
     /// The ids that callers have chosen, which may have been another job's.
     pub(crate) given: Vec<&'j str>,
@@ -94,17 +101,48 @@ impl<'j> NewRows<'j> {
         self.limit_keys.push(joined_keys(&job.limit_keys));
         self.batches.push(batch);
         self.children.push((job.start == Start::AfterChildren).then_some(0));
+        if let Some(origin) = &job.forked_from {
+            set(&mut self.forked_from, self.ids.len(), origin.as_str());
+        }
         if job.id.is_some() {
             self.given.push(id.as_str());
         }
         Ok(())
     }
 
-    /// Has the last job be cancelled from the beginning.
-    pub(crate) fn drop_last(&mut self) {
+    /// Has the last job be cancelled from the beginning, for a reason, and kept from then on.
+    pub(crate) fn cancel_last(&mut self, reason: CancelReason, kept_from: Timestamp) {
+        let jobs = self.ids.len();
+        self.set_last_state(State::Cancelled);
+        set(&mut self.cancel_reasons, jobs, reason.as_str());
+        set(&mut self.kept_froms, jobs, kept_from.0);
+    }
+
+    /// Notes what the last job depends on.
+    pub(crate) fn depend_last(&mut self, depends_on: &[Dependency]) -> Result<()> {
+        set(&mut self.depends_on, self.ids.len(), Json::new(&depends_on)?.as_str().to_owned());
+        Ok(())
+    }
+
+    /// Has the last job be blocked until so many of those that it depends on have ended.
+    pub(crate) fn block_last(&mut self, dependencies_left: usize) {
+        let jobs = self.ids.len();
+        self.set_last_state(State::Blocked);
+        set(&mut self.waits_for, jobs, WaitsFor::Dependencies.to_string());
+        set(&mut self.dependencies_left, jobs, rows_at_most(dependencies_left));
+    }
+
+    fn set_last_state(&mut self, next: State) {
         if let (Some(state), Some(value)) = (self.states.last_mut(), self.state_values.last_mut()) {
-            (*state, *value) = (State::Cancelled.as_str(), State::Cancelled);
+            (*state, *value) = (next.as_str(), next);
         }
+    }
+
+    /// True where a dependency of the job has failed before it was created.
+    fn has_failed_dependency(&self, number: usize) -> bool {
+        self.cancel_reasons
+            .get(number)
+            .is_some_and(|reason| *reason == Some(CancelReason::Dependency.as_str()))
     }
 
     /// The change of state that the creation of one of the jobs is.
@@ -157,6 +195,12 @@ impl WriteTx<'_> {
                     &rows.holds,
                     &rows.expires_ats,
                     &rows.deadlines,
+                    &rows.cancel_reasons,
+                    &rows.kept_froms,
+                    &rows.depends_on,
+                    &rows.waits_for,
+                    &rows.dependencies_left,
+                    &rows.forked_from,
                 ],
             )
             .await?;
@@ -166,7 +210,13 @@ impl WriteTx<'_> {
             // The first of a double id is the one that was created.
             if created.contains_key(*id) && counted.insert(*id) {
                 let id = JobId::from_store((*id).to_owned());
-                self.moved(rows.created(number, &id, self.now));
+                let created = rows.created(number, &id, self.now);
+                if rows.has_failed_dependency(number) {
+                    self.moved(Change { to: Some(State::Blocked), ..created });
+                    self.moved(Change { from: Some(State::Blocked), ..created });
+                } else {
+                    self.moved(created);
+                }
             }
         }
         if !rows.given.is_empty() {
@@ -175,6 +225,12 @@ impl WriteTx<'_> {
         }
         Ok(created)
     }
+}
+
+/// Sets the value of the last of so many jobs.
+fn set<T>(column: &mut Vec<Option<T>>, jobs: usize, value: T) {
+    column.resize_with(jobs - 1, || None);
+    column.push(Some(value));
 }
 
 pub(crate) fn id_of(job: &NewJob) -> JobId {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use longhaul::lifecycle::unique::Hold;
 use longhaul::{
     CancelReason, Children, JobId, JobRecord, Json, Payloads, Policy, QueueConfig, SHORT_PAYLOAD_BYTES,
-    State, Timestamp, split_keys,
+    State, Timestamp, WaitsFor, split_keys,
 };
 use serde::de::DeserializeOwned;
 use tokio_postgres::Row;
@@ -38,7 +38,7 @@ fn columns(args: Payloads, output: Payloads) -> String {
          timeout, progress, {output}, errors, cancel_by, worker, created_at, run_at, started_at, finished_at, last_event, \
          parent, labels, seq, state_event, state_at, rank, limit_key, children_total, children_completed, \
          children_failed, children_cancelled, {args_bytes}, {output_bytes}, log_gap, policy, backoff, \
-         cancel_reason, expires_at, deadline"
+         cancel_reason, expires_at, deadline, depends_on, waits_for, wakes_at, forked_from"
     )
 }
 
@@ -90,6 +90,10 @@ pub(crate) fn job_record(row: &Row) -> (JobRecord, RowFacts) {
         labels: shown(row, 24).unwrap_or_default(),
         args_bytes: row.get::<_, Option<i32>>(34).map(|bytes| unsigned(bytes.into())),
         output_bytes: row.get::<_, Option<i32>>(35).map(|bytes| unsigned(bytes.into())),
+        depends_on: shown(row, 42).unwrap_or_default(),
+        waits_for: waits_for(row, 5, 43),
+        wakes_at: row.get::<_, Option<i64>>(44).filter(|_| state(row, 5) == State::Blocked).map(Timestamp),
+        forked_from: row.get::<_, Option<String>>(45).map(JobId::from_store),
     };
     let facts = RowFacts {
         seq: row.get(25),
@@ -150,6 +154,14 @@ fn shown<T: DeserializeOwned>(row: &Row, column: usize) -> Option<T> {
 /// A state that only a newer release knows is one that waits for something.
 pub(crate) fn state(row: &Row, column: usize) -> State {
     row.get::<_, &str>(column).parse().unwrap_or(State::Blocked)
+}
+
+/// What a blocked job waits for, in the columns `state` and `waits_for`: its children, where nothing is said. In other states
+/// the second means nothing.
+pub(crate) fn waits_for(row: &Row, of_state: usize, column: usize) -> Option<WaitsFor> {
+    let word = row.get::<_, Option<&str>>(column);
+    let waits_for = || word.and_then(|word| word.parse().ok()).unwrap_or(WaitsFor::Children);
+    (state(row, of_state) == State::Blocked).then(waits_for)
 }
 
 /// A job's policy, in the columns `timeout`, `backoff` and `policy`. The last has all of it, and is empty where the release

@@ -38,17 +38,20 @@ pub(crate) struct Look {
     /// Set where limits are to be looked after, and jobs with limit keys looked for, in a while: another transaction was
     /// at it.
     pub(crate) fold_later: bool,
+    /// Set where ends of jobs are left that not all dependants have counted.
+    pub(crate) unsettled: bool,
 }
 
 impl Look {
     pub(crate) fn is_empty(&self) -> bool {
-        self.queues.is_empty() && !self.everywhere && !self.fold_later
+        self.queues.is_empty() && !self.everywhere && !self.fold_later && !self.unsettled
     }
 
     pub(crate) fn merge(&mut self, other: Self) {
         self.queues.extend(other.queues);
         self.everywhere |= other.everywhere;
         self.fold_later |= other.fold_later;
+        self.unsettled |= other.unsettled;
     }
 }
 

@@ -8,10 +8,10 @@ use deadpool_postgres::{Object, Pool};
 use futures::future::BoxFuture;
 use longhaul::lifecycle::{self, Deed};
 use longhaul::{
-    Acted, Action, Backoff, Changes, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim,
-    JobFilter, JobId, JobPage, KeyConfig, KeyFilter, KeyInfo, Lane, Lease, LeaseStatus, Lookup, NewJob, Page,
-    QueueConfig, QueueInfo, Record, Result, Sample, Signals, StepRecord, Store, Swept, Timestamp, WorkerInfo,
-    admit,
+    Acted, Action, Backoff, Changes, Claim, Claimed, Clock, Enqueued, Entry, Event, Finish, FinishAndClaim,
+    JobFilter, JobId, JobPage, Json, KeyConfig, KeyFilter, KeyInfo, Lane, Lease, LeaseStatus, Lookup, NewJob,
+    Page, QueueConfig, QueueInfo, Record, Result, Sample, Signalled, Signals, StepRecord, Store, Swept,
+    Timestamp, WorkerInfo, admit,
 };
 use tokio::sync::oneshot;
 
@@ -29,6 +29,8 @@ use crate::write_tx::WriteTx;
 
 /// Jobs that an action changes in one transaction: others wait for their rows no longer than it takes.
 const ACTED_AT_ONCE: usize = 100;
+/// The schema in which a caller's transaction finds tables without one.
+const SET_NAMES: &str = "SELECT set_config('search_path', $1, true)";
 
 /// Jobs in Postgres. Cheap to clone; the connections are closed when the last clone is dropped.
 #[derive(Clone)]
@@ -125,12 +127,51 @@ impl PostgresStore {
         jobs: Vec<NewJob>,
     ) -> Result<Vec<Enqueued>> {
         admit::jobs(&jobs)?;
-        let fault = fault("enqueue in a transaction");
-        let set = "SELECT set_config('search_path', $1, true)";
+        let (mut tx, theirs) = self.begin_in(transaction).await?;
+        tx.bounds = tx.read_bounds(jobs.iter()).await?;
+        let mut locks = crate::keys::locks(jobs.iter());
+        locks.extend(tx.bounds.locks(&jobs));
+        tx.lock_keys(&locks).await?;
+        let enqueued = tx.enqueue_all(&[&jobs]).await?.pop().unwrap_or_else(|| Ok(Vec::new()))?;
+        self.end_in(transaction, tx, &theirs).await?;
+        Ok(enqueued)
+    }
+
+    /// Records a step of a running job as done within the caller's own transaction, on any connection to the same database: the
+    /// step and whatever else it does are there together, or neither is. The first output of a name stays. Where the answer is
+    /// [`Lost`](LeaseStatus::Lost), the job runs elsewhere by now and nothing is recorded: roll the transaction back, which undoes
+    /// what the step's code has written. Until it ends, whatever else would be done to the job waits.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](longhaul::Error::Invalid) where the name or the output cannot be kept; otherwise a fault, after which the
+    /// transaction can only be rolled back.
+    pub async fn finish_step_in(
+        &self,
+        transaction: &tokio_postgres::Transaction<'_>,
+        lease: &Lease,
+        name: &str,
+        output: &Json,
+    ) -> Result<LeaseStatus> {
+        admit::step_name(name)?;
+        output.check("output", admit::MAX_STEP_BYTES)?;
+        let step = Entry::Step { name: name.to_owned(), output: output.clone(), took: Duration::ZERO };
+        let record = Record { lease: lease.clone(), entries: vec![step] };
+        let (mut tx, theirs) = self.begin_in(transaction).await?;
+        let statuses = tx.record(&[record]).await?;
+        self.end_in(transaction, tx, &theirs).await?;
+        Ok(statuses.first().copied().unwrap_or(LeaseStatus::Lost))
+    }
+
+    /// Begins the store's part of a caller's own transaction. Answers the names that the caller's tables have, too.
+    async fn begin_in<'t>(
+        &'t self,
+        transaction: &'t tokio_postgres::Transaction<'_>,
+    ) -> Result<(WriteTx<'t>, String)> {
+        let fault = fault("work in a transaction");
         let row = transaction.query_one("SELECT current_setting('search_path')", &[]).await.map_err(fault)?;
         let theirs: String = row.get(0);
         let ours = format!("\"{}\"", self.inner.options.schema);
-        transaction.execute(set, &[&ours]).await.map_err(fault)?;
+        transaction.execute(SET_NAMES, &[&ours]).await.map_err(fault)?;
         let now = match self.inner.clock.is_manual() {
             true => Now::exactly(self.inner.clock.now()),
             false => {
@@ -138,23 +179,24 @@ impl PostgresStore {
                 Now::told(row.get(0))
             }
         };
-        let mut tx = WriteTx::new(Link::Theirs(transaction), now, &self.inner.changes);
-        tx.bounds = tx.read_bounds(jobs.iter()).await?;
-        let mut locks = crate::keys::locks(jobs.iter());
-        locks.extend(tx.bounds.locks(&jobs));
-        tx.lock_keys(&locks).await?;
-        let enqueued = tx.enqueue_all(&[&jobs]).await?.pop().unwrap_or_default();
+        Ok((WriteTx::new(Link::Theirs(transaction), now, &self.inner.changes), theirs))
+    }
+
+    /// Ends it: others are told of it at the caller's commit.
+    async fn end_in(
+        &self,
+        transaction: &tokio_postgres::Transaction<'_>,
+        mut tx: WriteTx<'_>,
+        theirs: &str,
+    ) -> Result<()> {
+        let fault = fault("work in a transaction");
         tx.write_counts().await?;
         let channel = self.inner.options.channel();
-        let mark = self.inner.driver.state.uncommitted.keep(std::mem::take(&mut tx.effects.noted));
-        let payload = available(
-            std::mem::take(&mut tx.effects.available),
-            mark,
-            std::mem::take(&mut tx.effects.changed),
-        );
+        let mark = self.inner.driver.state.uncommitted.keep(tx.effects.noted);
+        let payload = available(tx.effects.available, mark, tx.effects.changed);
         transaction.execute(NOTIFY, &[&channel, &payload]).await.map_err(fault)?;
-        transaction.execute(set, &[&theirs]).await.map_err(fault)?;
-        Ok(enqueued)
+        transaction.execute(SET_NAMES, &[&theirs]).await.map_err(fault)?;
+        Ok(())
     }
 
     async fn claim_after(&self, finishes: Vec<Finish>, claim: Claim) -> Result<FinishAndClaim> {
@@ -345,7 +387,7 @@ impl Store for PostgresStore {
                         return Ok(acted);
                     }
                 }
-                match lifecycle::act(job.state, &action) {
+                match lifecycle::act(job.state, job.waits_for.as_ref(), &action) {
                     Deed::Nothing => acted.matched += 1,
                     _ => jobs.push(job),
                 }
@@ -409,6 +451,19 @@ impl Store for PostgresStore {
 
     async fn steps(&self, id: &JobId) -> Result<Option<Vec<StepRecord>>> {
         read::steps(&self.inner.reads, id).await
+    }
+
+    async fn signal(&self, id: &JobId, name: &str, value: &Json) -> Result<Signalled> {
+        admit::signal(name, value)?;
+        let (id, name, output) = (id.clone(), name.to_owned(), admit::signal_output(value)?);
+        match self.inner.driver.call(Op::Signal { id, name, output }).await? {
+            Answer::Signalled(signalled) => Ok(signalled),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn dependants(&self, id: &JobId, limit: usize) -> Result<Vec<JobId>> {
+        read::dependants(&self.inner.reads, id, limit).await
     }
 
     async fn put_samples(&self, samples: &[Sample]) -> Result<()> {

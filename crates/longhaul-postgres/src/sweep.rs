@@ -31,6 +31,7 @@ impl WriteTx<'_> {
     /// Maintenance, at most about `limit` jobs of each sort. What another process is at is left to it.
     pub(crate) async fn sweep(&mut self, limit: usize) -> Result<Swept> {
         let rows = rows_at_most(limit);
+        self.settle_all().await?;
         let expired = self.end_waiting(rows).await?;
         let mut swept = Swept { expired, promoted: self.promote_due(limit).await?, ..Swept::default() };
         for lease in self.leases(include_str!("sql/expired_leases.sql"), rows).await? {

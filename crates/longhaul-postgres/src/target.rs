@@ -1,8 +1,8 @@
 use longhaul::lifecycle::unique::{Hold, Holder};
-use longhaul::{CancelReason, Change, JobId, NewJob, Result, State, Timestamp, lifecycle};
+use longhaul::{CancelReason, Change, JobId, NewJob, Result, State, Timestamp, WaitsFor, lifecycle};
 use tokio_postgres::Row;
 
-use crate::row::{hold, priority, small, state};
+use crate::row::{hold, priority, small, state, waits_for};
 use crate::write_tx::WriteTx;
 
 /// A job that something is done to from outside a run, as it is now.
@@ -17,7 +17,7 @@ pub(crate) struct Target {
     pub(crate) batch: Option<i64>,
     cancel_by: Option<i64>,
     pub(crate) kind: String,
-    attempt: u32,
+    pub(crate) attempt: u32,
     pub(crate) run_at: Timestamp,
     pub(crate) state_event: i64,
     /// Joined.
@@ -25,6 +25,8 @@ pub(crate) struct Target {
     pub(crate) hold: Hold,
     created_at: Timestamp,
     pub(crate) started_at: Option<Timestamp>,
+    /// Read where an action is to be applied.
+    pub(crate) waits_for: Option<WaitsFor>,
 }
 
 impl Target {
@@ -47,7 +49,13 @@ impl Target {
             hold: hold(row, [13, 14]),
             created_at: Timestamp(row.get(15)),
             started_at: row.get::<_, Option<i64>>(16).map(Timestamp),
+            waits_for: None,
         }
+    }
+
+    /// Reads also what it waits for, in the column after those.
+    pub(crate) fn read_with_wait(row: &Row) -> Self {
+        Self { waits_for: waits_for(row, 3, 17), ..Self::read(row) }
     }
 
     /// A change of its state.
@@ -82,16 +90,30 @@ impl Target {
 impl WriteTx<'_> {
     /// Cancels a job that waits.
     pub(crate) async fn cancel_waiting(&mut self, target: &Target, reason: CancelReason) -> Result<()> {
-        let kept_from = target.hold.kept_from(State::Cancelled, self.now);
-        let sql = include_str!("sql/cancel_job.sql");
-        self.rows("cancel", sql, &[&target.seq, &self.now.0, &kept_from.0, &reason.as_str()]).await?;
-        if let Some(key) = &target.unique_key {
-            self.let_go(key, target.seq, &target.hold, State::Cancelled).await?;
+        self.cancel_all(std::slice::from_ref(target), reason).await
+    }
+
+    /// Cancels jobs that wait.
+    pub(crate) async fn cancel_all(&mut self, targets: &[Target], reason: CancelReason) -> Result<()> {
+        let seqs: Vec<i64> = targets.iter().map(|target| target.seq).collect();
+        let kept_from = |target: &Target| target.hold.kept_from(State::Cancelled, self.now).0;
+        let kept_from: Vec<i64> = targets.iter().map(kept_from).collect();
+        let sql = include_str!("sql/cancel_jobs.sql");
+        let rows = self.rows("cancel", sql, &[&seqs, &kept_from, &self.now.0, &reason.as_str()]).await?;
+        self.note_awaited(&rows);
+        for target in targets {
+            if let Some(key) = &target.unique_key {
+                self.let_go(key, target.seq, &target.hold, State::Cancelled).await?;
+            }
+            self.left_fair_queue(target).await?;
+            if target.state == State::Available && target.limit_key.is_some() {
+                // It may have kept back those behind it that take fewer slots.
+                self.effects.available.insert(target.queue.clone());
+            }
+            self.moved(target.change(Some(State::Cancelled), self.now));
+            self.effects.changed.push(target.id.clone());
+            self.child_ended(target.batch, State::Cancelled);
         }
-        self.left_fair_queue(target).await?;
-        self.moved(target.change(Some(State::Cancelled), self.now));
-        self.effects.changed.push(target.id.clone());
-        self.child_ended(target.batch, State::Cancelled);
         Ok(())
     }
 

@@ -67,6 +67,8 @@ pub(crate) struct Work<'w> {
     pub(crate) locks: Locks,
     /// True where limits are to be looked after.
     pub(crate) fold: Fold,
+    /// True where dependants are to count ends of jobs that an earlier transaction has left.
+    pub(crate) settle: bool,
 }
 
 /// What a transaction does about limits that runs have left something to do about.
@@ -80,7 +82,7 @@ pub(crate) enum Fold {
 
 impl<'w> Work<'w> {
     pub(crate) fn of(calls: &'w [Call], locks: Locks) -> Self {
-        Self { calls, waiting: None, ended: None, locks, fold: Fold::Own }
+        Self { calls, waiting: None, ended: None, locks, fold: Fold::Own, settle: false }
     }
 }
 
@@ -195,8 +197,8 @@ impl Transactor {
                     }
                     self.tell(&effects);
                     if work.waiting.is_none() {
-                        let (queues, fold_later) = (effects.available, effects.fold_later);
-                        self.state.look(Look { queues, everywhere: false, fold_later });
+                        let Effects { available: queues, fold_later, unsettled, .. } = effects;
+                        self.state.look(Look { queues, everywhere: false, fold_later, unsettled });
                     }
                     return Ok(done);
                 }
@@ -277,7 +279,7 @@ impl Transactor {
     }
 
     async fn run(&self, connection: &Connection, work: &Work<'_>, number: i64) -> Result<(Done, Effects)> {
-        let Work { calls, waiting, ended, locks, fold } = *work;
+        let Work { calls, waiting, ended, locks, fold, settle } = *work;
         let wants_jobs = waiting.is_some_and(|(waiting, _)| !waiting.is_empty())
             || calls.iter().any(|call| call.claim().is_some());
         let mut begun = std::pin::pin!(maybe_done(self.begin(connection, wants_jobs, locks)));
@@ -295,6 +297,10 @@ impl Transactor {
         let due = begun.take_output().unwrap_or_else(|| Ok(Vec::new()))?;
         applied?;
         tx.promoted(&due);
+        if settle {
+            tx.has_ended_dependencies = true;
+            tx.settle().await?;
+        }
         if tx.limits.has_opened || fold == Fold::All {
             tx.fold_limits().await?;
         }
@@ -314,6 +320,7 @@ impl Transactor {
             Done { verdicts, served, next, look, unfinished: std::mem::take(&mut tx.effects.unfinished) };
         done.look.queues.extend(done.unfinished.stopped_early.iter().cloned());
         done.look.fold_later = tx.effects.fold_later;
+        done.look.unsettled = tx.effects.unsettled;
         Ok((done, tx.effects))
     }
 

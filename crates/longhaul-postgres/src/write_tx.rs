@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use longhaul::{Change, Changes, JobId, KeptChange, Result, State, Timestamp};
+use longhaul::{Change, Changes, DEPENDANTS_AT_ONCE, JobId, KeptChange, Result, State, Timestamp};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -20,12 +20,16 @@ pub(crate) struct WriteTx<'a> {
     pub(crate) effects: Effects,
     /// Kept with the jobs that it claims, so that a claim whose answer is lost can be taken back.
     pub(crate) claim_number: i64,
-    /// Children that have ended and are not yet counted: their batch, and how they ended.
+    /// Children that have ended and are not yet counted: their parent, and how they ended.
     pub(crate) ended_children: Vec<(i64, State)>,
     /// Closing jobs that were created and may turn out to have no children.
     pub(crate) new_batches: Vec<i64>,
-    /// Closing jobs that became available in this transaction: what was read of them before is out of date.
-    pub(crate) freed: BTreeSet<i64>,
+    /// Jobs that ends of others have freed or cancelled in this transaction: what was read of them before is out of date.
+    pub(crate) touched: BTreeSet<i64>,
+    /// True where there may be ends of jobs that dependants have not counted.
+    pub(crate) has_ended_dependencies: bool,
+    /// How many dependants may be settled yet.
+    pub(crate) settle_left: usize,
     /// Bounds on waiting jobs that may hold for the new ones.
     pub(crate) bounds: Bounds,
     /// The limits of keys, as far as they were looked at.
@@ -45,6 +49,8 @@ pub(crate) struct Effects {
     pub(crate) unfinished: Unfinished,
     /// Set where another transaction has the lock of limits, or there is more to fold in: it is to be tried again soon.
     pub(crate) fold_later: bool,
+    /// Set where ends of jobs are left that not all dependants have counted.
+    pub(crate) unsettled: bool,
     /// Changes of state, where somebody wants to know.
     pub(crate) noted: Vec<KeptChange>,
 }
@@ -68,7 +74,9 @@ impl<'a> WriteTx<'a> {
             claim_number: 0,
             ended_children: Vec::new(),
             new_batches: Vec::new(),
-            freed: BTreeSet::new(),
+            touched: BTreeSet::new(),
+            has_ended_dependencies: false,
+            settle_left: DEPENDANTS_AT_ONCE,
             bounds: Bounds::default(),
             limits: Limits::default(),
             counts: BTreeMap::new(),

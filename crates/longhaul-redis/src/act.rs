@@ -1,10 +1,11 @@
 use crate::driver::{Driver, JOBS_PER_CALL};
 use crate::fields::bounded;
 use crate::filter::Narrowed;
+use crate::pack::Packer;
 use crate::read::{Row, list_rows};
 use crate::scripts;
 use crate::sweep::numbers;
-use longhaul::{Acted, Action, CancelReason, JobFilter, Page, Result};
+use longhaul::{Acted, Action, CancelReason, JobFilter, Json, Page, Result};
 
 /// Acts on jobs that fit, and changes at most `limit`. Candidates are looked for a bounded page at a time; the script that
 /// writes holds each against the filter again.
@@ -43,16 +44,25 @@ async fn act_on(
 ) -> Result<[u64; 4]> {
     let (script, word, value) = match action {
         Action::Cancel { grace, reason } => {
-            (&scripts::ACT, "cancel", format!("{}|{}", bounded(*grace), number_of(*reason)))
+            let value = format!("{}|{}", bounded(*grace), number_of(*reason));
+            (&scripts::ACT, "cancel", value.into_bytes())
         }
-        Action::Retry => (&scripts::ACT, "retry", String::new()),
-        Action::RetryWith { args } => (&scripts::ACT_WITH_DATA, "retry_with", args.as_str().to_owned()),
-        Action::Delete => (&scripts::ACT, "delete", String::new()),
-        Action::SetPriority { priority } => (&scripts::ACT, "set_priority", priority.to_string()),
+        Action::Retry => (&scripts::ACT, "retry", Vec::new()),
+        Action::RetryWith { args } => (&scripts::ACT_WITH_DATA, "retry_with", args.as_str().into()),
+        Action::RetryFrom { step, args } => {
+            let script = if args.is_some() { &scripts::ACT_WITH_DATA } else { &scripts::ACT };
+            let mut from = Packer::new();
+            from.list(2).text(step).text_or_none(args.as_ref().map(Json::as_str));
+            (script, "retry_from", from.done())
+        }
+        Action::Delete => (&scripts::ACT, "delete", Vec::new()),
+        Action::SetPriority { priority } => {
+            (&scripts::ACT, "set_priority", priority.to_string().into_bytes())
+        }
     };
     let mut arguments = vec![
         word.into(),
-        value.into_bytes(),
+        value,
         limit.to_string().into_bytes(),
         filter.packed(),
         driver.telling.notes().argument(),

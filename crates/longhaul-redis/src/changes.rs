@@ -30,6 +30,8 @@ pub(crate) struct Telling {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Notes {
     Wanted,
+    /// All but the completion that the script is told of.
+    Beside,
     Unwanted,
 }
 
@@ -37,7 +39,7 @@ impl Notes {
     /// The argument by which a script is told.
     pub(crate) fn argument(self) -> Vec<u8> {
         match self {
-            Notes::Wanted => b"1".to_vec(),
+            Notes::Wanted | Notes::Beside => b"1".to_vec(),
             Notes::Unwanted => b"0".to_vec(),
         }
     }
@@ -68,7 +70,11 @@ pub(crate) struct Ending {
 
 impl Ending {
     pub(crate) fn notes(&self, telling: &Telling) -> Notes {
-        if self.run.is_some() { Notes::Unwanted } else { telling.notes() }
+        match telling.notes() {
+            // Others may depend on the job, and are changed by its end.
+            Notes::Wanted if self.run.is_some() => Notes::Beside,
+            notes => notes,
+        }
     }
 }
 

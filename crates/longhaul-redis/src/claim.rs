@@ -13,7 +13,7 @@ use crate::fields::{Data, Fields, bounded, token_of};
 use crate::finish::{error_tail, fail, finish, have_follow_ups, pack_finishes, statuses};
 use crate::pack::Packer;
 use crate::scripts::{self, Script};
-use crate::sweep::sweep;
+use crate::sweep::{numbers, sweep};
 
 /// The answer to a claim.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub(crate) struct Taken {
     has_more: bool,
     /// True where so many jobs are over that nothing is claimed before a sweep has ended them.
     needs_sweep: bool,
+    /// True where ends are to be counted by very many dependants.
+    may_settle: bool,
 }
 
 /// The values of an answer that stand before the jobs; the last of them are the changes that the script has noted.
@@ -53,10 +55,17 @@ pub(crate) async fn claim(driver: &Driver, claim: &Claim, patience: Patience) ->
         fail_unreadable(driver, &taken.unreadable).await;
         if taken.needs_sweep {
             sweep(driver, JOBS_PER_CALL).await?;
+        } else if taken.may_settle && taken.claimed.is_empty() {
+            settle(driver).await?;
         } else if !taken.has_more || !taken.claimed.is_empty() {
             return Ok(taken);
         }
     }
+}
+
+/// Has dependants count ends, a part of those that are left.
+async fn settle(driver: &Driver) -> Result<()> {
+    numbers::<1>(driver, &scripts::SETTLE, vec![driver.telling.notes().argument()]).await.map(drop)
 }
 
 /// Sends a script that claims. An answer that is lost on its way is noted, because jobs may have been given to nobody.
@@ -183,7 +192,7 @@ fn pack_claim(claim: &Claim, patience: Patience, notes: Notes) -> Vec<u8> {
         Patience::Leaves => wanted.none(),
     };
     match notes {
-        Notes::Wanted => wanted.yes(),
+        Notes::Wanted | Notes::Beside => wanted.yes(),
         Notes::Unwanted => wanted.none(),
     };
     wanted.done()
@@ -222,8 +231,14 @@ fn taken(answer: Value) -> Option<Taken> {
     let next_due = Some(int(answer.get(1)?)?).filter(|due| *due >= 0);
     let next_due = next_due.map(|due| Due { at: Timestamp(due), now });
     let more = int(answer.get(2)?)?;
-    let (has_more, needs_sweep) = (more != 0, more == 2);
-    let mut taken = Taken { claimed: Vec::new(), unreadable: Vec::new(), next_due, has_more, needs_sweep };
+    let mut taken = Taken {
+        claimed: Vec::new(),
+        unreadable: Vec::new(),
+        next_due,
+        has_more: more != 0,
+        needs_sweep: more == 2,
+        may_settle: more == 3,
+    };
     for job in answer[BEFORE_JOBS..].chunks_exact(4) {
         let lease = lease(job)?;
         match claimed(&lease, job, now) {

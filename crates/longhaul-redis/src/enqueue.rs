@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use longhaul::{EnqueueStatus, Enqueued, Full, JobId, NewJob, Result, Start};
+use longhaul::{EnqueueStatus, Enqueued, Error, Full, JobId, NewJob, Result, Start, admit};
 use parking_lot::RwLock;
 use redis::Value;
 
@@ -42,11 +42,24 @@ pub(crate) async fn enqueue(driver: &Driver, jobs: Vec<NewJob>) -> Result<Vec<En
     }
     let script = &scripts::ENQUEUE;
     let answers = driver.share(script, arguments, jobs.len(), driver.telling.hear_enqueued()).await?;
+    if let Some(error) = answers.first().and_then(|answer| unknown_dependency(&jobs, answer)) {
+        return Err(error);
+    }
     read(jobs, &answers).ok_or_else(|| unreadable(script.operation))
 }
 
 fn read(jobs: Vec<New>, answers: &[Value]) -> Option<Vec<Enqueued>> {
     jobs.into_iter().zip(answers).map(|(new, answer)| enqueued(new.id, new.is_ours, answer)).collect()
+}
+
+/// The refusal of a call with a job that depends on one that is not there, where the answer is that.
+fn unknown_dependency(jobs: &[New], answer: &Value) -> Option<Error> {
+    let Value::Array(parts) = answer else { return None };
+    let [word, job, place] = parts.as_slice() else { return None };
+    let number = |value| usize::try_from(int(value)?).ok();
+    let (job, place) = (number(job)?, number(place)?);
+    let dependency = jobs.get(job)?.job.depends_on.get(place)?;
+    (text(word)? == "unknown").then(|| admit::unknown_dependency(job, jobs.len(), place, &dependency.id))
 }
 
 /// True where nothing needs to be looked up for a job: see `enqueue_simple.lua`.
@@ -57,6 +70,7 @@ fn is_simple(new: &New) -> bool {
         && job.idempotency.is_none()
         && job.parent.is_none()
         && job.start != Start::AfterChildren
+        && job.steps.is_empty()
         && !has_tail(job)
 }
 

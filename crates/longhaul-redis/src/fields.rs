@@ -6,8 +6,8 @@ use std::time::Duration;
 use longhaul::clock::millis;
 use longhaul::lifecycle::unique::Hold;
 use longhaul::{
-    Backoff, CancelReason, Children, Cost, Deadline, Edge, JobId, JobRecord, Json, NewJob, OnClash, Policy,
-    Start, State, Timestamp, Unique, joined_keys, split_keys,
+    Backoff, CancelReason, Children, Cost, Deadline, Dependency, Edge, JobId, JobRecord, Json, NewJob,
+    OnClash, OnFailure, Policy, Start, State, Timestamp, Unique, WaitsFor, joined_keys, split_keys,
 };
 use serde::Serialize;
 
@@ -53,6 +53,29 @@ pub(crate) struct Fields<'a> {
     pub(crate) deadline: Option<Timestamp>,
     /// Why it was cancelled or asked to stop, where it was.
     pub(crate) cancel_reason: Option<CancelReason>,
+    /// What it waits for, where it is blocked.
+    pub(crate) waits_for: Option<WaitsFor>,
+    /// True where that wait ends at `run_at`.
+    pub(crate) wakes: bool,
+}
+
+/// The number of a wait in `layout.lua`.
+pub(crate) fn number_of_wait(on: &WaitsFor) -> i64 {
+    match on {
+        WaitsFor::Dependencies => 1,
+        WaitsFor::Children => 2,
+        WaitsFor::Signal(_) => 3,
+        WaitsFor::Person => 4,
+    }
+}
+
+fn wait_of(number: u8, signal: &str) -> WaitsFor {
+    match number {
+        1 => WaitsFor::Dependencies,
+        3 => WaitsFor::Signal(signal.to_owned()),
+        4 => WaitsFor::Person,
+        _ => WaitsFor::Children,
+    }
 }
 
 /// Packs a job that is to be created, in the order of `new.lua`.
@@ -97,11 +120,13 @@ fn pack_start(may_exist: MayExist, job: &NewJob) -> Vec<u8> {
     start.extend_from_slice(&at.to_be_bytes());
     start.extend_from_slice(&job.priority.to_be_bytes());
     let may_exist = u8::from(may_exist == MayExist::Yes);
-    start.push(may_exist + 2 * u8::from(job.start == Start::AfterChildren));
+    let depends = u8::from(!job.depends_on.is_empty());
+    start.push(may_exist + 2 * u8::from(job.start == Start::AfterChildren) + 4 * depends);
     let idempotency = job.idempotency.as_ref();
-    if unique.is_some() || idempotency.is_some() || job.parent.is_some() || has_tail(job) {
+    let has_keys = unique.is_some() || idempotency.is_some() || job.parent.is_some();
+    if has_keys || has_tail(job) || !job.steps.is_empty() {
         let mut keys = Packer::new();
-        keys.list(7);
+        keys.list(8);
         keys.text_or_none(idempotency.map(|promise| promise.key.as_str()));
         keys.text_or_none(idempotency.map(|promise| promise.fingerprint.as_str()));
         keys.int_or_none(idempotency.map(|promise| bounded(promise.keep_for)));
@@ -112,6 +137,14 @@ fn pack_start(may_exist: MayExist, job: &NewJob) -> Vec<u8> {
             pack_more(&mut keys, job);
         } else {
             keys.none();
+        }
+        if job.steps.is_empty() {
+            keys.none();
+        } else {
+            keys.list(2 * job.steps.len());
+            for (name, output) in &job.steps {
+                keys.text(name).text(output.as_str());
+            }
         }
         start.extend_from_slice(&keys.done());
     }
@@ -137,7 +170,10 @@ pub(crate) fn has_tail(job: &NewJob) -> bool {
     let is_rare = |unique: &Unique| {
         unique.states.is_some() || matches!(unique.on_clash, OnClash::Debounce { .. } | OnClash::Throttle)
     };
-    job.expires_in.is_some() || job.deadline.is_some() || job.unique.as_ref().is_some_and(is_rare)
+    job.expires_in.is_some()
+        || job.deadline.is_some()
+        || !job.depends_on.is_empty()
+        || job.unique.as_ref().is_some_and(is_rare)
 }
 
 /// Packs what few jobs have, in the order of `clashing.lua`.
@@ -222,13 +258,19 @@ impl<'a> Fields<'a> {
         let created_at = Timestamp(rest.long()?);
         // The cost stands before the tail.
         let _cost = rest.take(8);
-        let (expires_at, deadline, reason) = if rest.0.is_empty() {
-            (None, None, 0)
-        } else {
-            let times = (some_time(rest.long()?), some_time(rest.long()?));
+        let (mut expires_at, mut deadline, mut reason) = (None, None, 0);
+        if !rest.0.is_empty() {
+            (expires_at, deadline) = (some_time(rest.long()?), some_time(rest.long()?));
             let _held_until = rest.long()?;
-            (times.0, times.1, rest.byte()?)
-        };
+            reason = rest.byte()?;
+            let _ends = rest.byte()?;
+        }
+        let (mut waits_for, mut wakes) = (wait_of(0, ""), false);
+        if !rest.0.is_empty() {
+            let (number, wakes_at_run_at) = (rest.byte()?, rest.byte()?);
+            let (_awaited, _depends, _left) = (rest.byte()?, rest.byte()?, rest.short()?);
+            (waits_for, wakes) = (wait_of(number, rest.word()?), wakes_at_run_at == 1);
+        }
         // Nothing is said of one that somebody has asked to.
         let reason =
             CancelReason::ALL.get(usize::from(reason).saturating_sub(1)).copied().unwrap_or_default();
@@ -261,6 +303,8 @@ impl<'a> Fields<'a> {
             expires_at,
             deadline,
             cancel_reason: is_cancelled.then_some(reason),
+            waits_for: (state == State::Blocked).then_some(waits_for),
+            wakes: state == State::Blocked && wakes,
         })
     }
 }
@@ -313,20 +357,32 @@ pub(crate) struct Data {
     pub(crate) max_attempts: u32,
     pub(crate) policy: Policy,
     pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) depends_on: Vec<Dependency>,
+    pub(crate) forked_from: Option<JobId>,
 }
 
 impl Data {
-    /// A list of args, attempts, timeout, backoff and labels, and at its end the policy where there is any, all of it: the
-    /// previous release reads timeout and backoff, and passes over what follows.
+    /// A list of args, attempts, timeout, backoff and labels; then the policy where there is any, all of it: the previous
+    /// release reads timeout and backoff, and passes over what follows; and last, where there are any, the dependencies, as
+    /// `layout.lua` says, and the job that it is a fork of.
     pub(crate) fn pack(job: &NewJob) -> Vec<u8> {
-        let policy = Some(job.policy).filter(|policy| *policy != Policy::default());
+        let is_related = !job.depends_on.is_empty() || job.forked_from.is_some();
+        let policy = Some(job.policy).filter(|policy| is_related || *policy != Policy::default());
         let mut data = Packer::new();
-        data.list(5 + usize::from(policy.is_some())).text(job.args.as_str()).int(job.max_attempts.into());
+        data.list(5 + usize::from(policy.is_some()) + 2 * usize::from(is_related));
+        data.text(job.args.as_str()).int(job.max_attempts.into());
         data.int_or_none(job.policy.timeout.map(millis));
         data.text_or_none(job.policy.backoff.as_ref().map(json_of).as_deref());
         data.text_or_none((!job.labels.is_empty()).then(|| json_of(&job.labels)).as_deref());
         if let Some(policy) = policy {
             data.text(&json_of(&policy));
+        }
+        if is_related {
+            data.list(2 * job.depends_on.len());
+            for Dependency { id, on_failure } in &job.depends_on {
+                data.text(id.as_str()).int((*on_failure == OnFailure::Run).into());
+            }
+            data.text_or_none(job.forked_from.as_ref().map(JobId::as_str));
         }
         data.done()
     }
@@ -368,13 +424,33 @@ impl Data {
         if policy.is_none() {
             or_damaged("policy");
         }
+        let mut related = (Vec::new(), None);
+        if length > 6 {
+            match Self::unpack_related(&mut rest) {
+                Some(found) => related = found,
+                None => or_damaged("depends_on"),
+            }
+        }
         let data = Self {
             args: args.unwrap_or_else(Json::null),
             max_attempts: count(max_attempts.unwrap_or(0)),
             policy: policy.unwrap_or_default(),
             labels: labels.ok().flatten().unwrap_or_default(),
+            depends_on: related.0,
+            forked_from: related.1,
         };
         (data, damaged)
+    }
+
+    fn unpack_related(rest: &mut Unpacker<'_>) -> Option<(Vec<Dependency>, Option<JobId>)> {
+        let id = |text: &str| JobId::from_store(text.to_owned());
+        let mut depends_on = Vec::new();
+        for _ in 0..rest.list()? / 2 {
+            let id = id(rest.text_or_none()??);
+            let on_failure = if rest.int()? == 1 { OnFailure::Run } else { OnFailure::Cancel };
+            depends_on.push(Dependency { id, on_failure });
+        }
+        Some((depends_on, rest.text_or_none()?.map(id)))
     }
 }
 
@@ -424,6 +500,10 @@ pub(crate) fn record(id: JobId, fields: &Fields<'_>, data: Data, beside: Beside)
         labels: data.labels,
         args_bytes: None,
         output_bytes: None,
+        depends_on: data.depends_on,
+        waits_for: fields.waits_for.clone(),
+        wakes_at: fields.wakes.then_some(fields.run_at),
+        forked_from: data.forked_from,
     }
 }
 

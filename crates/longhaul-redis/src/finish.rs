@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use longhaul::{
     AttemptError, Entry, Error, ErrorKind, EventBody, Finish, JobId, Lease, LeaseStatus, NewJob, Outcome,
-    Record, Result, Timestamp, WorkerInfo,
+    Record, Result, Timestamp, WaitsFor, WorkerInfo,
 };
 use redis::Value;
 use serde::Serialize;
@@ -12,7 +12,7 @@ use crate::answer::{int, list};
 use crate::changes::{Ending, Hear, Notes, told_with_time};
 use crate::driver::{Driver, JOBS_PER_CALL};
 use crate::error::unreadable;
-use crate::fields::{MayExist, bounded, json_of, pack_new};
+use crate::fields::{MayExist, bounded, json_of, number_of_wait, pack_new};
 use crate::pack::Packer;
 use crate::scripts::{self, Script};
 
@@ -173,8 +173,11 @@ fn pack_finish(finish: &Finish, notes: Notes) -> Vec<u8> {
         Outcome::Snoozed { delay } => ("snoozed", stopped(), *delay),
         Outcome::RateLimited { delay } => ("limited", stopped(), *delay),
         Outcome::Released => ("released", stopped(), Duration::ZERO),
+        Outcome::Waits { error, .. } => {
+            ("waits", error.as_ref().map_or_else(stopped, error_tail), Duration::ZERO)
+        }
     };
-    let mut packed = pack_lease(10, &finish.lease);
+    let mut packed = pack_lease(11, &finish.lease);
     packed.text(outcome).text(&said).int(bounded(delay));
     // Most runs have neither, and an empty list is one more thing for Lua to make and look through.
     if finish.entries.is_empty() {
@@ -189,7 +192,8 @@ fn pack_finish(finish: &Finish, notes: Notes) -> Vec<u8> {
         finish.follow_ups.iter().for_each(|next| pack_follow_up(&mut packed, next));
     }
     match notes {
-        Notes::Wanted => packed.yes(),
+        Notes::Wanted => packed.int(1),
+        Notes::Beside => packed.int(2),
         Notes::Unwanted => packed.none(),
     };
     packed.int_or_none(finish.cost.map(i64::from));
@@ -197,7 +201,26 @@ fn pack_finish(finish: &Finish, notes: Notes) -> Vec<u8> {
         Outcome::Cancelled { cancel_reason, .. } => packed.int(number_of(*cancel_reason) as i64),
         _ => packed.none(),
     };
+    match &finish.outcome {
+        Outcome::Waits { on, timeout, error } => pack_wait(&mut packed, on, *timeout, error.is_some()),
+        _ => {
+            packed.none();
+        }
+    }
     packed.done()
+}
+
+/// Packs what a run waits for, in the order of `waits` in `finishing.lua`.
+fn pack_wait(packed: &mut Packer, on: &WaitsFor, timeout: Option<Duration>, has_failed: bool) {
+    let signal = if let WaitsFor::Signal(name) = on { name.as_str() } else { "" };
+    // A person is waited for without end.
+    let timeout = timeout.filter(|_| *on != WaitsFor::Person);
+    packed.list(4).int(number_of_wait(on)).text(signal).int_or_none(timeout.map(bounded));
+    if has_failed {
+        packed.yes();
+    } else {
+        packed.none();
+    }
 }
 
 fn pack_lease(len: usize, lease: &Lease) -> Packer {

@@ -38,6 +38,9 @@
 //! - **Bounds on what waits cost where they are set.** Jobs of a bounded queue or limit key stand in one more sorted set while they
 //!   wait. A process of an older release knows no bounds, and what it claims is counted until the next sweeps; nor does it end jobs
 //!   at their time, or know of modes of unique keys other than to join and to refresh.
+//! - **The end of a job is counted by 500 of its dependants at a time**, so that no script keeps the server busy for long. A process of
+//!   an older release that works beside this one tells no dependants: the next sweeps find the jobs that it has ended. It does not
+//!   count the children of a job that runs, and lets nothing go on whose wait is over.
 //! - **Maintenance costs what is due**: sorted sets hold what falls due when, and nothing is counted or scanned, except by a
 //!   survey every ten minutes that finds history of the previous release.
 //!
@@ -79,6 +82,7 @@ mod scripts;
 mod steps;
 mod store;
 mod sweep;
+mod waits;
 
 pub use options::{RedisOptions, Topology};
 pub use redis;

@@ -64,13 +64,21 @@ const STORE: &str = concat!(
 );
 const NEW: &str = include_str!("lua/new.lua");
 const KEYS: &str = include_str!("lua/keys.lua");
-const BATCHES: &str = include_str!("lua/batches.lua");
+const BATCHES: &str = concat!(include_str!("lua/batches.lua"), "\n", include_str!("lua/dependants.lua"));
 const RUNS: &str = include_str!("lua/runs.lua");
 const TAKING_BACK: &str = include_str!("lua/taking_back.lua");
 const ENTRIES: &str = include_str!("lua/entries.lua");
 const REMOVING: &str = include_str!("lua/removing.lua");
 const DELETING: &str = include_str!("lua/deleting.lua");
-const CREATING: &str = concat!(include_str!("lua/clashing.lua"), "\n", include_str!("lua/creating.lua"));
+const CREATING: &str = concat!(
+    include_str!("lua/clashing.lua"),
+    "\n",
+    include_str!("lua/promising.lua"),
+    "\n",
+    include_str!("lua/depending.lua"),
+    "\n",
+    include_str!("lua/creating.lua")
+);
 const CHOOSING: &str = include_str!("lua/choosing.lua");
 const CLAIMING: &str = include_str!("lua/claiming.lua");
 const FOLLOWING: &str = include_str!("lua/following.lua");
@@ -195,6 +203,19 @@ pub(crate) static SWEEP: Lazy = LazyLock::new(|| {
             include_str!("lua/sweep.lua"),
         ],
     )
+});
+pub(crate) static SETTLE: Lazy = LazyLock::new(|| {
+    Script::new(
+        "settle dependants",
+        Flags::GoesOn,
+        &[STORE, KEYS, BATCHES, RUNS, include_str!("lua/settle.lua")],
+    )
+});
+pub(crate) static SIGNAL: Lazy = LazyLock::new(|| {
+    Script::new("signal", Flags::Adds, &[STORE, RUNS, ENTRIES, include_str!("lua/signal.lua")])
+});
+pub(crate) static LIST_DEPENDANTS: Lazy = LazyLock::new(|| {
+    Script::new("list dependants", Flags::Reads, &[STORE, include_str!("lua/list_dependants.lua")])
 });
 pub(crate) static PROMOTE: Lazy = LazyLock::new(|| {
     Script::new("promote due jobs", Flags::GoesOn, &[STORE, RUNS, REMOVING, include_str!("lua/promote.lua")])

@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use futures::future::{BoxFuture, select_all};
 use longhaul::{
     Acted, Action, Backoff, Changes, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim,
-    JobFilter, JobId, JobPage, KeyConfig, KeyFilter, KeyInfo, Lane, Lease, LeaseStatus, Listener, Lookup,
-    NewJob, Page, QueueConfig, QueueInfo, Record, Result, Sample, Signals, StepRecord, Store, Swept,
-    Timestamp, WorkerInfo, admit,
+    JobFilter, JobId, JobPage, Json, KeyConfig, KeyFilter, KeyInfo, Lane, Lease, LeaseStatus, Listener,
+    Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Result, Sample, Signalled, Signals, StepRecord,
+    Store, Swept, Timestamp, WorkerInfo, admit,
 };
 
 use crate::answer::int;
@@ -18,7 +18,7 @@ use crate::driver::Driver;
 use crate::due::DueTimer;
 use crate::error::{failed, unreadable};
 use crate::options::RedisOptions;
-use crate::{act, claim, enqueue, finish, limit_keys, queues, read, samples, scripts, steps, sweep};
+use crate::{act, claim, enqueue, finish, limit_keys, queues, read, samples, scripts, steps, sweep, waits};
 
 /// Jobs in Redis or Valkey. Cheap to clone; the connections are closed when the last clone is dropped.
 #[derive(Clone, Debug)]
@@ -274,6 +274,15 @@ impl Store for RedisStore {
 
     async fn steps(&self, id: &JobId) -> Result<Option<Vec<StepRecord>>> {
         steps::steps(&self.inner.driver, id).await
+    }
+
+    async fn signal(&self, id: &JobId, name: &str, value: &Json) -> Result<Signalled> {
+        admit::signal(name, value)?;
+        waits::signal(&self.inner.driver, id, name, &admit::signal_output(value)?).await
+    }
+
+    async fn dependants(&self, id: &JobId, limit: usize) -> Result<Vec<JobId>> {
+        waits::dependants(&self.inner.driver, id, limit).await
     }
 
     async fn put_samples(&self, samples: &[Sample]) -> Result<()> {

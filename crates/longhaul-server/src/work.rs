@@ -4,7 +4,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
-use longhaul::{QueueSlots, Worker};
+use longhaul::{Clock, QueueSlots, Worker};
+use longhaul_http::{Secret, SignalTokens};
 
 use crate::Result;
 use crate::services::Services;
@@ -68,6 +69,9 @@ impl Work {
         let queues = self.chosen(services.queues(self.slots(), self.waiting_slots.into()))?;
         let described: Vec<String> = queues.iter().map(|q| format!("{}={}", q.queue, q.slots)).collect();
         tracing::info!(slots = described.join(" "), "running jobs");
+        // A worker that serves nobody makes the tokens that the servers of its store take.
+        let tokens = SignalTokens::new(&Secret(services.secret()?), Clock::system());
+        services.deps.longhaul.sign_wait_tokens(tokens);
         let worker = services.deps.longhaul.worker().registry(services.registry());
         let worker =
             queues.into_iter().fold(worker, |worker, QueueSlots { queue, slots }| worker.queue(queue, slots));

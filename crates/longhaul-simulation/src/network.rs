@@ -409,6 +409,7 @@ fn end_of(outcome: &Outcome) -> &'static str {
         Outcome::Snoozed { .. } => "snoozed",
         Outcome::RateLimited { .. } => "rate limited",
         Outcome::Released => "released",
+        Outcome::Waits { .. } => "waits",
     }
 }
 
@@ -417,6 +418,7 @@ fn deed(action: &Action) -> &'static str {
         Action::Cancel { .. } => "cancels",
         Action::Retry => "retries",
         Action::RetryWith { .. } => "retries with args",
+        Action::RetryFrom { .. } => "retries from a step",
         Action::Delete => "deletes",
         Action::SetPriority { .. } => "sets the priority of",
     }

@@ -2,7 +2,7 @@
 
 use longhaul::lifecycle::Times;
 use longhaul::lifecycle::unique::Hold;
-use longhaul::{Json, Policy, Result, Timestamp};
+use longhaul::{Dependency, JobId, Json, Policy, Result, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// The fields beside a policy. The statements know them by their names.
@@ -18,6 +18,12 @@ pub(crate) struct Beside {
     /// The token of its first claim, where it may expire.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) first_token: Option<i64>,
+    /// The jobs that it depends on, as they were given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) depends_on: Vec<Dependency>,
+    /// The job that it is a fork of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) forked_from: Option<JobId>,
     /// How long it holds its unique key, where that is more than a period after its completion.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) hold: Option<Hold>,

@@ -21,6 +21,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { sql: include_str!("migrations/0005_pauses_steps_samples.sql"), oldest: 2 },
     Migration { sql: include_str!("migrations/0006_limit_keys.sql"), oldest: 2 },
     Migration { sql: include_str!("migrations/0007_unique_and_ends.sql"), oldest: 2 },
+    Migration { sql: include_str!("migrations/0008_waits_and_dependencies.sql"), oldest: 2 },
 ];
 
 struct Migration {

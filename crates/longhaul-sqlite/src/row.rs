@@ -7,10 +7,9 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
-use longhaul::lifecycle::Times;
 use longhaul::{
     CancelReason, Children, JobId, JobRecord, Json, Payloads, Policy, SHORT_PAYLOAD_BYTES, State, Timestamp,
-    split_keys,
+    WaitsFor, split_keys,
 };
 use rusqlite::Row;
 use rusqlite::types::{FromSql, ValueRef};
@@ -32,7 +31,9 @@ pub(crate) fn job_columns(args: Payloads, output: Payloads) -> String {
         "id, kind, version, queue, {args}, state, priority, attempt, max_attempts, crashes, max_crashes, interruptions, \
          policy, timeout, backoff, progress, {output}, errors, cancel_by, worker, created_at, run_at, started_at, finished_at, \
          last_event, parent, labels, seq, state_event, state_at, rank, limit_key, children_total, children_completed, \
-         children_failed, children_cancelled, log_gap, cancel_reason, policy AS beside",
+         children_failed, children_cancelled, log_gap, cancel_reason, policy AS beside, \
+         iif(state = 'blocked', (SELECT waits_for FROM waits WHERE job = seq), NULL), \
+         iif(state = 'blocked', (SELECT wakes_at FROM waits WHERE job = seq), NULL)",
         args = column("args", args),
         output = column("output", output),
     )
@@ -79,6 +80,10 @@ pub(crate) fn job_record(row: &Row<'_>) -> rusqlite::Result<(JobRecord, RowFacts
         run_at: columns.time(),
         started_at: columns.optional_time(),
         finished_at: columns.optional_time(),
+        depends_on: Vec::new(),
+        waits_for: None,
+        wakes_at: None,
+        forked_from: None,
         expires_at: None,
         deadline: None,
         last_event: unsigned(columns.next()),
@@ -101,8 +106,11 @@ pub(crate) fn job_record(row: &Row<'_>) -> rusqlite::Result<(JobRecord, RowFacts
     // The reason outlives a completion and a retry in the row. An earlier release notes none.
     let is_told = record.cancel_requested || record.state == State::Cancelled;
     let cancel_reason = columns.word().filter(|_| is_told).or(is_told.then(CancelReason::default));
-    let Times { expires_at, deadline } = columns.parsed::<Beside>().unwrap_or_default().times();
-    Ok((JobRecord { cancel_reason, expires_at, deadline, ..record }, facts))
+    let Beside { expires_at, deadline, depends_on, forked_from, .. } = columns.parsed().unwrap_or_default();
+    let (waits_for, wakes_at) = (columns.word(), columns.optional_time());
+    let waits_for = waits_for.or((record.state == State::Blocked).then_some(WaitsFor::Children));
+    let record = JobRecord { cancel_reason, expires_at, deadline, waits_for, wakes_at, ..record };
+    Ok((JobRecord { depends_on, forked_from, ..record }, facts))
 }
 
 /// The columns of a row, one after the other.
@@ -197,11 +205,11 @@ impl<'r, 's> Columns<'r, 's> {
         })
     }
 
-    /// A column that holds one of some words, or null.
-    pub(crate) fn word<T: FromStr<Err = String> + Default>(&mut self) -> Option<T> {
+    /// A column that holds one of some words; none where it is null or cannot be read.
+    pub(crate) fn word<T: FromStr<Err = String>>(&mut self) -> Option<T> {
         let word: Option<String> = self.next();
         let column = self.column - 1;
-        word.map(|word| word.parse().unwrap_or_else(|error: String| self.note(column, &error)))
+        word?.parse().inspect_err(|error: &String| self.note(column, error)).ok()
     }
 
     /// A closing job's children; null in all other jobs.

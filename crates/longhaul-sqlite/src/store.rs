@@ -5,9 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use longhaul::{
     Acted, Action, Changes, Claim, Claimed, Clock, Enqueued, Error, Event, Finish, FinishAndClaim, JobFilter,
-    JobId, JobPage, KeyConfig, KeyFilter, KeyInfo, Lane, Lease, LeaseStatus, Lookup, NewJob, Page,
-    QueueConfig, QueueInfo, Record, Result, Sample, Signals, StepRecord, Store, Swept, Timestamp, WorkerInfo,
-    admit, lifecycle,
+    JobId, JobPage, Json, KeyConfig, KeyFilter, KeyInfo, Lane, Lease, LeaseStatus, Lookup, NewJob, Page,
+    QueueConfig, QueueInfo, Record, Result, Sample, Signalled, Signals, StepRecord, Store, Swept, Timestamp,
+    WorkerInfo, admit, lifecycle,
 };
 use parking_lot::Mutex;
 use rusqlite::Connection;
@@ -266,7 +266,9 @@ impl SqliteStore {
                 break;
             }
             last = Some(candidate.seq);
-            if lifecycle::act(candidate.state, &action) == lifecycle::Deed::Nothing {
+            if lifecycle::act(candidate.state, candidate.waits_for.as_ref(), &action)
+                == lifecycle::Deed::Nothing
+            {
                 untouched += 1;
             } else {
                 ids.push(candidate.id);
@@ -274,11 +276,12 @@ impl SqliteStore {
         }
         let mut done = Done::default();
         if !ids.is_empty() {
-            let class = if matches!(action, Action::Retry | Action::RetryWith { .. }) {
-                Class::Growth
-            } else {
-                Class::Upkeep
-            };
+            let class =
+                if matches!(action, Action::Retry | Action::RetryWith { .. } | Action::RetryFrom { .. }) {
+                    Class::Growth
+                } else {
+                    Class::Upkeep
+                };
             done = self.write(class, move |tx| tx.act(&ids, &filter, &action)).await?;
         }
         Ok((Done { matched: done.matched + untouched, ..done }, next))
@@ -485,7 +488,7 @@ impl Store for SqliteStore {
 
     async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()> {
         admit::queue_config(queue, config)?;
-        let (queue, text, config) = (queue.to_owned(), longhaul::Json::new(config)?, config.clone());
+        let (queue, text, config) = (queue.to_owned(), Json::new(config)?, config.clone());
         self.write(Class::Growth, move |tx| tx.set_queue(&queue, text.as_str(), &config)).await
     }
 
@@ -529,6 +532,17 @@ impl Store for SqliteStore {
     async fn steps(&self, id: &JobId) -> Result<Option<Vec<StepRecord>>> {
         let id = id.clone();
         self.inner.look_ups.read(move |connection| read::steps(connection, &id)).await
+    }
+
+    async fn signal(&self, id: &JobId, name: &str, value: &Json) -> Result<Signalled> {
+        admit::signal(name, value)?;
+        let (id, name, output) = (id.clone(), name.to_owned(), admit::signal_output(value)?);
+        self.write(Class::Growth, move |tx| tx.signal(&id, &name, &output)).await
+    }
+
+    async fn dependants(&self, id: &JobId, limit: usize) -> Result<Vec<JobId>> {
+        let id = id.clone();
+        self.inner.look_ups.read(move |connection| read::dependants(connection, &id, limit)).await
     }
 
     async fn put_samples(&self, samples: &[Sample]) -> Result<()> {

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use longhaul::{Enqueued, NewJob, Result, admit};
+use longhaul::{Enqueued, Entry, Json, Lease, LeaseStatus, NewJob, Record, Result, admit};
 use rusqlite::Connection;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
@@ -32,6 +33,19 @@ impl<'a, 'c> Transaction<'a, 'c> {
     pub fn enqueue(&mut self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
         admit::jobs(&jobs)?;
         self.tx.enqueue(&jobs)
+    }
+
+    /// Records a step of a running job as done, in this transaction: the step and the caller's own rows are there together, or
+    /// neither is. The first output of a name stays. Where the answer is [`Lost`](LeaseStatus::Lost), the job runs elsewhere by
+    /// now and nothing is recorded: return an `Err`, which undoes what the step's code has written.
+    ///
+    /// # Errors
+    /// [`longhaul::Error::Invalid`] where the name or the output cannot be kept; a fault of SQLite.
+    pub fn finish_step(&mut self, lease: &Lease, name: &str, output: &Json) -> Result<LeaseStatus> {
+        admit::step_name(name)?;
+        output.check("output", admit::MAX_STEP_BYTES)?;
+        let step = Entry::Step { name: name.to_owned(), output: output.clone(), took: Duration::ZERO };
+        self.tx.record_one(&Record { lease: lease.clone(), entries: vec![step] })
     }
 }
 

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use crate::model::{
-    Action, AttemptError, Claim, Condition, Entry, ErrorKind, Finish, JobFilter, KeyConfig, LeaseStatus,
-    MAX_ARGS_BYTES, MAX_UNITS, NewJob, Outcome, Progress, QueueConfig, Record, Sample, WorkerInfo,
-    check_key_name, check_name,
+    Action, AttemptError, Claim, Condition, Entry, ErrorKind, Finish, JobFilter, JobId, Json, KeyConfig,
+    LeaseStatus, MAX_ARGS_BYTES, MAX_UNITS, NewJob, Outcome, Progress, QueueConfig, Record, SIGNAL_PREFIX,
+    Sample, WaitsFor, WorkerInfo, check_key_name, check_name,
 };
 use crate::store::{Error, Result, Store};
 
@@ -29,6 +29,8 @@ pub const MAX_LINE_BYTES: usize = 8 * 1024;
 pub const MAX_ERROR_BYTES: usize = 16 * 1024;
 /// The most bytes of JSON of a sample.
 pub const MAX_SAMPLE_BYTES: usize = 512 * 1024;
+/// The most bytes of JSON of a signal's value.
+pub const MAX_SIGNAL_BYTES: usize = 64 * 1024;
 /// The most bytes of a step's name.
 pub const MAX_STEP_NAME_BYTES: usize = 512;
 
@@ -146,6 +148,20 @@ fn outcome(outcome: &mut Outcome, follow_ups: &mut [NewJob]) -> Result<()> {
             clean(&mut error.message, MAX_ERROR_BYTES)
         }
         Outcome::Cancelled { reason, .. } => clean(reason, MAX_ERROR_BYTES),
+        Outcome::Waits { on, error, .. } => {
+            if let Some(error) = error {
+                clean(&mut error.message, MAX_ERROR_BYTES);
+            }
+            match on {
+                WaitsFor::Signal(name) => signal_name(name)?,
+                WaitsFor::Children | WaitsFor::Person => {}
+                WaitsFor::Dependencies => {
+                    let reason =
+                        "must be children, a signal or a person: a job is enqueued with its dependencies";
+                    return Err(Error::Invalid { field: "on".into(), reason: reason.into() });
+                }
+            }
+        }
         Outcome::Snoozed { .. } | Outcome::RateLimited { .. } | Outcome::Released => {}
     }
     Ok(())
@@ -208,6 +224,48 @@ pub fn step_name(name: &str) -> Result<()> {
         _ => format!("must be 1 to {MAX_STEP_NAME_BYTES} bytes"),
     };
     Err(Error::Invalid { field: "step name".into(), reason })
+}
+
+/// Checks a signal: its name, which with its prefix is that of a step, and its value.
+///
+/// # Errors
+/// [`Error::Invalid`] where it cannot be kept.
+pub fn signal(name: &str, value: &Json) -> Result<()> {
+    signal_name(name)?;
+    value.check("value", MAX_SIGNAL_BYTES)
+}
+
+fn signal_name(name: &str) -> Result<()> {
+    const MAX: usize = MAX_STEP_NAME_BYTES - SIGNAL_PREFIX.len();
+    let reason = match name {
+        name if name.contains('\0') => "must not hold a NUL character".to_owned(),
+        name if (1..=MAX).contains(&name.len()) => return Ok(()),
+        _ => format!("must be 1 to {MAX} bytes"),
+    };
+    Err(Error::Invalid { field: "signal name".into(), reason })
+}
+
+/// The output of the step that a signal is kept as: the value under the name `value`, as it was sent.
+///
+/// # Errors
+/// None for a value that is JSON.
+pub fn signal_output(value: &Json) -> Result<Json> {
+    #[derive(serde::Serialize)]
+    struct Output<'v> {
+        value: &'v Json,
+    }
+    Json::new(&Output { value })
+}
+
+/// The refusal of a job that depends on one which is neither there nor before it in the call: `job` and `dependency` are
+/// places, in a call of `of` jobs.
+#[must_use]
+pub fn unknown_dependency(job: usize, of: usize, dependency: usize, id: &JobId) -> Error {
+    let place = if of > 1 { format!("[{job}].") } else { String::new() };
+    Error::Invalid {
+        field: format!("{place}depends_on[{dependency}]"),
+        reason: format!("must be a job that is there or stands before in the call, and '{id}' is neither"),
+    }
 }
 
 fn progress(report: &mut Progress) -> Result<()> {
@@ -350,11 +408,17 @@ fn words_of(condition: &Condition) -> [&str; 2] {
 /// [`Error::Invalid`] for args and for a priority that no job could be enqueued with.
 pub fn action(action: &Action) -> Result<()> {
     match action {
-        Action::RetryWith { args } => args.check("args", MAX_ARGS_BYTES),
+        Action::RetryWith { args } | Action::RetryFrom { args: Some(args), .. } => {
+            args.check("args", MAX_ARGS_BYTES)
+        }
         Action::SetPriority { priority } if !(-100..=100).contains(priority) => {
             Err(Error::Invalid { field: "priority".into(), reason: "must be -100 to 100".into() })
         }
-        Action::SetPriority { .. } | Action::Cancel { .. } | Action::Retry | Action::Delete => Ok(()),
+        Action::SetPriority { .. }
+        | Action::Cancel { .. }
+        | Action::Retry
+        | Action::RetryFrom { .. }
+        | Action::Delete => Ok(()),
     }
 }
 
@@ -385,7 +449,7 @@ pub fn clean(text: &mut String, max: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{JobId, Json, Lease, LogLevel, QueueSlots, SupportedKind};
+    use crate::model::{Lease, LogLevel, QueueSlots, SupportedKind};
     use std::time::Duration;
 
     fn lease() -> Lease {

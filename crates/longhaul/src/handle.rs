@@ -1,5 +1,5 @@
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::RwLock;
@@ -9,12 +9,13 @@ use crate::backoff::Backoff;
 use crate::clock::Stopwatch;
 use crate::job::Job;
 use crate::model::{
-    Action, Cost, Deadline, EnqueueStatus, Enqueued, Event, JobFilter, JobId, JobRecord, Lookup, NewJob,
-    Policy, Start, Unique,
+    Action, Cost, Deadline, Dependency, EnqueueStatus, Enqueued, Event, JobFilter, JobId, JobRecord, Lookup,
+    NewJob, OnExhausted, Policy, Start, Unique,
 };
 use crate::schedule::Schedules;
 use crate::stats::Recorder;
 use crate::store::{Error, Result, Store};
+use crate::wait_tokens::WaitTokens;
 use crate::worker::WorkerBuilder;
 
 /// The application's handle on its jobs: enqueue, look up, act, and start workers. Cheap to clone.
@@ -22,6 +23,7 @@ use crate::worker::WorkerBuilder;
 pub struct Longhaul {
     store: Arc<dyn Store>,
     kinds: Arc<RwLock<HashMap<&'static str, KindInfo>>>,
+    wait_tokens: Arc<OnceLock<Arc<dyn WaitTokens>>>,
 }
 
 /// The time that a running job has to stop once it is cancelled, unless the caller says otherwise.
@@ -37,13 +39,13 @@ impl Longhaul {
     /// Wraps a store that others hold too.
     #[must_use]
     pub fn over(store: Arc<dyn Store>) -> Self {
-        Self { store, kinds: Arc::default() }
+        Self { store, kinds: Arc::default(), wait_tokens: Arc::default() }
     }
 
     /// The same on another view of the store: the kinds that are known here are known there.
     #[must_use]
     pub fn on(&self, store: Arc<dyn Store>) -> Self {
-        Self { store, kinds: Arc::clone(&self.kinds) }
+        Self { store, kinds: Arc::clone(&self.kinds), wait_tokens: Arc::clone(&self.wait_tokens) }
     }
 
     /// The store, for what has no form here.
@@ -207,6 +209,16 @@ impl Longhaul {
         self.kinds.write().insert(J::KIND, KindInfo::of::<J>());
     }
 
+    /// Says who makes the tokens of [`Context::wait_token`](crate::Context::wait_token) for jobs that run here, and in clones of
+    /// this handle. The first one that is told stays.
+    pub fn sign_wait_tokens(&self, tokens: impl WaitTokens) {
+        self.wait_tokens.get_or_init(|| Arc::new(tokens));
+    }
+
+    pub(crate) fn wait_tokens(&self) -> Option<&dyn WaitTokens> {
+        self.wait_tokens.get().map(|tokens| &**tokens)
+    }
+
     /// The defaults of a kind that was declared or registered here.
     #[must_use]
     pub fn kind(&self, kind: &str) -> Option<KindInfo> {
@@ -248,6 +260,8 @@ pub struct KindInfo {
     pub expires_in: Option<Duration>,
     /// The time from its creation in which a job must have ended.
     pub deadline: Option<Duration>,
+    /// What becomes of a job when its last attempt fails.
+    pub on_exhausted: OnExhausted,
 }
 
 impl KindInfo {
@@ -260,6 +274,7 @@ impl KindInfo {
             timeout: J::TIMEOUT,
             expires_in: J::EXPIRES_IN,
             deadline: J::DEADLINE,
+            on_exhausted: J::ON_EXHAUSTED,
         }
     }
 }
@@ -286,6 +301,11 @@ pub struct EnqueueOptions {
     /// Another cost.
     pub cost: Option<Cost>,
     /// Another unique key.
+    /// Something else to become of it when its last attempt fails.
+    pub on_exhausted: Option<OnExhausted>,
+    /// The jobs that must end before it may run.
+    pub depends_on: Vec<Dependency>,
+    /// One job at a time per key.
     pub unique: Option<Unique>,
     /// The longest that it may wait for its first start.
     pub expires_in: Option<Duration>,
@@ -311,6 +331,7 @@ impl EnqueueOptions {
                 timeout: self.timeout.or(job.policy.timeout),
                 backoff: self.backoff,
                 cost: self.cost.unwrap_or(job.policy.cost),
+                on_exhausted: self.on_exhausted.unwrap_or(job.policy.on_exhausted),
             },
             limit_keys: if self.limit_keys.is_empty() { job.limit_keys } else { self.limit_keys },
             unique: self.unique.or(job.unique),
@@ -318,6 +339,7 @@ impl EnqueueOptions {
             deadline: self.deadline.or(job.deadline),
             parent: self.parent,
             labels: self.labels,
+            depends_on: self.depends_on,
             ..job
         }
     }

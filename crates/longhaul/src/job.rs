@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::backoff::Backoff;
-use crate::model::{Cost, DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, Unique};
+use crate::model::{Cost, DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, OnExhausted, Unique};
 use crate::store::Error;
 use crate::worker::Context;
 
@@ -48,6 +48,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const EXPIRES_IN: Option<Duration> = None;
     /// The time from its creation in which a job must have ended, with all its attempts; `None` is no limit.
     const DEADLINE: Option<Duration> = None;
+    /// What becomes of a job when its last attempt fails: it fails, or waits for a person.
+    const ON_EXHAUSTED: OnExhausted = OnExhausted::Fail;
 
     /// The dependencies that the application gives to every job of this type: a pool, a client, a configuration.
     type State: Clone + Send + Sync + 'static;

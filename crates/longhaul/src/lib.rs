@@ -17,6 +17,7 @@ pub mod search;
 pub mod stats;
 mod store;
 pub mod testing;
+mod wait_tokens;
 pub mod why;
 mod worker;
 
@@ -28,19 +29,22 @@ pub use maintenance::Maintenance;
 pub use memory::MemoryStore;
 pub use model::{
     Acted, Action, AttemptError, CancelReason, Change, Children, Claim, Claimed, Condition, Cost,
-    DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, Deadline, Edge, EnqueueStatus, Enqueued, Entry, ErrorKind, Event,
-    EventBody, Finish, FinishAndClaim, Full, Idempotency, JobFilter, JobId, JobPage, JobRecord, Json,
-    JsonBreach, JsonRule, Keep, KeptChange, KeyConfig, KeyFilter, KeyInfo, Lane, Lease, LeaseStatus,
-    LogLevel, Lookup, MAX_ARGS_BYTES, MAX_JSON_DEPTH, MAX_LIMIT_KEYS, MAX_RATE_PERIOD, MAX_UNITS,
-    MAX_WAITING, MAX_WEIGHT, NewJob, OnClash, OnFull, Outcome, Page, Payloads, Policy, Progress, QueueConfig,
-    QueueInfo, QueueSlots, Rate, Record, Retention, SHORT_PAYLOAD_BYTES, Sample, Start, State, StepRecord,
-    SupportedKind, Swept, Term, Unique, WorkerInfo, check_json, check_json_within, default_max_crashes,
-    joined_keys, process_id, split_keys,
+    DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, Deadline, Dependency, Edge, EnqueueStatus, Enqueued, Entry,
+    ErrorKind, Event, EventBody, Finish, FinishAndClaim, Full, Idempotency, JobFilter, JobId, JobPage,
+    JobRecord, Json, JsonBreach, JsonRule, Keep, KeptChange, KeyConfig, KeyFilter, KeyInfo, Lane, Lease,
+    LeaseStatus, LogLevel, Lookup, MAX_ARGS_BYTES, MAX_DEPENDENCIES, MAX_JSON_DEPTH, MAX_LIMIT_KEYS,
+    MAX_RATE_PERIOD, MAX_UNITS, MAX_WAITING, MAX_WEIGHT, NewJob, OnClash, OnExhausted, OnFailure, OnFull,
+    Outcome, Page, Payloads, Policy, Progress, QueueConfig, QueueInfo, QueueSlots, Rate, Record, Retention,
+    SHORT_PAYLOAD_BYTES, SIGNAL_PREFIX, Sample, Signalled, Start, State, StepRecord, SupportedKind, Swept,
+    Term, Unique, WaitsFor, WorkerInfo, check_json, check_json_within, default_max_crashes, joined_keys,
+    process_id, split_keys,
 };
 pub use runtime::{Runtime, Spawn};
 pub use schedule::{CatchUp, Schedule, ScheduleInfo, Scheduler, Schedules, Timing};
 pub use store::{
-    Changes, Error, GONE_FOR, KEPT_ERRORS, KEPT_EVENT_BYTES, KEPT_EVENTS, Listener, MAX_KEYS, MAX_LANES,
-    MAX_POSITION, MAX_SAMPLES, Observer, PRIORITY_STEP, Result, STOP_GRACE, Signals, Store, WORKER_SEEN_FOR,
+    Changes, DEPENDANTS_AT_ONCE, Error, GONE_FOR, KEPT_ERRORS, KEPT_EVENT_BYTES, KEPT_EVENTS, Listener,
+    MAX_KEYS, MAX_LANES, MAX_POSITION, MAX_SAMPLES, Observer, PRIORITY_STEP, Result, STOP_GRACE, Signals,
+    Store, WORKER_SEEN_FOR,
 };
+pub use wait_tokens::WaitTokens;
 pub use worker::{Context, DEFAULT_LEASE, Registry, Shutdown, Worker, WorkerBuilder, layer};

@@ -2,7 +2,10 @@
 
 use crate::clock::Timestamp;
 use crate::handle::Longhaul;
-use crate::model::{JobFilter, JobId, JobRecord, KeyFilter, KeyInfo, Page, Payloads, State, WorkerInfo};
+use crate::model::{
+    JobFilter, JobId, JobRecord, KeyFilter, KeyInfo, MAX_DEPENDENCIES, Page, Payloads, State, WaitsFor,
+    WorkerInfo,
+};
 use crate::store::Result;
 
 /// Why a job is where it is.
@@ -22,7 +25,7 @@ pub struct Why {
 pub struct Reason {
     /// The rule.
     pub rule: Rule,
-    /// The limit key, the queue or the kind that it is about.
+    /// The limit key, the queue, the kind or the signal that it is about.
     pub key: Option<String>,
     /// When it ends, where that is known.
     pub until: Option<Timestamp>,
@@ -41,8 +44,14 @@ pub enum Rule {
     RunAt,
     /// An attempt failed, and the next one waits for its backoff.
     Retry,
+    /// It waits for jobs that it depends on.
+    DependsOn,
     /// It waits for its children.
     Children,
+    /// It waits for a signal.
+    Signal,
+    /// Its attempts are used up, and it waits for a person who retries or cancels it.
+    Exhausted,
     /// Its queue is paused.
     PausedQueue,
     /// One of its limit keys is paused.
@@ -64,7 +73,10 @@ impl Rule {
         match self {
             Rule::RunAt => "run_at",
             Rule::Retry => "retry",
+            Rule::DependsOn => "depends_on",
             Rule::Children => "children",
+            Rule::Signal => "signal",
+            Rule::Exhausted => "exhausted",
             Rule::PausedQueue => "paused_queue",
             Rule::PausedKey => "paused_key",
             Rule::SlotsKey => "slots_key",
@@ -76,7 +88,7 @@ impl Rule {
 }
 
 /// The most jobs that a reason names.
-pub const MAX_WAITED_FOR: usize = 20;
+pub const MAX_WAITED_FOR: usize = 100;
 
 impl Longhaul {
     /// Why a job waits, as it was [looked up](Self::get).
@@ -85,7 +97,7 @@ impl Longhaul {
     /// A store's fault.
     pub async fn why(&self, job: &JobRecord) -> Result<Why> {
         let reasons = match job.state {
-            State::Blocked => vec![self.unfinished_children(job).await?],
+            State::Blocked => self.blocked(job).await?,
             State::Scheduled => self.delayed(job).await?,
             State::Available => self.not_claimed(job).await?,
             State::Running | State::Completed | State::Failed | State::Cancelled => Vec::new(),
@@ -108,20 +120,56 @@ impl Longhaul {
         Ok(closed.into_iter().filter_map(|reason| reason.until).chain(own).max())
     }
 
+    async fn blocked(&self, job: &JobRecord) -> Result<Vec<Reason>> {
+        let until = job.wakes_at;
+        Ok(match &job.waits_for {
+            Some(WaitsFor::Signal(name)) => {
+                vec![Reason { key: Some(name.clone()), until, ..Reason::of(Rule::Signal) }]
+            }
+            Some(WaitsFor::Person) => vec![Reason::of(Rule::Exhausted)],
+            Some(WaitsFor::Dependencies) => {
+                let mut reasons = vec![self.unfinished_dependencies(job).await?];
+                // It closes a batch, too.
+                if job.children.is_some_and(|children| children.unfinished() > 0) {
+                    reasons.push(self.unfinished_children(job).await?);
+                }
+                reasons
+            }
+            Some(WaitsFor::Children) | None => {
+                vec![Reason { until, ..self.unfinished_children(job).await? }]
+            }
+        })
+    }
+
+    async fn unfinished_dependencies(&self, job: &JobRecord) -> Result<Reason> {
+        let ids = job.depends_on.iter().map(|on| on.id.clone()).collect();
+        let waits_for = self.unfinished(JobFilter { ids, ..JobFilter::default() }, MAX_DEPENDENCIES).await?;
+        let of = job.depends_on.len() as u64;
+        Ok(Reason {
+            done: Some(of.saturating_sub(waits_for.len() as u64)),
+            of: Some(of),
+            waits_for: waits_for.into_iter().take(MAX_WAITED_FOR).collect(),
+            ..Reason::of(Rule::DependsOn)
+        })
+    }
+
     async fn unfinished_children(&self, job: &JobRecord) -> Result<Reason> {
-        let unfinished = [State::Blocked, State::Scheduled, State::Available, State::Running];
-        let filter =
-            JobFilter { parents: vec![job.id.clone()], states: unfinished.into(), ..JobFilter::default() };
-        let page = Page { limit: MAX_WAITED_FOR, payloads: Payloads::Short, ..Page::default() };
-        let waits_for =
-            self.store().list(&filter, page).await?.jobs.into_iter().map(|child| child.id).collect();
+        let filter = JobFilter { parents: vec![job.id.clone()], ..JobFilter::default() };
         let counts = job.children.unwrap_or_default();
         Ok(Reason {
-            waits_for,
+            waits_for: self.unfinished(filter, MAX_WAITED_FOR).await?,
             done: Some(counts.total - counts.unfinished().min(counts.total)),
             of: Some(counts.total),
             ..Reason::of(Rule::Children)
         })
+    }
+
+    /// The first of the jobs that fit and have not ended.
+    async fn unfinished(&self, filter: JobFilter, limit: usize) -> Result<Vec<JobId>> {
+        let states = vec![State::Blocked, State::Scheduled, State::Available, State::Running];
+        let page = Page { limit, payloads: Payloads::Short, ..Page::default() };
+        let page = self.store().list(&JobFilter { states, ..filter }, page).await?;
+        Ok(page.jobs.into_iter().map(|job| job.id).collect())
     }
 
     async fn delayed(&self, job: &JobRecord) -> Result<Vec<Reason>> {

@@ -2,11 +2,13 @@
 //! this: a busy machine would decide it.
 
 mod dashboard;
+mod graph;
 mod idle;
 mod limits;
 mod poison;
 mod readers;
 mod served;
+mod steps;
 mod waiting;
 
 use std::path::PathBuf;
@@ -47,6 +49,12 @@ pub(crate) struct MeasureArgs {
     /// Jobs that wait behind a paused key, and keys of a job each
     #[arg(long, default_value_t = 100_000)]
     keyed: usize,
+    /// Jobs of a graph between its first and its last one
+    #[arg(long, default_value_t = 99_998)]
+    graph: usize,
+    /// Finished steps of a job that is resumed
+    #[arg(long, default_value_t = 10_000)]
+    steps: usize,
     /// Jobs a second that are enqueued and run while the dashboard is open
     #[arg(long, default_value_t = 100)]
     load: usize,
@@ -69,6 +77,10 @@ enum Bar {
     Poison,
     /// Cost of calls beside very many jobs of a paused key and beside very many keys, and of a key on every job
     Limits,
+    /// Time and memory of a graph of very many jobs, and the time in which it is cancelled
+    Graph,
+    /// Time in which a job with very many finished steps is resumed
+    Steps,
     /// Latency and memory of readers of one job and of a job each, by SSE and by WebSocket
     Readers,
     /// Time of each page of the dashboard on millions of jobs, and what the store pays while it is open
@@ -97,6 +109,8 @@ pub(crate) async fn run(args: MeasureArgs) -> Result<()> {
                 Bar::Waiting => waiting::measure(&args, &target).await?,
                 Bar::Poison => poison::measure(store).await?,
                 Bar::Limits => limits::measure(&args, store).await?,
+                Bar::Graph => graph::measure(&args, &target).await?,
+                Bar::Steps => steps::measure(&args, &target).await?,
                 Bar::Readers => readers::measure(&args, &target).await?,
                 Bar::Dashboard => dashboard::measure(&args, &target).await?,
             };

@@ -16,7 +16,8 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::str::FromStr;
 
 use longhaul::{
-    Claim, Claimed, Clock, EnqueueStatus, Enqueued, Finish, Lease, LeaseStatus, MemoryStore, Record, Swept,
+    Claim, Claimed, Clock, EnqueueStatus, Enqueued, Error, Finish, Lease, LeaseStatus, MemoryStore, Record,
+    Signalled, Swept,
 };
 use proptest::collection::vec;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
@@ -26,7 +27,7 @@ use self::observation::Observation;
 use self::operation::{End, Operation, Run};
 use crate::Fixture;
 use crate::fixture::ok;
-use crate::jobs::{id, worker};
+use crate::jobs::{id, json, worker};
 
 /// The number of sequences that are tried, unless `PROPTEST_CASES` says otherwise.
 pub const CASES: u32 = 64;
@@ -150,6 +151,9 @@ fn lines_that_differ(expected: &str, found: &str) -> String {
 #[derive(Debug, Default, PartialEq)]
 struct Answer {
     enqueued: Vec<Enqueued>,
+    /// The field and the reason of a refusal.
+    refused: Option<(String, String)>,
+    signalled: Option<Signalled>,
     claimed: Vec<Claimed>,
     statuses: Vec<LeaseStatus>,
     swept: Swept,
@@ -170,10 +174,13 @@ impl Answer {
 async fn apply(fx: &Fixture, operation: &Operation, runs: &Runs<'_>) -> Answer {
     let answer = Answer::default();
     match operation {
-        Operation::Enqueue(jobs) => {
-            let enqueued = fx.enqueue_all(jobs.clone()).await.into_iter().map(without_chance).collect();
-            Answer { enqueued, ..answer }
-        }
+        Operation::Enqueue(jobs) => match fx.store.enqueue(jobs.clone()).await {
+            Err(Error::Invalid { field, reason }) => Answer { refused: Some((field, reason)), ..answer },
+            enqueued => {
+                let enqueued = ok("enqueue", enqueued).into_iter().map(without_chance).collect();
+                Answer { enqueued, ..answer }
+            }
+        },
         Operation::Claim(claim) => {
             Answer { claimed: by_queue(fx.claim(claim.clone()).await, claim), ..answer }
         }
@@ -224,6 +231,10 @@ async fn apply(fx: &Fixture, operation: &Operation, runs: &Runs<'_>) -> Answer {
         Operation::ResumeKey(key) => {
             ok("resume a key", fx.store.resume_key(key).await);
             answer
+        }
+        Operation::Signal(job, name, value) => {
+            let signalled = fx.store.signal(&id(job), name, &json(&value.to_string())).await;
+            Answer { signalled: Some(ok("signal", signalled)), ..answer }
         }
         Operation::ResumeQueue(queue) => {
             ok("resume a queue", fx.store.resume_queue(queue).await);

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use longhaul::{
     Event, EventBody, JobFilter, JobId, JobRecord, KeyFilter, KeyInfo, Lane, Lease, Lookup, QueueInfo, State,
-    StepRecord, WorkerInfo,
+    StepRecord, WaitsFor, WorkerInfo,
 };
 
 use super::Runs;
@@ -22,6 +22,8 @@ pub(super) struct Observation {
     children: Vec<JobId>,
     /// Of each job that is there.
     steps: Vec<Vec<StepRecord>>,
+    /// Of each job that is there.
+    dependants: Vec<Vec<JobId>>,
     queues: Vec<QueueInfo>,
     lanes: Vec<Lane>,
     keys: Vec<KeyInfo>,
@@ -31,7 +33,7 @@ pub(super) struct Observation {
 impl Observation {
     pub(super) async fn of(fx: &Fixture) -> Self {
         let ids = IDS.map(id);
-        let (mut jobs, mut steps) = (Vec::new(), Vec::new());
+        let (mut jobs, mut steps, mut dependants) = (Vec::new(), Vec::new(), Vec::new());
         for (id, lookup) in ids.iter().zip(fx.lookup_all(&ids).await) {
             // Reading is most of what a sequence costs, so a log is looked for only where there is a job.
             let events = match lookup {
@@ -40,6 +42,7 @@ impl Observation {
             };
             if let Lookup::Found(_) = lookup {
                 steps.extend(ok("list steps", fx.store.steps(id).await));
+                dependants.push(ok("list dependants", fx.store.dependants(id, 100).await));
             }
             jobs.push((id.clone(), lookup, events));
         }
@@ -56,6 +59,7 @@ impl Observation {
             listed: fx.list_records(&JobFilter::default()).await,
             children: fx.list(&two_parents()).await,
             steps,
+            dependants,
             queues: ok("list queues", fx.store.queues().await),
             lanes: ok("list lanes", fx.store.lanes().await),
             keys,
@@ -196,9 +200,19 @@ fn check_job(job: &JobRecord, events: &[Event]) -> Result<(), String> {
     if job.crashes > job.max_crashes && !job.state.is_finished() {
         return wrong("a job lives on after too many crashes");
     }
-    let waits_for_children = job.children.is_some_and(|children| children.unfinished() > 0);
-    if job.state == State::Blocked && !waits_for_children {
-        return wrong("a blocked job waits for a child");
+    let has_children = job.children.is_some_and(|children| children.unfinished() > 0);
+    let waits_rightly = match (job.state, &job.waits_for) {
+        (State::Blocked, Some(WaitsFor::Children)) => has_children,
+        (State::Blocked, Some(WaitsFor::Dependencies)) => {
+            !job.depends_on.is_empty() && job.wakes_at.is_none()
+        }
+        (State::Blocked, Some(WaitsFor::Person)) => !job.errors.is_empty() && job.wakes_at.is_none(),
+        (State::Blocked, Some(WaitsFor::Signal(_))) => true,
+        (State::Blocked, None) => false,
+        (_, waits_for) => waits_for.is_none() && job.wakes_at.is_none(),
+    };
+    if !waits_rightly {
+        return wrong("a blocked job, and no other, waits for something that has not come");
     }
     let is_state = |event: &&Event| matches!(event.body, EventBody::State { .. });
     let states: Vec<&Event> = events.iter().filter(is_state).collect();

@@ -1,8 +1,9 @@
 use std::time::Duration;
 
 use longhaul::{
-    Action, CancelReason, Claim, Cost, Deadline, Edge, Entry, Idempotency, JobFilter, Keep, KeyConfig,
-    NewJob, OnClash, OnFull, Outcome, Policy, QueueConfig, Rate, Retention, Start, State, Unique,
+    Action, AttemptError, CancelReason, Claim, Cost, Deadline, Dependency, Edge, Entry, ErrorKind,
+    Idempotency, JobFilter, Keep, KeyConfig, NewJob, OnClash, OnFailure, OnFull, Outcome, Policy,
+    QueueConfig, Rate, Retention, Start, State, Unique, WaitsFor,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -24,6 +25,8 @@ pub(super) const PARENTS: [&str; 3] = ["a", "b", "c"];
 /// The limit keys that jobs may have.
 pub(super) const KEYS: [&str; 2] = ["p", "q"];
 const KINDS: [&str; 2] = ["resize", "send"];
+/// The names of the signals that jobs wait for.
+pub(super) const SIGNALS: [&str; 2] = ["s", "t"];
 /// Words that people search by.
 const SEARCHES: [&str; 6] = [
     "key:p",
@@ -52,6 +55,7 @@ pub(super) enum Operation {
     SetKey(&'static str, Option<KeyConfig>),
     PauseKey(&'static str, Duration),
     ResumeKey(&'static str),
+    Signal(&'static str, &'static str, u32),
 }
 
 /// One of the runs so far, counted from the latest.
@@ -79,6 +83,9 @@ pub(super) fn any() -> impl Strategy<Value = Operation> {
     prop_oneof![
         6 => vec(any_job(), 1..4).prop_map(Operation::Enqueue),
         3 => any_batch().prop_map(Operation::Enqueue),
+        3 => any_graph().prop_map(Operation::Enqueue),
+        3 => (select(&IDS[..]), select(&SIGNALS[..]), 0..100_u32)
+            .prop_map(|(job, name, value)| Operation::Signal(job, name, value)),
         10 => any_claim().prop_map(Operation::Claim),
         3 => (vec(any_run(), 1..3), select(vec![secs(30), secs(60), HOUR]))
             .prop_map(|(beats, lease_for)| Operation::Heartbeat { beats, lease_for }),
@@ -148,6 +155,8 @@ fn any_job() -> impl Strategy<Value = NewJob> {
         option::weighted(0.4, limit_keys),
         option::weighted(0.4, parent),
         option::weighted(0.3, cost),
+        option::weighted(0.1, any_dependency().prop_map(|dependency| vec![dependency])),
+        option::weighted(0.1, Just(vec![("ocr".to_owned(), json("7"))])),
     );
     (place, start, bounds, keys, times, 0..100_u32).prop_map(|(place, start, bounds, keys, times, number)| {
         let job = NewJob {
@@ -167,6 +176,8 @@ fn any_job() -> impl Strategy<Value = NewJob> {
             policy: Policy { cost: keys.4.unwrap_or_default(), ..Policy::default() },
             expires_in: times.0,
             deadline: times.1,
+            depends_on: keys.5.unwrap_or_default(),
+            steps: keys.6.unwrap_or_default(),
             ..job()
         };
         admissible(job)
@@ -205,6 +216,30 @@ fn admissible(job: NewJob) -> NewJob {
         _ => unique,
     });
     NewJob { unique, ..job }
+}
+
+fn any_dependency() -> impl Strategy<Value = Dependency> {
+    let on_failure = select(vec![OnFailure::Cancel, OnFailure::Cancel, OnFailure::Run]);
+    (select(&IDS[..]), on_failure).prop_map(|(name, on_failure)| Dependency { id: id(name), on_failure })
+}
+
+/// Jobs of one call that depend on some of those before them, and on others.
+fn any_graph() -> impl Strategy<Value = Vec<NewJob>> {
+    let names = subsequence(&IDS[..], 2..5).prop_shuffle();
+    (names, vec((any_job(), vec((0..4_usize, any_dependency()), 0..3)), 5)).prop_map(|(names, jobs)| {
+        let job = |(place, (job, dependencies)): (usize, (NewJob, Vec<(usize, Dependency)>))| {
+            let on = |(before, other): (usize, Dependency)| match names[..place].get(before) {
+                Some(name) => Dependency { id: id(name), ..other },
+                None => other,
+            };
+            NewJob {
+                id: Some(id(names[place])),
+                depends_on: dependencies.into_iter().map(on).collect(),
+                ..job
+            }
+        };
+        jobs.into_iter().enumerate().take(names.len()).map(job).collect()
+    })
 }
 
 /// A closing job with children, which stand before it or after it, and may be batches themselves.
@@ -262,10 +297,20 @@ fn any_end() -> impl Strategy<Value = End> {
         1 => delays().prop_map(|delay| Outcome::Snoozed { delay }),
         2 => delays().prop_map(|delay| Outcome::RateLimited { delay }),
         1 => Just(Outcome::Released),
+        4 => any_wait(),
     ];
     let cost = option::weighted(0.3, select(vec![0, 1, 5]));
     (any_run(), outcome, vec(any_entry(), 0..3), vec(any_job(), 0..2), cost)
         .prop_map(|(run, outcome, entries, follow_ups, cost)| End { run, outcome, entries, follow_ups, cost })
+}
+
+fn any_wait() -> impl Strategy<Value = Outcome> {
+    let signal = select(&SIGNALS[..]).prop_map(|name| WaitsFor::Signal(name.into()));
+    let on = prop_oneof![2 => signal, 3 => Just(WaitsFor::Children), 1 => Just(WaitsFor::Person)];
+    (on, option::weighted(0.3, select(vec![secs(0), secs(5), secs(60)]))).prop_map(|(on, timeout)| {
+        let error = (on == WaitsFor::Person).then(|| AttemptError::new(ErrorKind::Error, "the disk is full"));
+        Outcome::Waits { on, timeout, error }
+    })
 }
 
 fn any_filter() -> impl Strategy<Value = JobFilter> {
@@ -286,6 +331,9 @@ fn any_action() -> impl Strategy<Value = Action> {
             .prop_map(|(grace, reason)| Action::Cancel { grace, reason }),
         2 => Just(Action::Retry),
         1 => (0..100_u32).prop_map(|number| Action::RetryWith { args: json(&number.to_string()) }),
+        2 => (select(vec!["ocr", "index", "signal:s"]), option::weighted(0.3, 0..100_u32)).prop_map(|(step, args)| {
+            Action::RetryFrom { step: step.into(), args: args.map(|number| json(&number.to_string())) }
+        }),
         2 => select(vec![-100, -1, 0, 1, 100]).prop_map(|priority| Action::SetPriority { priority }),
         1 => Just(Action::Delete),
     ]

@@ -6,7 +6,8 @@ use std::time::Duration;
 use longhaul::testing::{Answer, Call, Intercept};
 use longhaul::{
     Action, CancelReason, Clock, Cost, Edge, Entry, EventBody, JobFilter, JobId, JobRecord, Lease,
-    LeaseStatus, Lookup, MemoryStore, NewJob, OnClash, OnFull, Outcome, Result, Start, State, Store, Unique,
+    LeaseStatus, Lookup, MemoryStore, NewJob, OnClash, OnFailure, OnFull, Outcome, Page, Result, Signalled,
+    Start, State, Store, Unique, WaitsFor,
 };
 use longhaul_conformance::Fixture;
 use longhaul_conformance::model::{CASES, SEED, find_difference};
@@ -14,6 +15,7 @@ use longhaul_conformance::model::{CASES, SEED, find_difference};
 /// The fault of a store.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fault {
+    CancelsAfterAnyFailure,
     CancelsAsAsked,
     DebouncesNothing,
     DelaysNothing,
@@ -22,7 +24,10 @@ enum Fault {
     DropsResets,
     DropsSecondErrors,
     DropsTheNewestAlways,
+    ForgetsForkedSteps,
     ForgetsTheLongestDelay,
+    ForgetsTimeouts,
+    FreesDependantsWithTheFirstEnd,
     FreesKeysWithTheClaim,
     FreesNoParent,
     FreesParentsTwice,
@@ -44,8 +49,11 @@ enum Fault {
     KeepsArgs,
     KeepsKeysAfterAFailure,
     KeepsKeysForAWhile,
+    KeepsStepsThatAreToBeDoneAgain,
     LeadsInsteadOfTrailing,
+    LosesEarlySignals,
     LosesSteps,
+    PausesNoJob,
     PausesNoKey,
     PausesNoQueue,
     PausesOneJobOnly,
@@ -55,6 +63,8 @@ enum Fault {
     ReplacesNothing,
     ReportsNoRescue,
     ResumesNoKey,
+    RunsAfterFailures,
+    SaysEverySignalWasFirst,
     SaysHeldWhenLost,
     SaysStepsTookNoTime,
     SettlesNothing,
@@ -63,9 +73,12 @@ enum Fault {
     TakesEveryVersion,
     TellsNoDeadline,
     ThrottlesNothing,
+    WaitsForDeletedChildren,
+    WaitsForNoChildren,
 }
 
-const FAULTS: [Fault; 49] = [
+const FAULTS: [Fault; 60] = [
+    Fault::CancelsAfterAnyFailure,
     Fault::CancelsAsAsked,
     Fault::DebouncesNothing,
     Fault::DelaysNothing,
@@ -74,7 +87,10 @@ const FAULTS: [Fault; 49] = [
     Fault::DropsResets,
     Fault::DropsSecondErrors,
     Fault::DropsTheNewestAlways,
+    Fault::ForgetsForkedSteps,
     Fault::ForgetsTheLongestDelay,
+    Fault::ForgetsTimeouts,
+    Fault::FreesDependantsWithTheFirstEnd,
     Fault::FreesKeysWithTheClaim,
     Fault::FreesNoParent,
     Fault::FreesParentsTwice,
@@ -96,8 +112,11 @@ const FAULTS: [Fault; 49] = [
     Fault::KeepsArgs,
     Fault::KeepsKeysAfterAFailure,
     Fault::KeepsKeysForAWhile,
+    Fault::KeepsStepsThatAreToBeDoneAgain,
     Fault::LeadsInsteadOfTrailing,
+    Fault::LosesEarlySignals,
     Fault::LosesSteps,
+    Fault::PausesNoJob,
     Fault::PausesNoKey,
     Fault::PausesNoQueue,
     Fault::PausesOneJobOnly,
@@ -107,6 +126,8 @@ const FAULTS: [Fault; 49] = [
     Fault::ReplacesNothing,
     Fault::ReportsNoRescue,
     Fault::ResumesNoKey,
+    Fault::RunsAfterFailures,
+    Fault::SaysEverySignalWasFirst,
     Fault::SaysHeldWhenLost,
     Fault::SaysStepsTookNoTime,
     Fault::SettlesNothing,
@@ -115,6 +136,8 @@ const FAULTS: [Fault; 49] = [
     Fault::TakesEveryVersion,
     Fault::TellsNoDeadline,
     Fault::ThrottlesNothing,
+    Fault::WaitsForDeletedChildren,
+    Fault::WaitsForNoChildren,
 ];
 
 #[test]
@@ -154,6 +177,17 @@ async fn around(fault: Fault, store: Arc<dyn Store>, mut call: Call) -> Result<A
         Call::Act(_, Action::SetPriority { priority }, _) if fault == Fault::IgnoresNewPriorities => {
             *priority = 0;
         }
+        Call::Act(_, action @ Action::RetryFrom { .. }, _)
+            if fault == Fault::KeepsStepsThatAreToBeDoneAgain =>
+        {
+            *action = Action::Retry;
+        }
+        Call::Signal(id, ..) if fault == Fault::LosesEarlySignals => {
+            let job = store.get(std::slice::from_ref(id)).await?.remove(0).found();
+            if job.is_some_and(|job| job.state == State::Running) {
+                return Ok(Answer::Signalled(Signalled::Accepted));
+            }
+        }
         Call::Act(_, Action::Cancel { reason, .. }, _) if fault == Fault::CancelsAsAsked => {
             *reason = CancelReason::Asked;
         }
@@ -190,6 +224,13 @@ async fn around(fault: Fault, store: Arc<dyn Store>, mut call: Call) -> Result<A
             }
             (Fault::ShortensPauses, Outcome::RateLimited { delay }) => *delay /= 2,
             (Fault::DelaysNothing, Outcome::Retry { delay, .. }) => *delay = Duration::ZERO,
+            (Fault::ForgetsTimeouts, Outcome::Waits { timeout, .. }) => *timeout = None,
+            (Fault::WaitsForNoChildren, Outcome::Waits { on: WaitsFor::Children, .. }) => {
+                finish.outcome = Outcome::Snoozed { delay: Duration::ZERO };
+            }
+            (Fault::PausesNoJob, Outcome::Waits { on: WaitsFor::Person, error: Some(error), .. }) => {
+                finish.outcome = Outcome::Failed { error: error.clone() };
+            }
             _ => {}
         }
     }
@@ -204,6 +245,23 @@ async fn around(fault: Fault, store: Arc<dyn Store>, mut call: Call) -> Result<A
         }
         (Fault::SaysStepsTookNoTime, Answer::Steps(Some(steps))) => {
             steps.iter_mut().for_each(|step| step.started_at = step.finished_at);
+        }
+        (Fault::SaysEverySignalWasFirst, Answer::Signalled(signalled)) if *signalled == Signalled::Sent => {
+            *signalled = Signalled::Accepted;
+        }
+        (Fault::WaitsForDeletedChildren, Answer::Lookups(lookups)) => {
+            for lookup in lookups {
+                if let Lookup::Found(job) = lookup {
+                    wait_for_deleted_children(store.as_ref(), job).await?;
+                }
+            }
+        }
+        (Fault::FreesDependantsWithTheFirstEnd, Answer::Lookups(lookups)) => {
+            for lookup in lookups {
+                if let Lookup::Found(job) = lookup {
+                    free_with_the_first_end(store.as_ref(), job).await?;
+                }
+            }
         }
         (Fault::ReportsNoRescue, Answer::Swept(swept)) => swept.rescued = 0,
         (Fault::DropsResets, Answer::Events(Some(events))) => {
@@ -229,6 +287,11 @@ fn bend_job(fault: Fault, job: &mut NewJob) {
         Fault::IgnoresSecondKeys => job.limit_keys.truncate(1),
         Fault::IgnoresUniqueKeys => job.unique = None,
         Fault::TakesEveryVersion => job.version = 1,
+        Fault::ForgetsForkedSteps => job.steps.clear(),
+        Fault::RunsAfterFailures => job.depends_on.iter_mut().for_each(|on| on.on_failure = OnFailure::Run),
+        Fault::CancelsAfterAnyFailure => {
+            job.depends_on.iter_mut().for_each(|on| on.on_failure = OnFailure::Cancel);
+        }
         Fault::IgnoresExpiries => job.expires_in = None,
         Fault::IgnoresDeadlines => job.deadline = None,
         _ => {}
@@ -286,6 +349,27 @@ fn bend_record(fault: Fault, job: &mut JobRecord) {
         }
         _ => {}
     }
+}
+
+/// Shows a job as waiting still whose last child was deleted after its end.
+async fn wait_for_deleted_children(store: &dyn Store, job: &mut JobRecord) -> Result<()> {
+    let children = JobFilter { parents: vec![job.id.clone()], ..JobFilter::default() };
+    let there = store.list(&children, Page::default()).await?.jobs.len() as u64;
+    let has_waited = job.state == State::Available && job.attempt == 0;
+    if has_waited && job.children.is_some_and(|children| children.total > there) {
+        (job.state, job.position, job.waits_for) = (State::Blocked, None, Some(WaitsFor::Children));
+    }
+    Ok(())
+}
+
+/// Shows a job as freed once one of its dependencies has ended, as where the one is counted twice.
+async fn free_with_the_first_end(store: &dyn Store, job: &mut JobRecord) -> Result<()> {
+    let ids: Vec<JobId> = job.depends_on.iter().map(|dependency| dependency.id.clone()).collect();
+    let mut there = store.get(&ids).await?.into_iter().filter_map(Lookup::found);
+    if job.waits_for == Some(WaitsFor::Dependencies) && there.any(|other| other.state.is_finished()) {
+        (job.state, job.waits_for) = (State::Scheduled, None);
+    }
+    Ok(())
 }
 
 /// Has the closing jobs whose children these runs were free once more, where they have run.

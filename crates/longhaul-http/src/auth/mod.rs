@@ -8,12 +8,14 @@
 //! | `session` | the cookie of the dashboard |
 //! | `ended` | sessions that somebody has signed out of |
 //! | `read_token` | tokens that read one job |
-//! | `signed` | the JWTs that the two are made of |
+//! | `signal_token` | tokens that give one job one signal |
+//! | `signed` | the JWTs that these are made of |
 
 mod ended;
 mod read_token;
 mod roles;
 mod session;
+mod signal_token;
 mod signed;
 
 use std::borrow::Cow;
@@ -31,6 +33,8 @@ pub(crate) use self::read_token::{ReadTokens, expiry};
 pub use self::roles::Role;
 pub(crate) use self::roles::{Need, need};
 pub(crate) use self::session::{NAME as SESSION_COOKIE, Sessions, cookie, set_cookie};
+pub(crate) use self::signal_token::LONGEST as LONGEST_SIGNAL_TOKEN;
+pub use self::signal_token::SignalTokens;
 use crate::arrival::Sender;
 use crate::config::{Access, HttpConfig, Identity, Verifier};
 use crate::path::JobPath;
@@ -43,6 +47,8 @@ pub(crate) struct Auth {
     gate: Gate,
     /// Absent where the server gives out no read tokens.
     pub(crate) read_tokens: Option<ReadTokens>,
+    /// Absent where the server gives out no tokens.
+    pub(crate) signal_tokens: Option<SignalTokens>,
     /// Absent where nobody need sign in, or where nothing is there to sign sessions with.
     pub(crate) sessions: Option<Sessions>,
     clock: Clock,
@@ -202,7 +208,13 @@ impl Auth {
                 secret.map(|secret| Sessions::new(secret, digest, Arc::clone(store)))
             }
         };
-        Self { gate, read_tokens: secret.map(ReadTokens::new), sessions, clock: config.clock.clone() }
+        Self {
+            gate,
+            read_tokens: secret.map(ReadTokens::new),
+            signal_tokens: secret.map(|secret| SignalTokens::new(secret, config.clock.clone())),
+            sessions,
+            clock: config.clock.clone(),
+        }
     }
 }
 

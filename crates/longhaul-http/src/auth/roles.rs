@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 pub enum Role {
     /// Reads everything, and changes nothing.
     Viewer,
-    /// Also enqueues, cancels, retries and deletes jobs, pauses queues and limit keys, and pauses and runs schedules.
+    /// Also enqueues, signals, cancels, retries, forks and deletes jobs, pauses queues and limit keys, and pauses and runs schedules.
     Operator,
     /// Also configures queues, limit keys and schedules, and does what remote workers do.
     Admin,
@@ -52,6 +52,13 @@ pub(crate) const TABLE: &[(&str, &str, Need)] = &[
     ("DELETE", "/jobs/{id}",              OPERATOR),
     ("POST",   "/jobs/{id}/cancel",       OPERATOR),
     ("POST",   "/jobs/{id}/retry",        OPERATOR),
+    ("POST",   "/jobs/{id}/fork",         OPERATOR),
+    ("POST",   "/jobs/{id}/signals/{name}",       OPERATOR),
+    ("POST",   "/jobs/{id}/signals/{name}/token", OPERATOR),
+    // The token in the path is the right to do it.
+    ("POST",   "/signals/{token}",        Need::Nothing),
+    // It shows other jobs, so no token that reads one job opens it.
+    ("GET",    "/jobs/{id}/graph",        VIEWER),
     ("GET",    "/jobs/{id}/events",       Need::ReadJob),
     ("GET",    "/jobs/{id}/ws",           Need::ReadJob),
     ("GET",    "/jobs/{id}/steps",        Need::ReadJob),

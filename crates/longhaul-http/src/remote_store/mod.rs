@@ -17,19 +17,21 @@ use async_trait::async_trait;
 use longhaul::{
     Acted, Action, Changes, Claim, Claimed, EnqueueStatus, Enqueued, Error, Event, Finish, FinishAndClaim,
     JobFilter, JobId, JobPage, JobRecord, Json, KeyConfig, KeyFilter, KeyInfo, Lane, Lease, LeaseStatus,
-    Lookup, NewJob, Page, Payloads, QueueConfig, QueueInfo, Record, Result, Sample, State, StepRecord, Store,
-    Swept, Timestamp, WorkerInfo, admit,
+    Lookup, NewJob, Page, Payloads, QueueConfig, QueueInfo, Record, Result, Sample, Signalled, State,
+    StepRecord, Store, Swept, Timestamp, WaitTokens, WorkerInfo, admit,
 };
 
 use self::call::{Caller, Failed, Reached, Wire};
 use self::pieces::{finish_pieces, record_pieces};
+use crate::auth::LONGEST_SIGNAL_TOKEN;
 use crate::wire::{
-    AbandonAnswer, AbandonBody, ActAnswer, ActBody, ClaimAnswer, ClaimBody, ClaimedBody, EnqueueAnswer,
-    EnqueueBody, EventsAnswer, EventsBody, FinishesBody, GetAnswer, GetBody, HeartbeatBody, Item,
-    KeyNameBody, KeysAnswer, KeysBody, LanesAnswer, ListBody, MAX_ITEMS, NewJobBody, NothingBody,
-    PauseKeyBody, PutSamplesBody, QueueNameBody, QueuesAnswer, RecordsBody, SamplesAnswer, SamplesBody,
-    Seconds, SetKeyBody, SetQueueBody, StatusesAnswer, StepsAnswer, StepsBody, SweepBody, TurnAnswer,
-    TurnBody, WorkerBody, WorkersAnswer,
+    AbandonAnswer, AbandonBody, ActAnswer, ActBody, ClaimAnswer, ClaimBody, ClaimedBody, DependantsAnswer,
+    DependantsBody, EnqueueAnswer, EnqueueBody, EventsAnswer, EventsBody, FinishesBody, GetAnswer, GetBody,
+    HeartbeatBody, Item, KeyNameBody, KeysAnswer, KeysBody, LanesAnswer, ListBody, MAX_ITEMS, NewJobBody,
+    NothingBody, PauseKeyBody, PutSamplesBody, QueueNameBody, QueuesAnswer, RecordsBody, SamplesAnswer,
+    SamplesBody, Seconds, SetKeyBody, SetQueueBody, SignalAnswer, SignalBody, SignalTokenAnswer,
+    SignalTokenBody, StatusesAnswer, StepsAnswer, StepsBody, SweepBody, TurnAnswer, TurnBody, WorkerBody,
+    WorkersAnswer,
 };
 
 /// The jobs of a Longhaul server, over HTTP. Cheap to clone.
@@ -406,6 +408,22 @@ impl Store for RemoteStore {
         Ok(answer.steps)
     }
 
+    async fn signal(&self, id: &JobId, name: &str, value: &Json) -> Result<Signalled> {
+        admit::signal(name, value)?;
+        let key = Some(JobId::random().to_string());
+        let wire = Wire { route: "signal", operation: "signal", key, ..Wire::default() };
+        let body = SignalBody { id: id.clone(), name: name.to_owned(), value: value.clone() };
+        let answer: SignalAnswer = self.caller.call(&wire, &body).await?;
+        Ok(answer.signalled)
+    }
+
+    async fn dependants(&self, id: &JobId, limit: usize) -> Result<Vec<JobId>> {
+        let wire = Wire { route: "dependants", operation: "list dependants", ..Wire::default() };
+        let answer: DependantsAnswer =
+            self.caller.call(&wire, &DependantsBody { id: id.clone(), limit }).await?;
+        Ok(answer.dependants)
+    }
+
     async fn put_samples(&self, samples: &[Sample]) -> Result<()> {
         admit::samples(samples)?;
         let wire = Wire { route: "put-samples", operation: "keep samples", ..Wire::default() };
@@ -429,6 +447,18 @@ impl Store for RemoteStore {
         let wire = Wire { route: "workers", operation: "list workers", ..Wire::default() };
         let answer: WorkersAnswer = self.caller.call(&wire, &NothingBody {}).await?;
         Ok(answer.workers)
+    }
+}
+
+/// The server signs them, because it is the one that takes them.
+#[async_trait]
+impl WaitTokens for RemoteStore {
+    async fn token(&self, job: &JobId, _created_at: Timestamp, name: &str) -> Result<String> {
+        let wire = Wire { route: "signal-token", operation: "make a signal's token", ..Wire::default() };
+        let longest = Some(LONGEST_SIGNAL_TOKEN.as_secs_f64());
+        let body = SignalTokenBody { id: job.clone(), name: name.to_owned(), expires_in: longest };
+        let answer: SignalTokenAnswer = self.caller.call(&wire, &body).await?;
+        Ok(answer.token)
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 use longhaul::clock::Stopwatch;
-use longhaul::{Acted, Claimed, Finish, Lease, LeaseStatus, Outcome, Store};
+use longhaul::{Acted, Claimed, Finish, Lease, LeaseStatus, Outcome, Signalled, Store};
 use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
@@ -64,6 +64,7 @@ pub(crate) struct Progress {
 pub(crate) enum Answer {
     Statuses(Vec<LeaseStatus>),
     Acted(Acted),
+    Signalled(Signalled),
 }
 
 /// A request that is being answered. No other one with its key is while this lives.

@@ -82,6 +82,9 @@ impl Api {
             whole,
             recorder: Arc::default(),
         };
+        if let Some(tokens) = &api.auth.signal_tokens {
+            api.whole.sign_wait_tokens(tokens.clone());
+        }
         // So that what is enqueued before anybody asks for statistics is counted, too.
         if tokio::runtime::Handle::try_current().is_ok() {
             api.recorder();

@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use longhaul::{
-    Claim, Claimed, DEFAULT_LEASE, Json, Lease, LeaseStatus, Policy, QueueSlots, SupportedKind, Timestamp,
-    WorkerInfo,
+    Claim, Claimed, DEFAULT_LEASE, Json, Lease, LeaseStatus, OnExhausted, Policy, QueueSlots, SupportedKind,
+    Timestamp, WorkerInfo,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -132,6 +132,11 @@ pub(crate) struct ClaimedBody {
     /// The job's own backoff, where it has one; `retry_in` is made of it.
     #[schema(required)]
     pub(crate) backoff: Option<BackoffBody>,
+    /// What becomes of it when its last attempt fails. With `pause` send `waits` with `on` `person` and the error, in place of
+    /// `failed`.
+    #[serde(default)]
+    #[schema(required = false)]
+    pub(crate) on_exhausted: OnExhausted,
     /// All else that is kept with the job and no query looks at, as the engine writes it.
     #[serde(default, skip_serializing_if = "is_default")]
     #[schema(value_type = Option<serde_json::Value>)]
@@ -289,6 +294,7 @@ impl From<Claimed> for ClaimedBody {
             max_attempts: claimed.max_attempts,
             timeout: claimed.policy.timeout.map(Seconds),
             backoff: claimed.policy.backoff.map(BackoffBody::from),
+            on_exhausted: claimed.policy.on_exhausted,
             policy: rest(claimed.policy),
             created_at: Rfc3339(claimed.created_at),
             deadline_in: claimed.deadline_in.map(Seconds),

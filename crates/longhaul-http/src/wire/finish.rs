@@ -1,5 +1,5 @@
 use longhaul::{
-    AttemptError, CancelReason, Entry, ErrorKind, Finish, Json, Lease, LeaseStatus, Outcome, Record,
+    AttemptError, CancelReason, Entry, ErrorKind, Finish, Json, Lease, LeaseStatus, Outcome, Record, WaitsFor,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -104,6 +104,19 @@ pub(crate) enum OutcomeBody {
     },
     /// The worker is shutting down and hands it back. Costs no attempt.
     Released {},
+    /// It waits for its children or a signal, at no cost of an attempt, or for a person, and holds no slot meanwhile.
+    Waits {
+        /// What it waits for: `children`, `signal:NAME` or `person`.
+        #[schema(value_type = String)]
+        on: WaitsFor,
+        /// The longest wait, after which it goes on all the same.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<Seconds>)]
+        timeout: Option<Seconds>,
+        /// The error that a person is to look at.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<FailureBody>,
+    },
 }
 
 /// The error.
@@ -146,6 +159,9 @@ impl From<Item<FinishBody>> for Finish {
             Item::Read(body) => body,
             Item::Unreadable { lease, error } => return refused(lease, &error),
         };
+        // Of any other outcome no job follows, so that nothing of it can be amiss.
+        let is_completed = matches!(outcome, OutcomeBody::Completed { .. });
+        let follow_ups = if is_completed { follow_ups } else { Vec::new() };
         match follow_ups.into_iter().map(NewJobBody::into_job).collect() {
             Ok(follow_ups) => Self { lease, outcome: outcome.into(), entries, follow_ups, cost },
             Err(error) => refused(lease, &error),
@@ -165,6 +181,11 @@ impl From<&Outcome> for OutcomeBody {
             Outcome::Snoozed { delay } => Self::Snoozed { delay: Seconds(*delay) },
             Outcome::RateLimited { delay } => Self::RateLimited { delay: Seconds(*delay) },
             Outcome::Released => Self::Released {},
+            Outcome::Waits { on, timeout, error } => Self::Waits {
+                on: on.clone(),
+                timeout: timeout.map(Seconds),
+                error: error.as_ref().map(Into::into),
+            },
         }
     }
 }
@@ -179,6 +200,9 @@ impl From<OutcomeBody> for Outcome {
             OutcomeBody::Snoozed { delay } => Self::Snoozed { delay: delay.0 },
             OutcomeBody::RateLimited { delay } => Self::RateLimited { delay: delay.0 },
             OutcomeBody::Released {} => Self::Released,
+            OutcomeBody::Waits { on, timeout, error } => {
+                Self::Waits { on, timeout: timeout.map(|timeout| timeout.0), error: error.map(Into::into) }
+            }
         }
     }
 }

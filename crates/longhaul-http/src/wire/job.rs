@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::deadline::DeadlineBody;
+use super::dependency::{DependencyBody, DependencyRequest};
 use super::seconds::Seconds;
 use super::unique::UniqueBody;
 use crate::time::Rfc3339;
@@ -111,6 +112,30 @@ pub(crate) struct NewJobBody {
     /// Names and values to find it by; at most 8 KiB in all.
     #[serde(default)]
     labels: BTreeMap<String, String>,
+    /// The jobs that must end before it may run, at most 1,000. Each is there already or stands before it in the same call; a
+    /// follow-up may also name the job that it follows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    depends_on: Vec<DependencyRequest>,
+    /// Steps that are done already, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    steps: Vec<DoneStepBody>,
+    /// The job that it is a fork of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    forked_from: Option<String>,
+}
+
+/// A step that is done already, with its output.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = DoneStep)]
+struct DoneStepBody {
+    /// Its name.
+    name: String,
+    /// Its output; at most 1 MiB.
+    #[schema(value_type = serde_json::Value, required = true)]
+    output: Json,
 }
 
 /// The waits between a job's attempts: attempt *n* waits `base × factorⁿ⁻¹`, at most `max`, less a random part.
@@ -190,6 +215,13 @@ impl From<&NewJob> for NewJobBody {
             }),
             parent: job.parent.as_ref().map(|id| id.as_str().to_owned()),
             labels: job.labels.clone(),
+            depends_on: job.depends_on.iter().map(|on| DependencyRequest(DependencyBody::from(on))).collect(),
+            steps: job
+                .steps
+                .iter()
+                .map(|(name, output)| DoneStepBody { name: name.clone(), output: output.clone() })
+                .collect(),
+            forked_from: job.forked_from.as_ref().map(|id| id.as_str().to_owned()),
         }
     }
 }
@@ -232,6 +264,14 @@ impl NewJobBody {
             }),
             parent: self.parent.map(JobId::new).transpose()?,
             labels: self.labels,
+            depends_on: self
+                .depends_on
+                .into_iter()
+                .enumerate()
+                .map(|(place, DependencyRequest(on))| on.into_dependency(place))
+                .collect::<longhaul::Result<_>>()?,
+            steps: self.steps.into_iter().map(|step| (step.name, step.output)).collect(),
+            forked_from: self.forked_from.map(JobId::new).transpose()?,
         };
         job.validate()?;
         Ok(job)

@@ -4,6 +4,7 @@
 
 mod claim;
 mod deadline;
+mod dependency;
 mod finish;
 mod item;
 mod job;
@@ -17,6 +18,7 @@ pub(crate) use claim::{
     ClaimAnswer, ClaimBody, ClaimedBody, HeartbeatBody, KindBody, SlotsBody, TurnAnswer, TurnBody,
 };
 pub(crate) use deadline::DeadlineBody;
+pub(crate) use dependency::{DependencyBody, DependencyRequest};
 #[cfg(feature = "remote")]
 pub(crate) use finish::OutcomeBody;
 pub(crate) use finish::{FinishBody, FinishesBody, RecordsBody, StatusesAnswer};
@@ -26,10 +28,11 @@ pub(crate) use job::NewJobBody;
 pub(crate) use job::{EnqueueAnswer, EnqueueBody};
 pub(crate) use seconds::Seconds;
 pub(crate) use store::{
-    AbandonAnswer, AbandonBody, ActAnswer, ActBody, EventsAnswer, EventsBody, GetAnswer, GetBody,
-    KeyNameBody, KeysAnswer, KeysBody, LanesAnswer, ListBody, NothingBody, PauseKeyBody, PutSamplesBody,
-    QueueNameBody, QueuesAnswer, SamplesAnswer, SamplesBody, SetKeyBody, SetQueueBody, StepsAnswer,
-    StepsBody, SweepBody, WorkersAnswer,
+    AbandonAnswer, AbandonBody, ActAnswer, ActBody, DependantsAnswer, DependantsBody, EventsAnswer,
+    EventsBody, GetAnswer, GetBody, KeyNameBody, KeysAnswer, KeysBody, LanesAnswer, ListBody, NothingBody,
+    PauseKeyBody, PutSamplesBody, QueueNameBody, QueuesAnswer, SamplesAnswer, SamplesBody, SetKeyBody,
+    SetQueueBody, SignalAnswer, SignalBody, SignalTokenAnswer, SignalTokenBody, StepsAnswer, StepsBody,
+    SweepBody, WorkersAnswer,
 };
 pub(crate) use unique::{ClashWord, UniqueBody, on_clash};
 

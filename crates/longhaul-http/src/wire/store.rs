@@ -2,13 +2,14 @@
 
 use longhaul::{
     Acted, Action, Event, JobFilter, JobId, Json, KeyConfig, KeyFilter, KeyInfo, Lane, Lookup, Page,
-    QueueConfig, QueueInfo, Sample, StepRecord, Timestamp, WorkerInfo,
+    QueueConfig, QueueInfo, Sample, Signalled, StepRecord, Timestamp, WorkerInfo,
 };
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::seconds::Seconds;
+use crate::time::Rfc3339;
 
 /// A claim whose answer nobody hears.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -205,6 +206,73 @@ pub(crate) struct StepsAnswer {
     /// Null where there is no such job.
     #[schema(value_type = Option<Vec<serde_json::Value>>, required)]
     pub(crate) steps: Option<Vec<StepRecord>>,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = StoreSignal)]
+pub(crate) struct SignalBody {
+    #[schema(value_type = String)]
+    pub(crate) id: JobId,
+    /// The signal's name.
+    pub(crate) name: String,
+    /// The signal's value; at most 64 KiB.
+    #[schema(value_type = serde_json::Value, required = true)]
+    pub(crate) value: Json,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = StoreSignalled)]
+pub(crate) struct SignalAnswer {
+    /// `accepted`, `sent` (an earlier one of the name stands), `ended` or `unknown`.
+    #[schema(value_type = String)]
+    pub(crate) signalled: Signalled,
+}
+
+/// A signal of a job that a token is to be made for.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = WorkerSignalToken)]
+pub(crate) struct SignalTokenBody {
+    /// The job.
+    #[schema(value_type = String)]
+    pub(crate) id: JobId,
+    /// The signal's name.
+    pub(crate) name: String,
+    /// The token's validity in seconds, 1 to 31,536,000; 7 days unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) expires_in: Option<f64>,
+}
+
+/// A token that gives one job one signal.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = SignalToken)]
+pub(crate) struct SignalTokenAnswer {
+    /// The token.
+    pub(crate) token: String,
+    /// Where it is redeemed, by a POST with the signal's value as the body: a path of this server.
+    #[schema(example = "/api/signals/eyJ0…")]
+    pub(crate) path: String,
+    /// The end of its validity.
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) expires_at: Rfc3339,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = StoreDependants)]
+pub(crate) struct DependantsBody {
+    #[schema(value_type = String)]
+    pub(crate) id: JobId,
+    /// At most 10,000.
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = StoreDependantsRead)]
+pub(crate) struct DependantsAnswer {
+    #[schema(value_type = Vec<String>)]
+    pub(crate) dependants: Vec<JobId>,
 }
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]

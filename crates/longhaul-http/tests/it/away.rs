@@ -21,6 +21,10 @@ const REQUESTS: &[(&str, &str)] = &[
     ("deleteJob", ""),
     ("cancelJob", ""),
     ("retryJob", ""),
+    ("forkJob", ""),
+    ("signalJob", "1"),
+    ("createSignalToken", ""),
+    ("getGraph", ""),
     ("followJob", ""),
     ("followJobByWebSocket", ""),
     ("createReadToken", ""),
@@ -34,6 +38,7 @@ const REQUESTS: &[(&str, &str)] = &[
     ("sendHeartbeat", r#"{"worker":{"id":"w"},"leases":[]}"#),
     ("recordEntries", r#"{"records":[]}"#),
     ("finishRuns", r#"{"finishes":[]}"#),
+    ("workerSignalToken", r#"{"id":"x","name":"s"}"#),
     ("storeEnqueue", r#"{"jobs":[]}"#),
     ("storeReady", "{}"),
     ("storeGet", r#"{"ids":[]}"#),
@@ -57,6 +62,8 @@ const REQUESTS: &[(&str, &str)] = &[
     ("storeResumeKey", r#"{"key":"x"}"#),
     ("storeKeys", r#"{"filter":{"names":[],"prefix":"","queue":null,"after":null,"limit":1}}"#),
     ("storeSteps", r#"{"id":"x"}"#),
+    ("storeSignal", r#"{"id":"x","name":"s","value":1}"#),
+    ("storeDependants", r#"{"id":"x","limit":1}"#),
     ("storePutSamples", r#"{"samples":[]}"#),
     ("storeSamples", r#"{"series":"x","from":0}"#),
     ("pauseQueue", ""),
@@ -97,8 +104,8 @@ async fn everything(app: &App) -> Vec<(String, Answer)> {
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let name = operation["operationId"].as_str().unwrap();
-            // They do not ask the store, or do not end.
-            if ["getOpenApi", "getMe", "followJobs"].contains(&name) {
+            // They do not ask the store, or not before they have seen a token that is good, or do not end.
+            if ["getOpenApi", "getMe", "followJobs", "redeemSignalToken"].contains(&name) {
                 continue;
             }
             let body = match name {

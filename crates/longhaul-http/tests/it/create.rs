@@ -86,7 +86,7 @@ async fn everything_that_is_wrong_is_said_at_once() {
     let body = r#"{
         "kind": "greet", "args": {}, "id": "no spaces", "delay": -1, "timeout": 1e99, "priority": 101,
         "max_attempts": 0, "queue": "a b", "key": "", "labels": {"a b": ""},
-        "unique": {"key": "k", "fields": ["f"], "on_clash": "replace"}, "depends_on": ["a"], "webhook": "x"
+        "unique": {"key": "k", "fields": ["f"], "on_clash": "replace"}, "depends_on": ["no good id"], "webhook": "x"
     }"#;
     assert_snapshot!(app.post("/api/jobs", body).await.text());
 }
@@ -112,13 +112,11 @@ async fn an_unknown_kind_is_accepted_where_that_is_allowed() {
 #[tokio::test]
 async fn a_field_that_comes_later_is_refused_and_null_is_not_given() {
     let app = App::new();
-    for field in ["depends_on", "webhook"] {
-        let with = |value: &str| format!(r#"{{"kind":"greet","args":{{"name":"x"}},"{field}":{value}}}"#);
-        let refused = app.post("/api/jobs", &with(r#"["x"]"#)).await;
-        assert_eq!(refused.code(), "not_supported");
-        assert_eq!(refused.json()["errors"][0]["field"], field);
-        assert_eq!(app.post("/api/jobs", &with("null")).await.status, StatusCode::ACCEPTED);
-    }
+    let with = |value: &str| format!(r#"{{"kind":"greet","args":{{"name":"x"}},"webhook":{value}}}"#);
+    let refused = app.post("/api/jobs", &with(r#"["x"]"#)).await;
+    assert_eq!(refused.code(), "not_supported");
+    assert_eq!(refused.json()["errors"][0]["field"], "webhook");
+    assert_eq!(app.post("/api/jobs", &with("null")).await.status, StatusCode::ACCEPTED);
 }
 
 #[tokio::test]

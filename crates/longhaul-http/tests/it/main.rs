@@ -32,5 +32,6 @@ mod seen;
 mod symptoms;
 mod unique;
 mod wait;
+mod waits;
 mod worker;
 mod ws;

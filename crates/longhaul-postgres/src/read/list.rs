@@ -1,9 +1,11 @@
-use longhaul::{Error, JobFilter, JobId, JobPage, JobRecord, Page, Payloads, Result, State};
+use longhaul::{Error, JobFilter, JobId, JobPage, JobRecord, Page, Payloads, Result, State, WaitsFor};
 use tokio_postgres::types::ToSql;
 
 use super::filter::{Values, conditions, list_of, references, words};
 use super::{Reader, Reads};
-use crate::row::{RowFacts, job_columns, job_record, parsed, search_columns, signed, state, unsigned};
+use crate::row::{
+    RowFacts, job_columns, job_record, parsed, search_columns, signed, state, unsigned, waits_for,
+};
 
 /// The most rows that one page reads, so that a filter which fits few jobs costs a page no more than any other.
 const ROWS_READ: i64 = 10_000;
@@ -70,6 +72,7 @@ pub(crate) struct Candidate {
     pub(crate) state: State,
     pub(crate) seq: i64,
     pub(crate) state_event: i64,
+    pub(crate) waits_for: Option<WaitsFor>,
 }
 
 /// Those of the newest jobs before `before` that fit, and where to look on; `None` where that was all.
@@ -87,6 +90,7 @@ pub(crate) async fn candidates(
             state: record.state,
             seq: facts.seq,
             state_event: signed(facts.state_event),
+            waits_for: record.waits_for,
         };
         return Ok((search.found.into_iter().map(candidate).collect(), search.next));
     }
@@ -96,13 +100,14 @@ pub(crate) async fn candidates(
     let conditions = conditions(filter, &mut values)?;
     let values = references(&values);
     let sql = format!(
-        "SELECT id, state, seq, state_event FROM ({source}) AS read WHERE {conditions} ORDER BY seq DESC"
+        "SELECT id, state, seq, state_event, waits_for FROM ({source}) AS read WHERE {conditions} ORDER BY seq DESC"
     );
     let candidate = |row: &tokio_postgres::Row| Candidate {
         id: JobId::from_store(row.get(0)),
         state: state(row, 1),
         seq: row.get(2),
         state_event: row.get(3),
+        waits_for: waits_for(row, 1, 4),
     };
     let found = reader.rows(&sql, &values).await?.iter().map(candidate).collect();
     Ok((found, looked_at(&mut reader, &source, &values[..used], ROWS_READ).await?.0))

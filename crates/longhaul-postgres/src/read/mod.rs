@@ -1,5 +1,6 @@
 //! Reads, on the pool's connections: no reader ever waits for the writer.
 
+mod dependants;
 mod events;
 mod filter;
 mod get;
@@ -24,6 +25,7 @@ use crate::error::{SILENCE, failed, fault, unavailable};
 use crate::options::{PostgresOptions, Purpose};
 use crate::state::DriverState;
 
+pub(crate) use dependants::dependants;
 pub(crate) use events::events;
 pub(crate) use filter::{Values, conditions, references};
 pub(crate) use get::get;

@@ -1,6 +1,6 @@
 -- Completes runs and gives the next available jobs to their worker, in one statement, and so in one message to the server
--- and one commit. A run is left alone, and not answered, where it has a unique key, a batch, was asked to stop, or its
--- lease is lost. Nothing is claimed where a run was left alone or has limit keys, a scheduled job is due, a queue is fair, or
+-- and one commit. A run is left alone, and not answered, where it has a unique key, a batch, dependants, was asked to stop, or
+-- its lease is lost. Nothing is claimed where a run was left alone or has limit keys, a scheduled job is due or a wait is over, a queue is fair, or
 -- groups of jobs with limit keys are to be looked at: other statements look after those. Of paused queues nothing is taken,
 -- and no job whose time is over.
 --
@@ -19,7 +19,7 @@
 -- out: a row for each ended run: id, token, kind, attempt, queue, since (when it began), and 1 as max_attempts where it has limit keys; for each claimed job: id, token, kind, version, queue, args, attempt,
 --      max_attempts, timeout, backoff, created_at, labels, name and output of each step in turn, rank, seq, policy, since (when it fell due), deadline;
 --      and one of nulls where nothing was claimed for one of these reasons
--- index: jobs_by_id; jobs_scheduled; the primary keys of paused_queues and fair_queues, arrivals_of_queue, limit_groups_open and
+-- index: jobs_by_id; jobs_scheduled; jobs_waking; the primary keys of paused_queues and fair_queues, arrivals_of_queue, limit_groups_open and
 --        limit_gates_of_queue, once for each source, jobs_available, once for each
 --        source and version; the primary key of steps, where there are any
 WITH ended AS (
@@ -29,6 +29,7 @@ WITH ended AS (
   FROM unnest($1::text[], $2::bigint[], $3::text[]) AS run (id, token, output)
   WHERE jobs.id = run.id AND jobs.token = run.token AND jobs.lease_until IS NOT NULL
     AND jobs.unique_key IS NULL AND jobs.batch IS NULL AND jobs.cancel_by IS NULL
+    AND jobs.awaited IS NULL
   RETURNING jobs.id, jobs.token, queue, kind, attempt, started_at, seq, steps, limit_key
 ), forgotten AS (
   -- By their places, which no plan can look up the other way round.
@@ -38,6 +39,7 @@ WITH ended AS (
 ), way AS MATERIALIZED (
   SELECT (SELECT count(*) FROM ended WHERE limit_key IS NULL) = cardinality($1::text[])
     AND NOT EXISTS (SELECT FROM jobs WHERE state = 'scheduled' AND run_at <= $8)
+    AND NOT EXISTS (SELECT FROM jobs WHERE state = 'blocked' AND wakes_at <= $8)
     AND NOT EXISTS (
       SELECT FROM unnest($4::text[], $5::text[], $6::bigint[]) AS source (queue, kind, newest)
       -- Values, and no joins: these tables are empty nearly always.

@@ -6,6 +6,8 @@ WITH clock AS MATERIALIZED (
 )
 SELECT
   EXISTS (SELECT FROM jobs WHERE state = 'scheduled' AND run_at <= (SELECT now FROM clock))
+  OR EXISTS (SELECT FROM jobs WHERE state = 'blocked' AND wakes_at <= (SELECT now FROM clock))
+  OR EXISTS (SELECT FROM ended_dependencies)
   OR EXISTS (SELECT FROM jobs WHERE state = 'running' AND lease_until <= (SELECT now FROM clock))
   OR EXISTS (SELECT FROM jobs WHERE cancel_by <= (SELECT now FROM clock))
   OR EXISTS (

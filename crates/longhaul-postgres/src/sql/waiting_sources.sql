@@ -1,9 +1,9 @@
--- Which queues have something for claims that wait and are not paused, when the next scheduled job falls due, and when the
+-- Which queues have something for claims that wait and are not paused, when the next scheduled job falls due or wait is over, and when the
 -- next gate opens by itself.
 -- in: queues, kinds and newest versions that are waited for; now
 -- out: queue, null, null for each of these; null, run_at, opens_at
 -- index: the primary key of paused_queues, arrivals_of_queue, limit_groups_open, limit_gates_of_queue and jobs_available, one
---        step in each for each, and in the last one for each version; jobs_scheduled; limit_gates_due
+--        step in each for each, and in the last one for each version; jobs_scheduled; jobs_waking; limit_gates_due
 SELECT DISTINCT source.queue, NULL::bigint, NULL::bigint
 FROM unnest($1::text[], $2::text[], $3::bigint[]) AS source (queue, kind, version)
 WHERE (SELECT queue FROM paused_queues WHERE paused_queues.queue = source.queue) IS NULL AND (
@@ -33,4 +33,5 @@ WHERE (SELECT queue FROM paused_queues WHERE paused_queues.queue = source.queue)
       LIMIT 1) IS NOT NULL
 )
 UNION ALL
-SELECT NULL, (SELECT min(run_at) FROM jobs WHERE state = 'scheduled'), (SELECT min(opens_at + 0) FROM limit_gates WHERE opens_at + 0 > $4)
+SELECT NULL, least((SELECT min(run_at) FROM jobs WHERE state = 'scheduled'),
+                   (SELECT min(wakes_at) FROM jobs WHERE state = 'blocked' AND wakes_at IS NOT NULL)), (SELECT min(opens_at + 0) FROM limit_gates WHERE opens_at + 0 > $4)

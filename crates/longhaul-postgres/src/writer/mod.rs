@@ -63,6 +63,8 @@ pub(crate) struct Writer {
     kept_out: Vec<Call>,
     /// Queues in which waiting claims may find something.
     look: Look,
+    /// True where ends of jobs are left that not all dependants have counted.
+    is_unsettled: bool,
     /// When there will be something to look for.
     next: Next,
     /// Since another transaction was found at limits that this one has to look after, too.
@@ -85,6 +87,7 @@ impl Writer {
             again: Vec::new(),
             kept_out: Vec::new(),
             look: Look::default(),
+            is_unsettled: false,
             next: Next::default(),
             fold_since: None,
             fold: Fold::Own,
@@ -154,6 +157,7 @@ impl Writer {
     /// Finds out where waiting claims may find something.
     async fn look_around(&mut self) {
         self.look.merge(self.transactor.state.take_news());
+        self.is_unsettled |= std::mem::take(&mut self.look.unsettled);
         self.time_fold();
         if self.waiting.is_empty() {
             self.look = Look::default();
@@ -233,7 +237,10 @@ impl Writer {
     fn wants_look(&self) -> bool {
         let now = self.transactor.clock.now();
         let is_due = || !self.look.queues.is_empty() || self.next.due.is_some_and(|due| due <= now);
-        self.fold == Fold::All || !self.again.is_empty() || (!self.waiting.is_empty() && is_due())
+        self.fold == Fold::All
+            || self.is_unsettled
+            || !self.again.is_empty()
+            || (!self.waiting.is_empty() && is_due())
     }
 
     fn is_away(&self) -> bool {
@@ -299,7 +306,9 @@ impl Writer {
         let look = std::mem::take(&mut self.look);
         let waiting = Some((&self.waiting, &look));
         let fold = std::mem::replace(&mut self.fold, Fold::Own);
-        let work = Work { calls: &calls, waiting, ended: ended.as_ref(), locks: Locks::Patient, fold };
+        let settle = std::mem::take(&mut self.is_unsettled);
+        let work =
+            Work { calls: &calls, waiting, ended: ended.as_ref(), locks: Locks::Patient, fold, settle };
         match self.transactor.attempt(&work).await {
             Ok(done) => {
                 self.deliver(calls, done);
@@ -324,6 +333,7 @@ impl Writer {
     fn deliver(&mut self, calls: Vec<Call>, done: Done) {
         self.next = done.next;
         self.look.merge(done.look);
+        self.is_unsettled |= std::mem::take(&mut self.look.unsettled);
         // Now, for nobody may wake this before it is time.
         self.time_fold();
         for (number, claimed) in done.served {

@@ -175,8 +175,8 @@ async fn a_damaged_row_stops_nobody_else() {
     sql(&options, "UPDATE jobs SET children_completed = NULL, children_failed = NULL WHERE id = 'closing'")
         .await;
     store.enqueue(vec![child("two")]).await.unwrap();
-    sql(&options, "ALTER TABLE jobs ALTER COLUMN run_at DROP NOT NULL").await;
-    sql(&options, "UPDATE jobs SET run_at = NULL WHERE id = 'closing'").await;
+    sql(&options, "ALTER TABLE jobs ALTER COLUMN priority DROP NOT NULL").await;
+    sql(&options, "UPDATE jobs SET priority = NULL WHERE id = 'closing'").await;
     let (refused, other) =
         futures::join!(store.enqueue(vec![child("three")]), store.enqueue(vec![named("other")]));
     assert!(matches!(refused, Err(Error::Store { .. })), "{refused:?}");

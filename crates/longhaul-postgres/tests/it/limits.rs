@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use longhaul::{Claim, Clock, KeyConfig, KeyFilter, KeyInfo, Lease, NewJob, QueueConfig, State, Store};
+use longhaul::{
+    Action, Claim, Clock, Cost, JobFilter, KeyConfig, KeyFilter, KeyInfo, Lease, NewJob, Policy, QueueConfig,
+    State, Store,
+};
 use longhaul_conformance::jobs::{claim, completed, finish, id, job, limited, named, slots};
 use longhaul_postgres::tokio_postgres::{Client, Row};
 use longhaul_postgres::{PostgresOptions, PostgresStore};
@@ -50,6 +53,35 @@ async fn a_waiting_claim_hears_that_another_process_gave_a_slot_back() {
         let claimed = tokio::time::timeout(LONG / 5, waiting).await.expect("nobody told it").unwrap();
         running = claimed.into_iter().map(|job| job.lease).collect();
         assert_eq!(ids(&running), [name]);
+    }
+}
+
+/// A job that costs more than is free keeps back those of its key behind it.
+#[tokio::test]
+async fn a_waiting_claim_hears_of_a_job_that_goes_or_moves_and_kept_back_others_of_its_limit_key() {
+    let options = shared().options();
+    let (one, other) = (open(&options).await, open(&options).await);
+    set_slots(&one, "provider", 3).await;
+    one.enqueue(vec![limited("holder", &["provider"])]).await.unwrap();
+    claim_leases(&one).await;
+    let ways = [Action::cancel(LONG), Action::SetPriority { priority: -20 }];
+    for (n, (store, way)) in
+        [&one, &other].into_iter().flat_map(|store| ways.iter().map(move |way| (store, way))).enumerate()
+    {
+        let (large, small) = (format!("large-{n}"), format!("small-{n}"));
+        let policy = Policy { cost: Cost { slots: 3, rate: 1 }, ..Policy::default() };
+        let jobs = vec![NewJob { policy, ..limited(&large, &["provider"]) }, limited(&small, &["provider"])];
+        one.enqueue(jobs).await.unwrap();
+        let mut waiting = Box::pin(one.claim(Claim { wait: LONG, ..claim() }));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        // Behind the claim, which has found nothing by then.
+        one.ready().await.unwrap();
+        let only = JobFilter { ids: vec![id(&large)], ..JobFilter::default() };
+        assert_eq!(store.act(&only, way.clone(), 1).await.unwrap().done, 1);
+        let claimed = tokio::time::timeout(LONG / 5, waiting).await.expect("nobody told it").unwrap();
+        assert_eq!(claimed[0].lease.id, id(&small), "{way:?}");
+        one.finish(vec![finish(&claimed[0].lease, completed())]).await.unwrap();
+        one.act(&only, Action::cancel(LONG), 1).await.unwrap();
     }
 }
 

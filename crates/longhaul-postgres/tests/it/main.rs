@@ -23,3 +23,4 @@ mod tls;
 mod transactional;
 mod unique;
 mod upkeep;
+mod waits;

@@ -50,6 +50,48 @@ async fn pauses_and_steps_are_found_by_their_keys_however_few_the_server_has_cou
 }
 
 #[tokio::test]
+async fn dependants_and_waits_are_found_by_their_indexes_however_few_the_server_has_counted() {
+    let options = shared().options();
+    let store = PostgresStore::open(options.clone()).await.unwrap();
+    store.enqueue((0..500).map(|number| named(&format!("job-{number}"))).collect()).await.unwrap();
+    let client = client(&options).await;
+    client.batch_execute(WRITING).await.unwrap();
+    client.batch_execute("ANALYZE").await.unwrap();
+    for (sql, arguments, indexes) in [
+        (include_str!("../../src/sql/promote_due.sql"), "1, 1", ["jobs_scheduled", "jobs_waking"]),
+        (include_str!("../../src/sql/next_due.sql"), "1", ["jobs_scheduled", "jobs_waking"]),
+        (
+            include_str!("../../src/sql/settle_dependencies.sql"),
+            "'{}', '{}', 1",
+            ["dependencies_awaited", "Tid Scan"],
+        ),
+        (
+            include_str!("../../src/sql/forget_ended_dependencies.sql"),
+            "'{}'",
+            ["ended_dependencies_pkey", "dependencies_awaited"],
+        ),
+        (
+            include_str!("../../src/sql/next_ended_dependencies.sql"),
+            "1",
+            ["ended_dependencies_pkey", "ended_dependencies_of"],
+        ),
+        (include_str!("../../src/sql/dependants_that_wait.sql"), "'{}'", ["jobs_pkey", "LockRows"]),
+        (include_str!("../../src/sql/dependencies_by_id.sql"), "'{}'", ["jobs_by_id", "LockRows"]),
+        (
+            include_str!("../../src/sql/unblock_jobs.sql"),
+            "1, '{}', '{}', '{}', '{}'",
+            ["jobs_pkey", "Function Scan on next"],
+        ),
+    ] {
+        let plan = plan(&client, sql, arguments).await;
+        assert!(
+            indexes.iter().all(|index| plan.contains(index)) && !plan.contains("Seq Scan"),
+            "{sql}\n{plan}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_run_is_found_by_its_id_where_the_server_has_counted_no_running_jobs() {
     let options = shared().options();
     let store = PostgresStore::open(options.clone()).await.unwrap();

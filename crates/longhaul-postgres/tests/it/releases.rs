@@ -1,6 +1,9 @@
 //! Tables that another release has made, or works on at the same time.
 
-use longhaul::{Backoff, Claim, Clock, JobRecord, Lease, LeaseStatus, NewJob, Policy, Record, State, Store};
+use longhaul::{
+    Backoff, CancelReason, Claim, Clock, Dependency, JobRecord, Lease, LeaseStatus, NewJob, Policy, Record,
+    State, Store,
+};
 use longhaul_conformance::jobs::{HOUR, KIND, QUEUE, claim, completed, finish, id, named, slots, step};
 use longhaul_postgres::tokio_postgres::types::ToSql;
 use longhaul_postgres::tokio_postgres::{Client, NoTls, Row};
@@ -46,6 +49,33 @@ async fn the_statements_of_the_previous_release_work_on_the_newest_schema() {
     let counts = store.queues().await.unwrap().remove(0).counts;
     let counts: Vec<_> = counts.into_iter().filter(|(_, jobs)| *jobs > 0).collect();
     assert_eq!(counts, [(State::Completed, 2), (State::Failed, 1)]);
+}
+
+/// The previous release knows no dependants, and a process of it may end with very many of them left.
+#[tokio::test]
+async fn a_sweep_tells_the_dependants_of_jobs_that_the_previous_release_has_ended() {
+    let options = shared().options();
+    let store = PostgresStore::open(options.clone()).await.unwrap();
+    let previous = Previous(client(&options).await);
+    let after = |name: String, on: &str| NewJob { depends_on: vec![Dependency::on(id(on))], ..named(&name) };
+    let mut jobs = vec![named("fails"), named("mine"), named("theirs")];
+    jobs.extend((0..2_500).map(|n| after(format!("after-{n}"), "theirs")));
+    jobs.push(after("never".into(), "fails"));
+    store.enqueue(jobs).await.unwrap();
+    let claimed = previous.claim(3).await;
+    previous.complete(&claimed[1..]).await;
+    previous.fail(&claimed[0]).await;
+    assert_eq!(record(&store, "after-0").await.state, State::Blocked);
+    for _ in 0..3 {
+        store.sweep(10_000).await.unwrap();
+    }
+    let counts = store.queues().await.unwrap().remove(0).counts;
+    assert_eq!(
+        counts.get(&State::Available),
+        Some(&2_500),
+        "though the job that they depended on is pruned by then"
+    );
+    assert_eq!(record(&store, "never").await.cancel_reason, Some(CancelReason::Dependency));
 }
 
 /// Jobs that both releases have written are worked on by both, and pruned whoever has counted them.

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use longhaul::{Claim, Error, JobId, Lookup, NewJob, Start, Store};
-use longhaul_conformance::jobs::{claim, id, idempotent, named, unique};
+use longhaul::{
+    Action, Claim, Dependency, Error, JobFilter, JobId, Json, Lease, LeaseStatus, Lookup, NewJob, Outcome,
+    Start, Store,
+};
+use longhaul_conformance::jobs::{claim, completed, finish, id, idempotent, json, named, unique};
 use longhaul_postgres::{PostgresStore, tokio_postgres};
 
 use crate::server::shared;
@@ -108,4 +111,87 @@ async fn a_job_that_breaks_a_bound_is_refused_before_anything_is_written() {
     transaction.execute("INSERT INTO orders VALUES (7)", &[]).await.unwrap();
     transaction.commit().await.unwrap();
     assert_eq!(orders(&client).await, 1);
+}
+
+/// A running job, whose step an application's transaction finishes.
+async fn running(store: &PostgresStore, name: &str) -> Lease {
+    store.enqueue(vec![named(name)]).await.unwrap();
+    store.claim(claim()).await.unwrap().remove(0).lease
+}
+
+async fn steps(store: &PostgresStore, name: &str) -> Vec<(String, Option<Json>)> {
+    let steps = store.steps(&id(name)).await.unwrap().unwrap();
+    steps.into_iter().map(|step| (step.name, step.output)).collect()
+}
+
+#[tokio::test]
+async fn a_step_and_a_row_are_committed_together_or_neither_is() {
+    let (store, mut client) = store_and_client().await;
+    let lease = running(&store, "a").await;
+    let transaction = client.transaction().await.unwrap();
+    transaction.execute("INSERT INTO orders VALUES (7)", &[]).await.unwrap();
+    let status = store.finish_step_in(&transaction, &lease, "order", &json("7")).await.unwrap();
+    assert_eq!(status, LeaseStatus::Held);
+    transaction.execute("INSERT INTO orders VALUES (8)", &[]).await.unwrap();
+    transaction.rollback().await.unwrap();
+    assert_eq!((orders(&client).await, steps(&store, "a").await), (0, Vec::new()));
+
+    let transaction = client.transaction().await.unwrap();
+    transaction.execute("INSERT INTO orders VALUES (7)", &[]).await.unwrap();
+    store.finish_step_in(&transaction, &lease, "order", &json("7")).await.unwrap();
+    // The first output stays.
+    store.finish_step_in(&transaction, &lease, "order", &json("8")).await.unwrap();
+    assert_eq!(steps(&store, "a").await, [], "nobody sees it before the commit");
+    transaction.commit().await.unwrap();
+    assert_eq!(orders(&client).await, 1);
+    assert_eq!(steps(&store, "a").await, [("order".to_owned(), Some(json("7")))]);
+    // The run ends as it would, and a next attempt finds the step.
+    let again = Outcome::Snoozed { delay: Duration::ZERO };
+    assert_eq!(store.finish(vec![finish(&lease, again)]).await.unwrap(), [LeaseStatus::Held]);
+    assert_eq!(store.claim(claim()).await.unwrap()[0].steps["order"], json("7"));
+}
+
+#[tokio::test]
+async fn a_step_of_a_lost_lease_is_not_recorded_and_says_so() {
+    let (store, mut client) = store_and_client().await;
+    let lease = running(&store, "a").await;
+    store.finish(vec![finish(&lease, Outcome::Released)]).await.unwrap();
+    let transaction = client.transaction().await.unwrap();
+    let status = store.finish_step_in(&transaction, &lease, "order", &json("7")).await.unwrap();
+    assert_eq!(status, LeaseStatus::Lost);
+    transaction.commit().await.unwrap();
+    assert_eq!(steps(&store, "a").await, []);
+    let transaction = client.transaction().await.unwrap();
+    let refused = store.finish_step_in(&transaction, &lease, "", &json("7")).await;
+    assert!(matches!(refused, Err(Error::Invalid { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_step_of_a_run_that_was_asked_to_stop_is_recorded_and_says_so() {
+    let (store, mut client) = store_and_client().await;
+    let lease = running(&store, "a").await;
+    let of_job = JobFilter { ids: vec![id("a")], ..JobFilter::default() };
+    store.act(&of_job, Action::cancel(LONG), 1).await.unwrap();
+    let transaction = client.transaction().await.unwrap();
+    let status = store.finish_step_in(&transaction, &lease, "order", &json("7")).await.unwrap();
+    assert_eq!(status, LeaseStatus::CancelRequested);
+    transaction.commit().await.unwrap();
+    assert_eq!(steps(&store, "a").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_dependency_that_ends_while_a_transaction_adds_a_dependant_frees_it_and_keeps_nobody_else_waiting()
+{
+    let (store, mut client) = store_and_client().await;
+    let lease = running(&store, "a").await;
+    let other = running(&store, "other").await;
+    let transaction = client.transaction().await.unwrap();
+    let dependant = NewJob { depends_on: vec![Dependency::on(id("a"))], ..named("b") };
+    store.enqueue_in(&transaction, vec![dependant]).await.unwrap();
+    let (ended, ()) = futures::join!(store.finish(vec![finish(&lease, completed())]), async {
+        assert_eq!(store.finish(vec![finish(&other, completed())]).await.unwrap(), [LeaseStatus::Held]);
+        transaction.commit().await.unwrap();
+    });
+    assert_eq!(ended.unwrap(), [LeaseStatus::Held]);
+    assert_eq!(store.claim(claim()).await.unwrap()[0].lease.id, id("b"));
 }

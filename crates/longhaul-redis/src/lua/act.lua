@@ -1,7 +1,8 @@
 -- Acts on jobs from outside: on those that fit a filter at the moment of the write, and that the action applies to.
 --
--- ARGV[2]   'cancel', 'retry', 'retry_with', 'delete' or 'set_priority'
--- ARGV[3]   for a cancel, how long a running job may take to stop and the reason, as 'grace|reason'; for a retry with other args, these; a priority
+-- ARGV[2]   'cancel', 'retry', 'retry_with', 'retry_from', 'delete' or 'set_priority'
+-- ARGV[3]   for a cancel, how long a running job may take to stop and the reason, as 'grace|reason'; for a retry with
+--           other args, these; for one from a step, packed, its name and other args or false; a priority
 -- ARGV[4]   how many to change at most
 -- ARGV[5]   the packed filter: see `matching.lua`
 -- ARGV[6]   '1' where the caller wants to be told of changes
@@ -12,14 +13,19 @@
 if ARGV[6] == '1' then note_changes() end
 local value, limit = ARGV[3], tonumber(ARGV[4])
 
--- Makes a finished job available with all its attempts. Its errors stay as history.
+-- True for a job that has ended, or waits for a person because its attempts are used up.
+local function is_over(job)
+  return job[STATE] >= COMPLETED or tails().waits_for(job, ON_PERSON)
+end
+
+-- Makes a job that is over available with all its attempts. Its errors stay as history.
 local function start_anew(id, job)
   if job[UNIQUE] ~= '' then
     local holder = holder_of(job[UNIQUE])
     if holder and holder ~= id then return false end
     hold(job[UNIQUE], id, job[HELD_UNTIL] or 0)
   end
-  local parent = parent_of(job)
+  local parent = job[STATE] >= COMPLETED and parent_of(job)
   if parent then
     count_children(parent, count_of(job[STATE]), -1)
     repeat_state(job[PARENT], parent)
@@ -28,6 +34,7 @@ local function start_anew(id, job)
   if job[ENDS] then
     job[EXPIRES_AT], job[DEADLINE], job[REASON] = 0, 0, 0
     tails().keep(job)
+    remove_member(timed_key, member_of(id, job))
   end
   if job[OUTPUT_AT] == 2 or job[PROGRESS] == 1 then write('HDEL', root .. 'x:' .. id, 'progress', 'output') end
   job[ATTEMPT], job[CRASHES] = 0, 0
@@ -45,6 +52,26 @@ local function data_with(id, args)
   return cmsgpack.pack(data)
 end
 
+-- How many steps of a job stand before one, and the names of that one and those after it; nothing where it has no such step. Those
+-- without times, which the previous release has recorded, stand before the others, by name.
+local function steps_around(id, step)
+  local names, numbers, kept, forgotten = call('HKEYS', root .. 't:' .. id), {}, 0, {}
+  for _, name in ipairs(names) do
+    local times = call('HGET', root .. 'x:' .. id, 'step|' .. name) or ''
+    numbers[name] = tonumber(string.match(times, '^(%d+)')) or 0
+  end
+  if not numbers[step] then return nil end
+  for _, name in ipairs(names) do
+    local number = numbers[name]
+    if number > numbers[step] or number == numbers[step] and name >= step then
+      forgotten[#forgotten + 1] = name
+    else
+      kept = kept + 1
+    end
+  end
+  return kept, forgotten
+end
+
 local actions = {
   cancel = function(id, job)
     if job[STATE] >= COMPLETED then return false end
@@ -58,7 +85,7 @@ local actions = {
   end,
   -- The steps of one that did not complete stay, too.
   retry = function(id, job)
-    if job[STATE] < COMPLETED then return false end
+    if not is_over(job) then return false end
     local has_completed = job[STATE] == COMPLETED
     local is_done = start_anew(id, job)
     if is_done and has_completed then stopping().forget_steps(id, job) end
@@ -66,11 +93,29 @@ local actions = {
   end,
   -- The steps were those of the former args.
   retry_with = function(id, job)
-    local data = job[STATE] >= COMPLETED and data_with(id, value)
+    local data = is_over(job) and data_with(id, value)
     if not data or not start_anew(id, job) then return false end
     stopping().forget_steps(id, job)
     local n = #values
     values[n + 1], values[n + 2] = root .. 'd:' .. id, data
+    return true
+  end,
+  -- A completed job has lost the outputs of its steps.
+  retry_from = function(id, job)
+    if not is_over(job) or job[STATE] == COMPLETED or job[STEPS] == 0 then return false end
+    local step, args = unpack(cmsgpack.unpack(value))
+    local kept, forgotten = steps_around(id, step)
+    local data = forgotten and args and data_with(id, args)
+    if not forgotten or args and not data or not start_anew(id, job) then return false end
+    for _, name in ipairs(forgotten) do
+      write('HDEL', root .. 't:' .. id, name)
+      write('HDEL', root .. 'x:' .. id, 'step|' .. name)
+    end
+    job[STEPS] = kept
+    if data then
+      local n = #values
+      values[n + 1], values[n + 2] = root .. 'd:' .. id, data
+    end
     return true
   end,
   delete = function(id, job)

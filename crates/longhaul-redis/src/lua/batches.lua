@@ -1,25 +1,30 @@
--- Batches: a closing job counts its children, and is free when all of them have ended.
+-- Parents and their children: a closing job is free when all of its children have ended, and a job that has begun counts those that it is
+-- given, too.
 
 -- Has the readers of a job told its state again, because its children have changed.
 local function repeat_state(id, job)
-  job[LAST_EVENT] = job[LAST_EVENT] + 1
+  -- As many numbers as its state takes.
+  job[LAST_EVENT] = job[LAST_EVENT] + (job[STATE] == COMPLETED and 2 or 1)
   job[STATE_EVENT] = job[LAST_EVENT]
   job[STATE_AT] = now
   mark_changed(id)
 end
 
--- The job that counts others as its children, where it has not closed yet.
-local function open_batch(id)
+-- The job that counts a new one among its children, where it does: one that waits for them, or has begun and not ended.
+local function counting_parent(id)
   local job = job_of(id)
-  return job and job[STATE] == BLOCKED and job[CHILDREN] ~= '' and job
+  if not job or job[STATE] >= COMPLETED then return false end
+  return (job[STARTED_AT] ~= 0 or job[STATE] == BLOCKED and job[CHILDREN] ~= '') and job
 end
 
--- Adds to one of a closing job's counts: 1 is all its children, 2 to 4 those that have completed, failed, or were
--- cancelled. Answers how many have not ended.
+-- Adds to one of a parent's counts: 1 is all its children, 2 to 4 those that have completed, failed, or were cancelled. Answers
+-- how many have not ended.
 local function count_children(job, which, difference)
-  local children = { struct_unpack(COUNTS, job[CHILDREN]) }
-  children[which] = children[which] + difference
-  job[CHILDREN] = struct_pack(COUNTS, unpack(children, 1, 4))
+  local children = job[CHILDREN] == '' and { 0, 0, 0, 0 } or { struct_unpack(COUNTS, job[CHILDREN]) }
+  if difference ~= 0 then
+    children[which] = max(children[which] + difference, 0)
+    job[CHILDREN] = struct_pack(COUNTS, unpack(children, 1, 4))
+  end
   return children[1] - children[2] - children[3] - children[4]
 end
 
@@ -28,40 +33,23 @@ local function count_of(state)
   return state - COMPLETED + 2
 end
 
--- The parent that still waits for a child, where the child is counted by one and that is still the same.
+-- The parent that counts a child, where it is still the same.
 local function parent_of(job)
   if job[BATCH] == 0 then return false end
-  local parent = open_batch(job[PARENT])
+  local parent = job_of(job[PARENT])
   return parent and parent[SEQ] == job[BATCH] and parent
 end
 
--- Children that have ended and are not yet counted by their parents.
-local ended_children = {}
+-- Ids and jobs in turn: those that have ended and are not yet counted by their parents and dependants.
+local ended_jobs = {}
 
--- Settles what belongs to a job that has ended: its unique key, and its count in its parent.
+-- Settles what belongs to a job that has ended: its unique key, and its count in its parent and its dependants.
 local function end_job(id, job)
   settle_key(id, job)
-  if job[BATCH] ~= 0 then ended_children[#ended_children + 1] = job end
-end
-
--- Lets parents count the children that have ended since, which may free them. It is the end of every operation, after a
--- finish's follow-ups: a child may be followed by another of its batch.
-local function count_ended()
-  if #ended_children == 0 then return end
-  for _, child in ipairs(ended_children) do
-    local parent = parent_of(child)
-    if parent then
-      local id = child[PARENT]
-      if count_children(parent, count_of(child[STATE]), 1) == 0 then
-        unindex(id, parent)
-        wait_until(parent, now)
-        index(id, parent)
-      else
-        repeat_state(id, parent)
-      end
-    end
+  if job[BATCH] ~= 0 or job[AWAITED] == 1 then
+    local n = #ended_jobs
+    ended_jobs[n + 1], ended_jobs[n + 2] = id, job
   end
-  ended_children = {}
 end
 
 local made_stopping
@@ -98,6 +86,8 @@ local function stopping()
       unlinked[#unlinked + 1] = root .. 't:' .. id
       job[STEPS] = 0
     end
+    -- What this script brought is not there yet.
+    if keyed.brought and keyed.brought[id] then flush() end
     for _, field in ipairs(redis.pcall('HKEYS', root .. 'x:' .. id)) do
       if sub(field, 1, 5) == 'step|' then write('HDEL', root .. 'x:' .. id, field) end
     end

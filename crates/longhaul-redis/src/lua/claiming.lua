@@ -183,13 +183,13 @@ end
 
 -- Gives jobs to a worker. `wanted` is worker, lease_for, {{queue, slots}}, {{kind, version}}, true where the caller
 -- waits, and true where it wants to be told of changes. Answers the time; when the next job falls due or -1; 1 where there is
--- more to look at, 2 where so many jobs are over that a sweep must end them first; the changes of state but for the jobs that are claimed, or false; and for each of these its id, fields,
--- data and steps.
+-- more to look at, 2 where so many jobs are over that a sweep must end them first, 3 where ends are to be counted that may free
+-- jobs; the changes of state but for the jobs that are claimed, or false; and for each of these its id, fields, data and steps.
 local function claim(wanted)
   local worker, lease_for, queues, kinds, waits, tells = unpack(wanted)
   if tells then note_changes() end
   local _, due = promote(PROMOTED_AT_ONCE)
-  local any_paused = call('EXISTS', root .. 'paused_queues', root .. 'opens', timed_key) > 0
+  local any_paused = call('EXISTS', root .. 'paused_queues', root .. 'opens', timed_key, waking_key) > 0
   keyed.over = any_paused and members_over()
   if any_paused and not keyed.over then
     done()
@@ -197,7 +197,8 @@ local function claim(wanted)
   end
   if keyed.over and #keyed.over == 0 then keyed.over = false end
   local has_due_keys = any_paused and call('ZCOUNT', root .. 'opens', '-inf', now) > 0 and groups().due()
-  if has_due_keys or due > 0 or next(keyed.ended) then flush() end
+  local woken = any_paused and wake(PROMOTED_AT_ONCE) or 0
+  if has_due_keys or due + woken > 0 or next(keyed.ended) then flush() end
   kinds = versions_of(kinds)
   local claimed, left = {}, LOOKED_AT_ONCE
   for _, queue in ipairs(queues) do
@@ -237,7 +238,7 @@ local function claim(wanted)
     end
     next_due = next_change()
   end
-  local answer, n = { now, next_due, left == 0 and 1 or 0, told }, 4
+  local answer, n = { now, next_due, keyed.is_settling and 3 or left == 0 and 1 or 0, told }, 4
   for _, job in ipairs(claimed) do
     local id = job[1]
     answer[n + 1], answer[n + 2], answer[n + 3] = id, job[2], job[3]

@@ -2,8 +2,9 @@
 -- script needs it, because most jobs have none of these. It repeats `lifecycle/unique.rs` and `lifecycle/waiting.rs`.
 
 -- The packed keys of a new job, each of which may be false: its idempotency key and the request's digest, and how long the two are
--- remembered; its unique key, and what becomes of it where that is held; its parent; and what few jobs have.
-local IDEMPOTENCY, FINGERPRINT, KEEP_FOR, UNIQUE_KEY, ON_CLASH, PARENT_ID, MORE = 1, 2, 3, 4, 5, 6, 7
+-- remembered; its unique key, and what becomes of it where that is held; its parent; what few jobs have; and the names and outputs of
+-- steps that are done, in turn.
+local IDEMPOTENCY, FINGERPRINT, KEEP_FOR, UNIQUE_KEY, ON_CLASH, PARENT_ID, MORE, BROUGHT = 1, 2, 3, 4, 5, 6, 7, 8
 -- What few jobs have: the states in which a holder keeps the key from it, as bits, or false; how long a debounce waits, and at most;
 -- for how long it holds the key whatever becomes of it, or false; the ends after which it keeps the key, as bits; how long it waits
 -- at most for its start, or false; its deadline from now on and as a time, or false.
@@ -124,10 +125,11 @@ local function clashing()
   end
 
   -- What becomes of a new job: false where it is created, and true besides where it is to be cancelled at once; or else the answer.
-  -- `holder` is the id of the job that holds its key, or nothing, and `passes` true for a follow-up, which no bound keeps out.
+  -- `holder` is the id of the job that holds its key, or nothing, and `passes` true for one that no bound keeps out: a follow-up, or one
+  -- that is blocked.
   function api.meet(keys, holder, source, start, data, passes)
     local queue, kind, version, limit_keys = string.match(source, '^([^|]*)|([^|]*)|(%d+)|?([^|]*)')
-    local delay, at, _, flags = struct_unpack(START, start)
+    local delay, at = struct_unpack(START, start)
     local how, state, run_at
 
     if holder then how, state, run_at = clash(job_of(holder), keys, kind, delay, at) end
@@ -141,7 +143,7 @@ local function clashing()
       replace(holder, job_of(holder), tonumber(version), data, state, run_at)
       return { 'replaced', holder }
     end
-    if keyed.is_bounded and not passes and flags < WAITS then
+    if keyed.is_bounded and not passes then
       local names, hows = bounds().broken(queue, limit_keys)
       for n, what in ipairs(hows) do
         if what == REFUSE then return { 'full', names[n] } end

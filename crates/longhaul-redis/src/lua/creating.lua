@@ -2,12 +2,6 @@
 
 -- The claim sources of this call: name -> {key, queue, lane, limit keys or '', cost as it is stored}.
 local sources_named = {}
--- Idempotency keys as this script leaves them: key -> {expiry, fingerprint, id}, or false.
-local promises = {}
-
-local function keys_of(start)
-  return #start > START_BYTES and cmsgpack.unpack(sub(start, START_BYTES + 1))
-end
 
 local function source_named(name)
   local source = sources_named[name]
@@ -21,42 +15,13 @@ local function source_named(name)
   return source
 end
 
--- The first request with an idempotency key, where that is still remembered.
-local function promised(key)
-  if promises[key] == nil then
-    local stored = call('HGET', root .. 'promises', key)
-    local is_ours, promise = pcall(cmsgpack.unpack, stored or '')
-    promises[key] = stored and is_ours and type(promise) == 'table' and tonumber(promise[1]) and promise or false
-  end
-  local promise = promises[key]
-  return promise and promise[1] > now and promise
-end
-
-local function promise(keys, id)
-  local key, expires_at = keys[IDEMPOTENCY], now + keys[KEEP_FOR]
-  promises[key] = { expires_at, keys[FINGERPRINT], id }
-  write('HSET', root .. 'promises', key, cmsgpack.pack(promises[key]))
-  write('ZADD', root .. 'forget', expires_at, 'i' .. key)
-end
-
--- True where the idempotency key of a job stands for another request. `first` has the keys of this very call.
-local function is_reused(keys, first)
-  if not keys or not keys[IDEMPOTENCY] then return false end
-  local key = keys[IDEMPOTENCY]
-  if not first[key] then
-    local earlier = promised(key)
-    first[key] = earlier and earlier[2] or keys[FINGERPRINT]
-  end
-  return first[key] ~= keys[FINGERPRINT]
-end
-
 -- Jobs of this call that wait for children, and are placed when it is known whether they have any.
 local waiting = {}
 
 -- Counts a new job among the children of its parent, where that one still waits for them. Answers the parent's seq, or 0.
 local function join(id, seq, parent)
   add_member(root .. 'of|' .. parent, seq, id)
-  local batch = open_batch(parent)
+  local batch = counting_parent(parent)
   if not batch then return 0 end
   count_children(batch, 1, 1)
   repeat_state(parent, batch)
@@ -64,10 +29,11 @@ local function join(id, seq, parent)
 end
 
 -- Adds a job, and answers its state. Nothing is read of it: what is stored is made of what came.
-local function insert(id, source_name, start, fixed, data, parent, more, is_dropped)
+local function insert(id, source_name, start, fixed, data, keys, is_dropped, dependencies)
   local delay, at, priority, flags = struct_unpack(START, start)
   local key, queue, lane, limit_keys, cost = unpack(source_named(source_name))
-  local run_at, seq, waits = min(max(now + delay, at), max(now, END_OF_TIME)), draw(), flags >= WAITS
+  local run_at, seq, waits = min(max(now + delay, at), max(now, END_OF_TIME)), draw(), bit.band(flags, WAITS) ~= 0
+  local parent, more, steps = keys and keys[PARENT_ID], keys and keys[MORE], keys and keys[BROUGHT]
   local state = waits and BLOCKED or run_at > now and SCHEDULED or AVAILABLE
   local batch = parent and join(id, seq, parent) or 0
   local tail, timed_at = '', 0
@@ -80,19 +46,30 @@ local function insert(id, source_name, start, fixed, data, parent, more, is_drop
   values[n + 1], values[n + 2] = root .. 'd:' .. id, data
   add_member(root .. 'all', seq, id)
   if flags % 2 == MAY_EXIST then remove_member(root .. 'gone', id) end
-  if waits then
-    jobs[id] = decode(fields)
-    waiting[#waiting + 1] = id
-    unplaced[id] = true
-    return state
-  end
-  if is_dropped then
-    jobs[id] = decode(fields)
-    jobs[id][STATE], jobs[id][FINISHED_AT] = CANCELLED, now
-    tails().set_reason(jobs[id], DROPPED)
-    if batch ~= 0 then ended_children[#ended_children + 1] = jobs[id] end
-    index(id, jobs[id])
-    return CANCELLED
+  if waits or is_dropped or dependencies or steps then
+    local job = decode(fields)
+    jobs[id] = job
+    if steps then depending().bring_steps(id, job, steps) end
+    if dependencies then depending().depend(id, job, dependencies) end
+    if dependencies and dependencies.is_waited_for then
+      job[STATE] = BLOCKED
+      index(id, job)
+      if dependencies.has_failed then stopping().cancel(id, job, UNMET) end
+      return BLOCKED
+    elseif waits then
+      waiting[#waiting + 1] = id
+      unplaced[id] = true
+      return state
+    elseif is_dropped then
+      job[STATE], job[FINISHED_AT] = CANCELLED, now
+      tails().set_reason(job, DROPPED)
+    end
+    index(id, job)
+    if is_dropped and batch ~= 0 then
+      local ended = #ended_jobs
+      ended_jobs[ended + 1], ended_jobs[ended + 2] = id, job
+    end
+    return job[STATE]
   end
   local member = new_member(seq, id, queue)
   if state == AVAILABLE then
@@ -132,26 +109,34 @@ local function place_waiting()
 end
 
 -- Enqueues one job. Answers false and its state where it was created, or else the id of the job that stands for it, or what else has
--- become of it and of whom.
-local function create(id, source, start, fixed, data, is_follow_up)
+-- become of it and of whom. `stand_ins` are the jobs that stand for others of the same call.
+local function create(id, source, start, fixed, data, is_follow_up, stand_ins)
   local keys = keys_of(start)
   local earlier = keys and keys[IDEMPOTENCY] and promised(keys[IDEMPOTENCY])
-  if earlier then return earlier[3] end
+  if earlier then
+    stand_ins[id] = earlier[3]
+    return earlier[3]
+  end
   local other, is_dropped, state = (created[id] or job_of(id) or damaged[id]) and id, false, nil
   if not other then
-    local unique, more = keys and keys[UNIQUE_KEY], keys and keys[MORE]
+    local unique, more, flags, dependencies = keys and keys[UNIQUE_KEY], keys and keys[MORE], flags_of(start), nil
+    if bit.band(flags, HAS_DEPENDENCIES) ~= 0 then data, dependencies = depending().look(data, stand_ins) end
     local holder = unique and holder_of(unique)
     if holder or keyed.is_bounded then
-      other, is_dropped = clashing().meet(keys, holder, source, start, data, is_follow_up)
+      local is_blocked = bit.band(flags, WAITS) ~= 0 or dependencies and dependencies.is_waited_for
+      other, is_dropped = clashing().meet(keys, holder, source, start, data, is_follow_up or is_blocked)
+      -- That may have ended one of the dependencies.
+      if dependencies and not other then data, dependencies = depending().look(data, stand_ins) end
     end
     if not other then
       if unique then new_data[id] = data end
       if unique and not is_dropped then
         hold(unique, id, more and more[HOLD_FOR] and min(now + more[HOLD_FOR], END_OF_TIME) or 0)
       end
-      state = insert(id, source, start, fixed, data, keys and keys[PARENT_ID], more, is_dropped)
+      state = insert(id, source, start, fixed, data, keys, is_dropped, dependencies)
     end
   end
+  if type(other) == 'string' and other ~= id then stand_ins[id] = other end
   if keys and keys[IDEMPOTENCY] then
     -- A request that was refused may be made again, and then be granted.
     local stands = type(other) ~= 'table' and (other or id) or other[1] == 'replaced' and other[2]

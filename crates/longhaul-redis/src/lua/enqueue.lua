@@ -3,7 +3,8 @@
 -- ARGV[2..]  for each caller: how many jobs, negative where the caller wants to be told of changes, and then these: see `new.lua`
 -- Returns    for each job the answer of `created_in` where it was created, 1 where its idempotency key was used for another request, 2 where
 --            another job of its call was refused, the id of the job that stands for it, or a list of 'dropped' and the answer of
---            `created_in`, 'replaced' or 'rejected' and the id of the holder of its unique key, or 'full' and 'qQUEUE' or 'kKEY'. The
+--            `created_in`, 'replaced' or 'rejected' and the id of the holder of its unique key, 'full' and 'qQUEUE' or 'kKEY', or where
+--            a job of the call depends on one that is not there 'unknown', and which job and which of its dependencies. The
 --            last one of a caller that wants to be told is a list of 'told', the answer, and the changes
 
 local NEW_JOB = 5
@@ -46,13 +47,30 @@ local function refused(from, many)
   return true
 end
 
+-- The same where a job of the call depends on one that is not there.
+local function is_unknown(from, many)
+  local any = false
+  for i = from, from + NEW_JOB * (many - 1), NEW_JOB do
+    any = any or bit.band(flags_of(ARGV[i + 2]), HAS_DEPENDENCIES) ~= 0
+  end
+  if not any then return false end
+  local job, place = depending().unknown_in(many, function(n)
+    local i = from + NEW_JOB * (n - 1)
+    return ARGV[i], ARGV[i + 2], ARGV[i + 4]
+  end)
+  for _ = 1, job and many or 0 do
+    answers[#answers + 1] = { 'unknown', job, place }
+  end
+  return job
+end
+
 for_each_caller(function(from, many, tells)
-  if refused(from, many) then return end
+  if refused(from, many) or is_unknown(from, many) then return end
   if tells then note_changes() end
-  local others, states = {}, {}
+  local others, states, stand_ins = {}, {}, {}
   for n = 1, many do
     local i = from + NEW_JOB * (n - 1)
-    others[n], states[n] = create(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4])
+    others[n], states[n] = create(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], false, stand_ins)
   end
   place_waiting()
   count_ended()

@@ -1,6 +1,8 @@
 -- Ends runs: for the scripts that do so. `follow` is there in those for runs with follow-ups, see `following.lua`: making what creates
 -- jobs takes the server as long as the end of some runs.
 
+-- See `finish`.
+local BESIDE = 2
 -- Queue -> number of runs that were completed as simple ones.
 local completed = {}
 
@@ -28,6 +30,14 @@ local function pause(keys, run_at)
   write('ZADD', root .. 'paused', digits(pauses[key]), key)
   if made_limits then limits().note_pause(key) end
   return pauses[key]
+end
+
+-- True where a run has nothing to wait for: its signal is among the steps, or no child is unfinished.
+local function has_come(id, job, on, signal)
+  if on == ON_CHILDREN then return count_children(job, 1, 0) == 0 end
+  if on ~= ON_SIGNAL then return false end
+  local step = 'signal:' .. signal
+  return new_steps[id] and new_steps[id][step] or job[STEPS] > 0 and call('HEXISTS', root .. 't:' .. id, step) == 1
 end
 
 -- Outcomes by name. Each is told its value: an output or the rest of an error in JSON, and a delay.
@@ -67,6 +77,20 @@ local outcomes = {
     give_attempt_back(job)
     wait_until(job, run_at)
   end,
+  -- `wait` is what it waits for, the name of the signal, how long at most or false, and true where `value` is an error of its own.
+  waits = function(id, job, value, _, wait)
+    if job[CANCEL_BY] ~= 0 then return cancel_instead(id, job, value) end
+    local on, signal, timeout, has_failed = unpack(wait)
+    if on == ON_PERSON then
+      if has_failed then keep_error(id, job, value) end
+    else
+      give_attempt_back(job)
+      if has_come(id, job, on, signal) then return wait_until(job, now) end
+    end
+    job[RUN_AT] = timeout and min(now + timeout, END_OF_TIME) or now
+    tails().set_wait(job, on, signal, timeout)
+    set_state(job, BLOCKED)
+  end,
   released = function(id, job, stopped)
     if job[CANCEL_BY] ~= 0 then return cancel_instead(id, job, stopped) end
     give_attempt_back(job)
@@ -81,10 +105,11 @@ local function ended_as(status)
   return -4 * now - status - 1
 end
 
--- Ends one run: {id, token, outcome, value, delay, entries, {new job}, true where the caller wants to be told of changes, the units
--- of rates that the run has taken, why it was cancelled}, of which all but the first five may be false. Answers as `finish.lua` does.
+-- Ends one run: {id, token, outcome, value, delay, entries, {new job}, 1 where the caller wants to be told of changes and 2 of all but
+-- the run's own completion, the units of rates that the run has taken, why it was cancelled, what it waits for}, of which all but the
+-- first five may be false. Answers as `finish.lua` does.
 local function finish(end_of_run)
-  local id, token, outcome, value, delay, entries, follow_ups, tells, cost, reason = unpack(end_of_run)
+  local id, token, outcome, value, delay, entries, follow_ups, tells, cost, reason, wait = unpack(end_of_run)
   local job = leased(id, token)
   if not job then return has_ended_by(job_of(id), token) and HELD or LOST end
   if tells then note_changes() end
@@ -97,26 +122,27 @@ local function finish(end_of_run)
   -- What it was asked to stop for goes before what it says.
   if reason and reason ~= ASKED and job[CANCEL_BY] == 0 then tails().set_reason(job, reason) end
   if entries then add_entries(id, job, entries) end
-  outcomes[outcome](id, job, value, delay)
+  outcomes[outcome](id, job, value, delay, wait)
   if job[STATE] >= COMPLETED then
     job[TOKEN] = token
     end_job(id, job)
   end
   index(id, job)
+  if tells == BESIDE then told[#told] = nil end
   -- The unique key is settled by now, so that a job may be followed by one of its own key.
   if follow_ups and job[STATE] == COMPLETED then follow(follow_ups) end
   count_ended()
   local noted = told
   told = false
-  return noted and { ended_as(status), noted } or ended_as(status)
+  return noted and #noted > 1 and { ended_as(status), noted } or ended_as(status)
 end
 
--- Completes a run, and answers true, where that is simple: it has but a short output, no steps, no unique key, no batch and
--- no tail, and nobody has asked it to stop. Most runs are such, so no table is made of their fields.
+-- Completes a run, and answers true, where that is simple: it has but a short output, no steps, no unique key, no batch, no children
+-- and no tail, and nobody has asked it to stop. Most runs are such, so no table is made of their fields.
 local function complete_simple(id, token, output, fields)
   local state, run_at, attempt, crashes, interruptions, leased_token, started_at, _, lease_until, cancel_by,
     last_event, _, _, log, steps, errors, progress, _, worker, _, children, at = struct_unpack(CHANGING, fields)
-  if state ~= RUNNING or leased_token ~= token or cancel_by ~= 0 or steps ~= 0 then return false end
+  if state ~= RUNNING or leased_token ~= token or cancel_by ~= 0 or steps ~= 0 or children ~= '' then return false end
   local seq, batch, _, _, _, period, queue, _, unique = struct_unpack(TO_UNIQUE, fields, at)
   if batch ~= 0 or unique ~= '' or period == TAILED then return false end
   last_event = last_event + 2
@@ -146,8 +172,8 @@ local function finish_all(first, to)
   local found, completed_by, is_left = read_all('m:', ids), {}, {}
   for i, run in ipairs(runs) do
     local id, token, outcome, output, _, entries, follow_ups, tells, cost = unpack(run)
-    local is_simple = outcome == 'completed' and not entries and not follow_ups and not tells and not cost and #output <= SHORT_OUTPUT
-      and found[i] and not is_left[id]
+    local is_simple = outcome == 'completed' and not entries and not follow_ups and (not tells or tells == BESIDE) and not cost
+      and #output <= SHORT_OUTPUT and found[i] and not is_left[id]
     if completed_by[id] then
       statuses[i] = completed_by[id] == token and HELD or LOST
     else
@@ -166,7 +192,15 @@ local function finish_all(first, to)
     count(queue, COMPLETED, many)
   end
   -- The caller writes these, together with a claim where there is one.
-  if #rest == 0 then return statuses end
+  if #rest == 0 then
+    if keyed.is_settling then dependants().work_off(count_ended) end
+    return statuses
+  end
+  -- The others may be of jobs that have to do with these.
+  local prefix = #root + 2
+  for n = 1, #values, 2 do
+    created[sub(values[n], prefix + 1)] = values[n + 1]
+  end
   local left = {}
   for n, i in ipairs(rest) do
     left[n] = ids[i]
@@ -175,6 +209,7 @@ local function finish_all(first, to)
   for _, i in ipairs(rest) do
     statuses[i] = finish(runs[i])
   end
+  if keyed.is_settling then dependants().work_off(count_ended) end
   flush()
   bound_logs()
   return statuses

@@ -6,10 +6,13 @@
 
 local wanted = cmsgpack.unpack(ARGV[2])
 local first_due = tonumber(call('ZRANGE', root .. 'scheduled', 0, 0, 'WITHSCORES')[2])
-local keeps_back = call('EXISTS', root .. 'closing') == 1
+local may_free = call('EXISTS', root .. 'closing', root .. 'waking', root .. 'settling') > 0
+local keeps_back = may_free and call('EXISTS', root .. 'closing') == 1
+local first_wake = may_free and tonumber(call('ZRANGE', root .. 'waking', 0, 0, 'WITHSCORES')[2])
+if first_wake then first_due = min(first_due or first_wake, first_wake) end
 local first_open = keeps_back and tonumber(call('ZRANGE', root .. 'opens', 0, 0, 'WITHSCORES')[2])
 if first_open then first_due = min(first_due or first_open, first_open) end
-local is_idle = not first_due or first_due > now
+local is_idle = (not first_due or first_due > now) and not (may_free and call('EXISTS', root .. 'settling') == 1)
 
 -- True where keys keep back all that waits in a queue. A mark of open groups has no lane.
 local function is_kept_back(lanes)

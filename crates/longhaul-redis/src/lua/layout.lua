@@ -33,6 +33,7 @@
 --                   <root>turn_at: a hash of a queue -> how far the sweep has looked at these;
 --                   <root>rehung: a hash of a queue -> how far its groups were moved to their places since that was changed
 -- <root>scheduled   members by run_at
+-- <root>waking      members of blocked jobs whose wait has an end of its own, by when that is
 -- <root>running     members by the end of their leases
 -- <root>stopping    members that were asked to stop, by the end of their grace
 -- <root>ended|Q|S   members by when their retention begins
@@ -45,6 +46,11 @@
 --                   'kKEY ' and the member. <root>waiting_at: how far the sweep has looked at these
 -- <root>timed       members of jobs that have an end, by when that is; those that have been started since they waited stay until
 --                   then. <root>overdue: those that the sweep is to ask to stop
+-- <root>dependants|SEQ  the jobs that were enqueued to depend on the job of that seq: their seqs and ids, by seq
+-- <root>unsettled|SEQ   those of these that have not counted its end, by seq: '1' where it may end in any way or else '0', seq and id
+-- <root>awaited     members of jobs with such dependants, all of score 0; <root>awaited_at: how far the sweep has looked at these
+-- <root>settling    'NUMBER|STATE' by number: ends of jobs that very many dependants are still to count, which stand in
+--                   <root>settling|NUMBER as they did among the unsettled ones
 -- <root>unique      a hash: unique key -> 'expiry|id', the expiry 0 while the job has not ended. A job that has not ended and
 --                   whose hold has an expiry holds the key until then, whatever becomes of it
 -- <root>promises    a hash: idempotency key -> packed {expiry, fingerprint, id}
@@ -94,6 +100,12 @@ local COST, COST_BYTES = '>I4I4', 8
 -- bit for each end after which it keeps its unique key.
 local EXPIRES_AT, DEADLINE, HELD_UNTIL, REASON, ENDS = 34, 35, 36, 37, 38
 local TAIL, TAIL_BYTES, TAILED = '>i8i8i8BB', 26, -2
+-- A job that waits, or is waited for, has this behind its tail. WAITS_FOR is what a blocked job waits for, or 0 for its children; WAKES
+-- is 1 where it goes on at RUN_AT all the same, and SIGNAL the name of the signal. AWAITED is 1 where jobs depend on it, or did;
+-- DEPENDS is 1 where it depends on jobs, or did, and LEFT is how many of them have not ended.
+local WAITS_FOR, WAKES, AWAITED, DEPENDS, LEFT, SIGNAL = 39, 40, 41, 42, 43, 44
+local WAITS_TAIL = '>BBBBI2I2c0'
+local ON_JOBS, ON_CHILDREN, ON_SIGNAL, ON_PERSON = 1, 2, 3, 4
 -- The reasons for which a job is cancelled, as `CancelReason` has them.
 local ASKED, EXPIRED, OVERDUE, SUPERSEDED, UNMET, DROPPED, ORPHANED = 1, 2, 3, 4, 5, 6, 7
 -- The time that a running job is given to stop which nobody has named one for.
@@ -103,6 +115,8 @@ local KEYED, PLAIN = 2251799813685248, '(2251799813685248'
 
 local BLOCKED, SCHEDULED, AVAILABLE, RUNNING, COMPLETED, FAILED, CANCELLED = 0, 1, 2, 3, 4, 5, 6
 local HELD, CANCEL_REQUESTED, LOST = 0, 1, 2
+-- Where the dependencies of a job stand among its data: ids, each before a 1 where any end of that counts or else a 0.
+local DEPENDS_ON = 7
 
 local KEPT_ERRORS = 20
 local GONE_FOR = 86400000

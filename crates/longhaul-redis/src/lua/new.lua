@@ -11,8 +11,8 @@
 local START = '>i8i8i4B'
 local START_BYTES = 21
 
--- The flags, which are added: its id may exist already, or else was drawn just now; it waits for its children.
-local MAY_EXIST, WAITS = 1, 2
+-- The flags, which are added: its id may exist already, or else was drawn just now; it waits for its children; it depends on others.
+local MAY_EXIST, WAITS, HAS_DEPENDENCIES = 1, 2, 4
 
 -- The fields of a new job beside those that are told: no attempts, no times, and two events' numbers of 1; no log, steps,
 -- errors, progress, worker nor output; and no children, or none yet. Written out, because a call that makes them costs more.

@@ -1,4 +1,4 @@
--- Makes scheduled jobs available whose time has come, and looks at the limit keys that time opens.
+-- Makes scheduled jobs available whose time has come, and blocked ones whose wait is over, and looks at the limit keys that time opens.
 --
 -- ARGV[2]  how many at most
 -- ARGV[3]  '1' where the caller wants to be told of changes
@@ -6,6 +6,7 @@
 
 if ARGV[3] == '1' then note_changes() end
 promote(tonumber(ARGV[2]))
+wake(tonumber(ARGV[2]))
 if call('EXISTS', root .. 'opens') == 1 then groups().due() end
 done()
 return { now, next_change(), told }

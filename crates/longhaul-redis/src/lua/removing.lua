@@ -85,11 +85,12 @@ local function jobs_at(key, found, state, counted)
   return there
 end
 
--- When the next job falls due or time opens a limit key, or -1.
+-- When the next job falls due, a wait is over, or time opens a limit key, or -1.
 local function next_change()
-  local first = call('ZRANGE', scheduled_key, 0, 0, 'WITHSCORES')[2]
-  local opens = call('ZRANGE', root .. 'opens', 0, 0, 'WITHSCORES')[2]
-  local at = min(tonumber(first) or math.huge, tonumber(opens) or math.huge)
+  local at = math.huge
+  for _, key in ipairs({ scheduled_key, waking_key, root .. 'opens' }) do
+    at = min(at, tonumber(call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]) or at)
+  end
   return at < math.huge and at or -1
 end
 
@@ -107,4 +108,24 @@ local function promote(limit)
     index(id, job)
   end
   return #due, #found
+end
+
+-- The same for blocked jobs whose wait is over though nothing has come. A process of an older release leaves those here that it cancels.
+local function wake(limit)
+  local found = call('ZRANGEBYSCORE', waking_key, '-inf', now, 'LIMIT', 0, limit)
+  if #found == 0 then return 0, 0 end
+  local woken = 0
+  for _, id in ipairs(jobs_at(waking_key, found, BLOCKED, BLOCKED)) do
+    local job = jobs[id]
+    if job[WAKES] == 1 and job[RUN_AT] <= now then
+      unindex(id, job)
+      set_state(job, AVAILABLE)
+      index(id, job)
+      woken = woken + 1
+    else
+      remove_member(waking_key, member_of(id, job))
+      if job[WAKES] == 1 then add_member(waking_key, job[RUN_AT], member_of(id, job)) end
+    end
+  end
+  return woken, #found
 end

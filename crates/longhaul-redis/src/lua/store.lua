@@ -28,14 +28,17 @@ local sources = {}
 -- Topics to be published: topic -> true.
 local topics = {}
 -- What is noted for limit keys: ids of runs that end and may hold slots, where any run holds some; queues in which jobs without keys
--- become available, where any queue is fair. It is one table, because each variable costs the functions that use it.
-local keyed = { ended = {}, arrivals = {}, is_holding = false, is_fair = false, is_bounded = false }
--- Most of the time nobody waits for any topic, nothing runs that has limit keys, no queue is fair, and nothing is bounded.
-local is_watched = call('EXISTS', root .. 'watched', root .. 'holding', root .. 'fair', root .. 'bounds') > 0
+-- become available, where any queue is fair; `brought` has the new jobs that bring steps. It is one table, because each variable costs the functions that use it.
+local keyed = { ended = {}, arrivals = {}, is_holding = false, is_fair = false, is_bounded = false, is_settling = false }
+-- Most of the time nobody waits for any topic, nothing runs that has limit keys, no queue is fair, nothing is bounded, and no end is
+-- left to be counted.
+local is_watched =
+  call('EXISTS', root .. 'watched', root .. 'holding', root .. 'fair', root .. 'bounds', root .. 'settling') > 0
 if is_watched then
   keyed.is_holding = call('EXISTS', root .. 'holding') == 1
   keyed.is_fair = call('EXISTS', root .. 'fair') == 1
   keyed.is_bounded = call('EXISTS', root .. 'bounds') == 1
+  keyed.is_settling = call('EXISTS', root .. 'settling') == 1
   is_watched = call('EXISTS', root .. 'watched') == 1
 end
 local last
@@ -76,7 +79,13 @@ local function decode(record)
   if parent ~= '' then job[PARENT] = parent end
   -- Behind the time of creation and the cost.
   if #job[FIXED] >= at + 15 + TAIL_BYTES then
-    job[EXPIRES_AT], job[DEADLINE], job[HELD_UNTIL], job[REASON], job[ENDS] = struct_unpack(TAIL, job[FIXED], at + 16)
+    job[EXPIRES_AT], job[DEADLINE], job[HELD_UNTIL], job[REASON], job[ENDS], at = struct_unpack(TAIL, job[FIXED], at + 16)
+    if #job[FIXED] >= at then
+      job[WAITS_FOR], job[WAKES], job[AWAITED], job[DEPENDS], job[LEFT], job[SIGNAL] =
+        struct_unpack(WAITS_TAIL, job[FIXED], at)
+    else
+      job[WAITS_FOR], job[WAKES], job[AWAITED], job[DEPENDS], job[LEFT], job[SIGNAL] = 0, 0, 0, 0, 0, ''
+    end
   end
   return job
 end
@@ -102,7 +111,9 @@ end
 local function read_jobs(ids)
   local missing = {}
   for _, id in ipairs(ids) do
-    if jobs[id] == nil then
+    if jobs[id] == nil and created[id] then
+      jobs[id] = decode(created[id])
+    elseif jobs[id] == nil then
       jobs[id] = false
       missing[#missing + 1] = id
     end
@@ -121,9 +132,7 @@ local function read_jobs(ids)
 end
 
 local function job_of(id)
-  if jobs[id] == nil then
-    if created[id] then jobs[id] = decode(created[id]) else read_jobs({ id }) end
-  end
+  if jobs[id] == nil then read_jobs({ id }) end
   return jobs[id]
 end
 
@@ -229,7 +238,7 @@ local function ended_of(queue, state)
 end
 
 local running_key, scheduled_key, stopping_key = root .. 'running', root .. 'scheduled', root .. 'stopping'
-local timed_key = root .. 'timed'
+local timed_key, waking_key = root .. 'timed', root .. 'waking'
 
 -- Until when a job holds its unique key that has ended, the end of all times where it does until it is removed; nil where it does
 -- not.
@@ -254,6 +263,8 @@ local function place_of(job)
   elseif state >= COMPLETED then
     local held_until = held_after(job)
     return ended_of(job[QUEUE], state), held_until and held_until < END_OF_TIME and held_until or job[FINISHED_AT]
+  elseif job[WAKES] == 1 then
+    return waking_key, job[RUN_AT]
   end
 end
 
@@ -339,14 +350,35 @@ local function tails()
     -- After the seq, the batch, the version, the priority and the crashes.
     job[FIXED] = sub(fixed, 1, 28) .. struct_pack('>i8', job[PERIOD]) .. sub(fixed, 37, at + 7) .. struct_pack(COST, slots, units)
       .. struct_pack(TAIL, job[EXPIRES_AT], job[DEADLINE], job[HELD_UNTIL], job[REASON], job[ENDS])
+    if job[WAITS_FOR] + job[WAKES] + job[AWAITED] + job[DEPENDS] == 0 then return end
+    job[FIXED] = job[FIXED]
+      .. struct_pack(WAITS_TAIL, job[WAITS_FOR], job[WAKES], job[AWAITED], job[DEPENDS], job[LEFT], #job[SIGNAL], job[SIGNAL])
+  end
+
+  -- Gives a job a tail that has none.
+  function api.begin(job)
+    if job[ENDS] then return end
+    job[EXPIRES_AT], job[DEADLINE], job[HELD_UNTIL], job[REASON], job[ENDS] = 0, 0, 0, 0, 0
+    job[WAITS_FOR], job[WAKES], job[AWAITED], job[DEPENDS], job[LEFT], job[SIGNAL] = 0, 0, 0, 0, 0, ''
+  end
+
+  -- True for a job that is blocked for this.
+  function api.waits_for(job, what)
+    local waits = job[WAITS_FOR] or 0
+    return job[STATE] == BLOCKED and (waits == 0 and ON_CHILDREN or waits) == what
+  end
+
+  -- Notes what a job waits for that is blocked, or is about to be.
+  function api.set_wait(job, what, signal, wakes)
+    api.begin(job)
+    job[WAITS_FOR], job[SIGNAL], job[WAKES] = what, signal, wakes and 1 or 0
+    api.keep(job)
   end
 
   -- Notes why a job is cancelled, or asked to stop. Nothing needs to be said of one without a tail that somebody has asked to.
   function api.set_reason(job, reason)
-    if not job[ENDS] then
-      if reason == ASKED then return end
-      job[EXPIRES_AT], job[DEADLINE], job[HELD_UNTIL], job[ENDS] = 0, 0, 0, 0
-    end
+    if not job[ENDS] and reason == ASKED then return end
+    api.begin(job)
     job[REASON] = reason
     api.keep(job)
   end
@@ -381,7 +413,9 @@ local function index(id, job)
   regroup(id, job, member, score or 0)
   if job[ENDS] then tails().set_time(job, member) end
   -- Claims that wait for the next due job must look again where one is due sooner, too.
-  if is_watched and (state == AVAILABLE or state == SCHEDULED) then topics['q' .. job[QUEUE]] = true end
+  if is_watched and (state == AVAILABLE or state == SCHEDULED or place == waking_key) then
+    topics['q' .. job[QUEUE]] = true
+  end
   count(job[QUEUE], state, 1)
   mark_changed(id)
   if told then tell(id, job, states_left[id] or -1, state) end

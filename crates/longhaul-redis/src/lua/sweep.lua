@@ -14,6 +14,7 @@ if ARGV[8] == '1' then note_changes() end
 local limit = tonumber(ARGV[2])
 local ended_by_time, timed = end_waiting(limit)
 local promoted, due = promote(limit)
+local woken, waits = wake(limit - due)
 
 -- Takes a job from a worker that was not heard of in time, and answers its new state.
 local function rescue(id, job)
@@ -52,6 +53,12 @@ for _, id in ipairs(fenced) do
   index(id, job)
 end
 count_ended()
+flush()
+if call('EXISTS', root .. 'awaited') == 1 then
+  dependants().find_ended(limit)
+  flush()
+end
+if keyed.is_settling then dependants().work_off(count_ended) end
 
 -- Forgets a key whose time is over. One that was taken again has a later time.
 local function forget(memory)
@@ -136,14 +143,14 @@ done()
 -- A survey of all queues is due where there was none for long, or none at all.
 local next_prune = call('ZRANGE', root .. 'prune', 0, 0, 'WITHSCORES')
 local prunes = not next_prune[2] or tonumber(next_prune[2]) <= now or not call('ZSCORE', root .. 'prune', '*')
-local most = max(timed, overdue_jobs, due, #expired, #overdue, #forgotten, #gone, #stale, #silent)
+local most = max(timed, overdue_jobs, due + waits, #expired, #overdue, #forgotten, #gone, #stale, #silent)
 return {
-  promoted,
+  promoted + woken,
   rescued[AVAILABLE],
   rescued[FAILED],
   rescued[CANCELLED] + #fenced,
   ended_by_time + asked_to_stop,
-  (most >= limit or has_opened) and 1 or 0,
+  (most >= limit or has_opened or call('EXISTS', root .. 'settling') == 1) and 1 or 0,
   prunes and 1 or 0,
   told,
 }

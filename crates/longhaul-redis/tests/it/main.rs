@@ -16,3 +16,4 @@ mod server;
 mod tls;
 mod told;
 mod upkeep;
+mod waits;

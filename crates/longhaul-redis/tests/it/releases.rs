@@ -2,8 +2,8 @@
 //! rolled out after the other: what is kept, and in which form, is the same for both, or the layout's version is another.
 
 use longhaul::{
-    Action, Backoff, Claim, Clock, JobFilter, JobRecord, KeyConfig, KeyFilter, Lease, NewJob, Outcome,
-    Policy, QueueConfig, Record, State, Store,
+    Action, Backoff, Claim, Clock, Dependency, JobFilter, JobRecord, KeyConfig, KeyFilter, Lease, NewJob,
+    Outcome, Policy, QueueConfig, Record, State, Store,
 };
 use longhaul_conformance::Fixture;
 use longhaul_conformance::jobs::{
@@ -316,6 +316,31 @@ async fn a_run_that_an_older_process_has_ended_and_that_is_claimed_again_holds_i
     assert_eq!(provider(&fx).await, (0, 1));
     fx.end(&again, completed()).await;
     assert_eq!(provider(&fx).await, (0, 0));
+}
+
+#[tokio::test]
+async fn a_job_that_others_depend_on_and_that_the_previous_release_ends_is_counted_at_the_next_sweep() {
+    let (options, clock) = (shared().options(), Clock::manual());
+    let store = RedisStore::open_with_clock(options.clone(), clock.clone()).await.unwrap();
+    let fx = Fixture::new(store, clock.clone());
+    let previous = Previous::of(&options, &clock);
+    let after =
+        |name: &str, other: &str| NewJob { depends_on: vec![Dependency::on(id(other))], ..named(name) };
+    fx.enqueue_all(vec![named("good"), named("bad"), after("b", "good"), after("c", "bad")]).await;
+    let leases = previous.claim(5);
+    previous.heartbeat(&leases[0]);
+    previous.finish(&leases[0], "completed", "null");
+    previous.finish(&leases[1], "failed", "\"message\":\"no\",\"kind\":\"fatal\"}");
+    assert_eq!(fx.state(&id("b")).await, State::Blocked);
+    fx.sweep().await;
+    assert_eq!(fx.state(&id("c")).await, State::Cancelled);
+    // It claims and ends what waits no more, as any other job.
+    let freed = previous.claim(5).remove(0);
+    assert_eq!(freed.id, id("b"));
+    previous.finish(&freed, "completed", "null");
+    let job = fx.job(&id("b")).await;
+    assert_eq!((job.state, job.waits_for, job.depends_on.len()), (State::Completed, None, 1));
+    assert!(!kept(&options).contains_key("awaited"));
 }
 
 #[tokio::test]

@@ -10,10 +10,10 @@ use crate::server::{Cluster, shared};
 
 use State::{Available, Completed, Failed, Running};
 
-type Moves = Vec<(String, Option<State>, Option<State>)>;
+pub(crate) type Moves = Vec<(String, Option<State>, Option<State>)>;
 
 #[derive(Default)]
-struct Ear(Mutex<Moves>);
+pub(crate) struct Ear(Mutex<Moves>);
 
 impl Observer for Ear {
     fn changed(&self, change: &Change<'_>) {
@@ -22,7 +22,7 @@ impl Observer for Ear {
 }
 
 impl Ear {
-    fn of(store: &RedisStore) -> Arc<Self> {
+    pub(crate) fn of(store: &RedisStore) -> Arc<Self> {
         let ear = Arc::new(Self::default());
         store.changes().unwrap().observe(&ear);
         ear
@@ -35,7 +35,7 @@ impl Ear {
     }
 
     /// The same once something was heard: a script that the server does not know yet is sent again after calls that came later.
-    async fn take_some(&self, store: &RedisStore) -> Moves {
+    pub(crate) async fn take_some(&self, store: &RedisStore) -> Moves {
         loop {
             let heard = self.take(store).await;
             if !heard.is_empty() {
@@ -45,7 +45,7 @@ impl Ear {
     }
 }
 
-fn moves<const N: usize>(moves: [(&str, Option<State>, Option<State>); N]) -> Moves {
+pub(crate) fn moves<const N: usize>(moves: [(&str, Option<State>, Option<State>); N]) -> Moves {
     moves.map(|(name, from, to)| (name.to_owned(), from, to)).to_vec()
 }
 

@@ -1,4 +1,4 @@
-use longhaul::{Error, JobFilter, JobId, JobPage, Page, Payloads, Result, State};
+use longhaul::{Error, JobFilter, JobId, JobPage, Page, Payloads, Result, State, WaitsFor};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 
@@ -60,6 +60,8 @@ pub(crate) struct Candidate {
     pub(crate) seq: i64,
     pub(crate) id: JobId,
     pub(crate) state: State,
+    /// What it waits for, where it is blocked.
+    pub(crate) waits_for: Option<WaitsFor>,
 }
 
 /// The jobs that fit a filter at present.
@@ -74,13 +76,21 @@ pub(crate) fn candidates(
         let read = |row: &Row<'_>| {
             let mut columns = Columns::new(row);
             let seq = columns.next();
-            Ok((seq, Some(Candidate { seq, id: columns.id(), state: columns.state() })))
+            let (id, state) = (columns.id(), columns.state());
+            Ok((seq, Some(Candidate { seq, id, state, waits_for: columns.word() })))
         };
-        find(connection, filter, before, limit, "seq, id, state", read)
+        let columns =
+            "seq, id, state, iif(state = 'blocked', (SELECT waits_for FROM waits WHERE job = seq), NULL)";
+        find(connection, filter, before, limit, columns, read)
     } else {
         let read = |row: &Row<'_>| {
             let (job, facts) = job_record(row)?;
-            let candidate = || Candidate { seq: facts.seq, id: job.id.clone(), state: job.state };
+            let candidate = || Candidate {
+                seq: facts.seq,
+                id: job.id.clone(),
+                state: job.state,
+                waits_for: job.waits_for.clone(),
+            };
             Ok((facts.seq, filter.fits_terms(&job).then(candidate)))
         };
         let columns = job_columns(Payloads::Whole, Payloads::Short);

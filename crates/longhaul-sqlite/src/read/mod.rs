@@ -1,5 +1,6 @@
 //! What is read on connections that can only read: no reader ever waits for the writer.
 
+mod dependants;
 mod events;
 mod get;
 mod keys;
@@ -11,6 +12,7 @@ mod queues;
 mod samples;
 mod steps;
 
+pub(crate) use dependants::dependants;
 pub(crate) use events::events;
 pub(crate) use get::get;
 pub(crate) use keys::keys;

@@ -1,11 +1,16 @@
 -- What a transaction must know at its beginning: the newest number, and whether any queue is paused or fair, any job with
--- limit keys waits, and any queue or limit key bounds what waits.
--- out: seq, 1 or 0, 1 or 0, 1 or 0, 1 or 0, 1 or 0
--- index: the end of the primary keys; queues_bounded, key_configs_bounded
+-- limit keys waits, any queue or limit key bounds what waits, and any job depends on another, has not counted its end, or has
+-- been left to do so, and any wait ends by itself.
+-- out: seq, and 1 or 0 nine times
+-- index: the end of the primary keys; queues_bounded, key_configs_bounded, dependencies_awaited, waits_ending
 SELECT
   coalesce((SELECT max(seq) FROM jobs), 0),
   EXISTS (SELECT 1 FROM paused_queues),
   EXISTS (SELECT 1 FROM fair_queues),
   EXISTS (SELECT 1 FROM key_groups),
   EXISTS (SELECT 1 FROM queues INDEXED BY queues_bounded WHERE max_waiting IS NOT NULL),
-  EXISTS (SELECT 1 FROM key_configs INDEXED BY key_configs_bounded WHERE max_waiting IS NOT NULL)
+  EXISTS (SELECT 1 FROM key_configs INDEXED BY key_configs_bounded WHERE max_waiting IS NOT NULL),
+  EXISTS (SELECT 1 FROM dependencies),
+  EXISTS (SELECT 1 FROM dependencies INDEXED BY dependencies_awaited WHERE settled = 0),
+  EXISTS (SELECT 1 FROM ended_dependencies),
+  EXISTS (SELECT 1 FROM waits INDEXED BY waits_ending WHERE wakes_at IS NOT NULL)

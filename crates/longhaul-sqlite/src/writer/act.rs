@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use longhaul::lifecycle::{self, Deed};
 use longhaul::{
-    Action, CancelReason, Change, Cost, JobFilter, JobId, Json, Payloads, Result, State, Timestamp,
+    Action, CancelReason, Change, Cost, JobFilter, JobId, Json, Payloads, Result, State, Timestamp, WaitsFor,
 };
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, params, params_from_iter};
@@ -27,9 +27,11 @@ pub(super) struct Target {
     pub(super) attempt: u32,
     pub(super) run_at: Timestamp,
     pub(super) limit_key: Option<String>,
-    version: u32,
-    cost: Cost,
+    pub(super) version: u32,
+    pub(super) cost: Cost,
     unique: Option<UniqueKey>,
+    /// What it waits for, where it is blocked by more than its children.
+    waits_for: Option<WaitsFor>,
 }
 
 /// Reads the columns of `job_for_action.sql`.
@@ -48,6 +50,7 @@ pub(super) fn read_target(columns: &mut Columns<'_, '_>) -> Target {
         version: columns.next(),
         cost: cost_of(columns.parsed()),
         unique: UniqueKey::read(columns),
+        waits_for: columns.word(),
     }
 }
 
@@ -113,13 +116,19 @@ impl WriteTx<'_> {
 
     /// Answers false where the action does not apply.
     fn act_on(&mut self, id: &JobId, target: &Target, action: &Action) -> rusqlite::Result<bool> {
-        match lifecycle::act(target.state, action) {
+        match lifecycle::act(target.state, target.waits_for.as_ref(), action) {
             Deed::Nothing => return Ok(false),
             Deed::AskToStop(grace, reason) => return self.ask_to_stop(target, grace, reason),
             Deed::Cancel(reason) => self.cancel_waiting(id, target, reason)?,
             Deed::StartAnew => {
                 let args = if let Action::RetryWith { args } = action { Some(args) } else { None };
-                return self.retry(id, target, args);
+                return self.retry(id, target, args, None);
+            }
+            Deed::StartFromStep => {
+                let Action::RetryFrom { step, args } = action else { return Ok(false) };
+                return Ok(
+                    self.has_step(target.seq, step)? && self.retry(id, target, args.as_ref(), Some(step))?
+                );
             }
             Deed::Remove => self.remove(target.seq, &target.queue, target.state)?,
             Deed::SetPriority(priority) if priority == target.priority => return Ok(false),
@@ -175,22 +184,43 @@ impl WriteTx<'_> {
         let rank = lifecycle::rank(target.run_at, target.priority);
         let change = Change { from: Some(target.state), to: Some(State::Cancelled), ..change };
         self.moved(target.seq, &change, target.keyed(rank).as_ref())?;
-        self.child_ended(target.batch, State::Cancelled);
+        if target.state == State::Blocked {
+            self.end_wait(target.seq)?;
+        }
+        self.ended(target.seq, target.batch, State::Cancelled);
         Ok(())
     }
 
-    fn retry(&mut self, id: &JobId, target: &Target, args: Option<&Json>) -> rusqlite::Result<bool> {
+    /// Starts a job anew, from a step where one is named.
+    fn retry(
+        &mut self,
+        id: &JobId,
+        target: &Target,
+        args: Option<&Json>,
+        from: Option<&str>,
+    ) -> rusqlite::Result<bool> {
         if let Some(unique) = &target.unique {
             if self.unique_holder(&unique.key)?.is_some_and(|holder| holder.seq != target.seq) {
                 return Ok(false);
             }
             self.hold_unique_key(unique, target.seq)?;
         }
-        if target.state == State::Completed || args.is_some() {
-            self.connection.prepare_cached("DELETE FROM steps WHERE job = ?1")?.execute([target.seq])?;
-            self.connection
-                .prepare_cached("UPDATE jobs SET steps = 0 WHERE seq = ?1")?
-                .execute([target.seq])?;
+        let forgotten = match from {
+            Some(step) => {
+                let forget = include_str!("../sql/forget_steps_from.sql");
+                self.connection.prepare_cached(forget)?.execute(params![target.seq, step])?
+            }
+            None if target.state == State::Completed || args.is_some() => {
+                self.connection.prepare_cached("DELETE FROM steps WHERE job = ?1")?.execute([target.seq])?
+            }
+            None => 0,
+        };
+        if forgotten > 0 {
+            let count = "UPDATE jobs SET steps = (SELECT count(*) FROM steps WHERE job = ?1) WHERE seq = ?1";
+            self.connection.prepare_cached(count)?.execute([target.seq])?;
+        }
+        if target.state == State::Blocked {
+            self.end_wait(target.seq)?;
         }
         let rank = lifecycle::rank(self.now, target.priority);
         self.connection.prepare_cached(include_str!("../sql/retry_job.sql"))?.execute(params![
@@ -202,7 +232,9 @@ impl WriteTx<'_> {
         let change = self.change(id, &target.kind, &target.queue, 0);
         let change = Change { from: Some(target.state), to: Some(State::Available), ..change };
         self.moved(target.seq, &change, target.keyed(rank).as_ref())?;
-        self.uncount_end(target.batch, target.state)?;
+        if target.state.is_finished() {
+            self.uncount_end(target.batch, target.state)?;
+        }
         Ok(true)
     }
 }

@@ -222,7 +222,7 @@ impl WriteTx<'_> {
         self.settle()
     }
 
-    /// Makes due jobs available, at most `limit`.
+    /// Makes jobs available whose time has come or whose wait is over, at most `limit`.
     pub(super) fn promote_due(&mut self, limit: usize) -> Result<u64> {
         let fault = fault("promote due jobs");
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -235,7 +235,9 @@ impl WriteTx<'_> {
         for (seq, queue) in &due {
             self.promote(*seq, queue).map_err(&fault)?;
         }
-        Ok(due.len() as u64)
+        let promoted = due.len() as i64;
+        let woken = self.wake_due(limit - promoted).map_err(&fault)?;
+        Ok(unsigned(promoted) + woken)
     }
 
     fn promote(&mut self, seq: i64, queue: &str) -> rusqlite::Result<()> {
@@ -256,7 +258,7 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// When the next scheduled job falls due, or time alone may open a limit key that keeps jobs back.
+    /// When the next scheduled job falls due, a wait ends, or time alone may open a limit key that keeps jobs back.
     pub(super) fn next_due(&self) -> Result<Option<Timestamp>> {
         let read = |sql| -> rusqlite::Result<Option<i64>> {
             self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
@@ -264,7 +266,8 @@ impl WriteTx<'_> {
         let due = read("SELECT min(run_at) FROM jobs WHERE state = 'scheduled'");
         let due = due.and_then(|due| {
             let opens = read("SELECT min(opens_at) FROM limit_keys WHERE opens_at IS NOT NULL")?;
-            Ok(due.into_iter().chain(opens).min().map(Timestamp))
+            let wakes = read("SELECT min(wakes_at) FROM waits WHERE wakes_at IS NOT NULL")?;
+            Ok(due.into_iter().chain(opens).chain(wakes).min().map(Timestamp))
         });
         due.map_err(fault("look for the next scheduled job"))
     }

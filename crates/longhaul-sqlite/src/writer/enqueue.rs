@@ -3,13 +3,14 @@ use std::collections::HashMap;
 use longhaul::clock::millis;
 use longhaul::lifecycle::unique::{self, Clash, Hold};
 use longhaul::lifecycle::waiting::{self, Admission};
-use longhaul::lifecycle::{self, Times};
+use longhaul::lifecycle::{self, StandIns, Times};
 use longhaul::{
-    CancelReason, Change, EnqueueStatus, Enqueued, JobId, Json, NewJob, Result, Start, State, Timestamp,
-    joined_keys,
+    CancelReason, Change, Dependency, EnqueueStatus, Enqueued, JobId, Json, NewJob, Result, Start, State,
+    Timestamp, joined_keys,
 };
 use rusqlite::params;
 
+use super::dependencies::Dependencies;
 use super::groups::Keyed;
 use super::keys::{KeyHolder, UniqueKey, is_of_period};
 use super::write_tx::{WriteTx, no_json};
@@ -34,12 +35,14 @@ struct Insert<'j> {
     unique: Option<UniqueKey>,
     state: State,
     run_at: Timestamp,
+    depends_on: Vec<Dependency>,
+    dependencies: Dependencies,
 }
 
 impl WriteTx<'_> {
     /// Creates jobs, all or none.
     pub(crate) fn enqueue(&mut self, jobs: &[NewJob]) -> Result<Vec<Enqueued>> {
-        let enqueued = self.enqueue_without_freeing(jobs, Room::Bounded)?;
+        let enqueued = self.enqueue_without_freeing(jobs, Room::Bounded, &mut StandIns::default())?;
         self.free_childless()?;
         // Of jobs that were superseded or dropped, some may have been children.
         self.settle()?;
@@ -47,13 +50,26 @@ impl WriteTx<'_> {
     }
 
     /// The same, while more children may come before a closing job without any is let go.
-    pub(super) fn enqueue_without_freeing(&mut self, jobs: &[NewJob], room: Room) -> Result<Vec<Enqueued>> {
+    pub(super) fn enqueue_without_freeing(
+        &mut self,
+        jobs: &[NewJob],
+        room: Room,
+        stand_ins: &mut StandIns,
+    ) -> Result<Vec<Enqueued>> {
         if jobs.iter().any(|job| job.idempotency.is_some())
             && let Some(refused) = self.refused(jobs).map_err(fault("look up an idempotency key"))?
         {
             return Ok(refused);
         }
-        jobs.iter().map(|job| self.enqueue_one(job, room).map_err(fault("enqueue"))).collect()
+        if room == Room::Bounded {
+            self.check_dependencies(jobs)?;
+        }
+        let mut enqueue = |job: &NewJob| {
+            let enqueued = self.enqueue_one(job, room, stand_ins)?;
+            stand_ins.note(job.id.as_ref(), &enqueued);
+            Ok(enqueued)
+        };
+        jobs.iter().map(|job| enqueue(job).map_err(fault("enqueue"))).collect()
     }
 
     /// The answer where an idempotency key was used for another request. Looked at before anything is written,
@@ -93,26 +109,29 @@ impl WriteTx<'_> {
         Ok(Some(jobs.iter().zip(refused).map(answer).collect()))
     }
 
-    fn enqueue_one(&mut self, job: &NewJob, room: Room) -> rusqlite::Result<Enqueued> {
-        let Some(key) = &job.idempotency else { return self.create(job, room) };
+    fn enqueue_one(&mut self, job: &NewJob, room: Room, stand_ins: &StandIns) -> rusqlite::Result<Enqueued> {
+        let Some(key) = &job.idempotency else { return self.create(job, room, stand_ins) };
         if let Some((id, _)) = self.idempotency_holder(key)? {
             return Ok(duplicate(id));
         }
         // Whatever the first request is answered with, a repetition is too: a job that was there before as well. One that was
         // refused may be made again, and then be granted.
-        let enqueued = self.create(job, room)?;
+        let enqueued = self.create(job, room, stand_ins)?;
         if !matches!(enqueued.status, EnqueueStatus::Rejected | EnqueueStatus::Full) {
             self.hold_idempotency_key(key, &enqueued.id)?;
         }
         Ok(enqueued)
     }
 
-    fn create(&mut self, job: &NewJob, room: Room) -> rusqlite::Result<Enqueued> {
+    fn create(&mut self, job: &NewJob, room: Room, stand_ins: &StandIns) -> rusqlite::Result<Enqueued> {
         let id = job.id.clone().unwrap_or_else(JobId::random);
-        let (state, run_at) = unique::start(job, self.now);
+        let mut depends_on = job.depends_on.clone();
+        stand_ins.replace(&mut depends_on);
+        let (mut state, run_at) = unique::start(job, self.now);
         let is_bounded = room == Room::Bounded
             && (self.has_queue_bounds || self.has_key_bounds && !job.limit_keys.is_empty())
-            && waiting::counts(state);
+            && waiting::counts(state)
+            && !self.dependencies(&depends_on)?.is_waited_for();
         // The id goes before the key and the bounds: a job of that very id is a duplicate, whoever holds the key.
         if (job.unique.is_some() || is_bounded) && job.id.is_some() && self.exists(&id)? {
             return Ok(duplicate(id));
@@ -121,17 +140,12 @@ impl WriteTx<'_> {
         if let Some((holder, clash)) = clash.as_ref().filter(|(_, clash)| !clash.creates()) {
             return self.merge(holder, *clash, job);
         }
-        let unique = job.unique.as_ref();
-        let unique =
-            unique.map(|unique| UniqueKey { key: unique.key.clone(), hold: Hold::of(unique, self.now) });
-        let batch = self.open_batch(job.parent.as_ref())?;
-        let mut insert = Insert { id: &id, job, batch, unique, state, run_at };
         if is_bounded {
             let (admission, mut of) = self.admission(job)?;
             match admission {
                 Admission::Create => {}
                 Admission::Reject(place) => return Ok(Enqueued::full(id.clone(), of.swap_remove(place))),
-                Admission::DropNewest => insert.state = State::Cancelled,
+                Admission::DropNewest => state = State::Cancelled,
                 Admission::DropOldest => {
                     self.drop_oldest(job)?;
                     // One that was dropped holds its key no more.
@@ -140,11 +154,20 @@ impl WriteTx<'_> {
             }
         }
         if let Some((holder, Clash::Supersede)) = &clash
-            && insert.state != State::Cancelled
+            && state != State::Cancelled
         {
             self.supersede(holder)?;
         }
-        self.insert_new(&insert)
+        let unique = job.unique.as_ref();
+        let unique =
+            unique.map(|unique| UniqueKey { key: unique.key.clone(), hold: Hold::of(unique, self.now) });
+        // What was superseded or dropped may be the job's parent, or one that it depends on.
+        let batch = self.parent_that_counts(job.parent.as_ref())?;
+        let dependencies = self.dependencies(&depends_on)?;
+        if dependencies.is_waited_for() && state != State::Cancelled {
+            state = State::Blocked;
+        }
+        self.insert_new(&Insert { id: &id, job, batch, unique, state, run_at, depends_on, dependencies })
     }
 
     /// The holder of a new job's unique key, and what becomes of the job.
@@ -175,13 +198,13 @@ impl WriteTx<'_> {
         Ok(Enqueued::new(holder.id.clone(), status))
     }
 
-    fn exists(&self, id: &JobId) -> rusqlite::Result<bool> {
+    pub(super) fn exists(&self, id: &JobId) -> rusqlite::Result<bool> {
         self.connection.prepare_cached("SELECT 1 FROM jobs WHERE id = ?1")?.exists([id.as_str()])
     }
 
     /// Writes a job, with its key and its place in a batch.
     fn insert_new(&mut self, insert: &Insert<'_>) -> rusqlite::Result<Enqueued> {
-        let Insert { id, job, batch, unique, state, .. } = insert;
+        let Insert { id, job, batch, unique, state, dependencies, .. } = insert;
         let Some(seq) = self.insert(insert)? else { return Ok(duplicate((*id).clone())) };
         if let Some(batch) = *batch {
             self.count_child(batch)?;
@@ -192,6 +215,12 @@ impl WriteTx<'_> {
         if job.id.is_some() {
             let mut clear = self.connection.prepare_cached("DELETE FROM tombstones WHERE id = ?1")?;
             clear.execute([id.as_str()])?;
+        }
+        if !job.steps.is_empty() {
+            self.take_over_steps(seq, &job.steps)?;
+        }
+        if !job.depends_on.is_empty() {
+            self.depend(seq, dependencies)?;
         }
         let ends_at = Times::of(job, self.now).ends_at(None);
         if ends_at.is_some() && *state != State::Cancelled {
@@ -209,14 +238,27 @@ impl WriteTx<'_> {
                 CancelReason::Dropped.as_str(),
                 kept_from.0
             ])?;
-            self.child_ended(*batch, State::Cancelled);
+            self.ended(seq, *batch, State::Cancelled);
         }
         Ok(Enqueued::new((*id).clone(), EnqueueStatus::Created))
     }
 
+    /// Gives a new job steps that are done already.
+    fn take_over_steps(&mut self, seq: i64, steps: &[(String, Json)]) -> rusqlite::Result<()> {
+        let mut place: i64 = 0;
+        for (name, output) in steps {
+            let values = params![seq, name, output.as_str(), 0, self.now.0, 0, place + 1];
+            let insert = include_str!("../sql/insert_step.sql");
+            place += self.connection.prepare_cached(insert)?.execute(values)? as i64;
+        }
+        let count = "UPDATE jobs SET steps = ?2 WHERE seq = ?1";
+        self.connection.prepare_cached(count)?.execute(params![seq, place])?;
+        Ok(())
+    }
+
     /// Writes the row; `None` where the id exists.
     fn insert(&mut self, insert: &Insert<'_>) -> rusqlite::Result<Option<i64>> {
-        let Insert { id, job, batch, unique, state, run_at } = insert;
+        let Insert { id, job, batch, unique, state, run_at, depends_on, .. } = insert;
         let (now, seq) = (self.now, self.draw());
         let keys = joined_keys(&job.limit_keys);
         let rank = lifecycle::rank(*run_at, job.priority);
@@ -224,7 +266,8 @@ impl WriteTx<'_> {
         // The release before this one reads the columns `timeout` and `backoff`.
         let Times { expires_at, deadline } = Times::of(job, now);
         let hold = unique.as_ref().map(|unique| &unique.hold).filter(|hold| !is_of_period(hold)).cloned();
-        let beside = Beside { expires_at, deadline, hold, ..Beside::default() };
+        let (depends_on, forked_from) = (depends_on.clone(), job.forked_from.clone());
+        let beside = Beside { expires_at, deadline, depends_on, forked_from, hold, first_token: None };
         let policy = beside::stored(&job.policy, &beside).map_err(no_json)?;
         let backoff = job.policy.backoff.map(|backoff| Json::new(&backoff)).transpose().map_err(no_json)?;
         let inserted = self.statements.insert.execute(params![

@@ -79,8 +79,12 @@ impl WriteTx<'_> {
     }
 
     fn end(&mut self, lease: &Lease, row: RunRow, outcome: &Outcome) -> Result<LeaseStatus> {
-        let (status, paused) = (row.status(), self.pause_first(&row, outcome)?);
-        let next = lifecycle::finish(&row.run, paused.as_ref().unwrap_or(outcome), self.now);
+        let status = row.status();
+        let other = match self.pause_first(&row, outcome)? {
+            None => self.awaits(row.seq, outcome).map_err(fault("look for what a run waits for"))?,
+            paused => paused,
+        };
+        let next = lifecycle::finish(&row.run, other.as_ref().unwrap_or(outcome), self.now);
         self.end_run(&lease.id, row, next)?;
         Ok(status)
     }
@@ -158,12 +162,13 @@ impl WriteTx<'_> {
         let change = Change { from: Some(State::Running), to: Some(State::Completed), ..change };
         self.moved(seq, &change, keyed).map_err(fault("complete"))?;
         self.notes.changed.push(change.id.clone());
+        let mut stand_ins = lifecycle::StandIns::default();
         for job in follow_ups {
             // One by one: a follow-up that is there already, or whose key is another's, keeps no other back.
-            self.enqueue_without_freeing(slice::from_ref(job), Room::Free)?;
+            self.enqueue_without_freeing(slice::from_ref(job), Room::Free, &mut stand_ins)?;
         }
         self.free_childless()?;
-        self.child_ended(batch, State::Completed);
+        self.ended(seq, batch, State::Completed);
         Ok(status)
     }
 }

@@ -7,6 +7,7 @@ mod changes;
 mod claim;
 mod clash;
 mod command;
+mod dependencies;
 mod ends;
 mod enqueue;
 mod fair;
@@ -39,6 +40,10 @@ mod steering_costs;
 mod sweep;
 mod takeover;
 mod thread;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+mod waiting_costs;
+mod waits;
 mod write_tx;
 
 pub(crate) use act::Done;

@@ -122,6 +122,7 @@ impl WriteTx<'_> {
         if let Some(key) = key {
             self.free_unique_key(&key, seq)?;
         }
+        self.forget_dependencies(seq)?;
         self.connection
             .prepare_cached("INSERT OR REPLACE INTO tombstones (id, expires_at) VALUES (?1, ?2)")?
             .execute(params![id.as_str(), self.now.plus(GONE_FOR).0])?;

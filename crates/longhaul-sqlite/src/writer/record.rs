@@ -26,7 +26,8 @@ impl WriteTx<'_> {
         Ok(statuses)
     }
 
-    fn record_one(&mut self, record: &Record) -> Result<LeaseStatus> {
+    /// Adds entries to one running job.
+    pub(crate) fn record_one(&mut self, record: &Record) -> Result<LeaseStatus> {
         let Some(mut row) = self.find_lease(&record.lease)? else { return Ok(LeaseStatus::Lost) };
         self.append(&mut row, &record.entries).map_err(fault("record"))?;
         self.notes.changed.push(record.lease.id.clone());

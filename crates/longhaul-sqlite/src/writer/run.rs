@@ -164,6 +164,9 @@ impl WriteTx<'_> {
                 ])
             })
             .map_err(&fault)?;
+        if let Some(waits_for) = &next.waits_for {
+            self.begin_wait(row.seq, waits_for, next.wakes_at, None).map_err(&fault)?;
+        }
         let (seq, version, cost, held) = (row.seq, row.version, row.cost, row.held);
         let keyed = row.limit_key.as_deref().map(|keys| Keyed { keys, seq, version, rank, cost, held });
         let change = Change {
@@ -175,7 +178,7 @@ impl WriteTx<'_> {
         };
         self.moved(seq, &change, keyed.as_ref()).map_err(fault)?;
         if is_finished {
-            self.child_ended(row.batch, next.state);
+            self.ended(row.seq, row.batch, next.state);
         }
         self.notes.changed.push(id.clone());
         Ok(())

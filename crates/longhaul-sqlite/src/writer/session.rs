@@ -317,6 +317,9 @@ impl<'w> Session<'w> {
         for command in &round.claims {
             finished.push(tx.run_isolated(isolation, |tx| tx.finish(&command.finishes))?);
         }
+        if let Err(error) = tx.run_isolated(isolation, WriteTx::settle)? {
+            tracing::error!("{error}");
+        }
         match tx.run_isolated(isolation, |tx| tx.promote_due(PROMOTED_AT_ONCE))? {
             Ok(promoted) => tx.notes.stopped_early |= promoted == PROMOTED_AT_ONCE as u64,
             Err(error) => tracing::error!("{error}"),

@@ -11,6 +11,8 @@ impl WriteTx<'_> {
     /// costs what there is to do.
     pub(crate) fn sweep(&mut self, limit: usize) -> Result<Swept> {
         let rows = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.find_ended_dependencies(rows)?;
+        self.settle()?;
         let expired = self.end_by_time(Ends::OfWaiting, rows)?;
         let mut swept = Swept { expired, promoted: self.promote_due(limit)?, ..Swept::default() };
         let now = self.lease_now.at.0;

@@ -1,12 +1,15 @@
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use longhaul::{Change, Changes, Claimed, Clock, JobId, KeptChange, Result, State, Timestamp};
+use longhaul::{
+    Change, Changes, Claimed, Clock, DEPENDANTS_AT_ONCE, JobId, KeptChange, Result, State, Timestamp,
+};
 use rusqlite::{Connection, params};
 
 use super::bounds::MaxWaiting;
 use super::changes::Names;
+use super::dependencies::Ended;
 use super::fair::FairQueue;
 use super::groups::{Displaced, Keyed};
 use super::limits::Key;
@@ -47,6 +50,18 @@ pub(crate) struct WriteTx<'c> {
     pub(super) has_queue_bounds: bool,
     /// True where some limit key may.
     pub(super) has_key_bounds: bool,
+    /// True where some job may depend on another.
+    pub(super) has_edges: bool,
+    /// True where some may not have counted the end of another.
+    pub(super) has_dependencies: bool,
+    /// True where some may have been left to do so.
+    pub(super) has_ended_dependencies: bool,
+    /// True where some wait may end by itself.
+    pub(super) has_wakes: bool,
+    /// How many dependants this transaction may still settle.
+    pub(super) settle_left: usize,
+    /// The last job that a sweep has looked at, of those that others depend on.
+    pub(super) looked_up_to: i64,
     /// The limit keys and the queues that this transaction has looked at.
     pub(super) keys: HashMap<String, Key>,
     /// What may be looked for of limit keys, where this transaction has looked at any.
@@ -78,8 +93,8 @@ pub(super) struct Notes {
     pub(super) changes: Vec<KeptChange>,
     /// True where a job became scheduled or ceased to be, so that another may be the next that falls due.
     pub(super) scheduled: bool,
-    /// Children that have ended and are not yet counted: their batch, and how they ended.
-    pub(super) ended_children: Vec<(i64, State)>,
+    /// Jobs that have ended and are not yet counted by those that wait for them.
+    pub(super) ended: VecDeque<Ended>,
     /// Closing jobs that were created and may turn out to have no children.
     pub(super) new_batches: Vec<i64>,
     /// Limit keys of which slots were given back, and that keep groups back.
@@ -105,7 +120,7 @@ impl Notes {
             changed,
             changes,
             scheduled,
-            ended_children,
+            ended,
             new_batches,
             given_back,
             displaced,
@@ -114,7 +129,7 @@ impl Notes {
         queues.clear();
         changed.clear();
         changes.clear();
-        ended_children.clear();
+        ended.clear();
         new_batches.clear();
         given_back.clear();
         displaced.clear();
@@ -179,6 +194,12 @@ impl<'c> WriteTx<'c> {
             has_groups: false,
             has_queue_bounds: false,
             has_key_bounds: false,
+            has_edges: false,
+            has_dependencies: false,
+            has_ended_dependencies: false,
+            has_wakes: false,
+            settle_left: DEPENDANTS_AT_ONCE,
+            looked_up_to: 0,
             keys: HashMap::new(),
             limits_in_use: None,
             fair: HashMap::new(),
@@ -203,16 +224,22 @@ impl<'c> WriteTx<'c> {
         self.lease_now = self.lease_clock.now(&self.clock);
         // Another process may have drawn numbers, or paused a queue, since.
         let newest = self.statements.newest.query_row([], |row| {
-            Ok((row.get(0)?, [row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?]))
+            let mut has = [false; 9];
+            for (place, has) in (1..).zip(&mut has) {
+                *has = row.get(place)?;
+            }
+            Ok((row.get(0)?, has))
         });
         if newest.is_err() {
             // A transaction that was left open would keep every later one from beginning.
             self.roll_back();
         }
-        let (newest, has): (i64, [bool; 5]) = newest.map_err(fault("read the newest job"))?;
+        let (newest, has): (i64, [bool; 9]) = newest.map_err(fault("read the newest job"))?;
         self.sequence.observe(newest);
         [self.has_paused_queues, self.has_fair_queues, self.has_groups, ..] = has;
-        [.., self.has_queue_bounds, self.has_key_bounds] = has;
+        [_, _, _, self.has_queue_bounds, self.has_key_bounds, self.has_edges, ..] = has;
+        [.., self.has_dependencies, self.has_ended_dependencies, self.has_wakes] = has;
+        self.settle_left = DEPENDANTS_AT_ONCE;
         Ok(())
     }
 

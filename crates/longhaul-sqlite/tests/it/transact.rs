@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use longhaul::{JobFilter, JobId, Json, Lookup, NewJob, Page, Start, State, Store, process_id};
+use longhaul::{
+    JobFilter, JobId, Json, Lease, LeaseStatus, Lookup, NewJob, Page, Start, State, Store, process_id,
+};
 use longhaul_sqlite::{SqliteStore, rusqlite};
 
 use crate::owner::{claim, completed, job};
@@ -47,6 +49,35 @@ async fn an_error_undoes_the_callers_rows_jobs_and_counts_and_nobody_elses() {
     assert_eq!(ids, ["ship-8"]);
     let queues = store.queues().await.unwrap();
     assert_eq!(queues[0].counts.values().sum::<u64>(), 1);
+}
+
+#[tokio::test]
+async fn a_step_and_the_callers_rows_are_committed_together_under_the_lease_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path().join("app.db")).await.unwrap();
+    create_table(&store).await;
+    store.enqueue(vec![job("ship-7")]).await.unwrap();
+    let lease = store.claim(claim("w", process_id(), Duration::ZERO)).await.unwrap().remove(0).lease;
+    let order = |lease: Lease, row: i64, end: Result<(), Failure>| {
+        store.transact(move |tx| -> Result<LeaseStatus, Failure> {
+            tx.connection().execute("INSERT INTO orders VALUES (?1)", [row])?;
+            let status = tx.finish_step(&lease, "order", &Json::new(&row)?)?;
+            if status == LeaseStatus::Lost {
+                return Err("it runs elsewhere".into());
+            }
+            end.map(|()| status)
+        })
+    };
+    assert!(order(lease.clone(), 7, Err("out of stock".into())).await.unwrap().is_err());
+    let id = JobId::new("ship-7").unwrap();
+    assert_eq!((orders(&store).await, store.steps(&id).await.unwrap().unwrap().len()), (0, 0));
+    assert_eq!(order(lease.clone(), 8, Ok(())).await.unwrap().unwrap(), LeaseStatus::Held);
+    let stale = Lease { token: lease.token - 1, ..lease };
+    assert_eq!(order(stale, 9, Ok(())).await.unwrap().unwrap_err().to_string(), "it runs elsewhere");
+    let steps = store.steps(&id).await.unwrap().unwrap();
+    let steps: Vec<_> =
+        steps.iter().map(|step| (step.name.as_str(), step.output.as_ref().unwrap().as_str())).collect();
+    assert_eq!((orders(&store).await, steps), (1, vec![("order", "8")]));
 }
 
 #[tokio::test]

@@ -5,18 +5,22 @@
 //! `docs/states.md` is made of [`transitions`].
 
 pub mod limits;
+mod stand_ins;
 mod table;
 mod times;
 pub mod unique;
 pub mod waiting;
 
+pub use stand_ins::StandIns;
 pub use table::{Transition, table, transitions};
 pub use times::Times;
 
 use std::time::Duration;
 
 use crate::clock::{Timestamp, millis};
-use crate::model::{Action, AttemptError, CancelReason, Children, ErrorKind, Outcome, Start, State};
+use crate::model::{
+    Action, AttemptError, CancelReason, Children, ErrorKind, OnFailure, Outcome, Start, State, WaitsFor,
+};
 use crate::store::PRIORITY_STEP;
 
 /// The facts of a running job that the rules look at.
@@ -59,6 +63,10 @@ pub struct Next {
     pub token: Token,
     /// The outputs of its steps: kept or forgotten.
     pub steps: Steps,
+    /// What it waits for, where it is blocked.
+    pub waits_for: Option<WaitsFor>,
+    /// When that wait ends though nothing has come.
+    pub wakes_at: Option<Timestamp>,
 }
 
 /// The fate of a token once its run is over.
@@ -84,7 +92,9 @@ pub enum Steps {
 /// instead; a completion stands.
 ///
 /// A [rate limited](Outcome::RateLimited) run is treated as a snooze by its delay: a store that finds a longer pause of
-/// the job's limit key passes the longer delay.
+/// the job's limit key passes the longer delay. A run that [waits](Outcome::Waits) is taken to wait for something that has not
+/// come: a store that finds the signal among the job's steps, those of this finish among them, or no unfinished child, passes a
+/// snooze of no delay.
 #[must_use]
 pub fn finish(run: &Run, outcome: &Outcome, now: Timestamp) -> Next {
     match outcome {
@@ -103,6 +113,9 @@ pub fn finish(run: &Run, outcome: &Outcome, now: Timestamp) -> Next {
             let (state, run_at) = wait_until(now.plus(*delay), now);
             run.leaves(state, run_at, run.attempt, Some(error.clone()), now)
         }
+        Outcome::Waits { error: Some(error), .. } if run.cancel_requested => {
+            run.ends(State::Cancelled, Some(error.clone()), now)
+        }
         _ if run.cancel_requested => run.ends(State::Cancelled, Some(AttemptError::cancelled()), now),
         Outcome::Snoozed { delay } | Outcome::RateLimited { delay } => {
             let (state, run_at) = wait_until(now.plus(*delay), now);
@@ -113,6 +126,24 @@ pub fn finish(run: &Run, outcome: &Outcome, now: Timestamp) -> Next {
             interruptions: run.interruptions.saturating_add(1),
             ..run.leaves(State::Available, run.run_at, run.attempt.saturating_sub(1), None, now)
         },
+        Outcome::Waits { on: on @ WaitsFor::Person, error, .. } => Next {
+            waits_for: Some(on.clone()),
+            ..run.leaves(State::Blocked, now, run.attempt, error.clone(), now)
+        },
+        Outcome::Waits { on, timeout, .. } => {
+            let wakes_at = timeout.map(|timeout| now.plus(timeout).min(Timestamp::MAX));
+            Next {
+                waits_for: Some(on.clone()),
+                wakes_at,
+                ..run.leaves(
+                    State::Blocked,
+                    wakes_at.unwrap_or(now),
+                    run.attempt.saturating_sub(1),
+                    None,
+                    now,
+                )
+            }
+        }
     }
 }
 
@@ -182,11 +213,14 @@ impl Run {
             error: error.map(|error| AttemptError { attempt: self.attempt, at: now, ..error }),
             token: Token::Cleared,
             steps: Steps::Kept,
+            waits_for: None,
+            wakes_at: None,
         }
     }
 }
 
-/// The state of a new job, and the moment from which it may run.
+/// The state of a new job, and the moment from which it may run. One with [dependencies](crate::NewJob::depends_on) that have
+/// not ended is blocked all the same, and keeps the moment.
 #[must_use]
 pub fn start(start: Start, now: Timestamp) -> (State, Timestamp) {
     match start {
@@ -195,6 +229,42 @@ pub fn start(start: Start, now: Timestamp) -> (State, Timestamp) {
         Start::After(delay) => wait_until(now.plus(delay), now),
         Start::At(at) => wait_until(at, now),
     }
+}
+
+/// Where a job stands whose last dependency has ended: a closing job waits on for its children, and others for the moment
+/// that [`start`] told. What it waits for is then [`WaitsFor::Children`], or nothing.
+#[must_use]
+pub fn undepend(run_at: Timestamp, children: Option<&Children>, now: Timestamp) -> (State, Timestamp) {
+    match children {
+        Some(children) if children.unfinished() > 0 => (State::Blocked, run_at),
+        _ => wait_until(run_at, now),
+    }
+}
+
+/// What the end of a job means for one that depends on it, is blocked for that reason, and has not counted it yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It is counted; the last one to be so [frees](undepend) the dependant.
+    Counts,
+    /// The dependant is cancelled.
+    Cancels,
+}
+
+/// What the end in `state` means for a dependant. A dependency that is not there, which only a follow-up may name, counts as a
+/// cancelled one.
+#[must_use]
+pub const fn dependency_ends(state: State, on_failure: OnFailure) -> End {
+    match (state, on_failure) {
+        (State::Failed | State::Cancelled, OnFailure::Cancel) => End::Cancels,
+        _ => End::Counts,
+    }
+}
+
+/// True where a new job that names this one as its parent is counted among its children: a closing job that waits for them, and
+/// a job that has begun and not ended. Elsewhere the parent is told, and nobody waits.
+#[must_use]
+pub fn counts_child(state: State, started_at: Option<Timestamp>, children: Option<&Children>) -> bool {
+    !state.is_finished() && (started_at.is_some() || (state == State::Blocked && children.is_some()))
 }
 
 /// Where a job stands that is to run at `at`, and from when it may run: never before now, because its place in the queue
@@ -221,24 +291,33 @@ pub enum Deed {
     AskToStop(Duration, CancelReason),
     /// The job ends as cancelled.
     Cancel(CancelReason),
-    /// The job starts anew, with all its attempts and without its [`Times`]. Its errors stay as history, and so do the steps
-    /// of one that has not completed and gets no other args. Refused where another job holds its unique key.
+    /// The job starts anew, with all its attempts. Its errors stay as history, and so do the steps of one that has not
+    /// completed and gets no other args. Refused where another job holds its unique key. It waits for no dependency again.
     StartAnew,
+    /// The same, but the steps before the one that the action names stay, and that one and those after it are forgotten.
+    /// Refused where the job has no such step.
+    StartFromStep,
     /// The job is removed.
     Remove,
     /// The job has another priority, and where it waits another place.
     SetPriority(i32),
 }
 
-/// The effect of an action from outside on a job in `state`.
+/// The effect of an action from outside on a job in `state`, which waits for `waits_for` where it is blocked. A job that waits for
+/// a person may be run again as one that has failed.
 #[must_use]
-pub fn act(state: State, action: &Action) -> Deed {
+pub fn act(state: State, waits_for: Option<&WaitsFor>, action: &Action) -> Deed {
+    let is_exhausted = state == State::Blocked && waits_for == Some(&WaitsFor::Person);
     match (action, state) {
         (Action::Cancel { grace, reason }, State::Running) => Deed::AskToStop(*grace, *reason),
         (Action::Cancel { reason, .. }, State::Blocked | State::Scheduled | State::Available) => {
             Deed::Cancel(*reason)
         }
-        (Action::Retry | Action::RetryWith { .. }, state) if state.is_finished() => Deed::StartAnew,
+        (Action::Retry | Action::RetryWith { .. }, state) if state.is_finished() || is_exhausted => {
+            Deed::StartAnew
+        }
+        (Action::RetryFrom { .. }, State::Failed | State::Cancelled) => Deed::StartFromStep,
+        (Action::RetryFrom { .. }, _) if is_exhausted => Deed::StartFromStep,
         (Action::Delete, state) if state.is_finished() => Deed::Remove,
         (Action::SetPriority { priority }, state) if !state.is_finished() => Deed::SetPriority(*priority),
         _ => Deed::Nothing,
@@ -325,6 +404,8 @@ mod tests {
             error: None,
             token: Token::Kept,
             steps: Steps::Kept,
+            waits_for: None,
+            wakes_at: None,
         }
     }
 
@@ -387,6 +468,66 @@ mod tests {
     }
 
     #[test]
+    fn a_wait_for_a_signal_or_children_costs_no_attempt_and_ends_after_its_timeout() {
+        for on in [WaitsFor::Children, WaitsFor::Signal("approve".into())] {
+            let waits = |timeout| Outcome::Waits { on: on.clone(), timeout, error: None };
+            let blocked = |run_at, wakes_at| Next {
+                attempt: 1,
+                run_at,
+                wakes_at,
+                waits_for: Some(on.clone()),
+                ..left(State::Blocked)
+            };
+            assert_eq!(finish(&RUN, &waits(None), NOW), blocked(NOW, None));
+            let wakes_at = NOW.plus(MINUTE);
+            assert_eq!(finish(&RUN, &waits(Some(MINUTE)), NOW), blocked(wakes_at, Some(wakes_at)));
+            let never = Some(Timestamp::MAX);
+            assert_eq!(finish(&RUN, &waits(Some(Duration::MAX)), NOW), blocked(Timestamp::MAX, never));
+            let cancelled = Next { error: kept(AttemptError::cancelled()), ..ended(State::Cancelled) };
+            assert_eq!(finish(&ASKED, &waits(None), NOW), cancelled);
+        }
+    }
+
+    #[test]
+    fn a_wait_for_a_person_keeps_the_attempt_and_the_error() {
+        let waits = Outcome::Waits { on: WaitsFor::Person, timeout: Some(MINUTE), error: Some(error()) };
+        let blocked = Next {
+            run_at: NOW,
+            error: kept(error()),
+            waits_for: Some(WaitsFor::Person),
+            ..left(State::Blocked)
+        };
+        assert_eq!(finish(&RUN, &waits, NOW), blocked);
+        let cancelled = Next { error: kept(error()), ..ended(State::Cancelled) };
+        assert_eq!(finish(&ASKED, &waits, NOW), cancelled);
+    }
+
+    #[test]
+    fn a_dependency_that_ends_badly_cancels_unless_any_end_will_do() {
+        for state in [State::Completed, State::Failed, State::Cancelled] {
+            assert_eq!(dependency_ends(state, OnFailure::Run), End::Counts);
+            let cancels = if state == State::Completed { End::Counts } else { End::Cancels };
+            assert_eq!(dependency_ends(state, OnFailure::Cancel), cancels);
+        }
+        let children = |completed| Children { total: 2, completed, ..Children::default() };
+        assert_eq!(undepend(RUN.run_at, None, NOW), (State::Available, NOW));
+        assert_eq!(undepend(NOW.plus(MINUTE), None, NOW), (State::Scheduled, NOW.plus(MINUTE)));
+        assert_eq!(undepend(RUN.run_at, Some(&children(1)), NOW), (State::Blocked, RUN.run_at));
+        assert_eq!(undepend(RUN.run_at, Some(&children(2)), NOW), (State::Available, NOW));
+    }
+
+    #[test]
+    fn children_are_counted_by_whoever_waits_for_them_or_may_come_to() {
+        let none = Children::default();
+        for state in State::ALL {
+            let is_unfinished = !state.is_finished();
+            assert_eq!(counts_child(state, Some(NOW), None), is_unfinished, "{state}");
+            assert!(!counts_child(state, None, None), "{state}");
+            assert_eq!(counts_child(state, None, Some(&none)), state == State::Blocked, "{state}");
+        }
+    }
+
+    #[test]
     fn a_crash_costs_no_attempt_and_the_last_one_is_poison() {
         let crashed = |state, crashes, max| Next {
             attempt: 1,
@@ -432,13 +573,33 @@ mod tests {
                 _ => Deed::Cancel(CancelReason::Parent),
             };
             let action = Action::Cancel { grace: MINUTE, reason: CancelReason::Parent };
-            assert_eq!(act(state, &action), cancel);
+            assert_eq!(act(state, None, &action), cancel);
             let applies = |deed| if state.is_finished() { deed } else { Deed::Nothing };
-            assert_eq!(act(state, &Action::Retry), applies(Deed::StartAnew));
-            assert_eq!(act(state, &Action::RetryWith { args: Json::null() }), applies(Deed::StartAnew));
-            assert_eq!(act(state, &Action::Delete), applies(Deed::Remove));
+            assert_eq!(act(state, None, &Action::Retry), applies(Deed::StartAnew));
+            assert_eq!(act(state, None, &Action::RetryWith { args: Json::null() }), applies(Deed::StartAnew));
+            assert_eq!(act(state, None, &Action::Delete), applies(Deed::Remove));
+            let from_step =
+                if state == State::Completed { Deed::Nothing } else { applies(Deed::StartFromStep) };
+            assert_eq!(act(state, None, &retry_from()), from_step);
             let priority = if state.is_finished() { Deed::Nothing } else { Deed::SetPriority(5) };
-            assert_eq!(act(state, &Action::SetPriority { priority: 5 }), priority);
+            assert_eq!(act(state, None, &Action::SetPriority { priority: 5 }), priority);
+        }
+    }
+
+    fn retry_from() -> Action {
+        Action::RetryFrom { step: "ocr".into(), args: None }
+    }
+
+    #[test]
+    fn a_job_that_waits_for_a_person_may_be_run_again_and_no_other_blocked_one() {
+        let person = Some(&WaitsFor::Person);
+        assert_eq!(act(State::Blocked, person, &Action::Retry), Deed::StartAnew);
+        assert_eq!(act(State::Blocked, person, &retry_from()), Deed::StartFromStep);
+        assert_eq!(act(State::Blocked, person, &Action::Delete), Deed::Nothing);
+        assert_eq!(act(State::Blocked, person, &Action::cancel(MINUTE)), Deed::Cancel(CancelReason::Asked));
+        for other in [WaitsFor::Dependencies, WaitsFor::Children, WaitsFor::Signal("person".into())] {
+            assert_eq!(act(State::Blocked, Some(&other), &Action::Retry), Deed::Nothing);
+            assert_eq!(act(State::Blocked, Some(&other), &retry_from()), Deed::Nothing);
         }
     }
 

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use super::unique::{self, Clash, Holder};
 use super::waiting::{self, Admission, Bound};
-use super::{Deed, Run, Times, act, crash, fence, finish, freed, start, take_back, wait_until};
+use super::{
+    Deed, End, Run, Times, act, crash, dependency_ends, fence, finish, freed, start, take_back, undepend,
+    wait_until,
+};
 use crate::clock::Timestamp;
 use crate::model::{
-    Action, AttemptError, CancelReason, Children, ErrorKind, Json, NewJob, OnClash, OnFull, Outcome, Start,
-    State, Unique,
+    Action, AttemptError, CancelReason, Children, ErrorKind, Json, NewJob, OnClash, OnFailure, OnFull,
+    Outcome, Start, State, Unique, WaitsFor,
 };
 
 /// One way from one state to another; `None` is no job.
@@ -95,6 +98,51 @@ const EVENTS: &[Event] = &[
         to: |from| replaced(from?, Start::After(LATER)),
     },
     Event {
+        by: "enqueue with dependencies",
+        who: ENQUEUER,
+        to: |from| from.is_none().then_some(Some(State::Blocked)),
+    },
+    Event {
+        by: "enqueue when a dependency has failed",
+        who: "the same; those that depend on it are cancelled, too",
+        to: |from| from.is_none().then(|| Some(depended(State::Failed, NOW))),
+    },
+    Event {
+        by: "enqueue when all dependencies have ended",
+        who: ENQUEUER,
+        to: |from| from.is_none().then(|| Some(depended(State::Completed, NOW))),
+    },
+    Event {
+        by: "the last dependency ends",
+        who: "whoever ends that job; where very many wait for it, a claim or a sweep soon after",
+        to: |from| (from == Some(State::Blocked)).then(|| Some(depended(State::Completed, NOW))),
+    },
+    Event {
+        by: "the last dependency ends while it is not due",
+        who: "the same",
+        to: |from| (from == Some(State::Blocked)).then(|| Some(depended(State::Completed, NOW.plus(LATER)))),
+    },
+    Event {
+        by: "a dependency fails",
+        who: "the same, where the job was not enqueued to run after any end",
+        to: |from| (from == Some(State::Blocked)).then(|| Some(depended(State::Failed, NOW))),
+    },
+    Event {
+        by: "the signal comes",
+        who: OUTSIDE,
+        to: |from| (from == Some(State::Blocked)).then(|| Some(wait_until(NOW, NOW).0)),
+    },
+    Event {
+        by: "sweep when the wait is over",
+        who: "any process with a worker or maintenance; a wait for a signal or children was given a timeout",
+        to: |from| (from == Some(State::Blocked)).then(|| Some(wait_until(NOW, NOW).0)),
+    },
+    Event {
+        by: "claim when the wait is over",
+        who: "a worker with a free slot, which need not wait for a sweep",
+        to: |from| (from == Some(State::Blocked)).then_some(Some(State::Running)),
+    },
+    Event {
         by: "the last child ends",
         who: "whoever ends that child: a worker, a sweep, or a cancel",
         to: |from| {
@@ -144,6 +192,36 @@ const EVENTS: &[Event] = &[
         by: "finish: released",
         who: "the worker that holds the lease, when it shuts down; no attempt is used",
         to: |from| ends(from, RUN, Outcome::Released),
+    },
+    Event {
+        by: "finish: waits for a signal",
+        who: "the worker that holds the lease; no attempt is used",
+        to: |from| ends(from, RUN, waits(WaitsFor::Signal("approve".into()))),
+    },
+    Event {
+        by: "finish: waits for a signal when it has come",
+        who: "the same",
+        to: |from| ends(from, RUN, Outcome::Snoozed { delay: Duration::ZERO }),
+    },
+    Event {
+        by: "finish: waits for children",
+        who: "the worker that holds the lease; no attempt is used",
+        to: |from| ends(from, RUN, waits(WaitsFor::Children)),
+    },
+    Event {
+        by: "finish: waits for children when all have ended",
+        who: "the same",
+        to: |from| ends(from, RUN, Outcome::Snoozed { delay: Duration::ZERO }),
+    },
+    Event {
+        by: "finish: waits for a person",
+        who: "the worker that holds the lease, where no attempt is left and the job is to pause then",
+        to: |from| ends(from, RUN, waits(WaitsFor::Person)),
+    },
+    Event {
+        by: "finish: waits for a signal after cancel",
+        who: "the worker that holds the lease; what was asked to stop does not go on",
+        to: |from| ends(from, ASKED, waits(WaitsFor::Signal("approve".into()))),
     },
     Event {
         by: "finish: retry after cancel",
@@ -207,6 +285,19 @@ const EVENTS: &[Event] = &[
         to: |from| over(from?, Times { expires_at: None, deadline: Some(NOW) }),
     },
     Event { by: "retry", who: OUTSIDE, to: |from| outside(from, Action::Retry) },
+    Event {
+        by: "retry from a step",
+        who: OUTSIDE,
+        to: |from| outside(from, Action::RetryFrom { step: "ocr".into(), args: None }),
+    },
+    Event {
+        by: "retry while it waits for a person",
+        who: OUTSIDE,
+        to: |from| {
+            (from == Some(State::Blocked))
+                .then(|| after(from, act(State::Blocked, Some(&WaitsFor::Person), &Action::Retry)))
+        },
+    },
     Event { by: "delete", who: OUTSIDE, to: |from| outside(from, Action::Delete) },
     Event {
         by: "sweep after its retention",
@@ -251,12 +342,26 @@ fn over(from: State, times: Times) -> Option<Option<State>> {
     (waits && times.over(None, NOW).is_some()).then_some(CANCELLED)
 }
 
+/// Where a job stands after the end of its only dependency, which frees it from `run_at` on.
+fn depended(ended: State, run_at: Timestamp) -> State {
+    match dependency_ends(ended, OnFailure::Cancel) {
+        End::Counts => undepend(run_at, None, NOW).0,
+        End::Cancels => State::Cancelled,
+    }
+}
+
 fn outside(from: Option<State>, action: Action) -> Option<Option<State>> {
-    match act(from?, &action) {
-        Deed::Nothing | Deed::AskToStop(..) | Deed::SetPriority(_) => None,
-        Deed::Cancel(_) => Some(Some(State::Cancelled)),
-        Deed::StartAnew => Some(Some(State::Available)),
-        Deed::Remove => Some(None),
+    let deed = act(from?, None, &action);
+    let leaves = !matches!(deed, Deed::Nothing | Deed::AskToStop(..) | Deed::SetPriority(_));
+    leaves.then(|| after(from, deed))
+}
+
+fn after(from: Option<State>, deed: Deed) -> Option<State> {
+    match deed {
+        Deed::Nothing | Deed::AskToStop(..) | Deed::SetPriority(_) => from,
+        Deed::Cancel(_) => Some(State::Cancelled),
+        Deed::StartAnew | Deed::StartFromStep => Some(State::Available),
+        Deed::Remove => None,
     }
 }
 
@@ -274,6 +379,10 @@ fn completed() -> Outcome {
 
 fn cancelled() -> Outcome {
     Outcome::Cancelled { reason: String::new(), cancel_reason: CancelReason::Asked }
+}
+
+fn waits(on: WaitsFor) -> Outcome {
+    Outcome::Waits { on, timeout: None, error: None }
 }
 
 fn retry() -> Outcome {

@@ -25,7 +25,7 @@ impl Table {
     /// Does it to one job. Answers whether it applied.
     fn act_on(&mut self, seq: u64, action: &Action, now: Timestamp) -> bool {
         let Some(row) = self.rows.get(&seq) else { return false };
-        match lifecycle::act(row.record.state, action) {
+        match lifecycle::act(row.record.state, row.record.waits_for.as_ref(), action) {
             Deed::Nothing => return false,
             Deed::AskToStop(grace, reason) => {
                 return self.change(seq, now, |row| row.ask_to_stop(grace, reason, now)) == Some(true);
@@ -36,7 +36,11 @@ impl Table {
             }
             Deed::StartAnew => {
                 let args = if let Action::RetryWith { args } = action { Some(args) } else { None };
-                return self.retry(seq, args, now);
+                return self.retry(seq, args, None, now);
+            }
+            Deed::StartFromStep => {
+                let Action::RetryFrom { step, args } = action else { return false };
+                return row.has_step(step) && self.retry(seq, args.as_ref(), Some(step), now);
             }
             Deed::Remove => self.remove(seq, now),
             Deed::SetPriority(priority) if priority == row.record.priority => return false,
@@ -50,7 +54,7 @@ impl Table {
         true
     }
 
-    fn retry(&mut self, seq: u64, args: Option<&Json>, now: Timestamp) -> bool {
+    fn retry(&mut self, seq: u64, args: Option<&Json>, from: Option<&str>, now: Timestamp) -> bool {
         if let Some(row) = self.rows.get(&seq)
             && let Some((key, _)) = &row.unique
         {
@@ -60,8 +64,8 @@ impl Table {
             self.keys.hold(row);
         }
         let was = self.rows.get(&seq).map(|row| (row.batch, row.record.state));
-        self.change(seq, now, |row| row.begin_anew(args, now));
-        if let Some((Some(batch), outcome)) = was {
+        self.change(seq, now, |row| row.begin_anew(args, from, now));
+        if let Some((Some(batch), outcome)) = was.filter(|(_, state)| state.is_finished()) {
             self.change(batch, now, |row| row.uncount_end(outcome, now));
         }
         true
@@ -69,11 +73,14 @@ impl Table {
 }
 
 impl Row {
-    /// Makes a finished job available with all its attempts. Its errors stay as history, and so do the steps
-    /// of one that did not complete and keeps its args.
-    fn begin_anew(&mut self, args: Option<&Json>, now: Timestamp) {
-        if self.record.state == State::Completed || args.is_some() {
-            self.steps.clear();
+    /// Makes a job available with all its attempts. Its errors stay as history, and so do the steps before the one that it is
+    /// to begin from; where none is named, those of a job that did not complete and keeps its args.
+    fn begin_anew(&mut self, args: Option<&Json>, from: Option<&str>, now: Timestamp) {
+        let begin = self.steps.iter().position(|step| Some(step.name.as_str()) == from);
+        match begin {
+            Some(begin) => self.steps.truncate(begin),
+            None if self.record.state == State::Completed || args.is_some() => self.steps.clear(),
+            None => {}
         }
         if let Some(args) = args {
             self.record.args = args.clone();

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::index::Index;
@@ -54,13 +54,14 @@ impl Table {
         let opens = first.filter_map(|(keys, (_, seq))| {
             self.limits.closed(keys, &self.rows.get(&seq)?.record.policy.cost, now)?.until()
         });
-        let due = self.index.scheduled.first().map(|(run_at, _)| *run_at);
-        opens.chain(due).min()
+        let due = [&self.index.scheduled, &self.index.waking].into_iter().filter_map(BTreeSet::first);
+        opens.chain(due.map(|(at, _)| *at)).min()
     }
 
-    /// Makes at most `limit` scheduled jobs available whose time has come, and says how many there were.
+    /// Makes at most `limit` jobs available whose time has come or whose wait is over, and says how many there were.
     pub(super) fn promote(&mut self, limit: usize, now: Timestamp) -> u64 {
-        let due = Index::due(&self.index.scheduled, now, limit);
+        let mut due = Index::due(&self.index.scheduled, now, limit);
+        due.extend(Index::due(&self.index.waking, now, limit - due.len()));
         for seq in &due {
             // `run_at` stays: its rank counts from when it fell due, whoever noticed that and when.
             self.change(*seq, now, |row| row.enter(State::Available, now));

@@ -1,35 +1,44 @@
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use super::row::Row;
 use super::table::Table;
 use crate::clock::Timestamp;
-use crate::lifecycle::Times;
 use crate::lifecycle::unique::{self, Clash, Hold};
 use crate::lifecycle::waiting::{self, Admission};
-use crate::model::{CancelReason, Children, EnqueueStatus, Enqueued, JobId, JobRecord, NewJob, Start, State};
-use crate::store::STOP_GRACE;
+use crate::lifecycle::{StandIns, Times};
+use crate::model::{
+    CancelReason, Children, EnqueueStatus, Enqueued, JobId, JobRecord, NewJob, Start, State, WaitsFor,
+};
+use crate::store::{Result, STOP_GRACE};
 
 impl Table {
-    pub(super) fn enqueue(&mut self, jobs: Vec<NewJob>, now: Timestamp) -> Vec<Enqueued> {
-        // The one reason to refuse a call is looked for before anything is created.
+    pub(super) fn enqueue(&mut self, jobs: Vec<NewJob>, now: Timestamp) -> Result<Vec<Enqueued>> {
+        // The reasons to refuse a call are looked for before anything is created.
         let refused = self.reused_keys(&jobs, now);
         if refused.contains(&true) {
-            return jobs.into_iter().zip(refused).map(|(job, is_reused)| refusal(job, is_reused)).collect();
+            return Ok(jobs
+                .into_iter()
+                .zip(refused)
+                .map(|(job, is_reused)| refusal(job, is_reused))
+                .collect());
         }
-        let enqueue = |job| self.enqueue_one(job, Room::Bounded, now);
-        let enqueued: Vec<Enqueued> = jobs.into_iter().map(enqueue).collect();
-        self.free_childless(&enqueued, now);
-        // Of jobs that were superseded or dropped, some may have been children.
+        self.check_dependencies(&jobs, now)?;
+        let mut stand_ins = StandIns::default();
+        let enqueued: Vec<Enqueued> =
+            jobs.into_iter().map(|job| self.enqueue_one(job, Room::Bounded, &mut stand_ins, now)).collect();
         self.settle(now);
-        enqueued
+        self.free_childless(&enqueued, now);
+        Ok(enqueued)
     }
 
     /// Enqueues what belongs to a completion: what exists already, or may not be, leaves that standing.
     pub(super) fn follow_up(&mut self, jobs: Vec<NewJob>, now: Timestamp) {
         let mut enqueued = Vec::new();
+        let mut stand_ins = StandIns::default();
         for job in jobs {
             if !self.reused_keys(std::slice::from_ref(&job), now).contains(&true) {
-                enqueued.push(self.enqueue_one(job, Room::Free, now));
+                enqueued.push(self.enqueue_one(job, Room::Free, &mut stand_ins, now));
             }
         }
         self.free_childless(&enqueued, now);
@@ -38,13 +47,14 @@ impl Table {
     /// New jobs that wait for children, and were given none, need not wait.
     fn free_childless(&mut self, enqueued: &[Enqueued], now: Timestamp) {
         let new = enqueued.iter().filter(|enqueued| enqueued.is_created());
-        let seqs: Vec<u64> = new.filter_map(|enqueued| self.batch_of(Some(&enqueued.id))).collect();
+        let is_childless = |row: &&Row| {
+            row.waits_for(&WaitsFor::Children)
+                && row.record.children.is_none_or(|children| children.unfinished() == 0)
+        };
+        let found = new.filter_map(|enqueued| self.find(&enqueued.id));
+        let seqs: Vec<u64> = found.filter(is_childless).map(|row| row.seq).collect();
         for seq in seqs {
-            self.change(seq, now, |row| {
-                if row.record.children.is_some_and(|children| children.unfinished() == 0) {
-                    row.wait_until(now, now);
-                }
-            });
+            self.change(seq, now, |row| row.proceed(now));
         }
     }
 
@@ -63,7 +73,21 @@ impl Table {
         jobs.iter().map(&mut is_reused).collect()
     }
 
-    fn enqueue_one(&mut self, mut job: NewJob, room: Room, now: Timestamp) -> Enqueued {
+    fn enqueue_one(
+        &mut self,
+        mut job: NewJob,
+        room: Room,
+        stand_ins: &mut StandIns,
+        now: Timestamp,
+    ) -> Enqueued {
+        let given = job.id.clone();
+        stand_ins.replace(&mut job.depends_on);
+        let enqueued = self.enqueue_resolved(job, room, now);
+        stand_ins.note(given.as_ref(), &enqueued);
+        enqueued
+    }
+
+    fn enqueue_resolved(&mut self, mut job: NewJob, room: Room, now: Timestamp) -> Enqueued {
         let idempotency = job.idempotency.take();
         if let Some(idempotency) = &idempotency
             && let Some((_, id)) = self.keys.promised(&idempotency.key, now)
@@ -91,6 +115,7 @@ impl Table {
             return self.merge(holder, clash, job, now);
         }
         let (state, _) = unique::start(&job, now);
+        let state = if self.dependencies(&job.depends_on).is_waited_for() { State::Blocked } else { state };
         let (admission, mut bounds) = match room {
             Room::Bounded if waiting::counts(state) => self.admission(&job),
             _ => (Admission::Create, Vec::new()),
@@ -157,8 +182,14 @@ impl Table {
     ) -> Enqueued {
         let enqueued = Enqueued::new(id.clone(), EnqueueStatus::Created);
         let batch = self.batch_of(job.parent.as_ref());
-        self.insert(|seq| {
+        let dependencies = self.dependencies(&job.depends_on);
+        let waits = dependencies.is_waited_for();
+        let seq = self.insert(|seq| {
             let mut row = Row { batch, ..new_row(seq, id, job, now) };
+            if waits {
+                row.record.state = State::Blocked;
+                row.record.waits_for = Some(WaitsFor::Dependencies);
+            }
             if dropped.is_some() {
                 (row.record.state, row.record.cancel_reason) = (State::Cancelled, dropped);
                 row.record.finished_at = Some(now);
@@ -168,6 +199,7 @@ impl Table {
         if let Some(batch) = batch {
             self.change(batch, now, |row| row.count_child(now));
         }
+        self.depend(seq, dependencies, now);
         enqueued
     }
 }
@@ -237,13 +269,19 @@ fn new_row(seq: u64, id: JobId, job: NewJob, now: Timestamp) -> Row {
         labels: job.labels,
         args_bytes: None,
         output_bytes: None,
+        depends_on: job.depends_on,
+        waits_for: (state == State::Blocked).then_some(WaitsFor::Children),
+        wakes_at: None,
+        forked_from: job.forked_from,
     };
-    Row {
+    let mut row = Row {
         seq,
         record,
         token: 0,
         unique: job.unique.map(|unique| (unique.key.clone(), Hold::of(&unique, now))),
         batch: None,
+        dependencies: Vec::new(),
+        dependencies_left: 0,
         lease_until: Timestamp::default(),
         cancel_by: None,
         state_event: 1,
@@ -253,5 +291,9 @@ fn new_row(seq: u64, id: JobId, job: NewJob, now: Timestamp) -> Row {
         log_bytes: 0,
         gap: 0,
         steps: Vec::new(),
+    };
+    for (name, output) in job.steps {
+        row.add_step(name, output, Duration::ZERO, now);
     }
+    row
 }

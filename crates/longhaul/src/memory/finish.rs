@@ -1,7 +1,11 @@
 use super::table::Table;
 use crate::clock::Timestamp;
 use crate::lifecycle;
-use crate::model::{Entry, Finish, Lease, LeaseStatus, Outcome, Record, State};
+use std::time::Duration;
+
+use crate::model::{
+    Entry, Finish, JobId, Json, Lease, LeaseStatus, Outcome, Record, Signalled, State, WaitsFor,
+};
 
 impl Table {
     pub(super) fn finish(&mut self, finishes: Vec<Finish>, now: Timestamp) -> Vec<LeaseStatus> {
@@ -18,6 +22,7 @@ impl Table {
         let status = self.change(seq, now, |row| {
             let status = row.lease_status();
             row.add_entries(finish.entries, now);
+            let outcome = row.awaits(outcome);
             row.go_on(lifecycle::finish(&row.run(), &outcome, now), now);
             if let Outcome::Completed { output } = outcome {
                 row.record.output = Some(output);
@@ -40,6 +45,26 @@ impl Table {
         let Some(key) = key else { return Outcome::Snoozed { delay } };
         let until = self.pause_key(&key, delay, now);
         Outcome::Snoozed { delay: until.since(now) }
+    }
+
+    /// Gives a job a signal. The first of a name stays, and lets a job go on that waits for it.
+    pub(super) fn signal(&mut self, id: &JobId, name: &str, output: Json, now: Timestamp) -> Signalled {
+        let awaited = WaitsFor::Signal(name.to_owned());
+        let (Some(row), Some(step)) = (self.find(id), awaited.signal_step()) else {
+            return Signalled::Unknown;
+        };
+        match row {
+            row if row.record.state.is_finished() => return Signalled::Ended,
+            row if row.has_step(&step) => return Signalled::Sent,
+            _ => {}
+        }
+        self.change(row.seq, now, |row| {
+            row.add_step(step, output, Duration::ZERO, now);
+            if row.waits_for(&awaited) {
+                row.proceed(now);
+            }
+        });
+        Signalled::Accepted
     }
 
     pub(super) fn record(&mut self, records: Vec<Record>, now: Timestamp) -> Vec<LeaseStatus> {

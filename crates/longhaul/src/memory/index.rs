@@ -14,6 +14,8 @@ pub(super) struct Index {
     available: BTreeMap<String, BTreeMap<Vec<String>, Lanes>>,
     /// By the time they fall due.
     pub(super) scheduled: BTreeSet<(Timestamp, u64)>,
+    /// Blocked jobs whose wait has an end of its own, by that.
+    pub(super) waking: BTreeSet<(Timestamp, u64)>,
     /// By the end of their leases.
     pub(super) running: BTreeSet<(Timestamp, u64)>,
     /// Running jobs that were asked to stop, by the end of their grace.
@@ -60,7 +62,7 @@ impl Index {
                 let place = (record.queue.clone(), record.state);
                 self.finished.entry(place).or_default().insert((row.kept_from(), row.seq));
             }
-            State::Blocked => {}
+            State::Blocked => self.waking.extend(record.wakes_at.map(|at| (at, row.seq))),
         }
     }
 
@@ -98,7 +100,11 @@ impl Index {
                     jobs.remove(&(row.kept_from(), row.seq));
                 }
             }
-            State::Blocked => {}
+            State::Blocked => {
+                if let Some(at) = record.wakes_at {
+                    self.waking.remove(&(at, row.seq));
+                }
+            }
         }
     }
 

@@ -9,12 +9,14 @@
 //! | `samples` | small time series |
 //! | `limits` | limit keys: their limits, what is taken of them, and whose turn is next |
 //! | `bounds` | bounds on waiting jobs |
+//! | `dependencies` | which jobs depend on which |
 //! | `keys` | unique keys, idempotency keys, and the ids of jobs that are gone |
 //! | `enqueue`, `claim`, `finish`, `sweep`, `act`, `read` | the operations |
 
 mod act;
 mod bounds;
 mod claim;
+mod dependencies;
 mod enqueue;
 mod finish;
 mod index;
@@ -39,9 +41,9 @@ use self::table::Table;
 use crate::admit;
 use crate::clock::{Clock, Timestamp};
 use crate::model::{
-    Acted, Action, Claim, Claimed, Enqueued, Event, Finish, JobFilter, JobId, JobPage, KeyConfig, KeyFilter,
-    KeyInfo, Lane, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record, Sample,
-    StepRecord, Swept, WorkerInfo,
+    Acted, Action, Claim, Claimed, Enqueued, Event, Finish, JobFilter, JobId, JobPage, Json, KeyConfig,
+    KeyFilter, KeyInfo, Lane, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record,
+    Sample, Signalled, StepRecord, Swept, WorkerInfo,
 };
 use crate::store::{Changes, Listener, Result, Signals, Store};
 
@@ -103,7 +105,7 @@ impl Store for MemoryStore {
 
     async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
         admit::jobs(&jobs)?;
-        Ok(self.table.lock().enqueue(jobs, self.clock.now()))
+        self.table.lock().enqueue(jobs, self.clock.now())
     }
 
     // No await stands between taking jobs and returning them, so that a dropped claim has taken nothing.
@@ -251,6 +253,16 @@ impl Store for MemoryStore {
 
     async fn steps(&self, id: &JobId) -> Result<Option<Vec<StepRecord>>> {
         Ok(self.table.lock().steps(id))
+    }
+
+    async fn signal(&self, id: &JobId, name: &str, value: &Json) -> Result<Signalled> {
+        admit::signal(name, value)?;
+        let output = admit::signal_output(value)?;
+        Ok(self.table.lock().signal(id, name, output, self.clock.now()))
+    }
+
+    async fn dependants(&self, id: &JobId, limit: usize) -> Result<Vec<JobId>> {
+        Ok(self.table.lock().dependants(id, limit))
     }
 
     async fn put_samples(&self, samples: &[Sample]) -> Result<()> {

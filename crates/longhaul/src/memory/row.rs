@@ -5,7 +5,8 @@ use crate::clock::Timestamp;
 use crate::lifecycle::unique::{Hold, Holder};
 use crate::lifecycle::{self, Next, Run, Steps, Times, Token};
 use crate::model::{
-    CancelReason, Children, Entry, Event, EventBody, JobRecord, Json, Lease, LeaseStatus, State, StepRecord,
+    CancelReason, Children, Entry, Event, EventBody, JobRecord, Json, Lease, LeaseStatus, Outcome, State,
+    StepRecord, WaitsFor,
 };
 use crate::store::{KEPT_ERRORS, KEPT_EVENT_BYTES, KEPT_EVENTS};
 
@@ -21,7 +22,12 @@ pub(super) struct Row {
     /// Its unique key, and how long it holds the key unless another job takes it.
     pub(super) unique: Option<(String, Hold)>,
     /// The closing job that counts it, by its number.
+    /// The job that counts it among its children, by its number.
     pub(super) batch: Option<u64>,
+    /// The jobs that it depends, or depended, on, by their numbers.
+    pub(super) dependencies: Vec<u64>,
+    /// How many of them it still waits for, while it waits for them.
+    pub(super) dependencies_left: usize,
     /// When its lease ends; means something while it is running.
     pub(super) lease_until: Timestamp,
     /// When it is fenced off, where somebody has asked it to stop; only while it is running.
@@ -93,6 +99,10 @@ impl Row {
         self.record.cancel_requested = false;
         self.record.cancel_reason = None;
         self.cancel_by = None;
+        if state != State::Blocked {
+            self.record.waits_for = None;
+            self.record.wakes_at = None;
+        }
         if state.is_finished() {
             self.record.finished_at = Some(now);
         }
@@ -141,6 +151,8 @@ impl Row {
         }
         self.enter(next.state, now);
         self.record.cancel_reason = next.cancel_reason;
+        self.record.waits_for = next.waits_for;
+        self.record.wakes_at = next.wakes_at;
         if has_failed {
             self.failure_event = self.state_event;
         }
@@ -157,42 +169,72 @@ impl Row {
         self.record.state.is_finished() && self.token == lease.token && self.token != 0
     }
 
+    /// The outcome of its run, where what it would wait for has come: it goes on at once.
+    pub(super) fn awaits(&self, outcome: Outcome) -> Outcome {
+        let Outcome::Waits { on, .. } = &outcome else { return outcome };
+        let has_come = match on {
+            WaitsFor::Signal(_) => on.signal_step().is_some_and(|step| self.has_step(&step)),
+            WaitsFor::Children => self.record.children.is_none_or(|children| children.unfinished() == 0),
+            WaitsFor::Dependencies | WaitsFor::Person => false,
+        };
+        if has_come { Outcome::Snoozed { delay: Duration::ZERO } } else { outcome }
+    }
+
+    pub(super) fn has_step(&self, name: &str) -> bool {
+        self.steps.iter().any(|step| step.name == name)
+    }
+
+    /// True while it is blocked for that.
+    pub(super) fn waits_for(&self, what: &WaitsFor) -> bool {
+        self.record.state == State::Blocked && self.record.waits_for.as_ref() == Some(what)
+    }
+
+    /// Goes on from a wait that is over.
+    pub(super) fn proceed(&mut self, now: Timestamp) {
+        self.wait_until(now, now);
+    }
+
+    /// Counts a dependency that has ended. The last one frees the job.
+    pub(super) fn count_dependency(&mut self, now: Timestamp) {
+        self.dependencies_left -= 1;
+        if self.dependencies_left > 0 {
+            return;
+        }
+        let (state, run_at) = lifecycle::undepend(self.record.run_at, self.record.children.as_ref(), now);
+        self.record.run_at = run_at;
+        self.record.waits_for = Some(WaitsFor::Children);
+        self.enter(state, now);
+    }
+
     /// Tells its present state anew, because something that belongs to it has changed.
     pub(super) fn tell(&mut self, now: Timestamp) {
-        self.record.last_event += 1;
+        self.record.last_event += lifecycle::events_of(self.record.state);
         self.state_event = self.record.last_event;
         self.state_at = now;
     }
 
     /// Counts a child that joins.
     pub(super) fn count_child(&mut self, now: Timestamp) {
-        if let Some(children) = &mut self.record.children {
-            children.total += 1;
-        }
+        self.record.children.get_or_insert_default().total += 1;
         self.tell(now);
     }
 
-    /// Counts a child that has ended. The last one frees the job; once it is free, its counts stand still.
+    /// Counts a child that has ended. The last one lets the job go on, where it waits for them.
     pub(super) fn count_end(&mut self, outcome: State, now: Timestamp) {
         let Some(children) = self.record.children.as_mut() else { return };
-        if self.record.state != State::Blocked {
-            return;
-        }
         *counter(children, outcome) += 1;
-        if children.unfinished() == 0 {
-            self.wait_until(now, now);
+        if children.unfinished() == 0 && self.waits_for(&WaitsFor::Children) {
+            self.proceed(now);
         } else {
             self.tell(now);
         }
     }
 
-    /// Waits again for a child that had ended with `outcome` and is to run anew.
+    /// Counts a child as unfinished again that had ended with `outcome` and is to run anew.
     pub(super) fn uncount_end(&mut self, outcome: State, now: Timestamp) {
         let Some(children) = self.record.children.as_mut() else { return };
-        if self.record.state == State::Blocked {
-            *counter(children, outcome) -= 1;
-            self.tell(now);
-        }
+        *counter(children, outcome) -= 1;
+        self.tell(now);
     }
 
     /// Adds what a run has to say.
@@ -211,8 +253,8 @@ impl Row {
         }
     }
 
-    fn add_step(&mut self, name: String, output: Json, took: Duration, now: Timestamp) {
-        if self.steps.iter().any(|step| step.name == name) {
+    pub(super) fn add_step(&mut self, name: String, output: Json, took: Duration, now: Timestamp) {
+        if self.has_step(&name) {
             return;
         }
         self.steps.push(StepRecord {

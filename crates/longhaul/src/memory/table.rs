@@ -1,12 +1,14 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
+use super::dependencies::Edges;
 use super::index::Index;
 use super::keys::Keys;
 use super::limits::Limits;
 use super::row::Row;
 use super::samples::Samples;
 use crate::clock::Timestamp;
+use crate::lifecycle;
 use crate::model::{Change, JobId, Lease, QueueConfig, State, WorkerInfo};
 use crate::store::{Changes, Signals};
 
@@ -24,8 +26,9 @@ pub(super) struct Table {
     pub(super) samples: Samples,
     pub(super) workers: BTreeMap<String, WorkerInfo>,
     pub(super) limits: Limits,
-    /// Children that have ended and are not yet counted by their batch.
-    ended: Vec<(u64, State)>,
+    pub(super) edges: Edges,
+    /// Jobs that have ended and are not yet counted by their parents and dependants, with how they ended.
+    ended: VecDeque<(u64, State)>,
     last_seq: u64,
     last_token: u64,
     pub(super) signals: Arc<Signals>,
@@ -44,7 +47,8 @@ impl Table {
             samples: Samples::default(),
             workers: BTreeMap::new(),
             limits: Limits::default(),
-            ended: Vec::new(),
+            edges: Edges::default(),
+            ended: VecDeque::new(),
             last_seq: 0,
             last_token: 0,
             signals,
@@ -67,7 +71,7 @@ impl Table {
         self.index.insert(row);
         if row.record.state.is_finished() && !state.is_finished() {
             self.keys.let_go(row, now);
-            self.ended.extend(row.batch.map(|batch| (batch, row.record.state)));
+            self.ended.push_back((seq, row.record.state));
         }
         if row.record.last_event != last_event {
             announce(&self.signals, row);
@@ -85,22 +89,26 @@ impl Table {
         Some(answer)
     }
 
-    /// Lets batches count the children that have ended since, which may free their closing jobs. Called at the end of
-    /// every operation, after a finish's follow-ups: a child may be followed by another of its batch.
+    /// Lets parents and dependants count the jobs that have ended since, which may free them, or cancel a dependant and so go on.
+    /// Called at the end of every operation, after a finish's follow-ups: a child may be followed by another of its batch.
     pub(super) fn settle(&mut self, now: Timestamp) {
-        for (batch, outcome) in std::mem::take(&mut self.ended) {
-            self.change(batch, now, |row| row.count_end(outcome, now));
+        while let Some((seq, outcome)) = self.ended.pop_front() {
+            if let Some(batch) = self.rows.get(&seq).and_then(|row| row.batch) {
+                self.change(batch, now, |row| row.count_end(outcome, now));
+            }
+            self.settle_dependants(seq, outcome, now);
         }
     }
 
-    /// The closing job of the batch that a new job joins, where its parent is one that has not closed yet.
+    /// The job that counts a new one among its children, where its parent does so.
     pub(super) fn batch_of(&self, parent: Option<&JobId>) -> Option<u64> {
         let row = self.find(parent?)?;
-        (row.record.state == State::Blocked && row.record.children.is_some()).then_some(row.seq)
+        let record = &row.record;
+        lifecycle::counts_child(record.state, record.started_at, record.children.as_ref()).then_some(row.seq)
     }
 
-    /// Adds a job whose id and unique key are free.
-    pub(super) fn insert(&mut self, make: impl FnOnce(u64) -> Row) {
+    /// Adds a job whose id and unique key are free, and answers its number.
+    pub(super) fn insert(&mut self, make: impl FnOnce(u64) -> Row) -> u64 {
         self.last_seq += 1;
         let row = make(self.last_seq);
         // A job that was dropped as the newest never holds its key.
@@ -113,11 +121,12 @@ impl Table {
         self.changes.tell([changed(&row, None, row.record.created_at)]);
         let (seq, now) = (row.seq, row.record.created_at);
         if row.record.state.is_finished() {
-            self.ended.extend(row.batch.map(|batch| (batch, row.record.state)));
+            self.ended.push_back((row.seq, row.record.state));
         }
         self.ids.insert(row.record.id.clone(), seq);
         self.rows.insert(seq, row);
         self.limit(seq, None, now);
+        seq
     }
 
     /// Removes a job with its log, its steps and its unique key, and remembers for a while that it was there.
@@ -126,6 +135,7 @@ impl Table {
         self.index.remove(&row);
         self.ids.remove(&row.record.id);
         self.keys.free(&row);
+        self.edges.remove(&row);
         let removed = changed(&row, Some(row.record.state), now);
         self.changes.tell([Change { to: None, error: None, since: None, ..removed }]);
         // Whoever waits for the job must hear that it is no more.

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::id::check_name;
 use super::key::check_limit_keys;
-use super::{JobId, Json, Policy, Unique};
+use super::{Dependency, JobId, Json, Policy, Unique, check_dependencies};
+use crate::admit::{MAX_STEP_BYTES, step_name};
 use crate::clock::Timestamp;
 use crate::job::Job;
 use crate::panics::contain;
@@ -67,11 +68,21 @@ pub struct NewJob {
     pub deadline: Option<Deadline>,
     /// Makes a repeated request answer with the first one's job.
     pub idempotency: Option<Idempotency>,
-    /// The job that this one belongs to. Where that one [waits for its children](Start::AfterChildren), this one is
-    /// counted among them.
+    /// The job that this one belongs to. Where that one [waits for its children](Start::AfterChildren), or has begun and not
+    /// ended, this one is counted among them.
     pub parent: Option<JobId>,
     /// Names and values that lists filter by; at most 8 KiB in all.
     pub labels: BTreeMap<String, String>,
+    /// The jobs that must end before it may run, at most [`MAX_DEPENDENCIES`](super::MAX_DEPENDENCIES). Each is there already or
+    /// stands before this one in the same call, so that no circle can be made.
+    #[serde(default)]
+    pub depends_on: Vec<Dependency>,
+    /// Steps that are done already, in their order, with their outputs: those that a fork takes over.
+    #[serde(default)]
+    pub steps: Vec<(String, Json)>,
+    /// The job that this one is a fork of.
+    #[serde(default)]
+    pub forked_from: Option<JobId>,
 }
 
 impl NewJob {
@@ -92,6 +103,7 @@ impl NewJob {
             policy: Policy {
                 timeout: J::TIMEOUT,
                 cost: contain(|| job.cost()).map_err(panicked("cost"))?,
+                on_exhausted: J::ON_EXHAUSTED,
                 ..Policy::default()
             },
             limit_keys: contain(|| job.limit_keys()).map_err(panicked("limit_keys"))?,
@@ -123,6 +135,9 @@ impl NewJob {
             idempotency: None,
             parent: None,
             labels: BTreeMap::new(),
+            depends_on: Vec::new(),
+            steps: Vec::new(),
+            forked_from: None,
         }
     }
 
@@ -185,6 +200,14 @@ impl NewJob {
         Ok(())
     }
 
+    fn validate_steps(&self) -> Result<()> {
+        for (name, output) in &self.steps {
+            step_name(name)?;
+            output.check(&format!("step '{name}'"), MAX_STEP_BYTES)?;
+        }
+        Ok(())
+    }
+
     fn validate_labels(&self) -> Result<()> {
         if self.labels.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>() > MAX_LABELS_BYTES {
             return invalid("labels", format!("must be at most {MAX_LABELS_BYTES} bytes in all"));
@@ -200,7 +223,7 @@ impl NewJob {
 }
 
 /// The checks of a new job. Each is made only once the one before has passed, because every job passes through them.
-const CHECKS: [fn(&NewJob) -> Result<()>; 15] = [
+const CHECKS: [fn(&NewJob) -> Result<()>; 18] = [
     |job| check_name("kind", &job.kind),
     |job| check_name("queue", &job.queue),
     |job| job.id.as_ref().map_or(Ok(()), |id| check_name("id", id.as_str())),
@@ -220,6 +243,9 @@ const CHECKS: [fn(&NewJob) -> Result<()>; 15] = [
         check_key("idempotency.fingerprint", &idempotency.fingerprint)
     },
     NewJob::validate_labels,
+    |job| check_dependencies(job.id.as_ref(), &job.depends_on),
+    NewJob::validate_steps,
+    |job| job.forked_from.as_ref().map_or(Ok(()), |id| check_name("forked_from", id.as_str())),
 ];
 
 /// The most crashes that a job may be made to survive.

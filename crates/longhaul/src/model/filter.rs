@@ -94,13 +94,22 @@ pub enum Action {
         #[serde(default)]
         reason: CancelReason,
     },
-    /// Makes finished jobs available again, with all their attempts.
+    /// Makes finished jobs available again, with all their attempts, and those that wait for a person.
     Retry,
     /// The same with other args. The steps were those of the former args, and are forgotten.
     RetryWith {
         /// The args, at most [`MAX_ARGS_BYTES`](super::MAX_ARGS_BYTES) of JSON.
         #[serde(with = "json_as_text")]
         args: Json,
+    },
+    /// Retries, but keeps the steps that were recorded before one, and forgets that one and those after it. Does nothing to a
+    /// job that has no step of the name, nor to a completed one, whose outputs are forgotten.
+    RetryFrom {
+        /// The first step that is done again.
+        step: String,
+        /// Other args; `None` leaves them.
+        #[serde(default, with = "optional_json_as_text")]
+        args: Option<Json>,
     },
     /// Removes finished jobs.
     Delete,
@@ -133,6 +142,23 @@ mod json_as_text {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Json, D::Error> {
         Json::parse(String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// The same for JSON that may be left out.
+mod optional_json_as_text {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Json;
+
+    pub(super) fn serialize<S: Serializer>(json: &Option<Json>, serializer: S) -> Result<S::Ok, S::Error> {
+        json.as_ref().map(Json::as_str).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
+        let text: Option<String> = Option::deserialize(deserializer)?;
+        text.map(|text| Json::parse(text).map_err(D::Error::custom)).transpose()
     }
 }
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CancelReason, Entry, Json, Lease, NewJob};
+use super::{CancelReason, Entry, Json, Lease, NewJob, WaitsFor};
 use crate::clock::Timestamp;
 
 /// The end of one run of a job, and all that follows from it. A store applies it as one transaction.
@@ -64,6 +64,19 @@ pub enum Outcome {
     },
     /// Its worker is shutting down and hands it back. Costs no attempt; counts as an interruption.
     Released,
+    /// It waits, and holds no slot meanwhile: for its [children](WaitsFor::Children) or a [signal](WaitsFor::Signal), which
+    /// costs no attempt, or for a [person](WaitsFor::Person), because the attempt was its last and failed. It goes on at once
+    /// where there is nothing to wait for.
+    Waits {
+        /// What it waits for; not for [dependencies](WaitsFor::Dependencies), which a job is enqueued with.
+        on: WaitsFor,
+        /// The longest wait for children or a signal, after which it goes on all the same.
+        #[serde(default)]
+        timeout: Option<Duration>,
+        /// The fault that a person is to look at.
+        #[serde(default)]
+        error: Option<AttemptError>,
+    },
 }
 
 /// One failed attempt, as the job's history keeps it.

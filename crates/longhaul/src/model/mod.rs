@@ -17,6 +17,7 @@ mod sample;
 mod state;
 mod term;
 mod unique;
+mod wait;
 
 pub use cancel_reason::CancelReason;
 pub use change::{Change, KeptChange};
@@ -43,3 +44,5 @@ pub use sample::Sample;
 pub use state::State;
 pub use term::{Condition, Term};
 pub use unique::{Edge, OnClash, Unique};
+pub(crate) use wait::check_dependencies;
+pub use wait::{Dependency, MAX_DEPENDENCIES, OnExhausted, OnFailure, SIGNAL_PREFIX, Signalled, WaitsFor};

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Cost;
+use super::{Cost, OnExhausted};
 use crate::backoff::Backoff;
 use crate::store::{Error, Result};
 
@@ -22,6 +22,9 @@ pub struct Policy {
     /// The units of its limit keys' limits that a run takes.
     #[serde(skip_serializing_if = "Cost::is_default")]
     pub cost: Cost,
+    /// What becomes of the job when its last attempt fails.
+    #[serde(skip_serializing_if = "OnExhausted::is_default")]
+    pub on_exhausted: OnExhausted,
 }
 
 impl Policy {

@@ -2,7 +2,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AttemptError, CancelReason, JobId, Json, Policy, Progress, SHORT_PAYLOAD_BYTES, State};
+use super::{
+    AttemptError, CancelReason, Dependency, JobId, Json, Policy, Progress, SHORT_PAYLOAD_BYTES, State,
+    WaitsFor,
+};
 use crate::clock::Timestamp;
 
 /// All that a store knows of a job.
@@ -72,7 +75,7 @@ pub struct JobRecord {
     pub limit_keys: Vec<String>,
     /// The job that this one belongs to.
     pub parent: Option<JobId>,
-    /// The counts of its children, where it waits, or waited, for children.
+    /// The counts of its children: of a closing job, and of one that has had children since it began.
     pub children: Option<Children>,
     /// Names and values that lists filter by.
     pub labels: BTreeMap<String, String>,
@@ -82,6 +85,18 @@ pub struct JobRecord {
     /// The bytes of `output`, where a list with short payloads left it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_bytes: Option<u64>,
+    /// The jobs that it waits, or waited, for, as it was enqueued with them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<Dependency>,
+    /// What it waits for, while it is blocked. One that waits for other jobs and for its children waits for the others first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<WaitsFor>,
+    /// When it goes on though what it waits for has not come, where it is blocked and was given a timeout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wakes_at: Option<Timestamp>,
+    /// The job that it is a fork of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forked_from: Option<JobId>,
 }
 
 impl JobRecord {
@@ -99,7 +114,7 @@ impl JobRecord {
     }
 }
 
-/// The counts of a batch's jobs, as its closing job is told.
+/// The counts of a job's children, as they are now. A child that was removed after its end still counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Children {
     /// All of them.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// Waits for other jobs to end.
+    /// Waits for other jobs to end, for a signal, or for a person; `waits_for` tells which.
     Blocked,
     /// Waits for its `run_at`: a delayed job, a retry (`attempt > 0`) or a snoozed one.
     Scheduled,

@@ -21,9 +21,9 @@ use async_trait::async_trait;
 
 use crate::clock::Timestamp;
 use crate::model::{
-    Acted, Action, Claim, Claimed, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId, JobPage,
+    Acted, Action, Claim, Claimed, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId, JobPage, Json,
     KeyConfig, KeyFilter, KeyInfo, Lane, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo,
-    Record, Sample, StepRecord, Swept, WorkerInfo,
+    Record, Sample, Signalled, StepRecord, Swept, WorkerInfo,
 };
 
 /// A database of jobs. Small, dyn-safe and batch-first: single-item forms are on [`Longhaul`](crate::Longhaul).
@@ -88,6 +88,18 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A job that waits for its children is blocked.
     /// - A job that waits for children and has none is available at once.
     /// - A child that joins later is waited for too.
+    /// - A child of a job that has begun and not ended is counted.
+    /// - A child of a job that has not begun or has ended is not counted.
+    /// - A job that depends on others is blocked until all have ended.
+    /// - A dependency that has ended counts at once.
+    /// - A job whose dependency has failed already is created and cancelled.
+    /// - A job may depend on one that stands before it in the call.
+    /// - A dependency on a job of the call that was not created is one on the job that stands for it.
+    /// - A job that depends on one that is not there is refused with its call.
+    /// - A job that exists already is not asked for its dependencies.
+    /// - A dependant starts no sooner than its own time.
+    /// - A closing job with dependencies waits for both.
+    /// - A new job may bring steps that are done already.
     /// - A repeated idempotency key answers the first job.
     /// - An idempotency key used for another request creates nothing.
     /// - An idempotency key is forgotten after its time.
@@ -110,6 +122,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - Higher priority goes first.
     /// - A low priority is overtaken for a bounded time only.
     /// - A due scheduled job is claimed without a sweep.
+    /// - A wait that is over is claimed without a sweep.
     /// - A job that is not due is not claimed.
     /// - Two claims never take the same job.
     /// - Each claim raises the token.
@@ -140,6 +153,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A waiting claim answers when its queue is resumed.
     /// - A waiting claim answers when a job arrives.
     /// - A waiting claim answers when a scheduled job falls due.
+    /// - A waiting claim answers when a wait is over.
     /// - A waiting claim answers with nothing after its wait.
     /// - A dropped claim takes nothing.
     /// - A job past its expiry or its deadline is not claimed.
@@ -202,6 +216,23 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - Follow ups of a lost finish are not created.
     /// - Follow ups of a retry are not created.
     /// - A follow up whose id exists leaves the completion standing.
+    /// - The last dependency to end frees its dependants.
+    /// - A dependency that fails or is cancelled cancels its dependants and theirs.
+    /// - A dependant that runs after any end is freed by a failure.
+    /// - Very many dependants are settled in portions.
+    /// - Very many dependants are cancelled in portions.
+    /// - A follow up may depend on the job that it follows.
+    /// - A follow up that depends on a job that is not there is created and cancelled.
+    /// - A run that waits for its children gives its slot back and costs no attempt.
+    /// - A run that waits for children and has none unfinished goes on at once.
+    /// - The last child to end lets a waiting run go on.
+    /// - A child that ends before its parent waits is not waited for.
+    /// - A wait for children ends after its timeout.
+    /// - A run that waits for a signal gives its slot back and costs no attempt.
+    /// - A wait for a signal that has come goes on at once.
+    /// - A wait for a signal ends after its timeout.
+    /// - A wait of a job asked to cancel ends it as cancelled.
+    /// - A job that waits for a person keeps its attempts and its error.
     /// - The last child to end frees its parent.
     /// - A failed child frees its parent all the same.
     /// - A parent is freed once.
@@ -236,6 +267,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Maintenance, safe on every node at once and bounded: at most about `limit` jobs of each sort.
     ///
     /// - A sweep promotes what is due.
+    /// - A sweep lets waits that are over go on.
     /// - A sweep rescues jobs whose lease has expired.
     /// - A rescue costs no attempt and counts as a crash.
     /// - A rescued job keeps its place.
@@ -316,6 +348,18 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - An action tells how many jobs fit and how many it changed.
     /// - An action checks its filter where it writes.
     /// - An action keeps to the terms of its filter.
+    /// - A dependency counts once though it is retried by hand.
+    /// - A dependant retried by hand does not wait again.
+    /// - Deleting a dependency changes nothing.
+    /// - A job made anew under an old id does not know the old dependencies.
+    /// - A child that is deleted or retried by hand keeps no waiting run back.
+    /// - Retrying a parent by hand keeps the counts of its children.
+    /// - Retrying a job that waits for a person starts it anew.
+    /// - Cancelling a job that waits for a person ends it.
+    /// - Cancelling a blocked job ends its wait.
+    /// - Retrying from a step forgets it and those after it.
+    /// - Retrying from a step that is not there does nothing.
+    /// - Retrying a completed job from a step does nothing.
     /// - Retrying with args replaces them and forgets the steps.
     /// - Retrying with args that cannot be kept is refused.
     /// - A new priority moves a waiting job to its place.
@@ -393,6 +437,35 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - Steps of an unknown job are none.
     async fn steps(&self, id: &JobId) -> Result<Option<Vec<StepRecord>>>;
 
+    /// Gives a job a signal, which is kept among its steps as [`SIGNAL_PREFIX`](crate::SIGNAL_PREFIX) and its name, with the output
+    /// `{"value": …}`, done in the attempt that the job has come to.
+    ///
+    /// - A signal lets the job that waits for it go on.
+    /// - A signal of another name keeps the wait.
+    /// - The first signal of a name wins.
+    /// - An early signal is kept.
+    /// - A signal is listed among the steps of its job.
+    /// - A signal to a job that has ended changes nothing.
+    /// - A signal to an unknown job says so.
+    /// - A signal that cannot be kept is refused.
+    /// - A waiting claim answers when a signal comes.
+    async fn signal(&self, _id: &JobId, _name: &str, _value: &Json) -> Result<Signalled> {
+        Err(Error::Store { store: "any", operation: "signal", source: "the store has no signals yet".into() })
+    }
+
+    /// The jobs that were enqueued to depend on a job, by the order in which they were; at most `limit`. Those that were removed
+    /// are not among them; of a job that was removed a store need not know any.
+    ///
+    /// - Dependants are told in the order in which they were enqueued.
+    /// - An unknown job has no dependants.
+    async fn dependants(&self, _id: &JobId, _limit: usize) -> Result<Vec<JobId>> {
+        Err(Error::Store {
+            store: "any",
+            operation: "list dependants",
+            source: "the store has no dependencies yet".into(),
+        })
+    }
+
     /// Keeps samples; one of the same series, moment and source takes the place of the earlier one.
     ///
     /// - A sample is read back in its series.
@@ -441,5 +514,8 @@ pub const MAX_POSITION: u64 = 1_000;
 pub const MAX_LANES: usize = 1_000;
 /// The most limit keys that are listed at once.
 pub const MAX_KEYS: usize = 1_000;
+/// About how many dependants of a job that ends are settled in the transaction that ends it, and at a time by the claims, finishes
+/// and sweeps after that.
+pub const DEPENDANTS_AT_ONCE: usize = 1_000;
 /// The most samples that are read at once.
 pub const MAX_SAMPLES: usize = 10_000;

@@ -7,9 +7,9 @@ use futures::future::BoxFuture;
 
 use crate::clock::Timestamp;
 use crate::model::{
-    Acted, Action, Claim, Claimed, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId, JobPage,
+    Acted, Action, Claim, Claimed, Enqueued, Event, Finish, FinishAndClaim, JobFilter, JobId, JobPage, Json,
     KeyConfig, KeyFilter, KeyInfo, Lane, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo,
-    Record, Sample, StepRecord, Swept, WorkerInfo,
+    Record, Sample, Signalled, StepRecord, Swept, WorkerInfo,
 };
 use crate::store::{Changes, Result, Store};
 
@@ -64,6 +64,8 @@ pub enum Call {
     ResumeKey(String),
     Keys(KeyFilter),
     Steps(JobId),
+    Signal(JobId, String, Json),
+    Dependants(JobId, usize),
     PutSamples(Vec<Sample>),
     Samples(String, Timestamp),
     Workers,
@@ -87,6 +89,8 @@ pub enum Answer {
     Lanes(Vec<Lane>),
     Keys(Vec<KeyInfo>),
     Steps(Option<Vec<StepRecord>>),
+    Signalled(Signalled),
+    Dependants(Vec<JobId>),
     Samples(Vec<Sample>),
     Workers(Vec<WorkerInfo>),
 }
@@ -165,6 +169,8 @@ impl Call {
             Call::ResumeKey(key) => store.resume_key(&key).await.map(|()| Answer::Done)?,
             Call::Keys(filter) => Answer::Keys(store.keys(&filter).await?),
             Call::Steps(id) => Answer::Steps(store.steps(&id).await?),
+            Call::Signal(id, name, value) => Answer::Signalled(store.signal(&id, &name, &value).await?),
+            Call::Dependants(id, limit) => Answer::Dependants(store.dependants(&id, limit).await?),
             Call::PutSamples(samples) => store.put_samples(&samples).await.map(|()| Answer::Done)?,
             Call::Samples(series, from) => Answer::Samples(store.samples(&series, from).await?),
             Call::Workers => Answer::Workers(store.workers().await?),
@@ -340,6 +346,15 @@ impl Store for Intercept {
 
     async fn steps(&self, id: &JobId) -> Result<Option<Vec<StepRecord>>> {
         answer!(self, Call::Steps(id.clone()), Answer::Steps(steps) => steps)
+    }
+
+    async fn signal(&self, id: &JobId, name: &str, value: &Json) -> Result<Signalled> {
+        let call = Call::Signal(id.clone(), name.to_owned(), value.clone());
+        answer!(self, call, Answer::Signalled(signalled) => signalled)
+    }
+
+    async fn dependants(&self, id: &JobId, limit: usize) -> Result<Vec<JobId>> {
+        answer!(self, Call::Dependants(id.clone(), limit), Answer::Dependants(ids) => ids)
     }
 
     async fn put_samples(&self, samples: &[Sample]) -> Result<()> {

@@ -141,6 +141,26 @@ impl<S> Context<S> {
         Ok(())
     }
 
+    /// A token whose bearer may give this job the signal `name`, once, and do nothing else, with no other right: the last part of
+    /// `POST /api/signals/{token}`, for a link in a mail or a page. It is good for as long as the job is unfinished, for a year
+    /// at most. Each call makes another one.
+    ///
+    /// # Errors
+    /// A fatal one where nobody [makes tokens](Longhaul::sign_wait_tokens) here, or the name breaks its bound. Where a server that
+    /// makes them is away, one that runs the job again at no cost of an attempt.
+    pub async fn wait_token(&self, name: &str) -> JobResult<String> {
+        admit::signal(name, &Json::null())?;
+        let Some(tokens) = self.longhaul.wait_tokens() else {
+            let message = "failed to make a wait token: nothing signs them here; mount the router of longhaul-http with a secret, \
+                           or call Longhaul::sign_wait_tokens";
+            return Err(JobError::fatal(message));
+        };
+        tokens.token(self.id(), self.job.claimed.created_at, name).await.map_err(|error| match error {
+            error if error.is_outage() => JobError::outage(error),
+            error => JobError::fatal(format!("failed to make a wait token: {error}")),
+        })
+    }
+
     /// Enqueues `job` in the transaction that completes this one, so that neither exists without the other.
     /// If this job ends otherwise, it is forgotten.
     ///

@@ -6,7 +6,9 @@ use super::registry::{Registry, Runner, keepable};
 use super::running::{AbortReason, RunningJob};
 use crate::backoff::Backoff;
 use crate::job::{JobError, Verdict};
-use crate::model::{AttemptError, CancelReason, Entry, ErrorKind, Finish, LogLevel, Outcome};
+use crate::model::{
+    AttemptError, CancelReason, Entry, ErrorKind, Finish, LogLevel, OnExhausted, Outcome, WaitsFor,
+};
 
 /// The words of a run that is cut off at its job's deadline.
 pub(super) const DEADLINE_PASSED: &str = "stopped, because its deadline has passed";
@@ -92,7 +94,11 @@ fn failed_attempt(
     delay: Option<Duration>,
 ) -> Outcome {
     if job.is_last_attempt() {
-        return Outcome::Failed { error: AttemptError::new(kind, message) };
+        let error = AttemptError::new(kind, message);
+        return match job.claimed.policy.on_exhausted {
+            OnExhausted::Fail => Outcome::Failed { error },
+            OnExhausted::Pause => Outcome::Waits { on: WaitsFor::Person, timeout: None, error: Some(error) },
+        };
     }
     let delay = delay.unwrap_or_else(|| {
         let (backoff, panic) = match job.claimed.policy.backoff {

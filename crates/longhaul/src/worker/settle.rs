@@ -152,6 +152,7 @@ fn describe(finish: &Finish) -> String {
         Outcome::Snoozed { .. } => "which was to run later".into(),
         Outcome::RateLimited { .. } => "which had met a limit".into(),
         Outcome::Released => "which was handed back".into(),
+        Outcome::Waits { on, .. } => format!("which was to wait ({on})"),
     };
     let (entries, follow_ups) = (finish.entries.len(), finish.follow_ups.len());
     format!("{outcome}, with {entries} entries of its log and {follow_ups} follow-ups")

@@ -3,15 +3,15 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use longhaul::lifecycle::{self, Deed};
-use longhaul::{Acted, Action, CANCEL_GRACE, JobFilter, JobId, JobRecord, Longhaul, Page, Payloads};
-use serde::{Deserialize, Deserializer, Serialize};
+use longhaul::{Acted, Action, CANCEL_GRACE, JobFilter, JobRecord, Longhaul, Page, Payloads};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::JobBody;
 use super::filter::FilterRequest;
 use super::read::found;
 use crate::auth::Caller;
-use crate::extract::{JsonBody, OptionalJson};
+use crate::extract::JsonBody;
 use crate::faults::Faults;
 use crate::path::{JobPath, Mount};
 use crate::problem::{Code, Problem};
@@ -44,75 +44,6 @@ pub(crate) async fn cancel(
     let record = found(api.longhaul.get(&id).await?)?;
     let status = if record.state.is_finished() { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok(JobBody::from(&*record).answer(status, mount.base(), api.estimator.of(&record)))
-}
-
-/// The way in which a job is to run again.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-#[schema(as = Retry)]
-pub(crate) struct RetryRequest {
-    /// Its new args, at most 256 KiB; null is one of them. Its steps were those of the former ones, and are forgotten.
-    /// Without this field it keeps its args. A value that is shown as `[redacted]` cannot be given back as such.
-    #[serde(deserialize_with = "given")]
-    #[schema(value_type = Option<serde_json::Value>)]
-    args: Option<longhaul::Json>,
-}
-
-/// Tells null from what is not there.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<longhaul::Json>, D::Error> {
-    longhaul::Json::deserialize(deserializer).map(Some)
-}
-
-/// Runs a finished job again
-///
-/// With all its attempts. A job that failed or was cancelled keeps the outputs of its steps, unless it is given other args.
-#[utoipa::path(
-    post,
-    path = "/jobs/{id}/retry",
-    operation_id = "retryJob",
-    tag = "jobs",
-    params(("id" = String, Path, description = "The job's id")),
-    request_body(content = Option<RetryRequest>),
-    responses(
-        (status = 202, description = "The job is to run again", body = JobBody),
-        (status = 404, description = "No job of this id is known"),
-        (status = 409, description = "The job is unfinished, or another job holds its unique key"),
-        (status = 410, description = "The job was pruned or deleted within the last 24 hours"),
-    ),
-)]
-pub(crate) async fn retry(
-    State(api): State<Api>,
-    _: Caller,
-    mount: Mount,
-    JobPath(id): JobPath,
-    OptionalJson(RetryRequest { args }): OptionalJson<RetryRequest>,
-) -> Result<Response, Problem> {
-    if args.as_ref().is_some_and(|args| api.config.redaction.holds_placeholder(args)) {
-        let mut faults = Faults::default();
-        // Taken as it is, it would put the word in the place of a secret that nobody has any more.
-        faults.add(Code::Invalid, "args", "holds a value that is not shown; give the value itself");
-        faults.into_result()?;
-    }
-    let action = args.map_or(Action::Retry, |args| Action::RetryWith { args });
-    finished_only(&api, &id, action).await?;
-    let record = found(api.longhaul.get(&id).await?)?;
-    Ok(JobBody::from(&*record).answer(StatusCode::ACCEPTED, mount.base(), api.estimator.of(&record)))
-}
-
-/// Does what is for finished jobs only, or says why not.
-pub(crate) async fn finished_only(api: &Api, id: &JobId, action: Action) -> Result<(), Problem> {
-    // Twice, because a job may end between an action that came too early and the look at its state.
-    for _ in 0..2 {
-        if api.longhaul.store().act(&JobFilter::id(id.clone()), action.clone(), 1).await?.done > 0 {
-            return Ok(());
-        }
-        let record = found(api.longhaul.get(id).await?)?;
-        if !record.state.is_finished() {
-            let detail = format!("the job is {}; this is for finished jobs, cancel it first", record.state);
-            return Err(Problem::new(Code::NotFinished, detail));
-        }
-    }
-    Err(Problem::new(Code::UniqueKeyHeld, "another job holds the unique key of this one"))
 }
 
 /// An action on the jobs that fit a filter.
@@ -255,11 +186,11 @@ async fn count(
 }
 
 fn would_change(job: &JobRecord, action: &Action) -> bool {
-    match lifecycle::act(job.state, action) {
+    match lifecycle::act(job.state, job.waits_for.as_ref(), action) {
         Deed::Nothing => false,
         // Every cancel of the contract has the same grace, so that a second one is never sooner.
         Deed::AskToStop(..) => !job.cancel_requested,
         Deed::SetPriority(priority) => priority != job.priority,
-        Deed::Cancel(_) | Deed::StartAnew | Deed::Remove => true,
+        Deed::Cancel(_) | Deed::StartAnew | Deed::StartFromStep | Deed::Remove => true,
     }
 }

@@ -5,14 +5,15 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use longhaul::lifecycle::{self, Times};
 use longhaul::{
-    AttemptError, CancelReason, Children, Cost, ErrorKind, JobId, JobRecord, Json, NewJob, Progress, State,
-    Timestamp,
+    AttemptError, CancelReason, Children, Cost, Dependency, ErrorKind, JobId, JobRecord, Json, NewJob,
+    OnExhausted, Progress, State, Timestamp, WaitsFor,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::state::estimates::Estimate;
 use crate::time::{Rfc3339, in_seconds};
+use crate::wire::DependencyBody;
 
 /// A job as the contract shows it, whatever its kind. Fields that have no value yet are null.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -89,9 +90,24 @@ pub struct JobBody<'a> {
     /// The job that it belongs to.
     #[schema(required)]
     pub parent: Option<&'a str>,
-    /// The counts of its children, where it waits, or waited, for children: it closes a batch.
+    /// The counts of its children: of a job that closes a batch, and of one that has had children since it began.
     #[schema(required)]
     pub children: Option<ChildrenBody>,
+    /// The jobs that it waits, or waited, for, as it was enqueued with them.
+    #[schema(value_type = Vec<DependencyBody>)]
+    pub depends_on: &'a [Dependency],
+    /// What it waits for while it is blocked: `dependencies`, `children`, `signal:NAME`, or `person` where its attempts are used
+    /// up and somebody is to retry or cancel it.
+    #[schema(value_type = Option<String>, required, example = "signal:approve")]
+    pub waits_for: Option<&'a WaitsFor>,
+    /// When it goes on though what it waits for has not come.
+    #[schema(value_type = Option<String>, format = DateTime, required)]
+    pub wakes_at: Option<Rfc3339>,
+    /// What becomes of it when its last attempt fails.
+    pub on_exhausted: OnExhausted,
+    /// The job that it is a fork of.
+    #[schema(required)]
+    pub forked_from: Option<&'a str>,
     /// The names of limits that it shares with others.
     pub limit_keys: &'a [String],
     /// The first of them.
@@ -219,6 +235,11 @@ impl<'a> From<&'a JobRecord> for JobBody<'a> {
             worker: job.worker.as_deref(),
             parent: job.parent.as_ref().map(JobId::as_str),
             children: job.children.map(ChildrenBody::from),
+            depends_on: &job.depends_on,
+            waits_for: job.waits_for.as_ref(),
+            wakes_at: job.wakes_at.map(Rfc3339),
+            on_exhausted: job.policy.on_exhausted,
+            forked_from: job.forked_from.as_ref().map(JobId::as_str),
             limit_keys: &job.limit_keys,
             key: job.limit_keys.first().map(String::as_str),
             cost: job.policy.cost,
@@ -267,6 +288,11 @@ impl<'a> JobBody<'a> {
             worker: None,
             parent: job.parent.as_ref().map(JobId::as_str),
             children: None,
+            depends_on: &job.depends_on,
+            waits_for: None,
+            wakes_at: None,
+            on_exhausted: job.policy.on_exhausted,
+            forked_from: job.forked_from.as_ref().map(JobId::as_str),
             limit_keys: &job.limit_keys,
             key: job.limit_keys.first().map(String::as_str),
             cost: job.policy.cost,

@@ -165,8 +165,9 @@ async fn answer(
     base: &str,
 ) -> Result<Response, Problem> {
     let record = match (standing, wait) {
-        // The hot path: all that the answer says is known without another look at the store.
-        (Standing::Created, None) => None,
+        // The hot path: all that the answer says is known without another look at the store. Of a job that depends on others it
+        // is not: they may have ended.
+        (Standing::Created, None) if job.depends_on.is_empty() => None,
         // A job that is gone by now is told as such: what it was is not known any more.
         _ => Some(found(api.hold(id, wait).await?)?),
     };

@@ -2,7 +2,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use longhaul::Action;
 
-use super::act::finished_only;
+use super::again::finished_only;
 use crate::auth::Caller;
 use crate::path::JobPath;
 use crate::problem::Problem;

@@ -2,8 +2,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use longhaul::{
-    Cost, DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, Deadline, Error, JobId, Json, KindInfo, NewJob, Start,
-    default_max_crashes,
+    Cost, DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, Deadline, Dependency, Error, JobId, Json, KindInfo, NewJob,
+    OnExhausted, Start, default_max_crashes,
 };
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -15,7 +15,7 @@ use crate::faults::{Faults, duration};
 use crate::problem::Code;
 use crate::state::Api;
 use crate::time::parse;
-use crate::wire::DeadlineBody;
+use crate::wire::{DeadlineBody, DependencyRequest};
 
 /// A job to be enqueued. What is left out is as the kind has it.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -65,14 +65,17 @@ pub(crate) struct JobRequest {
     cost: Option<CostRequest>,
     /// The job that it belongs to; where that one waits for its children, this one is waited for too.
     parent: Option<String>,
+    /// The jobs that must end before it may run, at most 1,000: ids, or `{id, on_failure}` where their failure is to be no more
+    /// than an end. Each is there already, or stands before this one in the same call. One that has ended counts at once.
+    depends_on: Option<Vec<DependencyRequest>>,
+    /// What becomes of it when its last attempt fails: as its kind has it, unless given.
+    on_exhausted: Option<OnExhausted>,
     /// Names and values to find it by; at most 8 KiB in all.
     labels: Option<BTreeMap<String, String>>,
     /// Cancels the job when the caller goes away while `Prefer: wait` holds its answer. Only with that header,
     /// and only for a job that this request created.
     cancel_on_disconnect: Option<bool>,
-    // These are known so that they can be refused by name, until the engine has what they ask for.
-    #[schema(ignore)]
-    depends_on: Option<IgnoredAny>,
+    // This one is known so that it can be refused by name, until the engine has what it asks for.
     #[schema(ignore)]
     webhook: Option<IgnoredAny>,
 }
@@ -127,6 +130,10 @@ impl JobRequest {
             Some(info) => info.kind.into(),
             None => self.kind.into(),
         };
+        let depends_on = self.depends_on.into_iter().flatten().enumerate();
+        let depends_on =
+            depends_on.filter_map(|(place, DependencyRequest(on))| faults.check(on.into_dependency(place)));
+        let depends_on: Vec<Dependency> = depends_on.collect();
         let unique = self.unique.and_then(|unique| unique.prepare(&kind, &self.args, faults));
         let default_queue = info.as_ref().map_or(DEFAULT_QUEUE, |info| info.queue);
         let default_attempts = info.as_ref().map_or(DEFAULT_MAX_ATTEMPTS, |info| info.max_attempts);
@@ -153,6 +160,10 @@ impl JobRequest {
             policy: longhaul::Policy {
                 timeout: timeout.or(info.as_ref().and_then(|info| info.timeout)),
                 cost,
+                on_exhausted: self
+                    .on_exhausted
+                    .or(info.as_ref().map(|info| info.on_exhausted))
+                    .unwrap_or_default(),
                 ..longhaul::Policy::default()
             },
             limit_keys,
@@ -165,6 +176,9 @@ impl JobRequest {
             idempotency: None,
             parent,
             labels: self.labels.unwrap_or_default(),
+            depends_on,
+            steps: Vec::new(),
+            forked_from: None,
         };
         for check in job.checks() {
             faults.check(check.map_err(|error| match error {
@@ -205,9 +219,8 @@ impl JobRequest {
     }
 
     fn refuse_what_comes_later(&self, faults: &mut Faults) {
-        let fields = [("depends_on", &self.depends_on), ("webhook", &self.webhook)];
-        for (field, _) in fields.into_iter().filter(|(_, value)| value.is_some()) {
-            faults.add(Code::NotSupported, field, "is not supported yet");
+        if self.webhook.is_some() {
+            faults.add(Code::NotSupported, "webhook", "is not supported yet");
         }
     }
 

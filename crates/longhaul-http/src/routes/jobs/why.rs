@@ -40,15 +40,16 @@ pub(crate) struct WhyBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Reason)]
 pub(crate) struct ReasonBody {
-    /// `run_at` (its time has not come), `retry` (the next attempt waits for its backoff), `children` (they have not all
-    /// ended), `paused_queue`, `paused_key`, `slots_key` (the runs of a limit key take all its slots), `rate_key` (its rate
+    /// `run_at` (its time has not come), `retry` (the next attempt waits for its backoff), `depends_on` (not all of the jobs that it
+    /// depends on have ended), `children` (they have not all ended), `signal` (it has not come), `exhausted` (its attempts are used
+    /// up, and somebody is to retry or cancel it), `paused_queue`, `paused_key`, `slots_key` (the runs of a limit key take all its slots), `rate_key` (its rate
     /// lets the next start later), `no_worker` (no live worker serves the queue), `unknown_kind` (none of those that
     /// serve it knows the kind and version).
     rule: &'static str,
-    /// The limit key, the queue or the kind that it is about.
+    /// The limit key, the queue, the kind or the signal that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
-    /// Of what must happen, how much has: children that have ended. Of a key's slots, those that are taken.
+    /// Of what must happen, how much has: jobs that have ended. Of a key's slots, those that are taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     used: Option<u64>,
     /// How much must happen. All slots of a key.
@@ -58,7 +59,7 @@ pub(crate) struct ReasonBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     until: Option<Rfc3339>,
-    /// Jobs that it waits for; at most 20.
+    /// Jobs that it waits for; at most 100.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     waits_for: Vec<String>,

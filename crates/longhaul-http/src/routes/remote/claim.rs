@@ -188,7 +188,7 @@ async fn turn_once(
 fn known(answer: &Option<Answer>) -> Option<Vec<LeaseStatus>> {
     match answer {
         Some(Answer::Statuses(statuses)) => Some(statuses.clone()),
-        Some(Answer::Acted(_)) | None => None,
+        Some(Answer::Acted(_) | Answer::Signalled(_)) | None => None,
     }
 }
 

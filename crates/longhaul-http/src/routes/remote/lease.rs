@@ -2,16 +2,21 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use longhaul::{LeaseStatus, Record, Store};
 
 use super::claim::finishes;
 use crate::auth::WorkerCaller;
 use crate::extract::WorkerJson;
+use crate::path::Mount;
 use crate::problem::Problem;
+use crate::routes::jobs::sign_for;
 use crate::state::Api;
 use crate::state::exchanges::{Answer, Exchange};
-use crate::wire::{FinishesBody, HeartbeatBody, Item, RecordsBody, StatusesAnswer, refused};
+use crate::wire::{
+    FinishesBody, HeartbeatBody, Item, RecordsBody, SignalTokenAnswer, SignalTokenBody, StatusesAnswer,
+    refused,
+};
 
 /// Tells that a worker lives, and extends its leases
 ///
@@ -110,14 +115,44 @@ pub(crate) async fn finish(
     statuses(exchange, async move { store.finish(finishes).await }).await
 }
 
+/// Makes a token that gives a job a signal
+///
+/// For a worker whose job is to wait for somebody: whoever has the token can give this signal, once, and do nothing else.
+#[utoipa::path(
+    post,
+    path = "/worker/signal-token",
+    operation_id = "workerSignalToken",
+    tag = "workers",
+    request_body(content = SignalTokenBody),
+    responses(
+        (status = 201, description = "The token", body = SignalTokenAnswer),
+        (status = 404, description = "No job of this id is known, or the server gives out no tokens"),
+        (status = 409, description = "The job has ended (`ended`)"),
+        (status = 410, description = "The job was pruned or deleted within the last 24 hours"),
+    ),
+)]
+pub(crate) async fn signal_token(
+    State(api): State<Api>,
+    _: WorkerCaller,
+    mount: Mount,
+    WorkerJson(SignalTokenBody { id, name, expires_in }, _): WorkerJson<SignalTokenBody>,
+) -> Result<(StatusCode, Json<SignalTokenAnswer>), Problem> {
+    sign_for(&api, &mount, &id, &name, expires_in).await
+}
+
 async fn statuses(
     exchange: Option<Arc<Exchange>>,
     work: impl Future<Output = longhaul::Result<Vec<LeaseStatus>>> + Send + 'static,
 ) -> Result<Json<StatusesAnswer>, Problem> {
     match once(exchange, async move { Ok(Answer::Statuses(work.await?)) }).await? {
         Answer::Statuses(statuses) => Ok(Json(StatusesAnswer { statuses })),
-        Answer::Acted(_) => Err(Problem::internal("a request's key was remembered with another answer")),
+        Answer::Acted(_) | Answer::Signalled(_) => Err(another_answer()),
     }
+}
+
+/// The fault that a request's key was remembered with the answer to a request of another sort.
+pub(super) fn another_answer() -> Problem {
+    Problem::internal("a request's key was remembered with another answer")
 }
 
 /// Does something once for each key. With a key it is done in a task of its own, so that it is done whole, and its

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `claim` | claims, turns, and claims that nobody hears the answer of |
 //! | `lease` | heartbeats, records, finishes |
-//! | `seen` | pauses, limit keys, lanes, steps and samples: what people see of a store |
+//! | `seen` | pauses, limit keys, lanes, steps, signals, dependants and samples: what people see of a store and steer in it |
 //! | `store` | what only a whole store needs: [`RemoteStore`](crate::RemoteStore) |
 
 mod claim;
@@ -26,6 +26,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(lease::heartbeat))
         .routes(routes!(lease::record))
         .routes(routes!(lease::finish))
+        .routes(routes!(lease::signal_token))
         .routes(routes!(store::enqueue))
         .routes(routes!(store::ready))
         .routes(routes!(store::get))
@@ -44,6 +45,8 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(seen::resume_key))
         .routes(routes!(seen::keys))
         .routes(routes!(seen::steps))
+        .routes(routes!(seen::signal))
+        .routes(routes!(seen::dependants))
         .routes(routes!(seen::put_samples))
         .routes(routes!(seen::samples))
 }

@@ -1,13 +1,19 @@
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
+use axum::http::HeaderMap;
 
+use super::lease::{another_answer, once};
 use crate::auth::WorkerCaller;
 use crate::extract::WorkerJson;
 use crate::problem::Problem;
 use crate::state::Api;
+use crate::state::exchanges::Answer;
 use crate::wire::{
-    KeyNameBody, KeysAnswer, KeysBody, LanesAnswer, NothingBody, PauseKeyBody, PutSamplesBody, QueueNameBody,
-    SamplesAnswer, SamplesBody, SetKeyBody, StepsAnswer, StepsBody,
+    DependantsAnswer, DependantsBody, KeyNameBody, KeysAnswer, KeysBody, LanesAnswer, MAX_ITEMS, NothingBody,
+    PauseKeyBody, PutSamplesBody, QueueNameBody, SamplesAnswer, SamplesBody, SetKeyBody, SignalAnswer,
+    SignalBody, StepsAnswer, StepsBody,
 };
 
 /// Pauses a queue
@@ -149,6 +155,52 @@ pub(crate) async fn steps(
     WorkerJson(StepsBody { id }, _): WorkerJson<StepsBody>,
 ) -> Result<Json<StepsAnswer>, Problem> {
     Ok(Json(StepsAnswer { steps: api.whole.store().steps(&id).await? }))
+}
+
+/// Gives a job a signal
+///
+/// Sent again with its `Idempotency-Key` to the same server within a minute, it is answered as it was.
+#[utoipa::path(
+    post,
+    path = "/worker/signal",
+    operation_id = "storeSignal",
+    tag = "store",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Names this request, should it have to be sent \
+        again")),
+    request_body(content = SignalBody),
+    responses((status = 200, description = "What became of it", body = SignalAnswer)),
+)]
+pub(crate) async fn signal(
+    State(api): State<Api>,
+    caller: WorkerCaller,
+    headers: HeaderMap,
+    WorkerJson(SignalBody { id, name, value }, digest): WorkerJson<SignalBody>,
+) -> Result<Json<SignalAnswer>, Problem> {
+    let exchange = api.exchanges.of(&headers, &caller, "signal", digest)?;
+    let store = Arc::clone(api.whole.store());
+    let signal = async move { Ok(Answer::Signalled(store.signal(&id, &name, &value).await?)) };
+    match once(exchange, signal).await? {
+        Answer::Signalled(signalled) => Ok(Json(SignalAnswer { signalled })),
+        Answer::Statuses(_) | Answer::Acted(_) => Err(another_answer()),
+    }
+}
+
+/// Lists the jobs that depend on a job
+#[utoipa::path(
+    post,
+    path = "/worker/dependants",
+    operation_id = "storeDependants",
+    tag = "store",
+    request_body(content = DependantsBody),
+    responses((status = 200, description = "In the order in which they were enqueued", body = DependantsAnswer)),
+)]
+pub(crate) async fn dependants(
+    State(api): State<Api>,
+    _: WorkerCaller,
+    WorkerJson(DependantsBody { id, limit }, _): WorkerJson<DependantsBody>,
+) -> Result<Json<DependantsAnswer>, Problem> {
+    let dependants = api.whole.store().dependants(&id, limit.min(MAX_ITEMS)).await?;
+    Ok(Json(DependantsAnswer { dependants }))
 }
 
 /// Keeps samples of time series

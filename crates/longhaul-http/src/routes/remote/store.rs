@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use longhaul::{JobPage, Longhaul, Page, Swept};
 
-use super::lease::once;
+use super::lease::{another_answer, once};
 use crate::auth::WorkerCaller;
 use crate::extract::WorkerJson;
 use crate::faults::{Faults, FieldPath};
@@ -166,7 +166,7 @@ pub(crate) async fn act(
     let act = async move { Ok(Answer::Acted(store.act(&filter, action, limit.min(MAX_ITEMS)).await?)) };
     match once(exchange, act).await? {
         Answer::Acted(acted) => Ok(Json(ActAnswer { count: acted.done, acted: Some(acted) })),
-        Answer::Statuses(_) => Err(Problem::internal("a request's key was remembered with another answer")),
+        Answer::Statuses(_) | Answer::Signalled(_) => Err(another_answer()),
     }
 }
 

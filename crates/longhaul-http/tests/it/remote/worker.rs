@@ -11,6 +11,7 @@ use super::server::Server;
 use crate::app::App;
 use crate::fault::{Fault, switched};
 use crate::kinds;
+use crate::waits::{ask, with_secret};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -136,4 +137,14 @@ async fn a_job_is_cancelled_where_it_runs() {
     elsewhere.app.post("/api/jobs/t/cancel", "").await;
     assert_eq!(elsewhere.ended("t").await.state, State::Cancelled);
     tokio::time::timeout(PATIENCE, worker.shutdown(Duration::from_secs(5))).await.expect("it stops");
+}
+
+#[tokio::test]
+async fn a_job_elsewhere_has_its_token_from_the_server() {
+    let longhaul = declared();
+    let server = Server::over(Arc::clone(longhaul.store()), with_secret()).await;
+    let remote = RemoteStore::connect(&server.url, None).await.unwrap();
+    let worker = Longhaul::new(remote.clone());
+    worker.sign_wait_tokens(remote);
+    ask(&App::over(longhaul, with_secret()), &worker).await;
 }

@@ -1,0 +1,182 @@
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use longhaul::{JobId, Json as RawJson, Signalled, admit};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::read::found;
+use crate::auth::{Caller, LONGEST_SIGNAL_TOKEN};
+use crate::extract::OptionalJson;
+use crate::faults::{Faults, duration};
+use crate::path::{Mount, SignalPath, TokenPath};
+use crate::problem::{Code, Problem};
+use crate::state::Api;
+use crate::time::Rfc3339;
+use crate::wire::SignalTokenAnswer;
+
+/// The fate of a signal.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Signalled)]
+pub(crate) struct SignalledBody {
+    /// True where it is kept; false where an earlier one of the name stands.
+    accepted: bool,
+}
+
+/// Gives a job a signal
+///
+/// The first signal of a name wins. It is kept whether or not the job waits for it by now, and a job that does goes on. The
+/// body is its value, any JSON of at most 64 KiB; null where there is none.
+#[utoipa::path(
+    post,
+    path = "/jobs/{id}/signals/{name}",
+    operation_id = "signalJob",
+    tag = "jobs",
+    params(
+        ("id" = String, Path, description = "The job's id"),
+        ("name" = String, Path, description = "The signal's name, as the job waits for it; at most 505 bytes"),
+    ),
+    request_body(content = Option<serde_json::Value>),
+    responses(
+        (status = 202, description = "It is kept, or an earlier one of the name is", body = SignalledBody),
+        (status = 404, description = "No job of this id is known"),
+        (status = 409, description = "The job has ended (`ended`)"),
+        (status = 410, description = "The job was pruned or deleted within the last 24 hours"),
+    ),
+)]
+pub(crate) async fn signal(
+    State(api): State<Api>,
+    _: Caller,
+    SignalPath { id, name }: SignalPath,
+    OptionalJson(value): OptionalJson<RawJson>,
+) -> Result<(StatusCode, Json<SignalledBody>), Problem> {
+    give(&api, &id, &name, &value).await
+}
+
+/// Gives the signal that a token is for
+///
+/// For whoever was given the token, a browser say: no other right is needed. It works once, because the first signal of a name
+/// wins. The body is the signal's value, as for the route of jobs.
+#[utoipa::path(
+    post,
+    path = "/signals/{token}",
+    operation_id = "redeemSignalToken",
+    tag = "jobs",
+    security(()),
+    params(("token" = String, Path, description = "The token")),
+    request_body(content = Option<serde_json::Value>),
+    responses(
+        (status = 202, description = "It is kept, or an earlier one of the name is", body = SignalledBody),
+        (status = 404, description = "The token is not valid here, or no longer (`no_such_token`)"),
+        (status = 409, description = "The job has ended (`ended`)"),
+        (status = 410, description = "The job was pruned or deleted within the last 24 hours"),
+    ),
+)]
+pub(crate) async fn redeem(
+    State(api): State<Api>,
+    TokenPath(token): TokenPath,
+    OptionalJson(value): OptionalJson<RawJson>,
+) -> Result<(StatusCode, Json<SignalledBody>), Problem> {
+    let invalid = || Problem::new(Code::NoSuchToken, "the token is not valid here, or no longer");
+    let tokens = api.auth.signal_tokens.as_ref().ok_or_else(invalid)?;
+    let signal = tokens.verify(&token).ok_or_else(invalid)?;
+    let id = signal.id();
+    if !signal.is_for(&*found(api.longhaul.get(&id).await?)?) {
+        return Err(invalid());
+    }
+    give(&api, &id, &signal.name, &value).await
+}
+
+async fn give(
+    api: &Api,
+    id: &JobId,
+    name: &str,
+    value: &RawJson,
+) -> Result<(StatusCode, Json<SignalledBody>), Problem> {
+    let mut faults = Faults::default();
+    faults.check(admit::signal(name, value));
+    faults.into_result()?;
+    let answer = |accepted| Ok((StatusCode::ACCEPTED, Json(SignalledBody { accepted })));
+    match api.whole.store().signal(id, name, value).await? {
+        Signalled::Accepted => answer(true),
+        Signalled::Sent => answer(false),
+        Signalled::Ended => Err(Problem::new(Code::Ended, "the job has ended; no signal changes that")),
+        Signalled::Unknown => {
+            found(api.longhaul.get(id).await?)?;
+            Err(Problem::internal("the store knows a job to which it could not give a signal"))
+        }
+    }
+}
+
+/// The validity of a signal's token.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SignalTokenRequest)]
+pub(crate) struct TokenRequest {
+    /// In seconds, 1 to 31,536,000 (a year); 7 days unless given.
+    #[schema(minimum = 1.0, maximum = 31_536_000.0)]
+    expires_in: Option<f64>,
+}
+
+const DEFAULT_EXPIRES_IN: f64 = 7.0 * 86_400.0;
+const SHORTEST: f64 = 1.0;
+const LONGEST: f64 = LONGEST_SIGNAL_TOKEN.as_secs() as f64;
+
+/// Makes a token that gives this job this signal
+///
+/// For a link in a mail, say, or a page that asks somebody to approve: whoever has the token can give this signal, once, and do
+/// nothing else.
+#[utoipa::path(
+    post,
+    path = "/jobs/{id}/signals/{name}/token",
+    operation_id = "createSignalToken",
+    tag = "jobs",
+    params(
+        ("id" = String, Path, description = "The job's id"),
+        ("name" = String, Path, description = "The signal's name"),
+    ),
+    request_body(content = Option<TokenRequest>),
+    responses(
+        (status = 201, description = "The token", body = SignalTokenAnswer),
+        (status = 404, description = "No job of this id is known, or the server gives out no tokens"),
+        (status = 409, description = "The job has ended (`ended`)"),
+        (status = 410, description = "The job was pruned or deleted within the last 24 hours"),
+    ),
+)]
+pub(crate) async fn sign(
+    State(api): State<Api>,
+    _: Caller,
+    mount: Mount,
+    SignalPath { id, name }: SignalPath,
+    OptionalJson(TokenRequest { expires_in }): OptionalJson<TokenRequest>,
+) -> Result<(StatusCode, Json<SignalTokenAnswer>), Problem> {
+    sign_for(&api, &mount, &id, &name, expires_in).await
+}
+
+/// Makes a token for a signal of a job that has not ended.
+pub(crate) async fn sign_for(
+    api: &Api,
+    mount: &Mount,
+    id: &JobId,
+    name: &str,
+    expires_in: Option<f64>,
+) -> Result<(StatusCode, Json<SignalTokenAnswer>), Problem> {
+    let Some(tokens) = &api.auth.signal_tokens else {
+        return Err(Problem::new(Code::ReadTokensOff, "this server gives out no tokens"));
+    };
+    let mut faults = Faults::default();
+    faults.check(admit::signal(name, &RawJson::null()));
+    let expires_in = expires_in.unwrap_or(DEFAULT_EXPIRES_IN);
+    if !(SHORTEST..=LONGEST).contains(&expires_in) {
+        faults.add(Code::Invalid, "expires_in", format!("must be from {SHORTEST} to {LONGEST} seconds"));
+    }
+    let expires_in = duration("expires_in", expires_in, &mut faults).unwrap_or_default();
+    faults.into_result()?;
+    let job = found(api.longhaul.get(id).await?)?;
+    if job.state.is_finished() {
+        return Err(Problem::new(Code::Ended, "the job has ended; no signal changes that"));
+    }
+    let (token, expires_at) = tokens.sign((id, job.created_at), name, expires_in)?;
+    let path = format!("{}/signals/{token}", mount.base());
+    Ok((StatusCode::CREATED, Json(SignalTokenAnswer { token, path, expires_at: Rfc3339(expires_at) })))
+}

@@ -1,0 +1,224 @@
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use longhaul::lifecycle::{self, End};
+use longhaul::{Dependency, JobId, NewJob, OnFailure, Result, State};
+
+use crate::row::state;
+use crate::write_tx::WriteTx;
+
+/// The jobs that those of a call depend on, as of the job that is looked at.
+#[derive(Debug, Default)]
+pub(crate) struct NewDependencies {
+    /// True where any job of the call depends on another.
+    pub(crate) are_needed: bool,
+    /// Jobs that were there before the call, by their ids.
+    stored: HashMap<JobId, (i64, State)>,
+    /// Jobs of the call.
+    created: HashMap<JobId, Created>,
+    /// The jobs that stand for others of the call, which were not created.
+    stand_ins: HashMap<JobId, JobId>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Created {
+    /// `None` until it is written.
+    seq: Option<i64>,
+    is_cancelled: bool,
+}
+
+/// What a new job depends on.
+#[derive(Debug, Default)]
+pub(crate) struct DependsOn {
+    /// With the jobs that were created in the place of those that were not, each once.
+    pub(crate) all: Vec<Dependency>,
+    /// Those that are there, and whether they have ended.
+    there: Vec<(JobId, OnFailure, bool)>,
+    pub(crate) unfinished: usize,
+    /// True where one has ended in a way that cancels the job.
+    pub(crate) has_failed: bool,
+}
+
+impl DependsOn {
+    /// True where the new job is blocked, if only for a moment.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.unfinished > 0 || self.has_failed
+    }
+
+    pub(crate) fn contains(&self, id: &JobId) -> bool {
+        self.all.iter().any(|dependency| dependency.id == *id)
+    }
+}
+
+/// Which new jobs depend on which others, column by column.
+#[derive(Debug, Default)]
+pub(crate) struct Edges {
+    jobs: Vec<i64>,
+    dependants: Vec<i64>,
+    on_failure: Vec<&'static str>,
+    settled: Vec<bool>,
+}
+
+impl NewDependencies {
+    /// The first job that would be created and depends on one that is neither there nor before it in the call, with the place of
+    /// that dependency. `is_promised` tells of which idempotency keys a job is known from earlier calls.
+    pub(crate) fn unknown(
+        &self,
+        jobs: &[NewJob],
+        is_promised: impl Fn(&str) -> bool,
+    ) -> Option<(usize, usize)> {
+        let (mut ids, mut keys) = (HashSet::new(), HashSet::new());
+        for (number, job) in jobs.iter().enumerate().filter(|_| self.are_needed) {
+            let is_there = |id: &JobId| ids.contains(id) || self.stored.contains_key(id);
+            let key = job.idempotency.as_ref().map(|idempotency| idempotency.key.as_str());
+            // A job that is not created is not asked.
+            let is_asked = !key.is_some_and(|key| keys.contains(key) || is_promised(key))
+                && !job.id.as_ref().is_some_and(is_there);
+            let unknown = job.depends_on.iter().position(|dependency| !is_there(&dependency.id));
+            if let Some(place) = unknown.filter(|_| is_asked) {
+                return Some((number, place));
+            }
+            ids.extend(&job.id);
+            keys.extend(key);
+        }
+        None
+    }
+
+    /// True for the id of a job that was there before the call, as far as it was looked for.
+    pub(crate) fn is_stored(&self, id: &JobId) -> bool {
+        self.stored.contains_key(id)
+    }
+
+    /// Notes a job of the call that is to be written, as one that waits or as one that is cancelled.
+    pub(crate) fn add(&mut self, id: &JobId, state: State) {
+        if self.are_needed {
+            let is_cancelled = state == State::Cancelled;
+            self.created.insert(id.clone(), Created { seq: None, is_cancelled });
+        }
+    }
+
+    pub(crate) fn note_written(&mut self, id: &JobId, seq: i64) {
+        if let Some(created) = self.created.get_mut(id) {
+            created.seq = Some(seq);
+        }
+    }
+
+    /// The number of a job of the call that is written.
+    pub(crate) fn seq_of(&self, id: &JobId) -> Option<i64> {
+        self.created.get(id).and_then(|created| created.seq)
+    }
+
+    /// Notes that jobs were cancelled by this call.
+    pub(crate) fn note_cancelled(&mut self, seqs: &[i64]) {
+        for (seq, state) in self.stored.values_mut() {
+            if seqs.contains(seq) {
+                *state = State::Cancelled;
+            }
+        }
+        for created in self.created.values_mut() {
+            created.is_cancelled |= created.seq.is_some_and(|seq| seqs.contains(&seq));
+        }
+    }
+
+    /// What a job depends on, as it stands.
+    pub(crate) fn of(&self, job: &NewJob) -> DependsOn {
+        let mut found = DependsOn::default();
+        for Dependency { id, on_failure } in &job.depends_on {
+            let id = self.stand_ins.get(id).unwrap_or(id);
+            if found.contains(id) {
+                continue;
+            }
+            found.all.push(Dependency { id: id.clone(), on_failure: *on_failure });
+            let created = self.created.get(id).map(|created| match created.is_cancelled {
+                true => State::Cancelled,
+                false => State::Available,
+            });
+            let there = created.or_else(|| self.stored.get(id).map(|(_, state)| *state));
+            // One that is not there is a follow-up's: what is enqueued by itself is refused before.
+            let state = there.unwrap_or(State::Cancelled);
+            if there.is_some() {
+                found.there.push((id.clone(), *on_failure, state.is_finished()));
+            }
+            if !state.is_finished() {
+                found.unfinished += 1;
+            } else if lifecycle::dependency_ends(state, *on_failure) == End::Cancels {
+                found.has_failed = true;
+            }
+        }
+        found
+    }
+
+    /// Adds what a new job, which is written, depends on. Answers false where another transaction has taken the id of a job of
+    /// the call that it depends on.
+    #[must_use]
+    pub(crate) fn add_edges(&self, dependant: i64, depends_on: &DependsOn, edges: &mut Edges) -> bool {
+        for (id, on_failure, is_settled) in &depends_on.there {
+            let seq = match self.created.get(id) {
+                Some(created) => created.seq,
+                None => self.stored.get(id).map(|(seq, _)| *seq),
+            };
+            let Some(seq) = seq else { return false };
+            edges.jobs.push(seq);
+            edges.dependants.push(dependant);
+            edges.on_failure.push(on_failure.as_str());
+            edges.settled.push(*is_settled);
+        }
+        true
+    }
+}
+
+impl WriteTx<'_> {
+    /// Looks up, and holds, the jobs that new ones depend on.
+    pub(crate) async fn new_dependencies(&self, jobs: &[NewJob]) -> Result<NewDependencies> {
+        let mut found = NewDependencies::default();
+        let dependants = jobs.iter().filter(|job| !job.depends_on.is_empty());
+        let ids: BTreeSet<&JobId> = dependants
+            .flat_map(|job| job.depends_on.iter().map(|dependency| &dependency.id).chain(&job.id))
+            .collect();
+        if !ids.is_empty() {
+            found.are_needed = true;
+            self.look_up(&mut found, ids.into_iter()).await?;
+        }
+        Ok(found)
+    }
+
+    /// Notes the job that stands for one of the call, which was not created.
+    pub(crate) async fn stand_in(
+        &self,
+        dependencies: &mut NewDependencies,
+        id: &JobId,
+        stand_in: &JobId,
+    ) -> Result<()> {
+        if !dependencies.are_needed || id == stand_in {
+            return Ok(());
+        }
+        if !dependencies.created.contains_key(stand_in) && !dependencies.is_stored(stand_in) {
+            self.look_up(dependencies, [stand_in].into_iter()).await?;
+        }
+        dependencies.stand_ins.insert(id.clone(), stand_in.clone());
+        Ok(())
+    }
+
+    async fn look_up<'i>(
+        &self,
+        dependencies: &mut NewDependencies,
+        ids: impl Iterator<Item = &'i JobId>,
+    ) -> Result<()> {
+        let ids: Vec<&str> = ids.map(JobId::as_str).collect();
+        let sql = include_str!("sql/dependencies_by_id.sql");
+        for row in self.rows("look dependencies up", sql, &[&ids]).await? {
+            let id = JobId::from_store(row.get(0));
+            dependencies.stored.insert(id, (row.get(1), state(&row, 2)));
+        }
+        Ok(())
+    }
+
+    /// Makes new jobs depend on others.
+    pub(crate) async fn depend(&self, edges: &Edges) -> Result<()> {
+        if edges.jobs.is_empty() {
+            return Ok(());
+        }
+        let Edges { jobs, dependants, on_failure, settled } = edges;
+        let sql = include_str!("sql/insert_dependencies.sql");
+        self.rows("depend on jobs", sql, &[jobs, dependants, on_failure, settled]).await.map(drop)
+    }
+}

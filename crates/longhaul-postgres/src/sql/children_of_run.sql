@@ -1,0 +1,3 @@
+-- How the children of a job stand.
+-- in: seq    out: children_total, children_completed, children_failed, children_cancelled    index: the primary key
+SELECT children_total, children_completed, children_failed, children_cancelled FROM jobs WHERE seq = $1

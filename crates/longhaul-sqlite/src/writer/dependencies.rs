@@ -1,0 +1,316 @@
+use std::collections::HashSet;
+
+use longhaul::lifecycle::{self, End};
+use longhaul::{CancelReason, Dependency, JobId, NewJob, OnFailure, Result, State, WaitsFor, admit};
+use rusqlite::{OptionalExtension, params};
+
+use super::waits::Blocked;
+use super::write_tx::WriteTx;
+use crate::error::fault;
+use crate::row::Columns;
+
+/// A job that has ended, and that others may have to hear of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ended {
+    seq: i64,
+    /// The job that counts it among its children.
+    parent: Option<i64>,
+    outcome: State,
+}
+
+/// The dependencies of a new job, as they stand.
+#[derive(Debug, Default)]
+pub(super) struct Dependencies {
+    /// Those that are there, by their numbers, and whether they have ended.
+    edges: Vec<(i64, OnFailure, bool)>,
+    unfinished: usize,
+    /// True where one has ended in a way that cancels the job.
+    pub(super) has_failed: bool,
+}
+
+impl Dependencies {
+    /// True where the new job is blocked, if only for a moment.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.unfinished > 0 || self.has_failed
+    }
+}
+
+/// Jobs that depend on others.
+///
+/// The end of a job is counted by its dependants in the transaction that ends it, up to a bound. What is left then stands in
+/// `ended_dependencies`, and the claims, finishes and sweeps after that work it off.
+impl WriteTx<'_> {
+    /// Refuses a call with a job that would be created and depends on one that is neither there nor before it in the call.
+    pub(super) fn check_dependencies(&self, jobs: &[NewJob]) -> Result<()> {
+        if jobs.iter().all(|job| job.depends_on.is_empty()) {
+            return Ok(());
+        }
+        let (mut ids, mut keys) = (HashSet::new(), HashSet::new());
+        for (n, job) in jobs.iter().enumerate() {
+            let unknown = self.unknown_dependency(job, &ids, &keys).map_err(fault("look up dependencies"))?;
+            if let Some(place) = unknown {
+                return Err(admit::unknown_dependency(n, jobs.len(), place, &job.depends_on[place].id));
+            }
+            ids.extend(job.id.as_ref());
+            keys.extend(job.idempotency.as_ref().map(|idempotency| idempotency.key.as_str()));
+        }
+        Ok(())
+    }
+
+    fn unknown_dependency(
+        &self,
+        job: &NewJob,
+        ids: &HashSet<&JobId>,
+        keys: &HashSet<&str>,
+    ) -> rusqlite::Result<Option<usize>> {
+        if job.depends_on.is_empty() {
+            return Ok(None);
+        }
+        let is_there = |id: &JobId| Ok::<_, rusqlite::Error>(ids.contains(id) || self.exists(id)?);
+        // A job that is not created is not asked.
+        if let Some(key) = &job.idempotency
+            && (keys.contains(key.key.as_str()) || self.idempotency_holder(key)?.is_some())
+        {
+            return Ok(None);
+        }
+        if let Some(id) = &job.id
+            && is_there(id)?
+        {
+            return Ok(None);
+        }
+        for (place, dependency) in job.depends_on.iter().enumerate() {
+            if !is_there(&dependency.id)? {
+                return Ok(Some(place));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Looks at the dependencies of a new job.
+    pub(super) fn dependencies(&self, depends_on: &[Dependency]) -> rusqlite::Result<Dependencies> {
+        let mut found = Dependencies::default();
+        for Dependency { id, on_failure } in depends_on {
+            let row = self
+                .connection
+                .prepare_cached("SELECT seq, state FROM jobs WHERE id = ?1")?
+                .query_row([id.as_str()], |row| {
+                    let mut columns = Columns::new(row);
+                    Ok((columns.next::<i64>(), columns.state()))
+                })
+                .optional()?;
+            // One that is not there is a follow-up's: what is enqueued by itself is refused before.
+            let state = row.map_or(State::Cancelled, |(_, state)| state);
+            found.edges.extend(row.map(|(seq, _)| (seq, *on_failure, state.is_finished())));
+            if !state.is_finished() {
+                found.unfinished += 1;
+            } else if lifecycle::dependency_ends(state, *on_failure) == End::Cancels {
+                found.has_failed = true;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Makes a new job depend on others. It is cancelled at once where one of them has failed.
+    pub(super) fn depend(&mut self, seq: i64, dependencies: &Dependencies) -> rusqlite::Result<()> {
+        let insert = "INSERT OR IGNORE INTO dependencies (job, dependant, on_failure, settled) VALUES (?1, ?2, ?3, ?4)";
+        for (job, on_failure, is_settled) in &dependencies.edges {
+            let values = params![job, seq, on_failure.as_str(), is_settled];
+            self.connection.prepare_cached(insert)?.execute(values)?;
+        }
+        self.has_edges |= !dependencies.edges.is_empty();
+        self.has_dependencies |= dependencies.unfinished > 0;
+        if dependencies.is_waited_for() {
+            self.begin_wait(seq, &WaitsFor::Dependencies, None, Some(dependencies.unfinished))?;
+        }
+        if dependencies.has_failed
+            && let Some(found) = self.job(seq)?
+        {
+            self.cancel_waiting(&found.id, &found.target, CancelReason::Dependency)?;
+        }
+        Ok(())
+    }
+
+    /// Notes that a job has ended, for those that count it: they hear of it in [`settle`](Self::settle).
+    pub(super) fn ended(&mut self, seq: i64, parent: Option<i64>, outcome: State) {
+        if parent.is_some() || self.has_dependencies {
+            self.notes.ended.push_back(Ended { seq, parent, outcome });
+        }
+    }
+
+    /// Lets parents and dependants count the jobs that have ended since, which may free them, or cancel a dependant and so go
+    /// on. Called at the end of every operation, after a finish's follow-ups: a child may be followed by another of its batch.
+    pub(super) fn settle(&mut self) -> Result<()> {
+        loop {
+            while let Some(Ended { seq, parent, outcome }) = self.notes.ended.pop_front() {
+                if let Some(parent) = parent {
+                    self.count_end(parent, outcome).map_err(fault("count a child"))?;
+                }
+                if self.has_dependencies && !self.settle_dependants(seq, outcome)? {
+                    self.put_off(seq, outcome).map_err(fault("note an ended dependency"))?;
+                }
+            }
+            if self.has_ended_dependencies && self.settle_left == 0 {
+                // There is more to do at once.
+                self.notes.stopped_early = true;
+                return Ok(());
+            }
+            if !self.has_ended_dependencies || !self.settle_next()? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Goes on with a job that has ended with very many dependants. Answers false where there is none.
+    fn settle_next(&mut self) -> Result<bool> {
+        let fault = fault("settle dependants");
+        let next = "SELECT job, outcome FROM ended_dependencies ORDER BY job LIMIT 1";
+        let next = self
+            .connection
+            .prepare_cached(next)
+            .and_then(|mut next| {
+                next.query_row([], |row| {
+                    let mut columns = Columns::new(row);
+                    Ok((columns.next::<i64>(), columns.state()))
+                })
+                .optional()
+            })
+            .map_err(&fault)?;
+        let Some((job, outcome)) = next else {
+            self.has_ended_dependencies = false;
+            return Ok(false);
+        };
+        if self.settle_dependants(job, outcome)? {
+            let done = "DELETE FROM ended_dependencies WHERE job = ?1";
+            self.connection.prepare_cached(done).and_then(|mut done| done.execute([job])).map_err(&fault)?;
+            self.forget_edges_of_removed(job).map_err(&fault)?;
+        }
+        Ok(true)
+    }
+
+    /// Lets dependants of a job that has ended count its end, as far as the transaction's bound goes. Answers false where some are
+    /// left. Those that wait for their dependencies no more were retried by hand, or cancelled: it means nothing to them.
+    fn settle_dependants(&mut self, seq: i64, outcome: State) -> Result<bool> {
+        let fault = fault("settle dependants");
+        let limit = self.settle_left as i64 + 1;
+        let mut found: Vec<(i64, OnFailure)> = self
+            .connection
+            .prepare_cached(include_str!("../sql/awaited_dependants.sql"))
+            .and_then(|mut find| {
+                find.query_map(params![seq, limit], |row| {
+                    let mut columns = Columns::new(row);
+                    let (dependant, word): (_, String) = (columns.next(), columns.next());
+                    let any_end = word == OnFailure::Run.as_str();
+                    Ok((dependant, if any_end { OnFailure::Run } else { OnFailure::Cancel }))
+                })?
+                .collect()
+            })
+            .map_err(&fault)?;
+        let is_all = found.len() <= self.settle_left;
+        found.truncate(self.settle_left);
+        let Some((last, _)) = found.last() else { return Ok(is_all) };
+        self.connection
+            .prepare_cached(include_str!("../sql/settle_dependencies.sql"))
+            .and_then(|mut settle| settle.execute([seq, *last]))
+            .map_err(&fault)?;
+        self.settle_left -= found.len();
+        for (dependant, on_failure) in found {
+            match lifecycle::dependency_ends(outcome, on_failure) {
+                End::Counts => self.count_dependency(dependant),
+                End::Cancels => self.cancel_dependant(dependant),
+            }
+            .map_err(&fault)?;
+        }
+        Ok(is_all)
+    }
+
+    fn count_dependency(&mut self, dependant: i64) -> rusqlite::Result<()> {
+        let left: Option<i64> = self
+            .connection
+            .prepare_cached(include_str!("../sql/count_dependency.sql"))?
+            .query_row([dependant], |row| row.get(0))
+            .optional()?;
+        if left != Some(0) {
+            return Ok(());
+        }
+        let Some(found) = self.job(dependant)?.filter(|found| found.target.state == State::Blocked) else {
+            return Ok(());
+        };
+        let children = self.children(dependant)?;
+        let (state, run_at) = lifecycle::undepend(found.target.run_at, children.as_ref(), self.now);
+        self.unblock(&Blocked::from(found), state, run_at)
+    }
+
+    fn cancel_dependant(&mut self, dependant: i64) -> rusqlite::Result<()> {
+        let waits = "SELECT 1 FROM waits WHERE job = ?1 AND waits_for = 'dependencies'";
+        if self.connection.prepare_cached(waits)?.exists([dependant])?
+            && let Some(found) = self.job(dependant)?
+            && found.target.state == State::Blocked
+        {
+            self.cancel_waiting(&found.id, &found.target, CancelReason::Dependency)?;
+            self.notes.changed.push(found.id);
+        }
+        Ok(())
+    }
+
+    /// Leaves the dependants of a job that has ended to later transactions.
+    fn put_off(&mut self, seq: i64, outcome: State) -> rusqlite::Result<()> {
+        let note = "INSERT OR REPLACE INTO ended_dependencies (job, outcome) VALUES (?1, ?2)";
+        self.connection.prepare_cached(note)?.execute(params![seq, outcome.as_str()])?;
+        self.has_ended_dependencies = true;
+        Ok(())
+    }
+
+    /// Forgets what a job that is removed depends on, and what depends on it and has counted its end.
+    pub(super) fn forget_dependencies(&self, seq: i64) -> rusqlite::Result<()> {
+        if !self.has_edges {
+            return Ok(());
+        }
+        self.connection.prepare_cached("DELETE FROM dependencies WHERE dependant = ?1")?.execute([seq])?;
+        let of_job = "DELETE FROM dependencies WHERE job = ?1 AND settled = 1";
+        self.connection.prepare_cached(of_job)?.execute([seq])?;
+        Ok(())
+    }
+
+    fn forget_edges_of_removed(&self, job: i64) -> rusqlite::Result<()> {
+        let forget =
+            "DELETE FROM dependencies WHERE job = ?1 AND NOT EXISTS (SELECT 1 FROM jobs WHERE seq = ?1)";
+        self.connection.prepare_cached(forget)?.execute([job])?;
+        Ok(())
+    }
+
+    /// Finds jobs that a process of an earlier release has ended or removed, which tells no dependants; looks at `limit` of those
+    /// that others depend on, and goes on from there at the next sweep.
+    pub(super) fn find_ended_dependencies(&mut self, limit: i64) -> Result<()> {
+        let fault = fault("look for ended dependencies");
+        for _ in 0..if self.has_dependencies { limit } else { 0 } {
+            let next: Option<(i64, Option<State>)> = self
+                .connection
+                .prepare_cached(include_str!("../sql/next_awaited_job.sql"))
+                .and_then(|mut next| {
+                    next.query_row([self.looked_up_to], |row| {
+                        let mut columns = Columns::new(row);
+                        let job = columns.next();
+                        Ok((job, columns.word::<State>()))
+                    })
+                    .optional()
+                })
+                .map_err(&fault)?;
+            let Some((job, state)) = next else {
+                self.looked_up_to = 0;
+                return Ok(());
+            };
+            self.looked_up_to = job;
+            // How one ended that is gone is not known.
+            let outcome = state.unwrap_or(State::Cancelled);
+            if outcome.is_finished() {
+                let note = "INSERT OR IGNORE INTO ended_dependencies (job, outcome) VALUES (?1, ?2)";
+                self.connection
+                    .prepare_cached(note)
+                    .and_then(|mut note| note.execute(params![job, outcome.as_str()]))
+                    .map_err(&fault)?;
+                self.has_ended_dependencies = true;
+            }
+        }
+        Ok(())
+    }
+}

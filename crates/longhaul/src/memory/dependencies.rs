@@ -1,0 +1,144 @@
+use std::collections::{BTreeMap, HashSet};
+
+use super::row::Row;
+use super::table::Table;
+use crate::admit;
+use crate::clock::Timestamp;
+use crate::lifecycle::{self, End};
+use crate::model::{CancelReason, Dependency, JobId, NewJob, OnFailure, State, WaitsFor};
+use crate::store::Result;
+
+/// Which jobs depend on which: by the number of the dependency, and then by that of the dependant.
+#[derive(Debug, Default)]
+pub(super) struct Edges(BTreeMap<(u64, u64), Edge>);
+
+/// What one job has to do with the end of another.
+#[derive(Clone, Copy, Debug)]
+struct Edge {
+    on_failure: OnFailure,
+    /// True once the dependency has ended: it may be retried by hand and end again, which means nothing to the dependant.
+    is_settled: bool,
+}
+
+impl Edges {
+    /// Forgets a job that is removed.
+    pub(super) fn remove(&mut self, row: &Row) {
+        for dependency in &row.dependencies {
+            self.0.remove(&(*dependency, row.seq));
+        }
+        for dependant in self.of(row.seq).collect::<Vec<_>>() {
+            self.0.remove(&(row.seq, dependant));
+        }
+    }
+
+    /// The dependants of a job.
+    fn of(&self, seq: u64) -> impl Iterator<Item = u64> {
+        self.0.range((seq, 0)..=(seq, u64::MAX)).map(|((_, dependant), _)| *dependant)
+    }
+
+    /// The dependants to which the end of a job means something, which it does once.
+    fn settle(&mut self, seq: u64) -> Vec<(u64, OnFailure)> {
+        let edges = self.0.range_mut((seq, 0)..=(seq, u64::MAX)).filter(|(_, edge)| !edge.is_settled);
+        let settle = |((_, dependant), edge): (&(u64, u64), &mut Edge)| {
+            edge.is_settled = true;
+            (*dependant, edge.on_failure)
+        };
+        edges.map(settle).collect()
+    }
+}
+
+/// The dependencies of a new job, as they stand.
+#[derive(Debug, Default)]
+pub(super) struct Dependencies {
+    /// Those that are there.
+    edges: Vec<(u64, Edge)>,
+    unfinished: usize,
+    /// True where one has ended in a way that cancels the job.
+    has_failed: bool,
+}
+
+impl Dependencies {
+    /// True where the new job is blocked, if only for a moment.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.unfinished > 0 || self.has_failed
+    }
+}
+
+impl Table {
+    /// Refuses a job that would be created and depends on one that is neither there nor before it in the call.
+    pub(super) fn check_dependencies(&self, jobs: &[NewJob], now: Timestamp) -> Result<()> {
+        let (mut ids, mut keys) = (HashSet::new(), HashSet::new());
+        for (n, job) in jobs.iter().enumerate() {
+            let key = job.idempotency.as_ref().map(|idempotency| &idempotency.key);
+            let is_promised =
+                key.is_some_and(|key| keys.contains(key) || self.keys.promised(key, now).is_some());
+            let exists = job.id.as_ref().is_some_and(|id| ids.contains(id) || self.ids.contains_key(id));
+            if !is_promised && !exists {
+                let is_there = |id: &JobId| ids.contains(id) || self.ids.contains_key(id);
+                let unknown = job.depends_on.iter().position(|dependency| !is_there(&dependency.id));
+                if let Some(place) = unknown {
+                    let id = &job.depends_on[place].id;
+                    return Err(admit::unknown_dependency(n, jobs.len(), place, id));
+                }
+            }
+            ids.extend(&job.id);
+            keys.extend(key);
+        }
+        Ok(())
+    }
+
+    /// Looks at the dependencies of a new job.
+    pub(super) fn dependencies(&self, depends_on: &[Dependency]) -> Dependencies {
+        let mut found = Dependencies::default();
+        for Dependency { id, on_failure } in depends_on {
+            let row = self.find(id);
+            // One that is not there is a follow-up's: what is enqueued by itself is refused before.
+            let state = row.map_or(State::Cancelled, |row| row.record.state);
+            let edge = Edge { on_failure: *on_failure, is_settled: state.is_finished() };
+            found.edges.extend(row.map(|row| (row.seq, edge)));
+            match edge.is_settled {
+                false => found.unfinished += 1,
+                true => found.has_failed |= lifecycle::dependency_ends(state, *on_failure) == End::Cancels,
+            }
+        }
+        found
+    }
+
+    /// Makes a new job depend on others. It is cancelled at once where one of them has failed.
+    pub(super) fn depend(&mut self, seq: u64, dependencies: Dependencies, now: Timestamp) {
+        let Dependencies { edges, unfinished, has_failed } = dependencies;
+        if edges.is_empty() && !has_failed {
+            return;
+        }
+        self.edges.0.extend(edges.iter().map(|(dependency, edge)| ((*dependency, seq), *edge)));
+        self.change(seq, now, |row| {
+            row.dependencies = edges.into_iter().map(|(dependency, _)| dependency).collect();
+            row.dependencies_left = unfinished;
+            if has_failed {
+                row.cancel(CancelReason::Dependency, now);
+            }
+        });
+    }
+
+    /// Lets the dependants of a job that has ended count its end. Those that wait for their dependencies no more were retried by
+    /// hand, or cancelled, and it means nothing to them.
+    pub(super) fn settle_dependants(&mut self, seq: u64, outcome: State, now: Timestamp) {
+        for (dependant, on_failure) in self.edges.settle(seq) {
+            self.change(dependant, now, |row| {
+                if row.waits_for(&WaitsFor::Dependencies) {
+                    match lifecycle::dependency_ends(outcome, on_failure) {
+                        End::Counts => row.count_dependency(now),
+                        End::Cancels => row.cancel(CancelReason::Dependency, now),
+                    }
+                }
+            });
+        }
+    }
+
+    /// The jobs that were enqueued to depend on one, in the order in which they were.
+    pub(super) fn dependants(&self, id: &JobId, limit: usize) -> Vec<JobId> {
+        let Some(row) = self.find(id) else { return Vec::new() };
+        let dependants = self.edges.of(row.seq).filter_map(|seq| self.rows.get(&seq));
+        dependants.map(|row| row.record.id.clone()).take(limit).collect()
+    }
+}
