@@ -142,7 +142,7 @@ test("a failed job runs again from a step, or as a fork that says of what", opti
 
   await visitor.button("Run again from print").click();
   const dialog = page.getByRole("dialog");
-  await dialog.getByLabel(/^as a fork/).check();
+  await dialog.getByRole("radio", { name: /as a fork/ }).check();
   await dialog.getByLabel("Args").fill('{"n": 2}');
   assert.match(await dialog.getByRole("region", { name: "Over HTTP" }).innerText(), /\{"from_step":"print","args":\{"n":2\}\}.*\/api\/jobs\/a\/fork/);
   await visitor.confirm("Run again from print", "Fork");

@@ -55,7 +55,7 @@ export function Steps({ job, steps, onDone }: { job: Job; steps: Step[]; onDone:
                 <span class="number">{step.started_at === null ? "—" : between(step.started_at, to)}</span>
                 {mayBegin && (
                   <button type="button" class="quiet" onClick={() => setBegun(step.name)} aria-label={`Run again from ${step.name}`}>
-                    from here
+                    run again
                   </button>
                 )}
               </li>
