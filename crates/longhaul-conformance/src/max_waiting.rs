@@ -100,18 +100,21 @@ pub async fn a_full_queue_that_drops_the_newest_cancels_the_new_job_at_once(fx: 
     bound_queue(fx, 1, OnFull::DropNewest).await;
     fx.enqueue(named("a")).await;
     let keyed = || NewJob { unique: unique("k", None).unique, ..named("b") };
-    assert_eq!(fx.enqueue(keyed()).await, id("b"), "its caller has a job to look at");
+    assert_eq!(fx.offer(keyed()).await, Enqueued::new(id("b"), EnqueueStatus::Dropped));
     assert_dropped(fx, "b").await;
     assert!(fx.offer(keyed()).await.is_duplicate());
     assert_eq!(fx.counts(QUEUE).await, [(State::Available, 1), (State::Cancelled, 1)].into());
     assert_eq!(fx.claim_ids().await, [id("a")]);
-    fx.enqueue(NewJob { id: Some(id("c")), ..unique("k", None) }).await;
+    let c = fx.offer(NewJob { id: Some(id("c")), ..unique("k", None) }).await;
+    assert_eq!(c.status, EnqueueStatus::Created, "a job that was dropped holds no key");
     assert_eq!(fx.act(&id("b"), Action::Retry).await, 0, "the key that it never held is another's");
     fx.claim_ids().await;
 
     let closing = NewJob { start: Start::AfterChildren, queue: "elsewhere".into(), ..named("closing") };
     let child = |name: &str| NewJob { parent: Some(id("closing")), ..named(name) };
-    fx.enqueue_all(vec![closing, child("kept"), child("dropped")]).await;
+    let answers = fx.enqueue_all(vec![closing, child("kept"), child("dropped")]).await;
+    let statuses: Vec<EnqueueStatus> = answers.iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses, [EnqueueStatus::Created, EnqueueStatus::Created, EnqueueStatus::Dropped]);
     assert_dropped(fx, "dropped").await;
     let children = fx.job(&id("closing")).await.children.unwrap_or_default();
     assert_eq!((children.total, children.cancelled), (2, 1), "it is counted by its batch");
@@ -160,7 +163,7 @@ pub async fn a_clash_that_creates_nothing_is_not_refused_by_a_full_queue(fx: &Fi
     assert_full(fx, keyed("b", OnClash::Supersede), this_queue()).await;
     assert_eq!(fx.state(&id("a")).await, State::Available, "which is superseded by none that is refused");
     bound_queue(fx, 1, OnFull::DropNewest).await;
-    fx.enqueue(keyed("b", OnClash::Supersede)).await;
+    assert_eq!(fx.offer(keyed("b", OnClash::Supersede)).await.status, EnqueueStatus::Dropped);
     assert_dropped(fx, "b").await;
     assert_eq!(fx.state(&id("a")).await, State::Available, "nor by one that is dropped");
 }

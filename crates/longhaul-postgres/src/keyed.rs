@@ -281,7 +281,8 @@ impl WriteTx<'_> {
             creation.closing.insert(id.as_str());
         }
         creation.unwritten.push(Unwritten { number, before, fate, depends_on });
-        Ok(Enqueued::new(id.clone(), EnqueueStatus::Created))
+        let status = if fate == Fate::Dropped { EnqueueStatus::Dropped } else { EnqueueStatus::Created };
+        Ok(Enqueued::new(id.clone(), status))
     }
 
     /// Writes the rows of jobs that are to be created, gives them their keys, and counts them among their parents' children.

@@ -126,7 +126,7 @@ fn merged(id: JobId, is_ours: bool, parts: &[Value]) -> Option<Enqueued> {
     let said = parts.get(1)?;
     Some(match text(parts.first()?)? {
         "told" => return enqueued(id, is_ours, said),
-        "dropped" => Enqueued::new(id, EnqueueStatus::Created),
+        "dropped" => Enqueued::new(id, EnqueueStatus::Dropped),
         "replaced" => Enqueued::new(id_in(said)?, EnqueueStatus::Replaced),
         "rejected" => Enqueued::new(id_in(said)?, EnqueueStatus::Rejected),
         "full" => match text(said)?.split_at_checked(1)? {

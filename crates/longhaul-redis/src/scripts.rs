@@ -49,7 +49,7 @@ const GROUPS: &str = concat!(
     include_str!("lua/limits.lua"),
     "\n",
     include_str!("lua/groups.lua"),
-    "\n",
+    "\nlocal keyed = {}\n",
     include_str!("lua/bounds.lua")
 );
 /// The groups stand first, because what is written of them is noted and written with the rest.
@@ -58,9 +58,9 @@ const STORE: &str = concat!(
     "\n",
     include_str!("lua/groups.lua"),
     "\n",
-    include_str!("lua/bounds.lua"),
+    include_str!("lua/store.lua"),
     "\n",
-    include_str!("lua/store.lua")
+    include_str!("lua/bounds.lua")
 );
 const NEW: &str = include_str!("lua/new.lua");
 const KEYS: &str = include_str!("lua/keys.lua");

@@ -150,7 +150,7 @@ async fn play(script: Script, cx: Context<Floor>) -> JobResult<usize> {
 
 /// True for an answer that names a job which is there.
 pub(crate) fn is_kept(enqueued: &Enqueued) -> bool {
-    matches!(enqueued.status, EnqueueStatus::Created | EnqueueStatus::Duplicate | EnqueueStatus::Replaced)
+    enqueued.is_created() || matches!(enqueued.status, EnqueueStatus::Duplicate | EnqueueStatus::Replaced)
 }
 
 fn end(end: End, run: usize) -> JobResult<usize> {

@@ -349,6 +349,10 @@ pub fn queue(name: &str) -> Result<()> {
 /// [`Error::Invalid`] where no queue can have the name, and with the field that breaks its bound.
 pub fn queue_config(name: &str, config: &QueueConfig) -> Result<()> {
     queue(name)?;
+    if name == crate::schedule::QUEUE && config.max_waiting.is_some() {
+        let reason = "must be null for the queue of the schedules, which would not fire".to_owned();
+        return Err(Error::Invalid { field: "max_waiting".into(), reason });
+    }
     config.validate()
 }
 
@@ -468,6 +472,20 @@ mod tests {
         let mut line = "a\0b".to_owned();
         clean(&mut line, 12);
         assert_eq!(line, "a\u{fffd}b");
+    }
+
+    #[test]
+    fn the_queue_of_the_schedules_has_no_bound_that_would_keep_them_from_firing() {
+        let bounded = QueueConfig { max_waiting: Some(1), ..QueueConfig::default() };
+        assert!(queue_config("mail", &bounded).is_ok());
+        let Err(Error::Invalid { field, .. }) = queue_config(crate::schedule::QUEUE, &bounded) else {
+            panic!()
+        };
+        assert_eq!(field, "max_waiting");
+        assert!(
+            queue_config(crate::schedule::QUEUE, &QueueConfig { fair: true, ..QueueConfig::default() })
+                .is_ok()
+        );
     }
 
     #[test]

@@ -54,7 +54,8 @@ impl Longhaul {
         &self.store
     }
 
-    /// Enqueues a job with its type's defaults. It is durable when this returns.
+    /// Enqueues a job with its type's defaults. It is durable when this returns, unless the answer's
+    /// [status](Enqueued::status) says that its unique key or a bound on waiting jobs refused it.
     ///
     /// # Errors
     /// [`Error::Invalid`] where the job breaks a bound; a store's fault otherwise.
@@ -83,7 +84,8 @@ impl Longhaul {
         })
     }
 
-    /// Enqueues all of `jobs`, or none where one is invalid or refused.
+    /// Enqueues all of `jobs`, or none where one is invalid or repeats an idempotency key for another request. One that its
+    /// unique key or a bound on waiting jobs refuses is told as such, and concerns no other.
     ///
     /// # Errors
     /// As for [`enqueue`](Self::enqueue).
@@ -346,9 +348,9 @@ impl EnqueueOptions {
 }
 
 impl Enqueued {
-    /// True where this call created the job.
+    /// True where this call created the job, be it as one that was [dropped](EnqueueStatus::Dropped).
     #[must_use]
     pub fn is_created(&self) -> bool {
-        self.status == EnqueueStatus::Created
+        matches!(self.status, EnqueueStatus::Created | EnqueueStatus::Dropped)
     }
 }

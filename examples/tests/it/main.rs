@@ -47,6 +47,7 @@ fn the_guide_shows_every_example() {
         "llm_stream.html",
         "fan_out.rs",
         "tenants.rs",
+        "unique.rs",
         "layers.rs",
         "schedules.rs",
         "transactional.rs",

@@ -133,6 +133,13 @@ async fn tenants_take_turns_however_many_jobs_one_has() {
 }
 
 #[tokio::test]
+async fn edits_become_one_job_and_a_newer_report_takes_the_place_of_an_older_one() {
+    let (first, second) = printed(env!("CARGO_BIN_EXE_unique")).await;
+    assert_eq!(first, "Created, Replaced, Replaced: Hello\nsuperseded, then June\n");
+    assert_eq!(second, first, "a key is free once its job has ended");
+}
+
+#[tokio::test]
 async fn schedules_are_kept_with_their_next_ticks_and_run_by_hand() {
     let program = Serving::start(env!("CARGO_BIN_EXE_schedules"), &[]).await;
     let listed: Value = client()

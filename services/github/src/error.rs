@@ -43,6 +43,7 @@ impl StartError {
     pub(crate) fn answer(self, limit: u32) -> Error {
         match self {
             StartError::TooMany => too_many(limit),
+            StartError::Crowded(full) => Error::crowded(&full),
             StartError::Away => Error::unavailable(Duration::from_secs(5)),
             StartError::Fault(error) => Error::fault(&error),
         }

@@ -1,7 +1,7 @@
 //! The start of an analysis: joined to one that runs, served from one that is fresh, or enqueued anew.
 
-use longhaul::{Enqueued, JobId, JobRecord, Lookup, NewJob, OnClash, State, Unique};
-use service_support::{Commit, DbError, Write};
+use longhaul::{Enqueued, Full, JobId, JobRecord, Lookup, NewJob, OnClash, State, Unique};
+use service_support::{Commit, DbError, Write, enqueue_all};
 
 use crate::app::App;
 use crate::jobs::Analyze;
@@ -30,6 +30,8 @@ pub(crate) enum Begun {
 pub(crate) enum StartError {
     /// The caller has as many tasks in flight as one may have.
     TooMany,
+    /// As many jobs wait as may.
+    Crowded(Full),
     /// The store is away: there can be no task now.
     Away,
     /// Ours.
@@ -158,13 +160,13 @@ impl App {
         jobs: Vec<NewJob>,
     ) -> Result<Vec<Enqueued>, StartError> {
         let reservation = self.reservation(task, about, caller);
-        if let Some(enqueued) = self.try_enqueue(reservation.clone(), jobs.clone()).await? {
+        if let Some(enqueued) = self.try_enqueue(task, reservation.clone(), jobs.clone()).await? {
             return Ok(enqueued);
         }
         // Tasks that ended without releasing their reservation (a crash, a cancel) may stand in the way.
         if let Some(caller) = caller
             && self.reap_reservations(caller).await? > 0
-            && let Some(enqueued) = self.try_enqueue(reservation, jobs).await?
+            && let Some(enqueued) = self.try_enqueue(task, reservation, jobs).await?
         {
             return Ok(enqueued);
         }
@@ -174,6 +176,7 @@ impl App {
     /// `None` where the limit is reached.
     async fn try_enqueue(
         &self,
+        task: &JobId,
         reservation: Write,
         jobs: Vec<NewJob>,
     ) -> Result<Option<Vec<Enqueued>>, StartError> {
@@ -185,8 +188,14 @@ impl App {
         }
         // By way of the outbox a jobs' store that is away would go unnoticed; here there is something to do instead.
         match self.db.commit(vec![reservation], vec![]).await? {
-            Commit::Done(_) => Ok(Some(self.longhaul.enqueue_many(jobs).await?)),
             Commit::Refused { .. } => Ok(None),
+            Commit::Done(_) => match enqueue_all(&self.longhaul, jobs).await {
+                Err(error @ DbError::Crowded(_)) => {
+                    self.forget_reservation(task).await;
+                    Err(error.into())
+                }
+                enqueued => Ok(Some(enqueued?)),
+            },
         }
     }
 
@@ -273,6 +282,7 @@ impl From<DbError> for StartError {
     fn from(error: DbError) -> Self {
         match error {
             DbError::Store(error) => error.into(),
+            DbError::Crowded(full) => StartError::Crowded(full),
             error => {
                 tracing::error!("failed to begin an analysis: {error}");
                 StartError::Away

@@ -28,6 +28,8 @@ pub struct ServiceError<S> {
     shape: PhantomData<fn() -> S>,
 }
 
+/// The pause before a caller asks again who found no room: about the time of a job of a service's.
+const CROWDED_RETRY_AFTER: Duration = Duration::from_secs(5);
 const NO_ROOM: &str = "Service temporarily unavailable: no room is left, and nothing was kept. Free space on the \
     server's disk, or give it more; it goes on by itself";
 const NO_WRITES: &str = "Service temporarily unavailable: its data cannot be written, and nothing was kept. See whether \
@@ -69,6 +71,14 @@ impl<S> ServiceError<S> {
     #[must_use]
     pub fn unavailable(retry_after: Duration) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "Service temporarily unavailable").retry_after(retry_after)
+    }
+
+    /// 429: as many jobs wait as may, and nothing was kept.
+    #[must_use]
+    pub fn crowded(full: &longhaul::Full) -> Self {
+        tracing::warn!("refused a request: as many jobs wait in {full} as may");
+        let message = "Too many requests are waiting to be worked on, and nothing was kept. Try again later";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, message).retry_after(CROWDED_RETRY_AFTER)
     }
 
     /// 500: the caller learns that there was a fault, the log learns which.
@@ -127,6 +137,7 @@ impl<S> From<DbError> for ServiceError<S> {
     fn from(error: DbError) -> Self {
         match error {
             DbError::Store(error) => error.into(),
+            DbError::Crowded(full) => Self::crowded(&full),
             error => Self::fault(&error),
         }
     }

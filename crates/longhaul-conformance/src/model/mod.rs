@@ -247,6 +247,7 @@ async fn apply(fx: &Fixture, operation: &Operation, runs: &Runs<'_>) -> Answer {
 fn without_chance(enqueued: Enqueued) -> Enqueued {
     match enqueued.status {
         EnqueueStatus::Created
+        | EnqueueStatus::Dropped
         | EnqueueStatus::Duplicate
         | EnqueueStatus::Replaced
         | EnqueueStatus::Rejected => enqueued,

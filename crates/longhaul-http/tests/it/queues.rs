@@ -47,10 +47,22 @@ async fn a_queue_is_looked_up_by_name() {
 async fn a_queue_that_is_not_there_is_unknown() {
     let app = app().await;
     assert_snapshot!(app.get("/api/queues/nobody").await.text());
-    let answer = patch(&app, "/api/queues/nobody", r#"{"retention":{"failed":{"count":1}}}"#).await;
-    assert_eq!(answer.code(), "no_such_queue");
-    assert_eq!(app.get("/api/queues").await.json()["queues"].as_array().unwrap().len(), 2, "nor made");
     assert_eq!(app.get("/api/queues/%ff").await.code(), "invalid_path");
+}
+
+#[tokio::test]
+async fn a_queue_is_configured_before_its_first_job() {
+    let app = App::new();
+    let set =
+        patch(&app, "/api/queues/beds", r#"{"max_waiting":1,"retention":{"failed":{"count":1}}}"#).await;
+    assert_eq!((set.status, &set.json()["config"]["max_waiting"]), (StatusCode::OK, &json!(1)));
+    assert_eq!(app.get("/api/queues").await.json()["queues"][0], set.json(), "and is listed from then on");
+    let nap = r#"{"kind":"nap","args":{"seconds":1},"queue":"beds"}"#;
+    assert_eq!(app.post("/api/jobs", nap).await.status, StatusCode::ACCEPTED);
+    assert_eq!(app.post("/api/jobs", nap).await.code(), "queue_full", "its first job finds the bound");
+    let unnamed = patch(&app, &format!("/api/queues/{}", "q".repeat(300)), "{}").await;
+    assert_eq!(unnamed.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", unnamed.text());
+    assert_eq!(app.get("/api/queues").await.json()["queues"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -192,8 +192,6 @@ async fn a_full_queue_or_key_is_429_with_when_to_ask_again() {
     let set = put(&app, "tenant:*", json!({"max_waiting": 1, "on_full": "drop_newest"})).await.json();
     assert_eq!((&set["max_waiting"], &set["on_full"]), (&json!(1), &json!("drop_newest")));
     enqueue(&app, "c", json!({"key": "tenant:1"})).await;
-    enqueue(&app, "d", json!({"key": "tenant:1"})).await;
-    assert_eq!(job(&app, "d").await["cancel_reason"], "dropped");
     put(&app, "tenant:1", json!({"max_waiting": 1})).await;
     let refused = enqueue(&app, "e", json!({"key": "tenant:1"})).await;
     assert_eq!(
@@ -235,4 +233,59 @@ async fn a_batch_tells_of_each_job_what_became_of_it_and_a_refused_one_may_be_se
     let again = app.post_with("/api/jobs/batch", &jobs.to_string(), &[("idempotency-key", "i")]).await;
     assert_eq!(again.json()[1], json!({"id": "b", "duplicate": false}), "what was refused is granted");
     assert_eq!(job(&app, "b").await["state"], "available");
+}
+
+#[tokio::test]
+async fn a_job_that_is_dropped_as_the_newest_is_answered_as_what_it_is() {
+    let app = App::new();
+    patch(&app, "default", json!({"max_waiting": 1, "on_full": "drop_newest"})).await;
+    enqueue(&app, "a", json!({})).await;
+    let dropped = enqueue(&app, "b", json!({})).await;
+    assert_eq!((dropped.status, dropped.header("location")), (StatusCode::ACCEPTED, "/api/jobs/b"));
+    let body = dropped.json();
+    assert_eq!((&body["state"], &body["cancel_reason"]), (&json!("cancelled"), &json!("dropped")));
+    assert_eq!(job(&app, "b").await, body, "what is answered is what is found");
+    let held = json!({"kind": "greet", "args": {"name": "c"}, "id": "c"}).to_string();
+    let held = app.post_with("/api/jobs", &held, &[("prefer", "wait=30")]).await;
+    assert_eq!((held.status, &held.json()["cancel_reason"]), (StatusCode::OK, &json!("dropped")));
+    let batch = json!([{"kind": "greet", "args": {"name": "d"}, "id": "d"}, {"kind": "greet", "args": {"name": "a"}, "id": "a"}]);
+    let batch = app.post("/api/jobs/batch", &batch.to_string()).await;
+    let expected = json!([
+        {"id": "d", "duplicate": false, "cancel_reason": "dropped"},
+        {"id": "a", "duplicate": true},
+    ]);
+    assert_eq!(batch.json(), expected);
+}
+
+// The order in which the docs say that an enqueue looks (docs/guides/unique.md).
+#[tokio::test]
+async fn an_enqueue_looks_at_ids_then_at_the_bounds_and_then_at_unique_keys() {
+    let app = App::new();
+    let request = |name: &str| json!({"kind": "greet", "args": {"name": name}}).to_string();
+    let repeated = |key| [("idempotency-key", key)];
+    let first = app.post_with("/api/jobs", &request("a"), &repeated("i")).await.json();
+    offer(&app, "holder", json!({})).await;
+    put(&app, "tenant", json!({"max_waiting": 1, "on_full": "drop_newest"})).await;
+    enqueue(&app, "keyed", json!({"key": "tenant"})).await;
+    patch(&app, "default", json!({"max_waiting": 3})).await;
+
+    // An id or an idempotency key that is known is answered with its job, whatever is full or held.
+    let again = app.post_with("/api/jobs", &request("a"), &repeated("i")).await;
+    assert_eq!((again.status, &again.json()["id"]), (StatusCode::ACCEPTED, &first["id"]));
+    let known = offer(&app, "holder", json!({"on_clash": "reject"})).await;
+    assert_eq!((known.status, &known.json()["duplicate"]), (StatusCode::OK, &json!(true)));
+    // A clash that creates nothing takes no room, so that it is not refused for want of it.
+    assert_eq!(offer(&app, "b", json!({})).await.json()["id"], "holder");
+    assert_eq!(offer(&app, "b", json!({"on_clash": "reject"})).await.code(), "duplicate");
+    assert_eq!(offer(&app, "b", json!({"on_clash": "replace"})).await.json()["replaced"], true);
+    // One that would be created is refused, and the holder is not superseded by it.
+    assert_eq!(offer(&app, "b", json!({"on_clash": "supersede"})).await.code(), "queue_full");
+    assert_eq!(job(&app, "holder").await["state"], "available");
+    // The queue refuses before a key drops, and then the key drops before the unique key is taken.
+    let in_both = json!({"key": "tenant", "unique": {"key": "free"}});
+    assert_eq!(enqueue(&app, "c", in_both.clone()).await.code(), "queue_full");
+    patch(&app, "default", json!({"max_waiting": null})).await;
+    assert_eq!(enqueue(&app, "c", in_both.clone()).await.json()["cancel_reason"], "dropped");
+    put(&app, "tenant", json!({"max_waiting": null})).await;
+    assert_eq!(enqueue(&app, "d", in_both).await.json()["id"], "d", "the dropped one holds no key");
 }

@@ -15,7 +15,7 @@ local value, limit = ARGV[3], tonumber(ARGV[4])
 
 -- True for a job that has ended, or waits for a person because its attempts are used up.
 local function is_over(job)
-  return job[STATE] >= COMPLETED or tails().waits_for(job, ON_PERSON)
+  return job[STATE] >= COMPLETED or keyed.tails().waits_for(job, ON_PERSON)
 end
 
 -- Makes a job that is over available with all its attempts. Its errors stay as history.
@@ -33,8 +33,8 @@ local function start_anew(id, job)
   unindex(id, job)
   if job[ENDS] then
     job[EXPIRES_AT], job[DEADLINE], job[REASON] = 0, 0, 0
-    tails().keep(job)
-    remove_member(timed_key, member_of(id, job))
+    keyed.tails().keep(job)
+    remove_member(root .. 'timed', member_of(id, job))
   end
   if job[OUTPUT_AT] == 2 or job[PROGRESS] == 1 then write('HDEL', root .. 'x:' .. id, 'progress', 'output') end
   job[ATTEMPT], job[CRASHES] = 0, 0
@@ -77,9 +77,9 @@ local actions = {
     if job[STATE] >= COMPLETED then return false end
     local grace, reason = string.match(value, '^(%d+)|(%d+)$')
     if job[STATE] == RUNNING then
-      return stopping().ask(id, job, min(END_OF_TIME, now + tonumber(grace)), tonumber(reason))
+      return keyed.stopping().ask(id, job, min(END_OF_TIME, now + tonumber(grace)), tonumber(reason))
     end
-    stopping().cancel(id, job, tonumber(reason))
+    keyed.stopping().cancel(id, job, tonumber(reason))
     count_ended()
     return true
   end,
@@ -88,14 +88,14 @@ local actions = {
     if not is_over(job) then return false end
     local has_completed = job[STATE] == COMPLETED
     local is_done = start_anew(id, job)
-    if is_done and has_completed then stopping().forget_steps(id, job) end
+    if is_done and has_completed then keyed.stopping().forget_steps(id, job) end
     return is_done
   end,
   -- The steps were those of the former args.
   retry_with = function(id, job)
     local data = is_over(job) and data_with(id, value)
     if not data or not start_anew(id, job) then return false end
-    stopping().forget_steps(id, job)
+    keyed.stopping().forget_steps(id, job)
     local n = #values
     values[n + 1], values[n + 2] = root .. 'd:' .. id, data
     return true

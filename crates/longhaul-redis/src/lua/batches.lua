@@ -52,18 +52,15 @@ local function end_job(id, job)
   end
 end
 
-local made_stopping
-
 -- Cancels jobs, and what else is done to those that go on. Made where a script needs it.
-local function stopping()
-  if made_stopping then return made_stopping end
+function keyed.stopping()
   local api = {}
-  made_stopping = api
+  keyed.stopping = function() return api end
 
   -- Cancels a job that waits.
   function api.cancel(id, job, reason)
     unindex(id, job)
-    tails().set_reason(job, reason)
+    keyed.tails().set_reason(job, reason)
     set_state(job, CANCELLED)
     end_job(id, job)
     index(id, job)
@@ -74,7 +71,7 @@ local function stopping()
   function api.ask(id, job, by, reason)
     if job[CANCEL_BY] ~= 0 and by >= job[CANCEL_BY] then return false end
     unindex(id, job)
-    tails().set_reason(job, reason)
+    keyed.tails().set_reason(job, reason)
     job[CANCEL_BY] = by
     index(id, job)
     return true

@@ -4,12 +4,10 @@
 local REFUSE, DROP_OLDEST, DROP_NEWEST = 0, 1, 2
 -- The members that one look for the oldest reads at a time.
 local OLDEST_AT_ONCE = 20
-local made_bounds
 
-local function bounds()
-  if made_bounds then return made_bounds end
+function keyed.bounds()
   local api = {}
-  made_bounds = api
+  keyed.has_bounds, keyed.bounds = true, function() return api end
   -- 'qQUEUE' or 'kKEY' -> {n, what happens}, false where there is no bound; -> how many wait as this script leaves them; -> how many
   -- more these are than was written; members that come (true) and go (false).
   local known, counts_of, unwritten, noted = {}, {}, {}, {}

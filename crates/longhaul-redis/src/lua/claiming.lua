@@ -8,16 +8,6 @@ local LOOKED_AT_ONCE = 500
 -- Jobs that are over and wait to be cancelled by a sweep, which one claim passes over.
 local OVER_AT_ONCE = 1000
 
--- The members of jobs whose time is over, in a list and as a set; false where they are too many.
-local function members_over()
-  local found = call('ZRANGEBYSCORE', timed_key, '-inf', now, 'LIMIT', 0, OVER_AT_ONCE)
-  if #found == OVER_AT_ONCE then return false end
-  for i, member in ipairs(found) do
-    found[member] = i
-  end
-  return found
-end
-
 -- The claim sources of a queue that a worker takes jobs of; and true where one has open groups of jobs with limit keys. Only those
 -- that are not empty are looked at, because a version may be any number, and kinds that the worker does not know may be many.
 local function known_sources(queue, kinds)
@@ -40,13 +30,13 @@ local function first_of(key, slots, ...)
   return call('ZRANGEBYSCORE', key, '-inf', PLAIN, 'LIMIT', popped[key] or 0, slots, ...)
 end
 
--- Takes the first jobs of several sources in the order of their ranks.
+-- Takes the first jobs of several sources in the order of their ranks. Those that are over stay where they are.
 local function pop_merged(keys, slots)
-  local all, first = {}, {}
+  local all, first, over = {}, {}, keyed.over
   for _, key in ipairs(keys) do
-    local found = first_of(key, slots, 'WITHSCORES')
+    local found = first_of(key, slots + (over and #over or 0), 'WITHSCORES')
     for i = 1, #found, 2 do
-      all[#all + 1] = { found[i], tonumber(found[i + 1]), key }
+      if not (over and over[found[i]]) then all[#all + 1] = { found[i], tonumber(found[i + 1]), key } end
     end
   end
   table.sort(all, function(a, b)
@@ -55,27 +45,7 @@ local function pop_merged(keys, slots)
   end)
   for i = 1, min(slots, #all) do
     first[i] = all[i][1]
-    pop(all[i][3], 1)
-  end
-  return first
-end
-
--- The same where some jobs are over, which stay where they are.
-local function first_not_over(keys, slots)
-  local all, first = {}, {}
-  for _, key in ipairs(keys) do
-    local found = call('ZRANGEBYSCORE', key, '-inf', PLAIN, 'WITHSCORES', 'LIMIT', 0, slots + #keyed.over)
-    for i = 1, #found, 2 do
-      if not keyed.over[found[i]] then all[#all + 1] = { found[i], tonumber(found[i + 1]), key } end
-    end
-  end
-  table.sort(all, function(a, b)
-    if a[2] ~= b[2] then return a[2] < b[2] end
-    return a[1] < b[1]
-  end)
-  for i = 1, min(slots, #all) do
-    first[i] = all[i][1]
-    remove_member(all[i][3], first[i])
+    if over then remove_member(all[i][3], first[i]) else pop(all[i][3], 1) end
   end
   return first
 end
@@ -83,8 +53,7 @@ end
 -- Takes the first jobs without limit keys out of their sources, at most `slots`, and answers their members in the order in which
 -- they are claimed.
 local function pop_first(keys, slots)
-  if keyed.over then return first_not_over(keys, slots) end
-  if #keys ~= 1 then return pop_merged(keys, slots) end
+  if #keys ~= 1 or keyed.over then return pop_merged(keys, slots) end
   local found = first_of(keys[1], slots)
   if #found > 0 then pop(keys[1], #found) end
   return found
@@ -144,7 +113,7 @@ local function take(found, queue, worker, lease_until, claimed, costs, source)
         moved = moved + 1
         put_into_group(id, fields, found[i])
       elseif state == AVAILABLE then
-        if keyed.is_bounded then bounds().note(queue, limit_keys_of(fields, at, queue), found[i], -1) end
+        if keyed.is_bounded then keyed.bounds().note(queue, limit_keys_of(fields, at, queue), found[i], -1) end
         attempt, last_event = attempt + 1, last_event + 1
         -- Tells readers to drop what earlier attempts wrote, where they wrote anything since they were last told.
         if log == 2 then
@@ -189,16 +158,24 @@ local function claim(wanted)
   local worker, lease_for, queues, kinds, waits, tells = unpack(wanted)
   if tells then note_changes() end
   local _, due = promote(PROMOTED_AT_ONCE)
-  local any_paused = call('EXISTS', root .. 'paused_queues', root .. 'opens', timed_key, waking_key) > 0
-  keyed.over = any_paused and members_over()
-  if any_paused and not keyed.over then
+  local any_paused =
+    call('EXISTS', root .. 'paused_queues', root .. 'opens', root .. 'timed', root .. 'waking', root .. 'settling') > 0
+  -- The members of jobs whose time is over, in a list and as a set.
+  local over = any_paused and call('ZRANGEBYSCORE', root .. 'timed', '-inf', now, 'LIMIT', 0, OVER_AT_ONCE)
+  if over and #over == OVER_AT_ONCE then
     done()
     return { now, -1, 2, told }
   end
-  if keyed.over and #keyed.over == 0 then keyed.over = false end
+  for i, member in ipairs(over or {}) do
+    over[member] = i
+  end
+  keyed.over = over and #over > 0 and over
   local has_due_keys = any_paused and call('ZCOUNT', root .. 'opens', '-inf', now) > 0 and groups().due()
-  local woken = any_paused and wake(PROMOTED_AT_ONCE) or 0
-  if has_due_keys or due + woken > 0 or next(keyed.ended) then flush() end
+  local woken = any_paused and promote(PROMOTED_AT_ONCE, root .. 'waking', BLOCKED) or 0
+  local is_settling = any_paused and call('EXISTS', root .. 'settling') == 1
+  -- Only scripts that end runs, too, have what counts ends.
+  if is_settling and keyed.dependants then keyed.dependants().work_off(count_ended) end
+  if has_due_keys or due + woken > 0 or is_settling or next(keyed.ended) then flush() end
   kinds = versions_of(kinds)
   local claimed, left = {}, LOOKED_AT_ONCE
   for _, queue in ipairs(queues) do
@@ -238,7 +215,7 @@ local function claim(wanted)
     end
     next_due = next_change()
   end
-  local answer, n = { now, next_due, keyed.is_settling and 3 or left == 0 and 1 or 0, told }, 4
+  local answer, n = { now, next_due, is_settling and 3 or left == 0 and 1 or 0, told }, 4
   for _, job in ipairs(claimed) do
     local id = job[1]
     answer[n + 1], answer[n + 2], answer[n + 3] = id, job[2], job[3]

@@ -45,7 +45,7 @@ local function clashing()
   local function quiet_at(job, more)
     local at = now + more[DELAY]
     if more[MAX_DELAY] then
-      at = min(at, tails().created_at(job) + more[MAX_DELAY])
+      at = min(at, keyed.tails().created_at(job) + more[MAX_DELAY])
     end
     return min(at, END_OF_TIME)
   end
@@ -98,7 +98,7 @@ local function clashing()
     job[VERSION] = version
     -- After the seq and the batch.
     job[FIXED] = sub(job[FIXED], 1, 16) .. struct_pack('>I4', version) .. sub(job[FIXED], 21)
-    stopping().forget_steps(id, job)
+    keyed.stopping().forget_steps(id, job)
     job[RUN_AT] = run_at
     if state == job[STATE] then repeat_state(id, job) else set_state(job, state) end
     if not unplaced[id] then index(id, job) end
@@ -108,7 +108,7 @@ local function clashing()
   local function lengthen(id, job, held_until)
     local place, score = place_of(job)
     job[HELD_UNTIL] = held_until
-    tails().keep(job)
+    keyed.tails().keep(job)
     changed[id] = true
     hold(job[UNIQUE], id, held_until)
     local _, later = place_of(job)
@@ -117,11 +117,11 @@ local function clashing()
 
   -- Cancels the job that was enqueued first of those that wait with a bound.
   local function drop_oldest(name)
-    local id = bounds().oldest(name, function(id)
+    local id = keyed.bounds().oldest(name, function(id)
       local job = job_of(id)
       return job and (job[STATE] == AVAILABLE or job[STATE] == SCHEDULED)
     end)
-    if id then stopping().cancel(id, job_of(id), DROPPED) end
+    if id then keyed.stopping().cancel(id, job_of(id), DROPPED) end
   end
 
   -- What becomes of a new job: false where it is created, and true besides where it is to be cancelled at once; or else the answer.
@@ -144,7 +144,7 @@ local function clashing()
       return { 'replaced', holder }
     end
     if keyed.is_bounded and not passes then
-      local names, hows = bounds().broken(queue, limit_keys)
+      local names, hows = keyed.bounds().broken(queue, limit_keys)
       for n, what in ipairs(hows) do
         if what == REFUSE then return { 'full', names[n] } end
       end
@@ -152,7 +152,7 @@ local function clashing()
         if what == DROP_NEWEST then return false, true end
       end
       for _, name in ipairs(names) do
-        if bounds().is_full(name) then drop_oldest(name) end
+        if keyed.bounds().is_full(name) then drop_oldest(name) end
       end
       -- One that was dropped holds no more.
       if #names > 0 and how == SUPERSEDE then
@@ -163,11 +163,11 @@ local function clashing()
     if how == SUPERSEDE then
       local job = job_of(holder)
       if job[STATE] == RUNNING then
-        stopping().ask(holder, job, now + STOP_GRACE, SUPERSEDED)
+        keyed.stopping().ask(holder, job, now + STOP_GRACE, SUPERSEDED)
       else
         if unplaced[holder] then index(holder, job) end
         unplaced[holder] = nil
-        stopping().cancel(holder, job, SUPERSEDED)
+        keyed.stopping().cancel(holder, job, SUPERSEDED)
       end
     end
     return false

@@ -34,7 +34,7 @@ read_jobs(ids)
 for _, id in ipairs(ids) do
   local job = jobs[id]
   if job and (job[STATE] == AVAILABLE or job[STATE] == SCHEDULED) then
-    bounds().note(job[QUEUE], job[LIMIT_KEY], member_of(id, job), 1)
+    keyed.bounds().note(job[QUEUE], job[LIMIT_KEY], member_of(id, job), 1)
   end
 end
 done()

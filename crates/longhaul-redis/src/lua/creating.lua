@@ -54,7 +54,7 @@ local function insert(id, source_name, start, fixed, data, keys, is_dropped, dep
     if dependencies and dependencies.is_waited_for then
       job[STATE] = BLOCKED
       index(id, job)
-      if dependencies.has_failed then stopping().cancel(id, job, UNMET) end
+      if dependencies.has_failed then keyed.stopping().cancel(id, job, UNMET) end
       return BLOCKED
     elseif waits then
       waiting[#waiting + 1] = id
@@ -62,7 +62,7 @@ local function insert(id, source_name, start, fixed, data, keys, is_dropped, dep
       return state
     elseif is_dropped then
       job[STATE], job[FINISHED_AT] = CANCELLED, now
-      tails().set_reason(job, DROPPED)
+      keyed.tails().set_reason(job, DROPPED)
     end
     index(id, job)
     if is_dropped and batch ~= 0 then
@@ -84,8 +84,8 @@ local function insert(id, source_name, start, fixed, data, keys, is_dropped, dep
     add_member(scheduled_key, run_at, member)
     add_member(LISTED[state], seq, id)
   end
-  if timed_at ~= 0 then add_member(timed_key, timed_at, member) end
-  if keyed.is_bounded then bounds().note(queue, limit_keys, member, 1) end
+  if timed_at ~= 0 then add_member(root .. 'timed', timed_at, member) end
+  if keyed.is_bounded then keyed.bounds().note(queue, limit_keys, member, 1) end
   count(queue, state, 1)
   values[n + 3], values[n + 4] = root .. 'm:' .. id, fields
   created[id], jobs[id] = fields, nil

@@ -1,17 +1,13 @@
 -- Dependants: jobs that are blocked until others have ended. They count the end of a job in the script that ends it, up to a bound, so
--- that none keeps the server busy for long. What is left then is worked off by finishes, by sweeps, and by claims that find nothing.
+-- that none keeps the server busy for long. What is left then is worked off by sweeps, by finishes that claim, and between claims that
+-- find nothing.
 
 -- The ends that one script has counted.
 local SETTLED_AT_ONCE = 500
-local made_dependants
 
--- True where this script has made jobs depend on others and has not written that.
-local depends_unwritten = false
-
-local function dependants()
-  if made_dependants then return made_dependants end
+function keyed.dependants()
   local api = {}
-  made_dependants = api
+  keyed.dependants = function() return api end
   local left = SETTLED_AT_ONCE
 
   -- Counts a dependency that has ended. The last one frees the job, or has it wait for its children.
@@ -19,13 +15,13 @@ local function dependants()
     job[LEFT] = max(job[LEFT] - 1, 0)
     changed[id] = true
     if job[LEFT] > 0 then
-      tails().keep(job)
+      keyed.tails().keep(job)
     elseif job[CHILDREN] ~= '' and count_children(job, 1, 0) > 0 then
-      tails().set_wait(job, ON_CHILDREN, '')
+      keyed.tails().set_wait(job, ON_CHILDREN, '')
       repeat_state(id, job)
     else
       unindex(id, job)
-      tails().set_wait(job, 0, '')
+      keyed.tails().set_wait(job, 0, '')
       wait_until(job, job[RUN_AT])
       index(id, job)
     end
@@ -45,11 +41,11 @@ local function dependants()
     read_jobs(ids)
     for i, entry in ipairs(found) do
       local id, job = ids[i], jobs[ids[i]]
-      if job and job[SEQ] == tonumber(sub(entry, 2, 17)) and tails().waits_for(job, ON_JOBS) then
+      if job and job[SEQ] == tonumber(sub(entry, 2, 17)) and keyed.tails().waits_for(job, ON_JOBS) then
         if outcome == COMPLETED or sub(entry, 1, 1) == '1' then
           count_dependency(id, job)
         else
-          stopping().cancel(id, job, UNMET)
+          keyed.stopping().cancel(id, job, UNMET)
         end
       end
     end
@@ -62,7 +58,6 @@ local function dependants()
     if many > 0 then write('ZREMRANGEBYRANK', key, 0, many - 1) end
     write('RENAME', key, root .. 'settling|' .. number)
     write('ZADD', root .. 'settling', number, number .. '|' .. outcome)
-    keyed.is_settling = true
   end
 
   -- Has the dependants of a job that has ended count that.
@@ -124,8 +119,8 @@ end
 local function count_ended()
   if #ended_jobs == 0 then return end
   -- Dependants are read where they are written.
-  if depends_unwritten then flush() end
-  depends_unwritten = false
+  if keyed.has_new_dependants then flush() end
+  keyed.has_new_dependants = false
   local n = 1
   while ended_jobs[n] do
     local child_id, child = ended_jobs[n], ended_jobs[n + 1]
@@ -133,7 +128,7 @@ local function count_ended()
     local parent = parent_of(child)
     if parent then
       local id = child[PARENT]
-      if count_children(parent, count_of(child[STATE]), 1) == 0 and tails().waits_for(parent, ON_CHILDREN) then
+      if count_children(parent, count_of(child[STATE]), 1) == 0 and keyed.tails().waits_for(parent, ON_CHILDREN) then
         unindex(id, parent)
         wait_until(parent, now)
         index(id, parent)
@@ -141,7 +136,7 @@ local function count_ended()
         repeat_state(id, parent)
       end
     end
-    if child[AWAITED] == 1 then dependants().settle(child_id, child) end
+    if child[AWAITED] == 1 then keyed.dependants().settle(child_id, child) end
   end
   ended_jobs = {}
 end

@@ -59,19 +59,19 @@ local function depending()
 
   -- Makes a new job depend on others.
   function api.depend(id, job, dependencies)
-    tails().begin(job)
+    keyed.tails().begin(job)
     job[DEPENDS], job[LEFT] = 1, dependencies.unfinished
     if dependencies.is_waited_for then job[WAITS_FOR] = ON_JOBS end
-    tails().keep(job)
+    keyed.tails().keep(job)
     local entry = formatted('%016d', job[SEQ]) .. id
     for n = 1, #dependencies, 2 do
       local other_id, ends = dependencies[n], dependencies[n + 1]
       local other = jobs[other_id]
       local seq = digits(other[SEQ])
       if other[AWAITED] ~= 1 then
-        tails().begin(other)
+        keyed.tails().begin(other)
         other[AWAITED] = 1
-        tails().keep(other)
+        keyed.tails().keep(other)
         changed[other_id] = true
       end
       add_member(root .. 'dependants|' .. seq, job[SEQ], entry)
@@ -79,7 +79,7 @@ local function depending()
         local unsettled = root .. 'unsettled|' .. seq
         if not added[unsettled] then add_member(root .. 'awaited', 0, member_of(other_id, other)) end
         add_member(unsettled, job[SEQ], ends .. entry)
-        depends_unwritten = true
+        keyed.has_new_dependants = true
       end
     end
   end

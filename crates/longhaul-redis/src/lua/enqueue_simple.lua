@@ -13,7 +13,7 @@ if is_heard and call('EXISTS', root .. 'bounds') == 1 then
   local answers, any = {}, false
   for i = 2, #ARGV, NEW_JOB do
     local _, queue, keys = read_source(ARGV[i + 1])
-    local is_bounded = #bounds().names_of(queue, keys) > 0
+    local is_bounded = #keyed.bounds().names_of(queue, keys) > 0
     any = any or is_bounded
     answers[#answers + 1] = is_bounded and 0 or 1
   end

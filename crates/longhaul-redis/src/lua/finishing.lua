@@ -88,7 +88,7 @@ local outcomes = {
       if has_come(id, job, on, signal) then return wait_until(job, now) end
     end
     job[RUN_AT] = timeout and min(now + timeout, END_OF_TIME) or now
-    tails().set_wait(job, on, signal, timeout)
+    keyed.tails().set_wait(job, on, signal, timeout)
     set_state(job, BLOCKED)
   end,
   released = function(id, job, stopped)
@@ -116,11 +116,11 @@ local function finish(end_of_run)
   local status = lease_status(job)
   unindex(id, job)
   if cost and job[LIMIT_KEY] ~= '' then
-    local _, units = tails().cost_of(job)
+    local _, units = keyed.tails().cost_of(job)
     groups().settle_rates(job[LIMIT_KEY], units, cost)
   end
   -- What it was asked to stop for goes before what it says.
-  if reason and reason ~= ASKED and job[CANCEL_BY] == 0 then tails().set_reason(job, reason) end
+  if reason and reason ~= ASKED and job[CANCEL_BY] == 0 then keyed.tails().set_reason(job, reason) end
   if entries then add_entries(id, job, entries) end
   outcomes[outcome](id, job, value, delay, wait)
   if job[STATE] >= COMPLETED then
@@ -192,10 +192,7 @@ local function finish_all(first, to)
     count(queue, COMPLETED, many)
   end
   -- The caller writes these, together with a claim where there is one.
-  if #rest == 0 then
-    if keyed.is_settling then dependants().work_off(count_ended) end
-    return statuses
-  end
+  if #rest == 0 then return statuses end
   -- The others may be of jobs that have to do with these.
   local prefix = #root + 2
   for n = 1, #values, 2 do
@@ -209,7 +206,6 @@ local function finish_all(first, to)
   for _, i in ipairs(rest) do
     statuses[i] = finish(runs[i])
   end
-  if keyed.is_settling then dependants().work_off(count_ended) end
   flush()
   bound_logs()
   return statuses

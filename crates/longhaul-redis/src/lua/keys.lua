@@ -40,7 +40,7 @@ end
 -- job, or is held until a time whatever becomes of this one, nothing happens to it.
 local function settle_key(id, job)
   if job[UNIQUE] == '' then return end
-  local held_until, _, holder = held_after(job), hold_of(job[UNIQUE])
+  local held_until, _, holder = keyed.held_after(job), hold_of(job[UNIQUE])
   if holder and holder ~= id then return end
   if not held_until then
     free_key(id, job)

@@ -6,7 +6,7 @@
 
 if ARGV[3] == '1' then note_changes() end
 promote(tonumber(ARGV[2]))
-wake(tonumber(ARGV[2]))
+promote(tonumber(ARGV[2]), root .. 'waking', BLOCKED)
 if call('EXISTS', root .. 'opens') == 1 then groups().due() end
 done()
 return { now, next_change(), told }

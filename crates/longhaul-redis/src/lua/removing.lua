@@ -88,44 +88,31 @@ end
 -- When the next job falls due, a wait is over, or time opens a limit key, or -1.
 local function next_change()
   local at = math.huge
-  for _, key in ipairs({ scheduled_key, waking_key, root .. 'opens' }) do
+  for _, key in ipairs({ scheduled_key, root .. 'waking', root .. 'opens' }) do
     at = min(at, tonumber(call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]) or at)
   end
   return at < math.huge and at or -1
 end
 
--- Makes at most `limit` scheduled jobs available whose time has come, and answers how many were and how many
--- members were looked at.
-local function promote(limit)
-  local found = call('ZRANGEBYSCORE', scheduled_key, '-inf', now, 'LIMIT', 0, limit)
+-- Makes at most `limit` scheduled jobs available whose time has come, and answers how many were and how many members were looked at;
+-- or blocked ones whose wait is over though nothing has come, in the set of these.
+local function promote(limit, set, state)
+  local key = set or scheduled_key
+  local found = call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, limit)
   if #found == 0 then return 0, 0 end
-  local due = jobs_at(scheduled_key, found, SCHEDULED, SCHEDULED)
+  local due, promoted = jobs_at(key, found, state or SCHEDULED, state or SCHEDULED), 0
   for _, id in ipairs(due) do
     local job = jobs[id]
-    unindex(id, job)
-    -- `run_at` stays: its rank counts from when it fell due, whoever noticed that and when.
-    set_state(job, AVAILABLE)
-    index(id, job)
-  end
-  return #due, #found
-end
-
--- The same for blocked jobs whose wait is over though nothing has come. A process of an older release leaves those here that it cancels.
-local function wake(limit)
-  local found = call('ZRANGEBYSCORE', waking_key, '-inf', now, 'LIMIT', 0, limit)
-  if #found == 0 then return 0, 0 end
-  local woken = 0
-  for _, id in ipairs(jobs_at(waking_key, found, BLOCKED, BLOCKED)) do
-    local job = jobs[id]
-    if job[WAKES] == 1 and job[RUN_AT] <= now then
+    if state == BLOCKED and job[WAKES] ~= 1 then
+      -- A process of an older release has left it here.
+      remove_member(key, member_of(id, job))
+    else
       unindex(id, job)
+      -- `run_at` stays: its rank counts from when it fell due, whoever noticed that and when.
       set_state(job, AVAILABLE)
       index(id, job)
-      woken = woken + 1
-    else
-      remove_member(waking_key, member_of(id, job))
-      if job[WAKES] == 1 then add_member(waking_key, job[RUN_AT], member_of(id, job)) end
+      promoted = promoted + 1
     end
   end
-  return woken, #found
+  return promoted, #found
 end

@@ -4,6 +4,6 @@
 -- Returns  1 where there is more to do, and the changes of state or false
 
 if ARGV[2] == '1' then note_changes() end
-if keyed.is_settling then dependants().work_off(count_ended) end
+keyed.dependants().work_off(count_ended)
 done()
 return { call('EXISTS', root .. 'settling'), told }

@@ -13,7 +13,7 @@ if job[STATE] >= COMPLETED then return { 2, false } end
 if job[STEPS] > 0 and call('HEXISTS', root .. 't:' .. id, step) == 1 then return { 1, false } end
 add_step(id, job, step, ARGV[4], 0)
 changed[id] = true
-if tails().waits_for(job, ON_SIGNAL) and job[SIGNAL] == name then
+if keyed.tails().waits_for(job, ON_SIGNAL) and job[SIGNAL] == name then
   unindex(id, job)
   wait_until(job, now)
   index(id, job)

@@ -28,17 +28,19 @@ local sources = {}
 -- Topics to be published: topic -> true.
 local topics = {}
 -- What is noted for limit keys: ids of runs that end and may hold slots, where any run holds some; queues in which jobs without keys
--- become available, where any queue is fair; `brought` has the new jobs that bring steps. It is one table, because each variable costs the functions that use it.
-local keyed = { ended = {}, arrivals = {}, is_holding = false, is_fair = false, is_bounded = false, is_settling = false }
--- Most of the time nobody waits for any topic, nothing runs that has limit keys, no queue is fair, nothing is bounded, and no end is
--- left to be counted.
-local is_watched =
-  call('EXISTS', root .. 'watched', root .. 'holding', root .. 'fair', root .. 'bounds', root .. 'settling') > 0
+-- become available, where any queue is fair. `over` are jobs that time is to end, `brought` new jobs that bring steps. The rest is
+-- functions that few scripts need. It is one table, because each variable costs the functions that use it; with room for all, because
+-- a table that grows costs more.
+local keyed = {
+  ended = {}, arrivals = {}, is_holding = false, is_fair = false, is_bounded = false, over = false,
+  brought = false, tails = false, held_after = false, bounds = false, has_bounds = false, stopping = false, dependants = false,
+}
+-- Most of the time nobody waits for any topic, nothing runs that has limit keys, no queue is fair, and nothing is bounded.
+local is_watched = call('EXISTS', root .. 'watched', root .. 'holding', root .. 'fair', root .. 'bounds') > 0
 if is_watched then
   keyed.is_holding = call('EXISTS', root .. 'holding') == 1
   keyed.is_fair = call('EXISTS', root .. 'fair') == 1
   keyed.is_bounded = call('EXISTS', root .. 'bounds') == 1
-  keyed.is_settling = call('EXISTS', root .. 'settling') == 1
   is_watched = call('EXISTS', root .. 'watched') == 1
 end
 local last
@@ -238,11 +240,10 @@ local function ended_of(queue, state)
 end
 
 local running_key, scheduled_key, stopping_key = root .. 'running', root .. 'scheduled', root .. 'stopping'
-local timed_key, waking_key = root .. 'timed', root .. 'waking'
 
 -- Until when a job holds its unique key that has ended, the end of all times where it does until it is removed; nil where it does
 -- not.
-local function held_after(job)
+function keyed.held_after(job)
   local state, ended_at, held_until = job[STATE], job[FINISHED_AT], job[HELD_UNTIL]
   if held_until and held_until ~= 0 then return held_until > ended_at and held_until or nil end
   local is_named = job[ENDS] and bit.band(job[ENDS], 2 ^ state) ~= 0
@@ -261,10 +262,10 @@ local function place_of(job)
   elseif state == SCHEDULED then
     return scheduled_key, job[RUN_AT]
   elseif state >= COMPLETED then
-    local held_until = held_after(job)
+    local held_until = keyed.held_after(job)
     return ended_of(job[QUEUE], state), held_until and held_until < END_OF_TIME and held_until or job[FINISHED_AT]
   elseif job[WAKES] == 1 then
-    return waking_key, job[RUN_AT]
+    return root .. 'waking', job[RUN_AT]
   end
 end
 
@@ -291,7 +292,7 @@ end
 local function regroup(id, job, member, rank)
   local state, keys = job[STATE], job[LIMIT_KEY]
   if keyed.is_bounded and (state == AVAILABLE or state == SCHEDULED) then
-    bounds().note(job[QUEUE], keys, member, rank and 1 or -1)
+    keyed.bounds().note(job[QUEUE], keys, member, rank and 1 or -1)
   end
   if state == RUNNING then
     keyed.ended[id] = keyed.is_holding and not rank or nil
@@ -318,13 +319,10 @@ local function unindex(id, job)
   if told then states_left[id] = state end
 end
 
-local made_tails
-
 -- What few jobs have: see `TAIL` in `layout.lua`. Made where a script needs it, as the groups are.
-local function tails()
-  if made_tails then return made_tails end
+function keyed.tails()
   local api = {}
-  made_tails = api
+  keyed.tails = function() return api end
 
   -- Where the time of creation stands among the fields that do not change.
   local function created_at_in(fixed)
@@ -394,9 +392,9 @@ local function tails()
   function api.set_time(job, member)
     local at = api.ends_at(job)
     if at ~= 0 and job[STATE] < COMPLETED then
-      add_member(timed_key, at, member)
+      add_member(root .. 'timed', at, member)
     elseif at ~= 0 or job[EXPIRES_AT] ~= 0 then
-      remove_member(timed_key, member)
+      remove_member(root .. 'timed', member)
     end
   end
 
@@ -411,9 +409,9 @@ local function index(id, job)
   if LISTED[state] then add_member(LISTED[state], job[SEQ], id) end
   if state == RUNNING and job[CANCEL_BY] ~= 0 then add_member(stopping_key, job[CANCEL_BY], member) end
   regroup(id, job, member, score or 0)
-  if job[ENDS] then tails().set_time(job, member) end
+  if job[ENDS] then keyed.tails().set_time(job, member) end
   -- Claims that wait for the next due job must look again where one is due sooner, too.
-  if is_watched and (state == AVAILABLE or state == SCHEDULED or place == waking_key) then
+  if is_watched and (state == AVAILABLE or state == SCHEDULED or state == BLOCKED and job[WAKES] == 1) then
     topics['q' .. job[QUEUE]] = true
   end
   count(job[QUEUE], state, 1)
@@ -514,7 +512,7 @@ local function flush()
     end
     keyed.ended, keyed.arrivals = {}, {}
   end
-  if made_bounds then bounds().write() end
+  if keyed.has_bounds then keyed.bounds().write() end
   if last then write_now('SET', root .. 'last', digits(last)) end
 end
 

@@ -14,7 +14,7 @@ if ARGV[8] == '1' then note_changes() end
 local limit = tonumber(ARGV[2])
 local ended_by_time, timed = end_waiting(limit)
 local promoted, due = promote(limit)
-local woken, waits = wake(limit - due)
+local woken, waits = promote(limit - due, root .. 'waking', BLOCKED)
 
 -- Takes a job from a worker that was not heard of in time, and answers its new state.
 local function rescue(id, job)
@@ -55,10 +55,10 @@ end
 count_ended()
 flush()
 if call('EXISTS', root .. 'awaited') == 1 then
-  dependants().find_ended(limit)
+  keyed.dependants().find_ended(limit)
   flush()
 end
-if keyed.is_settling then dependants().work_off(count_ended) end
+if call('EXISTS', root .. 'settling') == 1 then keyed.dependants().work_off(count_ended) end
 
 -- Forgets a key whose time is over. One that was taken again has a later time.
 local function forget(memory)

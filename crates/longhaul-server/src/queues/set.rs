@@ -26,8 +26,7 @@ pub(super) struct Paused {
 }
 
 pub(super) async fn paused(client: &Client, args: Paused, word: &str) -> Result<()> {
-    // A queue may be paused before its first job. As likely the name is mistyped, so that the others are told.
-    let names: Vec<String> = all(client).await?.into_iter().map(|(queue, _)| queue.name).collect();
+    let names = names(client).await?;
     let text = client.text(Method::POST, &format!("/queues/{}/{word}", encoded(&args.queue)), None).await?;
     if args.json {
         print(text)?;
@@ -41,12 +40,21 @@ pub(super) async fn paused(client: &Client, args: Paused, word: &str) -> Result<
     } else {
         print(format_args!("{name} is not paused: {waiting} jobs wait for a worker"))?;
     }
-    if !names.contains(&name) {
-        let others =
-            if names.is_empty() { String::new() } else { format!("; there are {}", names.join(", ")) };
-        tell(format_args!("no job was ever in a queue {name}{others}"));
-    }
+    tell_if_new(&name, &names);
     Ok(())
+}
+
+async fn names(client: &Client) -> Result<Vec<String>> {
+    Ok(all(client).await?.into_iter().map(|(queue, _)| queue.name).collect())
+}
+
+/// A queue may be paused or configured before its first job. As likely the name is mistyped, so that the others are told.
+fn tell_if_new(name: &str, names: &[String]) {
+    if names.iter().any(|known| known == name) {
+        return;
+    }
+    let others = if names.is_empty() { String::new() } else { format!("; there are {}", names.join(", ")) };
+    tell(format_args!("no job was ever in a queue {name}{others}"));
 }
 
 /// The queue whose limit keys take turns.
@@ -68,14 +76,16 @@ pub(super) struct Fair {
 }
 
 pub(super) async fn fair(client: &Client, args: Fair) -> Result<()> {
-    find(client, &args.queue).await?;
+    let names = names(client).await?;
     let path = format!("/queues/{}", encoded(&args.queue));
     let text = client.text(Method::PATCH, &path, Some(&json!({"fair": !args.off}))).await?;
-    Ok(print(match (args.json, args.off) {
+    print(match (args.json, args.off) {
         (true, _) => text,
         (false, false) => format!("the limit keys of {} take turns", args.queue),
         (false, true) => format!("the jobs of {} go by priority and age", args.queue),
-    })?)
+    })?;
+    tell_if_new(&args.queue, &names);
+    Ok(())
 }
 
 /// The bound on the jobs that wait in a queue; what is left out stays as it is.
@@ -137,7 +147,7 @@ impl OnFull {
 }
 
 pub(super) async fn set_bound(client: &Client, args: Bound) -> Result<()> {
-    find(client, &args.queue).await?;
+    let names = names(client).await?;
     let named = [
         ("max_waiting", args.max_waiting.map(|Most(most)| Value::from(most))),
         ("on_full", args.on_full.map(|fate| Value::from(fate.as_str()))),
@@ -151,7 +161,9 @@ pub(super) async fn set_bound(client: &Client, args: Bound) -> Result<()> {
     }
     let queue: Queue = serde_json::from_str(&text)?;
     let bound = bound(&queue).unwrap_or_else(|| "any number of jobs may wait".into());
-    Ok(print(format_args!("{}: {bound}", queue.name))?)
+    print(format_args!("{}: {bound}", queue.name))?;
+    tell_if_new(&queue.name, &names);
+    Ok(())
 }
 
 /// Bounds of the history of a queue; an outcome that is left out stays as it is.
@@ -209,25 +221,23 @@ impl FromStr for Keep {
 }
 
 pub(super) async fn retention(client: &Client, args: Retention) -> Result<()> {
-    let (mut queue, mut text) = find(client, &args.queue).await?;
+    let names = names(client).await?;
     let outcomes = [("completed", args.completed), ("failed", args.failed), ("cancelled", args.cancelled)];
     let changes: Map<String, Value> = outcomes
         .into_iter()
         .filter_map(|(outcome, keep)| Some((outcome.to_owned(), keep?)))
         .map(|(outcome, Keep { age, count })| (outcome, json!({"age": age, "count": count})))
         .collect();
-    if !changes.is_empty() {
+    let (queue, text) = if changes.is_empty() {
+        find(client, &args.queue).await?
+    } else {
         let body = json!({"retention": changes});
         let path = format!("/queues/{}", encoded(&args.queue));
-        text = client.text(Method::PATCH, &path, Some(&body)).await?;
-        queue = serde_json::from_str(&text)?;
-    }
-    if args.json {
-        print(text)?;
-    } else {
-        print(kept(&queue).join("\n"))?;
-    }
-    Ok(())
+        let text = client.text(Method::PATCH, &path, Some(&body)).await?;
+        tell_if_new(&args.queue, &names);
+        (serde_json::from_str(&text)?, text)
+    };
+    Ok(print(if args.json { text } else { kept(&queue).join("\n") })?)
 }
 
 #[cfg(test)]

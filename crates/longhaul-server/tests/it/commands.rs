@@ -278,7 +278,7 @@ async fn every_command_that_offers_json_prints_json() {
 }
 
 #[tokio::test]
-async fn a_queue_is_paused_before_its_first_job() {
+async fn a_queue_is_paused_and_configured_before_its_first_job() {
     let place = Place::new();
     enqueued(&place, 1).await;
     let paused = place.run(&["queues", "pause", "later"]).await;
@@ -294,8 +294,15 @@ async fn a_queue_is_paused_before_its_first_job() {
         assert_eq!(stdout(&resumed), "later is not paused: 0 jobs wait for a worker\n");
         assert!(resumed.status.success(), "as often as it is sent: {resumed:?}");
     }
+    let bound = place.run(&["queues", "set", "next", "--max-waiting", "9"]).await;
+    assert!(stdout(&bound).starts_with("next: ") && bound.status.success(), "{bound:?}");
+    assert_eq!(stderr(&bound), "no job was ever in a queue next; there are later, stage\n");
+    let again = place.run(&["queues", "set", "next", "--on-full", "drop-oldest"]).await;
+    assert_eq!((stderr(&again).as_str(), again.status.success()), ("", true));
+    place.run(&["queues", "fair", "turns"]).await;
+    assert!(place.printed(&["queues", "show", "turns"]).await.contains("turns"));
     let mistyped = place.run(&["queues", "resume", "stge"]).await;
-    assert_eq!(stderr(&mistyped), "no job was ever in a queue stge; there are stage\n");
+    assert_eq!(stderr(&mistyped), "no job was ever in a queue stge; there are later, next, stage, turns\n");
 }
 
 #[tokio::test]

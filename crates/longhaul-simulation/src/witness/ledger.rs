@@ -292,7 +292,7 @@ impl Ledger {
             let known = self.jobs.get(&answer.id);
             let is_there = known.is_some_and(|known| known.state.is_some());
             let is_right = match answer.status {
-                EnqueueStatus::Created => is_there,
+                EnqueueStatus::Created | EnqueueStatus::Dropped => is_there,
                 EnqueueStatus::Duplicate => {
                     let is_same = job.id.as_ref() == Some(&answer.id) && is_there;
                     let is_promised = job
@@ -310,7 +310,7 @@ impl Ledger {
             if !is_right {
                 let state = known.and_then(|known| known.state);
                 let promise =
-                    if answer.status == EnqueueStatus::Created { ACKNOWLEDGED } else { UNIQUE_FREE };
+                    if answer.is_created() { ACKNOWLEDGED } else { UNIQUE_FREE };
                 let how = format!(
                     "{:?} was answered {:?} of {}, which is {state:?}",
                     job.id, answer.status, answer.id
@@ -325,7 +325,10 @@ impl Ledger {
             if let Some(idempotency) = &job.idempotency
                 && matches!(
                     answer.status,
-                    EnqueueStatus::Created | EnqueueStatus::Duplicate | EnqueueStatus::Replaced
+                    EnqueueStatus::Created
+                        | EnqueueStatus::Dropped
+                        | EnqueueStatus::Duplicate
+                        | EnqueueStatus::Replaced
                 )
             {
                 // The first answer is the one that all others get.

@@ -239,6 +239,7 @@ impl WriteTx<'_> {
                 kept_from.0
             ])?;
             self.ended(seq, *batch, State::Cancelled);
+            return Ok(Enqueued::new((*id).clone(), EnqueueStatus::Dropped));
         }
         Ok(Enqueued::new((*id).clone(), EnqueueStatus::Created))
     }

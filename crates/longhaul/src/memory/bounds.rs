@@ -17,7 +17,10 @@ impl Table {
         let bounds: Vec<Full> = self.bounds(job).map(|(of, _)| of).collect();
         for of in bounds {
             let is_full = self.bounds(job).any(|(other, bound)| other == of && bound.is_full());
-            let oldest = self.rows.values().find(|row| row.waits_in(&of)).map(|row| row.seq);
+            let oldest = match &of {
+                Full::Queue(queue) => self.rows.values().find(|row| row.waits_in(queue)).map(|row| row.seq),
+                Full::Key(key) => self.index.backlog_of_key(key).first().copied(),
+            };
             if let Some(oldest) = oldest.filter(|_| is_full) {
                 self.change(oldest, now, |row| row.cancel(CancelReason::Dropped, now));
             }
@@ -36,8 +39,7 @@ impl Table {
                 }
                 Full::Key(key) => {
                     let config = self.limits.config(key);
-                    let waiting = self.rows.values().filter(|row| row.waits_in(&of)).count() as u64;
-                    (config.max_waiting?, config.on_full, waiting)
+                    (config.max_waiting?, config.on_full, self.index.backlog_of_key(key).len() as u64)
                 }
             };
             Some((of, Bound { waiting, max_waiting, on_full }))
@@ -46,12 +48,8 @@ impl Table {
 }
 
 impl Row {
-    /// True where it is one of the jobs that such a bound counts.
-    fn waits_in(&self, of: &Full) -> bool {
-        waiting::counts(self.record.state)
-            && match of {
-                Full::Queue(queue) => self.record.queue == *queue,
-                Full::Key(key) => self.record.limit_keys.contains(key),
-            }
+    /// True where it is one of the jobs that a queue's bound counts.
+    fn waits_in(&self, queue: &str) -> bool {
+        waiting::counts(self.record.state) && self.record.queue == queue
     }
 }

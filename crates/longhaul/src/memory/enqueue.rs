@@ -180,7 +180,8 @@ impl Table {
         dropped: Option<CancelReason>,
         now: Timestamp,
     ) -> Enqueued {
-        let enqueued = Enqueued::new(id.clone(), EnqueueStatus::Created);
+        let status = if dropped.is_some() { EnqueueStatus::Dropped } else { EnqueueStatus::Created };
+        let enqueued = Enqueued::new(id.clone(), status);
         let batch = self.batch_of(job.parent.as_ref());
         let dependencies = self.dependencies(&job.depends_on);
         let waits = dependencies.is_waited_for();

@@ -26,6 +26,8 @@ pub(super) struct Index {
     pub(super) deadlines: BTreeSet<(Timestamp, u64)>,
     /// By queue and outcome, then by the time from which their retention counts.
     pub(super) finished: BTreeMap<(String, State), BTreeSet<(Timestamp, u64)>>,
+    /// Jobs that are available or scheduled, by each of their limit keys. None of them is empty.
+    backlogs: BTreeMap<String, BTreeSet<u64>>,
     /// The number of jobs in each queue and state; no entry is zero.
     pub(super) counts: BTreeMap<String, BTreeMap<State, u64>>,
 }
@@ -39,6 +41,11 @@ impl Index {
         let record = &row.record;
         let counts = self.counts.entry(record.queue.clone()).or_default();
         *counts.entry(record.state).or_default() += 1;
+        if waiting::counts(record.state) {
+            for key in &record.limit_keys {
+                self.backlogs.entry(key.clone()).or_default().insert(row.seq);
+            }
+        }
         let times = row.times();
         match record.state {
             State::Running => self.deadlines.extend(times.deadline.map(|at| (at, row.seq))),
@@ -70,6 +77,14 @@ impl Index {
     pub(super) fn remove(&mut self, row: &Row) {
         let record = &row.record;
         self.uncount(row);
+        for key in &record.limit_keys {
+            if let Some(backlog) = self.backlogs.get_mut(key) {
+                backlog.remove(&row.seq);
+                if backlog.is_empty() {
+                    self.backlogs.remove(key);
+                }
+            }
+        }
         if let Some(at) = record.deadline {
             self.deadlines.remove(&(at, row.seq));
         }
@@ -166,6 +181,12 @@ impl Index {
         counts.map_or(0, |counts| {
             counts.iter().filter(|(state, _)| waiting::counts(**state)).map(|(_, count)| count).sum()
         })
+    }
+
+    /// The jobs of a limit key that are available or scheduled, in any queue; first the one that was enqueued first.
+    pub(super) fn backlog_of_key(&self, key: &str) -> &BTreeSet<u64> {
+        static NONE: BTreeSet<u64> = BTreeSet::new();
+        self.backlogs.get(key).unwrap_or(&NONE)
     }
 
     /// The limit keys of which jobs wait, in one queue or in any.

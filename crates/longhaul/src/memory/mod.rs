@@ -288,7 +288,7 @@ impl Store for MemoryStore {
 mod tests {
     use super::*;
     use crate::model::{
-        Cost, Idempotency, Json, LeaseStatus, Outcome, Policy, QueueSlots, SupportedKind, Unique,
+        Cost, Idempotency, Json, LeaseStatus, Outcome, Policy, QueueSlots, Start, SupportedKind, Unique,
     };
     use crate::store::GONE_FOR;
 
@@ -347,6 +347,38 @@ mod tests {
         store.sweep(10).await.unwrap();
         assert_eq!(store.table.lock().keys.remembered(), 0);
         assert!(store.table.lock().index.counts.is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_jobs_that_wait_of_a_limit_key_are_counted_as_they_come_and_go() {
+        let clock = Clock::manual();
+        let store = MemoryStore::with_clock(clock.clone());
+        let keyed = |keys: &[&str], start| NewJob {
+            limit_keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+            start,
+            ..NewJob::new("k", Json::null())
+        };
+        let waiting = |key: &str| store.table.lock().index.backlog_of_key(key).len();
+        let later = Start::After(HOUR);
+        store
+            .enqueue(vec![keyed(&["a", "b"], Start::Now), keyed(&["a"], later), keyed(&[], Start::Now)])
+            .await
+            .unwrap();
+        assert_eq!((waiting("a"), waiting("b"), waiting("c")), (2, 1, 0));
+        let claim = Claim {
+            worker: WorkerInfo { id: "w".into(), ..WorkerInfo::default() },
+            queues: vec![QueueSlots { queue: "default".into(), slots: 1 }],
+            kinds: vec![SupportedKind { kind: "k".into(), version: 1 }],
+            lease_for: HOUR,
+            wait: Duration::ZERO,
+        };
+        store.claim(claim).await.unwrap();
+        assert_eq!((waiting("a"), waiting("b")), (1, 0), "one that runs does not wait");
+        clock.advance(HOUR);
+        store.sweep(10).await.unwrap();
+        assert_eq!(waiting("a"), 2, "one that is rescued waits again, and one that falls due waits on");
+        store.act(&JobFilter::default(), Action::cancel(HOUR), 10).await.unwrap();
+        assert_eq!((waiting("a"), waiting("b")), (0, 0));
     }
 
     // The simulation found it (seed 1905 of its second version).

@@ -340,6 +340,15 @@ pub enum Full {
     Key(String),
 }
 
+impl Display for Full {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Full::Queue(queue) => write!(f, "queue {queue}"),
+            Full::Key(key) => write!(f, "limit key {key}"),
+        }
+    }
+}
+
 impl Enqueued {
     /// An answer about a job that no bound has refused.
     #[must_use]
@@ -364,9 +373,11 @@ impl Enqueued {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EnqueueStatus {
-    /// It is durable and will run; where its queue or a limit key of it [drops the newest](super::OnFull::DropNewest) and is
-    /// full, it is durable and has been cancelled.
+    /// It is durable and will run.
     Created,
+    /// It is durable and has been cancelled: its queue or a limit key of it is full and [drops the
+    /// newest](super::OnFull::DropNewest).
+    Dropped,
     /// Its id exists, its unique key is held, or its idempotency key was used for the same request.
     Duplicate,
     /// The job that holds its unique key has taken on its args and its time.

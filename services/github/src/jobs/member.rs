@@ -64,6 +64,7 @@ impl Job for Member {
 async fn begin(app: &App, username: &Username, wish: Wish) -> JobResult<MemberOutcome> {
     let begun = app.begin(username, wish, None).await.map_err(|error| match error {
         StartError::TooMany | StartError::Away => JobError::outage("the store does not answer"),
+        StartError::Crowded(full) => JobError::outage(format!("as many jobs wait in {full} as may")),
         StartError::Fault(error) => error.into(),
     })?;
     Ok(MemberOutcome { task_id: begun.task().to_string() })

@@ -1,8 +1,11 @@
+use std::sync::Arc;
 use std::time::Duration;
 
-use fakes::Fault;
-use longhaul::State;
+use fakes::{Double, Fault};
+use longhaul::{Clock, Longhaul, MemoryStore, QueueConfig, State};
+use longhaul_sqlite::SqliteStore;
 use serde_json::json;
+use service_support::Db;
 
 use crate::fixture::{Fixture, TOKEN};
 
@@ -99,6 +102,37 @@ async fn the_budget_of_an_hour_holds_across_restarts() {
     let held = f.job(&other).await;
     assert_eq!(f.longhaul.waits_until(&held).await.unwrap(), Some(job.run_at), "{held:?}");
     assert_eq!(f.double.github_calls().values().sum::<usize>(), 5);
+}
+
+#[tokio::test]
+async fn a_full_queue_is_told_as_such_and_counts_against_nobody() {
+    let beside = Fixture::with(&[("GITHUB_TASKS_PER_USER", "1")]).await;
+    let (folder, clock, double) =
+        (tempfile::tempdir().unwrap(), Clock::manual(), Arc::new(Double::start().await));
+    let rows = SqliteStore::open_with_clock(folder.path().join("test.db"), clock.clone()).await.unwrap();
+    let jobs = Longhaul::new(MemoryStore::with_clock(clock.clone()));
+    let db = Db::sqlite(rows).with_jobs_in(jobs.clone());
+    let apart = Fixture::over(folder, clock, double, &[("GITHUB_TASKS_PER_USER", "1")], db, jobs).await;
+    for f in [beside, apart] {
+        let bound = |max_waiting| QueueConfig { max_waiting, ..QueueConfig::default() };
+        f.store().set_queue(github::QUEUE, &bound(Some(1))).await.unwrap();
+        f.store().set_queue(github::BATCH_QUEUE, &bound(Some(1))).await.unwrap();
+        let path = "/api/v1/github/analyze";
+        assert_eq!(f.post_as("ada", path, &json!({ "username": "a" })).await.status, 200);
+        for path in [path, "/api/v1/github/analyze/sync"] {
+            let crowded = f.post_as("bob", path, &json!({ "username": "b" })).await;
+            assert_eq!((crowded.status, &crowded.headers["retry-after"]), (429, &"5".parse().unwrap()));
+            assert!(crowded.error().1.starts_with("Too many requests are waiting"), "{crowded:?}");
+        }
+        let batch = json!({ "usernames": ["x", "y", "z"] });
+        assert_eq!(f.post_as("bob", "/api/v1/github/analyze/batch", &batch).await.status, 429);
+        assert!(
+            f.jobs("github.member").await.iter().all(|job| job.state == State::Cancelled),
+            "no part is left"
+        );
+        f.store().set_queue(github::QUEUE, &bound(None)).await.unwrap();
+        assert_eq!(f.post_as("bob", path, &json!({ "username": "b" })).await.status, 200);
+    }
 }
 
 #[tokio::test]

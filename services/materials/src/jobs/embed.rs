@@ -94,7 +94,11 @@ pub(crate) async fn enqueue_embedding_again(
             dimension,
             "the embedding model has changed under the same name; embedding again"
         );
-        app.db.commit(vec![], jobs).await?;
+        match app.db.commit(vec![], jobs).await {
+            // A search goes on without them, and the next one tries again.
+            Err(DbError::Crowded(full)) => tracing::warn!("as many jobs wait in {full} as may"),
+            done => drop(done?),
+        }
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ pub(crate) use index::enqueue_indexing;
 
 use std::collections::BTreeMap;
 
-use longhaul::{JobError, NewJob};
+use longhaul::{Full, JobError, NewJob};
 use service_support::{Commit, DbError, Write};
 
 use crate::app::App;
@@ -70,9 +70,30 @@ async fn enqueue_for_each(
         for row in &rows {
             jobs.push(job(row.get("id")?, row.get("run")?)?);
         }
-        if let Commit::Done(done) = app.db.commit(vec![], jobs).await? {
-            created += done.enqueued.iter().filter(|job| job.is_created()).count();
+        created += match app.db.commit(vec![], jobs.clone()).await {
+            Err(DbError::Crowded(full)) => return Ok(created + while_there_is_room(app, jobs, &full).await?),
+            done => created_by(&done?),
+        };
+    }
+}
+
+/// Enqueues as many as find room. What is left is found again at the next start.
+async fn while_there_is_room(app: &App, jobs: Vec<NewJob>, full: &Full) -> Result<usize, DbError> {
+    tracing::warn!("as many jobs wait in {full} as may; materials are gone over again at the next start");
+    let mut created = 0;
+    for job in jobs {
+        match app.db.commit(vec![], vec![job]).await {
+            Err(DbError::Crowded(_)) => break,
+            done => created += created_by(&done?),
         }
+    }
+    Ok(created)
+}
+
+fn created_by(commit: &Commit) -> usize {
+    match commit {
+        Commit::Done(done) => done.enqueued.iter().filter(|job| job.is_created()).count(),
+        Commit::Refused { .. } => 0,
     }
 }
 

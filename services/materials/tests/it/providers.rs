@@ -142,6 +142,18 @@ async fn another_model_embeds_everything_again_and_never_meets_the_first_ones_ve
         vars.retain(|(name, _)| *name != "EMBEDDING_MODEL");
         vars.push(("EMBEDDING_MODEL", model.to_owned()));
         f = f.reopen(&vars).await;
+        // A start goes well in a full queue, too, and the next one enqueues what found no room.
+        let bound = |max_waiting| longhaul::QueueConfig { max_waiting, ..longhaul::QueueConfig::default() };
+        let store = f.longhaul.store();
+        store.set_queue(materials::QUEUE, &bound(Some(1))).await.unwrap();
+        let other = longhaul::NewJob {
+            queue: materials::QUEUE.into(),
+            ..longhaul::NewJob::new("other", longhaul::Json::null())
+        };
+        let other = f.longhaul.enqueue_one(other).await.unwrap().id;
+        assert_eq!(f.materials.reconcile().await.unwrap().embeds, 0);
+        store.set_queue(materials::QUEUE, &bound(None)).await.unwrap();
+        f.longhaul.cancel(&other).await.unwrap();
         assert_eq!(f.materials.reconcile().await.unwrap().embeds, 1);
         assert_eq!(f.materials.reconcile().await.unwrap().embeds, 0, "one that waits is joined");
         let (mode, found) = search(&f, &course, "automobile").await;

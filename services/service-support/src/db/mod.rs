@@ -14,7 +14,7 @@ pub use value::{FromValue, Row, Value};
 use std::borrow::Cow;
 
 use futures::future::BoxFuture;
-use longhaul::{Enqueued, Longhaul, NewJob, Store as _};
+use longhaul::{Enqueued, Full, Longhaul, NewJob, Store as _};
 use longhaul_postgres::PostgresStore;
 use longhaul_sqlite::SqliteStore;
 use thiserror::Error;
@@ -94,6 +94,9 @@ pub enum DbError {
     // Not transparent, which would leave the store's error out of the causes, where an outage is looked for.
     #[error("{0}")]
     Store(#[from] longhaul::Error),
+    /// As many jobs wait in the queue, or of the limit key, of one of the jobs as may. Nothing was written.
+    #[error("as many jobs wait in {0} as may")]
+    Crowded(Full),
     /// A statement is wrong or breaks a constraint. Nothing was written.
     #[error("failed to run '{sql}': {reason}")]
     Statement {
@@ -171,8 +174,15 @@ impl Db {
     /// [delivers](Self::deliver). A job without an id is given one, so that delivering it twice is harmless; until it
     /// is delivered, its store does not know it.
     ///
+    /// A job that finds no room among those that wait refuses the whole commit where the jobs live beside the rows. By way of the
+    /// outbox the rows are written by then: the job stays there, is answered as created, and is enqueued once there is room. A
+    /// job whose unique key is held and that does not join is answered as rejected, which the caller has asked for; the rest
+    /// is written. One that is rejected only when the outbox is delivered later was told to be created, and is kept until its
+    /// key is free. (A batch of which a part is refused by then may close before the rest of it has come.)
+    ///
     /// # Errors
-    /// A wrong statement, a broken constraint, an invalid job, or a fault of the database. Nothing was written.
+    /// A wrong statement, a broken constraint, an invalid job, no [room](DbError::Crowded), or a fault of the database. Nothing
+    /// was written.
     pub fn commit(&self, writes: Vec<Write>, jobs: Vec<NewJob>) -> BoxFuture<'_, Result<Commit, DbError>> {
         match &self.jobs {
             Jobs::Elsewhere(longhaul) if !jobs.is_empty() => {
@@ -267,6 +277,24 @@ impl Commit {
     pub fn is_done(&self) -> bool {
         matches!(self, Commit::Done(_))
     }
+}
+
+/// Enqueues jobs at once in their own store, all of them or none: where one finds no room, those that were created are cancelled.
+///
+/// # Errors
+/// An invalid job, no [room](DbError::Crowded), or a fault of the store.
+pub async fn enqueue_all(longhaul: &Longhaul, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, DbError> {
+    let enqueued = longhaul.enqueue_many(jobs).await?;
+    let Some(full) = first_full(&enqueued) else { return Ok(enqueued) };
+    for created in enqueued.iter().filter(|enqueued| enqueued.is_created()) {
+        longhaul.cancel(&created.id).await?;
+    }
+    Err(DbError::Crowded(full))
+}
+
+/// The bound that keeps the first refused job of a commit out.
+fn first_full(enqueued: &[Enqueued]) -> Option<Full> {
+    enqueued.iter().find_map(|enqueued| enqueued.full.clone())
 }
 
 /// `$first, $first+1, …`: the place-holders of an `IN (…)` with `count` values.

@@ -31,21 +31,33 @@ pub(super) async fn commit(
         Commit::Done(committed) => committed,
     };
     committed.changed.pop();
-    let ids: Vec<JobId> = jobs.iter().filter_map(|job| job.id.clone()).collect();
-    let enqueued = match longhaul.enqueue_many(jobs).await {
-        Ok(enqueued) => {
-            // Whoever called has waited long enough; an entry that stays is delivered again, to no effect.
+    let enqueued = match longhaul.enqueue_many(jobs.clone()).await {
+        Ok(mut enqueued) => {
+            let is_whole = !enqueued.iter().any(|answer| is_refusal(answer.status));
+            let rest = refused(jobs, &enqueued, |status| status == EnqueueStatus::Full);
+            for answer in enqueued.iter_mut().filter(|answer| answer.status == EnqueueStatus::Full) {
+                // Its row is there, so the job has to come; it does once there is room.
+                *answer = Enqueued::new(answer.id.clone(), EnqueueStatus::Created);
+            }
             let db = db.clone();
-            tokio::spawn(async move {
-                if let Err(error) = forget(&db, entry).await {
+            let clear = async move {
+                if let Err(error) = keep(&db, entry, rest).await {
                     tracing::warn!("failed to clear what was delivered from the outbox: {error}");
                 }
-            });
+            };
+            if is_whole {
+                // Whoever called has waited long enough; an entry that stays is delivered again, to no effect.
+                tokio::spawn(clear);
+            } else {
+                // Delivered again, a job that was told to be rejected might be taken.
+                clear.await;
+            }
             enqueued
         }
         Err(error) => {
-            tracing::warn!("the jobs' store is away; {} jobs wait in the outbox: {error}", ids.len());
-            ids.into_iter().map(|id| Enqueued::new(id, EnqueueStatus::Created)).collect()
+            tracing::warn!("the jobs' store is away; {} jobs wait in the outbox: {error}", jobs.len());
+            let ids = jobs.into_iter().filter_map(|job| job.id);
+            ids.map(|id| Enqueued::new(id, EnqueueStatus::Created)).collect()
         }
     };
     Ok(Commit::Done(Committed { enqueued, ..committed }))
@@ -53,24 +65,49 @@ pub(super) async fn commit(
 
 /// Delivers what waits, oldest first, each commit's jobs together: they may be a batch, or follow each other.
 pub(super) async fn deliver(db: &Db, longhaul: &Longhaul) -> Result<u64, DbError> {
-    let mut delivered = 0;
+    let (mut delivered, mut after) = (0, String::new());
     loop {
-        let sql = format!("SELECT id, jobs FROM outbox ORDER BY id LIMIT {DELIVERED_AT_ONCE}");
-        let entries = db.read(sql, Vec::new()).await?;
-        if entries.is_empty() {
-            return Ok(delivered);
-        }
+        let sql = format!("SELECT id, jobs FROM outbox WHERE id > $1 ORDER BY id LIMIT {DELIVERED_AT_ONCE}");
+        let entries = db.read(sql, vec![after.as_str().into()]).await?;
+        let Some(last) = entries.last() else { return Ok(delivered) };
+        after = last.get("id")?;
         for entry in entries {
             let jobs: Vec<NewJob> = serde_json::from_str(&entry.get::<String>("jobs")?)
                 .map_err(|e| DbError::Column { column: "jobs".into(), reason: e.to_string() })?;
-            delivered += jobs.len() as u64;
-            longhaul.enqueue_many(jobs).await?;
-            forget(db, JobId::from_store(entry.get("id")?)).await?;
+            let count = jobs.len();
+            let enqueued = longhaul.enqueue_many(jobs.clone()).await?;
+            let rest = refused(jobs, &enqueued, is_refusal);
+            delivered += (count - rest.len()) as u64;
+            keep(db, JobId::from_store(entry.get("id")?), rest).await?;
         }
     }
 }
 
-async fn forget(db: &Db, entry: JobId) -> Result<(), DbError> {
-    let delete = Write::new("DELETE FROM outbox WHERE id = $1", vec![entry.as_str().into()]);
-    db.commit_here(vec![delete], Vec::new()).await.map(|_| ())
+/// True where there is no job yet. Whoever committed it was told that it is created, so it is enqueued again until it is: a queue
+/// gets room, and a unique or idempotency key is free some time.
+fn is_refusal(status: EnqueueStatus) -> bool {
+    use EnqueueStatus::{Created, Dropped, Duplicate, Replaced};
+    !matches!(status, Created | Dropped | Duplicate | Replaced)
+}
+
+/// The jobs whose answers say so.
+fn refused(jobs: Vec<NewJob>, answers: &[Enqueued], is: fn(EnqueueStatus) -> bool) -> Vec<NewJob> {
+    jobs.into_iter().zip(answers).filter(|(_, answer)| is(answer.status)).map(|(job, _)| job).collect()
+}
+
+/// Leaves the rest of an entry in the outbox, and no entry without one. A job that is there is not left in it: it may have been
+/// pruned when the rest is delivered, and would be made anew.
+async fn keep(db: &Db, entry: JobId, rest: Vec<NewJob>) -> Result<(), DbError> {
+    let write = match rest.as_slice() {
+        [] => Write::new("DELETE FROM outbox WHERE id = $1", vec![entry.as_str().into()]),
+        rest => {
+            tracing::warn!("{} jobs wait in the outbox until they are taken", rest.len());
+            let jobs = longhaul::Json::new(&rest)?;
+            Write::new(
+                "UPDATE outbox SET jobs = $2 WHERE id = $1",
+                vec![entry.as_str().into(), jobs.as_str().into()],
+            )
+        }
+    };
+    db.commit_here(vec![write], Vec::new()).await.map(|_| ())
 }

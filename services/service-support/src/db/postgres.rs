@@ -12,7 +12,7 @@ use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{IsolationLevel, Transaction};
 
 use super::migrate::{HISTORY, Migration, OUTBOX, changed_text};
-use super::{Commit, Committed, DbError, Guard, Row, Value, Write, first_words};
+use super::{Commit, Committed, DbError, Guard, Row, Value, Write, first_full, first_words};
 use crate::once::TABLE as ANSWERS;
 
 /// The number of tries for a commit that conflicts with others.
@@ -99,6 +99,9 @@ async fn try_commit(
         changed.push(count);
     }
     let enqueued = if jobs.is_empty() { Vec::new() } else { store.enqueue_in(&tx, jobs).await? };
+    if let Some(full) = first_full(&enqueued) {
+        return Err(DbError::Crowded(full));
+    }
     tx.commit().await.map_err(|error| statement("COMMIT", error))?;
     Ok(Commit::Done(Committed { changed, enqueued }))
 }

@@ -7,7 +7,7 @@ use longhaul_sqlite::{SqliteStore, Transaction};
 use rusqlite::{Connection, OptionalExtension, Statement};
 
 use super::migrate::{HISTORY, Migration, OUTBOX, changed_text};
-use super::{Commit, Committed, DbError, Guard, Row, Value, Write, first_words};
+use super::{Commit, Committed, DbError, Guard, Row, Value, Write, first_full, first_words};
 use crate::once::TABLE as ANSWERS;
 
 pub(super) async fn read(
@@ -120,6 +120,9 @@ fn apply(tx: &mut Transaction<'_, '_>, writes: &[Write], jobs: Vec<NewJob>) -> R
     } else {
         tx.enqueue(jobs).map_err(|error| Undone::Fault(error.into()))?
     };
+    if let Some(full) = first_full(&enqueued) {
+        return Err(Undone::Fault(DbError::Crowded(full)));
+    }
     Ok(Committed { changed, enqueued })
 }
 

@@ -82,6 +82,7 @@ on_both! {
     a_wrong_statement_is_told_in_the_databases_words_without_the_row
     a_row_and_its_job_are_one_commit
     what_fails_leaves_neither_row_nor_job
+    a_job_that_finds_no_room_leaves_no_row
     a_guarded_write_that_changes_nothing_refuses_the_commit
     a_wrong_number_of_parameters_is_refused
     migrations_run_once_and_forward_only
@@ -154,6 +155,20 @@ async fn what_fails_leaves_neither_row_nor_job(f: Fixture) {
     assert!(matches!(refused, Err(DbError::Store(longhaul::Error::Invalid { .. }))), "{refused:?}");
     assert_eq!(f.notes().await.len(), 1);
     assert_eq!(f.longhaul.get(&JobId::new("b").unwrap()).await.unwrap(), Lookup::Unknown);
+}
+
+async fn a_job_that_finds_no_room_leaves_no_row(f: Fixture) {
+    let bounded = longhaul::QueueConfig { max_waiting: Some(1), ..longhaul::QueueConfig::default() };
+    f.longhaul.store().set_queue("default", &bounded).await.unwrap();
+    let crowded = f.db.commit(vec![insert("a")], vec![job("a"), job("b")]).await;
+    assert!(matches!(&crowded, Err(DbError::Crowded(longhaul::Full::Queue(_)))), "{crowded:?}");
+    assert_eq!(f.notes().await.len(), 0);
+    assert_eq!(
+        f.longhaul.get(&JobId::new("a").unwrap()).await.unwrap(),
+        Lookup::Unknown,
+        "nor a part of the jobs"
+    );
+    assert!(f.db.commit(vec![insert("a")], vec![job("a")]).await.unwrap().is_done());
 }
 
 async fn a_guarded_write_that_changes_nothing_refuses_the_commit(f: Fixture) {

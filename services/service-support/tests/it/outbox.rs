@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use longhaul::testing::{Call, Intercept};
-use longhaul::{Error, JobId, Json, Longhaul, MemoryStore, NewJob, State};
+use longhaul::{
+    Action, EnqueueStatus, Error, JobFilter, JobId, Json, Longhaul, MemoryStore, NewJob, OnClash,
+    QueueConfig, State, Unique,
+};
 use longhaul_sqlite::SqliteStore;
-use service_support::{Db, Migration, Value, Write};
+use service_support::{Commit, Db, DbError, Migration, Value, Write, enqueue_all};
 use tempfile::TempDir;
 
 const MIGRATIONS: &[Migration] =
@@ -50,6 +53,24 @@ impl Fixture {
         let ids: Vec<JobId> = ids.iter().map(|id| JobId::new(*id).unwrap()).collect();
         let found = self.longhaul.store().get(&ids).await.unwrap();
         found.into_iter().map(|lookup| lookup.found().map(|job| job.state)).collect()
+    }
+
+    /// Lets so many jobs wait in the queue.
+    async fn bound(&self, max_waiting: Option<u64>) {
+        let config = QueueConfig { max_waiting, ..QueueConfig::default() };
+        self.longhaul.store().set_queue("default", &config).await.unwrap();
+    }
+
+    async fn delete(&self, id: &str) {
+        let job = JobFilter::id(JobId::new(id).unwrap());
+        self.longhaul.cancel(&JobId::new(id).unwrap()).await.unwrap();
+        self.longhaul.store().act(&job, Action::Delete, 1).await.unwrap();
+    }
+
+    /// Commits a note and its jobs, and answers what became of these.
+    async fn committed(&self, note_id: &str, jobs: Vec<NewJob>) -> Vec<EnqueueStatus> {
+        let Commit::Done(done) = self.db.commit(vec![note(note_id)], jobs).await.unwrap() else { panic!() };
+        done.enqueued.iter().map(|enqueued| enqueued.status).collect()
     }
 
     async fn count(&self, table: &str) -> i64 {
@@ -98,4 +119,58 @@ async fn a_refused_commit_leaves_nothing_to_deliver() {
     let refused = Write::guarded("DELETE FROM notes WHERE id = $1", vec![Value::from("none")]);
     assert!(!f.db.commit(vec![note("a"), refused], vec![job("a")]).await.unwrap().is_done());
     assert_eq!((f.count("notes").await, f.count("outbox").await), (0, 0));
+}
+
+#[tokio::test]
+async fn a_job_that_finds_no_room_stays_in_the_outbox_until_there_is_some() {
+    let f = fixture().await;
+    f.bound(Some(1)).await;
+    let created = EnqueueStatus::Created;
+    assert_eq!(f.committed("a", vec![job("a"), job("b")]).await, [created, created]);
+    assert_eq!(f.states(&["a", "b"]).await, [Some(State::Available), None]);
+    assert_eq!(f.committed("c", vec![job("c")]).await, [created]);
+    assert_eq!(f.db.deliver().await.unwrap(), 0, "nobody has made room");
+    assert_eq!(f.count("outbox").await, 2);
+
+    f.delete("a").await;
+    f.bound(None).await;
+    assert_eq!(f.db.deliver().await.unwrap(), 2);
+    assert_eq!(f.states(&["b", "c"]).await, [Some(State::Available); 2]);
+    assert_eq!(f.states(&["a"]).await, [None], "what was delivered before is not made anew");
+    assert_eq!(f.count("outbox").await, 0);
+}
+
+#[tokio::test]
+async fn a_job_whose_key_is_held_is_refused_at_once_and_kept_where_it_was_promised() {
+    let f = fixture().await;
+    let keyed = |id| {
+        let unique = Unique { on_clash: OnClash::Reject, ..Unique::new("k") };
+        NewJob { unique: Some(unique), ..job(id) }
+    };
+    assert_eq!(f.committed("a", vec![keyed("a")]).await, [EnqueueStatus::Created]);
+    assert_eq!(
+        f.committed("b", vec![keyed("b")]).await,
+        [EnqueueStatus::Rejected],
+        "as its caller has asked for"
+    );
+    f.away.store(true, Ordering::SeqCst);
+    assert_eq!(f.committed("c", vec![keyed("c")]).await, [EnqueueStatus::Created]);
+    f.away.store(false, Ordering::SeqCst);
+    f.db.deliver().await.unwrap();
+    assert_eq!(f.states(&["b", "c"]).await, [None, None]);
+    f.delete("a").await;
+    f.db.deliver().await.unwrap();
+    assert_eq!(f.states(&["b", "c"]).await, [None, Some(State::Available)]);
+    assert_eq!(f.db.deliver().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn of_jobs_that_are_enqueued_at_once_none_is_left_where_one_finds_no_room() {
+    let f = fixture().await;
+    f.bound(Some(2)).await;
+    let batch = || NewJob::batch(job("all"), vec![job("one"), job("two"), job("three")]);
+    let crowded = enqueue_all(&f.longhaul, batch()).await;
+    assert!(matches!(crowded, Err(DbError::Crowded(_))), "{crowded:?}");
+    assert_eq!(f.states(&["all", "one", "two"]).await, [Some(State::Cancelled); 3]);
+    assert_eq!(f.states(&["three"]).await, [None]);
 }

@@ -2,7 +2,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use longhaul::{EnqueueStatus, Enqueued, JobId, Lookup};
+use longhaul::{CancelReason, EnqueueStatus, Enqueued, JobId, Lookup};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -31,6 +31,10 @@ pub(crate) struct BatchedJob {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     replaced: bool,
+    /// `dropped` where it was created and cancelled at once, because its queue or a limit key is full and drops the newest. Absent
+    /// otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancel_reason: Option<CancelReason>,
     /// Why it was not created: `duplicate` (its unique key is held, and it does not join) or `queue_full` (as many jobs wait as
     /// may). Absent otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,6 +109,7 @@ pub(crate) async fn create_batch(
         // A repeated answer is the first one again, in which these were not duplicates.
         duplicate: enqueued.is_duplicate() && duplicates == Duplicates::Ambiguous,
         replaced: enqueued.status == EnqueueStatus::Replaced,
+        cancel_reason: (enqueued.status == EnqueueStatus::Dropped).then_some(CancelReason::Dropped),
         refused: match enqueued.status {
             EnqueueStatus::Rejected => Some(Code::Duplicate.parts().0),
             EnqueueStatus::Full => Some(Code::QueueFull.parts().0),

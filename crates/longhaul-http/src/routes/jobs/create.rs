@@ -23,8 +23,8 @@ use crate::state::inflight::Repeatable;
 /// The job is durable when the answer comes. Nothing was created where the answer is 200 with
 /// `"duplicate": true`: then a job with the same id or unique key stands for it. (So it does, too, where a request
 /// with an idempotency key *and* an id or unique key is repeated.) With `"replaced": true` the job that held the unique key has
-/// taken on what was asked for. Where the queue or a limit key drops the newest and is full, the job is created and cancelled at
-/// once, which its next look-up shows.
+/// taken on what was asked for. Where the queue or a limit key drops the newest and is full, the answer is a job that was cancelled
+/// at once, with the `cancel_reason` `dropped`.
 #[utoipa::path(
     post,
     path = "/jobs",
@@ -115,6 +115,7 @@ async fn tell(
     let standing = match enqueued.status {
         EnqueueStatus::Duplicate => Standing::Existing(duplicates),
         EnqueueStatus::Replaced => Standing::Replaced,
+        EnqueueStatus::Dropped => Standing::Dropped,
         _ => Standing::Created,
     };
     let mut response = answer(api, job, &enqueued.id, standing, wait, base).await.into_response();
@@ -142,7 +143,10 @@ async fn enqueue_one(api: &Api, job: NewJob, base: &str) -> Result<Enqueued, Pro
     let enqueued = api.longhaul.store().enqueue(vec![job]).await?.pop();
     let enqueued = enqueued.ok_or_else(|| Problem::internal("the store answered nothing to an enqueue"))?;
     match enqueued.status {
-        EnqueueStatus::Created | EnqueueStatus::Duplicate | EnqueueStatus::Replaced => Ok(enqueued),
+        EnqueueStatus::Created
+        | EnqueueStatus::Dropped
+        | EnqueueStatus::Duplicate
+        | EnqueueStatus::Replaced => Ok(enqueued),
         EnqueueStatus::Rejected => {
             let holder = enqueued.id.as_str();
             Err(Problem::duplicate(holder, &format!("{base}/jobs/{holder}")))
@@ -194,6 +198,8 @@ async fn answer(
 enum Standing {
     /// By this request.
     Created,
+    /// By this request, and cancelled for want of room.
+    Dropped,
     /// By an earlier one.
     Existing(Duplicates),
     /// By an earlier one, whose job has taken on what this one asks for.

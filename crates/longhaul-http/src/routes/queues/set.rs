@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
 use super::body::QueueBody;
-use super::read::find;
+use super::read::{find, look_up};
 use crate::auth::Caller;
 use crate::extract::JsonBody;
 use crate::faults::{Faults, duration};
@@ -70,7 +70,8 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 /// Configures a queue
 ///
 /// As a JSON merge patch (RFC 7396): what is left out stays as it is. Jobs that are past a new bound go with the
-/// next sweeps. Of two changes at the same moment the later one may undo the earlier.
+/// next sweeps. Of two changes at the same moment the later one may undo the earlier. A queue may be configured before there is a
+/// job in it, and is then listed with the others.
 #[utoipa::path(
     patch,
     path = "/queues/{queue}",
@@ -78,10 +79,7 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     tag = "queues",
     params(("queue" = String, Path, description = "The queue's name")),
     request_body(content = ConfigPatch),
-    responses(
-        (status = 200, description = "The queue as it is now", body = QueueBody),
-        (status = 404, description = "No job was ever enqueued in a queue of this name"),
-    ),
+    responses((status = 200, description = "The queue as it is now", body = QueueBody)),
 )]
 pub(crate) async fn set(
     State(api): State<Api>,
@@ -89,7 +87,8 @@ pub(crate) async fn set(
     QueuePath(name): QueuePath,
     JsonBody { value, .. }: JsonBody<ConfigPatch>,
 ) -> Result<Json<QueueBody>, Problem> {
-    let mut queue = find(&api, &name).await?;
+    longhaul::admit::queue(&name)?;
+    let mut queue = look_up(&api, &name).await?.unwrap_or_default();
     let mut faults = Faults::default();
     let retention = &mut queue.config.retention;
     value.retention.completed.apply("retention.completed.age", &mut retention.completed, &mut faults);
