@@ -10,7 +10,7 @@ const KEYS: [string, string][] = [
   ["x", "select the job"],
   ["Enter", "open the job"],
   ["Esc", "clear the selection, close what is open"],
-  ["r, e, c, p, d", "on a job: retry, edit and run again, cancel, set priority, delete"],
+  ["r, e, f, c, p, d", "on a job: retry, edit and run again, fork, cancel, set priority, delete"],
   ["?", "these keys"],
 ];
 

@@ -39,7 +39,7 @@ for (const [role, mayAct, maySet] of [["viewer", false, false], ["operator", tru
     assert.equal(await visitor.button("Select all that match").count(), mayAct ? 1 : 0);
     await page.getByRole("link", { name: "mail", exact: true }).click();
     await page.locator("h1 .available").waitFor();
-    for (const name of ["Retry", "Edit and run again", "Cancel", "Set priority", "Delete"]) {
+    for (const name of ["Retry", "Edit and run again", "Fork", "Cancel", "Set priority", "Delete"]) {
       assert.equal(await visitor.button(name).count(), mayAct ? 1 : 0, name);
     }
     await page.getByRole("link", { name: "Queues", exact: true }).click();

@@ -31,6 +31,12 @@ async function busy(t) {
   await run.end({ failed: { error: { message: `mailbox is full: ${LONG}` } } });
   const second = await claim(server, "mail", "post");
   await second.say({ progress: { percent: 50, message: LONG } });
+  await server.call("POST", "jobs/batch", [...Array.from({ length: 14 }, (_, n) => ({ id: `part-${n}`, kind: LONG.slice(0, 60), queue: "spare", args: {} })), { id: "whole", kind: "mail", queue: "spare", args: {}, depends_on: Array.from({ length: 14 }, (_, n) => `part-${n}`) }]);
+  await declare(server, "ask", "asked");
+  await server.call("POST", "jobs", { id: "asks", kind: "ask", queue: "asked", args: {}, depends_on: [] });
+  const asks = await claim(server, "ask", "asked");
+  await asks.say({ step: { name: LONG, output: 1 } });
+  await asks.end({ waits: { on: `signal:${LONG}` } });
   return { server, id: run.id, running: second.id };
 }
 
@@ -45,6 +51,8 @@ for (const [width, colorScheme] of [[1440, "light"], [1440, "dark"], [360, "ligh
       [`/jobs/${id}`, ".waterfall"],
       [`/jobs/${running}`, ".now progress"],
       ["/jobs/gone", "h1 .cancelled"],
+      ["/jobs/whole", ".graph li"],
+      ["/jobs/asks", ".why button"],
       ["/queues", "table.limit-keys"],
       ["/errors", ".groups > li"],
       ["/schedules", "table.schedules"],
@@ -69,6 +77,16 @@ for (const [width, colorScheme] of [[1440, "light"], [1440, "dark"], [360, "ligh
     await visitor.button("Retry").click();
     await visitor.page.getByRole("dialog").waitFor();
     assert.deepEqual(await visitor.violations(), [], "a dialog");
+    await visitor.open("/jobs/asks");
+    for (const name of ["Send signal", "Fork", `Run again from ${LONG}`]) {
+      await visitor.button(name).click();
+      const dialog = visitor.page.getByRole("dialog");
+      await dialog.waitFor();
+      assert.equal(await dialog.evaluate((dialog) => dialog.scrollWidth - dialog.clientWidth), 0, `the dialog of ${name} is wider than itself`);
+      assert.deepEqual(await visitor.violations(), [], name);
+      await visitor.button("Leave it", dialog).click();
+      await dialog.waitFor({ state: "detached" });
+    }
     await visitor.open("/queues");
     for (const name of ["Limits of tenant:7", `Pause key tenant:${LONG}`, "Take away the limits of tenant:*", "Change the order of post", "Change how many of post may wait"]) {
       await visitor.button(name).click();

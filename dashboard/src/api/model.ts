@@ -7,6 +7,8 @@ export type JobPage = Schemas["JobPage"];
 export type State = Schemas["State"];
 export type Step = Schemas["Step"];
 export type Why = Schemas["Why"];
+export type Graph = Schemas["Graph"];
+export type GraphNode = Schemas["GraphNode"];
 export type Reason = Schemas["Reason"];
 export type Queue = Schemas["Queue"];
 export type Retention = Schemas["Retention"];
@@ -37,4 +39,8 @@ export type CancelReason = Schemas["CancelReason"];
 export const STATES = ["available", "running", "scheduled", "blocked", "completed", "failed", "cancelled"] as const satisfies readonly State[];
 
 const ENDS: ReadonlySet<State> = new Set<State>(["completed", "failed", "cancelled"]);
+/** True while somebody is to retry or cancel it, because its attempts are used up. */
+export const waitsForPerson = ({ waits_for }: { waits_for: string | null }): boolean => waits_for === "person";
+/** The name of the signal that a job waits for. */
+export const signalOf = ({ waits_for }: { waits_for: string | null }): string | undefined => (waits_for?.startsWith("signal:") === true ? waits_for.slice(7) : undefined);
 export const hasEnded = (state: State): boolean => ENDS.has(state);

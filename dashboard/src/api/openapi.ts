@@ -93,6 +93,7 @@ export interface components {
             lease: components["schemas"]["Lease"];
             /** Format: int32 */
             max_attempts: number;
+            on_exhausted?: components["schemas"]["OnExhausted"];
             policy?: unknown;
             queue: string;
             retry_in: components["schemas"]["Seconds"] | null;
@@ -122,6 +123,15 @@ export interface components {
             slots?: number | null;
         };
         DeadlineBody: number | string;
+        Dependency: {
+            id: string;
+            on_failure?: components["schemas"]["OnFailure"];
+        };
+        DependencyRequest: string | components["schemas"]["Dependency"];
+        DoneStep: {
+            name: string;
+            output: unknown;
+        };
         /** @enum {string} */
         Edge: "trailing" | "leading";
         Entry: {
@@ -221,7 +231,9 @@ export interface components {
             backoff?: components["schemas"]["Backoff"] | null;
             deadline?: components["schemas"]["DeadlineBody"] | null;
             delay?: components["schemas"]["Seconds"] | null;
+            depends_on?: components["schemas"]["DependencyRequest"][];
             expires_in?: components["schemas"]["Seconds"] | null;
+            forked_from?: string | null;
             id?: string | null;
             idempotency?: components["schemas"]["Idempotency"] | null;
             kind: string;
@@ -240,10 +252,26 @@ export interface components {
             queue?: string;
             /** Format: date-time */
             run_at?: string | null;
+            steps?: components["schemas"]["DoneStep"][];
             timeout?: components["schemas"]["Seconds"] | null;
             unique?: components["schemas"]["UniqueKey"] | null;
             /** Format: int32 */
             version?: number;
+        };
+        Graph: {
+            complete: boolean;
+            edges: components["schemas"]["GraphEdge"][];
+            nodes: components["schemas"]["GraphNode"][];
+        };
+        GraphEdge: {
+            from: string;
+            on_failure: components["schemas"]["OnFailure"];
+            to: string;
+        };
+        GraphNode: {
+            id: string;
+            kind: string;
+            state: components["schemas"]["State"];
         };
         Idempotency: {
             fingerprint: string;
@@ -267,6 +295,7 @@ export interface components {
             created_at: string;
             /** Format: date-time */
             deadline: string | null;
+            depends_on: components["schemas"]["Dependency"][];
             duplicate?: boolean;
             errors: components["schemas"]["AttemptError"][];
             /** Format: int64 */
@@ -275,6 +304,7 @@ export interface components {
             expires_at: string | null;
             /** Format: date-time */
             finished_at: string | null;
+            forked_from: string | null;
             id: string;
             /** Format: int32 */
             interruptions: number;
@@ -286,6 +316,7 @@ export interface components {
             limit_keys: string[];
             /** Format: int32 */
             max_attempts: number;
+            on_exhausted: components["schemas"]["OnExhausted"];
             output: unknown;
             /** Format: int64 */
             output_bytes?: number | null;
@@ -307,6 +338,10 @@ export interface components {
             timeout: number | null;
             /** Format: int32 */
             version: number;
+            /** @example signal:approve */
+            waits_for: string | null;
+            /** Format: date-time */
+            wakes_at: string | null;
             worker: string | null;
         };
         JobFilter: {
@@ -437,6 +472,7 @@ export interface components {
             deadline?: components["schemas"]["DeadlineBody"] | null;
             /** Format: double */
             delay?: number | null;
+            depends_on?: components["schemas"]["DependencyRequest"][] | null;
             /** Format: double */
             expires_in?: number | null;
             id?: string | null;
@@ -449,6 +485,7 @@ export interface components {
             limit_keys?: string[] | null;
             /** Format: int32 */
             max_attempts?: number | null;
+            on_exhausted?: components["schemas"]["OnExhausted"] | null;
             parent?: string | null;
             /** Format: int32 */
             priority?: number | null;
@@ -475,6 +512,10 @@ export interface components {
         Nothing: Record<string, never>;
         /** @enum {string} */
         OnClash: "join" | "refresh" | "reject" | "replace" | "debounce" | "throttle" | "supersede";
+        /** @enum {string} */
+        OnExhausted: "fail" | "pause";
+        /** @enum {string} */
+        OnFailure: "cancel" | "run";
         /** @enum {string} */
         OnFull: "reject" | "drop_oldest" | "drop_newest";
         Outcome: {
@@ -505,6 +546,12 @@ export interface components {
             };
         } | {
             released: Record<string, never>;
+        } | {
+            waits: {
+                error?: components["schemas"]["Failure"] | null;
+                on: string;
+                timeout?: components["schemas"]["Seconds"] | null;
+            };
         };
         Problem: {
             /** @example invalid */
@@ -616,6 +663,11 @@ export interface components {
         };
         Retry: {
             args?: unknown;
+            /**
+             * @default null
+             * @example summary
+             */
+            from_step?: string | null;
         };
         /** @enum {string} */
         Role: "viewer" | "operator" | "admin";
@@ -693,6 +745,20 @@ export interface components {
         };
         /** Format: double */
         Seconds: number;
+        SignalToken: {
+            /** Format: date-time */
+            expires_at: string;
+            /** @example /api/signals/eyJ0… */
+            path: string;
+            token: string;
+        };
+        SignalTokenRequest: {
+            /** Format: double */
+            expires_in?: number | null;
+        };
+        Signalled: {
+            accepted: boolean;
+        };
         /** @enum {string} */
         State: "blocked" | "scheduled" | "available" | "running" | "completed" | "failed" | "cancelled";
         StateCounts: {
@@ -764,6 +830,13 @@ export interface components {
             /** Format: int64 */
             count: number;
         };
+        StoreDependants: {
+            id: string;
+            limit: number;
+        };
+        StoreDependantsRead: {
+            dependants: string[];
+        };
         StoreEvents: {
             /** Format: int64 */
             after: number;
@@ -825,6 +898,14 @@ export interface components {
         StoreSetQueue: {
             config: unknown;
             queue: string;
+        };
+        StoreSignal: {
+            id: string;
+            name: string;
+            value: unknown;
+        };
+        StoreSignalled: {
+            signalled: string;
         };
         StoreSteps: {
             id: string;
@@ -960,6 +1041,12 @@ export interface components {
         };
         WorkerRecords: {
             records: components["schemas"]["WorkerRecord"][];
+        };
+        WorkerSignalToken: {
+            /** Format: double */
+            expires_in?: number | null;
+            id: string;
+            name: string;
         };
         WorkerTurn: {
             claim: components["schemas"]["WorkerClaim"];

@@ -1,5 +1,5 @@
 import { api, base, call } from "./call";
-import type { Acted, Acting, ErrorGroup, Job, JobPage, KeyLimits, KeyList, Kind, LimitKey, Me, OnFull, Queue, Retention, Schedule, Stats, Step, Why, Worker } from "./model";
+import type { Acted, Acting, ErrorGroup, Graph, Job, JobPage, KeyLimits, KeyList, Kind, LimitKey, Me, OnFull, Queue, Retention, Schedule, Stats, Step, Why, Worker } from "./model";
 
 const segment = encodeURIComponent;
 type Signal = AbortSignal | undefined;
@@ -29,9 +29,14 @@ export const eventsOf = (id: string) => new URL(`jobs/${segment(id)}/events`, ap
 export type Filter = { q?: string; ids?: string[] };
 export const actOnJobs = (acting: Acting, signal?: Signal) => call<Acted>("jobs/actions", { method: "POST", body: acting, signal });
 export const cancelJob = (id: string) => call<Job>(`jobs/${segment(id)}/cancel`, { method: "POST" });
-/** `args` is JSON text, so that what was not edited stays as it was written. */
-export const retryJob = (id: string, args?: string) =>
-  call<Job>(`jobs/${segment(id)}/retry`, { method: "POST", ...(args !== undefined && { text: `{"args":${args}}` }) });
+export const graphOf = (id: string, signal?: Signal) => call<Graph>(`jobs/${segment(id)}/graph`, { signal });
+/** In place, or as a new job. */
+export type Way = "retry" | "fork";
+/** `text` is the JSON of the request, so that args that were not edited stay as they were written. */
+export const runAgain = (id: string, way: Way, text?: string) => call<Job>(`jobs/${segment(id)}/${way}`, { method: "POST", ...(text !== undefined && { text }) });
+export const signalPath = (id: string, name: string) => `jobs/${segment(id)}/signals/${segment(name)}`;
+/** `value` is JSON text. */
+export const sendSignal = (id: string, name: string, value: string) => call<{ accepted: boolean }>(signalPath(id, name), { method: "POST", text: value });
 export const deleteJob = (id: string) => call<unknown>(`jobs/${segment(id)}`, { method: "DELETE" });
 
 export const listQueues = (signal?: Signal) => call<{ queues: Queue[] }>("queues", { signal });

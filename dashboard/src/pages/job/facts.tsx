@@ -6,6 +6,9 @@ import { BECAUSE } from "../../steering";
 import { Time } from "../../parts/time";
 import { chosen, count, seconds } from "../../words";
 
+/** The dependencies that are named here. */
+const SHOWN = 10;
+
 /** What else is known of a job, each a way to others like it. */
 export function Facts({ job }: { job: Job }) {
   const search = (name: string, value: string) => (
@@ -35,6 +38,19 @@ export function Facts({ job }: { job: Job }) {
   }
   const { slots = 1, rate = 1 } = job.cost;
   if (slots !== 1 || rate !== 1) facts.push(["Cost", `${count(slots)} ${slots === 1 ? "slot" : "slots"}, ${count(rate)} of the rate`]);
+  if (job.depends_on.length > 0) {
+    // Of very many the graph and the box above tell more.
+    const shown = job.depends_on.slice(0, SHOWN).map(({ id, on_failure }) => (
+      <li key={id}>
+        <ToJob id={id}>{id}</ToJob>
+        {on_failure === "run" && <small> however it ends</small>}
+      </li>
+    ));
+    const rest = job.depends_on.length - shown.length;
+    facts.push(["Depends on", <ul class="plain">{shown}{rest > 0 && <li>and {count(rest)} more</li>}</ul>]);
+  }
+  if (job.on_exhausted === "pause") facts.push(["Out of attempts", "waits for a person"]);
+  if (job.forked_from !== null) facts.push(["Forked from", <ToJob id={job.forked_from}>{job.forked_from}</ToJob>]);
   if (job.parent !== null) facts.push(["Parent", <ToJob id={job.parent}>{job.parent}</ToJob>]);
   for (const [label, value] of Object.entries(job.labels)) facts.push([`Label ${label}`, search(`label.${label}`, value)]);
   return (

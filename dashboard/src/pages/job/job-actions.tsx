@@ -3,25 +3,25 @@ import { useLocation } from "preact-iso";
 import { ActDialog } from "../../acts/act-dialog";
 import { curl, longhaul } from "../../acts/commands";
 import { notify } from "../../acts/notices";
-import { compact, exact, written } from "../../api/json";
-import { type Acting, hasEnded, type Job } from "../../api/model";
-import { actOnJobs, cancelJob, deleteJob, retryJob } from "../../api/routes";
+import { type Acting, hasEnded, type Job, waitsForPerson } from "../../api/model";
+import { actOnJobs, cancelJob, deleteJob, runAgain } from "../../api/routes";
 import { useKeys } from "../../keys";
 import { Copy } from "../../parts/copy";
-import { Rounded } from "../../parts/json-text";
 import { addressOf } from "../../parts/to";
 import { may } from "../../session";
+import { AgainDialog } from "./again-dialog";
 
-type Asked = "retry" | "edit" | "cancel" | "priority" | "delete";
+type Asked = "retry" | "edit" | "fork" | "cancel" | "priority" | "delete";
 
 /** What may be done with a job, by the role of whoever looks and by its state. */
 export function JobActions({ job, onDone }: { job: Job; onDone: () => void }) {
   const { route } = useLocation();
   const [asked, setAsked] = useState<Asked>();
   const hasIt = hasEnded(job.state);
+  const isAgain = hasIt || waitsForPerson(job);
   const path = `jobs/${encodeURIComponent(job.id)}`;
   const ask = (what: Asked, isPossible: boolean) => () => isPossible && may("operator") && setAsked(what);
-  useKeys({ r: ask("retry", hasIt), e: ask("edit", hasIt), c: ask("cancel", !hasIt), p: ask("priority", !hasIt), d: ask("delete", hasIt) });
+  useKeys({ r: ask("retry", isAgain), e: ask("edit", isAgain), f: ask("fork", true), c: ask("cancel", !hasIt), p: ask("priority", !hasIt), d: ask("delete", hasIt) });
   const done = (words: string) => {
     notify(words);
     onDone();
@@ -31,11 +31,14 @@ export function JobActions({ job, onDone }: { job: Job; onDone: () => void }) {
     <div class="actions" role="group" aria-label="Actions">
       {may("operator") && (
         <>
-          <button type="button" disabled={!hasIt} onClick={ask("retry", hasIt)}>
+          <button type="button" disabled={!isAgain} onClick={ask("retry", isAgain)}>
             Retry
           </button>
-          <button type="button" disabled={!hasIt} onClick={ask("edit", hasIt)}>
+          <button type="button" disabled={!isAgain} onClick={ask("edit", isAgain)}>
             Edit and run again
+          </button>
+          <button type="button" onClick={ask("fork", true)}>
+            Fork
           </button>
           <button type="button" disabled={hasIt} onClick={ask("cancel", !hasIt)}>
             Cancel
@@ -58,13 +61,13 @@ export function JobActions({ job, onDone }: { job: Job; onDone: () => void }) {
           title="Retry this job?"
           verb="Retry"
           commands={{ longhaul: longhaul("jobs", "retry", job.id), curl: curl("POST", `${path}/retry`) }}
-          onDo={() => retryJob(job.id).then(() => done("It runs again."))}
+          onDo={() => runAgain(job.id, "retry").then(() => done("It runs again."))}
           onClose={close}
         >
           <p>It runs again with all its attempts. Steps that it has completed are not done again.</p>
         </ActDialog>
       )}
-      {asked === "edit" && <EditDialog job={job} path={path} onDone={done} onClose={close} />}
+      {(asked === "edit" || asked === "fork") && <AgainDialog job={job} what={asked} onDone={done} onClose={close} />}
       {asked === "cancel" && (
         <ActDialog
           title="Cancel this job?"
@@ -102,52 +105,6 @@ interface DialogProps {
   job: Job;
   onDone: (words: string) => void;
   onClose: () => void;
-}
-
-function EditDialog({ job, path, onDone, onClose }: DialogProps & { path: string }) {
-  const [text, setText] = useState(written(job.args));
-  const fault = faultOf(text);
-  return (
-    <ActDialog
-      title="Edit its args and run it again"
-      verb="Run again"
-      isBlocked={fault !== ""}
-      commands={{ curl: curl("POST", `${path}/retry`, commandBody(text, fault)) }}
-      onDo={() => retryJob(job.id, text).then(() => onDone("It runs again, with the new args."))}
-      onClose={onClose}
-    >
-      <label class="field">
-        Args
-        <textarea data-first rows={12} spellcheck={false} value={text} onInput={({ currentTarget }) => setText(currentTarget.value)} aria-describedby="fault" />
-      </label>
-      <Rounded text={text} />
-      <p id="fault" class={fault === "" ? "soft" : "error"} role="status">
-        {fault || "Steps that it has completed are done again."}
-      </p>
-    </ActDialog>
-  );
-}
-
-/** The most letters that stand in a command: a shell takes 128 KiB, and each key that is pressed writes it anew. */
-const MOST = 20_000;
-
-function commandBody(text: string, fault: string): string {
-  if (text.length > MOST) return "@body.json";
-  return fault === "" ? compact({ args: exact(text) }) : '{"args": …}';
-}
-
-/** What the server shows in place of a value that nobody is to see. */
-const REDACTED = "[redacted]";
-const isHidden = (value: unknown): boolean =>
-  value === REDACTED || (typeof value === "object" && value !== null && Object.values(value).some(isHidden));
-
-function faultOf(text: string): string {
-  try {
-    if (!isHidden(JSON.parse(text))) return "";
-    return `${REDACTED} stands for a value that is not shown here, and the job would get that word instead. Write the value in its place, or use Retry, which keeps it.`;
-  } catch (error) {
-    return (error as Error).message;
-  }
 }
 
 function PriorityDialog({ job, onDone, onClose }: DialogProps) {

@@ -1,7 +1,7 @@
 import { useRoute } from "preact-iso";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { hasEnded } from "../../api/model";
-import { getJob, stepsOf } from "../../api/routes";
+import { getJob, graphOf, stepsOf } from "../../api/routes";
 import { useFollowed } from "../../live/follow";
 import { useLive } from "../../live/read";
 import { Copy } from "../../parts/copy";
@@ -16,6 +16,7 @@ import { useTitle } from "../../title";
 import { Children } from "./children";
 import { Errors } from "./errors";
 import { Facts } from "./facts";
+import { Graph } from "./graph";
 import { JobActions } from "./job-actions";
 import { Logs } from "./logs";
 import { Output } from "./output";
@@ -32,6 +33,9 @@ export function JobPage() {
   const reading = { key: id, every: 2_000, when: (change: { id: string; state: string | null }) => change.id === id && change.state !== null };
   const live = useLive((signal) => getJob(id, signal), reading);
   const steps = useLive((signal) => stepsOf(id, signal), reading);
+  const around = useRef<ReadonlySet<string>>(new Set([id]));
+  const graph = useLive((signal) => graphOf(id, signal), { key: id, every: 3_000, when: (change) => around.current.has(change.id) });
+  around.current = new Set([id, ...(graph.value?.nodes ?? []).map((node) => node.id)]);
   const followed = useFollowed(id, run);
   useEffect(() => {
     live.again();
@@ -91,10 +95,12 @@ export function JobPage() {
       )}
       <div class="job">
         <div>
-          <Why job={job} />
+          <Why job={job} nodes={graph.value?.nodes ?? []} />
           <Errors job={job} />
           <Output job={job} text={followed.text} />
-          <Steps steps={steps.value ?? []} isRunning={job.state === "running"} attempt={job.attempt} />
+          <Steps job={job} steps={steps.value ?? []} onDone={again} />
+          {graph.value !== undefined && <Graph id={id} graph={graph.value} />}
+          <Trouble error={graph.error} />
           <section>
             <h2>Args</h2>
             <JsonText value={job.args} label="Args" />

@@ -1,6 +1,10 @@
-import type { Step } from "../../api/model";
+import { useState } from "preact/hooks";
+import { notify } from "../../acts/notices";
+import type { Job, Step } from "../../api/model";
 import { now } from "../../live/clock";
+import { may } from "../../session";
 import { between, milliseconds } from "../../words";
+import { AgainDialog } from "./again-dialog";
 
 interface Bar {
   step: Step;
@@ -9,8 +13,13 @@ interface Bar {
   isOpen: boolean;
 }
 
-/** The steps of each attempt as a waterfall, all on one scale. */
-export function Steps({ steps, isRunning, attempt }: { steps: Step[]; isRunning: boolean; attempt: number }) {
+/** The steps of each attempt as a waterfall, all on one scale. Each is where a run may begin anew, in place or as a fork. */
+export function Steps({ job, steps, onDone }: { job: Job; steps: Step[]; onDone: () => void }) {
+  const [begun, setBegun] = useState<string>();
+  const { state, attempt } = job;
+  const isRunning = state === "running";
+  // A completed job has forgotten the outputs of its steps.
+  const mayBegin = may("operator") && state !== "completed";
   if (steps.length === 0) return null;
   const attempts = [...new Set(steps.map((step) => step.attempt))].sort((one, other) => one - other);
   const groups = attempts.map((number) => {
@@ -31,7 +40,7 @@ export function Steps({ steps, isRunning, attempt }: { steps: Step[]; isRunning:
               Attempt {number} <small>{milliseconds(span)}</small>
             </h3>
           )}
-          <ol>
+          <ol class={mayBegin ? "steerable" : ""}>
             {bars.map(({ step, from: begin, to, isOpen }) => (
               <li key={step.name}>
                 <span class="name" title={step.name}>
@@ -44,11 +53,27 @@ export function Steps({ steps, isRunning, attempt }: { steps: Step[]; isRunning:
                   />
                 </span>
                 <span class="number">{step.started_at === null ? "—" : between(step.started_at, to)}</span>
+                {mayBegin && (
+                  <button type="button" class="quiet" onClick={() => setBegun(step.name)} aria-label={`Run again from ${step.name}`}>
+                    run again
+                  </button>
+                )}
               </li>
             ))}
           </ol>
         </div>
       ))}
+      {begun !== undefined && (
+        <AgainDialog
+          job={job}
+          what={{ step: begun }}
+          onDone={(words) => {
+            notify(words);
+            onDone();
+          }}
+          onClose={() => setBegun(undefined)}
+        />
+      )}
     </section>
   );
 }

@@ -1,21 +1,29 @@
 import type { ComponentChildren } from "preact";
-import { hasEnded, type Job, type Reason } from "../../api/model";
+import { type GraphNode, hasEnded, type Job, type Reason } from "../../api/model";
 import { whyOf } from "../../api/routes";
 import { useLive } from "../../live/read";
+import { StateBadge } from "../../parts/state";
 import { Time } from "../../parts/time";
 import { To, ToJob } from "../../parts/to";
 import { Trouble } from "../../parts/trouble";
 import { qualified } from "../../search";
 import { count, isForEver, seconds } from "../../words";
+import { SendSignal } from "./signal";
 
-/** Why a job waits, and for how long. Nothing for a job that runs or has ended. */
-export function Why({ job }: { job: Job }) {
-  const isWaiting = job.state !== "running" && !hasEnded(job.state);
-  return isWaiting ? <Reasons job={job} /> : null;
+interface Props {
+  job: Job;
+  /** Jobs that are connected with it. */
+  nodes: GraphNode[];
 }
 
-function Reasons({ job }: { job: Job }) {
-  const why = useLive((signal) => whyOf(job.id, signal), { key: `${job.id} ${job.state}`, every: 2_000, when: ({ queue }) => queue === job.queue });
+/** Why a job waits, and for how long. Nothing for a job that runs or has ended. */
+export function Why({ job, nodes }: Props) {
+  const isWaiting = job.state !== "running" && !hasEnded(job.state);
+  return isWaiting ? <Reasons job={job} nodes={nodes} /> : null;
+}
+
+function Reasons({ job, nodes }: Props) {
+  const why = useLive((signal) => whyOf(job.id, signal), { key: `${job.id} ${job.state} ${job.waits_for}`, every: 2_000, when: ({ id, queue }) => queue === job.queue || nodes.some((node) => node.id === id) });
   return (
     <section class="why">
       <h2>Why it waits</h2>
@@ -24,7 +32,7 @@ function Reasons({ job }: { job: Job }) {
         {why.value !== undefined && why.value.reasons.length === 0 && <li>{turn(job)}</li>}
         {why.value?.reasons.map((reason, at) => (
           <li key={`${reason.rule} ${at}`}>
-            <InWords reason={reason} job={job} />
+            <InWords reason={reason} job={job} nodes={nodes} />
           </li>
         ))}
       </ul>
@@ -39,7 +47,7 @@ function Reasons({ job }: { job: Job }) {
 }
 
 /** A rule in words. One that this page does not know is told by its name. */
-function InWords({ reason, job }: { reason: Reason; job: Job }): ComponentChildren {
+function InWords({ reason, job, nodes }: Props & { reason: Reason }): ComponentChildren {
   const queue = <To page="queues">{job.queue}</To>;
   const key = <To page="jobs" query={{ q: qualified("key", reason.key ?? "") }}>{reason.key}</To>;
   const until = reason.until != null && (
@@ -55,11 +63,17 @@ function InWords({ reason, job }: { reason: Reason; job: Job }): ComponentChildr
     case "retry":
       return <>Its last attempt failed, and the next begins <Time at={reason.until ?? job.run_at} />.</>;
     case "depends_on":
-      return <>It waits for {listed(reason.waits_for)} to complete.</>;
+      return (
+        <>
+          It waits for jobs that it depends on{of(reason)}.
+          <Listed ids={reason.waits_for} nodes={nodes} />
+        </>
+      );
     case "children":
       return (
         <>
-          It waits for its children to end{used(reason)}.
+          It waits for its children{of(reason)}
+          {until}.
         </>
       );
     case "paused_queue":
@@ -81,7 +95,12 @@ function InWords({ reason, job }: { reason: Reason; job: Job }): ComponentChildr
     case "turn":
       return turn(job);
     case "signal":
-      return <>It waits for the signal <bdi>{reason.key}</bdi>{until}.</>;
+      return (
+        <>
+          It waits for the signal <bdi>{reason.key}</bdi>
+          {until}. <SendSignal job={job} name={reason.key ?? ""} />
+        </>
+      );
     case "no_worker":
       return <>No worker is there that serves the queue {queue}.</>;
     case "unknown_kind":
@@ -91,7 +110,12 @@ function InWords({ reason, job }: { reason: Reason; job: Job }): ComponentChildr
         </>
       );
     case "exhausted":
-      return <>It has used up its attempts, and waits for somebody to decide.</>;
+      return (
+        <>
+          It has used up its attempts, and waits for somebody to retry or cancel it.
+          {job.errors.length > 0 && <span class="error cause">{job.errors.at(-1)?.message}</span>}
+        </>
+      );
     default:
       return (
         <>
@@ -107,12 +131,22 @@ const turn = ({ position }: Job): string =>
 
 const used = ({ used, of }: Reason) => (of == null ? "" : `: ${count(used ?? of)} of ${count(of)}`);
 
-function listed(ids: string[] | null | undefined): ComponentChildren {
-  if (ids == null || ids.length === 0) return "other jobs";
-  return ids.map((id, at) => (
-    <span key={id}>
-      {at > 0 && ", "}
-      <ToJob id={id}>{id}</ToJob>
-    </span>
-  ));
+/** Of the jobs that must end, those that have. */
+const of = ({ used, of }: Reason) => (of == null ? "" : `: ${count(used ?? 0)} of ${count(of)} have ended`);
+
+function Listed({ ids, nodes }: { ids: string[] | null | undefined; nodes: GraphNode[] }) {
+  if (ids == null || ids.length === 0) return null;
+  const known = new Map(nodes.map((node) => [node.id, node]));
+  return (
+    <ul class="plain waited">
+      {ids.map((id) => {
+        const node = known.get(id);
+        return (
+          <li key={id}>
+            <ToJob id={id}>{node?.kind ?? id}</ToJob> {node !== undefined && <code>{id}</code>} {node !== undefined && <StateBadge state={node.state} />}
+          </li>
+        );
+      })}
+    </ul>
+  );
 }

@@ -18,7 +18,7 @@ export interface Row {
   started_at: string | null;
   finished_at: string | null;
   percent: number | null;
-  /** Its last error, why it was cancelled, or what its progress says. */
+  /** Its last error, why it was cancelled, what it waits for, or what its progress says. */
   says: string;
   children: Job["children"];
 }
@@ -169,14 +169,16 @@ function rest(fresh: Page, pages: Page[]): Page[] {
   return [];
 }
 
+const WAITS: Record<string, string> = { dependencies: "jobs that it depends on", children: "its children", person: "a person" };
+
 function rowOf(job: Job): Row {
-  const { id, kind, queue, state, attempt, max_attempts, priority, created_at, run_at, started_at, finished_at, children, cancel_reason } = job;
+  const { id, kind, queue, state, attempt, max_attempts, priority, created_at, run_at, started_at, finished_at, children, cancel_reason, waits_for } = job;
   const isRunning = state === "running";
-  const error = state === "failed" || state === "scheduled" ? job.errors.at(-1)?.message : undefined;
+  const error = state === "failed" || state === "scheduled" || waits_for === "person" ? job.errors.at(-1)?.message : undefined;
   const because = cancel_reason === null ? "" : BECAUSE[cancel_reason];
   return {
     ...{ id, kind, queue, state, attempt, max_attempts, priority, created_at, run_at, started_at, finished_at, children },
     percent: isRunning ? (job.progress?.percent ?? null) : null,
-    says: error ?? (isRunning ? (job.progress?.message ?? "") : state === "cancelled" ? because : ""),
+    says: error ?? (isRunning ? (job.progress?.message ?? "") : state === "cancelled" ? because : state === "blocked" && waits_for !== null ? `waits for ${WAITS[waits_for] ?? waits_for.replace(/^signal:/, "signal ")}` : ""),
   };
 }
