@@ -56,15 +56,26 @@ struct Depth {
     measured_commits: usize,
     /// Manifests that are read.
     manifests: usize,
+    /// Calls in all, at most; those of further pages of repositories are not counted.
+    calls: u64,
 }
 
 /// With a token: at most 88 calls, and one for each further hundred of more than 300 repositories.
-const FULL: Depth = Depth { repository_pages: 20, measured_commits: 30, manifests: 20 };
-const LIGHT: Depth = Depth { repository_pages: 1, measured_commits: 0, manifests: 7 };
+const FULL: Depth = Depth { repository_pages: 20, measured_commits: 30, manifests: 20, calls: 88 };
+const LIGHT: Depth = Depth { repository_pages: 1, measured_commits: 0, manifests: 7, calls: 42 };
+
+/// The calls that an analysis is likely to make.
+pub(crate) fn calls_of(client: &Client) -> u64 {
+    depth_of(client).calls
+}
+
+fn depth_of(client: &Client) -> Depth {
+    if client.has_token() { FULL } else { LIGHT }
+}
 
 /// Collects all that an analysis is made from.
 pub(crate) async fn collect(client: &Client, username: &Username, run: Run<'_>) -> JobResult<Evidence> {
-    let depth = if client.has_token() { FULL } else { LIGHT };
+    let depth = depth_of(client);
     let (dispensable, notes) = (AtomicUsize::new(DISPENSABLE), Mutex::default());
     Collector { client, run, depth, dispensable, notes }.collect(username).await
 }

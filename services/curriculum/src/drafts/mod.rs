@@ -9,7 +9,7 @@ mod reading;
 mod topics;
 
 pub(crate) use lesson::LessonDraft;
-pub(crate) use plan::{Plan, PlanDraft, PlannedLesson, planned_again};
+pub(crate) use plan::{LESSON_TOKENS, Plan, PlanDraft, PlannedLesson, planned_again, tokens_of};
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use longhaul::clock::Stopwatch;
 use longhaul::{Context, JobError, JobResult};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use service_support::{Asking, Composer, Draft, ProviderError};
+use service_support::{Asking, Composer, Draft, ProviderError, Tokens};
 
 use crate::app::Curriculum;
 

@@ -46,10 +46,6 @@ impl Job for RewriteLesson {
         Backoff { base: Duration::from_secs(60), jitter: 0.0, ..Backoff::default() }
     }
 
-    fn limit_keys(&self) -> Vec<String> {
-        vec!["llm".to_owned()]
-    }
-
     async fn run(self, cx: Context<Curriculum>) -> JobResult<Rewritten> {
         let app = cx.state().app();
         let Some(workflow) = app.workflow(&self.workflow_id).await? else {

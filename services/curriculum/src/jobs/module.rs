@@ -55,11 +55,6 @@ impl Job for GenerateModule {
         Backoff { base: Duration::from_secs(60), jitter: 0.0, ..Backoff::default() }
     }
 
-    /// All that is written by a model pauses together when the model's server asks for it.
-    fn limit_keys(&self) -> Vec<String> {
-        vec!["llm".to_owned()]
-    }
-
     async fn run(self, cx: Context<Curriculum>) -> JobResult<Generated> {
         let app = cx.state().app();
         let Some(workflow) = app.workflow(&self.workflow_id).await? else {
@@ -86,9 +81,9 @@ impl Job for GenerateModule {
         };
 
         let total = modules.len() as u32;
-        if next < total && !cx.is_cancelled() {
+        if let Some(module) = modules.get(next as usize).filter(|_| !cx.is_cancelled()) {
             // At the end of the queue, so that workflows take turns.
-            cx.follow_up(module_job(&self.workflow_id, next)?)?;
+            cx.follow_up(module_job(app, &self.workflow_id, next, module)?)?;
         }
         tracing::info!("Step 10: workflow {}: {next} of {total} modules generated", self.workflow_id);
         Ok(Generated { modules_generated: next, total_modules: total, lessons })
