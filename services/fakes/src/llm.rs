@@ -29,6 +29,8 @@ struct ChatRequest {
     stream: bool,
     #[serde(default)]
     response_format: Value,
+    #[serde(default)]
+    stream_options: Value,
 }
 
 #[derive(Deserialize)]
@@ -65,7 +67,11 @@ async fn chat(
     match quirk {
         _ if !request.stream => quirk.unwrap_or(Quirk::IgnoresStream).whole(&request.model, &text),
         Some(quirk @ Quirk::IgnoresStream) => quirk.whole(&request.model, &text),
-        _ => streamed(desk, quirk, &text),
+        _ => {
+            let usage =
+                (request.stream_options["include_usage"] == true).then(|| usage(&request.messages, &text));
+            streamed(desk, quirk, &text, usage)
+        }
     }
 }
 
@@ -133,7 +139,14 @@ fn written(format: &Format, question: &str, incomplete: bool) -> String {
     }
 }
 
-fn streamed(desk: Arc<Desk>, quirk: Option<Quirk>, text: &str) -> Response {
+/// Of this model a word is a token.
+fn usage(messages: &[Message], text: &str) -> Value {
+    let words = |text: &str| text.split_whitespace().count();
+    let (prompt, completion) = (messages.iter().map(|said| words(&said.content)).sum::<usize>(), words(text));
+    json!({ "prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion })
+}
+
+fn streamed(desk: Arc<Desk>, quirk: Option<Quirk>, text: &str, usage: Option<Value>) -> Response {
     if let Some((quirk, events)) = quirk.and_then(|quirk| Some((quirk, quirk.events(text)?))) {
         let pieces = stream::iter(quirk.pieces(events)).map(Ok::<_, std::convert::Infallible>);
         return quirk::stream(Body::from_stream(pieces));
@@ -141,7 +154,8 @@ fn streamed(desk: Arc<Desk>, quirk: Option<Quirk>, text: &str) -> Response {
     let begin = event(&chunk(json!({ "role": "assistant", "content": "" }), None));
     let words = text.split_inclusive(' ').map(|word| event(&chunk(json!({ "content": word }), None)));
     let words: Vec<String> = words.collect();
-    let end = [event(&chunk(json!({}), Some("stop"))), "data: [DONE]\n\n".to_owned()];
+    let usage = usage.map(|usage| event(&json!({ "choices": [], "usage": usage })));
+    let end = [Some(event(&chunk(json!({}), Some("stop")))), usage, Some("data: [DONE]\n\n".to_owned())];
     let words = stream::iter(words).then(move |word| {
         let desk = Arc::clone(&desk);
         async move {
@@ -149,7 +163,7 @@ fn streamed(desk: Arc<Desk>, quirk: Option<Quirk>, text: &str) -> Response {
             word
         }
     });
-    let events = stream::iter([begin]).chain(words).chain(stream::iter(end));
+    let events = stream::iter([begin]).chain(words).chain(stream::iter(end.into_iter().flatten()));
     quirk::stream(Body::from_stream(events.map(Ok::<_, std::convert::Infallible>)))
 }
 
@@ -180,7 +194,8 @@ async fn embed(State(desk): State<Arc<Desk>>, Json(request): Json<EmbedRequest>)
         .collect();
     // The protocol does not promise an order, so clients must not count on one.
     data.reverse();
-    let usage = json!({ "prompt_tokens": 1, "total_tokens": 1 });
+    let words: usize = request.input.iter().map(|text| text.split_whitespace().count()).sum();
+    let usage = json!({ "prompt_tokens": words, "total_tokens": words });
     Json(json!({ "object": "list", "model": request.model, "data": data, "usage": usage })).into_response()
 }
 

@@ -104,6 +104,8 @@ pub enum Quirk {
     RefusesSchema,
     /// 400 for every `response_format`.
     RefusesFormat,
+    /// 400 for `stream_options`, which it does not know.
+    RefusesUsage,
     /// 400 for another reason than the format.
     ContextLength,
     /// 400 that repeats the request.
@@ -114,7 +116,7 @@ pub enum Quirk {
 
 impl Quirk {
     /// All of them.
-    pub const ALL: [Quirk; 51] = {
+    pub const ALL: [Quirk; 52] = {
         use Quirk::*;
         [
             Think,
@@ -165,6 +167,7 @@ impl Quirk {
             IgnoresFormat,
             RefusesSchema,
             RefusesFormat,
+            RefusesUsage,
             ContextLength,
             Echo,
             BadKey,
@@ -185,6 +188,9 @@ impl Quirk {
             }
             Quirk::RefusesFormat if format != "text" => {
                 refuse(400, format!("'response_format.type' {format} is not supported"))
+            }
+            Quirk::RefusesUsage if !request["stream_options"].is_null() => {
+                refuse(400, "body.stream_options: Extra inputs are not permitted".into())
             }
             Quirk::ContextLength => refuse(400, "This model's maximum context length is 8192 tokens.".into()),
             Quirk::Echo => refuse(400, format!("cannot use the prompt {}", request["messages"])),

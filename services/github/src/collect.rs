@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -20,7 +20,7 @@ use crate::client::lenient::List;
 use crate::client::objects::{
     CommitDetail, CommitItem, Entry, FileContent, FoundCommits, Languages, Organization, Repo, Starred, User,
 };
-use crate::client::{Answer, CallError, Client};
+use crate::client::{Answer, CallError, Client, Keeping};
 use crate::failure::{UNREADABLE, no_user};
 use crate::name::Username;
 use crate::run::Run;
@@ -56,17 +56,31 @@ struct Depth {
     measured_commits: usize,
     /// Manifests that are read.
     manifests: usize,
+    /// Calls in all, at most; those of further pages of repositories are not counted.
+    calls: u64,
 }
 
 /// With a token: at most 88 calls, and one for each further hundred of more than 300 repositories.
-const FULL: Depth = Depth { repository_pages: 20, measured_commits: 30, manifests: 20 };
-const LIGHT: Depth = Depth { repository_pages: 1, measured_commits: 0, manifests: 7 };
+const FULL: Depth = Depth { repository_pages: 20, measured_commits: 30, manifests: 20, calls: 88 };
+const LIGHT: Depth = Depth { repository_pages: 1, measured_commits: 0, manifests: 7, calls: 42 };
+
+/// The calls that an analysis is likely to make.
+pub(crate) fn calls_of(client: &Client) -> u64 {
+    depth_of(client).calls
+}
+
+fn depth_of(client: &Client) -> Depth {
+    if client.has_token() { FULL } else { LIGHT }
+}
 
 /// Collects all that an analysis is made from.
 pub(crate) async fn collect(client: &Client, username: &Username, run: Run<'_>) -> JobResult<Evidence> {
-    let depth = if client.has_token() { FULL } else { LIGHT };
+    let depth = depth_of(client);
     let (dispensable, notes) = (AtomicUsize::new(DISPENSABLE), Mutex::default());
-    Collector { client, run, depth, dispensable, notes }.collect(username).await
+    let calls = AtomicU32::new(0);
+    // Of a run whose steps are all there from a former one, no call is made.
+    run.settle(0);
+    Collector { client, run, depth, dispensable, notes, calls }.collect(username).await
 }
 
 #[derive(Debug)]
@@ -77,6 +91,8 @@ struct Collector<'a> {
     /// Calls that may still fail in the last attempt before the analysis does.
     dispensable: AtomicUsize,
     notes: Mutex<Vec<String>>,
+    /// Calls of this run.
+    calls: AtomicU32,
 }
 
 /// The reply to a call that an analysis can do without.
@@ -90,6 +106,15 @@ struct Told<T> {
 }
 
 impl Collector<'_> {
+    /// Calls GitHub. What the job costs is settled with each call, because a run may be cut off behind any.
+    async fn get<T>(&self, path: &str, keeping: Keeping) -> Result<Answer<T>, CallError>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        self.run.settle(self.calls.fetch_add(1, Ordering::Relaxed) + 1);
+        self.client.get(path, keeping).await
+    }
+
     async fn collect(&self, asked: &Username) -> JobResult<Evidence> {
         self.run.progress(2, "Analyzing GitHub profile...");
         let user = self.run.step("profile", || self.profile(asked)).await?;
@@ -120,7 +145,7 @@ impl Collector<'_> {
     }
 
     async fn profile(&self, username: &Username) -> JobResult<User> {
-        match self.client.get::<User>(&format!("/users/{}", username.login()), self.run.keeping()).await? {
+        match self.get::<User>(&format!("/users/{}", username.login()), self.run.keeping()).await? {
             Answer::Page(page) => Ok(page.body),
             Answer::Missing => Err(JobError::fatal(no_user(username))),
             Answer::Nothing => Err(JobError::retry(format!("{UNREADABLE}: it is empty"))),
@@ -138,8 +163,7 @@ impl Collector<'_> {
             let step = format!("page {number} of repositories");
             let page: Told<List<Repo>> = match number {
                 1 => {
-                    let read =
-                        || async { Ok(told(self.client.get(&path, self.run.keeping()).await?, |list| list)) };
+                    let read = || async { Ok(told(self.get(&path, self.run.keeping()).await?, |list| list)) };
                     self.run.step(&step, read).await?
                 }
                 _ => self.told(&step, &path, &step, |list| list).await?,
@@ -337,7 +361,7 @@ impl Collector<'_> {
         U: Serialize + DeserializeOwned + Default + Send,
     {
         let work = || async {
-            match self.client.get::<T>(path, self.run.keeping()).await {
+            match self.get::<T>(path, self.run.keeping()).await {
                 Ok(answer) => Ok(told(answer, read)),
                 Err(error) if self.can_do_without(&error) => {
                     let note = format!("{what} could not be read: {}", error.words());

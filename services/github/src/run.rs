@@ -36,6 +36,13 @@ impl Run<'_> {
         }
     }
 
+    /// The calls that it has made so far; see [`Context::settle`].
+    pub(crate) fn settle(&self, calls: u32) {
+        if let Run::Job(cx) = self {
+            cx.settle(calls);
+        }
+    }
+
     /// True if nothing is tried again after this.
     pub(crate) fn is_last_attempt(&self) -> bool {
         match self {

@@ -1,10 +1,11 @@
 //! The start of an analysis: joined to one that runs, served from one that is fresh, or enqueued anew.
 
 use longhaul::{Enqueued, Full, JobId, JobRecord, Lookup, NewJob, OnClash, State, Unique};
-use service_support::{Commit, DbError, Write, enqueue_all};
+use service_support::{Commit, DbError, Write, enqueue_all, limited};
 
 use crate::app::App;
-use crate::jobs::Analyze;
+use crate::collect::calls_of;
+use crate::jobs::{Analyze, LIMIT_KEY};
 use crate::name::Username;
 
 /// The wish of a caller.
@@ -148,7 +149,8 @@ impl App {
             ..Unique::new(format!("github.analyze:{}", username.login()))
         };
         let labels = [("username".to_owned(), username.login())].into();
-        Ok(NewJob { id: Some(id.clone()), unique: Some(unique), labels, ..NewJob::of(&job)? })
+        let new = NewJob { id: Some(id.clone()), unique: Some(unique), labels, ..NewJob::of(&job)? };
+        Ok(limited(new, Some(LIMIT_KEY), calls_of(&self.client)))
     }
 
     /// Notes a task, counts it against its caller's limit, and enqueues its jobs; none of it where the limit is reached.

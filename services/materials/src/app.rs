@@ -1,5 +1,6 @@
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
@@ -43,6 +44,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { name: "courses", sql: include_str!("migrations/0001_courses.sql") },
     Migration { name: "pages", sql: include_str!("migrations/0002_pages.sql") },
     Migration { name: "search", sql: include_str!("migrations/0003_search.sql") },
+    Migration { name: "settings", sql: include_str!("migrations/0004_settings.sql") },
 ];
 
 #[async_trait]
@@ -55,7 +57,7 @@ impl Service for Materials {
         "Course materials: upload, text extraction with OCR, search, chat"
     }
 
-    /// Beside that it clears away what uploads of dead processes left in the folder of files.
+    /// Beside that it clears away what uploads of dead processes left in the folder of files, and lets users take turns.
     async fn open(deps: Deps) -> Result<Self, OpenError> {
         let Deps { env, db, longhaul, auth, repeats, providers, base_path, clock, .. } = deps;
         let storage = Storage::from_env(&env, clock.clone()).await?;
@@ -74,6 +76,13 @@ impl Service for Materials {
         let (quota, shares) = (Quota::from_env(&env)?, Shares::default());
         let app =
             App { db, longhaul, repeats, auth, providers, storage, limits, quota, shares, base_path, clock };
+        // A store that is away is asked again in the background.
+        match app.take_turns().await {
+            Err(DbError::Store(error)) if error.is_outage() => {
+                tracing::warn!("failed to let users take turns: {error}")
+            }
+            done => done?,
+        }
         Ok(Self(Arc::new(app)))
     }
 
@@ -100,6 +109,12 @@ impl Service for Materials {
     }
 
     async fn start(&self) -> Result<(), OpenError> {
+        while let Err(error) = self.0.take_turns().await {
+            match error {
+                DbError::Store(error) if error.is_outage() => self.0.clock.sleep(RETRY_PAUSE).await,
+                error => return Err(error.into()),
+            }
+        }
         self.reconcile().await.map(|_| ())
     }
 
@@ -156,6 +171,8 @@ pub struct Started {
     pub embeds: usize,
 }
 
+/// The pause between two tries to reach the jobs' store.
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
 /// Files that are compared with the rows at a time.
 const FILES: usize = 500;
 

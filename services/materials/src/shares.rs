@@ -1,14 +1,15 @@
 use std::time::Duration;
 
-use longhaul::{JobError, JobFilter, KeyFilter, Page, Payloads, State, process_id};
+use longhaul::{JobError, KeyFilter, QueueConfig, process_id};
+use service_support::{DbError, Write};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use crate::app::App;
-use crate::jobs::{Process, QUEUE};
+use crate::jobs::QUEUE;
 
-/// The documents that this process reads now. While documents of others wait, one user's take at most half of its slots,
-/// rounded up: hard ones keep a slot for minutes, and would keep everybody else's one-line texts waiting.
+/// The documents that this process reads now. Users take turns, for the queue is fair; and while documents of others wait, one
+/// user's take at most half of its slots, rounded up: hard ones keep a slot for minutes, and a turn comes when a slot is free.
 ///
 /// A share is looked after by the runs themselves. One that is beyond its user's share looks, now and then, for others that
 /// wait, and gives its slot back when there are any: its user's jobs are put off for a moment, in their order, at no cost
@@ -36,14 +37,23 @@ pub(crate) struct Place<'a> {
 pub(crate) const LOOK: Duration = Duration::from_secs(1);
 /// The time for which the jobs of a user are put off who holds more than a share.
 pub(crate) const PUT_OFF: Duration = Duration::from_secs(5);
-/// Waiting jobs that are looked through for those of others, newest first.
-const LOOKED_AT: usize = 1_000;
+/// Waiting users that are looked at.
+const LOOKED_AT: usize = 100;
+/// What the limit keys of users begin with.
+const USER: &str = "user:";
+/// The longest id that a key holds as it is.
+const MAX_ID_BYTES: usize = 100;
 
-/// The limit key of a user's documents. A user's id may be any text, and a key may not.
+/// The limit key of a user's documents: `user:` and the id. An id may be any text, and a key may not: of one that does not fit
+/// it holds a digest.
 pub(crate) fn user_key(user: &str) -> String {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-');
+    if !user.is_empty() && user.len() <= MAX_ID_BYTES && user.bytes().all(is_plain) {
+        return format!("{USER}{user}");
+    }
     let digest = Sha256::digest(user.as_bytes());
     let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    format!("materials-user-{hex}")
+    format!("{USER}sha256-{hex}")
 }
 
 impl Default for Shares {
@@ -119,24 +129,32 @@ impl App {
 
     /// True where a document of another user could be read now if there were a slot.
     async fn others_wait(&self, key: &str) -> longhaul::Result<bool> {
-        let filter = JobFilter {
-            states: vec![State::Available],
-            kinds: vec![<Process as longhaul::Job>::KIND.to_owned()],
-            queues: vec![QUEUE.to_owned()],
-            ..JobFilter::default()
+        let waiting = KeyFilter {
+            prefix: USER.to_owned(),
+            queue: Some(QUEUE.to_owned()),
+            limit: LOOKED_AT,
+            ..KeyFilter::default()
         };
-        let page = Page { cursor: None, limit: LOOKED_AT, payloads: Payloads::Short };
-        let waiting = self.longhaul.store().list(&filter, page).await?.jobs;
-        let mut others: Vec<String> = waiting.into_iter().flat_map(|job| job.limit_keys).collect();
-        others.retain(|other| other != key);
-        others.sort();
-        others.dedup();
-        if others.is_empty() {
-            return Ok(false);
-        }
+        let users = self.longhaul.store().keys(&waiting).await?;
         // A user whose own runs gave way just now waits for that, and not for a slot.
-        let others = KeyFilter { limit: others.len(), names: others, ..KeyFilter::default() };
-        Ok(self.longhaul.store().keys(&others).await?.iter().any(|other| other.closed_until.is_none()))
+        Ok(users.iter().any(|user| user.key != key && user.closed_until.is_none()))
+    }
+
+    /// Lets users take turns, once: an operator who takes that back is not overruled by the next start.
+    pub(crate) async fn take_turns(&self) -> Result<(), DbError> {
+        let sql = "SELECT name FROM material_settings WHERE name = 'fair'";
+        if !self.db.read(sql, vec![]).await?.is_empty() {
+            return Ok(());
+        }
+        let queues = self.longhaul.store().queues().await?;
+        let present = queues.into_iter().find(|queue| queue.name == QUEUE);
+        let config = present.map(|queue| queue.config).unwrap_or_default();
+        self.longhaul.store().set_queue(QUEUE, &QueueConfig { fair: true, ..config }).await?;
+        let note = Write::new(
+            "INSERT INTO material_settings (name, set_at) VALUES ('fair', $1) ON CONFLICT (name) DO NOTHING",
+            vec![self.clock.now().into()],
+        );
+        self.db.commit(vec![note], vec![]).await.map(|_| ())
     }
 }
 
@@ -162,5 +180,7 @@ mod tests {
         let key = user_key("auth0|ada lovelace ü\0");
         assert!(key.len() <= 128 && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'), "{key}");
         assert_ne!(key, user_key("auth0|ada"));
+        assert_eq!(user_key("6650f1c2-ada"), "user:6650f1c2-ada");
+        assert_ne!(user_key(""), "user:");
     }
 }

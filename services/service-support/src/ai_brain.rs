@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::config::AiBrainConfig;
 use crate::embedding::{Embedder, average, check};
+use crate::llm::Tokens;
 use crate::provider::{Cause, Provider, ProviderError};
 
 /// A client of the AI Brain service: it reads scans and pictures, and embeds texts.
@@ -37,6 +38,9 @@ const ERROR_PREFIX: &str = "Error processing file:";
 const PROMPT: &str = "Extract all text from this document, in reading order and in its own language. Reply with the text alone.";
 
 impl AiBrain {
+    /// The limit key of jobs that ask it.
+    pub const LIMIT_KEY: &str = "provider:ai-brain";
+
     /// Prepares a client; nothing is contacted yet.
     ///
     /// # Errors
@@ -111,7 +115,16 @@ impl Embedder for AiBrain {
         "ai-brain"
     }
 
-    async fn embed(&self, texts: &[String]) -> Result<Vec<Option<Vec<f32>>>, ProviderError> {
+    fn limit_key(&self) -> Option<&str> {
+        Some(Self::LIMIT_KEY)
+    }
+
+    /// It counts no tokens.
+    async fn embed_counting(
+        &self,
+        texts: &[String],
+        _tokens: &Tokens,
+    ) -> Result<Vec<Option<Vec<f32>>>, ProviderError> {
         let mut vectors = Vec::with_capacity(texts.len());
         for text in texts {
             let mut pieces = Vec::new();

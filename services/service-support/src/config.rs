@@ -29,6 +29,8 @@ pub struct Config {
 pub struct LlmConfig {
     /// `LLM_BASE_URL`, ends in `/v1`; without a trailing slash.
     pub base_url: String,
+    /// `LLM_PROVIDER`, `llm` by default: the name in the limit key of jobs that ask it.
+    pub provider: String,
     /// `LLM_MODEL`, `llama3.2` by default.
     pub model: String,
     /// `LLM_API_KEY`, sent as a bearer token where set.
@@ -68,6 +70,9 @@ pub enum EmbeddingSource {
 pub struct EmbeddingConfig {
     /// `EMBEDDING_BASE_URL`, ends in `/v1`; without a trailing slash.
     pub base_url: String,
+    /// `EMBEDDING_PROVIDER`: the name in the limit key of jobs that ask it; by default that of the LLM where the two base URLs
+    /// are the same, else `embedding`.
+    pub provider: String,
     /// `EMBEDDING_MODEL`.
     pub model: String,
     /// `EMBEDDING_API_KEY`, or else `LLM_API_KEY` where the two base URLs are the same.
@@ -133,6 +138,7 @@ impl LlmConfig {
         };
         Ok(Some(Self {
             base_url,
+            provider: env.provider("LLM_PROVIDER")?.unwrap_or_else(|| "llm".into()),
             model: env.text("LLM_MODEL").unwrap_or_else(|| "llama3.2".into()),
             api_key: env.text("LLM_API_KEY"),
             timeout: env.seconds("LLM_TIMEOUT", 120.0)?,
@@ -157,9 +163,13 @@ impl EmbeddingSource {
             return Err(refused("EMBEDDING_MODEL", "must be set where EMBEDDING_BASE_URL is"));
         };
         // One server for both needs one key; a key is never sent to a server that it was not given for.
-        let shared = llm.filter(|llm| llm.base_url == base_url).and_then(|llm| llm.api_key.clone());
+        let same = llm.filter(|llm| llm.base_url == base_url);
+        let shared = same.and_then(|llm| llm.api_key.clone());
+        let provider = env.provider("EMBEDDING_PROVIDER")?;
         Ok(Self::Server(EmbeddingConfig {
             base_url,
+            provider: provider
+                .unwrap_or_else(|| same.map_or_else(|| "embedding".into(), |llm| llm.provider.clone())),
             model,
             api_key: env.text("EMBEDDING_API_KEY").or(shared),
         }))
@@ -178,6 +188,7 @@ impl fmt::Debug for LlmConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LlmConfig")
             .field("base_url", &self.base_url)
+            .field("provider", &self.provider)
             .field("model", &self.model)
             .field("timeout", &self.timeout)
             .field("json_mode", &self.json_mode)
@@ -190,6 +201,7 @@ impl fmt::Debug for EmbeddingConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EmbeddingConfig")
             .field("base_url", &self.base_url)
+            .field("provider", &self.provider)
             .field("model", &self.model)
             .finish_non_exhaustive()
     }
@@ -247,6 +259,7 @@ mod tests {
         assert_eq!(refused(&[llm, ("LLM_TIMEOUT", "soon")]), "LLM_TIMEOUT");
         assert_eq!(refused(&[llm, ("LLM_TIMEOUT", "0")]), "LLM_TIMEOUT");
         assert_eq!(refused(&[llm, ("LLM_JSON_MODE", "xml")]), "LLM_JSON_MODE");
+        assert_eq!(refused(&[llm, ("LLM_PROVIDER", "Open AI")]), "LLM_PROVIDER");
         assert_eq!(refused(&[("EMBEDDING_BASE_URL", "http://a/v1")]), "EMBEDDING_MODEL");
         assert_eq!(refused(&[("PROVIDER_MAX_WAIT", "NaN")]), "PROVIDER_MAX_WAIT");
     }
@@ -257,6 +270,22 @@ mod tests {
         assert!(matches!(off.embedding, EmbeddingSource::Off));
         let folder = config(&[("EMBEDDING_MODEL_DIR", "/m")]).unwrap().embedding;
         assert!(matches!(folder, EmbeddingSource::Folder(folder) if folder == Path::new("/m")));
+    }
+
+    #[test]
+    fn one_server_for_both_has_one_limit_key_unless_it_is_named_twice() {
+        let embedding = |vars: &[(&'static str, &'static str)]| {
+            let base = [("LLM_BASE_URL", "http://a/v1"), ("EMBEDDING_MODEL", "m")];
+            match config(&[&base[..], vars].concat()).unwrap().embedding {
+                EmbeddingSource::Server(server) => server.provider,
+                other => panic!("{other:?}"),
+            }
+        };
+        let same = ("EMBEDDING_BASE_URL", "http://a/v1/");
+        assert_eq!(embedding(&[same]), "llm");
+        assert_eq!(embedding(&[same, ("LLM_PROVIDER", "openai")]), "openai");
+        assert_eq!(embedding(&[same, ("EMBEDDING_PROVIDER", "vectors")]), "vectors");
+        assert_eq!(embedding(&[("EMBEDDING_BASE_URL", "http://b/v1")]), "embedding");
     }
 
     #[test]

@@ -90,6 +90,20 @@ impl Env {
         }
     }
 
+    /// The name of an outside system, for its limit key.
+    ///
+    /// # Errors
+    /// Fails if the value could not be a part of a limit key.
+    pub fn provider(&self, variable: &'static str) -> Result<Option<String>, ConfigError> {
+        let Some(text) = self.text(variable) else { return Ok(None) };
+        let name = text.trim();
+        let is_letter = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-');
+        if name.len() <= 100 && name.bytes().all(is_letter) {
+            return Ok(Some(name.to_owned()));
+        }
+        Err(refused(variable, format!("must be 1 to 100 of A–Z a–z 0–9 . _ : -, and is '{text}'")))
+    }
+
     /// A number of bytes; `None` where it is 0 or not set, which is no bound.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ mod error;
 mod form;
 mod iso8601;
 mod language;
+mod limits;
 mod llm;
 mod object_id;
 mod once;
@@ -38,8 +39,10 @@ pub use error::{ErrorShape, ServiceError};
 pub use form::{Form, FormField};
 pub use iso8601::iso8601;
 pub use language::Language;
+pub use limits::{Settling, limited, provider_key, rate_units};
 pub use llm::{
     Asking, ChatClient, ChatRequest, Composer, Draft, JsonSchema, Message, MessageRole, Outline, TextStream,
+    Tokens,
 };
 pub use object_id::ObjectIds;
 pub use once::{FileDigest, Once, Repeats};

@@ -13,6 +13,7 @@ use crate::model::for_log;
 pub(crate) struct ExternalHttp {
     provider: Provider,
     url: String,
+    is_own: bool,
 }
 
 /// The query that a session is sent as.
@@ -31,6 +32,8 @@ pub(crate) struct Answered {
     pub(crate) generator: Option<String>,
 }
 
+/// The service's name in its limit key.
+pub(crate) const PYTHON_API: &str = "python-api";
 /// Says what made an answer of `/llm/query`; the body has the original document's one field and no other.
 pub(crate) const GENERATOR: &str = "generator";
 
@@ -50,14 +53,21 @@ impl ExternalHttp {
         max_wait: Duration,
         clock: Clock,
     ) -> Result<Self, OpenError> {
-        let base = env.url("PYTHON_API_URL")?.unwrap_or_else(|| own_api(listener));
+        let named = env.url("PYTHON_API_URL")?;
+        let is_own = named.is_none();
+        let base = named.unwrap_or_else(|| own_api(listener));
         let timeout = env.seconds("PYTHON_API_TIMEOUT", 30.0)?;
         let provider = Provider::new("Python API", timeout, MAX_REPLY_BYTES, max_wait, clock)?;
-        Ok(Self { provider, url: format!("{base}/llm/query") })
+        Ok(Self { provider, url: format!("{base}/llm/query"), is_own })
     }
 
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// True where it is this server's own route.
+    pub(crate) fn is_own(&self) -> bool {
+        self.is_own
     }
 
     /// Sends a session's topic and gets its keywords.

@@ -7,6 +7,8 @@ use service_support::{
 
 /// The number of keywords in an answer.
 pub(crate) const KEYWORDS: usize = 10;
+/// Tokens of an answer, about.
+const ANSWER_TOKENS: u64 = 100;
 
 /// The keywords of a topic, to be written.
 #[derive(Clone, Debug)]
@@ -27,6 +29,11 @@ impl Keywords {
             }
         };
         Asking::new(self).write(composer, read).await
+    }
+
+    /// The tokens that keywords for these sub-topics are likely to take.
+    pub(crate) fn tokens(sub_topics: &[String]) -> u64 {
+        Self { topic: String::new(), sub_topics: sub_topics.to_vec() }.request().tokens() + ANSWER_TOKENS
     }
 
     fn names(&self) -> Vec<&str> {

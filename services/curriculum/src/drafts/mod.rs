@@ -9,7 +9,7 @@ mod reading;
 mod topics;
 
 pub(crate) use lesson::LessonDraft;
-pub(crate) use plan::{Plan, PlanDraft, PlannedLesson, planned_again};
+pub(crate) use plan::{LESSON_TOKENS, Plan, PlanDraft, PlannedLesson, planned_again, tokens_of};
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use longhaul::clock::Stopwatch;
 use longhaul::{Context, JobError, JobResult};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use service_support::{Asking, Composer, Draft, ProviderError};
+use service_support::{Asking, Composer, Draft, ProviderError, Tokens};
 
 use crate::app::Curriculum;
 
@@ -41,10 +41,11 @@ pub(crate) async fn write<T: DeserializeOwned, U>(
     cx: &Context<Curriculum>,
     lesson: u32,
     draft: &dyn Draft,
+    tokens: &Tokens,
     accept: impl Fn(T) -> Result<U, String>,
 ) -> JobResult<U> {
     let composer = cx.state().app().providers.composer.as_ref();
-    let mut asking = Asking::new(draft);
+    let mut asking = Asking::new(draft).counting(tokens);
     loop {
         let text = stream(cx, composer, lesson, &asking).await?;
         let read = asking.read(composer, &text, |value| {

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use service_support::{ChatRequest, Draft, JsonSchema, Language, Message, MessageRole};
+use service_support::{ChatRequest, Draft, JsonSchema, Language, Message, MessageRole, Tokens};
 
 use super::outline;
 use crate::model::{Bloom, Module, ModulePlan};
@@ -62,6 +62,19 @@ impl Plan {
         }
         None
     }
+}
+
+/// Tokens of a lesson's plan with what is asked for around it, about.
+pub(crate) const LESSON_TOKENS: u64 = 2_000;
+/// Tokens of a lesson in the list of lessons, about.
+const LISTED_TOKENS: u64 = 40;
+
+/// The tokens that the plans of a module are likely to take: the list of its lessons, and each lesson, which is asked for with
+/// the module and that list.
+pub(crate) fn tokens_of(module: &Module) -> u64 {
+    let lessons = module.lesson_minutes().len() as u64;
+    let known = Tokens::of(&describe("", module)) + lessons * LISTED_TOKENS;
+    known + lessons * (known + LESSON_TOKENS)
 }
 
 /// The list of the lessons that a module has, for one of them to be written anew. Plans do not keep the focus of a lesson: it

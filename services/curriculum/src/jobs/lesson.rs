@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use longhaul::{Backoff, Context, Job, JobError, JobResult};
 use serde::{Deserialize, Serialize};
-use service_support::{Commit, Write};
+use service_support::{Commit, Settling, Write};
 
 use super::QUEUE;
 use super::module::{lesson, stop_if_cancelled};
@@ -46,11 +46,8 @@ impl Job for RewriteLesson {
         Backoff { base: Duration::from_secs(60), jitter: 0.0, ..Backoff::default() }
     }
 
-    fn limit_keys(&self) -> Vec<String> {
-        vec!["llm".to_owned()]
-    }
-
     async fn run(self, cx: Context<Curriculum>) -> JobResult<Rewritten> {
+        let settling = Settling::new(&cx);
         let app = cx.state().app();
         let Some(workflow) = app.workflow(&self.workflow_id).await? else {
             return Err(JobError::fatal("Workflow not found"));
@@ -74,7 +71,7 @@ impl Job for RewriteLesson {
         cx.progress(0, old.lesson_title.clone());
         // What was written for the modules of before an edit is not theirs of now.
         let step = format!("lesson@{}", workflow.modules_revision);
-        let written = cx.step(&step, || lesson(&cx, &draft)).await?;
+        let written = cx.step(&step, || lesson(&cx, &draft, &settling.tokens)).await?;
         stop_if_cancelled(&cx)?;
         self.save(app, &workflow, &written.lesson).await?;
         let Lesson { lesson_id, generator, .. } = written.lesson;

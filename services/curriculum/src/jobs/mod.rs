@@ -9,6 +9,11 @@ pub use module::{GenerateModule, Generated};
 use std::collections::BTreeMap;
 
 use longhaul::{JobId, NewJob};
+use service_support::limited;
+
+use crate::app::App;
+use crate::drafts::{LESSON_TOKENS, tokens_of};
+use crate::model::Module;
 
 /// The queue that all jobs of this service wait in.
 pub const QUEUE: &str = "step10";
@@ -29,6 +34,7 @@ pub(crate) fn lesson_job_id(workflow_id: &str, module_index: usize, number: u32)
 
 /// That job.
 pub(crate) fn lesson_job(
+    app: &App,
     workflow_id: &str,
     module_index: u32,
     number: u32,
@@ -38,16 +44,23 @@ pub(crate) fn lesson_job(
     let module = ("module".to_owned(), module_index.to_string());
     let lesson = ("lesson".to_owned(), number.to_string());
     let labels = BTreeMap::from([(WORKFLOW.to_owned(), workflow_id.to_owned()), module, lesson]);
-    Ok(NewJob { id: Some(id), labels, ..NewJob::of(&job)? })
+    let new = NewJob { id: Some(id), labels, ..NewJob::of(&job)? };
+    Ok(limited(new, app.providers.composer.limit_key(), LESSON_TOKENS))
 }
 
 /// The job of a module.
-pub(crate) fn module_job(workflow_id: &str, module_index: u32) -> Result<NewJob, longhaul::Error> {
+pub(crate) fn module_job(
+    app: &App,
+    workflow_id: &str,
+    module_index: u32,
+    module: &Module,
+) -> Result<NewJob, longhaul::Error> {
     let job = GenerateModule { workflow_id: workflow_id.to_owned(), module_index };
     let labels = BTreeMap::from([
         (WORKFLOW.to_owned(), workflow_id.to_owned()),
         ("module".to_owned(), module_index.to_string()),
     ]);
     let id = module_job_id(workflow_id, module_index as usize);
-    Ok(NewJob { id: Some(id), labels, ..NewJob::of(&job)? })
+    let new = NewJob { id: Some(id), labels, ..NewJob::of(&job)? };
+    Ok(limited(new, app.providers.composer.limit_key(), tokens_of(module)))
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use longhaul::clock::{Stopwatch, millis};
 use longhaul::{Backoff, Context, Job, JobError, JobResult};
 use serde::{Deserialize, Serialize};
-use service_support::{Commit, Language, Write};
+use service_support::{Commit, Language, Settling, Tokens, Write};
 
 use super::{QUEUE, module_job};
 use crate::app::{App, Curriculum};
@@ -55,12 +55,8 @@ impl Job for GenerateModule {
         Backoff { base: Duration::from_secs(60), jitter: 0.0, ..Backoff::default() }
     }
 
-    /// All that is written by a model pauses together when the model's server asks for it.
-    fn limit_keys(&self) -> Vec<String> {
-        vec!["llm".to_owned()]
-    }
-
     async fn run(self, cx: Context<Curriculum>) -> JobResult<Generated> {
+        let settling = Settling::new(&cx);
         let app = cx.state().app();
         let Some(workflow) = app.workflow(&self.workflow_id).await? else {
             return Err(JobError::fatal("Workflow not found"));
@@ -81,14 +77,14 @@ impl Job for GenerateModule {
         let (lessons, next) = if already_saved {
             (None, workflow.generated)
         } else {
-            let (lessons, next) = self.generate(&cx, &workflow, module, &modules).await?;
+            let (lessons, next) = self.generate(&cx, &workflow, module, &modules, &settling.tokens).await?;
             (Some(lessons), next)
         };
 
         let total = modules.len() as u32;
-        if next < total && !cx.is_cancelled() {
+        if let Some(module) = modules.get(next as usize).filter(|_| !cx.is_cancelled()) {
             // At the end of the queue, so that workflows take turns.
-            cx.follow_up(module_job(&self.workflow_id, next)?)?;
+            cx.follow_up(module_job(app, &self.workflow_id, next, module)?)?;
         }
         tracing::info!("Step 10: workflow {}: {next} of {total} modules generated", self.workflow_id);
         Ok(Generated { modules_generated: next, total_modules: total, lessons })
@@ -102,6 +98,7 @@ impl GenerateModule {
         workflow: &Workflow,
         module: &Module,
         modules: &[Module],
+        tokens: &Tokens,
     ) -> JobResult<(u32, u32)> {
         let language = workflow.language(modules);
         // What was written for the modules of before an edit is not theirs of now.
@@ -110,8 +107,9 @@ impl GenerateModule {
             revision => format!("{name}@{revision}"),
         };
         let minutes = module.lesson_minutes();
-        let plan =
-            cx.step(&step("plan".into()), || plan(cx, workflow.title(), module, &minutes, language)).await?;
+        let plan = cx
+            .step(&step("plan".into()), || plan(cx, workflow.title(), module, &minutes, language, tokens))
+            .await?;
         let mut written: Vec<Written> = Vec::with_capacity(minutes.len());
         for (number, minutes) in (1_u32..).zip(&minutes) {
             let draft = LessonDraft {
@@ -125,7 +123,7 @@ impl GenerateModule {
             };
             stop_if_cancelled(cx)?;
             report(cx, written.len(), &plan.lessons);
-            written.push(cx.step(&step(format!("lesson-{number}")), || lesson(cx, &draft)).await?);
+            written.push(cx.step(&step(format!("lesson-{number}")), || lesson(cx, &draft, tokens)).await?);
         }
         stop_if_cancelled(cx)?;
         let next = self.save(cx.state().app(), workflow, module, &written, modules.len() as u32).await?;
@@ -225,17 +223,23 @@ async fn plan(
     module: &Module,
     minutes: &[u32],
     language: Language,
+    tokens: &Tokens,
 ) -> JobResult<Plan> {
-    drafts::write(cx, 0, &PlanDraft { workflow_title, module, minutes, language }, |plan: Plan| {
+    drafts::write(cx, 0, &PlanDraft { workflow_title, module, minutes, language }, tokens, |plan: Plan| {
         let plan = plan.tidied();
         plan.fault(minutes.len(), module.outcomes.len()).map_or(Ok(plan), Err)
     })
     .await
 }
 
-pub(super) async fn lesson(cx: &Context<Curriculum>, draft: &LessonDraft<'_>) -> JobResult<Written> {
+pub(super) async fn lesson(
+    cx: &Context<Curriculum>,
+    draft: &LessonDraft<'_>,
+    tokens: &Tokens,
+) -> JobResult<Written> {
     let writing = Stopwatch::start();
     let generator = cx.state().app().providers.composer.generator();
-    let lesson = drafts::write(cx, draft.number, draft, |written| draft.finish(written, generator)).await?;
+    let lesson =
+        drafts::write(cx, draft.number, draft, tokens, |written| draft.finish(written, generator)).await?;
     Ok(Written { lesson, worked_ms: millis(writing.elapsed()) })
 }

@@ -1,3 +1,4 @@
+use longhaul::why::Reason;
 use longhaul::{JobRecord, State};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -49,6 +50,30 @@ pub(crate) struct Detail {
     /// The reason why its last attempt failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) failed_reason: Option<String>,
+    /// What keeps it from running, in the words of `GET /api/jobs/{id}/why`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) why: Vec<Waits>,
+}
+
+/// One thing that keeps a job from running.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Step10Wait)]
+pub(crate) struct Waits {
+    /// The rule: `retry`, `paused_key`, `rate_key`, `no_worker` and the others.
+    pub(crate) rule: &'static str,
+    /// The limit key, the queue or the kind that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<String>,
+    /// The time at which it ends, where that is known, in milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) until: Option<i64>,
+}
+
+impl From<Reason> for Waits {
+    fn from(reason: Reason) -> Self {
+        Self { rule: reason.rule.as_str(), key: reason.key, until: reason.until.map(|at| at.0) }
+    }
 }
 
 /// The states of a job in Bull.
@@ -122,6 +147,7 @@ impl Detail {
             processed_on: job.started_at.map(|at| at.0),
             finished_on: job.finished_at.map(|at| at.0),
             failed_reason,
+            why: Vec::new(),
         }
     }
 }

@@ -153,7 +153,7 @@ pub(crate) async fn redo(
             app.longhaul.store().act(&filter, Action::Retry, 1).await?.done > 0
         }
         None => {
-            let job = lesson_job(&place.workflow, place.module, place.number)?;
+            let job = lesson_job(&app, &place.workflow, place.module, place.number)?;
             match app.db.commit(vec![], vec![job]).await? {
                 Commit::Done(done) => done.enqueued.iter().any(|job| job.is_created()),
                 Commit::Refused { .. } => false,

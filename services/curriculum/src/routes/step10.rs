@@ -13,7 +13,7 @@ use super::workflow_id;
 use crate::app::App;
 use crate::error::{self, Error};
 use crate::jobs::{QUEUE, WORKFLOW, module_job, module_job_id};
-use crate::model::{Hours, Jobs, overall};
+use crate::model::{Hours, Jobs, Waits, overall};
 
 /// The generated part of a workflow.
 #[derive(Clone, Debug)]
@@ -201,7 +201,13 @@ impl App {
             .enumerate()
             .filter_map(|(index, lookup)| lookup.found().map(|job| (index, job)))
             .collect();
-        Ok((self.standing(id).await?, Jobs::of(&jobs)))
+        let mut shown = Jobs::of(&jobs);
+        for (detail, (_, job)) in shown.details.iter_mut().zip(&jobs) {
+            if matches!(job.state, JobState::Blocked | JobState::Scheduled | JobState::Available) {
+                detail.why = self.longhaul.why(job).await?.reasons.into_iter().map(Waits::from).collect();
+            }
+        }
+        Ok((self.standing(id).await?, shown))
     }
 
     /// Queues the next module, where none is on its way.
@@ -223,7 +229,11 @@ impl App {
 
     async fn enqueue(&self, standing: &Standing) -> Result<Begun, Error> {
         let next = standing.next;
-        match self.db.commit(vec![self.unhalted(standing)], vec![module_job(&standing.id, next)?]).await? {
+        let workflow = self.workflow(&standing.id).await?.ok_or_else(error::no_workflow)?;
+        let modules = workflow.modules()?;
+        let Some(module) = modules.get(next as usize) else { return Ok(Begun::Outdated) };
+        let job = module_job(self, &standing.id, next, module)?;
+        match self.db.commit(vec![self.unhalted(standing)], vec![job]).await? {
             Commit::Refused { .. } => Ok(Begun::Outdated),
             // Of several callers at once, one creates the job.
             Commit::Done(done) if done.enqueued.iter().any(|job| job.is_created()) => {

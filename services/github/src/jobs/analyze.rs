@@ -3,7 +3,7 @@ use std::time::Duration;
 use longhaul::{Context, Job, JobError, JobResult, Timestamp, Verdict};
 use serde::{Deserialize, Serialize};
 
-use super::{LIMIT_KEY, QUEUE};
+use super::QUEUE;
 use crate::analysis::{self, Profile};
 use crate::app::{App, Github};
 use crate::collect::collect;
@@ -32,10 +32,6 @@ impl Job for Analyze {
 
     type State = Github;
     type Output = Profile;
-
-    fn limit_keys(&self) -> Vec<String> {
-        vec![LIMIT_KEY.to_owned()]
-    }
 
     async fn run(self, cx: Context<Github>) -> JobResult<Profile> {
         let app = cx.state().app();

@@ -12,5 +12,5 @@ pub use member::{Member, MemberOutcome};
 pub const QUEUE: &str = "github";
 /// The queue of batches: jobs that only wait for analyses, apart from these so that they never take their slots.
 pub const BATCH_QUEUE: &str = "github-batch";
-/// The limit key of all calls to GitHub: they are paused together.
-pub const LIMIT_KEY: &str = "github";
+/// The limit key of all jobs that call GitHub: they are paused together. A unit of its rate is a call.
+pub const LIMIT_KEY: &str = "provider:github";

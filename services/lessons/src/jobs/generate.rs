@@ -4,7 +4,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use longhaul::{Backoff, Context, Job, JobError, JobId, JobResult, LogLevel, NewJob};
 use serde::{Deserialize, Serialize};
-use service_support::{Asking, Composer, Draft, Language};
+use service_support::{Asking, Composer, Draft, Language, Settling, Tokens, limited};
 
 use super::QUEUE;
 use crate::app::{App, Lessons};
@@ -53,14 +53,20 @@ struct Written {
     generator: String,
 }
 
+/// Tokens that a lesson has, about.
+const LESSON_TOKENS: u64 = 1_200;
+/// Tokens of Wikipedia's summary.
+const SUMMARY_TOKENS: u64 = 300;
+
 /// The job of a new task.
-pub(crate) fn generate_job(id: &JobId, request: LessonRequest) -> longhaul::Result<NewJob> {
+pub(crate) fn generate_job(app: &App, id: &JobId, request: LessonRequest) -> longhaul::Result<NewJob> {
     let LessonRequest { subject, topic, user_id, include_wikipedia, language } = request;
     let labels = [("subject", &subject), ("topic", &topic), ("user", &user_id)];
     let labels: BTreeMap<String, String> =
         labels.into_iter().map(|(name, value)| (name.to_owned(), value.clone())).collect();
     let job = Generate { subject, topic, user_id, include_wikipedia, language };
-    Ok(NewJob { id: Some(id.clone()), labels, ..NewJob::of(&job)? })
+    let new = NewJob { id: Some(id.clone()), labels, ..NewJob::of(&job)? };
+    Ok(limited(new, app.providers.composer.limit_key(), job.tokens()))
 }
 
 impl Job for Generate {
@@ -75,12 +81,8 @@ impl Job for Generate {
         Backoff { base: Duration::from_secs(2), factor: 2.0, ..Backoff::default() }
     }
 
-    /// A model that is over its limit makes whoever needs it wait.
-    fn limit_keys(&self) -> Vec<String> {
-        vec!["llm".to_owned()]
-    }
-
     async fn run(self, cx: Context<Lessons>) -> JobResult<Generated> {
+        let settling = Settling::new(&cx);
         if self.subject.trim().is_empty() || self.topic.trim().is_empty() {
             return Err(JobError::fatal("subject and topic are required"));
         }
@@ -92,18 +94,13 @@ impl Job for Generate {
             None
         };
         cx.progress(20, "writing the lesson");
-        let draft = LessonDraft {
-            subject: self.subject.trim().to_owned(),
-            topic: self.topic.trim().to_owned(),
-            language: self.language(),
-            wikipedia,
-        };
+        let draft = self.draft(wikipedia);
         let mut is_new = false;
         let noted = &mut is_new;
         let written = cx
             .step("text", || {
                 *noted = true;
-                app.write(&cx, &draft)
+                app.write(&cx, &draft, &settling.tokens)
             })
             .await?;
         if !is_new {
@@ -122,6 +119,21 @@ impl Job for Generate {
 }
 
 impl Generate {
+    fn draft(&self, wikipedia: Option<WikipediaInfo>) -> LessonDraft {
+        LessonDraft {
+            subject: self.subject.trim().to_owned(),
+            topic: self.topic.trim().to_owned(),
+            language: self.language(),
+            wikipedia,
+        }
+    }
+
+    /// The tokens that it is likely to take. What Wikipedia will say nobody knows yet.
+    fn tokens(&self) -> u64 {
+        let summary = if self.include_wikipedia { SUMMARY_TOKENS } else { 0 };
+        self.draft(None).request().tokens() + summary + LESSON_TOKENS
+    }
+
     /// The subject tells more than the topic, which is often a name.
     fn language(&self) -> Language {
         self.language.unwrap_or_else(|| Language::of(&[(2, &self.subject), (1, &self.topic)]))
@@ -162,9 +174,9 @@ impl Generate {
 
 impl App {
     /// Lets the lesson be written, and once more where what was written cannot be used. A cancel ends the model's call.
-    async fn write(&self, cx: &Context<Lessons>, draft: &LessonDraft) -> JobResult<Written> {
+    async fn write(&self, cx: &Context<Lessons>, draft: &LessonDraft, tokens: &Tokens) -> JobResult<Written> {
         let composer = self.providers.composer.as_ref();
-        let mut asking = Asking::new(draft);
+        let mut asking = Asking::new(draft).counting(tokens);
         loop {
             let text = tokio::select! {
                 biased;

@@ -100,7 +100,7 @@ pub(super) async fn create(
     let id = JobId::random();
     let message = format!("Lesson generation started for {}/{}", request.subject, request.topic);
     let estimated_completion_time = app.estimated_completion_time().await;
-    let job = generate_job(&id, request)?;
+    let job = generate_job(&app, &id, request)?;
     let started = Started {
         poll_url: format!("{}/lessons/status/{id}", app.base_path),
         task_id: id.to_string(),

@@ -158,6 +158,12 @@ impl FileKind {
         matches!(self, Self::Jpeg | Self::Png | Self::Gif | Self::Webp)
     }
 
+    /// False for kinds that are text alone.
+    #[must_use]
+    pub fn may_hold_pictures(self) -> bool {
+        !matches!(self, Self::Html | Self::Csv | Self::Text | Self::Markdown)
+    }
+
     /// True for kinds whose pages or slides people count. The others are read in parts of some length.
     #[must_use]
     pub fn has_pages(self) -> bool {

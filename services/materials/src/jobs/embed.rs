@@ -3,12 +3,12 @@ use std::time::Duration;
 
 use longhaul::{Context, Job, JobError, JobResult, NewJob, Unique};
 use serde::{Deserialize, Serialize};
-use service_support::{DbError, ProviderError, Write};
+use service_support::{AiBrain, DbError, ProviderError, Settling, Tokens, Write, limited};
 
 use super::index::INDEX_PERCENT;
 use super::{QUEUE, enqueue_for_each, superseded};
 use crate::app::{App, Materials};
-use crate::text::scaled;
+use crate::text::{CHUNK_TOKENS, scaled};
 
 /// Embeds a material that can be found by its words already: for a provider that could not do it when the material was
 /// processed, or a model that was configured later.
@@ -58,7 +58,10 @@ impl Job for Embed {
         if let Some(dimension) = self.dimension {
             app.forget_other_lengths(&self.material_id, self.run, &self.model, dimension).await?;
         }
-        let embedded = app.embed_run(&cx, &self.material_id, self.run, chunks).await?;
+        // AI Brain counts documents, and this is one.
+        let settling = (app.embedding_key() != Some(AiBrain::LIMIT_KEY)).then(|| Settling::new(&cx));
+        let tokens = settling.as_ref().map(|settling| settling.tokens.clone()).unwrap_or_default();
+        let embedded = app.embed_run(&cx, &self.material_id, self.run, chunks, &tokens).await?;
         app.note_embedding(&self.material_id, self.run, &embedded).await?;
         app.forget_other_models(&self.material_id, self.run, &self.model, chunks).await?;
         Ok(embedded)
@@ -69,8 +72,8 @@ impl Job for Embed {
 pub(crate) async fn enqueue_embeds(app: &App) -> Result<usize, DbError> {
     app.forget_other_embeddings().await?;
     let Some(model) = app.embedding_model() else { return Ok(0) };
-    enqueue_for_each(app, "embedding_model IS NULL", |material_id, run| {
-        Embed { material_id, run, model: model.to_owned(), dimension: None }.enqueued()
+    enqueue_for_each(app, "embedding_model IS NULL", |material_id, run, chunks| {
+        Embed { material_id, run, model: model.to_owned(), dimension: None }.enqueued(app, chunks)
     })
     .await
 }
@@ -78,14 +81,14 @@ pub(crate) async fn enqueue_embeds(app: &App) -> Result<usize, DbError> {
 /// Enqueues the embedding of materials whose vectors are not as long as those that the model makes now.
 pub(crate) async fn enqueue_embedding_again(
     app: &App,
-    materials: &[(String, u32)],
+    materials: &[(String, u32, u32)],
     model: &str,
     dimension: usize,
 ) -> Result<(), DbError> {
-    let jobs = materials.iter().map(|(id, run)| {
+    let jobs = materials.iter().map(|(id, run, chunks)| {
         let job =
             Embed { material_id: id.clone(), run: *run, model: model.to_owned(), dimension: Some(dimension) };
-        job.enqueued()
+        job.enqueued(app, *chunks)
     });
     let jobs = jobs.collect::<Result<Vec<_>, _>>()?;
     if !jobs.is_empty() {
@@ -104,15 +107,21 @@ pub(crate) async fn enqueue_embedding_again(
 }
 
 impl Embed {
-    /// The job to enqueue; one that waits for the same is joined.
-    pub(super) fn enqueued(self) -> Result<NewJob, longhaul::Error> {
+    /// The job to enqueue for a material of so many chunks; one that waits for the same is joined.
+    pub(super) fn enqueued(self, app: &App, chunks: u32) -> Result<NewJob, longhaul::Error> {
         let dimension = self.dimension.map_or_else(String::new, |dimension| format!(":{dimension}"));
         let mut key = format!("materials.embed:{}:{}{dimension}:{}", self.material_id, self.run, self.model);
         // Keys are bounded; a model's name is not. Two that differ only so far out share a job, which then looks again.
         key.truncate(key.floor_char_boundary(512));
         let unique = Unique::new(key);
         // New uploads go first.
-        Ok(NewJob { unique: Some(unique), priority: -10, ..NewJob::of(&self)? })
+        let job = NewJob { unique: Some(unique), priority: -10, ..NewJob::of(&self)? };
+        let units = match app.embedding_key() {
+            // It counts documents.
+            Some(AiBrain::LIMIT_KEY) => 1,
+            _ => u64::from(chunks) * CHUNK_TOKENS as u64,
+        };
+        Ok(limited(job, app.embedding_key(), units))
     }
 }
 
@@ -157,6 +166,11 @@ impl App {
         self.providers.embedder.as_ref().map(|embedder| embedder.model())
     }
 
+    /// The limit key of the provider that embeds; `None` where a model on this machine does.
+    pub(super) fn embedding_key(&self) -> Option<&str> {
+        self.providers.embedder.as_ref().and_then(|embedder| embedder.limit_key())
+    }
+
     /// Embeds the chunks of a run that the configured model has not embedded yet.
     pub(crate) async fn embed_run(
         &self,
@@ -164,6 +178,7 @@ impl App {
         material_id: &str,
         run: u32,
         chunks: u32,
+        tokens: &Tokens,
     ) -> Result<Embedded, EmbedError> {
         let Some(embedder) = self.providers.embedder.as_ref().filter(|_| chunks > 0) else {
             return Ok(Embedded { model: None, dimension: None });
@@ -181,7 +196,7 @@ impl App {
                 continue;
             }
             let (numbers, texts): (Vec<u32>, Vec<String>) = todo.into_iter().unzip();
-            let vectors = embedder.embed(&texts).await?;
+            let vectors = embedder.embed_counting(&texts, tokens).await?;
             let vectors =
                 numbers.iter().zip(&vectors).filter_map(|(number, vector)| Some((number, vector.as_ref()?)));
             let vectors: Vec<(&u32, &Vec<f32>)> = vectors.collect();

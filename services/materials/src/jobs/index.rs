@@ -64,7 +64,7 @@ impl Job for Index {
 
 /// Enqueues the indexing of every material that an older release indexed. Answers how many were enqueued.
 pub(crate) async fn enqueue_indexing(app: &App) -> Result<usize, DbError> {
-    enqueue_for_each(app, "nodes IS NULL", |material_id, run| {
+    enqueue_for_each(app, "nodes IS NULL", |material_id, run, _| {
         let key = format!("materials.index:{material_id}:{run}");
         let unique = Unique::new(key);
         Ok(NewJob { unique: Some(unique), priority: -5, ..NewJob::of(&Index { material_id, run })? })

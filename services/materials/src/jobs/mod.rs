@@ -23,9 +23,10 @@ pub(crate) use index::enqueue_indexing;
 use std::collections::BTreeMap;
 
 use longhaul::{Full, JobError, NewJob};
-use service_support::{Commit, DbError, Write};
+use service_support::{AiBrain, Commit, DbError, Write, limited};
 
 use crate::app::App;
+use crate::extract::FileKind;
 use crate::model::Material;
 use crate::shares::user_key;
 
@@ -36,14 +37,16 @@ pub const QUEUE: &str = "materials";
 const ROWS_PER_COMMIT: usize = 200;
 
 /// The job that does a material's newest processing.
-pub(crate) fn process_job(material: &Material, owner: &str) -> Result<NewJob, longhaul::Error> {
+pub(crate) fn process_job(app: &App, material: &Material, owner: &str) -> Result<NewJob, longhaul::Error> {
     let job = Process { material_id: material.id.clone(), run: material.run };
     let labels = BTreeMap::from([
         ("material".to_owned(), material.id.clone()),
         ("course".to_owned(), material.course_id.clone()),
     ]);
+    // The user's key is the first: whose weight counts in the turns that users take.
     let limit_keys = vec![user_key(owner)];
-    Ok(NewJob { id: Some(material.job_id()), labels, limit_keys, ..NewJob::of(&job)? })
+    let new = NewJob { id: Some(material.job_id()), labels, limit_keys, ..NewJob::of(&job)? };
+    Ok(limited(new, app.reader_of(&material.file_type), 1))
 }
 
 /// Materials whose jobs are enqueued at a time.
@@ -54,10 +57,10 @@ const PAGE: usize = 500;
 async fn enqueue_for_each(
     app: &App,
     condition: &str,
-    job: impl Fn(String, u32) -> Result<NewJob, longhaul::Error>,
+    job: impl Fn(String, u32, u32) -> Result<NewJob, longhaul::Error>,
 ) -> Result<usize, DbError> {
     let sql = format!(
-        "SELECT id, run FROM materials WHERE id > $1 AND chunks > 0 AND indexed_run = run AND {condition} \
+        "SELECT id, run, chunks FROM materials WHERE id > $1 AND chunks > 0 AND indexed_run = run AND {condition} \
          ORDER BY id LIMIT $2"
     );
     let mut after = String::new();
@@ -68,7 +71,7 @@ async fn enqueue_for_each(
         after = last.get("id")?;
         let mut jobs = Vec::with_capacity(rows.len());
         for row in &rows {
-            jobs.push(job(row.get("id")?, row.get("run")?)?);
+            jobs.push(job(row.get("id")?, row.get("run")?, row.get("chunks")?)?);
         }
         created += match app.db.commit(vec![], jobs.clone()).await {
             Err(DbError::Crowded(full)) => return Ok(created + while_there_is_room(app, jobs, &full).await?),
@@ -101,6 +104,13 @@ impl App {
     pub(crate) async fn material(&self, id: &str) -> Result<Option<Material>, DbError> {
         let sql = format!("SELECT {} FROM materials m WHERE m.id = $1", Material::COLUMNS);
         self.db.read(sql, vec![id.into()]).await?.first().map(Material::from_row).transpose()
+    }
+
+    /// The limit key of AI Brain, where a document of this media type may have something for it to see.
+    fn reader_of(&self, file_type: &str) -> Option<&'static str> {
+        self.providers.ai_brain.as_ref()?;
+        let may_show = FileKind::from_mime(file_type).is_none_or(FileKind::may_hold_pictures);
+        may_show.then_some(AiBrain::LIMIT_KEY)
     }
 
     /// The user whose course a material belongs to; `None` once it was deleted.

@@ -1,9 +1,9 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use longhaul::{Context, Job, JobError, JobResult, LogLevel, NewJob, Start, Verdict};
+use longhaul::{Context, Job, JobError, JobResult, KeyFilter, KeyInfo, LogLevel, NewJob, Start, Verdict};
 use serde::{Deserialize, Serialize};
-use service_support::{Waiting, Write};
+use service_support::{AiBrain, Tokens, Waiting, Write};
 
 use super::embed::EmbedError;
 use super::{Embed, Indexed, Purge, QUEUE, superseded};
@@ -74,10 +74,13 @@ impl Process {
     /// text can be found by its words, whatever becomes of its embedding.
     async fn process(&self, cx: &Context<Materials>, material: &Material) -> JobResult<Processed> {
         let app = cx.state().app();
-        let read = cx.step("extract", || app.read_document(cx, material)).await?;
+        let read = match cx.step("extract", || app.read_document(cx, material)).await {
+            Ok(read) => read,
+            Err(error) => return Err(app.closing(AiBrain::LIMIT_KEY, error).await),
+        };
         let indexed = cx.step("index", || app.index(cx, &material.id, self.run, read.chunks)).await?;
         self.save(app, read.chunks, indexed).await?;
-        let embedding_model = self.embed(cx, read.chunks).await?;
+        let embedding_model = self.embed(cx, material, read.chunks).await?;
         cx.progress(100, "ready to be searched");
         if self.run > 1 {
             let purge =
@@ -107,9 +110,25 @@ impl Process {
     }
 
     /// A provider that cannot do it now is asked again by a job of its own; the material is complete without.
-    async fn embed(&self, cx: &Context<Materials>, chunks: u32) -> JobResult<Option<String>> {
+    async fn embed(
+        &self,
+        cx: &Context<Materials>,
+        material: &Material,
+        chunks: u32,
+    ) -> JobResult<Option<String>> {
         let app = cx.state().app();
-        match app.embed_run(cx, &self.material_id, self.run, chunks).await {
+        if let Some(key) = app.embedding_key().filter(|key| app.reader_of(&material.file_type) != Some(*key))
+            && chunks > 0
+            && app.is_limited(key).await?
+        {
+            cx.log(
+                LogLevel::Info,
+                format!("embedding is left to a job of its own, under the limits of {key}"),
+            );
+            self.embed_later(cx, chunks, Start::Now)?;
+            return Ok(None);
+        }
+        match app.embed_run(cx, &self.material_id, self.run, chunks, &Tokens::default()).await {
             Ok(embedded) => {
                 app.note_embedding(&self.material_id, self.run, &embedded).await?;
                 Ok(embedded.model)
@@ -117,22 +136,25 @@ impl Process {
             Err(EmbedError::Job(error)) => Err(error),
             Err(EmbedError::Provider(error)) => {
                 cx.log(LogLevel::Warn, format!("embedding is left to a job of its own: {error}"));
-                if let Some(model) = app.embedding_model().map(str::to_owned) {
-                    let again = Embed {
-                        material_id: self.material_id.clone(),
-                        run: self.run,
-                        model,
-                        dimension: None,
-                    };
-                    let wait = match error.waiting {
-                        Waiting::For(wait) => wait,
-                        Waiting::NotTold | Waiting::TooLong(_) => EMBED_AGAIN_AFTER,
-                    };
-                    cx.follow_up(NewJob { start: Start::After(wait), ..again.enqueued()? })?;
+                let wait = match error.waiting {
+                    Waiting::For(wait) => wait,
+                    Waiting::NotTold | Waiting::TooLong(_) => EMBED_AGAIN_AFTER,
+                };
+                if let Some(key) = app.embedding_key() {
+                    app.closing(key, error.into()).await;
                 }
+                self.embed_later(cx, chunks, Start::After(wait))?;
                 Ok(None)
             }
         }
+    }
+
+    fn embed_later(&self, cx: &Context<Materials>, chunks: u32, start: Start) -> JobResult<()> {
+        let app = cx.state().app();
+        let Some(model) = app.embedding_model().map(str::to_owned) else { return Ok(()) };
+        let (material_id, run) = (self.material_id.clone(), self.run);
+        let embed = Embed { material_id, run, model, dimension: None }.enqueued(app, chunks)?;
+        Ok(cx.follow_up(NewJob { start, ..embed })?)
     }
 
     /// The job's record says the same and is what people are shown; the row is for when that has been pruned. So
@@ -149,6 +171,25 @@ impl Process {
 }
 
 impl App {
+    /// True where a provider has limits, or is closed: then only jobs that carry its key may ask it.
+    async fn is_limited(&self, key: &str) -> longhaul::Result<bool> {
+        let filter = KeyFilter { names: vec![key.to_owned()], limit: 1, ..KeyFilter::default() };
+        let keys = self.longhaul.store().keys(&filter).await?;
+        let limited = |key: &KeyInfo| {
+            key.limits.slots.is_some() || key.limits.rate.is_some() || key.closed_until.is_some()
+        };
+        Ok(keys.first().is_some_and(limited))
+    }
+
+    /// Closes a provider's key where it has told to wait. A job's own outcome would close its first key, which is the user's.
+    async fn closing(&self, key: &str, error: JobError) -> JobError {
+        let Verdict::RateLimited(wait) = error.verdict else { return error };
+        if let Err(fault) = self.longhaul.store().pause_key(key, wait).await {
+            tracing::warn!("failed to pause the limit key {key}: {fault}");
+        }
+        JobError::snooze(wait, error.message)
+    }
+
     /// A material's file for the programs that read it.
     pub(crate) async fn local_file(&self, cx: &Context<Materials>, id: &str) -> JobResult<Local> {
         self.storage.local(id).await.map_err(|error| {

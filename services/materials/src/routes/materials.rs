@@ -127,7 +127,7 @@ pub(crate) async fn reprocess(
         "UPDATE materials SET run = $2, updated_at = $3, error_message = NULL WHERE id = $1 AND run = $2 - 1",
         vec![id.into(), material.run.into(), now.into()],
     );
-    let job = process_job(&material, &user.sub)?;
+    let job = process_job(&app, &material, &user.sub)?;
     match app.db.commit(vec![begin], vec![job]).await? {
         Commit::Done(_) => Ok((StatusCode::ACCEPTED, Json(material.view_pending()))),
         // Another request was first.

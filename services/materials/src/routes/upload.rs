@@ -217,7 +217,7 @@ impl App {
             course_id,
             id,
         };
-        let job = process_job(&material, &user)?;
+        let job = process_job(self, &material, &user)?;
         let mut writes = vec![insert(&material)];
         writes.extend(self.quota.guards(&user, &material));
         let shown = material.clone().view_pending();

@@ -78,13 +78,13 @@ impl App {
     /// Enqueues the embedding of materials whose vectors have another dimension: the server has changed its model under
     /// the same name.
     async fn embed_again(&self, course_id: &str, model: &str, dimension: usize) -> Result<(), DbError> {
-        let sql = "SELECT m.id, m.run FROM materials m WHERE m.course_id = $1 AND m.indexed_run = m.run \
+        let sql = "SELECT m.id, m.run, m.chunks FROM materials m WHERE m.course_id = $1 AND m.indexed_run = m.run \
                    AND m.embedding_model = $2 AND EXISTS (SELECT 1 FROM material_vectors v \
                    WHERE v.material_id = m.id AND v.run = m.run AND v.model = $2 AND v.dimension <> $3) LIMIT 500";
         let rows = self.db.read(sql, vec![course_id.into(), model.into(), dimension.into()]).await?;
-        let stale: Vec<(String, u32)> = rows
+        let stale: Vec<(String, u32, u32)> = rows
             .iter()
-            .map(|row: &Row| Ok((row.get("id")?, row.get("run")?)))
+            .map(|row: &Row| Ok((row.get("id")?, row.get("run")?, row.get("chunks")?)))
             .collect::<Result<_, DbError>>()?;
         jobs::enqueue_embedding_again(self, &stale, model, dimension).await
     }

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use tokenizers::Tokenizer;
 
 use super::{Embedder, Likeness};
+use crate::llm::Tokens;
 use crate::provider::{Cause, ProviderError};
 
 /// Static embeddings: a text's vector is the mean of its tokens' vectors, which a file holds. No network, no graphics
@@ -78,7 +79,11 @@ impl Embedder for LocalEmbedder {
         Likeness { related: 0.18, answering: 0.3 }
     }
 
-    async fn embed(&self, texts: &[String]) -> Result<Vec<Option<Vec<f32>>>, ProviderError> {
+    async fn embed_counting(
+        &self,
+        texts: &[String],
+        _tokens: &Tokens,
+    ) -> Result<Vec<Option<Vec<f32>>>, ProviderError> {
         let (model, texts) = (self.clone(), texts.to_vec());
         let embedded = tokio::task::spawn_blocking(move || model.embed_all(&texts)).await;
         embedded.unwrap_or_else(|panic| Err(failed(panic.to_string())))

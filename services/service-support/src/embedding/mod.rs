@@ -10,6 +10,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 
+use crate::llm::Tokens;
 use crate::provider::{Provider, ProviderError};
 
 /// Turns texts into vectors. Vectors of two models have nothing to do with each other.
@@ -17,6 +18,11 @@ use crate::provider::{Provider, ProviderError};
 pub trait Embedder: Debug + Send + Sync + 'static {
     /// The model's name, stored with every vector.
     fn model(&self) -> &str;
+
+    /// The limit key of jobs that it embeds for; `None` where it asks nobody.
+    fn limit_key(&self) -> Option<&str> {
+        None
+    }
 
     /// The cosines that its vectors make of texts.
     fn likeness(&self) -> Likeness {
@@ -28,7 +34,19 @@ pub trait Embedder: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// Fails if the server fails, refuses or answers with something else.
-    async fn embed(&self, texts: &[String]) -> Result<Vec<Option<Vec<f32>>>, ProviderError>;
+    async fn embed(&self, texts: &[String]) -> Result<Vec<Option<Vec<f32>>>, ProviderError> {
+        self.embed_counting(texts, &Tokens::default()).await
+    }
+
+    /// The same, with the tokens counted that a server took for it.
+    ///
+    /// # Errors
+    /// As for [`embed`](Self::embed).
+    async fn embed_counting(
+        &self,
+        texts: &[String],
+        tokens: &Tokens,
+    ) -> Result<Vec<Option<Vec<f32>>>, ProviderError>;
 }
 
 /// The meaning of a model's cosines, which no two models share.

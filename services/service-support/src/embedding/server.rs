@@ -7,10 +7,12 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use longhaul::Clock;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Embedder, average, check};
 use crate::config::EmbeddingConfig;
+use crate::limits::provider_key;
+use crate::llm::{Tokens, usage};
 use crate::provider::{Cause, Provider, ProviderError};
 
 /// A client of an OpenAI-compatible `/embeddings`. A batch that the server refuses is halved, and the size that it
@@ -19,6 +21,7 @@ use crate::provider::{Cause, Provider, ProviderError};
 pub struct OpenAiEmbedder {
     provider: Provider,
     config: EmbeddingConfig,
+    limit_key: String,
     learned: Arc<Learned>,
 }
 
@@ -55,13 +58,18 @@ impl OpenAiEmbedder {
     pub fn new(config: &EmbeddingConfig, max_wait: Duration, clock: Clock) -> Result<Self, ProviderError> {
         let provider = Provider::new("embedding provider", TIMEOUT, MAX_REPLY_BYTES, max_wait, clock)?;
         let learned = Learned { batch: AtomicUsize::new(BATCH), has_answered: AtomicBool::new(false) };
-        Ok(Self { provider, config: config.clone(), learned: Arc::new(learned) })
+        let limit_key = provider_key(&config.provider);
+        Ok(Self { provider, config: config.clone(), limit_key, learned: Arc::new(learned) })
     }
 
     /// Embeds a batch, in halves where the server does not take it whole.
-    fn embed_batch<'a>(&'a self, texts: &'a [String]) -> BoxFuture<'a, Result<Taken, ProviderError>> {
+    fn embed_batch<'a>(
+        &'a self,
+        texts: &'a [String],
+        tokens: &'a Tokens,
+    ) -> BoxFuture<'a, Result<Taken, ProviderError>> {
         async move {
-            let refusal = match self.ask(texts).await {
+            let refusal = match self.ask(texts, tokens).await {
                 Ok(vectors) => {
                     return Ok(Taken { vectors: vectors.into_iter().map(Some).collect(), odd: 0 });
                 }
@@ -69,13 +77,14 @@ impl OpenAiEmbedder {
             };
             match texts {
                 [text] if blames_the_texts(&refusal) => {
-                    let vector = self.embed_parts(text, refusal).await?;
+                    let vector = self.embed_parts(text, refusal, tokens).await?;
                     Ok(Taken { vectors: vec![vector], odd: 1 })
                 }
                 [] | [_] => Err(refusal),
                 _ if blames_the_texts(&refusal) || may_be_the_size(&refusal) => {
                     let (left, right) = texts.split_at(texts.len().div_ceil(2));
-                    let (mut taken, rest) = (self.embed_batch(left).await?, self.embed_batch(right).await?);
+                    let (mut taken, rest) =
+                        (self.embed_batch(left, tokens).await?, self.embed_batch(right, tokens).await?);
                     taken.vectors.extend(rest.vectors);
                     taken.odd += rest.odd;
                     // Where a text is odd by itself, that was the reason and not the size.
@@ -96,9 +105,10 @@ impl OpenAiEmbedder {
         &self,
         text: &str,
         refusal: ProviderError,
+        tokens: &Tokens,
     ) -> Result<Option<Vec<f32>>, ProviderError> {
         if let Some((left, right)) = halves(text) {
-            match self.ask(&[left.to_owned(), right.to_owned()]).await {
+            match self.ask(&[left.to_owned(), right.to_owned()], tokens).await {
                 Ok(vectors) => {
                     let parts: Vec<(usize, Vec<f32>)> =
                         [left.len(), right.len()].into_iter().zip(vectors).collect();
@@ -109,14 +119,14 @@ impl OpenAiEmbedder {
             }
         }
         let is_known = self.learned.has_answered.load(Ordering::Relaxed);
-        if is_known || self.ask(&["text".to_owned()]).await.is_ok() {
+        if is_known || self.ask(&["text".to_owned()], tokens).await.is_ok() {
             tracing::warn!("a text of {} bytes has no embedding: {refusal}", text.len());
             return Ok(None);
         }
         Err(refusal)
     }
 
-    async fn ask(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, ProviderError> {
+    async fn ask(&self, texts: &[String], tokens: &Tokens) -> Result<Vec<Vec<f32>>, ProviderError> {
         let url = format!("{}/embeddings", self.config.base_url);
         let body = json!({ "model": self.config.model, "input": texts, "encoding_format": "float" });
         let mut request = self.provider.client().post(url).json(&body);
@@ -126,6 +136,8 @@ impl OpenAiEmbedder {
         let reply = self.provider.send(request).await?;
         let mut reply: Listed = serde_json::from_slice(&reply.body)
             .map_err(|e| self.provider.bad_reply(format!("the reply is not a list of embeddings: {e}")))?;
+        let sent = || texts.iter().map(|text| Tokens::of(text)).sum();
+        tokens.add(usage(&reply.usage).unwrap_or_else(sent));
         // The protocol numbers them and does not promise their order.
         reply.data.sort_by_key(|vector| vector.index);
         let vectors: Vec<Vec<f32>> = reply.data.into_iter().map(|vector| vector.embedding).collect();
@@ -141,13 +153,17 @@ impl Embedder for OpenAiEmbedder {
         &self.config.model
     }
 
-    async fn embed(&self, texts: &[String]) -> Result<Vectors, ProviderError> {
+    fn limit_key(&self) -> Option<&str> {
+        Some(&self.limit_key)
+    }
+
+    async fn embed_counting(&self, texts: &[String], tokens: &Tokens) -> Result<Vectors, ProviderError> {
         let mut vectors = Vec::with_capacity(texts.len());
         let mut rest = texts;
         while !rest.is_empty() {
             let size = self.learned.batch.load(Ordering::Relaxed).clamp(1, rest.len());
             let (batch, after) = rest.split_at(size);
-            vectors.extend(self.embed_batch(batch).await?.vectors);
+            vectors.extend(self.embed_batch(batch, tokens).await?.vectors);
             rest = after;
         }
         let lengths: Vec<usize> = vectors.iter().flatten().map(Vec::len).collect();
@@ -181,6 +197,8 @@ fn halves(text: &str) -> Option<(&str, &str)> {
 #[derive(Deserialize)]
 struct Listed {
     data: Vec<Numbered>,
+    #[serde(default)]
+    usage: Value,
 }
 
 #[derive(Deserialize)]

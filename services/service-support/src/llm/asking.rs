@@ -1,6 +1,6 @@
 use serde_json::Value;
 
-use super::{ChatRequest, Composer, Draft, Message, MessageRole, json};
+use super::{ChatRequest, Composer, Draft, Message, MessageRole, Tokens, json};
 use crate::provider::{Cause, ProviderError};
 
 /// A text in JSON that is asked for, and once more with the fault where the reply cannot be used: never a third time, since
@@ -17,6 +17,7 @@ use crate::provider::{Cause, ProviderError};
 /// ```
 pub struct Asking<'a> {
     draft: &'a dyn Draft,
+    tokens: Tokens,
     unusable: Option<Unusable>,
 }
 
@@ -33,7 +34,13 @@ impl<'a> Asking<'a> {
     /// Asks for a draft whose request has a schema.
     #[must_use]
     pub fn new(draft: &'a dyn Draft) -> Self {
-        Self { draft, unusable: None }
+        Self { draft, tokens: draft.meter(), unusable: None }
+    }
+
+    /// The same with the tokens of each reply counted.
+    #[must_use]
+    pub fn counting(self, tokens: &Tokens) -> Self {
+        Self { tokens: tokens.clone(), ..self }
     }
 
     /// True where the next request is the second one.
@@ -101,6 +108,10 @@ impl Draft for Asking<'_> {
 
     fn outline(&self) -> String {
         self.draft.outline()
+    }
+
+    fn meter(&self) -> Tokens {
+        self.tokens.clone()
     }
 }
 

@@ -11,8 +11,10 @@ use serde_json::{Value, json};
 
 use super::reading::Reading;
 use super::reasoning::{Form, Reasoning};
+use super::tokens::{Meter, Tokens};
 use super::{Composer, Draft, Message, MessageRole, TextStream};
 use crate::config::{JsonMode, LlmConfig};
+use crate::limits::provider_key;
 use crate::provider::{Cause, Provider, ProviderError};
 
 /// A client of an OpenAI-compatible chat server. Cheap to clone; clones share what was learnt about the server.
@@ -20,6 +22,7 @@ use crate::provider::{Cause, Provider, ProviderError};
 pub struct ChatClient {
     provider: Provider,
     config: LlmConfig,
+    limit_key: String,
     learnt: Arc<Learnt>,
 }
 
@@ -28,6 +31,8 @@ pub struct ChatClient {
 struct Learnt {
     /// The steps down from the configured [`JsonMode`] that it has forced.
     steps_down: AtomicU8,
+    /// True once it has refused to be asked for the usage.
+    tells_no_usage: AtomicBool,
     /// True once a reply began within its reasoning: the server's template opens it.
     begins_in_reasoning: AtomicBool,
 }
@@ -71,6 +76,8 @@ const FORMAT_WORDS: [&str; 8] = [
     "guided_json",
     "grammar",
 ];
+/// Words by which a server says that it does not take the wish for the usage.
+const USAGE_WORDS: [&str; 3] = ["stream_options", "stream options", "include_usage"];
 /// The shortest run of a request's characters that counts as a quotation of it in an error.
 const MIN_QUOTED: usize = 32;
 
@@ -82,16 +89,18 @@ impl ChatClient {
     pub fn new(config: &LlmConfig, max_wait: Duration, clock: Clock) -> Result<Self, ProviderError> {
         let provider = Provider::new("LLM", config.timeout, MAX_REPLY_BYTES, max_wait, clock)?;
         let provider = provider.hiding(config.api_key.as_deref()).hiding_address(&config.base_url);
-        Ok(Self { provider, config: config.clone(), learnt: Arc::default() })
+        let limit_key = provider_key(&config.provider);
+        Ok(Self { provider, config: config.clone(), limit_key, learnt: Arc::default() })
     }
 
     /// The reply piece by piece, without the model's reasoning. A stream that ends before the server has said that the
     /// reply is complete ends in an error, and so does one that stopped at a limit: a part is never taken for the whole.
+    /// `tokens` counts what it takes.
     ///
     /// # Errors
     /// Fails if the server fails or refuses, before or within the stream.
-    pub async fn stream(&self, request: &ChatRequest) -> Result<TextStream, ProviderError> {
-        let reading = self.read(request).await?;
+    pub async fn stream(&self, request: &ChatRequest, tokens: Tokens) -> Result<TextStream, ProviderError> {
+        let reading = self.read(request, tokens).await?;
         let state = (self.clone(), request.clone(), reading);
         Ok(Box::pin(stream::try_unfold(state, |(client, request, mut reading)| async move {
             let next = client.next(&mut reading, &request).await?;
@@ -100,9 +109,11 @@ impl ChatClient {
     }
 
     /// Begins to read the reply.
-    async fn read(&self, request: &ChatRequest) -> Result<Reading, ProviderError> {
+    async fn read(&self, request: &ChatRequest, tokens: Tokens) -> Result<Reading, ProviderError> {
         let about = |error| self.without_quotations(error, request);
         let response = self.open(request).await.map_err(about)?;
+        // From here on the server is at work, and whatever becomes of it is paid for.
+        let meter = Meter::new(tokens, request);
         let mut pieces = self.provider.pieces_alive(response).boxed();
         let mut head = BytesMut::new();
         while first_byte(&head).is_none() {
@@ -114,7 +125,7 @@ impl ChatClient {
         let reasoning = if is_opened { Reasoning::opened(form) } else { Reasoning::new(form) };
         let is_stream = !matches!(first_byte(&head), Some(b'{' | b'[' | b'<'));
         let pieces = stream::iter([Ok(head.freeze())]).chain(pieces).boxed();
-        let mut reading = Reading::new(self.provider.clone(), reasoning);
+        let mut reading = Reading::new(self.provider.clone(), reasoning, meter);
         if is_stream {
             reading.follow(pieces);
         } else {
@@ -143,17 +154,27 @@ impl ChatClient {
         loop {
             let steps = self.learnt.steps_down.load(Ordering::Relaxed);
             let mode = stepped_down(self.config.json_mode, steps);
-            let mut error = match self.provider.open(self.request(&self.body(request, mode))).await {
+            let tells_usage = !self.learnt.tells_no_usage.load(Ordering::Relaxed);
+            let mut body = self.body(request, mode);
+            if tells_usage {
+                body["stream_options"] = json!({ "include_usage": true });
+            }
+            let mut error = match self.provider.open(self.request(&body)).await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
-            if request.schema.is_none()
-                || mode == JsonMode::None
-                || !matches!(error.cause, Cause::Status(400 | 422 | 501))
-            {
+            if !matches!(error.cause, Cause::Status(400 | 422 | 501)) {
                 return Err(error);
             }
             let told = error.message.to_lowercase();
+            if tells_usage && USAGE_WORDS.iter().any(|word| told.contains(word)) {
+                tracing::warn!("the LLM's server takes no stream_options, so tokens are estimated: {told}");
+                self.learnt.tells_no_usage.store(true, Ordering::Relaxed);
+                continue;
+            }
+            if request.schema.is_none() || mode == JsonMode::None {
+                return Err(error);
+            }
             if !FORMAT_WORDS.iter().any(|word| told.contains(word)) {
                 error.message.push_str(" (if the server takes no response_format, set LLM_JSON_MODE)");
                 return Err(error);
@@ -252,13 +273,17 @@ impl Composer for ChatClient {
         &self.config.model
     }
 
+    fn limit_key(&self) -> Option<&str> {
+        Some(&self.limit_key)
+    }
+
     async fn write(&self, draft: &dyn Draft) -> Result<TextStream, ProviderError> {
-        self.stream(&draft.request()).await
+        self.stream(&draft.request(), draft.meter()).await
     }
 
     async fn write_whole(&self, draft: &dyn Draft) -> Result<String, ProviderError> {
         let request = draft.request();
-        let mut reading = self.read(&request).await?;
+        let mut reading = self.read(&request, draft.meter()).await?;
         let mut text = String::new();
         while let Some((words, before)) = self.next(&mut reading, &request).await? {
             if before == Before::Reasoning {

@@ -9,10 +9,13 @@ mod reasoning;
 mod reply;
 mod schema;
 mod sse;
+mod tokens;
 
 pub use asking::Asking;
 pub use chat::{ChatClient, ChatRequest, JsonSchema};
 pub use outline::Outline;
+pub use tokens::Tokens;
+pub(crate) use tokens::usage;
 
 use std::fmt::Debug;
 
@@ -29,6 +32,11 @@ use crate::provider::ProviderError;
 pub trait Composer: Debug + Send + Sync + 'static {
     /// The writer: the model's name, or `outline`.
     fn generator(&self) -> &str;
+
+    /// The limit key of jobs whose texts it writes; `None` where it asks nobody.
+    fn limit_key(&self) -> Option<&str> {
+        None
+    }
 
     /// Writes a draft out, piece by piece as it is written; where the draft's request has a schema, the whole
     /// is for [`Asking::read`].
@@ -60,6 +68,11 @@ pub trait Draft: Send + Sync {
     /// The text without a model, from the request and its sources alone: worth reading, always the same for
     /// the same request, and in the form of the request's schema where that has one.
     fn outline(&self) -> String;
+
+    /// Counts the tokens that the text takes; by default nobody asks for them.
+    fn meter(&self) -> Tokens {
+        Tokens::default()
+    }
 }
 
 /// Pieces of a text, in order.

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::reasoning::Reasoning;
 use super::reply::{End, Part};
 use super::sse::{Event, Events};
+use super::tokens::Meter;
 use crate::provider::{Cause, Provider, ProviderError, Told};
 
 /// A reply that is being read: its words, and how far it is.
@@ -24,13 +25,14 @@ pub(crate) struct Reading {
     has_reasoned: bool,
     has_words: bool,
     end: Option<End>,
+    meter: Meter,
 }
 
 /// A server that sends no word but signs of life may do so for this many times its time limit.
 const MAX_SIGNS: u32 = 10;
 
 impl Reading {
-    pub(crate) fn new(provider: Provider, reasoning: Reasoning) -> Self {
+    pub(crate) fn new(provider: Provider, reasoning: Reasoning, meter: Meter) -> Self {
         Self {
             provider,
             reasoning,
@@ -42,6 +44,7 @@ impl Reading {
             has_reasoned: false,
             has_words: false,
             end: None,
+            meter,
         }
     }
 
@@ -68,6 +71,7 @@ impl Reading {
         if let Some(told) = Told::in_reply(&reply) {
             return Err(self.provider.failed_within(&told));
         }
+        self.meter.read(&reply);
         let Some(part) = Part::read(&reply, &mut self.followed) else {
             return Err(self.provider.bad_reply("the reply holds no choice"));
         };
@@ -113,6 +117,7 @@ impl Reading {
         if let Some(told) = Told::in_reply(&message) {
             return Err(self.provider.failed_within(&told));
         }
+        self.meter.read(&message);
         match Part::read(&message, &mut self.followed) {
             Some(part) => self.take_part(part),
             None => Ok(()),
@@ -125,6 +130,7 @@ impl Reading {
     }
 
     fn take_part(&mut self, part: Part) -> Result<(), ProviderError> {
+        self.meter.receive(&part.text);
         self.has_reasoned |= part.has_reasoning || !part.text.trim().is_empty();
         self.refusal.push_str(&part.refusal);
         self.tool = self.tool.take().or(part.tool);

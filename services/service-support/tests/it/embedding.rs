@@ -2,12 +2,17 @@ use std::time::Duration;
 
 use fakes::{Double, Fault};
 use longhaul::Clock;
-use service_support::{Cause, Embedder, EmbeddingConfig, OpenAiEmbedder};
+use service_support::{Cause, Embedder, EmbeddingConfig, OpenAiEmbedder, Tokens};
 
 const PATH: &str = "/v1/embeddings";
 
 fn client(double: &Double) -> OpenAiEmbedder {
-    let config = EmbeddingConfig { base_url: double.v1(), model: "small".into(), api_key: None };
+    let config = EmbeddingConfig {
+        base_url: double.v1(),
+        provider: "vectors".into(),
+        model: "small".into(),
+        api_key: None,
+    };
     OpenAiEmbedder::new(&config, Duration::from_secs(900), Clock::system()).unwrap()
 }
 
@@ -94,4 +99,13 @@ async fn a_server_that_is_down_is_asked_a_few_times_and_no_more() {
     let error = client(&double).embed(&texts(64)).await.unwrap_err();
     assert_eq!(error.cause, Cause::Status(500));
     assert_eq!(double.seen(PATH).len(), 7, "64, 32, 16, 8, 4, 2, 1");
+}
+
+#[tokio::test]
+async fn the_tokens_of_each_request_are_counted_as_the_server_tells_them() {
+    let double = Double::start().await;
+    let (client, tokens) = (client(&double), Tokens::default());
+    assert_eq!(client.limit_key(), Some("provider:vectors"));
+    client.embed_counting(&texts(130), &tokens).await.unwrap();
+    assert_eq!(tokens.taken(), 260, "two words each, of which the double makes two tokens");
 }

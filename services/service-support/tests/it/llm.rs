@@ -6,7 +6,7 @@ use longhaul::Clock;
 use serde_json::{Value, json};
 use service_support::{
     Asking, Cause, ChatClient, ChatRequest, Composer, Draft, JsonMode, JsonSchema, LlmConfig, Message,
-    MessageRole, ProviderError,
+    MessageRole, ProviderError, Tokens,
 };
 
 const PATH: &str = "/v1/chat/completions";
@@ -24,6 +24,7 @@ fn client_on(double: &Double, clock: Clock) -> ChatClient {
 fn client_of(double: &Double, json_mode: JsonMode, clock: Clock) -> ChatClient {
     let config = LlmConfig {
         base_url: double.v1(),
+        provider: "llm".into(),
         model: "double-1".into(),
         api_key: Some(KEY.into()),
         timeout: Duration::from_secs(10),
@@ -447,4 +448,59 @@ async fn whoever_stops_listening_ends_the_call() {
     let pieces = client(&double, JsonMode::None).write(&Question).await.unwrap();
     drop(pieces);
     double.wait_for_hang_up(PATH, 1).await;
+}
+
+#[tokio::test]
+async fn tokens_are_those_that_the_server_tells_and_a_refused_wish_for_them_is_remembered() {
+    let double = Double::start().await;
+    let tokens = Tokens::default();
+    let question = Counted(tokens.clone());
+    double.say("They absorb light.");
+    client(&double, JsonMode::None).write_whole(&question).await.unwrap();
+    // "Be brief." and "What do leaves absorb?" are six words, the answer is three, and of this model a word is a token.
+    assert_eq!((sent(&double)["stream_options"]["include_usage"].as_bool(), tokens.taken()), (Some(true), 9));
+
+    let double = Double::start().await;
+    double.always(Some(Quirk::RefusesUsage));
+    let client = client(&double, JsonMode::None);
+    for _ in 0..2 {
+        double.say("They absorb light.");
+        client.write_whole(&question).await.unwrap();
+    }
+    assert_eq!(calls(&double), 3, "it is asked for the usage once");
+    assert!(sent(&double)["stream_options"].is_null());
+    // 9 + 22 bytes and 18: three and six and five tokens, twice.
+    assert_eq!(tokens.taken(), 9 + 2 * 14);
+}
+
+#[tokio::test]
+async fn a_call_that_is_refused_takes_no_tokens_and_one_that_is_cut_off_takes_its_share() {
+    let double = Double::start().await;
+    let tokens = Tokens::default();
+    let question = Counted(tokens.clone());
+    let client = client(&double, JsonMode::None);
+    double.fail(PATH, Fault::Status(503));
+    client.write_whole(&question).await.unwrap_err();
+    assert_eq!(tokens.taken(), 0);
+    double.say("They absorb light");
+    double.quirk(Quirk::Cut);
+    client.write_whole(&question).await.unwrap_err();
+    assert_eq!(tokens.taken(), 9 + 2, "the request, and half of the answer");
+}
+
+/// The question, with its tokens counted.
+struct Counted(Tokens);
+
+impl Draft for Counted {
+    fn request(&self) -> ChatRequest {
+        Question.request()
+    }
+
+    fn outline(&self) -> String {
+        Question.outline()
+    }
+
+    fn meter(&self) -> Tokens {
+        self.0.clone()
+    }
 }

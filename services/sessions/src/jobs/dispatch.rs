@@ -3,11 +3,12 @@ use std::collections::BTreeMap;
 use longhaul::{Context, Job, JobError, JobResult, NewJob};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use service_support::{Commit, Write};
+use service_support::{Commit, Write, limited, provider_key};
 
 use super::QUEUE;
 use crate::app::{App, Sessions};
-use crate::external_http::{Answered, Query};
+use crate::external_http::{Answered, PYTHON_API, Query};
+use crate::keywords::Keywords;
 use crate::model::{Session, Skill, job_id, name_for_log};
 
 /// Sends a session's topic to the service of keywords, and writes what comes back into the session.
@@ -48,11 +49,6 @@ impl Job for Dispatch {
 
     type State = Sessions;
     type Output = Dispatched;
-
-    /// Whoever is told to wait by the service makes all dispatches wait.
-    fn limit_keys(&self) -> Vec<String> {
-        vec!["llm-query".to_owned()]
-    }
 
     async fn run(self, cx: Context<Sessions>) -> JobResult<Dispatched> {
         let app = cx.state().app();
@@ -114,11 +110,17 @@ async fn ask(cx: &Context<Sessions>, query: &Query) -> JobResult<Answered> {
 }
 
 /// The job of a session's dispatch.
-pub(crate) fn dispatch_job(session: &Session) -> longhaul::Result<NewJob> {
+pub(crate) fn dispatch_job(app: &App, session: &Session) -> longhaul::Result<NewJob> {
     let Session { id, dispatch, .. } = session;
     let labels = BTreeMap::from([("session".to_owned(), id.clone())]);
     let job = Dispatch { session_id: id.clone(), dispatch: *dispatch };
-    Ok(NewJob { id: Some(job_id(id, *dispatch)), labels, ..NewJob::of(&job)? })
+    let new = NewJob { id: Some(job_id(id, *dispatch)), labels, ..NewJob::of(&job)? };
+    // Whoever is told to wait makes all wait that ask the same.
+    match app.model_behind() {
+        // The model sees the skill's name, which is short, beside the keywords.
+        Some(model) => Ok(limited(new, Some(model), Keywords::tokens(&session.focus_keywords))),
+        None => Ok(limited(new, Some(&provider_key(PYTHON_API)), 1)),
+    }
 }
 
 impl Dispatch {
@@ -158,6 +160,11 @@ impl Dispatch {
 }
 
 impl App {
+    /// The limit key of the model that answers a dispatch, where this very server asks it.
+    fn model_behind(&self) -> Option<&str> {
+        self.providers.composer.limit_key().filter(|_| self.external_http.is_own())
+    }
+
     /// A skill, whoever's it is, by its primary key.
     async fn skill(&self, id: &str) -> Result<Option<Skill>, service_support::DbError> {
         let sql = format!("SELECT {} FROM skills WHERE id = $1", Skill::COLUMNS);

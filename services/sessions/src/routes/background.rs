@@ -79,7 +79,7 @@ pub(crate) async fn retry(
         Some(_) => return Err(Error::bad_request("The background process has not failed")),
         None if session.to_dispatch().is_none() => return Err(no_background()),
         None => {
-            app.db.commit(vec![], vec![dispatch_job(&session)?]).await?;
+            app.db.commit(vec![], vec![dispatch_job(&app, &session)?]).await?;
         }
     }
     tracing::info!(target: "SessionsService", "Triggering background process for session: {}", session.id);

@@ -42,7 +42,7 @@ pub(crate) async fn create(
     let now = app.clock.now();
     let session = new_session(fields, app.ids.next(now), user.sub, now);
     let jobs = match session.to_dispatch() {
-        Some(_) => vec![dispatch_job(&session)?],
+        Some(_) => vec![dispatch_job(&app, &session)?],
         None => vec![],
     };
     once.commit(&app.db, (StatusCode::CREATED, &session), insert(&session, now), jobs).await?;
@@ -151,7 +151,7 @@ pub(crate) async fn update(
         let after = changed(&before, &fields)?;
         let is_anew = after.dispatch != before.dispatch;
         let jobs =
-            if is_anew && after.to_dispatch().is_some() { vec![dispatch_job(&after)?] } else { vec![] };
+            if is_anew && after.to_dispatch().is_some() { vec![dispatch_job(&app, &after)?] } else { vec![] };
         let is_triggered = !jobs.is_empty();
         let mut columns = after.columns();
         columns.push(("updated_at", app.clock.now().into()));
