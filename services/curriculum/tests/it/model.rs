@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fakes::{Double, Fault};
-use longhaul::{EventBody, State};
+use longhaul::{EventBody, KeyConfig, KeyFilter, Rate, State};
 use serde_json::{Value, json};
 
 use crate::fixture::{CHAT, Fixture, job_id, modules};
@@ -263,4 +263,24 @@ async fn the_estimate_is_measured_once_there_is_something_to_measure() {
     let third = f.workflow(&modules(3, 3.0)).await;
     assert_eq!(f.start(&third).await["data"]["estimatedTimeMinutes"], 15);
     f.completes(&third, 3).await;
+}
+
+#[tokio::test]
+async fn a_budget_counts_the_tokens_of_a_module_that_were_taken_in_place_of_those_that_were_reserved() {
+    let double = Double::start().await;
+    let f = Fixture::with(&double).await;
+    let budget = Rate { n: 1, per: Duration::from_secs(3_600), burst: Some(10_000) };
+    let limits = KeyConfig { rate: Some(budget), ..KeyConfig::default() };
+    f.longhaul.store().set_key("provider:llm", Some(&limits)).await.unwrap();
+    let id = f.workflow(&modules(1, 3.0)).await;
+    f.start(&id).await;
+    double.say(&list(2));
+    let _worker = f.work();
+    f.completes(&id, 1).await;
+    let job = f.job(&id, 0).await.unwrap();
+    let reserved = job.policy.cost;
+    assert!((4_000..9_000).contains(&reserved.rate), "{reserved:?}");
+    let again = KeyFilter { names: job.limit_keys, cost: reserved, limit: 1, ..KeyFilter::default() };
+    let key = f.longhaul.store().keys(&again).await.unwrap().remove(0);
+    assert_eq!((key.key.as_str(), key.rate_free_at), ("provider:llm", None), "as much may be reserved at once");
 }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fakes::{Double, Fault};
-use longhaul::{Clock, Longhaul, MemoryStore, QueueConfig, State};
+use longhaul::{Clock, Cost, KeyConfig, KeyFilter, Longhaul, MemoryStore, QueueConfig, Rate, State};
 use longhaul_sqlite::SqliteStore;
 use serde_json::json;
 use service_support::Db;
@@ -204,4 +204,27 @@ async fn an_analysis_without_a_token_keeps_to_what_github_gives_strangers() {
     // Three pages by `Link`, of 230 repositories.
     let pages: Vec<_> = calls.keys().filter(|path| path.starts_with("/users/manyrepos/repos")).collect();
     assert_eq!(pages.len(), 3, "{pages:?}");
+}
+
+#[tokio::test]
+async fn a_budget_counts_the_calls_that_were_made_in_place_of_those_that_were_reserved() {
+    let f = Fixture::new().await;
+    let budget = Rate { n: 1, per: Duration::from_secs(3_600), burst: Some(170) };
+    let limits = KeyConfig { rate: Some(budget), ..KeyConfig::default() };
+    f.longhaul.store().set_key("provider:github", Some(&limits)).await.unwrap();
+    let _worker = f.work();
+    let task = f.started("octocat").await;
+    assert_eq!(f.ended(&task).await["status"], "completed");
+    assert_eq!(f.job(&task).await.policy.cost.rate, 88);
+    let made: usize = f.double.github_calls().values().sum();
+    let left = |rate| KeyFilter {
+        names: vec!["provider:github".into()],
+        cost: Cost { rate, ..Cost::default() },
+        limit: 1,
+        ..KeyFilter::default()
+    };
+    for (rate, is_left) in [(170 - made as u32, true), (171 - made as u32, false)] {
+        let key = f.store().keys(&left(rate)).await.unwrap().remove(0);
+        assert_eq!(key.rate_free_at.is_none(), is_left, "{made} calls: {key:?}");
+    }
 }

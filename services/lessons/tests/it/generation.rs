@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fakes::{Double, Fault, Quirk};
-use longhaul::{State, Worker};
+use longhaul::{KeyConfig, Rate, State, Worker};
 use serde_json::{Value, json};
 
 use crate::fixture::{CHAT, Fixture, SEARCH, both, job_id, text, wikipedia};
@@ -315,4 +315,20 @@ async fn a_crash_in_mid_lesson_asks_wikipedia_no_second_time() {
     assert_eq!((job.state, job.attempt), (State::Completed, 1));
     assert_eq!((double.seen(SEARCH).len(), double.seen(SUMMARY).len(), double.seen(CHAT).len()), (1, 1, 2));
     assert_eq!(f.versions("english", "verbs").await, ["1.0"]);
+}
+
+#[tokio::test]
+async fn a_budget_counts_the_tokens_that_were_taken_in_place_of_those_that_were_reserved() {
+    let double = Double::start().await;
+    let f = Fixture::with(both(&double)).await;
+    let budget = Rate { n: 1, per: Duration::from_secs(3_600), burst: Some(2_000) };
+    let limits = KeyConfig { rate: Some(budget), ..KeyConfig::default() };
+    f.longhaul.store().set_key("provider:llm", Some(&limits)).await.unwrap();
+    let _worker = f.work();
+    // Each reserves more than half of the budget, and the clock stands still.
+    for topic in ["verbs", "nouns", "adverbs"] {
+        let job = f.job_ended(&f.start("english", topic).await).await;
+        assert_eq!((job.state, job.limit_keys), (State::Completed, vec!["provider:llm".to_owned()]));
+        assert!((1_100..2_000).contains(&job.policy.cost.rate), "{:?}", job.policy.cost);
+    }
 }
