@@ -45,13 +45,8 @@ impl Job for Report {
         let Some(by) = cx.wait_for::<String>("approved", Some(week)).await? else {
             return Err(JobError::cancel("nobody has approved it within a week"));
         };
-        let options =
-            StepOptions { tries: 3, timeout: Some(Duration::from_secs(10)), ..StepOptions::default() };
-        let send = async || {
-            println!("sent");
-            Ok(())
-        };
-        cx.step_with("send", options, send).await?;
+        let options = StepOptions { tries: 3, ..StepOptions::default() };
+        cx.step_with("send", options, async || Ok(println!("sent"))).await?;
         Ok(format!("{draft}; approved by {by}"))
     }
 }

@@ -29,6 +29,7 @@ const ON_CLASH: Record<OnClash, string> = {
   debounce: "those in quick succession are one",
   throttle: "one is made in each period",
   supersede: "another cancels it and takes its place",
+  follow: "the newest of the others runs after it",
 };
 
 /** A unique key with its mode, its times and its states. */

@@ -155,7 +155,7 @@ class Unique(TypedDict, total=False):
     #: The states in which the first keeps others out; all but ``failed`` and ``cancelled`` unless given.
     states: Sequence[State] | None
     #: What becomes of a second one; ``join`` unless given.
-    on_clash: Literal["join", "refresh", "reject", "replace", "debounce", "throttle", "supersede"]
+    on_clash: Literal["join", "refresh", "reject", "replace", "debounce", "throttle", "supersede", "follow"]
     #: For a debounce: the seconds without another that end a burst, the most that it may last, and which of its jobs runs.
     delay: float | None
     max_delay: float | None

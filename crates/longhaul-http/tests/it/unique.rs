@@ -130,7 +130,7 @@ async fn what_a_mode_does_not_go_with_is_refused_with_its_field() {
         (json!({"on_clash": "throttle"}), "unique.period"),
         (json!({"states": []}), "unique.states"),
         (json!({"on": ["name"]}), "unique.on"),
-        (json!({"on_clash": "follow"}), "unique.on_clash"),
+        (json!({"on_clash": "follows"}), "unique.on_clash"),
     ] {
         let refused = offer(&app, "a", unique).await;
         assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{field}: {}", refused.text());

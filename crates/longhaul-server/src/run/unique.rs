@@ -18,7 +18,7 @@ pub(crate) struct UniqueArgs {
     /// The same of jobs whose args have the same values at these paths: order.id,customer
     #[arg(long, value_name = "PATHS", value_delimiter = ',')]
     unique_on: Vec<String>,
-    /// What becomes of a second one: join, refresh, reject, replace, supersede, throttle (needs --period),
+    /// What becomes of a second one: join, refresh, reject, replace, supersede, follow, throttle (needs --period),
     /// debounce:DELAY[,LONGEST][,leading] [default: join]
     #[arg(long, value_name = "MODE")]
     on_clash: Option<Mode>,
@@ -41,7 +41,7 @@ impl FromStr for Mode {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        const PLAIN: [&str; 6] = ["join", "refresh", "reject", "replace", "supersede", "throttle"];
+        const PLAIN: [&str; 7] = ["join", "refresh", "reject", "replace", "supersede", "follow", "throttle"];
         if PLAIN.contains(&text) {
             return Ok(Self::Plain(text.to_owned()));
         }

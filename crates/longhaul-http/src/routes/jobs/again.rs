@@ -21,18 +21,18 @@ use crate::state::inflight::Repeatable;
 
 /// The way in which a job is to run again.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 #[schema(as = Retry)]
 pub(crate) struct AgainRequest {
     /// The first step that is done again: it and those after it are forgotten, and those before it keep their outputs. Not for
     /// a completed job, whose outputs are gone.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "summary")]
     from_step: Option<String>,
     /// Its new args, at most 256 KiB; null is one of them. Its steps were those of the former ones, and are forgotten where no
     /// `from_step` says otherwise. Without this field it keeps its args. A value that is shown as `[redacted]` cannot be given
     /// back as such.
-    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
     args: Option<Json>,
 }
