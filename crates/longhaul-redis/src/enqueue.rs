@@ -127,6 +127,7 @@ fn merged(id: JobId, is_ours: bool, parts: &[Value]) -> Option<Enqueued> {
     Some(match text(parts.first()?)? {
         "told" => return enqueued(id, is_ours, said),
         "dropped" => Enqueued::new(id, EnqueueStatus::Dropped),
+        "cancelled" => Enqueued::new(id, EnqueueStatus::Created),
         "replaced" => Enqueued::new(id_in(said)?, EnqueueStatus::Replaced),
         "rejected" => Enqueued::new(id_in(said)?, EnqueueStatus::Rejected),
         "full" => match text(said)?.split_at_checked(1)? {

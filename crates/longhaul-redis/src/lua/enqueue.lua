@@ -2,7 +2,7 @@
 --
 -- ARGV[2..]  for each caller: how many jobs, negative where the caller wants to be told of changes, and then these: see `new.lua`
 -- Returns    for each job the answer of `created_in` where it was created, 1 where its idempotency key was used for another request, 2 where
---            another job of its call was refused, the id of the job that stands for it, or a list of 'dropped' and the answer of
+--            another job of its call was refused, the id of the job that stands for it, or a list of 'dropped' or 'cancelled' and the answer of
 --            `created_in`, 'replaced' or 'rejected' and the id of the holder of its unique key, 'full' and 'qQUEUE' or 'kKEY', or where
 --            a job of the call depends on one that is not there 'unknown', and which job and which of its dependencies. The
 --            last one of a caller that wants to be told is a list of 'told', the answer, and the changes
@@ -77,7 +77,9 @@ for_each_caller(function(from, many, tells)
   for n = 1, many do
     -- One that was to wait for children is available where it has none.
     local state = states[n] == BLOCKED and jobs[ARGV[from + NEW_JOB * (n - 1)]][STATE] or states[n]
-    answers[#answers + 1] = others[n] or state == CANCELLED and { 'dropped', created_in(AVAILABLE) } or created_in(state)
+    -- One that a dependency has cancelled was created all the same.
+    local ended = states[n] == CANCELLED and 'dropped' or state == CANCELLED and 'cancelled'
+    answers[#answers + 1] = others[n] or ended and { ended, created_in(AVAILABLE) } or created_in(state)
   end
   if told then answers[#answers] = { 'told', answers[#answers], told } end
   told = false
