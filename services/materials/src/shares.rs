@@ -178,7 +178,10 @@ mod tests {
     #[test]
     fn any_users_id_makes_a_key() {
         let key = user_key("auth0|ada lovelace ü\0");
-        assert!(key.len() <= 128 && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'), "{key}");
+        assert!(
+            key.len() <= 128 && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b':' | b'-')),
+            "{key}"
+        );
         assert_ne!(key, user_key("auth0|ada"));
         assert_eq!(user_key("6650f1c2-ada"), "user:6650f1c2-ada");
         assert_ne!(user_key(""), "user:");
