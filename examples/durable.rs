@@ -37,16 +37,18 @@ impl Job for Report {
         let pages = self.pages.iter().map(|about| NewJob::of(&Page { about: about.clone() }));
         cx.enqueue_children("pages", pages.collect::<longhaul::Result<_>>()?).await?;
         cx.wait_for_children().await?;
-        let pages: Vec<String> =
-            cx.children().await?.into_iter().filter_map(|page| page.output?.to().ok()).collect();
-
-        let draft = cx.step("draft", async || Ok(pages.join(", "))).await?;
+        let pages = cx.children().await?.into_iter().filter_map(|page| page.output?.to().ok());
+        let draft = cx.step("draft", async || Ok(pages.collect::<Vec<String>>().join(", "))).await?;
         let week = Duration::from_secs(7 * 86_400);
         let Some(by) = cx.wait_for::<String>("approved", Some(week)).await? else {
             return Err(JobError::cancel("nobody has approved it within a week"));
         };
         let options = StepOptions { tries: 3, ..StepOptions::default() };
-        cx.step_with("send", options, async || Ok(println!("sent"))).await?;
+        let send = async || {
+            println!("sent");
+            Ok(())
+        };
+        cx.step_with("send", options, send).await?;
         Ok(format!("{draft}; approved by {by}"))
     }
 }
