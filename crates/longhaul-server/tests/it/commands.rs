@@ -246,6 +246,7 @@ async fn every_command_that_offers_json_prints_json() {
             "jobs show" | "jobs tail" | "jobs retry" | "jobs fork" | "jobs cancel" | "jobs delete" => {
                 vec![one.as_str()]
             }
+            "jobs signal" => vec![other.as_str(), "go", "1"],
             "jobs set-priority" => vec!["--state", "available", "--priority", "3"],
             "queues show" | "queues pause" | "queues resume" | "queues retention" | "queues fair" => {
                 vec!["stage"]
