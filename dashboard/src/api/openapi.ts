@@ -512,7 +512,7 @@ export interface components {
         };
         Nothing: Record<string, never>;
         /** @enum {string} */
-        OnClash: "join" | "refresh" | "reject" | "replace" | "debounce" | "throttle" | "supersede";
+        OnClash: "join" | "refresh" | "reject" | "replace" | "debounce" | "throttle" | "supersede" | "follow";
         /** @enum {string} */
         OnExhausted: "fail" | "pause";
         /** @enum {string} */
@@ -664,10 +664,7 @@ export interface components {
         };
         Retry: {
             args?: unknown;
-            /**
-             * @default null
-             * @example summary
-             */
+            /** @example summary */
             from_step?: string | null;
         };
         /** @enum {string} */
