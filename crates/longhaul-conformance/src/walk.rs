@@ -150,7 +150,7 @@ impl Walker<'_> {
             "enqueue to start after its children" => self.enqueue_with_a_child(self.job()).await,
             "enqueue, dropped as the newest" => {
                 self.bound(OnFull::DropNewest).await;
-                self.fx.enqueue(self.other()).await;
+                self.fx.offer(self.other()).await;
                 self.enqueue(Start::Now).await;
             }
             "dropped as the oldest" => {
