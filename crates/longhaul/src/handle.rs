@@ -136,7 +136,8 @@ impl Longhaul {
     /// Cancels a job: a waiting one at once, a running one within its next heartbeat and 10 s. Answers whether
     /// there was anything to cancel: not where it has ended, or was asked to stop already.
     ///
-    /// The closing job of a batch takes its unfinished children with it, and theirs. It goes first, so that their
+    /// A job that counts its children, because it closes a batch or has enqueued them while it ran, takes those that are
+    /// unfinished with it, and theirs: their [`cancel_reason`](JobRecord::cancel_reason) is `parent`. It goes first, so that their
     /// ends do not set it free; where this is interrupted after that, cancelling it again cancels the rest.
     ///
     /// # Errors

@@ -36,6 +36,7 @@ export interface components {
             max: components["schemas"]["Seconds"];
         };
         BatchedJob: {
+            cancel_reason?: components["schemas"]["CancelReason"] | null;
             duplicate: boolean;
             id: string;
             /** @example queue_full */
@@ -719,6 +720,7 @@ export interface components {
             limit_keys: string[];
             /** Format: int32 */
             max_attempts: number;
+            on_exhausted: components["schemas"]["OnExhausted"];
             /** Format: int32 */
             priority: number;
             queue: string;

@@ -179,3 +179,17 @@ async fn an_order_that_fails_leaves_neither_a_row_nor_a_job() {
     let (first, _) = printed(env!("CARGO_BIN_EXE_transactional")).await;
     assert_eq!(first, "an order needs a price\n\"order 2 is confirmed\"\norders: 1\n");
 }
+
+#[tokio::test]
+async fn a_report_waits_for_its_pages_and_for_a_person_and_is_sent_once() {
+    let (first, second) = printed(env!("CARGO_BIN_EXE_durable")).await;
+    assert_eq!(first, "sent\n\"sales are up, visits are up; approved by Grace\"\n");
+    assert_eq!(second, first);
+}
+
+#[tokio::test]
+async fn a_stage_that_fails_cancels_those_that_depend_on_it_but_for_one_that_runs_after_any_end() {
+    let (first, second) = printed(env!("CARGO_BIN_EXE_graph")).await;
+    assert_eq!(first, "translate: failed\npublish: cancelled (dependency)\nclean: completed\n");
+    assert_eq!(second, first);
+}

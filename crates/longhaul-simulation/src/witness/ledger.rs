@@ -309,8 +309,7 @@ impl Ledger {
             };
             if !is_right {
                 let state = known.and_then(|known| known.state);
-                let promise =
-                    if answer.is_created() { ACKNOWLEDGED } else { UNIQUE_FREE };
+                let promise = if answer.is_created() { ACKNOWLEDGED } else { UNIQUE_FREE };
                 let how = format!(
                     "{:?} was answered {:?} of {}, which is {state:?}",
                     job.id, answer.status, answer.id

@@ -176,11 +176,10 @@ async fn a_step_that_is_done_is_not_run_by_a_later_attempt() {
             async move {
                 let pay = async || Ok(paid.fetch_add(1, Ordering::SeqCst) + 100);
                 let receipt: u32 = cx.step("pay", pay).await?;
-                let same: u32 = cx.step("pay", async || Ok(0)).await?;
                 if cx.attempt() < 3 {
                     return Err(JobError::retry("the line broke after the payment"));
                 }
-                Ok(json!([receipt, same]))
+                Ok(json!(receipt))
             }
         }
     });
@@ -192,7 +191,7 @@ async fn a_step_that_is_done_is_not_run_by_a_later_attempt() {
         clock.advance(LONG);
     }
     let done = until(&longhaul, &id, State::Completed).await;
-    assert_eq!(done.output.unwrap().to_value(), json!([100, 100]));
+    assert_eq!(done.output.unwrap().to_value(), json!(100));
     assert_eq!(paid.load(Ordering::SeqCst), 1);
     worker.shutdown(LONG).await;
 }

@@ -282,5 +282,9 @@ async fn a_budget_counts_the_tokens_of_a_module_that_were_taken_in_place_of_thos
     assert!((4_000..9_000).contains(&reserved.rate), "{reserved:?}");
     let again = KeyFilter { names: job.limit_keys, cost: reserved, limit: 1, ..KeyFilter::default() };
     let key = f.longhaul.store().keys(&again).await.unwrap().remove(0);
-    assert_eq!((key.key.as_str(), key.rate_free_at), ("provider:llm", None), "as much may be reserved at once");
+    assert_eq!(
+        (key.key.as_str(), key.rate_free_at),
+        ("provider:llm", None),
+        "as much may be reserved at once"
+    );
 }
