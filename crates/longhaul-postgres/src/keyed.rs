@@ -6,8 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use longhaul::lifecycle::unique::{self, Clash, Hold, Holder};
 use longhaul::lifecycle::waiting::{self, Admission};
 use longhaul::{
-    CancelReason, EnqueueStatus, Enqueued, JobId, NewJob, OnClash, Result, STOP_GRACE, Start, State,
-    Timestamp, Unique, admit,
+    CancelReason, EnqueueStatus, Enqueued, JobId, NewJob, Result, STOP_GRACE, Start, State, Timestamp, admit,
 };
 
 use crate::bounds::Room;
@@ -68,6 +67,8 @@ struct Unwritten {
     /// Whoever held its unique key before.
     before: Option<Held>,
     fate: Fate,
+    /// How it holds its key, where it has one.
+    hold: Hold,
     depends_on: DependsOn,
 }
 
@@ -82,6 +83,17 @@ enum Fate {
     Dropped,
     /// It is cancelled at once, because one that it depends on has failed, and holds its key as one that ends so.
     Fails,
+}
+
+impl Fate {
+    /// True where the unique key is taken from whoever held it. One that follows and fails at once has given it back.
+    fn takes_key(self, hold: &Hold) -> bool {
+        match self {
+            Self::Created | Self::Supersedes => true,
+            Self::Dropped => false,
+            Self::Fails => hold.behind.is_none(),
+        }
+    }
 }
 
 impl WriteTx<'_> {
@@ -181,11 +193,7 @@ impl WriteTx<'_> {
         let Some(mut clash) = creation.clash(number, self.time.latest) else { return Ok(None) };
         if changes_holder(clash) && matches!(creation.holders.get(&*unique.key), Some(Held::New { .. })) {
             self.write(creation).await?;
-            let holder = self.unique_holders(&[&unique.key]).await?.remove(&unique.key);
-            match holder {
-                Some(holder) => creation.holders.insert(&unique.key, Held::Stored(Box::new(holder))),
-                None => creation.holders.remove(&*unique.key),
-            };
+            self.look_holder_up(creation, job).await?;
             match creation.clash(number, self.time.latest) {
                 Some(anew) => clash = anew,
                 None => return Ok(None),
@@ -214,12 +222,23 @@ impl WriteTx<'_> {
         Ok(Some(Enqueued::new(id, status)))
     }
 
+    /// Reads anew who holds the unique key of a job: what was to be written is.
+    async fn look_holder_up<'j>(&self, creation: &mut Creation<'j>, job: &'j NewJob) -> Result<()> {
+        let Some(unique) = &job.unique else { return Ok(()) };
+        match self.unique_holders(&[&unique.key]).await?.remove(&unique.key) {
+            Some(holder) => creation.holders.insert(&unique.key, Held::Stored(Box::new(holder))),
+            None => creation.holders.remove(&*unique.key),
+        };
+        Ok(())
+    }
+
     /// Notes that a job is to be written, where there is room for it.
     async fn admit<'j>(&mut self, creation: &mut Creation<'j>, number: usize) -> Result<Enqueued> {
         let (jobs, ids) = (creation.jobs, creation.ids);
         let (job, id) = (&jobs[number], &ids[number]);
         let (mut state, run_at) = unique::start(job, self.time.latest);
-        let mut depends_on = creation.dependencies.of(job);
+        let followed = creation.followed(number, self.time.latest);
+        let mut depends_on = creation.dependencies.of(job, followed.as_ref());
         let mut fate = Fate::Created;
         if !creation.room.is_free() && waiting::counts(state) && !depends_on.is_waited_for() {
             match creation.room.admission(number) {
@@ -245,12 +264,13 @@ impl WriteTx<'_> {
                 self.write(creation).await?;
                 self.supersede(&holder).await?;
                 creation.superseded(&holder, self.now);
+                self.look_holder_up(creation, job).await?;
                 fate = Fate::Created;
             }
         }
-        if fate != Fate::Dropped && creation.dependencies.are_needed {
+        if fate != Fate::Dropped && (creation.dependencies.are_needed || followed.is_some()) {
             // Some may have been dropped or superseded.
-            depends_on = creation.dependencies.of(job);
+            depends_on = creation.dependencies.of(job, followed.as_ref());
             if depends_on.has_failed {
                 fate = Fate::Fails;
             } else if depends_on.is_waited_for() {
@@ -261,17 +281,18 @@ impl WriteTx<'_> {
         creation.dependencies.add(id, if ends_at_once { State::Cancelled } else { state });
         creation.taken.insert(id.as_str());
         let mut before = None;
-        if let Some(unique) = job.unique.as_ref().filter(|_| fate != Fate::Dropped) {
-            let hold = Hold::of(unique, self.time.latest);
+        let hold = job.unique.as_ref().map(|unique| Hold::of(unique, self.time.latest));
+        let hold = Hold { behind: followed.map(|followed| followed.id), ..hold.unwrap_or_default() };
+        if let Some(unique) = job.unique.as_ref().filter(|_| fate.takes_key(&hold)) {
+            let state = if fate == Fate::Fails { State::Cancelled } else { state };
             before = match fate {
                 Fate::Fails if hold.after(State::Cancelled, self.now).is_none() => {
                     creation.holders.remove(&*unique.key)
                 }
-                Fate::Fails => {
-                    let held = Held::New { number, state: State::Cancelled, run_at, hold };
+                _ => {
+                    let held = Held::New { number, state, run_at, hold: hold.clone() };
                     creation.holders.insert(&unique.key, held)
                 }
-                _ => creation.holders.insert(&unique.key, Held::New { number, state, run_at, hold }),
             };
             if job.id.is_some() {
                 creation.uncertain_keys.insert(&unique.key);
@@ -280,7 +301,7 @@ impl WriteTx<'_> {
         if job.start == Start::AfterChildren && !ends_at_once {
             creation.closing.insert(id.as_str());
         }
-        creation.unwritten.push(Unwritten { number, before, fate, depends_on });
+        creation.unwritten.push(Unwritten { number, before, fate, hold, depends_on });
         let status = if fate == Fate::Dropped { EnqueueStatus::Dropped } else { EnqueueStatus::Created };
         Ok(Enqueued::new(id.clone(), status))
     }
@@ -295,18 +316,20 @@ impl WriteTx<'_> {
         }
         let (jobs, ids) = (creation.jobs, creation.ids);
         let mut rows = NewRows::default();
-        for Unwritten { number, fate, depends_on, .. } in &unwritten {
+        for Unwritten { number, fate, hold, depends_on, .. } in &unwritten {
             let job = &jobs[*number];
             let batch = creation.batch_of(job);
             rows.push(&ids[*number], job, batch, self.time)?;
+            if hold.behind.is_some() {
+                rows.hold_last(hold)?;
+            }
             if !depends_on.all.is_empty() {
                 rows.depend_last(&depends_on.all)?;
             }
             match fate {
                 Fate::Dropped => rows.cancel_last(CancelReason::Dropped, self.now),
                 Fate::Fails => {
-                    let hold = job.unique.as_ref().map(|unique| Hold::of(unique, self.time.latest));
-                    let kept_from = hold.unwrap_or_default().kept_from(State::Cancelled, self.now);
+                    let kept_from = hold.kept_from(State::Cancelled, self.now);
                     rows.cancel_last(CancelReason::Dependency, kept_from);
                 }
                 Fate::Created | Fate::Supersedes if depends_on.unfinished > 0 => {
@@ -319,14 +342,13 @@ impl WriteTx<'_> {
         self.write_what_belongs_to(creation, &unwritten, &created).await?;
         let (mut keys, mut holders, mut untils) = (Vec::new(), Vec::new(), Vec::new());
         let (mut joined, mut dropped, mut left) = (BTreeMap::new(), Vec::new(), Vec::new());
-        for Unwritten { number, before, fate, .. } in unwritten {
+        for Unwritten { number, before, fate, hold, .. } in unwritten {
             let (job, id) = (&jobs[number], &ids[number]);
             let Some(seq) = created.remove(id.as_str()) else {
-                creation.found_taken(number, before, fate);
+                creation.found_taken(number, before, fate, &hold);
                 continue;
             };
-            if let Some(unique) = job.unique.as_ref().filter(|_| fate != Fate::Dropped) {
-                let hold = Hold::of(unique, self.time.latest);
+            if let Some(unique) = job.unique.as_ref().filter(|_| fate.takes_key(&hold)) {
                 let until = match fate {
                     Fate::Fails => hold.after(State::Cancelled, self.now),
                     _ => hold.before_end(),
@@ -448,21 +470,6 @@ impl WriteTx<'_> {
         let rows = self.rows("look a job up", include_str!("sql/present_jobs.sql"), &[&ids]).await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
-
-    /// The holders of the jobs' unique keys. Those that something may be done to are held for this transaction first.
-    async fn holders(&self, jobs: &[NewJob]) -> Result<HashMap<String, Target>> {
-        let unique = || jobs.iter().filter_map(|job| job.unique.as_ref());
-        let touching: Vec<&str> =
-            unique().filter(|unique| touches_holder(unique)).map(|unique| unique.key.as_str()).collect();
-        self.lock_unique_holders(&touching).await?;
-        let keys: Vec<&str> = unique().map(|unique| unique.key.as_str()).collect();
-        self.unique_holders(&keys).await
-    }
-}
-
-/// True where something may be done to the holder of the key.
-fn touches_holder(unique: &Unique) -> bool {
-    matches!(unique.on_clash, OnClash::Replace | OnClash::Debounce { .. } | OnClash::Supersede)
 }
 
 /// True where something is done to the holder.
@@ -566,6 +573,15 @@ impl<'j> Creation<'j> {
         Some(unique::clash(job, unique, &holder.as_holder(self.jobs, now), now))
     }
 
+    /// The job that a new one follows, which holds its key.
+    fn followed(&self, number: usize, now: Timestamp) -> Option<Target> {
+        let unique = self.jobs[number].unique.as_ref()?;
+        match self.holders.get(&*unique.key)? {
+            Held::Stored(holder) if self.clash(number, now)? == Clash::Follow => Some((**holder).clone()),
+            _ => None,
+        }
+    }
+
     /// True where a job that is not written yet depends on others.
     fn has_unwritten_dependants(&self) -> bool {
         self.unwritten.iter().any(|job| !job.depends_on.all.is_empty())
@@ -611,13 +627,13 @@ impl<'j> Creation<'j> {
     }
 
     /// Another job has the id: the one that was to be written is a duplicate, and takes no key.
-    fn found_taken(&mut self, number: usize, before: Option<Held>, fate: Fate) {
+    fn found_taken(&mut self, number: usize, before: Option<Held>, fate: Fate, hold: &Hold) {
         self.answers[number] = duplicate(self.ids[number].clone());
         let job = &self.jobs[number];
         if fate != Fate::Dropped {
             self.room.was_there(job);
         }
-        if let Some(unique) = job.unique.as_ref().filter(|_| fate != Fate::Dropped) {
+        if let Some(unique) = job.unique.as_ref().filter(|_| fate.takes_key(hold)) {
             match before {
                 Some(holder) => self.holders.insert(&unique.key, holder),
                 None => self.holders.remove(&*unique.key),

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use longhaul::lifecycle::unique::Hold;
-use longhaul::{NewJob, Result, State, Timestamp};
+use longhaul::{NewJob, OnClash, Result, State, Timestamp, Unique};
 
 use crate::call::Call;
 use crate::target::Target;
@@ -43,6 +43,23 @@ impl WriteTx<'_> {
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
+    /// The holders of the jobs' unique keys. Those that something may be done to are held for this transaction.
+    pub(crate) async fn holders(&self, jobs: &[NewJob]) -> Result<HashMap<String, Target>> {
+        let unique = || jobs.iter().filter_map(|job| job.unique.as_ref());
+        let keys: Vec<&str> = unique().map(|unique| unique.key.as_str()).collect();
+        let touching: Vec<&str> =
+            unique().filter(|unique| touches_holder(unique)).map(|unique| unique.key.as_str()).collect();
+        loop {
+            let held = self.lock_unique_holders(&touching).await?;
+            let holders = self.unique_holders(&keys).await?;
+            // One that followed may have ended before it was held, and have given its key back.
+            let is_held = |key: &&str| holders.get(*key).is_none_or(|holder| held.contains(&holder.seq));
+            if touching.iter().all(is_held) {
+                return Ok(holders);
+            }
+        }
+    }
+
     /// The jobs that hold unique keys now, by key.
     pub(crate) async fn unique_holders(&self, keys: &[&str]) -> Result<HashMap<String, Target>> {
         if keys.is_empty() {
@@ -50,16 +67,31 @@ impl WriteTx<'_> {
         }
         let sql = include_str!("sql/unique_holders.sql");
         let rows = self.rows("look up a unique key", sql, &[&keys, &self.now.0]).await?;
-        Ok(rows.iter().map(|row| (row.get(17), Target::read(row))).collect())
+        let holders = rows.iter().map(|row| (row, Target::read(row)));
+        let holders = holders.filter(|(row, holder)| self.holds(holder, row.get(18), row.get(19)));
+        Ok(holders.map(|(row, holder)| (row.get(17), holder)).collect())
     }
 
-    /// Holds the rows of the jobs that have unique keys, so that nothing becomes of them before this transaction ends.
-    pub(crate) async fn lock_unique_holders(&self, keys: &[&str]) -> Result<()> {
-        if !keys.is_empty() {
-            let sql = include_str!("sql/lock_unique_holders.sql");
-            self.rows("look up a unique key", sql, &[&keys]).await?;
+    /// True where a job that is noted as the holder of a key, until then, holds it. One that ended while its follower gave the
+    /// key back could not note until when.
+    fn holds(&self, holder: &Target, until: Option<i64>, finished_at: Option<i64>) -> bool {
+        match (until, finished_at) {
+            (None, Some(at)) if holder.state.is_finished() => {
+                holder.hold.after(holder.state, Timestamp(at)).is_some_and(|until| until > self.now)
+            }
+            _ => true,
         }
-        Ok(())
+    }
+
+    /// Holds the rows of the jobs that have unique keys, so that nothing becomes of them before this transaction ends, and
+    /// answers which these are.
+    async fn lock_unique_holders(&self, keys: &[&str]) -> Result<HashSet<i64>> {
+        if keys.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let sql = include_str!("sql/lock_unique_holders.sql");
+        let rows = self.rows("look up a unique key", sql, &[&keys]).await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
     /// Gives each key to a job, in place of one whose time with it is over: until a moment, or with the job.
@@ -81,8 +113,11 @@ impl WriteTx<'_> {
         self.rows("hold a unique key", sql, &[&keys, &jobs, &until]).await.map(drop)
     }
 
-    /// Takes the key from a job that has ended, where it is the job's and the job does not hold it longer.
+    /// Takes the key from a job that has ended, where it is the job's: for the one that it follows, or unless it holds it longer.
     pub(crate) async fn let_go(&self, key: &str, seq: i64, hold: &Hold, state: State) -> Result<()> {
+        if let Some(followed) = self.followed(key, hold).await? {
+            return self.give_back(key, seq, &followed).await;
+        }
         match hold.after(state, self.now) {
             Some(until) => self.hold_until(key, seq, until).await,
             None => {
@@ -96,5 +131,13 @@ impl WriteTx<'_> {
     pub(crate) async fn hold_until(&self, key: &str, seq: i64, until: Timestamp) -> Result<()> {
         let sql = include_str!("sql/expire_unique_key.sql");
         self.rows("expire a unique key", sql, &[&key, &seq, &until.0]).await.map(drop)
+    }
+}
+
+/// True where something may be done to the holder of the key, or depends on what it does.
+fn touches_holder(unique: &Unique) -> bool {
+    match unique.on_clash {
+        OnClash::Replace | OnClash::Debounce { .. } | OnClash::Supersede | OnClash::Follow => true,
+        OnClash::Join | OnClash::Reject | OnClash::Refresh | OnClash::Throttle => false,
     }
 }

@@ -26,6 +26,7 @@ mod enqueue;
 mod error;
 mod finish;
 mod finish_and_claim;
+mod following;
 mod heartbeat;
 mod keyed;
 mod keys;

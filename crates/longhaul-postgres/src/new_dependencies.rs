@@ -4,6 +4,7 @@ use longhaul::lifecycle::{self, End};
 use longhaul::{Dependency, JobId, NewJob, OnFailure, Result, State};
 
 use crate::row::state;
+use crate::target::Target;
 use crate::write_tx::WriteTx;
 
 /// The jobs that those of a call depend on, as of the job that is looked at.
@@ -119,10 +120,14 @@ impl NewDependencies {
         }
     }
 
-    /// What a job depends on, as it stands.
-    pub(crate) fn of(&self, job: &NewJob) -> DependsOn {
+    /// What a job depends on, as it stands; with the one that it follows, where its unique key has it do so.
+    pub(crate) fn of(&mut self, job: &NewJob, followed: Option<&Target>) -> DependsOn {
         let mut found = DependsOn::default();
-        for Dependency { id, on_failure } in &job.depends_on {
+        if let Some(target) = followed {
+            self.stored.entry(target.id.clone()).or_insert((target.seq, target.state));
+        }
+        let followed = followed.map(|target| Dependency::on_any_end(target.id.clone()));
+        for Dependency { id, on_failure } in job.depends_on.iter().chain(&followed) {
             let id = self.stand_ins.get(id).unwrap_or(id);
             if found.contains(id) {
                 continue;

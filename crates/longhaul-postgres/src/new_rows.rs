@@ -118,6 +118,14 @@ impl<'j> NewRows<'j> {
         set(&mut self.kept_froms, jobs, kept_from.0);
     }
 
+    /// Has the last job hold its unique key so.
+    pub(crate) fn hold_last(&mut self, hold: &Hold) -> Result<()> {
+        if let Some(last) = self.holds.last_mut() {
+            *last = hold_text(hold)?;
+        }
+        Ok(())
+    }
+
     /// Notes what the last job depends on.
     pub(crate) fn depend_last(&mut self, depends_on: &[Dependency]) -> Result<()> {
         set(&mut self.depends_on, self.ids.len(), Json::new(&depends_on)?.as_str().to_owned());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use longhaul::{CancelReason, Cost, Finish};
+use longhaul::{Action, CancelReason, Cost, Finish};
 use longhaul::{
     Claim, Clock, EnqueueStatus, Enqueued, JobFilter, JobRecord, KeyConfig, NewJob, OnClash, OnFull, Page,
     Policy, QueueConfig, State, Store, Unique,
@@ -46,6 +46,54 @@ async fn of_many_processes_that_supersede_one_another_one_job_is_left() {
         cancelled.len() == 39
             && cancelled.iter().all(|job| job.cancel_reason == Some(CancelReason::Superseded))
     );
+}
+
+#[tokio::test]
+async fn a_follower_that_is_cancelled_while_the_other_ends_leaves_the_key_to_nobody() {
+    let [one, other] = two().await;
+    for _ in 0..40 {
+        let first = one.enqueue(vec![of_key(OnClash::Follow)]).await.unwrap().remove(0);
+        assert_eq!(first.status, EnqueueStatus::Created, "nobody holds the key");
+        let running = one.claim(claim()).await.unwrap().remove(0);
+        let follower = one.enqueue(vec![of_key(OnClash::Follow)]).await.unwrap().remove(0);
+        assert_eq!(follower.status, EnqueueStatus::Created);
+        let cancelled = JobFilter { ids: vec![follower.id.clone()], ..JobFilter::default() };
+        let (ended, cancelled) = tokio::join!(
+            one.finish(vec![finish(&running.lease, completed())]),
+            other.act(&cancelled, Action::cancel(Duration::ZERO), 1)
+        );
+        ended.unwrap();
+        assert_eq!(cancelled.unwrap().done, 1);
+        assert_eq!(in_states(&one, &[State::Available, State::Blocked, State::Running]).await.len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_was_given_its_key_back_as_it_ended_holds_it_as_long_as_it_would_have() {
+    let options = shared().options();
+    let store = PostgresStore::open(options.clone()).await.unwrap();
+    let client = client(&options).await;
+    let of_period = |period| NewJob {
+        unique: Some(Unique { period, on_clash: OnClash::Follow, ..Unique::new("key") }),
+        ..job()
+    };
+    for (period, status) in [(None, EnqueueStatus::Created), (Some(HOUR), EnqueueStatus::Duplicate)] {
+        let first = store.enqueue(vec![of_period(period)]).await.unwrap().remove(0);
+        let running = store.claim(claim()).await.unwrap().remove(0);
+        store.enqueue(vec![of_period(period)]).await.unwrap();
+        store.finish(vec![finish(&running.lease, completed())]).await.unwrap();
+        let next = store.claim(claim()).await.unwrap().remove(0);
+        store.finish(vec![finish(&next.lease, completed())]).await.unwrap();
+        // What a follower would have noted that did not see the end of the first.
+        client.batch_execute("DELETE FROM unique_keys").await.unwrap();
+        let sql = "INSERT INTO unique_keys (key, job) SELECT unique_key, seq FROM jobs WHERE id = $1";
+        assert_eq!(client.execute(sql, &[&first.id.as_str()]).await.unwrap(), 1);
+        let late = store.enqueue(vec![of_key(OnClash::Join)]).await.unwrap().remove(0);
+        assert_eq!((late.status, late.id == first.id), (status, status == EnqueueStatus::Duplicate));
+        for job in store.claim(claim()).await.unwrap() {
+            store.finish(vec![finish(&job.lease, completed())]).await.unwrap();
+        }
+    }
 }
 
 #[tokio::test]
