@@ -2,7 +2,7 @@ use fakes::Fault;
 use longhaul::{JobId, State};
 use serde_json::{Value, json};
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, PATIENCE};
 
 async fn start(f: &Fixture, names: &[String]) -> Value {
     let reply = f.post("/api/v1/github/analyze/batch", &json!({ "usernames": names })).await;
@@ -17,7 +17,8 @@ async fn a_hundred_names_are_one_task() {
     let worker = f.work();
     let known = f.started("user-1").await;
     f.ended(&known).await;
-    drop(worker);
+    // Dropped, it could take the next job with it, whose lease never ends while the clock stands still.
+    worker.shutdown(PATIENCE).await;
     let running = f.started("user-2").await;
 
     let mut names: Vec<String> = (1..=95).map(|n| format!("user-{n}")).collect();
