@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use longhaul::lifecycle::{self, End};
-use longhaul::{CancelReason, OnFailure, Result, State};
+use longhaul::{CancelReason, Result, State};
 use tokio_postgres::Row;
 
 use crate::row::{children, rows_at_most, state};
@@ -86,7 +86,7 @@ impl WriteTx<'_> {
         let mut counted: BTreeMap<i64, Counted> = BTreeMap::new();
         for row in &edges {
             let outcome = outcomes.get(&row.get(0)).copied().unwrap_or(State::Cancelled);
-            let on_failure = on_failure(row.get(2));
+            let on_failure = row.get::<_, &str>(2).parse().unwrap_or_default();
             let counted = counted.entry(row.get(1)).or_default();
             match lifecycle::dependency_ends(outcome, on_failure) {
                 End::Counts => counted.ends += 1,
@@ -133,8 +133,4 @@ impl WriteTx<'_> {
         }
         Ok(())
     }
-}
-
-fn on_failure(word: &str) -> OnFailure {
-    if word == OnFailure::Run.as_str() { OnFailure::Run } else { OnFailure::Cancel }
 }

@@ -1,18 +1,17 @@
 //! Jobs of which something has to be looked up before they are created: keys, parents, ids beside a key. They are created in
 //! the order in which they came, and as many as possible by one statement.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
-use longhaul::lifecycle::unique::{self, Clash, Hold, Holder};
+use longhaul::lifecycle::unique::{self, Clash, Hold};
 use longhaul::lifecycle::waiting::{self, Admission};
-use longhaul::{
-    CancelReason, EnqueueStatus, Enqueued, JobId, NewJob, Result, STOP_GRACE, Start, State, Timestamp, admit,
-};
+use longhaul::{CancelReason, EnqueueStatus, Enqueued, JobId, NewJob, Result, STOP_GRACE, Start, State};
 
 use crate::bounds::Room;
+use crate::creation::{Creation, Fate, Held, Unwritten};
 use crate::error::key_locked;
-use crate::new_dependencies::{DependsOn, Edges, NewDependencies};
-use crate::new_rows::{JOBS_PER_STATEMENT, NewRows, duplicate, id_of};
+use crate::new_dependencies::Edges;
+use crate::new_rows::{NewRows, duplicate, id_of};
 use crate::row::hold_text;
 use crate::target::Target;
 use crate::write_tx::WriteTx;
@@ -24,76 +23,6 @@ pub(crate) enum KeyReused {
     RefusesAll,
     /// Its own job is not created.
     RefusesOne,
-}
-
-/// The jobs of a call, and what is known of the names in them, as of the job that is looked at.
-struct Creation<'j> {
-    jobs: &'j [NewJob],
-    ids: &'j [JobId],
-    /// Idempotency key -> the job that it stands for, and the digest of the request.
-    promises: HashMap<&'j str, (JobId, &'j str)>,
-    /// Ids that are known to be taken.
-    taken: HashSet<&'j str>,
-    /// Unique key -> the job that holds it.
-    holders: HashMap<&'j str, Held>,
-    /// The room that is left by bounds on waiting jobs.
-    room: Room,
-    /// Id -> job that counts children.
-    batches: HashMap<&'j str, i64>,
-    dependencies: NewDependencies,
-    answers: Vec<Enqueued>,
-    /// Jobs that are not written yet.
-    unwritten: Vec<Unwritten>,
-    /// Names that are not known before these are written: unique keys of jobs whose id another transaction may be giving to a
-    /// job of its own, and ids of closing jobs.
-    uncertain_keys: HashSet<&'j str>,
-    closing: HashSet<&'j str>,
-    /// Jobs whose idempotency keys are to be remembered.
-    promised: Vec<usize>,
-}
-
-/// The holder of a unique key.
-#[derive(Clone, Debug)]
-enum Held {
-    /// A job of this call, which is not read anew unless something is done to it.
-    New { number: usize, state: State, run_at: Timestamp, hold: Hold },
-    /// A job that was there, or a new one that is written and was read.
-    Stored(Box<Target>),
-}
-
-/// A job that is to be written.
-struct Unwritten {
-    number: usize,
-    /// Whoever held its unique key before.
-    before: Option<Held>,
-    fate: Fate,
-    /// How it holds its key, where it has one.
-    hold: Hold,
-    depends_on: DependsOn,
-}
-
-/// What becomes of a job that is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    /// It waits, and holds its key.
-    Created,
-    /// The same, and the former holder of its key is cancelled or asked to stop.
-    Supersedes,
-    /// It is cancelled at once, for want of room, and holds no key.
-    Dropped,
-    /// It is cancelled at once, because one that it depends on has failed, and holds its key as one that ends so.
-    Fails,
-}
-
-impl Fate {
-    /// True where the unique key is taken from whoever held it. One that follows and fails at once has given it back.
-    fn takes_key(self, hold: &Hold) -> bool {
-        match self {
-            Self::Created | Self::Supersedes => true,
-            Self::Dropped => false,
-            Self::Fails => hold.behind.is_none(),
-        }
-    }
 }
 
 impl WriteTx<'_> {
@@ -115,11 +44,9 @@ impl WriteTx<'_> {
         }
         creation.dependencies = self.new_dependencies(jobs).await?;
         if reused == KeyReused::RefusesAll
-            && let Some((job, place)) =
-                creation.dependencies.unknown(jobs, |key| creation.promises.contains_key(key))
+            && let Some(refused) = creation.refused_dependency()
         {
-            let id = &jobs[job].depends_on[place].id;
-            return Ok(Err(admit::unknown_dependency(job, jobs.len(), place, id)));
+            return Ok(Err(refused));
         }
         let taken = self.taken(jobs, &creation.room).await?;
         creation.taken = taken.iter().map(String::as_str).collect();
@@ -240,7 +167,7 @@ impl WriteTx<'_> {
         let followed = creation.followed(number, self.time.latest);
         let mut depends_on = creation.dependencies.of(job, followed.as_ref());
         let mut fate = Fate::Created;
-        if !creation.room.is_free() && waiting::counts(state) && !depends_on.is_waited_for() {
+        if !creation.room.is_free() && waiting::counts(state) && !depends_on.standing.is_waited_for() {
             match creation.room.admission(number) {
                 (Admission::Reject(_), Some(full)) => return Ok(Enqueued::full(id.clone(), full)),
                 (Admission::DropNewest, _) => fate = Fate::Dropped,
@@ -271,9 +198,9 @@ impl WriteTx<'_> {
         if fate != Fate::Dropped && (creation.dependencies.are_needed || followed.is_some()) {
             // Some may have been dropped or superseded.
             depends_on = creation.dependencies.of(job, followed.as_ref());
-            if depends_on.has_failed {
+            if depends_on.standing.has_failed {
                 fate = Fate::Fails;
-            } else if depends_on.is_waited_for() {
+            } else if depends_on.standing.is_waited_for() {
                 state = State::Blocked;
             }
         }
@@ -332,8 +259,8 @@ impl WriteTx<'_> {
                     let kept_from = hold.kept_from(State::Cancelled, self.now);
                     rows.cancel_last(CancelReason::Dependency, kept_from);
                 }
-                Fate::Created | Fate::Supersedes if depends_on.unfinished > 0 => {
-                    rows.block_last(depends_on.unfinished);
+                Fate::Created | Fate::Supersedes if depends_on.standing.unfinished > 0 => {
+                    rows.block_last(depends_on.standing.unfinished);
                 }
                 Fate::Created | Fate::Supersedes => {}
             }
@@ -475,173 +402,4 @@ impl WriteTx<'_> {
 /// True where something is done to the holder.
 fn changes_holder(clash: Clash) -> bool {
     matches!(clash, Clash::Replace(..) | Clash::Lengthen(_) | Clash::Supersede)
-}
-
-impl Held {
-    fn id(&self, ids: &[JobId]) -> JobId {
-        match self {
-            Self::New { number, .. } => ids[*number].clone(),
-            Self::Stored(target) => target.id.clone(),
-        }
-    }
-
-    /// The job as the rules look at it.
-    fn as_holder<'h>(&'h self, jobs: &'h [NewJob], now: Timestamp) -> Holder<'h> {
-        match self {
-            Self::New { number, state, run_at, hold } => Holder {
-                kind: &jobs[*number].kind,
-                state: *state,
-                run_at: *run_at,
-                created_at: now,
-                started_at: None,
-                held_until: hold.until,
-            },
-            Self::Stored(target) => target.as_holder(),
-        }
-    }
-}
-
-impl<'j> Creation<'j> {
-    fn new(
-        jobs: &'j [NewJob],
-        ids: &'j [JobId],
-        promises: HashMap<&'j str, (JobId, &'j str)>,
-        room: Room,
-    ) -> Self {
-        Self {
-            jobs,
-            ids,
-            promises,
-            taken: HashSet::new(),
-            holders: HashMap::new(),
-            room,
-            batches: HashMap::new(),
-            dependencies: NewDependencies::default(),
-            answers: Vec::with_capacity(jobs.len()),
-            unwritten: Vec::new(),
-            uncertain_keys: HashSet::new(),
-            closing: HashSet::new(),
-            promised: Vec::new(),
-        }
-    }
-
-    /// The answer where an idempotency key was used for another request, by an earlier call or by a job before in this one.
-    fn refused(&self) -> Option<Vec<Enqueued>> {
-        let mut used = self.promises.clone();
-        let mut is_refused = false;
-        let answer = |(job, id): (&'j NewJob, &'j JobId)| {
-            let mut answer = Enqueued::new(id.clone(), EnqueueStatus::NotCreated);
-            if let Some(key) = &job.idempotency {
-                let (holder, digest) =
-                    used.entry(&key.key).or_insert_with(|| (id.clone(), key.fingerprint.as_str()));
-                if *digest != key.fingerprint {
-                    answer = Enqueued::new(holder.clone(), EnqueueStatus::KeyReused);
-                    is_refused = true;
-                }
-            }
-            answer
-        };
-        let answers = self.jobs.iter().zip(self.ids).map(answer).collect();
-        is_refused.then_some(answers)
-    }
-
-    fn must_write_before(&self, job: &NewJob) -> bool {
-        let waits_for_key =
-            job.unique.as_ref().is_some_and(|unique| self.uncertain_keys.contains(&*unique.key));
-        let waits_for_parent =
-            job.parent.as_ref().is_some_and(|parent| self.closing.contains(parent.as_str()));
-        let is_made_room =
-            !self.room.is_free() && self.unwritten.iter().any(|job| job.fate == Fate::Supersedes);
-        let belongs_to =
-            |id: &JobId| job.parent.as_ref() == Some(id) || job.depends_on.iter().any(|on| on.id == *id);
-        let belongs_to_superseded = self.unwritten.iter().any(|job| match &job.before {
-            Some(Held::Stored(holder)) => job.fate == Fate::Supersedes && belongs_to(&holder.id),
-            _ => false,
-        });
-        belongs_to_superseded
-            || waits_for_key
-            || waits_for_parent
-            || is_made_room
-            || self.unwritten.len() >= JOBS_PER_STATEMENT
-    }
-
-    /// What becomes of a job by its unique key; `None` where nobody holds that.
-    fn clash(&self, number: usize, now: Timestamp) -> Option<Clash> {
-        let job = &self.jobs[number];
-        let unique = job.unique.as_ref()?;
-        let holder = self.holders.get(&*unique.key)?;
-        Some(unique::clash(job, unique, &holder.as_holder(self.jobs, now), now))
-    }
-
-    /// The job that a new one follows, which holds its key.
-    fn followed(&self, number: usize, now: Timestamp) -> Option<Target> {
-        let unique = self.jobs[number].unique.as_ref()?;
-        match self.holders.get(&*unique.key)? {
-            Held::Stored(holder) if self.clash(number, now)? == Clash::Follow => Some((**holder).clone()),
-            _ => None,
-        }
-    }
-
-    /// True where a job that is not written yet depends on others.
-    fn has_unwritten_dependants(&self) -> bool {
-        self.unwritten.iter().any(|job| !job.depends_on.all.is_empty())
-    }
-
-    /// The holder of a job's unique key, where it is the job's parent or one that it depends on.
-    fn holder_that_it_belongs_to(&self, job: &NewJob, depends_on: &DependsOn) -> Option<Target> {
-        let Some(Held::Stored(holder)) = self.holders.get(&*job.unique.as_ref()?.key) else { return None };
-        let belongs = job.parent.as_ref() == Some(&holder.id) || depends_on.contains(&holder.id);
-        belongs.then(|| (**holder).clone())
-    }
-
-    /// Notes that a holder was superseded.
-    fn superseded(&mut self, holder: &Target, now: Timestamp) {
-        self.room.left(holder);
-        if !matches!(holder.state, State::Running) {
-            self.note_cancelled(&[holder.seq], now);
-        }
-    }
-
-    /// The number of the job that holds a key, where it is written.
-    fn seq_of(&self, held: &Held) -> Option<i64> {
-        match held {
-            Held::Stored(target) => Some(target.seq),
-            Held::New { number, .. } => self.dependencies.seq_of(&self.ids[*number]),
-        }
-    }
-
-    /// Notes jobs that were cancelled, most of which hold their keys no longer.
-    fn note_cancelled(&mut self, cancelled: &[i64], now: Timestamp) {
-        if cancelled.is_empty() {
-            return;
-        }
-        self.dependencies.note_cancelled(cancelled);
-        self.batches.retain(|_, parent| !cancelled.contains(parent));
-        self.holders.retain(|_, held| match held {
-            Held::Stored(target) if cancelled.contains(&target.seq) => {
-                target.state = State::Cancelled;
-                target.hold.after(State::Cancelled, now).is_some()
-            }
-            _ => true,
-        });
-    }
-
-    /// Another job has the id: the one that was to be written is a duplicate, and takes no key.
-    fn found_taken(&mut self, number: usize, before: Option<Held>, fate: Fate, hold: &Hold) {
-        self.answers[number] = duplicate(self.ids[number].clone());
-        let job = &self.jobs[number];
-        if fate != Fate::Dropped {
-            self.room.was_there(job);
-        }
-        if let Some(unique) = job.unique.as_ref().filter(|_| fate.takes_key(hold)) {
-            match before {
-                Some(holder) => self.holders.insert(&unique.key, holder),
-                None => self.holders.remove(&*unique.key),
-            };
-        }
-    }
-
-    fn batch_of(&self, job: &NewJob) -> Option<i64> {
-        self.batches.get(job.parent.as_ref()?.as_str()).copied()
-    }
 }

@@ -20,6 +20,7 @@ mod bounds;
 mod call;
 mod claim;
 mod connection;
+mod creation;
 mod dependencies;
 mod driver;
 mod enqueue;

@@ -1,6 +1,6 @@
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
-use longhaul::lifecycle::{self, End};
+use longhaul::lifecycle::Standing;
 use longhaul::{Dependency, JobId, NewJob, OnFailure, Result, State};
 
 use crate::row::state;
@@ -34,17 +34,10 @@ pub(crate) struct DependsOn {
     pub(crate) all: Vec<Dependency>,
     /// Those that are there, and whether they have ended.
     there: Vec<(JobId, OnFailure, bool)>,
-    pub(crate) unfinished: usize,
-    /// True where one has ended in a way that cancels the job.
-    pub(crate) has_failed: bool,
+    pub(crate) standing: Standing,
 }
 
 impl DependsOn {
-    /// True where the new job is blocked, if only for a moment.
-    pub(crate) fn is_waited_for(&self) -> bool {
-        self.unfinished > 0 || self.has_failed
-    }
-
     pub(crate) fn contains(&self, id: &JobId) -> bool {
         self.all.iter().any(|dependency| dependency.id == *id)
     }
@@ -60,30 +53,6 @@ pub(crate) struct Edges {
 }
 
 impl NewDependencies {
-    /// The first job that would be created and depends on one that is neither there nor before it in the call, with the place of
-    /// that dependency. `is_promised` tells of which idempotency keys a job is known from earlier calls.
-    pub(crate) fn unknown(
-        &self,
-        jobs: &[NewJob],
-        is_promised: impl Fn(&str) -> bool,
-    ) -> Option<(usize, usize)> {
-        let (mut ids, mut keys) = (HashSet::new(), HashSet::new());
-        for (number, job) in jobs.iter().enumerate().filter(|_| self.are_needed) {
-            let is_there = |id: &JobId| ids.contains(id) || self.stored.contains_key(id);
-            let key = job.idempotency.as_ref().map(|idempotency| idempotency.key.as_str());
-            // A job that is not created is not asked.
-            let is_asked = !key.is_some_and(|key| keys.contains(key) || is_promised(key))
-                && !job.id.as_ref().is_some_and(is_there);
-            let unknown = job.depends_on.iter().position(|dependency| !is_there(&dependency.id));
-            if let Some(place) = unknown.filter(|_| is_asked) {
-                return Some((number, place));
-            }
-            ids.extend(&job.id);
-            keys.extend(key);
-        }
-        None
-    }
-
     /// True for the id of a job that was there before the call, as far as it was looked for.
     pub(crate) fn is_stored(&self, id: &JobId) -> bool {
         self.stored.contains_key(id)
@@ -143,11 +112,7 @@ impl NewDependencies {
             if there.is_some() {
                 found.there.push((id.clone(), *on_failure, state.is_finished()));
             }
-            if !state.is_finished() {
-                found.unfinished += 1;
-            } else if lifecycle::dependency_ends(state, *on_failure) == End::Cancels {
-                found.has_failed = true;
-            }
+            found.standing.add(state, *on_failure);
         }
         found
     }

@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use longhaul::{EnqueueStatus, Enqueued, Error, Full, JobId, NewJob, Result, Start, admit};
+use longhaul::{EnqueueStatus, Enqueued, Error, Full, JobId, NewJob, Result, Start, lifecycle};
 use parking_lot::RwLock;
 use redis::Value;
 
@@ -59,7 +59,7 @@ fn unknown_dependency(jobs: &[New], answer: &Value) -> Option<Error> {
     let number = |value| usize::try_from(int(value)?).ok();
     let (job, place) = (number(job)?, number(place)?);
     let dependency = jobs.get(job)?.job.depends_on.get(place)?;
-    (text(word)? == "unknown").then(|| admit::unknown_dependency(job, jobs.len(), place, &dependency.id))
+    (text(word)? == "unknown").then(|| lifecycle::unknown_dependency(job, jobs.len(), place, &dependency.id))
 }
 
 /// True where nothing needs to be looked up for a job: see `enqueue_simple.lua`.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use crate::model::{
-    Action, AttemptError, Claim, Condition, Entry, ErrorKind, Finish, JobFilter, JobId, Json, KeyConfig,
+    Action, AttemptError, Claim, Condition, Entry, ErrorKind, Finish, JobFilter, Json, KeyConfig,
     LeaseStatus, MAX_ARGS_BYTES, MAX_UNITS, NewJob, Outcome, Progress, QueueConfig, Record, SIGNAL_PREFIX,
     Sample, WaitsFor, WorkerInfo, check_key_name, check_name,
 };
@@ -257,17 +257,6 @@ pub fn signal_output(value: &Json) -> Result<Json> {
     Json::new(&Output { value })
 }
 
-/// The refusal of a job that depends on one which is neither there nor before it in the call: `job` and `dependency` are
-/// places, in a call of `of` jobs.
-#[must_use]
-pub fn unknown_dependency(job: usize, of: usize, dependency: usize, id: &JobId) -> Error {
-    let place = if of > 1 { format!("[{job}].") } else { String::new() };
-    Error::Invalid {
-        field: format!("{place}depends_on[{dependency}]"),
-        reason: format!("must be a job that is there or stands before in the call, and '{id}' is neither"),
-    }
-}
-
 fn progress(report: &mut Progress) -> Result<()> {
     clean(&mut report.message, MAX_LINE_BYTES);
     // A percentage that is no number has no JSON form; it can only come of 0/0, which is nothing done of nothing.
@@ -453,7 +442,7 @@ pub fn clean(text: &mut String, max: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Lease, LogLevel, QueueSlots, SupportedKind};
+    use crate::model::{JobId, Lease, LogLevel, QueueSlots, SupportedKind};
     use std::time::Duration;
 
     fn lease() -> Lease {

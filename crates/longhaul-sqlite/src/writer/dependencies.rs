@@ -1,7 +1,5 @@
-use std::collections::HashSet;
-
-use longhaul::lifecycle::{self, End};
-use longhaul::{CancelReason, Dependency, JobId, NewJob, OnFailure, Result, State, WaitsFor, admit};
+use longhaul::lifecycle::{self, End, Standing};
+use longhaul::{CancelReason, Dependency, Idempotency, NewJob, OnFailure, Result, State, WaitsFor};
 use rusqlite::{OptionalExtension, params};
 
 use super::waits::Blocked;
@@ -18,21 +16,12 @@ pub(super) struct Ended {
     outcome: State,
 }
 
-/// The dependencies of a new job, as they stand.
+/// The dependencies of a new job.
 #[derive(Debug, Default)]
 pub(super) struct Dependencies {
     /// Those that are there, by their numbers, and whether they have ended.
     edges: Vec<(i64, OnFailure, bool)>,
-    unfinished: usize,
-    /// True where one has ended in a way that cancels the job.
-    pub(super) has_failed: bool,
-}
-
-impl Dependencies {
-    /// True where the new job is blocked, if only for a moment.
-    pub(super) fn is_waited_for(&self) -> bool {
-        self.unfinished > 0 || self.has_failed
-    }
+    pub(super) standing: Standing,
 }
 
 /// Jobs that depend on others.
@@ -42,48 +31,10 @@ impl Dependencies {
 impl WriteTx<'_> {
     /// Refuses a call with a job that would be created and depends on one that is neither there nor before it in the call.
     pub(super) fn check_dependencies(&self, jobs: &[NewJob]) -> Result<()> {
-        if jobs.iter().all(|job| job.depends_on.is_empty()) {
-            return Ok(());
-        }
-        let (mut ids, mut keys) = (HashSet::new(), HashSet::new());
-        for (n, job) in jobs.iter().enumerate() {
-            let unknown = self.unknown_dependency(job, &ids, &keys).map_err(fault("look up dependencies"))?;
-            if let Some(place) = unknown {
-                return Err(admit::unknown_dependency(n, jobs.len(), place, &job.depends_on[place].id));
-            }
-            ids.extend(job.id.as_ref());
-            keys.extend(job.idempotency.as_ref().map(|idempotency| idempotency.key.as_str()));
-        }
-        Ok(())
-    }
-
-    fn unknown_dependency(
-        &self,
-        job: &NewJob,
-        ids: &HashSet<&JobId>,
-        keys: &HashSet<&str>,
-    ) -> rusqlite::Result<Option<usize>> {
-        if job.depends_on.is_empty() {
-            return Ok(None);
-        }
-        let is_there = |id: &JobId| Ok::<_, rusqlite::Error>(ids.contains(id) || self.exists(id)?);
-        // A job that is not created is not asked.
-        if let Some(key) = &job.idempotency
-            && (keys.contains(key.key.as_str()) || self.idempotency_holder(key)?.is_some())
-        {
-            return Ok(None);
-        }
-        if let Some(id) = &job.id
-            && is_there(id)?
-        {
-            return Ok(None);
-        }
-        for (place, dependency) in job.depends_on.iter().enumerate() {
-            if !is_there(&dependency.id)? {
-                return Ok(Some(place));
-            }
-        }
-        Ok(None)
+        let is_promised = |key: &Idempotency| Ok(self.idempotency_holder(key)?.is_some());
+        lifecycle::refused_dependency(jobs, |id| self.exists(id), is_promised)
+            .map_err(fault("look up dependencies"))?
+            .map_or(Ok(()), Err)
     }
 
     /// Looks at the dependencies of a new job.
@@ -101,28 +52,25 @@ impl WriteTx<'_> {
             // One that is not there is a follow-up's: what is enqueued by itself is refused before.
             let state = row.map_or(State::Cancelled, |(_, state)| state);
             found.edges.extend(row.map(|(seq, _)| (seq, *on_failure, state.is_finished())));
-            if !state.is_finished() {
-                found.unfinished += 1;
-            } else if lifecycle::dependency_ends(state, *on_failure) == End::Cancels {
-                found.has_failed = true;
-            }
+            found.standing.add(state, *on_failure);
         }
         Ok(found)
     }
 
     /// Makes a new job depend on others. It is cancelled at once where one of them has failed.
     pub(super) fn depend(&mut self, seq: i64, dependencies: &Dependencies) -> rusqlite::Result<()> {
+        let standing = dependencies.standing;
         let insert = "INSERT OR IGNORE INTO dependencies (job, dependant, on_failure, settled) VALUES (?1, ?2, ?3, ?4)";
         for (job, on_failure, is_settled) in &dependencies.edges {
             let values = params![job, seq, on_failure.as_str(), is_settled];
             self.connection.prepare_cached(insert)?.execute(values)?;
         }
         self.has_edges |= !dependencies.edges.is_empty();
-        self.has_dependencies |= dependencies.unfinished > 0;
-        if dependencies.is_waited_for() {
-            self.begin_wait(seq, &WaitsFor::Dependencies, None, Some(dependencies.unfinished))?;
+        self.has_dependencies |= standing.unfinished > 0;
+        if standing.is_waited_for() {
+            self.begin_wait(seq, &WaitsFor::Dependencies, None, Some(standing.unfinished))?;
         }
-        if dependencies.has_failed
+        if standing.has_failed
             && let Some(found) = self.job(seq)?
         {
             self.cancel_waiting(&found.id, &found.target, CancelReason::Dependency)?;
@@ -198,9 +146,7 @@ impl WriteTx<'_> {
             .and_then(|mut find| {
                 find.query_map(params![seq, limit], |row| {
                     let mut columns = Columns::new(row);
-                    let (dependant, word): (_, String) = (columns.next(), columns.next());
-                    let any_end = word == OnFailure::Run.as_str();
-                    Ok((dependant, if any_end { OnFailure::Run } else { OnFailure::Cancel }))
+                    Ok((columns.next(), columns.word().unwrap_or_default()))
                 })?
                 .collect()
             })

@@ -131,7 +131,7 @@ impl WriteTx<'_> {
         let is_bounded = room == Room::Bounded
             && (self.has_queue_bounds || self.has_key_bounds && !job.limit_keys.is_empty())
             && waiting::counts(state)
-            && !self.dependencies(&depends_on)?.is_waited_for();
+            && !self.dependencies(&depends_on)?.standing.is_waited_for();
         // The id goes before the key and the bounds: a job of that very id is a duplicate, whoever holds the key.
         if (job.unique.is_some() || is_bounded) && job.id.is_some() && self.exists(&id)? {
             return Ok(duplicate(id));
@@ -173,7 +173,7 @@ impl WriteTx<'_> {
         // What was superseded or dropped may be the job's parent, or one that it depends on.
         let batch = self.parent_that_counts(job.parent.as_ref())?;
         let dependencies = self.dependencies(&depends_on)?;
-        if dependencies.is_waited_for() && state != State::Cancelled {
+        if dependencies.standing.is_waited_for() && state != State::Cancelled {
             state = State::Blocked;
         }
         self.insert_new(&Insert { id: &id, job, batch, unique, state, run_at, depends_on, dependencies })

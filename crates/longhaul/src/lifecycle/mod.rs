@@ -4,6 +4,7 @@
 //! follow-ups are one round trip there. The conformance suite compares every store with this module, event by event, and
 //! `docs/states.md` is made of [`transitions`].
 
+mod dependencies;
 pub mod limits;
 mod stand_ins;
 mod table;
@@ -11,6 +12,7 @@ mod times;
 pub mod unique;
 pub mod waiting;
 
+pub use dependencies::{End, Standing, dependency_ends, refused_dependency, undepend, unknown_dependency};
 pub use stand_ins::StandIns;
 pub use table::{Transition, table, transitions};
 pub use times::Times;
@@ -19,7 +21,7 @@ use std::time::Duration;
 
 use crate::clock::{Timestamp, millis};
 use crate::model::{
-    Action, AttemptError, CancelReason, Children, ErrorKind, OnFailure, Outcome, Start, State, WaitsFor,
+    Action, AttemptError, CancelReason, Children, ErrorKind, Outcome, Start, State, WaitsFor,
 };
 use crate::store::PRIORITY_STEP;
 
@@ -228,35 +230,6 @@ pub fn start(start: Start, now: Timestamp) -> (State, Timestamp) {
         Start::AfterChildren => (State::Blocked, now),
         Start::After(delay) => wait_until(now.plus(delay), now),
         Start::At(at) => wait_until(at, now),
-    }
-}
-
-/// Where a job stands whose last dependency has ended: a closing job waits on for its children, and others for the moment
-/// that [`start`] told. What it waits for is then [`WaitsFor::Children`], or nothing.
-#[must_use]
-pub fn undepend(run_at: Timestamp, children: Option<&Children>, now: Timestamp) -> (State, Timestamp) {
-    match children {
-        Some(children) if children.unfinished() > 0 => (State::Blocked, run_at),
-        _ => wait_until(run_at, now),
-    }
-}
-
-/// What the end of a job means for one that depends on it, is blocked for that reason, and has not counted it yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// It is counted; the last one to be so [frees](undepend) the dependant.
-    Counts,
-    /// The dependant is cancelled.
-    Cancels,
-}
-
-/// What the end in `state` means for a dependant. A dependency that is not there, which only a follow-up may name, counts as a
-/// cancelled one.
-#[must_use]
-pub const fn dependency_ends(state: State, on_failure: OnFailure) -> End {
-    match (state, on_failure) {
-        (State::Failed | State::Cancelled, OnFailure::Cancel) => End::Cancels,
-        _ => End::Counts,
     }
 }
 
@@ -500,20 +473,6 @@ mod tests {
         assert_eq!(finish(&RUN, &waits, NOW), blocked);
         let cancelled = Next { error: kept(error()), ..ended(State::Cancelled) };
         assert_eq!(finish(&ASKED, &waits, NOW), cancelled);
-    }
-
-    #[test]
-    fn a_dependency_that_ends_badly_cancels_unless_any_end_will_do() {
-        for state in [State::Completed, State::Failed, State::Cancelled] {
-            assert_eq!(dependency_ends(state, OnFailure::Run), End::Counts);
-            let cancels = if state == State::Completed { End::Counts } else { End::Cancels };
-            assert_eq!(dependency_ends(state, OnFailure::Cancel), cancels);
-        }
-        let children = |completed| Children { total: 2, completed, ..Children::default() };
-        assert_eq!(undepend(RUN.run_at, None, NOW), (State::Available, NOW));
-        assert_eq!(undepend(NOW.plus(MINUTE), None, NOW), (State::Scheduled, NOW.plus(MINUTE)));
-        assert_eq!(undepend(RUN.run_at, Some(&children(1)), NOW), (State::Blocked, RUN.run_at));
-        assert_eq!(undepend(RUN.run_at, Some(&children(2)), NOW), (State::Available, NOW));
     }
 
     #[test]

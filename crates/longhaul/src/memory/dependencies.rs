@@ -1,11 +1,10 @@
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use super::row::Row;
 use super::table::Table;
-use crate::admit;
 use crate::clock::Timestamp;
-use crate::lifecycle::{self, End};
-use crate::model::{CancelReason, Dependency, JobId, NewJob, OnFailure, State, WaitsFor};
+use crate::lifecycle::{self, End, Standing};
+use crate::model::{CancelReason, Dependency, Idempotency, JobId, NewJob, OnFailure, State, WaitsFor};
 use crate::store::Result;
 
 /// Which jobs depend on which: by the number of the dependency, and then by that of the dependant.
@@ -47,44 +46,20 @@ impl Edges {
     }
 }
 
-/// The dependencies of a new job, as they stand.
+/// The dependencies of a new job.
 #[derive(Debug, Default)]
 pub(super) struct Dependencies {
     /// Those that are there.
     edges: Vec<(u64, Edge)>,
-    unfinished: usize,
-    /// True where one has ended in a way that cancels the job.
-    has_failed: bool,
-}
-
-impl Dependencies {
-    /// True where the new job is blocked, if only for a moment.
-    pub(super) fn is_waited_for(&self) -> bool {
-        self.unfinished > 0 || self.has_failed
-    }
+    pub(super) standing: Standing,
 }
 
 impl Table {
     /// Refuses a job that would be created and depends on one that is neither there nor before it in the call.
     pub(super) fn check_dependencies(&self, jobs: &[NewJob], now: Timestamp) -> Result<()> {
-        let (mut ids, mut keys) = (HashSet::new(), HashSet::new());
-        for (n, job) in jobs.iter().enumerate() {
-            let key = job.idempotency.as_ref().map(|idempotency| &idempotency.key);
-            let is_promised =
-                key.is_some_and(|key| keys.contains(key) || self.keys.promised(key, now).is_some());
-            let exists = job.id.as_ref().is_some_and(|id| ids.contains(id) || self.ids.contains_key(id));
-            if !is_promised && !exists {
-                let is_there = |id: &JobId| ids.contains(id) || self.ids.contains_key(id);
-                let unknown = job.depends_on.iter().position(|dependency| !is_there(&dependency.id));
-                if let Some(place) = unknown {
-                    let id = &job.depends_on[place].id;
-                    return Err(admit::unknown_dependency(n, jobs.len(), place, id));
-                }
-            }
-            ids.extend(&job.id);
-            keys.extend(key);
-        }
-        Ok(())
+        let is_there = |id: &JobId| Ok(self.ids.contains_key(id));
+        let is_promised = |key: &Idempotency| Ok(self.keys.promised(&key.key, now).is_some());
+        lifecycle::refused_dependency(jobs, is_there, is_promised)?.map_or(Ok(()), Err)
     }
 
     /// Looks at the dependencies of a new job.
@@ -96,17 +71,14 @@ impl Table {
             let state = row.map_or(State::Cancelled, |row| row.record.state);
             let edge = Edge { on_failure: *on_failure, is_settled: state.is_finished() };
             found.edges.extend(row.map(|row| (row.seq, edge)));
-            match edge.is_settled {
-                false => found.unfinished += 1,
-                true => found.has_failed |= lifecycle::dependency_ends(state, *on_failure) == End::Cancels,
-            }
+            found.standing.add(state, *on_failure);
         }
         found
     }
 
     /// Makes a new job depend on others. It is cancelled at once where one of them has failed.
     pub(super) fn depend(&mut self, seq: u64, dependencies: Dependencies, now: Timestamp) {
-        let Dependencies { edges, unfinished, has_failed } = dependencies;
+        let Dependencies { edges, standing: Standing { unfinished, has_failed } } = dependencies;
         if edges.is_empty() && !has_failed {
             return;
         }

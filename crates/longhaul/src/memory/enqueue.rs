@@ -123,7 +123,8 @@ impl Table {
             job.depends_on.push(Dependency::on_any_end(followed.clone()));
         }
         let (state, _) = unique::start(&job, now);
-        let state = if self.dependencies(&job.depends_on).is_waited_for() { State::Blocked } else { state };
+        let state =
+            if self.dependencies(&job.depends_on).standing.is_waited_for() { State::Blocked } else { state };
         let (admission, mut bounds) = match room {
             Room::Bounded if waiting::counts(state) => self.admission(&job),
             _ => (Admission::Create, Vec::new()),
@@ -193,7 +194,7 @@ impl Table {
         let enqueued = Enqueued::new(id.clone(), status);
         let batch = self.batch_of(job.parent.as_ref());
         let dependencies = self.dependencies(&job.depends_on);
-        let waits = dependencies.is_waited_for();
+        let waits = dependencies.standing.is_waited_for();
         let seq = self.insert(|seq| {
             let mut row = Row { batch, ..new_row(seq, id, job, now) };
             if let Some((_, hold)) = &mut row.unique {

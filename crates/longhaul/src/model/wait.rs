@@ -53,6 +53,19 @@ impl OnFailure {
     }
 }
 
+impl FromStr for OnFailure {
+    type Err = String;
+
+    fn from_str(word: &str) -> std::result::Result<Self, Self::Err> {
+        [OnFailure::Cancel, OnFailure::Run]
+            .into_iter()
+            .find(|on_failure| on_failure.as_str() == word)
+            .ok_or_else(|| {
+                format!("a dependency that fails means nothing called '{word}': use cancel or run")
+            })
+    }
+}
+
 /// The most jobs that one job may depend on. A batch, whose children depend on what they like, waits for more.
 pub const MAX_DEPENDENCIES: usize = 1_000;
 

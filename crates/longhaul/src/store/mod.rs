@@ -452,22 +452,14 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A signal to an unknown job says so.
     /// - A signal that cannot be kept is refused.
     /// - A waiting claim answers when a signal comes.
-    async fn signal(&self, _id: &JobId, _name: &str, _value: &Json) -> Result<Signalled> {
-        Err(Error::Store { store: "any", operation: "signal", source: "the store has no signals yet".into() })
-    }
+    async fn signal(&self, id: &JobId, name: &str, value: &Json) -> Result<Signalled>;
 
     /// The jobs that were enqueued to depend on a job, by the order in which they were; at most `limit`. Those that were removed
     /// are not among them; of a job that was removed a store need not know any.
     ///
     /// - Dependants are told in the order in which they were enqueued.
     /// - An unknown job has no dependants.
-    async fn dependants(&self, _id: &JobId, _limit: usize) -> Result<Vec<JobId>> {
-        Err(Error::Store {
-            store: "any",
-            operation: "list dependants",
-            source: "the store has no dependencies yet".into(),
-        })
-    }
+    async fn dependants(&self, id: &JobId, limit: usize) -> Result<Vec<JobId>>;
 
     /// Keeps samples; one of the same series, moment and source takes the place of the earlier one.
     ///

@@ -1,0 +1,135 @@
+use std::collections::HashSet;
+
+use super::wait_until;
+use crate::clock::Timestamp;
+use crate::model::{Children, Idempotency, JobId, NewJob, OnFailure, State};
+use crate::store::Error;
+
+/// The dependencies of a new job, as they stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Those that have not ended.
+    pub unfinished: usize,
+    /// True where one has ended in a way that cancels the job.
+    pub has_failed: bool,
+}
+
+impl Standing {
+    /// Adds a dependency in `state`.
+    pub fn add(&mut self, state: State, on_failure: OnFailure) {
+        if !state.is_finished() {
+            self.unfinished += 1;
+        } else if dependency_ends(state, on_failure) == End::Cancels {
+            self.has_failed = true;
+        }
+    }
+
+    /// True where the new job is blocked, if only for a moment.
+    #[must_use]
+    pub fn is_waited_for(&self) -> bool {
+        self.unfinished > 0 || self.has_failed
+    }
+}
+
+/// The refusal of a call with a job that would be created and depends on one that is neither there nor before it in the call.
+/// `is_there` tells whether a job was there before the call, `is_promised` whether an idempotency key was used before it. Neither
+/// is asked where no job depends on another.
+///
+/// # Errors
+/// Those of `is_there` and `is_promised`.
+pub fn refused_dependency<E>(
+    jobs: &[NewJob],
+    is_there: impl Fn(&JobId) -> Result<bool, E>,
+    is_promised: impl Fn(&Idempotency) -> Result<bool, E>,
+) -> Result<Option<Error>, E> {
+    if jobs.iter().all(|job| job.depends_on.is_empty()) {
+        return Ok(None);
+    }
+    let (mut ids, mut keys): (HashSet<&JobId>, HashSet<&str>) = Default::default();
+    for (number, job) in jobs.iter().enumerate() {
+        let is_known = |id: &JobId| Ok(ids.contains(id) || is_there(id)?);
+        // A job that is not created is not asked.
+        let stands = |job: &NewJob| {
+            Ok(match (&job.idempotency, &job.id) {
+                (Some(key), _) if keys.contains(&*key.key) || is_promised(key)? => true,
+                (_, Some(id)) => is_known(id)?,
+                _ => false,
+            })
+        };
+        if !job.depends_on.is_empty() && !stands(job)? {
+            for (place, dependency) in job.depends_on.iter().enumerate() {
+                if !is_known(&dependency.id)? {
+                    return Ok(Some(unknown_dependency(number, jobs.len(), place, &dependency.id)));
+                }
+            }
+        }
+        ids.extend(&job.id);
+        keys.extend(job.idempotency.as_ref().map(|idempotency| idempotency.key.as_str()));
+    }
+    Ok(None)
+}
+
+/// The refusal of a job that depends on one which is neither there nor before it in the call: `job` and `dependency` are
+/// places, in a call of `of` jobs.
+#[must_use]
+pub fn unknown_dependency(job: usize, of: usize, dependency: usize, id: &JobId) -> Error {
+    let place = if of > 1 { format!("[{job}].") } else { String::new() };
+    Error::Invalid {
+        field: format!("{place}depends_on[{dependency}]"),
+        reason: format!("must be a job that is there or stands before in the call, and '{id}' is neither"),
+    }
+}
+
+/// What the end of a job means for one that depends on it, is blocked for that reason, and has not counted it yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It is counted; the last one to be so [frees](undepend) the dependant.
+    Counts,
+    /// The dependant is cancelled.
+    Cancels,
+}
+
+/// What the end in `state` means for a dependant. A dependency that is not there, which only a follow-up may name, counts as a
+/// cancelled one.
+#[must_use]
+pub const fn dependency_ends(state: State, on_failure: OnFailure) -> End {
+    match (state, on_failure) {
+        (State::Failed | State::Cancelled, OnFailure::Cancel) => End::Cancels,
+        _ => End::Counts,
+    }
+}
+
+/// Where a job stands whose last dependency has ended: a closing job waits on for its children, and others for the moment
+/// that [`start`](super::start) told. What it waits for is then [`WaitsFor::Children`](crate::WaitsFor::Children), or nothing.
+#[must_use]
+pub fn undepend(run_at: Timestamp, children: Option<&Children>, now: Timestamp) -> (State, Timestamp) {
+    match children {
+        Some(children) if children.unfinished() > 0 => (State::Blocked, run_at),
+        _ => wait_until(run_at, now),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_000_000);
+    const DUE: Timestamp = Timestamp(900_000);
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_dependency_that_ends_badly_cancels_unless_any_end_will_do() {
+        for state in [State::Completed, State::Failed, State::Cancelled] {
+            assert_eq!(dependency_ends(state, OnFailure::Run), End::Counts);
+            let cancels = if state == State::Completed { End::Counts } else { End::Cancels };
+            assert_eq!(dependency_ends(state, OnFailure::Cancel), cancels);
+        }
+        let children = |completed| Children { total: 2, completed, ..Children::default() };
+        assert_eq!(undepend(DUE, None, NOW), (State::Available, NOW));
+        assert_eq!(undepend(NOW.plus(MINUTE), None, NOW), (State::Scheduled, NOW.plus(MINUTE)));
+        assert_eq!(undepend(DUE, Some(&children(1)), NOW), (State::Blocked, DUE));
+        assert_eq!(undepend(DUE, Some(&children(2)), NOW), (State::Available, NOW));
+    }
+}
