@@ -21,6 +21,33 @@ pub enum FromStep<T> {
     NotApplicable,
 }
 
+impl<T> FromStep<T> {
+    /// What `next` makes of what was done; otherwise what kept it from being done.
+    pub fn and_then<U>(self, next: impl FnOnce(T) -> FromStep<U>) -> FromStep<U> {
+        match self {
+            FromStep::Done(done) => next(done),
+            FromStep::NoSuchStep(names) => FromStep::NoSuchStep(names),
+            FromStep::Forgotten => FromStep::Forgotten,
+            FromStep::NotApplicable => FromStep::NotApplicable,
+        }
+    }
+}
+
+impl FromStep<Vec<StepRecord>> {
+    /// Of the steps that a job has done, those before the one of a name.
+    #[must_use]
+    pub fn before(record: &JobRecord, mut steps: Vec<StepRecord>, name: &str) -> Self {
+        let Some(place) = steps.iter().position(|step| step.name == name) else {
+            return FromStep::NoSuchStep(steps.into_iter().map(|step| step.name).collect());
+        };
+        if record.state == State::Completed {
+            return FromStep::Forgotten;
+        }
+        steps.truncate(place);
+        FromStep::Done(steps)
+    }
+}
+
 impl Longhaul {
     /// Gives a job a signal, which [`Context::wait_for`](crate::Context::wait_for) waits for, or will. The first of a name stays.
     ///
@@ -46,12 +73,8 @@ impl Longhaul {
             return Ok(FromStep::NotApplicable);
         }
         let steps = self.store().steps(id).await?.unwrap_or_default();
-        Ok(match before(&record, steps, step) {
-            // It has the step, so that something else kept it from being run again.
-            FromStep::Done(_) | FromStep::NotApplicable => FromStep::NotApplicable,
-            FromStep::NoSuchStep(names) => FromStep::NoSuchStep(names),
-            FromStep::Forgotten => FromStep::Forgotten,
-        })
+        // Where it has the step, something else kept it from being run again.
+        Ok(FromStep::before(&record, steps, step).and_then(|_| FromStep::NotApplicable))
     }
 
     /// Makes a new job of one that is there, whatever state that is in: of its kind, version and queue, with its limits and labels,
@@ -68,48 +91,43 @@ impl Longhaul {
     ) -> Result<FromStep<Enqueued>> {
         let Some(record) = self.get(id).await?.found() else { return Ok(FromStep::NotApplicable) };
         let steps = self.store().steps(id).await?.unwrap_or_default();
-        let steps = match (from_step, &args) {
-            (None, Some(_)) => Vec::new(),
-            (None, None) => steps,
-            (Some(step), _) => match before(&record, steps, step) {
-                FromStep::Done(steps) => steps,
-                FromStep::NoSuchStep(names) => return Ok(FromStep::NoSuchStep(names)),
-                FromStep::Forgotten | FromStep::NotApplicable => return Ok(FromStep::Forgotten),
-            },
-        };
-        Ok(FromStep::Done(self.enqueue_one(NewJob::fork_of(record, steps, args)).await?))
+        Ok(match NewJob::fork_of(record, steps, from_step, args) {
+            FromStep::Done(fork) => FromStep::Done(self.enqueue_one(fork).await?),
+            refused => refused.and_then(|_| FromStep::NotApplicable),
+        })
     }
-}
-
-/// The steps that a job has done before one.
-fn before(record: &JobRecord, mut steps: Vec<StepRecord>, name: &str) -> FromStep<Vec<StepRecord>> {
-    let Some(place) = steps.iter().position(|step| step.name == name) else {
-        return FromStep::NoSuchStep(steps.into_iter().map(|step| step.name).collect());
-    };
-    if record.state == State::Completed {
-        return FromStep::Forgotten;
-    }
-    steps.truncate(place);
-    FromStep::Done(steps)
 }
 
 impl NewJob {
-    /// A job as another was when it was enqueued, but for its identity, its times and its place among others; with the steps that
-    /// are done and have an output, and with other args where they are given.
+    /// A job as another was when it was enqueued, but for its identity, its times and its place among others; with other args
+    /// where they are given. Of `steps`, those that the other has done, it has done all that have an output, with `from_step` those
+    /// before that one, and with other args and no step none.
     #[must_use]
-    pub fn fork_of(from: JobRecord, steps: Vec<StepRecord>, args: Option<Json>) -> Self {
-        Self {
-            version: from.version,
-            queue: from.queue.into(),
-            priority: from.priority,
-            max_attempts: from.max_attempts,
-            max_crashes: from.max_crashes,
-            policy: from.policy,
-            limit_keys: from.limit_keys,
-            labels: from.labels,
-            steps: steps.into_iter().filter_map(|step| Some((step.name, step.output?))).collect(),
-            forked_from: Some(from.id),
-            ..Self::new(from.kind, args.unwrap_or(from.args))
-        }
+    pub fn fork_of(
+        from: JobRecord,
+        steps: Vec<StepRecord>,
+        from_step: Option<&str>,
+        args: Option<Json>,
+    ) -> FromStep<Self> {
+        let kept = match (from_step, &args) {
+            (Some(step), _) => FromStep::before(&from, steps, step),
+            (None, None) => FromStep::Done(steps),
+            (None, Some(_)) => FromStep::Done(Vec::new()),
+        };
+        kept.and_then(|steps| {
+            FromStep::Done(Self {
+                version: from.version,
+                queue: from.queue.into(),
+                priority: from.priority,
+                max_attempts: from.max_attempts,
+                max_crashes: from.max_crashes,
+                policy: from.policy,
+                limit_keys: from.limit_keys,
+                labels: from.labels,
+                steps: steps.into_iter().filter_map(|step| Some((step.name, step.output?))).collect(),
+                forked_from: Some(from.id),
+                ..Self::new(from.kind, args.unwrap_or(from.args))
+            })
+        })
     }
 }

@@ -39,7 +39,7 @@ pub use error::{ErrorShape, ServiceError};
 pub use form::{Form, FormField};
 pub use iso8601::iso8601;
 pub use language::Language;
-pub use limits::{Settling, limited, provider_key, rate_units};
+pub use limits::{Settling, limited, provider_key};
 pub use llm::{
     Asking, ChatClient, ChatRequest, Composer, Draft, JsonSchema, Message, MessageRole, Outline, TextStream,
     Tokens,

@@ -13,15 +13,9 @@ pub fn provider_key(name: &str) -> String {
 pub fn limited(mut job: NewJob, key: Option<&str>, units: u64) -> NewJob {
     if let Some(key) = key {
         job.limit_keys.push(key.to_owned());
-        job.policy.cost.rate = rate_units(units);
+        job.policy.cost.rate = at_most(units).max(1);
     }
     job
-}
-
-/// Units of a rate within the bounds of a cost.
-#[must_use]
-pub fn rate_units(units: u64) -> u32 {
-    u32::try_from(units).unwrap_or(MAX_UNITS).clamp(1, MAX_UNITS)
 }
 
 /// Counts the tokens of a run, which count in place of its estimated cost from its end on, however that comes. A run that has asked
@@ -43,6 +37,11 @@ impl<'a, S> Settling<'a, S> {
 
 impl<S> Drop for Settling<'_, S> {
     fn drop(&mut self) {
-        self.cx.settle(u32::try_from(self.tokens.taken()).unwrap_or(MAX_UNITS).min(MAX_UNITS));
+        self.cx.settle(at_most(self.tokens.taken()));
     }
+}
+
+/// As many units as a cost may have.
+fn at_most(units: u64) -> u32 {
+    u32::try_from(units).map_or(MAX_UNITS, |units| units.min(MAX_UNITS))
 }

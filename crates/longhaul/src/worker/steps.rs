@@ -172,10 +172,7 @@ impl<S> Context<S> {
                 "step '{name}' has a name that cannot be used: the engine's own begin with '{prefix}'"
             )));
         }
-        let Some(output) = self.reach(name)? else { return Ok(None) };
-        let read = output.to();
-        read.map(Some)
-            .map_err(|e| JobError::fatal(format!("failed to read the stored output of step '{name}': {e}")))
+        self.reach(name)?.map(|output| read_output(name, &output)).transpose()
     }
 
     /// Notes that the attempt has come to a step, and answers its stored output.
@@ -199,4 +196,11 @@ impl<S> Context<S> {
         self.job.keep_step(name, output);
         Ok(value)
     }
+}
+
+/// The stored output of a step in the form of whoever asks.
+pub(super) fn read_output<T: DeserializeOwned>(step: &str, output: &Json) -> JobResult<T> {
+    output
+        .to()
+        .map_err(|e| JobError::fatal(format!("failed to read the stored output of step '{step}': {e}")))
 }

@@ -4,10 +4,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::context::Context;
-use super::steps::{SLEEP_PREFIX, WAIT_PREFIX};
+use super::steps::{SLEEP_PREFIX, WAIT_PREFIX, read_output};
 use crate::clock::Timestamp;
 use crate::job::{JobError, JobResult};
-use crate::model::{Children, Entry, JobRecord, Json, Lookup, NewJob, Outcome, WaitsFor};
+use crate::model::{Children, Entry, JobRecord, Json, NewJob, Outcome, WaitsFor};
 
 /// Until when a sleep or a wait lasts, as its step keeps it.
 #[derive(Serialize, Deserialize)]
@@ -121,8 +121,7 @@ impl<S> Context<S> {
     /// # Errors
     /// One that ends the run until then: return it. Where the store is [away](JobError::outage), one that runs the job again.
     pub async fn wait_for_children(&self) -> JobResult<Children> {
-        let store = self.longhaul().store();
-        let found = store.get(std::slice::from_ref(self.id())).await?.pop().and_then(Lookup::found);
+        let found = self.longhaul().get(self.id()).await?.found();
         let children = found.and_then(|record| record.children).unwrap_or_default();
         if children.unfinished() == 0 {
             return Ok(children);
@@ -169,9 +168,7 @@ impl<S> Context<S> {
         let now = self.job.store_time(self.longhaul().store().as_ref()).await?;
         match kept {
             Some(kept) => {
-                let Until { until } = kept.to().map_err(|e| {
-                    JobError::fatal(format!("failed to read the stored output of step '{step}': {e}"))
-                })?;
+                let Until { until } = read_output(step, &kept)?;
                 Ok((until.since(now), None))
             }
             None => {

@@ -1,9 +1,7 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use longhaul::{
-    Action, JobFilter, JobId, JobRecord, Json, NewJob, State as JobState, StepRecord, WaitsFor, admit,
-};
+use longhaul::{Action, FromStep, JobFilter, JobId, Json, NewJob, WaitsFor, admit};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
@@ -123,12 +121,8 @@ pub(crate) async fn fork(
     // What a reader does not see, the fork has.
     let record = found(api.whole.get(&id).await?)?;
     let steps = api.whole.store().steps(&id).await?.unwrap_or_default();
-    let kept = match (&request.from_step, &request.args) {
-        (Some(step), _) => before(&record, steps, step)?,
-        (None, None) => steps,
-        (None, Some(_)) => Vec::new(),
-    };
-    let mut job = NewJob::fork_of(*record, kept, request.args);
+    let step = request.from_step.as_deref();
+    let mut job = done(NewJob::fork_of(*record, steps, step, request.args), step.unwrap_or_default())?;
     job.idempotency = repeatable.as_ref().map(Repeatable::one);
     let duplicates = Duplicates::of(&job);
     create::enqueue(&api, job, duplicates, None, mount.base()).await
@@ -148,24 +142,29 @@ impl AgainRequest {
     }
 }
 
-/// The steps that were done before one.
-fn before(record: &JobRecord, mut steps: Vec<StepRecord>, name: &str) -> Result<Vec<StepRecord>, Problem> {
-    let place = steps.iter().position(|step| step.name == name).ok_or_else(|| no_such_step(&steps, name))?;
-    if record.state == JobState::Completed {
-        let detail =
-            "the job has completed, and the outputs of its steps are kept until then; leave from_step out";
-        return Err(Problem::new(Code::StepsForgotten, detail));
+/// What was done from a step, or the problem that kept it from being done.
+fn done<T>(from_step: FromStep<T>, name: &str) -> Result<T, Problem> {
+    match from_step {
+        FromStep::Done(done) => Ok(done),
+        FromStep::NoSuchStep(steps) => Err(no_such_step(&steps, name)),
+        FromStep::Forgotten => Err(Problem::new(
+            Code::StepsForgotten,
+            "the job has completed, and the outputs of its steps are kept until then; leave from_step out",
+        )),
+        FromStep::NotApplicable => Err(unique_key_held()),
     }
-    steps.truncate(place);
-    Ok(steps)
+}
+
+fn unique_key_held() -> Problem {
+    Problem::new(Code::UniqueKeyHeld, "another job holds the unique key of this one")
 }
 
 /// The most names of steps that a problem tells.
 const TOLD_STEPS: usize = 50;
 
-fn no_such_step(steps: &[StepRecord], name: &str) -> Problem {
-    let names: Vec<&str> = steps.iter().take(TOLD_STEPS).map(|step| step.name.as_str()).collect();
-    let detail = match (names.as_slice(), steps.len().saturating_sub(TOLD_STEPS)) {
+fn no_such_step(steps: &[String], name: &str) -> Problem {
+    let (told, more) = steps.split_at(steps.len().min(TOLD_STEPS));
+    let detail = match (told, more.len()) {
         ([], _) => format!("the job has done no step '{name}', nor any other"),
         (names, 0) => format!("the job has done no step '{name}'; its steps are {}", names.join(", ")),
         (names, more) => {
@@ -189,8 +188,9 @@ pub(crate) async fn finished_only(api: &Api, id: &JobId, action: Action) -> Resu
             return Err(Problem::new(Code::NotFinished, detail));
         }
         if let Action::RetryFrom { step, .. } = &action {
-            before(&record, api.longhaul.store().steps(id).await?.unwrap_or_default(), step)?;
+            let steps = api.longhaul.store().steps(id).await?.unwrap_or_default();
+            done(FromStep::before(&record, steps, step), step)?;
         }
     }
-    Err(Problem::new(Code::UniqueKeyHeld, "another job holds the unique key of this one"))
+    Err(unique_key_held())
 }

@@ -100,7 +100,7 @@ async fn give(
     match api.whole.store().signal(id, name, value).await? {
         Signalled::Accepted => answer(true),
         Signalled::Sent => answer(false),
-        Signalled::Ended => Err(Problem::new(Code::Ended, "the job has ended; no signal changes that")),
+        Signalled::Ended => Err(ended()),
         Signalled::Unknown => {
             found(api.longhaul.get(id).await?)?;
             Err(Problem::internal("the store knows a job to which it could not give a signal"))
@@ -174,9 +174,13 @@ pub(crate) async fn sign_for(
     faults.into_result()?;
     let job = found(api.longhaul.get(id).await?)?;
     if job.state.is_finished() {
-        return Err(Problem::new(Code::Ended, "the job has ended; no signal changes that"));
+        return Err(ended());
     }
     let (token, expires_at) = tokens.sign((id, job.created_at), name, expires_in)?;
     let path = format!("{}/signals/{token}", mount.base());
     Ok((StatusCode::CREATED, Json(SignalTokenAnswer { token, path, expires_at: Rfc3339(expires_at) })))
+}
+
+fn ended() -> Problem {
+    Problem::new(Code::Ended, "the job has ended; no signal changes that")
 }
