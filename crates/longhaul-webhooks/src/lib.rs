@@ -11,7 +11,7 @@ pub use address::Allowed;
 pub use deliver::{Deliver, Sender};
 pub use outbound::{Answer, CallError, Outbound, Request};
 pub use request::HttpRequest;
-pub use sign::{new_secret, sign};
+pub use sign::sign;
 
 use longhaul::{WorkerBuilder, webhook};
 

@@ -7,15 +7,6 @@ use sha2::Sha256;
 
 /// What secrets begin with.
 const PREFIX: &str = "whsec_";
-/// The bytes of a new secret: as many as the hash has.
-const SECRET_BYTES: usize = 32;
-
-/// A new secret that nobody can guess.
-#[must_use]
-pub fn new_secret() -> String {
-    let bytes: [u8; SECRET_BYTES] = rand::random();
-    format!("{PREFIX}{}", STANDARD.encode(bytes))
-}
 
 /// The `webhook-signature` of a message: one signature for each secret, so that a receiver that knows one of them can verify it.
 /// `None` where there is none that is `whsec_` and base64.
@@ -42,6 +33,9 @@ pub fn sign<'s>(
 
 #[cfg(test)]
 mod tests {
+    use longhaul::Timestamp;
+    use longhaul::webhook::Secret;
+
     use super::*;
 
     /// The example of the specification's reference libraries.
@@ -55,12 +49,12 @@ mod tests {
 
     #[test]
     fn two_secrets_sign_side_by_side_and_none_signs_nothing() {
-        let other = new_secret();
+        let other = Secret::generate(Timestamp(0)).secret;
         let signed = sign([SECRET, &other], "a", 1, "{}").unwrap();
         let alone = sign([other.as_str()], "a", 1, "{}").unwrap();
         assert_eq!(signed.split(' ').count(), 2);
         assert!(signed.ends_with(&alone));
         assert_eq!(sign([], "a", 1, "{}"), None);
-        assert_ne!(new_secret(), other);
+        assert_ne!(Secret::generate(Timestamp(0)).secret, other);
     }
 }

@@ -45,6 +45,7 @@ from .job import (
     ResetEvent,
     StateEvent,
     Unique,
+    Webhook,
 )
 from .waits import Waits
 from .worker import Worker
@@ -101,5 +102,6 @@ __all__ = [
     "Unavailable",
     "Unique",
     "Waits",
+    "Webhook",
     "Worker",
 ]

@@ -6,7 +6,7 @@ use longhaul::{
     Context, Done, Enqueued, Job, JobError, JobId, JobRecord, JobResult, NewJob, State, Unique, Webhook,
     WebhookEvent,
 };
-use longhaul_webhooks::{Deliver, Outbound, Sender, new_secret, sign};
+use longhaul_webhooks::{Deliver, Outbound, Sender, sign};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -142,7 +142,7 @@ async fn both_secrets_sign_and_a_new_one_counts_at_once() {
     let secrets = Secrets::of(store);
     let mut made = Vec::new();
     for n in 0..3 {
-        let secret = Secret { id: format!("s{n}"), created_at: harness.now(), secret: new_secret() };
+        let secret = Secret { id: format!("s{n}"), ..Secret::generate(harness.now()) };
         assert_eq!(secrets.add(&secret).await.unwrap() == webhook::Added::Yes, n < 2);
         made.push(secret.secret);
         harness.advance(Duration::from_secs(1));

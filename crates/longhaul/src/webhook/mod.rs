@@ -22,7 +22,7 @@ use crate::backoff::Backoff;
 use crate::clock::Timestamp;
 use crate::model::{
     Action, CancelReason, Dependency, EnqueueStatus, Enqueued, JobFilter, JobId, JobRecord, Json, NewJob,
-    Policy, State,
+    Policy, State, check_name,
 };
 use crate::store::{Error, Result, Store};
 
@@ -37,6 +37,9 @@ pub const BACKOFF: Backoff =
     Backoff { base: Duration::from_secs(5), factor: 4.0, max: Duration::from_secs(6 * 3600), jitter: 0.2 };
 /// The most bytes of a webhook's URL.
 pub const MAX_URL_BYTES: usize = 2_048;
+
+/// What the limit keys of deliveries begin with, before their receiver's host.
+pub const LIMIT_KEY_PREFIX: &str = "webhook:";
 
 /// What ends a delivery that got stuck; its requests have bounds of their own.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -134,7 +137,7 @@ fn check_url(url: &str) -> Result<(), &'static str> {
     if url.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err("must not hold spaces or control characters");
     }
-    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+    let authority = authority(rest);
     if authority.contains('@') {
         return Err("must not hold a user or password: receivers know the sender by its signature");
     }
@@ -190,6 +193,7 @@ impl Delivery {
             queue: QUEUE.into(),
             max_attempts: MAX_ATTEMPTS,
             policy: Policy { timeout: Some(TIMEOUT), backoff: Some(BACKOFF), ..Policy::default() },
+            limit_keys: limit_key(&self.url).into_iter().collect(),
             // No job, but what stores find the deliveries of a job by.
             parent: Some(parent(&self.job)),
             ..NewJob::new(KIND, Json::new(self)?)
@@ -203,6 +207,22 @@ impl Delivery {
     pub fn after_end(&self, suffix: &str) -> Result<NewJob> {
         Ok(NewJob { depends_on: vec![Dependency::on_any_end(self.job.clone())], ..self.job(suffix)? })
     }
+}
+
+/// The limit key of deliveries to the host of a URL, so that a slow receiver can be kept from taking all slots.
+fn limit_key(url: &str) -> Option<String> {
+    let authority = authority(url.split_once("://")?.1);
+    let host = match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => authority.split(':').next().unwrap_or_default(),
+    };
+    let key = format!("{LIMIT_KEY_PREFIX}{}", host.to_ascii_lowercase());
+    check_name("limit_keys", &key).is_ok().then_some(key)
+}
+
+/// The host and port of a URL without its scheme.
+fn authority(rest: &str) -> &str {
+    rest.split(['/', '?', '#', '\\']).next().unwrap_or_default()
 }
 
 /// The id of a delivery: that of the first one has no suffix.
@@ -332,6 +352,18 @@ mod tests {
         assert!(jobs[1].id.is_none());
         assert_eq!(jobs[2].id, Some(first_id(&id)));
         assert_eq!(jobs[2].depends_on, [Dependency::on_any_end(id)]);
+        assert_eq!(jobs[2].limit_keys, ["webhook:example.com"]);
+    }
+
+    #[test]
+    fn deliveries_share_the_limit_key_of_their_host() {
+        for (url, key) in [
+            ("https://Example.com:8443/a:b", Some("webhook:example.com")),
+            ("http://[2001:db8::1]:80/", Some("webhook:2001:db8::1")),
+            ("https://bücher.example", None),
+        ] {
+            assert_eq!(limit_key(url).as_deref(), key, "{url}");
+        }
     }
 
     #[test]

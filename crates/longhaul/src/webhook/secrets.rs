@@ -35,6 +35,21 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// The characters of a new secret. Each is six random bits, so that they are the base64 of 24 random bytes.
+const CHARACTERS: usize = 32;
+const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+impl Secret {
+    /// A new one that nobody can guess.
+    #[must_use]
+    pub fn generate(created_at: Timestamp) -> Self {
+        let character = |_| char::from(BASE64[rand::random_range(0..BASE64.len())]);
+        let characters: String = (0..CHARACTERS).map(character).collect();
+        let id = uuid::Uuid::now_v7().simple().to_string();
+        Self { id: format!("whs_{id}"), created_at, secret: format!("whsec_{characters}") }
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Kept {
     secret: String,
