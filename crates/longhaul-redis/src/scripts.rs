@@ -84,7 +84,7 @@ const CLAIMING: &str = include_str!("lua/claiming.lua");
 const FOLLOWING: &str = include_str!("lua/following.lua");
 const FINISHING: &str = include_str!("lua/finishing.lua");
 const READING: &str = include_str!("lua/reading.lua");
-const MATCHING: &str = include_str!("lua/matching.lua");
+const SEARCHING: &str = concat!(include_str!("lua/matching.lua"), "\n", include_str!("lua/finding.lua"));
 
 pub(crate) static ENQUEUE: Lazy = LazyLock::new(|| {
     Script::new(
@@ -233,7 +233,7 @@ pub(crate) static PRUNE: Lazy = LazyLock::new(|| {
     )
 });
 const ACTING: &[&str] =
-    &[STORE, KEYS, BATCHES, RUNS, REMOVING, DELETING, MATCHING, include_str!("lua/act.lua")];
+    &[STORE, KEYS, BATCHES, RUNS, REMOVING, DELETING, SEARCHING, include_str!("lua/act.lua")];
 
 pub(crate) static ACT: Lazy = LazyLock::new(|| Script::new("act on jobs", Flags::GoesOn, ACTING));
 /// The same for actions that bring data.
@@ -242,7 +242,7 @@ pub(crate) static GET: Lazy = LazyLock::new(|| {
     Script::new("look jobs up", Flags::Reads, &[STORE, READING, include_str!("lua/get.lua")])
 });
 pub(crate) static LIST: Lazy = LazyLock::new(|| {
-    Script::new("list jobs", Flags::Reads, &[STORE, READING, MATCHING, include_str!("lua/list.lua")])
+    Script::new("list jobs", Flags::Reads, &[STORE, READING, SEARCHING, include_str!("lua/list.lua")])
 });
 pub(crate) static EVENTS: Lazy =
     LazyLock::new(|| Script::new("read events", Flags::GoesOn, &[STORE, include_str!("lua/events.lua")]));
