@@ -52,6 +52,7 @@ const GROUPS: &str = concat!(
     "\nlocal keyed = {}\n",
     include_str!("lua/bounds.lua")
 );
+const NO_GROUPS: &str = "local groups, made_groups, keyed = false, false, false";
 /// The groups stand first, because what is written of them is noted and written with the rest.
 const STORE: &str = concat!(
     include_str!("lua/limits.lua"),
@@ -94,6 +95,10 @@ pub(crate) static ENQUEUE: Lazy = LazyLock::new(|| {
     )
 });
 pub(crate) static ENQUEUE_SIMPLE: Lazy = LazyLock::new(|| {
+    Script::new("enqueue", Flags::Adds, &[NO_GROUPS, NEW, include_str!("lua/enqueue_simple.lua")])
+});
+/// The same where jobs have limit keys, or a queue is fair or anything bounded.
+pub(crate) static ENQUEUE_SIMPLE_KEYED: Lazy = LazyLock::new(|| {
     Script::new("enqueue", Flags::Adds, &[GROUPS, NEW, include_str!("lua/enqueue_simple.lua")])
 });
 pub(crate) static CLAIM: Lazy = LazyLock::new(|| {
@@ -102,6 +107,7 @@ pub(crate) static CLAIM: Lazy = LazyLock::new(|| {
         Flags::GoesOn,
         &[
             include_str!("lua/idle_claim.lua"),
+            include_str!("lua/plain_claim.lua"),
             STORE,
             RUNS,
             REMOVING,
@@ -378,6 +384,7 @@ mod tests {
         for script in [
             &ENQUEUE,
             &ENQUEUE_SIMPLE,
+            &ENQUEUE_SIMPLE_KEYED,
             &CLAIM,
             &UNCLAIM,
             &FINISH,
