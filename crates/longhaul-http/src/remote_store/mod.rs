@@ -181,8 +181,6 @@ impl Store for RemoteStore {
                 own
             })
             .collect();
-        let asked = jobs.len();
-        let jobs = admit::with_deliveries(jobs)?;
         let body = EnqueueBody { jobs: jobs.iter().map(NewJobBody::from).collect() };
         let wire = Wire { route: "enqueue", operation: "enqueue", ..Wire::default() };
         let EnqueueAnswer { mut enqueued } = self.caller.call(&wire, &body).await?;
@@ -191,7 +189,6 @@ impl Store for RemoteStore {
                 enqueued.status = EnqueueStatus::Created;
             }
         }
-        enqueued.truncate(asked);
         Ok(enqueued)
     }
 
