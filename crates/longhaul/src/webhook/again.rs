@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::{Delivery, KIND, QUEUE, parent};
-use crate::model::{Acted, Action, JobFilter, JobId, JobRecord, NewJob, Page, Payloads, Start, State};
+use crate::model::{Acted, Action, JobFilter, JobId, JobRecord, Lookup, NewJob, Page, Payloads, Start};
 use crate::store::{Result, Store};
 
 /// The jobs whose deliveries are looked for in one call.
@@ -30,67 +30,61 @@ pub async fn act(
     limit: usize,
 ) -> Result<Acted> {
     let is_retry = matches!(action, Action::Retry | Action::RetryFrom { .. } | Action::RetryWith { .. });
-    if !is_retry {
+    if !is_retry || !is_used(whole).await? {
         return store.act(filter, action, limit).await;
     }
-    let told = told(store, whole, filter, limit).await?;
-    if told.is_empty() {
-        return store.act(filter, action, limit).await;
-    }
-    let checks = told.iter().map(|(job, delivery)| check(job, delivery));
-    whole.enqueue(checks.collect::<Result<_>>()?).await?;
-    let acted = store.act(filter, action, limit).await?;
-    let ids: Vec<JobId> = told.iter().map(|(job, _)| job.id.clone()).collect();
-    let now: HashMap<JobId, u64> = store
-        .get(&ids)
-        .await?
-        .into_iter()
-        .filter_map(|lookup| lookup.found().map(|job| (job.id, job.last_event)))
-        .collect();
-    let is_run_again =
-        |(job, _): &&(JobRecord, Delivery)| now.get(&job.id).is_some_and(|last| *last > job.last_event);
-    let next: Result<Vec<NewJob>> =
-        told.iter().filter(is_run_again).map(|(job, delivery)| next_end(delivery, job.last_event)).collect();
-    whole.enqueue(next?).await?;
-    Ok(acted)
-}
-
-/// The ended jobs that fit and have a webhook, with their newest delivery.
-async fn told(
-    store: &dyn Store,
-    whole: &dyn Store,
-    filter: &JobFilter,
-    limit: usize,
-) -> Result<Vec<(JobRecord, Delivery)>> {
-    // Where no job was ever enqueued with a webhook there is no such queue, and nothing more to look at.
-    if !store.queues().await?.iter().any(|queue| queue.name == QUEUE) {
-        return Ok(Vec::new());
-    }
-    let ended = [State::Completed, State::Failed, State::Cancelled];
-    let is_ended = |state: &State| filter.states.is_empty() || filter.states.contains(state);
-    let states: Vec<State> = ended.into_iter().filter(is_ended).collect();
-    if states.is_empty() {
-        return Ok(Vec::new());
-    }
-    let filter = JobFilter { states, ..filter.clone() };
-    let (mut told, mut cursor, mut seen) = (Vec::new(), None, 0);
+    let (mut acted, mut cursor) = (Acted::default(), None);
     loop {
-        let page = Page { cursor, limit: AT_ONCE, payloads: Payloads::Short };
-        let page = store.list(&filter, page).await?;
-        seen += page.jobs.len();
-        for jobs in page.jobs.chunks(LOOKED_FOR_AT_ONCE) {
-            told.extend(with_webhooks(whole, jobs).await?);
+        let left = limit.saturating_sub(usize::try_from(acted.done).unwrap_or(limit));
+        let page = Page { cursor, limit: left.clamp(1, AT_ONCE), payloads: Payloads::Short };
+        let page = store.list(filter, page).await?;
+        if !page.jobs.is_empty() {
+            let ids = page.jobs.iter().map(|job| job.id.clone()).collect();
+            let these = JobFilter { ids, ..filter.clone() };
+            let told = with_webhooks(whole, &page.jobs).await?;
+            let checks = told.iter().map(|(job, delivery)| check(job, delivery));
+            whole.enqueue(checks.collect::<Result<_>>()?).await?;
+            let done = store.act(&these, action.clone(), left).await?;
+            tell_next_ends(whole, &told).await?;
+            acted.matched += done.matched;
+            acted.done += done.done;
         }
         cursor = page.next;
-        if cursor.is_none() || seen >= limit {
-            return Ok(told);
+        acted.complete = cursor.is_none();
+        if acted.complete || acted.done >= limit as u64 {
+            return Ok(acted);
         }
     }
 }
 
-/// Those of `jobs` that have a webhook, with their newest delivery.
+/// True where a job was ever enqueued with a webhook: there is a queue of deliveries then.
+async fn is_used(store: &dyn Store) -> Result<bool> {
+    Ok(store.queues().await?.iter().any(|queue| queue.name == QUEUE))
+}
+
+/// Enqueues the deliveries of the next ends of those jobs that were run again.
+async fn tell_next_ends(store: &dyn Store, told: &[(JobRecord, Delivery)]) -> Result<()> {
+    let ids: Vec<JobId> = told.iter().map(|(job, _)| job.id.clone()).collect();
+    let now = store.get(&ids).await?.into_iter().filter_map(Lookup::found);
+    let now: HashMap<JobId, u64> = now.map(|job| (job.id, job.last_event)).collect();
+    let is_run_again =
+        |(job, _): &&(JobRecord, Delivery)| now.get(&job.id).is_some_and(|last| *last > job.last_event);
+    let next = told.iter().filter(is_run_again).map(|(job, delivery)| next_end(delivery, job.last_event));
+    store.enqueue(next.collect::<Result<_>>()?).await.map(drop)
+}
+
+/// The ended ones of `jobs` that have a webhook, with their newest delivery.
 async fn with_webhooks(store: &dyn Store, jobs: &[JobRecord]) -> Result<Vec<(JobRecord, Delivery)>> {
-    let by_parent: HashMap<JobId, &JobRecord> = jobs.iter().map(|job| (parent(&job.id), job)).collect();
+    let mut told = Vec::new();
+    let ended: Vec<&JobRecord> = jobs.iter().filter(|job| job.state.is_finished()).collect();
+    for jobs in ended.chunks(LOOKED_FOR_AT_ONCE) {
+        told.extend(newest_deliveries(store, jobs).await?);
+    }
+    Ok(told)
+}
+
+async fn newest_deliveries(store: &dyn Store, jobs: &[&JobRecord]) -> Result<Vec<(JobRecord, Delivery)>> {
+    let by_parent: HashMap<JobId, &JobRecord> = jobs.iter().map(|job| (parent(&job.id), *job)).collect();
     let parents: Vec<JobId> = by_parent.keys().cloned().collect();
     let filter = JobFilter { parents, kinds: vec![KIND.into()], ..JobFilter::default() };
     let (mut told, mut cursor): (HashMap<JobId, Delivery>, _) = (HashMap::new(), None);
