@@ -13,7 +13,7 @@ use crate::terminal::{Table, until};
 
 /// Look at what was told of a job by its webhook, and send it again. A delivery is a job of its own: longhaul jobs show tells more of it.
 #[derive(Debug, ClapArgs)]
-#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) place: Place,
@@ -152,7 +152,7 @@ async fn list(client: &crate::client::Client, job: &str, json: bool) -> Result<(
         }
         rows.push(delivery.row(now));
     }
-    Table::<7>::new(&[6]).write(&mut out, &rows)?;
+    Table::<7>::new(&[1, 2, 5, 6]).write(&mut out, &rows)?;
     Ok(())
 }
 
