@@ -109,11 +109,14 @@ async fn compose(cx: &Context<Sender>, delivery: &Delivery) -> JobResult<Compose
         return skipped("the webhook does not ask for this event");
     }
     let id = message_id(&record);
-    let shown = match &cx.state().shown {
-        Some(shown) => shown.get(std::slice::from_ref(&delivery.job)).await?.pop().and_then(Lookup::found),
-        None => None,
+    let record = match &cx.state().shown {
+        Some(shown) => {
+            let seen = shown.get(std::slice::from_ref(&delivery.job)).await?.pop().and_then(Lookup::found);
+            seen.ok_or_else(|| JobError::retry("the job was removed while its end was read"))?
+        }
+        None => record,
     };
-    let body = body(event, &shown.unwrap_or(record))?;
+    let body = body(event, &record)?;
     Ok(Composed::Message(Message { id, event, body }))
 }
 

@@ -11,11 +11,7 @@ use utoipa::ToSchema;
 #[schema(as = Webhook)]
 pub(crate) enum WebhookBody {
     /// Told every end.
-    Url(
-        /// An `http` or `https` URL.
-        #[schema(format = Uri, example = "https://example.com/hooks/jobs")]
-        String,
-    ),
+    Url(String),
     /// Told some of them.
     Events(WebhookOptions),
 }
@@ -26,7 +22,7 @@ pub(crate) enum WebhookBody {
 #[schema(as = WebhookOptions)]
 pub(crate) struct WebhookOptions {
     /// An `http` or `https` URL without a user or password.
-    #[schema(format = Uri)]
+    #[schema(example = "https://example.com/hooks/jobs")]
     url: String,
     /// The ends that are told; all of them unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]

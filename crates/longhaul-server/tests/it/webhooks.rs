@@ -55,7 +55,7 @@ async fn run(place: &Place, server: &Server, args: &[&str]) -> Output {
 async fn a_server_tells_a_receiver_and_the_commands_show_it_and_send_it_again() {
     let (url, mut heard) = receiver(&["200 OK"]).await;
     let place = Place::new();
-    let server = place.serve(&["--webhook-allow", "127.0.0.1"]).await;
+    let server = place.serve(&["--webhook-allow", "127.0.0.1", "--redact", "output.headers"]).await;
     let none = run(&place, &server, &["webhook-secrets"]).await;
     assert!(
         stdout(&none).contains("so messages are not signed: longhaul webhook-secrets add"),
@@ -74,7 +74,7 @@ async fn a_server_tells_a_receiver_and_the_commands_show_it_and_send_it_again() 
     .await;
     let output: Value =
         serde_json::from_str(&stdout(&job)).unwrap_or_else(|_| panic!("{} {}", stdout(&job), stderr(&job)));
-    assert_eq!(output["status"], 200);
+    assert_eq!((&output["status"], &output["headers"]), (&json!(200), &json!("[redacted]")));
     let sent = next(&mut heard).await;
     assert!(
         sent.starts_with("POST /hook ")
