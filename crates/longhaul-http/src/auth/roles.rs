@@ -66,7 +66,7 @@ pub(crate) const TABLE: &[(&str, &str, Need)] = &[
     // It shows where others are told.
     ("GET",    "/jobs/{id}/deliveries",   VIEWER),
     ("POST",   "/deliveries/{id}/redeliver", OPERATOR),
-    ("GET",    "/webhook-secrets",        ADMIN),
+    ("GET",    "/webhook-secrets",        VIEWER),
     ("POST",   "/webhook-secrets",        ADMIN),
     ("DELETE", "/webhook-secrets/{id}",   ADMIN),
     // It gives away no more than whoever enqueues jobs for others can read, and they are who needs it.
