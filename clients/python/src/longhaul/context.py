@@ -152,6 +152,9 @@ class Context(_Speaking):
                 step = steps.send(None)
         except StopIteration as end:
             return end.value
+        except Waits as wait:
+            wait.job_id = self.job_id
+            raise
 
 
 class AsyncContext(_Speaking):
@@ -197,6 +200,9 @@ class AsyncContext(_Speaking):
                 step = steps.send(None)
         except StopIteration as end:
             return end.value
+        except Waits as wait:
+            wait.job_id = self.job_id
+            raise
 
 
 def completed(output: Any) -> Outcome:
