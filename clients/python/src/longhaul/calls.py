@@ -127,7 +127,7 @@ class Calls:
             stopped()
 
         def collected(run: Run) -> Collected[Any]:
-            cx = session.context(AsyncContext if is_async else Context, run)
+            cx: Any = session.context(AsyncContext, run) if is_async else session.context(Context, run)
 
             def tell(output: Any, error: BaseException | None) -> None:
                 # What has no JSON form is an error of the handler, where it stands.

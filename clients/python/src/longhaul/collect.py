@@ -49,7 +49,7 @@ class Collected(Generic[C]):
 
     def __init__(self, cx: C, args: Any, end: Callable[[Any, BaseException | None], None], run: Run) -> None:
         #: The context of this job: progress, log, steps and so on.
-        self.cx = cx
+        self.cx: C = cx
         self.args = args
         self._end, self._run = end, run
 

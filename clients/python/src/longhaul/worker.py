@@ -156,6 +156,8 @@ class Worker:
             session = Session(plan, client, beats, records)
             await stopped.wait()
             await session.drain(self._drain, hand_back)
+        # Its loop may be gone when somebody asks again.
+        self._stop_now = self._hand_back = lambda: None
         beats.close()
         records.close()
         return bool(session.handlers)
