@@ -1,3 +1,4 @@
+import { keyAt } from "@longhaul/client/json";
 import type { Context } from "./context.js";
 import type { Run } from "./run.js";
 
@@ -59,8 +60,7 @@ export class Gather {
   /** Takes a job in. */
   add(run: Run, now: number): void {
     const { queue, args } = run.claimed;
-    const at = (value: unknown, name: string) => (value !== null && typeof value === "object" && Object.hasOwn(value, name) ? (value as any)[name] : null);
-    const key = sorted(this.#path.reduce(at, this.#path.length > 0 ? args : null));
+    const key = keyAt(args, this.#path);
     let group = this.#groups.find((one) => one.queue === queue && one.key === key);
     if (group === undefined) this.#groups.push((group = { queue, key, jobs: [] }));
     group.jobs.push({ run, since: now });
@@ -132,11 +132,4 @@ export class Gather {
   #tidy(): void {
     this.#groups = this.#groups.filter(({ jobs }) => jobs.length > 0).sort((a, b) => (a.jobs[0]?.since ?? 0) - (b.jobs[0]?.since ?? 0));
   }
-}
-
-/** The text of a value, the same for the same value in whatever order its names stand. */
-function sorted(value: unknown): string {
-  if (value === null || typeof value !== "object") return typeof value === "bigint" ? String(value) : JSON.stringify(value);
-  if (Array.isArray(value)) return `[${value.map(sorted).join(",")}]`;
-  return `{${Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, one]) => `${JSON.stringify(name)}:${sorted(one)}`).join(",")}}`;
 }

@@ -153,10 +153,11 @@ class Calls:
         for timer in timers:
             timer()
         for run in runs:
-            session.end(run, _rest(run, rest))
+            session.end(run, rest_of(run, rest))
 
 
-def _rest(run: Run, error: BaseException | None) -> Outcome:
+def rest_of(run: Run, error: BaseException | None) -> Outcome:
+    """The end of a job that its call gave none, and raised ``error``."""
     if isinstance(error, asyncio.CancelledError) and run.stopped.is_set():
         return {"cancelled": {"reason": "it was asked to stop"}}
     if isinstance(error, Waits) and error.job_id != run.lease["id"]:

@@ -26,8 +26,7 @@ impl Dispatch {
             if gather.is_claiming() {
                 continue;
             }
-            let wanted: Vec<usize> =
-                free.iter().enumerate().map(|(queue, free)| gather.room(queue, *free)).collect();
+            let wanted = gather.wanted(&free);
             if wanted.iter().all(|jobs| *jobs == 0) {
                 continue;
             }

@@ -67,8 +67,10 @@ pub(crate) enum Gathering {
 
 /// Where jobs are told apart by a key, so many calls' worth are held for each free slot, so that their calls become large.
 const CALLS_AHEAD: usize = 8;
-/// The most jobs that are held so, and the most that one claim asks for.
+/// The most jobs that are held so.
 const MOST_HELD: usize = 1_000;
+/// The most jobs of one claim, which comes in one answer.
+const MOST_CLAIMED: usize = 1_000;
 
 impl Gather {
     pub(crate) fn new(kind: SupportedKind, collect: Collect, clock: Clock) -> Self {
@@ -89,9 +91,15 @@ impl Gather {
         }
     }
 
-    /// The number of jobs to claim of a queue with so many free slots.
+    /// The number of jobs that may be claimed of a queue with so many free slots.
     pub(crate) fn room(&self, queue: usize, free: usize) -> usize {
-        self.most_held(free).saturating_sub(self.held(queue)).min(MOST_HELD)
+        self.most_held(free).saturating_sub(self.held(queue))
+    }
+
+    /// For each queue, by its free slots, how many jobs the next claim asks for.
+    pub(crate) fn wanted(&self, free: &[usize]) -> Vec<usize> {
+        let most = (MOST_CLAIMED / free.len().max(1)).max(1);
+        free.iter().enumerate().map(|(queue, free)| self.room(queue, *free).min(most)).collect()
     }
 
     fn most_held(&self, free: usize) -> usize {
@@ -188,8 +196,7 @@ impl Gather {
 
     /// Drops a claim that waits for jobs, where a queue that it asks has no room any more, or one that it does not ask has some.
     pub(crate) fn review_claim(&mut self, free: &[usize]) {
-        let has_room: Vec<bool> =
-            free.iter().enumerate().map(|(queue, free)| self.room(queue, *free) > 0).collect();
+        let has_room: Vec<bool> = self.wanted(free).into_iter().map(|jobs| jobs > 0).collect();
         self.claim.take_if(|claim| {
             let is_asked = claim.wanted.iter().map(|wanted| *wanted > 0);
             !claim.wait.is_zero() && !is_asked.eq(has_room)
