@@ -498,6 +498,25 @@ class Faults(Case):
         self.assertEqual(job.wait(120), "by another")
         self.assertEqual(job.get().raw["crashes"], 1)
 
+    def test_jobs_of_a_call_whose_worker_is_killed_come_back_but_for_those_that_have_ended(self) -> None:
+        program = Path(__file__).with_name("worker_process.py")
+        process = subprocess.Popen([sys.executable, str(program), self.server.url])
+        first, *others = self.client.enqueue_many([{"kind": "rows", "args": n} for n in range(3)])
+        self.assertEqual(first.wait(120), "before the end")
+        process.kill()
+        process.wait()
+        worker, calls = self.worker(), []
+
+        @worker.collect("rows", max=2, wait=3_600)
+        async def rows(jobs: list[longhaul.Collected[longhaul.AsyncContext]]) -> None:
+            calls.append(sorted(job.args for job in jobs))
+            for job in jobs:
+                job.complete("by another")
+
+        self.work(worker)
+        self.assertEqual([job.wait(120) for job in others], ["by another"] * 2)
+        self.assertEqual((calls, [job.get().raw["crashes"] for job in (first, *others)]), ([[1, 2]], [0, 1, 1]))
+
 
 class Asyncio(Case):
     def test_the_asyncio_client_does_the_same(self) -> None:

@@ -183,7 +183,8 @@ impl Dispatch {
     fn next_look(&self, poll: Option<&Poll>) -> Option<Duration> {
         let waiting = self.queues.iter().any(WorkerQueue::has_waiting).then_some(LONGEST_WAIT);
         let sends = self.left(&self.sends).filter(|_| !self.unsent.is_empty());
-        let claims = self.left(&self.claims).filter(|_| poll.is_none() && self.has_free_slot());
+        let is_idle = poll.is_none() || !self.gathers.is_empty();
+        let claims = self.left(&self.claims).filter(|_| is_idle && self.has_free_slot());
         let gathers = self.gathers.iter().filter_map(Gather::due_in).min();
         [waiting, sends, claims, gathers].into_iter().flatten().min()
     }
