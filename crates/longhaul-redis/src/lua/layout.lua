@@ -106,6 +106,7 @@ local TAIL, TAIL_BYTES, TAILED = '>i8i8i8BB', 26, -2
 -- given its unique key by.
 local WAITS_FOR, WAKES, AWAITED, DEPENDS, LEFT, SIGNAL, BEHIND = 39, 40, 41, 42, 43, 44, 45
 local WAITS_TAIL = '>BBBBI2I2c0I2c0'
+local COST_AND_TAIL, COST_AND_TAILS = '>I4I4i8i8i8BB', '>I4I4i8i8i8BBBBBBI2I2c0I2c0'
 local ON_JOBS, ON_CHILDREN, ON_SIGNAL, ON_PERSON = 1, 2, 3, 4
 -- The reasons for which a job is cancelled, as `CancelReason` has them.
 local ASKED, EXPIRED, OVERDUE, SUPERSEDED, UNMET, DROPPED, ORPHANED = 1, 2, 3, 4, 5, 6, 7
