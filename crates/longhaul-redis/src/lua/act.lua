@@ -32,6 +32,7 @@ local function start_anew(id, job)
   if parent then
     count_children(parent, count_of(job[STATE]), -1)
     repeat_state(job[PARENT], parent)
+    note_uncounted(parent, id, job[SEQ], job[PARENT])
   end
   unindex(id, job)
   if job[ENDS] then
