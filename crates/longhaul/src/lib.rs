@@ -51,4 +51,6 @@ pub use store::{
 };
 pub use wait_tokens::WaitTokens;
 pub use webhook::{Webhook, WebhookEvent};
-pub use worker::{Context, DEFAULT_LEASE, Registry, Shutdown, StepOptions, Worker, WorkerBuilder, layer};
+pub use worker::{
+    Collect, Collected, Context, DEFAULT_LEASE, Registry, Shutdown, StepOptions, Worker, WorkerBuilder, layer,
+};
