@@ -74,13 +74,6 @@ fn replay(seed: u64, planted: Option<Planted>) -> ExitCode {
 }
 
 fn many(cli: &Cli) -> ExitCode {
-    let histories = match cli.histories.as_deref().map(Histories::read).transpose() {
-        Ok(histories) => histories.unwrap_or_default(),
-        Err(error) => {
-            eprintln!("failed to read the notes of histories: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
     let seeds = match cli.hours {
         Some(hours) => Seeds::For(Duration::from_secs_f64(hours.max(0.0) * 3_600.0)),
         None => Seeds::Count(cli.seeds),
@@ -96,9 +89,16 @@ fn many(cli: &Cli) -> ExitCode {
         (planted, caught)
     };
     let caught = Planted::ALL.into_iter().map(find).collect();
-    let proof = Proof { first: cli.from, sum, caught, histories };
+    // Last, so that histories may be run beside the seeds. What hours of seeds came to is written in any case.
+    let histories = cli.histories.as_deref().map(Histories::read).transpose();
+    if let Err(error) = &histories {
+        eprintln!("failed to read the notes of histories: {error}");
+    }
+    let is_whole = histories.is_ok();
+    let proof =
+        Proof { first: cli.from, sum, caught, histories: histories.ok().flatten().unwrap_or_default() };
     match fs::write(path, proof.page()) {
-        Ok(()) if proof.holds() => ExitCode::SUCCESS,
+        Ok(()) if proof.holds() && is_whole => ExitCode::SUCCESS,
         Ok(()) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("failed to write {}: {error}", path.display());
