@@ -302,6 +302,15 @@ impl Witness {
         found.collect()
     }
 
+    /// A child that a job was told to be enqueued, and that never was; a fork has the children of the job that it is one of.
+    pub(crate) fn missing_child(&self, id: &JobId, step: &str, count: usize) -> Option<String> {
+        let ledger = self.ledger.lock();
+        let is_given = ledger.jobs.get(id)?.spec.steps.iter().any(|(name, _)| name == step);
+        let mut children = (0..count).map(|n| JobId::from_store(format!("{id}.{step}.{n}")));
+        let missing = children.find(|child| !is_given && !ledger.jobs.contains_key(child))?;
+        Some(format!("{id} was told that its children {step} are enqueued, and {missing} never was"))
+    }
+
     /// Checks that a job's counts of its children are those of the children there were.
     pub(super) fn check_children(&self, record: &JobRecord) {
         let Some(told) = record.children else { return };
