@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use longhaul::testing::Call;
 use longhaul::{
     Action, Change, Children, Dependency, Finish, JobFilter, JobId, JobRecord, OnExhausted, OnFailure,
@@ -112,6 +114,9 @@ impl Ledger {
             }
             let mut wait =
                 Wait { on: job.wait.on.clone(), follows: job.wait.follows.clone(), ..Wait::default() };
+            // What the call says first of a job counts, if others of the call turn out to be that job.
+            let mut seen = BTreeSet::new();
+            depends_on.retain(|dependency| seen.insert(dependency.id.clone()));
             for dependency in &depends_on {
                 let one = self.dependencies(std::slice::from_ref(dependency));
                 wait.is_doomed |=
