@@ -52,7 +52,7 @@ macro_rules! conformance {
 }
 
 /// Makes the tests that play a thousand histories: random sequences of operations, on the store and on the model. They are for
-/// the stores themselves; what is built on them has the fewer that [`conformance!`] brings.
+/// the stores that play them quickly; others have the fewer that [`conformance!`] brings.
 #[macro_export]
 macro_rules! histories {
     ($fixture:expr) => {

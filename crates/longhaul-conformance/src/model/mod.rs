@@ -33,7 +33,7 @@ use crate::jobs::{id, json, worker};
 
 /// The number of sequences that are tried, unless `PROPTEST_CASES` says otherwise.
 pub const CASES: u32 = 64;
-/// The number of sequences that each store itself plays in every check.
+/// The number of sequences that a store with [`histories!`](crate::histories) plays in every check.
 pub const HISTORIES: u32 = 1_000;
 /// The seed of the sequences where `PROPTEST_CASES` is not set: a suite that passed passes again, and new sequences are
 /// drawn where somebody is there to read what they find.

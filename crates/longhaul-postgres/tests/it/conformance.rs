@@ -1,7 +1,7 @@
 //! Every sentence of the store's contract, the races and the model test, each in a schema of its own.
 
 use longhaul::Clock;
-use longhaul_conformance::{Fixture, conformance, histories};
+use longhaul_conformance::{Fixture, conformance};
 use longhaul_postgres::PostgresStore;
 
 use crate::server;
@@ -13,4 +13,3 @@ async fn fixture() -> Fixture {
 }
 
 conformance!(fixture);
-histories!(fixture);
