@@ -27,13 +27,13 @@ test: ## Install what is missing, then run every check and test there is.
 test-quick: ## Test the crates that differ from main, and unit tests of those built on them. ARGS: crates.
 	@scripts/test-quick $(ARGS)
 
-measure: ## Measure the bars in time, on a quiet machine: idle cost, waiting claims, live readers, the dashboard's list. ARGS: bars and flags.
+measure: ## Measure the bars in time, on a quiet machine, and tell which hold. ARGS: bars and flags; ARGS=--help lists them.
 	@scripts/install-tools test
 	@$(CARGO) build --release --locked --quiet --package longhaul-chaos --package longhaul-server
-	@target/release/longhaul-chaos measure $(ARGS)
-	@if [ -z "$(ARGS)" ]; then \
-		$(CARGO) build --release --locked --quiet --package fakes && scripts/in-dashboard measure.mjs; \
-	fi
+	@missed=0; $(BUILT)/release/longhaul-chaos measure $(ARGS) || missed=1; \
+	if [ -z "$(ARGS)" ]; then \
+		$(CARGO) build --release --locked --quiet --package fakes && scripts/in-dashboard measure.mjs || missed=1; \
+	fi; exit $$missed
 
 lint: ## Only the checks that run nothing: format, clippy, licences, deployment files.
 	@scripts/check format clippy licences deploy
